@@ -17,11 +17,11 @@ use tokio::{
 use crate::{
     database::{Database, file_url},
     error::DatabaseError,
-    hold::Hold,
+    lock::DatabaseLock,
+    metrics::DatabaseMetrics,
     queue::{Priority, Queue},
     schema::{Migration, Schema},
-    times::Times,
-    write::{Counted, Write},
+    write::{RevisionUpdate, WriteTransaction},
 };
 
 /// Connections to the database.
@@ -77,8 +77,8 @@ impl Opened {
         let Self { pool, begin, table } = self;
         let row = AssertSqlSafe(format!("SELECT epoch FROM {table} WHERE id = 1"));
         let epoch: i64 = sqlx::query(row).fetch_one(&pool).await?.try_get("epoch")?;
-        let (queue, times) = (Queue::default(), Times::default());
-        Ok(Store { pool, begin, table, queue, epoch: watch::channel(Some(epoch)).1, times })
+        let (queue, metrics) = (Queue::default(), DatabaseMetrics::default());
+        Ok(Store { pool, begin, table, queue, epoch: watch::channel(Some(epoch)).1, metrics })
     }
 }
 
@@ -92,18 +92,18 @@ pub struct Store {
     queue: Queue,
     /// The epoch under which this process may write; `None` while the database is not this process's.
     epoch: watch::Receiver<Option<i64>>,
-    times: Times,
+    metrics: DatabaseMetrics,
 }
 
 impl Store {
     /// The same, which writes only while the database is held. From now on nothing is written by a store that was opened
     /// before, wherever it runs.
-    pub async fn held_by(self, hold: &Hold) -> Result<Self, DatabaseError> {
+    pub async fn locked_by(self, hold: &DatabaseLock) -> Result<Self, DatabaseError> {
         hold.begin_epoch(&mut *self.pool.acquire().await?).await?;
         Ok(Self { epoch: hold.watch(), ..self })
     }
 
-    /// Waits for a turn and begins a write transaction in it. Dropping it undoes it.
+    /// WaitingHigh for a turn and begins a write transaction in it. Dropping it undoes it.
     ///
     /// # Errors
     ///
@@ -111,23 +111,26 @@ impl Store {
     pub async fn write(
         &self,
         priority: Priority,
-        counted: Counted,
-    ) -> Result<Write, DatabaseError> {
+        counted: RevisionUpdate,
+    ) -> Result<WriteTransaction, DatabaseError> {
         let asked = Instant::now();
         let permit = self.queue.turn(priority).await;
-        let times = match counted {
-            Counted::Yes => Some(self.times.clone()),
-            Counted::No => None,
+        let metrics = match counted {
+            RevisionUpdate::Increment => Some(self.metrics.clone()),
+            RevisionUpdate::Keep => None,
         };
-        if let Some(times) = &times {
-            times.turn.observe(asked.elapsed().as_secs_f64());
+        if let Some(metrics) = &metrics {
+            metrics.wait.observe(asked.elapsed().as_secs_f64());
         }
-        Ok(Write::new(self.begin(counted).await?, permit, times))
+        Ok(WriteTransaction::new(self.begin(counted).await?, permit, metrics))
     }
 
     /// Begins a transaction, and takes the row of [`Schema::table`], so that all of them wait for each other on both
     /// engines.
-    async fn begin(&self, counted: Counted) -> Result<Transaction<'static, Any>, DatabaseError> {
+    async fn begin(
+        &self,
+        counted: RevisionUpdate,
+    ) -> Result<Transaction<'static, Any>, DatabaseError> {
         let mut epoch = self.epoch.clone();
         let held = timeout(HOLD_TIME, epoch.wait_for(Option::is_some)).await;
         let Some(epoch) = held.ok().and_then(Result::ok).and_then(|epoch| *epoch) else {
@@ -152,8 +155,8 @@ impl Store {
 
     /// What is counted of the database.
     #[must_use]
-    pub fn times(&self) -> &Times {
-        &self.times
+    pub fn metrics(&self) -> &DatabaseMetrics {
+        &self.metrics
     }
 
     /// Closes the connections, writing out what SQLite keeps in its log.

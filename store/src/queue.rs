@@ -32,9 +32,9 @@ pub(crate) struct WritePermit {
 }
 
 /// One of high priority that waits.
-struct Waits<'a>(&'a watch::Sender<usize>);
+struct WaitingHigh<'a>(&'a watch::Sender<usize>);
 
-impl Drop for Waits<'_> {
+impl Drop for WaitingHigh<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|waiting| *waiting -= 1);
     }
@@ -47,7 +47,7 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// Waits for a turn of this priority.
+    /// WaitingHigh for a turn of this priority.
     pub(crate) async fn turn(&self, priority: Priority) -> WritePermit {
         match priority {
             Priority::High => self.high().await,
@@ -55,14 +55,14 @@ impl Queue {
         }
     }
 
-    /// Waits for the write under way, and for those of high priority that asked before.
+    /// WaitingHigh for the write under way, and for those of high priority that asked before.
     async fn high(&self) -> WritePermit {
         self.high.send_modify(|waiting| *waiting += 1);
-        let _waits = Waits(&self.high);
+        let _waits = WaitingHigh(&self.high);
         WritePermit { _one: Arc::clone(&self.one).lock_owned().await, _low: None }
     }
 
-    /// Waits until none of high priority waits, and none of low priority that asked before.
+    /// WaitingHigh until none of high priority waits, and none of low priority that asked before.
     async fn low(&self) -> WritePermit {
         let low = Arc::clone(&self.low).lock_owned().await;
         let mut high = self.high.subscribe();

@@ -3,34 +3,34 @@
 use sqlx::{Any, AnyConnection, Transaction};
 use tokio::time::Instant;
 
-use crate::{error::DatabaseError, queue::WritePermit, times::Times};
+use crate::{error::DatabaseError, metrics::DatabaseMetrics, queue::WritePermit};
 
 /// Whether a write transaction counts the revision up. What is kept in memory is read again when it changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
-    /// It does not, and is in no [`Times`].
-    No = 0,
+pub enum RevisionUpdate {
+    /// It does not, and is in no [`DatabaseMetrics`].
+    Keep = 0,
     /// It does.
-    Yes = 1,
+    Increment = 1,
 }
 
-/// A write transaction in its turn. Nothing is written until [`Write::commit`]; dropping it undoes it.
+/// A write transaction in its permit. Nothing is written until [`WriteTransaction::commit`]; dropping it undoes it.
 #[derive(Debug)]
-pub struct Write {
+pub struct WriteTransaction {
     tx: Transaction<'static, Any>,
     _turn: WritePermit,
     began: Instant,
     /// `None` if it is not counted.
-    times: Option<Times>,
+    metrics: Option<DatabaseMetrics>,
 }
 
-impl Write {
+impl WriteTransaction {
     pub(crate) fn new(
         tx: Transaction<'static, Any>,
-        turn: WritePermit,
-        times: Option<Times>,
+        permit: WritePermit,
+        metrics: Option<DatabaseMetrics>,
     ) -> Self {
-        Self { tx, _turn: turn, began: Instant::now(), times }
+        Self { tx, _turn: permit, began: Instant::now(), metrics }
     }
 
     /// For the queries of the transaction.
@@ -41,9 +41,9 @@ impl Write {
     /// Makes the change. If the database fails now, it is not known whether the change was made.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         self.tx.commit().await?;
-        if let Some(times) = &self.times {
-            times.changes.inc();
-            times.change.observe(self.began.elapsed().as_secs_f64());
+        if let Some(metrics) = &self.metrics {
+            metrics.changes.inc();
+            metrics.write.observe(self.began.elapsed().as_secs_f64());
         }
         Ok(())
     }

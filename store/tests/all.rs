@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use sqlx::Row as _;
-use store::{Counted, Database, DatabaseError, Hold, Migration, Opened, Priority, Schema, Store};
+use store::{
+    Database, DatabaseError, DatabaseLock, Migration, Opened, Priority, RevisionUpdate, Schema,
+    Store,
+};
 
 const MIGRATIONS: [Migration; 2] = [
     ("first", "CREATE TABLE state (id BIGINT NOT NULL PRIMARY KEY, revision BIGINT NOT NULL)"),
@@ -28,7 +31,7 @@ async fn open(database: &Database) -> Store {
     opened.store().await.unwrap()
 }
 
-async fn set(store: &Store, number: i64, counted: Counted) -> Result<(), DatabaseError> {
+async fn set(store: &Store, number: i64, counted: RevisionUpdate) -> Result<(), DatabaseError> {
     let mut write = store.write(Priority::High, counted).await?;
     let query = sqlx::query("UPDATE state SET number = $1 WHERE id = 1").bind(number);
     query.execute(write.connection()).await?;
@@ -47,11 +50,11 @@ async fn a_write_is_counted_if_it_asks_for_that() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&database(dir.path())).await;
 
-    set(&store, 5, Counted::Yes).await.unwrap();
-    set(&store, 6, Counted::No).await.unwrap();
+    set(&store, 5, RevisionUpdate::Increment).await.unwrap();
+    set(&store, 6, RevisionUpdate::Keep).await.unwrap();
 
     assert_eq!(read(&store).await, (6, 1));
-    assert_eq!(store.times().changes.get(), 1);
+    assert_eq!(store.metrics().changes.get(), 1);
 }
 
 #[tokio::test]
@@ -59,11 +62,11 @@ async fn a_dropped_write_never_happened() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&database(dir.path())).await;
 
-    let mut write = store.write(Priority::Low, Counted::Yes).await.unwrap();
+    let mut write = store.write(Priority::Low, RevisionUpdate::Increment).await.unwrap();
     let query = sqlx::query("UPDATE state SET number = 9 WHERE id = 1");
     query.execute(write.connection()).await.unwrap();
     drop(write);
-    set(&store, 5, Counted::Yes).await.unwrap();
+    set(&store, 5, RevisionUpdate::Increment).await.unwrap();
 
     assert_eq!(read(&store).await, (5, 1));
 }
@@ -72,19 +75,19 @@ async fn a_dropped_write_never_happened() {
 async fn who_was_replaced_writes_nothing_more() {
     let dir = tempfile::tempdir().unwrap();
     let database = database(dir.path());
-    let first = Hold::take(&database, &SCHEMA).await.unwrap();
-    let replaced = open(&database).await.held_by(&first).await.unwrap();
-    set(&replaced, 1, Counted::Yes).await.unwrap();
+    let first = DatabaseLock::take(&database, &SCHEMA).await.unwrap();
+    let replaced = open(&database).await.locked_by(&first).await.unwrap();
+    set(&replaced, 1, RevisionUpdate::Increment).await.unwrap();
     drop(first);
 
-    let second = Hold::take(&database, &SCHEMA).await.unwrap();
-    let store = open(&database).await.held_by(&second).await.unwrap();
+    let second = DatabaseLock::take(&database, &SCHEMA).await.unwrap();
+    let store = open(&database).await.locked_by(&second).await.unwrap();
 
-    for counted in [Counted::Yes, Counted::No] {
+    for counted in [RevisionUpdate::Increment, RevisionUpdate::Keep] {
         let refused = set(&replaced, 2, counted).await;
         assert!(matches!(refused, Err(DatabaseError::NotHeld)), "{refused:?}");
     }
-    set(&store, 3, Counted::Yes).await.unwrap();
+    set(&store, 3, RevisionUpdate::Increment).await.unwrap();
     assert_eq!(read(&store).await, (3, 2));
 }
 

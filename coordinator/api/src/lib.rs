@@ -43,8 +43,20 @@ pub use route::{DecideRoutes, EXIT, Route, RouteState};
 pub use secret::Secret;
 pub use user::{CreateUser, RenameUser, RenamedUser, User};
 
-/// How many migrations the database has seen: one of a newer version has seen more.
-pub const SCHEMA: usize = 6;
+/// Passes the names of the database's migrations to a macro, in order. A released migration is never changed.
+#[macro_export]
+macro_rules! migrations {
+    ($macro:ident!($($argument:tt)*)) => {
+        $macro!($($argument)* "0001_first" "0002_waiting" "0003_routes" "0004_api_keys" "0005_audit" "0006_epoch")
+    };
+}
+
+macro_rules! count {
+    ($($name:literal)*) => { [$($name),*].len() };
+}
+
+/// The number of migrations. The database of a newer version has more.
+pub const SCHEMA: usize = migrations!(count!());
 
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ pub struct ApiKey {
 
 /// Why a request is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denied {
+pub enum AccessDenied {
     /// It shows no key that counts; which of the reasons it is, nobody is told.
     Key,
     /// The key may read alone.
@@ -66,11 +66,11 @@ pub fn presented(header: Option<&[u8]>) -> ApiKeyHash {
 ///
 /// # Errors
 ///
-/// See [`Denied`].
-pub fn admit(key: Option<&ApiKey>, changes: bool, now: Millis) -> Result<&ApiKey, Denied> {
-    let key = key.filter(|key| !key.is_expired(now)).ok_or(Denied::Key)?;
+/// See [`AccessDenied`].
+pub fn admit(key: Option<&ApiKey>, changes: bool, now: Millis) -> Result<&ApiKey, AccessDenied> {
+    let key = key.filter(|key| !key.is_expired(now)).ok_or(AccessDenied::Key)?;
     match key.access {
-        Access::Read if changes => Err(Denied::ReadOnly),
+        Access::Read if changes => Err(AccessDenied::ReadOnly),
         Access::Read | Access::Admin => Ok(key),
     }
 }
@@ -127,12 +127,12 @@ mod tests {
         let (read, admin) = (key(Access::Read), key(Access::Admin));
 
         assert_eq!(admit(Some(&read), false, 99), Ok(&read));
-        assert_eq!(admit(Some(&read), true, 99), Err(Denied::ReadOnly));
+        assert_eq!(admit(Some(&read), true, 99), Err(AccessDenied::ReadOnly));
         assert_eq!(admit(Some(&admin), true, 99), Ok(&admin));
         for changes in [false, true] {
-            assert_eq!(admit(Some(&admin), changes, 100), Err(Denied::Key));
-            assert_eq!(admit(Some(&read), changes, 100), Err(Denied::Key));
-            assert_eq!(admit(None, changes, 0), Err(Denied::Key));
+            assert_eq!(admit(Some(&admin), changes, 100), Err(AccessDenied::Key));
+            assert_eq!(admit(Some(&read), changes, 100), Err(AccessDenied::Key));
+            assert_eq!(admit(None, changes, 0), Err(AccessDenied::Key));
         }
     }
 

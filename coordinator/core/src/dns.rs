@@ -23,14 +23,14 @@ const URL_MAX: usize = 255;
 
 /// What nodes are told of names beside the nodes' own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct ExtraDns {
     resolvers: Vec<Resolver>,
     split: BTreeMap<String, Vec<Resolver>>,
     search: Vec<String>,
     records: BTreeMap<String, Vec<IpAddr>>,
 }
 
-impl Names {
+impl ExtraDns {
     /// Checks the settings for the network `domain`.
     ///
     /// # Errors

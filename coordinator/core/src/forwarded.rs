@@ -11,14 +11,14 @@ pub struct Network(IpNet);
 /// Neither an address nor a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither an address nor a network")]
-pub struct NoNetwork;
+pub struct ParseNetworkError;
 
 impl FromStr for Network {
-    type Err = NoNetwork;
+    type Err = ParseNetworkError;
 
-    fn from_str(text: &str) -> Result<Self, NoNetwork> {
+    fn from_str(text: &str) -> Result<Self, ParseNetworkError> {
         let address = text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical())).ok();
-        address.or_else(|| text.parse().ok()).map(Self).ok_or(NoNetwork)
+        address.or_else(|| text.parse().ok()).map(Self).ok_or(ParseNetworkError)
     }
 }
 
@@ -32,32 +32,32 @@ impl Network {
 
 /// What is known of who sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
+pub enum ClientAddress {
     /// It came from this address itself.
     Direct(IpAddr),
     /// A trusted proxy says that it came from this address.
-    Behind(IpAddr),
+    Forwarded(IpAddr),
     /// A trusted proxy does not say where it came from.
-    Untold,
+    Missing,
     /// It came from this address itself, which claims to speak for others and is not trusted.
-    Pretender(IpAddr),
+    Untrusted(IpAddr),
 }
 
 /// Tells who sent a request that came from `peer` with these `X-Forwarded-For` headers, in their order.
 ///
 /// Each proxy adds at the end from where it was called; what is before could be anybody's word. So the last address that is
-/// none of `trusted` is the sender's. What a proxy adds may have a port, and an IPv6 address brackets.
-pub fn sender<'a>(
+/// none of `trusted` is the client_address's. What a proxy adds may have a port, and an IPv6 address brackets.
+pub fn client_address<'a>(
     peer: IpAddr,
     trusted: &[Network],
     headers: impl DoubleEndedIterator<Item = &'a [u8]>,
-) -> Sender {
+) -> ClientAddress {
     let peer = peer.to_canonical();
     let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
     let mut headers = headers.peekable();
     if !is_trusted(peer) {
         let pretends = !trusted.is_empty() && headers.peek().is_some();
-        return if pretends { Sender::Pretender(peer) } else { Sender::Direct(peer) };
+        return if pretends { ClientAddress::Untrusted(peer) } else { ClientAddress::Direct(peer) };
     }
     let mut farthest = None;
     for part in headers.rev().flat_map(|header| header.rsplit(|byte| *byte == b',')) {
@@ -68,7 +68,7 @@ pub fn sender<'a>(
             break;
         }
     }
-    farthest.map_or(Sender::Untold, Sender::Behind)
+    farthest.map_or(ClientAddress::Missing, ClientAddress::Forwarded)
 }
 
 /// Whether a trusted proxy that sends these `X-Forwarded-Proto` headers was called over HTTPS: none of them, and of those

@@ -1,4 +1,4 @@
-//! What the coordinator knows.
+//! Users, nodes and waiting devices.
 
 use std::net::SocketAddr;
 
@@ -6,6 +6,8 @@ use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
     map::{CapMap, Hostinfo, RegionId},
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::{address::Addresses, route::Decisions, time::Millis};
 
@@ -87,8 +89,8 @@ pub struct NodeTimes {
     pub ephemeral: bool,
 }
 
-/// What a node says of itself.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a node reports about itself; stored as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Claims {
     /// Where it can be reached directly.
     pub endpoints: Vec<SocketAddr>,
@@ -135,33 +137,96 @@ impl Node {
     }
 }
 
-/// A device that waits for the admin. It has no address and no name, and it is in no map.
+/// A device that registers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Registrant {
+    /// Its machine key.
+    pub machine: MachinePublic,
+    /// Its node key.
+    pub node_key: NodePublic,
+    /// What it reports about itself.
+    pub hostinfo: Hostinfo,
+    /// Its capability version; 0: not known.
+    pub version: u32,
+    /// Whether it is removed soon after it disconnects.
+    pub ephemeral: bool,
+}
+
+/// A device that waits for approval. It has no address and no name, and is in no map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pending {
     /// Its number, which the node keeps.
     pub id: NodeId,
     /// Random last part of its `AuthURL`.
     pub ticket: String,
-    /// Its machine key.
-    pub machine: MachinePublic,
-    /// Its node key.
-    pub node_key: NodePublic,
-    /// What it says of itself.
-    pub hostinfo: Hostinfo,
-    /// Its capability version; 0: not known.
-    pub version: u32,
-    /// Where it asked from, as the coordinator saw it: an IPv4 address or an IPv6 network of 64 bits. Empty: not known.
+    /// The device.
+    pub device: Registrant,
+    /// The address it registered from, as the coordinator saw it: an IPv4 address or an IPv6 network of 64 bits. Empty: not
+    /// known.
     pub source: String,
-    /// The pre-auth key that it used, and whose device that makes it.
+    /// The pre-auth key that it used, and the owner by that key.
     pub key: Option<(u64, Owner)>,
     /// The node that it was, and becomes again with the approval.
     pub replaces: Option<NodeId>,
-    /// Whether it is removed soon after it disconnects.
-    pub ephemeral: bool,
     /// When it registered.
     pub created: Millis,
     /// When it last asked.
     pub asked: Millis,
+}
+
+/// A node to insert. The store assigns its address, and its number and name unless they are given.
+#[derive(Clone, Debug)]
+pub struct NewNode {
+    /// The number under which it waited.
+    pub id: Option<NodeId>,
+    /// To whom it belongs.
+    pub owner: Owner,
+    /// The device.
+    pub device: Registrant,
+    /// When its node key expires.
+    pub expires: Option<Millis>,
+    /// The name that the admin chose, checked.
+    pub name: Option<String>,
+}
+
+impl NewNode {
+    /// The node with what the store assigns.
+    #[must_use]
+    pub fn into_node(
+        self,
+        id: NodeId,
+        (stable_id, name): (String, String),
+        addresses: Addresses,
+        now: Millis,
+    ) -> Node {
+        let Registrant { machine, node_key, hostinfo, version, ephemeral } = self.device;
+        Node {
+            id,
+            revision: 1,
+            stable_id,
+            name,
+            owner: self.owner,
+            keys: Keys { machine, node: node_key, disco: DiscoPublic::default() },
+            addresses,
+            times: NodeTimes { created: now, expires: self.expires, last_seen: None, ephemeral },
+            claims: Claims { hostinfo, version, ..Claims::default() },
+            capabilities: CapMap::new(),
+            routes: Decisions::default(),
+        }
+    }
+}
+
+/// A device that begins to wait. The store assigns its number and ticket.
+#[derive(Clone, Debug)]
+pub struct NewPending {
+    /// The device.
+    pub device: Registrant,
+    /// The address that it registers from; empty: not known.
+    pub source: String,
+    /// The pre-auth key that it used.
+    pub key: Option<u64>,
+    /// The node that it was.
+    pub replaces: Option<NodeId>,
 }
 
 /// An extra DNS name.

@@ -13,10 +13,10 @@ use ipnet::IpNet;
 
 use crate::{
     attributes,
-    dns::Names,
+    dns::ExtraDns,
     map::View,
     model::{Node, NodeId, Owner, Record, User, UserId},
-    policy::{Ranges, Reach, to_wire},
+    policy::{AddressRanges, RouterAccess, to_wire},
     route::{self, EXIT, Routers},
     time::{self, Millis},
 };
@@ -36,7 +36,7 @@ pub struct Input<'a> {
     /// Extra DNS names.
     pub records: &'a [Record],
     /// Resolvers, and names beside those of the nodes.
-    pub names: Arc<Names>,
+    pub names: Arc<ExtraDns>,
     /// The policy.
     pub policy: &'a acl::Policy,
     /// Counts the policies; the same number means the same policy.
@@ -61,15 +61,15 @@ struct Entry {
     owner: Option<UserId>,
     addresses: [IpAddr; 2],
     rules: Arc<Vec<FilterRule>>,
-    lets_in: Arc<Ranges>,
+    lets_in: Arc<AddressRanges>,
     /// What of that the policy names as prefixes: subnets to which it answers.
-    answers: Arc<Ranges>,
+    answers: Arc<AddressRanges>,
     /// Approved subnets that it routes.
     subnets: Vec<IpNet>,
     /// Whether it is an approved exit node.
     is_exit: bool,
     /// Whom it lets through; nobody if it routes nothing.
-    reach: Arc<Reach>,
+    reach: Arc<RouterAccess>,
 }
 
 impl Entry {
@@ -85,12 +85,12 @@ impl Entry {
 
 /// The network under its policy: from it comes each node's [`View`].
 #[derive(Clone, Debug)]
-pub struct Compiled {
+pub struct CompiledNetwork {
     domain: Arc<str>,
     entries: BTreeMap<NodeId, Entry>,
     profiles: BTreeMap<UserId, UserProfile>,
     records: Vec<Record>,
-    names: Arc<Names>,
+    names: Arc<ExtraDns>,
     /// Labels that nodes and records have.
     taken: BTreeSet<String>,
     routers: Routers,
@@ -149,7 +149,7 @@ fn addresses(node: &Node) -> [IpAddr; 2] {
     [node.addresses.v4.into(), node.addresses.v6.into()]
 }
 
-impl Compiled {
+impl CompiledNetwork {
     /// Compiles the network. What the policy said before is taken from `previous` if nothing it looks at has changed.
     #[must_use]
     pub fn build(input: &Input<'_>, previous: Option<&Self>) -> Self {
@@ -331,15 +331,16 @@ fn entry(
 ) -> Entry {
     let compile = || input.policy.compile(network, index).iter().flat_map(to_wire).collect();
     let rules = kept.map_or_else(|| Arc::new(compile()), |kept| Arc::clone(&kept.rules));
-    let lets_in =
-        kept.map_or_else(|| Arc::new(Ranges::sources(&rules)), |kept| Arc::clone(&kept.lets_in));
-    let answers = || Arc::new(Ranges::of(&input.policy.named_sources(network, index)));
+    let lets_in = kept
+        .map_or_else(|| Arc::new(AddressRanges::sources(&rules)), |kept| Arc::clone(&kept.lets_in));
+    let answers = || Arc::new(AddressRanges::of(&input.policy.named_sources(network, index)));
     let answers = kept.map_or_else(answers, |kept| Arc::clone(&kept.answers));
     let approved = network.nodes.get(index).map(|node| node.approved_routes.as_slice());
     let (exits, subnets): (Vec<IpNet>, Vec<IpNet>) =
         approved.unwrap_or_default().iter().partition(|net| EXIT.contains(net));
     let routes = !exits.is_empty() || !subnets.is_empty();
-    let reach = || Arc::new(if routes { Reach::of(&rules) } else { Reach::default() });
+    let reach =
+        || Arc::new(if routes { RouterAccess::of(&rules) } else { RouterAccess::default() });
     let reach = kept.map_or_else(reach, |kept| Arc::clone(&kept.reach));
     let wire = wire_node(node, input);
     let wire = match before {

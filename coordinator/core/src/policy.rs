@@ -57,12 +57,12 @@ pub fn to_wire(rule: &acl::Rule) -> Vec<FilterRule> {
 
 /// Addresses as rules name them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ranges {
+pub struct AddressRanges {
     any: bool,
     ranges: Vec<(IpAddr, IpAddr)>,
 }
 
-impl Ranges {
+impl AddressRanges {
     /// Collects addresses, prefixes, ranges and `*`. An entry that is none of these holds nobody.
     #[must_use]
     pub fn of<'a>(texts: impl IntoIterator<Item = &'a String>) -> Self {
@@ -114,15 +114,15 @@ impl Ranges {
 
 /// Whom a router's own rules let through, and where to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach(Vec<(Ranges, Ranges)>);
+pub struct RouterAccess(Vec<(AddressRanges, AddressRanges)>);
 
-impl Reach {
+impl RouterAccess {
     /// Collects the sources and destinations of `rules`.
     #[must_use]
     pub fn of(rules: &[FilterRule]) -> Self {
         let rule = |rule: &FilterRule| {
-            let to = Ranges::of(rule.dst_ports.iter().map(|port| &port.ip));
-            (Ranges::of(&rule.src_ips), to)
+            let to = AddressRanges::of(rule.dst_ports.iter().map(|port| &port.ip));
+            (AddressRanges::of(&rule.src_ips), to)
         };
         Self(rules.iter().filter(|rule| !rule.dst_ports.is_empty()).map(rule).collect())
     }

@@ -33,7 +33,7 @@ pub struct Presences {
 #[derive(Debug)]
 struct Presence {
     is_connected: bool,
-    is_told: bool,
+    is_reported: bool,
     /// When what is told is to be made what is; `None` if it is already.
     due: Option<Instant>,
 }
@@ -47,17 +47,17 @@ impl Presences {
 
     /// A node has connected.
     pub fn connect(&mut self, id: NodeId, now: Instant) {
-        let away = Presence { is_connected: true, is_told: false, due: None };
+        let away = Presence { is_connected: true, is_reported: false, due: None };
         let node = self.nodes.entry(id).or_insert(away);
         node.is_connected = true;
-        node.due = if node.is_told { None } else { node.due.or(Some(now)) };
+        node.due = if node.is_reported { None } else { node.due.or(Some(now)) };
     }
 
     /// A node has disconnected.
     pub fn disconnect(&mut self, id: NodeId, now: Instant) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
         node.is_connected = false;
-        if node.is_told {
+        if node.is_reported {
             node.due = Some(now + self.grace);
         }
     }
@@ -80,9 +80,9 @@ impl Presences {
             if node.due.is_none_or(|due| due > now) {
                 return true;
             }
-            match (node.is_connected, node.is_told) {
+            match (node.is_connected, node.is_reported) {
                 (true, false) => match take(id) {
-                    Ok(()) => (node.is_told, node.due, has_changed) = (true, None, true),
+                    Ok(()) => (node.is_reported, node.due, has_changed) = (true, None, true),
                     Err(wait) => node.due = Some(now + wait),
                 },
                 (false, true) => {
@@ -91,7 +91,7 @@ impl Presences {
                 }
                 (true, true) | (false, false) => node.due = None,
             }
-            node.is_connected || node.is_told && !left.contains(&id)
+            node.is_connected || node.is_reported && !left.contains(&id)
         });
         has_changed.then_some(left)
     }
@@ -104,8 +104,8 @@ impl Presences {
 
     /// Who is told to be connected.
     #[must_use]
-    pub fn told(&self) -> BTreeSet<NodeId> {
-        self.nodes.iter().filter(|(_, node)| node.is_told).map(|(&id, _)| id).collect()
+    pub fn reported(&self) -> BTreeSet<NodeId> {
+        self.nodes.iter().filter(|(_, node)| node.is_reported).map(|(&id, _)| id).collect()
     }
 }
 

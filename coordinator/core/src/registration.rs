@@ -20,7 +20,7 @@ use coordinator_api::KeyState;
 use crate::{
     key::PreAuthKey,
     model::{Node, NodeId, Owner, Pending},
-    tagging::{AskedTags, NotAllowed},
+    tagging::{RequestedTags, TagNotAllowed},
     time::Millis,
 };
 
@@ -65,7 +65,7 @@ pub enum PresentedKey<'a> {
 
 /// What is stored about the device that sent a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct RegistrationContext<'a> {
     /// The node under the request's node key.
     pub node: Option<&'a Node>,
     /// The node that the request's node key replaces, if the device says so.
@@ -85,7 +85,7 @@ pub struct Known<'a> {
     /// The request's pre-auth key.
     pub presented: PresentedKey<'a>,
     /// The tags that the device asks for.
-    pub asked: AskedTags<'a>,
+    pub asked: RequestedTags<'a>,
 }
 
 /// When the node key of a node ends.
@@ -97,7 +97,7 @@ pub enum KeyExpiry {
     New,
 }
 
-/// What the request leads to. The caller writes it in the transaction that read [`Known`].
+/// What the request leads to. The caller writes it in the transaction that read [`RegistrationContext`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The node ends its key.
@@ -160,8 +160,8 @@ pub enum Refusal {
     Rejected,
 }
 
-impl From<NotAllowed> for Refusal {
-    fn from(NotAllowed: NotAllowed) -> Self {
+impl From<TagNotAllowed> for Refusal {
+    fn from(TagNotAllowed: TagNotAllowed) -> Self {
         Self::Tags
     }
 }
@@ -171,12 +171,16 @@ impl From<NotAllowed> for Refusal {
 /// # Errors
 ///
 /// A [`Refusal`], which changes nothing.
-pub fn decide(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decision, Refusal> {
+pub fn decide(
+    request: &Request,
+    known: &RegistrationContext<'_>,
+    now: Millis,
+) -> Result<Decision, Refusal> {
     let foreign = |machine: MachinePublic| machine != request.machine;
     if request.node_key.is_zero()
         || known.node.is_some_and(|node| foreign(node.keys.machine))
         || known.old.is_some_and(|node| foreign(node.keys.machine))
-        || known.pending.is_some_and(|pending| foreign(pending.machine))
+        || known.pending.is_some_and(|pending| foreign(pending.device.machine))
     {
         return Err(Refusal::NodeKey);
     }
@@ -194,7 +198,7 @@ pub fn decide(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decis
     }
 }
 
-fn with_key(known: &Known<'_>, key: &PreAuthKey) -> Result<Decision, Refusal> {
+fn with_key(known: &RegistrationContext<'_>, key: &PreAuthKey) -> Result<Decision, Refusal> {
     let owner = known.asked.owner(&key.owner)?;
     if known.node.is_some_and(|node| node.owner != owner) {
         // One node key is one node: for another owner the device must make another.
@@ -224,7 +228,7 @@ fn logout(node: Option<&Node>, now: Millis) -> Decision {
     }
 }
 
-fn good_key<'a>(known: &Known<'a>, now: Millis) -> Option<&'a PreAuthKey> {
+fn good_key<'a>(known: &RegistrationContext<'a>, now: Millis) -> Option<&'a PreAuthKey> {
     match known.presented {
         PresentedKey::Key(key) if key.state(now) == KeyState::Valid && !has_used(known, key) => {
             Some(key)
@@ -234,20 +238,28 @@ fn good_key<'a>(known: &Known<'a>, now: Millis) -> Option<&'a PreAuthKey> {
 }
 
 /// Whether the device waits because of this very key.
-fn has_used(known: &Known<'_>, key: &PreAuthKey) -> bool {
+fn has_used(known: &RegistrationContext<'_>, key: &PreAuthKey) -> bool {
     known.pending.and_then(|pending| pending.key.as_ref()).is_some_and(|(id, _)| *id == key.id)
 }
 
 /// The node that this device was, if the key makes it `owner`'s.
 ///
 /// A node that changes from its person to tags stays the node that it was, if the device names it.
-fn former<'a>(known: &Known<'a>, key: &PreAuthKey, owner: &Owner) -> Option<&'a Node> {
+fn former<'a>(
+    known: &RegistrationContext<'a>,
+    key: &PreAuthKey,
+    owner: &Owner,
+) -> Option<&'a Node> {
     let named = || known.node.into_iter().chain(known.old);
     let same = named().chain(known.of_machine).find(|node| node.owner == *owner);
     same.or_else(|| named().find(|node| node.owner == key.owner))
 }
 
-fn without_key(request: &Request, known: &Known<'_>, now: Millis) -> Result<Decision, Refusal> {
+fn without_key(
+    request: &Request,
+    known: &RegistrationContext<'_>,
+    now: Millis,
+) -> Result<Decision, Refusal> {
     if let Some(old) = known.old.filter(|node| !node.is_expired(now) && known.node.is_none()) {
         // A key may change without the admin, its life not: otherwise it would never end. Nor may its owner: what a
         // thief has of a person's laptop would become a server that never expires.
@@ -282,7 +294,7 @@ fn without_key(request: &Request, known: &Known<'_>, now: Millis) -> Result<Deci
 
 /// Whether there is no room for one more that came without a key. Strangers never take the room of a machine that has
 /// been a node.
-fn is_full(known: &Known<'_>) -> bool {
+fn is_full(known: &RegistrationContext<'_>) -> bool {
     let is_known = known.old.is_some() || !known.of_machine.is_empty();
     known.waiting_of_machine >= WAITING_OF_MACHINE_MAX
         || !is_known
@@ -291,7 +303,7 @@ fn is_full(known: &Known<'_>) -> bool {
 
 /// What an approval leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Approved {
+pub struct Approval {
     /// To whom the node belongs.
     pub owner: Owner,
     /// The node that goes on under the new node key; `None`: a new one.
@@ -305,13 +317,13 @@ pub struct Approved {
 ///
 /// # Errors
 ///
-/// [`NotAllowed`] if the device asks for tags that its owner may not give.
+/// [`TagNotAllowed`] if the device asks for tags that its owner may not give.
 pub fn approve(
     pending: &Pending,
     said: Option<Owner>,
     of_machine: &[Node],
-    asked: &AskedTags<'_>,
-) -> Result<Option<Approved>, NotAllowed> {
+    asked: &RequestedTags<'_>,
+) -> Result<Option<Approval>, TagNotAllowed> {
     let was = pending.replaces.and_then(|id| of_machine.iter().find(|node| node.id == id));
     let by_key = || pending.key.as_ref().map(|(_, owner)| owner.clone());
     let Some(base) = said.clone().or_else(by_key).or_else(|| was.map(|node| node.owner.clone()))
@@ -321,11 +333,11 @@ pub fn approve(
     let is_settled = base.user().is_none() && (said.is_some() || pending.key.is_none());
     let owner = if is_settled { base.clone() } else { asked.owner(&base)? };
     // One node key is one node, whoever owned it; else the machine's node of that owner goes on.
-    let same_key = of_machine.iter().find(|node| node.keys.node == pending.node_key);
+    let same_key = of_machine.iter().find(|node| node.keys.node == pending.device.node_key);
     let same_node = was.filter(|node| node.owner == owner || node.owner == base);
     let same_owner = || of_machine.iter().find(|node| node.owner == owner);
     let replaces = same_key.or(same_node).or_else(same_owner).map(|node| node.id);
-    Ok(Some(Approved { owner, replaces }))
+    Ok(Some(Approval { owner, replaces }))
 }
 
 #[cfg(test)]

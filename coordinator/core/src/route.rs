@@ -46,30 +46,30 @@ const NOWHERE: [IpNet; 6] = [
 
 /// Where a route that a node offers stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum RouteStatus {
     /// Nobody decided.
     Waiting,
     /// The admin approved it.
-    ByAdmin,
+    ApprovedByAdmin,
     /// The policy approves it.
-    ByPolicy,
+    ApprovedByPolicy,
     /// The admin rejected it.
     Rejected,
     /// It can never be used.
-    Unusable(Unusable),
+    Unusable(UnusableReason),
 }
 
-impl Standing {
+impl RouteStatus {
     /// Whether the route may be used.
     #[must_use]
     pub fn is_approved(self) -> bool {
-        matches!(self, Self::ByAdmin | Self::ByPolicy)
+        matches!(self, Self::ApprovedByAdmin | Self::ApprovedByPolicy)
     }
 }
 
 /// Why a route can never be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum UnusableReason {
     /// Other nodes have their addresses there.
     #[error("it overlaps the network's own addresses")]
     Mesh,
@@ -100,7 +100,7 @@ pub enum RouteError {
         /// The route.
         route: IpNet,
         /// Why not.
-        reason: Unusable,
+        reason: UnusableReason,
     },
 }
 
@@ -114,17 +114,17 @@ pub fn offered(node: &Node) -> Vec<IpNet> {
 }
 
 /// Whether a route could be used if it were approved; `offered` is all that its node offers.
-fn usable(route: &IpNet, offered: &[IpNet]) -> Result<(), Unusable> {
+fn usable(route: &IpNet, offered: &[IpNet]) -> Result<(), UnusableReason> {
     if EXIT.contains(route) {
         let is_whole = EXIT.iter().all(|exit| offered.contains(exit));
-        return if is_whole { Ok(()) } else { Err(Unusable::HalfExit) };
+        return if is_whole { Ok(()) } else { Err(UnusableReason::HalfExit) };
     }
     let is_via = matches!(route, IpNet::V6(net) if VIA.contains(net));
     let mesh = [IpNet::V4(mesh::V4), IpNet::V6(mesh::V6)];
     if !is_via && mesh.iter().any(|mesh| overlap(mesh, route)) {
-        Err(Unusable::Mesh)
+        Err(UnusableReason::Mesh)
     } else if NOWHERE.iter().any(|net| net.contains(route)) {
-        Err(Unusable::Nowhere)
+        Err(UnusableReason::Nowhere)
     } else {
         Ok(())
     }
@@ -138,14 +138,14 @@ fn overlap(one: &IpNet, other: &IpNet) -> bool {
 /// Where each route stands that a node offers. `by_policy` says whether the policy approves one.
 ///
 /// Of an exit node, both routes stand where the one stands that is further from being used.
-pub fn standings(node: &Node, by_policy: impl Fn(&IpNet) -> bool) -> BTreeMap<IpNet, Standing> {
+pub fn statuses(node: &Node, by_policy: impl Fn(&IpNet) -> bool) -> BTreeMap<IpNet, RouteStatus> {
     let offered = offered(node);
     let decided = |route: &IpNet| match usable(route, &offered) {
-        Err(reason) => Standing::Unusable(reason),
-        Ok(()) if node.routes.rejected.contains(route) => Standing::Rejected,
-        Ok(()) if node.routes.approved.contains(route) => Standing::ByAdmin,
-        Ok(()) if by_policy(route) => Standing::ByPolicy,
-        Ok(()) => Standing::Waiting,
+        Err(reason) => RouteStatus::Unusable(reason),
+        Ok(()) if node.routes.rejected.contains(route) => RouteStatus::Rejected,
+        Ok(()) if node.routes.approved.contains(route) => RouteStatus::ApprovedByAdmin,
+        Ok(()) if by_policy(route) => RouteStatus::ApprovedByPolicy,
+        Ok(()) => RouteStatus::Waiting,
     };
     let mut all: BTreeMap<_, _> = offered.iter().map(|route| (*route, decided(route))).collect();
     let exits = EXIT.map(|exit| all.get(&exit).copied());
@@ -161,8 +161,8 @@ pub fn standings(node: &Node, by_policy: impl Fn(&IpNet) -> bool) -> BTreeMap<Ip
 
 /// The routes of a node that may be used.
 pub fn approved(node: &Node, by_policy: impl Fn(&IpNet) -> bool) -> Vec<IpNet> {
-    let standings = standings(node, by_policy).into_iter();
-    standings.filter(|(_, standing)| standing.is_approved()).map(|(route, _)| route).collect()
+    let statuses = statuses(node, by_policy).into_iter();
+    statuses.filter(|(_, standing)| standing.is_approved()).map(|(route, _)| route).collect()
 }
 
 /// Approves routes that a node offers; one of an exit node means both.

@@ -7,7 +7,7 @@ use crate::{
 
 /// The tags that a device asks for, and what decides on them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct AskedTags<'a> {
+pub struct RequestedTags<'a> {
     /// The tags, as the device wrote them.
     pub tags: &'a [String],
     /// The policy, whose `tagOwners` decide; without one nobody gives a tag.
@@ -18,9 +18,9 @@ pub struct AskedTags<'a> {
 
 /// The device asks for a tag that its owner may not give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAllowed;
+pub struct TagNotAllowed;
 
-impl AskedTags<'_> {
+impl RequestedTags<'_> {
     /// Whose the device is that `owner` answers for: the tags' if it asks for some.
     ///
     /// A person gives the tags that `tagOwners` let the person give. Who is tagged gives its own tags, and those whose
@@ -28,15 +28,15 @@ impl AskedTags<'_> {
     ///
     /// # Errors
     ///
-    /// [`NotAllowed`] if one of the tags may not be given, or is none.
-    pub fn owner(&self, owner: &Owner) -> Result<Owner, NotAllowed> {
+    /// [`TagNotAllowed`] if one of the tags may not be given, or is none.
+    pub fn owner(&self, owner: &Owner) -> Result<Owner, TagNotAllowed> {
         if self.tags.iter().all(|tag| owner.tag_list().contains(tag)) {
             return Ok(owner.clone());
         }
         if self.tags.iter().all(|tag| self.may_give(owner, tag)) {
             return Ok(Owner::tags(self.tags.to_vec()));
         }
-        Err(NotAllowed)
+        Err(TagNotAllowed)
     }
 
     fn may_give(&self, owner: &Owner, tag: &str) -> bool {
@@ -70,7 +70,7 @@ mod tests {
         },
     }"#;
 
-    fn asks(tags: &[&str], owner: &Owner) -> Result<Owner, NotAllowed> {
+    fn asks(tags: &[&str], owner: &Owner) -> Result<Owner, TagNotAllowed> {
         let policy = acl::Policy::parse(POLICY).unwrap();
         let users = [(1, "alice"), (2, "bob")].map(|(id, name)| User {
             id,
@@ -78,7 +78,7 @@ mod tests {
             created: 0,
         });
         let tags: Vec<_> = tags.iter().map(ToString::to_string).collect();
-        AskedTags { tags: &tags, policy: Some(&policy), users: &users }.owner(owner)
+        RequestedTags { tags: &tags, policy: Some(&policy), users: &users }.owner(owner)
     }
 
     fn tagged(tags: &[&str]) -> Owner {
@@ -94,13 +94,14 @@ mod tests {
         let both = ["tag:server", "tag:printer", "tag:server"];
         assert_eq!(asks(&both, &alice), Ok(tagged(&["tag:printer", "tag:server"])));
         assert_eq!(asks(&["tag:printer"], &bob), Ok(tagged(&["tag:printer"])), "by its group");
-        assert_eq!(asks(&both, &bob), Err(NotAllowed), "all or none");
+        assert_eq!(asks(&both, &bob), Err(TagNotAllowed), "all or none");
         for tag in ["tag:home", "tag:none", "printer", "", "autogroup:member"] {
-            assert_eq!(asks(&[tag], &alice), Err(NotAllowed), "{tag}");
+            assert_eq!(asks(&[tag], &alice), Err(TagNotAllowed), "{tag}");
         }
-        assert_eq!(asks(&["tag:printer"], &nobody), Err(NotAllowed));
-        let without_policy = AskedTags { tags: &["tag:server".to_owned()], ..AskedTags::default() };
-        assert_eq!(without_policy.owner(&alice), Err(NotAllowed));
+        assert_eq!(asks(&["tag:printer"], &nobody), Err(TagNotAllowed));
+        let without_policy =
+            RequestedTags { tags: &["tag:server".to_owned()], ..RequestedTags::default() };
+        assert_eq!(without_policy.owner(&alice), Err(TagNotAllowed));
     }
 
     #[test]
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!(asks(&[], &server), Ok(server.clone()));
         assert_eq!(asks(&["tag:printer"], &server), Ok(server.clone()), "no more than it has");
         assert_eq!(asks(&["tag:child"], &server), Ok(tagged(&["tag:child"])));
-        assert_eq!(asks(&["tag:home"], &server), Err(NotAllowed));
-        assert_eq!(asks(&["tag:server"], &tagged(&["tag:child"])), Err(NotAllowed));
+        assert_eq!(asks(&["tag:home"], &server), Err(TagNotAllowed));
+        assert_eq!(asks(&["tag:server"], &tagged(&["tag:child"])), Err(TagNotAllowed));
     }
 }

@@ -12,9 +12,9 @@ use control_protocol::{
     key::{MachinePublic, NodePublic},
     map::Hostinfo,
 };
-use coordinator::store::{Database, NewNode, Store};
+use coordinator::store::{Database, Store};
 use coordinator_api::Actor;
-use coordinator_core::model::Owner;
+use coordinator_core::model::{NewNode, Owner, Registrant};
 
 /// Whose they are.
 const PERSON: &str = "crowd";
@@ -37,12 +37,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let new = NewNode {
             id: None,
             owner: owner.clone(),
-            machine: MachinePublic::from_bytes(random()?),
-            node_key: NodePublic::from_bytes(random()?),
-            hostinfo: Hostinfo { hostname: format!("silent{number}"), ..Hostinfo::default() },
-            version: VERSION,
+            device: Registrant {
+                machine: MachinePublic::from_bytes(random()?),
+                node_key: NodePublic::from_bytes(random()?),
+                hostinfo: Hostinfo { hostname: format!("silent{number}"), ..Hostinfo::default() },
+                version: VERSION,
+                ephemeral: false,
+            },
             expires: None,
-            ephemeral: false,
             name: None,
         };
         change.insert_node(new, now).await?;

@@ -1,4 +1,4 @@
-//! The admin API, over a UNIX socket: see [`coordinator_api::endpoints`].
+//! The admin API ([`coordinator_api::endpoints`]).
 
 mod api_keys;
 mod devices;
@@ -7,6 +7,7 @@ pub(crate) mod https;
 mod invitations;
 mod keys;
 mod log;
+mod lookup;
 mod network;
 pub(crate) mod openapi;
 mod policy;
@@ -15,7 +16,6 @@ mod records;
 mod routes;
 pub(crate) mod socket;
 mod users;
-mod waiting;
 
 use axum::{
     Router,
@@ -45,7 +45,7 @@ pub(crate) fn endpoints() -> Vec<Served<App>> {
         .collect()
 }
 
-/// The router of all endpoints, with the state that they share.
+/// Routes requests to the endpoints.
 pub(crate) fn router(app: App) -> Router {
     endpoint::router(endpoints())
         .fallback(|| async { Error::Path })
@@ -54,7 +54,7 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Answers a request on a task of its own, so that a change which began is made although its caller has hung up.
+/// Handles a request on a task of its own, so that a change that has begun completes even if the caller disconnects.
 async fn carry_out(State(app): State<App>, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(app.bodies.admins.clone());
     app.carry_out(next.run(request)).await

@@ -1,12 +1,12 @@
-//! Whom the relay lets in: a file of node keys that the coordinator writes and the relay follows, so that the relay knows
-//! it also while the coordinator is down.
+//! The list of nodes for the relay: a file of node keys that the coordinator writes and the relay watches, so that the relay
+//! works while the coordinator is down.
 //!
 //! ```text
-//! database ──▶ Hub ──▶ List::follow ──▶ nodes.json ──▶ Admission::keys ──▶ relay
+//! database ──▶ Hub ──▶ ListWriter::follow ──▶ nodes.json ──▶ Admission::keys ──▶ relay
 //! ```
 //!
-//! The file is written before a registration is answered, and looked at whenever a key is asked for: who was told that it
-//! is a node finds the relay open. It lies in a directory of the coordinator's that nobody but the relay may look into.
+//! The file is written before a registration is answered, and checked whenever a client presents a key, so a new node can
+//! use the relay at once. Its directory is readable for the relay only.
 
 mod file;
 mod list;
@@ -17,24 +17,25 @@ use std::{
 };
 
 use chassis::{state::StateError, watched::Watched};
-use coordinator_core::admitted::Keys;
+use coordinator_core::admission::AdmittedKeys;
 
-pub(crate) use self::list::List;
+pub(crate) use self::list::ListWriter;
 use crate::files::Paths;
 
-/// How long after a failure the file is read again: who is taken off it is to be cut within seconds.
+/// How long after a failure the file is read again: removed nodes must be disconnected within seconds.
 const AGAIN: Duration = Duration::from_secs(1);
-/// The file as the relay follows it.
+
+/// The file as the relay reads it.
 #[derive(Debug)]
-pub(crate) struct Admission(Watched<Keys, StateError>);
+pub(crate) struct Admission(Watched<AdmittedKeys, StateError>);
 
 impl Admission {
-    /// Begins to follow the file. While there is none yet, nobody is let in; one that cannot be read later counts for
-    /// nothing, and what was read before stays.
+    /// Watches the file. Nobody is admitted until it exists. If a later version cannot be read, the earlier one stays in
+    /// effect.
     ///
     /// # Errors
     ///
-    /// Fails if there is one that cannot be used.
+    /// Fails if the file exists and is invalid.
     pub(crate) fn follow(paths: &Paths) -> Result<Self, StateError> {
         let path = file::path(paths);
         let (of, was_there) = (path.clone(), AtomicBool::new(false));
@@ -42,7 +43,7 @@ impl Admission {
         let read = move || match file::read(&of)? {
             Some(content) => {
                 was_there.store(true, Ordering::Relaxed);
-                Ok(Keys::from(content))
+                Ok(AdmittedKeys::from(content))
             }
             None if was_there.load(Ordering::Relaxed) => {
                 Err(file::unreadable(&of, std::io::ErrorKind::NotFound.into()))
@@ -51,18 +52,17 @@ impl Admission {
                 if !was_said.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         path = %of.display(),
-                        "there is no list of the network's nodes yet: nobody is let in until the coordinator has \
-                         written it"
+                        "there is no list of nodes yet: the relay admits nobody until the coordinator writes it"
                     );
                 }
-                Ok(Keys::default())
+                Ok(AdmittedKeys::default())
             }
         };
         Ok(Self(Watched::load("the relay's list of nodes", vec![path], read)?.again(AGAIN)))
     }
 
-    /// What the file says now.
-    pub(crate) fn keys(&self) -> Keys {
+    /// The current list.
+    pub(crate) fn keys(&self) -> AdmittedKeys {
         self.0.current()
     }
 }

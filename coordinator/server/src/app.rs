@@ -1,4 +1,4 @@
-//! What handlers share: the configuration, the database, the network as it is, and the limits on everyone.
+//! The state that handlers share: configuration, database, network and limits.
 
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -18,12 +18,12 @@ use crate::{
     updates::Updates,
 };
 
-/// Handshakes at once.
+/// Concurrent Noise handshakes.
 const HANDSHAKES: usize = 16;
-/// Requests at once that ask the database for a node that is not in memory.
+/// Concurrent database lookups of nodes that are not in memory.
 const LOOKUPS: usize = 2;
 
-/// Everything that a request needs.
+/// The state that handlers share.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
@@ -36,24 +36,23 @@ pub(crate) struct App {
     pub(crate) channels: Quota<MachinePublic>,
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) updates: Updates,
-    pub(crate) caused: limits::Caused,
+    pub(crate) caused: limits::NodeRateLimit,
     pub(crate) metrics: Arc<Metrics>,
-    /// Wrong API keys that were shown and are not in the audit log yet.
+    /// Uses of invalid API keys that are not in the audit log yet.
     pub(crate) wrong_keys: Arc<AtomicU64>,
-    pub(crate) waiting: limits::Waiting,
-    pub(crate) tries: limits::Tries,
-    /// API keys that do not count.
-    pub(crate) key_tries: limits::Tries,
+    pub(crate) waiting: limits::WaitingByOrigin,
+    pub(crate) tries: limits::AttemptLimit,
+    /// Uses of invalid API keys, by origin.
+    pub(crate) key_tries: limits::AttemptLimit,
     pub(crate) registrations: limits::RegistrationQueue,
     pub(crate) bodies: limits::RequestBodies,
-    /// What is waited for before the coordinator ends.
+    /// Tasks that must complete before the coordinator exits.
     pub(crate) tasks: TaskTracker,
-    /// Cancelled when the coordinator is to end.
+    /// Cancelled when the coordinator is to stop.
     pub(crate) stop: CancellationToken,
 }
 
 impl App {
-    /// The state of a coordinator that nobody has called yet.
     pub(crate) fn new(
         config: Config,
         store: Store,
@@ -62,7 +61,7 @@ impl App {
         stop: CancellationToken,
     ) -> Self {
         let (hub, tasks) = (Arc::new(hub), TaskTracker::new());
-        let caused = limits::Caused::default();
+        let caused = limits::NodeRateLimit::default();
         let updates = Updates::new(
             store.clone(),
             Arc::clone(&hub),
@@ -73,7 +72,7 @@ impl App {
         let bodies = limits::RequestBodies::new(config.body_time);
         Self {
             config: Arc::new(config),
-            metrics: Arc::new(Metrics::new(store.times())),
+            metrics: Arc::new(Metrics::new(store.metrics())),
             wrong_keys: Arc::default(),
             updates,
             caused,
@@ -85,9 +84,9 @@ impl App {
             strangers: limits::strangers(),
             channels: limits::channels(),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
-            waiting: limits::Waiting::default(),
-            tries: limits::Tries::default(),
-            key_tries: limits::Tries::default(),
+            waiting: limits::WaitingByOrigin::default(),
+            tries: limits::AttemptLimit::default(),
+            key_tries: limits::AttemptLimit::default(),
             registrations: limits::RegistrationQueue::default(),
             bodies,
             tasks,
@@ -95,7 +94,7 @@ impl App {
         }
     }
 
-    /// When the node key of a new node ends; `None` if never, as a tagged node's.
+    /// When the node key of a new node expires; never for a tagged node.
     pub(crate) fn expiry(&self, owner: &Owner, now: Millis) -> Option<Millis> {
         match owner {
             Owner::User(_) => self.config.node_key_life().map(|life| now.saturating_add(life)),
@@ -103,7 +102,7 @@ impl App {
         }
     }
 
-    /// Carries out `work` on a task of its own, to its end even if the caller is dropped.
+    /// Runs `work` on a task of its own, to completion even if the caller is dropped.
     pub(crate) async fn carry_out<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -112,37 +111,36 @@ impl App {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends, and with it whoever waits.
+                // The runtime shuts down, and with it the caller.
                 Err(_) => std::future::pending().await,
             },
         }
     }
 
-    /// Whether somebody on the way can read or change what this caller asks for and is answered: it came over plain HTTP, or
-    /// the configuration names no other way, also to a proxy.
+    /// Whether the request came over plain HTTP, or `server_url` is plain HTTP.
     pub(crate) fn is_plain(&self, caller: &Caller) -> bool {
         let url = ServerUrl::parse(&self.config.settings.server_url());
         !caller.is_secure || url.map_or(true, |url| url.is_plain())
     }
 
-    /// URL of the page that tells how to approve the device with this ticket.
+    /// URL of the page for the waiting device with this ticket.
     pub(crate) fn auth_url(&self, ticket: &str) -> String {
         format!("{}/register/{ticket}", self.config.settings.server_url())
     }
 }
 
-/// Who is at the other end of a Noise channel.
+/// The client of a Noise channel.
 #[derive(Clone)]
 pub(crate) struct Peer {
     pub(crate) app: App,
     /// Proved by the handshake.
     pub(crate) machine: MachinePublic,
-    /// Where it is, as the coordinator sees it.
+    /// Its address, as the coordinator sees it.
     pub(crate) origin: Origin,
 }
 
 impl Peer {
-    /// The machine, if it has a node.
+    /// The machine key, if the machine has a node.
     pub(crate) fn node(&self) -> Option<MachinePublic> {
         self.app.hub.snapshot().machines.contains(&self.machine).then_some(self.machine)
     }

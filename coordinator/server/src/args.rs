@@ -1,4 +1,4 @@
-//! The command line, and what it starts.
+//! The command line.
 
 use std::{
     error::Error,
@@ -25,24 +25,24 @@ pub struct Args {
     /// Configuration file; default: etc/maru/coordinator.toml below the root.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What is logged.
+    /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
-    /// What to run.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to run.
+/// The command to run.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum Command {
-    /// Registers devices and tells them of each other.
+    /// Run the control plane.
     Serve,
-    /// Prints what the admin API takes and answers, as an `OpenAPI` document.
+    /// Print the `OpenAPI` document of the admin API.
     Openapi,
-    /// Passes packets between devices that cannot reach each other, and tells them their addresses.
+    /// Run the relay (DERP and STUN).
     Relay,
-    /// Writes a copy of the database to standard output, which must be a file: part of `maru backup`.
+    /// Write a copy of the database to standard output, which must be a file. `maru backup` uses it.
     #[command(hide = true)]
     CopyDatabase,
 }
@@ -70,7 +70,7 @@ fn start(root: &Path, config: Option<&Path>, command: Command) -> Result<(), Box
             Command::Serve => {
                 serve::serve(root, config, stop).await.map_err(Box::<dyn Error>::from)
             }
-            // It needs no configuration, and has been done.
+            // Handled before the configuration was loaded.
             Command::Openapi => Ok(()),
             Command::Relay => {
                 relay::relay(root, &config, stop).await.map_err(Box::<dyn Error>::from)

@@ -14,40 +14,38 @@ use coordinator_api::{
     settings::{FILE, Relay, Settings},
 };
 use coordinator_core::{
-    dns::Names,
+    dns::ExtraDns,
     name, presence,
     time::{DAY, Millis},
 };
 
-use crate::{door::Entry, store::Database};
+use crate::{listener::TlsMode, store::Database};
 
-/// The smallest bucket of a client of the relay, in bytes: more than the relay reads at once.
+/// The smallest token bucket of a relay client, in bytes: more than the relay reads at once.
 const BURST_MIN: u32 = 64 * 1024;
 
-/// The coordinator's settings, and what is no key of its file.
+/// The coordinator's settings, and parameters that only tests change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The file.
+    /// The settings file.
     pub settings: Settings,
-    /// How long a map stream is silent before a keep-alive, and at random up to a fifth longer. Default: 50 s, which
-    /// follows from what clients bear.
+    /// Silence in a map stream before a keep-alive; a random fifth is added at most. Default: 50 s, from the timeout of
+    /// clients.
     pub map_keep_alive: Duration,
-    /// How long a node is told to be connected after it has disconnected. Default: 10 s
-    /// ([`coordinator_core::presence::GRACE`]).
+    /// How long a node is reported as connected after it has disconnected. Default:
+    /// [`coordinator_core::presence::GRACE`].
     pub offline_after: Duration,
-    /// Whom the admin socket answers, by user number. Default: 0, which is root. Whoever else may administer would be as
-    /// good as root.
+    /// The user that may use the admin socket. Default: 0, which is root.
     pub admin_uid: u32,
-    /// Time between two keep-alives of the relay to a client, and at random up to a tenth less. Default: 60 s, which
-    /// follows from what clients bear.
+    /// Interval of the relay's keep-alives to a client; a random tenth is subtracted at most. Default: 60 s, from the
+    /// timeout of clients.
     pub relay_keep_alive: Duration,
-    /// How long the channel of a machine lasts that is no node. Default: 11 minutes, a minute longer than a request that
-    /// waits for approval is held.
+    /// How long a machine without a node may keep its channel. Default: 11 minutes, a minute longer than a request that
+    /// waits for approval.
     pub stranger_time: Duration,
-    /// How long the body of a request may take to come. Default: 10 s.
+    /// Timeout for a request's body. Default: 10 s.
     pub body_time: Duration,
-    /// How long the coordinator waits at its start for the relay's certificate. Default: 20 s: the relay makes it as soon
-    /// as it runs.
+    /// How long the coordinator waits at its start for the relay's certificate. Default: 20 s.
     pub relay_patience: Duration,
 }
 
@@ -76,13 +74,8 @@ impl From<Settings> for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file could not be read.
-    #[error("cannot read {}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error("cannot read {}", .0.display())]
+    Read(PathBuf, #[source] io::Error),
 }
 
 impl Config {
@@ -98,23 +91,23 @@ impl Config {
         })
     }
 
-    /// Life of a person's node key; `None` is forever.
+    /// Lifetime of a user's node key; `None`: forever.
     #[must_use]
     pub fn node_key_life(&self) -> Option<Millis> {
         let days = self.settings.node_key_life_days;
         (days > 0).then(|| Millis::from(days) * DAY)
     }
 
-    /// Names beside those of the nodes.
+    /// Resolvers and extra DNS records.
     ///
     /// # Errors
     ///
     /// One sentence about what is wrong with `[dns]`.
-    pub fn names(&self) -> Result<Names, String> {
-        Names::parse(&self.settings.dns, &self.settings.network)
+    pub fn names(&self) -> Result<ExtraDns, String> {
+        ExtraDns::parse(&self.settings.dns, &self.settings.network)
     }
 
-    /// Returns which database holds the data.
+    /// The database.
     ///
     /// # Errors
     ///
@@ -125,7 +118,7 @@ impl Config {
         };
         let path = below(root, file);
         let text =
-            std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source })?;
+            std::fs::read_to_string(&path).map_err(|error| ConfigError::Read(path, error))?;
         Ok(Database::Postgres(text.lines().next().unwrap_or_default().trim().to_owned()))
     }
 }
@@ -141,27 +134,29 @@ fn check(settings: &Settings) -> Result<(), String> {
     let url = settings.server_url();
     if ServerUrl::parse(&url).is_err() {
         return Err(format!(
-            "server_url = {url:?} is not http:// or https://, a host, perhaps a port, and nothing else"
+            "server_url = {url:?} is not http:// or https://, a host and optionally a port"
         ));
     }
     if let Some(address) = settings.metrics_listen.filter(|address| !address.ip().is_loopback()) {
         return Err(format!(
-            "metrics_listen = \"{address}\" is not a loopback address: name one such as 127.0.0.1:9464, and let your \
-             collector read it on this machine"
+            "metrics_listen = \"{address}\" is not a loopback address: set one, such as 127.0.0.1:9464, and run the collector \
+             on this machine"
         ));
     }
-    Entry::of(settings)?;
+    TlsMode::of(settings)?;
     check_relays(settings)?;
-    Names::parse(&settings.dns, network).map(drop)
+    ExtraDns::parse(&settings.dns, network).map(drop)
 }
 
 fn check_relays(settings: &Settings) -> Result<(), String> {
     let Relay { bytes_per_second, burst_bytes, embedded, .. } = settings.relay;
     if settings.derp_map_only && settings.derp_map_file.is_none() {
-        return Err("derp_map_only leaves no relay: set derp_map_file, or take it out".to_owned());
+        return Err(
+            "derp_map_only leaves no relay: set derp_map_file, or remove derp_map_only".to_owned()
+        );
     }
     if settings.derp_map_only && embedded {
-        return Err("derp_map_only leaves out our own relay, and embedded under [relay] switches it on: take out one"
+        return Err("derp_map_only excludes the coordinator's own relay, which embedded under [relay] enables: take out one"
             .to_owned());
     }
     if bytes_per_second > 0 && burst_bytes < BURST_MIN {

@@ -1,11 +1,11 @@
 //! Tailscale's control protocol: `/key`, `/ts2021`, and inside its Noise channel `/machine/…`.
 
-mod counted;
+mod lifetime;
 pub(crate) mod machine;
 mod map;
+mod quota_stream;
 mod refused;
 mod register;
-mod standing;
 mod upgrade;
 
 use axum::{Json, extract::State};

@@ -1,4 +1,4 @@
-//! The relays that nodes are told of: our own, and those of `derp_map_file`.
+//! The DERP map for nodes: our own relay, and those of `derp_map_file`.
 
 use std::{
     io,
@@ -21,54 +21,37 @@ const REGION: RegionId = 1;
 /// Largest number of a region (`tailcfg.DERPRegion`).
 const REGION_MAX: RegionId = 65_535;
 
-/// The relays are not known.
+/// The DERP map cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DerpMapError {
     /// `derp_map_file` cannot be read.
-    #[error("cannot read {}, which derp_map_file names in coordinator.toml", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// It is not JSON of the right shape.
-    #[error("{} is not a DERP map with at least one region", .path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// Where not.
-        source: serde_json::Error,
-    },
+    #[error("cannot read {}, which derp_map_file names in coordinator.toml", .0.display())]
+    Read(PathBuf, #[source] io::Error),
+    /// It is not a DERP map in JSON.
+    #[error("{} is not a DERP map with at least one region", .0.display())]
+    Json(PathBuf, #[source] serde_json::Error),
     /// It has no region.
-    #[error("{} is not a DERP map with at least one region: add one, or take out derp_map_file in coordinator.toml", .0.display())]
+    #[error("{} is not a DERP map with at least one region: add one, or remove derp_map_file from coordinator.toml", .0.display())]
     Empty(PathBuf),
-    /// A region cannot be used.
-    #[error("region {region} of {} {what}", .path.display())]
-    Region {
-        /// The file.
-        path: PathBuf,
-        /// Its number, as the key of the map.
-        region: RegionId,
-        /// What is wrong with it, and what to do.
-        what: String,
-    },
-    /// Our own relay's certificate is not there, or cannot be used.
+    /// A region is invalid: its key in the map, what is wrong and what to do.
+    #[error("region {} of {} {}", .1, .0.display(), .2)]
+    Region(PathBuf, RegionId, &'static str),
+    /// Our own relay's certificate is missing or invalid.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
 }
 
-/// The relays that nodes are told of.
+/// The DERP map for nodes.
 #[derive(Debug)]
 pub(crate) enum Relays {
-    /// Our own alone.
+    /// Our own relay only.
     Own(Arc<DerpMap>),
-    /// Those of a file too, or alone, which is read again when it changes.
-    Told(Watched<Arc<DerpMap>, DerpMapError>),
+    /// The relays of a file, which is reloaded when it changes, with or without our own.
+    File(Watched<Arc<DerpMap>, DerpMapError>),
 }
 
 impl Relays {
-    /// Waits for our own relay's certificate and pins it, and reads the relays of `derp_map_file`.
+    /// Waits for our own relay's certificate to pin it, and reads `derp_map_file`.
     pub(crate) async fn load(
         root: &Path,
         paths: &Paths,
@@ -77,7 +60,7 @@ impl Relays {
         let settings = &config.settings;
         let file = settings.derp_map_file.as_ref().map(|file| below(root, file));
         if let Some(path) = &file {
-            // What is wrong with it is said at once, and not after the wait for the certificate.
+            // Reports errors before the wait for the certificate.
             read(path, None)?;
         }
         let own = match settings.derp_map_only {
@@ -91,25 +74,24 @@ impl Relays {
             let path = path.clone();
             move || read(&path, own.as_ref()).map(Arc::new)
         };
-        Ok(Self::Told(Watched::load("derp_map_file", vec![path], read)?))
+        Ok(Self::File(Watched::load("derp_map_file", vec![path], read)?))
     }
 
-    /// The relays now.
+    /// The current map.
     pub(crate) fn current(&self) -> Arc<DerpMap> {
         match self {
             Self::Own(map) => Arc::clone(map),
-            Self::Told(watched) => watched.current(),
+            Self::File(watched) => watched.current(),
         }
     }
 }
 
-/// Our own relay: on the coordinator's port, believed as the coordinator is; or on its own, believed with its certificate
-/// only.
+/// Our own relay: on the coordinator's port with the coordinator's certificate, or on a port of its own with a pinned one.
 async fn own(paths: &Paths, config: &Config) -> Result<DerpRegion, CertificateError> {
     let settings = &config.settings;
     let (host, port, pin) = if settings.relay.embedded {
         let url = ServerUrl::parse(&settings.server_url());
-        // The settings were checked: there is one.
+        // The settings were validated.
         let (host, port) =
             url.map_or_else(|_| Default::default(), |url| (url.host().to_owned(), url.port()));
         (host, port, String::new())
@@ -141,25 +123,23 @@ async fn own(paths: &Paths, config: &Config) -> Result<DerpRegion, CertificateEr
     })
 }
 
-/// A map of our own relay, if it is wanted.
+/// A map of our own relay, if any.
 fn with(own: Option<DerpRegion>) -> DerpMap {
     let regions = own.into_iter().map(|region| (region.region_id, region)).collect();
     DerpMap { regions, omit_default_regions: true, ..DerpMap::default() }
 }
 
-/// Reads a map and adds our own relay to it, if there is one; else it is served as it stands.
+/// Reads a map and adds our own relay, if any.
 fn read(path: &Path, own: Option<&DerpRegion>) -> Result<DerpMap, DerpMapError> {
     let path = || path.to_owned();
-    let text =
-        std::fs::read(path()).map_err(|source| DerpMapError::Read { path: path(), source })?;
-    let mut map: DerpMap = serde_json::from_slice(&text)
-        .map_err(|source| DerpMapError::Json { path: path(), source })?;
+    let text = std::fs::read(path()).map_err(|source| DerpMapError::Read(path(), source))?;
+    let mut map: DerpMap =
+        serde_json::from_slice(&text).map_err(|source| DerpMapError::Json(path(), source))?;
     if map.regions.is_empty() {
         return Err(DerpMapError::Empty(path()));
     }
     for (&region, content) in &map.regions {
-        let wrong =
-            |what: &str| Err(DerpMapError::Region { path: path(), region, what: what.to_owned() });
+        let wrong = |what| Err(DerpMapError::Region(path(), region, what));
         if region == 0 || region > REGION_MAX {
             return wrong("has no number from 1 to 65535: give it one, such as 900");
         }
@@ -167,7 +147,7 @@ fn read(path: &Path, own: Option<&DerpRegion>) -> Result<DerpMap, DerpMapError> 
             return wrong("has another RegionID inside: make both the same");
         }
         if content.nodes.is_empty() {
-            return wrong("has no relay: add one to its Nodes, or take the region out");
+            return wrong("has no relay: add one to its Nodes, or remove the region");
         }
         if content.nodes.iter().any(|node| node.region_id != region) {
             return wrong("has a relay with another RegionID: make both the same");
@@ -178,13 +158,9 @@ fn read(path: &Path, own: Option<&DerpRegion>) -> Result<DerpMap, DerpMapError> 
     }
     let Some(own) = own else { return Ok(map) };
     if map.regions.contains_key(&own.region_id) {
-        return Err(DerpMapError::Region {
-            path: path(),
-            region: own.region_id,
-            what: "has the number of our own relay's region: give it another, such as 900, or set derp_map_only in \
-                   coordinator.toml to leave ours out"
-                .to_owned(),
-        });
+        let what = "has the number of our own relay's region: give it another, such as 900, or set derp_map_only in \
+                    coordinator.toml to leave ours out";
+        return Err(DerpMapError::Region(path(), own.region_id, what));
     }
     map.regions.insert(own.region_id, own.clone());
     map.omit_default_regions = true;

@@ -1,4 +1,4 @@
-//! Files below the root, and how they are written.
+//! The coordinator's files below the root.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::random;
 
-/// Where the coordinator keeps what.
+/// Paths of the coordinator's files.
 #[derive(Clone, Debug)]
 pub(crate) struct Paths {
     root: PathBuf,
@@ -23,21 +23,11 @@ pub(crate) struct Paths {
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read or written.
-    #[error("cannot use {}", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Its content is not what it should be.
-    #[error("{} does not hold {what}; restore it from a backup", .path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What it should hold.
-        what: &'static str,
-    },
+    #[error("cannot use {}", .0.display())]
+    Io(PathBuf, #[source] io::Error),
+    /// It does not contain what it should.
+    #[error("{} does not hold {}; restore it from a backup", .0.display(), .1)]
+    Content(PathBuf, &'static str),
 }
 
 impl Paths {
@@ -49,12 +39,12 @@ impl Paths {
         self.root.join("var/lib/maru/coordinator")
     }
 
-    /// What the relay keeps, under a user of its own.
+    /// The relay's state, owned by its own user.
     pub(crate) fn relay(&self) -> PathBuf {
         self.root.join("var/lib/maru/relay")
     }
 
-    /// What the coordinator tells the relay.
+    /// The directory with the list of nodes for the relay.
     pub(crate) fn relay_nodes(&self) -> PathBuf {
         self.root.join("var/lib/maru/relay-nodes")
     }
@@ -68,9 +58,9 @@ impl Paths {
     }
 }
 
-/// Makes a directory, and those above it. One that is there keeps its mode.
+/// Creates a directory and its parents. An existing one keeps its mode.
 pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
-    let failed = |source| FileError::Io { path: path.to_owned(), source };
+    let failed = |error| FileError::Io(path.to_owned(), error);
     if !path.is_dir() {
         fs::create_dir_all(path).map_err(failed)?;
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
@@ -78,15 +68,15 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Reads a file, or makes it first with what `make` gives.
+/// Reads a file; if it is missing, creates it with the content that `make` returns.
 ///
-/// Whoever else makes it at the same time, all read the same content: it appears whole, and once.
+/// The file is created atomically, so that concurrent callers read the same content.
 pub(crate) fn read_or_create<E: From<FileError>>(
     path: &Path,
     access: Access,
     make: impl FnOnce() -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, E> {
-    let failed = |source| FileError::Io { path: path.to_owned(), source };
+    let failed = |error| FileError::Io(path.to_owned(), error);
     match fs::read(path) {
         Ok(content) => return Ok(content),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -96,12 +86,12 @@ pub(crate) fn read_or_create<E: From<FileError>>(
     Ok(fs::read(path).map_err(failed)?)
 }
 
-/// Reads a file of at most `max` bytes in a directory of another user, who could have put anything there.
+/// Reads a file of at most `max` bytes in a directory of another user, who is not trusted.
 pub(crate) fn read_of_another(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut content = Vec::new();
     if file.take(max + 1).read_to_end(&mut content)? as u64 > max {
@@ -110,13 +100,13 @@ pub(crate) fn read_of_another(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Reads the coordinator's Noise key, or makes it.
+/// Reads the coordinator's Noise key, or creates it.
 pub(crate) fn noise_key(paths: &Paths) -> Result<MachinePrivate, FileError> {
     let path = paths.state().join("noise.key");
     let make = || MachinePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec();
     let content = read_or_create(&path, Access::SECRET, || Ok::<_, FileError>(make()))?;
     let text = std::str::from_utf8(&content).ok().map(str::trim);
-    text.and_then(|text| text.parse().ok()).ok_or(FileError::Content { path, what: "a Noise key" })
+    text.and_then(|text| text.parse().ok()).ok_or(FileError::Content(path, "a Noise key"))
 }
 
 #[cfg(test)]
@@ -149,7 +139,7 @@ mod tests {
         make_dir(&paths.state(), 0o700).unwrap();
         fs::write(paths.state().join("noise.key"), "privkey:zz").unwrap();
 
-        assert!(matches!(noise_key(&paths), Err(FileError::Content { .. })));
+        assert!(matches!(noise_key(&paths), Err(FileError::Content(..))));
         assert_eq!(fs::read(paths.state().join("noise.key")).unwrap(), b"privkey:zz");
     }
 }

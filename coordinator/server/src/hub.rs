@@ -18,9 +18,9 @@ use control_protocol::{
     map::DerpMap,
 };
 use coordinator_core::{
-    dns::Names,
+    dns::ExtraDns,
     model::{Node, NodeId},
-    network::{Compiled, Input},
+    network::{CompiledNetwork, Input},
     presence::Presences,
     time::Millis,
 };
@@ -28,20 +28,20 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admission::List,
+    admission::ListWriter,
     clock,
     derp_map::Relays,
-    limits::Caused,
-    store::{Loaded, Store, StoreError},
+    limits::NodeRateLimit,
+    store::{Store, StoreError, StoredNetwork},
 };
 
 /// The network at one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     /// What is stored.
-    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) loaded: Arc<StoredNetwork>,
     /// What the policy makes of it.
-    pub(crate) compiled: Compiled,
+    pub(crate) compiled: CompiledNetwork,
     /// Who is told to be connected.
     pub(crate) online: BTreeSet<NodeId>,
     /// The machines that have a node.
@@ -86,29 +86,29 @@ pub enum HubError {
 pub(crate) struct Hub {
     store: Store,
     domain: String,
-    names: Arc<Names>,
+    names: Arc<ExtraDns>,
     relays: Relays,
-    list: List,
+    list: ListWriter,
     current: watch::Sender<Arc<Snapshot>>,
     /// Held while the database is read. The number of the newest call of [`Self::refresh`] whose reading is over: older
     /// calls need none of their own.
     reading: tokio::sync::Mutex<u64>,
     requests: AtomicU64,
-    connected: Mutex<Connected>,
+    connected: Mutex<ConnectedNodes>,
     /// Wakes [`Self::moved`].
     moved: Notify,
 }
 
 /// Who is connected.
 #[derive(Debug)]
-struct Connected {
-    streams: BTreeMap<NodeId, Streams>,
+struct ConnectedNodes {
+    streams: BTreeMap<NodeId, NodeStreams>,
     presences: Presences,
 }
 
 /// The map streams of a node. All but the newest are about to end.
 #[derive(Debug, Default)]
-struct Streams {
+struct NodeStreams {
     count: usize,
     /// Ends the newest.
     end: CancellationToken,
@@ -119,9 +119,9 @@ impl Hub {
     pub(crate) async fn start(
         store: Store,
         domain: String,
-        names: Names,
+        names: ExtraDns,
         relays: Relays,
-        list: List,
+        list: ListWriter,
         grace: Duration,
     ) -> Result<Self, HubError> {
         let names = Arc::new(names);
@@ -137,7 +137,7 @@ impl Hub {
             current: watch::Sender::new(Arc::new(first)),
             reading: tokio::sync::Mutex::new(0),
             requests: AtomicU64::new(0),
-            connected: Mutex::new(Connected {
+            connected: Mutex::new(ConnectedNodes {
                 streams: BTreeMap::new(),
                 presences: Presences::new(grace),
             }),
@@ -185,7 +185,7 @@ impl Hub {
         self.list.has_failed() || !Arc::ptr_eq(&self.relays.current(), &self.current.borrow().derp)
     }
 
-    async fn publish(&self, loaded: Arc<Loaded>) -> Result<(), HubError> {
+    async fn publish(&self, loaded: Arc<StoredNetwork>) -> Result<(), HubError> {
         let before = self.snapshot();
         let (domain, names, derp) = (&self.domain, &self.names, self.relays.current());
         let next = compile(domain, names, derp, loaded, self.online(), Some(&before.compiled))?;
@@ -203,16 +203,16 @@ impl Hub {
         Ok(())
     }
 
-    fn connected(&self) -> MutexGuard<'_, Connected> {
+    fn connected(&self) -> MutexGuard<'_, ConnectedNodes> {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn online(&self) -> BTreeSet<NodeId> {
-        self.connected().presences.told()
+        self.connected().presences.reported()
     }
 
     /// Marks a node as connected until the returned value is dropped, and ends the map stream that it had.
-    pub(crate) fn arrive(self: &Arc<Self>, id: NodeId) -> Presence {
+    pub(crate) fn arrive(self: &Arc<Self>, id: NodeId) -> StreamGuard {
         let mut connected = self.connected();
         let streams = connected.streams.entry(id).or_default();
         streams.end.cancel();
@@ -223,7 +223,7 @@ impl Hub {
             connected.presences.connect(id, Instant::now());
             self.moved.notify_one();
         }
-        Presence { hub: Arc::clone(self), id, ended }
+        StreamGuard { hub: Arc::clone(self), id, ended }
     }
 
     fn depart(&self, id: NodeId) {
@@ -239,7 +239,7 @@ impl Hub {
     }
 
     /// Waits until what is told of who is connected has changed, and returns who left.
-    pub(crate) async fn moved(&self, caused: &Caused) -> BTreeSet<NodeId> {
+    pub(crate) async fn moved(&self, caused: &NodeRateLimit) -> BTreeSet<NodeId> {
         loop {
             let due = {
                 let (now, presences) = (Instant::now(), &mut self.connected().presences);
@@ -269,20 +269,20 @@ impl Hub {
 
 /// One map stream of a node. A node that connects again before its old connection is gone stays online throughout.
 #[derive(Debug)]
-pub(crate) struct Presence {
+pub(crate) struct StreamGuard {
     hub: Arc<Hub>,
     id: NodeId,
     ended: CancellationToken,
 }
 
-impl Presence {
+impl StreamGuard {
     /// Waits until the node has begun a newer map stream.
     pub(crate) async fn is_superseded(&self) {
         self.ended.cancelled().await;
     }
 }
 
-impl Drop for Presence {
+impl Drop for StreamGuard {
     fn drop(&mut self) {
         self.hub.depart(self.id);
     }
@@ -290,11 +290,11 @@ impl Drop for Presence {
 
 fn compile(
     domain: &str,
-    names: &Arc<Names>,
+    names: &Arc<ExtraDns>,
     derp: Arc<DerpMap>,
-    loaded: Arc<Loaded>,
+    loaded: Arc<StoredNetwork>,
     online: BTreeSet<NodeId>,
-    previous: Option<&Compiled>,
+    previous: Option<&CompiledNetwork>,
 ) -> Result<Snapshot, HubError> {
     let (policy, left_out) = acl::Policy::parse_stored(&loaded.policy).map_err(HubError::Policy)?;
     // Once, at the start: what is set now is read as a whole.
@@ -322,7 +322,7 @@ fn compile(
         derp: Arc::clone(&derp),
         now,
     };
-    let compiled = Compiled::build(&input, previous);
+    let compiled = CompiledNetwork::build(&input, previous);
     let next_expiry =
         loaded.nodes.iter().filter_map(|node| node.times.expires).filter(|at| *at > now).min();
     let machines = loaded.nodes.iter().map(|node| node.keys.machine).collect();

@@ -13,11 +13,11 @@ mod clock;
 pub mod config;
 mod control;
 mod derp_map;
-pub mod door;
 mod files;
 mod hub;
-mod keeper;
 mod limits;
+pub mod listener;
+mod maintenance;
 mod metrics;
 mod pages;
 mod random;
@@ -37,7 +37,7 @@ pub use args::{Args, run};
 #[must_use]
 pub fn endpoints() -> [(&'static str, Vec<Declaration>); 5] {
     [
-        ("coordinator", list(&door::endpoints())),
+        ("coordinator", list(&listener::endpoints())),
         ("noise", list(&control::machine::endpoints())),
         ("admin", list(&admin::endpoints())),
         ("counters", list(&serve::counters_endpoints())),

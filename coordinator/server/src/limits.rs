@@ -20,7 +20,7 @@ use coordinator_core::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub(crate) use self::bodies::{AdminBodies, HeldBody, RequestBodies};
+pub(crate) use self::bodies::{AdminBodies, BufferedBody, RequestBodies};
 pub(crate) use self::origin::Origin;
 
 /// Connections of whom nothing is known yet, in all.
@@ -53,7 +53,7 @@ const TRIES: Size = Size { tokens: 10, period: Duration::from_secs(6) };
 /// Origins that are remembered for having tried; beyond that, strangers must wait until one of them has been quiet.
 const TRIED_MAX: usize = 16 * 1024;
 /// What a node may cause for everyone: ten things at once, then one in ten seconds.
-const CAUSED: Size = Size { tokens: 10, period: Duration::from_secs(10) };
+const NODE_CHANGES: Size = Size { tokens: 10, period: Duration::from_secs(10) };
 /// How long a TLS handshake may take.
 pub(crate) const TLS_TIME: Duration = Duration::from_secs(10);
 /// How long who asks to relay may take from the beginning of TLS until it has proved its key.
@@ -69,9 +69,9 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
 /// The devices that wait for approval and came without a key, by origin. A restart forgets the origins only.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Waiting(Arc<Mutex<HashMap<Origin, BTreeSet<NodeId>>>>);
+pub(crate) struct WaitingByOrigin(Arc<Mutex<HashMap<Origin, BTreeSet<NodeId>>>>);
 
-impl Waiting {
+impl WaitingByOrigin {
     /// How many of `still`, the devices that still wait, came from `origin`.
     pub(crate) fn count(&self, origin: Origin, still: &BTreeSet<NodeId>) -> usize {
         let mut from = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,9 +91,9 @@ impl Waiting {
 
 /// Invitations that were tried on pages, or API keys that do not count, by origin.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tries(Arc<Mutex<HashMap<Origin, Bucket>>>);
+pub(crate) struct AttemptLimit(Arc<Mutex<HashMap<Origin, Bucket>>>);
 
-impl Tries {
+impl AttemptLimit {
     /// Counts a try of `origin`.
     ///
     /// # Errors
@@ -114,15 +114,15 @@ impl Tries {
 /// What one node may cause for everyone: writes of what it says of itself, and with them new maps; another key; being told to
 /// be connected; whole maps that are no stream. All of it takes from one bucket.
 #[derive(Clone, Debug)]
-pub(crate) struct Caused(Arc<Mutex<Buckets<NodeId>>>);
+pub(crate) struct NodeRateLimit(Arc<Mutex<Buckets<NodeId>>>);
 
-impl Default for Caused {
+impl Default for NodeRateLimit {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Buckets::new(CAUSED))))
+        Self(Arc::new(Mutex::new(Buckets::new(NODE_CHANGES))))
     }
 }
 
-impl Caused {
+impl NodeRateLimit {
     /// Takes a token.
     ///
     /// # Errors
@@ -189,13 +189,13 @@ pub(crate) struct RegistrationQueue {
 /// The right to register now.
 #[derive(Debug)]
 pub(crate) struct RegistrationPermit {
-    _turn: Turn,
+    _turn: QueuePosition,
     _one: OwnedSemaphorePermit,
 }
 
 /// A place in the line.
 #[derive(Debug)]
-enum Turn {
+enum QueuePosition {
     Node { _waiting: Permit<MachinePublic> },
     Stranger { _waiting: Permit<Origin>, _one: OwnedSemaphorePermit },
 }
@@ -219,11 +219,11 @@ impl RegistrationQueue {
         node: Option<MachinePublic>,
     ) -> Option<RegistrationPermit> {
         let turn = match node {
-            Some(machine) => Turn::Node { _waiting: self.nodes.take(machine).ok()? },
+            Some(machine) => QueuePosition::Node { _waiting: self.nodes.take(machine).ok()? },
             None => {
                 let waiting = self.strangers.take(origin).ok()?;
                 let one = Arc::clone(&self.one_stranger).acquire_owned().await.ok()?;
-                Turn::Stranger { _waiting: waiting, _one: one }
+                QueuePosition::Stranger { _waiting: waiting, _one: one }
             }
         };
         let one = Arc::clone(&self.one).acquire_owned().await.ok()?;
@@ -340,7 +340,8 @@ mod tests {
 
     #[test]
     fn who_no_longer_waits_is_not_counted() {
-        let (waiting, home) = (Waiting::default(), Origin::from(IpAddr::from([10, 0, 0, 1])));
+        let (waiting, home) =
+            (WaitingByOrigin::default(), Origin::from(IpAddr::from([10, 0, 0, 1])));
         waiting.add(home, 1);
         waiting.add(home, 2);
         waiting.add(IpAddr::from([10, 0, 0, 2]).into(), 3);
@@ -352,7 +353,7 @@ mod tests {
 
     #[test]
     fn an_origin_tries_ten_times_and_then_ten_times_a_minute() {
-        let (tries, now) = (Tries::default(), Instant::now());
+        let (tries, now) = (AttemptLimit::default(), Instant::now());
         let origin = |number: u32| Origin::from(IpAddr::from(Ipv4Addr::from_bits(number)));
 
         assert!((0..10).all(|_| tries.take(origin(1), now).is_ok()));
@@ -365,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_crowd_that_tries_takes_bounded_memory_and_is_forgotten() {
-        let (tries, now) = (Tries::default(), Instant::now());
+        let (tries, now) = (AttemptLimit::default(), Instant::now());
         let origin = |number: usize| {
             Origin::from(IpAddr::from(Ipv4Addr::from_bits(u32::try_from(number).unwrap())))
         };

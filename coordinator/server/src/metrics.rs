@@ -1,65 +1,41 @@
-//! Counters of the coordinator, in Prometheus' format, without names, addresses or keys.
+//! Metrics of the coordinator, in Prometheus' format, without names, addresses or keys.
 //!
-//! For root on a socket of its own, `run/maru/coordinator/metrics.sock`, and where `metrics_listen` says so, for everybody
-//! on this machine.
+//! Root reads them on `run/maru/coordinator/metrics.sock`; with `metrics_listen`, every user of this machine reads them.
 
-use ::store::Times;
+use ::store::DatabaseMetrics;
 use coordinator_core::{
     model::{Node, NodeId},
     time::Millis,
 };
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 
 use crate::hub::Snapshot;
 
-/// One of a few words.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
-    kind: &'static str,
-}
+/// The one label of a metric, and its value.
+type Label = [(&'static str, &'static str); 1];
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Of {
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ended {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Limit {
-    limit: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answer {
-    status: u16,
-}
-
-/// All counters.
+/// All metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    nodes: Family<Of, Gauge>,
+    nodes: Family<Label, Gauge>,
     waiting: Gauge,
     users: Gauge,
     streams: Gauge,
     revision: Gauge,
-    responses: Family<Kind, Counter>,
-    registrations: Family<Ended, Counter>,
+    responses: Family<Label, Counter>,
+    registrations: Family<Label, Counter>,
     connections: Counter,
-    refused: Family<Limit, Counter>,
-    answers: Family<Answer, Counter>,
+    refused: Family<Label, Counter>,
+    answers: Family<[(&'static str, u16); 1], Counter>,
 }
 
 impl Metrics {
-    pub(crate) fn new(times: &Times) -> Self {
+    pub(crate) fn new(database: &DatabaseMetrics) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("maru_coordinator"),
             nodes: Family::default(),
@@ -73,66 +49,66 @@ impl Metrics {
             refused: Family::default(),
             answers: Family::default(),
         };
-        metrics.register_network();
-        let registry = &mut metrics.registry;
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The program", build);
-        let help = "Connections to the port for everyone";
-        registry.register("connections", help, metrics.connections.clone());
-        let help = "What a limit turned away, by the limit";
-        registry.register("refused", help, metrics.refused.clone());
-        registry.register("answers", "HTTP answers to everyone", metrics.answers.clone());
-        let help = "Changes of the network that were stored";
-        registry.register("changes", help, times.changes.clone());
-        let help = "From asking for a turn to change the network to getting it";
-        registry.register("change_wait_seconds", help, times.turn.clone());
-        let help = "From the turn to the change being stored";
-        registry.register("change_seconds", help, times.change.clone());
-        let help = "Reading the whole network from the database";
-        registry.register("load_seconds", help, times.load.clone());
+        metrics.register(database);
         metrics
     }
 
-    fn register_network(&mut self) {
+    fn register(&mut self, database: &DatabaseMetrics) {
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         let registry = &mut self.registry;
-        registry.register("nodes", "Nodes", self.nodes.clone());
+        registry.register("build", "Version of the program", build);
+        registry.register("nodes", "Nodes, by state", self.nodes.clone());
         let help = "Devices that wait for approval";
         registry.register("waiting_devices", help, self.waiting.clone());
-        registry.register("users", "People", self.users.clone());
-        registry.register("map_streams", "Nodes that are told of changes", self.streams.clone());
-        let help = "Counts the changes of the network, also those of earlier runs";
+        registry.register("users", "Users", self.users.clone());
+        registry.register("map_streams", "Nodes with a map stream", self.streams.clone());
+        let help = "Revision of the network: changes stored so far, in earlier runs too";
         registry.register("revision", help, self.revision.clone());
-        registry.register("map_responses", "What map streams were sent", self.responses.clone());
-        let help = "Requests to register, by what came of them";
+        let help = "Responses sent in map streams, by kind";
+        registry.register("map_responses", help, self.responses.clone());
+        let help = "Requests to register, by result";
         registry.register("registrations", help, self.registrations.clone());
+        let help = "Connections to the public port";
+        registry.register("connections", help, self.connections.clone());
+        registry.register("refused", "Refusals, by the limit", self.refused.clone());
+        let help = "HTTP answers on the public port, by status";
+        registry.register("answers", help, self.answers.clone());
+        let help = "Changes of the network stored by this process";
+        registry.register("changes", help, database.changes.clone());
+        let help = "Time that a change waited for its turn to write";
+        registry.register("change_wait_seconds", help, database.wait.clone());
+        let help = "Time from the beginning of a change to its commit";
+        registry.register("change_seconds", help, database.write.clone());
+        let help = "Time to read the whole network from the database";
+        registry.register("load_seconds", help, database.load.clone());
     }
 
-    /// Counts what a map stream was sent: `map`, `change` or `keep_alive`.
+    /// Counts a response in a map stream: `map`, `change` or `keep_alive`.
     pub(crate) fn map_response(&self, kind: &'static str) {
-        self.responses.get_or_create(&Kind { kind }).inc();
+        self.responses.get_or_create(&[("kind", kind)]).inc();
     }
 
     /// Counts a request to register.
     pub(crate) fn registration(&self, result: &'static str) {
-        self.registrations.get_or_create(&Ended { result }).inc();
+        self.registrations.get_or_create(&[("result", result)]).inc();
     }
 
-    /// Counts a connection to the port for everyone.
+    /// Counts a connection to the public port.
     pub(crate) fn connection(&self) {
         self.connections.inc();
     }
 
-    /// Counts what a limit turned away.
+    /// Counts a refusal by a limit.
     pub(crate) fn refuse(&self, limit: &'static str) {
-        self.refused.get_or_create(&Limit { limit }).inc();
+        self.refused.get_or_create(&[("limit", limit)]).inc();
     }
 
-    /// Counts an answer on the port for everyone.
+    /// Counts an answer on the public port.
     pub(crate) fn answer(&self, status: u16) {
-        self.answers.get_or_create(&Answer { status }).inc();
+        self.answers.get_or_create(&[("status", status)]).inc();
     }
 
-    /// All counters as text, with the network as it is.
+    /// Encodes the metrics, after setting the gauges from the network.
     pub(crate) fn render(&self, network: &Snapshot, now: Millis) -> String {
         let nodes = &network.loaded.nodes;
         let count =
@@ -146,7 +122,7 @@ impl Metrics {
             ("offline", number(nodes.len()) - expired - online),
         ];
         for (state, count) in states {
-            self.nodes.get_or_create(&Of { state }).set(count);
+            self.nodes.get_or_create(&[("state", state)]).set(count);
         }
         self.waiting.set(number(network.loaded.pending.len()));
         self.users.set(number(network.loaded.users.len()));
@@ -156,7 +132,7 @@ impl Metrics {
         match encode(&mut text, &self.registry) {
             Ok(()) => text,
             Err(error) => {
-                tracing::error!(%error, "metrics cannot be written");
+                tracing::error!(%error, "cannot encode the metrics");
                 String::new()
             }
         }

@@ -1,9 +1,9 @@
 //! Registering: what `coordinator-core` decides, read and written in one change.
 
-mod answer;
 mod applicant;
+mod lookup;
+mod outcome;
 mod redeem;
-mod seen;
 mod writer;
 
 use control_protocol::register::RegisterRequest;
@@ -11,14 +11,14 @@ use coordinator_api::Actor;
 use coordinator_core::time::Millis;
 
 use self::{
-    answer::{ATTEMPTS, Effect},
     applicant::Applicant,
-    seen::Seen,
+    lookup::PendingLookup,
+    outcome::{ATTEMPTS, FollowUp},
 };
 pub(crate) use self::{
-    answer::{Answer, RegisterError},
-    applicant::Tagging,
-    redeem::{Redeemed, redeem},
+    applicant::TagPolicy,
+    outcome::{RegisterError, RegistrationStatus},
+    redeem::{RedeemOutcome, redeem},
     writer::end_key,
 };
 use crate::{app::Peer, clock, limits::RegistrationPermit};
@@ -29,12 +29,12 @@ use crate::{app::Peer, clock, limits::RegistrationPermit};
 pub(crate) async fn register(
     peer: &Peer,
     request: &RegisterRequest,
-) -> Result<Answer, RegisterError> {
+) -> Result<RegistrationStatus, RegisterError> {
     let answer = register_in_turn(peer, request).await;
     peer.app.metrics.registration(match &answer {
-        Ok(Answer::Node(_)) => "node",
-        Ok(Answer::Expired) => "expired",
-        Ok(Answer::Waiting(_)) => "waiting",
+        Ok(RegistrationStatus::Node(_)) => "node",
+        Ok(RegistrationStatus::Expired) => "expired",
+        Ok(RegistrationStatus::Waiting(_)) => "waiting",
         Err(RegisterError::Refused(_)) => "refused",
         Err(RegisterError::Busy | RegisterError::Often) => "busy",
         Err(RegisterError::Store(_) | RegisterError::Hub(_)) => "failed",
@@ -42,7 +42,10 @@ pub(crate) async fn register(
     answer
 }
 
-async fn register_in_turn(peer: &Peer, request: &RegisterRequest) -> Result<Answer, RegisterError> {
+async fn register_in_turn(
+    peer: &Peer,
+    request: &RegisterRequest,
+) -> Result<RegistrationStatus, RegisterError> {
     let permit =
         peer.app.registrations.take(peer.origin, peer.node()).await.ok_or(RegisterError::Busy)?;
     let (of, request) = (peer.clone(), request.clone());
@@ -53,7 +56,7 @@ async fn register_now(
     peer: &Peer,
     request: &RegisterRequest,
     permit: RegistrationPermit,
-) -> Result<Answer, RegisterError> {
+) -> Result<RegistrationStatus, RegisterError> {
     let mut attempt = 1;
     let (answer, effect) = loop {
         match try_register(peer, request, clock::now()).await {
@@ -63,10 +66,10 @@ async fn register_now(
     };
     drop(permit);
     match effect {
-        Effect::Nothing => {}
-        Effect::Stored => peer.app.hub.refresh().await?,
+        FollowUp::None => {}
+        FollowUp::Refresh => peer.app.hub.refresh().await?,
         // In its turn among the node's updates; the answer does not depend on it.
-        Effect::Said(node) => {
+        FollowUp::Update(node) => {
             peer.app.updates.submit(&node, request.into()).await;
         }
     }
@@ -77,12 +80,12 @@ async fn try_register(
     peer: &Peer,
     request: &RegisterRequest,
     now: Millis,
-) -> Result<(Answer, Effect), RegisterError> {
+) -> Result<(RegistrationStatus, FollowUp), RegisterError> {
     let store = &peer.app.store;
     if let Some(pending) = store.pending(&request.node_key).await? {
-        let seen = Seen::read(store, request).await?;
+        let seen = PendingLookup::read(store, request).await?;
         if seen.still_waits(peer, request, &pending, now) {
-            return Ok((Answer::Waiting(pending.ticket), Effect::Nothing));
+            return Ok((RegistrationStatus::Waiting(pending.ticket), FollowUp::None));
         }
     }
     let mut change = store.change_by_node(Actor::Device { id: None }).await?;

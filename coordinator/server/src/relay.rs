@@ -30,7 +30,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use self::{certificate::CertificateError, shared::Shared};
+use self::{certificate::CertificateError, shared::RelayState};
 use crate::{
     config::Config,
     files::{FileError, Paths},
@@ -58,7 +58,7 @@ pub enum RelayError {
     #[error(
         "the coordinator relays itself: take out `embedded` under [relay] in coordinator.toml, or do not start this"
     )]
-    Embedded,
+    EmbeddedRelay,
     /// TLS does not take the certificate.
     #[error("the relay's certificate and key cannot be used; remove them from var/lib/maru/relay")]
     Tls(#[source] rustls::Error),
@@ -81,7 +81,7 @@ pub struct Relay {
     listener: TcpListener,
     stun: UdpSocket,
     tls: TlsAcceptor,
-    shared: Arc<Shared>,
+    shared: Arc<RelayState>,
     stop: CancellationToken,
 }
 
@@ -122,7 +122,7 @@ impl Relay {
         stop: CancellationToken,
     ) -> Result<Self, RelayError> {
         if config.settings.relay.embedded {
-            return Err(RelayError::Embedded);
+            return Err(RelayError::EmbeddedRelay);
         }
         let failed =
             |address, setting| move |source| RelayError::Listen { address, setting, source };
@@ -140,7 +140,7 @@ impl Relay {
             .with_no_client_auth()
             .with_single_cert(vec![identity.certificate], identity.key)
             .map_err(RelayError::Tls)?;
-        let shared = Shared::new(identity.derp, config, &paths)?;
+        let shared = RelayState::new(identity.derp, config, &paths)?;
         Ok(Self { listener, stun, tls: TlsAcceptor::from(Arc::new(tls)), shared, stop })
     }
 
@@ -185,7 +185,7 @@ impl Relay {
 async fn connection(
     tls: TlsAcceptor,
     stream: TcpStream,
-    shared: &Shared,
+    shared: &RelayState,
     place: &Place,
     mut stopping: Stopping,
 ) {
@@ -221,8 +221,8 @@ fn notice_silence(stream: &TcpStream) {
 async fn enter<IO>(
     stream: IO,
     served: io::Result<Option<(Vec<u8>, Instant)>>,
-    shared: &Shared,
-) -> Option<connection::Entered<IO>>
+    shared: &RelayState,
+) -> Option<connection::AdmittedClient<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -238,8 +238,8 @@ where
 }
 
 async fn relay_for<IO>(
-    entered: connection::Entered<IO>,
-    shared: &Shared,
+    entered: connection::AdmittedClient<IO>,
+    shared: &RelayState,
     stopping: impl Future<Output = ()>,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin,

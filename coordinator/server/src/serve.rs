@@ -16,17 +16,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin,
-    admission::List,
+    admission::ListWriter,
     app::App,
     clock,
     config::{Config, ConfigError},
     derp_map::{DerpMapError, Relays},
-    door::{Door, DoorError},
     files::{self, FileError, Paths},
     hub::{Hub, HubError},
-    keeper,
-    relay::{RelayError, embedded::Embedded},
-    store::{self, Hold, HoldError, Store, StoreError},
+    listener::{ListenError, PublicListener},
+    maintenance,
+    relay::{RelayError, embedded::EmbeddedRelay},
+    store::{self, DatabaseLock, LockError, Store, StoreError},
 };
 
 /// How long what is under way may take to end.
@@ -52,7 +52,7 @@ pub enum ServeError {
     Stopped,
     /// The database is another coordinator's.
     #[error(transparent)]
-    Hold(#[from] HoldError),
+    DatabaseLock(#[from] LockError),
     /// What the relay is told.
     #[error(transparent)]
     Nodes(#[from] StateError),
@@ -70,7 +70,7 @@ pub enum ServeError {
     Socket(#[from] BindError),
     /// How devices come in.
     #[error(transparent)]
-    Door(#[from] DoorError),
+    PublicListener(#[from] ListenError),
     /// The counters cannot be told on loopback.
     #[error(
         "cannot listen on {0} for `metrics_listen` in coordinator.toml; stop what uses the port, or name another"
@@ -81,11 +81,11 @@ pub enum ServeError {
 /// A coordinator that listens.
 pub struct Server {
     app: App,
-    door: Door,
-    relay: Option<Embedded>,
+    listener: PublicListener,
+    relay: Option<EmbeddedRelay>,
     admin: Socket,
     counters: (Socket, Option<TcpListener>),
-    hold: Hold,
+    hold: DatabaseLock,
 }
 
 /// Serves until `stop` is cancelled.
@@ -124,39 +124,40 @@ impl Server {
         database.check().map_err(StoreError::Database)?;
         // Who starts it twice is told that it runs, and not that a port is busy. A first start that fails leaves nothing.
         let held = match paths.state().is_dir() {
-            true => Some(store::hold(&database).await?),
+            true => Some(store::lock(&database).await?),
             false => None,
         };
-        let door = Door::open(root, &paths, &config.settings)?;
+        let listener = PublicListener::open(root, &paths, &config.settings)?;
         files::make_dir(&paths.state(), 0o700)?;
         let hold = match held {
             Some(hold) => hold,
-            None => store::hold(&database).await?,
+            None => store::lock(&database).await?,
         };
         let noise = files::noise_key(&paths)?;
         let relays = tokio::select! {
             () = stop.cancelled() => return Err(ServeError::Stopped),
             relays = Relays::load(root, &paths, &config) => relays?,
         };
-        let store = Store::open(&database, &config.settings.network).await?.held_by(&hold).await?;
+        let store =
+            Store::open(&database, &config.settings.network).await?.locked_by(&hold).await?;
         let network = config.settings.network.clone();
         let names = config.names().map_err(ServeError::Dns)?;
-        let list = List::open(&paths)?;
+        let list = ListWriter::open(&paths)?;
         let grace = config.offline_after;
         let hub = Hub::start(store.clone(), network, names, relays, list, grace).await?;
-        let relay = Embedded::open(&paths, &config).await?;
+        let relay = EmbeddedRelay::open(&paths, &config).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
         let counters = counters(&paths, config.settings.metrics_listen).await?;
         let app = App::new(config, store, hub, noise, stop);
-        app.tasks.spawn(keeper::keep(app.clone()));
-        Ok(Self { app, door, relay, admin, counters, hold })
+        app.tasks.spawn(maintenance::run(app.clone()));
+        Ok(Self { app, listener, relay, admin, counters, hold })
     }
 
     /// The first of the addresses that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         let wanted = || self.app.config.settings.listen.reachable();
-        self.door.address().unwrap_or_else(|_| wanted())
+        self.listener.address().unwrap_or_else(|_| wanted())
     }
 
     /// Serves until it is told to stop.
@@ -169,7 +170,7 @@ impl Server {
     }
 
     async fn serve(self) -> Result<(), ServeError> {
-        let Self { app, door, relay, admin, counters, mut hold } = self;
+        let Self { app, listener, relay, admin, counters, mut hold } = self;
         let administration = admin::socket::serve(admin, &app, admin::router(app.clone()));
         let kept = async {
             tokio::select! {
@@ -181,7 +182,8 @@ impl Server {
             }
         };
         let told = tell(&app, counters);
-        let ((), (), (), kept) = tokio::join!(door.serve(&app, relay), administration, told, kept);
+        let ((), (), (), kept) =
+            tokio::join!(listener.serve(&app, relay), administration, told, kept);
         app.tasks.close();
         if tokio::time::timeout(STOP_TIME, app.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");

@@ -1,81 +1,68 @@
-//! The queries of the coordinator on its database; the crate `store` has what lies below them.
+//! The coordinator's queries on its database, above the crate `store`.
 //!
 //! Everything that decides (who becomes a node, with which name and address) happens in a [`Change`]: a write
-//! transaction that first counts the network's revision up. Changes wait for each other, also those of another coordinator
-//! on the same database, so what a change reads is what it overwrites.
+//! transaction that first increments the network's revision. Changes run one at a time, also those of another coordinator
+//! on the same database, so a change never overwrites a newer state than it has read.
 //!
-//! Every function here fails if the database does, with a [`StoreError`]; a change that fails is undone when it is
-//! dropped. What else makes a function fail is said with it.
-#![allow(clippy::missing_errors_doc, reason = "that the database may fail is said once, above")]
+//! Every function here fails if the database does, with a [`StoreError`]; a failed change is rolled back when it is
+//! dropped. Functions document their other errors.
+#![allow(clippy::missing_errors_doc, reason = "database errors are documented once, above")]
 
 mod api_keys;
 mod audit;
 mod change;
 mod error;
 mod keys;
-mod new;
 mod nodes;
 mod pending;
 mod read;
 mod rows;
+mod select;
 mod users;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-pub use ::store::{CopyError, Database, DatabaseError, Hold, HoldError, copy};
-use ::store::{Counted, Opened, Priority, Schema, Times};
-use coordinator_api::{Actor, SCHEMA};
+pub use ::store::{CopyError, Database, DatabaseError, DatabaseLock, LockError, copy};
+use ::store::{DatabaseMetrics, Opened, Priority, RevisionUpdate, Schema};
+use coordinator_api::Actor;
 use coordinator_core::{
     api_key::{ApiKey, ApiKeyHash},
-    model::{Node, NodeId, Pending, Record, User},
+    model::{Node, Pending, Record, User},
     policy,
-    time::Millis,
 };
 use sqlx::{AnyPool, Row as _};
 use tokio::time::Instant;
 
-pub use audit::{Keep, LogQuery};
+pub use audit::{LogQuery, LogRetention};
 pub use change::Change;
 pub use error::StoreError;
-pub use new::{NewNode, NewPending, Waiting};
+pub use pending::WaitingDevices;
 
-/// What brings the tables of SQLite up to date, by name; in order, each frozen.
-const SQLITE: [(&str, &str); SCHEMA] = [
-    ("first", include_str!("../migrations/sqlite/0001_first.sql")),
-    ("waiting", include_str!("../migrations/sqlite/0002_waiting.sql")),
-    ("routes", include_str!("../migrations/sqlite/0003_routes.sql")),
-    ("api keys", include_str!("../migrations/sqlite/0004_api_keys.sql")),
-    ("audit", include_str!("../migrations/sqlite/0005_audit.sql")),
-    ("epoch", include_str!("../migrations/sqlite/0006_epoch.sql")),
-];
-/// The same for PostgreSQL.
-const POSTGRES: [(&str, &str); SCHEMA] = [
-    ("first", include_str!("../migrations/postgres/0001_first.sql")),
-    ("waiting", include_str!("../migrations/postgres/0002_waiting.sql")),
-    ("routes", include_str!("../migrations/postgres/0003_routes.sql")),
-    ("api keys", include_str!("../migrations/postgres/0004_api_keys.sql")),
-    ("audit", include_str!("../migrations/postgres/0005_audit.sql")),
-    ("epoch", include_str!("../migrations/postgres/0006_epoch.sql")),
-];
-/// What this coordinator needs of its database.
+macro_rules! texts {
+    ($engine:literal $($name:literal)*) => {
+        [$(($name, include_str!(concat!("../migrations/", $engine, "/", $name, ".sql")))),*]
+    };
+}
+
+/// The database's tables.
 const TABLES: Schema = Schema {
     table: "network",
     // `maru` in ASCII.
     lock: 1_835_102_837,
-    sqlite: &SQLITE,
-    postgres: &POSTGRES,
+    sqlite: &coordinator_api::migrations!(texts!("sqlite")),
+    postgres: &coordinator_api::migrations!(texts!("postgres")),
 };
 
-/// Everything that maps are made of.
+/// The whole network as stored.
 #[derive(Clone, Debug)]
-pub struct Loaded {
-    /// Counts the changes.
+pub struct StoredNetwork {
+    /// Number of changes so far.
     pub revision: i64,
-    /// The people.
+    /// The users.
     pub users: Vec<User>,
     /// The nodes.
     pub nodes: Vec<Node>,
-    /// Those that wait.
+    /// The waiting devices.
     pub pending: Vec<Pending>,
     /// Extra DNS names.
     pub records: Vec<Record>,
@@ -83,7 +70,7 @@ pub struct Loaded {
     pub api_keys: HashMap<ApiKeyHash, ApiKey>,
     /// The policy's text.
     pub policy: String,
-    /// Counts the policies.
+    /// Number of policies so far.
     pub policy_revision: i64,
 }
 
@@ -93,13 +80,13 @@ pub struct Store {
     base: ::store::Store,
 }
 
-/// Takes the database for this coordinator alone, see [`Hold::take`].
+/// Locks the database for this coordinator, see [`DatabaseLock::take`].
 ///
 /// # Errors
 ///
-/// [`HoldError::Held`] if another one works on it.
-pub async fn hold(database: &Database) -> Result<Hold, HoldError> {
-    Hold::take(database, &TABLES).await
+/// [`LockError::Held`] if another one uses it.
+pub async fn lock(database: &Database) -> Result<DatabaseLock, LockError> {
+    DatabaseLock::take(database, &TABLES).await
 }
 
 impl Store {
@@ -114,81 +101,71 @@ impl Store {
         Ok(Self { base: opened.store().await? })
     }
 
-    /// The same, which writes only while the database is held. From now on nothing is written by a store that was opened
-    /// before, wherever it runs.
-    pub async fn held_by(self, hold: &Hold) -> Result<Self, StoreError> {
-        Ok(Self { base: self.base.held_by(hold).await? })
+    /// Returns a store that writes only while the lock is held. Every store that was opened earlier, in any process, can no
+    /// longer write.
+    pub async fn locked_by(self, hold: &DatabaseLock) -> Result<Self, StoreError> {
+        Ok(Self { base: self.base.locked_by(hold).await? })
     }
 
-    /// Begins a change by the administration, before all that wait in [`Self::change_by_node`]. Dropping it undoes it.
+    /// Begins a change by an admin, with priority over [`Self::change_by_node`]. Dropping it rolls it back.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Denied`] if the actor is an API key that was removed, is over, or may read alone.
+    /// [`StoreError::AccessDenied`] if the actor is an API key that was removed, has expired, or is read-only.
     pub async fn change(&self, actor: Actor) -> Result<Change, StoreError> {
-        Change::begin(self.base.write(Priority::High, Counted::Yes).await?, actor).await
+        Change::begin(self.base.write(Priority::High, RevisionUpdate::Increment).await?, actor)
+            .await
     }
 
-    /// Begins a change that a device asked for. Dropping it undoes it.
+    /// Begins a change that a device caused. Dropping it rolls it back.
     pub async fn change_by_node(&self, actor: Actor) -> Result<Change, StoreError> {
-        Change::begin(self.base.write(Priority::Low, Counted::Yes).await?, actor).await
+        Change::begin(self.base.write(Priority::Low, RevisionUpdate::Increment).await?, actor).await
     }
 
-    /// Reads everything that maps are made of.
+    /// Reads the whole network.
     ///
     /// # Errors
     ///
     /// [`DatabaseError::Row`] if a row cannot be read.
-    pub async fn load(&self) -> Result<Loaded, StoreError> {
+    pub async fn load(&self) -> Result<StoredNetwork, StoreError> {
         let began = Instant::now();
         let mut tx = self.base.pool().begin().await?;
-        let row = sqlx::query("SELECT revision, policy, policy_revision FROM network WHERE id = 1")
-            .fetch_one(&mut *tx)
-            .await?;
-        let loaded = Loaded {
+        let row = sqlx::query("SELECT revision, policy, policy_revision FROM network WHERE id = 1");
+        let row = row.fetch_one(&mut *tx).await?;
+        let loaded = StoredNetwork {
             revision: row.try_get("revision")?,
-            users: users::all(&mut tx).await?,
-            nodes: nodes::all(&mut tx).await?,
-            pending: pending::all(&mut tx).await?,
-            records: nodes::records(&mut tx).await?,
-            api_keys: api_keys::all(&mut tx).await?,
+            users: select::all(&mut tx, users::all()).await?,
+            nodes: select::all(&mut tx, nodes::all()).await?,
+            pending: select::all(&mut tx, pending::all()).await?,
+            records: select::all(&mut tx, nodes::records()).await?,
+            api_keys: select::all(&mut tx, api_keys::all()).await?.into_iter().collect(),
             policy: row.try_get("policy")?,
             policy_revision: row.try_get("policy_revision")?,
         };
         tx.commit().await?;
-        self.base.times().load.observe(began.elapsed().as_secs_f64());
+        self.base.metrics().load.observe(began.elapsed().as_secs_f64());
         Ok(loaded)
     }
 
-    /// Writes when nodes were last connected, in a node's turn; one that is gone is left alone. It is no change of the
-    /// network.
-    pub async fn set_last_seen(&self, seen: &BTreeMap<NodeId, Millis>) -> Result<(), StoreError> {
-        let mut write = self.base.write(Priority::Low, Counted::No).await?;
-        for (&id, &at) in seen {
-            nodes::set_last_seen(write.connection(), id, at).await?;
-        }
-        Ok(write.commit().await?)
-    }
-
-    /// Removes from the audit log what is not kept.
-    pub async fn prune_log(&self, keep: Keep) -> Result<(), StoreError> {
-        let mut write = self.base.write(Priority::Low, Counted::No).await?;
+    /// Deletes entries of the audit log that are no longer kept.
+    pub async fn prune_log(&self, keep: LogRetention) -> Result<(), StoreError> {
+        let mut write = self.base.write(Priority::Low, RevisionUpdate::Keep).await?;
         audit::prune(write.connection(), keep).await?;
         Ok(write.commit().await?)
     }
 
-    /// What is counted of the database.
-    pub(crate) fn times(&self) -> &Times {
-        self.base.times()
+    /// Metrics of the database.
+    pub(crate) fn metrics(&self) -> &DatabaseMetrics {
+        self.base.metrics()
     }
 
-    /// Closes the connections, writing out what SQLite keeps in its log.
+    /// Closes the connections, which checkpoints SQLite's write-ahead log.
     pub async fn close(&self) {
         self.base.close().await;
     }
 }
 
-/// Writes the network's row if there is none.
+/// Inserts the network's row if it is missing.
 async fn begin_network(pool: &AnyPool, domain: &str) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO network (id, revision, domain, next_id, last_ipv4, policy, policy_revision) \
@@ -198,7 +175,7 @@ async fn begin_network(pool: &AnyPool, domain: &str) -> Result<(), StoreError> {
     .bind(policy::first())
     .execute(pool)
     .await?;
-    let row = sqlx::query("SELECT domain FROM network WHERE id = 1").fetch_one(pool).await?;
-    let stored: String = row.try_get("domain")?;
+    let stored = sqlx::query_scalar("SELECT domain FROM network WHERE id = 1");
+    let stored: String = stored.fetch_one(pool).await?;
     if stored == domain { Ok(()) } else { Err(StoreError::OtherNetwork(stored)) }
 }

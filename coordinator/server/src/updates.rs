@@ -1,6 +1,6 @@
 //! What nodes say of themselves, on its way to the database.
 //!
-//! Each write costs the database a commit and everyone a new map, so it takes from the node's bucket ([`Caused`]). A node
+//! Each write costs the database a commit and everyone a new map, so it takes from the node's bucket ([`NodeRateLimit`]). A node
 //! that says more than that is not refused: it is answered at once, and the newest that it said is written when it may be. One
 //! update of each node waits at most. What waits is written when the coordinator stops, and lost if it crashes; our
 //! agent reports anew whenever it connects.
@@ -24,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     hub::{Hub, HubError},
-    limits::Caused,
+    limits::NodeRateLimit,
     store::Store,
 };
 
@@ -103,7 +103,7 @@ impl Update {
 
 /// What became of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum UpdateOutcome {
     /// It is stored, and everyone's maps show it.
     Written,
     /// It is written later, unless the node says something newer until then.
@@ -121,24 +121,24 @@ pub(crate) struct Updates {
     hub: Arc<Hub>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    caused: Caused,
+    caused: NodeRateLimit,
     /// Those that a task writes now: of each node the newest, unless it is being written.
-    served: Arc<Mutex<HashMap<NodeId, Option<Next>>>>,
+    served: Arc<Mutex<HashMap<NodeId, Option<QueuedUpdate>>>>,
 }
 
 /// The newest update, which is not written yet.
 #[derive(Debug)]
-struct Next {
+struct QueuedUpdate {
     update: Update,
     /// Told what became of it, if somebody waits for that.
-    asked: Option<oneshot::Sender<Outcome>>,
+    asked: Option<oneshot::Sender<UpdateOutcome>>,
 }
 
 /// What is to be done for a node.
-enum Due {
+enum NextStep {
     Nothing,
     Later(Duration),
-    Now(Box<Next>),
+    Now(Box<QueuedUpdate>),
 }
 
 impl Updates {
@@ -148,21 +148,21 @@ impl Updates {
         hub: Arc<Hub>,
         tasks: TaskTracker,
         stop: CancellationToken,
-        caused: Caused,
+        caused: NodeRateLimit,
     ) -> Self {
         Self { store, hub, tasks, stop, caused, served: Arc::default() }
     }
 
     /// Writes what a node says of itself, if that is anything new, and goes on with it although the caller hangs up.
-    pub(crate) async fn submit(&self, node: &Node, update: Update) -> Outcome {
+    pub(crate) async fn submit(&self, node: &Node, update: Update) -> UpdateOutcome {
         match self.enqueue(node, update, Instant::now()) {
             // Nobody answers any more if a newer update came, or if it must wait.
-            Ok(written) => written.await.unwrap_or(Outcome::Later),
+            Ok(written) => written.await.unwrap_or(UpdateOutcome::Later),
             Err(outcome) => outcome,
         }
     }
 
-    fn served(&self) -> MutexGuard<'_, HashMap<NodeId, Option<Next>>> {
+    fn served(&self) -> MutexGuard<'_, HashMap<NodeId, Option<QueuedUpdate>>> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -172,11 +172,11 @@ impl Updates {
         node: &Node,
         update: Update,
         now: Instant,
-    ) -> Result<oneshot::Receiver<Outcome>, Outcome> {
+    ) -> Result<oneshot::Receiver<UpdateOutcome>, UpdateOutcome> {
         let mut served = self.served();
         let is_served = served.contains_key(&node.id);
         if !is_served && update.applied_to(node).is_none() {
-            return Err(Outcome::Written);
+            return Err(UpdateOutcome::Written);
         }
         let next = served.entry(node.id).or_default();
         let update = match next.take() {
@@ -185,38 +185,38 @@ impl Updates {
         };
         let (asked, written) = oneshot::channel();
         let must_wait = !self.caused.wait(node.id, now).is_zero();
-        *next = Some(Next { update, asked: (!must_wait).then_some(asked) });
+        *next = Some(QueuedUpdate { update, asked: (!must_wait).then_some(asked) });
         if !is_served {
             self.tasks.spawn(self.clone().serve(node.id));
         }
-        if must_wait { Err(Outcome::Later) } else { Ok(written) }
+        if must_wait { Err(UpdateOutcome::Later) } else { Ok(written) }
     }
 
-    /// What to do for a node now; after [`Due::Nothing`] nobody serves it.
-    fn due(&self, id: NodeId, now: Instant, is_last: bool) -> Due {
+    /// What to do for a node now; after [`NextStep::Nothing`] nobody serves it.
+    fn due(&self, id: NodeId, now: Instant, is_last: bool) -> NextStep {
         let mut served = self.served();
         let Some(mut next) = served.get_mut(&id).and_then(Option::take) else {
             served.remove(&id);
-            return Due::Nothing;
+            return NextStep::Nothing;
         };
         match self.caused.take(id, now) {
             Err(wait) if !is_last => {
                 next.asked = None;
                 served.insert(id, Some(next));
-                Due::Later(wait)
+                NextStep::Later(wait)
             }
-            Ok(()) | Err(_) => Due::Now(Box::new(next)),
+            Ok(()) | Err(_) => NextStep::Now(Box::new(next)),
         }
     }
 
-    /// Tries again what could not be written and nobody waits for, unless there is something newer.
+    /// AttemptLimit again what could not be written and nobody waits for, unless there is something newer.
     fn put_back(&self, id: NodeId, update: Update) {
         if let Some(next) = self.served().get_mut(&id) {
             let (update, asked) = match next.take() {
                 Some(newer) => (newer.update.over(update), newer.asked),
                 None => (update, None),
             };
-            *next = Some(Next { update, asked });
+            *next = Some(QueuedUpdate { update, asked });
         }
     }
 
@@ -225,19 +225,19 @@ impl Updates {
         loop {
             let is_last = self.stop.is_cancelled();
             let next = match self.due(id, Instant::now(), is_last) {
-                Due::Nothing => return,
-                Due::Later(wait) => {
+                NextStep::Nothing => return,
+                NextStep::Later(wait) => {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         () = self.stop.cancelled() => {}
                     }
                     continue;
                 }
-                Due::Now(next) => *next,
+                NextStep::Now(next) => *next,
             };
             let outcome = match self.write(id, &next.update).await {
-                Ok(true) => Outcome::Written,
-                Ok(false) => Outcome::Gone,
+                Ok(true) => UpdateOutcome::Written,
+                Ok(false) => UpdateOutcome::Gone,
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;
                     tracing::error!(
@@ -245,7 +245,7 @@ impl Updates {
                         error,
                         "what a node says of itself cannot be written"
                     );
-                    Outcome::Failed
+                    UpdateOutcome::Failed
                 }
             };
             match next.asked {
@@ -253,7 +253,9 @@ impl Updates {
                 Some(asked) => {
                     let _ = asked.send(outcome);
                 }
-                None if outcome == Outcome::Failed && !is_last => self.put_back(id, next.update),
+                None if outcome == UpdateOutcome::Failed && !is_last => {
+                    self.put_back(id, next.update)
+                }
                 None => {}
             }
         }

@@ -1,7 +1,7 @@
 //! `POST /verify`: whether a key is a node's, for relays that are not ours (`derper -verify-client-url`).
 //!
 //! Whoever asks must know the key, which is 32 bytes that nobody guesses, and learns one bit about it. The answer comes
-//! from memory, and each address may ask as often as it may ask anything (`door::caller`).
+//! from memory, and each address may ask as often as it may ask anything (`listener::caller`).
 
 use axum::{
     Json,

@@ -11,7 +11,7 @@ use control_protocol::noise::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use self::early::Early;
+use self::early::EarlyPayload;
 
 mod early;
 
@@ -43,7 +43,7 @@ struct Incoming {
     sealed: usize,
     /// to here.
     end: usize,
-    early: Early,
+    early: EarlyPayload,
 }
 
 /// Sealed bytes that wait to be sent.
@@ -60,7 +60,7 @@ impl<IO> NoiseStream<IO> {
         let (sealer, opener) = transport.split();
         let mut buffer = Box::new([0; RECEIVE_LEN]);
         buffer[..received.len()].copy_from_slice(received);
-        let early = if skip_early { Early::default() } else { Early::Done };
+        let early = if skip_early { EarlyPayload::default() } else { EarlyPayload::Done };
         let receive = Incoming {
             opener,
             buffer,

@@ -6,11 +6,11 @@ use coordinator_api::{
     Secret,
     invitation::{Destination, Invitation},
 };
-use coordinator_core::{code, key, offer};
+use coordinator_core::{code, invitation_form, key};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Some(offer) = offer::read_form(bytes) {
+    if let Some(offer) = invitation_form::parse(bytes) {
         assert!(key::hash(offer.key.reveal()).is_some(), "what is no key is looked up");
         assert!(!format!("{offer:?}").contains(offer.key.reveal()));
     }

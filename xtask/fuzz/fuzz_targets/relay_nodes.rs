@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use chassis::state::Format;
-use coordinator_core::admitted::{Admitted, Keys};
+use coordinator_core::admission::{AdmissionList, AdmittedKeys};
 use fuzz::Input;
 use libfuzzer_sys::fuzz_target;
 
 /// As the coordinator writes it.
-const FORMAT: Format<Admitted> = Format::new(1);
+const FORMAT: Format<AdmissionList> = Format::new(1);
 
 fuzz_target!(|bytes: &[u8]| {
     let mut input = Input::new(bytes);
@@ -19,9 +19,9 @@ fuzz_target!(|bytes: &[u8]| {
         Err(error) => return assert_eq!(error.to_string().lines().count(), 1),
     };
     let text = serde_json::to_vec(&list).expect("it is written");
-    assert_eq!(serde_json::from_slice::<Admitted>(&text).expect("it was read before"), list);
+    assert_eq!(serde_json::from_slice::<AdmissionList>(&text).expect("it was read before"), list);
     // Whoever is named is let in until it says, and nobody else.
-    let keys = Keys::from(list.clone());
+    let keys = AdmittedKeys::from(list.clone());
     for entry in &list.nodes {
         let last = list.nodes.iter().rfind(|other| other.key == entry.key).expect("itself");
         assert_eq!(keys.admit(&entry.key, now), last.until.is_none_or(|until| until > now));

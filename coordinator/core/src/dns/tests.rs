@@ -4,7 +4,7 @@ use control_protocol::map::DnsConfig;
 use coordinator_api::settings::{Dns, DnsRecord};
 use proptest::prelude::*;
 
-use super::Names;
+use super::ExtraDns;
 
 const NETWORK: &str = "maru.internal";
 
@@ -22,7 +22,7 @@ fn told(dns: &Dns, taken: &str) -> DnsConfig {
         domains: vec![NETWORK.to_owned()],
         ..DnsConfig::default()
     };
-    Names::parse(dns, NETWORK).unwrap().add_to(&mut config, |name| name == taken);
+    ExtraDns::parse(dns, NETWORK).unwrap().add_to(&mut config, |name| name == taken);
     config
 }
 
@@ -62,7 +62,7 @@ fn nodes_are_told_of_resolvers_domains_and_records() {
 
 #[test]
 fn what_cannot_be_meant_is_refused_by_setting() {
-    let refused = |dns: Dns| Names::parse(&dns, NETWORK).unwrap_err();
+    let refused = |dns: Dns| ExtraDns::parse(&dns, NETWORK).unwrap_err();
     for text in ["", "dns.example", "10.0.0.1:0", "0.0.0.0", "https://", "https://a b/", "tls://a"]
     {
         let error = refused(Dns { resolvers: texts(&[text]), ..Dns::default() });
@@ -91,7 +91,10 @@ fn what_cannot_be_meant_is_refused_by_setting() {
 fn a_domain_that_only_ends_like_the_networks_is_foreign() {
     for name in ["homemaru.internal", "chatmaru.internal", "nas.homemaru.internal"] {
         let extra_records = vec![record(name, "10.0.0.1")];
-        assert!(Names::parse(&Dns { extra_records, ..Dns::default() }, NETWORK).is_ok(), "{name}");
+        assert!(
+            ExtraDns::parse(&Dns { extra_records, ..Dns::default() }, NETWORK).is_ok(),
+            "{name}"
+        );
     }
 }
 
@@ -112,8 +115,8 @@ fn each_list_has_an_end() {
     for (of, most) in
         [(&resolvers as &dyn Fn(usize) -> Dns, 8), (&split, 64), (&search, 16), (&records, 256)]
     {
-        assert!(Names::parse(&of(most), NETWORK).is_ok());
-        assert!(Names::parse(&of(most + 1), NETWORK).unwrap_err().contains("is the most"));
+        assert!(ExtraDns::parse(&of(most), NETWORK).is_ok());
+        assert!(ExtraDns::parse(&of(most + 1), NETWORK).unwrap_err().contains("is the most"));
     }
 }
 
@@ -132,7 +135,7 @@ proptest! {
             Dns { search_domains: vec![text.clone()], ..Dns::default() },
             dns,
         ] {
-            if Names::parse(&dns, NETWORK).is_ok() {
+            if ExtraDns::parse(&dns, NETWORK).is_ok() {
                 let json = serde_json::to_string(&told(&dns, "")).unwrap();
                 prop_assert!(!json.contains('\\'), "{json}");
             }

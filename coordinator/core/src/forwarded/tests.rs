@@ -2,9 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn asked(peer: &str, trusted: &[&str], headers: &[&str]) -> Sender {
+fn asked(peer: &str, trusted: &[&str], headers: &[&str]) -> ClientAddress {
     let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
-    sender(peer.parse().unwrap(), &trusted, headers.iter().map(|header| header.as_bytes()))
+    client_address(peer.parse().unwrap(), &trusted, headers.iter().map(|header| header.as_bytes()))
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -14,22 +14,22 @@ fn ip(text: &str) -> IpAddr {
 #[test]
 fn only_who_is_trusted_speaks_for_others() {
     let proxy = ["10.0.0.1", "fd00::/64"];
-    let behind = |text| Sender::Behind(ip(text));
+    let behind = |text| ClientAddress::Forwarded(ip(text));
 
     assert_eq!(asked("10.0.0.1", &proxy, &["192.0.2.7"]), behind("192.0.2.7"));
     assert_eq!(asked("::ffff:10.0.0.1", &proxy, &["192.0.2.7"]), behind("192.0.2.7"));
     assert_eq!(asked("fd00::2", &proxy, &["2001:db8::1"]), behind("2001:db8::1"));
-    assert_eq!(asked("10.0.0.2", &proxy, &["192.0.2.7"]), Sender::Pretender(ip("10.0.0.2")));
-    assert_eq!(asked("10.0.0.2", &proxy, &[]), Sender::Direct(ip("10.0.0.2")));
-    assert_eq!(asked("10.0.0.2", &[], &["192.0.2.7"]), Sender::Direct(ip("10.0.0.2")));
-    assert_eq!(asked("10.0.0.1", &proxy, &[]), Sender::Untold);
-    assert_eq!(asked("10.0.0.1", &proxy, &["", "unknown"]), Sender::Untold);
+    assert_eq!(asked("10.0.0.2", &proxy, &["192.0.2.7"]), ClientAddress::Untrusted(ip("10.0.0.2")));
+    assert_eq!(asked("10.0.0.2", &proxy, &[]), ClientAddress::Direct(ip("10.0.0.2")));
+    assert_eq!(asked("10.0.0.2", &[], &["192.0.2.7"]), ClientAddress::Direct(ip("10.0.0.2")));
+    assert_eq!(asked("10.0.0.1", &proxy, &[]), ClientAddress::Missing);
+    assert_eq!(asked("10.0.0.1", &proxy, &["", "unknown"]), ClientAddress::Missing);
 }
 
 #[test]
 fn the_last_that_is_no_proxy_counts() {
     let proxies = ["10.0.0.0/8"];
-    let behind = |text| Sender::Behind(ip(text));
+    let behind = |text| ClientAddress::Forwarded(ip(text));
 
     assert_eq!(asked("10.0.0.1", &proxies, &["6.6.6.6, 192.0.2.7, 10.0.0.2"]), behind("192.0.2.7"));
     assert_eq!(asked("10.0.0.1", &proxies, &["6.6.6.6", "192.0.2.7"]), behind("192.0.2.7"));
@@ -66,10 +66,10 @@ proptest! {
         let last = [&before[..], b",", address.to_string().as_bytes()].concat();
         let headers = lies.iter().map(Vec::as_slice).chain([&last[..]]).collect::<Vec<_>>();
 
-        let told = sender([10, 0, 0, 1].into(), &trusted, headers.iter().copied());
+        let told = client_address([10, 0, 0, 1].into(), &trusted, headers.iter().copied());
 
-        prop_assert_eq!(told, Sender::Behind(address));
-        let direct = sender(address, &trusted, headers.iter().copied());
-        prop_assert_eq!(direct, Sender::Pretender(address));
+        prop_assert_eq!(told, ClientAddress::Forwarded(address));
+        let direct = client_address(address, &trusted, headers.iter().copied());
+        prop_assert_eq!(direct, ClientAddress::Untrusted(address));
     }
 }

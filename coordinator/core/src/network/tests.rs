@@ -8,12 +8,12 @@ use control_protocol::{
 };
 use proptest::prelude::*;
 
-use super::{Compiled, Entry, Input, TAGGED};
+use super::{CompiledNetwork, Entry, Input, TAGGED};
 use crate::{
     address::Addresses,
     map::{MapDeltas, View},
     model::{Claims, Keys, Node, NodeTimes, Owner, Record, User},
-    policy::{Ranges, Reach},
+    policy::{AddressRanges, RouterAccess},
     route::Decisions,
 };
 
@@ -41,10 +41,10 @@ pub(crate) fn node(id: u64, owner: Owner) -> Node {
 }
 
 /// A network whose node n lets in the nodes `lets_in[n - 1]`.
-fn network(nodes: &[Node], lets_in: &[&[u64]]) -> Compiled {
+fn network(nodes: &[Node], lets_in: &[&[u64]]) -> CompiledNetwork {
     let users = [User { id: 1, name: "alice".to_owned(), created: 0 }];
     let records = [Record { name: "chat".to_owned(), node: 1 }];
-    let mut compiled = Compiled::build(
+    let mut compiled = CompiledNetwork::build(
         &Input {
             domain: "maru.internal",
             users: &users,
@@ -69,8 +69,8 @@ fn network(nodes: &[Node], lets_in: &[&[u64]]) -> Compiled {
         };
         let rules = crate::policy::to_wire(&rule);
         if let Some(entry) = compiled.entries.get_mut(&id) {
-            entry.lets_in = Arc::new(Ranges::sources(&rules));
-            entry.reach = Arc::new(Reach::of(&rules));
+            entry.lets_in = Arc::new(AddressRanges::sources(&rules));
+            entry.reach = Arc::new(RouterAccess::of(&rules));
             entry.rules = Arc::new(rules);
         }
     }
@@ -109,7 +109,7 @@ fn an_expired_node_is_in_no_map_and_has_none() {
 }
 
 /// A network of alice's devices and of tagged ones under the first policy.
-fn under_first_policy(nodes: &[Node], previous: Option<&Compiled>) -> Compiled {
+fn under_first_policy(nodes: &[Node], previous: Option<&CompiledNetwork>) -> CompiledNetwork {
     let input = Input {
         domain: "maru.internal",
         users: &[User { id: 1, name: "alice".to_owned(), created: 0 }],
@@ -122,7 +122,7 @@ fn under_first_policy(nodes: &[Node], previous: Option<&Compiled>) -> Compiled {
         derp: Arc::new(DerpMap::default()),
         now: NOW,
     };
-    Compiled::build(&input, previous)
+    CompiledNetwork::build(&input, previous)
 }
 
 #[test]
@@ -229,9 +229,9 @@ fn what_did_not_change_is_not_made_again() {
         derp: Arc::new(DerpMap::default()),
         now: NOW,
     };
-    let before = Compiled::build(&input, None);
+    let before = CompiledNetwork::build(&input, None);
 
-    let kept = |compiled: &Compiled| -> Vec<(bool, bool)> {
+    let kept = |compiled: &CompiledNetwork| -> Vec<(bool, bool)> {
         let pairs = before.entries.values().zip(compiled.entries.values());
         pairs
             .map(|(a, b): (&Entry, &Entry)| {
@@ -239,11 +239,17 @@ fn what_did_not_change_is_not_made_again() {
             })
             .collect()
     };
-    assert_eq!(kept(&Compiled::build(&input, Some(&before))), [(true, true), (true, true)]);
+    assert_eq!(kept(&CompiledNetwork::build(&input, Some(&before))), [(true, true), (true, true)]);
     let online = Input { online: &BTreeSet::from([2]), ..input.clone() };
-    assert_eq!(kept(&Compiled::build(&online, Some(&before))), [(true, true), (true, false)]);
+    assert_eq!(
+        kept(&CompiledNetwork::build(&online, Some(&before))),
+        [(true, true), (true, false)]
+    );
     let policy = Input { policy_revision: 2, ..input };
-    assert_eq!(kept(&Compiled::build(&policy, Some(&before))), [(false, true), (false, true)]);
+    assert_eq!(
+        kept(&CompiledNetwork::build(&policy, Some(&before))),
+        [(false, true), (false, true)]
+    );
 }
 
 proptest! {

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Ranges, Reach, first, to_wire};
+use super::{AddressRanges, RouterAccess, first, to_wire};
 
 fn rule(sources: &[&str]) -> acl::Rule {
     acl::Rule {
@@ -14,15 +14,15 @@ fn rule(sources: &[&str]) -> acl::Rule {
     }
 }
 
-fn sources(texts: &[&str]) -> Ranges {
-    Ranges::sources(&to_wire(&rule(texts)))
+fn sources(texts: &[&str]) -> AddressRanges {
+    AddressRanges::sources(&to_wire(&rule(texts)))
 }
 
 /// Whom a router's rules let through: 100.64.0.2, to what `to` says.
-fn reach(to: &str) -> Reach {
+fn reach(to: &str) -> RouterAccess {
     let mut rule = rule(&["100.64.0.2"]);
     rule.dst_ports[0].ip = to.to_owned();
-    Reach::of(&to_wire(&rule))
+    RouterAccess::of(&to_wire(&rule))
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What the admin decided about the routes of one node.
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 /// What the admin decided about a node's routes; about all others the policy decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decisions {
     /// Approved, offered now or not.
     pub approved: Vec<IpNet>,

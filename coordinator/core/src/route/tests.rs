@@ -4,8 +4,8 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::{
-    EXIT, OFFERED_MAX, RouteError, Routers, Standing, Unusable, approve, approved, offered, reject,
-    standings,
+    EXIT, OFFERED_MAX, RouteError, RouteStatus, Routers, UnusableReason, approve, approved,
+    offered, reject, statuses,
 };
 use crate::{
     model::{Node, Owner},
@@ -33,7 +33,7 @@ fn a_route_is_used_once_it_is_offered_and_approved() {
 
     approve(&mut router, &[net("192.168.1.0/24")]).unwrap();
     assert_eq!(approved(&router, nobody), [net("192.168.1.0/24")]);
-    assert_eq!(standings(&router, nobody)[&net("10.0.0.0/8")], Standing::Waiting);
+    assert_eq!(statuses(&router, nobody)[&net("10.0.0.0/8")], RouteStatus::Waiting);
 
     router.claims.hostinfo.routable_ips.clear();
     assert_eq!(approved(&router, nobody), [], "no longer offered");
@@ -47,13 +47,13 @@ fn a_route_is_used_once_it_is_offered_and_approved() {
 #[test]
 fn the_admin_rejects_what_the_policy_approves() {
     let mut router = router(&["10.0.0.0/8"]);
-    assert_eq!(standings(&router, |_| true)[&net("10.0.0.0/8")], Standing::ByPolicy);
+    assert_eq!(statuses(&router, |_| true)[&net("10.0.0.0/8")], RouteStatus::ApprovedByPolicy);
 
     reject(&mut router, &[net("10.0.0.0/8")]).unwrap();
 
     assert_eq!(approved(&router, |_| true), []);
     approve(&mut router, &[net("10.0.0.0/8")]).unwrap();
-    assert_eq!(standings(&router, |_| true)[&net("10.0.0.0/8")], Standing::ByAdmin);
+    assert_eq!(statuses(&router, |_| true)[&net("10.0.0.0/8")], RouteStatus::ApprovedByAdmin);
 }
 
 #[test]
@@ -91,17 +91,17 @@ fn what_is_not_offered_is_not_approved_and_nothing_is_decided() {
 #[test]
 fn nobody_routes_the_networks_own_addresses_or_those_of_nobody() {
     for (route, reason) in [
-        ("100.64.0.2/32", Unusable::Mesh),
-        ("100.0.0.0/8", Unusable::Mesh),
-        ("0.0.0.0/1", Unusable::Mesh),
-        ("fd7a:115c:a1e0::2/128", Unusable::Mesh),
-        ("fd00::/8", Unusable::Mesh),
-        ("127.0.0.1/32", Unusable::Nowhere),
-        ("169.254.1.0/24", Unusable::Nowhere),
-        ("224.0.0.0/4", Unusable::Nowhere),
-        ("fe80::/64", Unusable::Nowhere),
-        ("ff02::1/128", Unusable::Nowhere),
-        ("::1/128", Unusable::Nowhere),
+        ("100.64.0.2/32", UnusableReason::Mesh),
+        ("100.0.0.0/8", UnusableReason::Mesh),
+        ("0.0.0.0/1", UnusableReason::Mesh),
+        ("fd7a:115c:a1e0::2/128", UnusableReason::Mesh),
+        ("fd00::/8", UnusableReason::Mesh),
+        ("127.0.0.1/32", UnusableReason::Nowhere),
+        ("169.254.1.0/24", UnusableReason::Nowhere),
+        ("224.0.0.0/4", UnusableReason::Nowhere),
+        ("fe80::/64", UnusableReason::Nowhere),
+        ("ff02::1/128", UnusableReason::Nowhere),
+        ("::1/128", UnusableReason::Nowhere),
     ] {
         let mut router = router(&[route]);
         assert_eq!(approved(&router, |_| true), [], "{route}");

@@ -16,7 +16,7 @@ use coordinator_core::{
 use super::{error::Error, keys, read::read};
 use crate::{app::App, clock, random};
 
-/// Life of a key for which none is given, in seconds.
+/// Default lifetime of a key, in seconds.
 const LIFE_S: u64 = 90 * 24 * 60 * 60;
 
 /// Endpoints of this resource.
@@ -51,7 +51,7 @@ async fn create(
         return Err(NameError::Taken.into());
     }
     if known.len() >= KEYS_MAX {
-        return Err(Error::State("there are as many API keys as there may be: remove one first"));
+        return Err(Error::State("the limit of API keys is reached: remove one first"));
     }
     let key = api_key::ApiKey { id: 0, name, access, created: now, expires };
     let key = change.insert_api_key(key, &api_key::hash(secret.reveal())).await?;
@@ -62,7 +62,7 @@ async fn create(
     };
     change.note("api-key.create", &key.name, &format!("{may}, until {until}"));
     change.commit().await?;
-    tracing::info!(key = key.id, name = key.name, ?access, "an API key was made");
+    tracing::info!(key = key.id, name = key.name, ?access, "API key created");
     app.hub.refresh().await?;
     let created = CreatedApiKey {
         id: key.id,
@@ -74,7 +74,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-/// Removes a key, by number or name: it opens nothing from the answer on.
+/// Removes a key, by number or name. Once this is answered, requests with the key are refused.
 async fn remove(
     State(app): State<App>,
     Extension(actor): Extension<Actor>,
@@ -87,7 +87,7 @@ async fn remove(
     change.delete_api_key(key.id).await?;
     change.note("api-key.remove", &key.name, "");
     change.commit().await?;
-    tracing::info!(key = key.id, name = key.name, "an API key was removed");
+    tracing::info!(key = key.id, name = key.name, "API key removed");
     app.hub.refresh().await?;
     Ok(Json(shown(key, clock::now())))
 }

@@ -1,4 +1,4 @@
-//! `/devices`: nodes, and devices that wait to become one.
+//! `/devices`: nodes, and devices that wait for approval.
 
 use std::sync::Arc;
 
@@ -13,27 +13,27 @@ use coordinator_api::{
 };
 use coordinator_core::{
     code,
-    model::{Node, NodeId, Owner, Pending},
+    model::{NewNode, Node, NodeId, Owner, Pending},
     name::{self, NameError},
-    registration::{self, Approved},
+    registration::{self, Approval},
     time::{Millis, to_rfc3339},
 };
 
 use super::{
     error::Error,
     keys,
+    lookup::{self, LookupError},
     read::read,
-    waiting::{self, NotFound},
 };
 use crate::{
     app::App,
     clock,
     hub::Snapshot,
-    registry::{self, Tagging},
-    store::{Change, DatabaseError, NewNode, StoreError},
+    registry::{self, TagPolicy},
+    store::{Change, DatabaseError, StoreError},
 };
 
-/// Longest capabilities of a node, in bytes of JSON: every peer is told them.
+/// Limit of a node's capabilities, in bytes of JSON: they are sent to every peer.
 const CAPABILITIES_MAX: usize = 8 * 1024;
 
 /// Endpoints of this resource.
@@ -66,15 +66,15 @@ async fn show(State(app): State<App>, Path(device): Path<String>) -> Result<Json
     if let Some(id) = find(&snapshot, &device) {
         return answer(&app, id);
     }
-    match waiting::find(&snapshot, &device) {
+    match lookup::find(&snapshot, &device) {
         Ok(pending) => return Ok(Json(shown_pending(pending, &snapshot))),
-        Err(NotFound::Nobody) => {}
-        Err(NotFound::Several) => return Err(Error::Several),
+        Err(LookupError::NotFound) => {}
+        Err(LookupError::Ambiguous) => return Err(Error::Several),
     }
-    match waiting::given_name(&snapshot, &device) {
+    match lookup::given_name(&snapshot, &device) {
         Ok(id) => answer(&app, id),
-        Err(NotFound::Nobody) => Err(Error::NotFound("device")),
-        Err(NotFound::Several) => Err(Error::Several),
+        Err(LookupError::NotFound) => Err(Error::NotFound("device")),
+        Err(LookupError::Ambiguous) => Err(Error::Several),
     }
 }
 
@@ -85,18 +85,22 @@ async fn approve(
     request: Request,
 ) -> Result<Json<Device>, Error> {
     let wanted: Approve = read(request).await?;
-    let id = waiting::find(&app.hub.snapshot(), &device)?.id;
+    let id = lookup::find(&app.hub.snapshot(), &device)?.id;
     let now = clock::now();
     let mut change = app.store.change(actor).await?;
     let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
     let said = keys::owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
-    let of_machine = change.nodes_of_machine(&pending.machine).await?;
-    let tagging = Tagging::read(&mut change, &pending.hostinfo).await?;
-    let approved =
-        registration::approve(&pending, said, &of_machine, &tagging.asked(&pending.hostinfo))?
-            .ok_or(Error::State(
-                "say whose device it is: it joined without a key, so a user or tags are needed",
-            ))?;
+    let of_machine = change.nodes_of_machine(&pending.device.machine).await?;
+    let tagging = TagPolicy::read(&mut change, &pending.device.hostinfo).await?;
+    let approved = registration::approve(
+        &pending,
+        said,
+        &of_machine,
+        &tagging.asked(&pending.device.hostinfo),
+    )?
+    .ok_or(Error::State(
+        "name the owner of the device, a user or tags: it registered without a key",
+    ))?;
     if let Some(name) = &wanted.name {
         let taken = change.names().await?;
         let own = |name: &str| {
@@ -108,42 +112,33 @@ async fn approve(
     let whose = wanted.user.map(|user| format!("of {user}")).unwrap_or(wanted.tags.join(" "));
     change.note("device.approve", waiting_named(&pending), &whose);
     change.commit().await?;
-    tracing::info!(node, "a device was approved");
+    tracing::info!(node, "device approved");
     app.hub.refresh().await?;
     answer(&app, node)
 }
 
-/// Makes a node of the device; one that was a node before keeps that node, under its new key.
+/// Turns the waiting device into a node, or gives the node that it was before its new key.
 async fn write_approval(
     app: &App,
     change: &mut Change,
     pending: &Pending,
-    approved: Approved,
+    approved: Approval,
     name: Option<String>,
     now: Millis,
 ) -> Result<NodeId, Error> {
     change.delete_pending(pending.id).await?;
     let expires = app.expiry(&approved.owner, now);
     let Some(id) = approved.replaces else {
-        let new = NewNode {
-            id: Some(pending.id),
-            owner: approved.owner,
-            machine: pending.machine,
-            node_key: pending.node_key,
-            hostinfo: pending.hostinfo.clone(),
-            version: pending.version,
-            expires,
-            ephemeral: pending.ephemeral,
-            name,
-        };
+        let (id, device) = (Some(pending.id), pending.device.clone());
+        let new = NewNode { id, owner: approved.owner, device, expires, name };
         return Ok(change.insert_node(new, now).await?.id);
     };
     let mut node = change.node(id).await?.ok_or(StoreError::Database(DatabaseError::Conflict))?;
     node.owner = approved.owner;
-    node.keys.node = pending.node_key;
+    node.keys.node = pending.device.node_key;
     node.times.expires = expires;
-    node.claims.hostinfo = pending.hostinfo.clone();
-    node.claims.version = pending.version;
+    node.claims.hostinfo = pending.device.hostinfo.clone();
+    node.claims.version = pending.device.version;
     if let Some(name) = name {
         node.name = name;
     }
@@ -156,7 +151,7 @@ async fn reject(
     Extension(actor): Extension<Actor>,
     Path(device): Path<String>,
 ) -> Result<StatusCode, Error> {
-    let id = waiting::find(&app.hub.snapshot(), &device)?.id;
+    let id = lookup::find(&app.hub.snapshot(), &device)?.id;
     let mut change = app.store.change(actor).await?;
     let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
     change.delete_pending(id).await?;
@@ -179,7 +174,7 @@ async fn expire(
     answer(&app, node.id)
 }
 
-/// Gives the key a new life, from now on. That of an expired one begins again, for the device that still has it.
+/// Sets a new expiry of the node key. An expired key becomes valid again.
 async fn extend(
     State(app): State<App>,
     Extension(actor): Extension<Actor>,
@@ -195,7 +190,7 @@ async fn extend(
     };
     let until = node.times.expires.map_or("forever".to_owned(), to_rfc3339);
     change.note("device.extend", device_named(&node), &format!("until {until}"));
-    tracing::info!(node = node.id, "a node's key was given a new life");
+    tracing::info!(node = node.id, "node key extended");
     write(&app, change, node).await
 }
 
@@ -206,7 +201,7 @@ async fn remove(
 ) -> Result<StatusCode, Error> {
     let snapshot = app.hub.snapshot();
     let Some(id) = find(&snapshot, &device) else {
-        // Removing a device that waits is rejecting it.
+        // A waiting device is rejected.
         return reject(State(app), Extension(actor), Path(device)).await;
     };
     let mut change = app.store.change(actor).await?;
@@ -214,7 +209,7 @@ async fn remove(
     change.delete_node(id).await?;
     change.note("device.remove", device_named(&node), "");
     change.commit().await?;
-    tracing::info!(node = id, "a node was removed");
+    tracing::info!(node = id, "node removed");
     app.hub.refresh().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -250,7 +245,7 @@ async fn set_tags(
     let (mut change, mut node) = open(&app, actor, &device).await?;
     change.note("device.tags", device_named(&node), &tags.join(" "));
     node.owner = Owner::tags(tags);
-    // A node that serves does not expire; one that has expired already must still come back by itself.
+    // Tagged nodes do not expire. A key that has expired stays expired: the device must register again.
     if !node.is_expired(clock::now()) {
         node.times.expires = None;
     }
@@ -265,7 +260,7 @@ async fn set_capabilities(
 ) -> Result<Json<Device>, Error> {
     let capabilities: Capabilities = read(request).await?;
     if serde_json::to_vec(&capabilities).map_or(usize::MAX, |json| json.len()) > CAPABILITIES_MAX {
-        return Err(Error::Body(format!("more than {CAPABILITIES_MAX} bytes of capabilities")));
+        return Err(Error::Body(format!("the capabilities exceed {CAPABILITIES_MAX} bytes")));
     }
     let (mut change, mut node) = open(&app, actor, &device).await?;
     let names: Vec<_> = capabilities.keys().map(String::as_str).collect();
@@ -274,17 +269,17 @@ async fn set_capabilities(
     write(&app, change, node).await
 }
 
-/// A node in the audit log.
+/// How the audit log names a node.
 pub(super) fn device_named(node: &Node) -> String {
     format!("{} ({})", node.name, node.id)
 }
 
-/// A device that waits, in the audit log.
+/// How the audit log names a waiting device.
 fn waiting_named(pending: &Pending) -> String {
-    format!("{} ({})", pending.hostinfo.hostname, pending.id)
+    format!("{} ({})", pending.device.hostinfo.hostname, pending.id)
 }
 
-/// Begins a change of a device, found by number or name.
+/// Begins a change of the node with this number or name.
 pub(super) async fn open(app: &App, actor: Actor, device: &str) -> Result<(Change, Node), Error> {
     let id = find(&app.hub.snapshot(), device).ok_or(Error::NotFound("device"))?;
     let mut change = app.store.change(actor).await?;
@@ -297,7 +292,7 @@ async fn write(app: &App, change: Change, node: Node) -> Result<Json<Device>, Er
     answer(app, node.id)
 }
 
-/// Makes a change of a device; afterwards everyone's maps show it.
+/// Commits a change of a node, and updates the maps.
 pub(super) async fn store(app: &App, mut change: Change, node: &Node) -> Result<(), Error> {
     change.update_node(node).await?;
     change.commit().await?;
@@ -351,22 +346,22 @@ fn shown_pending(pending: &Pending, snapshot: &Snapshot) -> Device {
         id: pending.id,
         stable_id: String::new(),
         name: String::new(),
-        hostname: pending.hostinfo.hostname.clone(),
-        os: pending.hostinfo.os.clone(),
+        hostname: pending.device.hostinfo.hostname.clone(),
+        os: pending.device.hostinfo.os.clone(),
         user: owner.and_then(Owner::user).and_then(|id| snapshot.user_name(id)).map(str::to_owned),
         tags: owner.map(|owner| owner.tag_list().to_vec()).unwrap_or_default(),
         addresses: Vec::new(),
         state: DeviceState::Pending,
         code: code::of(&pending.ticket),
         source: pending.source.clone(),
-        requested_tags: pending.hostinfo.request_tags.clone(),
-        node_key: pending.node_key.to_string(),
+        requested_tags: pending.device.hostinfo.request_tags.clone(),
+        node_key: pending.device.node_key.to_string(),
         created: to_rfc3339(pending.created),
         last_seen: None,
         online: false,
         endpoints: Vec::new(),
         key_expiry: None,
-        ephemeral: pending.ephemeral,
+        ephemeral: pending.device.ephemeral,
         capabilities: Capabilities::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong in a handler, and what the caller is told.
+//! Errors of the admin API, and the problems (RFC 9457) that callers receive.
 
 use std::time::Duration;
 
@@ -7,50 +7,52 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::{body::Unread, problem::ErrorResponse};
-use coordinator_core::{api_key::Denied, name::NameError, route::RouteError, tagging::NotAllowed};
+use coordinator_core::{
+    api_key::AccessDenied, name::NameError, route::RouteError, tagging::TagNotAllowed,
+};
 
 use crate::{
     hub::HubError,
     store::{DatabaseError, StoreError},
 };
 
-/// Why a request failed. `Display` is what the caller reads; a 5xx says no more than that.
+/// Why a request failed. `Display` is the problem's title; a 5xx has no further detail.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The body is not the JSON that is taken here.
-    #[error("the request's body cannot be used: {0}")]
+    /// The body is not the expected JSON.
+    #[error("invalid request body: {0}")]
     Body(String),
     /// The body was not read.
     #[error("{0}")]
     Unread(Unread),
-    /// The query is not one that is taken here.
-    #[error("the request's query cannot be used: {0}")]
+    /// The query has unknown or invalid parameters.
+    #[error("invalid query: {0}")]
     Query(String),
-    /// The body is not said to be JSON.
-    #[error("the request's body must be application/json")]
+    /// The content type is not JSON.
+    #[error("the content type must be application/json")]
     ContentType,
-    /// There is no such path: the caller may be of another version.
+    /// There is no such path: the caller may have another version.
     #[error("there is no such path")]
     Path,
-    /// The path is there, for other methods.
-    #[error("this path does not take that method")]
+    /// The path supports other methods only.
+    #[error("the path does not support this method")]
     Method,
-    /// What was named does not exist.
+    /// The named object does not exist.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// Several devices call themselves so.
-    #[error("several devices have that name: take the code or the number from the list")]
+    /// Several devices have that hostname.
+    #[error("several devices have that name: use the code or the number from the list")]
     Several,
-    /// A device asks for tags that its owner may not give.
+    /// A device requests tags that its owner may not assign.
     #[error(
-        "the device asks for tags that its owner may not give: give it tags yourself, add the owner to tagOwners in \
+        "the device requests tags that its owner may not assign: approve it with tags, add the owner to tagOwners in \
          the policy, or start the device without them"
     )]
     Tags,
-    /// A name is not one, or is taken.
+    /// A name is invalid, reserved or taken.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A route that is not offered, or can never be used.
+    /// A route that the device does not offer, or that can never be used.
     #[error(transparent)]
     Route(#[from] RouteError),
     /// The request conflicts with the present state.
@@ -59,58 +61,62 @@ pub(crate) enum Error {
     /// A pre-approved invitation where the coordinator is reached over plain HTTP.
     #[error("over plain HTTP an invitation with --approved needs --force")]
     PlainHttp,
-    /// `server_url` is not an address that an invitation can name.
-    #[error("`server_url` in coordinator.toml is no address that a device could join")]
+    /// `server_url` does not fit into an invitation.
+    #[error("`server_url` in coordinator.toml is not an address that an invitation can contain")]
     ServerUrl,
     /// The admin API was called over plain HTTP.
-    #[error("the admin API is served over HTTPS alone")]
+    #[error("the admin API needs HTTPS")]
     HttpsOnly,
-    /// A website asks, by a browser.
+    /// A browser sent the request for a website.
     #[error("requests from websites are refused")]
     Website,
-    /// No API key was shown, or one that does not count.
-    #[error("an API key is needed that is known here and not over")]
+    /// The API key is missing, unknown or expired.
+    #[error("a valid API key is needed")]
     ApiKey,
-    /// Too many were tried; again after so long.
+    /// Too many wrong API keys; try again after this time.
     #[error("too many wrong API keys came from this address")]
-    Tries(Duration),
+    AttemptLimit(Duration),
     /// The API key may not change anything.
-    #[error("this API key may only read")]
+    #[error("this API key is read-only")]
     ReadOnly,
-    /// The policy in force is not the one that was to be replaced.
-    #[error("somebody else replaced the policy meanwhile")]
+    /// The policy in force has another revision than the request.
+    #[error("the policy was replaced in the meantime")]
     Replaced,
-    /// The policy cannot be used.
-    #[error("the policy cannot be used")]
+    /// The policy is invalid.
+    #[error("the policy is invalid")]
     Policy(#[source] acl::Error),
-    /// A question about the policy that means nothing, or too much.
+    /// The question about the policy is invalid.
     #[error("{0}")]
     Question(String),
     /// The database failed.
-    #[error("the database cannot be used now")]
+    #[error("the database is unavailable")]
     Store(#[source] StoreError),
-    /// The network could not be read again.
-    #[error("the network cannot be read now")]
+    /// The network could not be reloaded.
+    #[error("the network cannot be read")]
     Hub(#[from] HubError),
 }
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        if let StoreError::Denied(denied) = error { denied.into() } else { Self::Store(error) }
-    }
-}
-
-impl From<Denied> for Error {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::Key => Self::ApiKey,
-            Denied::ReadOnly => Self::ReadOnly,
+        if let StoreError::AccessDenied(denied) = error {
+            denied.into()
+        } else {
+            Self::Store(error)
         }
     }
 }
 
-impl From<NotAllowed> for Error {
-    fn from(NotAllowed: NotAllowed) -> Self {
+impl From<AccessDenied> for Error {
+    fn from(denied: AccessDenied) -> Self {
+        match denied {
+            AccessDenied::Key => Self::ApiKey,
+            AccessDenied::ReadOnly => Self::ReadOnly,
+        }
+    }
+}
+
+impl From<TagNotAllowed> for Error {
+    fn from(TagNotAllowed: TagNotAllowed) -> Self {
         Self::Tags
     }
 }
@@ -146,7 +152,7 @@ impl Error {
             Self::HttpsOnly => (StatusCode::FORBIDDEN, "https-only"),
             Self::Website => (StatusCode::FORBIDDEN, "origin"),
             Self::ApiKey => (StatusCode::UNAUTHORIZED, "api-key"),
-            Self::Tries(_) => (StatusCode::TOO_MANY_REQUESTS, "tries"),
+            Self::AttemptLimit(_) => (StatusCode::TOO_MANY_REQUESTS, "tries"),
             Self::ReadOnly => (StatusCode::FORBIDDEN, "read-only"),
             Self::Replaced => (StatusCode::CONFLICT, "policy-replaced"),
             Self::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "policy"),
@@ -160,36 +166,35 @@ impl Error {
         match self {
             Self::Policy(error) => Some(error.to_string()),
             Self::Store(StoreError::Database(DatabaseError::Conflict)) => {
-                Some("somebody else changed it meanwhile: try again".to_owned())
+                Some("it was changed in the meantime: try again".to_owned())
             }
             Self::PlainHttp => Some(
-                "whoever sees it on its way, or answers in the coordinator's place where it is opened as \
-                 a page, has a device in the network at once; leave out --approved and let the device in \
-                 with `maru device approve`, or add --force"
+                "anyone who reads the invitation in transit could join at once; leave out --approved and \
+                 approve the device with `maru device approve`, or add --force"
                     .to_owned(),
             ),
             Self::HttpsOnly => Some(
-                "set [tls], or [proxy] behind one that speaks HTTPS, with an https:// server_url in coordinator.toml, and call \
-                 that; an API key that was sent over plain HTTP may have been read on its way: remove it"
+                "set [tls], or [proxy] behind an HTTPS proxy, and an https:// server_url in coordinator.toml, and use that URL; \
+                 remove the API key if it was sent over plain HTTP"
                     .to_owned(),
             ),
             Self::Replaced => {
-                Some("look at what yours opens and closes now, then set it again".to_owned())
+                Some("check the changes of your policy again, then set it".to_owned())
             }
             Self::Website => {
-                Some("ask with a program, and without a browser's headers: no page may use this API".to_owned())
+                Some("use a program that sends no browser headers: websites may not use this API".to_owned())
             }
             Self::ApiKey => {
-                Some("make one on the home machine: sudo maru api-key create NAME".to_owned())
+                Some("create one on the home machine: sudo maru api-key create NAME".to_owned())
             }
-            Self::Tries(_) => Some("wait a minute, then try again".to_owned()),
+            Self::AttemptLimit(_) => Some("wait a minute, then try again".to_owned()),
             Self::ReadOnly => Some(
-                "make one that may change things: sudo maru api-key create NAME --admin".to_owned(),
+                "create one with write access: sudo maru api-key create NAME --admin".to_owned(),
             ),
-            Self::Unread(Unread::TooLarge) => Some("a body has at most 1 MiB".to_owned()),
+            Self::Unread(Unread::TooLarge) => Some("the limit is 1 MiB".to_owned()),
             Self::Unread(Unread::Busy) => Some("try again in a moment".to_owned()),
             Self::Unread(Unread::Late | Unread::Cut) => {
-                Some("send all of the body at once, and end it".to_owned())
+                Some("send the whole body without pauses".to_owned())
             }
             Self::Body(_)
             | Self::Query(_)
@@ -218,7 +223,7 @@ impl IntoResponse for Error {
             Some(detail) => response.detail(detail),
             None => response,
         };
-        if let Self::Tries(wait) = self {
+        if let Self::AttemptLimit(wait) = self {
             return response.retry_after(wait.as_secs() + 1).into_response();
         }
         response.into_response()

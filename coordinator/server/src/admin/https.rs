@@ -1,9 +1,9 @@
-//! The admin API at the port for everyone: over HTTPS, to who shows an API key.
+//! The admin API on the public port: over HTTPS, with an API key.
 //!
-//! What is refused is refused before a byte of the body is read and without the database: the keys are in memory, by their
-//! hashes. Whether a key is missing, unknown or over is told to nobody. A key that counts is answered although others at the
-//! same address guess; it shares with them the requests that the door lets each address send ([`crate::door`]). Whether a
-//! key is still there is looked at again in the transaction of what it changes ([`crate::store::Store::change`]).
+//! Requests are refused before their body is read and without the database: the hashes of the keys are in memory. The answer
+//! does not tell a missing key from an unknown or expired one. A valid key is accepted even while others at the same address
+//! guess; only the limit on requests per address is shared ([`crate::listener`]). A change checks again, in its transaction,
+//! that the key still exists ([`crate::store::Store::change`]).
 
 use std::{sync::atomic::Ordering, time::Instant};
 
@@ -18,7 +18,7 @@ use chassis::{
     endpoint::{Declaration, Served, serve},
 };
 use coordinator_api::{Actor, endpoints, public};
-use coordinator_core::api_key::{self, Denied};
+use coordinator_core::api_key::{self, AccessDenied};
 use tower::ServiceExt as _;
 
 use super::error::Error;
@@ -27,7 +27,7 @@ use crate::{app::App, clock, limits::Caller};
 /// The challenge of an answer 401 (RFC 6750, section 3), the same for every cause.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"maru\"");
 
-/// What answers who was let in: the same router as on the admin socket.
+/// The router behind the check of the key, the same as on the admin socket.
 #[derive(Clone)]
 pub(crate) struct Api {
     router: Router,
@@ -39,7 +39,7 @@ impl Api {
     }
 }
 
-/// Endpoints of this surface; what is behind it is the admin API.
+/// Endpoints of this surface.
 pub(crate) fn endpoints() -> [Served<App>; 1] {
     [serve(&public::ADMIN, answer)]
 }
@@ -56,7 +56,7 @@ async fn answer(
         Err(error) => return challenged(error.into_response()),
     };
     caller.place.is_known();
-    // Nothing of this surface goes along: a request is the same as on the socket.
+    // Extensions of this surface are dropped, so that the request is the same as on the socket.
     let (mut parts, body) = request.into_parts();
     parts.extensions.clear();
     parts.extensions.insert(actor);
@@ -66,7 +66,7 @@ async fn answer(
     }
 }
 
-/// Whether a request may change something: no path that is not known is taken for a question.
+/// Whether a request may change something. Unknown paths count as changes.
 fn changes(method: &Method, path: &str) -> bool {
     let asks = |endpoint: &Declaration| {
         !endpoint.changes && endpoint.method.name() == method && endpoint.path == path
@@ -74,29 +74,29 @@ fn changes(method: &Method, path: &str) -> bool {
     !matches!(*method, Method::GET | Method::HEAD) && !endpoints::ENDPOINTS.iter().any(asks)
 }
 
-/// Who asks, if it is answered.
+/// Authenticates the caller.
 fn judge(app: &App, caller: &Caller, changes: bool, headers: &HeaderMap) -> Result<Actor, Error> {
     if app.is_plain(caller) {
         return Err(Error::HttpsOnly);
     }
-    // No page makes a key or an invitation, not even one of our own origin: there is none that would.
+    // No page uses this API, not even one of our own origin.
     if browser::sent(headers) {
         return Err(Error::Website);
     }
     let snapshot = app.hub.snapshot();
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
-    // Of two it is not known which is meant.
+    // Two headers are ambiguous.
     let only = shown.next().filter(|_| shown.next().is_none());
     let hash = api_key::presented(only.map(HeaderValue::as_bytes));
     match api_key::admit(snapshot.loaded.api_keys.get(&hash), changes, clock::now()) {
         Ok(key) => Ok(Actor::ApiKey { id: key.id, name: key.name.clone() }),
-        Err(Denied::ReadOnly) => Err(Error::ReadOnly),
-        Err(Denied::Key) => {
+        Err(AccessDenied::ReadOnly) => Err(Error::ReadOnly),
+        Err(AccessDenied::Key) => {
             app.wrong_keys.fetch_add(1, Ordering::Relaxed);
             app.metrics.refuse("api_keys");
             match app.key_tries.take(caller.origin, Instant::now()) {
                 Ok(()) => Err(Error::ApiKey),
-                Err(wait) => Err(Error::Tries(wait)),
+                Err(wait) => Err(Error::AttemptLimit(wait)),
             }
         }
     }

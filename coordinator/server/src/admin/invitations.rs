@@ -15,7 +15,7 @@ use coordinator_core::{model::Owner, name, time::to_rfc3339};
 use super::{error::Error, keys, read::read};
 use crate::{app::App, clock};
 
-/// Life of an invitation for which none is given, in seconds.
+/// Default lifetime of an invitation, in seconds.
 const LIFE_S: u64 = 24 * 60 * 60;
 
 /// Endpoints of this resource.

@@ -23,9 +23,9 @@ use crate::{
     store::{Change, DatabaseError, StoreError},
 };
 
-/// Life of a key for which none is given, in seconds.
+/// Default lifetime of a key, in seconds.
 const LIFE_S: u64 = 60 * 60;
-/// Longest life of a key, in seconds: ten years.
+/// Longest lifetime of a key, in seconds: ten years.
 const LIFE_MAX_S: u64 = 10 * 365 * 24 * 60 * 60;
 
 /// Endpoints of this resource.
@@ -83,14 +83,16 @@ async fn remove(
     let mut change = app.store.change(actor).await?;
     change.key_by_id(id).await?.ok_or(Error::NotFound("key"))?;
     if !change.delete_key(id).await? {
-        return Err(Error::State("a device waits that used the key: approve or reject it first"));
+        return Err(Error::State(
+            "a waiting device used the key: approve or reject the device first",
+        ));
     }
     change.note("key.remove", id, "");
     change.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What a key is for, in the audit log.
+/// Describes a key for the audit log.
 fn told(wanted: &CreateKey, key: &PreAuthKey) -> String {
     let whose = match &wanted.user {
         Some(user) if wanted.tags.is_empty() => format!("of {user}"),
@@ -106,8 +108,7 @@ fn told(wanted: &CreateKey, key: &PreAuthKey) -> String {
     std::iter::once(&*whose).chain(flags).chain([&*until]).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the owner that `user` or `tags` name; `None` if neither is given. Tags win, since a tagged device belongs to
-/// nobody.
+/// The owner that `user` or `tags` name; `None` if neither is given. Tags take precedence.
 pub(super) async fn owner(
     change: &mut Change,
     user: Option<&str>,
@@ -124,7 +125,7 @@ pub(super) async fn owner(
     Ok(Some(Owner::User(user.id)))
 }
 
-/// Makes and stores a key; only its hash stays.
+/// Generates a key and stores its hash.
 pub(super) async fn insert(
     change: &mut Change,
     owner: Owner,
@@ -147,7 +148,7 @@ pub(super) async fn insert(
     Ok((change.insert_key(key, &hash).await?, secret))
 }
 
-/// When a key ends that begins its life at `now`; no life is longer than ten years.
+/// When a key that is created at `now` expires; after ten years at most.
 pub(super) fn end_of_life(now: Millis, life_s: u64) -> Millis {
     now.saturating_add(Millis::try_from(life_s.min(LIFE_MAX_S)).unwrap_or(0) * 1000)
 }

@@ -1,4 +1,4 @@
-//! `/log`: who changed what.
+//! `/log`: the audit log.
 
 use axum::{
     Json,

@@ -1,4 +1,4 @@
-//! What the admin API takes and answers, as an `OpenAPI` 3.1 document.
+//! The `OpenAPI` 3.1 document of the admin API.
 
 use std::sync::LazyLock;
 

@@ -1,7 +1,7 @@
 //! `/policy`.
 
+mod convert;
 mod explain;
-mod shown;
 
 use axum::{
     Extension, Json,
@@ -46,13 +46,13 @@ async fn set(
 ) -> Result<Json<PolicySet>, Error> {
     let Policy { policy, revision } = read(request).await?;
     let snapshot = app.hub.snapshot();
-    let (fitting, warnings) = Fitting::checked(&snapshot, &policy)?;
+    let (fitting, warnings) = PolicyWithNetwork::checked(&snapshot, &policy)?;
     let mut change = app.store.change(actor).await?;
     let before = change.policy_revision().await?;
     if revision.is_some_and(|revision| revision != before) {
         return Err(Error::Replaced);
     }
-    let replaced = Fitting::stored(&snapshot, &change.policy().await?)?;
+    let replaced = PolicyWithNetwork::stored(&snapshot, &change.policy().await?)?;
     let changes = replaced.changes(&fitting);
     change.set_policy(&policy).await?;
     let revision = change.policy_revision().await?;
@@ -65,39 +65,39 @@ async fn set(
         "the policy was replaced"
     );
     for warning in &warnings {
-        tracing::warn!(%warning, "the policy says what is not done");
+        tracing::warn!(%warning, "the policy uses a feature that is not supported");
     }
     app.hub.refresh().await?;
-    let warnings = warnings.into_iter().map(shown::note).collect();
+    let warnings = warnings.into_iter().map(convert::note).collect();
     Ok(Json(PolicySet { policy, revision, warnings, changes }))
 }
 
 async fn check(State(app): State<App>, request: Request) -> Result<Json<PolicyChecked>, Error> {
     let Policy { policy, .. } = read(request).await?;
-    let (_, warnings) = Fitting::checked(&app.hub.snapshot(), &policy)?;
-    let warnings = warnings.into_iter().map(shown::note).collect();
+    let (_, warnings) = PolicyWithNetwork::checked(&app.hub.snapshot(), &policy)?;
+    let warnings = warnings.into_iter().map(convert::note).collect();
     Ok(Json(PolicyChecked { ok: true, warnings }))
 }
 
-/// What a policy would open and close, if it were set now.
+/// What the policy would open and close.
 async fn diff(State(app): State<App>, request: Request) -> Result<Json<PolicyDiff>, Error> {
     let Policy { policy, .. } = read(request).await?;
     let snapshot = app.hub.snapshot();
-    let (fitting, _) = Fitting::checked(&snapshot, &policy)?;
-    let changes = Fitting::in_force(&snapshot)?.changes(&fitting);
+    let (fitting, _) = PolicyWithNetwork::checked(&snapshot, &policy)?;
+    let changes = PolicyWithNetwork::in_force(&snapshot)?.changes(&fitting);
     Ok(Json(PolicyDiff { revision: snapshot.loaded.policy_revision, changes }))
 }
 
 async fn test(State(app): State<App>, request: Request) -> Result<Json<PolicyTested>, Error> {
     let TestPolicy { policy } = read(request).await?;
     let snapshot = app.hub.snapshot();
-    let Fitting { policy, network } = match policy {
-        Some(text) => Fitting::parsed(&snapshot, &text)?,
-        None => Fitting::in_force(&snapshot)?,
+    let PolicyWithNetwork { policy, network } = match policy {
+        Some(text) => PolicyWithNetwork::parsed(&snapshot, &text)?,
+        None => PolicyWithNetwork::in_force(&snapshot)?,
     };
     let tests = policy.test(&network);
     let passed = tests.iter().all(|test| test.passed);
-    Ok(Json(PolicyTested { passed, tests: tests.into_iter().map(shown::test).collect() }))
+    Ok(Json(PolicyTested { passed, tests: tests.into_iter().map(convert::test).collect() }))
 }
 
 async fn explain(
@@ -105,17 +105,17 @@ async fn explain(
     request: Request,
 ) -> Result<Json<Vec<PolicyDecision>>, Error> {
     let question: ExplainPolicy = read(request).await?;
-    let Fitting { policy, network } = Fitting::in_force(&app.hub.snapshot())?;
+    let PolicyWithNetwork { policy, network } = PolicyWithNetwork::in_force(&app.hub.snapshot())?;
     explain::answer(&policy, &network, &question).map(Json).map_err(Error::Question)
 }
 
-/// A policy, and the network as it sees it.
-struct Fitting {
+/// A policy, and the network that it applies to.
+struct PolicyWithNetwork {
     policy: acl::Policy,
     network: acl::Network,
 }
 
-impl Fitting {
+impl PolicyWithNetwork {
     fn of(snapshot: &Snapshot, policy: acl::Policy) -> Self {
         let loaded = &snapshot.loaded;
         let network = network::for_policy(&loaded.users, &loaded.nodes, &policy, clock::now());
@@ -127,27 +127,27 @@ impl Fitting {
         Self::stored(snapshot, &snapshot.loaded.policy)
     }
 
-    /// A policy that was put in force.
+    /// A policy that was in force.
     fn stored(snapshot: &Snapshot, text: &str) -> Result<Self, Error> {
         let (policy, _) = acl::Policy::parse_stored(text).map_err(HubError::Policy)?;
         Ok(Self::of(snapshot, policy))
     }
 
-    /// A policy that can be read.
+    /// A new policy.
     fn parsed(snapshot: &Snapshot, text: &str) -> Result<Self, Error> {
         acl::Policy::parse(text).map(|policy| Self::of(snapshot, policy)).map_err(Error::Policy)
     }
 
-    /// A policy that fits the network as it is, with what there is to know of it.
+    /// A new policy that is valid for the current network, and its warnings.
     fn checked(snapshot: &Snapshot, text: &str) -> Result<(Self, Vec<acl::Warning>), Error> {
         let fitting = Self::parsed(snapshot, text)?;
         let warnings = fitting.policy.check(&fitting.network).map_err(Error::Policy)?;
         Ok((fitting, warnings))
     }
 
-    /// What another policy changes.
+    /// What changes if `other` replaces this policy.
     fn changes(&self, other: &Self) -> PolicyChanges {
         let (before, after) = ((&self.policy, &self.network), (&other.policy, &other.network));
-        shown::changes(acl::Changes::between(before, after))
+        convert::changes(acl::Changes::between(before, after))
     }
 }

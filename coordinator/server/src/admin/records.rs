@@ -30,7 +30,7 @@ async fn list(State(app): State<App>) -> Json<Vec<Record>> {
     Json(snapshot.loaded.records.iter().map(shown).collect())
 }
 
-/// Points a name at a device. Names that are reserved from devices, such as `chat`, may be set here.
+/// Points a name at a device. Names that devices may not take, such as `chat`, are allowed here.
 async fn set(
     State(app): State<App>,
     Extension(actor): Extension<Actor>,

@@ -8,7 +8,7 @@ use chassis::endpoint::{Served, serve};
 use coordinator_api::{Actor, DecideRoutes, EXIT, Route, RouteState, endpoints};
 use coordinator_core::{
     model::{Node, NodeId},
-    route::{self, RouteError, Standing},
+    route::{self, RouteError, RouteStatus},
 };
 use ipnet::IpNet;
 
@@ -54,10 +54,10 @@ async fn reject(
     decide(&app, actor, &device, request, ("route.reject", route::reject)).await
 }
 
-/// How a decision changes a node.
+/// Applies a decision to a node.
 type Decide = fn(&mut Node, &[IpNet]) -> Result<(), RouteError>;
 
-/// Decides about routes of a device, all or none; returns every route of it.
+/// Approves or rejects routes of a device, all or none; returns all its routes.
 async fn decide(
     app: &App,
     actor: Actor,
@@ -72,7 +72,7 @@ async fn decide(
     let named: Vec<_> = routes.iter().map(ToString::to_string).collect();
     change.note(action, device_named(&node), &named.join(" "));
     store(app, change, &node).await?;
-    tracing::info!(node = node.id, ?routes, "routes were decided about");
+    tracing::info!(node = node.id, ?routes, "routes decided");
     let snapshot = app.hub.snapshot();
     let node = snapshot.node(node.id).ok_or(Error::NotFound("device"))?;
     Ok(Json(of(node, &snapshot)))
@@ -88,26 +88,29 @@ fn prefixes(texts: &[String]) -> Result<Vec<IpNet>, Error> {
             routes.extend(route::EXIT);
             continue;
         }
-        let net: IpNet = text.parse().map_err(|_| Error::Body(format!("{text:?} is no prefix")))?;
+        let net: IpNet =
+            text.parse().map_err(|_| Error::Body(format!("{text:?} is not a prefix")))?;
         if net != net.trunc() {
-            return Err(Error::Body(format!("{text} is no prefix: {} may be meant", net.trunc())));
+            return Err(Error::Body(format!("{text} has host bits set: use {}", net.trunc())));
         }
         routes.push(net);
     }
     Ok(routes)
 }
 
-/// The routes of a node: those that it offers, and those decided about that it offers no more.
+/// The routes that a node offers, and those that were decided and that it no longer offers.
 fn of(node: &Node, snapshot: &Snapshot) -> Vec<Route> {
     let by_policy = |route: &IpNet| snapshot.compiled.is_approved(node.id, route);
-    let offered = route::standings(node, by_policy);
-    let shown = |(net, standing): (&IpNet, &Standing)| {
+    let offered = route::statuses(node, by_policy);
+    let shown = |(net, standing): (&IpNet, &RouteStatus)| {
         let in_use = standing.is_approved() && snapshot.compiled.is_in_use(node.id, net);
         entry(node, net, *standing, true, in_use)
     };
     let mut routes: Vec<Route> = offered.iter().map(shown).collect();
-    let decided =
-        [(&node.routes.approved, Standing::ByAdmin), (&node.routes.rejected, Standing::Rejected)];
+    let decided = [
+        (&node.routes.approved, RouteStatus::ApprovedByAdmin),
+        (&node.routes.rejected, RouteStatus::Rejected),
+    ];
     for (nets, standing) in decided {
         let gone = nets.iter().filter(|net| !offered.contains_key(net));
         routes.extend(gone.map(|net| entry(node, net, standing, false, false)));
@@ -115,13 +118,13 @@ fn of(node: &Node, snapshot: &Snapshot) -> Vec<Route> {
     routes
 }
 
-fn entry(node: &Node, net: &IpNet, standing: Standing, offered: bool, in_use: bool) -> Route {
+fn entry(node: &Node, net: &IpNet, standing: RouteStatus, offered: bool, in_use: bool) -> Route {
     let (state, problem) = match standing {
-        Standing::Waiting => (RouteState::Waiting, None),
-        Standing::ByAdmin => (RouteState::Approved, None),
-        Standing::ByPolicy => (RouteState::ApprovedByPolicy, None),
-        Standing::Rejected => (RouteState::Rejected, None),
-        Standing::Unusable(reason) => (RouteState::Unusable, Some(reason.to_string())),
+        RouteStatus::Waiting => (RouteState::Waiting, None),
+        RouteStatus::ApprovedByAdmin => (RouteState::Approved, None),
+        RouteStatus::ApprovedByPolicy => (RouteState::ApprovedByPolicy, None),
+        RouteStatus::Rejected => (RouteState::Rejected, None),
+        RouteStatus::Unusable(reason) => (RouteState::Unusable, Some(reason.to_string())),
     };
     let device: NodeId = node.id;
     Route {

@@ -53,8 +53,8 @@ async fn create(
     Ok((StatusCode::CREATED, Json(shown(&user, &app.hub.snapshot()))))
 }
 
-/// Renames a user, whose devices and keys stay its own. The policy names people by their login names and is not changed:
-/// whether it names the old one or the new one is told.
+/// Renames a user. The policy names users by login name and is not changed; the answer says whether it contains the old or
+/// the new name.
 async fn rename(
     State(app): State<App>,
     Extension(actor): Extension<Actor>,

@@ -6,16 +6,16 @@ use chassis::{
     durable::Access,
     state::{Format, StateError},
 };
-use coordinator_core::admitted::Admitted;
+use coordinator_core::admission::AdmissionList;
 
 use crate::files::{self, Paths};
 
 /// Longest file that is read, in bytes: some ten thousand keys.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
-/// How it is written.
-pub(super) const FORMAT: Format<Admitted> = Format::new(1)
+/// Its format.
+pub(super) const FORMAT: Format<AdmissionList> = Format::new(1)
     .access(Access::READABLE)
-    .remedy("remove it, and the coordinator writes it anew when it starts");
+    .remedy("remove it; the coordinator writes it again when it starts");
 
 /// Where it is.
 pub(super) fn path(paths: &Paths) -> PathBuf {
@@ -23,7 +23,7 @@ pub(super) fn path(paths: &Paths) -> PathBuf {
 }
 
 /// Reads the file; `None` if there is none.
-pub(super) fn read(path: &Path) -> Result<Option<Admitted>, StateError> {
+pub(super) fn read(path: &Path) -> Result<Option<AdmissionList>, StateError> {
     match files::read_of_another(path, FILE_MAX) {
         Ok(json) => FORMAT.parse(path, &json).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -1,4 +1,4 @@
-//! The coordinator's side: it writes the file.
+//! The coordinator's side: writes the file.
 
 use std::{
     path::PathBuf,
@@ -7,7 +7,7 @@ use std::{
 
 use chassis::state::StateError;
 use coordinator_core::{
-    admitted::{Admitted, Entry},
+    admission::{AdmissionList, AdmittedKey},
     model::Node,
     time::Millis,
 };
@@ -15,27 +15,23 @@ use coordinator_core::{
 use super::file::{self, FORMAT};
 use crate::files::{self, FileError, Paths};
 
-/// The file as the coordinator writes it.
+/// Writes the file.
 #[derive(Debug)]
-pub(crate) struct List {
+pub(crate) struct ListWriter {
     path: PathBuf,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the file holds; `None` if that is not known.
-    written: Option<Admitted>,
+    /// The content of the file; `None` if unknown.
+    written: Option<AdmissionList>,
     /// Whether the last attempt failed.
     failed: bool,
 }
 
-impl List {
-    /// Makes the directory if it is missing.
-    ///
-    /// # Errors
-    ///
-    /// Fails if it cannot be made.
+impl ListWriter {
+    /// Creates the directory if it is missing.
     pub(crate) fn open(paths: &Paths) -> Result<Self, FileError> {
         files::make_dir(&paths.relay_nodes(), 0o750)?;
         Ok(Self { path: file::path(paths), state: Mutex::default() })
@@ -45,16 +41,13 @@ impl List {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes these nodes, unless the file says the same already. Not to be called twice at once.
-    ///
-    /// # Errors
-    ///
-    /// Fails if it cannot be written; the relay then goes by what it said before.
+    /// Writes these nodes unless the file has them already. Must not run twice at once. If writing fails, the relay uses the
+    /// earlier list.
     pub(crate) async fn follow(&self, nodes: &[Node], now: Millis) -> Result<(), StateError> {
         let next = {
             let state = self.state();
-            let nodes = nodes.iter().map(Entry::from).collect();
-            let nothing = Admitted::default();
+            let nodes = nodes.iter().map(AdmittedKey::from).collect();
+            let nothing = AdmissionList::default();
             let next = state.written.as_ref().unwrap_or(&nothing).next(nodes, now);
             if state.written.as_ref() == Some(&next) {
                 return Ok(());
@@ -63,16 +56,16 @@ impl List {
         };
         let (path, content) = (self.path.clone(), next.clone());
         let written = tokio::task::spawn_blocking(move || FORMAT.write(&path, &content)).await;
-        // The runtime ends, and nobody is left to be told.
+        // The task is only cancelled when the runtime shuts down.
         let written = written.unwrap_or(Ok(()));
         let mut state = self.state();
         state.failed = written.is_err();
-        // After a failure the file may hold either.
+        // After a failure the file may have either content.
         state.written = written.is_ok().then_some(next);
         written
     }
 
-    /// Whether the file says something else than the database because it could not be written.
+    /// Whether the last write failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.state().failed
     }

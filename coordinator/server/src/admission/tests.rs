@@ -2,7 +2,7 @@ use std::{fs, path::Path};
 
 use control_protocol::key::NodePublic;
 use coordinator_core::{
-    admitted::{Admitted, Entry},
+    admission::{AdmissionList, AdmittedKey},
     time::Millis,
 };
 
@@ -25,9 +25,10 @@ fn write(paths: &Paths, keys: &[(u8, Option<Millis>)]) {
 }
 
 fn write_to(folder: &Path, keys: &[(u8, Option<Millis>)]) {
-    let entry = |&(byte, until): &(u8, Option<Millis>)| Entry { node: 1, key: key(byte), until };
+    let entry =
+        |&(byte, until): &(u8, Option<Millis>)| AdmittedKey { node: 1, key: key(byte), until };
     let nodes = keys.iter().map(entry).collect();
-    FORMAT.write(&folder.join("nodes.json"), &Admitted { nodes }).unwrap();
+    FORMAT.write(&folder.join("nodes.json"), &AdmissionList { nodes }).unwrap();
 }
 
 #[test]

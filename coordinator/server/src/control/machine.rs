@@ -1,4 +1,4 @@
-//! What is served inside the Noise channel.
+//! The endpoints inside the Noise channel.
 
 use axum::{Router, http::StatusCode};
 use chassis::endpoint::{self, Served, serve};
@@ -16,7 +16,7 @@ pub(crate) fn endpoints() -> [Served<Peer>; 3] {
     ]
 }
 
-/// Answers one machine.
+/// The router for one machine.
 pub(super) fn router(peer: Peer) -> Router {
     endpoint::router(endpoints()).with_state(peer)
 }

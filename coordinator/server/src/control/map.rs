@@ -1,4 +1,4 @@
-//! `POST /machine/map`: the stream of a node's map, and what a node says of itself.
+//! `POST /machine/map`: map streams, and updates that nodes report about themselves.
 
 use std::{
     convert::Infallible,
@@ -29,14 +29,14 @@ use super::refused::{Refused, check_version, not_now, read, unavailable};
 use crate::{
     app::{App, Peer},
     clock,
-    hub::{Presence, Snapshot},
+    hub::{Snapshot, StreamGuard},
     random,
-    updates::Outcome,
+    updates::UpdateOutcome,
 };
 
-/// Responses that may wait for a slow client; changes beyond that are sent as one.
+/// Responses queued for a slow client; further changes are merged into one.
 const QUEUE: usize = 2;
-/// How long a client may take to read before its stream ends.
+/// How long a client may block its stream.
 const SLOW: Duration = Duration::from_secs(60);
 
 pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response, Refused> {
@@ -49,9 +49,9 @@ pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response
     let (node_key, omit_peers) = (request.node_key, request.omit_peers);
     let is_compressed = request.compress == ZSTD;
     match peer.app.updates.submit(&node, request.into()).await {
-        Outcome::Written | Outcome::Later => {}
-        Outcome::Gone => return Err(gone()),
-        Outcome::Failed => return Err(not_now()),
+        UpdateOutcome::Written | UpdateOutcome::Later => {}
+        UpdateOutcome::Gone => return Err(gone()),
+        UpdateOutcome::Failed => return Err(not_now()),
     }
     if omit_peers {
         return Ok(StatusCode::OK.into_response());
@@ -59,7 +59,7 @@ pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response
     if peer.app.caused.take(node.id, Instant::now()).is_err() {
         return Err(Refused(
             StatusCode::TOO_MANY_REQUESTS,
-            "too many whole maps: ask for a stream, or again in ten seconds".to_owned(),
+            "too many full maps: use a stream, or retry in ten seconds".to_owned(),
         ));
     }
     let response = view(&peer.app.hub.snapshot(), &node_key)
@@ -73,10 +73,10 @@ fn map_headers() -> [(header::HeaderName, &'static str); 1] {
     [(header::CONTENT_TYPE, "application/octet-stream")]
 }
 
-/// Returns the node under `node_key`, if the machine at the other end is its own and its key has not expired.
+/// Returns the node with `node_key`, if it belongs to the client's machine and its key has not expired.
 ///
-/// Most are found in memory. One that is not, which another coordinator on the same database may have admitted, is
-/// looked up in the database, by few requests at a time, so that strangers cannot keep it busy.
+/// A node that is not in memory may have been added by another coordinator on the same database. It is looked up there, by
+/// few requests at a time, so that strangers cannot overload the database.
 async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Node, Refused> {
     let known = peer.app.hub.snapshot();
     let known = known.loaded.nodes.iter().find(|node| node.keys.node == *node_key);
@@ -98,10 +98,10 @@ async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Node, Refused> 
 }
 
 fn gone() -> Refused {
-    Refused(StatusCode::NOT_FOUND, "not a node of this network: register first".to_owned())
+    Refused(StatusCode::NOT_FOUND, "this node key is not registered: register first".to_owned())
 }
 
-/// Returns the view of the node that has this key now.
+/// The view of the node that has this key.
 fn view(snapshot: &Snapshot, node_key: &NodePublic) -> Option<View> {
     let node = snapshot.loaded.nodes.iter().find(|node| node.keys.node == *node_key)?;
     snapshot.compiled.view(node.id)
@@ -125,18 +125,18 @@ fn start(app: &App, node: &Node, request: &MapRequest) -> Response {
     (map_headers(), Body::new(StreamBody::new(frames))).into_response()
 }
 
-/// A node's map stream. It ends when the node begins another.
+/// A node's map stream. It ends when the node starts another.
 struct MapStream {
     app: App,
     node: NodeId,
     node_key: NodePublic,
     is_compressed: bool,
     sender: mpsc::Sender<Bytes>,
-    presence: Presence,
+    presence: StreamGuard,
 }
 
 impl MapStream {
-    /// Sends the map, then what changes in it, until the client leaves or the node is no longer one.
+    /// Sends the map, then its changes, until the client disconnects or the node key is no longer valid.
     async fn run(self) {
         let mut network = self.app.hub.watch();
         let mut deltas = MapDeltas::new();
@@ -146,7 +146,7 @@ impl MapStream {
             let Some(view) = view(&snapshot, &self.node_key) else {
                 tracing::info!(
                     node = self.node,
-                    "map stream ended: no longer a node under this key"
+                    "map stream ended: the node key is no longer valid"
                 );
                 if let Some(last) = deltas.end(clock::now()) {
                     self.send(&last).await;
@@ -166,7 +166,7 @@ impl MapStream {
         }
     }
 
-    /// Waits for a change, keeping the stream alive meanwhile; false if it has ended.
+    /// Waits for a change and sends keep-alives meanwhile; false if the stream has ended.
     async fn wait(
         &self,
         network: &mut tokio::sync::watch::Receiver<std::sync::Arc<Snapshot>>,
@@ -208,7 +208,7 @@ fn encode(response: &MapResponse, is_compressed: bool) -> Option<Bytes> {
     match result {
         Ok(out) => Some(out.into()),
         Err(error) => {
-            tracing::error!(%error, "cannot write a map response");
+            tracing::error!(%error, "cannot encode a map response");
             None
         }
     }

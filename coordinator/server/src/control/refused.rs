@@ -1,4 +1,4 @@
-//! How requests inside the Noise channel are read, and refused.
+//! Reads requests inside the Noise channel, and refuses them.
 
 use axum::{
     http::{StatusCode, header},
@@ -6,12 +6,12 @@ use axum::{
 };
 use control_protocol::MIN_CAPABILITY_VERSION;
 
-use crate::{app::Peer, limits::HeldBody};
+use crate::{app::Peer, limits::BufferedBody};
 
-/// `Retry-After` of an answer that says "not now", in seconds.
+/// `Retry-After` of temporary errors, in seconds.
 pub(super) const RETRY_AFTER_S: &str = "10";
 
-/// Refuses clients that are too old to read our maps.
+/// Refuses clients that are too old for our maps.
 pub(super) fn check_version(version: u32) -> Result<(), Refused> {
     if version >= MIN_CAPABILITY_VERSION {
         return Ok(());
@@ -22,7 +22,7 @@ pub(super) fn check_version(version: u32) -> Result<(), Refused> {
     Err(Refused(StatusCode::BAD_REQUEST, text))
 }
 
-/// An error answer inside the Noise channel: a status and a sentence, which stock clients log.
+/// An error response: a status and a sentence that stock clients log.
 pub(super) struct Refused(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Refused {
@@ -33,12 +33,12 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Reads a JSON body of at most `max` bytes; its memory is counted for as long as the request is.
+/// Reads a JSON body of at most `max` bytes. Its memory is reserved while the returned body lives.
 pub(super) async fn read<T: serde::de::DeserializeOwned>(
     peer: &Peer,
     body: axum::body::Body,
     max: usize,
-) -> Result<(T, HeldBody), Refused> {
+) -> Result<(T, BufferedBody), Refused> {
     let held = peer
         .app
         .bodies
@@ -46,11 +46,11 @@ pub(super) async fn read<T: serde::de::DeserializeOwned>(
         .await
         .map_err(|error| Refused(error.status(), error.to_string()))?;
     let request = serde_json::from_slice(held.bytes())
-        .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("not a request: {error}")))?;
+        .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("invalid request: {error}")))?;
     Ok((request, held))
 }
 
-/// Logs the error, and answers 503 without it.
+/// Logs the error, and answers 503 without details.
 pub(super) fn unavailable(error: &(dyn std::error::Error + 'static)) -> Refused {
     tracing::error!(error, "request failed");
     not_now()
@@ -58,5 +58,8 @@ pub(super) fn unavailable(error: &(dyn std::error::Error + 'static)) -> Refused 
 
 /// Answers 503.
 pub(super) fn not_now() -> Refused {
-    Refused(StatusCode::SERVICE_UNAVAILABLE, "the coordinator cannot answer now".to_owned())
+    Refused(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the coordinator is temporarily unavailable".to_owned(),
+    )
 }

@@ -16,14 +16,14 @@ use coordinator_core::{
 use super::refused::{Refused, check_version, read, unavailable};
 use crate::{
     app::{App, Peer},
-    registry::{self, Answer, RegisterError},
+    registry::{self, RegisterError, RegistrationStatus},
 };
 
-/// How long a request that follows up on an approval is held; the client then asks again.
-const HELD: Duration = Duration::from_secs(10 * 60);
+/// How long a request waits for approval; the client then sends it again.
+const APPROVAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// How often the database is asked about a device that waits at another coordinator on the same database.
-const ELSEWHERE: Duration = Duration::from_secs(1);
+/// Interval of database lookups for a device that registered at another coordinator on the same database.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn register(
     State(peer): State<Peer>,
@@ -34,17 +34,17 @@ pub(super) async fn register(
     let answer = if request.followup.is_empty() {
         registry::register(&peer, &request).await
     } else {
-        held(&peer, &request).await
+        await_approval(&peer, &request).await
     };
     match answer {
         Ok(answer) => Ok(Json(response(&peer.app, answer))),
-        // Nothing about this device: it shall ask again, and keep what it has until then.
+        // Temporary: the device keeps its state and tries again.
         Err(
             error @ (RegisterError::Refused(Refusal::Full)
             | RegisterError::Busy
             | RegisterError::Often),
         ) => {
-            tracing::info!(reason = %error, "registration put off");
+            tracing::info!(reason = %error, "registration deferred");
             Err(Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
         }
         Err(RegisterError::Refused(refusal)) => {
@@ -55,18 +55,21 @@ pub(super) async fn register(
     }
 }
 
-/// Waits until the device no longer waits for the admin.
-async fn held(peer: &Peer, request: &RegisterRequest) -> Result<Answer, RegisterError> {
-    let until = tokio::time::Instant::now() + HELD;
+/// Waits until the device is approved or rejected.
+async fn await_approval(
+    peer: &Peer,
+    request: &RegisterRequest,
+) -> Result<RegistrationStatus, RegisterError> {
+    let until = tokio::time::Instant::now() + APPROVAL_TIMEOUT;
     let mut network = peer.app.hub.watch();
     loop {
         let answer = registry::register(peer, request).await?;
-        if !matches!(answer, Answer::Waiting(_)) {
+        if !matches!(answer, RegistrationStatus::Waiting(_)) {
             return Ok(answer);
         }
         if !waits(&peer.app.hub.snapshot(), &request.node_key) {
-            // Another coordinator on the same database let it wait: ask the database now and then.
-            tokio::time::sleep(ELSEWHERE).await;
+            // It registered at another coordinator on the same database: look there.
+            tokio::time::sleep(LOOKUP_INTERVAL).await;
             peer.app.hub.refresh().await?;
             continue;
         }
@@ -81,18 +84,18 @@ async fn held(peer: &Peer, request: &RegisterRequest) -> Result<Answer, Register
 }
 
 fn waits(snapshot: &crate::hub::Snapshot, node_key: &NodePublic) -> bool {
-    snapshot.loaded.pending.iter().any(|pending| pending.node_key == *node_key)
+    snapshot.loaded.pending.iter().any(|pending| pending.device.node_key == *node_key)
 }
 
-fn response(app: &App, answer: Answer) -> RegisterResponse {
+fn response(app: &App, answer: RegistrationStatus) -> RegisterResponse {
     match answer {
-        Answer::Expired => {
+        RegistrationStatus::Expired => {
             RegisterResponse { node_key_expired: true, ..RegisterResponse::default() }
         }
-        Answer::Waiting(ticket) => {
+        RegistrationStatus::Waiting(ticket) => {
             RegisterResponse { auth_url: app.auth_url(&ticket), ..RegisterResponse::default() }
         }
-        Answer::Node(owner) => {
+        RegistrationStatus::Node(owner) => {
             let (id, name) = match owner {
                 Owner::User(id) => {
                     let name = app.hub.snapshot().user_name(id).unwrap_or_default().to_owned();

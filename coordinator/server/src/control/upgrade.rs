@@ -16,23 +16,23 @@ use hyper_util::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{counted::Counted, machine, refused::RETRY_AFTER_S, standing};
+use super::{lifetime, machine, quota_stream::QuotaStream, refused::RETRY_AFTER_S};
 use crate::{
     app::{App, Peer},
     limits::{Caller, Origin, Place},
 };
 
-/// How long each step of the handshake may take, and then the device's first data.
+/// Timeout for each step of the handshake, and for the first data after it.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// Requests at once in one channel.
+/// Concurrent requests in one channel.
 const STREAMS_MAX: u32 = 32;
-/// What a device may have sent in one request that nobody has read yet, in bytes.
+/// HTTP/2 flow-control window of a request, in bytes.
 const WINDOW: u32 = 16 * 1024;
-/// The same in all of a channel; HTTP/2 begins with that (RFC 9113, section 6.9.2).
+/// The same for a channel, HTTP/2's initial value (RFC 9113, section 6.9.2).
 ///
-/// h2 bounds the frames that lie in it too, since each takes far more memory than its few bytes: each frame shorter than 256
-/// bytes that nobody has read takes what it lacks to that from a budget of half this window. With the 129th frame of one
-/// byte the channel ends with `ENHANCE_YOUR_CALM`. No client that means well sends such frames faster than they are read.
+/// h2 limits small unread frames as well, since a frame costs more memory than its bytes: each frame below 256 bytes takes
+/// the difference from a budget of half this window. The 129th frame of one byte ends the channel with
+/// `ENHANCE_YOUR_CALM`.
 const CHANNEL_WINDOW: u32 = 65_535;
 
 pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Response {
@@ -43,9 +43,8 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
         handshake(request.headers(), &app.noise)
     };
     let Some(handshake) = handshake else {
-        let text = format!(
-            "send Upgrade: {UPGRADE} and a first handshake message for this coordinator's key\n"
-        );
+        let text =
+            format!("send Upgrade: {UPGRADE} and a handshake message for this coordinator's key\n");
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
     if app.channels.is_full(&handshake.machine()) {
@@ -64,8 +63,8 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
         let (stop, begun) = (app.stop.clone(), CancellationToken::new());
         tokio::select! {
             () = stop.cancelled() => {}
-            () = gives_way(place, begun.clone()) => tracing::debug!("a handshake gives way to newer ones"),
-            () = standing::ends(app.clone(), machine, origin) => {}
+            () = gives_way(place, begun.clone()) => tracing::debug!("closing a connection during its handshake in favor of newer ones"),
+            () = lifetime::ended(app.clone(), machine, origin) => {}
             () = serve(app, upgrade, handshake, origin, begun) => {}
         }
     });
@@ -74,8 +73,8 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
 }
 
 fn too_many() -> Response {
-    tracing::info!("a device has too many channels");
-    let text = "this device has as many connections as it may: close one first\n";
+    tracing::info!("refused a channel: the device has too many");
+    let text = "this device has too many connections: close one first\n";
     (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, RETRY_AFTER_S)], text).into_response()
 }
 
@@ -100,7 +99,7 @@ async fn serve(
     let machine = handshake.machine();
     let Ok(Ok(upgraded)) = tokio::time::timeout(HANDSHAKE_TIME, upgrade).await else { return };
     let Ok(stream) = handshake.accept(TokioIo::new(upgraded), HANDSHAKE_TIME).await else { return };
-    let stream = Counted::new(stream, machine, app.channels.clone(), begun.clone());
+    let stream = QuotaStream::new(stream, machine, app.channels.clone(), begun.clone());
     let service = TowerToHyperService::new(machine::router(Peer { app, machine, origin }));
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -120,8 +119,7 @@ async fn serve(
     }
 }
 
-/// Returns if the connection has to give way before the device has sent data. Then it is more than a newcomer: nobody else
-/// can send them.
+/// Returns if the connection is evicted before the device has sent data. From then on it keeps its place.
 async fn gives_way(place: Arc<Place>, begun: CancellationToken) {
     let pushed_out = tokio::select! {
         () = place.is_pushed_out() => true,
@@ -133,7 +131,7 @@ async fn gives_way(place: Arc<Place>, begun: CancellationToken) {
     }
 }
 
-/// Returns if the device sends nothing in time.
+/// Returns if the device sends no data in time.
 async fn silence(begun: CancellationToken) {
     if tokio::time::timeout(HANDSHAKE_TIME, begun.cancelled()).await.is_ok() {
         std::future::pending().await

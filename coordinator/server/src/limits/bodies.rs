@@ -45,7 +45,7 @@ pub(crate) struct AdminBodies {
 
 /// A body, and its share of the memory until it is dropped.
 #[derive(Debug)]
-pub(crate) enum HeldBody {
+pub(crate) enum BufferedBody {
     Stranger(Held<Origin>),
     Node(Held<MachinePublic>),
     Admin(Held<Option<Origin>>),
@@ -69,8 +69,8 @@ impl RequestBodies {
         body: Body,
         max: usize,
         from: Origin,
-    ) -> Result<HeldBody, Unread> {
-        self.strangers.at_most(max).read(body, from, self.time).await.map(HeldBody::Stranger)
+    ) -> Result<BufferedBody, Unread> {
+        self.strangers.at_most(max).read(body, from, self.time).await.map(BufferedBody::Stranger)
     }
 
     /// The same of a machine; `node` is it if it has a node.
@@ -79,10 +79,10 @@ impl RequestBodies {
         body: Body,
         max: usize,
         (from, node): (Origin, Option<MachinePublic>),
-    ) -> Result<HeldBody, Unread> {
+    ) -> Result<BufferedBody, Unread> {
         match node {
             Some(machine) => {
-                self.nodes.at_most(max).read(body, machine, self.time).await.map(HeldBody::Node)
+                self.nodes.at_most(max).read(body, machine, self.time).await.map(BufferedBody::Node)
             }
             None => self.read(body, max, from).await,
         }
@@ -91,12 +91,16 @@ impl RequestBodies {
 
 impl AdminBodies {
     /// Reads an admin's body.
-    pub(crate) async fn read(&self, body: Body, from: Option<Origin>) -> Result<HeldBody, Unread> {
-        self.bodies.read(body, from, self.time).await.map(HeldBody::Admin)
+    pub(crate) async fn read(
+        &self,
+        body: Body,
+        from: Option<Origin>,
+    ) -> Result<BufferedBody, Unread> {
+        self.bodies.read(body, from, self.time).await.map(BufferedBody::Admin)
     }
 }
 
-impl HeldBody {
+impl BufferedBody {
     /// What was read.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {

@@ -15,14 +15,14 @@ use axum::{
 use chassis::body::Unread;
 use coordinator_core::{
     code,
-    offer::{self, FORM_MAX},
+    invitation_form::{self, FORM_MAX},
 };
 
 use super::html::{Page, Text};
 use crate::{
     app::App,
     limits::Caller,
-    registry::{self, Redeemed, RegisterError},
+    registry::{self, RedeemOutcome, RegisterError},
 };
 
 const WAITS: Text =
@@ -76,7 +76,7 @@ const LATER: Text = Text {
 
 /// Shows the code of the device that waits under the ticket.
 /// Why no invitation was taken.
-enum Untaken {
+enum RedeemError {
     /// What was sent was not read.
     Unread(Unread),
     /// It is no invitation of this network, or came as none is taken.
@@ -85,7 +85,7 @@ enum Untaken {
     Register(RegisterError),
 }
 
-impl From<RegisterError> for Untaken {
+impl From<RegisterError> for RedeemError {
     fn from(error: RegisterError) -> Self {
         Self::Register(error)
     }
@@ -121,17 +121,19 @@ pub(super) async fn redeem(
         return later(StatusCode::TOO_MANY_REQUESTS, wait.as_secs() + 1, &headers);
     }
     match try_redeem(&app, &caller, ticket, body).await {
-        Ok(Redeemed::Node) => page(StatusCode::OK, JOINED, "").response(&headers),
-        Ok(Redeemed::Waiting(code)) => page(StatusCode::OK, ACCEPTED, &code).response(&headers),
+        Ok(RedeemOutcome::Node) => page(StatusCode::OK, JOINED, "").response(&headers),
+        Ok(RedeemOutcome::Waiting(code)) => {
+            page(StatusCode::OK, ACCEPTED, &code).response(&headers)
+        }
         Err(
-            Untaken::Unread(Unread::Busy)
-            | Untaken::Register(RegisterError::Busy | RegisterError::Often),
+            RedeemError::Unread(Unread::Busy)
+            | RedeemError::Register(RegisterError::Busy | RegisterError::Often),
         ) => later(StatusCode::SERVICE_UNAVAILABLE, 10, &headers),
-        Err(Untaken::Unread(unread)) => page(unread.status(), UNREAD, "").response(&headers),
-        Err(Untaken::Register(RegisterError::Refused(_)) | Untaken::Wrong) => {
+        Err(RedeemError::Unread(unread)) => page(unread.status(), UNREAD, "").response(&headers),
+        Err(RedeemError::Register(RegisterError::Refused(_)) | RedeemError::Wrong) => {
             page(StatusCode::FORBIDDEN, REFUSED, "").response(&headers)
         }
-        Err(Untaken::Register(error @ (RegisterError::Store(_) | RegisterError::Hub(_)))) => {
+        Err(RedeemError::Register(error @ (RegisterError::Store(_) | RegisterError::Hub(_)))) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "an invitation was not taken"
@@ -147,14 +149,14 @@ async fn try_redeem(
     caller: &Caller,
     ticket: String,
     body: Body,
-) -> Result<Redeemed, Untaken> {
+) -> Result<RedeemOutcome, RedeemError> {
     if app.is_plain(caller) {
-        return Err(Untaken::Wrong);
+        return Err(RedeemError::Wrong);
     }
-    let form = app.bodies.read(body, FORM_MAX, caller.origin).await.map_err(Untaken::Unread)?;
-    let offer = offer::read_form(form.bytes()).ok_or(Untaken::Wrong)?;
+    let form = app.bodies.read(body, FORM_MAX, caller.origin).await.map_err(RedeemError::Unread)?;
+    let offer = invitation_form::parse(form.bytes()).ok_or(RedeemError::Wrong)?;
     if offer.coordinator.is_some_and(|key| key != app.noise.public()) {
-        return Err(Untaken::Wrong);
+        return Err(RedeemError::Wrong);
     }
     Ok(registry::redeem(app, caller.origin, ticket, offer.key).await?)
 }

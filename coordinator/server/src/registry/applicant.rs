@@ -1,13 +1,11 @@
-//! Who asks to become a node, whether by itself or through its page, and what is decided on it.
-
-use std::borrow::Cow;
+//! A device that asks to become a node, by itself or through its page.
 
 use control_protocol::{map::Hostinfo, register::RegisterRequest};
 use coordinator_core::{
     key::PreAuthKey,
-    model::{Node, NodeId, Pending},
+    model::{NewPending, Node, NodeId, Pending, Registrant},
     registration::{PresentedKey, Request},
-    tagging::AskedTags,
+    tagging::RequestedTags,
     time,
 };
 
@@ -15,26 +13,24 @@ use crate::{
     app::Peer,
     hub::HubError,
     limits::Origin,
-    store::{Change, NewPending, StoreError},
+    store::{Change, StoreError},
 };
 
-/// A device and what it brings.
+/// A device and its request to register.
 pub(super) struct Applicant<'a> {
-    /// The node that it says it was.
+    /// The node whose key the request replaces.
     pub(super) old: Option<Node>,
     pub(super) auth_key: Option<&'a str>,
     pub(super) request: Request,
-    pub(super) hostinfo: Cow<'a, Hostinfo>,
-    pub(super) version: u32,
-    pub(super) is_ephemeral: bool,
-    /// Where it, or the person at its page, asks from.
+    pub(super) device: Registrant,
+    /// The address of the device, or of the person at its page.
     pub(super) origin: Origin,
-    /// Where the device asked from.
+    /// The address of the device.
     source: String,
 }
 
 impl<'a> Applicant<'a> {
-    /// A device that asks by itself.
+    /// A device that sent a request to register.
     pub(super) async fn by_request(
         change: &mut Change,
         peer: &Peer,
@@ -44,22 +40,22 @@ impl<'a> Applicant<'a> {
             Some(key) => change.node_by_key(key).await?,
             None => None,
         };
-        Ok(Self {
-            old,
-            auth_key: request.auth_key(),
-            request: asked(peer, request),
-            hostinfo: request.hostinfo.as_ref().map_or_else(Cow::default, Cow::Borrowed),
+        let device = Registrant {
+            machine: peer.machine,
+            node_key: request.node_key,
+            hostinfo: request.hostinfo.clone().unwrap_or_default(),
             version: request.version,
-            is_ephemeral: request.ephemeral,
-            origin: peer.origin,
-            source: peer.origin.to_string(),
-        })
+            ephemeral: request.ephemeral,
+        };
+        let (auth_key, source) = (request.auth_key(), peer.origin.to_string());
+        let request = asked(peer, request);
+        Ok(Self { old, auth_key, request, device, origin: peer.origin, source })
     }
 
-    /// A device that waits, to which a person at `origin` gives this key.
+    /// A waiting device, for which a person at `origin` entered this key.
     pub(super) async fn by_page(
         change: &mut Change,
-        pending: &'a Pending,
+        pending: &Pending,
         auth_key: &'a str,
         origin: Origin,
     ) -> Result<Self, StoreError> {
@@ -67,21 +63,10 @@ impl<'a> Applicant<'a> {
             Some(id) => change.node(id).await?,
             None => None,
         };
-        Ok(Self {
-            old,
-            auth_key: Some(auth_key),
-            request: Request {
-                machine: pending.machine,
-                node_key: pending.node_key,
-                expiry: None,
-                is_followup: false,
-            },
-            hostinfo: Cow::Borrowed(&pending.hostinfo),
-            version: pending.version,
-            is_ephemeral: pending.ephemeral,
-            origin,
-            source: pending.source.clone(),
-        })
+        let (machine, node_key) = (pending.device.machine, pending.device.node_key);
+        let request = Request { machine, node_key, expiry: None, is_followup: false };
+        let (device, source) = (pending.device.clone(), pending.source.clone());
+        Ok(Self { old, auth_key: Some(auth_key), request, device, origin, source })
     }
 
     /// The device as one that waits.
@@ -91,20 +76,12 @@ impl<'a> Applicant<'a> {
         replaces: Option<NodeId>,
         ephemeral: bool,
     ) -> NewPending {
-        NewPending {
-            machine: self.request.machine,
-            node_key: self.request.node_key,
-            hostinfo: self.hostinfo.clone().into_owned(),
-            version: self.version,
-            source: self.source.clone(),
-            key,
-            replaces,
-            ephemeral,
-        }
+        let device = Registrant { ephemeral, ..self.device.clone() };
+        NewPending { device, source: self.source.clone(), key, replaces }
     }
 }
 
-/// What a device asks by itself, as far as it is decided on.
+/// The part of a request that the decision depends on.
 pub(super) fn asked(peer: &Peer, request: &RegisterRequest) -> Request {
     Request {
         machine: peer.machine,
@@ -114,7 +91,7 @@ pub(super) fn asked(peer: &Peer, request: &RegisterRequest) -> Request {
     }
 }
 
-/// A key that was sent, and what is known of it.
+/// The key that was sent, and its record if there is one.
 pub(super) fn presented<'a>(known: Option<&'a PreAuthKey>, sent: Option<&str>) -> PresentedKey<'a> {
     match (known, sent) {
         (Some(key), _) => PresentedKey::Key(key),
@@ -123,11 +100,10 @@ pub(super) fn presented<'a>(known: Option<&'a PreAuthKey>, sent: Option<&str>) -
     }
 }
 
-/// The policy and the people, as far as the tags that a device asks for need them.
-pub(crate) struct Tagging(Option<(acl::Policy, Vec<coordinator_core::model::User>)>);
+/// The policy and the users, read only if the device requests tags.
+pub(crate) struct TagPolicy(Option<(acl::Policy, Vec<coordinator_core::model::User>)>);
 
-impl Tagging {
-    /// Reads them if the device asks for tags.
+impl TagPolicy {
     pub(crate) async fn read(change: &mut Change, hostinfo: &Hostinfo) -> Result<Self, HubError> {
         if hostinfo.request_tags.is_empty() {
             return Ok(Self(None));
@@ -137,13 +113,13 @@ impl Tagging {
         Ok(Self(Some((policy, change.users().await?))))
     }
 
-    /// What is asked, and what decides on it.
-    pub(crate) fn asked<'a>(&'a self, hostinfo: &'a Hostinfo) -> AskedTags<'a> {
+    /// The tags that the device requests, with the policy that decides on them.
+    pub(crate) fn asked<'a>(&'a self, hostinfo: &'a Hostinfo) -> RequestedTags<'a> {
         match &self.0 {
             Some((policy, users)) => {
-                AskedTags { tags: &hostinfo.request_tags, policy: Some(policy), users }
+                RequestedTags { tags: &hostinfo.request_tags, policy: Some(policy), users }
             }
-            None => AskedTags::default(),
+            None => RequestedTags::default(),
         }
     }
 }

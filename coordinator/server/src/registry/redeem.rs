@@ -8,14 +8,14 @@ use coordinator_core::{
 };
 
 use super::{
-    answer::{ATTEMPTS, Answer, RegisterError},
     applicant::Applicant,
+    outcome::{ATTEMPTS, RegisterError, RegistrationStatus},
 };
 use crate::{app::App, clock, limits::Origin};
 
 /// What became of the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Redeemed {
+pub(crate) enum RedeemOutcome {
     /// It is a node.
     Node,
     /// It waits for the admin, now with the key, under this code.
@@ -35,7 +35,7 @@ pub(crate) async fn redeem(
     origin: Origin,
     ticket: String,
     key: Secret,
-) -> Result<Redeemed, RegisterError> {
+) -> Result<RedeemOutcome, RegisterError> {
     let permit = app.registrations.take(origin, None).await.ok_or(RegisterError::Busy)?;
     let of = app.clone();
     app.carry_out(async move {
@@ -59,7 +59,7 @@ async fn try_redeem(
     ticket: &str,
     key: &Secret,
     now: Millis,
-) -> Result<Redeemed, RegisterError> {
+) -> Result<RedeemOutcome, RegisterError> {
     let mut change = app.store.change_by_node(Actor::Device { id: None }).await?;
     let pending = change.pending_by_ticket(ticket).await?.ok_or(Refusal::Key)?;
     let applicant = Applicant::by_page(&mut change, &pending, key.reveal(), origin).await?;
@@ -80,8 +80,8 @@ async fn try_redeem(
         | Decision::Await { key: None, .. } => return Err(Refusal::Key.into()),
     }
     match writer.write(change, decision, Some(&pending)).await?.0 {
-        Answer::Node(_) => Ok(Redeemed::Node),
-        Answer::Waiting(ticket) => Ok(Redeemed::Waiting(code::of(&ticket))),
-        Answer::Expired => Err(Refusal::Key.into()),
+        RegistrationStatus::Node(_) => Ok(RedeemOutcome::Node),
+        RegistrationStatus::Waiting(ticket) => Ok(RedeemOutcome::Waiting(code::of(&ticket))),
+        RegistrationStatus::Expired => Err(Refusal::Key.into()),
     }
 }

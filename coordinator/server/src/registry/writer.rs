@@ -5,18 +5,18 @@ use std::time::Instant;
 use coordinator_api::Actor;
 use coordinator_core::{
     key,
-    model::{Node, NodeId, Owner, Pending},
-    registration::{self, Decision, KeyExpiry, Known, Refusal},
+    model::{NewNode, Node, NodeId, Owner, Pending, Registrant},
+    registration::{self, Decision, KeyExpiry, Refusal, RegistrationContext},
     time::Millis,
 };
 
 use super::{
-    answer::{Answer, Effect, RegisterError},
-    applicant::{Applicant, Tagging, presented},
+    applicant::{Applicant, TagPolicy, presented},
+    outcome::{FollowUp, RegisterError, RegistrationStatus},
 };
 use crate::{
     app::App,
-    store::{Change, DatabaseError, NewNode, StoreError},
+    store::{Change, DatabaseError, StoreError},
 };
 
 /// How often it is written that a device which waits has asked again: a sixtieth of the hour at least after which one that
@@ -31,7 +31,7 @@ impl Applicant<'_> {
         change: &mut Change,
         pending: Option<&Pending>,
         now: Millis,
-    ) -> Result<(Decision, Writer<'b>), RegisterError> {
+    ) -> Result<(Decision, DecisionWriter<'b>), RegisterError> {
         let node = change.node_by_key(&self.request.node_key).await?;
         let of_machine = change.nodes_of_machine(&self.request.machine).await?;
         let since = now - registration::WAITING_FORGOTTEN_AFTER;
@@ -41,8 +41,8 @@ impl Applicant<'_> {
             None => None,
         };
         let presented = presented(given_key.as_ref(), self.auth_key);
-        let tagging = Tagging::read(change, &self.hostinfo).await?;
-        let known = Known {
+        let tagging = TagPolicy::read(change, &self.device.hostinfo).await?;
+        let known = RegistrationContext {
             node: node.as_ref(),
             old: self.old.as_ref(),
             of_machine: &of_machine,
@@ -52,18 +52,18 @@ impl Applicant<'_> {
             waiting_of_address: app.waiting.count(self.origin, &waiting.keyless),
             waiting_by_key: waiting.by_key,
             presented,
-            asked: tagging.asked(&self.hostinfo),
+            asked: tagging.asked(&self.device.hostinfo),
         };
         let decision = registration::decide(&self.request, &known, now)?;
         tracing::info!(?decision, "registration decided");
         let owner = given_key.as_ref().and_then(|key| known.asked.owner(&key.owner).ok());
-        let ephemeral = self.is_ephemeral || given_key.is_some_and(|key| key.ephemeral);
-        Ok((decision, Writer { app, applicant: self, now, ephemeral, owner }))
+        let ephemeral = self.device.ephemeral || given_key.is_some_and(|key| key.ephemeral);
+        Ok((decision, DecisionWriter { app, applicant: self, now, ephemeral, owner }))
     }
 }
 
 /// Writes a decision.
-pub(super) struct Writer<'a> {
+pub(super) struct DecisionWriter<'a> {
     pub(super) app: &'a App,
     pub(super) applicant: &'a Applicant<'a>,
     pub(super) now: Millis,
@@ -73,67 +73,79 @@ pub(super) struct Writer<'a> {
     pub(super) owner: Option<Owner>,
 }
 
-impl Writer<'_> {
+impl DecisionWriter<'_> {
     pub(super) async fn write(
         self,
         mut change: Change,
         decision: Decision,
         pending: Option<&Pending>,
-    ) -> Result<(Answer, Effect), RegisterError> {
+    ) -> Result<(RegistrationStatus, FollowUp), RegisterError> {
         if let Some(actor) = actor(&decision) {
-            change.is_made_by(actor);
+            change.set_actor(actor);
         }
         let (answer, effect) = match decision {
             Decision::LoggedOut | Decision::Expired => {
-                return Ok((Answer::Expired, Effect::Nothing));
+                return Ok((RegistrationStatus::Expired, FollowUp::None));
             }
             Decision::Logout(id) => {
                 end_key(&mut change, id, self.now).await?;
                 change.note("device.logout", id, "");
-                (Answer::Expired, Effect::Stored)
+                (RegistrationStatus::Expired, FollowUp::Refresh)
             }
             Decision::Forget(id) => {
                 change.delete_node(id).await?;
                 change.note("device.remove", id, "it was ephemeral and logged out");
-                (Answer::Expired, Effect::Stored)
+                (RegistrationStatus::Expired, FollowUp::Refresh)
             }
             Decision::Refresh(id) => {
                 let node = found(change.node(id).await?)?;
-                return Ok((Answer::Node(node.owner.clone()), Effect::Said(node.into())));
+                return Ok((
+                    RegistrationStatus::Node(node.owner.clone()),
+                    FollowUp::Update(node.into()),
+                ));
             }
             Decision::Replace { node, key, life } => {
                 // Everybody's map changes with its key.
                 self.app.caused.take(node, Instant::now()).map_err(|_| RegisterError::Often)?;
                 self.consume(&mut change, key).await?;
-                (Answer::Node(self.replace(&mut change, node, life).await?), Effect::Stored)
+                (
+                    RegistrationStatus::Node(self.replace(&mut change, node, life).await?),
+                    FollowUp::Refresh,
+                )
             }
             Decision::Admit { key } => {
                 self.consume(&mut change, Some(key)).await?;
-                (Answer::Node(self.admit(&mut change, pending).await?), Effect::Stored)
+                (
+                    RegistrationStatus::Node(self.admit(&mut change, pending).await?),
+                    FollowUp::Refresh,
+                )
             }
             Decision::Await { key, replaces } => {
                 self.consume(&mut change, key).await?;
                 let new = self.applicant.waits(key, replaces, self.ephemeral);
                 let pending = change.insert_pending(new, self.now).await?;
                 if key.is_none() {
-                    change.is_made_by(Actor::Device { id: Some(pending.id) });
+                    change.set_actor(Actor::Device { id: Some(pending.id) });
                     self.app.waiting.add(self.applicant.origin, pending.id);
                 }
                 // Strangers could fill the log with what they ask.
                 if key.is_some() {
-                    let target = format!("{} ({})", pending.hostinfo.hostname, pending.id);
+                    let target = format!("{} ({})", pending.device.hostinfo.hostname, pending.id);
                     change.note("device.wait", target, &pending.source);
                 }
                 tracing::info!(device = pending.id, "a device waits for approval");
-                (Answer::Waiting(pending.ticket), Effect::Stored)
+                (RegistrationStatus::Waiting(pending.ticket), FollowUp::Refresh)
             }
             Decision::StillWaiting => {
                 let pending = pending.ok_or(StoreError::Database(DatabaseError::Conflict))?;
                 if !is_due(pending, self.now) {
-                    return Ok((Answer::Waiting(pending.ticket.clone()), Effect::Nothing));
+                    return Ok((
+                        RegistrationStatus::Waiting(pending.ticket.clone()),
+                        FollowUp::None,
+                    ));
                 }
                 change.set_asked(pending.id, self.now).await?;
-                (Answer::Waiting(pending.ticket.clone()), Effect::Nothing)
+                (RegistrationStatus::Waiting(pending.ticket.clone()), FollowUp::None)
             }
         };
         change.commit().await?;
@@ -161,8 +173,8 @@ impl Writer<'_> {
             node.times.expires = self.app.expiry(&node.owner, self.now);
         }
         node.keys.node = self.applicant.request.node_key;
-        node.claims.hostinfo = self.applicant.hostinfo.clone().into_owned();
-        node.claims.version = self.applicant.version;
+        node.claims.hostinfo = self.applicant.device.hostinfo.clone();
+        node.claims.version = self.applicant.device.version;
         change.update_node(&node).await?;
         if let Some(pending) = change.pending_by_key(&self.applicant.request.node_key).await? {
             change.delete_pending(pending.id).await?;
@@ -181,17 +193,10 @@ impl Writer<'_> {
         if let Some(pending) = pending {
             change.delete_pending(pending.id).await?;
         }
-        let new = NewNode {
-            id: pending.map(|pending| pending.id),
-            expires: self.app.expiry(&owner, self.now),
-            owner,
-            machine: self.applicant.request.machine,
-            node_key: self.applicant.request.node_key,
-            hostinfo: self.applicant.hostinfo.clone().into_owned(),
-            version: self.applicant.version,
-            ephemeral: self.ephemeral,
-            name: None,
-        };
+        let device = Registrant { ephemeral: self.ephemeral, ..self.applicant.device.clone() };
+        let expires = self.app.expiry(&owner, self.now);
+        let id = pending.map(|pending| pending.id);
+        let new = NewNode { id, owner, device, expires, name: None };
         let node = change.insert_node(new, self.now).await?;
         change.note("device.join", format!("{} ({})", node.name, node.id), "");
         tracing::info!(node = node.id, name = node.name, "a device became a node");

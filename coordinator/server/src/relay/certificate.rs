@@ -1,6 +1,6 @@
-//! The relay's certificate and keys: self-signed, pinned by the DERP map, and kept in a directory of the relay's own.
+//! The relay's self-signed certificate, which the DERP map pins, and its keys.
 //!
-//! The relay makes them. The coordinator reads the certificate, never a key: it runs under another user, who cannot.
+//! The relay creates them in its own directory. The coordinator, which runs as another user, can read the certificate only.
 
 use std::{
     fmt, io,
@@ -19,14 +19,14 @@ use crate::{
     random,
 };
 
-/// How often a certificate is looked for that is not there yet.
+/// Interval of checks for a certificate that does not exist yet.
 const LOOK: Duration = Duration::from_millis(50);
 /// Longest certificate that is read, in bytes.
 const CERTIFICATE_MAX: u64 = 64 * 1024;
 
-/// Certificate, its key, and the key by which clients know the relay.
+/// The relay's certificate and keys.
 pub(crate) struct Identity {
-    /// What TLS clients are shown.
+    /// The TLS certificate.
     pub(super) certificate: CertificateDer<'static>,
     /// Its key.
     pub(super) key: PrivateKeyDer<'static>,
@@ -48,54 +48,48 @@ pub enum CertificateError {
     File(#[from] FileError),
     /// It cannot be made for this host.
     #[error(
-        "cannot make a certificate for the relay's host {host:?}; set `host` under [relay] in coordinator.toml"
+        "cannot make a certificate for the relay's host {0:?}; set `host` under [relay] in coordinator.toml"
     )]
-    Make {
-        /// The host.
-        host: String,
-        /// Why not.
-        source: rcgen::Error,
-    },
-    /// There is a certificate without its key.
+    Make(String, #[source] rcgen::Error),
+    /// The certificate exists without its key.
     #[error(
-        "{} has no key beside it; restore the key from a backup, or remove the certificate, and devices learn another \
-         when the coordinator starts again",
+        "{} has no key beside it; restore the key from a backup, or remove the certificate and restart relay and \
+         coordinator, which make another",
         .0.display()
     )]
     NoKey(PathBuf),
-    /// The relay has not made it in time.
+    /// The relay has not created it in time.
     #[error(
-        "the relay has not left its certificate at {}; start `maru-coordinator relay` too and see what it says, or \
-         name a relay map with `derp_map_file` in coordinator.toml",
+        "the relay has not created its certificate {}; check that `maru-coordinator relay` runs, or set `derp_map_file` \
+         in coordinator.toml",
         .0.display()
     )]
     Missing(PathBuf),
 }
 
-/// Where the certificate for a host lies, and its key. Clients also check that the certificate names the host, so each
-/// host has files of its own.
-struct Files {
+/// Paths of the certificate for a host and of its key. Clients check the host in the certificate, so each host has its own.
+struct CertificateFiles {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-impl Files {
+impl CertificateFiles {
     fn of(paths: &Paths, host: &str) -> Self {
         let file = |what: &str| paths.relay().join(format!("{what}-{}.pem", file_name(host)));
         Self { certificate: file("certificate"), key: file("key") }
     }
 }
 
-/// Reads the certificate for `host` and the keys, or makes them; for the relay alone.
+/// Reads the certificate for `host` and the keys, or creates them. Only the relay calls this.
 pub(super) fn load_or_create(paths: &Paths, host: &str) -> Result<Identity, CertificateError> {
     files::make_dir(&paths.relay(), 0o755)?;
-    let files = Files::of(paths, host);
-    let broken = |path: &Path, what| FileError::Content { path: path.to_owned(), what };
-    let failed = |source| CertificateError::Make { host: host.to_owned(), source };
+    let files = CertificateFiles::of(paths, host);
+    let broken = |path: &Path, what| FileError::Content(path.to_owned(), what);
+    let failed = |error| CertificateError::Make(host.to_owned(), error);
     if files.certificate.exists() && !files.key.exists() {
         return Err(CertificateError::NoKey(files.certificate));
     }
-    // The key comes first, so that a certificate is never without.
+    // The key is created first, so that a certificate always has its key.
     let pem = files::read_or_create(&files.key, Access::SECRET, || {
         KeyPair::generate().map(|key| key.serialize_pem().into_bytes()).map_err(failed)
     })?;
@@ -110,31 +104,30 @@ pub(super) fn load_or_create(paths: &Paths, host: &str) -> Result<Identity, Cert
     Ok(Identity { certificate, key, derp })
 }
 
-/// Reads the key by which clients know the relay, or makes it.
+/// Reads the relay's key in the DERP protocol, or creates it.
 pub(super) fn derp_key(path: &Path) -> Result<NodePrivate, FileError> {
     let content = files::read_or_create(path, Access::SECRET, || {
         Ok::<_, FileError>(NodePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec())
     })?;
     let text = std::str::from_utf8(&content).ok().map(str::trim);
     text.and_then(|text| text.parse().ok())
-        .ok_or_else(|| FileError::Content { path: path.to_owned(), what: "a DERP key" })
+        .ok_or_else(|| FileError::Content(path.to_owned(), "a DERP key"))
 }
 
-/// What the DERP map says of the certificate for `host`: clients take this one and no other. For the coordinator, which
-/// waits until the relay has made it, but not longer than `patience`.
+/// The pin of the certificate for `host` in the DERP map. Waits until the relay has created it, at most `patience`.
 pub(crate) async fn pin(
     paths: &Paths,
     host: &str,
     patience: Duration,
 ) -> Result<String, CertificateError> {
-    let path = Files::of(paths, host).certificate;
+    let path = CertificateFiles::of(paths, host).certificate;
     let until = Instant::now() + patience;
     let mut waited = false;
     loop {
         match files::read_of_another(&path, CERTIFICATE_MAX) {
             Ok(pem) => return Ok(pin_of(&parse(&path, &pem)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(FileError::Io { path, source }.into()),
+            Err(source) => return Err(FileError::Io(path, source).into()),
         }
         if Instant::now() >= until {
             return Err(CertificateError::Missing(path));
@@ -147,9 +140,8 @@ pub(crate) async fn pin(
 }
 
 fn parse(path: &Path, pem: &[u8]) -> Result<CertificateDer<'static>, FileError> {
-    let what = "a certificate in PEM";
     CertificateDer::from_pem_slice(pem)
-        .map_err(|_| FileError::Content { path: path.to_owned(), what })
+        .map_err(|_| FileError::Content(path.to_owned(), "a certificate in PEM"))
 }
 
 fn pin_of(certificate: &CertificateDer<'_>) -> String {

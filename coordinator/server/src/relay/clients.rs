@@ -42,7 +42,7 @@ struct Client {
 #[derive(Debug)]
 struct Connection {
     id: u64,
-    queue: mpsc::Sender<Queued>,
+    queue: mpsc::Sender<QueuedFrame>,
     /// How many bytes may still wait.
     room: Arc<Semaphore>,
     end: CancellationToken,
@@ -50,7 +50,7 @@ struct Connection {
 
 /// A frame that waits for a client, or is being written to it. It takes its room until it is dropped.
 #[derive(Debug)]
-pub(super) struct Queued {
+pub(super) struct QueuedFrame {
     /// The frame, encoded.
     pub(super) bytes: Bytes,
     _room: OwnedSemaphorePermit,
@@ -58,12 +58,12 @@ pub(super) struct Queued {
 
 /// One connection of a client; leaving is dropping it.
 #[derive(Debug)]
-pub(super) struct Registration<'a> {
+pub(super) struct ClientConnection<'a> {
     clients: &'a Clients,
     key: NodePublic,
     id: u64,
     /// What is to be sent to it.
-    pub(super) queue: mpsc::Receiver<Queued>,
+    pub(super) queue: mpsc::Receiver<QueuedFrame>,
     /// Cancelled when the client must leave.
     pub(super) end: CancellationToken,
 }
@@ -75,7 +75,7 @@ impl Clients {
 
     /// Adds a connection of a client that proved its key. If it has too many, that ends which has neither come nor sent for
     /// longest.
-    pub(super) fn join(&self, key: NodePublic) -> Registration<'_> {
+    pub(super) fn join(&self, key: NodePublic) -> ClientConnection<'_> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let mut state = self.state();
         state.next += 1;
@@ -88,7 +88,7 @@ impl Clients {
             connections.remove(0).end.cancel();
         }
         connections.push(connection);
-        Registration { clients: self, key, id, queue, end }
+        ClientConnection { clients: self, key, id, queue, end }
     }
 
     /// Ends the connections of all clients but those whose key may stay.
@@ -111,7 +111,7 @@ impl State {
             && let Ok(room) = Arc::clone(&connection.room).try_acquire_many_owned(len)
         {
             // A full queue loses the frame.
-            let _ = connection.queue.try_send(Queued { bytes: bytes.into(), _room: room });
+            let _ = connection.queue.try_send(QueuedFrame { bytes: bytes.into(), _room: room });
         }
         true
     }
@@ -128,7 +128,7 @@ impl State {
     }
 }
 
-impl Registration<'_> {
+impl ClientConnection<'_> {
     /// Passes a packet on; the sender is told if there is nobody to pass it to.
     pub(super) fn send(&self, to: NodePublic, packet: &[u8]) {
         let mut state = self.clients.state();
@@ -150,7 +150,7 @@ impl Registration<'_> {
     }
 }
 
-impl Drop for Registration<'_> {
+impl Drop for ClientConnection<'_> {
     fn drop(&mut self) {
         let mut state = self.clients.state();
         let Some(client) = state.by_key.get_mut(&self.key) else { return };
@@ -176,7 +176,7 @@ mod tests {
         NodePublic::from_bytes([byte; 32])
     }
 
-    fn received(registration: &mut Registration<'_>) -> Vec<Vec<u8>> {
+    fn received(registration: &mut ClientConnection<'_>) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| registration.queue.try_recv().ok())
             .map(|queued| queued.bytes.to_vec())
             .collect()
@@ -250,7 +250,7 @@ mod tests {
         let clients = Clients::default();
         let other = clients.join(key(2));
         let mut all: Vec<_> = (0..PER_KEY).map(|_| clients.join(key(1))).collect();
-        let ended = |all: &[Registration<'_>]| -> Vec<bool> {
+        let ended = |all: &[ClientConnection<'_>]| -> Vec<bool> {
             all.iter().map(|it| it.end.is_cancelled()).collect()
         };
         assert_eq!(ended(&all), [false; PER_KEY]);

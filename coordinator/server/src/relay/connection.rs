@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use super::{
-    clients::{Queued, Registration},
-    shared::Shared,
+    clients::{ClientConnection, QueuedFrame},
+    shared::RelayState,
 };
 use crate::{clock, random};
 
@@ -52,7 +52,7 @@ pub(super) enum ConnectionError {
 
 /// A client that proved its key, which is a node's.
 #[derive(Debug)]
-pub(super) struct Entered<IO> {
+pub(super) struct AdmittedClient<IO> {
     io: IO,
     decoder: Decoder,
     key: NodePublic,
@@ -64,8 +64,8 @@ pub(super) async fn enter<IO>(
     mut io: IO,
     received: &[u8],
     until: Instant,
-    shared: &Shared,
-) -> Result<Entered<IO>, ConnectionError>
+    shared: &RelayState,
+) -> Result<AdmittedClient<IO>, ConnectionError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -73,14 +73,14 @@ where
     decoder.handle_bytes(received);
     let key = timeout_at(until, handshake(&mut io, &mut decoder, shared)).await;
     let key = key.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    Ok(Entered { io, decoder, key })
+    Ok(AdmittedClient { io, decoder, key })
 }
 
 /// Shows the relay's key, and lets the client prove its own.
 async fn handshake<IO>(
     io: &mut IO,
     decoder: &mut Decoder,
-    shared: &Shared,
+    shared: &RelayState,
 ) -> Result<NodePublic, ConnectionError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -108,11 +108,11 @@ where
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> Entered<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AdmittedClient<IO> {
     /// Serves the client until it leaves, is a node no more, or `stopping` completes, of which it is told.
     pub(super) async fn run(
         self,
-        shared: &Shared,
+        shared: &RelayState,
         stopping: impl Future<Output = ()>,
     ) -> Result<(), ConnectionError> {
         let Self { io, decoder, key } = self;
@@ -131,8 +131,8 @@ async fn pass<IO>(
     io: IO,
     mut decoder: Decoder,
     key: NodePublic,
-    mut registration: Registration<'_>,
-    shared: &Shared,
+    mut registration: ClientConnection<'_>,
+    shared: &RelayState,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), ConnectionError>
 where
@@ -170,7 +170,7 @@ where
 }
 
 /// Takes bytes from the client's bucket; if it lacks them, how many and when to try again.
-fn take(shared: &Shared, key: &NodePublic, len: usize) -> Option<(usize, Instant)> {
+fn take(shared: &RelayState, key: &NodePublic, len: usize) -> Option<(usize, Instant)> {
     shared.rates.take(key, len).err().map(|wait| (len, Instant::now() + wait))
 }
 
@@ -191,7 +191,7 @@ async fn due(owed: Option<(usize, Instant)>) -> usize {
 )]
 fn handle_frames(
     decoder: &mut Decoder,
-    registration: &Registration<'_>,
+    registration: &ClientConnection<'_>,
 ) -> Result<(), ConnectionError> {
     while let Some(frame) = decoder.poll_frame()? {
         match frame {
@@ -206,8 +206,8 @@ fn handle_frames(
 /// Writes a frame and whatever else waits by now.
 async fn write_all<W: AsyncWrite + Unpin>(
     writer: &mut W,
-    first: Queued,
-    registration: &mut Registration<'_>,
+    first: QueuedFrame,
+    registration: &mut ClientConnection<'_>,
 ) -> io::Result<()> {
     let mut frames = vec![first];
     while let Ok(next) = registration.queue.try_recv() {
@@ -256,7 +256,7 @@ mod tests {
     async fn refused(sent: &[u8], time: Duration) -> ConnectionError {
         let dir = tempfile::tempdir().unwrap();
         let key = NodePrivate::generate().unwrap();
-        let shared = Shared::new(key, &Config::default(), &Paths::new(dir.path())).unwrap();
+        let shared = RelayState::new(key, &Config::default(), &Paths::new(dir.path())).unwrap();
         let (mut client, server) = tokio::io::duplex(256 * 1024);
         client.write_all(sent).await.unwrap();
         let entering = enter(server, &[], Instant::now() + time, &shared);

@@ -10,7 +10,9 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{RelayError, Shared, answer_stun, certificate, enter, http, notice_silence, relay_for};
+use super::{
+    RelayError, RelayState, answer_stun, certificate, enter, http, notice_silence, relay_for,
+};
 use crate::{
     config::Config,
     files::{self, Paths},
@@ -18,20 +20,20 @@ use crate::{
 };
 
 /// The coordinator's own relay, and the socket on which it answers STUN.
-pub(crate) struct Embedded {
-    shared: Arc<Shared>,
+pub(crate) struct EmbeddedRelay {
+    shared: Arc<RelayState>,
     stun: UdpSocket,
 }
 
 /// Takes over connections of the coordinator's port. A clone relays between the same clients.
 #[derive(Clone)]
-pub(crate) struct Takeover {
-    shared: Arc<Shared>,
+pub(crate) struct RelayHandoff {
+    shared: Arc<RelayState>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-impl Embedded {
+impl EmbeddedRelay {
     /// Opens it, if the settings want it.
     ///
     /// # Errors
@@ -47,11 +49,11 @@ impl Embedded {
         let stun = UdpSocket::bind(address).await.map_err(failed)?;
         files::make_dir(&paths.state(), 0o700)?;
         let key = certificate::derp_key(&paths.state().join("derp.key"))?;
-        Ok(Some(Self { shared: Shared::new(key, config, paths)?, stun }))
+        Ok(Some(Self { shared: RelayState::new(key, config, paths)?, stun }))
     }
 
     /// Begins to relay, on `tasks`, until `stop` is cancelled.
-    pub(crate) fn start(self, tasks: TaskTracker, stop: CancellationToken) -> Takeover {
+    pub(crate) fn start(self, tasks: TaskTracker, stop: CancellationToken) -> RelayHandoff {
         let Self { shared, stun } = self;
         let (of, until) = (Arc::clone(&shared), stop.clone());
         tasks.spawn(async move {
@@ -62,11 +64,11 @@ impl Embedded {
                 () = of.forget() => {}
             }
         });
-        Takeover { shared, tasks, stop }
+        RelayHandoff { shared, tasks, stop }
     }
 }
 
-impl Takeover {
+impl RelayHandoff {
     /// Serves a connection whose first bytes ask for the relay. Returns once the client is gone, or let in: it is then
     /// served on a task of its own, as it is no newcomer any more. It came at `begun`.
     pub(crate) async fn take(

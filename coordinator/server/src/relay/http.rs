@@ -34,16 +34,16 @@ where
     for _ in 0..REQUESTS_MAX {
         let answered = timeout_at(until, serve_one(io, &mut buffer, key));
         match answered.await.map_err(|_| io::ErrorKind::TimedOut)?? {
-            Served::Left => return Ok(None),
-            Served::Begins => return Ok(Some((buffer, until))),
-            Served::Measured => until = Instant::now() + limits::RELAY_ENTRY_TIME,
+            RequestOutcome::Left => return Ok(None),
+            RequestOutcome::Begins => return Ok(Some((buffer, until))),
+            RequestOutcome::Measured => until = Instant::now() + limits::RELAY_ENTRY_TIME,
         }
     }
     Ok(None)
 }
 
 /// What came of one request.
-enum Served {
+enum RequestOutcome {
     /// The client left in place of it.
     Left,
     /// From now on frames are spoken.
@@ -52,11 +52,15 @@ enum Served {
     Measured,
 }
 
-async fn serve_one<IO>(io: &mut IO, buffer: &mut Vec<u8>, key: &NodePublic) -> io::Result<Served>
+async fn serve_one<IO>(
+    io: &mut IO,
+    buffer: &mut Vec<u8>,
+    key: &NodePublic,
+) -> io::Result<RequestOutcome>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some((asked, len)) = read_head(io, buffer).await? else { return Ok(Served::Left) };
+    let Some((asked, len)) = read_head(io, buffer).await? else { return Ok(RequestOutcome::Left) };
     buffer.drain(..len);
     match asked {
         Request::Derp { is_fast } => {
@@ -64,7 +68,7 @@ where
                 io.write_all(switching(key).as_bytes()).await?;
                 io.flush().await?;
             }
-            return Ok(Served::Begins);
+            return Ok(RequestOutcome::Begins);
         }
         Request::Probe => {
             let extra = "Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n";
@@ -76,7 +80,7 @@ where
         }
         Request::Other => answer(io, "404 Not Found", "").await?,
     }
-    Ok(Served::Measured)
+    Ok(RequestOutcome::Measured)
 }
 
 async fn answer<IO: AsyncWrite + Unpin>(io: &mut IO, status: &str, extra: &str) -> io::Result<()> {

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(500);
 const FORGET: Duration = Duration::from_secs(60);
 
 /// What every connection needs.
-pub(super) struct Shared {
+pub(super) struct RelayState {
     pub(super) key: NodePrivate,
     pub(super) admission: Admission,
     pub(super) clients: Clients,
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) keep_alive: Duration,
 }
 
-impl Shared {
+impl RelayState {
     pub(super) fn new(
         key: NodePrivate,
         config: &Config,

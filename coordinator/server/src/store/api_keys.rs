@@ -2,42 +2,42 @@
 
 use std::collections::HashMap;
 
-use ::store::{DatabaseError, column};
+use ::store::column::sql;
 use coordinator_core::api_key::{ApiKey, ApiKeyHash};
-use sqlx::AnyConnection;
+use sqlx::query;
 
-use super::rows;
+use super::{Change, error::StoreError, rows::ApiKeyRow, select::Query};
 
-pub(super) async fn all(
-    connection: &mut AnyConnection,
-) -> Result<HashMap<ApiKeyHash, ApiKey>, DatabaseError> {
-    let rows = sqlx::query("SELECT * FROM api_keys").fetch_all(connection).await?;
-    rows.iter().map(rows::api_key).collect()
+/// All API keys.
+pub(super) fn all() -> Query {
+    query("SELECT * FROM api_keys")
 }
 
-pub(super) async fn by_id(
-    connection: &mut AnyConnection,
-    id: u64,
-) -> Result<Option<ApiKey>, DatabaseError> {
-    let row = sqlx::query("SELECT * FROM api_keys WHERE id = $1")
-        .bind(column::sql(id))
-        .fetch_optional(connection)
-        .await?;
-    row.map(|row| rows::api_key(&row).map(|(_, key)| key)).transpose()
+/// The API key with a number.
+pub(super) fn by_id(id: u64) -> Query {
+    query("SELECT * FROM api_keys WHERE id = $1").bind(sql(id))
 }
 
-pub(super) async fn insert(
-    connection: &mut AnyConnection,
-    key: &ApiKey,
-    hash: &ApiKeyHash,
-) -> Result<(), DatabaseError> {
-    rows::ApiKeyRow::of(key, hash).insert(connection).await
-}
+impl Change {
+    /// All API keys, by their hashes.
+    pub async fn api_keys(&mut self) -> Result<HashMap<ApiKeyHash, ApiKey>, StoreError> {
+        Ok(self.all(all()).await?.into_iter().collect())
+    }
 
-pub(super) async fn delete(connection: &mut AnyConnection, id: u64) -> Result<(), DatabaseError> {
-    sqlx::query("DELETE FROM api_keys WHERE id = $1")
-        .bind(column::sql(id))
-        .execute(connection)
-        .await?;
-    Ok(())
+    /// Inserts an API key under a new number, and returns it with that.
+    pub async fn insert_api_key(
+        &mut self,
+        key: ApiKey,
+        hash: &ApiKeyHash,
+    ) -> Result<ApiKey, StoreError> {
+        let key = ApiKey { id: self.next_id().await?, ..key };
+        ApiKeyRow::of(&key, hash).insert(self.connection()).await?;
+        Ok(key)
+    }
+
+    /// Deletes an API key.
+    pub async fn delete_api_key(&mut self, id: u64) -> Result<(), StoreError> {
+        self.execute(query("DELETE FROM api_keys WHERE id = $1").bind(sql(id))).await?;
+        Ok(())
+    }
 }

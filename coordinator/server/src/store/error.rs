@@ -1,7 +1,7 @@
 //! Why a change of the network cannot be stored.
 
 use ::store::DatabaseError;
-use coordinator_core::api_key::Denied;
+use coordinator_core::api_key::AccessDenied;
 
 /// The database failed, or what is in it does not allow the change.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum StoreError {
     Database(#[from] DatabaseError),
     /// The API key that asked for the change may not make it, or not any more.
     #[error("the API key may not make the change")]
-    Denied(Denied),
+    AccessDenied(AccessDenied),
     /// The network in the database has another name.
     #[error("this database belongs to the network {0}, and a network's name never changes")]
     OtherNetwork(String),

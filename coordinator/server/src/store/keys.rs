@@ -1,84 +1,71 @@
 //! Queries on pre-auth keys.
 
-use ::store::{DatabaseError, column};
+use ::store::column::sql;
 use coordinator_core::{
     key::{KeyHash, PreAuthKey},
+    model::Pending,
     time::Millis,
 };
-use sqlx::AnyConnection;
+use sqlx::query;
 
-use super::rows;
+use super::{Change, error::StoreError, pending, rows::KeyRow, select::Query};
 
-pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<PreAuthKey>, DatabaseError> {
-    let rows = sqlx::query("SELECT * FROM preauth_keys ORDER BY id").fetch_all(connection).await?;
-    rows.iter().map(rows::key).collect()
+/// All keys.
+pub(super) fn all() -> Query {
+    query("SELECT * FROM preauth_keys ORDER BY id")
 }
 
-pub(super) async fn by_hash(
-    connection: &mut AnyConnection,
-    hash: &KeyHash,
-) -> Result<Option<PreAuthKey>, DatabaseError> {
-    let row = sqlx::query("SELECT * FROM preauth_keys WHERE hash = $1")
-        .bind(hash.0.to_vec())
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(rows::key).transpose()
+/// The key with a hash.
+pub(super) fn by_hash(hash: &KeyHash) -> Query {
+    query("SELECT * FROM preauth_keys WHERE hash = $1").bind(hash.0.to_vec())
 }
 
-pub(super) async fn by_id(
-    connection: &mut AnyConnection,
-    id: u64,
-) -> Result<Option<PreAuthKey>, DatabaseError> {
-    let row = sqlx::query("SELECT * FROM preauth_keys WHERE id = $1")
-        .bind(column::sql(id))
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(rows::key).transpose()
-}
+impl Change {
+    /// Finds a pre-auth key.
+    pub async fn key(&mut self, hash: &KeyHash) -> Result<Option<PreAuthKey>, StoreError> {
+        self.first(by_hash(hash)).await
+    }
 
-pub(super) async fn insert(
-    connection: &mut AnyConnection,
-    key: &PreAuthKey,
-    hash: &KeyHash,
-) -> Result<(), DatabaseError> {
-    rows::KeyRow::of(key, hash)?.insert(connection).await
-}
+    /// Finds a pre-auth key by its number.
+    pub async fn key_by_id(&mut self, id: u64) -> Result<Option<PreAuthKey>, StoreError> {
+        self.first(query("SELECT * FROM preauth_keys WHERE id = $1").bind(sql(id))).await
+    }
 
-/// Uses a key once; false if it cannot be used any more, whoever was faster.
-pub(super) async fn consume(
-    connection: &mut AnyConnection,
-    id: u64,
-    now: Millis,
-) -> Result<bool, DatabaseError> {
-    let row = sqlx::query(
-        "UPDATE preauth_keys SET uses = uses + 1 \
-         WHERE id = $1 AND expires > $2 AND (reusable = 1 OR uses = 0) RETURNING id",
-    )
-    .bind(column::sql(id))
-    .bind(now)
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.is_some())
-}
+    /// Inserts a pre-auth key under a new number, and returns it with that.
+    pub async fn insert_key(
+        &mut self,
+        key: PreAuthKey,
+        hash: &KeyHash,
+    ) -> Result<PreAuthKey, StoreError> {
+        let key = PreAuthKey { id: self.next_id().await?, ..key };
+        KeyRow::of(&key, hash)?.insert(self.connection()).await?;
+        Ok(key)
+    }
 
-pub(super) async fn expire(
-    connection: &mut AnyConnection,
-    id: u64,
-    now: Millis,
-) -> Result<(), DatabaseError> {
-    sqlx::query("UPDATE preauth_keys SET expires = $2 WHERE id = $1 AND expires > $2")
-        .bind(column::sql(id))
-        .bind(now)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
+    /// Uses a pre-auth key once; false if it can no longer be used.
+    pub async fn consume_key(&mut self, id: u64, now: Millis) -> Result<bool, StoreError> {
+        let update = query(
+            "UPDATE preauth_keys SET uses = uses + 1 \
+             WHERE id = $1 AND expires > $2 AND (reusable = 1 OR uses = 0)",
+        );
+        self.execute(update.bind(sql(id)).bind(now)).await
+    }
 
-/// Deletes a key. The caller has seen that no device waits that used it.
-pub(super) async fn delete(connection: &mut AnyConnection, id: u64) -> Result<(), DatabaseError> {
-    sqlx::query("DELETE FROM preauth_keys WHERE id = $1")
-        .bind(column::sql(id))
-        .execute(connection)
-        .await?;
-    Ok(())
+    /// Expires a pre-auth key now, unless it has expired.
+    pub async fn expire_key(&mut self, id: u64, now: Millis) -> Result<(), StoreError> {
+        let update = query("UPDATE preauth_keys SET expires = $2 WHERE id = $1 AND expires > $2");
+        self.execute(update.bind(sql(id)).bind(now)).await?;
+        Ok(())
+    }
+
+    /// Deletes a pre-auth key; false, and nothing changes, while a device waits that used it.
+    pub async fn delete_key(&mut self, id: u64) -> Result<bool, StoreError> {
+        let waiting: Vec<Pending> = self.all(pending::all()).await?;
+        let used = |pending: &Pending| pending.key.as_ref().is_some_and(|(key, _)| *key == id);
+        if waiting.iter().any(used) {
+            return Ok(false);
+        }
+        self.execute(query("DELETE FROM preauth_keys WHERE id = $1").bind(sql(id))).await?;
+        Ok(true)
+    }
 }

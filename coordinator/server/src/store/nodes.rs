@@ -1,155 +1,138 @@
-//! Queries on nodes and their extra names.
+//! Queries on nodes and on extra DNS names.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
-use ::store::{DatabaseError, column};
+use ::store::{DatabaseError, Priority, RevisionUpdate, column::sql};
 use control_protocol::key::{MachinePublic, NodePublic};
 use coordinator_core::{
-    model::{Node, NodeId, Record, UserId},
+    address,
+    model::{NewNode, Node, NodeId, Record},
+    name,
     time::Millis,
 };
-use sqlx::{AnyConnection, Row};
+use sqlx::{query, query_scalar};
 
-use super::rows;
+use super::{Change, Store, error::StoreError, rows::NodeRow, select::Query};
+use crate::random;
 
-pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<Node>, DatabaseError> {
-    let rows = sqlx::query("SELECT * FROM nodes ORDER BY id").fetch_all(connection).await?;
-    rows.iter().map(rows::node).collect()
+/// All nodes.
+pub(super) fn all() -> Query {
+    query("SELECT * FROM nodes ORDER BY id")
 }
 
-pub(super) async fn by_id(
-    connection: &mut AnyConnection,
-    id: NodeId,
-) -> Result<Option<Node>, DatabaseError> {
-    let row = sqlx::query("SELECT * FROM nodes WHERE id = $1")
-        .bind(column::sql(id))
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(rows::node).transpose()
+/// The node that has a node key.
+pub(super) fn by_node_key(key: &NodePublic) -> Query {
+    query("SELECT * FROM nodes WHERE node_key = $1").bind(key.as_bytes().to_vec())
 }
 
-pub(super) async fn by_node_key(
-    connection: &mut AnyConnection,
-    node_key: &NodePublic,
-) -> Result<Option<Node>, DatabaseError> {
-    let row = sqlx::query("SELECT * FROM nodes WHERE node_key = $1")
-        .bind(node_key.as_bytes().to_vec())
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(rows::node).transpose()
+/// All extra DNS names.
+pub(super) fn records() -> Query {
+    query("SELECT name, node_id FROM records ORDER BY name")
 }
 
-pub(super) async fn of_machine(
-    connection: &mut AnyConnection,
-    machine: &MachinePublic,
-) -> Result<Vec<Node>, DatabaseError> {
-    let rows = sqlx::query("SELECT * FROM nodes WHERE machine_key = $1 ORDER BY id")
-        .bind(machine.as_bytes().to_vec())
-        .fetch_all(connection)
-        .await?;
-    rows.iter().map(rows::node).collect()
-}
-
-/// Names of nodes and extra names, which must differ from each other.
-pub(super) async fn names(
-    connection: &mut AnyConnection,
-) -> Result<BTreeSet<String>, DatabaseError> {
-    let rows = sqlx::query("SELECT name FROM nodes UNION SELECT name FROM records")
-        .fetch_all(connection)
-        .await?;
-    rows.iter().map(|row| Ok(row.try_get("name")?)).collect()
-}
-
-pub(super) async fn addresses(
-    connection: &mut AnyConnection,
-) -> Result<BTreeSet<Ipv4Addr>, DatabaseError> {
-    let rows = sqlx::query("SELECT ipv4 FROM nodes").fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            row.try_get::<String, _>("ipv4")?.parse().map_err(|_| DatabaseError::Row("ipv4"))
-        })
-        .collect()
-}
-
-pub(super) async fn count_of_user(
-    connection: &mut AnyConnection,
-    user: UserId,
-) -> Result<u64, DatabaseError> {
-    let row = sqlx::query("SELECT COUNT(*) AS devices FROM nodes WHERE user_id = $1")
-        .bind(column::sql(user))
-        .fetch_one(connection)
-        .await?;
-    column::number(&row, "devices")
-}
-
-pub(super) async fn insert(
-    connection: &mut AnyConnection,
-    node: &Node,
-) -> Result<(), DatabaseError> {
-    rows::NodeRow::of(node)?.insert(connection).await
-}
-
-/// Writes a node over the revision that was read. Its number, stable name, machine key and address never change.
-pub(super) async fn update(
-    connection: &mut AnyConnection,
-    node: &Node,
-) -> Result<(), DatabaseError> {
-    rows::NodeRow::of(node)?.update(connection).await
-}
-
-pub(super) async fn set_last_seen(
-    connection: &mut AnyConnection,
-    id: NodeId,
-    at: Millis,
-) -> Result<(), DatabaseError> {
-    sqlx::query("UPDATE nodes SET last_seen = $2 WHERE id = $1")
-        .bind(column::sql(id))
-        .bind(at)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Deletes a node and its extra names.
-pub(super) async fn delete(
-    connection: &mut AnyConnection,
-    id: NodeId,
-) -> Result<(), DatabaseError> {
-    for query in ["DELETE FROM records WHERE node_id = $1", "DELETE FROM nodes WHERE id = $1"] {
-        sqlx::query(query).bind(column::sql(id)).execute(&mut *connection).await?;
+impl Store {
+    /// Stores when nodes were last connected, with low priority, and skips nodes that do not exist. The revision stays.
+    pub async fn set_last_seen(&self, seen: &BTreeMap<NodeId, Millis>) -> Result<(), StoreError> {
+        let mut write = self.base.write(Priority::Low, RevisionUpdate::Keep).await?;
+        for (&id, &at) in seen {
+            let update = query("UPDATE nodes SET last_seen = $2 WHERE id = $1");
+            update.bind(sql(id)).bind(at).execute(write.connection()).await?;
+        }
+        Ok(write.commit().await?)
     }
-    Ok(())
 }
 
-pub(super) async fn records(connection: &mut AnyConnection) -> Result<Vec<Record>, DatabaseError> {
-    let rows = sqlx::query("SELECT name, node_id FROM records ORDER BY name")
-        .fetch_all(connection)
-        .await?;
-    rows.iter().map(rows::record).collect()
-}
+impl Change {
+    /// Finds a node by its number.
+    pub async fn node(&mut self, id: NodeId) -> Result<Option<Node>, StoreError> {
+        self.first(query("SELECT * FROM nodes WHERE id = $1").bind(sql(id))).await
+    }
 
-pub(super) async fn set_record(
-    connection: &mut AnyConnection,
-    record: &Record,
-) -> Result<(), DatabaseError> {
-    sqlx::query(
-        "INSERT INTO records (name, node_id) VALUES ($1, $2) \
-         ON CONFLICT (name) DO UPDATE SET node_id = excluded.node_id",
-    )
-    .bind(record.name.clone())
-    .bind(column::sql(record.node))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
+    /// Finds a node by its node key.
+    pub async fn node_by_key(&mut self, key: &NodePublic) -> Result<Option<Node>, StoreError> {
+        self.first(by_node_key(key)).await
+    }
 
-pub(super) async fn delete_record(
-    connection: &mut AnyConnection,
-    name: &str,
-) -> Result<bool, DatabaseError> {
-    let row = sqlx::query("DELETE FROM records WHERE name = $1 RETURNING name")
-        .bind(name.to_owned())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.is_some())
+    /// Finds the nodes of a machine.
+    pub async fn nodes_of_machine(
+        &mut self,
+        machine: &MachinePublic,
+    ) -> Result<Vec<Node>, StoreError> {
+        let nodes = query("SELECT * FROM nodes WHERE machine_key = $1 ORDER BY id");
+        self.all(nodes.bind(machine.as_bytes().to_vec())).await
+    }
+
+    /// The names of nodes and the extra names, which must all differ.
+    pub async fn names(&mut self) -> Result<BTreeSet<String>, StoreError> {
+        let names = query_scalar("SELECT name FROM nodes UNION SELECT name FROM records");
+        Ok(names.fetch_all(self.connection()).await?.into_iter().collect())
+    }
+
+    async fn allocate_addresses(&mut self) -> Result<address::Addresses, StoreError> {
+        let used = query_scalar("SELECT ipv4 FROM nodes").fetch_all(self.connection()).await?;
+        let parse = |text: &String| text.parse().map_err(|_| DatabaseError::Row("ipv4"));
+        let used: BTreeSet<Ipv4Addr> = used.iter().map(parse).collect::<Result<_, _>>()?;
+        let last = query_scalar("SELECT last_ipv4 FROM network WHERE id = 1");
+        let last: Option<String> = last.fetch_one(self.connection()).await?;
+        let last = last.and_then(|text| text.parse().ok());
+        let addresses = address::allocate(last, |v4| used.contains(&v4)).ok_or(StoreError::Full)?;
+        let update = query("UPDATE network SET last_ipv4 = $1 WHERE id = 1");
+        self.execute(update.bind(addresses.v4.to_string())).await?;
+        Ok(addresses)
+    }
+
+    /// Inserts a node.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`] if no address is free.
+    pub async fn insert_node(&mut self, new: NewNode, now: Millis) -> Result<Node, StoreError> {
+        let id = match new.id {
+            Some(id) => id,
+            None => self.next_id().await?,
+        };
+        let names = self.names().await?;
+        let name = new.name.clone().unwrap_or_else(|| {
+            name::unique(&new.device.hostinfo.hostname, &new.owner, |name| names.contains(name))
+        });
+        let stable_id = format!("n{}", random::hex::<8>());
+        let addresses = self.allocate_addresses().await?;
+        let node = new.into_node(id, (stable_id, name), addresses, now);
+        NodeRow::of(&node)?.insert(self.connection()).await?;
+        Ok(node)
+    }
+
+    /// Writes a node over the revision that was read. Number, stable name, machine key and address never change.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Conflict`] if it has changed since.
+    pub async fn update_node(&mut self, node: &Node) -> Result<(), StoreError> {
+        Ok(NodeRow::of(node)?.update(self.connection()).await?)
+    }
+
+    /// Deletes a node and its extra names.
+    pub async fn delete_node(&mut self, id: NodeId) -> Result<(), StoreError> {
+        self.execute(query("DELETE FROM records WHERE node_id = $1").bind(sql(id))).await?;
+        self.execute(query("DELETE FROM nodes WHERE id = $1").bind(sql(id))).await?;
+        Ok(())
+    }
+
+    /// Points an extra name at a node.
+    pub async fn set_record(&mut self, record: &Record) -> Result<(), StoreError> {
+        let upsert = query(
+            "INSERT INTO records (name, node_id) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET node_id = excluded.node_id",
+        );
+        self.execute(upsert.bind(record.name.clone()).bind(sql(record.node))).await?;
+        Ok(())
+    }
+
+    /// Deletes an extra name; false if there was none.
+    pub async fn delete_record(&mut self, name: &str) -> Result<bool, StoreError> {
+        self.execute(query("DELETE FROM records WHERE name = $1").bind(name.to_owned())).await
+    }
 }

@@ -1,117 +1,122 @@
-//! Queries on devices that wait.
+//! Queries on devices that wait for approval.
 
-use ::store::{DatabaseError, column};
+use std::collections::BTreeSet;
+
+use ::store::column::{number, sql};
 use control_protocol::key::{MachinePublic, NodePublic};
 use coordinator_core::{
-    model::{NodeId, Pending},
+    model::{NewPending, NodeId, Pending},
     time::Millis,
 };
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{Row as _, query};
 
-use super::{new::Waiting, rows};
+use super::{Change, error::StoreError, rows::PendingRow, select::Query};
+use crate::random;
 
-/// Joined with the key, which alone names the owner.
+/// Joined with the key, which has the owner.
 macro_rules! select {
     ($rest:literal) => {
-        concat!(
+        query(concat!(
             "SELECT pending.*, preauth_keys.user_id, preauth_keys.tags FROM pending ",
             "LEFT JOIN preauth_keys ON preauth_keys.id = pending.key_id ",
             $rest
-        )
+        ))
     };
 }
 
-pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<Pending>, DatabaseError> {
-    let rows = sqlx::query(select!("ORDER BY pending.id")).fetch_all(connection).await?;
-    rows.iter().map(rows::pending).collect()
+/// The devices that wait for approval.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WaitingDevices {
+    /// Those that came without a key.
+    pub keyless: BTreeSet<NodeId>,
+    /// How many of those have the machine key in question.
+    pub of_machine: usize,
+    /// How many came with a key.
+    pub by_key: usize,
 }
 
-pub(super) async fn by_node_key(
-    connection: &mut AnyConnection,
-    node_key: &NodePublic,
-) -> Result<Option<Pending>, DatabaseError> {
-    let row = sqlx::query(select!("WHERE pending.node_key = $1"))
-        .bind(node_key.as_bytes().to_vec())
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(rows::pending).transpose()
+/// All of them.
+pub(super) fn all() -> Query {
+    select!("ORDER BY pending.id")
 }
 
-pub(super) async fn by_id(
-    connection: &mut AnyConnection,
-    id: NodeId,
-) -> Result<Option<Pending>, DatabaseError> {
-    let row = sqlx::query(select!("WHERE pending.id = $1"))
-        .bind(column::sql(id))
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(rows::pending).transpose()
+/// The one that waits under a node key.
+pub(super) fn by_node_key(key: &NodePublic) -> Query {
+    select!("WHERE pending.node_key = $1").bind(key.as_bytes().to_vec())
 }
 
-pub(super) async fn by_ticket(
-    connection: &mut AnyConnection,
-    ticket: &str,
-) -> Result<Option<Pending>, DatabaseError> {
-    let row = sqlx::query(select!("WHERE pending.ticket = $1"))
-        .bind(ticket.to_owned())
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(rows::pending).transpose()
-}
-
-/// Who waits. Of those that came without a key, who stopped asking before `since` is forgotten first.
-pub(super) async fn waiting(
-    connection: &mut AnyConnection,
-    machine: &MachinePublic,
-    since: Millis,
-) -> Result<Waiting, DatabaseError> {
-    sqlx::query("DELETE FROM pending WHERE key_id IS NULL AND asked < $1")
-        .bind(since)
-        .execute(&mut *connection)
-        .await?;
-    let rows =
-        sqlx::query("SELECT id, machine_key, key_id FROM pending").fetch_all(connection).await?;
-    let mut waiting = Waiting::default();
-    for row in &rows {
-        if row.try_get::<Option<i64>, _>("key_id")?.is_some() {
-            waiting.by_key += 1;
-            continue;
-        }
-        waiting.keyless.insert(column::number(row, "id")?);
-        let own: Vec<u8> = row.try_get("machine_key")?;
-        waiting.of_machine += usize::from(own == machine.as_bytes());
+impl Change {
+    /// Finds a waiting device by its node key.
+    pub async fn pending_by_key(
+        &mut self,
+        key: &NodePublic,
+    ) -> Result<Option<Pending>, StoreError> {
+        self.first(by_node_key(key)).await
     }
-    Ok(waiting)
-}
 
-pub(super) async fn insert(
-    connection: &mut AnyConnection,
-    pending: &Pending,
-    key: Option<u64>,
-) -> Result<(), DatabaseError> {
-    rows::PendingRow::of(pending, key)?.insert(connection).await
-}
+    /// Finds a waiting device by its number.
+    pub async fn pending(&mut self, id: NodeId) -> Result<Option<Pending>, StoreError> {
+        self.first(select!("WHERE pending.id = $1").bind(sql(id))).await
+    }
 
-pub(super) async fn set_asked(
-    connection: &mut AnyConnection,
-    id: NodeId,
-    at: Millis,
-) -> Result<(), DatabaseError> {
-    sqlx::query("UPDATE pending SET asked = $2 WHERE id = $1")
-        .bind(column::sql(id))
-        .bind(at)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
+    /// Finds a waiting device by its ticket.
+    pub async fn pending_by_ticket(&mut self, ticket: &str) -> Result<Option<Pending>, StoreError> {
+        self.first(select!("WHERE pending.ticket = $1").bind(ticket.to_owned())).await
+    }
 
-pub(super) async fn delete(
-    connection: &mut AnyConnection,
-    id: NodeId,
-) -> Result<(), DatabaseError> {
-    sqlx::query("DELETE FROM pending WHERE id = $1")
-        .bind(column::sql(id))
-        .execute(connection)
-        .await?;
-    Ok(())
+    /// Deletes the devices that came without a key and have not asked since, and counts the others.
+    pub async fn waiting(
+        &mut self,
+        machine: &MachinePublic,
+        since: Millis,
+    ) -> Result<WaitingDevices, StoreError> {
+        let forget = query("DELETE FROM pending WHERE key_id IS NULL AND asked < $1");
+        self.execute(forget.bind(since)).await?;
+        let rows = query("SELECT id, machine_key, key_id FROM pending");
+        let mut waiting = WaitingDevices::default();
+        for row in &rows.fetch_all(self.connection()).await? {
+            if row.try_get::<Option<i64>, _>("key_id")?.is_some() {
+                waiting.by_key += 1;
+                continue;
+            }
+            waiting.keyless.insert(number(row, "id")?);
+            let own: Vec<u8> = row.try_get("machine_key")?;
+            waiting.of_machine += usize::from(own == machine.as_bytes());
+        }
+        Ok(waiting)
+    }
+
+    /// Inserts a waiting device. One that waits already under the node key keeps its number and ticket.
+    pub async fn insert_pending(
+        &mut self,
+        new: NewPending,
+        now: Millis,
+    ) -> Result<Pending, StoreError> {
+        let before = self.pending_by_key(&new.device.node_key).await?;
+        let (id, ticket, created) = match before {
+            Some(before) => {
+                self.delete_pending(before.id).await?;
+                (before.id, before.ticket, before.created)
+            }
+            None => (self.next_id().await?, random::hex::<16>(), now),
+        };
+        let NewPending { device, source, key, replaces } = new;
+        let pending =
+            Pending { id, ticket, device, source, key: None, replaces, created, asked: now };
+        PendingRow::of(&pending, key)?.insert(self.connection()).await?;
+        Ok(pending)
+    }
+
+    /// Stores when a waiting device last asked.
+    pub async fn set_asked(&mut self, id: NodeId, now: Millis) -> Result<(), StoreError> {
+        let update = query("UPDATE pending SET asked = $2 WHERE id = $1");
+        self.execute(update.bind(sql(id)).bind(now)).await?;
+        Ok(())
+    }
+
+    /// Deletes a waiting device.
+    pub async fn delete_pending(&mut self, id: NodeId) -> Result<(), StoreError> {
+        self.execute(query("DELETE FROM pending WHERE id = $1").bind(sql(id))).await?;
+        Ok(())
+    }
 }

@@ -1,4 +1,4 @@
-//! What is read one by one, without a turn to change the database.
+//! Reads outside of a write transaction.
 
 use control_protocol::key::NodePublic;
 use coordinator_api::LogEntry;
@@ -6,45 +6,49 @@ use coordinator_core::{
     key::{KeyHash, PreAuthKey},
     model::{Node, Pending},
 };
-use sqlx::Row as _;
 
 use super::{
     Store,
     audit::{self, LogQuery},
     error::StoreError,
     keys, nodes, pending,
+    rows::Stored,
+    select::{self, Query},
 };
 
 impl Store {
-    /// Lists the pre-auth keys, without the keys themselves, which nobody has.
+    async fn first<T: Stored>(&self, query: Query) -> Result<Option<T>, StoreError> {
+        Ok(select::first(&mut *self.base.pool().acquire().await?, query).await?)
+    }
+
+    /// Lists the pre-auth keys, without their secrets.
     pub async fn keys(&self) -> Result<Vec<PreAuthKey>, StoreError> {
-        Ok(keys::all(&mut *self.base.pool().acquire().await?).await?)
+        Ok(select::all(&mut *self.base.pool().acquire().await?, keys::all()).await?)
     }
 
     /// Finds a node by its node key.
     pub async fn node(&self, node_key: &NodePublic) -> Result<Option<Node>, StoreError> {
-        Ok(nodes::by_node_key(&mut *self.base.pool().acquire().await?, node_key).await?)
+        self.first(nodes::by_node_key(node_key)).await
     }
 
-    /// Finds a device that waits by its node key.
+    /// Finds a waiting device by its node key.
     pub async fn pending(&self, node_key: &NodePublic) -> Result<Option<Pending>, StoreError> {
-        Ok(pending::by_node_key(&mut *self.base.pool().acquire().await?, node_key).await?)
+        self.first(pending::by_node_key(node_key)).await
     }
 
     /// Finds a pre-auth key.
     pub async fn key(&self, hash: &KeyHash) -> Result<Option<PreAuthKey>, StoreError> {
-        Ok(keys::by_hash(&mut *self.base.pool().acquire().await?, hash).await?)
+        self.first(keys::by_hash(hash)).await
     }
 
-    /// Reads some of the audit log, oldest first.
+    /// Reads a part of the audit log, oldest entry first.
     pub async fn log(&self, query: &LogQuery) -> Result<Vec<LogEntry>, StoreError> {
-        Ok(audit::page(&mut *self.base.pool().acquire().await?, query).await?)
+        Ok(select::all(&mut *self.base.pool().acquire().await?, audit::page(query)).await?)
     }
 
-    /// How many changes there were, whoever made them.
+    /// The revision of the network: the number of changes so far, by any coordinator.
     pub async fn revision(&self) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT revision FROM network WHERE id = 1");
-        let row = row.fetch_one(self.base.pool()).await?;
-        Ok(row.try_get("revision")?)
+        let revision = sqlx::query_scalar("SELECT revision FROM network WHERE id = 1");
+        Ok(revision.fetch_one(self.base.pool()).await?)
     }
 }

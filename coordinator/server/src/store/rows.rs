@@ -1,7 +1,7 @@
-//! Rows and what they mean.
+//! The rows of each table, converted from and to the model.
 //!
-//! A column is named here once. Rows and models are built in full, without defaults, so that a new field does not
-//! compile before it has a column and comes from it; a test changes and reads back each column that the tables have.
+//! Each column is listed here once. The conversions name every field, without defaults, so that a new field of the model
+//! does not compile until it is stored and read; a test changes and reads back every column.
 
 use ::store::{
     DatabaseError,
@@ -10,25 +10,28 @@ use ::store::{
 };
 use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
-    map::{Hostinfo, RegionId},
+    map::Hostinfo,
 };
 use coordinator_api::Access;
 use coordinator_core::{
     address::Addresses,
     api_key::{ApiKey, ApiKeyHash},
     key::{KeyHash, PreAuthKey},
-    model::{Claims, Keys, Node, NodeTimes, Owner, Pending, Record, User},
-    route::Decisions,
+    model::{Claims, Keys, Node, NodeTimes, Owner, Pending, Record, Registrant, User},
 };
-use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, any::AnyRow};
 
-/// Longest hostinfo that is kept, in bytes; a longer one is cut down to what the network needs of it.
+/// Longest hostinfo that is stored, in bytes. Of a longer one only hostname and operating system are.
 const HOSTINFO_MAX: usize = 16 * 1024;
-/// What an API key may do, as stored.
+/// Access of an API key, as stored.
 const READ: &str = "read";
 const ADMIN: &str = "admin";
+
+/// A value of the model that is read from one row.
+pub(super) trait Stored: Sized {
+    /// Reads the columns.
+    fn read(row: &AnyRow) -> Result<Self, DatabaseError>;
+}
 
 row! {
     /// A person.
@@ -68,7 +71,7 @@ row! {
 }
 
 row! {
-    /// A node. When it was last connected is written by a query of its own, without a new revision.
+    /// A node. `last_seen` has an update of its own, which leaves the revision.
     NodeRow in "nodes" {
         id: i64,
         revision: i64,
@@ -92,7 +95,7 @@ row! {
 }
 
 row! {
-    /// A device that waits. Its owner is the key's.
+    /// A device that waits. The key has the owner.
     PendingRow in "pending" {
         id: i64,
         ticket: String,
@@ -109,31 +112,17 @@ row! {
     }
 }
 
-/// [`Claims`] as stored.
-#[derive(Serialize, Deserialize)]
-struct StoredClaims {
-    endpoints: Vec<std::net::SocketAddr>,
-    home_derp: RegionId,
-    version: u32,
-    hostinfo: Hostinfo,
-}
-
-/// [`Decisions`] as stored.
-#[derive(Serialize, Deserialize)]
-struct StoredRoutes {
-    approved: Vec<IpNet>,
-    rejected: Vec<IpNet>,
-}
-
 impl UserRow {
     pub(super) fn of(user: &User) -> Self {
         Self { id: sql(user.id), name: user.name.clone(), created: user.created }
     }
 }
 
-pub(super) fn user(row: &AnyRow) -> Result<User, DatabaseError> {
-    let row = UserRow::read(row)?;
-    Ok(User { id: unsigned(row.id, "id")?, name: row.name, created: row.created })
+impl Stored for User {
+    fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
+        let row = UserRow::read(row)?;
+        Ok(User { id: unsigned(row.id, "id")?, name: row.name, created: row.created })
+    }
 }
 
 impl KeyRow {
@@ -153,18 +142,20 @@ impl KeyRow {
     }
 }
 
-pub(super) fn key(row: &AnyRow) -> Result<PreAuthKey, DatabaseError> {
-    let row = KeyRow::read(row)?;
-    Ok(PreAuthKey {
-        id: unsigned(row.id, "id")?,
-        owner: owner(row.user_id, &row.tags)?,
-        reusable: row.reusable != 0,
-        ephemeral: row.ephemeral != 0,
-        pre_approved: row.pre_approved != 0,
-        created: row.created,
-        expires: row.expires,
-        uses: unsigned(row.uses, "uses")?,
-    })
+impl Stored for PreAuthKey {
+    fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
+        let row = KeyRow::read(row)?;
+        Ok(PreAuthKey {
+            id: unsigned(row.id, "id")?,
+            owner: owner(row.user_id, &row.tags)?,
+            reusable: row.reusable != 0,
+            ephemeral: row.ephemeral != 0,
+            pre_approved: row.pre_approved != 0,
+            created: row.created,
+            expires: row.expires,
+            uses: unsigned(row.uses, "uses")?,
+        })
+    }
 }
 
 impl ApiKeyRow {
@@ -184,33 +175,28 @@ impl ApiKeyRow {
     }
 }
 
-pub(super) fn api_key(row: &AnyRow) -> Result<(ApiKeyHash, ApiKey), DatabaseError> {
-    let row = ApiKeyRow::read(row)?;
-    let access = match row.access.as_str() {
-        READ => Access::Read,
-        ADMIN => Access::Admin,
-        _ => return Err(DatabaseError::Row("access")),
-    };
-    let key = ApiKey {
-        id: unsigned(row.id, "id")?,
-        name: row.name,
-        access,
-        created: row.created,
-        expires: row.expires,
-    };
-    Ok((ApiKeyHash(bytes(row.hash, "hash")?), key))
+impl Stored for (ApiKeyHash, ApiKey) {
+    fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
+        let row = ApiKeyRow::read(row)?;
+        let access = match row.access.as_str() {
+            READ => Access::Read,
+            ADMIN => Access::Admin,
+            _ => return Err(DatabaseError::Row("access")),
+        };
+        let key = ApiKey {
+            id: unsigned(row.id, "id")?,
+            name: row.name,
+            access,
+            created: row.created,
+            expires: row.expires,
+        };
+        Ok((ApiKeyHash(bytes(row.hash, "hash")?), key))
+    }
 }
 
 impl NodeRow {
     pub(super) fn of(node: &Node) -> Result<Self, DatabaseError> {
-        let claims = StoredClaims {
-            endpoints: node.claims.endpoints.clone(),
-            home_derp: node.claims.home_derp,
-            version: node.claims.version,
-            hostinfo: bounded(&node.claims.hostinfo)?,
-        };
-        let Decisions { approved, rejected } = node.routes.clone();
-        let routes = StoredRoutes { approved, rejected };
+        let claims = Claims { hostinfo: bounded(&node.claims.hostinfo)?, ..node.claims.clone() };
         Ok(Self {
             id: sql(node.id),
             revision: node.revision,
@@ -228,42 +214,37 @@ impl NodeRow {
             ephemeral: i64::from(node.times.ephemeral),
             claims: to_json(&claims, "claims")?,
             capabilities: to_json(&node.capabilities, "capabilities")?,
-            routes: to_json(&routes, "routes")?,
+            routes: to_json(&node.routes, "routes")?,
         })
     }
 }
 
-pub(super) fn node(row: &AnyRow) -> Result<Node, DatabaseError> {
-    let row = NodeRow::read(row)?;
-    let claims: StoredClaims = from_json(&row.claims, "claims")?;
-    let routes: StoredRoutes = from_json(&row.routes, "routes")?;
-    Ok(Node {
-        id: unsigned(row.id, "id")?,
-        revision: row.revision,
-        stable_id: row.stable_id,
-        name: row.name,
-        owner: owner(row.user_id, &row.tags)?,
-        keys: Keys {
-            machine: MachinePublic::from_bytes(bytes(row.machine_key, "machine_key")?),
-            node: NodePublic::from_bytes(bytes(row.node_key, "node_key")?),
-            disco: DiscoPublic::from_bytes(bytes(row.disco_key, "disco_key")?),
-        },
-        addresses: Addresses::of(row.ipv4.parse().map_err(|_| DatabaseError::Row("ipv4"))?),
-        times: NodeTimes {
-            created: row.created,
-            expires: row.expires,
-            last_seen: row.last_seen,
-            ephemeral: row.ephemeral != 0,
-        },
-        claims: Claims {
-            endpoints: claims.endpoints,
-            home_derp: claims.home_derp,
-            version: claims.version,
-            hostinfo: claims.hostinfo,
-        },
-        capabilities: from_json(&row.capabilities, "capabilities")?,
-        routes: Decisions { approved: routes.approved, rejected: routes.rejected },
-    })
+impl Stored for Node {
+    fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
+        let row = NodeRow::read(row)?;
+        Ok(Node {
+            id: unsigned(row.id, "id")?,
+            revision: row.revision,
+            stable_id: row.stable_id,
+            name: row.name,
+            owner: owner(row.user_id, &row.tags)?,
+            keys: Keys {
+                machine: MachinePublic::from_bytes(bytes(row.machine_key, "machine_key")?),
+                node: NodePublic::from_bytes(bytes(row.node_key, "node_key")?),
+                disco: DiscoPublic::from_bytes(bytes(row.disco_key, "disco_key")?),
+            },
+            addresses: Addresses::of(row.ipv4.parse().map_err(|_| DatabaseError::Row("ipv4"))?),
+            times: NodeTimes {
+                created: row.created,
+                expires: row.expires,
+                last_seen: row.last_seen,
+                ephemeral: row.ephemeral != 0,
+            },
+            claims: from_json(&row.claims, "claims")?,
+            capabilities: from_json(&row.capabilities, "capabilities")?,
+            routes: from_json(&row.routes, "routes")?,
+        })
+    }
 }
 
 impl PendingRow {
@@ -272,47 +253,53 @@ impl PendingRow {
         Ok(Self {
             id: sql(pending.id),
             ticket: pending.ticket.clone(),
-            machine_key: pending.machine.as_bytes().to_vec(),
-            node_key: pending.node_key.as_bytes().to_vec(),
-            hostinfo: to_json(&bounded(&pending.hostinfo)?, "hostinfo")?,
-            version: i64::from(pending.version),
+            machine_key: pending.device.machine.as_bytes().to_vec(),
+            node_key: pending.device.node_key.as_bytes().to_vec(),
+            hostinfo: to_json(&bounded(&pending.device.hostinfo)?, "hostinfo")?,
+            version: i64::from(pending.device.version),
             source: pending.source.clone(),
             key_id: key_id.map(sql),
             replaces: pending.replaces.map(sql),
-            ephemeral: i64::from(pending.ephemeral),
+            ephemeral: i64::from(pending.device.ephemeral),
             created: pending.created,
             asked: pending.asked,
         })
     }
 }
 
-/// Reads a device that waits; beside its own columns the row has those of its key's owner.
-pub(super) fn pending(row: &AnyRow) -> Result<Pending, DatabaseError> {
-    let (user, tags): (Option<i64>, Option<String>) =
-        (row.try_get("user_id")?, row.try_get("tags")?);
-    let row = PendingRow::read(row)?;
-    let key = match optional_unsigned(row.key_id, "key_id")? {
-        Some(key) => Some((key, owner(user, &tags.unwrap_or_default())?)),
-        None => None,
-    };
-    Ok(Pending {
-        id: unsigned(row.id, "id")?,
-        ticket: row.ticket,
-        machine: MachinePublic::from_bytes(bytes(row.machine_key, "machine_key")?),
-        node_key: NodePublic::from_bytes(bytes(row.node_key, "node_key")?),
-        hostinfo: from_json(&row.hostinfo, "hostinfo")?,
-        version: u32::try_from(row.version).map_err(|_| DatabaseError::Row("version"))?,
-        source: row.source,
-        key,
-        replaces: optional_unsigned(row.replaces, "replaces")?,
-        ephemeral: row.ephemeral != 0,
-        created: row.created,
-        asked: row.asked,
-    })
+/// The row has the columns of the key's owner too.
+impl Stored for Pending {
+    fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
+        let (user, tags): (Option<i64>, Option<String>) =
+            (row.try_get("user_id")?, row.try_get("tags")?);
+        let row = PendingRow::read(row)?;
+        let key = match optional_unsigned(row.key_id, "key_id")? {
+            Some(key) => Some((key, owner(user, &tags.unwrap_or_default())?)),
+            None => None,
+        };
+        Ok(Pending {
+            id: unsigned(row.id, "id")?,
+            ticket: row.ticket,
+            device: Registrant {
+                machine: MachinePublic::from_bytes(bytes(row.machine_key, "machine_key")?),
+                node_key: NodePublic::from_bytes(bytes(row.node_key, "node_key")?),
+                hostinfo: from_json(&row.hostinfo, "hostinfo")?,
+                version: u32::try_from(row.version).map_err(|_| DatabaseError::Row("version"))?,
+                ephemeral: row.ephemeral != 0,
+            },
+            source: row.source,
+            key,
+            replaces: optional_unsigned(row.replaces, "replaces")?,
+            created: row.created,
+            asked: row.asked,
+        })
+    }
 }
 
-pub(super) fn record(row: &AnyRow) -> Result<Record, DatabaseError> {
-    Ok(Record { name: row.try_get("name")?, node: number(row, "node_id")? })
+impl Stored for Record {
+    fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
+        Ok(Record { name: row.try_get("name")?, node: number(row, "node_id")? })
+    }
 }
 
 fn owner(user: Option<i64>, tags: &str) -> Result<Owner, DatabaseError> {

@@ -1,55 +1,57 @@
-//! Queries on people.
+//! Queries on users.
 
-use ::store::{DatabaseError, column};
-use coordinator_core::model::{User, UserId};
-use sqlx::AnyConnection;
+use ::store::column::sql;
+use coordinator_core::{
+    model::{Owner, Pending, User, UserId},
+    time::Millis,
+};
+use sqlx::{query, query_scalar};
 
-use super::rows;
+use super::{Change, error::StoreError, pending, rows::UserRow, select::Query};
 
-pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<User>, DatabaseError> {
-    let rows = sqlx::query("SELECT * FROM users ORDER BY id").fetch_all(connection).await?;
-    rows.iter().map(rows::user).collect()
+/// All users.
+pub(super) fn all() -> Query {
+    query("SELECT * FROM users ORDER BY id")
 }
 
-pub(super) async fn by_name(
-    connection: &mut AnyConnection,
-    name: &str,
-) -> Result<Option<User>, DatabaseError> {
-    let row = sqlx::query("SELECT * FROM users WHERE name = $1")
-        .bind(name.to_owned())
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(rows::user).transpose()
-}
-
-pub(super) async fn insert(
-    connection: &mut AnyConnection,
-    user: &User,
-) -> Result<(), DatabaseError> {
-    rows::UserRow::of(user).insert(connection).await
-}
-
-pub(super) async fn rename(
-    connection: &mut AnyConnection,
-    id: UserId,
-    name: &str,
-) -> Result<(), DatabaseError> {
-    sqlx::query("UPDATE users SET name = $2 WHERE id = $1")
-        .bind(column::sql(id))
-        .bind(name.to_owned())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Deletes a user and its keys. The caller has seen that no device is its.
-pub(super) async fn delete(
-    connection: &mut AnyConnection,
-    id: UserId,
-) -> Result<(), DatabaseError> {
-    for query in ["DELETE FROM preauth_keys WHERE user_id = $1", "DELETE FROM users WHERE id = $1"]
-    {
-        sqlx::query(query).bind(column::sql(id)).execute(&mut *connection).await?;
+impl Change {
+    /// All users.
+    pub async fn users(&mut self) -> Result<Vec<User>, StoreError> {
+        self.all(all()).await
     }
-    Ok(())
+
+    /// Finds a user by name.
+    pub async fn user(&mut self, name: &str) -> Result<Option<User>, StoreError> {
+        self.first(query("SELECT * FROM users WHERE name = $1").bind(name.to_owned())).await
+    }
+
+    /// Inserts a user.
+    pub async fn insert_user(&mut self, name: &str, now: Millis) -> Result<User, StoreError> {
+        let user = User { id: self.next_id().await?, name: name.to_owned(), created: now };
+        UserRow::of(&user).insert(self.connection()).await?;
+        Ok(user)
+    }
+
+    /// Deletes a user and their keys; false, and nothing changes, while they own a node or a waiting device.
+    pub async fn delete_user(&mut self, user: &User) -> Result<bool, StoreError> {
+        let owned = query_scalar("SELECT COUNT(*) FROM nodes WHERE user_id = $1");
+        let owned: i64 = owned.bind(sql(user.id)).fetch_one(self.connection()).await?;
+        let waiting: Vec<Pending> = self.all(pending::all()).await?;
+        let owner = Owner::User(user.id);
+        let waits =
+            |pending: &Pending| pending.key.as_ref().is_some_and(|(_, of_key)| *of_key == owner);
+        if owned > 0 || waiting.iter().any(waits) {
+            return Ok(false);
+        }
+        let keys = query("DELETE FROM preauth_keys WHERE user_id = $1");
+        self.execute(keys.bind(sql(user.id))).await?;
+        self.execute(query("DELETE FROM users WHERE id = $1").bind(sql(user.id))).await
+    }
+
+    /// Renames a user. No other user may have the name.
+    pub async fn rename_user(&mut self, id: UserId, name: &str) -> Result<(), StoreError> {
+        let update = query("UPDATE users SET name = $2 WHERE id = $1");
+        self.execute(update.bind(sql(id)).bind(name.to_owned())).await?;
+        Ok(())
+    }
 }

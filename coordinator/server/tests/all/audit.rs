@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A network with one of each thing that endpoints change.
-struct House {
+struct TestNetwork {
     coordinator: Coordinator,
     keys: [u64; 2],
     laptop: u64,
@@ -22,7 +22,7 @@ struct House {
 /// The action that an endpoint's entry names; `None` where nothing is changed.
 type Question = (String, Value, Option<&'static str>);
 
-impl House {
+impl TestNetwork {
     async fn new() -> Self {
         let coordinator = Coordinator::start().await;
         for user in ["alice", "bob", "carol"] {
@@ -140,7 +140,7 @@ fn word<'a>(entry: &'a Value, key: &str) -> &'a str {
 
 #[tokio::test]
 async fn every_endpoint_that_changes_something_leaves_one_entry_of_its_actor() {
-    let house = House::new().await;
+    let house = TestNetwork::new().await;
     let actor = Actor::Uid { uid: rustix::process::geteuid().as_raw() }.to_string();
     for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.method != Declared::GET) {
         let (path, body, action) = house.question(&endpoint.to_string());

@@ -53,7 +53,7 @@ trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// Where the coordinator listens.
-enum At {
+enum Target {
     Port(SocketAddr),
     Socket(PathBuf),
 }
@@ -69,7 +69,7 @@ enum Shape {
 /// A place where it reads bodies that come over HTTP/1.1.
 struct Surface {
     name: &'static str,
-    at: At,
+    target: Target,
     /// First line and further lines of a request's head.
     line: String,
     head: String,
@@ -90,9 +90,9 @@ struct Answer {
 
 impl Surface {
     async fn connect(&self) -> Box<dyn Io> {
-        match &self.at {
-            At::Port(address) => Box::new(TcpStream::connect(address).await.unwrap()),
-            At::Socket(path) => Box::new(UnixStream::connect(path).await.unwrap()),
+        match &self.target {
+            Target::Port(address) => Box::new(TcpStream::connect(address).await.unwrap()),
+            Target::Socket(path) => Box::new(UnixStream::connect(path).await.unwrap()),
         }
     }
 
@@ -176,7 +176,7 @@ fn padded(body: &str, max: usize) -> String {
 /// All of them. The device that waits has its page until an invitation is taken there.
 async fn surfaces(coordinator: &Coordinator) -> Vec<Surface> {
     const JSON: &str = "Content-Type: application/json\r\n";
-    let port = || At::Port(coordinator.address);
+    let port = || Target::Port(coordinator.address);
     let key = json!({ "name": "laptop", "access": "admin" });
     let key = coordinator.ok(Method::POST, "/api-keys", key).await;
     let key = key["key"].as_str().unwrap();
@@ -187,7 +187,7 @@ async fn surfaces(coordinator: &Coordinator) -> Vec<Surface> {
     vec![
         Surface {
             name: "what other relays ask",
-            at: port(),
+            target: port(),
             line: "POST /verify".to_owned(),
             head: JSON.to_owned(),
             good: padded(&verified, 4 * 1024),
@@ -196,16 +196,16 @@ async fn surfaces(coordinator: &Coordinator) -> Vec<Surface> {
         },
         Surface {
             name: "the page of a device that waits",
-            at: port(),
+            target: port(),
             line: format!("POST {path}"),
             head: "Content-Type: application/x-www-form-urlencoded\r\n".to_owned(),
             good: form(&invitation(coordinator, true).await),
-            max: coordinator_core::offer::FORM_MAX,
+            max: coordinator_core::invitation_form::FORM_MAX,
             shape: Shape::Page,
         },
         Surface {
             name: "the admin API over HTTPS",
-            at: port(),
+            target: port(),
             line: "POST /api/v1/users".to_owned(),
             head: format!("{JSON}Authorization: Bearer {key}\r\n"),
             good: user("bob"),
@@ -214,7 +214,7 @@ async fn surfaces(coordinator: &Coordinator) -> Vec<Surface> {
         },
         Surface {
             name: "the admin socket",
-            at: At::Socket(coordinator.root.path().join("run/maru/coordinator/admin.sock")),
+            target: Target::Socket(coordinator.root.path().join("run/maru/coordinator/admin.sock")),
             line: "POST /api/v1/users".to_owned(),
             head: JSON.to_owned(),
             good: user("carol"),
@@ -238,7 +238,7 @@ async fn a_body_that_is_too_long_or_has_no_end_is_answered_413_and_its_connectio
         surface.refuses(TOO_LARGE, &length, stream::pending()).await;
         surface.refuses(TOO_LARGE, &length, stream::iter([vec![b' '; surface.max + 1]])).await;
         surface.refuses(TOO_LARGE, CHUNKED, chunks_without_end()).await;
-        if let At::Socket(_) = surface.at {
+        if let Target::Socket(_) = surface.target {
             for _ in 0..ADMINS_FULL {
                 surface.refuses(TOO_LARGE, CHUNKED, chunks_without_end()).await;
             }
@@ -257,8 +257,11 @@ async fn a_body_that_stops_is_answered_408_and_its_connection_is_closed() {
         let chunk = [format!("{len:x}\r\n").into_bytes(), vec![b' '; len]].concat();
         let stops = [(CHUNKED, chunk), (announced.as_str(), vec![b' '; len])];
         // Each takes half to all of the room for one; so those of the first time and of the second together take all there is.
-        let (at_once, times) =
-            if matches!(surface.at, At::Socket(_)) { (ADMINS_FULL, 2) } else { (stops.len(), 1) };
+        let (at_once, times) = if matches!(surface.target, Target::Socket(_)) {
+            (ADMINS_FULL, 2)
+        } else {
+            (stops.len(), 1)
+        };
 
         for _ in 0..times {
             let all = stops.iter().cycle().take(at_once);

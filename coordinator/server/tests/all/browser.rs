@@ -28,7 +28,7 @@ use crate::{
     harness::{Coordinator, configured, settings},
     http::get,
 };
-use driven::Driven;
+use driven::BrowserDriver;
 
 /// What every browser is told.
 const ARGUMENTS: [&str; 8] = [
@@ -143,7 +143,7 @@ async fn a_person_pastes_an_invitation_into_the_page_of_a_device_that_waits() {
     let code = coordinator.devices().await[0]["code"].as_str().unwrap().to_owned();
     let recorder = Recorder::start(coordinator.address).await;
 
-    let mut browser = Driven::start(recorder.address).await;
+    let mut browser = BrowserDriver::start(recorder.address).await;
     browser.open(&format!("{ORIGIN}{path}")).await;
     let page = browser.reads("This device waits").await;
     assert!(page.contains(&code), "{page}");

@@ -8,12 +8,12 @@ use control_protocol::{
     key::{DiscoPublic, MachinePublic, NodePublic},
     map::Hostinfo,
 };
-use coordinator::store::{Database, NewNode, NewPending, Store};
+use coordinator::store::{Database, Store};
 use coordinator_api::{Access, Actor};
 use coordinator_core::{
     api_key::{self, ApiKey},
     key::{self, PreAuthKey},
-    model::{Node, Owner, Pending},
+    model::{NewNode, NewPending, Node, Owner, Pending, Registrant},
 };
 use sqlx::{
     AnyConnection, AssertSqlSafe, Column as _, Connection as _, Row as _, ValueRef as _,
@@ -167,12 +167,14 @@ fn new_node(byte: u8, owner: Owner) -> NewNode {
     NewNode {
         id: None,
         owner,
-        machine: MachinePublic::from_bytes([byte; 32]),
-        node_key: NodePublic::from_bytes([byte; 32]),
-        hostinfo: hostinfo("laptop"),
-        version: 130,
+        device: Registrant {
+            machine: MachinePublic::from_bytes([byte; 32]),
+            node_key: NodePublic::from_bytes([byte; 32]),
+            hostinfo: hostinfo("laptop"),
+            version: 130,
+            ephemeral: byte == 1,
+        },
         expires: Some(NOW + i64::from(byte)),
-        ephemeral: byte == 1,
         name: None,
     }
 }
@@ -285,14 +287,16 @@ async fn a_device_that_waits_is_kept_in_every_column(tables: Tables) {
     let mut waiting = Vec::new();
     for (byte, key, flag) in [(1, Some(&key), true), (2, None, false)] {
         let new = NewPending {
-            machine: MachinePublic::from_bytes([byte; 32]),
-            node_key: NodePublic::from_bytes([byte; 32]),
-            hostinfo: hostinfo(if flag { "laptop" } else { "phone" }),
-            version: u32::from(byte),
+            device: Registrant {
+                machine: MachinePublic::from_bytes([byte; 32]),
+                node_key: NodePublic::from_bytes([byte; 32]),
+                hostinfo: hostinfo(if flag { "laptop" } else { "phone" }),
+                version: u32::from(byte),
+                ephemeral: flag,
+            },
             source: format!("192.0.2.{byte}"),
             key: key.map(|key| key.id),
             replaces: flag.then_some(7),
-            ephemeral: flag,
         };
         let pending = change.insert_pending(new, NOW + i64::from(byte)).await.unwrap();
         waiting.push(Pending { key: key.map(|key| (key.id, key.owner.clone())), ..pending });

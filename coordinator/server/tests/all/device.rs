@@ -52,7 +52,7 @@ pub(crate) struct Stream {
     body: Incoming,
     decoder: Decoder,
     is_compressed: bool,
-    held: Held,
+    held: ClientMap,
 }
 
 pub(crate) async fn server_key(address: SocketAddr) -> MachinePublic {
@@ -251,7 +251,7 @@ impl Channel {
             body: response.into_body(),
             decoder: Decoder::new(1 << 20),
             is_compressed,
-            held: Held::default(),
+            held: ClientMap::default(),
         })
     }
 
@@ -313,7 +313,7 @@ impl Stream {
     }
 
     /// Reads at least one response, and on until `done` is true of what the client then holds.
-    pub(crate) async fn until(&mut self, done: impl Fn(&Held) -> bool) -> &Held {
+    pub(crate) async fn until(&mut self, done: impl Fn(&ClientMap) -> bool) -> &ClientMap {
         loop {
             let response = self.next().await.expect("the stream goes on");
             self.held.apply(response);
@@ -326,13 +326,13 @@ impl Stream {
 
 /// What a client makes of the responses.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct ClientMap {
     pub(crate) node: Option<Node>,
     pub(crate) peers: BTreeMap<i64, Node>,
     pub(crate) last: MapResponse,
 }
 
-impl Held {
+impl ClientMap {
     pub(crate) fn apply(&mut self, response: MapResponse) {
         for peer in response.peers.iter().flatten().chain(&response.peers_changed) {
             self.peers.insert(peer.id, peer.clone());

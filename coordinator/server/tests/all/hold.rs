@@ -8,7 +8,9 @@ use std::{
 
 use coordinator::{
     serve::{ServeError, Server},
-    store::{self, Database, DatabaseError, Hold, HoldError, Keep, Store, StoreError},
+    store::{
+        self, Database, DatabaseError, DatabaseLock, LockError, LogRetention, Store, StoreError,
+    },
 };
 use coordinator_api::{Actor, settings::Settings};
 use sqlx::Connection as _;
@@ -22,9 +24,9 @@ use crate::{
 
 /// Takes what the first holds, which is this process.
 async fn is_refused_by_name(database: &Database) {
-    let refused = store::hold(database).await.unwrap_err();
+    let refused = store::lock(database).await.unwrap_err();
 
-    assert!(matches!(refused, HoldError::Held(_)), "{refused:?}");
+    assert!(matches!(refused, LockError::Held(_)), "{refused:?}");
     let said = refused.to_string();
     assert!(said.contains(&format!("process {} on ", std::process::id())), "{said}");
 }
@@ -64,7 +66,7 @@ async fn a_second_coordinator_is_refused(database_url_file: Option<&str>, root: 
 
     let refused = start().await.err().expect("it does not start");
 
-    assert!(matches!(refused, ServeError::Hold(HoldError::Held(_))), "{refused:?}");
+    assert!(matches!(refused, ServeError::DatabaseLock(LockError::Held(_))), "{refused:?}");
     assert!(refused.to_string().contains(&format!("process {} on ", daemon.id())), "{refused}");
     daemon.kill().unwrap();
     start().await.expect("a killed coordinator holds nothing");
@@ -105,12 +107,12 @@ async fn a_second_coordinator_on_postgres_is_refused_until_the_first_is_killed()
 async fn a_database_in_a_file_is_held_until_its_holder_lets_go() {
     let dir = tempfile::tempdir().unwrap();
     let database = Database::Sqlite(dir.path().join("db.sqlite"));
-    let hold = store::hold(&database).await.unwrap();
+    let hold = store::lock(&database).await.unwrap();
 
     is_refused_by_name(&database).await;
 
     drop(hold);
-    store::hold(&database).await.unwrap();
+    store::lock(&database).await.unwrap();
 }
 
 /// As after a restart of the server, or a failover.
@@ -119,9 +121,9 @@ async fn a_database_in_a_file_is_held_until_its_holder_lets_go() {
 async fn a_hold_that_postgres_lost_is_taken_again_and_nothing_is_changed_meanwhile() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
-    let mut hold = store::hold(&database).await.unwrap();
+    let mut hold = store::lock(&database).await.unwrap();
     let store =
-        Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
+        Store::open(&database, "maru.internal").await.unwrap().locked_by(&hold).await.unwrap();
     is_refused_by_name(&database).await;
     let mut held = hold.watch();
 
@@ -145,9 +147,9 @@ async fn a_hold_that_postgres_lost_is_taken_again_and_nothing_is_changed_meanwhi
 async fn who_finds_another_coordinator_in_its_place_gives_up() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
-    let mut hold = store::hold(&database).await.unwrap();
+    let mut hold = store::lock(&database).await.unwrap();
     let store =
-        Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
+        Store::open(&database, "maru.internal").await.unwrap().locked_by(&hold).await.unwrap();
     let other = sqlx::AnyConnection::connect(&server.url());
     let mut other = other.await.unwrap();
     end_connections_of_holders(&server.url()).await;
@@ -172,9 +174,9 @@ async fn who_finds_another_coordinator_in_its_place_gives_up() {
 async fn who_finds_a_lock_without_a_name_in_its_place_waits_for_it() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
-    let mut hold = store::hold(&database).await.unwrap();
+    let mut hold = store::lock(&database).await.unwrap();
     let store =
-        Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
+        Store::open(&database, "maru.internal").await.unwrap().locked_by(&hold).await.unwrap();
     let mut held = hold.watch();
     let mut other = sqlx::AnyConnection::connect(&server.url()).await.unwrap();
     end_connections_of_holders(&server.url()).await;
@@ -203,16 +205,16 @@ async fn who_finds_a_lock_without_a_name_in_its_place_waits_for_it() {
 async fn who_was_replaced_writes_nothing_more_although_it_does_not_know_yet() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
-    let open = async |hold: &Hold| {
-        Store::open(&database, "maru.internal").await.unwrap().held_by(hold).await.unwrap()
+    let open = async |hold: &DatabaseLock| {
+        Store::open(&database, "maru.internal").await.unwrap().locked_by(hold).await.unwrap()
     };
-    let first = store::hold(&database).await.unwrap();
+    let first = store::lock(&database).await.unwrap();
     let replaced = open(&first).await;
     let mut under_way = replaced.change(Actor::System).await.unwrap();
     under_way.insert_user("alice", 1).await.unwrap();
     end_connections_of_holders(&server.url()).await;
 
-    let second = store::hold(&database).await.unwrap();
+    let second = store::lock(&database).await.unwrap();
     let opening = open(&second);
     tokio::pin!(opening);
     let waits = timeout(Duration::from_millis(500), &mut opening).await;
@@ -229,7 +231,7 @@ async fn who_was_replaced_writes_nothing_more_although_it_does_not_know_yet() {
         replaced.set_last_seen(&[(1, 1)].into()).await,
         Err(StoreError::Database(DatabaseError::NotHeld))
     ));
-    let keep = Keep { since: 0, rows: 0 };
+    let keep = LogRetention { since: 0, rows: 0 };
     assert!(matches!(
         replaced.prune_log(keep).await,
         Err(StoreError::Database(DatabaseError::NotHeld))
@@ -247,9 +249,9 @@ async fn who_was_replaced_writes_nothing_more_although_it_does_not_know_yet() {
 async fn a_hold_whose_connection_stalled_is_taken_again() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
-    let mut hold = store::hold(&database).await.unwrap();
+    let mut hold = store::lock(&database).await.unwrap();
     let store =
-        Store::open(&database, "maru.internal").await.unwrap().held_by(&hold).await.unwrap();
+        Store::open(&database, "maru.internal").await.unwrap().locked_by(&hold).await.unwrap();
     let mut held = hold.watch();
     let holder = holder(&server.url()).await;
 

@@ -12,8 +12,8 @@ use tokio::{
 };
 
 use crate::{
-    door::BURST,
     harness::{Coordinator, PATIENCE, configured, settings},
+    listener::BURST,
     tls::{self, Authority},
 };
 

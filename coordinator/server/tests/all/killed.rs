@@ -13,7 +13,7 @@ mod work;
 
 use std::{net::SocketAddr, time::Duration};
 
-use ledger::Found;
+use ledger::Observed;
 use tokio::task::JoinSet;
 use work::Work;
 
@@ -97,10 +97,10 @@ async fn survives(database: Option<Postgres>) {
         }
         process = Process::start(&root);
         address = process.serves().await;
-        work.looks(&Found::read(&root, &work).await);
+        work.looks(&Observed::read(&root, &work).await);
         work.tries_again(address).await;
         work.leaves_few(address).await;
-        work.looks(&Found::read(&root, &work).await);
+        work.looks(&Observed::read(&root, &work).await);
     }
     process.kill().await;
 }

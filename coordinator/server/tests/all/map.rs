@@ -15,7 +15,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    device::{Device, Held},
+    device::{ClientMap, Device},
     harness::{Coordinator, config, configured, settings},
 };
 
@@ -456,7 +456,7 @@ async fn a_member_that_changes_its_key_again_and_again_costs_its_peers_few_maps(
     let request = RegisterRequest { old_node_key: Some(other.key()), ..renewed.request() };
     let answer = renewed.connect(coordinator.address).await.register(&request).await;
     other = renewed;
-    let is_told = |held: &Held| {
+    let is_told = |held: &ClientMap| {
         let has =
             |label, device: &Device| held.peer(label).is_some_and(|node| node.key == device.key());
         has("second", &device) && has("other", &other)

@@ -12,9 +12,9 @@ use serde_json::json;
 
 use crate::{
     device::{Device, server_key},
-    door::{BURST, ask, until_refused},
     harness::{Coordinator, PATIENCE, configured, settings},
     http::get,
+    listener::{BURST, ask, until_refused},
     tls::{self, Authority, NAME},
 };
 

@@ -76,9 +76,9 @@ pub(crate) fn nodes<const N: usize>(root: &Path) -> [NodePrivate; N] {
 
 /// Takes any certificate, and remembers nothing: the pin is compared by the test.
 #[derive(Debug)]
-struct Anything;
+struct AnyCertificate;
 
-impl ServerCertVerifier for Anything {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -126,7 +126,7 @@ pub(crate) async fn try_tls(address: SocketAddr) -> std::io::Result<TlsStream<Tc
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
     let name = ServerName::try_from("coordinator.test").unwrap();
     let stream = TcpStream::connect(address).await.unwrap();

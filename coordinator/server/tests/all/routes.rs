@@ -4,13 +4,13 @@ use control_protocol::{
     key::{MachinePublic, NodePublic},
     map::{Hostinfo, MapRequest},
 };
-use coordinator::store::{Database, NewNode, Store};
+use coordinator::store::{Database, Store};
 use coordinator_api::{
     Actor,
     settings::{Dns, DnsRecord, Settings},
 };
 use coordinator_core::{
-    model::{Node, Owner},
+    model::{NewNode, Node, Owner, Registrant},
     route::Decisions,
 };
 use hyper::Method;
@@ -150,7 +150,7 @@ async fn the_second_router_takes_over_and_keeps_the_subnet() {
         decide(&coordinator, name, "approve", json!([LAN])).await;
     }
     let leads = |name: &'static str| {
-        move |held: &crate::device::Held| {
+        move |held: &crate::device::ClientMap| {
             let routes = |name| held.peer(name).map(|peer| peer.primary_routes.len());
             let other = if name == "first" { "second" } else { "first" };
             routes(name) == Some(1) && routes(other) == Some(0)
@@ -240,12 +240,14 @@ async fn with_one_node(file: &std::path::Path) -> Vec<Node> {
     let new = NewNode {
         id: None,
         owner: Owner::tags(vec!["tag:router".to_owned()]),
-        machine: MachinePublic::from_bytes([1; 32]),
-        node_key: NodePublic::from_bytes([1; 32]),
-        hostinfo: Hostinfo::default(),
-        version: 130,
+        device: Registrant {
+            machine: MachinePublic::from_bytes([1; 32]),
+            node_key: NodePublic::from_bytes([1; 32]),
+            hostinfo: Hostinfo::default(),
+            version: 130,
+            ephemeral: false,
+        },
         expires: None,
-        ephemeral: false,
         name: None,
     };
     change.insert_node(new, 1).await.unwrap();

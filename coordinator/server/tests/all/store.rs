@@ -5,13 +5,12 @@ use control_protocol::{
     map::Hostinfo,
 };
 use coordinator::store::{
-    Change, Database, DatabaseError, Keep, LogQuery, NewNode, NewPending, Store, StoreError,
-    Waiting,
+    Change, Database, DatabaseError, LogQuery, LogRetention, Store, StoreError, WaitingDevices,
 };
 use coordinator_api::Actor;
 use coordinator_core::{
     key::{self, KeyHash, PreAuthKey},
-    model::{Owner, Record},
+    model::{NewNode, NewPending, Owner, Record, Registrant},
 };
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 
@@ -64,12 +63,14 @@ fn new_node(byte: u8, owner: Owner) -> NewNode {
     NewNode {
         id: None,
         owner,
-        machine: MachinePublic::from_bytes([byte; 32]),
-        node_key: NodePublic::from_bytes([byte; 32]),
-        hostinfo: Hostinfo { hostname: "laptop".to_owned(), ..Hostinfo::default() },
-        version: 130,
+        device: Registrant {
+            machine: MachinePublic::from_bytes([byte; 32]),
+            node_key: NodePublic::from_bytes([byte; 32]),
+            hostinfo: Hostinfo { hostname: "laptop".to_owned(), ..Hostinfo::default() },
+            version: 130,
+            ephemeral: false,
+        },
         expires: Some(NOW + 5),
-        ephemeral: false,
         name: None,
     }
 }
@@ -185,14 +186,16 @@ async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: S
     let mut change = store.change(Actor::System).await.unwrap();
     let (key, _) = new_key(&mut change, false, NOW + 1).await;
     let new = |byte: u8, key| NewPending {
-        machine: MachinePublic::from_bytes([byte; 32]),
-        node_key: NodePublic::from_bytes([byte; 32]),
-        hostinfo: Hostinfo::default(),
-        version: 0,
+        device: Registrant {
+            machine: MachinePublic::from_bytes([byte; 32]),
+            node_key: NodePublic::from_bytes([byte; 32]),
+            hostinfo: Hostinfo::default(),
+            version: 0,
+            ephemeral: false,
+        },
         source: String::new(),
         key,
         replaces: None,
-        ephemeral: false,
     };
     let stranger = change.insert_pending(new(1, None), NOW).await.unwrap();
     let invited = change.insert_pending(new(2, Some(key)), NOW).await.unwrap();
@@ -206,12 +209,12 @@ async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: S
 
     let mut change = other.change(Actor::System).await.unwrap();
     assert_eq!(change.pending(invited.id).await.unwrap().unwrap().key, Some((key, tagged())));
-    let both = Waiting { keyless: [stranger.id].into(), of_machine: 1, by_key: 1 };
-    assert_eq!(change.waiting(&stranger.machine, NOW).await.unwrap(), both);
-    let others = Waiting { of_machine: 0, ..both };
-    assert_eq!(change.waiting(&invited.machine, NOW).await.unwrap(), others);
-    let later = Waiting { by_key: 1, ..Waiting::default() };
-    assert_eq!(change.waiting(&stranger.machine, NOW + 1).await.unwrap(), later);
+    let both = WaitingDevices { keyless: [stranger.id].into(), of_machine: 1, by_key: 1 };
+    assert_eq!(change.waiting(&stranger.device.machine, NOW).await.unwrap(), both);
+    let others = WaitingDevices { of_machine: 0, ..both };
+    assert_eq!(change.waiting(&invited.device.machine, NOW).await.unwrap(), others);
+    let later = WaitingDevices { by_key: 1, ..WaitingDevices::default() };
+    assert_eq!(change.waiting(&stranger.device.machine, NOW + 1).await.unwrap(), later);
     assert_eq!(change.pending(stranger.id).await.unwrap(), None);
     assert!(change.pending(invited.id).await.unwrap().is_some());
 }
@@ -275,9 +278,9 @@ async fn the_log_is_kept_as_far_as_wanted(store: Store, other: Store) {
     assert_eq!(targets(&of_root).await, [1, 2]);
     assert_eq!(other.log(&all).await.unwrap()[0].details, "a b", "on one line");
 
-    store.prune_log(Keep { since: 0, rows: 4 }).await.unwrap();
+    store.prune_log(LogRetention { since: 0, rows: 4 }).await.unwrap();
     assert_eq!(targets(&all).await, [0, 1, 2, 5, 6, 7, 8], "devices push out devices alone");
-    store.prune_log(Keep { since: i64::MAX, rows: 4 }).await.unwrap();
+    store.prune_log(LogRetention { since: i64::MAX, rows: 4 }).await.unwrap();
     assert!(targets(&all).await.is_empty());
     note(Actor::System, 9).await;
     assert_eq!(other.log(&all).await.unwrap()[0].id, 10, "no number is given twice");

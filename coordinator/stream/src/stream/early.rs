@@ -8,7 +8,7 @@ use tokio::io::ReadBuf;
 
 /// How far the first bytes of the channel have been looked at.
 #[derive(Debug)]
-pub(super) enum Early {
+pub(super) enum EarlyPayload {
     /// So many bytes of what may be a header came.
     Header { bytes: [u8; HEADER_LEN], len: usize },
     /// So many bytes are still to be skipped.
@@ -19,13 +19,13 @@ pub(super) enum Early {
     Done,
 }
 
-impl Default for Early {
+impl Default for EarlyPayload {
     fn default() -> Self {
         Self::Header { bytes: [0; HEADER_LEN], len: 0 }
     }
 }
 
-impl Early {
+impl EarlyPayload {
     /// Looks at newly opened bytes, and says how many of them the reader does not get from them.
     pub(super) fn skip(&mut self, plain: &[u8]) -> Result<usize, NoiseError> {
         let mut skipped = 0;

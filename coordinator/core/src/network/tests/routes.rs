@@ -6,7 +6,11 @@ use super::*;
 
 /// Alice's laptop (1) and phone (2), two routers of one subnet (3, 4, the second with a tag of its own), an exit node (5),
 /// and Bob's laptop (6), under a policy.
-fn with_routers(policy: &str, online: &[u64], previous: Option<&Compiled>) -> Compiled {
+fn with_routers(
+    policy: &str,
+    online: &[u64],
+    previous: Option<&CompiledNetwork>,
+) -> CompiledNetwork {
     let mut nodes: Vec<Node> = (1..=6).map(|id| node(id, Owner::User(1))).collect();
     for (index, tag, routes) in [
         (2, "tag:router", &["192.168.1.0/24"][..]),
@@ -36,11 +40,15 @@ fn with_routers(policy: &str, online: &[u64], previous: Option<&Compiled>) -> Co
         derp: Arc::new(DerpMap::default()),
         now: NOW,
     };
-    Compiled::build(&input, previous)
+    CompiledNetwork::build(&input, previous)
 }
 
 /// The routes of `peer` as `viewer` is told them: what it may be sent beside its addresses, and what it is in use for.
-fn routes(compiled: &Compiled, viewer: u64, peer: u64) -> Option<(Vec<String>, Vec<String>)> {
+fn routes(
+    compiled: &CompiledNetwork,
+    viewer: u64,
+    peer: u64,
+) -> Option<(Vec<String>, Vec<String>)> {
     let view = compiled.view(viewer).unwrap();
     let peer = i64::try_from(peer).unwrap();
     let node = if peer == view.node.id { &view.node } else { view.peers.get(&peer)? };

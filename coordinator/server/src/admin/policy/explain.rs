@@ -1,20 +1,16 @@
-//! `/policy/explain`: who reaches whom, and by which rule.
+//! `/policy/explain`: whether a source reaches a destination, and by which rule.
 
 use std::net::IpAddr;
 
 use acl::{Attempt, Decision, Network, Party, Policy};
 use coordinator_api::{ExplainPolicy, PolicyDecision, PolicyProtocol};
 
-use super::shown;
+use super::convert;
 
-/// Most pairs of devices of one question.
+/// Limit of pairs of devices in one question.
 const PAIRS_MAX: usize = 1000;
 
-/// Answers for each source and each destination.
-///
-/// # Errors
-///
-/// Why the question means nothing, or too much.
+/// Decides each pair of source and destination. The error is a sentence about the question.
 pub(super) fn answer(
     policy: &Policy,
     network: &Network,
@@ -24,7 +20,7 @@ pub(super) fn answer(
     let to = policy.parties(network, &question.dst)?;
     if from.len().saturating_mul(to.len()) > PAIRS_MAX {
         return Err(format!(
-            "these are more than {PAIRS_MAX} pairs of devices: name a device of them"
+            "the question covers more than {PAIRS_MAX} pairs of devices: name single devices"
         ));
     }
     let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (from, to)));
@@ -39,7 +35,7 @@ pub(super) fn answer(
     Ok(decisions)
 }
 
-/// One answer; two, with addresses, if the families differ.
+/// One decision; one for each address family if they differ.
 fn pair(
     policy: &Policy,
     network: &Network,
@@ -93,6 +89,6 @@ fn decision(
         to: to.to_owned(),
         allowed: by.is_some(),
         through: through.map(|node| node.name.clone()),
-        rule: by.map(|by| shown::place(by.at, by.place)),
+        rule: by.map(|by| convert::place(by.at, by.place)),
     }
 }

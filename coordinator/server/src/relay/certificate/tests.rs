@@ -29,7 +29,7 @@ async fn the_coordinator_finds_the_certificate_that_the_relay_made() {
     assert_eq!((&first.certificate, &first.derp), (&second.certificate, &second.derp));
     assert_ne!(first.certificate, other.certificate);
     assert_eq!(format!("{first:?}"), "Identity([redacted])");
-    let files = Files::of(&paths, HOST);
+    let files = CertificateFiles::of(&paths, HOST);
     assert_eq!((mode(&files.certificate), mode(&files.key)), (0o644, 0o600));
     assert_eq!(mode(&paths.relay().join("derp.key")), 0o600);
     let text = fs::read_to_string(&files.certificate).unwrap();
@@ -60,7 +60,7 @@ async fn the_coordinator_waits_for_the_relay_and_says_if_it_does_not_come() {
 async fn a_link_in_the_certificates_place_is_not_followed() {
     let (_dir, paths) = paths();
     load_or_create(&paths, HOST).unwrap();
-    let files = Files::of(&paths, HOST);
+    let files = CertificateFiles::of(&paths, HOST);
     fs::rename(&files.certificate, paths.relay().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink("elsewhere", &files.certificate).unwrap();
 
@@ -71,7 +71,7 @@ async fn a_link_in_the_certificates_place_is_not_followed() {
 fn a_certificate_without_its_key_is_not_replaced() {
     let (_dir, paths) = paths();
     load_or_create(&paths, HOST).unwrap();
-    let files = Files::of(&paths, HOST);
+    let files = CertificateFiles::of(&paths, HOST);
     fs::remove_file(&files.key).unwrap();
 
     assert!(matches!(load_or_create(&paths, HOST), Err(CertificateError::NoKey(_))));

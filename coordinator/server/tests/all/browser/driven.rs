@@ -15,7 +15,7 @@ use super::{ARGUMENTS, BROWSER};
 const LEFT: i64 = -32_000;
 
 /// A browser with one page.
-pub(super) struct Driven {
+pub(super) struct BrowserDriver {
     _child: Child,
     _profile: tempfile::TempDir,
     to: ChildStdin,
@@ -24,7 +24,7 @@ pub(super) struct Driven {
     session: Option<String>,
 }
 
-impl Driven {
+impl BrowserDriver {
     /// Starts one that asks everybody through a proxy.
     pub(super) async fn start(proxy: SocketAddr) -> Self {
         let profile = tempfile::tempdir().unwrap();

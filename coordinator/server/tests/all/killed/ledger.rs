@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
-use super::work::Work;
+use super::work::Workers;
 use crate::{device::Device, process::Root};
 
 /// A one-time key, and the two devices that try it.
@@ -47,7 +47,7 @@ pub(super) struct Ledger {
 }
 
 /// What there is.
-pub(super) struct Found {
+pub(super) struct Observed {
     devices: Vec<Value>,
     keys: Vec<Value>,
     users: Vec<Value>,
@@ -55,8 +55,8 @@ pub(super) struct Found {
     revision: i64,
 }
 
-impl Found {
-    pub(super) async fn read(root: &Root, work: &Work) -> Self {
+impl Observed {
+    pub(super) async fn read(root: &Root, work: &Workers) -> Self {
         // Who waits for the database behind what the killed one still had under way, sees that too.
         work.a_user_is_made_after_all().await;
         let list = async |path| work.list(path).await.expect("it runs");
@@ -124,7 +124,7 @@ impl Ledger {
     }
 
     /// Compares.
-    pub(super) fn looks(&mut self, found: &Found) {
+    pub(super) fn looks(&mut self, found: &Observed) {
         self.sees(&found.devices);
         let here: BTreeMap<_, _> =
             found.devices.iter().map(|device| (text(device, "node_key"), device)).collect();
@@ -154,7 +154,7 @@ impl Ledger {
         (self.revision, self.acknowledged) = (found.revision, 0);
     }
 
-    fn looks_at_keys(&self, found: &Found, here: &BTreeMap<String, &Value>) {
+    fn looks_at_keys(&self, found: &Observed, here: &BTreeMap<String, &Value>) {
         let keys: BTreeMap<_, _> =
             found.keys.iter().map(|key| (key["id"].as_u64().unwrap(), key)).collect();
         for (tag, key) in &self.keys {

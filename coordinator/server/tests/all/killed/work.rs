@@ -15,7 +15,7 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 
-use super::ledger::{Found, Key, Ledger, Removal, policy, text};
+use super::ledger::{Key, Ledger, Observed, Removal, policy, text};
 use crate::{
     device::{Device, server_key},
     harness::{PATIENCE, ask_admin},
@@ -26,7 +26,7 @@ const FEW: u64 = 5;
 
 /// Those who ask, and what they note. A clone notes it in the same place.
 #[derive(Clone)]
-pub(super) struct Work {
+pub(super) struct Workers {
     root: PathBuf,
     ledger: Arc<Mutex<Ledger>>,
     numbers: Arc<AtomicU64>,
@@ -34,19 +34,19 @@ pub(super) struct Work {
 
 /// They, with a coordinator that runs.
 #[derive(Clone)]
-pub(super) struct To {
-    work: Work,
+pub(super) struct Workload {
+    work: Workers,
     address: SocketAddr,
     server: MachinePublic,
 }
 
-impl Work {
+impl Workers {
     pub(super) fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), ledger: Arc::default(), numbers: Arc::default() }
     }
 
-    pub(super) async fn at(&self, address: SocketAddr) -> To {
-        To { work: self.clone(), address, server: server_key(address).await }
+    pub(super) async fn at(&self, address: SocketAddr) -> Workload {
+        Workload { work: self.clone(), address, server: server_key(address).await }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -57,7 +57,7 @@ impl Work {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(super) fn looks(&self, found: &Found) {
+    pub(super) fn looks(&self, found: &Observed) {
         self.ledger().looks(found);
     }
 
@@ -148,7 +148,7 @@ impl Work {
     }
 }
 
-impl To {
+impl Workload {
     /// Makes a one-time key, and lets two devices try it at once.
     pub(super) async fn a_pair_registers(&self) -> Option<()> {
         let tag = format!("tag:k{}", self.work.number());

@@ -1,7 +1,7 @@
-//! A channel that counts towards its device's limit of connections once the device has sent data in it.
+//! A stream that takes a permit of its device's quota when the device first sends data.
 //!
-//! Not before: the first handshake message could be a recorded one, and whoever replays it must not use up the
-//! connections of the device. Data inside the channel nobody else can send.
+//! Not before: a handshake message can be recorded and replayed, and a replay must not use up the quota of the device. Only
+//! the device can send data in the channel.
 
 use std::{
     io,
@@ -14,16 +14,16 @@ use control_protocol::key::MachinePublic;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-/// The channel.
-pub(super) struct Counted<IO> {
+/// The stream.
+pub(super) struct QuotaStream<IO> {
     io: IO,
     machine: MachinePublic,
     channels: Quota<MachinePublic>,
-    counted: Option<Permit<MachinePublic>>,
+    permit: Option<Permit<MachinePublic>>,
     begun: CancellationToken,
 }
 
-impl<IO> Counted<IO> {
+impl<IO> QuotaStream<IO> {
     /// `begun` is cancelled when the device has sent data.
     pub(super) fn new(
         io: IO,
@@ -31,22 +31,22 @@ impl<IO> Counted<IO> {
         channels: Quota<MachinePublic>,
         begun: CancellationToken,
     ) -> Self {
-        Self { io, machine, channels, counted: None, begun }
+        Self { io, machine, channels, permit: None, begun }
     }
 
     fn count(&mut self) -> io::Result<()> {
-        if self.counted.is_none() {
-            self.counted = self.channels.take(self.machine).ok();
+        if self.permit.is_none() {
+            self.permit = self.channels.take(self.machine).ok();
             self.begun.cancel();
         }
-        match self.counted {
+        match self.permit {
             Some(_) => Ok(()),
             None => Err(io::Error::new(io::ErrorKind::ConnectionRefused, "too many channels")),
         }
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Counted<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for QuotaStream<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -61,7 +61,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Counted<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Counted<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for QuotaStream<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -91,7 +91,7 @@ mod tests {
         let open = || {
             let (ours, theirs) = tokio::io::duplex(64);
             let begun = CancellationToken::new();
-            (Counted::new(ours, machine, channels.clone(), begun.clone()), theirs, begun)
+            (QuotaStream::new(ours, machine, channels.clone(), begun.clone()), theirs, begun)
         };
         // As many as somebody can replay.
         let silent: Vec<_> = (0..10).map(|_| open()).collect();

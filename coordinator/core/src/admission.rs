@@ -18,14 +18,14 @@ const OVERLAP: Millis = 3000;
 
 /// What the file holds beside its version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Admitted {
+pub struct AdmissionList {
     /// Those that are let in.
-    pub nodes: Vec<Entry>,
+    pub nodes: Vec<AdmittedKey>,
 }
 
 /// A node key that is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct AdmittedKey {
     /// The node that has it.
     pub node: NodeId,
     /// The key.
@@ -34,7 +34,7 @@ pub struct Entry {
     pub until: Option<Millis>,
 }
 
-impl From<&Node> for Entry {
+impl From<&Node> for AdmittedKey {
     fn from(node: &Node) -> Self {
         Self { node: node.id, key: node.keys.node, until: node.times.expires }
     }
@@ -42,9 +42,9 @@ impl From<&Node> for Entry {
 
 /// Until when each key is let in.
 #[derive(Clone, Debug, Default)]
-pub struct Keys(Arc<HashMap<NodePublic, Option<Millis>>>);
+pub struct AdmittedKeys(Arc<HashMap<NodePublic, Option<Millis>>>);
 
-impl Keys {
+impl AdmittedKeys {
     /// Whether the key is a node's at this moment.
     #[must_use]
     pub fn admit(&self, key: &NodePublic, now: Millis) -> bool {
@@ -52,19 +52,19 @@ impl Keys {
     }
 }
 
-impl From<Admitted> for Keys {
+impl From<AdmissionList> for AdmittedKeys {
     /// Of a key that is there twice the last entry counts.
-    fn from(admitted: Admitted) -> Self {
+    fn from(admitted: AdmissionList) -> Self {
         Self(Arc::new(admitted.nodes.into_iter().map(|it| (it.key, it.until)).collect()))
     }
 }
 
-impl Admitted {
+impl AdmissionList {
     /// What comes after this: the keys of `nodes` that have not expired, and for a moment those that the same nodes had
     /// before.
     #[must_use]
-    pub fn next(&self, mut nodes: Vec<Entry>, now: Millis) -> Self {
-        let is_valid = |entry: &Entry| entry.until.is_none_or(|until| until > now);
+    pub fn next(&self, mut nodes: Vec<AdmittedKey>, now: Millis) -> Self {
+        let is_valid = |entry: &AdmittedKey| entry.until.is_none_or(|until| until > now);
         nodes.retain(is_valid);
         let still: HashSet<_> = nodes.iter().map(|entry| entry.node).collect();
         let keys: HashSet<_> = nodes.iter().map(|entry| entry.key).collect();
@@ -75,7 +75,7 @@ impl Admitted {
             .map(|entry| {
                 let latest = now.saturating_add(OVERLAP);
                 let until = Some(entry.until.map_or(latest, |until| until.min(latest)));
-                Entry { until, ..*entry }
+                AdmittedKey { until, ..*entry }
             });
         nodes.extend(replaced.filter(is_valid));
         Self { nodes }
@@ -88,18 +88,18 @@ mod tests {
 
     use super::*;
 
-    fn node(node: u64, key: u8, until: Option<Millis>) -> Entry {
-        Entry { node, key: NodePublic::from_bytes([key; 32]), until }
+    fn node(node: u64, key: u8, until: Option<Millis>) -> AdmittedKey {
+        AdmittedKey { node, key: NodePublic::from_bytes([key; 32]), until }
     }
 
-    fn keys(admitted: &Admitted) -> Vec<(u8, Option<Millis>)> {
+    fn keys(admitted: &AdmissionList) -> Vec<(u8, Option<Millis>)> {
         admitted.nodes.iter().map(|entry| (entry.key.as_bytes()[0], entry.until)).collect()
     }
 
     #[test]
     fn a_key_that_was_replaced_is_let_in_for_a_moment_and_one_that_was_taken_away_is_not() {
         let nodes = vec![node(1, 1, None), node(2, 2, Some(9000)), node(3, 3, None)];
-        let first = Admitted::default().next(nodes, 0);
+        let first = AdmissionList::default().next(nodes, 0);
         assert_eq!(keys(&first), [(1, None), (2, Some(9000)), (3, None)]);
 
         // The first has another key, the third is gone.
@@ -112,9 +112,10 @@ mod tests {
         assert_eq!(keys(&third.next(nodes, 9000)), [(11, None)], "the other has expired");
     }
 
-    fn entry() -> impl Strategy<Value = Entry> {
-        (any::<u64>(), any::<[u8; 32]>(), any::<Option<Millis>>())
-            .prop_map(|(node, key, until)| Entry { node, key: NodePublic::from_bytes(key), until })
+    fn entry() -> impl Strategy<Value = AdmittedKey> {
+        (any::<u64>(), any::<[u8; 32]>(), any::<Option<Millis>>()).prop_map(|(node, key, until)| {
+            AdmittedKey { node, key: NodePublic::from_bytes(key), until }
+        })
     }
 
     proptest! {
@@ -128,22 +129,22 @@ mod tests {
             at: prop::sample::Index,
             byte: u8,
         ) {
-            let list = Admitted { nodes };
+            let list = AdmissionList { nodes };
             let mut json = serde_json::to_vec(&list).unwrap();
-            prop_assert_eq!(&serde_json::from_slice::<Admitted>(&json).unwrap(), &list);
-            let keys = Keys::from(list.clone());
-            for Entry { key, .. } in &list.nodes {
+            prop_assert_eq!(&serde_json::from_slice::<AdmissionList>(&json).unwrap(), &list);
+            let keys = AdmittedKeys::from(list.clone());
+            for AdmittedKey { key, .. } in &list.nodes {
                 let last = list.nodes.iter().rfind(|entry| entry.key == *key).unwrap();
                 prop_assert_eq!(keys.admit(key, now), last.until.is_none_or(|until| until > now));
             }
             let is_named = list.nodes.iter().any(|entry| *entry.key.as_bytes() == other);
             prop_assert!(is_named || !keys.admit(&NodePublic::from_bytes(other), now));
 
-            prop_assert!(serde_json::from_slice::<Admitted>(&noise).is_err());
+            prop_assert!(serde_json::from_slice::<AdmissionList>(&noise).is_err());
             // Damaged, it names no key of which it has not the digits.
             let at = at.index(json.len());
             json[at] = byte;
-            if let Ok(damaged) = serde_json::from_slice::<Admitted>(&json) {
+            if let Ok(damaged) = serde_json::from_slice::<AdmissionList>(&json) {
                 let text = String::from_utf8(json).unwrap().to_ascii_lowercase();
                 for entry in damaged.nodes {
                     prop_assert!(text.contains(&entry.key.to_string()), "{text}");

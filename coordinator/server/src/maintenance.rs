@@ -13,7 +13,7 @@ use crate::{
     app::App,
     clock,
     hub::HubError,
-    store::{Keep, StoreError},
+    store::{LogRetention, StoreError},
 };
 
 /// How often expiries and the database's revision are looked at.
@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(500);
 const PRUNE: Duration = Duration::from_secs(60 * 60);
 
 /// Runs until the server stops.
-pub(crate) async fn keep(app: App) {
+pub(crate) async fn run(app: App) {
     let started = clock::now();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -118,7 +118,7 @@ async fn keep_log(app: &App) -> Result<(), StoreError> {
     note_wrong_keys(app).await?;
     let settings = &app.config.settings.log;
     let since = clock::now().saturating_sub(Millis::from(settings.keep_days) * DAY);
-    app.store.prune_log(Keep { since, rows: settings.keep_entries }).await
+    app.store.prune_log(LogRetention { since, rows: settings.keep_entries }).await
 }
 
 /// Writes how many wrong API keys were shown, in one entry at most.

@@ -15,7 +15,7 @@ pub(super) const ATTEMPTS: usize = 8;
 
 /// What a device is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum RegistrationStatus {
     /// It is a node of this owner.
     Node(Owner),
     /// Its node key has expired: it must make another.
@@ -58,11 +58,11 @@ impl RegisterError {
 }
 
 /// What remains to be done after a registration.
-pub(super) enum Effect {
+pub(super) enum FollowUp {
     /// Nothing is stored.
-    Nothing,
+    None,
     /// Everyone's maps are made anew.
-    Stored,
+    Refresh,
     /// What the node says of itself may be new.
-    Said(Box<Node>),
+    Update(Box<Node>),
 }

@@ -1,15 +1,15 @@
-//! How long a channel may last: a node's as long as it likes, a stranger's for a while and among few.
+//! How long a channel may last: unlimited for nodes, limited in time and number for other machines.
 
 use control_protocol::key::MachinePublic;
 use tokio::time::Instant;
 
 use crate::{app::App, limits::Origin};
 
-/// Returns when the channel of `machine` has to end: later, if it still is no node's then, and before if newer strangers
-/// come, who would find no room otherwise. Its device asks again by itself.
+/// Returns when the channel of `machine` must be closed: when the machine has had no node for the time limit, or earlier if
+/// newer such machines need its place. The device reconnects by itself.
 ///
-/// Approval makes a node of a stranger, and removal a stranger of a node.
-pub(super) async fn ends(app: App, machine: MachinePublic, origin: Origin) {
+/// The limit starts again when the machine's node is removed, and ends when the machine becomes a node.
+pub(super) async fn ended(app: App, machine: MachinePublic, origin: Origin) {
     let mut network = app.hub.watch();
     loop {
         let is_node = network.borrow_and_update().machines.contains(&machine);
@@ -27,14 +27,14 @@ pub(super) async fn ends(app: App, machine: MachinePublic, origin: Origin) {
         };
         tokio::select! {
             () = place.is_pushed_out() => {
-                tracing::debug!("a channel of a machine that is no node gives way to newer ones");
+                tracing::debug!("closing a channel of an unregistered machine in favor of newer ones");
                 return;
             }
             admitted = tokio::time::timeout_at(until, admitted) => match admitted {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(_) => {
-                    tracing::debug!("a channel ends whose machine did not become a node in time");
+                    tracing::debug!("closing a channel: the machine was not registered in time");
                     return;
                 }
             },

@@ -59,7 +59,7 @@ const HOLDER: &str = "SELECT COALESCE(a.application_name, '') AS name \
 
 /// The database cannot be had alone.
 #[derive(Debug, thiserror::Error)]
-pub enum HoldError {
+pub enum LockError {
     /// Another process works on it.
     #[error(
         "another process works on this database ({0}); stop that one, or give this one a database of its own"
@@ -82,15 +82,15 @@ pub enum HoldError {
 
 /// The database is this process's alone, until it is dropped.
 #[derive(Debug)]
-pub struct Hold {
-    by: By,
+pub struct DatabaseLock {
+    by: Lock,
     schema: Schema,
     /// The epoch that this process began; `None` before the first, and while the lock is lost.
     epoch: watch::Sender<Option<i64>>,
 }
 
 #[derive(Debug)]
-enum By {
+enum Lock {
     File(#[expect(dead_code, reason = "it is locked while it is open")] File),
     Connection {
         server: Server,
@@ -108,27 +108,27 @@ struct Server {
     schema: Schema,
 }
 
-impl Hold {
-    /// Takes the database. Waits a few seconds for a process that is about to end.
+impl DatabaseLock {
+    /// Takes the database. WaitingHigh a few seconds for a process that is about to end.
     ///
     /// # Errors
     ///
-    /// [`HoldError::Held`] if another process works on it.
-    pub async fn take(database: &Database, schema: &Schema) -> Result<Self, HoldError> {
+    /// [`LockError::Held`] if another process works on it.
+    pub async fn take(database: &Database, schema: &Schema) -> Result<Self, LockError> {
         let name = own_name();
         let (schema, started) = (*schema, Instant::now());
         loop {
             let taken = match database {
-                Database::Sqlite(path) => lock_file(path, &name).map(By::File),
+                Database::Sqlite(path) => lock_file(path, &name).map(Lock::File),
                 Database::Postgres(url) => {
                     let server = Server { url: url.clone(), name: name.clone(), schema };
                     let connection = server.connect().await;
-                    connection.map(|it| By::Connection { server, connection: Some(it) })
+                    connection.map(|it| Lock::Connection { server, connection: Some(it) })
                 }
             };
             match taken {
                 Ok(by) => return Ok(Self { by, schema, epoch: watch::Sender::new(None) }),
-                Err(HoldError::Held(_)) if started.elapsed() < PATIENCE => sleep(RETRY).await,
+                Err(LockError::Held(_)) if started.elapsed() < PATIENCE => sleep(RETRY).await,
                 Err(error) => return Err(error),
             }
         }
@@ -147,8 +147,8 @@ impl Hold {
     }
 
     /// Looks after it; returns once another process has it.
-    pub async fn lost(&mut self) -> HoldError {
-        let By::Connection { server, connection } = &mut self.by else {
+    pub async fn lost(&mut self) -> LockError {
+        let Lock::Connection { server, connection } = &mut self.by else {
             return std::future::pending().await;
         };
         loop {
@@ -177,17 +177,17 @@ impl Hold {
 impl Server {
     /// Tries until the database answers. The connection before is closed; until the server sees that, it has the lock, and
     /// while the server ends it, it has the lock without a name. A process names itself before it takes the lock.
-    async fn take_again(&self) -> Result<(AnyConnection, i64), HoldError> {
+    async fn take_again(&self) -> Result<(AnyConnection, i64), LockError> {
         let taken = async || {
             let mut connection = self.connect().await?;
             let epoch = next_epoch(self.schema.table, &mut connection).await;
-            Ok((connection, epoch.map_err(HoldError::Database)?))
+            Ok((connection, epoch.map_err(LockError::Database)?))
         };
         loop {
             match timeout(ANSWER, taken()).await {
                 Ok(Ok(taken)) => return Ok(taken),
-                Ok(Err(HoldError::Held(by))) if by != self.name && by != NAMELESS => {
-                    return Err(HoldError::Held(by));
+                Ok(Err(LockError::Held(by))) if by != self.name && by != NAMELESS => {
+                    return Err(LockError::Held(by));
                 }
                 Ok(Err(_)) | Err(_) => sleep(RETRY).await,
             }
@@ -201,9 +201,9 @@ impl Server {
     }
 
     /// A connection that has the lock.
-    async fn connect(&self) -> Result<AnyConnection, HoldError> {
+    async fn connect(&self) -> Result<AnyConnection, LockError> {
         sqlx::any::install_default_drivers();
-        let failed = HoldError::Database;
+        let failed = LockError::Database;
         let mut connection = AnyConnection::connect(&self.url).await.map_err(failed)?;
         for setting in KEEP_ALIVE {
             sqlx::query(setting).execute(&mut connection).await.map_err(failed)?;
@@ -218,7 +218,7 @@ impl Server {
             sqlx::query(HOLDER).bind(self.schema.lock).fetch_optional(&mut connection).await;
         let holder: Option<String> =
             holder.map_err(failed)?.and_then(|row| row.try_get("name").ok());
-        Err(HoldError::Held(shown(&holder.unwrap_or_default())))
+        Err(LockError::Held(shown(&holder.unwrap_or_default())))
     }
 }
 
@@ -229,9 +229,9 @@ async fn next_epoch(table: &str, connection: &mut AnyConnection) -> sqlx::Result
 }
 
 /// Locks the file beside the database and writes into it who did.
-fn lock_file(database: &Path, name: &str) -> Result<File, HoldError> {
+fn lock_file(database: &Path, name: &str) -> Result<File, LockError> {
     let path = beside(database);
-    let failed = |source: io::Error| HoldError::File { path: path.clone(), source };
+    let failed = |source: io::Error| LockError::File { path: path.clone(), source };
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| failed(errno.into()))?;
     let mut file = File::from(file);
@@ -241,7 +241,7 @@ fn lock_file(database: &Path, name: &str) -> Result<File, HoldError> {
             let mut holder = Vec::new();
             let len = u64::try_from(NAME_MAX).unwrap_or(u64::MAX);
             (&file).take(len).read_to_end(&mut holder).map_err(failed)?;
-            return Err(HoldError::Held(shown(&String::from_utf8_lossy(&holder))));
+            return Err(LockError::Held(shown(&String::from_utf8_lossy(&holder))));
         }
         Err(errno) => return Err(failed(errno.into())),
     }

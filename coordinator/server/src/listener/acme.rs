@@ -108,7 +108,7 @@ pub(super) enum AcmeError {
 
 /// A certificate, and how long it holds.
 #[derive(Clone, Debug)]
-struct Issued {
+struct IssuedCertificate {
     certified: Arc<CertifiedKey>,
     life: Life,
 }
@@ -119,7 +119,7 @@ pub(super) struct Acme {
     ca: Option<PathBuf>,
     host: String,
     folder: PathBuf,
-    issued: RwLock<Option<Issued>>,
+    issued: RwLock<Option<IssuedCertificate>>,
     /// The proof that the authority is about to ask for.
     proof: RwLock<Option<Arc<CertifiedKey>>>,
 }
@@ -165,7 +165,7 @@ impl Acme {
         Self { settings, ca, host, folder, issued, proof }
     }
 
-    fn issued(&self) -> Option<Issued> {
+    fn issued(&self) -> Option<IssuedCertificate> {
         self.issued.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -324,18 +324,18 @@ impl Acme {
 /// Where certificate and key lie, in one file so that they are exchanged in one step.
 const FILE: &str = "certificate.pem";
 
-fn read(path: &Path, host: &str, now: Millis) -> Result<Issued, pem::FileError> {
+fn read(path: &Path, host: &str, now: Millis) -> Result<IssuedCertificate, pem::FileError> {
     let certified = certificate::read(path, path, host, now)?;
     let life = certified.cert.first().and_then(Life::of);
     let life = life.ok_or_else(|| pem::FileError::new(path, "a certificate in it is broken"))?;
-    Ok(Issued { certified, life })
+    Ok(IssuedCertificate { certified, life })
 }
 
 /// Where they lie until they have been looked at.
 const NEW_FILE: &str = "ordered.pem";
 
 /// Puts what was issued in the place of what was there, if devices will take it; else what was there stays.
-fn keep(folder: &Path, pem: &str, host: &str, now: Millis) -> Result<Issued, AcmeError> {
+fn keep(folder: &Path, pem: &str, host: &str, now: Millis) -> Result<IssuedCertificate, AcmeError> {
     let (new, path) = (folder.join(NEW_FILE), folder.join(FILE));
     durable::replace(&new, Access::SECRET, pem.as_bytes())
         .map_err(|source| StateError::Write { path: new.clone(), source })?;

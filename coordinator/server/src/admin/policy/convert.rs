@@ -1,19 +1,16 @@
-//! What the policy language says, as the API says it.
+//! Converts results of the policy language to types of the API.
 
 use coordinator_api::{PolicyChange, PolicyChanges, PolicyNote, PolicyPlace, PolicyTest};
 
-/// A part of a policy.
 pub(super) fn place(at: acl::Position, place: String) -> PolicyPlace {
     let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
     PolicyPlace { place, line: number(at.line), column: number(at.column) }
 }
 
-/// A warning.
 pub(super) fn note(warning: acl::Warning) -> PolicyNote {
     PolicyNote { place: place(warning.at, warning.place), reason: warning.reason }
 }
 
-/// An assertion of the policy's own tests.
 pub(super) fn test(result: acl::TestResult) -> PolicyTest {
     PolicyTest {
         place: place(result.at, result.place),
@@ -26,7 +23,6 @@ pub(super) fn test(result: acl::TestResult) -> PolicyTest {
     }
 }
 
-/// What opens and closes.
 pub(super) fn changes(changes: acl::Changes) -> PolicyChanges {
     let all = |changes: Vec<acl::Change>| changes.into_iter().map(change).collect();
     PolicyChanges { opens: all(changes.opens), closes: all(changes.closes) }

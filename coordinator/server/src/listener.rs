@@ -3,10 +3,10 @@
 mod acme;
 mod caller;
 mod certificate;
-mod entry;
 mod error;
 mod listen;
 mod tls;
+mod tls_mode;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
@@ -31,12 +31,12 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-pub(crate) use self::entry::Entry;
-pub use self::error::DoorError;
+pub use self::error::ListenError;
+pub(crate) use self::tls_mode::TlsMode;
 use self::{
     acme::Acme,
-    caller::{Arrival, Callers},
-    listen::Listeners,
+    caller::{CallerLayer, ConnectionInfo},
+    listen::TcpListeners,
     tls::{Opened, Tls},
 };
 use crate::{
@@ -46,7 +46,7 @@ use crate::{
     files::{self, Paths},
     limits::{self, Origin},
     pages,
-    relay::embedded::{Embedded, Takeover},
+    relay::embedded::{EmbeddedRelay, RelayHandoff},
     verify,
 };
 
@@ -57,24 +57,28 @@ pub(crate) fn endpoints() -> Vec<Served<App>> {
 }
 
 /// The port for everyone, open.
-pub(crate) struct Door {
-    listeners: Listeners,
+pub(crate) struct PublicListener {
+    listeners: TcpListeners,
     tls: Option<Tls>,
     acme: Option<Arc<Acme>>,
-    callers: Callers,
+    callers: CallerLayer,
 }
 
-impl Door {
+impl PublicListener {
     /// Listens. From then on connections are taken, and answered by [`Self::serve`].
-    pub(crate) fn open(root: &Path, paths: &Paths, settings: &Settings) -> Result<Self, DoorError> {
+    pub(crate) fn open(
+        root: &Path,
+        paths: &Paths,
+        settings: &Settings,
+    ) -> Result<Self, ListenError> {
         let (mut tls, mut acme, mut trusted) = (None, None, Vec::new());
-        match Entry::of(settings).map_err(DoorError::Settings)? {
-            Entry::Plain => {}
-            Entry::Proxied(networks) => trusted = networks,
-            Entry::Files { certificate, key, host } => {
+        match TlsMode::of(settings).map_err(ListenError::Settings)? {
+            TlsMode::Plain => {}
+            TlsMode::Proxied(networks) => trusted = networks,
+            TlsMode::Files { certificate, key, host } => {
                 tls = Some(Tls::from_files(root.join(certificate), root.join(key), &host)?);
             }
-            Entry::Acme { acme: wanted, host } => {
+            TlsMode::Acme { acme: wanted, host } => {
                 let ca = wanted.ca.as_ref().map(|ca| root.join(ca));
                 if let Some(ca) = &ca {
                     pem::certificates(ca)?;
@@ -87,7 +91,7 @@ impl Door {
             }
         }
         let listeners = listen(&settings.listen)?;
-        Ok(Self { listeners, tls, acme, callers: Callers::new(trusted) })
+        Ok(Self { listeners, tls, acme, callers: CallerLayer::new(trusted) })
     }
 
     /// The first of the addresses that it listens on.
@@ -99,7 +103,7 @@ impl Door {
     /// certificate, there is no TLS so far, and everything else is answered.
     ///
     /// `relay` gets the connections that ask for it.
-    pub(crate) async fn serve(self, app: &App, relay: Option<Embedded>) {
+    pub(crate) async fn serve(self, app: &App, relay: Option<EmbeddedRelay>) {
         let Self { listeners, tls, acme, callers } = self;
         app.tasks.spawn(callers.clone().forget(app.stop.clone()));
         if let Some(acme) = acme {
@@ -109,7 +113,12 @@ impl Door {
         let all = endpoint::router(endpoints()).layer(api.clone()).with_state(app.clone());
         let relay = relay.map(|relay| relay.start(app.tasks.clone(), app.stop.clone()));
         let counted = |router| callers.around(router).layer(from_fn_with_state(app.clone(), count));
-        let talk = Talk { tls, relay, all: counted(all), plain: counted(plain(app).layer(api)) };
+        let talk = ConnectionHandler {
+            tls,
+            relay,
+            all: counted(all),
+            plain: counted(plain(app).layer(api)),
+        };
         let connections = Connections::new("connections", limits::TOTAL).drain(limits::DRAIN);
         let connect = |stream: TcpStream, address: SocketAddr, stopping: Stopping| {
             app.metrics.connection();
@@ -118,8 +127,10 @@ impl Door {
             let origin = (!callers.is_proxy(address)).then(|| Origin::from(address));
             let place = Arc::new(app.newcomers.enter(origin));
             let _ = stream.set_nodelay(true);
-            let (talk, arrival) =
-                (talk.clone(), Arrival { address, is_tls: false, place: Arc::clone(&place) });
+            let (talk, arrival) = (
+                talk.clone(),
+                ConnectionInfo { address, is_tls: false, place: Arc::clone(&place) },
+            );
             Some(async move {
                 tokio::select! {
                     () = place.is_pushed_out() => {
@@ -146,16 +157,16 @@ async fn count(State(app): State<App>, request: Request, next: Next) -> Response
 
 /// How one connection is talked with.
 #[derive(Clone)]
-struct Talk {
+struct ConnectionHandler {
     tls: Option<Tls>,
-    relay: Option<Takeover>,
+    relay: Option<RelayHandoff>,
     all: Router,
     /// What is answered without TLS where there should be TLS.
     plain: Router,
 }
 
-impl Talk {
-    async fn with(self, stream: TcpStream, arrival: Arrival, stopping: Stopping) {
+impl ConnectionHandler {
+    async fn with(self, stream: TcpStream, arrival: ConnectionInfo, stopping: Stopping) {
         let http =
             Http::new(limits::HEAD_TIME).one_request(limits::REQUEST_TIME).buffer(limits::BUFFER);
         let Some(tls) = self.tls else {
@@ -164,7 +175,7 @@ impl Talk {
         let begun = Instant::now();
         match timeout(limits::TLS_TIME, tls.open(stream)).await {
             Ok(Ok(Opened::Secure(stream))) => {
-                let arrival = Arrival { is_tls: true, ..arrival };
+                let arrival = ConnectionInfo { is_tls: true, ..arrival };
                 match self.relay {
                     None => http.route(*stream, self.all, arrival, stopping).await,
                     Some(relay) => {
@@ -208,6 +219,6 @@ fn plain(app: &App) -> Router {
     endpoint::router(answered).fallback(advice).with_state(app.clone())
 }
 
-fn listen(listen: &Listen) -> Result<Listeners, DoorError> {
-    Listeners::bind(listen).map_err(|(address, source)| DoorError::Listen { address, source })
+fn listen(listen: &Listen) -> Result<TcpListeners, ListenError> {
+    TcpListeners::bind(listen).map_err(|(address, source)| ListenError::Listen { address, source })
 }

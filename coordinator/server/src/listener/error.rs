@@ -8,7 +8,7 @@ use crate::files::FileError;
 
 /// The coordinator cannot be reached as its settings want it.
 #[derive(Debug, thiserror::Error)]
-pub enum DoorError {
+pub enum ListenError {
     /// `[tls]`, `[proxy]` and `server_url` do not go together.
     #[error("cannot use coordinator.toml: {0}")]
     Settings(String),

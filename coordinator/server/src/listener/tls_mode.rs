@@ -11,7 +11,7 @@ use coordinator_core::forwarded::Network;
 
 /// How devices come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum TlsMode {
     /// By plain HTTP.
     Plain,
     /// By a reverse proxy in one of these networks.
@@ -34,7 +34,7 @@ pub(crate) enum Entry {
     },
 }
 
-impl Entry {
+impl TlsMode {
     /// Reads `[tls]` and `[proxy]`, and whether the relay fits them; the error is a sentence that names the key.
     pub(crate) fn of(settings: &Settings) -> Result<Self, String> {
         let entry = Self::read(settings)?;
@@ -93,7 +93,7 @@ impl Entry {
     }
 }
 
-fn asked(acme: &Acme, host: &str) -> Result<Entry, String> {
+fn asked(acme: &Acme, host: &str) -> Result<TlsMode, String> {
     let is_name = host.parse::<std::net::IpAddr>().is_err() && host.contains('.');
     if !is_name {
         return Err(format!(
@@ -113,11 +113,11 @@ fn asked(acme: &Acme, host: &str) -> Result<Entry, String> {
         Some(contact) if !contact.starts_with("mailto:") => Err(format!(
             "[tls.acme] contact = {contact:?} is not of the form \"mailto:you@example.org\""
         )),
-        Some(_) | None => Ok(Entry::Acme { acme: acme.clone(), host: host.to_owned() }),
+        Some(_) | None => Ok(TlsMode::Acme { acme: acme.clone(), host: host.to_owned() }),
     }
 }
 
-fn proxied(trusted: &[String]) -> Result<Entry, String> {
+fn proxied(trusted: &[String]) -> Result<TlsMode, String> {
     if trusted.is_empty() {
         return Err("[proxy] trusts nobody: set trusted = [\"127.0.0.1\"], with the address from which the reverse \
                     proxy calls"
@@ -128,7 +128,7 @@ fn proxied(trusted: &[String]) -> Result<Entry, String> {
             format!("[proxy] trusted: {text:?} is no address, such as 127.0.0.1, and no network, such as 10.0.0.0/8")
         })
     };
-    trusted.iter().map(read).collect::<Result<_, _>>().map(Entry::Proxied)
+    trusted.iter().map(read).collect::<Result<_, _>>().map(TlsMode::Proxied)
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
         url: &str,
         tls: Option<[Option<&str>; 2]>,
         trusted: Option<&[&str]>,
-    ) -> Result<Entry, String> {
+    ) -> Result<TlsMode, String> {
         let path = |text: Option<&str>| text.map(PathBuf::from);
         let tls = tls.map(|[certificate, key]| Tls {
             certificate: path(certificate),
@@ -150,7 +150,12 @@ mod tests {
         });
         let proxy =
             trusted.map(|all| Proxy { trusted: all.iter().map(|&text| text.to_owned()).collect() });
-        Entry::of(&Settings { server_url: Some(url.to_owned()), tls, proxy, ..Settings::default() })
+        TlsMode::of(&Settings {
+            server_url: Some(url.to_owned()),
+            tls,
+            proxy,
+            ..Settings::default()
+        })
     }
 
     #[test]
@@ -158,7 +163,7 @@ mod tests {
         let acme = |url: &str, acme: Acme, certificate: Option<&str>| {
             let certificate = certificate.map(PathBuf::from);
             let tls = Some(Tls { acme: Some(acme), certificate, key: None });
-            Entry::of(&Settings { server_url: Some(url.to_owned()), tls, ..Settings::default() })
+            TlsMode::of(&Settings { server_url: Some(url.to_owned()), tls, ..Settings::default() })
         };
         let contact = |text: &str| Acme { contact: Some(text.to_owned()), ..Acme::default() };
         let directory = |text: &str| Acme { directory: text.to_owned(), ..Acme::default() };
@@ -182,7 +187,7 @@ mod tests {
             let mut settings = Settings { tls, proxy, ..Settings::default() };
             settings.server_url = Some("https://maru.example.org".to_owned());
             settings.relay.embedded = true;
-            Entry::of(&settings)
+            TlsMode::of(&settings)
         };
         let acme = Tls { acme: Some(Acme::default()), ..Tls::default() };
         let proxy = Proxy { trusted: vec!["::1".to_owned()] };
@@ -196,12 +201,15 @@ mod tests {
     fn what_does_not_go_together_is_refused_by_key() {
         let both = Some([Some("cert.pem"), Some("key.pem")]);
         let https = "https://maru.example.org";
-        assert_eq!(entry("http://a", None, None), Ok(Entry::Plain));
+        assert_eq!(entry("http://a", None, None), Ok(TlsMode::Plain));
         assert!(matches!(
             entry(https, both, None),
-            Ok(Entry::Files { host, .. }) if host == "maru.example.org"
+            Ok(TlsMode::Files { host, .. }) if host == "maru.example.org"
         ));
-        assert!(matches!(entry(https, None, Some(&["::1", "10.0.0.0/8"])), Ok(Entry::Proxied(_))));
+        assert!(matches!(
+            entry(https, None, Some(&["::1", "10.0.0.0/8"])),
+            Ok(TlsMode::Proxied(_))
+        ));
         for (refused, named) in [
             (entry("http://a", both, None), "server_url"),
             (entry(https, both, Some(&["::1"])), "exclude each other"),

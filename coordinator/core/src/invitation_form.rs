@@ -15,7 +15,7 @@ pub const FIELD: &str = "invitation";
 
 /// What was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub struct InvitationForm {
     /// The pre-auth key.
     pub key: Secret,
     /// The Noise key of the coordinator that the invitation is for; `None` for a key alone.
@@ -25,7 +25,7 @@ pub struct Offer {
 /// Reads the form (`application/x-www-form-urlencoded`, WHATWG URL standard, section 5.1). `None` if it holds neither an
 /// invitation nor a key.
 #[must_use]
-pub fn read_form(body: &[u8]) -> Option<Offer> {
+pub fn parse(body: &[u8]) -> Option<InvitationForm> {
     if body.len() > FORM_MAX {
         return None;
     }
@@ -35,16 +35,17 @@ pub fn read_form(body: &[u8]) -> Option<Offer> {
 }
 
 /// Reads what a person pasted.
-fn read(text: &str) -> Option<Offer> {
+fn read(text: &str) -> Option<InvitationForm> {
     let text = text.trim();
     if text.starts_with(key::PREFIX) {
         key::hash(text)?;
-        return Some(Offer { key: Secret::new(text.to_owned()), coordinator: None });
+        return Some(InvitationForm { key: Secret::new(text.to_owned()), coordinator: None });
     }
     match Destination::read(text).ok()? {
-        Destination::Invitation(invitation) => {
-            Some(Offer { key: invitation.auth_key, coordinator: Some(invitation.noise_key) })
-        }
+        Destination::Invitation(invitation) => Some(InvitationForm {
+            key: invitation.auth_key,
+            coordinator: Some(invitation.noise_key),
+        }),
         Destination::Address(_) => None,
     }
 }
@@ -65,25 +66,28 @@ mod tests {
         let secret = key::format(&[7; key::RANDOM_LEN]);
         let link = format!("https://home.example/join#1.{}.{}", "ab".repeat(32), secret.reveal());
 
-        let offer = read_form(&form(&format!("\n {link} "))).unwrap();
+        let offer = parse(&form(&format!("\n {link} "))).unwrap();
         assert_eq!(
             offer,
-            Offer { key: secret.clone(), coordinator: Some(MachinePublic::from_bytes([0xab; 32])) }
+            InvitationForm {
+                key: secret.clone(),
+                coordinator: Some(MachinePublic::from_bytes([0xab; 32]))
+            }
         );
-        let alone = read_form(&form(secret.reveal())).unwrap();
-        assert_eq!(alone, Offer { key: secret.clone(), coordinator: None });
+        let alone = parse(&form(secret.reveal())).unwrap();
+        assert_eq!(alone, InvitationForm { key: secret.clone(), coordinator: None });
         for text in ["", "https://home.example", &link[..link.len() - 1], "tskey-auth-1"] {
-            assert_eq!(read_form(&form(text)), None, "{text}");
+            assert_eq!(parse(&form(text)), None, "{text}");
         }
-        assert_eq!(read_form(b"other=x"), None);
-        assert_eq!(read_form(&form(&format!("{link}{}", " ".repeat(FORM_MAX)))), None);
+        assert_eq!(parse(b"other=x"), None);
+        assert_eq!(parse(&form(&format!("{link}{}", " ".repeat(FORM_MAX)))), None);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_an_offer_or_none(bytes in prop::collection::vec(any::<u8>(), 0..256), text in any::<String>()) {
-            let _ = read_form(&bytes);
-            if let Some(offer) = read_form(&form(&format!("{}5ec7e7{text}", key::PREFIX))) {
+            let _ = parse(&bytes);
+            if let Some(offer) = parse(&form(&format!("{}5ec7e7{text}", key::PREFIX))) {
                 prop_assert!(!format!("{offer:?}").contains("5ec7e7"), "a key is shown");
             }
         }

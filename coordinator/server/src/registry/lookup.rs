@@ -5,8 +5,8 @@ use control_protocol::register::RegisterRequest;
 use coordinator_core::{
     key::{self, PreAuthKey},
     model::{Node, Pending},
-    registration::{self, Decision, Known},
-    tagging::AskedTags,
+    registration::{self, Decision, RegistrationContext},
+    tagging::RequestedTags,
     time::Millis,
 };
 
@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// What is read of a device that waits, beside its own row.
-pub(super) struct Seen {
+pub(super) struct PendingLookup {
     node: Option<Node>,
     old: Option<Node>,
     given_key: Option<PreAuthKey>,
 }
 
-impl Seen {
+impl PendingLookup {
     pub(super) async fn read(store: &Store, request: &RegisterRequest) -> Result<Self, StoreError> {
         let node = store.node(&request.node_key).await?;
         let old = match &request.old_node_key {
@@ -49,7 +49,7 @@ impl Seen {
         pending: &Pending,
         now: Millis,
     ) -> bool {
-        let known = Known {
+        let known = RegistrationContext {
             node: self.node.as_ref(),
             old: self.old.as_ref(),
             of_machine: &[],
@@ -59,7 +59,7 @@ impl Seen {
             waiting_of_address: 0,
             waiting_by_key: 0,
             presented: presented(self.given_key.as_ref(), request.auth_key()),
-            asked: AskedTags::default(),
+            asked: RequestedTags::default(),
         };
         let decision = registration::decide(&asked(peer, request), &known, now);
         decision == Ok(Decision::StillWaiting) && !is_due(pending, now)

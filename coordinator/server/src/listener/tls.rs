@@ -15,7 +15,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     acme::{self, Acme},
     certificate,
-    error::DoorError,
+    error::ListenError,
 };
 use crate::clock;
 
@@ -45,19 +45,19 @@ impl Tls {
         certificate: PathBuf,
         key: PathBuf,
         host: &str,
-    ) -> Result<Self, DoorError> {
+    ) -> Result<Self, ListenError> {
         let (paths, host) = (vec![certificate.clone(), key.clone()], host.to_owned());
         let read = move || certificate::read(&certificate, &key, &host, clock::now());
         let watched = Watched::load("the coordinator's certificate", paths, read)?;
-        Self::new(Arc::new(Files(watched)))
+        Self::new(Arc::new(FileCertificate(watched)))
     }
 
     /// With a certificate that an authority is asked for.
-    pub(super) fn from_acme(acme: Arc<Acme>) -> Result<Self, DoorError> {
+    pub(super) fn from_acme(acme: Arc<Acme>) -> Result<Self, ListenError> {
         Self::new(acme)
     }
 
-    fn new(certificates: Arc<dyn ResolvesServerCert>) -> Result<Self, DoorError> {
+    fn new(certificates: Arc<dyn ResolvesServerCert>) -> Result<Self, ListenError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -83,9 +83,9 @@ impl Tls {
 
 /// The certificate of two files.
 #[derive(Debug)]
-struct Files(Watched<Arc<CertifiedKey>, FileError>);
+struct FileCertificate(Watched<Arc<CertifiedKey>, FileError>);
 
-impl ResolvesServerCert for Files {
+impl ResolvesServerCert for FileCertificate {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // No authority asks for a proof.
         (!acme::asks(&hello)).then(|| self.0.current())

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chassis::problem::ErrorResponse;
-use coordinator_core::forwarded::{self, Network, Sender};
+use coordinator_core::forwarded::{self, ClientAddress, Network};
 use governor::middleware::NoOpMiddleware;
 use tokio_util::sync::CancellationToken;
 use tower_governor::{
@@ -37,13 +37,13 @@ const BURST: u32 = 256;
 /// Time after which it may send one more.
 const PERIOD: Duration = Duration::from_millis(125);
 /// Requests of which a trusted proxy need not say from whom they are: this machine's own agent calls without a proxy.
-const UNTOLD: u32 = 20;
+const MISSING_MAX: u32 = 20;
 /// How often origins are forgotten that may send as many as ever.
 const FORGET: Duration = Duration::from_secs(60);
 
 /// The connection on which a request comes.
 #[derive(Clone, Debug)]
-pub(super) struct Arrival {
+pub(super) struct ConnectionInfo {
     /// Whoever called: a device, or a proxy.
     pub(super) address: IpAddr,
     /// Whether it speaks TLS.
@@ -54,29 +54,29 @@ pub(super) struct Arrival {
 
 /// Tells who sends the requests on a connection, and bounds how many each origin sends.
 #[derive(Clone)]
-pub(super) struct Callers {
+pub(super) struct CallerLayer {
     trusted: Arc<[Network]>,
-    told: Arc<Told>,
+    forwarded: Arc<ForwardedHeaders>,
     /// Requests of which somebody said so who is not trusted.
     pretended: Arc<AtomicU32>,
     rates: Arc<Rates>,
 }
 
-type Rates = GovernorConfig<ByOrigin, NoOpMiddleware>;
+type Rates = GovernorConfig<OriginKeyExtractor, NoOpMiddleware>;
 
-impl Callers {
+impl CallerLayer {
     /// Believes these proxies and nobody else.
     #[allow(clippy::expect_used, reason = "the two numbers above are not zero")]
     pub(super) fn new(trusted: Vec<Network>) -> Self {
         let rates = GovernorConfigBuilder::default()
             .period(PERIOD)
             .burst_size(BURST)
-            .key_extractor(ByOrigin)
+            .key_extractor(OriginKeyExtractor)
             .finish()
             .expect("a rate");
         Self {
             trusted: trusted.into(),
-            told: Arc::default(),
+            forwarded: Arc::default(),
             pretended: Arc::default(),
             rates: Arc::new(rates),
         }
@@ -102,7 +102,7 @@ impl Callers {
     }
 
     /// Whether a request came over TLS: on this connection, or to a trusted proxy, as far as that says.
-    fn is_secure(&self, arrival: &Arrival, request: &Request) -> bool {
+    fn is_secure(&self, arrival: &ConnectionInfo, request: &Request) -> bool {
         let headers = request.headers().get_all(FORWARDED_PROTO).iter();
         arrival.is_tls
             || self.is_proxy(arrival.address)
@@ -112,14 +112,15 @@ impl Callers {
     /// Where a request comes from. What is wrong with proxies is logged once: who causes it must not fill the log.
     fn address(&self, peer: IpAddr, request: &Request) -> IpAddr {
         let headers = request.headers().get_all(FORWARDED_FOR).iter();
-        match forwarded::sender(peer, &self.trusted, headers.map(|value| value.as_bytes())) {
-            Sender::Direct(address) => address,
-            Sender::Behind(address) => {
-                self.told.tells();
+        match forwarded::client_address(peer, &self.trusted, headers.map(|value| value.as_bytes()))
+        {
+            ClientAddress::Direct(address) => address,
+            ClientAddress::Forwarded(address) => {
+                self.forwarded.record_present();
                 address
             }
-            Sender::Untold => {
-                if self.told.is_silent() {
+            ClientAddress::Missing => {
+                if self.forwarded.record_missing() {
                     tracing::warn!(
                         %peer,
                         "the reverse proxy does not say for whom it calls, so all devices count as one: let it set \
@@ -128,7 +129,7 @@ impl Callers {
                 }
                 peer
             }
-            Sender::Pretender(peer) => {
+            ClientAddress::Untrusted(peer) => {
                 if self.pretended.fetch_add(1, Ordering::Relaxed) == 0 {
                     tracing::warn!(
                         %peer,
@@ -142,8 +143,12 @@ impl Callers {
     }
 }
 
-async fn identify(State(callers): State<Callers>, mut request: Request, next: Next) -> Response {
-    let Some(arrival) = request.extensions_mut().remove::<Arrival>() else {
+async fn identify(
+    State(callers): State<CallerLayer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(arrival) = request.extensions_mut().remove::<ConnectionInfo>() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let origin = callers.address(arrival.address, &request).into();
@@ -154,32 +159,33 @@ async fn identify(State(callers): State<Callers>, mut request: Request, next: Ne
 
 /// Whether trusted proxies say for whom they call.
 #[derive(Debug, Default)]
-struct Told {
+struct ForwardedHeaders {
     /// Whether one ever did.
     ever: AtomicBool,
     /// Requests of which one did not.
     untold: AtomicU32,
 }
 
-impl Told {
+impl ForwardedHeaders {
     /// Records that a proxy said for whom it calls.
-    fn tells(&self) {
+    fn record_present(&self) {
         if !self.ever.load(Ordering::Relaxed) {
             self.ever.store(true, Ordering::Relaxed);
         }
     }
 
     /// Counts a request of which a proxy did not say it; whether it is now plain, for the first time, that none does.
-    fn is_silent(&self) -> bool {
-        self.untold.fetch_add(1, Ordering::Relaxed) == UNTOLD && !self.ever.load(Ordering::Relaxed)
+    fn record_missing(&self) -> bool {
+        self.untold.fetch_add(1, Ordering::Relaxed) == MISSING_MAX
+            && !self.ever.load(Ordering::Relaxed)
     }
 }
 
 /// Counts requests by the origin of their [`Caller`].
 #[derive(Clone, Copy, Debug)]
-struct ByOrigin;
+struct OriginKeyExtractor;
 
-impl KeyExtractor for ByOrigin {
+impl KeyExtractor for OriginKeyExtractor {
     type Key = Origin;
 
     fn extract<T>(&self, request: &axum::http::Request<T>) -> Result<Origin, GovernorError> {
@@ -210,13 +216,15 @@ mod tests {
 
     #[test]
     fn a_proxy_is_silent_only_if_it_never_said_for_whom_it_calls() {
-        let warnings = |told: &Told| (0..10 * UNTOLD).filter(|_| told.is_silent()).count();
+        let warnings = |told: &ForwardedHeaders| {
+            (0..10 * MISSING_MAX).filter(|_| told.record_missing()).count()
+        };
 
-        let silent = Told::default();
+        let silent = ForwardedHeaders::default();
         assert_eq!(warnings(&silent), 1, "once, not with every request");
 
-        let speaks = Told::default();
-        speaks.tells();
+        let speaks = ForwardedHeaders::default();
+        speaks.record_present();
         assert_eq!(warnings(&speaks), 0, "the agent of this machine calls without the proxy");
     }
 }

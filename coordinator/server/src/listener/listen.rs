@@ -16,13 +16,13 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 const BACKLOG: u32 = 1024;
 
 /// Listens on every one of its addresses.
-pub(super) struct Listeners {
+pub(super) struct TcpListeners {
     all: Vec<TcpListener>,
     /// Which is asked first, so that a crowd on one address does not hide the others.
     next: AtomicUsize,
 }
 
-impl Listeners {
+impl TcpListeners {
     /// Listens on all of them, or on none; the error names the address.
     pub(super) fn bind(listen: &Listen) -> Result<Self, (SocketAddr, io::Error)> {
         let one = |address| bind(address, listen).map_err(|error| (address, error));
@@ -51,7 +51,7 @@ fn bind(address: SocketAddr, listen: &Listen) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-impl Listener for Listeners {
+impl Listener for TcpListeners {
     type Stream = TcpStream;
     type Peer = SocketAddr;
 
@@ -78,7 +78,7 @@ mod tests {
     async fn both_families_are_listened_on_at_one_port() {
         let free = lab::free_port().unwrap().port();
         let all = [SocketAddr::from(([0; 4], free)), SocketAddr::from(([0_u16; 8], free))];
-        let listeners = Listeners::bind(&Listen::new(&all).unwrap()).unwrap();
+        let listeners = TcpListeners::bind(&Listen::new(&all).unwrap()).unwrap();
 
         for address in
             [SocketAddr::from(([127, 0, 0, 1], free)), format!("[::1]:{free}").parse().unwrap()]
@@ -87,7 +87,7 @@ mod tests {
             let (_, peer) = listeners.accept().await.unwrap();
             assert_eq!(peer, client.local_addr().unwrap());
         }
-        let (busy, _) = Listeners::bind(&all[1].into()).err().unwrap();
+        let (busy, _) = TcpListeners::bind(&all[1].into()).err().unwrap();
         assert_eq!(busy, all[1]);
     }
 }

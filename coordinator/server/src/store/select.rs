@@ -1,0 +1,23 @@
+//! Running a query and reading its rows.
+
+use ::store::DatabaseError;
+use sqlx::{Any, AnyConnection, any::AnyArguments};
+
+use super::rows::Stored;
+
+/// A statement with its parameters.
+pub(super) type Query = sqlx::query::Query<'static, Any, AnyArguments>;
+
+pub(super) async fn all<T: Stored>(
+    connection: &mut AnyConnection,
+    query: Query,
+) -> Result<Vec<T>, DatabaseError> {
+    query.fetch_all(connection).await?.iter().map(T::read).collect()
+}
+
+pub(super) async fn first<T: Stored>(
+    connection: &mut AnyConnection,
+    query: Query,
+) -> Result<Option<T>, DatabaseError> {
+    query.fetch_optional(connection).await?.as_ref().map(T::read).transpose()
+}
