@@ -83,73 +83,72 @@ impl DecisionWriter<'_> {
         if let Some(actor) = actor(&decision) {
             change.set_actor(actor);
         }
-        let (answer, effect) = match decision {
+        let status = match decision {
             Decision::LoggedOut | Decision::Expired => {
                 return Ok((RegistrationStatus::Expired, FollowUp::None));
             }
             Decision::Logout(id) => {
                 end_key(&mut change, id, self.now).await?;
                 change.note("device.logout", id, "");
-                (RegistrationStatus::Expired, FollowUp::Refresh)
+                RegistrationStatus::Expired
             }
             Decision::Forget(id) => {
                 change.delete_node(id).await?;
                 change.note("device.remove", id, "it was ephemeral and logged out");
-                (RegistrationStatus::Expired, FollowUp::Refresh)
+                RegistrationStatus::Expired
             }
             Decision::Refresh(id) => {
                 let node = found(change.node(id).await?)?;
-                return Ok((
-                    RegistrationStatus::Node(node.owner.clone()),
-                    FollowUp::Update(node.into()),
-                ));
+                let status = RegistrationStatus::Node(node.owner.clone());
+                return Ok((status, FollowUp::Update(node.into())));
             }
             Decision::Replace { node, key, life } => {
-                // Everybody's map changes with its key.
+                // The new key changes every peer's map.
                 self.app.caused.take(node, Instant::now()).map_err(|_| RegisterError::Often)?;
                 self.consume(&mut change, key).await?;
-                (
-                    RegistrationStatus::Node(self.replace(&mut change, node, life).await?),
-                    FollowUp::Refresh,
-                )
+                RegistrationStatus::Node(self.replace(&mut change, node, life).await?)
             }
             Decision::Admit { key } => {
                 self.consume(&mut change, Some(key)).await?;
-                (
-                    RegistrationStatus::Node(self.admit(&mut change, pending).await?),
-                    FollowUp::Refresh,
-                )
+                RegistrationStatus::Node(self.admit(&mut change, pending).await?)
             }
             Decision::Await { key, replaces } => {
                 self.consume(&mut change, key).await?;
-                let new = self.applicant.waits(key, replaces, self.ephemeral);
-                let pending = change.insert_pending(new, self.now).await?;
-                if key.is_none() {
-                    change.set_actor(Actor::Device { id: Some(pending.id) });
-                    self.app.waiting.add(self.applicant.origin, pending.id);
-                }
-                // Strangers could fill the log with what they ask.
-                if key.is_some() {
-                    let target = format!("{} ({})", pending.device.hostinfo.hostname, pending.id);
-                    change.note("device.wait", target, &pending.source);
-                }
-                tracing::info!(device = pending.id, "a device waits for approval");
-                (RegistrationStatus::Waiting(pending.ticket), FollowUp::Refresh)
+                let pending = self.wait(&mut change, key, replaces).await?;
+                RegistrationStatus::Waiting(pending.ticket)
             }
             Decision::StillWaiting => {
                 let pending = pending.ok_or(StoreError::Database(DatabaseError::Conflict))?;
-                if !is_due(pending, self.now) {
-                    return Ok((
-                        RegistrationStatus::Waiting(pending.ticket.clone()),
-                        FollowUp::None,
-                    ));
+                let status = RegistrationStatus::Waiting(pending.ticket.clone());
+                if is_due(pending, self.now) {
+                    change.set_asked(pending.id, self.now).await?;
+                    change.commit().await?;
                 }
-                change.set_asked(pending.id, self.now).await?;
-                (RegistrationStatus::Waiting(pending.ticket.clone()), FollowUp::None)
+                return Ok((status, FollowUp::None));
             }
         };
         change.commit().await?;
-        Ok((answer, effect))
+        Ok((status, FollowUp::Refresh))
+    }
+
+    async fn wait(
+        &self,
+        change: &mut Change,
+        key: Option<u64>,
+        replaces: Option<NodeId>,
+    ) -> Result<Pending, StoreError> {
+        let new = self.applicant.waits(key, replaces, self.ephemeral);
+        let pending = change.insert_pending(new, self.now).await?;
+        if key.is_some() {
+            let target = format!("{} ({})", pending.device.hostinfo.hostname, pending.id);
+            change.note("device.wait", target, &pending.source);
+        } else {
+            // No entry in the audit log, which strangers could fill.
+            change.set_actor(Actor::Device { id: Some(pending.id) });
+            self.app.waiting.add(self.applicant.origin, pending.id);
+        }
+        tracing::info!(device = pending.id, "a device waits for approval");
+        Ok(pending)
     }
 
     /// Uses the key once; refuses the device if another used it up meanwhile.

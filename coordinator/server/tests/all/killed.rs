@@ -15,7 +15,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use ledger::Observed;
 use tokio::task::JoinSet;
-use work::Work;
+use work::Workers;
 
 use crate::{
     postgres::Postgres,
@@ -77,7 +77,7 @@ async fn survives(database: Option<Postgres>) {
     println!("the moments are drawn by MARU_KILL_SEED={seed}");
     let mut random = Random(seed);
     let root = Root::new("server_url = \"http://coordinator.test:8443\"\n", database).await;
-    let work = Work::new(root.path());
+    let work = Workers::new(root.path());
     let mut process = Process::start(&root);
     let mut address = process.serves().await;
     for _ in 0..number("MARU_KILL_ROUNDS").unwrap_or(ROUNDS) {
@@ -106,7 +106,7 @@ async fn survives(database: Option<Postgres>) {
 }
 
 /// Everyone starts to ask, and goes on until no whole answer comes.
-async fn begin(work: &Work, address: SocketAddr) -> JoinSet<()> {
+async fn begin(work: &Workers, address: SocketAddr) -> JoinSet<()> {
     let to = work.at(address).await;
     let mut running = JoinSet::new();
     for _ in 0..PAIRS {
