@@ -17,7 +17,7 @@ use crate::{DeltaStream, Error, Timeouts};
 
 /// Why no more bytes can be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Broken {
+pub(crate) enum StreamError {
     /// The connection failed.
     #[error("the connection broke")]
     Transport(#[source] hyper::Error),
@@ -35,7 +35,7 @@ pub(crate) enum Broken {
     Budget(Duration),
 }
 
-impl Broken {
+impl StreamError {
     /// What the caller is told of a reply that ends so; `began` says whether text had come.
     pub(crate) fn into_error(self, backend: &str, began: bool) -> Error {
         match self {
@@ -48,7 +48,7 @@ impl Broken {
 }
 
 /// A reply's bytes, until one of its limits of time is reached.
-pub(crate) type Pieces = BoxStream<'static, Result<Bytes, Broken>>;
+pub(crate) type Pieces = BoxStream<'static, Result<Bytes, StreamError>>;
 
 /// Decodes the answer to a request that went out at `sent`.
 pub(crate) fn timed<S>(
@@ -60,7 +60,7 @@ pub(crate) fn timed<S>(
 where
     S: Stream<Item = Result<Delta, Error>> + Send + 'static,
 {
-    let clock = Clock { sent, timeouts, begun: Arc::default() };
+    let clock = Deadlines { sent, timeouts, begun: Arc::default() };
     let begun = Arc::clone(&clock.begun);
     let first = move |delta: &Result<Delta, Error>| {
         if delta.is_ok() {
@@ -86,14 +86,14 @@ where
 }
 
 /// How long a reply's next bytes may take.
-struct Clock {
+struct Deadlines {
     sent: Instant,
     timeouts: Timeouts,
     /// When the first delta came.
     begun: Arc<OnceLock<Instant>>,
 }
 
-impl Clock {
+impl Deadlines {
     fn limit(self, body: Pieces) -> Pieces {
         let timer = Box::pin(sleep_until(self.next(self.sent).0));
         stream::unfold((body, self, timer), |(mut body, clock, mut timer)| async move {
@@ -119,12 +119,16 @@ impl Clock {
     }
 
     /// Until when the next bytes, awaited since then, have to come, and what it means if they do not.
-    fn next(&self, since: Instant) -> (Instant, Broken) {
+    fn next(&self, since: Instant) -> (Instant, StreamError) {
         let Timeouts { first, idle, budget, .. } = self.timeouts;
         let Some(begun) = self.begun.get() else {
-            return (self.sent + first, Broken::Late(first));
+            return (self.sent + first, StreamError::Late(first));
         };
         let (end, silent) = (*begun + budget, since + idle);
-        if end <= silent { (end, Broken::Budget(budget)) } else { (silent, Broken::Silent(idle)) }
+        if end <= silent {
+            (end, StreamError::Budget(budget))
+        } else {
+            (silent, StreamError::Silent(idle))
+        }
     }
 }

@@ -41,7 +41,7 @@ impl Code {
     }
 
     /// Whether another model might take the request as it is.
-    pub(crate) const fn is_of_the_model(self) -> bool {
+    pub(crate) const fn concerns_model(self) -> bool {
         match self {
             Self::UnsupportedParameter | Self::UnsupportedValue | Self::UnknownParameter => true,
             Self::InvalidValue | Self::InvalidType | Self::TooLong => false,

@@ -29,15 +29,17 @@ use confidential_api::names::path;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{Method, StatusCode};
 
-use crate::{Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeouts, link::Link};
+use crate::{
+    Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeouts, link::Client,
+};
 
 use chain::{Chain, head};
-use config::{Configuration, Times};
+use config::{Configuration, RefreshTimes};
 use nodes::Nodes;
 use outer::Outer;
-use prepared::Prepared;
+use prepared::PreparedSecrets;
 
-pub use memory::{Memory, Seen, Volatile};
+pub use memory::{InMemoryStore, SeenDocuments, SeenStore};
 
 /// Everything that a deployment needs.
 #[derive(Clone, Debug)]
@@ -59,7 +61,7 @@ pub struct Settings {
     /// How long to wait.
     pub timeouts: Timeouts,
     /// What was seen of it before, and will be.
-    pub memory: Arc<dyn Memory>,
+    pub memory: Arc<dyn SeenStore>,
 }
 
 /// A deployment of the confidential chain.
@@ -95,17 +97,17 @@ impl Confidential {
             let reason = "name one relay at least: without it the deployment would know who asks";
             return Err(Error::Address { url: auth.base_url, reason });
         }
-        let relays = relays.into_iter().map(Link::new).collect::<Result<_, _>>()?;
+        let relays = relays.into_iter().map(Client::new).collect::<Result<_, _>>()?;
         let configuration = Configuration::new(
             name.clone(),
-            Link::new(auth)?,
+            Client::new(auth)?,
             settings.pin,
             settings.shared_seeds,
             settings.memory,
-            Times { fresh, patience: timeouts.health.saturating_mul(2) },
+            RefreshTimes { fresh, patience: timeouts.health.saturating_mul(2) },
         );
         let configuration = Arc::new(configuration);
-        let prepared = Arc::new(Prepared::default());
+        let prepared = Arc::new(PreparedSecrets::default());
         let outer = Outer::new(name.clone(), relays, Arc::clone(&prepared));
         let nodes = Nodes::new(name.clone(), simulated, verified_for);
         let chain = Chain { name, timeouts, configuration, outer, nodes, prepared };

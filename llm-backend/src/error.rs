@@ -207,7 +207,7 @@ impl Error {
         let Self::Refused { message, detail, .. } = self else {
             return false;
         };
-        detail.code.is_some_and(Code::is_of_the_model)
+        detail.code.is_some_and(Code::concerns_model)
             || [" does not support ", ELSEWHERE].iter().any(|words| message.contains(words))
     }
 
@@ -239,7 +239,7 @@ impl Error {
 
     /// Whether the backend said itself that it failed: perhaps it does so for this request alone, and answers all others.
     #[must_use]
-    pub fn is_told(&self) -> bool {
+    pub fn is_self_reported(&self) -> bool {
         match self {
             Self::Unreachable { reason, .. } => *reason == FAILED,
             Self::Cut { reason, .. } => reason.starts_with(REPORTED),

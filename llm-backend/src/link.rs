@@ -26,14 +26,14 @@ use tokio::{
 
 use self::{
     files::Files,
-    idle::Idle,
+    idle::IdlePool,
     reason::{BUSY, Failure, LOADING, NO_STREAM, SILENT, TOO_LONG},
     stream::Target,
 };
 use crate::{
     DeltaStream, Error, Health,
     address::Address,
-    body::{self, Broken, Pieces},
+    body::{self, Pieces, StreamError},
     settings::{Settings, Timeouts},
 };
 
@@ -50,7 +50,7 @@ static DECODING: Semaphore = Semaphore::const_new(2);
 
 /// The way to one backend.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Client {
     /// Base URL as written in the settings, for messages.
     name: String,
     address: Address,
@@ -59,13 +59,13 @@ pub(crate) struct Link {
     /// Name that the server's certificate must be for; `None` where no TLS is spoken.
     server_name: Option<ServerName<'static>>,
     timeouts: Timeouts,
-    idle: Arc<Idle>,
+    idle: Arc<IdlePool>,
 }
 
 /// What is sent: its content type, and its bytes.
 type Content = (&'static str, Vec<u8>);
 
-impl Link {
+impl Client {
     /// Reads the settings. Nothing is connected yet; while a file cannot be used, each request fails and says which.
     pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
         let Settings { base_url: name, key, tls, socket, timeouts } = settings;
@@ -133,7 +133,7 @@ impl Link {
             return Err(self.unreachable(NO_STREAM, true, None));
         }
         let decode = |pieces| decode(pieces, self.name.clone());
-        let pieces = answer.into_stream().map_err(Broken::Transport).boxed();
+        let pieces = answer.into_stream().map_err(StreamError::Transport).boxed();
         Ok(body::timed(pieces, sent, self.timeouts, decode))
     }
 

@@ -23,7 +23,7 @@ use http::StatusCode;
 use crate::{
     Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Settings,
     error::ELSEWHERE,
-    link::{EMBEDDINGS_MAX, Link},
+    link::{Client, EMBEDDINGS_MAX},
 };
 
 pub use embeddings::decode as decode_ollama_embeddings;
@@ -38,7 +38,7 @@ const SHOW_MAX: usize = 4 << 20;
 /// An Ollama.
 #[derive(Clone, Debug)]
 pub struct Ollama {
-    link: Arc<Link>,
+    link: Arc<Client>,
     /// Tokens of each model's context, by the model's name.
     contexts: BTreeMap<String, u32>,
     /// Names without `:latest` of the models that it forwards, as it last listed them.
@@ -53,7 +53,7 @@ impl Ollama {
     ///
     /// As [`crate::OpenAiCompatible::with_settings`].
     pub fn new(settings: Settings, contexts: BTreeMap<String, u32>) -> Result<Self, Error> {
-        Ok(Self { link: Arc::new(Link::new(settings)?), contexts, elsewhere: Arc::default() })
+        Ok(Self { link: Arc::new(Client::new(settings)?), contexts, elsewhere: Arc::default() })
     }
 
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
@@ -117,7 +117,7 @@ impl Ollama {
 
     async fn state(&self) -> Result<Health, Error> {
         // Models are loaded when they are asked, so it is ready as soon as it is there.
-        Link::health(self.link.read("/api/version", models::decode_version).await)
+        Client::health(self.link.read("/api/version", models::decode_version).await)
     }
 
     fn refuse_cloud(&self, model: &str) -> Result<(), Error> {

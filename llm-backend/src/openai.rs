@@ -16,7 +16,7 @@ use http::StatusCode;
 
 use crate::{
     Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Settings, Timeouts,
-    link::{EMBEDDINGS_MAX, Link},
+    link::{Client, EMBEDDINGS_MAX},
 };
 
 pub(crate) use reply::deltas;
@@ -32,7 +32,7 @@ const SLOTS_MAX: u32 = 4096;
 /// An OpenAI-compatible server: `maru-llm`, llama-server, vLLM.
 #[derive(Clone, Debug)]
 pub struct OpenAiCompatible {
-    link: Arc<Link>,
+    link: Arc<Client>,
 }
 
 impl OpenAiCompatible {
@@ -63,7 +63,7 @@ impl OpenAiCompatible {
     /// As [`Self::new`]; [`Error::Key`] if the settings hold a key that is none, [`Error::File`] if they name a certificate
     /// without its key. A file that cannot be used is an error of each request, until it can.
     pub fn with_settings(settings: Settings) -> Result<Self, Error> {
-        Ok(Self { link: Arc::new(Link::new(settings)?) })
+        Ok(Self { link: Arc::new(Client::new(settings)?) })
     }
 
     /// What each slot of the server is doing, for servers with llama-server's `/slots`.
@@ -120,8 +120,8 @@ impl OpenAiCompatible {
     async fn state(&self) -> Result<Health, Error> {
         match self.link.get("/health").await {
             // A server without /health answers if it lists its models.
-            Err(Error::Refused { status: 404, .. }) => Link::health(self.list().await),
-            asked => Link::health(asked),
+            Err(Error::Refused { status: 404, .. }) => Client::health(self.list().await),
+            asked => Client::health(asked),
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct Refusal {
     pub(crate) message: Option<String>,
     detail: Detail,
     /// Whether it does not take this gateway's key.
-    is_of_key: bool,
+    is_key_refused: bool,
 }
 
 impl Refusal {
@@ -43,18 +43,18 @@ impl Refusal {
         Self {
             message: Some(message(error)),
             detail: Detail { code: known, param },
-            is_of_key: code == Some(KEY),
+            is_key_refused: code == Some(KEY),
         }
     }
 
     /// Whether it says by its code that the request is refused, and is no fault of the server's.
     pub(crate) fn is_refusal(&self) -> bool {
-        self.is_of_key || self.detail.code.is_some()
+        self.is_key_refused || self.detail.code.is_some()
     }
 
     /// The refusal, which came with this status. One of our key is none of the request: another server may be asked.
     pub(crate) fn refused(self, backend: String, status: u16) -> Error {
-        let status = if self.is_of_key { 401 } else { status };
+        let status = if self.is_key_refused { 401 } else { status };
         let message = self.message.as_deref().map(shorten);
         let message = message.unwrap_or_else(|| "without saying why".to_owned());
         Error::Refused { backend, status, message, detail: self.detail }

@@ -1,7 +1,7 @@
 //! Pieces of a reply's text as model servers send them: one may end within a character.
 //!
 //! A server that counts text in UTF-16, as JavaScript programs do, may send the first half of an emoji as the escape at the
-//! end of one piece (`"\ud83d"`) and the second at the beginning of the next. [`Joined`] joins them; a half that stays alone
+//! end of one piece (`"\ud83d"`) and the second at the beginning of the next. [`PieceJoiner`] joins them; a half that stays alone
 //! is U+FFFD.
 
 use std::fmt;
@@ -16,19 +16,19 @@ use serde::{
 const HALF: usize = 3;
 
 /// A piece of text: UTF-8, in which halves of characters stand by themselves (WTF-8).
-pub(crate) struct Piece(Vec<u8>);
+pub(crate) struct TextPiece(Vec<u8>);
 
 /// The pieces of one text so far: what the last of them left for the next.
 #[derive(Debug, Default)]
-pub(crate) struct Joined {
+pub(crate) struct PieceJoiner {
     /// The first half of a character.
     half: Option<[u8; HALF]>,
 }
 
-impl Joined {
+impl PieceJoiner {
     /// What the next piece adds to the text; `is_last` if none follows.
-    pub(crate) fn join(&mut self, piece: Option<Piece>, is_last: bool) -> String {
-        let piece = piece.map(|Piece(bytes)| bytes).unwrap_or_default();
+    pub(crate) fn join(&mut self, piece: Option<TextPiece>, is_last: bool) -> String {
+        let piece = piece.map(|TextPiece(bytes)| bytes).unwrap_or_default();
         let mut bytes = match self.half {
             Some(_) if piece.is_empty() && !is_last => return String::new(),
             Some(half) => [&half[..], &piece].concat(),
@@ -46,7 +46,7 @@ impl Joined {
     }
 }
 
-/// Reads JSON of a model server; half a character that stands elsewhere than in a [`Piece`] is read as U+FFFD.
+/// Reads JSON of a model server; half a character that stands elsewhere than in a [`TextPiece`] is read as U+FFFD.
 pub(crate) fn json<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     serde_json::from_str(text)
         .or_else(|_| serde_json::from_str(&surrogate::replace_lone_in(text.to_owned())))
@@ -89,18 +89,18 @@ fn is_first(unit: u16) -> bool {
 }
 
 /// From JSON: the bytes of a string are read where a `String` would be refused.
-impl<'de> Deserialize<'de> for Piece {
+impl<'de> Deserialize<'de> for TextPiece {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Bytes;
         impl Visitor<'_> for Bytes {
-            type Value = Piece;
+            type Value = TextPiece;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
 
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Piece, E> {
-                Ok(Piece(bytes.to_vec()))
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<TextPiece, E> {
+                Ok(TextPiece(bytes.to_vec()))
             }
         }
         from.deserialize_bytes(Bytes)
@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    fn piece(units: &[u16]) -> Option<Piece> {
+    fn piece(units: &[u16]) -> Option<TextPiece> {
         let escapes: String = units.iter().map(|unit| format!(r"\u{unit:04x}")).collect();
         serde_json::from_str(&format!("\"{escapes}\"")).unwrap()
     }
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn what_is_no_string_is_no_piece() {
         for json in ["7", "[104]", "{}", "true"] {
-            assert!(serde_json::from_str::<Option<Piece>>(json).is_err(), "{json}");
+            assert!(serde_json::from_str::<Option<TextPiece>>(json).is_err(), "{json}");
         }
     }
 
@@ -143,7 +143,7 @@ mod tests {
             let mut at: Vec<_> = cuts.iter().map(|cut| cut.index(units.len() + 1)).collect();
             at.extend([0, units.len()]);
             at.sort_unstable();
-            let mut pieces = Joined::default();
+            let mut pieces = PieceJoiner::default();
             let mut text: String =
                 at.windows(2).map(|cut| pieces.join(piece(&units[cut[0]..cut[1]]), false)).collect();
             text.push_str(&pieces.join(None, true));

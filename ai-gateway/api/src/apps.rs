@@ -27,7 +27,7 @@ pub struct AppName(String);
 #[error(
     "an app's name is 1 to {NAME_MAX} of a-z, 0-9 and hyphens, with a letter or digit at both ends, such as open-webui"
 )]
-pub struct NotAnAppName;
+pub struct InvalidAppName;
 
 impl AppName {
     /// The name.
@@ -38,15 +38,15 @@ impl AppName {
 }
 
 impl FromStr for AppName {
-    type Err = NotAnAppName;
+    type Err = InvalidAppName;
 
-    fn from_str(text: &str) -> Result<Self, NotAnAppName> {
+    fn from_str(text: &str) -> Result<Self, InvalidAppName> {
         let is_own = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let valid = (1..=NAME_MAX).contains(&text.len())
             && text.bytes().all(is_own)
             && !text.starts_with('-')
             && !text.ends_with('-');
-        if valid { Ok(Self(text.to_owned())) } else { Err(NotAnAppName) }
+        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidAppName) }
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
         for wrong in
             ["", "-a", "a-", "Open", "a b", "a/b", "..", "a:b", "집", &"a".repeat(NAME_MAX + 1)]
         {
-            assert_eq!(wrong.parse::<AppName>(), Err(NotAnAppName), "{wrong}");
+            assert_eq!(wrong.parse::<AppName>(), Err(InvalidAppName), "{wrong}");
             let json = serde_json::to_string(wrong).unwrap();
             assert!(serde_json::from_str::<AppName>(&json).is_err(), "{wrong}");
         }

@@ -34,7 +34,7 @@ mod replay;
 mod settings;
 
 use generation::{Generation, KeyPair};
-pub use refusal::{Busy, NoRandom, OpenError, Reason, Refused};
+pub use refusal::{CacheFull, OpenError, RandomError, Reason, Refused};
 pub use replay::Entry;
 use replay::ReplayCache;
 pub use settings::{Limits, Settings};
@@ -97,13 +97,13 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`NoRandom`].
+    /// [`RandomError`].
     pub fn new(
         identity: SigningKey,
         settings: Settings,
         last_epoch: u64,
         now: u64,
-    ) -> Result<Self, NoRandom> {
+    ) -> Result<Self, RandomError> {
         let current = Generation::new(now, &settings)?;
         let next = Generation::new(current.until, &settings)?;
         Ok(Self {
@@ -134,8 +134,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`NoRandom`]; the keys stay as they were.
-    pub fn tick(&mut self, now: u64) -> Result<bool, NoRandom> {
+    /// [`RandomError`]; the keys stay as they were.
+    pub fn tick(&mut self, now: u64) -> Result<bool, RandomError> {
         let set_back = now.saturating_add(ms(SKEW)) < self.latest;
         if set_back || now >= self.next.until {
             // The clock was set back, or a whole life was slept through: nothing of the past is worth keeping.
@@ -165,8 +165,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`NoRandom`], if a rotation was due.
-    pub fn document(&mut self, now: u64) -> Result<KeyDocument, NoRandom> {
+    /// [`RandomError`], if a rotation was due.
+    pub fn document(&mut self, now: u64) -> Result<KeyDocument, RandomError> {
         self.tick(now)?;
         let publish = |generation: &Generation| -> Vec<PublishedKey> {
             generation
@@ -221,7 +221,7 @@ impl KeyRing {
     ///
     /// [`Reason::Replayed`] if the same request was remembered since it was prepared; [`Reason::Stale`],
     /// [`Reason::RequestId`] or [`Reason::UnknownKey`] if its time is over by now, or the clock was set back, so that it may
-    /// have come before and been forgotten; [`Busy`] if the cache became full.
+    /// have come before and been forgotten; [`CacheFull`] if the cache became full.
     pub fn remember(&mut self, entry: Entry, now: u64) -> Result<(), OpenError> {
         check_time(entry.timestamp, now)?;
         check_request_id(entry.request_id, now)?;
@@ -267,7 +267,7 @@ impl Prepared {
             .map_err(|_| Reason::Unopenable)?;
         let plaintext =
             padding::unpad(unsealed.plaintext, padding::REQUEST).ok_or(Reason::Unopenable)?;
-        let response_nonce = *random::bytes::<32>().map_err(NoRandom::from)?;
+        let response_nonce = *random::bytes::<32>().map_err(RandomError::from)?;
         let reply = reply_keys(&unsealed.secret, &request.encapsulated_key.0, &response_nonce)
             .and_then(|keys| ReplySealer::new(keys, response_nonce))
             .ok_or(Reason::Unopenable)?;

@@ -90,7 +90,7 @@ pub struct KeyConfig {
 
 /// Why a published key is no key configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadKey {
+pub enum InvalidKeyConfig {
     /// A suite that this version does not know.
     #[error("unknown suite")]
     Suite,
@@ -107,13 +107,13 @@ impl KeyConfig {
     ///
     /// # Errors
     ///
-    /// [`BadKey::Public`].
-    pub fn new(suite: Suite, public: Vec<u8>) -> Result<Self, BadKey> {
+    /// [`InvalidKeyConfig::Public`].
+    pub fn new(suite: Suite, public: Vec<u8>) -> Result<Self, InvalidKeyConfig> {
         match suite {
             Suite::XWing => <XWing as Kem>::PublicKey::from_bytes(&public).map(drop),
             Suite::X25519 => <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&public).map(drop),
         }
-        .map_err(|_| BadKey::Public)?;
+        .map_err(|_| InvalidKeyConfig::Public)?;
         Ok(Self { suite, public })
     }
 
@@ -121,14 +121,14 @@ impl KeyConfig {
     ///
     /// # Errors
     ///
-    /// See [`BadKey`].
-    pub fn from_published(key: &PublishedKey) -> Result<Self, BadKey> {
+    /// See [`InvalidKeyConfig`].
+    pub fn from_published(key: &PublishedKey) -> Result<Self, InvalidKeyConfig> {
         let suite = Suite::ALL
             .into_iter()
             .find(|suite| (suite.kem(), KDF, AEAD) == (key.kem, key.kdf, key.aead));
-        let config = Self::new(suite.ok_or(BadKey::Suite)?, key.public_key.0.clone())?;
+        let config = Self::new(suite.ok_or(InvalidKeyConfig::Suite)?, key.public_key.0.clone())?;
         if config.id() != key.key_id {
-            return Err(BadKey::Id);
+            return Err(InvalidKeyConfig::Id);
         }
         Ok(config)
     }
@@ -311,11 +311,11 @@ mod tests {
 
             assert_eq!(KeyConfig::from_published(&published), Ok(config));
             let other = PublishedKey { key_id: Fixed([0; 8]), ..published.clone() };
-            assert_eq!(KeyConfig::from_published(&other), Err(BadKey::Id));
+            assert_eq!(KeyConfig::from_published(&other), Err(InvalidKeyConfig::Id));
             let short = PublishedKey { public_key: Bytes(vec![0; 31]), ..published.clone() };
-            assert_eq!(KeyConfig::from_published(&short), Err(BadKey::Public));
+            assert_eq!(KeyConfig::from_published(&short), Err(InvalidKeyConfig::Public));
             let unknown = PublishedKey { aead: 1, ..published };
-            assert_eq!(KeyConfig::from_published(&unknown), Err(BadKey::Suite));
+            assert_eq!(KeyConfig::from_published(&unknown), Err(InvalidKeyConfig::Suite));
         }
     }
 }

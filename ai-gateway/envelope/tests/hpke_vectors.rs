@@ -165,9 +165,9 @@ fn export<K: Kem, D: Kdf, A: Aead>(
 }
 
 /// Draws inputs: one byte n, then n bytes.
-struct Draw(<Shake128 as ExtendableOutput>::Reader);
+struct RandomTape(<Shake128 as ExtendableOutput>::Reader);
 
-impl Draw {
+impl RandomTape {
     fn new() -> Self {
         Self(Shake128::default().finalize_xof())
     }
@@ -192,7 +192,7 @@ fn accumulate_encryptions<K: Kem, D: Kdf, A: Aead>(
     sender: &mut AeadCtxS<A, D, K>,
     receiver: &mut AeadCtxR<A, D, K>,
 ) -> Vec<u8> {
-    let (mut draw, mut absorbed) = (Draw::new(), Shake128::default());
+    let (mut draw, mut absorbed) = (RandomTape::new(), Shake128::default());
     for _ in 0..1000 {
         let (aad, plaintext) = (draw.next(), draw.next());
         let ciphertext = sender.seal(&plaintext, &aad).unwrap();
@@ -203,7 +203,7 @@ fn accumulate_encryptions<K: Kem, D: Kdf, A: Aead>(
 }
 
 fn accumulate_exports<K: Kem, D: Kdf, A: Aead>(sender: &AeadCtxS<A, D, K>) -> Vec<u8> {
-    let (mut draw, mut absorbed) = (Draw::new(), Shake128::default());
+    let (mut draw, mut absorbed) = (RandomTape::new(), Shake128::default());
     for length in 0..1000 {
         absorbed.update(&export(sender, &draw.next(), length));
     }

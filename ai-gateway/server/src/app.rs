@@ -11,24 +11,24 @@ use ai_gateway_api::{
     sealed::{Ed25519Public, KeyDocument, Request},
     settings::gateway::{Limits, Settings},
 };
-use hpke_envelope::gateway::{KeyRing, NoRandom, OpenError, Opened};
+use hpke_envelope::gateway::{KeyRing, OpenError, Opened, RandomError};
 use tokio::task::spawn_blocking;
 
 use crate::{
     apps::Apps,
     arena,
-    bodies::Bodies,
+    bodies::BodyMemory,
     config,
     devices::Devices,
     gauges, identity,
     limits::Limiter,
-    line::Lines,
     metrics::Metrics,
     models::{Models, PATIENCE, Pinned},
-    openclaw::{OpenClaw, OpenClawError, follow::Follow},
+    openclaw::{OpenClaw, OpenClawError, watcher::Watcher},
     paths::below,
+    queue::Queues,
     sessions::Sessions,
-    starts::Starts,
+    starts::StartThrottle,
     usage::{self, Ledger},
     workspace::Workspace,
 };
@@ -54,11 +54,11 @@ pub struct App {
     /// How often each caller may ask.
     pub limiter: Limiter,
     /// Memory for large requests.
-    pub bodies: Bodies,
+    pub bodies: BodyMemory,
     /// How requests begin that come together.
-    pub starts: Starts,
+    pub starts: StartThrottle,
     /// How replies wait for their models.
-    pub lines: Lines,
+    pub queues: Queues,
     /// How much each person uses.
     pub usage: Arc<Ledger>,
     /// Counters.
@@ -68,7 +68,7 @@ pub struct App {
     /// Where telmeet's page comes from.
     pub chat_host: String,
     /// What of `openclaw.json` holds at once.
-    follow: Mutex<Follow>,
+    watcher: Mutex<Watcher>,
     state: PathBuf,
     keys: Mutex<KeyRing>,
 }
@@ -84,7 +84,7 @@ pub enum StartError {
     State(#[from] chassis::state::StateError),
     /// The system gives no random bytes.
     #[error(transparent)]
-    Random(#[from] NoRandom),
+    Random(#[from] RandomError),
     /// A provider of `openclaw.json` cannot be used.
     #[error("openclaw.json: {0}")]
     Backend(#[from] llm_backend::Error),
@@ -105,7 +105,7 @@ impl App {
     /// Counters and gauges as text, in Prometheus' format.
     #[must_use]
     pub fn counters(&self) -> String {
-        self.metrics.render(gauges::render(&self.models, &self.lines, &self.sessions))
+        self.metrics.render(gauges::render(&self.models, &self.queues, &self.sessions))
     }
 
     /// Loads the state below `root` and makes new keys: each start begins a new epoch.
@@ -140,15 +140,15 @@ impl App {
             sessions: Sessions::new(&config.limits),
             workspace,
             limiter: Limiter::new(&config.limits),
-            bodies: Bodies::new(&config.limits),
-            starts: Starts::default(),
-            lines: Lines::new(&config.line, &models, Arc::clone(&metrics)),
+            bodies: BodyMemory::new(&config.limits),
+            starts: StartThrottle::default(),
+            queues: Queues::new(&config.line, &models, Arc::clone(&metrics)),
             models,
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
             metrics,
             limits: config.limits,
             chat_host: config.chat_host(),
-            follow: Mutex::new(Follow::new(root.join(&config.openclaw), openclaw.clone())?),
+            watcher: Mutex::new(Watcher::new(root.join(&config.openclaw), openclaw.clone())?),
             state,
             keys: Mutex::new(keys),
         })
@@ -170,8 +170,8 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`NoRandom`], if new keys were due.
-    pub fn document(&self) -> Result<KeyDocument, NoRandom> {
+    /// [`RandomError`], if new keys were due.
+    pub fn document(&self) -> Result<KeyDocument, RandomError> {
         self.rotate()?;
         arena::locked(|_| self.keys().document(now_ms()))
     }
@@ -195,7 +195,7 @@ impl App {
     }
 
     /// Rotates keys that are due, and keeps a new epoch before anyone sees it.
-    fn rotate(&self) -> Result<(), NoRandom> {
+    fn rotate(&self) -> Result<(), RandomError> {
         let epoch = arena::locked(|_| {
             let mut keys = self.keys();
             keys.tick(now_ms()).map(|changed| changed.then(|| keys.epoch()))
@@ -247,11 +247,11 @@ impl App {
 
     /// Takes over what `openclaw.json` says by now of its nodes, and how many slots they say that they have.
     pub fn follow_settings(&self) {
-        let changed = self.follow.lock().unwrap_or_else(PoisonError::into_inner).changed();
+        let changed = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).changed();
         if let Some(file) = changed {
             self.models.set_nodes(&file);
         }
-        self.lines.follow(&self.models);
+        self.queues.follow(&self.models);
     }
 
     fn keys(&self) -> MutexGuard<'_, KeyRing> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ai_gateway_api::{
-    apps::{AddedApp, App, AppKey, AppName, NotAnAppName},
+    apps::{AddedApp, App, AppKey, AppName, InvalidAppName},
     wire::Fixed,
 };
 use axum::http::{HeaderMap, header};
@@ -24,7 +24,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::{changes::Changes, limits::Exceeded, usage::utc};
+use crate::{
+    changes::Changes,
+    limits::{Exceeded, Limit},
+    usage::utc,
+};
 
 /// Most apps: more than one machine runs.
 pub const MAX: usize = 64;
@@ -40,7 +44,7 @@ const FORMAT: Format<File> = Format::new(1);
 pub enum AppError {
     /// No app may be called so.
     #[error(transparent)]
-    Name(#[from] NotAnAppName),
+    Name(#[from] InvalidAppName),
     /// One is called so already.
     #[error("there is an app {0} already")]
     Taken(AppName),
@@ -60,21 +64,21 @@ pub enum AppError {
 
 /// Why a program is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stranger {
+pub enum KeyRejection {
     /// It has no key, or not the key of an app.
-    NoKey,
+    Unknown,
     /// Nor had too many others lately. Whoever has a key is let in all the same.
-    Often(Exceeded),
+    TooOften(Exceeded),
 }
 
 #[derive(Serialize, Deserialize)]
 struct File {
-    apps: Vec<Stored>,
+    apps: Vec<StoredApp>,
 }
 
 /// What is kept of an app.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Stored {
+struct StoredApp {
     name: AppName,
     key_sha256: Fixed<32>,
     /// In seconds since 1970.
@@ -83,8 +87,8 @@ struct Stored {
     used_day: Option<u64>,
 }
 
-impl Stored {
-    fn told(&self) -> App {
+impl StoredApp {
+    fn to_app(&self) -> App {
         // Whatever the file says.
         let said = |seconds: u64, format: &str| utc(seconds).strftime(format).to_string();
         App {
@@ -96,28 +100,28 @@ impl Stored {
 }
 
 #[derive(Debug)]
-struct Held {
+struct State {
     apps: Vec<Entry>,
     /// Whether a day of use is not on disk yet.
     changed: bool,
 }
 
-impl Held {
+impl State {
     /// What of all is kept.
-    fn stored(&self) -> Vec<Stored> {
+    fn stored(&self) -> Vec<StoredApp> {
         self.apps.iter().map(|entry| entry.stored.clone()).collect()
     }
 }
 
 #[derive(Debug)]
 struct Entry {
-    stored: Stored,
+    stored: StoredApp,
     /// On which it has asked.
     connections: Vec<Connection>,
 }
 
 impl Entry {
-    fn new(stored: Stored) -> Self {
+    fn new(stored: StoredApp) -> Self {
         Self { stored, connections: Vec::new() }
     }
 }
@@ -126,7 +130,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Apps {
     changes: Changes,
-    held: Mutex<Held>,
+    state: Mutex<State>,
     wrong: DefaultDirectRateLimiter,
 }
 
@@ -141,7 +145,7 @@ impl Apps {
         let apps = stored.into_iter().map(Entry::new).collect();
         Ok(Self {
             changes: Changes::new(path),
-            held: Mutex::new(Held { apps, changed: false }),
+            state: Mutex::new(State { apps, changed: false }),
             wrong: RateLimiter::direct(Quota::per_minute(WRONG_PER_MINUTE)),
         })
     }
@@ -149,7 +153,7 @@ impl Apps {
     /// The apps, in the order in which they were added.
     #[must_use]
     pub fn list(&self) -> Vec<App> {
-        self.lock().apps.iter().map(|entry| entry.stored.told()).collect()
+        self.lock().apps.iter().map(|entry| entry.stored.to_app()).collect()
     }
 
     /// Adds an app and makes its key, which nobody can be told again.
@@ -171,10 +175,10 @@ impl Apps {
             return Err(AppError::TooMany);
         }
         let (key_sha256, created_s) = (digest(&key), now_ms / 1000);
-        let stored = Stored { name, key_sha256, created_s, used_day: None };
+        let stored = StoredApp { name, key_sha256, created_s, used_day: None };
         next.push(stored.clone());
         change.write(&FORMAT, &File { apps: next })?;
-        let app = stored.told();
+        let app = stored.to_app();
         self.lock().apps.push(Entry::new(stored));
         Ok(AddedApp { app, key })
     }
@@ -194,45 +198,48 @@ impl Apps {
         change.write(&FORMAT, &File { apps: next })?;
         let entry = self.lock().apps.remove(at);
         entry.connections.iter().for_each(Connection::close);
-        Ok(entry.stored.told())
+        Ok(entry.stored.to_app())
     }
 
     /// Says which app has this key, and remembers that it asks on this connection.
     ///
     /// # Errors
     ///
-    /// [`Stranger`].
+    /// [`KeyRejection`].
     pub fn enter(
         &self,
         key: Option<&str>,
         connection: &Connection,
         now_ms: u64,
-    ) -> Result<Person, Stranger> {
-        let Some(key) = key else { return Err(Stranger::NoKey) };
-        let mut held = self.lock();
-        let Some(at) = AppKey::read(key).and_then(|key| find(&held.apps, &digest(&key))) else {
-            drop(held);
+    ) -> Result<Person, KeyRejection> {
+        let Some(key) = key else { return Err(KeyRejection::Unknown) };
+        let mut state = self.lock();
+        let Some(at) = AppKey::read(key).and_then(|key| find(&state.apps, &digest(&key))) else {
+            drop(state);
             return Err(self.wrong_key());
         };
         let today = now_ms / 1000 / DAY;
-        let entry = &mut held.apps[at];
+        let entry = &mut state.apps[at];
         entry.connections.retain(|other| !other.is_over());
         if !entry.connections.iter().any(|other| other.is(connection)) {
             entry.connections.push(connection.clone());
         }
         let person = Person::App(entry.stored.name.to_string());
         if entry.stored.used_day.replace(today) != Some(today) {
-            held.changed = true;
+            state.changed = true;
         }
         Ok(person)
     }
 
-    fn wrong_key(&self) -> Stranger {
+    fn wrong_key(&self) -> KeyRejection {
         match self.wrong.check() {
-            Ok(()) => Stranger::NoKey,
+            Ok(()) => KeyRejection::Unknown,
             Err(not) => {
                 let wait = not.wait_time_from(DefaultClock::default().now());
-                Stranger::Often(Exceeded::Rate { retry_after_s: wait.as_secs() + 1 })
+                KeyRejection::TooOften(Exceeded {
+                    limit: Limit::Rate,
+                    retry_after_s: wait.as_secs() + 1,
+                })
             }
         }
     }
@@ -241,11 +248,11 @@ impl Apps {
     pub fn keep(&self) {
         let change = self.changes.begin();
         let next = {
-            let mut held = self.lock();
-            if !std::mem::take(&mut held.changed) {
+            let mut state = self.lock();
+            if !std::mem::take(&mut state.changed) {
                 return;
             }
-            held.stored()
+            state.stored()
         };
         if let Err(error) = change.write(&FORMAT, &File { apps: next }) {
             self.lock().changed = true;
@@ -254,8 +261,8 @@ impl Apps {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -86,7 +86,7 @@ pub enum ArenaError {
 /// There is no room for a text that grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("locked memory is full")]
-pub struct Full;
+pub struct ArenaFull;
 
 /// What the arena holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,12 +136,12 @@ pub fn init(size: usize) -> Result<usize, ArenaError> {
 /// Shows that what is allocated now lies in the arena: [`locked`] alone gives it, for as long as its work lasts and to
 /// no other thread.
 #[derive(Clone, Copy, Debug)]
-pub struct Inside<'a>(PhantomData<*const &'a ()>);
+pub struct InArena<'a>(PhantomData<*const &'a ()>);
 
-impl Memory for Inside<'_> {}
+impl Memory for InArena<'_> {}
 
 /// Runs `work` with its allocations in the arena.
-pub fn locked<T>(work: impl for<'a> FnOnce(Inside<'a>) -> T) -> T {
+pub fn locked<T>(work: impl for<'a> FnOnce(InArena<'a>) -> T) -> T {
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -149,7 +149,7 @@ pub fn locked<T>(work: impl for<'a> FnOnce(Inside<'a>) -> T) -> T {
         }
     }
     let _restore = Restore(INSIDE.replace(true));
-    work(Inside(PhantomData))
+    work(InArena(PhantomData))
 }
 
 /// Whether `bytes` more would fit, leaving an eighth free for what is under way.
@@ -165,24 +165,24 @@ pub fn has_room(bytes: usize) -> bool {
 ///
 /// # Errors
 ///
-/// [`Full`]; then the text is as it was.
-pub fn append(text: &mut String, more: &str) -> Result<(), Full> {
+/// [`ArenaFull`]; then the text is as it was.
+pub fn append(text: &mut String, more: &str) -> Result<(), ArenaFull> {
     let len = text.len().saturating_add(more.len());
     if len > text.capacity() {
         // By half more than need be, so that it is not copied for each word.
-        grow(text, len.saturating_add(len / 2)).or_else(|Full| grow(text, len))?;
+        grow(text, len.saturating_add(len / 2)).or_else(|ArenaFull| grow(text, len))?;
     }
     text.push_str(more);
     Ok(())
 }
 
 /// Moves a text to where so many bytes have room.
-fn grow(text: &mut String, bytes: usize) -> Result<(), Full> {
-    let _growth = Growth::begin(bytes)?;
+fn grow(text: &mut String, bytes: usize) -> Result<(), ArenaFull> {
+    let _growth = GrowthReservation::begin(bytes)?;
     let mut larger = locked(|_| String::with_capacity(bytes));
     // What is free may lie in pieces of which each is too small.
     if END.load(Ordering::Acquire) != 0 && !holds(larger.as_mut_ptr()) {
-        return Err(Full);
+        return Err(ArenaFull);
     }
     larger.push_str(text);
     *text = larger;
@@ -190,17 +190,17 @@ fn grow(text: &mut String, bytes: usize) -> Result<(), Full> {
 }
 
 /// Room for a text that grows, in bytes: counted until it has grown.
-struct Growth(usize);
+struct GrowthReservation(usize);
 
-impl Growth {
-    fn begin(bytes: usize) -> Result<Self, Full> {
+impl GrowthReservation {
+    fn begin(bytes: usize) -> Result<Self, ArenaFull> {
         GROWING.fetch_add(bytes, Ordering::AcqRel);
         let growth = Self(bytes);
-        if has_room(0) { Ok(growth) } else { Err(Full) }
+        if has_room(0) { Ok(growth) } else { Err(ArenaFull) }
     }
 }
 
-impl Drop for Growth {
+impl Drop for GrowthReservation {
     fn drop(&mut self) {
         GROWING.fetch_sub(self.0, Ordering::AcqRel);
     }

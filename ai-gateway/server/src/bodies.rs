@@ -32,9 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The memory for bodies.
 #[derive(Debug)]
-pub struct Bodies {
-    small: Arc<Mutex<Shared>>,
-    large: Arc<Mutex<Shared>>,
+pub struct BodyMemory {
+    small: Arc<Mutex<Pool>>,
+    large: Arc<Mutex<Pool>>,
     patience: Duration,
 }
 
@@ -48,7 +48,7 @@ pub enum Holder {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Pool {
     /// What nobody has, in bytes.
     free: usize,
     /// What one person may have, in bytes.
@@ -56,11 +56,11 @@ struct Shared {
     /// What each person has; nobody who has nothing.
     people: HashMap<Holder, usize>,
     /// Those who wait, in the order of arrival.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Waiter>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Waiter {
     person: Holder,
     bytes: usize,
     call: oneshot::Sender<Reservation>,
@@ -70,7 +70,7 @@ struct Waiting {
 #[derive(Debug)]
 #[must_use]
 pub struct Reservation {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<Pool>>,
     person: Holder,
     bytes: usize,
 }
@@ -80,13 +80,13 @@ pub struct Reservation {
 #[error("too many large requests are being read")]
 pub struct ReserveTimeout;
 
-impl Bodies {
+impl BodyMemory {
     /// As much memory as the limits say.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self {
-            small: Shared::new(SMALL_ONES, SMALL_ONES_OF_ONE),
-            large: Shared::new(limits.plain_bodies_bytes, limits.plain_bodies_bytes_per_person),
+            small: Pool::new(SMALL_ONES, SMALL_ONES_OF_ONE),
+            large: Pool::new(limits.plain_bodies_bytes, limits.plain_bodies_bytes_per_person),
             patience: PATIENCE,
         }
     }
@@ -110,7 +110,7 @@ impl Bodies {
             let mut shared = lock(pool);
             let bytes = bytes.min(shared.each);
             let (call, called) = oneshot::channel();
-            shared.waiting.push_back(Waiting { person: holder.clone(), bytes, call });
+            shared.waiting.push_back(Waiter { person: holder.clone(), bytes, call });
             let calls = shared.call(pool);
             drop(shared);
             tell(calls);
@@ -134,7 +134,7 @@ impl Bodies {
     }
 }
 
-impl Shared {
+impl Pool {
     fn new(free: usize, each: usize) -> Arc<Mutex<Self>> {
         let free = free.max(2);
         // More than half of all there is nobody gets.
@@ -162,7 +162,7 @@ impl Shared {
                 self.waiting.push_back(first);
                 continue;
             }
-            let Waiting { person, bytes, call } = first;
+            let Waiter { person, bytes, call } = first;
             self.free -= bytes;
             *self.people.entry(person.clone()).or_default() += bytes;
             calls.push((call, Reservation { shared: Arc::clone(shared), person, bytes }));
@@ -194,7 +194,7 @@ impl Drop for Reservation {
     }
 }
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn lock(shared: &Mutex<Pool>) -> MutexGuard<'_, Pool> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -208,8 +208,8 @@ mod tests {
     const MEGABYTE: usize = 1 << 20;
     const MOST: usize = 20 * MEGABYTE;
 
-    fn bodies() -> Bodies {
-        Bodies::new(&Limits {
+    fn bodies() -> BodyMemory {
+        BodyMemory::new(&Limits {
             plain_bodies_bytes: 8 * MEGABYTE,
             plain_bodies_bytes_per_person: 3 * MEGABYTE,
             ..Limits::default()
@@ -220,7 +220,7 @@ mod tests {
         Holder::Person(Person::User(id))
     }
 
-    fn now(bodies: &Bodies, holder: &Holder, bytes: Option<usize>) -> Option<Reservation> {
+    fn now(bodies: &BodyMemory, holder: &Holder, bytes: Option<usize>) -> Option<Reservation> {
         bodies.reserve(holder, bytes, MOST).now_or_never()?.ok()
     }
 

@@ -13,4 +13,4 @@ mod step;
 pub use compose::{compose, compose_session};
 pub use embed::embed;
 pub use run::Run;
-pub use step::{Answering, Ending, Record, Step};
+pub use step::{AnsweringModel, Ending, Record, Step};

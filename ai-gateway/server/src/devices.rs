@@ -48,7 +48,7 @@ const fn format<B>() -> Format<File<B>> {
 
 /// A bound key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Bound {
+struct Binding {
     node: String,
     person: Person,
     #[serde(flatten)]
@@ -57,7 +57,7 @@ struct Bound {
 
 /// A key as the file has it.
 #[derive(Deserialize)]
-struct Stored {
+struct StoredBinding {
     node: String,
     /// Absent if it was bound before the person was kept.
     #[serde(default)]
@@ -66,14 +66,14 @@ struct Stored {
     device: Device,
 }
 
-impl Bound {
+impl Binding {
     /// Whether it was bound by this node as this person.
     fn is_of(&self, caller: &Identity) -> bool {
         self.node == caller.node && self.person == caller.person()
     }
 
     /// Whether it was bound by the caller's node when that was somebody else's.
-    fn is_left_behind(&self, caller: &Identity) -> bool {
+    fn is_outdated(&self, caller: &Identity) -> bool {
         self.node == caller.node && self.person != caller.person()
     }
 }
@@ -82,7 +82,7 @@ impl Bound {
 #[derive(Debug)]
 pub struct Devices {
     changes: Changes,
-    bound: Mutex<HashMap<Ed25519Public, Bound>>,
+    bound: Mutex<HashMap<Ed25519Public, Binding>>,
 }
 
 impl Devices {
@@ -93,10 +93,11 @@ impl Devices {
     ///
     /// Fails if the file cannot be used.
     pub fn load(path: PathBuf) -> Result<Self, StateError> {
-        let stored = format::<Stored>().read(&path)?.map_or_else(Vec::new, |file| file.devices);
+        let stored =
+            format::<StoredBinding>().read(&path)?.map_or_else(Vec::new, |file| file.devices);
         let all = stored.len();
-        let known = stored.into_iter().filter_map(|Stored { node, person, device }| {
-            Some((device.device_pubkey, Bound { node, person: person?, device }))
+        let known = stored.into_iter().filter_map(|StoredBinding { node, person, device }| {
+            Some((device.device_pubkey, Binding { node, person: person?, device }))
         });
         let bound: HashMap<_, _> = known.collect();
         if bound.len() < all {
@@ -137,12 +138,12 @@ impl Devices {
             Some(_) | None => {}
         }
         let own = next.values().filter(|bound| bound.is_of(caller)).count();
-        next.retain(|_, bound| !bound.is_left_behind(caller));
+        next.retain(|_, bound| !bound.is_outdated(caller));
         if own >= MAX_PER_NODE || next.len() >= MAX_TOTAL {
             return Err(BindError::TooMany);
         }
         let entry =
-            Bound { node: caller.node.clone(), person: caller.person(), device: device.clone() };
+            Binding { node: caller.node.clone(), person: caller.person(), device: device.clone() };
         next.insert(device.device_pubkey, entry);
         self.store(&change, next)?;
         Ok(device)
@@ -168,16 +169,16 @@ impl Devices {
     fn store(
         &self,
         change: &Change<'_>,
-        bound: HashMap<Ed25519Public, Bound>,
+        bound: HashMap<Ed25519Public, Binding>,
     ) -> Result<(), StateError> {
-        let mut devices: Vec<Bound> = bound.values().cloned().collect();
+        let mut devices: Vec<Binding> = bound.values().cloned().collect();
         devices.sort_by_key(|bound| (bound.device.bound_at, bound.device.device_pubkey.0));
         change.write(&format(), &File { devices })?;
         *self.lock() = bound;
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Ed25519Public, Bound>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ed25519Public, Binding>> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

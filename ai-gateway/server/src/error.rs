@@ -15,7 +15,12 @@ use hpke_envelope::gateway::{OpenError, Reason};
 use llm_backend::{Code, Detail};
 use mesh_listener::Refusal;
 
-use crate::{apps::AppError, devices, limits::Exceeded, models::Failure};
+use crate::{
+    apps::AppError,
+    devices,
+    limits::{Exceeded, Limit},
+    models::Failure,
+};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,13 +78,13 @@ pub enum Error {
     /// The listener refused it.
     #[error(transparent)]
     Listener(#[from] Refusal),
-    /// Too much was asked.
-    #[error("{}", match .0 {
-        Exceeded::Rate { .. } => "too many requests",
-        Exceeded::Person { .. } => "you have as many requests waiting as one may",
-        Exceeded::Total { .. } => "as many requests wait for the model as may",
-        Exceeded::Late { .. } => "the model was busy with other replies for as long as one may wait",
-        Exceeded::Yielded { .. } => "others waited for the model, and this had not begun to answer in its time",
+    /// A limit was exceeded.
+    #[error("{}", match .0.limit {
+        Limit::Rate => "too many requests",
+        Limit::Person => "you have as many requests waiting as one person may",
+        Limit::Total => "the queue of this model is full",
+        Limit::WaitTime => "the model was busy with other replies for as long as a request may wait",
+        Limit::Preempted => "others waited for the model, and this reply had not begun in its time",
     })]
     Exceeded(Exceeded),
     /// No memory, randomness or the like is left for now.
@@ -108,7 +113,7 @@ impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Refused(refused) => Self::Sealed(refused.0),
-            OpenError::Busy(_) | OpenError::Random(_) => Self::Busy,
+            OpenError::CacheFull(_) | OpenError::Random(_) => Self::Busy,
         }
     }
 }
@@ -181,7 +186,7 @@ impl Error {
             ),
             Self::Manage(_) => (StatusCode::FORBIDDEN, kind::FORBIDDEN, AT_HOME),
             Self::Listener(refusal) => (refusal.status(), refusal.kind(), refusal.detail()),
-            Self::Exceeded(exceeded) => exceeded_kind(exceeded),
+            Self::Exceeded(exceeded) => limit_kind(exceeded.limit),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
             Self::Model(failure) => model_kind(failure),
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
@@ -211,13 +216,7 @@ impl Error {
 
     fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::Exceeded(
-                Exceeded::Rate { retry_after_s }
-                | Exceeded::Person { retry_after_s }
-                | Exceeded::Total { retry_after_s }
-                | Exceeded::Late { retry_after_s }
-                | Exceeded::Yielded { retry_after_s },
-            ) => Some(*retry_after_s),
+            Self::Exceeded(exceeded) => Some(exceeded.retry_after_s),
             Self::Busy | Self::Model(Failure::Busy(_)) => Some(2),
             Self::Model(Failure::Down(_)) => Some(5),
             Self::Body(_)
@@ -295,13 +294,13 @@ fn bind_kind(error: &devices::BindError) -> (StatusCode, &'static str, &'static 
     }
 }
 
-fn exceeded_kind(exceeded: &Exceeded) -> (StatusCode, &'static str, &'static str) {
-    match exceeded {
-        Exceeded::Rate { .. } => (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY),
-        Exceeded::Person { .. } => {
+fn limit_kind(limit: Limit) -> (StatusCode, &'static str, &'static str) {
+    match limit {
+        Limit::Rate => (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY),
+        Limit::Person => {
             (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for one of them, or stop one.")
         }
-        Exceeded::Total { .. } | Exceeded::Late { .. } | Exceeded::Yielded { .. } => {
+        Limit::Total | Limit::WaitTime | Limit::Preempted => {
             (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY)
         }
     }

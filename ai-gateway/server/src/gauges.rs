@@ -2,13 +2,13 @@
 
 use crate::{
     arena,
-    line::{InLine, Lines},
     models::{Models, State},
+    queue::{QueueState, Queues},
     sessions::Sessions,
 };
 
-/// The state of `models`, `lines`, `sessions` and the arena.
-pub(crate) fn render(models: &Models, lines: &Lines, sessions: &Sessions) -> String {
+/// The state of `models`, `queues`, `sessions` and the arena.
+pub(crate) fn render(models: &Models, queues: &Queues, sessions: &Sessions) -> String {
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, rows: &[(String, usize)]| {
         text.push_str(&format!(
@@ -29,10 +29,10 @@ pub(crate) fn render(models: &Models, lines: &Lines, sessions: &Sessions) -> Str
     gauge("node_well", "Nodes that take new requests", &rows(|it| usize::from(it.well)));
     let busy = rows(|it| usize::try_from(it.busy).unwrap_or(usize::MAX));
     gauge("node_busy", "Requests under way there", &busy);
-    let line = lines.state();
-    let rows = |value: fn(&InLine) -> usize| -> Vec<_> {
-        let row = |(name, it): &(String, InLine)| (format!("{{provider={name:?}}}"), value(it));
-        line.iter().map(row).collect()
+    let queue = queues.state();
+    let rows = |value: fn(&QueueState) -> usize| -> Vec<_> {
+        let row = |(name, it): &(String, QueueState)| (format!("{{provider={name:?}}}"), value(it));
+        queue.iter().map(row).collect()
     };
     gauge("line_waiting", "Requests that wait for a provider", &rows(|it| it.waiting));
     gauge("line_running", "Requests that hold a slot of a provider", &rows(|it| it.running));

@@ -1,4 +1,4 @@
-//! How often each caller may ask. How many replies one may have at a time is the affair of [`line`](crate::line).
+//! How often each caller may ask. How many replies one may have at a time is the affair of [`line`](crate::queue).
 //!
 //! The rates stop a flood, not people: one question of a chat program asks several times at once (for the reply, a title, tags,
 //! what to ask next), and an editor that completes while one types asks three times a second and hangs up as often.
@@ -38,34 +38,28 @@ pub enum Kind {
     Read,
 }
 
-/// Too much was asked.
+/// A request exceeded a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exceeded {
-    /// This caller asks too often.
-    Rate {
-        /// When to ask again, in seconds.
-        retry_after_s: u64,
-    },
-    /// This person has as many requests in the line as one may.
-    Person {
-        /// When one of them has had its turn, about, in seconds.
-        retry_after_s: u64,
-    },
-    /// The line is full.
-    Total {
-        /// When there is a place in it, about, in seconds.
-        retry_after_s: u64,
-    },
-    /// No slot became free for as long as one may wait.
-    Late {
-        /// When those who wait now have had their turns, about, in seconds.
-        retry_after_s: u64,
-    },
-    /// The slot was given to somebody who had waited long without one, before the model had said anything.
-    Yielded {
-        /// As for [`Self::Late`].
-        retry_after_s: u64,
-    },
+pub struct Exceeded {
+    /// Which limit.
+    pub limit: Limit,
+    /// When to ask again, in seconds. For the limits of the queue it is an estimate.
+    pub retry_after_s: u64,
+}
+
+/// A limit that a request may exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Requests of this caller in a minute.
+    Rate,
+    /// Requests of this person in the queue.
+    Person,
+    /// Requests in the queue.
+    Total,
+    /// The time that a request may wait for a slot.
+    WaitTime,
+    /// The slot was given to a person who had waited too long without one, before the model had begun to answer.
+    Preempted,
 }
 
 /// Rates by person and by address.
@@ -113,7 +107,7 @@ impl<C: Clock + Clone> Limiter<C> {
     ///
     /// # Errors
     ///
-    /// [`Exceeded::Rate`].
+    /// [`Exceeded`], with [`Limit::Rate`].
     pub fn count(&self, caller: &Header, kind: Kind) -> Result<(), Exceeded> {
         let rates = self.rates(kind);
         self.take(&rates.people, &caller.identity.person())?;
@@ -124,14 +118,14 @@ impl<C: Clock + Clone> Limiter<C> {
     ///
     /// # Errors
     ///
-    /// [`Exceeded::Rate`].
+    /// [`Exceeded`], with [`Limit::Rate`].
     pub fn count_claim(&self, caller: &Header, kind: Kind) -> Result<(), Exceeded> {
         let claimed = &self.rates(kind).claimed;
         if claimed.len() >= MAX_CLAIMED {
             claimed.retain_recent();
         }
         if claimed.len() >= MAX_CLAIMED {
-            return Err(Exceeded::Rate { retry_after_s: FORGOTTEN_AFTER_S });
+            return Err(Exceeded { limit: Limit::Rate, retry_after_s: FORGOTTEN_AFTER_S });
         }
         self.take(claimed, &caller.identity.person())
     }
@@ -141,7 +135,7 @@ impl<C: Clock + Clone> Limiter<C> {
     ///
     /// # Errors
     ///
-    /// [`Exceeded::Rate`].
+    /// [`Exceeded`], with [`Limit::Rate`].
     pub fn count_proven(&self, person: &Person) -> Result<(), Exceeded> {
         self.take(&self.rates(Kind::Write).people, person)
     }
@@ -150,7 +144,7 @@ impl<C: Clock + Clone> Limiter<C> {
     ///
     /// # Errors
     ///
-    /// [`Exceeded::Rate`].
+    /// [`Exceeded`], with [`Limit::Rate`].
     pub fn count_app(&self, app: &Person, kind: Kind) -> Result<(), Exceeded> {
         self.take(&self.rates(kind).people, app)
     }
@@ -181,9 +175,10 @@ impl<C: Clock + Clone> Limiter<C> {
         key: &K,
     ) -> Result<(), Exceeded> {
         let now = self.clock.now();
-        allowances
-            .check_key(key)
-            .map_err(|not| Exceeded::Rate { retry_after_s: not.wait_time_from(now).as_secs() + 1 })
+        allowances.check_key(key).map_err(|not| Exceeded {
+            limit: Limit::Rate,
+            retry_after_s: not.wait_time_from(now).as_secs() + 1,
+        })
     }
 }
 

@@ -10,14 +10,14 @@ use prometheus_client::{
 
 /// Where a chat came in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Surface {
+pub struct SurfaceLabel {
     /// `sealed`, `openai` or `ollama`.
     pub surface: &'static str,
 }
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answer {
+struct ResponseLabels {
     /// `own`, `openai` or `ollama`: in whose shape it is.
     surface: &'static str,
     /// HTTP's, of which the gateway knows some twenty.
@@ -26,13 +26,13 @@ struct Answer {
 
 /// Who answered: a provider of `openclaw.json`, by its name there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct By {
+struct ProviderLabel {
     provider: String,
 }
 
 /// How a chat ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Outcome {
+pub struct OutcomeLabels {
     /// `sealed`, `openai` or `ollama`.
     pub surface: &'static str,
     /// `done`, `failed`, or `left` (by the client).
@@ -41,21 +41,21 @@ pub struct Outcome {
 
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Refusal {
+pub struct RefusalLabel {
     /// The problem's kind; for sealed requests the reason, which the caller is not told.
     pub reason: String,
 }
 
 /// Why a line refused a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LineRefusal {
+struct QueueRefusalLabel {
     /// `person` or `total` (as many wait as may), or `late` (it waited for as long as one may).
     reason: &'static str,
 }
 
 /// Prompt or reply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Direction {
+struct DirectionLabel {
     direction: &'static str,
 }
 
@@ -63,24 +63,24 @@ struct Direction {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    active: Family<Surface, Gauge>,
-    chats: Family<Outcome, Counter>,
-    refused: Family<Refusal, Counter>,
-    tokens: Family<Direction, Counter>,
+    active: Family<SurfaceLabel, Gauge>,
+    chats: Family<OutcomeLabels, Counter>,
+    refused: Family<RefusalLabel, Counter>,
+    tokens: Family<DirectionLabel, Counter>,
     first_delta: Histogram,
-    whole: Family<Surface, Histogram>,
+    whole: Family<SurfaceLabel, Histogram>,
     backends: Backends,
-    answers: Family<Answer, Counter>,
+    answers: Family<ResponseLabels, Counter>,
     line_wait: Histogram,
-    line_refused: Family<LineRefusal, Counter>,
+    line_refused: Family<QueueRefusalLabel, Counter>,
 }
 
 /// How fast each provider is.
 #[derive(Debug)]
 struct Backends {
-    first_delta: Family<By, Histogram>,
-    whole: Family<By, Histogram>,
-    speed: Family<By, Histogram>,
+    first_delta: Family<ProviderLabel, Histogram>,
+    whole: Family<ProviderLabel, Histogram>,
+    speed: Family<ProviderLabel, Histogram>,
 }
 
 /// Bounds of histograms of time, in seconds: a reply may take ten minutes, and as long again before its first token.
@@ -148,17 +148,17 @@ impl Metrics {
 
     /// Counts an answer in this surface's shape.
     pub fn answer(&self, surface: &'static str, status: u16) {
-        self.answers.get_or_create(&Answer { surface, status }).inc();
+        self.answers.get_or_create(&ResponseLabels { surface, status }).inc();
     }
 
     /// Counts a refused request.
     pub fn refuse(&self, reason: impl ToString) {
-        self.refused.get_or_create(&Refusal { reason: reason.to_string() }).inc();
+        self.refused.get_or_create(&RefusalLabel { reason: reason.to_string() }).inc();
     }
 
     /// Counts a request that a line refused.
-    pub fn refuse_line(&self, reason: &'static str) {
-        self.line_refused.get_or_create(&LineRefusal { reason }).inc();
+    pub fn refuse_queued(&self, reason: &'static str) {
+        self.line_refused.get_or_create(&QueueRefusalLabel { reason }).inc();
     }
 
     /// Counts a request that waited so long in a line.
@@ -169,7 +169,7 @@ impl Metrics {
     /// Counts tokens.
     pub fn count_tokens(&self, usage: chat_vocabulary::Usage) {
         let add = |direction, count: u32| {
-            self.tokens.get_or_create(&Direction { direction }).inc_by(count.into());
+            self.tokens.get_or_create(&DirectionLabel { direction }).inc_by(count.into());
         };
         add("prompt", usage.prompt_tokens);
         add("reply", usage.completion_tokens);
@@ -191,37 +191,37 @@ impl Metrics {
 
 /// One chat, counted from its arrival to its end.
 #[derive(Debug)]
-pub struct Watch {
+pub struct ChatTimer {
     metrics: std::sync::Arc<Metrics>,
     surface: &'static str,
     begun: Instant,
     /// Who answers, once somebody does.
-    reply: Option<Answering>,
+    reply: Option<ReplyTiming>,
     outcome: &'static str,
 }
 
 /// A provider's reply on its way.
 #[derive(Debug)]
-struct Answering {
-    by: By,
+struct ReplyTiming {
+    by: ProviderLabel,
     /// When it was asked, and when its first delta came.
     asked: Instant,
     first: Option<Instant>,
     tokens: u32,
 }
 
-impl Watch {
+impl ChatTimer {
     /// Begins to count.
     #[must_use]
     pub fn start(metrics: std::sync::Arc<Metrics>, surface: &'static str) -> Self {
-        metrics.active.get_or_create(&Surface { surface }).inc();
+        metrics.active.get_or_create(&SurfaceLabel { surface }).inc();
         Self { metrics, surface, begun: Instant::now(), reply: None, outcome: "left" }
     }
 
     /// This provider, which was asked at that time, has answered.
     pub fn answered(&mut self, provider: &str, asked: Instant) {
-        let by = By { provider: provider.to_owned() };
-        self.reply = Some(Answering { by, asked, first: None, tokens: 0 });
+        let by = ProviderLabel { provider: provider.to_owned() };
+        self.reply = Some(ReplyTiming { by, asked, first: None, tokens: 0 });
     }
 
     /// The first delta of that answer is there.
@@ -250,7 +250,7 @@ impl Watch {
             return;
         }
         let (now, metrics) = (Instant::now(), &self.metrics);
-        let surface = Surface { surface: self.surface };
+        let surface = SurfaceLabel { surface: self.surface };
         metrics.whole.get_or_create(&surface).observe((now - self.begun).as_secs_f64());
         let Some(reply) = &self.reply else { return };
         let took = now - reply.asked;
@@ -264,10 +264,10 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for ChatTimer {
     fn drop(&mut self) {
-        self.metrics.active.get_or_create(&Surface { surface: self.surface }).dec();
-        let outcome = Outcome { surface: self.surface, outcome: self.outcome };
+        self.metrics.active.get_or_create(&SurfaceLabel { surface: self.surface }).dec();
+        let outcome = OutcomeLabels { surface: self.surface, outcome: self.outcome };
         self.metrics.chats.get_or_create(&outcome).inc();
     }
 }

@@ -26,7 +26,7 @@ use llm_backend::{Error, Health};
 use self::{
     chain::Candidate,
     name::{LATEST, is_household},
-    node::Found,
+    node::ProbeResult,
 };
 use crate::openclaw::{self, Model, ModelRef, OpenClaw};
 
@@ -68,9 +68,9 @@ impl Models {
         pinned: &Pinned<'_>,
         root: &Path,
     ) -> Result<Self, Error> {
-        let (mut providers, mut memories) = (BTreeMap::new(), confidential::Memories::default());
+        let (mut providers, mut stores) = (BTreeMap::new(), confidential::FileStores::default());
         for (name, provider) in &config.providers {
-            let opened = open::open(name, provider, breaker, pinned, &mut memories, root)?;
+            let opened = open::open(name, provider, breaker, pinned, &mut stores, root)?;
             providers.insert(name.clone(), opened);
         }
         Ok(Self::with_providers(providers, config.primary.clone(), config.fallbacks.clone()))
@@ -273,7 +273,7 @@ impl Models {
         let checks = stream::iter(nodes).map(|node| node.check(Duration::ZERO));
         let mut ready = checks
             .buffer_unordered(CHECKS)
-            .filter(|found| std::future::ready(*found == Found::Is(Health::Ready)))
+            .filter(|found| std::future::ready(*found == ProbeResult::Health(Health::Ready)))
             .boxed();
         ready.next().await.is_some()
     }

@@ -6,9 +6,9 @@
 mod access;
 mod api;
 mod error;
-pub mod follow;
 mod keys;
 mod nodes;
+pub mod watcher;
 
 use std::{
     collections::BTreeMap,
@@ -189,7 +189,7 @@ struct RawAgents {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawDefaults {
-    model: Option<RawChoice>,
+    model: Option<RawModelChoice>,
     workspace: Option<PathBuf>,
     bootstrap_max_chars: Option<usize>,
     bootstrap_total_max_chars: Option<usize>,
@@ -198,7 +198,7 @@ struct RawDefaults {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum RawChoice {
+enum RawModelChoice {
     One(String),
     List {
         primary: String,
@@ -321,10 +321,12 @@ fn leave_out_cloud(name: &str, provider: &mut Provider) -> Vec<String> {
 }
 
 /// A provider that lists no models has those that it is named with: an engine with one model takes any name.
-fn name_unlisted(choice: &RawChoice, providers: &mut BTreeMap<String, Provider>) {
+fn name_unlisted(choice: &RawModelChoice, providers: &mut BTreeMap<String, Provider>) {
     let names = match choice {
-        RawChoice::One(primary) => vec![primary],
-        RawChoice::List { primary, fallbacks } => [primary].into_iter().chain(fallbacks).collect(),
+        RawModelChoice::One(primary) => vec![primary],
+        RawModelChoice::List { primary, fallbacks } => {
+            [primary].into_iter().chain(fallbacks).collect()
+        }
     };
     let unlisted: Vec<String> = providers
         .iter()
@@ -344,7 +346,7 @@ fn name_unlisted(choice: &RawChoice, providers: &mut BTreeMap<String, Provider>)
 
 /// The primary model and its fallbacks, each of which must be configured.
 fn choose(
-    choice: Option<RawChoice>,
+    choice: Option<RawModelChoice>,
     providers: &BTreeMap<String, Provider>,
 ) -> Result<(ModelRef, Vec<ModelRef>), OpenClawError> {
     let at = "agents.defaults.model";
@@ -366,8 +368,8 @@ fn choose(
         Err(wrong(at, format!("{text:?} is not among models.providers; add it there")))
     };
     match choice {
-        Some(RawChoice::One(primary)) => Ok((find(&primary)?, Vec::new())),
-        Some(RawChoice::List { primary, fallbacks }) => {
+        Some(RawModelChoice::One(primary)) => Ok((find(&primary)?, Vec::new())),
+        Some(RawModelChoice::List { primary, fallbacks }) => {
             Ok((find(&primary)?, fallbacks.iter().map(find).collect::<Result<_, _>>()?))
         }
         None => {

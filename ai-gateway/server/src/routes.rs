@@ -132,7 +132,7 @@ async fn admit_own(
     request: Request,
     next: Next,
 ) -> Response {
-    app.starts.turn().await;
+    app.starts.wait().await;
     let surface = listener.surface(request.uri().path());
     if let Err(error) = limit(&app, listener, &request) {
         return refuse(&app, surface, error);
@@ -152,7 +152,7 @@ async fn admit_plain(
     mut request: Request,
     next: Next,
 ) -> Response {
-    app.starts.turn().await;
+    app.starts.wait().await;
     let surface = Surface::of(request.uri().path());
     if let Err(error) = caller::identify(&app, &mut request) {
         return caller::asking_for_a_key(refuse(&app, surface, error));
@@ -183,7 +183,7 @@ async fn answer(
     match reserved {
         // It is kept until the answer begins.
         Ok(_reserved) => {
-            request.extensions_mut().insert(body::Most(most));
+            request.extensions_mut().insert(body::MaxBody(most));
             next.run(request).await
         }
         Err(bodies::ReserveTimeout) => refuse(app, surface, Error::Busy),

@@ -21,36 +21,36 @@ const AT_ONCE: usize = 4;
 
 /// Lets requests begin.
 #[derive(Debug, Default)]
-pub struct Starts(Mutex<HashMap<ThreadId, Arc<Gate>>>);
+pub struct StartThrottle(Mutex<HashMap<ThreadId, Arc<ThreadThrottle>>>);
 
 /// Lets the requests of one thread begin.
 #[derive(Debug)]
-struct Gate {
+struct ThreadThrottle {
     left: Semaphore,
     /// Whether somebody is about to let further ones begin.
     armed: AtomicBool,
 }
 
-impl Starts {
+impl StartThrottle {
     /// Waits until a request may begin on this thread.
-    pub async fn turn(&self) {
-        self.gate().turn().await;
+    pub async fn wait(&self) {
+        self.gate().wait().await;
     }
 
-    fn gate(&self) -> Arc<Gate> {
+    fn gate(&self) -> Arc<ThreadThrottle> {
         let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(gates.entry(thread::current().id()).or_default())
     }
 }
 
-impl Default for Gate {
+impl Default for ThreadThrottle {
     fn default() -> Self {
         Self { left: Semaphore::new(AT_ONCE), armed: AtomicBool::new(false) }
     }
 }
 
-impl Gate {
-    async fn turn(self: &Arc<Self>) {
+impl ThreadThrottle {
+    async fn wait(self: &Arc<Self>) {
         // It is never closed.
         if let Ok(one) = self.left.acquire().await {
             one.forget();
@@ -79,11 +79,11 @@ mod tests {
 
     #[tokio::test]
     async fn all_begin_and_others_have_a_turn_between_them() {
-        let (starts, begun) = (Arc::new(Starts::default()), Arc::new(AtomicUsize::new(0)));
+        let (starts, begun) = (Arc::new(StartThrottle::default()), Arc::new(AtomicUsize::new(0)));
         let all = (0..10 * AT_ONCE).map(|_| {
             let (starts, begun) = (Arc::clone(&starts), Arc::clone(&begun));
             tokio::spawn(async move {
-                starts.turn().await;
+                starts.wait().await;
                 begun.fetch_add(1, Ordering::Relaxed);
             })
         });
@@ -106,18 +106,18 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_gives_up_takes_nobody_s_turn() {
-        let starts = Arc::new(Starts::default());
+        let starts = Arc::new(StartThrottle::default());
         for _ in 0..AT_ONCE {
-            starts.turn().await;
+            starts.wait().await;
         }
-        let waiting = starts.turn();
+        let waiting = starts.wait();
         tokio::select! {
             biased;
             () = waiting => panic!("it began at once"),
             () = std::future::ready(()) => {}
         }
         for _ in 0..2 * AT_ONCE {
-            starts.turn().await;
+            starts.wait().await;
         }
     }
 }

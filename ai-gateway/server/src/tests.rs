@@ -8,12 +8,12 @@ mod client;
 mod confidential;
 mod endless;
 mod faults;
-mod line;
 mod listeners;
 mod metrics;
 mod nodes;
 mod ollama;
 mod openai;
+mod queue;
 mod sealed;
 mod usage;
 
@@ -27,7 +27,7 @@ use self::backend::Backend;
 use super::*;
 
 /// A gateway with two backends, all below a root of its own.
-struct House {
+struct TestGateway {
     root: tempfile::TempDir,
     config: Settings,
     app: Arc<App>,
@@ -36,7 +36,7 @@ struct House {
     tasks: Vec<JoinHandle<()>>,
 }
 
-impl Drop for House {
+impl Drop for TestGateway {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
@@ -48,29 +48,29 @@ fn own_uid() -> u32 {
     std::fs::metadata("/proc/self").unwrap().uid()
 }
 
-fn house() -> House {
-    house_with(|_| ())
+fn gateway() -> TestGateway {
+    gateway_with(|_| ())
 }
 
-fn house_with(change: impl FnOnce(&mut Settings)) -> House {
-    house_of(change, None)
+fn gateway_with(change: impl FnOnce(&mut Settings)) -> TestGateway {
+    gateway_of(change, None)
 }
 
 /// A gateway whose primary model nobody stands in for.
-fn house_without_fallback(change: impl FnOnce(&mut Settings)) -> House {
+fn gateway_without_fallback(change: impl FnOnce(&mut Settings)) -> TestGateway {
     let alone = r#"{models: {providers: {
         llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock", models: [{id: "smollm2"}]},
         spare: {baseUrl: "unix:///run/maru/inference-2/llm.sock", models: [{id: "smollm2"}]}}},
         agents: {defaults: {model: "llamacpp/smollm2"}}}"#;
-    house_of(change, Some(alone))
+    gateway_of(change, Some(alone))
 }
 
 /// A gateway with this `openclaw.json`.
-fn house_with_models(openclaw: &str) -> House {
-    house_of(|_| (), Some(openclaw))
+fn gateway_with_models(openclaw: &str) -> TestGateway {
+    gateway_of(|_| (), Some(openclaw))
 }
 
-fn house_of(change: impl FnOnce(&mut Settings), openclaw: Option<&str>) -> House {
+fn gateway_of(change: impl FnOnce(&mut Settings), openclaw: Option<&str>) -> TestGateway {
     let root = tempfile::tempdir().unwrap();
     let mut config =
         Settings { agent_uid: own_uid(), telmeet_uid: own_uid(), ..Settings::default() };
@@ -86,7 +86,7 @@ fn house_of(change: impl FnOnce(&mut Settings), openclaw: Option<&str>) -> House
     let two = Backend::start(&root.path().join("run/maru/inference-2/llm.sock"));
     let app = start(&config, root.path());
     let tasks = serve(&config, root.path(), &app);
-    House { root, config, app, one, two, tasks }
+    TestGateway { root, config, app, one, two, tasks }
 }
 
 fn start(config: &Settings, root: &Path) -> Arc<App> {
@@ -108,7 +108,7 @@ fn serve(config: &Settings, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> 
     ]
 }
 
-impl House {
+impl TestGateway {
     /// Stops the gateway and starts it again on the same state.
     async fn restart(&mut self) {
         self.stop().await;

@@ -114,36 +114,36 @@ impl Ledger {
 
 /// One request of a person to a model; counted when it is dropped, however it ended.
 #[derive(Debug)]
-pub struct Bill {
+pub struct UsageGuard {
     ledger: Arc<Ledger>,
     person: Person,
     /// Pieces of the reply so far.
     pieces: u64,
     /// What the model counted.
-    told: Option<Usage>,
+    counted: Option<Usage>,
 }
 
-impl Bill {
+impl UsageGuard {
     /// A request that is about to be sent.
     #[must_use]
     pub fn open(ledger: Arc<Ledger>, person: Person) -> Self {
-        Self { ledger, person, pieces: 0, told: None }
+        Self { ledger, person, pieces: 0, counted: None }
     }
 
     /// A piece of the reply came.
-    pub fn piece(&mut self) {
+    pub fn count_piece(&mut self) {
         self.pieces += 1;
     }
 
     /// The model says what it counted.
-    pub fn tell(&mut self, usage: Usage) {
-        self.told = Some(usage);
+    pub fn set_counted(&mut self, usage: Usage) {
+        self.counted = Some(usage);
     }
 }
 
-impl Drop for Bill {
+impl Drop for UsageGuard {
     fn drop(&mut self) {
-        let (prompt_tokens, reply_tokens) = match self.told {
+        let (prompt_tokens, reply_tokens) = match self.counted {
             Some(usage) => (usage.prompt_tokens.into(), usage.completion_tokens.into()),
             None => (0, self.pieces),
         };

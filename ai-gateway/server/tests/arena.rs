@@ -163,7 +163,7 @@ fn a_text_grows_where_there_is_room_for_old_and_new() {
     loop {
         let (from, length, before) = (text.as_ptr() as usize, text.len(), arena::usage().used);
         let capacity = text.capacity();
-        if arena::append(&mut text, &piece) == Err(arena::Full) {
+        if arena::append(&mut text, &piece) == Err(arena::ArenaFull) {
             assert_eq!((text.len(), text.capacity()), (length, capacity), "it is as it was");
             break;
         }
@@ -195,7 +195,7 @@ fn a_text_that_grows_leaves_room_for_what_is_under_way() {
     let more = "y".repeat(most + 1 - text.len());
     assert!(text.len() + more.len() > old && most + 1 < SIZE - arena::usage().used);
 
-    assert_eq!(arena::append(&mut text, &more), Err(arena::Full));
+    assert_eq!(arena::append(&mut text, &more), Err(arena::ArenaFull));
     assert_eq!(text, piece);
     arena::append(&mut text, &more[1..]).unwrap();
 

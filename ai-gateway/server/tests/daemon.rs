@@ -53,22 +53,22 @@ fn wait_for<T>(mut what: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-struct Running(Child);
+struct RunningGateway(Child);
 
-impl Drop for Running {
+impl Drop for RunningGateway {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-fn start(root: &Path) -> Running {
-    let running = Running(command(root).spawn().unwrap());
+fn start(root: &Path) -> RunningGateway {
+    let running = RunningGateway(command(root).spawn().unwrap());
     wait_for(|| ask(root, "/healthz").filter(|answer| answer.starts_with("HTTP/1.1 200")));
     running
 }
 
-fn stop(running: &mut Running) -> i32 {
+fn stop(running: &mut RunningGateway) -> i32 {
     let pid = running.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     wait_for(|| running.0.try_wait().unwrap()).code().unwrap()
@@ -240,7 +240,7 @@ fn what_people_write_is_logged_at_no_level() {
     );
     let log = fs::File::create(root.path().join("log")).unwrap();
     let child = command(root.path()).args(["--log", "trace"]).stderr(log).spawn().unwrap();
-    let mut running = Running(child);
+    let mut running = RunningGateway(child);
     wait_for(|| ask(root.path(), "/healthz"));
 
     let message = r#""messages": [{"role": "user", "content": "canary"}]"#;

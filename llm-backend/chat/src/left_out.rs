@@ -11,7 +11,7 @@ const NAMED_MAX: usize = 64;
 const NAME_MAX: usize = 64;
 
 /// Fields that were named since the process began.
-static NAMED: Mutex<Named> = Mutex::new(Named(BTreeSet::new()));
+static NAMED: Mutex<LoggedNames> = Mutex::new(LoggedNames(BTreeSet::new()));
 
 /// A name of somebody else's, on one line and bounded.
 pub(crate) fn shown(name: &str) -> String {
@@ -33,9 +33,9 @@ pub(crate) fn tell<'a>(of: &'static str, fields: impl Iterator<Item = &'a str>) 
 }
 
 /// What the fields belong to, and their names.
-struct Named(BTreeSet<(&'static str, String)>);
+struct LoggedNames(BTreeSet<(&'static str, String)>);
 
-impl Named {
+impl LoggedNames {
     /// The field's name as it is shown, unless it was named before, or enough others were.
     fn first_time(&mut self, of: &'static str, field: &str) -> Option<String> {
         if self.0.len() == NAMED_MAX {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn names_are_bounded_in_length_and_number_and_steer_nothing() {
-        let mut named = Named(BTreeSet::new());
+        let mut named = LoggedNames(BTreeSet::new());
         let long =
             named.first_time("message", &format!("\u{1b}\n{}", "x".repeat(1 << 20))).unwrap();
         assert!(long.starts_with("??x") && long.chars().count() == 64, "{long}");

@@ -7,8 +7,8 @@
 //! ```
 
 mod event;
-mod line;
 mod model;
+mod queue;
 mod sampling;
 mod shared;
 mod slot;
@@ -26,17 +26,17 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::{
     event::EVENTS_MAX,
-    line::{Job, Line},
+    queue::{Job, JobQueue},
     shared::Shared,
-    worker::Plan,
+    worker::WorkerConfig,
 };
 use crate::{Error, Options};
 
 pub(crate) use self::{
     event::{Ending, Event, Request},
-    line::Busy,
     model::{Model, PromptError},
-    shared::Gauge,
+    queue::QueueFull,
+    shared::SlotGauge,
 };
 
 /// Stack of the thread: llama.cpp builds its graphs on it.
@@ -51,7 +51,7 @@ impl Engine {
     pub(crate) fn start(
         options: &Options,
     ) -> Result<(Self, oneshot::Receiver<Result<(), Error>>), Error> {
-        let plan = Plan {
+        let plan = WorkerConfig {
             path: options.root.join(&options.model),
             ctx: options.ctx,
             slots: options.slots,
@@ -59,8 +59,8 @@ impl Engine {
         };
         let engine = Self(Arc::new(Shared {
             name: options.model_name(),
-            line: Line::new(options.queue),
-            gauges: (0..options.slots).map(|_| Gauge::default()).collect(),
+            queue: JobQueue::new(options.queue),
+            gauges: (0..options.slots).map(|_| SlotGauge::default()).collect(),
             model: OnceLock::new(),
             tasks: AtomicU64::new(0),
         }));
@@ -77,7 +77,7 @@ impl Engine {
 
     /// Stops the thread at its next step; replies under way are cut.
     pub(crate) fn stop(&self) {
-        self.0.line.close();
+        self.0.queue.close();
     }
 
     /// Name that the model is listed under.
@@ -91,16 +91,19 @@ impl Engine {
     }
 
     /// What each slot is doing.
-    pub(crate) fn gauges(&self) -> &[Gauge] {
+    pub(crate) fn gauges(&self) -> &[SlotGauge] {
         &self.0.gauges
     }
 
     /// Puts a request in the line and numbers it. Dropping the receiver cancels it, wherever it is.
-    pub(crate) fn submit(&self, request: Request) -> Result<(u64, mpsc::Receiver<Event>), Busy> {
+    pub(crate) fn submit(
+        &self,
+        request: Request,
+    ) -> Result<(u64, mpsc::Receiver<Event>), QueueFull> {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let task = self.0.tasks.fetch_add(1, Relaxed);
         let idle = self.0.gauges.iter().filter(|gauge| !gauge.is_processing.load(Relaxed)).count();
-        self.0.line.push(Job { task, request, events }, idle)?;
+        self.0.queue.push(Job { task, request, events }, idle)?;
         Ok((task, receiver))
     }
 }

@@ -12,7 +12,7 @@ use chassis::endpoint::{self, Served, serve};
 use serde_json::{Value, json};
 
 use self::error::ApiError;
-use crate::engine::{Engine, Gauge};
+use crate::engine::{Engine, SlotGauge};
 
 ::endpoint::declare! {
     /// What it answers.
@@ -71,7 +71,7 @@ async fn models(State(engine): State<Engine>) -> Result<Json<Value>, ApiError> {
 /// What each slot is doing: numbers only.
 async fn slots(State(engine): State<Engine>) -> Result<Json<Value>, ApiError> {
     let model = engine.model().ok_or(ApiError::Loading)?;
-    let slot = |(id, gauge): (usize, &Gauge)| {
+    let slot = |(id, gauge): (usize, &SlotGauge)| {
         json!({
             "id": id,
             "id_task": gauge.task.load(Relaxed),

@@ -26,4 +26,4 @@ pub use daemon::run;
 pub use error::Error;
 #[cfg(feature = "llama")]
 pub use options::Options;
-pub use text::Text;
+pub use text::TextDecoder;

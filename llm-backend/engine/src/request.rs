@@ -16,16 +16,16 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// [`Invalid`]: it is not such a request, or asks for what this engine does not do.
-    pub fn decode(bytes: impl Into<Vec<u8>>, model: &str) -> Result<Self, Invalid> {
+    /// [`InvalidRequest`]: it is not such a request, or asks for what this engine does not do.
+    pub fn decode(bytes: impl Into<Vec<u8>>, model: &str) -> Result<Self, InvalidRequest> {
         let chat = chat_vocabulary::decode(bytes).map_err(|error| match error {
             DecodeError::Unknown(name) => {
-                Invalid(format!("this engine does not know `{name}`: leave it out"))
+                InvalidRequest(format!("this engine does not know `{name}`: leave it out"))
             }
-            DecodeError::Json(_) | DecodeError::Field { .. } => Invalid(error.to_string()),
+            DecodeError::Json(_) | DecodeError::Field { .. } => InvalidRequest(error.to_string()),
         })?;
         if let Some(lacking) = lacking(&chat) {
-            return Err(Invalid(format!("{model} does not support {lacking}")));
+            return Err(InvalidRequest(format!("{model} does not support {lacking}")));
         }
         let body = Self { chat };
         body.check()?;
@@ -33,8 +33,8 @@ impl Body {
     }
 
     /// Refuses what would be answered wrongly.
-    fn check(&self) -> Result<(), Invalid> {
-        let no = |what: &str| Err(Invalid(what.to_owned()));
+    fn check(&self) -> Result<(), InvalidRequest> {
+        let no = |what: &str| Err(InvalidRequest(what.to_owned()));
         let options = &self.chat.options;
         if options.stop.len() > STOPS_MAX {
             return no("stop must have at most 16 texts");
@@ -100,7 +100,7 @@ fn lacking(chat: &ChatRequest) -> Option<&'static str> {
 /// The body cannot be used; says why, without repeating it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Invalid(pub(crate) String);
+pub struct InvalidRequest(pub(crate) String);
 
 /// How the next token is chosen; the defaults are llama-server's.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    fn decode(body: &Value) -> Result<Body, Invalid> {
+    fn decode(body: &Value) -> Result<Body, InvalidRequest> {
         Body::decode(body.to_string().as_bytes(), "smollm2")
     }
 

@@ -7,7 +7,7 @@ use std::mem;
 /// A token may end in the middle of a character (most Korean ones take two or three tokens in small models), and in
 /// the middle of a stop text; what is not yet decided is held back.
 #[derive(Debug, Default)]
-pub struct Text {
+pub struct TextDecoder {
     stops: Vec<String>,
     /// The start of a character.
     bytes: Vec<u8>,
@@ -16,7 +16,7 @@ pub struct Text {
     stopped: bool,
 }
 
-impl Text {
+impl TextDecoder {
     /// Starts a text that ends before the first of `stops`; empty ones are ignored.
     #[must_use]
     pub fn new(stops: Vec<String>) -> Self {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn deltas(pieces: &[Vec<u8>], stops: &[String]) -> (Vec<String>, bool) {
-        let mut text = Text::new(stops.to_vec());
+        let mut text = TextDecoder::new(stops.to_vec());
         let mut deltas: Vec<_> = pieces.iter().map(|piece| text.push(piece)).collect();
         let stopped = text.is_stopped();
         deltas.push(text.finish());
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn text_is_sent_as_soon_as_it_is_decided() {
-        let mut text = Text::new(vec!["END".to_owned()]);
+        let mut text = TextDecoder::new(vec!["END".to_owned()]);
         assert_eq!(text.push(b"a"), "a");
         assert_eq!(text.push(b"bE"), "b");
         assert_eq!(text.push(b"N"), "");

@@ -14,7 +14,7 @@ use chat_vocabulary::{ChatRequest, Message, Options};
 use futures_util::StreamExt as _;
 use llm_backend::{
     Backend, OpenAiCompatible, Timeouts, Tls,
-    confidential::{self, Confidential, Volatile},
+    confidential::{self, Confidential, InMemoryStore},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ const HOPS: f64 = 5.0;
 
 /// What is asked of whom.
 #[derive(Deserialize)]
-pub(crate) struct Wanted {
+pub(crate) struct Parameters {
     /// The model server.
     engine: String,
     auth: String,
@@ -53,21 +53,21 @@ pub(crate) struct Wanted {
 
 /// When a reply began and ended, in microseconds since it was asked for.
 #[derive(Clone, Copy, Debug)]
-struct Took {
+struct Timing {
     first: f64,
     total: f64,
 }
 
-pub(crate) async fn run(wanted: Wanted) -> Result<Value, Failure> {
-    let direct = OpenAiCompatible::new(&wanted.engine)?;
-    let chain = Arc::new(client(&wanted)?);
-    ready(&chain, &wanted.model).await?;
-    let model = wanted.model.as_str();
+pub(crate) async fn run(parameters: Parameters) -> Result<Value, Failure> {
+    let direct = OpenAiCompatible::new(&parameters.engine)?;
+    let chain = Arc::new(client(&parameters)?);
+    ready(&chain, &parameters.model).await?;
+    let model = parameters.model.as_str();
 
     let (mut added, mut first, mut base) = (Vec::new(), Vec::new(), Vec::new());
     let mut failed = 0;
     // What is made once is made before: connections, threads, workers.
-    for number in 0..wanted.sequential + 10 {
+    for number in 0..parameters.sequential + 10 {
         let without = ask(&direct, model, 16).await?;
         match ask(&*chain, model, 16).await {
             Ok(with) if number >= 10 => {
@@ -80,38 +80,38 @@ pub(crate) async fn run(wanted: Wanted) -> Result<Value, Failure> {
         }
     }
     let mut chunk = Vec::new();
-    for _ in 0..wanted.long {
-        let without = ask(&direct, model, wanted.chunks).await?;
-        let with = ask(&*chain, model, wanted.chunks).await?;
-        let streamed = |took: Took| took.total - took.first;
-        chunk.push((streamed(with) - streamed(without)) / f64::from(wanted.chunks) / HOPS);
+    for _ in 0..parameters.long {
+        let without = ask(&direct, model, parameters.chunks).await?;
+        let with = ask(&*chain, model, parameters.chunks).await?;
+        let streamed = |took: Timing| took.total - took.first;
+        chunk.push((streamed(with) - streamed(without)) / f64::from(parameters.chunks) / HOPS);
     }
-    let (seconds, totals) = at_once(&chain, &wanted).await;
-    let failed_at_once = wanted.requests - totals.len();
+    let (seconds, totals) = at_once(&chain, &parameters).await;
+    let failed_at_once = parameters.requests - totals.len();
     Ok(json!({
         "first_added_us": percentiles(added), "first_us": percentiles(first),
         "direct_first_us": percentiles(base), "failed": failed,
         "chunk_and_hop_us": median(chunk), "hops": HOPS,
-        "per_second": totals.len() as f64 / seconds, "parallel": wanted.parallel,
+        "per_second": totals.len() as f64 / seconds, "parallel": parameters.parallel,
         "parallel_us": percentiles(totals), "failed_parallel": failed_at_once,
     }))
 }
 
-fn client(wanted: &Wanted) -> Result<Confidential, Failure> {
+fn client(parameters: &Parameters) -> Result<Confidential, Failure> {
     let way = |url: &str| {
-        let tls = Tls { ca: Some(wanted.ca.clone()), ..Tls::default() };
+        let tls = Tls { ca: Some(parameters.ca.clone()), ..Tls::default() };
         llm_backend::Settings { tls, ..llm_backend::Settings::new(url) }
     };
     Ok(Confidential::new(confidential::Settings {
         name: "bench".to_owned(),
-        auth: way(&wanted.auth),
-        relays: vec![way(&wanted.relay)],
-        pin: wanted.pin.clone(),
+        auth: way(&parameters.auth),
+        relays: vec![way(&parameters.relay)],
+        pin: parameters.pin.clone(),
         simulated: true,
         shared_seeds: false,
         verified_for: Duration::from_secs(60),
         timeouts: Timeouts::default(),
-        memory: Arc::new(Volatile::default()),
+        memory: Arc::new(InMemoryStore::default()),
     })?)
 }
 
@@ -127,7 +127,7 @@ async fn ready(chain: &Confidential, model: &str) -> Result<(), Failure> {
     }
 }
 
-async fn ask(backend: &dyn Backend, model: &str, tokens: u32) -> Result<Took, Failure> {
+async fn ask(backend: &dyn Backend, model: &str, tokens: u32) -> Result<Timing, Failure> {
     let request = ChatRequest {
         model: Some(model.to_owned()),
         messages: vec![Message::user("In a few sentences: what is a home?")],
@@ -146,16 +146,16 @@ async fn ask(backend: &dyn Backend, model: &str, tokens: u32) -> Result<Took, Fa
     if said == 0 {
         return Err("a reply without a word".into());
     }
-    Ok(Took { first: first.unwrap_or_default(), total: micros(begun) })
+    Ok(Timing { first: first.unwrap_or_default(), total: micros(begun) })
 }
 
 /// Many at once: the seconds that all took, and the microseconds of each that was answered.
-async fn at_once(chain: &Arc<Confidential>, wanted: &Wanted) -> (f64, Vec<f64>) {
-    let left = Arc::new(AtomicUsize::new(wanted.requests));
+async fn at_once(chain: &Arc<Confidential>, parameters: &Parameters) -> (f64, Vec<f64>) {
+    let left = Arc::new(AtomicUsize::new(parameters.requests));
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
-    for _ in 0..wanted.parallel {
-        let (chain, left, model) = (Arc::clone(chain), Arc::clone(&left), wanted.model.clone());
+    for _ in 0..parameters.parallel {
+        let (chain, left, model) = (Arc::clone(chain), Arc::clone(&left), parameters.model.clone());
         tasks.spawn(async move {
             let mut totals = Vec::new();
             let take = |left: usize| left.checked_sub(1);

@@ -19,7 +19,7 @@ const TOKEN: &str = r#"{"id":"a","object":"chat.completion.chunk","created":1,"m
 const STOP: &str = r#"{"id":"a","object":"chat.completion.chunk","created":1,"model":"fixed","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 
 #[derive(Deserialize)]
-struct Asked {
+struct ChatBody {
     max_tokens: Option<usize>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) async fn run(port: u16) -> Result<(), Failure> {
 async fn serve(mut io: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Failure> {
     let mut buffer = Vec::with_capacity(16 << 10);
     while let Some(body) = request(&mut io, &mut buffer).await? {
-        let asked: Asked = serde_json::from_slice(&body)?;
+        let asked: ChatBody = serde_json::from_slice(&body)?;
         io.write_all(HEAD).await?;
         for _ in 0..asked.max_tokens.unwrap_or(TOKENS) {
             io.write_all(&chunk(TOKEN)).await?;

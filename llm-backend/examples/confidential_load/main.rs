@@ -26,15 +26,15 @@ fn main() -> Result<(), Failure> {
             runtime.block_on(engine::run(port.parse()?))
         }
         ["measure"] => {
-            let wanted = serde_json::from_reader(io::stdin())?;
+            let parameters = serde_json::from_reader(io::stdin())?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            println!("{}", runtime.block_on(ask::run(wanted))?);
+            println!("{}", runtime.block_on(ask::run(parameters))?);
             Ok(())
         }
         ["verify"] => {
-            let wanted = serde_json::from_reader(io::stdin())?;
+            let parameters = serde_json::from_reader(io::stdin())?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            println!("{}", runtime.block_on(verify::run(wanted))?);
+            println!("{}", runtime.block_on(verify::run(parameters))?);
             Ok(())
         }
         _ => Err("say `engine PORT`, `measure` or `verify`".into()),

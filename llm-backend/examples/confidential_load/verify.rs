@@ -39,7 +39,7 @@ const LIST_MAX: usize = 16 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
-pub(crate) struct Wanted {
+pub(crate) struct Parameters {
     /// The router's address; it is asked as the gateway asks it.
     router: std::net::SocketAddr,
     ca: PathBuf,
@@ -52,12 +52,12 @@ pub(crate) struct Wanted {
 }
 
 /// Times, in microseconds, for the first node of each model.
-pub(crate) async fn run(wanted: Wanted) -> Result<Value, Failure> {
-    let signed: Signed<Policy> = Signed::parse(&std::fs::read(&wanted.policy)?)?;
-    let policy = Effective::new(wanted.pin.clone(), signed, None, now_ms())?;
+pub(crate) async fn run(parameters: Parameters) -> Result<Value, Failure> {
+    let signed: Signed<Policy> = Signed::parse(&std::fs::read(&parameters.policy)?)?;
+    let policy = Effective::new(parameters.pin.clone(), signed, None, now_ms())?;
     let mut times = Map::new();
-    for model in &wanted.models {
-        let list = manifests(&wanted, model).await?;
+    for model in &parameters.models {
+        let list = manifests(&parameters, model).await?;
         let manifest = list.0.first().ok_or("the router knows no node of the model")?;
         let judged = || judge(manifest.id, &manifest.evidence, model, &policy);
         let fit = judged()?;
@@ -91,20 +91,22 @@ fn judge(
     Ok(verify(evidence, asked, policy, now_ms())?)
 }
 
-async fn manifests(wanted: &Wanted, model: &str) -> Result<ComputeManifestList, Failure> {
-    let own =
-        chassis::tls::Own { certificate: wanted.certificate.clone(), key: wanted.key.clone() };
-    let tls = chassis::tls::client(&wanted.ca, Some(&own), &[&rustls::version::TLS13])?;
-    let stream = TcpStream::connect(wanted.router).await?;
+async fn manifests(parameters: &Parameters, model: &str) -> Result<ComputeManifestList, Failure> {
+    let own = chassis::tls::Own {
+        certificate: parameters.certificate.clone(),
+        key: parameters.key.clone(),
+    };
+    let tls = chassis::tls::client(&parameters.ca, Some(&own), &[&rustls::version::TLS13])?;
+    let stream = TcpStream::connect(parameters.router).await?;
     let stream =
-        TlsConnector::from(Arc::clone(&tls)).connect(wanted.router.ip().into(), stream).await?;
+        TlsConnector::from(Arc::clone(&tls)).connect(parameters.router.ip().into(), stream).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let asked = ComputeManifestRequest { tags: vec![model_tag(model)], limit: 1 };
     let request = Request::builder()
         .method(Method::POST)
         .uri(path::COMPUTE_MANIFESTS)
-        .header(header::HOST, wanted.router.to_string())
+        .header(header::HOST, parameters.router.to_string())
         .header(header::CONTENT_TYPE, media::BINARY)
         .body(Full::new(bytes::Bytes::from(asked.encode())))?;
     let answer = sender.send_request(request).await?;

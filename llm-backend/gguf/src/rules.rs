@@ -17,7 +17,7 @@ const ALIGNMENT: u32 = 32;
 
 /// How a value is written.
 #[derive(Clone, Copy)]
-enum Form {
+enum ValueType {
     /// As one of this kind.
     One(u32),
     /// As a list of one of these kinds.
@@ -26,17 +26,17 @@ enum Form {
     Layers,
 }
 
-const U16: Form = Form::One(kind::U16);
-const U32: Form = Form::One(kind::U32);
-const F32: Form = Form::One(kind::F32);
-const BOOL: Form = Form::One(kind::BOOL);
-const TEXT: Form = Form::One(kind::TEXT);
-const TEXTS: Form = Form::List(&[kind::TEXT]);
+const U16: ValueType = ValueType::One(kind::U16);
+const U32: ValueType = ValueType::One(kind::U32);
+const F32: ValueType = ValueType::One(kind::F32);
+const BOOL: ValueType = ValueType::One(kind::BOOL);
+const TEXT: ValueType = ValueType::One(kind::TEXT);
+const TEXTS: ValueType = ValueType::List(&[kind::TEXT]);
 /// 8-bit numbers, signed or not.
-const BYTES: Form = Form::List(&[0, 1]);
+const BYTES: ValueType = ValueType::List(&[0, 1]);
 
 /// Entries of any model; all of them may be missing as far as this table goes.
-const FORMS: &[(&str, Form)] = &[
+const TYPES: &[(&str, ValueType)] = &[
     ("general.architecture", TEXT),
     ("general.name", TEXT),
     ("general.file_type", U32),
@@ -45,12 +45,12 @@ const FORMS: &[(&str, Form)] = &[
     ("tokenizer.ggml.model", TEXT),
     ("tokenizer.ggml.pre", TEXT),
     (TOKENS, TEXTS),
-    ("tokenizer.ggml.token_type", Form::List(&[kind::I32])),
+    ("tokenizer.ggml.token_type", ValueType::List(&[kind::I32])),
     ("tokenizer.ggml.token_type_count", U32),
-    ("tokenizer.ggml.scores", Form::List(&[kind::F32, kind::I32])),
+    ("tokenizer.ggml.scores", ValueType::List(&[kind::F32, kind::I32])),
     ("tokenizer.ggml.merges", TEXTS),
     ("tokenizer.ggml.precompiled_charsmap", BYTES),
-    ("tokenizer.ggml.suppress_tokens", Form::List(&[kind::I32])),
+    ("tokenizer.ggml.suppress_tokens", ValueType::List(&[kind::I32])),
     ("tokenizer.ggml.bos_token_id", U32),
     ("tokenizer.ggml.eos_token_id", U32),
     ("tokenizer.ggml.eot_token_id", U32),
@@ -78,22 +78,22 @@ const FORMS: &[(&str, Form)] = &[
 ];
 
 /// Entries whose keys begin with the family, likewise.
-const FORMS_OF_FAMILY: &[(&str, Form)] = &[
+const FAMILY_TYPES: &[(&str, ValueType)] = &[
     ("vocab_size", U32),
     ("context_length", U32),
     ("embedding_length", U32),
     ("embedding_length_out", U32),
     ("block_count", U32),
     ("nextn_predict_layers", U32),
-    ("feed_forward_length", Form::Layers),
+    ("feed_forward_length", ValueType::Layers),
     ("expert_count", U32),
-    ("expert_used_count", Form::Layers),
+    ("expert_used_count", ValueType::Layers),
     ("expert_group_count", U32),
     ("expert_group_used_count", U32),
     ("pooling_type", U32),
     ("attention.causal", BOOL),
-    ("attention.head_count", Form::Layers),
-    ("attention.head_count_kv", Form::Layers),
+    ("attention.head_count", ValueType::Layers),
+    ("attention.head_count_kv", ValueType::Layers),
     ("attention.key_length", U32),
     ("attention.value_length", U32),
     ("attention.key_length_swa", U32),
@@ -123,8 +123,8 @@ const MERGING: [&str; 4] = ["gpt2", "hybriddna", "whitespace", "gemma4"];
 /// Checks all of it.
 pub(super) fn check(entries: &Entries) -> Result<(), Error> {
     let family = family(entries)?;
-    for (key, form) in FORMS {
-        has_form(entries, key, *form, 0)?;
+    for (key, expected) in TYPES {
+        check_type(entries, key, *expected, 0)?;
     }
     if let Some(&Value::U16(parts @ 2..)) = entries.get("split.count") {
         return Err(Error::Part(parts));
@@ -180,19 +180,19 @@ fn family(entries: &Entries) -> Result<&'static str, Error> {
 }
 
 /// Whether a value, if it is there, is written as it must be; a list for layers has one number for each.
-fn has_form(entries: &Entries, key: &str, form: Form, layers: u32) -> Result<(), Error> {
+fn check_type(entries: &Entries, key: &str, expected: ValueType, layers: u32) -> Result<(), Error> {
     let Some(value) = entries.get(key) else { return Ok(()) };
-    let fits = match (form, value) {
-        (Form::One(kind), value) => value.kind() == kind,
-        (Form::List(kinds), Value::List { kind, .. }) => kinds.contains(kind),
-        (Form::Layers, Value::List { kind, count, .. }) => {
+    let fits = match (expected, value) {
+        (ValueType::One(kind), value) => value.kind() == kind,
+        (ValueType::List(kinds), Value::List { kind, .. }) => kinds.contains(kind),
+        (ValueType::Layers, Value::List { kind, count, .. }) => {
             if *count != u64::from(layers) {
                 return Err(Error::entry(key, "has another length than there are layers"));
             }
             matches!(*kind, kind::U32 | kind::I32)
         }
-        (Form::Layers, value) => value.kind() == kind::U32,
-        (Form::List(_), _) => false,
+        (ValueType::Layers, value) => value.kind() == kind::U32,
+        (ValueType::List(_), _) => false,
     };
     if fits { Ok(()) } else { Err(Error::entry(key, "is of another type than it must be")) }
 }
@@ -236,8 +236,8 @@ impl Family<'_> {
 
     fn layers(&self) -> Result<(), Error> {
         let layers = self.u32("block_count").unwrap_or_default();
-        for (key, form) in FORMS_OF_FAMILY {
-            has_form(self.entries, &self.key(key), *form, layers)?;
+        for (key, expected) in FAMILY_TYPES {
+            check_type(self.entries, &self.key(key), *expected, layers)?;
         }
         for key in ["context_length", "embedding_length", "block_count"] {
             self.positive(key)?;

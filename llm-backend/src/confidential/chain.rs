@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri
 
 use super::{
     clock::now_ms,
-    config::{Configuration, Known},
+    config::{Configuration, VerifiedConfig},
     layer,
     nodes::Nodes,
     outer::{self, Outer},
-    prepared::Prepared,
+    prepared::PreparedSecrets,
 };
 use crate::{code::Detail, error::Error, settings::Timeouts};
 
@@ -23,7 +23,7 @@ pub(crate) struct Chain {
     pub(super) configuration: Arc<Configuration>,
     pub(super) outer: Outer,
     pub(super) nodes: Nodes,
-    pub(super) prepared: Arc<Prepared>,
+    pub(super) prepared: Arc<PreparedSecrets>,
 }
 
 impl Chain {
@@ -53,9 +53,9 @@ impl Chain {
         for again in [false, true] {
             let key = known.key(now_ms()).ok_or_else(|| self.no_key())?;
             match self.outer.exchange(key, head, content, false, limit).await {
-                Err(outer::Failed::Key) if !again => known = self.other_key(&known).await?,
-                Err(outer::Failed::Key) => break,
-                Err(outer::Failed::Error(error)) => return Err(error),
+                Err(outer::ExchangeError::Key) if !again => known = self.other_key(&known).await?,
+                Err(outer::ExchangeError::Key) => break,
+                Err(outer::ExchangeError::Error(error)) => return Err(error),
                 Ok(answer) => return Ok(answer),
             }
         }
@@ -63,7 +63,10 @@ impl Chain {
     }
 
     /// The configuration of a gateway that does not take the key of `known`.
-    pub(crate) async fn other_key(&self, known: &Known) -> Result<Arc<Known>, Error> {
+    pub(crate) async fn other_key(
+        &self,
+        known: &VerifiedConfig,
+    ) -> Result<Arc<VerifiedConfig>, Error> {
         tracing::info!(
             deployment = self.name,
             "the gateway has other keys: its configuration is fetched"

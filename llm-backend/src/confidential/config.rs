@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use attestation::{Effective, Pin, Seen as Mark};
+use attestation::{Effective, Pin, Seen};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::wire::Fixed;
 use confidential_api::{
@@ -23,8 +23,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{clock::now_ms, memory::Memory, once::Once};
-use crate::{Error, link::Link};
+use super::{clock::now_ms, memory::SeenStore, once::SingleFlight};
+use crate::{Error, link::Client};
 
 /// How long a configuration is used before it is fetched again.
 pub(crate) const FRESH: Duration = Duration::from_secs(10 * 60);
@@ -33,7 +33,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// What the configuration says, verified.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct VerifiedConfig {
     keys: Vec<Key>,
     pub(crate) policy: Effective,
 }
@@ -46,7 +46,7 @@ struct Key {
     active_until: u64,
 }
 
-impl Known {
+impl VerifiedConfig {
     /// Whether it can be asked with at `now`: a key is active, and the policy's time is not over.
     fn is_usable(&self, now: u64) -> bool {
         self.key(now).is_some() && now < self.policy.policy().not_after
@@ -62,49 +62,49 @@ impl Known {
 /// The way to it, and what was fetched last.
 pub(crate) struct Configuration {
     name: String,
-    auth: Link,
+    auth: Client,
     pin: Pin,
     shared_seeds: bool,
-    memory: Arc<dyn Memory>,
-    times: Times,
-    last: Mutex<Option<Last>>,
-    fetching: Once<Arc<Known>>,
+    memory: Arc<dyn SeenStore>,
+    times: RefreshTimes,
+    last: Mutex<Option<CachedConfig>>,
+    fetching: SingleFlight<Arc<VerifiedConfig>>,
 }
 
 /// When it is fetched.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Times {
+pub(crate) struct RefreshTimes {
     /// How long one is used before it is fetched again.
     pub(crate) fresh: Duration,
     /// How long a fetch may take.
     pub(crate) patience: Duration,
 }
 
-struct Last {
-    known: Arc<Known>,
+struct CachedConfig {
+    known: Arc<VerifiedConfig>,
     /// When it is fetched again.
     due: Instant,
 }
 
 /// A document cannot be used: its code, and a sentence.
-type Refused = (&'static str, &'static str);
+type Rejection = (&'static str, &'static str);
 
 impl Configuration {
     pub(crate) fn new(
         name: String,
-        auth: Link,
+        auth: Client,
         pin: Pin,
         shared_seeds: bool,
-        memory: Arc<dyn Memory>,
-        times: Times,
+        memory: Arc<dyn SeenStore>,
+        times: RefreshTimes,
     ) -> Self {
-        let (last, fetching) = (Mutex::default(), Once::default());
+        let (last, fetching) = (Mutex::default(), SingleFlight::default());
         Self { name, auth, pin, shared_seeds, memory, times, last, fetching }
     }
 
     /// What holds now. It is fetched anew in the background, and the one before goes on while a new one cannot be had:
     /// only where none is usable does a question wait for it.
-    pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<Known>, Error> {
+    pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<VerifiedConfig>, Error> {
         let usable = {
             let last = self.lock();
             let usable = last.as_ref().filter(|last| last.known.is_usable(now_ms()));
@@ -119,7 +119,10 @@ impl Configuration {
 
     /// One with another key than the one of `known`, which the gateway does not take; or what is published, if that has
     /// the same.
-    pub(crate) async fn fetch_after(self: &Arc<Self>, known: &Known) -> Result<Arc<Known>, Error> {
+    pub(crate) async fn fetch_after(
+        self: &Arc<Self>,
+        known: &VerifiedConfig,
+    ) -> Result<Arc<VerifiedConfig>, Error> {
         // What is under way may have been asked for before the keys changed.
         self.fetching.idle().await;
         let (now, last) = (now_ms(), self.lock().as_ref().map(|last| Arc::clone(&last.known)));
@@ -130,11 +133,11 @@ impl Configuration {
     }
 
     /// What is fetched now, for all who wait.
-    async fn fetched(self: &Arc<Self>) -> Result<Arc<Known>, Error> {
+    async fn fetched(self: &Arc<Self>) -> Result<Arc<VerifiedConfig>, Error> {
         self.fetching.outcome(|| Arc::clone(self).fetch(), || self.auth.silent()).await
     }
 
-    async fn fetch(self: Arc<Self>) -> Result<Arc<Known>, Error> {
+    async fn fetch(self: Arc<Self>) -> Result<Arc<VerifiedConfig>, Error> {
         let signed = timeout(self.times.patience, self.ask()).await;
         let known = match signed.unwrap_or_else(|_| Err(self.auth.silent())) {
             Ok(signed) => Arc::clone(&self).take(signed).await,
@@ -143,8 +146,10 @@ impl Configuration {
         let mut last = self.lock();
         match &known {
             Ok(known) => {
-                *last =
-                    Some(Last { known: Arc::clone(known), due: Instant::now() + self.times.fresh });
+                *last = Some(CachedConfig {
+                    known: Arc::clone(known),
+                    due: Instant::now() + self.times.fresh,
+                });
             }
             Err(error) => {
                 if let Some(last) = last.as_mut() {
@@ -170,7 +175,7 @@ impl Configuration {
     }
 
     /// Verifies what auth says and keeps what was seen, where neither holds up anybody.
-    async fn take(self: Arc<Self>, signed: Signed<Config>) -> Result<Arc<Known>, Error> {
+    async fn take(self: Arc<Self>, signed: Signed<Config>) -> Result<Arc<VerifiedConfig>, Error> {
         let this = Arc::clone(&self);
         match spawn_blocking(move || this.read(&signed, now_ms())).await {
             Ok(Ok(known)) => Ok(Arc::new(known)),
@@ -183,12 +188,12 @@ impl Configuration {
         Error::untrusted(&self.name, code, reason)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Last>> {
+    fn lock(&self) -> MutexGuard<'_, Option<CachedConfig>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Verifies a configuration and what is in it, and keeps what was seen.
-    fn read(&self, signed: &Signed<Config>, now: u64) -> Result<Known, Refused> {
+    fn read(&self, signed: &Signed<Config>, now: u64) -> Result<VerifiedConfig, Rejection> {
         let config = signed.verify(&self.pin.identity, now).map_err(|it| config_code(&it))?;
         if !config.features.ohttp || !config.features.real_attestation {
             return Err((
@@ -241,18 +246,18 @@ impl Configuration {
                 ("not-kept", "what was seen of the deployment cannot be stored here")
             })?;
         }
-        Ok(Known { keys, policy })
+        Ok(VerifiedConfig { keys, policy })
     }
 }
 
-const MALFORMED: Refused = ("config-malformed", "the deployment's configuration is not one");
+const MALFORMED: Rejection = ("config-malformed", "the deployment's configuration is not one");
 
 /// The configuration, with the signature and the certificate of its headers.
 fn signed(
     body: Vec<u8>,
     signature: Option<String>,
     certificate: Option<String>,
-) -> Result<Signed<Config>, Refused> {
+) -> Result<Signed<Config>, Rejection> {
     let unsigned = ("config-signature", "the configuration has no signature");
     let signature = URL_SAFE_NO_PAD.decode(signature.ok_or(unsigned)?).map_err(|_| unsigned)?;
     let signature = Fixed(signature.try_into().map_err(|_| unsigned)?);
@@ -263,12 +268,12 @@ fn signed(
 }
 
 /// What to keep of a document, if it may follow what was seen.
-fn follow(before: Option<Mark>, epoch: u64, payload: &str) -> Option<Mark> {
-    let mark = Mark { epoch, digest: Fixed(Sha256::digest(payload).into()) };
+fn follow(before: Option<Seen>, epoch: u64, payload: &str) -> Option<Seen> {
+    let mark = Seen { epoch, digest: Fixed(Sha256::digest(payload).into()) };
     before.is_none_or(|before| epoch > before.epoch || mark == before).then_some(mark)
 }
 
-fn from_bundle(bundle: &Bundle) -> Result<Vec<Key>, Refused> {
+fn from_bundle(bundle: &Bundle) -> Result<Vec<Key>, Rejection> {
     let malformed = ("bundle-malformed", "a key of the gateway is none");
     let key = |key: &confidential_api::bundle::BundleKey| {
         let config = KeyConfig::decode(&key.config.0).map_err(|_| malformed)?;
@@ -278,7 +283,7 @@ fn from_bundle(bundle: &Bundle) -> Result<Vec<Key>, Refused> {
 }
 
 /// The keys of the readers that know no bundle, with their times.
-fn from_list(config: &Config) -> Result<Vec<Key>, Refused> {
+fn from_list(config: &Config) -> Result<Vec<Key>, Rejection> {
     let configs = KeyConfig::decode_list(&config.ohttp_key_configs_bundle);
     let configs =
         configs.map_err(|_| ("bundle-malformed", "the list of the gateway's keys is none"))?;
@@ -291,7 +296,7 @@ fn from_list(config: &Config) -> Result<Vec<Key>, Refused> {
     Ok(keys.collect())
 }
 
-fn config_code(error: &SignedError) -> Refused {
+fn config_code(error: &SignedError) -> Rejection {
     match error {
         SignedError::Malformed { .. }
         | SignedError::Impossible { .. }
@@ -311,7 +316,7 @@ fn config_code(error: &SignedError) -> Refused {
     }
 }
 
-fn bundle_code(error: &SignedError) -> Refused {
+fn bundle_code(error: &SignedError) -> Rejection {
     match error {
         SignedError::Malformed { .. }
         | SignedError::Impossible { .. }

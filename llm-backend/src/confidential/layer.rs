@@ -7,7 +7,7 @@ use confidential_envelope::{
 };
 use futures_util::{StreamExt as _, stream, stream::BoxStream};
 
-use crate::body::{Broken, Pieces};
+use crate::body::{Pieces, StreamError};
 
 /// Longest content of an answer, in bytes.
 const CONTENT_MAX: u64 = 64 << 20;
@@ -28,7 +28,7 @@ impl Answer {
         opener: ResponseOpener,
         chunked: bool,
         limits: Limits,
-    ) -> Result<Self, Broken> {
+    ) -> Result<Self, StreamError> {
         let decoder = Decoder::new(CONTENT_MAX);
         let seal = if chunked {
             Seal::Chunks(Some(opener.chunked(limits)))
@@ -39,7 +39,9 @@ impl Answer {
         // The head is the first that is decoded.
         let head = match opening.next().await {
             Some(Ok(Event::Head(head))) => head,
-            Some(Ok(Event::Content(_) | Event::Trailers(_))) | None => return Err(Broken::Sealed),
+            Some(Ok(Event::Content(_) | Event::Trailers(_))) | None => {
+                return Err(StreamError::Sealed);
+            }
             Some(Err(broken)) => return Err(broken),
         };
         Ok(Self { head, content: opening.content() })
@@ -75,7 +77,7 @@ enum Seal {
 }
 
 impl Opening {
-    async fn next(&mut self) -> Option<Result<Event<ResponseHead>, Broken>> {
+    async fn next(&mut self) -> Option<Result<Event<ResponseHead>, StreamError>> {
         loop {
             if let Some(event) = self.ready.pop() {
                 return Some(Ok(event));
@@ -94,7 +96,7 @@ impl Opening {
                 self.decoder = None;
                 // What was opened before is genuine, but nobody needs it: the reply is not whole.
                 self.ready.clear();
-                return Some(Err(Broken::Sealed));
+                return Some(Err(StreamError::Sealed));
             }
         }
     }
@@ -139,7 +141,7 @@ impl Opening {
         }
     }
 
-    fn content(self) -> BoxStream<'static, Result<Bytes, Broken>> {
+    fn content(self) -> BoxStream<'static, Result<Bytes, StreamError>> {
         stream::unfold(self, async |mut opening| {
             loop {
                 match opening.next().await? {

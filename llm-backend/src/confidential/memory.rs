@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The newest documents that were seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Seen {
+pub struct SeenDocuments {
     /// Configuration.
     pub config: Option<attestation::Seen>,
     /// The gateway's keys.
@@ -19,7 +19,7 @@ pub struct Seen {
     pub policy: Option<attestation::Seen>,
 }
 
-impl Seen {
+impl SeenDocuments {
     /// The newer of what both name, document by document: where both are of one epoch, that of `self`.
     #[must_use]
     pub fn or_newer(self, other: Self) -> Self {
@@ -36,28 +36,28 @@ impl Seen {
 }
 
 /// Keeps what was seen.
-pub trait Memory: fmt::Debug + Send + Sync {
+pub trait SeenStore: fmt::Debug + Send + Sync {
     /// What was kept last.
-    fn seen(&self) -> Seen;
+    fn seen(&self) -> SeenDocuments;
 
     /// Keeps it, before anything that it names is used; where something newer was kept meanwhile, that stays.
     ///
     /// # Errors
     ///
     /// It could not be kept; nothing that it names is used then.
-    fn keep(&self, seen: Seen) -> io::Result<()>;
+    fn keep(&self, seen: SeenDocuments) -> io::Result<()>;
 }
 
 /// Keeps it until the process ends.
 #[derive(Debug, Default)]
-pub struct Volatile(Mutex<Seen>);
+pub struct InMemoryStore(Mutex<SeenDocuments>);
 
-impl Memory for Volatile {
-    fn seen(&self) -> Seen {
+impl SeenStore for InMemoryStore {
+    fn seen(&self) -> SeenDocuments {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, seen: Seen) -> io::Result<()> {
+    fn keep(&self, seen: SeenDocuments) -> io::Result<()> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *kept = kept.or_newer(seen);
         Ok(())

@@ -16,7 +16,7 @@ use confidential_api::NodeId;
 use confidential_envelope::inner::Candidate as _;
 use tokio::time::Instant;
 
-use super::{clock::now_ms, once::Once};
+use super::{clock::now_ms, once::SingleFlight};
 
 /// Nodes that one request is sealed to.
 pub(crate) const CANDIDATES: usize = 3;
@@ -28,19 +28,19 @@ pub(crate) struct Nodes {
     /// How long a verification holds.
     pub(super) life: Duration,
     /// By the model, of which there are as many as the settings name.
-    of: Mutex<BTreeMap<String, Arc<OfModel>>>,
+    of: Mutex<BTreeMap<String, Arc<ModelNodes>>>,
 }
 
 /// Those that have one model.
 #[derive(Default)]
-pub(super) struct OfModel {
-    known: Mutex<Known>,
-    pub(super) verifying: Once<()>,
+pub(super) struct ModelNodes {
+    known: Mutex<VerifiedNodes>,
+    pub(super) verifying: SingleFlight<()>,
 }
 
 #[derive(Default)]
-pub(super) struct Known {
-    pub(super) proved: Vec<Arc<FitToSeal>>,
+pub(super) struct VerifiedNodes {
+    pub(super) verified: Vec<Arc<FitToSeal>>,
     /// Until when a renewal that failed is not tried again.
     pub(super) pause: Option<Instant>,
 }
@@ -50,34 +50,34 @@ impl Nodes {
         Self { name, simulated, life, of: Mutex::default() }
     }
 
-    pub(super) fn of(&self, model: &str) -> Arc<OfModel> {
+    pub(super) fn of(&self, model: &str) -> Arc<ModelNodes> {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(of.entry(model.to_owned()).or_default())
     }
 }
 
-impl Known {
+impl VerifiedNodes {
     /// Takes in what came of a renewal. What others proved before still counts, as long as it holds: they may have been
     /// busy, or not asked.
     pub(super) fn renew(
         &mut self,
-        mut proved: Vec<Arc<FitToSeal>>,
+        mut verified: Vec<Arc<FitToSeal>>,
         refused: &[NodeId],
         life: Duration,
     ) {
         let now = now_ms();
-        let anew: Vec<_> = proved.iter().map(|node| node.id()).collect();
+        let anew: Vec<_> = verified.iter().map(|node| node.id()).collect();
         let counts = |node: &Arc<FitToSeal>| {
             let id = node.id();
             node.holds(life, now) && !refused.contains(&id) && !anew.contains(&id)
         };
-        proved.extend(self.proved.drain(..).filter(counts));
-        *self = Self { proved, pause: None };
+        verified.extend(self.verified.drain(..).filter(counts));
+        *self = Self { verified, pause: None };
     }
 }
 
-impl OfModel {
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+impl ModelNodes {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut VerifiedNodes) -> T) -> T {
         change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -86,7 +86,7 @@ impl OfModel {
         let now = now_ms();
         let holds =
             |node: &&Arc<FitToSeal>| node.holds(life, now) && node.summary().policy_epoch == epoch;
-        self.change(|known| known.proved.iter().filter(holds).take(CANDIDATES).cloned().collect())
+        self.change(|known| known.verified.iter().filter(holds).take(CANDIDATES).cloned().collect())
     }
 
     /// Whether they may be renewed now.

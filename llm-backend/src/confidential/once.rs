@@ -11,15 +11,15 @@ use crate::Error;
 type Outcome<T> = Shared<oneshot::Receiver<Result<T, Arc<Error>>>>;
 
 /// Work of which there is one at a time. It goes on, in a task of its own, when whoever waits for it leaves.
-pub(crate) struct Once<T>(Mutex<Option<Outcome<T>>>);
+pub(crate) struct SingleFlight<T>(Mutex<Option<Outcome<T>>>);
 
-impl<T> Default for Once<T> {
+impl<T> Default for SingleFlight<T> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Once<T> {
+impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     /// Begins the work, unless it is under way, and waits for nothing.
     pub(crate) fn begin<F>(&self, work: impl FnOnce() -> F)
     where
@@ -90,7 +90,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn whoever_asks_after_an_outcome_was_told_gets_another() {
-        let (once, begun) = (Once::default(), AtomicU32::new(0));
+        let (once, begun) = (SingleFlight::default(), AtomicU32::new(0));
         for turn in 1..=10_000 {
             let number = || begun.fetch_add(1, Ordering::Relaxed) + 1;
             let work = || std::future::ready(Ok(number()));

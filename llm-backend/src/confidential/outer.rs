@@ -18,11 +18,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
-use super::{layer, prepared::Prepared};
+use super::{layer, prepared::PreparedSecrets};
 use crate::{
     Error,
-    body::Broken,
-    link::{Answer, Link},
+    body::StreamError,
+    link::{Answer, Client},
 };
 
 /// Bytes to a multiple of which requests are padded: the length of a small one tells less.
@@ -31,29 +31,29 @@ const PADDING: usize = 256;
 /// The ways to the gateway.
 pub(crate) struct Outer {
     name: String,
-    relays: Vec<Link>,
+    relays: Vec<Client>,
     /// Place of the one that passed something on last.
     first: AtomicUsize,
-    prepared: Arc<Prepared>,
+    prepared: Arc<PreparedSecrets>,
 }
 
 /// There is no answer.
 #[derive(Debug)]
-pub(crate) enum Failed {
+pub(crate) enum ExchangeError {
     /// The gateway does not have the key (RFC 9458, section 5.3).
     Key,
     /// Anything else.
     Error(Error),
 }
 
-impl From<Error> for Failed {
+impl From<Error> for ExchangeError {
     fn from(error: Error) -> Self {
         Self::Error(error)
     }
 }
 
 impl Outer {
-    pub(crate) fn new(name: String, relays: Vec<Link>, prepared: Arc<Prepared>) -> Self {
+    pub(crate) fn new(name: String, relays: Vec<Client>, prepared: Arc<PreparedSecrets>) -> Self {
         Self { name, relays, first: AtomicUsize::new(0), prepared }
     }
 
@@ -68,7 +68,7 @@ impl Outer {
         content: &[u8],
         chunked: bool,
         limit: Duration,
-    ) -> Result<layer::Answer, Failed> {
+    ) -> Result<layer::Answer, ExchangeError> {
         let (mut last, mut no_key) = (None, false);
         let (count, first) = (self.relays.len(), self.first.load(Ordering::Relaxed));
         let until = Instant::now() + limit;
@@ -81,10 +81,10 @@ impl Outer {
                 (false, true) => left,
                 (false, false) => left / 2,
             };
-            match self.by(relay, key, head, content, chunked, each).await {
+            match self.through(relay, key, head, content, chunked, each).await {
                 // A relay may be down, or lie: the next one is asked. A node answers a request once, whatever became of it.
-                Err(Failed::Key) => no_key = true,
-                Err(Failed::Error(
+                Err(ExchangeError::Key) => no_key = true,
+                Err(ExchangeError::Error(
                     error @ (Error::Unreachable { .. }
                     | Error::Busy { .. }
                     | Error::Refused { .. }
@@ -100,27 +100,28 @@ impl Outer {
             }
         }
         if no_key {
-            return Err(Failed::Key);
+            return Err(ExchangeError::Key);
         }
         let none = Error::Address { url: self.name.clone(), reason: "name one relay at least" };
-        Err(Failed::Error(last.unwrap_or(none)))
+        Err(ExchangeError::Error(last.unwrap_or(none)))
     }
 
-    async fn by(
+    async fn through(
         &self,
-        relay: &Link,
+        relay: &Client,
         key: &KeyConfig,
         head: &RequestHead,
         content: &[u8],
         chunked: bool,
         limit: Duration,
-    ) -> Result<layer::Answer, Failed> {
-        let refused = |code, reason| Failed::Error(Error::untrusted(&self.name, code, reason));
+    ) -> Result<layer::Answer, ExchangeError> {
+        let refused =
+            |code, reason| ExchangeError::Error(Error::untrusted(&self.name, code, reason));
         let unsealable = || refused("no-active-key", "the gateway's key takes no request");
         let unsealed = |reason| {
             let (backend, code) = (self.name.clone(), "reply-unsealed");
             // Nothing else holds what people wrote.
-            Failed::Error(Error::Untrusted { backend, code, reason, sent: chunked })
+            ExchangeError::Error(Error::Untrusted { backend, code, reason, sent: chunked })
         };
         let until = Instant::now() + limit;
         let message = bhttp::encode(head, content, PADDING);
@@ -142,20 +143,20 @@ impl Outer {
         if !in_chunks && !answer.is(media::OHTTP_RESPONSE) {
             return Err(unsealed("an answer of the chain came without its seal"));
         }
-        let sealed = answer.into_stream().map_err(Broken::Transport).boxed();
+        let sealed = answer.into_stream().map_err(StreamError::Transport).boxed();
         match timeout_at(until, layer::Answer::open(sealed, opener, in_chunks, RESPONSE_LIMITS))
             .await
         {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(Broken::Sealed)) => Err(unsealed("an answer of the chain does not open")),
+            Ok(Err(StreamError::Sealed)) => Err(unsealed("an answer of the chain does not open")),
             Ok(Err(broken)) => Err(broken.into_error(&self.name, false).into()),
-            Err(_) => Err(Failed::Error(relay.silent())),
+            Err(_) => Err(ExchangeError::Error(relay.silent())),
         }
     }
 }
 
 /// What a relay or the gateway said outside of the seal: it is believed as far as it names the key.
-async fn refusal(relay: &Link, answer: Answer) -> Failed {
+async fn refusal(relay: &Client, answer: Answer) -> ExchangeError {
     let status = answer.status;
     let kind = answer.headers.get(CONTENT_TYPE).cloned();
     let kind = kind.as_ref().map_or(b"".as_slice(), HeaderValue::as_bytes);
@@ -163,10 +164,10 @@ async fn refusal(relay: &Link, answer: Answer) -> Failed {
         let body = relay.refused_with(answer, problem::MAX).await;
         let problem = Problem::received(kind, &body);
         if problem.is_some_and(|problem| problem.kind == OHTTP_KEY_PROBLEM) {
-            return Failed::Key;
+            return ExchangeError::Key;
         }
     }
-    Failed::Error(match status {
+    ExchangeError::Error(match status {
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => relay.full(),
         status if status.is_server_error() => relay.failed(),
         status => relay.refused(status, "the chain refused the request"),

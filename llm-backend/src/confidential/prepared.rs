@@ -12,21 +12,21 @@ use confidential_envelope::{
 };
 
 /// For the next question.
-pub(crate) struct Prepared<C: Candidate = FitToSeal> {
-    nodes: Mutex<Vec<OfNode<C>>>,
+pub(crate) struct PreparedSecrets<C: Candidate = FitToSeal> {
+    nodes: Mutex<Vec<NodeSecret<C>>>,
     gateway: Mutex<Option<(KeyConfig, Request)>>,
 }
 
 /// A proof, and a secret for the node's key that it is of.
-type OfNode<C> = (Arc<C>, Recipient<<C as Candidate>::Id>);
+type NodeSecret<C> = (Arc<C>, Recipient<<C as Candidate>::Id>);
 
-impl<C: Candidate> Default for Prepared<C> {
+impl<C: Candidate> Default for PreparedSecrets<C> {
     fn default() -> Self {
         Self { nodes: Mutex::default(), gateway: Mutex::default() }
     }
 }
 
-impl<C: Candidate> Prepared<C> {
+impl<C: Candidate> PreparedSecrets<C> {
     /// A secret for each node: what was prepared under this very proof, else a new one.
     pub(crate) fn recipients(&self, nodes: &[Arc<C>]) -> Result<Vec<Recipient<C::Id>>, SealError> {
         let prepared = |node: &Arc<C>| {
@@ -59,7 +59,7 @@ impl<C: Candidate> Prepared<C> {
             *lock(&self.gateway) = Some((key.clone(), request));
         }
         for node in nodes {
-            let is_of = |(proved, _): &OfNode<C>| Arc::ptr_eq(proved, node);
+            let is_of = |(proved, _): &NodeSecret<C>| Arc::ptr_eq(proved, node);
             let has = lock(&self.nodes).iter().any(is_of);
             if has {
                 continue;
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn what_was_prepared_serves_its_own_key_and_once() {
         let (key, other) = (key(1), key(2));
-        let prepared = Prepared::<Node>::default();
+        let prepared = PreparedSecrets::<Node>::default();
         let seal = |key: &Arc<GatewayKey>| {
             let question = Plaintext::from(b"question".to_vec());
             let (sealed, _) = prepared.request(key.config()).unwrap().seal(&question).unwrap();
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn what_was_prepared_for_a_node_serves_its_own_proof_and_once() {
         let (key, before, after) = (key(1), node(1), node(1));
-        let prepared = Prepared::default();
+        let prepared = PreparedSecrets::default();
         let opens = |node: &Arc<Node>| {
             let recipients = prepared.recipients(std::slice::from_ref(node)).unwrap();
             let sealed = seal(recipients, &Plaintext::from(b"question".to_vec())).unwrap();
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn what_was_prepared_is_thrown_away_with_the_proof() {
         let (key, kept, gone) = (key(1), node(1), node(2));
-        let prepared = Prepared::default();
+        let prepared = PreparedSecrets::default();
         prepared.prepare(&[Arc::clone(&kept), Arc::clone(&gone)], key.config());
         drop(gone);
         prepared.tidy();

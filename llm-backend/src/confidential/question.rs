@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     DeltaStream, Error,
-    body::{self, Broken},
+    body::{self, StreamError},
     openai,
     refusal::Refusal,
 };
@@ -42,7 +42,7 @@ const COMPLETIONS: &str = "/v1/chat/completions";
 const REFUSAL_MAX: usize = 64 << 10;
 
 /// What became of an attempt that brought no reply.
-enum Failed {
+enum AttemptError {
     /// The nodes do not take what was sealed to them, or are gone: their evidence is asked for anew.
     Stale(Error),
     /// The gateway has other keys, which were fetched; with them the policy may have changed, so it is sealed anew.
@@ -51,7 +51,7 @@ enum Failed {
     Error(Error),
 }
 
-impl From<Error> for Failed {
+impl From<Error> for AttemptError {
     fn from(error: Error) -> Self {
         Self::Error(error)
     }
@@ -96,10 +96,10 @@ async fn turns(
         let candidates = chain.candidates(model).await?;
         match once(chain, candidates, question, sent, went_out).await {
             Ok(reply) => return Ok(reply),
-            Err(Failed::Error(error)) => return Err(error),
-            Err(Failed::OtherKeys) if other_keys => return Err(chain.unreachable(OTHER_KEYS)),
-            Err(Failed::OtherKeys) => other_keys = true,
-            Err(Failed::Stale(error)) => {
+            Err(AttemptError::Error(error)) => return Err(error),
+            Err(AttemptError::OtherKeys) if other_keys => return Err(chain.unreachable(OTHER_KEYS)),
+            Err(AttemptError::OtherKeys) => other_keys = true,
+            Err(AttemptError::Stale(error)) => {
                 chain.forget(model);
                 if stale {
                     return Err(error);
@@ -131,7 +131,7 @@ async fn once(
     question: &Plaintext,
     sent: Instant,
     went_out: &mut bool,
-) -> Result<DeltaStream, Failed> {
+) -> Result<DeltaStream, AttemptError> {
     let unsealable = |_| chain.unreachable("has nodes whose keys take no request");
     let recipients = chain.prepared.recipients(&nodes).map_err(unsealable)?;
     let sealed = inner::seal(recipients, question).map_err(unsealable)?;
@@ -150,10 +150,10 @@ async fn once(
     *went_out = true;
     let outer = match chain.outer.exchange(key, &head, &sealed.body, true, limit).await {
         Ok(outer) => outer,
-        Err(outer::Failed::Error(error)) => return Err(error.into()),
-        Err(outer::Failed::Key) => {
+        Err(outer::ExchangeError::Error(error)) => return Err(error.into()),
+        Err(outer::ExchangeError::Key) => {
             chain.other_key(&known).await?;
-            return Err(Failed::OtherKeys);
+            return Err(AttemptError::OtherKeys);
         }
     };
     let status = outer.head.status;
@@ -178,7 +178,7 @@ async fn once(
     let evidence = evidence(node, proved);
     let answer = Answer::open(outer.content, opener, chunked, RESPONSE_LIMITS).await;
     let answer = answer.map_err(|broken| {
-        if matches!(broken, Broken::Sealed) {
+        if matches!(broken, StreamError::Sealed) {
             return unsealed();
         }
         broken.into_error(&chain.name, false)
@@ -214,19 +214,19 @@ fn evidence(node: NodeId, proved: &FitToSeal) -> Evidence {
 
 /// What the chain said outside of the node's seal. A node says 400 to what it does not open, and 404 is said where none
 /// of the nodes lives: either may be so because they are others by now.
-fn refusal(chain: &Chain, status: StatusCode) -> Failed {
+fn refusal(chain: &Chain, status: StatusCode) -> AttemptError {
     match status {
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
-            Failed::Stale(chain.unreachable(REFUSED))
+            AttemptError::Stale(chain.unreachable(REFUSED))
         }
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            Failed::Error(chain.busy("is busy with other requests: try again in a moment"))
+            AttemptError::Error(chain.busy("is busy with other requests: try again in a moment"))
         }
         StatusCode::PAYLOAD_TOO_LARGE => {
             let words = "the request is longer than the chain takes: send less text";
-            Failed::Error(chain.refused(status, words))
+            AttemptError::Error(chain.refused(status, words))
         }
-        _ => Failed::Error(chain.unreachable("failed inside: its operator must look at it")),
+        _ => AttemptError::Error(chain.unreachable("failed inside: its operator must look at it")),
     }
 }
 
@@ -262,7 +262,7 @@ async fn reply(
         Some((piece, content))
     });
     let deltas = body::timed(pieces.boxed(), sent, chain.timeouts, decode);
-    let end = End { content, name: chain.name.clone(), idle: chain.timeouts.idle };
+    let end = SealEnd { content, name: chain.name.clone(), idle: chain.timeouts.idle };
     // With the first delta goes what stands behind all of them.
     let state = (deltas, Some(Arc::new(evidence)), Some(end));
     let deltas = stream::unfold(state, async |(mut deltas, mut evidence, mut end)| {
@@ -290,7 +290,7 @@ struct Content {
 }
 
 impl Content {
-    async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
+    async fn next(&mut self) -> Option<Result<Bytes, StreamError>> {
         let piece = self.pieces.next().await?;
         self.broken |= piece.is_err();
         Some(piece)
@@ -298,13 +298,13 @@ impl Content {
 }
 
 /// What comes after the last event of a reply: the end of its seal, without which it is not whole.
-struct End {
+struct SealEnd {
     content: Arc<Mutex<Content>>,
     name: String,
     idle: Duration,
 }
 
-impl End {
+impl SealEnd {
     /// Why the reply is not whole; none if it is.
     async fn missing(self) -> Option<Error> {
         let ended = async {
@@ -314,8 +314,8 @@ impl End {
         };
         match timeout(self.idle, ended).await {
             Ok(false) => None,
-            Ok(true) => Some(Broken::Sealed.into_error(&self.name, true)),
-            Err(_) => Some(Broken::Silent(self.idle).into_error(&self.name, true)),
+            Ok(true) => Some(StreamError::Sealed.into_error(&self.name, true)),
+            Err(_) => Some(StreamError::Silent(self.idle).into_error(&self.name, true)),
         }
     }
 }

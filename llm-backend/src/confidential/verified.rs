@@ -35,12 +35,12 @@ const PAUSE: u32 = 8;
 /// Nodes to seal to, and the configuration under whose policy they proved themselves: the gateway's key is of the same.
 pub(crate) struct Candidates {
     pub(crate) nodes: Vec<Arc<FitToSeal>>,
-    pub(crate) known: Arc<config::Known>,
+    pub(crate) known: Arc<config::VerifiedConfig>,
 }
 
 /// What came of asking nodes for evidence.
 #[derive(Default)]
-struct Verified {
+struct VerificationResult {
     proved: Vec<Arc<FitToSeal>>,
     /// Those whose evidence was refused: what they proved before does not count any more.
     refused: Vec<NodeId>,
@@ -72,7 +72,7 @@ impl Chain {
 
     /// Forgets what is known of a model's nodes: they did not answer as they should.
     pub(crate) fn forget(&self, model: &str) {
-        self.nodes.of(model).change(|known| known.proved.clear());
+        self.nodes.of(model).change(|known| known.verified.clear());
         self.prepared.tidy();
     }
 
@@ -80,7 +80,7 @@ impl Chain {
     async fn verify_anew(self: Arc<Self>, model: String) -> Result<(), Error> {
         let life = self.nodes.life;
         let failed = match self.verify(&model).await {
-            Ok(Verified { proved, refused, first }) => {
+            Ok(VerificationResult { proved, refused, first }) => {
                 let failed = proved.is_empty().then_some(first).flatten();
                 self.nodes.of(&model).change(|known| known.renew(proved, &refused, life));
                 self.prepared.tidy();
@@ -95,12 +95,13 @@ impl Chain {
         Err(error)
     }
 
-    async fn verify(&self, model: &str) -> Result<Verified, Error> {
+    async fn verify(&self, model: &str) -> Result<VerificationResult, Error> {
         let shortlist = self.shortlist(model).await?;
         if shortlist.is_empty() {
             return Err(self.busy(NO_NODE));
         }
-        let Verified { mut proved, mut refused, mut first } = Verified::default();
+        let VerificationResult { mut proved, mut refused, mut first } =
+            VerificationResult::default();
         let others = OTHERS.min(self.nodes.life / 4);
         // As long as each of two small exchanges may take: nodes that do not answer hold up nothing for longer.
         let mut until = Instant::now() + self.timeouts.health.saturating_mul(4);
@@ -130,7 +131,7 @@ impl Chain {
             }
         }
         let first = first.or_else(|| Some(self.unreachable(SILENT)));
-        Ok(Verified { proved, refused, first })
+        Ok(VerificationResult { proved, refused, first })
     }
 
     /// The nodes that are worth asking, as the router says. It chooses at random among those that it is shown, and so

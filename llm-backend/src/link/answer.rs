@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 use super::{
     connection::Connection,
-    idle::{Idle, Made},
+    idle::{ConnectionKey, IdlePool},
 };
 
 /// What a backend answered. Dropping it before its end closes the connection.
@@ -19,8 +19,8 @@ pub(crate) struct Answer {
     pub(super) body: Incoming,
     /// Until the end.
     pub(super) connection: Option<Connection>,
-    pub(super) made: Made,
-    pub(super) idle: Arc<Idle>,
+    pub(super) made: ConnectionKey,
+    pub(super) idle: Arc<IdlePool>,
 }
 
 impl Answer {

@@ -8,9 +8,9 @@ use http_body_util::Full;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Answer, Content, Link,
+    Answer, Client, Content,
     connection::Connection,
-    idle::{Made, Trust},
+    idle::{ConnectionKey, Trust},
     reason::Failure,
 };
 use crate::address::Address;
@@ -18,7 +18,7 @@ use crate::address::Address;
 /// A server that closes a kept connection does so this soon; later it was busy with the request.
 const CLOSES: Duration = Duration::from_secs(1);
 
-impl Link {
+impl Client {
     pub(super) async fn exchange(
         &self,
         method: Method,
@@ -47,7 +47,7 @@ impl Link {
         }
         let mut closed = None;
         // Looked at before connecting: whoever comes in its place meanwhile is connected to once more.
-        let made = Made { trust: loaded.tls, socket: self.target.socket() };
+        let made = ConnectionKey { trust: loaded.tls, socket: self.target.socket() };
         if let Some(connection) = self.idle.take(&made) {
             let sent = Instant::now();
             match self.answer(connection, request.clone(), made.clone()).await {
@@ -71,7 +71,7 @@ impl Link {
         &self,
         mut connection: Connection,
         request: Request<Full<Bytes>>,
-        made: Made,
+        made: ConnectionKey,
     ) -> Result<Answer, hyper::Error> {
         let (head, body) = connection.send(request).await?.into_parts();
         Ok(Answer {

@@ -6,7 +6,7 @@ use chassis::unix::ConnectError;
 use http::StatusCode;
 
 use super::{
-    Link,
+    Client,
     reason::{
         ABSENT, ANOTHER, BUSY, CROWDED, Failure, HUNG_UP, LOADING, OUT_OF_TIME, SILENT, UNTRUSTED,
     },
@@ -17,7 +17,7 @@ use crate::{
     refusal::{Refusal, is_loading, unsupported},
 };
 
-impl Link {
+impl Client {
     /// A refusal in words of our own, or in the backend's.
     pub(crate) fn refused(&self, status: StatusCode, message: impl Into<String>) -> Error {
         let (backend, message) = (self.name.clone(), message.into());

@@ -28,13 +28,13 @@ pub(super) type Trust = Option<Arc<ClientConfig>>;
 
 /// What a connection was made with; another is used only while this is still so.
 #[derive(Clone, Default)]
-pub(super) struct Made {
+pub(super) struct ConnectionKey {
     pub(super) trust: Trust,
     /// The socket that is called, where it is a file.
     pub(super) socket: Option<FileId>,
 }
 
-impl PartialEq for Made {
+impl PartialEq for ConnectionKey {
     fn eq(&self, other: &Self) -> bool {
         let same_trust = match (&self.trust, &other.trust) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
@@ -47,32 +47,32 @@ impl PartialEq for Made {
 
 /// The idle connections to one backend.
 #[derive(Default)]
-pub(super) struct Idle(Mutex<State>);
+pub(super) struct IdlePool(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    kept: Vec<Kept>,
+    kept: Vec<IdleConnection>,
     /// Whether a task closes them.
     closing: bool,
 }
 
-struct Kept {
+struct IdleConnection {
     since: Instant,
-    made: Made,
+    made: ConnectionKey,
     /// On which it was made, and where its bytes are waited for.
     thread: ThreadId,
     connection: Connection,
 }
 
-impl Kept {
+impl IdleConnection {
     fn is_fresh(&self) -> bool {
         self.since.elapsed() < KEPT
     }
 }
 
-impl Idle {
+impl IdlePool {
     /// One of this thread's that can carry a request, and that was made with the same.
-    pub(super) fn take(&self, made: &Made) -> Option<Connection> {
+    pub(super) fn take(&self, made: &ConnectionKey) -> Option<Connection> {
         let thread = thread::current().id();
         let mut state = self.state();
         loop {
@@ -85,7 +85,7 @@ impl Idle {
     }
 
     /// Keeps one, if the server goes on with it; if there is no room, in the place of the oldest.
-    pub(super) fn keep(self: &Arc<Self>, mut connection: Connection, made: Made) {
+    pub(super) fn keep(self: &Arc<Self>, mut connection: Connection, made: ConnectionKey) {
         let thread = thread::current().id();
         let mut state = self.state();
         if !connection.is_ready() {
@@ -94,7 +94,7 @@ impl Idle {
         if state.kept.len() == MAX {
             state.kept.remove(0);
         }
-        state.kept.push(Kept { since: Instant::now(), made, thread, connection });
+        state.kept.push(IdleConnection { since: Instant::now(), made, thread, connection });
         if !std::mem::replace(&mut state.closing, true) {
             tokio::spawn(Arc::clone(self).close());
         }
@@ -105,7 +105,7 @@ impl Idle {
         loop {
             sleep(LOOK).await;
             let mut state = self.state();
-            state.kept.retain(Kept::is_fresh);
+            state.kept.retain(IdleConnection::is_fresh);
             if state.kept.is_empty() {
                 state.closing = false;
                 return;
@@ -118,7 +118,7 @@ impl Idle {
     }
 }
 
-impl fmt::Debug for Idle {
+impl fmt::Debug for IdlePool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Idle").finish_non_exhaustive()
     }

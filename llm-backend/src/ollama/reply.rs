@@ -15,7 +15,7 @@ use crate::{
     Error,
     body::{self, Pieces},
     refusal::{message, shorten},
-    text::{Joined, Piece, json},
+    text::{PieceJoiner, TextPiece, json},
 };
 
 /// Most tool calls of one reply.
@@ -28,10 +28,10 @@ struct Line {
     message: Option<Message>,
     /// The text of a generation, which has no message.
     #[serde(default)]
-    response: Option<Piece>,
+    response: Option<TextPiece>,
     /// Its thoughts.
     #[serde(default)]
-    thinking: Option<Piece>,
+    thinking: Option<TextPiece>,
     #[serde(default)]
     done: bool,
     #[serde(default)]
@@ -49,9 +49,9 @@ struct Line {
 #[derive(Default, Deserialize)]
 struct Message {
     #[serde(default)]
-    content: Option<Piece>,
+    content: Option<TextPiece>,
     #[serde(default)]
-    thinking: Option<Piece>,
+    thinking: Option<TextPiece>,
     #[serde(default)]
     tool_calls: Option<Vec<Call>>,
 }
@@ -107,8 +107,8 @@ pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delt
 struct Reply {
     backend: String,
     lines: Lines,
-    content: Joined,
-    thinking: Joined,
+    content: PieceJoiner,
+    thinking: PieceJoiner,
     /// Whether text, thoughts or calls have come.
     began: bool,
     /// Tool calls so far.

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(super) struct Body<'a> {
     #[serde(flatten)]
     common: Common<'a>,
-    messages: Vec<Said<'a>>,
+    messages: Vec<WireMessage<'a>>,
     #[serde(skip_serializing_if = "<[Tool]>::is_empty")]
     tools: &'a [Tool],
 }
@@ -32,11 +32,11 @@ pub(super) struct Common<'a> {
     logprobs: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_logprobs: Option<u32>,
-    options: Choices<'a>,
+    options: WireOptions<'a>,
 }
 
 #[derive(Serialize)]
-struct Said<'a> {
+struct WireMessage<'a> {
     role: Role,
     content: std::borrow::Cow<'a, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -73,13 +73,13 @@ enum Format<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Think {
-    Not(bool),
+    Off(bool),
     Level(&'static str),
 }
 
 /// Ollama's `options`.
 #[derive(Serialize)]
-struct Choices<'a> {
+struct WireOptions<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     num_ctx: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,7 +107,7 @@ struct Choices<'a> {
 /// The request in Ollama's words, or which part of it Ollama has none for.
 pub(super) fn body(request: &ChatRequest, num_ctx: Option<u32>) -> Result<Body<'_>, String> {
     let common = common(request, num_ctx)?;
-    let told = |at: usize| said(&request.messages, at);
+    let told = |at: usize| wire_message(&request.messages, at);
     Ok(Body {
         common,
         messages: (0..request.messages.len()).map(told).collect::<Result<_, _>>()?,
@@ -131,7 +131,7 @@ pub(super) fn common(request: &ChatRequest, num_ctx: Option<u32>) -> Result<Comm
         think: request.reasoning_effort.map(think),
         logprobs: options.wants_logprobs().then_some(true),
         top_logprobs: options.top_logprobs,
-        options: choices(options, num_ctx),
+        options: wire_options(options, num_ctx),
     })
 }
 
@@ -147,7 +147,7 @@ fn lacking(request: &ChatRequest) -> Option<&'static str> {
     request.options.ignore_eos.then_some("ignore_eos")
 }
 
-fn said(messages: &[Message], at: usize) -> Result<Said<'_>, String> {
+fn wire_message(messages: &[Message], at: usize) -> Result<WireMessage<'_>, String> {
     let message = &messages[at];
     let call = |call: &'_ chat_vocabulary::ToolCall| -> Result<Json, String> {
         let text = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
@@ -161,7 +161,7 @@ fn said(messages: &[Message], at: usize) -> Result<Said<'_>, String> {
         Ok(Call { id: &it.id, function })
     });
     let tool = (message.role == Role::Tool).then_some(message);
-    Ok(Said {
+    Ok(WireMessage {
         role: message.role,
         content: message.content.text(),
         thinking: &message.thinking,
@@ -191,7 +191,7 @@ fn format(format: &ResponseFormat) -> Option<Format<'_>> {
 
 fn think(effort: Effort) -> Think {
     match effort {
-        Effort::None => Think::Not(false),
+        Effort::None => Think::Off(false),
         Effort::Minimal | Effort::Low => Think::Level("low"),
         Effort::Medium => Think::Level("medium"),
         Effort::High => Think::Level("high"),
@@ -199,8 +199,8 @@ fn think(effort: Effort) -> Think {
     }
 }
 
-fn choices(options: &Options, num_ctx: Option<u32>) -> Choices<'_> {
-    Choices {
+fn wire_options(options: &Options, num_ctx: Option<u32>) -> WireOptions<'_> {
+    WireOptions {
         num_ctx,
         num_predict: options.max_tokens,
         temperature: options.temperature,

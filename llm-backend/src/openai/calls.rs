@@ -17,7 +17,7 @@ use std::mem;
 use chat_vocabulary::ToolCallDelta;
 
 use super::piece::CallPiece;
-use crate::text::Joined;
+use crate::text::PieceJoiner;
 
 /// Most calls of one reply.
 const CALLS_MAX: usize = 128;
@@ -33,9 +33,9 @@ struct Call {
     index: Option<u32>,
     id: Option<String>,
     name: String,
-    arguments: Object,
+    arguments: ObjectScanner,
     /// The half of a character that the last piece of its arguments ended with, if it did.
-    half: Joined,
+    half: PieceJoiner,
 }
 
 impl Calls {
@@ -117,7 +117,7 @@ impl Calls {
 
 /// How far a JSON object has come; what it holds is not kept.
 #[derive(Clone, Copy, Debug, Default)]
-struct Object {
+struct ObjectScanner {
     depth: u32,
     /// In a text, and behind a backslash in it.
     text: Option<bool>,
@@ -125,7 +125,7 @@ struct Object {
     whole: bool,
 }
 
-impl Object {
+impl ObjectScanner {
     fn push(&mut self, piece: &str) {
         for byte in piece.bytes() {
             match (self.text, byte) {

@@ -24,7 +24,7 @@ pub(super) enum Malformed {
 
 /// Collects bytes until an event is whole.
 #[derive(Debug, Default)]
-pub(super) struct Events {
+pub(super) struct EventDecoder {
     /// The line so far.
     partial: Vec<u8>,
     /// Bytes of whole lines since the last empty one.
@@ -41,7 +41,7 @@ struct Event {
     data: String,
 }
 
-impl Events {
+impl EventDecoder {
     /// Takes the next bytes and hands over the data of each event that they complete.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ mod tests {
     fn read<'a>(
         pieces: impl IntoIterator<Item = &'a [u8]>,
     ) -> (Vec<String>, Result<(), Malformed>) {
-        let (mut events, mut all) = (Events::default(), Vec::new());
+        let (mut events, mut all) = (EventDecoder::default(), Vec::new());
         let take = |piece| events.push(piece, |data: &str| all.push(data.to_owned()));
         let ended = pieces.into_iter().try_for_each(take);
         (all, ended)
@@ -156,7 +156,7 @@ mod tests {
         /// Nothing is held but the last, unfinished line.
         #[test]
         fn only_what_is_unfinished_is_held(text in "(?s).{0,200}") {
-            let mut events = Events::default();
+            let mut events = EventDecoder::default();
             prop_assert_eq!(events.push(text.as_bytes(), |_| {}), Ok(()));
             let whole = text.rfind('\n').map_or(0, |last| last + 1);
             prop_assert_eq!(&events.partial[..], &text.as_bytes()[whole..]);
@@ -183,15 +183,15 @@ mod tests {
 
     #[test]
     fn endless_lines_and_endless_events_are_refused() {
-        let mut line = Events::default();
+        let mut line = EventDecoder::default();
         assert_eq!(line.push(&vec![b'x'; EVENT_MAX], |_| {}), Ok(()));
         assert_eq!(line.push(b"x", |_| {}), Err(Malformed::TooLong));
 
-        let mut event = Events::default();
+        let mut event = EventDecoder::default();
         let taken = (0..EVENT_MAX).take_while(|_| event.push(b"data: x\n", |_| {}).is_ok()).count();
         assert_eq!(taken, EVENT_MAX / 8);
 
-        let mut events = Events::default();
+        let mut events = EventDecoder::default();
         assert!((0..EVENT_MAX).all(|_| events.push(b"data: x\n\n", |_| {}).is_ok()));
     }
 

@@ -3,7 +3,7 @@
 use chat_vocabulary::count;
 use serde::{Deserialize, Deserializer};
 
-use crate::text::Piece;
+use crate::text::TextPiece;
 
 /// A piece of a call.
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ pub(super) struct CallPiece {
 #[serde(default)]
 pub(super) struct FunctionPiece {
     pub(super) name: Option<String>,
-    pub(super) arguments: Option<Piece>,
+    pub(super) arguments: Option<TextPiece>,
 }
 
 /// Reads null as the default.

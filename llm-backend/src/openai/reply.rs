@@ -6,12 +6,12 @@ use chat_vocabulary::Delta;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 
 use super::{
-    events::{Events, Malformed},
-    wire::{Chunk, Said},
+    events::{EventDecoder, Malformed},
+    wire::{Chunk, ReplyState},
 };
 use crate::{
     Error,
-    body::{self, Broken, Pieces},
+    body::{self, Pieces, StreamError},
     error::REPORTED,
     refusal::{Refusal, message, shorten, unsupported},
     text::json,
@@ -27,13 +27,13 @@ pub(crate) fn deltas(
 ) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static {
     let reply = Reply {
         backend,
-        said: Said::default(),
+        said: ReplyState::default(),
         began: false,
         finished: false,
         over: false,
         ready: VecDeque::new(),
     };
-    let state = (bytes.fuse(), Events::default(), reply);
+    let state = (bytes.fuse(), EventDecoder::default(), reply);
     stream::unfold(state, |(mut bytes, mut events, mut reply)| async move {
         loop {
             if let Some(item) = reply.ready.pop_front() {
@@ -72,7 +72,7 @@ pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delt
 /// What is known of a reply so far.
 struct Reply {
     backend: String,
-    said: Said,
+    said: ReplyState,
     /// Whether text has come.
     began: bool,
     /// Whether a finish reason has come.
@@ -125,7 +125,7 @@ impl Reply {
         }
     }
 
-    fn handle_broken(&mut self, broken: Broken) {
+    fn handle_broken(&mut self, broken: StreamError) {
         self.end(broken.into_error(&self.backend, self.began));
     }
 

@@ -15,7 +15,7 @@ use super::{
     calls::Calls,
     piece::{CallPiece, or_default},
 };
-use crate::text::{Joined, Piece};
+use crate::text::{PieceJoiner, TextPiece};
 
 /// The request as it is sent: always streamed, with tokens counted at the end.
 pub(crate) fn streaming(mut request: ChatRequest) -> ChatRequest {
@@ -41,10 +41,10 @@ pub(super) struct Choice {
     #[serde(default, deserialize_with = "count_or_zero")]
     index: u32,
     #[serde(default, deserialize_with = "or_default")]
-    delta: Text,
+    delta: DeltaFields,
     /// What `/v1/completions` has in place of a delta.
     #[serde(default)]
-    text: Option<Piece>,
+    text: Option<TextPiece>,
     #[serde(default, deserialize_with = "or_default")]
     logprobs: Logprobs,
     #[serde(default)]
@@ -54,11 +54,11 @@ pub(super) struct Choice {
 /// What a choice adds.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Text {
-    content: Option<Piece>,
-    reasoning_content: Option<Piece>,
+struct DeltaFields {
+    content: Option<TextPiece>,
+    reasoning_content: Option<TextPiece>,
     /// vLLM's newer name for the same.
-    reasoning: Option<Piece>,
+    reasoning: Option<TextPiece>,
     #[serde(deserialize_with = "or_default")]
     tool_calls: Vec<CallPiece>,
 }
@@ -72,16 +72,16 @@ struct Logprobs {
 
 /// What a reply has said so far, as far as what follows depends on it.
 #[derive(Debug, Default)]
-pub(super) struct Said {
-    content: Joined,
-    thinking: Joined,
+pub(super) struct ReplyState {
+    content: PieceJoiner,
+    thinking: PieceJoiner,
     calls: Calls,
 }
 
 impl Choice {
     /// What it adds to what was said before, as the vocabulary has it; none if the reply holds too many calls.
-    pub(super) fn into_delta(self, said: &mut Said) -> Option<Delta> {
-        let Text { content, reasoning_content, reasoning, tool_calls } = self.delta;
+    pub(super) fn into_delta(self, said: &mut ReplyState) -> Option<Delta> {
+        let DeltaFields { content, reasoning_content, reasoning, tool_calls } = self.delta;
         let is_last = self.finish_reason.is_some();
         let mut tool_calls = said.calls.number(tool_calls)?;
         if is_last {

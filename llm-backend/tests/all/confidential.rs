@@ -20,7 +20,7 @@ use confidential_api::{
 use futures_util::TryStreamExt as _;
 use llm_backend::{
     Backend as _, Error, Health,
-    confidential::{Confidential, Memory as _, Settings, Volatile},
+    confidential::{Confidential, InMemoryStore, SeenStore as _, Settings},
 };
 
 fn request() -> ChatRequest {
@@ -146,7 +146,7 @@ async fn what_this_home_does_not_take_is_not_taken() {
 #[tokio::test]
 async fn nothing_older_than_what_was_seen_is_taken_also_by_another_process() {
     let deployment = Deployment::start().await;
-    let memory = Arc::new(Volatile::default());
+    let memory = Arc::new(InMemoryStore::default());
     talk(&deployment.client_with(memory.clone())).await.unwrap();
     let seen = memory.seen();
     assert_eq!(seen.config.unwrap().epoch, 5);

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use maru_llm::{Text, request::Body};
+use maru_llm::{TextDecoder, request::Body};
 
 /// What was accepted stays within the bounds that are documented.
 fn body(bytes: &[u8]) {
@@ -26,7 +26,7 @@ fn text(cuts: &[u8], body: &[u8]) {
     let stops: Vec<String> =
         [one, two].map(|stop| String::from_utf8_lossy(stop).into_owned()).to_vec();
     let read = |pieces: Vec<&[u8]>| {
-        let mut text = Text::new(stops.clone());
+        let mut text = TextDecoder::new(stops.clone());
         let mut said: String = pieces.into_iter().map(|piece| text.push(piece)).collect();
         said.push_str(&text.finish());
         said

@@ -63,7 +63,7 @@ impl Gateway {
         match self.ring.open(request, NOW, OwnMemory) {
             Ok(opened) => Ok(opened),
             Err(OpenError::Refused(Refused(reason))) => Err(reason),
-            Err(error @ (OpenError::Busy(_) | OpenError::Random(_))) => panic!("{error}"),
+            Err(error @ (OpenError::CacheFull(_) | OpenError::Random(_))) => panic!("{error}"),
         }
     }
 }

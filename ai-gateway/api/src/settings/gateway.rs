@@ -49,7 +49,7 @@ pub struct Settings {
     /// What callers may use.
     pub limits: Limits,
     /// How replies wait for their models.
-    pub line: Line,
+    pub line: Queue,
     /// When a backend that fails is left alone.
     pub breaker: Breaker,
     /// What is kept of how much people use.
@@ -159,7 +159,7 @@ pub struct Limits {
 /// How replies wait for their models: each provider has a line of its own, in which people take turns.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Line {
+pub struct Queue {
     /// Replies under way at a time at a node of a provider of which neither `openclaw.json` nor the server itself says how
     /// many it makes (llama-server and `maru-llm` do). Default: 1; with more than it has, it would be the server that decides
     /// who is next.
@@ -216,7 +216,7 @@ impl Default for Settings {
             threads: 0,
             keys: Keys::default(),
             limits: Limits::default(),
-            line: Line::default(),
+            line: Queue::default(),
             breaker: Breaker::default(),
             usage: Usage::default(),
             confidential: BTreeMap::new(),
@@ -252,7 +252,7 @@ impl Default for Limits {
     }
 }
 
-impl Default for Line {
+impl Default for Queue {
     fn default() -> Self {
         Self {
             slots: NonZeroU16::MIN,

@@ -19,7 +19,7 @@ pub struct Origin(String);
 #[error(
     "{0:?} is no origin: write it as browsers do, in lower case and without a path, such as \"https://webui.example\" or \"http://localhost:3000\""
 )]
-pub struct NotAnOrigin(String);
+pub struct InvalidOrigin(String);
 
 impl Origin {
     /// As a browser writes it.
@@ -30,14 +30,14 @@ impl Origin {
 }
 
 impl FromStr for Origin {
-    type Err = NotAnOrigin;
+    type Err = InvalidOrigin;
 
-    fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         let valid = text.len() <= MAX
             && text
                 .split_once("://")
                 .is_some_and(|(scheme, rest)| is_scheme(scheme) && is_host_and_port(scheme, rest));
-        if valid { Ok(Self(text.to_owned())) } else { Err(NotAnOrigin(text.to_owned())) }
+        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidOrigin(text.to_owned())) }
     }
 }
 

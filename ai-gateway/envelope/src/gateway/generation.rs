@@ -6,7 +6,7 @@ use ai_gateway_api::sealed::KeyId;
 use confidential_envelope::random;
 
 use super::{
-    refusal::NoRandom,
+    refusal::RandomError,
     settings::{SUITES, Settings},
 };
 use crate::{KeyConfig, suite::PrivateKey};
@@ -33,7 +33,7 @@ pub(super) struct Generation {
 
 impl Generation {
     /// Makes keys that are current from `since`.
-    pub(super) fn new(since: u64, settings: &Settings) -> Result<Self, NoRandom> {
+    pub(super) fn new(since: u64, settings: &Settings) -> Result<Self, RandomError> {
         let mut keys = Vec::with_capacity(SUITES.len());
         for suite in SUITES {
             let (private, config) = PrivateKey::derive(suite, &random::bytes()?);

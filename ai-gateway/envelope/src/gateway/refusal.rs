@@ -39,10 +39,10 @@ pub enum OpenError {
     Refused(#[from] Refused),
     /// 503 `busy`: the replay cache is full.
     #[error(transparent)]
-    Busy(#[from] Busy),
+    CacheFull(#[from] CacheFull),
     /// 503 `busy`: the system gives no random bytes.
     #[error(transparent)]
-    Random(#[from] NoRandom),
+    Random(#[from] RandomError),
 }
 
 impl From<Reason> for OpenError {
@@ -54,9 +54,9 @@ impl From<Reason> for OpenError {
 /// The system gives no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the system gives no random bytes")]
-pub struct NoRandom;
+pub struct RandomError;
 
-impl From<getrandom::Error> for NoRandom {
+impl From<getrandom::Error> for RandomError {
     fn from(_: getrandom::Error) -> Self {
         Self
     }
@@ -65,4 +65,4 @@ impl From<getrandom::Error> for NoRandom {
 /// The cache is full; the same request may succeed in a few minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests are remembered")]
-pub struct Busy;
+pub struct CacheFull;

@@ -7,18 +7,18 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    refusal::{Busy, OpenError, Reason},
+    refusal::{CacheFull, OpenError, Reason},
     settings::Limits,
 };
 use crate::{ID_LIFE, SKEW, ms};
 
 /// First half of a SHA-256: a collision would only refuse a request of whoever made it.
-type Mark = [u8; 16];
+type DigestPrefix = [u8; 16];
 
 /// What is remembered of one request.
 #[derive(Debug)]
 pub struct Entry {
-    marks: [Mark; 2],
+    marks: [DigestPrefix; 2],
     device: Ed25519Public,
     pub(super) key_id: KeyId,
     pub(super) timestamp: u64,
@@ -29,7 +29,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub(super) struct ReplayCache {
     limits: Limits,
-    marks: HashSet<Mark>,
+    marks: HashSet<DigestPrefix>,
     devices: HashMap<Ed25519Public, usize>,
     /// In the order of forgetting.
     entries: VecDeque<(u64, Entry)>,
@@ -59,7 +59,7 @@ impl ReplayCache {
         }
         let of_device = self.devices.get(&entry.device).copied().unwrap_or_default();
         if self.entries.len() >= self.limits.total || of_device >= self.limits.per_device {
-            return Err(Busy.into());
+            return Err(CacheFull.into());
         }
         Ok(())
     }
@@ -102,7 +102,7 @@ impl ReplayCache {
     }
 }
 
-fn mark(parts: &[&[u8]]) -> Mark {
+fn mark(parts: &[&[u8]]) -> DigestPrefix {
     let digest = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
     let mut mark = [0; 16];
     mark.copy_from_slice(&digest[..16]);

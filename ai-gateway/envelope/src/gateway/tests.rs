@@ -15,7 +15,7 @@ const HOUR: u64 = 3_600_000;
 fn reason(result: Result<Opened, OpenError>) -> Reason {
     match result.unwrap_err() {
         OpenError::Refused(Refused(reason)) => reason,
-        other @ (OpenError::Busy(_) | OpenError::Random(_)) => panic!("{other:?}"),
+        other @ (OpenError::CacheFull(_) | OpenError::Random(_)) => panic!("{other:?}"),
     }
 }
 
@@ -317,9 +317,9 @@ fn a_full_cache_is_busy_and_empties_with_time() {
 
     assert_eq!(ask(2, 1, NOW), Ok(()));
     assert_eq!(ask(2, 2, NOW), Ok(()));
-    assert_eq!(ask(2, 3, NOW), Err(Busy.into()), "per device");
+    assert_eq!(ask(2, 3, NOW), Err(CacheFull.into()), "per device");
     assert_eq!(ask(3, 4, NOW), Ok(()));
-    assert_eq!(ask(4, 5, NOW), Err(Busy.into()), "in all");
+    assert_eq!(ask(4, 5, NOW), Err(CacheFull.into()), "in all");
     let later = NOW + ms(ID_LIFE) + 2 * ms(SKEW) + 1;
     assert_eq!(ask(2, 6, later), Ok(()));
     assert_eq!(ring.replay.len(), 1, "the old ones are forgotten");

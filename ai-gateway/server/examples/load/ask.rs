@@ -20,7 +20,7 @@ use crate::{
 
 /// Where the callers connect, and how.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Place {
+pub(crate) struct Target {
     /// A UNIX socket
     #[arg(long)]
     pub(crate) unix: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub(crate) struct Place {
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) target: Target,
     /// Model to ask
     #[arg(long, default_value = "fast")]
     pub(crate) model: String,
@@ -67,7 +67,7 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seconds(pub(crate) f64);
 
-impl Place {
+impl Target {
     /// The head of a request to this place.
     pub(crate) fn head(
         &self,
@@ -108,7 +108,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     };
     let mut callers = Vec::new();
     for number in 0..args.parallel {
-        let mut caller = Caller::connect(&args.place, number).await?;
+        let mut caller = Caller::connect(&args.target, number).await?;
         let requests = if args.sealed {
             Requests::Once(sealed::requests(&args, &mut caller, number, each).await?.into_iter())
         } else {
@@ -167,16 +167,16 @@ fn plain(args: &Args) -> Vec<u8> {
         "messages": [{ "role": "user", "content": "In a few sentences: what is a home?" }],
     });
     let body = body.to_string();
-    let head = args.place.head("POST", "/v1/chat/completions", &args.header, body.len());
+    let head = args.target.head("POST", "/v1/chat/completions", &args.header, body.len());
     (head + &body).into_bytes()
 }
 
 /// Waits until the place is ready.
-pub(crate) async fn ready(place: &Place) -> Result<(), Failure> {
+pub(crate) async fn ready(target: &Target) -> Result<(), Failure> {
     let deadline = Instant::now() + Duration::from_secs(60);
-    let request = place.head("GET", "/healthz", &[], 0);
+    let request = target.head("GET", "/healthz", &[], 0);
     while Instant::now() < deadline {
-        if let Ok(mut caller) = Caller::connect(place, 0).await
+        if let Ok(mut caller) = Caller::connect(target, 0).await
             // Not everybody knows the path; whoever says so is ready.
             && caller.text(request.as_bytes()).await.is_ok()
         {

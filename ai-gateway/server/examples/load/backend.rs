@@ -37,7 +37,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct ChatBody {
     model: String,
     #[serde(default)]
     stream: bool,
@@ -71,7 +71,7 @@ async fn serve(mut io: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<(
         if is_get {
             io.write_all(json(MODELS).as_bytes()).await?;
         } else {
-            match serde_json::from_slice::<Asked>(&buffer[head..end]) {
+            match serde_json::from_slice::<ChatBody>(&buffer[head..end]) {
                 Ok(asked) if asked.stream && asked.model.ends_with("paced") => {
                     paced(&mut io).await?
                 }

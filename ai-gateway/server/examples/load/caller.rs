@@ -8,7 +8,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::{Failure, ask::Place, now_us, response::Incoming};
+use crate::{Failure, ask::Target, now_us, response::Incoming};
 
 /// What a connection is read from and written to.
 trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -22,7 +22,7 @@ pub(crate) struct Outcome {
     /// To the first piece of the body.
     pub(crate) first_us: u64,
     /// How long each token was under way, if they say when they were sent.
-    pub(crate) ways_us: Vec<u64>,
+    pub(crate) delays_us: Vec<u64>,
     /// Whether it was answered whole.
     pub(crate) is_whole: bool,
 }
@@ -35,8 +35,8 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Connects; where the place asks for identities, in the name of the `number`th member.
-    pub(crate) async fn connect(place: &Place, number: usize) -> Result<Self, Failure> {
-        let mut io: Box<dyn Io> = match (&place.unix, place.port) {
+    pub(crate) async fn connect(target: &Target, number: usize) -> Result<Self, Failure> {
+        let mut io: Box<dyn Io> = match (&target.unix, target.port) {
             (Some(path), _) => Box::new(UnixStream::connect(path).await?),
             (None, Some(port)) => {
                 let io = TcpStream::connect(("127.0.0.1", port)).await?;
@@ -45,7 +45,7 @@ impl Caller {
             }
             (None, None) => return Err("name --unix or --port".into()),
         };
-        if place.identity {
+        if target.identity {
             io.write_all(&member(number)?.encode()?).await?;
         }
         Ok(Self { io, incoming: Incoming::default() })
@@ -55,7 +55,7 @@ impl Caller {
     pub(crate) async fn ask(&mut self, request: &[u8], end: &str) -> Result<Outcome, Failure> {
         let begun = Instant::now();
         let mut outcome =
-            Outcome { total_us: 0, first_us: 0, ways_us: Vec::new(), is_whole: false };
+            Outcome { total_us: 0, first_us: 0, delays_us: Vec::new(), is_whole: false };
         self.io.write_all(request).await?;
         let mut is_whole = end.is_empty();
         // What may be the beginning of the end, which may come in two pieces.
@@ -66,7 +66,7 @@ impl Caller {
                 if outcome.first_us == 0 {
                     outcome.first_us = micros(begun);
                 }
-                outcome.ways_us.extend(ways(piece));
+                outcome.delays_us.extend(delays(piece));
                 if !is_whole {
                     tail.extend_from_slice(piece);
                     is_whole = contains(&tail, end.as_bytes());
@@ -116,7 +116,7 @@ fn micros(since: Instant) -> u64 {
 }
 
 /// How long the tokens of a piece were under way.
-fn ways(piece: &[u8]) -> Vec<u64> {
+fn delays(piece: &[u8]) -> Vec<u64> {
     const BEFORE: &[u8] = b"\"content\":\"1";
     let now = now_us();
     let starts = piece.windows(BEFORE.len()).enumerate().filter(|(_, bytes)| *bytes == BEFORE);

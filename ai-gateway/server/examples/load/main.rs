@@ -26,7 +26,7 @@ enum Command {
     /// Asks, and prints one JSON object
     Ask(ask::Args),
     /// Ends once the gateway's socket answers
-    Ready(ask::Place),
+    Ready(ask::Target),
 }
 
 fn main() -> Result<(), Failure> {
@@ -39,7 +39,7 @@ fn main() -> Result<(), Failure> {
         match command {
             Command::Backend(args) => backend::run(args).await,
             Command::Ask(args) => ask::run(args).await,
-            Command::Ready(place) => ask::ready(&place).await,
+            Command::Ready(target) => ask::ready(&target).await,
         }
     })
 }

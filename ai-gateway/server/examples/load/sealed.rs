@@ -26,7 +26,7 @@ pub(crate) async fn requests(
 ) -> Result<Vec<Vec<u8>>, Failure> {
     let now = now_us() / 1000;
     let (status, document) =
-        caller.text(args.place.head("GET", path::KEYS, &[], 0).as_bytes()).await?;
+        caller.text(args.target.head("GET", path::KEYS, &[], 0).as_bytes()).await?;
     if status != 200 {
         return Err(format!("the gateway's keys: status {status}").into());
     }
@@ -39,7 +39,7 @@ pub(crate) async fn requests(
     let own = SigningKey::from_bytes(&seed);
     let proof = device::prove(&own, document.identity, &node(number), now);
     let body = serde_json::to_string(&proof)?;
-    let bind = args.place.head("POST", path::DEVICES, &[], body.len()) + &body;
+    let bind = args.target.head("POST", path::DEVICES, &[], body.len()) + &body;
     let (status, _) = caller.text(bind.as_bytes()).await?;
     if status != 200 {
         return Err(format!("the member's key was not bound: status {status}").into());
@@ -56,7 +56,7 @@ pub(crate) async fn requests(
     for _ in 0..count {
         let (request, _) = seal(&own, key, Uuid::now_v7(), &plaintext, now_us() / 1000)?;
         let body = serde_json::to_string(&request)?;
-        requests.push((args.place.head("POST", path::CHAT, &[], body.len()) + &body).into_bytes());
+        requests.push((args.target.head("POST", path::CHAT, &[], body.len()) + &body).into_bytes());
     }
     Ok(requests)
 }

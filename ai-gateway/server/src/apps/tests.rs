@@ -12,7 +12,7 @@ fn apps() -> (tempfile::TempDir, Apps) {
     (folder, apps)
 }
 
-fn enter(apps: &Apps, key: &str) -> Result<Person, Stranger> {
+fn enter(apps: &Apps, key: &str) -> Result<Person, KeyRejection> {
     let (connection, _closing) = Connection::new();
     apps.enter(Some(key), &connection, NOON_MS)
 }
@@ -115,11 +115,11 @@ fn removing_an_app_spends_its_key_and_ends_its_connections_alone() {
 
     assert!(ready(closing_two.asked()).is_some(), "its connection is ended");
     assert!(!other.is_over());
-    assert_eq!(enter(&apps, webui.reveal()), Err(Stranger::NoKey));
+    assert_eq!(enter(&apps, webui.reveal()), Err(KeyRejection::Unknown));
     assert_eq!(enter(&apps, home.reveal()), Ok(person("home")));
     // Neither comes back, and a new one of its name has another key.
     let apps = Apps::load(folder.path().join("apps.json")).unwrap();
-    assert_eq!(enter(&apps, webui.reveal()), Err(Stranger::NoKey));
+    assert_eq!(enter(&apps, webui.reveal()), Err(KeyRejection::Unknown));
     assert_ne!(apps.add("webui", 0).unwrap().key.reveal(), webui.reveal());
 }
 
@@ -140,13 +140,14 @@ fn wrong_keys_are_told_so_only_so_often_and_the_right_one_is_let_in_all_the_same
     let wrong = AppKey::new([1; 32]);
     let said: Vec<_> =
         (0..200).map(|_| enter(&apps, wrong.reveal()).expect_err("a wrong key")).collect();
-    assert_eq!(said[0], Stranger::NoKey);
-    let Stranger::Often(Exceeded::Rate { retry_after_s: 1..=61 }) = said[199] else {
+    assert_eq!(said[0], KeyRejection::Unknown);
+    let KeyRejection::TooOften(Exceeded { limit: Limit::Rate, retry_after_s: 1..=61 }) = said[199]
+    else {
         panic!("{:?}", said[199]);
     };
     assert_eq!(enter(&apps, key.reveal()), Ok(person("webui")));
     let (connection, _closing) = Connection::new();
-    assert_eq!(apps.enter(None, &connection, NOON_MS), Err(Stranger::NoKey));
+    assert_eq!(apps.enter(None, &connection, NOON_MS), Err(KeyRejection::Unknown));
 }
 
 proptest! {
@@ -162,11 +163,11 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("apps.json");
         let (name, key_sha256) = ("webui".parse().unwrap(), Fixed([7; 32]));
-        let apps = vec![Stored { name, key_sha256, created_s, used_day }];
+        let apps = vec![StoredApp { name, key_sha256, created_s, used_day }];
         FORMAT.write(&file, &File { apps }).unwrap();
-        let told = Apps::load(file.clone()).unwrap().list();
-        prop_assert!(told[0].created.ends_with('Z'));
-        prop_assert_eq!(told[0].last_used.as_ref().map(String::len), used_day.map(|_| 10));
+        let to_app = Apps::load(file.clone()).unwrap().list();
+        prop_assert!(to_app[0].created.ends_with('Z'));
+        prop_assert_eq!(to_app[0].last_used.as_ref().map(String::len), used_day.map(|_| 10));
 
         let mut json = std::fs::read(&file).unwrap();
         let at = at.index(json.len());

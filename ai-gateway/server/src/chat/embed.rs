@@ -6,7 +6,7 @@ use chat_vocabulary::Usage;
 use llm_backend::Embeddings;
 use mesh_identity::Person;
 
-use crate::{App, Error, metrics::Watch, models::Chain, openclaw::ModelRef, usage::Bill};
+use crate::{App, Error, metrics::ChatTimer, models::Chain, openclaw::ModelRef, usage::UsageGuard};
 
 /// Makes a vector of each text once it is this person's turn.
 ///
@@ -24,19 +24,19 @@ pub async fn embed(
 ) -> Result<(ModelRef, Embeddings), Error> {
     let bytes = input.iter().map(String::len).sum();
     // Another model's vectors mean something else, so no other line will do.
-    let entered = app.lines.enter([chain.first.provider.as_str()], person, bytes);
+    let entered = app.queues.enter([chain.first.provider.as_str()], person, bytes);
     let (_, mut ticket) = entered.map_err(Error::Exceeded)?;
-    let mut watch = Watch::start(Arc::clone(&app.metrics), surface);
-    let turn = ticket.turn(|| None::<()>).await;
-    turn.inspect_err(|_| watch.end(false)).map_err(Error::Exceeded)?;
-    let mut bill = Bill::open(Arc::clone(&app.usage), person.clone());
+    let mut watch = ChatTimer::start(Arc::clone(&app.metrics), surface);
+    let acquired = ticket.acquire(|| None::<()>).await;
+    acquired.inspect_err(|_| watch.end(false)).map_err(Error::Exceeded)?;
+    let mut usage_guard = UsageGuard::open(Arc::clone(&app.usage), person.clone());
     let asked = Instant::now();
     let made = tokio::select! {
         biased;
         made = chain.embed(input, dimensions) => made,
-        () = ticket.ends().cancelled() => {
+        () = ticket.preempted().cancelled() => {
             watch.end(false);
-            return Err(Error::Exceeded(ticket.yielded()));
+            return Err(Error::Exceeded(ticket.preempted_error()));
         }
     };
     watch.answered(&chain.first.provider, asked);
@@ -45,6 +45,6 @@ pub async fn embed(
     let prompt_tokens = made.prompt_tokens.unwrap_or_default();
     let usage = Usage { prompt_tokens, completion_tokens: 0 };
     app.metrics.count_tokens(usage);
-    bill.tell(usage);
+    usage_guard.set_counted(usage);
     Ok((model, made))
 }

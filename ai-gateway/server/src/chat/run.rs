@@ -30,7 +30,7 @@ use tokio::{select, task::AbortHandle, time::sleep};
 
 use super::step::{Record, Step};
 use crate::{App, Error, models::Failure};
-use source::{Source, Turn};
+use source::{ReplySource, StepStream};
 
 /// For how long in all the reader may hold up the model. What it has not read by then is more than a connection holds.
 const HELD_UP_MAX: Duration = Duration::from_secs(60);
@@ -50,16 +50,16 @@ struct Shared(Mutex<State>);
 /// Where a reply is.
 enum State {
     /// Steps follow.
-    Live(Live),
+    Active(Active),
     /// It is over; `behind` until the reader was told that it was left behind.
     Over { behind: bool },
 }
 
 /// A reply of which steps follow.
-struct Live {
+struct Active {
     steps: BoxStream<'static, Step>,
     /// What wakes the reader.
-    call: Arc<Call>,
+    call: Arc<ReaderWaker>,
     /// The same, as what makes the steps knows it.
     waker: Waker,
     /// For how long the reader has held the reply up so far.
@@ -68,10 +68,10 @@ struct Live {
 
 /// Wakes a reader, and remembers since when it could ask for a step and does not.
 #[derive(Debug)]
-struct Call(Mutex<Called>);
+struct ReaderWaker(Mutex<ReaderState>);
 
 #[derive(Debug)]
-struct Called {
+struct ReaderState {
     unread: Option<Instant>,
     reader: Waker,
 }
@@ -79,7 +79,7 @@ struct Called {
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Live(_) => "Live",
+            Self::Active(_) => "Live",
             Self::Over { .. } => "Over",
         })
     }
@@ -98,24 +98,24 @@ impl Run {
         request: ChatRequest,
         record: Option<Record>,
     ) -> Result<Self, Error> {
-        let source = Source::enter(app, surface, person, request, record)?;
+        let source = ReplySource::enter(app, surface, person, request, record)?;
         Ok(Self::begin(source, HELD_UP_MAX))
     }
 
-    fn begin(turn: impl Turn, held_up_max: Duration) -> Self {
-        let ends = turn.ends();
+    fn begin(turn: impl StepStream, held_up_max: Duration) -> Self {
+        let ends = turn.preempted();
         let steps = stream::unfold(Box::new(turn), |mut turn| async move {
             let step = turn.next().await?;
             Some((step, turn))
         });
-        let call = Arc::new(Call::new());
-        let live = Live {
+        let call = Arc::new(ReaderWaker::new());
+        let live = Active {
             steps: steps.boxed(),
             waker: Waker::from(Arc::clone(&call)),
             call,
             held_up: Duration::ZERO,
         };
-        let shared = Arc::new(Shared(Mutex::new(State::Live(live))));
+        let shared = Arc::new(Shared(Mutex::new(State::Active(live))));
         let guarded = Arc::downgrade(&shared);
         let guard = tokio::spawn(async move {
             select! {
@@ -136,7 +136,7 @@ impl Shared {
     fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Step>> {
         let mut state = self.state();
         match &mut *state {
-            State::Live(live) => {
+            State::Active(live) => {
                 let step = live.poll_next(context);
                 if let Poll::Ready(step) = &step
                     && step.as_ref().is_none_or(is_end)
@@ -159,7 +159,7 @@ impl Shared {
             sleep(left).await;
             let Some(shared) = shared.upgrade() else { return };
             let state = shared.state();
-            let State::Live(live) = &*state else { return };
+            let State::Active(live) = &*state else { return };
             left = held_up_max.saturating_sub(live.held_up());
         }
         if let Some(shared) = shared.upgrade() {
@@ -171,7 +171,7 @@ impl Shared {
     /// for somebody else.
     fn read_end(&self) {
         let mut state = self.state();
-        let State::Live(live) = &mut *state else { return };
+        let State::Active(live) = &mut *state else { return };
         let mut context = Context::from_waker(&live.waker);
         let mut last = Vec::new();
         loop {
@@ -194,12 +194,12 @@ impl Shared {
     /// Ends the reply.
     fn end(&self, behind: bool) {
         let mut state = self.state();
-        if !matches!(&*state, State::Live(_)) {
+        if !matches!(&*state, State::Active(_)) {
             return;
         }
         let ended = mem::replace(&mut *state, State::Over { behind });
         drop(state);
-        if let State::Live(live) = ended {
+        if let State::Active(live) = ended {
             // It is told so once it looks.
             live.call.wake_by_ref();
         }
@@ -210,7 +210,7 @@ impl Shared {
     }
 }
 
-impl Live {
+impl Active {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Step>> {
         self.held_up += self.call.looked(context.waker());
         let step = self.steps.poll_next_unpin(&mut Context::from_waker(&self.waker));
@@ -226,35 +226,36 @@ impl Live {
     }
 }
 
-impl Call {
+impl ReaderWaker {
     fn new() -> Self {
-        let called = Called { unread: Some(Instant::now()), reader: Waker::noop().clone() };
-        Self(Mutex::new(called))
+        let reader_state =
+            ReaderState { unread: Some(Instant::now()), reader: Waker::noop().clone() };
+        Self(Mutex::new(reader_state))
     }
 
     /// The reader looks; returns how long it could have done so before.
     fn looked(&self, reader: &Waker) -> Duration {
-        let mut called = self.called();
-        called.reader.clone_from(reader);
-        called.unread.take().map_or(Duration::ZERO, |since| since.elapsed())
+        let mut reader_state = self.reader_state();
+        reader_state.reader.clone_from(reader);
+        reader_state.unread.take().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// There is, or may be, a step from now on.
     fn waits(&self) {
-        self.called().unread.get_or_insert_with(Instant::now);
+        self.reader_state().unread.get_or_insert_with(Instant::now);
     }
 
     /// For how long there was, or may have been, a step that the reader did not ask for.
     fn unread(&self) -> Duration {
-        self.called().unread.map_or(Duration::ZERO, |since| since.elapsed())
+        self.reader_state().unread.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    fn called(&self) -> MutexGuard<'_, Called> {
+    fn reader_state(&self) -> MutexGuard<'_, ReaderState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wake for Call {
+impl Wake for ReaderWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -262,7 +263,7 @@ impl Wake for Call {
     fn wake_by_ref(self: &Arc<Self>) {
         self.waits();
         // A lock that is held while others are woken may be asked for again by them.
-        let reader = self.called().reader.clone();
+        let reader = self.reader_state().reader.clone();
         reader.wake();
     }
 }
@@ -278,7 +279,7 @@ impl Drop for Run {
 fn is_end(step: &Step) -> bool {
     match step {
         Step::Failed(_) | Step::Refused(_) => true,
-        Step::Turn | Step::Model(_) | Step::Delta(_) => false,
+        Step::Started | Step::Model(_) | Step::Delta(_) => false,
     }
 }
 

@@ -12,9 +12,9 @@ use crate::{limits::Exceeded, models::Failure, openclaw::ModelRef};
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Its turn has come: a model is asked.
-    Turn,
+    Started,
     /// This model answers.
-    Model(Answering),
+    Model(AnsweringModel),
     /// What it says next.
     Delta(Delta),
     /// It failed; nothing follows.
@@ -25,14 +25,14 @@ pub enum Step {
 
 /// Which model answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answering {
+pub struct AnsweringModel {
     /// Its name.
     pub model: ModelRef,
     /// What proved itself before it was asked, where it is one of the confidential chain.
     pub evidence: Option<Arc<Evidence>>,
 }
 
-impl From<ModelRef> for Answering {
+impl From<ModelRef> for AnsweringModel {
     fn from(model: ModelRef) -> Self {
         Self { model, evidence: None }
     }

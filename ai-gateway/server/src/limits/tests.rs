@@ -35,7 +35,10 @@ fn people_and_addresses_are_counted_apart() {
         limiter.count(&ada, Kind::Write).unwrap();
     }
     let refused = limiter.count(&ada, Kind::Write).unwrap_err();
-    assert!(matches!(refused, Exceeded::Rate { retry_after_s: 1..=61 }), "{refused:?}");
+    assert!(
+        matches!(refused, Exceeded { limit: Limit::Rate, retry_after_s: 1..=61 }),
+        "{refused:?}"
+    );
     limiter.count(&bob, Kind::Write).unwrap();
     limiter.count(&ada, Kind::Read).unwrap();
 
@@ -71,7 +74,7 @@ fn telmeet_names_a_bounded_number_of_people() {
         limiter.count_claim(&caller(user, "100.64.0.5:1"), Kind::Write).unwrap();
     }
     let refused = limiter.count_claim(&caller(named, "100.64.0.5:1"), Kind::Write);
-    assert_eq!(refused, Err(Exceeded::Rate { retry_after_s: FORGOTTEN_AFTER_S }));
+    assert_eq!(refused, Err(Exceeded { limit: Limit::Rate, retry_after_s: FORGOTTEN_AFTER_S }));
     limiter.count(&caller(named, "100.64.0.5:1"), Kind::Write).unwrap();
 }
 

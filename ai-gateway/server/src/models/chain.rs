@@ -10,7 +10,7 @@ use super::{
     confidential,
     failure::Failure,
     nodes::AffinityKey,
-    provider::{Absence, Missed, Provider},
+    provider::{Provider, ProviderError, Unavailable},
 };
 use crate::openclaw::{Model, ModelRef};
 
@@ -101,7 +101,8 @@ impl Chain {
         let affinity = self.affinity(&request);
         let (mut untrusted, mut tried) = (None, Vec::new());
         let candidates = self.answering(&request);
-        let mut absence = if candidates.is_empty() { Absence::Down } else { Absence::Unusable };
+        let mut absence =
+            if candidates.is_empty() { Unavailable::Down } else { Unavailable::Unusable };
         for (index, Candidate { name, model, provider }) in candidates.iter().enumerate() {
             if request.has_images() {
                 provider.learn_capabilities().await;
@@ -130,10 +131,10 @@ impl Chain {
                     return Ok(Reply { model: name.clone(), asked, evidence, deltas });
                 }
                 // Its backend knows better than we what it lacks.
-                Err(Missed::Refused(Failure::Unsupported(..))) if index > 0 => {}
-                Err(Missed::Refused(failure)) => return Err(failure),
-                Err(Missed::Absent(why)) => absence = absence.max(why),
-                Err(Missed::Untrusted(failure)) => {
+                Err(ProviderError::Refused(Failure::Unsupported(..))) if index > 0 => {}
+                Err(ProviderError::Refused(failure)) => return Err(failure),
+                Err(ProviderError::Absent(why)) => absence = absence.max(why),
+                Err(ProviderError::Untrusted(failure)) => {
                     // The first says why; but whether anything was sent is said of all of them.
                     if untrusted.is_none() || failure.was_sent() {
                         untrusted = untrusted.filter(Failure::was_sent).or(Some(failure));

@@ -18,7 +18,7 @@ use chat_vocabulary::Evidence;
 use futures_util::{StreamExt as _, stream};
 use llm_backend::{
     DeltaStream, Error,
-    confidential::{Confidential, Memory, Seen, Settings},
+    confidential::{Confidential, SeenDocuments, SeenStore, Settings},
 };
 
 use super::{node::Node, provider::Provider, settings};
@@ -30,7 +30,7 @@ const SLOTS: u32 = 16;
 /// Longest time that a node's proof holds: a policy that no longer names its image is to be felt.
 const VERIFIED_MAX: Duration = Duration::from_secs(5 * 60);
 
-const SEEN: Format<Seen> = Format::new(1).remedy(
+const SEEN: Format<SeenDocuments> = Format::new(1).remedy(
     "restore it from a backup, or move it away: then an older policy than was seen may be taken once",
 );
 
@@ -49,7 +49,7 @@ pub(super) fn open(
     provider: &openclaw::Provider,
     breaker: BreakerSettings,
     pinned: &Pinned<'_>,
-    memories: &mut Memories,
+    stores: &mut FileStores,
     root: &Path,
 ) -> Result<Provider, Error> {
     let (Some(auth), Some(deployment)) = (provider.nodes.first(), pinned.deployments.get(name))
@@ -69,7 +69,7 @@ pub(super) fn open(
         shared_seeds: deployment.shared_seeds,
         verified_for: Duration::from_secs(deployment.verified_for_s.get().into()).min(VERIFIED_MAX),
         timeouts: provider.timeouts,
-        memory: memories.of(pinned.state, &deployment.identity)?,
+        memory: stores.of(pinned.state, &deployment.identity)?,
     })?;
     if deployment.simulated {
         tracing::warn!(
@@ -102,14 +102,14 @@ fn pin(deployment: &Deployment) -> Pin {
 /// What was seen of each deployment, by its identity: several providers of one share it, and another one under the same
 /// provider's name begins anew.
 #[derive(Debug, Default)]
-pub(super) struct Memories(BTreeMap<[u8; 32], Arc<Kept>>);
+pub(super) struct FileStores(BTreeMap<[u8; 32], Arc<FileStore>>);
 
-impl Memories {
-    fn of(&mut self, state: &Path, identity: &Fixed<32>) -> Result<Arc<Kept>, Error> {
+impl FileStores {
+    fn of(&mut self, state: &Path, identity: &Fixed<32>) -> Result<Arc<FileStore>, Error> {
         if let Some(known) = self.0.get(&identity.0) {
             return Ok(Arc::clone(known));
         }
-        let kept = Arc::new(Kept::load(state, identity)?);
+        let kept = Arc::new(FileStore::load(state, identity)?);
         self.0.insert(identity.0, Arc::clone(&kept));
         Ok(kept)
     }
@@ -117,12 +117,12 @@ impl Memories {
 
 /// Keeps what was seen of a deployment in a file of its own.
 #[derive(Debug)]
-struct Kept {
+struct FileStore {
     path: PathBuf,
-    seen: Mutex<Seen>,
+    seen: Mutex<SeenDocuments>,
 }
 
-impl Kept {
+impl FileStore {
     fn load(state: &Path, identity: &Fixed<32>) -> Result<Self, Error> {
         let path = state.join(format!("confidential-{identity}.json"));
         let failed = |source| Error::File {
@@ -135,12 +135,12 @@ impl Kept {
     }
 }
 
-impl Memory for Kept {
-    fn seen(&self) -> Seen {
+impl SeenStore for FileStore {
+    fn seen(&self) -> SeenDocuments {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, seen: Seen) -> io::Result<()> {
+    fn keep(&self, seen: SeenDocuments) -> io::Result<()> {
         let mut kept = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Another provider of the deployment may have kept something newer since this one looked.
         let seen = kept.or_newer(seen);
@@ -165,20 +165,20 @@ mod tests {
     #[test]
     fn what_one_provider_saw_is_not_lost_to_another_that_saw_less() {
         let state = tempfile::tempdir().unwrap();
-        let kept = Memories::default().of(state.path(), &Fixed([7; 32])).unwrap();
-        let seen = Seen { config: mark(40), bundle: mark(41), policy: mark(42) };
+        let kept = FileStores::default().of(state.path(), &Fixed([7; 32])).unwrap();
+        let seen = SeenDocuments { config: mark(40), bundle: mark(41), policy: mark(42) };
         kept.keep(seen).unwrap();
         for (late, then) in [
-            (Seen { config: mark(39), ..seen }, seen),
-            (Seen { bundle: None, ..seen }, seen),
+            (SeenDocuments { config: mark(39), ..seen }, seen),
+            (SeenDocuments { bundle: None, ..seen }, seen),
             (
-                Seen { policy: mark(41), config: mark(43), ..seen },
-                Seen { config: mark(43), ..seen },
+                SeenDocuments { policy: mark(41), config: mark(43), ..seen },
+                SeenDocuments { config: mark(43), ..seen },
             ),
         ] {
             kept.keep(late).unwrap();
             assert_eq!(kept.seen(), then, "{late:?}");
-            let stored = Memories::default().of(state.path(), &Fixed([7; 32])).unwrap();
+            let stored = FileStores::default().of(state.path(), &Fixed([7; 32])).unwrap();
             assert_eq!(stored.seen(), then, "also over a restart");
         }
     }
@@ -191,14 +191,14 @@ mod tests {
     fn what_was_seen_is_of_a_deployment_and_not_of_a_name() {
         let state = tempfile::tempdir().unwrap();
         let (one, other) = (Fixed([7; 32]), Fixed([8; 32]));
-        let mut memories = Memories::default();
-        let seen = Seen { config: mark(40), bundle: mark(41), policy: mark(42) };
-        memories.of(state.path(), &one).unwrap().keep(seen).unwrap();
+        let mut stores = FileStores::default();
+        let seen = SeenDocuments { config: mark(40), bundle: mark(41), policy: mark(42) };
+        stores.of(state.path(), &one).unwrap().keep(seen).unwrap();
 
-        assert_eq!(memories.of(state.path(), &one).unwrap().seen(), seen, "another provider of it");
-        assert_eq!(memories.of(state.path(), &other).unwrap().seen(), Seen::default());
-        let mut after = Memories::default();
-        assert_eq!(after.of(state.path(), &other).unwrap().seen(), Seen::default());
+        assert_eq!(stores.of(state.path(), &one).unwrap().seen(), seen, "another provider of it");
+        assert_eq!(stores.of(state.path(), &other).unwrap().seen(), SeenDocuments::default());
+        let mut after = FileStores::default();
+        assert_eq!(after.of(state.path(), &other).unwrap().seen(), SeenDocuments::default());
         assert_eq!(after.of(state.path(), &one).unwrap().seen(), seen, "also over a restart");
     }
 }

@@ -2,7 +2,7 @@
 
 use llm_backend::{EmbedRequest, Embeddings};
 
-use super::{chain::Chain, failure::Failure, nodes::AffinityKey, provider::Missed};
+use super::{chain::Chain, failure::Failure, nodes::AffinityKey, provider::ProviderError};
 use crate::openclaw::ModelRef;
 
 impl Chain {
@@ -28,9 +28,9 @@ impl Chain {
             .await;
         match made {
             Ok(made) => Ok((name.clone(), made)),
-            Err(Missed::Refused(failure)) => Err(failure),
-            Err(Missed::Absent(absence)) => Err(absence.of_all(vec![name.to_string()])),
-            Err(Missed::Untrusted(failure)) => Err(failure),
+            Err(ProviderError::Refused(failure)) => Err(failure),
+            Err(ProviderError::Absent(absence)) => Err(absence.of_all(vec![name.to_string()])),
+            Err(ProviderError::Untrusted(failure)) => Err(failure),
         }
     }
 }

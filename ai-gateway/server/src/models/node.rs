@@ -18,7 +18,7 @@ use futures_util::{StreamExt as _, stream};
 use llm_backend::{Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Timeouts};
 use tokio::time::{self, sleep, timeout};
 
-use super::nodes::{AffinityKey, Seen, Standing};
+use super::nodes::{AffinityKey, NodeSnapshot, NodeStatus};
 use crate::breaker::Breaker;
 
 /// Health checks in a row that a node may leave unanswered before what waits for it is taken elsewhere.
@@ -49,7 +49,7 @@ pub struct Node {
     busy: AtomicU32,
     /// How long a health check may take, and how often one is made while somebody waits.
     health: Duration,
-    last: Mutex<Last>,
+    last: Mutex<LastProbe>,
     /// Held by the check that is under way, so that there is one only.
     checking: tokio::sync::Mutex<()>,
     /// Held by the plain question that is under way.
@@ -58,21 +58,21 @@ pub struct Node {
 
 /// The last health check.
 #[derive(Clone, Copy, Debug, Default)]
-struct Last {
+struct LastProbe {
     at: Option<time::Instant>,
-    found: Found,
+    found: ProbeResult,
 }
 
 /// What a health check found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum ProbeResult {
     /// It lives; whether it can answer chats it does not say.
     #[default]
     Alive,
     /// It says so.
-    Is(Health),
+    Health(Health),
     /// It did not answer, or said that it failed.
-    Nothing,
+    NoAnswer,
 }
 
 /// A node as it is now, for the counters.
@@ -138,7 +138,7 @@ impl Node {
 
     /// Whether new requests go there, as far as its health and the settings say.
     pub(super) fn is_well(&self) -> bool {
-        self.standing(false) == Standing::Well
+        self.status(false) == NodeStatus::Well
     }
 
     /// Sets when it is spared.
@@ -168,36 +168,36 @@ impl Node {
     }
 
     /// What the choice sees of it.
-    pub(super) fn seen(&self, affinity: AffinityKey) -> Seen {
-        Seen {
+    pub(super) fn snapshot(&self, affinity: AffinityKey) -> NodeSnapshot {
+        NodeSnapshot {
             draw: affinity.draw(&self.name),
             slots: self.slots().unwrap_or(1),
             busy: self.busy.load(Ordering::Relaxed),
-            standing: self.standing(self.breaker.spares(Instant::now())),
+            status: self.status(self.breaker.spares(Instant::now())),
         }
     }
 
     /// How it stands; one that is spared is asked last.
-    fn standing(&self, spared: bool) -> Standing {
+    fn status(&self, spared: bool) -> NodeStatus {
         if self.is_drained() {
-            return Standing::Draining;
+            return NodeStatus::Draining;
         }
         match self.last().found {
-            Found::Alive | Found::Is(Health::Ready) if !spared => Standing::Well,
-            Found::Alive | Found::Is(Health::Ready) => Standing::Doubtful,
-            Found::Is(Health::Loading) | Found::Nothing => Standing::Doubtful,
-            Found::Is(Health::Draining) => Standing::Draining,
+            ProbeResult::Alive | ProbeResult::Health(Health::Ready) if !spared => NodeStatus::Well,
+            ProbeResult::Alive | ProbeResult::Health(Health::Ready) => NodeStatus::Doubtful,
+            ProbeResult::Health(Health::Loading) | ProbeResult::NoAnswer => NodeStatus::Doubtful,
+            ProbeResult::Health(Health::Draining) => NodeStatus::Draining,
         }
     }
 
     /// Whether it was not well when it was last asked.
     pub(super) fn is_unwell(&self) -> bool {
-        !self.is_drained() && (self.breaker.is_open() || self.standing(false) != Standing::Well)
+        !self.is_drained() && (self.breaker.is_open() || self.status(false) != NodeStatus::Well)
     }
 
     /// Asks for a reply and waits for its first delta.
     pub(super) async fn begin(self: Arc<Self>, request: ChatRequest) -> Result<DeltaStream, Error> {
-        let under_way = UnderWay::new(&self);
+        let in_flight = InFlight::new(&self);
         let model = request.model.clone();
         let opened = async {
             let mut deltas = self.backend.chat(request).await?;
@@ -206,16 +206,16 @@ impl Node {
         };
         let (first, deltas) = self.attended(model.as_deref(), opened).await?;
         self.breaker.answered();
-        let rest = stream::unfold(Some((deltas, under_way, model)), |state| async move {
-            let (mut deltas, under_way, model) = state?;
+        let rest = stream::unfold(Some((deltas, in_flight, model)), |state| async move {
+            let (mut deltas, in_flight, model) = state?;
             match deltas.next().await {
-                Some(Ok(delta)) => Some((Ok(delta), Some((deltas, under_way, model)))),
+                Some(Ok(delta)) => Some((Ok(delta), Some((deltas, in_flight, model)))),
                 Some(Err(error)) => {
-                    under_way.0.judge(model.as_deref(), &error);
+                    in_flight.0.judge(model.as_deref(), &error);
                     Some((Err(error), None))
                 }
                 None => {
-                    under_way.0.breaker.succeed();
+                    in_flight.0.breaker.succeed();
                     None
                 }
             }
@@ -225,7 +225,7 @@ impl Node {
 
     /// Asks for vectors.
     pub(super) async fn embed(self: Arc<Self>, request: EmbedRequest) -> Result<Embeddings, Error> {
-        let _under_way = UnderWay::new(&self);
+        let _under_way = InFlight::new(&self);
         let model = request.model.clone();
         let made = self.attended(Some(&model), self.backend.embed(request)).await?;
         self.breaker.succeed();
@@ -250,7 +250,7 @@ impl Node {
         let mut missed = 0;
         while missed < MISSED {
             sleep(self.health).await;
-            missed = if self.check(FRESH.min(self.health / 2)).await == Found::Nothing {
+            missed = if self.check(FRESH.min(self.health / 2)).await == ProbeResult::NoAnswer {
                 missed + 1
             } else {
                 0
@@ -259,33 +259,33 @@ impl Node {
     }
 
     /// Asks it how it is, unless its last answer is no older than this.
-    pub(super) async fn check(&self, fresh: Duration) -> Found {
+    pub(super) async fn check(&self, fresh: Duration) -> ProbeResult {
         let _one = self.checking.lock().await;
         let last = self.last();
         if last.at.is_some_and(|at| at.elapsed() < fresh) {
             return last.found;
         }
         let found = match self.ask_health().await {
-            Ok(health) => Found::Is(health),
+            Ok(health) => ProbeResult::Health(health),
             Err(
                 Error::Refused { .. }
                 | Error::Busy { .. }
                 | Error::Untrusted { .. }
                 | Error::Overlong { .. },
-            ) => Found::Alive,
+            ) => ProbeResult::Alive,
             Err(
                 Error::Unreachable { .. }
                 | Error::Cut { .. }
                 | Error::Address { .. }
                 | Error::File { .. }
                 | Error::Key(_),
-            ) => Found::Nothing,
+            ) => ProbeResult::NoAnswer,
         };
         if found != last.found {
             tracing::debug!(node = self.name, ?found, "a node's health changed");
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-            Last { at: Some(time::Instant::now()), found };
+            LastProbe { at: Some(time::Instant::now()), found };
         found
     }
 
@@ -313,7 +313,7 @@ impl Node {
     /// Asks it how it is, and lets it be asked again if it is well.
     pub(super) async fn probe(&self) {
         let found = self.check(Duration::ZERO).await;
-        if found == Found::Is(Health::Ready) && self.breaker.is_open() {
+        if found == ProbeResult::Health(Health::Ready) && self.breaker.is_open() {
             tracing::info!(node = self.name, "backend is back");
             self.breaker.answered();
         }
@@ -337,7 +337,7 @@ impl Node {
         if !error.is_backend_fault() {
             return;
         }
-        if !error.is_told() || !self.breaker.is_on_edge() {
+        if !error.is_self_reported() || !self.breaker.is_on_edge() {
             self.breaker.fail(Instant::now());
             return;
         }
@@ -357,7 +357,7 @@ impl Node {
     /// Whether it lives, and does not fail at a request that asks for nothing but a word. One that takes long to answer is
     /// busy.
     async fn answers_plainly(&self, model: Option<String>) -> bool {
-        if self.check(FRESH).await == Found::Nothing {
+        if self.check(FRESH).await == ProbeResult::NoAnswer {
             return false;
         }
         let mut request = ChatRequest { model, ..ChatRequest::default() };
@@ -374,22 +374,22 @@ impl Node {
         }
     }
 
-    fn last(&self) -> Last {
+    fn last(&self) -> LastProbe {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Counts a request for as long as it is under way.
-struct UnderWay(Arc<Node>);
+struct InFlight(Arc<Node>);
 
-impl UnderWay {
+impl InFlight {
     fn new(node: &Arc<Node>) -> Self {
         node.busy.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(node))
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }

@@ -55,7 +55,7 @@ impl AffinityKey {
 
 /// How a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum NodeStatus {
     /// Well, as far as is known.
     Well,
     /// It failed when it was last asked, or loads its model: asked if no other is left.
@@ -66,7 +66,7 @@ pub enum Standing {
 
 /// What is seen of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct NodeSnapshot {
     /// What the conversation draws there.
     pub draw: u64,
     /// Replies that it makes at a time.
@@ -74,10 +74,10 @@ pub struct Seen {
     /// Requests of ours that are under way there.
     pub busy: u32,
     /// How it is.
-    pub standing: Standing,
+    pub status: NodeStatus,
 }
 
-impl Seen {
+impl NodeSnapshot {
     /// The higher of two is the conversation's home, as often as a node's slots are among all slots: with weight `w` and
     /// a draw `u` between 0 and 1, `w / -ln u` (Schindelhauer and Schomaker, 2005).
     fn score(&self) -> f64 {
@@ -95,17 +95,17 @@ impl Seen {
 
 /// In which order nodes are asked, by their index. Those that drain are not.
 #[must_use]
-pub fn order(nodes: &[Seen]) -> Vec<usize> {
-    let with = |standing: Standing| {
-        let mut list: Vec<(usize, &Seen)> =
-            nodes.iter().enumerate().filter(|(_, node)| node.standing == standing).collect();
+pub fn order(nodes: &[NodeSnapshot]) -> Vec<usize> {
+    let with = |status: NodeStatus| {
+        let mut list: Vec<(usize, &NodeSnapshot)> =
+            nodes.iter().enumerate().filter(|(_, node)| node.status == status).collect();
         // Stable: at last by index.
         list.sort_by(|(_, one), (_, other)| {
             one.compare_load(other).then_with(|| other.score().total_cmp(&one.score()))
         });
         list
     };
-    let mut well = with(Standing::Well);
+    let mut well = with(NodeStatus::Well);
     let home = (0..well.len()).max_by(|&one, &other| {
         let score = |at: usize| well.get(at).map_or(0.0, |(_, node)| node.score());
         score(one).total_cmp(&score(other))
@@ -115,13 +115,14 @@ pub fn order(nodes: &[Seen]) -> Vec<usize> {
     {
         well[..=home].rotate_right(1);
     }
-    well.into_iter().chain(with(Standing::Doubtful)).map(|(index, _)| index).collect()
+    well.into_iter().chain(with(NodeStatus::Doubtful)).map(|(index, _)| index).collect()
 }
 
 /// Whether a node has a slot free, or not more than its share of what is under way.
-fn has_room(node: &Seen, all: &[(usize, &Seen)]) -> bool {
-    let sum =
-        |value: fn(&Seen) -> u32| all.iter().map(|(_, it)| u128::from(value(it))).sum::<u128>();
+fn has_room(node: &NodeSnapshot, all: &[(usize, &NodeSnapshot)]) -> bool {
+    let sum = |value: fn(&NodeSnapshot) -> u32| {
+        all.iter().map(|(_, it)| u128::from(value(it))).sum::<u128>()
+    };
     let (busy, slots) = (sum(|it| it.busy) + 1, sum(|it| it.slots));
     let (here, own) = (u128::from(node.busy), u128::from(node.slots));
     here < own || here * slots * 4 < SHARE_QUARTERS * busy * own

@@ -6,7 +6,7 @@ use ai_gateway_api::settings::gateway;
 use llm_backend::{Backend, Error, Ollama, OpenAiCompatible, Settings};
 
 use super::{
-    confidential::{self, Memories, Pinned},
+    confidential::{self, FileStores, Pinned},
     node::Node,
     provider::Provider,
     settings::settings,
@@ -22,11 +22,11 @@ pub(super) fn open(
     provider: &openclaw::Provider,
     breaker: gateway::Breaker,
     pinned: &Pinned<'_>,
-    memories: &mut Memories,
+    stores: &mut FileStores,
     root: &Path,
 ) -> Result<Provider, Error> {
     if provider.api == Api::Confidential {
-        return confidential::open(name, provider, breaker, pinned, memories, root);
+        return confidential::open(name, provider, breaker, pinned, stores, root);
     }
     let node = |node: &openclaw::Node| {
         let settings = settings(root, node, provider.timeouts);

@@ -34,18 +34,18 @@ pub struct Provider {
 
 /// Why no node of a provider answers.
 #[derive(Debug)]
-pub(super) enum Missed {
+pub(super) enum ProviderError {
     /// One refused the request itself.
     Refused(Failure),
     /// None took it.
-    Absent(Absence),
+    Absent(Unavailable),
     /// None has proved itself.
     Untrusted(Failure),
 }
 
 /// Why nobody takes a request. Of several reasons the last in this order is told: it leaves most hope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Absence {
+pub(super) enum Unavailable {
     /// A file that the settings name cannot be used.
     Unusable,
     /// Nobody lives.
@@ -54,7 +54,7 @@ pub(super) enum Absence {
     Busy,
 }
 
-impl Absence {
+impl Unavailable {
     /// Why this error's backend did not take a request that another may.
     const fn of(error: &Error) -> Self {
         match error {
@@ -88,8 +88,8 @@ impl Provider {
 
     /// The nodes in the order in which they are asked.
     fn order(&self, affinity: AffinityKey) -> Vec<Arc<Node>> {
-        let seen: Vec<_> = self.nodes.iter().map(|node| node.seen(affinity)).collect();
-        let order = nodes::order(&seen).into_iter();
+        let snapshot: Vec<_> = self.nodes.iter().map(|node| node.snapshot(affinity)).collect();
+        let order = nodes::order(&snapshot).into_iter();
         order.filter_map(|index| self.nodes.get(index).map(Arc::clone)).collect()
     }
 
@@ -100,7 +100,7 @@ impl Provider {
         affinity: AffinityKey,
         mut request: R,
         ask: impl Fn(Arc<Node>, R) -> F,
-    ) -> Result<T, Missed>
+    ) -> Result<T, ProviderError>
     where
         R: Clone + Default,
         F: Future<Output = Result<T, Error>>,
@@ -108,17 +108,17 @@ impl Provider {
         // They have the same models, and not each was asked for its list.
         if self.nodes.iter().any(|node| node.backend().forwards(&model.model)) {
             let words = refuse_cloud(&model.to_string());
-            return Err(Missed::Refused(Failure::Unsupported(words, Detail::default())));
+            return Err(ProviderError::Refused(Failure::Unsupported(words, Detail::default())));
         }
         let order = self.order(affinity);
         // Where none is asked, all of them drain.
-        let mut absence = if order.is_empty() { Absence::Busy } else { Absence::Unusable };
+        let mut absence = if order.is_empty() { Unavailable::Busy } else { Unavailable::Unusable };
         let (mut left, mut troubled, mut untrusted) = (order.len(), 0, None);
         for node in order {
             left -= 1;
             if !node.breaker().allow(Instant::now()) {
                 tracing::debug!(%model, node = node.state().name, "skipped, its breaker is open");
-                absence = absence.max(Absence::Down);
+                absence = absence.max(Unavailable::Down);
                 continue;
             }
             // The last one is given the request itself: with images it may be large.
@@ -128,21 +128,21 @@ impl Provider {
                 Err(error) => {
                     report(model, &error);
                     if !error.may_try_another() {
-                        return Err(Missed::Refused(error.into()));
+                        return Err(ProviderError::Refused(error.into()));
                     }
                     troubled += u32::from(error.may_be_poison());
                     if troubled == TROUBLED {
                         tracing::warn!(%model, "a request failed at {TROUBLED} nodes and goes to no other");
-                        return Err(Missed::Absent(Absence::Down));
+                        return Err(ProviderError::Absent(Unavailable::Down));
                     }
-                    absence = absence.max(Absence::of(&error));
+                    absence = absence.max(Unavailable::of(&error));
                     if matches!(error, Error::Untrusted { .. }) {
                         untrusted = Some(Failure::from(error));
                     }
                 }
             }
         }
-        Err(untrusted.map_or(Missed::Absent(absence), Missed::Untrusted))
+        Err(untrusted.map_or(ProviderError::Absent(absence), ProviderError::Untrusted))
     }
 
     /// Asks nodes what the settings do not say: how many replies each makes at a time, and what their models are; `again`

@@ -41,7 +41,7 @@ enum Script {
     /// Ends after a first delta.
     CutLater,
     /// Says that it failed.
-    Told,
+    ErrorRow,
     /// Does not take the request.
     Refuse(u16, &'static str),
     /// Has no room.
@@ -51,7 +51,7 @@ enum Script {
     /// Was sent the question, and is not trusted with the answer.
     SentUntrusted(&'static str),
     /// Says what stood behind it.
-    Proved,
+    ProvedNode,
     /// Reads the prompt for so long.
     Read(Duration),
     /// Says something and goes on for ever.
@@ -87,7 +87,7 @@ impl Backend for Scripted {
                 None => vec![hello],
                 Some(Script::CutAtOnce) => vec![Err(cut(false))],
                 Some(Script::CutLater) => vec![hello, Err(cut(true))],
-                Some(Script::Told) => vec![Err(Error::Cut {
+                Some(Script::ErrorRow) => vec![Err(Error::Cut {
                     backend: "b".to_owned(),
                     reason: "the backend reported an error: no".to_owned(),
                     began: false,
@@ -104,7 +104,7 @@ impl Backend for Scripted {
                     let (backend, reason) = ("b".to_owned(), "why");
                     return Err(Error::Untrusted { backend, code, reason, sent: true });
                 }
-                Some(Script::Proved) => {
+                Some(Script::ProvedNode) => {
                     let evidence = Evidence {
                         class: "NITRO".to_owned(),
                         image: "i".to_owned(),

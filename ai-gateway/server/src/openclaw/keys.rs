@@ -171,24 +171,24 @@ const COMPAT: [&str; 2] = ["supportsInsert", "supportsTools"];
 ///
 /// [`OpenClawError::Unknown`] names the first key that is not OpenClaw's.
 pub(super) fn check(root: &Value) -> Result<Vec<String>, OpenClawError> {
-    let mut walk = Walk { warnings: Vec::new() };
-    let Some(top) = walk.object(root, "", &TOP)? else {
-        return Ok(walk.warnings);
+    let mut checker = KeyChecker { warnings: Vec::new() };
+    let Some(top) = checker.object(root, "", &TOP)? else {
+        return Ok(checker.warnings);
     };
     if let Some(models) = top.get("models") {
-        walk.models(models)?;
+        checker.models(models)?;
     }
     if let Some(agents) = top.get("agents") {
-        walk.agents(agents)?;
+        checker.agents(agents)?;
     }
-    Ok(walk.warnings)
+    Ok(checker.warnings)
 }
 
-struct Walk {
+struct KeyChecker {
     warnings: Vec<String>,
 }
 
-impl Walk {
+impl KeyChecker {
     /// Checks one object's keys. What is no object is left to the decoder to complain about.
     fn object<'a>(
         &mut self,

@@ -205,7 +205,7 @@ fn nodes_share_what_they_do_not_say_themselves() {
         {baseUrl: 'https://two', apiKey: 'own', request: {tls: {ca: 'two.pem'}}, draining: true}],
         request: {tls: {ca: 'all.pem'}}";
     let read = provider(text).unwrap();
-    let told = |node: &Node| {
+    let last = |node: &Node| {
         let Some(ApiKey::Text(key)) = node.access.key.clone() else { panic!("{node:?}") };
         let ca = node.access.tls.ca.clone().unwrap().display().to_string();
         (node.base_url.clone(), key.to_string(), ca, node.slots, node.draining)
@@ -214,7 +214,7 @@ fn nodes_share_what_they_do_not_say_themselves() {
         (url.to_owned(), key.to_owned(), ca.to_owned(), slots, draining)
     };
     assert_eq!(
-        read.nodes.iter().map(told).collect::<Vec<_>>(),
+        read.nodes.iter().map(last).collect::<Vec<_>>(),
         [
             expected("https://gpu", "all", "all.pem", None, false),
             expected("https://one", "all", "all.pem", Some(4), false),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ai_gateway_api::{
-    apps::{AddApp, AddedApp, App as Told},
+    apps::{AddApp, AddedApp, App as AppInfo},
     endpoints::{ADD_APP, LIST_APPS, REMOVE_APP},
 };
 use axum::{
@@ -22,7 +22,7 @@ pub(super) fn endpoints() -> [Served<Arc<App>>; 3] {
 }
 
 /// Lists the apps, without their keys.
-async fn list(State(app): State<Arc<App>>) -> Json<Vec<Told>> {
+async fn list(State(app): State<Arc<App>>) -> Json<Vec<AppInfo>> {
     Json(app.apps.list())
 }
 
@@ -43,7 +43,7 @@ async fn add(
 async fn remove(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-) -> Result<Json<Told>, Error> {
+) -> Result<Json<AppInfo>, Error> {
     let state = Arc::clone(&app);
     let removed = tokio::task::spawn_blocking(move || state.apps.remove(&name));
     let removed = removed.await.map_err(|_| Error::Busy)??;

@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use super::body::{Body, whole};
 use crate::{
     Error, bodies,
-    chat::{Answering, Run, Step},
+    chat::{AnsweringModel, Run, Step},
 };
 
 /// Large bodies that are decoded at a time: with more threads than that, little would be left for those that pass on tokens.
@@ -67,15 +67,15 @@ pub(super) const EVIDENCE: HeaderName = HeaderName::from_static("maru-evidence")
 
 /// Which model answers.
 #[derive(Debug, Default)]
-pub(super) struct Begun {
+pub(super) struct ReplyStart {
     /// Its name.
     pub(super) model: String,
     /// What is said of its evidence.
     pub(super) evidence: Option<HeaderValue>,
 }
 
-impl From<Answering> for Begun {
-    fn from(Answering { model, evidence }: Answering) -> Self {
+impl From<AnsweringModel> for ReplyStart {
+    fn from(AnsweringModel { model, evidence }: AnsweringModel) -> Self {
         let evidence = evidence.and_then(|evidence| {
             let json = serde_json::to_string(&*evidence).ok()?;
             // An image's name may be in any script; a header is ASCII.
@@ -96,20 +96,20 @@ pub(super) fn with_evidence(mut response: Response, evidence: Option<HeaderValue
 }
 
 /// Waits in the line, for as long as one may: whoever had no turn in time is told so with a status.
-pub(super) async fn turn(run: &mut Run) -> Result<(), Error> {
+pub(super) async fn wait_for_slot(run: &mut Run) -> Result<(), Error> {
     match run.next().await {
         Some(Step::Failed(failure)) => Err(failure.into()),
         Some(Step::Refused(exceeded)) => Err(Error::Exceeded(exceeded)),
-        Some(Step::Turn | Step::Model(_) | Step::Delta(_)) | None => Ok(()),
+        Some(Step::Started | Step::Model(_) | Step::Delta(_)) | None => Ok(()),
     }
 }
 
 /// The model that answers, once its turn has come; `None` if it did not within `patience`. What went wrong until then is an
 /// error, which may still be a status.
-pub(super) async fn model(
+pub(super) async fn wait_for_model(
     run: &mut Run,
     patience: Option<Duration>,
-) -> Result<Option<Begun>, Error> {
+) -> Result<Option<ReplyStart>, Error> {
     let step = match patience {
         None => run.next().await,
         Some(patience) => match timeout(patience, run.next()).await {
@@ -121,7 +121,7 @@ pub(super) async fn model(
         Some(Step::Model(model)) => Ok(Some(model.into())),
         Some(Step::Failed(failure)) => Err(failure.into()),
         Some(Step::Refused(exceeded)) => Err(Error::Exceeded(exceeded)),
-        Some(Step::Turn | Step::Delta(_)) | None => Ok(Some(Begun::default())),
+        Some(Step::Started | Step::Delta(_)) | None => Ok(Some(ReplyStart::default())),
     }
 }
 

@@ -16,7 +16,7 @@ const TIME: Duration = Duration::from_secs(30);
 
 /// How many bytes the body of a request may have; [`SMALL`] if nothing says so, as on the superuser's socket.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Most(pub(super) usize);
+pub(super) struct MaxBody(pub(super) usize);
 
 /// A body that was read whole, or why it was not.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl<S: Sync> FromRequest<S> for Body {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
-        let most = request.extensions().get::<Most>().map_or(SMALL, |most| most.0);
+        let most = request.extensions().get::<MaxBody>().map_or(SMALL, |most| most.0);
         Ok(Self(body::whole(request.into_body(), most, TIME).await))
     }
 }

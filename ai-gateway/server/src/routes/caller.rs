@@ -11,7 +11,7 @@ use mesh_listener::Connection;
 use super::surface::Surface;
 use crate::{
     App, Error,
-    apps::{self, Stranger},
+    apps::{self, KeyRejection},
     now_ms,
 };
 
@@ -56,8 +56,8 @@ fn by_key(app: &App, request: &Request) -> Result<Person, Error> {
     let connection = request.extensions().get::<Connection>().ok_or(Error::Key)?;
     let entered = app.apps.enter(apps::bearer(request.headers()), connection, now_ms());
     entered.map_err(|stranger| match stranger {
-        Stranger::NoKey => Error::Key,
-        Stranger::Often(exceeded) => Error::Exceeded(exceeded),
+        KeyRejection::Unknown => Error::Key,
+        KeyRejection::TooOften(exceeded) => Error::Exceeded(exceeded),
     })
 }
 

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     App, Error, arena,
-    chat::{Answering, Ending, Record, Run, Step, compose, compose_session},
+    chat::{AnsweringModel, Ending, Record, Run, Step, compose, compose_session},
 };
 
 /// Memory that a request takes while it is answered: its plaintext, decoded, composed, and the reply.
@@ -145,19 +145,19 @@ fn failure(error: &Error) -> Event {
 /// Seals the answer, event by event.
 fn respond(sealer: ReplySealer, answer: Answer) -> Response {
     let start = sse::event(event::START, &sealer.start());
-    let sealing = Sealing { sealer, answer, ending: Ending::default() };
+    let sealing = SealedStream { sealer, answer, ending: Ending::default() };
     let rest = stream::unfold(Some(sealing), async |sealing| sealing?.next().await);
     sse::response(stream::iter([start]).chain(rest))
 }
 
 /// A reply on its way out. Without `final`, which only [`Self::finish`] writes, the client sees it cut.
-struct Sealing {
+struct SealedStream {
     sealer: ReplySealer,
     answer: Answer,
     ending: Ending,
 }
 
-impl Sealing {
+impl SealedStream {
     /// The next event, and what comes after it.
     async fn next(mut self) -> Option<(Bytes, Option<Self>)> {
         loop {
@@ -177,8 +177,8 @@ impl Sealing {
                     Some(Step::Refused(exceeded)) => {
                         return self.finish(vec![failure(&Error::Exceeded(exceeded))]);
                     }
-                    Some(Step::Turn) => continue,
-                    Some(Step::Model(Answering { model, evidence })) => {
+                    Some(Step::Started) => continue,
+                    Some(Step::Model(AnsweringModel { model, evidence })) => {
                         let evidence = evidence.map(|it| Event::Evidence((*it).clone()));
                         [Event::Model(model.to_string())].into_iter().chain(evidence).collect()
                     }

@@ -8,10 +8,10 @@ use mesh_identity::LOCAL;
 use serde_json::{Value, json};
 
 use super::{
-    House, ada,
+    TestGateway, ada,
     backend::Script,
     client::{Answer, chat, request, send_after, try_send},
-    house, house_with, own_uid,
+    gateway, gateway_with, own_uid,
 };
 use crate::{Access, Socket, now_ms, routes};
 
@@ -27,7 +27,7 @@ fn streamed() -> Value {
     json!({"messages": [{"role": "user", "content": "hi"}], "stream": true})
 }
 
-impl House {
+impl TestGateway {
     /// Adds an app; its key.
     fn app(&self, name: &str) -> String {
         self.app.apps.add(name, now_ms()).unwrap().key.reveal().to_owned()
@@ -59,8 +59,8 @@ impl House {
 
 #[tokio::test]
 async fn a_program_of_this_machine_uses_both_apis_with_a_key_and_neither_without() {
-    let house = house();
-    let key = house.app("webui");
+    let gateway = gateway();
+    let key = gateway.app("webui");
     let plain =
         json!({"model": "maru", "messages": [{"role": "user", "content": "hi"}], "stream": false});
     let embed = json!({"model": "maru", "input": "hi"});
@@ -75,7 +75,7 @@ async fn a_program_of_this_machine_uses_both_apis_with_a_key_and_neither_without
         (Method::GET, "/", None),
     ];
     for (method, path, body) in asked {
-        let answer = house.here(&key, method.clone(), path, body).await;
+        let answer = gateway.here(&key, method.clone(), path, body).await;
         let status = answer.status;
         assert_eq!(status, 200, "{method} {path}: {}", answer.text().await);
         for wrong in [
@@ -85,30 +85,30 @@ async fn a_program_of_this_machine_uses_both_apis_with_a_key_and_neither_without
             Some(key.clone()),
         ] {
             let answer =
-                house.try_here(wrong.as_deref(), (method.clone(), path), body).await.unwrap();
+                gateway.try_here(wrong.as_deref(), (method.clone(), path), body).await.unwrap();
             assert_eq!(answer.status, 401, "{method} {path} with {wrong:?}");
             assert_eq!(answer.headers["www-authenticate"], "Bearer");
         }
     }
-    let unknown = house.try_here(None, (Method::POST, CHAT), Some(&plain)).await.unwrap();
+    let unknown = gateway.try_here(None, (Method::POST, CHAT), Some(&plain)).await.unwrap();
     unknown.openai_error(401, "invalid_api_key").await;
     let unknown =
-        house.try_here(None, (Method::GET, "/api/tags"), None).await.unwrap().json().await;
+        gateway.try_here(None, (Method::GET, "/api/tags"), None).await.unwrap().json().await;
     assert!(unknown["error"].as_str().unwrap().contains("`maru app add NAME`"), "{unknown}");
 
     let mut other = request(Method::GET, "/v1/models", "127.0.0.1:18789", None);
     other.headers_mut().insert("x-api-key", key.parse().unwrap());
-    assert_eq!(send_after(&house.agent_socket(), &LOCAL, other).await.unwrap().status, 401);
+    assert_eq!(send_after(&gateway.agent_socket(), &LOCAL, other).await.unwrap().status, 401);
 }
 
 #[tokio::test]
 async fn a_key_opens_nothing_that_is_a_members() {
-    let house = house();
-    let key = house.app("webui");
-    house.bind(&ada()).await;
-    let (sealed, _) = house.seal(&ada(), &chat(None, "hi"), hpke_envelope::Suite::X25519).await;
+    let gateway = gateway();
+    let key = gateway.app("webui");
+    gateway.bind(&ada()).await;
+    let (sealed, _) = gateway.seal(&ada(), &chat(None, "hi"), hpke_envelope::Suite::X25519).await;
     let sealed = serde_json::to_value(&sealed).unwrap();
-    let proof = house.proof(&ada());
+    let proof = gateway.proof(&ada());
     for (method, path, body) in [
         (Method::GET, path::KEYS, None),
         (Method::POST, path::CHAT, Some(&sealed)),
@@ -119,43 +119,43 @@ async fn a_key_opens_nothing_that_is_a_members() {
         (Method::GET, "/maru/v1/apps", None),
         (Method::GET, "/no/such/path", None),
     ] {
-        house.here(&key, method, path, body).await.problem(403, "identity").await;
+        gateway.here(&key, method, path, body).await.problem(403, "identity").await;
     }
-    house
+    gateway
         .here(&key, Method::GET, "/v1/no-such-path", None)
         .await
         .openai_error(404, "not-found")
         .await;
     // It needs none for what it got before there were keys.
-    let health = house.try_here(None, (Method::GET, "/healthz"), None).await.unwrap();
+    let health = gateway.try_here(None, (Method::GET, "/healthz"), None).await.unwrap();
     assert_eq!(health.status, 200);
-    assert_eq!(house.get(&ada(), path::KEYS).await.status, 200, "the control: a member");
+    assert_eq!(gateway.get(&ada(), path::KEYS).await.status, 200, "the control: a member");
 }
 
 #[tokio::test]
 async fn members_need_no_key_and_theirs_is_not_looked_at() {
-    let house = house();
-    let key = house.app("webui");
+    let gateway = gateway();
+    let key = gateway.app("webui");
     for text in ["Bearer any-word".to_owned(), format!("Bearer {key}")] {
         let mut request = request(Method::GET, "/v1/models", "chat.maru.internal:18789", None);
         request.headers_mut().insert(header::AUTHORIZATION, text.parse().unwrap());
-        let answer = try_send(&house.agent_socket(), Some(&ada().header), request).await.unwrap();
+        let answer = try_send(&gateway.agent_socket(), Some(&ada().header), request).await.unwrap();
         assert_eq!(answer.status, 200);
     }
-    assert_eq!(house.app.apps.list()[0].last_used, None, "no app has asked");
+    assert_eq!(gateway.app.apps.list()[0].last_used, None, "no app has asked");
 }
 
 #[tokio::test]
 async fn an_app_is_told_what_is_everyones_and_nothing_of_a_member() {
-    let house = house();
-    let key = house.app("user-11");
-    let folder = house.root.path().join(&house.config.state).join("workspace/people/user-11");
+    let gateway = gateway();
+    let key = gateway.app("user-11");
+    let folder = gateway.root.path().join(&gateway.config.state).join("workspace/people/user-11");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("MEMORY.md"), "Ada likes tea").unwrap();
-    assert_eq!(house.chat_here(&key).await, 200);
-    assert_eq!(house.post(&ada(), CHAT, &hello()).await.status, 200);
+    assert_eq!(gateway.chat_here(&key).await, 200);
+    assert_eq!(gateway.post(&ada(), CHAT, &hello()).await.status, 200);
     let prompts =
-        house.one.requests().into_iter().map(|it| it["messages"][0]["content"].to_string());
+        gateway.one.requests().into_iter().map(|it| it["messages"][0]["content"].to_string());
     let prompts: Vec<_> = prompts.collect();
     assert!(prompts[0].contains("SOUL.md") && !prompts[0].contains("Ada likes tea"), "{prompts:?}");
     assert!(prompts[1].contains("Ada likes tea"), "the control: {prompts:?}");
@@ -163,94 +163,94 @@ async fn an_app_is_told_what_is_everyones_and_nothing_of_a_member() {
 
 #[tokio::test]
 async fn an_app_has_limits_of_its_own() {
-    let house = house_with(|config| {
+    let gateway = gateway_with(|config| {
         config.limits.burst = NonZeroU32::new(2).unwrap();
         config.limits.chats_per_minute = NonZeroU32::MIN;
     });
-    let (webui, home) = (house.app("webui"), house.app("home"));
-    assert_eq!([house.chat_here(&webui).await, house.chat_here(&webui).await], [200, 200]);
-    let answer = house.here(&webui, Method::POST, CHAT, Some(&hello())).await;
+    let (webui, home) = (gateway.app("webui"), gateway.app("home"));
+    assert_eq!([gateway.chat_here(&webui).await, gateway.chat_here(&webui).await], [200, 200]);
+    let answer = gateway.here(&webui, Method::POST, CHAT, Some(&hello())).await;
     assert!(answer.headers.contains_key("retry-after"));
     answer.openai_error(429, "rate_limit_exceeded").await;
-    assert_eq!(house.here(&webui, Method::GET, "/v1/models", None).await.status, 200, "apart");
-    assert_eq!(house.chat_here(&home).await, 200, "another app");
-    assert_eq!(house.post(&ada(), CHAT, &hello()).await.status, 200, "a member");
+    assert_eq!(gateway.here(&webui, Method::GET, "/v1/models", None).await.status, 200, "apart");
+    assert_eq!(gateway.chat_here(&home).await, 200, "another app");
+    assert_eq!(gateway.post(&ada(), CHAT, &hello()).await.status, 200, "a member");
 }
 
 #[tokio::test]
 async fn wrong_keys_are_slowed_down_and_the_right_one_is_not() {
-    let house = house();
-    let key = house.app("webui");
+    let gateway = gateway();
+    let key = gateway.app("webui");
     let wrong = "maru-app-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let mut said = Vec::new();
     for _ in 0..100 {
-        let answer = house.here(wrong, Method::GET, "/v1/models", None).await;
+        let answer = gateway.here(wrong, Method::GET, "/v1/models", None).await;
         let has_wait = answer.headers.contains_key("retry-after");
         said.push((answer.status.as_u16(), has_wait));
     }
     assert_eq!(said[0], (401, false));
     assert_eq!(said[99], (429, true));
-    assert_eq!(house.here(&key, Method::GET, "/v1/models", None).await.status, 200);
+    assert_eq!(gateway.here(&key, Method::GET, "/v1/models", None).await.status, 200);
 }
 
 #[tokio::test]
 async fn what_a_removed_app_is_being_told_is_cut_at_once_and_others_go_on() {
     let three = std::num::NonZeroU16::new(3).unwrap();
-    let house = super::house_with(|config| config.line.slots = three);
-    let (webui, home) = (house.app("webui"), house.app("home"));
-    house.one.script(Script::Endless);
+    let gateway = super::gateway_with(|config| config.line.slots = three);
+    let (webui, home) = (gateway.app("webui"), gateway.app("home"));
+    gateway.one.script(Script::Endless);
     let ask = async |key: &str| {
-        let mut answer = house.here(key, Method::POST, CHAT, Some(&streamed())).await;
+        let mut answer = gateway.here(key, Method::POST, CHAT, Some(&streamed())).await;
         assert_eq!(answer.status, 200);
         answer.piece().await.unwrap().unwrap();
         answer
     };
     let (mut read, _unread, mut other) = (ask(&webui).await, ask(&webui).await, ask(&home).await);
-    house.one.until_open(3, SOON).await;
+    gateway.one.until_open(3, SOON).await;
 
-    house.app.apps.remove("webui").unwrap();
+    gateway.app.apps.remove("webui").unwrap();
 
     // Whether or not somebody reads.
-    house.one.until_open(1, SOON).await;
+    gateway.one.until_open(1, SOON).await;
     let mut end = read.piece().await;
     while let Some(Ok(_)) = end {
         end = read.piece().await;
     }
     assert!(end.is_some_and(|end| end.is_err()), "a cut reply must not look whole");
-    assert_eq!(house.here(&webui, Method::GET, "/v1/models", None).await.status, 401);
+    assert_eq!(gateway.here(&webui, Method::GET, "/v1/models", None).await.status, 401);
     let more = tokio::time::timeout(Duration::from_millis(100), other.piece()).await;
     assert!(more.is_err() || more.unwrap().unwrap().is_ok(), "the other app's is cut");
-    assert_eq!(house.one.open(), 1);
+    assert_eq!(gateway.one.open(), 1);
 }
 
 #[tokio::test]
 async fn a_removed_app_that_waits_for_its_reply_is_cut() {
-    let house = house();
-    let key = house.app("webui");
-    house.one.script(Script::Silent);
+    let gateway = gateway();
+    let key = gateway.app("webui");
+    gateway.one.script(Script::Silent);
     let bearer = format!("Bearer {key}");
     let body = hello();
-    let waiting = house.try_here(Some(&bearer), (Method::POST, CHAT), Some(&body));
+    let waiting = gateway.try_here(Some(&bearer), (Method::POST, CHAT), Some(&body));
     let removed = async {
-        house.one.until_open(1, SOON).await;
-        house.app.apps.remove("webui").unwrap();
+        gateway.one.until_open(1, SOON).await;
+        gateway.app.apps.remove("webui").unwrap();
     };
     let (answer, ()) = tokio::join!(waiting, removed);
     assert!(answer.is_none());
-    house.one.until_open(0, SOON).await;
+    gateway.one.until_open(0, SOON).await;
 }
 
 #[tokio::test]
 async fn keys_hold_after_a_restart() {
-    let mut house = house();
-    let key = house.app("webui");
-    house.restart().await;
-    assert_eq!(house.chat_here(&key).await, 200);
+    let mut gateway = gateway();
+    let key = gateway.app("webui");
+    gateway.restart().await;
+    assert_eq!(gateway.chat_here(&key).await, 200);
 }
 
 /// Asks as a page of `origin` in a browser does, on the mesh or on this machine.
 async fn of_page(
-    house: &House,
+    gateway: &TestGateway,
     here: bool,
     origin: &str,
     method: Method,
@@ -265,26 +265,26 @@ async fn of_page(
         request.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());
     }
     let preface = if here { LOCAL.to_vec() } else { ada().header.encode().unwrap() };
-    send_after(&house.agent_socket(), &preface, request).await.unwrap()
+    send_after(&gateway.agent_socket(), &preface, request).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_page_of_a_listed_origin_is_let_in_as_who_asks_and_any_other_is_not() {
-    let house = house_with(|config| config.origins = vec![PAGE.parse().unwrap()]);
-    let bearer = format!("Bearer {}", house.app("webui"));
+    let gateway = gateway_with(|config| config.origins = vec![PAGE.parse().unwrap()]);
+    let bearer = format!("Bearer {}", gateway.app("webui"));
     let asks = [
         ("access-control-request-method", "POST"),
         ("access-control-request-headers", "authorization,content-type,x-stainless-os"),
     ];
     for here in [false, true] {
         let with_key: &[_] = if here { &[("authorization", bearer.as_str())] } else { &[] };
-        let answer = of_page(&house, here, PAGE, Method::OPTIONS, &asks).await;
+        let answer = of_page(&gateway, here, PAGE, Method::OPTIONS, &asks).await;
         assert_eq!(answer.status, 204, "asked before there is a key");
         assert_eq!(answer.headers["access-control-allow-origin"], PAGE);
         assert_eq!(answer.headers["access-control-allow-methods"], "GET, POST");
         assert_eq!(answer.headers["access-control-allow-headers"], asks[1].1);
         assert!(!answer.headers.contains_key("access-control-allow-credentials"));
-        let answer = of_page(&house, here, PAGE, Method::POST, with_key).await;
+        let answer = of_page(&gateway, here, PAGE, Method::POST, with_key).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.headers["access-control-allow-origin"], PAGE);
         assert_eq!(answer.headers["vary"], "Origin");
@@ -293,32 +293,35 @@ async fn a_page_of_a_listed_origin_is_let_in_as_who_asks_and_any_other_is_not() 
         {
             for method in [Method::OPTIONS, Method::POST] {
                 let headers = [&asks[..], with_key].concat();
-                let answer = of_page(&house, here, other, method, &headers).await;
+                let answer = of_page(&gateway, here, other, method, &headers).await;
                 assert!(!answer.headers.contains_key("access-control-allow-origin"), "{other}");
                 answer.openai_error(403, "origin").await;
             }
         }
     }
     // Still with a key, and the page may read what is wrong.
-    let answer = of_page(&house, true, PAGE, Method::POST, &[]).await;
+    let answer = of_page(&gateway, true, PAGE, Method::POST, &[]).await;
     assert_eq!(answer.headers["access-control-allow-origin"], PAGE);
     answer.openai_error(401, "invalid_api_key").await;
     // Not a browser's question.
-    let answer = of_page(&house, true, PAGE, Method::OPTIONS, &[]).await;
+    let answer = of_page(&gateway, true, PAGE, Method::OPTIONS, &[]).await;
     assert_eq!(answer.status, 405);
     // Device keys and sealed chat are no page's.
     let mut request = request(Method::GET, path::DEVICES, "chat.maru.internal:18789", None);
     request.headers_mut().insert(header::ORIGIN, PAGE.parse().unwrap());
-    let answer = try_send(&house.agent_socket(), Some(&ada().header), request).await.unwrap();
+    let answer = try_send(&gateway.agent_socket(), Some(&ada().header), request).await.unwrap();
     answer.problem(403, "origin").await;
 }
 
 #[tokio::test]
 async fn without_a_list_no_foreign_page_is_let_in() {
-    let house = house();
+    let gateway = gateway();
     for here in [false, true] {
         let asks = [("access-control-request-method", "POST")];
-        of_page(&house, here, PAGE, Method::OPTIONS, &asks).await.openai_error(403, "origin").await;
+        of_page(&gateway, here, PAGE, Method::OPTIONS, &asks)
+            .await
+            .openai_error(403, "origin")
+            .await;
     }
 }
 
@@ -326,10 +329,10 @@ async fn without_a_list_no_foreign_page_is_let_in() {
 #[ignore = "needs: root"]
 async fn the_superuser_adds_lists_and_removes_apps() {
     assert_eq!(own_uid(), 0);
-    let house = house();
-    let path = house.root.path().join(&house.config.metrics_socket);
+    let gateway = gateway();
+    let path = gateway.root.path().join(&gateway.config.metrics_socket);
     let socket = Socket::bind(&path, Access::Group).unwrap();
-    let app = Arc::clone(&house.app);
+    let app = Arc::clone(&gateway.app);
     let task = tokio::spawn(async move {
         routes::metrics::serve(socket, &app, std::future::pending()).await;
     });
@@ -344,7 +347,7 @@ async fn the_superuser_adds_lists_and_removes_apps() {
     assert_eq!(answer.headers["cache-control"], "no-store");
     let added = answer.json().await;
     let key = added["key"].as_str().unwrap();
-    assert_eq!(house.chat_here(key).await, 200);
+    assert_eq!(gateway.chat_here(key).await, 200);
     let listed = ask(Method::GET, "", None).await.json().await;
     assert_eq!(listed[0]["name"], "webui");
     assert!(listed[0].get("key").is_none(), "{listed}");
@@ -355,7 +358,7 @@ async fn the_superuser_adds_lists_and_removes_apps() {
     ask(Method::DELETE, "/other", None).await.problem(404, "not-found").await;
     let removed = ask(Method::DELETE, "/webui", None).await;
     assert_eq!(removed.json().await["name"], "webui");
-    assert_eq!(house.here(key, Method::GET, "/v1/models", None).await.status, 401);
+    assert_eq!(gateway.here(key, Method::GET, "/v1/models", None).await.status, 401);
     assert_eq!(ask(Method::GET, "", None).await.json().await, json!([]));
     task.abort();
 }

@@ -12,7 +12,9 @@ use llm_backend::{Backend, DeltaStream, Embeddings, Error, Health};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{House, ada, backend::Script, client::Answer, house_with, house_without_fallback};
+use super::{
+    TestGateway, ada, backend::Script, client::Answer, gateway_with, gateway_without_fallback,
+};
 use crate::{
     models::{Models, Node, Provider},
     openclaw::Model,
@@ -22,14 +24,14 @@ const SOON: Duration = Duration::from_secs(30);
 const PATHS: [&str; 2] = ["/v1/chat/completions", "/api/chat"];
 
 /// A gateway that does not wait for a first token before it answers.
-fn hasty() -> House {
-    house_with(|config| config.limits.headers_seconds = 0)
+fn hasty() -> TestGateway {
+    gateway_with(|config| config.limits.headers_seconds = 0)
 }
 
-async fn ask(house: &House, path: &str) -> Answer {
+async fn ask(gateway: &TestGateway, path: &str) -> Answer {
     let message = json!({"role": "user", "content": "hi"});
     let body = json!({"model": "maru", "stream": true, "messages": [message]});
-    let answer = house.post(&ada(), path, &body).await;
+    let answer = gateway.post(&ada(), path, &body).await;
     assert_eq!(answer.status, 200, "{path}");
     answer
 }
@@ -42,13 +44,13 @@ async fn nothing(answer: &mut Answer) -> String {
 
 #[tokio::test]
 async fn an_answer_begins_before_the_first_token_and_the_reply_follows() {
-    let house = hasty();
-    house.one.script(Script::Reads);
+    let gateway = hasty();
+    gateway.one.script(Script::Reads);
 
-    let mut answer = ask(&house, PATHS[0]).await;
+    let mut answer = ask(&gateway, PATHS[0]).await;
     assert_eq!(nothing(&mut answer).await, ":\n\n", "a comment, which clients leave out");
-    house.one.until_open(1, SOON).await;
-    house.one.release(1);
+    gateway.one.until_open(1, SOON).await;
+    gateway.one.release(1);
     let text = answer.text().await;
     let events = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
     let events: Vec<_> = events.collect();
@@ -57,11 +59,11 @@ async fn an_answer_begins_before_the_first_token_and_the_reply_follows() {
     assert_eq!(first["choices"][0]["delta"]["role"], "assistant");
     assert!(events[1].contains("Hello") && events.last() == Some(&"[DONE]"), "{text}");
 
-    let mut answer = ask(&house, PATHS[1]).await;
+    let mut answer = ask(&gateway, PATHS[1]).await;
     let first: Value = serde_json::from_str(&nothing(&mut answer).await).unwrap();
     assert_eq!((&first["message"]["content"], &first["done"]), (&json!(""), &json!(false)));
-    house.one.until_open(1, SOON).await;
-    house.one.release(1);
+    gateway.one.until_open(1, SOON).await;
+    gateway.one.release(1);
     let text = answer.text().await;
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0]["message"]["content"], "Hello");
@@ -73,13 +75,13 @@ async fn an_answer_begins_before_the_first_token_and_the_reply_follows() {
 #[tokio::test]
 async fn what_goes_wrong_after_that_is_the_last_event_or_line() {
     for path in PATHS {
-        let mut house = hasty();
-        house.one.script(Script::Breaks);
-        house.two.kill().await;
-        let mut answer = ask(&house, path).await;
+        let mut gateway = hasty();
+        gateway.one.script(Script::Breaks);
+        gateway.two.kill().await;
+        let mut answer = ask(&gateway, path).await;
         nothing(&mut answer).await;
-        house.one.until_open(1, SOON).await;
-        house.one.release(1);
+        gateway.one.until_open(1, SOON).await;
+        gateway.one.release(1);
         let text = answer.text().await;
         let last = text.trim_end().lines().last().unwrap();
         let error: Value = serde_json::from_str(last.trim_start_matches("data: ")).unwrap();
@@ -91,32 +93,32 @@ async fn what_goes_wrong_after_that_is_the_last_event_or_line() {
 #[tokio::test]
 async fn leaving_before_the_first_token_stops_the_model() {
     for path in PATHS {
-        let house = hasty();
-        house.one.script(Script::Silent);
-        let mut answer = ask(&house, path).await;
+        let gateway = hasty();
+        gateway.one.script(Script::Silent);
+        let mut answer = ask(&gateway, path).await;
         nothing(&mut answer).await;
-        house.one.until_open(1, SOON).await;
+        gateway.one.until_open(1, SOON).await;
         drop(answer);
-        house.one.until_open(0, SOON).await;
+        gateway.one.until_open(0, SOON).await;
     }
 }
 
 /// The clock runs from the turn on: until then a client that comes at a bad time is told so with a status.
 #[tokio::test]
 async fn whoever_had_no_turn_is_told_so_with_a_status_however_soon_answers_begin() {
-    let house = house_without_fallback(|config| {
+    let gateway = gateway_without_fallback(|config| {
         config.limits.headers_seconds = 0;
         config.line.slots = NonZeroU16::MIN;
         config.line.seconds = 1;
     });
-    house.one.script(Script::Silent);
-    let mut under_way = ask(&house, PATHS[0]).await;
+    gateway.one.script(Script::Silent);
+    let mut under_way = ask(&gateway, PATHS[0]).await;
     nothing(&mut under_way).await;
-    house.one.until_open(1, SOON).await;
+    gateway.one.until_open(1, SOON).await;
     for path in PATHS {
         let message = json!({"role": "user", "content": "hi"});
         let body = json!({"model": "maru", "stream": true, "messages": [message]});
-        let late = house.post(&ada(), path, &body).await;
+        let late = gateway.post(&ada(), path, &body).await;
         assert_eq!(late.status, 503, "{path}");
         assert!(late.headers.contains_key("retry-after"), "{path}");
     }
@@ -124,21 +126,21 @@ async fn whoever_had_no_turn_is_told_so_with_a_status_however_soon_answers_begin
 
 #[tokio::test]
 async fn what_is_not_streamed_waits_for_its_status() {
-    let mut house = hasty();
-    house.one.kill().await;
-    house.two.kill().await;
+    let mut gateway = hasty();
+    gateway.one.kill().await;
+    gateway.two.kill().await;
     for path in PATHS {
         let message = json!({"role": "user", "content": "hi"});
         let body = json!({"model": "maru", "stream": false, "messages": [message]});
-        assert_eq!(house.post(&ada(), path, &body).await.status, 502, "{path}");
+        assert_eq!(gateway.post(&ada(), path, &body).await.status, 502, "{path}");
     }
 }
 
 /// A model whose replies have something behind them; each begins once it may.
 #[derive(Debug)]
-struct Proved(Arc<Semaphore>);
+struct ProvedNode(Arc<Semaphore>);
 
-impl Backend for Proved {
+impl Backend for ProvedNode {
     fn chat(&self, _: ChatRequest) -> BoxFuture<'_, Result<DeltaStream, Error>> {
         async {
             self.0.acquire().await.unwrap().forget();
@@ -170,16 +172,16 @@ impl Backend for Proved {
 }
 
 /// A gateway whose one model is such; each permit lets a reply begin.
-async fn with_evidence(mut house: House) -> (House, Arc<Semaphore>) {
+async fn with_evidence(mut gateway: TestGateway) -> (TestGateway, Arc<Semaphore>) {
     let begins = Arc::new(Semaphore::new(0));
-    let node = Node::new("n", Arc::new(Proved(Arc::clone(&begins))));
+    let node = Node::new("n", Arc::new(ProvedNode(Arc::clone(&begins))));
     let model = Model { id: "m".to_owned(), ..Model::default() };
     let provider = Provider::new(vec![node], vec![model]);
     let providers = BTreeMap::from([("lab".to_owned(), provider)]);
-    house
+    gateway
         .restart_with(Models::with_providers(providers, "lab/m".parse().unwrap(), Vec::new()))
         .await;
-    (house, begins)
+    (gateway, begins)
 }
 
 /// Whether this is what such a model says stood behind it.
@@ -189,8 +191,8 @@ fn is_said(evidence: &Value) -> bool {
 
 #[tokio::test]
 async fn what_stood_behind_a_reply_is_said_in_the_stream_where_the_headers_were_sent_before() {
-    let (house, begins) = with_evidence(hasty()).await;
-    let mut answer = ask(&house, PATHS[0]).await;
+    let (gateway, begins) = with_evidence(hasty()).await;
+    let mut answer = ask(&gateway, PATHS[0]).await;
     assert!(!answer.headers.contains_key("maru-evidence"), "nobody knows it yet");
     assert_eq!(nothing(&mut answer).await, ":\n\n");
     begins.add_permits(1);
@@ -201,7 +203,7 @@ async fn what_stood_behind_a_reply_is_said_in_the_stream_where_the_headers_were_
     assert!(rest.starts_with("data: ") && !rest.contains("evidence"), "{text}");
     assert!(rest.contains("Hello") && rest.ends_with("[DONE]\n\n"), "{text}");
 
-    let mut answer = ask(&house, PATHS[1]).await;
+    let mut answer = ask(&gateway, PATHS[1]).await;
     assert!(!answer.headers.contains_key("maru-evidence"));
     let first: Value = serde_json::from_str(&nothing(&mut answer).await).unwrap();
     assert!(first.get("maru_evidence").is_none(), "{first}");
@@ -215,10 +217,10 @@ async fn what_stood_behind_a_reply_is_said_in_the_stream_where_the_headers_were_
 
 #[tokio::test]
 async fn where_the_headers_say_what_stood_behind_a_reply_the_stream_does_not() {
-    let (house, begins) = with_evidence(super::house()).await;
+    let (gateway, begins) = with_evidence(super::gateway()).await;
     begins.add_permits(PATHS.len());
     for path in PATHS {
-        let answer = ask(&house, path).await;
+        let answer = ask(&gateway, path).await;
         let said = answer.headers["maru-evidence"].as_bytes();
         assert!(is_said(&serde_json::from_slice(said).unwrap()), "{path}");
         let text = answer.text().await;

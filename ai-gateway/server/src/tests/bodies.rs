@@ -7,10 +7,10 @@ use axum::{
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 
-use super::{House, Member, ada, bob, client, house_with, member};
+use super::{Member, TestGateway, ada, bob, client, gateway_with, member};
 
 /// Sends a request's head and the first byte of a body of 12 MB, and no more.
-fn slow(house: &House, who: &Member) -> tokio::task::JoinHandle<()> {
+fn slow(gateway: &TestGateway, who: &Member) -> tokio::task::JoinHandle<()> {
     let first = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b"{"))]);
     let request = http::Request::post("/v1/chat/completions")
         .header(header::HOST, "chat.maru.internal:18789")
@@ -18,7 +18,7 @@ fn slow(house: &House, who: &Member) -> tokio::task::JoinHandle<()> {
         .header(header::CONTENT_LENGTH, 12_000_000)
         .body(Body::from_stream(first.chain(stream::pending())))
         .unwrap();
-    let (socket, header) = (house.agent_socket(), who.header.clone());
+    let (socket, header) = (gateway.agent_socket(), who.header.clone());
     tokio::spawn(async move {
         drop(client::try_send(&socket, Some(&header), request).await);
     })
@@ -26,10 +26,10 @@ fn slow(house: &House, who: &Member) -> tokio::task::JoinHandle<()> {
 
 #[tokio::test]
 async fn two_who_send_slowly_leave_room_for_others() {
-    let house = house_with(|config| config.limits.plain_bodies_bytes = 48_000_000);
-    let senders = [ada(), ada(), bob(), bob()].map(|who| slow(&house, &who));
+    let gateway = gateway_with(|config| config.limits.plain_bodies_bytes = 48_000_000);
+    let senders = [ada(), ada(), bob(), bob()].map(|who| slow(&gateway, &who));
     let taken = async {
-        while house.app.bodies.free() > 12_000_000 {
+        while gateway.app.bodies.free() > 12_000_000 {
             tokio::task::yield_now().await;
         }
     };
@@ -39,7 +39,7 @@ async fn two_who_send_slowly_leave_room_for_others() {
     let part = json!({"type": "image_url", "image_url": {"url": image}});
     let message = json!({"role": "user", "content": [part]});
     let body = json!({"model": "llamacpp/smollm2", "messages": [message]});
-    let answer = house.post(&member(33), "/v1/chat/completions", &body).await;
+    let answer = gateway.post(&member(33), "/v1/chat/completions", &body).await;
     assert_eq!(answer.status, 200);
     senders.iter().for_each(tokio::task::JoinHandle::abort);
 }

@@ -24,7 +24,7 @@ use tokio::{io::AsyncWriteExt as _, net::UnixStream, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::{House, Member};
+use super::{Member, TestGateway};
 use crate::now_ms;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -114,7 +114,7 @@ pub(super) fn request(
     }
 }
 
-impl House {
+impl TestGateway {
     /// As an app of the member does, over mesh port 18789.
     pub(super) async fn ask(
         &self,

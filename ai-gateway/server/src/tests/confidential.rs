@@ -9,27 +9,27 @@ use serde_json::{Value, json};
 use tokio::{net::UnixListener, task::JoinHandle};
 
 use super::{
-    House, Member, ada, bob,
+    Member, TestGateway, ada, bob,
     client::{Stream, chat},
-    house_of, member,
+    gateway_of, member,
 };
 
 const SOON: Duration = Duration::from_secs(30);
 const CODE: &str = "config-signature";
 
 /// A house with such a deployment, and its server.
-struct WithLab {
-    house: House,
+struct WithChain {
+    gateway: TestGateway,
     server: JoinHandle<()>,
 }
 
-impl Drop for WithLab {
+impl Drop for WithChain {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-impl WithLab {
+impl WithChain {
     /// `primary` answers first, then those of `fallbacks`; the server says something, or nothing for ever.
     async fn start(primary: &str, fallbacks: &[&str], says: bool) -> Self {
         let lab = "unix:///run/maru/dial/lab/http.sock";
@@ -61,8 +61,8 @@ impl WithLab {
             config.line.waiting_per_person = 1;
             config.line.waiting = 2;
         };
-        let house = house_of(change, Some(&openclaw.to_string()));
-        let socket = house.root.path().join("run/maru/dial/lab/http.sock");
+        let gateway = gateway_of(change, Some(&openclaw.to_string()));
+        let socket = gateway.root.path().join("run/maru/dial/lab/http.sock");
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
         let listener = UnixListener::bind(socket).unwrap();
         let config = async move || {
@@ -73,7 +73,7 @@ impl WithLab {
         };
         let router = Router::new().route("/api/config", get(config));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { house, server }
+        Self { gateway, server }
     }
 }
 
@@ -83,29 +83,29 @@ fn body(model: &str) -> Value {
 
 #[tokio::test]
 async fn where_nothing_was_sent_every_surface_says_so_with_the_code() {
-    let lab = WithLab::start("llamacpp/smollm2", &[], true).await;
-    let house = &lab.house;
+    let lab = WithChain::start("llamacpp/smollm2", &[], true).await;
+    let gateway = &lab.gateway;
     let says = |text: &str| {
         assert!(text.contains(CODE) && text.contains("Nothing was sent"), "{text}");
     };
     for _ in 0..6 {
-        let answer = house.post(&ada(), "/v1/chat/completions", &body("confidential/lab")).await;
+        let answer = gateway.post(&ada(), "/v1/chat/completions", &body("confidential/lab")).await;
         assert_eq!(answer.status, 502);
         let error = answer.json().await;
         assert_eq!(error["error"]["code"], "attestation-failed", "{error}");
         says(error["error"]["message"].as_str().unwrap());
     }
-    let answer = house.post(&ada(), "/api/chat", &body("confidential/lab")).await;
+    let answer = gateway.post(&ada(), "/api/chat", &body("confidential/lab")).await;
     assert_eq!(answer.status, 502);
     says(answer.json().await["error"].as_str().unwrap());
 
-    house.bind(&ada()).await;
+    gateway.bind(&ada()).await;
     let mut operation = chat(None, "canary");
     if let ai_gateway_api::sealed::Operation::Chat(chat) = &mut operation {
         chat.model = Some("confidential/lab".to_owned());
     }
-    let (request, reply) = house.seal(&ada(), &operation, hpke_envelope::Suite::XWing).await;
-    let mut stream = Stream::new(house.send(&ada(), &request).await, reply);
+    let (request, reply) = gateway.seal(&ada(), &operation, hpke_envelope::Suite::XWing).await;
+    let mut stream = Stream::new(gateway.send(&ada(), &request).await, reply);
     let mut events = Vec::new();
     while let Some(more) = stream.next().await {
         events.extend(more);
@@ -114,15 +114,15 @@ async fn where_nothing_was_sent_every_surface_says_so_with_the_code() {
     assert_eq!(kind, "attestation-failed");
     says(message);
 
-    assert!(house.one.requests().is_empty(), "nobody else was asked");
-    let faults = house.app.models.nodes().into_iter().find(|(name, _)| name == "lab").unwrap().1;
+    assert!(gateway.one.requests().is_empty(), "nobody else was asked");
+    let faults = gateway.app.models.nodes().into_iter().find(|(name, _)| name == "lab").unwrap().1;
     assert_eq!((faults.faults, faults.spared), (0, false), "that is no fault");
 }
 
 #[tokio::test]
 async fn a_listed_fallback_answers_in_its_place_and_the_reply_says_which() {
-    let lab = WithLab::start("lab/m", &["llamacpp/smollm2"], true).await;
-    let answer = lab.house.post(&ada(), "/v1/chat/completions", &body("maru")).await;
+    let lab = WithChain::start("lab/m", &["llamacpp/smollm2"], true).await;
+    let answer = lab.gateway.post(&ada(), "/v1/chat/completions", &body("maru")).await;
     assert_eq!(answer.status, 200);
     assert!(!answer.headers.contains_key("maru-evidence"), "nothing stands behind it");
     let answer = answer.json().await;
@@ -132,16 +132,17 @@ async fn a_listed_fallback_answers_in_its_place_and_the_reply_says_which() {
 
 #[tokio::test]
 async fn a_flood_of_questions_to_a_deployment_that_hangs_is_bounded_by_its_line() {
-    let lab = WithLab::start("llamacpp/smollm2", &[], false).await;
-    let house = &lab.house;
+    let lab = WithChain::start("llamacpp/smollm2", &[], false).await;
+    let gateway = &lab.gateway;
     let ask = |who: &Member| {
-        let sending = house.sending(who, "/v1/chat/completions", body("confidential/lab"));
+        let sending = gateway.sending(who, "/v1/chat/completions", body("confidential/lab"));
         tokio::spawn(async move { sending.await.status })
     };
     let until = async |busy: u32, waiting: usize| {
         let state = || {
-            let line = house.app.lines.state().into_iter().find(|(name, _)| name == "lab").unwrap();
-            let nodes = house.app.models.nodes();
+            let line =
+                gateway.app.queues.state().into_iter().find(|(name, _)| name == "lab").unwrap();
+            let nodes = gateway.app.models.nodes();
             (nodes.into_iter().find(|(name, _)| name == "lab").unwrap().1.busy, line.1.waiting)
         };
         let waited = tokio::time::timeout(SOON, async {
@@ -156,12 +157,12 @@ async fn a_flood_of_questions_to_a_deployment_that_hangs_is_bounded_by_its_line(
     let waits = [ask(&ada()), ask(&bob())];
     until(2, 2).await;
     for (who, status) in [(ada(), 429), (bob(), 429), (member(33), 503), (member(34), 503)] {
-        let refused = house.post(&who, "/v1/chat/completions", &body("confidential/lab")).await;
+        let refused = gateway.post(&who, "/v1/chat/completions", &body("confidential/lab")).await;
         assert_eq!(refused.status, status);
         assert!(refused.headers.contains_key("retry-after"), "{:?}", refused.headers);
     }
     // The house's own model is another line.
-    let own = house.post(&member(33), "/v1/chat/completions", &body("maru")).await;
+    let own = gateway.post(&member(33), "/v1/chat/completions", &body("maru")).await;
     assert_eq!(own.status, 200);
     for asked in asked.into_iter().chain(waits) {
         asked.abort();

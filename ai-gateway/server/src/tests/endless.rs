@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use super::{House, ada, bob, client, house, house_with};
+use super::{TestGateway, ada, bob, client, gateway, gateway_with};
 use crate::routes::agent_listener;
 
 /// A path, and whether an answer has its shape.
@@ -38,21 +38,21 @@ async fn json(response: Response) -> Value {
     serde_json::from_slice(&body).unwrap()
 }
 
-fn free(house: &House) -> (usize, usize) {
-    (house.app.bodies.free(), house.app.bodies.free_for_small())
+fn free(gateway: &TestGateway) -> (usize, usize) {
+    (gateway.app.bodies.free(), gateway.app.bodies.free_for_small())
 }
 
 #[tokio::test]
 async fn a_chunked_body_without_end_is_refused_in_the_shape_of_its_surface() {
-    let house = house_with(|config| {
+    let gateway = gateway_with(|config| {
         config.limits.max_body_bytes = 100_000;
         config.limits.max_plain_body_bytes = 100_000;
     });
-    let before = free(&house);
+    let before = free(&gateway);
     for (path, is_error) in SURFACES {
         let piece = || Ok::<_, std::convert::Infallible>(Bytes::from_static(b" "));
         let endless = Body::from_stream(stream::repeat_with(piece));
-        let socket = house.agent_socket();
+        let socket = gateway.agent_socket();
         let header = ada().header;
         let answer = client::try_send(&socket, Some(&header), request(path, endless)).await;
         let answer = answer.expect("it is answered");
@@ -60,14 +60,14 @@ async fn a_chunked_body_without_end_is_refused_in_the_shape_of_its_surface() {
         let error = answer.json().await;
         assert!(is_error(&error), "{path}: {error}");
         // The room is given back as the answer begins.
-        assert_eq!(free(&house), before, "{path}");
+        assert_eq!(free(&gateway), before, "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_body_that_stops_is_refused_in_the_shape_of_its_surface() {
-    let house = house();
-    let before = free(&house);
+    let gateway = gateway();
+    let before = free(&gateway);
     for (path, is_error) in SURFACES {
         let first = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b"{"))]);
         let stops = Body::from_stream(first.chain(stream::pending()));
@@ -75,27 +75,27 @@ async fn a_body_that_stops_is_refused_in_the_shape_of_its_surface() {
         let mut request = request(path, stops);
         let who = bob().header;
         request.extensions_mut().insert(who);
-        let answer = agent_listener(&house.app).oneshot(request).await.unwrap();
+        let answer = agent_listener(&gateway.app).oneshot(request).await.unwrap();
         assert_eq!(answer.status(), http::StatusCode::REQUEST_TIMEOUT, "{path}");
         let error = json(answer).await;
         assert!(is_error(&error), "{path}: {error}");
-        assert_eq!(free(&house), before, "{path}");
+        assert_eq!(free(&gateway), before, "{path}");
     }
 }
 
 /// Sealed ones too: what many people send at a time finds room, or waits outside.
 #[tokio::test]
 async fn sealed_bodies_take_room_before_they_are_read() {
-    let house = house();
-    let before = house.app.bodies.free();
+    let gateway = gateway();
+    let before = gateway.app.bodies.free();
     let half = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b"{"))]);
     let mut request = request("/maru/v1/chat", Body::from_stream(half.chain(stream::pending())));
     request.headers_mut().insert(header::CONTENT_LENGTH, 1_500_000.into());
-    let (socket, header) = (house.agent_socket(), ada().header);
+    let (socket, header) = (gateway.agent_socket(), ada().header);
     let sender =
         tokio::spawn(async move { drop(client::try_send(&socket, Some(&header), request).await) });
     let taken = async {
-        while house.app.bodies.free() > before - 1_500_000 {
+        while gateway.app.bodies.free() > before - 1_500_000 {
             tokio::task::yield_now().await;
         }
     };

@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use self::{
-    backend::{Counts, Faulty, Kind, ON_THE_WAY, Step},
+    backend::{FaultyBackend, Kind, ON_THE_WAY, RequestCounts, Step},
     clock::{Clock, GRAIN},
-    rows::{ROWS, Row, Setting, Soon},
+    rows::{Deadline, ROWS, Row, Setting},
     surface::{Surface, WHOLE},
 };
-use super::{House, Member, house_with_models, member};
+use super::{Member, TestGateway, gateway_with_models, member};
 use crate::models::State;
 
 const KINDS: [Kind; 2] = [Kind::OpenAi, Kind::Ollama];
@@ -78,20 +78,27 @@ impl Case {
     }
 
     /// The faulty node; none for the row in which nobody is there.
-    fn faulty(self, house: &House) -> Option<Faulty> {
+    fn faulty(self, gateway: &TestGateway) -> Option<FaultyBackend> {
         let Row { steps, healthy, .. } = *self.row;
-        let socket = house.root.path().join(self.socket("faulty"));
-        (!steps.is_empty()).then(|| Faulty::start(&socket, self.kind, steps, healthy))
+        let socket = gateway.root.path().join(self.socket("faulty"));
+        (!steps.is_empty()).then(|| FaultyBackend::start(&socket, self.kind, steps, healthy))
     }
 
     /// A node that answers as it should.
-    fn well(self, house: &House) -> Faulty {
-        Faulty::start(&house.root.path().join(self.socket("well")), self.kind, WELL, true)
+    fn well(self, gateway: &TestGateway) -> FaultyBackend {
+        FaultyBackend::start(&gateway.root.path().join(self.socket("well")), self.kind, WELL, true)
     }
 
     /// Checks that what was asked at this moment was shown neither sooner nor later than the row says, and of what the
     /// faulty node saw meanwhile that it was asked once. `plain` if it may have been asked something plain besides.
-    fn check(self, asked: Instant, before: Counts, after: Counts, plain: bool, what: &str) {
+    fn check(
+        self,
+        asked: Instant,
+        before: RequestCounts,
+        after: RequestCounts,
+        plain: bool,
+        what: &str,
+    ) {
         let (took, (least, most)) = (asked.elapsed(), self.row.bounds(self.size));
         assert!(
             took >= least && took <= most + GRAIN,
@@ -106,29 +113,29 @@ impl Case {
         let checks = after.checks - before.checks;
         let expected = most.as_nanos() / health.as_nanos();
         assert!(checks as u128 <= expected + plain as u128, "{what}: {checks} health checks");
-        if self.row.soon == Soon::Bytes {
+        if self.row.soon == Deadline::Bytes {
             let (taken, max) = (after.endless - before.endless, self.kind.line_max());
             assert!(taken >= max && taken <= max + ON_THE_WAY, "{what}: {taken} bytes");
         }
     }
 
     /// A person of the case's own, whose device is bound.
-    async fn person(self, house: &House) -> Member {
+    async fn person(self, gateway: &TestGateway) -> Member {
         let who = member(u64::try_from(self.number).unwrap() + 100);
-        assert!(house.bind(&who).await.status.is_success());
+        assert!(gateway.bind(&who).await.status.is_success());
         who
     }
 }
 
 /// A gateway that has all cases as providers with these nodes.
-fn house_of(cases: &[Case], nodes: &[(&str, u32)]) -> House {
+fn gateway_of(cases: &[Case], nodes: &[(&str, u32)]) -> TestGateway {
     let providers: Map<_, _> =
         cases.iter().map(|case| (case.name(), case.provider(nodes))).collect();
-    house_with_models(&json!({"models": {"providers": providers}}).to_string())
+    gateway_with_models(&json!({"models": {"providers": providers}}).to_string())
 }
 
-fn node(house: &House, case: Case, name: &str) -> State {
-    let states = house.app.models.nodes().into_iter();
+fn node(gateway: &TestGateway, case: Case, name: &str) -> State {
+    let states = gateway.app.models.nodes().into_iter();
     let mut states =
         states.filter(|(provider, _)| *provider == case.name()).map(|(_, state)| state);
     states.find(|state| state.name.ends_with(&format!("-{name}.sock"))).unwrap()
@@ -143,14 +150,14 @@ async fn each(cases: &[Case], run: impl AsyncFn(Case)) {
 async fn every_surface_shows_in_time_what_the_table_says_and_the_breaker_counts_it() {
     let _clock = Clock::start();
     let cases = Case::all();
-    let house = house_of(&cases, &[("faulty", 1)]);
+    let gateway = gateway_of(&cases, &[("faulty", 1)]);
     each(&cases, async |case| {
-        let faulty = case.faulty(&house);
-        let counts = || faulty.as_ref().map(Faulty::counts).unwrap_or_default();
-        let who = case.person(&house).await;
+        let faulty = case.faulty(&gateway);
+        let counts = || faulty.as_ref().map(FaultyBackend::counts).unwrap_or_default();
+        let who = case.person(&gateway).await;
         for (at, surface) in (1..).zip(Surface::ALL) {
             let (asked, before) = (Instant::now(), counts());
-            let shown = surface.show(&house, &who, &case.model()).await;
+            let shown = surface.show(&gateway, &who, &case.model()).await;
             let what = format!("{} {surface:?}", case.what());
             assert_eq!(shown, case.row.shown(surface), "{what}");
             // The last one may have it asked something plain first, at which it fails as well.
@@ -159,12 +166,12 @@ async fn every_surface_shows_in_time_what_the_table_says_and_the_breaker_counts_
         }
         let faults = u32::try_from(Surface::ALL.len()).unwrap() * u32::from(case.row.counts);
         let found = async {
-            while node(&house, case, "faulty").faults != faults {
+            while node(&gateway, case, "faulty").faults != faults {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let found = tokio::time::timeout(Duration::from_secs(60), found).await;
-        assert!(found.is_ok(), "{}: {:?}", case.what(), node(&house, case, "faulty"));
+        assert!(found.is_ok(), "{}: {:?}", case.what(), node(&gateway, case, "faulty"));
     })
     .await;
 }
@@ -174,21 +181,21 @@ async fn the_next_node_is_asked_in_time_and_only_where_the_table_says_so() {
     let _clock = Clock::start();
     let cases = Case::all();
     // The first is at home by far the most.
-    let house = house_of(&cases, &[("faulty", 4096), ("well", 1)]);
+    let gateway = gateway_of(&cases, &[("faulty", 4096), ("well", 1)]);
     each(&cases, async |case| {
-        let (faulty, well) = (case.faulty(&house), case.well(&house));
-        let counts = || faulty.as_ref().map(Faulty::counts).unwrap_or_default();
-        let who = case.person(&house).await;
+        let (faulty, well) = (case.faulty(&gateway), case.well(&gateway));
+        let counts = || faulty.as_ref().map(FaultyBackend::counts).unwrap_or_default();
+        let who = case.person(&gateway).await;
         let surface = Surface::OpenAi { stream: true };
         let asked = Instant::now();
-        let shown = surface.show(&house, &who, &case.model()).await;
+        let shown = surface.show(&gateway, &who, &case.model()).await;
         let what = case.what();
-        case.check(asked, Counts::default(), counts(), false, &what);
+        case.check(asked, RequestCounts::default(), counts(), false, &what);
         assert_eq!(well.counts().asked, usize::from(case.row.next), "{what}");
         let expected = if case.row.next { WHOLE } else { case.row.shown(surface) };
         assert_eq!(shown, expected, "{what}");
-        assert_eq!(node(&house, case, "faulty").faults, u32::from(case.row.counts), "{what}");
-        let under_way = ["faulty", "well"].map(|name| node(&house, case, name).busy);
+        assert_eq!(node(&gateway, case, "faulty").faults, u32::from(case.row.counts), "{what}");
+        let under_way = ["faulty", "well"].map(|name| node(&gateway, case, name).busy);
         assert_eq!(under_way, [0, 0], "{what}");
     })
     .await;
@@ -227,18 +234,22 @@ async fn leaving_closes_the_backends_connection_on_every_surface() {
     };
     let providers: Map<_, _> =
         moments.iter().map(|(at, (_, _, kind))| provider(*at, *kind)).collect();
-    let house = house_with_models(&json!({"models": {"providers": providers}}).to_string());
+    let gateway = gateway_with_models(&json!({"models": {"providers": providers}}).to_string());
     for (at, (moment, steps, kind)) in moments {
-        let backend =
-            Faulty::start(&house.root.path().join(format!("run/{at}.sock")), kind, steps, true);
+        let backend = FaultyBackend::start(
+            &gateway.root.path().join(format!("run/{at}.sock")),
+            kind,
+            steps,
+            true,
+        );
         let who = member(u64::try_from(at).unwrap() + 100);
-        assert!(house.bind(&who).await.status.is_success());
+        assert!(gateway.bind(&who).await.status.is_success());
         let model = format!("p{at}/m");
         let mut before = 0;
         for surface in Surface::ALL {
             tokio::select! {
                 biased;
-                shown = surface.show(&house, &who, &model) => {
+                shown = surface.show(&gateway, &who, &model) => {
                     panic!("{moment} {kind:?} {surface:?}: {shown}");
                 }
                 () = backend.until(SOON, |counts| counts.hung > before) => {}
@@ -247,7 +258,7 @@ async fn leaving_closes_the_backends_connection_on_every_surface() {
             before += 1;
         }
         for (path, body) in surface::other_calls(&model) {
-            let asked = async { house.post(&who, path, &body).await.text().await };
+            let asked = async { gateway.post(&who, path, &body).await.text().await };
             tokio::select! {
                 biased;
                 shown = asked => panic!("{moment} {kind:?} {path}: {shown}"),

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::{House, ada, backend::Script, bob, client, house_without_fallback, member};
+use super::{TestGateway, ada, backend::Script, bob, client, gateway_without_fallback, member};
 use crate::{Access, Socket, routes::metrics};
 
 /// Everything that the counters say, as Prometheus asks for it.
-async fn scrape(house: &House) -> String {
-    let path = house.root.path().join(&house.config.metrics_socket);
+async fn scrape(gateway: &TestGateway) -> String {
+    let path = gateway.root.path().join(&gateway.config.metrics_socket);
     let socket = Socket::bind(&path, Access::Group).unwrap();
-    let app = house.app.clone();
+    let app = gateway.app.clone();
     let serving =
         tokio::spawn(async move { metrics::serve(socket, &app, std::future::pending()).await });
     let request = client::request(axum::http::Method::GET, "/metrics", "localhost", None);
@@ -29,28 +29,28 @@ fn value(text: &str, line: &str) -> f64 {
 #[tokio::test]
 #[ignore = "needs: root"]
 async fn latencies_speed_statuses_and_the_line_are_told_without_names_of_people() {
-    let house = house_without_fallback(|config| config.line.waiting = 0);
+    let gateway = gateway_without_fallback(|config| config.line.waiting = 0);
     let body = json!({"messages": [{"role": "user", "content": "canary"}], "stream": true});
     for path in ["/v1/chat/completions", "/v1/chat/completions", "/api/chat"] {
         let mut body = body.clone();
         body["model"] = "maru".into();
-        let answer = house.post(&ada(), path, &body).await;
+        let answer = gateway.post(&ada(), path, &body).await;
         assert!(answer.text().await.contains("Hello"), "{path}");
     }
     let unknown = json!({"model": "canary", "messages": body["messages"]});
-    assert_eq!(house.post(&ada(), "/v1/chat/completions", &unknown).await.status, 404);
+    assert_eq!(gateway.post(&ada(), "/v1/chat/completions", &unknown).await.status, 404);
     let embed = json!({"model": "llamacpp/smollm2", "input": "canary"});
-    assert_eq!(house.post(&ada(), "/v1/embeddings", &embed).await.status, 200);
-    house.one.script(Script::Endless);
+    assert_eq!(gateway.post(&ada(), "/v1/embeddings", &embed).await.status, 200);
+    gateway.one.script(Script::Endless);
     let mut open = Vec::new();
     for who in [bob(), member(33)] {
-        let answer = house.post(&who, "/v1/chat/completions", &body).await;
+        let answer = gateway.post(&who, "/v1/chat/completions", &body).await;
         assert_eq!(answer.status, 200);
         open.push(answer);
     }
-    assert_eq!(house.post(&ada(), "/v1/chat/completions", &body).await.status, 503);
+    assert_eq!(gateway.post(&ada(), "/v1/chat/completions", &body).await.status, 503);
 
-    let text = scrape(&house).await;
+    let text = scrape(&gateway).await;
     let count = |line: &str| value(&text, &format!("{line} "));
     assert_eq!(count("chat_seconds_count{surface=\"openai\"}"), 3.0, "{text}");
     assert_eq!(count("chat_seconds_count{surface=\"ollama\"}"), 1.0);

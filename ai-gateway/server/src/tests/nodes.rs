@@ -6,9 +6,9 @@ use ai_gateway_api::providers::Condition;
 use serde_json::json;
 
 use super::{
-    House, ada,
+    TestGateway, ada,
     backend::{Backend, Script},
-    house_with_models, member,
+    gateway_with_models, member,
 };
 
 /// A provider with both backends, the first of which has these keys besides.
@@ -20,7 +20,7 @@ fn settings(keys: &str) -> String {
     )
 }
 
-impl House {
+impl TestGateway {
     /// Writes `openclaw.json` anew, as an editor does, and has it looked at.
     fn rewrite(&self, text: &str) {
         let path = self.root.path().join(&self.config.openclaw);
@@ -52,44 +52,45 @@ impl House {
 
 #[tokio::test]
 async fn draining_holds_without_a_start_and_replies_under_way_go_on() {
-    let house = house_with_models(&settings(""));
-    house.app.follow_settings();
-    let (one, two) = house.ask_twenty().await;
+    let gateway = gateway_with_models(&settings(""));
+    gateway.app.follow_settings();
+    let (one, two) = gateway.ask_twenty().await;
     assert!(one > 0 && two > 0, "{one} and {two}");
 
-    house.one.script(Script::Held);
-    house.two.script(Script::Held);
+    gateway.one.script(Script::Held);
+    gateway.two.script(Script::Held);
     let body = json!({"model": "p/m", "messages": [{"role": "user", "content": "long"}]});
-    let ask = |who| tokio::spawn(house.sending(&member(who), "/v1/chat/completions", body.clone()));
+    let ask =
+        |who| tokio::spawn(gateway.sending(&member(who), "/v1/chat/completions", body.clone()));
     let asked: Vec<_> = (33..37).map(ask).collect();
     let all = async {
-        while house.one.open() + house.two.open() < 4 {
+        while gateway.one.open() + gateway.two.open() < 4 {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), all).await.expect("all are asked");
-    house.rewrite(&settings(", draining: true"));
-    assert_eq!(house.app.lines.state()[0].1.slots, 2, "those of the other");
-    house.one.release(4);
-    house.two.release(4);
+    gateway.rewrite(&settings(", draining: true"));
+    assert_eq!(gateway.app.queues.state()[0].1.slots, 2, "those of the other");
+    gateway.one.release(4);
+    gateway.two.release(4);
     for answer in asked {
         assert_eq!(answer.await.unwrap().status, 200, "what was under way ends");
     }
 
-    house.one.script(Script::Hello);
-    house.two.script(Script::Hello);
-    assert_eq!(house.ask_twenty().await, (0, 20));
-    house.rewrite("{ not JSON5");
-    assert_eq!(house.ask_twenty().await, (0, 20), "what was said before holds");
-    house.rewrite(&settings(", slots: 3"));
-    let (one, two) = house.ask_twenty().await;
+    gateway.one.script(Script::Hello);
+    gateway.two.script(Script::Hello);
+    assert_eq!(gateway.ask_twenty().await, (0, 20));
+    gateway.rewrite("{ not JSON5");
+    assert_eq!(gateway.ask_twenty().await, (0, 20), "what was said before holds");
+    gateway.rewrite(&settings(", slots: 3"));
+    let (one, two) = gateway.ask_twenty().await;
     assert!(one > 0 && two > 0, "{one} and {two}: it takes requests again");
-    assert_eq!(house.app.lines.state()[0].1.slots, 5);
+    assert_eq!(gateway.app.queues.state()[0].1.slots, 5);
 }
 
 #[tokio::test]
 async fn a_provider_whose_file_is_missing_keeps_no_other_from_answering() {
-    let house = house_with_models(
+    let gateway = gateway_with_models(
         r#"{models: {providers: {
             p: {baseUrl: "unix:///run/maru/inference/llm.sock", models: [{id: "m"}]},
             q: {baseUrl: "unix:///run/maru/inference-2/llm.sock", models: [{id: "m"}],
@@ -100,41 +101,41 @@ async fn a_provider_whose_file_is_missing_keeps_no_other_from_answering() {
     );
     let ask = async |model: &str| {
         let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
-        let answer = house.post(&ada(), "/v1/chat/completions", &body).await;
+        let answer = gateway.post(&ada(), "/v1/chat/completions", &body).await;
         (answer.status.as_u16(), answer.json().await["model"].as_str().map(str::to_owned))
     };
     assert_eq!(ask("p/m").await, (200, Some("p/m".to_owned())));
     assert_eq!(ask("maru").await, (200, Some("p/m".to_owned())), "the fallback");
     let body = json!({"model": "r/m", "messages": [{"role": "user", "content": "hi"}]});
     for path in ["/v1/chat/completions", "/api/chat"] {
-        let answer = house.post(&ada(), path, &body).await;
+        let answer = gateway.post(&ada(), path, &body).await;
         assert_eq!((answer.status.as_u16(), answer.headers.get("retry-after")), (502, None));
         let said = answer.text().await;
         assert!(said.contains("key or certificate file") && said.contains("maru doctor"), "{said}");
         assert!(!said.contains("r.key"), "where the file is concerns nobody else: {said}");
     }
-    assert_eq!(house.two.requests().len(), 0, "nothing is sent without the key");
-    let found = house.conditions().await;
+    assert_eq!(gateway.two.requests().len(), 0, "nothing is sent without the key");
+    let found = gateway.conditions().await;
     assert_eq!(found[0], (Condition::Ready, None));
     let why = found[1].1.as_deref().unwrap();
     assert!(found[1].0 == Condition::Unusable && why.contains("/q.key"), "{why}");
-    fs::write(house.root.path().join("q.key"), "k\n").unwrap();
+    fs::write(gateway.root.path().join("q.key"), "k\n").unwrap();
     assert_eq!(ask("maru").await, (200, Some("q/m".to_owned())), "as soon as it is there");
-    assert_eq!(house.conditions().await[1], (Condition::Ready, None));
+    assert_eq!(gateway.conditions().await[1], (Condition::Ready, None));
 }
 
 #[tokio::test]
 async fn the_admin_is_told_how_each_server_is() {
-    let mut house = house_with_models(&settings(", draining: true"));
-    let found = house.conditions().await;
+    let mut gateway = gateway_with_models(&settings(", draining: true"));
+    let found = gateway.conditions().await;
     assert_eq!(found, [(Condition::Draining, None), (Condition::Ready, None)]);
-    house.two.kill().await;
-    let found = house.conditions().await;
+    gateway.two.kill().await;
+    let found = gateway.conditions().await;
     let why = found[1].1.as_deref().unwrap();
     assert!(found[1].0 == Condition::Silent && why.contains("is not there"), "{why}");
-    house.two = Backend::start(&house.root.path().join("run/maru/inference-2/llm.sock"));
-    house.two.wants_a_key();
-    let found = house.conditions().await;
+    gateway.two = Backend::start(&gateway.root.path().join("run/maru/inference-2/llm.sock"));
+    gateway.two.wants_a_key();
+    let found = gateway.conditions().await;
     let why = found[1].1.as_deref().unwrap();
     assert!(found[1].0 == Condition::Refusing && why.contains("401"), "{why}");
 }

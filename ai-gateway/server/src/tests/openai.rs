@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{House, ada, backend::Script, client::Answer, house, house_with, house_with_models};
+use super::{
+    TestGateway, ada, backend::Script, client::Answer, gateway, gateway_with, gateway_with_models,
+};
 
 const SOON: Duration = Duration::from_secs(30);
 
-async fn complete(house: &House, extra: Value) -> Answer {
+async fn complete(gateway: &TestGateway, extra: Value) -> Answer {
     let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
     for (key, value) in extra.as_object().unwrap() {
         body[key] = value.clone();
     }
-    house.post(&ada(), "/v1/chat/completions", &body).await
+    gateway.post(&ada(), "/v1/chat/completions", &body).await
 }
 
 /// The data of each event.
@@ -34,8 +36,8 @@ fn parse(event: &str) -> Value {
 
 #[tokio::test]
 async fn a_whole_reply_has_openais_shape() {
-    let house = house();
-    let reply = complete(&house, json!({})).await.json().await;
+    let gateway = gateway();
+    let reply = complete(&gateway, json!({})).await.json().await;
     assert_eq!(reply["object"], "chat.completion");
     assert_eq!(reply["model"], "llamacpp/smollm2");
     assert!(reply["id"].as_str().unwrap().starts_with("chatcmpl-"));
@@ -54,9 +56,10 @@ async fn a_whole_reply_has_openais_shape() {
 
 #[tokio::test]
 async fn a_streamed_reply_has_openais_shape() {
-    let house = house();
+    let gateway = gateway();
     let stream =
-        complete(&house, json!({"stream": true, "stream_options": {"include_usage": true}})).await;
+        complete(&gateway, json!({"stream": true, "stream_options": {"include_usage": true}}))
+            .await;
     assert_eq!(stream.headers["content-type"], "text/event-stream");
     let events = events(stream).await;
     let (done, chunks) = events.split_last().unwrap();
@@ -72,32 +75,32 @@ async fn a_streamed_reply_has_openais_shape() {
         chunks.iter().map(|chunk| chunk["id"].to_string()).collect();
     assert_eq!(ids.len(), 1);
 
-    let plain = self::events(complete(&house, json!({"stream": true})).await).await;
+    let plain = self::events(complete(&gateway, json!({"stream": true})).await).await;
     assert!(!plain.concat().contains("usage"), "not asked for");
 }
 
 #[tokio::test]
 async fn options_reach_the_model_and_tokens_are_capped() {
-    let house = house_with(|config| config.limits.max_tokens = 1000);
+    let gateway = gateway_with(|config| config.limits.max_tokens = 1000);
     let options = json!({
         "temperature": 0.0, "top_p": 0.5, "seed": 42, "stop": ["\n"], "ignore_eos": true, "max_tokens": 900,
         "user": "ignored",
     });
-    assert_eq!(complete(&house, options.clone()).await.status, 200);
-    let sent = house.one.requests().pop().unwrap();
+    assert_eq!(complete(&gateway, options.clone()).await.status, 200);
+    let sent = gateway.one.requests().pop().unwrap();
     for key in ["temperature", "top_p", "seed", "stop", "ignore_eos", "max_tokens"] {
         assert_eq!(sent[key], options[key], "{key}");
     }
-    complete(&house, json!({"max_tokens": 100_000})).await;
-    complete(&house, json!({})).await;
+    complete(&gateway, json!({"max_tokens": 100_000})).await;
+    complete(&gateway, json!({})).await;
     let sent: Vec<_> =
-        house.one.requests().iter().map(|request| request["max_tokens"].clone()).collect();
+        gateway.one.requests().iter().map(|request| request["max_tokens"].clone()).collect();
     assert_eq!(sent[1..], [1000, 512], "the cap, and the model's own number");
 }
 
 #[tokio::test]
 async fn the_households_prompt_is_for_the_household_alone() {
-    let house = house();
+    let gateway = gateway();
     let own =
         json!([{"role": "system", "content": "Be a pirate."}, {"role": "user", "content": "hi"}]);
     let plain = json!([{"role": "user", "content": "hi"}]);
@@ -110,8 +113,8 @@ async fn the_households_prompt_is_for_the_household_alone() {
         (json!({"model": "llamacpp/smollm2:latest"}), Some(&plain)),
         (json!({"model": "llamacpp/smollm2", "messages": own}), Some(&own)),
     ] {
-        assert_eq!(complete(&house, more.clone()).await.status, 200);
-        let sent = house.one.requests().pop().unwrap();
+        assert_eq!(complete(&gateway, more.clone()).await.status, 200);
+        let sent = gateway.one.requests().pop().unwrap();
         match expected {
             Some(messages) => assert_eq!(&sent["messages"], messages, "{more}"),
             None => {
@@ -125,12 +128,12 @@ async fn the_households_prompt_is_for_the_household_alone() {
 
 #[tokio::test]
 async fn nothing_of_a_long_conversation_is_left_out() {
-    let house = house();
+    let gateway = gateway();
     let message = |index| json!({"role": if index % 2 == 0 { "user" } else { "assistant" }, "content": "x".repeat(500)});
     let messages: Vec<_> = (0..41).map(message).collect();
     for model in ["maru", "llamacpp/smollm2"] {
-        complete(&house, json!({"model": model, "messages": messages})).await;
-        let sent = house.one.requests().pop().unwrap();
+        complete(&gateway, json!({"model": model, "messages": messages})).await;
+        let sent = gateway.one.requests().pop().unwrap();
         let sent = sent["messages"].as_array().unwrap();
         assert_eq!(sent[sent.len() - 41..], messages, "{model}");
     }
@@ -138,34 +141,34 @@ async fn nothing_of_a_long_conversation_is_left_out() {
 
 #[tokio::test]
 async fn a_body_may_be_larger_than_the_locked_memory() {
-    let house = house();
+    let gateway = gateway();
     let image = format!("data:image/png;base64,iVBORw0KGgoAAAAN{}", "A".repeat(9_000_000));
     let part = json!({"type": "image_url", "image_url": {"url": image}});
     let message = json!({"role": "user", "content": [part]});
     let answer =
-        complete(&house, json!({"model": "llamacpp/smollm2", "messages": [message]})).await;
+        complete(&gateway, json!({"model": "llamacpp/smollm2", "messages": [message]})).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(house.one.requests()[0]["messages"][0]["content"][0], part);
+    assert_eq!(gateway.one.requests()[0]["messages"][0]["content"][0], part);
 }
 
 #[tokio::test]
 async fn a_model_is_told_by_any_of_its_names() {
-    let house = house();
+    let gateway = gateway();
     for name in ["llamacpp/smollm2", "llamacpp/smollm2:latest", "smollm2", "llamacpp%2Fsmollm2"] {
-        let model = house.get(&ada(), &format!("/v1/models/{name}")).await.json().await;
+        let model = gateway.get(&ada(), &format!("/v1/models/{name}")).await.json().await;
         assert_eq!((&model["id"], &model["object"]), (&json!("llamacpp/smollm2"), &json!("model")));
     }
-    let maru = house.get(&ada(), "/v1/models/openclaw/default").await.json().await;
+    let maru = gateway.get(&ada(), "/v1/models/openclaw/default").await.json().await;
     assert_eq!(maru["id"], "maru");
-    let answer = house.get(&ada(), "/v1/models/gpt-4").await;
+    let answer = gateway.get(&ada(), "/v1/models/gpt-4").await;
     assert_eq!(answer.status, 404);
     assert_eq!(answer.json().await["error"]["code"], "model_not_found");
 }
 
 #[tokio::test]
 async fn a_text_is_gone_on_from_streamed_or_not() {
-    let house = house();
-    let ask = async |body: Value| house.post(&ada(), "/v1/completions", &body).await;
+    let gateway = gateway();
+    let ask = async |body: Value| gateway.post(&ada(), "/v1/completions", &body).await;
     let body = json!({"model": "llamacpp/smollm2", "prompt": "Once", "max_tokens": 9});
     let whole = ask(body.clone()).await.json().await;
     assert_eq!(whole["object"], "text_completion");
@@ -173,7 +176,7 @@ async fn a_text_is_gone_on_from_streamed_or_not() {
         json!({"index": 0, "text": "Hello there", "logprobs": null, "finish_reason": "stop"});
     assert_eq!(whole["choices"], json!([choice]));
     assert_eq!(whole["usage"]["total_tokens"], 9);
-    let sent = house.one.requests().pop().unwrap();
+    let sent = gateway.one.requests().pop().unwrap();
     assert_eq!(sent["messages"], json!([{"role": "user", "content": "Once"}]));
     assert_eq!(sent["max_tokens"], 9);
 
@@ -195,7 +198,7 @@ async fn a_text_is_gone_on_from_streamed_or_not() {
     let error = refused.json().await;
     let words = "Llamacpp/smollm2 does not support insert.";
     assert!(error["error"]["message"].as_str().unwrap().starts_with(words), "{error}");
-    assert_eq!(house.one.requests().len(), 2, "it was not asked");
+    assert_eq!(gateway.one.requests().len(), 2, "it was not asked");
     for (key, value) in
         [("prompt", json!(["a", "b"])), ("prompt", json!([1, 2])), ("echo", json!(true))]
     {
@@ -207,16 +210,16 @@ async fn a_text_is_gone_on_from_streamed_or_not() {
 
 #[tokio::test]
 async fn a_gap_is_filled_by_a_model_of_which_the_settings_say_that_it_can() {
-    let house = house_with_models(
+    let gateway = gateway_with_models(
         r#"{models: {providers: {llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock", models: [
             {id: "smollm2", compat: {supportsInsert: true}}, {id: "other"}]}}}}"#,
     );
     let body =
         |model: &str| json!({"model": model, "prompt": "Once", "suffix": "time", "max_tokens": 9});
-    let filled = house.post(&ada(), "/v1/completions", &body("maru")).await.json().await;
+    let filled = gateway.post(&ada(), "/v1/completions", &body("maru")).await.json().await;
     assert_eq!(filled["choices"][0]["text"], " upon");
     assert_eq!(filled["usage"]["completion_tokens"], 1);
-    let sent = house.one.requests().pop().unwrap();
+    let sent = gateway.one.requests().pop().unwrap();
     assert_eq!((&sent["prompt"], &sent["suffix"]), (&json!("Once"), &json!("time")));
     assert_eq!(
         (sent.get("messages"), &sent["max_tokens"]),
@@ -224,17 +227,17 @@ async fn a_gap_is_filled_by_a_model_of_which_the_settings_say_that_it_can() {
         "no prompt of the household's"
     );
 
-    let shown = house.post(&ada(), "/api/show", &json!({"model": "smollm2"})).await.json().await;
+    let shown = gateway.post(&ada(), "/api/show", &json!({"model": "smollm2"})).await.json().await;
     assert_eq!(shown["capabilities"], json!(["completion", "insert"]));
-    let refused = house.post(&ada(), "/v1/completions", &body("other")).await;
+    let refused = gateway.post(&ada(), "/v1/completions", &body("other")).await;
     refused.openai_error(400, "unsupported_parameter").await;
-    assert_eq!(house.one.requests().len(), 1);
+    assert_eq!(gateway.one.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn models_are_listed_the_primary_first() {
-    let house = house();
-    let list = house.get(&ada(), "/v1/models").await.json().await;
+    let gateway = gateway();
+    let list = gateway.get(&ada(), "/v1/models").await.json().await;
     assert_eq!(list["object"], "list");
     let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| &model["id"]).collect();
     assert_eq!(ids, ["maru", "llamacpp/smollm2", "spare/smollm2"]);
@@ -243,37 +246,37 @@ async fn models_are_listed_the_primary_first() {
 
 #[tokio::test]
 async fn leaving_stops_the_model_streamed_or_not() {
-    let house = house();
-    house.one.script(Script::Endless);
-    let mut stream = complete(&house, json!({"stream": true})).await;
+    let gateway = gateway();
+    gateway.one.script(Script::Endless);
+    let mut stream = complete(&gateway, json!({"stream": true})).await;
     let mut seen = String::new();
     while !seen.contains("Hello") {
         seen.push_str(std::str::from_utf8(&stream.piece().await.unwrap().unwrap()).unwrap());
     }
-    assert_eq!(house.one.open(), 1, "the model is still at it");
+    assert_eq!(gateway.one.open(), 1, "the model is still at it");
     drop(stream);
-    house.one.until_open(0, SOON).await;
+    gateway.one.until_open(0, SOON).await;
 
     for script in [Script::Endless, Script::Silent] {
-        house.one.script(script);
-        let whole = complete(&house, json!({}));
+        gateway.one.script(script);
+        let whole = complete(&gateway, json!({}));
         tokio::select! {
             biased;
             _ = whole => panic!("it has no end"),
-            () = house.one.until_open(1, SOON) => {}
+            () = gateway.one.until_open(1, SOON) => {}
         }
-        house.one.until_open(0, SOON).await;
+        gateway.one.until_open(0, SOON).await;
     }
 }
 
 #[tokio::test]
 async fn the_fallback_answers_and_all_down_is_an_error_with_what_to_do() {
-    let mut house = house();
-    house.one.kill().await;
-    assert_eq!(complete(&house, json!({})).await.json().await["model"], "spare/smollm2");
-    house.two.kill().await;
+    let mut gateway = gateway();
+    gateway.one.kill().await;
+    assert_eq!(complete(&gateway, json!({})).await.json().await["model"], "spare/smollm2");
+    gateway.two.kill().await;
     for stream in [true, false] {
-        let answer = complete(&house, json!({"stream": stream})).await;
+        let answer = complete(&gateway, json!({"stream": stream})).await;
         assert_eq!(answer.status, 502);
         let error = answer.json().await;
         assert!(error["error"]["message"].as_str().unwrap().contains("maru doctor"), "{error}");

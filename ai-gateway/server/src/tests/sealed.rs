@@ -15,23 +15,23 @@ use super::{
     backend::Script,
     bob,
     client::{Stream, chat, history, text_of},
-    house, house_with,
+    gateway, gateway_with,
 };
 
 const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_sealed_chat_is_answered_over_both_listeners_and_with_both_suites() {
-    let house = house();
-    house.bind(&ada()).await;
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
     for suite in [Suite::XWing, Suite::X25519] {
         for plugin in [true, false] {
-            let (request, reply) = house.seal(&ada(), &chat(None, "How are you?"), suite).await;
+            let (request, reply) = gateway.seal(&ada(), &chat(None, "How are you?"), suite).await;
             let body = serde_json::to_value(&request).unwrap();
             let answer = if plugin {
-                house.relay(&ada(), Method::POST, path::CHAT, Some(&body)).await
+                gateway.relay(&ada(), Method::POST, path::CHAT, Some(&body)).await
             } else {
-                house.post(&ada(), path::CHAT, &body).await
+                gateway.post(&ada(), path::CHAT, &body).await
             };
             assert_eq!(answer.headers["content-type"], "text/event-stream");
             assert_eq!(answer.headers["cache-control"], "no-store");
@@ -54,7 +54,7 @@ async fn a_sealed_chat_is_answered_over_both_listeners_and_with_both_suites() {
             );
         }
     }
-    let sent = house.one.requests().pop().unwrap();
+    let sent = gateway.one.requests().pop().unwrap();
     assert_eq!(sent["model"], "smollm2");
     assert_eq!(sent["messages"][0]["role"], "system");
     assert_eq!(sent["messages"].as_array().unwrap().last().unwrap()["content"], "How are you?");
@@ -63,19 +63,19 @@ async fn a_sealed_chat_is_answered_over_both_listeners_and_with_both_suites() {
 
 #[tokio::test]
 async fn each_delta_goes_out_at_once_and_leaving_stops_the_model() {
-    let house = house();
-    house.bind(&ada()).await;
-    house.one.script(Script::Endless);
-    let (request, reply) = house.seal(&ada(), &chat(Some("main"), "hi"), Suite::XWing).await;
-    let mut stream = Stream::new(house.send(&ada(), &request).await, reply);
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.one.script(Script::Endless);
+    let (request, reply) = gateway.seal(&ada(), &chat(Some("main"), "hi"), Suite::XWing).await;
+    let mut stream = Stream::new(gateway.send(&ada(), &request).await, reply);
     assert_eq!(stream.next().await.unwrap(), [Event::Model("llamacpp/smollm2".to_owned())]);
     assert_eq!(stream.next().await.unwrap(), [Event::Delta("Hello".to_owned())]);
-    assert_eq!(house.one.open(), 1, "the model is still at it");
+    assert_eq!(gateway.one.open(), 1, "the model is still at it");
 
     drop(stream);
-    house.one.until_open(0, SOON).await;
+    gateway.one.until_open(0, SOON).await;
     assert_eq!(
-        house.history(&ada(), "main").await,
+        gateway.history(&ada(), "main").await,
         Vec::<String>::new(),
         "half a turn is not kept"
     );
@@ -83,130 +83,130 @@ async fn each_delta_goes_out_at_once_and_leaving_stops_the_model() {
 
 #[tokio::test]
 async fn leaving_before_the_first_delta_stops_the_model_too() {
-    let house = house();
-    house.bind(&ada()).await;
-    house.one.script(Script::Silent);
-    let (request, reply) = house.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
-    let stream = Stream::new(house.send(&ada(), &request).await, reply);
-    house.one.until_open(1, SOON).await;
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.one.script(Script::Silent);
+    let (request, reply) = gateway.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
+    let stream = Stream::new(gateway.send(&ada(), &request).await, reply);
+    gateway.one.until_open(1, SOON).await;
     drop(stream);
-    house.one.until_open(0, SOON).await;
+    gateway.one.until_open(0, SOON).await;
 }
 
 #[tokio::test]
 async fn a_session_goes_on_and_can_be_read_and_cleared() {
-    let house = house();
-    house.bind(&ada()).await;
-    assert_eq!(house.say(&ada(), "main", "first").await, "Hello there");
-    house.say(&ada(), "main", "second").await;
-    let sent = house.one.requests().pop().unwrap()["messages"].to_string();
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    assert_eq!(gateway.say(&ada(), "main", "first").await, "Hello there");
+    gateway.say(&ada(), "main", "second").await;
+    let sent = gateway.one.requests().pop().unwrap()["messages"].to_string();
     let order: Vec<_> =
         ["first", "Hello there", "second"].map(|text| sent.find(text).unwrap()).into();
     assert!(order.is_sorted(), "{sent}");
     assert_eq!(
-        house.history(&ada(), "main").await,
+        gateway.history(&ada(), "main").await,
         ["first", "Hello there", "second", "Hello there"]
     );
 
-    house.say(&ada(), "main", "/new").await;
-    assert_eq!(house.history(&ada(), "main").await, Vec::<String>::new());
-    assert_eq!(house.one.requests().len(), 2, "a command is not asked of the model");
+    gateway.say(&ada(), "main", "/new").await;
+    assert_eq!(gateway.history(&ada(), "main").await, Vec::<String>::new());
+    assert_eq!(gateway.one.requests().len(), 2, "a command is not asked of the model");
 }
 
 #[tokio::test]
 async fn a_long_history_comes_back_whole() {
-    let house = house();
-    house.bind(&ada()).await;
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
     let texts: Vec<String> = (0..5).map(|n| n.to_string().repeat(5_000)).collect();
     for text in &texts {
-        house.say(&ada(), "long", text).await;
+        gateway.say(&ada(), "long", text).await;
     }
-    let history = house.history(&ada(), "long").await;
+    let history = gateway.history(&ada(), "long").await;
     let asked: Vec<_> = history.iter().step_by(2).cloned().collect();
     assert_eq!(asked, texts);
 }
 
 #[tokio::test]
 async fn a_conversation_of_ones_own_is_beside_the_session() {
-    let house = house();
-    house.bind(&ada()).await;
-    house.say(&ada(), "main", "kept").await;
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.say(&ada(), "main", "kept").await;
     let operation = Operation::Chat(Chat {
         session: Some("main".parse().unwrap()),
         input: Input::Messages(vec![Message::system("Speak Latin."), Message::user("salve")]),
         model: Some("spare/smollm2".to_owned()),
         options: Default::default(),
     });
-    let events = house.sealed(&ada(), &operation).await;
+    let events = gateway.sealed(&ada(), &operation).await;
     assert_eq!(events[0], Event::Model("spare/smollm2".to_owned()));
-    let sent = house.two.requests().pop().unwrap()["messages"].to_string();
+    let sent = gateway.two.requests().pop().unwrap()["messages"].to_string();
     assert!(
         sent.contains("Speak Latin.") && !sent.contains("kept") && !sent.contains("SOUL"),
         "{sent}"
     );
-    assert_eq!(house.history(&ada(), "main").await.len(), 2);
+    assert_eq!(gateway.history(&ada(), "main").await.len(), 2);
 }
 
 #[tokio::test]
 async fn two_people_see_nothing_of_each_other() {
-    let house = house();
-    house.bind(&ada()).await;
-    house.bind(&bob()).await;
-    let private = house.root.path().join("var/lib/maru/gateway/workspace/people/user-11");
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.bind(&bob()).await;
+    let private = gateway.root.path().join("var/lib/maru/gateway/workspace/people/user-11");
     std::fs::create_dir_all(&private).unwrap();
     std::fs::write(private.join("MEMORY.md"), "collects stamps").unwrap();
 
-    house.say(&ada(), "main", "ada's secret").await;
-    let sent = house.one.requests().pop().unwrap()["messages"].to_string();
+    gateway.say(&ada(), "main", "ada's secret").await;
+    let sent = gateway.one.requests().pop().unwrap()["messages"].to_string();
     assert!(sent.contains("collects stamps"), "{sent}");
 
-    assert_eq!(house.history(&bob(), "main").await, Vec::<String>::new());
-    house.say(&bob(), "main", "hello").await;
-    let sent = house.one.requests().pop().unwrap()["messages"].to_string();
+    assert_eq!(gateway.history(&bob(), "main").await, Vec::<String>::new());
+    gateway.say(&bob(), "main", "hello").await;
+    let sent = gateway.one.requests().pop().unwrap()["messages"].to_string();
     assert!(!sent.contains("secret") && !sent.contains("stamps"), "{sent}");
-    assert_eq!(house.history(&bob(), "main").await, ["hello", "Hello there"]);
-    assert_eq!(house.history(&ada(), "main").await, ["ada's secret", "Hello there"]);
+    assert_eq!(gateway.history(&bob(), "main").await, ["hello", "Hello there"]);
+    assert_eq!(gateway.history(&ada(), "main").await, ["ada's secret", "Hello there"]);
 }
 
 #[tokio::test]
 async fn telmeet_cannot_speak_for_a_member() {
-    let house = house();
-    house.bind(&ada()).await;
-    house.bind(&bob()).await;
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.bind(&bob()).await;
 
     // A key of its own, under Ada's header: refused, and there is no way to bind it on its listener.
     let mut telmeet = ada();
     telmeet.key = ed25519_dalek::SigningKey::from_bytes(&[99; 32]);
-    let (request, _) = house.seal(&telmeet, &chat(Some("main"), "as ada"), Suite::XWing).await;
-    house.send(&telmeet, &request).await.problem(403, "device").await;
-    house
-        .relay(&telmeet, Method::POST, path::DEVICES, Some(&house.proof(&telmeet)))
+    let (request, _) = gateway.seal(&telmeet, &chat(Some("main"), "as ada"), Suite::XWing).await;
+    gateway.send(&telmeet, &request).await.problem(403, "device").await;
+    gateway
+        .relay(&telmeet, Method::POST, path::DEVICES, Some(&gateway.proof(&telmeet)))
         .await
         .problem(404, "not-found")
         .await;
 
     // Bob's key under Ada's header, and Ada's request under Bob's header.
     let crossed = super::Member { header: ada().header, key: bob().key };
-    let (request, _) = house.seal(&crossed, &chat(None, "as ada"), Suite::XWing).await;
-    house.send(&crossed, &request).await.problem(403, "device").await;
-    let (request, _) = house.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
-    house.send(&bob(), &request).await.problem(403, "device").await;
-    assert!(house.one.requests().is_empty(), "no model was asked");
+    let (request, _) = gateway.seal(&crossed, &chat(None, "as ada"), Suite::XWing).await;
+    gateway.send(&crossed, &request).await.problem(403, "device").await;
+    let (request, _) = gateway.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
+    gateway.send(&bob(), &request).await.problem(403, "device").await;
+    assert!(gateway.one.requests().is_empty(), "no model was asked");
 }
 
 /// A member's key, bound by the member, with the header of somebody else: telmeet and that member together.
 #[tokio::test]
 async fn a_lent_name_is_refused() {
-    let house = house_with(|config| config.limits.burst = NonZeroU32::new(1000).unwrap());
-    house.bind(&ada()).await;
-    house.bind(&bob()).await;
+    let gateway = gateway_with(|config| config.limits.burst = NonZeroU32::new(1000).unwrap());
+    gateway.bind(&ada()).await;
+    gateway.bind(&bob()).await;
     let ci = super::tagged("n33");
-    house.bind(&ci).await;
-    let private = house.root.path().join("var/lib/maru/gateway/workspace/people/user-11");
+    gateway.bind(&ci).await;
+    let private = gateway.root.path().join("var/lib/maru/gateway/workspace/people/user-11");
     std::fs::create_dir_all(&private).unwrap();
     std::fs::write(private.join("MEMORY.md"), "collects stamps").unwrap();
-    house.say(&ada(), "main", "ada's secret").await;
-    let asked = house.one.requests().len();
+    gateway.say(&ada(), "main", "ada's secret").await;
+    let asked = gateway.one.requests().len();
 
     let members = [ada(), bob(), ci];
     let stranger = ed25519_dalek::SigningKey::from_bytes(&[99; 32]);
@@ -226,49 +226,49 @@ async fn a_lent_name_is_refused() {
                 for operation in
                     [history("main"), chat(Some("main"), "hi"), chat(Some("main"), "/new")]
                 {
-                    let (request, _) = house.seal(&liar, &operation, Suite::X25519).await;
-                    house.send(&liar, &request).await.problem(403, "device").await;
+                    let (request, _) = gateway.seal(&liar, &operation, Suite::X25519).await;
+                    gateway.send(&liar, &request).await.problem(403, "device").await;
                     refused += 1;
                 }
             }
         }
     }
     assert_eq!(refused, (4 * 9 - 3) * 3, "every pairing but the three true ones");
-    assert_eq!(house.one.requests().len(), asked, "no model was asked");
-    assert_eq!(house.history(&ada(), "main").await, ["ada's secret", "Hello there"]);
-    assert_eq!(house.history(&bob(), "main").await, Vec::<String>::new());
+    assert_eq!(gateway.one.requests().len(), asked, "no model was asked");
+    assert_eq!(gateway.history(&ada(), "main").await, ["ada's secret", "Hello there"]);
+    assert_eq!(gateway.history(&bob(), "main").await, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_node_that_changed_hands_binds_its_key_again_and_meets_a_session_of_its_own() {
-    let house = house();
-    house.bind(&ada()).await;
-    house.say(&ada(), "main", "ada's secret").await;
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.say(&ada(), "main", "ada's secret").await;
 
     let mut after = ada();
     after.header.identity.user = bob().header.identity.user;
-    let (request, _) = house.seal(&after, &chat(Some("main"), "hi"), Suite::XWing).await;
-    house.send(&after, &request).await.problem(403, "device").await;
+    let (request, _) = gateway.seal(&after, &chat(Some("main"), "hi"), Suite::XWing).await;
+    gateway.send(&after, &request).await.problem(403, "device").await;
     let body = serde_json::to_value(&request).unwrap();
-    house.post(&after, path::CHAT, &body).await.problem(403, "device").await;
+    gateway.post(&after, path::CHAT, &body).await.problem(403, "device").await;
 
-    house.bind(&after).await;
-    assert_eq!(house.history(&after, "main").await, Vec::<String>::new());
-    let (request, _) = house.seal(&ada(), &history("main"), Suite::XWing).await;
-    house.send(&ada(), &request).await.problem(403, "device").await;
+    gateway.bind(&after).await;
+    assert_eq!(gateway.history(&after, "main").await, Vec::<String>::new());
+    let (request, _) = gateway.seal(&ada(), &history("main"), Suite::XWing).await;
+    gateway.send(&ada(), &request).await.problem(403, "device").await;
 }
 
 #[tokio::test]
 async fn replayed_stale_changed_and_unknown_requests_get_the_same_answer() {
-    let house = house();
-    house.bind(&ada()).await;
-    let (fresh, reply) = house.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
-    let mut stream = Stream::new(house.send(&ada(), &fresh).await, reply);
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    let (fresh, reply) = gateway.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
+    let mut stream = Stream::new(gateway.send(&ada(), &fresh).await, reply);
     while stream.next().await.is_some() {}
     assert!(stream.whole);
 
-    let mut answers = vec![house.send(&ada(), &fresh).await];
-    let seal = async || house.seal(&ada(), &chat(None, "hi"), Suite::XWing).await.0;
+    let mut answers = vec![gateway.send(&ada(), &fresh).await];
+    let seal = async || gateway.seal(&ada(), &chat(None, "hi"), Suite::XWing).await.0;
     let changes: [fn(&mut Request); 7] = [
         |request| request.timestamp -= 120_000,
         |request| request.timestamp += 120_000,
@@ -281,57 +281,57 @@ async fn replayed_stale_changed_and_unknown_requests_get_the_same_answer() {
     for change in changes {
         let mut request = seal().await;
         change(&mut request);
-        answers.push(house.send(&ada(), &request).await);
+        answers.push(gateway.send(&ada(), &request).await);
     }
     let mut same = None;
     for answer in answers {
         let problem = answer.problem(400, "sealed").await;
         assert_eq!(same.get_or_insert_with(|| problem.clone()), &problem);
     }
-    assert_eq!(house.one.requests().len(), 1, "what was refused ran nowhere");
+    assert_eq!(gateway.one.requests().len(), 1, "what was refused ran nowhere");
 }
 
 #[tokio::test]
 async fn a_restart_begins_a_new_epoch_and_forgets_what_was_said() {
-    let mut house = house();
-    house.bind(&ada()).await;
-    house.say(&ada(), "main", "before").await;
-    let (old, _) = house.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
-    let epoch = house.app.document().unwrap().epoch;
-    let identity = house.app.identity();
+    let mut gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.say(&ada(), "main", "before").await;
+    let (old, _) = gateway.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
+    let epoch = gateway.app.document().unwrap().epoch;
+    let identity = gateway.app.identity();
 
-    house.restart().await;
-    assert!(house.app.document().unwrap().epoch > epoch);
-    assert_eq!(house.app.identity(), identity);
-    house.send(&ada(), &old).await.problem(400, "sealed").await;
-    assert_eq!(house.say(&ada(), "main", "after").await, "Hello there", "the key is still bound");
-    assert_eq!(house.history(&ada(), "main").await, ["after", "Hello there"]);
+    gateway.restart().await;
+    assert!(gateway.app.document().unwrap().epoch > epoch);
+    assert_eq!(gateway.app.identity(), identity);
+    gateway.send(&ada(), &old).await.problem(400, "sealed").await;
+    assert_eq!(gateway.say(&ada(), "main", "after").await, "Hello there", "the key is still bound");
+    assert_eq!(gateway.history(&ada(), "main").await, ["after", "Hello there"]);
 }
 
 #[tokio::test]
 async fn a_reply_whose_model_goes_away_is_told_as_cut() {
-    let house = house();
-    house.bind(&ada()).await;
-    house.one.script(Script::Cut);
-    let events = house.sealed(&ada(), &chat(Some("main"), "hi")).await;
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.one.script(Script::Cut);
+    let events = gateway.sealed(&ada(), &chat(Some("main"), "hi")).await;
     assert_eq!(text_of(&events), "Hello");
     let Some(Event::Error { kind, message }) = events.last() else { panic!("{events:?}") };
     assert_eq!(kind, "model");
     assert!(message.contains("cut"), "{message}");
-    assert_eq!(house.two.requests().len(), 0, "a reply that has begun is not begun again");
+    assert_eq!(gateway.two.requests().len(), 0, "a reply that has begun is not begun again");
 }
 
 #[tokio::test]
 async fn the_fallback_answers_and_without_one_it_is_said_what_to_do() {
-    let mut house = house();
-    house.bind(&ada()).await;
-    house.one.kill().await;
-    let events = house.sealed(&ada(), &chat(Some("main"), "hi")).await;
+    let mut gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.one.kill().await;
+    let events = gateway.sealed(&ada(), &chat(Some("main"), "hi")).await;
     assert_eq!(events[0], Event::Model("spare/smollm2".to_owned()));
     assert_eq!(text_of(&events), "Hello there");
 
-    house.two.kill().await;
-    let events = house.sealed(&ada(), &chat(Some("main"), "hi")).await;
+    gateway.two.kill().await;
+    let events = gateway.sealed(&ada(), &chat(Some("main"), "hi")).await;
     let [Event::Error { kind, message }] = &events[..] else { panic!("{events:?}") };
     assert_eq!(kind, "model");
     assert!(message.contains("llamacpp/smollm2") && message.contains("maru doctor"), "{message}");
@@ -339,10 +339,10 @@ async fn the_fallback_answers_and_without_one_it_is_said_what_to_do() {
 
 #[tokio::test]
 async fn what_is_wrong_under_the_seal_is_told_under_the_seal() {
-    let house = house();
-    house.bind(&ada()).await;
-    house.one.script(Script::Refuse("too much text"));
-    let events = house.sealed(&ada(), &chat(None, "hi")).await;
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.one.script(Script::Refuse("too much text"));
+    let events = gateway.sealed(&ada(), &chat(None, "hi")).await;
     assert!(
         matches!(&events[..], [Event::Error { message, .. }] if message.contains("too much text")),
         "{events:?}"
@@ -354,7 +354,7 @@ async fn what_is_wrong_under_the_seal_is_told_under_the_seal() {
         model: Some("gpt/4".to_owned()),
         options: Default::default(),
     });
-    let events = house.sealed(&ada(), &unknown).await;
+    let events = gateway.sealed(&ada(), &unknown).await;
     assert!(
         matches!(&events[..], [Event::Error { kind, .. }] if kind == "not-found"),
         "{events:?}"
@@ -363,15 +363,15 @@ async fn what_is_wrong_under_the_seal_is_told_under_the_seal() {
         format!(r#"{{"version":1,"operation":"history","session":"{}"}}"#, "x".repeat(101)),
         r#"{"version":1,"operation":"forget","session":"main"}"#.to_owned(),
     ] {
-        let events = house.sealed_text(&ada(), plaintext.as_bytes()).await;
+        let events = gateway.sealed_text(&ada(), plaintext.as_bytes()).await;
         assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "body"), "{events:?}");
     }
 }
 
 #[tokio::test]
 async fn bodies_that_are_no_requests_are_refused_by_name() {
-    let house = house_with(|config| config.limits.max_body_bytes = 2000);
-    let send = async |body: serde_json::Value| house.post(&ada(), path::CHAT, &body).await;
+    let gateway = gateway_with(|config| config.limits.max_body_bytes = 2000);
+    let send = async |body: serde_json::Value| gateway.post(&ada(), path::CHAT, &body).await;
     send(serde_json::json!({"hello": 1})).await.problem(400, "body").await;
     send(serde_json::json!({"version": 2})).await.problem(400, "version").await;
     send(serde_json::json!({"x": "y".repeat(3000)})).await.problem(413, "too-large").await;
@@ -379,10 +379,10 @@ async fn bodies_that_are_no_requests_are_refused_by_name() {
 
 #[tokio::test]
 async fn nothing_that_was_said_is_on_disk_or_in_the_counters() {
-    let house = house();
-    house.bind(&ada()).await;
-    house.say(&ada(), "canary-session", "canary-prompt").await;
-    let app = &house.app;
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.say(&ada(), "canary-session", "canary-prompt").await;
+    let app = &gateway.app;
     let metrics = app.counters();
     for text in ["canary", "Hello", "person11"] {
         assert!(!metrics.contains(text), "{text} in {metrics}");
@@ -394,7 +394,7 @@ async fn nothing_that_was_said_is_on_disk_or_in_the_counters() {
 
     let found = std::process::Command::new("grep")
         .args(["-rl", "-e", "canary", "-e", "Hello there"])
-        .arg(house.root.path())
+        .arg(gateway.root.path())
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&found.stdout), "");

@@ -99,12 +99,12 @@ fn old_days_are_forgotten_also_in_the_file() {
 fn a_bill_says_what_the_model_counted_or_else_what_came() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Arc::new(ledger(folder.path(), 90));
-    for told in [Some(Usage { prompt_tokens: 100, completion_tokens: 20 }), None] {
-        let mut bill = Bill::open(Arc::clone(&ledger), Person::User(1));
-        bill.piece();
-        bill.piece();
-        if let Some(usage) = told {
-            bill.tell(usage);
+    for counted in [Some(Usage { prompt_tokens: 100, completion_tokens: 20 }), None] {
+        let mut usage_guard = UsageGuard::open(Arc::clone(&ledger), Person::User(1));
+        usage_guard.count_piece();
+        usage_guard.count_piece();
+        if let Some(usage) = counted {
+            usage_guard.set_counted(usage);
         }
     }
     let counted = ledger.report(SystemTime::now()).days.pop_first().unwrap().1["user:1"];

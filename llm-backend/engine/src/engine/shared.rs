@@ -5,11 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use super::{line::Line, model::Model};
+use super::{model::Model, queue::JobQueue};
 
 /// What one slot is doing, for whoever asks; never what is written in it.
 #[derive(Debug, Default)]
-pub(crate) struct Gauge {
+pub(crate) struct SlotGauge {
     /// Whether it reads a prompt or generates.
     pub(crate) is_processing: AtomicBool,
     /// Number of its present or last request.
@@ -22,7 +22,7 @@ pub(crate) struct Gauge {
     pub(crate) n_decoded: AtomicU32,
 }
 
-impl Gauge {
+impl SlotGauge {
     /// As if nothing had been done yet.
     pub(super) fn clear(&self) {
         self.is_processing.store(false, Relaxed);
@@ -36,8 +36,8 @@ impl Gauge {
 pub(super) struct Shared {
     /// Name that the model is listed under.
     pub(super) name: String,
-    pub(super) line: Line,
-    pub(super) gauges: Box<[Gauge]>,
+    pub(super) queue: JobQueue,
+    pub(super) gauges: Box<[SlotGauge]>,
     /// Set once the model is loaded and warm.
     pub(super) model: OnceLock<Arc<Model>>,
     pub(super) tasks: AtomicU64,

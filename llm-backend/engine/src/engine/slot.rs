@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 
 use super::{
     event::{Ending, Event},
-    line::Job,
     model::{Model, Tokens},
+    queue::Job,
 };
-use crate::text::Text;
+use crate::text::TextDecoder;
 
 /// A slot at work.
 pub(super) struct Slot {
@@ -33,7 +33,7 @@ pub(super) struct Slot {
     n_decoded: u32,
     max_tokens: u32,
     ignore_eos: bool,
-    text: Text,
+    text: TextDecoder,
     events: mpsc::Sender<Event>,
     started: Instant,
     first: Option<Instant>,
@@ -43,7 +43,7 @@ pub(super) struct Slot {
 
 /// What a slot does next.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Next {
+pub(super) enum SlotState {
     /// It goes on.
     Continue,
     /// It is over; the client is to be told when the slot is free.
@@ -65,7 +65,7 @@ impl Slot {
             n_decoded: 0,
             max_tokens: request.max_tokens.unwrap_or(u32::MAX),
             ignore_eos: request.sampling.ignore_eos,
-            text: Text::new(request.stops),
+            text: TextDecoder::new(request.stops),
             events,
             started: now,
             first: None,
@@ -121,7 +121,12 @@ impl Slot {
     }
 
     /// Takes the token that was chosen, and sends what it adds.
-    pub(super) fn handle_token(&mut self, token: LlamaToken, model: &Model, now: Instant) -> Next {
+    pub(super) fn handle_token(
+        &mut self,
+        token: LlamaToken,
+        model: &Model,
+        now: Instant,
+    ) -> SlotState {
         self.first.get_or_insert(now);
         self.n_decoded += 1;
         if model.ends().contains(&token) {
@@ -139,7 +144,7 @@ impl Slot {
             return self.end(FinishReason::Length, now);
         }
         self.pending.push(token);
-        Next::Continue
+        SlotState::Continue
     }
 
     /// Tells the client. There is room: a slot without is not fed. If the client has left, nobody needs it.
@@ -147,7 +152,7 @@ impl Slot {
         let _ = self.events.try_send(event);
     }
 
-    fn end(&mut self, reason: FinishReason, now: Instant) -> Next {
+    fn end(&mut self, reason: FinishReason, now: Instant) -> SlotState {
         let rest = self.text.finish();
         self.send(rest);
         let first = self.first.unwrap_or(now);
@@ -157,7 +162,7 @@ impl Slot {
             reading: first - self.started,
             generating: now - first,
         };
-        Next::Ended(ending)
+        SlotState::Ended(ending)
     }
 
     fn send(&self, text: String) {

@@ -18,10 +18,10 @@ use tokio::sync::mpsc;
 
 use super::{
     event::{EVENTS_MAX, Event, Request},
-    line::Job,
     model::{self, Model},
-    shared::{Gauge, Shared},
-    slot::{Next, Slot},
+    queue::Job,
+    shared::{Shared, SlotGauge},
+    slot::{Slot, SlotState},
 };
 use crate::{Error, request::Sampling};
 
@@ -36,7 +36,7 @@ const STALL_MAX: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What the thread needs to start.
-pub(super) struct Plan {
+pub(super) struct WorkerConfig {
     pub(super) path: PathBuf,
     pub(super) ctx: u32,
     pub(super) slots: u32,
@@ -44,17 +44,17 @@ pub(super) struct Plan {
 }
 
 /// Loads the model and serves until the line is closed.
-pub(super) fn run(engine: &Arc<Shared>, plan: &Plan) -> Result<(), Error> {
+pub(super) fn run(engine: &Arc<Shared>, plan: &WorkerConfig) -> Result<(), Error> {
     processor()?;
     model::check(&plan.path)?;
     llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
     let begin = Instant::now();
     let watched = Arc::clone(engine);
-    let loaded = Model::load(&plan.path, plan.ctx, move || !watched.line.is_closed());
+    let loaded = Model::load(&plan.path, plan.ctx, move || !watched.queue.is_closed());
     let model = match loaded {
         Ok(model) => Arc::new(model),
         // Stopped while loading.
-        Err(_) if engine.line.is_closed() => return Ok(()),
+        Err(_) if engine.queue.is_closed() => return Ok(()),
         Err(error) => return Err(error),
     };
     let mut worker = Worker::new(engine, &model, plan)?;
@@ -85,7 +85,7 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(engine: &'a Shared, model: &'a Model, plan: &Plan) -> Result<Self, Error> {
+    fn new(engine: &'a Shared, model: &'a Model, plan: &WorkerConfig) -> Result<Self, Error> {
         let threads = i32::try_from(plan.threads).unwrap_or(1);
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(model.ctx().saturating_mul(plan.slots)))
@@ -117,7 +117,7 @@ impl<'a> Worker<'a> {
         let request = Request { prompt, max_tokens: Some(2), stops: Vec::new(), sampling };
         let (events, mut told) = mpsc::channel(EVENTS_MAX);
         self.take(0, Job { task: 0, request, events });
-        while self.slots[0].is_some() && !self.engine.line.is_closed() {
+        while self.slots[0].is_some() && !self.engine.queue.is_closed() {
             self.step();
         }
         self.release(0);
@@ -129,11 +129,11 @@ impl<'a> Worker<'a> {
     }
 
     fn serve(&mut self) -> Result<(), Error> {
-        while !self.engine.line.is_closed() {
+        while !self.engine.queue.is_closed() {
             self.release_left();
             if self.slots.iter().all(Option::is_none) {
                 self.wipe();
-                self.engine.line.wait();
+                self.engine.queue.wait();
             }
             self.admit();
             self.step();
@@ -160,7 +160,7 @@ impl<'a> Worker<'a> {
             if self.slots[id].is_some() {
                 continue;
             }
-            let Some(job) = self.engine.line.take() else { return };
+            let Some(job) = self.engine.queue.take() else { return };
             self.take(id, job);
         }
     }
@@ -253,7 +253,7 @@ impl<'a> Worker<'a> {
         let token = slot.sampler.sample(&self.context, output);
         let next = slot.handle_token(token, self.model, Instant::now());
         self.note(id);
-        if let Next::Ended(ending) = next {
+        if let SlotState::Ended(ending) = next {
             self.end(id, Event::Ended(ending));
         }
     }
@@ -306,7 +306,7 @@ impl<'a> Worker<'a> {
         gauge.n_decoded.store(n_decoded, Relaxed);
     }
 
-    fn gauge(&self, id: usize) -> &'a Gauge {
+    fn gauge(&self, id: usize) -> &'a SlotGauge {
         &self.engine.gauges[id]
     }
 }

@@ -81,7 +81,7 @@ async fn read(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| match Unread::of(&error) {
             Unread::Late => ApiError::Late,
-            Unread::TooLarge | Unread::Busy | Unread::Cut => ApiError::Arrival,
+            Unread::TooLarge | Unread::QueueFull | Unread::Cut => ApiError::Arrival,
         })?;
         total = total.saturating_add(piece.len());
         if total <= BODY_MAX {

@@ -8,8 +8,8 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::{
-    engine::{Busy, PromptError},
-    request::Invalid,
+    engine::{PromptError, QueueFull},
+    request::InvalidRequest,
 };
 
 /// What a client is told.
@@ -17,7 +17,7 @@ use crate::{
 pub(super) enum ApiError {
     /// The body cannot be used; says why, without repeating it.
     #[error(transparent)]
-    Request(#[from] Invalid),
+    Request(#[from] InvalidRequest),
     /// The connection broke within the body.
     #[error("the body did not arrive")]
     Arrival,
@@ -35,7 +35,7 @@ pub(super) enum ApiError {
     Loading,
     /// Too many wait.
     #[error("all slots are busy and the queue is full; try again later")]
-    Busy,
+    QueueFull,
     /// The engine stops, or gave up.
     #[error("the engine failed or is stopping; try again")]
     Engine,
@@ -58,7 +58,9 @@ impl ApiError {
             }
             Self::Late => (StatusCode::REQUEST_TIMEOUT, "invalid_request_error"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
-            Self::Loading | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "unavailable_error"),
+            Self::Loading | Self::QueueFull => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable_error")
+            }
             Self::Engine => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found_error"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "not_supported_error"),
@@ -78,9 +80,9 @@ impl ApiError {
     }
 }
 
-impl From<Busy> for ApiError {
-    fn from(Busy: Busy) -> Self {
-        Self::Busy
+impl From<QueueFull> for ApiError {
+    fn from(QueueFull: QueueFull) -> Self {
+        Self::QueueFull
     }
 }
 

@@ -22,7 +22,7 @@ const CHANGES: usize = 600;
 
 /// How the engine took a model file.
 #[derive(Debug, PartialEq, Eq)]
-enum Took {
+enum Outcome {
     /// It answers with it.
     Answers,
     /// It ended, and wrote these lines.
@@ -30,12 +30,12 @@ enum Took {
 }
 
 /// Starts the engine with a file, and asks it something if it comes up.
-async fn take(bytes: &[u8]) -> Result<Took, String> {
+async fn take(bytes: &[u8]) -> Result<Outcome, String> {
     let mut engine = start(bytes);
     let begin = Instant::now();
     loop {
         if let Some(status) = engine.ended() {
-            return said(&engine, status).map(Took::Refused);
+            return said(&engine, status).map(Outcome::Refused);
         }
         if engine.is_ready().await {
             break;
@@ -55,7 +55,7 @@ async fn take(bytes: &[u8]) -> Result<Took, String> {
     let status = engine.terminate().await;
     // One that says that it is ready is given to people.
     let failed = || format!("it was ready, and then: {status}: {}", engine.log());
-    status.success().then_some(Took::Answers).ok_or_else(failed)
+    status.success().then_some(Outcome::Answers).ok_or_else(failed)
 }
 
 fn start(bytes: &[u8]) -> Engine {
@@ -79,14 +79,14 @@ fn said(engine: &Engine, status: ExitStatus) -> Result<Vec<String>, String> {
 async fn a_header_that_cannot_be_used_ends_the_engine_in_one_sentence() {
     for damage in seen_in_header() {
         match take(&damage.bytes).await {
-            Ok(Took::Refused(lines)) => {
+            Ok(Outcome::Refused(lines)) => {
                 assert_eq!(lines.len(), 1, "{}: {lines:#?}", damage.what);
                 assert!(lines[0].contains(damage.says), "{}: {lines:?}", damage.what);
             }
             other => panic!("{}: {other:?}", damage.what),
         }
     }
-    assert_eq!(take(&tiny().bytes()).await, Ok(Took::Answers), "the control");
+    assert_eq!(take(&tiny().bytes()).await, Ok(Outcome::Answers), "the control");
 }
 
 /// As a bug report about llama.cpp has it.
@@ -94,7 +94,7 @@ async fn a_header_that_cannot_be_used_ends_the_engine_in_one_sentence() {
 #[ignore = "needs: shared"]
 async fn the_file_of_a_bug_report_ends_the_engine_in_one_sentence() {
     let took = take(&fs::read(shared_case()).unwrap()).await;
-    let Ok(Took::Refused(lines)) = took else { panic!("{took:?}") };
+    let Ok(Outcome::Refused(lines)) = took else { panic!("{took:?}") };
     assert!(lines.len() == 1 && lines[0].contains("block_count is 0"), "{lines:?}");
 }
 
@@ -127,11 +127,11 @@ async fn whatever_llama_cpp_makes_of_a_file_ends_in_a_sentence() {
     let mut untold = Vec::new();
     for (what, bytes) in [left_to_llama_cpp(ARCHITECTURES), changed()].concat() {
         match take(&bytes).await {
-            Ok(Took::Answers) => answers += 1,
-            Ok(Took::Refused(lines)) if lines.last().unwrap().contains("llama.cpp failed") => {
+            Ok(Outcome::Answers) => answers += 1,
+            Ok(Outcome::Refused(lines)) if lines.last().unwrap().contains("llama.cpp failed") => {
                 failed += 1;
             }
-            Ok(Took::Refused(_)) => refused += 1,
+            Ok(Outcome::Refused(_)) => refused += 1,
             Err(all) => untold.push(format!("{what}: {all}")),
         }
     }

@@ -32,7 +32,7 @@ use confidential_envelope::{
 use ed25519_dalek::SigningKey;
 use llm_backend::{
     Timeouts,
-    confidential::{Confidential, Memory, Settings, Volatile},
+    confidential::{Confidential, InMemoryStore, SeenStore, Settings},
 };
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -43,15 +43,15 @@ const HOUR_MS: u64 = 3_600_000;
 const MODULE: &str = "i-0-enc0";
 
 /// What takes long to make.
-struct Lab {
+struct TestChain {
     authority: Authority,
     chain: Chain,
 }
 
-static LAB: LazyLock<Lab> = LazyLock::new(|| {
+static LAB: LazyLock<TestChain> = LazyLock::new(|| {
     let authority = Authority::generate().unwrap();
     let chain = authority.chain(MODULE, Lifetime::of_a_leaf(now_ms() / 1000)).unwrap();
-    Lab { authority, chain }
+    TestChain { authority, chain }
 });
 
 /// When all documents were made: the same script makes the same bytes.
@@ -118,14 +118,14 @@ pub(crate) struct Script {
     /// What was made at another time than the present.
     pub(crate) old: Old,
     /// What a second node does that the router shows, if there is one.
-    pub(crate) second: Option<Second>,
+    pub(crate) second: Option<SecondRelay>,
     /// How long the gateway takes for what is no question.
     pub(crate) slow: Duration,
 }
 
 /// What a second node does when it is asked for evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Second {
+pub(crate) enum SecondRelay {
     /// It does not prove what it runs.
     Refused,
     /// It proves itself; it has the key of the first.
@@ -286,7 +286,7 @@ impl Deployment {
             shared_seeds: false,
             verified_for: Duration::from_secs(60),
             timeouts: Timeouts::default(),
-            memory: Arc::new(Volatile::default()),
+            memory: Arc::new(InMemoryStore::default()),
         }
     }
 
@@ -294,7 +294,7 @@ impl Deployment {
         Confidential::new(self.settings()).unwrap()
     }
 
-    pub(crate) fn client_with(&self, memory: Arc<dyn Memory>) -> Confidential {
+    pub(crate) fn client_with(&self, memory: Arc<dyn SeenStore>) -> Confidential {
         Confidential::new(Settings { memory, ..self.settings() }).unwrap()
     }
 
@@ -353,7 +353,7 @@ impl Deployment {
     }
 
     fn evidence(&self, script: &Script, node: NodeId, nonce: [u8; 32]) -> EvidenceList {
-        let refused = node == self.second && script.second == Some(Second::Refused);
+        let refused = node == self.second && script.second == Some(SecondRelay::Refused);
         let set = if script.other_nonce || refused { vec![9; 32] } else { nonce.to_vec() };
         let key_config = self.key_config();
         let old_chain;

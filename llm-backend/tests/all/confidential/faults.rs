@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{TryStreamExt as _, future::join_all};
 use llm_backend::{
     Backend as _, Error, Timeouts,
-    confidential::{Confidential, Memory as _, Settings, Volatile},
+    confidential::{Confidential, InMemoryStore, SeenStore as _, Settings},
 };
 use tokio::{
     io::AsyncWriteExt as _,
@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    chain::{Deployment, Old, Script, Second},
+    chain::{Deployment, Old, Script, SecondRelay},
     code, request, talk,
 };
 
@@ -119,7 +119,7 @@ async fn leaving_ends_the_exchange_before_a_reply_and_amid_one() {
 #[tokio::test]
 async fn a_proof_ends_with_the_policy_that_it_was_made_under() {
     let deployment = Deployment::start().await;
-    let memory = Arc::new(Volatile::default());
+    let memory = Arc::new(InMemoryStore::default());
     let settings = Settings { memory: memory.clone(), ..deployment.settings() };
     let client = Confidential::refreshed_after(FRESH, settings).unwrap();
     talk(&client).await.unwrap();
@@ -206,7 +206,7 @@ async fn what_was_prepared_for_a_nodes_key_is_not_sealed_with_once_it_has_anothe
 /// A node that proved itself is busy when others are asked, of which one is refused or proves itself.
 #[tokio::test]
 async fn what_a_node_proved_holds_whatever_becomes_of_the_others() {
-    for (second, candidates) in [(Second::Refused, 1), (Second::Proves, 2)] {
+    for (second, candidates) in [(SecondRelay::Refused, 1), (SecondRelay::Proves, 2)] {
         let deployment = Deployment::start().await;
         let verified_for = Duration::from_secs(12);
         let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
@@ -228,13 +228,13 @@ async fn what_a_node_proved_holds_whatever_becomes_of_the_others() {
 #[tokio::test]
 async fn a_node_that_is_refused_is_sealed_to_no_more() {
     let deployment = Deployment::start().await;
-    deployment.change(|script| script.second = Some(Second::Proves));
+    deployment.change(|script| script.second = Some(SecondRelay::Proves));
     let verified_for = Duration::from_secs(12);
     let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
     talk(&client).await.unwrap();
     let proved = Instant::now();
     assert_eq!(deployment.seen().candidates.len(), 2);
-    deployment.change(|script| script.second = Some(Second::Refused));
+    deployment.change(|script| script.second = Some(SecondRelay::Refused));
     let before = deployment.seen().attested;
     sleep_until(proved + verified_for * 55 / 100).await;
     talk(&client).await.unwrap();
@@ -259,7 +259,7 @@ async fn shows(deployment: &Deployment, client: &Confidential, candidates: usize
 #[tokio::test]
 async fn a_node_that_hangs_is_not_waited_for_until_the_proof_of_another_is_over() {
     let deployment = Deployment::start().await;
-    deployment.change(|script| script.second = Some(Second::Hangs));
+    deployment.change(|script| script.second = Some(SecondRelay::Hangs));
     let verified_for = Duration::from_secs(1);
     let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
     assert!(timeout(EVER, talk(&client)).await.expect("it ends").is_ok());

@@ -92,7 +92,7 @@ fn what_is_too_long_is_refused_and_the_reply_goes_on() {
 
 /// What happens to a reply on its way.
 #[derive(Clone, Debug)]
-enum Harm {
+enum Tampering {
     Truncate(Index),
     Drop(Index),
     Double(Index, Index),
@@ -107,18 +107,18 @@ enum Harm {
     Append(Index),
 }
 
-fn harm() -> impl Strategy<Value = Harm> {
+fn harm() -> impl Strategy<Value = Tampering> {
     let at = any::<Index>;
     prop_oneof![
-        at().prop_map(Harm::Truncate),
-        at().prop_map(Harm::Drop),
-        (at(), at()).prop_map(|(from, to)| Harm::Double(from, to)),
-        (at(), at()).prop_map(|(a, b)| Harm::Swap(a, b)),
-        (at(), at()).prop_map(|(a, b)| Harm::SwapData(a, b)),
-        (at(), at()).prop_map(|(part, bit)| Harm::Flip(part, bit)),
-        (at(), any::<u64>()).prop_map(|(part, seq)| Harm::Renumber(part, seq)),
-        at().prop_map(Harm::Foreign),
-        at().prop_map(Harm::Append),
+        at().prop_map(Tampering::Truncate),
+        at().prop_map(Tampering::Drop),
+        (at(), at()).prop_map(|(from, to)| Tampering::Double(from, to)),
+        (at(), at()).prop_map(|(a, b)| Tampering::Swap(a, b)),
+        (at(), at()).prop_map(|(a, b)| Tampering::SwapData(a, b)),
+        (at(), at()).prop_map(|(part, bit)| Tampering::Flip(part, bit)),
+        (at(), any::<u64>()).prop_map(|(part, seq)| Tampering::Renumber(part, seq)),
+        at().prop_map(Tampering::Foreign),
+        at().prop_map(Tampering::Append),
     ]
 }
 
@@ -129,14 +129,16 @@ fn data(part: &mut ReplyPart) -> &mut [u8] {
     }
 }
 
-fn apply(harm: &Harm, parts: &mut Vec<ReplyPart>, foreign: &[ReplyPart]) {
+fn apply(harm: &Tampering, parts: &mut Vec<ReplyPart>, foreign: &[ReplyPart]) {
     let count = parts.len();
     match harm {
-        Harm::Truncate(at) => parts.truncate(at.index(count)),
-        Harm::Drop(at) => drop(parts.remove(at.index(count))),
-        Harm::Double(from, to) => parts.insert(to.index(count), parts[from.index(count)].clone()),
-        Harm::Swap(a, b) => parts.swap(a.index(count), b.index(count)),
-        Harm::SwapData(a, b) => {
+        Tampering::Truncate(at) => parts.truncate(at.index(count)),
+        Tampering::Drop(at) => drop(parts.remove(at.index(count))),
+        Tampering::Double(from, to) => {
+            parts.insert(to.index(count), parts[from.index(count)].clone())
+        }
+        Tampering::Swap(a, b) => parts.swap(a.index(count), b.index(count)),
+        Tampering::SwapData(a, b) => {
             let (a, b) = (a.index(count), b.index(count));
             let (first, second) = (data(&mut parts[a]).to_vec(), data(&mut parts[b]).to_vec());
             for (at, bytes) in [(a, second), (b, first)] {
@@ -150,21 +152,21 @@ fn apply(harm: &Harm, parts: &mut Vec<ReplyPart>, foreign: &[ReplyPart]) {
                 }
             }
         }
-        Harm::Flip(part, bit) => {
+        Tampering::Flip(part, bit) => {
             let bytes = data(&mut parts[part.index(count)]);
             let bit = bit.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
-        Harm::Renumber(part, number) => {
+        Tampering::Renumber(part, number) => {
             if let ReplyPart::Chunk(chunk) = &mut parts[part.index(count)] {
                 chunk.seq = *number;
             }
         }
-        Harm::Foreign(at) => {
+        Tampering::Foreign(at) => {
             let at = at.index(count.min(foreign.len()));
             parts[at] = foreign[at].clone();
         }
-        Harm::Append(from) => parts.push(parts[from.index(count)].clone()),
+        Tampering::Append(from) => parts.push(parts[from.index(count)].clone()),
     }
 }
 

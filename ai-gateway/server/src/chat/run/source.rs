@@ -11,32 +11,32 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{
     size::size,
-    step::{Answering, Record, Step},
+    step::{AnsweringModel, Record, Step},
 };
 use crate::{
     App, Error, arena,
-    limits::Exceeded,
-    line::Ticket,
-    metrics::Watch,
+    limits::{Exceeded, Limit},
+    metrics::ChatTimer,
     models::{Chain, Failure, Reply, report},
     openclaw::ModelRef,
-    usage::Bill,
+    queue::Ticket,
+    usage::UsageGuard,
 };
 
 /// Longest reply, in bytes: more than any model's context, and little enough to be kept.
 const REPLY_MAX: usize = 16 << 20;
 
 /// What is told, step by step.
-pub(super) trait Turn: Send + 'static {
+pub(super) trait StepStream: Send + 'static {
     /// The next step; `None` after the last. Dropping the future loses nothing.
     fn next(&mut self) -> impl Future<Output = Option<Step>> + Send;
 
     /// Tells when it has to end: from then on, the next steps are there at once, and they are its last.
-    fn ends(&self) -> CancellationToken;
+    fn preempted(&self) -> CancellationToken;
 }
 
 /// A question on its way to a model, and the model's reply.
-pub(super) struct Source {
+pub(super) struct ReplySource {
     app: Arc<App>,
     chain: Chain,
     record: Option<Record>,
@@ -50,10 +50,10 @@ pub(super) struct Source {
     one_call: bool,
     person: Person,
     /// Once a model is asked.
-    bill: Option<Bill>,
-    watch: Watch,
+    usage_guard: Option<UsageGuard>,
+    watch: ChatTimer,
     /// Whether its slot has to be given back.
-    ends: CancellationToken,
+    preempted: CancellationToken,
     /// The last: the backend's connection is closed before another gets the slot.
     ticket: Ticket,
 }
@@ -72,7 +72,7 @@ enum State {
 /// The chain on its way to a first delta.
 type OpeningReply = BoxFuture<'static, Result<Reply, Failure>>;
 
-impl Source {
+impl ReplySource {
     /// Takes a place in a line for a request of `person`.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Source {
     ) -> Result<Self, Error> {
         let chain = app.models.choose(request.model.as_deref())?.of(person);
         let bytes = size(&request);
-        let entered = app.lines.enter(chain.providers(&request), person, bytes);
+        let entered = app.queues.enter(chain.providers(&request), person, bytes);
         let (at, ticket) = entered.map_err(Error::Exceeded)?;
         let chain = chain.without(at);
         let wanted = request.options.max_tokens.or(chain.max_tokens);
@@ -104,33 +104,33 @@ impl Source {
             said: 0,
             one_call,
             person: person.clone(),
-            bill: None,
-            watch: Watch::start(Arc::clone(&app.metrics), surface),
-            ends: ticket.ends().clone(),
+            usage_guard: None,
+            watch: ChatTimer::start(Arc::clone(&app.metrics), surface),
+            preempted: ticket.preempted().clone(),
             ticket,
         })
     }
 }
 
-impl Turn for Source {
+impl StepStream for ReplySource {
     async fn next(&mut self) -> Option<Step> {
         if let State::Waiting(_) = self.state {
             return self.wait().await;
         }
-        let ends = self.ends.clone();
+        let preempted = self.preempted.clone();
         select! {
             biased;
-            () = ends.cancelled() => self.give_back(),
+            () = preempted.cancelled() => self.give_back(),
             step = self.go_on() => step,
         }
     }
 
-    fn ends(&self) -> CancellationToken {
-        self.ends.clone()
+    fn preempted(&self) -> CancellationToken {
+        self.preempted.clone()
     }
 }
 
-impl Source {
+impl ReplySource {
     /// Waits for its turn, then asks a model.
     async fn wait(&mut self) -> Option<Step> {
         let State::Waiting(request) = &mut self.state else {
@@ -138,8 +138,8 @@ impl Source {
         };
         let (app, chain, person, bytes) = (&self.app, &self.chain, &self.person, self.bytes);
         let others = || chain.providers(request).skip(1);
-        let free = || app.lines.take_free(others(), person, bytes, &self.ends);
-        match self.ticket.turn(free).await {
+        let free = || app.queues.take_free(others(), person, bytes, &self.preempted);
+        match self.ticket.acquire(free).await {
             Ok(None) => {}
             // Where a fallback has a slot free, it answers; the place that nothing came of is given up.
             Ok(Some((at, ticket))) => {
@@ -148,10 +148,10 @@ impl Source {
             }
             Err(exceeded) => return Some(self.refuse(exceeded)),
         }
-        self.bill = Some(Bill::open(Arc::clone(&self.app.usage), self.person.clone()));
+        self.usage_guard = Some(UsageGuard::open(Arc::clone(&self.app.usage), self.person.clone()));
         let (chain, request) = (self.chain.clone(), std::mem::take(request.as_mut()));
         self.state = State::Opening(Box::pin(async move { chain.open(request).await }));
-        Some(Step::Turn)
+        Some(Step::Started)
     }
 
     /// What the model says next.
@@ -162,7 +162,7 @@ impl Source {
                 Ok(Reply { model, asked, evidence, deltas }) => {
                     self.watch.answered(&model.provider, asked);
                     self.watch.first_delta();
-                    let step = Step::Model(Answering { model: model.clone(), evidence });
+                    let step = Step::Model(AnsweringModel { model: model.clone(), evidence });
                     self.state = State::Replying { model, deltas, text: String::new() };
                     Some(step)
                 }
@@ -187,7 +187,7 @@ impl Source {
     fn give_back(&mut self) -> Option<Step> {
         match &self.state {
             State::Waiting(_) | State::Ended => None,
-            State::Opening(_) => Some(self.refuse(self.ticket.yielded())),
+            State::Opening(_) => Some(self.refuse(self.ticket.preempted_error())),
             State::Replying { model, text, .. } => {
                 tracing::info!(%model, "a reply ends early: others waited for its slot");
                 if text.is_empty() {
@@ -213,12 +213,12 @@ impl Source {
         if let Some(usage) = delta.usage {
             self.watch.count_tokens(usage);
         }
-        if let Some(bill) = &mut self.bill {
+        if let Some(usage_guard) = &mut self.usage_guard {
             if delta.says() {
-                bill.piece();
+                usage_guard.count_piece();
             }
             if let Some(usage) = delta.usage {
-                bill.tell(usage);
+                usage_guard.set_counted(usage);
             }
         }
         Step::Delta(delta)
@@ -247,8 +247,8 @@ impl Source {
     }
 
     fn refuse(&mut self, exceeded: Exceeded) -> Step {
-        if matches!(exceeded, Exceeded::Late { .. }) {
-            self.app.metrics.refuse_line("late");
+        if exceeded.limit == Limit::WaitTime {
+            self.app.metrics.refuse_queued("late");
         }
         self.state = State::Ended;
         self.watch.end(false);
@@ -262,8 +262,8 @@ impl Source {
             return;
         };
         if let Some(record) = self.record.take() {
-            let turn = [Message::user(record.question), Message::assistant(text)];
-            self.app.sessions.append(&record.person, &record.session, turn);
+            let acquired = [Message::user(record.question), Message::assistant(text)];
+            self.app.sessions.append(&record.person, &record.session, acquired);
         }
     }
 }

@@ -16,14 +16,14 @@ use crate::openclaw::ModelRef;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Says its number of steps, then ends or stays silent.
-struct Scripted {
+struct ScriptedSteps {
     steps: usize,
     ends: bool,
     said: Arc<AtomicUsize>,
     _alive: oneshot::Sender<()>,
 }
 
-impl Turn for Scripted {
+impl StepStream for ScriptedSteps {
     async fn next(&mut self) -> Option<Step> {
         let said = self.said.load(Ordering::SeqCst);
         if said < self.steps {
@@ -39,7 +39,7 @@ impl Turn for Scripted {
         None
     }
 
-    fn ends(&self) -> CancellationToken {
+    fn preempted(&self) -> CancellationToken {
         CancellationToken::new()
     }
 }
@@ -57,7 +57,7 @@ fn run_patiently(
 ) -> (Run, Arc<AtomicUsize>, oneshot::Receiver<()>) {
     let (alive, ended) = oneshot::channel();
     let said = Arc::<AtomicUsize>::default();
-    let turn = Scripted { steps, ends, said: Arc::clone(&said), _alive: alive };
+    let turn = ScriptedSteps { steps, ends, said: Arc::clone(&said), _alive: alive };
     (Run::begin(turn, held_up_max), said, ended)
 }
 
@@ -112,23 +112,23 @@ async fn a_reply_that_nobody_reads_on_ends_and_one_that_is_read_slowly_does_not(
 /// As a connection does that looked, found nothing yet, and is then full: it is woken, and does not look again.
 #[tokio::test]
 async fn a_reply_whose_reader_looked_too_early_and_never_again_ends_too() {
-    struct Late {
+    struct SlowSteps {
         awaited: oneshot::Receiver<()>,
         _alive: oneshot::Sender<()>,
     }
-    impl Turn for Late {
+    impl StepStream for SlowSteps {
         async fn next(&mut self) -> Option<Step> {
             let _ = (&mut self.awaited).await;
             Some(Step::Delta(Delta::text("late".to_owned())))
         }
 
-        fn ends(&self) -> CancellationToken {
+        fn preempted(&self) -> CancellationToken {
             CancellationToken::new()
         }
     }
     let (come, awaited) = oneshot::channel();
     let (alive, ended) = oneshot::channel();
-    let mut run = Run::begin(Late { awaited, _alive: alive }, Duration::from_millis(20));
+    let mut run = Run::begin(SlowSteps { awaited, _alive: alive }, Duration::from_millis(20));
     assert!(run.next().now_or_never().is_none());
 
     // As long as there is nothing to read, it holds nothing up.
@@ -142,12 +142,12 @@ async fn a_reply_whose_reader_looked_too_early_and_never_again_ends_too() {
 /// Its client may read on later, or never: the slot is for somebody else.
 #[tokio::test]
 async fn a_reply_that_has_to_end_ends_although_nobody_reads_it() {
-    struct Yields {
+    struct PreemptedSteps {
         ends: CancellationToken,
         said: bool,
         _alive: oneshot::Sender<()>,
     }
-    impl Turn for Yields {
+    impl StepStream for PreemptedSteps {
         async fn next(&mut self) -> Option<Step> {
             if !self.ends.is_cancelled() {
                 return Some(Step::Delta(Delta::text("so far")));
@@ -156,13 +156,13 @@ async fn a_reply_that_has_to_end_ends_although_nobody_reads_it() {
             (!std::mem::replace(&mut self.said, true)).then_some(last)
         }
 
-        fn ends(&self) -> CancellationToken {
+        fn preempted(&self) -> CancellationToken {
             self.ends.clone()
         }
     }
     let ends = CancellationToken::new();
     let (alive, ended) = oneshot::channel();
-    let turn = Yields { ends: ends.clone(), said: false, _alive: alive };
+    let turn = PreemptedSteps { ends: ends.clone(), said: false, _alive: alive };
     let mut run = Run::begin(turn, HELD_UP_MAX);
     assert!(matches!(run.next().await, Some(Step::Delta(_))));
 

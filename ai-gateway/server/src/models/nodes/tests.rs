@@ -2,41 +2,41 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn seen(slots: u32, busy: u32, standing: Standing, draw: u64) -> Seen {
-    Seen { draw, slots, busy, standing }
+fn snapshot(slots: u32, busy: u32, status: NodeStatus, draw: u64) -> NodeSnapshot {
+    NodeSnapshot { draw, slots, busy, status }
 }
 
-fn standing() -> impl Strategy<Value = Standing> {
+fn status() -> impl Strategy<Value = NodeStatus> {
     prop_oneof![
-        4 => Just(Standing::Well),
-        1 => Just(Standing::Doubtful),
-        1 => Just(Standing::Draining),
+        4 => Just(NodeStatus::Well),
+        1 => Just(NodeStatus::Doubtful),
+        1 => Just(NodeStatus::Draining),
     ]
 }
 
-fn any_node() -> impl Strategy<Value = Seen> {
-    (1..=4096_u32, 0..10_000_u32, standing(), any::<u64>())
-        .prop_map(|(slots, busy, standing, draw)| seen(slots, busy, standing, draw))
+fn any_node() -> impl Strategy<Value = NodeSnapshot> {
+    (1..=4096_u32, 0..10_000_u32, status(), any::<u64>())
+        .prop_map(|(slots, busy, status, draw)| snapshot(slots, busy, status, draw))
 }
 
 /// Few slots and few requests, so that loads are often equal and homes often full.
-fn tight_node() -> impl Strategy<Value = Seen> {
-    (1..4_u32, 0..6_u32, standing(), any::<u64>())
-        .prop_map(|(slots, busy, standing, draw)| seen(slots, busy, standing, draw))
+fn tight_node() -> impl Strategy<Value = NodeSnapshot> {
+    (1..4_u32, 0..6_u32, status(), any::<u64>())
+        .prop_map(|(slots, busy, status, draw)| snapshot(slots, busy, status, draw))
 }
 
 /// The rule as the documentation says it, slowly: of all orders, the one in which each node stands where it should.
-fn reference(nodes: &[Seen]) -> Vec<usize> {
+fn reference(nodes: &[NodeSnapshot]) -> Vec<usize> {
     let mut left: Vec<usize> = (0..nodes.len()).collect();
     let mut order = Vec::new();
     let (mut slots, mut busy) = (0.0, 1.0);
-    for node in nodes.iter().filter(|node| node.standing == Standing::Well) {
+    for node in nodes.iter().filter(|node| node.status == NodeStatus::Well) {
         (slots, busy) = (slots + f64::from(node.slots), busy + f64::from(node.busy));
     }
     let home = left
         .iter()
         .copied()
-        .filter(|&at| nodes[at].standing == Standing::Well)
+        .filter(|&at| nodes[at].status == NodeStatus::Well)
         .reduce(|best, at| if nodes[at].score() >= nodes[best].score() { at } else { best });
     if let Some(home) = home {
         let node = nodes[home];
@@ -46,11 +46,11 @@ fn reference(nodes: &[Seen]) -> Vec<usize> {
             left.retain(|&at| at != home);
         }
     }
-    for standing in [Standing::Well, Standing::Doubtful] {
+    for status in [NodeStatus::Well, NodeStatus::Doubtful] {
         while let Some(next) = left
             .iter()
             .copied()
-            .filter(|&at| nodes[at].standing == standing)
+            .filter(|&at| nodes[at].status == status)
             .reduce(|best, at| if before(&nodes[at], &nodes[best]) { at } else { best })
         {
             order.push(next);
@@ -60,8 +60,8 @@ fn reference(nodes: &[Seen]) -> Vec<usize> {
     order
 }
 
-fn before(one: &Seen, other: &Seen) -> bool {
-    let load = |node: &Seen| (f64::from(node.busy) + 1.0) / f64::from(node.slots);
+fn before(one: &NodeSnapshot, other: &NodeSnapshot) -> bool {
+    let load = |node: &NodeSnapshot| (f64::from(node.busy) + 1.0) / f64::from(node.slots);
     let same = (load(one) - load(other)).abs() < 1e-9;
     if same { one.score() > other.score() } else { load(one) < load(other) }
 }
@@ -78,9 +78,9 @@ proptest! {
         let order = order(&nodes);
         let mut sorted = order.clone();
         sorted.sort_unstable();
-        let open: Vec<_> = (0..nodes.len()).filter(|&at| nodes[at].standing != Standing::Draining).collect();
+        let open: Vec<_> = (0..nodes.len()).filter(|&at| nodes[at].status != NodeStatus::Draining).collect();
         prop_assert_eq!(sorted, open);
-        let doubtful = order.iter().map(|&at| nodes[at].standing == Standing::Doubtful);
+        let doubtful = order.iter().map(|&at| nodes[at].status == NodeStatus::Doubtful);
         prop_assert!(doubtful.is_sorted());
     }
 
@@ -91,10 +91,10 @@ proptest! {
         gone in any::<prop::sample::Index>(),
     ) {
         let mut nodes: Vec<_> =
-            drawn.into_iter().map(|(slots, draw)| seen(slots, 0, Standing::Well, draw)).collect();
+            drawn.into_iter().map(|(slots, draw)| snapshot(slots, 0, NodeStatus::Well, draw)).collect();
         let home = order(&nodes)[0];
         let gone = gone.index(nodes.len());
-        nodes[gone].standing = Standing::Draining;
+        nodes[gone].status = NodeStatus::Draining;
         let after = order(&nodes)[0];
         prop_assert!(after == home || gone == home, "{home} became {after} without {gone}");
     }
@@ -107,11 +107,11 @@ proptest! {
         steps in prop::collection::vec((0..4_u64, any::<prop::sample::Index>(), any::<bool>()), 1..120),
     ) {
         let mut nodes: Vec<_> =
-            slots.iter().map(|&slots| seen(slots, 0, Standing::Well, 0)).collect();
-        let mut under_way = Vec::new();
+            slots.iter().map(|&slots| snapshot(slots, 0, NodeStatus::Well, 0)).collect();
+        let mut in_flight = Vec::new();
         for (key, which, ends) in steps {
-            if ends && !under_way.is_empty() {
-                let node: usize = under_way.swap_remove(which.index(under_way.len()));
+            if ends && !in_flight.is_empty() {
+                let node: usize = in_flight.swap_remove(which.index(in_flight.len()));
                 nodes[node].busy -= 1;
                 continue;
             }
@@ -126,7 +126,7 @@ proptest! {
             let least = nodes.iter().all(|other| node.compare_load(other).is_le());
             prop_assert!(node.busy < node.slots || f64::from(node.busy) < share || least);
             nodes[chosen].busy += 1;
-            under_way.push(chosen);
+            in_flight.push(chosen);
         }
     }
 }
@@ -135,7 +135,7 @@ proptest! {
 fn a_conversation_stays_while_its_home_has_a_slot_and_then_goes_to_the_least_busy() {
     let key = AffinityKey(7);
     let mut nodes: Vec<_> =
-        ["a", "b", "c"].map(|name| seen(2, 0, Standing::Well, key.draw(name))).into();
+        ["a", "b", "c"].map(|name| snapshot(2, 0, NodeStatus::Well, key.draw(name))).into();
     let home = order(&nodes)[0];
     let others: Vec<_> = (0..3).filter(|&at| at != home).collect();
     nodes[home].busy = 1;
@@ -151,7 +151,7 @@ fn a_conversation_stays_while_its_home_has_a_slot_and_then_goes_to_the_least_bus
 fn conversations_live_where_the_slots_are() {
     let homes = (0..10_000).map(|number| {
         let key = AffinityKey(number);
-        let node = |name: &str, slots| seen(slots, 0, Standing::Well, key.draw(name));
+        let node = |name: &str, slots| snapshot(slots, 0, NodeStatus::Well, key.draw(name));
         order(&[node("small", 1), node("large", 4)])[0]
     });
     let large = homes.sum::<usize>();

@@ -42,7 +42,7 @@ async fn a_model_on_strangers_machines_answers_only_who_named_it() {
 async fn it_stands_in_where_it_is_listed_and_others_stand_in_for_it_where_they_are() {
     let (models, ours, lab) = with_lab(&["lab/m"]);
     ours.down.store(true, Ordering::Relaxed);
-    lab.replies.lock().unwrap().push(Script::Proved);
+    lab.replies.lock().unwrap().push(Script::ProvedNode);
     let request = ChatRequest { messages: vec![Message::user("hi")], ..ChatRequest::default() };
     let reply = models.choose(None).unwrap().open(request).await.unwrap();
     assert_eq!(reply.evidence.unwrap().class, "NITRO");

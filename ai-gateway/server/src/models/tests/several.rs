@@ -52,12 +52,12 @@ async fn a_conversation_stays_at_its_node_and_goes_elsewhere_while_that_is_full(
     assert_eq!(counts(&backends)[home], 6, "the same node each time");
 
     backends[home].replies.lock().unwrap().push(Script::Endless);
-    let mut under_way = open(&models, "hi").await.unwrap();
-    under_way.deltas.next().await.unwrap().unwrap();
+    let mut in_flight = open(&models, "hi").await.unwrap();
+    in_flight.deltas.next().await.unwrap().unwrap();
     talk(&models, "hi").await.unwrap();
     assert_eq!(counts(&backends)[home], 7, "its slot is taken");
     assert_eq!(counts(&backends).iter().sum::<usize>(), 8);
-    drop(under_way);
+    drop(in_flight);
     talk(&models, "hi").await.unwrap();
     assert_eq!(counts(&backends)[home], 8, "whoever leaves gives the slot back");
 
@@ -110,7 +110,7 @@ async fn a_node_that_drains_takes_no_new_request_and_ends_those_under_way() {
     let (models, backends) = three(LONG);
     let home = home(&models, &backends, "hi").await;
     backends[home].replies.lock().unwrap().push(Script::Endless);
-    let mut under_way = open(&models, "hi").await.unwrap();
+    let mut in_flight = open(&models, "hi").await.unwrap();
 
     *backends[home].health.lock().unwrap() = Some(Health::Draining);
     models.probe().await;
@@ -118,8 +118,8 @@ async fn a_node_that_drains_takes_no_new_request_and_ends_those_under_way() {
         talk(&models, "hi").await.unwrap();
     }
     assert_eq!(counts(&backends)[home], 2, "none came there");
-    assert_eq!(under_way.deltas.next().await.unwrap().unwrap(), Delta::text("m"));
-    drop(under_way);
+    assert_eq!(in_flight.deltas.next().await.unwrap().unwrap(), Delta::text("m"));
+    drop(in_flight);
 
     *backends[home].health.lock().unwrap() = None;
     models.probe().await;
@@ -225,7 +225,7 @@ async fn vectors_come_from_the_next_node_of_the_same_model() {
 /// Asks five times and once more in ways at which a node fails and says so; what the node is then.
 async fn after_six_failures(backend: &Arc<Scripted>, models: &Models) -> State {
     for _ in 0..6 {
-        backend.replies.lock().unwrap().push(Script::Told);
+        backend.replies.lock().unwrap().push(Script::ErrorRow);
         assert!(talk(models, "hi").await.is_err());
         // What it is asked besides is over.
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -248,7 +248,7 @@ async fn a_fault_that_only_some_requests_cause_opens_the_breaker_for_nobody() {
 async fn one_that_fails_at_plain_requests_or_health_checks_as_well_is_spared() {
     let backend = Arc::<Scripted>::default();
     let models = provider(vec![Node::new("a", Arc::clone(&backend) as _)]);
-    backend.replies.lock().unwrap().extend([Script::Told; 2]);
+    backend.replies.lock().unwrap().extend([Script::ErrorRow; 2]);
     let state = after_six_failures(&backend, &models).await;
     assert!(state.spared, "{state:?}");
 }

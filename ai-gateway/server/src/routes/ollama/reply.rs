@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        begin::{self, Begun, with_evidence},
+        begin::{self, ReplyStart, with_evidence},
         sse,
     },
     models::time,
@@ -51,13 +51,13 @@ pub(super) enum Kind {
 impl Kind {
     /// The answer where nothing was asked.
     pub(super) fn idle(self, model: &ModelRef, reason: &str) -> Value {
-        let mut object = self.object(&model.to_string(), &Said::default());
+        let mut object = self.object(&model.to_string(), &LineContent::default());
         object["done"] = true.into();
         object["done_reason"] = reason.into();
         object
     }
 
-    fn object(self, model: &str, said: &Said) -> Value {
+    fn object(self, model: &str, said: &LineContent) -> Value {
         let mut object = json!({
             "model": model,
             "created_at": time(SystemTime::now()),
@@ -82,14 +82,14 @@ impl Kind {
 
 /// What one line, or the whole reply, says.
 #[derive(Default)]
-struct Said {
+struct LineContent {
     content: String,
     thinking: String,
     calls: Vec<Call>,
     logprobs: Vec<Json>,
 }
 
-impl Said {
+impl LineContent {
     fn says(&self) -> bool {
         !(self.content.is_empty()
             && self.thinking.is_empty()
@@ -125,9 +125,9 @@ struct Function {
 
 /// Tool calls as they come, in pieces: Ollama's clients want each whole.
 #[derive(Default)]
-struct Pieces(BTreeMap<u32, (String, String, String)>);
+struct PendingCalls(BTreeMap<u32, (String, String, String)>);
 
-impl Pieces {
+impl PendingCalls {
     fn take(&mut self, piece: ToolCallDelta) {
         let (id, name, arguments) = self.0.entry(piece.index).or_default();
         if id.is_empty() {
@@ -161,7 +161,7 @@ pub(super) struct Reply {
     /// When the model began to answer; none while a streamed reply has begun without one.
     answered: Option<Instant>,
     ending: Ending,
-    pieces: Pieces,
+    pieces: PendingCalls,
 }
 
 impl Reply {
@@ -176,28 +176,29 @@ impl Reply {
         let patience = request.stream.then(|| app.patience());
         let asked = request.model.clone().unwrap_or_default();
         let mut run = Run::start(app, "ollama", person, request, None)?;
-        begin::turn(&mut run).await?;
-        let model = begin::model(&mut run, patience).await?;
+        begin::wait_for_slot(&mut run).await?;
+        let model = begin::wait_for_model(&mut run, patience).await?;
         let answered = model.as_ref().map(|_| Instant::now());
-        let (ending, pieces) = (Ending::default(), Pieces::default());
-        let Begun { model, evidence } = model.unwrap_or(Begun { model: asked, evidence: None });
+        let (ending, pieces) = (Ending::default(), PendingCalls::default());
+        let ReplyStart { model, evidence } =
+            model.unwrap_or(ReplyStart { model: asked, evidence: None });
         Ok(Self { run, kind, model, evidence, begun, answered, ending, pieces })
     }
 
     /// Waits until a model answers, [`sse::PING`] at most; whether one does.
     async fn wait(&mut self) -> Result<bool, Error> {
-        let model = begin::model(&mut self.run, Some(sse::PING)).await?;
-        let Some(Begun { model, evidence }) = model else { return Ok(false) };
+        let model = begin::wait_for_model(&mut self.run, Some(sse::PING)).await?;
+        let Some(ReplyStart { model, evidence }) = model else { return Ok(false) };
         (self.model, self.evidence) = (model, evidence);
         self.answered = Some(Instant::now());
         Ok(true)
     }
 
     /// What is said next; `None` at the end.
-    async fn next(&mut self) -> Result<Option<Said>, Error> {
+    async fn next(&mut self) -> Result<Option<LineContent>, Error> {
         loop {
             match self.run.next().await {
-                Some(Step::Turn) => {}
+                Some(Step::Started) => {}
                 Some(Step::Model(answering)) => self.model = answering.model.to_string(),
                 Some(Step::Delta(delta)) => return Ok(Some(self.take(delta))),
                 Some(Step::Failed(failure)) => return Err(failure.into()),
@@ -207,11 +208,11 @@ impl Reply {
         }
     }
 
-    fn take(&mut self, delta: Delta) -> Said {
+    fn take(&mut self, delta: Delta) -> LineContent {
         self.ending.take(&delta);
         delta.tool_calls.into_iter().for_each(|piece| self.pieces.take(piece));
         let Delta { content, thinking, logprobs, .. } = delta;
-        Said { content, thinking, logprobs, calls: Vec::new() }
+        LineContent { content, thinking, logprobs, calls: Vec::new() }
     }
 
     /// The whole reply as one object.
@@ -222,7 +223,7 @@ impl Reply {
     }
 
     async fn all(mut self) -> Result<Value, Error> {
-        let mut whole = Said::default();
+        let mut whole = LineContent::default();
         while let Some(said) = self.next().await? {
             whole.content.push_str(&said.content);
             whole.thinking.push_str(&said.thinking);
@@ -235,18 +236,18 @@ impl Reply {
     /// The reply as it comes, a line for each step.
     pub(super) fn stream(mut self) -> Response {
         let evidence = self.evidence.take();
-        let mut lines = Lines { reply: self, ready: VecDeque::new(), over: false };
+        let mut lines = LineStream { reply: self, ready: VecDeque::new(), over: false };
         if lines.reply.answered.is_none() {
             lines.push_nothing();
         }
         let headers =
             [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
-        let body = stream::unfold(lines, Lines::step);
+        let body = stream::unfold(lines, LineStream::step);
         with_evidence((headers, Body::from_stream(body)).into_response(), evidence)
     }
 
     /// The last object.
-    fn done(&self, said: &Said) -> Value {
+    fn done(&self, said: &LineContent) -> Value {
         let mut object = self.kind.object(&self.model, said);
         // Ollama says `stop` after a call of a tool, too.
         let reason = self.ending.reason();
@@ -276,13 +277,13 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
 }
 
 /// A streamed reply. Without a line that says `done` it was cut, and the last line is an error.
-struct Lines {
+struct LineStream {
     reply: Reply,
     ready: VecDeque<Value>,
     over: bool,
 }
 
-impl Lines {
+impl LineStream {
     async fn step(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         loop {
             if let Some(object) = self.ready.pop_front() {
@@ -320,7 +321,7 @@ impl Lines {
 
     /// A line without text, so that a client sees that it is served: NDJSON has no comments.
     fn push_nothing(&mut self) {
-        let nothing = self.reply.kind.object(&self.reply.model, &Said::default());
+        let nothing = self.reply.kind.object(&self.reply.model, &LineContent::default());
         self.ready.push_back(nothing);
     }
 
@@ -328,11 +329,11 @@ impl Lines {
         self.over = true;
         match std::mem::take(&mut self.reply.pieces).finish() {
             Ok(calls) => {
-                let said = Said { calls, ..Said::default() };
+                let said = LineContent { calls, ..LineContent::default() };
                 if said.says() {
                     self.push(self.reply.kind.object(&self.reply.model, &said));
                 }
-                self.push(self.reply.done(&Said::default()));
+                self.push(self.reply.done(&LineContent::default()));
             }
             Err(error) => self.fail(error),
         }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::{
-    begin::{self, Begun, with_evidence},
+    begin::{self, ReplyStart, with_evidence},
     sse,
 };
 use crate::{
@@ -93,10 +93,10 @@ impl Reply {
     ) -> Result<Self, Error> {
         let patience = request.stream.then(|| app.patience());
         let mut run = Run::start(app, "openai", person, request, None)?;
-        begin::turn(&mut run).await?;
-        let begun = begin::model(&mut run, patience).await?;
+        begin::wait_for_slot(&mut run).await?;
+        let begun = begin::wait_for_model(&mut run, patience).await?;
         let waits = begun.is_none();
-        let Begun { model, evidence } = begun.unwrap_or_default();
+        let ReplyStart { model, evidence } = begun.unwrap_or_default();
         Ok(Self {
             run,
             kind,
@@ -114,7 +114,7 @@ impl Reply {
     async fn next(&mut self) -> Result<Option<Delta>, Error> {
         loop {
             match self.run.next().await {
-                Some(Step::Turn) => {}
+                Some(Step::Started) => {}
                 Some(Step::Model(answering)) => self.model = answering.model.to_string(),
                 Some(Step::Delta(delta)) => {
                     self.ending.take(&delta);
@@ -131,7 +131,7 @@ impl Reply {
     /// The whole reply as one object.
     pub(super) async fn whole(mut self) -> Result<Response, Error> {
         let evidence = self.evidence.take();
-        let mut whole = Whole::default();
+        let mut whole = CollectedReply::default();
         while let Some(delta) = self.next().await? {
             whole.take(delta);
         }
@@ -139,7 +139,7 @@ impl Reply {
         let response = match self.kind {
             Kind::Chat => {
                 let (logprobs, message) = (whole.logprobs(), whole.message());
-                self.object(WholeChoice { index: 0, logprobs, message, finish_reason })
+                self.object(MessageChoice { index: 0, logprobs, message, finish_reason })
             }
             Kind::Text => {
                 let text = &whole.content;
@@ -152,7 +152,7 @@ impl Reply {
     /// The reply as it comes, as server-sent events.
     pub(super) fn stream(mut self, with_usage: bool) -> Response {
         let evidence = self.evidence.take();
-        let next = if self.waits { Next::Silence } else { Next::first(self.kind) };
+        let next = if self.waits { StreamState::Comment } else { StreamState::first(self.kind) };
         let stream = Stream { reply: self, with_usage, next };
         with_evidence(sse::response(stream::unfold(stream, Stream::step)), evidence)
     }
@@ -185,7 +185,12 @@ impl Reply {
     }
 
     /// Appends an event that says this, or why the reply ended.
-    fn push(&self, events: &mut Vec<u8>, said: Said<'_>, finish_reason: Option<&'static str>) {
+    fn push(
+        &self,
+        events: &mut Vec<u8>,
+        said: ChunkDelta<'_>,
+        finish_reason: Option<&'static str>,
+    ) {
         let maru_notice = finish_reason.and_then(|_| self.ending.notice());
         match self.kind {
             Kind::Chat => {
@@ -212,23 +217,23 @@ struct Chunk<'a, C> {
     model: &'a str,
     choices: C,
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Counted>,
+    usage: Option<OpenAiUsage>,
     /// Why the reply ended, where OpenAI has no word for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     maru_notice: Option<&'static str>,
 }
 
 #[derive(Serialize)]
-struct WholeChoice<'a> {
+struct MessageChoice<'a> {
     index: u32,
     logprobs: Option<Logprobs<'a>>,
-    message: Spoken<'a>,
+    message: ReplyMessage<'a>,
     finish_reason: Option<&'static str>,
 }
 
 /// What a whole reply says.
 #[derive(Serialize)]
-struct Spoken<'a> {
+struct ReplyMessage<'a> {
     role: &'static str,
     content: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -243,7 +248,7 @@ struct Spoken<'a> {
 #[derive(Serialize)]
 struct ChatChoice<'a> {
     index: u32,
-    delta: Said<'a>,
+    delta: ChunkDelta<'a>,
     logprobs: Option<Logprobs<'a>>,
     finish_reason: Option<&'static str>,
 }
@@ -265,13 +270,13 @@ struct Logprobs<'a> {
 
 /// Tokens counted, as OpenAI has them.
 #[derive(Serialize)]
-struct Counted {
+struct OpenAiUsage {
     prompt_tokens: u32,
     completion_tokens: u32,
     total_tokens: u32,
 }
 
-impl From<Usage> for Counted {
+impl From<Usage> for OpenAiUsage {
     fn from(usage: Usage) -> Self {
         let Usage { prompt_tokens, completion_tokens } = usage;
         Self { prompt_tokens, completion_tokens, total_tokens: usage.total_tokens() }
@@ -280,7 +285,7 @@ impl From<Usage> for Counted {
 
 /// What a chunk adds.
 #[derive(Default, Serialize)]
-struct Said<'a> {
+struct ChunkDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -296,7 +301,7 @@ struct Said<'a> {
     logprobs: &'a [Raw],
 }
 
-impl<'a> From<&'a Delta> for Said<'a> {
+impl<'a> From<&'a Delta> for ChunkDelta<'a> {
     fn from(delta: &'a Delta) -> Self {
         let call = |call: &ToolCallDelta| {
             let mut function = json!({"arguments": call.arguments});
@@ -323,14 +328,14 @@ impl<'a> From<&'a Delta> for Said<'a> {
 
 /// A reply put together from its deltas.
 #[derive(Default)]
-struct Whole {
+struct CollectedReply {
     content: String,
     thinking: String,
     calls: BTreeMap<u32, ToolCall>,
     logprobs: Vec<Raw>,
 }
 
-impl Whole {
+impl CollectedReply {
     fn take(&mut self, delta: Delta) {
         self.content.push_str(&delta.content);
         self.thinking.push_str(&delta.thinking);
@@ -346,9 +351,9 @@ impl Whole {
         }
     }
 
-    fn message(&self) -> Spoken<'_> {
+    fn message(&self) -> ReplyMessage<'_> {
         let silent = self.content.is_empty() && !self.calls.is_empty();
-        Spoken {
+        ReplyMessage {
             role: "assistant",
             content: (!silent).then_some(self.content.as_str()),
             reasoning_content: &self.thinking,
@@ -367,33 +372,33 @@ impl Whole {
 struct Stream {
     reply: Reply,
     with_usage: bool,
-    next: Next,
+    next: StreamState,
 }
 
 /// What a stream says next.
-enum Next {
+enum StreamState {
     /// A comment, so that a client sees that it is served.
-    Silence,
+    Comment,
     /// The same once a model answers, or what stood behind its reply.
     Model,
     /// Who speaks.
     Role,
     /// What is said.
-    Says,
+    Deltas,
     /// Tokens counted.
     Usage,
     /// `[DONE]`.
     Done,
     /// Nothing.
-    Nothing,
+    End,
 }
 
-impl Next {
+impl StreamState {
     /// What the first event says.
     const fn first(kind: Kind) -> Self {
         match kind {
             Kind::Chat => Self::Role,
-            Kind::Text => Self::Says,
+            Kind::Text => Self::Deltas,
         }
     }
 }
@@ -413,15 +418,15 @@ impl Stream {
     /// Appends the next event; false at the end. Dropping the future loses nothing.
     async fn push(&mut self, events: &mut Vec<u8>) -> bool {
         match self.next {
-            Next::Silence => {
-                self.next = Next::Model;
+            StreamState::Comment => {
+                self.next = StreamState::Model;
                 events.extend_from_slice(sse::COMMENT);
             }
-            Next::Model => match begin::model(&mut self.reply.run, None).await {
+            StreamState::Model => match begin::wait_for_model(&mut self.reply.run, None).await {
                 Ok(begun) => {
-                    let Begun { model, evidence } = begun.unwrap_or_default();
+                    let ReplyStart { model, evidence } = begun.unwrap_or_default();
                     self.reply.model = model;
-                    self.next = Next::first(self.reply.kind);
+                    self.next = StreamState::first(self.reply.kind);
                     // The headers are gone; clients leave comments out.
                     match evidence {
                         Some(evidence) => sse::push_comment(events, &begin::EVIDENCE, &evidence),
@@ -429,27 +434,31 @@ impl Stream {
                     }
                 }
                 Err(error) => {
-                    self.next = Next::Nothing;
+                    self.next = StreamState::End;
                     sse::push(events, &OpenAiError(error).body());
                 }
             },
-            Next::Role => {
-                self.next = Next::Says;
-                let said = Said { role: Some("assistant"), content: Some(""), ..Said::default() };
+            StreamState::Role => {
+                self.next = StreamState::Deltas;
+                let said = ChunkDelta {
+                    role: Some("assistant"),
+                    content: Some(""),
+                    ..ChunkDelta::default()
+                };
                 self.reply.push(events, said, None);
             }
-            Next::Says => self.says(events).await,
-            Next::Usage => {
-                self.next = Next::Done;
+            StreamState::Deltas => self.says(events).await,
+            StreamState::Usage => {
+                self.next = StreamState::Done;
                 let usage = Some(self.reply.ending.usage.unwrap_or_default().into());
                 let chunk = Chunk { usage, ..self.reply.chunk([(); 0]) };
                 sse::push(events, &chunk);
             }
-            Next::Done => {
-                self.next = Next::Nothing;
+            StreamState::Done => {
+                self.next = StreamState::End;
                 events.extend_from_slice(DONE);
             }
-            Next::Nothing => return false,
+            StreamState::End => return false,
         }
         true
     }
@@ -464,16 +473,17 @@ impl Stream {
                         Kind::Text => !delta.content.is_empty(),
                     };
                     if says {
-                        return self.reply.push(events, Said::from(&delta), None);
+                        return self.reply.push(events, ChunkDelta::from(&delta), None);
                     }
                 }
                 Ok(None) => {
-                    self.next = if self.with_usage { Next::Usage } else { Next::Done };
+                    self.next =
+                        if self.with_usage { StreamState::Usage } else { StreamState::Done };
                     let reason = self.reply.finish_reason();
-                    return self.reply.push(events, Said::default(), Some(reason));
+                    return self.reply.push(events, ChunkDelta::default(), Some(reason));
                 }
                 Err(error) => {
-                    self.next = Next::Nothing;
+                    self.next = StreamState::End;
                     return sse::push(events, &OpenAiError(error).body());
                 }
             }

@@ -132,7 +132,7 @@ impl Step {
 
 /// What happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct RequestCounts {
     /// Requests for replies or vectors.
     pub(super) asked: usize,
     /// Of these, hung.
@@ -146,17 +146,17 @@ pub(super) struct Counts {
 }
 
 /// A running backend.
-pub(super) struct Faulty {
-    counts: watch::Receiver<Counts>,
+pub(super) struct FaultyBackend {
+    counts: watch::Receiver<RequestCounts>,
     _task: AbortOnDropHandle<()>,
 }
 
-impl Faulty {
+impl FaultyBackend {
     /// Does these steps for each request for a reply; answers health checks or leaves them without an answer.
     pub(super) fn start(socket: &Path, kind: Kind, steps: &'static [Step], healthy: bool) -> Self {
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
         let listener = UnixListener::bind(socket).unwrap();
-        let (counted, counts) = watch::channel(Counts::default());
+        let (counted, counts) = watch::channel(RequestCounts::default());
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -169,12 +169,12 @@ impl Faulty {
     }
 
     /// What happened so far.
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> RequestCounts {
         *self.counts.borrow()
     }
 
     /// Waits until this holds of what happened.
-    pub(super) async fn until(&self, most: Duration, holds: impl Fn(&Counts) -> bool) {
+    pub(super) async fn until(&self, most: Duration, holds: impl Fn(&RequestCounts) -> bool) {
         let mut counts = self.counts.clone();
         let waited = timeout(most, counts.wait_for(holds)).await.map(|found| *found.unwrap());
         assert!(waited.is_ok(), "{:?} after {most:?}", self.counts.borrow());
@@ -185,7 +185,7 @@ struct Script {
     kind: Kind,
     steps: &'static [Step],
     healthy: bool,
-    counted: watch::Sender<Counts>,
+    counted: watch::Sender<RequestCounts>,
 }
 
 impl Script {

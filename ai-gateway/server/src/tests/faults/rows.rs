@@ -20,9 +20,9 @@ pub(super) struct Row {
     /// Whether it answers health checks meanwhile.
     pub(super) healthy: bool,
     /// What is shown.
-    pub(super) shows: Shows,
+    pub(super) shows: Expected,
     /// After how long.
-    pub(super) soon: Soon,
+    pub(super) soon: Deadline,
     /// Whether the next node is asked.
     pub(super) next: bool,
     /// Whether the breaker counts it.
@@ -31,7 +31,7 @@ pub(super) struct Row {
 
 /// What the person is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shows {
+pub(super) enum Expected {
     /// No model answers.
     Down,
     /// Every model is busy.
@@ -80,7 +80,7 @@ impl Setting {
 
 /// After how long it is shown, at least and at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Soon {
+pub(super) enum Deadline {
     /// As soon as it happens: no time of the settings passes, and no health check is made.
     AtOnce,
     /// As it comes: likewise.
@@ -92,13 +92,13 @@ pub(super) enum Soon {
 }
 
 /// Once a time to the first token has passed.
-const FIRST: Soon = Soon::Times(1, 1, Setting::First);
+const FIRST: Deadline = Deadline::Times(1, 1, Setting::First);
 /// Twice in a row a health check is made and has no answer: each is asked after one such time, and has another one to answer.
-const HEALTH: Soon = Soon::Times(2, 4, Setting::Health);
-const IDLE: Soon = Soon::Times(1, 1, Setting::Idle);
-const REPLY: Soon = Soon::Times(1, 1, Setting::Reply);
+const HEALTH: Deadline = Deadline::Times(2, 4, Setting::Health);
+const IDLE: Deadline = Deadline::Times(1, 1, Setting::Idle);
+const REPLY: Deadline = Deadline::Times(1, 1, Setting::Reply);
 
-impl Soon {
+impl Deadline {
     /// The settings that are shortened for a test, and to how many milliseconds; all others are as ever.
     const fn limits(self) -> &'static [(Setting, u64)] {
         match self {
@@ -180,24 +180,24 @@ impl Row {
     /// What a surface shows, in the table's words.
     pub(super) fn shown(&self, surface: Surface) -> &'static str {
         match (self.shows, surface) {
-            (Shows::Whole, _) => WHOLE,
-            (Shows::Down, Surface::OpenAi { .. }) => "502 `model`, Retry-After",
-            (Shows::Down, Surface::Ollama { .. }) => "502, Retry-After",
-            (Shows::Down, Surface::Sealed) => "`error` `model`",
-            (Shows::Busy, Surface::OpenAi { .. }) => "503 `busy`, Retry-After",
-            (Shows::Busy, Surface::Ollama { .. }) => "503, Retry-After",
-            (Shows::Busy, Surface::Sealed) => "`error` `busy`",
-            (Shows::Refused, Surface::OpenAi { .. }) => "400 `body`",
-            (Shows::Unsupported, Surface::OpenAi { .. }) => "400 `unsupported_parameter`",
-            (Shows::Refused | Shows::Unsupported, Surface::Ollama { .. }) => "400",
-            (Shows::Refused | Shows::Unsupported, Surface::Sealed) => "`error` `body`",
-            (Shows::Cut, Surface::OpenAi { stream: true } | Surface::Sealed) => {
+            (Expected::Whole, _) => WHOLE,
+            (Expected::Down, Surface::OpenAi { .. }) => "502 `model`, Retry-After",
+            (Expected::Down, Surface::Ollama { .. }) => "502, Retry-After",
+            (Expected::Down, Surface::Sealed) => "`error` `model`",
+            (Expected::Busy, Surface::OpenAi { .. }) => "503 `busy`, Retry-After",
+            (Expected::Busy, Surface::Ollama { .. }) => "503, Retry-After",
+            (Expected::Busy, Surface::Sealed) => "`error` `busy`",
+            (Expected::Refused, Surface::OpenAi { .. }) => "400 `body`",
+            (Expected::Unsupported, Surface::OpenAi { .. }) => "400 `unsupported_parameter`",
+            (Expected::Refused | Expected::Unsupported, Surface::Ollama { .. }) => "400",
+            (Expected::Refused | Expected::Unsupported, Surface::Sealed) => "`error` `body`",
+            (Expected::Cut, Surface::OpenAi { stream: true } | Surface::Sealed) => {
                 "text, `error` `model`"
             }
-            (Shows::Cut, Surface::Ollama { stream: true }) => "text, `error`",
+            (Expected::Cut, Surface::Ollama { stream: true }) => "text, `error`",
             // Nothing was sent yet.
-            (Shows::Cut, Surface::OpenAi { stream: false }) => "502 `model`",
-            (Shows::Cut, Surface::Ollama { stream: false }) => "502",
+            (Expected::Cut, Surface::OpenAi { stream: false }) => "502 `model`",
+            (Expected::Cut, Surface::Ollama { stream: false }) => "502",
         }
     }
 
@@ -218,20 +218,20 @@ const DOWN: Row = Row {
     name: "",
     steps: &[],
     healthy: true,
-    shows: Shows::Down,
-    soon: Soon::AtOnce,
+    shows: Expected::Down,
+    soon: Deadline::AtOnce,
     next: true,
     counts: true,
 };
 
 /// One after it.
-const CUT: Row = Row { shows: Shows::Cut, next: false, ..DOWN };
+const CUT: Row = Row { shows: Expected::Cut, next: false, ..DOWN };
 
 /// What is no fault.
 const WHOLLY: Row =
-    Row { shows: Shows::Whole, soon: Soon::AsItComes, next: false, counts: false, ..DOWN };
+    Row { shows: Expected::Whole, soon: Deadline::AsItComes, next: false, counts: false, ..DOWN };
 
-const BUSY: Row = Row { shows: Shows::Busy, counts: false, ..DOWN };
+const BUSY: Row = Row { shows: Expected::Busy, counts: false, ..DOWN };
 
 pub(super) const ROWS: &[Row] = &[
     Row { name: "refuses the connection", ..DOWN },
@@ -241,7 +241,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "answers 500 and says that it does not support images, sound or tools",
         steps: &[Unsupported],
-        shows: Shows::Unsupported,
+        shows: Expected::Unsupported,
         next: false,
         counts: false,
         ..DOWN
@@ -249,7 +249,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "answers 400 with the code `unsupported_parameter`",
         steps: &[Code("unsupported_parameter")],
-        shows: Shows::Unsupported,
+        shows: Expected::Unsupported,
         next: false,
         counts: false,
         ..DOWN
@@ -272,7 +272,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "answers another 4xx",
         steps: &[Status("400 Bad Request")],
-        shows: Shows::Refused,
+        shows: Expected::Refused,
         next: false,
         counts: false,
         ..DOWN
@@ -320,7 +320,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "begins with a line that never ends",
         steps: &[Head, EndlessLine],
-        soon: Soon::Bytes,
+        soon: Deadline::Bytes,
         ..DOWN
     },
     Row {
@@ -344,7 +344,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "sends a line that never ends later",
         steps: &[Head, Text, EndlessLine],
-        soon: Soon::Bytes,
+        soon: Deadline::Bytes,
         ..CUT
     },
     Row {

@@ -4,7 +4,7 @@ use ai_gateway_api::sealed::{Chat, Event, Input, Operation};
 use chat_vocabulary::Options;
 use serde_json::{Value, json};
 
-use super::super::{House, Member, client::Answer};
+use super::super::{Member, TestGateway, client::Answer};
 
 /// What shows a whole reply.
 pub(super) const WHOLE: &str = "the reply";
@@ -30,11 +30,11 @@ impl Surface {
     ];
 
     /// Asks the model and says what is shown. The person's device is bound.
-    pub(super) async fn show(self, house: &House, who: &Member, model: &str) -> String {
+    pub(super) async fn show(self, gateway: &TestGateway, who: &Member, model: &str) -> String {
         let ask = async |path: &str, stream: bool| {
             let messages = json!([{"role": "user", "content": "hi"}]);
             let body = json!({"model": model, "messages": messages, "stream": stream});
-            house.post(who, path, &body).await
+            gateway.post(who, path, &body).await
         };
         match self {
             Self::OpenAi { stream } => openai(ask("/v1/chat/completions", stream).await).await,
@@ -46,7 +46,7 @@ impl Surface {
                     model: Some(model.to_owned()),
                     options: Options::default(),
                 });
-                sealed(&house.sealed(who, &operation).await)
+                sealed(&gateway.sealed(who, &operation).await)
             }
         }
     }

@@ -10,7 +10,7 @@ use super::super::{
     ada,
     backend::Script,
     client::{request, try_send},
-    house, house_with, house_without_fallback,
+    gateway, gateway_with, gateway_without_fallback,
 };
 use super::{complete, events, parse};
 
@@ -25,7 +25,7 @@ fn check(error: &Value, code: &str) {
 
 #[tokio::test]
 async fn wrong_requests_get_openais_errors() {
-    let house = house_with(|config| config.limits.max_plain_body_bytes = 2000);
+    let gateway = gateway_with(|config| config.limits.max_plain_body_bytes = 2000);
     for (extra, status, code, param) in [
         (json!({"model": "gpt-4"}), 404, "model_not_found", json!("model")),
         (json!({"messages": []}), 400, "body", Value::Null),
@@ -39,18 +39,18 @@ async fn wrong_requests_get_openais_errors() {
             Value::Null,
         ),
     ] {
-        let answer = complete(&house, extra).await;
+        let answer = complete(&gateway, extra).await;
         assert_eq!(answer.status, status);
         let error = answer.json().await;
         check(&error, code);
         assert_eq!(error["error"]["param"], param);
     }
-    assert!(house.one.requests().is_empty(), "no model was asked");
+    assert!(gateway.one.requests().is_empty(), "no model was asked");
 }
 
 #[tokio::test]
 async fn what_a_backend_refuses_is_told_in_its_words() {
-    let house = house();
+    let gateway = gateway();
     for (words, code) in [
         ("too much text", "body"),
         (
@@ -60,9 +60,9 @@ async fn what_a_backend_refuses_is_told_in_its_words() {
         ("This model's maximum context length is 8 tokens.", "context_length_exceeded"),
         ("smollm2 does not support tools", "unsupported_parameter"),
     ] {
-        house.one.script(Script::Refuse(words));
+        gateway.one.script(Script::Refuse(words));
         for stream in [true, false] {
-            let answer = complete(&house, json!({"stream": stream})).await;
+            let answer = complete(&gateway, json!({"stream": stream})).await;
             assert_eq!(answer.status, 400);
             let error = answer.json().await;
             check(&error, code);
@@ -73,8 +73,9 @@ async fn what_a_backend_refuses_is_told_in_its_words() {
 }
 
 /// What a backend says by its code and field, and what is told: code, field, and in the hint.
-type Told = (&'static str, Option<&'static str>, &'static str, Option<&'static str>, &'static str);
-const TOLD: &[Told] = &[
+type ErrorRow =
+    (&'static str, Option<&'static str>, &'static str, Option<&'static str>, &'static str);
+const TOLD: &[ErrorRow] = &[
     (
         "unsupported_parameter",
         Some("top_k"),
@@ -114,11 +115,11 @@ const TOLD: &[Told] = &[
 /// Whoever speaks OpenAI's API goes by its codes.
 #[tokio::test]
 async fn a_backends_code_and_the_field_that_it_names_are_told_where_clients_know_them() {
-    let house = house();
+    let gateway = gateway();
     for &(said, param, code, told, hint) in TOLD {
-        house.one.script(Script::Code(said, param));
+        gateway.one.script(Script::Code(said, param));
         for stream in [true, false] {
-            let answer = complete(&house, json!({"stream": stream})).await;
+            let answer = complete(&gateway, json!({"stream": stream})).await;
             assert_eq!(answer.status, 400, "{said}");
             let error = answer.json().await;
             check(&error, code);
@@ -128,20 +129,20 @@ async fn a_backends_code_and_the_field_that_it_names_are_told_where_clients_know
             assert!(message.to_lowercase().contains(&words) && message.contains(hint), "{message}");
         }
     }
-    assert!(house.two.requests().is_empty(), "it is the request, whoever is asked");
+    assert!(gateway.two.requests().is_empty(), "it is the request, whoever is asked");
 }
 
 /// It is the gateway's key and none of the client's: another model may answer, and nobody is told to correct a key.
 #[tokio::test]
 async fn that_a_backend_does_not_take_the_gateways_key_is_not_told_as_if_it_were_the_clients() {
-    let house = house();
-    house.one.script(Script::Code("invalid_api_key", None));
-    assert_eq!(complete(&house, json!({})).await.status, 200);
-    assert_eq!(house.two.requests().len(), 1);
+    let gateway = gateway();
+    gateway.one.script(Script::Code("invalid_api_key", None));
+    assert_eq!(complete(&gateway, json!({})).await.status, 200);
+    assert_eq!(gateway.two.requests().len(), 1);
 
-    let house = house_without_fallback(|_| ());
-    house.one.script(Script::Code("invalid_api_key", None));
-    let answer = complete(&house, json!({})).await;
+    let gateway = gateway_without_fallback(|_| ());
+    gateway.one.script(Script::Code("invalid_api_key", None));
+    let answer = complete(&gateway, json!({})).await;
     assert_eq!(answer.status, 502);
     let error = answer.json().await;
     assert_eq!(
@@ -154,12 +155,12 @@ async fn that_a_backend_does_not_take_the_gateways_key_is_not_told_as_if_it_were
 
 #[tokio::test]
 async fn what_the_listener_refuses_and_what_is_not_there_has_openais_shape_too() {
-    let house = house();
+    let gateway = gateway();
     let send = async |method: Method, path: &str, change: fn(&mut http::Request<Body>)| {
         let body = json!({"messages": []});
         let mut request = request(method, path, "chat.maru.internal", Some(&body));
         change(&mut request);
-        try_send(&house.agent_socket(), Some(&ada().header), request).await.unwrap()
+        try_send(&gateway.agent_socket(), Some(&ada().header), request).await.unwrap()
     };
     let host: fn(&mut http::Request<Body>) = |request| {
         drop(request.headers_mut().insert(header::HOST, "evil.example".parse().unwrap()));
@@ -185,25 +186,25 @@ async fn what_the_listener_refuses_and_what_is_not_there_has_openais_shape_too()
 /// The mesh says who asks; a key that a client insists on sending is neither needed nor looked at.
 #[tokio::test]
 async fn an_authorization_header_changes_nothing() {
-    let house = house();
+    let gateway = gateway();
     let body = json!({"messages": [{"role": "user", "content": "hi"}]});
     let mut request =
         request(Method::POST, "/v1/chat/completions", "chat.maru.internal", Some(&body));
     request.headers_mut().insert(header::AUTHORIZATION, "Bearer sk-anything".parse().unwrap());
-    let answer = try_send(&house.agent_socket(), Some(&ada().header), request).await.unwrap();
+    let answer = try_send(&gateway.agent_socket(), Some(&ada().header), request).await.unwrap();
     assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]
 async fn a_cut_reply_is_told_as_cut() {
-    let house = house();
-    house.one.script(Script::Cut);
-    let events = events(complete(&house, json!({"stream": true})).await).await;
+    let gateway = gateway();
+    gateway.one.script(Script::Cut);
+    let events = events(complete(&gateway, json!({"stream": true})).await).await;
     assert!(events.iter().all(|event| event != "[DONE]"), "{events:?}");
     let error = parse(events.last().unwrap());
     assert!(error["error"]["message"].as_str().unwrap().contains("cut"), "{error}");
 
-    let whole = complete(&house, json!({})).await;
+    let whole = complete(&gateway, json!({})).await;
     assert_eq!(whole.status, 502);
     assert_eq!(whole.json().await["error"]["type"], "server_error");
 }

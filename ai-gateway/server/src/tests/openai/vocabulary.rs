@@ -7,7 +7,7 @@ use super::super::{
     ada,
     backend::Script,
     client::{request, try_send},
-    house, house_with_models, house_without_fallback,
+    gateway, gateway_with_models, gateway_without_fallback,
 };
 use super::{complete, events, parse};
 
@@ -19,7 +19,7 @@ fn tool() -> Value {
 
 #[tokio::test]
 async fn everything_that_changes_the_answer_reaches_the_model() {
-    let house = house();
+    let gateway = gateway();
     let asked = json!({
         "model": "llamacpp/smollm2",
         "messages": [
@@ -45,8 +45,8 @@ async fn everything_that_changes_the_answer_reaches_the_model() {
         "logprobs": true,
         "top_logprobs": 2,
     });
-    assert_eq!(complete(&house, asked.clone()).await.status, 200);
-    let sent = house.one.requests().pop().unwrap();
+    assert_eq!(complete(&gateway, asked.clone()).await.status, 200);
+    let sent = gateway.one.requests().pop().unwrap();
     for (key, value) in asked.as_object().unwrap().iter().filter(|(key, _)| *key != "model") {
         assert_eq!(&sent[key], value, "{key}");
     }
@@ -55,22 +55,22 @@ async fn everything_that_changes_the_answer_reaches_the_model() {
 /// Half an emoji, as JavaScript programs send it that cut text.
 #[tokio::test]
 async fn half_a_character_reaches_the_model_as_the_replacement_character() {
-    let house = house();
+    let gateway = gateway();
     let (text, host) =
         (r#"{"messages":[{"role":"user","content":"cut \ud83d"}]}"#, "chat.maru.internal:18789");
     let asked = request(Method::POST, "/v1/chat/completions", host, Some(&json!({})));
     let asked = asked.map(|_| Body::from(text));
-    let answer = try_send(&house.agent_socket(), Some(&ada().header), asked).await.unwrap();
+    let answer = try_send(&gateway.agent_socket(), Some(&ada().header), asked).await.unwrap();
     assert_eq!(answer.status, 200);
-    let sent = house.one.requests().pop().unwrap();
+    let sent = gateway.one.requests().pop().unwrap();
     assert_eq!(sent["messages"].as_array().unwrap().last().unwrap()["content"], "cut \u{fffd}");
 }
 
 #[tokio::test]
 async fn thoughts_and_tool_calls_come_back_whole() {
-    let house = house();
-    house.one.script(Script::Calls);
-    let reply = complete(&house, json!({"tools": [tool()]})).await.json().await;
+    let gateway = gateway();
+    gateway.one.script(Script::Calls);
+    let reply = complete(&gateway, json!({"tools": [tool()]})).await.json().await;
     let call = |id: &str, name: &str, arguments: &str| {
         let function = json!({"name": name, "arguments": arguments});
         json!({"id": id, "type": "function", "function": function})
@@ -88,9 +88,9 @@ async fn thoughts_and_tool_calls_come_back_whole() {
 
 #[tokio::test]
 async fn thoughts_and_tool_calls_come_back_streamed() {
-    let house = house();
-    house.one.script(Script::Calls);
-    let events = events(complete(&house, json!({"tools": [tool()], "stream": true})).await).await;
+    let gateway = gateway();
+    gateway.one.script(Script::Calls);
+    let events = events(complete(&gateway, json!({"tools": [tool()], "stream": true})).await).await;
     let (done, chunks) = events.split_last().unwrap();
     assert_eq!(done, "[DONE]");
     let chunks: Vec<Value> = chunks.iter().map(|chunk| parse(chunk)).collect();
@@ -115,10 +115,13 @@ async fn thoughts_and_tool_calls_come_back_streamed() {
 
 #[tokio::test]
 async fn where_one_call_at_a_time_was_asked_for_the_first_alone_comes_back() {
-    let house = house();
-    house.one.script(Script::Calls);
+    let gateway = gateway();
+    gateway.one.script(Script::Calls);
     let asked = |stream: bool| {
-        complete(&house, json!({"tools": [tool()], "parallel_tool_calls": false, "stream": stream}))
+        complete(
+            &gateway,
+            json!({"tools": [tool()], "parallel_tool_calls": false, "stream": stream}),
+        )
     };
 
     let reply = asked(false).await.json().await;
@@ -134,13 +137,13 @@ async fn where_one_call_at_a_time_was_asked_for_the_first_alone_comes_back() {
 
 #[tokio::test]
 async fn likelihoods_come_back_whole_and_streamed() {
-    let house = house();
-    house.one.script(Script::Likelihoods);
-    let reply = complete(&house, json!({"logprobs": true})).await.json().await;
+    let gateway = gateway();
+    gateway.one.script(Script::Likelihoods);
+    let reply = complete(&gateway, json!({"logprobs": true})).await.json().await;
     let likelihood = |choice: &Value| choice["logprobs"]["content"][0]["logprob"].as_f64();
     assert_eq!(reply["choices"][0]["logprobs"]["content"].as_array().unwrap().len(), 2);
     assert_eq!(likelihood(&reply["choices"][0]), Some(-0.25));
-    let events = events(complete(&house, json!({"logprobs": true, "stream": true})).await).await;
+    let events = events(complete(&gateway, json!({"logprobs": true, "stream": true})).await).await;
     let streamed: Vec<_> =
         events[1..3].iter().map(|event| likelihood(&parse(event)["choices"][0])).collect();
     assert_eq!(streamed, [Some(-0.25), Some(-0.5)], "that of a token without text, too");
@@ -149,25 +152,25 @@ async fn likelihoods_come_back_whole_and_streamed() {
 /// vLLM counts the longest reply in with the conversation.
 #[tokio::test]
 async fn a_conversation_that_fits_is_answered_where_only_our_own_number_does_not_fit() {
-    let house = house_without_fallback(|config| config.limits.default_tokens = 3);
-    house.one.script(Script::Narrow);
-    let reply = complete(&house, json!({})).await.json().await;
+    let gateway = gateway_without_fallback(|config| config.limits.default_tokens = 3);
+    gateway.one.script(Script::Narrow);
+    let reply = complete(&gateway, json!({})).await.json().await;
     let choice = &reply["choices"][0];
     assert_eq!(choice["message"]["content"], "HelloHelloHello", "as long as ours would let it be");
     assert_eq!(choice["finish_reason"], "length");
     let sent: Vec<_> =
-        house.one.requests().iter().map(|request| request.get("max_tokens").cloned()).collect();
+        gateway.one.requests().iter().map(|request| request.get("max_tokens").cloned()).collect();
     assert_eq!(sent, [Some(json!(3)), None]);
 
     // Whoever names a number is told that it is too large.
-    let answer = complete(&house, json!({"max_tokens": 5})).await;
+    let answer = complete(&gateway, json!({"max_tokens": 5})).await;
     answer.openai_error(400, "context_length_exceeded").await;
-    assert_eq!(house.one.requests().len(), 3);
+    assert_eq!(gateway.one.requests().len(), 3);
 }
 
 #[tokio::test]
 async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked() {
-    let house = house_with_models(
+    let gateway = gateway_with_models(
         r#"{models: {providers: {llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock", models: [
             {id: "smollm2", input: ["text"], reasoning: false, compat: {supportsTools: false}}]}}}}"#,
     );
@@ -180,33 +183,33 @@ async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked(
         for stream in [false, true] {
             let mut more = more.clone();
             more["stream"] = json!(stream);
-            let answer = complete(&house, more).await;
+            let answer = complete(&gateway, more).await;
             assert_eq!(answer.status, 400);
             let error = answer.json().await;
             let words = format!("Llamacpp/smollm2 does not support {what}. ");
             assert!(error["error"]["message"].as_str().unwrap().starts_with(&words), "{error}");
         }
     }
-    assert!(house.one.requests().is_empty());
-    let thoughtless = complete(&house, json!({"reasoning_effort": "none"})).await;
+    assert!(gateway.one.requests().is_empty());
+    let thoughtless = complete(&gateway, json!({"reasoning_effort": "none"})).await;
     assert_eq!(thoughtless.status, 200);
-    assert_eq!(house.one.requests()[0].get("reasoning_effort"), None);
+    assert_eq!(gateway.one.requests()[0].get("reasoning_effort"), None);
 }
 
 #[tokio::test]
 async fn vectors_come_as_numbers_and_as_base64() {
-    let house = house();
+    let gateway = gateway();
     let ask = async |more: Value| {
         let mut body = json!({"model": "llamacpp/smollm2", "input": ["a", "b"]});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        house.post(&ada(), "/v1/embeddings", &body).await
+        gateway.post(&ada(), "/v1/embeddings", &body).await
     };
     let list = ask(json!({"encoding_format": "float", "user": "x"})).await.json().await;
     let one = |index: u32, vector: Value| json!({"object": "embedding", "index": index, "embedding": vector});
     assert_eq!(list["data"], json!([one(0, json!([0.0, -0.5])), one(1, json!([1.0, -0.5]))]));
     assert_eq!((&list["object"], &list["model"]), (&json!("list"), &json!("llamacpp/smollm2")));
     assert_eq!(list["usage"], json!({"prompt_tokens": 3, "total_tokens": 3}));
-    assert_eq!(house.one.requests()[0]["input"], json!(["a", "b"]));
+    assert_eq!(gateway.one.requests()[0]["input"], json!(["a", "b"]));
 
     let list = ask(json!({"encoding_format": "base64"})).await.json().await;
     assert_eq!(list["data"][1]["embedding"], "AACAPwAAAL8=", "1.0 and -0.5, little-endian");

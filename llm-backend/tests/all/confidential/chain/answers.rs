@@ -23,7 +23,7 @@ use confidential_envelope::{
 use futures_util::{StreamExt as _, stream};
 use uuid::Uuid;
 
-use super::{Deployment, MODEL, Script, Second, certificate, key};
+use super::{Deployment, MODEL, Script, SecondRelay, certificate, key};
 
 impl Deployment {
     /// What the router says: status, fields, content.
@@ -216,7 +216,7 @@ pub(super) async fn relay(
     let is_question = head.path.as_str() == "/";
     if !is_question {
         let Script { second, slow, .. } = deployment.seen();
-        let hangs = second == Some(Second::Hangs) && head.path.as_str() == "/attest";
+        let hangs = second == Some(SecondRelay::Hangs) && head.path.as_str() == "/attest";
         if hangs && AttestRequest::decode(&content).unwrap().node == deployment.second {
             std::future::pending::<()>().await;
         }

@@ -8,17 +8,17 @@ use super::{OpenClaw, error::OpenClawError};
 
 /// Follows the file.
 #[derive(Debug)]
-pub struct Follow {
+pub struct Watcher {
     file: Watched<Arc<OpenClaw>, OpenClawError>,
     /// What was told last.
-    told: Option<Arc<OpenClaw>>,
+    last: Option<Arc<OpenClaw>>,
     /// What the gateway was started with.
     started: OpenClaw,
     /// Whether it was said that more has changed than holds at once.
     said: bool,
 }
 
-impl Follow {
+impl Watcher {
     /// Follows the file that the gateway was started with, which said that.
     ///
     /// # Errors
@@ -32,14 +32,14 @@ impl Follow {
             move || read(&path).map(Arc::new)
         };
         let file = Watched::load("openclaw.json", vec![path], read)?;
-        Ok(Self { file, told: None, started, said: false })
+        Ok(Self { file, last: None, started, said: false })
     }
 
     /// What the file says now, if that is not what was told last. It is read only if it was written since, so this may be
     /// called often; while it cannot be used, nothing is told.
     pub fn changed(&mut self) -> Option<Arc<OpenClaw>> {
         let now = self.file.current();
-        if self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &now)) {
+        if self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &now)) {
             return None;
         }
         let differs = rest(&now) != rest(&self.started);
@@ -50,7 +50,7 @@ impl Follow {
             );
         }
         self.said = differs;
-        self.told = Some(Arc::clone(&now));
+        self.last = Some(Arc::clone(&now));
         Some(now)
     }
 }
@@ -83,8 +83,8 @@ mod tests {
         )
     }
 
-    fn node(follow: &mut Follow) -> Option<(Option<u32>, bool)> {
-        let now = follow.changed()?;
+    fn node(watcher: &mut Watcher) -> Option<(Option<u32>, bool)> {
+        let now = watcher.changed()?;
         let node = &now.providers["p"].nodes[0];
         Some((node.slots, node.draining))
     }
@@ -94,21 +94,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("openclaw.json");
         write(&path, &file(""));
-        let mut follow = Follow::new(path.clone(), OpenClaw::load(&path).unwrap()).unwrap();
-        assert_eq!(node(&mut follow), Some((None, false)));
-        assert_eq!(node(&mut follow), None, "nothing has changed");
+        let mut watcher = Watcher::new(path.clone(), OpenClaw::load(&path).unwrap()).unwrap();
+        assert_eq!(node(&mut watcher), Some((None, false)));
+        assert_eq!(node(&mut watcher), None, "nothing has changed");
         write(&path, &file(", draining: true, slots: 3"));
-        assert_eq!(node(&mut follow), Some((Some(3), true)));
-        assert!(!follow.said, "nothing else has changed");
+        assert_eq!(node(&mut watcher), Some((Some(3), true)));
+        assert!(!watcher.said, "nothing else has changed");
         for wrong in ["{", &file(", draining: 1"), &file(", slots: 0")] {
             write(&path, wrong);
-            assert_eq!(node(&mut follow), None, "{wrong}");
+            assert_eq!(node(&mut watcher), None, "{wrong}");
         }
         write(&path, &file(", apiKey: \"k\""));
-        assert_eq!(node(&mut follow), Some((None, false)));
-        assert!(follow.said, "a key holds from the next start on");
+        assert_eq!(node(&mut watcher), Some((None, false)));
+        assert!(watcher.said, "a key holds from the next start on");
         write(&path, &file(""));
-        assert_eq!(node(&mut follow), Some((None, false)));
-        assert!(!follow.said, "as it was");
+        assert_eq!(node(&mut watcher), Some((None, false)));
+        assert!(!watcher.said, "as it was");
     }
 }

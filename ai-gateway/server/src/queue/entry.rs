@@ -15,30 +15,30 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    pace::Pace,
-    turns::{Bounds, Full, Look, Number, Turns},
+    scheduler::{EntryId, QueueFull, QueueLimits, Scheduler, WaitDecision},
+    service_time::ServiceTime,
 };
 
 /// A line before some slots. A clone is the same line.
 #[derive(Debug)]
-pub struct Line<K> {
+pub struct Queue<K> {
     shared: Arc<Mutex<Shared<K>>>,
 }
 
 #[derive(Debug)]
 struct Shared<K> {
-    turns: Turns<K>,
+    scheduler: Scheduler<K>,
     /// How those who wait are called.
-    calls: HashMap<Number, oneshot::Sender<()>>,
+    calls: HashMap<EntryId, oneshot::Sender<()>>,
     /// How those who hold a slot are told that they have to end.
-    ends: HashMap<Number, CancellationToken>,
+    preempted: HashMap<EntryId, CancellationToken>,
     /// For how long slots are held.
-    pace: Pace,
+    service_time: ServiceTime,
 }
 
 /// A line as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InLine {
+pub struct QueueState {
     /// How many wait.
     pub waiting: usize,
     /// How many hold a slot.
@@ -50,10 +50,10 @@ pub struct InLine {
 /// A place in a line, then a slot; dropping it gives back either.
 #[derive(Debug)]
 #[must_use]
-pub struct Place<K: Clone + Eq + Hash> {
+pub struct QueueEntry<K: Clone + Eq + Hash> {
     shared: Arc<Mutex<Shared<K>>>,
     person: K,
-    number: Number,
+    number: EntryId,
     /// Until the turn has come.
     call: Option<oneshot::Receiver<()>>,
     entered: Instant,
@@ -61,26 +61,31 @@ pub struct Place<K: Clone + Eq + Hash> {
     patient: Instant,
     /// Since when it has the slot.
     since: Option<Instant>,
-    ends: CancellationToken,
+    preempted: CancellationToken,
 }
 
 /// No slot became free in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no slot became free in time")]
-pub struct Late;
+pub struct WaitTimeout;
 
-impl<K> Clone for Line<K> {
+impl<K> Clone for Queue<K> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
     }
 }
 
-impl<K: Clone + Eq + Hash> Line<K> {
+impl<K: Clone + Eq + Hash> Queue<K> {
     /// A line within these bounds.
     #[must_use]
-    pub fn new(bounds: Bounds) -> Self {
-        let (calls, ends) = (HashMap::new(), HashMap::new());
-        let shared = Shared { turns: Turns::new(bounds), calls, ends, pace: Pace::default() };
+    pub fn new(bounds: QueueLimits) -> Self {
+        let (calls, preempted) = (HashMap::new(), HashMap::new());
+        let shared = Shared {
+            scheduler: Scheduler::new(bounds),
+            calls,
+            preempted,
+            service_time: ServiceTime::default(),
+        };
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -88,74 +93,83 @@ impl<K: Clone + Eq + Hash> Line<K> {
     ///
     /// # Errors
     ///
-    /// [`Full`].
-    pub fn enter(&self, person: &K, bytes: usize) -> Result<Place<K>, Full> {
-        let ends = CancellationToken::new();
-        let (number, call) = lock(&self.shared).enter(person, bytes, ends.clone())?;
-        Ok(self.place(person, number, Some(call), ends))
+    /// [`QueueFull`].
+    pub fn enter(&self, person: &K, bytes: usize) -> Result<QueueEntry<K>, QueueFull> {
+        let preempted = CancellationToken::new();
+        let (number, call) = lock(&self.shared).enter(person, bytes, preempted.clone())?;
+        Ok(self.entry(person, number, Some(call), preempted))
     }
 
-    /// Takes a slot for a request of so many bytes, if one is free for this person; by `ends` it is told when it has to be
+    /// Takes a slot for a request of so many bytes, if one is free for this person; by `preempted` it is told when it has to be
     /// given back.
     #[must_use]
-    pub fn take_free(&self, person: &K, bytes: usize, ends: CancellationToken) -> Option<Place<K>> {
+    pub fn take_free(
+        &self,
+        person: &K,
+        bytes: usize,
+        preempted: CancellationToken,
+    ) -> Option<QueueEntry<K>> {
         let number = {
             let mut shared = lock(&self.shared);
-            if !shared.turns.is_free_for(person) {
+            if !shared.scheduler.is_free_for(person) {
                 return None;
             }
             // Nobody who waits is before this one, so it gets the slot.
-            shared.enter(person, bytes, ends.clone()).ok()?.0
+            shared.enter(person, bytes, preempted.clone()).ok()?.0
         };
-        Some(self.place(person, number, None, ends))
+        Some(self.entry(person, number, None, preempted))
     }
 
     /// A place whose turn is called for, or has come.
-    fn place(
+    fn entry(
         &self,
         person: &K,
-        number: Number,
+        number: EntryId,
         call: Option<oneshot::Receiver<()>>,
-        ends: CancellationToken,
-    ) -> Place<K> {
+        preempted: CancellationToken,
+    ) -> QueueEntry<K> {
         let entered = Instant::now();
         let since = call.is_none().then_some(entered);
-        let patient = entered + lock(&self.shared).turns.patience();
+        let patient = entered + lock(&self.shared).scheduler.patience();
         let (shared, person) = (Arc::clone(&self.shared), person.clone());
-        Place { shared, person, number, call, entered, patient, since, ends }
+        QueueEntry { shared, person, number, call, entered, patient, since, preempted }
     }
 
     /// Changes how many slots there are; replies under way keep theirs.
     pub fn set_slots(&self, slots: usize) {
         let mut shared = lock(&self.shared);
-        shared.turns.set_slots(slots);
+        shared.scheduler.set_slots(slots);
         shared.call();
     }
 
     /// How it is now.
     #[must_use]
-    pub fn state(&self) -> InLine {
-        let turns = &lock(&self.shared).turns;
-        InLine { waiting: turns.waiting(), running: turns.held(), slots: turns.slots() }
+    pub fn state(&self) -> QueueState {
+        let scheduler = &lock(&self.shared).scheduler;
+        QueueState {
+            waiting: scheduler.waiting(),
+            running: scheduler.held(),
+            slots: scheduler.slots(),
+        }
     }
 
     /// About how long it takes until so many of those who wait have had their turn; none while nothing is known of it.
     #[must_use]
-    pub fn takes(&self, turns: impl FnOnce(Waiting) -> usize) -> Option<Duration> {
-        lock(&self.shared).takes(turns)
+    pub fn estimated_wait(&self, scheduler: impl FnOnce(QueueLength) -> usize) -> Option<Duration> {
+        lock(&self.shared).estimated_wait(scheduler)
     }
 }
 
 /// Who waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct QueueLength {
     /// How many requests.
     pub all: usize,
     /// Of how many people.
     pub people: usize,
 }
 
-impl<K: Clone + Eq + Hash> Place<K> {
+impl<K: Clone + Eq + Hash> QueueEntry<K> {
     /// Waits for the slot; `None` once it has it. Once it has waited for as long as requests do, before a reply has to end for
     /// it, and before it is too late, it looks for something `instead`: where there is that, it is returned, and the place is
     /// to be dropped. Dropping the future keeps the
@@ -163,8 +177,11 @@ impl<K: Clone + Eq + Hash> Place<K> {
     ///
     /// # Errors
     ///
-    /// [`Late`]; then drop the place.
-    pub async fn turn<T>(&mut self, instead: impl Fn() -> Option<T>) -> Result<Option<T>, Late> {
+    /// [`WaitTimeout`]; then drop the place.
+    pub async fn acquire<T>(
+        &mut self,
+        instead: impl Fn() -> Option<T>,
+    ) -> Result<Option<T>, WaitTimeout> {
         let Some(call) = &mut self.call else {
             return Ok(None);
         };
@@ -172,19 +189,19 @@ impl<K: Clone + Eq + Hash> Place<K> {
         while matches!(call.try_recv(), Err(TryRecvError::Empty)) {
             let now = Instant::now();
             let entered = self.entered.into_std();
-            let look = lock(&self.shared).turns.look(&self.person, entered, now.into_std());
-            let waits = matches!(look, Look::Wait(_)) && now < self.patient;
+            let look = lock(&self.shared).scheduler.look(&self.person, entered, now.into_std());
+            let waits = matches!(look, WaitDecision::WaitUntil(_)) && now < self.patient;
             if !waits && let Some(instead) = instead() {
                 return Ok(Some(instead));
             }
             let next = match look {
-                Look::Wait(next) if waits => self.patient.min(next.into()),
-                Look::Wait(next) => next.into(),
-                Look::Owed => {
-                    lock(&self.shared).end_one(now.into_std());
+                WaitDecision::WaitUntil(next) if waits => self.patient.min(next.into()),
+                WaitDecision::WaitUntil(next) => next.into(),
+                WaitDecision::Preempt => {
+                    lock(&self.shared).preempt_one(now.into_std());
                     continue;
                 }
-                Look::Late => return Err(Late),
+                WaitDecision::GiveUp => return Err(WaitTimeout),
             };
             select! {
                 biased;
@@ -199,26 +216,26 @@ impl<K: Clone + Eq + Hash> Place<K> {
 
     /// Tells when the slot has to be given back, because others wait for one.
     #[must_use]
-    pub fn ends(&self) -> &CancellationToken {
-        &self.ends
+    pub fn preempted(&self) -> &CancellationToken {
+        &self.preempted
     }
 
-    /// As [`Line::takes`].
+    /// As [`Queue::estimated_wait`].
     #[must_use]
-    pub fn takes(&self, turns: impl FnOnce(Waiting) -> usize) -> Option<Duration> {
-        lock(&self.shared).takes(turns)
+    pub fn estimated_wait(&self, scheduler: impl FnOnce(QueueLength) -> usize) -> Option<Duration> {
+        lock(&self.shared).estimated_wait(scheduler)
     }
 }
 
-impl<K: Clone + Eq + Hash> Drop for Place<K> {
+impl<K: Clone + Eq + Hash> Drop for QueueEntry<K> {
     fn drop(&mut self) {
         let mut shared = lock(&self.shared);
         shared.calls.remove(&self.number);
-        shared.ends.remove(&self.number);
+        shared.preempted.remove(&self.number);
         if let Some(since) = self.since {
-            shared.pace.take(since.elapsed());
+            shared.service_time.take(since.elapsed());
         }
-        shared.turns.leave(&self.person, self.number, Instant::now().into_std());
+        shared.scheduler.leave(&self.person, self.number, Instant::now().into_std());
         shared.call();
     }
 }
@@ -229,33 +246,35 @@ impl<K: Clone + Eq + Hash> Shared<K> {
         &mut self,
         person: &K,
         bytes: usize,
-        ends: CancellationToken,
-    ) -> Result<(Number, oneshot::Receiver<()>), Full> {
-        let number = self.turns.enter(person, bytes, Instant::now().into_std())?;
+        preempted: CancellationToken,
+    ) -> Result<(EntryId, oneshot::Receiver<()>), QueueFull> {
+        let number = self.scheduler.enter(person, bytes, Instant::now().into_std())?;
         let (caller, call) = oneshot::channel();
         self.calls.insert(number, caller);
-        self.ends.insert(number, ends);
+        self.preempted.insert(number, preempted);
         self.call();
         Ok((number, call))
     }
 
-    fn takes(&self, turns: impl FnOnce(Waiting) -> usize) -> Option<Duration> {
-        let (all, people) = (self.turns.waiting(), self.turns.people());
-        self.pace.of(turns(Waiting { all, people }), self.turns.slots())
+    fn estimated_wait(&self, scheduler: impl FnOnce(QueueLength) -> usize) -> Option<Duration> {
+        let (all, people) = (self.scheduler.waiting(), self.scheduler.people());
+        self.service_time.of(scheduler(QueueLength { all, people }), self.scheduler.slots())
     }
 
     /// Calls those whose turn it is.
     fn call(&mut self) {
-        while let Some(number) = self.turns.call(Instant::now().into_std()) {
+        while let Some(number) = self.scheduler.call(Instant::now().into_std()) {
             // Whoever does not hear it any more is about to drop the place, and with it the slot.
             let _ = self.calls.remove(&number).map(|caller| caller.send(()));
         }
     }
 
     /// Tells a reply that it has to end, if one still has to.
-    fn end_one(&mut self, now: std::time::Instant) {
-        if let Some(ends) = self.turns.end_one(now).and_then(|number| self.ends.get(&number)) {
-            ends.cancel();
+    fn preempt_one(&mut self, now: std::time::Instant) {
+        if let Some(preempted) =
+            self.scheduler.preempt_one(now).and_then(|number| self.preempted.get(&number))
+        {
+            preempted.cancel();
         }
     }
 }

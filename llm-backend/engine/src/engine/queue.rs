@@ -11,7 +11,7 @@ use super::event::{Event, Request};
 
 /// The line is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Busy;
+pub(crate) struct QueueFull;
 
 /// A request on its way to a slot.
 pub(super) struct Job {
@@ -24,7 +24,7 @@ pub(super) struct Job {
 }
 
 /// Requests that wait for a slot.
-pub(super) struct Line {
+pub(super) struct JobQueue {
     /// How many may wait, besides those for which a slot is free.
     limit: usize,
     state: Mutex<State>,
@@ -37,17 +37,17 @@ struct State {
     closed: bool,
 }
 
-impl Line {
+impl JobQueue {
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Adds a job; `idle` slots are about to take one each.
-    pub(super) fn push(&self, job: Job, idle: usize) -> Result<(), Busy> {
+    pub(super) fn push(&self, job: Job, idle: usize) -> Result<(), QueueFull> {
         let mut state = self.lock();
         state.jobs.retain(|job| !job.events.is_closed());
         if state.closed || state.jobs.len() >= self.limit.saturating_add(idle) {
-            return Err(Busy);
+            return Err(QueueFull);
         }
         state.jobs.push_back(job);
         self.changed.notify_one();
@@ -105,41 +105,41 @@ mod tests {
 
     #[test]
     fn the_line_is_bounded_and_in_order() {
-        let line = Line::new(1);
+        let queue = JobQueue::new(1);
         let (jobs, receivers): (Vec<_>, Vec<_>) = (0..3).map(job).unzip();
 
-        let taken: Vec<_> = jobs.into_iter().map(|job| line.push(job, 1)).collect();
+        let taken: Vec<_> = jobs.into_iter().map(|job| queue.push(job, 1)).collect();
 
-        assert_eq!(taken, [Ok(()), Ok(()), Err(Busy)], "one may wait, one has a slot");
-        assert_eq!(line.take().map(|job| job.task), Some(0));
-        assert_eq!(line.take().map(|job| job.task), Some(1));
-        assert!(line.take().is_none());
+        assert_eq!(taken, [Ok(()), Ok(()), Err(QueueFull)], "one may wait, one has a slot");
+        assert_eq!(queue.take().map(|job| job.task), Some(0));
+        assert_eq!(queue.take().map(|job| job.task), Some(1));
+        assert!(queue.take().is_none());
         drop(receivers);
     }
 
     #[test]
     fn whoever_leaves_makes_room() {
-        let line = Line::new(1);
+        let queue = JobQueue::new(1);
         let (first, leaves) = job(0);
         let (second, _stays) = job(1);
-        line.push(first, 0).unwrap();
+        queue.push(first, 0).unwrap();
         drop(leaves);
 
-        assert_eq!(line.push(second, 0), Ok(()));
-        assert_eq!(line.take().map(|job| job.task), Some(1));
+        assert_eq!(queue.push(second, 0), Ok(()));
+        assert_eq!(queue.take().map(|job| job.task), Some(1));
     }
 
     #[test]
     fn a_closed_line_takes_nobody_and_wakes_who_waits() {
-        let line = Line::new(9);
+        let queue = JobQueue::new(9);
         let (first, mut receiver) = job(0);
-        line.push(first, 0).unwrap();
+        queue.push(first, 0).unwrap();
 
-        line.close();
+        queue.close();
 
-        line.wait();
-        assert!(line.take().is_none());
+        queue.wait();
+        assert!(queue.take().is_none());
         assert!(receiver.try_recv().is_err());
-        assert_eq!(line.push(job(1).0, 9), Err(Busy));
+        assert_eq!(queue.push(job(1).0, 9), Err(QueueFull));
     }
 }

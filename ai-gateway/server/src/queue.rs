@@ -10,13 +10,13 @@
 //!
 //! An engine serves its own line first come, first served: who asked it twenty times would be served twenty times
 //! before anybody else. So the gateway gives a provider no more at a time than it has slots for, and lets people take
-//! turns before it ([`turns`]). Whoever holds most is told to give one back when somebody without one has waited for as long
-//! as the settings say ([`Ticket::ends`]). How many slots there are the settings say, or the servers themselves. Where a fallback
+//! turns before it ([`scheduler`]). Whoever holds most is told to give one back when somebody without one has waited for as long
+//! as the settings say ([`Ticket::preempted`]). How many slots there are the settings say, or the servers themselves. Where a fallback
 //! answers in a provider's stead, it is given no more than that provider would have been.
 
-mod pace;
-mod place;
-mod turns;
+mod entry;
+mod scheduler;
+mod service_time;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -25,10 +25,14 @@ use mesh_identity::Person;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits::Exceeded, metrics::Metrics, models::Models};
+use crate::{
+    limits::{Exceeded, Limit},
+    metrics::Metrics,
+    models::Models,
+};
 
-pub use place::{InLine, Late, Line, Place, Waiting};
-pub use turns::{Bounds, Full};
+pub use entry::{Queue, QueueEntry, QueueLength, QueueState, WaitTimeout};
+pub use scheduler::{QueueFull, QueueLimits};
 
 /// What a request is told to wait while nobody knows how long replies take, in seconds.
 const RETRY_USUAL_S: u64 = 5;
@@ -38,9 +42,9 @@ const RETRY_MAX_S: u64 = 60;
 
 /// The line of each provider.
 #[derive(Debug)]
-pub struct Lines {
-    by_provider: BTreeMap<String, Line<Person>>,
-    settings: gateway::Line,
+pub struct Queues {
+    by_provider: BTreeMap<String, Queue<Person>>,
+    settings: gateway::Queue,
     metrics: Arc<Metrics>,
 }
 
@@ -49,18 +53,18 @@ pub struct Lines {
 #[must_use]
 pub struct Ticket {
     /// None where there is no line to wait in.
-    place: Option<Place<Person>>,
-    ends: CancellationToken,
+    entry: Option<QueueEntry<Person>>,
+    preempted: CancellationToken,
     since: Instant,
     metrics: Arc<Metrics>,
 }
 
-impl Lines {
+impl Queues {
     /// A line for each provider. Settings for a provider that there is not are said in the log.
     #[must_use]
-    pub fn new(settings: &gateway::Line, models: &Models, metrics: Arc<Metrics>) -> Self {
-        let line = |name: &str| {
-            let bounds = Bounds {
+    pub fn new(settings: &gateway::Queue, models: &Models, metrics: Arc<Metrics>) -> Self {
+        let queue = |name: &str| {
+            let bounds = QueueLimits {
                 slots: slots(settings, name, models),
                 waiting: settings.waiting,
                 waiting_per_person: settings.waiting_per_person,
@@ -69,9 +73,9 @@ impl Lines {
                 yield_after: Duration::from_secs(settings.yield_seconds.get().into()),
                 patience: Duration::from_secs(settings.seconds.into()),
             };
-            (name.to_owned(), Line::new(bounds))
+            (name.to_owned(), Queue::new(bounds))
         };
-        let by_provider: BTreeMap<_, _> = models.providers().map(line).collect();
+        let by_provider: BTreeMap<_, _> = models.providers().map(queue).collect();
         for name in settings.providers.keys().filter(|name| !by_provider.contains_key(*name)) {
             tracing::warn!(
                 "gateway.toml: line.providers names {name:?}, which is no provider of openclaw.json"
@@ -82,11 +86,11 @@ impl Lines {
 
     /// Gives each line as many slots as its provider has by now. Call it whenever nodes said how they are.
     pub fn follow(&self, models: &Models) {
-        for (name, line) in &self.by_provider {
+        for (name, queue) in &self.by_provider {
             let slots = slots(&self.settings, name, models);
-            if line.state().slots != slots {
+            if queue.state().slots != slots {
                 tracing::info!(provider = name, slots, "so many replies at a time");
-                line.set_slots(slots);
+                queue.set_slots(slots);
             }
         }
     }
@@ -96,7 +100,7 @@ impl Lines {
     ///
     /// # Errors
     ///
-    /// [`Exceeded::Person`] if this person waits often enough, [`Exceeded::Total`] if each line is full.
+    /// [`Limit::Person`] if this person waits often enough, [`Limit::Total`] if each queue is full.
     pub fn enter<'a>(
         &self,
         providers: impl IntoIterator<Item = &'a str>,
@@ -105,52 +109,51 @@ impl Lines {
     ) -> Result<(usize, Ticket), Exceeded> {
         let mut refused = None;
         for (index, name) in providers.into_iter().enumerate() {
-            let Some(line) = self.by_provider.get(name) else {
+            let Some(queue) = self.by_provider.get(name) else {
                 return Ok((index, self.ticket(None)));
             };
-            match line.enter(person, bytes) {
-                Ok(place) => return Ok((index, self.ticket(Some(place)))),
+            match queue.enter(person, bytes) {
+                Ok(entry) => return Ok((index, self.ticket(Some(entry)))),
                 // Another line would give this person twice as much as one may have.
-                Err(Full::Person) if refused.is_none() => {
-                    self.metrics.refuse_line("person");
-                    return Err(Exceeded::Person {
-                        retry_after_s: retry(line.takes(|waiting| waiting.people)),
-                    });
+                Err(QueueFull::Person) if refused.is_none() => {
+                    self.metrics.refuse_queued("person");
+                    let retry_after_s = retry(queue.estimated_wait(|waiting| waiting.people));
+                    return Err(Exceeded { limit: Limit::Person, retry_after_s });
                 }
-                Err(Full::Person | Full::Total) => {
-                    let retry_after_s = retry(line.takes(|_| 1));
-                    refused.get_or_insert(Exceeded::Total { retry_after_s });
+                Err(QueueFull::Person | QueueFull::Total) => {
+                    let retry_after_s = retry(queue.estimated_wait(|_| 1));
+                    refused.get_or_insert(Exceeded { limit: Limit::Total, retry_after_s });
                 }
             }
         }
-        self.metrics.refuse_line("total");
-        Err(refused.unwrap_or(Exceeded::Total { retry_after_s: RETRY_USUAL_S }))
+        self.metrics.refuse_queued("total");
+        Err(refused.unwrap_or(Exceeded { limit: Limit::Total, retry_after_s: RETRY_USUAL_S }))
     }
 
     /// Takes a slot that is free for this person now, at the first of these providers that has one; returns that provider's
-    /// index. By `ends` it is told when it has to be given back.
+    /// index. By `preempted` it is told when it has to be given back.
     pub fn take_free<'a>(
         &self,
         providers: impl IntoIterator<Item = &'a str>,
         person: &Person,
         bytes: usize,
-        ends: &CancellationToken,
+        preempted: &CancellationToken,
     ) -> Option<(usize, Ticket)> {
         providers.into_iter().enumerate().find_map(|(index, name)| {
-            let place = self.by_provider.get(name)?.take_free(person, bytes, ends.clone())?;
-            Some((index, self.ticket(Some(place))))
+            let entry = self.by_provider.get(name)?.take_free(person, bytes, preempted.clone())?;
+            Some((index, self.ticket(Some(entry))))
         })
     }
 
-    fn ticket(&self, place: Option<Place<Person>>) -> Ticket {
-        let ends = place.as_ref().map(|place| place.ends().clone()).unwrap_or_default();
-        Ticket { place, ends, since: Instant::now(), metrics: Arc::clone(&self.metrics) }
+    fn ticket(&self, entry: Option<QueueEntry<Person>>) -> Ticket {
+        let preempted = entry.as_ref().map(|entry| entry.preempted().clone()).unwrap_or_default();
+        Ticket { entry, preempted, since: Instant::now(), metrics: Arc::clone(&self.metrics) }
     }
 
     /// Each provider with its line as it is now.
     #[must_use]
-    pub fn state(&self) -> Vec<(String, InLine)> {
-        self.by_provider.iter().map(|(name, line)| (name.clone(), line.state())).collect()
+    pub fn state(&self) -> Vec<(String, QueueState)> {
+        self.by_provider.iter().map(|(name, queue)| (name.clone(), queue.state())).collect()
     }
 }
 
@@ -160,49 +163,54 @@ impl Ticket {
     ///
     /// # Errors
     ///
-    /// [`Exceeded::Late`]; then drop the ticket.
-    pub async fn turn<T>(
+    /// [`Limit::WaitTime`]; then drop the ticket.
+    pub async fn acquire<T>(
         &mut self,
         instead: impl Fn() -> Option<T>,
     ) -> Result<Option<T>, Exceeded> {
-        let turn = match &mut self.place {
-            Some(place) => place.turn(instead).await,
+        let acquire = match &mut self.entry {
+            Some(entry) => entry.acquire(instead).await,
             None => Ok(None),
         };
         self.metrics.waited(self.since.elapsed());
-        turn.map_err(|Late| Exceeded::Late { retry_after_s: self.retry() })
+        acquire.map_err(|WaitTimeout| self.exceeded(Limit::WaitTime))
     }
 
     /// Tells when the slot has to be given back, because others wait for one.
     #[must_use]
-    pub fn ends(&self) -> &CancellationToken {
-        &self.ends
+    pub fn preempted(&self) -> &CancellationToken {
+        &self.preempted
     }
 
-    /// What whoever gave the slot back too early is told.
+    /// The error of a request that ended because its slot was preempted.
     #[must_use]
-    pub fn yielded(&self) -> Exceeded {
-        Exceeded::Yielded { retry_after_s: self.retry() }
+    pub fn preempted_error(&self) -> Exceeded {
+        self.exceeded(Limit::Preempted)
+    }
+
+    fn exceeded(&self, limit: Limit) -> Exceeded {
+        Exceeded { limit, retry_after_s: self.retry() }
     }
 
     /// When those who wait now have had their turns, about, in seconds.
     fn retry(&self) -> u64 {
-        let place = self.place.as_ref();
-        retry(place.and_then(|place| place.takes(|waiting| waiting.all)))
+        let entry = self.entry.as_ref();
+        retry(entry.and_then(|entry| entry.estimated_wait(|waiting| waiting.all)))
     }
 }
 
 /// Replies under way at a time at a provider: what the settings say of it, or else what its nodes have together.
-fn slots(settings: &gateway::Line, name: &str, models: &Models) -> usize {
+fn slots(settings: &gateway::Queue, name: &str, models: &Models) -> usize {
     let told = || models.slots(name, settings.slots.get().into());
     let slots = settings.providers.get(name).map_or_else(told, |&slots| slots.get().into());
     usize::try_from(slots).unwrap_or(usize::MAX).max(1)
 }
 
 /// What a request is told to wait, in whole seconds, where a slot becomes free after about so long.
-fn retry(takes: Option<Duration>) -> u64 {
-    let seconds = |takes: Duration| takes.as_secs().saturating_add(1).min(RETRY_MAX_S);
-    takes.map_or(RETRY_USUAL_S, seconds)
+fn retry(estimated_wait: Option<Duration>) -> u64 {
+    let seconds =
+        |estimated_wait: Duration| estimated_wait.as_secs().saturating_add(1).min(RETRY_MAX_S);
+    estimated_wait.map_or(RETRY_USUAL_S, seconds)
 }
 
 #[cfg(test)]

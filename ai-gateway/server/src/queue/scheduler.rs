@@ -24,7 +24,7 @@ pub(super) const ENDING: Duration = Duration::from_secs(5);
 
 /// How many may hold a slot, and how many may wait for one, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct QueueLimits {
     /// Slots.
     pub slots: usize,
     /// Most that wait.
@@ -42,7 +42,7 @@ pub struct Bounds {
     pub patience: Duration,
 }
 
-impl Bounds {
+impl QueueLimits {
     /// These slots and places, whatever those who wait hold, and however long.
     #[cfg(test)]
     pub(super) fn of(slots: usize, waiting: usize, waiting_per_person: usize) -> Self {
@@ -61,7 +61,7 @@ impl Bounds {
 
 /// There is no place in the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Full {
+pub enum QueueFull {
     /// This person has as many places as one may.
     #[error("this person waits often enough")]
     Person,
@@ -71,35 +71,35 @@ pub enum Full {
 }
 
 /// A place's number; never used again.
-pub(super) type Number = u64;
+pub(super) type EntryId = u64;
 
 /// The state of a line. It knows nobody who neither holds a slot nor waits.
 #[derive(Debug)]
-pub(super) struct Turns<K> {
-    bounds: Bounds,
-    next: Number,
+pub(super) struct Scheduler<K> {
+    bounds: QueueLimits,
+    next: EntryId,
     held: usize,
-    waiting: Waiting,
-    people: HashMap<K, Theirs>,
+    waiting: QueueLoad,
+    people: HashMap<K, PersonState>,
     /// Those who wait, in the order in which they arrived, or last got or gave back a slot.
     order: VecDeque<K>,
 }
 
 /// What one person has.
 #[derive(Debug)]
-struct Theirs {
-    held: Vec<Held>,
-    waiting: VecDeque<(Number, usize)>,
+struct PersonState {
+    held: Vec<HeldSlot>,
+    waiting: VecDeque<(EntryId, usize)>,
     /// When they last got or gave back a slot, or came.
-    turned: Instant,
+    last_served: Instant,
     /// Until when they have a slot at the latest, if replies end when they have to; it counts while they have none.
     owed: Instant,
 }
 
 /// A slot that is held.
 #[derive(Clone, Copy, Debug)]
-struct Held {
-    number: Number,
+struct HeldSlot {
+    number: EntryId,
     since: Instant,
     /// Whether its reply has to end.
     ends: bool,
@@ -107,23 +107,23 @@ struct Held {
 
 /// What a request that waits has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum WaitDecision {
     /// Nothing until then.
-    Wait(Instant),
-    /// Its person is owed a slot: let a reply end ([`Turns::end_one`]).
-    Owed,
+    WaitUntil(Instant),
+    /// Its person is owed a slot: let a reply end ([`Scheduler::preempt_one`]).
+    Preempt,
     /// Leave: it is too late.
-    Late,
+    GiveUp,
 }
 
 /// How many wait, and how many bytes they hold.
 #[derive(Clone, Copy, Debug, Default)]
-struct Waiting {
+struct QueueLoad {
     count: usize,
     bytes: usize,
 }
 
-impl Waiting {
+impl QueueLoad {
     /// Whether one more of this size is too many.
     fn is_full(self, bytes: usize, count_max: usize, bytes_max: usize) -> bool {
         let too_large = self.bytes.saturating_add(bytes) > bytes_max;
@@ -136,10 +136,10 @@ impl Waiting {
     }
 }
 
-impl Theirs {
-    fn waiting(&self) -> Waiting {
+impl PersonState {
+    fn waiting(&self) -> QueueLoad {
         let bytes = self.waiting.iter().map(|(_, bytes)| bytes).sum();
-        Waiting { count: self.waiting.len(), bytes }
+        QueueLoad { count: self.waiting.len(), bytes }
     }
 
     /// How many slots they hold beside those whose replies have to end.
@@ -148,10 +148,10 @@ impl Theirs {
     }
 }
 
-impl<K: Clone + Eq + Hash> Turns<K> {
-    pub(super) fn new(bounds: Bounds) -> Self {
+impl<K: Clone + Eq + Hash> Scheduler<K> {
+    pub(super) fn new(bounds: QueueLimits) -> Self {
         let (people, order) = (HashMap::new(), VecDeque::new());
-        Self { bounds, next: 0, held: 0, waiting: Waiting::default(), people, order }
+        Self { bounds, next: 0, held: 0, waiting: QueueLoad::default(), people, order }
     }
 
     /// Whether a slot is free for this person. Whoever waits beside a free one holds another, so nobody is before them.
@@ -164,25 +164,31 @@ impl<K: Clone + Eq + Hash> Turns<K> {
     }
 
     fn holds(&self, person: &K) -> usize {
-        self.people.get(person).map_or(0, |theirs| theirs.held.len())
+        self.people.get(person).map_or(0, |state| state.held.len())
     }
 
     /// Takes a place for a request of so many bytes. Call [`Self::call`] after it: it may be that place's turn.
-    pub(super) fn enter(&mut self, person: &K, bytes: usize, now: Instant) -> Result<Number, Full> {
-        let own = self.people.get(person).map(Theirs::waiting).unwrap_or_default();
+    pub(super) fn enter(
+        &mut self,
+        person: &K,
+        bytes: usize,
+        now: Instant,
+    ) -> Result<EntryId, QueueFull> {
+        let own = self.people.get(person).map(PersonState::waiting).unwrap_or_default();
         if !self.is_free_for(person) {
-            let Bounds { waiting, waiting_per_person, bytes_per_person, .. } = self.bounds;
+            let QueueLimits { waiting, waiting_per_person, bytes_per_person, .. } = self.bounds;
             if own.is_full(bytes, waiting_per_person, bytes_per_person) {
-                return Err(Full::Person);
+                return Err(QueueFull::Person);
             }
             if self.waiting.is_full(bytes, waiting, self.bounds.bytes) {
-                return Err(Full::Total);
+                return Err(QueueFull::Total);
             }
         }
         let number = self.next;
         self.next += 1;
         let owed = self.owed(now);
-        let new = || Theirs { held: Vec::new(), waiting: VecDeque::new(), turned: now, owed };
+        let new =
+            || PersonState { held: Vec::new(), waiting: VecDeque::new(), last_served: now, owed };
         self.people.entry(person.clone()).or_insert_with(new).waiting.push_back((number, bytes));
         self.waiting.count += 1;
         self.waiting.bytes = self.waiting.bytes.saturating_add(bytes);
@@ -201,35 +207,35 @@ impl<K: Clone + Eq + Hash> Turns<K> {
     }
 
     /// Gives up a place, whether it waits or holds a slot. Call [`Self::call`] after it.
-    pub(super) fn leave(&mut self, person: &K, number: Number, now: Instant) {
+    pub(super) fn leave(&mut self, person: &K, number: EntryId, now: Instant) {
         let owed = self.owed(now);
-        let Some(theirs) = self.people.get_mut(person) else {
+        let Some(state) = self.people.get_mut(person) else {
             return;
         };
-        if let Some(at) = theirs.held.iter().position(|held| held.number == number) {
-            theirs.held.swap_remove(at);
-            (theirs.turned, theirs.owed) = (now, owed);
+        if let Some(at) = state.held.iter().position(|held| held.number == number) {
+            state.held.swap_remove(at);
+            (state.last_served, state.owed) = (now, owed);
             self.held = self.held.saturating_sub(1);
-            if !theirs.waiting.is_empty() {
+            if !state.waiting.is_empty() {
                 // Whoever came while this slot was held is next.
                 self.order.retain(|it| it != person);
                 self.order.push_back(person.clone());
             }
-        } else if let Some(at) = theirs.waiting.iter().position(|(it, _)| *it == number)
-            && let Some((_, bytes)) = theirs.waiting.remove(at)
+        } else if let Some(at) = state.waiting.iter().position(|(it, _)| *it == number)
+            && let Some((_, bytes)) = state.waiting.remove(at)
         {
             self.waiting.remove(bytes);
-            if theirs.waiting.is_empty() {
+            if state.waiting.is_empty() {
                 self.order.retain(|it| it != person);
             }
         }
-        if theirs.held.is_empty() && theirs.waiting.is_empty() {
+        if state.held.is_empty() && state.waiting.is_empty() {
             self.people.remove(person);
         }
     }
 
     /// The next place that gets a slot, if one is free and somebody waits who may have it. Call it until there is none.
-    pub(super) fn call(&mut self, now: Instant) -> Option<Number> {
+    pub(super) fn call(&mut self, now: Instant) -> Option<EntryId> {
         // Of several that hold the fewest, the first.
         let waiting = self.order.iter().enumerate();
         let (at, person) = waiting.min_by_key(|(_, person)| self.holds(person))?;
@@ -237,11 +243,11 @@ impl<K: Clone + Eq + Hash> Turns<K> {
             return None;
         }
         let person = self.order.remove(at)?;
-        let theirs = self.people.get_mut(&person)?;
-        let (number, bytes) = theirs.waiting.pop_front()?;
-        theirs.held.push(Held { number, since: now, ends: false });
-        theirs.turned = now;
-        let more = !theirs.waiting.is_empty();
+        let state = self.people.get_mut(&person)?;
+        let (number, bytes) = state.waiting.pop_front()?;
+        state.held.push(HeldSlot { number, since: now, ends: false });
+        state.last_served = now;
+        let more = !state.waiting.is_empty();
         self.held += 1;
         self.waiting.remove(bytes);
         if more {
@@ -251,32 +257,32 @@ impl<K: Clone + Eq + Hash> Turns<K> {
     }
 
     /// What a request of this person's that came at `entered` and still waits has to do.
-    pub(super) fn look(&self, person: &K, entered: Instant, now: Instant) -> Look {
-        let Some(theirs) = self.people.get(person) else {
-            return Look::Late;
+    pub(super) fn look(&self, person: &K, entered: Instant, now: Instant) -> WaitDecision {
+        let Some(state) = self.people.get(person) else {
+            return WaitDecision::GiveUp;
         };
-        let mut late = later(entered.max(theirs.turned), self.bounds.patience);
+        let mut late = later(entered.max(state.last_served), self.bounds.patience);
         let mut next = late;
-        if theirs.held.is_empty() {
-            late = late.max(later(theirs.owed, ENDING));
-            let from = later(theirs.turned, self.bounds.yield_after);
+        if state.held.is_empty() {
+            late = late.max(later(state.owed, ENDING));
+            let from = later(state.last_served, self.bounds.yield_after);
             next = if now < from { from } else { self.next_end(now) };
         }
         if late <= now {
-            Look::Late
+            WaitDecision::GiveUp
         } else if next <= now {
-            Look::Owed
+            WaitDecision::Preempt
         } else {
-            Look::Wait(next.min(late))
+            WaitDecision::WaitUntil(next.min(late))
         }
     }
 
     /// When the next reply has to end, as far as is known now, if people are owed slots.
     fn next_end(&self, now: Instant) -> Instant {
         let owed = |person: &&K| {
-            let theirs = self.people.get(*person);
-            theirs.is_some_and(|theirs| {
-                theirs.held.is_empty() && later(theirs.turned, self.bounds.yield_after) <= now
+            let state = self.people.get(*person);
+            state.is_some_and(|state| {
+                state.held.is_empty() && later(state.last_served, self.bounds.yield_after) <= now
             })
         };
         let ending: usize = self.people.values().map(|it| it.held.len() - it.keeps()).sum();
@@ -292,23 +298,23 @@ impl<K: Clone + Eq + Hash> Turns<K> {
     }
 
     /// The longest reply, of those that go on, of whoever holds most; and how many they hold.
-    fn longest(&self) -> Option<(&K, usize, Held)> {
-        let all = self.people.iter().flat_map(|(person, theirs)| {
-            let goes_on = theirs.held.iter().filter(|held| !held.ends);
-            goes_on.map(move |held| (person, theirs.keeps(), *held))
+    fn longest(&self) -> Option<(&K, usize, HeldSlot)> {
+        let all = self.people.iter().flat_map(|(person, state)| {
+            let goes_on = state.held.iter().filter(|held| !held.ends);
+            goes_on.map(move |held| (person, state.keeps(), *held))
         });
         all.min_by_key(|(_, keeps, held)| (Reverse(*keeps), held.since, held.number))
     }
 
     /// Which reply has to end now for somebody who is owed a slot; it has to from now on.
-    pub(super) fn end_one(&mut self, now: Instant) -> Option<Number> {
+    pub(super) fn preempt_one(&mut self, now: Instant) -> Option<EntryId> {
         if self.next_end(now) > now {
             return None;
         }
         let (person, _, held) = self.longest()?;
         let (person, number) = (person.clone(), held.number);
-        let theirs = self.people.get_mut(&person)?;
-        theirs.held.iter_mut().find(|held| held.number == number)?.ends = true;
+        let state = self.people.get_mut(&person)?;
+        state.held.iter_mut().find(|held| held.number == number)?.ends = true;
         Some(number)
     }
 

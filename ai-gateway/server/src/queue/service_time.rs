@@ -7,12 +7,12 @@ const WEIGHT: u32 = 8;
 
 /// How long replies take.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct ServiceTime {
     /// None until one has ended.
     mean: Option<Duration>,
 }
 
-impl Pace {
+impl ServiceTime {
     /// Takes the time for which a slot was held.
     pub(super) fn take(&mut self, held: Duration) {
         let mean = self.mean.unwrap_or(held);
@@ -20,9 +20,10 @@ impl Pace {
     }
 
     /// About how long so many turns take at so many slots; none until a reply has ended.
-    pub(super) fn of(&self, turns: usize, slots: usize) -> Option<Duration> {
-        let (turns, slots) = (u32::try_from(turns).ok()?, u32::try_from(slots.max(1)).ok()?);
-        Some(self.mean?.saturating_mul(turns.max(1)) / slots)
+    pub(super) fn of(&self, scheduler: usize, slots: usize) -> Option<Duration> {
+        let (scheduler, slots) =
+            (u32::try_from(scheduler).ok()?, u32::try_from(slots.max(1)).ok()?);
+        Some(self.mean?.saturating_mul(scheduler.max(1)) / slots)
     }
 }
 
@@ -36,27 +37,30 @@ mod tests {
 
     #[test]
     fn turns_take_as_long_as_replies_did_and_slots_share_them() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.of(3, 1), None, "nobody knows yet");
-        pace.take(8 * SECOND);
-        assert_eq!((pace.of(3, 1), pace.of(3, 2)), (Some(24 * SECOND), Some(12 * SECOND)));
-        assert_eq!(pace.of(0, 4), Some(2 * SECOND), "one slot at least must become free");
-        pace.take(16 * SECOND);
-        assert_eq!(pace.of(1, 1), Some(9 * SECOND), "one long reply changes little");
+        let mut service_time = ServiceTime::default();
+        assert_eq!(service_time.of(3, 1), None, "nobody knows yet");
+        service_time.take(8 * SECOND);
+        assert_eq!(
+            (service_time.of(3, 1), service_time.of(3, 2)),
+            (Some(24 * SECOND), Some(12 * SECOND))
+        );
+        assert_eq!(service_time.of(0, 4), Some(2 * SECOND), "one slot at least must become free");
+        service_time.take(16 * SECOND);
+        assert_eq!(service_time.of(1, 1), Some(9 * SECOND), "one long reply changes little");
         for _ in 0..100 {
-            pace.take(SECOND);
+            service_time.take(SECOND);
         }
-        assert!(pace.of(1, 1).unwrap() < 2 * SECOND, "what was is forgotten");
+        assert!(service_time.of(1, 1).unwrap() < 2 * SECOND, "what was is forgotten");
     }
 
     proptest! {
         /// Whatever was measured, the estimate lies between the shortest and the longest.
         #[test]
         fn the_mean_is_never_outside_of_what_was(held in prop::collection::vec(any::<u32>(), 1..50)) {
-            let mut pace = Pace::default();
+            let mut service_time = ServiceTime::default();
             let all: Vec<_> = held.iter().map(|&ms| Duration::from_millis(ms.into())).collect();
-            all.iter().for_each(|&held| pace.take(held));
-            let mean = pace.of(1, 1).unwrap();
+            all.iter().for_each(|&held| service_time.take(held));
+            let mean = service_time.of(1, 1).unwrap();
             // Dividing rounds down by less than a nanosecond each time.
             prop_assert!(mean + Duration::from_nanos(50) >= *all.iter().min().unwrap());
             prop_assert!(mean <= *all.iter().max().unwrap());
@@ -64,11 +68,11 @@ mod tests {
 
         /// No numbers overflow.
         #[test]
-        fn any_numbers_will_do(held in any::<Duration>(), turns in any::<usize>(), slots in any::<usize>()) {
-            let mut pace = Pace::default();
-            pace.take(held);
-            pace.take(held);
-            let _ = pace.of(turns, slots);
+        fn any_numbers_will_do(held in any::<Duration>(), scheduler in any::<usize>(), slots in any::<usize>()) {
+            let mut service_time = ServiceTime::default();
+            service_time.take(held);
+            service_time.take(held);
+            let _ = service_time.of(scheduler, slots);
         }
     }
 }
