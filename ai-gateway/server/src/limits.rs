@@ -1,4 +1,4 @@
-//! How often each caller may ask. How many replies one may have at a time is the affair of [`line`](crate::queue).
+//! How often each caller may ask. [`queue`](crate::queue) limits how many replies a person may have at a time.
 //!
 //! The rates stop a flood, not people: one question of a chat program asks several times at once (for the reply, a title, tags,
 //! what to ask next), and an editor that completes while one types asks three times a second and hangs up as often.

@@ -27,7 +27,7 @@ use hyper::Method;
 use lab::swtpm::{self, Swtpm};
 use llm_backend::{
     Timeouts,
-    confidential::{Confidential, Settings, Volatile},
+    confidential::{Confidential, Settings, InMemoryStore},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -208,7 +208,7 @@ impl Ours {
             shared_seeds: false,
             verified_for: Duration::from_secs(60),
             timeouts: Timeouts::default(),
-            memory: Arc::new(Volatile::default()),
+            memory: Arc::new(InMemoryStore::default()),
         };
         Confidential::new(settings).unwrap()
     }
