@@ -27,7 +27,7 @@ use hyper::Method;
 use lab::swtpm::{self, Swtpm};
 use llm_backend::{
     Timeouts,
-    confidential::{Confidential, Settings, InMemoryStore},
+    confidential::{Confidential, InMemoryStore, Settings},
 };
 use sha2::{Digest as _, Sha256};
 
