@@ -7,11 +7,12 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{
-    Process, http, inside,
+    Process, inside,
     instance::{self, Instance},
     process,
     topology::Topology,
 };
+use testkit::blocking::http;
 
 /// Cabled machines whose home runs `maru up`; dropping it ends and removes everything.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ mod binaries;
 pub mod clean;
 pub mod confidential;
 mod deployment;
-pub mod http;
+pub mod dial;
 pub mod inside;
 mod instance;
 mod machine;

@@ -9,8 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Deployment, Instance, http};
+use lab::{Deployment, Instance};
 use serde_json::{Value, json};
+use testkit::blocking::http;
 
 use super::{
     appliance::deployment,

@@ -11,8 +11,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Deployment, Machine, Member, Process, STOP, http};
+use lab::{Deployment, Machine, Member, Process, STOP};
 use serde_json::Value;
+use testkit::blocking::http;
 
 use super::install::Installed;
 use crate::{progress::Step, stop};

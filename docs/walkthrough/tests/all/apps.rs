@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use lab::{Deployment, STOP, http};
+use lab::{Deployment, STOP};
 use serde_json::{Value, json};
+use testkit::blocking::http;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const HOST: &str = "127.0.0.1:18789";
@@ -41,7 +42,7 @@ fn ask(
     (method, path): (&str, &str),
     headers: &[(&str, &str)],
     body: Option<&str>,
-) -> http::Answer<TcpStream> {
+) -> http::Response<TcpStream> {
     let dial = || TcpStream::connect((Ipv4Addr::LOCALHOST, 18789));
     let stream = deployment.home.machine.in_network(dial).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -59,7 +60,7 @@ fn add(deployment: &Deployment, name: &str) -> String {
 }
 
 /// A long reply, as it begins.
-fn long_reply(deployment: &Deployment, key: &str) -> http::Answer<TcpStream> {
+fn long_reply(deployment: &Deployment, key: &str) -> http::Response<TcpStream> {
     let body = json!({
         "stream": true, "max_tokens": 7000, "ignore_eos": true,
         "messages": [{ "role": "user", "content": "Tell a long story." }],

@@ -17,12 +17,13 @@ use std::{
 };
 
 use ai_gateway_api::{sealed::path, settings::gateway::Limits};
-use lab::{Deployment, Machine, Member, ROOT, http, topology::HOME};
+use lab::{Deployment, Machine, Member, ROOT, topology::HOME};
 use services::{
     ADMIN, AGENT_GID, AGENT_SERVICE, AGENT_UID, COORDINATOR_SERVICE, GATEWAY_HTTP, GATEWAY_SERVICE,
     LOCAL_API, Link, METRICS, PLUGIN, Service, TELMEET_HTTP, TELMEET_SERVICE,
 };
 use telmeet_api::plugin;
+use testkit::blocking::http;
 
 use super::support::{
     app::{CHAT, OWN},

@@ -11,7 +11,8 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use lab::{Deployment, Machine, http, topology::HOME};
+use lab::{Deployment, Machine, topology::HOME};
+use testkit::blocking::http;
 
 use super::support::{
     recording::{Recording, packets, tunnel},

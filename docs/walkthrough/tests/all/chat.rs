@@ -13,8 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Deployment, Instance, http};
+use lab::{Deployment, Instance};
 use rustix::process::Signal;
+use testkit::blocking::http;
 
 /// Where the OpenAI-compatible interface is.
 const HOST: &str = "chat.maru.internal:18789";
@@ -27,7 +28,7 @@ const FAR: u64 = 500;
 /// More than it makes in the second after a client left; where it is slower it makes fewer.
 const SOON: u64 = 200;
 
-fn ask(instance: &Instance, stream: bool, max_tokens: u32) -> http::Answer<TcpStream> {
+fn ask(instance: &Instance, stream: bool, max_tokens: u32) -> http::Response<TcpStream> {
     let body = serde_json::json!({
         "model": "default", "stream": stream, "max_tokens": max_tokens, "ignore_eos": true,
         "messages": [{ "role": "user", "content": "Hello!" }],

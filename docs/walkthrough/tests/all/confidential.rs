@@ -17,11 +17,11 @@ use std::{
 use lab::{
     Machine, STOP,
     confidential::{Chain, Holder, Host, Shows, users},
-    http,
     topology::HOME,
 };
 use serde_json::Value;
 use services::{INFERENCE, SERVERS};
+use testkit::blocking::http;
 
 use super::support::{
     chain_house::House,

@@ -3,11 +3,9 @@
 //! Fails if the fallback does not answer then, in the clear and under the seal; if its reply claims evidence, or does not
 //! say which model it is from; if the deployment is left aside after some refusals, as a server that is broken would be.
 
-use lab::{
-    confidential::{Chain, Holder, Shows},
-    http,
-};
+use lab::confidential::{Chain, Holder, Shows};
 use serde_json::Value;
+use testkit::blocking::http;
 
 use super::support::chain_house::House;
 

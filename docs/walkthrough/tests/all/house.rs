@@ -50,7 +50,7 @@ const BODIES_WHOLE: &[&str] = &[
 ];
 
 /// Crates that are tests, and machines for them.
-const OF_TESTS: &[&str] = &["attester", "lab", "walkthrough", "xtask"];
+const OF_TESTS: &[&str] = &["attester", "lab", "testkit", "walkthrough", "xtask"];
 
 fn metadata(args: &[&str]) -> Value {
     let output = Command::new(env!("CARGO"))
@@ -327,13 +327,17 @@ fn a_clock_or_a_socket_is_found_and_those_of_tests_are_not() {
 }
 
 #[test]
-fn the_lab_is_of_use_to_every_crates_tests() {
+fn lab_and_testkit_are_of_use_to_every_crates_tests_and_in_no_program() {
     let metadata = metadata(&["--no-deps"]);
-    let packages = metadata["packages"].as_array().unwrap();
-    let lab = packages.iter().find(|package| package["name"] == "lab").unwrap();
-    for dependency in lab["dependencies"].as_array().unwrap() {
-        let name = dependency["name"].as_str().unwrap();
-        assert_eq!(layer(name), None, "lab depends on {name}, whose tests then cannot use it");
+    for package in metadata["packages"].as_array().unwrap() {
+        let own = package["name"].as_str().unwrap();
+        let is_for_all = ["lab", "testkit"].contains(&own);
+        for name in dependencies(package) {
+            let own_is_a_test = OF_TESTS.contains(&own);
+            assert!(name != "testkit" || own_is_a_test, "{own} depends on testkit");
+            let known = layer(&name).is_some() && name != "testkit";
+            assert!(!(is_for_all && known), "{own} depends on {name}, whose tests cannot use it");
+        }
     }
 }
 

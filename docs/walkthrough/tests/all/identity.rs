@@ -7,9 +7,10 @@
 use std::{os::unix::net::UnixStream, time::Duration};
 
 use ai_gateway_api::wire::Fixed;
-use lab::{Deployment, Instance, http};
+use lab::{Deployment, Instance};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use testkit::blocking::http;
 
 /// How long a change may take to reach a device.
 const SPREAD: Duration = Duration::from_secs(30);

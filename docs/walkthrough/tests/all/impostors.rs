@@ -10,9 +10,10 @@ use ai_gateway_api::{
     sealed::{Event, path},
     wire::Fixed,
 };
-use lab::{Deployment, http};
+use lab::Deployment;
 use mesh_identity::{Header, Identity, User};
 use telmeet_api::plugin;
+use testkit::blocking::http;
 
 use super::support::{
     app::{self, App},

@@ -14,9 +14,10 @@ use std::{
     time::Duration,
 };
 
-use lab::{Deployment, Instance, STOP, http};
+use lab::{Deployment, Instance, STOP};
 use model_sample::{Value as Entry, tiny};
 use serde_json::{Value, json};
+use testkit::blocking::http;
 
 const HOST: &str = "chat.maru.internal:18789";
 const PATIENCE: Duration = Duration::from_secs(120);

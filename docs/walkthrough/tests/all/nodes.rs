@@ -13,8 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::http::{self, Answer};
 use serde_json::{Value, json};
+use testkit::blocking::http::{self, Response};
 
 const SOON: Duration = Duration::from_secs(60);
 const STORY: &str = "Tell me a long story.";
@@ -69,7 +69,7 @@ impl House {
     }
 
     /// Asks as a member does over the agent; none while the gateway does not listen.
-    fn ask(&self, body: &Value) -> Option<Answer<UnixStream>> {
+    fn ask(&self, body: &Value) -> Option<Response<UnixStream>> {
         use std::io::Write as _;
         let header = mesh_identity::Header {
             source: "100.64.0.9:5000".parse().unwrap(),
@@ -91,7 +91,7 @@ impl House {
     }
 
     /// A reply that goes on and on, and the engine that makes it.
-    fn long(&self, question: &str) -> (Answer<UnixStream>, usize) {
+    fn long(&self, question: &str) -> (Response<UnixStream>, usize) {
         let mut body = hello(question);
         body["stream"] = true.into();
         (body["max_tokens"], body["ignore_eos"]) = (3000.into(), true.into());

@@ -14,8 +14,9 @@ use std::{
     time::Duration,
 };
 
-use lab::{Deployment, Instance, ROOT, STOP, http};
+use lab::{Deployment, Instance, ROOT, STOP};
 use services::{DIALS, GATEWAY, TELMEET};
+use testkit::blocking::http;
 
 use super::support::caller::Caller;
 

@@ -16,9 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{BIN, Deployment, Instance, Process, http};
+use lab::{BIN, Deployment, Instance, Process};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use testkit::blocking::http;
 
 const PRIMARY: &str = "llamacpp/default";
 const FALLBACK: &str = "spare/default";
@@ -66,7 +67,7 @@ fn answers(instance: &Instance, args: &[&str]) -> String {
 }
 
 /// Begins a reply of the plain interface that would go on for a minute or more.
-fn long_stream(instance: &Instance, model: &str) -> http::Answer<TcpStream> {
+fn long_stream(instance: &Instance, model: &str) -> http::Response<TcpStream> {
     let body = json!({
         "model": model, "stream": true, "max_tokens": 7000, "ignore_eos": true,
         "messages": [{ "role": "user", "content": "Tell a long story." }],
@@ -84,7 +85,7 @@ fn long_stream(instance: &Instance, model: &str) -> http::Answer<TcpStream> {
 }
 
 /// Reads to the end of a reply of the plain interface that must not pass as whole.
-fn broken_stream(who: &str, mut answer: http::Answer<TcpStream>) {
+fn broken_stream(who: &str, mut answer: http::Response<TcpStream>) {
     loop {
         match answer.line() {
             Ok(Some(line)) => {

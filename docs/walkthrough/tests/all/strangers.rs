@@ -13,11 +13,8 @@ use std::{
 };
 
 use ai_gateway_api::sealed::path;
-use lab::{
-    Deployment, Instance, Machine,
-    http::{self, Answer, dial_from},
-    inside::as_process,
-};
+use lab::{Deployment, Instance, Machine, dial::dial_from, inside::as_process};
+use testkit::blocking::http::{self, Response};
 
 use super::support::{
     app::{self, App, CHAT, OWN},
@@ -40,7 +37,7 @@ struct Port<'a> {
 }
 
 /// Checks that a guard refused it, for this reason, and invites no other site. Ollama's shape has no place for the reason.
-fn refused(answer: Answer<TcpStream>, what: &str, (status, kind): (u16, &str)) {
+fn refused(answer: Response<TcpStream>, what: &str, (status, kind): (u16, &str)) {
     assert_eq!(answer.status, status, "{what}: {}", answer.head);
     assert!(!answer.head.contains("access-control-"), "{what}: {}", answer.head);
     let problem = answer.json().unwrap();

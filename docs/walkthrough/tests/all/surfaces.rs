@@ -18,10 +18,11 @@ use std::{
 use ai_gateway_api::{endpoints, sealed::path};
 use coordinator_api::public;
 use endpoint::{Callers as Class, Declaration, Method};
-use lab::{Deployment, ROOT, http, topology::HOME};
+use lab::{Deployment, ROOT, topology::HOME};
 use mesh_identity::{Header, LOCAL};
 use services::{Link, SERVICES, links};
 use telmeet_api::plugin;
+use testkit::blocking::http;
 
 use super::support::{
     app::{CHAT, OWN, PATIENCE},
@@ -286,7 +287,7 @@ const CLOSED: Outcome = Ok(None);
 /// By the folder.
 const KEPT_OUT: Outcome = Err(io::ErrorKind::PermissionDenied);
 
-fn outcome(answer: io::Result<Option<http::Answer<UnixStream>>>) -> Outcome {
+fn outcome(answer: io::Result<Option<http::Response<UnixStream>>>) -> Outcome {
     answer.map(|answer| answer.map(|it| it.status)).map_err(|error| error.kind())
 }
 

@@ -71,7 +71,9 @@ pub(crate) fn start(
 pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let stream = UnixStream::connect(socket).unwrap();
     let body = body.map(|body| body.to_string());
-    let answer = lab::http::request(stream, method, path, "maru", &[], body.as_deref()).unwrap();
+    let answer =
+        testkit::blocking::http::request(stream, method, path, "maru", &[], body.as_deref())
+            .unwrap();
     let (status, body) = (answer.status, answer.body().unwrap());
     (status, serde_json::from_str(&body).unwrap_or(Value::Null))
 }

@@ -14,7 +14,8 @@ use super::{
     image::{Holder, Image, MODEL, Shows},
     users::{BOOT, ENGINE, ROUTER_COM},
 };
-use crate::{Process, ROOT, http};
+use crate::{Process, ROOT};
+use testkit::blocking::http;
 
 /// Where the engine listens, below the root.
 const ENGINE_SOCKET: &str = "run/maru/confidential-engine/llm.sock";

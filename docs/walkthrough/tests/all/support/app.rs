@@ -20,11 +20,9 @@ use hpke_envelope::{
     client::{Keys, Reply, seal},
     device,
 };
-use lab::{
-    Instance,
-    http::{self, Answer},
-};
+use lab::Instance;
 use sha2::{Digest as _, Sha256};
+use testkit::blocking::http::{self, Response};
 use uuid::Uuid;
 
 /// The Host of the messenger's listener.
@@ -123,7 +121,7 @@ impl App {
     }
 
     /// Sends a sealed request from the app's device through the messenger's listener.
-    pub(crate) fn send(&self, request: &Request, headers: &[(&str, &str)]) -> Answer<TcpStream> {
+    pub(crate) fn send(&self, request: &Request, headers: &[(&str, &str)]) -> Response<TcpStream> {
         let stream = self.instance.dial(80).unwrap();
         http::request(stream, "POST", path::CHAT, CHAT, headers, Some(&text(request))).unwrap()
     }

@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-use lab::{Deployment, Instance, http, inside::as_process};
+use lab::{Deployment, Instance, inside::as_process};
 use mesh_identity::{Header, Identity, LOCAL, User, VERSION};
 use serde_json::Value;
 use services::TELMEET;
+use testkit::blocking::http;
 
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,7 +47,7 @@ impl Caller {
         self,
         socket: &str,
         path: &str,
-    ) -> io::Result<Option<http::Answer<UnixStream>>> {
+    ) -> io::Result<Option<http::Response<UnixStream>>> {
         self.answer(socket, &LOCAL, ("GET", path, "localhost"), None)
     }
 
@@ -69,7 +70,7 @@ impl Caller {
         preface: &[u8],
         (method, path, host): (&str, &str, &str),
         body: Option<&str>,
-    ) -> io::Result<Option<http::Answer<UnixStream>>> {
+    ) -> io::Result<Option<http::Response<UnixStream>>> {
         let mut stream = self.connect(socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         if stream.write_all(preface).is_err() {

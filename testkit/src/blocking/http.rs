@@ -1,17 +1,14 @@
 //! The few lines of HTTP/1.1 that a test speaks itself, so that it sees the bytes.
 
-use std::{
-    io::{self, BufRead, BufReader, Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
-    time::Duration,
-};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use anyhow::{Context as _, Result};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-/// An answer whose body is still to be read.
+use crate::server::Request;
+
+/// A response whose body is still to be read.
 #[derive(Debug)]
-pub struct Answer<S: Read> {
+pub struct Response<S: Read> {
     /// The status code.
     pub status: u16,
     /// The header lines, lower case.
@@ -19,23 +16,7 @@ pub struct Answer<S: Read> {
     reader: BufReader<S>,
 }
 
-/// Connects from one of the calling machine's addresses, whatever its routes would choose.
-///
-/// # Errors
-///
-/// The machine has no such address, or nobody answers within `limit`.
-pub fn dial_from(source: IpAddr, to: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    // It bounds connect(2) as well (socket(7)).
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(limit))?;
-    rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
-    rustix::net::connect(&socket, &to)?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, None)?;
-    Ok(socket.into())
-}
-
-/// Sends a request with a JSON body (or none) and reads the answer's head.
+/// Sends a request with a JSON body (or none) and reads the head of the response.
 ///
 /// # Errors
 ///
@@ -47,7 +28,7 @@ pub fn request<S: Read + Write>(
     host: &str,
     headers: &[(&str, &str)],
     body: Option<&str>,
-) -> Result<Answer<S>> {
+) -> Result<Response<S>> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
@@ -66,11 +47,11 @@ pub fn request<S: Read + Write>(
     let mut head = String::new();
     while reader.read_line(&mut head)? > 2 {}
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    let status = status.with_context(|| format!("no HTTP answer: {head:?}"))?;
-    Ok(Answer { status, head: head.to_ascii_lowercase(), reader })
+    let status = status.with_context(|| format!("no HTTP response: {head:?}"))?;
+    Ok(Response { status, head: head.to_ascii_lowercase(), reader })
 }
 
-impl<S: Read> Answer<S> {
+impl<S: Read> Response<S> {
     /// The next line of the body, without its end; `None` at the end of the connection.
     ///
     /// # Errors
@@ -120,4 +101,18 @@ fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
         bytes = bytes.get(stop + 2..).unwrap_or_default();
     }
     data
+}
+
+/// Reads one request; less of it if the connection ends before.
+///
+/// # Errors
+///
+/// The connection breaks.
+pub fn read_request(stream: &mut impl Read) -> io::Result<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut request = Request::default();
+    while reader.read_line(&mut request.head)? > 2 {}
+    let length = request.length();
+    reader.take(length as u64).read_to_end(&mut request.body)?;
+    Ok(request)
 }

@@ -1,0 +1,19 @@
+//! What tests of several crates need: [`eventually`], an HTTP/1.1 client ([`http`]) and scripted servers ([`server`]) over
+//! any stream. [`blocking`] has the same without a runtime.
+//!
+//! It depends on no crate of this workspace, so the tests of each can use it; a house rule keeps it out of programs.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "tests run on the real clock, and a panic is how they fail"
+)]
+
+pub mod blocking;
+pub mod http;
+pub mod server;
+mod wait;
+
+pub use wait::{Condition, PATIENCE, eventually, eventually_within};
