@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pause between two checks.
-pub(crate) const INTERVAL: Duration = Duration::from_millis(10);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
 
 /// The result of a check: `true`, `Some` or `Ok` if the condition holds.
 pub trait Condition {

@@ -15,7 +15,7 @@ use std::{
 
 use lab::{Deployment, Instance};
 use rustix::process::Signal;
-use testkit::blocking::http;
+use testkit::blocking::{eventually_within, http};
 
 /// Where the OpenAI-compatible interface is.
 const HOST: &str = "chat.maru.internal:18789";
@@ -107,16 +107,11 @@ fn a_reply_is_printed_while_the_model_still_speaks_and_stops_when_its_reader_lea
 
     // The client stays: so does the generation, far beyond where it ended above.
     let _chat = laptop.long_chat().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
+    eventually_within(Duration::from_secs(120), "the generation goes on", || {
         let slots = deployment.generating("inference").unwrap();
         let slot = slots.first().expect("the control run ended by itself: the test proves nothing");
-        if slot["n_decoded"].as_u64().unwrap() > FAR {
-            break;
-        }
-        assert!(Instant::now() < deadline, "the generation does not go on: {slot}");
-        thread::sleep(Duration::from_millis(100));
-    }
+        slot["n_decoded"].as_u64().unwrap() > FAR
+    });
 }
 
 /// What was sent by TCP over IPv4 in a capture of a tunnel, connection by connection.

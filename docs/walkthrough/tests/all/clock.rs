@@ -9,12 +9,12 @@ use std::{
     collections::BTreeSet,
     net::SocketAddr,
     process::{Output, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ai_gateway_api::sealed::path;
 use lab::{Deployment, Instance, ROOT};
+use testkit::blocking::eventually_within;
 
 use super::support::recording::{Recording, packets, tunnel};
 
@@ -89,11 +89,8 @@ fn a_client_whose_clock_is_off_by_a_day_says_so_and_seals_nothing() {
 fn a_device_whose_clock_is_off_by_a_day_joins_and_comes_back_after_its_clock_went_back() {
     let mut deployment = Deployment::start().unwrap();
     let answered = |instance: &Instance, what: &str| {
-        let deadline = Instant::now() + AGAIN;
-        while instance.dial(80).is_err() {
-            assert!(Instant::now() < deadline, "{}: {what}", instance.machine.name());
-            thread::sleep(Duration::from_millis(100));
-        }
+        let what = format!("{}: {what}", instance.machine.name());
+        eventually_within(AGAIN, &what, || instance.dial(80).is_ok());
         instance.ok(&["chat", "--max-tokens", "3", "--ask", "Hello!"]).unwrap();
     };
     for (name, ahead) in [("early", DAY), ("late", -DAY)] {

@@ -10,7 +10,6 @@ use std::{
     fs,
     net::SocketAddr,
     path::PathBuf,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -21,7 +20,7 @@ use lab::{
 };
 use serde_json::Value;
 use services::{INFERENCE, SERVERS};
-use testkit::blocking::http;
+use testkit::blocking::{eventually_within, http};
 
 use super::support::{
     chain_house::House,
@@ -237,11 +236,7 @@ fn the_reply_streams_and_ends_with_who_asked(house: &House) {
     };
     assert_eq!(busy(), 1);
     chat.stop(STOP).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while busy() > 0 {
-        assert!(Instant::now() < deadline, "the engine goes on for nobody");
-        thread::sleep(Duration::from_millis(20));
-    }
+    eventually_within(Duration::from_secs(30), "the engine stops", || busy() == 0);
 }
 
 /// Who names no model of the chain is answered at home or not at all.

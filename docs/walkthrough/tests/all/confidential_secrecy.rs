@@ -14,8 +14,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{self, Stdio},
-    thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use lab::{
@@ -25,6 +24,7 @@ use lab::{
     search::Search,
     topology::HOME,
 };
+use testkit::blocking::eventually_within;
 
 use super::support::{
     chain_house::House,
@@ -139,11 +139,9 @@ fn while_it_answers(house: &House) {
     assert_eq!(files(house, &[&prompt, HOME]), Vec::<PathBuf>::new());
 
     chat.stop(STOP).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while working.is_subset(&workers(node)) {
-        assert!(Instant::now() < deadline, "the worker is there after its request");
-        thread::sleep(Duration::from_millis(20));
-    }
+    eventually_within(Duration::from_secs(30), "the worker ends with its request", || {
+        !working.is_subset(&workers(node))
+    });
 }
 
 /// After a reply that came to its end: nobody but the engine knows prompt or reply.

@@ -10,8 +10,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Stdio,
-    thread,
-    time::{Duration, Instant},
 };
 
 use lab::{
@@ -20,6 +18,7 @@ use lab::{
 };
 use serde_json::Value;
 use services::{AGENT_GID, TELMEET};
+use testkit::blocking::eventually;
 
 use super::support::expected::{CONTAINERS, Container, MODEL};
 
@@ -281,14 +280,9 @@ fn each_container_is_shut_in_and_one_on_the_hosts_network_would_be_noticed() {
     let mut command = deployment.home.machine.command(&words[0]);
     command.args(&words[1..]).stdout(Stdio::null()).stderr(Stdio::null());
     let _open = deployment.home.machine.spawn(&mut command).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let open = loop {
-        if let Some((pid, _)) = inside().into_iter().find(|found| !members.contains(found)) {
-            break pid;
-        }
-        assert!(Instant::now() < deadline, "the open container does not start");
-        thread::sleep(Duration::from_millis(50));
-    };
+    let (open, _) = eventually("the open container starts", || {
+        inside().into_iter().find(|found| !members.contains(found))
+    });
     let found = violations(open, own);
     assert!(found.contains(&"interface eth0".to_owned()), "{found:?}");
     assert!(found.iter().any(|what| what.contains("\"/run/maru/gateway\"")), "{found:?}");

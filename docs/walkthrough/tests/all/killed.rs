@@ -4,14 +4,11 @@
 //! does not succeed, or if anything is left after the clean stop. Some of what the killed run started is stopped first
 //! (SIGSTOP), as on a machine too busy for it to react: so there is something to find, and each look finds it before.
 
-use std::{
-    collections::BTreeMap,
-    fs, thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use lab::{Deployment, Instance, Machine, STOP, inside};
 use serde_json::Value;
+use testkit::blocking::eventually_within;
 
 /// How long the tunnel may take to be there again: the laptop has to notice that its session is gone.
 const AGAIN: Duration = Duration::from_secs(120);
@@ -55,14 +52,6 @@ fn record(home: &Instance) -> (u64, BTreeMap<String, u64>) {
     };
     let children = record["children"].as_array().unwrap().iter().map(child).collect();
     (record["pid"].as_u64().unwrap(), children)
-}
-
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + AGAIN;
-    while !so() {
-        assert!(Instant::now() < deadline, "not so after {AGAIN:?}: {what}");
-        thread::sleep(Duration::from_millis(100));
-    }
 }
 
 #[test]
@@ -114,10 +103,10 @@ fn up_killed_and_started_again_says_what_it_found_and_leaves_nothing() {
     for what in ["interface", "table", "container", "mount"] {
         assert_eq!(count(&again, what), count(&there, what), "{what}: {again:#?}");
     }
-    wait_until("the laptop reaches home again", || laptop.instance.dial(80).is_ok());
+    eventually_within(AGAIN, "the laptop reaches home again", || laptop.instance.dial(80).is_ok());
     chat();
 
     assert!(deployment.up.stop(STOP).unwrap().success(), "a clean stop");
-    wait_until("every process has ended", || processes(&machine).is_empty());
+    eventually_within(AGAIN, "every process has ended", || processes(&machine).is_empty());
     assert_eq!(things(&machine), Vec::<String>::new(), "left after a clean stop");
 }

@@ -9,14 +9,12 @@ use std::{
     os::unix::{fs::MetadataExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+use testkit::blocking::eventually;
 use testkit::blocking::http::{self, Response};
 
-const SOON: Duration = Duration::from_secs(60);
 const STORY: &str = "Tell me a long story.";
 
 /// A process, killed when dropped.
@@ -26,14 +24,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < SOON, "not so after {SOON:?}: {what}");
-        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -54,9 +44,9 @@ impl House {
         let gateway = command("maru-gateway", root.path()).spawn().unwrap();
         let house = Self { root, engines, _gateway: Running(gateway) };
         for number in [0, 1] {
-            wait_until("the engine is ready", || house.busy(number) == Some(0));
+            eventually("the engine is ready", || house.busy(number) == Some(0));
         }
-        wait_until("the gateway is ready", || house.ask(&hello("hi")).is_some());
+        eventually("the gateway is ready", || house.ask(&hello("hi")).is_some());
         house
     }
 
@@ -109,7 +99,7 @@ impl House {
     fn home_of(&self, question: &str) -> usize {
         let (answer, at) = self.long(question);
         drop(answer);
-        wait_until("its slot is free", || self.busy(at) == Some(0));
+        eventually("its slot is free", || self.busy(at) == Some(0));
         at
     }
 
@@ -193,12 +183,12 @@ fn an_engine_that_dies_cuts_its_reply_and_the_other_one_answers_what_follows() {
 
     // It comes back, and the conversation with it.
     house.engines[dies] = Some(engine(house.root.path(), dies));
-    wait_until("the engine is back", || house.busy(dies) == Some(0));
-    wait_until("its conversations come back", || house.home_of(STORY) == dies);
+    eventually("the engine is back", || house.busy(dies) == Some(0));
+    eventually("its conversations come back", || house.home_of(STORY) == dies);
 
     // Draining: what the file says holds soon, with the gateway as it is.
     write(&settings(house.root.path()), &nodes(&[dies]));
-    wait_until("it takes no new requests", || house.home_of(STORY) == stays);
+    eventually("it takes no new requests", || house.home_of(STORY) == stays);
     for number in 0..4 {
         assert_eq!(house.home_of(&format!("question {number}")), stays, "it drains");
     }

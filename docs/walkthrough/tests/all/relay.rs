@@ -15,6 +15,7 @@ use std::{
 use lab::{Deployment, Instance, ROOT};
 use rustix::process::Signal;
 use serde_json::Value;
+use testkit::blocking::eventually_within;
 
 /// Everything to everyone, so that the test has a port of its own.
 const OPEN: &str = r#"{
@@ -66,12 +67,10 @@ impl Exchange {
     }
 
     fn goes_on(&self, what: &str) {
-        let (before, deadline) = (self.returned.load(SeqCst), Instant::now() + CHANGE);
+        let before = self.returned.load(SeqCst);
+        let what = format!("the exchange goes on: {what}");
         // More than was under way.
-        while self.returned.load(SeqCst) < before + 500 {
-            assert!(Instant::now() < deadline, "the exchange does not go on: {what}");
-            thread::sleep(PAUSE);
-        }
+        eventually_within(CHANGE, &what, || self.returned.load(SeqCst) >= before + 500);
     }
 
     fn stands_still(&self, what: &str) {
@@ -123,14 +122,9 @@ fn an_exchange_goes_on_over_the_relay_without_udp_and_over_its_crash_without_los
     let home = SocketAddr::new(laptop.gateway().unwrap(), PORT);
     let listener =
         deployment.home.machine.in_network(|| TcpListener::bind(("0.0.0.0", PORT))).unwrap();
-    let deadline = Instant::now() + CHANGE;
-    let stream = loop {
-        // Until the policy has arrived.
-        match laptop.machine.in_network(|| TcpStream::connect_timeout(&home, STILL)) {
-            Ok(stream) => break stream,
-            Err(error) => assert!(Instant::now() < deadline, "the port does not open: {error}"),
-        }
-    };
+    let stream = eventually_within(CHANGE, "the policy arrives and the port opens", || {
+        laptop.machine.in_network(|| TcpStream::connect_timeout(&home, STILL))
+    });
     let relay = || deployment.processes("maru-coordinator", " relay ").unwrap();
 
     let exchange = Exchange::default();

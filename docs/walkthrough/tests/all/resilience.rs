@@ -19,22 +19,13 @@ use std::{
 use lab::{BIN, Deployment, Instance, Process};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use testkit::blocking::http;
+use testkit::blocking::{eventually_within, http};
 
 const PRIMARY: &str = "llamacpp/default";
 const FALLBACK: &str = "spare/default";
 /// Where telmeet is, and where the gateway is.
 const SERVICES: [(u16, &str); 2] =
     [(80, "chat.maru.internal"), (18789, "chat.maru.internal:18789")];
-
-/// Waits until this is so.
-fn wait_until(what: &str, limit: Duration, so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < limit, "not so after {limit:?}: {what}");
-        thread::sleep(Duration::from_millis(100));
-    }
-}
 
 fn is_well(stream: Option<impl Read + Write>, path: &str, host: &str) -> bool {
     let answer = stream.and_then(|stream| http::request(stream, "GET", path, host, &[], None).ok());
@@ -52,7 +43,7 @@ fn wait_until_all_is_well(deployment: &Deployment, instance: &Instance) {
         let limited = stream.filter(|it| it.set_read_timeout(Some(Duration::from_secs(5))).is_ok());
         is_well(limited, "/healthz", host)
     };
-    wait_until("all is well", Duration::from_secs(60), || {
+    eventually_within(Duration::from_secs(60), "all is well", || {
         ["inference", "inference-2"].into_iter().all(engine) && SERVICES.into_iter().all(service)
     });
 }
@@ -131,7 +122,9 @@ fn a_dead_model_is_replaced_by_the_next_and_all_dead_is_said() {
                     thread::sleep(Duration::from_millis(20));
                 }
             });
-            wait_until("down", Duration::from_secs(10), || deployment.busy_slots(engine).is_err());
+            eventually_within(Duration::from_secs(10), "down", || {
+                deployment.busy_slots(engine).is_err()
+            });
         };
         keep_down("inference");
         let model = answers(&laptop.instance, &[]);
@@ -251,7 +244,7 @@ fn the_network_lives_on_without_its_coordinator() {
     laptop.agent.wait_for(Duration::from_secs(60)).unwrap().expect("the agent ends");
     laptop.agent = laptop.instance.agent().unwrap();
     let reached = || laptop.instance.dial(SERVICES[0].0).is_ok();
-    wait_until("the home node is reached", Duration::from_secs(30), reached);
+    eventually_within(Duration::from_secs(30), "the home node is reached", reached);
     answers(&laptop.instance, &[]);
     assert!(
         ![&laptop.instance, &deployment.home].into_iter().any(is_connected),
@@ -259,7 +252,7 @@ fn the_network_lives_on_without_its_coordinator() {
     );
 
     deployment.home.machine.sh(&format!("umount {program}")).unwrap();
-    wait_until("both agents are connected", Duration::from_secs(120), || {
+    eventually_within(Duration::from_secs(120), "both agents are connected", || {
         [&laptop.instance, &deployment.home].into_iter().all(is_connected)
     });
     assert_eq!(registrations(&deployment.home), before, "someone registered again");

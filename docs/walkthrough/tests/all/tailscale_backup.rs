@@ -3,15 +3,11 @@
 //! Fails if a device has to join again: our agent on a laptop, or a stock Tailscale node. Also if the laptop takes the
 //! gateway for another, or if the network does not tell that it lives on under the same names and addresses.
 
-use std::{
-    fs,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, time::Duration};
 
 use lab::{Deployment, ROOT, STOP, site::Nat, stock::Stock};
 use serde_json::Value;
+use testkit::blocking::eventually_within;
 
 /// How long devices may take to be back: they notice that their sessions are gone.
 const AGAIN: Duration = Duration::from_secs(120);
@@ -31,14 +27,6 @@ fn registrations(house: &Deployment) -> usize {
     let log: Vec<Value> = serde_json::from_str(&log).unwrap();
     let registers = |it: &&Value| it["action"] == "device.join" || it["action"] == "device.rekey";
     log.iter().filter(registers).count()
-}
-
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < AGAIN, "not so after {AGAIN:?}: {what}");
-        thread::sleep(Duration::from_millis(200));
-    }
 }
 
 /// Removes everything below a folder.
@@ -73,10 +61,10 @@ fn with_the_home_machine_destroyed_agent_and_stock_node_go_on_from_its_backup() 
 
     // The laptop has pinned the gateway's key, and asks it without being told another.
     let ask = ["chat", "--max-tokens", "3", "--ask", "Hello!"];
-    wait_until("the laptop talks with the gateway", || {
+    eventually_within(AGAIN, "the laptop talks with the gateway", || {
         laptop.instance.run(&ask).unwrap().status.success()
     });
-    wait_until("the phone is told of the network", || {
+    eventually_within(AGAIN, "the phone is told of the network", || {
         let home = phone.peer("home").unwrap();
         home.is_some_and(|home| home["Online"] == true)
     });

@@ -5,13 +5,11 @@
 //! another one than before or has another address, or if a peer that the policy or the admin takes away stays
 //! there.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use lab::stock::Stock;
 use serde_json::Value;
+use testkit::blocking::eventually_within;
 
 use super::support::{
     echo,
@@ -38,12 +36,7 @@ fn loses(node: &Stock, peer: &str, act: impl FnOnce()) {
     let find = || node.peer(peer).unwrap();
     let address = find().expect("it is a peer")["TailscaleIPs"][0].as_str().unwrap().to_owned();
     act();
-    let since = Instant::now();
-    while find().is_some() {
-        let late = since.elapsed();
-        assert!(late < GONE, "{} still has {peer} after {late:?}", node.machine.name());
-        thread::sleep(Duration::from_millis(50));
-    }
+    eventually_within(GONE, &format!("{} loses {peer}", node.machine.name()), || find().is_none());
     assert!(!echo::reaches(&node.machine, address.parse().unwrap()), "{peer} is reached");
 }
 

@@ -13,8 +13,6 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
 };
 
 use lab::{
@@ -23,6 +21,7 @@ use lab::{
     stock::Stock,
     topology::Topology,
 };
+use testkit::blocking::eventually;
 
 use super::support::{
     answer::{looks_up, seen_as, serve_name, serve_web},
@@ -42,9 +41,6 @@ const PRINTER6: Ipv6Addr = Ipv6Addr::new(0xfd42, 1, 0, 0, 0, 0, 0, 4);
 const WEB: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 const PHONES_SITE: Ipv4Addr = Ipv4Addr::new(10, 78, 2, 2);
 const EXITS_SITE: Ipv4Addr = Ipv4Addr::new(10, 78, 3, 2);
-
-/// How long a path may take that has to be found first.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The printer's network and the internet are for members; exit nodes need no admin.
 const POLICY: &str = r#"{
@@ -140,15 +136,10 @@ fn add_address(machine: &Machine, address: Ipv6Addr) {
 
 /// Tries until there is the answer.
 fn becomes<T: PartialEq + std::fmt::Debug>(what: &str, answer: T, ask: impl Fn() -> T) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    eventually(&format!("{what}: {answer:?}"), || {
         let found = ask();
-        if found == answer {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{what}: {found:?} and not {answer:?}");
-        thread::sleep(Duration::from_millis(100));
-    }
+        if found == answer { Ok(()) } else { Err(found) }
+    });
 }
 
 /// Whether the phone is told that this router is the way to the printer.

@@ -16,27 +16,16 @@ use std::{
     process::Stdio,
     sync::{Arc, mpsc},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use lab::{Machine, Process, topology::Topology};
 use mesh_identity::Header;
 use serde_json::{Value, json};
+use testkit::blocking::eventually;
 
 /// How long anything may take that is waited for.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
-
-/// Looks again and again until `found` finds.
-pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        if let Some(result) = found() {
-            return result;
-        }
-        assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");
-        thread::sleep(Duration::from_millis(100));
-    }
-}
 
 /// A folder that daemons of any user can reach.
 pub(crate) fn root() -> tempfile::TempDir {
@@ -100,7 +89,7 @@ impl Node {
         let agent =
             start(&self.machine, self.root.path(), "maru-agent", &["--log", "debug"], "agent.log");
         self.agent = Some(agent);
-        wait_for("the agent's local API", || UnixStream::connect(self.socket()).ok());
+        eventually("the agent's local API", || UnixStream::connect(self.socket()).ok());
     }
 
     /// Stops the agent; it must end well.
@@ -138,7 +127,7 @@ impl Node {
     }
 
     pub(crate) fn wait_for_state(&self, state: &str) -> Value {
-        wait_for(&format!("state {state}: {}", self.log()), || {
+        eventually(&format!("state {state}: {}", self.log()), || {
             let status = self.status();
             (status["state"] == state).then_some(status)
         })
@@ -146,7 +135,7 @@ impl Node {
 
     /// The first mesh address of a peer, once it is known.
     pub(crate) fn peer(&self, name: &str) -> Value {
-        wait_for(&format!("peer {name}"), || {
+        eventually(&format!("peer {name}"), || {
             let status = self.status();
             status["peers"].as_array()?.iter().find(|peer| peer["name"] == name).cloned()
         })
@@ -238,7 +227,7 @@ impl ControlPlane {
     /// Starts the coordinator (again).
     pub(crate) fn serve(&mut self) {
         self.serve = Some(self.run("serve"));
-        wait_for("the coordinator", || UnixStream::connect(self.admin()).ok());
+        eventually("the coordinator", || UnixStream::connect(self.admin()).ok());
     }
 
     fn run(&self, command: &str) -> Process {
@@ -270,7 +259,7 @@ impl ControlPlane {
 
     /// The device with this hostname, once it is there.
     pub(crate) fn device(&self, hostname: &str) -> Value {
-        wait_for(&format!("device {hostname}"), || {
+        eventually(&format!("device {hostname}"), || {
             let devices = self.ask("GET", "/devices", None);
             devices.as_array()?.iter().find(|device| device["hostname"] == hostname).cloned()
         })

@@ -14,8 +14,9 @@ use std::{
 
 use lab::Machine;
 use mesh_identity::AGENT_UID;
+use testkit::blocking::eventually;
 
-use super::control_plane::{ControlPlane, LIMIT, Node, wait_for, write};
+use super::control_plane::{ControlPlane, LIMIT, Node, write};
 
 /// The user of the gateway, who is nobody here.
 const GATEWAY: u32 = 61_002;
@@ -74,7 +75,7 @@ impl Network {
     /// Both ends of a connection, once the tunnel is there.
     fn connection(&self) -> (UnixStream, TcpStream) {
         self.target.set_nonblocking(true).unwrap();
-        wait_for("a connection", || {
+        eventually("a connection", || {
             let caller = self.call("own");
             let (target, _) = wait_for_either(&caller, &self.target)?;
             target.set_nonblocking(false).unwrap();
@@ -87,7 +88,7 @@ impl Network {
 /// The connection that `caller` led to, or nothing if it was closed instead.
 fn wait_for_either(caller: &UnixStream, target: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     caller.set_nonblocking(true).unwrap();
-    let found = wait_for("a connection or its refusal", || match target.accept() {
+    let found = eventually("a connection or its refusal", || match target.accept() {
         Ok(accepted) => Some(Some(accepted)),
         Err(_) => matches!((&*caller).read(&mut [0; 1]), Ok(0)).then_some(None),
     });
@@ -160,7 +161,7 @@ fn a_removed_node_is_not_dialled_any_more_and_that_is_said_once() {
     network.plane.ask("DELETE", &format!("/devices/{id}"), None);
 
     assert_eq!(caller.read(&mut [0; 1]).unwrap_or(0), 0);
-    wait_for("the cut", || network.home.log().contains(CUT).then_some(()));
+    eventually("the cut", || network.home.log().contains(CUT));
     for _ in 0..3 {
         assert_eq!(network.call("own").read(&mut [0; 1]).unwrap(), 0);
     }
@@ -170,5 +171,5 @@ fn a_removed_node_is_not_dialled_any_more_and_that_is_said_once() {
     network.home.stop();
     assert!(!socket.exists(), "left behind");
     network.home.run();
-    wait_for("the socket again", || socket.exists().then_some(()));
+    eventually("the socket again", || socket.exists());
 }

@@ -6,9 +6,10 @@
 use std::{net::UdpSocket, sync::atomic::Ordering, time::Duration};
 
 use serde_json::json;
+use testkit::blocking::eventually;
 
 use super::{
-    control_plane::{ControlPlane, Node, echo, wait_for},
+    control_plane::{ControlPlane, Node, echo},
     hostile::Hostile,
 };
 
@@ -39,7 +40,8 @@ fn a_peer_whose_endpoint_is_its_mesh_address_makes_nobody_seal_twice() {
     laptop.join(&plane.invite("juno", true));
     laptop.wait_for_state("running");
     let service = format!("{}:80", home.address());
-    let hello = || wait_for("an answer", || laptop.hello(&service).filter(|back| back == "hello"));
+    let hello =
+        || eventually("an answer", || laptop.hello(&service).filter(|back| back == "hello"));
     hello();
     home.machine
         .sh("nft add table inet watch
@@ -55,7 +57,7 @@ fn a_peer_whose_endpoint_is_its_mesh_address_makes_nobody_seal_twice() {
     let listed = home.peer("hostile");
     assert_eq!(listed["addresses"][0], hostile.address.to_string());
     let socket = home.machine.in_network(|| UdpSocket::bind("0.0.0.0:0").unwrap());
-    wait_for("traffic to the hostile peer, and its own from inside", || {
+    eventually("traffic to the hostile peer, and its own from inside", || {
         socket.send_to(b"data", (hostile.address, 9000)).unwrap();
         hello();
         let enough = count(&hostile.seen.sent) >= ENOUGH && count(&hostile.seen.plain) >= ENOUGH;
@@ -68,7 +70,7 @@ fn a_peer_whose_endpoint_is_its_mesh_address_makes_nobody_seal_twice() {
     hello();
 
     // The control: both would have seen it.
-    wait_for("a datagram to the tunnel's port, inside the tunnel", || {
+    eventually("a datagram to the tunnel's port, inside the tunnel", || {
         socket.send_to(b"data", (hostile.address, PORT)).unwrap();
         std::thread::sleep(Duration::from_millis(10));
         (sealed_again(&home) > 0 && count(&hostile.seen.sealed_twice) > 0).then_some(())

@@ -7,8 +7,9 @@ use std::{path::Path, time::Duration};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
+use testkit::blocking::eventually;
 
-use super::control_plane::{ControlPlane, Node, ask, root, wait_for, write};
+use super::control_plane::{ControlPlane, Node, ask, root, write};
 
 /// Where the coordinator is.
 const HOST: &str = "10.77.1.2";
@@ -46,7 +47,7 @@ fn a_coordinator_behind_https_is_joined_on_the_word_of_an_authority() {
 
     laptop.join(&invitation);
     let problem =
-        wait_for("what is wrong", || laptop.status()["problem"].as_str().map(str::to_owned));
+        eventually("what is wrong", || laptop.status()["problem"].as_str().map(str::to_owned));
     assert!(problem.contains("--ca FILE") || problem.contains("ca-certificates"), "{problem}");
     assert!(plane.ask("GET", "/devices", None).as_array().unwrap().is_empty());
 
@@ -58,7 +59,7 @@ fn a_coordinator_behind_https_is_joined_on_the_word_of_an_authority() {
     issue(&ours, plane.root.path());
     let mut serve = plane.serve.take().unwrap();
     assert!(serve.stop(Duration::from_secs(60)).unwrap().success());
-    wait_for("it is cut", || (laptop.status()["coordinator"]["connected"] == false).then_some(()));
+    eventually("it is cut", || laptop.status()["coordinator"]["connected"] == false);
     plane.serve();
-    wait_for("it is back", || (laptop.status()["coordinator"]["connected"] == true).then_some(()));
+    eventually("it is back", || laptop.status()["coordinator"]["connected"] == true);
 }

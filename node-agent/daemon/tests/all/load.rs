@@ -20,8 +20,9 @@ use std::{
 use lab::{Instance, Machine, STOP, transfer::Transfer};
 use node_agent_api::settings::OFFLOADS;
 use serde_json::json;
+use testkit::blocking::eventually;
 
-use super::control_plane::{self, ControlPlane, Node, wait_for};
+use super::control_plane::{self, ControlPlane, Node};
 
 /// Bytes after which a stream is at full speed.
 const SOME: u64 = 20_000_000;
@@ -62,7 +63,7 @@ fn stream(from: &Node, to: &Node, port: u16) -> Transfer {
 /// Waits until each of these has gone on.
 fn go_on(streams: &[&Transfer]) {
     let before: Vec<_> = streams.iter().map(|stream| stream.carried()).collect();
-    wait_for("streams that go on", || {
+    eventually("streams that go on", || {
         let mut both = streams.iter().zip(&before);
         both.all(|(stream, before)| stream.carried() > before + SOME).then_some(())
     });
@@ -70,7 +71,7 @@ fn go_on(streams: &[&Transfer]) {
 
 /// Waits until a laptop reaches home without the relay.
 fn go_directly(laptop: &Node) {
-    wait_for("a direct path", || {
+    eventually("a direct path", || {
         laptop.peer("server")["path"].as_str()?.starts_with("direct ").then_some(())
     });
 }
@@ -90,7 +91,7 @@ fn a_device_removed_under_full_load_is_cut_and_the_others_go_on() {
 
     plane.ask("DELETE", &format!("/devices/{id}"), None);
 
-    let carried = wait_for("streams that stand still", || {
+    let carried = eventually("streams that stand still", || {
         let before = cut.each_ref().map(Transfer::carried);
         thread::sleep(A_LOOK);
         (cut.each_ref().map(Transfer::carried) == before).then_some(before)
@@ -110,14 +111,14 @@ fn what_the_policy_refuses_holds_up_nobody_else_and_is_counted() {
     let refused = || home.status()["drops"]["no_rule"].as_u64().unwrap();
     let to = address(&home);
     let socket = laptop.machine.in_network(|| UdpSocket::bind("0.0.0.0:0").unwrap());
-    wait_for("the policy", || {
+    eventually("the policy", || {
         socket.send_to(b"refused", (to, ALLOWED + 1)).unwrap();
         (refused() > 0).then_some(())
     });
     let _flood = Flood::start(socket, (to, ALLOWED + 1).into());
     let go_on_being_refused = || {
         let before = refused();
-        wait_for("a flood", || (refused() > before + ENOUGH).then_some(()));
+        eventually("a flood", || refused() > before + ENOUGH);
     };
     go_on_being_refused();
     let allowed = stream(&tablet, &home, ALLOWED);

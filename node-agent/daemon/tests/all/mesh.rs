@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::control_plane::{self, ControlPlane, Node, echo, wait_for};
+use testkit::blocking::eventually;
+
+use super::control_plane::{self, ControlPlane, Node, echo};
 
 const SERVICE: &str = "hostname = \"server\"\n\
     [[service]]\nname = \"echo\"\nport = 80\nsocket = \"run/maru/echo/http.sock\"\n";
@@ -59,7 +61,7 @@ fn an_unapproved_device_has_nothing_and_an_approved_one_is_named_to_services() {
     plane.ask("POST", &format!("/devices/{id}/approve"), Some(serde_json::json!({})));
     let status = laptop.wait_for_state("running");
     laptop.peer("server");
-    let back = wait_for("an answer of the service", || {
+    let back = eventually("an answer of the service", || {
         laptop.hello(&service).filter(|back| !back.is_empty())
     });
 
@@ -71,7 +73,7 @@ fn an_unapproved_device_has_nothing_and_an_approved_one_is_named_to_services() {
     assert_eq!(header.source.ip().to_string(), laptop.address());
     // This node itself is nobody, though the kernel lets it connect.
     assert_eq!(home.hello(&service).filter(|back| !back.is_empty()), None);
-    wait_for("a direct path", || {
+    eventually("a direct path", || {
         let path = laptop.peer("server")["path"].as_str()?.to_owned();
         path.starts_with("direct ").then_some(())
     });
@@ -96,7 +98,7 @@ fn a_node_runs_only_once_the_interface_has_its_address_and_route() {
     let ways = || laptop.machine.sh("ip -o -4 address; ip -4 route").unwrap();
 
     laptop.join(&plane.invite("juno", true));
-    let status = wait_for("the map", || {
+    let status = eventually("the map", || {
         let status = laptop.status();
         (status["node"].is_object() && status["coordinator"]["connected"] == true).then_some(status)
     });
@@ -120,13 +122,15 @@ fn without_the_coordinator_an_agent_restarts_and_works() {
     let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
     let service = format!("{}:80", network.home.address());
     let before = network.laptop.status();
-    wait_for("an answer before", || network.laptop.hello(&service).filter(|back| back == "hello"));
-    wait_for("the laptop among the home's peers", || {
+    eventually("an answer before", || {
+        network.laptop.hello(&service).filter(|back| back == "hello")
+    });
+    eventually("the laptop among the home's peers", || {
         network.home.status()["peers"].as_array()?.first().cloned()
     });
     for (node, peer) in [(&network.home, "laptop"), (&network.laptop, "server")] {
         let id = node.peer(peer)["stable_id"].as_str().unwrap().to_owned();
-        wait_for("the peer in the map on disk", || {
+        eventually("the peer in the map on disk", || {
             node.stored("netmap.json")?.contains(&id).then_some(())
         });
     }
@@ -136,7 +140,7 @@ fn without_the_coordinator_an_agent_restarts_and_works() {
     network.laptop.stop();
     network.laptop.run();
 
-    wait_for("an answer without the coordinator", || {
+    eventually("an answer without the coordinator", || {
         network.laptop.hello(&service).filter(|back| back == "hello")
     });
     let home = (0, vec![network.home.address()]);
@@ -148,12 +152,12 @@ fn without_the_coordinator_an_agent_restarts_and_works() {
 
     network.home.stop();
     network.home.run();
-    wait_for("an answer after both restarted", || {
+    eventually("an answer after both restarted", || {
         network.laptop.hello(&service).filter(|back| back == "hello")
     });
 
     network.plane.serve();
-    wait_for("the coordinator again", || {
+    eventually("the coordinator again", || {
         (network.laptop.status()["coordinator"]["connected"] == true).then_some(())
     });
     assert_eq!(network.laptop.status()["node"], before["node"]);
@@ -165,7 +169,7 @@ fn a_removed_device_is_cut_at_once() {
     let network = network();
     let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
     let service = format!("{}:80", network.home.address());
-    let mut live = wait_for("a live connection", || {
+    let mut live = eventually("a live connection", || {
         let mut stream = network.laptop.connect(&service).ok()?;
         stream.write_all(b"hello").ok()?;
         stream.read_exact(&mut [0; 5]).ok()?;
@@ -176,7 +180,7 @@ fn a_removed_device_is_cut_at_once() {
     network.plane.ask("DELETE", &format!("/devices/{id}"), None);
 
     // The tunnel is gone on both sides, so the laptop's kernel hears of no end: the home's does.
-    wait_for("the home agent's cut", || {
+    eventually("the home agent's cut", || {
         network.home.log().contains("the node may not call any more").then_some(())
     });
     live.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
@@ -192,7 +196,7 @@ fn names_go_through_the_agent_and_back_when_it_stops() {
     let mut network = network();
     let machine = network.laptop.machine.clone();
     let conf = || machine.sh("cat /etc/resolv.conf").unwrap();
-    wait_for("resolv.conf", || conf().contains("nameserver 100.100.100.100").then_some(()));
+    eventually("resolv.conf", || conf().contains("nameserver 100.100.100.100"));
     assert!(conf().contains("search maru.internal"));
     network.laptop.peer("server");
     let home = Some((0, vec![network.home.address()]));
@@ -235,7 +239,7 @@ fn an_invitation_for_another_coordinator_is_refused() {
     let other = format!("{address}#1.{}.{}", "ab".repeat(32), fragment.split_once('.').unwrap().1);
 
     laptop.join(&other);
-    let status = wait_for("the refusal", || {
+    let status = eventually("the refusal", || {
         let status = laptop.status();
         (status["state"] == "needs_join").then_some(status)
     });
@@ -262,7 +266,7 @@ fn a_wrong_invitation_leaves_a_device_waiting_where_it_did() {
         (format!("{address}.marukey-{}", "0".repeat(48)), "key"),
     ] {
         laptop.join(&wrong);
-        let status = wait_for("the way back", || {
+        let status = eventually("the way back", || {
             let status = laptop.status();
             let is_back = status["state"] == "waiting_for_approval";
             (is_back && !status["problem"].is_null()).then_some(status)
@@ -369,9 +373,9 @@ fn a_table_that_somebody_flushed_is_put_back() {
     // Everything; the rules alone.
     for (times, flush) in [(1, "nft flush ruleset"), (2, "nft flush $(nft list tables)")] {
         machine.sh(flush).unwrap();
-        wait_for("the table again", || (rules() == before).then_some(()));
+        eventually("the table again", || rules() == before);
         assert!(!connects(), "after {flush}");
-        wait_for("a warning", || (network.home.log().matches(SAID).count() == times).then_some(()));
+        eventually("a warning", || network.home.log().matches(SAID).count() == times);
     }
     machine.flush_nftables_for_good().unwrap();
     assert!(connects(), "the control run");

@@ -22,8 +22,9 @@ use lab::{
 };
 use mesh_identity::{AGENT_GID, AGENT_UID};
 use rustix::process::{Pid, Signal, kill_process};
+use testkit::blocking::eventually;
 
-use super::control_plane::{self, ControlPlane, Node, wait_for};
+use super::control_plane::{self, ControlPlane, Node};
 
 /// CAP_NET_ADMIN (12) and CAP_NET_BIND_SERVICE (10).
 const TWO: &str = "0000000000001400";
@@ -112,14 +113,14 @@ fn it_ends_with_whoever_started_it() {
         all.filter(|(_, found)| found == name).map(|(pid, _)| pid).collect::<Vec<_>>()
     };
     let socket = root.path().join("run/maru/agent/api.sock");
-    wait_for("the local API", || socket.exists().then_some(()));
+    eventually("the local API", || socket.exists());
     let [agent] = named("maru-agent")[..] else { panic!("one agent runs") };
     has_rights(agent, AGENT_UID, TWO);
 
     kill(shell.pid());
 
-    wait_for("its end", || named("maru-agent").is_empty().then_some(()));
-    wait_for("its helper's end", || helpers(&machine).is_empty().then_some(()));
+    eventually("its end", || named("maru-agent").is_empty());
+    eventually("its helper's end", || helpers(&machine).is_empty());
 }
 
 /// A user of this machine to whom somebody gave the two capabilities.
@@ -154,7 +155,7 @@ fn another_user_with_the_two_capabilities_runs_it_and_with_one_does_not() {
     // On some hosts root alone may open it.
     machine.sh("mknod -m 666 /run/tun c 10 200; mount --bind /run/tun /dev/net/tun").unwrap();
     let mut node = as_somebody(&machine, ",+net_admin,+net_bind_service");
-    wait_for("the local API", || UnixStream::connect(node.socket()).ok());
+    eventually("the local API", || UnixStream::connect(node.socket()).ok());
 
     let pid = node.agent.as_ref().unwrap().pid();
     has_rights_of(pid, (SOMEBODY, SOMEBODY), TWO);
@@ -209,8 +210,8 @@ fn whoever_is_killed_the_resolver_comes_back() {
     let plane = ControlPlane::new();
     let machine = plane.topology.laptops[0].clone();
     let conf = || fs::read_to_string(machine.path("/etc/resolv.conf")).unwrap();
-    let pointed = || wait_for("pointed", || conf().contains("100.100.100.100").then_some(()));
-    let back = || wait_for("as before", || (conf() == BEFORE).then_some(()));
+    let pointed = || eventually("pointed", || conf().contains("100.100.100.100"));
+    let back = || eventually("as before", || conf() == BEFORE);
     fs::write(machine.path("/etc/resolv.conf"), BEFORE).unwrap();
     let mut node = Node::start(&machine, "");
     node.join(&plane.invite("juno", true));

@@ -9,9 +9,10 @@ use std::{
 };
 
 use lab::{Machine, transfer::Transfer};
+use testkit::blocking::eventually;
 use wireguard_device::{Offload, offload::Feature};
 
-use crate::pair::{Pair, close_relay, echo_stream, is_direct, wait_until};
+use crate::pair::{Pair, close_relay, echo_stream, is_direct};
 
 /// Bytes of a transfer.
 const MANY: usize = 16 << 20;
@@ -157,7 +158,7 @@ fn streams_both_ways_go_on_when_an_interface_was_down() {
         .map(|(from, to)| Transfer::start(&from.machine, &to.machine, (to.v4, 0).into()).unwrap());
     let go_on = || {
         let before = streams.each_ref().map(Transfer::carried);
-        wait_until("both streams go on", || {
+        eventually("both streams go on", || {
             streams
                 .iter()
                 .zip(before)
@@ -168,7 +169,7 @@ fn streams_both_ways_go_on_when_an_interface_was_down() {
         go_on();
         let before = side.device.drops()["interface"];
         side.machine.sh("ip link set maru0 down").unwrap();
-        wait_until("packets come while the interface is down", || {
+        eventually("packets come while the interface is down", || {
             side.device.drops()["interface"] > before
         });
         side.up();

@@ -161,15 +161,6 @@ impl Pair {
     }
 }
 
-/// Waits until something is so.
-pub(crate) fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !so() {
-        assert!(Instant::now() < deadline, "not so: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// From now on what does not go directly does not arrive.
 pub(crate) fn close_relay(pair: &Pair) {
     pair.relay.is_up.store(false, Ordering::Relaxed);

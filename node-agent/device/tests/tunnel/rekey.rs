@@ -10,8 +10,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::pair::{PORT, Pair, Side, is_direct, wait_until};
+use crate::pair::{PORT, Pair, Side, is_direct};
 use lab::transfer::Transfer;
+use testkit::blocking::eventually;
 
 /// Bytes of the stream, and how many go between two renewals.
 const MANY: u64 = 300_000_000;
@@ -87,7 +88,7 @@ fn a_stream_is_whole_while_its_keys_are_renewed() {
     let stream = Transfer::start(&pair.a.machine, &pair.b.machine, (pair.b.v4, 0).into()).unwrap();
     let goes_on = || {
         let before = stream.carried();
-        wait_until("the stream goes on", || stream.carried() > before + SOME);
+        eventually("the stream goes on", || stream.carried() > before + SOME);
     };
     count_initiations(&pair);
     for renewed in 0..3 {
@@ -97,8 +98,8 @@ fn a_stream_is_whole_while_its_keys_are_renewed() {
         thread::sleep(A_LOOK);
         assert_eq!(initiations(&pair), renewed, "too early");
         put_forward(THE_REST);
-        wait_until("a handshake", || initiations(&pair) > renewed);
-        wait_until("both have new keys", || sides.into_iter().all(is_young));
+        eventually("a handshake", || initiations(&pair) > renewed);
+        eventually("both have new keys", || sides.into_iter().all(is_young));
     }
     goes_on();
     stream.finish(MANY).unwrap();

@@ -2,10 +2,11 @@
 
 use std::net::UdpSocket;
 
+use testkit::blocking::eventually;
 use wireguard_device::{Config, Device, Error, Offload, Path};
 
 use crate::{
-    pair::{MTU, Pair, echo_datagram, echo_stream, is_direct, wait_until},
+    pair::{MTU, Pair, echo_datagram, echo_stream, is_direct},
     ping::Ping,
 };
 
@@ -63,7 +64,7 @@ fn what_is_longer_than_the_tunnel_carries_is_counted() {
         for _ in 0..3 {
             socket.send(&vec![0; usize::from(MTU) + 100 - header]).unwrap();
         }
-        wait_until("all of them are counted", || dropped() == before + 3);
+        eventually("all of them are counted", || dropped() == before + 3);
     }
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3, "the others pass");
 }
@@ -112,7 +113,7 @@ fn the_interface_may_go_down_and_up_again() {
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     assert!(pair.b.device.is_running());
     pair.b.machine.sh("ip link del maru0").unwrap();
-    wait_until("an interface that is gone is noticed", || !pair.b.device.is_running());
+    eventually("an interface that is gone is noticed", || !pair.b.device.is_running());
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn what_is_not_wireguard_goes_to_the_host_and_comes_from_the_same_port() {
     let mut buffer = [0; 64];
     let (len, from) = probe.recv_from(&mut buffer).unwrap();
     assert_eq!((&buffer[..len], from), (&b"stun"[..], pair.a.under_v4));
-    wait_until("the host has all three", || pair.a.foreign.lock().unwrap().len() >= 3);
+    eventually("the host has all three", || pair.a.foreign.lock().unwrap().len() >= 3);
     let foreign = pair.a.foreign.lock().unwrap();
     let contents: Vec<_> = foreign.iter().map(|(_, datagram)| &datagram[..]).collect();
     assert_eq!(contents, [disco, b"", &[4, 0, 0, 0, 1]]);

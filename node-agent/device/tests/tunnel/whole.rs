@@ -4,9 +4,10 @@
 use std::net::IpAddr;
 
 use lab::{Machine, Process, transfer::Transfer, wireguard};
+use testkit::blocking::eventually;
 use wireguard_device::{Offload, Peer, offload::Feature};
 
-use crate::pair::{MTU, PORT, Pair, Relay, Side, cabled, is_direct, wait_until};
+use crate::pair::{MTU, PORT, Pair, Relay, Side, cabled, is_direct};
 
 const MANY: u64 = 300_000_000;
 
@@ -112,7 +113,7 @@ fn streams_are_whole_from_all_offloads_to_wireguard_go_and_back() {
             candidates: vec![(outside.parse::<IpAddr>().unwrap(), PORT).into()],
         }]);
         assert_eq!(a.ping(b.v4, 3), 3);
-        wait_until("the path is direct", || is_direct(a.path()));
+        eventually("the path is direct", || is_direct(a.path()));
         carry([(&a.machine, [a.v4, a.v6]), (&b.machine, [b.v4, b.v6])]);
         assert!(is_direct(a.path()));
     }

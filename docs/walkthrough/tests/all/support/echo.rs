@@ -4,10 +4,11 @@ use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use lab::Machine;
+use testkit::blocking::eventually;
 
 /// The port.
 pub(crate) const PORT: u16 = 7777;
@@ -50,13 +51,9 @@ pub(crate) fn reaches(machine: &Machine, address: Ipv4Addr) -> bool {
 pub(crate) fn exchange(machine: &Machine, address: Ipv4Addr) {
     let to = SocketAddr::from((address, PORT));
     let what = format!("{} and {address}", machine.name());
-    let deadline = Instant::now() + PATIENCE;
-    let mut stream = loop {
-        match machine.in_network(|| TcpStream::connect_timeout(&to, TRY)) {
-            Ok(stream) => break stream,
-            Err(error) => assert!(Instant::now() < deadline, "no TCP between {what}: {error}"),
-        }
-    };
+    let mut stream = eventually(&format!("TCP between {what}"), || {
+        machine.in_network(|| TcpStream::connect_timeout(&to, TRY))
+    });
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let sent: Vec<u8> = (0..=u8::MAX).cycle().take(64 * 1024).collect();
     let mut writer = stream.try_clone().unwrap();

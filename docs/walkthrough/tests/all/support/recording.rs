@@ -5,12 +5,12 @@ use std::{
     net::{SocketAddr, UdpSocket},
     path::PathBuf,
     process::Stdio,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use lab::{Machine, Process, search::Search};
 use rustix::process::Signal;
+use testkit::blocking::eventually;
 
 /// How long tcpdump may take to begin, and to write down what went by.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,12 +62,8 @@ impl<'a> Recording<'a> {
     }
 
     fn wait_for(&self, what: &str, so: impl Fn(&[u8]) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
         let file = self.machine.path(&self.file);
-        while !so(&fs::read(&file).unwrap_or_default()) {
-            assert!(Instant::now() < deadline, "not so after {PATIENCE:?}: {what}");
-            thread::sleep(Duration::from_millis(20));
-        }
+        eventually(what, || so(&fs::read(&file).unwrap_or_default()));
     }
 }
 
