@@ -29,7 +29,7 @@ use tokio::{
 use crate::accept::Stopping;
 
 /// How much is read ahead on a connection unless it is said, in bytes; hyper's own default is some 400 KB.
-const BUFFER: usize = 64 << 10;
+pub(crate) const BUFFER: usize = 64 << 10;
 
 /// How HTTP is spoken on a connection.
 #[derive(Clone, Copy, Debug)]

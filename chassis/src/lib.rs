@@ -4,6 +4,7 @@
 //! * [`archive`]: archives of files that are taken whole or not at all.
 //! * [`body`]: bodies that are held as a whole, and the memory that they take.
 //! * [`browser`]: what a browser says of the page for which it asks.
+//! * [`client`]: HTTP/1.1 as a client.
 //! * [`confine`]: what a process, and all that it starts, may write.
 //! * [`connection_limit`]: how many connections there may be, in all and of one address.
 //! * [`dial`]: connecting over TCP, with TLS or without.
@@ -34,6 +35,7 @@ pub mod accept;
 pub mod archive;
 pub mod body;
 pub mod browser;
+pub mod client;
 pub mod confine;
 pub mod connection_limit;
 pub mod dial;

@@ -3,7 +3,6 @@
 //! No redirect is followed and no proxy is asked.
 
 mod answer;
-mod connection;
 mod exchange;
 mod fault;
 mod files;

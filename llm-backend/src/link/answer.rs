@@ -8,8 +8,8 @@ use http::{HeaderMap, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::{
-    connection::Connection,
     idle::{ConnectionKey, IdlePool},
+    stream::Connection,
 };
 
 /// What a backend answered. Dropping it before its end closes the connection.

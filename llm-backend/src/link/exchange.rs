@@ -9,9 +9,9 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Answer, Client, Content,
-    connection::Connection,
     idle::{ConnectionKey, Trust},
     reason::Failure,
+    stream::Connection,
 };
 use crate::address::Address;
 

@@ -14,7 +14,7 @@ use std::{
 use rustls::ClientConfig;
 use tokio::time::{Instant, sleep};
 
-use super::{connection::Connection, stream::FileId};
+use super::stream::{Connection, FileId};
 
 /// For how long one is kept.
 const KEPT: Duration = Duration::from_secs(1);

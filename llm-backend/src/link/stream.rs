@@ -2,10 +2,14 @@
 
 use std::io;
 
-pub(super) use chassis::dial::Stream;
-use chassis::{dial, unix::Connector};
+use bytes::Bytes;
+use chassis::{client, dial, unix::Connector};
+use http_body_util::Full;
 
 use crate::{address::Address, settings::SocketTrust};
+
+/// A connection to a backend.
+pub(super) type Connection = client::Connection<Full<Bytes>>;
 
 /// Which file a path names at the moment: its device and number. Another file under the same name has others.
 pub(super) type FileId = (u64, u64);
@@ -39,7 +43,7 @@ impl Target {
     }
 
     /// Connects; speaks TLS where `tls` says how, and takes only a certificate for its name.
-    pub(super) async fn connect(&self, tls: Option<dial::Trust>) -> io::Result<Stream> {
+    pub(super) async fn connect(&self, tls: Option<dial::Trust>) -> io::Result<dial::Stream> {
         match self {
             Self::Socket(connector) => dial::secure(connector.connect().await?, tls).await,
             Self::Tcp(host, port) => dial::secure(dial::tcp(host, *port).await?, tls).await,

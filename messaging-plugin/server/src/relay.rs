@@ -11,9 +11,7 @@ use std::{
     error::Error as StdError,
     io,
     path::Path,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -26,23 +24,18 @@ use axum::{
     middleware::map_response,
     response::Response,
 };
-use bytes::Bytes;
 use chassis::{
     body::Unread,
+    client,
     endpoint::{self, Served, serve},
     problem::ErrorResponse,
     unix::Connector,
 };
 use http_body_util::{LengthLimitError, Limited};
-use hyper::{
-    body::{Body as HttpBody, Frame, Incoming, SizeHint},
-    client::conn::http1,
-};
-use hyper_util::rt::TokioIo;
+use hyper::body::Body as _;
 use mesh_identity::Header;
 use telmeet_api::{plugin, settings::Settings};
 use tokio::{io::AsyncWriteExt as _, net::UnixStream, time::timeout};
-use tokio_util::task::AbortOnDropHandle;
 
 /// How long the gateway's socket may take to accept.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -137,14 +130,11 @@ impl Relay {
         let preface = caller.encode().map_err(|error| broken(&error))?;
         let mut io = self.connect().await?;
         io.write_all(&preface).await.map_err(|error| broken(&error))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(io)).await.map_err(|error| broken(&error))?;
         // Dropped with this future or with the reply's body, whichever the client leaves during.
-        let driver = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
-        let reply = sender.send_request(onward).await.map_err(|error| failed(&error))?;
+        let reply = client::send(io, onward).await.map_err(|error| failed(&error))?;
 
         let (parts, body) = reply.into_parts();
-        let mut response = Response::new(Body::new(Reply { body, _driver: driver }));
+        let mut response = Response::new(Body::new(body));
         *response.status_mut() = parts.status;
         copy(&parts.headers, response.headers_mut(), &plugin::RESPONSE_HEADERS);
         Ok(response)
@@ -156,32 +146,6 @@ impl Relay {
             Ok(Err(error)) => Err(absent(&error)),
             Err(_) => Err(absent(&io::Error::from(io::ErrorKind::TimedOut))),
         }
-    }
-}
-
-/// The gateway's reply; dropping it closes the gateway's connection.
-struct Reply {
-    body: Incoming,
-    _driver: AbortOnDropHandle<()>,
-}
-
-impl HttpBody for Reply {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

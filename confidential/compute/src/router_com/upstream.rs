@@ -3,21 +3,19 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
-use chassis::tls::{self, Own};
+use chassis::{
+    client,
+    dial::Io,
+    tls::{self, Own},
+};
 use confidential_api::{names::media, settings::Upstream};
 use http_body_util::Full;
 use hyper::{
     Method, Request, StatusCode, Uri,
-    client::conn::http1,
     header::{CONTENT_TYPE, HOST, HeaderValue},
 };
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::{Error, Root};
@@ -102,23 +100,17 @@ impl Router {
 
     async fn send(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        stream: impl Io + 'static,
         path: &'static str,
         body: Vec<u8>,
     ) -> io::Result<StatusCode> {
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from_static(path);
         let headers = request.headers_mut();
         headers.insert(HOST, self.authority.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::BINARY));
-        // It ends with the sender.
-        let moving = tokio::spawn(connection);
-        let answer = sender.send_request(request).await;
-        drop(sender);
-        moving.abort();
+        let answer = client::send(stream, request).await;
         answer.map(|answer| answer.status()).map_err(io::Error::other)
     }
 }

@@ -3,19 +3,19 @@
 use std::{io, net::SocketAddr, path::Path};
 
 use bytes::Bytes;
-use chassis::{body::frame, unix::Connector};
+use chassis::{
+    body::frame,
+    client::{self, ResponseBody},
+    dial::Io,
+    unix::Connector,
+};
 use confidential_envelope::bhttp::ResponseHead;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri,
     header::{CONTENT_TYPE, HOST},
 };
 use http_body_util::Full;
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use crate::{Error, Root};
@@ -54,7 +54,7 @@ impl Engine {
     pub(super) async fn ask(
         &self,
         body: Zeroizing<Vec<u8>>,
-    ) -> io::Result<(ResponseHead, Incoming)> {
+    ) -> io::Result<(ResponseHead, ResponseBody)> {
         match self {
             Self::Socket(connector) => ask(connector.connect().await?, body).await,
             Self::Loopback(at) => {
@@ -67,12 +67,9 @@ impl Engine {
 }
 
 async fn ask(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    stream: impl Io + 'static,
     body: Zeroizing<Vec<u8>>,
-) -> io::Result<(ResponseHead, Incoming)> {
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    tokio::spawn(connection);
+) -> io::Result<(ResponseHead, ResponseBody)> {
     // The copy ends with this process.
     let mut request = Request::new(Full::new(Bytes::copy_from_slice(&body)));
     drop(body);
@@ -81,7 +78,8 @@ async fn ask(
     let headers = request.headers_mut();
     headers.insert(HOST, HeaderValue::from_static("localhost"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let (head, body) = sender.send_request(request).await.map_err(io::Error::other)?.into_parts();
+    let response = client::send(stream, request).await.map_err(io::Error::other)?;
+    let (head, body) = response.into_parts();
     let mut headers = HeaderMap::new();
     if let Some(kind) = head.headers.get(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, kind.clone());
@@ -95,7 +93,7 @@ async fn ask(
 ///
 /// The engine broke off, or what was done failed.
 pub(super) async fn each(
-    mut body: Incoming,
+    mut body: ResponseBody,
     mut take: impl AsyncFnMut(Bytes) -> io::Result<()>,
 ) -> io::Result<()> {
     while let Some(frame) = frame(&mut body).await {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use chassis::body::whole;
+use chassis::{body::whole, client, dial};
 use common::mesh;
 use control_protocol::{
     CAPABILITY_VERSION,
@@ -12,19 +12,10 @@ use control_protocol::{
 };
 use control_stream::client::{Connect, ConnectError, connect};
 use http_body_util::Full;
-use hyper::{
-    Request, Response,
-    body::Incoming,
-    client::conn::{http1, http2},
-};
+use hyper::{Request, Response, body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use serde::Serialize;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
 use super::{
     server::Server,
@@ -196,35 +187,20 @@ pub async fn fetch_key(
     if response.public_key.is_zero() { Err(stranger()) } else { Ok(response.public_key) }
 }
 
-async fn ask_key(connection: Connection, host: &str) -> Option<Bytes> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(connection)).await.ok()?;
+async fn ask_key(connection: dial::Stream, host: &str) -> Option<Bytes> {
     let request = Request::get(format!("{}?v={CAPABILITY_VERSION}", key_response::PATH))
         .header(hyper::header::HOST, host)
         .body(Full::<Bytes>::default())
         .ok()?;
-    let answer = async {
-        let response = sender.send_request(request).await.ok()?;
-        if !response.status().is_success() {
-            return None;
-        }
-        whole(response.into_body(), key_response::MAX_LEN, PATIENCE).await.ok()
-    };
-    let driver = tokio::spawn(connection);
-    let answer = answer.await;
-    driver.abort();
-    answer
+    let response = client::send(connection, request).await.ok()?;
+    if !response.status().is_success() {
+        return None;
+    }
+    whole(response.into_body(), key_response::MAX_LEN, PATIENCE).await.ok()
 }
 
-/// TCP, or TLS over it.
-type Connection = Box<dyn Stream>;
-
-/// Bytes in both directions.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 impl Server<'_> {
-    async fn connect(self, forwarder: &Forwarder) -> Result<Connection, ChannelError> {
+    async fn connect(self, forwarder: &Forwarder) -> Result<dial::Stream, ChannelError> {
         let usual = if self.is_secure() { 443 } else { 80 };
         let (host, port) = match self.authority().rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => (host, port.parse().unwrap_or(usual)),
