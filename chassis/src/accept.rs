@@ -36,11 +36,11 @@ impl Listener for TcpListener {
 
 /// Tells a connection when no more are taken, and the end of this tells that the connection is over.
 #[derive(Debug)]
-pub struct Stopping(watch::Receiver<()>);
+pub struct ShutdownSignal(watch::Receiver<()>);
 
-impl Stopping {
+impl ShutdownSignal {
     /// Returns when the connection should come to its end.
-    pub async fn asked(&mut self) {
+    pub async fn requested(&mut self) {
         // Who asks is gone if this fails.
         let _ = self.0.changed().await;
     }
@@ -78,7 +78,7 @@ impl Connections {
     /// Takes connections until `stop` completes, and then drops the listener. When it returns, no connection is left;
     /// nor are any if it is dropped before.
     ///
-    /// `connect` tells what is to be done with each, `None` to turn it away. The [`Stopping`] it gets tells it
+    /// `connect` tells what is to be done with each, `None` to turn it away. The [`ShutdownSignal`] it gets tells it
     /// when to come to its end; whatever drops that ([`crate::http`] does not) is cut then without delay.
     ///
     /// What is wrong with an accept (`ECONNABORTED`) or with the machine (`EMFILE`) passes: it is waited out.
@@ -86,7 +86,7 @@ impl Connections {
         self,
         listener: L,
         stop: impl Future<Output = ()>,
-        mut connect: impl FnMut(L::Stream, L::Peer, Stopping) -> Option<C>,
+        mut connect: impl FnMut(L::Stream, L::Peer, ShutdownSignal) -> Option<C>,
     ) where
         L: Listener,
         C: Future<Output = ()> + Send + 'static,
@@ -115,7 +115,8 @@ impl Connections {
                 }
                 Ok((stream, peer)) => {
                     (failing, full) = (false, false);
-                    if let Some(connection) = connect(stream, peer, Stopping(stopping.subscribe()))
+                    if let Some(connection) =
+                        connect(stream, peer, ShutdownSignal(stopping.subscribe()))
                     {
                         match self.workers.as_ref().and_then(|workers| workers.choose()) {
                             Some((runtime, place)) => tasks.spawn_on(

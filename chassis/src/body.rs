@@ -7,7 +7,7 @@
 //! hyper gives one [`Bytes`] for each chunk, and each keeps alive the read buffer that it lies in: a body of one-byte chunks
 //! that is collected so takes about 40 times its length. Here it takes its length, however it was cut.
 //!
-//! [`Bodies`] counts what all bodies, and those of one sender, take together. Room is taken for what has arrived, never for
+//! [`BodyReader`] counts what all bodies, and those of one sender, take together. Room is taken for what has arrived, never for
 //! what was announced: who announces much and sends nothing takes nothing. [`whole`] counts nothing: it is for those who
 //! took room before, or of whom there are few; [`frame`] holds nothing: it is for who uses up each piece as it comes. A
 //! buffer that grows is copied, without waiting: so beside what is counted there is half of a largest body for each thread
@@ -46,7 +46,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Reads bodies and counts the room that they take, by `K`.
 #[derive(Clone, Debug)]
-pub struct Bodies<K = IpAddr> {
+pub struct BodyReader<K = IpAddr> {
     max: usize,
     /// In bytes.
     room: Quota<K>,
@@ -54,69 +54,69 @@ pub struct Bodies<K = IpAddr> {
 
 /// A body that is held, and its share of the room.
 #[derive(Debug)]
-pub struct Held<K: Eq + Hash = IpAddr> {
+pub struct BufferedBody<K: Eq + Hash = IpAddr> {
     bytes: Bytes,
     room: Permit<K>,
 }
 
 /// Why a body is not held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unread {
+pub enum BodyError {
     /// It is longer than it may be.
     #[error("the body is too large")]
     TooLarge,
     /// There is no room.
     #[error("there is no room for the body now")]
-    Busy,
+    NoMemory,
     /// It does not come to its end.
     #[error("the body ended early")]
-    Cut,
+    Incomplete,
     /// It has not come to its end in time.
     #[error("the body did not arrive in time")]
-    Late,
+    Timeout,
 }
 
-impl Unread {
+impl BodyError {
     /// What its sender is answered.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Cut => StatusCode::BAD_REQUEST,
-            Self::Late => StatusCode::REQUEST_TIMEOUT,
+            Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Incomplete => StatusCode::BAD_REQUEST,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
         }
     }
 
-    /// Why reading a body failed: [`Self::Late`] if [`Timed`] says so, else [`Self::Cut`].
+    /// Why reading a body failed: [`Self::Timeout`] if [`DeadlineBody`] says so, else [`Self::Incomplete`].
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
-            if error.is::<Late>() {
-                return Self::Late;
+            if error.is::<DeadlinePassed>() {
+                return Self::Timeout;
             }
             cause = error.source();
         }
-        Self::Cut
+        Self::Incomplete
     }
 }
 
 /// Why a body is not the JSON that is taken.
 #[derive(Debug, thiserror::Error)]
-pub enum NotJson {
+pub enum JsonBodyError {
     /// It is not said to be JSON. Where that is asked for, no page can send it unasked.
     #[error("send it as application/json")]
     Kind,
     /// It was not read.
     #[error(transparent)]
-    Unread(#[from] Unread),
+    Unread(#[from] BodyError),
     /// It is other JSON, or none.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
 
-impl NotJson {
+impl JsonBodyError {
     /// What its sender is answered.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -141,14 +141,14 @@ pub fn is_json(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 ///
-/// See [`NotJson`].
+/// See [`JsonBodyError`].
 pub async fn json<T: DeserializeOwned>(
     request: Request,
     max: usize,
     within: Duration,
-) -> Result<T, NotJson> {
+) -> Result<T, JsonBodyError> {
     if !is_json(request.headers()) {
-        return Err(NotJson::Kind);
+        return Err(JsonBodyError::Kind);
     }
     let bytes = whole(request.into_body(), max, within).await?;
     Ok(serde_json::from_slice(&bytes)?)
@@ -172,8 +172,8 @@ pub fn counted<H: Send + 'static>(bytes: Bytes, held: H) -> Bytes {
 ///
 /// # Errors
 ///
-/// [`Unread`], but never [`Unread::Busy`].
-pub async fn whole<B>(body: B, max: usize, within: Duration) -> Result<Bytes, Unread>
+/// [`BodyError`], but never [`BodyError::NoMemory`].
+pub async fn whole<B>(body: B, max: usize, within: Duration) -> Result<Bytes, BodyError>
 where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>>,
 {
@@ -181,7 +181,7 @@ where
 }
 
 /// The next piece of a body; nothing at its end. Whoever keeps pieces keeps the buffers that they lie in: hold bodies by
-/// [`whole`] or [`Bodies`].
+/// [`whole`] or [`BodyReader`].
 pub async fn frame<B: HttpBody + Unpin>(body: &mut B) -> Option<Result<Frame<B::Data>, B::Error>> {
     poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
 }
@@ -191,15 +191,15 @@ async fn gather<B>(
     body: B,
     max: usize,
     within: Duration,
-    mut room: impl FnMut(usize) -> Result<(), Unread>,
-) -> Result<Bytes, Unread>
+    mut room: impl FnMut(usize) -> Result<(), BodyError>,
+) -> Result<Bytes, BodyError>
 where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>>,
 {
     let (mut body, mut late) = (pin!(body), pin!(sleep(within)));
     let announced = body.size_hint();
     if usize::try_from(announced.lower()).map_or(true, |least| least > max) {
-        return Err(Unread::TooLarge);
+        return Err(BodyError::TooLarge);
     }
     let exact = announced.exact().and_then(|exact| usize::try_from(exact).ok());
     let (mut bytes, mut counted) = (Vec::new(), 0);
@@ -208,16 +208,16 @@ where
         consume_budget().await;
         let frame = tokio::select! {
             biased;
-            () = &mut late => return Err(Unread::Late),
+            () = &mut late => return Err(BodyError::Timeout),
             frame = frame(&mut body) => frame,
         };
         let Some(frame) = frame else { return Ok(bytes.into()) };
-        let Ok(data) = frame.map_err(|error| Unread::of(&*error.into()))?.into_data() else {
+        let Ok(data) = frame.map_err(|error| BodyError::of(&*error.into()))?.into_data() else {
             continue;
         };
         let len = bytes.len() + data.len();
         if len > max {
-            return Err(Unread::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         if len > counted {
             // Doubled, so that many small pieces are not counted one by one.
@@ -230,7 +230,7 @@ where
     }
 }
 
-impl<K: Clone + Eq + Hash> Bodies<K> {
+impl<K: Clone + Eq + Hash> BodyReader<K> {
     /// Each of at most `max` bytes, those of one sender of `each` together, and all of `total`.
     #[must_use]
     pub fn new(max: usize, each: usize, total: usize) -> Self {
@@ -247,16 +247,22 @@ impl<K: Clone + Eq + Hash> Bodies<K> {
     ///
     /// # Errors
     ///
-    /// [`Unread`]; then nothing is held.
-    pub async fn read<B>(&self, body: B, from: K, within: Duration) -> Result<Held<K>, Unread>
+    /// [`BodyError`]; then nothing is held.
+    pub async fn read<B>(
+        &self,
+        body: B,
+        from: K,
+        within: Duration,
+    ) -> Result<BufferedBody<K>, BodyError>
     where
         B: HttpBody<Data = Bytes, Error: Into<BoxError>>,
     {
-        let mut room = self.room.take(from).map_err(|_| Unread::Busy)?;
-        let grow =
-            |wanted: usize| room.add(wanted.saturating_sub(room.count())).map_err(|_| Unread::Busy);
+        let mut room = self.room.take(from).map_err(|_| BodyError::NoMemory)?;
+        let grow = |wanted: usize| {
+            room.add(wanted.saturating_sub(room.count())).map_err(|_| BodyError::NoMemory)
+        };
         let bytes = gather(body, self.max, within, grow).await?;
-        Ok(Held { bytes, room })
+        Ok(BufferedBody { bytes, room })
     }
 
     /// How many hold any room.
@@ -266,7 +272,7 @@ impl<K: Clone + Eq + Hash> Bodies<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash + Send + 'static> Held<K> {
+impl<K: Clone + Eq + Hash + Send + 'static> BufferedBody<K> {
     /// What was read.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
@@ -292,32 +298,32 @@ impl<K: Clone + Eq + Hash + Send + 'static> Held<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash + Send + Unpin + 'static> Held<K> {
+impl<K: Clone + Eq + Hash + Send + Unpin + 'static> BufferedBody<K> {
     /// To be passed on; its room is given back once it was sent.
     pub fn into_body(self) -> Body {
-        Body::new(Holding::new(Full::new(self.bytes), self.room))
+        Body::new(GuardedBody::new(Full::new(self.bytes), self.room))
     }
 }
 
-/// A body that fails once its time is over, with an error that [`whole`] and [`Bodies`] know as [`Unread::Late`].
+/// A body that fails once its time is over, with an error that [`whole`] and [`BodyReader`] know as [`BodyError::Timeout`].
 #[derive(Debug)]
-pub struct Timed<B> {
+pub struct DeadlineBody<B> {
     body: B,
     deadline: Pin<Box<Sleep>>,
 }
 
 #[derive(Debug)]
-struct Late;
+struct DeadlinePassed;
 
-impl fmt::Display for Late {
+impl fmt::Display for DeadlinePassed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the body took too long")
     }
 }
 
-impl Error for Late {}
+impl Error for DeadlinePassed {}
 
-impl<B> Timed<B> {
+impl<B> DeadlineBody<B> {
     /// All of it must come within so long.
     #[must_use]
     pub fn new(body: B, within: Duration) -> Self {
@@ -325,7 +331,7 @@ impl<B> Timed<B> {
     }
 }
 
-impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Timed<B> {
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for DeadlineBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -335,7 +341,7 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Time
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         // First, so that who always has a little more to send is late too.
         if self.deadline.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Some(Err(Late.into())));
+            return Poll::Ready(Some(Err(DeadlinePassed.into())));
         }
         Pin::new(&mut self.body)
             .poll_frame(context)
@@ -353,12 +359,12 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Time
 
 /// A body, and what is held until it was sent or given up, such as its share of a bound.
 #[derive(Debug)]
-pub struct Holding<B, H> {
+pub struct GuardedBody<B, H> {
     body: B,
     _held: H,
 }
 
-impl<B, H> Holding<B, H> {
+impl<B, H> GuardedBody<B, H> {
     /// Holds `held` beside the body.
     #[must_use]
     pub fn new(body: B, held: H) -> Self {
@@ -366,7 +372,7 @@ impl<B, H> Holding<B, H> {
     }
 }
 
-impl<B: HttpBody + Unpin, H: Unpin> HttpBody for Holding<B, H> {
+impl<B: HttpBody + Unpin, H: Unpin> HttpBody for GuardedBody<B, H> {
     type Data = B::Data;
     type Error = B::Error;
 

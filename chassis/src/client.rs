@@ -181,7 +181,7 @@ mod tests {
         let (response, far) = ask("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await;
         drop(far);
         let whole = body::whole(response.unwrap().into_body(), 100, Duration::from_secs(60)).await;
-        assert_eq!(whole, Err(body::Unread::Cut));
+        assert_eq!(whole, Err(body::BodyError::Incomplete));
     }
 
     #[tokio::test]

@@ -1,12 +1,12 @@
 //! Limits connections, in all and of one address, before and after it is known who calls.
 //!
 //! ```text
-//!   accepted ──▶ Newcomer ── handshake, admit ──▶ Admitted
+//!   accepted ──▶ PendingConnection ── handshake, admit ──▶ ConnectionPermit
 //!                few; old ones give way           of one address `each`, in all `connections`
 //! ```
 //!
 //! A connection whose handshake is not over does not count against the limit of those that were admitted. Admitted
-//! connections without a request take at most half of that limit: beyond it, the oldest are closed ([`Idle`]).
+//! connections without a request take at most half of that limit: beyond it, the oldest are closed ([`Activity`]).
 
 use std::{
     io,
@@ -24,8 +24,8 @@ use tokio::{
 };
 
 use crate::{
-    idle::Idle,
-    newcomers::{GivesWay, Newcomers, Place},
+    eviction::{Entry, EvictionPolicy, EvictionQueue},
+    idle::Activity,
     quota::{self, Permit, Quota},
 };
 
@@ -36,9 +36,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct ConnectionLimit {
     what: &'static str,
-    newcomers: Newcomers<IpAddr>,
+    newcomers: EvictionQueue<IpAddr>,
     /// Those who were admitted and have no request under way.
-    idle: Newcomers<IpAddr>,
+    idle: EvictionQueue<IpAddr>,
     waiting: usize,
     connections: usize,
     all: Arc<Semaphore>,
@@ -52,26 +52,26 @@ pub struct ConnectionLimit {
 
 /// A connection of which nothing is known yet.
 #[derive(Debug)]
-pub struct Newcomer {
+pub struct PendingConnection {
     limit: ConnectionLimit,
     address: IpAddr,
-    place: Place<IpAddr>,
+    place: Entry<IpAddr>,
 }
 
 /// The right to a connection; given back when dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Admitted {
+pub struct ConnectionPermit {
     _of_all: OwnedSemaphorePermit,
     _of_address: Option<Permit<IpAddr>>,
-    idle: Option<Idle>,
+    idle: Option<Activity>,
 }
 
-impl Admitted {
+impl ConnectionPermit {
     /// Whether it has a request under way is to be told here, and it is to be cut when it has to go; none if it carries
     /// everybody's requests.
     #[must_use]
-    pub fn idle(&self) -> Option<&Idle> {
+    pub fn idle(&self) -> Option<&Activity> {
         self.idle.as_ref()
     }
 }
@@ -84,8 +84,12 @@ impl ConnectionLimit {
         let waiting = (connections / 4).max(1);
         Self {
             what,
-            newcomers: Newcomers::new(waiting, each, GivesWay::OldestOfMost),
-            idle: Newcomers::new((connections / 2).max(1), each, GivesWay::OldestOfMost),
+            newcomers: EvictionQueue::new(waiting, each, EvictionPolicy::OldestOfLargest),
+            idle: EvictionQueue::new(
+                (connections / 2).max(1),
+                each,
+                EvictionPolicy::OldestOfLargest,
+            ),
             waiting,
             connections,
             all: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
@@ -101,7 +105,8 @@ impl ConnectionLimit {
     pub fn with_carriers(self) -> Self {
         let each = Quota::new((self.connections / 2).max(1), self.of_one);
         // While one shakes hands nobody knows whether it carries: many may be of one address.
-        let newcomers = Newcomers::new(self.waiting, self.waiting, GivesWay::OldestOfMost);
+        let newcomers =
+            EvictionQueue::new(self.waiting, self.waiting, EvictionPolicy::OldestOfLargest);
         Self { newcomers, each, is_carried: true, ..self }
     }
 
@@ -113,16 +118,20 @@ impl ConnectionLimit {
 
     /// Takes a connection from this address; none if it could not be admitted whoever it is.
     #[must_use]
-    pub fn enter(&self, from: IpAddr) -> Option<Newcomer> {
+    pub fn enter(&self, from: IpAddr) -> Option<PendingConnection> {
         let address = quota::origin(from);
         if !self.is_carried && self.each.is_full(&address) {
             return None;
         }
-        Some(Newcomer { limit: self.clone(), address, place: self.newcomers.enter(Some(address)) })
+        Some(PendingConnection {
+            limit: self.clone(),
+            address,
+            place: self.newcomers.enter(Some(address)),
+        })
     }
 }
 
-impl Newcomer {
+impl PendingConnection {
     /// What it is counted as.
     #[must_use]
     pub fn address(&self) -> IpAddr {
@@ -138,7 +147,7 @@ impl Newcomer {
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             },
-            () = self.place.is_pushed_out() => {
+            () = self.place.evicted() => {
                 tracing::debug!("a TLS handshake gave way to newer ones");
             }
         }
@@ -147,9 +156,9 @@ impl Newcomer {
 
     /// Gives it a place among those who are known, if there is one; `carries` says that it brings everybody's requests.
     #[must_use]
-    pub fn admit(self, carries: bool) -> Option<Admitted> {
+    pub fn admit(self, carries: bool) -> Option<ConnectionPermit> {
         let Self { limit, address, place } = self;
-        place.is_known();
+        place.keep();
         let of_address = match carries && limit.is_carried {
             true => None,
             false => Some(limit.each.take(address).ok()?),
@@ -161,8 +170,8 @@ impl Newcomer {
             return None;
         };
         limit.told.store(false, Ordering::Relaxed);
-        let idle = of_address.is_some().then(|| Idle::new(limit.idle, address));
-        Some(Admitted { _of_all: of_all, _of_address: of_address, idle })
+        let idle = of_address.is_some().then(|| Activity::new(limit.idle, address));
+        Some(ConnectionPermit { _of_all: of_all, _of_address: of_address, idle })
     }
 }
 
@@ -176,7 +185,7 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    fn admit(limit: &ConnectionLimit, last: u8, carries: bool) -> Option<Admitted> {
+    fn admit(limit: &ConnectionLimit, last: u8, carries: bool) -> Option<ConnectionPermit> {
         limit.enter(from(last))?.admit(carries)
     }
 

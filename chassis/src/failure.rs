@@ -37,9 +37,9 @@ impl Failure {
     /// What the daemon `program` says of it: a line for people on standard error, and one for programs on standard output,
     /// unless that is a terminal.
     #[must_use]
-    pub fn words(&self, program: &str) -> Words {
+    pub fn output(&self, program: &str) -> FailureOutput {
         let record = serde_json::to_string(self).map(|record| format!("{record}\n"));
-        Words {
+        FailureOutput {
             error: format!("{program}: {}\n", self.failure),
             output: record.ok().filter(|_| !std::io::stdout().is_terminal()).unwrap_or_default(),
         }
@@ -55,7 +55,7 @@ impl Failure {
 
 /// Why a daemon gave up, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
+pub struct FailureOutput {
     /// For standard error.
     pub error: String,
     /// For standard output; may be empty.
@@ -65,7 +65,7 @@ pub struct Words {
 /// What `main` of the daemon `program` returns, once it has said why it gave up.
 pub fn exit<E: Into<Box<dyn Error>>>(program: &str, ended: Result<(), E>) -> ExitCode {
     let Err(error) = ended else { return ExitCode::SUCCESS };
-    let words = Failure::of(error.into().as_ref()).words(program);
+    let words = Failure::of(error.into().as_ref()).output(program);
     // Nobody is left to be told if that fails.
     let _ = std::io::stderr().write_all(words.error.as_bytes());
     let _ = std::io::stdout().write_all(words.output.as_bytes());

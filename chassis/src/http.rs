@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::accept::Stopping;
+use crate::accept::ShutdownSignal;
 
 /// How much is read ahead on a connection unless it is said, in bytes; hyper's own default is some 400 KB.
 pub(crate) const BUFFER: usize = 64 << 10;
@@ -70,7 +70,7 @@ impl Http {
 
     /// Answers the requests of a connection by `router` until it ends, is upgraded or takes too long; when it is
     /// `stopping`, no further one. Each request has `caller` in its extensions.
-    pub async fn route<I, T>(self, io: I, router: Router, caller: T, stopping: Stopping)
+    pub async fn route<I, T>(self, io: I, router: Router, caller: T, stopping: ShutdownSignal)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: Clone + Send + Sync + 'static,
@@ -84,7 +84,7 @@ impl Http {
     }
 
     /// The same by any service.
-    pub async fn serve<I, S>(self, io: I, service: S, mut stopping: Stopping)
+    pub async fn serve<I, S>(self, io: I, service: S, mut stopping: ShutdownSignal)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
@@ -92,7 +92,7 @@ impl Http {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.head).max_buf_size(self.buffer);
         let closes = self.whole.is_some();
-        let until = Until::default();
+        let until = ResponseDeadline::default();
         let answered = until.clone();
         let service = service_fn(move |request| {
             answered.set(None);
@@ -120,7 +120,7 @@ impl Http {
                     biased;
                     ended = &mut connection => return Some(ended),
                     () = &mut late => return None,
-                    () = stopping.asked(), if !asked => {
+                    () = stopping.requested(), if !asked => {
                         asked = true;
                         connection.as_mut().graceful_shutdown();
                     }
@@ -143,9 +143,9 @@ impl Http {
 ///
 /// It is looked at beside the connection and not in the answer's body, which nobody polls while the other end reads nothing.
 #[derive(Clone, Debug, Default)]
-struct Until(Arc<Mutex<Option<Instant>>>);
+struct ResponseDeadline(Arc<Mutex<Option<Instant>>>);
 
-impl Until {
+impl ResponseDeadline {
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,6 @@
 //! What every daemon stands on. A module enters when several of them need it; none knows a type of a domain.
 //!
 //! * [`accept`]: taking connections: how many, what an error costs, and how it ends.
-//! * [`archive`]: archives of files that are taken whole or not at all.
 //! * [`body`]: bodies that are held as a whole, and the memory that they take.
 //! * [`browser`]: what a browser says of the page for which it asks.
 //! * [`client`]: HTTP/1.1 as a client.
@@ -10,11 +9,11 @@
 //! * [`dial`]: connecting over TCP, with TLS or without.
 //! * [`durable`]: files that are whole after a power cut.
 //! * [`endpoint`]: an HTTP surface as a list, from which its router is built.
+//! * [`eviction`]: connections that give way to newer ones.
 //! * [`failure`]: why a daemon gave up, for whoever started it.
 //! * [`hang_up`]: whether the other end of a UNIX socket is gone.
 //! * [`http`]: HTTP/1.1 on one connection.
 //! * [`log`]: what is logged, and where to.
-//! * [`newcomers`]: connections of whom nothing is known yet.
 //! * [`pem`]: certificates and private keys in files.
 //! * [`problem`]: an HTTP error as an answer.
 //! * [`process`]: the limit of open files, and the ban of core dumps.
@@ -28,11 +27,10 @@
 //! * [`unix`]: a daemon's UNIX socket, and connecting to one.
 //! * [`watched`]: what files say, read again when they change.
 //! * [`workers`]: threads that serve connections, each with a runtime of its own.
-//! * [`write_limit`]: a stream whose writes fail once none gets on.
+//! * [`write_timeout`]: a stream whose writes fail once none gets on.
 #![forbid(unsafe_code)]
 
 pub mod accept;
-pub mod archive;
 pub mod body;
 pub mod browser;
 pub mod client;
@@ -41,12 +39,12 @@ pub mod connection_limit;
 pub mod dial;
 pub mod durable;
 pub mod endpoint;
+pub mod eviction;
 pub mod failure;
 pub mod hang_up;
 pub mod http;
 pub mod idle;
 pub mod log;
-pub mod newcomers;
 pub mod pem;
 pub mod problem;
 pub mod process;
@@ -60,4 +58,4 @@ pub mod tls;
 pub mod unix;
 pub mod watched;
 pub mod workers;
-pub mod write_limit;
+pub mod write_timeout;

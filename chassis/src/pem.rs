@@ -48,14 +48,14 @@ impl FileError {
 
 /// From when to when a certificate holds (RFC 5280, section 4.1.2.5), in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Life {
+pub struct Validity {
     /// Its first moment.
     pub begins: i64,
     /// Its last.
     pub ends: i64,
 }
 
-impl Life {
+impl Validity {
     /// Reads it from the certificate; `None` if that is none.
     #[must_use]
     pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
@@ -159,8 +159,8 @@ mod tests {
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
 
         // `date -d 2026-05-01T00:00Z +%s`, and of 2026-08-01.
-        let life = Life { begins: 1_777_593_600_000, ends: 1_785_542_400_000 };
-        assert_eq!(Life::of(certificate.der()), Some(life));
-        assert_eq!(Life::of(&CertificateDer::from(vec![0x30, 0])), None);
+        let life = Validity { begins: 1_777_593_600_000, ends: 1_785_542_400_000 };
+        assert_eq!(Validity::of(certificate.der()), Some(life));
+        assert_eq!(Validity::of(&CertificateDer::from(vec![0x30, 0])), None);
     }
 }

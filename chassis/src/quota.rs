@@ -14,11 +14,11 @@ use std::{
 pub struct Quota<K> {
     total: usize,
     each: usize,
-    held: Arc<Mutex<Held<K>>>,
+    held: Arc<Mutex<Usage<K>>>,
 }
 
 #[derive(Debug)]
-struct Held<K> {
+struct Usage<K> {
     all: usize,
     /// Who holds any.
     by: HashMap<K, usize>,
@@ -62,7 +62,7 @@ impl<K> Clone for Quota<K> {
 }
 
 impl<K> Quota<K> {
-    fn lock(&self) -> MutexGuard<'_, Held<K>> {
+    fn lock(&self) -> MutexGuard<'_, Usage<K>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,7 +71,7 @@ impl<K: Eq + Hash> Quota<K> {
     /// `total` may be held, `each` by one holder.
     #[must_use]
     pub fn new(total: usize, each: usize) -> Self {
-        Self { total, each, held: Arc::new(Mutex::new(Held { all: 0, by: HashMap::new() })) }
+        Self { total, each, held: Arc::new(Mutex::new(Usage { all: 0, by: HashMap::new() })) }
     }
 
     /// Whether `holder` may not hold one more.
@@ -86,7 +86,7 @@ impl<K: Eq + Hash> Quota<K> {
         self.lock().by.len()
     }
 
-    fn check(&self, held: &Held<K>, holder: &K, more: usize) -> Result<(), Exceeded> {
+    fn check(&self, held: &Usage<K>, holder: &K, more: usize) -> Result<(), Exceeded> {
         if held.all.saturating_add(more) > self.total {
             return Err(Exceeded::Total);
         }

@@ -32,7 +32,7 @@ const STICKY: u32 = 0o1000;
 
 /// Why a root is not used. Nothing was made or changed.
 #[derive(Debug, thiserror::Error)]
-pub enum Unsafe {
+pub enum UnsafeRoot {
     /// A folder or link belongs to somebody else.
     #[error(
         "--root {} is not safe: {} belongs to uid {uid}, who could put other files in its place; choose another \
@@ -103,7 +103,7 @@ pub enum Unsafe {
 ///
 /// Fails if somebody else could put another folder in the place of `root`, or if this thread's user cannot follow the way
 /// and enter it.
-pub fn check(root: &Path) -> Result<(), Unsafe> {
+pub fn check(root: &Path) -> Result<(), UnsafeRoot> {
     let sudo = std::env::var(SUDO_UID).ok().and_then(|uid| uid.parse().ok());
     Walk::new(root, [Some(0), Some(rustix::process::geteuid().as_raw()), sudo]).run()
 }
@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
         Self { root, trusted, here: PathBuf::from("/"), rest: VecDeque::new(), links: 0 }
     }
 
-    fn run(mut self) -> Result<(), Unsafe> {
+    fn run(mut self) -> Result<(), UnsafeRoot> {
         let absolute = std::path::absolute(self.root)
             .map_err(|source| self.unknown(self.root.to_owned(), source))?;
         self.walk_first(&absolute);
@@ -153,11 +153,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes one step into `name`; `false` if nothing is there.
-    fn step(&mut self, name: &OsStr) -> Result<bool, Unsafe> {
+    fn step(&mut self, name: &OsStr) -> Result<bool, UnsafeRoot> {
         let at = self.here.join(name);
         let Some(meta) = self.look(&at)? else { return Ok(false) };
         if !self.trusted.contains(&Some(meta.uid())) {
-            return Err(Unsafe::Owner { root: self.root.to_owned(), at, uid: meta.uid() });
+            return Err(UnsafeRoot::Owner { root: self.root.to_owned(), at, uid: meta.uid() });
         }
         if meta.is_symlink() {
             self.links += 1;
@@ -169,7 +169,7 @@ impl<'a> Walk<'a> {
             return Ok(true);
         }
         if !meta.is_dir() {
-            return Err(Unsafe::NotAFolder { root: self.root.to_owned(), at });
+            return Err(UnsafeRoot::NotAFolder { root: self.root.to_owned(), at });
         }
         self.written_by_nobody_else(&at, &meta)?;
         self.here = at;
@@ -177,11 +177,11 @@ impl<'a> Walk<'a> {
     }
 
     /// What is at a path in the folder where the way has come to; `None` if nothing is.
-    fn look(&self, at: &Path) -> Result<Option<Metadata>, Unsafe> {
+    fn look(&self, at: &Path) -> Result<Option<Metadata>, UnsafeRoot> {
         match fs::symlink_metadata(at) {
             Ok(meta) => Ok(Some(meta)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Unsafe::Closed {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(UnsafeRoot::Closed {
                 root: self.root.to_owned(),
                 at: self.here.clone(),
                 uid: rustix::process::geteuid().as_raw(),
@@ -190,7 +190,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn written_by_nobody_else(&self, at: &Path, meta: &Metadata) -> Result<(), Unsafe> {
+    fn written_by_nobody_else(&self, at: &Path, meta: &Metadata) -> Result<(), UnsafeRoot> {
         let may = |bits| meta.mode() & bits != 0;
         let group = may(GROUP_WRITES) && meta.gid() != 0;
         let others = may(OTHERS_WRITE);
@@ -202,11 +202,11 @@ impl<'a> Walk<'a> {
             (false, _) => ("everybody".to_owned(), "o-w"),
             (true, true) => ("everybody".to_owned(), "go-w"),
         };
-        Err(Unsafe::Writable { root: self.root.to_owned(), at: at.to_owned(), whom, mode })
+        Err(UnsafeRoot::Writable { root: self.root.to_owned(), at: at.to_owned(), whom, mode })
     }
 
-    fn unknown(&self, at: PathBuf, source: io::Error) -> Unsafe {
-        Unsafe::Unknown { root: self.root.to_owned(), at, source }
+    fn unknown(&self, at: PathBuf, source: io::Error) -> UnsafeRoot {
+        UnsafeRoot::Unknown { root: self.root.to_owned(), at, source }
     }
 }
 

@@ -70,7 +70,7 @@ pub enum StateError {
 }
 
 /// Reads the JSON of an earlier version; `None` if it is not read any more.
-pub type Earlier<T> = fn(version: u64, json: &[u8]) -> Option<serde_json::Result<T>>;
+pub type DecodeOlder<T> = fn(version: u64, json: &[u8]) -> Option<serde_json::Result<T>>;
 
 /// How one kind of state file is read and written. `T` is a struct that leaves unknown fields alone; beside its own
 /// fields the file has one more, `version`.
@@ -79,7 +79,7 @@ pub struct Format<T> {
     version: u32,
     access: Access,
     remedy: &'static str,
-    earlier: Earlier<T>,
+    earlier: DecodeOlder<T>,
 }
 
 impl<T> Format<T> {
@@ -108,7 +108,7 @@ impl<T> Format<T> {
 
     /// How earlier versions are read.
     #[must_use]
-    pub const fn earlier(self, earlier: Earlier<T>) -> Self {
+    pub const fn earlier(self, earlier: DecodeOlder<T>) -> Self {
         Self { earlier, ..self }
     }
 }

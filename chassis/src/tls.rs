@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     pem::{self, FileError},
-    watched::Watched,
+    watched::WatchedFiles,
 };
 
 /// The one protocol inside.
@@ -25,7 +25,7 @@ const ALPN: &[u8] = b"http/1.1";
 
 /// A certificate and its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Own {
+pub struct CertificateFiles {
     /// The certificate, with its chain.
     pub certificate: PathBuf,
     /// Its private key.
@@ -40,7 +40,7 @@ pub struct Own {
 /// A file cannot be used.
 pub fn client(
     ca: &Path,
-    own: Option<&Own>,
+    own: Option<&CertificateFiles>,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<Arc<ClientConfig>, FileError> {
     let builder = ClientConfig::builder_with_provider(provider())
@@ -48,7 +48,7 @@ pub fn client(
         .map_err(|error| FileError::caused(ca, "TLS is not available", error))?
         .with_root_certificates(roots(ca)?);
     let mut config = match own {
-        Some(Own { certificate, key }) => {
+        Some(CertificateFiles { certificate, key }) => {
             let chain = pem::certificates(certificate)?;
             let built = builder.with_client_auth_cert(chain, pem::private_key(key)?);
             built.map_err(|error| foreign_key(certificate, error))?
@@ -61,7 +61,7 @@ pub fn client(
 
 /// The same in version 1.3, read again when a file changes.
 #[derive(Debug)]
-pub struct Client(Watched<Arc<ClientConfig>, FileError>);
+pub struct Client(WatchedFiles<Arc<ClientConfig>, FileError>);
 
 impl Client {
     /// Reads the files.
@@ -69,11 +69,11 @@ impl Client {
     /// # Errors
     ///
     /// A file cannot be used.
-    pub fn load(ca: PathBuf, own: Option<Own>) -> Result<Self, FileError> {
+    pub fn load(ca: PathBuf, own: Option<CertificateFiles>) -> Result<Self, FileError> {
         let files = own.iter().flat_map(|own| [&own.certificate, &own.key]);
         let paths = files.chain([&ca]).cloned().collect();
         let read = move || client(&ca, own.as_ref(), &[&rustls::version::TLS13]);
-        Watched::load("what this client trusts and shows", paths, read).map(Self)
+        WatchedFiles::load("what this client trusts and shows", paths, read).map(Self)
     }
 
     /// What the files say now; while one of them cannot be used, what they said before.
@@ -89,8 +89,11 @@ impl Client {
 /// # Errors
 ///
 /// A file cannot be used.
-pub fn server(own: &Own, clients: Option<&Path>) -> Result<Arc<ServerConfig>, FileError> {
-    let Own { certificate, key } = own;
+pub fn server(
+    own: &CertificateFiles,
+    clients: Option<&Path>,
+) -> Result<Arc<ServerConfig>, FileError> {
+    let CertificateFiles { certificate, key } = own;
     let provider = provider();
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -113,7 +116,7 @@ pub fn server(own: &Own, clients: Option<&Path>) -> Result<Arc<ServerConfig>, Fi
 
 /// The same, read again when a file changes.
 #[derive(Debug)]
-pub struct Server(Watched<Arc<ServerConfig>, FileError>);
+pub struct Server(WatchedFiles<Arc<ServerConfig>, FileError>);
 
 impl Server {
     /// Reads the files.
@@ -121,10 +124,10 @@ impl Server {
     /// # Errors
     ///
     /// A file cannot be used.
-    pub fn load(own: Own, clients: Option<PathBuf>) -> Result<Self, FileError> {
+    pub fn load(own: CertificateFiles, clients: Option<PathBuf>) -> Result<Self, FileError> {
         let paths = [&own.certificate, &own.key].into_iter().chain(&clients).cloned().collect();
         let read = move || server(&own, clients.as_deref());
-        Watched::load("this server's certificate", paths, read).map(Self)
+        WatchedFiles::load("this server's certificate", paths, read).map(Self)
     }
 
     /// What the files say now; while one of them cannot be used, what they said before.

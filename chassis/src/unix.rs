@@ -36,7 +36,7 @@ use rustix::{
 };
 use tokio::net::{UnixListener, UnixStream};
 
-pub use self::connect::{Checked, ConnectError, Connector};
+pub use self::connect::{ConnectError, Connector, VerifiedSocket};
 use crate::accept::Listener;
 
 /// Connections that may wait to be accepted.
@@ -111,7 +111,7 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Socket {
     // Dropped first: as long as the socket is open, no other file gets its inode.
-    _made: Made,
+    _made: SocketFile,
     listener: UnixListener,
 }
 
@@ -125,7 +125,7 @@ struct Inode {
 
 /// What was made; removed when dropped.
 #[derive(Debug)]
-struct Made(Inode);
+struct SocketFile(Inode);
 
 impl Socket {
     /// Makes the socket at `path`, and its folder if that is missing; those above it are everyone's to pass through.
@@ -202,7 +202,7 @@ impl Inode {
     }
 }
 
-impl Drop for Made {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         if let Err(error) = self.0.remove() {
             tracing::debug!(path = %self.0.path.display(), %error, "the socket stays behind");
@@ -224,7 +224,7 @@ fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
 
 /// Gives the socket that was made its mode, whatever the umask says. Not by its name: who owns the folder might have put
 /// a link to something else there.
-fn set_mode(path: &Path, mode: u32) -> Result<Made, BindError> {
+fn set_mode(path: &Path, mode: u32) -> Result<SocketFile, BindError> {
     let failed = |source| BindError::Io { path: path.to_owned(), source };
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let found = open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
@@ -233,7 +233,7 @@ fn set_mode(path: &Path, mode: u32) -> Result<Made, BindError> {
     if !meta.file_type().is_socket() || meta.uid() != geteuid().as_raw() || meta.nlink() != 1 {
         return Err(BindError::Folder(path.parent().unwrap_or(path).to_owned()));
     }
-    let made = Made(Inode::new(path, &meta));
+    let made = SocketFile(Inode::new(path, &meta));
     let itself = format!("/proc/self/fd/{}", found.as_raw_fd());
     fs::set_permissions(itself, Permissions::from_mode(mode)).map_err(failed)?;
     Ok(made)

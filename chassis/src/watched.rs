@@ -20,7 +20,7 @@ type Read<T, E> = Box<dyn Fn() -> Result<T, E> + Send + Sync>;
 /// What some files say together, such as a certificate and its key.
 ///
 /// Whether they have changed is looked up at each use, so whoever exchanges them need not tell anybody.
-pub struct Watched<T, E> {
+pub struct WatchedFiles<T, E> {
     what: &'static str,
     paths: Vec<PathBuf>,
     read: Read<T, E>,
@@ -48,13 +48,13 @@ struct Stamp {
 }
 
 /// Shows the paths alone: what is in them may be secret.
-impl<T, E> fmt::Debug for Watched<T, E> {
+impl<T, E> fmt::Debug for WatchedFiles<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").field("paths", &self.paths).finish_non_exhaustive()
+        f.debug_struct("WatchedFiles").field("paths", &self.paths).finish_non_exhaustive()
     }
 }
 
-impl<T: Clone, E: Error + 'static> Watched<T, E> {
+impl<T: Clone, E: Error + 'static> WatchedFiles<T, E> {
     /// Reads the files for the first time. `what` names them in the log.
     ///
     /// # Errors
@@ -135,10 +135,11 @@ mod tests {
                 fs::read_to_string(&path).and_then(|text| text.parse().map_err(io::Error::other))
             }
         };
-        let failed = Watched::<u32, io::Error>::load("number", vec![path.clone()], read.clone());
+        let failed =
+            WatchedFiles::<u32, io::Error>::load("number", vec![path.clone()], read.clone());
         assert!(failed.is_err());
         fs::write(&path, "1").unwrap();
-        let watched = Watched::<u32, _>::load("number", vec![path.clone()], read).unwrap();
+        let watched = WatchedFiles::<u32, _>::load("number", vec![path.clone()], read).unwrap();
         assert_eq!(watched.current(), 1);
 
         fs::write(&next, "2").unwrap();
@@ -172,7 +173,7 @@ mod tests {
                 number => Ok(number),
             }
         };
-        let watched = Watched::load("number", vec![path.clone()], read).unwrap();
+        let watched = WatchedFiles::load("number", vec![path.clone()], read).unwrap();
         fs::write(&path, "changed").unwrap();
         assert_eq!((watched.current(), watched.current()), (0, 0));
         assert_eq!(reads.load(SeqCst), 2, "a failure is not repeated at each use");
@@ -194,7 +195,7 @@ mod tests {
             let reads = Arc::clone(&reads);
             move || Ok::<_, io::Error>(reads.fetch_add(1, SeqCst))
         };
-        let watched = Watched::load("number", vec![folder.path().join("none")], read).unwrap();
+        let watched = WatchedFiles::load("number", vec![folder.path().join("none")], read).unwrap();
         assert_eq!(watched.current(), 0, "not at each use");
         let watched = watched.again(Duration::ZERO);
         assert_eq!((watched.current(), watched.current()), (1, 2));

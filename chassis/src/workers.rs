@@ -24,18 +24,18 @@ const TICK: Duration = Duration::from_secs(1);
 /// The threads. Dropping this ends all but the first, and with them whatever is left of their connections.
 #[derive(Debug)]
 pub struct Workers {
-    seats: Vec<Seat>,
+    workers: Vec<Worker>,
     _threads: Vec<Thread>,
 }
 
 /// A connection's place on a thread, to be held for as long as it lasts.
-pub type Place = Arc<()>;
+pub type WorkerSlot = Arc<()>;
 
 /// A thread's runtime, and the places that are held on it.
 #[derive(Debug)]
-struct Seat {
+struct Worker {
     runtime: Handle,
-    places: Place,
+    places: WorkerSlot,
 }
 
 /// A thread that was started.
@@ -56,15 +56,15 @@ impl Workers {
     ///
     /// Outside of a Tokio runtime.
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
-        let seat = |runtime| Seat { runtime, places: Arc::default() };
+        let worker = |runtime| Worker { runtime, places: Arc::default() };
         let mut workers = Self {
-            seats: vec![seat(Handle::current())],
+            workers: vec![worker(Handle::current())],
             _threads: Vec::with_capacity(count.get()),
         };
         for _ in 1..count.get() {
             let (thread, runtime) = Thread::start()?;
             workers._threads.push(thread);
-            workers.seats.push(seat(runtime));
+            workers.workers.push(worker(runtime));
         }
         Ok(workers)
     }
@@ -77,9 +77,9 @@ impl Workers {
 
     /// The thread with the fewest connections, and a place on it.
     #[must_use]
-    pub fn choose(&self) -> Option<(&Handle, Place)> {
-        let seat = self.seats.iter().min_by_key(|seat| Arc::strong_count(&seat.places))?;
-        Some((&seat.runtime, Arc::clone(&seat.places)))
+    pub fn choose(&self) -> Option<(&Handle, WorkerSlot)> {
+        let worker = self.workers.iter().min_by_key(|worker| Arc::strong_count(&worker.places))?;
+        Some((&worker.runtime, Arc::clone(&worker.places)))
     }
 }
 

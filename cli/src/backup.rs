@@ -13,10 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use chassis::{
-    archive::{ArchiveError, Writer},
-    durable::{self, Access},
-};
+use chassis::durable::{self, Access};
 use clap::Args;
 use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
@@ -24,7 +21,10 @@ use coordinator_core::time;
 use services::{Arg, COORDINATOR_SERVICE, Mount, Service, child};
 use supervisor::binaries;
 
-use crate::{output, up};
+use crate::{
+    archive::{ArchiveError, Writer},
+    output, up,
+};
 
 mod about;
 mod places;

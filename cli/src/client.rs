@@ -159,7 +159,7 @@ impl Client {
     {
         let declaration = endpoint.declaration;
         let response = self.send(&declaration, &endpoint.path(parameters), request).await?;
-        if matches!(declaration.gives, Content::Nothing) {
+        if matches!(declaration.response, Content::Empty) {
             return Ok(serde_json::from_value(serde_json::Value::Null)?);
         }
         match decoded(response).await {
@@ -184,10 +184,10 @@ impl Client {
         };
         let method = declaration.method.name().parse::<reqwest::Method>()?;
         let request = http.request(method, self.at.url(path));
-        let request = match declaration.takes {
+        let request = match declaration.request {
             Content::Json(_) => request.json(body),
             Content::Query(_) => request.query(body),
-            Content::Nothing | Content::Events | Content::Bytes { .. } | Content::Raw => request,
+            Content::Empty | Content::Events | Content::Bytes { .. } | Content::Raw => request,
         };
         let response = request.send().await.map_err(|error| self.at.unreached(error))?;
         if response.status().is_success() {

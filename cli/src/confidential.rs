@@ -301,7 +301,7 @@ fn anchor_of(path: &Path) -> anyhow::Result<Anchor> {
     } else {
         bytes.to_vec()
     };
-    if pem::Life::of(&der.clone().into()).is_none() {
+    if pem::Validity::of(&der.clone().into()).is_none() {
         bail!("{} is neither a certificate, PEM or DER, nor a TPM's key", path.display());
     }
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());

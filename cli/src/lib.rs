@@ -16,6 +16,7 @@ use crate::args::{Cli, Command};
 
 mod api_key;
 mod app;
+pub mod archive;
 pub mod args;
 mod audit;
 mod backup;

@@ -15,9 +15,9 @@ use utoipa::{
 #[derive(Clone, Copy, Debug)]
 pub enum Content {
     /// There is none.
-    Nothing,
+    Empty,
     /// JSON of this shape.
-    Json(fn() -> Shape),
+    Json(fn() -> JsonSchema),
     /// None, but these parameters behind a question mark.
     Query(fn() -> Vec<Parameter>),
     /// Server-sent events.
@@ -34,7 +34,7 @@ pub enum Content {
 /// The `OpenAPI` schema of a body, and the named schemas that it refers to.
 #[expect(missing_debug_implementations, reason = "schemas have none")]
 #[derive(Clone)]
-pub struct Shape {
+pub struct JsonSchema {
     /// Of the body itself.
     pub schema: RefOr<Schema>,
     /// Those that are referred to, by name.
@@ -63,11 +63,11 @@ impl<T: ToSchema> Body for [T] {
 
 /// No body.
 #[derive(Clone, Copy, Debug)]
-pub struct Nothing;
+pub struct NoBody;
 
-impl Body for Nothing {
+impl Body for NoBody {
     type Value = ();
-    const CONTENT: Content = Content::Nothing;
+    const CONTENT: Content = Content::Empty;
 }
 
 /// Parameters behind a question mark in place of a body.
@@ -115,21 +115,21 @@ impl<T> Body for ListsByName<T> {
     const CONTENT: Content = Content::Json(lists_by_name);
 }
 
-fn one<T: ToSchema>() -> Shape {
+fn one<T: ToSchema>() -> JsonSchema {
     let mut named = vec![(T::name().into_owned(), T::schema())];
     T::schemas(&mut named);
-    Shape { schema: Ref::from_schema_name(T::name()).into(), named }
+    JsonSchema { schema: Ref::from_schema_name(T::name()).into(), named }
 }
 
-fn list<T: ToSchema>() -> Shape {
-    let Shape { schema, named } = one::<T>();
-    Shape { schema: ArrayBuilder::new().items(schema).into(), named }
+fn list<T: ToSchema>() -> JsonSchema {
+    let JsonSchema { schema, named } = one::<T>();
+    JsonSchema { schema: ArrayBuilder::new().items(schema).into(), named }
 }
 
-fn lists_by_name() -> Shape {
+fn lists_by_name() -> JsonSchema {
     let values = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(SchemaType::any()));
     let object = ObjectBuilder::new().additional_properties(Some(RefOr::T(Schema::from(values))));
-    Shape { schema: object.schema_type(Type::Object).into(), named: Vec::new() }
+    JsonSchema { schema: object.schema_type(Type::Object).into(), named: Vec::new() }
 }
 
 fn parameters<T: IntoParams>() -> Vec<Parameter> {

@@ -11,7 +11,7 @@
 ///     /// Lists the people.
 ///     LIST_USERS: GET "/users" => [User];
 ///     /// Adds a person.
-///     CREATE_USER: POST "/users" (User) => User, creates;
+///     CREATE_USER: POST "/users" (User) => User, created;
 ///     /// Removes a person.
 ///     REMOVE_USER: DELETE "/users/{name}";
 /// }
@@ -28,7 +28,7 @@ macro_rules! declare {
         @ $prefix:tt $callers:ident $(#[$about:meta])* $list:ident;
         $(
             $(#[doc = $sentence:literal])+
-            $name:ident: $method:ident $path:tt $(($takes:ty))? $(=> $gives:ty)?
+            $name:ident: $method:ident $path:tt $(($request:ty))? $(=> $response:ty)?
             $(, $change:ident $(($($argument:expr),*))?)*;
         )+
     ) => {
@@ -36,7 +36,7 @@ macro_rules! declare {
         pub const $list: &[$crate::Declaration] = &[$($name.declaration),+];
         $(
             $(#[doc = $sentence])+
-            pub const $name: $crate::Endpoint<$crate::body!($($takes)?), $crate::body!($($gives)?)> =
+            pub const $name: $crate::Endpoint<$crate::body!($($request)?), $crate::body!($($response)?)> =
                 $crate::Endpoint::new(
                     $crate::Method::$method,
                     $crate::path!($prefix $path),
@@ -51,12 +51,12 @@ macro_rules! declare {
     };
 }
 
-/// The type that stands for a body, [`Nothing`](crate::Nothing) where none is named.
+/// The type that stands for a body, [`NoBody`](crate::NoBody) where none is named.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! body {
     () => {
-        $crate::Nothing
+        $crate::NoBody
     };
     ($body:ty) => {
         $body

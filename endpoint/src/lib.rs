@@ -14,7 +14,7 @@ use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-pub use body::{Body, Bytes, Content, Events, ListsByName, Nothing, Query, Raw, Shape};
+pub use body::{Body, Bytes, Content, Events, JsonSchema, ListsByName, NoBody, Query, Raw};
 pub use callers::Callers;
 
 /// Characters of a path segment that are escaped: all but letters, digits and these marks.
@@ -60,9 +60,9 @@ pub struct Declaration {
     /// Who may call it.
     pub callers: Callers,
     /// What a request carries.
-    pub takes: Content,
+    pub request: Content,
     /// What a success carries.
-    pub gives: Content,
+    pub response: Content,
     /// The status of a success.
     pub status: u16,
     /// Whether a request may change something.
@@ -78,7 +78,7 @@ impl fmt::Display for Declaration {
 }
 
 /// A declared endpoint that takes a `Q` and answers with an `A`.
-pub struct Endpoint<Q: ?Sized = Nothing, A: ?Sized = Nothing> {
+pub struct Endpoint<Q: ?Sized = NoBody, A: ?Sized = NoBody> {
     /// What is known without the types.
     pub declaration: Declaration,
     types: PhantomData<fn(&Q, &A)>,
@@ -93,38 +93,38 @@ impl<Q: Body + ?Sized, A: Body + ?Sized> Endpoint<Q, A> {
         callers: Callers,
         sentence: &'static str,
     ) -> Self {
-        let status = if matches!(A::CONTENT, Content::Nothing) { 204 } else { 200 };
+        let status = if matches!(A::CONTENT, Content::Empty) { 204 } else { 200 };
         let changes = !matches!(method, Method::GET);
-        let (takes, gives) = (Q::CONTENT, A::CONTENT);
+        let (request, response) = (Q::CONTENT, A::CONTENT);
         let declaration =
-            Declaration { method, path, callers, takes, gives, status, changes, sentence };
+            Declaration { method, path, callers, request, response, status, changes, sentence };
         Self { declaration, types: PhantomData }
     }
 
     /// Its success is 201: it makes what it answers with.
     #[must_use]
-    pub const fn creates(mut self) -> Self {
+    pub const fn created(mut self) -> Self {
         self.declaration.status = 201;
         self
     }
 
     /// Its success is 202: what it begins goes on after the answer.
     #[must_use]
-    pub const fn begins(mut self) -> Self {
+    pub const fn accepted(mut self) -> Self {
         self.declaration.status = 202;
         self
     }
 
     /// It changes nothing although its method might: it asks with a body.
     #[must_use]
-    pub const fn reads(mut self) -> Self {
+    pub const fn read_only(mut self) -> Self {
         self.declaration.changes = false;
         self
     }
 
     /// Others than those of its list may call it.
     #[must_use]
-    pub const fn by(mut self, callers: Callers) -> Self {
+    pub const fn callers(mut self, callers: Callers) -> Self {
         self.declaration.callers = callers;
         self
     }

@@ -9,7 +9,7 @@ use utoipa::openapi::{
     security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
-use crate::{Content, Declaration, Method, Shape};
+use crate::{Content, Declaration, JsonSchema, Method};
 
 /// Name of the shape of an answer that is no success.
 const PROBLEM: &str = "Problem";
@@ -37,7 +37,7 @@ pub fn text(about: &About, endpoints: &[Declaration]) -> String {
 fn document(about: &About, endpoints: &[Declaration]) -> OpenApi {
     let (mut paths, mut components) = (Paths::new(), ComponentsBuilder::new());
     for endpoint in endpoints {
-        for (name, schema) in [endpoint.takes, endpoint.gives].into_iter().flat_map(named) {
+        for (name, schema) in [endpoint.request, endpoint.response].into_iter().flat_map(named) {
             components = components.schema(name, schema);
         }
         paths.add_path_operation(endpoint.path, methods(endpoint.method), operation(endpoint));
@@ -65,10 +65,10 @@ fn document(about: &About, endpoints: &[Declaration]) -> OpenApi {
         .build()
 }
 
-fn shape(content: Content) -> Option<Shape> {
+fn shape(content: Content) -> Option<JsonSchema> {
     match content {
         Content::Json(shape) => Some(shape()),
-        Content::Nothing
+        Content::Empty
         | Content::Query(_)
         | Content::Events
         | Content::Bytes { .. }
@@ -95,7 +95,7 @@ fn methods(method: Method) -> Vec<HttpMethod> {
 /// A body and its media type; none if there is no body.
 fn content(content: Content) -> Option<(&'static str, ContentBuilder)> {
     let media = match content {
-        Content::Nothing | Content::Query(_) => return None,
+        Content::Empty | Content::Query(_) => return None,
         Content::Json(_) | Content::Raw => "application/json",
         Content::Events => "text/event-stream",
         Content::Bytes { .. } => "application/octet-stream",
@@ -106,7 +106,7 @@ fn content(content: Content) -> Option<(&'static str, ContentBuilder)> {
 }
 
 fn operation(endpoint: &Declaration) -> OperationBuilder {
-    let success = match content(endpoint.gives) {
+    let success = match content(endpoint.response) {
         Some((media, body)) => {
             ResponseBuilder::new().description("Done.").content(media, body.build())
         }
@@ -128,10 +128,10 @@ fn operation(endpoint: &Declaration) -> OperationBuilder {
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
         operation = operation.parameter(parameter);
     }
-    if let Content::Query(parameters) = endpoint.takes {
+    if let Content::Query(parameters) = endpoint.request {
         operation = parameters().into_iter().fold(operation, OperationBuilder::parameter);
     }
-    let body = content(endpoint.takes).map(|(media, body)| {
+    let body = content(endpoint.request).map(|(media, body)| {
         let body = RequestBodyBuilder::new().content(media, body.build());
         body.required(Some(Required::True)).build()
     });

@@ -25,12 +25,12 @@ declare! {
     /// Lists the people.
     LIST: GET "/users" => [User];
     /// Finds people.
-    FIND: GET "/find" (Query<Find>) => [User], by(Callers::User);
+    FIND: GET "/find" (Query<Find>) => [User], callers(Callers::User);
     /// Adds a person.
-    CREATE: POST "/users" (User) => User, creates;
+    CREATE: POST "/users" (User) => User, created;
     /// Says what a person
     /// would be called.
-    TRY: POST "/users/{name}/devices/{device}" (User) => User, reads;
+    TRY: POST "/users/{name}/devices/{device}" (User) => User, read_only;
     /// Removes a person.
     REMOVE: DELETE "/users/{name}";
 }

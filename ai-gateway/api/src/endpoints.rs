@@ -16,7 +16,7 @@ endpoint::declare! {
     SEALED for Member;
 
     /// Opens a sealed request and answers under the seal.
-    CHAT: POST {path::CHAT} (Raw) => Events, by(Callers::Sealed);
+    CHAT: POST {path::CHAT} (Raw) => Events, callers(Callers::Sealed);
     /// Tells the signed key document.
     KEYS: GET {path::KEYS} => Raw;
 }
@@ -26,7 +26,7 @@ endpoint::declare! {
     ALIASES for Member;
 
     /// Opens a sealed request and answers under the seal.
-    CHAT_ALIAS: POST {path::CHAT_ALIAS} (Raw) => Events, by(Callers::Sealed);
+    CHAT_ALIAS: POST {path::CHAT_ALIAS} (Raw) => Events, callers(Callers::Sealed);
     /// Tells the signed key document.
     KEYS_ALIAS: GET {path::KEYS_ALIAS} => Raw;
 }

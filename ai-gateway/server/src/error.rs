@@ -10,7 +10,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::{body::Unread, problem::ErrorResponse, state::StateError};
+use chassis::{body::BodyError, problem::ErrorResponse, state::StateError};
 use hpke_envelope::gateway::{OpenError, Reason};
 use llm_backend::{Code, Detail};
 use mesh_listener::Refusal;
@@ -98,13 +98,13 @@ pub enum Error {
     Store(#[from] StateError),
 }
 
-impl From<Unread> for Error {
-    fn from(unread: Unread) -> Self {
+impl From<BodyError> for Error {
+    fn from(unread: BodyError) -> Self {
         match unread {
-            Unread::TooLarge => Self::TooLarge,
-            Unread::Busy => Self::Busy,
-            Unread::Cut => Self::Cut,
-            Unread::Late => Self::Slow,
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::NoMemory => Self::Busy,
+            BodyError::Incomplete => Self::Cut,
+            BodyError::Timeout => Self::Slow,
         }
     }
 }

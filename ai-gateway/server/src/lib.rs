@@ -61,7 +61,7 @@ pub use error::{Error, ollama::OllamaError, openai::OpenAiError};
 pub enum RunError {
     /// The root is not safe.
     #[error(transparent)]
-    Root(#[from] chassis::root::Unsafe),
+    Root(#[from] chassis::root::UnsafeRoot),
     /// `gateway.toml` cannot be used.
     #[error(transparent)]
     Config(#[from] chassis::settings::SettingsError),

@@ -230,7 +230,7 @@ async fn a_head_that_does_not_come_and_a_request_that_takes_too_long_are_not_wai
         let (mut client, server) = duplex(4096);
         client.write_all(said.as_bytes()).await.unwrap();
         let (_stop, stopping) = watch::channel(());
-        let serving = http.route(server, never.clone(), (), Stopping(stopping));
+        let serving = http.route(server, never.clone(), (), ShutdownSignal(stopping));
         timeout(PATIENCE / 2, serving).await.unwrap();
         assert!(is_closed(&mut client).await || said.is_empty(), "{said:?}");
     }
@@ -249,7 +249,7 @@ async fn one_request_is_answered_and_an_upgrade_says_nothing_of_closing() {
         client.write_all(request.repeat(2).as_bytes()).await.unwrap();
         let (_stop, stopping) = watch::channel(());
         let http = Http::new(PATIENCE).one_request(PATIENCE);
-        let serving = http.route(server, router.clone(), (), Stopping(stopping));
+        let serving = http.route(server, router.clone(), (), ShutdownSignal(stopping));
         timeout(PATIENCE, serving).await.unwrap();
         let mut answers = String::new();
         client.read_to_string(&mut answers).await.unwrap();
@@ -284,7 +284,8 @@ async fn an_answer_that_does_not_end_in_time_is_cut_whether_or_not_it_is_read() 
         let (_stop, stopping) = watch::channel(());
         let http = Http::new(PATIENCE).answer(LONGEST);
         let begun = tokio::time::Instant::now();
-        let serving = tokio::spawn(http.route(server, router.clone(), (), Stopping(stopping)));
+        let serving =
+            tokio::spawn(http.route(server, router.clone(), (), ShutdownSignal(stopping)));
         let mut piece = [0; 1024];
         while reads && timeout(PATIENCE, client.read(&mut piece)).await.unwrap().unwrap() > 0 {
             tokio::task::yield_now().await;

@@ -49,7 +49,7 @@ proptest! {
     /// However a body is cut, it is read as it is, or refused for its length; and its room is given back.
     #[test]
     fn a_body_is_whole_or_too_long(sent in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9000), 0..8)) {
-        let bodies = Bodies::new(20_000, 20_000, ALL);
+        let bodies = BodyReader::new(20_000, 20_000, ALL);
         let whole: Vec<u8> = sent.concat();
 
         let read = run(bodies.read(pieces(sent), from(1), ARRIVES));
@@ -58,7 +58,7 @@ proptest! {
             Ok(held) => prop_assert_eq!(&held.bytes()[..], &whole[..]),
             Err(error) => {
                 prop_assert!(whole.len() > 20_000);
-                prop_assert_eq!(error, Unread::TooLarge);
+                prop_assert_eq!(error, BodyError::TooLarge);
             }
         }
         prop_assert_eq!(bodies.holders(), 0);
@@ -67,22 +67,22 @@ proptest! {
 
 #[test]
 fn all_bodies_together_are_bounded() {
-    let bodies = Bodies::new(32 << 20, ALL, ALL);
+    let bodies = BodyReader::new(32 << 20, ALL, ALL);
     let read = |last| run(bodies.read(Body::from(vec![0; 30 << 20]), from(last), ARRIVES));
     let held = [read(1).unwrap(), read(2).unwrap()];
 
-    assert_eq!(read(3).unwrap_err(), Unread::Busy);
+    assert_eq!(read(3).unwrap_err(), BodyError::NoMemory);
     drop(held);
     assert!(read(3).is_ok());
 }
 
 #[test]
 fn one_address_takes_a_share_and_leaves_the_rest_to_others() {
-    let bodies = Bodies::new(1 << 20, 4 << 20, ALL);
+    let bodies = BodyReader::new(1 << 20, 4 << 20, ALL);
     let read = |last| run(bodies.read(Body::from(vec![0; 1 << 20]), from(last), ARRIVES));
     let held: Vec<_> = (0..4).map(|_| read(1).unwrap()).collect();
 
-    assert_eq!(read(1).unwrap_err(), Unread::Busy);
+    assert_eq!(read(1).unwrap_err(), BodyError::NoMemory);
     assert!(read(2).is_ok());
     drop(held);
     assert!(read(1).is_ok());
@@ -90,7 +90,7 @@ fn one_address_takes_a_share_and_leaves_the_rest_to_others() {
 
 #[test]
 fn room_is_given_back_once_a_body_was_passed_on() {
-    let bodies = Bodies::new(1 << 20, 1 << 20, ALL);
+    let bodies = BodyReader::new(1 << 20, 1 << 20, ALL);
     let held = run(bodies.read(Body::from(vec![7; 1000]), from(1), ARRIVES)).unwrap();
     let body = held.with(vec![8; 500].into()).into_body();
     assert_eq!(body.size_hint().exact(), Some(500));
@@ -102,7 +102,7 @@ fn room_is_given_back_once_a_body_was_passed_on() {
 #[test]
 fn what_is_announced_and_not_sent_takes_no_room() {
     run(async {
-        let bodies = Bodies::new(2 << 20, ALL, ALL);
+        let bodies = BodyReader::new(2 << 20, ALL, ALL);
         let silent = || Box::pin(bodies.read(Body::new(Silent(2 << 20)), from(1), ARRIVES));
         let mut waiting: Vec<_> = (0..1000).map(|_| silent()).collect();
         for body in &mut waiting {
@@ -121,17 +121,17 @@ fn endless() -> Body {
 
 #[test]
 fn a_body_without_end_is_too_large_and_holds_nothing() {
-    let bodies = Bodies::new(50_000, 50_000, ALL);
-    assert_eq!(run(bodies.read(endless(), from(1), ARRIVES)).unwrap_err(), Unread::TooLarge);
+    let bodies = BodyReader::new(50_000, 50_000, ALL);
+    assert_eq!(run(bodies.read(endless(), from(1), ARRIVES)).unwrap_err(), BodyError::TooLarge);
     assert_eq!(bodies.holders(), 0);
 }
 
 #[test]
 fn a_body_that_stops_or_never_stops_is_late_and_holds_nothing() {
-    let bodies = Bodies::new(16 << 20, 16 << 20, ALL);
+    let bodies = BodyReader::new(16 << 20, 16 << 20, ALL);
     let soon = Duration::from_millis(1);
     for body in [Body::new(Silent(10)), endless()] {
-        assert_eq!(run(bodies.read(body, from(1), soon)).unwrap_err(), Unread::Late);
+        assert_eq!(run(bodies.read(body, from(1), soon)).unwrap_err(), BodyError::Timeout);
     }
     assert_eq!(bodies.holders(), 0);
 }
@@ -139,13 +139,13 @@ fn a_body_that_stops_or_never_stops_is_late_and_holds_nothing() {
 #[test]
 fn who_always_has_more_to_send_is_late() {
     run(async {
-        let mut timed = Box::pin(Timed::new(Body::from("it is all there"), Duration::ZERO));
+        let mut timed = Box::pin(DeadlineBody::new(Body::from("it is all there"), Duration::ZERO));
         sleep(Duration::from_millis(5)).await;
-        assert!(frame(&mut timed).await.unwrap().unwrap_err().is::<Late>());
+        assert!(frame(&mut timed).await.unwrap().unwrap_err().is::<DeadlinePassed>());
         // Also through the bodies that others put around it.
-        let around = Body::new(Timed::new(Body::from("it is all there"), Duration::ZERO));
+        let around = Body::new(DeadlineBody::new(Body::from("it is all there"), Duration::ZERO));
         sleep(Duration::from_millis(5)).await;
-        assert_eq!(whole(Body::new(around), 100, ARRIVES).await, Err(Unread::Late));
+        assert_eq!(whole(Body::new(around), 100, ARRIVES).await, Err(BodyError::Timeout));
     });
 }
 
@@ -170,7 +170,7 @@ fn a_body_in_one_byte_chunks_takes_its_length_and_keeps_no_chunk() {
         seen.fetch_max(Arc::strong_count(&of_pieces), Ordering::Relaxed);
         Ok::<_, std::io::Error>(Bytes::from_owner(Piece { _alive: of_pieces.clone() }))
     });
-    let bodies = Bodies::new(LEN, LEN, LEN);
+    let bodies = BodyReader::new(LEN, LEN, LEN);
 
     let held = run(bodies.read(Body::from_stream(pieces), from(1), ARRIVES)).unwrap();
 

@@ -45,8 +45,8 @@ fn a_file_or_a_ring_of_links_is_no_root() {
     symlink("b", folder.path().join("a")).unwrap();
     symlink("a", folder.path().join("b")).unwrap();
 
-    assert!(matches!(check(&folder.path().join("file/x")), Err(Unsafe::NotAFolder { .. })));
-    assert!(matches!(check(&folder.path().join("a")), Err(Unsafe::Unknown { .. })));
+    assert!(matches!(check(&folder.path().join("file/x")), Err(UnsafeRoot::NotAFolder { .. })));
+    assert!(matches!(check(&folder.path().join("a")), Err(UnsafeRoot::Unknown { .. })));
 }
 
 #[test]

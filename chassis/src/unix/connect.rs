@@ -44,7 +44,7 @@ pub struct Connector {
 pub enum ConnectError {
     /// Nothing is there, nobody listens, or this process may not connect.
     #[error("{} cannot be connected to", .path.display())]
-    Away {
+    Unreachable {
         /// The socket.
         path: PathBuf,
         /// Why not.
@@ -78,7 +78,7 @@ impl ConnectError {
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         match self {
-            Self::Away { source, .. } => source.kind(),
+            Self::Unreachable { source, .. } => source.kind(),
             Self::NoSocket(_) | Self::Uid { .. } => io::ErrorKind::Other,
         }
     }
@@ -94,7 +94,7 @@ impl ConnectError {
 impl From<ConnectError> for io::Error {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Away { source, .. } => source,
+            ConnectError::Unreachable { source, .. } => source,
             ConnectError::NoSocket(_) | ConnectError::Uid { .. } => Self::other(error),
         }
     }
@@ -102,9 +102,9 @@ impl From<ConnectError> for io::Error {
 
 /// A socket whose listener was checked, for libraries that connect by themselves.
 #[derive(Debug)]
-pub struct Checked(OwnedFd);
+pub struct VerifiedSocket(OwnedFd);
 
-impl Checked {
+impl VerifiedSocket {
     /// A path that leads to this very socket for as long as this value lives, in this process alone.
     #[must_use]
     pub fn path(&self) -> PathBuf {
@@ -166,8 +166,8 @@ impl Connector {
     /// # Panics
     ///
     /// Outside of a Tokio runtime.
-    pub async fn checked(&self) -> Result<Checked, ConnectError> {
-        Ok(Checked(self.open().await?.1))
+    pub async fn checked(&self) -> Result<VerifiedSocket, ConnectError> {
+        Ok(VerifiedSocket(self.open().await?.1))
     }
 
     /// Connects on this thread, which waits for so long at most where nobody accepts. Writing has that patience, too.
@@ -243,7 +243,7 @@ impl Connector {
     }
 
     fn away(&self, source: impl Into<io::Error>) -> ConnectError {
-        ConnectError::Away { path: self.path(), source: source.into() }
+        ConnectError::Unreachable { path: self.path(), source: source.into() }
     }
 }
 

@@ -12,10 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use chassis::{
-    archive::{self, ArchiveError},
-    durable::{self, Access},
-};
+use chassis::durable::{self, Access};
 use clap::Args;
 use common::foreign;
 use coordinator_api::SCHEMA;
@@ -33,7 +30,10 @@ use super::{
     root::as_root,
     unfinished::{BESIDE, UNPACKED},
 };
-use crate::{output, up};
+use crate::{
+    archive::{self, ArchiveError},
+    output, up,
+};
 
 pub(crate) use super::unfinished::{is_whole, left_behind};
 

@@ -4,7 +4,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chassis::archive::{ArchiveError, Writer};
 use services::COORDINATOR;
 
 use super::{
@@ -13,7 +12,10 @@ use super::{
     restore::{RestoreArgs, run},
     walk,
 };
-use crate::up;
+use crate::{
+    archive::{ArchiveError, Writer},
+    up,
+};
 
 fn about() -> About {
     About {
@@ -282,7 +284,7 @@ fn what_fills_a_place_is_left_out_in_few_words_and_all_else_is_saved() {
 fn an_archive_holds_what_all_places_may_have() {
     let bounds = places::bounds();
     let files: usize = bounds.iter().map(|bound| bound.files).sum();
-    assert!(files < chassis::archive::FILES_MAX);
+    assert!(files < crate::archive::FILES_MAX);
     for place in places::all() {
         let of = bounds.iter().find(|bound| places::is_below(place, bound.place));
         assert_eq!(of.map(|bound| bound.place), Some(place));
@@ -306,7 +308,7 @@ fn a_file_of_the_workspace_that_shrinks_is_noted_and_the_rest_is_saved() {
 
     assert!(!whole.unwrap());
     let mut content = Vec::new();
-    let read = chassis::archive::read(
+    let read = crate::archive::read(
         &archive[..],
         |_| Ok(()),
         |_, file| std::io::copy(file, &mut content).map(drop).map_err(ArchiveError::Io),

@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use chassis::pem::{self, Life};
+use chassis::pem::{self, Validity};
 use coordinator_api::settings::Settings;
 use coordinator_core::time::{self, DAY, Millis};
 
@@ -65,7 +65,7 @@ fn relays(root: &Path) -> Vec<Place> {
 fn finding(place: &Place, now: Millis) -> Finding {
     let shown = place.path.display();
     let life = match pem::certificates(&place.path) {
-        Ok(chain) => chain.first().and_then(Life::of),
+        Ok(chain) => chain.first().and_then(Validity::of),
         Err(error) => {
             return match error.source.as_deref().and_then(|error| error.downcast_ref::<io::Error>())
             {
@@ -88,7 +88,7 @@ fn finding(place: &Place, now: Millis) -> Finding {
 }
 
 /// How long it still holds, in whole days.
-fn lasts(place: &Place, life: Life, now: Millis) -> Finding {
+fn lasts(place: &Place, life: Validity, now: Millis) -> Finding {
     let (id, shown) = (place.id, place.path.display());
     if life.begins > now {
         let text = format!("{shown} holds only in {}", days((life.begins - now) / DAY));

@@ -115,7 +115,7 @@ fn socket(root: &Path, link: &Link) -> Finding {
     }
     match local::connector(link, root).connect_blocking(PATIENCE) {
         Ok(_) => Finding::ok("sockets", format!("{shown} answers")),
-        Err(ConnectError::Away { source, .. })
+        Err(ConnectError::Unreachable { source, .. })
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
         {
             Finding::warning(
@@ -127,7 +127,7 @@ fn socket(root: &Path, link: &Link) -> Finding {
         Err(error @ (ConnectError::NoSocket(_) | ConnectError::Uid { .. })) => {
             Finding::error("sockets", error.to_string(), RESTART)
         }
-        Err(ConnectError::Away { source: error, .. }) => {
+        Err(ConnectError::Unreachable { source: error, .. }) => {
             let text = format!("{shown} does not answer: {error}");
             Finding::error("sockets", text, read_and_restart(root, listener(link)))
         }

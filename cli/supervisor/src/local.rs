@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, time::Duration};
 
-use chassis::unix::{Checked, ConnectError, Connector};
+use chassis::unix::{ConnectError, Connector, VerifiedSocket};
 use services::Link;
 
 /// Makes HTTP clients for sockets and the mesh: no certificate authority is asked there, nor read from the disk.
@@ -22,7 +22,7 @@ pub struct Local {
     /// It connects to that socket, whatever the URL says.
     pub http: reqwest::Client,
     /// The client's path leads there.
-    _socket: Checked,
+    _socket: VerifiedSocket,
 }
 
 impl Local {
@@ -34,8 +34,10 @@ impl Local {
     pub async fn open(connector: &Connector, patience: Duration) -> Result<Self, ConnectError> {
         let socket = connector.checked().await?;
         let http = plain().unix_socket(socket.path()).timeout(patience).build();
-        let failed =
-            |error| ConnectError::Away { path: connector.path(), source: io::Error::other(error) };
+        let failed = |error| ConnectError::Unreachable {
+            path: connector.path(),
+            source: io::Error::other(error),
+        };
         Ok(Self { http: http.map_err(failed)?, _socket: socket })
     }
 }

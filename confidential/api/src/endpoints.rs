@@ -46,13 +46,13 @@ pub mod router {
         ENDPOINTS for Certified;
 
         /// Takes what a node says of itself.
-        NODE_EVENTS: POST {path::NODE_EVENTS} (Raw) => Raw, by(Callers::Role("node"));
+        NODE_EVENTS: POST {path::NODE_EVENTS} (Raw) => Raw, callers(Callers::Role("node"));
         /// Tells the evidence of nodes.
-        COMPUTE_MANIFESTS: POST {path::COMPUTE_MANIFESTS} (Raw) => Raw, by(Callers::Role("gateway"));
+        COMPUTE_MANIFESTS: POST {path::COMPUTE_MANIFESTS} (Raw) => Raw, callers(Callers::Role("gateway"));
         /// Asks a node for fresh evidence.
-        ATTEST: POST {path::ATTEST} (Raw) => Raw, by(Callers::Role("gateway"));
+        ATTEST: POST {path::ATTEST} (Raw) => Raw, callers(Callers::Role("gateway"));
         /// Passes a request on to a node.
-        PASS: POST {path::ROOT} (Raw) => Raw, by(Callers::Role("gateway"));
+        PASS: POST {path::ROOT} (Raw) => Raw, callers(Callers::Role("gateway"));
         /// Answers at once.
         PING: GET {path::PING} => Raw;
         /// Says that the router runs.
@@ -86,10 +86,10 @@ pub mod node {
         ENDPOINTS for Certified;
 
         /// Answers a sealed request.
-        ASK: POST {path::ROOT} (Raw) => Raw, by(Callers::Role("router"));
+        ASK: POST {path::ROOT} (Raw) => Raw, callers(Callers::Role("router"));
         /// Makes fresh evidence.
-        ATTEST: POST {path::ATTEST} (Raw) => Raw, by(Callers::Role("router"));
+        ATTEST: POST {path::ATTEST} (Raw) => Raw, callers(Callers::Role("router"));
         /// Says that the node runs.
-        HEALTH: GET {path::HEALTH} => Raw, by(Callers::Role("router"));
+        HEALTH: GET {path::HEALTH} => Raw, callers(Callers::Role("router"));
     }
 }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use chassis::{
-    accept::{Connections, Stopping},
+    accept::{Connections, ShutdownSignal},
     process,
     signal::Termination,
     unix::{Access, Socket},
@@ -100,7 +100,7 @@ pub async fn run(root: &Root, settings: &Settings, program: Program) -> Result<(
 
 impl Boot {
     /// Answers one question. The end of `_stopping` tells that the connection is over.
-    async fn serve(&self, mut stream: UnixStream, _stopping: Stopping) {
+    async fn serve(&self, mut stream: UnixStream, _stopping: ShutdownSignal) {
         let Ok(Ok((kind, payload))) = timeout(PATIENCE, frame::read(&mut stream)).await else {
             return;
         };

@@ -46,7 +46,7 @@ pub mod worker;
 pub enum Error {
     /// The root is not safe.
     #[error(transparent)]
-    Root(#[from] chassis::root::Unsafe),
+    Root(#[from] chassis::root::UnsafeRoot),
     /// The settings cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),

@@ -24,16 +24,16 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chassis::{
-    accept::{Connections, Stopping},
-    body::Bodies,
-    connection_limit::{ConnectionLimit, Newcomer},
+    accept::{Connections, ShutdownSignal},
+    body::BodyReader,
+    connection_limit::{ConnectionLimit, PendingConnection},
     endpoint::{self, Declaration},
     http::Http,
     process,
     signal::Termination,
     tls,
     unix::Connector,
-    write_limit::{self, WriteLimit},
+    write_timeout::{self, WriteTimeout},
 };
 use confidential_api::{
     NodeId,
@@ -78,7 +78,7 @@ struct App {
     boot: Connector,
     node: NodeId,
     /// Of the router: sealed requests, and questions for evidence.
-    bodies: Bodies<()>,
+    bodies: BodyReader<()>,
     /// Longest life of a worker, and so the longest time between two things that it says.
     life: Duration,
 }
@@ -91,7 +91,7 @@ struct App {
 pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     process::forbid_dumps().map_err(|errno| Error::Confine(errno.into()))?;
     process::raise_file_limit();
-    let own = tls::Own {
+    let own = tls::CertificateFiles {
         certificate: root.path(&settings.tls.certificate),
         key: root.path(&settings.tls.key),
     };
@@ -104,7 +104,7 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     let max_request = settings.max_request_bytes.saturating_add(SEALING).min(frame::MAX);
     let register = Register::new(root, settings, own, node, boot.clone())?;
     let life = Duration::from_secs(settings.worker_s);
-    let bodies = Bodies::new(max_request, BODIES, BODIES);
+    let bodies = BodyReader::new(max_request, BODIES, BODIES);
     let router = router(Arc::new(App { boot, node, bodies, life }));
     // The router brings everybody's requests: its connections are not counted as of one address.
     let (connections, each) = (settings.connections, settings.connections_per_address);
@@ -138,11 +138,11 @@ async fn serve(
     acceptor: TlsAcceptor,
     http: Http,
     router: Router,
-    newcomer: Newcomer,
-    stopping: Stopping,
+    newcomer: PendingConnection,
+    stopping: ShutdownSignal,
 ) {
     let _ = stream.set_nodelay(true);
-    let stream = WriteLimit::new(stream, write_limit::LONGEST);
+    let stream = WriteTimeout::new(stream, write_timeout::LONGEST);
     let Some(stream) = newcomer.shake(acceptor.accept(stream)).await else { return };
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let is_router = shown.is_some_and(|shown| tls::is_for(shown, role::ROUTER));

@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use chassis::body::{Bodies, Held};
+use chassis::body::{BodyReader, BufferedBody};
 use chassis::{
     endpoint::{self, Declaration},
     problem::ErrorResponse,
@@ -76,7 +76,7 @@ pub struct Gateway {
 struct Opening {
     keys: GatewayKeys,
     names: Vec<String>,
-    bodies: Bodies,
+    bodies: BodyReader,
     limits: Limits,
     router: Upstream,
     answer: Duration,
@@ -112,7 +112,7 @@ impl Gateway {
             keys: GatewayKeys::open(root, settings)?,
             names: settings.names.clone(),
             // A relay brings everybody's, and yet leaves some for another one.
-            bodies: Bodies::new(max, http::BODIES / 2, http::BODIES),
+            bodies: BodyReader::new(max, http::BODIES / 2, http::BODIES),
             limits: Limits { total: max as u64, ..ohttp::REQUEST_LIMITS },
             router: Upstream::new(root, &settings.router, Some(own(root, &settings.tls)))?,
             answer: Duration::from_secs(settings.answer_s),
@@ -250,7 +250,7 @@ impl Opening {
     }
 
     /// Asks the router, if it may be asked for this.
-    async fn ask(&self, head: RequestHead, content: Held) -> Answer {
+    async fn ask(&self, head: RequestHead, content: BufferedBody) -> Answer {
         let allowed = head.authority == host::ROUTER
             && ALLOWED.iter().any(|(method, path)| {
                 head.method == *method && head.path.path() == *path && head.path.query().is_none()

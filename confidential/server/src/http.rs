@@ -10,7 +10,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::{body::Unread, problem::ErrorResponse};
+use chassis::{body::BodyError, problem::ErrorResponse};
 use confidential_api::names::media;
 
 /// What the bodies of all callers together may take, in bytes.
@@ -52,12 +52,14 @@ pub(crate) fn busy() -> ErrorResponse {
 }
 
 /// The answer if a body is not held.
-pub(crate) fn unread(unread: Unread) -> ErrorResponse {
+pub(crate) fn unread(unread: BodyError) -> ErrorResponse {
     match unread {
-        Unread::TooLarge => too_large(),
-        Unread::Busy => busy(),
-        Unread::Cut => refused(StatusCode::BAD_REQUEST, "the request was cut"),
-        Unread::Late => refused(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time"),
+        BodyError::TooLarge => too_large(),
+        BodyError::NoMemory => busy(),
+        BodyError::Incomplete => refused(StatusCode::BAD_REQUEST, "the request was cut"),
+        BodyError::Timeout => {
+            refused(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time")
+        }
     }
 }
 

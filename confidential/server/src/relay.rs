@@ -14,7 +14,7 @@ use axum::{
     response::Response,
 };
 use chassis::{
-    body::Bodies,
+    body::BodyReader,
     endpoint::{self, Declaration},
     problem::ErrorResponse,
 };
@@ -45,7 +45,7 @@ pub struct Relay {
 #[derive(Debug)]
 struct Passing {
     gateway: Upstream,
-    bodies: Bodies,
+    bodies: BodyReader,
     answer: Duration,
     idle: Duration,
 }
@@ -73,7 +73,7 @@ impl Relay {
         });
         let passing = Passing {
             gateway: Upstream::new(root, &settings.gateway, None)?,
-            bodies: Bodies::new(settings.max_request_bytes, http::BODIES / 4, http::BODIES),
+            bodies: BodyReader::new(settings.max_request_bytes, http::BODIES / 4, http::BODIES),
             answer: Duration::from_secs(settings.answer_s),
             idle: Duration::from_secs(settings.idle_s),
         };

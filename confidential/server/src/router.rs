@@ -26,7 +26,7 @@ use axum::{
 };
 use bytes::Bytes;
 use chassis::{
-    body::Bodies,
+    body::BodyReader,
     endpoint::{self, Declaration},
     problem::ErrorResponse,
     quota::Quota,
@@ -99,15 +99,15 @@ impl Router {
             registry: Mutex::new(Registry::new(nodes.max, Duration::from_secs(nodes.silent_s))),
             nodes: Asking::new(root.join(&nodes.ca), Some(own(root, &settings.tls)), None)?,
             // All of them come from the gateway.
-            bodies: Bodies::new(settings.max_request_bytes, BODIES, BODIES),
-            events: Bodies::new(EVIDENCE_MAX + (64 << 10), BODIES / 16, BODIES / 4),
+            bodies: BodyReader::new(settings.max_request_bytes, BODIES, BODIES),
+            events: BodyReader::new(EVIDENCE_MAX + (64 << 10), BODIES / 16, BODIES / 4),
             turns: Quota::new(settings.connections, nodes.requests),
             answer: Duration::from_secs(settings.answer_s),
             idle: Duration::from_secs(settings.idle_s),
             every: Duration::from_secs(nodes.check_every_s),
             looks: TaskTracker::new(),
-            questions: Bodies::new(QUESTION, BODIES / 16, BODIES / 16),
-            evidence: Bodies::new(pass::EVIDENCE_LEN, BODIES / 32, BODIES / 4),
+            questions: BodyReader::new(QUESTION, BODIES / 16, BODIES / 16),
+            evidence: BodyReader::new(pass::EVIDENCE_LEN, BODIES / 32, BODIES / 4),
             shares: Quota::new(usize::MAX, (BODIES / 8).max(settings.max_request_bytes + 1)),
             shares_of_one: Quota::new(
                 usize::MAX,

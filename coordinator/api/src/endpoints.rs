@@ -20,7 +20,7 @@ endpoint::declare! {
     /// Lists the people.
     LIST_USERS: GET "/users" => [User];
     /// Adds a person.
-    CREATE_USER: POST "/users" (CreateUser) => User, creates;
+    CREATE_USER: POST "/users" (CreateUser) => User, created;
     /// Gives a person another login name.
     RENAME_USER: POST "/users/{name}/rename" (RenameUser) => RenamedUser;
     /// Removes a person who has no devices.
@@ -29,7 +29,7 @@ endpoint::declare! {
     /// Lists the pre-auth keys, without what they are.
     LIST_KEYS: GET "/keys" => [Key];
     /// Makes a pre-auth key, which is shown once.
-    CREATE_KEY: POST "/keys" (CreateKey) => CreatedKey, creates;
+    CREATE_KEY: POST "/keys" (CreateKey) => CreatedKey, created;
     /// Makes a pre-auth key unusable.
     EXPIRE_KEY: POST "/keys/{id}/expire" => Key;
     /// Removes a pre-auth key from the list; refused while a device waits that used it.
@@ -38,12 +38,12 @@ endpoint::declare! {
     /// Lists the API keys, without what they are.
     LIST_API_KEYS: GET "/api-keys" => [ApiKey];
     /// Makes an API key, which is shown once.
-    CREATE_API_KEY: POST "/api-keys" (CreateApiKey) => CreatedApiKey, creates;
+    CREATE_API_KEY: POST "/api-keys" (CreateApiKey) => CreatedApiKey, created;
     /// Removes an API key, by number or name.
     REMOVE_API_KEY: DELETE "/api-keys/{key}" => ApiKey;
 
     /// Makes an invitation for one device, which is shown once.
-    CREATE_INVITATION: POST "/invitations" (CreateInvitation) => CreatedInvitation, creates;
+    CREATE_INVITATION: POST "/invitations" (CreateInvitation) => CreatedInvitation, created;
 
     /// Lists devices, those that wait included.
     LIST_DEVICES: GET "/devices" => [Device];
@@ -85,13 +85,13 @@ endpoint::declare! {
     /// Replaces the policy.
     SET_POLICY: PUT "/policy" (Policy) => PolicySet;
     /// Says whether a policy would be accepted.
-    CHECK_POLICY: POST "/policy/check" (Policy) => PolicyChecked, reads;
+    CHECK_POLICY: POST "/policy/check" (Policy) => PolicyChecked, read_only;
     /// Says what a policy would open and close.
-    DIFF_POLICY: POST "/policy/diff" (Policy) => PolicyDiff, reads;
+    DIFF_POLICY: POST "/policy/diff" (Policy) => PolicyDiff, read_only;
     /// Runs a policy's own tests.
-    TEST_POLICY: POST "/policy/test" (TestPolicy) => PolicyTested, reads;
+    TEST_POLICY: POST "/policy/test" (TestPolicy) => PolicyTested, read_only;
     /// Says which rule lets a source reach a destination, for each pair of devices.
-    EXPLAIN_POLICY: POST "/policy/explain" (ExplainPolicy) => [PolicyDecision], reads;
+    EXPLAIN_POLICY: POST "/policy/explain" (ExplainPolicy) => [PolicyDecision], read_only;
 
     /// Shows who changed what, in pages.
     READ_LOG: GET "/log" (Query<ReadLog>) => LogPage;

@@ -20,11 +20,11 @@ endpoint::declare! {
     /// Shows the page of a waiting device.
     DEVICE_PAGE: GET "/register/{ticket}" => Raw;
     /// Lets a waiting device in by an invitation.
-    REDEEM: POST "/register/{ticket}" (Raw) => Raw, by(endpoint::Callers::Invited);
+    REDEEM: POST "/register/{ticket}" (Raw) => Raw, callers(endpoint::Callers::Invited);
     /// Answers as the admin API does.
-    ADMIN: ANY "/api/v1/{*rest}" (Raw) => Raw, by(endpoint::Callers::ApiKey);
+    ADMIN: ANY "/api/v1/{*rest}" (Raw) => Raw, callers(endpoint::Callers::ApiKey);
     /// Tells a relay whether it should serve a node key.
-    VERIFY: POST {admit::PATH} (Raw) => Raw, reads;
+    VERIFY: POST {admit::PATH} (Raw) => Raw, read_only;
 }
 
 endpoint::declare! {

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::{state::StateError, watched::Watched};
+use chassis::{state::StateError, watched::WatchedFiles};
 use coordinator_core::admission::AdmittedKeys;
 
 pub(crate) use self::list::ListWriter;
@@ -27,7 +27,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// The file as the relay reads it.
 #[derive(Debug)]
-pub(crate) struct Admission(Watched<AdmittedKeys, StateError>);
+pub(crate) struct Admission(WatchedFiles<AdmittedKeys, StateError>);
 
 impl Admission {
     /// Watches the file. Nobody is admitted until it exists. If a later version cannot be read, the earlier one stays in
@@ -58,7 +58,7 @@ impl Admission {
                 Ok(AdmittedKeys::default())
             }
         };
-        Ok(Self(Watched::load("the relay's list of nodes", vec![path], read)?.again(AGAIN)))
+        Ok(Self(WatchedFiles::load("the relay's list of nodes", vec![path], read)?.again(AGAIN)))
     }
 
     /// The current list.

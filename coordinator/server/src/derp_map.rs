@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use chassis::watched::Watched;
+use chassis::watched::WatchedFiles;
 use control_protocol::map::{DerpMap, DerpNode, DerpRegion, RegionId};
 use coordinator_api::invitation::ServerUrl;
 
@@ -47,7 +47,7 @@ pub(crate) enum Relays {
     /// Our own relay only.
     Own(Arc<DerpMap>),
     /// The relays of a file, which is reloaded when it changes, with or without our own.
-    File(Watched<Arc<DerpMap>, DerpMapError>),
+    File(WatchedFiles<Arc<DerpMap>, DerpMapError>),
 }
 
 impl Relays {
@@ -74,7 +74,7 @@ impl Relays {
             let path = path.clone();
             move || read(&path, own.as_ref()).map(Arc::new)
         };
-        Ok(Self::File(Watched::load("derp_map_file", vec![path], read)?))
+        Ok(Self::File(WatchedFiles::load("derp_map_file", vec![path], read)?))
     }
 
     /// The current map.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use chassis::{
-    newcomers::{self, GivesWay},
+    eviction::{self, EvictionPolicy},
     quota::{Permit, Quota},
 };
 use control_protocol::key::MachinePublic;
@@ -149,18 +149,18 @@ pub(crate) struct Caller {
 }
 
 /// Connections or channels of whom nothing is known yet.
-pub(crate) type Newcomers = newcomers::Newcomers<Origin>;
+pub(crate) type Newcomers = eviction::EvictionQueue<Origin>;
 /// The place of one of them.
-pub(crate) type Place = newcomers::Place<Origin>;
+pub(crate) type Place = eviction::Entry<Origin>;
 
 /// Makes room for connections of whom nothing is known yet.
 pub(crate) fn newcomers() -> Newcomers {
-    Newcomers::new(NEWCOMERS, NEWCOMERS_PER_ORIGIN, GivesWay::Oldest)
+    Newcomers::new(NEWCOMERS, NEWCOMERS_PER_ORIGIN, EvictionPolicy::Oldest)
 }
 
 /// Makes room for channels of machines that are no node.
 pub(crate) fn strangers() -> Newcomers {
-    Newcomers::new(STRANGERS, STRANGERS_PER_ORIGIN, GivesWay::OldestOfMost)
+    Newcomers::new(STRANGERS, STRANGERS_PER_ORIGIN, EvictionPolicy::OldestOfLargest)
 }
 
 /// Counts connections to the relay by where they come from.

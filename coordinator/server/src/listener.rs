@@ -18,7 +18,7 @@ use axum::{
     response::Response,
 };
 use chassis::{
-    accept::{Connections, Stopping},
+    accept::{Connections, ShutdownSignal},
     endpoint::{self, Served},
     http::Http,
     pem,
@@ -120,7 +120,7 @@ impl PublicListener {
             plain: counted(plain(app).layer(api)),
         };
         let connections = Connections::new("connections", limits::TOTAL).drain(limits::DRAIN);
-        let connect = |stream: TcpStream, address: SocketAddr, stopping: Stopping| {
+        let connect = |stream: TcpStream, address: SocketAddr, stopping: ShutdownSignal| {
             app.metrics.connection();
             let metrics = Arc::clone(&app.metrics);
             let address = address.ip();
@@ -133,7 +133,7 @@ impl PublicListener {
             );
             Some(async move {
                 tokio::select! {
-                    () = place.is_pushed_out() => {
+                    () = place.evicted() => {
                         metrics.refuse("newcomers");
                         tracing::debug!("a connection gives way to newer ones");
                     }
@@ -166,7 +166,7 @@ struct ConnectionHandler {
 }
 
 impl ConnectionHandler {
-    async fn with(self, stream: TcpStream, arrival: ConnectionInfo, stopping: Stopping) {
+    async fn with(self, stream: TcpStream, arrival: ConnectionInfo, stopping: ShutdownSignal) {
         let http =
             Http::new(limits::HEAD_TIME).one_request(limits::REQUEST_TIME).buffer(limits::BUFFER);
         let Some(tls) = self.tls else {

@@ -17,7 +17,7 @@ mod shared;
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use chassis::{
-    accept::{Connections, Stopping},
+    accept::{Connections, ShutdownSignal},
     state::StateError,
 };
 use derp::stun;
@@ -187,7 +187,7 @@ async fn connection(
     stream: TcpStream,
     shared: &RelayState,
     place: &Place,
-    mut stopping: Stopping,
+    mut stopping: ShutdownSignal,
 ) {
     let until = Instant::now() + limits::RELAY_ENTRY_TIME;
     let _ = stream.set_nodelay(true);
@@ -199,15 +199,15 @@ async fn connection(
     };
     let entered = tokio::select! {
         entered = entering => entered,
-        () = place.is_pushed_out() => {
+        () = place.evicted() => {
             tracing::debug!("a connection gives way to newer ones");
             return;
         }
-        () = stopping.asked() => return,
+        () = stopping.requested() => return,
     };
     if let Some(entered) = entered {
-        place.is_known();
-        relay_for(entered, shared, stopping.asked()).await;
+        place.keep();
+        relay_for(entered, shared, stopping.requested()).await;
     }
 }
 

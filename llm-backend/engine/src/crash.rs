@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use chassis::failure::{Failure, Words};
+use chassis::failure::{Failure, FailureOutput};
 
 use crate::Error;
 
@@ -21,7 +21,7 @@ use crate::Error;
 const SIGNALS: [libc::c_int; 5] =
     [libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV];
 
-static WORDS: OnceLock<Words> = OnceLock::new();
+static WORDS: OnceLock<FailureOutput> = OnceLock::new();
 static IS_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// From now on the process says this when it is ended from within. No other thread may run yet.
@@ -32,7 +32,7 @@ pub(crate) fn tell(error: &Error) {
     unsafe {
         env::set_var("GGML_NO_BACKTRACE", "1");
     }
-    let _ = WORDS.set(Failure::of(error).words("maru-llm"));
+    let _ = WORDS.set(Failure::of(error).output("maru-llm"));
     // SAFETY: all zeros are a valid `sigaction`; `handler` takes what a handler without SA_SIGINFO gets, and lives as long
     // as the process. SA_ONSTACK takes the stack that Rust gives each of its threads, should theirs be full.
     unsafe {

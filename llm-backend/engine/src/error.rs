@@ -11,7 +11,7 @@ use chassis::unix::BindError;
 pub enum Error {
     /// The root is not safe.
     #[error(transparent)]
-    Root(#[from] chassis::root::Unsafe),
+    Root(#[from] chassis::root::UnsafeRoot),
     /// The model file cannot be read.
     #[error("cannot read the model {}; give --model an existing GGUF file that this user may read", .path.display())]
     ModelFile {

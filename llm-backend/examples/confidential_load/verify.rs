@@ -92,7 +92,7 @@ fn judge(
 }
 
 async fn manifests(parameters: &Parameters, model: &str) -> Result<ComputeManifestList, Failure> {
-    let own = chassis::tls::Own {
+    let own = chassis::tls::CertificateFiles {
         certificate: parameters.certificate.clone(),
         key: parameters.key.clone(),
     };

@@ -8,8 +8,8 @@ use std::{
 
 use chassis::{
     pem::{self, FileError},
-    tls::{self, Own},
-    watched::Watched,
+    tls::{self, CertificateFiles},
+    watched::WatchedFiles,
 };
 use http::HeaderValue;
 use rustls::ClientConfig;
@@ -36,7 +36,7 @@ pub(super) struct Files {
     key: Option<ApiKey>,
     tls: Tls,
     /// Once all of them could be read.
-    watched: OnceLock<Watched<Loaded, Error>>,
+    watched: OnceLock<WatchedFiles<Loaded, Error>>,
 }
 
 impl fmt::Debug for Files {
@@ -75,7 +75,7 @@ impl Files {
             move || read(&key, &tls)
         };
         let paths = paths(&self.key, &self.tls).cloned().collect();
-        let watched = Watched::load("a backend's key and certificates", paths, read)?;
+        let watched = WatchedFiles::load("a backend's key and certificates", paths, read)?;
         Ok(self.watched.get_or_init(|| watched).current())
     }
 }
@@ -122,7 +122,7 @@ fn bearer(key: &ApiKey) -> Result<HeaderValue, Error> {
 fn config(ca: &Path, tls: &Tls) -> Result<Arc<ClientConfig>, Error> {
     let own = match (&tls.cert, &tls.key) {
         (Some(certificate), Some(key)) => {
-            Some(Own { certificate: certificate.clone(), key: key.clone() })
+            Some(CertificateFiles { certificate: certificate.clone(), key: key.clone() })
         }
         (None, None) => None,
         (Some(path), None) | (None, Some(path)) => {

@@ -38,7 +38,7 @@ pub fn endpoints() -> Vec<chassis::endpoint::Declaration> {
 pub enum Error {
     /// The root is not safe.
     #[error(transparent)]
-    Root(#[from] chassis::root::Unsafe),
+    Root(#[from] chassis::root::UnsafeRoot),
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] chassis::settings::SettingsError),

@@ -4,16 +4,10 @@
 //! and with it the gateway's connection; when the gateway is gone, the body fails and hyper closes the client's
 //! connection without the end that would make a cut reply look whole.
 //!
-//! A request's body is passed on as it comes and never held. The listener gives it a deadline (`chassis::body::Timed`),
+//! A request's body is passed on as it comes and never held. The listener gives it a deadline (`chassis::body::DeadlineBody`),
 //! so that a slow sender keeps its connection, and the gateway's, no longer than anybody may.
 
-use std::{
-    error::Error as StdError,
-    io,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{error::Error as StdError, io, path::Path, sync::Arc, time::Duration};
 
 use ai_gateway_api::{endpoints, kind, sealed::path};
 use axum::{
@@ -25,7 +19,7 @@ use axum::{
     response::Response,
 };
 use chassis::{
-    body::Unread,
+    body::BodyError,
     client,
     endpoint::{self, Served, serve},
     problem::ErrorResponse,
@@ -179,7 +173,7 @@ fn broken(error: &(dyn StdError + 'static)) -> ErrorResponse {
 
 /// Tells a body that was too long, or did not arrive in time, from a gateway that failed.
 fn failed(error: &hyper::Error) -> ErrorResponse {
-    if Unread::of(error) == Unread::Late {
+    if BodyError::of(error) == BodyError::Timeout {
         return late();
     }
     let mut cause = error.source();
@@ -198,6 +192,6 @@ fn too_large() -> ErrorResponse {
 }
 
 fn late() -> ErrorResponse {
-    ErrorResponse::new(Unread::Late.status(), kind::BODY, Unread::Late.to_string())
+    ErrorResponse::new(BodyError::Timeout.status(), kind::BODY, BodyError::Timeout.to_string())
         .detail("Send the whole request at once, then ask again.")
 }

@@ -9,9 +9,9 @@ endpoint::declare! {
     ENDPOINTS for Root;
 
     /// Says where the agent stands.
-    STATUS: GET "/v1/status" => Status, by(Callers::User);
+    STATUS: GET "/v1/status" => Status, callers(Callers::User);
     /// Starts joining a network, and answers at once.
-    JOIN: POST "/v1/join" (Join) => Status, begins;
+    JOIN: POST "/v1/join" (Join) => Status, accepted;
     /// Logs out and wipes the state.
     LEAVE: POST "/v1/leave" => Status;
 }

@@ -10,7 +10,7 @@ use axum::{
 };
 use chassis::{
     accept::Connections,
-    body::{self, NotJson},
+    body::{self, JsonBodyError},
     endpoint::{self, Served},
     http::Http,
     problem::ErrorResponse,
@@ -209,7 +209,7 @@ enum Refused {
     #[error("only the administrator of this machine can do that: run the command as root")]
     NotRoot,
     #[error("the body is not what /v1/join takes: {0}")]
-    Request(NotJson),
+    Request(JsonBodyError),
     #[error("{0}")]
     Invitation(String),
     #[error("{0}")]

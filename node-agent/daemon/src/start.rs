@@ -42,7 +42,7 @@ const WRITABLE: [&str; 3] = [TUN, "/proc/sys/net", "/dev/null"];
 pub enum StartError {
     /// The root.
     #[error(transparent)]
-    Root(#[from] chassis::root::Unsafe),
+    Root(#[from] chassis::root::UnsafeRoot),
     /// The settings.
     #[error(transparent)]
     Config(#[from] SettingsError),

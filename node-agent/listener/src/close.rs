@@ -11,14 +11,14 @@ pub struct Connection(Arc<watch::Sender<bool>>);
 
 /// The connection's own end of that; dropping it says that the connection has ended.
 #[derive(Debug)]
-pub struct Closing(watch::Receiver<bool>);
+pub struct CloseSignal(watch::Receiver<bool>);
 
 impl Connection {
     /// A connection that begins.
     #[must_use]
-    pub fn new() -> (Self, Closing) {
+    pub fn new() -> (Self, CloseSignal) {
         let (sender, receiver) = watch::channel(false);
-        (Self(Arc::new(sender)), Closing(receiver))
+        (Self(Arc::new(sender)), CloseSignal(receiver))
     }
 
     /// Ends it at once, whatever is under way on it and whether or not its caller reads.
@@ -39,9 +39,9 @@ impl Connection {
     }
 }
 
-impl Closing {
+impl CloseSignal {
     /// Returns when the connection is to end; never, once nobody could say so.
-    pub async fn asked(&mut self) {
+    pub async fn requested(&mut self) {
         if self.0.wait_for(|closing| *closing).await.is_err() {
             std::future::pending::<()>().await;
         }

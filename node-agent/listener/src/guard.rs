@@ -32,7 +32,7 @@ pub struct Guard {
 
 /// Where a request was sent.
 #[derive(Clone, Copy, Debug)]
-enum Called {
+enum Destination {
     /// To this mesh address.
     Mesh(SocketAddr),
     /// To this machine, by one of its own programs.
@@ -89,7 +89,7 @@ impl Guard {
     ///
     /// The rule that the request breaks.
     pub fn check<B>(&self, request: &Request<B>, destination: SocketAddr) -> Result<(), Refusal> {
-        self.judge(request, Called::Mesh(destination))
+        self.judge(request, Destination::Mesh(destination))
     }
 
     /// Judges a request of a program of this machine.
@@ -98,16 +98,16 @@ impl Guard {
     ///
     /// The rule that the request breaks.
     pub fn check_local<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
-        self.judge(request, Called::Here)
+        self.judge(request, Destination::Here)
     }
 
-    fn judge<B>(&self, request: &Request<B>, to: Called) -> Result<(), Refusal> {
+    fn judge<B>(&self, request: &Request<B>, to: Destination) -> Result<(), Refusal> {
         self.check_host(request.headers(), request.uri(), to)?;
         self.check_origin(request)?;
         check_body(request.method(), request.headers())
     }
 
-    fn check_host(&self, headers: &HeaderMap, uri: &Uri, to: Called) -> Result<(), Refusal> {
+    fn check_host(&self, headers: &HeaderMap, uri: &Uri, to: Destination) -> Result<(), Refusal> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return Err(Refusal::Host);
@@ -119,27 +119,29 @@ impl Guard {
     }
 
     /// Whether this is one of our names or the address called, at the port called if that is known.
-    fn is_own(&self, authority: &Authority, to: Called) -> bool {
+    fn is_own(&self, authority: &Authority, to: Destination) -> bool {
         if authority.as_str().contains('@') {
             return false;
         }
         let port_fits = match (authority.port(), to) {
-            (Some(port), Called::Mesh(to)) => port.as_u16() == to.port(),
-            (Some(_), Called::Here) => true,
-            (None, Called::Mesh(_) | Called::Here) => !authority.as_str().ends_with(':'),
+            (Some(port), Destination::Mesh(to)) => port.as_u16() == to.port(),
+            (Some(_), Destination::Here) => true,
+            (None, Destination::Mesh(_) | Destination::Here) => !authority.as_str().ends_with(':'),
         };
         port_fits && self.is_own_name(authority.host(), to)
     }
 
-    fn is_own_name(&self, host: &str, to: Called) -> bool {
+    fn is_own_name(&self, host: &str, to: Destination) -> bool {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let is_listed = || self.names.contains(&canonical(host));
         match (bare.parse::<IpAddr>(), to) {
-            (Ok(address), Called::Mesh(to)) => address.to_canonical() == to.ip().to_canonical(),
+            (Ok(address), Destination::Mesh(to)) => {
+                address.to_canonical() == to.ip().to_canonical()
+            }
             // By another address a container's host may be called, which the admin lists then.
-            (Ok(address), Called::Here) => address.to_canonical().is_loopback() || is_listed(),
-            (Err(_), Called::Mesh(_)) => is_listed(),
-            (Err(_), Called::Here) => canonical(host) == "localhost" || is_listed(),
+            (Ok(address), Destination::Here) => address.to_canonical().is_loopback() || is_listed(),
+            (Err(_), Destination::Mesh(_)) => is_listed(),
+            (Err(_), Destination::Here) => canonical(host) == "localhost" || is_listed(),
         }
     }
 

@@ -19,7 +19,7 @@ mod guard;
 mod rest;
 mod serve;
 
-pub use close::{Closing, Connection};
+pub use close::{CloseSignal, Connection};
 pub use connection::{Preface, PrefaceError, read_preface};
 pub use guard::{Guard, Refusal};
 pub use serve::{LOCAL_PATHS, Limits, Server, health_only, problem};

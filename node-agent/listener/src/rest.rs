@@ -21,17 +21,17 @@ use hyper::body::{Frame, SizeHint};
 const UNREAD: usize = 64 << 10;
 
 /// Holds on to the body of a request that is given away.
-pub(crate) struct Rest(Arc<Mutex<Body>>);
+pub(crate) struct UnreadBody(Arc<Mutex<Body>>);
 
 /// A body, lent to whoever answers.
-struct Lent(Arc<Mutex<Body>>);
+struct LentBody(Arc<Mutex<Body>>);
 
-impl Rest {
+impl UnreadBody {
     /// Lends the body.
     pub(crate) fn keep(request: Request) -> (Self, Request) {
         let (head, body) = request.into_parts();
         let body = Arc::new(Mutex::new(body));
-        (Self(Arc::clone(&body)), Request::from_parts(head, Body::new(Lent(body))))
+        (Self(Arc::clone(&body)), Request::from_parts(head, Body::new(LentBody(body))))
     }
 
     /// Reads what is left, for so long; nothing if it is still being read.
@@ -43,13 +43,13 @@ impl Rest {
     }
 }
 
-impl Lent {
+impl LentBody {
     fn body(&self) -> MutexGuard<'_, Body> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl hyper::body::Body for Lent {
+impl hyper::body::Body for LentBody {
     type Data = Bytes;
     type Error = axum::Error;
 

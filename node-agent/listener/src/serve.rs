@@ -10,8 +10,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chassis::{
-    accept::{Connections, Stopping},
-    body::Timed,
+    accept::{Connections, ShutdownSignal},
+    body::DeadlineBody,
     http::Http,
     problem::ErrorResponse,
     quota::Quota,
@@ -23,7 +23,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::{net::UnixStream, time::timeout};
 use tower::ServiceExt as _;
 
-use crate::{Connection, Guard, Preface, Refusal, read_preface, rest::Rest};
+use crate::{Connection, Guard, Preface, Refusal, read_preface, rest::UnreadBody};
 
 /// What a connection without an identity may ask every service.
 pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];
@@ -149,7 +149,7 @@ struct Shared {
 }
 
 impl Shared {
-    async fn run(self: Arc<Self>, mut io: UnixStream, uid: u32, stopping: Stopping) {
+    async fn run(self: Arc<Self>, mut io: UnixStream, uid: u32, stopping: ShutdownSignal) {
         let Some(preface) = self.preface(&mut io, uid).await else {
             return;
         };
@@ -170,13 +170,14 @@ impl Shared {
         };
         let (connection, mut closing) = Connection::new();
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
-            let request = request.map(|body| Body::new(Timed::new(body, self.server.limits.body)));
+            let request =
+                request.map(|body| Body::new(DeadlineBody::new(body, self.server.limits.body)));
             // What answers a request is some kilobytes, which an idle connection, or one with a stream, need not hold.
             Box::pin(self.answer(request, &preface, &connection))
         });
         tokio::select! {
             () = Http::new(self.server.limits.head).serve(io, service, stopping) => {}
-            () = closing.asked() => tracing::debug!("a connection is cut"),
+            () = closing.requested() => tracing::debug!("a connection is cut"),
         }
     }
 
@@ -245,14 +246,14 @@ impl Shared {
 
     async fn refuse(&self, request: Request, refusal: Refusal) -> Response {
         let path = request.uri().path().to_owned();
-        let (rest, request) = Rest::keep(request);
+        let (rest, request) = UnreadBody::keep(request);
         drop(request);
         rest.drain(self.server.limits.preface).await;
         (self.server.refused)(&path, refusal)
     }
 
     async fn route(&self, request: Request) -> Response {
-        let (rest, request) = Rest::keep(request);
+        let (rest, request) = UnreadBody::keep(request);
         let response = match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

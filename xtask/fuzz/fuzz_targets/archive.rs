@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chassis::archive::{ArchiveError, Writer, read};
+use cli::archive::{ArchiveError, Writer, read};
 use fuzz::{Input, edit};
 use libfuzzer_sys::fuzz_target;
 

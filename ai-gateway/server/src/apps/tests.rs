@@ -113,7 +113,7 @@ fn removing_an_app_spends_its_key_and_ends_its_connections_alone() {
 
     assert_eq!(apps.remove("webui").unwrap().name.as_str(), "webui");
 
-    assert!(ready(closing_two.asked()).is_some(), "its connection is ended");
+    assert!(ready(closing_two.requested()).is_some(), "its connection is ended");
     assert!(!other.is_over());
     assert_eq!(enter(&apps, webui.reveal()), Err(KeyRejection::Unknown));
     assert_eq!(enter(&apps, home.reveal()), Ok(person("home")));

@@ -53,10 +53,10 @@ fn hints_fit_what_went_wrong() {
         (Error::Model(cut().into()), 502, "Ask again"),
         (Error::Model(Failure::Overlong), 502, "Ask for a shorter one"),
         (Error::Model(Failure::Behind), 502, "read the reply as it comes"),
-        (Unread::TooLarge.into(), 413, "send less"),
-        (Unread::Busy.into(), 503, "Ask again in a moment"),
-        (Unread::Cut.into(), 400, "Send all of the body"),
-        (Unread::Late.into(), 408, "Send the whole body at once"),
+        (BodyError::TooLarge.into(), 413, "send less"),
+        (BodyError::NoMemory.into(), 503, "Ask again in a moment"),
+        (BodyError::Incomplete.into(), 400, "Send all of the body"),
+        (BodyError::Timeout.into(), 408, "Send the whole body at once"),
         (chat_vocabulary::decode(b"{}".as_slice()).unwrap_err().into(), 400, "Correct the request"),
     ] {
         let (found, _, detail) = error.kind();

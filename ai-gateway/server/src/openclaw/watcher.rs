@@ -2,14 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use chassis::watched::Watched;
+use chassis::watched::WatchedFiles;
 
 use super::{OpenClaw, error::OpenClawError};
 
 /// Follows the file.
 #[derive(Debug)]
 pub struct Watcher {
-    file: Watched<Arc<OpenClaw>, OpenClawError>,
+    file: WatchedFiles<Arc<OpenClaw>, OpenClawError>,
     /// What was told last.
     last: Option<Arc<OpenClaw>>,
     /// What the gateway was started with.
@@ -31,7 +31,7 @@ impl Watcher {
             let read = if path.exists() { OpenClaw::read } else { OpenClaw::load };
             move || read(&path).map(Arc::new)
         };
-        let file = Watched::load("openclaw.json", vec![path], read)?;
+        let file = WatchedFiles::load("openclaw.json", vec![path], read)?;
         Ok(Self { file, last: None, started, said: false })
     }
 

@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
     http::header,
 };
-use chassis::body::{self, Unread};
+use chassis::body::{self, BodyError};
 
 use crate::{Error, bodies::SMALL};
 
@@ -20,7 +20,7 @@ pub(super) struct MaxBody(pub(super) usize);
 
 /// A body that was read whole, or why it was not.
 #[derive(Debug)]
-pub(super) struct Body(pub(super) Result<Bytes, Unread>);
+pub(super) struct Body(pub(super) Result<Bytes, BodyError>);
 
 impl<S: Sync> FromRequest<S> for Body {
     type Rejection = Infallible;

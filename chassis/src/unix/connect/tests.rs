@@ -48,7 +48,7 @@ async fn a_socket_is_found_below_the_root_and_elsewhere() {
         assert!(connector.file().is_some());
     }
     let away = Connector::new(root.path(), Path::new("run/own/none.sock"));
-    assert!(matches!(away.connect().await, Err(ConnectError::Away { .. })));
+    assert!(matches!(away.connect().await, Err(ConnectError::Unreachable { .. })));
     let error = io::Error::from(away.connect().await.unwrap_err());
     assert_eq!((error.kind(), away.file()), (io::ErrorKind::NotFound, None));
     assert!(ConnectError::of(&error).is_none());

@@ -14,7 +14,7 @@ const EVIDENCE: Duration = Duration::from_secs(20);
 /// Connects to boot; the log says if somebody else is in its place.
 pub(super) async fn reach(boot: &Connector) -> Result<UnixStream, ConnectError> {
     boot.connect().await.inspect_err(|error| match error {
-        ConnectError::Away { .. } => tracing::debug!(%error, "boot is not there"),
+        ConnectError::Unreachable { .. } => tracing::debug!(%error, "boot is not there"),
         ConnectError::NoSocket(_) | ConnectError::Uid { .. } => {
             tracing::warn!(%error, "boot is not what it should be");
         }

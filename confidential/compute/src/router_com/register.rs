@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use chassis::{tls::Own, unix::Connector};
+use chassis::{tls::CertificateFiles, unix::Connector};
 use confidential_api::{
     NodeId,
     evidence::EvidenceList,
@@ -42,7 +42,7 @@ impl Register {
     pub(super) fn new(
         root: &Root,
         settings: &Settings,
-        own: Own,
+        own: CertificateFiles,
         node: NodeId,
         boot: Connector,
     ) -> Result<Self, Error> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chassis::{
     client,
     dial::Io,
-    tls::{self, Own},
+    tls::{self, CertificateFiles},
 };
 use confidential_api::{names::media, settings::Upstream};
 use http_body_util::Full;
@@ -36,7 +36,7 @@ pub(super) struct Router {
 #[derive(Debug)]
 struct Secure {
     ca: PathBuf,
-    own: Own,
+    own: CertificateFiles,
     name: ServerName<'static>,
 }
 
@@ -46,7 +46,11 @@ impl Router {
     /// # Errors
     ///
     /// [`Error::Url`] if the URL is none that may be used.
-    pub(super) fn new(root: &Root, upstream: &Upstream, own: Own) -> Result<Self, Error> {
+    pub(super) fn new(
+        root: &Root,
+        upstream: &Upstream,
+        own: CertificateFiles,
+    ) -> Result<Self, Error> {
         let wrong = |reason| Error::Url { what: "router.url", url: upstream.url.clone(), reason };
         let url: Uri = upstream.url.parse().map_err(|_| wrong("write https://host:port"))?;
         let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {

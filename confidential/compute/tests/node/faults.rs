@@ -3,7 +3,7 @@
 
 use std::{fs, time::Duration};
 
-use chassis::tls::Own;
+use chassis::tls::CertificateFiles;
 use http_body_util::Full;
 use hyper::Request;
 use rustix::process::Signal;
@@ -213,7 +213,7 @@ async fn the_router_alone_is_answered() {
     let node = Node::start().await;
     let root = node.root.path();
     let health = || Request::get("/_health").header("host", "node").body(Full::default()).unwrap();
-    let as_who = async |own: Option<Own>| {
+    let as_who = async |own: Option<CertificateFiles>| {
         let answer = node.send_as(&client(root, own.as_ref()), health()).await;
         answer.map(|answer| answer.status)
     };

@@ -26,7 +26,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chassis::{
     body::{frame, whole},
-    tls::{self, Own},
+    tls::{self, CertificateFiles},
 };
 use confidential_api::{
     NodeId,
@@ -416,13 +416,13 @@ fn certificates(root: &Path) -> TlsConnector {
 }
 
 /// A machine's certificate.
-pub(crate) fn own(root: &Path, name: &str) -> Own {
+pub(crate) fn own(root: &Path, name: &str) -> CertificateFiles {
     let file = |kind| root.join(format!("etc/maru/confidential/{name}.{kind}"));
-    Own { certificate: file("crt"), key: file("key") }
+    CertificateFiles { certificate: file("crt"), key: file("key") }
 }
 
 /// A client that trusts the node, and shows this certificate if there is one.
-pub(crate) fn client(root: &Path, own: Option<&Own>) -> TlsConnector {
+pub(crate) fn client(root: &Path, own: Option<&CertificateFiles>) -> TlsConnector {
     let ca = root.join("etc/maru/confidential/ca.crt");
     TlsConnector::from(tls::client(&ca, own, &[&rustls::version::TLS13]).unwrap())
 }

@@ -21,13 +21,13 @@ use axum::{
 };
 use chassis::{
     accept::Connections,
-    body::Holding,
+    body::GuardedBody,
     connection_limit::ConnectionLimit,
     http::Http,
-    idle::Idle,
+    idle::Activity,
     pem::FileError,
     quota, tls,
-    write_limit::{self, WriteLimit},
+    write_timeout::{self, WriteTimeout},
 };
 use confidential_api::settings::ServerTls;
 use rustls::pki_types::CertificateDer;
@@ -154,7 +154,7 @@ impl Doors {
         let limit = ConnectionLimit::new(what, self.connections, self.each);
         let limit = if self.carrier.is_some() { limit.with_carriers() } else { limit };
         let Answers { idle, whole } = self.answers;
-        let idle = idle.min(write_limit::LONGEST);
+        let idle = idle.min(write_timeout::LONGEST);
         let http = Http::new(HEAD).buffer(BUFFER).answer(whole);
         let secure = {
             let router = router.clone();
@@ -167,7 +167,7 @@ impl Doors {
                     let acceptor = TlsAcceptor::from(server.current());
                     let router = router.clone();
                     let _ = stream.set_nodelay(true);
-                    let stream = WriteLimit::new(stream, idle);
+                    let stream = WriteTimeout::new(stream, idle);
                     Some(async move {
                         let Some(stream) = newcomer.shake(acceptor.accept(stream)).await else {
                             return;
@@ -184,7 +184,7 @@ impl Doors {
                             // In this order: a request that has come is answered.
                             biased;
                             () = http.route(stream, router, caller, stopping) => {}
-                            () = idle.has_to_go() => tracing::debug!("a connection gave way"),
+                            () = idle.evicted() => tracing::debug!("a connection gave way"),
                         }
                     })
                 },
@@ -199,7 +199,7 @@ impl Doors {
                         let router = router.clone();
                         let _ = stream.set_nodelay(true);
                         let caller = Caller { address: quota::origin(peer.ip()), shown: None };
-                        Some(http.route(WriteLimit::new(stream, idle), router, caller, stopping))
+                        Some(http.route(WriteTimeout::new(stream, idle), router, caller, stopping))
                     },
                 ))
             }
@@ -210,16 +210,16 @@ impl Doors {
 }
 
 /// Tells of each request that it is under way, until its answer was sent or given up.
-fn counted(router: Router, idle: Idle) -> Router {
+fn counted(router: Router, idle: Activity) -> Router {
     router.layer(from_fn(move |request: Request, next: Next| {
         let busy = idle.busy();
-        async move { next.run(request).await.map(|body| Body::new(Holding::new(body, busy))) }
+        async move { next.run(request).await.map(|body| Body::new(GuardedBody::new(body, busy))) }
     }))
 }
 
 /// A certificate below the root.
-pub(crate) fn own(root: &Path, tls: &ServerTls) -> tls::Own {
-    tls::Own { certificate: root.join(&tls.certificate), key: root.join(&tls.key) }
+pub(crate) fn own(root: &Path, tls: &ServerTls) -> tls::CertificateFiles {
+    tls::CertificateFiles { certificate: root.join(&tls.certificate), key: root.join(&tls.key) }
 }
 
 /// The certificate that was shown.

@@ -96,7 +96,7 @@ impl Asking {
     /// shows them our own.
     pub(crate) fn new(
         ca: PathBuf,
-        own: Option<tls::Own>,
+        own: Option<tls::CertificateFiles>,
         name: Option<&str>,
     ) -> Result<Self, UpstreamSettingsError> {
         let name = name.map(|name| {
@@ -135,7 +135,7 @@ impl Upstream {
     pub(crate) fn new(
         root: &Path,
         settings: &settings::Upstream,
-        own: Option<tls::Own>,
+        own: Option<tls::CertificateFiles>,
     ) -> Result<Self, UpstreamSettingsError> {
         let base =
             check(&settings.url).ok_or_else(|| UpstreamSettingsError::Url(settings.url.clone()))?;

@@ -16,7 +16,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chassis::{
-    body::{self, Holding, Unread},
+    body::{self, BodyError, GuardedBody},
     problem::ErrorResponse,
     quota::{Exceeded, Permit},
 };
@@ -138,8 +138,10 @@ pub(super) async fn attest(
     let shown = routing.evidence.read(body, key, EVIDENCE).await;
     let shown = match shown {
         Ok(shown) => shown.into_bytes(),
-        Err(Unread::Busy) => return Err(http::busy()),
-        Err(Unread::TooLarge | Unread::Cut | Unread::Late) => return Err(http::unreachable()),
+        Err(BodyError::NoMemory) => return Err(http::busy()),
+        Err(BodyError::TooLarge | BodyError::Incomplete | BodyError::Timeout) => {
+            return Err(http::unreachable());
+        }
     };
     let mut response = (head.status, shown).into_response();
     let told = [header::CONTENT_TYPE, header::RETRY_AFTER];
@@ -203,7 +205,7 @@ fn passed(
     routing: &Routing,
 ) -> Response {
     let (head, body) = answer.into_parts();
-    let body = Holding::new(Timed::new(body, routing.idle), turn);
+    let body = GuardedBody::new(Timed::new(body, routing.idle), turn);
     let mut response = Response::new(Body::new(body));
     *response.status_mut() = head.status;
     let headers = response.headers_mut();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{body::Body, http::Request as HttpRequest};
-use chassis::{body::Bodies, quota::Quota};
+use chassis::{body::BodyReader, quota::Quota};
 use confidential_api::NodeId;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::task::TaskTracker;
@@ -17,9 +17,9 @@ use crate::http::upstream::Asking;
 pub(super) struct Routing {
     pub(super) registry: Mutex<Registry>,
     pub(super) nodes: Asking,
-    pub(super) bodies: Bodies,
+    pub(super) bodies: BodyReader,
     /// Events carry evidence beside what a request may be.
-    pub(super) events: Bodies,
+    pub(super) events: BodyReader,
     /// Requests that each node has.
     pub(super) turns: Quota<NodeId>,
     pub(super) answer: Duration,
@@ -27,9 +27,9 @@ pub(super) struct Routing {
     pub(super) every: Duration,
     pub(super) looks: TaskTracker,
     /// Questions for manifests and evidence, which wait for no room of requests.
-    pub(super) questions: Bodies,
+    pub(super) questions: BodyReader,
     /// Evidence on its way from nodes.
-    pub(super) evidence: Bodies<Key>,
+    pub(super) evidence: BodyReader<Key>,
     /// Bytes of requests that each node has or is asked.
     pub(super) shares: Quota<NodeId>,
     /// The same of all nodes of each certificate.

@@ -54,7 +54,7 @@ pub(crate) struct Opened {
 }
 
 impl Client {
-    pub(crate) fn new(ca: &Path, own: Option<&tls::Own>) -> Self {
+    pub(crate) fn new(ca: &Path, own: Option<&tls::CertificateFiles>) -> Self {
         Self(tls::client(ca, own, &[&TLS13]).unwrap())
     }
 

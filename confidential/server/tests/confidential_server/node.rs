@@ -85,7 +85,10 @@ impl Node {
     }
 
     async fn answer(world: &World, number: u8, to: Option<&'static str>) -> Self {
-        let own = tls::Own { certificate: world.file("node.crt"), key: world.file("node.key") };
+        let own = tls::CertificateFiles {
+            certificate: world.file("node.crt"),
+            key: world.file("node.key"),
+        };
         let ca = world.file("ca.crt");
         let acceptor = TlsAcceptor::from(tls::server(&own, to.map(|_| ca.as_path())).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -119,7 +119,7 @@ impl World {
     /// The same with a machine's certificate.
     pub(crate) fn client_as(&self, machine: &str) -> Client {
         let file = |kind| self.file(&format!("{machine}.{kind}"));
-        let own = chassis::tls::Own { certificate: file("crt"), key: file("key") };
+        let own = chassis::tls::CertificateFiles { certificate: file("crt"), key: file("key") };
         Client::new(&self.file("ca.crt"), Some(&own))
     }
 

@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use chassis::{body::Unread, problem::ErrorResponse};
+use chassis::{body::BodyError, problem::ErrorResponse};
 use coordinator_core::{
     api_key::AccessDenied, name::NameError, route::RouteError, tagging::TagNotAllowed,
 };
@@ -24,7 +24,7 @@ pub(crate) enum Error {
     Body(String),
     /// The body was not read.
     #[error("{0}")]
-    Unread(Unread),
+    Unread(BodyError),
     /// The query has unknown or invalid parameters.
     #[error("invalid query: {0}")]
     Query(String),
@@ -191,9 +191,9 @@ impl Error {
             Self::ReadOnly => Some(
                 "create one with write access: sudo maru api-key create NAME --admin".to_owned(),
             ),
-            Self::Unread(Unread::TooLarge) => Some("the limit is 1 MiB".to_owned()),
-            Self::Unread(Unread::Busy) => Some("try again in a moment".to_owned()),
-            Self::Unread(Unread::Late | Unread::Cut) => {
+            Self::Unread(BodyError::TooLarge) => Some("the limit is 1 MiB".to_owned()),
+            Self::Unread(BodyError::NoMemory) => Some("try again in a moment".to_owned()),
+            Self::Unread(BodyError::Timeout | BodyError::Incomplete) => {
                 Some("send the whole body without pauses".to_owned())
             }
             Self::Body(_)

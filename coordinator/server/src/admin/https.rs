@@ -55,7 +55,7 @@ async fn answer(
         Ok(actor) => actor,
         Err(error) => return challenged(error.into_response()),
     };
-    caller.place.is_known();
+    caller.place.keep();
     // Extensions of this surface are dropped, so that the request is the same as on the socket.
     let (mut parts, body) = request.into_parts();
     parts.extensions.clear();

@@ -1,7 +1,7 @@
 //! The body of a request to the admin API.
 
 use axum::{body::Body, extract::Request};
-use chassis::body::{self, Unread};
+use chassis::body::{self, BodyError};
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
@@ -10,7 +10,7 @@ use crate::limits::{AdminBodies, Caller};
 /// Reads a JSON body, under its content type only. An empty body stands for `{}`.
 pub(super) async fn read<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Error> {
     let (parts, body) = request.into_parts();
-    let bodies = parts.extensions.get::<AdminBodies>().ok_or(Error::Unread(Unread::Busy))?;
+    let bodies = parts.extensions.get::<AdminBodies>().ok_or(Error::Unread(BodyError::NoMemory))?;
     let origin = parts.extensions.get::<Caller>().map(|caller| caller.origin);
     let held = bodies.read(body, origin).await.map_err(Error::Unread)?;
     let bytes = held.bytes();

@@ -26,7 +26,7 @@ pub(super) async fn ended(app: App, machine: MachinePublic, origin: Origin) {
             is_node.await.is_ok()
         };
         tokio::select! {
-            () = place.is_pushed_out() => {
+            () = place.evicted() => {
                 tracing::debug!("closing a channel of an unregistered machine in favor of newer ones");
                 return;
             }

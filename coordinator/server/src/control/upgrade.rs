@@ -122,7 +122,7 @@ async fn serve(
 /// Returns if the connection is evicted before the device has sent data. From then on it keeps its place.
 async fn gives_way(place: Arc<Place>, begun: CancellationToken) {
     let pushed_out = tokio::select! {
-        () = place.is_pushed_out() => true,
+        () = place.evicted() => true,
         () = begun.cancelled() => false,
     };
     if !pushed_out {

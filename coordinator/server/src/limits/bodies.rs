@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use chassis::body::{Bodies, Held, Unread};
+use chassis::body::{self, BodyReader, BodyError};
 use control_protocol::key::MachinePublic;
 
 use super::origin::Origin;
@@ -29,8 +29,8 @@ const STRANGERS_BODIES_PER_ORIGIN: usize = 1024 * 1024;
 /// The bodies that are held as a whole, counted by whose they are: strangers' bodies take no memory from nodes', and nobody's from admins'.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestBodies {
-    strangers: Bodies<Origin>,
-    nodes: Bodies<MachinePublic>,
+    strangers: BodyReader<Origin>,
+    nodes: BodyReader<MachinePublic>,
     /// How long each may take.
     time: Duration,
     pub(crate) admins: AdminBodies,
@@ -39,25 +39,25 @@ pub(crate) struct RequestBodies {
 /// By origin; the admin socket has none.
 #[derive(Clone, Debug)]
 pub(crate) struct AdminBodies {
-    bodies: Bodies<Option<Origin>>,
+    bodies: BodyReader<Option<Origin>>,
     time: Duration,
 }
 
 /// A body, and its share of the memory until it is dropped.
 #[derive(Debug)]
 pub(crate) enum BufferedBody {
-    Stranger(Held<Origin>),
-    Node(Held<MachinePublic>),
-    Admin(Held<Option<Origin>>),
+    Stranger(body::BufferedBody<Origin>),
+    Node(body::BufferedBody<MachinePublic>),
+    Admin(body::BufferedBody<Option<Origin>>),
 }
 
 impl RequestBodies {
     /// Each body may take `time` to come.
     pub(crate) fn new(time: Duration) -> Self {
-        let admins = Bodies::new(ADMIN_BODY_MAX, ADMIN_BODIES_PER_ORIGIN, ADMIN_BODIES);
+        let admins = BodyReader::new(ADMIN_BODY_MAX, ADMIN_BODIES_PER_ORIGIN, ADMIN_BODIES);
         Self {
-            strangers: Bodies::new(BODY_MAX, STRANGERS_BODIES_PER_ORIGIN, STRANGERS_BODIES),
-            nodes: Bodies::new(BODY_MAX, BODIES_PER_MACHINE, NODES_BODIES),
+            strangers: BodyReader::new(BODY_MAX, STRANGERS_BODIES_PER_ORIGIN, STRANGERS_BODIES),
+            nodes: BodyReader::new(BODY_MAX, BODIES_PER_MACHINE, NODES_BODIES),
             time,
             admins: AdminBodies { bodies: admins, time },
         }
@@ -69,7 +69,7 @@ impl RequestBodies {
         body: Body,
         max: usize,
         from: Origin,
-    ) -> Result<BufferedBody, Unread> {
+    ) -> Result<BufferedBody, BodyError> {
         self.strangers.at_most(max).read(body, from, self.time).await.map(BufferedBody::Stranger)
     }
 
@@ -79,7 +79,7 @@ impl RequestBodies {
         body: Body,
         max: usize,
         (from, node): (Origin, Option<MachinePublic>),
-    ) -> Result<BufferedBody, Unread> {
+    ) -> Result<BufferedBody, BodyError> {
         match node {
             Some(machine) => {
                 self.nodes.at_most(max).read(body, machine, self.time).await.map(BufferedBody::Node)
@@ -95,7 +95,7 @@ impl AdminBodies {
         &self,
         body: Body,
         from: Option<Origin>,
-    ) -> Result<BufferedBody, Unread> {
+    ) -> Result<BufferedBody, BodyError> {
         self.bodies.read(body, from, self.time).await.map(BufferedBody::Admin)
     }
 }
@@ -126,10 +126,10 @@ mod tests {
         let read = |len| bodies.read(vec![0_u8; len].into(), 2048, origin);
 
         assert_eq!(read(2048).await.unwrap().bytes().len(), 2048);
-        assert_eq!(read(2049).await.unwrap_err(), Unread::TooLarge);
+        assert_eq!(read(2049).await.unwrap_err(), BodyError::TooLarge);
         let broken = futures_util::stream::iter([Ok(vec![0]), Err(std::io::Error::other("gone"))]);
         let error = bodies.read(Body::from_stream(broken), 2048, origin).await.unwrap_err();
-        assert_eq!(error, Unread::Cut);
+        assert_eq!(error, BodyError::Incomplete);
         assert_eq!(bodies.strangers.holders(), 0, "nothing is held of those");
     }
 
@@ -146,7 +146,7 @@ mod tests {
             held.push(read(1, stranger).await.unwrap());
         }
 
-        assert_eq!(read(1, stranger).await.unwrap_err(), Unread::Busy);
+        assert_eq!(read(1, stranger).await.unwrap_err(), BodyError::NoMemory);
         for from in 2..=u8::MAX {
             match read(from, stranger).await {
                 Ok(body) => held.push(body),
@@ -156,7 +156,7 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(read(u8::MAX, stranger).await.unwrap_err(), Unread::Busy, "all have a bound");
+        assert_eq!(read(u8::MAX, stranger).await.unwrap_err(), BodyError::NoMemory, "all have a bound");
         assert!(read(1, node).await.is_ok(), "a node's share is not theirs");
         assert!(bodies.admins.read(vec![0_u8; BODY_MAX].into(), None).await.is_ok());
         held.clear();

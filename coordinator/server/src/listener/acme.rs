@@ -20,7 +20,7 @@ use std::{
 
 use chassis::{
     durable::{self, Access},
-    pem::{self, Life},
+    pem::{self, Validity},
     state::{Format, StateError},
 };
 use coordinator_api::settings;
@@ -110,7 +110,7 @@ pub(super) enum AcmeError {
 #[derive(Clone, Debug)]
 struct IssuedCertificate {
     certified: Arc<CertifiedKey>,
-    life: Life,
+    life: Validity,
 }
 
 /// The certificate for one host.
@@ -326,7 +326,7 @@ const FILE: &str = "certificate.pem";
 
 fn read(path: &Path, host: &str, now: Millis) -> Result<IssuedCertificate, pem::FileError> {
     let certified = certificate::read(path, path, host, now)?;
-    let life = certified.cert.first().and_then(Life::of);
+    let life = certified.cert.first().and_then(Validity::of);
     let life = life.ok_or_else(|| pem::FileError::new(path, "a certificate in it is broken"))?;
     Ok(IssuedCertificate { certified, life })
 }
@@ -347,12 +347,12 @@ fn keep(folder: &Path, pem: &str, host: &str, now: Millis) -> Result<IssuedCerti
 }
 
 /// The shortest wait after a certificate with this life was issued: by a clock that is ahead it is due at once.
-fn after(life: Life) -> Duration {
+fn after(life: Validity) -> Duration {
     LOOK.min(until(life.ends, life.begins) / 3)
 }
 
 /// When a certificate with this life is renewed: when two thirds of it are over.
-fn due(life: Life) -> Millis {
+fn due(life: Validity) -> Millis {
     let whole = life.ends.saturating_sub(life.begins).max(0);
     life.begins.saturating_add(whole / 3 * 2)
 }
@@ -406,21 +406,21 @@ mod tests {
 
     #[test]
     fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
-        let life = Life { begins: 3000, ends: 3000 + 9000 };
+        let life = Validity { begins: 3000, ends: 3000 + 9000 };
         assert_eq!(due(life), 3000 + 6000);
         assert_eq!(until(due(life), 0), Duration::from_secs(9));
         assert_eq!(until(due(life), 10_000), Duration::ZERO);
-        let odd = Life { begins: Millis::MAX, ends: Millis::MIN };
+        let odd = Validity { begins: Millis::MAX, ends: Millis::MIN };
         assert_eq!(due(odd), Millis::MAX);
     }
 
     #[test]
     fn a_clock_that_is_ahead_does_not_order_back_to_back() {
         let days = |days: Millis| days * 24 * 60 * 60 * 1000;
-        let life = Life { begins: 0, ends: days(90) };
+        let life = Validity { begins: 0, ends: days(90) };
         assert_eq!(until(due(life), days(80)), Duration::ZERO);
         assert_eq!(after(life), LOOK);
-        assert_eq!(after(Life { begins: 0, ends: 9000 }), Duration::from_secs(3));
+        assert_eq!(after(Validity { begins: 0, ends: 9000 }), Duration::from_secs(3));
     }
 
     #[test]

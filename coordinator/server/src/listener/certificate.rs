@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use chassis::pem::{self, FileError, Life};
+use chassis::pem::{self, FileError, Validity};
 use coordinator_core::time::{Millis, to_rfc3339};
 use rustls::{
     client::verify_server_name,
@@ -39,7 +39,7 @@ fn check(
 ) -> Result<(), FileError> {
     let broken = || FileError::new(path, "a certificate in it is broken");
     let first = chain.first().ok_or_else(broken)?;
-    let life = Life::of(first).ok_or_else(broken)?;
+    let life = Validity::of(first).ok_or_else(broken)?;
     if life.ends < now {
         let reason = format!("it expired at {}: renew it", to_rfc3339(life.ends));
         return Err(FileError::new(path, reason));

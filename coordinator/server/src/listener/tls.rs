@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use chassis::{pem::FileError, watched::Watched};
+use chassis::{pem::FileError, watched::WatchedFiles};
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs,
@@ -48,7 +48,7 @@ impl Tls {
     ) -> Result<Self, ListenError> {
         let (paths, host) = (vec![certificate.clone(), key.clone()], host.to_owned());
         let read = move || certificate::read(&certificate, &key, &host, clock::now());
-        let watched = Watched::load("the coordinator's certificate", paths, read)?;
+        let watched = WatchedFiles::load("the coordinator's certificate", paths, read)?;
         Self::new(Arc::new(FileCertificate(watched)))
     }
 
@@ -83,7 +83,7 @@ impl Tls {
 
 /// The certificate of two files.
 #[derive(Debug)]
-struct FileCertificate(Watched<Arc<CertifiedKey>, FileError>);
+struct FileCertificate(WatchedFiles<Arc<CertifiedKey>, FileError>);
 
 impl ResolvesServerCert for FileCertificate {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
-use chassis::body::Unread;
+use chassis::body::BodyError;
 use coordinator_core::{
     code,
     invitation_form::{self, FORM_MAX},
@@ -78,7 +78,7 @@ const LATER: Text = Text {
 /// Why no invitation was taken.
 enum RedeemError {
     /// What was sent was not read.
-    Unread(Unread),
+    Unread(BodyError),
     /// It is no invitation of this network, or came as none is taken.
     Wrong,
     /// The registration failed.
@@ -126,7 +126,7 @@ pub(super) async fn redeem(
             page(StatusCode::OK, ACCEPTED, &code).response(&headers)
         }
         Err(
-            RedeemError::Unread(Unread::Busy)
+            RedeemError::Unread(BodyError::NoMemory)
             | RedeemError::Register(RegisterError::Busy | RegisterError::Often),
         ) => later(StatusCode::SERVICE_UNAVAILABLE, 10, &headers),
         Err(RedeemError::Unread(unread)) => page(unread.status(), UNREAD, "").response(&headers),

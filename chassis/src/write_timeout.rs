@@ -19,7 +19,7 @@ pub const LONGEST: Duration = Duration::from_secs(60);
 ///
 /// It belongs below TLS: what TLS keeps for itself says nothing about the other end.
 #[derive(Debug)]
-pub struct WriteLimit<S> {
+pub struct WriteTimeout<S> {
     stream: S,
     longest: Duration,
     /// Counts while a write waits.
@@ -27,7 +27,7 @@ pub struct WriteLimit<S> {
     waits: bool,
 }
 
-impl<S> WriteLimit<S> {
+impl<S> WriteTimeout<S> {
     /// A write may wait for so long until the other end takes some of it.
     #[must_use]
     pub fn new(stream: S, longest: Duration) -> Self {
@@ -52,7 +52,7 @@ impl<S> WriteLimit<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for WriteLimit<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -62,7 +62,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WriteLimit<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for WriteLimit<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -108,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn who_stops_reading_is_given_up_and_who_is_slow_is_not() {
         let (mut reader, writer) = duplex(8);
-        let mut writer = WriteLimit::new(writer, LONGEST);
+        let mut writer = WriteTimeout::new(writer, LONGEST);
         // All of it takes longer than the limit.
         let slow = async {
             for _ in 0..5 {

@@ -14,20 +14,20 @@ use tokio_util::sync::CancellationToken;
 
 /// The connections of whom nothing is known yet, by where they come from. A clone counts the same ones.
 #[derive(Clone, Debug)]
-pub struct Newcomers<K> {
+pub struct EvictionQueue<K> {
     total: usize,
     each: usize,
-    gives_way: GivesWay,
+    gives_way: EvictionPolicy,
     queue: Arc<Mutex<Queue<K>>>,
 }
 
 /// What gives way where there are too many in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GivesWay {
+pub enum EvictionPolicy {
     /// The oldest.
     Oldest,
     /// The oldest of the origin that has most: who comes from few origins keeps nobody else out.
-    OldestOfMost,
+    OldestOfLargest,
 }
 
 /// By the number under which they came: the lowest is the oldest.
@@ -40,16 +40,16 @@ struct Queue<K> {
 
 /// The place of one connection; given back when dropped.
 #[derive(Debug)]
-pub struct Place<K: Copy + Eq + Hash> {
-    newcomers: Newcomers<K>,
+pub struct Entry<K: Copy + Eq + Hash> {
+    newcomers: EvictionQueue<K>,
     number: u64,
     pushed: CancellationToken,
 }
 
-impl<K: Copy + Eq + Hash> Newcomers<K> {
+impl<K: Copy + Eq + Hash> EvictionQueue<K> {
     /// At most `total`, and `each` of one origin.
     #[must_use]
-    pub fn new(total: usize, each: usize, gives_way: GivesWay) -> Self {
+    pub fn new(total: usize, each: usize, gives_way: EvictionPolicy) -> Self {
         let queue = Queue { next: 0, all: BTreeMap::new(), by: HashMap::new() };
         Self { total, each, gives_way, queue: Arc::new(Mutex::new(queue)) }
     }
@@ -61,7 +61,7 @@ impl<K: Copy + Eq + Hash> Newcomers<K> {
     /// Takes one more; pushes out the oldest of the same origin if that has too many, or who gives way if all are too
     /// many. The origin of what a proxy passes on is not known yet.
     #[must_use]
-    pub fn enter(&self, origin: Option<K>) -> Place<K> {
+    pub fn enter(&self, origin: Option<K>) -> Entry<K> {
         let mut queue = self.queue();
         let own = origin.and_then(|origin| queue.by.get(&origin));
         let gives_way = match own {
@@ -78,18 +78,18 @@ impl<K: Copy + Eq + Hash> Newcomers<K> {
         if let Some(origin) = origin {
             queue.by.entry(origin).or_default().insert(number);
         }
-        Place { newcomers: self.clone(), number, pushed }
+        Entry { newcomers: self.clone(), number, pushed }
     }
 }
 
 impl<K: Copy + Eq + Hash> Queue<K> {
     /// The one that gives way where there are too many in all.
-    fn oldest(&self, gives_way: GivesWay) -> Option<u64> {
+    fn oldest(&self, gives_way: EvictionPolicy) -> Option<u64> {
         let first = |own: &BTreeSet<u64>| own.first().copied();
         let of_all = self.all.keys().next().copied();
         match gives_way {
-            GivesWay::Oldest => of_all,
-            GivesWay::OldestOfMost => {
+            EvictionPolicy::Oldest => of_all,
+            EvictionPolicy::OldestOfLargest => {
                 let most = self.by.values().max_by_key(|own| (own.len(), Reverse(first(own))));
                 most.and_then(first).or(of_all)
             }
@@ -110,9 +110,9 @@ impl<K: Copy + Eq + Hash> Queue<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> Place<K> {
+impl<K: Copy + Eq + Hash> Entry<K> {
     /// From now on it does not give way: it is known who calls.
-    pub fn is_known(&self) {
+    pub fn keep(&self) {
         self.newcomers.queue().remove(self.number);
     }
 
@@ -122,12 +122,12 @@ impl<K: Copy + Eq + Hash> Place<K> {
     }
 
     /// Returns when the connection has to give way.
-    pub async fn is_pushed_out(&self) {
+    pub async fn evicted(&self) {
         self.pushed.cancelled().await;
     }
 }
 
-impl<K: Copy + Eq + Hash> Drop for Place<K> {
+impl<K: Copy + Eq + Hash> Drop for Entry<K> {
     fn drop(&mut self) {
         self.newcomers.queue().remove(self.number);
     }
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn the_oldest_of_a_crowd_gives_way_and_nobody_elses() {
-        let newcomers = Newcomers::new(4, 2, GivesWay::Oldest);
-        let pushed = |place: &Place<IpAddr>| place.pushed.is_cancelled();
+        let newcomers = EvictionQueue::new(4, 2, EvictionPolicy::Oldest);
+        let pushed = |place: &Entry<IpAddr>| place.pushed.is_cancelled();
         let other = newcomers.enter(origin(2));
 
         let crowd: Vec<_> = (0..5).map(|_| newcomers.enter(origin(1))).collect();
@@ -164,10 +164,10 @@ mod tests {
 
     #[test]
     fn who_is_known_does_not_give_way() {
-        let newcomers = Newcomers::new(4, 2, GivesWay::Oldest);
+        let newcomers = EvictionQueue::new(4, 2, EvictionPolicy::Oldest);
         let known = newcomers.enter(origin(1));
 
-        known.is_known();
+        known.keep();
 
         let crowd: Vec<_> = (0..3).map(|_| newcomers.enter(origin(1))).collect();
         assert!(crowd[0].pushed.is_cancelled() && !known.pushed.is_cancelled());
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn who_comes_from_few_origins_keeps_nobody_else_out() {
-        let strangers = Newcomers::new(4, 2, GivesWay::OldestOfMost);
-        let pushed = |place: &Place<IpAddr>| place.pushed.is_cancelled();
+        let strangers = EvictionQueue::new(4, 2, EvictionPolicy::OldestOfLargest);
+        let pushed = |place: &Entry<IpAddr>| place.pushed.is_cancelled();
         let alone = strangers.enter(origin(1));
         let crowd: Vec<_> = (0..3).map(|number| strangers.enter(origin(2 + number / 2))).collect();
 
