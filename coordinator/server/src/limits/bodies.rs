@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use chassis::body::{self, BodyReader, BodyError};
+use chassis::body::{self, BodyError, BodyReader};
 use control_protocol::key::MachinePublic;
 
 use super::origin::Origin;
@@ -156,7 +156,11 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(read(u8::MAX, stranger).await.unwrap_err(), BodyError::NoMemory, "all have a bound");
+        assert_eq!(
+            read(u8::MAX, stranger).await.unwrap_err(),
+            BodyError::NoMemory,
+            "all have a bound"
+        );
         assert!(read(1, node).await.is_ok(), "a node's share is not theirs");
         assert!(bodies.admins.read(vec![0_u8; BODY_MAX].into(), None).await.is_ok());
         held.clear();

@@ -15,7 +15,7 @@ use axum::{
         sse::{self, KeepAlive, Sse},
     },
 };
-use chassis::body::{DeadlineBody, BodyError};
+use chassis::body::{BodyError, DeadlineBody};
 use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
