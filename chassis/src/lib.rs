@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accept;
+pub mod args;
 pub mod body;
 pub mod browser;
 pub mod client;

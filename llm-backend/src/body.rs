@@ -41,7 +41,7 @@ impl StreamError {
         match self {
             Self::Budget(budget) => Error::Overlong { backend: backend.to_owned(), budget },
             Self::Transport(_) | Self::Sealed | Self::Late(_) | Self::Silent(_) => {
-                Error::cut(backend, began, self.to_string(), Some(self.into()))
+                Error::cut(backend, began, self.to_string(), Some(Arc::new(self)))
             }
         }
     }

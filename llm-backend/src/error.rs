@@ -1,10 +1,11 @@
 //! Why a backend gave no answer, or not a whole one.
 
-use std::{borrow::Cow, error::Error as StdError, path::PathBuf, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, path::PathBuf, sync::Arc, time::Duration};
 
 use chassis::pem::FileError;
 
-use crate::code::{Code, Detail};
+/// The cause of an error.
+pub(crate) type Cause = Arc<dyn StdError + Send + Sync>;
 
 /// How [`Error::Cut`] begins to tell of an error in the place of an answer.
 pub(crate) const REPORTED: &str = "the backend reported an error: ";
@@ -14,10 +15,68 @@ pub(crate) const FAILED: &str = "failed inside: look at its log";
 /// What is said of every model that is not at home.
 pub(crate) const ELSEWHERE: &str = " runs in Ollama's cloud: only models at home are asked";
 
+/// Why a request is refused: those of OpenAI's codes that its clients go by. All others are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The model does not take this field.
+    UnsupportedParameter,
+    /// The model does not take this field's value.
+    UnsupportedValue,
+    /// The server does not know this field.
+    UnknownParameter,
+    /// The field's value is none that it may have.
+    InvalidValue,
+    /// The field's value is of another type than it must be.
+    InvalidType,
+    /// The conversation is longer than the model's context.
+    TooLong,
+}
+
+impl Code {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::UnsupportedParameter,
+        Self::UnsupportedValue,
+        Self::UnknownParameter,
+        Self::InvalidValue,
+        Self::InvalidType,
+        Self::TooLong,
+    ];
+
+    /// OpenAI's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnsupportedParameter => "unsupported_parameter",
+            Self::UnsupportedValue => "unsupported_value",
+            Self::UnknownParameter => "unknown_parameter",
+            Self::InvalidValue => "invalid_value",
+            Self::InvalidType => "invalid_type",
+            Self::TooLong => "context_length_exceeded",
+        }
+    }
+
+    /// Whether another model might take the request as it is.
+    pub(crate) const fn concerns_model(self) -> bool {
+        match self {
+            Self::UnsupportedParameter | Self::UnsupportedValue | Self::UnknownParameter => true,
+            Self::InvalidValue | Self::InvalidType | Self::TooLong => false,
+        }
+    }
+}
+
+/// What a refusal says besides its words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// Why.
+    pub code: Option<Code>,
+    /// The field that is wrong, as the server names it, in at most 100 characters on one line.
+    pub param: Option<String>,
+}
+
 /// A backend failed. The variants are named by what the caller can do about it.
 ///
 /// `Display` is one sentence with what to do; the cause is in `source()`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The base URL in the settings cannot be used; nothing was sent.
     #[error("backend address {url:?} cannot be used: {reason}")]
@@ -35,7 +94,7 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         reason: Cow<'static, str>,
         /// The cause, if there is one below.
-        source: Option<Box<dyn StdError + Send + Sync>>,
+        source: Option<Cause>,
     },
     /// The key cannot be sent: it is empty, or holds what no header may. Its file is named, if it comes from one.
     #[error("the API key{} is empty or not one word of ASCII", in_file(.0.as_ref()))]
@@ -50,7 +109,7 @@ pub enum Error {
         /// Whether it may have seen the request.
         arrived: bool,
         /// The cause, if there is one below.
-        source: Option<Box<dyn StdError + Send + Sync>>,
+        source: Option<Cause>,
     },
     /// It lives, but takes no request now: it is full, loads its model, or drains. Another backend may be asked.
     #[error("backend {backend} {reason}")]
@@ -94,7 +153,7 @@ pub enum Error {
         /// Whether text had been received before.
         began: bool,
         /// The cause, if there is one below.
-        source: Option<Box<dyn StdError + Send + Sync>>,
+        source: Option<Cause>,
     },
     /// The reply had begun, but did not end in the time that one may take.
     #[error("the reply from backend {backend} took longer than {budget:?}: ask for a shorter one")]
@@ -108,7 +167,7 @@ pub enum Error {
 
 impl From<FileError> for Error {
     fn from(FileError { path, reason, source }: FileError) -> Self {
-        Self::File { path, reason, source }
+        Self::File { path, reason, source: source.map(Arc::from) }
     }
 }
 
@@ -118,7 +177,7 @@ impl Error {
         backend: &str,
         began: bool,
         reason: impl Into<String>,
-        source: Option<Box<dyn StdError + Send + Sync>>,
+        source: Option<Cause>,
     ) -> Self {
         Self::Cut { backend: backend.to_owned(), reason: reason.into(), began, source }
     }
@@ -126,39 +185,6 @@ impl Error {
     /// A check failed before anything that people wrote was sent.
     pub(crate) fn untrusted(backend: &str, code: &'static str, reason: &'static str) -> Self {
         Self::Untrusted { backend: backend.to_owned(), code, reason, sent: false }
-    }
-
-    /// The same for one more who waited for it, without its cause.
-    pub(crate) fn again(&self) -> Self {
-        match self {
-            Self::Address { url, reason } => Self::Address { url: url.clone(), reason },
-            Self::File { path, reason, source: _ } => {
-                Self::File { path: path.clone(), reason: reason.clone(), source: None }
-            }
-            Self::Key(path) => Self::Key(path.clone()),
-            Self::Unreachable { backend, reason, arrived, source: _ } => Self::Unreachable {
-                backend: backend.clone(),
-                reason,
-                arrived: *arrived,
-                source: None,
-            },
-            Self::Busy { backend, reason } => Self::Busy { backend: backend.clone(), reason },
-            Self::Untrusted { backend, code, reason, sent } => {
-                Self::Untrusted { backend: backend.clone(), code, reason, sent: *sent }
-            }
-            Self::Refused { backend, status, message, detail } => Self::Refused {
-                backend: backend.clone(),
-                status: *status,
-                message: message.clone(),
-                detail: detail.clone(),
-            },
-            Self::Cut { backend, reason, began, source: _ } => {
-                Self::cut(backend, *began, reason.clone(), None)
-            }
-            Self::Overlong { backend, budget } => {
-                Self::Overlong { backend: backend.clone(), budget: *budget }
-            }
-        }
     }
 
     /// The same of a request that had been sent before it failed.
@@ -169,22 +195,21 @@ impl Error {
         self
     }
 
+    /// Whether the settings, or a file that they name, cannot be used.
+    #[must_use]
+    pub const fn is_settings_fault(&self) -> bool {
+        matches!(self, Self::Address { .. } | Self::File { .. } | Self::Key(_))
+    }
+
     /// Whether the same request may be sent to another backend: this one has delivered no text, and the fault is
     /// the backend's, not the request's.
     #[must_use]
     pub const fn may_try_another(&self) -> bool {
-        match self {
-            Self::Address { .. }
-            | Self::File { .. }
-            | Self::Key(_)
-            | Self::Unreachable { .. }
-            | Self::Untrusted { .. }
-            | Self::Busy { .. } => true,
-            // A redirect, a wrong key, an unknown path or model is this backend's trouble.
-            Self::Refused { status, .. } => matches!(status, 300..=399 | 401 | 403..=405 | 407),
-            Self::Cut { began, .. } => !*began,
-            Self::Overlong { .. } => false,
+        if let Self::Refused { status, .. } = self {
+            // A redirect, a wrong key, an unknown path or model concerns this backend alone.
+            return matches!(status, 300..=399 | 401 | 403..=405 | 407);
         }
+        !matches!(self, Self::Cut { began: true, .. } | Self::Overlong { .. })
     }
 
     /// Whether the request was refused because the conversation is longer than the model's context, by OpenAI's code or in
@@ -221,51 +246,23 @@ impl Error {
         matches!(code, Code::UnsupportedParameter | Code::UnknownParameter) && param == field
     }
 
-    /// Whether the request itself may have brought the backend into trouble: it had arrived before that.
+    /// Whether the request itself may have caused the fault: the backend had received it before.
     #[must_use]
     pub const fn may_be_poison(&self) -> bool {
-        match self {
-            Self::Unreachable { arrived, .. } => *arrived,
-            Self::Cut { .. } => true,
-            Self::Address { .. }
-            | Self::File { .. }
-            | Self::Key(_)
-            | Self::Busy { .. }
-            | Self::Untrusted { .. }
-            | Self::Refused { .. }
-            | Self::Overlong { .. } => false,
-        }
+        matches!(self, Self::Unreachable { arrived: true, .. } | Self::Cut { .. })
     }
 
-    /// Whether the backend said itself that it failed: perhaps it does so for this request alone, and answers all others.
+    /// Whether the backend reported the failure itself. It may fail at this request alone, and answer all others.
     #[must_use]
     pub fn is_self_reported(&self) -> bool {
-        match self {
-            Self::Unreachable { reason, .. } => *reason == FAILED,
-            Self::Cut { reason, .. } => reason.starts_with(REPORTED),
-            Self::Address { .. }
-            | Self::File { .. }
-            | Self::Key(_)
-            | Self::Busy { .. }
-            | Self::Untrusted { .. }
-            | Self::Refused { .. }
-            | Self::Overlong { .. } => false,
-        }
+        let unreachable = matches!(self, Self::Unreachable { reason, .. } if *reason == FAILED);
+        unreachable || matches!(self, Self::Cut { reason, .. } if reason.starts_with(REPORTED))
     }
 
-    /// Whether the backend itself is in trouble: what a circuit breaker counts.
+    /// Whether it is a fault of the backend, which a circuit breaker counts.
     #[must_use]
     pub const fn is_backend_fault(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::Cut { .. } => true,
-            Self::Address { .. }
-            | Self::File { .. }
-            | Self::Key(_)
-            | Self::Busy { .. }
-            | Self::Untrusted { .. }
-            | Self::Refused { .. }
-            | Self::Overlong { .. } => false,
-        }
+        matches!(self, Self::Unreachable { .. } | Self::Cut { .. })
     }
 }
 

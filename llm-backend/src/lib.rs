@@ -12,9 +12,7 @@
 mod address;
 mod backend;
 mod body;
-mod code;
 pub mod confidential;
-mod embeddings;
 mod error;
 mod link;
 mod ollama;
@@ -25,10 +23,8 @@ mod text;
 
 pub use chat_vocabulary::EmbedRequest;
 
-pub use backend::{Backend, DeltaStream, Health};
-pub use code::{Code, Detail};
-pub use embeddings::Embeddings;
-pub use error::Error;
+pub use backend::{Backend, DeltaStream, Embeddings, Health};
+pub use error::{Code, Detail, Error};
 pub use ollama::{
     Ollama, decode_ollama, decode_ollama_embeddings, decode_ollama_show, decode_ollama_tags,
     is_cloud, refuse_cloud,

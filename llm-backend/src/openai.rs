@@ -3,8 +3,6 @@
 mod calls;
 mod completion;
 mod embeddings;
-mod events;
-mod piece;
 mod reply;
 mod wire;
 
@@ -15,7 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use http::StatusCode;
 
 use crate::{
-    Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Settings, Timeouts,
+    Backend, DeltaStream, EmbedRequest, Embeddings, Error, Health, Settings,
     link::{Client, EMBEDDINGS_MAX},
 };
 
@@ -45,15 +43,6 @@ impl OpenAiCompatible {
     /// the mesh, where the prompt would travel unencrypted.
     pub fn new(base_url: &str) -> Result<Self, Error> {
         Self::with_settings(Settings::new(base_url))
-    }
-
-    /// Like [`Self::new`], with other timeouts.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::new`].
-    pub fn with_timeouts(base_url: &str, timeouts: Timeouts) -> Result<Self, Error> {
-        Self::with_settings(Settings { timeouts, ..Settings::new(base_url) })
     }
 
     /// Like [`Self::new`], with key and certificates.

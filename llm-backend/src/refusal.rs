@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    code::{Code, Detail},
-    error::Error,
+    error::{Code, Detail, Error},
     text,
 };
 

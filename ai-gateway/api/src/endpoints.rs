@@ -1,13 +1,13 @@
 //! The endpoints of the gateway, and those under which telmeet relays sealed chat.
 //!
-//! Bodies that are [`Raw`] are specified in `docs/protocols`: sealed chat, OpenAI's API, Ollama's.
+//! Bodies that are [`Raw`] are those of other APIs (OpenAI's, Ollama's; `docs/protocols` specifies them), and plain text.
 
 use endpoint::{Callers, Events, Raw};
 
 use crate::{
     apps::{AddApp, AddedApp, App},
     providers::ProviderNode,
-    sealed::path,
+    sealed::{BindDevice, Device, Devices, KeyDocument, Request, path},
     usage::Report,
 };
 
@@ -16,9 +16,9 @@ endpoint::declare! {
     SEALED for Member;
 
     /// Opens a sealed request and answers under the seal.
-    CHAT: POST {path::CHAT} (Raw) => Events, callers(Callers::Sealed);
-    /// Tells the signed key document.
-    KEYS: GET {path::KEYS} => Raw;
+    CHAT: POST {path::CHAT} (Request) => Events, callers(Callers::Sealed);
+    /// Returns the signed key document.
+    KEYS: GET {path::KEYS} => KeyDocument;
 }
 
 endpoint::declare! {
@@ -26,9 +26,9 @@ endpoint::declare! {
     ALIASES for Member;
 
     /// Opens a sealed request and answers under the seal.
-    CHAT_ALIAS: POST {path::CHAT_ALIAS} (Raw) => Events, callers(Callers::Sealed);
-    /// Tells the signed key document.
-    KEYS_ALIAS: GET {path::KEYS_ALIAS} => Raw;
+    CHAT_ALIAS: POST {path::CHAT_ALIAS} (Request) => Events, callers(Callers::Sealed);
+    /// Returns the signed key document.
+    KEYS_ALIAS: GET {path::KEYS_ALIAS} => KeyDocument;
 }
 
 endpoint::declare! {
@@ -36,9 +36,9 @@ endpoint::declare! {
     DEVICES for Member;
 
     /// Lists the device keys of the calling node.
-    LIST_DEVICES: GET {path::DEVICES} => Raw;
+    LIST_DEVICES: GET {path::DEVICES} => Devices;
     /// Binds a device key to the calling node.
-    BIND_DEVICE: POST {path::DEVICES} (Raw) => Raw;
+    BIND_DEVICE: POST {path::DEVICES} (BindDevice) => Device;
     /// Revokes a device key of the calling node.
     REVOKE_DEVICE: DELETE {path::DEVICE};
 }
@@ -63,9 +63,9 @@ endpoint::declare! {
     /// Ollama's API.
     OLLAMA for App;
 
-    /// Says that an Ollama runs here.
+    /// Answers as a running Ollama does.
     OLLAMA_RUNS: GET "/" => Raw;
-    /// Tells the version whose API this is.
+    /// Returns the version of Ollama whose API this is.
     OLLAMA_VERSION: GET "/api/version" => Raw;
     /// Lists the models.
     OLLAMA_TAGS: GET "/api/tags" => Raw;
@@ -79,25 +79,25 @@ endpoint::declare! {
     OLLAMA_GENERATE: POST "/api/generate" (Raw) => Raw;
     /// Embeds texts.
     OLLAMA_EMBED: POST "/api/embed" (Raw) => Raw;
-    /// Embeds a text, as older clients ask for it.
+    /// Embeds a text, in the older form.
     OLLAMA_EMBEDDINGS: POST "/api/embeddings" (Raw) => Raw;
 }
 
 endpoint::declare! {
-    /// Ollama's calls that change models; they are refused.
+    /// Ollama's calls that change models. They are refused.
     OLLAMA_MANAGE for App;
 
-    /// Would fetch a model.
+    /// Refuses to fetch a model.
     OLLAMA_PULL: ANY "/api/pull" (Raw) => Raw;
-    /// Would publish a model.
+    /// Refuses to publish a model.
     OLLAMA_PUSH: ANY "/api/push" (Raw) => Raw;
-    /// Would make a model.
+    /// Refuses to create a model.
     OLLAMA_CREATE: ANY "/api/create" (Raw) => Raw;
-    /// Would copy a model.
+    /// Refuses to copy a model.
     OLLAMA_COPY: ANY "/api/copy" (Raw) => Raw;
-    /// Would remove a model.
+    /// Refuses to remove a model.
     OLLAMA_DELETE: ANY "/api/delete" (Raw) => Raw;
-    /// Would take a part of a model.
+    /// Refuses a part of a model.
     OLLAMA_BLOB: ANY "/api/blobs/{digest}" (Raw) => Raw;
 }
 
@@ -105,19 +105,19 @@ endpoint::declare! {
     /// Health, without content.
     HEALTH for Member;
 
-    /// Says that the daemon runs.
+    /// Answers as long as the daemon runs.
     HEALTHZ: GET "/healthz" => Raw;
-    /// Says whether some model answers.
+    /// Reports whether a model can answer.
     READYZ: GET "/readyz" => Raw;
 }
 
 endpoint::declare! {
-    /// Those of the superuser's socket.
+    /// Endpoints of the superuser's socket.
     ADMIN for Root;
 
-    /// Tells the counters, in Prometheus' text format.
+    /// Returns the counters in Prometheus' text format.
     METRICS: GET "/metrics" => Raw;
-    /// Tells how much people used, by day.
+    /// Returns usage by person and day.
     USAGE: GET "/maru/v1/usage" => Report;
     /// Lists the apps, without their keys.
     LIST_APPS: GET "/maru/v1/apps" => [App];
@@ -125,6 +125,6 @@ endpoint::declare! {
     ADD_APP: POST "/maru/v1/apps" (AddApp) => AddedApp;
     /// Removes an app; its key is refused from then on.
     REMOVE_APP: DELETE "/maru/v1/apps/{name}" => App;
-    /// Asks every server behind the models how it is, and lists them.
+    /// Checks every server behind the models and lists the results.
     LIST_PROVIDERS: GET "/maru/v1/providers" => [ProviderNode];
 }

@@ -6,7 +6,6 @@
 
 pub mod apps;
 pub mod endpoints;
-pub mod events;
 pub mod kind;
 pub mod memory;
 pub mod providers;

@@ -4,8 +4,10 @@
 
 use std::fmt;
 
+use chat_vocabulary::sse;
 use common::surrogate;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::wire::{Bytes, DecodeError, Fixed, Version, decode, decode_version};
@@ -50,11 +52,13 @@ pub type Ed25519Public = Fixed<32>;
 pub type Signature = Fixed<64>;
 
 /// The keys that requests are sealed to, signed by the gateway's identity.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyDocument {
     /// Format.
+    #[schema(value_type = u32)]
     pub version: Version,
     /// The gateway's long-term identity; the client compares it with the one it pinned.
+    #[schema(value_type = String)]
     pub identity: Ed25519Public,
     /// Grows with each rotation and each start of the gateway.
     pub epoch: u64,
@@ -65,13 +69,15 @@ pub struct KeyDocument {
     /// One key per suite, to seal to from its `not_before`.
     pub next: Vec<PublishedKey>,
     /// By the identity, over all of the above.
+    #[schema(value_type = String)]
     pub signature: Signature,
 }
 
 /// A key configuration and when it holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PublishedKey {
     /// First 8 bytes of SHA-256 of the key configuration.
+    #[schema(value_type = String)]
     pub key_id: KeyId,
     /// HPKE KEM: 0x647a X-Wing, 0x0020 X25519.
     pub kem: u16,
@@ -80,6 +86,7 @@ pub struct PublishedKey {
     /// HPKE AEAD: 0x0003 ChaCha20-Poly1305.
     pub aead: u16,
     /// The KEM's public key.
+    #[schema(value_type = String)]
     pub public_key: Bytes,
     /// From when the gateway takes requests under it.
     pub not_before: u64,
@@ -88,23 +95,30 @@ pub struct PublishedKey {
 }
 
 /// A sealed request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Request {
     /// Format.
+    #[schema(value_type = u32)]
     pub version: Version,
     /// Which of the gateway's keys it is sealed to.
+    #[schema(value_type = String)]
     pub key_id: KeyId,
     /// The KEM's encapsulated key.
+    #[schema(value_type = String)]
     pub encapsulated_key: Bytes,
     /// The sealed, padded [`Operation`].
+    #[schema(value_type = String)]
     pub ciphertext: Bytes,
     /// The client's clock.
     pub timestamp: u64,
     /// UUID version 7; one per question, the same when it is asked again.
+    #[schema(value_type = String)]
     pub request_id: Uuid,
     /// The app's own Ed25519 key, bound to its node beforehand.
+    #[schema(value_type = String)]
     pub device_pubkey: Ed25519Public,
     /// By the device key, over the transcript.
+    #[schema(value_type = String)]
     pub signature: Signature,
 }
 
@@ -158,11 +172,13 @@ pub struct Final {
 pub const BIND_VERSION: u32 = 2;
 
 /// Body of `POST /maru/v1/devices`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BindDevice {
     /// Format.
+    #[schema(value_type = u32)]
     pub version: Version<BIND_VERSION>,
     /// The key to bind to the calling node.
+    #[schema(value_type = String)]
     pub device_pubkey: Ed25519Public,
     /// What people call the app, for the list.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -171,6 +187,7 @@ pub struct BindDevice {
     pub timestamp: u64,
     /// By the device key, over this gateway's identity, the key, the time and the calling node: proof that the caller
     /// holds it, and wants it bound there.
+    #[schema(value_type = String)]
     pub signature: Signature,
 }
 
@@ -190,9 +207,10 @@ impl BindDevice {
 }
 
 /// A bound device key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Device {
     /// The key.
+    #[schema(value_type = String)]
     pub device_pubkey: Ed25519Public,
     /// What people call the app.
     #[serde(default)]
@@ -202,9 +220,10 @@ pub struct Device {
 }
 
 /// Answer to `GET /maru/v1/devices`: the calling node's keys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Devices {
     /// Format.
+    #[schema(value_type = u32)]
     pub version: Version,
     /// The calling node's stable id, which a proof has to name: an app without an agent to ask learns it here.
     pub node: String,
@@ -219,6 +238,13 @@ pub struct Devices {
 /// The body names another version, or is not this JSON.
 pub fn decode_keys(body: &[u8]) -> Result<KeyDocument, DecodeError> {
     decode(body)
+}
+
+/// Decodes the events of a reply's stream. A relay is not trusted with this device's memory: no event is larger than the
+/// largest sealed chunk in base64url with its frame.
+#[must_use]
+pub fn event_decoder() -> sse::Decoder {
+    sse::Decoder::new(1_500_000)
 }
 
 /// One decoded event of a reply's stream.

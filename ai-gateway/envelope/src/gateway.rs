@@ -34,7 +34,7 @@ mod replay;
 mod settings;
 
 use generation::{Generation, KeyPair};
-pub use refusal::{CacheFull, OpenError, RandomError, Reason, Refused};
+pub use refusal::{OpenError, RandomError, Reason};
 pub use replay::Entry;
 use replay::ReplayCache;
 pub use settings::{Limits, Settings};
@@ -221,7 +221,7 @@ impl KeyRing {
     ///
     /// [`Reason::Replayed`] if the same request was remembered since it was prepared; [`Reason::Stale`],
     /// [`Reason::RequestId`] or [`Reason::UnknownKey`] if its time is over by now, or the clock was set back, so that it may
-    /// have come before and been forgotten; [`CacheFull`] if the cache became full.
+    /// have come before and been forgotten; [`OpenError::CacheFull`] if the cache became full.
     pub fn remember(&mut self, entry: Entry, now: u64) -> Result<(), OpenError> {
         check_time(entry.timestamp, now)?;
         check_request_id(entry.request_id, now)?;

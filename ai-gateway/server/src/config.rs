@@ -1,6 +1,6 @@
 //! The gateway's own settings. Models and agents are in `openclaw.json`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ai_gateway_api::settings::gateway::{FILE, Keys, Settings};
 use chassis::settings::{self, SettingsError};
@@ -24,6 +24,14 @@ fn check(settings: Settings) -> Result<Settings, String> {
         return Err(format!("usage.days is {}, at most {DAYS_MAX} may be", settings.usage.days));
     }
     Ok(settings)
+}
+
+/// A path of a configuration file, below the root.
+pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
+    if path.starts_with(root) && path.is_absolute() {
+        return path.to_owned();
+    }
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// How the keys are made.

@@ -4,7 +4,7 @@
 pub(crate) mod ollama;
 pub(crate) mod openai;
 
-use ai_gateway_api::kind;
+use ai_gateway_api::{kind, wire::DecodeError};
 use axum::{
     Json,
     http::{StatusCode, header},
@@ -17,7 +17,7 @@ use mesh_listener::Refusal;
 
 use crate::{
     apps::AppError,
-    devices,
+    devices::BindError,
     limits::{Exceeded, Limit},
     models::Failure,
 };
@@ -59,7 +59,7 @@ pub enum Error {
     Device,
     /// The device key cannot be bound.
     #[error(transparent)]
-    Bind(#[from] devices::BindError),
+    Bind(#[from] BindError),
     /// A program of this machine has no key, or a wrong one.
     #[error("this needs the key of an app")]
     Key,
@@ -112,19 +112,17 @@ impl From<BodyError> for Error {
 impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Refused(refused) => Self::Sealed(refused.0),
-            OpenError::CacheFull(_) | OpenError::Random(_) => Self::Busy,
+            OpenError::Refused(reason) => Self::Sealed(reason),
+            OpenError::CacheFull | OpenError::Random(_) => Self::Busy,
         }
     }
 }
 
-impl From<ai_gateway_api::wire::DecodeError> for Error {
-    fn from(error: ai_gateway_api::wire::DecodeError) -> Self {
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
         match error {
-            ai_gateway_api::wire::DecodeError::Version { found, known } => {
-                Self::Version { found, known }
-            }
-            ai_gateway_api::wire::DecodeError::Json(error) => Self::Body(error),
+            DecodeError::Version { found, known } => Self::Version { found, known },
+            DecodeError::Json(error) => Self::Body(error),
         }
     }
 }
@@ -132,64 +130,61 @@ impl From<ai_gateway_api::wire::DecodeError> for Error {
 const AT_HOME: &str = "Ask whoever runs this gateway to do it there.";
 const RETRY: &str = "Ask again in a moment.";
 const ADMIN: &str = "Ask again; if it stays so, the admin can see why with `maru doctor`.";
+const DOCS: &str = "See docs/protocols for what there is.";
+
+/// Status, problem kind, and what to do.
+type Kind = (StatusCode, &'static str, &'static str);
+
+const fn bad_request(kind: &'static str, detail: &'static str) -> Kind {
+    (StatusCode::BAD_REQUEST, kind, detail)
+}
+
+const fn busy() -> Kind {
+    (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY)
+}
+
+const fn not_stored() -> Kind {
+    (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN)
+}
 
 impl Error {
-    /// Status, problem kind, and what to do.
-    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+    fn kind(&self) -> Kind {
         match self {
-            Self::Body(_) => {
-                (StatusCode::BAD_REQUEST, kind::BODY, "Correct the body; see docs/protocols.")
+            Self::Body(_) => bad_request(kind::BODY, "Correct the body; see docs/protocols."),
+            Self::Chat(_) | Self::Request(_) => bad_request(kind::BODY, "Correct the request."),
+            Self::TooLarge => {
+                let detail = "Start a new conversation, or send less text.";
+                (StatusCode::PAYLOAD_TOO_LARGE, kind::TOO_LARGE, detail)
             }
-            Self::Chat(_) | Self::Request(_) => {
-                (StatusCode::BAD_REQUEST, kind::BODY, "Correct the request.")
+            Self::Slow => {
+                let detail = "Send the whole body at once, and end it; a slow network may need a smaller one.";
+                (StatusCode::REQUEST_TIMEOUT, kind::BODY, detail)
             }
-            Self::TooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                kind::TOO_LARGE,
-                "Start a new conversation, or send less text.",
-            ),
-            Self::Slow => (
-                StatusCode::REQUEST_TIMEOUT,
-                kind::BODY,
-                "Send the whole body at once, and end it; a slow network may need a smaller one.",
-            ),
-            Self::Cut => {
-                (StatusCode::BAD_REQUEST, kind::BODY, "Send all of the body, then ask again.")
+            Self::Cut => bad_request(kind::BODY, "Send all of the body, then ask again."),
+            Self::Version { .. } => bad_request(kind::VERSION, "Update the app, or this gateway."),
+            Self::Sealed(_) => {
+                bad_request(kind::SEALED, "Fetch the keys again and compare the clock.")
             }
-            Self::Version { .. } => {
-                (StatusCode::BAD_REQUEST, kind::VERSION, "Update the app, or this gateway.")
+            Self::Device => {
+                let detail =
+                    "Bind the key at POST /maru/v1/devices on port 18789, from this device.";
+                (StatusCode::FORBIDDEN, kind::DEVICE, detail)
             }
-            Self::Sealed(_) => (
-                StatusCode::BAD_REQUEST,
-                kind::SEALED,
-                "Fetch the keys again and compare the clock.",
-            ),
-            Self::Device => (
-                StatusCode::FORBIDDEN,
-                kind::DEVICE,
-                "Bind the key at POST /maru/v1/devices on port 18789, from this device.",
-            ),
             Self::Bind(error) => bind_kind(error),
-            Self::Key => (
-                StatusCode::UNAUTHORIZED,
-                kind::KEY,
-                "Send Authorization: Bearer KEY; the admin gets one with `maru app add NAME`.",
-            ),
-            Self::App(error) => app_kind(error),
-            Self::NotFound => {
-                (StatusCode::NOT_FOUND, kind::NOT_FOUND, "See docs/protocols for what there is.")
+            Self::Key => {
+                let detail =
+                    "Send Authorization: Bearer KEY; the admin gets one with `maru app add NAME`.";
+                (StatusCode::UNAUTHORIZED, kind::KEY, detail)
             }
-            Self::Method => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                kind::NOT_FOUND,
-                "See docs/protocols for what there is.",
-            ),
+            Self::App(error) => app_kind(error),
+            Self::NotFound => (StatusCode::NOT_FOUND, kind::NOT_FOUND, DOCS),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, kind::NOT_FOUND, DOCS),
             Self::Manage(_) => (StatusCode::FORBIDDEN, kind::FORBIDDEN, AT_HOME),
             Self::Listener(refusal) => (refusal.status(), refusal.kind(), refusal.detail()),
             Self::Exceeded(exceeded) => limit_kind(exceeded.limit),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
+            Self::Busy => busy(),
             Self::Model(failure) => model_kind(failure),
-            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
+            Self::Store(_) => not_stored(),
         }
     }
 
@@ -215,29 +210,11 @@ impl Error {
     }
 
     fn retry_after_s(&self) -> Option<u64> {
-        match self {
-            Self::Exceeded(exceeded) => Some(exceeded.retry_after_s),
-            Self::Busy | Self::Model(Failure::Busy(_)) => Some(2),
-            Self::Model(Failure::Down(_)) => Some(5),
-            Self::Body(_)
-            | Self::Chat(_)
-            | Self::Request(_)
-            | Self::TooLarge
-            | Self::Slow
-            | Self::Cut
-            | Self::Version { .. }
-            | Self::Sealed(_)
-            | Self::Device
-            | Self::Bind(_)
-            | Self::Key
-            | Self::App(_)
-            | Self::NotFound
-            | Self::Method
-            | Self::Manage(_)
-            | Self::Listener(_)
-            | Self::Model(_)
-            | Self::Store(_) => None,
+        if let Self::Exceeded(exceeded) = self {
+            return Some(exceeded.retry_after_s);
         }
+        let busy = matches!(self, Self::Busy | Self::Model(Failure::Busy(_))).then_some(2);
+        busy.or(matches!(self, Self::Model(Failure::Down(_))).then_some(5))
     }
 
     /// An answer with this body, and when to ask again.
@@ -261,98 +238,84 @@ impl Error {
     }
 }
 
-fn app_kind(error: &AppError) -> (StatusCode, &'static str, &'static str) {
+fn app_kind(error: &AppError) -> Kind {
     match error {
-        AppError::Name(_) => (StatusCode::BAD_REQUEST, kind::BODY, "Choose another name."),
-        AppError::Taken(_) => (
-            StatusCode::CONFLICT,
-            kind::TAKEN,
-            "Choose another name, or remove that one first with `maru app remove`.",
-        ),
+        AppError::Name(_) => bad_request(kind::BODY, "Choose another name."),
+        AppError::Taken(_) => {
+            let detail = "Choose another name, or remove that one first with `maru app remove`.";
+            (StatusCode::CONFLICT, kind::TAKEN, detail)
+        }
         AppError::TooMany => {
             (StatusCode::FORBIDDEN, kind::FORBIDDEN, "Remove one with `maru app remove`.")
         }
         AppError::Unknown => {
-            (StatusCode::NOT_FOUND, kind::NOT_FOUND, "`maru app list` shows those that there are.")
+            (StatusCode::NOT_FOUND, kind::NOT_FOUND, "`maru app list` lists the apps.")
         }
-        AppError::Random => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
-        AppError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
+        AppError::Random => busy(),
+        AppError::Store(_) => not_stored(),
     }
 }
 
-fn bind_kind(error: &devices::BindError) -> (StatusCode, &'static str, &'static str) {
+fn bind_kind(error: &BindError) -> Kind {
     match error {
-        devices::BindError::OtherNode => {
+        BindError::OtherNode => {
             (StatusCode::CONFLICT, kind::DEVICE_BOUND, "Make a new device key for this device.")
         }
-        devices::BindError::TooMany => (
-            StatusCode::FORBIDDEN,
-            kind::FORBIDDEN,
-            "Remove one with DELETE /maru/v1/devices/<key>.",
-        ),
-        devices::BindError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store", ADMIN),
+        BindError::TooMany => {
+            let detail = "Remove one with DELETE /maru/v1/devices/<key>.";
+            (StatusCode::FORBIDDEN, kind::FORBIDDEN, detail)
+        }
+        BindError::Store(_) => not_stored(),
     }
 }
 
-fn limit_kind(limit: Limit) -> (StatusCode, &'static str, &'static str) {
+fn limit_kind(limit: Limit) -> Kind {
     match limit {
         Limit::Rate => (StatusCode::TOO_MANY_REQUESTS, kind::RATE, RETRY),
         Limit::Person => {
             (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for one of them, or stop one.")
         }
-        Limit::Total | Limit::WaitTime | Limit::Preempted => {
-            (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY)
-        }
+        Limit::Total | Limit::WaitTime | Limit::Preempted => busy(),
     }
 }
 
-fn model_kind(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
+fn model_kind(failure: &Failure) -> Kind {
+    let bad_gateway = |kind, detail| (StatusCode::BAD_GATEWAY, kind, detail);
     match failure {
         Failure::Unknown { .. } => {
             (StatusCode::NOT_FOUND, kind::NOT_FOUND, "GET /v1/models lists them.")
         }
         Failure::Refused(..) => {
-            (StatusCode::BAD_REQUEST, kind::BODY, "Correct what it names, or leave that out.")
+            bad_request(kind::BODY, "Correct what it names, or leave that out.")
         }
-        Failure::Unsupported(_, Detail { code: Some(Code::UnsupportedValue), .. }) => (
-            StatusCode::BAD_REQUEST,
-            kind::BODY,
-            "Choose another value or another model, or leave that out.",
-        ),
+        Failure::Unsupported(_, Detail { code: Some(Code::UnsupportedValue), .. }) => {
+            bad_request(kind::BODY, "Choose another value or another model, or leave that out.")
+        }
         Failure::Unsupported(..) => {
-            (StatusCode::BAD_REQUEST, kind::BODY, "Choose another model, or leave that out.")
+            bad_request(kind::BODY, "Choose another model, or leave that out.")
         }
-        Failure::TooLong(_) => (
-            StatusCode::BAD_REQUEST,
+        Failure::TooLong(_) => bad_request(
             kind::BODY,
             "Shorten it, start a new conversation, or choose a model with a longer context.",
         ),
-        Failure::Unusable(_) => (
-            StatusCode::BAD_GATEWAY,
+        Failure::Unusable(_) => bad_gateway(
             kind::MODEL,
-            "The admin can see with `maru doctor` at home which file it is.",
+            "The admin can see which file it is with `maru doctor` at home.",
         ),
-        Failure::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, RETRY),
-        Failure::Untrusted { sent: false, .. } => (
-            StatusCode::BAD_GATEWAY,
+        Failure::Busy(_) => busy(),
+        Failure::Untrusted { sent: false, .. } => bad_gateway(
             kind::ATTESTATION,
             "Nothing was sent; the admin can see with `maru doctor` at home what is wrong.",
         ),
-        Failure::Untrusted { sent: true, .. } => (
-            StatusCode::BAD_GATEWAY,
+        Failure::Untrusted { sent: true, .. } => bad_gateway(
             kind::ATTESTATION,
-            "What you asked was sent, sealed to nodes that had proved themselves; only they can read it.",
+            "The request was sent, sealed to nodes whose evidence was verified; only they can read it.",
         ),
-        Failure::Cut => (StatusCode::BAD_GATEWAY, kind::MODEL, ADMIN),
-        Failure::Garbled(_) => {
-            (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask again, or choose another model.")
-        }
-        Failure::Overlong => (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask for a shorter one."),
-        Failure::Behind => {
-            (StatusCode::BAD_GATEWAY, kind::MODEL, "Ask again, and read the reply as it comes.")
-        }
-        Failure::Down(_) => (
-            StatusCode::BAD_GATEWAY,
+        Failure::Cut => bad_gateway(kind::MODEL, ADMIN),
+        Failure::Garbled(_) => bad_gateway(kind::MODEL, "Ask again, or choose another model."),
+        Failure::Overlong => bad_gateway(kind::MODEL, "Ask for a shorter one."),
+        Failure::Behind => bad_gateway(kind::MODEL, "Ask again, and read the reply as it comes."),
+        Failure::Down(_) => bad_gateway(
             kind::MODEL,
             "If it stays so, the admin can see with `maru doctor` at home which engine does not answer, and what to do.",
         ),

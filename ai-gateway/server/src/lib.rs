@@ -29,7 +29,6 @@ pub mod limits;
 pub mod metrics;
 pub mod models;
 pub mod openclaw;
-mod paths;
 pub mod queue;
 pub mod routes;
 pub mod sessions;

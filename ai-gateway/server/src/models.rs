@@ -6,8 +6,6 @@
 
 mod chain;
 mod confidential;
-mod describe;
-mod embed;
 mod examine;
 mod failure;
 mod name;
@@ -32,13 +30,12 @@ use crate::openclaw::{self, Model, ModelRef, OpenClaw};
 
 pub use chain::{Chain, Reply};
 pub use confidential::Pinned;
-pub use describe::Description;
 pub use failure::Failure;
 pub(crate) use failure::report;
 pub use name::HOUSEHOLD;
 pub(crate) use node::PATIENCE;
 pub use node::{Node, State};
-pub use provider::Provider;
+pub use provider::{Description, Provider};
 
 /// Nodes that are asked at a time how they are.
 const CHECKS: usize = 32;

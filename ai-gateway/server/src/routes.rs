@@ -16,11 +16,9 @@ mod caller;
 mod cors;
 mod devices;
 mod health;
-mod listener;
 pub mod metrics;
 mod ollama;
 mod openai;
-mod providers;
 mod sealed;
 mod sse;
 mod surface;
@@ -40,7 +38,7 @@ use mesh_listener::Refusal;
 
 use crate::{App, Error, bodies, bodies::Holder, limits::Kind};
 
-use self::{listener::Listener, surface::Surface};
+use self::surface::{Listener, Surface};
 
 pub use caller::is_for_apps;
 

@@ -6,9 +6,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use ai_gateway_api::{
-    events::Decoder,
-    sealed::{BindDevice, Ed25519Public, Event, Operation, ReplyPart, decode_events},
+use ai_gateway_api::sealed::{
+    BindDevice, Ed25519Public, Event, Operation, ReplyPart, decode_events, event_decoder,
 };
 use anyhow::{Context as _, anyhow, bail};
 use ed25519_dalek::SigningKey;
@@ -201,15 +200,17 @@ async fn read<W: Write>(
     mut reply: Reply,
     printer: &mut Printer<W>,
 ) -> anyhow::Result<()> {
-    let (mut decoder, mut parts) = (Decoder::default(), Vec::new());
+    let (mut decoder, mut parts) = (event_decoder(), Vec::new());
     let ended = loop {
         match response.chunk().await {
-            Ok(Some(bytes)) => decoder.feed(&bytes, &mut parts)?,
+            Ok(Some(bytes)) => decoder.push(&bytes, |name, data| {
+                parts.push((name.to_owned(), data.to_owned()));
+            })?,
             Ok(None) | Err(_) => break reply.end(),
         }
         let mut refused = None;
-        for part in parts.drain(..) {
-            match take(&mut reply, &part.name, part.data.as_bytes()) {
+        for (name, data) in parts.drain(..) {
+            match take(&mut reply, &name, data.as_bytes()) {
                 Ok(events) => print(&events, printer)?,
                 Err(error) => {
                     refused = Some(error);

@@ -22,6 +22,7 @@ mod model;
 pub mod ollama;
 mod options;
 mod request;
+pub mod sse;
 mod tools;
 
 pub use completion::Completion;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     decode::{DecodeError, Fields, is_text},
+    delta::ToolCallDelta,
     json::Json,
 };
 
@@ -41,7 +42,7 @@ pub enum ToolChoice {
 }
 
 /// A call that the model made. `Debug` does not show the arguments.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ToolCall {
     /// What the result names it by; empty if the client gave none.
     pub id: String,
@@ -98,6 +99,15 @@ impl ToolChoice {
 }
 
 impl ToolCall {
+    /// Appends a piece of a streamed call.
+    pub fn append(&mut self, piece: ToolCallDelta) {
+        if self.id.is_empty() {
+            self.id = piece.id.unwrap_or_default();
+        }
+        self.name.push_str(&piece.name.unwrap_or_default());
+        self.arguments.push_str(&piece.arguments);
+    }
+
     pub(crate) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
         let (mut outer, mut function) = function(raw, at)?;
         let call = Self {

@@ -10,7 +10,6 @@
 mod architectures;
 mod entries;
 mod error;
-mod header;
 mod reader;
 mod rules;
 mod tensors;
@@ -20,8 +19,8 @@ use std::io::BufRead;
 pub use architectures::ARCHITECTURES;
 use entries::Entries;
 pub use error::Error;
-pub use header::Header;
 use reader::Reader;
+pub use rules::Header;
 
 const MAGIC: [u8; 4] = *b"GGUF";
 /// Entries of metadata; models have some dozens.

@@ -5,7 +5,6 @@ use crate::{
     architectures::ARCHITECTURES,
     entries::{Entries, TOKENS, Value, kind},
     error::{Error, showable},
-    header::Header,
 };
 
 /// Layers that a model may have (`LLAMA_MAX_LAYERS`).
@@ -14,6 +13,21 @@ const LAYERS_MAX: u32 = 512;
 const EXPERTS_MAX: u32 = 1024;
 /// `general.alignment`, if it is not told (`docs/gguf.md`).
 const ALIGNMENT: u32 = 32;
+
+/// What a header tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// The family, such as `llama`.
+    pub architecture: Option<String>,
+    /// Number of parameters as people write it, such as `135M`.
+    pub size_label: Option<String>,
+    /// Tokens that the model was trained to hold.
+    pub context_tokens: Option<u64>,
+    /// Bytes that one token takes in the cache of all layers, with 16 bits for each number; `None` if it is not told.
+    pub cache_bytes_per_token: Option<u64>,
+    /// Least size that the whole file has, in bytes: where the content of its last tensor ends.
+    pub least_bytes: u64,
+}
 
 /// How a value is written.
 #[derive(Clone, Copy)]

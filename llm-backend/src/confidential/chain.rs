@@ -14,7 +14,10 @@ use super::{
     outer::{self, Outer},
     prepared::PreparedSecrets,
 };
-use crate::{code::Detail, error::Error, settings::Timeouts};
+use crate::{
+    error::{Detail, Error},
+    settings::Timeouts,
+};
 
 /// What the parts share.
 pub(crate) struct Chain {

@@ -1,6 +1,6 @@
 //! Work that is done once for all who wait for it (*single flight*).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::{FutureExt as _, future::Shared};
 use tokio::sync::oneshot;
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::Error;
 
 /// What comes of it; nothing if the process ends meanwhile.
-type Outcome<T> = Shared<oneshot::Receiver<Result<T, Arc<Error>>>>;
+type Outcome<T> = Shared<oneshot::Receiver<Result<T, Error>>>;
 
 /// Work of which there is one at a time. It goes on, in a task of its own, when whoever waits for it leaves.
 pub(crate) struct SingleFlight<T>(Mutex<Option<Outcome<T>>>);
@@ -42,7 +42,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         match self.begun(work).await {
-            Ok(outcome) => outcome.map_err(|error| error.again()),
+            Ok(outcome) => outcome,
             Err(_) => Err(none()),
         }
     }
@@ -70,7 +70,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         let work = work();
         tokio::spawn(async move {
             // Nobody may be left who waits for it.
-            drop(tell.send(work.await.map_err(Arc::new)));
+            drop(tell.send(work.await));
         });
         let told = told.shared();
         *last = Some(told.clone());

@@ -1,6 +1,6 @@
 //! Why there is no answer, or a refusal in its place: each with what to do.
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, io, sync::Arc};
 
 use chassis::unix::ConnectError;
 use http::StatusCode;
@@ -12,8 +12,7 @@ use super::{
     },
 };
 use crate::{
-    code::Detail,
-    error::{Error, FAILED},
+    error::{Cause, Detail, Error, FAILED},
     refusal::{Refusal, is_loading, unsupported},
 };
 
@@ -45,13 +44,13 @@ impl Client {
     }
 
     pub(super) fn fault(&self, failure: Failure) -> Error {
-        let (reason, arrived, source): (_, _, Box<dyn StdError + Send + Sync>) = match failure {
+        let (reason, arrived, source): (_, _, Cause) = match failure {
             Failure::Files(error) => return error,
             Failure::Connect(error) if ConnectError::of(&error).is_some() => {
-                (ANOTHER, false, error.into())
+                (ANOTHER, false, Arc::new(error))
             }
-            Failure::Connect(error) => (ABSENT, false, error.into()),
-            Failure::Http(error) => (HUNG_UP, true, error.into()),
+            Failure::Connect(error) => (ABSENT, false, Arc::new(error)),
+            Failure::Http(error) => (HUNG_UP, true, Arc::new(error)),
         };
         if let Some(error) = of_tls(source.as_ref()) {
             let reason = if is_of_time(error) { OUT_OF_TIME } else { UNTRUSTED };
@@ -83,7 +82,7 @@ impl Client {
         &self,
         reason: &'static str,
         arrived: bool,
-        source: Option<Box<dyn StdError + Send + Sync>>,
+        source: Option<Cause>,
     ) -> Error {
         Error::Unreachable { backend: self.name.clone(), reason, arrived, source }
     }

@@ -32,7 +32,7 @@ pub(super) struct Common<'a> {
     logprobs: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_logprobs: Option<u32>,
-    options: WireOptions<'a>,
+    options: WireOptions,
 }
 
 #[derive(Serialize)]
@@ -77,31 +77,15 @@ enum Think {
     Level(&'static str),
 }
 
-/// Ollama's `options`.
+/// Ollama's `options`: most have the same names as OpenAI's.
 #[derive(Serialize)]
-struct WireOptions<'a> {
+struct WireOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     num_ctx: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     num_predict: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    min_p: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<u32>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repeat_penalty: Option<f32>,
+    #[serde(flatten)]
+    sampling: Options,
 }
 
 /// The request in Ollama's words, or which part of it Ollama has none for.
@@ -199,20 +183,12 @@ fn think(effort: Effort) -> Think {
     }
 }
 
-fn wire_options(options: &Options, num_ctx: Option<u32>) -> WireOptions<'_> {
-    WireOptions {
-        num_ctx,
-        num_predict: options.max_tokens,
-        temperature: options.temperature,
-        top_p: options.top_p,
-        top_k: options.top_k,
-        min_p: options.min_p,
-        seed: options.seed,
-        stop: &options.stop,
-        frequency_penalty: options.frequency_penalty,
-        presence_penalty: options.presence_penalty,
-        repeat_penalty: options.repeat_penalty,
-    }
+/// The options that Ollama has; [`lacking`] refuses the others.
+fn wire_options(options: &Options, num_ctx: Option<u32>) -> WireOptions {
+    let mut sampling = options.clone();
+    let num_predict = sampling.max_tokens.take();
+    (sampling.logprobs, sampling.top_logprobs) = (None, None);
+    WireOptions { num_ctx, num_predict, sampling }
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! A streamed reply: bytes → events → deltas.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
-use chat_vocabulary::Delta;
+use chat_vocabulary::{
+    Delta,
+    sse::{Decoder, Malformed},
+};
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 
-use super::{
-    events::{EventDecoder, Malformed},
-    wire::{Chunk, ReplyState},
-};
+use super::wire::{Chunk, ReplyState};
 use crate::{
     Error,
     body::{self, Pieces, StreamError},
@@ -17,6 +17,8 @@ use crate::{
     text::json,
 };
 
+/// Largest line, and largest event, in bytes. A token has a few; the longest real chunk carries timings.
+const EVENT_MAX: usize = 256 * 1024;
 /// The event that ends a reply.
 const DONE: &str = "[DONE]";
 
@@ -33,7 +35,7 @@ pub(crate) fn deltas(
         over: false,
         ready: VecDeque::new(),
     };
-    let state = (bytes.fuse(), EventDecoder::default(), reply);
+    let state = (bytes.fuse(), Decoder::new(EVENT_MAX), reply);
     stream::unfold(state, |(mut bytes, mut events, mut reply)| async move {
         loop {
             if let Some(item) = reply.ready.pop_front() {
@@ -48,7 +50,7 @@ pub(crate) fn deltas(
             }
             match bytes.next().await {
                 Some(Ok(bytes)) => {
-                    let ended = events.push(&bytes, |data| reply.handle_event(data));
+                    let ended = events.push(&bytes, |_, data| reply.handle_event(data));
                     if let Err(malformed) = ended {
                         reply.handle_malformed(malformed);
                     }
@@ -132,7 +134,7 @@ impl Reply {
     fn handle_malformed(&mut self, malformed: Malformed) {
         if !self.over {
             let reason = "what came is no event stream";
-            self.end(Error::cut(&self.backend, self.began, reason, Some(malformed.into())));
+            self.end(Error::cut(&self.backend, self.began, reason, Some(Arc::new(malformed))));
         }
     }
 

@@ -11,10 +11,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{
-    calls::Calls,
-    piece::{CallPiece, or_default},
-};
+use super::calls::{CallPiece, Calls, or_default};
 use crate::text::{PieceJoiner, TextPiece};
 
 /// The request as it is sent: always streamed, with tokens counted at the end.

@@ -7,7 +7,9 @@ use std::{future::Future, path::PathBuf, time::Duration};
 
 use chat_vocabulary::{ChatRequest, Completion, Delta, FinishReason, Message, Options};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use llm_backend::{Backend as _, EmbedRequest, Error, Health, OpenAiCompatible, Slot, Timeouts};
+use llm_backend::{
+    Backend as _, EmbedRequest, Error, Health, OpenAiCompatible, Settings, Slot, Timeouts,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -36,8 +38,11 @@ impl<T> Server<T> {
     fn client_with(&self, idle: Duration, limit: Duration) -> OpenAiCompatible {
         let timeouts =
             Timeouts { connect: limit, health: limit, first: limit, idle, budget: limit };
-        OpenAiCompatible::with_timeouts(&format!("unix://{}", self.socket.display()), timeouts)
-            .unwrap()
+        OpenAiCompatible::with_settings(Settings {
+            timeouts,
+            ..Settings::new(format!("unix://{}", self.socket.display()))
+        })
+        .unwrap()
     }
 }
 
@@ -231,7 +236,8 @@ async fn an_answer_that_does_not_end_is_left_after_the_time_of_a_reply() {
         let budget = STEP * 20;
         let timeouts = Timeouts { budget, ..Timeouts::default() };
         let url = format!("unix://{}", server.socket.display());
-        let client = OpenAiCompatible::with_timeouts(&url, timeouts).unwrap();
+        let client =
+            OpenAiCompatible::with_settings(Settings { timeouts, ..Settings::new(&url) }).unwrap();
         let embed =
             EmbedRequest { model: "m".to_owned(), input: vec!["a".to_owned()], dimensions: None };
         let asked = async {

@@ -8,7 +8,6 @@
 //! It does not open, seal, check or retry anything: the client does.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
-mod config;
 mod relay;
 
 use std::{
@@ -18,11 +17,12 @@ use std::{
 };
 
 use chassis::{
+    settings::{self, SettingsError},
     signal::Termination,
     unix::{Access, BindError, Socket},
 };
 use mesh_listener::{Guard, Limits, Server};
-use telmeet_api::settings::Settings;
+use telmeet_api::settings::{FILE, Settings};
 
 use relay::Relay;
 pub use relay::router;
@@ -41,7 +41,7 @@ pub enum Error {
     Root(#[from] chassis::root::UnsafeRoot),
     /// The settings cannot be used.
     #[error(transparent)]
-    Config(#[from] chassis::settings::SettingsError),
+    Config(#[from] SettingsError),
     /// The socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -57,7 +57,7 @@ pub enum Error {
 /// Fails if the root is not safe, the settings cannot be used, the socket cannot be bound, or signals cannot be watched.
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
     chassis::root::check(root)?;
-    let config = config::load(root, config.as_deref())?;
+    let config = load(root, config.as_deref())?;
     let socket = Socket::bind(&root.join(&config.socket), Access::Group)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
     tracing::info!(socket = %config.socket.display(), network = config.network, "telmeet is ready");
@@ -65,6 +65,10 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
     server(&config).serve(socket, router, termination.asked()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn load(root: &Path, named: Option<&Path>) -> Result<Settings, SettingsError> {
+    settings::load(named, &root.join(FILE), Ok)
 }
 
 /// How connections are taken.

@@ -1,27 +1,21 @@
 //! `maru-telmeet`: see the library.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use chassis::{failure, log::LogArgs};
+use chassis::{args::DaemonArgs, failure};
 use clap::Parser;
 
 /// Relays sealed chats between members of the mesh and the AI gateway.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Directory that all of Maru's paths lie below.
-    #[arg(long, default_value = "/")]
-    root: PathBuf,
-    /// Settings [default: etc/maru/telmeet.toml below the root].
-    #[arg(long)]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    log: LogArgs,
+    daemon: DaemonArgs,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
-    args.log.start(&[]);
-    failure::exit("maru-telmeet", telmeet::run(&args.root, args.config).await)
+    let DaemonArgs { root, config, log } = Args::parse().daemon;
+    log.start(&[]);
+    failure::exit("maru-telmeet", telmeet::run(&root, config).await)
 }

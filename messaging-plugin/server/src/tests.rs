@@ -384,13 +384,13 @@ async fn an_answer_is_the_last_of_its_connection_and_no_page() {
 #[test]
 fn settings_are_strict_and_may_be_missing() {
     let root = tempfile::tempdir().unwrap();
-    assert_eq!(config::load(root.path(), None).unwrap(), Settings::default());
+    assert_eq!(load(root.path(), None).unwrap(), Settings::default());
     let file = root.path().join("telmeet.toml");
-    assert!(matches!(config::load(root.path(), Some(&file)), Err(SettingsError::Missing(_))));
+    assert!(matches!(load(root.path(), Some(&file)), Err(SettingsError::Missing(_))));
     std::fs::write(&file, "network = 'haus.example'\nnames = ['chat']\n").unwrap();
-    let config = config::load(root.path(), Some(&file)).unwrap();
+    let config = load(root.path(), Some(&file)).unwrap();
     assert_eq!(config.hosts().collect::<Vec<_>>(), ["chat.haus.example", "chat"]);
     std::fs::write(&file, "netwrok = 'x'\n").unwrap();
-    let error = config::load(root.path(), Some(&file)).unwrap_err().to_string();
+    let error = load(root.path(), Some(&file)).unwrap_err().to_string();
     assert!(error.contains("line 1") && error.contains("netwrok"), "{error}");
 }

@@ -1,11 +1,8 @@
 //! `maru-agent`: a device's part in the mesh.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use chassis::{
-    failure,
-    log::{LevelFilter, LogArgs},
-};
+use chassis::{args::DaemonArgs, failure, log::LevelFilter};
 use clap::Parser;
 use node_agent::dns::helper;
 
@@ -13,28 +10,22 @@ use node_agent::dns::helper;
 #[derive(Parser)]
 #[command(name = "maru-agent", version)]
 struct Args {
-    /// Directory below which all files and sockets lie.
-    #[arg(long, default_value = "/")]
-    root: PathBuf,
-    /// Settings file, instead of etc/maru/agent.toml below the root.
-    #[arg(long)]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    log: LogArgs,
+    daemon: DaemonArgs,
     /// The agent starts itself so, for what root has to do.
     #[arg(long, hide = true, value_parser = helper::Part::of)]
     part: Option<helper::Part>,
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let Args { daemon: DaemonArgs { root, config, log }, part } = Args::parse();
     // It reports every peer that is merely idle as an error.
-    args.log.start(&[("boringtun", LevelFilter::OFF)]);
-    if let Some(part) = args.part {
-        return helper::run(part, &args.root).unwrap_or(ExitCode::FAILURE);
+    log.start(&[("boringtun", LevelFilter::OFF)]);
+    if let Some(part) = part {
+        return helper::run(part, &root).unwrap_or(ExitCode::FAILURE);
     }
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider was installed before");
     }
-    failure::exit("maru-agent", node_agent::run(args.root, args.config))
+    failure::exit("maru-agent", node_agent::run(root, config))
 }

@@ -6,7 +6,6 @@
 use libfuzzer_sys::fuzz_target;
 
 use ai_gateway_api::{
-    events::Decoder,
     memory::OwnMemory,
     sealed::{self, BindDevice, Devices, Operation, ReplyPart, Request},
 };
@@ -15,15 +14,16 @@ use common::{problem::Problem, surrogate};
 /// However a stream is cut, the same events come; each is a part of a reply or refused.
 fn events(cuts: &[u8], body: &[u8]) {
     let read = |pieces: Vec<&[u8]>| {
-        let (mut decoder, mut events) = (Decoder::default(), Vec::new());
-        let ended = pieces.into_iter().try_for_each(|piece| decoder.feed(piece, &mut events));
+        let (mut decoder, mut events) = (sealed::event_decoder(), Vec::new());
+        let mut take = |name: &str, data: &str| events.push((name.to_owned(), data.to_owned()));
+        let ended = pieces.into_iter().try_for_each(|piece| decoder.push(piece, &mut take));
         (events, ended)
     };
     let whole = read(vec![body]);
     assert_eq!(read(fuzz::pieces(cuts, body)), whole);
     assert_eq!(read(body.chunks(1).collect()), whole);
-    for event in whole.0 {
-        drop(ReplyPart::decode(&event.name, event.data.as_bytes()));
+    for (name, data) in whole.0 {
+        drop(ReplyPart::decode(&name, data.as_bytes()));
     }
 }
 

@@ -62,8 +62,8 @@ impl Gateway {
     fn open(&mut self, request: &Request) -> Result<Opened, Reason> {
         match self.ring.open(request, NOW, OwnMemory) {
             Ok(opened) => Ok(opened),
-            Err(OpenError::Refused(Refused(reason))) => Err(reason),
-            Err(error @ (OpenError::CacheFull(_) | OpenError::Random(_))) => panic!("{error}"),
+            Err(OpenError::Refused(reason)) => Err(reason),
+            Err(error @ (OpenError::CacheFull | OpenError::Random(_))) => panic!("{error}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Why a request is not opened.
 
-/// Why a request was refused: for counters and tests. The client is told [`Refused`]'s text and nothing else.
+/// Why a request was refused: for counters and tests. The client gets the same text for every reason ([`OpenError::Refused`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Reason {
     /// Older than [`TTL`](crate::TTL).
@@ -26,20 +26,15 @@ pub enum Reason {
     Unopenable,
 }
 
-/// A request was refused; the text is the same for every reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request cannot be opened")]
-pub struct Refused(pub Reason);
-
 /// Why a request was not opened.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// 400 `sealed`.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// 503 `busy`: the replay cache is full.
-    #[error(transparent)]
-    CacheFull(#[from] CacheFull),
+    /// 400 `sealed`; the text is the same for every reason.
+    #[error("the request cannot be opened")]
+    Refused(Reason),
+    /// 503 `busy`: the replay cache is full. The same request may succeed in a few minutes.
+    #[error("the replay cache is full")]
+    CacheFull,
     /// 503 `busy`: the system gives no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -47,7 +42,7 @@ pub enum OpenError {
 
 impl From<Reason> for OpenError {
     fn from(reason: Reason) -> Self {
-        Self::Refused(Refused(reason))
+        Self::Refused(reason)
     }
 }
 
@@ -61,8 +56,3 @@ impl From<getrandom::Error> for RandomError {
         Self
     }
 }
-
-/// The cache is full; the same request may succeed in a few minutes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests are remembered")]
-pub struct CacheFull;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    refusal::{CacheFull, OpenError, Reason},
+    refusal::{OpenError, Reason},
     settings::Limits,
 };
 use crate::{ID_LIFE, SKEW, ms};
@@ -59,7 +59,7 @@ impl ReplayCache {
         }
         let of_device = self.devices.get(&entry.device).copied().unwrap_or_default();
         if self.entries.len() >= self.limits.total || of_device >= self.limits.per_device {
-            return Err(CacheFull.into());
+            return Err(OpenError::CacheFull);
         }
         Ok(())
     }

@@ -14,8 +14,8 @@ const HOUR: u64 = 3_600_000;
 
 fn reason(result: Result<Opened, OpenError>) -> Reason {
     match result.unwrap_err() {
-        OpenError::Refused(Refused(reason)) => reason,
-        other @ (OpenError::CacheFull(_) | OpenError::Random(_)) => panic!("{other:?}"),
+        OpenError::Refused(reason) => reason,
+        other @ (OpenError::CacheFull | OpenError::Random(_)) => panic!("{other:?}"),
     }
 }
 
@@ -58,7 +58,7 @@ fn every_refusal_reads_the_same() {
         Reason::Unopenable,
     ];
     for reason in reasons {
-        assert_eq!(Refused(reason).to_string(), "the request cannot be opened");
+        assert_eq!(OpenError::Refused(reason).to_string(), "the request cannot be opened");
     }
 }
 
@@ -317,9 +317,9 @@ fn a_full_cache_is_busy_and_empties_with_time() {
 
     assert_eq!(ask(2, 1, NOW), Ok(()));
     assert_eq!(ask(2, 2, NOW), Ok(()));
-    assert_eq!(ask(2, 3, NOW), Err(CacheFull.into()), "per device");
+    assert_eq!(ask(2, 3, NOW), Err(OpenError::CacheFull), "per device");
     assert_eq!(ask(3, 4, NOW), Ok(()));
-    assert_eq!(ask(4, 5, NOW), Err(CacheFull.into()), "in all");
+    assert_eq!(ask(4, 5, NOW), Err(OpenError::CacheFull), "in all");
     let later = NOW + ms(ID_LIFE) + 2 * ms(SKEW) + 1;
     assert_eq!(ask(2, 6, later), Ok(()));
     assert_eq!(ring.replay.len(), 1, "the old ones are forgotten");

@@ -31,44 +31,35 @@ impl OpenAiError {
         let message = self.0.message();
         json!({"error": {"message": message, "type": family, "param": param, "code": code}})
     }
-}
 
-impl OpenAiError {
     /// The code where OpenAI has one of its own, and the field that is wrong.
     fn code(&self) -> Option<(&'static str, Option<&str>)> {
-        Some(match &self.0 {
-            Error::Model(Failure::Unknown { .. }) => ("model_not_found", Some("model")),
-            Error::Model(Failure::TooLong(_)) => ("context_length_exceeded", Some("messages")),
-            Error::Model(Failure::Unsupported(_, Detail { code, param })) => {
-                (code.unwrap_or(Code::UnsupportedParameter).as_str(), param.as_deref())
-            }
-            Error::Model(Failure::Refused(_, Detail { code, param })) => {
-                (code.map_or(kind::BODY, Code::as_str), param.as_deref())
-            }
-            Error::Chat(DecodeError::Unknown(name)) => ("unknown_parameter", Some(name)),
-            Error::Chat(DecodeError::Field { at, .. }) => ("invalid_value", Some(at)),
-            Error::Exceeded(_) => ("rate_limit_exceeded", None),
-            Error::Key => ("invalid_api_key", None),
-            Error::Model(_)
-            | Error::Chat(_)
-            | Error::Body(_)
-            | Error::Request(_)
-            | Error::TooLarge
-            | Error::Slow
-            | Error::Cut
-            | Error::Version { .. }
-            | Error::Sealed(_)
-            | Error::Device
-            | Error::Bind(_)
-            | Error::App(_)
-            | Error::NotFound
-            | Error::Method
-            | Error::Manage(_)
-            | Error::Listener(_)
-            | Error::Busy
-            | Error::Store(_) => return None,
-        })
+        if let Error::Model(failure) = &self.0 {
+            return model_code(failure);
+        }
+        if let Error::Chat(DecodeError::Unknown(name)) = &self.0 {
+            return Some(("unknown_parameter", Some(name)));
+        }
+        if let Error::Chat(DecodeError::Field { at, .. }) = &self.0 {
+            return Some(("invalid_value", Some(at)));
+        }
+        let limit = matches!(&self.0, Error::Exceeded(_)).then_some(("rate_limit_exceeded", None));
+        limit.or(matches!(&self.0, Error::Key).then_some(("invalid_api_key", None)))
     }
+}
+
+fn model_code(failure: &Failure) -> Option<(&'static str, Option<&str>)> {
+    if let Failure::Unsupported(_, Detail { code, param }) = failure {
+        let code = code.unwrap_or(Code::UnsupportedParameter);
+        return Some((code.as_str(), param.as_deref()));
+    }
+    if let Failure::Refused(_, Detail { code, param }) = failure {
+        return Some((code.map_or(kind::BODY, Code::as_str), param.as_deref()));
+    }
+    let unknown = matches!(failure, Failure::Unknown { .. });
+    let too_long = matches!(failure, Failure::TooLong(_));
+    let unknown = unknown.then_some(("model_not_found", Some("model")));
+    unknown.or(too_long.then_some(("context_length_exceeded", Some("messages"))))
 }
 
 impl IntoResponse for OpenAiError {

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use chat_vocabulary::{Capability, ChatRequest, Completion, Effort, Evidence};
-use llm_backend::{DeltaStream, Detail};
+use llm_backend::{DeltaStream, Detail, EmbedRequest, Embeddings};
 use mesh_identity::Person;
 
 use super::{
@@ -146,6 +146,34 @@ impl Chain {
             return Err(untrusted);
         }
         Err(absence.of_all(tried))
+    }
+
+    /// Makes a vector of each text, with the first model alone: another one's vectors mean something else.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Down`], [`Failure::Busy`] or [`Failure::Unusable`] if no node of it answers, [`Failure::Unsupported`], [`Failure::TooLong`] or
+    /// [`Failure::Refused`] if it refuses the request.
+    pub async fn embed(
+        &self,
+        input: Vec<String>,
+        dimensions: Option<u32>,
+    ) -> Result<(ModelRef, Embeddings), Failure> {
+        let Some(candidate) = self.candidates.first() else {
+            return Err(Failure::Down(Vec::new()));
+        };
+        let name = &candidate.name;
+        let request = EmbedRequest { model: name.model.clone(), input, dimensions };
+        let made = candidate
+            .provider
+            .ask(name, AffinityKey::default(), request, |node, it| node.embed(it))
+            .await;
+        match made {
+            Ok(made) => Ok((name.clone(), made)),
+            Err(ProviderError::Refused(failure)) => Err(failure),
+            Err(ProviderError::Absent(absence)) => Err(absence.of_all(vec![name.to_string()])),
+            Err(ProviderError::Untrusted(failure)) => Err(failure),
+        }
     }
 
     /// What the request is known by where there is a choice of nodes.

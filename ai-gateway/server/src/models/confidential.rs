@@ -128,7 +128,7 @@ impl FileStore {
         let failed = |source| Error::File {
             path: path.clone(),
             reason: "what was seen of the deployment cannot be read".into(),
-            source: Some(Box::new(source)),
+            source: Some(Arc::new(source)),
         };
         let seen = SEEN.read(&path).map_err(failed)?.unwrap_or_default();
         Ok(Self { path, seen: Mutex::new(seen) })

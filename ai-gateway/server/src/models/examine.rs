@@ -43,13 +43,8 @@ async fn examine(node: &Node) -> (Condition, Option<String>) {
 }
 
 fn condition(error: &Error) -> Condition {
-    match error {
-        Error::File { .. } | Error::Key(_) | Error::Address { .. } => Condition::Unusable,
-        Error::Refused { .. } => Condition::Refusing,
-        Error::Unreachable { .. }
-        | Error::Cut { .. }
-        | Error::Busy { .. }
-        | Error::Untrusted { .. }
-        | Error::Overlong { .. } => Condition::Silent,
+    if matches!(error, Error::Refused { .. }) {
+        return Condition::Refusing;
     }
+    if error.is_settings_fault() { Condition::Unusable } else { Condition::Silent }
 }

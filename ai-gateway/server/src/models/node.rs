@@ -267,19 +267,10 @@ impl Node {
         }
         let found = match self.ask_health().await {
             Ok(health) => ProbeResult::Health(health),
-            Err(
-                Error::Refused { .. }
-                | Error::Busy { .. }
-                | Error::Untrusted { .. }
-                | Error::Overlong { .. },
-            ) => ProbeResult::Alive,
-            Err(
-                Error::Unreachable { .. }
-                | Error::Cut { .. }
-                | Error::Address { .. }
-                | Error::File { .. }
-                | Error::Key(_),
-            ) => ProbeResult::NoAnswer,
+            Err(error) if error.is_backend_fault() || error.is_settings_fault() => {
+                ProbeResult::NoAnswer
+            }
+            Err(_) => ProbeResult::Alive,
         };
         if found != last.found {
             tracing::debug!(node = self.name, ?found, "a node's health changed");

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use chat_vocabulary::ModelInfo;
+use chat_vocabulary::{Capability, ModelInfo};
 use futures_util::future::join_all;
 use llm_backend::{Detail, Error, refuse_cloud};
 use tokio::time::timeout;
@@ -32,6 +32,19 @@ pub struct Provider {
     learned: Mutex<Option<Arc<[ModelInfo]>>>,
 }
 
+/// What is known of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its name.
+    pub name: ModelRef,
+    /// Tokens that a conversation may hold, if known.
+    pub context_window: Option<u32>,
+    /// What it can do, as far as its backend or the settings tell.
+    pub capabilities: Vec<Capability>,
+    /// Whether its backend answered when it was last asked.
+    pub answers: bool,
+}
+
 /// Why no node of a provider answers.
 #[derive(Debug)]
 pub(super) enum ProviderError {
@@ -55,17 +68,12 @@ pub(super) enum Unavailable {
 }
 
 impl Unavailable {
-    /// Why this error's backend did not take a request that another may.
+    /// The reason that this error gives.
     const fn of(error: &Error) -> Self {
-        match error {
-            Error::File { .. } | Error::Key(_) | Error::Address { .. } => Self::Unusable,
-            Error::Busy { .. } => Self::Busy,
-            Error::Unreachable { .. }
-            | Error::Untrusted { .. }
-            | Error::Refused { .. }
-            | Error::Cut { .. }
-            | Error::Overlong { .. } => Self::Down,
+        if matches!(error, Error::Busy { .. }) {
+            return Self::Busy;
         }
+        if error.is_settings_fault() { Self::Unusable } else { Self::Down }
     }
 
     /// What whoever asked is told: none of those that were tried takes the request.
@@ -211,5 +219,36 @@ impl Provider {
     /// Whether some node is not spared.
     pub(super) fn answers(&self) -> bool {
         self.nodes.iter().any(|node| !node.breaker().is_open())
+    }
+
+    /// Whether a model may be asked to fill a gap. An Ollama refuses what its model cannot do; other servers leave out a
+    /// suffix unseen, so the settings have to say it.
+    pub(super) fn fills_gaps(&self, model: &Model) -> bool {
+        let tell = self.nodes.iter().all(|node| node.backend().tells_capabilities());
+        let unsaid = tell && !model.lacks(Capability::Insert);
+        unsaid || model.has(Capability::Insert)
+    }
+
+    /// Whether a model sees no images, by the settings or, where they do not say it, by what its backend told. An Ollama
+    /// leaves out unseen what its model does not see; what else its model lacks it refuses itself.
+    pub(super) fn is_blind(&self, model: &Model) -> bool {
+        let told = || self.told(model).and_then(|info| info.capabilities);
+        let unseen = || told().is_some_and(|it| !it.contains(&Capability::Vision));
+        model.lacks(Capability::Vision) || (!model.has(Capability::Vision) && unseen())
+    }
+
+    /// What the settings say, and for the rest what the backend told.
+    pub(super) fn capabilities(&self, model: &Model) -> Vec<Capability> {
+        let told = self.told(model).and_then(|info| info.capabilities);
+        let mut all = told.unwrap_or_else(|| vec![Capability::Completion]);
+        for capability in
+            [Capability::Tools, Capability::Insert, Capability::Vision, Capability::Thinking]
+        {
+            if model.has(capability) && !all.contains(&capability) {
+                all.push(capability);
+            }
+        }
+        all.retain(|&capability| !model.lacks(capability));
+        all
     }
 }

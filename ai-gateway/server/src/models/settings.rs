@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use llm_backend::{ApiKey, Settings, SocketTrust, Timeouts, Tls};
 
 use crate::{
+    config::below,
     openclaw::{self, Access},
-    paths::below,
 };
 
 /// How a node is reached; its socket and its files are below the root.

@@ -13,7 +13,7 @@ use axum::{
 };
 use chassis::endpoint::{Served, serve};
 
-use super::body::{Body, whole};
+use super::body::Body;
 use crate::{App, Error, now_ms};
 
 /// Endpoints of this resource.
@@ -31,7 +31,7 @@ async fn add(
     State(app): State<Arc<App>>,
     body: Body,
 ) -> Result<([(HeaderName, HeaderValue); 1], Json<AddedApp>), Error> {
-    let AddApp { name } = serde_json::from_slice(&whole(body)?).map_err(Error::Body)?;
+    let AddApp { name } = serde_json::from_slice(&body.0?).map_err(Error::Body)?;
     let state = Arc::clone(&app);
     let added = tokio::task::spawn_blocking(move || state.apps.add(&name, now_ms()));
     let added = added.await.map_err(|_| Error::Busy)??;

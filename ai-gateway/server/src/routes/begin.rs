@@ -1,6 +1,9 @@
 //! How an answer begins: what a request says is decoded, and a reply's first step is awaited.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json,
@@ -8,14 +11,15 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
-use chat_vocabulary::DecodeError;
+use chat_vocabulary::{ChatRequest, DecodeError, Delta, Evidence};
+use mesh_identity::Person;
 use serde_json::Value;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
-use super::body::{Body, whole};
+use super::body::Body;
 use crate::{
-    Error, bodies,
-    chat::{AnsweringModel, Run, Step},
+    App, Error, bodies,
+    chat::{AnsweringModel, Ending, Run, Step},
 };
 
 /// Large bodies that are decoded at a time: with more threads than that, little would be left for those that pass on tokens.
@@ -28,7 +32,7 @@ pub(super) async fn decoded<T: Send + 'static>(
     body: Body,
     decode: fn(Bytes) -> Result<T, DecodeError>,
 ) -> Result<T, Error> {
-    let body = whole(body)?;
+    let body = body.0?;
     if body.len() <= bodies::SMALL {
         return Ok(decode(body)?);
     }
@@ -65,26 +69,12 @@ pub(super) async fn encoded(
 /// The header that says what stood behind a reply of the confidential chain, as JSON.
 pub(super) const EVIDENCE: HeaderName = HeaderName::from_static("maru-evidence");
 
-/// Which model answers.
-#[derive(Debug, Default)]
-pub(super) struct ReplyStart {
-    /// Its name.
-    pub(super) model: String,
-    /// What is said of its evidence.
-    pub(super) evidence: Option<HeaderValue>,
-}
-
-impl From<AnsweringModel> for ReplyStart {
-    fn from(AnsweringModel { model, evidence }: AnsweringModel) -> Self {
-        let evidence = evidence.and_then(|evidence| {
-            let json = serde_json::to_string(&*evidence).ok()?;
-            // An image's name may be in any script; a header is ASCII.
-            let ascii =
-                json.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect::<String>();
-            HeaderValue::try_from(ascii).ok()
-        });
-        Self { model: model.to_string(), evidence }
-    }
+/// The header's value for a model's evidence.
+fn evidence_header(evidence: &Evidence) -> Option<HeaderValue> {
+    let json = serde_json::to_string(evidence).ok()?;
+    // An image's name may be in any script; a header is ASCII.
+    let ascii = json.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect::<String>();
+    HeaderValue::try_from(ascii).ok()
 }
 
 /// Says in a response what stood behind it, as far as that is known when its headers are sent.
@@ -95,33 +85,76 @@ pub(super) fn with_evidence(mut response: Response, evidence: Option<HeaderValue
     response
 }
 
-/// Waits in the line, for as long as one may: whoever had no turn in time is told so with a status.
-pub(super) async fn wait_for_slot(run: &mut Run) -> Result<(), Error> {
-    match run.next().await {
-        Some(Step::Failed(failure)) => Err(failure.into()),
-        Some(Step::Refused(exceeded)) => Err(Error::Exceeded(exceeded)),
-        Some(Step::Started | Step::Model(_) | Step::Delta(_)) | None => Ok(()),
-    }
+/// A reply that has begun, for the APIs that are not sealed.
+pub(super) struct ReplyReader {
+    run: Run,
+    /// The model that answers; the one that was requested until a model does.
+    pub(super) model: String,
+    /// The value of the header [`EVIDENCE`]; taken by whoever sends it.
+    pub(super) evidence: Option<HeaderValue>,
+    /// When the model began to answer; none while a streamed reply has begun without one.
+    pub(super) answered: Option<Instant>,
+    pub(super) ending: Ending,
 }
 
-/// The model that answers, once its turn has come; `None` if it did not within `patience`. What went wrong until then is an
-/// error, which may still be a status.
-pub(super) async fn wait_for_model(
-    run: &mut Run,
-    patience: Option<Duration>,
-) -> Result<Option<ReplyStart>, Error> {
-    let step = match patience {
-        None => run.next().await,
-        Some(patience) => match timeout(patience, run.next()).await {
-            Ok(step) => step,
-            Err(_) => return Ok(None),
-        },
-    };
-    match step {
-        Some(Step::Model(model)) => Ok(Some(model.into())),
-        Some(Step::Failed(failure)) => Err(failure.into()),
-        Some(Step::Refused(exceeded)) => Err(Error::Exceeded(exceeded)),
-        Some(Step::Started | Step::Delta(_)) | None => Ok(Some(ReplyStart::default())),
+impl ReplyReader {
+    /// Sends the request and waits until a model answers, for a streamed reply at most [`App::patience`] after it got its
+    /// slot. Until then an error can still be a status.
+    pub(super) async fn begin(
+        app: &Arc<App>,
+        surface: &'static str,
+        person: &Person,
+        request: ChatRequest,
+    ) -> Result<Self, Error> {
+        let patience = request.stream.then(|| app.patience());
+        let model = request.model.clone().unwrap_or_default();
+        let run = Run::start(app, surface, person, request, None)?;
+        let ending = Ending::default();
+        let mut reader = Self { run, model, evidence: None, answered: None, ending };
+        // It waits for a slot.
+        reader.step().await?;
+        reader.wait(patience).await?;
+        Ok(reader)
+    }
+
+    /// Waits until a model answers, for `patience` at most; returns whether one does.
+    pub(super) async fn wait(&mut self, patience: Option<Duration>) -> Result<bool, Error> {
+        let step = match patience {
+            None => self.step().await?,
+            Some(patience) => match timeout(patience, self.step()).await {
+                Ok(step) => step?,
+                Err(_) => return Ok(false),
+            },
+        };
+        if let Some(Step::Model(AnsweringModel { model, evidence })) = step {
+            self.model = model.to_string();
+            self.evidence = evidence.and_then(|evidence| evidence_header(&evidence));
+        }
+        self.answered = Some(Instant::now());
+        Ok(true)
+    }
+
+    /// The next delta; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Delta>, Error> {
+        loop {
+            match self.step().await? {
+                Some(Step::Delta(delta)) => {
+                    self.ending.take(&delta);
+                    return Ok(Some(delta));
+                }
+                Some(Step::Model(answering)) => self.model = answering.model.to_string(),
+                Some(Step::Started | Step::Failed(_) | Step::Refused(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Option<Step>, Error> {
+        match self.run.next().await {
+            Some(Step::Failed(failure)) => Err(failure.into()),
+            Some(Step::Refused(exceeded)) => Err(Error::Exceeded(exceeded)),
+            step => Ok(step),
+        }
     }
 }
 

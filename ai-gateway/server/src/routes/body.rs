@@ -9,7 +9,7 @@ use axum::{
 };
 use chassis::body::{self, BodyError};
 
-use crate::{Error, bodies::SMALL};
+use crate::bodies::SMALL;
 
 /// How long a body may take; the listener's own time began earlier, with its head.
 const TIME: Duration = Duration::from_secs(30);
@@ -34,8 +34,4 @@ impl<S: Sync> FromRequest<S> for Body {
 /// How long a body is, if its head says so.
 pub(super) fn announced(request: &Request) -> Option<usize> {
     request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-pub(super) fn whole(body: Body) -> Result<Bytes, Error> {
-    Ok(body.0?)
 }

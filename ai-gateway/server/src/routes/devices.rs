@@ -18,7 +18,7 @@ use chassis::endpoint::{Served, serve};
 use hpke_envelope::device;
 use mesh_identity::Header;
 
-use super::body::{Body, whole};
+use super::body::Body;
 use crate::{App, Error, now_ms};
 
 /// Longest name of an app, in characters.
@@ -35,7 +35,7 @@ async fn bind(
     Extension(caller): Extension<Header>,
     body: Body,
 ) -> Result<Json<Device>, Error> {
-    let request = BindDevice::decode(whole(body)?)?;
+    let request = BindDevice::decode(body.0?)?;
     let now = now_ms();
     device::verify(&request, app.identity(), &caller.identity.node, now).map_err(|reason| {
         app.metrics.refuse(reason);

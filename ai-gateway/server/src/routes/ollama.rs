@@ -4,18 +4,17 @@
 
 mod chat;
 mod embed;
-mod manage;
 mod models;
 mod reply;
 
 use std::sync::Arc;
 
 use ai_gateway_api::endpoints;
-use axum::Json;
+use axum::{Json, http::Uri};
 use chassis::endpoint::{Served, serve};
 use serde_json::{Value, json};
 
-use crate::App;
+use crate::{App, Error, error::ollama::OllamaError};
 
 /// What the gateway says that it is: the Ollama whose API this is. Clients ask for a lowest version.
 const VERSION: &str = "0.17.4";
@@ -32,15 +31,26 @@ pub(super) fn endpoints() -> Vec<Served<Arc<App>>> {
         serve(&endpoints::OLLAMA_GENERATE, chat::generate),
         serve(&endpoints::OLLAMA_EMBED, embed::embed),
         serve(&endpoints::OLLAMA_EMBEDDINGS, embed::embeddings),
-        serve(&endpoints::OLLAMA_PULL, manage::refuse),
-        serve(&endpoints::OLLAMA_PUSH, manage::refuse),
-        serve(&endpoints::OLLAMA_CREATE, manage::refuse),
-        serve(&endpoints::OLLAMA_COPY, manage::refuse),
-        serve(&endpoints::OLLAMA_DELETE, manage::refuse),
-        serve(&endpoints::OLLAMA_BLOB, manage::refuse),
+        serve(&endpoints::OLLAMA_PULL, refuse),
+        serve(&endpoints::OLLAMA_PUSH, refuse),
+        serve(&endpoints::OLLAMA_CREATE, refuse),
+        serve(&endpoints::OLLAMA_COPY, refuse),
+        serve(&endpoints::OLLAMA_DELETE, refuse),
+        serve(&endpoints::OLLAMA_BLOB, refuse),
     ]
 }
 
 async fn version() -> Json<Value> {
     Json(json!({ "version": VERSION }))
+}
+
+/// Refuses a call that changes models, and names the command that does it.
+async fn refuse(uri: Uri) -> OllamaError {
+    Error::Manage(match uri.path() {
+        "/api/delete" => "models are removed at home, with `maru model remove NAME`",
+        "/api/push" => "models stay at home; `maru model list` shows them there",
+        "/api/copy" => "models have one name; `maru model use NAME` chooses one at home",
+        _ => "models are fetched at home, with `maru model pull NAME`",
+    })
+    .into()
 }

@@ -3,7 +3,6 @@
 //! The mesh encrypts it; it is not sealed. Nothing of it is kept.
 
 mod chat;
-mod completions;
 mod embeddings;
 mod models;
 mod reply;
@@ -19,7 +18,7 @@ use crate::App;
 pub(super) fn endpoints() -> [Served<Arc<App>>; 5] {
     [
         serve(&endpoints::CHAT_COMPLETIONS, chat::completions),
-        serve(&endpoints::COMPLETIONS, completions::completions),
+        serve(&endpoints::COMPLETIONS, chat::text_completions),
         serve(&endpoints::EMBEDDINGS, embeddings::embeddings),
         serve(&endpoints::LIST_MODELS, models::list),
         serve(&endpoints::SHOW_MODEL, models::one),

@@ -16,11 +16,7 @@ use futures_util::{StreamExt as _, stream};
 use hpke_envelope::{gateway::Opened, reply::ReplySealer};
 use mesh_identity::{Header, Person};
 
-use super::{
-    body::{Body, whole},
-    listener::Listener,
-    sse,
-};
+use super::{body::Body, sse, surface::Listener};
 use crate::{
     App, Error, arena,
     chat::{AnsweringModel, Ending, Record, Run, Step, compose, compose_session},
@@ -76,7 +72,7 @@ async fn chat(
 /// Opens a request that was sealed by a device which the caller bound. On telmeet's listener this, and nothing less, shows
 /// that the caller is who telmeet says: from here on it counts against that person.
 fn open(app: &App, caller: &Header, listener: Listener, body: Body) -> Result<Opened, Error> {
-    let body = whole(body)?;
+    let body = body.0?;
     let request = Request::decode(&body)?;
     if !app.devices.is_bound(request.device_pubkey, &caller.identity) {
         return Err(Error::Device);

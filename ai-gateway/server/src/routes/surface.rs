@@ -44,3 +44,22 @@ impl Surface {
         }
     }
 }
+
+/// The listener by which a request came in, and so whether its identity header can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listener {
+    /// The agent's: the header is true.
+    Agent,
+    /// telmeet's: the header is a claim.
+    Plugin,
+}
+
+impl Listener {
+    /// The surface of a path there.
+    pub(super) fn surface(self, path: &str) -> Surface {
+        match self {
+            Self::Agent => Surface::of(path),
+            Self::Plugin => Surface::Own,
+        }
+    }
+}

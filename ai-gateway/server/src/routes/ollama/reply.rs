@@ -9,10 +9,10 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, header},
+    http::header,
     response::{IntoResponse as _, Response},
 };
-use chat_vocabulary::{ChatRequest, Delta, FinishReason, Json, ToolCallDelta};
+use chat_vocabulary::{ChatRequest, Delta, FinishReason, Json, ToolCall, ToolCallDelta};
 use futures_util::stream;
 use mesh_identity::Person;
 use serde::Serialize;
@@ -20,18 +20,12 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        begin::{self, ReplyStart, with_evidence},
+        begin::{ReplyReader, with_evidence},
         sse,
     },
     models::time,
 };
-use crate::{
-    App, Error,
-    chat::{Ending, Run, Step},
-    error::ollama::OllamaError,
-    models::Failure,
-    openclaw::ModelRef,
-};
+use crate::{App, Error, error::ollama::OllamaError, models::Failure, openclaw::ModelRef};
 
 /// The field that says what stood behind a reply whose headers were sent before that was known.
 const EVIDENCE: &str = "maru_evidence";
@@ -123,23 +117,18 @@ struct Function {
     arguments: Json,
 }
 
-/// Tool calls as they come, in pieces: Ollama's clients want each whole.
+/// Tool calls as they arrive, in pieces: Ollama's clients expect each as a whole.
 #[derive(Default)]
-struct PendingCalls(BTreeMap<u32, (String, String, String)>);
+struct PendingCalls(BTreeMap<u32, ToolCall>);
 
 impl PendingCalls {
     fn take(&mut self, piece: ToolCallDelta) {
-        let (id, name, arguments) = self.0.entry(piece.index).or_default();
-        if id.is_empty() {
-            *id = piece.id.unwrap_or_default();
-        }
-        name.push_str(&piece.name.unwrap_or_default());
-        arguments.push_str(&piece.arguments);
+        self.0.entry(piece.index).or_default().append(piece);
     }
 
     /// The calls, once the reply is over.
     fn finish(self) -> Result<Vec<Call>, Error> {
-        let call = |(index, (id, name, arguments)): (u32, (String, String, String))| {
+        let call = |(index, ToolCall { id, name, arguments })| {
             let text = if arguments.trim().is_empty() { "{}" } else { &arguments };
             let arguments = text.parse::<Json>().ok().filter(Json::is_object);
             let garbled = || Failure::Garbled("arguments of a call are no JSON object".to_owned());
@@ -152,20 +141,14 @@ impl PendingCalls {
 
 /// A reply that has begun.
 pub(super) struct Reply {
-    run: Run,
+    reader: ReplyReader,
     kind: Kind,
-    model: String,
-    /// What its headers say of its evidence; where they were sent before the model began, its first line.
-    evidence: Option<HeaderValue>,
     begun: Instant,
-    /// When the model began to answer; none while a streamed reply has begun without one.
-    answered: Option<Instant>,
-    ending: Ending,
-    pieces: PendingCalls,
+    calls: PendingCalls,
 }
 
 impl Reply {
-    /// Asks, and waits until a model answers, for a streamed reply until [`App::patience`] is over, counted from its turn.
+    /// Sends the request and waits until a model answers ([`ReplyReader::begin`]).
     pub(super) async fn begin(
         app: &Arc<App>,
         person: &Person,
@@ -173,51 +156,25 @@ impl Reply {
         kind: Kind,
     ) -> Result<Self, Error> {
         let begun = Instant::now();
-        let patience = request.stream.then(|| app.patience());
-        let asked = request.model.clone().unwrap_or_default();
-        let mut run = Run::start(app, "ollama", person, request, None)?;
-        begin::wait_for_slot(&mut run).await?;
-        let model = begin::wait_for_model(&mut run, patience).await?;
-        let answered = model.as_ref().map(|_| Instant::now());
-        let (ending, pieces) = (Ending::default(), PendingCalls::default());
-        let ReplyStart { model, evidence } =
-            model.unwrap_or(ReplyStart { model: asked, evidence: None });
-        Ok(Self { run, kind, model, evidence, begun, answered, ending, pieces })
+        let reader = ReplyReader::begin(app, "ollama", person, request).await?;
+        Ok(Self { reader, kind, begun, calls: PendingCalls::default() })
     }
 
-    /// Waits until a model answers, [`sse::PING`] at most; whether one does.
-    async fn wait(&mut self) -> Result<bool, Error> {
-        let model = begin::wait_for_model(&mut self.run, Some(sse::PING)).await?;
-        let Some(ReplyStart { model, evidence }) = model else { return Ok(false) };
-        (self.model, self.evidence) = (model, evidence);
-        self.answered = Some(Instant::now());
-        Ok(true)
-    }
-
-    /// What is said next; `None` at the end.
+    /// What the next line says; `None` at the end.
     async fn next(&mut self) -> Result<Option<LineContent>, Error> {
-        loop {
-            match self.run.next().await {
-                Some(Step::Started) => {}
-                Some(Step::Model(answering)) => self.model = answering.model.to_string(),
-                Some(Step::Delta(delta)) => return Ok(Some(self.take(delta))),
-                Some(Step::Failed(failure)) => return Err(failure.into()),
-                Some(Step::Refused(exceeded)) => return Err(Error::Exceeded(exceeded)),
-                None => return Ok(None),
-            }
-        }
+        let delta = self.reader.next().await?;
+        Ok(delta.map(|delta| self.take(delta)))
     }
 
     fn take(&mut self, delta: Delta) -> LineContent {
-        self.ending.take(&delta);
-        delta.tool_calls.into_iter().for_each(|piece| self.pieces.take(piece));
+        delta.tool_calls.into_iter().for_each(|piece| self.calls.take(piece));
         let Delta { content, thinking, logprobs, .. } = delta;
         LineContent { content, thinking, logprobs, calls: Vec::new() }
     }
 
     /// The whole reply as one object.
     pub(super) async fn whole(mut self) -> Result<Response, Error> {
-        let evidence = self.evidence.take();
+        let evidence = self.reader.evidence.take();
         let whole = axum::Json(self.all().await?).into_response();
         Ok(with_evidence(whole, evidence))
     }
@@ -229,15 +186,15 @@ impl Reply {
             whole.thinking.push_str(&said.thinking);
             whole.logprobs.extend(said.logprobs);
         }
-        whole.calls = std::mem::take(&mut self.pieces).finish()?;
+        whole.calls = std::mem::take(&mut self.calls).finish()?;
         Ok(self.done(&whole))
     }
 
     /// The reply as it comes, a line for each step.
     pub(super) fn stream(mut self) -> Response {
-        let evidence = self.evidence.take();
+        let evidence = self.reader.evidence.take();
         let mut lines = LineStream { reply: self, ready: VecDeque::new(), over: false };
-        if lines.reply.answered.is_none() {
+        if lines.reply.reader.answered.is_none() {
             lines.push_nothing();
         }
         let headers =
@@ -248,17 +205,17 @@ impl Reply {
 
     /// The last object.
     fn done(&self, said: &LineContent) -> Value {
-        let mut object = self.kind.object(&self.model, said);
+        let mut object = self.kind.object(&self.reader.model, said);
         // Ollama says `stop` after a call of a tool, too.
-        let reason = self.ending.reason();
+        let reason = self.reader.ending.reason();
         let called = reason == FinishReason::ToolCalls;
         let reason = if called { FinishReason::Stop } else { reason };
-        let usage = self.ending.usage.unwrap_or_default();
+        let usage = self.reader.ending.usage.unwrap_or_default();
         let ended = Instant::now();
-        let answered = self.answered.unwrap_or(ended);
+        let answered = self.reader.answered.unwrap_or(ended);
         object["done"] = true.into();
         object["done_reason"] = reason.as_str().into();
-        if let Some(notice) = self.ending.notice() {
+        if let Some(notice) = self.reader.ending.notice() {
             object[NOTICE] = notice.into();
         }
         object["total_duration"] = nanoseconds(ended - self.begun).into();
@@ -292,8 +249,8 @@ impl LineStream {
             if self.over {
                 return None;
             }
-            if self.reply.answered.is_none() {
-                match self.reply.wait().await {
+            if self.reply.reader.answered.is_none() {
+                match self.reply.reader.wait(Some(sse::PING)).await {
                     Ok(true) => {}
                     Ok(false) => self.push_nothing(),
                     Err(error) => self.fail(error),
@@ -302,7 +259,7 @@ impl LineStream {
             }
             match self.reply.next().await {
                 Ok(Some(said)) if said.says() => {
-                    self.push(self.reply.kind.object(&self.reply.model, &said));
+                    self.push(self.reply.kind.object(&self.reply.reader.model, &said));
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => self.finish(),
@@ -313,7 +270,7 @@ impl LineStream {
 
     /// A line; the first one after the model began says what stood behind it, where the headers did not.
     fn push(&mut self, mut object: Value) {
-        if let Some(evidence) = self.reply.evidence.take() {
+        if let Some(evidence) = self.reply.reader.evidence.take() {
             object[EVIDENCE] = serde_json::from_slice(evidence.as_bytes()).unwrap_or_default();
         }
         self.ready.push_back(object);
@@ -321,17 +278,17 @@ impl LineStream {
 
     /// A line without text, so that a client sees that it is served: NDJSON has no comments.
     fn push_nothing(&mut self) {
-        let nothing = self.reply.kind.object(&self.reply.model, &LineContent::default());
+        let nothing = self.reply.kind.object(&self.reply.reader.model, &LineContent::default());
         self.ready.push_back(nothing);
     }
 
     fn finish(&mut self) {
         self.over = true;
-        match std::mem::take(&mut self.reply.pieces).finish() {
+        match std::mem::take(&mut self.reply.calls).finish() {
             Ok(calls) => {
                 let said = LineContent { calls, ..LineContent::default() };
                 if said.says() {
-                    self.push(self.reply.kind.object(&self.reply.model, &said));
+                    self.push(self.reply.kind.object(&self.reply.reader.model, &said));
                 }
                 self.push(self.reply.done(&LineContent::default()));
             }

@@ -1,8 +1,9 @@
-//! `POST /v1/chat/completions`.
+//! `POST /v1/chat/completions` and the older `POST /v1/completions`.
 
 use std::sync::Arc;
 
 use axum::{Extension, extract::State, response::Response};
+use chat_vocabulary::{ChatRequest, decode_completion};
 use mesh_identity::Person;
 
 use super::{
@@ -31,11 +32,25 @@ pub(super) async fn completions(
     answer(&app, &person, request, Kind::Chat).await
 }
 
+/// Continues a text, streamed or whole.
+pub(super) async fn text_completions(
+    State(app): State<Arc<App>>,
+    Extension(person): Extension<Person>,
+    body: Body,
+) -> Result<Response, OpenAiError> {
+    let mut request = decoded(body, decode_completion).await?;
+    if request.completion.is_none() {
+        let messages = std::mem::take(&mut request.messages);
+        request.messages = compose(&app, &person, request.model.as_deref(), messages).await?;
+    }
+    answer(&app, &person, request, Kind::Text).await
+}
+
 /// Asks the model, and answers in one of OpenAI's shapes.
-pub(super) async fn answer(
+async fn answer(
     app: &Arc<App>,
     person: &Person,
-    request: chat_vocabulary::ChatRequest,
+    request: ChatRequest,
     kind: Kind,
 ) -> Result<Response, OpenAiError> {
     let streamed = request.stream;

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     Json,
     body::Bytes,
-    http::HeaderValue,
     response::{IntoResponse as _, Response},
 };
 use chat_vocabulary::{
@@ -18,15 +17,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::{
-    begin::{self, ReplyStart, with_evidence},
+    begin::{self, ReplyReader, with_evidence},
     sse,
 };
-use crate::{
-    App, Error,
-    chat::{Ending, Run, Step},
-    error::openai::OpenAiError,
-    now_ms,
-};
+use crate::{App, Error, error::openai::OpenAiError, now_ms};
 
 /// Ends a stream that is whole.
 const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -69,68 +63,37 @@ impl Kind {
 
 /// A reply that has begun.
 pub(super) struct Reply {
-    run: Run,
+    reader: ReplyReader,
     kind: Kind,
     id: String,
     created: u64,
-    model: String,
-    /// Whether a streamed reply has begun before a model answered.
-    waits: bool,
-    /// What its headers say of its evidence.
-    evidence: Option<HeaderValue>,
-    ending: Ending,
     /// Whether the model called a tool.
     called: bool,
 }
 
 impl Reply {
-    /// Asks, and waits until a model answers, for a streamed reply until [`App::patience`] is over, counted from its turn.
+    /// Sends the request and waits until a model answers ([`ReplyReader::begin`]).
     pub(super) async fn begin(
         app: &Arc<App>,
         person: &Person,
         request: ChatRequest,
         kind: Kind,
     ) -> Result<Self, Error> {
-        let patience = request.stream.then(|| app.patience());
-        let mut run = Run::start(app, "openai", person, request, None)?;
-        begin::wait_for_slot(&mut run).await?;
-        let begun = begin::wait_for_model(&mut run, patience).await?;
-        let waits = begun.is_none();
-        let ReplyStart { model, evidence } = begun.unwrap_or_default();
-        Ok(Self {
-            run,
-            kind,
-            id: format!("{}-{}", kind.prefix(), Uuid::new_v4().simple()),
-            created: now_ms() / 1000,
-            model,
-            evidence,
-            waits,
-            ending: Ending::default(),
-            called: false,
-        })
+        let reader = ReplyReader::begin(app, "openai", person, request).await?;
+        let id = format!("{}-{}", kind.prefix(), Uuid::new_v4().simple());
+        Ok(Self { reader, kind, id, created: now_ms() / 1000, called: false })
     }
 
     /// The next delta; `None` at the end.
     async fn next(&mut self) -> Result<Option<Delta>, Error> {
-        loop {
-            match self.run.next().await {
-                Some(Step::Started) => {}
-                Some(Step::Model(answering)) => self.model = answering.model.to_string(),
-                Some(Step::Delta(delta)) => {
-                    self.ending.take(&delta);
-                    self.called |= !delta.tool_calls.is_empty();
-                    return Ok(Some(delta));
-                }
-                Some(Step::Failed(failure)) => return Err(failure.into()),
-                Some(Step::Refused(exceeded)) => return Err(Error::Exceeded(exceeded)),
-                None => return Ok(None),
-            }
-        }
+        let delta = self.reader.next().await?;
+        self.called |= delta.as_ref().is_some_and(|delta| !delta.tool_calls.is_empty());
+        Ok(delta)
     }
 
     /// The whole reply as one object.
     pub(super) async fn whole(mut self) -> Result<Response, Error> {
-        let evidence = self.evidence.take();
+        let evidence = self.reader.evidence.take();
         let mut whole = CollectedReply::default();
         while let Some(delta) = self.next().await? {
             whole.take(delta);
@@ -151,23 +114,27 @@ impl Reply {
 
     /// The reply as it comes, as server-sent events.
     pub(super) fn stream(mut self, with_usage: bool) -> Response {
-        let evidence = self.evidence.take();
-        let next = if self.waits { StreamState::Comment } else { StreamState::first(self.kind) };
+        let evidence = self.reader.evidence.take();
+        let next = if self.reader.answered.is_none() {
+            StreamState::Comment
+        } else {
+            StreamState::first(self.kind)
+        };
         let stream = Stream { reply: self, with_usage, next };
         with_evidence(sse::response(stream::unfold(stream, Stream::step)), evidence)
     }
 
     /// Why it ended. Some servers say `stop` after a call of a tool, too; clients wait for `tool_calls`.
     fn finish_reason(&self) -> &'static str {
-        let reason = self.ending.reason();
+        let reason = self.reader.ending.reason();
         let calls = reason == FinishReason::Stop && self.called;
         if calls { FinishReason::ToolCalls.as_str() } else { reason.as_str() }
     }
 
     fn object(&self, choice: impl Serialize) -> Response {
-        let usage = Some(self.ending.usage.unwrap_or_default().into());
+        let usage = Some(self.reader.ending.usage.unwrap_or_default().into());
         let object = self.kind.whole();
-        let maru_notice = self.ending.notice();
+        let maru_notice = self.reader.ending.notice();
         Json(Chunk { object, usage, maru_notice, ..self.chunk([choice]) }).into_response()
     }
 
@@ -177,7 +144,7 @@ impl Reply {
             id: &self.id,
             object: self.kind.chunk(),
             created: self.created,
-            model: &self.model,
+            model: &self.reader.model,
             choices,
             usage: None,
             maru_notice: None,
@@ -191,7 +158,7 @@ impl Reply {
         said: ChunkDelta<'_>,
         finish_reason: Option<&'static str>,
     ) {
-        let maru_notice = finish_reason.and_then(|_| self.ending.notice());
+        let maru_notice = finish_reason.and_then(|_| self.reader.ending.notice());
         match self.kind {
             Kind::Chat => {
                 let logprobs = (!said.logprobs.is_empty())
@@ -341,13 +308,7 @@ impl CollectedReply {
         self.thinking.push_str(&delta.thinking);
         self.logprobs.extend(delta.logprobs);
         for piece in delta.tool_calls {
-            let empty =
-                || ToolCall { id: String::new(), name: String::new(), arguments: String::new() };
-            let call = self.calls.entry(piece.index).or_insert_with(empty);
-            call.id
-                .push_str(piece.id.as_deref().filter(|_| call.id.is_empty()).unwrap_or_default());
-            call.name.push_str(&piece.name.unwrap_or_default());
-            call.arguments.push_str(&piece.arguments);
+            self.calls.entry(piece.index).or_default().append(piece);
         }
     }
 
@@ -422,13 +383,11 @@ impl Stream {
                 self.next = StreamState::Model;
                 events.extend_from_slice(sse::COMMENT);
             }
-            StreamState::Model => match begin::wait_for_model(&mut self.reply.run, None).await {
-                Ok(begun) => {
-                    let ReplyStart { model, evidence } = begun.unwrap_or_default();
-                    self.reply.model = model;
+            StreamState::Model => match self.reply.reader.wait(None).await {
+                Ok(_) => {
                     self.next = StreamState::first(self.reply.kind);
-                    // The headers are gone; clients leave comments out.
-                    match evidence {
+                    // The headers are sent already; clients skip comments.
+                    match self.reply.reader.evidence.take() {
                         Some(evidence) => sse::push_comment(events, &begin::EVIDENCE, &evidence),
                         None => events.extend_from_slice(sse::COMMENT),
                     }
@@ -450,7 +409,7 @@ impl Stream {
             StreamState::Deltas => self.says(events).await,
             StreamState::Usage => {
                 self.next = StreamState::Done;
-                let usage = Some(self.reply.ending.usage.unwrap_or_default().into());
+                let usage = Some(self.reply.reader.ending.usage.unwrap_or_default().into());
                 let chunk = Chunk { usage, ..self.reply.chunk([(); 0]) };
                 sse::push(events, &chunk);
             }

@@ -6,10 +6,9 @@ use std::{
 };
 
 use ai_gateway_api::{
-    events::Decoder,
     sealed::{
         Chat, Ed25519Public, Event, History, Input, Operation, ReplyPart, Request, decode_events,
-        decode_keys, path,
+        decode_keys, event_decoder, path,
     },
     wire::Fixed,
 };
@@ -144,10 +143,11 @@ pub(crate) fn history(session: &str) -> Operation {
 
 /// The events of a whole reply.
 pub(crate) fn open(mut reply: Reply, body: &str) -> Vec<Event> {
-    let (mut decoder, mut parts, mut events) = (Decoder::default(), Vec::new(), Vec::new());
-    decoder.feed(body.as_bytes(), &mut parts).unwrap();
+    let (mut decoder, mut parts, mut events) = (event_decoder(), Vec::new(), Vec::new());
+    let part =
+        |name: &str, data: &str| parts.push(ReplyPart::decode(name, data.as_bytes()).unwrap());
+    decoder.push(body.as_bytes(), part).unwrap();
     for part in parts {
-        let part = ReplyPart::decode(&part.name, part.data.as_bytes()).unwrap();
         if let Some(plaintext) = reply.handle(&part).unwrap() {
             events.extend(decode_events(&plaintext).unwrap());
         }

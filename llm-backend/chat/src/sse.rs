@@ -1,33 +1,32 @@
-//! Cuts a byte stream into server-sent events, bounded (HTML, section 9.2.6). Of an event only its data counts here.
+//! Decodes server-sent events from a byte stream, within a bound (HTML, section 9.2.6).
 //!
-//! Lines end with a line feed, a carriage return or both. A line that ends with a carriage return alone is taken once a
-//! line feed has come somewhere after it: which of the two it was is known then, and no server ends its lines so.
+//! Lines end with a line feed, a carriage return or both. A line that ends with a carriage return alone is complete once
+//! a later line feed arrives: until then it is unknown which of the two it is, and no known server ends its lines so.
 //!
-//! Crate `eventsource-stream` 0.2 finds the same events, which tests hold; but it panics at a byte order mark, which any
-//! server may send.
+//! The crate `eventsource-stream` 0.2 finds the same events, which a test compares; but it panics at a byte order mark,
+//! which any server may send.
 
 use std::{mem, str};
 
-/// Longest line, and longest event, in bytes. A token is a few; the longest real chunk carries timings.
-pub(super) const EVENT_MAX: usize = 256 * 1024;
-
-/// What a stream of events may not hold.
+/// A stream of events that cannot be decoded any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
-    /// More than [`EVENT_MAX`] bytes without an empty line.
-    #[error("an event is longer than is taken")]
+pub enum Malformed {
+    /// An event is larger than the bound.
+    #[error("the stream holds an event that is too large")]
     TooLong,
     /// A line is not UTF-8.
-    #[error("it is not UTF-8")]
+    #[error("the stream is not UTF-8")]
     NotUtf8,
 }
 
-/// Collects bytes until an event is whole.
-#[derive(Debug, Default)]
-pub(super) struct EventDecoder {
+/// Collects bytes until an event is complete.
+#[derive(Debug)]
+pub struct Decoder {
+    /// Largest line, and largest event, in bytes.
+    max: usize,
     /// The line so far.
     partial: Vec<u8>,
-    /// Bytes of whole lines since the last empty one.
+    /// Bytes of complete lines since the last empty one.
     lines: usize,
     event: Event,
 }
@@ -35,43 +34,55 @@ pub(super) struct EventDecoder {
 /// An event so far.
 #[derive(Debug, Default)]
 struct Event {
-    /// Whether a line has come before it.
+    /// Whether a line came before it.
     begun: bool,
-    /// Its data, a line feed after each line.
+    name: String,
+    /// Its data, with a line feed after each line.
     data: String,
 }
 
-impl EventDecoder {
-    /// Takes the next bytes and hands over the data of each event that they complete.
+impl Decoder {
+    /// A decoder that takes lines and events of at most `max` bytes.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { max, partial: Vec::new(), lines: 0, event: Event::default() }
+    }
+
+    /// Takes the next bytes and hands over the name (empty if there is none) and data of each event that they complete.
     ///
     /// # Errors
     ///
-    /// [`Malformed`], after the events before it. Nothing may follow.
-    pub(super) fn push(
+    /// [`Malformed`], after the events before it. The decoder must not be used any further.
+    pub fn push(
         &mut self,
         bytes: &[u8],
-        mut complete: impl FnMut(&str),
+        mut complete: impl FnMut(&str, &str),
     ) -> Result<(), Malformed> {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
-            self.check(self.partial.len() + piece.len())?;
+            if self.lines + self.partial.len() + piece.len() > self.max {
+                return Err(Malformed::TooLong);
+            }
             if piece.last() != Some(&b'\n') {
                 self.partial.extend_from_slice(piece);
                 return Ok(());
             }
-            // Most lines come whole.
-            let kept = mem::take(&mut self.partial);
-            if kept.is_empty() {
+            // Most lines arrive in one piece.
+            let partial = mem::take(&mut self.partial);
+            if partial.is_empty() {
                 self.take(piece, &mut complete)?;
             } else {
-                let line = [kept.as_slice(), piece].concat();
-                self.take(&line, &mut complete)?;
+                self.take(&[partial.as_slice(), piece].concat(), &mut complete)?;
             }
         }
         Ok(())
     }
 
     /// Takes what a line feed ends.
-    fn take(&mut self, line: &[u8], complete: &mut impl FnMut(&str)) -> Result<(), Malformed> {
+    fn take(
+        &mut self,
+        line: &[u8],
+        complete: &mut impl FnMut(&str, &str),
+    ) -> Result<(), Malformed> {
         let text = str::from_utf8(line).map_err(|_| Malformed::NotUtf8)?;
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
@@ -81,25 +92,25 @@ impl EventDecoder {
         }
         Ok(())
     }
-
-    fn check(&self, more: usize) -> Result<(), Malformed> {
-        if self.lines + more > EVENT_MAX { Err(Malformed::TooLong) } else { Ok(()) }
-    }
 }
 
 impl Event {
-    fn take(&mut self, line: &str, complete: &mut impl FnMut(&str)) {
+    fn take(&mut self, line: &str, complete: &mut impl FnMut(&str, &str)) {
         let begins = !mem::replace(&mut self.begun, true);
         let line = line.strip_prefix('\u{feff}').filter(|_| begins).unwrap_or(line);
         if line.is_empty() {
             if let Some(data) = self.data.strip_suffix('\n') {
-                complete(data);
+                complete(&self.name, data);
             }
+            self.name.clear();
             return self.data.clear();
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        if field == "data" {
-            self.data.push_str(value.strip_prefix(' ').unwrap_or(value));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        if field == "event" {
+            value.clone_into(&mut self.name);
+        } else if field == "data" {
+            self.data.push_str(value);
             self.data.push('\n');
         }
     }
@@ -113,12 +124,14 @@ mod tests {
 
     use super::*;
 
+    const MAX: usize = 256 * 1024;
+
     /// The data of each event, and how it ended.
     fn read<'a>(
         pieces: impl IntoIterator<Item = &'a [u8]>,
     ) -> (Vec<String>, Result<(), Malformed>) {
-        let (mut events, mut all) = (EventDecoder::default(), Vec::new());
-        let take = |piece| events.push(piece, |data: &str| all.push(data.to_owned()));
+        let (mut events, mut all) = (Decoder::new(MAX), Vec::new());
+        let take = |piece| events.push(piece, |_, data| all.push(data.to_owned()));
         let ended = pieces.into_iter().try_for_each(take);
         (all, ended)
     }
@@ -156,8 +169,8 @@ mod tests {
         /// Nothing is held but the last, unfinished line.
         #[test]
         fn only_what_is_unfinished_is_held(text in "(?s).{0,200}") {
-            let mut events = EventDecoder::default();
-            prop_assert_eq!(events.push(text.as_bytes(), |_| {}), Ok(()));
+            let mut events = Decoder::new(MAX);
+            prop_assert_eq!(events.push(text.as_bytes(), |_, _| {}), Ok(()));
             let whole = text.rfind('\n').map_or(0, |last| last + 1);
             prop_assert_eq!(&events.partial[..], &text.as_bytes()[whole..]);
         }
@@ -183,16 +196,16 @@ mod tests {
 
     #[test]
     fn endless_lines_and_endless_events_are_refused() {
-        let mut line = EventDecoder::default();
-        assert_eq!(line.push(&vec![b'x'; EVENT_MAX], |_| {}), Ok(()));
-        assert_eq!(line.push(b"x", |_| {}), Err(Malformed::TooLong));
+        let mut line = Decoder::new(MAX);
+        assert_eq!(line.push(&vec![b'x'; MAX], |_, _| {}), Ok(()));
+        assert_eq!(line.push(b"x", |_, _| {}), Err(Malformed::TooLong));
 
-        let mut event = EventDecoder::default();
-        let taken = (0..EVENT_MAX).take_while(|_| event.push(b"data: x\n", |_| {}).is_ok()).count();
-        assert_eq!(taken, EVENT_MAX / 8);
+        let mut event = Decoder::new(MAX);
+        let taken = (0..MAX).take_while(|_| event.push(b"data: x\n", |_, _| {}).is_ok()).count();
+        assert_eq!(taken, MAX / 8);
 
-        let mut events = EventDecoder::default();
-        assert!((0..EVENT_MAX).all(|_| events.push(b"data: x\n\n", |_| {}).is_ok()));
+        let mut events = Decoder::new(MAX);
+        assert!((0..MAX).all(|_| events.push(b"data: x\n\n", |_, _| {}).is_ok()));
     }
 
     #[test]
@@ -202,5 +215,21 @@ mod tests {
             (before.as_slice(), ended),
             ([String::from("x")].as_slice(), Err(Malformed::NotUtf8))
         );
+    }
+
+    #[test]
+    fn names_are_read_wherever_the_bytes_are_split() {
+        let text = "event: start\ndata: {\"a\":1}\n\n: ping\n\ndata:x\r\ndata: 안녕\r\n\r\nevent: cut\ndata: y\n";
+        let whole = [("start", "{\"a\":1}"), ("", "x\n안녕")]
+            .map(|(name, data)| (name.to_owned(), data.to_owned()));
+        for split in 0..=text.len() {
+            let (head, tail) = text.as_bytes().split_at(split);
+            let (mut decoder, mut all) = (Decoder::new(MAX), Vec::new());
+            for piece in [head, tail] {
+                let take = |name: &str, data: &str| all.push((name.to_owned(), data.to_owned()));
+                decoder.push(piece, take).unwrap();
+            }
+            assert_eq!(all, whole, "{split}");
+        }
     }
 }
