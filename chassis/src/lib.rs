@@ -1,6 +1,7 @@
 //! What every daemon stands on. A module enters when several of them need it; none knows a type of a domain.
 //!
 //! * [`accept`]: taking connections: how many, what an error costs, and how it ends.
+//! * [`args`]: arguments that daemons share.
 //! * [`body`]: bodies that are held as a whole, and the memory that they take.
 //! * [`browser`]: what a browser says of the page for which it asks.
 //! * [`client`]: HTTP/1.1 as a client.

@@ -1,4 +1,4 @@
-//! Apps: programs of the home machine that use the gateway with a key, and what the admin says of them.
+//! Apps: programs of the home machine that use the gateway with a key, and the admin's calls about them.
 //!
 //! The admin's calls go over the gateway's socket for the superuser; an app sends its key as `Authorization: Bearer KEY`.
 
@@ -12,9 +12,9 @@ use crate::wire::Fixed;
 
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 32;
-/// What every key begins with, so that people and scanners of leaked secrets recognise it.
+/// Prefix of every key, by which people and scanners for leaked secrets recognise it.
 const PREFIX: &str = "maru-app-";
-/// How many characters a key has: the prefix, and 32 bytes as base64url without padding.
+/// Length of a key: the prefix, and 32 bytes as base64url without padding.
 const KEY_LEN: usize = PREFIX.len() + 43;
 
 /// The name of an app: small letters, digits and hyphens, between letters or digits.
@@ -22,10 +22,10 @@ const KEY_LEN: usize = PREFIX.len() + 43;
 #[serde(transparent)]
 pub struct AppName(String);
 
-/// The text is no name of an app.
+/// The text is not a valid name of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "an app's name is 1 to {NAME_MAX} of a-z, 0-9 and hyphens, with a letter or digit at both ends, such as open-webui"
+    "an app's name has 1 to {NAME_MAX} of a-z, 0-9 and hyphens, with a letter or digit at both ends, such as open-webui"
 )]
 pub struct InvalidAppName;
 
@@ -68,20 +68,20 @@ impl<'de> Deserialize<'de> for AppName {
 pub struct AppKey(String);
 
 impl AppKey {
-    /// The key that these random bytes make.
+    /// Makes a key of random bytes.
     #[must_use]
     pub fn new(random: [u8; 32]) -> Self {
         Self(format!("{PREFIX}{}", Fixed(random)))
     }
 
-    /// Reads a key; `None` if the text cannot be one. Whether any app has it is not known by that.
+    /// Parses a key; `None` if the text is malformed. It does not check whether an app has this key.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let may_be = text.len() == KEY_LEN && text.starts_with(PREFIX);
         may_be.then(|| Self(text.to_owned()))
     }
 
-    /// Returns the text, to show it to the person who asked for it.
+    /// Returns the text, to be shown once.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -94,7 +94,7 @@ impl fmt::Debug for AppKey {
     }
 }
 
-/// Asks for a new app.
+/// A request for a new app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddApp {
@@ -113,7 +113,7 @@ pub struct App {
     pub last_used: Option<String>,
 }
 
-/// A new app with its key, which is told this once.
+/// A new app with its key, which is shown only once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AddedApp {
     /// The app.

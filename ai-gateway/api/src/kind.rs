@@ -1,17 +1,17 @@
 //! Kinds of problem (RFC 9457) of the gateway and of the relay before it: the word after `urn:maru:problem:`.
 
-/// 400: the one answer to every sealed request that cannot be opened, whatever the reason.
+/// 400: a sealed request cannot be opened. The answer is the same for every reason.
 pub const SEALED: &str = "sealed";
 /// 400: the body is not the JSON of this endpoint.
 pub const BODY: &str = "body";
-/// 400: the body names a version that this gateway does not speak.
+/// 400: this gateway does not support the version that the body names.
 pub const VERSION: &str = "version";
-/// 401: a program of this machine gave no key, or one that no app has.
+/// 401: a program of this machine sent no key, or an unknown one.
 pub const KEY: &str = "key";
 /// 403: the device key is not bound to the calling node and its person; bind it at `POST /maru/v1/devices` on port
 /// 18789.
 pub const DEVICE: &str = "device";
-/// 403: the caller may not do this here.
+/// 403: the caller may not do this.
 pub const FORBIDDEN: &str = "forbidden";
 /// 404: no such thing.
 pub const NOT_FOUND: &str = "not-found";
@@ -23,7 +23,7 @@ pub const TOO_LARGE: &str = "too-large";
 pub const CONTENT_TYPE: &str = "content-type";
 /// 421: the Host is not a name of this service.
 pub const HOST: &str = "host";
-/// 409: the name is another app's.
+/// 409: another app has this name.
 pub const TAKEN: &str = "taken";
 /// 403: the Origin is another site.
 pub const ORIGIN: &str = "origin";
@@ -31,9 +31,10 @@ pub const ORIGIN: &str = "origin";
 pub const RATE: &str = "rate";
 /// 502: the next hop (the gateway behind telmeet) cannot be reached.
 pub const UNREACHABLE: &str = "unreachable";
-/// 503: a limit of this process is reached; the same request may succeed later.
+/// 503: a limit of this process is reached. The same request may succeed later.
 pub const BUSY: &str = "busy";
-/// 502 or, inside a sealed reply, an error event: no node of the confidential chain proved itself, so nothing was sealed.
+/// 502 or, inside a sealed reply, an error event: no node of the confidential chain passed verification, so nothing was
+/// sealed.
 pub const ATTESTATION: &str = "attestation-failed";
-/// 502 or, inside a sealed reply, an error event: no model answers.
+/// 502 or, inside a sealed reply, an error event: no model answered.
 pub const MODEL: &str = "model";

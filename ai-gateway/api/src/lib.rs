@@ -1,7 +1,7 @@
-//! What the AI gateway says on its wires: sealed-chat wire types, settings and the admin interface.
+//! The AI gateway's interface: wire types of sealed chat, settings and the admin interface.
 //!
-//! Types only: nothing here seals, opens, listens or reads a clock. `hpke-envelope` seals and opens; `ai-gateway`
-//! serves; `telmeet` and `maru chat` are its callers.
+//! Types only: no sealing, no I/O, no clock. `hpke-envelope` seals and opens; `ai-gateway` serves; `telmeet` and `maru
+//! chat` are its callers.
 #![forbid(unsafe_code)]
 
 pub mod apps;

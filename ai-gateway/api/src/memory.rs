@@ -1,12 +1,12 @@
-//! Where sealed text lies once it is opened.
+//! The memory that opened text is written to.
 
-/// Shows that what is allocated now lies in memory that is fit for what people write.
+/// A token: allocations made now are in memory that is suitable for people's text.
 ///
-/// What opens or decodes sealed text takes one, so that forgetting where its result lies does not compile. The
-/// gateway's is made by its locked memory alone; an app, to whose person the text belongs, says [`OwnMemory`].
+/// Functions that open or decode sealed text take such a token, so that a caller cannot forget to choose the memory.
+/// The gateway gets one only from its locked memory; an app of the person uses [`OwnMemory`].
 pub trait Memory {}
 
-/// The memory of the person's own app, or of a test.
+/// Ordinary memory, of the person's own app or of a test.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnMemory;
 

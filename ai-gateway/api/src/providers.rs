@@ -1,4 +1,4 @@
-//! How the servers behind the models are: what `maru doctor` asks the gateway, on the socket that is root's alone.
+//! State of the servers behind the models, for `maru doctor`; served on root's socket only.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,27 +10,27 @@ pub struct ProviderNode {
     pub provider: String,
     /// The server's `baseUrl`, as the settings have it.
     pub node: String,
-    /// How it is.
+    /// Its condition.
     pub condition: Condition,
-    /// What is wrong, and what to do about it; none if nothing is. It holds no key and nothing that people wrote.
+    /// What is wrong, and what to do about it. It contains no key and no text of people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
 
-/// How a server is.
+/// The condition of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// It can answer chats.
     Ready,
-    /// It still loads its model.
+    /// It is loading its model.
     Loading,
-    /// It takes no new requests: it is full, about to end, or the settings say so.
+    /// It takes no new requests: it is full, is stopping, or is drained by the settings.
     Draining,
-    /// It lives, and refuses what the gateway asks: the key, perhaps.
+    /// It refuses the gateway's requests, perhaps because of the key.
     Refusing,
     /// It does not answer.
     Silent,
-    /// It cannot be asked: a file that the settings name is missing or wrong.
+    /// A file that the settings name is missing or wrong.
     Unusable,
 }

@@ -1,4 +1,4 @@
-//! Sealed chat: what is on the wire, and what is under the seal.
+//! Sealed chat: the wire format, and the plaintext under the seal.
 //!
 //! `docs/protocols/sealed-chat.md` is the specification; `hpke-envelope` seals and opens. Times are Unix milliseconds.
 
@@ -29,7 +29,7 @@ pub mod path {
     pub const CHAT: &str = "/maru/v1/chat";
     /// `GET`: the signed key document.
     pub const KEYS: &str = "/maru/v1/keys";
-    /// `POST` binds a device key to the calling node, `GET` lists the node's; on the agent's own listener only.
+    /// `POST` binds a device key to the calling node, `GET` lists its keys; on the agent's listener only.
     pub const DEVICES: &str = "/maru/v1/devices";
     /// `DELETE` revokes a device key of the calling node.
     pub const DEVICE: &str = "/maru/v1/devices/{key}";
@@ -51,16 +51,16 @@ pub type Ed25519Public = Fixed<32>;
 /// An Ed25519 signature.
 pub type Signature = Fixed<64>;
 
-/// The keys that requests are sealed to, signed by the gateway's identity.
+/// The gateway's keys, signed by its identity. Clients seal requests to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyDocument {
     /// Format.
     #[schema(value_type = u32)]
     pub version: Version,
-    /// The gateway's long-term identity; the client compares it with the one it pinned.
+    /// The gateway's long-term identity, which the client compares with the pinned one.
     #[schema(value_type = String)]
     pub identity: Ed25519Public,
-    /// Grows with each rotation and each start of the gateway.
+    /// Increases with each rotation and each start of the gateway.
     pub epoch: u64,
     /// The gateway's clock when it signed.
     pub server_time: u64,
@@ -73,7 +73,7 @@ pub struct KeyDocument {
     pub signature: Signature,
 }
 
-/// A key configuration and when it holds.
+/// A key configuration with its validity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PublishedKey {
     /// First 8 bytes of SHA-256 of the key configuration.
@@ -88,9 +88,9 @@ pub struct PublishedKey {
     /// The KEM's public key.
     #[schema(value_type = String)]
     pub public_key: Bytes,
-    /// From when the gateway takes requests under it.
+    /// Start of its validity.
     pub not_before: u64,
-    /// Until when.
+    /// End of its validity.
     pub not_after: u64,
 }
 
@@ -100,7 +100,7 @@ pub struct Request {
     /// Format.
     #[schema(value_type = u32)]
     pub version: Version,
-    /// Which of the gateway's keys it is sealed to.
+    /// The gateway's key that it is sealed to.
     #[schema(value_type = String)]
     pub key_id: KeyId,
     /// The KEM's encapsulated key.
@@ -111,7 +111,7 @@ pub struct Request {
     pub ciphertext: Bytes,
     /// The client's clock.
     pub timestamp: u64,
-    /// UUID version 7; one per question, the same when it is asked again.
+    /// UUID version 7, made once for each question; a retry keeps it.
     #[schema(value_type = String)]
     pub request_id: Uuid,
     /// The app's own Ed25519 key, bound to its node beforehand.
@@ -139,7 +139,7 @@ pub mod event {
     pub const START: &str = "start";
     /// [`Chunk`](super::Chunk), any number.
     pub const CHUNK: &str = "chunk";
-    /// [`Final`](super::Final), once, last: without it the reply was cut.
+    /// [`Final`](super::Final), once, last. Without it the reply was cut.
     pub const FINAL: &str = "final";
 }
 
@@ -148,7 +148,7 @@ pub mod event {
 pub struct Start {
     /// Format.
     pub version: Version,
-    /// What the reply's key is derived from, besides the request's context.
+    /// Nonce that the reply's key is derived from, with the request's context.
     pub response_nonce: Fixed<32>,
 }
 
@@ -164,7 +164,7 @@ pub struct Chunk {
 /// Data of the event `final`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Final {
-    /// Sealed, padded [`Event`]s, authenticated as the last ones.
+    /// Sealed, padded [`Event`]s, authenticated as the last chunk.
     pub data: Bytes,
 }
 
@@ -180,13 +180,13 @@ pub struct BindDevice {
     /// The key to bind to the calling node.
     #[schema(value_type = String)]
     pub device_pubkey: Ed25519Public,
-    /// What people call the app, for the list.
+    /// Name of the app, for the list.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The client's clock.
     pub timestamp: u64,
-    /// By the device key, over this gateway's identity, the key, the time and the calling node: proof that the caller
-    /// holds it, and wants it bound there.
+    /// By the device key, over the gateway's identity, the key, the time and the calling node. It proves that the
+    /// caller holds the key and wants it bound there.
     #[schema(value_type = String)]
     pub signature: Signature,
 }
@@ -194,7 +194,7 @@ pub struct BindDevice {
 impl BindDevice {
     /// Decodes a request body.
     ///
-    /// Takes the body: U+FFFD takes the place of half characters in it, without a copy.
+    /// Lone surrogates are replaced by U+FFFD in place, so it takes the body by value.
     ///
     /// # Errors
     ///
@@ -212,7 +212,7 @@ pub struct Device {
     /// The key.
     #[schema(value_type = String)]
     pub device_pubkey: Ed25519Public,
-    /// What people call the app.
+    /// Name of the app.
     #[serde(default)]
     pub name: String,
     /// When it was bound.
@@ -225,13 +225,13 @@ pub struct Devices {
     /// Format.
     #[schema(value_type = u32)]
     pub version: Version,
-    /// The calling node's stable id, which a proof has to name: an app without an agent to ask learns it here.
+    /// The calling node's stable id, which a proof must name; an app without an agent gets it here.
     pub node: String,
     /// In the order of binding.
     pub devices: Vec<Device>,
 }
 
-/// Decodes a key document; whether it is genuine is `hpke-envelope`'s to say.
+/// Decodes a key document. `hpke-envelope` verifies it.
 ///
 /// # Errors
 ///
@@ -258,14 +258,14 @@ pub enum ReplyPart {
     Final(Final),
 }
 
-/// Why a server-sent event is no part of a sealed reply.
+/// A server-sent event that is not part of a sealed reply.
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
-    /// An event of this name does not occur in a reply.
-    #[error("the reply holds an event of an unknown name")]
+    /// A reply has no event of this name.
+    #[error("the reply contains an event of an unknown name")]
     Name,
-    /// The event's data is not what its name says.
-    #[error("the reply holds an event that cannot be read")]
+    /// The data does not fit the event's name.
+    #[error("the reply contains an event that cannot be decoded")]
     Data(#[source] DecodeError),
 }
 
@@ -274,7 +274,7 @@ impl ReplyPart {
     ///
     /// # Errors
     ///
-    /// The name or the data is not one of a reply.
+    /// See [`PartError`].
     pub fn decode(name: &str, data: &[u8]) -> Result<Self, PartError> {
         match name {
             event::START => decode(data).map(Self::Start),

@@ -1,4 +1,4 @@
-//! What telmeet says: the plugin protocol, which it speaks to the gateway, and its settings.
+//! The plugin protocol between telmeet and the gateway, and telmeet's settings.
 //!
 //! Types and constants only. `telmeet` is the client of the plugin protocol, `ai-gateway` its server.
 #![forbid(unsafe_code)]

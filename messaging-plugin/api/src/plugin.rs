@@ -1,4 +1,4 @@
-//! The plugin protocol: what a messenger says to the gateway over `plugin/http.sock`.
+//! The plugin protocol, which a messenger speaks to the gateway over `plugin/http.sock`.
 //!
 //! `docs/protocols/plugin.md` is the specification.
 
@@ -9,10 +9,10 @@ pub const HOST: &str = "gateway.plugin";
 /// fields.
 pub const MAX_BODY: usize = 1_500_000;
 
-/// Request headers that a plugin passes on; it drops every other, and adds none but Host.
+/// Request headers that a plugin forwards. It drops all others and adds only Host.
 pub const REQUEST_HEADERS: [&str; 4] =
     ["accept", "content-length", "content-type", "transfer-encoding"];
 
-/// Response headers that a plugin passes back.
+/// Response headers that a plugin returns.
 pub const RESPONSE_HEADERS: [&str; 4] =
     ["cache-control", "content-length", "content-type", "retry-after"];

@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use crate::plugin;
 
-/// Where the file is, below the root, unless another is named.
+/// Default path of the file, below the root.
 pub const FILE: &str = services::TELMEET_MESH.settings;
 
 /// telmeet's settings, read from one TOML file; paths are below the root.
 ///
-/// A key it does not know is an error. It holds no secret, so `Debug` is safe to log.
+/// Unknown keys are an error. It contains no secret, so `Debug` is safe to log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -24,9 +24,9 @@ pub struct Settings {
     pub socket: PathBuf,
     /// The gateway's socket. Default: `run/maru/plugin/http.sock`.
     pub plugin_socket: PathBuf,
-    /// The user id that listens there; others are told nothing. Default: the owner of the socket's folder.
+    /// The user id that must listen there. Default: the owner of the socket's folder.
     pub gateway_uid: Option<u32>,
-    /// The agent's user id; other processes are refused. Default: 61005; 0, as it was once, means the same.
+    /// The agent's user id; other processes are refused. Default: 61005; 0, an older default, means the same.
     pub agent_uid: u32,
     /// Connections at a time. Default: 512.
     pub connections: usize,

@@ -1,11 +1,10 @@
-//! telmeet, the relay of sealed chat (RFC 9458): it passes sealed requests and replies on and can read neither.
+//! telmeet, the relay of sealed chat (RFC 9458): it forwards sealed requests and replies, and can read neither.
 //!
-//! In this version that is all it does; rooms and messages come later. The agent publishes its socket as mesh port 80
-//! of `chat.<network>`. For each request it opens one connection to the gateway's `plugin/http.sock`, repeats the
-//! identity header that it received, and streams both ways without holding anything back. It stores nothing and logs
-//! no request.
+//! Rooms and messages come later. The agent publishes its socket as mesh port 80 of `chat.<network>`. For each request
+//! it opens one connection to the gateway's `plugin/http.sock`, repeats the identity header that it received, and
+//! streams in both directions without buffering. It stores nothing and logs no request.
 //!
-//! It does not open, seal, check or retry anything: the client does.
+//! Opening, sealing, verifying and retrying are the client's work.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 mod relay;
@@ -27,13 +26,13 @@ use telmeet_api::settings::{FILE, Settings};
 use relay::Relay;
 pub use relay::router;
 
-/// Every endpoint of the socket that the agent publishes.
+/// The endpoints of the socket that the agent publishes.
 #[must_use]
 pub fn endpoints() -> Vec<chassis::endpoint::Declaration> {
     chassis::endpoint::list(&relay::endpoints())
 }
 
-/// Why telmeet ended.
+/// Why telmeet stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The root is not safe.
@@ -54,7 +53,7 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// Fails if the root is not safe, the settings cannot be used, the socket cannot be bound, or signals cannot be watched.
+/// See [`Error`].
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
     chassis::root::check(root)?;
     let config = load(root, config.as_deref())?;

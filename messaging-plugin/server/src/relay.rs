@@ -1,11 +1,11 @@
-//! Passing one request on to the gateway, and its reply back.
+//! Forwards a request to the gateway, and its reply back.
 //!
-//! One connection per request, so that closing is cancelling: when the client leaves, hyper drops the reply's body
-//! and with it the gateway's connection; when the gateway is gone, the body fails and hyper closes the client's
-//! connection without the end that would make a cut reply look whole.
+//! One connection per request, so that closing it cancels the request: when the client leaves, hyper drops the reply's
+//! body and with it the gateway's connection; when the gateway is gone, the body fails and hyper closes the client's
+//! connection without the end marker, so that a cut reply does not look complete.
 //!
-//! A request's body is passed on as it comes and never held. The listener gives it a deadline (`chassis::body::DeadlineBody`),
-//! so that a slow sender keeps its connection, and the gateway's, no longer than anybody may.
+//! A request's body is streamed, not buffered. The listener sets a deadline (`chassis::body::DeadlineBody`), so that a
+//! slow sender cannot occupy its connection, and the gateway's, for longer.
 
 use std::{error::Error as StdError, io, path::Path, sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ use tokio::{io::AsyncWriteExt as _, net::UnixStream, time::timeout};
 /// How long the gateway's socket may take to accept.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Where requests are passed on to.
+/// The gateway that requests are forwarded to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relay {
     /// The gateway's plugin socket.
@@ -43,7 +43,7 @@ pub struct Relay {
     pub max_body_bytes: usize,
 }
 
-/// What it answers.
+/// The endpoints.
 pub(crate) fn endpoints() -> [Served<Arc<Relay>>; 6] {
     [
         serve(&endpoints::CHAT, chat),
@@ -66,13 +66,13 @@ pub fn router(relay: Arc<Relay>) -> Router {
         .with_state(relay)
 }
 
-/// Says that an answer is the connection's last: the agent tells the client so, since telmeet's service has no pages.
+/// Marks a response as the last of its connection.
 pub(crate) fn last(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-/// Passes a sealed request on, and the sealed reply back as it comes.
+/// Forwards a sealed request and streams the sealed reply back.
 async fn chat(
     State(relay): State<Arc<Relay>>,
     Extension(caller): Extension<Header>,
@@ -81,7 +81,7 @@ async fn chat(
     relay.pass(&caller, path::CHAT, request).await
 }
 
-/// Passes the signed key document back.
+/// Forwards the signed key document.
 async fn keys(
     State(relay): State<Arc<Relay>>,
     Extension(caller): Extension<Header>,
@@ -124,7 +124,7 @@ impl Relay {
         let preface = caller.encode().map_err(|error| broken(&error))?;
         let mut io = self.connect().await?;
         io.write_all(&preface).await.map_err(|error| broken(&error))?;
-        // Dropped with this future or with the reply's body, whichever the client leaves during.
+        // It ends with this future or with the reply's body, when the client disconnects.
         let reply = client::send(io, onward).await.map_err(|error| failed(&error))?;
 
         let (parts, body) = reply.into_parts();
@@ -171,7 +171,7 @@ fn broken(error: &(dyn StdError + 'static)) -> ErrorResponse {
         .retry_after(2)
 }
 
-/// Tells a body that was too long, or did not arrive in time, from a gateway that failed.
+/// Distinguishes a body that was too long or late from a failure of the gateway.
 fn failed(error: &hyper::Error) -> ErrorResponse {
     if BodyError::of(error) == BodyError::Timeout {
         return late();

@@ -1,4 +1,4 @@
-//! What is under the seal: operations towards the gateway, events back.
+//! The plaintext: operations to the gateway, events from it.
 
 use std::fmt;
 
@@ -12,34 +12,34 @@ use crate::{
     wire::{DecodeError, Version, decode},
 };
 
-/// What a sealed request asks for.
+/// The operation of a sealed request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     /// The next message of a conversation.
     Chat(Chat),
-    /// What a session holds.
+    /// Lists a session's messages.
     History(History),
 }
 
-/// Asks for the next message of a conversation.
+/// A request for the next message of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chat {
-    /// The conversation that is continued, a name within the person's own; none leaves no trace.
+    /// The session that is continued, one of the person's own. Without one nothing is kept.
     pub session: Option<SessionName>,
-    /// What is said.
+    /// The new message, or all messages.
     pub input: Input,
-    /// Which model answers, as `provider/model`; the gateway's primary model if absent.
+    /// The model, as `provider/model`; by default the gateway's primary model.
     pub model: Option<String>,
-    /// How it answers.
+    /// Options of generation.
     pub options: Options,
 }
 
-/// What is said in a [`Chat`].
+/// The input of a [`Chat`].
 #[derive(Clone, PartialEq, Eq)]
 pub enum Input {
     /// The next message of the session.
     Text(String),
-    /// A whole conversation, beside the session's own.
+    /// A whole conversation, instead of the session's.
     Messages(Vec<Message>),
 }
 
@@ -52,14 +52,14 @@ impl fmt::Debug for Input {
     }
 }
 
-/// Asks what a session holds.
+/// A request for a session's messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
     /// The session, a name within the person's own.
     pub session: SessionName,
 }
 
-/// Why the plaintext of a request is of no use.
+/// The plaintext of a request is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaintextError {
     /// Another version, or not the JSON.
@@ -68,7 +68,7 @@ pub enum PlaintextError {
     /// An operation that this version does not have.
     #[error("unknown operation")]
     Operation,
-    /// `chat` says neither or both of `text` and `messages`; `history` names no session.
+    /// `chat` has neither or both of `text` and `messages`, or `history` names no session.
     #[error("operation with a missing field")]
     Field,
     /// The session's name is too long.
@@ -76,7 +76,7 @@ pub enum PlaintextError {
     Session(#[from] NameTooLong),
 }
 
-/// The plaintext as JSON has it.
+/// The plaintext as JSON.
 #[derive(Serialize, Deserialize)]
 struct Raw {
     version: Version,
@@ -121,7 +121,7 @@ impl Operation {
         serde_json::to_vec(&raw).unwrap_or_default()
     }
 
-    /// Decodes what was sealed, into this memory. U+FFFD takes the place of half characters in it.
+    /// Decodes the plaintext into this memory. Lone surrogates become U+FFFD.
     ///
     /// # Errors
     ///
@@ -149,13 +149,13 @@ impl Operation {
     }
 }
 
-/// One thing that a reply says. A chunk carries a list of them.
+/// An event of a reply. A chunk carries a list of them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// Which model answers, as `provider/model`; before its first delta, and again if another takes over.
+    /// The model that answers, as `provider/model`; before its first delta, and again if another takes over.
     Model(String),
-    /// What proved itself before it was asked; after `model`, in replies of the confidential chain.
+    /// Evidence of the node, in replies of the confidential chain; after `model`.
     Evidence(Evidence),
     /// Text to append to the reply.
     Delta(String),
@@ -167,7 +167,7 @@ pub enum Event {
     Finish(FinishReason),
     /// The operation failed; nothing follows.
     Error {
-        /// A word for programs, mostly one of [`crate::kind`]; a client shows `message` whatever it is.
+        /// A word for programs, usually one of [`crate::kind`]. A client shows `message` in any case.
         kind: String,
         /// For the person: what happened, and what to do.
         message: String,

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// A session's name: one among the person's own.
+/// A session's name, unique among the person's sessions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionName(String);
 

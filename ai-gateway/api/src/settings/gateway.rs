@@ -12,12 +12,12 @@ use serde::Deserialize;
 
 use crate::{sealed::MAX_BODY, settings::origin::Origin};
 
-/// Where the file is, below the root, unless another is named.
+/// Default path of the file, below the root.
 pub const FILE: &str = services::GATEWAY_MESH.settings;
 
 /// The gateway's settings, read from one TOML file; paths are below the root.
 ///
-/// A key it does not know is an error. It holds no secret, so `Debug` is safe to log.
+/// Unknown keys are an error. It contains no secret, so `Debug` is safe to log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -25,8 +25,8 @@ pub struct Settings {
     pub network: String,
     /// Further names that it answers to, such as the home node's own. Default: none.
     pub names: Vec<String>,
-    /// Pages that may use `/v1` and `/api` from a browser, by their exact origin, such as `https://webui.example` or
-    /// `http://localhost:3000`. Default: none.
+    /// Origins of web pages that may use `/v1` and `/api`, exactly as browsers send them, such as
+    /// `https://webui.example` or `http://localhost:3000`. Default: none.
     pub origins: Vec<Origin>,
     /// State: identity, epoch, bound devices, apps. Default: `var/lib/maru/gateway`.
     pub state: PathBuf,
@@ -36,62 +36,61 @@ pub struct Settings {
     pub socket: PathBuf,
     /// Socket that telmeet connects to. Default: `run/maru/plugin/http.sock`.
     pub plugin_socket: PathBuf,
-    /// Socket on which the superuser reads counters and administers apps, and nobody else. Default: `run/maru/metrics/http.sock`.
+    /// Socket for the superuser only: counters, apps, usage. Default: `run/maru/metrics/http.sock`.
     pub metrics_socket: PathBuf,
-    /// The agent's user id. Default: 61005; 0, as it was once, means the same.
+    /// The agent's user id. Default: 61005; 0, an older default, means the same.
     pub agent_uid: u32,
     /// telmeet's user id. Default: 61003.
     pub telmeet_uid: u32,
-    /// Threads that serve connections; 0 is as many as there are processors. Default: 0.
+    /// Threads that serve connections; 0 means one for each processor. Default: 0.
     pub threads: u16,
-    /// The keys that requests are sealed to.
+    /// Lifetime of the keys of sealed chat.
     pub keys: Keys,
-    /// What callers may use.
+    /// Limits for callers.
     pub limits: Limits,
-    /// How replies wait for their models.
+    /// The queues before the models.
     pub line: Queue,
-    /// When a backend that fails is left alone.
+    /// The circuit breakers of backends.
     pub breaker: Breaker,
-    /// What is kept of how much people use.
+    /// Storage of usage counts.
     pub usage: Usage,
-    /// What this home pinned of deployments of the confidential chain, by the names that `openclaw.json` has for their
-    /// providers. Default: none.
+    /// Pins of deployments of the confidential chain, by their provider's name in `openclaw.json`. Default: none.
     pub confidential: BTreeMap<String, Deployment>,
 }
 
-/// What this home pinned of a deployment of the confidential chain; `docs/protocols/confidential.md`.
+/// Pin of a deployment of the confidential chain; see `docs/protocols/confidential.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
-    /// The deployment's identity, base64url: who signs its policies and certificates.
+    /// The deployment's identity, base64url, which signs its policies and certificates.
     pub identity: Fixed<32>,
-    /// Whether simulated evidence is taken, which proves nothing to anybody but who made it. Default: false.
+    /// Whether simulated evidence is accepted. It proves nothing to anyone else. Default: false.
     #[serde(default)]
     pub simulated: bool,
-    /// Whether keys are taken that the deployment's auth could have made (option A). Default: false.
+    /// Whether keys are accepted that the deployment's auth could have made (option A). Default: false.
     #[serde(default)]
     pub shared_seeds: bool,
-    /// Images that are taken, of those that the deployment publishes. Default: all of those.
+    /// Accepted images, of those that the deployment publishes. Default: all.
     #[serde(default)]
     pub images: Option<Vec<Image>>,
-    /// Roots that are taken beside AWS's, of those that the deployment publishes. Default: none.
+    /// Accepted roots besides AWS's, of those that the deployment publishes. Default: none.
     #[serde(default)]
     pub anchors: Vec<PinnedAnchor>,
     /// Policies below this epoch are refused. Default: 0.
     #[serde(default)]
     pub min_epoch: u64,
-    /// How long a node's proof holds, in seconds, at most 300. Default: 60.
+    /// How long a verification is valid, in seconds, at most 300. Default: 60.
     #[serde(default = "minute")]
     pub verified_for_s: NonZeroU32,
 }
 
-/// A root that this home takes.
+/// An accepted root.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct PinnedAnchor {
-    /// Which.
+    /// The root.
     #[serde(flatten)]
     pub anchor: Anchor,
-    /// Whether it is a TPM that its vendor stands behind. Evidence that ends in any other is SIMULATED. Default: false.
+    /// Whether it is a TPM vendor's root. Evidence that ends in any other root is SIMULATED. Default: false.
     #[serde(default)]
     pub vendor: bool,
 }
@@ -100,55 +99,55 @@ const fn minute() -> NonZeroU32 {
     NonZeroU32::MIN.saturating_add(59)
 }
 
-/// Life of the keys that requests are sealed to.
+/// Lifetime of the keys of sealed chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Keys {
     /// How long a key is the current one, in hours. Default: 24.
     pub lifetime_hours: u32,
-    /// How long it still opens requests after that, in hours. Default: 1.
+    /// How long it still opens requests afterwards, in hours. Default: 1.
     pub overlap_hours: u32,
-    /// Sealed requests remembered, so that none is opened twice; each takes about 150 bytes for 11 minutes, and where
-    /// there is no room for another, it is refused as `busy`. Default: 8,192, which is 12 a second.
+    /// Size of the replay cache, in requests. An entry takes about 150 bytes for 11 minutes; while the cache is full,
+    /// requests are refused as `busy`. Default: 8,192, which is 12 a second.
     pub remembered: usize,
-    /// Sealed requests remembered of one device. Default: 1,024.
+    /// The same for one device. Default: 1,024.
     pub remembered_per_device: usize,
 }
 
-/// What callers may use.
+/// Limits for callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Chats that a person, and an address, may start in a minute; lists and keys may be read ten times as often.
-    /// Default: 300, for an editor that completes while one types asks three times a second.
+    /// Default: 300, because an editor's completions start three a second.
     pub chats_per_minute: NonZeroU32,
-    /// Chats that may be started at once before that counts. Default: 60.
+    /// Chats that may be started at once before this rate applies. Default: 60.
     pub burst: NonZeroU32,
-    /// Largest request body of our own formats, sealed chat among them, in bytes. Default: 1,500,000.
+    /// Largest request body of Maru's own formats, including sealed chat, in bytes. Default: 1,500,000.
     pub max_body_bytes: usize,
-    /// Largest request body of other APIs (`/v1`, `/api`), which may hold images and lies outside the locked memory, in bytes.
+    /// Largest request body of other APIs (`/v1`, `/api`), in bytes. It may contain images and is not in locked memory.
     /// Default: 20,000,000.
     pub max_plain_body_bytes: usize,
-    /// Bytes of those bodies that are read and answered at a time, of everybody's larger than 64 KiB; whoever finds no room
-    /// waits. What they take is several times that: read, decoded, and as the model is asked. Default: 64,000,000.
+    /// Bytes of bodies over 64 KiB that are processed at a time; further requests wait. They take several times as much
+    /// memory: read, decoded and sent to the model. Default: 64,000,000.
     pub plain_bodies_bytes: usize,
-    /// The same of one person, who may besides have at most half of what others leave. Default: 24,000,000.
+    /// The same for one person, who may also have at most half of what others leave. Default: 24,000,000.
     pub plain_bodies_bytes_per_person: usize,
-    /// How long a streamed answer on `/v1` and `/api` waits for its model's first token before it begins without, so that the
-    /// client does not give up, in seconds; what goes wrong later is no status any more, but an event or a line. Default: 10.
+    /// How long a streamed answer on `/v1` and `/api` waits for its model's first token before it begins without it, so
+    /// that the client does not give up, in seconds. Later errors are an event or a line, not a status. Default: 10.
     pub headers_seconds: u32,
     /// Most tokens of one reply. Default: 32,768.
     pub max_tokens: u32,
-    /// Tokens of a reply whose request and model name no number. Default: 4,096.
+    /// Tokens of a reply if neither request nor model sets a limit. Default: 4,096.
     pub default_tokens: u32,
-    /// Sessions kept of one person. Default: 32.
+    /// Sessions of one person. Default: 32.
     pub sessions_per_person: usize,
-    /// Text kept of one session, in bytes; older messages are forgotten first. Default: 65,536.
+    /// Text of one session, in bytes; the oldest messages are removed first. Default: 65,536.
     pub session_bytes: usize,
-    /// Text kept in all, in bytes; of whoever holds most, the session not used for longest is forgotten first.
+    /// Text of all sessions, in bytes; the least recently used session of the person who has most is removed first.
     /// Default: 2,097,152.
     pub sessions_bytes: usize,
-    /// Locked memory for keys and what people write, in bytes; less if the system allows less. Default: 7,340,032.
+    /// Locked memory for keys and people's text, in bytes; less if the system allows less. Default: 7,340,032.
     pub locked_bytes: usize,
     /// Connections at a time on each socket. Default: 512.
     pub connections: usize,
@@ -156,47 +155,46 @@ pub struct Limits {
     pub connections_per_node: usize,
 }
 
-/// How replies wait for their models: each provider has a line of its own, in which people take turns.
+/// The queues before the models: one for each provider, in which people take turns.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
-    /// Replies under way at a time at a node of a provider of which neither `openclaw.json` nor the server itself says how
-    /// many it makes (llama-server and `maru-llm` do). Default: 1; with more than it has, it would be the server that decides
-    /// who is next.
+    /// Concurrent replies of a node if neither `openclaw.json` nor the server itself (llama-server and `maru-llm` do)
+    /// tells how many it can make. Default: 1; with more than it has, the server would decide who is next.
     pub slots: NonZeroU16,
-    /// The same for some providers, all their nodes together, by the names that `openclaw.json` has for them. Default: none.
+    /// Concurrent replies of single providers, all nodes together, by their name in `openclaw.json`. Default: none.
     pub providers: BTreeMap<String, NonZeroU16>,
     /// Requests that may wait for a provider. Default: 128.
     pub waiting: usize,
     /// Requests of one person that may wait for a provider. Default: 32.
     pub waiting_per_person: usize,
-    /// Bytes that all of them may have together, images included; a larger one may wait alone. Default: 64,000,000.
+    /// Bytes of all waiting requests, images included; a single larger one may wait alone. Default: 64,000,000.
     pub waiting_bytes: usize,
-    /// Bytes that those of one person may have; a larger one may be the only one. Default: 32,000,000.
+    /// The same for one person. Default: 32,000,000.
     pub waiting_bytes_per_person: usize,
-    /// How long somebody waits without a slot, in seconds, before a reply of whoever holds most ends; one of somebody who
-    /// holds a single slot ends once it has run as long, too. Default: 60.
+    /// How long a person waits without a slot before a reply of the person who holds most is ended, in seconds. A reply
+    /// of a person who holds a single slot also has to have run that long. Default: 60.
     pub yield_seconds: NonZeroU32,
-    /// How long a request may wait after its person's last turn, in seconds; whoever has no slot waits at least as long as
-    /// it takes to get one, which follows from `yield_seconds` and from how many wait. Default: 60.
+    /// How long a request may wait after its person last got a slot, in seconds. A person without a slot waits at least
+    /// until one is due, which follows from `yield_seconds` and the number of people. Default: 60.
     pub seconds: u32,
 }
 
-/// When a backend that fails is left alone.
+/// The circuit breakers of backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Breaker {
-    /// Faults in a row after which it is. Default: 5.
+    /// Consecutive faults that open it. Default: 5.
     pub faults: NonZeroU32,
-    /// How long it is, before one request tries it again, in seconds. Default: 30.
+    /// How long it stays open before one request is let through, in seconds. Default: 30.
     pub reset_seconds: NonZeroU32,
 }
 
-/// What is kept of how much people use: counts by person and day, no text and no model.
+/// Usage counts by person and day, without text and model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Usage {
-    /// How many days are kept, today included; 0 keeps and counts nothing. Default: 90.
+    /// Days that are kept, today included; 0 disables counting. Default: 90.
     pub days: u16,
 }
 
@@ -283,7 +281,7 @@ impl Default for Usage {
 }
 
 impl Settings {
-    /// The name of telmeet's page, and of this gateway.
+    /// The DNS name of telmeet and of this gateway.
     #[must_use]
     pub fn chat_host(&self) -> String {
         format!("{}.{}", services::GATEWAY_MESH.name, self.network)

@@ -1,4 +1,4 @@
-//! The origin of a page, as a browser names it.
+//! The origin of a web page.
 
 use std::{fmt, str::FromStr};
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// Longest origin: a scheme, a DNS name and a port.
 const MAX: usize = 300;
-/// Ports that browsers leave out.
+/// Default ports, which browsers omit.
 const DEFAULTS: [(&str, &str); 2] = [("http", "80"), ("https", "443")];
 
 /// The origin of a page, exactly as a browser writes it into the header `Origin` (RFC 6454, section 6.2): scheme, host,
-/// and a port where it is not the scheme's own. `null`, which any page can have, and patterns are none.
+/// and a port unless it is the scheme's default. `null`, which any page can send, and patterns are invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);
 
-/// The text is no origin.
+/// The text is not an origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no origin: write it as browsers do, in lower case and without a path, such as \"https://webui.example\" or \"http://localhost:3000\""
+    "{0:?} is not an origin: write it as browsers do, in lower case and without a path, such as \"https://webui.example\" or \"http://localhost:3000\""
 )]
 pub struct InvalidOrigin(String);
 
@@ -85,7 +85,7 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(is_own)
 }
 
-/// As it is written without zeros before it.
+/// Without leading zeros.
 fn is_port(port: &str) -> bool {
     port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port)
 }
@@ -133,7 +133,7 @@ mod tests {
             "http:// webui.example",
         ] {
             let error = wrong.parse::<Origin>().unwrap_err().to_string();
-            assert!(error.contains("is no origin"), "{wrong}: {error}");
+            assert!(error.contains("is not an origin"), "{wrong}: {error}");
         }
     }
 
