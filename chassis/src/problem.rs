@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use common::problem::{CONTENT_TYPE, Problem};
+use messages::{Language, Message};
 
 /// An error as it is answered over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +20,14 @@ pub struct ErrorResponse {
     kind: &'static str,
     title: String,
     detail: Option<String>,
+    message: Option<Message>,
     retry_after_s: Option<u64>,
 }
 
 impl ErrorResponse {
     /// An answer whose problem is of type `urn:maru:problem:<kind>`.
     pub fn new(status: StatusCode, kind: &'static str, title: impl Into<String>) -> Self {
-        Self { status, kind, title: title.into(), detail: None, retry_after_s: None }
+        Self { status, kind, title: title.into(), detail: None, message: None, retry_after_s: None }
     }
 
     /// The answer to a request that failed with `error`: its own sentence, and none of its causes.
@@ -47,6 +49,13 @@ impl ErrorResponse {
         self
     }
 
+    /// Names the message that says the same in other languages; its attribute `detail` is the detail.
+    #[must_use]
+    pub fn message(self, message: Message) -> Self {
+        let detail = message.attribute("detail", Language::English).or(self.detail);
+        Self { detail, message: Some(message), ..self }
+    }
+
     /// Adds a `Retry-After` header, in seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
@@ -57,8 +66,11 @@ impl ErrorResponse {
 
 impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
+        let (message, arguments) = self.message.and_then(Message::into_parts).unzip();
         let problem = Problem {
             detail: self.detail,
+            message,
+            arguments: arguments.unwrap_or_default(),
             ..Problem::new(self.kind, self.status.as_u16(), self.title)
         };
         let content_type = [(header::CONTENT_TYPE, CONTENT_TYPE)];

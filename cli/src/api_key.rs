@@ -4,6 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
 use coordinator_api::{Access, CreateApiKey, endpoints};
+use messages::message;
 
 use crate::{
     client::Client,
@@ -60,7 +61,11 @@ pub(crate) async fn run(command: ApiKeyCommand, client: &Client) -> anyhow::Resu
         ApiKeyCommand::List(args) => list(client, args).await?,
         ApiKeyCommand::Remove(args) => {
             let key = client.call(&endpoints::REMOVE_API_KEY, &[&args.key], &()).await?;
-            output::done(args.output.output, &key, &format!("removed {} {}", key.id, key.name))?;
+            output::done(
+                args.output.output,
+                &key,
+                &message!("api-key-removed", id = key.id, name = key.name),
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -73,34 +78,31 @@ async fn create(client: &Client, args: CreateArgs) -> anyhow::Result<()> {
         expires_in_s: Some(args.expires.as_secs()),
     };
     let key = client.call(&endpoints::CREATE_API_KEY, &[], &body).await?;
-    let rows = [
-        ("id", key.id.to_string()),
-        ("name", key.name.clone()),
-        ("key", key.key.reveal().to_owned()),
-        ("may", may(key.access).to_owned()),
-        ("expires", key.expires.clone()),
+    let values = [
+        key.id.to_string(),
+        key.name.clone(),
+        key.key.reveal().to_owned(),
+        may(key.access),
+        key.expires.clone(),
     ];
-    output::one(args.output.output, &key, &rows)
+    output::one(args.output.output, &key, &message!("api-key-labels"), values)
 }
 
 async fn list(client: &Client, args: OutputArgs) -> anyhow::Result<()> {
     let keys = client.call(&endpoints::LIST_API_KEYS, &[], &()).await?;
-    let headers = ["ID", "NAME", "MAY", "STATE", "CREATED", "EXPIRES"];
-    output::list(args.output, &keys, &headers, |key| {
+    output::list(args.output, &keys, &message!("api-key-heads"), |key| {
         vec![
             key.id.to_string(),
             key.name.clone(),
-            may(key.access).to_owned(),
-            if key.expired { "expired" } else { "valid" }.to_owned(),
+            may(key.access),
+            message!("key-state", state = if key.expired { "expired" } else { "valid" })
+                .to_string(),
             key.created.clone(),
             key.expires.clone(),
         ]
     })
 }
 
-fn may(access: Access) -> &'static str {
-    match access {
-        Access::Read => "read",
-        Access::Admin => "administer",
-    }
+fn may(access: Access) -> String {
+    message!("api-key-may", access = output::word(&access)).to_string()
 }

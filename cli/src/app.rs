@@ -7,6 +7,7 @@ use ai_gateway_api::{
     endpoints::{ADD_APP, LIST_APPS, REMOVE_APP},
 };
 use clap::{Args, Subcommand};
+use messages::{Message, message};
 use services::{GATEWAY_HTTP, GATEWAY_MESH};
 
 use crate::{
@@ -44,14 +45,14 @@ pub(crate) async fn run(command: AppCommand, root: &Path) -> anyhow::Result<Exit
         AppCommand::Add(args) => add(&client, args, root).await?,
         AppCommand::List(args) => {
             let apps = client.call(&LIST_APPS, &[], &()).await?;
-            output::list(args.output, &apps, &["NAME", "CREATED", "LAST USED"], |app| {
-                let used = app.last_used.clone().unwrap_or_else(|| "never".to_owned());
+            output::list(args.output, &apps, &message!("app-heads"), |app| {
+                let used = app.last_used.clone().unwrap_or_else(|| message!("never").to_string());
                 vec![app.name.to_string(), app.created.clone(), used]
             })?;
         }
         AppCommand::Remove(args) => {
             let app = client.call(&REMOVE_APP, &[&args.name], &()).await?;
-            output::done(args.output.output, &app, &format!("removed {}", app.name))?;
+            output::done(args.output.output, &app, &message!("app-removed", name = app.name))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -59,35 +60,24 @@ pub(crate) async fn run(command: AppCommand, root: &Path) -> anyhow::Result<Exit
 
 async fn add(client: &Client, args: AppArgs, root: &Path) -> anyhow::Result<()> {
     let added = client.call(&ADD_APP, &[], &AddApp { name: args.name }).await?;
-    let rows = [
-        ("name", added.app.name.to_string()),
-        ("key", added.key.reveal().to_owned()),
-        ("created", added.app.created.clone()),
-    ];
-    output::one(args.output.output, &added, &rows)?;
+    let values =
+        [added.app.name.to_string(), added.key.reveal().to_owned(), added.app.created.clone()];
+    output::one(args.output.output, &added, &message!("app-labels"), values)?;
     if args.output.output == Format::Table {
-        output::note(&address(root));
+        output::note(address(root));
     }
     Ok(())
 }
 
 /// Where the program finds the AI, or what has to be set so that it does.
-fn address(root: &Path) -> String {
+fn address(root: &Path) -> Message {
     let socket = Path::new(GATEWAY_HTTP.socket);
     let service = config::agent(root)
         .ok()
         .and_then(|agent| agent.service.into_iter().find(|service| service.socket == socket));
     match service.and_then(|service| service.local.first().copied()) {
-        Some(address) => format!(
-            "The key is shown this once. OpenAI's clients take it with http://{address}/v1, Ollama's with \
-             http://{address} as a Bearer token."
-        ),
-        None => format!(
-            "The key is shown this once. No program of this machine reaches the gateway yet: add \
-             local = [\"127.0.0.1:{}\"] to its [[service]] in etc/maru/agent.toml, then start \
-             `maru up` again.",
-            GATEWAY_MESH.port
-        ),
+        Some(address) => message!("app-address", address),
+        None => message!("app-no-address", port = GATEWAY_MESH.port),
     }
 }
 
@@ -100,13 +90,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("etc/maru");
         std::fs::create_dir_all(&folder).unwrap();
-        assert!(address(root.path()).contains("add local = [\"127.0.0.1:18789\"]"));
+        assert!(address(root.path()).to_string().contains("add local = [\"127.0.0.1:18789\"]"));
 
         let service = "[[service]]\nname = \"gateway\"\nport = 18789\nsocket = \"run/maru/gateway/http.sock\"\n";
         std::fs::write(folder.join("agent.toml"), service).unwrap();
-        assert!(address(root.path()).contains("add local"));
+        assert!(address(root.path()).to_string().contains("add local"));
         let local = format!("{service}local = [\"127.0.0.1:11434\"]\n");
         std::fs::write(folder.join("agent.toml"), local).unwrap();
-        assert!(address(root.path()).contains("http://127.0.0.1:11434/v1"));
+        assert!(address(root.path()).to_string().contains("http://127.0.0.1:11434/v1"));
     }
 }

@@ -1,6 +1,6 @@
 //! `maru audit`: every way on which what people say may leave the containers, and who can read it there.
 //!
-//! It reads the settings, not the running services: what is written there is what they may do.
+//! It reads the settings, which bound what the services may do, not the running services.
 
 use std::{net::SocketAddr, path::Path, process::ExitCode};
 
@@ -8,6 +8,7 @@ use ai_gateway_api::settings::gateway;
 use chassis::settings;
 use common::mesh;
 use confidential_api::policy::EvidenceKind;
+use messages::message;
 use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
 
@@ -16,15 +17,16 @@ use crate::{
     output::{self, Format, OutputArgs},
 };
 
-/// A way out.
+/// A dial, by which conversations may leave the containers.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Way {
+struct Exit {
     /// The dial's name in `agent.toml`.
     dial: String,
     /// The one address that it leads to.
     to: SocketAddr,
     /// Where that is.
-    place: Place,
+    #[serde(rename = "place")]
+    location: Location,
     /// The deployment that it belongs to, if it is one's of a confidential chain.
     deployment: Option<String>,
     /// Whether evidence that proves nothing is taken of that deployment.
@@ -36,38 +38,38 @@ struct Way {
 /// Where an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Place {
+enum Location {
     ThisMachine,
     Mesh,
     Outside,
 }
 
-/// Says what leaves, and what protects it.
+/// Prints what leaves, and what protects it.
 pub(crate) fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let agent: Agent = settings::load(None, &root.join(node_agent_api::settings::FILE), Ok)?;
     let gateway: gateway::Settings = settings::load(None, &root.join(gateway::FILE), Ok)?;
-    let ways = ways(&agent, &gateway);
-    output::list(args.output, &ways, &["DIAL", "LEADS TO", "WHERE", "WHO CAN READ IT"], |way| {
-        vec![way.dial.clone(), way.to.to_string(), place(way).to_owned(), readers(way)]
+    let exits = exits(&agent, &gateway);
+    output::list(args.output, &exits, &message!("audit-heads"), |exit| {
+        vec![exit.dial.clone(), exit.to.to_string(), location(exit), readers(exit)]
     })?;
     if matches!(args.output, Format::Table) {
-        say(&ways);
+        explain(&exits);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn ways(agent: &Agent, gateway: &gateway::Settings) -> Vec<Way> {
-    let ways = agent.dial.iter().map(|dial| {
+fn exits(agent: &Agent, gateway: &gateway::Settings) -> Vec<Exit> {
+    let exits = agent.dial.iter().map(|dial| {
         let of = |name: &&String| confidential::is_dial_of(&dial.name, name);
         let deployment = gateway.confidential.keys().find(of).cloned();
         let pinned = deployment.as_ref().and_then(|name| gateway.confidential.get(name));
-        Way {
+        Exit {
             dial: dial.name.clone(),
             to: dial.to,
-            place: match dial.to.ip() {
-                ip if ip.is_loopback() => Place::ThisMachine,
-                ip if mesh::contains(ip) => Place::Mesh,
-                _ => Place::Outside,
+            location: match dial.to.ip() {
+                ip if ip.is_loopback() => Location::ThisMachine,
+                ip if mesh::contains(ip) => Location::Mesh,
+                _ => Location::Outside,
             },
             simulated: pinned.is_some_and(|it| it.simulated),
             tpm: pinned.is_some_and(|it| {
@@ -76,49 +78,36 @@ fn ways(agent: &Agent, gateway: &gateway::Settings) -> Vec<Way> {
             deployment,
         }
     });
-    ways.collect()
+    exits.collect()
 }
 
-const fn place(way: &Way) -> &'static str {
-    match way.place {
-        Place::ThisMachine => "this machine",
-        Place::Mesh => "the mesh",
-        Place::Outside => "outside",
-    }
+fn location(exit: &Exit) -> String {
+    message!("audit-location", location = output::word(&exit.location)).to_string()
 }
 
-fn readers(way: &Way) -> String {
-    match &way.deployment {
-        None => "the server there".to_owned(),
-        Some(name) if way.simulated => {
-            format!("nodes of {name}, by SIMULATED evidence: take it that their operator can")
-        }
-        Some(name) if way.tpm => {
-            format!("nodes of {name} that proved what they run, and who reads the bus of their TPM")
-        }
-        Some(name) => format!("nodes of {name} that proved what they run"),
-    }
+fn readers(exit: &Exit) -> String {
+    let readers = match &exit.deployment {
+        None => message!("audit-readers-server"),
+        Some(name) if exit.simulated => message!("audit-readers-simulated", name),
+        Some(name) if exit.tpm => message!("audit-readers-tpm", name),
+        Some(name) => message!("audit-readers-proved", name),
+    };
+    readers.to_string()
 }
 
-fn say(ways: &[Way]) {
-    if ways.is_empty() {
-        output::note("no dial: what people say to the AI stays in the containers of this machine");
+fn explain(exits: &[Exit]) {
+    if exits.is_empty() {
+        output::note(message!("audit-no-dial"));
         return;
     }
-    if ways.iter().any(|way| way.deployment.is_none()) {
-        output::note("what a server reads it may pass on; Maru cannot tell");
+    if exits.iter().any(|exit| exit.deployment.is_none()) {
+        output::note(message!("audit-server"));
     }
-    if ways.iter().any(|way| way.deployment.is_some()) {
-        output::note(
-            "a relay learns this home's address, and its gateway what is asked of which node: where one operator runs \
-             both, nothing hides from that operator who asks",
-        );
+    if exits.iter().any(|exit| exit.deployment.is_some()) {
+        output::note(message!("audit-relay"));
     }
-    if ways.iter().any(|way| way.tpm) {
-        output::note(
-            "what a node's TPM computes crosses its bus unencrypted: whoever can read that bus, at the machine, can open what \
-             that node is asked",
-        );
+    if exits.iter().any(|exit| exit.tpm) {
+        output::note(message!("audit-tpm"));
     }
 }
 
@@ -148,9 +137,9 @@ mod tests {
         let pins = format!("[confidential.far]\nidentity = \"{identity}\"\nsimulated = true\n");
         let gateway: gateway::Settings = toml::from_str(&pins).unwrap();
 
-        let found = ways(&agent, &gateway);
+        let found = exits(&agent, &gateway);
 
-        assert_eq!(found.iter().map(place).collect::<Vec<_>>(), ["this machine", "outside"]);
+        assert_eq!(found.iter().map(location).collect::<Vec<_>>(), ["this machine", "outside"]);
         assert_eq!(readers(&found[0]), "the server there");
         assert!(readers(&found[1]).contains("SIMULATED"), "{found:?}");
         assert_eq!(found[1].deployment.as_deref(), Some("far"));
@@ -163,7 +152,7 @@ mod tests {
         let far = format!("[confidential.far]\nidentity = \"{identity}\"\n");
         let says = |anchor: &str| {
             let gateway: gateway::Settings = toml::from_str(&format!("{far}{anchor}")).unwrap();
-            readers(&ways(&agent, &gateway)[1])
+            readers(&exits(&agent, &gateway)[1])
         };
         let anchor = |kind: &str, key: &str| {
             format!(

@@ -18,7 +18,9 @@ use clap::Args;
 use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
 use coordinator_core::time;
+use messages::message;
 use services::{Arg, COORDINATOR_SERVICE, Mount, Service, child};
+
 use supervisor::binaries;
 
 use crate::{
@@ -26,7 +28,7 @@ use crate::{
     output, up,
 };
 
-mod about;
+mod manifest;
 mod places;
 pub(crate) mod restore;
 mod root;
@@ -35,7 +37,7 @@ mod tests;
 mod unfinished;
 mod walk;
 
-use about::{About, Database, VERSION};
+use manifest::{Database, Manifest, VERSION};
 use places::DATABASE;
 use root::as_root;
 
@@ -68,14 +70,14 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let file = std::path::absolute(&args.file)?;
     let shown = file.display();
     if !args.force && file.symlink_metadata().is_ok() {
-        bail!("{shown} is there already; name another file, or give --force to replace it");
+        bail!(message!("file-exists", path = shown));
     }
     let settings = up::config::coordinator(root)?;
     let database = match settings.database_url_file {
         Some(_) => Database::Postgres,
         None => Database::Sqlite,
     };
-    let about = About {
+    let about = Manifest {
         version: VERSION,
         maru: env!("CARGO_PKG_VERSION").to_owned(),
         schema: SCHEMA,
@@ -92,26 +94,19 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
         (count, left_out) = fill(out, &about, root, copy)?;
         anyhow::Ok(())
     })
-    .with_context(|| format!("cannot write {shown}"))?;
-    left_out.iter().for_each(|what| output::note(&format!("left out: {}", foreign::line(what))));
+    .with_context(|| message!("backup-not-written", path = shown))?;
+    left_out.iter().for_each(|what| output::note(message!("left-out", file = foreign::line(what))));
     outside(&settings).iter().for_each(|path| {
-        output::note(&format!(
-            "left out: {path}, which coordinator.toml names; keep a copy of it yourself"
-        ));
+        output::note(message!("left-out-outside", path));
     });
     if database == Database::Postgres {
-        output::note(
-            "The database is on a PostgreSQL server and not in this file; copy it too: \
-             `pg_dump --format=custom --file=maru.dump DATABASE_URL`",
-        );
+        output::note(message!("backup-postgres"));
     }
-    output::line(&format!(
-        "{shown}: {count} files; it holds every key of this network, so keep it as one"
-    ))?;
+    output::line(message!("backup-done", path = shown, count))?;
     if left_out.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    output::note("warning: the backup is not whole; what was left out is named above");
+    output::note(message!("backup-incomplete"));
     Ok(if args.strict { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -137,14 +132,17 @@ fn copy_database(root: &Path) -> anyhow::Result<File> {
         &program,
         root,
     );
-    let mut copy = tempfile::tempfile().context("cannot make a temporary file")?;
+    let mut copy = tempfile::tempfile().context(message!("no-temporary-file"))?;
     let (program, args) = command.split_first().context("a command has a program")?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(copy.try_clone()?).stderr(Stdio::piped());
-    let output = command.output().context("cannot start maru-coordinator")?;
+    let output = command.output().context(message!("coordinator-not-started"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("cannot copy the database: {}", said.trim().lines().last().unwrap_or_default());
+        bail!(message!(
+            "database-not-copied",
+            error = said.trim().lines().last().unwrap_or_default()
+        ));
     }
     copy.seek(SeekFrom::Start(0))?;
     Ok(copy)
@@ -153,7 +151,7 @@ fn copy_database(root: &Path) -> anyhow::Result<File> {
 /// Writes the archive; returns how many files are in it, and what is not.
 fn fill(
     out: &mut File,
-    about: &About,
+    about: &Manifest,
     root: &Path,
     copy: Option<File>,
 ) -> anyhow::Result<(usize, Vec<String>)> {
@@ -161,8 +159,8 @@ fn fill(
     let (mut long, mut shrunk) = (Vec::new(), Vec::new());
     let mut add = |name: &str, len: u64, file: File| {
         match self::add(&mut writer, name, len, file) {
-            Err(ArchiveError::Name(_)) => long.push(format!("{name}, whose name is too long")),
-            Ok(false) => shrunk.push(format!("the end of {name}, which shrank while it was read")),
+            Err(ArchiveError::Name(_)) => long.push(message!("name-too-long", name).to_string()),
+            Ok(false) => shrunk.push(message!("file-shrank", name).to_string()),
             added => _ = added?,
         }
         Ok(())
@@ -170,7 +168,7 @@ fn fill(
     let walk = walk::below(root, places::bounds(), &mut add)?;
     let (count, mut left_out) = (walk.count, walk.left_out());
     if count == 0 {
-        bail!("there is nothing to back up below {}: Maru never ran here", root.display());
+        bail!(message!("nothing-to-back-up", path = root.display()));
     }
     let count = count - long.len() + usize::from(copy.is_some());
     left_out.append(&mut long);
@@ -191,7 +189,7 @@ fn add<W: Write>(
     file: File,
 ) -> Result<bool, ArchiveError> {
     let mut missing = len;
-    let counted = Counted { from: BufReader::new(file), missing: &mut missing };
+    let counted = CountingReader { from: BufReader::new(file), missing: &mut missing };
     if places::is_of_container(name) {
         writer.add(name, len, counted.chain(io::repeat(0)))?;
     } else {
@@ -201,12 +199,12 @@ fn add<W: Write>(
 }
 
 /// Counts down what is read.
-struct Counted<'a, R> {
+struct CountingReader<'a, R> {
     from: R,
     missing: &'a mut u64,
 }
 
-impl<R: Read> Read for Counted<'_, R> {
+impl<R: Read> Read for CountingReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let len = self.from.read(buffer)?;
         *self.missing = self.missing.saturating_sub(len as u64);

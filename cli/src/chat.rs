@@ -12,6 +12,7 @@ use std::{
 
 use ai_gateway_api::sealed::{Chat, History, Input, Operation};
 use chat_vocabulary::Options;
+use messages::message;
 use zeroize::Zeroizing;
 
 use crate::{Usage, output};
@@ -75,7 +76,7 @@ fn question(args: &ChatArgs) -> anyhow::Result<Question> {
         }
     };
     if text.trim().is_empty() {
-        return Err(Usage("there is no question; say maru chat \"TEXT\"".to_owned()).into());
+        return Err(Usage(message!("no-question")).into());
     }
     Ok(Question::Once(Box::new(operation(args, text))))
 }
@@ -108,7 +109,7 @@ async fn talk(conversation: &mut Conversation, args: &ChatArgs) -> anyhow::Resul
             .ask(&operation(args, line.to_string()), &mut Printer::new(args.output))
             .await;
         if let Err(error) = asked {
-            output::note(&format!("maru: {error:#}"));
+            output::note(message!("chat-error", error = format!("{error:#}")));
         }
     }
 }

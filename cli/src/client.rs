@@ -13,6 +13,7 @@ use chassis::{body, unix::Connector};
 use common::problem::Problem;
 use coordinator_api::{Health, Secret, endpoints::HEALTH, invitation::ServerUrl};
 use endpoint::{Body, Content, Declaration, Endpoint};
+use messages::{Message, message};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::{Serialize, de::DeserializeOwned};
 use supervisor::local::Local;
@@ -38,11 +39,11 @@ async fn decoded<A: DeserializeOwned>(response: reqwest::Response) -> anyhow::Re
 /// A daemon behind a UNIX socket, or a coordinator over HTTPS.
 #[derive(Debug)]
 pub(crate) struct Client {
-    at: At,
+    peer: Peer,
 }
 
 #[derive(Debug)]
-enum At {
+enum Peer {
     Socket(Connector, Daemon),
     Server(reqwest::Client, ServerUrl),
 }
@@ -51,9 +52,9 @@ enum At {
 pub(crate) struct Remote {
     /// Its address.
     pub(crate) server: ServerUrl,
-    /// What opens it.
+    /// Its API key.
     pub(crate) key: Secret,
-    /// Who may have issued its certificate; `None`: whom this machine trusts.
+    /// Authorities that may have issued its certificate; `None`: those that this machine trusts.
     pub(crate) authorities: Option<Vec<reqwest::Certificate>>,
 }
 
@@ -66,21 +67,18 @@ enum Daemon {
 }
 
 impl Daemon {
-    fn silent(self) -> &'static str {
+    fn away_text(self) -> Message {
         match self {
             Self::Coordinator => {
-                "the coordinator is not running here; start it with `sudo maru up`, run this command on \
-                 the home machine, or name its address with --server URL"
+                message!("coordinator-away")
             }
             Self::Agent => {
-                "the agent is not running here; start it with `sudo systemctl start maru-agent`, \
-                 or with `sudo maru-agent` in another terminal"
+                message!("agent-away")
             }
             Self::Gateway => {
-                "the gateway is not running here; start it with `sudo maru up`, or run this \
-                 command on the home machine"
+                message!("gateway-away")
             }
-            Self::Supervisor => "`maru up` is not running here; start it with `sudo maru up`",
+            Self::Supervisor => message!("up-away"),
         }
     }
 
@@ -88,13 +86,13 @@ impl Daemon {
     fn patience(self) -> Duration {
         match self {
             Self::Coordinator | Self::Agent | Self::Gateway => TIMEOUT,
-            // Replies under way end, models are read.
+            // It waits for running replies, and reads the model.
             Self::Supervisor => CHANGING,
         }
     }
 }
 
-/// The daemon understood, and said no.
+/// The daemon refused the request (4xx).
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Refused(pub(crate) String);
@@ -119,20 +117,20 @@ impl Client {
     pub(crate) async fn supervisor(root: &Path) -> Option<Self> {
         let socket = Path::new(control::SOCKET);
         match Connector::new(root, socket).connect().await {
-            Err(error) if is_silent(error.kind()) => None,
+            Err(error) if is_away(error.kind()) => None,
             Ok(_) | Err(_) => Some(Self::new(root, socket, Daemon::Supervisor)),
         }
     }
 
-    /// The owner of the socket's folder listens, whoever started the daemon; `maru doctor` knows who should own it.
+    /// The owner of the socket's folder must listen; `maru doctor` checks who owns it.
     fn new(root: &Path, socket: &Path, daemon: Daemon) -> Self {
-        Self { at: At::Socket(Connector::new(root, socket), daemon) }
+        Self { peer: Peer::Socket(Connector::new(root, socket), daemon) }
     }
 
     /// A coordinator's admin API over HTTPS, and nothing else: no redirection is followed.
     pub(crate) fn over_https(remote: Remote) -> anyhow::Result<Self> {
         let mut key = HeaderValue::from_str(&format!("Bearer {}", remote.key.reveal()))
-            .context("the API key cannot be sent")?;
+            .context(message!("api-key-unsendable"))?;
         key.set_sensitive(true);
         let mut http = reqwest::Client::builder()
             .https_only(true)
@@ -142,8 +140,8 @@ impl Client {
         if let Some(authorities) = remote.authorities {
             http = http.tls_certs_only(authorities);
         }
-        let http = http.build().context("cannot make an HTTPS client")?;
-        Ok(Self { at: At::Server(http, remote.server) })
+        let http = http.build().context(message!("no-https-client"))?;
+        Ok(Self { peer: Peer::Server(http, remote.server) })
     }
 
     /// Calls an endpoint; `parameters` fill its path in their order.
@@ -175,21 +173,21 @@ impl Client {
         body: &impl Serialize,
     ) -> anyhow::Result<reqwest::Response> {
         let local;
-        let http = match &self.at {
-            At::Socket(socket, daemon) => {
+        let http = match &self.peer {
+            Peer::Socket(socket, daemon) => {
                 local = open(socket, *daemon).await?;
                 &local.http
             }
-            At::Server(http, _) => http,
+            Peer::Server(http, _) => http,
         };
         let method = declaration.method.name().parse::<reqwest::Method>()?;
-        let request = http.request(method, self.at.url(path));
+        let request = http.request(method, self.peer.url(path));
         let request = match declaration.request {
             Content::Json(_) => request.json(body),
             Content::Query(_) => request.query(body),
             Content::Empty | Content::Events | Content::Bytes { .. } | Content::Raw => request,
         };
-        let response = request.send().await.map_err(|error| self.at.unreached(error))?;
+        let response = request.send().await.map_err(|error| self.peer.unreached(error))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -197,38 +195,47 @@ impl Client {
         let wait = wait(&response);
         let problem = match decoded::<Problem>(response).await {
             Ok(problem) => problem,
-            Err(_) => bail!("{} answered {status}; {}", self.at, self.at.advice()),
+            Err(_) => bail!(message!(
+                "strange-answer",
+                daemon = self.peer,
+                status,
+                advice = self.peer.advice()
+            )),
         };
-        let is_remote = matches!(self.at, At::Server(..));
+        let is_remote = matches!(self.peer, Peer::Server(..));
         if is_remote && (problem.is("path") || problem.is("method")) {
             bail!(self.other_version().await);
         }
         let why = match wait {
-            Some(seconds) => format!("{}; try again in {seconds} s", problem.title),
-            None => problem.to_string(),
+            Some(seconds) => {
+                let problem = messages::problem(&Problem { detail: None, ..problem });
+                message!("try-again-in", problem, seconds).to_string()
+            }
+            None => messages::problem(&problem),
         };
         let why = common::foreign::line(&why);
         if status.is_client_error() { Err(Refused(why).into()) } else { bail!(why) }
     }
 
-    /// What to do about an answer that is not understood.
-    async fn other_version(&self) -> String {
-        const OTHER: &str = "the answer is of another version of Maru; update both";
-        let At::Server(http, server) = &self.at else { return OTHER.to_owned() };
-        let request = http.get(self.at.url(&HEALTH.path(&[])));
+    /// The error for an answer that cannot be decoded.
+    async fn other_version(&self) -> Message {
+        let Peer::Server(http, server) = &self.peer else { return message!("other-version") };
+        let request = http.get(self.peer.url(&HEALTH.path(&[])));
         let health = async { decoded::<Health>(request.send().await.ok()?).await.ok() };
         match health.await {
-            Some(health) if health.version != VERSION => format!(
-                "the coordinator at {server} is version {}, and this is version {VERSION}: update the older one",
-                common::foreign::line(&health.version)
+            Some(health) if health.version != VERSION => message!(
+                "coordinator-version",
+                server,
+                other = common::foreign::line(&health.version),
+                version = VERSION
             ),
-            Some(_) => OTHER.to_owned(),
-            None => format!("{server} does not answer as a coordinator does; {}", self.at.advice()),
+            Some(_) => message!("other-version"),
+            None => message!("not-a-coordinator", server, advice = self.peer.advice()),
         }
     }
 }
 
-impl At {
+impl Peer {
     fn url(&self, path: &str) -> String {
         match self {
             Self::Socket(..) => format!("http://localhost{path}"),
@@ -236,35 +243,30 @@ impl At {
         }
     }
 
-    fn advice(&self) -> &'static str {
+    fn advice(&self) -> Message {
         match self {
-            Self::Socket(..) => "restart the daemon behind it",
-            Self::Server(..) => "look whether the address is the coordinator's",
+            Self::Socket(..) => message!("restart-daemon"),
+            Self::Server(..) => message!("check-server-address"),
         }
     }
 
-    /// Why no answer came, and what to do.
+    /// The error where no answer came.
     fn unreached(&self, error: reqwest::Error) -> anyhow::Error {
         let error = anyhow!(error.without_url());
         let Self::Server(_, server) = self else {
-            return error.context(format!("no answer at {self}"));
+            return error.context(message!("no-answer-at", daemon = self));
         };
         match tls_error(&error) {
-            Some(tls @ rustls::Error::InvalidCertificate(_)) => anyhow!(
-                "the certificate of {server} is not trusted ({tls}): name the authority behind it with --ca FILE"
-            ),
-            Some(tls) => anyhow!(
-                "{server} does not speak HTTPS ({tls}): set [tls] in its coordinator.toml, or call the proxy before it"
-            ),
-            None => anyhow!(
-                "cannot reach {server} ({}): look whether the address is right and the coordinator runs",
-                error.root_cause()
-            ),
+            Some(tls @ rustls::Error::InvalidCertificate(_)) => {
+                anyhow!(message!("certificate-untrusted", server, tls))
+            }
+            Some(tls) => anyhow!(message!("no-https-there", server, tls)),
+            None => anyhow!(message!("cannot-reach", server, cause = error.root_cause())),
         }
     }
 }
 
-impl fmt::Display for At {
+impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(socket, _) => socket.path().display().fmt(f),
@@ -273,14 +275,14 @@ impl fmt::Display for At {
     }
 }
 
-/// How many seconds somebody is told to wait who asks too often.
+/// Seconds to wait, in an answer to too many requests.
 fn wait(response: &reqwest::Response) -> Option<u64> {
     let is_limit = response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS;
     let after = response.headers().get(RETRY_AFTER).filter(|_| is_limit)?;
     after.to_str().ok()?.parse().ok()
 }
 
-/// What TLS says, if it is among the causes, or inside one of them: an I/O error shows what it holds as its own.
+/// The TLS error among the causes, or inside an I/O error, which shows the causes of what it holds as its own.
 fn tls_error(error: &anyhow::Error) -> Option<&rustls::Error> {
     error.chain().find_map(|cause| {
         let mut cause: &(dyn Error + 'static) = cause;
@@ -291,21 +293,21 @@ fn tls_error(error: &anyhow::Error) -> Option<&rustls::Error> {
     })
 }
 
-/// A client for the socket; says what to do if it cannot be reached at all.
+/// Opens the socket; an error says what to do.
 async fn open(socket: &Connector, daemon: Daemon) -> anyhow::Result<Local> {
     Local::open(socket, daemon.patience()).await.map_err(|error| {
         if error.kind() == ErrorKind::PermissionDenied {
-            anyhow!("only root may do this; run the same command with sudo")
-        } else if is_silent(error.kind()) {
-            anyhow!("{}", daemon.silent())
+            anyhow!(message!("root-only"))
+        } else if is_away(error.kind()) {
+            anyhow!(daemon.away_text())
         } else {
             error.into()
         }
     })
 }
 
-/// Whether nobody listens.
-fn is_silent(kind: ErrorKind) -> bool {
+/// Whether nothing listens.
+fn is_away(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 

@@ -25,6 +25,7 @@ use confidential_api::{
     policy::{Anchor, EvidenceKind, Policy},
     signed::Signed,
 };
+use messages::message;
 use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
 
@@ -34,7 +35,7 @@ mod deployment;
 mod files;
 mod verify;
 
-use deployment::{Deployment, Place};
+use deployment::{Deployment, ServerAddress};
 use verify::VerifyArgs;
 
 /// Longest name of a deployment.
@@ -67,10 +68,10 @@ pub struct AddArgs {
     identity: Fixed<32>,
     /// Where its configuration is, as IP:PORT or NAME@IP:PORT if its certificate is for a name
     #[arg(long, value_name = "ADDRESS")]
-    auth: Place,
+    auth: ServerAddress,
     /// A relay, written likewise; may be given again, and should be another operator's than the deployment
     #[arg(long, value_name = "ADDRESS", required = true)]
-    relay: Vec<Place>,
+    relay: Vec<ServerAddress>,
     /// Certificates of the authority that those servers' certificates come from, PEM; no other is trusted
     #[arg(long, value_name = "FILE")]
     ca: PathBuf,
@@ -100,7 +101,7 @@ pub struct RemoveArgs {
 
 /// A deployment as it is listed.
 #[derive(Debug, Serialize)]
-struct Listed {
+struct DeploymentRow {
     name: String,
     identity: Fixed<32>,
     simulated: bool,
@@ -118,13 +119,15 @@ pub(crate) fn run(command: ConfidentialCommand, root: &Path) -> anyhow::Result<E
     match command {
         ConfidentialCommand::Add(args) => add(args, root)?,
         ConfidentialCommand::List(args) => {
-            let header = ["NAME", "EVIDENCE", "LEADS TO", "IDENTITY"];
-            output::list(args.output, &list(root)?, &header, |it| {
-                let evidence = if it.simulated { "SIMULATED too" } else { "real" };
+            output::list(args.output, &list(root)?, &message!("confidential-heads"), |it| {
+                let evidence = match it.simulated {
+                    true => message!("evidence-simulated-too"),
+                    false => message!("evidence-real"),
+                };
                 let leads: Vec<_> = it.leads_to.iter().map(ToString::to_string).collect();
                 vec![
                     it.name.clone(),
-                    evidence.to_owned(),
+                    evidence.to_string(),
                     leads.join(", "),
                     it.identity.to_string(),
                 ]
@@ -140,19 +143,13 @@ fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
     let AddArgs { name, identity, auth, relay, ca, model, anchor, policy, simulated } = args;
     check_name(&name)?;
     pem::certificates(&ca)?;
-    ensure!(
-        pem::private_key(&ca).is_err(),
-        "{} holds a private key, which is its operator's alone, so nothing is changed: give a file of certificates",
-        ca.display()
-    );
+    ensure!(pem::private_key(&ca).is_err(), message!("ca-has-private-key", path = ca.display()));
     let settings = gateway_settings(root)?;
     let by_hand = by_hand(root, &name);
     let other = settings.confidential.get(&name).is_some_and(|pinned| pinned.identity != identity);
     ensure!(
         by_hand.is_empty() || !other,
-        "{} has {} for {name:?}, written for another identity, so nothing is changed: `maru confidential remove {name}` first",
-        gateway::FILE,
-        by_hand.join(", ")
+        message!("pinned-for-another", file = gateway::FILE, keys = by_hand.join(", "), name)
     );
     let folder = settings.openclaw.parent().unwrap_or(Path::new("")).to_owned();
     let kept = folder.join(format!("confidential-{name}-ca.pem"));
@@ -180,11 +177,8 @@ fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
     let owner = fs::metadata(root.join(&folder)).map(|it| (it.uid(), it.gid())).ok();
     let access = Access { mode: 0o644, owner };
     durable::replace(&path, access, &ca_text)
-        .with_context(|| format!("cannot write {}; nothing else is changed", path.display()))?;
-    output::note(&format!(
-        "  {} is the authority that its servers' certificates come from",
-        kept.display()
-    ));
+        .with_context(|| message!("ca-not-written", path = path.display()))?;
+    output::note(message!("confidential-ca", path = kept.display()));
     changes.write()?;
     say(&deployment, &by_hand);
     Ok(())
@@ -200,17 +194,15 @@ fn by_hand(root: &Path, name: &str) -> Vec<String> {
 fn say(deployment: &Deployment, by_hand: &[String]) {
     let Deployment { name, models, simulated, auth, relays, policy, .. } = deployment;
     for place in [auth].into_iter().chain(relays).filter(|place| place.is_outside()) {
-        output::note(&format!("  the gateway may now reach {}, outside of this network", place.at));
+        output::note(message!("gateway-reaches-outside", address = place.at));
     }
     if *simulated {
-        output::note("  SIMULATED evidence is taken: it proves nothing to anybody but who made it");
+        output::note(message!("simulated-accepted"));
     }
     if let Some(policy) = policy {
         let images: Vec<_> = policy.images.iter().map(|image| image.name.as_str()).collect();
         let (epoch, images) = (policy.epoch, images.join(", "));
-        output::note(&format!(
-            "  pinned: policies from epoch {epoch} on, and these images: {images}"
-        ));
+        output::note(message!("policy-pinned", epoch, images));
     }
     let kept: Vec<_> = by_hand.iter().map(String::as_str).collect();
     let kept: Vec<_> = match policy {
@@ -219,22 +211,18 @@ fn say(deployment: &Deployment, by_hand: &[String]) {
     };
     if !kept.is_empty() {
         let kept = kept.join(", ");
-        output::note(&format!("  {} keeps what it said besides: {kept}", gateway::FILE));
+        output::note(message!("keys-kept", file = gateway::FILE, kept));
     }
     let models: Vec<_> = models.iter().map(|model| format!("{name}/{model}")).collect();
-    output::note(&format!(
-        "start `maru up` again; then confidential/{name} answers who names it ({}), and where \
-         agents.defaults.model.fallbacks lists it",
-        models.join(", ")
-    ));
+    output::note(message!("confidential-added", name, models = models.join(", ")));
 }
 
-fn list(root: &Path) -> anyhow::Result<Vec<Listed>> {
+fn list(root: &Path) -> anyhow::Result<Vec<DeploymentRow>> {
     let agent: Agent = settings::load(None, &root.join(node_agent_api::settings::FILE), Ok)?;
     let gateway = gateway_settings(root)?;
     let listed = gateway.confidential.into_iter().map(|(name, pinned)| {
         let dials = agent.dial.iter().filter(|dial| files::is_of(&dial.name, &name));
-        Listed {
+        DeploymentRow {
             leads_to: dials.map(|dial| dial.to).collect(),
             name,
             identity: pinned.identity,
@@ -249,7 +237,7 @@ fn remove(name: &str, root: &Path) -> anyhow::Result<()> {
     let settings = gateway_settings(root)?;
     ensure!(
         settings.confidential.contains_key(name),
-        "there is no deployment {name:?}; `maru confidential list` shows those that there are"
+        message!("no-deployment", name = format!("{name:?}"))
     );
     let mut changes = Changes::default();
     let agent = Path::new(node_agent_api::settings::FILE);
@@ -257,7 +245,7 @@ fn remove(name: &str, root: &Path) -> anyhow::Result<()> {
     changes.plan(root, Path::new(gateway::FILE), "", |text| files::without_pins(text, name))?;
     changes.plan(root, &settings.openclaw, "{}\n", |text| files::without_provider(text, name))?;
     changes.write()?;
-    output::note("start `maru up` again, so that the gateway forgets it, too");
+    output::note(message!("confidential-removed"));
     Ok(())
 }
 
@@ -279,7 +267,7 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     let fits = (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(known);
     ensure!(
         fits && name.starts_with(|c: char| c.is_ascii_alphanumeric()),
-        "{name:?} is no name of 1 to {NAME_MAX} small letters, digits, dots and hyphens"
+        message!("not-a-deployment-name", name = format!("{name:?}"), max = NAME_MAX)
     );
     Ok(())
 }
@@ -288,21 +276,21 @@ fn check_name(name: &str) -> anyhow::Result<()> {
 fn anchor_of(path: &Path) -> anyhow::Result<Anchor> {
     let bytes = pem::contents(path)?;
     if bytes.starts_with(b"{") {
-        let anchor: Anchor =
-            serde_json::from_slice(&bytes).ok().filter(is_tpm).with_context(|| {
-                format!("{} is no line that `maru-compute ak` printed", path.display())
-            })?;
+        let anchor: Anchor = serde_json::from_slice(&bytes)
+            .ok()
+            .filter(is_tpm)
+            .with_context(|| message!("not-an-attestation-key", path = path.display()))?;
         return Ok(anchor);
     }
     let der = if bytes.starts_with(b"-----") {
         let mut all = pem::certificates(path)?;
-        ensure!(all.len() == 1, "{} holds several certificates: give one root", path.display());
+        ensure!(all.len() == 1, message!("several-certificates", path = path.display()));
         all.remove(0).to_vec()
     } else {
         bytes.to_vec()
     };
     if pem::Validity::of(&der.clone().into()).is_none() {
-        bail!("{} is neither a certificate, PEM or DER, nor a TPM's key", path.display());
+        bail!(message!("not-an-anchor", path = path.display()));
     }
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
     Ok(Anchor {
@@ -315,7 +303,7 @@ fn anchor_of(path: &Path) -> anyhow::Result<Anchor> {
 
 /// The policy in a file, if this identity signed it.
 fn policy_of(path: &Path, identity: &Fixed<32>) -> anyhow::Result<Policy> {
-    let of = || format!("{} is no policy of this deployment", path.display());
+    let of = || message!("not-a-policy-of-it", path = path.display());
     let signed: Signed<Policy> = Signed::parse(&verify::read(path)?).with_context(of)?;
     // Its signature has no time: the identity signs it without a certificate.
     signed.verify(identity, 0).with_context(of)
@@ -341,9 +329,8 @@ impl Changes {
         let place = root.join(path);
         let (text, access) = match fs::symlink_metadata(&place) {
             Ok(found) if found.is_file() => {
-                let text = fs::read_to_string(&place).with_context(|| {
-                    format!("cannot read {}; nothing is changed", place.display())
-                })?;
+                let text = fs::read_to_string(&place)
+                    .with_context(|| message!("file-not-read-unchanged", path = place.display()))?;
                 let (mode, owner) = (found.mode() & 0o7777, Some((found.uid(), found.gid())));
                 (text, Access { mode, owner })
             }
@@ -351,18 +338,11 @@ impl Changes {
                 (empty.to_owned(), Access::READABLE)
             }
             Ok(_) | Err(_) => {
-                bail!(
-                    "{} is no plain file, so nothing is changed: look what it is",
-                    place.display()
-                )
+                bail!(message!("not-a-plain-file", path = place.display()))
             }
         };
         let Some(new) = edit(&text) else {
-            bail!(
-                "{} cannot be changed without a doubt, so nothing is: correct it, or write the deployment by hand \
-                 (docs/configuration.md)",
-                path.display()
-            );
+            bail!(message!("file-not-editable", path = path.display()));
         };
         if new != text {
             self.0.push((path.to_owned(), place, new, access));
@@ -373,8 +353,8 @@ impl Changes {
     fn write(self) -> anyhow::Result<()> {
         for (path, place, text, access) in self.0 {
             durable::replace(&place, access, text.as_bytes())
-                .with_context(|| format!("cannot write {}", place.display()))?;
-            output::note(&format!("  {} is changed", path.display()));
+                .with_context(|| message!("file-not-saved", path = place.display()))?;
+            output::note(message!("file-changed", path = path.display()));
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use chassis::process;
 use clap::Args;
+use messages::message;
 use rustix::{fs::OFlags, process::Resource};
 
 /// This very program, though another may have its name by now.
@@ -45,19 +46,19 @@ pub struct ConfineArgs {
 /// Returns only if that cannot be done.
 pub(crate) fn run(args: &ConfineArgs) -> anyhow::Error {
     match confine(args) {
-        Ok(mut command) => anyhow!(command.exec()).context("cannot start the program"),
+        Ok(mut command) => anyhow!(command.exec()).context(message!("program-not-started")),
         Err(error) => error,
     }
 }
 
 fn confine(args: &ConfineArgs) -> anyhow::Result<Command> {
-    let (program, rest) = args.command.split_first().context("name a program to run")?;
+    let (program, rest) = args.command.split_first().context(message!("no-program"))?;
     bound(args)?;
     if !args.write.is_empty() {
         let own = args.write.iter().map(|path| place(path));
         let places: Vec<File> = own.chain([place(Path::new(NULL))]).collect::<Result<_, _>>()?;
         // What a host lacks, `maru doctor` names.
-        chassis::confine::write_only(&places).context("cannot confine what the program writes")?;
+        chassis::confine::write_only(&places).context(message!("not-confined"))?;
     }
     let mut command = Command::new(program);
     command.args(rest);
@@ -76,12 +77,12 @@ fn bound(args: &ConfineArgs) -> anyhow::Result<()> {
         let entered = File::options().write(true).open(&processes);
         entered
             .and_then(|mut file| file.write_all(b"0"))
-            .with_context(|| format!("cannot enter {}", group.display()))?;
+            .with_context(|| message!("group-not-entered", path = group.display()))?;
     }
     let limits = [(Resource::Data, args.data_mib), (Resource::Fsize, args.file_mib)];
     for (resource, mib) in limits {
         if let Some(mib) = mib {
-            process::limit(resource, mib << 20).context("cannot set a limit of the program")?;
+            process::limit(resource, mib << 20).context(message!("limit-not-set"))?;
         }
     }
     Ok(())
@@ -90,5 +91,5 @@ fn bound(args: &ConfineArgs) -> anyhow::Result<()> {
 fn place(path: &Path) -> anyhow::Result<File> {
     let mut options = File::options();
     options.read(true).custom_flags(OFlags::PATH.bits().cast_signed());
-    options.open(path).with_context(|| format!("cannot open {}", path.display()))
+    options.open(path).with_context(|| message!("folder-not-opened", path = path.display()))
 }

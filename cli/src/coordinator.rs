@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use coordinator_api::{API_KEY_PREFIX, Secret, invitation::ServerUrl};
+use messages::message;
 use reqwest::Certificate;
 
 use crate::{
@@ -54,9 +55,7 @@ pub struct CoordinatorArgs {
 fn secure(text: &str) -> Result<ServerUrl, String> {
     let url = ServerUrl::parse(text).map_err(|error| error.to_string())?;
     if url.is_plain() {
-        return Err(
-            "an API key is never sent over plain HTTP: the address begins with https://".to_owned()
-        );
+        return Err(message!("api-key-over-http").to_string());
     }
     Ok(url)
 }
@@ -71,7 +70,7 @@ impl CoordinatorArgs {
         let Some(server) = &self.server else {
             ensure!(
                 self.api_key_file.is_none() && self.ca.is_none(),
-                crate::Usage("--api-key-file and --ca go with --server URL".to_owned())
+                crate::Usage(message!("needs-server"))
             );
             return Ok(Client::coordinator(root));
         };
@@ -87,17 +86,13 @@ impl CoordinatorArgs {
             return read(file);
         }
         if let Some(text) = variable {
-            return checked(&text).with_context(|| format!("{KEY_VARIABLE} cannot be used"));
+            return checked(&text)
+                .with_context(|| message!("key-variable-unusable", key_variable = KEY_VARIABLE));
         }
         let Some(usual) = usual else {
-            bail!("there is no API key for the coordinator: name a file with --api-key-file");
+            bail!(message!("no-api-key-file"));
         };
-        ensure!(
-            usual.exists(),
-            "there is no API key for the coordinator: make one on the home machine with `sudo maru api-key create NAME`, \
-             and put it into {} here, or name its file with --api-key-file",
-            usual.display()
-        );
+        ensure!(usual.exists(), message!("no-api-key", path = usual.display()));
         read(usual)
     }
 }
@@ -119,15 +114,15 @@ fn usual_file(
 
 /// Reads a key from a file that its owner alone may read.
 fn read(path: &Path) -> anyhow::Result<Secret> {
-    let text = secret_file::read(path, "API key")?;
-    checked(&text).with_context(|| format!("{} cannot be used", path.display()))
+    let text = secret_file::read(path, &message!("api-key"))?;
+    checked(&text).with_context(|| message!("file-unusable", path = path.display()))
 }
 
 fn checked(text: &str) -> anyhow::Result<Secret> {
     let text = text.trim();
     let is_key =
         text.starts_with(API_KEY_PREFIX) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    ensure!(is_key, "it holds no API key, which begins with {API_KEY_PREFIX}");
+    ensure!(is_key, message!("not-an-api-key", prefix = API_KEY_PREFIX));
     Ok(Secret::new(text.to_owned()))
 }
 
@@ -135,7 +130,7 @@ fn certificates(path: &Path) -> anyhow::Result<Vec<Certificate>> {
     let bytes = chassis::pem::contents(path)?;
     chassis::pem::certificates(path)?;
     Certificate::from_pem_bundle(&bytes)
-        .with_context(|| format!("{} cannot be used", path.display()))
+        .with_context(|| message!("file-unusable", path = path.display()))
 }
 
 /// Shows no key.

@@ -4,6 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
 use coordinator_api::{Approve, Device, DeviceState, Extend, Rename, Route, SetTags, endpoints};
+use messages::{Message, message};
 use serde::Serialize;
 
 use crate::{
@@ -137,42 +138,44 @@ pub(crate) async fn run(command: DeviceCommand, client: &Client) -> anyhow::Resu
             let device = client.call(&endpoints::SHOW_DEVICE, &[&args.device.id], &()).await?;
             let mut routes = client.call(&endpoints::LIST_ROUTES, &[], &()).await?;
             routes.retain(|route| route.device == device.id);
-            show(args.output.output, &Shown { device, routes })?;
+            show(args.output.output, &DeviceWithRoutes { device, routes })?;
         }
         DeviceCommand::Approve(args) => {
             let body = Approve { user: args.user, tags: args.tags, name: args.name };
             let device = client.call(&endpoints::APPROVE_DEVICE, &[&args.device.id], &body).await?;
-            done(args.output, "approved", &device)?;
+            done(args.output, &device, |device| message!("device-approved", device))?;
         }
         DeviceCommand::Reject(args) => {
             let device = client.call(&endpoints::SHOW_DEVICE, &[&args.device.id], &()).await?;
             client.call(&endpoints::REJECT_DEVICE, &[&device.id.to_string()], &()).await?;
-            done(args.output, "rejected", &device)?;
+            done(args.output, &device, |device| message!("device-rejected", device))?;
         }
         DeviceCommand::Rename(args) => {
             let body = Rename { name: args.name };
             let device = client.call(&endpoints::RENAME_DEVICE, &[&args.device.id], &body).await?;
-            done(args.output, "renamed", &device)?;
+            done(args.output, &device, |device| message!("device-renamed", device))?;
         }
         DeviceCommand::Tag(args) => {
             let body = SetTags { tags: args.tags };
             let device = client.call(&endpoints::TAG_DEVICE, &[&args.device.id], &body).await?;
-            done(args.output, "tagged", &device)?;
+            done(args.output, &device, |device| message!("device-tagged", device))?;
         }
         DeviceCommand::Extend(args) => {
             let body = Extend { expires_in_s: args.expires.map(|life| life.as_secs()) };
             let device = client.call(&endpoints::EXTEND_DEVICE, &[&args.device.id], &body).await?;
-            let until = device.key_expiry.as_deref().unwrap_or("for ever");
-            done(args.output, &format!("extended until {until}:"), &device)?;
+            done(args.output, &device, |it| match &device.key_expiry {
+                Some(until) => message!("device-extended", until, device = it),
+                None => message!("device-extended-for-ever", device = it),
+            })?;
         }
         DeviceCommand::Expire(args) => {
             let device = client.call(&endpoints::EXPIRE_DEVICE, &[&args.device.id], &()).await?;
-            done(args.output, "expired", &device)?;
+            done(args.output, &device, |device| message!("device-expired", device))?;
         }
         DeviceCommand::Remove(args) => {
             let device = client.call(&endpoints::SHOW_DEVICE, &[&args.device.id], &()).await?;
             client.call(&endpoints::REMOVE_DEVICE, &[&device.id.to_string()], &()).await?;
-            done(args.output, "removed", &device)?;
+            done(args.output, &device, |device| message!("device-removed", device))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -181,18 +184,16 @@ pub(crate) async fn run(command: DeviceCommand, client: &Client) -> anyhow::Resu
 async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
     let devices = client.call(&endpoints::LIST_DEVICES, &[], &()).await?;
     if format != Format::Table {
-        return output::list(format, &devices, &[], |_| Vec::new());
+        return output::structured(format, &devices);
     }
     let (waiting, nodes): (Vec<Device>, Vec<Device>) =
         devices.into_iter().partition(|device| device.state == DeviceState::Pending);
-    let headers =
-        ["ID", "NAME", "HOSTNAME", "STATE", "USER", "TAGS", "ADDRESS", "ONLINE", "LAST SEEN"];
-    output::list(format, &nodes, &headers, |device| {
+    output::list(format, &nodes, &message!("device-heads"), |device| {
         vec![
             device.id.to_string(),
             device.name.clone(),
             device.hostname.clone(),
-            state(device.state).to_owned(),
+            state(device.state),
             device.user.clone().unwrap_or_default(),
             device.tags.join(" "),
             device.addresses.first().cloned().unwrap_or_default(),
@@ -204,8 +205,7 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
         return Ok(());
     }
     output::line("")?;
-    let headers = ["WAITING", "CODE", "HOSTNAME", "SYSTEM", "FROM", "KEY", "USER", "TAGS"];
-    output::list(format, &waiting, &headers, |device| {
+    output::list(format, &waiting, &message!("device-waiting-heads"), |device| {
         vec![
             device.id.to_string(),
             device.code.clone(),
@@ -217,11 +217,7 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
             asked_tags(device),
         ]
     })?;
-    output::note(&format!(
-        "{} waiting: maru device approve CODE, or reject CODE. What a device says of itself proves nothing: compare the \
-         code with the one on its page, or the key.",
-        waiting.len()
-    ));
+    output::note(message!("devices-waiting", count = waiting.len()));
     Ok(())
 }
 
@@ -232,64 +228,66 @@ fn key_fingerprint(node_key: &str) -> String {
     groups.join("-")
 }
 
-/// The tags that it has by its key, and those that it asks for.
+/// The tags that its key gives it, and those that it requests, marked with `?`.
 fn asked_tags(device: &Device) -> String {
     let asked = device.requested_tags.iter().map(|tag| format!("{tag}?"));
     device.tags.iter().cloned().chain(asked).collect::<Vec<_>>().join(" ")
 }
 
-/// What is shown of one device.
+/// A device with its routes.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct DeviceWithRoutes {
     #[serde(flatten)]
     device: Device,
     /// The routes that it offers, or that were decided before.
     routes: Vec<Route>,
 }
 
-fn show(format: Format, shown: &Shown) -> anyhow::Result<()> {
-    let Shown { device, routes } = shown;
-    let mut rows = vec![
-        ("id", device.id.to_string()),
-        ("name", device.name.clone()),
-        ("hostname", device.hostname.clone()),
-        ("system", device.os.clone()),
-        ("state", state(device.state).to_owned()),
-        ("code", device.code.clone()),
-        ("asked from", device.source.clone()),
-        ("asks for", device.requested_tags.join(" ")),
-        ("user", device.user.clone().unwrap_or_default()),
-        ("tags", device.tags.join(" ")),
-        ("addresses", device.addresses.join(" ")),
-        ("node key", device.node_key.clone()),
-        ("created", device.created.clone()),
-        ("online", output::yes(device.online)),
-        ("last seen", device.last_seen.clone().unwrap_or_default()),
-        ("endpoints", device.endpoints.join(" ")),
-        ("key expires", device.key_expiry.clone().unwrap_or_else(|| "never".to_owned())),
-        ("ephemeral", output::yes(device.ephemeral)),
+fn show(format: Format, item: &DeviceWithRoutes) -> anyhow::Result<()> {
+    let DeviceWithRoutes { device, routes } = item;
+    let values = [
+        device.id.to_string(),
+        device.name.clone(),
+        device.hostname.clone(),
+        device.os.clone(),
+        state(device.state),
+        device.code.clone(),
+        device.source.clone(),
+        device.requested_tags.join(" "),
+        device.user.clone().unwrap_or_default(),
+        device.tags.join(" "),
+        device.addresses.join(" "),
+        device.node_key.clone(),
+        device.created.clone(),
+        output::yes(device.online),
+        device.last_seen.clone().unwrap_or_default(),
+        device.endpoints.join(" "),
+        device.key_expiry.clone().unwrap_or_else(|| message!("never").to_string()),
+        output::yes(device.ephemeral),
     ];
-    let names = std::iter::once("routes").chain(std::iter::repeat(""));
-    rows.extend(names.zip(routes.iter().map(route::summary)));
-    output::one(format, shown, &rows)
+    let values = values.into_iter().chain(routes.iter().map(route::summary));
+    output::one(format, item, &message!("device-labels"), values)
 }
 
-/// Says what was done to a device; for programs, the device as it was left, or last was.
-fn done(args: OutputArgs, what: &str, device: &Device) -> anyhow::Result<()> {
-    let name = shown_name(device);
-    let addresses = device.addresses.join(" ");
-    output::done(args.output, device, &format!("{what} {} {name} {addresses}", device.id))
+/// Reports a change of a device; JSON is the device as it was left, or last was.
+fn done(
+    args: OutputArgs,
+    device: &Device,
+    text: impl FnOnce(String) -> Message,
+) -> anyhow::Result<()> {
+    let (id, name, addresses) = (device.id, shown_name(device), device.addresses.join(" "));
+    output::done(
+        args.output,
+        device,
+        &text(format!("{id} {name} {addresses}").trim_end().to_owned()),
+    )
 }
 
-/// The name, or what a device that waits calls itself.
+/// The name, or the hostname of a device that waits.
 fn shown_name(device: &Device) -> &str {
     if device.name.is_empty() { &device.hostname } else { &device.name }
 }
 
-fn state(state: DeviceState) -> &'static str {
-    match state {
-        DeviceState::Pending => "pending",
-        DeviceState::Approved => "approved",
-        DeviceState::Expired => "expired",
-    }
+fn state(state: DeviceState) -> String {
+    message!("device-state", state = output::word(&state)).to_string()
 }

@@ -1,5 +1,6 @@
-//! `maru doctor`: looks for what is wrong on this machine, and says how to fix it.
+//! `maru doctor`: finds problems of this machine, and says how to fix them.
 
+use messages::message;
 use std::{path::Path, process::ExitCode};
 
 use crate::output::{self, Format, OutputArgs};
@@ -18,17 +19,16 @@ pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCod
     let mut findings = host::check(root).await;
     findings.extend(services::check(root).await);
     let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
-    let headers = ["CHECK", "RESULT", "FOUND", "FIX"];
-    output::list(args.output, &findings, &headers, |finding| {
+    output::list(args.output, &findings, &message!("doctor-heads"), |finding| {
         vec![
             finding.id.to_owned(),
             finding.severity.to_string(),
-            finding.text.clone(),
-            finding.fix.clone(),
+            finding.text.to_string(),
+            finding.fix_text(),
         ]
     })?;
     if args.output == Format::Table && worst == Severity::Ok {
-        output::note("Nothing is wrong.");
+        output::note(message!("nothing-wrong"));
     }
     Ok(if worst == Severity::Error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo, SpanRound, Unit};
+use messages::message;
 
 /// Seconds of a year of 365.25 days, and of a month of 30.44 days.
 const YEAR_S: u64 = 31_557_600;
@@ -18,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if rest == "0" {
         return Ok(Duration::ZERO);
     }
-    let wrong = || "write numbers with units, such as 90d or 1h30m".to_owned();
+    let wrong = || message!("not-a-duration").to_string();
     let mut sum = (!rest.is_empty()).then_some(Duration::ZERO);
     while !rest.is_empty() {
         let unit = rest.find(char::is_alphabetic).ok_or_else(wrong)?;

@@ -2,19 +2,21 @@
 
 use std::process::ExitCode;
 
+use messages::Message;
+
 use crate::output;
 
-/// A command line that cannot work, whatever the state of the machine; exit status 2.
+/// An error of the command line itself; exit status 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Usage(pub String);
+pub struct Usage(pub Message);
 
 /// Turns a command's result into its exit status; an error is printed once, with its causes.
 pub fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            output::note(&format!("maru: {error:#}"));
+            output::note(format!("maru: {error:#}"));
             if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

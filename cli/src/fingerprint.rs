@@ -1,12 +1,13 @@
-//! A gateway's fingerprint: its identity, short enough to be read aloud (`docs/protocols/sealed-chat.md`).
+//! A gateway's fingerprint: its identity, short enough to read aloud (`docs/protocols/sealed-chat.md`).
 
 use std::{fmt, str::FromStr};
 
 use ai_gateway_api::sealed::Ed25519Public;
+use messages::message;
 use sha2::{Digest as _, Sha256};
 
 const LABEL: &[u8] = b"maru-gateway-identity/1\0";
-/// As many bytes of the hash as nobody finds a second key for.
+/// Bytes of the hash: enough that nobody finds a second key with the same ones.
 const LEN: usize = 16;
 
 /// The fingerprint of a gateway's identity.
@@ -41,20 +42,18 @@ impl fmt::Debug for Fingerprint {
 
 /// A text that is no fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a fingerprint is eight groups of four digits and letters a to f, such as 0123-4567-89ab-cdef-…"
-)]
-pub struct NotAFingerprint;
+#[error("{}", message!("not-a-fingerprint"))]
+pub struct FingerprintError;
 
 /// With or without the dashes, in small or capital letters.
 impl FromStr for Fingerprint {
-    type Err = NotAFingerprint;
+    type Err = FingerprintError;
 
-    fn from_str(text: &str) -> Result<Self, NotAFingerprint> {
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
         let digits: String =
             text.chars().filter(|c| !matches!(c, '-' | ':') && !c.is_whitespace()).collect();
         let mut bytes = [0; LEN];
-        hex::decode_to_slice(&digits, &mut bytes).map_err(|_| NotAFingerprint)?;
+        hex::decode_to_slice(&digits, &mut bytes).map_err(|_| FingerprintError)?;
         Ok(Self(bytes))
     }
 }
@@ -78,7 +77,7 @@ mod tests {
             assert_eq!(text.parse(), Ok(fingerprint), "{text}");
         }
         for text in ["", "0123", &EXAMPLE[1..], &format!("{EXAMPLE}-00"), "마루"] {
-            assert_eq!(text.parse::<Fingerprint>(), Err(NotAFingerprint), "{text}");
+            assert_eq!(text.parse::<Fingerprint>(), Err(FingerprintError), "{text}");
         }
     }
 }

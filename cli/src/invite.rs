@@ -4,14 +4,14 @@ use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
 use clap::Args;
 use coordinator_api::{CreateInvitation, endpoints, invitation::Destination};
+use messages::message;
 
 use crate::{
     client::Client,
     duration,
-    language::Language,
     output::{self, Format, OutputArgs},
     qr,
-    reach::Lack,
+    reach::HttpsGap,
 };
 
 /// Of `maru invite`.
@@ -46,12 +46,12 @@ pub(crate) async fn run(args: InviteArgs, client: &Client) -> anyhow::Result<Exi
     let invitation = client.call(&endpoints::CREATE_INVITATION, &[], &body).await?;
     let format = args.output.output;
     if format != Format::Table {
-        output::one(format, &invitation, &[])?;
+        output::structured(format, &invitation)?;
         return Ok(ExitCode::SUCCESS);
     }
     let user = common::foreign::line(&invitation.user);
     if invitation.user_created {
-        output::note(&format!("created {user}"));
+        output::note(message!("user-created", name = user));
     }
     output::line(invitation.url.reveal())?;
     if let Ok(Destination::Invitation(read)) = Destination::read(invitation.url.reveal())
@@ -59,27 +59,11 @@ pub(crate) async fn run(args: InviteArgs, client: &Client) -> anyhow::Result<Exi
     {
         show_qr(invitation.url.reveal());
     }
-    output::note(&Language::current().pick(
-        format!(
-            "For one device of {user}, until {}. There: sudo maru join -, then paste it. Whoever \
-             has the invitation can join with it: send it to nobody else.",
-            invitation.expires
-        ),
-        format!(
-            "{user} 님의 기기 한 대에서 {}까지 쓸 수 있습니다. 그 기기에서 sudo maru join - 를 실행하고 \
-             초대장을 붙여 넣으세요. 초대장을 가진 사람은 누구나 참여할 수 있으니 다른 사람에게 보내지 \
-             마세요.",
-            invitation.expires
-        ),
-    ));
+    output::note(message!("invitation-use", user, expires = invitation.expires));
     if let Ok(read) = Destination::read(invitation.url.reveal())
-        && let Some(lack) = Lack::of(read.server())
+        && let Some(gap) = HttpsGap::of(read.server())
     {
-        let (english, korean) = (lack.text(), lack.text_ko());
-        output::note(&Language::current().pick(
-            format!("For other apps than Maru's own: {english}. `maru doctor` says what to do."),
-            format!("마루가 아닌 앱의 경우: {korean}. 해결 방법은 `maru doctor`가 알려 줍니다."),
-        ));
+        output::note(message!("invitation-other-apps", gap = gap.text()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -87,10 +71,7 @@ pub(crate) async fn run(args: InviteArgs, client: &Client) -> anyhow::Result<Exi
 /// Shows a link as a QR code, for a phone's camera.
 fn show_qr(link: &str) {
     if let Ok(code) = qr::draw(link, std::io::stderr().is_terminal()) {
-        output::note(&format!("\n{code}\n"));
+        output::note(format!("\n{code}\n"));
     }
-    output::note(Language::current().pick(
-        "On a phone or another computer: open the link, or point the camera at the code.",
-        "휴대전화나 다른 컴퓨터에서는 링크를 열거나 카메라로 코드를 비추세요.",
-    ));
+    output::note(message!("invitation-link"));
 }

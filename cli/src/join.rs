@@ -11,19 +11,19 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use coordinator_api::invitation::{Destination, MAX_LEN};
 use coordinator_core::code;
+use messages::message;
 use node_agent_api::{
     Join, State, Status,
     endpoints::{JOIN, LEAVE, STATUS},
 };
 
-use crate::{client::Client, error::Usage, language::Language, output, secret_file};
+use crate::{client::Client, error::Usage, output, secret_file};
 
-/// How long the coordinator may take to answer before the command gives up waiting.
+/// How long the command waits for the coordinator's answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(200);
-/// What stands for standard input.
+/// Stands for standard input.
 const STDIN: &str = "-";
-const WHAT: &str = "pre-auth key";
 
 /// Of `maru join`.
 #[derive(Clone, Args)]
@@ -60,28 +60,27 @@ impl std::fmt::Debug for JoinArgs {
     }
 }
 
-/// Asks the agent to join, and says where that leads.
+/// Asks the agent to join, and reports its progress.
 pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let has_key = args.key.is_some() || args.key_file.is_some();
     if args.url == STDIN && args.key.as_deref() == Some(STDIN) {
-        let text = "standard input holds one of the two: name the key's file with --key-file FILE";
-        return Err(Usage(text.to_owned()).into());
+        let text = message!("one-standard-input");
+        return Err(Usage(text).into());
     }
-    let url = given(args.url)?;
+    let url = invitation(args.url)?;
     check(&url, has_key)?;
     let key = key(args.key, args.key_file.as_deref())?;
     let client = Client::agent(root);
     let ca = args.ca.as_deref().map(certificates).transpose()?;
     let body = Join { url, key, hostname: args.hostname, ca };
     client.call(&JOIN, &[], &body).await?;
-    let language = Language::current();
     let mut said_waiting = false;
     let started = Instant::now();
     loop {
         let status = client.call(&STATUS, &[], &()).await?;
         match status.state {
             State::Running => {
-                joined(language, &status)?;
+                joined(&status)?;
                 return Ok(ExitCode::SUCCESS);
             }
             State::WaitingForApproval => {
@@ -90,7 +89,7 @@ pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode
                     bail!("{problem}");
                 }
                 if !said_waiting {
-                    waiting(language, &status)?;
+                    waiting(&status)?;
                     said_waiting = true;
                 }
                 if !args.wait {
@@ -105,8 +104,9 @@ pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode
             State::Joining => {}
         }
         if !said_waiting && started.elapsed() > PATIENCE {
-            let problem = status.problem.unwrap_or_else(|| "the coordinator is silent".to_owned());
-            bail!("{problem}; the agent goes on trying, `maru status` says how it stands");
+            let problem =
+                status.problem.unwrap_or_else(|| message!("coordinator-silent").to_string());
+            bail!(message!("agent-tries-on", problem));
         }
         tokio::time::sleep(POLL).await;
     }
@@ -116,55 +116,29 @@ pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode
 fn certificates(path: &Path) -> anyhow::Result<String> {
     let bytes = chassis::pem::contents(path)?;
     chassis::pem::certificates(path)?;
-    String::from_utf8(bytes.to_vec()).with_context(|| format!("{} is not PEM", path.display()))
+    String::from_utf8(bytes.to_vec()).with_context(|| message!("not-pem", path = path.display()))
 }
 
 /// Asks the agent to leave.
 pub(crate) async fn leave(root: &Path) -> anyhow::Result<ExitCode> {
     Client::agent(root).call(&LEAVE, &[], &()).await?;
-    output::line(
-        Language::current()
-            .pick("This device has left the network.", "이 기기가 네트워크에서 나왔습니다."),
-    )?;
+    output::line(message!("left"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what this device is called, and below which domain its coordinator may set names from now on.
-fn joined(language: Language, status: &Status) -> anyhow::Result<()> {
+/// Prints this device's name, and the domain below which its coordinator may set names.
+fn joined(status: &Status) -> anyhow::Result<()> {
     let name = status.node.as_ref().map_or("", |node| node.name.as_str());
-    let Some(network) = &status.network else {
-        if let Some(problem) = &status.problem {
-            output::note(problem);
-        }
-        return output::line(&language.pick(
-            format!("This device is {name}; the network has no names. Next: maru chat"),
-            format!("이 기기는 {name} 입니다. 네트워크에 이름이 없습니다. 다음: maru chat"),
-        ));
-    };
-    output::line(&language.pick(
-        format!(
-            "This device is {name}.{network}. The coordinator sets names below {network} and no others. Next: maru chat"
-        ),
-        format!(
-            "이 기기는 {name}.{network} 입니다. 코디네이터는 {network} 아래의 이름만 정할 수 있습니다. 다음: maru chat"
-        ),
-    ))
+    if let Some(network) = &status.network {
+        return output::line(message!("joined", name, network));
+    }
+    status.problem.iter().for_each(output::note);
+    output::line(message!("joined-without-names", name))
 }
 
-fn waiting(language: Language, status: &Status) -> anyhow::Result<()> {
+fn waiting(status: &Status) -> anyhow::Result<()> {
     let page = status.auth_url.as_deref().unwrap_or_default();
-    let device = own_code(status);
-    output::line(&language.pick(
-        format!(
-            "Waiting for the admin's approval. On the home machine: maru device list, then maru \
-             device approve {device}. {page}\nOnce this device is approved, maru status says below which domain the \
-             network's names are."
-        ),
-        format!(
-            "관리자의 승인을 기다리고 있습니다. 집에 있는 컴퓨터에서 maru device list, 그다음 maru \
-             device approve {device}를 실행하세요. {page}\n승인되면 maru status에서 이 네트워크의 도메인을 볼 수 있습니다."
-        ),
-    ))
+    output::line(message!("waiting-for-approval", device = own_code(status), page))
 }
 
 /// The code under which this device waits, which is made from the last part of its page's address.
@@ -174,8 +148,8 @@ fn own_code(status: &Status) -> String {
     ticket.map_or_else(|| "CODE".to_owned(), code::of)
 }
 
-/// What was handed over; `-` stands for standard input, so that it is in no history and no process list.
-fn given(text: String) -> anyhow::Result<String> {
+/// The text that was given; `-` stands for standard input, so that it is in no history and no process list.
+fn invitation(text: String) -> anyhow::Result<String> {
     if text != STDIN {
         return Ok(text);
     }
@@ -183,35 +157,29 @@ fn given(text: String) -> anyhow::Result<String> {
     if !input.is_terminal() {
         return read(input.lock(), |_| false);
     }
-    output::note(Language::current().pick(
-        "Paste the invitation, then press Enter twice.",
-        "초대장을 붙여 넣고 Enter를 두 번 누르세요.",
-    ));
+    output::note(message!("paste-invitation"));
     read(input.lock(), |line| line.trim().is_empty())
 }
 
 /// The pre-auth key, if one was given: itself, as a line of standard input, or in a file.
 fn key(given: Option<String>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
     if let Some(file) = file {
-        return secret_file::read(file, WHAT).map(|key| Some(key.to_string()));
+        return secret_file::read(file, &message!("pre-auth-key")).map(|key| Some(key.to_string()));
     }
     if given.as_deref() != Some(STDIN) {
         return Ok(given);
     }
     let input = std::io::stdin();
     if input.is_terminal() {
-        output::note(
-            Language::current()
-                .pick("Paste the key, then press Enter.", "키를 붙여 넣고 Enter를 누르세요."),
-        );
+        output::note(message!("paste-key"));
     }
     line(input.lock()).map(Some)
 }
 
 /// A key on the first line of what is read.
 fn line(input: impl BufRead) -> anyhow::Result<String> {
-    let key = secret_file::word(&read(input, |_| true)?, WHAT);
-    key.map(|key| key.to_string()).context("standard input cannot be used")
+    let key = secret_file::word(&read(input, |_| true)?, &message!("pre-auth-key"));
+    key.map(|key| key.to_string()).context(message!("standard-input-unusable"))
 }
 
 /// Reads lines up to the one that ends the input, or to its end; a messenger may have broken the invitation.
@@ -221,7 +189,7 @@ fn read(input: impl BufRead, is_last: impl Fn(&str) -> bool) -> anyhow::Result<S
     let mut input = input.take(MAX_LEN as u64 + 1);
     loop {
         let start = text.len();
-        if input.read_line(&mut text).context("standard input holds no text")? == 0
+        if input.read_line(&mut text).context(message!("standard-input-no-text"))? == 0
             || is_last(&text[start..])
         {
             return Ok(text);
@@ -229,14 +197,12 @@ fn read(input: impl BufRead, is_last: impl Fn(&str) -> bool) -> anyhow::Result<S
     }
 }
 
-/// Refuses what cannot be an invitation or an address, before anything is asked for.
+/// Refuses a text that cannot be an invitation or an address, before a key is read.
 fn check(text: &str, has_key: bool) -> Result<(), Usage> {
     match Destination::read(text) {
-        Ok(Destination::Invitation(_)) if has_key => Err(Usage(
-            "the invitation already holds a key; leave out --key and --key-file".to_owned(),
-        )),
+        Ok(Destination::Invitation(_)) if has_key => Err(Usage(message!("invitation-has-key"))),
         Ok(Destination::Invitation(_) | Destination::Address(_)) => Ok(()),
-        Err(error) => Err(Usage(error.to_string())),
+        Err(error) => Err(Usage(error.to_string().into())),
     }
 }
 

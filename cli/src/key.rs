@@ -3,7 +3,8 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use coordinator_api::{CreateKey, KeyState, endpoints};
+use coordinator_api::{CreateKey, endpoints};
+use messages::message;
 
 use crate::{
     client::Client,
@@ -69,13 +70,13 @@ pub(crate) async fn run(command: KeyCommand, client: &Client) -> anyhow::Result<
         KeyCommand::Expire(args) => {
             let id = args.id.to_string();
             let key = client.call(&endpoints::EXPIRE_KEY, &[&id], &()).await?;
-            output::done(args.output.output, &key, &format!("expired {}", key.id))?;
+            output::done(args.output.output, &key, &message!("key-expired", id = key.id))?;
         }
         KeyCommand::Remove(args) => {
             let keys = client.call(&endpoints::LIST_KEYS, &[], &()).await?;
             client.call(&endpoints::REMOVE_KEY, &[&args.id.to_string()], &()).await?;
             let key = keys.iter().find(|key| key.id == args.id);
-            output::done(args.output.output, &key, &format!("removed {}", args.id))?;
+            output::done(args.output.output, &key, &message!("key-removed", id = args.id))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -91,35 +92,22 @@ async fn create(client: &Client, args: CreateKeyArgs) -> anyhow::Result<()> {
         expires_in_s: Some(args.expires.as_secs()),
     };
     let key = client.call(&endpoints::CREATE_KEY, &[], &body).await?;
-    let rows = [
-        ("id", key.id.to_string()),
-        ("key", key.key.reveal().to_owned()),
-        ("expires", key.expires.clone()),
-    ];
-    output::one(args.output.output, &key, &rows)
+    let values = [key.id.to_string(), key.key.reveal().to_owned(), key.expires.clone()];
+    output::one(args.output.output, &key, &message!("key-labels"), values)
 }
 
 async fn list(client: &Client, args: OutputArgs) -> anyhow::Result<()> {
     let keys = client.call(&endpoints::LIST_KEYS, &[], &()).await?;
-    let headers = ["ID", "USER", "TAGS", "STATE", "USES", "REUSABLE", "APPROVED", "EXPIRES"];
-    output::list(args.output, &keys, &headers, |key| {
+    output::list(args.output, &keys, &message!("key-heads"), |key| {
         vec![
             key.id.to_string(),
             key.user.clone().unwrap_or_default(),
             key.tags.join(" "),
-            state(key.state).to_owned(),
+            message!("key-state", state = output::word(&key.state)).to_string(),
             key.uses.to_string(),
             output::yes(key.reusable),
             output::yes(key.pre_approved),
             key.expires.clone(),
         ]
     })
-}
-
-fn state(state: KeyState) -> &'static str {
-    match state {
-        KeyState::Valid => "valid",
-        KeyState::Used => "used",
-        KeyState::Expired => "expired",
-    }
 }

@@ -1,16 +1,11 @@
 //! maru: the one command that people type, and the supervisor behind `maru up`.
 //!
-//! `maru up` starts the appliance: coordinator, relay and home agent as children under
-//! numeric users of their own, gateway, messaging and inference in Podman. What runs,
-//! as whom and with which rights is one table, the crate `services`; the `podman run` arguments,
-//! the systemd units and the Quadlets all come from it. The other commands talk to the
-//! coordinator (at its admin socket, or over HTTPS with an API key), the agent's local API, the gateway's socket for root and a
-//! running `maru up`.
+//! `maru up` starts the services of the table in the crate `services`: some as child processes, others in Podman, each under
+//! a user of its own. The other commands talk to the coordinator (at its admin socket, or over HTTPS with an API key), the
+//! agent's local API, the gateway's socket for root and a running `maru up`.
 #![allow(clippy::disallowed_methods, reason = "a command is a shell: it reads the clock")]
 
 use std::process::ExitCode;
-
-use clap::CommandFactory as _;
 
 use crate::args::{Cli, Command};
 
@@ -32,10 +27,10 @@ mod doctor;
 mod duration;
 mod error;
 mod fingerprint;
+pub mod help;
 mod invite;
 mod join;
 mod key;
-mod language;
 mod log;
 mod model;
 mod node_id;
@@ -51,17 +46,16 @@ mod usage;
 mod user;
 
 pub use error::{Usage, finish};
-pub use fingerprint::{Fingerprint, NotAFingerprint};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use up::control;
 
 /// Runs one command on a runtime of its own.
 ///
-/// It is no `async fn`: such a one is compiled again in every crate that awaits it, with all that it awaits.
+/// It is not an `async fn`, which would be compiled again in every crate that awaits it.
 ///
 /// # Errors
 ///
-/// Fails with one sentence that says what is wrong and what to do next; a [`Usage`]
-/// error asks for exit status 2, any other for 1.
+/// One sentence that says what is wrong and what to do next; the exit status is 2 for [`Usage`], else 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(command(cli))
@@ -92,7 +86,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Log { args, at } => log::run(args, &at.client(&root)?).await,
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
-        Command::Completions(args) => complete::run(&args, Cli::command()),
+        Command::Completions(args) => complete::run(&args, help::command()),
         Command::Confine(args) => Err(confine::run(&args)),
     }
 }

@@ -4,6 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
 use coordinator_api::{LogEntry, ReadLog, endpoints};
+use messages::message;
 
 use crate::{
     client::Client,
@@ -36,8 +37,7 @@ pub(crate) async fn run(args: LogArgs, client: &Client) -> anyhow::Result<ExitCo
     let (format, mut after) = (args.output.output, 0);
     let entries = read(client, &args, &mut after).await?;
     if !args.follow {
-        let headers = ["TIME", "ACTOR", "ACTION", "TARGET", "DETAILS"];
-        output::list(format, &entries, &headers, |entry| {
+        output::list(format, &entries, &message!("log-heads"), |entry| {
             [&entry.at, &entry.actor, &entry.action, &entry.target, &entry.details]
                 .map(String::clone)
                 .to_vec()
@@ -77,5 +77,5 @@ fn one(format: Format, entry: &LogEntry) -> anyhow::Result<()> {
     }
     let LogEntry { at, actor, action, target, details, .. } = entry;
     let line = format!("{at}  {actor}  {action}  {target}  {details}");
-    output::line(&common::foreign::line(line.trim_end()))
+    output::line(common::foreign::line(line.trim_end()))
 }

@@ -2,8 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
+use messages::Language;
 
 fn main() -> ExitCode {
-    cli::finish(cli::run(cli::args::Cli::parse()))
+    Language::of_environment(|name| std::env::var(name).ok()).make_current();
+    let matches = cli::help::command().get_matches();
+    match cli::args::Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli::finish(cli::run(cli)),
+        Err(error) => error.exit(),
+    }
 }

@@ -3,13 +3,14 @@
 use std::{path::Path, process::ExitCode};
 
 use clap::{Args, Subcommand};
+use messages::{Message, message};
 
 use crate::{
     client::Client,
     output::{self, OutputArgs},
     up::{
         control::{USE_MODEL, UseModel},
-        progress::Step,
+        progress::Spinner,
     },
 };
 
@@ -61,41 +62,44 @@ pub(crate) async fn run(command: ModelCommand, root: &Path) -> anyhow::Result<Ex
         ModelCommand::List(args) => list(&folder, args)?,
         ModelCommand::Pull(args) => {
             let entry = pull::run(&folder, &args).await?;
-            let words = format!("{} is here ({}, SHA-256 {})", entry.name, size(entry.bytes), {
-                entry.sha256.as_deref().unwrap_or("not computed")
-            });
-            output::done(args.output.output, &entry, &words)?;
+            let sha256 = entry.sha256.as_deref().unwrap_or_default();
+            let text =
+                message!("model-pulled", name = entry.name, size = size(entry.bytes), sha256);
+            output::done(args.output.output, &entry, &text)?;
         }
         ModelCommand::Use(args) => {
-            let (entry, since) = choose(&folder, root, &args.name).await?;
-            output::done(args.output.output, &entry, &format!("{} answers {since}", entry.name))?;
+            let (entry, text) = choose(&folder, root, &args.name).await?;
+            output::done(args.output.output, &entry, &text)?;
         }
         ModelCommand::Remove(args) => {
             let entry = folder.remove(&args.name)?;
-            output::done(args.output.output, &entry, &format!("removed {}", entry.name))?;
+            output::done(
+                args.output.output,
+                &entry,
+                &message!("model-removed", name = entry.name),
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Chooses a model: now if `maru up` runs, else for its next start; and says which.
-async fn choose(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Entry, &'static str)> {
+/// Chooses a model: now if `maru up` runs, else for its next start. The message says which.
+async fn choose(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Entry, Message)> {
     let Some(supervisor) = Client::supervisor(root).await else {
-        return Ok((folder.choose(name)?, "from the next start of `maru up` on"));
+        return Ok((folder.choose(name)?, message!("model-used-later", name)));
     };
     let entry = folder.usable(name)?;
     folder.fits_beside(&entry)?;
-    let step = Step::new();
-    step.now("changing engines, one after the other; chats go on");
+    let step = Spinner::new();
+    step.now(message!("changing-engines"));
     let asked = UseModel { path: folder.path(&entry)? };
     supervisor.call(&USE_MODEL, &[], &asked).await?;
     drop(step);
-    Ok((Entry { in_use: true, ..entry }, "now"))
+    Ok((Entry { in_use: true, ..entry }, message!("model-used-now", name)))
 }
 
 fn list(folder: &Folder, args: OutputArgs) -> anyhow::Result<()> {
-    let headers = ["NAME", "SIZE", "KIND", "CONTEXT", "IN USE"];
-    output::list(args.output, &folder.list()?, &headers, |entry: &Entry| {
+    output::list(args.output, &folder.list()?, &message!("model-heads"), |entry: &Entry| {
         vec![
             entry.name.clone(),
             size(entry.bytes),

@@ -1,10 +1,11 @@
 //! Printing: results to standard output, notes to standard error.
 
-use std::io::Write as _;
+use std::{fmt::Display, io::Write as _};
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use common::foreign;
+use messages::{Message, message};
 use serde::Serialize;
 
 /// How a result is printed.
@@ -15,23 +16,23 @@ pub struct OutputArgs {
     pub output: Format,
 }
 
-/// A form of printing.
+/// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Print a table.
     Table,
-    /// For programs.
+    /// Print JSON.
     Json,
-    /// For people who are programs.
+    /// Print YAML.
     Yaml,
 }
 
-/// Prints a line of the result, or several; what could steer a terminal is replaced, whoever wrote it.
-pub(crate) fn line(text: &str) -> anyhow::Result<()> {
-    raw(format!("{}\n", foreign::lines(text)).as_bytes())
+/// Prints a line of the result, or several. Characters that control a terminal are replaced.
+pub(crate) fn line(text: impl Display) -> anyhow::Result<()> {
+    raw(format!("{}\n", foreign::lines(&text.to_string())).as_bytes())
 }
 
-/// Prints bytes of the result; a reader that has gone is no error.
+/// Prints bytes of the result; a closed pipe is no error.
 pub(crate) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -40,74 +41,84 @@ pub(crate) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
     }
 }
 
-/// Prints a line for the person at the terminal, or several, as [`line()`]; nothing can be done if that fails.
-pub(crate) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", foreign::lines(text));
+/// Prints a line to standard error, or several, as [`line()`]; errors are ignored.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", foreign::lines(&text.to_string()));
 }
 
-/// Prints a list of things.
+/// As [`note`], for the supervisor.
+pub(crate) fn note_text(text: &str) {
+    note(text);
+}
+
+/// Prints a list; the parts of `heads` are the heads of its table.
 pub(crate) fn list<T: Serialize>(
     format: Format,
     items: &[T],
-    headers: &[&str],
+    heads: &Message,
     row: impl Fn(&T) -> Vec<String>,
 ) -> anyhow::Result<()> {
     if format != Format::Table {
         return structured(format, &items);
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(headers);
+    table.load_preset(presets::NOTHING).set_header(heads.parts());
     for item in items {
         table.add_row(row(item).iter().map(|cell| foreign::line(cell)));
     }
     print_table(&mut table)
 }
 
-/// Prints one thing.
+/// Prints one thing as rows of a label and a value. The parts of `labels` are the labels; the last one is for all values that
+/// follow. A row without a value is left out.
 pub(crate) fn one<T: Serialize>(
     format: Format,
     item: &T,
-    rows: &[(&str, String)],
+    labels: &Message,
+    values: impl IntoIterator<Item = String>,
 ) -> anyhow::Result<()> {
     if format != Format::Table {
         return structured(format, item);
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    for (name, value) in rows.iter().filter(|row| !row.1.is_empty()) {
-        table.add_row([(*name).to_owned(), foreign::line(value)]);
+    let labels = labels.parts().into_iter().chain(std::iter::repeat(String::new()));
+    let rows = labels.zip(values);
+    for (label, value) in rows.filter(|row| !row.1.is_empty()) {
+        table.add_row([label, foreign::line(&value)]);
     }
     print_table(&mut table)
 }
 
-/// Prints what was done, in `words` or as the thing that it was done to.
-pub(crate) fn done<T: Serialize>(format: Format, item: &T, words: &str) -> anyhow::Result<()> {
+/// Prints that a change was made, as `text` or as the thing that was changed.
+pub(crate) fn done<T: Serialize>(format: Format, item: &T, text: &Message) -> anyhow::Result<()> {
     if format == Format::Table {
-        line(foreign::line(words).trim_end())
+        line(foreign::line(&text.to_string()).trim_end())
     } else {
         structured(format, item)
     }
 }
 
-fn structured<T: Serialize>(format: Format, item: &T) -> anyhow::Result<()> {
+/// Prints JSON or YAML.
+pub(crate) fn structured<T: Serialize>(format: Format, item: &T) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(item)?;
     match format {
-        // YAML takes JSON as it is, and has no other way to write what steers.
+        // JSON is YAML, too, and escapes control characters, which the YAML writer does not.
         Format::Yaml if json.chars().all(is_shown) => {
-            // Through a JSON value: both forms then have the same names and the same order.
+            // Through a JSON value, so that both formats have the same names in the same order.
             let value = serde_json::to_value(item)?;
             raw(serde_saphyr::to_string(&value)?.as_bytes())
         }
-        Format::Yaml | Format::Json | Format::Table => line(&numbered(&json)),
+        Format::Yaml | Format::Json | Format::Table => line(numbered(&json)),
     }
 }
 
-/// A thing as one line of JSON that steers no terminal.
+/// One line of JSON without characters that control a terminal.
 pub(crate) fn json<T: Serialize>(item: &T) -> serde_json::Result<String> {
     Ok(numbered(&serde_json::to_string(item)?))
 }
 
-/// JSON with each character that steers as its number (RFC 8259, section 7): it stands in a string, and has one UTF-16 unit.
+/// Escapes each control character in JSON (RFC 8259, section 7): it is in a string, and has one UTF-16 unit.
 fn numbered(json: &str) -> String {
     let number = |c: char| if is_shown(c) { c.into() } else { format!("\\u{:04x}", u32::from(c)) };
     json.chars().map(number).collect()
@@ -126,7 +137,13 @@ fn print_table(table: &mut Table) -> anyhow::Result<()> {
 
 /// `yes`, `no`.
 pub(crate) fn yes(is: bool) -> String {
-    if is { "yes" } else { "no" }.to_owned()
+    if is { message!("yes") } else { message!("no") }.to_string()
+}
+
+/// The word by which JSON names a variant.
+pub(crate) fn word(variant: &impl Serialize) -> String {
+    let value = serde_json::to_value(variant).ok();
+    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]

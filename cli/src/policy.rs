@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use coordinator_api::{ExplainPolicy, Policy, PolicyProtocol, TestPolicy, endpoints};
+use messages::{Message, message};
 
 use crate::{
     client::{Client, Refused},
@@ -106,7 +107,7 @@ pub(crate) async fn run(command: PolicyCommand, client: &Client) -> anyhow::Resu
             match args.output {
                 // As it was written: it goes into a file, and back.
                 Format::Table => output::line(policy.policy.trim_end())?,
-                Format::Json | Format::Yaml => output::one(args.output, &policy, &[])?,
+                Format::Json | Format::Yaml => output::structured(args.output, &policy)?,
             }
         }
         PolicyCommand::Set(args) => set(client, args).await?,
@@ -114,7 +115,7 @@ pub(crate) async fn run(command: PolicyCommand, client: &Client) -> anyhow::Resu
             let body = text(&args.file)?;
             let checked = client.call(&endpoints::CHECK_POLICY, &[], &body).await?;
             show::warnings(args.output.output, &checked.warnings);
-            output::done(args.output.output, &checked, "would be accepted")?;
+            output::done(args.output.output, &checked, &message!("policy-acceptable"))?;
         }
         PolicyCommand::Diff(args) => {
             let body = text(&args.file)?;
@@ -138,32 +139,32 @@ async fn set(client: &Client, SetArgs { file, yes }: SetArgs) -> anyhow::Result<
     let format = file.output.output;
     let from_input = file.file.as_os_str() == "-";
     let body = text(&file.file)?;
-    let correct = unchanged("nothing was changed: correct the policy, then set it again");
+    let correct = unchanged(message!("correct-policy"));
     let diff = client.call(&endpoints::DIFF_POLICY, &[], &body).await.map_err(correct)?;
     show::notes(&diff.changes);
     let asks = !yes && !from_input && std::io::stdin().is_terminal();
-    if asks && !is_meant()? {
-        return Err(anyhow!("nothing was changed; --yes sets it without asking"));
+    if asks && !is_confirmed()? {
+        return Err(anyhow!(message!("policy-not-confirmed")));
     }
     let body = Policy { revision: Some(diff.revision), ..body };
     let set = client.call(&endpoints::SET_POLICY, &[], &body).await;
-    let set = set.map_err(unchanged("nothing was changed"))?;
+    let set = set.map_err(unchanged(message!("nothing-changed")))?;
     show::warnings(format, &set.warnings);
-    output::done(format, &set, "in force")
+    output::done(format, &set, &message!("policy-in-force"))
 }
 
-fn unchanged(advice: &str) -> impl Fn(anyhow::Error) -> anyhow::Error {
+fn unchanged(advice: Message) -> impl Fn(anyhow::Error) -> anyhow::Error {
     move |error| match error.downcast::<Refused>() {
-        Ok(Refused(why)) => anyhow!("{why}; {advice}"),
+        Ok(Refused(why)) => anyhow!(message!("refused-advice", why, advice)),
         Err(error) => error,
     }
 }
 
-fn is_meant() -> anyhow::Result<bool> {
-    output::note("Put it in force? [y/N]");
+fn is_confirmed() -> anyhow::Result<bool> {
+    output::note(message!("put-in-force"));
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    std::io::stdin().read_line(&mut answer).context(message!("no-confirmation"))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "예" | "네"))
 }
 
 async fn explain(client: &Client, args: &ExplainArgs) -> anyhow::Result<()> {
@@ -191,9 +192,7 @@ fn destination(text: &str, protocol: PolicyProtocol) -> anyhow::Result<(String, 
     if protocol == PolicyProtocol::Icmp && !text.is_empty() {
         return Ok((bare(text), 0));
     }
-    Err(anyhow!(
-        "\"{text}\" has no port: write DST:PORT, such as server:22 or [fd7a:115c:a1e0::1]:22"
-    ))
+    Err(anyhow!(message!("no-port", text)))
 }
 
 fn text(file: &PathBuf) -> anyhow::Result<Policy> {
@@ -203,10 +202,10 @@ fn text(file: &PathBuf) -> anyhow::Result<Policy> {
 fn read(file: &PathBuf) -> anyhow::Result<String> {
     if file.as_os_str() == "-" {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        std::io::stdin().read_to_string(&mut text).context(message!("no-standard-input"))?;
         return Ok(text);
     }
-    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+    std::fs::read_to_string(file).with_context(|| message!("file-not-read", path = file.display()))
 }
 
 #[cfg(test)]

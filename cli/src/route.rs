@@ -5,6 +5,7 @@ use std::{net::IpAddr, process::ExitCode};
 use clap::{Args, Subcommand};
 use coordinator_api::{DecideRoutes, EXIT, Route, RouteState, endpoints};
 use endpoint::Endpoint;
+use messages::message;
 
 use crate::{
     client::Client,
@@ -47,7 +48,7 @@ fn route(text: &str) -> Result<String, String> {
     if text == EXIT || is_prefix() == Some(true) {
         return Ok(text.to_owned());
     }
-    Err(format!("a route is a prefix, such as 192.168.1.0/24, or \"{EXIT}\""))
+    Err(message!("not-a-route", exit = EXIT).to_string())
 }
 
 /// Runs one of the commands.
@@ -74,13 +75,12 @@ async fn decide(
 }
 
 fn list(format: Format, routes: &[Route]) -> anyhow::Result<()> {
-    let headers = ["DEVICE", "NAME", "ROUTE", "STATE", "OFFERED", "IN USE", "PROBLEM"];
-    output::list(format, routes, &headers, |route| {
+    output::list(format, routes, &message!("route-heads"), |route| {
         vec![
             route.device.to_string(),
             route.name.clone(),
             route.route.clone(),
-            state(route.state).to_owned(),
+            state(route),
             output::yes(route.offered),
             output::yes(route.in_use),
             route.problem.clone().unwrap_or_default(),
@@ -88,29 +88,25 @@ fn list(format: Format, routes: &[Route]) -> anyhow::Result<()> {
     })?;
     let waiting = routes.iter().filter(|route| route.state == RouteState::Waiting).count();
     if format == Format::Table && waiting > 0 {
-        output::note(&format!(
-            "{waiting} waiting: maru route approve DEVICE ROUTE, or reject DEVICE ROUTE"
-        ));
+        output::note(message!("routes-waiting", waiting));
     }
     Ok(())
 }
 
-/// A route of a device in a line: the prefix, where it stands, and whether it is offered and in use.
+/// A route of a device in a line: the prefix, its state, and whether it is offered and in use.
 pub(crate) fn summary(route: &Route) -> String {
-    let offered = if route.offered { "" } else { ", not offered now" };
-    let in_use = if route.in_use { ", in use" } else { "" };
-    let problem = route.problem.iter().map(|problem| format!(": {problem}")).collect::<String>();
-    format!("{} {}{offered}{in_use}{problem}", route.route, state(route.state))
+    let mut text = format!("{} {}", route.route, state(route));
+    if !route.offered {
+        text += &format!(", {}", message!("route-not-offered"));
+    }
+    if route.in_use {
+        text += &format!(", {}", message!("route-in-use"));
+    }
+    text + &route.problem.iter().map(|problem| format!(": {problem}")).collect::<String>()
 }
 
-fn state(state: RouteState) -> &'static str {
-    match state {
-        RouteState::Waiting => "waiting",
-        RouteState::Approved => "approved",
-        RouteState::ApprovedByPolicy => "approved by the policy",
-        RouteState::Rejected => "rejected",
-        RouteState::Unusable => "unusable",
-    }
+fn state(route: &Route) -> String {
+    message!("route-state", state = output::word(&route.state)).to_string()
 }
 
 #[cfg(test)]

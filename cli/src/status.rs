@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
+use messages::{Message, message};
 use node_agent_api::{State, Status, endpoints::STATUS};
 use serde::Serialize;
 
@@ -15,12 +16,11 @@ use crate::{
 /// Prints where this device stands; exit status 1 unless it is a running node.
 pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let status = Client::agent(root).call(&STATUS, &[], &()).await?;
-    let shown = Shown { status: &status, simulated: confidential::simulated(root) };
-    output::one(args.output, &shown, &shown.rows())?;
+    let shown = StatusWithEvidence { status: &status, simulated: confidential::simulated(root) };
+    output::one(args.output, &shown, &message!("status-labels"), shown.values())?;
     if args.output == Format::Table && !status.peers.is_empty() {
         output::line("")?;
-        let headers = ["PEER", "USER", "TAGS", "ADDRESS", "ONLINE", "PATH"];
-        output::list(Format::Table, &status.peers, &headers, |peer| {
+        output::list(Format::Table, &status.peers, &message!("peer-heads"), |peer| {
             vec![
                 peer.name.clone(),
                 peer.user.clone().unwrap_or_default(),
@@ -38,79 +38,64 @@ pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCod
     Ok(if running { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What the agent says, and what of the settings at home everybody should know.
+/// The agent's status, and a warning from this home's settings.
 #[derive(Debug, Serialize)]
-struct Shown<'a> {
+struct StatusWithEvidence<'a> {
     #[serde(flatten)]
     status: &'a Status,
-    /// Deployments of which this home takes evidence that proves nothing.
+    /// Deployments whose SIMULATED evidence this home accepts; it proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     simulated: Vec<String>,
 }
 
-impl Shown<'_> {
-    fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut rows = rows(self.status);
-        let says =
-            |name: &String| format!("{name} proves nothing: SIMULATED evidence is taken of it");
-        rows.extend(self.simulated.iter().map(|name| ("confidential", says(name))));
-        rows
+impl StatusWithEvidence<'_> {
+    fn values(&self) -> Vec<String> {
+        let simulated = self.simulated.iter().map(|name| message!("status-simulated", name));
+        let mut values = values(self.status);
+        values.extend(simulated.map(|text| text.to_string()));
+        values
     }
 }
 
-fn rows(status: &Status) -> Vec<(&'static str, String)> {
+fn values(status: &Status) -> Vec<String> {
     let node = status.node.as_ref();
     let addresses = |addresses: &[std::net::IpAddr]| {
         addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
-    let connected = |is: bool| if is { "connected" } else { "not connected" };
-    vec![
-        ("state", status.state.name().replace('_', " ")),
-        ("problem", status.problem.clone().unwrap_or_default()),
-        ("network", status.network.clone().unwrap_or_default()),
-        ("name", node.map(|node| node.name.clone()).unwrap_or_default()),
-        ("addresses", node.map(|node| addresses(&node.addresses)).unwrap_or_default()),
-        ("key expires", node.and_then(|node| node.key_expiry.clone()).unwrap_or_default()),
-        (
-            "coordinator",
-            status.coordinator.as_ref().map_or_else(String::new, |coordinator| {
-                format!("{} ({})", coordinator.url, connected(coordinator.connected))
-            }),
-        ),
-        (
-            "relay",
-            status.home_relay.as_ref().map_or_else(String::new, |relay| {
-                format!("{} ({})", relay.name, connected(relay.connected))
-            }),
-        ),
-        (
-            "gateway",
-            status.gateway.as_ref().map_or_else(String::new, |gateway| {
-                format!("{} {}", gateway.host, addresses(&gateway.addresses))
-            }),
-        ),
-        (
-            "gateway's fingerprint",
-            status
-                .gateway
-                .as_ref()
-                .and_then(|gateway| gateway.identity.parse().ok())
-                .map_or_else(String::new, |identity| Fingerprint::of(identity).to_string()),
-        ),
-    ]
+    let connected = |is: bool| match is {
+        true => message!("connected"),
+        false => message!("not-connected"),
+    };
+    let coordinator = status
+        .coordinator
+        .as_ref()
+        .map(|coordinator| format!("{} ({})", coordinator.url, connected(coordinator.connected)));
+    let relay = status.home_relay.as_ref();
+    let gateway = status.gateway.as_ref();
+    let fingerprint =
+        gateway.and_then(|gateway| gateway.identity.parse().ok()).map(Fingerprint::of);
+    let values = [
+        Some(message!("status-state", state = output::word(&status.state)).to_string()),
+        status.problem.clone(),
+        status.network.clone(),
+        node.map(|node| node.name.clone()),
+        node.map(|node| addresses(&node.addresses)),
+        node.and_then(|node| node.key_expiry.clone()),
+        coordinator,
+        relay.map(|relay| format!("{} ({})", relay.name, connected(relay.connected))),
+        gateway.map(|gateway| format!("{} {}", gateway.host, addresses(&gateway.addresses))),
+        fingerprint.map(|fingerprint| fingerprint.to_string()),
+    ];
+    values.into_iter().map(Option::unwrap_or_default).collect()
 }
 
-fn next(state: State) -> &'static str {
+fn next(state: State) -> Message {
     match state {
-        State::NeedsJoin => "This device is in no network: sudo maru join - takes the invitation",
-        State::Joining => {
-            "The coordinator has not answered yet, or the interface is not set up yet."
-        }
-        State::WaitingForApproval => {
-            "On the home machine: maru device list, then maru device approve CODE"
-        }
-        State::Expired => "The key's life is over: ask for an invitation, then sudo maru join -",
-        State::Running => "",
+        State::NeedsJoin => message!("next-needs-join"),
+        State::Joining => message!("next-joining"),
+        State::WaitingForApproval => message!("next-waiting"),
+        State::Expired => message!("next-expired"),
+        State::Running => message!("next-running"),
     }
 }
 
@@ -124,15 +109,14 @@ mod tests {
             "state": "running", "version": "0", "interface": "maru0",
         }))
         .unwrap();
-        let shown = |simulated| Shown { status: &status, simulated };
+        let shown = |simulated| StatusWithEvidence { status: &status, simulated };
         let with = shown(vec!["lab".to_owned()]);
-        assert!(with.rows().contains(&(
-            "confidential",
-            "lab proves nothing: SIMULATED evidence is taken of it".to_owned()
-        )));
+        let text = "SIMULATED evidence of lab is accepted; it proves nothing";
+        assert_eq!(with.values().last().map(String::as_str), Some(text));
+        assert_eq!(with.values().len(), message!("status-labels").parts().len());
         assert_eq!(serde_json::to_value(&with).unwrap()["simulated"], serde_json::json!(["lab"]));
         let without = shown(Vec::new());
-        assert!(without.rows().iter().all(|(name, _)| *name != "confidential"));
+        assert_eq!(without.values().len() + 1, with.values().len());
         assert!(serde_json::to_value(&without).unwrap().get("simulated").is_none());
     }
 }

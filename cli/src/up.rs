@@ -14,7 +14,9 @@ use std::{
 };
 
 use anyhow::Context as _;
+use messages::message;
 use services::{ENGINE, Instance};
+
 use supervisor::{
     Lock, Podman, Supervisor,
     change::Engines,
@@ -25,8 +27,8 @@ use supervisor::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    output::{self, note},
-    up::{args::UpArgs, control::Control, plan::Plan, remembered::Remembered, start::Started},
+    output::{self, note, note_text},
+    up::{args::UpArgs, control::Control, plan::Plan, saved_options::SavedOptions, start::Started},
 };
 
 pub(crate) mod args;
@@ -37,7 +39,7 @@ mod guide;
 pub(crate) mod ollama;
 mod plan;
 pub(crate) mod progress;
-pub(crate) mod remembered;
+pub(crate) mod saved_options;
 mod setup;
 mod start;
 
@@ -57,9 +59,7 @@ pub(crate) fn hold(root: &Path) -> anyhow::Result<impl Sized + use<>> {
     directories::root(root)?;
     let mut lock = Lock::take(root)?;
     if lock.has_leftovers() {
-        anyhow::bail!(
-            "services of a `maru up` that was killed still run here; restart this machine"
-        );
+        anyhow::bail!(message!("up-leftovers"));
     }
     lock.release()?;
     Ok(lock)
@@ -73,19 +73,16 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     }
     checks::machine()?;
     // Keeps keys and words of every service out of core dumps: children inherit the limit.
-    chassis::process::forbid_core_files().context("cannot forbid core dumps")?;
+    chassis::process::forbid_core_files().context(message!("no-core-limit"))?;
     directories::passable(root)?;
     crate::backup::restore::is_whole(root)?;
     let podman = Podman::at(root);
     let (lock, mut plan) = prepare(&args, root, &podman).await?;
     for folder in crate::backup::restore::left_behind(root) {
-        note(&format!(
-            "{0} is left of a restore that was killed and holds keys; remove it: `sudo rm -r {0}`",
-            folder.display()
-        ));
+        note(message!("restore-leftovers", path = folder.display()));
     }
-    let mut supervisor = Supervisor::new(root, lock, args.verbose, note)?;
-    let mut stop = Stop::watch()?;
+    let mut supervisor = Supervisor::new(root, lock, args.verbose, note_text)?;
+    let mut stop = StopSignals::watch()?;
     let started = tokio::select! {
         started = begin(&mut plan, &podman, &mut supervisor) => started.map(Some),
         () = stop.asked() => Ok(None),
@@ -101,7 +98,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
                 podman: &podman,
                 supervisor: &mut supervisor,
                 settings: &plan.config.coordinator,
-                note,
+                note: note_text,
             };
             keep(engines, root, &home, &mut stop).await
         }
@@ -111,7 +108,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     leftovers::forget(root);
     supervisor.stop_all().await;
     memory::Group::of(root).remove();
-    leftovers::after_stop(root, &podman, note).await;
+    leftovers::after_stop(root, &podman, note_text).await;
     supervisor.release()?;
     ended?;
     Ok(ExitCode::SUCCESS)
@@ -121,14 +118,14 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
 async fn keep(
     mut engines: Engines<'_>,
     root: &Path,
-    home: &guide::Home,
-    stop: &mut Stop,
+    home: &guide::Summary,
+    stop: &mut StopSignals,
 ) -> anyhow::Result<()> {
     let mut control = Control::serve(root)?;
     std::fs::write(root.join(READY), format!("{}\n", std::process::id()))
-        .context("cannot write run/maru/ready")?;
+        .context(message!("ready-not-written"))?;
     guide::print(home)?;
-    output::line("maru: ready")?;
+    output::line(message!("up-ready"))?;
     loop {
         let ask = tokio::select! {
             () = stop.asked() => return Ok(()),
@@ -146,7 +143,7 @@ async fn keep(
 /// Makes all engines use the model at `path`; it is remembered once they do.
 async fn use_model(engines: &mut Engines<'_>, path: &Path) -> anyhow::Result<()> {
     engines.use_model(checks::model(path)?).await?;
-    Remembered::keep_model(&engines.parameters.root, &engines.parameters.model.path)
+    SavedOptions::keep_model(&engines.parameters.root, &engines.parameters.model.path)
 }
 
 /// Cleans up after an earlier run, checks all that can be checked, and only then makes what
@@ -175,7 +172,7 @@ async fn check(
     found: Option<&mut Lock>,
 ) -> anyhow::Result<Plan> {
     if let Some(lock) = found {
-        leftovers::clean(root, lock, podman, note).await?;
+        leftovers::clean(root, lock, podman, note_text).await?;
     }
     let found = match args.ollama.filter(|at| !ollama::is_mesh(*at)) {
         Some(at) => Some(ollama::ask(at, None).await?),
@@ -197,19 +194,16 @@ async fn begin(
     let changed = match ollama::ask(at, Some(&interface)).await {
         Ok(found) => ollama::connect(&found, &mut plan.config, &plan.parameters.root)?,
         Err(error) => {
-            note(&format!("{error:#}"));
+            note(format!("{error:#}"));
             false
         }
     };
-    note(&format!(
-        "The policy must let this machine reach it; below \"acls\":\n  {}",
-        ollama::policy_line(at)
-    ));
+    note(message!("policy-needs-line", line = ollama::policy_line(at)));
     if !changed {
         return Ok(started);
     }
     plan.config.write(&plan.parameters.root)?;
-    note("Starting again, with what was written.");
+    note(message!("starting-again"));
     supervisor.stop_all().await;
     start::all(plan, podman, supervisor).await
 }
@@ -224,28 +218,27 @@ fn refused(lock: Option<Lock>, error: anyhow::Error) -> anyhow::Error {
 
 /// Becomes the same command under sudo; returns only if that cannot be done.
 fn again_with_sudo() -> anyhow::Error {
-    let needs = "`maru up` needs root: it makes a network interface and starts services under \
-                 users of their own; run it as `sudo maru up`";
+    let needs = message!("up-needs-root");
     if !std::io::stdin().is_terminal() {
         return anyhow::anyhow!(needs);
     }
-    note("`maru up` needs root; sudo asks for your password.");
+    note(message!("sudo-asks"));
     let program = std::env::current_exe().unwrap_or_else(|_| "maru".into());
     let error =
         Command::new("sudo").arg("--").arg(program).args(std::env::args_os().skip(1)).exec();
-    anyhow::anyhow!("{needs} (sudo: {error})")
+    anyhow::anyhow!(message!("sudo-failed", needs, error))
 }
 
 /// The signals that end `maru up`.
-struct Stop {
+struct StopSignals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
 }
 
-impl Stop {
+impl StopSignals {
     fn watch() -> anyhow::Result<Self> {
-        let on = |kind| signal(kind).context("cannot watch for signals");
+        let on = |kind| signal(kind).context(message!("no-signals"));
         Ok(Self {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,

@@ -11,6 +11,7 @@ use ai_gateway_api::{endpoints::USAGE, usage::Report};
 use clap::{Args, value_parser};
 use coordinator_api::endpoints;
 use coordinator_core::time;
+use messages::message;
 use serde::Serialize;
 
 use crate::{
@@ -49,8 +50,7 @@ struct Row {
 pub(crate) async fn run(args: UsageArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let report = Client::gateway(root).call(&USAGE, &[], &()).await?;
     let rows = rows(report, &first_day(SystemTime::now(), args.days), &names(root).await);
-    let headers = ["DAY", "PERSON", "REQUESTS", "PROMPT TOKENS", "REPLY TOKENS"];
-    output::list(args.output.output, &rows, &headers, |row| {
+    output::list(args.output.output, &rows, &message!("usage-heads"), |row| {
         vec![
             row.day.clone(),
             row.name.clone().unwrap_or_else(|| row.person.clone()),

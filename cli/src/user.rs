@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use coordinator_api::{CreateUser, RenameUser, User, endpoints};
+use messages::message;
 
 use crate::{
     client::Client,
@@ -52,8 +53,7 @@ pub struct RenameUserArgs {
 pub(crate) async fn run(command: UserCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         UserCommand::List(args) => {
-            let headers = ["ID", "NAME", "DEVICES", "CREATED"];
-            output::list(args.output, &all(client).await?, &headers, |user| {
+            output::list(args.output, &all(client).await?, &message!("user-heads"), |user| {
                 vec![
                     user.id.to_string(),
                     user.name.clone(),
@@ -65,31 +65,26 @@ pub(crate) async fn run(command: UserCommand, client: &Client) -> anyhow::Result
         UserCommand::Create(args) => {
             let body = CreateUser { name: args.name };
             let user = client.call(&endpoints::CREATE_USER, &[], &body).await?;
-            output::done(args.output.output, &user, &format!("created {}", user.name))?;
+            output::done(args.output.output, &user, &message!("user-created", name = user.name))?;
         }
         UserCommand::Rename(args) => {
             let body = RenameUser { name: args.new };
             let renamed = client.call(&endpoints::RENAME_USER, &[&args.name], &body).await?;
             let new = &renamed.user.name;
-            let words = format!("renamed {} {new}", args.name);
+            let words = message!("user-renamed", name = args.name, new);
             output::done(args.output.output, &renamed, &words)?;
             if renamed.policy_names_old {
-                output::note(&format!(
-                    "the policy still names {}, who is nobody now: correct it with `maru policy set`",
-                    args.name
-                ));
+                output::note(message!("policy-names-old", name = args.name));
             }
             if renamed.policy_names_new {
-                output::note(&format!(
-                    "the policy names {new}: its rules hold for this person now"
-                ));
+                output::note(message!("policy-names-new", new));
             }
         }
         UserCommand::Remove(args) => {
             let users = all(client).await?;
             client.call(&endpoints::REMOVE_USER, &[&args.name], &()).await?;
             let user = users.iter().find(|user| user.name == args.name);
-            output::done(args.output.output, &user, &format!("removed {}", args.name))?;
+            output::done(args.output.output, &user, &message!("user-removed", name = args.name))?;
         }
     }
     Ok(ExitCode::SUCCESS)

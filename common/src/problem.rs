@@ -1,8 +1,8 @@
 //! The body of an HTTP error: a problem document (RFC 9457).
 //!
-//! Each surface names its own kinds; their words are in its protocol's page in `docs/protocols`.
+//! Each surface has kinds of its own; its page in `docs/protocols` lists them.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -19,6 +19,8 @@ pub const URN: &str = "urn:maru:problem:";
 pub const MAX: usize = 16 << 10;
 /// Longest type, title or detail that [`Problem::received`] keeps, in characters.
 pub const TEXT_MAX: usize = 300;
+/// Most arguments of a message that [`Problem::received`] keeps.
+pub const ARGUMENTS_MAX: usize = 8;
 
 /// A problem document (RFC 9457, section 3.1). Members that are missing, or that are not known here, are no error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,12 +37,25 @@ pub struct Problem {
     /// What to do, or where exactly it went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// An extension (section 3.2): the id of the message that says the same in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// An extension: the arguments of that message.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arguments: BTreeMap<String, String>,
 }
 
 impl Problem {
     /// Makes a problem of `kind`, the word after [`URN`].
     pub fn new(kind: &str, status: u16, title: impl Into<String>) -> Self {
-        Self { kind: format!("{URN}{kind}"), title: title.into(), status, detail: None }
+        Self {
+            kind: format!("{URN}{kind}"),
+            title: title.into(),
+            status,
+            detail: None,
+            message: None,
+            arguments: BTreeMap::new(),
+        }
     }
 
     /// Reads the body of another machine's answer. `content_type` is the value of its `Content-Type`.
@@ -63,6 +78,8 @@ impl Problem {
             title: text("title").unwrap_or_default(),
             status: status.and_then(|status| status.try_into().ok()).unwrap_or_default(),
             detail: text("detail"),
+            message: text("message"),
+            arguments: arguments(members.get("arguments")),
         })
     }
 
@@ -83,6 +100,14 @@ impl Problem {
     pub fn is(&self, kind: &str) -> bool {
         self.kind.strip_prefix(URN) == Some(kind)
     }
+}
+
+/// The arguments of a message that are texts, [`ARGUMENTS_MAX`] at most.
+fn arguments(member: Option<&Value>) -> BTreeMap<String, String> {
+    let members = member.and_then(Value::as_object).into_iter().flatten();
+    let short = |text| foreign::short(text, TEXT_MAX);
+    let texts = members.filter_map(|(name, value)| Some((short(name), short(value.as_str()?))));
+    texts.take(ARGUMENTS_MAX).collect()
 }
 
 /// Whether this value of `Content-Type` is that of a problem document, with parameters or without.

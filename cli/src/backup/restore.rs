@@ -16,19 +16,21 @@ use chassis::durable::{self, Access};
 use clap::Args;
 use common::foreign;
 use coordinator_api::SCHEMA;
+use messages::message;
 use rustix::{
     fs::{FlockOperation, OFlags, flock},
     io::Errno,
 };
 use services::RESTORING;
+
 use supervisor::directories;
 use tempfile::TempDir;
 
 use super::{
-    about::{About, Database, VERSION},
+    manifest::{Database, Manifest, VERSION},
     places,
     root::as_root,
-    unfinished::{BESIDE, UNPACKED},
+    unfinished::{STAGING_FOLDERS, UNPACKED},
 };
 use crate::{
     archive::{self, ArchiveError},
@@ -50,7 +52,7 @@ pub struct RestoreArgs {
 
 /// What went wrong while an archive is read.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+enum RestoreError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error("{0:#}")]
@@ -61,13 +63,14 @@ enum Failed {
 pub(crate) fn run(args: &RestoreArgs, root: &Path) -> anyhow::Result<ExitCode> {
     as_root("restore")?;
     let shown = args.file.display();
-    let file = File::open(&args.file).with_context(|| format!("cannot open {shown}"))?;
+    let file =
+        File::open(&args.file).with_context(|| message!("folder-not-opened", path = shown))?;
     // Before anything is made.
     is_unused(root)?;
     let _lock = up::hold(root)?;
     for folder in left_behind(root) {
         fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
+            .with_context(|| message!("file-not-deleted", path = folder.display()))?;
     }
     let again = root.join(RESTORING).exists();
     if again {
@@ -75,43 +78,33 @@ pub(crate) fn run(args: &RestoreArgs, root: &Path) -> anyhow::Result<ExitCode> {
         database_is_free(root)?;
         clear(root)?;
     }
-    let (about, beside) = unpack(file, root).with_context(|| format!("cannot restore {shown}"))?;
+    let (about, beside) =
+        unpack(file, root).with_context(|| message!("cannot-restore", path = shown))?;
     durable::replace(&root.join(RESTORING), Access::READABLE, shown.to_string().as_bytes())
-        .context("cannot write below var/lib/maru")?;
+        .context(message!("state-not-written"))?;
     for place in places::all() {
-        put(&beside.of(place), &root.join(place))
-            .with_context(|| format!("cannot put {place} in its place"))?;
+        put(&beside.of(place), &root.join(place)).with_context(|| message!("not-put", place))?;
     }
     sync(root)?;
-    fs::remove_file(root.join(RESTORING)).context("cannot remove var/lib/maru/restoring")?;
+    fs::remove_file(root.join(RESTORING)).context(message!("mark-not-removed"))?;
     directories::all(root)?;
     tell(&about, root)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(about: &About, root: &Path) -> anyhow::Result<()> {
-    output::line(&format!(
-        "The network {} is here as it was at {}.",
-        foreign::line(&about.network),
-        foreign::line(&about.created)
+fn tell(about: &Manifest, root: &Path) -> anyhow::Result<()> {
+    output::line(message!(
+        "restored",
+        network = foreign::line(&about.network),
+        created = foreign::line(&about.created)
     ))?;
     if about.database == Database::Postgres {
-        output::note(
-            "Its database is on a PostgreSQL server: if that is lost too, load its dump first with \
-             `pg_restore --dbname=DATABASE_URL maru.dump`",
-        );
+        output::note(message!("restored-postgres"));
     }
-    output::note(
-        "What was taken away after the backup is back: removed devices, used or removed keys, removed API keys. Before \
-         you let people in, look at `maru device list`, `maru key list` and `maru api-key list`.",
-    );
+    output::note(message!("restored-removed"));
     // What is wrong with them, `maru up` says.
     let Ok(settings) = up::config::coordinator(root) else { return Ok(()) };
-    output::note(&format!(
-        "Next: `sudo maru up`, with --model MODEL.gguf where the model is not at its old place. Devices look for \
-         {}: if this machine has another address, let that name lead here.",
-        settings.server_url()
-    ));
+    output::note(message!("restored-next", server = settings.server_url()));
     Ok(())
 }
 
@@ -122,11 +115,7 @@ fn is_unused(root: &Path) -> anyhow::Result<()> {
     }
     for place in places::all() {
         if let Some(file) = any_file(&root.join(place))? {
-            bail!(
-                "{} is in use: there is {}; restore to an empty --root, or move the old network away first",
-                root.display(),
-                file.display()
-            );
+            bail!(message!("root-in-use", root = root.display(), file = file.display()));
         }
     }
     Ok(())
@@ -141,22 +130,22 @@ fn database_is_free(root: &Path) -> anyhow::Result<()> {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => {
-            return Err(error).with_context(|| format!("cannot open {}", path.display()));
+            return Err(error)
+                .with_context(|| message!("folder-not-opened", path = path.display()));
         }
     };
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
-        Err(Errno::WOULDBLOCK) => bail!(
-            "a coordinator runs on {}; stop it first, such as with `sudo systemctl stop 'maru-*'`",
-            root.display()
-        ),
-        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        Err(Errno::WOULDBLOCK) => bail!(message!("coordinator-runs", root = root.display())),
+        Err(error) => {
+            Err(error).with_context(|| message!("file-not-locked", path = path.display()))
+        }
     }
 }
 
 /// The first thing at or below a path that is no folder.
 fn any_file(path: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let failed = || format!("cannot look into {}", path.display());
+    let failed = || message!("folder-not-read", path = path.display());
     match path.symlink_metadata() {
         Ok(meta) if meta.is_dir() => {}
         Ok(_) => return Ok(Some(path.to_owned())),
@@ -180,23 +169,23 @@ fn clear(root: &Path) -> anyhow::Result<()> {
             Ok(_) => fs::remove_file(&path),
             Err(_) => Ok(()),
         };
-        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        removed.with_context(|| message!("file-not-deleted", path = path.display()))?;
     }
     Ok(())
 }
 
 /// What is unpacked; removed when it is dropped.
-struct Beside([TempDir; 2]);
+struct Staging([TempDir; 2]);
 
-impl Beside {
+impl Staging {
     fn new(root: &Path) -> anyhow::Result<Self> {
         let make = |folder: &str| {
             let folder = root.join(folder);
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&folder);
             made.and_then(|()| tempfile::Builder::new().prefix(UNPACKED).tempdir_in(&folder))
-                .with_context(|| format!("cannot make a folder in {}", folder.display()))
+                .with_context(|| message!("no-folder-in", path = folder.display()))
         };
-        let [etc, state] = BESIDE;
+        let [etc, state] = STAGING_FOLDERS;
         Ok(Self([make(etc)?, make(state)?]))
     }
 
@@ -210,43 +199,43 @@ impl Beside {
     }
 }
 
-fn unpack(file: File, root: &Path) -> anyhow::Result<(About, Beside)> {
-    let beside = Beside::new(root)?;
+fn unpack(file: File, root: &Path) -> anyhow::Result<(Manifest, Staging)> {
+    let beside = Staging::new(root)?;
     let mut about = None;
     let unpacked = archive::read(
         BufReader::new(file),
         |told| {
-            about = Some(judge(told).map_err(Failed::Other)?);
+            about = Some(judge(told).map_err(RestoreError::Other)?);
             Ok(())
         },
         |name, content| unpack_one(&beside, name, content),
     );
     match unpacked {
-        Ok(()) => Ok((about.context("it does not say what it is")?, beside)),
-        Err(Failed::Archive(error)) => Err(error.into()),
-        Err(Failed::Other(error)) => Err(error),
+        Ok(()) => Ok((about.context(message!("backup-unknown"))?, beside)),
+        Err(RestoreError::Archive(error)) => Err(error.into()),
+        Err(RestoreError::Other(error)) => Err(error),
     }
 }
 
 /// Reads what a backup says of itself, and refuses one that this program cannot know.
-fn judge(told: &[u8]) -> anyhow::Result<About> {
+fn judge(told: &[u8]) -> anyhow::Result<Manifest> {
     #[derive(serde::Deserialize)]
     struct Version {
         version: u32,
         maru: String,
     }
-    let none = || anyhow!("it is no backup of Maru's");
+    let none = || anyhow!(message!("not-a-backup"));
     // What a newer version adds is not looked at before its version.
     let Version { version, maru } = serde_json::from_slice(told).map_err(|_| none())?;
     let newer = || {
         let maru: String = maru.chars().filter(char::is_ascii_graphic).take(40).collect();
         let own = env!("CARGO_PKG_VERSION");
-        anyhow!("it is of Maru {maru}, which is newer than this one ({own}); update Maru first")
+        anyhow!(message!("backup-newer", maru, own))
     };
     if version > VERSION {
         return Err(newer());
     }
-    let about: About = serde_json::from_slice(told).map_err(|_| none())?;
+    let about: Manifest = serde_json::from_slice(told).map_err(|_| none())?;
     if about.schema > SCHEMA || numbers(&about.maru) > numbers(env!("CARGO_PKG_VERSION")) {
         return Err(newer());
     }
@@ -260,7 +249,7 @@ fn numbers(version: &str) -> Vec<u64> {
 }
 
 /// Writes a file with the owner and mode that it has in Maru, whatever it had.
-fn unpack_one(beside: &Beside, name: &str, content: &mut dyn Read) -> Result<(), Failed> {
+fn unpack_one(beside: &Staging, name: &str, content: &mut dyn Read) -> Result<(), RestoreError> {
     let odd = || ArchiveError::Odd(name.to_owned(), "no backup holds");
     let access = places::of(name).ok_or_else(odd)?;
     let mut write = || -> io::Result<()> {
@@ -277,11 +266,13 @@ fn unpack_one(beside: &Beside, name: &str, content: &mut dyn Read) -> Result<(),
         file.set_permissions(Permissions::from_mode(access.mode))?;
         file.sync_all()
     };
-    write().map_err(|error| Failed::Other(anyhow!(error).context(format!("cannot unpack {name}"))))
+    write().map_err(|error| {
+        RestoreError::Other(anyhow!(error).context(message!("not-unpacked", name)))
+    })
 }
 
 /// Makes the folders of a file, as its owner's.
-fn make_folders(beside: &Beside, folder: &Path, of: Access) -> io::Result<()> {
+fn make_folders(beside: &Staging, folder: &Path, of: Access) -> io::Result<()> {
     if folder.is_dir() || beside.0.iter().any(|top| top.path() == folder) {
         return Ok(());
     }
@@ -317,11 +308,11 @@ fn remove_empty(folder: &Path) -> io::Result<()> {
 
 /// Waits until the disk has it.
 fn sync(root: &Path) -> anyhow::Result<()> {
-    for folder in BESIDE {
+    for folder in STAGING_FOLDERS {
         let folder = root.join(folder);
         let synced =
             File::open(&folder).and_then(|opened| rustix::fs::syncfs(&opened).map_err(Into::into));
-        synced.with_context(|| format!("cannot sync {}", folder.display()))?;
+        synced.with_context(|| message!("not-synced", path = folder.display()))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::{
 use services::COORDINATOR;
 
 use super::{
-    About, COPY, Database, VERSION,
+    COPY, Database, Manifest, VERSION,
     places::{self, Bound},
     restore::{RestoreArgs, run},
     walk,
@@ -17,8 +17,8 @@ use crate::{
     up,
 };
 
-fn about() -> About {
-    About {
+fn about() -> Manifest {
+    Manifest {
         version: VERSION,
         maru: env!("CARGO_PKG_VERSION").to_owned(),
         schema: coordinator_api::SCHEMA,
@@ -29,11 +29,11 @@ fn about() -> About {
 }
 
 /// A folder with an empty root in it, and an archive of these files beside that.
-struct Place {
+struct TestRoot {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl TestRoot {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -44,7 +44,7 @@ impl Place {
         self.folder.path().join("root")
     }
 
-    fn archive(&self, about: &About, files: &[&str]) -> Vec<u8> {
+    fn archive(&self, about: &Manifest, files: &[&str]) -> Vec<u8> {
         let mut writer = Writer::new(Vec::new(), &serde_json::to_vec(about).unwrap()).unwrap();
         for name in files {
             writer.add(name, 4, &b"text"[..]).unwrap();
@@ -89,12 +89,12 @@ const NOISE: &str = "var/lib/maru/coordinator/noise.key";
 #[test]
 #[ignore = "needs: root"]
 fn a_backup_that_cannot_be_used_is_refused_and_nothing_is_left() {
-    let place = Place::new();
+    let place = TestRoot::new();
     let own = about();
     let newer = [
-        About { version: VERSION + 1, ..own.clone() },
-        About { schema: own.schema + 1, ..own.clone() },
-        About { maru: "99.0.0".to_owned(), ..own.clone() },
+        Manifest { version: VERSION + 1, ..own.clone() },
+        Manifest { schema: own.schema + 1, ..own.clone() },
+        Manifest { maru: "99.0.0".to_owned(), ..own.clone() },
     ];
     for about in newer {
         place.is_refused(&place.archive(&about, &[NOISE]), "update Maru first");
@@ -105,7 +105,7 @@ fn a_backup_that_cannot_be_used_is_refused_and_nothing_is_left() {
     let at = changed.windows(4).position(|four| four == b"text").unwrap();
     changed[at] = b'T';
     place.is_refused(&changed, &format!("it is damaged at \"{NOISE}\""));
-    place.is_refused(b"not a backup", "it is no backup of Maru's");
+    place.is_refused(b"not a backup", "it is not a backup of Maru");
     for name in ["etc/passwd", "root/.ssh/authorized_keys", "var/lib/maru/models/a", "etc/marut/a"]
     {
         place.is_refused(&place.archive(&own, &[NOISE, name]), "which no backup holds");
@@ -118,7 +118,7 @@ fn a_backup_that_cannot_be_used_is_refused_and_nothing_is_left() {
 #[test]
 #[ignore = "needs: root"]
 fn a_root_in_use_is_refused() {
-    let place = Place::new();
+    let place = TestRoot::new();
     let archive = place.archive(&about(), &[NOISE]);
     for used in
         ["etc/maru/agent.toml", NOISE, "var/lib/maru/agent/state.json", "var/lib/maru/up.json"]
@@ -144,7 +144,7 @@ fn a_root_in_use_is_refused() {
 #[test]
 #[ignore = "needs: root"]
 fn owners_and_modes_are_those_of_maru_and_a_restore_that_was_cut_short_is_done_again() {
-    let place = Place::new();
+    let place = TestRoot::new();
     let files = [NOISE, "etc/maru/coordinator.toml", "etc/maru/tls/key.pem"];
     let archive = place.archive(&about(), &files);
     place.restore(&archive).unwrap();

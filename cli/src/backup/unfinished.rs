@@ -6,18 +6,19 @@ use std::{
 };
 
 use anyhow::bail;
+use messages::message;
 use services::RESTORING;
 
 /// What the names of folders with unpacked files begin with.
 pub(super) const UNPACKED: &str = ".maru-restore-";
 
 /// Folders beside the places, on the same file systems.
-pub(super) const BESIDE: [&str; 2] = ["etc", "var/lib/maru"];
+pub(super) const STAGING_FOLDERS: [&str; 2] = ["etc", "var/lib/maru"];
 
 /// Refuses a root whose restore was cut short.
 pub(crate) fn is_whole(root: &Path) -> anyhow::Result<()> {
     if root.join(RESTORING).exists() {
-        bail!("a restore of this network was cut short; run `sudo maru restore FILE` again");
+        bail!(message!("restore-unfinished"));
     }
     Ok(())
 }
@@ -25,7 +26,7 @@ pub(crate) fn is_whole(root: &Path) -> anyhow::Result<()> {
 /// Folders with unpacked files, keys among them, of a restore that was killed. While [`crate::up::hold`] is held nobody works
 /// in them.
 pub(crate) fn left_behind(root: &Path) -> Vec<PathBuf> {
-    let entries = BESIDE.iter().filter_map(|folder| fs::read_dir(root.join(folder)).ok());
+    let entries = STAGING_FOLDERS.iter().filter_map(|folder| fs::read_dir(root.join(folder)).ok());
     let entries = entries.flatten().flatten().filter(|entry| {
         entry.file_name().to_string_lossy().starts_with(UNPACKED)
             && entry.file_type().is_ok_and(|kind| kind.is_dir())

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use messages::message;
 use rustix::{
     fs::{CWD, Dir, Mode, OFlags, openat, seek},
     io::Errno,
@@ -25,11 +26,11 @@ const NAMED_MAX: usize = 100;
 const HOLES_MAX: u64 = 1 << 20;
 
 /// What is done with each file: its path below the root, its length in bytes, and itself.
-type Take<'a> = &'a mut dyn FnMut(&str, u64, File) -> anyhow::Result<()>;
+type FileSink<'a> = &'a mut dyn FnMut(&str, u64, File) -> anyhow::Result<()>;
 
 /// A walk through all places.
 pub(super) struct Walk<'a> {
-    take: Take<'a>,
+    take: FileSink<'a>,
     /// How many files there were.
     pub(super) count: usize,
     budgets: Vec<Budget>,
@@ -54,7 +55,7 @@ impl Budget {
 pub(super) fn below<'a>(
     root: &Path,
     bounds: Vec<Bound>,
-    take: Take<'a>,
+    take: FileSink<'a>,
 ) -> anyhow::Result<Walk<'a>> {
     let budget = |left| Budget { left, left_out: Vec::new(), more: 0, is_full: false };
     let mut walk = Walk { take, count: 0, budgets: bounds.into_iter().map(budget).collect() };
@@ -63,8 +64,12 @@ pub(super) fn below<'a>(
         match openat(CWD, &path, flags(), Mode::empty()) {
             Ok(opened) => walk.enter(opened, place, 0)?,
             Err(Errno::NOENT) => {}
-            Err(Errno::LOOP) => walk.budget(place)?.leave_out(format!("{place}, which is a link")),
-            Err(error) => return Err(error).context(format!("cannot open {}", path.display())),
+            Err(Errno::LOOP) => {
+                walk.budget(place)?.leave_out(message!("left-out-link", place).to_string())
+            }
+            Err(error) => {
+                return Err(error).context(message!("folder-not-opened", path = path.display()));
+            }
         }
     }
     Ok(walk)
@@ -79,7 +84,7 @@ impl Walk<'_> {
     pub(super) fn left_out(self) -> Vec<String> {
         let of = |budget: Budget| {
             let (place, more) = (budget.left.place, budget.more);
-            let more = (more > 0).then(|| format!("{more} more in {place}"));
+            let more = (more > 0).then(|| message!("left-out-more", more, place).to_string());
             budget.left_out.into_iter().chain(more)
         };
         self.budgets.into_iter().flat_map(of).collect()
@@ -89,12 +94,12 @@ impl Walk<'_> {
     fn budget(&mut self, name: &str) -> anyhow::Result<&mut Budget> {
         let mut budgets = self.budgets.iter_mut();
         let found = budgets.find(|budget| places::is_below(name, budget.left.place));
-        found.with_context(|| format!("{name} is in no place of a backup"))
+        found.with_context(|| message!("not-in-backup", name))
     }
 
     fn enter(&mut self, opened: OwnedFd, name: &str, depth: usize) -> anyhow::Result<()> {
         let file = File::from(opened);
-        let meta = file.metadata().with_context(|| format!("cannot look at {name}"))?;
+        let meta = file.metadata().with_context(|| message!("not-looked-at", name))?;
         if meta.is_dir() {
             return self.folder(&file, name, depth);
         }
@@ -104,17 +109,13 @@ impl Walk<'_> {
         let len = meta.len();
         let budget = self.budget(name)?;
         if !meta.is_file() || meta.nlink() != 1 {
-            budget.leave_out(format!("{name}, which is no file of its own"));
+            budget.leave_out(message!("left-out-not-a-file", name).to_string());
         } else if is_sparse(&file, &meta) {
             let taken = taken(&meta);
-            budget.leave_out(format!(
-                "{name}, a sparse file: {len} bytes, of which the disk has {taken}"
-            ));
+            budget.leave_out(message!("left-out-sparse", name, len, taken).to_string());
         } else if len > budget.left.bytes {
             let (place, left) = (budget.left.place, budget.left.bytes);
-            budget.leave_out(format!(
-                "{name}, too large: {len} bytes, and {place} has room for {left} more"
-            ));
+            budget.leave_out(message!("left-out-large", name, len, place, left).to_string());
         } else {
             budget.left.bytes -= len;
             self.count += 1;
@@ -125,7 +126,7 @@ impl Walk<'_> {
 
     fn folder(&mut self, folder: &File, name: &str, depth: usize) -> anyhow::Result<()> {
         if depth >= DEPTH_MAX {
-            self.budget(name)?.leave_out(format!("{name}, which is too deep"));
+            self.budget(name)?.leave_out(message!("left-out-deep", name).to_string());
             return Ok(());
         }
         for entry in self.names(folder, name)? {
@@ -138,14 +139,17 @@ impl Walk<'_> {
                 // It has gone meanwhile.
                 Err(Errno::NOENT) => {}
                 Err(Errno::LOOP | Errno::NXIO) => {
-                    self.budget(&below)?.leave_out(format!("{below}, which is no file of its own"));
+                    self.budget(&below)?
+                        .leave_out(message!("left-out-not-a-file", name = below).to_string());
                 }
                 // Leased to somebody, for example.
                 Err(error) if places::is_of_container(&below) => {
-                    let what = format!("{below}, which cannot be opened: {error}");
+                    let what = message!("left-out-not-opened", name = below, error).to_string();
                     self.budget(&below)?.leave_out(what);
                 }
-                Err(error) => return Err(error).context(format!("cannot open {below}")),
+                Err(error) => {
+                    return Err(error).context(message!("folder-not-opened", path = below));
+                }
             }
         }
         Ok(())
@@ -158,14 +162,14 @@ impl Walk<'_> {
             Ok(entries) => entries,
             // It has gone meanwhile.
             Err(Errno::NOENT) => return Ok(names),
-            Err(error) => return Err(error).context(format!("cannot list {name}")),
+            Err(error) => return Err(error).context(message!("not-listed", name)),
         };
         for entry in entries {
-            match entry.with_context(|| format!("cannot list {name}"))?.file_name().to_str() {
+            match entry.with_context(|| message!("not-listed", name))?.file_name().to_str() {
                 Ok("." | "..") => {}
                 Ok(entry) => names.push(entry.to_owned()),
                 Err(_) if self.has_room(&format!("{name}/"))? => {
-                    let what = format!("a file in {name} whose name is no text");
+                    let what = message!("left-out-name", name).to_string();
                     self.budget(name)?.leave_out(what);
                 }
                 Err(_) => {}
@@ -186,7 +190,7 @@ impl Walk<'_> {
         if !has_room && !budget.is_full {
             budget.is_full = true;
             let place = budget.left.place;
-            budget.leave_out(format!("the rest of {place}, where there are too many files"));
+            budget.leave_out(message!("left-out-rest", place).to_string());
         }
         Ok(has_room)
     }

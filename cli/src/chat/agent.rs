@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::Path};
 
 use ai_gateway_api::sealed::Ed25519Public;
 use anyhow::{Context as _, bail};
+use messages::message;
 use node_agent_api::{Coordinator, State, Status, endpoints::STATUS};
 
 use super::pins::Membership;
@@ -31,21 +32,14 @@ pub(super) async fn target(root: &Path) -> anyhow::Result<Target> {
 
 fn from_status(status: Status) -> anyhow::Result<Target> {
     check_state(&status)?;
-    let node = status.node.context("the agent does not know this node's name yet; try again")?;
+    let node = status.node.context(message!("node-unknown"))?;
     let Some(gateway) = status.gateway else {
-        bail!(
-            "the network names no AI gateway that this device may reach; on the home machine, see \
-             `maru status` and `maru policy get`"
-        );
+        bail!(message!("no-gateway-reachable"));
     };
     if gateway.node == node.stable_id {
-        bail!(
-            "the AI's gateway runs on this machine itself; chat from another device of the network"
-        );
+        bail!(message!("gateway-is-here"));
     }
-    let identity = gateway.identity.parse().context(
-        "the network names a gateway identity that this version cannot read; update Maru",
-    )?;
+    let identity = gateway.identity.parse().context(message!("gateway-identity-unreadable"))?;
     Ok(Target {
         membership: membership(status.network, status.coordinator)?,
         identity,
@@ -61,7 +55,7 @@ fn membership(
 ) -> anyhow::Result<Membership> {
     let coordinator = coordinator.and_then(|coordinator| coordinator.noise_public_key);
     let (Some(network), Some(coordinator)) = (network, coordinator) else {
-        bail!("the agent does not know its network and coordinator yet; try again")
+        bail!(message!("membership-unknown"))
     };
     Ok(Membership { network, coordinator })
 }
@@ -71,27 +65,16 @@ fn check_state(status: &Status) -> anyhow::Result<()> {
         State::Running => Ok(()),
         State::NeedsJoin => {
             let problem = status.problem.as_deref().map(|text| format!(" ({text})"));
-            bail!(
-                "this device is in no network yet{}; join with the invitation: sudo maru join -",
-                problem.unwrap_or_default()
-            )
+            bail!(message!("chat-needs-join", problem = problem.unwrap_or_default()))
         }
         State::Joining => {
-            bail!(
-                "this device is still joining; try again in a moment, `maru status` says how it stands"
-            )
+            bail!(message!("chat-joining"))
         }
         State::WaitingForApproval => {
             let page = status.auth_url.as_deref().map(|url| format!(" ({url})"));
-            bail!(
-                "this device is not approved yet; on the home machine: maru device list, then maru \
-                 device approve CODE{}",
-                page.unwrap_or_default()
-            )
+            bail!(message!("chat-waiting", page = page.unwrap_or_default()))
         }
-        State::Expired => bail!(
-            "this device's key has expired; ask the admin for an invitation, then: sudo maru join -"
-        ),
+        State::Expired => bail!(message!("chat-expired")),
     }
 }
 

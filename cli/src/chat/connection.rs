@@ -12,7 +12,9 @@ use ai_gateway_api::{
 };
 use anyhow::{Context as _, anyhow, bail};
 use common::problem::Problem;
+use messages::message;
 use reqwest::{Response, StatusCode, header};
+
 use supervisor::local;
 
 /// How long a connection may take to be made; a path through a relay is there within one second.
@@ -88,7 +90,7 @@ impl Connection {
                 addresses.iter().map(|&address| SocketAddr::new(address, 0)).collect();
             builder = builder.resolve_to_addrs(host, &addresses);
         }
-        Ok(Self { http: builder.build().context("cannot make an HTTP client")?, chat, gateway })
+        Ok(Self { http: builder.build().context(message!("no-http-client"))?, chat, gateway })
     }
 
     /// Gets the key document.
@@ -101,7 +103,7 @@ impl Connection {
         let body = read(response).await?;
         decode_keys(&body).map_err(|error| match error {
             DecodeError::Version { .. } => {
-                anyhow!("the gateway's keys: {error}; update Maru on this device")
+                anyhow!(message!("gateway-keys", error))
             }
             DecodeError::Json(_) => no_gateway(),
         })
@@ -153,7 +155,7 @@ async fn read(mut response: Response) -> anyhow::Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
         if body.len() + chunk.len() > MAX_ANSWER {
-            bail!("the gateway's answer is too long");
+            bail!(message!("gateway-answer-too-long"));
         }
         body.extend_from_slice(&chunk);
     }
@@ -165,18 +167,18 @@ async fn problem(response: Response) -> Option<Problem> {
 }
 
 fn say(problem: &Problem) -> anyhow::Error {
-    anyhow!(common::foreign::line(&problem.to_string()))
+    anyhow!(common::foreign::line(&messages::problem(problem)))
 }
 
 fn no_gateway() -> anyhow::Error {
-    anyhow!("what answered is no gateway of this version; update Maru on both machines")
+    anyhow!(message!("not-a-gateway"))
 }
 
 fn unreachable(error: reqwest::Error, url: &str) -> anyhow::Error {
-    let what = if error.is_timeout() { "does not answer" } else { "cannot be reached" };
     let url = url.strip_prefix("http://").unwrap_or(url);
-    anyhow!(error.without_url()).context(format!(
-        "the gateway at {url} {what}; see here with `maru status` whether the home machine is \
-         connected, and there whether `maru up` runs and the policy lets this device in"
-    ))
+    let text = match error.is_timeout() {
+        true => message!("gateway-timeout", url),
+        false => message!("gateway-unreachable", url),
+    };
+    anyhow!(error.without_url()).context(text)
 }

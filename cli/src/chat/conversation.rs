@@ -16,6 +16,7 @@ use hpke_envelope::{
     client::{self, ClockSkew, DocumentError, Keys, Reply, ReplyError, SealError},
     device,
 };
+use messages::message;
 use reqwest::Response;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -27,7 +28,7 @@ use super::{
     print::Printer,
     state::Directory,
 };
-use crate::{duration, fingerprint::Fingerprint, language::Language};
+use crate::{duration, fingerprint::Fingerprint};
 
 /// A line to the gateway, with what is needed to use it.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Conversation {
             Some(accepted) if accepted == Fingerprint::of(*identity) => {
                 self.directory.accept(membership, *identity)
             }
-            Some(accepted) => bail!(pins::not_offered(Language::current(), accepted, *identity)),
+            Some(accepted) => bail!(pins::not_offered(accepted, *identity)),
         }
     }
 
@@ -72,8 +73,7 @@ impl Conversation {
     fn known(&self, known: Ed25519Public) -> anyhow::Result<()> {
         let Target { membership, identity, .. } = &self.target;
         if known != *identity {
-            let language = Language::current();
-            bail!(pins::changed(language, &membership.network, known, *identity));
+            bail!(pins::changed(&membership.network, known, *identity));
         }
         Ok(())
     }
@@ -115,20 +115,11 @@ impl Conversation {
     /// What a request's last refusal means to the person.
     fn refused(&self, failure: Failure) -> anyhow::Error {
         match failure {
-            Failure::Sealed => anyhow!(
-                "the gateway could not open this request, nor when it was sealed again with fresh keys; \
-                 if the question was answered already it is not answered twice: see `maru chat \
-                 --history`, else ask again"
-            ),
-            Failure::Device => anyhow!(
-                "the gateway does not take this app's device key although it was just bound; try again \
-                 in a moment"
-            ),
-            Failure::Bound => anyhow!(
-                "this app's device key is bound to another node of the network; if this device was \
-                 renewed, or its files were copied, remove {} and ask again: it then gets a key of its own",
-                self.directory.key_file().display()
-            ),
+            Failure::Sealed => anyhow!(message!("chat-not-opened")),
+            Failure::Device => anyhow!(message!("device-key-refused")),
+            Failure::Bound => {
+                anyhow!(message!("device-key-bound", path = self.directory.key_file().display()))
+            }
             Failure::Other(error) => error,
         }
     }
@@ -142,16 +133,14 @@ impl Conversation {
         let identity = self.target.identity;
         let seen = self.directory.seen(identity)?.epoch;
         let keys = Keys::verify(&document, identity, seen).map_err(|error| match error {
-            DocumentError::Identity => anyhow!(
-                "what answers as {} is not this network's gateway; nothing was sent. If the gateway was \
-                 set up anew, wait a minute for the network to tell this device, then try again",
-                self.target.host
-            ),
-            DocumentError::Rollback { .. } => anyhow!(
-                "{error}; nothing was sent. If the home machine's clock was wrong before, or its state \
-                 was lost, remove {} and ask again",
-                self.directory.seen_file().display()
-            ),
+            DocumentError::Identity => {
+                anyhow!(message!("gateway-stranger", host = self.target.host))
+            }
+            DocumentError::Rollback { .. } => anyhow!(message!(
+                "gateway-rollback",
+                error,
+                path = self.directory.seen_file().display()
+            )),
         })?;
         keys.check_clock(sent, received).map_err(clock_skew)?;
         // Known from now on, unless another chat came first with another one.
@@ -167,7 +156,7 @@ impl Conversation {
         let bind = BindDevice { name: "maru chat".to_owned(), ..proof };
         self.connection.bind(&bind).await.map_err(|failure| match failure {
             Failure::Sealed => {
-                anyhow!("the gateway refused the proof of this app's device key; try again")
+                anyhow!(message!("device-proof-refused"))
             }
             Failure::Device | Failure::Bound | Failure::Other(_) => self.refused(failure),
         })?;
@@ -182,12 +171,12 @@ impl Conversation {
         plaintext: &[u8],
     ) -> anyhow::Result<(ai_gateway_api::sealed::Request, Reply)> {
         let now = now()?;
-        let key = keys.select(self.suite, now).with_context(|| {
-            format!("the gateway has no {} key that holds now; try the other --suite", self.suite)
-        })?;
+        let key = keys
+            .select(self.suite, now)
+            .with_context(|| message!("no-suite-key", suite = self.suite))?;
         client::seal(&self.device, key, request_id, plaintext, now).map_err(|error| match error {
             SealError::TooLong(_) => {
-                anyhow!("the question is too long; at most 1 MiB can be sealed")
+                anyhow!(message!("question-too-long"))
             }
             SealError::Key | SealError::Random => anyhow!(error),
         })
@@ -224,8 +213,8 @@ async fn read<W: Write>(
     };
     printer.end()?;
     ended.map_err(|error| match error {
-        ReplyError::Cut => anyhow!("{error}; ask again"),
-        ReplyError::Broken => anyhow!("{error}; what is above is genuine, but not all. Ask again"),
+        ReplyError::Cut => anyhow!(message!("reply-cut", error)),
+        ReplyError::Broken => anyhow!(message!("reply-broken", error)),
     })
 }
 
@@ -239,7 +228,7 @@ fn take(reply: &mut Reply, name: &str, data: &[u8]) -> Result<Vec<Event>, ReplyE
 
 fn print<W: Write>(events: &[Event], printer: &mut Printer<W>) -> anyhow::Result<()> {
     for event in events {
-        printer.event(event).context("cannot print the reply")?;
+        printer.event(event).context(message!("reply-not-printed"))?;
         if let Event::Error { message, .. } = event {
             printer.end()?;
             bail!("{}", common::foreign::line(message));
@@ -250,17 +239,16 @@ fn print<W: Write>(events: &[Event], printer: &mut Printer<W>) -> anyhow::Result
 
 fn clock_skew(off: ClockSkew) -> anyhow::Error {
     let by = duration::shown((off.ahead_ms / 1000).abs());
-    let how = if off.ahead_ms > 0 { "ahead of" } else { "behind" };
-    anyhow!(
-        "this device's clock is {by} {how} the home machine's; nothing was sent. Set the wrong one right \
-         (sudo timedatectl set-ntp true), then ask again"
-    )
+    anyhow!(if off.ahead_ms > 0 {
+        message!("clock-ahead", by)
+    } else {
+        message!("clock-behind", by)
+    })
 }
 
 /// Unix milliseconds.
 fn now() -> anyhow::Result<u64> {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .context("this device's clock is before 1970; set it")?;
-    u64::try_from(since.as_millis()).context("this device's clock is too far ahead; set it")
+    let since =
+        SystemTime::now().duration_since(UNIX_EPOCH).context(message!("clock-too-early"))?;
+    u64::try_from(since.as_millis()).context(message!("clock-too-late"))
 }

@@ -6,10 +6,11 @@
 
 use ai_gateway_api::sealed::Ed25519Public;
 use chassis::state::Format;
+use messages::{Message, message};
 use serde::{Deserialize, Serialize};
 
 use super::state::{Directory, REMEDY};
-use crate::{fingerprint::Fingerprint, language::Language};
+use crate::fingerprint::Fingerprint;
 
 const FILE: &str = "identities.json";
 const FORMAT: Format<PinFile> = Format::new(1).remedy(REMEDY);
@@ -76,50 +77,21 @@ impl Directory {
     }
 }
 
-/// What is said when the network names another gateway than the one that is known.
-pub(super) fn changed(
-    language: Language,
-    network: &str,
-    known: Ed25519Public,
-    offered: Ed25519Public,
-) -> String {
+/// The error where the network names another gateway than the pinned one.
+pub(super) fn changed(network: &str, known: Ed25519Public, offered: Ed25519Public) -> Message {
     let (known, offered) = (Fingerprint::of(known), Fingerprint::of(offered));
-    language.pick(
-        format!(
-            "the AI gateway of {network} has another identity than before; nothing was sent. Known: {known}; \
-             offered now: {offered}. If it was set up anew, ask the admin for the fingerprint that `maru up` \
-             shows at home, and only if it is the one that is offered now, go on with `maru chat \
-             --accept-identity {offered}`"
-        ),
-        format!(
-            "{network}의 AI 게이트웨이가 전과 다른 신원을 내놓아서 아무것도 보내지 않았습니다. 알고 있던 지문: {known}, \
-             지금 지문: {offered}. 게이트웨이를 새로 설치했다면 집에서 `maru up` 이 보여 주는 지문을 관리자에게 물어보고, \
-             지금 지문과 같을 때에만 `maru chat --accept-identity {offered}` 로 계속하세요"
-        ),
-    )
+    message!("gateway-changed", network, known, offered)
 }
 
-/// What is said when another identity is accepted than the one that is offered.
-pub(super) fn not_offered(
-    language: Language,
-    accepted: Fingerprint,
-    offered: Ed25519Public,
-) -> String {
-    let offered = Fingerprint::of(offered);
-    language.pick(
-        format!(
-            "the gateway that the network offers now has the fingerprint {offered}, not {accepted}; nothing was \
-             accepted and nothing was sent"
-        ),
-        format!(
-            "지금 네트워크가 내놓은 게이트웨이의 지문은 {accepted} 이 아니라 {offered} 입니다. 아무것도 받아들이지 않았고 \
-             아무것도 보내지 않았습니다"
-        ),
-    )
+/// The error where another identity is accepted than the one that the network names.
+pub(super) fn not_offered(accepted: Fingerprint, offered: Ed25519Public) -> Message {
+    message!("gateway-not-offered", accepted, offered = Fingerprint::of(offered))
 }
 
 #[cfg(test)]
 mod tests {
+    use messages::Language;
+
     use ai_gateway_api::wire::Fixed;
 
     use super::*;
@@ -221,13 +193,13 @@ mod tests {
             (Language::English, "nothing was sent"),
             (Language::Korean, "아무것도 보내지 않았습니다"),
         ] {
-            let said = changed(language, "maru.internal", FIRST, SECOND);
+            let said = changed("maru.internal", FIRST, SECOND).text(language).into_owned();
 
             let command = format!("`maru chat --accept-identity {second}`");
             for words in [words, &command, &first.to_string(), &second.to_string()] {
                 assert!(said.contains(words), "{said}");
             }
-            let said = not_offered(language, first, SECOND);
+            let said = not_offered(first, SECOND).text(language).into_owned();
             assert!(
                 said.contains(&first.to_string()) && said.contains(&second.to_string()),
                 "{said}"

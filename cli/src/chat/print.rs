@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 use ai_gateway_api::sealed::Event;
 use chat_vocabulary::{Evidence, FinishReason, Role};
 use common::foreign;
+use messages::message;
 
 use super::args::ChatFormat;
 use crate::output;
@@ -45,26 +46,29 @@ impl<W: Write> Printer<W> {
                 self.write(text.as_bytes())
             }
             Event::Message(message) => {
-                let name = if message.role == Role::User { "you" } else { message.role.as_str() };
+                let name = match message.role {
+                    Role::User => message!("chat-you").to_string(),
+                    role @ (Role::System | Role::Assistant | Role::Tool) => {
+                        role.as_str().to_owned()
+                    }
+                };
                 let text = self.safe(&message.content.text());
                 self.write(format!("{name}: {}\n", text.trim_end()).as_bytes())
             }
             Event::Finish(FinishReason::Length) => {
                 self.end()?;
-                output::note("maru: the reply stops here because it reached its token limit");
+                output::note(message!("reply-length"));
                 Ok(())
             }
             Event::Finish(FinishReason::Yielded) => {
                 self.end()?;
-                output::note(
-                    "maru: the reply stops here because others waited for the model; ask it to go on",
-                );
+                output::note(message!("reply-yielded"));
                 Ok(())
             }
             Event::Evidence(Evidence { class, image, .. }) => {
                 self.end()?;
                 let (class, image) = (self.safe(class), self.safe(image));
-                output::note(&format!("maru: {class} evidence stands behind this reply ({image})"));
+                output::note(message!("reply-evidence", class, image));
                 Ok(())
             }
             Event::Finish(_) | Event::Model(_) | Event::Usage(_) | Event::Error { .. } => Ok(()),

@@ -13,6 +13,7 @@ use ai_gateway_api::{sealed::Ed25519Public, wire::Fixed};
 use anyhow::{Context as _, anyhow};
 use chassis::state::Format;
 use ed25519_dalek::SigningKey;
+use messages::message;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -25,7 +26,7 @@ const SEEN_FILE: &str = "gateways.json";
 pub(super) struct Directory(PathBuf);
 
 const KEY: Format<KeyFile> = Format::new(1).remedy(REMEDY);
-const SEEN: Format<SeenFile> = Format::new(1).remedy(REMEDY);
+const SEEN: Format<GatewaysFile> = Format::new(1).remedy(REMEDY);
 /// All that is lost without a file is asked for again.
 pub(super) const REMEDY: &str = "move it away to start with a new one";
 
@@ -36,13 +37,13 @@ struct KeyFile {
 }
 
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct SeenFile {
-    gateways: BTreeMap<String, Seen>,
+struct GatewaysFile {
+    gateways: BTreeMap<String, GatewayRecord>,
 }
 
 /// What was seen of one gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seen {
+pub(super) struct GatewayRecord {
     /// Highest epoch of its keys.
     pub(super) epoch: u64,
     /// Node that the device key is bound to there.
@@ -60,9 +61,11 @@ impl Directory {
 
     /// Opens `path`, making it if missing.
     pub(super) fn at(path: PathBuf) -> anyhow::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| {
-            format!("cannot make {}; the app's device key belongs there", path.display())
-        })?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| message!("chat-folder-not-made", path = path.display()))?;
         Ok(Self(path))
     }
 
@@ -73,11 +76,10 @@ impl Directory {
             return Ok(key);
         }
         let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *seed)
-            .map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+        getrandom::fill(&mut *seed).map_err(|error| anyhow!(message!("no-random-bytes", error)))?;
         // It does not replace the key that another process made meanwhile.
         KEY.create(&path, &KeyFile { seed: Fixed(*seed) })?;
-        read_key(&path)?.with_context(|| format!("{} vanished; try again", path.display()))
+        read_key(&path)?.with_context(|| message!("file-vanished", path = path.display()))
     }
 
     /// Where the device key is.
@@ -91,8 +93,8 @@ impl Directory {
     }
 
     /// What was seen of this gateway.
-    pub(super) fn seen(&self, identity: Ed25519Public) -> anyhow::Result<Seen> {
-        let mut file: SeenFile = self.read(SEEN_FILE, &SEEN)?;
+    pub(super) fn seen(&self, identity: Ed25519Public) -> anyhow::Result<GatewayRecord> {
+        let mut file: GatewaysFile = self.read(SEEN_FILE, &SEEN)?;
         Ok(file.gateways.remove(&identity.to_string()).unwrap_or_default())
     }
 
@@ -100,9 +102,9 @@ impl Directory {
     pub(super) fn update(
         &self,
         identity: Ed25519Public,
-        change: impl FnOnce(&mut Seen),
+        change: impl FnOnce(&mut GatewayRecord),
     ) -> anyhow::Result<()> {
-        self.change(SEEN_FILE, &SEEN, |file: &mut SeenFile| {
+        self.change(SEEN_FILE, &SEEN, |file: &mut GatewaysFile| {
             change(file.gateways.entry(identity.to_string()).or_default());
         })
     }
@@ -123,11 +125,11 @@ impl Directory {
         format: &Format<T>,
         change: impl FnOnce(&mut T) -> R,
     ) -> anyhow::Result<R> {
-        let directory =
-            File::open(&self.0).with_context(|| format!("cannot open {}", self.0.display()))?;
-        // Held until the directory is closed.
+        let directory = File::open(&self.0)
+            .with_context(|| message!("folder-not-opened", path = self.0.display()))?;
+        // Release until the directory is closed.
         flock(&directory, FlockOperation::LockExclusive)
-            .with_context(|| format!("cannot lock {}", self.0.display()))?;
+            .with_context(|| message!("file-not-locked", path = self.0.display()))?;
         let mut file: T = self.read(name, format)?;
         let before = file.clone();
         let result = change(&mut file);
@@ -150,7 +152,7 @@ fn path(
     let absolute = |name| variable(name).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-    let state = state.context("cannot tell where to keep the app's device key; set HOME")?;
+    let state = state.context(message!("no-home-folder"))?;
     Ok(state.join("maru/chat"))
 }
 
@@ -226,16 +228,16 @@ mod tests {
     #[test]
     fn what_was_seen_is_kept_per_gateway() {
         let (_folder, directory) = directory();
-        assert_eq!(directory.seen(IDENTITY).unwrap(), Seen::default());
+        assert_eq!(directory.seen(IDENTITY).unwrap(), GatewayRecord::default());
 
         directory.update(IDENTITY, |seen| seen.epoch = 7).unwrap();
         directory.update(IDENTITY, |seen| seen.bound_to = Some("n2".to_owned())).unwrap();
 
         assert_eq!(
             directory.seen(IDENTITY).unwrap(),
-            Seen { epoch: 7, bound_to: Some("n2".to_owned()) }
+            GatewayRecord { epoch: 7, bound_to: Some("n2".to_owned()) }
         );
-        assert_eq!(directory.seen(Fixed([2; 32])).unwrap(), Seen::default());
+        assert_eq!(directory.seen(Fixed([2; 32])).unwrap(), GatewayRecord::default());
     }
 
     #[test]

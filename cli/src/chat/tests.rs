@@ -72,7 +72,7 @@ struct Gateway {
     /// Everything that came over the wire.
     wire: Vec<u8>,
     /// Told when the first delta may be followed by the next.
-    go_on: Held,
+    go_on: Release,
 }
 
 type Shared = Arc<Mutex<Gateway>>;
@@ -208,14 +208,14 @@ async fn serve(stream: TcpStream, gateway: Shared) {
     }
 }
 
-type Held = Option<tokio::sync::oneshot::Receiver<()>>;
+type Release = Option<tokio::sync::oneshot::Receiver<()>>;
 
 /// A stream, or a plain answer.
 fn answer(
     gateway: &Shared,
     asked: &str,
     body: &[u8],
-) -> Result<(Vec<String>, Held), (u16, String)> {
+) -> Result<(Vec<String>, Release), (u16, String)> {
     let mut gateway = gateway.lock().unwrap();
     gateway.asked.push(asked.to_owned());
     gateway.wire.extend_from_slice(body);
@@ -227,7 +227,7 @@ fn answer(
     }
 }
 
-async fn stream_events(mut stream: TcpStream, events: &[String], go_on: Held) {
+async fn stream_events(mut stream: TcpStream, events: &[String], go_on: Release) {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
     let (first, rest) = events.split_at(2);
     stream.write_all((head.to_owned() + ": ping\n\n" + &first.concat()).as_bytes()).await.unwrap();

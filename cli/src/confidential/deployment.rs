@@ -4,15 +4,16 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use common::{mesh, wire::Fixed};
 use confidential_api::policy::{Anchor, Policy};
+use messages::message;
 
 /// Where a server is, and the name that its certificate is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ServerAddress {
     pub(super) at: SocketAddr,
     pub(super) name: String,
 }
 
-impl FromStr for Place {
+impl FromStr for ServerAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -20,22 +21,19 @@ impl FromStr for Place {
             Some((name, at)) => (Some(name), at),
             None => (None, text),
         };
-        let at: SocketAddr = at.parse().map_err(|_| {
-            "write IP:PORT, or NAME@IP:PORT if the certificate is for a name; no name is looked up"
-                .to_owned()
-        })?;
+        let at: SocketAddr = at.parse().map_err(|_| message!("not-an-ip-port").to_string())?;
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
         match name {
             None => Ok(Self { name: at.ip().to_string(), at }),
             Some(name) if !name.is_empty() && name.len() < 254 && name.bytes().all(known) => {
                 Ok(Self { name: name.to_owned(), at })
             }
-            Some(_) => Err("the part before @ is no DNS name".to_owned()),
+            Some(_) => Err(message!("not-a-dns-name").to_string()),
         }
     }
 }
 
-impl Place {
+impl ServerAddress {
     /// Whether it is neither on this machine nor in the mesh.
     pub(super) fn is_outside(&self) -> bool {
         !(self.at.ip().is_loopback() || mesh::contains(self.at.ip()))
@@ -47,8 +45,8 @@ impl Place {
 pub(super) struct Deployment {
     pub(super) name: String,
     pub(super) identity: Fixed<32>,
-    pub(super) auth: Place,
-    pub(super) relays: Vec<Place>,
+    pub(super) auth: ServerAddress,
+    pub(super) relays: Vec<ServerAddress>,
     /// The authority's certificates, as the gateway finds them.
     pub(super) ca: PathBuf,
     pub(super) models: Vec<String>,

@@ -15,7 +15,7 @@ use node_agent_api::settings::{FILE as AGENT, Settings as Agent};
 use serde_json::{Map, Value, json};
 use services::{AGENT_UID, DIALS, GATEWAY};
 
-use super::deployment::{Deployment, Place};
+use super::deployment::{Deployment, ServerAddress};
 
 /// What the provider speaks.
 const API: &str = "maru-confidential";
@@ -44,7 +44,7 @@ fn socket(dial: &str) -> String {
 }
 
 /// Each place with its dial, the configuration's first.
-fn places(deployment: &Deployment) -> impl Iterator<Item = (String, &Place)> {
+fn places(deployment: &Deployment) -> impl Iterator<Item = (String, &ServerAddress)> {
     let Deployment { name, auth, relays, .. } = deployment;
     let relays = (1..).zip(relays).map(move |(number, place)| (dial(name, Some(number)), place));
     [(dial(name, None), auth)].into_iter().chain(relays)
@@ -198,7 +198,8 @@ pub(super) fn without_pins(text: &str, name: &str) -> Option<String> {
 
 /// Adds the provider to the text of `openclaw.json`, or exchanges it.
 pub(super) fn provider(text: &str, deployment: &Deployment) -> Option<String> {
-    let tls = |place: &Place| json!({ "tls": { "ca": deployment.ca, "serverName": place.name } });
+    let tls =
+        |place: &ServerAddress| json!({ "tls": { "ca": deployment.ca, "serverName": place.name } });
     let base_url = |dial: &str| format!("unix:///{}", socket(dial));
     let relays: Vec<_> = places(deployment)
         .skip(1)

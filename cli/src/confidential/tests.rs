@@ -288,7 +288,7 @@ fn a_policys_images_and_epoch_are_pinned_until_another_one_is_given() {
 
 #[test]
 fn a_place_is_a_written_out_address() {
-    let place = |text: &str| text.parse::<Place>();
+    let place = |text: &str| text.parse::<ServerAddress>();
     assert_eq!(place("203.0.113.5:1").unwrap().name, "203.0.113.5");
     assert_eq!(place("a.example@[2001:db8::1]:1").unwrap().name, "a.example");
     for wrong in ["a.example:1", "203.0.113.5", "@203.0.113.5:1", "a b@203.0.113.5:1", ""] {

@@ -18,6 +18,7 @@ use confidential_api::{
     signed::Signed,
 };
 use jiff::Timestamp;
+use messages::message;
 use serde::Serialize;
 
 use crate::output::{self, Format, OutputArgs};
@@ -58,12 +59,12 @@ pub struct VerifyArgs {
 fn time(text: &str) -> Result<SystemTime, String> {
     let time: Result<Timestamp, _> = text.parse().or_else(|_| format!("{text}Z").parse());
     let time = time.ok().filter(|time| *time >= Timestamp::UNIX_EPOCH);
-    time.map(SystemTime::from).ok_or_else(|| "write it such as 2026-11-23T08:00:00Z".to_owned())
+    time.map(SystemTime::from).ok_or_else(|| message!("not-a-time").to_string())
 }
 
 fn nonce(text: &str) -> Result<[u8; Nonce::LEN], String> {
     let mut bytes = [0; Nonce::LEN];
-    hex::decode_to_slice(text, &mut bytes).map_err(|_| "it has 64 hexadecimal digits")?;
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| message!("not-a-nonce").to_string())?;
     Ok(bytes)
 }
 
@@ -78,7 +79,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         simulated: Some(args.simulated),
     };
     let at = args.at.unwrap_or_else(SystemTime::now);
-    let at = at.duration_since(SystemTime::UNIX_EPOCH).context("the time is before 1970")?;
+    let at = at.duration_since(SystemTime::UNIX_EPOCH).context(message!("time-before-1970"))?;
     let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
     let report = attestation::report(&evidence, &known, &policy, pin.as_ref(), at)?;
     show(args.output.output, &report)
@@ -87,27 +88,26 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
 /// The whole file, if it is not larger than evidence can be.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let name = path.display();
-    let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+    let file = File::open(path).with_context(|| message!("file-not-read", path = name))?;
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_FILE).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
-    ensure!(
-        bytes.len() <= MAX_FILE,
-        "{name} is larger than 2 MiB: it is neither evidence nor a policy"
-    );
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .with_context(|| message!("file-not-read", path = name))?;
+    ensure!(bytes.len() <= MAX_FILE, message!("evidence-too-large", path = name));
     Ok(bytes)
 }
 
 fn pin(path: &Path) -> anyhow::Result<Pin> {
     let name = path.display();
-    serde_json::from_slice(&read(path)?).with_context(|| format!("{name} is no pin"))
+    serde_json::from_slice(&read(path)?).with_context(|| message!("not-a-pin", path = name))
 }
 
 fn evidence(path: &Path) -> anyhow::Result<EvidenceList> {
     let bytes = read(path)?;
     decode(&bytes).or_else(|| decode(&base64(&bytes)?)).ok_or_else(|| {
         let name = path.display();
-        anyhow!("{name} is neither evidence of a node nor a Nitro document, nor base64 of one")
+        anyhow!(message!("not-evidence", path = name))
     })
 }
 
@@ -147,16 +147,16 @@ fn show(format: Format, report: &Report) -> anyhow::Result<ExitCode> {
         Row { check, outcome, code, says }
     };
     let rows: Vec<Row> = report.iter().map(row).collect();
-    output::list(format, &rows, &["CHECK", "RESULT", "CODE", ""], |row| {
-        let [check, outcome] = [word(&row.check), word(&row.outcome)];
+    output::list(format, &rows, &message!("verify-heads"), |row| {
+        let [check, outcome] = [output::word(&row.check), output::word(&row.outcome)];
         vec![check, outcome, row.code.unwrap_or("").to_owned(), row.says.to_owned()]
     })?;
     let failed = rows.iter().filter(|row| row.code.is_some()).count();
     if format == Format::Table {
         output::note(&match (failed, report.is_fit()) {
-            (0, true) => "every check passed".to_owned(),
+            (0, true) => message!("verify-passed").to_string(),
             (0, false) => unproved(&rows),
-            (_, _) => format!("refused: {failed} of {} checks failed", rows.len()),
+            (_, _) => message!("verify-refused", failed, count = rows.len()).to_string(),
         });
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
@@ -165,15 +165,6 @@ fn show(format: Format, report: &Report) -> anyhow::Result<ExitCode> {
 /// What is said where no check failed and some were not made.
 fn unproved(rows: &[Row]) -> String {
     let open = rows.iter().filter(|row| row.outcome == Outcome::NotChecked);
-    let open: Vec<_> = open.map(|row| word(&row.check)).collect();
-    format!(
-        "no check failed, but not everything was checked, so this proves nothing yet: {}",
-        open.join(", ")
-    )
-}
-
-/// The word that stands in JSON.
-fn word(value: &impl Serialize) -> String {
-    let value = serde_json::to_value(value).ok();
-    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    let open: Vec<_> = open.map(|row| output::word(&row.check)).collect();
+    message!("verify-unproved", open = open.join(", ")).to_string()
 }

@@ -1,4 +1,4 @@
-//! Checks of the certificates by which devices know this machine's coordinator and relay: how long they still hold.
+//! Checks of the certificates of this machine's coordinator and relay: how long they are still valid.
 
 use std::{
     io,
@@ -9,108 +9,111 @@ use std::{
 use chassis::pem::{self, Validity};
 use coordinator_api::settings::Settings;
 use coordinator_core::time::{self, DAY, Millis};
+use messages::{Message, message};
 
 use super::finding::Finding;
 
-/// A certificate that ends sooner than in so many days is a warning: authorities that are asked by programs give 90, and
-/// such programs ask again when 30 are left.
+/// A certificate that is valid for fewer days is a warning: ACME authorities issue them for 90 days, and clients renew them when
+/// 30 are left.
 const SOON_DAYS: i64 = 14;
-/// Where the coordinator keeps a certificate that it was issued, below the root.
+/// The coordinator's certificate from an ACME authority, below the root.
 const ISSUED: &str = "var/lib/maru/coordinator/acme/certificate.pem";
-/// Where the relay keeps its own, one for each host that it had.
+/// The folder of the relay's certificates, one for each host name that it had.
 const RELAY: &str = "var/lib/maru/relay";
 
-/// A certificate's place, and what to do if it does not do.
-struct Place {
+/// A certificate's file, and what to do if it cannot be used.
+struct CertificateFile {
     id: &'static str,
     path: PathBuf,
-    fix: &'static str,
+    fix: Message,
 }
 
 /// Every certificate that the settings name, and the relay's.
 pub(super) fn check(root: &Path, settings: &Settings) -> Vec<Finding> {
-    let mut places = Vec::new();
+    let mut files = Vec::new();
     if let Some(tls) = &settings.tls {
         if tls.acme.is_some() {
-            places.push(Place {
+            files.push(CertificateFile {
                 id: "certificate",
                 path: root.join(ISSUED),
-                fix: "read var/log/maru/coordinator.log: it says why the authority issued none, and whether it is asked \
-                      again",
+                fix: message!("fix-acme"),
             });
         } else if let Some(path) = &tls.certificate {
-            places.push(Place {
+            files.push(CertificateFile {
                 id: "certificate",
                 path: root.join(path),
-                fix: "renew it, and put the new one into the place of this file, where the coordinator finds it by itself",
+                fix: message!("fix-certificate"),
             });
         }
     }
-    places.extend(relays(root));
-    places.iter().map(|place| finding(place, time::from_system(SystemTime::now()))).collect()
+    files.extend(relays(root));
+    files.iter().map(|file| finding(file, time::from_system(SystemTime::now()))).collect()
 }
 
-/// The relay makes its own when it starts.
-fn relays(root: &Path) -> Vec<Place> {
+/// The relay's certificates, which it creates when it starts.
+fn relays(root: &Path) -> Vec<CertificateFile> {
     let Ok(entries) = std::fs::read_dir(root.join(RELAY)) else { return Vec::new() };
     let is_certificate = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name.starts_with("certificate-") && name.ends_with(".pem")
     };
     let paths = entries.flatten().map(|entry| entry.path()).filter(is_certificate);
-    let fix = "stop `maru up`, remove it and its key beside it, and start again: devices learn the new one";
-    paths.map(|path| Place { id: "relay-certificate", path, fix }).collect()
+    let file = |path| {
+        let fix = message!("fix-relay-certificate");
+        CertificateFile { id: "relay-certificate", path, fix }
+    };
+    paths.map(file).collect()
 }
 
-fn finding(place: &Place, now: Millis) -> Finding {
-    let shown = place.path.display();
-    let life = match pem::certificates(&place.path) {
+fn finding(file: &CertificateFile, now: Millis) -> Finding {
+    let shown = file.path.display();
+    let life = match pem::certificates(&file.path) {
         Ok(chain) => chain.first().and_then(Validity::of),
         Err(error) => {
             return match error.source.as_deref().and_then(|error| error.downcast_ref::<io::Error>())
             {
                 Some(error) if error.kind() == io::ErrorKind::PermissionDenied => Finding::warning(
-                    place.id,
-                    format!("only root may look at {shown}"),
+                    file.id,
+                    message!("only-root-looks", path = shown),
                     "sudo maru doctor",
                 ),
-                Some(error) if error.kind() == io::ErrorKind::NotFound => {
-                    Finding::error(place.id, format!("{shown} is missing"), place.fix)
-                }
-                Some(_) | None => Finding::error(place.id, error.to_string(), place.fix),
+                Some(error) if error.kind() == io::ErrorKind::NotFound => Finding::error(
+                    file.id,
+                    message!("file-missing", path = shown),
+                    file.fix.clone(),
+                ),
+                Some(_) | None => Finding::error(file.id, error.to_string(), file.fix.clone()),
             };
         }
     };
     match life {
-        Some(life) => lasts(place, life, now),
-        None => Finding::error(place.id, format!("{shown} holds a broken certificate"), place.fix),
+        Some(life) => remaining(file, life, now),
+        None => {
+            Finding::error(file.id, message!("certificate-broken", path = shown), file.fix.clone())
+        }
     }
 }
 
-/// How long it still holds, in whole days.
-fn lasts(place: &Place, life: Validity, now: Millis) -> Finding {
-    let (id, shown) = (place.id, place.path.display());
+/// Judges a certificate by its remaining whole days.
+fn remaining(file: &CertificateFile, life: Validity, now: Millis) -> Finding {
+    let (id, shown) = (file.id, file.path.display());
     if life.begins > now {
-        let text = format!("{shown} holds only in {}", days((life.begins - now) / DAY));
-        return Finding::error(id, text, "wait, or correct this machine's clock");
+        let text = message!("certificate-early", path = shown, days = (life.begins - now) / DAY);
+        return Finding::error(id, text, message!("fix-clock"));
     }
     if life.ends < now {
-        let text = format!("{shown} expired {} ago", days((now - life.ends) / DAY));
-        return Finding::error(id, text, place.fix);
+        let text = message!("certificate-expired", path = shown, days = (now - life.ends) / DAY);
+        return Finding::error(id, text, file.fix.clone());
     }
     let left = (life.ends - now) / DAY;
     if left < SOON_DAYS {
-        return Finding::warning(id, format!("{shown} ends in {}", days(left)), place.fix);
+        return Finding::warning(
+            id,
+            message!("certificate-ends", path = shown, days = left),
+            file.fix.clone(),
+        );
     }
-    Finding::ok(id, format!("{shown} holds for {}", days(left)))
-}
-
-fn days(count: i64) -> String {
-    match count {
-        0 => "less than a day".to_owned(),
-        1 => "1 day".to_owned(),
-        _ => format!("{count} days"),
-    }
+    Finding::ok(id, message!("certificate-holds", path = shown, days = left))
 }
 
 #[cfg(test)]
@@ -133,33 +136,36 @@ mod tests {
     #[test]
     fn a_certificate_is_judged_by_the_days_that_it_still_holds() {
         let root = tempfile::tempdir().unwrap();
-        let place =
-            |path: &str| Place { id: "certificate", path: root.path().join(path), fix: "renew it" };
-        let good = place("cert.pem");
+        let file = |path: &str| CertificateFile {
+            id: "certificate",
+            path: root.path().join(path),
+            fix: "renew it".into(),
+        };
+        let good = file("cert.pem");
         write(&good.path);
         // 2026-08-01.
         let end = 1_785_542_400_000;
 
         for (now, severity, said) in [
-            (end - 92 * DAY - 1, Severity::Error, "cert.pem holds only in less than a day"),
-            (end - 61 * DAY, Severity::Ok, "cert.pem holds for 61 days"),
-            (end - 14 * DAY, Severity::Ok, "cert.pem holds for 14 days"),
-            (end - 14 * DAY + 1, Severity::Warning, "cert.pem ends in 13 days"),
-            (end, Severity::Warning, "cert.pem ends in less than a day"),
+            (end - 92 * DAY - 1, Severity::Error, "cert.pem becomes valid in less than a day"),
+            (end - 61 * DAY, Severity::Ok, "cert.pem is valid for 61 days"),
+            (end - 14 * DAY, Severity::Ok, "cert.pem is valid for 14 days"),
+            (end - 14 * DAY + 1, Severity::Warning, "cert.pem expires in 13 days"),
+            (end, Severity::Warning, "cert.pem expires in less than a day"),
             (end + DAY, Severity::Error, "cert.pem expired 1 day ago"),
         ] {
             let finding = finding(&good, now);
             assert_eq!(finding.severity, severity, "{finding:?}");
-            assert!(finding.text.ends_with(said), "{finding:?}");
-            assert_eq!(finding.fix.is_empty(), severity == Severity::Ok, "{finding:?}");
+            assert!(finding.text.to_string().ends_with(said), "{finding:?}");
+            assert_eq!(finding.fix.is_none(), severity == Severity::Ok, "{finding:?}");
         }
         std::fs::write(root.path().join("text.pem"), "hello").unwrap();
         for (path, said) in
             [("none.pem", "none.pem is missing"), ("text.pem", "holds no certificate")]
         {
-            let finding = finding(&place(path), end);
+            let finding = finding(&file(path), end);
             assert_eq!(finding.severity, Severity::Error, "{finding:?}");
-            assert!(finding.text.contains(said), "{finding:?}");
+            assert!(finding.text.to_string().contains(said), "{finding:?}");
         }
     }
 
@@ -176,7 +182,7 @@ mod tests {
             let findings = check(root.path(), &Settings { tls, ..Settings::default() });
             findings
                 .iter()
-                .map(|finding| (finding.id, finding.text.contains("missing")))
+                .map(|finding| (finding.id, finding.text.to_string().contains("missing")))
                 .collect::<Vec<_>>()
         };
 

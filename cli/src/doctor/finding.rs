@@ -2,27 +2,26 @@
 
 use std::fmt;
 
+use messages::{Message, message};
 use serde::Serialize;
+
+use crate::output;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Severity {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// Works, but a promise is weaker.
+    /// It works, but a guarantee is weaker.
     Warning,
-    /// Does not work.
+    /// It does not work.
     Error,
 }
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        })
+        message!("severity", severity = output::word(self)).fmt(f)
     }
 }
 
@@ -33,26 +32,35 @@ pub(super) struct Finding {
     pub(super) id: &'static str,
     pub(super) severity: Severity,
     /// What was found.
-    pub(super) text: String,
-    /// What to do; empty if nothing.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) fix: String,
+    pub(super) text: Message,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fix: Option<Message>,
 }
 
 impl Finding {
-    pub(super) fn ok(id: &'static str, text: impl Into<String>) -> Self {
-        Self { id, severity: Severity::Ok, text: text.into(), fix: String::new() }
+    pub(super) fn ok(id: &'static str, text: impl Into<Message>) -> Self {
+        Self { id, severity: Severity::Ok, text: text.into(), fix: None }
     }
 
     pub(super) fn warning(
         id: &'static str,
-        text: impl Into<String>,
-        fix: impl Into<String>,
+        text: impl Into<Message>,
+        fix: impl Into<Message>,
     ) -> Self {
-        Self { id, severity: Severity::Warning, text: text.into(), fix: fix.into() }
+        Self { id, severity: Severity::Warning, text: text.into(), fix: Some(fix.into()) }
     }
 
-    pub(super) fn error(id: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { id, severity: Severity::Error, text: text.into(), fix: fix.into() }
+    /// What to do, as text.
+    pub(super) fn fix_text(&self) -> String {
+        self.fix.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+
+    pub(super) fn error(
+        id: &'static str,
+        text: impl Into<Message>,
+        fix: impl Into<Message>,
+    ) -> Self {
+        Self { id, severity: Severity::Error, text: text.into(), fix: Some(fix.into()) }
     }
 }

@@ -7,8 +7,10 @@ use chassis::{
     confine::{self, Enforcement},
     process::as_user,
 };
+use messages::message;
 use rustix::process::geteuid;
 use services::{AGENT_GID, AGENT_UID};
+
 use supervisor::{
     Podman, binaries,
     limits::{self, Refused},
@@ -42,82 +44,71 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
 fn tools() -> Finding {
     let missing = up::missing_tools();
     if missing.is_empty() {
-        return Finding::ok("tools", "podman, nft and setpriv are there");
+        return Finding::ok("tools", message!("tools-there"));
     }
     let names: Vec<_> = missing.iter().map(|tool| tool.0).collect();
     let packages: Vec<_> = missing.iter().map(|tool| tool.1).collect();
     Finding::error(
         "tools",
-        format!("missing: {}", names.join(", ")),
+        message!("missing", names = names.join(", ")),
         format!("sudo apt-get install {}", packages.join(" ")),
     )
 }
 
-/// Root opens it for an agent that it starts; one that another started opens it itself.
+/// Root opens the device for an agent that it starts; another agent opens it itself.
 fn tun() -> Finding {
     let opens = || File::options().read(true).write(true).open(TUN).map(drop);
     match opens() {
-        Ok(()) if !geteuid().is_root() => Finding::ok("tun", "/dev/net/tun opens"),
+        Ok(()) if !geteuid().is_root() => Finding::ok("tun", message!("tun-opens")),
         Ok(()) => match as_user(AGENT_UID, AGENT_GID, opens) {
-            Some(Ok(())) => Finding::ok("tun", "/dev/net/tun opens, for the agent's user too"),
-            Some(Err(_)) | None => Finding::ok(
-                "tun",
-                format!(
-                    "/dev/net/tun opens for root, who opens it for the agent; an agent that starts as user {AGENT_UID} cannot"
-                ),
-            ),
+            Some(Ok(())) => Finding::ok("tun", message!("tun-opens-for-agent")),
+            Some(Err(_)) | None => {
+                Finding::ok("tun", message!("tun-opens-for-root", uid = AGENT_UID))
+            }
         },
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Finding::warning("tun", "/dev/net/tun opens for root alone", "sudo maru doctor")
+            Finding::warning("tun", message!("tun-root-only"), "sudo maru doctor")
         }
-        Err(error) => Finding::error(
-            "tun",
-            format!("/dev/net/tun cannot be opened: {error}"),
-            "sudo modprobe tun; in a container or VPS the host has to allow it",
-        ),
+        Err(error) => Finding::error("tun", message!("tun-fails", error), message!("fix-tun")),
     }
 }
 
-/// What holds a service of ours that was broken into to its own files, beside its user.
+/// Landlock confines a compromised service to its own files, in addition to its user.
 fn landlock(enforcement: Enforcement) -> Finding {
     let fix = match enforcement {
         Enforcement::Full => {
-            return Finding::ok("landlock", "the services write in their own folders alone");
+            return Finding::ok("landlock", message!("landlock-full"));
         }
-        Enforcement::Partial => "install a kernel of Linux 6.2 or newer",
+        Enforcement::Partial => message!("fix-kernel"),
         Enforcement::None => {
-            "boot a kernel of Linux 5.13 or newer with landlock in CONFIG_LSM, or with lsm=landlock,… on its command line"
+            message!("fix-landlock")
         }
     };
     Finding::warning("landlock", enforcement.to_string(), fix)
 }
 
-/// Swapped memory reaches a disk, where it stays.
+/// Swapped memory stays on the disk.
 fn swap(swaps: &str) -> Finding {
     let on: Vec<_> =
         swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     let encrypted = |name: &&str| name.starts_with("/dev/dm-") || name.starts_with("/dev/zram");
     if on.is_empty() {
-        Finding::ok("swap", "off")
+        Finding::ok("swap", message!("swap-off"))
     } else if on.iter().all(encrypted) {
-        Finding::ok("swap", format!("on {}, in memory or below a mapping", on.join(" ")))
+        Finding::ok("swap", message!("swap-encrypted", names = on.join(" ")))
     } else {
-        Finding::warning(
-            "swap",
-            format!("on {}: what people write could reach the disk", on.join(" ")),
-            "sudo swapoff -a and remove it from /etc/fstab, or encrypt it",
-        )
+        Finding::warning("swap", message!("swap-on", names = on.join(" ")), message!("fix-swap"))
     }
 }
 
-/// Maru's own processes never dump; a pattern with a pipe would hand other dumps on.
+/// Maru's own processes never dump core; a pattern with a pipe passes other dumps to a program.
 fn core_dumps() -> Finding {
     let pattern = read("/proc/sys/kernel/core_pattern");
-    let text = format!("limit 0 for every service; the host's pattern is {}", pattern.trim());
+    let text = message!("core-pattern", pattern = pattern.trim());
     Finding::ok("core-dumps", text)
 }
 
-/// Sealed requests live for a minute, and keys have dates.
+/// Sealed requests are valid for a minute, and keys expire.
 async fn clock() -> Finding {
     let asked = Command::new("timedatectl")
         .args(["show", "--property=NTPSynchronized", "--value"])
@@ -126,13 +117,13 @@ async fn clock() -> Finding {
         .await;
     let said = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     match said.as_deref() {
-        Ok("yes") => Finding::ok("clock", "synchronised"),
+        Ok("yes") => Finding::ok("clock", message!("clock-synchronised")),
         Ok("no") => Finding::warning(
             "clock",
-            "not synchronised: sealed requests fail if clocks differ by a minute",
+            message!("clock-unsynchronised"),
             "sudo timedatectl set-ntp true",
         ),
-        Ok(_) | Err(_) => Finding::ok("clock", "systemd does not keep it here; compare it by hand"),
+        Ok(_) | Err(_) => Finding::ok("clock", message!("clock-unknown")),
     }
 }
 
@@ -143,12 +134,10 @@ async fn podman_version() -> Finding {
         Ok(version) if major(&version).is_some_and(|major| major >= 4) => {
             Finding::ok("podman", version)
         }
-        Ok(version) => Finding::error(
-            "podman",
-            format!("{version}: older than 4"),
-            "install a newer Podman; Debian 12 has one that works",
-        ),
-        Err(_) => Finding::error("podman", "cannot be run", "sudo apt-get install podman"),
+        Ok(version) => {
+            Finding::error("podman", message!("podman-old", version), message!("fix-podman"))
+        }
+        Err(_) => Finding::error("podman", message!("podman-fails"), "sudo apt-get install podman"),
     }
 }
 
@@ -156,7 +145,7 @@ fn major(version: &str) -> Option<u32> {
     version.split_whitespace().last()?.split('.').next()?.parse().ok()
 }
 
-/// What holds services to their memory, and what the last `maru up` found of containers, or what a container started now shows.
+/// How the memory of services is limited, and which limits of containers work: as the last `maru up` found, or by a trial now.
 async fn container_limits(root: &Path) -> Vec<Finding> {
     let known: Option<Refused> = serde_json::from_str(&read(root.join(limits::FILE))).ok();
     let holder = known.as_ref().map_or_else(memory::likely, |known| known.children);
@@ -171,20 +160,18 @@ async fn limits_of(known: Option<Refused>) -> Vec<Finding> {
         None if !geteuid().is_root() => {
             return vec![Finding::warning(
                 "container-limits",
-                "only root can try them",
+                message!("limits-root-only"),
                 "sudo maru doctor",
             )];
         }
         None => try_limits().await,
     };
     match refused {
-        Err(error) => vec![Finding::error(
-            "container-limits",
-            format!("{error:#}"),
-            "see that /sys/fs/cgroup is mounted and `podman info` works as root",
-        )],
+        Err(error) => {
+            vec![Finding::error("container-limits", format!("{error:#}"), message!("fix-cgroup"))]
+        }
         Ok(refused) if refused.limits.is_empty() => {
-            vec![Finding::ok("container-limits", "memory, swap and processes are limited")]
+            vec![Finding::ok("container-limits", message!("limits-work"))]
         }
         Ok(refused) => refused.limits.iter().map(refusal).collect(),
     }
@@ -192,11 +179,11 @@ async fn limits_of(known: Option<Refused>) -> Vec<Finding> {
 
 fn refusal(limit: &limits::Limit) -> Finding {
     let fix = match limit.name.as_str() {
-        "swap" => "switch swap off, or boot with swapaccount=1",
-        "memory" => "boot with cgroup_enable=memory",
-        _ => "enable this controller of control groups on the host",
+        "swap" => message!("fix-swap-limit"),
+        "memory" => message!("fix-memory-limit"),
+        _ => message!("fix-controller"),
     };
-    let text = format!("{} is not limited: {}", limit.name, limit.reason);
+    let text = message!("not-limited", limit = limit.name, reason = limit.reason);
     Finding::warning("container-limits", text, fix)
 }
 
@@ -207,7 +194,7 @@ async fn try_limits() -> anyhow::Result<Refused> {
     std::fs::DirBuilder::new()
         .mode(0o700)
         .create(&folder)
-        .with_context(|| format!("cannot make {}; remove it", folder.display()))?;
+        .with_context(|| message!("folder-in-the-way", path = folder.display()))?;
     let podman = Podman::at(&folder);
     let tried = async {
         podman.prepare()?;
@@ -243,7 +230,7 @@ mod tests {
         assert_eq!(swap(header), Finding::ok("swap", "off"));
         let disk = swap(&format!("{header}/dev/sda2 partition 8388604 0 -2\n"));
         assert_eq!(disk.severity, Severity::Warning);
-        assert!(disk.fix.contains("swapoff"));
+        assert!(disk.fix_text().contains("swapoff"));
         let zram = swap(&format!("{header}/dev/zram0 partition 8388604 0 100\n"));
         assert_eq!(zram.severity, Severity::Ok);
     }
@@ -254,7 +241,10 @@ mod tests {
         for (enforcement, word) in [(Enforcement::Partial, "6.2"), (Enforcement::None, "lsm=")] {
             let finding = landlock(enforcement);
             assert_eq!(finding.severity, Severity::Warning);
-            assert!(finding.text.contains("Landlock") && finding.fix.contains(word), "{finding:?}");
+            assert!(
+                finding.text.to_string().contains("Landlock") && finding.fix_text().contains(word),
+                "{finding:?}"
+            );
         }
     }
 
@@ -265,7 +255,10 @@ mod tests {
         let finding = refusal(&limit);
 
         assert_eq!(finding.severity, Severity::Warning);
-        assert!(finding.text.contains("pids") && finding.text.contains("discarded"));
+        assert!(
+            finding.text.to_string().contains("pids")
+                && finding.text.to_string().contains("discarded")
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Checks of the servers behind the models, those of others: our own engines are services.
+//! Checks of the model servers; the embedded engines are checked as services.
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use ai_gateway_api::{
     endpoints::LIST_PROVIDERS,
     providers::{Condition, ProviderNode},
 };
+use messages::{Message, message};
 use services::{INFERENCE, INFERENCE_2};
 
 use super::finding::Finding;
@@ -13,29 +14,29 @@ use crate::{client::Client, confidential};
 
 const ID: &str = "providers";
 
-/// What the gateway finds when it asks each of them now; only root may ask the gateway that.
+/// Asks the gateway to check each server now, which only root may do.
 pub(super) async fn check(root: &Path) -> Vec<Finding> {
     let mut findings = simulated(&confidential::simulated(root));
     let asked = async { Client::gateway(root).call(&LIST_PROVIDERS, &[], &()).await };
     match asked.await {
         Ok(nodes) => findings.extend(judge(&nodes)),
         Err(error) => {
-            let fix = "see what is said of the gateway";
-            findings.push(Finding::error(ID, format!("cannot be asked: {error:#}"), fix));
+            let fix = message!("fix-gateway");
+            findings.push(Finding::error(
+                ID,
+                message!("cannot-be-asked", error = format!("{error:#}")),
+                fix,
+            ));
         }
     }
     findings
 }
 
-/// A deployment of the confidential chain whose evidence may prove nothing.
+/// Deployments of the confidential chain whose SIMULATED evidence is accepted.
 fn simulated(deployments: &[String]) -> Vec<Finding> {
     let warn = |name: &String| {
-        let text = format!(
-            "SIMULATED evidence is taken of {name}: it proves nothing; take it that its operator reads all"
-        );
-        let fix = format!(
-            "once its nodes show other evidence take simulated out of [confidential.{name}] in gateway.toml"
-        );
+        let text = message!("evidence-simulated", name);
+        let fix = message!("fix-simulated", name);
         Finding::warning(ID, text, fix)
     };
     deployments.iter().map(warn).collect()
@@ -46,41 +47,37 @@ fn judge(nodes: &[ProviderNode]) -> Vec<Finding> {
     let own = [INFERENCE, INFERENCE_2];
     let own = own.map(|link| format!("unix:///{}", link.socket));
     let others = nodes.iter().filter(|node| !own.contains(&node.node));
-    others.map(|node| finding(node, stands_in(node, nodes))).collect()
+    others.map(|node| finding(node, has_replacement(node, nodes))).collect()
 }
 
 /// Whether another server of the same provider answers.
-fn stands_in(node: &ProviderNode, nodes: &[ProviderNode]) -> bool {
+fn has_replacement(node: &ProviderNode, nodes: &[ProviderNode]) -> bool {
     let mut others = nodes.iter().filter(|it| it.provider == node.provider && it.node != node.node);
     others.any(|it| it.condition == Condition::Ready)
 }
 
-fn finding(node: &ProviderNode, stands_in: bool) -> Finding {
+fn finding(node: &ProviderNode, has_replacement: bool) -> Finding {
     let ProviderNode { provider, node: url, condition, trouble } = node;
     let name = format!("{provider} ({url})");
-    let trouble = trouble.as_deref().unwrap_or("it does not say why");
+    let trouble = trouble.clone().map_or_else(|| message!("provider-unexplained"), Message::from);
     let (text, fix) = match condition {
-        Condition::Ready => return Finding::ok(ID, format!("{name} is ready")),
+        Condition::Ready => return Finding::ok(ID, message!("provider-ready", name)),
         Condition::Draining => {
-            return Finding::ok(ID, format!("{name} takes no new requests: it is full or drains"));
+            return Finding::ok(ID, message!("provider-draining", name));
         }
         Condition::Loading => {
-            let text = format!("{name} still loads its model");
-            return Finding::warning(ID, text, "wait a moment");
+            let text = message!("provider-loading", name);
+            return Finding::warning(ID, text, message!("fix-wait"));
         }
-        Condition::Refusing => (
-            format!("{name} refuses the gateway: {trouble}"),
-            "compare apiKey in openclaw.json with what the server expects",
-        ),
-        Condition::Silent => {
-            (format!("{name} does not answer: {trouble}"), "start it, or correct its baseUrl")
+        Condition::Refusing => {
+            (message!("provider-refuses", name, trouble), message!("fix-provider-key"))
         }
-        Condition::Unusable => (
-            format!("{name} is not asked: {trouble}"),
-            "put the file there, readable for the gateway; it is taken up by itself",
-        ),
+        Condition::Silent => (message!("provider-silent", name, trouble), message!("fix-provider")),
+        Condition::Unusable => {
+            (message!("provider-unusable", name, trouble), message!("fix-provider-file"))
+        }
     };
-    match stands_in {
+    match has_replacement {
         true => Finding::warning(ID, text, fix),
         false => Finding::error(ID, text, fix),
     }
@@ -110,15 +107,21 @@ mod tests {
             [Severity::Ok, Severity::Warning, Severity::Error, Severity::Ok],
             "{found:?}"
         );
-        assert!(found[2].text.contains("/k cannot be used: it is missing"), "{found:?}");
-        assert!(found.iter().all(|it| it.fix.is_empty() == (it.severity == Severity::Ok)));
+        assert!(
+            found[2].text.to_string().contains("/k cannot be used: it is missing"),
+            "{found:?}"
+        );
+        assert!(found.iter().all(|it| it.fix.is_none() == (it.severity == Severity::Ok)));
     }
 
     #[test]
     fn simulated_evidence_is_a_warning() {
         let [found] = &simulated(&["lab".to_owned()])[..] else { panic!("one for each") };
         assert_eq!(found.severity, Severity::Warning);
-        assert!(found.text.contains("SIMULATED") && found.fix.contains("[confidential.lab]"));
+        assert!(
+            found.text.to_string().contains("SIMULATED")
+                && found.fix_text().contains("[confidential.lab]")
+        );
         assert!(simulated(&[]).is_empty());
     }
 

@@ -4,15 +4,18 @@ use std::{os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
 use chassis::unix::ConnectError;
 use coordinator_api::{endpoints::HEALTH, invitation::ServerUrl};
+use messages::{Message, message};
 use node_agent_api::{State, Status, endpoints::STATUS};
 use services::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links};
+
 use supervisor::{binaries, local, ports, ready};
 
 use crate::{
     client::Client,
     doctor::{certificates, finding::Finding, providers, read::read},
-    reach::Lack,
-    up::{self, config, remembered::Remembered},
+    output,
+    reach::HttpsGap,
+    up::{self, config, saved_options::SavedOptions},
 };
 
 /// The version of `maru` itself.
@@ -21,20 +24,17 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long a socket may take to accept.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What to do about what `maru up` made and somebody spoilt.
-const RESTART: &str = "stop `maru up` and start it again";
-
 /// Every check of the services.
 pub(super) async fn check(root: &Path) -> Vec<Finding> {
     let mut findings = vec![programs()];
-    // What is wrong with the file is found below.
+    // An unreadable file is reported below.
     if let Ok(settings) = config::coordinator(root) {
         findings.extend(certificates::check(root, &settings));
     }
     let running = !read(root.join("run/maru/up.pid")).is_empty();
     if running {
-        let told = Remembered::load(root).unwrap_or_default();
-        let runs = |link: &&Link| service_of(link).is_none_or(|service| told.runs(service));
+        let remembered = SavedOptions::load(root).unwrap_or_default();
+        let runs = |link: &&Link| service_of(link).is_none_or(|service| remembered.runs(service));
         findings.extend(links().filter(runs).map(|link| socket(root, link)));
         findings.extend(readiness(root).await);
         if rustix::process::geteuid().is_root() && up::is_ready(root) {
@@ -61,74 +61,76 @@ fn programs() -> Finding {
         .collect();
     missing.dedup();
     if missing.is_empty() {
-        return Finding::ok("programs", "all of Maru's programs are found");
+        return Finding::ok("programs", message!("programs-found"));
     }
     Finding::warning(
         "programs",
-        format!("missing: {}", missing.join(", ")),
-        "needed by `maru up` alone; install all of Maru's programs in one folder",
+        message!("missing", names = missing.join(", ")),
+        message!("fix-programs"),
     )
 }
 
-/// `agent_runs`: its port is its own.
+/// `agent_runs`: the agent itself uses its port.
 fn free_ports(root: &Path, agent_runs: bool) -> Finding {
     let mut wanted = match config::ports(root) {
         Ok(wanted) => wanted,
-        Err(error) => return Finding::error("ports", format!("{error:#}"), "correct that file"),
+        Err(error) => return Finding::error("ports", format!("{error:#}"), message!("fix-file")),
     };
     wanted.retain(|port| !agent_runs || port.service != AGENT_SERVICE.name);
     match ports::taken(&wanted) {
         Ok(taken) if taken.is_empty() => {
             let numbers: Vec<_> = wanted.iter().map(|port| port.number.to_string()).collect();
-            Finding::ok("ports", format!("free: {}", numbers.join(", ")))
+            Finding::ok("ports", message!("ports-free", ports = numbers.join(", ")))
         }
         Ok(taken) => Finding::warning(
             "ports",
             taken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-            format!("before `maru up`: {}", ports::advice(&taken)),
+            message!("fix-ports", advice = ports::advice(&taken)),
         ),
-        Err(error) => Finding::warning("ports", format!("{error:#}"), "look with `ss -tulpn`"),
+        Err(error) => {
+            Finding::warning("ports", format!("{error:#}"), message!("fix-look-at-ports"))
+        }
     }
 }
 
-/// A link's directory decides who may speak to its listener.
+/// The owner and mode of a link's directory decide who may connect to its listener.
 fn socket(root: &Path, link: &Link) -> Finding {
     let path = link.path(root);
     let shown = path.display();
     let folder = root.join(link.directory());
     let Ok(meta) = std::fs::metadata(&folder) else {
-        return Finding::error("sockets", format!("{} is missing", folder.display()), RESTART);
+        return Finding::error(
+            "sockets",
+            message!("file-missing", path = folder.display()),
+            message!("fix-restart"),
+        );
     };
     let found = (meta.uid(), meta.gid(), meta.mode() & 0o7777);
     if found != (link.owner, link.group, link.mode) {
-        let text = format!(
-            "{} is {}:{} {:o}, should be {}:{} {:o}",
-            folder.display(),
-            found.0,
-            found.1,
-            found.2,
-            link.owner,
-            link.group,
-            link.mode
+        let text = message!(
+            "folder-owner",
+            path = folder.display(),
+            uid = found.0,
+            gid = found.1,
+            mode = format!("{:o}", found.2),
+            owner = link.owner,
+            group = link.group,
+            right = format!("{:o}", link.mode)
         );
-        return Finding::error("sockets", text, RESTART);
+        return Finding::error("sockets", text, message!("fix-restart"));
     }
     match local::connector(link, root).connect_blocking(PATIENCE) {
-        Ok(_) => Finding::ok("sockets", format!("{shown} answers")),
+        Ok(_) => Finding::ok("sockets", message!("socket-answers", path = shown)),
         Err(ConnectError::Unreachable { source, .. })
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
         {
-            Finding::warning(
-                "sockets",
-                format!("{shown} is closed to this user, as it should be"),
-                "sudo maru doctor",
-            )
+            Finding::warning("sockets", message!("socket-closed", path = shown), "sudo maru doctor")
         }
         Err(error @ (ConnectError::NoSocket(_) | ConnectError::Uid { .. })) => {
-            Finding::error("sockets", error.to_string(), RESTART)
+            Finding::error("sockets", error.to_string(), message!("fix-restart"))
         }
         Err(ConnectError::Unreachable { source: error, .. }) => {
-            let text = format!("{shown} does not answer: {error}");
+            let text = message!("socket-silent", path = shown, error);
             Finding::error("sockets", text, read_and_restart(root, listener(link)))
         }
     }
@@ -143,40 +145,47 @@ fn service_of(link: &Link) -> Option<&'static Service> {
     SERVICES.iter().find(|service| service.listens.contains(link))
 }
 
-/// Whether every service answers as `maru up` expects it to; only root may ask most of them.
+/// Whether every service answers as `maru up` expects; only root may ask most of them.
 async fn readiness(root: &Path) -> Vec<Finding> {
     let settings = match config::coordinator(root) {
         Ok(settings) => settings,
         Err(error) => {
-            return vec![Finding::error("services", format!("{error:#}"), "correct that file")];
+            return vec![Finding::error("services", format!("{error:#}"), message!("fix-file"))];
         }
     };
     if !rustix::process::geteuid().is_root() {
-        return vec![Finding::warning("services", "only root may ask them", "sudo maru doctor")];
+        return vec![Finding::warning(
+            "services",
+            message!("services-root-only"),
+            "sudo maru doctor",
+        )];
     }
     // Until then they are being started.
     let started = up::is_ready(root);
-    let told = Remembered::load(root).unwrap_or_default();
+    let remembered = SavedOptions::load(root).unwrap_or_default();
     let mut findings = Vec::new();
-    for service in SERVICES.iter().filter(|service| told.runs(service)) {
+    for service in SERVICES.iter().filter(|service| remembered.runs(service)) {
         let name = service.name;
         findings.push(if ready::is_ready(service, root, &settings).await {
-            Finding::ok("services", format!("{name} is ready"))
+            Finding::ok("services", message!("service-ready", name))
         } else if started {
             let fix = read_and_restart(root, name);
-            Finding::error("services", format!("{name} does not answer"), fix)
+            Finding::error("services", message!("service-silent", name), fix)
         } else {
-            let fix = format!("wait; `maru up` gives it {:?}", service.ready.patience);
-            Finding::warning("services", format!("{name} is not ready yet"), fix)
+            let fix = message!(
+                "fix-wait-for-service",
+                patience = format!("{:?}", service.ready.patience)
+            );
+            Finding::warning("services", message!("service-not-ready", name), fix)
         });
     }
     findings
 }
 
 /// What to do about a service that does not answer while `maru up` runs.
-fn read_and_restart(root: &Path, service: &str) -> String {
+fn read_and_restart(root: &Path, service: &str) -> Message {
     let log = root.join(format!("var/log/maru/{service}.log"));
-    format!("read {}, then {RESTART}", log.display())
+    message!("fix-read-log", path = log.display())
 }
 
 async fn coordinator(root: &Path) -> Finding {
@@ -195,23 +204,20 @@ async fn coordinator(root: &Path) -> Finding {
 
 /// Whether stock apps reach the coordinator's address.
 fn reach(root: &Path) -> Option<Finding> {
-    // What is wrong with the file was found before.
+    // An unreadable file was reported before.
     let settings = config::coordinator(root).ok()?;
     let server = ServerUrl::parse(settings.server_url.as_ref()?).ok()?;
     if !server.is_plain() && settings.tls.is_none() && settings.proxy.is_none() {
-        let text = format!(
-            "devices reach {server} over a proxy that is not trusted, and all count as one"
-        );
-        let fix =
-            "name the proxy's address in `trusted` under [proxy] in etc/maru/coordinator.toml";
+        let text = message!("apps-untrusted-proxy", server);
+        let fix = message!("fix-proxy");
         return Some(Finding::warning("apps", text, fix));
     }
-    Some(match Lack::of(&server) {
-        None => Finding::ok("apps", format!("{server} is where stock apps look for HTTPS")),
-        Some(lack @ Lack::PlainInside) => {
-            Finding { fix: lack.fix().to_owned(), ..Finding::ok("apps", lack.text()) }
+    Some(match HttpsGap::of(&server) {
+        None => Finding::ok("apps", message!("apps-ok", server)),
+        Some(gap @ HttpsGap::PlainInside) => {
+            Finding { fix: Some(gap.fix()), ..Finding::ok("apps", gap.text()) }
         }
-        Some(lack) => Finding::warning("apps", lack.text(), lack.fix()),
+        Some(gap) => Finding::warning("apps", gap.text(), gap.fix()),
     })
 }
 
@@ -220,26 +226,26 @@ async fn agent(root: &Path) -> Finding {
     match asked.await {
         Ok(status) if status.version != VERSION => version("agent", &status.version),
         Ok(Status { problem: Some(problem), .. }) => {
-            Finding::warning("agent", problem, "see `maru status`")
+            Finding::warning("agent", problem, message!("fix-see-status"))
         }
         Ok(status) if status.state != State::Running => Finding::warning(
             "agent",
-            format!("state: {}", status.state.name().replace('_', " ")),
-            "see `maru status`",
+            message!("agent-state", state = output::word(&status.state)),
+            message!("fix-see-status"),
         ),
-        Ok(_) => Finding::ok("agent", "this device is a node"),
-        Err(error) => Finding::error("agent", format!("{error:#}"), "start the agent"),
+        Ok(_) => Finding::ok("agent", message!("agent-node")),
+        Err(error) => Finding::error("agent", format!("{error:#}"), message!("fix-agent")),
     }
 }
 
 fn version(id: &'static str, found: &str) -> Finding {
     if found == VERSION {
-        return Finding::ok(id, format!("answers, version {found}"));
+        return Finding::ok(id, message!("version-answers", found));
     }
     Finding::warning(
         id,
-        format!("version {found}, while maru is {VERSION}"),
-        "install all programs of one version, then restart",
+        message!("version-differs", found, version = VERSION),
+        message!("fix-version"),
     )
 }
 
@@ -278,11 +284,17 @@ mod tests {
         let finding = free_ports(root.path(), false);
 
         assert_eq!(finding.severity, Severity::Warning);
-        assert!(finding.text.contains(&format!("TCP port {}, ", tcp.port())), "{finding:?}");
-        assert!(finding.text.contains(&format!("UDP port {}, ", udp.port())), "{finding:?}");
-        assert!(finding.fix.contains("`listen_port` in etc/maru/agent.toml"), "{finding:?}");
+        assert!(
+            finding.text.to_string().contains(&format!("TCP port {}, ", tcp.port())),
+            "{finding:?}"
+        );
+        assert!(
+            finding.text.to_string().contains(&format!("UDP port {}, ", udp.port())),
+            "{finding:?}"
+        );
+        assert!(finding.fix_text().contains("`listen_port` in etc/maru/agent.toml"), "{finding:?}");
         let own = free_ports(root.path(), true).text;
-        assert!(!own.contains(&format!("UDP port {}, ", udp.port())), "{own}");
+        assert!(!own.to_string().contains(&format!("UDP port {}, ", udp.port())), "{own}");
         drop(held);
     }
 }

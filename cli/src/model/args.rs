@@ -1,6 +1,7 @@
 //! Options of `maru model`.
 
 use clap::Args;
+use messages::message;
 
 use crate::output::OutputArgs;
 
@@ -29,6 +30,6 @@ pub(super) fn digest(text: &str) -> Result<[u8; 32], String> {
     let digits = ["sha256:", "sha256-"].iter().find_map(|before| text.strip_prefix(before));
     let mut digest = [0; 32];
     hex::decode_to_slice(digits.unwrap_or(text), &mut digest)
-        .map_err(|_| "a SHA-256 has 64 hexadecimal digits".to_owned())?;
+        .map_err(|_| message!("not-a-sha256").to_string())?;
     Ok(digest)
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use messages::message;
 
 use crate::model::size::size;
 
@@ -12,17 +13,16 @@ const RESERVE: u64 = 256 << 20;
 /// Fails if the disk below `folder` does not take so many bytes more.
 pub(super) fn has_room(folder: &Path, bytes: u64) -> anyhow::Result<()> {
     let disk = rustix::fs::statvfs(folder)
-        .with_context(|| format!("cannot see how much room there is in {}", folder.display()))?;
+        .with_context(|| message!("room-unknown", path = folder.display()))?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if bytes.saturating_add(RESERVE) > free {
-        bail!(
-            "there is no room for {} in {}: {} are free, of which {} stay so; remove something, \
-             or have the folder be a link to a larger disk",
-            size(bytes),
-            folder.display(),
-            size(free),
-            size(RESERVE),
-        );
+        bail!(message!(
+            "no-room",
+            needed = size(bytes),
+            path = folder.display(),
+            free = size(free),
+            reserve = size(RESERVE)
+        ));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use indicatif::ProgressBar;
+use messages::message;
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE},
@@ -42,12 +43,12 @@ pub(super) async fn run(
             part.begin(None)?;
             let response = ask(part, url).await?;
             if response.status() != StatusCode::OK {
-                bail!("{} answers with {}", host(url), response.status());
+                bail!(message!("download-status", host = host(url), status = response.status()));
             }
             part.begin(origin(url, response.headers()).as_ref())?;
             response
         }
-        status => bail!("{} answers with {status}; is the URL right?", host(url)),
+        status => bail!(message!("download-refused", host = host(url), status)),
     };
     let rest = response.content_length();
     let whole = rest.map(|rest| part.len.saturating_add(rest));
@@ -66,10 +67,10 @@ pub(super) async fn run(
 
 fn cut(part: &Part, url: &Url) -> String {
     let then = match part.origin() {
-        Some(_) => "the same command goes on from there",
-        None => "it does not say what it sends, so the same command begins anew",
+        Some(_) => message!("download-continues"),
+        None => message!("download-restarts"),
     };
-    format!("{} ended early; {then}", host(url))
+    message!("download-cut", host = host(url), then).to_string()
 }
 
 async fn ask(part: &Part, url: &Url) -> anyhow::Result<Response> {
@@ -78,23 +79,23 @@ async fn ask(part: &Part, url: &Url) -> anyhow::Result<Response> {
         .read_timeout(SILENCE)
         .redirect(redirect::Policy::custom(follow))
         .build()
-        .context("cannot make an HTTP client")?;
+        .context(message!("no-http-client"))?;
     let mut request = client.get(url.clone());
     let before = part.origin().filter(|origin| part.len > 0 && origin.url == url.as_str());
     if let Some(origin) = before {
         request = request.header(RANGE, format!("bytes={}-", part.len));
         request = request.header(IF_RANGE, origin.validator);
     }
-    request.send().await.with_context(|| format!("cannot reach {}", host(url)))
+    request.send().await.with_context(|| message!("host-unreachable", host = host(url)))
 }
 
 /// Follows to other places, but not from an encrypted one to one that is not.
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let was_encrypted = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
     if attempt.previous().len() > REDIRECTS {
-        attempt.error("it sends from one place to the next")
+        attempt.error(message!("too-many-redirects"))
     } else if was_encrypted && attempt.url().scheme() != "https" {
-        attempt.error("it sends to a place without encryption")
+        attempt.error(message!("redirect-to-plain-http"))
     } else {
         attempt.follow()
     }

@@ -10,9 +10,10 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use gguf::{self, Header};
+use messages::message;
 use services::{ENGINE, MODELS, SERVICES};
 
-use crate::{model::memory, up::remembered::Remembered};
+use crate::{model::memory, up::saved_options::SavedOptions};
 
 /// What every model's name ends with.
 pub(super) const ENDING: &str = ".gguf";
@@ -57,7 +58,7 @@ impl Folder {
     /// Makes it, if it is missing, for everyone to read.
     pub(super) fn make(&self) -> anyhow::Result<()> {
         fs::create_dir_all(&self.path)
-            .with_context(|| format!("cannot make {}; run it with sudo", self.path.display()))
+            .with_context(|| message!("folder-not-made", path = self.path.display()))
     }
 
     /// Every model, by name.
@@ -66,7 +67,8 @@ impl Folder {
             Ok(found) => found,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", self.path.display()));
+                return Err(error)
+                    .with_context(|| message!("file-not-read", path = self.path.display()));
             }
         };
         let used = self.used()?;
@@ -106,7 +108,7 @@ impl Folder {
 
     /// The model that `maru up` was told to start.
     fn used(&self) -> anyhow::Result<Option<PathBuf>> {
-        Ok(Remembered::load(&self.root)?.model)
+        Ok(SavedOptions::load(&self.root)?.model)
     }
 
     fn known(&self, name: &str) -> anyhow::Result<Entry> {
@@ -114,9 +116,9 @@ impl Folder {
         let Some(entry) = found else {
             let names: Vec<_> = self.list()?.into_iter().map(|entry| entry.name).collect();
             if names.is_empty() {
-                bail!("there is no model here yet; bring one with `maru model pull`");
+                bail!(message!("no-models"));
             }
-            bail!("there is no model {name:?} here; there are: {}", names.join(", "));
+            bail!(message!("no-such-model", name = format!("{name:?}"), names = names.join(", ")));
         };
         Ok(entry)
     }
@@ -125,11 +127,11 @@ impl Folder {
     pub(super) fn remove(&self, name: &str) -> anyhow::Result<Entry> {
         let entry = self.known(name)?;
         if entry.in_use {
-            bail!("{name} is in use; choose another one first, with `maru model use`");
+            bail!(message!("model-in-use", name));
         }
         let path = self.path.join(name);
         fs::remove_file(&path)
-            .with_context(|| format!("cannot remove {}; run it with sudo", path.display()))?;
+            .with_context(|| message!("file-not-removed", path = path.display()))?;
         Ok(entry)
     }
 
@@ -137,9 +139,9 @@ impl Folder {
     pub(super) fn usable(&self, name: &str) -> anyhow::Result<Entry> {
         let entry = self.known(name)?;
         if let Some(problem) = &entry.problem {
-            bail!("{name} cannot be used: {problem}");
+            bail!(message!("model-unusable", name, problem));
         }
-        let (has, told) = (memory::total()?, Remembered::load(&self.root)?);
+        let (has, told) = (memory::total()?, SavedOptions::load(&self.root)?);
         let engines = SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() as u64;
         let needs = |name: &str| -> anyhow::Result<Option<u64>> {
             let found = inspect(&self.path.join(name))?;
@@ -154,12 +156,11 @@ impl Folder {
                 }
             }
             let others = if fits.is_empty() {
-                "none of the models here does; a smaller one, or one with fewer bits, would"
-                    .to_owned()
+                message!("none-fits").to_string()
             } else {
-                format!("these would: {}", fits.join(", "))
+                message!("these-fit", names = fits.join(", ")).to_string()
             };
-            bail!("{name} does not fit into this machine's memory; {others}");
+            bail!(message!("model-does-not-fit", name, others));
         }
         Ok(entry)
     }
@@ -167,7 +168,7 @@ impl Folder {
     /// Fails if the model does not fit into memory beside the one in use, which a spare engine answers with until the
     /// other has read the new one.
     pub(super) fn fits_beside(&self, entry: &Entry) -> anyhow::Result<()> {
-        let told = Remembered::load(&self.root)?;
+        let told = SavedOptions::load(&self.root)?;
         let spare = SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() > 1;
         let Some(used) = told.model.filter(|_| spare && !entry.in_use) else { return Ok(()) };
         let Some((bytes, Ok(header))) = inspect(&self.path.join(&entry.name))? else {
@@ -175,12 +176,7 @@ impl Folder {
         };
         let held = fs::metadata(&used).map_or(0, |meta| meta.len());
         if memory::needed(bytes, &header, 2).saturating_add(held) > memory::total()? {
-            bail!(
-                "{} does not fit into this machine's memory beside {}, which answers until it is there; stop \
-                 `maru up`, choose it again, and start",
-                entry.name,
-                used.display()
-            );
+            bail!(message!("model-does-not-fit-beside", name = entry.name, used = used.display()));
         }
         Ok(())
     }
@@ -193,7 +189,7 @@ impl Folder {
     /// Makes `maru up` start a model from now on.
     pub(super) fn choose(&self, name: &str) -> anyhow::Result<Entry> {
         let entry = self.usable(name)?;
-        let mut remembered = Remembered::load(&self.root)?;
+        let mut remembered = SavedOptions::load(&self.root)?;
         remembered.model = Some(self.path(&entry)?);
         remembered.store(&self.root)?;
         Ok(Entry { in_use: true, ..entry })
@@ -206,7 +202,7 @@ fn inspect(path: &Path) -> anyhow::Result<Option<(u64, Result<Header, String>)>>
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            return Err(error).with_context(|| message!("file-not-read", path = path.display()));
         }
     };
     let meta = file.metadata()?;

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 
 use gguf::Header;
+use messages::message;
 
 /// What the system and Maru's other services need, in bytes.
 const OTHERS: u64 = 1 << 30;
@@ -13,8 +14,8 @@ const CACHE_TOKENS: u64 = 8192;
 
 /// Bytes of memory that this machine can give to engines.
 pub(super) fn total() -> anyhow::Result<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
-    let total = parse(&text).context("/proc/meminfo does not tell how much memory there is")?;
+    let text = std::fs::read_to_string("/proc/meminfo").context(message!("meminfo-not-read"))?;
+    let total = parse(&text).context(message!("meminfo-unknown"))?;
     Ok(total.saturating_sub(OTHERS))
 }
 

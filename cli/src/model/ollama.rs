@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use messages::message;
 use serde::Deserialize;
 
 use crate::model::{args::digest, folder::ENDING};
@@ -27,7 +28,7 @@ const DEPTH: u32 = 3;
 
 /// A model in Ollama's folder.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct OllamaModel {
     /// A name for it here.
     pub(super) name: String,
     /// Its file.
@@ -49,36 +50,38 @@ struct Layer {
 }
 
 /// Finds the model called `wanted`, or the only one.
-pub(super) fn find(folder: &Path, wanted: Option<&str>) -> anyhow::Result<Found> {
+pub(super) fn find(folder: &Path, wanted: Option<&str>) -> anyhow::Result<OllamaModel> {
     let manifests = folder.join("manifests");
     let mut all = BTreeMap::new();
     collect(&manifests, &manifests, DEPTH, &mut all)
-        .with_context(|| format!("{} is not Ollama's folder of models", folder.display()))?;
+        .with_context(|| message!("not-ollama-folder", path = folder.display()))?;
     let names = || all.keys().cloned().collect::<Vec<_>>().join(", ");
     let (name, path) = match wanted {
         Some(wanted) => {
             let tagged =
                 if wanted.contains(':') { wanted.to_owned() } else { format!("{wanted}:latest") };
             let found = all.get_key_value(&tagged);
-            found.with_context(|| format!("Ollama has no model {wanted:?}; it has: {}", names()))?
+            found.with_context(|| {
+                message!("ollama-no-such-model", wanted = format!("{wanted:?}"), names = names())
+            })?
         }
         None => {
             let mut each = all.iter();
             match (each.next(), each.next()) {
                 (Some(only), None) => only,
-                (None, _) => bail!("Ollama has no models in {}", folder.display()),
-                (Some(_), Some(_)) => bail!("choose one with --model; there are: {}", names()),
+                (None, _) => bail!(message!("ollama-no-models", path = folder.display())),
+                (Some(_), Some(_)) => bail!(message!("ollama-choose", names = names())),
             }
         }
     };
     let sha256 = match read(path)?.as_deref().and_then(manifest) {
         Some(Some(sha256)) => sha256,
-        Some(None) => bail!("{name} of Ollama has no model file on this machine"),
-        None => bail!("{} is not a manifest of Ollama's", path.display()),
+        Some(None) => bail!(message!("ollama-no-model-file", name)),
+        None => bail!(message!("not-a-manifest", path = path.display())),
     };
     let blob = folder.join("blobs").join(format!("sha256-{}", hex::encode(sha256)));
     let name = name.replace([':', '/'], "-") + ENDING;
-    Ok(Found { name, blob, sha256 })
+    Ok(OllamaModel { name, blob, sha256 })
 }
 
 /// The file, unless it is longer than any manifest.

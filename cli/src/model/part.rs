@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use chassis::state::Format;
+use messages::message;
 use rustix::fs::{FlockOperation, RenameFlags, flock, renameat_with};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -52,9 +53,9 @@ impl Part {
             .create(true)
             .truncate(false)
             .open(&path)
-            .with_context(|| format!("cannot write {}; run it with sudo", path.display()))?;
+            .with_context(|| message!("file-not-written", path = path.display()))?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            bail!("another `maru model pull` is bringing {name}; wait for it");
+            bail!(message!("pull-runs", name));
         }
         let (folder, name) = (folder.to_owned(), name.to_owned());
         let mut part = Self { file, folder, name, hash: Sha256::new(), len: 0, checked: 0 };
@@ -104,7 +105,7 @@ impl Part {
         }
         self.file
             .write_all(bytes)
-            .with_context(|| format!("cannot write into {}", self.folder.display()))?;
+            .with_context(|| message!("folder-not-written", path = self.folder.display()))?;
         self.hash.update(bytes);
         self.len += bytes.len() as u64;
         if self.len >= 8 && self.len - (bytes.len() as u64) < 8 {
@@ -123,7 +124,7 @@ impl Part {
             return Ok(());
         }
         self.discard();
-        bail!("what comes from there is not a GGUF model; nothing was kept")
+        bail!(message!("not-a-model"))
     }
 
     /// Gives the model its name, once it is whole and what it should be. Returns its SHA-256.
@@ -131,25 +132,23 @@ impl Part {
         let found: [u8; 32] = self.hash.clone().finalize().into();
         if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
             self.discard();
-            bail!(
-                "its SHA-256 is {}, not {}; nothing was kept",
-                hex::encode(found),
-                hex::encode(wanted)
-            );
+            bail!(message!(
+                "wrong-sha256",
+                found = hex::encode(found),
+                wanted = hex::encode(wanted)
+            ));
         }
         self.file.seek(SeekFrom::Start(0))?;
         if let Err(error) = gguf::read_file(BufReader::new(&self.file), self.len) {
             self.discard();
-            bail!("{} cannot be used: {error}; nothing was kept", self.name);
+            bail!(message!("model-unusable-removed", name = self.name, error));
         }
         self.file.set_permissions(fs::Permissions::from_mode(0o644))?;
         self.file.sync_all()?;
         let folder = File::open(&self.folder)?;
         let part = format!(".{}.part", self.name);
         let named = renameat_with(&folder, &part, &folder, &self.name, RenameFlags::NOREPLACE);
-        named.with_context(|| {
-            format!("there is a {} already; remove it, or choose another --name", self.name)
-        })?;
+        named.with_context(|| message!("model-exists", name = self.name))?;
         folder.sync_all()?;
         let _ = fs::remove_file(self.origin_path());
         Ok(found)

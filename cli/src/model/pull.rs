@@ -4,13 +4,14 @@ use std::{fs::File, io::Read as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use messages::message;
 
 use crate::model::{
     args::PullArgs,
     disk, download,
     folder::{Entry, Folder},
     part::Part,
-    source::{Place, Source},
+    source::{Location, Source},
 };
 
 /// What is read at once, in bytes.
@@ -21,13 +22,13 @@ pub(super) async fn run(folder: &Folder, args: &PullArgs) -> anyhow::Result<Entr
     let source = Source::of(args)?;
     folder.make()?;
     if folder.get(&source.name)?.is_some() {
-        bail!("there is a {} already; remove it, or choose another --name", source.name);
+        bail!(message!("model-exists", name = source.name));
     }
     let bar = bar();
     let mut part = Part::open(&folder.path, &source.name)?;
     let came = match &source.place {
-        Place::Url(url) => download::run(folder, &mut part, url, &bar).await,
-        Place::File(path) => copy(folder, &mut part, path, &bar),
+        Location::Url(url) => download::run(folder, &mut part, url, &bar).await,
+        Location::File(path) => copy(folder, &mut part, path, &bar),
     };
     bar.finish_and_clear();
     if let Err(error) = came {
@@ -35,17 +36,17 @@ pub(super) async fn run(folder: &Folder, args: &PullArgs) -> anyhow::Result<Entr
         return Err(error);
     }
     let sha256 = part.finish(source.sha256)?;
-    let entry = folder.get(&source.name)?.context("it is gone again")?;
+    let entry = folder.get(&source.name)?.context(message!("model-gone"))?;
     Ok(Entry { sha256: Some(hex::encode(sha256)), ..entry })
 }
 
 /// Copies a file of this machine. It does not take long, so that it begins anew each time.
 fn copy(folder: &Folder, part: &mut Part, path: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
-    let cannot = || format!("cannot read {}", path.display());
+    let cannot = || message!("file-not-read", path = path.display());
     let mut file = File::open(path).with_context(cannot)?;
     let meta = file.metadata().with_context(cannot)?;
     if !meta.is_file() {
-        bail!("{} is not a file", path.display());
+        bail!(message!("not-a-file", path = path.display()));
     }
     part.begin(None)?;
     disk::has_room(&folder.path, meta.len())?;
@@ -63,9 +64,9 @@ fn copy(folder: &Folder, part: &mut Part, path: &Path, bar: &ProgressBar) -> any
 
 /// On a terminal; in a pipe nothing is shown.
 fn bar() -> ProgressBar {
-    let form = "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    let form = message!("pull-progress");
     let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template(form) {
+    if let Ok(style) = ProgressStyle::with_template(&form.to_string()) {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));

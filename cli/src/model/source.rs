@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use messages::message;
 use reqwest::Url;
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Source {
     /// The place.
-    pub(super) place: Place,
+    pub(super) place: Location,
     /// The model's name here.
     pub(super) name: String,
     /// What its SHA-256 must be, if anyone said.
@@ -27,7 +28,7 @@ pub(super) struct Source {
 
 /// A place to take a model from.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// Over the network.
     Url(Url),
     /// From this machine.
@@ -41,7 +42,7 @@ impl Source {
             let url = url(args)?;
             let last = url.path_segments().and_then(|mut all| all.next_back()).unwrap_or_default();
             let name = last.to_owned();
-            (Place::Url(url), name, args.sha256)
+            (Location::Url(url), name, args.sha256)
         } else {
             file(args)?
         };
@@ -51,9 +52,10 @@ impl Source {
             None => own_name,
         };
         if !is_name(&name) {
-            return Err(Usage(format!(
-                "{name:?} cannot be a model's name here; give one with --name, of letters, digits, \
-                 dots, dashes and underlines, that ends with {ENDING}"
+            return Err(Usage(message!(
+                "not-a-model-name",
+                name = format!("{name:?}"),
+                ending = ENDING
             ))
             .into());
         }
@@ -62,49 +64,43 @@ impl Source {
 }
 
 fn url(args: &PullArgs) -> anyhow::Result<Url> {
-    let url: Url = args.source.parse().map_err(|_| {
-        Usage(format!("{:?} is no URL; write https://HOST/PATH/NAME.gguf", args.source))
-    })?;
+    let url: Url = args
+        .source
+        .parse()
+        .map_err(|_| Usage(message!("not-a-url", source = format!("{:?}", args.source))))?;
     if args.model.is_some() {
-        return Err(Usage("--model is for Ollama's folder of models alone".to_owned()).into());
+        return Err(Usage(message!("model-option-for-ollama")).into());
     }
     match url.scheme() {
         "https" => {}
         "http" if args.sha256.is_some() => {}
         "http" => {
-            return Err(Usage(
-                "over http:// anyone on the way could exchange the model; use https://, or say with \
-                 --sha256 what it must be"
-                    .to_owned(),
-            )
-            .into());
+            return Err(Usage(message!("http-needs-sha256")).into());
         }
         other => {
-            return Err(
-                Usage(format!("{other}:// is not understood; write https:// or a file")).into()
-            );
+            return Err(Usage(message!("scheme-unknown", other)).into());
         }
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Usage("take the user and password out of the URL".to_owned()).into());
+        return Err(Usage(message!("url-has-password")).into());
     }
     Ok(url)
 }
 
-fn file(args: &PullArgs) -> anyhow::Result<(Place, String, Option<[u8; 32]>)> {
+fn file(args: &PullArgs) -> anyhow::Result<(Location, String, Option<[u8; 32]>)> {
     let path = PathBuf::from(&args.source);
-    let meta = std::fs::metadata(&path)
-        .with_context(|| format!("there is no model at {}", path.display()))?;
+    let meta =
+        std::fs::metadata(&path).with_context(|| message!("no-model-at", path = path.display()))?;
     if meta.is_dir() {
         let found = ollama::find(&path, args.model.as_deref())?;
         if args.sha256.is_some_and(|wanted| wanted != found.sha256) {
-            bail!("{} has another SHA-256 than --sha256 says", found.name);
+            bail!(message!("other-sha256", name = found.name));
         }
-        return Ok((Place::File(found.blob), found.name, Some(found.sha256)));
+        return Ok((Location::File(found.blob), found.name, Some(found.sha256)));
     }
     if args.model.is_some() {
-        return Err(Usage("--model is for Ollama's folder of models alone".to_owned()).into());
+        return Err(Usage(message!("model-option-for-ollama")).into());
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok((Place::File(path), name, args.sha256))
+    Ok((Location::File(path), name, args.sha256))
 }

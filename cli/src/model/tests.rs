@@ -25,7 +25,7 @@ use super::{
     ollama::manifest,
     part::Part,
     pull,
-    source::{Place, Source},
+    source::{Location, Source},
 };
 use crate::output::{Format, OutputArgs};
 
@@ -69,7 +69,7 @@ fn a_name_leads_nowhere_else() {
 fn a_source_is_understood_or_refused_in_one_sentence() {
     let source = Source::of(&args("https://models.example/a/b.gguf?download=true")).unwrap();
     assert_eq!(source.name, "b.gguf");
-    assert!(matches!(source.place, Place::Url(_)));
+    assert!(matches!(source.place, Location::Url(_)));
     let named = PullArgs { name: Some("mine".to_owned()), ..args("https://models.example/x") };
     assert_eq!(Source::of(&named).unwrap().name, "mine.gguf");
     for (wrong, what) in [
@@ -268,7 +268,7 @@ async fn a_rest_that_is_longer_than_can_be_counted_has_no_room() {
     });
     let asked = PullArgs { sha256: Some([0; 32]), ..args(&url) };
     let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
-    assert!(error.contains("the same command goes on"), "{error}");
+    assert!(error.contains("the same command continues"), "{error}");
     let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
     assert!(error.contains("no room"), "{error}");
     says.await.unwrap();
@@ -387,7 +387,7 @@ async fn what_never_began_leaves_nothing() {
 
     let server = Server::start(model()).await;
     server.shared.missing.store(true, Ordering::SeqCst);
-    fails(&server.url, "404 Not Found; is the URL right?").await;
+    fails(&server.url, "404 Not OllamaModel; is the URL right?").await;
     server.shared.missing.store(false, Ordering::SeqCst);
     server.shared.claims.store(TOO_LARGE, Ordering::SeqCst);
     fails(&server.url, "there is no room").await;

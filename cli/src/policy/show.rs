@@ -3,49 +3,46 @@
 use coordinator_api::{
     PolicyChange, PolicyChanges, PolicyDecision, PolicyDiff, PolicyNote, PolicyPlace, PolicyTested,
 };
+use messages::message;
 use serde::Serialize;
 
 use crate::output::{self, Format};
-
-/// What is said of a policy that lets the same packets pass, and tells the same capabilities and attributes.
-const NOTHING: &str = "nothing opens, nothing closes";
 
 /// Prints what there is to know of a policy, beside the result; for programs it is in the result.
 pub(super) fn warnings(format: Format, warnings: &[PolicyNote]) {
     let for_people = warnings.iter().filter(|_| format == Format::Table);
     for PolicyNote { place, reason } in for_people {
-        output::note(&common::foreign::line(&format!("warning: {}: {reason}", at(place))));
+        output::note(common::foreign::line(
+            &message!("policy-warning", place = at(place), reason).to_string(),
+        ));
     }
 }
 
 /// Prints what opens and closes, beside the result.
 pub(super) fn notes(changes: &PolicyChanges) {
     if is_empty(changes) {
-        output::note(NOTHING);
+        output::note(message!("policy-same"));
     }
     for (verb, change) in rows(changes) {
         let arrow = if change.from.is_empty() { "" } else { " -> " };
         let (from, what) = (change.from.join(", "), change.what.join(", "));
-        output::note(&common::foreign::line(&format!(
-            "{verb}: {from}{arrow}{}: {what}",
-            change.to
-        )));
+        output::note(common::foreign::line(&format!("{verb}: {from}{arrow}{}: {what}", change.to)));
     }
 }
 
 /// Prints what opens and closes as the result.
 pub(super) fn changes(format: Format, diff: &PolicyDiff) -> anyhow::Result<()> {
     if format != Format::Table {
-        return output::one(format, diff, &[]);
+        return output::structured(format, diff);
     }
     let changes = &diff.changes;
     if is_empty(changes) {
-        return output::line(NOTHING);
+        return output::line(message!("policy-same"));
     }
     let rows: Vec<Row<'_>> = rows(changes).map(|(verb, change)| Row { verb, change }).collect();
-    output::list(format, &rows, &["", "FROM", "TO", "WHAT"], |row| {
+    output::list(format, &rows, &message!("policy-change-heads"), |row| {
         vec![
-            row.verb.to_owned(),
+            row.verb.clone(),
             row.change.from.join(", "),
             row.change.to.clone(),
             row.change.what.join(", "),
@@ -55,7 +52,7 @@ pub(super) fn changes(format: Format, diff: &PolicyDiff) -> anyhow::Result<()> {
 
 #[derive(Serialize)]
 struct Row<'a> {
-    verb: &'static str,
+    verb: String,
     change: &'a PolicyChange,
 }
 
@@ -63,23 +60,22 @@ fn is_empty(changes: &PolicyChanges) -> bool {
     changes.opens.is_empty() && changes.closes.is_empty()
 }
 
-fn rows(changes: &PolicyChanges) -> impl Iterator<Item = (&'static str, &PolicyChange)> {
-    let opens = changes.opens.iter().map(|change| ("opens", change));
-    opens.chain(changes.closes.iter().map(|change| ("closes", change)))
+fn rows(changes: &PolicyChanges) -> impl Iterator<Item = (String, &PolicyChange)> {
+    let opens = changes.opens.iter().map(|change| (message!("opens").to_string(), change));
+    opens.chain(changes.closes.iter().map(|change| (message!("closes").to_string(), change)))
 }
 
 /// Prints how each test came out.
 pub(super) fn tests(format: Format, tested: &PolicyTested) -> anyhow::Result<()> {
     if format != Format::Table {
-        return output::one(format, tested, &[]);
+        return output::structured(format, tested);
     }
     if tested.tests.is_empty() {
-        return output::line("the policy has no tests");
+        return output::line(message!("no-policy-tests"));
     }
-    let headers = ["RESULT", "PLACE", "SRC", "PROTO", "WANTED", "DST", "REASON"];
-    output::list(format, &tested.tests, &headers, |test| {
+    output::list(format, &tested.tests, &message!("policy-test-heads"), |test| {
         vec![
-            if test.passed { "ok" } else { "FAILS" }.to_owned(),
+            if test.passed { message!("test-passed") } else { message!("test-failed") }.to_string(),
             at(&test.place),
             test.src.clone(),
             test.protocol.clone(),
@@ -92,19 +88,19 @@ pub(super) fn tests(format: Format, tested: &PolicyTested) -> anyhow::Result<()>
 
 /// Prints who reaches whom, and why.
 pub(super) fn decisions(format: Format, decisions: &[PolicyDecision]) -> anyhow::Result<()> {
-    let headers = ["FROM", "TO", "REACHED", "RULE", "THROUGH"];
-    output::list(format, decisions, &headers, |decision| {
+    output::list(format, decisions, &message!("policy-decision-heads"), |decision| {
         let rule = decision.rule.as_ref().map(at);
         vec![
             decision.from.clone(),
             decision.to.clone(),
             output::yes(decision.allowed),
-            rule.unwrap_or_else(|| "no rule allows it".to_owned()),
+            rule.unwrap_or_else(|| message!("no-rule").to_string()),
             decision.through.clone().unwrap_or_default(),
         ]
     })
 }
 
 fn at(place: &PolicyPlace) -> String {
-    format!("line {}, column {}: {}", place.line, place.column, place.place)
+    message!("policy-place", line = place.line, column = place.column, place = place.place)
+        .to_string()
 }

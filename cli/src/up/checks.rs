@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use coordinator_core::name;
+use messages::message;
 use services::{MODELS, podman::Model};
+
 use supervisor::{binaries, ports};
 
 use crate::{error::Usage, up::args::UpArgs};
@@ -30,19 +32,14 @@ pub(crate) fn missing_tools() -> Vec<(&'static str, &'static str)> {
 /// Checks what was typed and will be written down for good.
 pub(super) fn options(args: &UpArgs) -> Result<(), Usage> {
     if let Some(address) = args.address.as_deref().filter(|address| !is_host(address)) {
-        return Err(Usage(format!(
-            "--address {address:?} is neither a name nor an address; give the one by which devices \
-             reach this machine, without a port, such as 192.0.2.7 or home.example.org"
-        )));
+        return Err(Usage(message!("not-an-address", address = format!("{address:?}"))));
     }
     if let Some(network) = args.network.as_deref().filter(|network| !name::is_domain(network)) {
-        return Err(Usage(format!(
-            "--network {network:?} is not a domain; give two or more words of a-z, 0-9 and - with \
-             dots between them, such as maru.internal"
-        )));
+        return Err(Usage(message!("not-a-domain", network = format!("{network:?}"))));
     }
     if let Some(user) = &args.user {
-        name::check_user(user).map_err(|error| Usage(format!("--user {user:?}: {error}")))?;
+        name::check_user(user)
+            .map_err(|error| Usage(message!("option-wrong", user = format!("{user:?}"), error)))?;
     }
     Ok(())
 }
@@ -70,18 +67,11 @@ pub(super) fn machine() -> anyhow::Result<()> {
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|tool| tool.0).collect();
         let packages: Vec<_> = missing.iter().map(|tool| tool.1).collect();
-        bail!(
-            "{} is missing; install it with `sudo apt-get install {}`",
-            names.join(", "),
-            packages.join(" ")
-        );
+        bail!(message!("tools-missing", names = names.join(", "), packages = packages.join(" ")));
     }
     // Opened, not only looked at: the node can be there without its driver.
     if let Err(error) = File::options().read(true).write(true).open(TUN) {
-        bail!(
-            "{TUN} cannot be opened ({error}); load its driver with `sudo modprobe tun`, or in a \
-             container or VPS have the host allow it"
-        );
+        bail!(message!("tun-closed", device = TUN, error));
     }
     Ok(())
 }
@@ -93,24 +83,24 @@ pub(super) fn ports_free(wanted: &[ports::Port]) -> anyhow::Result<()> {
         return Ok(());
     }
     let texts: Vec<_> = taken.iter().map(ToString::to_string).collect();
-    bail!("{}; {}", texts.join(", "), ports::advice(&taken))
+    bail!(message!("ports-taken", ports = texts.join(", "), advice = ports::advice(&taken)))
 }
 
 /// Checks that the file at `path` is a model that the engine can open.
 pub(super) fn model(path: &Path) -> anyhow::Result<Model> {
     let path = std::fs::canonicalize(path)
-        .with_context(|| format!("there is no model at {}", path.display()))?;
+        .with_context(|| message!("no-model-at", path = path.display()))?;
     let shown = path.display();
-    let file = File::open(&path).with_context(|| format!("cannot read {shown}"))?;
-    let meta = file.metadata().with_context(|| format!("cannot read {shown}"))?;
+    let file = File::open(&path).with_context(|| message!("file-not-read", path = shown))?;
+    let meta = file.metadata().with_context(|| message!("file-not-read", path = shown))?;
     if !meta.is_file() {
-        bail!("{shown} is not a file");
+        bail!(message!("not-a-file", path = shown));
     }
     if let Err(error) = gguf::read_file(BufReader::new(file), meta.len()) {
-        bail!("{shown} cannot be used: {error}");
+        bail!(message!("model-unusable-here", path = shown, error));
     }
     if meta.mode() & 0o004 == 0 && meta.uid() != services::ENGINE {
-        bail!("the engine's user may not read {shown}; allow it with `chmod o+r {shown}`");
+        bail!(message!("model-unreadable", path = shown));
     }
     Ok(Model { path, size: meta.len() })
 }
@@ -128,14 +118,8 @@ pub(super) fn only_model(root: &Path) -> anyhow::Result<PathBuf> {
     }
     match models.as_slice() {
         [one] => Ok(one.clone()),
-        [] => bail!(
-            "there is no model yet; give one with `maru up --model FILE.gguf`, or put it into {}",
-            folder.display()
-        ),
-        [..] => bail!(
-            "{} holds several models; choose one with `maru up --model FILE.gguf`",
-            folder.display()
-        ),
+        [] => bail!(message!("no-model-yet", path = folder.display())),
+        [..] => bail!(message!("several-models", path = folder.display())),
     }
 }
 
@@ -165,7 +149,7 @@ mod tests {
     fn what_would_be_written_down_for_good_is_checked_first() {
         let address = |text| options(&args(Some(text), None, None)).is_ok();
         let network = |text| options(&args(None, Some(text), None)).is_ok();
-        for good in ["192.0.2.7", "2001:db8::7", "[2001:db8::7]", "home", "Home.example.org"] {
+        for good in ["192.0.2.7", "2001:db8::7", "[2001:db8::7]", "home", "Summary.example.org"] {
             assert!(address(good), "{good}");
         }
         let wrong =

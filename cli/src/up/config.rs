@@ -15,8 +15,10 @@ use chassis::{
 };
 use common::mesh;
 use coordinator_api::settings::Settings as Coordinator;
+use messages::message;
 use node_agent_api::settings::{Service, Settings as Agent};
 use services::{INFERENCE, INFERENCE_2, Mesh, SERVICES, mesh_services};
+
 use supervisor::ports::{Port, Protocol};
 
 use crate::output;
@@ -39,7 +41,7 @@ struct File {
 
 /// The configuration of a run as it will be.
 #[derive(Debug)]
-pub(super) struct Planned {
+pub(super) struct ConfigPlan {
     /// The coordinator's.
     pub(super) coordinator: Coordinator,
     files: Vec<File>,
@@ -58,7 +60,7 @@ pub(super) fn plan(
     root: &Path,
     address: Option<&str>,
     network: Option<&str>,
-) -> anyhow::Result<Planned> {
+) -> anyhow::Result<ConfigPlan> {
     let mut files = Vec::new();
     let coordinator = if root.join(COORDINATOR).exists() {
         remark_unused(root, address, network)?;
@@ -73,7 +75,7 @@ pub(super) fn plan(
         files.push(File { path: COORDINATOR, text, group: 0 });
         coordinator
     };
-    lacking(root)?.iter().for_each(|text| output::note(text));
+    lacking(root)?.iter().for_each(output::note);
     let Coordinator { network, .. } = &coordinator;
     files.push(File { path: AGENT, text: agent_toml(), group: 0 });
     files.extend(mesh_services().into_iter().map(|(_, mesh)| File {
@@ -86,17 +88,17 @@ pub(super) fn plan(
         text: openclaw(),
         group: services::GATEWAY,
     });
-    Ok(Planned { coordinator, files, changes: Vec::new() })
+    Ok(ConfigPlan { coordinator, files, changes: Vec::new() })
 }
 
-impl Planned {
+impl ConfigPlan {
     /// The text of a file below the root as it is, or will be; nothing if it is no plain file, and not planned either.
     pub(super) fn text(&self, root: &Path, path: &Path) -> anyhow::Result<Option<String>> {
         let there = root.join(path);
         match std::fs::symlink_metadata(&there) {
             Ok(found) if found.is_file() => std::fs::read_to_string(&there)
                 .map(Some)
-                .with_context(|| format!("cannot read {}", there.display())),
+                .with_context(|| message!("file-not-read", path = there.display())),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let planned = self.files.iter().find(|file| Path::new(file.path) == path);
                 Ok(planned.map(|file| file.text.clone()))
@@ -119,7 +121,8 @@ impl Planned {
     pub(super) fn write(&mut self, root: &Path) -> anyhow::Result<()> {
         self.files.iter().try_for_each(|file| write(root, file))?;
         self.changes.drain(..).try_for_each(|change| {
-            replace(&change).with_context(|| format!("cannot write {}", change.path.display()))
+            replace(&change)
+                .with_context(|| message!("file-not-saved", path = change.path.display()))
         })
     }
 }
@@ -130,16 +133,10 @@ fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> a
     if let (Some(address), Some(known)) = (address, &config.server_url)
         && *known != server_url(address)
     {
-        output::note(&format!(
-            "--address {address} has no effect: this network's address is {known}; change it in \
-             {COORDINATOR}"
-        ));
+        output::note(message!("address-unused", address, known, file = COORDINATOR));
     }
     if let Some(network) = network.filter(|network| config.network != **network) {
-        output::note(&format!(
-            "--network {network} has no effect: this network is {} for good",
-            config.network
-        ));
+        output::note(message!("network-unused", network, known = config.network));
     }
     Ok(())
 }
@@ -149,28 +146,27 @@ fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> a
 fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut lacking = Vec::new();
     if root.join(COORDINATOR).exists() && coordinator(root)?.server_url.is_none() {
-        lacking.push(format!(
-            "{COORDINATOR} has no `server_url`, so no other device can reach this network; add \
-             server_url = \"http://ADDRESS:PORT\""
-        ));
+        lacking.push(message!("no-server-url", file = COORDINATOR).to_string());
     }
     if root.join(AGENT).exists() {
         let agent = agent(root)?;
         for (service, mesh) in mesh_services() {
             let (name, port) = (service.name, mesh.port);
             if agent.service.iter().all(|offered| offered.port != port) {
-                lacking.push(format!(
-                    "{AGENT} does not offer {name}, so no device reaches it; add a [[service]] with \
-                     name = {name:?}, port = {port} and socket = {:?}",
-                    socket(service)
-                ));
+                lacking.push(
+                    message!(
+                        "service-not-offered",
+                        file = AGENT,
+                        name,
+                        port,
+                        socket = format!("{:?}", socket(service))
+                    )
+                    .to_string(),
+                );
             }
             let may_show = |offered: &Service| offered.name == name && offered.pages;
             if !mesh.pages && agent.service.iter().any(may_show) {
-                lacking.push(format!(
-                    "{AGENT} lets {name} answer with web pages, though it has none; add pages = false to its \
-                     [[service]]"
-                ));
+                lacking.push(message!("service-shows-pages", file = AGENT, name).to_string());
             }
         }
     }
@@ -233,10 +229,7 @@ fn own_address() -> anyhow::Result<String> {
             return Ok(address.ip().to_string());
         }
     }
-    Err(anyhow!(
-        "this machine has no route to anywhere, so its address cannot be told; say how devices \
-         reach it: maru up --address HOST"
-    ))
+    Err(anyhow!(message!("no-own-address")))
 }
 
 fn coordinator_toml(address: &str, network: &str) -> String {
@@ -359,7 +352,7 @@ fn write(root: &Path, file: &File) -> anyhow::Result<()> {
     let access = Access { owner: Some((0, file.group)), ..Access::READABLE };
     durable::create(&path, access, file.text.as_bytes())
         .map(drop)
-        .with_context(|| format!("cannot write {}", path.display()))
+        .with_context(|| message!("file-not-saved", path = path.display()))
 }
 
 /// Changes a file's text, and nothing else of it.

@@ -47,7 +47,7 @@ declare! {
     USE_MODEL: POST "/v1/model" (UseModel) => UseModel;
 }
 
-/// Asks for another model.
+/// RequestSender for another model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UseModel {
@@ -58,7 +58,7 @@ pub struct UseModel {
 
 /// What was asked, and where the answer goes.
 #[derive(Debug)]
-pub(super) struct Ask {
+pub(super) struct ModelRequest {
     /// The model's file.
     pub(super) path: PathBuf,
     /// What became of it; the error in words.
@@ -68,12 +68,12 @@ pub(super) struct Ask {
 /// Takes what is asked until it is dropped.
 #[derive(Debug)]
 pub(super) struct Control {
-    asks: mpsc::Receiver<Ask>,
+    asks: mpsc::Receiver<ModelRequest>,
     /// Ended when dropped.
     _serving: JoinSet<()>,
 }
 
-type Asks = Arc<mpsc::Sender<Ask>>;
+type RequestSender = Arc<mpsc::Sender<ModelRequest>>;
 
 /// What is served.
 #[must_use]
@@ -81,7 +81,7 @@ pub fn endpoints() -> Vec<Declaration> {
     endpoint::list(&all())
 }
 
-fn all() -> [Served<Asks>; 1] {
+fn all() -> [Served<RequestSender>; 1] {
     [serve(&USE_MODEL, use_model)]
 }
 
@@ -115,7 +115,7 @@ impl Control {
     }
 
     /// The next question; waits for ever if nobody asks.
-    pub(super) async fn next(&mut self) -> Ask {
+    pub(super) async fn next(&mut self) -> ModelRequest {
         match self.asks.recv().await {
             Some(ask) => ask,
             None => pending().await,
@@ -125,14 +125,14 @@ impl Control {
 
 /// Answers once all engines use the model, or why they do not. Whoever stops waiting changes nothing.
 async fn use_model(
-    State(asks): State<Asks>,
+    State(asks): State<RequestSender>,
     request: Request,
 ) -> Result<Json<UseModel>, ErrorResponse> {
     let UseModel { path } = body::json(request, BODY_MAX, HEAD).await.map_err(|error| {
         ErrorResponse::new(error.status(), "request", "unusable request").detail(error.to_string())
     })?;
     let (answer, answered) = oneshot::channel();
-    asks.try_send(Ask { path: path.clone(), answer }).map_err(|_| {
+    asks.try_send(ModelRequest { path: path.clone(), answer }).map_err(|_| {
         ErrorResponse::new(StatusCode::CONFLICT, "busy", "the engines are being changed already")
             .detail("Wait until that is done, then choose again.")
     })?;

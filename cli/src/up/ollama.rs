@@ -14,18 +14,20 @@ use ai_gateway_api::settings::gateway;
 use anyhow::{Context as _, bail};
 use chassis::settings;
 use common::mesh;
+use messages::message;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
 use supervisor::local;
 
-use crate::{output, up::config::Planned};
+use crate::{output, up::config::ConfigPlan};
 
 mod dial;
-mod found;
 mod provider;
+mod server;
 
-pub(super) use found::Found;
-use found::{Edit, Model};
+pub(super) use server::OllamaServer;
+use server::{Edit, Model};
 
 /// Where Ollama listens unless it is told otherwise.
 pub(super) const USUAL: &str = "http://127.0.0.1:11434";
@@ -61,9 +63,9 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         Err(_) => place.parse().ok(),
     };
     let fits = |at: &SocketAddr| at.port() != 0 && (at.ip().is_loopback() || is_mesh(*at));
-    address.filter(fits).ok_or_else(|| {
-        format!("give a loopback address or one of the mesh's, such as {USUAL} or http://100.64.0.5:{PORT}")
-    })
+    address
+        .filter(fits)
+        .ok_or_else(|| message!("not-an-ollama-address", usual = USUAL, port = PORT).to_string())
 }
 
 /// Whether it can be reached only once this machine's agent runs.
@@ -81,12 +83,12 @@ pub(super) fn policy_line(at: SocketAddr) -> String {
     )
 }
 
-/// Asks Ollama for its models, through one interface alone if it is named.
+/// RequestSender Ollama for its models, through one interface alone if it is named.
 ///
 /// # Errors
 ///
 /// One sentence: nobody answers, it is no Ollama, or it has no model.
-pub(super) async fn ask(at: SocketAddr, interface: Option<&str>) -> anyhow::Result<Found> {
+pub(super) async fn ask(at: SocketAddr, interface: Option<&str>) -> anyhow::Result<OllamaServer> {
     let mut client = local::plain()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
@@ -95,21 +97,15 @@ pub(super) async fn ask(at: SocketAddr, interface: Option<&str>) -> anyhow::Resu
     if let Some(interface) = interface {
         client = client.interface(interface);
     }
-    let client = client.build().context("cannot make an HTTP client")?;
+    let client = client.build().context(message!("no-http-client"))?;
     let Ok(tags) = body(client.get(format!("http://{at}/api/tags"))).await else {
-        bail!(
-            "no Ollama answers at http://{at}: start it there, or say where it is with --ollama URL; \
-             nothing is changed"
-        );
+        bail!(message!("ollama-away", at));
     };
     let Some((names, left_out)) = names(&tags) else {
-        bail!("what answers at http://{at} is no Ollama; say where it is with --ollama URL");
+        bail!(message!("not-ollama", at));
     };
     if names.is_empty() {
-        bail!(
-            "Ollama at http://{at} has no model of its own; get one with `ollama pull NAME`, then \
-             start again"
-        );
+        bail!(message!("ollama-empty", at));
     }
     let mut models = Vec::with_capacity(names.len());
     for id in names {
@@ -117,7 +113,7 @@ pub(super) async fn ask(at: SocketAddr, interface: Option<&str>) -> anyhow::Resu
         let context = body(show).await.ok().and_then(|answer| context(&answer));
         models.push(Model { id, context });
     }
-    Ok(Found { at, models, left_out })
+    Ok(OllamaServer { at, models, left_out })
 }
 
 /// The body of a good answer, if it is not too long.
@@ -126,7 +122,7 @@ async fn body(request: reqwest::RequestBuilder) -> anyhow::Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await? {
         body.extend_from_slice(&piece);
-        anyhow::ensure!(body.len() <= MAX_ANSWER, "the answer is too long");
+        anyhow::ensure!(body.len() <= MAX_ANSWER, message!("answer-too-long"));
     }
     Ok(body)
 }
@@ -189,7 +185,7 @@ pub(crate) fn edits(
     texts: [&str; 2],
 ) -> [Option<String>; 2] {
     let models = models.iter().map(|(id, context)| Model { id: id.clone(), context: *context });
-    let found = Found { at, models: models.collect(), left_out: 0 };
+    let found = OllamaServer { at, models: models.collect(), left_out: 0 };
     [dial::edit(texts[0], &found), provider::edit(texts[1], &found)].map(|edit| match edit {
         Edit::New(text) => Some(text),
         Edit::Same | Edit::ByHand => None,
@@ -201,38 +197,38 @@ pub(crate) fn edits(
 /// # Errors
 ///
 /// A file cannot be read.
-pub(super) fn connect(found: &Found, config: &mut Planned, root: &Path) -> anyhow::Result<bool> {
-    let Found { at, models, left_out } = found;
+pub(super) fn connect(
+    found: &OllamaServer,
+    config: &mut ConfigPlan,
+    root: &Path,
+) -> anyhow::Result<bool> {
+    let OllamaServer { at, models, left_out } = found;
     let names: Vec<_> =
         models.iter().map(|model| format!("{}/{}", provider::NAME, model.id)).collect();
-    output::note(&format!("Ollama at http://{at}: {}", names.join(", ")));
+    output::note(message!("ollama-found", at, names = names.join(", ")));
     if *left_out > 0 {
-        output::note(&format!("  left out: {left_out}, which run in a cloud or cannot be named"));
+        output::note(message!("ollama-left-out", left_out));
     }
     let agent = PathBuf::from(node_agent_api::settings::FILE);
     let settings: gateway::Settings = settings::load(None, &root.join(gateway::FILE), Ok)?;
     let mut changed = false;
     for (path, edit, by_hand) in [
-        (agent, dial::edit as fn(&str, &Found) -> Edit, dial::block(*at)),
+        (agent, dial::edit as fn(&str, &OllamaServer) -> Edit, dial::block(*at)),
         (settings.openclaw, provider::edit, provider::block(found)),
     ] {
         let shown = path.display();
         match config.text(root, &path)?.map_or(Edit::ByHand, |text| edit(&text, found)) {
-            Edit::Same => output::note(&format!("  {shown} is as it should be")),
+            Edit::Same => output::note(message!("file-up-to-date", path = shown)),
             Edit::New(text) => {
-                output::note(&format!("  {shown} leads the gateway there"));
+                output::note(message!("file-leads-there", path = shown));
                 config.change(root, &path, text);
                 changed = true;
             }
-            Edit::ByHand => output::note(&format!(
-                "  {shown} was changed by hand, and stays as it is; put this into it:\n{by_hand}"
-            )),
+            Edit::ByHand => output::note(message!("file-changed-by-hand", path = shown, by_hand)),
         }
     }
     if let (true, Some(first)) = (changed, names.first()) {
-        output::note(&format!(
-            "  it answers where it is named; for more, set agents.defaults.model.primary to {first:?}"
-        ));
+        output::note(message!("ollama-primary", first = format!("{first:?}")));
     }
     Ok(changed)
 }

@@ -8,8 +8,8 @@ use supervisor::{Parameters, binaries, directories};
 use crate::up::{
     args::UpArgs,
     checks, config,
-    ollama::{self, Found},
-    remembered::Remembered,
+    ollama::{self, OllamaServer},
+    saved_options::SavedOptions,
 };
 
 /// A checked plan.
@@ -18,23 +18,27 @@ pub(super) struct Plan {
     /// What services are started with.
     pub(super) parameters: Parameters,
     /// What was told, this time or earlier.
-    told: Remembered,
+    told: SavedOptions,
     /// Person to create.
     pub(super) user: Option<String>,
     /// Whether the coordinator relays itself, so that there is no relay to start.
     relays_itself: bool,
     /// The configuration.
-    pub(super) config: config::Planned,
+    pub(super) config: config::ConfigPlan,
     /// An Ollama to ask once there is a mesh.
     pub(super) ollama: Option<SocketAddr>,
     /// What this run was told anew.
-    news: Option<Remembered>,
+    news: Option<SavedOptions>,
 }
 
 impl Plan {
     /// Decides, and checks all that can be checked; makes nothing. `found` is what an Ollama on this machine answered.
-    pub(super) fn make(args: &UpArgs, root: &Path, found: Option<&Found>) -> anyhow::Result<Self> {
-        let before = Remembered::load(root)?;
+    pub(super) fn make(
+        args: &UpArgs,
+        root: &Path,
+        found: Option<&OllamaServer>,
+    ) -> anyhow::Result<Self> {
+        let before = SavedOptions::load(root)?;
         let path = match args.model.clone().or_else(|| before.model.clone()) {
             Some(path) => path,
             None => checks::only_model(root)?,

@@ -1,30 +1,30 @@
-//! What is going on, for a person at a terminal; in a pipe, nothing.
+//! A progress indicator on a terminal; in a pipe, nothing.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use indicatif::ProgressBar;
 
-/// A line that turns while something takes its time.
+/// A spinner with the current step.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct Spinner {
     bar: ProgressBar,
 }
 
-impl Step {
-    /// Shows what is being done.
+impl Spinner {
+    /// Shows the spinner.
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(120));
         Self { bar }
     }
 
-    /// Names the next thing.
-    pub(crate) fn now(&self, text: &'static str) {
-        self.bar.set_message(text);
+    /// Shows the next step.
+    pub(crate) fn now(&self, text: impl Display) {
+        self.bar.set_message(text.to_string());
     }
 }
 
-impl Drop for Step {
+impl Drop for Spinner {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -14,6 +14,7 @@ use coordinator_api::{
     CreateKey, CreateUser, Device, DeviceState, SetRecord, endpoints,
     invitation::{Invitation, ServerUrl},
 };
+use messages::message;
 use node_agent_api::{
     GATEWAY_IDENTITY, Join, State, Status,
     endpoints::{JOIN, STATUS},
@@ -25,7 +26,7 @@ use services::{GATEWAY_STATE, mesh_names};
 use crate::{
     client::Client,
     fingerprint::Fingerprint,
-    up::{config, guide::Home, plan::Plan},
+    up::{config, guide::Summary, plan::Plan},
 };
 
 /// Name that the home node asks for.
@@ -40,7 +41,7 @@ const IDENTITY: &str = "identity.pub";
 const IDENTITY_MAX: u64 = 100;
 
 /// Joins the home node and tells the coordinator what it offers.
-pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
+pub(super) async fn home(plan: &Plan) -> anyhow::Result<Summary> {
     let coordinator = Client::coordinator(&plan.parameters.root);
     let agent = Client::agent(&plan.parameters.root);
     if let Some(user) = &plan.user {
@@ -50,10 +51,7 @@ pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
     let stable_id = status.node.map(|node| node.stable_id).unwrap_or_default();
     let devices = coordinator.call(&endpoints::LIST_DEVICES, &[], &()).await?;
     let Some(device) = devices.iter().find(|device| device.stable_id == stable_id) else {
-        bail!(
-            "this machine's agent belongs to another network; leave that one with `maru leave`, \
-             then start again"
-        );
+        bail!(message!("agent-of-another-network"));
     };
     let records = coordinator.call(&endpoints::LIST_RECORDS, &[], &()).await?;
     for name in mesh_names() {
@@ -64,7 +62,7 @@ pub(super) async fn home(plan: &Plan) -> anyhow::Result<Home> {
     let identity = gateway_identity(&coordinator, device, &plan.parameters.root).await?;
     let network = coordinator.call(&endpoints::NETWORK, &[], &()).await?;
     let waiting = devices.iter().filter(|device| device.state == DeviceState::Pending).count();
-    Ok(Home {
+    Ok(Summary {
         root: plan.parameters.root.clone(),
         network: network.network,
         server_url: network.server_url,
@@ -100,7 +98,7 @@ async fn join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Resu
         }
         if started.elapsed() > JOINING {
             let problem = status.problem.unwrap_or_else(|| status.state.name().replace('_', " "));
-            bail!("the home agent does not get into its own network: {problem}");
+            bail!(message!("home-does-not-join", problem));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -126,7 +124,7 @@ async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyho
         hostname: Some(HOSTNAME.to_owned()),
         ca: None,
     };
-    agent.call(&JOIN, &[], &join).await.context("the home agent cannot join")?;
+    agent.call(&JOIN, &[], &join).await.context(message!("home-cannot-join"))?;
     Ok(())
 }
 
@@ -144,9 +142,8 @@ async fn gateway_identity(
     root: &Path,
 ) -> anyhow::Result<Ed25519Public> {
     let path = root.join(GATEWAY_STATE).join(IDENTITY);
-    let identity = read_identity(&path).with_context(|| {
-        format!("the gateway has not left its public key at {}", path.display())
-    })?;
+    let identity = read_identity(&path)
+        .with_context(|| message!("no-gateway-identity", path = path.display()))?;
     let mut capabilities = home.capabilities.clone();
     capabilities.insert(GATEWAY_IDENTITY.to_owned(), vec![json!(identity)]);
     if capabilities != home.capabilities {
@@ -161,10 +158,10 @@ async fn gateway_identity(
 fn read_identity(path: &Path) -> anyhow::Result<Ed25519Public> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(open(path, OFlags::RDONLY | flags, Mode::empty())?);
-    anyhow::ensure!(file.metadata()?.is_file(), "it is no regular file");
+    anyhow::ensure!(file.metadata()?.is_file(), message!("not-a-regular-file"));
     let mut text = String::new();
     file.take(IDENTITY_MAX).read_to_string(&mut text)?;
-    text.trim().parse().context("it is no public key")
+    text.trim().parse().context(message!("not-a-public-key"))
 }
 
 #[cfg(test)]

@@ -3,20 +3,22 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use messages::message;
 use services::{Kind, Stage, stages};
+
 use supervisor::{Podman, Supervisor, children, containers::Containers, memory::Group, ready};
 
 use crate::{
     confine,
-    output::note,
-    up::{guide::Home, plan::Plan, progress::Step, setup},
+    output::note_text,
+    up::{guide::Summary, plan::Plan, progress::Spinner, setup},
 };
 
 /// What has been started.
 #[derive(Debug)]
 pub(super) struct Started {
     /// For the guide.
-    pub(super) home: Home,
+    pub(super) home: Summary,
     /// What starting a container again takes.
     pub(super) containers: Containers,
 }
@@ -27,7 +29,7 @@ pub(super) async fn all(
     podman: &Podman,
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<Started> {
-    let step = Step::new();
+    let step = Spinner::new();
     let (parameters, confine) = (&plan.parameters, Path::new(confine::OWN_PROGRAM));
     let group = Group::of(&parameters.root);
     let holder = group.make();
@@ -54,14 +56,14 @@ pub(super) async fn all(
             supervisor.ready(service.name, service.ready.patience, is_ready).await?;
         }
         if stage == Stage::Agent {
-            step.now("joining the home node");
+            step.now(message!("joining-home"));
             home = Some(setup::home(plan).await?);
         }
     }
     plan.remember()?;
     drop(step);
     let mut containers = containers.context("the service table has no container")?;
-    containers.report(parameters, podman, holder, note).await?;
+    containers.report(parameters, podman, holder, note_text).await?;
     let home = home.context("the service table has no agent")?;
     Ok(Started { home, containers })
 }

@@ -267,7 +267,7 @@ fn a_backup_of_a_lost_machine_restores_every_key_and_every_right() {
 
     let said = String::from_utf8(made.stderr).unwrap();
     assert!(
-        made.status.success() && said.contains("coordinator/secret, which is no file"),
+        made.status.success() && said.contains("coordinator/secret, which is not a regular file"),
         "{said}"
     );
     assert!(said.contains("workspace/sparse, a sparse file") && said.contains("warning"), "{said}");

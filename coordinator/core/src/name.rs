@@ -2,7 +2,10 @@
 
 mod label;
 
+use std::fmt;
+
 use icu_normalizer::DecomposingNormalizerBorrowed;
+use messages::{Message, message};
 
 use self::label::LABEL_MAX;
 use crate::model::Owner;
@@ -43,34 +46,47 @@ const HOME: &str = "home";
 const HOME_TAG: &str = "tag:home";
 
 /// Why a name was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {
     /// Not a DNS label.
-    #[error("a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -")]
     Label,
     /// Not a DNS label, but this is what a device of that hostname is called.
-    #[error(
-        "a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -: in these letters it could be {0:?}"
-    )]
     Letters(String),
     /// One that [`is_reserved`], or the home node's.
-    #[error("the name is reserved for the home node or a service of the network")]
     Reserved,
     /// Another node or record has it.
-    #[error("the name is taken")]
     Taken,
     /// Not a login name.
-    #[error(
-        "a user's name is 1 to 63 of a-z, 0-9, '.', '_', '-' and, inside, one '@', and begins with a letter or digit"
-    )]
     User,
     /// Not a name of an API key.
-    #[error("an API key's name is 1 to 63 of a-z, 0-9 and -, beginning with a letter")]
     ApiKey,
     /// Not a tag.
-    #[error("a tag is \"tag:\" and then 1 to 63 of a-z, 0-9 and -, beginning with a letter")]
     Tag,
 }
+
+impl NameError {
+    /// What a person reads.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Label => message!("problem-name-label"),
+            Self::Letters(suggestion) => message!("problem-name-letters", suggestion),
+            Self::Reserved => message!("problem-name-reserved"),
+            Self::Taken => message!("problem-name-taken"),
+            Self::User => message!("problem-name-user"),
+            Self::ApiKey => message!("problem-name-api-key"),
+            Self::Tag => message!("problem-name-tag"),
+        }
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
+}
+
+impl std::error::Error for NameError {}
 
 /// Whether `text` is a lower-case DNS label (RFC 1123, section 2.1).
 #[must_use]

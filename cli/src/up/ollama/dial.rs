@@ -8,7 +8,7 @@ use serde::Deserialize;
 use services::{DIALS, GATEWAY};
 use toml::Spanned;
 
-use super::found::{Edit, Found};
+use super::server::{Edit, OllamaServer};
 
 /// What the dial is called.
 pub(super) const NAME: &str = "ollama";
@@ -32,7 +32,7 @@ pub(super) fn block(to: SocketAddr) -> String {
 }
 
 /// Adds the dial to the text of `agent.toml`, or sets where it leads.
-pub(super) fn edit(text: &str, found: &Found) -> Edit {
+pub(super) fn edit(text: &str, found: &OllamaServer) -> Edit {
     let Some(before) = read(text) else { return Edit::ByHand };
     let wanted = wanted(found.at);
     let mut expected = before.clone();
@@ -65,13 +65,13 @@ fn read(text: &str) -> Option<Settings> {
 /// Where in the text a dial's `to` is written.
 fn place_of_to(text: &str, index: usize) -> Option<Range<usize>> {
     #[derive(Deserialize)]
-    struct Places {
-        dial: Vec<Place>,
+    struct Dials {
+        dial: Vec<DialTarget>,
     }
     #[derive(Deserialize)]
-    struct Place {
+    struct DialTarget {
         to: Spanned<String>,
     }
-    let places: Places = toml::from_str(text).ok()?;
+    let places: Dials = toml::from_str(text).ok()?;
     places.dial.get(index).map(|place| place.to.span())
 }

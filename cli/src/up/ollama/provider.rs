@@ -10,7 +10,7 @@ use services::AGENT_UID;
 
 use super::{
     dial,
-    found::{Edit, Found, Model},
+    server::{Edit, Model, OllamaServer},
 };
 
 /// What the provider is called.
@@ -32,25 +32,25 @@ fn model(model: &Model) -> Value {
     value
 }
 
-fn provider(found: &Found) -> Value {
+fn provider(found: &OllamaServer) -> Value {
     let models: Vec<_> = found.models.iter().map(model).collect();
     json!({ "baseUrl": base_url(), "uid": AGENT_UID, "api": API, "models": models })
 }
 
 /// The provider as it is written.
-pub(super) fn block(found: &Found) -> String {
+pub(super) fn block(found: &OllamaServer) -> String {
     let value = json!({ "models": { "providers": { NAME: provider(found) } } });
     format!("{value:#}")
 }
 
 /// Adds the provider to the text of `openclaw.json`, or to the provider the models that it lacks. What an admin wrote
 /// of a model stays, and so do models that Ollama does not have any more.
-pub(super) fn edit(text: &str, found: &Found) -> Edit {
+pub(super) fn edit(text: &str, found: &OllamaServer) -> Edit {
     change(text, found).unwrap_or(Edit::ByHand)
 }
 
 /// Nothing if the text cannot be understood without a doubt.
-fn change(text: &str, found: &Found) -> Option<Edit> {
+fn change(text: &str, found: &OllamaServer) -> Option<Edit> {
     let mut expected = read(text)?;
     let root = CstRootNode::parse(text, &options()).ok()?;
     let providers = root

@@ -22,13 +22,13 @@ fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn found(models: &[(&str, Option<u64>)]) -> Found {
+fn found(models: &[(&str, Option<u64>)]) -> OllamaServer {
     let models =
         models.iter().map(|(id, context)| Model { id: (*id).to_owned(), context: *context });
-    Found { at: at("127.0.0.1:11434"), models: models.collect(), left_out: 0 }
+    OllamaServer { at: at("127.0.0.1:11434"), models: models.collect(), left_out: 0 }
 }
 
-fn one() -> Found {
+fn one() -> OllamaServer {
     found(&[("llama3.2:3b", Some(8192))])
 }
 
@@ -133,7 +133,7 @@ fn the_dial_is_added_once_and_led_elsewhere_and_the_rest_stays() {
 
     let by_hand =
         text.replace("to = \"127.0.0.1:11434\"", "to =   '127.0.0.1:11434'  # the old box");
-    let elsewhere = Found { at: at("100.64.0.5:11434"), ..one() };
+    let elsewhere = OllamaServer { at: at("100.64.0.5:11434"), ..one() };
     let Edit::New(moved) = dial::edit(&by_hand, &elsewhere) else { panic!("not moved") };
     assert_eq!(moved, by_hand.replace("'127.0.0.1:11434'", "\"100.64.0.5:11434\""));
     assert_eq!(dial::edit("", &one()), Edit::New(dial::block(one().at)));

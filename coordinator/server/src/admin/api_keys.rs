@@ -12,6 +12,7 @@ use coordinator_core::{
     name::{self, NameError},
     time::{Millis, to_rfc3339},
 };
+use messages::message;
 
 use super::{error::Error, keys, read::read};
 use crate::{app::App, clock, random};
@@ -51,7 +52,7 @@ async fn create(
         return Err(NameError::Taken.into());
     }
     if known.len() >= KEYS_MAX {
-        return Err(Error::State("the limit of API keys is reached: remove one first"));
+        return Err(Error::State(message!("problem-state-api-keys")));
     }
     let key = api_key::ApiKey { id: 0, name, access, created: now, expires };
     let key = change.insert_api_key(key, &api_key::hash(secret.reveal())).await?;
@@ -83,7 +84,7 @@ async fn remove(
     let mut change = app.store.change(actor).await?;
     let known = change.api_keys().await?;
     let is_it = |it: &&api_key::ApiKey| it.name == key || key.parse() == Ok(it.id);
-    let key = known.values().find(is_it).ok_or(Error::NotFound("API key"))?;
+    let key = known.values().find(is_it).ok_or(Error::NotFound("api-key"))?;
     change.delete_api_key(key.id).await?;
     change.note("api-key.remove", &key.name, "");
     change.commit().await?;

@@ -18,6 +18,7 @@ use coordinator_core::{
     registration::{self, Approval},
     time::{Millis, to_rfc3339},
 };
+use messages::message;
 
 use super::{
     error::Error,
@@ -88,7 +89,7 @@ async fn approve(
     let id = lookup::find(&app.hub.snapshot(), &device)?.id;
     let now = clock::now();
     let mut change = app.store.change(actor).await?;
-    let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
+    let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting-device"))?;
     let said = keys::owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
     let of_machine = change.nodes_of_machine(&pending.device.machine).await?;
     let tagging = TagPolicy::read(&mut change, &pending.device.hostinfo).await?;
@@ -98,9 +99,7 @@ async fn approve(
         &of_machine,
         &tagging.asked(&pending.device.hostinfo),
     )?
-    .ok_or(Error::State(
-        "name the owner of the device, a user or tags: it registered without a key",
-    ))?;
+    .ok_or(Error::State(message!("problem-state-no-owner")))?;
     if let Some(name) = &wanted.name {
         let taken = change.names().await?;
         let own = |name: &str| {
@@ -153,7 +152,7 @@ async fn reject(
 ) -> Result<StatusCode, Error> {
     let id = lookup::find(&app.hub.snapshot(), &device)?.id;
     let mut change = app.store.change(actor).await?;
-    let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting device"))?;
+    let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting-device"))?;
     change.delete_pending(id).await?;
     change.note("device.reject", waiting_named(&pending), "");
     change.commit().await?;

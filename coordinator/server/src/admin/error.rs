@@ -1,6 +1,6 @@
 //! Errors of the admin API, and the problems (RFC 9457) that callers receive.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use axum::{
     http::StatusCode,
@@ -10,6 +10,7 @@ use chassis::{body::BodyError, problem::ErrorResponse};
 use coordinator_core::{
     api_key::AccessDenied, name::NameError, route::RouteError, tagging::TagNotAllowed,
 };
+use messages::{Message, message};
 
 use crate::{
     hub::HubError,
@@ -17,83 +18,111 @@ use crate::{
 };
 
 /// Why a request failed. `Display` is the problem's title; a 5xx has no further detail.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum Error {
     /// The body is not the expected JSON.
-    #[error("invalid request body: {0}")]
     Body(String),
     /// The body was not read.
-    #[error("{0}")]
     Unread(BodyError),
     /// The query has unknown or invalid parameters.
-    #[error("invalid query: {0}")]
     Query(String),
     /// The content type is not JSON.
-    #[error("the content type must be application/json")]
     ContentType,
     /// There is no such path: the caller may have another version.
-    #[error("there is no such path")]
     Path,
     /// The path supports other methods only.
-    #[error("the path does not support this method")]
     Method,
     /// The named object does not exist.
-    #[error("there is no such {0}")]
     NotFound(&'static str),
     /// Several devices have that hostname.
-    #[error("several devices have that name: use the code or the number from the list")]
     Several,
     /// A device requests tags that its owner may not assign.
-    #[error(
-        "the device requests tags that its owner may not assign: approve it with tags, add the owner to tagOwners in \
-         the policy, or start the device without them"
-    )]
     Tags,
     /// A name is invalid, reserved or taken.
-    #[error(transparent)]
-    Name(#[from] NameError),
+    Name(NameError),
     /// A route that the device does not offer, or that can never be used.
-    #[error(transparent)]
-    Route(#[from] RouteError),
+    Route(RouteError),
     /// The request conflicts with the present state.
-    #[error("{0}")]
-    State(&'static str),
+    State(Message),
     /// A pre-approved invitation where the coordinator is reached over plain HTTP.
-    #[error("over plain HTTP an invitation with --approved needs --force")]
     PlainHttp,
     /// `server_url` does not fit into an invitation.
-    #[error("`server_url` in coordinator.toml is not an address that an invitation can contain")]
     ServerUrl,
     /// The admin API was called over plain HTTP.
-    #[error("the admin API needs HTTPS")]
     HttpsOnly,
     /// A browser sent the request for a website.
-    #[error("requests from websites are refused")]
     Website,
     /// The API key is missing, unknown or expired.
-    #[error("a valid API key is needed")]
     ApiKey,
     /// Too many wrong API keys; try again after this time.
-    #[error("too many wrong API keys came from this address")]
     AttemptLimit(Duration),
     /// The API key may not change anything.
-    #[error("this API key is read-only")]
     ReadOnly,
     /// The policy in force has another revision than the request.
-    #[error("the policy was replaced in the meantime")]
     Replaced,
     /// The policy is invalid.
-    #[error("the policy is invalid")]
-    Policy(#[source] acl::Error),
+    Policy(acl::Error),
     /// The question about the policy is invalid.
-    #[error("{0}")]
     Question(String),
     /// The database failed.
-    #[error("the database is unavailable")]
-    Store(#[source] StoreError),
+    Store(StoreError),
     /// The network could not be reloaded.
-    #[error("the network cannot be read")]
-    Hub(#[from] HubError),
+    Hub(HubError),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Policy(error) => Some(error),
+            Self::Store(error) => Some(error),
+            Self::Hub(error) => Some(error),
+            Self::Body(_)
+            | Self::Unread(_)
+            | Self::Query(_)
+            | Self::ContentType
+            | Self::Path
+            | Self::Method
+            | Self::NotFound(_)
+            | Self::Several
+            | Self::Tags
+            | Self::Name(_)
+            | Self::Route(_)
+            | Self::State(_)
+            | Self::PlainHttp
+            | Self::ServerUrl
+            | Self::HttpsOnly
+            | Self::Website
+            | Self::ApiKey
+            | Self::AttemptLimit(_)
+            | Self::ReadOnly
+            | Self::Replaced
+            | Self::Question(_) => None,
+        }
+    }
+}
+
+impl From<NameError> for Error {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
+    }
+}
+
+impl From<RouteError> for Error {
+    fn from(error: RouteError) -> Self {
+        Self::Route(error)
+    }
+}
+
+impl From<HubError> for Error {
+    fn from(error: HubError) -> Self {
+        Self::Hub(error)
+    }
 }
 
 impl From<StoreError> for Error {
@@ -162,55 +191,39 @@ impl Error {
         }
     }
 
-    fn detail(&self) -> Option<String> {
+    /// What the caller reads; its attribute `detail` says what to do.
+    fn message(&self) -> Message {
         match self {
-            Self::Policy(error) => Some(error.to_string()),
+            Self::Body(reason) => message!("problem-body-reason", reason),
+            Self::Unread(BodyError::TooLarge) => message!("problem-body-too-large"),
+            Self::Unread(BodyError::NoMemory) => message!("problem-body-busy"),
+            Self::Unread(BodyError::Incomplete) => message!("problem-body-cut"),
+            Self::Unread(BodyError::Timeout) => message!("problem-body-late"),
+            Self::Query(reason) => message!("problem-query-reason", reason),
+            Self::ContentType => message!("problem-content-type"),
+            Self::Path => message!("problem-path"),
+            Self::Method => message!("problem-method"),
+            Self::NotFound(thing) => message!("problem-no-such", thing),
+            Self::Several => message!("problem-several"),
+            Self::Tags => message!("problem-tags"),
+            Self::Name(error) => error.message(),
+            Self::State(message) => message.clone(),
+            Self::PlainHttp => message!("problem-plain-http"),
+            Self::ServerUrl => message!("problem-server-url"),
+            Self::HttpsOnly => message!("problem-https-only"),
+            Self::Website => message!("problem-origin"),
+            Self::ApiKey => message!("problem-api-key"),
+            Self::AttemptLimit(_) => message!("problem-tries"),
+            Self::ReadOnly => message!("problem-read-only"),
+            Self::Replaced => message!("problem-policy-replaced"),
+            Self::Policy(_) => message!("problem-policy"),
+            Self::Route(error) => error.to_string().into(),
+            Self::Question(text) => text.as_str().into(),
             Self::Store(StoreError::Database(DatabaseError::Conflict)) => {
-                Some("it was changed in the meantime: try again".to_owned())
+                message!("problem-state-conflict")
             }
-            Self::PlainHttp => Some(
-                "anyone who reads the invitation in transit could join at once; leave out --approved and \
-                 approve the device with `maru device approve`, or add --force"
-                    .to_owned(),
-            ),
-            Self::HttpsOnly => Some(
-                "set [tls], or [proxy] behind an HTTPS proxy, and an https:// server_url in coordinator.toml, and use that URL; \
-                 remove the API key if it was sent over plain HTTP"
-                    .to_owned(),
-            ),
-            Self::Replaced => {
-                Some("check the changes of your policy again, then set it".to_owned())
-            }
-            Self::Website => {
-                Some("use a program that sends no browser headers: websites may not use this API".to_owned())
-            }
-            Self::ApiKey => {
-                Some("create one on the home machine: sudo maru api-key create NAME".to_owned())
-            }
-            Self::AttemptLimit(_) => Some("wait a minute, then try again".to_owned()),
-            Self::ReadOnly => Some(
-                "create one with write access: sudo maru api-key create NAME --admin".to_owned(),
-            ),
-            Self::Unread(BodyError::TooLarge) => Some("the limit is 1 MiB".to_owned()),
-            Self::Unread(BodyError::NoMemory) => Some("try again in a moment".to_owned()),
-            Self::Unread(BodyError::Timeout | BodyError::Incomplete) => {
-                Some("send the whole body without pauses".to_owned())
-            }
-            Self::Body(_)
-            | Self::Query(_)
-            | Self::ContentType
-            | Self::Path
-            | Self::Method
-            | Self::NotFound(_)
-            | Self::Several
-            | Self::Tags
-            | Self::Name(_)
-            | Self::Route(_)
-            | Self::State(_)
-            | Self::ServerUrl
-            | Self::Question(_)
-            | Self::Store(_)
-            | Self::Hub(_) => None,
+            Self::Store(_) => message!("problem-store"),
+            Self::Hub(_) => message!("problem-network"),
         }
     }
 }
@@ -219,10 +232,12 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, kind) = self.kind();
         let response = ErrorResponse::of(status, kind, &self);
-        let response = match self.detail() {
-            Some(detail) => response.detail(detail),
-            None => response,
+        let response = if let Self::Policy(error) = &self {
+            response.detail(error.to_string())
+        } else {
+            response
         };
+        let response = response.message(self.message());
         if let Self::AttemptLimit(wait) = self {
             return response.retry_after(wait.as_secs() + 1).into_response();
         }

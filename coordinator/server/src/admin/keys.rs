@@ -13,6 +13,7 @@ use coordinator_core::{
     name,
     time::{Millis, to_rfc3339},
 };
+use messages::message;
 
 use super::{error::Error, read::read};
 use crate::{
@@ -51,7 +52,7 @@ async fn create(
     let wanted: CreateKey = read(request).await?;
     let mut change = app.store.change(actor).await?;
     let owner = owner(&mut change, wanted.user.as_deref(), &wanted.tags).await?;
-    let owner = owner.ok_or(Error::State("a key needs a user or tags"))?;
+    let owner = owner.ok_or(Error::State(message!("problem-state-key-owner")))?;
     let (key, secret) = insert(&mut change, owner, &wanted, LIFE_S).await?;
     change.note("key.create", key.id, &told(&wanted, &key));
     change.commit().await?;
@@ -83,9 +84,7 @@ async fn remove(
     let mut change = app.store.change(actor).await?;
     change.key_by_id(id).await?.ok_or(Error::NotFound("key"))?;
     if !change.delete_key(id).await? {
-        return Err(Error::State(
-            "a waiting device used the key: approve or reject the device first",
-        ));
+        return Err(Error::State(message!("problem-state-key-waits")));
     }
     change.note("key.remove", id, "");
     change.commit().await?;

@@ -21,7 +21,7 @@ pub(super) enum LookupError {
 impl From<LookupError> for Error {
     fn from(error: LookupError) -> Self {
         match error {
-            LookupError::NotFound => Self::NotFound("waiting device"),
+            LookupError::NotFound => Self::NotFound("waiting-device"),
             LookupError::Ambiguous => Self::Several,
         }
     }

@@ -12,6 +12,7 @@ use coordinator_core::{
     name::{self, NameError},
     time::to_rfc3339,
 };
+use messages::message;
 
 use super::{error::Error, read::read};
 use crate::{
@@ -90,7 +91,7 @@ async fn remove(
     let mut change = app.store.change(actor).await?;
     let user = change.user(&name).await?.ok_or(Error::NotFound("user"))?;
     if !change.delete_user(&user).await? {
-        return Err(Error::State("the user has devices: remove or reject them first"));
+        return Err(Error::State(message!("problem-state-user-has-devices")));
     }
     change.note("user.remove", &name, "");
     change.commit().await?;

@@ -13,7 +13,7 @@ pub(in crate::up) struct Model {
 
 /// What was found at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::up) struct Found {
+pub(in crate::up) struct OllamaServer {
     /// The address.
     pub(super) at: SocketAddr,
     /// What runs there.

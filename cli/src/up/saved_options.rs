@@ -8,11 +8,11 @@ use services::{INFERENCE_2_SERVICE, Service};
 
 /// The file, below the root.
 const FILE: &str = "var/lib/maru/up.json";
-const FORMAT: Format<Remembered> = Format::new(1).remedy("remove it and give --model");
+const FORMAT: Format<SavedOptions> = Format::new(1).remedy("remove it and give --model");
 
 /// What was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Remembered {
+pub(crate) struct SavedOptions {
     /// The model of the embedded engines.
     pub(crate) model: Option<PathBuf>,
     /// Threads of each engine.
@@ -21,7 +21,7 @@ pub(crate) struct Remembered {
     pub(crate) engines: Option<u8>,
 }
 
-impl Remembered {
+impl SavedOptions {
     /// Reads what was told in the instance at `root`.
     pub(crate) fn load(root: &Path) -> anyhow::Result<Self> {
         Ok(FORMAT.read(&root.join(FILE))?.unwrap_or_default())
@@ -49,29 +49,30 @@ impl Remembered {
 mod tests {
     use services::{ENGINE, SERVICES};
 
-    use super::{FILE, Remembered};
+    use super::{FILE, SavedOptions};
 
     #[test]
     fn what_an_earlier_run_was_told_is_remembered() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("var/lib/maru")).unwrap();
-        let told = Remembered { model: Some("/m.gguf".into()), threads: Some(3), engines: Some(1) };
+        let told =
+            SavedOptions { model: Some("/m.gguf".into()), threads: Some(3), engines: Some(1) };
 
         told.store(root.path()).unwrap();
 
-        assert_eq!(Remembered::load(root.path()).unwrap(), told);
+        assert_eq!(SavedOptions::load(root.path()).unwrap(), told);
         let older = r#"{"version":1,"model":null,"threads":null}"#;
         std::fs::write(root.path().join(FILE), older).unwrap();
-        assert_eq!(Remembered::load(root.path()).unwrap(), Remembered::default());
+        assert_eq!(SavedOptions::load(root.path()).unwrap(), SavedOptions::default());
         let newer = r#"{"version":2,"model":null,"threads":null}"#;
         std::fs::write(root.path().join(FILE), newer).unwrap();
-        assert!(Remembered::load(root.path()).unwrap_err().to_string().contains("update Maru"));
+        assert!(SavedOptions::load(root.path()).unwrap_err().to_string().contains("update Maru"));
     }
 
     #[test]
     fn a_spare_engine_runs_unless_it_was_told_otherwise() {
         let engines = |engines| {
-            let told = Remembered { engines, ..Remembered::default() };
+            let told = SavedOptions { engines, ..SavedOptions::default() };
             let run: Vec<_> = SERVICES.iter().filter(|service| told.runs(service)).collect();
             (run.len(), run.iter().filter(|service| service.uid == ENGINE).count())
         };

@@ -7,7 +7,7 @@ pub(super) const VERSION: u32 = 1;
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct About {
+pub(super) struct Manifest {
     /// [`VERSION`] of whoever wrote it.
     pub(super) version: u32,
     /// The program's version.

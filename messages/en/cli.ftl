@@ -1,0 +1,661 @@
+# What `maru` prints. A `|` separates the heads of a table, or the labels of a thing's rows.
+
+yes = yes
+no = no
+never = never
+
+## cli/src/client.rs
+coordinator-away = the coordinator is not running here; start it with `sudo maru up`, run this command on the home machine, or name its address with --server URL
+agent-away = the agent is not running here; start it with `sudo systemctl start maru-agent`, or with `sudo maru-agent` in another terminal
+gateway-away = the gateway is not running here; start it with `sudo maru up`, or run this command on the home machine
+up-away = `maru up` is not running here; start it with `sudo maru up`
+api-key-unsendable = the API key cannot be sent
+no-https-client = cannot make an HTTPS client
+strange-answer = { $daemon } answered { $status }; { $advice }
+try-again-in = { $problem }; try again in { $seconds } s
+other-version = the answer is of another version of Maru; update both
+coordinator-version = the coordinator at { $server } is version { $other }, and this is version { $version }: update the older one
+not-a-coordinator = { $server } does not answer as a coordinator does; { $advice }
+restart-daemon = restart the daemon behind it
+check-server-address = check that the address is the coordinator's
+no-answer-at = no answer at { $daemon }
+certificate-untrusted = the certificate of { $server } is not trusted ({ $tls }): name the authority behind it with --ca FILE
+no-https-there = { $server } does not use HTTPS ({ $tls }): set [tls] in its coordinator.toml, or use the address of the proxy before it
+cannot-reach = cannot reach { $server } ({ $cause }): check that the address is right and the coordinator runs
+root-only = only root may do this; run the same command with sudo
+
+## cli/src/coordinator.rs
+api-key-over-http = an API key is never sent over plain HTTP: the address begins with https://
+needs-server = --api-key-file and --ca need --server URL
+key-variable-unusable = { $key_variable } cannot be used
+no-api-key-file = there is no API key for the coordinator: name a file with --api-key-file
+no-api-key = there is no API key for the coordinator: create one on the home machine with `sudo maru api-key create NAME` and put it into { $path } here, or name its file with --api-key-file
+file-unusable = { $path } cannot be used
+not-an-api-key = it holds no API key, which begins with { $prefix }
+
+## cli/src/secret_file.rs
+file-unreadable = { $path } cannot be read: check its name
+secret-readable = others may read the { $what } in { $path }: run chmod 600 on it, and create another one if they may have read it
+not-a-secret = it holds no { $what }, which is one word of ASCII
+
+## cli/src/duration.rs
+not-a-duration = write numbers with units, such as 90d or 1h30m
+
+## cli/src/route.rs
+not-a-route = a route is a prefix, such as 192.168.1.0/24, or "{ $exit }"
+routes-waiting = { $waiting } waiting: maru route approve DEVICE ROUTE, or reject DEVICE ROUTE
+
+## cli/src/policy.rs
+policy-acceptable = the policy would be accepted
+correct-policy = nothing was changed: correct the policy, then set it again
+policy-not-confirmed = nothing was changed; --yes sets it without asking
+nothing-changed = nothing was changed
+policy-in-force = the policy is in force
+refused-advice = { $why }; { $advice }
+put-in-force = Put it in force? [y/N]
+no-confirmation = cannot read the answer
+no-port = "{ $text }" has no port: write DST:PORT, such as server:22 or [fd7a:115c:a1e0::1]:22
+no-standard-input = cannot read standard input
+file-not-read = cannot read { $path }
+
+## cli/src/policy/show.rs
+policy-warning = warning: { $place }: { $reason }
+no-policy-tests = the policy has no tests
+no-rule = no rule allows it
+policy-place = line { $line }, column { $column }: { $place }
+
+## cli/src/audit.rs
+audit-no-dial = there is no dial: what people say to the AI stays in the containers of this machine
+audit-server = a server may pass on what it reads; Maru cannot detect this
+audit-relay = a relay learns this home's address, and its gateway learns which node is asked: if one operator runs both, that operator can tell who asks
+audit-tpm = what a node's TPM computes crosses its bus unencrypted: anybody who can read that bus, at the machine, can open what the node is asked
+
+## cli/src/user.rs
+user-created = created { $name }
+user-renamed = renamed { $name } { $new }
+policy-names-old = the policy still names { $name }, a user that no longer exists: correct it with `maru policy set`
+policy-names-new = the policy names { $new }: its rules now apply to this user
+user-removed = removed { $name }
+
+## cli/src/app.rs
+app-removed = removed { $name }
+app-address = The key is shown only once. OpenAI's clients use it with http://{ $address }/v1, Ollama's with http://{ $address } as a Bearer token.
+app-no-address = The key is shown only once. No program of this machine reaches the gateway yet: add local = ["127.0.0.1:{ $port }"] to its [[service]] in etc/maru/agent.toml, then start `maru up` again.
+
+## cli/src/api_key.rs
+api-key-removed = removed { $id } { $name }
+
+## cli/src/key.rs
+key-expired = expired { $id }
+key-removed = removed { $id }
+
+## cli/src/fingerprint.rs
+not-a-fingerprint = a fingerprint is eight groups of four digits and letters a to f, such as 0123-4567-89ab-cdef-…
+
+## cli/src/join.rs
+one-standard-input = standard input can hold only one of the two: name the key's file with --key-file FILE
+coordinator-silent = the coordinator does not answer
+agent-tries-on = { $problem }; the agent keeps trying, and `maru status` shows its progress
+not-pem = { $path } is not PEM
+standard-input-unusable = standard input cannot be used
+standard-input-no-text = standard input is not text
+invitation-has-key = the invitation already holds a key; leave out --key and --key-file
+
+## invitations
+invitation-use = For one device of { $user }, until { $expires }. There: sudo maru join -, then paste it. Whoever has the invitation can join with it: send it to nobody else.
+invitation-other-apps = For other apps than Maru's own: { $gap }. `maru doctor` says what to do.
+invitation-link = On a phone or another computer: open the link, or point the camera at the code.
+apps-plain = over plain HTTP, a stock Tailscale app that loses its connection tries port 443 within two minutes, where nothing listens; and phones need HTTPS with a public certificate on port 443
+apps-plain-inside = phones need HTTPS with a public certificate on port 443, and this is plain HTTP
+apps-port = phones need a public certificate on port 443, and this is port { $port }
+apps-set-tls = set [tls] and an https:// `server_url` in etc/maru/coordinator.toml (docs/configuration.md)
+apps-set-port = let your router lead port 443 to `listen`, and leave the port out of `server_url`
+
+## join, leave
+left = This device has left the network.
+joined = This device is { $name }.{ $network }. The coordinator sets names below { $network } and no others. Next: maru chat
+joined-without-names = This device is { $name }; the network has no names. Next: maru chat
+waiting-for-approval =
+    Waiting for the admin's approval. On the home machine: maru device list, then maru device approve { $device }. { $page }
+    Once this device is approved, maru status says below which domain the network's names are.
+paste-invitation = Paste the invitation, then press Enter twice.
+paste-key = Paste the key, then press Enter.
+pre-auth-key = pre-auth key
+api-key = API key
+
+## maru up: once everything runs
+guide =
+    Maru runs. Network { $network }, coordinator { $server_url }. Devices: { $members }, waiting for approval: { $waiting }.
+    Fingerprint of the AI gateway: { $gateway }
+guide-invite = an invitation with which a device of NAME joins
+guide-list = who is there, and who waits
+guide-approve = let one in
+guide-chat = on a device that joined: talk with the AI
+guide-end = Ctrl-C stops everything.
+
+## chat: the gateway's identity
+gateway-changed = the AI gateway of { $network } has another identity than before; nothing was sent. Known: { $known }; offered now: { $offered }. If it was set up anew, ask the admin for the fingerprint that `maru up` shows at home, and only if it is the one that is offered now, go on with `maru chat --accept-identity { $offered }`
+gateway-not-offered = the gateway that the network offers now has the fingerprint { $offered }, not { $accepted }; nothing was accepted and nothing was sent
+
+## devices
+device-heads = ID | NAME | HOSTNAME | STATE | USER | TAGS | ADDRESS | ONLINE | LAST SEEN
+device-waiting-heads = WAITING | CODE | HOSTNAME | SYSTEM | FROM | KEY | USER | TAGS
+devices-waiting = { $count } waiting: maru device approve CODE, or reject CODE. What a device reports about itself proves nothing: compare the code with the one on its page, or the key.
+device-labels = id | name | hostname | system | state | code | asked from | asks for | user | tags | addresses | node key | created | online | last seen | endpoints | key expires | ephemeral | routes
+device-state =
+    { $state ->
+        [pending] pending
+        [approved] approved
+       *[expired] expired
+    }
+device-approved = approved { $device }
+device-rejected = rejected { $device }
+device-renamed = renamed { $device }
+device-tagged = tagged { $device }
+device-expired = expired { $device }
+device-removed = removed { $device }
+device-extended = extended until { $until }: { $device }
+device-extended-for-ever = the key never expires: { $device }
+
+## status
+status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | gateway | gateway's fingerprint | confidential
+status-state =
+    { $state ->
+        [needs_join] needs join
+        [joining] joining
+        [waiting_for_approval] waiting for approval
+        [running] running
+       *[expired] expired
+    }
+status-simulated = SIMULATED evidence of { $name } is accepted; it proves nothing
+connected = connected
+not-connected = not connected
+peer-heads = PEER | USER | TAGS | ADDRESS | ONLINE | PATH
+next-needs-join = This device is in no network: sudo maru join - takes the invitation
+next-joining = The coordinator has not answered yet, or the interface is not set up yet.
+next-waiting = On the home machine: maru device list, then maru device approve CODE
+next-expired = The key has expired: ask for an invitation, then run sudo maru join -
+next-running = This device is a node of the network.
+
+## tables of the admin's other commands
+app-heads = NAME | CREATED | LAST USED
+app-labels = name | key | created
+api-key-heads = ID | NAME | MAY | STATE | CREATED | EXPIRES
+api-key-labels = id | name | key | may | expires
+api-key-may =
+    { $access ->
+        [admin] administer
+       *[read] read
+    }
+key-heads = ID | USER | TAGS | STATE | USES | REUSABLE | APPROVED | EXPIRES
+key-labels = id | key | expires
+key-state =
+    { $state ->
+        [valid] valid
+        [used] used
+       *[expired] expired
+    }
+user-heads = ID | NAME | DEVICES | CREATED
+route-heads = DEVICE | NAME | ROUTE | STATE | OFFERED | IN USE | PROBLEM
+route-state =
+    { $state ->
+        [waiting] waiting
+        [approved] approved
+        [approved_by_policy] approved by the policy
+        [rejected] rejected
+       *[unusable] unusable
+    }
+route-not-offered = not offered now
+route-in-use = in use
+log-heads = TIME | ACTOR | ACTION | TARGET | DETAILS
+usage-heads = DAY | PERSON | REQUESTS | PROMPT TOKENS | REPLY TOKENS
+policy-same = nothing opens, nothing closes
+policy-change-heads = CHANGE | FROM | TO | WHAT
+policy-test-heads = RESULT | PLACE | SRC | PROTO | EXPECTED | DST | REASON
+policy-decision-heads = FROM | TO | REACHED | RULE | THROUGH
+test-passed = ok
+test-failed = FAILS
+opens = opens
+closes = closes
+audit-heads = DIAL | LEADS TO | WHERE | WHO CAN READ IT
+audit-location =
+    { $location ->
+        [this-machine] this machine
+        [mesh] the mesh
+       *[outside] outside
+    }
+audit-readers-server = the server there
+audit-readers-simulated = nodes of { $name }, which show SIMULATED evidence: assume that their operator can, too
+audit-readers-tpm = nodes of { $name } that proved what they run, and anybody who can read the bus of their TPM
+audit-readers-proved = nodes of { $name } that proved what they run
+
+## cli/src/doctor.rs
+nothing-wrong = No problem was found.
+
+## cli/src/model.rs
+
+## cli/src/model/args.rs
+not-a-sha256 = a SHA-256 has 64 hexadecimal digits
+
+## cli/src/model/disk.rs
+room-unknown = cannot determine the free space in { $path }
+no-room = there is no room for { $needed } in { $path }: { $free } are free, of which { $reserve } are reserved; remove something, or replace the folder by a link to a larger disk
+
+## cli/src/model/download.rs
+download-status = { $host } answered { $status }
+download-refused = { $host } answered { $status }; is the URL right?
+download-continues = the same command continues from there
+download-restarts = the server cannot continue a download, so the same command begins anew
+download-cut = { $host } ended early; { $then }
+no-http-client = cannot make an HTTP client
+host-unreachable = cannot reach { $host }
+too-many-redirects = there are too many redirects
+redirect-to-plain-http = it redirects to an address without encryption
+
+## cli/src/model/folder.rs
+folder-not-made = cannot create { $path }; run it with sudo
+no-models = there is no model here yet; get one with `maru model pull`
+no-such-model = there is no model { $name } here; there are: { $names }
+model-in-use = { $name } is in use; choose another one first, with `maru model use`
+file-not-removed = cannot remove { $path }; run it with sudo
+model-unusable = { $name } cannot be used: { $problem }
+none-fits = none of the models here does; choose a smaller one, or one with fewer bits
+these-fit = these would: { $names }
+model-does-not-fit = { $name } does not fit into this machine's memory; { $others }
+model-does-not-fit-beside = { $name } does not fit into this machine's memory beside { $used }, which answers until the change is done; stop `maru up`, choose the model again, and start
+
+## cli/src/model/memory.rs
+meminfo-not-read = cannot read /proc/meminfo
+meminfo-unknown = /proc/meminfo does not tell how much memory there is
+
+## cli/src/model/ollama.rs
+not-ollama-folder = { $path } is not Ollama's folder of models
+ollama-no-such-model = Ollama has no model { $wanted }; it has: { $names }
+ollama-no-models = Ollama has no models in { $path }
+ollama-choose = choose one with --model; there are: { $names }
+ollama-no-model-file = { $name } of Ollama has no model file on this machine
+not-a-manifest = { $path } is not a manifest of Ollama's
+
+## cli/src/model/part.rs
+file-not-written = cannot write { $path }; run it with sudo
+pull-runs = another `maru model pull` is fetching { $name }; wait for it
+folder-not-written = cannot write into { $path }
+not-a-model = the source is not a GGUF model; nothing was kept
+wrong-sha256 = its SHA-256 is { $found }, not { $wanted }; nothing was kept
+model-unusable-removed = { $name } cannot be used: { $error }; nothing was kept
+model-exists = there is already a { $name }; remove it, or choose another --name
+
+## cli/src/model/pull.rs
+model-gone = the model vanished meanwhile
+not-a-file = { $path } is not a file
+pull-progress = {"{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left"}
+
+## cli/src/model/source.rs
+not-a-model-name = { $name } cannot be a model's name here; give one with --name, of letters, digits, dots, hyphens and underscores, that ends with { $ending }
+not-a-url = { $source } is not a URL; write https://HOST/PATH/NAME.gguf
+model-option-for-ollama = --model is only for Ollama's folder of models
+http-needs-sha256 = over http:// anybody on the path could replace the model; use https://, or give its digest with --sha256
+scheme-unknown = { $other }:// is not supported; write https:// or a file
+url-has-password = remove the user and password from the URL
+no-model-at = there is no model at { $path }
+other-sha256 = the SHA-256 of { $name } is not that of --sha256
+
+## cli/src/backup.rs
+
+## cli/src/backup/root.rs
+backup-needs-root = `maru { $command }` needs root: it reads and writes the keys of every service; run it as `sudo maru { $command }`
+
+## cli/src/backup/unfinished.rs
+restore-unfinished = a restore of this network was cut short; run `sudo maru restore FILE` again
+
+## cli/src/backup/walk.rs
+left-out-link = { $place }, which is a link
+folder-not-opened = cannot open { $path }
+left-out-more = { $more } more in { $place }
+not-in-backup = { $name } is not part of a backup
+not-looked-at = cannot read the metadata of { $name }
+left-out-not-a-file = { $name }, which is not a regular file
+left-out-sparse = { $name }, a sparse file: { $len } bytes, of which { $taken } are on disk
+left-out-large = { $name }, too large: { $len } bytes, and { $place } has room for { $left } more
+left-out-deep = { $name }, which is too deep
+left-out-not-opened = { $name }, which cannot be opened: { $error }
+not-listed = cannot list { $name }
+left-out-name = a file in { $name } whose name is not UTF-8
+left-out-rest = the rest of { $place }, where there are too many files
+
+## cli/src/backup/restore.rs
+file-not-deleted = cannot remove { $path }
+cannot-restore = cannot restore { $path }
+state-not-written = cannot write in var/lib/maru
+not-put = cannot move { $place } to its place
+mark-not-removed = cannot remove var/lib/maru/restoring
+restored = The network { $network } is restored as it was at { $created }.
+restored-postgres = Its database is on a PostgreSQL server: if that is lost too, load its dump first with `pg_restore --dbname=DATABASE_URL maru.dump`
+restored-removed = What was removed after the backup is back: removed devices, used or removed keys, removed API keys. Before you let people in, check `maru device list`, `maru key list` and `maru api-key list`.
+restored-next = Next: `sudo maru up`, with --model MODEL.gguf if the model is not at its old path. Devices use the address { $server }: if this machine has another address, point that name to it.
+root-in-use = { $root } is in use: there is { $file }; restore to an empty --root, or move the old network away first
+coordinator-runs = a coordinator runs on { $root }; stop it first, such as with `sudo systemctl stop 'maru-*'`
+file-not-locked = cannot lock { $path }
+folder-not-read = cannot read the folder { $path }
+no-folder-in = cannot create a folder in { $path }
+backup-unknown = it does not contain its description
+not-a-backup = it is not a backup of Maru
+backup-newer = it is of Maru { $maru }, which is newer than this one ({ $own }); update Maru first
+not-unpacked = cannot unpack { $name }
+not-synced = cannot sync { $path }
+
+## cli/src/confine.rs
+program-not-started = cannot start the program
+no-program = name a program to run
+not-confined = cannot confine what the program writes
+group-not-entered = cannot enter the control group { $path }
+limit-not-set = cannot set a limit of the program
+
+## cli/src/model.rs
+model-removed = removed { $name }
+changing-engines = changing engines, one after the other; chats go on
+
+## cli/src/backup.rs
+file-exists = { $path } exists already; name another file, or give --force to replace it
+backup-not-written = cannot write { $path }
+left-out = left out: { $file }
+left-out-outside = left out: { $path }, which coordinator.toml names; keep a copy of it yourself
+backup-postgres = The database is on a PostgreSQL server and not in this file; copy it too: `pg_dump --format=custom --file=maru.dump DATABASE_URL`
+backup-done = { $path }: { $count } files; it holds every key of this network, so protect it like a key
+backup-incomplete = warning: the backup is not complete; what was left out is listed above
+no-temporary-file = cannot create a temporary file
+coordinator-not-started = cannot start maru-coordinator
+database-not-copied = cannot copy the database: { $error }
+name-too-long = { $name }, whose name is too long
+file-shrank = the end of { $name }, which shrank while it was read
+nothing-to-back-up = there is nothing to back up below { $path }: Maru never ran here
+
+## cli/src/up.rs
+up-leftovers = services of a killed `maru up` still run here; restart this machine
+no-core-limit = cannot disable core dumps
+restore-leftovers = { $path } was left by a restore that was killed, and holds keys; remove it: `sudo rm -r { $path }`
+ready-not-written = cannot write run/maru/ready
+up-ready = maru: ready
+policy-needs-line =
+    The policy must let this machine reach it; below "acls":
+      { $line }
+starting-again = Starting again with the new settings.
+up-needs-root = `maru up` needs root: it creates a network interface and starts services as users of their own; run it as `sudo maru up`
+sudo-asks = `maru up` needs root; sudo asks for your password.
+sudo-failed = { $needs } (sudo: { $error })
+no-signals = cannot watch for signals
+
+## cli/src/up/checks.rs
+not-an-address = --address { $address } is neither a name nor an address; give the one by which devices reach this machine, without a port, such as 192.0.2.7 or home.example.org
+not-a-domain = --network { $network } is not a domain; give two or more words of a-z, 0-9 and - with dots between them, such as maru.internal
+option-wrong = --user { $user }: { $error }
+tools-missing = missing: { $names }; install with `sudo apt-get install { $packages }`
+tun-closed = { $device } cannot be opened ({ $error }); load its driver with `sudo modprobe tun`, or in a container or VPS have the host allow it
+ports-taken = { $ports }; { $advice }
+model-unusable-here = { $path } cannot be used: { $error }
+model-unreadable = the engine's user may not read { $path }; allow it with `chmod o+r { $path }`
+no-model-yet = there is no model yet; give one with `maru up --model FILE.gguf`, or put it into { $path }
+several-models = { $path } holds several models; choose one with `maru up --model FILE.gguf`
+
+## cli/src/up/config.rs
+file-not-saved = cannot write { $path }
+address-unused = --address { $address } has no effect: this network's address is { $known }; change it in { $file }
+network-unused = --network { $network } has no effect: the domain of this network is { $known } and cannot be changed
+no-server-url = { $file } has no `server_url`, so no other device can reach this network; add server_url = "http://ADDRESS:PORT"
+service-not-offered = { $file } does not offer { $name }, so no device reaches it; add a [[service]] with name = "{ $name }", port = { $port } and socket = { $socket }
+service-shows-pages = { $file } lets { $name } answer with web pages, though it has none; add pages = false to its [[service]]
+no-own-address = this machine has no route to other networks, so its address is unknown; say how devices reach it: maru up --address HOST
+
+## cli/src/up/ollama.rs
+not-an-ollama-address = give a loopback address or one of the mesh's, such as { $usual } or http://100.64.0.5:{ $port }
+ollama-away = no Ollama answers at http://{ $at }: start it there, or give its address with --ollama URL; nothing is changed
+not-ollama = the server at http://{ $at } is no Ollama; give its address with --ollama URL
+ollama-empty = Ollama at http://{ $at } has no model of its own; get one with `ollama pull NAME`, then start again
+answer-too-long = the answer is too long
+ollama-found = Ollama at http://{ $at }: { $names }
+
+## cli/src/up/setup.rs
+agent-of-another-network = this machine's agent belongs to another network; leave that one with `maru leave`, then start again
+home-does-not-join = the home agent cannot join its own network: { $problem }
+home-cannot-join = the home agent cannot join
+no-gateway-identity = the gateway has not written its public key to { $path }
+not-a-regular-file = it is not a regular file
+not-a-public-key = it is not a public key
+
+## cli/src/up/start.rs
+joining-home = joining the home node
+
+## cli/src/chat.rs
+no-question = there is no question; write maru chat "TEXT"
+chat-error = maru: { $error }
+
+## cli/src/chat/agent.rs
+node-unknown = the agent does not know this node's name yet; try again
+no-gateway-reachable = the network names no AI gateway that this device may reach; on the home machine, see `maru status` and `maru policy get`
+gateway-is-here = the AI's gateway runs on this machine itself; chat from another device of the network
+gateway-identity-unreadable = the network names a gateway identity that this version cannot read; update Maru
+membership-unknown = the agent does not know its network and coordinator yet; try again
+chat-needs-join = this device is in no network yet{ $problem }; join with the invitation: sudo maru join -
+chat-joining = this device is still joining; try again in a moment, `maru status` shows its progress
+chat-waiting = this device is not approved yet; on the home machine: maru device list, then maru device approve CODE{ $page }
+chat-expired = this device's key has expired; ask the admin for an invitation, then: sudo maru join -
+
+## cli/src/chat/connection.rs
+gateway-keys = the gateway's keys: { $error }; update Maru on this device
+gateway-answer-too-long = the gateway's answer is too long
+not-a-gateway = the answer is not that of a gateway of this version; update Maru on both machines
+
+## cli/src/chat/conversation.rs
+chat-not-opened = the gateway could not open this request, even after it was sealed again with fresh keys; a question that was answered already is not answered twice: see `maru chat --history`, else ask again
+device-key-refused = the gateway does not accept this app's device key although it was just bound; try again in a moment
+device-key-bound = this app's device key is bound to another node of the network; if this device was renewed, or its files were copied, remove { $path } and ask again: it then gets a key of its own
+gateway-stranger = the server at { $host } is not this network's gateway; nothing was sent. If the gateway was set up anew, wait a minute for the network to tell this device, then try again
+gateway-rollback = { $error }; nothing was sent. If the home machine's clock was wrong before, or its state was lost, remove { $path } and ask again
+device-proof-refused = the gateway refused the proof of this app's device key; try again
+no-suite-key = the gateway has no { $suite } key that is valid now; try the other --suite
+question-too-long = the question is too long; at most 1 MiB can be sealed
+reply-cut = { $error }; ask again
+reply-broken = { $error }; the text above is genuine but incomplete. Ask again
+reply-not-printed = cannot print the reply
+clock-too-early = this device's clock is before 1970; set it
+clock-too-late = this device's clock is too far ahead; set it
+
+## cli/src/chat/print.rs
+reply-length = maru: the reply stops here because it reached its token limit
+reply-yielded = maru: the reply stops here because others waited for the model; ask it to go on
+reply-evidence = maru: the node that answered was verified by { $class } evidence ({ $image })
+
+## cli/src/chat/state.rs
+chat-folder-not-made = cannot create { $path }, the folder for the app's device key
+no-random-bytes = the system provides no random bytes: { $error }
+file-vanished = { $path } vanished; try again
+no-home-folder = there is no folder for the app's device key; set HOME
+
+## cli/src/confidential.rs
+ca-has-private-key = { $path } holds a private key, which only its operator should have, so nothing is changed: give a file of certificates
+pinned-for-another = { $file } has { $keys } for { $name }, written for another identity, so nothing is changed: run `maru confidential remove` first
+ca-not-written = cannot write { $path }; nothing else is changed
+confidential-added = start `maru up` again; then confidential/{ $name } answers requests that name it ({ $models }), and where agents.defaults.model.fallbacks lists it
+no-deployment = there is no deployment { $name }; `maru confidential list` shows those that there are
+confidential-removed = start `maru up` again, so that the gateway forgets it as well
+not-a-deployment-name = { $name } is not a name of 1 to { $max } lower-case letters, digits, dots and hyphens
+not-an-attestation-key = { $path } is no line that `maru-compute ak` printed
+several-certificates = { $path } holds several certificates: give one root
+not-an-anchor = { $path } is neither a certificate, PEM or DER, nor a TPM's key
+not-a-policy-of-it = { $path } is no policy of this deployment
+file-not-read-unchanged = cannot read { $path }; nothing is changed
+not-a-plain-file = { $path } is not a regular file, so nothing is changed: check what it is
+file-not-editable = { $path } cannot be edited safely, so nothing is changed: correct it, or write the deployment by hand (docs/configuration.md)
+
+## cli/src/confidential/deployment.rs
+not-an-ip-port = write IP:PORT, or NAME@IP:PORT if the certificate is for a name; names are not looked up
+not-a-dns-name = the part before @ is no DNS name
+
+## cli/src/confidential/verify.rs
+not-a-time = write a time such as 2026-11-23T08:00:00Z
+not-a-nonce = it has 64 hexadecimal digits
+time-before-1970 = the time is before 1970
+evidence-too-large = { $path } is larger than 2 MiB: it is neither evidence nor a policy
+not-a-pin = { $path } is no pin
+not-evidence = { $path } is neither evidence of a node nor a Nitro document, nor base64 of one
+verify-passed = every check passed
+verify-refused = refused: { $failed } of { $count } checks failed
+verify-unproved = no check failed, but not everything was checked, so this proves nothing yet: { $open }
+
+## cli/src/up/ollama.rs
+ollama-left-out = {"  "}left out: { $left_out }, which run in a cloud or have an unusable name
+file-up-to-date = {"  "}{ $path } is up to date
+file-leads-there = {"  "}{ $path } now points the gateway to it
+file-changed-by-hand =
+    {"  "}{ $path } was changed by hand and is left as it is; add this to it:
+    { $by_hand }
+ollama-primary = {"  "}it answers requests that name it; to use it by default, set agents.defaults.model.primary to { $first }
+
+## cli/src/confidential.rs
+confidential-ca = {"  "}{ $path } holds the authority behind its servers' certificates
+gateway-reaches-outside = {"  "}the gateway may now reach { $address }, outside of this network
+simulated-accepted = {"  "}SIMULATED evidence is accepted: it proves nothing to anybody but its maker
+policy-pinned = {"  "}pinned: policies from epoch { $epoch } on, and these images: { $images }
+keys-kept = {"  "}{ $file } keeps its other keys: { $kept }
+file-changed = {"  "}{ $path } is changed
+
+## cli/src/doctor/certificates.rs
+fix-acme = read var/log/maru/coordinator.log: it says why the authority issued none, and whether the coordinator asks again
+fix-certificate = renew it, and replace this file by the new one; the coordinator reloads it by itself
+fix-relay-certificate = stop `maru up`, remove it and its key beside it, and start again: devices get the new one
+only-root-looks = only root may read { $path }
+file-missing = { $path } is missing
+certificate-broken = { $path } holds a broken certificate
+certificate-early =
+    the certificate in { $path } becomes valid in { NUMBER($days) ->
+        [0] less than a day
+        [1] 1 day
+       *[other] { $days } days
+    }
+fix-clock = wait, or correct this machine's clock
+certificate-expired =
+    the certificate in { $path } expired { NUMBER($days) ->
+        [0] less than a day
+        [1] 1 day
+       *[other] { $days } days
+    } ago
+certificate-ends =
+    the certificate in { $path } expires in { NUMBER($days) ->
+        [0] less than a day
+        [1] 1 day
+       *[other] { $days } days
+    }
+certificate-holds = the certificate in { $path } is valid for { $days } days
+
+## cli/src/doctor/host.rs
+tools-there = podman, nft and setpriv are installed
+missing = missing: { $names }
+tun-opens = /dev/net/tun opens
+tun-opens-for-agent = /dev/net/tun opens, for the agent's user too
+tun-opens-for-root = /dev/net/tun opens for root, who opens it for the agent; an agent that starts as user { $uid } cannot
+tun-root-only = /dev/net/tun opens only for root
+tun-fails = /dev/net/tun cannot be opened: { $error }
+fix-tun = sudo modprobe tun; in a container or VPS the host has to allow it
+landlock-full = the services can write only in their own folders
+fix-kernel = install a kernel of Linux 6.2 or newer
+fix-landlock = boot a kernel of Linux 5.13 or newer with landlock in CONFIG_LSM, or with lsm=landlock,… on its command line
+swap-off = off
+swap-encrypted = on { $names }, in memory or on a mapped device
+swap-on = on { $names }: what people write could reach the disk
+fix-swap = sudo swapoff -a and remove it from /etc/fstab, or encrypt it
+core-pattern = limit 0 for every service; the host's pattern is { $pattern }
+clock-synchronised = synchronised
+clock-unsynchronised = not synchronised: sealed requests fail if clocks differ by a minute
+clock-unknown = systemd does not keep it here; compare it by hand
+podman-old = { $version }: older than 4
+fix-podman = install a newer Podman; Debian 12 has one that works
+podman-fails = cannot be run
+limits-root-only = only root can try them
+fix-cgroup = check that /sys/fs/cgroup is mounted and `podman info` works as root
+limits-work = memory, swap and processes are limited
+fix-swap-limit = switch swap off, or boot with swapaccount=1
+fix-memory-limit = boot with cgroup_enable=memory
+fix-controller = enable this controller of control groups on the host
+not-limited = { $limit } is not limited: { $reason }
+folder-in-the-way = cannot create { $path }; remove it
+
+## cli/src/doctor/providers.rs
+fix-gateway = see the findings about the gateway
+cannot-be-asked = cannot be asked: { $error }
+evidence-simulated = SIMULATED evidence of { $name } is accepted: it proves nothing; assume that its operator reads everything
+fix-simulated = once its nodes show other evidence, remove simulated from [confidential.{ $name }] in gateway.toml
+provider-unexplained = it gives no reason
+provider-ready = { $name } is ready
+provider-draining = { $name } accepts no new requests: it is full or draining
+provider-loading = { $name } still loads its model
+fix-wait = wait a moment
+provider-refuses = { $name } refuses the gateway: { $trouble }
+fix-provider-key = compare apiKey in openclaw.json with what the server expects
+provider-silent = { $name } does not answer: { $trouble }
+fix-provider = start it, or correct its baseUrl
+provider-unusable = { $name } is not used: { $trouble }
+fix-provider-file = put the file there, readable for the gateway; it is used without a restart
+
+## cli/src/doctor/services.rs
+programs-found = all of Maru's programs are found
+fix-programs = only `maru up` needs them; install all of Maru's programs in one folder
+fix-file = correct that file
+ports-free = free: { $ports }
+fix-ports = before `maru up`: { $advice }
+fix-look-at-ports = check with `ss -tulpn`
+folder-owner = { $path } is { $uid }:{ $gid } { $mode }, should be { $owner }:{ $group } { $right }
+socket-answers = { $path } answers
+socket-closed = { $path } is closed to this user, as it should be
+socket-silent = { $path } does not answer: { $error }
+services-root-only = only root may ask them
+service-ready = { $name } is ready
+service-silent = { $name } does not answer
+fix-wait-for-service = wait; `maru up` waits for it for { $patience }
+service-not-ready = { $name } is not ready yet
+fix-read-log = read { $path }, then stop `maru up` and start it again
+apps-untrusted-proxy = devices reach { $server } over a proxy that is not trusted, so they all count as one
+fix-proxy = name the proxy's address in `trusted` under [proxy] in etc/maru/coordinator.toml
+apps-ok = { $server } is where stock apps expect HTTPS
+fix-see-status = see `maru status`
+agent-node = this device is a node
+fix-agent = start the agent
+version-answers = answers, version { $found }
+version-differs = version { $found }, while maru is { $version }
+fix-version = install all programs of one version, then restart
+
+## cli/src/doctor.rs
+doctor-heads = CHECK | RESULT | FOUND | FIX
+severity =
+    { $severity ->
+        [error] error
+        [warning] warning
+       *[ok] ok
+    }
+agent-state =
+    { $state ->
+        [needs_join] state: needs join
+        [joining] state: joining
+        [waiting_for_approval] state: waiting for approval
+        [running] state: running
+       *[expired] state: expired
+    }
+fix-restart = stop `maru up` and start it again
+
+## cli/src/model.rs
+model-heads = NAME | SIZE | KIND | CONTEXT | IN USE
+model-pulled = { $name } is here ({ $size }, SHA-256 { $sha256 })
+model-used-now = { $name } answers now
+model-used-later = { $name } answers from the next start of `maru up` on
+
+## cli/src/chat
+chat-you = you
+clock-ahead = this device's clock is { $by } ahead of the home machine's; nothing was sent. Correct the wrong one (sudo timedatectl set-ntp true), then ask again
+clock-behind = this device's clock is { $by } behind the home machine's; nothing was sent. Correct the wrong one (sudo timedatectl set-ntp true), then ask again
+gateway-timeout = the gateway at { $url } does not answer; check here with `maru status` whether the home machine is connected, and there whether `maru up` runs and the policy lets this device in
+gateway-unreachable = the gateway at { $url } cannot be reached; check here with `maru status` whether the home machine is connected, and there whether `maru up` runs and the policy lets this device in
+
+## cli/src/confidential
+confidential-heads = NAME | EVIDENCE | LEADS TO | IDENTITY
+evidence-simulated-too = SIMULATED too
+evidence-real = real
+verify-heads = CHECK | RESULT | CODE | MEANING

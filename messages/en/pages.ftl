@@ -1,0 +1,122 @@
+# The pages that the coordinator shows to browsers; HTML.
+
+# The button that shows the page in this language.
+page-language = English
+
+page-join =
+    <h1>Join a private network</h1>
+    <p>This invitation is for one device. Whoever has it can join: do not pass it on.</p>
+    <noscript><p class="warning">This page shows the key with a script, and scripts are off. The key is what follows the last dot
+    in the address of this page; it begins with <code>marukey-</code>.</p></noscript>
+    <div class="broken" hidden><p class="warning">The invitation is not whole: open all of the link that you were sent, or ask
+    for another.</p></div>
+    <div class="whole" hidden>
+    <dl>
+    <dt>Address</dt>
+    <dd><code class="address">{ $address }</code> <button type="button" data-done="Copied">Copy</button></dd>
+    <dt>Key</dt>
+    <dd><code class="key"></code> <button type="button" data-done="Copied">Copy</button></dd>
+    </dl>
+    <p>Everything on this page stays in your browser; the key is sent to nobody until you give it to the app.</p>
+    </div>
+    <h2>Steps</h2>
+    <details class="android"><summary>Android</summary>
+    <ol>
+    <li>Install <a rel="noreferrer" href="https://play.google.com/store/apps/details?id=com.tailscale.ipn">Tailscale from Google
+    Play</a> or <a rel="noreferrer" href="https://f-droid.org/packages/com.tailscale.ipn/">from F-Droid</a>, and open it.</li>
+    <li>Open the settings at the top right, tap <b>Accounts</b>, then ⋮ and <b>Use an alternate server</b>, and paste the address.</li>
+    <li>If the app opens a page with a short code, paste the key there. Otherwise go back to ⋮, tap <b>Use an auth key</b> and
+    paste the key.</li>
+    </ol></details>
+    <details class="iphone"><summary>iPhone, iPad</summary>
+    <ol>
+    <li>Install <a rel="noreferrer" href="https://apps.apple.com/app/tailscale/id1470499037">Tailscale from the App Store</a>, and
+    open it. If it is logged in somewhere, log out.</li>
+    <li>Tap the person at the top right, then <b>Log in</b>, then ⋯ and <b>Use a custom coordination server</b>. Paste the address
+    and tap <b>Log in</b>.</li>
+    <li>A page with a short code opens: paste the key there.</li>
+    </ol></details>
+    <details class="macos"><summary>macOS</summary>
+    <ol>
+    <li>Install <a rel="noreferrer" href="https://tailscale.com/download/mac">Tailscale for macOS</a>, and open it.</li>
+    <li>Hold Option and click its icon in the menu bar. Under <b>Debug</b>, <b>Custom Login Server</b>, choose <b>Add
+    Account…</b> and paste the address.</li>
+    <li>A page with a short code opens: paste the key there.</li>
+    </ol>
+    <p>Or in a terminal:</p>
+    <pre>tailscale login --login-server <span class="address">{ $address }</span> --auth-key <span class="key">KEY</span></pre>
+    <button type="button" data-done="Copied">Copy</button></details>
+    <details class="windows"><summary>Windows</summary>
+    <ol>
+    <li>Install <a rel="noreferrer" href="https://tailscale.com/download/windows">Tailscale for Windows</a>.</li>
+    <li>Open PowerShell and run:</li>
+    </ol>
+    <pre>tailscale login --login-server <span class="address">{ $address }</span> --auth-key <span class="key">KEY</span></pre>
+    <button type="button" data-done="Copied">Copy</button></details>
+    <details class="linux"><summary>Linux</summary>
+    <p>With Maru, whose <code>maru chat</code> seals what you ask up to the AI:</p>
+    <pre>sudo maru join -</pre>
+    <button type="button" data-done="Copied">Copy</button>
+    <p>Then paste the whole invitation:</p>
+    <pre class="invitation">the address of this page, all of it</pre>
+    <button type="button" data-done="Copied">Copy</button>
+    <p>With Tailscale, where Maru is not:</p>
+    <pre>sudo tailscale login --login-server <span class="address">{ $address }</span> --auth-key <span class="key">KEY</span></pre>
+    <button type="button" data-done="Copied">Copy</button></details>
+    <p>The device may then wait until the admin approves it; the app goes on by itself.</p>
+
+page-join-plain =
+    <h1>Maru</h1>
+    <p>An invitation to this network is a text that begins with <code>maru://</code>. On the device that should join, install Maru and run:</p>
+    <pre>sudo maru join -</pre>
+    <p>Then paste the invitation there. Whoever has it can join: do not pass it on.</p>
+
+page-waiting =
+    <h1>This device waits</h1>
+    <p>Its code is</p>
+    <p class="code"><b>{ $code }</b></p>
+    <p class="warning">Go on only if you opened this page yourself, on the device that should join or from its app. A link to it
+    that somebody sent you would let in that person's device.</p>
+    <h2>With an invitation</h2>
+    <form method="post">
+    <p><label>Paste the invitation, or the key in it:<br>
+    <textarea name="invitation" rows="4" maxlength="2048" required autocomplete="off" autocapitalize="off" spellcheck="false"></textarea></label></p>
+    <p><button>Join</button></p>
+    </form>
+    <h2>Without one</h2>
+    <p>Tell the admin of the network the code, who runs:</p>
+    <pre>sudo maru device approve { $code } --user NAME</pre>
+
+page-waiting-plain =
+    <h1>This device waits</h1>
+    <p>Its code is</p>
+    <p class="code"><b>{ $code }</b></p>
+    <p>Tell it to the admin of the network, who runs:</p>
+    <pre>sudo maru device approve { $code } --user NAME</pre>
+    <p>Do not give an invitation to this page: it came over plain HTTP, where others may read along.</p>
+
+page-nobody =
+    <h1>No device waits here</h1>
+    <p>It was approved or rejected, or it waited too long. Look at the device.</p>
+
+page-joined =
+    <h1>The device has joined</h1>
+    <p>Go back to the app: it goes on by itself.</p>
+
+page-accepted =
+    <h1>The invitation was accepted</h1>
+    <p>The device still waits for the admin of the network, who runs:</p>
+    <pre>sudo maru device approve { $code }</pre>
+    <p>Then the app goes on by itself.</p>
+
+page-refused =
+    <h1>That did not work</h1>
+    <p>Either no device waits here any more, or the invitation is not whole, was used already, has expired, or is not for this network or device. Look at the device, copy all of the invitation, or ask the admin for another.</p>
+
+page-unread =
+    <h1>The invitation did not arrive</h1>
+    <p>What was sent was too long, or it did not come to its end in time. Copy the invitation and nothing else, then try again.</p>
+
+page-later =
+    <h1>Not now</h1>
+    <p>Too much was tried at once. Wait a minute, then try again.</p>

@@ -1,0 +1,89 @@
+# Problems of the daemons (RFC 9457). `problem-KIND` is the title of a kind, without arguments; other ids are messages that a
+# problem names. `.detail` says what to do.
+
+problem-api-key = a valid API key is needed
+    .detail = create one on the home machine: sudo maru api-key create NAME
+problem-attestation-failed = no node of the confidential chain proved itself
+problem-bad-request = the request cannot be used
+problem-body = the body of the request cannot be used
+problem-body-reason = invalid request body: { $reason }
+problem-body-too-large = the body is too large
+    .detail = the limit is 1 MiB
+problem-body-busy = there is no room for the body now
+    .detail = try again in a moment
+problem-body-cut = the body ended early
+    .detail = send the whole body without pauses
+problem-body-late = the body did not arrive in time
+    .detail = send the whole body without pauses
+problem-busy = a limit is reached; try again in a moment
+problem-content-type = the content type must be application/json
+problem-device = the device key is not bound to this node and its person
+problem-device-bound = the device key is bound to another node
+problem-forbidden = this is not permitted here
+problem-host = the Host is not a name of this service
+problem-https-only = the admin API needs HTTPS
+    .detail = set [tls], or [proxy] behind an HTTPS proxy, and an https:// server_url in coordinator.toml, and use that URL; remove the API key if it was sent over plain HTTP
+problem-identity = this needs a member of the mesh
+problem-invitation = this is not an invitation that can be used
+problem-joined = this device has joined already
+problem-key = this needs the key of an app
+problem-limit = too many requests from this address
+problem-media-type = the request has an unknown media type
+problem-method = the path does not support this method
+problem-misdirected = the request was sent to the wrong server
+problem-model = no model answers
+problem-name = the name cannot be used
+problem-name-label = a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -
+problem-name-letters = a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -: in these letters it could be "{ $suggestion }"
+problem-name-user = a user's name is 1 to 63 of a-z, 0-9, '.', '_', '-' and, inside, one '@', and begins with a letter or digit
+problem-name-api-key = an API key's name is 1 to 63 of a-z, 0-9 and -, beginning with a letter
+problem-name-tag = a tag is "tag:" and then 1 to 63 of a-z, 0-9 and -, beginning with a letter
+problem-name-reserved = the name is reserved for the home node or a service of the network
+problem-name-taken = the name is taken
+problem-network = the network cannot be read
+problem-node-gone = the node is gone
+problem-not-found = there is nothing here
+problem-no-such =
+    there is no such { $thing ->
+        [waiting-device] waiting device
+        [api-key] API key
+       *[other] { $thing }
+    }
+problem-not-root = only root may do this
+problem-origin = requests from websites are refused
+    .detail = use a program that sends no browser headers: websites may not use this API
+problem-page = the service's answer has a type that it does not send
+problem-path = there is no such path
+problem-plain-http = over plain HTTP an invitation with --approved needs --force
+    .detail = anyone who reads the invitation in transit could join at once; leave out --approved and approve the device with `maru device approve`, or add --force
+problem-policy = the policy is invalid
+problem-policy-replaced = the policy was replaced in the meantime
+    .detail = check the changes of your policy again, then set it
+problem-query = the request's query cannot be used
+problem-query-reason = invalid query: { $reason }
+problem-question = this question about the policy cannot be answered
+problem-rate = too many requests
+problem-read-only = this API key is read-only
+    .detail = create one with write access: sudo maru api-key create NAME --admin
+problem-request = the request cannot be used
+problem-route = the route cannot be used
+problem-sealed = the request cannot be opened
+problem-server-url = `server_url` in coordinator.toml is not an address that an invitation can contain
+problem-several = several devices have that name: use the code or the number from the list
+problem-state = the request conflicts with the present state
+problem-state-conflict = the database is unavailable
+    .detail = it was changed in the meantime: try again
+problem-state-user-has-devices = the user has devices: remove or reject them first
+problem-state-no-owner = name the owner of the device, a user or tags: it registered without a key
+problem-state-key-owner = a key needs a user or tags
+problem-state-key-waits = a waiting device used the key: approve or reject the device first
+problem-state-api-keys = the limit of API keys is reached: remove one first
+problem-stopping = the service is stopping
+problem-store = the database is unavailable
+problem-tags = the device requests tags that its owner may not assign: approve it with tags, add the owner to tagOwners in the policy, or start the device without them
+problem-taken = the name is another app's
+problem-too-large = the request is too large
+problem-tries = too many wrong API keys came from this address
+    .detail = wait a minute, then try again
+problem-unreachable = the next hop cannot be reached
+problem-version = the version is not known here

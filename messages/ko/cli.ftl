@@ -1,0 +1,658 @@
+# `maru`가 출력하는 내용입니다. `|`는 표의 머리글이나 항목의 이름을 나눕니다.
+
+yes = 예
+no = 아니요
+never = 없음
+
+## cli/src/client.rs
+coordinator-away = 여기서 코디네이터가 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나, 집 컴퓨터에서 이 명령을 실행하거나, --server URL로 주소를 지정하세요
+agent-away = 여기서 에이전트가 실행되고 있지 않습니다. `sudo systemctl start maru-agent`로, 또는 다른 터미널에서 `sudo maru-agent`로 시작하세요
+gateway-away = 여기서 게이트웨이가 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나 집 컴퓨터에서 이 명령을 실행하세요
+up-away = 여기서 `maru up`이 실행되고 있지 않습니다. `sudo maru up`으로 시작하세요
+api-key-unsendable = API 키를 보낼 수 없습니다
+no-https-client = HTTPS 클라이언트를 만들 수 없습니다
+strange-answer = { $daemon }의 응답이 { $status }입니다. { $advice }
+try-again-in = { $problem }. { $seconds }초 뒤에 다시 시도하세요
+other-version = 응답이 다른 버전의 마루에서 왔습니다. 둘 다 업데이트하세요
+coordinator-version = { $server }의 코디네이터는 버전 { $other }이고 이 프로그램은 버전 { $version }입니다. 오래된 쪽을 업데이트하세요
+not-a-coordinator = { $server }의 응답은 코디네이터의 응답이 아닙니다. { $advice }
+restart-daemon = 그 데몬을 다시 시작하세요
+check-server-address = 코디네이터의 주소가 맞는지 확인하세요
+no-answer-at = { $daemon }에서 응답이 없습니다
+certificate-untrusted = { $server }의 인증서를 신뢰할 수 없습니다({ $tls }). 그 인증서를 발급한 기관을 --ca FILE로 지정하세요
+no-https-there = { $server }에서 HTTPS를 쓰지 않습니다({ $tls }). 그곳의 coordinator.toml에 [tls]를 설정하거나 앞에 있는 프록시의 주소를 쓰세요
+cannot-reach = { $server }에 연결할 수 없습니다({ $cause }). 주소가 맞는지, 코디네이터가 실행 중인지 확인하세요
+root-only = root만 할 수 있습니다. 같은 명령을 sudo로 실행하세요
+
+## cli/src/coordinator.rs
+api-key-over-http = API 키는 암호화되지 않은 HTTP로 보내지 않습니다. 주소는 https://로 시작해야 합니다
+needs-server = --api-key-file과 --ca는 --server URL과 함께 쓰세요
+key-variable-unusable = { $key_variable }의 값을 쓸 수 없습니다
+no-api-key-file = 코디네이터의 API 키가 없습니다. --api-key-file로 파일을 지정하세요
+no-api-key = 코디네이터의 API 키가 없습니다. 집 컴퓨터에서 `sudo maru api-key create NAME`으로 만들어 이곳의 { $path }에 넣거나, 파일을 --api-key-file로 지정하세요
+file-unusable = { $path } 파일을 쓸 수 없습니다
+not-an-api-key = API 키가 들어 있지 않습니다. API 키는 { $prefix }로 시작합니다
+
+## cli/src/secret_file.rs
+file-unreadable = { $path } 파일을 읽을 수 없습니다. 이름을 확인하세요
+secret-readable = { $path } 파일의 { $what }를 다른 사용자가 읽을 수 있습니다. chmod 600을 실행하고, 이미 읽혔을지도 모르면 새로 만드세요
+not-a-secret = { $what }가 들어 있지 않습니다. ASCII 한 단어여야 합니다
+
+## cli/src/duration.rs
+not-a-duration = 90d나 1h30m처럼 숫자와 단위로 쓰세요
+
+## cli/src/route.rs
+not-a-route = 경로는 192.168.1.0/24 같은 프리픽스나 "{ $exit }"입니다
+routes-waiting = 대기 중인 경로 { $waiting }개: maru route approve DEVICE ROUTE 또는 maru route reject DEVICE ROUTE
+
+## cli/src/policy.rs
+policy-acceptable = 적용할 수 있는 정책입니다
+correct-policy = 아무것도 바꾸지 않았습니다. 정책을 고친 뒤 다시 적용하세요
+policy-not-confirmed = 아무것도 바꾸지 않았습니다. --yes를 주면 묻지 않고 적용합니다
+nothing-changed = 아무것도 바꾸지 않았습니다
+policy-in-force = 정책을 적용했습니다
+refused-advice = { $why }. { $advice }
+put-in-force = 적용할까요? [y/N]
+no-confirmation = 답을 읽을 수 없습니다
+no-port = "{ $text }"에 포트가 없습니다. server:22나 [fd7a:115c:a1e0::1]:22처럼 DST:PORT로 쓰세요
+no-standard-input = 표준 입력을 읽을 수 없습니다
+file-not-read = { $path } 파일을 읽을 수 없습니다
+
+## cli/src/policy/show.rs
+policy-warning = 경고: { $place }: { $reason }
+no-policy-tests = 정책에 테스트가 없습니다
+no-rule = 허용하는 규칙이 없음
+policy-place = { $line }행 { $column }열: { $place }
+
+## cli/src/audit.rs
+audit-no-dial = 다이얼이 없습니다. AI와 나눈 대화는 이 컴퓨터의 컨테이너를 벗어나지 않습니다
+audit-server = 서버는 읽은 내용을 다른 곳에 넘길 수 있고, 마루는 그것을 알 수 없습니다
+audit-relay = 릴레이는 이 집의 주소를, 그 게이트웨이는 어느 노드에 요청이 가는지를 압니다. 한 운영자가 둘 다 운영하면 누가 묻는지 그 운영자에게 숨길 수 없습니다
+audit-tpm = 노드의 TPM이 계산한 값은 암호화되지 않고 버스를 지납니다. 그 컴퓨터에서 버스를 읽을 수 있는 사람은 그 노드에 보낸 질문을 열 수 있습니다
+
+## cli/src/user.rs
+user-created = 사용자 { $name } 님을 만들었습니다
+user-renamed = 사용자 이름을 { $name }에서 { $new }(으)로 바꾸었습니다
+policy-names-old = 정책에 더 이상 없는 사용자 { $name } 님이 아직 있습니다. `maru policy set`으로 고치세요
+policy-names-new = 정책에 { $new } 님이 있으므로 이제 그 규칙이 이 사용자에게 적용됩니다
+user-removed = 사용자 { $name } 님을 삭제했습니다
+
+## cli/src/app.rs
+app-removed = 프로그램 { $name } 항목을 삭제했습니다
+app-address = 키는 지금 한 번만 표시됩니다. OpenAI 클라이언트는 http://{ $address }/v1 주소에, Ollama 클라이언트는 http://{ $address } 주소에 Bearer 토큰으로 이 키를 쓰세요.
+app-no-address = 키는 지금 한 번만 표시됩니다. 아직 이 컴퓨터의 프로그램은 게이트웨이에 접속할 수 없습니다. etc/maru/agent.toml의 해당 [[service]]에 local = ["127.0.0.1:{ $port }"]를 추가하고 `maru up`을 다시 시작하세요.
+
+## cli/src/api_key.rs
+api-key-removed = API 키 { $id } { $name } 항목을 삭제했습니다
+
+## cli/src/key.rs
+key-expired = 키 { $id } 항목을 만료시켰습니다
+key-removed = 키 { $id } 항목을 삭제했습니다
+
+## cli/src/fingerprint.rs
+not-a-fingerprint = 지문은 0123-4567-89ab-cdef-…처럼 숫자와 a~f 글자 네 개씩 여덟 묶음입니다
+
+## cli/src/join.rs
+one-standard-input = 표준 입력으로는 둘 중 하나만 받을 수 있습니다. 키는 --key-file FILE로 지정하세요
+coordinator-silent = 코디네이터가 응답하지 않습니다
+agent-tries-on = { $problem }. 에이전트가 계속 시도하며, 진행 상황은 `maru status`로 볼 수 있습니다
+not-pem = { $path } 파일이 PEM 형식이 아닙니다
+standard-input-unusable = 표준 입력의 내용을 쓸 수 없습니다
+standard-input-no-text = 표준 입력이 텍스트가 아닙니다
+invitation-has-key = 초대장에 이미 키가 들어 있습니다. --key와 --key-file을 빼세요
+
+## invitations
+invitation-use = { $user } 님의 기기 한 대에서 { $expires }까지 쓸 수 있습니다. 그 기기에서 sudo maru join - 를 실행하고 초대장을 붙여 넣으세요. 초대장을 가진 사람은 누구나 참여할 수 있으니 다른 사람에게 보내지 마세요.
+invitation-other-apps = 마루가 아닌 앱의 경우: { $gap }. 해결 방법은 `maru doctor`가 알려 줍니다.
+invitation-link = 휴대전화나 다른 컴퓨터에서는 링크를 열거나 카메라로 코드를 비추세요.
+apps-plain = 암호화되지 않은 HTTP에서는 연결이 끊긴 Tailscale 앱이 2분 안에 아무도 응답하지 않는 443번 포트로 다시 연결하고, 휴대전화에는 443번 포트의 공인 인증서 HTTPS가 필요합니다
+apps-plain-inside = 휴대전화에는 443번 포트의 공인 인증서 HTTPS가 필요한데 이 주소는 암호화되지 않은 HTTP입니다
+apps-port = 휴대전화에는 443번 포트의 공인 인증서가 필요한데 이 주소는 { $port }번 포트입니다
+apps-set-tls = etc/maru/coordinator.toml에 [tls]와 https:// `server_url`을 설정하세요(docs/configuration.md)
+apps-set-port = 공유기가 443번 포트를 `listen`으로 보내도록 설정하고 `server_url`에서 포트를 빼세요
+
+## join, leave
+left = 이 기기가 네트워크에서 나왔습니다.
+joined = 이 기기는 { $name }.{ $network } 입니다. 코디네이터는 { $network } 아래의 이름만 정할 수 있습니다. 다음: maru chat
+joined-without-names = 이 기기는 { $name } 입니다. 네트워크에 이름이 없습니다. 다음: maru chat
+waiting-for-approval =
+    관리자의 승인을 기다리고 있습니다. 집에 있는 컴퓨터에서 maru device list, 그다음 maru device approve { $device }를 실행하세요. { $page }
+    승인되면 maru status에서 이 네트워크의 도메인을 볼 수 있습니다.
+paste-invitation = 초대장을 붙여 넣고 Enter를 두 번 누르세요.
+paste-key = 키를 붙여 넣고 Enter를 누르세요.
+pre-auth-key = 사전 인증 키
+api-key = API 키
+
+## maru up: once everything runs
+guide =
+    마루가 켜졌습니다. 네트워크 { $network }, 코디네이터 { $server_url }, 기기 { $members }대, 승인 대기 { $waiting }대.
+    AI 게이트웨이의 지문: { $gateway }
+guide-invite = NAME 님의 기기가 참여할 초대장
+guide-list = 참여한 기기와 기다리는 기기
+guide-approve = 기다리는 기기 승인
+guide-chat = 참여한 기기에서 AI와 대화
+guide-end = Ctrl-C를 누르면 모두 멈춥니다.
+
+## chat: the gateway's identity
+gateway-changed = { $network }의 AI 게이트웨이가 전과 다른 신원을 내놓아서 아무것도 보내지 않았습니다. 알고 있던 지문: { $known }, 지금 지문: { $offered }. 게이트웨이를 새로 설치했다면 집에서 `maru up` 이 보여 주는 지문을 관리자에게 물어보고, 지금 지문과 같을 때에만 `maru chat --accept-identity { $offered }` 로 계속하세요
+gateway-not-offered = 지금 네트워크가 내놓은 게이트웨이의 지문은 { $accepted } 이 아니라 { $offered } 입니다. 아무것도 받아들이지 않았고 아무것도 보내지 않았습니다
+
+## devices
+device-heads = 번호 | 이름 | 호스트 이름 | 상태 | 사용자 | 태그 | 주소 | 온라인 | 마지막 접속
+device-waiting-heads = 대기 | 코드 | 호스트 이름 | 시스템 | 요청 주소 | 키 | 사용자 | 태그
+devices-waiting = 기기 { $count }대가 기다립니다. maru device approve CODE 또는 maru device reject CODE를 실행하세요. 기기가 스스로 밝힌 내용은 아무것도 증명하지 않으니 코드나 키를 그 기기의 페이지와 비교하세요.
+device-labels = 번호 | 이름 | 호스트 이름 | 시스템 | 상태 | 코드 | 요청 주소 | 요청한 태그 | 사용자 | 태그 | 주소 | 노드 키 | 만든 때 | 온라인 | 마지막 접속 | 엔드포인트 | 키 만료 | 임시 기기 | 경로
+device-state =
+    { $state ->
+        [pending] 승인 대기
+        [approved] 승인됨
+       *[expired] 만료됨
+    }
+device-approved = 기기를 승인했습니다: { $device }
+device-rejected = 기기를 거절했습니다: { $device }
+device-renamed = 기기의 이름을 바꾸었습니다: { $device }
+device-tagged = 기기의 태그를 바꾸었습니다: { $device }
+device-expired = 기기의 키를 만료시켰습니다: { $device }
+device-removed = 기기를 제거했습니다: { $device }
+device-extended = 기기의 키를 { $until }까지 연장했습니다: { $device }
+device-extended-for-ever = 기기의 키가 만료되지 않습니다: { $device }
+
+## status
+status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 게이트웨이 | 게이트웨이 지문 | 기밀 모델
+status-state =
+    { $state ->
+        [needs_join] 참여 필요
+        [joining] 참여하는 중
+        [waiting_for_approval] 승인 대기
+        [running] 실행 중
+       *[expired] 만료됨
+    }
+status-simulated = { $name }의 SIMULATED 증거를 받아들입니다. 이 증거는 아무것도 증명하지 않습니다
+connected = 연결됨
+not-connected = 연결 안 됨
+peer-heads = 기기 | 사용자 | 태그 | 주소 | 온라인 | 경로
+next-needs-join = 이 기기는 네트워크에 참여하지 않았습니다. sudo maru join - 를 실행하고 초대장을 붙여 넣으세요
+next-joining = 코디네이터가 아직 응답하지 않았거나 인터페이스가 아직 준비되지 않았습니다.
+next-waiting = 집 컴퓨터에서 maru device list, 그다음 maru device approve CODE를 실행하세요
+next-expired = 키가 만료되었습니다. 초대장을 요청한 뒤 sudo maru join - 를 실행하세요
+next-running = 이 기기는 네트워크의 노드입니다.
+
+## tables of the admin's other commands
+app-heads = 이름 | 만든 때 | 마지막 사용
+app-labels = 이름 | 키 | 만든 때
+api-key-heads = 번호 | 이름 | 권한 | 상태 | 만든 때 | 만료
+api-key-labels = 번호 | 이름 | 키 | 권한 | 만료
+api-key-may =
+    { $access ->
+        [admin] 관리
+       *[read] 읽기
+    }
+key-heads = 번호 | 사용자 | 태그 | 상태 | 사용 횟수 | 재사용 | 승인됨 | 만료
+key-labels = 번호 | 키 | 만료
+key-state =
+    { $state ->
+        [valid] 사용 가능
+        [used] 사용됨
+       *[expired] 만료됨
+    }
+user-heads = 번호 | 이름 | 기기 | 만든 때
+route-heads = 기기 | 이름 | 경로 | 상태 | 제공 | 사용 중 | 문제
+route-state =
+    { $state ->
+        [waiting] 승인 대기
+        [approved] 승인됨
+        [approved_by_policy] 정책으로 승인됨
+        [rejected] 거절됨
+       *[unusable] 사용 불가
+    }
+route-not-offered = 지금은 제공하지 않음
+route-in-use = 사용 중
+log-heads = 시각 | 행위자 | 작업 | 대상 | 내용
+usage-heads = 날짜 | 사용자 | 요청 | 질문 토큰 | 답변 토큰
+policy-same = 열리거나 닫히는 것이 없습니다
+policy-change-heads = 변경 | 출발 | 도착 | 내용
+policy-test-heads = 결과 | 위치 | 출발 | 프로토콜 | 기대 | 도착 | 이유
+policy-decision-heads = 출발 | 도착 | 도달 | 규칙 | 경유
+test-passed = 통과
+test-failed = 실패
+opens = 열림
+closes = 닫힘
+audit-heads = 다이얼 | 연결 주소 | 위치 | 읽을 수 있는 쪽
+audit-location =
+    { $location ->
+        [this-machine] 이 컴퓨터
+        [mesh] 메시
+       *[outside] 외부
+    }
+audit-readers-server = 그곳의 서버
+audit-readers-simulated = SIMULATED 증거를 내는 { $name }의 노드. 운영자도 읽을 수 있다고 보아야 합니다
+audit-readers-tpm = 무엇을 실행하는지 증명한 { $name }의 노드와 그 TPM의 버스를 읽을 수 있는 사람
+audit-readers-proved = 무엇을 실행하는지 증명한 { $name }의 노드
+
+## cli/src/doctor.rs
+nothing-wrong = 문제가 없습니다.
+
+## cli/src/model.rs
+
+## cli/src/model/args.rs
+not-a-sha256 = SHA-256은 16진수 64자리입니다
+
+## cli/src/model/disk.rs
+room-unknown = { $path }에 남은 공간을 알 수 없습니다
+no-room = { $path }에 { $needed } 크기의 공간이 없습니다. 남은 공간은 { $free }이고 그중 { $reserve }는 비워 둡니다. 파일을 지우거나, 이 폴더를 더 큰 디스크로 가는 링크로 만드세요
+
+## cli/src/model/download.rs
+download-status = { $host }의 응답이 { $status }입니다
+download-refused = { $host }의 응답이 { $status }입니다. URL이 맞습니까?
+download-continues = 같은 명령을 다시 실행하면 이어서 받습니다
+download-restarts = 서버가 이어받기를 지원하지 않아, 같은 명령을 다시 실행하면 처음부터 받습니다
+download-cut = { $host }에서 받던 내용이 중간에 끊겼습니다. { $then }
+no-http-client = HTTP 클라이언트를 만들 수 없습니다
+host-unreachable = { $host }에 연결할 수 없습니다
+too-many-redirects = 리디렉션이 너무 많습니다
+redirect-to-plain-http = 암호화되지 않은 주소로 리디렉션했습니다
+
+## cli/src/model/folder.rs
+folder-not-made = { $path } 폴더를 만들 수 없습니다. sudo로 실행하세요
+no-models = 아직 모델이 없습니다. `maru model pull`로 가져오세요
+no-such-model = { $name } 모델이 없습니다. 있는 모델: { $names }
+model-in-use = { $name } 모델은 사용 중입니다. 먼저 `maru model use`로 다른 모델을 고르세요
+file-not-removed = { $path } 파일을 삭제할 수 없습니다. sudo로 실행하세요
+model-unusable = { $name } 모델을 쓸 수 없습니다: { $problem }
+none-fits = 여기 있는 모델 중에는 맞는 것이 없습니다. 더 작거나 비트 수가 적은 모델이 필요합니다
+these-fit = 맞는 모델: { $names }
+model-does-not-fit = { $name } 모델은 이 컴퓨터의 메모리에 들어가지 않습니다. { $others }
+model-does-not-fit-beside = { $name } 모델은 지금 답하고 있는 { $used } 모델과 함께 메모리에 들어가지 않습니다. `maru up`을 멈추고 다시 고른 뒤 시작하세요
+
+## cli/src/model/memory.rs
+meminfo-not-read = /proc/meminfo를 읽을 수 없습니다
+meminfo-unknown = /proc/meminfo에서 메모리 크기를 알 수 없습니다
+
+## cli/src/model/ollama.rs
+not-ollama-folder = { $path } 폴더는 Ollama의 모델 폴더가 아닙니다
+ollama-no-such-model = Ollama에 { $wanted } 모델이 없습니다. 있는 모델: { $names }
+ollama-no-models = { $path } 폴더에 Ollama의 모델이 없습니다
+ollama-choose = --model로 하나를 고르세요. 있는 모델: { $names }
+ollama-no-model-file = Ollama의 { $name } 모델은 이 컴퓨터에 모델 파일이 없습니다
+not-a-manifest = { $path } 파일은 Ollama의 매니페스트가 아닙니다
+
+## cli/src/model/part.rs
+file-not-written = { $path } 파일을 쓸 수 없습니다. sudo로 실행하세요
+pull-runs = 다른 `maru model pull`이 { $name } 모델을 가져오고 있습니다. 끝날 때까지 기다리세요
+folder-not-written = { $path } 폴더에 쓸 수 없습니다
+not-a-model = 받은 파일이 GGUF 모델이 아니어서 남기지 않았습니다
+wrong-sha256 = 파일의 SHA-256이 { $wanted }이 아니라 { $found }이어서 남기지 않았습니다
+model-unusable-removed = { $name } 모델을 쓸 수 없어서 남기지 않았습니다: { $error }
+model-exists = { $name } 모델이 이미 있습니다. 지우거나 --name으로 다른 이름을 고르세요
+
+## cli/src/model/pull.rs
+model-gone = 모델이 그사이에 사라졌습니다
+not-a-file = { $path } 경로는 파일이 아닙니다
+pull-progress = {"{bar:30} {total_bytes} 중 {bytes}, {bytes_per_sec}, {eta} 남음"}
+
+## cli/src/model/source.rs
+not-a-model-name = { $name }은 모델 이름으로 쓸 수 없습니다. --name으로 글자, 숫자, 점, 하이픈, 밑줄로 이루어지고 { $ending }로 끝나는 이름을 주세요
+not-a-url = { $source }은 URL이 아닙니다. https://HOST/PATH/NAME.gguf처럼 쓰세요
+model-option-for-ollama = --model은 Ollama의 모델 폴더에만 쓸 수 있습니다
+http-needs-sha256 = http://에서는 중간에서 모델을 바꿔치기할 수 있습니다. https://를 쓰거나 --sha256으로 파일의 값을 지정하세요
+scheme-unknown = { $other }://는 지원하지 않습니다. https:// 주소나 파일을 쓰세요
+url-has-password = URL에서 사용자 이름과 비밀번호를 빼세요
+no-model-at = { $path }에 모델이 없습니다
+other-sha256 = { $name } 모델의 SHA-256이 --sha256의 값과 다릅니다
+
+## cli/src/backup.rs
+
+## cli/src/backup/root.rs
+backup-needs-root = `maru { $command }` 명령은 모든 서비스의 키를 읽고 쓰므로 root 권한이 필요합니다. `sudo maru { $command }`로 실행하세요
+
+## cli/src/backup/unfinished.rs
+restore-unfinished = 이 네트워크의 복원이 중간에 끊겼습니다. `sudo maru restore FILE`을 다시 실행하세요
+
+## cli/src/backup/walk.rs
+left-out-link = { $place }: 링크입니다
+folder-not-opened = { $path } 파일을 열 수 없습니다
+left-out-more = { $place }의 { $more }개 더
+not-in-backup = { $name }은 백업에 들어가는 위치가 아닙니다
+not-looked-at = { $name }의 정보를 읽을 수 없습니다
+left-out-not-a-file = { $name }: 일반 파일이 아닙니다
+left-out-sparse = { $name }: 희소 파일입니다({ $len }바이트 중 디스크에 있는 것은 { $taken }바이트)
+left-out-large = { $name }: 너무 큽니다({ $len }바이트, { $place }에 남은 한도는 { $left }바이트)
+left-out-deep = { $name }: 너무 깊은 곳에 있습니다
+left-out-not-opened = { $name }: 열 수 없습니다({ $error })
+not-listed = { $name } 폴더의 목록을 읽을 수 없습니다
+left-out-name = { $name }에 있는 파일: 이름이 텍스트가 아닙니다
+left-out-rest = { $place }의 나머지: 파일이 너무 많습니다
+
+## cli/src/backup/restore.rs
+file-not-deleted = { $path } 경로를 삭제할 수 없습니다
+cannot-restore = { $path } 파일을 복원할 수 없습니다
+state-not-written = var/lib/maru 아래에 쓸 수 없습니다
+not-put = { $place }을 제자리에 놓을 수 없습니다
+mark-not-removed = var/lib/maru/restoring을 삭제할 수 없습니다
+restored = 네트워크 { $network }을 { $created } 시점의 상태로 복원했습니다.
+restored-postgres = 데이터베이스는 PostgreSQL 서버에 있습니다. 그것도 잃었다면 먼저 `pg_restore --dbname=DATABASE_URL maru.dump`로 덤프를 불러오세요
+restored-removed = 백업 뒤에 없앤 것, 곧 제거한 기기, 사용하거나 삭제한 키, 삭제한 API 키가 되살아났습니다. 사람들이 접속하기 전에 `maru device list`, `maru key list`, `maru api-key list`를 확인하세요.
+restored-next = 다음: `sudo maru up`. 모델이 전과 같은 위치에 없으면 --model MODEL.gguf를 함께 주세요. 기기는 { $server } 주소를 찾으므로, 이 컴퓨터의 주소가 달라졌으면 그 이름이 이곳을 가리키게 하세요.
+root-in-use = { $root }은 사용 중입니다. { $file }이 있습니다. 빈 --root에 복원하거나 이전 네트워크를 먼저 다른 곳으로 옮기세요
+coordinator-runs = { $root }에서 코디네이터가 실행되고 있습니다. `sudo systemctl stop 'maru-*'` 등으로 먼저 멈추세요
+file-not-locked = { $path } 파일을 잠글 수 없습니다
+folder-not-read = { $path } 폴더를 읽을 수 없습니다
+no-folder-in = { $path }에 폴더를 만들 수 없습니다
+backup-unknown = 어떤 백업인지 알 수 없습니다
+not-a-backup = 마루의 백업이 아닙니다
+backup-newer = 이 백업은 이 프로그램({ $own })보다 새로운 마루 { $maru }에서 만들었습니다. 먼저 마루를 업데이트하세요
+not-unpacked = { $name } 파일을 풀 수 없습니다
+not-synced = { $path }의 내용을 디스크에 쓸 수 없습니다
+
+## cli/src/confine.rs
+program-not-started = 프로그램을 시작할 수 없습니다
+no-program = 실행할 프로그램을 지정하세요
+not-confined = 프로그램이 쓸 수 있는 위치를 제한할 수 없습니다
+group-not-entered = { $path } 제어 그룹에 들어갈 수 없습니다
+limit-not-set = 프로그램의 한도를 설정할 수 없습니다
+
+## cli/src/model.rs
+model-removed = 모델 { $name } 파일을 삭제했습니다
+changing-engines = 엔진을 하나씩 바꾸고 있습니다. 대화는 끊기지 않습니다
+
+## cli/src/backup.rs
+file-exists = { $path } 파일이 이미 있습니다. 다른 이름을 쓰거나, --force로 바꿔 쓰세요
+backup-not-written = { $path } 파일을 쓸 수 없습니다
+left-out = 제외됨: { $file }
+left-out-outside = 제외됨: { $path }. coordinator.toml에서 쓰는 파일이니 따로 복사해 두세요
+backup-postgres = 데이터베이스는 PostgreSQL 서버에 있어 이 파일에 들어 있지 않습니다. `pg_dump --format=custom --file=maru.dump DATABASE_URL`로 함께 복사하세요
+backup-done = { $path }: 파일 { $count }개. 이 네트워크의 모든 키가 들어 있으니 키처럼 보관하세요
+backup-incomplete = 경고: 백업이 완전하지 않습니다. 제외된 항목은 위에 있습니다
+no-temporary-file = 임시 파일을 만들 수 없습니다
+coordinator-not-started = maru-coordinator를 시작할 수 없습니다
+database-not-copied = 데이터베이스를 복사할 수 없습니다: { $error }
+name-too-long = { $name }: 이름이 너무 깁니다
+file-shrank = { $name }의 끝부분: 읽는 동안 파일이 작아졌습니다
+nothing-to-back-up = { $path } 아래에 백업할 것이 없습니다. 여기서 마루를 실행한 적이 없습니다
+
+## cli/src/up.rs
+up-leftovers = 강제로 종료된 `maru up`의 서비스가 아직 실행되고 있습니다. 컴퓨터를 다시 시작하세요
+no-core-limit = 코어 덤프를 막을 수 없습니다
+restore-leftovers = { $path }는 중단된 복원이 남긴 폴더이고 키가 들어 있습니다. `sudo rm -r { $path }`로 지우세요
+ready-not-written = run/maru/ready 파일을 쓸 수 없습니다
+up-ready = maru: ready
+policy-needs-line =
+    이 컴퓨터에서 접속할 수 있도록 정책의 "acls" 아래에 다음을 추가하세요.
+      { $line }
+starting-again = 새 설정으로 다시 시작합니다.
+up-needs-root = `maru up`은 네트워크 인터페이스를 만들고 서비스를 각각의 사용자로 시작하므로 root 권한이 필요합니다. `sudo maru up`으로 실행하세요
+sudo-asks = `maru up`에는 root 권한이 필요합니다. sudo가 비밀번호를 묻습니다.
+sudo-failed = { $needs } (sudo: { $error })
+no-signals = 신호를 받을 수 없습니다
+
+## cli/src/up/checks.rs
+not-an-address = --address { $address }는 이름도 주소도 아닙니다. 192.0.2.7이나 home.example.org처럼 기기가 이 컴퓨터에 접속할 때 쓰는 것을 포트 없이 주세요
+not-a-domain = --network { $network }는 도메인이 아닙니다. maru.internal처럼 a-z, 0-9, -로 된 단어를 둘 이상 점으로 이어 쓰세요
+option-wrong = --user { $user }: { $error }
+tools-missing = { $names }: 설치되어 있지 않습니다. `sudo apt-get install { $packages }`로 설치하세요
+tun-closed = { $device } 장치를 열 수 없습니다({ $error }). `sudo modprobe tun`으로 드라이버를 불러오고, 컨테이너나 VPS라면 호스트에서 허용하게 하세요
+ports-taken = { $ports }. { $advice }
+model-unusable-here = { $path } 모델을 쓸 수 없습니다: { $error }
+model-unreadable = 엔진의 사용자가 { $path } 파일을 읽을 수 없습니다. `chmod o+r { $path }`로 허용하세요
+no-model-yet = 아직 모델이 없습니다. `maru up --model FILE.gguf`로 지정하거나 { $path }에 넣으세요
+several-models = { $path }에 모델이 여럿 있습니다. `maru up --model FILE.gguf`로 하나를 고르세요
+
+## cli/src/up/config.rs
+file-not-saved = { $path } 파일을 쓸 수 없습니다
+address-unused = --address { $address }는 효과가 없습니다. 이 네트워크의 주소는 { $known }입니다. { $file }에서 바꾸세요
+network-unused = --network { $network }는 효과가 없습니다. 이 네트워크의 도메인은 { $known }이고 바꿀 수 없습니다
+no-server-url = { $file }에 `server_url`이 없어서 다른 기기가 이 네트워크에 접속할 수 없습니다. server_url = "http://ADDRESS:PORT"를 추가하세요
+service-not-offered = { $file }이 { $name } 서비스를 제공하지 않아서 어떤 기기도 접속할 수 없습니다. name = "{ $name }", port = { $port }, socket = { $socket }인 [[service]]를 추가하세요
+service-shows-pages = { $file }이 { $name } 서비스에 웹 페이지를 허용하지만 그 서비스에는 웹 페이지가 없습니다. 그 [[service]]에 pages = false를 추가하세요
+no-own-address = 이 컴퓨터에는 외부로 나가는 경로가 없어서 주소를 알 수 없습니다. 기기가 접속할 주소를 maru up --address HOST로 알려 주세요
+
+## cli/src/up/ollama.rs
+not-an-ollama-address = { $usual }이나 http://100.64.0.5:{ $port }처럼 루프백 주소나 메시의 주소를 주세요
+ollama-away = http://{ $at }에서 Ollama가 응답하지 않습니다. 그곳에서 시작하거나 --ollama URL로 주소를 알려 주세요. 아무것도 바꾸지 않았습니다
+not-ollama = http://{ $at }에서 응답하는 것은 Ollama가 아닙니다. --ollama URL로 주소를 알려 주세요
+ollama-empty = http://{ $at }의 Ollama에 자체 모델이 없습니다. `ollama pull NAME`으로 받은 뒤 다시 시작하세요
+answer-too-long = 응답이 너무 깁니다
+ollama-found = http://{ $at }의 Ollama: { $names }
+
+## cli/src/up/setup.rs
+agent-of-another-network = 이 컴퓨터의 에이전트는 다른 네트워크에 속해 있습니다. `maru leave`로 나온 뒤 다시 시작하세요
+home-does-not-join = 집의 에이전트가 자기 네트워크에 참여하지 못했습니다: { $problem }
+home-cannot-join = 집의 에이전트가 참여할 수 없습니다
+no-gateway-identity = 게이트웨이의 공개 키가 { $path }에 없습니다
+not-a-regular-file = 일반 파일이 아닙니다
+not-a-public-key = 공개 키가 아닙니다
+
+## cli/src/up/start.rs
+joining-home = 집 노드를 네트워크에 참여시키고 있습니다
+
+## cli/src/chat.rs
+no-question = 질문이 없습니다. maru chat "TEXT"처럼 쓰세요
+chat-error = maru: { $error }
+
+## cli/src/chat/agent.rs
+node-unknown = 에이전트가 아직 이 노드의 이름을 모릅니다. 다시 시도하세요
+no-gateway-reachable = 이 기기에서 접속할 수 있는 AI 게이트웨이가 네트워크에 없습니다. 집 컴퓨터에서 `maru status`와 `maru policy get`을 확인하세요
+gateway-is-here = AI 게이트웨이가 바로 이 컴퓨터에서 실행되고 있습니다. 네트워크의 다른 기기에서 대화하세요
+gateway-identity-unreadable = 네트워크가 알려 준 게이트웨이 신원을 이 버전에서 읽을 수 없습니다. 마루를 업데이트하세요
+membership-unknown = 에이전트가 아직 네트워크와 코디네이터를 모릅니다. 다시 시도하세요
+chat-needs-join = 이 기기는 아직 네트워크에 참여하지 않았습니다{ $problem }. 초대장으로 참여하세요: sudo maru join -
+chat-joining = 이 기기는 아직 참여하는 중입니다. 잠시 뒤 다시 시도하세요. 진행 상황은 `maru status`로 볼 수 있습니다
+chat-waiting = 이 기기는 아직 승인되지 않았습니다. 집 컴퓨터에서 maru device list, 그다음 maru device approve CODE를 실행하세요{ $page }
+chat-expired = 이 기기의 키가 만료되었습니다. 관리자에게 초대장을 요청한 뒤 sudo maru join - 를 실행하세요
+
+## cli/src/chat/connection.rs
+gateway-keys = 게이트웨이의 키: { $error }. 이 기기의 마루를 업데이트하세요
+gateway-answer-too-long = 게이트웨이의 응답이 너무 깁니다
+not-a-gateway = 응답한 것은 이 버전의 게이트웨이가 아닙니다. 두 컴퓨터의 마루를 모두 업데이트하세요
+
+## cli/src/chat/conversation.rs
+chat-not-opened = 게이트웨이가 이 요청을 열지 못했고, 새 키로 다시 봉인한 것도 열지 못했습니다. 이미 답한 질문에는 두 번 답하지 않습니다. `maru chat --history`를 확인하고, 답이 없으면 다시 물으세요
+device-key-refused = 방금 등록했는데도 게이트웨이가 이 앱의 기기 키를 받아들이지 않습니다. 잠시 뒤 다시 시도하세요
+device-key-bound = 이 앱의 기기 키는 네트워크의 다른 노드에 등록되어 있습니다. 이 기기를 새로 설치했거나 파일을 복사했다면 { $path }을 지우고 다시 물으세요. 그러면 새 키를 받습니다
+gateway-stranger = { $host }에서 응답한 것은 이 네트워크의 게이트웨이가 아니어서 아무것도 보내지 않았습니다. 게이트웨이를 새로 설치했다면 네트워크가 이 기기에 알릴 때까지 1분쯤 기다린 뒤 다시 시도하세요
+gateway-rollback = { $error }. 아무것도 보내지 않았습니다. 집 컴퓨터의 시계가 전에 틀렸거나 상태를 잃었다면 { $path }을 지우고 다시 물으세요
+device-proof-refused = 게이트웨이가 이 앱의 기기 키 증명을 거절했습니다. 다시 시도하세요
+no-suite-key = 게이트웨이에 지금 유효한 { $suite } 키가 없습니다. 다른 --suite를 써 보세요
+question-too-long = 질문이 너무 깁니다. 최대 1MiB까지 봉인할 수 있습니다
+reply-cut = { $error }. 다시 물으세요
+reply-broken = { $error }. 위에 나온 내용은 진짜이지만 전부는 아닙니다. 다시 물으세요
+reply-not-printed = 답을 출력할 수 없습니다
+clock-too-early = 이 기기의 시계가 1970년 이전입니다. 시계를 맞추세요
+clock-too-late = 이 기기의 시계가 너무 앞서 있습니다. 시계를 맞추세요
+
+## cli/src/chat/print.rs
+reply-length = maru: 토큰 한도에 이르러 답이 여기서 멈췄습니다
+reply-yielded = maru: 다른 요청이 모델을 기다리고 있어 답이 여기서 멈췄습니다. 계속하라고 요청하세요
+reply-evidence = maru: 이 답은 { $class } 증거로 확인한 노드에서 왔습니다({ $image })
+
+## cli/src/chat/state.rs
+chat-folder-not-made = { $path } 폴더를 만들 수 없습니다. 앱의 기기 키를 여기에 둡니다
+no-random-bytes = 시스템에서 난수를 얻을 수 없습니다: { $error }
+file-vanished = { $path } 파일이 사라졌습니다. 다시 시도하세요
+no-home-folder = 앱의 기기 키를 둘 위치를 알 수 없습니다. HOME을 설정하세요
+
+## cli/src/confidential.rs
+ca-has-private-key = { $path }에 운영자만 가져야 할 개인 키가 들어 있어서 아무것도 바꾸지 않았습니다. 인증서 파일을 주세요
+pinned-for-another = { $file }에 { $name }의 { $keys } 값이 다른 신원을 위해 적혀 있어서 아무것도 바꾸지 않았습니다. 먼저 `maru confidential remove`로 지우세요
+ca-not-written = { $path } 파일을 쓸 수 없어서 다른 것도 바꾸지 않았습니다
+confidential-added = `maru up`을 다시 시작하세요. 그러면 이름({ $models })을 지정한 요청과 agents.defaults.model.fallbacks에 적힌 경우에 confidential/{ $name } 모델이 답합니다
+no-deployment = { $name } 배포가 없습니다. 있는 것은 `maru confidential list`로 볼 수 있습니다
+confidential-removed = 게이트웨이에도 반영되도록 `maru up`을 다시 시작하세요
+not-a-deployment-name = { $name }은 영문 소문자, 숫자, 점, 하이픈으로 된 1~{ $max }자의 이름이 아닙니다
+not-an-attestation-key = { $path }는 `maru-compute ak`가 출력한 줄이 아닙니다
+several-certificates = { $path }에 인증서가 여럿 있습니다. 루트 하나만 주세요
+not-an-anchor = { $path }는 PEM이나 DER 형식의 인증서도, TPM의 키도 아닙니다
+not-a-policy-of-it = { $path }는 이 배포의 정책이 아닙니다
+file-not-read-unchanged = { $path } 파일을 읽을 수 없어서 아무것도 바꾸지 않았습니다
+not-a-plain-file = { $path }이 일반 파일이 아니어서 아무것도 바꾸지 않았습니다. 무엇인지 확인하세요
+file-not-editable = { $path } 파일을 안전하게 고칠 수 없어서 아무것도 바꾸지 않았습니다. 파일을 바로잡거나 배포를 직접 적으세요(docs/configuration.md)
+
+## cli/src/confidential/deployment.rs
+not-an-ip-port = IP:PORT로, 인증서가 이름에 대한 것이면 NAME@IP:PORT로 쓰세요. 이름은 조회하지 않습니다
+not-a-dns-name = @ 앞부분이 DNS 이름이 아닙니다
+
+## cli/src/confidential/verify.rs
+not-a-time = 2026-11-23T08:00:00Z처럼 쓰세요
+not-a-nonce = 16진수 64자리여야 합니다
+time-before-1970 = 1970년 이전의 시각입니다
+evidence-too-large = { $path } 파일이 2MiB보다 커서 증거도 정책도 아닙니다
+not-a-pin = { $path }는 고정 정보가 아닙니다
+not-evidence = { $path }는 노드의 증거도 Nitro 문서도, 그 base64도 아닙니다
+verify-passed = 모든 검사를 통과했습니다
+verify-refused = 거절: 검사 { $count }개 중 { $failed }개가 실패했습니다
+verify-unproved = 실패한 검사는 없지만 모든 것을 검사하지는 않았으므로 아직 아무것도 증명되지 않았습니다: { $open }
+
+## cli/src/up/ollama.rs
+ollama-left-out = {"  "}제외한 모델 { $left_out }개: 클라우드에서 실행되거나 이름을 쓸 수 없습니다
+file-up-to-date = {"  "}{ $path }은 바꿀 것이 없습니다
+file-leads-there = {"  "}{ $path }에 게이트웨이가 쓸 주소를 적었습니다
+file-changed-by-hand =
+    {"  "}{ $path }은 직접 수정한 파일이어서 그대로 둡니다. 다음 내용을 넣으세요.
+    { $by_hand }
+ollama-primary = {"  "}이름을 지정한 요청에만 답합니다. 기본으로 쓰려면 agents.defaults.model.primary를 { $first }로 설정하세요
+
+## cli/src/confidential.rs
+confidential-ca = {"  "}{ $path }: 그 서버들의 인증서를 발급한 기관의 인증서입니다
+gateway-reaches-outside = {"  "}이제 게이트웨이가 네트워크 밖의 { $address }에 접속할 수 있습니다
+simulated-accepted = {"  "}SIMULATED 증거를 받아들입니다. 이 증거는 만든 사람 말고는 누구에게도 아무것도 증명하지 않습니다
+policy-pinned = {"  "}고정함: 에포크 { $epoch } 이후의 정책과 다음 이미지: { $images }
+keys-kept = {"  "}{ $file }의 다른 항목은 그대로 둡니다: { $kept }
+file-changed = {"  "}{ $path } 파일을 바꾸었습니다
+
+## cli/src/doctor/certificates.rs
+fix-acme = var/log/maru/coordinator.log를 확인하세요. 인증 기관이 발급하지 않은 이유와 다시 요청하는지가 적혀 있습니다
+fix-certificate = 인증서를 갱신하고 이 파일을 새것으로 바꾸세요. 코디네이터가 스스로 다시 읽습니다
+fix-relay-certificate = `maru up`을 멈추고 이 파일과 옆의 키를 지운 뒤 다시 시작하세요. 기기가 새 인증서를 받습니다
+only-root-looks = { $path } 파일은 root만 볼 수 있습니다
+file-missing = { $path } 파일이 없습니다
+certificate-broken = { $path }의 인증서가 손상되었습니다
+certificate-early =
+    { $path }의 인증서는 { NUMBER($days) ->
+        [0] 하루 안에
+       *[other] { $days }일 뒤에
+    } 유효해집니다
+fix-clock = 기다리거나 이 컴퓨터의 시계를 맞추세요
+certificate-expired =
+    { $path }의 인증서가 { NUMBER($days) ->
+        [0] 하루 안에
+       *[other] { $days }일 전에
+    } 만료되었습니다
+certificate-ends =
+    { $path }의 인증서가 { NUMBER($days) ->
+        [0] 하루 안에
+       *[other] { $days }일 뒤에
+    } 만료됩니다
+certificate-holds = { $path }의 인증서가 { $days }일 동안 유효합니다
+
+## cli/src/doctor/host.rs
+tools-there = podman, nft, setpriv가 있습니다
+missing = 없음: { $names }
+tun-opens = /dev/net/tun이 열립니다
+tun-opens-for-agent = 에이전트의 사용자도 /dev/net/tun을 열 수 있습니다
+tun-opens-for-root = /dev/net/tun이 root에게 열리고, root가 에이전트에게 열어 줍니다. 사용자 { $uid }로 시작한 에이전트는 열 수 없습니다
+tun-root-only = /dev/net/tun은 root만 열 수 있습니다
+tun-fails = /dev/net/tun을 열 수 없습니다: { $error }
+fix-tun = sudo modprobe tun을 실행하세요. 컨테이너나 VPS라면 호스트에서 허용해야 합니다
+landlock-full = 서비스는 자기 폴더에만 쓸 수 있습니다
+fix-kernel = Linux 6.2 이상의 커널을 설치하세요
+fix-landlock = CONFIG_LSM에 landlock이 있거나 명령줄에 lsm=landlock,…을 준 Linux 5.13 이상의 커널로 부팅하세요
+swap-off = 꺼짐
+swap-encrypted = { $names }: 메모리에 있거나 매핑된 장치에 있습니다
+swap-on = { $names }: 사람들이 쓴 내용이 디스크에 남을 수 있습니다
+fix-swap = sudo swapoff -a를 실행하고 /etc/fstab에서 지우거나, 스왑을 암호화하세요
+core-pattern = 모든 서비스의 한도는 0이고, 호스트의 패턴은 { $pattern }입니다
+clock-synchronised = 맞춰져 있습니다
+clock-unsynchronised = 맞춰져 있지 않습니다. 시계가 1분 어긋나면 봉인한 요청이 실패합니다
+clock-unknown = systemd가 시계를 맞추지 않습니다. 직접 확인하세요
+podman-old = { $version }: 4보다 오래된 버전입니다
+fix-podman = 더 새로운 Podman을 설치하세요. Debian 12의 것이면 됩니다
+podman-fails = 실행할 수 없습니다
+limits-root-only = root만 시험할 수 있습니다
+fix-cgroup = /sys/fs/cgroup이 마운트되어 있고 root로 `podman info`가 동작하는지 확인하세요
+limits-work = 메모리, 스왑, 프로세스가 제한됩니다
+fix-swap-limit = 스왑을 끄거나 swapaccount=1로 부팅하세요
+fix-memory-limit = cgroup_enable=memory로 부팅하세요
+fix-controller = 호스트에서 이 제어 그룹 컨트롤러를 켜세요
+not-limited = { $limit } 제한이 적용되지 않습니다: { $reason }
+folder-in-the-way = { $path } 폴더를 만들 수 없습니다. 있으면 지우세요
+
+## cli/src/doctor/providers.rs
+fix-gateway = 게이트웨이에 관한 항목을 보세요
+cannot-be-asked = 물어볼 수 없습니다: { $error }
+evidence-simulated = { $name }의 SIMULATED 증거를 받아들입니다. 이 증거는 아무것도 증명하지 않으니 운영자가 모든 것을 읽는다고 보아야 합니다
+fix-simulated = 노드가 다른 증거를 내면 gateway.toml의 [confidential.{ $name }]에서 simulated를 빼세요
+provider-unexplained = 이유를 알리지 않습니다
+provider-ready = { $name }: 준비되었습니다
+provider-draining = { $name }: 가득 찼거나 종료 중이어서 새 요청을 받지 않습니다
+provider-loading = { $name }: 아직 모델을 불러오고 있습니다
+fix-wait = 잠시 기다리세요
+provider-refuses = { $name }: 게이트웨이를 거절합니다({ $trouble })
+fix-provider-key = openclaw.json의 apiKey가 서버에 맞는지 확인하세요
+provider-silent = { $name }: 응답하지 않습니다({ $trouble })
+fix-provider = 시작하거나 baseUrl을 고치세요
+provider-unusable = { $name }: 사용하지 않습니다({ $trouble })
+fix-provider-file = 게이트웨이가 읽을 수 있게 그 위치에 파일을 두세요. 자동으로 적용됩니다
+
+## cli/src/doctor/services.rs
+programs-found = 마루의 프로그램이 모두 있습니다
+fix-programs = `maru up`에만 필요합니다. 마루의 프로그램을 모두 한 폴더에 설치하세요
+fix-file = 그 파일을 고치세요
+ports-free = 비어 있음: { $ports }
+fix-ports = `maru up`을 시작하기 전에: { $advice }
+fix-look-at-ports = `ss -tulpn`으로 확인하세요
+folder-owner = { $path }: 소유자와 모드가 { $uid }:{ $gid } { $mode }인데 { $owner }:{ $group } { $right }이어야 합니다
+socket-answers = { $path }: 응답합니다
+socket-closed = { $path }: 이 사용자에게는 닫혀 있습니다. 정상입니다
+socket-silent = { $path }: 응답하지 않습니다({ $error })
+services-root-only = root만 물어볼 수 있습니다
+service-ready = { $name }: 준비되었습니다
+service-silent = { $name }: 응답하지 않습니다
+fix-wait-for-service = 기다리세요. `maru up`은 { $patience } 동안 기다립니다
+service-not-ready = { $name }: 아직 준비되지 않았습니다
+fix-read-log = { $path }을 읽은 다음 `maru up`을 멈췄다가 다시 시작하세요
+apps-untrusted-proxy = 기기가 신뢰하지 않는 프록시를 거쳐 { $server }에 접속하므로 모두 하나로 취급됩니다
+fix-proxy = etc/maru/coordinator.toml의 [proxy]에 있는 `trusted`에 프록시의 주소를 적으세요
+apps-ok = { $server }: 일반 앱이 HTTPS로 접속하는 주소입니다
+fix-see-status = `maru status`를 보세요
+agent-node = 이 기기는 네트워크의 노드입니다
+fix-agent = 에이전트를 시작하세요
+version-answers = 응답합니다. 버전 { $found }
+version-differs = 버전 { $found }인데 maru는 { $version }입니다
+fix-version = 모든 프로그램을 같은 버전으로 설치하고 다시 시작하세요
+
+## cli/src/doctor.rs
+doctor-heads = 검사 | 결과 | 내용 | 해결 방법
+severity =
+    { $severity ->
+        [error] 오류
+        [warning] 경고
+       *[ok] 정상
+    }
+agent-state =
+    { $state ->
+        [needs_join] 상태: 참여 필요
+        [joining] 상태: 참여하는 중
+        [waiting_for_approval] 상태: 승인 대기
+        [running] 상태: 실행 중
+       *[expired] 상태: 만료됨
+    }
+fix-restart = `maru up`을 멈췄다가 다시 시작하세요
+
+## cli/src/model.rs
+model-heads = 이름 | 크기 | 종류 | 문맥 | 사용 중
+model-pulled = { $name } 모델을 가져왔습니다({ $size }, SHA-256 { $sha256 })
+model-used-now = 이제 { $name } 모델이 답합니다
+model-used-later = 다음에 `maru up`을 시작하면 { $name } 모델이 답합니다
+
+## cli/src/chat
+chat-you = 나
+clock-ahead = 이 기기의 시계가 집 컴퓨터보다 { $by } 빨라서 아무것도 보내지 않았습니다. 틀린 쪽의 시계를 맞춘 뒤(sudo timedatectl set-ntp true) 다시 물으세요
+clock-behind = 이 기기의 시계가 집 컴퓨터보다 { $by } 느려서 아무것도 보내지 않았습니다. 틀린 쪽의 시계를 맞춘 뒤(sudo timedatectl set-ntp true) 다시 물으세요
+gateway-timeout = { $url }의 게이트웨이가 응답하지 않습니다. 이곳에서 `maru status`로 집 컴퓨터와 연결되어 있는지, 그곳에서 `maru up`이 실행 중이고 정책이 이 기기를 허용하는지 확인하세요
+gateway-unreachable = { $url }의 게이트웨이에 연결할 수 없습니다. 이곳에서 `maru status`로 집 컴퓨터와 연결되어 있는지, 그곳에서 `maru up`이 실행 중이고 정책이 이 기기를 허용하는지 확인하세요
+
+## cli/src/confidential
+confidential-heads = 이름 | 증거 | 연결 주소 | 신원
+evidence-simulated-too = SIMULATED 포함
+evidence-real = 실제
+verify-heads = 검사 | 결과 | 코드 | 뜻
