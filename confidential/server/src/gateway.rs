@@ -194,11 +194,10 @@ impl IntoResponse for Refused {
             Self::Outside(error) => error.into_response(),
             Self::Unopenable => StatusCode::BAD_REQUEST.into_response(),
             Self::Key => {
+                let title = "the key is unknown or not active: fetch the keys once more";
                 let problem = Problem {
                     kind: OHTTP_KEY_PROBLEM.to_owned(),
-                    title: "the key is unknown or not active: fetch the keys once more".to_owned(),
-                    status: StatusCode::BAD_REQUEST.as_u16(),
-                    detail: None,
+                    ..Problem::new("", StatusCode::BAD_REQUEST.as_u16(), title)
                 };
                 let media = [(header::CONTENT_TYPE, media::PROBLEM)];
                 (StatusCode::BAD_REQUEST, media, Json(problem)).into_response()
