@@ -20,7 +20,7 @@ pub struct ErrorResponse {
     kind: &'static str,
     title: String,
     detail: Option<String>,
-    message: Option<Message>,
+    message: Option<Box<Message>>,
     retry_after_s: Option<u64>,
 }
 
@@ -53,7 +53,7 @@ impl ErrorResponse {
     #[must_use]
     pub fn message(self, message: Message) -> Self {
         let detail = message.attribute("detail", Language::English).or(self.detail);
-        Self { detail, message: Some(message), ..self }
+        Self { detail, message: Some(Box::new(message)), ..self }
     }
 
     /// Adds a `Retry-After` header, in seconds.
@@ -66,7 +66,7 @@ impl ErrorResponse {
 
 impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
-        let (message, arguments) = self.message.and_then(Message::into_parts).unzip();
+        let (message, arguments) = self.message.and_then(|message| message.into_parts()).unzip();
         let problem = Problem {
             detail: self.detail,
             message,
