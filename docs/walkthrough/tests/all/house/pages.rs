@@ -1,0 +1,204 @@
+//! Pages that list what the code declares: keys of settings, counters.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use ai_gateway_api::settings::gateway;
+use confidential_api::settings::{auth, compute, gateway as chain_gateway, relay, router};
+use serde::Deserialize;
+
+use self::keys::keys;
+
+mod keys;
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file)).unwrap()
+}
+
+/// The rows of the tables below a heading, each as its cells; of tables whose head begins with `first`.
+fn rows<'a>(page: &'a str, heading: &str, first: &str) -> Vec<Vec<&'a str>> {
+    let section = page.lines().skip_while(|line| line.trim_start_matches('#').trim() != heading);
+    let section = section.skip(1).take_while(|line| !line.starts_with('#'));
+    let (mut rows, mut wanted) = (Vec::new(), None);
+    for line in section.filter(|line| !line.starts_with("|---")) {
+        let Some(cells) = line.strip_prefix("| ") else {
+            wanted = None;
+            continue;
+        };
+        let cells: Vec<_> = cells.split(" | ").collect();
+        match wanted {
+            Some(true) => rows.push(cells),
+            Some(false) => {}
+            None => wanted = Some(cells[0] == first),
+        }
+    }
+    rows
+}
+
+/// The code spans of a cell.
+fn spans(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+/// The keys of a section of `docs/configuration.md`: `[tls] certificate, key` is `tls.certificate` and `tls.key`, and
+/// `[[dial]] name` is `dial[].name`.
+fn documented(page: &str, heading: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for row in rows(page, heading, "key") {
+        let mut table = String::new();
+        for span in spans(row[0]) {
+            let names = match span.rsplit_once("] ") {
+                Some((head, names)) => {
+                    let list = if head.starts_with("[[") { "[]." } else { "." };
+                    table = format!("{}{list}", head.trim_matches(['[', ']']));
+                    names
+                }
+                None => span,
+            };
+            found.extend(names.split(", ").map(|name| format!("{table}{name}")));
+        }
+    }
+    assert!(!found.is_empty(), "there is no table of keys below {heading:?}");
+    found
+}
+
+/// Keys that are declared and not documented, and the reverse. A documented list may leave out the keys of its entries.
+fn differences(declared: &BTreeSet<String>, documented: &BTreeSet<String>) -> Vec<String> {
+    let covers = |page: &str, key: &str| {
+        key.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with("[]"))
+    };
+    let missing = declared.iter().filter(|key| !documented.iter().any(|page| covers(page, key)));
+    let unknown = documented.iter().filter(|page| !declared.iter().any(|key| covers(page, key)));
+    let missing = missing.map(|key| format!("{key} is not documented"));
+    missing.chain(unknown.map(|key| format!("there is no {key}"))).collect()
+}
+
+#[test]
+fn each_key_of_the_settings_is_documented_and_no_other() {
+    let page = read("docs/configuration.md");
+    for (heading, declared) in [
+        ("coordinator.toml", keys::<coordinator_api::settings::Settings>()),
+        ("agent.toml", keys::<node_agent_api::settings::Settings>()),
+        ("gateway.toml", keys::<gateway::Settings>()),
+        ("A deployment of the confidential chain", keys::<gateway::Deployment>()),
+        ("telmeet.toml", keys::<telmeet_api::settings::Settings>()),
+        ("confidential-compute.toml", keys::<compute::Settings>()),
+    ] {
+        let differ = differences(&declared, &documented(&page, heading));
+        assert!(differ.is_empty(), "{heading}: {differ:#?}");
+    }
+}
+
+#[test]
+fn each_key_of_the_confidential_servers_is_documented_and_no_other() {
+    let page = read("docs/configuration.md");
+    let shared = documented(&page, "The confidential chain");
+    let mut used = BTreeSet::new();
+    for (server, declared) in [
+        ("relay", keys::<relay::Settings>()),
+        ("gateway", keys::<chain_gateway::Settings>()),
+        ("router", keys::<router::Settings>()),
+        ("auth", keys::<auth::Settings>()),
+    ] {
+        let own: BTreeSet<_> = declared.difference(&shared).cloned().collect();
+        used.extend(declared.intersection(&shared).cloned());
+        let heading = format!("confidential-{server}.toml");
+        let documented =
+            if server == "relay" { BTreeSet::new() } else { documented(&page, &heading) };
+        let differ = differences(&own, &documented);
+        assert!(differ.is_empty(), "{heading}: {differ:#?}");
+    }
+    let differ = differences(&used, &shared);
+    assert!(differ.is_empty(), "The confidential chain: {differ:#?}");
+}
+
+#[test]
+fn a_key_that_is_missing_or_unknown_is_found() {
+    #[derive(Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Settings {
+        listen: Option<std::net::SocketAddr>,
+        tls: Tls,
+        dial: Vec<Dial>,
+        extra: Vec<Dial>,
+        named: BTreeMap<String, Tls>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Tls {
+        certificate: String,
+        key: String,
+    }
+    #[derive(Deserialize)]
+    struct Dial {
+        name: String,
+    }
+    let settings = Settings::default();
+    let (tls, dials) = (settings.tls, settings.dial.into_iter().chain(settings.extra));
+    assert!(settings.listen.is_none() && tls.certificate == tls.key && settings.named.is_empty());
+    assert!(dials.map(|dial| dial.name).next().is_none());
+    let declared = keys::<Settings>();
+    let all = ["dial[].name", "extra[].name", "listen", "named", "tls.certificate", "tls.key"];
+    assert!(declared.iter().eq(all), "{declared:?}");
+
+    let head = "## a.toml\n\n| key | default |\n|---|---|\n";
+    let page = |rows: &str| documented(&format!("{head}{rows}\n## b.toml\n| `other` | 1 |\n"), "a.toml");
+    let whole = "| `listen` | `x` |\n| `[tls] certificate`, `key` | – |\n| `[[dial]] name` | – |\n| `extra` | – |\n\
+                 | `named` | – |\n";
+    assert!(differences(&declared, &page(whole)).is_empty());
+    let other = whole.replace("`key`", "`kye`");
+    let expected = ["tls.key is not documented", "there is no tls.kye"];
+    assert_eq!(differences(&declared, &page(&other)), expected);
+}
+
+/// The names of counters that a source file registers by `call`.
+fn registered(source: &str, call: &str) -> BTreeSet<String> {
+    let source = read(source);
+    let calls = source.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+    calls.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+}
+
+/// The counters that a cell names, without their labels.
+fn counters(cell: &str) -> impl Iterator<Item = &str> {
+    let names = spans(cell).filter_map(|span| span.split('{').next());
+    names.filter(|name| !name.is_empty())
+}
+
+/// Counters that are registered and not documented, and the reverse. The library adds `_total` or `_info` to some names.
+fn undocumented(registered: &BTreeSet<String>, documented: &BTreeSet<&str>) -> Vec<String> {
+    let is = |name: &str, page: &str| {
+        page.strip_prefix(name).is_some_and(|end| ["", "_total", "_info"].contains(&end))
+    };
+    let missing = registered.iter().filter(|name| !documented.iter().any(|page| is(name, page)));
+    let unknown = documented.iter().filter(|page| !registered.iter().any(|name| is(name, page)));
+    let missing = missing.map(|name| format!("{name} is not documented"));
+    missing.chain(unknown.map(|name| format!("there is no {name}"))).collect()
+}
+
+#[test]
+fn each_counter_is_documented_and_no_other() {
+    let page = read("docs/administration.md");
+    let rows_of = rows(&page, "Counters", "counter");
+    let documented = rows_of.iter().flat_map(|row| counters(row[0]));
+    let documented = documented
+        .map(|name| name.trim_start_matches("maru_coordinator_").trim_start_matches("…_"))
+        .collect();
+    let declared = registered("coordinator/server/src/metrics.rs", ".register(");
+    assert!(declared.len() > 10);
+    assert_eq!(undocumented(&declared, &documented), [""; 0]);
+
+    let page = read("docs/configuration.md");
+    let rows_of = rows(&page, "gateway.toml", "meaning");
+    let documented = rows_of.iter().flat_map(|row| counters(row[1])).collect();
+    let mut declared = registered("ai-gateway/server/src/metrics.rs", ".register(");
+    declared.extend(registered("ai-gateway/server/src/gauges.rs", "gauge("));
+    assert!(declared.len() > 20);
+    assert_eq!(undocumented(&declared, &documented), [""; 0]);
+
+    let declared = ["chats", "nodes"].map(str::to_owned).into();
+    let expected = ["nodes is not documented", "there is no users"];
+    assert_eq!(undocumented(&declared, &["chats_total", "users"].into()), expected);
+}
