@@ -29,7 +29,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, StatusCode, header},
 };
-use http_body_util::Full;
+use http_body_util::{Full, LengthLimitError};
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -88,13 +88,17 @@ impl BodyError {
         }
     }
 
-    /// Why reading a body failed: [`Self::Timeout`] if [`DeadlineBody`] says so, else [`Self::Incomplete`].
+    /// Why reading a body failed: [`Self::Timeout`] behind a [`DeadlineBody`], [`Self::TooLarge`] behind
+    /// [`http_body_util::Limited`], else [`Self::Incomplete`].
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
             if error.is::<DeadlinePassed>() {
                 return Self::Timeout;
+            }
+            if error.is::<LengthLimitError>() {
+                return Self::TooLarge;
             }
             cause = error.source();
         }

@@ -5,11 +5,18 @@
 
 use axum::{
     Router,
+    body::{Body, HttpBody as _},
+    extract::Request,
     handler::Handler,
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
     routing::{self, MethodRouter},
 };
 pub use endpoint::Declaration;
-use endpoint::{Endpoint, Method};
+use endpoint::{Content, Endpoint, Method};
+use http_body_util::Limited;
+
+use crate::{body::BodyError, problem::ErrorResponse};
 
 /// A declared endpoint, and the handler that answers there.
 #[must_use]
@@ -28,14 +35,27 @@ where
     T: 'static,
 {
     let declaration = endpoint.declaration;
-    let handler = match declaration.method {
+    let mut handler = match declaration.method {
         Method::GET => routing::get(handler),
         Method::POST => routing::post(handler),
         Method::PUT => routing::put(handler),
         Method::DELETE => routing::delete(handler),
         Method::ANY => routing::any(handler),
     };
+    if let Content::Bytes { max, .. } = declaration.request {
+        let limit = move |request, next| limited(max, request, next);
+        handler = handler.layer(middleware::from_fn(limit));
+    }
     Served { declaration, handler }
+}
+
+/// Refuses a body that is announced as longer than `max` bytes, and ends one that turns out to be.
+async fn limited(max: usize, request: Request, next: Next) -> Response {
+    let error = BodyError::TooLarge;
+    if request.body().size_hint().lower() > max as u64 {
+        return ErrorResponse::new(error.status(), "body", error.to_string()).into_response();
+    }
+    next.run(request.map(|body| Body::new(Limited::new(body, max)))).await
 }
 
 /// The declarations of what is served.

@@ -27,6 +27,7 @@
 //! * [`tls`]: TLS between machines, from files.
 //! * [`unix`]: a daemon's UNIX socket, and connecting to one.
 //! * [`watched`]: what files say, read again when they change.
+//! * [`websocket`]: the opening handshake of a WebSocket.
 //! * [`workers`]: threads that serve connections, each with a runtime of its own.
 //! * [`write_timeout`]: a stream whose writes fail once none gets on.
 #![forbid(unsafe_code)]
@@ -59,5 +60,6 @@ pub mod superuser;
 pub mod tls;
 pub mod unix;
 pub mod watched;
+pub mod websocket;
 pub mod workers;
 pub mod write_timeout;

@@ -185,7 +185,11 @@ impl Client {
         let request = match declaration.request {
             Content::Json(_) => request.json(body),
             Content::Query(_) => request.query(body),
-            Content::Empty | Content::Events | Content::Bytes { .. } | Content::Raw => request,
+            Content::Empty
+            | Content::Events
+            | Content::Bytes { .. }
+            | Content::WebSocket
+            | Content::Raw => request,
         };
         let response = request.send().await.map_err(|error| self.peer.unreached(error))?;
         if response.status().is_success() {

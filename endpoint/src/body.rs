@@ -22,11 +22,15 @@ pub enum Content {
     Query(fn() -> Vec<Parameter>),
     /// Server-sent events.
     Events,
-    /// Any bytes, so many at most.
+    /// Bytes of one of these media types.
     Bytes {
-        /// Most bytes.
+        /// The limit.
         max: usize,
+        /// Without parameters.
+        media: &'static [&'static str],
     },
+    /// A WebSocket (RFC 6455).
+    WebSocket,
     /// Whatever the endpoint's own protocol says.
     Raw,
 }
@@ -94,7 +98,16 @@ pub struct Bytes<const MAX: usize>;
 
 impl<const MAX: usize> Body for Bytes<MAX> {
     type Value = Vec<u8>;
-    const CONTENT: Content = Content::Bytes { max: MAX };
+    const CONTENT: Content = Content::Bytes { max: MAX, media: &["application/octet-stream"] };
+}
+
+/// A WebSocket, as the response of an endpoint whose method is GET.
+#[derive(Clone, Copy, Debug)]
+pub struct WebSocket;
+
+impl Body for WebSocket {
+    type Value = ();
+    const CONTENT: Content = Content::WebSocket;
 }
 
 /// Whatever the endpoint's own protocol says: another API's JSON, a page, a stream.

@@ -14,7 +14,9 @@ use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-pub use body::{Body, Bytes, Content, Events, JsonSchema, ListsByName, NoBody, Query, Raw};
+pub use body::{
+    Body, Bytes, Content, Events, JsonSchema, ListsByName, NoBody, Query, Raw, WebSocket,
+};
 pub use callers::Callers;
 
 /// Characters of a path segment that are escaped: all but letters, digits and these marks.
@@ -93,7 +95,15 @@ impl<Q: Body + ?Sized, A: Body + ?Sized> Endpoint<Q, A> {
         callers: Callers,
         sentence: &'static str,
     ) -> Self {
-        let status = if matches!(A::CONTENT, Content::Empty) { 204 } else { 200 };
+        let status = match A::CONTENT {
+            Content::Empty => 204,
+            Content::WebSocket => 101,
+            Content::Json(_)
+            | Content::Query(_)
+            | Content::Events
+            | Content::Bytes { .. }
+            | Content::Raw => 200,
+        };
         let changes = !matches!(method, Method::GET);
         let (request, response) = (Q::CONTENT, A::CONTENT);
         let declaration =
@@ -119,6 +129,15 @@ impl<Q: Body + ?Sized, A: Body + ?Sized> Endpoint<Q, A> {
     #[must_use]
     pub const fn read_only(mut self) -> Self {
         self.declaration.changes = false;
+        self
+    }
+
+    /// A request carries bytes of one of these media types instead of `application/octet-stream`.
+    #[must_use]
+    pub const fn media(mut self, media: &'static [&'static str]) -> Self {
+        if let Content::Bytes { max, .. } = self.declaration.request {
+            self.declaration.request = Content::Bytes { max, media };
+        }
         self
     }
 

@@ -72,6 +72,7 @@ fn shape(content: Content) -> Option<JsonSchema> {
         | Content::Query(_)
         | Content::Events
         | Content::Bytes { .. }
+        | Content::WebSocket
         | Content::Raw => None,
     }
 }
@@ -92,26 +93,33 @@ fn methods(method: Method) -> Vec<HttpMethod> {
     }
 }
 
-/// A body and its media type; none if there is no body.
-fn content(content: Content) -> Option<(&'static str, ContentBuilder)> {
-    let media = match content {
-        Content::Empty | Content::Query(_) => return None,
-        Content::Json(_) | Content::Raw => "application/json",
-        Content::Events => "text/event-stream",
-        Content::Bytes { .. } => "application/octet-stream",
-    };
+/// The media types of a body; none if there is no body.
+fn media(content: Content) -> &'static [&'static str] {
+    match content {
+        Content::Empty | Content::Query(_) | Content::WebSocket => &[],
+        Content::Json(_) | Content::Raw => &["application/json"],
+        Content::Events => &["text/event-stream"],
+        Content::Bytes { media, .. } => media,
+    }
+}
+
+fn described(content: Content) -> ContentBuilder {
     let schema = shape(content).map(|shape| shape.schema);
     let any = || ObjectBuilder::new().schema_type(Type::Object).into();
-    Some((media, ContentBuilder::new().schema(Some(schema.unwrap_or_else(any)))))
+    ContentBuilder::new().schema(Some(schema.unwrap_or_else(any)))
 }
 
 fn operation(endpoint: &Declaration) -> OperationBuilder {
-    let success = match content(endpoint.response) {
-        Some((media, body)) => {
-            ResponseBuilder::new().description("Done.").content(media, body.build())
-        }
-        None => ResponseBuilder::new().description("Done; there is nothing to say."),
+    let answers = media(endpoint.response);
+    let about = match answers {
+        _ if endpoint.status == 101 => "Switches to the WebSocket protocol.",
+        [] => "Done; there is nothing to say.",
+        [..] => "Done.",
     };
+    let success =
+        answers.iter().fold(ResponseBuilder::new().description(about), |answer, media| {
+            answer.content(*media, described(endpoint.response).build())
+        });
     let schema = Some(Ref::from_schema_name(PROBLEM));
     let problem = ResponseBuilder::new()
         .description("Why nothing was done.")
@@ -131,11 +139,12 @@ fn operation(endpoint: &Declaration) -> OperationBuilder {
     if let Content::Query(parameters) = endpoint.request {
         operation = parameters().into_iter().fold(operation, OperationBuilder::parameter);
     }
-    let body = content(endpoint.request).map(|(media, body)| {
-        let body = RequestBodyBuilder::new().content(media, body.build());
-        body.required(Some(Required::True)).build()
+    let accepted = media(endpoint.request);
+    let body = accepted.iter().fold(RequestBodyBuilder::new(), |body, media| {
+        body.content(*media, described(endpoint.request).build())
     });
-    operation.request_body(body)
+    let body = body.required(Some(Required::True)).build();
+    operation.request_body((!accepted.is_empty()).then_some(body))
 }
 
 /// A problem document (RFC 9457).

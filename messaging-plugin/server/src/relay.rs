@@ -25,7 +25,7 @@ use chassis::{
     problem::ErrorResponse,
     unix::Connector,
 };
-use http_body_util::{LengthLimitError, Limited};
+use http_body_util::Limited;
 use hyper::body::Body as _;
 use mesh_identity::Header;
 use telmeet_api::{plugin, settings::Settings};
@@ -173,17 +173,11 @@ fn broken(error: &(dyn StdError + 'static)) -> ErrorResponse {
 
 /// Distinguishes a body that was too long or late from a failure of the gateway.
 fn failed(error: &hyper::Error) -> ErrorResponse {
-    if BodyError::of(error) == BodyError::Timeout {
-        return late();
+    match BodyError::of(error) {
+        BodyError::Timeout => late(),
+        BodyError::TooLarge => too_large(),
+        BodyError::Incomplete | BodyError::NoMemory => broken(error),
     }
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if inner.is::<LengthLimitError>() {
-            return too_large();
-        }
-        cause = inner.source();
-    }
-    broken(error)
 }
 
 fn too_large() -> ErrorResponse {

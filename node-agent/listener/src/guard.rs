@@ -7,8 +7,9 @@
 //! * An `Origin` that nobody listed is refused: scripts, event streams, web sockets and forms carry it.
 //!   The service's own is no exception. It serves no page, and over plain HTTP a network that answered
 //!   for its name before the agent was up could have put one there.
-//! * A body comes under `application/json` only, which a page cannot send without asking first
-//!   (Fetch, section 4.8); that question is answered with yes only for origins that somebody listed.
+//! * A body has the type `application/json`, or one that its endpoint declares ([`Guard::declare`]), but never the type
+//!   of an HTML form: a page cannot send others without a preflight (Fetch, section 4.8), which succeeds only for listed
+//!   origins.
 //! * Where credentials are made, no mark of a browser passes at all ([`Guard::close_to_browsers`]).
 //!
 //! On a connection of this machine's own nobody tells which address was called: there the service
@@ -19,6 +20,12 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, header, uri::Authority};
 use axum::response::{IntoResponse, Response};
 use chassis::{browser, problem::ErrorResponse};
+use endpoint::{Content, Declaration};
+
+/// The content type of a body for which no other is declared.
+const JSON: &[&str] = &["application/json"];
+/// Content types that a page may send without a preflight (Fetch, section 2.2.2).
+const FORMS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
 
 /// Decides whether a request may have come from a website.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +35,15 @@ pub struct Guard {
     closed: Vec<String>,
     /// Origins as browsers write them, and below which paths their pages may call.
     listed: (Vec<String>, Vec<String>),
+    uploads: Vec<Upload>,
+}
+
+/// An endpoint whose requests carry other bodies than JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Upload {
+    method: &'static str,
+    path: &'static str,
+    media: &'static [&'static str],
 }
 
 /// Where a request was sent.
@@ -48,9 +64,12 @@ pub enum Refusal {
     /// `Origin` or Fetch Metadata tells of a website.
     #[error("requests from websites are refused")]
     Origin,
-    /// The body is not declared as JSON.
+    /// The body has no content type, or another one than JSON.
     #[error("a body must be sent as application/json")]
     ContentType,
+    /// The body has no content type, or one that its endpoint does not declare.
+    #[error("this endpoint does not accept a body of that content type")]
+    MediaType,
 }
 
 impl Guard {
@@ -83,6 +102,23 @@ impl Guard {
         self
     }
 
+    /// Accepts the bodies that these endpoints declare; all others are JSON.
+    #[must_use]
+    pub fn declare(mut self, endpoints: &[Declaration]) -> Self {
+        self.uploads.extend(endpoints.iter().filter_map(|it| match it.request {
+            Content::Bytes { media, .. } => {
+                Some(Upload { method: it.method.name(), path: it.path, media })
+            }
+            Content::Empty
+            | Content::Json(_)
+            | Content::Query(_)
+            | Content::Events
+            | Content::WebSocket
+            | Content::Raw => None,
+        }));
+        self
+    }
+
     /// Judges a request that came to `destination`.
     ///
     /// # Errors
@@ -104,7 +140,7 @@ impl Guard {
     fn judge<B>(&self, request: &Request<B>, to: Destination) -> Result<(), Refusal> {
         self.check_host(request.headers(), request.uri(), to)?;
         self.check_origin(request)?;
-        check_body(request.method(), request.headers())
+        self.check_body(request.method(), request.uri().path(), request.headers())
     }
 
     fn check_host(&self, headers: &HeaderMap, uri: &Uri, to: Destination) -> Result<(), Refusal> {
@@ -158,6 +194,22 @@ impl Guard {
         }
     }
 
+    /// Methods that write must declare a type even when empty; the others only if they have a body.
+    fn check_body(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+        let writes = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+        let empty = headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0")
+            && !headers.contains_key(header::TRANSFER_ENCODING);
+        if !writes && empty {
+            return Ok(());
+        }
+        let upload = self.uploads.iter().find(|upload| upload.is(method, path));
+        let (media, refusal) = match upload {
+            Some(upload) => (upload.media, Refusal::MediaType),
+            None => (JSON, Refusal::ContentType),
+        };
+        if has_type(headers, media) { Ok(()) } else { Err(refusal) }
+    }
+
     fn is_closed(&self, path: &str) -> bool {
         let below = |closed: &String| path.strip_prefix(closed.as_str());
         self.closed.iter().filter_map(below).any(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -177,7 +229,7 @@ impl Refusal {
         match self {
             Self::Host => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
-            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ContentType | Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
 
@@ -187,7 +239,7 @@ impl Refusal {
         match self {
             Self::Host => "host",
             Self::Origin => "origin",
-            Self::ContentType => "content-type",
+            Self::ContentType | Self::MediaType => "content-type",
         }
     }
 
@@ -200,6 +252,7 @@ impl Refusal {
                 "Use an app that is not a website, or ask the admin to list this origin."
             }
             Self::ContentType => "Send JSON with the header Content-Type: application/json.",
+            Self::MediaType => "Name the type of the body in the header Content-Type.",
         }
     }
 }
@@ -227,24 +280,31 @@ fn check_fetch_site(method: &Method, headers: &HeaderMap) -> Result<(), Refusal>
     }
 }
 
-/// Methods that write must declare JSON even when empty; the others only if they have a body.
-fn check_body(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
-    let writes = [Method::POST, Method::PUT, Method::PATCH].contains(method);
-    let empty = headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0")
-        && !headers.contains_key(header::TRANSFER_ENCODING);
-    if (!writes && empty) || is_json(headers) {
-        return Ok(());
+impl Upload {
+    fn is(&self, method: &Method, path: &str) -> bool {
+        let (mut own, mut steps) = (self.path.split('/'), path.split('/'));
+        let fits = own.by_ref().all(|own| {
+            // `{*rest}` takes all that follows.
+            if own.starts_with("{*") {
+                return steps.by_ref().last().is_some();
+            }
+            steps
+                .next()
+                .is_some_and(|step| own == step || (own.starts_with('{') && !step.is_empty()))
+        });
+        [method.as_str(), "ANY"].contains(&self.method) && fits && steps.next().is_none()
     }
-    Err(Refusal::ContentType)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether a request names one content type, which is one of these and not a form's.
+fn has_type(headers: &HeaderMap, media: &[&str]) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else {
         return false;
     };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let is = |known: &&str| known.eq_ignore_ascii_case(essence);
+    media.iter().any(is) && !FORMS.iter().any(is)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use chassis::{
     problem::ErrorResponse,
     quota::Quota,
     unix::{Socket, adopt},
+    websocket::ConnectionGuard,
     workers::Workers,
 };
 use common::media;
@@ -161,8 +162,8 @@ impl Shared {
             Preface::Local => None,
         };
         let permit = holder.map(|node| self.nodes.take(node.to_owned())).transpose();
-        let _permit = match permit {
-            Ok(permit) => permit,
+        let guard = match permit {
+            Ok(permit) => ConnectionGuard(Arc::new(permit)),
             Err(error) => {
                 tracing::warn!(node = holder, %error, "connection refused");
                 return;
@@ -170,8 +171,11 @@ impl Shared {
         };
         let (connection, mut closing) = Connection::new();
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
-            let request =
-                request.map(|body| Body::new(DeadlineBody::new(body, self.server.limits.body)));
+            let limit = self.server.limits.body;
+            let mut request = request.map(|body| Body::new(DeadlineBody::new(body, limit)));
+            if request.headers().contains_key(header::UPGRADE) {
+                request.extensions_mut().insert(guard.clone());
+            }
             // What answers a request is some kilobytes, which an idle connection, or one with a stream, need not hold.
             Box::pin(self.answer(request, &preface, &connection))
         });

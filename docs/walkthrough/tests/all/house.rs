@@ -254,8 +254,8 @@ fn sockets_are_connected_to_where_no_link_is_and_the_right_user_listens() {
     assert_eq!(connectors, CONNECTORS.iter().copied().collect(), "the search finds what is there");
 }
 
-/// Of these `relay.rs` holds none: it passes a body on, and says that it was too long.
-const PASSED_ON: &str = "messaging-plugin/server/src/relay.rs";
+/// The reader itself, which knows the error of a limited body that is passed on.
+const PASSED_ON: &str = "chassis/src/body.rs";
 
 #[test]
 fn bodies_are_held_as_a_whole_by_one_reader() {

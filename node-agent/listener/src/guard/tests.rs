@@ -265,3 +265,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_upload_is_for_its_own_path_and_method() {
+    endpoint::declare! {
+        /// Uploads.
+        UPLOADS for Member;
+        /// Below a name.
+        ONE: PUT "/v1/files/{name}" (endpoint::Bytes<9>);
+        /// At any depth.
+        DEEP: POST "/v1/tree/{*rest}" (endpoint::Bytes<9>), media(&["image/png"]);
+    }
+    let judge = |method: &str, path: &str, kind: &str| {
+        let request = Request::builder().method(method).uri(path).header("content-type", kind);
+        let request = request.header("host", HERE).header("content-length", "1").body(()).unwrap();
+        guard().declare(UPLOADS).check(&request, HERE.parse().unwrap())
+    };
+    let bytes = "application/octet-stream";
+    assert_eq!(judge("PUT", "/v1/files/a", bytes), Ok(()));
+    assert_eq!(judge("PUT", "/v1/files/a", "application/json"), Err(Refusal::MediaType));
+    assert_eq!(judge("POST", "/v1/tree/a/b", "image/png"), Ok(()));
+    for (method, path) in [
+        ("POST", "/v1/files/a"),
+        ("PUT", "/v1/files/a/b"),
+        ("PUT", "/v1/files/"),
+        ("PUT", "/v1/files"),
+        ("POST", "/v1/tree"),
+    ] {
+        assert_eq!(judge(method, path, bytes), Err(Refusal::ContentType), "{method} {path}");
+        assert_eq!(judge(method, path, "application/json"), Ok(()), "{method} {path}");
+    }
+}

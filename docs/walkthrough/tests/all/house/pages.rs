@@ -145,7 +145,8 @@ fn a_key_that_is_missing_or_unknown_is_found() {
     assert!(declared.iter().eq(all), "{declared:?}");
 
     let head = "## a.toml\n\n| key | default |\n|---|---|\n";
-    let page = |rows: &str| documented(&format!("{head}{rows}\n## b.toml\n| `other` | 1 |\n"), "a.toml");
+    let page =
+        |rows: &str| documented(&format!("{head}{rows}\n## b.toml\n| `other` | 1 |\n"), "a.toml");
     let whole = "| `listen` | `x` |\n| `[tls] certificate`, `key` | – |\n| `[[dial]] name` | – |\n| `extra` | – |\n\
                  | `named` | – |\n";
     assert!(differences(&declared, &page(whole)).is_empty());
