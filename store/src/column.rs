@@ -1,4 +1,4 @@
-//! Values of columns: how they are read, and made ready to be written.
+//! Converts values to and from columns.
 
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{Row as _, any::AnyRow};
@@ -10,26 +10,18 @@ pub fn number(row: &AnyRow, column: &'static str) -> Result<u64, DatabaseError> 
     unsigned(row.try_get(column)?, column)
 }
 
-/// A number as the database takes it; one above `i64::MAX` becomes that.
+/// Converts to a column value; numbers above `i64::MAX` become that.
 #[must_use]
 pub fn sql(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A number that is never negative.
-///
-/// # Errors
-///
-/// [`DatabaseError::Row`] if it is.
+/// Converts from a column value; [`DatabaseError::Row`] if it is negative.
 pub fn unsigned(value: i64, column: &'static str) -> Result<u64, DatabaseError> {
     u64::try_from(value).map_err(|_| DatabaseError::Row(column))
 }
 
-/// The same, which may be missing.
-///
-/// # Errors
-///
-/// [`DatabaseError::Row`] if it is negative.
+/// The same for a nullable column.
 pub fn optional_unsigned(
     value: Option<i64>,
     column: &'static str,
@@ -37,11 +29,7 @@ pub fn optional_unsigned(
     value.map(|value| unsigned(value, column)).transpose()
 }
 
-/// Bytes of which there are always as many.
-///
-/// # Errors
-///
-/// [`DatabaseError::Row`] if there are more or less.
+/// Bytes of fixed length; [`DatabaseError::Row`] if the length differs.
 pub fn bytes<const N: usize>(
     value: Vec<u8>,
     column: &'static str,
@@ -49,11 +37,7 @@ pub fn bytes<const N: usize>(
     value.try_into().map_err(|_| DatabaseError::Row(column))
 }
 
-/// Reads JSON.
-///
-/// # Errors
-///
-/// [`DatabaseError::Row`] if it is not of this type.
+/// Parses JSON; [`DatabaseError::Row`] if it does not have this type.
 pub fn from_json<T: DeserializeOwned>(
     text: &str,
     column: &'static str,
@@ -61,11 +45,7 @@ pub fn from_json<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|_| DatabaseError::Row(column))
 }
 
-/// Writes JSON.
-///
-/// # Errors
-///
-/// [`DatabaseError::Row`] if the type has no JSON.
+/// Serializes to JSON.
 pub fn to_json<T: Serialize>(value: &T, column: &'static str) -> Result<String, DatabaseError> {
     serde_json::to_string(value).map_err(|_| DatabaseError::Row(column))
 }

@@ -1,4 +1,4 @@
-//! A consistent copy of the database in a file, made while others use it.
+//! Copies a database consistently while it is in use.
 
 use std::{
     fs::{self, File},
@@ -13,34 +13,30 @@ use crate::{
     error::DatabaseError,
 };
 
-/// How the folder begins in which a copy is made.
+/// Prefix of the temporary folder for a copy.
 const PREFIX: &str = ".copy-";
 
 /// The database cannot be copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// It is a PostgreSQL server's.
-    #[error("the database is a PostgreSQL server's: copy it with `pg_dump`")]
+    /// It is a PostgreSQL database.
+    #[error("the database is on a PostgreSQL server: copy it with `pg_dump`")]
     Postgres,
-    /// There is none yet.
-    #[error("there is no database at {}: nothing ran here yet", .0.display())]
+    /// The file does not exist.
+    #[error("there is no database at {}: the daemon has not run yet", .0.display())]
     Missing(PathBuf),
     /// It cannot be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The copy cannot be written.
-    #[error("cannot write the copy; look how much space is left")]
+    #[error("cannot write the copy; check the free disk space")]
     Io(#[from] io::Error),
 }
 
-/// Writes the database as it is at one moment into `out`. Changes that others make meanwhile are not in it.
+/// Writes a snapshot of the database into `out`.
 ///
-/// The copy is made beside the database first, in a folder that is removed at the end. Who is killed meanwhile leaves that
-/// folder behind; the next one removes it.
-///
-/// # Errors
-///
-/// See [`CopyError`]. What `out` holds then is of no use.
+/// The snapshot is made beside the database first, in a temporary folder. If the process is killed, the next copy removes
+/// that folder. After an error, the content of `out` is incomplete.
 pub async fn copy(database: &Database, out: &mut File) -> Result<(), CopyError> {
     let Database::Sqlite(path) = database else { return Err(CopyError::Postgres) };
     if !path.exists() {
@@ -63,7 +59,7 @@ pub async fn copy(database: &Database, out: &mut File) -> Result<(), CopyError> 
     Ok(())
 }
 
-/// Removes what killed ones left, unless somebody copies right now. While the returned lock is held, nobody else does that.
+/// Removes the folders of killed processes, unless another copy runs. The returned lock protects the new folder.
 fn begin(folder: &Path) -> io::Result<File> {
     let lock = File::open(folder)?;
     if lock.try_lock().is_ok() {
@@ -79,7 +75,7 @@ fn remove_left(folder: &Path) -> io::Result<()> {
         let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         if is_one && entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())?;
-            tracing::info!(folder = %entry.path().display(), "removed a copy that was not finished");
+            tracing::info!(folder = %entry.path().display(), "removed an incomplete copy");
         }
     }
     Ok(())

@@ -1,24 +1,20 @@
-//! Where the data is, and how it is connected to.
+//! The location of a database.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::DatabaseError;
 
-/// Where the data is.
+/// The location of a database.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Database {
-    /// A file.
+    /// A SQLite file.
     Sqlite(PathBuf),
-    /// A server, by URL, which may hold a password.
+    /// A PostgreSQL server, by a URL that may contain a password.
     Postgres(String),
 }
 
 impl Database {
-    /// Whether it is one that Maru takes.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::Url`] if not.
+    /// Checks the URL's scheme; [`DatabaseError::Url`] if it is not supported.
     pub fn check(&self) -> Result<(), DatabaseError> {
         let known = ["postgres://", "postgresql://"];
         match self {
@@ -39,10 +35,10 @@ impl std::fmt::Debug for Database {
     }
 }
 
-/// The URL of a file; `mode` is `rw`, or `rwc` to make it if it is not there.
+/// The URL of a file; `mode` is `rw`, or `rwc` to create it.
 pub(crate) fn file_url(path: &Path, mode: &str) -> Result<String, DatabaseError> {
     let path = path.to_str().ok_or(DatabaseError::Row("path: it is not UTF-8"))?;
-    // The path is the URL's opaque part; what would end it is written as an escape.
+    // The path is the opaque part of the URL, whose delimiters are escaped.
     let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     Ok(format!("sqlite://{path}?mode={mode}"))
 }

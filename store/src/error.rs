@@ -1,33 +1,33 @@
-//! Why the database cannot be used.
+//! Errors of the database.
 
 use sqlx::migrate::MigrateError;
 
-/// The database failed, or does not fit.
+/// The database failed, or its content is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The URL is not one that Maru takes.
+    /// The URL has another scheme.
     #[error("the database URL must begin with postgres:// or postgresql://")]
     Url,
     /// It could not be reached or opened.
     #[error(
-        "cannot open the database; look whether it runs, where `database_url_file` points, and who may write there"
+        "cannot open the database; check that it runs, the URL in `database_url_file`, and its permissions"
     )]
     Open(#[source] sqlx::Error),
-    /// Its tables could not be brought up to date, or belong to a newer version.
-    #[error("cannot bring the database up to date")]
+    /// Its migration failed, or it belongs to a newer version.
+    #[error("cannot migrate the database")]
     Migrate(#[source] MigrateError),
-    /// A query failed; the same request may succeed later.
+    /// A query failed; it may succeed later.
     #[error("database query failed")]
     Query(#[from] sqlx::Error),
-    /// A row holds what no version of Maru wrote.
-    #[error("the database holds an unreadable {0}")]
+    /// A row has an invalid value.
+    #[error("the database has an invalid {0}")]
     Row(&'static str),
-    /// Somebody else changed the row between reading and writing: read again.
-    #[error("changed by somebody else meanwhile")]
+    /// The row was changed between reading and writing: read it again.
+    #[error("it was changed in the meantime")]
     Conflict,
-    /// The database was restarted, and may be another process's by now.
+    /// The lock on the database was lost; another process may have it.
     #[error(
-        "the database no longer belongs to this process, which tries to take it again; try again in a moment"
+        "this process has lost its lock on the database and tries to take it again; try again in a moment"
     )]
     NotHeld,
 }

@@ -1,23 +1,20 @@
 //! The database of a daemon: SQLite in a file, or PostgreSQL by URL, with one set of queries.
 //!
-//! A daemon brings its [`Schema`] and its queries; nothing here knows what is stored. [`Opened::open`] brings the tables up
-//! to date, [`Store::write`] begins a write transaction, [`DatabaseLock`] keeps a second process away, [`copy()`] makes a copy for
-//! a backup.
+//! A daemon supplies its [`Schema`] and its queries. [`Opened::open`] runs migrations, [`Store::write`] begins a write
+//! transaction, [`DatabaseLock`] excludes other processes, [`copy()`] makes a copy for a backup.
 //!
-//! Each write transaction first writes the one row of [`Schema::table`]. That row makes write transactions wait for each
-//! other on both engines, also those of another process on the same database, so what a transaction reads is what it
-//! overwrites. The same row holds the epoch of whoever has the database (see [`DatabaseLock`]): under an older one nothing is
-//! written.
+//! Each write transaction first updates the one row of [`Schema::table`]. This serializes write transactions on both engines,
+//! also those of other processes, so a transaction never overwrites a newer state than it has read. The row also has the
+//! epoch of the current owner (see [`DatabaseLock`]): transactions of older epochs fail.
 //!
-//! The setting that names the file with the URL of a PostgreSQL database is `database_url_file` in every daemon; errors
-//! name it.
+//! In every daemon the setting `database_url_file` names the file with the URL of a PostgreSQL database.
 //!
-//! [`seal`] is how values are sealed that the database must not show; it knows nothing of the rest.
+//! [`seal`] encrypts values before they are stored.
 //!
-//! Every function here fails if the database does, with a [`DatabaseError`]; a transaction that fails is undone when it is
-//! dropped. What else makes a function fail is said with it.
+//! Every function here fails if the database does, with a [`DatabaseError`]; a failed transaction is rolled back when it is
+//! dropped. Functions document their other errors.
 #![forbid(unsafe_code)]
-#![allow(clippy::missing_errors_doc, reason = "that the database may fail is said once, above")]
+#![allow(clippy::missing_errors_doc, reason = "database errors are documented once, above")]
 
 pub mod column;
 mod copy;

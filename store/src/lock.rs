@@ -1,22 +1,22 @@
-//! That one process alone works on a database: another one would not know what this one keeps in memory.
+//! The lock that makes one process the only user of a database: others would not know the state that it keeps in memory.
 //!
-//! On SQLite it is a locked file beside the database, which the kernel lets go when the process ends, however it ends.
-//! On PostgreSQL it is an advisory lock of a connection that is used for nothing else; the server lets go when that
-//! connection ends. If it is lost while the process runs (the server was restarted, another took its place), or cannot be
-//! asked for, the process notices within seven seconds. From then on nothing is written until the lock is taken again, and
-//! if another process was faster, this one gives up.
+//! On SQLite it is a locked file beside the database, which the kernel unlocks when the process ends. On PostgreSQL it is an
+//! advisory lock of a separate connection, which the server releases when the connection ends. If the process loses the lock
+//! (the server was restarted, or the connection broke), it notices within seven seconds. It then writes nothing until it has
+//! the lock again, and exits if another process has taken it.
 //!
-//! What it may not have noticed yet is caught by the epoch, a number in the database: whoever takes the lock counts it
-//! up, and every transaction that writes looks whether it is still its own.
+//! The epoch protects the time until the loss is noticed: it is a number in the database that each new owner of the lock
+//! increments, and every write transaction checks that it has not changed.
 
 use std::{
-    fs::File,
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    fs::{File, TryLockError},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::fs::OFlags;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 use tokio::{
     sync::watch,
@@ -25,67 +25,62 @@ use tokio::{
 
 use crate::{database::Database, schema::Schema};
 
-/// How long a process that starts waits for one that ends.
+/// How long a starting process waits for the lock.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Time between two tries.
+/// Interval of attempts.
 const RETRY: Duration = Duration::from_millis(100);
-/// Time between two looks whether PostgreSQL still holds the lock.
+/// Interval of checking that PostgreSQL still has the lock.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long PostgreSQL may take to answer such a question.
+/// Timeout of such a check.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Most characters of a holder's name: PostgreSQL keeps 63 of an `application_name`.
+/// Longest name of an owner: PostgreSQL's limit for `application_name`.
 const NAME_MAX: usize = 63;
-/// Who has it without having said a name.
-const NAMELESS: &str = "which does not say where it runs";
+/// Stands for an owner without a name.
+const NAMELESS: &str = "with an unknown name";
 
-/// After how many seconds without a sign of life PostgreSQL takes the machine of a process for dead, and when it asks.
+/// PostgreSQL's keep-alives, in seconds, by which it detects that the process's machine is down.
 const KEEP_ALIVE: [&str; 3] = [
     "SET tcp_keepalives_idle = 10",
     "SET tcp_keepalives_interval = 5",
     "SET tcp_keepalives_count = 3",
 ];
-/// Takes the lock of this PostgreSQL schema whose first number is [`Schema::lock`].
+/// Takes the lock of this PostgreSQL schema, whose first key is [`Schema::lock`].
 const TRY_LOCK: &str =
     "SELECT pg_try_advisory_lock($1, hashtext(COALESCE(current_schema()::text, ''))) AS held";
-/// Whether this connection holds it.
+/// Whether this connection has the lock.
 const IS_HELD: &str = "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory' AND granted \
      AND pid = pg_backend_pid() AND classid::bigint = $1 \
      AND objid::bigint = (hashtext(COALESCE(current_schema()::text, ''))::bigint & 4294967295)";
-/// Who holds it.
+/// The name of the lock's owner.
 const HOLDER: &str = "SELECT COALESCE(a.application_name, '') AS name \
      FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database() \
      WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = $1 \
      AND l.objid::bigint = (hashtext(COALESCE(current_schema()::text, ''))::bigint & 4294967295) LIMIT 1";
 
-/// The database cannot be had alone.
+/// The database cannot be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process works on it.
+    /// Another process has the lock.
     #[error(
-        "another process works on this database ({0}); stop that one, or give this one a database of its own"
+        "another process uses this database ({0}); stop that process, or configure another database"
     )]
     Held(String),
-    /// The file that is locked cannot be used.
-    #[error("cannot lock {}; look who owns it and its directory", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// The lock file cannot be used.
+    #[error("cannot lock {}; check the owner of the file and of its directory", .0.display())]
+    File(PathBuf, #[source] io::Error),
     /// PostgreSQL does not answer.
     #[error(
-        "cannot open the database; look whether it runs, where `database_url_file` points, and who may write there"
+        "cannot open the database; check that it runs, the URL in `database_url_file`, and its permissions"
     )]
     Database(#[source] sqlx::Error),
 }
 
-/// The database is this process's alone, until it is dropped.
+/// The exclusive lock on a database, until it is dropped.
 #[derive(Debug)]
 pub struct DatabaseLock {
-    by: Lock,
+    lock: Lock,
     schema: Schema,
-    /// The epoch that this process began; `None` before the first, and while the lock is lost.
+    /// The epoch of this process; `None` before it begins, and while the lock is lost.
     epoch: watch::Sender<Option<i64>>,
 }
 
@@ -94,16 +89,16 @@ enum Lock {
     File(#[expect(dead_code, reason = "it is locked while it is open")] File),
     Connection {
         server: Server,
-        /// `None` while the lock is taken again.
+        /// `None` while the lock is lost.
         connection: Option<AnyConnection>,
     },
 }
 
-/// What is needed to take a lock of PostgreSQL.
+/// The parameters of a lock on PostgreSQL.
 #[derive(Clone, Debug)]
 struct Server {
     url: String,
-    /// Who takes it.
+    /// The name of this process.
     name: String,
     schema: Schema,
 }
@@ -113,7 +108,7 @@ impl DatabaseLock {
     ///
     /// # Errors
     ///
-    /// [`LockError::Held`] if another process works on it.
+    /// [`LockError::Held`] if another process has it.
     pub async fn take(database: &Database, schema: &Schema) -> Result<Self, LockError> {
         let name = own_name();
         let (schema, started) = (*schema, Instant::now());
@@ -127,28 +122,28 @@ impl DatabaseLock {
                 }
             };
             match taken {
-                Ok(by) => return Ok(Self { by, schema, epoch: watch::Sender::new(None) }),
+                Ok(lock) => return Ok(Self { lock, schema, epoch: watch::Sender::new(None) }),
                 Err(LockError::Held(_)) if started.elapsed() < PATIENCE => sleep(RETRY).await,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// The epoch under which the database may be written at this moment.
+    /// The epoch in which this process may write.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Option<i64>> {
         self.epoch.subscribe()
     }
 
-    /// Begins an epoch: what began before it may write nothing more.
+    /// Begins an epoch, which ends the writes of earlier ones.
     pub(crate) async fn begin_epoch(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
         self.epoch.send_replace(Some(next_epoch(self.schema.table, connection).await?));
         Ok(())
     }
 
-    /// Looks after it; returns once another process has it.
+    /// Watches the lock, and takes it again if it is lost; returns when another process has it.
     pub async fn lost(&mut self) -> LockError {
-        let Lock::Connection { server, connection } = &mut self.by else {
+        let Lock::Connection { server, connection } = &mut self.lock else {
             return std::future::pending().await;
         };
         loop {
@@ -159,8 +154,8 @@ impl DatabaseLock {
                 continue;
             }
             self.epoch.send_replace(None);
-            tracing::warn!("the database let go of this process; taking it again");
-            // Closed first: a server that was only slow would let it keep the lock from the next one.
+            tracing::warn!("lost the lock on the database; taking it again");
+            // Closed first: on a slow server the old connection would still have the lock.
             drop(connection.take());
             match server.take_again().await {
                 Ok((again, epoch)) => {
@@ -169,14 +164,14 @@ impl DatabaseLock {
                 }
                 Err(lost) => return lost,
             }
-            tracing::info!("this process has its database again");
+            tracing::info!("took the lock on the database again");
         }
     }
 }
 
 impl Server {
-    /// Tries until the database answers. The connection before is closed; until the server sees that, it has the lock, and
-    /// while the server ends it, it has the lock without a name. A process names itself before it takes the lock.
+    /// Retries until the database answers. Until the server notices that the old connection is closed, that has the lock,
+    /// under this process's name or, while it ends, without a name. A process sets its name before it takes the lock.
     async fn take_again(&self) -> Result<(AnyConnection, i64), LockError> {
         let taken = async || {
             let mut connection = self.connect().await?;
@@ -200,7 +195,7 @@ impl Server {
         matches!(asked, Ok(Ok(row)) if row.try_get::<i64, _>("held").is_ok_and(|held| held > 0))
     }
 
-    /// A connection that has the lock.
+    /// Opens a connection and takes the lock.
     async fn connect(&self) -> Result<AnyConnection, LockError> {
         sqlx::any::install_default_drivers();
         let failed = LockError::Database;
@@ -222,39 +217,35 @@ impl Server {
     }
 }
 
-/// Counts the epoch up. It waits for a transaction that writes now, which is then the last of the epoch before.
+/// Increments the epoch. It waits for a current write transaction, which is the last of the old epoch.
 async fn next_epoch(table: &str, connection: &mut AnyConnection) -> sqlx::Result<i64> {
     let row = format!("UPDATE {table} SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch");
     sqlx::query(AssertSqlSafe(row)).fetch_one(connection).await?.try_get("epoch")
 }
 
-/// Locks the file beside the database and writes into it who did.
+/// Locks the file beside the database, and writes this process's name into it.
 fn lock_file(database: &Path, name: &str) -> Result<File, LockError> {
     let path = beside(database);
-    let failed = |source: io::Error| LockError::File { path: path.clone(), source };
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| failed(errno.into()))?;
-    let mut file = File::from(file);
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let failed = |error: io::Error| LockError::File(path.clone(), error);
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file =
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(&path).map_err(failed)?;
+    match file.try_lock() {
         Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
+        Err(TryLockError::WouldBlock) => {
             let mut holder = Vec::new();
             let len = u64::try_from(NAME_MAX).unwrap_or(u64::MAX);
-            (&file).take(len).read_to_end(&mut holder).map_err(failed)?;
+            file.take(len).read_to_end(&mut holder).map_err(failed)?;
             return Err(LockError::Held(shown(&String::from_utf8_lossy(&holder))));
         }
-        Err(errno) => return Err(failed(errno.into())),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    let write = |file: &mut File| {
-        file.set_len(0)?;
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(name.as_bytes())
-    };
-    write(&mut file).map_err(failed)?;
+    file.set_len(0).and_then(|()| file.write_all(name.as_bytes())).map_err(failed)?;
     Ok(file)
 }
 
-/// `db.sqlite.lock` beside the file itself: who reaches it by a link meets the same lock.
+/// `db.sqlite.lock` beside the file, with symbolic links resolved.
 fn beside(database: &Path) -> PathBuf {
     let mut path = database.canonicalize().unwrap_or_else(|_| database.to_owned()).into_os_string();
     path.push(".lock");
@@ -266,7 +257,7 @@ fn own_name() -> String {
     shown(&format!("process {} on {host}", std::process::id()))
 }
 
-/// What somebody else left, as it may stand in a sentence.
+/// Sanitizes a name for messages.
 fn shown(name: &str) -> String {
     let kept = name.chars().filter(|it| it.is_ascii_graphic() || *it == ' ').take(NAME_MAX);
     let name = kept.collect::<String>().trim().to_owned();

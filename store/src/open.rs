@@ -1,4 +1,4 @@
-//! Opening a database, and the write transactions that it takes.
+//! Opens a database, and begins write transactions.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ use crate::{
 
 /// Connections to the database.
 const CONNECTIONS: u32 = 8;
-/// How long a write waits for a database that has let go of this process.
+/// How long a write waits while the lock on the database is lost.
 const HOLD_TIME: Duration = Duration::from_secs(10);
 
-/// A database that is open, and whose tables are up to date. The row of [`Schema::table`] may be missing yet.
+/// An open database with current tables. The row of [`Schema::table`] may still be missing.
 #[derive(Debug)]
 pub struct Opened {
     pool: AnyPool,
@@ -38,7 +38,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens the database, creating the file if there is none, and brings its tables up to date.
+    /// Opens the database, creates the file if it is missing, and runs migrations.
     ///
     /// # Errors
     ///
@@ -65,14 +65,13 @@ impl Opened {
         Ok(Self { pool, begin, table: schema.table })
     }
 
-    /// Its connections, for what the daemon does before the first write transaction: it makes sure that the row of
-    /// [`Schema::table`] is there.
+    /// Its connections, for the daemon to insert the row of [`Schema::table`] if it is missing.
     #[must_use]
     pub fn pool(&self) -> &AnyPool {
         &self.pool
     }
 
-    /// Takes it under the epoch of whoever has it now.
+    /// Continues with the current epoch.
     pub async fn store(self) -> Result<Store, DatabaseError> {
         let Self { pool, begin, table } = self;
         let row = AssertSqlSafe(format!("SELECT epoch FROM {table} WHERE id = 1"));
@@ -82,54 +81,53 @@ impl Opened {
     }
 }
 
-/// A database that may be read and written.
+/// A database that can be read and written.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
     begin: &'static str,
     table: &'static str,
-    /// Writes of this process wait here, and not on a connection that others need to read.
+    /// Writes of this process queue here, so that they occupy no connection.
     queue: Queue,
-    /// The epoch under which this process may write; `None` while the database is not this process's.
+    /// The epoch in which this process may write; `None` while the lock is lost.
     epoch: watch::Receiver<Option<i64>>,
     metrics: DatabaseMetrics,
 }
 
 impl Store {
-    /// The same, which writes only while the database is held. From now on nothing is written by a store that was opened
-    /// before, wherever it runs.
+    /// Returns a store that writes only while the lock is held. Every store that was opened earlier, in any process, can no
+    /// longer write.
     pub async fn locked_by(self, hold: &DatabaseLock) -> Result<Self, DatabaseError> {
         hold.begin_epoch(&mut *self.pool.acquire().await?).await?;
         Ok(Self { epoch: hold.watch(), ..self })
     }
 
-    /// WaitingHigh for a turn and begins a write transaction in it. Dropping it undoes it.
+    /// Waits for its turn and begins a write transaction. Dropping it rolls it back.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::NotHeld`] if another process has taken the database, whether or not this one knows it yet.
+    /// [`DatabaseError::NotHeld`] if another process has taken the database.
     pub async fn write(
         &self,
         priority: Priority,
-        counted: RevisionUpdate,
+        revision: RevisionUpdate,
     ) -> Result<WriteTransaction, DatabaseError> {
         let asked = Instant::now();
         let permit = self.queue.turn(priority).await;
-        let metrics = match counted {
+        let metrics = match revision {
             RevisionUpdate::Increment => Some(self.metrics.clone()),
             RevisionUpdate::Keep => None,
         };
         if let Some(metrics) = &metrics {
             metrics.wait.observe(asked.elapsed().as_secs_f64());
         }
-        Ok(WriteTransaction::new(self.begin(counted).await?, permit, metrics))
+        Ok(WriteTransaction::new(self.begin(revision).await?, permit, metrics))
     }
 
-    /// Begins a transaction, and takes the row of [`Schema::table`], so that all of them wait for each other on both
-    /// engines.
+    /// Begins a transaction and updates the row of [`Schema::table`], which serializes transactions on both engines.
     async fn begin(
         &self,
-        counted: RevisionUpdate,
+        revision: RevisionUpdate,
     ) -> Result<Transaction<'static, Any>, DatabaseError> {
         let mut epoch = self.epoch.clone();
         let held = timeout(HOLD_TIME, epoch.wait_for(Option::is_some)).await;
@@ -140,26 +138,26 @@ impl Store {
         let table = self.table;
         let row =
             format!("UPDATE {table} SET revision = revision + $1 WHERE id = 1 AND epoch = $2");
-        let row = sqlx::query(AssertSqlSafe(row)).bind(counted as i64).bind(epoch);
+        let row = sqlx::query(AssertSqlSafe(row)).bind(revision as i64).bind(epoch);
         match row.execute(&mut *tx).await?.rows_affected() {
             0 => Err(DatabaseError::NotHeld),
             _ => Ok(tx),
         }
     }
 
-    /// Its connections, to read.
+    /// Its connections, for reads.
     #[must_use]
     pub fn pool(&self) -> &AnyPool {
         &self.pool
     }
 
-    /// What is counted of the database.
+    /// Metrics of the database.
     #[must_use]
     pub fn metrics(&self) -> &DatabaseMetrics {
         &self.metrics
     }
 
-    /// Closes the connections, writing out what SQLite keeps in its log.
+    /// Closes the connections, which checkpoints SQLite's write-ahead log.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -167,7 +165,7 @@ impl Store {
 
 async fn connect(url: &str, options: AnyPoolOptions) -> Result<AnyPool, DatabaseError> {
     let connect: AnyConnectOptions = url.parse().map_err(DatabaseError::Open)?;
-    // A pool would try until its time is over, and not say why it failed.
+    // A pool would retry until its timeout and hide the error.
     let first = AnyConnection::connect_with(&connect).await.map_err(DatabaseError::Open)?;
     first.close().await.map_err(DatabaseError::Open)?;
     options
@@ -186,7 +184,7 @@ fn prepare_sqlite(
         for pragma in [
             "PRAGMA busy_timeout = 10000",
             "PRAGMA journal_mode = WAL",
-            // What was acknowledged survives a power cut.
+            // Committed transactions survive a power failure.
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
         ] {
@@ -196,10 +194,9 @@ fn prepare_sqlite(
     })
 }
 
-/// Brings the tables up to date.
+/// Runs migrations.
 ///
-/// The texts are handed over here: sqlx's macro for them would build the database's clients, SQLite included, a second
-/// time, for the compiler to run.
+/// sqlx's `migrate!` would build the database drivers a second time, for the compiler.
 async fn migrate(texts: &[Migration], pool: &AnyPool) -> Result<(), DatabaseError> {
     let migration = |(version, &(name, text)): (i64, &Migration)| {
         let (kind, text) = (MigrationType::Simple, text.into_sql_str());

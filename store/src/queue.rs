@@ -1,26 +1,26 @@
-//! The order of writes to the database: those of high priority before those of low priority, each in the order of arrival.
+//! The queue of writes: high priority before low priority, each first in, first out.
 
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-/// Who goes first.
+/// The priority of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// Before all that wait with a low priority: what a person waits for.
+    /// For requests of people.
     High,
-    /// After those: what programs ask for, however often they do.
+    /// For requests of programs.
     Low,
 }
 
-/// Writes of this process that wait for each other.
+/// The queue of this process's writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
-    /// Held by whoever writes.
+    /// Locked during a write.
     one: Arc<Mutex<()>>,
-    /// Held by the one of low priority whose turn it is, so that of all these only one waits for `one`.
+    /// Locked by the first of low priority, so that only that one waits for `one`.
     low: Arc<Mutex<()>>,
-    /// How many of high priority wait.
+    /// The number of high priority that wait.
     high: Arc<watch::Sender<usize>>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct WritePermit {
     _low: Option<OwnedMutexGuard<()>>,
 }
 
-/// One of high priority that waits.
+/// Counts a waiting write of high priority.
 struct WaitingHigh<'a>(&'a watch::Sender<usize>);
 
 impl Drop for WaitingHigh<'_> {
@@ -47,7 +47,7 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// WaitingHigh for a turn of this priority.
+    /// Waits for the permit to write.
     pub(crate) async fn turn(&self, priority: Priority) -> WritePermit {
         match priority {
             Priority::High => self.high().await,
@@ -55,19 +55,19 @@ impl Queue {
         }
     }
 
-    /// WaitingHigh for the write under way, and for those of high priority that asked before.
+    /// Waits for the current write, and for earlier ones of high priority.
     async fn high(&self) -> WritePermit {
         self.high.send_modify(|waiting| *waiting += 1);
         let _waits = WaitingHigh(&self.high);
         WritePermit { _one: Arc::clone(&self.one).lock_owned().await, _low: None }
     }
 
-    /// WaitingHigh until none of high priority waits, and none of low priority that asked before.
+    /// Waits until none of high priority waits, and for earlier ones of low priority.
     async fn low(&self) -> WritePermit {
         let low = Arc::clone(&self.low).lock_owned().await;
         let mut high = self.high.subscribe();
         loop {
-            // The sender is `self`'s, so this ends only when nobody waits.
+            // The sender lives in `self`, so this returns only when none waits.
             let _ = high.wait_for(|waiting| *waiting == 0).await;
             let one = Arc::clone(&self.one).lock_owned().await;
             if *high.borrow() == 0 {
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// Lets everybody who was spawned ask: this thread runs them all.
+    /// Lets all spawned tasks run until they wait.
     async fn all_have_asked() {
         for _ in 0..16 {
             yield_now().await;

@@ -1,9 +1,9 @@
-//! Rows whose columns are named once: how they are read, inserted and updated is made from that one list.
+//! Rows whose columns are listed once; reading, inserting and updating follow from the list.
 
-/// Declares the row of a table by its columns, for the module above the one where it stands.
+/// Declares the row of a table by its columns, visible in the parent module.
 ///
-/// What stands behind `changing` is written by each update too; every other column keeps what it was inserted with,
-/// unless a query of its own changes it. A table with a `changing` part has the columns `id` and `revision`.
+/// Updates write the columns after `changing`; other columns keep their inserted value unless a separate query changes them.
+/// A table with `changing` columns has the columns `id` and `revision`.
 #[macro_export]
 macro_rules! row {
     ($(#[$meta:meta])* $row:ident in $table:literal { $($column:ident: $type:ty,)* }) => {
@@ -19,7 +19,7 @@ macro_rules! row {
                 Ok(Self { $($column: sqlx::Row::try_get(row, stringify!($column))?,)* })
             }
 
-            /// Makes the row.
+            /// Inserts the row.
             pub(super) async fn insert(
                 self,
                 connection: &mut sqlx::AnyConnection,
@@ -41,7 +41,7 @@ macro_rules! row {
         }
 
         impl $row {
-            /// Writes what may change over the revision that was read, and counts the revision up.
+            /// Updates the row if it still has the revision that was read, and increments the revision.
             pub(super) async fn update(
                 self,
                 connection: &mut sqlx::AnyConnection,
@@ -64,8 +64,8 @@ pub fn insert_statement(table: &str, columns: &[&str]) -> String {
     format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), parameters.join(", "))
 }
 
-/// `UPDATE` of `columns`, as parameters from `$3` on, where `$1` is the row's `id` and `$2` its `revision`. It returns
-/// a row if there was one.
+/// `UPDATE` of `columns`, as parameters from `$3` on, where `$1` is `id` and `$2` is `revision`. It returns a row if one was
+/// updated.
 #[must_use]
 pub fn update_statement(table: &str, columns: &[&str]) -> String {
     let set: Vec<_> =

@@ -1,21 +1,19 @@
-//! What a daemon brings to its database.
+//! The tables of a daemon.
 
-/// The name of a migration and its statements. A migration is frozen once it was released.
+/// The name of a migration and its statements. A released migration is never changed.
 pub type Migration = (&'static str, &'static str);
 
-/// The tables of a daemon, and how its process is told from others on the same server.
+/// The tables of a daemon, and its lock.
 ///
 /// A column is BIGINT, TEXT or BLOB (BYTEA in PostgreSQL), so that one set of queries serves both engines.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema {
-    /// The table of one row, whose `id` is 1, which each write transaction writes first. It has the columns `revision`,
-    /// which counts those of them that are counted, and `epoch`, which counts the processes that held the
-    /// database; both BIGINT.
+    /// The table with one row, with `id` 1, that each write transaction updates first. It has the columns `revision`, the
+    /// number of changes, and `epoch`, the number of locks so far; both BIGINT.
     pub table: &'static str,
-    /// First number of PostgreSQL's advisory lock, the same in every version of the daemon; the second number is of the
-    /// PostgreSQL schema.
+    /// First key of PostgreSQL's advisory lock, which never changes; the second key is derived from the PostgreSQL schema.
     pub lock: i32,
-    /// What brings the tables of SQLite up to date, in order.
+    /// Migrations for SQLite, in order.
     pub sqlite: &'static [Migration],
     /// The same for PostgreSQL.
     pub postgres: &'static [Migration],

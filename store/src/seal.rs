@@ -1,46 +1,45 @@
-//! Values that are sealed before they are stored.
+//! Encrypts values before they are stored.
 //!
 //! ```text
 //! version (1) | nonce (24 bytes, random) | ciphertext, as long as the value | tag (16 bytes)
 //! ```
 //!
-//! The cipher is XChaCha20-Poly1305. Its nonces are long enough to be drawn at random: after 2^64 values under one key the
-//! chance that two had the same nonce is below 2^-64. The associated data names the version, the table, the column and the
-//! row, so a value that was moved to another place does not open. An older value of the same place does: sealing cannot tell
-//! that a row was put back.
+//! The cipher is XChaCha20-Poly1305, whose nonces are long enough to be random: after 2^64 values under one key the
+//! probability of a repeated nonce is below 2^-64. The associated data contains version, table, column and row, so a value
+//! that was moved elsewhere does not open. Replacing a value by an older one of the same cell is not detected.
 //!
-//! What is sealed keeps its length; a caller whose lengths tell something pads.
+//! The length of the value is visible; callers pad if it is sensitive.
 
 use chacha20poly1305::{AeadInPlace as _, KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-/// The first byte of what is sealed.
+/// The first byte of a sealed value.
 const VERSION: u8 = 1;
 /// Bytes of a nonce.
 const NONCE: usize = 24;
 /// Bytes of a tag.
 const TAG: usize = 16;
-/// How many bytes longer a sealed value is.
+/// Length that sealing adds, in bytes.
 pub const OVERHEAD: usize = 1 + NONCE + TAG;
 
-/// Where a sealed value is stored.
+/// The place of a sealed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell<'a> {
     /// The table.
     pub table: &'a str,
     /// The column.
     pub column: &'a str,
-    /// What tells the row from every other one of the table, and never changes.
+    /// A unique key of the row that never changes.
     pub row: &'a [u8],
 }
 
 /// A value cannot be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
+    /// The system has no random bytes.
+    #[error("the system has no random bytes")]
     Random(#[source] getrandom::Error),
-    /// It is longer than 256 GiB, which the cipher takes.
+    /// It is longer than 256 GiB, the cipher's limit.
     #[error("the value is too long to be sealed")]
     Long,
 }
@@ -48,15 +47,15 @@ pub enum SealError {
 /// A stored value does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// A newer program sealed it.
+    /// A newer version sealed it.
     #[error("a stored value was sealed in the unknown version {0}; it needs a newer Maru")]
     Version(u8),
-    /// It was changed, cut, moved to another place, or sealed with another key.
-    #[error("a stored value is damaged, or was sealed for another place or with another key")]
+    /// It was modified, truncated, moved, or sealed with another key.
+    #[error("a stored value is damaged, moved, or sealed with another key")]
     Refused,
 }
 
-/// Seals and opens values. It is erased from memory when it is dropped.
+/// The key; it is erased from memory when it is dropped.
 #[derive(Clone)]
 pub struct Key(XChaCha20Poly1305);
 
@@ -67,17 +66,13 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// The caller keeps the bytes: away from the database, and of its backups.
+    /// Keep the bytes apart from the database and its backups.
     #[must_use]
     pub fn new(bytes: &[u8; 32]) -> Self {
         Self(XChaCha20Poly1305::new(bytes.into()))
     }
 
-    /// Seals a value for one place.
-    ///
-    /// # Errors
-    ///
-    /// See [`SealError`].
+    /// Seals a value for one cell.
     pub fn seal(&self, cell: Cell<'_>, value: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(SealError::Random)?;
@@ -91,11 +86,7 @@ impl Key {
         Ok(sealed)
     }
 
-    /// Opens what was sealed for this place.
-    ///
-    /// # Errors
-    ///
-    /// See [`OpenError`].
+    /// Opens a value that was sealed for this cell.
     pub fn open(&self, cell: Cell<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let (&version, rest) = sealed.split_first().ok_or(OpenError::Refused)?;
         if version != VERSION {
@@ -110,7 +101,7 @@ impl Key {
     }
 }
 
-/// Associated data: the version, then each part with its length before it, so that two places never have the same.
+/// Associated data: the version, then each part with its length, so that it is unique for each cell.
 fn associated(cell: Cell<'_>) -> Vec<u8> {
     let mut data = b"maru sealed value ".to_vec();
     data.push(VERSION);

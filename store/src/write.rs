@@ -1,26 +1,26 @@
-//! One write transaction, all of it or nothing.
+//! A write transaction.
 
 use sqlx::{Any, AnyConnection, Transaction};
 use tokio::time::Instant;
 
 use crate::{error::DatabaseError, metrics::DatabaseMetrics, queue::WritePermit};
 
-/// Whether a write transaction counts the revision up. What is kept in memory is read again when it changed.
+/// Whether a write transaction increments the revision, after which daemons reload their state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevisionUpdate {
-    /// It does not, and is in no [`DatabaseMetrics`].
+    /// It does not, and is not in [`DatabaseMetrics`].
     Keep = 0,
     /// It does.
     Increment = 1,
 }
 
-/// A write transaction in its permit. Nothing is written until [`WriteTransaction::commit`]; dropping it undoes it.
+/// A write transaction. Dropping it before [`WriteTransaction::commit`] rolls it back.
 #[derive(Debug)]
 pub struct WriteTransaction {
     tx: Transaction<'static, Any>,
     _turn: WritePermit,
     began: Instant,
-    /// `None` if it is not counted.
+    /// `None` if the revision stays.
     metrics: Option<DatabaseMetrics>,
 }
 
@@ -38,7 +38,7 @@ impl WriteTransaction {
         &mut self.tx
     }
 
-    /// Makes the change. If the database fails now, it is not known whether the change was made.
+    /// Commits. If the database fails now, it is not known whether the change was made.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         self.tx.commit().await?;
         if let Some(metrics) = &self.metrics {

@@ -294,7 +294,7 @@ fn a_policy_with_a_typo_changes_nothing() {
 
     let words =
         ["line 2, column 39: acls[0]: unknown field: \"dts\": take it out", "nothing was changed"];
-    says(&said, "the policy cannot be used: ", &words);
+    says(&said, "the policy is invalid: ", &words);
     assert_eq!(plane.state(), before);
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Who makes a change: whom the kernel names, whose key was shown, or the coordinator itself.
+/// Who makes a change: a user of the machine, the owner of a key, a device, or the coordinator.
 ///
 /// Displayed in one word, such as `root`, `api-key:ci` or `key:5`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -30,17 +30,17 @@ pub enum Actor {
         /// Login name.
         name: String,
     },
-    /// A device that brought a pre-auth key.
+    /// A device that presented a pre-auth key.
     Key {
         /// Number of the key.
         id: u64,
     },
-    /// A device by itself: it asks to be let in, logs out, or says something new of itself.
+    /// A device without a key: it registers, logs out, or updates what it reports about itself.
     Device {
         /// Its number, once it has one.
         id: Option<u64>,
     },
-    /// The coordinator itself, when a time is over.
+    /// The coordinator, after a timeout.
     System,
 }
 

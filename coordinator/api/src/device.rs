@@ -1,4 +1,4 @@
-//! Devices: nodes, and those that wait to become one.
+//! Devices: nodes, and devices that wait for approval.
 
 use std::collections::BTreeMap;
 
@@ -6,84 +6,84 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Device {
-    /// Its number; stays the same when it is approved, and is never used again.
+    /// Its number, which it keeps when it is approved, and which is never reused.
     pub id: u64,
     /// Stable name of the node for programs; empty while it waits.
     pub stable_id: String,
     /// DNS label in the network; empty while it waits.
     pub name: String,
-    /// What it calls itself, in any script; its own choice, which may change and which others may make too.
+    /// The hostname that it reports, in any script; it may change, and need not be unique.
     pub hostname: String,
-    /// Its operating system as it says, such as `linux`; may be empty.
+    /// The operating system that it reports, such as `linux`; may be empty.
     pub os: String,
-    /// Owner; `None` for a tagged device, and for one that waits and joined without a key.
+    /// Owner; `None` for a tagged device, and for a waiting one without a key.
     pub user: Option<String>,
     /// Its tags.
     pub tags: Vec<String>,
     /// Addresses in the network; empty while it waits.
     pub addresses: Vec<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: DeviceState,
-    /// Short code of one that waits, such as `WDJB-MJHT`, which its page shows; empty otherwise.
+    /// Short code of a waiting device, such as `WDJB-MJHT`, as on its page; empty otherwise.
     pub code: String,
-    /// Where one that waits asked from: an IPv4 address, or an IPv6 network of 64 bits; empty otherwise, and if it is not
-    /// known.
+    /// Address from which a waiting device registered: an IPv4 address, or an IPv6 /64; empty otherwise, and if unknown.
     pub source: String,
-    /// Tags that it asks for (`--advertise-tags`); empty once it is approved.
+    /// Tags that it requests (`--advertise-tags`); empty once it is approved.
     pub requested_tags: Vec<String>,
     /// Its node key, `nodekey:…`.
     pub node_key: String,
     /// When it registered, RFC 3339.
     pub created: String,
-    /// When it was last connected, RFC 3339; `None` while it is, and if it never was.
+    /// When it was last connected, RFC 3339; `None` while it is connected, and if it never was.
     pub last_seen: Option<String>,
     /// Whether it is connected now.
     pub online: bool,
-    /// Where it said it can be reached, `address:port`.
+    /// Endpoints that it reports, `address:port`.
     pub endpoints: Vec<String>,
     /// When its node key expires, RFC 3339; `None` if never.
     pub key_expiry: Option<String>,
     /// Whether it is removed soon after it disconnects.
     pub ephemeral: bool,
-    /// What the coordinator says of it to all its peers.
+    /// Capabilities that are sent to all its peers.
     #[schema(value_type = BTreeMap<String, Vec<serde_json::Value>>)]
     pub capabilities: Capabilities,
 }
 
-/// Where a device stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// The state of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceState {
-    /// Waits for the admin.
+    /// Waits for approval.
+    #[default]
     Pending,
     /// A node of the network.
     Approved,
-    /// Its node key expired: nobody sees it until it registers again.
+    /// Its node key expired: it is in no map until it registers again.
     Expired,
 }
 
 /// Capabilities by name, each with its values; what goes into the node's `CapMap`.
 pub type Capabilities = BTreeMap<String, Vec<serde_json::Value>>;
 
-/// Approves a device that waits.
+/// Approves a waiting device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Approve {
-    /// Whose it is. Needed if it joined without a key, and no tags are given.
+    /// Its owner. Required if it registered without a key, unless tags are given.
     pub user: Option<String>,
-    /// Tags to give it, each `tag:…`; a tagged device belongs to nobody and does not expire.
+    /// Tags to assign, each `tag:…`; a tagged device has no user and does not expire.
     pub tags: Vec<String>,
-    /// DNS label to give it, instead of one made from its hostname, Hangul romanised.
+    /// Its DNS label. Default: made from its hostname, with Hangul romanized.
     pub name: Option<String>,
 }
 
-/// Gives a device's node key a new life, expired or not.
+/// Extends a device's node key, expired or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Extend {
-    /// Seconds from now until it expires. Default: as long as that of a new device.
+    /// Seconds from now until it expires. Default: as for a new device.
     pub expires_in_s: Option<u64>,
 }
 

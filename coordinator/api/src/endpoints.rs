@@ -17,53 +17,53 @@ endpoint::declare! {
     /// All of them.
     ENDPOINTS for Root, below "/api/v1";
 
-    /// Lists the people.
+    /// Lists users.
     LIST_USERS: GET "/users" => [User];
-    /// Adds a person.
+    /// Adds a user.
     CREATE_USER: POST "/users" (CreateUser) => User, created;
-    /// Gives a person another login name.
+    /// Renames a user.
     RENAME_USER: POST "/users/{name}/rename" (RenameUser) => RenamedUser;
-    /// Removes a person who has no devices.
+    /// Removes a user without devices.
     REMOVE_USER: DELETE "/users/{name}";
 
-    /// Lists the pre-auth keys, without what they are.
+    /// Lists pre-auth keys, without the keys themselves.
     LIST_KEYS: GET "/keys" => [Key];
-    /// Makes a pre-auth key, which is shown once.
+    /// Creates a pre-auth key, which is shown once.
     CREATE_KEY: POST "/keys" (CreateKey) => CreatedKey, created;
-    /// Makes a pre-auth key unusable.
+    /// Expires a pre-auth key.
     EXPIRE_KEY: POST "/keys/{id}/expire" => Key;
-    /// Removes a pre-auth key from the list; refused while a device waits that used it.
+    /// Removes a pre-auth key from the list; refused while a waiting device has used it.
     REMOVE_KEY: DELETE "/keys/{id}";
 
-    /// Lists the API keys, without what they are.
+    /// Lists API keys, without the keys themselves.
     LIST_API_KEYS: GET "/api-keys" => [ApiKey];
-    /// Makes an API key, which is shown once.
+    /// Creates an API key, which is shown once.
     CREATE_API_KEY: POST "/api-keys" (CreateApiKey) => CreatedApiKey, created;
     /// Removes an API key, by number or name.
     REMOVE_API_KEY: DELETE "/api-keys/{key}" => ApiKey;
 
-    /// Makes an invitation for one device, which is shown once.
+    /// Creates an invitation for one device, which is shown once.
     CREATE_INVITATION: POST "/invitations" (CreateInvitation) => CreatedInvitation, created;
 
-    /// Lists devices, those that wait included.
+    /// Lists devices, including waiting ones.
     LIST_DEVICES: GET "/devices" => [Device];
     /// Shows a device.
     SHOW_DEVICE: GET "/devices/{device}" => Device;
-    /// Removes a device, or rejects one that waits.
+    /// Removes a device, or rejects a waiting one.
     REMOVE_DEVICE: DELETE "/devices/{device}";
-    /// Lets a waiting device in.
+    /// Approves a waiting device.
     APPROVE_DEVICE: POST "/devices/{device}/approve" (Approve) => Device;
-    /// Turns a waiting device away.
+    /// Rejects a waiting device.
     REJECT_DEVICE: POST "/devices/{device}/reject";
-    /// Ends a device's key now.
+    /// Expires a device's key now.
     EXPIRE_DEVICE: POST "/devices/{device}/expire" => Device;
-    /// Gives a device's key a new life.
+    /// Extends a device's key.
     EXTEND_DEVICE: POST "/devices/{device}/extend" (Extend) => Device;
-    /// Gives a device another name.
+    /// Renames a device.
     RENAME_DEVICE: POST "/devices/{device}/rename" (Rename) => Device;
     /// Replaces a device's tags.
     TAG_DEVICE: POST "/devices/{device}/tags" (SetTags) => Device;
-    /// Replaces what peers are told of a device.
+    /// Replaces the capabilities that a device's peers receive.
     SET_CAPABILITIES: PUT "/devices/{device}/capabilities" (ListsByName<Value>) => Device;
 
     /// Lists extra DNS names.
@@ -75,29 +75,29 @@ endpoint::declare! {
 
     /// Lists the routes of all devices.
     LIST_ROUTES: GET "/routes" => [Route];
-    /// Approves routes of a device, all or none; answers with every route of it.
+    /// Approves routes of a device, all or none; returns all its routes.
     APPROVE_ROUTES: POST "/devices/{device}/routes/approve" (DecideRoutes) => [Route];
-    /// Rejects routes of a device, all or none; answers with every route of it.
+    /// Rejects routes of a device, all or none; returns all its routes.
     REJECT_ROUTES: POST "/devices/{device}/routes/reject" (DecideRoutes) => [Route];
 
     /// Shows the policy in force.
     SHOW_POLICY: GET "/policy" => Policy;
     /// Replaces the policy.
     SET_POLICY: PUT "/policy" (Policy) => PolicySet;
-    /// Says whether a policy would be accepted.
+    /// Checks a policy.
     CHECK_POLICY: POST "/policy/check" (Policy) => PolicyChecked, read_only;
-    /// Says what a policy would open and close.
+    /// Lists what a policy would open and close.
     DIFF_POLICY: POST "/policy/diff" (Policy) => PolicyDiff, read_only;
     /// Runs a policy's own tests.
     TEST_POLICY: POST "/policy/test" (TestPolicy) => PolicyTested, read_only;
-    /// Says which rule lets a source reach a destination, for each pair of devices.
+    /// Finds the rule by which a source reaches a destination, for each pair of devices.
     EXPLAIN_POLICY: POST "/policy/explain" (ExplainPolicy) => [PolicyDecision], read_only;
 
-    /// Shows who changed what, in pages.
+    /// Reads the audit log, in pages.
     READ_LOG: GET "/log" (Query<ReadLog>) => LogPage;
     /// Describes the network.
     NETWORK: GET "/network" => Network;
-    /// Says whether coordinator and database answer.
+    /// Checks the coordinator and its database.
     HEALTH: GET "/health" => Health;
     /// This document.
     OPENAPI: GET "/openapi.json" => Raw;

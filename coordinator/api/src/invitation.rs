@@ -1,11 +1,8 @@
-//! The text of an invitation: what brings a device to its coordinator.
+//! The text of an invitation, with which a device finds and joins its coordinator.
 //!
-//! `maru://HOST:PORT/join#1.<coordinator's Noise key, hex>.<pre-auth key>` where the coordinator is reached over plain
-//! HTTP: no browser opens it, so nobody on the way can answer with a page that reads the key. Over HTTPS it begins with
-//! `https://`, and a browser that opens it shows what to do; what follows `#` is never sent. `http://`, which the first
-//! version wrote, is read as `maru://`.
-//!
-//! The one reader and the one writer for coordinator, command and agent.
+//! `maru://HOST:PORT/join#1.<coordinator's Noise key, hex>.<pre-auth key>` for a coordinator over plain HTTP: browsers do not
+//! open it, so no attacker can answer with a page that reads the key. Over HTTPS it begins with `https://`, and a browser
+//! shows instructions; the part after `#` is never sent. `http://`, which the first version wrote, is read as `maru://`.
 
 use std::{fmt, net::Ipv6Addr};
 
@@ -17,18 +14,18 @@ use crate::{AUTH_KEY_PREFIX, AUTH_KEY_RANDOM_LEN, Secret};
 const VERSION: &str = "1";
 /// Path of an invitation.
 pub(crate) const PATH: &str = "/join";
-/// Longest text that is looked at, in bytes.
+/// Longest text that is parsed, in bytes.
 pub const MAX_LEN: usize = 2048;
 
-/// Where a coordinator is reached: a scheme, a host, perhaps a port.
+/// The address of a coordinator: scheme, host and optionally a port.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ServerUrl {
     secure: bool,
-    /// Host and port, in small letters.
+    /// Host and port, in lower case.
     authority: String,
 }
 
-/// Where to register, and with what.
+/// The coordinator and the key for a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
     /// The coordinator's address.
@@ -39,27 +36,29 @@ pub struct Invitation {
     pub auth_key: Secret,
 }
 
-/// What a person hands to `maru join`.
+/// The argument of `maru join`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// An invitation.
     Invitation(Invitation),
-    /// A coordinator's address alone, `http://` or `https://`; the first Noise key seen there is trusted.
+    /// A coordinator's address, `http://` or `https://`, whose first Noise key is trusted.
     Address(ServerUrl),
 }
 
-/// Why a text is no invitation. No variant holds the text: it may hold a secret.
+/// Why a text is not an invitation. No variant contains the text, which may have a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The text does not start as it should.
+    /// The scheme is unknown.
     #[error(
         "an invitation begins with maru:// or https://: copy all of it, or ask for another invitation"
     )]
     Scheme,
-    /// No host, or characters that do not belong there.
-    #[error("no coordinator is named: after maru:// or https:// comes a host, perhaps with a port")]
+    /// The host is missing or invalid.
+    #[error(
+        "the coordinator is missing: maru:// or https:// is followed by a host and optionally a port"
+    )]
     Host,
-    /// A path that is not `/join`.
+    /// The path is not `/join`.
     #[error("the address is not an invitation: ask for another invitation")]
     Path,
     /// Nothing follows `#`.
@@ -67,7 +66,7 @@ pub enum Error {
         "the part after # is missing: put the invitation in quotes, or run `maru join -` and paste it there"
     )]
     Fragment,
-    /// The fragment's version is not known.
+    /// The fragment's version is unknown.
     #[error(
         "the invitation is of version {0}, this program knows {VERSION}: update Maru on this device"
     )]
@@ -86,11 +85,11 @@ pub enum Error {
 }
 
 impl ServerUrl {
-    /// Reads an address: `http://` or `https://`, a host, perhaps a port, and nothing else but a slash.
+    /// Parses an address: `http://` or `https://`, a host, optionally a port and a slash.
     ///
     /// # Errors
     ///
-    /// Fails if the text is something else.
+    /// Fails for other texts.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (server, path) = Self::split(text)?;
         match path {
@@ -100,7 +99,7 @@ impl ServerUrl {
         }
     }
 
-    /// The address at the text's beginning, and what follows.
+    /// Splits the address from the rest of the text.
     fn split(text: &str) -> Result<(Self, &str), Error> {
         let (scheme, rest) = text.split_once("://").ok_or(Error::Scheme)?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
@@ -121,7 +120,7 @@ impl ServerUrl {
         !self.secure
     }
 
-    /// The port that is named, or the scheme's.
+    /// The port, or the scheme's default.
     #[must_use]
     pub fn port(&self) -> u16 {
         let usual = if self.secure { 443 } else { 80 };
@@ -131,7 +130,7 @@ impl ServerUrl {
         }
     }
 
-    /// The name, or the address without brackets.
+    /// The host; an IPv6 address without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         match self.authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -155,7 +154,7 @@ impl fmt::Debug for ServerUrl {
 }
 
 impl Invitation {
-    /// Writes it, to be shown once.
+    /// The text, to be shown once.
     #[must_use]
     pub fn to_text(&self) -> Secret {
         let scheme = if self.server.secure { "https" } else { "maru" };
@@ -170,13 +169,11 @@ impl Invitation {
 }
 
 impl Destination {
-    /// Reads an invitation, or a coordinator's address alone.
-    ///
-    /// White space and line breaks that a messenger put into an invitation are passed over, and so are quotes around it.
+    /// Parses an invitation or a coordinator's address. White space in an invitation and quotes around it are ignored.
     ///
     /// # Errors
     ///
-    /// Fails if the text is neither.
+    /// Fails for other texts.
     pub fn read(text: &str) -> Result<Self, Error> {
         if text.len() > MAX_LEN {
             return Err(Error::TooLong);
@@ -188,7 +185,7 @@ impl Destination {
         };
         let (server, path) = ServerUrl::split(address)?;
         match (path, fragment) {
-            // Nobody but a coordinator writes `maru://`: what follows was cut off.
+            // Only invitations begin with `maru://`: the rest was cut off.
             ("" | "/", None) if is_maru(address) => Err(Error::Incomplete),
             ("" | "/", None) => Ok(Self::Address(server)),
             (PATH, None | Some("")) => Err(Error::Fragment),
@@ -231,7 +228,7 @@ fn read_fragment(fragment: &str) -> Result<(MachinePublic, Secret), Error> {
     Ok((noise_key, Secret::new(auth_key.to_owned())))
 }
 
-/// The text without what a messenger or a person put around it and, in an invitation, into it.
+/// Removes quotes around the text, and white space in an invitation.
 fn tidy(text: &str) -> String {
     let is_blank = |c: char| {
         c.is_whitespace()
@@ -246,12 +243,12 @@ fn tidy(text: &str) -> String {
     }
 }
 
-/// Whether the text is of the scheme that invitations alone have.
+/// Whether the text has the scheme of invitations.
 fn is_maru(text: &str) -> bool {
     text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("maru://"))
 }
 
-/// Whether the text is a host with or without a port, and nothing else.
+/// Whether the text is a host with or without a port.
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::Secret;
 
-/// What every pre-auth key begins with.
+/// Prefix of every pre-auth key.
 pub const AUTH_KEY_PREFIX: &str = "marukey-";
 
 /// Random bytes in a pre-auth key; each is two hex digits (0-9, a-f) after the prefix.
@@ -13,7 +13,7 @@ pub const AUTH_KEY_RANDOM_LEN: usize = 24;
 
 /// Creates a pre-auth key.
 ///
-/// A key belongs to a user or carries tags; with tags, `user` is not needed and not kept.
+/// Its owner is a user or tags; with tags, `user` is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateKey {
@@ -27,22 +27,22 @@ pub struct CreateKey {
     pub ephemeral: bool,
     /// Whether its devices need no approval.
     pub pre_approved: bool,
-    /// Seconds until it can no longer be used. Default: one hour.
+    /// Seconds until it expires. Default: one hour.
     pub expires_in_s: Option<u64>,
 }
 
-/// A new key; the only time that it is shown.
+/// A new key, which is shown only here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedKey {
     /// Number of the key.
     pub id: u64,
     /// The key itself.
     pub key: Secret,
-    /// When it can no longer be used, RFC 3339.
+    /// When it expires, RFC 3339.
     pub expires: String,
 }
 
-/// A key as it is listed.
+/// A key in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Key {
     /// Number of the key.
@@ -63,7 +63,7 @@ pub struct Key {
     pub uses: u64,
     /// When it was created, RFC 3339.
     pub created: String,
-    /// When it can no longer be used, RFC 3339.
+    /// When it expires, RFC 3339.
     pub expires: String,
 }
 
@@ -75,38 +75,38 @@ pub enum KeyState {
     Valid,
     /// A one-time key that a device used.
     Used,
-    /// Its time is over, or the admin ended it.
+    /// It expired, or the admin expired it.
     Expired,
 }
 
-/// Makes an invitation with which one device of a user joins.
+/// Creates an invitation for one device of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateInvitation {
-    /// Whose device it will be; created if missing.
+    /// The owner of the device; created if missing.
     pub user: String,
-    /// Whether the device needs no approval. Where the coordinator is reached over plain HTTP, `force` is needed too.
+    /// Whether the device needs no approval. Over plain HTTP this needs `force`.
     #[serde(default)]
     pub pre_approved: bool,
-    /// Whether `pre_approved` is meant although nothing but the invitation's way to the person protects it.
+    /// Allows `pre_approved` although the invitation may be intercepted.
     #[serde(default)]
     pub force: bool,
-    /// Seconds until the invitation can no longer be used. Default: one day.
+    /// Seconds until the invitation expires. Default: one day.
     #[serde(default)]
     pub expires_in_s: Option<u64>,
 }
 
-/// An invitation for one device; the only time that it is shown.
+/// An invitation for one device, which is shown only here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedInvitation {
     /// The text that [`crate::invitation`] describes.
     pub url: Secret,
     /// Number of the pre-auth key in it.
     pub key_id: u64,
-    /// Whose device it will be.
+    /// The owner of the device.
     pub user: String,
-    /// Whether the user did not exist before.
+    /// Whether the user was created.
     pub user_created: bool,
-    /// When it can no longer be used, RFC 3339.
+    /// When it expires, RFC 3339.
     pub expires: String,
 }

@@ -1,36 +1,36 @@
-//! The audit log: who changed what, and when.
+//! The audit log.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// What was done.
+/// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogEntry {
-    /// Counts up; none is given twice.
+    /// Increasing and unique.
     pub id: u64,
-    /// When, as RFC 3339.
+    /// The time, RFC 3339.
     pub at: String,
-    /// By whom, as [`Actor`](crate::Actor) is displayed.
+    /// Who made the change, as [`Actor`](crate::Actor) is displayed.
     pub actor: String,
-    /// What, such as `device.approve`.
+    /// The action, such as `device.approve`.
     pub action: String,
-    /// To what: a name, a number or both.
+    /// The target: a name, a number or both.
     pub target: String,
-    /// What else is worth a line; never a secret.
+    /// Details; never a secret.
     pub details: String,
 }
 
-/// Which part of the log is wanted, in a URL's query.
+/// Selects a part of the log, in a URL's query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ReadLog {
-    /// Entries of the last so many seconds. Default: all that are kept.
+    /// Only entries of this many last seconds. Default: all.
     pub last_s: Option<u64>,
-    /// Entries of this actor alone.
+    /// Only entries of this actor.
     pub actor: Option<String>,
-    /// Entries after the one of this number.
+    /// Only entries after this number.
     pub after: Option<u64>,
-    /// At most so many, and never more than 1000. Default: 1000.
+    /// Maximum number of entries, up to 1000. Default: 1000.
     pub limit: Option<u32>,
 }
 
@@ -39,6 +39,6 @@ pub struct ReadLog {
 pub struct LogPage {
     /// The entries.
     pub entries: Vec<LogEntry>,
-    /// What `after` is for the next page; `None` if there is nothing more so far.
+    /// The value of `after` for the next page; `None` if there are no more entries.
     pub next: Option<u64>,
 }

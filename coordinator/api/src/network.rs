@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 pub struct Network {
     /// DNS domain of the network, such as `maru.internal`.
     pub network: String,
-    /// Where devices reach the coordinator.
+    /// URL of the coordinator for devices.
     pub server_url: String,
     /// The coordinator's Noise key, `mkey:…`.
     pub noise_public_key: String,
@@ -16,10 +16,10 @@ pub struct Network {
     pub version: String,
 }
 
-/// That the coordinator and its database answer.
+/// The state of the coordinator and its database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// Always `ok`; what is not is a problem with status 503.
+    /// Always `ok`; otherwise the response is a problem with status 503.
     pub status: String,
     /// Version of the coordinator.
     pub version: String,

@@ -3,54 +3,54 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The policy as text, comments included.
+/// The policy as text, including comments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// `HuJSON`.
     pub policy: String,
-    /// Which policy it is; in a request, the policy that it is to replace, and no other: without it whichever is in force.
+    /// Its revision. In a request: the revision that it may replace; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
 }
 
-/// A policy that would be accepted.
+/// The result of checking a valid policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyChecked {
-    /// Always true; a policy that would be refused is a problem with status 422.
+    /// Always true; for an invalid policy the response is a problem with status 422.
     pub ok: bool,
-    /// What it says and does not do.
+    /// Unsupported features that it uses.
     pub warnings: Vec<PolicyNote>,
 }
 
-/// A policy that was put in force.
+/// A policy that was set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicySet {
     /// `HuJSON`.
     pub policy: String,
-    /// Which policy it is.
+    /// Its revision.
     pub revision: i64,
-    /// What it says and does not do.
+    /// Unsupported features that it uses.
     pub warnings: Vec<PolicyNote>,
-    /// What it changed.
+    /// The changes that it made.
     #[serde(flatten)]
     pub changes: PolicyChanges,
 }
 
-/// Something to know of a part of a policy.
+/// A note about a part of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyNote {
     /// Where.
     #[serde(flatten)]
     pub place: PolicyPlace,
-    /// What there is to know.
+    /// The note.
     pub reason: String,
 }
 
-/// A part of a policy.
+/// A position in a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyPlace {
-    /// Which part, such as `acls[2].dst[0]`.
+    /// Path of the part, such as `acls[2].dst[0]`.
     pub place: String,
     /// Line of the text, from 1.
     pub line: u32,
@@ -58,26 +58,26 @@ pub struct PolicyPlace {
     pub column: u32,
 }
 
-/// What a policy would change, in the place of which.
+/// The changes that a policy would make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyDiff {
-    /// The policy in force, with which it was compared.
+    /// The revision of the policy in force, with which it was compared.
     pub revision: i64,
-    /// What it would change.
+    /// The changes that it would make.
     #[serde(flatten)]
     pub changes: PolicyChanges,
 }
 
-/// What a policy changes for the devices that are there: packets, capabilities and attributes.
+/// The changes of a policy for the current devices: packets, capabilities and attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyChanges {
-    /// What was closed and is open then.
+    /// What it opens.
     pub opens: Vec<PolicyChange>,
-    /// What was open and is closed then.
+    /// What it closes.
     pub closes: Vec<PolicyChange>,
 }
 
-/// What opens or closes at one place.
+/// A change for one destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyChange {
     /// Names of devices, and addresses of others; empty for attributes, which have no source.
@@ -88,7 +88,7 @@ pub struct PolicyChange {
     pub what: Vec<String>,
 }
 
-/// Which policy's own tests to run.
+/// Runs the tests in a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestPolicy {
@@ -97,7 +97,7 @@ pub struct TestPolicy {
     pub policy: Option<String>,
 }
 
-/// How the policy's own tests came out.
+/// The results of the tests in a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyTested {
     /// Whether all of them pass; true if there are none.
@@ -106,23 +106,23 @@ pub struct PolicyTested {
     pub tests: Vec<PolicyTest>,
 }
 
-/// One assertion of the policy's own tests.
+/// The result of one assertion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyTest {
     /// Where.
     #[serde(flatten)]
     pub place: PolicyPlace,
-    /// The source, as it is written.
+    /// The source, as written.
     pub src: String,
-    /// The destination, as it is written; empty if the source is nobody.
+    /// The destination, as written; empty if the source matches nobody.
     pub dst: String,
-    /// The protocol, as it is written; empty for any of TCP, UDP and ICMP.
+    /// The protocol, as written; empty for any of TCP, UDP and ICMP.
     pub protocol: String,
-    /// Whether the destination is to be reached.
+    /// Whether the destination should be reachable.
     pub accept: bool,
-    /// Whether it is as wanted.
+    /// Whether the assertion holds.
     pub passed: bool,
-    /// Why not; empty if it is.
+    /// Why not; empty if it holds.
     pub reason: String,
 }
 
@@ -139,29 +139,29 @@ pub enum PolicyProtocol {
     Icmp,
 }
 
-/// Who may reach whom?
+/// A question whether a source may reach a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainPolicy {
-    /// A device, an address, or what a rule may name: a person, a tag, a group.
+    /// A device, an address, or a user, a tag or a group.
     pub src: String,
     /// The same.
     pub dst: String,
-    /// Port; of no importance for ICMP.
+    /// Port; ignored for ICMP.
     pub port: u16,
     /// Protocol.
     #[serde(default)]
     pub protocol: PolicyProtocol,
 }
 
-/// Why a source reaches a destination, or that it does not.
+/// Whether a source reaches a destination, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyDecision {
     /// The source: a device, or an address.
     pub from: String,
     /// The destination: a device, or an address.
     pub to: String,
-    /// Whether it is reached.
+    /// Whether the destination is reachable.
     pub allowed: bool,
     /// The first rule that allows it; absent if none does.
     pub rule: Option<PolicyPlace>,

@@ -1,6 +1,6 @@
-//! The coordinator's endpoints beside the admin API.
+//! The coordinator's endpoints other than the admin API.
 //!
-//! Their bodies are those of other protocols: Tailscale's control protocol (`control-protocol`), pages, Prometheus.
+//! Their bodies belong to other protocols: Tailscale's control protocol (`control-protocol`), HTML, Prometheus.
 
 use control_protocol::{UPGRADE_PATH, admit, key_response, map, register};
 use endpoint::Raw;
@@ -8,41 +8,41 @@ use endpoint::Raw;
 use crate::invitation;
 
 endpoint::declare! {
-    /// Those of the port for everyone.
+    /// Endpoints of the public port.
     ENDPOINTS for Anyone;
 
-    /// Tells the coordinator's Noise key.
+    /// Returns the coordinator's Noise key.
     KEY: GET {key_response::PATH} => Raw;
-    /// Turns the connection into a Noise channel.
+    /// Upgrades the connection to a Noise channel.
     UPGRADE: POST {UPGRADE_PATH} => Raw;
-    /// Shows the page that an invitation's link leads to.
+    /// Shows the page of an invitation.
     JOIN_PAGE: GET {invitation::PATH} => Raw;
     /// Shows the page of a waiting device.
     DEVICE_PAGE: GET "/register/{ticket}" => Raw;
-    /// Lets a waiting device in by an invitation.
+    /// Redeems an invitation for a waiting device.
     REDEEM: POST "/register/{ticket}" (Raw) => Raw, callers(endpoint::Callers::Invited);
-    /// Answers as the admin API does.
+    /// The admin API.
     ADMIN: ANY "/api/v1/{*rest}" (Raw) => Raw, callers(endpoint::Callers::ApiKey);
-    /// Tells a relay whether it should serve a node key.
+    /// Returns whether a relay should serve a node key.
     VERIFY: POST {admit::PATH} (Raw) => Raw, read_only;
 }
 
 endpoint::declare! {
-    /// Those inside the Noise channel.
+    /// Endpoints inside the Noise channel.
     CHANNEL for Machine;
 
     /// Registers a device.
     REGISTER: POST {register::PATH} (Raw) => Raw;
-    /// Answers with network maps.
+    /// Returns network maps.
     MAP: POST {map::PATH} (Raw) => Raw;
-    /// Says what is not implemented.
+    /// Refuses what is not implemented.
     MACHINE: ANY "/machine/{*rest}" (Raw) => Raw;
 }
 
 endpoint::declare! {
-    /// Those of the socket for counters.
+    /// Endpoints of the metrics socket.
     COUNTERS for Root;
 
-    /// Tells the counters, in Prometheus' text format.
+    /// Returns the metrics, in Prometheus' text format.
     METRICS: GET "/metrics" => Raw;
 }

@@ -1,32 +1,32 @@
-//! Routes: subnets that devices lead to, and the ways out through exit nodes.
+//! Routes: subnets behind devices, and exit nodes.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A route that a device offers, or that was approved or rejected before.
+/// A route that a device offers, or that was approved or rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Route {
     /// Number of the device.
     pub device: u64,
     /// Its name.
     pub name: String,
-    /// The prefix; `0.0.0.0/0` and `::/0` are those of an exit node and stand and fall together.
+    /// The prefix; `0.0.0.0/0` and `::/0` are the routes of an exit node, which are decided together.
     pub route: String,
-    /// Where it stands.
+    /// Its state.
     pub state: RouteState,
     /// Whether the device offers it now.
     pub offered: bool,
-    /// Whether devices are sent this way now, if the policy lets them: of several routers of one subnet one is in use.
+    /// Whether it is in use: of several routers of a subnet one is.
     pub in_use: bool,
-    /// Why it cannot be used, if that is so.
+    /// Why it can never be used, if so.
     pub problem: Option<String>,
 }
 
-/// Where a route stands.
+/// The state of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteState {
-    /// Waits for the admin.
+    /// Not decided.
     Waiting,
     /// The admin approved it.
     Approved,
@@ -46,5 +46,5 @@ pub struct DecideRoutes {
     pub routes: Vec<String>,
 }
 
-/// What stands for both prefixes of an exit node.
+/// Stands for both prefixes of an exit node.
 pub const EXIT: &str = "exit";

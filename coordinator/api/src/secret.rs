@@ -1,4 +1,4 @@
-//! Text that is shown once and never logged.
+//! Secrets, which are never logged.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,7 +15,7 @@ impl Secret {
         Self(text)
     }
 
-    /// Returns the text, to show it to the person who asked for it.
+    /// Returns the text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -1,12 +1,12 @@
-//! People.
+//! Users.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A person of the network.
+/// A user of the network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct User {
-    /// Its number; never used again after the user is deleted.
+    /// Its number, which is never reused.
     pub id: u64,
     /// Login name.
     pub name: String,
@@ -24,7 +24,7 @@ pub struct CreateUser {
     pub name: String,
 }
 
-/// Gives a user another login name. Its devices and keys stay its own.
+/// Renames a user, who keeps devices and keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenameUser {
@@ -38,8 +38,8 @@ pub struct RenamedUser {
     /// The user.
     #[serde(flatten)]
     pub user: User,
-    /// Whether the policy names the old login name, which is nobody's now.
+    /// Whether the policy contains the old login name.
     pub policy_names_old: bool,
-    /// Whether the policy names the new login name, so that its rules hold for this user from now on.
+    /// Whether the policy contains the new login name, so that its rules now apply to this user.
     pub policy_names_new: bool,
 }

@@ -1,15 +1,15 @@
-//! Which addresses a node gets.
+//! Allocates addresses to nodes.
 //!
-//! IPv4 is taken in order from 100.64.0.0/10 (RFC 6598), because stock clients accept no other range, and an address
-//! that was given up is not given out again before all the others were: policies and bookmarks outlive devices. IPv6
-//! carries the IPv4 address in its last 32 bits, so one search finds both.
+//! IPv4 addresses are allocated in order from 100.64.0.0/10 (RFC 6598), the only range that stock clients accept. A freed
+//! address is reused last, since policies and bookmarks outlive devices. The IPv6 address has the IPv4 address in its last
+//! 32 bits.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use common::mesh;
 use ipnet::Ipv4Net;
 
-/// Parts of [`mesh::V4`] that no node gets.
+/// Parts of [`mesh::V4`] that are not allocated.
 pub const RESERVED_V4: [Ipv4Net; 3] = [mesh::SERVICES_NET, mesh::RESOLVER_NET, mesh::CHROMEOS_NET];
 
 /// Addresses of one node.
@@ -22,7 +22,7 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// The addresses that go with an IPv4 address.
+    /// The addresses that belong to an IPv4 address.
     #[must_use]
     pub fn of(v4: Ipv4Addr) -> Self {
         let base = u128::from(mesh::V6.addr());
@@ -30,7 +30,7 @@ impl Addresses {
     }
 }
 
-/// Finds the first free addresses after `last`, going round once; `None` if every address is used.
+/// Finds the first free addresses after `last`, wrapping around; `None` if all are used.
 pub fn allocate(last: Option<Ipv4Addr>, is_used: impl Fn(Ipv4Addr) -> bool) -> Option<Addresses> {
     let first = u32::from(mesh::V4.network()) + 1;
     let end = u32::from(mesh::V4.broadcast());

@@ -1,4 +1,4 @@
-//! Whom the relay lets in: the node keys that the coordinator writes into a file and the relay reads from it.
+//! The list of node keys that the relay admits, which the coordinator writes and the relay reads.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,24 +13,24 @@ use crate::{
     time::Millis,
 };
 
-/// How long a key is let in beside the one that took its place, in milliseconds: its node connects anew meanwhile.
+/// How long a replaced key is still admitted, in milliseconds, while its node reconnects.
 const OVERLAP: Millis = 3000;
 
-/// What the file holds beside its version.
+/// The content of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdmissionList {
-    /// Those that are let in.
+    /// The keys.
     pub nodes: Vec<AdmittedKey>,
 }
 
-/// A node key that is let in.
+/// A node key that is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdmittedKey {
-    /// The node that has it.
+    /// Its node.
     pub node: NodeId,
     /// The key.
     pub key: NodePublic,
-    /// Until when, in milliseconds since 1970; without it, until the node is removed.
+    /// When it expires; `None`: never.
     pub until: Option<Millis>,
 }
 
@@ -40,12 +40,12 @@ impl From<&Node> for AdmittedKey {
     }
 }
 
-/// Until when each key is let in.
+/// The keys by their expiry.
 #[derive(Clone, Debug, Default)]
 pub struct AdmittedKeys(Arc<HashMap<NodePublic, Option<Millis>>>);
 
 impl AdmittedKeys {
-    /// Whether the key is a node's at this moment.
+    /// Whether the key is admitted now.
     #[must_use]
     pub fn admit(&self, key: &NodePublic, now: Millis) -> bool {
         self.0.get(key).is_some_and(|until| until.is_none_or(|until| until > now))
@@ -53,15 +53,14 @@ impl AdmittedKeys {
 }
 
 impl From<AdmissionList> for AdmittedKeys {
-    /// Of a key that is there twice the last entry counts.
+    /// Of duplicate keys the last one counts.
     fn from(admitted: AdmissionList) -> Self {
         Self(Arc::new(admitted.nodes.into_iter().map(|it| (it.key, it.until)).collect()))
     }
 }
 
 impl AdmissionList {
-    /// What comes after this: the keys of `nodes` that have not expired, and for a moment those that the same nodes had
-    /// before.
+    /// The next list: the keys of `nodes` that have not expired, and temporarily the earlier keys of the same nodes.
     #[must_use]
     pub fn next(&self, mut nodes: Vec<AdmittedKey>, now: Millis) -> Self {
         let is_valid = |entry: &AdmittedKey| entry.until.is_none_or(|until| until > now);

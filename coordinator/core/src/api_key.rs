@@ -1,6 +1,6 @@
-//! API keys: who may administer over HTTPS, and what.
+//! API keys, which authorize requests to the admin API over HTTPS.
 //!
-//! As with pre-auth keys the key is shown once, and its SHA-256 stored: 256 random bits in it leave nothing to guess.
+//! A key is shown once; its SHA-256 is stored. It has 256 random bits, so a slow hash is not needed.
 
 pub use coordinator_api::{API_KEY_PREFIX as PREFIX, API_KEY_RANDOM_LEN as RANDOM_LEN};
 use coordinator_api::{Access, Secret};
@@ -8,61 +8,61 @@ use sha2::{Digest, Sha256};
 
 use crate::time::Millis;
 
-/// Most keys of a network.
+/// Limit of keys in a network.
 pub const KEYS_MAX: usize = 256;
 
 /// Length of a key as text.
 const TEXT_LEN: usize = PREFIX.len() + 2 * RANDOM_LEN;
 
-/// What is stored instead of the key.
+/// The SHA-256 of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ApiKeyHash(pub [u8; 32]);
 
-/// What is known of a key.
+/// The record of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its number.
     pub id: u64,
-    /// What it is called; no two are called the same.
+    /// Its unique name.
     pub name: String,
     /// What it may do.
     pub access: Access,
     /// When it was created.
     pub created: Millis,
-    /// From when on it cannot be used.
+    /// When it expires.
     pub expires: Millis,
 }
 
-/// Why a request is not answered.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessDenied {
-    /// It shows no key that counts; which of the reasons it is, nobody is told.
+    /// The key is missing, unknown or expired; the answer does not say which.
     Key,
-    /// The key may read alone.
+    /// The key is read-only.
     ReadOnly,
 }
 
-/// Writes a key.
+/// The text of a key.
 #[must_use]
 pub fn format(random: &[u8; RANDOM_LEN]) -> Secret {
     Secret::new(format!("{PREFIX}{}", hex::encode(random)))
 }
 
-/// Hashes a key as it was written.
+/// Hashes the text of a key.
 #[must_use]
 pub fn hash(text: &str) -> ApiKeyHash {
     ApiKeyHash(Sha256::digest(text).into())
 }
 
-/// Hashes the key of an `Authorization` header (RFC 6750, section 2.1). What holds no key has a hash that no key has, so
-/// that it takes as long to refuse as a wrong one.
+/// Hashes the key of an `Authorization` header (RFC 6750, section 2.1). A header without a key gets a hash that no key has,
+/// so that refusing it takes the same time.
 #[must_use]
 pub fn presented(header: Option<&[u8]>) -> ApiKeyHash {
     let token = header.and_then(bearer).filter(|token| token.len() == TEXT_LEN);
     ApiKeyHash(Sha256::digest(token.unwrap_or(&[0; TEXT_LEN])).into())
 }
 
-/// Decides whether a key may do what is asked, which changes something or does not.
+/// Decides whether a key permits a request.
 ///
 /// # Errors
 ///
@@ -76,14 +76,14 @@ pub fn admit(key: Option<&ApiKey>, changes: bool, now: Millis) -> Result<&ApiKey
 }
 
 impl ApiKey {
-    /// Whether it cannot be used any more at `now`.
+    /// Whether it has expired at `now`.
     #[must_use]
     pub fn is_expired(&self, now: Millis) -> bool {
         self.expires <= now
     }
 }
 
-/// What stands behind the scheme, which may be written in any case (RFC 9110, section 11.1).
+/// The token after the scheme, which is case-insensitive (RFC 9110, section 11.1).
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer ";
     let (scheme, token) = header.split_at_checked(SCHEME.len())?;

@@ -1,15 +1,14 @@
-//! What a node is told of itself, and what its peers are told of it, by names that stock apps know.
+//! Node attributes and capabilities in network maps.
 //!
-//! A node's own map has all of it. Its peers see what they need: `maru/…`, and whether it is an exit node.
+//! A node's own map has all of them. Its peers get `maru/…`, and whether it is an exit node.
 
 use control_protocol::map::{CapMap, Hostinfo, Service};
 use serde_json::Value;
 
 use crate::model::Node;
 
-/// What every node is told (tailcfg, constants `NodeAttr…` of capability version 141): not to ask foreign hosts whether
-/// it is behind a portal, to keep its map on disk, so that it starts while the coordinator is down, and to leave updating
-/// to its person.
+/// Attributes of every node (tailcfg, constants `NodeAttr…` of capability version 141): no captive portal detection by
+/// foreign hosts, a map that is cached on disk, and no automatic updates.
 fn always() -> [(&'static str, Vec<Value>); 3] {
     [
         ("disable-captive-portal-detection", Vec::new()),
@@ -18,14 +17,14 @@ fn always() -> [(&'static str, Vec<Value>); 3] {
     ]
 }
 
-/// What begins the names that our own agent reads.
+/// Prefix of the names that our own agent reads.
 const OURS: &str = "maru/";
-/// What a node that leads to everywhere has for its peers (tailcfg, `NodeAttrSuggestExitNode`).
+/// Attribute of exit nodes for their peers (tailcfg, `NodeAttrSuggestExitNode`).
 pub(crate) const SUGGEST_EXIT_NODE: &str = "suggest-exit-node";
-/// Services of a stock app that its peers ask (tailcfg, `Service`): files, and names through an exit node.
+/// Services of a stock app that peers use (tailcfg, `Service`): files, and DNS through an exit node.
 const PEERAPI: [&str; 3] = ["peerapi4", "peerapi6", "peerapi-dns-proxy"];
 
-/// All that a node is told of itself; `by_policy` is what the policy says.
+/// The attributes in a node's own map; `by_policy` are the policy's.
 pub(crate) fn own(node: &Node, by_policy: CapMap) -> CapMap {
     let mut told = node.capabilities.clone();
     told.extend(by_policy);
@@ -33,13 +32,13 @@ pub(crate) fn own(node: &Node, by_policy: CapMap) -> CapMap {
     told
 }
 
-/// What of it its peers are told, routes aside.
+/// The attributes for peers, without those of routes.
 pub(crate) fn for_peers(node: &Node) -> CapMap {
     let ours = node.capabilities.iter().filter(|(name, _)| name.starts_with(OURS));
     ours.map(|(name, values)| (name.clone(), values.clone())).collect()
 }
 
-/// The services that its peers may ask, one of each kind; what it says of others is nobody else's business.
+/// The services for peers, one of each kind; others stay private.
 pub(crate) fn services(hostinfo: &Hostinfo) -> Vec<Service> {
     let find = |proto: &&str| hostinfo.services.iter().find(|service| service.proto == **proto);
     let found = PEERAPI.iter().filter_map(find);

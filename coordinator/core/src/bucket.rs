@@ -1,4 +1,4 @@
-//! Token buckets: how often something may be done, so many times at once and then at a steady rate.
+//! Token buckets: a burst at once, then a steady rate.
 
 use std::{
     collections::HashMap,
@@ -6,19 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A token bucket: each action takes a token, and tokens come back one by one.
+/// A token bucket. Tokens return one by one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bucket {
-    /// When all tokens are back; `None`: nobody took any.
+    /// When it is full again; `None`: it is full.
     full_at: Option<Instant>,
 }
 
-/// How many tokens a bucket holds, and how fast they come back.
+/// The capacity and rate of a bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// How many there are.
+    /// Capacity.
     pub tokens: u32,
-    /// The time in which one token comes back.
+    /// The time in which one token returns.
     pub period: Duration,
 }
 
@@ -27,7 +27,7 @@ impl Bucket {
     ///
     /// # Errors
     ///
-    /// The time until there is a token, if there is none now; the bucket is as it was then.
+    /// The time until there is a token; the bucket is unchanged.
     pub fn take(&mut self, size: Size, now: Instant) -> Result<(), Duration> {
         let wait = self.wait(size, now);
         if !wait.is_zero() {
@@ -44,14 +44,14 @@ impl Bucket {
         lacking.saturating_sub(size.period * size.tokens.saturating_sub(1))
     }
 
-    /// Whether all tokens are there, as if nobody had taken any.
+    /// Whether it is full.
     #[must_use]
     pub fn is_full(&self, now: Instant) -> bool {
         self.full_at.is_none_or(|at| at <= now)
     }
 }
 
-/// A bucket for each of many. Whose bucket is full is forgotten.
+/// A bucket for each key. Full buckets are removed.
 #[derive(Debug)]
 pub struct Buckets<K> {
     size: Size,
@@ -59,7 +59,7 @@ pub struct Buckets<K> {
 }
 
 impl<K: Eq + Hash> Buckets<K> {
-    /// All are full.
+    /// Starts with full buckets.
     #[must_use]
     pub fn new(size: Size) -> Self {
         Self { size, buckets: HashMap::new() }
@@ -69,7 +69,7 @@ impl<K: Eq + Hash> Buckets<K> {
     ///
     /// # Errors
     ///
-    /// The time until there is one, if there is none now.
+    /// The time until there is one.
     pub fn take(&mut self, of: K, now: Instant) -> Result<(), Duration> {
         self.buckets.retain(|_, bucket| !bucket.is_full(now));
         self.buckets.entry(of).or_default().take(self.size, now)

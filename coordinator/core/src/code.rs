@@ -1,13 +1,13 @@
-//! Short codes: what people call a device that waits, on its page and at the admin's terminal.
+//! Short codes that identify waiting devices, on their page and at the admin's terminal.
 //!
-//! A code names a device and entitles to nothing. It is made from the device's ticket, which the coordinator chose at
-//! random, so no device chooses its code, and the code does not give the ticket away.
+//! A code is not a secret. It is derived from the random ticket of the device, so devices cannot choose it, and it does not
+//! reveal the ticket.
 
 use sha2::{Digest as _, Sha256};
 
-/// Letters that nobody mistakes for each other and that make no words (RFC 8628, section 6.1).
+/// Letters that are not confused and form no words (RFC 8628, section 6.1).
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
-/// Letters in a code; there are 2.56 * 10^10 codes.
+/// Letters in a code, for 2.56 * 10^10 codes.
 const LEN: usize = 8;
 
 /// The code of the device with this ticket, such as `WDJB-MJHT`.
@@ -25,7 +25,7 @@ pub fn of(ticket: &str) -> String {
     written(&letters.collect::<String>())
 }
 
-/// Reads a code as people type it: in small or capital letters, with or without the dash. `None` if it is none.
+/// Parses a code, in any case and with or without the dash; `None` if it is not a code.
 #[must_use]
 pub fn read(text: &str) -> Option<String> {
     let letters: String = text

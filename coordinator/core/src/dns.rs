@@ -1,4 +1,4 @@
-//! Resolvers and names beside those of the nodes: `[dns]` of the settings, checked.
+//! Resolvers and extra records: `[dns]` of the settings, validated.
 
 use std::{
     collections::BTreeMap,
@@ -10,18 +10,18 @@ use coordinator_api::settings::Dns;
 
 use crate::name;
 
-/// Resolvers in one list.
+/// Limit of resolvers in one list.
 const RESOLVERS_MAX: usize = 8;
-/// Domains with resolvers of their own.
+/// Limit of split domains.
 const SPLIT_MAX: usize = 64;
-/// Search domains; the network's own comes before them.
+/// Limit of search domains, without the network's own.
 const SEARCH_MAX: usize = 16;
-/// Extra records: every node is told all of them.
+/// Limit of extra records, all of which are sent to every node.
 const RECORDS_MAX: usize = 256;
 /// Longest URL of a resolver.
 const URL_MAX: usize = 255;
 
-/// What nodes are told of names beside the nodes' own.
+/// Resolvers and extra records for all nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtraDns {
     resolvers: Vec<Resolver>,
@@ -31,11 +31,11 @@ pub struct ExtraDns {
 }
 
 impl ExtraDns {
-    /// Checks the settings for the network `domain`.
+    /// Validates the settings for the network `domain`.
     ///
     /// # Errors
     ///
-    /// One sentence that names the setting, what is wrong with it and what to write.
+    /// A sentence with the setting, what is wrong and what to write.
     pub fn parse(dns: &Dns, domain: &str) -> Result<Self, String> {
         let resolvers = resolvers("resolvers", &dns.resolvers)?;
         at_most("split_domains", dns.split_domains.len(), SPLIT_MAX)?;
@@ -45,11 +45,11 @@ impl ExtraDns {
             let suffix = full_name(&setting, text)?;
             if suffix == domain || suffix.ends_with(&format!(".{domain}")) {
                 return Err(format!(
-                    "{setting} is the network's own domain, whose names the nodes know: remove it"
+                    "{setting} is the network's own domain, which the nodes resolve: remove it"
                 ));
             }
             if servers.is_empty() {
-                return Err(format!("{setting} has no resolver: name one, such as \"10.0.0.53\""));
+                return Err(format!("{setting} has no resolver: add one, such as \"10.0.0.53\""));
             }
             split.insert(suffix, self::resolvers(&setting, servers)?);
         }
@@ -66,8 +66,7 @@ impl ExtraDns {
         Ok(Self { resolvers, split, search, records })
     }
 
-    /// Adds them to what a node is told. A name that `is_taken`, by a node or a record of the network's own, stays that
-    /// one's.
+    /// Adds them to a node's DNS configuration, except names that `is_taken` by a node or another record.
     pub fn add_to(&self, dns: &mut DnsConfig, is_taken: impl Fn(&str) -> bool) {
         dns.resolvers.clone_from(&self.resolvers);
         dns.routes.extend(self.split.clone());
@@ -75,14 +74,10 @@ impl ExtraDns {
         for (name, addresses) in self.records.iter().filter(|(name, _)| !is_taken(name)) {
             let is_covered = dns.routes.keys().any(|suffix| is_below(name, suffix));
             if !is_covered {
-                // A client asks its own resolver for what lies below a route alone.
+                // Clients answer a record only if a route covers its name.
                 dns.routes.insert(name.clone(), Vec::new());
             }
-            dns.extra_records.extend(addresses.iter().map(|address| DnsRecord {
-                name: name.clone(),
-                r#type: if address.is_ipv4() { "A" } else { "AAAA" }.to_owned(),
-                value: address.to_string(),
-            }));
+            dns.extra_records.extend(addresses.iter().map(|ip| DnsRecord::new(name, *ip)));
         }
     }
 }
@@ -95,7 +90,7 @@ fn at_most(setting: &str, count: usize, max: usize) -> Result<(), String> {
     if count <= max {
         return Ok(());
     }
-    Err(format!("{setting} in [dns] has {count} entries: {max} is the most"))
+    Err(format!("{setting} in [dns] has {count} entries: the limit is {max}"))
 }
 
 fn resolvers(setting: &str, texts: &[String]) -> Result<Vec<Resolver>, String> {
@@ -107,7 +102,7 @@ fn resolvers(setting: &str, texts: &[String]) -> Result<Vec<Resolver>, String> {
                  port, or the https:// URL of one that speaks DNS over HTTPS"
             ));
         }
-        Ok(Resolver { addr: text.clone(), ..Resolver::default() })
+        Ok(Resolver { addr: text.clone() })
     };
     texts.iter().map(resolver).collect()
 }
@@ -123,7 +118,7 @@ fn is_resolver(text: &str) -> bool {
     address.or_else(with_port).is_some_and(|ip| !ip.is_unspecified() && !ip.is_multicast())
 }
 
-/// A domain of one label or more, lower case, without its final dot.
+/// Parses a domain; returns it in lower case and without a final dot.
 fn full_name(setting: &str, text: &str) -> Result<String, String> {
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     if name.len() <= 253 && name.split('.').all(is_label) {
@@ -134,7 +129,7 @@ fn full_name(setting: &str, text: &str) -> Result<String, String> {
     ))
 }
 
-/// A label of a foreign name, which may have `_` too.
+/// A label, which may also contain `_`.
 fn is_label(label: &str) -> bool {
     name::is_label(&label.replace('_', "x"))
 }

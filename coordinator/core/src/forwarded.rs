@@ -1,10 +1,10 @@
-//! Who calls behind a reverse proxy.
+//! Determines the client behind a reverse proxy.
 
 use std::{net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 
-/// An address, or a network of them.
+/// An address or a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 
@@ -23,30 +23,30 @@ impl FromStr for Network {
 }
 
 impl Network {
-    /// Whether the address is in it. An IPv4 address inside an IPv6 one is the IPv4 address.
+    /// Whether it contains the address. IPv4-mapped IPv6 addresses are IPv4 addresses.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
 }
 
-/// What is known of who sent a request.
+/// The address of the client that sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAddress {
-    /// It came from this address itself.
+    /// The peer's address, without a proxy.
     Direct(IpAddr),
-    /// A trusted proxy says that it came from this address.
+    /// The address in the header of a trusted proxy.
     Forwarded(IpAddr),
-    /// A trusted proxy does not say where it came from.
+    /// A trusted proxy did not send the header.
     Missing,
-    /// It came from this address itself, which claims to speak for others and is not trusted.
+    /// The address of a peer that sent the header and is not trusted.
     Untrusted(IpAddr),
 }
 
-/// Tells who sent a request that came from `peer` with these `X-Forwarded-For` headers, in their order.
+/// Determines the client of a request from `peer` with these `X-Forwarded-For` headers, in their order.
 ///
-/// Each proxy adds at the end from where it was called; what is before could be anybody's word. So the last address that is
-/// none of `trusted` is the client_address's. What a proxy adds may have a port, and an IPv6 address brackets.
+/// Each proxy appends the address of its caller, and earlier entries can be forged. So the client is the last address that is
+/// not `trusted`. An entry may have a port, and an IPv6 address brackets.
 pub fn client_address<'a>(
     peer: IpAddr,
     trusted: &[Network],
@@ -61,7 +61,7 @@ pub fn client_address<'a>(
     }
     let mut farthest = None;
     for part in headers.rev().flat_map(|header| header.rsplit(|byte| *byte == b',')) {
-        // What comes before something unreadable cannot be told from a lie.
+        // Entries before an invalid one may be forged.
         let Some(address) = read(part) else { break };
         farthest = Some(address);
         if !is_trusted(address) {
@@ -71,8 +71,8 @@ pub fn client_address<'a>(
     farthest.map_or(ClientAddress::Missing, ClientAddress::Forwarded)
 }
 
-/// Whether a trusted proxy that sends these `X-Forwarded-Proto` headers was called over HTTPS: none of them, and of those
-/// before it, says otherwise. One that does not say so is taken to speak HTTPS, since that is what it is there for.
+/// Whether a trusted proxy with these `X-Forwarded-Proto` headers was called over HTTPS: no entry says otherwise. Without the
+/// header HTTPS is assumed.
 pub fn is_https<'a>(mut headers: impl Iterator<Item = &'a [u8]>) -> bool {
     headers.all(|header| {
         let mut parts = header.split(|byte| *byte == b',');
@@ -80,7 +80,7 @@ pub fn is_https<'a>(mut headers: impl Iterator<Item = &'a [u8]>) -> bool {
     })
 }
 
-/// Reads an address, with or without a port.
+/// Parses an address, with or without a port.
 fn read(part: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(part).ok()?.trim();
     let address = text.parse::<IpAddr>().ok();

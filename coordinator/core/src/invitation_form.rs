@@ -1,4 +1,4 @@
-//! What a person hands over on the page of a device that waits: an invitation, or the key in it.
+//! The form on the page of a waiting device: an invitation, or the key in it.
 
 use control_protocol::key::MachinePublic;
 use coordinator_api::{
@@ -8,12 +8,12 @@ use coordinator_api::{
 
 use crate::key;
 
-/// Largest form that is read, in bytes: an invitation of the greatest length, each byte written as an escape.
+/// Largest form, in bytes: an invitation of maximum length with every byte escaped.
 pub const FORM_MAX: usize = 3 * MAX_LEN + 64;
 /// Name of the field in the form.
 pub const FIELD: &str = "invitation";
 
-/// What was handed over.
+/// The submitted form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvitationForm {
     /// The pre-auth key.
@@ -22,7 +22,7 @@ pub struct InvitationForm {
     pub coordinator: Option<MachinePublic>,
 }
 
-/// Reads the form (`application/x-www-form-urlencoded`, WHATWG URL standard, section 5.1). `None` if it holds neither an
+/// Parses the form (`application/x-www-form-urlencoded`, WHATWG URL standard, section 5.1). `None` if it has neither an
 /// invitation nor a key.
 #[must_use]
 pub fn parse(body: &[u8]) -> Option<InvitationForm> {

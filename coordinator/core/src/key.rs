@@ -1,7 +1,6 @@
-//! Pre-auth keys: what lets a device register without a person at it.
+//! Pre-auth keys, with which devices register without interaction.
 //!
-//! The key is shown once. Stored is its SHA-256: with 192 random bits in it, there is nothing to guess and no need for
-//! a slow hash.
+//! A key is shown once; its SHA-256 is stored. It has 192 random bits, so a slow hash is not needed.
 
 pub use coordinator_api::{AUTH_KEY_PREFIX as PREFIX, AUTH_KEY_RANDOM_LEN as RANDOM_LEN};
 use coordinator_api::{KeyState, Secret};
@@ -9,20 +8,20 @@ use sha2::{Digest, Sha256};
 
 use crate::{model::Owner, time::Millis};
 
-/// Longest text that is looked up as a key.
+/// Longest text that is hashed as a key.
 const TEXT_MAX: usize = 256;
 
-/// What is stored instead of the key.
+/// The SHA-256 of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub [u8; 32]);
 
-/// Writes a key.
+/// The text of a key.
 #[must_use]
 pub fn format(random: &[u8; RANDOM_LEN]) -> Secret {
     Secret::new(format!("{PREFIX}{}", hex::encode(random)))
 }
 
-/// Hashes a key as it was sent; `None` for a text that is no key of ours.
+/// Hashes the text of a key; `None` if it is not a key.
 #[must_use]
 pub fn hash(text: &str) -> Option<KeyHash> {
     let text = text.trim();
@@ -30,12 +29,12 @@ pub fn hash(text: &str) -> Option<KeyHash> {
         .then(|| KeyHash(Sha256::digest(text).into()))
 }
 
-/// What is known of a key.
+/// The record of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreAuthKey {
     /// Its number.
     pub id: u64,
-    /// To whom its devices belong.
+    /// The owner of its devices.
     pub owner: Owner,
     /// Whether more than one registration may use it.
     pub reusable: bool,
@@ -45,7 +44,7 @@ pub struct PreAuthKey {
     pub pre_approved: bool,
     /// When it was created.
     pub created: Millis,
-    /// From when on it cannot be used.
+    /// When it expires.
     pub expires: Millis,
     /// How many registrations used it.
     pub uses: u64,

@@ -1,17 +1,17 @@
-//! The coordinator's decisions: who becomes a node, with which address and name, and what each node's map holds.
+//! The coordinator's decisions: who becomes a node, with which address and name, and the content of each node's map.
 //!
-//! No I/O and no clock: the server reads what is known inside a transaction, asks here, and writes the answer in the
-//! same transaction.
+//! No I/O and no clock: the server reads the state in a transaction, calls a decision, and writes its result in the same
+//! transaction.
 //!
-//! * [`model`]: what is known of nodes and of devices that wait.
+//! * [`model`]: users, nodes and waiting devices.
 //! * [`key`]: pre-auth keys.
-//! * [`registration`]: [`registration::decide`], what a request to register leads to; [`tagging`]: who gives which tag;
-//!   [`code`]: what people call a device that waits; [`invitation_form`]: what a person pastes for it.
-//! * [`address`], [`name`]: what a new node gets.
+//! * [`registration`]: decides on requests to register; [`tagging`]: who may assign which tag; [`code`]: short codes of
+//!   waiting devices; [`invitation_form`]: the form on their page.
+//! * [`address`], [`name`]: addresses and names of nodes.
 //! * [`network`]: the network as one value, compiled by the policy; [`map`]: one node's view of it, and what changed.
-//! * [`admission`]: whom the relay lets in.
-//! * [`route`]: subnets and exit nodes; [`dns`]: resolvers and names beside those of the nodes.
-//! * [`bucket`]: how often a node may do something; [`presence`]: who is told to be connected.
+//! * [`admission`]: the list of node keys for the relay.
+//! * [`route`]: subnets and exit nodes; [`dns`]: resolvers and extra records.
+//! * [`bucket`]: token buckets; [`presence`]: which nodes are reported as connected.
 //! * [`time`]: times on the wire.
 #![forbid(unsafe_code)]
 

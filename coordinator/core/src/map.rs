@@ -1,4 +1,4 @@
-//! One node's view of the network, and what of it has changed since it was last told.
+//! A node's view of the network, and the differences that its map stream sends.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,40 +9,34 @@ use control_protocol::map::{
 
 use crate::time::{self, Millis};
 
-/// Everything that a node is told.
+/// Everything in a node's map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// DNS domain of the network.
     pub domain: Arc<str>,
     /// The node itself.
     pub node: Arc<Node>,
-    /// Those with whom it may talk in either direction, by number.
+    /// The peers that it may reach or that may reach it, by number.
     pub peers: BTreeMap<NodeId, Arc<Node>>,
-    /// Users whom these nodes name, by number.
+    /// The owners of these nodes, by number.
     pub profiles: BTreeMap<UserId, UserProfile>,
     /// Names and resolvers.
     pub dns: DnsConfig,
-    /// What it lets in.
+    /// Its packet filter.
     pub rules: Arc<Vec<FilterRule>>,
     /// The relays.
     pub derp: Arc<DerpMap>,
 }
 
-/// The responses of one map stream: remembers what was sent, and never sends it again.
+/// The responses of one map stream: stores the last view, and sends differences.
 #[derive(Clone, Debug, Default)]
 pub struct MapDeltas {
     sent: Option<View>,
 }
 
 impl MapDeltas {
-    /// Starts a stream in which nothing was sent.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Returns the response that brings the node up to `view`: the first whole, later ones only what changed, `None`
-    /// if nothing did.
+    /// The response that updates the node to `view`: the first is complete, later ones are differences; `None` if nothing
+    /// changed.
     pub fn next(&mut self, view: View, now: Millis) -> Option<MapResponse> {
         let response = match &self.sent {
             None => first(&view, now),
@@ -52,8 +46,8 @@ impl MapDeltas {
         (response != MapResponse::default()).then_some(response)
     }
 
-    /// Returns the last response to a node that was removed or has expired: its key has ended, it has no peers and
-    /// lets nothing in. `None` if it was never told anything.
+    /// The last response to a node that was removed or has expired: an expired key, no peers, and a filter that lets nothing
+    /// in. `None` if nothing was sent.
     pub fn end(self, now: Millis) -> Option<MapResponse> {
         let sent = self.sent?;
         let node = Node {
@@ -72,7 +66,7 @@ impl MapDeltas {
     }
 }
 
-/// The filter under its one name; an explicit empty list lets nothing in.
+/// The filter under its name; an empty list lets nothing in.
 fn filters(rules: &[FilterRule]) -> BTreeMap<String, Option<Vec<FilterRule>>> {
     BTreeMap::from([(BASE_FILTER.to_owned(), Some(rules.to_vec()))])
 }
@@ -88,7 +82,7 @@ fn first(view: &View, now: Millis) -> MapResponse {
         packet_filters: Some(filters(&view.rules)),
         user_profiles: view.profiles.values().cloned().collect(),
         control_time: Some(time::to_rfc3339(now)),
-        debug: Some(Debug { disable_log_tail: true, ..Debug::default() }),
+        debug: Some(Debug { disable_log_tail: true }),
         ..MapResponse::default()
     }
 }
@@ -122,17 +116,16 @@ fn delta(sent: &View, view: &View) -> MapResponse {
             None => response.peers_changed.push(Node::clone(peer)),
         }
     }
-    // Stock apps take peers that come or change with nothing else in small steps, and 1.100 then makes no route to a new
-    // one (`netmapDeltaNeedsAuthReconfig`): with the node itself they take the map as a whole.
+    // Stock apps apply peer changes incrementally, and 1.100 then adds no route to a new peer
+    // (`netmapDeltaNeedsAuthReconfig`). With the node itself included they apply the whole map.
     if !response.peers_changed.is_empty() || !response.peers_removed.is_empty() {
         response.node = Some(Node::clone(&view.node));
     }
     response
 }
 
-/// The change from `before` to `after` if it is only that the peer came or went.
-///
-/// Other small changes go out as whole nodes: not every client applies every field of a patch.
+/// The patch from `before` to `after` if only the peer's presence changed. Other changes are sent as whole nodes, since not
+/// every client applies every field of a patch.
 fn presence(before: &Node, after: &Node) -> Option<PeerChange> {
     let change = PeerChange {
         node_id: after.id,

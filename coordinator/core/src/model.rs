@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{address::Addresses, route::Decisions, time::Millis};
 
-/// Number of a node, and before that of the device that waits to become it.
+/// Number of a node, and of the waiting device before.
 pub type NodeId = u64;
 
 /// Number of a user.
@@ -33,12 +33,12 @@ pub struct User {
 pub enum Owner {
     /// To a person.
     User(UserId),
-    /// To nobody: it is known by these tags, which are sorted. (A server, mostly.)
+    /// To nobody, but to these tags, which are sorted; usually a server.
     Tags(Vec<String>),
 }
 
 impl Owner {
-    /// Owner by tags, which are sorted and freed of doubles.
+    /// An owner by tags, sorted and without duplicates.
     #[must_use]
     pub fn tags(mut tags: Vec<String>) -> Self {
         tags.sort();
@@ -46,7 +46,7 @@ impl Owner {
         Self::Tags(tags)
     }
 
-    /// The person, unless it is tagged.
+    /// The user; `None` if it is tagged.
     #[must_use]
     pub fn user(&self) -> Option<UserId> {
         match self {
@@ -55,7 +55,7 @@ impl Owner {
         }
     }
 
-    /// The tags; none for a person's node.
+    /// The tags; empty for a user's node.
     #[must_use]
     pub fn tag_list(&self) -> &[String] {
         match self {
@@ -68,7 +68,7 @@ impl Owner {
 /// Keys of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keys {
-    /// Of the machine, from the Noise handshake alone.
+    /// Of the machine, proved by the Noise handshake.
     pub machine: MachinePublic,
     /// Of the node.
     pub node: NodePublic,
@@ -83,7 +83,7 @@ pub struct NodeTimes {
     pub created: Millis,
     /// When its node key expires; `None`: never.
     pub expires: Option<Millis>,
-    /// When it was last connected, as far as it is stored.
+    /// When it was last connected, as stored.
     pub last_seen: Option<Millis>,
     /// Whether it is removed soon after it disconnects.
     pub ephemeral: bool,
@@ -107,9 +107,9 @@ pub struct Claims {
 pub struct Node {
     /// Its number.
     pub id: NodeId,
-    /// Counts its changes. A node is written back only over the revision that was read.
+    /// Number of changes. Updates need the current revision.
     pub revision: i64,
-    /// Name for programs, never used again.
+    /// Name for programs, which is never reused.
     pub stable_id: String,
     /// DNS label.
     pub name: String,
@@ -121,11 +121,11 @@ pub struct Node {
     pub addresses: Addresses,
     /// Its times.
     pub times: NodeTimes,
-    /// What it says of itself.
+    /// What it reports about itself.
     pub claims: Claims,
-    /// What the admin says of it to all its peers.
+    /// Capabilities that the admin set for its peers.
     pub capabilities: CapMap,
-    /// What the admin decided about the routes that it offers.
+    /// The admin's decisions about its routes.
     pub routes: Decisions,
 }
 
@@ -170,7 +170,7 @@ pub struct Pending {
     pub replaces: Option<NodeId>,
     /// When it registered.
     pub created: Millis,
-    /// When it last asked.
+    /// When it last sent a request.
     pub asked: Millis,
 }
 
@@ -234,6 +234,6 @@ pub struct NewPending {
 pub struct Record {
     /// DNS label.
     pub name: String,
-    /// Whose addresses it has.
+    /// The node whose addresses it has.
     pub node: NodeId,
 }

@@ -10,10 +10,10 @@ use messages::{Message, message};
 use self::label::LABEL_MAX;
 use crate::model::Owner;
 
-/// What a node is called whose hostname has no usable character.
+/// The name of a node whose hostname has no usable character.
 const NAMELESS: &str = "node";
 
-/// Labels that no node may take, beside those of mesh services.
+/// Reserved labels, in addition to those of mesh services.
 const RESERVED: [&str; 13] = [
     "admin",
     "ai",
@@ -30,7 +30,7 @@ const RESERVED: [&str; 13] = [
     "www",
 ];
 
-/// Whether no node may take this label: people trust what answers there.
+/// Whether a label is reserved, because people trust the service behind it.
 #[must_use]
 pub fn is_reserved(label: &str) -> bool {
     let is_services = |(service, mesh): (&services::Service, &services::Mesh)| {
@@ -39,10 +39,10 @@ pub fn is_reserved(label: &str) -> bool {
     RESERVED.contains(&label) || services::mesh_services().into_iter().any(is_services)
 }
 
-/// The home node's name, which people trust no less.
+/// The name of the home node.
 const HOME: &str = "home";
 
-/// The tag that a node needs to take it.
+/// The tag that a node needs for the name `home`.
 const HOME_TAG: &str = "tag:home";
 
 /// Why a name was refused.
@@ -105,7 +105,7 @@ pub fn is_domain(text: &str) -> bool {
     text.len() <= 200 && text.split('.').count() >= 2 && text.split('.').all(is_label)
 }
 
-/// Checks a name that the admin chose for a node of `owner`.
+/// Checks a name for a node of `owner`.
 ///
 /// # Errors
 ///
@@ -123,7 +123,7 @@ pub fn check(name: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) -> Resu
     }
 }
 
-/// Why `name` is not a label; for one in another script than Latin, with a label that is near it.
+/// The error for a name that is not a label; for other scripts with a romanized suggestion.
 #[must_use]
 pub fn not_a_label(name: &str) -> NameError {
     match label::of(name) {
@@ -132,15 +132,14 @@ pub fn not_a_label(name: &str) -> NameError {
     }
 }
 
-/// Whether two texts are the same to a reader: Apple's devices send Hangul and accents in parts (NFD), keyboards mostly in
-/// one (NFC).
+/// Whether two texts are canonically equivalent: Apple's devices send NFD, keyboards mostly NFC.
 #[must_use]
 pub fn is_same(a: &str, b: &str) -> bool {
     let parts = DecomposingNormalizerBorrowed::new_nfd();
     parts.normalize_iter(a.chars()).eq(parts.normalize_iter(b.chars()))
 }
 
-/// Checks what an API key is to be called.
+/// Checks the name of an API key.
 ///
 /// # Errors
 ///
@@ -150,10 +149,9 @@ pub fn check_api_key(name: &str) -> Result<(), NameError> {
     if begins_well && is_label(name) { Ok(()) } else { Err(NameError::ApiKey) }
 }
 
-/// Makes a free name for a node of `owner` from what the device calls itself.
+/// Derives a free name for a node of `owner` from its hostname.
 ///
-/// Hangul is romanised; what has no usable character is called [`NAMELESS`]; a reserved or taken name gets a number. What
-/// the device calls itself is kept beside it, and shown.
+/// Hangul is romanized; a hostname without usable characters becomes [`NAMELESS`]; a reserved or taken name gets a number.
 pub fn unique(hostname: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) -> String {
     let base = label::of(hostname).unwrap_or_else(|| NAMELESS.to_owned());
     if check(&base, owner, &is_taken).is_ok() {
@@ -169,8 +167,7 @@ pub fn unique(hostname: &str, owner: &Owner, is_taken: impl Fn(&str) -> bool) ->
         .unwrap_or(base)
 }
 
-/// Checks a login name: a plain word or a mail address. With an `@` at its end it would be what the policy calls the person
-/// without it.
+/// Checks a login name: a word or a mail address. A final `@` is refused, since the policy writes `name@` for `name`.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The network as one value, and what the policy makes of it.
+//! The network compiled by its policy.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,10 +21,10 @@ use crate::{
     time::{self, Millis},
 };
 
-/// Whom stock clients show as the owner of tagged nodes (the number and name that Headscale uses).
+/// The owner of tagged nodes in stock clients (number and name as in Headscale).
 pub const TAGGED: (map::UserId, &str) = (2_147_455_555, "tagged-devices");
 
-/// Everything that maps are made of.
+/// Everything that determines the maps.
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
     /// DNS domain of the network, without a final dot.
@@ -35,55 +35,62 @@ pub struct Input<'a> {
     pub nodes: &'a [Node],
     /// Extra DNS names.
     pub records: &'a [Record],
-    /// Resolvers, and names beside those of the nodes.
+    /// Resolvers and extra records.
     pub names: Arc<ExtraDns>,
     /// The policy.
     pub policy: &'a acl::Policy,
-    /// Counts the policies; the same number means the same policy.
+    /// The revision of the policy.
     pub policy_revision: i64,
     /// The nodes that are connected.
     pub online: &'a BTreeSet<NodeId>,
     /// The relays.
     pub derp: Arc<DerpMap>,
-    /// The time. Nodes that expired by then are in no map.
+    /// The time. Nodes that have expired are in no map.
     pub now: Millis,
 }
 
-/// One node, made ready to be seen.
+/// A compiled node.
 #[derive(Clone, Debug)]
 struct Entry {
-    /// As its peers see it.
+    /// The node for its peers.
     wire: Arc<map::Node>,
-    /// What it is told of itself alone.
+    /// The attributes for its own map.
     told: Arc<CapMap>,
-    /// What of that is the admin's.
+    /// The admin's part of them.
     capabilities: CapMap,
     owner: Option<UserId>,
     addresses: [IpAddr; 2],
-    rules: Arc<Vec<FilterRule>>,
-    lets_in: Arc<AddressRanges>,
-    /// What of that the policy names as prefixes: subnets to which it answers.
-    answers: Arc<AddressRanges>,
+    access: Arc<Access>,
     /// Approved subnets that it routes.
     subnets: Vec<IpNet>,
     /// Whether it is an approved exit node.
     is_exit: bool,
-    /// Whom it lets through; nobody if it routes nothing.
-    reach: Arc<RouterAccess>,
+}
+
+/// The policy's rules for a node.
+#[derive(Debug)]
+struct Access {
+    rules: Arc<Vec<FilterRule>>,
+    /// The sources of the rules.
+    sources: AddressRanges,
+    /// Those sources that the policy names as prefixes: subnets that it answers.
+    answers: AddressRanges,
+    /// The sources that it forwards; none if it routes nothing.
+    router: RouterAccess,
 }
 
 impl Entry {
-    /// Whether either may talk to the other, or to what is behind it.
+    /// Whether either may reach the other, or a subnet behind it.
     fn sees(&self, other: &Self) -> bool {
         let lets_in = |one: &Self, other: &Self| {
-            one.lets_in.contain(&other.addresses)
-                || other.subnets.iter().any(|net| one.lets_in.overlap(net))
+            one.access.sources.contain(&other.addresses)
+                || other.subnets.iter().any(|net| one.access.sources.overlap(net))
         };
         lets_in(self, other) || lets_in(other, self)
     }
 }
 
-/// The network under its policy: from it comes each node's [`View`].
+/// The network compiled by its policy, from which each node's [`View`] is made.
 #[derive(Clone, Debug)]
 pub struct CompiledNetwork {
     domain: Arc<str>,
@@ -91,7 +98,7 @@ pub struct CompiledNetwork {
     profiles: BTreeMap<UserId, UserProfile>,
     records: Vec<Record>,
     names: Arc<ExtraDns>,
-    /// Labels that nodes and records have.
+    /// Labels of nodes and records.
     taken: BTreeSet<String>,
     routers: Routers,
     derp: Arc<DerpMap>,
@@ -99,15 +106,15 @@ pub struct CompiledNetwork {
     policy_revision: i64,
 }
 
-/// Nodes that have not expired, in the order of their numbers: the order in which a policy sees them.
+/// The nodes that have not expired, by number, which is their order in the policy's network.
 fn valid(nodes: &[Node], now: Millis) -> Vec<&Node> {
     let mut valid: Vec<&Node> = nodes.iter().filter(|node| !node.is_expired(now)).collect();
     valid.sort_by_key(|node| node.id);
     valid
 }
 
-/// Shows the network to `policy`: nodes that have not expired, in the order of their numbers, with the routes that the
-/// admin or this policy approves.
+/// Converts the network for `policy`: the nodes that have not expired, by number, with the routes that the admin or this
+/// policy approves.
 #[must_use]
 pub fn for_policy(
     users: &[User],
@@ -150,7 +157,7 @@ fn addresses(node: &Node) -> [IpAddr; 2] {
 }
 
 impl CompiledNetwork {
-    /// Compiles the network. What the policy said before is taken from `previous` if nothing it looks at has changed.
+    /// Compiles the network. Results of the policy are reused from `previous` if its inputs have not changed.
     #[must_use]
     pub fn build(input: &Input<'_>, previous: Option<&Self>) -> Self {
         let seen_by_policy = for_policy(input.users, input.nodes, input.policy, input.now);
@@ -197,7 +204,7 @@ impl CompiledNetwork {
             && (EXIT.contains(net) || self.routers.of(net).first() == Some(&id))
     }
 
-    /// What node `id` is told; `None` if it is no node, or has expired.
+    /// The view of node `id`; `None` if it does not exist or has expired.
     #[must_use]
     pub fn view(&self, id: NodeId) -> Option<View> {
         let own = self.entries.get(&id)?;
@@ -219,44 +226,44 @@ impl CompiledNetwork {
                 .collect(),
             profiles,
             dns: self.dns(&seen),
-            rules: Arc::clone(&own.rules),
+            rules: Arc::clone(&own.access.rules),
             derp: Arc::clone(&self.derp),
         })
     }
 
-    /// A node as it is told of itself.
+    /// A node in its own map.
     fn own_node(&self, id: NodeId, own: &Entry) -> Arc<map::Node> {
         let node = Self::routing(own, self.own_routes(id, own), own.is_exit);
         Arc::new(map::Node { cap_map: CapMap::clone(&own.told), ..Arc::unwrap_or_clone(node) })
     }
 
-    /// The subnets for which a node is in use.
+    /// The subnets for which a node is the router in use.
     fn own_routes(&self, id: NodeId, own: &Entry) -> Vec<IpNet> {
         own.subnets.iter().filter(|net| self.is_in_use(id, net)).copied().collect()
     }
 
-    /// The router by which node `id` sends to a subnet: the best of those that let it through. If none does, and a rule
-    /// names the subnet as a source of what the node lets in, the best of all, so that answers find their way back.
+    /// The router that node `id` uses for a subnet: the best one that forwards its packets. If none does, and a rule names the
+    /// subnet as a source for the node, the best of all, so that replies are routed back.
     fn router_for(&self, id: NodeId, own: &Entry, net: &IpNet) -> Option<NodeId> {
         let routers = self.routers.of(net);
-        // Who leads there itself takes no other's way.
+        // A router of the subnet uses no other router.
         if routers.contains(&id) {
             return None;
         }
         let leads = |router: &NodeId| {
             let router = self.entries.get(router);
-            router.is_some_and(|router| router.reach.leads(&own.addresses, net))
+            router.is_some_and(|router| router.access.router.leads(&own.addresses, net))
         };
         let there = routers.iter().find(|router| leads(router));
-        let back = || routers.first().filter(|_| own.answers.overlap(net));
+        let back = || routers.first().filter(|_| own.access.answers.overlap(net));
         there.or_else(back).copied()
     }
 
-    /// A peer as node `id` is told of it: with those of its routes for which it is the node's router.
+    /// A peer in the map of node `id`: with the routes for which it is that node's router.
     fn shown_to(&self, id: NodeId, own: &Entry, peer_id: NodeId, peer: &Entry) -> Arc<map::Node> {
         let is_chosen = |net: &&IpNet| self.router_for(id, own, net) == Some(peer_id);
         let subnets = peer.subnets.iter().filter(is_chosen).copied().collect();
-        let is_exit = peer.is_exit && peer.reach.leads_out(&own.addresses);
+        let is_exit = peer.is_exit && peer.access.router.leads_out(&own.addresses);
         Self::routing(peer, subnets, is_exit)
     }
 
@@ -290,14 +297,7 @@ impl CompiledNetwork {
         for record in &self.records {
             let Some((_, entry)) = seen.iter().find(|(id, _)| *id == record.node) else { continue };
             let name = format!("{}.{}", record.name, self.domain);
-            for address in entry.addresses {
-                let r#type = if address.is_ipv4() { "A" } else { "AAAA" }.to_owned();
-                extra_records.push(DnsRecord {
-                    name: name.clone(),
-                    r#type,
-                    value: address.to_string(),
-                });
-            }
+            extra_records.extend(entry.addresses.map(|ip| DnsRecord::new(&name, ip)));
         }
         let mut dns = DnsConfig {
             routes: BTreeMap::from([(self.domain.to_string(), Vec::new())]),
@@ -320,7 +320,7 @@ fn taken(input: &Input<'_>) -> BTreeSet<String> {
     nodes.chain(input.records.iter().map(|record| &record.name)).cloned().collect()
 }
 
-/// Makes a node ready to be seen. `before` is the node as it was, `kept` the same if what the policy says of it still holds.
+/// Compiles a node. `before` is its earlier entry, `kept` the same if the policy's results still hold.
 fn entry(
     input: &Input<'_>,
     network: &acl::Network,
@@ -329,19 +329,19 @@ fn entry(
     before: Option<&Entry>,
     kept: Option<&Entry>,
 ) -> Entry {
-    let compile = || input.policy.compile(network, index).iter().flat_map(to_wire).collect();
-    let rules = kept.map_or_else(|| Arc::new(compile()), |kept| Arc::clone(&kept.rules));
-    let lets_in = kept
-        .map_or_else(|| Arc::new(AddressRanges::sources(&rules)), |kept| Arc::clone(&kept.lets_in));
-    let answers = || Arc::new(AddressRanges::of(&input.policy.named_sources(network, index)));
-    let answers = kept.map_or_else(answers, |kept| Arc::clone(&kept.answers));
     let approved = network.nodes.get(index).map(|node| node.approved_routes.as_slice());
     let (exits, subnets): (Vec<IpNet>, Vec<IpNet>) =
         approved.unwrap_or_default().iter().partition(|net| EXIT.contains(net));
     let routes = !exits.is_empty() || !subnets.is_empty();
-    let reach =
-        || Arc::new(if routes { RouterAccess::of(&rules) } else { RouterAccess::default() });
-    let reach = kept.map_or_else(reach, |kept| Arc::clone(&kept.reach));
+    let access = || {
+        let rules: Vec<_> = input.policy.compile(network, index).iter().flat_map(to_wire).collect();
+        Arc::new(Access {
+            sources: AddressRanges::sources(&rules),
+            answers: AddressRanges::of(&input.policy.named_sources(network, index)),
+            router: if routes { RouterAccess::of(&rules) } else { RouterAccess::default() },
+            rules: Arc::new(rules),
+        })
+    };
     let wire = wire_node(node, input);
     let wire = match before {
         Some(before) if *before.wire == wire => Arc::clone(&before.wire),
@@ -351,7 +351,7 @@ fn entry(
         let by_policy = input.policy.attributes(network, index);
         Arc::new(attributes::own(node, by_policy))
     };
-    // The admin's part is in neither the policy nor what it looks at.
+    // The admin's capabilities are not an input of the policy.
     let same = before.filter(|before| before.capabilities == node.capabilities).and(kept);
     Entry {
         told: same.map_or_else(told, |kept| Arc::clone(&kept.told)),
@@ -359,12 +359,9 @@ fn entry(
         wire,
         owner: node.owner.user(),
         addresses: addresses(node),
-        rules,
-        lets_in,
-        answers,
+        access: kept.map_or_else(access, |kept| Arc::clone(&kept.access)),
         subnets,
         is_exit: !exits.is_empty(),
-        reach,
     }
 }
 
@@ -382,8 +379,7 @@ pub fn wire_id(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
 }
 
-/// What a device says of itself, without what JSON would have to escape: one stock client cannot read such a text, and
-/// with it the whole map.
+/// Removes characters that JSON escapes: one stock client cannot read such text, and rejects the whole map.
 fn plain(text: &str) -> String {
     text.chars()
         .filter(|character| {
@@ -396,7 +392,7 @@ fn plain(text: &str) -> String {
 fn wire_node(node: &Node, input: &Input<'_>) -> map::Node {
     let online = input.online.contains(&node.id);
     let addresses: Vec<IpNet> = addresses(node).into_iter().map(IpNet::from).collect();
-    // Peers learn what they need: the rest of what a device says of itself is nobody else's business.
+    // Peers get only what they need.
     let hostinfo = Hostinfo {
         os: plain(&node.claims.hostinfo.os),
         hostname: plain(&node.claims.hostinfo.hostname),
@@ -418,7 +414,7 @@ fn wire_node(node: &Node, input: &Input<'_>) -> map::Node {
         home_derp: node.claims.home_derp,
         hostinfo: Some(hostinfo),
         created: Some(time::to_rfc3339(node.times.created)),
-        // Go reads an `int`, which has 32 bits on some phones: one that lies must not spoil the map of others.
+        // Go's `int` has 32 bits on some phones: a false value must not break the maps of peers.
         cap: node.claims.version.min(i32::MAX.unsigned_abs()),
         tags: match &node.owner {
             Owner::User(_) => Vec::new(),

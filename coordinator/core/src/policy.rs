@@ -1,11 +1,11 @@
-//! The policy's rules as the wire has them, and who sees whom.
+//! Converts the policy's rules to packet filters, and evaluates their addresses.
 
 use std::net::IpAddr;
 
 use control_protocol::map::{CapGrant, FilterRule, NetPortRange, PortRange};
 use ipnet::IpNet;
 
-/// The policy that a network starts with: members reach the mesh services of the home node.
+/// The initial policy: members reach the mesh services of the home node.
 #[must_use]
 pub fn first() -> String {
     let ports: Vec<_> = services::mesh_ports().iter().map(u16::to_string).collect();
@@ -26,7 +26,7 @@ pub fn first() -> String {
     )
 }
 
-/// Turns a rule of the policy into rules of the wire, each of which has either ports or capabilities.
+/// Converts a rule of the policy to filter rules, each with either ports or capabilities.
 #[must_use]
 pub fn to_wire(rule: &acl::Rule) -> Vec<FilterRule> {
     let base = FilterRule {
@@ -43,7 +43,7 @@ pub fn to_wire(rule: &acl::Rule) -> Vec<FilterRule> {
             ports: PortRange { first: port.first, last: port.last },
         })
         .collect();
-    // A grant that does not fit the wire's shape gives nothing.
+    // Invalid grants are dropped.
     let cap_grant: Vec<CapGrant> = rule
         .cap_grant
         .iter()
@@ -55,7 +55,7 @@ pub fn to_wire(rule: &acl::Rule) -> Vec<FilterRule> {
     ports.into_iter().chain(grants).collect()
 }
 
-/// Addresses as rules name them.
+/// A set of addresses from rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressRanges {
     any: bool,
@@ -63,7 +63,7 @@ pub struct AddressRanges {
 }
 
 impl AddressRanges {
-    /// Collects addresses, prefixes, ranges and `*`. An entry that is none of these holds nobody.
+    /// Collects addresses, prefixes, ranges and `*`. Other entries are ignored.
     #[must_use]
     pub fn of<'a>(texts: impl IntoIterator<Item = &'a String>) -> Self {
         let mut all = Self::default();
@@ -79,16 +79,16 @@ impl AddressRanges {
         all
     }
 
-    /// The sources of all `rules`: whom the node lets in.
+    /// The sources of all `rules`.
     #[must_use]
     pub fn sources(rules: &[FilterRule]) -> Self {
         Self::of(rules.iter().flat_map(|rule| &rule.src_ips))
     }
 
-    /// Whether any of `addresses` is one of these.
+    /// Whether it contains any of `addresses`.
     #[must_use]
     pub fn contain(&self, addresses: &[IpAddr]) -> bool {
-        // The comparison of `IpAddr` puts every IPv4 address before every IPv6 one, so a range never mixes them.
+        // `IpAddr` orders IPv4 before IPv6, so a range never mixes them.
         self.any
             || self
                 .ranges
@@ -96,14 +96,14 @@ impl AddressRanges {
                 .any(|(first, last)| addresses.iter().any(|ip| first <= ip && ip <= last))
     }
 
-    /// Whether any address of `net` is one of these.
+    /// Whether it contains any address of `net`.
     #[must_use]
     pub fn overlap(&self, net: &IpNet) -> bool {
         let (start, end) = (net.network(), net.broadcast());
         self.any || self.ranges.iter().any(|(first, last)| *first <= end && start <= *last)
     }
 
-    /// Whether they hold the whole internet, as [`acl::INTERNET`] begins.
+    /// Whether it contains the whole internet, as [`acl::INTERNET`] begins.
     fn hold_internet(&self) -> bool {
         let Some((start, end)) = acl::INTERNET.first().and_then(|text| parse_range(text)) else {
             return false;
@@ -112,7 +112,7 @@ impl AddressRanges {
     }
 }
 
-/// Whom a router's own rules let through, and where to.
+/// The sources and destinations that a router's rules forward.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouterAccess(Vec<(AddressRanges, AddressRanges)>);
 
@@ -133,7 +133,7 @@ impl RouterAccess {
         self.0.iter().any(|(sources, to)| sources.contain(from) && to.overlap(net))
     }
 
-    /// Whether a node with these addresses may use the router as its way to the internet.
+    /// Whether a node with these addresses may use the router as an exit node.
     #[must_use]
     pub fn leads_out(&self, from: &[IpAddr]) -> bool {
         self.0.iter().any(|(sources, to)| sources.contain(from) && to.hold_internet())

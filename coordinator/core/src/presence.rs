@@ -1,7 +1,7 @@
-//! Who is told to be connected, which changes less often than nodes connect and disconnect.
+//! Which nodes are reported as connected. This changes less often than nodes connect and disconnect.
 //!
-//! Each change of it costs everyone a new map. So a node that comes back within a grace time never left, and one that
-//! comes is told of when its bucket has a token; that it left follows at most once, and takes none.
+//! Each change costs the peers a new map. So a node that reconnects within a grace time stays online, and one that connects
+//! is reported when its bucket has a token. Leaving takes no token, since it follows a connection.
 //!
 //! ```text
 //!            connects, and its bucket has a token
@@ -17,24 +17,23 @@ use std::{
 
 use crate::model::NodeId;
 
-/// How long a node is told to be connected after it has disconnected. A device that changes its network, or whose
-/// coordinator restarts its connection, is back by then.
+/// How long a node is reported as connected after it has disconnected: long enough to change its network or to reconnect.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// Who is told to be connected, and who is.
+/// The presence of all nodes.
 #[derive(Debug)]
 pub struct Presences {
     grace: Duration,
-    /// Nodes that are connected, or told to be.
+    /// Nodes that are connected or reported as connected.
     nodes: BTreeMap<NodeId, Presence>,
 }
 
-/// One node's.
+/// The presence of a node.
 #[derive(Debug)]
 struct Presence {
     is_connected: bool,
     is_reported: bool,
-    /// When what is told is to be made what is; `None` if it is already.
+    /// When the reported state becomes the actual one; `None` if they are equal.
     due: Option<Instant>,
 }
 
@@ -68,8 +67,8 @@ impl Presences {
         self.nodes.values().filter_map(|node| node.due).min()
     }
 
-    /// Makes what is told what is, as far as it is due; `take` takes a token of a node's bucket, or says how long there
-    /// is none. Returns who left, or `None` if what is told has not changed.
+    /// Updates the reported state where it is due; `take` takes a token of a node's bucket, or returns the time until there
+    /// is one. Returns the nodes that left, or `None` if the reported state has not changed.
     pub fn handle_timeout(
         &mut self,
         now: Instant,
@@ -96,13 +95,13 @@ impl Presences {
         has_changed.then_some(left)
     }
 
-    /// Whether a node is connected, or told to be.
+    /// Whether a node is connected or reported as connected.
     #[must_use]
     pub fn is_here(&self, id: NodeId) -> bool {
         self.nodes.contains_key(&id)
     }
 
-    /// Who is told to be connected.
+    /// The nodes that are reported as connected.
     #[must_use]
     pub fn reported(&self) -> BTreeSet<NodeId> {
         self.nodes.iter().filter(|(_, node)| node.is_reported).map(|(&id, _)| id).collect()

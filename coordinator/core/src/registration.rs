@@ -1,4 +1,4 @@
-//! What a request to register leads to.
+//! Decides on requests to register.
 //!
 //! ```text
 //!                  good pre-approved key                       expiry, logout
@@ -9,10 +9,10 @@
 //!        that needs it      └────▶ (forgotten: rejected, or nobody came)
 //! ```
 //!
-//! A device that waits may be given a key on its page: that is decided as if it had brought the key itself.
+//! A key that a person enters on a waiting device's page has the same effect as one that the device sends.
 //!
-//! The machine key is the one that the Noise handshake proved. A node key that is known under another machine key is
-//! refused on every path: node keys are public, so whoever sends one has shown nothing.
+//! The machine key is proved by the Noise handshake. A node key of another machine is always refused: node keys are public,
+//! so sending one proves nothing.
 
 use control_protocol::key::{MachinePublic, NodePublic};
 use coordinator_api::KeyState;
@@ -24,31 +24,31 @@ use crate::{
     time::Millis,
 };
 
-/// How many devices may wait that came without a key; anyone can make one.
+/// Limit of waiting devices without a key, which anyone can create.
 pub const WAITING_MAX: usize = 64;
 
-/// How many of those one machine may let wait: node keys cost nothing.
+/// The same per machine, since node keys cost nothing.
 pub const WAITING_OF_MACHINE_MAX: usize = 4;
 
-/// How many of those may have come from one address, a household's mostly.
+/// The same per address, usually a household.
 pub const WAITING_OF_ADDRESS_MAX: usize = 16;
 
-/// How many devices may wait that came with a key; a reusable one may be in many hands.
+/// Limit of waiting devices with a key; a reusable key may be widely shared.
 pub const WAITING_BY_KEY_MAX: usize = 256;
 
-/// How long a device that came without a key is remembered after it last asked.
+/// When a waiting device without a key is forgotten, after its last request.
 pub const WAITING_FORGOTTEN_AFTER: Millis = 60 * 60 * 1000;
 
-/// A request to register, as far as it matters here.
+/// The part of a request to register that matters here.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// The machine key that the Noise handshake proved.
+    /// The machine key, proved by the Noise handshake.
     pub machine: MachinePublic,
     /// The key to register.
     pub node_key: NodePublic,
-    /// When the node wants the key to end.
+    /// The expiry that the node requests.
     pub expiry: Option<Millis>,
-    /// Whether it only waits for an earlier request's approval.
+    /// Whether it waits for the approval of an earlier request.
     pub is_followup: bool,
 }
 
@@ -57,97 +57,97 @@ pub struct Request {
 pub enum PresentedKey<'a> {
     /// None was sent.
     Nothing,
-    /// One that is not known.
+    /// An unknown one.
     Unknown,
-    /// One that is known, still good or not.
+    /// A known one, valid or not.
     Key(&'a PreAuthKey),
 }
 
-/// What is stored about the device that sent a request.
+/// The stored state that concerns a request.
 #[derive(Clone, Copy, Debug)]
 pub struct RegistrationContext<'a> {
-    /// The node under the request's node key.
+    /// The node with the request's node key.
     pub node: Option<&'a Node>,
-    /// The node that the request's node key replaces, if the device says so.
+    /// The node whose key the request replaces.
     pub old: Option<&'a Node>,
-    /// All nodes of the request's machine key.
+    /// All nodes of the machine.
     pub of_machine: &'a [Node],
-    /// The device that waits under the request's node key.
+    /// The waiting device with the request's node key.
     pub pending: Option<&'a Pending>,
-    /// How many devices wait that came without a key.
+    /// Number of waiting devices without a key.
     pub waiting: usize,
-    /// How many of those are of the request's machine.
+    /// Those of the same machine.
     pub waiting_of_machine: usize,
-    /// How many of those came from where the request came from.
+    /// Those from the same address.
     pub waiting_of_address: usize,
-    /// How many devices wait that came with one.
+    /// Number of waiting devices with a key.
     pub waiting_by_key: usize,
     /// The request's pre-auth key.
     pub presented: PresentedKey<'a>,
-    /// The tags that the device asks for.
+    /// The tags that the device requests.
     pub asked: RequestedTags<'a>,
 }
 
-/// When the node key of a node ends.
+/// When a replaced node key expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyExpiry {
-    /// When the old key would have ended.
+    /// When the old key would have expired.
     Same,
-    /// A new life begins now.
+    /// After a new lifetime, from now.
     New,
 }
 
-/// What the request leads to. The caller writes it in the transaction that read [`RegistrationContext`].
+/// The result. The caller writes it in the transaction that read the [`RegistrationContext`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The node ends its key.
+    /// The node logs out: its key expires.
     Logout(NodeId),
-    /// The node, an ephemeral one, leaves for good.
+    /// The ephemeral node logs out: it is removed.
     Forget(NodeId),
-    /// It asked to be logged out, and is no node, or its key has ended already.
+    /// The device logs out, and has no node or an expired key.
     LoggedOut,
-    /// It is a node already.
+    /// The device is a node already.
     Refresh(NodeId),
-    /// Its key has expired: it must come with another, or with a pre-auth key.
+    /// Its key has expired: it must register another, or present a pre-auth key.
     Expired,
-    /// The node goes on under the request's node key.
+    /// The node gets the request's node key.
     Replace {
         /// The node.
         node: NodeId,
-        /// The pre-auth key to use up for that.
+        /// The pre-auth key to consume.
         key: Option<u64>,
-        /// When the new key ends.
+        /// When the new key expires.
         life: KeyExpiry,
     },
-    /// It becomes a node by this pre-auth key, which is used up by it.
+    /// The device becomes a node by a pre-auth key.
     Admit {
-        /// The pre-auth key.
+        /// The pre-auth key to consume.
         key: u64,
     },
-    /// It begins to wait for approval; if it waits already, it goes on waiting, now with a key.
+    /// The device waits for approval; if it waits already, now with a key.
     Await {
-        /// The pre-auth key to use up.
+        /// The pre-auth key to consume.
         key: Option<u64>,
-        /// The node that it becomes again with the approval.
+        /// The node that it becomes again when it is approved.
         replaces: Option<NodeId>,
     },
-    /// It waits already.
+    /// The device waits already.
     StillWaiting,
 }
 
-/// Why a device was turned away. Nothing changes.
+/// Why a device was refused. Nothing changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The node key is no key, or not this machine's.
+    /// The node key is invalid, or belongs to another machine.
     #[error("the node key does not belong to this machine")]
     NodeKey,
-    /// The pre-auth key is unknown, used up or expired: the device is not told which.
+    /// The pre-auth key is unknown, used or expired; the answer does not say which.
     #[error("the pre-auth key is not valid: ask the admin for another")]
     Key,
-    /// The device asks for tags that its owner may not give.
+    /// The device requests tags that its owner may not assign.
     #[error(
-        "the tags that this device asks for are not its owner's to give: start it without them, or have the admin add \
-         the owner to tagOwners"
+        "the owner of this device may not assign the tags that it requests: start it without them, or have the admin \
+         add the owner to tagOwners"
     )]
     Tags,
     /// Too many devices wait.
@@ -155,7 +155,7 @@ pub enum Refusal {
         "too many devices wait for approval: try again later, or ask the admin for an invitation"
     )]
     Full,
-    /// The admin rejected it, or it was forgotten.
+    /// The admin rejected it, or it waited too long.
     #[error("the registration was rejected, or waited too long: register again")]
     Rejected,
 }
@@ -166,7 +166,7 @@ impl From<TagNotAllowed> for Refusal {
     }
 }
 
-/// Decides what a request to register leads to.
+/// Decides on a request to register.
 ///
 /// # Errors
 ///
@@ -184,12 +184,12 @@ pub fn decide(
     {
         return Err(Refusal::NodeKey);
     }
-    // A logout carries a pre-auth key as well if the client was started with one: the time is looked at first.
+    // Checked first: a logout may carry the pre-auth key with which the client was started.
     if request.expiry.is_some_and(|at| at <= now) {
         return Ok(logout(known.node, now));
     }
     if let Some(node) = known.node.filter(|node| !node.is_expired(now)) {
-        // A client that restarts sends the key that it once used, or none.
+        // A restarted client sends the key that it once used, or none.
         return Ok(Decision::Refresh(node.id));
     }
     match good_key(known, now) {
@@ -201,12 +201,12 @@ pub fn decide(
 fn with_key(known: &RegistrationContext<'_>, key: &PreAuthKey) -> Result<Decision, Refusal> {
     let owner = known.asked.owner(&key.owner)?;
     if known.node.is_some_and(|node| node.owner != owner) {
-        // One node key is one node: for another owner the device must make another.
+        // A node key belongs to one node: for another owner the device must generate another.
         return Ok(Decision::Expired);
     }
     let former = former(known, key, &owner).map(|node| node.id);
     if !key.pre_approved {
-        // One that waits without a key is not among them yet.
+        // A waiting device without a key is not counted there yet.
         let is_further = known.pending.is_none_or(|pending| pending.key.is_none());
         if is_further && known.waiting_by_key >= WAITING_BY_KEY_MAX {
             return Err(Refusal::Full);
@@ -237,14 +237,13 @@ fn good_key<'a>(known: &RegistrationContext<'a>, now: Millis) -> Option<&'a PreA
     }
 }
 
-/// Whether the device waits because of this very key.
+/// Whether the device waits with this key.
 fn has_used(known: &RegistrationContext<'_>, key: &PreAuthKey) -> bool {
     known.pending.and_then(|pending| pending.key.as_ref()).is_some_and(|(id, _)| *id == key.id)
 }
 
-/// The node that this device was, if the key makes it `owner`'s.
-///
-/// A node that changes from its person to tags stays the node that it was, if the device names it.
+/// The earlier node of this device that it becomes again, if the key makes it `owner`'s. A node may change from a user to
+/// tags if the device names it.
 fn former<'a>(
     known: &RegistrationContext<'a>,
     key: &PreAuthKey,
@@ -261,8 +260,8 @@ fn without_key(
     now: Millis,
 ) -> Result<Decision, Refusal> {
     if let Some(old) = known.old.filter(|node| !node.is_expired(now) && known.node.is_none()) {
-        // A key may change without the admin, its life not: otherwise it would never end. Nor may its owner: what a
-        // thief has of a person's laptop would become a server that never expires.
+        // A key may be replaced without the admin, but with the same expiry, or it would never expire; and with the same
+        // owner, or a stolen laptop could become a tagged node that never expires.
         let changes_owner =
             old.owner.user().is_some() && known.asked.owner(&old.owner)? != old.owner;
         if !changes_owner {
@@ -292,8 +291,7 @@ fn without_key(
     Ok(Decision::Await { key: None, replaces: known.old.map(|node| node.id) })
 }
 
-/// Whether there is no room for one more that came without a key. Strangers never take the room of a machine that has
-/// been a node.
+/// Whether the limits for devices without a key are reached. Machines that have a node are only limited per machine.
 fn is_full(known: &RegistrationContext<'_>) -> bool {
     let is_known = known.old.is_some() || !known.of_machine.is_empty();
     known.waiting_of_machine >= WAITING_OF_MACHINE_MAX
@@ -301,23 +299,23 @@ fn is_full(known: &RegistrationContext<'_>) -> bool {
             && (known.waiting >= WAITING_MAX || known.waiting_of_address >= WAITING_OF_ADDRESS_MAX)
 }
 
-/// What an approval leads to.
+/// The result of an approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
-    /// To whom the node belongs.
+    /// The owner of the node.
     pub owner: Owner,
-    /// The node that goes on under the new node key; `None`: a new one.
+    /// The node that gets the new node key; `None`: a new node.
     pub replaces: Option<NodeId>,
 }
 
-/// Decides to whom a device belongs that the admin approves, and whether it was a node before.
+/// Decides the owner of an approved device, and whether it was a node before.
 ///
-/// What the admin says counts first, then the pre-auth key, then who owned the node that it was. The tags that the
-/// device asks for are then its owner's to give, unless the admin gave tags. `None`: nobody said whose it is.
+/// The owner is the one that the admin named, else that of the pre-auth key, else that of the earlier node; `None` if there
+/// is none of these. Requested tags must be the owner's to assign, unless the admin assigned tags.
 ///
 /// # Errors
 ///
-/// [`TagNotAllowed`] if the device asks for tags that its owner may not give.
+/// [`TagNotAllowed`] if the device requests tags that its owner may not assign.
 pub fn approve(
     pending: &Pending,
     said: Option<Owner>,
@@ -332,7 +330,7 @@ pub fn approve(
     };
     let is_settled = base.user().is_none() && (said.is_some() || pending.key.is_none());
     let owner = if is_settled { base.clone() } else { asked.owner(&base)? };
-    // One node key is one node, whoever owned it; else the machine's node of that owner goes on.
+    // A node key belongs to one node, whoever owns it; otherwise the machine's node of that owner is reused.
     let same_key = of_machine.iter().find(|node| node.keys.node == pending.device.node_key);
     let same_node = was.filter(|node| node.owner == owner || node.owner == base);
     let same_owner = || of_machine.iter().find(|node| node.owner == owner);

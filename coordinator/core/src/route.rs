@@ -1,11 +1,11 @@
-//! Routes: subnets that nodes lead to, and the ways out through exit nodes.
+//! Routes: subnets behind nodes, and exit nodes.
 //!
 //! ```text
 //!   offered by the node ──▶ approved by the admin, or by the policy ──▶ in use: one router for each subnet
 //!                     └───▶ rejected by the admin, whatever the policy says
 //! ```
 //!
-//! A node is an exit node if both `0.0.0.0/0` and `::/0` are approved. It stands beside others: whoever uses one chooses it.
+//! A node is an exit node if both `0.0.0.0/0` and `::/0` are approved. Clients choose among exit nodes.
 
 mod decisions;
 
@@ -20,7 +20,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use self::decisions::Decisions;
 use crate::model::{Node, NodeId};
 
-/// Routes of one node that are looked at; what it offers beyond them does not count.
+/// Limit of routes of a node; further ones are ignored.
 pub const OFFERED_MAX: usize = 64;
 
 /// What an exit node routes, both or neither.
@@ -29,12 +29,11 @@ pub const EXIT: [IpNet; 2] = [
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
 ];
 
-/// IPv6 addresses that stand for IPv4 ones behind a certain router ("4via6", `net/tsaddr`): the part of the mesh's range
-/// in which no node has its address.
+/// IPv6 addresses of IPv4 subnets behind a router ("4via6", `net/tsaddr`), in a part of the mesh's range without nodes.
 const VIA: Ipv6Net =
     Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0x0b1a, 0, 0, 0, 0), 64);
 
-/// Addresses that lead to nobody else: this machine, this link, groups.
+/// Addresses that are not routable: loopback, link-local, multicast.
 const NOWHERE: [IpNet; 6] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
@@ -44,10 +43,10 @@ const NOWHERE: [IpNet; 6] = [
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8)),
 ];
 
-/// Where a route that a node offers stands.
+/// The status of a route that a node offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteStatus {
-    /// Nobody decided.
+    /// Not decided.
     Waiting,
     /// The admin approved it.
     ApprovedByAdmin,
@@ -70,18 +69,18 @@ impl RouteStatus {
 /// Why a route can never be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableReason {
-    /// Other nodes have their addresses there.
+    /// It overlaps the addresses of nodes.
     #[error("it overlaps the network's own addresses")]
     Mesh,
-    /// It leads to nobody else.
-    #[error("it lies in addresses of the machine itself, of its link or of groups")]
+    /// It is loopback, link-local or multicast.
+    #[error("it is a loopback, link-local or multicast range")]
     Nowhere,
-    /// One family of an exit node.
+    /// Only one family of an exit node.
     #[error("an exit node offers 0.0.0.0/0 and ::/0 together")]
     HalfExit,
 }
 
-/// A decision about a route that cannot be made.
+/// Why a route cannot be approved or rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// The node does not offer it.
@@ -104,12 +103,12 @@ pub enum RouteError {
     },
 }
 
-/// The routes that a node offers, as networks, in order, each once; [`OFFERED_MAX`] at most.
+/// The routes that a node offers, sorted and without duplicates; [`OFFERED_MAX`] at most.
 #[must_use]
 pub fn offered(node: &Node) -> Vec<IpNet> {
     let all: BTreeSet<IpNet> = node.claims.hostinfo.routable_ips.iter().map(IpNet::trunc).collect();
     let (exits, subnets): (Vec<_>, Vec<_>) = all.into_iter().partition(|net| EXIT.contains(net));
-    // An exit node that offers many subnets is one even so.
+    // The limit never cuts exit routes.
     exits.into_iter().chain(subnets).take(OFFERED_MAX).collect()
 }
 
@@ -135,9 +134,8 @@ fn overlap(one: &IpNet, other: &IpNet) -> bool {
     one.contains(other) || other.contains(one)
 }
 
-/// Where each route stands that a node offers. `by_policy` says whether the policy approves one.
-///
-/// Of an exit node, both routes stand where the one stands that is further from being used.
+/// The status of each route that a node offers. `by_policy` returns whether the policy approves one. If one route of an exit
+/// node is not approved, both get its status.
 pub fn statuses(node: &Node, by_policy: impl Fn(&IpNet) -> bool) -> BTreeMap<IpNet, RouteStatus> {
     let offered = offered(node);
     let decided = |route: &IpNet| match usable(route, &offered) {
@@ -165,7 +163,7 @@ pub fn approved(node: &Node, by_policy: impl Fn(&IpNet) -> bool) -> Vec<IpNet> {
     statuses.filter(|(_, standing)| standing.is_approved()).map(|(route, _)| route).collect()
 }
 
-/// Approves routes that a node offers; one of an exit node means both.
+/// Approves routes that a node offers; one exit route stands for both.
 ///
 /// # Errors
 ///
@@ -181,7 +179,7 @@ pub fn approve(node: &mut Node, routes: &[IpNet]) -> Result<(), RouteError> {
     Ok(())
 }
 
-/// Rejects routes that a node offers, or that were approved before; one of an exit node means both.
+/// Rejects routes that a node offers or that were approved; one exit route stands for both.
 ///
 /// # Errors
 ///
@@ -193,7 +191,7 @@ pub fn reject(node: &mut Node, routes: &[IpNet]) -> Result<(), RouteError> {
     Ok(())
 }
 
-/// The routes, with both of an exit node for one; each is known of the node.
+/// Completes exit routes, and checks that each route is offered or approved.
 fn whole(node: &Node, routes: &[IpNet]) -> Result<BTreeSet<IpNet>, RouteError> {
     let offered = offered(node);
     let mut whole = BTreeSet::new();
@@ -231,8 +229,8 @@ fn not_offered(node: &Node, route: IpNet, offered: &[IpNet]) -> RouteError {
     RouteError::NotOffered { device: node.name.clone(), route, offers }
 }
 
-/// Of each subnet the nodes that route it, best first: those that are connected, and of these whoever came first before,
-/// so that a router that returns does not take back what works.
+/// The routers of each subnet, best first: connected ones first, then in their earlier order, so that a returning router does
+/// not replace the one in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routers(BTreeMap<IpNet, Vec<NodeId>>);
 

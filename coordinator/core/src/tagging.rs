@@ -1,34 +1,34 @@
-//! Tags that a device asks for (`--advertise-tags`), and who may give them.
+//! Tags that a device requests (`--advertise-tags`), and who may assign them.
 
 use crate::{
     model::{Owner, User},
     name,
 };
 
-/// The tags that a device asks for, and what decides on them.
+/// The tags that a device requests, and the policy that decides on them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestedTags<'a> {
     /// The tags, as the device wrote them.
     pub tags: &'a [String],
-    /// The policy, whose `tagOwners` decide; without one nobody gives a tag.
+    /// The policy with `tagOwners`; without it no tag may be assigned.
     pub policy: Option<&'a acl::Policy>,
     /// The people.
     pub users: &'a [User],
 }
 
-/// The device asks for a tag that its owner may not give.
+/// The device requests a tag that its owner may not assign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TagNotAllowed;
 
 impl RequestedTags<'_> {
-    /// Whose the device is that `owner` answers for: the tags' if it asks for some.
+    /// The owner of a device of `owner`: the requested tags, if any.
     ///
-    /// A person gives the tags that `tagOwners` let the person give. Who is tagged gives its own tags, and those whose
-    /// owners name one of them; a device that asks for no more than it has keeps all that it has.
+    /// A user may assign the tags that `tagOwners` permit. A tagged owner may assign its own tags, and tags that one of its
+    /// tags owns. A device that requests only tags that it has keeps all of its tags.
     ///
     /// # Errors
     ///
-    /// [`TagNotAllowed`] if one of the tags may not be given, or is none.
+    /// [`TagNotAllowed`] if one of the tags is invalid or may not be assigned.
     pub fn owner(&self, owner: &Owner) -> Result<Owner, TagNotAllowed> {
         if self.tags.iter().all(|tag| owner.tag_list().contains(tag)) {
             return Ok(owner.clone());

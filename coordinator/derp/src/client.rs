@@ -15,15 +15,15 @@ use crate::{
 /// What the client must do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send these bytes, then give the next frame.
+    /// Send these bytes, then handle the next frame.
     Send(Vec<u8>),
-    /// Give the next frame.
+    /// Handle the next frame.
     Wait,
-    /// The handshake is done.
+    /// The handshake is complete.
     Done {
-        /// The relay's key, proved. TLS and its pin say whether it is the right relay.
+        /// The relay's proved key. TLS and its pin authenticate the relay.
         server: NodePublic,
-        /// What the relay says of itself.
+        /// The relay's parameters.
         info: ServerInfo,
     },
 }
@@ -43,11 +43,11 @@ impl Handshake {
         Self { private, info, server: None }
     }
 
-    /// Takes the next frame of the relay. `nonce` is fresh randomness.
+    /// Handles the relay's next frame. `nonce` is random.
     ///
     /// # Errors
     ///
-    /// Fails if the frame is not due, the relay lacks its key or speaks another version. Close the connection then.
+    /// Fails if the frame is unexpected, the relay does not prove its key, or has another version. Close the connection then.
     pub fn handle_frame(
         &mut self,
         frame: &Frame<'_>,

@@ -6,19 +6,19 @@
 
 use control_protocol::key::{KEY_LEN, NodePublic};
 
-/// Length of what stands before each body, in bytes.
+/// Length of the header of a frame, in bytes.
 pub const HEADER_LEN: usize = 5;
 
-/// Largest packet that a relay passes on, in bytes.
+/// Largest packet, in bytes.
 pub const MAX_PACKET_LEN: usize = 64 * 1024;
 
-/// The relay sends a keep-alive at least this often, in seconds; a client gives up after twice that.
+/// Longest interval of the relay's keep-alives, in seconds; clients time out after twice that.
 pub const KEEP_ALIVE_S: u64 = 60;
 
-/// The version of the protocol that both sides must speak.
+/// The version of the protocol.
 pub const PROTOCOL_VERSION: u32 = 2;
 
-/// Largest box in a handshake that is taken, in bytes. Real ones have a few hundred.
+/// Largest box in a handshake, in bytes. Actual ones have a few hundred.
 const MAX_BOX_LEN: usize = 4 * 1024;
 /// Largest body of the other frames, in bytes.
 const MAX_OTHER_LEN: usize = 64 * 1024;
@@ -38,7 +38,7 @@ const PONG: u8 = 0x13;
 const HEALTH: u8 = 0x14;
 const RESTARTING: u8 = 0x15;
 
-/// The stream holds something that cannot be used; nothing after it can be either.
+/// The stream is invalid from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// A body is longer than its type allows.
@@ -49,7 +49,7 @@ pub enum FrameError {
         /// Length that was announced.
         len: usize,
     },
-    /// A body does not have the form of its type.
+    /// A body is invalid for its type.
     #[error("malformed relay frame of type {kind:#04x}")]
     Malformed {
         /// Type of the frame.
@@ -57,12 +57,12 @@ pub enum FrameError {
     },
 }
 
-/// Why a peer cannot be reached at a relay.
+/// Why a peer is not connected to the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoneReason {
     /// It left.
     Disconnected,
-    /// The relay does not know it.
+    /// It is not connected.
     NotHere,
     /// Another reason.
     Other(u8),
@@ -96,14 +96,14 @@ pub enum Frame<'a> {
         /// The key.
         key: NodePublic,
     },
-    /// From the client, first: its node key, and a box that proves it.
+    /// From the client, first: its node key, and a box that proves the key.
     ClientInfo {
         /// The node key.
         key: NodePublic,
         /// Nonce and box.
         sealed: &'a [u8],
     },
-    /// From the relay, second: a box that proves its key.
+    /// From the relay, second: a box that proves the relay's key.
     ServerInfo {
         /// Nonce and box.
         sealed: &'a [u8],
@@ -115,7 +115,7 @@ pub enum Frame<'a> {
         /// The packet.
         packet: &'a [u8],
     },
-    /// From the relay: a packet of a peer.
+    /// From the relay: a packet from a peer.
     RecvPacket {
         /// The peer.
         from: NodePublic,
@@ -129,14 +129,14 @@ pub enum Frame<'a> {
         /// Whether it is.
         preferred: bool,
     },
-    /// From the relay: a peer that this client sent to is not here.
+    /// From the relay: a peer is not connected.
     PeerGone {
         /// The peer.
         peer: NodePublic,
         /// Why not.
         reason: GoneReason,
     },
-    /// To be answered by [`Frame::Pong`] with the same data.
+    /// Requests a [`Frame::Pong`] with the same data.
     Ping {
         /// The data.
         data: [u8; 8],
@@ -146,19 +146,19 @@ pub enum Frame<'a> {
         /// The data.
         data: [u8; 8],
     },
-    /// From the relay: what is wrong with this connection; empty: nothing any more. The Rust client disconnects.
+    /// From the relay: a problem with this connection; empty: solved. The Rust client disconnects.
     Health {
         /// The problem; not always text.
         problem: &'a [u8],
     },
     /// From the relay: it restarts. The Rust client disconnects.
     Restarting {
-        /// Milliseconds until a client should reconnect.
+        /// Milliseconds before clients should reconnect.
         reconnect_in_ms: u32,
-        /// Milliseconds for which it should try.
+        /// Milliseconds for which they should retry.
         try_for_ms: u32,
     },
-    /// A type that this crate does not know; to be ignored.
+    /// An unknown type; to be ignored.
     Unknown {
         /// Type of the frame.
         kind: u8,
@@ -192,7 +192,7 @@ impl Frame<'_> {
     ///
     /// # Errors
     ///
-    /// [`FrameError::TooLong`] if no reader would take it; `out` is then unchanged.
+    /// [`FrameError::TooLong`] above the limit of its type; `out` is unchanged then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let start = out.len();
         out.extend_from_slice(&[self.kind(), 0, 0, 0, 0]);
@@ -244,9 +244,9 @@ fn max_len(kind: u8) -> usize {
     }
 }
 
-/// Splits the first frame off `bytes`, with the number of bytes that it takes. `None`: more are needed.
+/// Parses the first frame in `bytes`; returns it with its length. `None`: more bytes are needed.
 ///
-/// Bytes after those that a body needs are ignored, as its type may grow.
+/// Extra bytes at the end of a body are ignored, since types may be extended.
 ///
 /// # Errors
 ///
@@ -307,13 +307,11 @@ fn key(body: &[u8]) -> Option<(NodePublic, &[u8])> {
     Some((NodePublic::from_bytes(*key), rest))
 }
 
-/// Collects a stream's pieces and gives back whole frames.
-///
-/// Holds at most one frame and the piece after it.
+/// Decodes a stream of frames. It buffers at most one frame and one piece.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
-    /// How much of the buffer was given back.
+    /// Length of the frames in the buffer that were returned.
     taken: usize,
 }
 
@@ -324,20 +322,20 @@ impl Decoder {
         Self::default()
     }
 
-    /// Adds a piece of the stream. Take every frame before the next.
+    /// Adds a piece of the stream. Poll all frames before the next piece.
     pub fn handle_bytes(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.taken);
         self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Returns the type of the next frame, as soon as it has begun.
+    /// The type of the next frame, if its first byte has arrived.
     #[must_use]
     pub fn next_kind(&self) -> Option<u8> {
         self.buffer.get(self.taken).copied()
     }
 
-    /// Returns the next whole frame, if it has come.
+    /// Returns the next frame, if it is complete.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What both sides of the handshake share: boxes and what is in them.
+//! The boxes of the handshake.
 
 use control_protocol::key::{NodePrivate, NodePublic};
 use crypto_box::{PublicKey, SalsaBox, SecretKey, aead::Aead};
@@ -9,32 +9,30 @@ use crate::frame::PROTOCOL_VERSION;
 /// Length of a box's nonce, in bytes.
 pub const NONCE_LEN: usize = 24;
 
-/// The handshake failed; the connection is of no use.
+/// The handshake failed. Close the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// Another frame was due.
+    /// A frame of another type was expected.
     #[error("relay handshake: unexpected frame of type {kind:#04x}")]
     Unexpected {
-        /// Type of the frame that came.
+        /// Type of the received frame.
         kind: u8,
     },
-    /// The other side does not have the key that it names.
-    #[error("relay handshake: the other side does not have the key that it names")]
+    /// The peer did not prove its key.
+    #[error("relay handshake: the peer did not prove its key")]
     Key,
-    /// What the other side says of itself is no JSON object of that kind.
-    #[error("relay handshake: what the other side says of itself cannot be read")]
+    /// The peer's parameters are not valid JSON.
+    #[error("relay handshake: the peer's parameters are invalid")]
     Info,
-    /// The other side speaks another version.
-    #[error(
-        "relay handshake: the other side speaks version {version} instead of {PROTOCOL_VERSION}"
-    )]
+    /// The peer has another version.
+    #[error("relay handshake: the peer has version {version} instead of {PROTOCOL_VERSION}")]
     Version {
         /// The version.
         version: u32,
     },
 }
 
-/// What a client says of itself.
+/// Parameters of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientInfo {
     /// Version of the relay protocol.
@@ -43,7 +41,7 @@ pub struct ClientInfo {
     /// Whether it answers [`crate::frame::Frame::Ping`].
     #[serde(rename = "CanAckPings", alias = "canAckPings", default)]
     pub can_ack_pings: bool,
-    /// Whether it only measures.
+    /// Whether it only measures latency.
     #[serde(
         rename = "IsProber",
         alias = "isProber",
@@ -59,16 +57,16 @@ impl Default for ClientInfo {
     }
 }
 
-/// What a relay says of itself.
+/// Parameters of a relay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerInfo {
     /// Version of the relay protocol.
     #[serde(default)]
     pub version: u32,
-    /// Bytes per second that a client may send for long; 0: no limit.
+    /// Sustained rate for a client, in bytes per second; 0: no limit.
     #[serde(rename = "TokenBucketBytesPerSecond", default, skip_serializing_if = "is_zero")]
     pub bytes_per_second: u64,
-    /// Bytes that it may send at once.
+    /// Burst for a client, in bytes.
     #[serde(rename = "TokenBucketBytesBurst", default, skip_serializing_if = "is_zero")]
     pub bytes_burst: u64,
 }
@@ -88,7 +86,7 @@ fn sealer(own: &NodePrivate, other: &NodePublic) -> SalsaBox {
     SalsaBox::new(&PublicKey::from(*other.as_bytes()), &SecretKey::from(*own.as_bytes()))
 }
 
-/// Makes nonce and box. The caller gives a nonce that it never gave before with these keys: a random one.
+/// Seals into nonce and box. The nonce must never repeat for these keys: it is random.
 pub(crate) fn seal<T: Serialize>(
     own: &NodePrivate,
     other: &NodePublic,

@@ -1,15 +1,15 @@
-//! The HTTP that comes before the frames: requests to relay or only to measure, and the answer to the first.
+//! HTTP before the relay protocol: requests to relay or to measure latency, and the response to the former.
 //!
-//! A relay has the endpoints of [`ENDPOINTS`] and no others. Requests have no bodies here. A relay keeps a connection open after a measurement, since clients measure twice on one.
+//! Requests have no bodies. A connection stays open after a measurement, since clients measure twice on one.
 
 use endpoint::{Declaration, Raw};
 
-/// Longest head that is read, in bytes.
+/// Longest head, in bytes.
 pub const HEAD_MAX: usize = 8 * 1024;
-/// Most headers of a head.
+/// Limit of headers in a head.
 const HEADERS_MAX: usize = 64;
 
-/// What an endpoint is for.
+/// The purpose of an endpoint.
 #[derive(Clone, Copy)]
 enum Purpose {
     Relay,
@@ -21,19 +21,19 @@ endpoint::declare! {
     /// Every endpoint of a relay. HEAD is answered wherever GET is.
     ENDPOINTS for Anyone;
 
-    /// Relays, as the Go client asks for it.
+    /// Starts the relay protocol, for the Go client.
     RELAY: GET "/derp" => Raw;
-    /// Relays, as `tailscale` 0.6 asks for it.
+    /// Starts the relay protocol, for `tailscale` 0.6.
     RELAY_BY_POST: POST "/derp" => Raw;
-    /// Answers at once, so that the way to the relay can be measured.
+    /// Answers at once, for measuring latency.
     PROBE: GET "/derp/probe" => Raw;
-    /// The same, by its older name.
+    /// The same, under its older name.
     LATENCY_CHECK: GET "/derp/latency-check" => Raw;
-    /// Answers what a captive portal would not.
+    /// Answers a captive portal check.
     CAPTIVITY: GET "/generate_204" => Raw;
 }
 
-/// What each endpoint is for.
+/// The purpose of each endpoint.
 const PURPOSES: [(&Declaration, Purpose); 5] = [
     (&RELAY.declaration, Purpose::Relay),
     (&RELAY_BY_POST.declaration, Purpose::Relay),
@@ -42,37 +42,37 @@ const PURPOSES: [(&Declaration, Purpose); 5] = [
     (&CAPTIVITY.declaration, Purpose::Captivity),
 ];
 
-/// What a request asks for.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// To relay.
+    /// Starts the relay protocol.
     Derp {
-        /// Whether the HTTP answer is left out: the relay's first frame follows the request at once.
+        /// Whether the HTTP response is omitted: the relay's first frame follows the request.
         is_fast: bool,
     },
-    /// An empty answer, to measure how long it takes.
+    /// Measures latency; the response is empty.
     Probe,
-    /// Status 204, which a captive portal in between would not give.
+    /// Captive portal check; the response is 204.
     Generate204 {
         /// The challenge to repeat.
         challenge: Option<String>,
     },
-    /// Something else; the answer is 404.
+    /// Another request; the response is 404.
     Other,
 }
 
-/// A head of no use; close the connection.
+/// An invalid head. Close the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// It is not HTTP, too long, or has a body.
-    #[error("not the HTTP that a relay speaks")]
+    #[error("invalid HTTP for a relay")]
     Malformed,
-    /// The answer is not that of an upgrade.
-    #[error("the server is no relay: it answered the upgrade with HTTP status {0}")]
+    /// The response is not an upgrade.
+    #[error("the server is not a relay: it answered the upgrade with HTTP status {0}")]
     Status(u16),
 }
 
-/// Whether a connection that begins so is for a relay, where something else is served beside it.
+/// Whether a connection with these first bytes requests the relay.
 #[must_use]
 pub fn is_for_relay(first: &[u8]) -> bool {
     let line = first.split(|byte| *byte == b'\r').next().unwrap_or_default();
@@ -81,7 +81,7 @@ pub fn is_for_relay(first: &[u8]) -> bool {
     matches!((words.next(), words.next()), (Some(method), Some(target)) if purpose(method, target).is_some())
 }
 
-/// What the endpoint of this method is for, and the target of a request.
+/// The purpose of the endpoint with this method and target.
 fn purpose(method: &str, target: &str) -> Option<Purpose> {
     let path = target.split('?').next().unwrap_or_default();
     let path = path
@@ -93,7 +93,7 @@ fn purpose(method: &str, target: &str) -> Option<Purpose> {
     PURPOSES.iter().find(|(declared, _)| is_it(declared)).map(|(_, purpose)| *purpose)
 }
 
-/// The length of a head, unless more of it is to come.
+/// The length of a complete head.
 fn complete(
     status: Result<httparse::Status<usize>, httparse::Error>,
     bytes: &[u8],
@@ -105,7 +105,7 @@ fn complete(
     }
 }
 
-/// Reads a request's head: what it asks for, and how many bytes it takes. `None`: more are needed.
+/// Parses a request's head; returns the request and the length of the head. `None`: more bytes are needed.
 ///
 /// # Errors
 ///
@@ -145,7 +145,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(Request, usize)>, HttpError
     Ok(Some((asked, len)))
 }
 
-/// Reads the head of the answer to an upgrade: how many bytes it takes. `None`: more are needed.
+/// Parses the head of the response to an upgrade; returns its length. `None`: more bytes are needed.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! DERP relay frames, relay server and client cores, and STUN; no I/O.
 //!
-//! A relay passes packets between nodes that cannot reach each other directly; its addresses are node keys, and what
-//! it passes is encrypted between the nodes. A connection starts with a handshake:
+//! A relay forwards packets between nodes that cannot reach each other directly. It addresses nodes by their keys; the packets
+//! are encrypted between the nodes. A connection starts with a handshake:
 //!
 //! ```text
 //! client ◀── ServerKey: the relay's key ──────────────── relay
@@ -10,10 +10,10 @@
 //! client ◀── RecvPacket … ─── SendPacket … ────────────▶ relay
 //! ```
 //!
-//! * [`frame`]: every frame, and a decoder for a stream of them.
-//! * [`http`]: the request that comes before, and its answer.
+//! * [`frame`]: frames, and a decoder for a stream of them.
+//! * [`http`]: the HTTP request before the handshake.
 //! * [`client`], [`server`]: the handshake's two sides.
-//! * [`stun`]: how a node learns the address that others see.
+//! * [`stun`]: how a node learns its public address.
 
 #![forbid(unsafe_code)]
 

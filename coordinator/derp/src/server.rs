@@ -12,25 +12,25 @@ use crate::{
 pub struct Client {
     /// The node key: the client's address at this relay.
     pub key: NodePublic,
-    /// What the client says of itself.
+    /// The client's parameters.
     pub info: ClientInfo,
-    /// Send these bytes; then packets may flow.
+    /// Bytes to send before packets.
     pub answer: Vec<u8>,
 }
 
-/// Returns the bytes that the relay whose key is `server` sends first.
+/// The first bytes of the relay with the key `server`.
 ///
 /// # Errors
 ///
-/// None in practice: the frame has a fixed length.
+/// Never: the frame has a fixed length.
 pub fn greeting(server: &NodePublic) -> Result<Vec<u8>, FrameError> {
     let mut out = Vec::new();
     Frame::ServerKey { key: *server }.encode(&mut out)?;
     Ok(out)
 }
 
-/// Refuses a client whose first frame begins as another than `ClientInfo`, before more of it is kept: the others may be
-/// longer, and come from who has proved nothing.
+/// Refuses a client whose first frame is not `ClientInfo`, before more of it is buffered: others may be longer, and the
+/// client is not authenticated.
 ///
 /// # Errors
 ///
@@ -42,12 +42,12 @@ pub fn check_first(decoder: &Decoder) -> Result<(), HandshakeError> {
     }
 }
 
-/// Takes the first frame of a client, as the relay whose key is `private`. `nonce` is fresh randomness.
+/// Handles a client's first frame as the relay with the key `private`. `nonce` is random.
 ///
 /// # Errors
 ///
-/// Fails if the frame is no `ClientInfo`, the client lacks the key that it names or speaks another version. Close the
-/// connection then.
+/// Fails if the frame is not `ClientInfo`, the client does not prove its key, or has another version. Close the connection
+/// then.
 pub fn handle_client_info(
     private: &NodePrivate,
     frame: &Frame<'_>,

@@ -1,11 +1,11 @@
-//! STUN binding requests and responses (RFC 8489), as far as nodes use them: one question, one address.
+//! STUN binding requests and responses (RFC 8489), as nodes use them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Length of a message's header, in bytes.
 pub const HEADER_LEN: usize = 20;
 
-/// Largest datagram that is looked at, in bytes.
+/// Largest datagram that is parsed, in bytes.
 pub const MAX_LEN: usize = 1500;
 
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
@@ -19,31 +19,31 @@ const XOR_MAPPED_ADDRESS_ALT: u16 = 0x8020;
 const SOFTWARE: u16 = 0x8022;
 const FINGERPRINT: u16 = 0x8028;
 
-/// Stock relays answer only requests that say this.
+/// Stock relays answer only requests with this name.
 const SOFTWARE_NAME: [u8; 8] = *b"tailnode";
 const FINGERPRINT_LEN: usize = 8;
 
-/// Ties a response to its request; random.
+/// Random id of a request, repeated in its response.
 pub type TransactionId = [u8; 12];
 
-/// A datagram that is not the STUN message asked for.
+/// A datagram that is not the expected STUN message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StunError {
-    /// It is no STUN message, or another kind of it.
-    #[error("not the STUN message that was asked for")]
+    /// It is not STUN, or of another type.
+    #[error("not the expected STUN message")]
     Other,
-    /// Its attributes are broken, its checksum is wrong, or it has no address.
+    /// Its attributes or checksum are invalid, or it has no address.
     #[error("malformed STUN message")]
     Malformed,
 }
 
-/// Whether a datagram is a STUN message, which no WireGuard or path discovery packet looks like.
+/// Whether a datagram is STUN, and not WireGuard or path discovery.
 #[must_use]
 pub fn is_stun(datagram: &[u8]) -> bool {
     datagram.len() >= HEADER_LEN && datagram[0] & 0xc0 == 0 && datagram[4..8] == COOKIE
 }
 
-/// Makes a binding request.
+/// A binding request.
 #[must_use]
 pub fn request(transaction: TransactionId) -> Vec<u8> {
     let attributes_len = 4 + SOFTWARE_NAME.len() + FINGERPRINT_LEN;
@@ -58,11 +58,11 @@ pub fn request(transaction: TransactionId) -> Vec<u8> {
     out
 }
 
-/// Reads a binding request. A checksum is not asked for, but must be right if it is there.
+/// Parses a binding request. A checksum is optional, but must be valid.
 ///
 /// # Errors
 ///
-/// [`StunError::Other`] if it is something else, [`StunError::Malformed`] if it is broken.
+/// See [`StunError`].
 pub fn parse_request(datagram: &[u8]) -> Result<TransactionId, StunError> {
     let (transaction, body) = parse_header(datagram, BINDING_REQUEST)?;
     let end = HEADER_LEN + body.len();
@@ -78,7 +78,7 @@ pub fn parse_request(datagram: &[u8]) -> Result<TransactionId, StunError> {
     Ok(transaction)
 }
 
-/// Makes the response to a request that came from `source`. It is hardly longer than the request.
+/// The response to a request from `source`, which is hardly longer than the request.
 #[must_use]
 pub fn response(transaction: TransactionId, source: SocketAddr) -> Vec<u8> {
     let port = source.port() ^ u16::from_be_bytes([COOKIE[0], COOKIE[1]]);
@@ -97,11 +97,11 @@ pub fn response(transaction: TransactionId, source: SocketAddr) -> Vec<u8> {
     out
 }
 
-/// Reads a response: which request it answers, and the address that the server saw.
+/// Parses a response: its request, and the address that the server saw.
 ///
 /// # Errors
 ///
-/// [`StunError::Other`] if it is something else, [`StunError::Malformed`] if it is broken or has no address.
+/// See [`StunError`].
 pub fn parse_response(datagram: &[u8]) -> Result<(TransactionId, SocketAddr), StunError> {
     let (transaction, body) = parse_header(datagram, BINDING_SUCCESS)?;
     let (mut masked, mut plain) = (None, None);
@@ -126,7 +126,7 @@ fn header(kind: [u8; 2], attributes_len: u16, transaction: TransactionId) -> Vec
     out
 }
 
-/// Returns the transaction and the attributes, without what follows them.
+/// The transaction and the attributes.
 fn parse_header(datagram: &[u8], kind: [u8; 2]) -> Result<(TransactionId, &[u8]), StunError> {
     let (header, rest) = datagram.split_first_chunk::<HEADER_LEN>().ok_or(StunError::Other)?;
     if !is_stun(datagram) || datagram.len() > MAX_LEN || header[..2] != kind {
@@ -138,7 +138,7 @@ fn parse_header(datagram: &[u8], kind: [u8; 2]) -> Result<(TransactionId, &[u8])
     Ok((transaction, body))
 }
 
-/// Reads the value of an address attribute; with a transaction, one that is masked.
+/// Parses an address attribute, which is masked if a transaction is given.
 fn address(value: &[u8], masked_with: Option<TransactionId>) -> Result<SocketAddr, StunError> {
     let (&[_, family, p0, p1], rest) =
         value.split_first_chunk::<4>().ok_or(StunError::Malformed)?;

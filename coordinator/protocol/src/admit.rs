@@ -1,28 +1,28 @@
-//! How relays of others ask whether somebody is a node (`derper -verify-client-url`; `DERPAdmitClientRequest` in
+//! How other relays check whether a client is a node (`derper -verify-client-url`; `DERPAdmitClientRequest` in
 //! `tailcfg/derpmap.go`).
 
 use serde::{Deserialize, Serialize};
 
 use crate::key::NodePublic;
 
-/// Path below the coordinator's address, as Headscale has it.
+/// Path of the request, as in Headscale.
 pub const PATH: &str = "/verify";
 
 /// Largest body of a request, in bytes.
 pub const BODY_MAX: usize = 4 * 1024;
 
-/// What a relay asks.
+/// The request of a relay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AdmitRequest {
     /// The key that its client proved.
     pub node_public: NodePublic,
-    /// Where the client calls from; whatever the relay says, it decides nothing here.
+    /// The client's address; ignored here.
     #[serde(default)]
     pub source: String,
 }
 
-/// What it is answered.
+/// The response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AdmitResponse {

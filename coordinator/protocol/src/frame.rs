@@ -1,16 +1,16 @@
-//! How map responses follow each other in the body of one HTTP response: each after its length.
+//! Frames map responses in the body of an HTTP response.
 //!
 //! ```text
 //! u32 little endian: length | body (JSON, or a zstd frame of it)
 //! ```
 
-/// Length of what stands before each body, in bytes.
+/// Length of the header of a frame, in bytes.
 pub const HEADER_LEN: usize = 4;
 
-/// Largest body that a client should take, in bytes: far above the map of a network of thousands of nodes.
+/// Largest body that a client should accept, in bytes: far above the map of thousands of nodes.
 pub const MAX_BODY_LEN: usize = 64 * 1024 * 1024;
 
-/// The stream holds something that cannot be used; nothing after it can be either.
+/// The stream is invalid from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// A body is longer than the reader's limit.
@@ -38,7 +38,7 @@ pub fn encode(body: &[u8], out: &mut Vec<u8>) -> Result<(), FrameError> {
     Ok(())
 }
 
-/// Splits the first frame off `bytes`: its body and the bytes that it takes. `None`: more are needed.
+/// Parses the first frame in `bytes`; returns its body and its length. `None`: more bytes are needed.
 ///
 /// # Errors
 ///
@@ -54,9 +54,7 @@ pub fn decode(bytes: &[u8], max: usize) -> Result<Option<(&[u8], usize)>, FrameE
     Ok(rest.get(..len).map(|body| (body, HEADER_LEN + len)))
 }
 
-/// Collects a stream's pieces and gives back whole bodies.
-///
-/// Holds at most one body and the piece after it.
+/// Decodes a stream of bodies. It buffers at most one body and one piece.
 #[derive(Debug)]
 pub struct Decoder {
     buffer: Vec<u8>,
@@ -70,12 +68,12 @@ impl Decoder {
         Self { buffer: Vec::new(), max }
     }
 
-    /// Adds a piece of the stream. Take every body before the next.
+    /// Adds a piece of the stream. Poll all bodies before the next piece.
     pub fn handle_bytes(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Returns the next whole body, if it has come.
+    /// Returns the next body, if it is complete.
     ///
     /// # Errors
     ///
@@ -89,7 +87,7 @@ impl Decoder {
         Ok(Some(body))
     }
 
-    /// Whether the stream may end here: no body is half read.
+    /// Whether the stream may end here: no body is incomplete.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()

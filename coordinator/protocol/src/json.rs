@@ -1,4 +1,4 @@
-//! Decoding helpers for JSON that Go wrote.
+//! Decoding of JSON that Go wrote.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{
 
 use crate::{ZERO_TIME, key::NodePublic};
 
-/// Reads `null` as the default: Go writes a nil slice or map so.
+/// Reads `null` as the default: Go writes nil slices and maps as `null`.
 pub(crate) fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -27,15 +27,10 @@ where
     K: Deserialize<'de> + Ord,
     V: Deserialize<'de> + Default,
 {
-    let map: Option<std::collections::BTreeMap<K, Option<V>>> = Option::deserialize(deserializer)?;
-    Ok(map
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(key, value)| (key, value.unwrap_or_default()))
-        .collect())
+    Ok(optional_null_values(deserializer)?.unwrap_or_default())
 }
 
-/// As [`null_values`], for a map whose absence has a meaning of its own.
+/// As [`null_values`], but absent and empty differ.
 #[allow(clippy::option_option, reason = "absent and empty differ")]
 pub(crate) fn optional_null_values<'de, D, K, V>(
     deserializer: D,
@@ -50,7 +45,7 @@ where
         .map(|map| map.into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect()))
 }
 
-/// Reads a list of texts, leaving out those that are no `T`: one odd entry must not cost the whole message.
+/// Reads a list of texts and skips invalid ones, so that one of them does not invalidate the whole message.
 pub(crate) fn lenient_list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -59,7 +54,7 @@ where
     Ok(optional_lenient_list(deserializer)?.unwrap_or_default())
 }
 
-/// As [`lenient_list`], for a list whose absence has a meaning of its own.
+/// As [`lenient_list`], but absent and empty differ.
 pub(crate) fn optional_lenient_list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -75,7 +70,7 @@ pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Ok(text.filter(|text| !text.is_empty() && text != ZERO_TIME))
 }
 
-/// Reads a node key; the zero key, which Go writes for "none", is `None`.
+/// Reads a node key; the zero key, Go's "none", is `None`.
 pub(crate) fn node_key<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<NodePublic>, D::Error> {
@@ -83,7 +78,7 @@ pub(crate) fn node_key<'de, D: Deserializer<'de>>(
     Ok(key.filter(|key| !key.is_zero()))
 }
 
-/// Reads a list of objects, leaving out `null` entries, which Go's slices of pointers may hold.
+/// Reads a list of objects and skips `null` entries of Go's slices of pointers.
 pub(crate) fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -92,7 +87,7 @@ where
     Ok(optional_objects(deserializer)?.unwrap_or_default())
 }
 
-/// As [`objects`], for a list whose absence has a meaning of its own.
+/// As [`objects`], but absent and empty differ.
 pub(crate) fn optional_objects<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -123,7 +118,7 @@ where
     deserializer.deserialize_any(Objects(std::marker::PhantomData))
 }
 
-/// Whether a value is its type's default, and so need not be written.
+/// Whether a value is the default, which is omitted.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

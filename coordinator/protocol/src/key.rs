@@ -14,7 +14,7 @@ pub const KEY_LEN: usize = 32;
 
 const PRIVATE_PREFIX: &str = "privkey:";
 
-/// A text that is not a key of the kind asked for.
+/// A text that is not a key of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The text starts with another prefix.
@@ -45,13 +45,13 @@ macro_rules! public_key {
             /// What the text form starts with.
             pub const PREFIX: &'static str = $prefix;
 
-            /// Takes the key's bytes as they are.
+            /// A key from its bytes.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
                 Self(bytes)
             }
 
-            /// Returns the key's bytes.
+            /// The key's bytes.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; KEY_LEN] {
                 &self.0
@@ -109,18 +109,18 @@ macro_rules! private_key {
         pub struct $name([u8; KEY_LEN]);
 
         impl $name {
-            /// Makes a new key from the system's random source.
+            /// Generates a key.
             ///
             /// # Errors
             ///
-            /// Fails if the system gives no randomness.
+            /// Fails if the system has no randomness.
             pub fn generate() -> Result<Self, getrandom::Error> {
                 let mut bytes = Zeroizing::new([0; KEY_LEN]);
                 getrandom::fill(&mut *bytes)?;
                 Ok(Self::from_bytes(*bytes))
             }
 
-            /// Takes the key's bytes, clamped as X25519 wants them (RFC 7748, section 5).
+            /// A key from its bytes, clamped for X25519 (RFC 7748, section 5).
             #[must_use]
             pub fn from_bytes(mut bytes: [u8; KEY_LEN]) -> Self {
                 bytes[0] &= 248;
@@ -130,19 +130,19 @@ macro_rules! private_key {
                 key
             }
 
-            /// Returns the secret bytes.
+            /// The secret bytes.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; KEY_LEN] {
                 &self.0
             }
 
-            /// Returns the public half.
+            /// The public key.
             #[must_use]
             pub fn public(&self) -> $public {
                 $public(x25519_dalek::x25519(self.0, x25519_dalek::X25519_BASEPOINT_BYTES))
             }
 
-            /// Writes the secret as text, to be stored.
+            /// The secret as text, for storage.
             #[must_use]
             pub fn to_text(&self) -> Zeroizing<String> {
                 let digits = Zeroizing::new(hex::encode(self.0));
@@ -194,20 +194,20 @@ macro_rules! private_key {
 }
 
 public_key! {
-    /// Names one machine to the coordinator; known only from the Noise handshake. Also the coordinator's own key.
+    /// Identifies a machine to the coordinator, proved by the Noise handshake. Also the coordinator's own key.
     MachinePublic, "mkey:"
 }
 public_key! {
-    /// Names one node to its peers: its WireGuard key, and its address at the relay.
+    /// Identifies a node to its peers: its WireGuard key, and its address at the relay.
     NodePublic, "nodekey:"
 }
 public_key! {
-    /// Seals path discovery between peers.
+    /// Encrypts path discovery between peers.
     DiscoPublic, "discokey:"
 }
 
 private_key! {
-    /// Proves a machine (or the coordinator) in the Noise handshake.
+    /// A machine's (or the coordinator's) key for the Noise handshake.
     MachinePrivate, MachinePublic
 }
 private_key! {
@@ -215,7 +215,7 @@ private_key! {
     NodePrivate, NodePublic
 }
 private_key! {
-    /// Opens path discovery messages.
+    /// Decrypts path discovery messages.
     DiscoPrivate, DiscoPublic
 }
 

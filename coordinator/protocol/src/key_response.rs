@@ -7,24 +7,24 @@ use crate::key::MachinePublic;
 /// Path of the request; the query `v` names the client's capability version.
 pub const PATH: &str = "/key";
 
-/// Largest answer that a client should read, in bytes.
+/// Largest response that a client should read, in bytes.
 pub const MAX_LEN: usize = 64 * 1024;
 
-/// The answer to `GET /key?v=N`.
+/// The response to `GET /key?v=N`.
 ///
-/// It is not authenticated here: over plain HTTP, whoever knows the key from elsewhere (an invitation) must compare it.
+/// It is not authenticated over plain HTTP: clients that know the key from an invitation must compare it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyResponse {
     /// The key of a protocol that ended with capability version 28; the zero key. The Rust client fails without it.
     #[serde(default)]
     pub legacy_public_key: MachinePublic,
-    /// The key that the Noise handshake must find.
+    /// The key for the Noise handshake.
     pub public_key: MachinePublic,
 }
 
 impl KeyResponse {
-    /// Answers with this Noise key.
+    /// The response with this Noise key.
     #[must_use]
     pub fn new(public_key: MachinePublic) -> Self {
         Self { legacy_public_key: MachinePublic::default(), public_key }

@@ -1,7 +1,7 @@
 //! The Noise channel: a handshake, then records in both directions.
 //!
-//! `Noise_IK_25519_ChaChaPoly_BLAKE2s`, where the client knows the coordinator's key and the coordinator learns the
-//! client's machine key. The protocol version is bound in through the prologue.
+//! `Noise_IK_25519_ChaChaPoly_BLAKE2s`: the client knows the coordinator's key, and the coordinator learns the client's
+//! machine key. The prologue contains the protocol version.
 //!
 //! ```text
 //! client ── u16 version | 0x01 | u16 96 | e, s, empty payload ──▶ coordinator      (101 bytes)
@@ -10,8 +10,8 @@
 //! client ◀── 0x03 | u16 length | text, not authenticated ─────── coordinator      (instead of the above)
 //! ```
 //!
-//! All lengths are big endian, and so is the counter in a record's nonce, where Noise has it little endian
-//! (`control/controlbase/conn.go` of the Go client): records cannot use the handshake library's own transport.
+//! All lengths are big endian, and so is the counter in a record's nonce, which is little endian in Noise
+//! (`control/controlbase/conn.go` of the Go client): records cannot use the handshake library's transport.
 
 pub mod early;
 mod error;
@@ -47,7 +47,7 @@ fn prologue(version: u16) -> String {
     format!("Tailscale Control Protocol v{version}")
 }
 
-/// The client's side of a handshake, waiting for the response.
+/// The client's side of a handshake, before the response.
 pub struct Initiator {
     state: HandshakeState,
 }
@@ -78,11 +78,11 @@ impl Initiator {
         Ok((Self { state }, message))
     }
 
-    /// Says how long the coordinator's message is, header included, from its first [`HEADER_LEN`] bytes.
+    /// The length of the coordinator's message with its header, from its first [`HEADER_LEN`] bytes.
     ///
     /// # Errors
     ///
-    /// [`NoiseError::Malformed`] if it can be neither a response nor a refusal.
+    /// [`NoiseError::Malformed`] if it is neither a response nor a refusal.
     pub fn response_len(header: [u8; HEADER_LEN]) -> Result<usize, NoiseError> {
         let [kind, high, low] = header;
         let len = HEADER_LEN + usize::from(u16::from_be_bytes([high, low]));
@@ -94,12 +94,12 @@ impl Initiator {
         if fits { Ok(len) } else { Err(NoiseError::Malformed) }
     }
 
-    /// Takes the coordinator's whole message.
+    /// Completes the handshake with the coordinator's message.
     ///
     /// # Errors
     ///
-    /// [`NoiseError::Refused`] with the coordinator's words; [`NoiseError::Handshake`] if it does not have the key
-    /// that was asked for; [`NoiseError::Malformed`].
+    /// [`NoiseError::Refused`] with the coordinator's message; [`NoiseError::Handshake`] if it has another key;
+    /// [`NoiseError::Malformed`].
     pub fn finish(mut self, response: &[u8]) -> Result<Transport, NoiseError> {
         let (header, payload) =
             response.split_first_chunk::<HEADER_LEN>().ok_or(NoiseError::Malformed)?;
@@ -120,7 +120,7 @@ impl fmt::Debug for Initiator {
     }
 }
 
-/// A handshake that the coordinator accepts; send `response`, then use `transport`.
+/// An accepted handshake; send `response`, then use `transport`.
 #[derive(Debug)]
 pub struct Accepted {
     /// The coordinator's message.
@@ -137,8 +137,8 @@ pub struct Accepted {
 ///
 /// # Errors
 ///
-/// [`NoiseError::Malformed`] if it is no such message; [`NoiseError::Handshake`] if it was made for another
-/// coordinator, altered, or names a machine key that anyone could prove.
+/// [`NoiseError::Malformed`] if it is not such a message; [`NoiseError::Handshake`] if it is for another coordinator, was
+/// altered, or has a machine key of low order.
 pub fn respond(machine: &MachinePrivate, init: &[u8]) -> Result<Accepted, NoiseError> {
     let (header, payload) =
         init.split_first_chunk::<INIT_HEADER_LEN>().ok_or(NoiseError::Malformed)?;
@@ -159,7 +159,7 @@ pub fn respond(machine: &MachinePrivate, init: &[u8]) -> Result<Accepted, NoiseE
         .get_remote_static()
         .and_then(|key| key.try_into().ok())
         .ok_or(NoiseError::Handshake)?;
-    // With a point of low order every shared secret is zero: no private key is needed to "prove" it.
+    // With a point of low order every shared secret is zero, so anyone could "prove" it.
     if x25519_dalek::x25519(*machine.as_bytes(), client) == [0; 32] {
         return Err(NoiseError::Handshake);
     }
@@ -173,17 +173,7 @@ pub fn respond(machine: &MachinePrivate, init: &[u8]) -> Result<Accepted, NoiseE
     Ok(Accepted { response, transport, machine: MachinePublic::from_bytes(client), version })
 }
 
-/// Makes the frame by which a coordinator refuses a handshake, with a public hint.
-#[must_use]
-pub fn refusal(hint: &str) -> Vec<u8> {
-    let hint: String = hint.chars().take(256).collect();
-    let mut frame = vec![TYPE_ERROR];
-    frame.extend_from_slice(&(hint.len() as u16).to_be_bytes());
-    frame.extend_from_slice(hint.as_bytes());
-    frame
-}
-
-/// Takes the two record keys out of a finished handshake.
+/// Derives the record keys from a finished handshake.
 fn transport(state: &mut HandshakeState, initiator: bool) -> Transport {
     let (mut first, mut second) = state.dangerously_get_raw_split();
     let transport =
@@ -193,7 +183,7 @@ fn transport(state: &mut HandshakeState, initiator: bool) -> Transport {
     transport
 }
 
-/// Shortens a stranger's text for a log line or an error.
+/// Sanitizes and shortens a peer's text for messages.
 fn printable(text: &[u8]) -> String {
     common::foreign::short(&String::from_utf8_lossy(text), 256)
 }

@@ -11,10 +11,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
-    hub::Hub,
+    hub::{Hub, HubError},
     limits::{self, Caller, Newcomers, Origin},
     metrics::Metrics,
-    store::Store,
+    store::{Change, Store},
     updates::Updates,
 };
 
@@ -100,6 +100,12 @@ impl App {
             Owner::User(_) => self.config.node_key_life().map(|life| now.saturating_add(life)),
             Owner::Tags(_) => None,
         }
+    }
+
+    /// Commits a change, and updates the maps.
+    pub(crate) async fn commit(&self, change: Change) -> Result<(), HubError> {
+        change.commit().await?;
+        self.hub.refresh().await
     }
 
     /// Runs `work` on a task of its own, to completion even if the caller is dropped.

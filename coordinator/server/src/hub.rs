@@ -1,7 +1,7 @@
-//! The network as it is now, and who watches it.
+//! The current network, and the map streams that watch it.
 //!
-//! After every change the database is read again and compiled once; every map stream then takes its own view from the
-//! same value and sends what differs from what it sent before.
+//! After each change the database is read again and compiled once. Each map stream takes its view from this value and sends
+//! the difference to its last one.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -19,7 +19,7 @@ use control_protocol::{
 };
 use coordinator_core::{
     dns::ExtraDns,
-    model::{Node, NodeId},
+    model::{Node, NodeId, Owner},
     network::{CompiledNetwork, Input},
     presence::Presences,
     time::Millis,
@@ -38,17 +38,17 @@ use crate::{
 /// The network at one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// What is stored.
+    /// The network as stored.
     pub(crate) loaded: Arc<StoredNetwork>,
-    /// What the policy makes of it.
+    /// The network compiled by the policy.
     pub(crate) compiled: CompiledNetwork,
-    /// Who is told to be connected.
+    /// The nodes that are reported as connected.
     pub(crate) online: BTreeSet<NodeId>,
     /// The machines that have a node.
     pub(crate) machines: HashSet<MachinePublic>,
     /// When the next node key expires.
     pub(crate) next_expiry: Option<Millis>,
-    /// The relays that nodes are told of.
+    /// The relays.
     derp: Arc<DerpMap>,
 }
 
@@ -57,9 +57,14 @@ impl Snapshot {
         self.loaded.nodes.iter().find(|node| node.id == id)
     }
 
-    /// Whether the key is a node's, and has not expired.
+    /// Whether a node has this key and the key has not expired.
     pub(crate) fn has_node_key(&self, key: &NodePublic, now: Millis) -> bool {
         self.loaded.nodes.iter().any(|node| node.keys.node == *key && !node.is_expired(now))
+    }
+
+    /// The login name of an owner that is a user.
+    pub(crate) fn user_of(&self, owner: &Owner) -> Option<String> {
+        owner.user().and_then(|id| self.user_name(id)).map(str::to_owned)
     }
 
     pub(crate) fn user_name(&self, id: u64) -> Option<&str> {
@@ -67,21 +72,21 @@ impl Snapshot {
     }
 }
 
-/// The network could not be read.
+/// The network could not be read or published.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The stored policy cannot be read any more.
-    #[error("the stored policy cannot be used")]
+    /// The stored policy is invalid.
+    #[error("the stored policy is invalid")]
     Policy(#[source] acl::Error),
-    /// The relay cannot be told of the nodes.
+    /// The list of nodes for the relay cannot be written.
     #[error(transparent)]
     Nodes(#[from] StateError),
 }
 
-/// Holds the network as it is now.
+/// Holds the current network.
 #[derive(Debug)]
 pub(crate) struct Hub {
     store: Store,
@@ -90,8 +95,8 @@ pub(crate) struct Hub {
     relays: Relays,
     list: ListWriter,
     current: watch::Sender<Arc<Snapshot>>,
-    /// Held while the database is read. The number of the newest call of [`Self::refresh`] whose reading is over: older
-    /// calls need none of their own.
+    /// Locked while the database is read. Holds the number of the newest call of [`Self::refresh`] that a finished read
+    /// covers.
     reading: tokio::sync::Mutex<u64>,
     requests: AtomicU64,
     connected: Mutex<ConnectedNodes>,
@@ -99,23 +104,23 @@ pub(crate) struct Hub {
     moved: Notify,
 }
 
-/// Who is connected.
+/// The connected nodes.
 #[derive(Debug)]
 struct ConnectedNodes {
     streams: BTreeMap<NodeId, NodeStreams>,
     presences: Presences,
 }
 
-/// The map streams of a node. All but the newest are about to end.
+/// The map streams of a node. All but the newest are ending.
 #[derive(Debug, Default)]
 struct NodeStreams {
     count: usize,
-    /// Ends the newest.
+    /// Ends the newest stream.
     end: CancellationToken,
 }
 
 impl Hub {
-    /// Reads the network, and tells the relay of its nodes.
+    /// Reads the network, and writes the list of nodes for the relay.
     pub(crate) async fn start(
         store: Store,
         domain: String,
@@ -145,20 +150,18 @@ impl Hub {
         })
     }
 
-    /// Returns the network now.
+    /// The current network.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.borrow())
     }
 
-    /// Returns a receiver of the network now and whenever it changes.
+    /// Receives the network whenever it changes.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.current.subscribe()
     }
 
-    /// Reads the database again. When this returns, the network holds everything that was stored before the call, and the
-    /// relay was told.
-    ///
-    /// Calls at the same time share one reading.
+    /// Reads the database again. When this returns, the network and the relay's list contain everything that was stored
+    /// before the call. Concurrent calls share one read.
     pub(crate) async fn refresh(&self) -> Result<(), HubError> {
         let request = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let mut served = self.reading.lock().await;
@@ -172,16 +175,16 @@ impl Hub {
         Ok(())
     }
 
-    /// Compiles anew what was read last: for when a key has expired, or a node connected or disconnected, or
-    /// [`Self::is_behind`].
+    /// Compiles the network again without reading it: after a key has expired, after a node has connected or disconnected, and
+    /// if [`Self::is_outdated`].
     pub(crate) async fn recompile(&self) -> Result<(), HubError> {
         let _reading = self.reading.lock().await;
         let loaded = Arc::clone(&self.snapshot().loaded);
         self.publish(loaded).await
     }
 
-    /// Whether nodes have not been told of the relays that there are by now, or the relay of the nodes.
-    pub(crate) fn is_behind(&self) -> bool {
+    /// Whether the DERP map has changed, or the relay's list could not be written.
+    pub(crate) fn is_outdated(&self) -> bool {
         self.list.has_failed() || !Arc::ptr_eq(&self.relays.current(), &self.current.borrow().derp)
     }
 
@@ -193,10 +196,10 @@ impl Hub {
         if let Err(error) = self.list.follow(&next.loaded.nodes, clock::now()).await
             && !had_failed
         {
-            // The change stands all the same: it is tried again, and until then the relay goes by what it knows.
+            // The change stays. Writing is retried; until then the relay uses the earlier list.
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "the relay cannot be told who is a node; trying again"
+                "cannot write the list of nodes for the relay; retrying"
             );
         }
         self.current.send_replace(Arc::new(next));
@@ -211,7 +214,7 @@ impl Hub {
         self.connected().presences.reported()
     }
 
-    /// Marks a node as connected until the returned value is dropped, and ends the map stream that it had.
+    /// Marks a node as connected until the returned guard is dropped, and ends the node's earlier map stream.
     pub(crate) fn arrive(self: &Arc<Self>, id: NodeId) -> StreamGuard {
         let mut connected = self.connected();
         let streams = connected.streams.entry(id).or_default();
@@ -238,7 +241,7 @@ impl Hub {
         }
     }
 
-    /// Waits until what is told of who is connected has changed, and returns who left.
+    /// Waits until the reported presence changes, and returns the nodes that left.
     pub(crate) async fn moved(&self, caused: &NodeRateLimit) -> BTreeSet<NodeId> {
         loop {
             let due = {
@@ -261,13 +264,13 @@ impl Hub {
         }
     }
 
-    /// Whether a node is connected at this moment, or told to be.
+    /// Whether a node is connected, or reported as connected.
     pub(crate) fn is_here(&self, id: NodeId) -> bool {
         self.connected().presences.is_here(id)
     }
 }
 
-/// One map stream of a node. A node that connects again before its old connection is gone stays online throughout.
+/// One map stream of a node. A node that reconnects before its old connection has ended stays online.
 #[derive(Debug)]
 pub(crate) struct StreamGuard {
     hub: Arc<Hub>,
@@ -276,7 +279,7 @@ pub(crate) struct StreamGuard {
 }
 
 impl StreamGuard {
-    /// Waits until the node has begun a newer map stream.
+    /// Waits until the node starts a newer map stream.
     pub(crate) async fn is_superseded(&self) {
         self.ended.cancelled().await;
     }
@@ -297,16 +300,16 @@ fn compile(
     previous: Option<&CompiledNetwork>,
 ) -> Result<Snapshot, HubError> {
     let (policy, left_out) = acl::Policy::parse_stored(&loaded.policy).map_err(HubError::Policy)?;
-    // Once, at the start: what is set now is read as a whole.
+    // Only at the start: a policy that is set later is valid as a whole.
     if previous.is_none() {
         for error in left_out {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "a part of the policy counts for nothing until it is mended: `maru policy set`"
+                "a section of the policy is ignored; fix it with `maru policy set`"
             );
         }
         for warning in policy.warnings() {
-            tracing::warn!(%warning, "the policy says what is not done");
+            tracing::warn!(%warning, "the policy uses a feature that is not supported");
         }
     }
     let now = clock::now();

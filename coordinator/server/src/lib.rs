@@ -1,7 +1,7 @@
 //! The coordinator daemon: HTTP, Noise, SQL, STUN, relay, admin API.
 //!
-//! Two processes come from it: [`serve`], the control plane, and [`relay`], which goes on while that one is down.
-//! Decisions are `coordinator-core`'s; here are the sockets, the clock and the database around them.
+//! It runs as two processes: [`serve`], the control plane, and [`relay`], which works while the control plane is down.
+//! `coordinator-core` decides; this crate has the sockets, the clock and the database.
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
@@ -32,8 +32,7 @@ use chassis::endpoint::{Declaration, list};
 
 pub use args::{Args, run};
 
-/// Every endpoint of each HTTP surface: the port for everyone, what is inside its Noise channel, the admin
-/// socket, the counters, the relay's port.
+/// The endpoints of each HTTP surface: the public port, its Noise channel, the admin socket, the metrics, the relay.
 #[must_use]
 pub fn endpoints() -> [(&'static str, Vec<Declaration>); 5] {
     [

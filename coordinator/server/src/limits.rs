@@ -1,4 +1,4 @@
-//! How many connections there may be, how many things each may ask for, and how long they may take.
+//! Limits: connections, rates and timeouts.
 
 mod bodies;
 mod origin;
@@ -23,56 +23,55 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(crate) use self::bodies::{AdminBodies, BufferedBody, RequestBodies};
 pub(crate) use self::origin::Origin;
 
-/// Connections of whom nothing is known yet, in all.
+/// Unauthenticated connections in total.
 const NEWCOMERS: usize = 1024;
-/// The same of one origin.
+/// The same per origin.
 const NEWCOMERS_PER_ORIGIN: usize = 64;
-/// Channels of machines that are no node.
+/// Channels of unregistered machines.
 const STRANGERS: usize = 128;
-/// The same of one origin.
+/// The same per origin.
 const STRANGERS_PER_ORIGIN: usize = 32;
-/// Connections in all.
+/// Connections in total.
 pub(crate) const TOTAL: usize = 4096;
-/// Connections of one origin; a household behind one router shares it.
+/// Connections per origin; a household behind one router shares them.
 const PER_ORIGIN: usize = 256;
-/// Channels of one machine. A client has one, and for a while a second when it comes from another network.
+/// Channels per machine. A client has one, and temporarily a second when it changes its network.
 const PER_MACHINE: usize = 4;
-/// Registrations of machines that are no node which wait for their turn.
+/// Queued registrations of unregistered machines.
 const TURNS: usize = 256;
-/// The same of one origin.
+/// The same per origin.
 const TURNS_PER_ORIGIN: usize = 64;
-/// Registrations of nodes that wait for their turn.
+/// Queued registrations of nodes.
 const NODES_TURNS: usize = 4096;
-/// The same of one machine.
+/// The same per machine.
 const TURNS_PER_MACHINE: usize = 4;
 /// Connections to the admin socket.
 pub(crate) const ADMIN_CONNECTIONS: usize = 256;
-/// Invitations that one origin may try on pages, and API keys that it may guess: ten at once, and in the long run ten in a
-/// minute.
+/// Invitations on pages and invalid API keys per origin: ten at once, and ten a minute.
 const TRIES: Size = Size { tokens: 10, period: Duration::from_secs(6) };
-/// Origins that are remembered for having tried; beyond that, strangers must wait until one of them has been quiet.
+/// Origins that are tracked; more origins are refused until an earlier one is forgotten.
 const TRIED_MAX: usize = 16 * 1024;
-/// What a node may cause for everyone: ten things at once, then one in ten seconds.
+/// Changes by a node that affect its peers: ten at once, then one in ten seconds.
 const NODE_CHANGES: Size = Size { tokens: 10, period: Duration::from_secs(10) };
-/// How long a TLS handshake may take.
+/// Timeout for a TLS handshake.
 pub(crate) const TLS_TIME: Duration = Duration::from_secs(10);
-/// How long who asks to relay may take from the beginning of TLS until it has proved its key.
+/// Timeout for a relay client from the beginning of TLS to the proof of its key.
 pub(crate) const RELAY_ENTRY_TIME: Duration = Duration::from_secs(30);
-/// How long the head of a request may take.
+/// Timeout for the head of a request.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long a request may take, its answer included.
+/// Timeout for a request with its answer.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(30);
-/// How much is read ahead on a connection, in bytes: longer heads of requests are refused.
+/// Read buffer of a connection, in bytes: longer request heads are refused.
 pub(crate) const BUFFER: usize = 16 * 1024;
-/// How long requests under way may take to end once the coordinator stops.
+/// How long current requests may continue when the coordinator stops.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
-/// The devices that wait for approval and came without a key, by origin. A restart forgets the origins only.
+/// The waiting devices that came without a key, by origin. A restart forgets the origins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WaitingByOrigin(Arc<Mutex<HashMap<Origin, BTreeSet<NodeId>>>>);
 
 impl WaitingByOrigin {
-    /// How many of `still`, the devices that still wait, came from `origin`.
+    /// How many devices of `still`, which wait, came from `origin`.
     pub(crate) fn count(&self, origin: Origin, still: &BTreeSet<NodeId>) -> usize {
         let mut from = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         from.retain(|_, devices| {
@@ -89,16 +88,12 @@ impl WaitingByOrigin {
     }
 }
 
-/// Invitations that were tried on pages, or API keys that do not count, by origin.
+/// Limits failed attempts by origin: invitations on pages, or invalid API keys.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AttemptLimit(Arc<Mutex<HashMap<Origin, Bucket>>>);
 
 impl AttemptLimit {
-    /// Counts a try of `origin`.
-    ///
-    /// # Errors
-    ///
-    /// The time until it may try again, if it has tried too often.
+    /// Counts an attempt of `origin`. The error is the time until the next is allowed.
     pub(crate) fn take(&self, origin: Origin, now: Instant) -> Result<(), Duration> {
         let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tried.len() >= TRIED_MAX {
@@ -111,8 +106,8 @@ impl AttemptLimit {
     }
 }
 
-/// What one node may cause for everyone: writes of what it says of itself, and with them new maps; another key; being told to
-/// be connected; whole maps that are no stream. All of it takes from one bucket.
+/// Limits what one node causes for its peers: updates about itself, new keys, changes of its presence, and full maps without
+/// a stream. All of these take tokens from one bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeRateLimit(Arc<Mutex<Buckets<NodeId>>>);
 
@@ -123,11 +118,7 @@ impl Default for NodeRateLimit {
 }
 
 impl NodeRateLimit {
-    /// Takes a token.
-    ///
-    /// # Errors
-    ///
-    /// The time until there is one, if there is none now.
+    /// Takes a token. The error is the time until there is one.
     pub(crate) fn take(&self, node: NodeId, now: Instant) -> Result<(), Duration> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take(node, now)
     }
@@ -138,46 +129,44 @@ impl NodeRateLimit {
     }
 }
 
-/// Who sends a request: a device or a browser, also behind a proxy.
+/// The client that sends a request, directly or behind a proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) origin: Origin,
-    /// Whether it came over TLS, at least to the proxy.
+    /// Whether it came over TLS, to us or to the proxy.
     pub(crate) is_secure: bool,
-    /// The connection's place among those of whom nothing is known yet.
+    /// The connection's place among the unauthenticated ones.
     pub(crate) place: Arc<Place>,
 }
 
-/// Connections or channels of whom nothing is known yet.
+/// Unauthenticated connections, or channels of unregistered machines.
 pub(crate) type Newcomers = eviction::EvictionQueue<Origin>;
 /// The place of one of them.
 pub(crate) type Place = eviction::Entry<Origin>;
 
-/// Makes room for connections of whom nothing is known yet.
+/// Places for unauthenticated connections.
 pub(crate) fn newcomers() -> Newcomers {
     Newcomers::new(NEWCOMERS, NEWCOMERS_PER_ORIGIN, EvictionPolicy::Oldest)
 }
 
-/// Makes room for channels of machines that are no node.
+/// Places for channels of unregistered machines.
 pub(crate) fn strangers() -> Newcomers {
     Newcomers::new(STRANGERS, STRANGERS_PER_ORIGIN, EvictionPolicy::OldestOfLargest)
 }
 
-/// Counts connections to the relay by where they come from.
+/// Quota of relay connections by origin.
 pub(crate) fn connections() -> Quota<Origin> {
     Quota::new(TOTAL, PER_ORIGIN)
 }
 
-/// Counts channels by the machine that has them.
+/// Quota of channels by machine.
 pub(crate) fn channels() -> Quota<MachinePublic> {
     Quota::new(TOTAL, PER_MACHINE)
 }
 
-/// Lets devices register one after the other: each registration writes, and anyone may send one. So the database stays
-/// free for everything else, however many there are.
+/// Runs one registration at a time: anyone may send them, and each writes to the database.
 ///
-/// Machines that are no node take turns among themselves first: before a node's registration there is one of theirs at
-/// most, and none of them uses up a place of a node's.
+/// Unregistered machines queue among themselves first, so that at most one of them is ahead of a node's registration.
 #[derive(Clone, Debug)]
 pub(crate) struct RegistrationQueue {
     strangers: Quota<Origin>,
@@ -193,7 +182,7 @@ pub(crate) struct RegistrationPermit {
     _one: OwnedSemaphorePermit,
 }
 
-/// A place in the line.
+/// A position in the queue.
 #[derive(Debug)]
 enum QueuePosition {
     Node { _waiting: Permit<MachinePublic> },
@@ -212,7 +201,7 @@ impl Default for RegistrationQueue {
 }
 
 impl RegistrationQueue {
-    /// Waits for the permit; `None` at once if too many wait. `node` is the machine if it has a node.
+    /// Waits for the permit; `None` if the queue is full. `node` is the machine key if the machine has a node.
     pub(crate) async fn take(
         &self,
         origin: Origin,

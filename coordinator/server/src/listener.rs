@@ -1,4 +1,4 @@
-//! How connections come in: the addresses that are listened on, and TLS.
+//! The public port: listening addresses, TLS, and routing.
 
 mod acme;
 mod caller;
@@ -23,7 +23,7 @@ use chassis::{
     http::Http,
     pem,
 };
-use coordinator_api::settings::{Listen, Settings};
+use coordinator_api::settings::Settings;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
@@ -50,13 +50,13 @@ use crate::{
     verify,
 };
 
-/// What the port for everyone answers.
+/// The endpoints of the public port.
 pub(crate) fn endpoints() -> Vec<Served<App>> {
     let pages = pages::endpoints().into_iter().chain(https::endpoints());
     control::endpoints().into_iter().chain(pages).chain(verify::endpoints()).collect()
 }
 
-/// The port for everyone, open.
+/// The public port, bound.
 pub(crate) struct PublicListener {
     listeners: TcpListeners,
     tls: Option<Tls>,
@@ -65,7 +65,7 @@ pub(crate) struct PublicListener {
 }
 
 impl PublicListener {
-    /// Listens. From then on connections are taken, and answered by [`Self::serve`].
+    /// Binds the addresses. Connections wait until [`Self::serve`].
     pub(crate) fn open(
         root: &Path,
         paths: &Paths,
@@ -86,23 +86,22 @@ impl PublicListener {
                 let folder = paths.state().join("acme");
                 files::make_dir(&folder, 0o700)?;
                 let ours = Arc::new(Acme::load(folder, wanted, ca, host));
-                tls = Some(Tls::from_acme(Arc::clone(&ours))?);
+                tls = Some(Tls::new(ours.clone())?);
                 acme = Some(ours);
             }
         }
-        let listeners = listen(&settings.listen)?;
+        let failed = |(address, error)| ListenError::Listen(address, error);
+        let listeners = TcpListeners::bind(&settings.listen).map_err(failed)?;
         Ok(Self { listeners, tls, acme, callers: CallerLayer::new(trusted) })
     }
 
-    /// The first of the addresses that it listens on.
+    /// The first listening address.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.listeners.address()
     }
 
-    /// Takes the connections of devices and browsers, until the coordinator stops. Where an authority has yet to issue a
-    /// certificate, there is no TLS so far, and everything else is answered.
-    ///
-    /// `relay` gets the connections that ask for it.
+    /// Accepts connections until the coordinator stops. Until the first ACME certificate is issued, TLS fails and plain
+    /// requests are answered. Connections that request the relay are handed to `relay`.
     pub(crate) async fn serve(self, app: &App, relay: Option<EmbeddedRelay>) {
         let Self { listeners, tls, acme, callers } = self;
         app.tasks.spawn(callers.clone().forget(app.stop.clone()));
@@ -135,7 +134,7 @@ impl PublicListener {
                 tokio::select! {
                     () = place.evicted() => {
                         metrics.refuse("newcomers");
-                        tracing::debug!("a connection gives way to newer ones");
+                        tracing::debug!("closing an unauthenticated connection in favor of newer ones");
                     }
                     () = talk.with(stream, arrival, stopping) => {}
                 }
@@ -145,7 +144,7 @@ impl PublicListener {
     }
 }
 
-/// Counts an answer, and what a limit turned away.
+/// Counts an answer, and refusals by the rate limit.
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     app.metrics.answer(response.status().as_u16());
@@ -155,13 +154,13 @@ async fn count(State(app): State<App>, request: Request, next: Next) -> Response
     response
 }
 
-/// How one connection is talked with.
+/// Serves one connection.
 #[derive(Clone)]
 struct ConnectionHandler {
     tls: Option<Tls>,
     relay: Option<RelayHandoff>,
     all: Router,
-    /// What is answered without TLS where there should be TLS.
+    /// Answers plain HTTP on a TLS port.
     plain: Router,
 }
 
@@ -193,22 +192,21 @@ impl ConnectionHandler {
                 http.route(stream, self.plain, arrival, stopping).await;
             }
             Ok(Ok(Opened::Proved)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "no TLS came about"),
-            Err(_) => tracing::debug!("the TLS handshake took too long"),
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake timed out"),
         }
     }
 }
 
-/// Whether the first request on a connection is for the relay. It is answered without hyper, because a client may want no
-/// answer before the relay's first frame; clients make a connection of its own for it.
+/// Whether the first request on a connection is for the relay. Such a connection bypasses hyper, because a client may want no
+/// HTTP response before the relay's first frame.
 async fn asks_for_relay(stream: &mut BufReader<TlsStream<TcpStream>>) -> bool {
     let first = timeout(limits::HEAD_TIME, stream.fill_buf()).await;
     matches!(first, Ok(Ok(first)) if derp::http::is_for_relay(first))
 }
 
-/// What is answered to who speaks plain HTTP where TLS is spoken: the control protocol, which is as safe there, so that
-/// devices which joined before TLS was switched on go on, the one on this machine among them. Pages are not, and the admin
-/// API says why.
+/// Answers plain HTTP on a TLS port: the control protocol, which Noise protects anyway, so that devices that joined before
+/// TLS was enabled keep working; the admin API, with an error; and no pages.
 fn plain(app: &App) -> Router {
     let text = format!("this port speaks HTTPS: go to {}\n", app.config.settings.server_url());
     let advice = move || {
@@ -217,8 +215,4 @@ fn plain(app: &App) -> Router {
     };
     let answered = control::endpoints().into_iter().chain(https::endpoints());
     endpoint::router(answered).fallback(advice).with_state(app.clone())
-}
-
-fn listen(listen: &Listen) -> Result<TcpListeners, ListenError> {
-    TcpListeners::bind(listen).map_err(|(address, source)| ListenError::Listen { address, source })
 }

@@ -1,5 +1,6 @@
-//! What the coordinator does without a request: it makes maps anew when nodes connect or disconnect, when keys expire,
-//! when `derp_map_file` changed and when another coordinator on the same database stored something, and removes ephemeral nodes that have left.
+//! Work without a request: updates maps when nodes connect or disconnect, when keys expire, when `derp_map_file` changes and
+//! when another coordinator on the same database changes the network; removes ephemeral nodes that have left; prunes the
+//! audit log.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
@@ -16,10 +17,10 @@ use crate::{
     store::{LogRetention, StoreError},
 };
 
-/// How often expiries and the database's revision are looked at.
+/// Interval of checks for expiries and for a new revision of the database.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How often the audit log loses what is not kept, and learns how many wrong API keys were shown.
+/// Interval of pruning the audit log and of adding the number of invalid API keys to it.
 const PRUNE: Duration = Duration::from_secs(60 * 60);
 
 /// Runs until the server stops.
@@ -33,10 +34,10 @@ pub(crate) async fn run(app: App) {
     loop {
         let result = tokio::select! {
             () = app.stop.cancelled() => {
-                // What was counted is in memory alone.
+                // The count is in memory only.
                 if let Err(error) = note_wrong_keys(&app).await {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "the audit log lacks the last wrong API keys");
+                    tracing::warn!(error, "cannot write the last invalid API keys to the audit log");
                 }
                 return;
             }
@@ -50,10 +51,10 @@ pub(crate) async fn run(app: App) {
             _ = prune.tick() => keep_log(&app).await.map_err(HubError::from),
         };
         match &result {
-            Ok(()) if failing => tracing::info!("the network is kept up to date again"),
+            Ok(()) if failing => tracing::info!("maintenance of the network works again"),
             Err(error) if !failing => tracing::error!(
                 error = error as &dyn std::error::Error,
-                "cannot keep the network up to date; trying again"
+                "maintenance of the network failed; retrying"
             ),
             Ok(()) | Err(_) => {}
         }
@@ -61,13 +62,13 @@ pub(crate) async fn run(app: App) {
     }
 }
 
-/// Shows who is connected now, and stores when those that left were last seen: `left` is empty once that is done.
+/// Publishes who is connected, and stores when the nodes in `left` were last seen; clears `left` when that is done.
 async fn came_or_went(app: &App, left: &mut BTreeMap<NodeId, Millis>) -> Result<(), HubError> {
     if left.is_empty() {
         return app.hub.recompile().await;
     }
     if let Err(error) = app.store.set_last_seen(left).await {
-        // Who is connected is known without the database, and shown even so.
+        // Presence does not need the database.
         app.hub.recompile().await?;
         return Err(error.into());
     }
@@ -75,7 +76,7 @@ async fn came_or_went(app: &App, left: &mut BTreeMap<NodeId, Millis>) -> Result<
     app.hub.refresh().await
 }
 
-/// `unseen`: those that left and whose last moment is not stored yet.
+/// `unseen`: the nodes that left and whose `last_seen` is not stored yet.
 async fn on_tick(
     app: &App,
     started: Millis,
@@ -90,30 +91,30 @@ async fn on_tick(
         .loaded
         .nodes
         .iter()
-        .filter(|node| is_over(&node.times, started, now, grace) && !app.hub.is_here(node.id))
+        .filter(|node| has_left(&node.times, started, now, grace) && !app.hub.is_here(node.id))
         .map(|node| node.id)
         .collect();
     if !left.is_empty() {
         remove(app, &left).await?;
     }
-    // Somebody who left before the answer made a change, or another coordinator on this database did.
+    // A change whose caller disconnected, or of another coordinator on this database.
     if app.store.revision().await? != snapshot.loaded.revision {
         return app.hub.refresh().await;
     }
-    if snapshot.next_expiry.is_some_and(|at| at <= now) || app.hub.is_behind() {
+    if snapshot.next_expiry.is_some_and(|at| at <= now) || app.hub.is_outdated() {
         return app.hub.recompile().await;
     }
     Ok(())
 }
 
-/// Whether an ephemeral node has been disconnected for longer than `grace`. The time before `started`, when the
-/// coordinator could not see who was connected, does not count.
-fn is_over(life: &NodeTimes, started: Millis, now: Millis, grace: Millis) -> bool {
-    let since = life.last_seen.unwrap_or(0).max(life.created).max(started);
-    life.ephemeral && since.saturating_add(grace) <= now
+/// Whether an ephemeral node has been disconnected for longer than `grace`, not counting the time before `started`, when
+/// presence was unknown.
+fn has_left(times: &NodeTimes, started: Millis, now: Millis, grace: Millis) -> bool {
+    let since = times.last_seen.unwrap_or(0).max(times.created).max(started);
+    times.ephemeral && since.saturating_add(grace) <= now
 }
 
-/// Writes how many wrong API keys were shown, and removes what is not kept.
+/// Adds the number of invalid API keys to the log, and prunes it.
 async fn keep_log(app: &App) -> Result<(), StoreError> {
     note_wrong_keys(app).await?;
     let settings = &app.config.settings.log;
@@ -121,12 +122,12 @@ async fn keep_log(app: &App) -> Result<(), StoreError> {
     app.store.prune_log(LogRetention { since, rows: settings.keep_entries }).await
 }
 
-/// Writes how many wrong API keys were shown, in one entry at most.
+/// Adds the number of invalid API keys to the audit log, if any.
 async fn note_wrong_keys(app: &App) -> Result<(), StoreError> {
     let wrong = app.wrong_keys.swap(0, Ordering::Relaxed);
     if wrong > 0 {
         let mut change = app.store.change(Actor::System).await?;
-        change.note("api-key.refused", wrong, "so many wrong keys were shown in the last hour");
+        change.note("api-key.refused", wrong, "number of invalid keys in the last hour");
         change.commit().await?;
     }
     Ok(())
@@ -142,23 +143,23 @@ async fn remove(app: &App, nodes: &[NodeId]) -> Result<(), StoreError> {
             format!("{} ({id})", node.name),
             "it was ephemeral and has left",
         );
-        tracing::info!(node = id, "an ephemeral node left for good");
+        tracing::info!(node = id, "ephemeral node removed");
     }
     change.commit().await
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{NodeTimes, is_over};
+    use super::{NodeTimes, has_left};
 
     #[test]
     fn only_an_ephemeral_node_leaves_for_good_and_only_after_its_time() {
         let life = NodeTimes { created: 0, expires: None, last_seen: Some(50), ephemeral: true };
 
-        assert!(is_over(&life, 0, 150, 100));
-        assert!(!is_over(&life, 0, 149, 100));
-        assert!(!is_over(&life, 60, 150, 100), "the coordinator was not there before");
-        assert!(!is_over(&NodeTimes { created: 60, ..life }, 0, 150, 100));
-        assert!(!is_over(&NodeTimes { ephemeral: false, ..life }, 0, i64::MAX, 100));
+        assert!(has_left(&life, 0, 150, 100));
+        assert!(!has_left(&life, 0, 149, 100));
+        assert!(!has_left(&life, 60, 150, 100), "the coordinator was not there before");
+        assert!(!has_left(&NodeTimes { created: 60, ..life }, 0, 150, 100));
+        assert!(!has_left(&NodeTimes { ephemeral: false, ..life }, 0, i64::MAX, 100));
     }
 }

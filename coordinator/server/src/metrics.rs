@@ -57,21 +57,27 @@ impl Metrics {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         let registry = &mut self.registry;
         registry.register("build", "Version of the program", build);
-        registry.register("nodes", "Nodes, by state", self.nodes.clone());
+        registry.register("nodes", "Nodes by state: online, offline, expired", self.nodes.clone());
         let help = "Devices that wait for approval";
         registry.register("waiting_devices", help, self.waiting.clone());
         registry.register("users", "Users", self.users.clone());
-        registry.register("map_streams", "Nodes with a map stream", self.streams.clone());
+        registry.register(
+            "map_streams",
+            "Nodes that are reported as connected",
+            self.streams.clone(),
+        );
         let help = "Revision of the network: changes stored so far, in earlier runs too";
         registry.register("revision", help, self.revision.clone());
-        let help = "Responses sent in map streams, by kind";
+        let help = "Responses in map streams by kind: map, change, keep_alive";
         registry.register("map_responses", help, self.responses.clone());
-        let help = "Requests to register, by result";
+        let help = "Requests to register by result: node, waiting, expired, refused, busy, failed";
         registry.register("registrations", help, self.registrations.clone());
         let help = "Connections to the public port";
         registry.register("connections", help, self.connections.clone());
-        registry.register("refused", "Refusals, by the limit", self.refused.clone());
-        let help = "HTTP answers on the public port, by status";
+        let help = "Refusals by limit: newcomers (evicted by newer connections), requests (of one origin), \
+                    api_keys (invalid ones)";
+        registry.register("refused", help, self.refused.clone());
+        let help = "HTTP answers on the public port by status";
         registry.register("answers", help, self.answers.clone());
         let help = "Changes of the network stored by this process";
         registry.register("changes", help, database.changes.clone());
@@ -141,4 +147,43 @@ impl Metrics {
 
 fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Name, type and help of each metric, as a row of the page.
+    fn rows(text: &str) -> Vec<String> {
+        let lines = |prefix| text.lines().filter_map(move |line| line.strip_prefix(prefix));
+        let row = |(help, kind): (&str, &str)| {
+            let (name, help) = help.split_once(' ').unwrap();
+            let kind = kind.rsplit(' ').next().unwrap();
+            let suffix = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
+            format!("| `{name}{suffix}` | {kind} | {} |", help.trim_end_matches('.'))
+        };
+        lines("# HELP ").zip(lines("# TYPE ")).map(row).collect()
+    }
+
+    #[test]
+    fn the_page_lists_every_metric() {
+        let metrics = Metrics::new(&DatabaseMetrics::default());
+        // A family is only encoded once it has a value.
+        metrics.nodes.get_or_create(&[("state", "online")]).set(1);
+        metrics.map_response("map");
+        metrics.registration("node");
+        metrics.refuse("requests");
+        metrics.answer(200);
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).unwrap();
+
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/administration.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let listed = page.lines().filter(|line| line.starts_with("| `maru_coordinator_"));
+        assert_eq!(listed.collect::<Vec<_>>(), rows(&text), "in docs/administration.md");
+    }
 }

@@ -1,4 +1,4 @@
-//! The pages for people, in English and Korean: the one behind an invitation, and the one of a device that waits.
+//! The HTML pages, in English and Korean: for an invitation, and for a waiting device.
 
 mod html;
 mod join;

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Panics
 ///
-/// If the system has no randomness to give, in which case nothing here is safe.
+/// If the system has no randomness.
 #[must_use]
 #[allow(clippy::expect_used, reason = "without randomness every key would be guessable")]
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
@@ -21,7 +21,7 @@ pub(crate) fn hex<const N: usize>() -> String {
     hex::encode(bytes::<N>())
 }
 
-/// A random time up to `most`, so that waiting tasks do not all wake at once.
+/// A random time up to `most`, to spread timers.
 #[must_use]
 pub(crate) fn up_to(most: Duration) -> Duration {
     most.mul_f64(f64::from(u32::from_le_bytes(bytes())) / f64::from(u32::MAX))

@@ -1,4 +1,4 @@
-//! Registering: what `coordinator-core` decides, read and written in one change.
+//! Registrations: `coordinator-core` decides, within one change of the database.
 
 mod applicant;
 mod lookup;
@@ -23,9 +23,8 @@ pub(crate) use self::{
 };
 use crate::{app::Peer, clock, limits::RegistrationPermit};
 
-/// Registers a device whose machine key the Noise handshake proved. Once begun, it goes on even if the device hangs up.
-///
-/// When it returns, everyone's maps show the result.
+/// Registers a device whose machine key the Noise handshake proved. Completes even if the device disconnects. When it
+/// returns, the maps show the result.
 pub(crate) async fn register(
     peer: &Peer,
     request: &RegisterRequest,
@@ -68,7 +67,7 @@ async fn register_now(
     match effect {
         FollowUp::None => {}
         FollowUp::Refresh => peer.app.hub.refresh().await?,
-        // In its turn among the node's updates; the answer does not depend on it.
+        // Queued with the node's updates; the response does not depend on it.
         FollowUp::Update(node) => {
             peer.app.updates.submit(&node, request.into()).await;
         }

@@ -1,10 +1,9 @@
-//! `maru-coordinator relay`: passes packets between nodes that cannot reach each other (DERP over TLS), and tells nodes
-//! the address that others see (STUN).
+//! `maru-coordinator relay`: forwards packets between nodes that cannot reach each other (DERP over TLS), and tells nodes
+//! their public address (STUN).
 //!
-//! A process of its own, so that it goes on while the coordinator is down; or, for who can open one port alone, a part of
-//! the coordinator ([`embedded`]). It keeps nothing but its certificate and keys, asks nobody, and sees only what is
-//! encrypted between the nodes. Nodes of the network get in, by the list that the coordinator leaves; who of them may talk
-//! to whom is decided by the nodes.
+//! It is a process of its own, so that it works while the coordinator is down, or a part of the coordinator where only one
+//! port can be opened ([`embedded`]). It stores only its certificate and keys, and forwards packets that the nodes have
+//! encrypted. It admits the nodes in the coordinator's list; each node filters its peers itself.
 
 pub(crate) mod certificate;
 mod clients;
@@ -37,9 +36,9 @@ use crate::{
     limits::{self, Origin, Place},
 };
 
-/// How long the kernel waits for what it sent to be acknowledged.
+/// TCP user timeout: how long sent data may stay unacknowledged.
 const UNACKNOWLEDGED_MS: u32 = 90_000;
-/// How long it may take to tell all clients that the relay stops.
+/// Timeout for notifying clients when the relay stops.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Why the relay does not run.
@@ -48,32 +47,25 @@ pub enum RelayError {
     /// Its certificate or key.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// The key by which clients know the coordinator's own relay.
+    /// The key of the embedded relay.
     #[error(transparent)]
     File(#[from] FileError),
     /// The list of nodes.
     #[error(transparent)]
     Nodes(#[from] StateError),
-    /// The coordinator relays itself.
+    /// The relay is embedded in the coordinator.
     #[error(
-        "the coordinator relays itself: take out `embedded` under [relay] in coordinator.toml, or do not start this"
+        "the relay is embedded in the coordinator: remove `embedded` under [relay] in coordinator.toml, or do not start this process"
     )]
     EmbeddedRelay,
-    /// TLS does not take the certificate.
-    #[error("the relay's certificate and key cannot be used; remove them from var/lib/maru/relay")]
+    /// The certificate or its key is invalid.
+    #[error("the relay's certificate and key are invalid; remove them from var/lib/maru/relay")]
     Tls(#[source] rustls::Error),
     /// An address cannot be listened on.
     #[error(
-        "cannot listen on {address}; stop what uses the port, or set `{setting}` under [relay] in coordinator.toml"
+        "cannot listen on {0}; stop what uses the port, or set `{1}` under [relay] in coordinator.toml"
     )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The setting to change.
-        setting: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
+    Listen(SocketAddr, &'static str, #[source] io::Error),
 }
 
 /// A relay that listens.
@@ -89,7 +81,7 @@ pub struct Relay {
 ///
 /// # Errors
 ///
-/// Fails if it cannot start; once it runs, it does not fail.
+/// Fails if it cannot start.
 pub async fn relay(
     root: &Path,
     config: &Config,
@@ -103,7 +95,7 @@ pub async fn relay(
 
 /// Boxed for other crates, as [`crate::serve::Server`] is.
 impl Relay {
-    /// Reads or makes the certificate, and opens the sockets.
+    /// Reads or creates the certificate, and opens the sockets.
     ///
     /// # Errors
     ///
@@ -124,8 +116,7 @@ impl Relay {
         if config.settings.relay.embedded {
             return Err(RelayError::EmbeddedRelay);
         }
-        let failed =
-            |address, setting| move |source| RelayError::Listen { address, setting, source };
+        let failed = |address, setting| move |error| RelayError::Listen(address, setting, error);
         let (listen, stun_listen) =
             (config.settings.relay.listen, config.settings.relay.stun_listen);
         let listener = TcpListener::bind(listen).await.map_err(failed(listen, "listen"))?;
@@ -153,7 +144,7 @@ impl Relay {
         Ok((self.listener.local_addr()?, self.stun.local_addr()?))
     }
 
-    /// Relays until it is told to stop, and then tells its clients.
+    /// Relays until it is stopped, and then notifies its clients.
     pub fn run(self) -> BoxFuture<'static, ()> {
         Box::pin(self.serve())
     }
@@ -200,7 +191,7 @@ async fn connection(
     let entered = tokio::select! {
         entered = entering => entered,
         () = place.evicted() => {
-            tracing::debug!("a connection gives way to newer ones");
+            tracing::debug!("closing an unauthenticated connection in favor of newer ones");
             return;
         }
         () = stopping.requested() => return,
@@ -211,13 +202,13 @@ async fn connection(
     }
 }
 
-/// Lets the kernel end a connection whose other end is gone without a word.
+/// Lets the kernel close a connection whose peer has vanished.
 fn notice_silence(stream: &TcpStream) {
-    // Without it the connection is kept longer, and is no worse.
+    // Without it the connection is only closed later.
     let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MS);
 }
 
-/// Lets in who asked to relay, if it is a node.
+/// Admits a client that requested the relay, if it is a node.
 async fn enter<IO>(
     stream: IO,
     served: io::Result<Option<(Vec<u8>, Instant)>>,
@@ -232,7 +223,7 @@ where
         .await
         .inspect_err(|error| {
             let error = error as &dyn std::error::Error;
-            tracing::debug!(error, "not let in to the relay");
+            tracing::debug!(error, "relay client refused");
         })
         .ok()
 }
@@ -255,7 +246,7 @@ async fn answer_stun(socket: UdpSocket) {
         match socket.recv_from(&mut buffer).await {
             Ok((len, source)) => {
                 if let Ok(transaction) = stun::parse_request(&buffer[..len]) {
-                    // A response that cannot be sent is one that the network lost.
+                    // Like a lost datagram.
                     let _ = socket.send_to(&stun::response(transaction, source), source).await;
                 }
             }

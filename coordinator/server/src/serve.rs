@@ -29,7 +29,7 @@ use crate::{
     store::{self, DatabaseLock, LockError, Store, StoreError},
 };
 
-/// How long what is under way may take to end.
+/// Timeout for tasks when the coordinator stops.
 const STOP_TIME: Duration = Duration::from_secs(3);
 
 /// Why the coordinator does not run.
@@ -38,25 +38,25 @@ pub enum ServeError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The names of `[dns]`; settings that were loaded from a file have none that are wrong.
+    /// `[dns]`. Settings from a file have been checked.
     #[error("{0}")]
     Dns(String),
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The relays, or the certificate of our own, which it waits for.
+    /// The DERP map, or the certificate of our own relay.
     #[error(transparent)]
     DerpMap(#[from] DerpMapError),
-    /// It was told to stop before the relay had left its certificate.
+    /// It was stopped while it waited for the relay's certificate.
     #[error("stopped before it was ready")]
     Stopped,
-    /// The database is another coordinator's.
+    /// Another coordinator uses the database.
     #[error(transparent)]
     DatabaseLock(#[from] LockError),
-    /// What the relay is told.
+    /// The list of nodes for the relay.
     #[error(transparent)]
     Nodes(#[from] StateError),
-    /// The relay, where it is a part of the coordinator.
+    /// The embedded relay.
     #[error(transparent)]
     Relay(#[from] RelayError),
     /// The database.
@@ -68,12 +68,12 @@ pub enum ServeError {
     /// The admin socket.
     #[error(transparent)]
     Socket(#[from] BindError),
-    /// How devices come in.
+    /// The public port.
     #[error(transparent)]
     PublicListener(#[from] ListenError),
-    /// The counters cannot be told on loopback.
+    /// `metrics_listen` cannot be bound.
     #[error(
-        "cannot listen on {0} for `metrics_listen` in coordinator.toml; stop what uses the port, or name another"
+        "cannot listen on {0} for `metrics_listen` in coordinator.toml; stop what uses the port, or set another"
     )]
     Counters(SocketAddr, #[source] std::io::Error),
 }
@@ -92,20 +92,20 @@ pub struct Server {
 ///
 /// # Errors
 ///
-/// Fails if it cannot start, or if another coordinator has taken the database meanwhile.
+/// Fails if it cannot start, or if another coordinator takes the database.
 pub async fn serve(root: &Path, config: Config, stop: CancellationToken) -> Result<(), ServeError> {
     let server = Server::start(root, config, stop).await?;
     tracing::info!(address = %server.address(), network = server.app.config.settings.network, "coordinator is ready");
     server.run().await
 }
 
-/// Those that other crates await are boxed: an `async fn` would be compiled again there, with all that it awaits.
+/// Public futures are boxed, so that other crates do not compile them again.
 impl Server {
-    /// Opens the database and the sockets. From then on connections are taken, and answered by [`Server::run`].
+    /// Opens the database and the sockets. Connections wait until [`Server::run`].
     ///
     /// # Errors
     ///
-    /// Fails if anything that it needs is missing, broken or busy.
+    /// Fails if anything that it needs is missing, invalid or busy.
     pub fn start(
         root: &Path,
         config: Config,
@@ -122,7 +122,8 @@ impl Server {
         let paths = Paths::new(root);
         let database = config.database(root)?;
         database.check().map_err(StoreError::Database)?;
-        // Who starts it twice is told that it runs, and not that a port is busy. A first start that fails leaves nothing.
+        // Locked before binding, so that a second start reports the running coordinator and not a busy port; but not before
+        // the directory exists, since a failed first start must leave nothing behind.
         let held = match paths.state().is_dir() {
             true => Some(store::lock(&database).await?),
             false => None,
@@ -153,18 +154,18 @@ impl Server {
         Ok(Self { app, listener, relay, admin, counters, hold })
     }
 
-    /// The first of the addresses that it listens on.
+    /// The first listening address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         let wanted = || self.app.config.settings.listen.reachable();
         self.listener.address().unwrap_or_else(|_| wanted())
     }
 
-    /// Serves until it is told to stop.
+    /// Serves until it is stopped.
     ///
     /// # Errors
     ///
-    /// Stops and fails if another coordinator has taken the database.
+    /// Fails if another coordinator takes the database.
     pub fn run(self) -> BoxFuture<'static, Result<(), ServeError>> {
         Box::pin(self.serve())
     }
@@ -181,9 +182,9 @@ impl Server {
                 }
             }
         };
-        let told = tell(&app, counters);
+        let metrics = serve_metrics(&app, counters);
         let ((), (), (), kept) =
-            tokio::join!(listener.serve(&app, relay), administration, told, kept);
+            tokio::join!(listener.serve(&app, relay), administration, metrics, kept);
         app.tasks.close();
         if tokio::time::timeout(STOP_TIME, app.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
@@ -193,7 +194,7 @@ impl Server {
     }
 }
 
-/// Opens the ways to the counters.
+/// Opens the sockets for the metrics.
 async fn counters(
     paths: &Paths,
     loopback: Option<SocketAddr>,
@@ -204,8 +205,8 @@ async fn counters(
     Ok((socket, Some(listener.map_err(|error| ServeError::Counters(address, error))?)))
 }
 
-/// Tells the counters until the server stops.
-async fn tell(app: &App, (socket, listener): (Socket, Option<TcpListener>)) {
+/// Serves the metrics until the coordinator stops.
+async fn serve_metrics(app: &App, (socket, listener): (Socket, Option<TcpListener>)) {
     let router = endpoint::router(counters_endpoints()).with_state(app.clone());
     let on_loopback = async {
         if let Some(listener) = listener {
@@ -215,7 +216,7 @@ async fn tell(app: &App, (socket, listener): (Socket, Option<TcpListener>)) {
     tokio::join!(superuser::serve(socket, router.clone(), app.stop.cancelled()), on_loopback);
 }
 
-/// What the counters' ways answer.
+/// The endpoints of the metrics.
 pub(crate) fn counters_endpoints() -> [Served<App>; 1] {
     [endpoint::serve(&METRICS, metrics)]
 }

@@ -1,9 +1,8 @@
-//! What nodes say of themselves, on its way to the database.
+//! Stores what nodes report about themselves.
 //!
-//! Each write costs the database a commit and everyone a new map, so it takes from the node's bucket ([`NodeRateLimit`]). A node
-//! that says more than that is not refused: it is answered at once, and the newest that it said is written when it may be. One
-//! update of each node waits at most. What waits is written when the coordinator stops, and lost if it crashes; our
-//! agent reports anew whenever it connects.
+//! Each write costs a commit and new maps for the peers, so it takes a token from the node's bucket ([`NodeRateLimit`]). Updates
+//! beyond the limit are acknowledged at once and stored later, only the newest for each node. Pending updates are written
+//! when the coordinator stops, and lost if it crashes; agents report again when they reconnect.
 
 use std::{
     collections::HashMap,
@@ -28,10 +27,10 @@ use crate::{
     store::Store,
 };
 
-/// Endpoints of a node that are kept.
+/// Endpoints that are stored for a node.
 const ENDPOINTS_MAX: usize = 32;
 
-/// What a node says of itself. What is `None` stays as it is.
+/// What a node reports about itself. `None`: unchanged.
 #[derive(Clone, Debug)]
 pub(crate) struct Update {
     node_key: NodePublic,
@@ -68,7 +67,7 @@ impl From<&RegisterRequest> for Update {
 }
 
 impl Update {
-    /// Merges this over an older update: what this one does not mention is taken from that.
+    /// Merges this with an older update, whose fields apply where this has none.
     fn over(self, older: Self) -> Self {
         if self.node_key != older.node_key {
             return self;
@@ -81,7 +80,7 @@ impl Update {
         }
     }
 
-    /// The node as it says it is; `None` if that is nothing new.
+    /// The updated node; `None` if nothing changes.
     fn applied_to(&self, before: &Node) -> Option<Node> {
         let mut node = before.clone();
         node.claims.version = self.version;
@@ -101,14 +100,14 @@ impl Update {
     }
 }
 
-/// What became of an update.
+/// The result of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UpdateOutcome {
-    /// It is stored, and everyone's maps show it.
+    /// It is stored, and the maps show it.
     Written,
-    /// It is written later, unless the node says something newer until then.
+    /// It is stored later, unless a newer update replaces it.
     Later,
-    /// It was dropped: there is no such node any more.
+    /// It was dropped: the node no longer exists.
     Gone,
     /// It was dropped: the database failed.
     Failed,
@@ -122,19 +121,19 @@ pub(crate) struct Updates {
     tasks: TaskTracker,
     stop: CancellationToken,
     caused: NodeRateLimit,
-    /// Those that a task writes now: of each node the newest, unless it is being written.
+    /// The nodes whose updates a task writes, each with its newest pending update.
     served: Arc<Mutex<HashMap<NodeId, Option<QueuedUpdate>>>>,
 }
 
-/// The newest update, which is not written yet.
+/// A pending update.
 #[derive(Debug)]
 struct QueuedUpdate {
     update: Update,
-    /// Told what became of it, if somebody waits for that.
+    /// Receives the result, if the caller waits for it.
     asked: Option<oneshot::Sender<UpdateOutcome>>,
 }
 
-/// What is to be done for a node.
+/// The next step for a node.
 enum NextStep {
     Nothing,
     Later(Duration),
@@ -142,7 +141,7 @@ enum NextStep {
 }
 
 impl Updates {
-    /// Starts without updates. They are written on `tasks`; those that wait when `stop` is cancelled are written then.
+    /// Updates are written on `tasks`; those that wait when `stop` is cancelled are written then.
     pub(crate) fn new(
         store: Store,
         hub: Arc<Hub>,
@@ -153,10 +152,10 @@ impl Updates {
         Self { store, hub, tasks, stop, caused, served: Arc::default() }
     }
 
-    /// Writes what a node says of itself, if that is anything new, and goes on with it although the caller hangs up.
+    /// Stores an update if it changes the node, even if the caller disconnects.
     pub(crate) async fn submit(&self, node: &Node, update: Update) -> UpdateOutcome {
         match self.enqueue(node, update, Instant::now()) {
-            // Nobody answers any more if a newer update came, or if it must wait.
+            // The sender is dropped if a newer update arrives or this one must wait.
             Ok(written) => written.await.unwrap_or(UpdateOutcome::Later),
             Err(outcome) => outcome,
         }
@@ -166,7 +165,7 @@ impl Updates {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an update in the place of the node's older one; `Err` if nobody needs to wait for it.
+    /// Replaces the node's pending update; `Err` if the caller need not wait.
     fn enqueue(
         &self,
         node: &Node,
@@ -192,7 +191,7 @@ impl Updates {
         if must_wait { Err(UpdateOutcome::Later) } else { Ok(written) }
     }
 
-    /// What to do for a node now; after [`NextStep::Nothing`] nobody serves it.
+    /// The next step for a node; after [`NextStep::Nothing`] its task ends.
     fn due(&self, id: NodeId, now: Instant, is_last: bool) -> NextStep {
         let mut served = self.served();
         let Some(mut next) = served.get_mut(&id).and_then(Option::take) else {
@@ -240,16 +239,12 @@ impl Updates {
                 Ok(false) => UpdateOutcome::Gone,
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;
-                    tracing::error!(
-                        node = id,
-                        error,
-                        "what a node says of itself cannot be written"
-                    );
+                    tracing::error!(node = id, error, "cannot store an update of a node");
                     UpdateOutcome::Failed
                 }
             };
             match next.asked {
-                // Whoever asked may have hung up.
+                // The caller may have disconnected.
                 Some(asked) => {
                     let _ = asked.send(outcome);
                 }
@@ -261,7 +256,7 @@ impl Updates {
         }
     }
 
-    /// Writes an update; false if there is no such node any more.
+    /// Writes an update; false if the node no longer exists.
     async fn write(&self, id: NodeId, update: &Update) -> Result<bool, HubError> {
         let mut change = self.store.change_by_node(Actor::Device { id: Some(id) }).await?;
         let node = change.node_by_key(&update.node_key).await?.filter(|node| node.id == id);

@@ -1,7 +1,7 @@
-//! `POST /verify`: whether a key is a node's, for relays that are not ours (`derper -verify-client-url`).
+//! `POST /verify`: whether a key is a node's, for other relays (`derper -verify-client-url`).
 //!
-//! Whoever asks must know the key, which is 32 bytes that nobody guesses, and learns one bit about it. The answer comes
-//! from memory, and each address may ask as often as it may ask anything (`listener::caller`).
+//! The caller must know the key, which cannot be guessed, and learns one bit about it. The answer comes from memory, and the
+//! rate limit of the public port applies.
 
 use axum::{
     Json,
@@ -16,12 +16,12 @@ use coordinator_api::public;
 
 use crate::{app::App, clock, limits::Caller};
 
-/// What is served.
+/// Endpoints of this resource.
 pub(crate) fn endpoints() -> [Served<App>; 1] {
     [serve(&public::VERIFY, verify)]
 }
 
-/// Answers whether the key is that of a node whose key has not expired.
+/// Answers whether a node has this key and the key has not expired.
 async fn verify(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -31,7 +31,7 @@ async fn verify(
         Ok(held) => held,
         Err(error) => return (error.status(), format!("{error}\n")).into_response(),
     };
-    // Not what is wrong with it: an error of serde repeats what it was given.
+    // Not serde's error, which would repeat the input.
     let Ok(request) = serde_json::from_slice::<AdmitRequest>(held.bytes()) else {
         let text = "send JSON with NodePublic, a key such as \"nodekey:…\", and Source\n";
         return (StatusCode::BAD_REQUEST, text).into_response();

@@ -20,20 +20,20 @@ const MAX_HEAD_LEN: usize = 8 * 1024;
 /// Most headers of it.
 const MAX_HEADERS: usize = 64;
 
-/// No channel came about; the connection is of no use.
+/// The channel could not be opened. Close the connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The name for the Host header is none.
+    /// The name for the Host header is invalid.
     #[error("`{0}` cannot be the name of a coordinator")]
     Host(String),
-    /// It took too long.
+    /// It timed out.
     #[error("the coordinator did not answer in time")]
     Timeout,
     /// The connection failed.
     #[error("the connection to the coordinator failed")]
     Io(#[from] io::Error),
-    /// The answer is not HTTP, or not that of an upgrade.
-    #[error("the coordinator's answer is not that of a control server")]
+    /// The response is not HTTP, or not an upgrade.
+    #[error("the response is not that of a coordinator")]
     Answer,
     /// The coordinator, or a proxy before it, refused the upgrade.
     #[error("the coordinator refused the upgrade with HTTP status {0}")]
@@ -43,7 +43,7 @@ pub enum ConnectError {
     Noise(#[from] NoiseError),
 }
 
-/// Whom to meet, and as whom.
+/// The parameters of a connection.
 #[derive(Clone, Debug)]
 pub struct Connect<'a> {
     /// The coordinator's name and port for the Host header, as in its URL.
@@ -54,11 +54,11 @@ pub struct Connect<'a> {
     pub server: MachinePublic,
     /// The client's capability version.
     pub version: u16,
-    /// Longest time that all of it may take.
+    /// Timeout for the whole handshake.
     pub timeout: Duration,
 }
 
-/// Upgrades a connection to a coordinator, and does the handshake.
+/// Upgrades a connection to a coordinator, and runs the handshake.
 ///
 /// # Errors
 ///
@@ -94,7 +94,7 @@ fn request(host: &str, init: &[u8]) -> Result<String, ConnectError> {
     ))
 }
 
-/// Reads the head of the HTTP response, and leaves in `received` what came after it.
+/// Reads the head of the HTTP response; leaves the bytes after it in `received`.
 async fn read_head<IO: AsyncRead + Unpin>(
     io: &mut IO,
     received: &mut Vec<u8>,
@@ -111,11 +111,11 @@ async fn read_head<IO: AsyncRead + Unpin>(
     }
 }
 
-/// Reads the head of the response to an upgrade: its length, if it is whole.
+/// Parses the head of the response to an upgrade; returns its length if it is complete.
 ///
 /// # Errors
 ///
-/// [`ConnectError::Status`] if the upgrade was refused; [`ConnectError::Answer`] if it is not the answer to one.
+/// [`ConnectError::Status`] if the upgrade was refused; [`ConnectError::Answer`] if it is not such a response.
 pub fn parse_head(bytes: &[u8]) -> Result<Option<usize>, ConnectError> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
@@ -136,7 +136,7 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<usize>, ConnectError> {
     if upgraded { Ok(Some(len)) } else { Err(ConnectError::Answer) }
 }
 
-/// Reads the coordinator's handshake message, and leaves in `received` what came after it.
+/// Reads the coordinator's handshake message; leaves the bytes after it in `received`.
 async fn read_response<IO: AsyncRead + Unpin>(
     io: &mut IO,
     received: &mut Vec<u8>,
@@ -156,7 +156,7 @@ async fn read_response<IO: AsyncRead + Unpin>(
     Ok(transport)
 }
 
-/// Reads what is there, a piece at a time, so that never more than [`RECEIVE_LEN`] bytes are held.
+/// Reads a piece at a time, so that at most [`RECEIVE_LEN`] bytes are buffered.
 async fn read_more<IO: AsyncRead + Unpin>(
     io: &mut IO,
     received: &mut Vec<u8>,

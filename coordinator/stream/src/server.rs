@@ -21,27 +21,17 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// Reads the value of the header [`crate::HANDSHAKE_HEADER`]. Do so before answering 101; an error is a 400.
+    /// Reads the header [`crate::HANDSHAKE_HEADER`], before the response 101; an error is a 400.
     ///
     /// # Errors
     ///
-    /// [`NoiseError::Malformed`] if the value is no handshake message; [`NoiseError::Handshake`] if it is for another
-    /// key.
+    /// [`NoiseError::Malformed`] if it is not a handshake message; [`NoiseError::Handshake`] if it is for another key.
     pub fn from_header(value: &[u8], machine: &MachinePrivate) -> Result<Self, NoiseError> {
         if value.len() > INIT_LEN.div_ceil(3) * 4 {
             return Err(NoiseError::Malformed);
         }
         let init = STANDARD.decode(value).map_err(|_| NoiseError::Malformed)?;
-        Self::from_init(&init, machine)
-    }
-
-    /// Reads the handshake message itself.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::from_header`].
-    pub fn from_init(init: &[u8], machine: &MachinePrivate) -> Result<Self, NoiseError> {
-        Ok(Self { accepted: noise::respond(machine, init)? })
+        Ok(Self { accepted: noise::respond(machine, &init)? })
     }
 
     /// Returns the client's machine key, proved by the handshake.

@@ -1,4 +1,4 @@
-//! A byte stream over a connection, sealed in Noise records.
+//! A byte stream in Noise records over a connection.
 
 use std::{
     fmt, io,
@@ -17,21 +17,21 @@ mod early;
 
 /// Length of the receive buffer, in bytes.
 pub(crate) const RECEIVE_LEN: usize = 4 * MAX_FRAME_LEN;
-/// Most bytes that wait to be sent.
+/// Length of the send buffer, in bytes.
 const SEND_LEN: usize = 4 * MAX_FRAME_LEN;
 
-/// A byte stream over a connection, sealed in Noise records.
+/// A byte stream in Noise records over a connection.
 ///
-/// What is written may wait, in at most four records, until it is flushed. The end of the underlying connection
-/// between two records reads as the end of the stream: it is not authenticated, so what is spoken inside must know its
-/// own end, as HTTP/2 does. Any error is final.
+/// Written data may be buffered, in at most four records, until it is flushed. The end of the connection between two records
+/// is the end of the stream. It is not authenticated, so the protocol inside must mark its own end, as HTTP/2 does. Every
+/// error is final.
 pub struct NoiseStream<IO> {
     io: IO,
     receive: Incoming,
     send: Outgoing,
 }
 
-/// Sealed bytes that came, and opened ones that were not read yet.
+/// Received bytes, sealed and opened.
 struct Incoming {
     opener: Opener,
     buffer: Box<[u8; RECEIVE_LEN]>,
@@ -46,7 +46,7 @@ struct Incoming {
     early: EarlyPayload,
 }
 
-/// Sealed bytes that wait to be sent.
+/// Sealed bytes to send.
 struct Outgoing {
     sealer: Sealer,
     buffer: Vec<u8>,
@@ -54,8 +54,8 @@ struct Outgoing {
 }
 
 impl<IO> NoiseStream<IO> {
-    /// Makes the stream after a handshake. `received` is what came after the handshake's last message, at most
-    /// [`RECEIVE_LEN`] bytes; `skip_early` is set by a client.
+    /// Starts after a handshake. `received` has the bytes after the handshake's last message, at most [`RECEIVE_LEN`];
+    /// clients set `skip_early`.
     pub(crate) fn new(io: IO, transport: Transport, received: &[u8], skip_early: bool) -> Self {
         let (sealer, opener) = transport.split();
         let mut buffer = Box::new([0; RECEIVE_LEN]);
@@ -71,12 +71,6 @@ impl<IO> NoiseStream<IO> {
             early,
         };
         Self { io, receive, send: Outgoing { sealer, buffer: Vec::new(), sent: 0 } }
-    }
-
-    /// Returns the underlying connection, for its addresses.
-    #[must_use]
-    pub fn get_ref(&self) -> &IO {
-        &self.io
     }
 }
 
@@ -95,7 +89,7 @@ fn invalid(error: NoiseError) -> io::Error {
 }
 
 impl Incoming {
-    /// Gives opened bytes to the reader.
+    /// Copies opened bytes to the reader.
     fn read(&mut self, buf: &mut ReadBuf<'_>) {
         self.early.replay(buf);
         let len = buf.remaining().min(self.plain_end - self.plain);
@@ -103,7 +97,7 @@ impl Incoming {
         self.plain += len;
     }
 
-    /// Opens the next record, if it has come whole.
+    /// Opens the next record, if it is complete.
     fn open(&mut self) -> Result<bool, NoiseError> {
         let sealed = &mut self.buffer[self.sealed..self.end];
         let Some(header) = sealed.first_chunk() else {
@@ -121,7 +115,7 @@ impl Incoming {
         Ok(true)
     }
 
-    /// Reads more sealed bytes; false at the end of the connection. Called when all that was opened has been read.
+    /// Reads more sealed bytes; false at the end of the connection. All opened bytes must have been read.
     fn poll_fill<IO: AsyncRead + Unpin>(
         &mut self,
         io: &mut IO,
@@ -174,12 +168,12 @@ impl<IO: AsyncRead + Unpin> AsyncRead for NoiseStream<IO> {
 }
 
 impl Outgoing {
-    /// Whether another record fits.
+    /// Whether another record fits into the buffer.
     fn has_room(&self) -> bool {
         self.buffer.len() - self.sent + MAX_FRAME_LEN <= SEND_LEN
     }
 
-    /// Seals as much as there is room for, and says how much that is.
+    /// Seals as much as fits, and returns its length.
     fn seal(&mut self, text: &[u8]) -> Result<usize, NoiseError> {
         self.buffer.drain(..self.sent);
         self.sent = 0;
@@ -190,7 +184,7 @@ impl Outgoing {
             }
             match self.sealer.seal(text, &mut self.buffer) {
                 Ok(()) => sealed += text.len(),
-                // What was sealed counts; the next call fails.
+                // The next call returns the error.
                 Err(_) if sealed > 0 => break,
                 Err(error) => return Err(error),
             }
@@ -198,7 +192,7 @@ impl Outgoing {
         Ok(sealed)
     }
 
-    /// Sends all that waits.
+    /// Sends all buffered bytes.
     fn poll_drain<IO: AsyncWrite + Unpin>(
         &mut self,
         io: &mut IO,

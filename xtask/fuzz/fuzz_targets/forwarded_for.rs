@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use coordinator_core::forwarded::{Network, ClientAddress, client_address};
+use coordinator_core::forwarded::{ClientAddress, Network, client_address};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

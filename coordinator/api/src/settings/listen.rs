@@ -1,17 +1,12 @@
 //! Addresses to listen on.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 
-/// At least one address to listen on, none of them twice. In a file it is an address, or a list of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// At least one address to listen on, without duplicates. In a file it is an address or a list of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Addresses")]
 pub struct Listen {
     first: SocketAddr,
     others: Vec<SocketAddr>,
@@ -24,7 +19,7 @@ impl From<SocketAddr> for Listen {
 }
 
 impl Listen {
-    /// The addresses in the order in which they were given; `None` without any, or if one is there twice.
+    /// Keeps the order of the addresses; `None` if there are none, or duplicates.
     #[must_use]
     pub fn new(addresses: &[SocketAddr]) -> Option<Self> {
         let (first, others) = addresses.split_first()?;
@@ -37,7 +32,7 @@ impl Listen {
         std::iter::once(self.first).chain(self.others.iter().copied())
     }
 
-    /// Where this machine itself reaches who listens there: by loopback if that is listened on.
+    /// The address for clients on this machine: a loopback one if possible.
     #[must_use]
     pub fn reachable(&self) -> SocketAddr {
         let here = |mut address: SocketAddr| {
@@ -52,42 +47,27 @@ impl Listen {
     }
 }
 
-impl<'de> Deserialize<'de> for Listen {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(OneOrSeveral)
-    }
+/// The forms of the setting.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "name an address with a port, such as \"0.0.0.0:8443\" or \"[::]:8443\", or a list of different ones"
+)]
+enum Addresses {
+    One(SocketAddr),
+    Several(Vec<SocketAddr>),
 }
 
-struct OneOrSeveral;
+impl TryFrom<Addresses> for Listen {
+    type Error = &'static str;
 
-impl OneOrSeveral {
-    fn read<E: Error>(text: &str) -> Result<SocketAddr, E> {
-        text.parse().map_err(|_| {
-            E::custom(format!(
-                "{text:?} is no address with a port, such as \"0.0.0.0:8443\" or \"[::]:8443\""
-            ))
-        })
-    }
-}
-
-impl<'de> Visitor<'de> for OneOrSeveral {
-    type Value = Listen;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an address with a port, or a list of them")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Listen, E> {
-        Self::read(text).map(Listen::from)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Listen, A::Error> {
-        let mut addresses = Vec::new();
-        while let Some(text) = list.next_element::<String>()? {
-            addresses.push(Self::read(&text)?);
+    fn try_from(addresses: Addresses) -> Result<Self, Self::Error> {
+        match addresses {
+            Addresses::One(address) => Ok(address.into()),
+            Addresses::Several(all) => {
+                Self::new(&all).ok_or("name at least one address, and none of them twice")
+            }
         }
-        Listen::new(&addresses)
-            .ok_or_else(|| A::Error::custom("name at least one address, and none of them twice"))
     }
 }
 

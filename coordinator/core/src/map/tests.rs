@@ -21,14 +21,14 @@ fn view(peers: &[i64]) -> View {
 }
 
 fn deltas(peers: &[i64]) -> MapDeltas {
-    let mut deltas = MapDeltas::new();
+    let mut deltas = MapDeltas::default();
     deltas.next(view(peers), 0).unwrap();
     deltas
 }
 
 #[test]
 fn the_first_response_is_whole() {
-    let first = MapDeltas::new().next(view(&[3, 2]), 0).unwrap();
+    let first = MapDeltas::default().next(view(&[3, 2]), 0).unwrap();
 
     assert_eq!(first.node.unwrap().id, 1);
     assert_eq!(first.peers.unwrap().iter().map(|peer| peer.id).collect::<Vec<_>>(), [2, 3]);
@@ -103,5 +103,5 @@ fn the_last_response_leaves_nothing() {
     assert_eq!(node.key_expiry.as_deref(), Some("1970-01-01T00:00:01Z"));
     assert_eq!(last.peers_removed, [2, 3]);
     assert_eq!(last.packet_filters.unwrap()["base"], Some(Vec::new()));
-    assert_eq!(MapDeltas::new().end(0), None);
+    assert_eq!(MapDeltas::default().end(0), None);
 }

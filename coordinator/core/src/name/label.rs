@@ -1,4 +1,4 @@
-//! A DNS label out of what a device calls itself.
+//! Derives a DNS label from a hostname.
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
@@ -17,18 +17,17 @@ const VOWELS: [&str; 21] = [
     "wi", "yu", "eu", "ui", "i",
 ];
 
-/// Final consonants, U+11A8 to U+11C2, as they sound at the end of a word.
+/// Final consonants, U+11A8 to U+11C2, as pronounced at the end of a word.
 const FINALS: [&str; 27] = [
     "k", "k", "k", "n", "n", "n", "t", "l", "k", "m", "l", "l", "l", "p", "l", "m", "p", "p", "t",
     "t", "ng", "t", "t", "k", "t", "p", "t",
 ];
 
-/// The label; `None` if no character can be used. Only the part before the first dot counts. Letters lose their accents, Hangul is romanised, apostrophes are
-/// left out, and whatever else no label may have becomes `-`.
+/// The label from the part before the first dot; `None` if no character is usable. Accents and apostrophes are removed,
+/// Hangul is romanized, and other characters become `-`.
 ///
-/// Apple's devices send Hangul and accents in parts (NFD), others in one (NFC): both give the same label, since the
-/// name is taken apart first (NFKD). Each syllable of Hangul is romanised by itself, without the changes of sound between
-/// two of them.
+/// NFC and NFD give the same label, since the name is decomposed first (NFKD). Each syllable of Hangul is romanized
+/// separately, without sound changes between syllables.
 pub(super) fn of(hostname: &str) -> Option<String> {
     let first = hostname.split('.').next().unwrap_or_default();
     let mut label = String::new();
@@ -51,7 +50,7 @@ pub(super) fn of(hostname: &str) -> Option<String> {
     (!label.is_empty()).then(|| label.to_owned())
 }
 
-/// A part of a syllable of Hangul in Latin letters.
+/// Romanizes a part of a Hangul syllable.
 fn romanised(part: char) -> Option<&'static str> {
     let tables = [(0x1100, &INITIALS[..]), (0x1161, &VOWELS[..]), (0x11a8, &FINALS[..])];
     tables.into_iter().find_map(|(first, letters)| {

@@ -8,7 +8,7 @@ use control_protocol::{
 };
 use proptest::prelude::*;
 
-use super::{CompiledNetwork, Entry, Input, TAGGED};
+use super::{Access, CompiledNetwork, Entry, Input, TAGGED};
 use crate::{
     address::Addresses,
     map::{MapDeltas, View},
@@ -69,9 +69,12 @@ fn network(nodes: &[Node], lets_in: &[&[u64]]) -> CompiledNetwork {
         };
         let rules = crate::policy::to_wire(&rule);
         if let Some(entry) = compiled.entries.get_mut(&id) {
-            entry.lets_in = Arc::new(AddressRanges::sources(&rules));
-            entry.reach = Arc::new(RouterAccess::of(&rules));
-            entry.rules = Arc::new(rules);
+            entry.access = Arc::new(Access {
+                sources: AddressRanges::sources(&rules),
+                answers: AddressRanges::default(),
+                router: RouterAccess::of(&rules),
+                rules: Arc::new(rules),
+            });
         }
     }
     compiled
@@ -162,7 +165,7 @@ fn peers_learn_of_what_a_device_says_of_itself_only_what_it_is() {
         hostname: "laptop".to_owned(),
         os: "linux".to_owned(),
         services: vec![Service { proto: "tcp".to_owned(), port: 22, ..Service::default() }],
-        net_info: Some(NetInfo { preferred_derp: 1, ..NetInfo::default() }),
+        net_info: Some(NetInfo { preferred_derp: 1 }),
         ..Hostinfo::default()
     };
 
@@ -235,7 +238,7 @@ fn what_did_not_change_is_not_made_again() {
         let pairs = before.entries.values().zip(compiled.entries.values());
         pairs
             .map(|(a, b): (&Entry, &Entry)| {
-                (Arc::ptr_eq(&a.rules, &b.rules), Arc::ptr_eq(&a.wire, &b.wire))
+                (Arc::ptr_eq(&a.access, &b.access), Arc::ptr_eq(&a.wire, &b.wire))
             })
             .collect()
     };
@@ -261,7 +264,7 @@ proptest! {
         odd.claims.hostinfo.os = os;
         let view = network(&[node(1, Owner::User(1)), odd], &[&[2], &[]]).view(1).unwrap();
 
-        let json = serde_json::to_string(&MapDeltas::new().next(view, NOW)).unwrap();
+        let json = serde_json::to_string(&MapDeltas::default().next(view, NOW)).unwrap();
 
         prop_assert!(!json.contains('\\'), "{json}");
     }
@@ -290,7 +293,7 @@ proptest! {
     #[test]
     fn deltas_add_up_to_the_view(steps in prop::collection::vec(prop::collection::vec((1_u64..6, 1_u64..6), 0..12), 1..6)) {
         let nodes: Vec<Node> = (1..6).map(|id| node(id, Owner::User(1))).collect();
-        let mut deltas = MapDeltas::new();
+        let mut deltas = MapDeltas::default();
         let mut held = std::collections::BTreeMap::new();
         for edges in steps {
             let lets_in: Vec<Vec<u64>> = (1..6)

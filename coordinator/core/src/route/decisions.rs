@@ -1,9 +1,9 @@
-//! What the admin decided about the routes of one node.
+//! The admin's decisions about the routes of a node.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// What the admin decided about a node's routes; about all others the policy decides.
+/// The admin's decisions about a node's routes; the policy decides about others. Stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decisions {
     /// Approved, offered now or not.

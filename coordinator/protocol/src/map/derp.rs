@@ -1,4 +1,4 @@
-//! Where the relays are.
+//! The relays.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +13,18 @@ pub type RegionId = u32;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DerpMap {
-    /// How regions are weighed when a home is chosen.
+    /// Weights of regions for choosing a home region.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub home_params: Option<serde_json::Value>,
-    /// The regions. Stock clients do not start with none.
+    /// The regions. Stock clients need at least one.
     #[serde(deserialize_with = "json::null_values")]
     pub regions: BTreeMap<RegionId, DerpRegion>,
-    /// Whether regions of the client's own are left out.
+    /// Whether the client's default regions are omitted.
     #[serde(rename = "omitDefaultRegions", skip_serializing_if = "json::is_default")]
     pub omit_default_regions: bool,
 }
 
-/// Relays at one place, each as good as the other.
+/// Equivalent relays at one location.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DerpRegion {
@@ -41,13 +41,13 @@ pub struct DerpRegion {
     /// Degrees east.
     #[serde(skip_serializing_if = "json::is_default")]
     pub longitude: f64,
-    /// Whether clients should take it only if they must; the older form of `no_measure_no_home`.
+    /// Whether clients should avoid it; the older form of `no_measure_no_home`.
     #[serde(skip_serializing_if = "json::is_default")]
     pub avoid: bool,
     /// Whether clients neither measure it nor make it their home.
     #[serde(skip_serializing_if = "json::is_default")]
     pub no_measure_no_home: bool,
-    /// The relays, the first to be tried first.
+    /// The relays, in order of preference.
     #[serde(deserialize_with = "json::objects")]
     pub nodes: Vec<DerpNode>,
 }
@@ -56,12 +56,12 @@ pub struct DerpRegion {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DerpNode {
-    /// Name, unique in the map; by custom the region's number and a letter.
+    /// Unique name; usually the region's number and a letter.
     pub name: String,
     /// Number of its region.
     #[serde(rename = "RegionID")]
     pub region_id: RegionId,
-    /// Host to resolve, and the name its certificate is for.
+    /// Host to resolve, and the name in its certificate.
     pub host_name: String,
     /// Another name for the certificate, or `sha256-raw:` and the hex SHA-256 of the certificate's DER. Empty: none.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -75,13 +75,13 @@ pub struct DerpNode {
     /// UDP port of STUN; 0 means 3478, -1 none.
     #[serde(rename = "STUNPort", skip_serializing_if = "json::is_default")]
     pub stun_port: i32,
-    /// Whether it answers STUN alone.
+    /// Whether it only answers STUN.
     #[serde(rename = "STUNOnly", skip_serializing_if = "json::is_default")]
     pub stun_only: bool,
     /// TCP port of the relay; 0 means 443.
     #[serde(rename = "DERPPort", skip_serializing_if = "json::is_default")]
     pub derp_port: u16,
-    /// Whether a client under test may skip checking the certificate. Maru neither writes nor follows it.
+    /// Whether tests may skip checking the certificate. Maru does not use it.
     #[serde(skip_serializing_if = "json::is_default")]
     pub insecure_for_tests: bool,
     /// Address for STUN in tests.
@@ -93,18 +93,17 @@ pub struct DerpNode {
 }
 
 impl DerpNode {
-    /// Returns the pinned SHA-256 of the certificate's DER, if `cert_name` is a pin.
-    ///
-    /// `Some(None)` is a pin that cannot be read, which no certificate satisfies.
+    /// The pinned SHA-256 of the certificate's DER, if `cert_name` is a pin. `Some(None)` is an invalid pin, which no certificate
+    /// satisfies.
     #[must_use]
-    #[allow(clippy::option_option, reason = "a pin that cannot be read must not count as no pin")]
+    #[allow(clippy::option_option, reason = "an invalid pin is not the same as no pin")]
     pub fn certificate_pin(&self) -> Option<Option<[u8; 32]>> {
         let digits = self.cert_name.strip_prefix("sha256-raw:")?;
         let mut pin = [0; 32];
         Some(hex::decode_to_slice(digits, &mut pin).is_ok().then_some(pin))
     }
 
-    /// Returns the UDP port of STUN, if it answers STUN.
+    /// The UDP port of STUN, if it answers STUN.
     #[must_use]
     pub fn stun(&self) -> Option<u16> {
         match self.stun_port {
@@ -113,7 +112,7 @@ impl DerpNode {
         }
     }
 
-    /// Returns the TCP port of the relay.
+    /// The TCP port of the relay.
     #[must_use]
     pub fn port(&self) -> u16 {
         if self.derp_port == 0 { 443 } else { self.derp_port }

@@ -1,4 +1,4 @@
-//! What a node lets in.
+//! Packet filters.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 use super::common::CapMap;
 use crate::json;
 
-/// Lets sources reach ports of the node, or gives them capabilities there.
+/// Allows sources to reach ports of the node, or grants them capabilities there.
 ///
-/// A rule has either `dst_ports` or `cap_grant`: the Rust client refuses a whole map for a rule with both or neither.
+/// A rule has either `dst_ports` or `cap_grant`: the Rust client rejects a map with a rule that has both or neither.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct FilterRule {
-    /// Who: addresses, prefixes, ranges `A-B`, `*`, or `cap:NAME` for nodes with that capability.
+    /// Sources: addresses, prefixes, ranges `A-B`, `*`, or `cap:NAME` for nodes with that capability.
     #[serde(rename = "SrcIPs", deserialize_with = "json::null_default")]
     pub src_ips: Vec<String>,
-    /// Prefix lengths for the entries of `src_ips`; a form that ended in 2020, refused by [`Self::is_supported`].
+    /// Prefix lengths for the entries of `src_ips`; obsolete since 2020, see [`Self::is_supported`].
     #[serde(deserialize_with = "json::null_default", skip_serializing_if = "Vec::is_empty")]
     pub src_bits: Vec<i64>,
-    /// What they reach.
+    /// Destinations.
     #[serde(deserialize_with = "json::objects", skip_serializing_if = "Vec::is_empty")]
     pub dst_ports: Vec<NetPortRange>,
     /// IP protocols; empty means TCP, UDP, ICMP and ICMPv6.
@@ -28,13 +28,13 @@ pub struct FilterRule {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub ip_proto: Vec<i64>,
-    /// What they may do there.
+    /// Capabilities that they get.
     #[serde(deserialize_with = "json::objects", skip_serializing_if = "Vec::is_empty")]
     pub cap_grant: Vec<CapGrant>,
 }
 
 impl FilterRule {
-    /// Whether the rule can be read without the prefix lengths of 2020; one that cannot must let nothing in.
+    /// Whether the rule has no obsolete prefix lengths; otherwise it must let nothing in.
     #[must_use]
     pub fn is_supported(&self) -> bool {
         self.src_bits.is_empty() && self.dst_ports.iter().all(|port| port.bits.is_none())
@@ -48,14 +48,14 @@ pub struct NetPortRange {
     /// An address, a prefix, a range `A-B`, or `*`.
     #[serde(rename = "IP")]
     pub ip: String,
-    /// Prefix length of `ip`, as it was written until 2020.
+    /// Prefix length of `ip`; obsolete since 2020.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits: Option<i64>,
     /// The ports.
     pub ports: PortRange,
 }
 
-/// Ports, both ends included.
+/// An inclusive range of ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct PortRange {
@@ -76,11 +76,11 @@ impl PortRange {
     }
 }
 
-/// Capabilities that a rule gives.
+/// Capabilities that a rule grants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CapGrant {
-    /// At which addresses of the node.
+    /// The addresses of the node to which they apply.
     #[serde(deserialize_with = "json::null_default")]
     pub dsts: Vec<IpNet>,
     /// Capabilities without values; the older form of `cap_map`.

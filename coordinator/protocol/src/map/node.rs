@@ -1,4 +1,4 @@
-//! A node as its peers and it itself see it.
+//! Nodes in maps.
 
 use std::net::SocketAddr;
 
@@ -15,26 +15,25 @@ use crate::{
     key::{DiscoPublic, MachinePublic, NodePublic},
 };
 
-/// A node as its peers and it itself see it.
+/// A node in its own map or in a peer's.
 ///
-/// The Rust client cannot read a text that JSON has to escape: keep quotes, backslashes and control characters out of
-/// every name that goes into a map.
+/// The Rust client cannot read escaped JSON: names in a map must not contain quotes, backslashes or control characters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Node {
     /// Number of the node.
     #[serde(rename = "ID")]
     pub id: NodeId,
-    /// Name of the node that never changes and is never used again.
+    /// Name of the node that never changes and is never reused.
     #[serde(rename = "StableID")]
     pub stable_id: String,
-    /// Fully qualified name with the dot at its end.
+    /// Fully qualified name with a final dot.
     pub name: String,
-    /// Whose node it is; of a tagged node, whoever tagged it.
+    /// The owner; of a tagged node, the user that tagged it.
     pub user: UserId,
     /// Its node key.
     pub key: NodePublic,
-    /// When that key ends (RFC 3339); `None`: never.
+    /// When the key expires (RFC 3339); `None`: never.
     #[serde(deserialize_with = "json::time", skip_serializing_if = "Option::is_none")]
     pub key_expiry: Option<String>,
     /// Its machine key.
@@ -43,23 +42,23 @@ pub struct Node {
     /// Its path discovery key; the zero key: it has none.
     #[serde(skip_serializing_if = "DiscoPublic::is_zero")]
     pub disco_key: DiscoPublic,
-    /// Its addresses. The Rust client wants exactly one IPv4 and one IPv6 prefix, in this order.
+    /// Its addresses. The Rust client requires one IPv4 and one IPv6 prefix, in this order.
     #[serde(deserialize_with = "json::null_default")]
     pub addresses: Vec<IpNet>,
-    /// What it may send from and be sent: its addresses and the prefixes it routes. `None` means `addresses`
-    /// (capability version 112); an empty list means nothing.
+    /// Its WireGuard allowed IPs: its addresses and the prefixes that it routes. `None`: `addresses` (capability version 112);
+    /// an empty list: none.
     #[serde(rename = "AllowedIPs", skip_serializing_if = "Option::is_none")]
     pub allowed_ips: Option<Vec<IpNet>>,
-    /// Where it can be reached directly.
+    /// Addresses at which it can be reached directly.
     #[serde(deserialize_with = "json::lenient_list", skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<SocketAddr>,
-    /// Its home relay region as clients before capability version 111 read it: `127.3.3.40:REGION`.
+    /// Its home relay region for clients before capability version 111: `127.3.3.40:REGION`.
     #[serde(rename = "DERP", skip_serializing_if = "String::is_empty")]
     pub legacy_derp: String,
     /// Its home relay region; 0: none known.
     #[serde(rename = "HomeDERP", skip_serializing_if = "json::is_default")]
     pub home_derp: RegionId,
-    /// What it says of itself.
+    /// What it reports about itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostinfo: Option<Hostinfo>,
     /// When it registered (RFC 3339).
@@ -71,40 +70,34 @@ pub struct Node {
     /// Its tags, each with `tag:`.
     #[serde(deserialize_with = "json::null_default", skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Those of `allowed_ips` for which it is the router in use.
+    /// The routes in `allowed_ips` for which it is the router in use.
     #[serde(deserialize_with = "json::null_default", skip_serializing_if = "Vec::is_empty")]
     pub primary_routes: Vec<IpNet>,
-    /// When it was last online (RFC 3339); only for nodes that are not.
+    /// When it was last online (RFC 3339), for offline nodes.
     #[serde(deserialize_with = "json::time", skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<String>,
-    /// Whether it is connected to the coordinator; `None`: not told.
+    /// Whether it is connected to the coordinator; `None`: unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub online: Option<bool>,
     /// Whether it is approved.
     #[serde(skip_serializing_if = "json::is_default")]
     pub machine_authorized: bool,
-    /// What it may do.
+    /// Its capabilities and attributes.
     #[serde(deserialize_with = "json::null_values", skip_serializing_if = "CapMap::is_empty")]
     pub cap_map: CapMap,
-    /// Whether its key has ended.
+    /// Whether its key has expired.
     #[serde(skip_serializing_if = "json::is_default")]
     pub expired: bool,
-    /// Whether it speaks plain WireGuard: no path discovery, no relay.
-    #[serde(rename = "IsWireGuardOnly", skip_serializing_if = "json::is_default")]
-    pub is_wireguard_only: bool,
-    /// Whether it may not open connections to this node, whatever the filter says.
-    #[serde(skip_serializing_if = "json::is_default")]
-    pub is_jailed: bool,
 }
 
 impl Node {
-    /// Returns what the node may send from and be sent.
+    /// Its WireGuard allowed IPs.
     #[must_use]
     pub fn effective_allowed_ips(&self) -> &[IpNet] {
         self.allowed_ips.as_deref().unwrap_or(&self.addresses)
     }
 
-    /// Returns the home relay region, in whichever form it was sent.
+    /// Its home relay region, in either form.
     #[must_use]
     pub fn home_region(&self) -> Option<RegionId> {
         let legacy =
@@ -115,7 +108,7 @@ impl Node {
             .filter(|region| *region != 0)
     }
 
-    /// Applies a small change. The caller has found the node by the change's number.
+    /// Applies a patch for this node.
     pub fn apply(&mut self, change: &PeerChange) {
         if change.derp_region != 0 {
             self.home_derp = change.derp_region;
@@ -149,26 +142,26 @@ impl Node {
     }
 }
 
-/// A small change of a peer. An absent field means "as before".
+/// A patch for a peer. An absent field means "unchanged".
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct PeerChange {
-    /// Number of the peer; one that the client does not know is ignored.
+    /// Number of the peer; unknown peers are ignored.
     #[serde(rename = "NodeID")]
     pub node_id: NodeId,
-    /// Its new home relay region; 0: as before.
+    /// Its new home relay region; 0: unchanged.
     #[serde(rename = "DERPRegion", skip_serializing_if = "json::is_default")]
     pub derp_region: RegionId,
-    /// Its new capability version; 0: as before.
+    /// Its new capability version; 0: unchanged.
     #[serde(skip_serializing_if = "json::is_default")]
     pub cap: u32,
-    /// What it may do now. An empty map is not sent by Go: use `peers_changed`.
+    /// Its new capabilities. Go does not send an empty map: use `peers_changed`.
     #[serde(
         deserialize_with = "json::optional_null_values",
         skip_serializing_if = "Option::is_none"
     )]
     pub cap_map: Option<CapMap>,
-    /// Where it can be reached now. Go reads an empty list as "as before": use `peers_changed`.
+    /// Its new endpoints. Go reads an empty list as "unchanged": use `peers_changed`.
     #[serde(
         deserialize_with = "json::optional_lenient_list",
         skip_serializing_if = "Option::is_none"
@@ -186,19 +179,19 @@ pub struct PeerChange {
     /// When it was last online (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<String>,
-    /// When its key ends now (RFC 3339); [`crate::ZERO_TIME`]: never.
+    /// When its key expires (RFC 3339); [`crate::ZERO_TIME`]: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_expiry: Option<String>,
 }
 
-/// A user whom nodes name.
+/// An owner of nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct UserProfile {
     /// Number of the user.
     #[serde(rename = "ID")]
     pub id: UserId,
-    /// How the user logs in: an e-mail address, or something that looks like one.
+    /// Login name: an e-mail address, or a text of that form.
     pub login_name: String,
     /// Name for people.
     pub display_name: String,

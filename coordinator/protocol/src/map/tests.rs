@@ -44,7 +44,6 @@ fn updates_of_both_stock_clients_are_read() {
     assert!(rust.stream && rust.endpoints.is_empty());
     let hostinfo = rust.hostinfo.unwrap();
     assert_eq!((hostinfo.hostname.as_str(), hostinfo.preferred_derp()), ("box", Some(901)));
-    assert_eq!(hostinfo.net_info.unwrap().working_udp, Some(true));
 }
 
 #[test]
@@ -61,7 +60,6 @@ fn a_first_response_is_read_with_gos_nulls() {
     let filters = response.packet_filters.unwrap();
     assert_eq!(filters["*"], None);
     assert!(filters[BASE_FILTER].as_ref().unwrap()[0].dst_ports[0].ports.contains(443));
-    assert!(response.peer_seen_change[&2]);
     assert!(response.user_profiles.is_empty() && response.packet_filter.is_none());
 }
 

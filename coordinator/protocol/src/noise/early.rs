@@ -1,19 +1,18 @@
-//! What a coordinator may send before HTTP/2 starts: a magic, a length, JSON.
+//! The payload that a coordinator may send before HTTP/2: a magic, a length, JSON.
 //!
-//! The magic cannot be taken for HTTP/2, whose frames cannot be that long. Maru's coordinator sends none; its agent
-//! skips it.
+//! The magic is not valid HTTP/2, whose frames cannot be that long. Maru's coordinator sends no payload; its agent skips it.
 
 use super::error::NoiseError;
 
-/// Length of what stands before the JSON, in bytes.
+/// Length of the header before the JSON, in bytes.
 pub const HEADER_LEN: usize = 9;
 
-/// Longest JSON that is taken, in bytes.
+/// Longest accepted JSON, in bytes.
 pub const MAX_LEN: usize = 64 * 1024;
 
 const MAGIC: [u8; 5] = [0xff, 0xff, 0xff, b'T', b'S'];
 
-/// Says how long the JSON after these first bytes of a channel is. `None`: they are not the start of one.
+/// The length of the JSON after these first bytes of a channel; `None` if they are not a header.
 ///
 /// # Errors
 ///
@@ -27,7 +26,7 @@ pub fn payload_len(header: [u8; HEADER_LEN]) -> Result<Option<usize>, NoiseError
     if len > MAX_LEN { Err(NoiseError::Malformed) } else { Ok(Some(len)) }
 }
 
-/// Returns the bytes that stand before `len` bytes of JSON.
+/// The header for `len` bytes of JSON.
 ///
 /// # Errors
 ///

@@ -69,6 +69,12 @@ fn a_machine_key_that_needs_no_private_key_is_refused() {
     assert_eq!(respond(&server, &zero_point).unwrap_err(), NoiseError::Handshake);
 }
 
+/// The frame with which a coordinator refuses a handshake.
+fn refusal(hint: &str) -> Vec<u8> {
+    let [high, low] = u16::try_from(hint.len()).unwrap().to_be_bytes();
+    [&[3, high, low], hint.as_bytes()].concat()
+}
+
 #[test]
 fn a_refusal_is_passed_on_in_the_coordinators_words() {
     let (client, server) = keys();

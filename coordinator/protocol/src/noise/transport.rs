@@ -1,4 +1,4 @@
-//! Records, once the handshake is done.
+//! Records, after the handshake.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::{
     header::{HEADER_LEN, MAX_FRAME_LEN, MAX_PLAINTEXT_LEN, TAG_LEN, TYPE_RECORD},
 };
 
-/// The counter at which the key is used up.
+/// The counter value at which the key is exhausted.
 const EXHAUSTED: u64 = u64::MAX;
 
 /// Both directions of a channel.
@@ -27,13 +27,13 @@ impl Transport {
         }
     }
 
-    /// Takes the two directions apart.
+    /// Splits the two directions.
     #[must_use]
     pub fn split(self) -> (Sealer, Opener) {
         (self.sealer, self.opener)
     }
 
-    /// Seals with [`Sealer::seal`].
+    /// Seals a frame.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Transport {
         self.sealer.seal(plaintext, out)
     }
 
-    /// Opens a copy of a frame with [`Opener::open`].
+    /// Opens a copy of a frame.
     ///
     /// # Errors
     ///
@@ -59,11 +59,11 @@ fn nonce(counter: u64) -> Nonce {
     nonce
 }
 
-/// Says how long a record's frame is, header included, from its first [`HEADER_LEN`] bytes.
+/// The length of a record's frame with its header, from its first [`HEADER_LEN`] bytes.
 ///
 /// # Errors
 ///
-/// [`NoiseError::Malformed`] if it is no record, is too long, or too short to be authenticated.
+/// [`NoiseError::Malformed`] if it is not a record, too long or too short.
 pub fn frame_len(header: [u8; HEADER_LEN]) -> Result<usize, NoiseError> {
     let [kind, high, low] = header;
     let len = HEADER_LEN + usize::from(u16::from_be_bytes([high, low]));
@@ -81,12 +81,12 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// Appends one frame that carries `plaintext`.
+    /// Appends a frame with `plaintext`.
     ///
     /// # Errors
     ///
-    /// [`NoiseError::TooLong`] above [`MAX_PLAINTEXT_LEN`] bytes, and [`NoiseError::Exhausted`] once every nonce was
-    /// used. `out` is then unchanged.
+    /// [`NoiseError::TooLong`] above [`MAX_PLAINTEXT_LEN`] bytes, [`NoiseError::Exhausted`] without unused nonces. `out` is
+    /// unchanged then.
     pub fn seal(&mut self, plaintext: &[u8], out: &mut Vec<u8>) -> Result<(), NoiseError> {
         if plaintext.len() > MAX_PLAINTEXT_LEN {
             return Err(NoiseError::TooLong);
@@ -122,18 +122,17 @@ impl fmt::Debug for Sealer {
 
 /// The receiving direction.
 pub struct Opener {
-    /// Gone after the first failure.
+    /// `None` after the first error.
     cipher: Option<ChaCha20Poly1305>,
     counter: u64,
 }
 
 impl Opener {
-    /// Opens one whole frame in place and returns what it carries. Frames must come in order.
+    /// Opens a frame in place and returns its plaintext. Frames must be in order.
     ///
     /// # Errors
     ///
-    /// [`NoiseError::Malformed`], [`NoiseError::Tampered`] or [`NoiseError::Exhausted`]. After any of them nothing
-    /// more can be opened.
+    /// [`NoiseError::Malformed`], [`NoiseError::Tampered`] or [`NoiseError::Exhausted`]. Every further call fails.
     pub fn open<'a>(&mut self, frame: &'a mut [u8]) -> Result<&'a mut [u8], NoiseError> {
         let cipher = self.cipher.take().ok_or(NoiseError::Tampered)?;
         if self.counter == EXHAUSTED {

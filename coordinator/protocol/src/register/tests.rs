@@ -23,7 +23,6 @@ fn pitfall_b_requests_of_both_stock_clients_are_read() {
     assert_eq!(go.expiry, None);
     let hostinfo = go.hostinfo.unwrap();
     assert_eq!((hostinfo.ipn_version.as_str(), hostinfo.hostname.as_str()), ("1.90.9", "laptop"));
-    assert_eq!(hostinfo.userspace, Some(true));
 
     let rust: RegisterRequest = serde_json::from_str(RUST).unwrap();
     assert_eq!((rust.auth_key(), rust.ephemeral), (Some("k-2"), true));

@@ -62,9 +62,8 @@ async fn create(
         Access::Admin => "administers",
     };
     change.note("api-key.create", &key.name, &format!("{may}, until {until}"));
-    change.commit().await?;
+    app.commit(change).await?;
     tracing::info!(key = key.id, name = key.name, ?access, "API key created");
-    app.hub.refresh().await?;
     let created = CreatedApiKey {
         id: key.id,
         name: key.name,
@@ -87,9 +86,8 @@ async fn remove(
     let key = known.values().find(is_it).ok_or(Error::NotFound("api-key"))?;
     change.delete_api_key(key.id).await?;
     change.note("api-key.remove", &key.name, "");
-    change.commit().await?;
+    app.commit(change).await?;
     tracing::info!(key = key.id, name = key.name, "API key removed");
-    app.hub.refresh().await?;
     Ok(Json(shown(key, clock::now())))
 }
 

@@ -110,9 +110,8 @@ async fn approve(
     let node = write_approval(&app, &mut change, &pending, approved, wanted.name, now).await?;
     let whose = wanted.user.map(|user| format!("of {user}")).unwrap_or(wanted.tags.join(" "));
     change.note("device.approve", waiting_named(&pending), &whose);
-    change.commit().await?;
+    app.commit(change).await?;
     tracing::info!(node, "device approved");
-    app.hub.refresh().await?;
     answer(&app, node)
 }
 
@@ -155,8 +154,7 @@ async fn reject(
     let pending = change.pending(id).await?.ok_or(Error::NotFound("waiting-device"))?;
     change.delete_pending(id).await?;
     change.note("device.reject", waiting_named(&pending), "");
-    change.commit().await?;
-    app.hub.refresh().await?;
+    app.commit(change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -168,8 +166,7 @@ async fn expire(
     let (mut change, node) = open(&app, actor, &device).await?;
     registry::end_key(&mut change, node.id, clock::now()).await?;
     change.note("device.expire", device_named(&node), "");
-    change.commit().await?;
-    app.hub.refresh().await?;
+    app.commit(change).await?;
     answer(&app, node.id)
 }
 
@@ -207,9 +204,8 @@ async fn remove(
     let node = change.node(id).await?.ok_or(Error::NotFound("device"))?;
     change.delete_node(id).await?;
     change.note("device.remove", device_named(&node), "");
-    change.commit().await?;
+    app.commit(change).await?;
     tracing::info!(node = id, "node removed");
-    app.hub.refresh().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -294,8 +290,7 @@ async fn write(app: &App, change: Change, node: Node) -> Result<Json<Device>, Er
 /// Commits a change of a node, and updates the maps.
 pub(super) async fn store(app: &App, mut change: Change, node: &Node) -> Result<(), Error> {
     change.update_node(node).await?;
-    change.commit().await?;
-    Ok(app.hub.refresh().await?)
+    Ok(app.commit(change).await?)
 }
 
 fn answer(app: &App, id: NodeId) -> Result<Json<Device>, Error> {
@@ -315,19 +310,17 @@ fn find(snapshot: &Snapshot, device: &str) -> Option<NodeId> {
 
 fn shown(node: &Node, snapshot: &Snapshot, now: Millis) -> Device {
     let online = snapshot.online.contains(&node.id);
+    let hostinfo = &node.claims.hostinfo;
     Device {
         id: node.id,
         stable_id: node.stable_id.clone(),
         name: node.name.clone(),
-        hostname: node.claims.hostinfo.hostname.clone(),
-        os: node.claims.hostinfo.os.clone(),
-        user: node.owner.user().and_then(|id| snapshot.user_name(id)).map(str::to_owned),
+        hostname: hostinfo.hostname.clone(),
+        os: hostinfo.os.clone(),
+        user: snapshot.user_of(&node.owner),
         tags: node.owner.tag_list().to_vec(),
         addresses: vec![node.addresses.v4.to_string(), node.addresses.v6.to_string()],
         state: if node.is_expired(now) { DeviceState::Expired } else { DeviceState::Approved },
-        code: String::new(),
-        source: String::new(),
-        requested_tags: Vec::new(),
         node_key: node.keys.node.to_string(),
         created: to_rfc3339(node.times.created),
         last_seen: node.times.last_seen.filter(|_| !online).map(to_rfc3339),
@@ -336,31 +329,26 @@ fn shown(node: &Node, snapshot: &Snapshot, now: Millis) -> Device {
         key_expiry: node.times.expires.map(to_rfc3339),
         ephemeral: node.times.ephemeral,
         capabilities: node.capabilities.clone(),
+        ..Device::default()
     }
 }
 
 fn shown_pending(pending: &Pending, snapshot: &Snapshot) -> Device {
     let owner = pending.key.as_ref().map(|(_, owner)| owner);
+    let hostinfo = &pending.device.hostinfo;
     Device {
         id: pending.id,
-        stable_id: String::new(),
-        name: String::new(),
-        hostname: pending.device.hostinfo.hostname.clone(),
-        os: pending.device.hostinfo.os.clone(),
-        user: owner.and_then(Owner::user).and_then(|id| snapshot.user_name(id)).map(str::to_owned),
+        hostname: hostinfo.hostname.clone(),
+        os: hostinfo.os.clone(),
+        user: owner.and_then(|owner| snapshot.user_of(owner)),
         tags: owner.map(|owner| owner.tag_list().to_vec()).unwrap_or_default(),
-        addresses: Vec::new(),
         state: DeviceState::Pending,
         code: code::of(&pending.ticket),
         source: pending.source.clone(),
-        requested_tags: pending.device.hostinfo.request_tags.clone(),
+        requested_tags: hostinfo.request_tags.clone(),
         node_key: pending.device.node_key.to_string(),
         created: to_rfc3339(pending.created),
-        last_seen: None,
-        online: false,
-        endpoints: Vec::new(),
-        key_expiry: None,
         ephemeral: pending.device.ephemeral,
-        capabilities: Capabilities::new(),
+        ..Device::default()
     }
 }

@@ -51,8 +51,7 @@ async fn create(
     let until = to_rfc3339(key.expires);
     let details = format!("key {}{approved}, until {until}{is_new}", key.id);
     change.note("invitation.create", &user.name, &details);
-    change.commit().await?;
-    app.hub.refresh().await?;
+    app.commit(change).await?;
     let invitation = Invitation { server, noise_key: app.noise.public(), auth_key: secret };
     let invitation = CreatedInvitation {
         url: invitation.to_text(),

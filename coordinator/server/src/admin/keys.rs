@@ -155,7 +155,7 @@ pub(super) fn end_of_life(now: Millis, life_s: u64) -> Millis {
 fn shown(key: &PreAuthKey, snapshot: &Snapshot, now: Millis) -> Key {
     Key {
         id: key.id,
-        user: key.owner.user().and_then(|id| snapshot.user_name(id)).map(str::to_owned),
+        user: snapshot.user_of(&key.owner),
         tags: key.owner.tag_list().to_vec(),
         reusable: key.reusable,
         ephemeral: key.ephemeral,

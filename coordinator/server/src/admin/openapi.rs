@@ -16,8 +16,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let about = About {
         title: "Maru's admin API",
         version: env!("CARGO_PKG_VERSION"),
-        description: "Over the coordinator's admin socket for root, and over HTTPS for who shows an API key. Times are \
-                      RFC 3339 in UTC.",
+        description: "For root over the coordinator's admin socket, and over HTTPS with an API key. Times are RFC 3339 in \
+                      UTC.",
     };
     openapi::text(&about, ENDPOINTS)
 });

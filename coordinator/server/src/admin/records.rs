@@ -48,8 +48,7 @@ async fn set(
     }
     change.set_record(&model::Record { name: name.clone(), node: device }).await?;
     change.note("record.set", &name, &format!("device {device}"));
-    change.commit().await?;
-    app.hub.refresh().await?;
+    app.commit(change).await?;
     Ok(Json(Record { name, device }))
 }
 
@@ -63,7 +62,6 @@ async fn remove(
         return Err(Error::NotFound("record"));
     }
     change.note("record.remove", &name, "");
-    change.commit().await?;
-    app.hub.refresh().await?;
+    app.commit(change).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -49,8 +49,7 @@ async fn create(
     }
     let user = change.insert_user(&name, clock::now()).await?;
     change.note("user.create", &name, "");
-    change.commit().await?;
-    app.hub.refresh().await?;
+    app.commit(change).await?;
     Ok((StatusCode::CREATED, Json(shown(&user, &app.hub.snapshot()))))
 }
 
@@ -73,8 +72,7 @@ async fn rename(
     let (policy, _) = acl::Policy::parse_stored(&stored).map_err(HubError::Policy)?;
     change.rename_user(user.id, &new).await?;
     change.note("user.rename", &name, &format!("now {new}"));
-    change.commit().await?;
-    app.hub.refresh().await?;
+    app.commit(change).await?;
     let is_other = new != name;
     Ok(Json(RenamedUser {
         policy_names_old: is_other && policy.names_user(&name),
@@ -94,8 +92,7 @@ async fn remove(
         return Err(Error::State(message!("problem-state-user-has-devices")));
     }
     change.note("user.remove", &name, "");
-    change.commit().await?;
-    app.hub.refresh().await?;
+    app.commit(change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

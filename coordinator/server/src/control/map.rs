@@ -63,7 +63,7 @@ pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response
         ));
     }
     let response = view(&peer.app.hub.snapshot(), &node_key)
-        .map(|view| MapDeltas::new().next(view, clock::now()));
+        .map(|view| MapDeltas::default().next(view, clock::now()));
     let body = response.flatten().and_then(|response| encode(&response, is_compressed));
     let body = body.ok_or_else(gone)?;
     Ok((map_headers(), body).into_response())
@@ -139,7 +139,7 @@ impl MapStream {
     /// Sends the map, then its changes, until the client disconnects or the node key is no longer valid.
     async fn run(self) {
         let mut network = self.app.hub.watch();
-        let mut deltas = MapDeltas::new();
+        let mut deltas = MapDeltas::default();
         let mut kind = "map";
         loop {
             let snapshot = network.borrow_and_update().clone();

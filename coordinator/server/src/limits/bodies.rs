@@ -1,4 +1,4 @@
-//! The bodies that are held as a whole: how long each may be, and how much memory they may take together.
+//! Limits for request bodies that are buffered: the size of each, and the memory of all.
 
 use std::time::Duration;
 
@@ -10,40 +10,39 @@ use super::origin::Origin;
 
 /// Largest body of an admin's request, in bytes.
 const ADMIN_BODY_MAX: usize = 1024 * 1024;
-/// What admins' bodies may take together.
+/// Memory for the bodies of admins.
 const ADMIN_BODIES: usize = 16 * 1024 * 1024;
-/// The same of one origin.
+/// The same per origin.
 const ADMIN_BODIES_PER_ORIGIN: usize = 8 * 1024 * 1024;
-/// Largest body of anybody else's request, in bytes.
+/// Largest body of other requests, in bytes.
 const BODY_MAX: usize = 64 * 1024;
-/// What nodes' bodies may take together.
+/// Memory for the bodies of nodes.
 const NODES_BODIES: usize = 32 * 1024 * 1024;
-/// The same of one machine.
+/// The same per machine.
 const BODIES_PER_MACHINE: usize = 256 * 1024;
-/// What the bodies of machines that are no node, of pages and of other relays may take together, for as long as what they
-/// ask for waits.
+/// Memory for the bodies of unregistered machines, pages and other relays, while their requests are handled.
 const STRANGERS_BODIES: usize = 16 * 1024 * 1024;
-/// The same of one origin.
+/// The same per origin.
 const STRANGERS_BODIES_PER_ORIGIN: usize = 1024 * 1024;
 
-/// The bodies that are held as a whole, counted by whose they are: strangers' bodies take no memory from nodes', and nobody's from admins'.
+/// Buffers request bodies. Strangers, nodes and admins have separate memory limits.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestBodies {
     strangers: BodyReader<Origin>,
     nodes: BodyReader<MachinePublic>,
-    /// How long each may take.
+    /// Timeout for each.
     time: Duration,
     pub(crate) admins: AdminBodies,
 }
 
-/// By origin; the admin socket has none.
+/// The bodies of admins, by origin; the admin socket has none.
 #[derive(Clone, Debug)]
 pub(crate) struct AdminBodies {
     bodies: BodyReader<Option<Origin>>,
     time: Duration,
 }
 
-/// A body, and its share of the memory until it is dropped.
+/// A body, whose memory is reserved until it is dropped.
 #[derive(Debug)]
 pub(crate) enum BufferedBody {
     Stranger(body::BufferedBody<Origin>),
@@ -52,7 +51,7 @@ pub(crate) enum BufferedBody {
 }
 
 impl RequestBodies {
-    /// Each body may take `time` to come.
+    /// `time` is the timeout for each body.
     pub(crate) fn new(time: Duration) -> Self {
         let admins = BodyReader::new(ADMIN_BODY_MAX, ADMIN_BODIES_PER_ORIGIN, ADMIN_BODIES);
         Self {
@@ -73,7 +72,7 @@ impl RequestBodies {
         self.strangers.at_most(max).read(body, from, self.time).await.map(BufferedBody::Stranger)
     }
 
-    /// The same of a machine; `node` is it if it has a node.
+    /// Reads a machine's body; `node` is the machine key if the machine has a node.
     pub(crate) async fn read_machine(
         &self,
         body: Body,
@@ -101,7 +100,7 @@ impl AdminBodies {
 }
 
 impl BufferedBody {
-    /// What was read.
+    /// The body.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Stranger(held) => held.bytes(),

@@ -1,11 +1,11 @@
-//! By which address clients are counted.
+//! The address by which clients are counted.
 
 use std::{fmt, net::IpAddr};
 
 use chassis::quota;
 
-/// By which address clients are counted: an IPv4 address, or an IPv6 network of 64 bits, since each household and each
-/// rented server has 2^64 addresses.
+/// The address by which clients are counted: an IPv4 address, or an IPv6 /64, which a household or a rented server has for
+/// itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Origin(IpAddr);
 
@@ -15,7 +15,6 @@ impl From<IpAddr> for Origin {
     }
 }
 
-/// An IPv4 address, or an IPv6 network with its length.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

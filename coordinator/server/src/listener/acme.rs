@@ -1,14 +1,13 @@
-//! A certificate from an authority that is asked for it: ACME (RFC 8555), proved by TLS-ALPN-01 (RFC 8737) on the port for
-//! everyone.
+//! Certificates by ACME (RFC 8555) with the challenge TLS-ALPN-01 (RFC 8737) on the public port.
 //!
 //! ```text
-//!   no certificate ── ordered ──▶ shown ── two thirds of its life are over ──▶ ordered anew
-//!        ▲               │          ▲                                           │ refused: tried
-//!        └─ refused: ────┘          └───────────── the old one stays ───────────┘ again later
-//!           tried again later
+//!   no certificate ── ordered ──▶ in use ── two thirds of its lifetime ──▶ ordered again
+//!        ▲               │          ▲                                         │
+//!        └── refused: ───┘          └── refused: retried, the old one stays ──┘
+//!            retried
 //! ```
 //!
-//! Meanwhile everything is answered that needs no certificate: the coordinator's life does not hang on an authority.
+//! The coordinator runs without a certificate; only TLS handshakes fail.
 
 use std::{
     fmt,
@@ -43,62 +42,55 @@ use tokio_util::sync::CancellationToken;
 use super::certificate;
 use crate::{clock, random};
 
-/// The protocol by which the authority asks for the proof (RFC 8737, section 6.2).
+/// The ALPN protocol of the challenge (RFC 8737, section 6.2).
 pub(super) const ALPN: &[u8] = b"acme-tls/1";
-/// How long an order may take, from its beginning to the certificate.
+/// Timeout for an order.
 const ORDER_TIME: Duration = Duration::from_secs(120);
-/// Wait after the first order that failed; doubles with each further one.
+/// Wait after the first failed order; doubles with each further one.
 const RETRY_MIN: Duration = Duration::from_secs(60);
-/// Longest wait after an order that failed.
+/// Longest wait after a failed order.
 const RETRY_MAX: Duration = Duration::from_secs(6 * 60 * 60);
-/// Longest wait until the clock is looked at again: a machine may sleep meanwhile.
+/// Longest sleep before the clock is checked again: the machine may be suspended meanwhile.
 const LOOK: Duration = Duration::from_secs(60 * 60);
 
 const ACCOUNT: Format<StoredAccount> =
-    Format::new(1).remedy("remove it, and another account is made at the authority");
+    Format::new(1).remedy("remove it; another account is created at the authority");
 
 /// The account at the authority.
 #[derive(Serialize, Deserialize)]
 struct StoredAccount {
-    /// Whose it is.
+    /// URL of the authority's directory.
     directory: String,
     credentials: AccountCredentials,
 }
 
-/// Why there is no new certificate.
+/// Why an order failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AcmeError {
-    /// The authority cannot be talked to.
+    /// The authority cannot be reached.
     #[error(
-        "cannot talk to the certificate authority at {directory}: correct `directory` and `ca` under [tls.acme] in \
-         coordinator.toml, or look at this machine's way to the Internet"
+        "cannot reach the certificate authority at {directory}: check `directory` and `ca` under [tls.acme] in \
+         coordinator.toml, and this machine's Internet connection"
     )]
-    Unreachable {
-        /// Its URL.
-        directory: String,
-        /// What failed.
-        source: instant_acme::Error,
-    },
-    /// It does not believe us, or does not issue certificates for this name.
+    Unreachable { directory: String, source: instant_acme::Error },
+    /// The authority refused.
     #[error(
         "the certificate authority at {directory} issued no certificate for {host}: {reason}; TCP port 443 of {host} \
-         has to lead to `listen` in coordinator.toml"
+         must lead to `listen` in coordinator.toml"
     )]
     Refused {
-        /// Its URL.
         directory: String,
-        /// The name.
         host: String,
-        /// Its words.
+        /// The authority's message.
         reason: String,
     },
-    /// It took too long.
-    #[error("the certificate authority at {0} was too slow: try again later")]
+    /// The order timed out.
+    #[error("the order at the certificate authority {0} timed out")]
     Slow(String),
-    /// What it issued, or the key for it, is of no use.
-    #[error("the certificate that the authority issued cannot be used")]
+    /// The certificate or its key is unusable.
+    #[error("the issued certificate is unusable")]
     Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The account or the certificate cannot be kept.
+    /// The account or the certificate cannot be stored.
     #[error(transparent)]
     State(#[from] StateError),
     /// A file.
@@ -106,21 +98,21 @@ pub(super) enum AcmeError {
     File(#[from] pem::FileError),
 }
 
-/// A certificate, and how long it holds.
+/// A certificate and its validity.
 #[derive(Clone, Debug)]
 struct IssuedCertificate {
     certified: Arc<CertifiedKey>,
     life: Validity,
 }
 
-/// The certificate for one host.
+/// Orders and serves the certificate for one host.
 pub(super) struct Acme {
     settings: settings::Acme,
     ca: Option<PathBuf>,
     host: String,
     folder: PathBuf,
     issued: RwLock<Option<IssuedCertificate>>,
-    /// The proof that the authority is about to ask for.
+    /// The certificate that answers the current challenge.
     proof: RwLock<Option<Arc<CertifiedKey>>>,
 }
 
@@ -139,14 +131,13 @@ impl ResolvesServerCert for Acme {
     }
 }
 
-/// Whether an authority asks for the proof.
+/// Whether the connection is a challenge of an authority.
 pub(super) fn asks(hello: &ClientHello<'_>) -> bool {
     hello.alpn().is_some_and(|mut all| all.any(|name| name == ALPN))
 }
 
 impl Acme {
-    /// Reads the certificate that was issued last, if it still holds for `host`. What is kept lies in `folder`; `ca` is
-    /// the authority behind the directory's own certificate.
+    /// Reads the stored certificate from `folder`, if it is valid for `host`. `ca` is the CA of the ACME directory.
     pub(super) fn load(
         folder: PathBuf,
         settings: settings::Acme,
@@ -156,7 +147,7 @@ impl Acme {
         let path = folder.join(FILE);
         let issued = if path.exists() {
             read(&path, &host, clock::now())
-                .inspect_err(|error| tracing::warn!(%error, "another certificate is ordered"))
+                .inspect_err(|error| tracing::warn!(%error, "the stored certificate is unusable; ordering another"))
                 .ok()
         } else {
             None
@@ -169,8 +160,8 @@ impl Acme {
         self.issued.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Orders a certificate if there is none, and anew each time that two thirds of its life are over, until `stop` is
-    /// cancelled. What an authority answers is a warning once, until it answers something else.
+    /// Orders a certificate if there is none, and another after two thirds of each one's lifetime, until `stop` is cancelled.
+    /// Repeated errors are logged as a warning once.
     pub(super) async fn renew(self: Arc<Self>, stop: CancellationToken) {
         let (mut failures, mut said, mut rest) = (0, String::new(), Duration::ZERO);
         loop {
@@ -197,40 +188,29 @@ impl Acme {
         }
     }
 
-    /// Logs why there is no new certificate; as a warning if that is not what was `said` last.
+    /// Logs why an order failed; as a warning if the error differs from the last one.
     fn complain(&self, error: &AcmeError, said: &mut String) {
         let why = error.to_string();
         let ends = self.issued().map(|issued| to_rfc3339(issued.life.ends));
         let error = error as &dyn std::error::Error;
         if *said == why {
-            tracing::info!(ends, "there still is no new certificate; it is ordered again later");
+            tracing::info!(ends, "the certificate order failed again; retrying later");
         } else if ends.is_some() {
-            tracing::warn!(error, ends, "the certificate is not renewed; the old one stays");
+            tracing::warn!(error, ends, "cannot renew the certificate; the old one stays in use");
         } else {
-            tracing::warn!(
-                error,
-                "there is no certificate, so no HTTPS; it is ordered again later"
-            );
+            tracing::warn!(error, "there is no certificate, so no HTTPS; retrying later");
         }
         *said = why;
     }
 
-    /// Orders a certificate, keeps it and shows it from then on. Meanwhile the port for everyone must answer.
-    ///
-    /// # Errors
-    ///
-    /// See [`AcmeError`]. The certificate so far stays.
+    /// Orders a certificate, stores it and uses it. The public port must be served meanwhile.
     pub(super) async fn order(&self) -> Result<(), AcmeError> {
         let directory = &self.settings.directory;
         let ordered = timeout(ORDER_TIME, self.try_order()).await;
         *self.proof.write().unwrap_or_else(PoisonError::into_inner) = None;
         let pem = ordered.map_err(|_| AcmeError::Slow(directory.clone()))??;
         let issued = keep(&self.folder, &pem, &self.host, clock::now())?;
-        tracing::info!(
-            host = self.host,
-            ends = to_rfc3339(issued.life.ends),
-            "a certificate was issued"
-        );
+        tracing::info!(host = self.host, ends = to_rfc3339(issued.life.ends), "certificate issued");
         *self.issued.write().unwrap_or_else(PoisonError::into_inner) = Some(issued);
         Ok(())
     }
@@ -257,7 +237,7 @@ impl Acme {
         Ok(format!("{}\n{}", key.serialize_pem(), chain.map_err(|error| self.failed(error))?))
     }
 
-    /// The account at the authority; makes one if there is none.
+    /// The account at the authority, created if there is none.
     async fn account(&self) -> Result<Account, AcmeError> {
         let path = self.folder.join("account.json");
         let directory = &self.settings.directory;
@@ -287,7 +267,7 @@ impl Acme {
         Ok(account)
     }
 
-    /// Lets the authority see that the host is ours.
+    /// Completes the challenges of an order.
     async fn prove(&self, order: &mut Order) -> Result<(), AcmeError> {
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
@@ -321,7 +301,7 @@ impl Acme {
     }
 }
 
-/// Where certificate and key lie, in one file so that they are exchanged in one step.
+/// The file with certificate and key, one file so that both are replaced atomically.
 const FILE: &str = "certificate.pem";
 
 fn read(path: &Path, host: &str, now: Millis) -> Result<IssuedCertificate, pem::FileError> {
@@ -331,10 +311,10 @@ fn read(path: &Path, host: &str, now: Millis) -> Result<IssuedCertificate, pem::
     Ok(IssuedCertificate { certified, life })
 }
 
-/// Where they lie until they have been looked at.
+/// The file with a new certificate before it is checked.
 const NEW_FILE: &str = "ordered.pem";
 
-/// Puts what was issued in the place of what was there, if devices will take it; else what was there stays.
+/// Replaces the stored certificate with a new one, if devices will accept it.
 fn keep(folder: &Path, pem: &str, host: &str, now: Millis) -> Result<IssuedCertificate, AcmeError> {
     let (new, path) = (folder.join(NEW_FILE), folder.join(FILE));
     durable::replace(&new, Access::SECRET, pem.as_bytes())
@@ -346,12 +326,12 @@ fn keep(folder: &Path, pem: &str, host: &str, now: Millis) -> Result<IssuedCerti
     Ok(issued)
 }
 
-/// The shortest wait after a certificate with this life was issued: by a clock that is ahead it is due at once.
+/// The shortest wait after an order, in case a wrong clock makes the certificate due at once.
 fn after(life: Validity) -> Duration {
     LOOK.min(until(life.ends, life.begins) / 3)
 }
 
-/// When a certificate with this life is renewed: when two thirds of it are over.
+/// When a certificate is renewed: after two thirds of its lifetime.
 fn due(life: Validity) -> Millis {
     let whole = life.ends.saturating_sub(life.begins).max(0);
     life.begins.saturating_add(whole / 3 * 2)
@@ -361,14 +341,14 @@ fn until(at: Millis, now: Millis) -> Duration {
     Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0))
 }
 
-/// The wait after so many failures.
+/// The wait after a number of failures.
 fn retry(failures: u32) -> Duration {
     let wait = RETRY_MIN.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
     let wait = wait.min(RETRY_MAX);
     wait + random::up_to(wait / 5)
 }
 
-/// What the authority says of the challenges that failed.
+/// The authority's message about the failed challenges.
 async fn why(order: &mut Order) -> String {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -379,15 +359,14 @@ async fn why(order: &mut Order) -> String {
             return error.detail.clone().unwrap_or_else(|| error.to_string());
         }
     }
-    "it does not say why".to_owned()
+    "it gave no reason".to_owned()
 }
 
-/// The certificate that proves that the host is ours (RFC 8737, section 3).
+/// The certificate that answers a challenge (RFC 8737, section 3).
 fn proof(
     host: &str,
     digest: &[u8],
 ) -> Result<CertifiedKey, Box<dyn std::error::Error + Send + Sync>> {
-    // The extension takes nothing else.
     let digest: [u8; 32] = digest.try_into()?;
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(vec![host.to_owned()])?;
@@ -395,7 +374,7 @@ fn proof(
     let certificate = params.self_signed(&key)?;
     let key = PrivateKeyDer::try_from(key.serialize_der())?;
     let chain = vec![certificate.der().clone()];
-    // Not `from_der`, which refuses a certificate with that extension: it is critical, and of no use for anything else.
+    // `CertifiedKey::from_der` refuses the critical extension.
     let key = aws_lc_rs::default_provider().key_provider.load_private_key(key)?;
     Ok(CertifiedKey::new(chain, key))
 }

@@ -1,4 +1,4 @@
-//! Who sends a request, and how often one may.
+//! Identifies the client of a request, and limits requests by origin.
 
 use std::{
     net::IpAddr,
@@ -28,44 +28,44 @@ use tower_governor::{
 
 use crate::limits::{Caller, Origin, Place};
 
-/// The header in which proxies say for whom they call.
+/// The header with the addresses of clients.
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// The header in which they say how they were called.
+/// The header with the scheme that clients used.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
-/// Requests that one origin may send at once. A household comes back together after its router restarts.
+/// Burst of requests per origin. The devices of a household reconnect at once after its router restarts.
 const BURST: u32 = 256;
-/// Time after which it may send one more.
+/// Time to regain one request.
 const PERIOD: Duration = Duration::from_millis(125);
-/// Requests of which a trusted proxy need not say from whom they are: this machine's own agent calls without a proxy.
+/// Requests without X-Forwarded-For before a warning: this machine's own agent bypasses the proxy.
 const MISSING_MAX: u32 = 20;
-/// How often origins are forgotten that may send as many as ever.
+/// Interval of removing origins with a full budget.
 const FORGET: Duration = Duration::from_secs(60);
 
-/// The connection on which a request comes.
+/// The connection of a request.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionInfo {
-    /// Whoever called: a device, or a proxy.
+    /// The peer: a device or a proxy.
     pub(super) address: IpAddr,
-    /// Whether it speaks TLS.
+    /// Whether it uses TLS.
     pub(super) is_tls: bool,
-    /// The connection's place among those of whom nothing is known yet.
+    /// The connection's place among the unauthenticated ones.
     pub(super) place: Arc<Place>,
 }
 
-/// Tells who sends the requests on a connection, and bounds how many each origin sends.
+/// Adds a [`Caller`] to each request, and limits requests by origin.
 #[derive(Clone)]
 pub(super) struct CallerLayer {
     trusted: Arc<[Network]>,
     forwarded: Arc<ForwardedHeaders>,
-    /// Requests of which somebody said so who is not trusted.
-    pretended: Arc<AtomicU32>,
+    /// Requests with X-Forwarded-For from peers that are not trusted.
+    untrusted: Arc<AtomicU32>,
     rates: Arc<Rates>,
 }
 
 type Rates = GovernorConfig<OriginKeyExtractor, NoOpMiddleware>;
 
 impl CallerLayer {
-    /// Believes these proxies and nobody else.
+    /// Trusts X-Forwarded-For of these proxies only.
     #[allow(clippy::expect_used, reason = "the two numbers above are not zero")]
     pub(super) fn new(trusted: Vec<Network>) -> Self {
         let rates = GovernorConfigBuilder::default()
@@ -77,23 +77,23 @@ impl CallerLayer {
         Self {
             trusted: trusted.into(),
             forwarded: Arc::default(),
-            pretended: Arc::default(),
+            untrusted: Arc::default(),
             rates: Arc::new(rates),
         }
     }
 
-    /// Whether `address` is a trusted proxy's.
+    /// Whether `address` is a trusted proxy.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(address))
     }
 
-    /// Puts both before every answer of `router`. Requests then carry a [`Caller`].
+    /// Adds both layers to `router`.
     pub(super) fn around(&self, router: Router) -> Router {
         let rates = GovernorLayer::new(Arc::clone(&self.rates)).error_handler(too_often);
         router.layer(rates).layer(middleware::from_fn_with_state(self.clone(), identify))
     }
 
-    /// Forgets who has been quiet, until `stop` is cancelled: there are more addresses than memory.
+    /// Removes origins that have been quiet, until `stop` is cancelled.
     pub(super) async fn forget(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(FORGET)).await.is_some() {
             self.rates.limiter().retain_recent();
@@ -101,7 +101,7 @@ impl CallerLayer {
         }
     }
 
-    /// Whether a request came over TLS: on this connection, or to a trusted proxy, as far as that says.
+    /// Whether a request came over TLS, on this connection or to a trusted proxy.
     fn is_secure(&self, arrival: &ConnectionInfo, request: &Request) -> bool {
         let headers = request.headers().get_all(FORWARDED_PROTO).iter();
         arrival.is_tls
@@ -109,7 +109,7 @@ impl CallerLayer {
                 && forwarded::is_https(headers.map(|value| value.as_bytes()))
     }
 
-    /// Where a request comes from. What is wrong with proxies is logged once: who causes it must not fill the log.
+    /// The client's address. Problems with proxies are logged once, so that callers cannot fill the log.
     fn address(&self, peer: IpAddr, request: &Request) -> IpAddr {
         let headers = request.headers().get_all(FORWARDED_FOR).iter();
         match forwarded::client_address(peer, &self.trusted, headers.map(|value| value.as_bytes()))
@@ -123,18 +123,18 @@ impl CallerLayer {
                 if self.forwarded.record_missing() {
                     tracing::warn!(
                         %peer,
-                        "the reverse proxy does not say for whom it calls, so all devices count as one: let it set \
-                         X-Forwarded-For"
+                        "the reverse proxy does not set X-Forwarded-For, so all devices share one rate limit: configure it to set \
+                         the header"
                     );
                 }
                 peer
             }
             ClientAddress::Untrusted(peer) => {
-                if self.pretended.fetch_add(1, Ordering::Relaxed) == 0 {
+                if self.untrusted.fetch_add(1, Ordering::Relaxed) == 0 {
                     tracing::warn!(
                         %peer,
-                        "somebody sends X-Forwarded-For and is not believed: if it is your reverse proxy, add it to \
-                         `trusted` under [proxy] in coordinator.toml"
+                        "ignoring X-Forwarded-For of an untrusted peer: if it is your reverse proxy, add it to `trusted` under \
+                         [proxy] in coordinator.toml"
                     );
                 }
                 peer
@@ -157,31 +157,31 @@ async fn identify(
     next.run(request).await
 }
 
-/// Whether trusted proxies say for whom they call.
+/// Whether trusted proxies set X-Forwarded-For.
 #[derive(Debug, Default)]
 struct ForwardedHeaders {
     /// Whether one ever did.
     ever: AtomicBool,
-    /// Requests of which one did not.
-    untold: AtomicU32,
+    /// Requests without the header.
+    missing: AtomicU32,
 }
 
 impl ForwardedHeaders {
-    /// Records that a proxy said for whom it calls.
+    /// Records a request with the header.
     fn record_present(&self) {
         if !self.ever.load(Ordering::Relaxed) {
             self.ever.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Counts a request of which a proxy did not say it; whether it is now plain, for the first time, that none does.
+    /// Counts a request without the header; true when it becomes clear that no proxy sets it.
     fn record_missing(&self) -> bool {
-        self.untold.fetch_add(1, Ordering::Relaxed) == MISSING_MAX
+        self.missing.fetch_add(1, Ordering::Relaxed) == MISSING_MAX
             && !self.ever.load(Ordering::Relaxed)
     }
 }
 
-/// Counts requests by the origin of their [`Caller`].
+/// Keys the rate limit by the [`Caller`]'s origin.
 #[derive(Clone, Copy, Debug)]
 struct OriginKeyExtractor;
 

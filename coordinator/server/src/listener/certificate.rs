@@ -1,4 +1,4 @@
-//! The coordinator's certificate: whether devices will take it.
+//! Checks that devices will accept the coordinator's certificate.
 
 use std::{path::Path, sync::Arc};
 
@@ -12,7 +12,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-/// Reads a certificate and its key, and looks whether devices will take it as `host`'s.
+/// Reads a certificate and its key, and checks that it is valid for `host`.
 pub(super) fn read(
     certificate: &Path,
     key: &Path,
@@ -30,7 +30,7 @@ pub(super) fn read(
     Ok(Arc::new(certified))
 }
 
-/// Says why devices would not take the first certificate of the chain.
+/// Checks the first certificate of the chain.
 fn check(
     path: &Path,
     chain: &[CertificateDer<'static>],
@@ -46,14 +46,14 @@ fn check(
     }
     if life.begins > now {
         let begins = to_rfc3339(life.begins);
-        let reason = format!("it holds from {begins} on: wait, or correct this machine's clock");
+        let reason = format!("it is valid from {begins} on: wait, or correct this machine's clock");
         return Err(FileError::new(path, reason));
     }
     let name = ServerName::try_from(host).map_err(|_| broken())?;
     let parsed = ParsedCertificate::try_from(first).map_err(|_| broken())?;
     verify_server_name(&parsed, &name).map_err(|error| {
         let reason = format!(
-            "it is not for {host}: get one that is, or correct `server_url` in coordinator.toml"
+            "it is not for {host}: get one for that host, or correct `server_url` in coordinator.toml"
         );
         FileError::caused(path, reason, error)
     })
@@ -104,7 +104,7 @@ mod tests {
             ),
             (
                 refusal(&early, &early_key, host),
-                "early-cert.pem cannot be used: it holds from 2026-07-01T00",
+                "early-cert.pem cannot be used: it is valid from 2026-07-01T00",
             ),
             (refusal(&good, &past_key, host), "past-key.pem"),
             (refusal(&good, &key, "maru.example.com"), "it is not for maru.example.com"),

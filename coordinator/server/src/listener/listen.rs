@@ -12,25 +12,25 @@ use chassis::accept::Listener;
 use coordinator_api::settings::Listen;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// Connections that may wait to be taken, on each address.
+/// Backlog of each address.
 const BACKLOG: u32 = 1024;
 
-/// Listens on every one of its addresses.
+/// Listens on all addresses.
 pub(super) struct TcpListeners {
     all: Vec<TcpListener>,
-    /// Which is asked first, so that a crowd on one address does not hide the others.
+    /// The listener that is polled first, in rotation, so that no address starves the others.
     next: AtomicUsize,
 }
 
 impl TcpListeners {
-    /// Listens on all of them, or on none; the error names the address.
+    /// Binds all addresses or none; the error names the address.
     pub(super) fn bind(listen: &Listen) -> Result<Self, (SocketAddr, io::Error)> {
         let one = |address| bind(address, listen).map_err(|error| (address, error));
         let all = listen.addresses().map(one).collect::<Result<_, _>>()?;
         Ok(Self { all, next: AtomicUsize::new(0) })
     }
 
-    /// The first of the addresses, with the port that the system chose if it was 0.
+    /// The first address, with its actual port.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.all.first().ok_or(io::ErrorKind::NotFound)?.local_addr()
     }
@@ -41,7 +41,7 @@ fn bind(address: SocketAddr, listen: &Listen) -> io::Result<TcpListener> {
         IpAddr::V4(_) => TcpSocket::new_v4()?,
         IpAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // `[::]` takes IPv4 as well, as everywhere, unless an IPv4 address has the port.
+    // `[::]` accepts IPv4 too, unless an IPv4 address has the same port.
     let taken = listen.addresses().any(|it| it.is_ipv4() && it.port() == address.port());
     if address.is_ipv6() && taken {
         rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;

@@ -1,4 +1,4 @@
-//! TLS on the port for everyone.
+//! TLS on the public port.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -12,35 +12,30 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{
-    acme::{self, Acme},
-    certificate,
-    error::ListenError,
-};
+use super::{acme, certificate, error::ListenError};
 use crate::clock;
 
-/// How a TLS connection begins: the type of a record that holds a handshake message (RFC 8446, section 5.1). No method
-/// of HTTP begins so.
+/// The first byte of a TLS connection: a handshake record (RFC 8446, section 5.1). HTTP never begins with it.
 const HANDSHAKE: u8 = 22;
-/// The one protocol inside: a Tailscale client upgrades from HTTP/1.1, which HTTP/2 cannot.
+/// HTTP/1.1 only: Tailscale clients upgrade from it, which HTTP/2 does not support.
 const ALPN: &[u8] = b"http/1.1";
 
-/// Speaks TLS with who calls.
+/// Accepts TLS connections.
 #[derive(Clone)]
 pub(super) struct Tls(TlsAcceptor);
 
-/// A connection that has begun.
+/// An accepted connection.
 pub(super) enum Opened {
-    /// TLS is spoken.
+    /// It uses TLS.
     Secure(Box<TlsStream<TcpStream>>),
-    /// The client speaks something else.
+    /// It does not begin with a TLS handshake.
     Plain(TcpStream),
-    /// An authority has seen the proof that it asked for; nothing more is said.
+    /// It was an ACME challenge, which is complete.
     Proved,
 }
 
 impl Tls {
-    /// With the certificate of two files, which are read again when they change.
+    /// Uses the certificate of two files, which are reloaded when they change.
     pub(super) fn from_files(
         certificate: PathBuf,
         key: PathBuf,
@@ -52,12 +47,8 @@ impl Tls {
         Self::new(Arc::new(FileCertificate(watched)))
     }
 
-    /// With a certificate that an authority is asked for.
-    pub(super) fn from_acme(acme: Arc<Acme>) -> Result<Self, ListenError> {
-        Self::new(acme)
-    }
-
-    fn new(certificates: Arc<dyn ResolvesServerCert>) -> Result<Self, ListenError> {
+    /// Uses the certificates of a resolver.
+    pub(super) fn new(certificates: Arc<dyn ResolvesServerCert>) -> Result<Self, ListenError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -67,7 +58,7 @@ impl Tls {
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
-    /// Begins to talk with who called.
+    /// Accepts a connection.
     pub(super) async fn open(&self, stream: TcpStream) -> io::Result<Opened> {
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
@@ -87,7 +78,7 @@ struct FileCertificate(WatchedFiles<Arc<CertifiedKey>, FileError>);
 
 impl ResolvesServerCert for FileCertificate {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // No authority asks for a proof.
+        // Challenges are not expected.
         (!acme::asks(&hello)).then(|| self.0.current())
     }
 }

@@ -1,4 +1,4 @@
-//! What the settings say of how devices come in.
+//! How the public port uses TLS, from `[tls]` and `[proxy]` of the settings.
 
 use std::path::PathBuf;
 
@@ -9,39 +9,27 @@ use coordinator_api::{
 };
 use coordinator_core::forwarded::Network;
 
-/// How devices come in.
+/// How the public port uses TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TlsMode {
-    /// By plain HTTP.
+    /// Plain HTTP.
     Plain,
-    /// By a reverse proxy in one of these networks.
+    /// Plain HTTP, behind a reverse proxy in one of these networks.
     Proxied(Vec<Network>),
-    /// By HTTPS with the certificate of two files.
-    Files {
-        /// The certificate.
-        certificate: PathBuf,
-        /// Its key.
-        key: PathBuf,
-        /// The name that it must be for.
-        host: String,
-    },
-    /// By HTTPS with a certificate that an authority is asked for.
-    Acme {
-        /// The authority.
-        acme: Acme,
-        /// The name that it must be for.
-        host: String,
-    },
+    /// HTTPS with a certificate for `host` from two files.
+    Files { certificate: PathBuf, key: PathBuf, host: String },
+    /// HTTPS with a certificate for `host` by ACME.
+    Acme { acme: Acme, host: String },
 }
 
 impl TlsMode {
-    /// Reads `[tls]` and `[proxy]`, and whether the relay fits them; the error is a sentence that names the key.
+    /// Reads `[tls]` and `[proxy]`, and checks the relay's settings against them; the error is a sentence that names the key.
     pub(crate) fn of(settings: &Settings) -> Result<Self, String> {
         let entry = Self::read(settings)?;
         match entry {
             Self::Plain | Self::Proxied(_) if settings.relay.embedded => Err(
-                "embedded under [relay] needs [tls], as devices speak TLS with the coordinator's own relay: add [tls], or \
-                 take out embedded and leave the relay on a port of its own, also behind a reverse proxy"
+                "embedded under [relay] needs [tls], since devices connect to the relay with TLS: add [tls], or remove embedded \
+                 and run the relay on a port of its own, also behind a reverse proxy"
                     .to_owned(),
             ),
             Self::Plain | Self::Proxied(_) | Self::Files { .. } | Self::Acme { .. } => Ok(entry),
@@ -55,22 +43,20 @@ impl TlsMode {
             (None, Some(proxy)) => return proxied(&proxy.trusted),
             (Some(_), Some(_)) => {
                 return Err(
-                    "[tls] and [proxy] exclude each other: take out [tls] if a reverse proxy speaks HTTPS with \
-                     devices, else [proxy]"
+                    "[tls] and [proxy] exclude each other: remove [tls] if a reverse proxy terminates HTTPS, else [proxy]"
                         .to_owned(),
                 );
             }
         };
         let url = settings.server_url.as_deref().and_then(|url| ServerUrl::parse(url).ok());
         let Some(url) = url.filter(|url| !url.is_plain()) else {
-            return Err("[tls] needs server_url = \"https://NAME\", with the name that the certificate is for, and \
-                        the port if devices use another than 443"
+            return Err("[tls] needs server_url = \"https://NAME\", with the name in the certificate, and the port if \
+                        it is not 443"
                 .to_owned());
         };
         if let Some(acme) = &tls.acme {
             if tls.certificate.is_some() || tls.key.is_some() {
-                return Err("[tls] names a certificate and an authority to ask for one: take out certificate and key, \
-                            or [tls.acme]"
+                return Err("[tls] has both a certificate and [tls.acme]: take out certificate and key, or [tls.acme]"
                     .to_owned());
             }
             return asked(acme, url.host());
@@ -82,12 +68,12 @@ impl TlsMode {
                 host: url.host().to_owned(),
             }),
             (None, None) => {
-                Err("[tls] names no certificate: set certificate and key, or add [tls.acme]"
+                Err("[tls] has no certificate: set certificate and key, or add [tls.acme]"
                     .to_owned())
             }
-            (Some(_), None) => Err("[tls] names a certificate without its key: set key".to_owned()),
+            (Some(_), None) => Err("[tls] has a certificate without its key: set key".to_owned()),
             (None, Some(_)) => {
-                Err("[tls] names a key without its certificate: set certificate".to_owned())
+                Err("[tls] has a key without its certificate: set certificate".to_owned())
             }
         }
     }
@@ -97,7 +83,7 @@ fn asked(acme: &Acme, host: &str) -> Result<TlsMode, String> {
     let is_name = host.parse::<std::net::IpAddr>().is_err() && host.contains('.');
     if !is_name {
         return Err(format!(
-            "[tls.acme] needs a public name in server_url, and {host} is none: set server_url = \"https://NAME\""
+            "[tls.acme] needs a public name in server_url, not {host}: set server_url = \"https://NAME\""
         ));
     }
     if !acme.directory.starts_with("https://") {
@@ -107,7 +93,7 @@ fn asked(acme: &Acme, host: &str) -> Result<TlsMode, String> {
         ));
     }
     if acme.directory.parse::<Uri>().is_err() {
-        return Err(format!("[tls.acme] directory = {:?} is no URL", acme.directory));
+        return Err(format!("[tls.acme] directory = {:?} is not a URL", acme.directory));
     }
     match &acme.contact {
         Some(contact) if !contact.starts_with("mailto:") => Err(format!(
@@ -119,13 +105,12 @@ fn asked(acme: &Acme, host: &str) -> Result<TlsMode, String> {
 
 fn proxied(trusted: &[String]) -> Result<TlsMode, String> {
     if trusted.is_empty() {
-        return Err("[proxy] trusts nobody: set trusted = [\"127.0.0.1\"], with the address from which the reverse \
-                    proxy calls"
+        return Err("[proxy] trusts nobody: set trusted = [\"127.0.0.1\"], with the address of the reverse proxy"
             .to_owned());
     }
     let read = |text: &String| {
         text.parse().map_err(|_| {
-            format!("[proxy] trusted: {text:?} is no address, such as 127.0.0.1, and no network, such as 10.0.0.0/8")
+            format!("[proxy] trusted: {text:?} is neither an address, such as 127.0.0.1, nor a network, such as 10.0.0.0/8")
         })
     };
     trusted.iter().map(read).collect::<Result<_, _>>().map(TlsMode::Proxied)
@@ -217,7 +202,7 @@ mod tests {
             (entry(https, Some([Some("a"), None]), None), "set key"),
             (entry(https, Some([None, Some("a")]), None), "set certificate"),
             (entry(https, None, Some(&[])), "trusts nobody"),
-            (entry(https, None, Some(&["nginx"])), "\"nginx\" is no address"),
+            (entry(https, None, Some(&["nginx"])), "\"nginx\" is neither an address"),
             (entry(https, None, Some(&["10.0.0.0/99"])), "10.0.0.0/99"),
         ] {
             let error = refused.unwrap_err();

@@ -1,4 +1,4 @@
-//! What the pages have in common: their frame, their languages, and what a browser may do with them.
+//! The frame of the pages: languages, and the content security policy.
 //!
 //! A page is a message of the catalogue, with the configured address or a code as its only argument, [`escaped`]. It loads
 //! nothing, cannot be framed, and its one script is named by its hash.
@@ -30,18 +30,17 @@ pub(super) struct Page {
     pub(super) text: Message,
     /// The one script that runs in it.
     pub(super) script: Option<&'static Script>,
-    /// Whether its form may be sent, to where the page comes from.
+    /// Whether it has a form, which is sent to its own origin.
     pub(super) has_form: bool,
 }
 
 impl Script {
-    /// A script that names its hash itself when it is first needed.
     pub(super) const fn new(source: &'static str, hash: fn() -> String) -> Self {
         Self { source, hash: LazyLock::new(hash) }
     }
 }
 
-/// What a policy names a script or a style by (CSP Level 3, section 2.3.1).
+/// The source expression of a script or style (CSP Level 3, section 2.3.1).
 pub(super) fn hash(source: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(source)))
 }

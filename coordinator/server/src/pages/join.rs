@@ -1,5 +1,5 @@
-//! `/join`: the page behind an invitation. The keys are in the fragment, which no browser sends; a script of the page
-//! reads it and shows what there is to copy.
+//! `/join`: the page of an invitation. The keys are in the fragment, which browsers do not send; a script of the page reads
+//! it and shows the commands to copy.
 
 use axum::{
     extract::{Extension, State},

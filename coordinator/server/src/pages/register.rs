@@ -1,8 +1,7 @@
-//! `/register/TICKET`: the page behind an `AuthURL`. It shows the code by which the admin approves the device, and takes
-//! an invitation for it: not every app takes a key together with a server.
+//! `/register/TICKET`: the page of an `AuthURL`. It shows the code for the admin's approval, and accepts an invitation: not
+//! every app accepts a key together with a server.
 //!
-//! Over plain HTTP it takes none, since whoever is on the way would have it. Nothing that a device says of itself is
-//! shown.
+//! Over plain HTTP it accepts no invitation, which could be intercepted. Nothing that the device reports is shown.
 
 use std::time::Instant;
 
@@ -64,7 +63,7 @@ pub(super) async fn show(
     Page { has_form: !is_plain, ..page(StatusCode::OK, text) }.response(&headers)
 }
 
-/// Takes an invitation for the device that waits under the ticket.
+/// Accepts an invitation for the waiting device with the ticket.
 pub(super) async fn redeem(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -73,7 +72,7 @@ pub(super) async fn redeem(
     body: Body,
 ) -> Response {
     if let Err(wait) = app.tries.take(caller.origin, Instant::now()) {
-        tracing::info!("too many invitations were tried from one address");
+        tracing::info!("refused an invitation: too many attempts from this address");
         return later(StatusCode::TOO_MANY_REQUESTS, wait.as_secs() + 1, &headers);
     }
     match try_redeem(&app, &caller, ticket, body).await {
@@ -96,14 +95,14 @@ pub(super) async fn redeem(
         Err(RedeemError::Register(error @ (RegisterError::Store(_) | RegisterError::Hub(_)))) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "an invitation was not taken"
+                "cannot redeem an invitation"
             );
             later(StatusCode::SERVICE_UNAVAILABLE, 10, &headers)
         }
     }
 }
 
-/// Reads the form and does what it asks; `None` for what holds no invitation to this network.
+/// Reads the form and redeems its invitation.
 async fn try_redeem(
     app: &App,
     caller: &Caller,

@@ -1,5 +1,5 @@
-//! A device that waits asks again: it is answered by what is read, without a turn to change the database, unless something is
-//! due. Strangers could otherwise take turns all the time.
+//! Answers a waiting device that asks again from reads only, without a write transaction unless one is due. Otherwise
+//! strangers could occupy the write queue.
 
 use control_protocol::register::RegisterRequest;
 use coordinator_core::{
@@ -19,7 +19,7 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// What is read of a device that waits, beside its own row.
+/// The records of a waiting device, beside its own row.
 pub(super) struct PendingLookup {
     node: Option<Node>,
     old: Option<Node>,
@@ -40,8 +40,8 @@ impl PendingLookup {
         Ok(Self { node, old, given_key })
     }
 
-    /// Whether it goes on waiting and that is not to be written. What is not read here (other nodes of the machine, who else
-    /// waits, the policy's tags) never makes a device wait that would not wait anyway.
+    /// Whether it still waits and no write is due. What is not read here (other nodes of the machine, other waiting devices,
+    /// the policy's tags) never keeps a device waiting.
     pub(super) fn still_waits(
         &self,
         peer: &Peer,

@@ -1,4 +1,4 @@
-//! What comes of a registration.
+//! Results of a registration.
 
 use coordinator_core::{
     model::{Node, Owner},
@@ -10,15 +10,15 @@ use crate::{
     store::{DatabaseError, StoreError},
 };
 
-/// How often a change is tried that conflicts with others.
+/// Attempts for a change that conflicts with others.
 pub(super) const ATTEMPTS: usize = 8;
 
-/// What a device is told.
+/// The status of a device after a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RegistrationStatus {
     /// It is a node of this owner.
     Node(Owner),
-    /// Its node key has expired: it must make another.
+    /// Its node key has expired: it must generate another.
     Expired,
     /// It waits for approval, under this ticket.
     Waiting(String),
@@ -27,25 +27,25 @@ pub(crate) enum RegistrationStatus {
 /// Why a registration failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RegisterError {
-    /// The device was turned away.
+    /// The device was refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Too many ask at once.
-    #[error("too many devices register at once: try again later")]
+    /// Too many concurrent registrations.
+    #[error("too many concurrent registrations: try again later")]
     Busy,
-    /// The node has caused too much for everyone in a short time.
+    /// The node's rate limit is exceeded.
     #[error("this device changed too often in a short time: try again in ten seconds")]
     Often,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The network could not be read again.
+    /// The network could not be reloaded.
     #[error(transparent)]
     Hub(#[from] HubError),
 }
 
 impl RegisterError {
-    /// Whether the same change may succeed at once.
+    /// Whether the change may succeed if it is retried at once.
     pub(super) fn is_collision(&self) -> bool {
         match self {
             Self::Store(StoreError::Database(DatabaseError::Conflict)) => true,
@@ -57,12 +57,12 @@ impl RegisterError {
     }
 }
 
-/// What remains to be done after a registration.
+/// What to do after a registration.
 pub(super) enum FollowUp {
-    /// Nothing is stored.
+    /// Nothing: no change was stored.
     None,
-    /// Everyone's maps are made anew.
+    /// Update the maps.
     Refresh,
-    /// What the node says of itself may be new.
+    /// Apply what the node reports about itself.
     Update(Box<Node>),
 }

@@ -1,4 +1,4 @@
-//! An invitation that a person gives to a device that waits, on the device's page.
+//! Redeems an invitation that a person enters on the page of a waiting device.
 
 use coordinator_api::{Actor, Secret};
 use coordinator_core::{
@@ -13,23 +13,19 @@ use super::{
 };
 use crate::{app::App, clock, limits::Origin};
 
-/// What became of the device.
+/// The result for the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RedeemOutcome {
     /// It is a node.
     Node,
-    /// It waits for the admin, now with the key, under this code.
+    /// It waits for approval, now with the key, under this code.
     Waiting(String),
 }
 
-/// Gives the device that waits under `ticket` a pre-auth key, in the name of a person at `origin`, and decides in one
-/// transaction as if it had brought the key. Once begun, it goes on even if the person hangs up.
+/// Registers the waiting device with `ticket` by a pre-auth key that a person at `origin` entered, as if the device had sent
+/// the key. Completes even if the person disconnects. When it returns, the maps show the result.
 ///
-/// When it returns, everyone's maps show the result, and the device is told.
-///
-/// # Errors
-///
-/// [`RegisterError::Refused`] for whatever is wrong with device, ticket or key, and nothing has changed.
+/// Every error with the device, ticket or key is [`RegisterError::Refused`], and nothing has changed.
 pub(crate) async fn redeem(
     app: &App,
     origin: Origin,
@@ -70,7 +66,7 @@ async fn try_redeem(
         | Decision::Await { key: Some(_), .. }
         // The same key again.
         | Decision::StillWaiting => {}
-        // Nothing that the key does; the device itself is told.
+        // The key has no effect; the device gets its own answer.
         Decision::Logout(_)
         | Decision::Forget(_)
         | Decision::LoggedOut

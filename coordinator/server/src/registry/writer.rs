@@ -1,4 +1,4 @@
-//! Decides on who asks to become a node, and writes what was decided.
+//! Decides on an applicant, and writes the decision.
 
 use std::time::Instant;
 
@@ -19,12 +19,11 @@ use crate::{
     store::{Change, DatabaseError, StoreError},
 };
 
-/// How often it is written that a device which waits has asked again: a sixtieth of the hour at least after which one that
-/// asks no more is forgotten.
+/// Interval of storing that a waiting device has asked again. It is forgotten an hour after that.
 const ASKED_EVERY: Millis = 60 * 1000;
 
 impl Applicant<'_> {
-    /// Decides by what `change` reads.
+    /// Decides from the state that `change` reads.
     pub(super) async fn decide<'b>(
         &'b self,
         app: &'b App,
@@ -69,7 +68,7 @@ pub(super) struct DecisionWriter<'a> {
     pub(super) now: Millis,
     /// Whether the node is removed soon after it disconnects.
     pub(super) ephemeral: bool,
-    /// Whose it is by its key and the tags that it asks for.
+    /// The owner by its key and the tags that it requests.
     pub(super) owner: Option<Owner>,
 }
 
@@ -151,7 +150,7 @@ impl DecisionWriter<'_> {
         Ok(pending)
     }
 
-    /// Uses the key once; refuses the device if another used it up meanwhile.
+    /// Uses the key once; refuses the device if the key was used up meanwhile.
     async fn consume(&self, change: &mut Change, key: Option<u64>) -> Result<(), RegisterError> {
         match key {
             Some(id) if !change.consume_key(id, self.now).await? => Err(Refusal::Key.into()),
@@ -167,7 +166,7 @@ impl DecisionWriter<'_> {
     ) -> Result<Owner, StoreError> {
         let mut node = found(change.node(id).await?)?;
         if life == KeyExpiry::New {
-            // Its person may have given it tags.
+            // Its owner may have assigned tags.
             node.owner = self.owner.clone().unwrap_or(node.owner);
             node.times.expires = self.app.expiry(&node.owner, self.now);
         }
@@ -179,7 +178,7 @@ impl DecisionWriter<'_> {
             change.delete_pending(pending.id).await?;
         }
         change.note("device.rekey", format!("{} ({})", node.name, node.id), "");
-        tracing::info!(node = node.id, name = node.name, "a node goes on under another key");
+        tracing::info!(node = node.id, name = node.name, "node key replaced");
         Ok(node.owner)
     }
 
@@ -198,12 +197,12 @@ impl DecisionWriter<'_> {
         let new = NewNode { id, owner, device, expires, name: None };
         let node = change.insert_node(new, self.now).await?;
         change.note("device.join", format!("{} ({})", node.name, node.id), "");
-        tracing::info!(node = node.id, name = node.name, "a device became a node");
+        tracing::info!(node = node.id, name = node.name, "node added");
         Ok(node.owner)
     }
 }
 
-/// Ends a node's key now, unless it has ended already.
+/// Expires a node's key now, unless it has expired.
 pub(crate) async fn end_key(
     change: &mut Change,
     id: NodeId,
@@ -217,17 +216,16 @@ pub(crate) async fn end_key(
     Ok(())
 }
 
-/// A node that was there a moment ago.
 fn found(node: Option<Node>) -> Result<Node, StoreError> {
     node.ok_or(StoreError::Database(DatabaseError::Conflict))
 }
 
-/// Whether it is to be written that a device which waits has asked again.
+/// Whether to store that a waiting device has asked again.
 pub(super) fn is_due(pending: &Pending, now: Millis) -> bool {
     now.saturating_sub(pending.asked) >= ASKED_EVERY
 }
 
-/// Who makes the change that was decided: the key that was brought, or else the device, if it has a number already.
+/// Who makes the change: the key that was presented, or else the device, if it has a number.
 fn actor(decision: &Decision) -> Option<Actor> {
     match *decision {
         Decision::Replace { key: Some(id), .. }

@@ -1,4 +1,4 @@
-//! Who is connected, and the queue to each.
+//! The connected clients and their queues.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,17 +11,17 @@ use derp::frame::{Frame, GoneReason};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// Frames that may wait for a slow client; more are lost, as in any network.
+/// Frames in a client's queue; further frames are dropped.
 const QUEUE: usize = 128;
-/// Bytes of frames that may wait for it, those included that are being written.
+/// Bytes of frames in a client's queue, including those that are being written.
 const QUEUE_BYTES: usize = 256 * 1024;
-/// Connections of one node key: one, and for a while those that its node lost without the relay's knowing. Each has a
-/// queue, and who has the key may fill all of them by sending to itself.
+/// Connections per node key: one, and lost ones that have not timed out. Each has a queue, which the node can fill by sending
+/// to itself.
 const PER_KEY: usize = 4;
-/// Peers of a client that are told when it leaves.
+/// Peers of a client that are notified when it leaves.
 const SENDERS_MAX: usize = 1024;
 
-/// Everyone who is connected.
+/// The connected clients.
 #[derive(Debug, Default)]
 pub(super) struct Clients(Mutex<State>);
 
@@ -31,11 +31,11 @@ struct State {
     by_key: HashMap<NodePublic, Client>,
 }
 
-/// The connections of one node key. The last in the list was the last to send, and receives.
+/// The connections of one node key. The last one has sent most recently, and receives packets.
 #[derive(Debug, Default)]
 struct Client {
     connections: Vec<Connection>,
-    /// Who has sent to it.
+    /// The clients that have sent to it.
     senders: HashSet<NodePublic>,
 }
 
@@ -43,12 +43,12 @@ struct Client {
 struct Connection {
     id: u64,
     queue: mpsc::Sender<QueuedFrame>,
-    /// How many bytes may still wait.
+    /// Bytes that still fit into the queue.
     room: Arc<Semaphore>,
     end: CancellationToken,
 }
 
-/// A frame that waits for a client, or is being written to it. It takes its room until it is dropped.
+/// A frame in a queue. It occupies queue space until it is dropped.
 #[derive(Debug)]
 pub(super) struct QueuedFrame {
     /// The frame, encoded.
@@ -56,15 +56,15 @@ pub(super) struct QueuedFrame {
     _room: OwnedSemaphorePermit,
 }
 
-/// One connection of a client; leaving is dropping it.
+/// One connection of a client, which is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct ClientConnection<'a> {
     clients: &'a Clients,
     key: NodePublic,
     id: u64,
-    /// What is to be sent to it.
+    /// Frames for the client.
     pub(super) queue: mpsc::Receiver<QueuedFrame>,
-    /// Cancelled when the client must leave.
+    /// Cancelled when the connection must be closed.
     pub(super) end: CancellationToken,
 }
 
@@ -73,8 +73,7 @@ impl Clients {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a connection of a client that proved its key. If it has too many, that ends which has neither come nor sent for
-    /// longest.
+    /// Adds a connection of a client that proved its key. If it has too many, its least recently active one is closed.
     pub(super) fn join(&self, key: NodePublic) -> ClientConnection<'_> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let mut state = self.state();
@@ -91,7 +90,7 @@ impl Clients {
         ClientConnection { clients: self, key, id, queue, end }
     }
 
-    /// Ends the connections of all clients but those whose key may stay.
+    /// Closes the connections of all clients whose key may not stay.
     pub(super) fn retain(&self, may_stay: impl Fn(&NodePublic) -> bool) {
         let state = self.state();
         let leave = state.by_key.iter().filter(|(key, _)| !may_stay(key));
@@ -110,13 +109,13 @@ impl State {
             && let Ok(len) = u32::try_from(bytes.len())
             && let Ok(room) = Arc::clone(&connection.room).try_acquire_many_owned(len)
         {
-            // A full queue loses the frame.
+            // A full queue drops the frame.
             let _ = connection.queue.try_send(QueuedFrame { bytes: bytes.into(), _room: room });
         }
         true
     }
 
-    /// Of several connections of one client, that which sent last receives.
+    /// Marks the connection as the client's most recently active one.
     fn note_active(&mut self, key: &NodePublic, id: u64) {
         if let Some(client) = self.by_key.get_mut(key)
             && client.connections.last().is_some_and(|last| last.id != id)
@@ -129,7 +128,7 @@ impl State {
 }
 
 impl ClientConnection<'_> {
-    /// Passes a packet on; the sender is told if there is nobody to pass it to.
+    /// Forwards a packet; the sender is notified if the peer is not connected.
     pub(super) fn send(&self, to: NodePublic, packet: &[u8]) {
         let mut state = self.clients.state();
         state.note_active(&self.key, self.id);

@@ -1,4 +1,4 @@
-//! One client of the relay, from its handshake to its end.
+//! One connection of a relay client.
 
 use std::{io, time::Duration};
 
@@ -19,15 +19,15 @@ use super::{
 };
 use crate::{clock, random};
 
-/// How long a client may take to read.
+/// Timeout for writing to a client.
 const WRITE_TIME: Duration = Duration::from_secs(30);
-/// Bytes read at once.
+/// Size of a read, in bytes.
 pub(crate) const READ_LEN: usize = 16 * 1024;
-/// When a client of a relay that stops should connect again, at the earliest.
+/// Minimum delay before clients of a stopping relay reconnect.
 const RECONNECT: Duration = Duration::from_millis(500);
-/// At random up to so much later, so that not all come at once.
+/// Random addition to the delay, to spread reconnects.
 const RECONNECT_SPREAD: Duration = Duration::from_millis(1500);
-/// For how long it should then try before it looks for another relay.
+/// How long clients should retry before they choose another relay.
 const TRY_FOR: Duration = Duration::from_secs(5);
 
 /// Why a connection ended before the client left.
@@ -36,21 +36,21 @@ pub(super) enum ConnectionError {
     /// It broke, or took too long.
     #[error("the connection failed")]
     Io(#[from] io::Error),
-    /// The client sent what is no frame.
+    /// The client sent an invalid frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
     /// The client did not prove its key.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
-    /// It proved a key that is no node's of the network.
-    #[error("{0} is no node of this network, or is one no more")]
+    /// Its key is not a node's.
+    #[error("{0} is not a node of this network")]
     NotAdmitted(NodePublic),
-    /// It was let in, and has to leave.
-    #[error("{0} is a node no more, or has newer connections in the place of this one")]
+    /// It was admitted, and is no longer a node or has newer connections.
+    #[error("{0} is no longer a node, or newer connections have replaced this one")]
     Ended(NodePublic),
 }
 
-/// A client that proved its key, which is a node's.
+/// A client that proved a node's key.
 #[derive(Debug)]
 pub(super) struct AdmittedClient<IO> {
     io: IO,
@@ -58,8 +58,8 @@ pub(super) struct AdmittedClient<IO> {
     key: NodePublic,
 }
 
-/// Lets a client prove its key, at the latest at `until`. `received` is what came after its request. A key that is no node's is refused as stock
-/// relays do it: the connection ends where the relay would prove its own (`verifyClient` in derpserver.go).
+/// Runs the handshake until `until`; `received` is what followed the client's request. As stock relays do (`verifyClient` in
+/// derpserver.go), it closes the connection instead of proving its own key if the client is not a node.
 pub(super) async fn enter<IO>(
     mut io: IO,
     received: &[u8],
@@ -76,7 +76,7 @@ where
     Ok(AdmittedClient { io, decoder, key })
 }
 
-/// Shows the relay's key, and lets the client prove its own.
+/// Sends the relay's key, and verifies the client's.
 async fn handshake<IO>(
     io: &mut IO,
     decoder: &mut Decoder,
@@ -109,7 +109,7 @@ where
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> AdmittedClient<IO> {
-    /// Serves the client until it leaves, is a node no more, or `stopping` completes, of which it is told.
+    /// Serves the client until it leaves, is no longer a node, or `stopping` completes, of which it is notified.
     pub(super) async fn run(
         self,
         shared: &RelayState,
@@ -119,14 +119,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AdmittedClient<IO> {
         let registration = shared.clients.join(key);
         let end = registration.end.clone();
         tokio::select! {
-            // Also amid a write that the client does not take.
+            // Also interrupts a blocked write.
             () = end.cancelled() => Err(ConnectionError::Ended(key)),
             result = pass(io, decoder, key, registration, shared, stopping) => result,
         }
     }
 }
 
-/// Passes packets on, both ways.
+/// Forwards packets in both directions.
 async fn pass<IO>(
     io: IO,
     mut decoder: Decoder,
@@ -142,7 +142,7 @@ where
     let mut stopping = std::pin::pin!(stopping);
     let mut buffer = vec![0; READ_LEN];
     let mut keep_alive = Instant::now() + before(shared.keep_alive);
-    // What was read and not paid for yet: until then no more is read, and the client's own queue fills.
+    // Bytes that exceed the rate limit: no more is read until the bucket has refilled.
     let mut owed: Option<(usize, Instant)> = None;
     loop {
         handle_frames(&mut decoder, &registration)?;
@@ -169,12 +169,12 @@ where
     }
 }
 
-/// Takes bytes from the client's bucket; if it lacks them, how many and when to try again.
+/// Takes bytes from the client's bucket; if it is empty, returns them with the time to retry.
 fn take(shared: &RelayState, key: &NodePublic, len: usize) -> Option<(usize, Instant)> {
     shared.rates.take(key, len).err().map(|wait| (len, Instant::now() + wait))
 }
 
-/// Waits until what is owed can be paid; never returns if nothing is.
+/// Waits for the time to retry; forever if there is none.
 async fn due(owed: Option<(usize, Instant)>) -> usize {
     match owed {
         Some((len, at)) => {
@@ -185,10 +185,7 @@ async fn due(owed: Option<(usize, Instant)>) -> usize {
     }
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "what a client may not send, and what is unknown, is ignored alike"
-)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "unexpected and unknown frames are ignored")]
 fn handle_frames(
     decoder: &mut Decoder,
     registration: &ClientConnection<'_>,
@@ -203,7 +200,7 @@ fn handle_frames(
     Ok(())
 }
 
-/// Writes a frame and whatever else waits by now.
+/// Writes a frame and all that are queued.
 async fn write_all<W: AsyncWrite + Unpin>(
     writer: &mut W,
     first: QueuedFrame,
@@ -217,7 +214,7 @@ async fn write_all<W: AsyncWrite + Unpin>(
     write(writer, &bytes).await
 }
 
-/// Tells the client that the relay stops, and when to come back.
+/// Notifies the client that the relay stops, and when to reconnect.
 async fn say_goodbye<W: AsyncWrite + Unpin>(writer: &mut W) -> io::Result<()> {
     let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
     let frame = Frame::Restarting {
@@ -240,7 +237,7 @@ async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frames: &[&[u8]]) -> io::R
     timeout(WRITE_TIME, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-/// That time or up to a tenth less, so that not all clients wake at once.
+/// `time` minus a random tenth at most, to spread timers.
 fn before(time: Duration) -> Duration {
     time - random::up_to(time / 10)
 }

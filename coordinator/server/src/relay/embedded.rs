@@ -1,4 +1,4 @@
-//! The relay as a part of the coordinator, on its HTTPS port: for who can lead one TCP port alone to this machine.
+//! The relay as a part of the coordinator, on its HTTPS port.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use crate::{
     limits::{self, Origin},
 };
 
-/// The coordinator's own relay, and the socket on which it answers STUN.
+/// The embedded relay and its STUN socket.
 pub(crate) struct EmbeddedRelay {
     shared: Arc<RelayState>,
     stun: UdpSocket,
 }
 
-/// Takes over connections of the coordinator's port. A clone relays between the same clients.
+/// Takes over connections of the public port. Clones share the clients.
 #[derive(Clone)]
 pub(crate) struct RelayHandoff {
     shared: Arc<RelayState>,
@@ -34,25 +34,21 @@ pub(crate) struct RelayHandoff {
 }
 
 impl EmbeddedRelay {
-    /// Opens it, if the settings want it.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the port of STUN is busy, or a file cannot be used.
+    /// Opens it, if the settings enable it.
     pub(crate) async fn open(paths: &Paths, config: &Config) -> Result<Option<Self>, RelayError> {
         let settings = &config.settings.relay;
         if !settings.embedded {
             return Ok(None);
         }
         let address = settings.stun_listen;
-        let failed = |source| RelayError::Listen { address, setting: "stun_listen", source };
+        let failed = |error| RelayError::Listen(address, "stun_listen", error);
         let stun = UdpSocket::bind(address).await.map_err(failed)?;
         files::make_dir(&paths.state(), 0o700)?;
         let key = certificate::derp_key(&paths.state().join("derp.key"))?;
         Ok(Some(Self { shared: RelayState::new(key, config, paths)?, stun }))
     }
 
-    /// Begins to relay, on `tasks`, until `stop` is cancelled.
+    /// Starts the relay on `tasks`, until `stop` is cancelled.
     pub(crate) fn start(self, tasks: TaskTracker, stop: CancellationToken) -> RelayHandoff {
         let Self { shared, stun } = self;
         let (of, until) = (Arc::clone(&shared), stop.clone());
@@ -69,8 +65,8 @@ impl EmbeddedRelay {
 }
 
 impl RelayHandoff {
-    /// Serves a connection whose first bytes ask for the relay. Returns once the client is gone, or let in: it is then
-    /// served on a task of its own, as it is no newcomer any more. It came at `begun`.
+    /// Serves a connection, accepted at `begun`, whose first bytes request the relay. Returns when the client has left or was
+    /// admitted; an admitted client is served on a task of its own.
     pub(crate) async fn take(
         self,
         mut stream: TlsStream<TcpStream>,

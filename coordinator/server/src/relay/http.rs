@@ -1,7 +1,7 @@
-//! The HTTP that a relay speaks before it relays.
+//! HTTP before the relay protocol.
 //!
-//! Not hyper's, because a client that says `Derp-Fast-Start` gets no answer at all: the relay's first frame follows its
-//! request at once.
+//! It does not use hyper, because a client with `Derp-Fast-Start` gets no HTTP response: the relay's first frame follows the
+//! request.
 
 use std::io;
 
@@ -17,11 +17,11 @@ use crate::limits;
 /// Requests on one connection.
 const REQUESTS_MAX: usize = 64;
 
-/// Answers requests until one begins to relay; then returns what came after that request's head, or `None` if the
-/// client left before. `buffer` is what was read already.
+/// Answers requests until one starts the relay protocol; returns the bytes after its head, or `None` if the client leaves
+/// before. `buffer` has bytes that were already read.
 ///
-/// The request has to come until `until`, or as long after the last measurement as it may take after the connection began;
-/// what is returned with it is the time until which the client has to prove its key.
+/// `until` is the deadline for that request and for the proof of the client's key. Each measurement extends it; the final
+/// deadline is returned.
 pub(super) async fn serve<IO>(
     io: &mut IO,
     mut buffer: Vec<u8>,
@@ -42,13 +42,13 @@ where
     Ok(None)
 }
 
-/// What came of one request.
+/// The result of one request.
 enum RequestOutcome {
-    /// The client left in place of it.
+    /// The client disconnected.
     Left,
-    /// From now on frames are spoken.
+    /// The relay protocol starts.
     Begins,
-    /// It was answered, and another may follow.
+    /// It was answered; another may follow.
     Measured,
 }
 

@@ -1,4 +1,4 @@
-//! How much each node may send.
+//! The rate limit of each node.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -6,12 +6,12 @@ use control_protocol::key::NodePublic;
 use coordinator_api::settings;
 use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock as _};
 
-/// A bucket of bytes for each node key, which all connections with that key share, the next one too.
+/// A token bucket of bytes for each node key, shared by all its connections.
 #[derive(Debug)]
 pub(super) struct Rates(Option<DefaultKeyedRateLimiter<NodePublic>>);
 
 impl Rates {
-    /// As the settings say; without a rate nobody waits.
+    /// Uses the rate and burst of the settings; a rate of 0 is no limit.
     pub(super) fn new(settings: &settings::Relay) -> Self {
         let rate = NonZeroU32::new(settings.bytes_per_second);
         let burst = NonZeroU32::new(settings.burst_bytes).unwrap_or(NonZeroU32::MAX);
@@ -20,11 +20,7 @@ impl Rates {
         }))
     }
 
-    /// Takes so many bytes, at most what a bucket holds.
-    ///
-    /// # Errors
-    ///
-    /// The time until there are as many; none are taken then.
+    /// Takes bytes, at most what a bucket holds. The error is the time until they are available.
     pub(super) fn take(&self, key: &NodePublic, bytes: usize) -> Result<(), Duration> {
         let Some(limiter) = &self.0 else { return Ok(()) };
         let Some(bytes) = u32::try_from(bytes).ok().and_then(NonZeroU32::new) else {
@@ -32,12 +28,12 @@ impl Rates {
         };
         match limiter.check_key_n(key, bytes) {
             Ok(Err(until)) => Err(until.wait_time_from(limiter.clock().now())),
-            // A bucket holds more than is read at once: the settings see to that.
+            // The settings ensure that a bucket holds more than one read.
             Ok(Ok(())) | Err(_) => Ok(()),
         }
     }
 
-    /// Forgets the buckets that are full.
+    /// Removes full buckets.
     pub(super) fn forget(&self) {
         if let Some(limiter) = &self.0 {
             limiter.retain_recent();

@@ -1,4 +1,4 @@
-//! What every connection of the relay needs.
+//! The state that the relay's connections share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,19 +14,19 @@ use crate::{
     limits::{self, Origin},
 };
 
-/// How often clients are compared with the list of nodes.
+/// Interval of checking clients against the list of nodes.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often what nodes sent long ago is forgotten.
+/// Interval of removing full token buckets.
 const FORGET: Duration = Duration::from_secs(60);
 
-/// What every connection needs.
+/// The state that the relay's connections share.
 pub(super) struct RelayState {
     pub(super) key: NodePrivate,
     pub(super) admission: Admission,
     pub(super) clients: Clients,
     pub(super) connections: Quota<Origin>,
     pub(super) rates: Rates,
-    /// Longest time between two keep-alives to a client.
+    /// Longest interval of keep-alives.
     pub(super) keep_alive: Duration,
 }
 
@@ -46,7 +46,7 @@ impl RelayState {
         }))
     }
 
-    /// Cuts off who is no node any more.
+    /// Disconnects clients that are no longer nodes.
     pub(super) async fn keep_to_nodes(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -55,7 +55,7 @@ impl RelayState {
         }
     }
 
-    /// Forgets what nodes sent long ago.
+    /// Removes full token buckets.
     pub(super) async fn forget(&self) {
         loop {
             tokio::time::sleep(FORGET).await;

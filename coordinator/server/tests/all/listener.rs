@@ -249,10 +249,14 @@ async fn a_proxy_that_is_not_listed_is_named_once_with_what_to_do() {
         assert_eq!(ask([127, 0, 5, 1], address, Some("192.0.2.1")).await, 200);
     }
 
-    let said = process.says("is not believed").await;
+    let said = process.says("of an untrusted peer").await;
     assert!(said.contains("peer=127.0.5.1") && said.contains("add it to `trusted` under [proxy]"));
     assert_eq!(ask([127, 0, 5, 1], address, Some("192.0.2.1")).await, 200);
-    assert_eq!(process.said("is not believed").len(), 1, "who causes it does not fill the log");
+    assert_eq!(
+        process.said("of an untrusted peer").len(),
+        1,
+        "who causes it does not fill the log"
+    );
 }
 
 #[tokio::test]
@@ -270,9 +274,8 @@ async fn an_authority_that_is_not_reached_is_named_with_what_to_do_and_devices_a
 
     let said = process.says("there is no certificate").await;
 
-    let words =
-        format!("cannot talk to the certificate authority at https://{nobody}/dir: correct");
-    assert!(said.contains(&words) && said.contains("this machine's way to the Internet"), "{said}");
+    let words = format!("cannot reach the certificate authority at https://{nobody}/dir: check");
+    assert!(said.contains(&words) && said.contains("this machine's Internet connection"), "{said}");
     assert_eq!(ask([127, 0, 0, 1], address, None).await, 200);
     let kept = root.path().join("var/lib/maru/coordinator/acme/certificate.pem");
     assert!(!kept.exists(), "nothing is left half-done");

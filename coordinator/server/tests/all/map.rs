@@ -79,7 +79,7 @@ async fn pitfall_e_what_a_node_says_of_itself_reaches_its_peers_and_is_not_echoe
         endpoints: vec!["192.0.2.1:41641".parse().unwrap()],
         hostinfo: Some(Hostinfo {
             hostname: "renamed".to_owned(),
-            net_info: Some(NetInfo { preferred_derp: 1, ..NetInfo::default() }),
+            net_info: Some(NetInfo { preferred_derp: 1 }),
             ..Hostinfo::default()
         }),
         ..second.map_request()

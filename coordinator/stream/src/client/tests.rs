@@ -118,15 +118,21 @@ async fn a_coordinator_with_another_key_is_refused() {
     assert!(matches!(connected, Err(ConnectError::Noise(NoiseError::Handshake))), "{connected:?}");
 }
 
+/// The frame with which a coordinator refuses a handshake.
+fn refusal(hint: &str) -> Vec<u8> {
+    let [high, low] = u16::try_from(hint.len()).unwrap().to_be_bytes();
+    [&[3, high, low], hint.as_bytes()].concat()
+}
+
 #[tokio::test]
 async fn answers_other_than_an_upgrade_are_named() {
-    let refused = answered_by([SWITCHING, &noise::refusal("not today")].concat()).await;
+    let refused = answered_by([SWITCHING, &refusal("not today")].concat()).await;
     assert_eq!(
         refused.unwrap_err().to_string(),
         "the coordinator refused the Noise handshake: not today"
     );
 
-    let refused = answered_by([SWITCHING, &noise::refusal("")].concat()).await;
+    let refused = answered_by([SWITCHING, &refusal("")].concat()).await;
     assert!(matches!(refused, Err(ConnectError::Noise(NoiseError::Refused(_)))), "{refused:?}");
 
     let status = answered_by(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n".to_vec()).await;

@@ -1,4 +1,4 @@
-//! Skips what a coordinator may send before HTTP/2 ([`control_protocol::noise`]).
+//! Skips the payload that a coordinator may send before HTTP/2 ([`control_protocol::noise`]).
 
 use control_protocol::noise::{
     NoiseError,
@@ -6,16 +6,16 @@ use control_protocol::noise::{
 };
 use tokio::io::ReadBuf;
 
-/// How far the first bytes of the channel have been looked at.
+/// The state of reading the first bytes of the channel.
 #[derive(Debug)]
 pub(super) enum EarlyPayload {
-    /// So many bytes of what may be a header came.
+    /// The beginning of a possible header.
     Header { bytes: [u8; HEADER_LEN], len: usize },
-    /// So many bytes are still to be skipped.
+    /// Bytes to skip.
     Skip(usize),
-    /// It was no header: the reader gets these bytes, from `at` on.
+    /// It was not a header: these bytes are passed to the reader, from `at` on.
     Replay { bytes: [u8; HEADER_LEN], at: usize },
-    /// Nothing more to do.
+    /// Done.
     Done,
 }
 
@@ -26,7 +26,7 @@ impl Default for EarlyPayload {
 }
 
 impl EarlyPayload {
-    /// Looks at newly opened bytes, and says how many of them the reader does not get from them.
+    /// Inspects opened bytes; returns how many of them to skip.
     pub(super) fn skip(&mut self, plain: &[u8]) -> Result<usize, NoiseError> {
         let mut skipped = 0;
         if let Self::Header { bytes, len } = self {
@@ -52,7 +52,7 @@ impl EarlyPayload {
         Ok(skipped)
     }
 
-    /// Gives the reader the bytes that were no header.
+    /// Passes the bytes that were not a header to the reader.
     pub(super) fn replay(&mut self, buf: &mut ReadBuf<'_>) {
         if let Self::Replay { bytes, at } = self {
             let len = buf.remaining().min(HEADER_LEN - *at);
@@ -64,7 +64,7 @@ impl EarlyPayload {
         }
     }
 
-    /// Whether nothing is half read.
+    /// Whether the stream may end here.
     pub(super) fn may_end(&self) -> bool {
         match self {
             Self::Header { len, .. } => *len == 0,

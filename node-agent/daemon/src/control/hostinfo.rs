@@ -7,8 +7,7 @@ use crate::agent::Agent;
 /// What this node says of itself.
 pub(super) fn hostinfo(agent: &Agent) -> Hostinfo {
     let report = agent.report.borrow();
-    let net_info =
-        report.home.map(|preferred_derp| NetInfo { preferred_derp, ..NetInfo::default() });
+    let net_info = report.home.map(|preferred_derp| NetInfo { preferred_derp });
     Hostinfo {
         ipn_version: env!("CARGO_PKG_VERSION").to_owned(),
         os: "linux".to_owned(),

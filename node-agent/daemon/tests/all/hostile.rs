@@ -149,7 +149,7 @@ async fn join(url: String, key: String, victim: String) -> Member {
     };
     let own = v4(map.node.as_ref().unwrap());
     let region = *map.relays.regions.keys().next().unwrap();
-    let net_info = Some(NetInfo { preferred_derp: region, ..NetInfo::default() });
+    let net_info = Some(NetInfo { preferred_derp: region });
     let report = MapRequest {
         omit_peers: true,
         endpoints: vec![SocketAddr::from((own, PORT))],

@@ -185,7 +185,7 @@ fn via_chooses_the_router_and_another_takes_over_only_if_it_may() {
 fn a_route_moves_in_one_response() {
     let before = with_routers(LAN_AND_INTERNET, &[1, 3, 4], None);
     let after = with_routers(LAN_AND_INTERNET, &[1, 4], Some(&before));
-    let mut deltas = MapDeltas::new();
+    let mut deltas = MapDeltas::default();
     deltas.next(before.view(1).unwrap(), NOW);
 
     let told = deltas.next(after.view(1).unwrap(), NOW).unwrap();
