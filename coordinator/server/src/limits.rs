@@ -136,22 +136,22 @@ pub(crate) struct Caller {
     /// Whether it came over TLS, to us or to the proxy.
     pub(crate) is_secure: bool,
     /// The connection's place among the unauthenticated ones.
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<QueueEntry>,
 }
 
 /// Unauthenticated connections, or channels of unregistered machines.
-pub(crate) type Newcomers = eviction::EvictionQueue<Origin>;
+pub(crate) type EvictionQueue = eviction::EvictionQueue<Origin>;
 /// The place of one of them.
-pub(crate) type Place = eviction::Entry<Origin>;
+pub(crate) type QueueEntry = eviction::Entry<Origin>;
 
 /// Places for unauthenticated connections.
-pub(crate) fn newcomers() -> Newcomers {
-    Newcomers::new(NEWCOMERS, NEWCOMERS_PER_ORIGIN, EvictionPolicy::Oldest)
+pub(crate) fn newcomers() -> EvictionQueue {
+    EvictionQueue::new(NEWCOMERS, NEWCOMERS_PER_ORIGIN, EvictionPolicy::Oldest)
 }
 
 /// Places for channels of unregistered machines.
-pub(crate) fn strangers() -> Newcomers {
-    Newcomers::new(STRANGERS, STRANGERS_PER_ORIGIN, EvictionPolicy::OldestOfLargest)
+pub(crate) fn strangers() -> EvictionQueue {
+    EvictionQueue::new(STRANGERS, STRANGERS_PER_ORIGIN, EvictionPolicy::OldestOfLargest)
 }
 
 /// Quota of relay connections by origin.

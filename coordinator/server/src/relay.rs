@@ -33,7 +33,7 @@ use self::{certificate::CertificateError, shared::RelayState};
 use crate::{
     config::Config,
     files::{FileError, Paths},
-    limits::{self, Origin, Place},
+    limits::{self, Origin, QueueEntry},
 };
 
 /// TCP user timeout: how long sent data may stay unacknowledged.
@@ -177,7 +177,7 @@ async fn connection(
     tls: TlsAcceptor,
     stream: TcpStream,
     shared: &RelayState,
-    place: &Place,
+    place: &QueueEntry,
     mut stopping: ShutdownSignal,
 ) {
     let until = Instant::now() + limits::RELAY_ENTRY_TIME;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{lifetime, machine, quota_stream::QuotaStream, refused::RETRY_AFTER_S};
 use crate::{
     app::{App, Peer},
-    limits::{Caller, Origin, Place},
+    limits::{Caller, Origin, QueueEntry},
 };
 
 /// Timeout for each step of the handshake, and for the first data after it.
@@ -120,7 +120,7 @@ async fn serve(
 }
 
 /// Returns if the connection is evicted before the device has sent data. From then on it keeps its place.
-async fn gives_way(place: Arc<Place>, begun: CancellationToken) {
+async fn gives_way(place: Arc<QueueEntry>, begun: CancellationToken) {
     let pushed_out = tokio::select! {
         () = place.evicted() => true,
         () = begun.cancelled() => false,

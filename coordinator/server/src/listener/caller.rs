@@ -26,7 +26,7 @@ use tower_governor::{
     key_extractor::KeyExtractor,
 };
 
-use crate::limits::{Caller, Origin, Place};
+use crate::limits::{Caller, Origin, QueueEntry};
 
 /// The header with the addresses of clients.
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -49,7 +49,7 @@ pub(super) struct ConnectionInfo {
     /// Whether it uses TLS.
     pub(super) is_tls: bool,
     /// The connection's place among the unauthenticated ones.
-    pub(super) place: Arc<Place>,
+    pub(super) place: Arc<QueueEntry>,
 }
 
 /// Adds a [`Caller`] to each request, and limits requests by origin.
