@@ -77,10 +77,10 @@ pub enum Error {
     )]
     Incomplete,
     /// The fragment is longer than it should be.
-    #[error("something follows the invitation: copy the invitation alone")]
+    #[error("there is text after the invitation: copy only the invitation")]
     Trailing,
     /// The text is longer than any invitation.
-    #[error("that is too long to be an invitation: copy the invitation alone")]
+    #[error("the text is too long for an invitation: copy only the invitation")]
     TooLong,
 }
 

@@ -1,6 +1,6 @@
 //! The admin API's types, and the text of an invitation.
 //!
-//! HTTP/1.1 with JSON over `run/maru/coordinator/admin.sock`, where the coordinator lets in uid 0 only; and over HTTPS at
+//! HTTP/1.1 with JSON over `run/maru/coordinator/admin.sock`, only for uid 0; and over HTTPS at
 //! its address for everyone, with an API key (`Authorization: Bearer maru-api-…`, RFC 6750).
 //! Names on the wire are `snake_case`, times are RFC 3339 in UTC, errors are RFC 9457 problems (`common`).
 //!

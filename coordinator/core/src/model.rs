@@ -17,7 +17,7 @@ pub type NodeId = u64;
 /// Number of a user.
 pub type UserId = u64;
 
-/// A person.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// Its number.
@@ -28,12 +28,12 @@ pub struct User {
     pub created: Millis,
 }
 
-/// To whom a node belongs.
+/// The owner of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// To a person.
+    /// A user.
     User(UserId),
-    /// To nobody, but to these tags, which are sorted; usually a server.
+    /// Tags, sorted; usually of a server.
     Tags(Vec<String>),
 }
 
@@ -113,7 +113,7 @@ pub struct Node {
     pub stable_id: String,
     /// DNS label.
     pub name: String,
-    /// To whom it belongs.
+    /// Its owner.
     pub owner: Owner,
     /// Its keys.
     pub keys: Keys,
@@ -179,7 +179,7 @@ pub struct Pending {
 pub struct NewNode {
     /// The number under which it waited.
     pub id: Option<NodeId>,
-    /// To whom it belongs.
+    /// Its owner.
     pub owner: Owner,
     /// The device.
     pub device: Registrant,

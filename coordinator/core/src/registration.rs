@@ -6,7 +6,7 @@
 //!      │                                       ▲ ▲                                  │
 //!      └──────────────▶ waiting ───────────────┘ └──────────────────────────────────┘
 //!        no key, or one     │      approval          good pre-approved key, or waiting
-//!        that needs it      └────▶ (forgotten: rejected, or nobody came)
+//!        that needs it      └────▶ (removed: rejected, or not approved in time)
 //! ```
 //!
 //! A key that a person enters on a waiting device's page has the same effect as one that the device sends.

@@ -36,7 +36,7 @@ pub(crate) struct App {
     pub(crate) channels: Quota<MachinePublic>,
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) updates: Updates,
-    pub(crate) caused: limits::NodeRateLimit,
+    pub(crate) node_rates: limits::NodeRateLimit,
     pub(crate) metrics: Arc<Metrics>,
     /// Uses of invalid API keys that are not in the audit log yet.
     pub(crate) wrong_keys: Arc<AtomicU64>,
@@ -61,13 +61,13 @@ impl App {
         stop: CancellationToken,
     ) -> Self {
         let (hub, tasks) = (Arc::new(hub), TaskTracker::new());
-        let caused = limits::NodeRateLimit::default();
+        let node_rates = limits::NodeRateLimit::default();
         let updates = Updates::new(
             store.clone(),
             Arc::clone(&hub),
             tasks.clone(),
             stop.clone(),
-            caused.clone(),
+            node_rates.clone(),
         );
         let bodies = limits::RequestBodies::new(config.body_time);
         Self {
@@ -75,7 +75,7 @@ impl App {
             metrics: Arc::new(Metrics::new(store.metrics())),
             wrong_keys: Arc::default(),
             updates,
-            caused,
+            node_rates,
             store,
             hub,
             noise: Arc::new(noise),

@@ -242,11 +242,11 @@ impl Hub {
     }
 
     /// Waits until the reported presence changes, and returns the nodes that left.
-    pub(crate) async fn moved(&self, caused: &NodeRateLimit) -> BTreeSet<NodeId> {
+    pub(crate) async fn moved(&self, node_rates: &NodeRateLimit) -> BTreeSet<NodeId> {
         loop {
             let due = {
                 let (now, presences) = (Instant::now(), &mut self.connected().presences);
-                if let Some(left) = presences.handle_timeout(now, |id| caused.take(id, now)) {
+                if let Some(left) = presences.handle_timeout(now, |id| node_rates.take(id, now)) {
                     return left;
                 }
                 presences.poll_timeout()

@@ -41,7 +41,7 @@ pub(crate) async fn run(app: App) {
                 }
                 return;
             }
-            nodes = app.hub.moved(&app.caused) => {
+            nodes = app.hub.moved(&app.node_rates) => {
                 let grace = Millis::try_from(app.config.offline_after.as_millis()).unwrap_or(0);
                 let at = clock::now().saturating_sub(grace);
                 left.extend(nodes.into_iter().map(|id| (id, at)));

@@ -117,7 +117,7 @@ impl Store {
             .await
     }
 
-    /// Begins a change that a device caused. Dropping it rolls it back.
+    /// Begins a change that a device node_rates. Dropping it rolls it back.
     pub async fn change_by_node(&self, actor: Actor) -> Result<Change, StoreError> {
         Change::begin(self.base.write(Priority::Low, RevisionUpdate::Increment).await?, actor).await
     }

@@ -120,7 +120,7 @@ pub(crate) struct Updates {
     hub: Arc<Hub>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    caused: NodeRateLimit,
+    node_rates: NodeRateLimit,
     /// The nodes whose updates a task writes, each with its newest pending update.
     served: Arc<Mutex<HashMap<NodeId, Option<QueuedUpdate>>>>,
 }
@@ -147,9 +147,9 @@ impl Updates {
         hub: Arc<Hub>,
         tasks: TaskTracker,
         stop: CancellationToken,
-        caused: NodeRateLimit,
+        node_rates: NodeRateLimit,
     ) -> Self {
-        Self { store, hub, tasks, stop, caused, served: Arc::default() }
+        Self { store, hub, tasks, stop, node_rates, served: Arc::default() }
     }
 
     /// Stores an update if it changes the node, even if the caller disconnects.
@@ -183,7 +183,7 @@ impl Updates {
             None => update,
         };
         let (asked, written) = oneshot::channel();
-        let must_wait = !self.caused.wait(node.id, now).is_zero();
+        let must_wait = !self.node_rates.wait(node.id, now).is_zero();
         *next = Some(QueuedUpdate { update, asked: (!must_wait).then_some(asked) });
         if !is_served {
             self.tasks.spawn(self.clone().serve(node.id));
@@ -198,7 +198,7 @@ impl Updates {
             served.remove(&id);
             return NextStep::Nothing;
         };
-        match self.caused.take(id, now) {
+        match self.node_rates.take(id, now) {
             Err(wait) if !is_last => {
                 next.asked = None;
                 served.insert(id, Some(next));
@@ -208,7 +208,7 @@ impl Updates {
         }
     }
 
-    /// AttemptLimit again what could not be written and nobody waits for, unless there is something newer.
+    /// Queues a failed update again, below a newer one.
     fn put_back(&self, id: NodeId, update: Update) {
         if let Some(next) = self.served().get_mut(&id) {
             let (update, asked) = match next.take() {

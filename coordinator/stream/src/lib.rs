@@ -8,7 +8,7 @@
 //!
 //! [`client::connect`] does all of it; a coordinator reads the header with [`server::Handshake::from_header`], answers
 //! 101 and hands the upgraded connection to [`server::Handshake::accept`]. Both get a [`NoiseStream`], which goes to
-//! any HTTP/2 implementation as it is.
+//! any HTTP/2 implementation unchanged.
 
 #![forbid(unsafe_code)]
 

@@ -56,7 +56,7 @@ pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response
     if omit_peers {
         return Ok(StatusCode::OK.into_response());
     }
-    if peer.app.caused.take(node.id, Instant::now()).is_err() {
+    if peer.app.node_rates.take(node.id, Instant::now()).is_err() {
         return Err(Refused(
             StatusCode::TOO_MANY_REQUESTS,
             "too many full maps: use a stream, or retry in ten seconds".to_owned(),

@@ -103,7 +103,7 @@ impl DecisionWriter<'_> {
             }
             Decision::Replace { node, key, life } => {
                 // The new key changes every peer's map.
-                self.app.caused.take(node, Instant::now()).map_err(|_| RegisterError::Often)?;
+                self.app.node_rates.take(node, Instant::now()).map_err(|_| RegisterError::Often)?;
                 self.consume(&mut change, key).await?;
                 RegistrationStatus::Node(self.replace(&mut change, node, life).await?)
             }
