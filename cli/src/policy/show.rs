@@ -1,7 +1,8 @@
 //! How a policy's changes, tests and decisions are printed.
 
 use coordinator_api::{
-    PolicyChange, PolicyChanges, PolicyDecision, PolicyDiff, PolicyNote, PolicyPlace, PolicyTested,
+    PolicyChange, PolicyChanges, PolicyDecision, PolicyDiff, PolicyLocation, PolicyNote,
+    PolicyTested,
 };
 use messages::message;
 use serde::Serialize;
@@ -100,7 +101,7 @@ pub(super) fn decisions(format: Format, decisions: &[PolicyDecision]) -> anyhow:
     })
 }
 
-fn at(place: &PolicyPlace) -> String {
+fn at(place: &PolicyLocation) -> String {
     message!("policy-place", line = place.line, column = place.column, place = place.place)
         .to_string()
 }

@@ -37,7 +37,7 @@ pub use log::{LogEntry, LogPage, ReadLog};
 pub use network::{Health, Network};
 pub use policy::{
     ExplainPolicy, Policy, PolicyChange, PolicyChanges, PolicyChecked, PolicyDecision, PolicyDiff,
-    PolicyNote, PolicyPlace, PolicyProtocol, PolicySet, PolicyTest, PolicyTested, TestPolicy,
+    PolicyLocation, PolicyNote, PolicyProtocol, PolicySet, PolicyTest, PolicyTested, TestPolicy,
 };
 pub use route::{DecideRoutes, EXIT, Route, RouteState};
 pub use secret::Secret;

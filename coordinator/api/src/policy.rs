@@ -42,14 +42,14 @@ pub struct PolicySet {
 pub struct PolicyNote {
     /// Where.
     #[serde(flatten)]
-    pub place: PolicyPlace,
+    pub place: PolicyLocation,
     /// The note.
     pub reason: String,
 }
 
 /// A position in a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PolicyPlace {
+pub struct PolicyLocation {
     /// Path of the part, such as `acls[2].dst[0]`.
     pub place: String,
     /// Line of the text, from 1.
@@ -111,7 +111,7 @@ pub struct PolicyTested {
 pub struct PolicyTest {
     /// Where.
     #[serde(flatten)]
-    pub place: PolicyPlace,
+    pub place: PolicyLocation,
     /// The source, as written.
     pub src: String,
     /// The destination, as written; empty if the source matches nobody.
@@ -164,7 +164,7 @@ pub struct PolicyDecision {
     /// Whether the destination is reachable.
     pub allowed: bool,
     /// The first rule that allows it; absent if none does.
-    pub rule: Option<PolicyPlace>,
+    pub rule: Option<PolicyLocation>,
     /// The router that leads there; absent if the destination is a device of the network.
     pub through: Option<String>,
 }

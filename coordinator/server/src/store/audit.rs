@@ -5,7 +5,7 @@ use coordinator_api::{Actor, LogEntry};
 use coordinator_core::time::{Millis, to_rfc3339};
 use sqlx::{AnyConnection, any::AnyRow, query, query_scalar};
 
-use super::{rows::Stored, select::Query};
+use super::{rows::FromRow, select::Query};
 
 /// Longest target, in characters: a hostname is a device's own choice.
 const TARGET_MAX: usize = 128;
@@ -92,7 +92,7 @@ pub(super) fn page(wanted: &LogQuery) -> Query {
         .bind(i64::from(wanted.limit))
 }
 
-impl Stored for LogEntry {
+impl FromRow for LogEntry {
     fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
         let row = AuditRow::read(row)?;
         Ok(Self {

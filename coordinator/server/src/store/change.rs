@@ -9,7 +9,7 @@ use super::{
     api_keys,
     audit::{self, AuditNote},
     error::StoreError,
-    rows::Stored,
+    rows::FromRow,
     select::{self, Query},
 };
 use crate::clock;
@@ -60,11 +60,14 @@ impl Change {
         self.write.connection()
     }
 
-    pub(super) async fn all<T: Stored>(&mut self, query: Query) -> Result<Vec<T>, StoreError> {
+    pub(super) async fn all<T: FromRow>(&mut self, query: Query) -> Result<Vec<T>, StoreError> {
         Ok(select::all(self.connection(), query).await?)
     }
 
-    pub(super) async fn first<T: Stored>(&mut self, query: Query) -> Result<Option<T>, StoreError> {
+    pub(super) async fn first<T: FromRow>(
+        &mut self,
+        query: Query,
+    ) -> Result<Option<T>, StoreError> {
         Ok(select::first(self.connection(), query).await?)
     }
 

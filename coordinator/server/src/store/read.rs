@@ -12,12 +12,12 @@ use super::{
     audit::{self, LogQuery},
     error::StoreError,
     keys, nodes, pending,
-    rows::Stored,
+    rows::FromRow,
     select::{self, Query},
 };
 
 impl Store {
-    async fn first<T: Stored>(&self, query: Query) -> Result<Option<T>, StoreError> {
+    async fn first<T: FromRow>(&self, query: Query) -> Result<Option<T>, StoreError> {
         Ok(select::first(&mut *self.base.pool().acquire().await?, query).await?)
     }
 

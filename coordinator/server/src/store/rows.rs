@@ -28,7 +28,7 @@ const READ: &str = "read";
 const ADMIN: &str = "admin";
 
 /// A value of the model that is read from one row.
-pub(super) trait Stored: Sized {
+pub(super) trait FromRow: Sized {
     /// Reads the columns.
     fn read(row: &AnyRow) -> Result<Self, DatabaseError>;
 }
@@ -118,7 +118,7 @@ impl UserRow {
     }
 }
 
-impl Stored for User {
+impl FromRow for User {
     fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
         let row = UserRow::read(row)?;
         Ok(User { id: unsigned(row.id, "id")?, name: row.name, created: row.created })
@@ -142,7 +142,7 @@ impl KeyRow {
     }
 }
 
-impl Stored for PreAuthKey {
+impl FromRow for PreAuthKey {
     fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
         let row = KeyRow::read(row)?;
         Ok(PreAuthKey {
@@ -175,7 +175,7 @@ impl ApiKeyRow {
     }
 }
 
-impl Stored for (ApiKeyHash, ApiKey) {
+impl FromRow for (ApiKeyHash, ApiKey) {
     fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
         let row = ApiKeyRow::read(row)?;
         let access = match row.access.as_str() {
@@ -219,7 +219,7 @@ impl NodeRow {
     }
 }
 
-impl Stored for Node {
+impl FromRow for Node {
     fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
         let row = NodeRow::read(row)?;
         Ok(Node {
@@ -268,7 +268,7 @@ impl PendingRow {
 }
 
 /// The row has the columns of the key's owner too.
-impl Stored for Pending {
+impl FromRow for Pending {
     fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
         let (user, tags): (Option<i64>, Option<String>) =
             (row.try_get("user_id")?, row.try_get("tags")?);
@@ -296,7 +296,7 @@ impl Stored for Pending {
     }
 }
 
-impl Stored for Record {
+impl FromRow for Record {
     fn read(row: &AnyRow) -> Result<Self, DatabaseError> {
         Ok(Record { name: row.try_get("name")?, node: number(row, "node_id")? })
     }

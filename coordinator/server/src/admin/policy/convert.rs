@@ -1,10 +1,10 @@
 //! Converts results of the policy language to types of the API.
 
-use coordinator_api::{PolicyChange, PolicyChanges, PolicyNote, PolicyPlace, PolicyTest};
+use coordinator_api::{PolicyChange, PolicyChanges, PolicyLocation, PolicyNote, PolicyTest};
 
-pub(super) fn place(at: acl::Position, place: String) -> PolicyPlace {
+pub(super) fn place(at: acl::Position, place: String) -> PolicyLocation {
     let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
-    PolicyPlace { place, line: number(at.line), column: number(at.column) }
+    PolicyLocation { place, line: number(at.line), column: number(at.column) }
 }
 
 pub(super) fn note(warning: acl::Warning) -> PolicyNote {
