@@ -53,12 +53,12 @@ impl Opened {
                     AnyPoolOptions::new().after_connect(prepare_sqlite),
                 )
                 .await?;
-                migrate(schema.sqlite, &pool).await?;
+                migrate(schema.migrations, "BLOB", &pool).await?;
                 (pool, "BEGIN IMMEDIATE")
             }
             Database::Postgres(url) => {
                 let pool = connect(url, AnyPoolOptions::new()).await?;
-                migrate(schema.postgres, &pool).await?;
+                migrate(schema.migrations, "BYTEA", &pool).await?;
                 (pool, "BEGIN")
             }
         };
@@ -194,13 +194,13 @@ fn prepare_sqlite(
     })
 }
 
-/// Runs migrations.
+/// Runs migrations, with the engine's word for BLOB.
 ///
 /// sqlx's `migrate!` would build the database drivers a second time, for the compiler.
-async fn migrate(texts: &[Migration], pool: &AnyPool) -> Result<(), DatabaseError> {
+async fn migrate(texts: &[Migration], blob: &str, pool: &AnyPool) -> Result<(), DatabaseError> {
     let migration = |(version, &(name, text)): (i64, &Migration)| {
-        let (kind, text) = (MigrationType::Simple, text.into_sql_str());
-        migrate::Migration::new(version, name.into(), kind, text, false)
+        let text = AssertSqlSafe(text.replace("BLOB", blob)).into_sql_str();
+        migrate::Migration::new(version, name.into(), MigrationType::Simple, text, false)
     };
     let migrations = (1..).zip(texts).map(migration).collect();
     Migrator::with_migrations(migrations).run(pool).await.map_err(DatabaseError::Migrate)

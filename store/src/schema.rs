@@ -5,7 +5,8 @@ pub type Migration = (&'static str, &'static str);
 
 /// The tables of a daemon, and its lock.
 ///
-/// A column is BIGINT, TEXT or BLOB (BYTEA in PostgreSQL), so that one set of queries serves both engines.
+/// A column is BIGINT, TEXT or BLOB, so that one set of migrations and queries serves both engines: in PostgreSQL BLOB is
+/// replaced by BYTEA.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema {
     /// The table with one row, with `id` 1, that each write transaction updates first. It has the columns `revision`, the
@@ -13,8 +14,6 @@ pub struct Schema {
     pub table: &'static str,
     /// First key of PostgreSQL's advisory lock, which never changes; the second key is derived from the PostgreSQL schema.
     pub lock: i32,
-    /// Migrations for SQLite, in order.
-    pub sqlite: &'static [Migration],
-    /// The same for PostgreSQL.
-    pub postgres: &'static [Migration],
+    /// Migrations, in order.
+    pub migrations: &'static [Migration],
 }

@@ -17,8 +17,7 @@ const MIGRATIONS: [Migration; 2] = [
          ALTER TABLE state ADD COLUMN number BIGINT NOT NULL DEFAULT 0",
     ),
 ];
-const SCHEMA: Schema =
-    Schema { table: "state", lock: 1, sqlite: &MIGRATIONS, postgres: &MIGRATIONS };
+const SCHEMA: Schema = Schema { table: "state", lock: 1, migrations: &MIGRATIONS };
 
 fn database(dir: &Path) -> Database {
     Database::Sqlite(dir.join("db.sqlite"))
@@ -97,7 +96,7 @@ async fn a_database_of_a_newer_program_is_refused() {
     let database = database(dir.path());
     open(&database).await.close().await;
 
-    let older = Schema { sqlite: &MIGRATIONS[..1], ..SCHEMA };
+    let older = Schema { migrations: &MIGRATIONS[..1], ..SCHEMA };
     let refused = Opened::open(&database, &older).await;
 
     assert!(matches!(refused, Err(DatabaseError::Migrate(_))), "{refused:?}");

@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 node_key: NodePublic::from_bytes(random()?),
                 hostinfo: Hostinfo { hostname: format!("silent{number}"), ..Hostinfo::default() },
                 version: VERSION,
-                ephemeral: false,
+                ..Registrant::default()
             },
             expires: None,
             name: None,

@@ -39,9 +39,7 @@ pub use error::StoreError;
 pub use pending::WaitingDevices;
 
 macro_rules! texts {
-    ($engine:literal $($name:literal)*) => {
-        [$(($name, include_str!(concat!("../migrations/", $engine, "/", $name, ".sql")))),*]
-    };
+    ($($name:literal)*) => { [$(($name, include_str!(concat!("../migrations/", $name, ".sql")))),*] };
 }
 
 /// The database's tables.
@@ -49,8 +47,7 @@ const TABLES: Schema = Schema {
     table: "network",
     // `maru` in ASCII.
     lock: 1_835_102_837,
-    sqlite: &coordinator_api::migrations!(texts!("sqlite")),
-    postgres: &coordinator_api::migrations!(texts!("postgres")),
+    migrations: &coordinator_api::migrations!(texts!()),
 };
 
 /// The whole network as stored.

@@ -3,8 +3,8 @@ mod routes;
 use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
 
 use control_protocol::{
-    key::{DiscoPublic, MachinePublic, NodePublic},
-    map::{CapMap, DerpMap, Hostinfo, NetInfo, Service},
+    key::{MachinePublic, NodePublic},
+    map::{DerpMap, Hostinfo, NetInfo, Service},
 };
 use proptest::prelude::*;
 
@@ -12,32 +12,22 @@ use super::{Access, CompiledNetwork, Entry, Input, TAGGED};
 use crate::{
     address::Addresses,
     map::{MapDeltas, View},
-    model::{Claims, Keys, Node, NodeTimes, Owner, Record, User},
+    model::{NewNode, Node, Owner, Record, Registrant, User},
     policy::{AddressRanges, RouterAccess},
-    route::Decisions,
 };
 
 const NOW: i64 = 1_000_000;
 
 pub(crate) fn node(id: u64, owner: Owner) -> Node {
     let byte = u8::try_from(id).unwrap();
-    Node {
-        id,
-        revision: 0,
-        stable_id: format!("n{id}"),
-        name: format!("node-{id}"),
-        owner,
-        keys: Keys {
-            machine: MachinePublic::from_bytes([byte; 32]),
-            node: NodePublic::from_bytes([byte; 32]),
-            disco: DiscoPublic::default(),
-        },
-        addresses: Addresses::of(Ipv4Addr::new(100, 64, 0, byte)),
-        times: NodeTimes { created: 0, expires: None, last_seen: Some(5), ephemeral: false },
-        claims: Claims::default(),
-        capabilities: CapMap::new(),
-        routes: Decisions::default(),
-    }
+    let (machine, node_key) =
+        (MachinePublic::from_bytes([byte; 32]), NodePublic::from_bytes([byte; 32]));
+    let device = Registrant { machine, node_key, ..Registrant::default() };
+    let new = NewNode { id: None, owner, device, expires: None, name: None };
+    let addresses = Addresses::of(Ipv4Addr::new(100, 64, 0, byte));
+    let mut node = new.into_node(id, (format!("n{id}"), format!("node-{id}")), addresses, 0);
+    node.times.last_seen = Some(5);
+    node
 }
 
 /// A network whose node n lets in the nodes `lets_in[n - 1]`.

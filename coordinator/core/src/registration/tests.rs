@@ -1,9 +1,6 @@
 use std::net::Ipv4Addr;
 
-use control_protocol::{
-    key::{DiscoPublic, MachinePublic, NodePublic},
-    map::{CapMap, Hostinfo},
-};
+use control_protocol::key::{MachinePublic, NodePublic};
 use proptest::prelude::*;
 
 use super::{
@@ -14,8 +11,7 @@ use super::{
 use crate::{
     address::Addresses,
     key::PreAuthKey,
-    model::{Claims, Keys, Node, NodeTimes, Owner, Pending, Registrant, User},
-    route::Decisions,
+    model::{NewNode, Node, NodeTimes, Owner, Pending, Registrant, User},
     tagging::{RequestedTags, TagNotAllowed},
 };
 
@@ -33,20 +29,14 @@ fn request() -> Request {
     Request { machine: machine(1), node_key: node_key(1), expiry: None, is_followup: false }
 }
 
+fn device() -> Registrant {
+    Registrant { machine: machine(1), node_key: node_key(1), ..Registrant::default() }
+}
+
 fn node(expires: Option<i64>) -> Node {
-    Node {
-        id: 7,
-        revision: 0,
-        stable_id: "n7".to_owned(),
-        name: "laptop".to_owned(),
-        owner: Owner::User(1),
-        keys: Keys { machine: machine(1), node: node_key(1), disco: DiscoPublic::default() },
-        addresses: Addresses::of(Ipv4Addr::new(100, 64, 0, 1)),
-        times: NodeTimes { created: 0, expires, last_seen: None, ephemeral: false },
-        claims: Claims::default(),
-        capabilities: CapMap::new(),
-        routes: Decisions::default(),
-    }
+    let new = NewNode { id: None, owner: Owner::User(1), device: device(), expires, name: None };
+    let addresses = Addresses::of(Ipv4Addr::new(100, 64, 0, 1));
+    new.into_node(7, ("n7".to_owned(), "laptop".to_owned()), addresses, 0)
 }
 
 fn key() -> PreAuthKey {
@@ -66,13 +56,7 @@ fn pending(key: Option<u64>) -> Pending {
     Pending {
         id: 9,
         ticket: "t".to_owned(),
-        device: Registrant {
-            machine: machine(1),
-            node_key: node_key(1),
-            hostinfo: Hostinfo::default(),
-            version: 0,
-            ephemeral: false,
-        },
+        device: device(),
         source: String::new(),
         key: key.map(|id| (id, Owner::User(1))),
         replaces: None,

@@ -243,9 +243,8 @@ async fn with_one_node(file: &std::path::Path) -> Vec<Node> {
         device: Registrant {
             machine: MachinePublic::from_bytes([1; 32]),
             node_key: NodePublic::from_bytes([1; 32]),
-            hostinfo: Hostinfo::default(),
             version: 130,
-            ephemeral: false,
+            ..Registrant::default()
         },
         expires: None,
         name: None,

@@ -68,7 +68,7 @@ fn new_node(byte: u8, owner: Owner) -> NewNode {
             node_key: NodePublic::from_bytes([byte; 32]),
             hostinfo: Hostinfo { hostname: "laptop".to_owned(), ..Hostinfo::default() },
             version: 130,
-            ephemeral: false,
+            ..Registrant::default()
         },
         expires: Some(NOW + 5),
         name: None,
@@ -189,9 +189,7 @@ async fn pending_devices_are_kept_and_strangers_forgotten(store: Store, other: S
         device: Registrant {
             machine: MachinePublic::from_bytes([byte; 32]),
             node_key: NodePublic::from_bytes([byte; 32]),
-            hostinfo: Hostinfo::default(),
-            version: 0,
-            ephemeral: false,
+            ..Registrant::default()
         },
         source: String::new(),
         key,
