@@ -1,4 +1,4 @@
-//! Taking connections: how many at once, what an error costs, and how it ends.
+//! The accept loop: limit of connections, errors, shutdown.
 
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
@@ -11,17 +11,17 @@ use tokio::{
 
 use crate::workers::Workers;
 
-/// Wait after an accept that failed. What is wanted then, such as file descriptors, comes free when others end.
+/// Pause after a failed accept: resources such as file descriptors become free when other connections end.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What connections arrive at.
+/// A source of connections.
 pub trait Listener: Send {
     /// A connection.
     type Stream: Send + 'static;
-    /// Who is at its other end.
+    /// The other end of the connection.
     type Peer: Send;
 
-    /// Waits for the next connection. Nothing is lost if the future is dropped.
+    /// Waits for the next connection. Cancel-safe.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Self::Peer)>> + Send;
 }
 
@@ -34,19 +34,19 @@ impl Listener for TcpListener {
     }
 }
 
-/// Tells a connection when no more are taken, and the end of this tells that the connection is over.
+/// Tells a connection that the listener shuts down. Dropping it reports that the connection has ended.
 #[derive(Debug)]
 pub struct ShutdownSignal(watch::Receiver<()>);
 
 impl ShutdownSignal {
-    /// Returns when the connection should come to its end.
+    /// Waits until the connection should end.
     pub async fn requested(&mut self) {
-        // Who asks is gone if this fails.
+        // An error means that the listener is gone.
         let _ = self.0.changed().await;
     }
 }
 
-/// Connections to a listener, each on a task of its own.
+/// Serves the connections of a listener, each in its own task.
 #[derive(Debug)]
 pub struct Connections {
     what: &'static str,
@@ -56,32 +56,31 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// At most `max` at once; who comes then is turned away. `what` names them in the log.
+    /// Accepts at most `max` connections at a time and drops further ones. `what` names them in the log.
     #[must_use]
     pub fn new(what: &'static str, max: usize) -> Self {
         Self { what, max, drain: Duration::ZERO, workers: None }
     }
 
-    /// How long requests under way may take to end once connections are no longer taken. By default they are cut.
+    /// Time for connections to end after shutdown began. Default: none.
     #[must_use]
     pub fn drain(self, drain: Duration) -> Self {
         Self { drain, ..self }
     }
 
-    /// On which threads they are served; by default on the runtime that they are taken on. A socket belongs to the runtime
-    /// that took it until the connection moves it: see [`crate::unix::adopt`].
+    /// Serves connections on these threads instead of the current runtime. A socket stays registered with the runtime that
+    /// accepted it until it is moved ([`crate::unix::adopt`]).
     #[must_use]
     pub fn on(self, workers: &Arc<Workers>) -> Self {
         Self { workers: Some(Arc::clone(workers)), ..self }
     }
 
-    /// Takes connections until `stop` completes, and then drops the listener. When it returns, no connection is left;
-    /// nor are any if it is dropped before.
+    /// Accepts connections until `stop` completes, then drops the listener. When it returns or is dropped, all connections
+    /// have ended.
     ///
-    /// `connect` tells what is to be done with each, `None` to turn it away. The [`ShutdownSignal`] it gets tells it
-    /// when to come to its end; whatever drops that ([`crate::http`] does not) is cut then without delay.
-    ///
-    /// What is wrong with an accept (`ECONNABORTED`) or with the machine (`EMFILE`) passes: it is waited out.
+    /// `connect` returns the future that serves a connection, or `None` to reject it. A connection that drops its
+    /// [`ShutdownSignal`] is not waited for at shutdown. Errors of `accept(2)` are temporary (`ECONNABORTED`, `EMFILE`):
+    /// it is tried again.
     pub async fn serve<L, C>(
         self,
         listener: L,
@@ -94,7 +93,7 @@ impl Connections {
         let (stopping, _) = watch::channel(());
         let mut tasks = JoinSet::new();
         let mut stop = pin!(stop);
-        // What goes on for long is logged once: who causes it must not fill the log.
+        // Repeated events are logged once, so that clients cannot fill the log.
         let (mut failing, mut full) = (false, false);
         loop {
             let accepted = tokio::select! {

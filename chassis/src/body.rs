@@ -1,17 +1,15 @@
-//! Bodies that are held as a whole: the one way to read them. Each is bounded by the memory that it takes.
+//! Reading whole bodies with a bound on the memory that they use.
 //!
 //! ```text
-//!   frame ──▶ is it late? ──▶ is it too long? ──▶ is there room? ──▶ copied into one buffer, the frame is dropped
+//!   frame ──▶ deadline ──▶ length limit ──▶ memory limit ──▶ copied into one buffer, the frame is dropped
 //! ```
 //!
-//! hyper gives one [`Bytes`] for each chunk, and each keeps alive the read buffer that it lies in: a body of one-byte chunks
-//! that is collected so takes about 40 times its length. Here it takes its length, however it was cut.
+//! hyper returns one [`Bytes`] for each chunk, which keeps its read buffer alive: collecting a body of one-byte chunks uses
+//! about 40 times its length. A copied body uses its length.
 //!
-//! [`BodyReader`] counts what all bodies, and those of one sender, take together. Room is taken for what has arrived, never for
-//! what was announced: who announces much and sends nothing takes nothing. [`whole`] counts nothing: it is for those who
-//! took room before, or of whom there are few; [`frame`] holds nothing: it is for who uses up each piece as it comes. A
-//! buffer that grows is copied, without waiting: so beside what is counted there is half of a largest body for each thread
-//! that reads.
+//! [`BodyReader`] limits the memory of all bodies and of one sender's. It counts bytes that arrived, not the announced length.
+//! [`whole`] counts nothing: it is for callers that reserved memory before, or of which there are few. [`frame`] is for
+//! streaming. A growing buffer is copied, so each reading thread may use half of a largest body in addition.
 
 use std::{
     error::Error,
@@ -39,12 +37,12 @@ use tokio::{
 
 use crate::quota::{Permit, Quota};
 
-/// What is counted at once, in bytes.
+/// Smallest amount that is counted, in bytes.
 const UNIT: usize = 4096;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Reads bodies and counts the room that they take, by `K`.
+/// Reads bodies and counts their memory by sender (`K`).
 #[derive(Clone, Debug)]
 pub struct BodyReader<K = IpAddr> {
     max: usize,
@@ -52,32 +50,32 @@ pub struct BodyReader<K = IpAddr> {
     room: Quota<K>,
 }
 
-/// A body that is held, and its share of the room.
+/// A whole body and its share of the memory limit.
 #[derive(Debug)]
 pub struct BufferedBody<K: Eq + Hash = IpAddr> {
     bytes: Bytes,
     room: Permit<K>,
 }
 
-/// Why a body is not held.
+/// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// It is longer than it may be.
+    /// It is longer than its limit.
     #[error("the body is too large")]
     TooLarge,
-    /// There is no room.
+    /// The memory limit is reached.
     #[error("there is no room for the body now")]
     NoMemory,
-    /// It does not come to its end.
+    /// It ended early.
     #[error("the body ended early")]
     Incomplete,
-    /// It has not come to its end in time.
+    /// Its deadline passed.
     #[error("the body did not arrive in time")]
     Timeout,
 }
 
 impl BodyError {
-    /// What its sender is answered.
+    /// The HTTP status of the response.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -106,22 +104,22 @@ impl BodyError {
     }
 }
 
-/// Why a body is not the JSON that is taken.
+/// Why a JSON body is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonBodyError {
-    /// It is not said to be JSON. Where that is asked for, no page can send it unasked.
+    /// The content type is not JSON. Requiring it keeps websites out, which need a preflight to send it.
     #[error("send it as application/json")]
     Kind,
-    /// It was not read.
+    /// The body was not read.
     #[error(transparent)]
     Unread(#[from] BodyError),
-    /// It is other JSON, or none.
+    /// The body is not valid JSON, or not of the expected type.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
 
 impl JsonBodyError {
-    /// What its sender is answered.
+    /// The HTTP status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -133,7 +131,7 @@ impl JsonBodyError {
     }
 }
 
-/// Whether a request's body is said to be JSON.
+/// Whether the content type is JSON.
 #[must_use]
 pub fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -141,7 +139,7 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// Reads a request's body as [`whole`] does, and decodes it: for local interfaces that few may call.
+/// Reads a JSON body as [`whole`] does; for local interfaces with few callers.
 ///
 /// # Errors
 ///
@@ -158,7 +156,7 @@ pub async fn json<T: DeserializeOwned>(
     Ok(serde_json::from_slice(&bytes)?)
 }
 
-/// Bytes whose share of a bound is given back when the last reference to them is gone.
+/// Ties `held`, such as a permit, to the last reference to the bytes.
 pub fn counted<H: Send + 'static>(bytes: Bytes, held: H) -> Bytes {
     struct Counted<H>(Bytes, H);
 
@@ -171,8 +169,7 @@ pub fn counted<H: Send + 'static>(bytes: Bytes, held: H) -> Bytes {
     Bytes::from_owner(Counted(bytes, held))
 }
 
-/// Reads a body of at most `max` bytes to its end, which has to come within so long, however steadily it is sent. Its room
-/// is counted by the caller, or bounded by how many read at a time.
+/// Reads a body of at most `max` bytes; `within` limits the time in all. Its memory is not counted.
 ///
 /// # Errors
 ///
@@ -184,13 +181,12 @@ where
     gather(body, max, within, |_| Ok(())).await
 }
 
-/// The next piece of a body; nothing at its end. Whoever keeps pieces keeps the buffers that they lie in: hold bodies by
-/// [`whole`] or [`BodyReader`].
+/// Returns the next frame of a body. A frame keeps its read buffer alive: to keep a body, use [`whole`] or [`BodyReader`].
 pub async fn frame<B: HttpBody + Unpin>(body: &mut B) -> Option<Result<Frame<B::Data>, B::Error>> {
     poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
 }
 
-/// `room` is asked for as many bytes as the buffer takes, before it does.
+/// Calls `room` with the buffer's new size before the buffer grows.
 async fn gather<B>(
     body: B,
     max: usize,
@@ -208,7 +204,7 @@ where
     let exact = announced.exact().and_then(|exact| usize::try_from(exact).ok());
     let (mut bytes, mut counted) = (Vec::new(), 0);
     loop {
-        // A body of which more is always there leaves the thread to others now and then, the clock among them.
+        // A body that is always ready must yield to other tasks and to the timer.
         consume_budget().await;
         let frame = tokio::select! {
             biased;
@@ -224,10 +220,10 @@ where
             return Err(BodyError::TooLarge);
         }
         if len > counted {
-            // Doubled, so that many small pieces are not counted one by one.
+            // Doubled, so that small frames are not counted one by one.
             counted = (2 * len).max(UNIT).min(exact.unwrap_or(max)).max(len);
             room(counted)?;
-            // Of a known length it is copied never: pages that nothing was written to take no memory.
+            // A body of known length is never copied: untouched pages use no memory.
             bytes.reserve_exact(exact.unwrap_or(counted).max(len) - bytes.len());
         }
         bytes.extend_from_slice(&data);
@@ -235,19 +231,19 @@ where
 }
 
 impl<K: Clone + Eq + Hash> BodyReader<K> {
-    /// Each of at most `max` bytes, those of one sender of `each` together, and all of `total`.
+    /// Limits each body to `max` bytes, those of one sender to `each`, and all to `total`.
     #[must_use]
     pub fn new(max: usize, each: usize, total: usize) -> Self {
         Self { max, room: Quota::new(total.max(max), each.max(max)) }
     }
 
-    /// The same room, for bodies of at most `max` bytes.
+    /// Shares the memory limit, with another limit for each body.
     #[must_use]
     pub fn at_most(&self, max: usize) -> Self {
         Self { max: max.min(self.max), room: self.room.clone() }
     }
 
-    /// Reads a body to its end, which has to come within so long; `from` is counted as its sender.
+    /// Reads a body of the sender `from`; `within` limits the time in all.
     ///
     /// # Errors
     ///
@@ -269,7 +265,7 @@ impl<K: Clone + Eq + Hash> BodyReader<K> {
         Ok(BufferedBody { bytes, room })
     }
 
-    /// How many hold any room.
+    /// Number of senders whose bodies are in memory.
     #[must_use]
     pub fn holders(&self) -> usize {
         self.room.holders()
@@ -277,25 +273,25 @@ impl<K: Clone + Eq + Hash> BodyReader<K> {
 }
 
 impl<K: Clone + Eq + Hash + Send + 'static> BufferedBody<K> {
-    /// What was read.
+    /// The body.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// The room that it takes, in bytes.
+    /// The memory that is counted for it, in bytes.
     #[must_use]
     pub fn room(&self) -> usize {
         self.room.count()
     }
 
-    /// The bytes, which take that room as long as anything of them is held.
+    /// The bytes; their memory is counted until the last reference is dropped.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         counted(self.bytes, self.room)
     }
 
-    /// The same room for what was made of it, which is no longer.
+    /// Replaces the bytes by a result that is not longer.
     #[must_use]
     pub fn with(self, bytes: Bytes) -> Self {
         Self { bytes, ..self }
@@ -303,13 +299,13 @@ impl<K: Clone + Eq + Hash + Send + 'static> BufferedBody<K> {
 }
 
 impl<K: Clone + Eq + Hash + Send + Unpin + 'static> BufferedBody<K> {
-    /// To be passed on; its room is given back once it was sent.
+    /// A body to forward; its memory is counted until it was sent.
     pub fn into_body(self) -> Body {
         Body::new(GuardedBody::new(Full::new(self.bytes), self.room))
     }
 }
 
-/// A body that fails once its time is over, with an error that [`whole`] and [`BodyReader`] know as [`BodyError::Timeout`].
+/// A body that fails at its deadline, with an error that [`BodyError::of`] recognizes.
 #[derive(Debug)]
 pub struct DeadlineBody<B> {
     body: B,
@@ -328,7 +324,7 @@ impl fmt::Display for DeadlinePassed {
 impl Error for DeadlinePassed {}
 
 impl<B> DeadlineBody<B> {
-    /// All of it must come within so long.
+    /// Sets the deadline to `within` from now.
     #[must_use]
     pub fn new(body: B, within: Duration) -> Self {
         Self { body, deadline: Box::pin(sleep(within)) }
@@ -343,7 +339,7 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Dead
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        // First, so that who always has a little more to send is late too.
+        // First, so that a body that is always ready times out, too.
         if self.deadline.as_mut().poll(context).is_ready() {
             return Poll::Ready(Some(Err(DeadlinePassed.into())));
         }
@@ -361,7 +357,7 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Dead
     }
 }
 
-/// A body, and what is held until it was sent or given up, such as its share of a bound.
+/// A body with a value that is dropped with it, such as a permit.
 #[derive(Debug)]
 pub struct GuardedBody<B, H> {
     body: B,
@@ -369,7 +365,7 @@ pub struct GuardedBody<B, H> {
 }
 
 impl<B, H> GuardedBody<B, H> {
-    /// Holds `held` beside the body.
+    /// Ties `held` to the body.
     #[must_use]
     pub fn new(body: B, held: H) -> Self {
         Self { body, _held: held }

@@ -1,13 +1,11 @@
-//! What a browser says of the page for which it asks.
+//! Headers that mark a request as a browser's.
 
 use hyper::{HeaderMap, header};
 
-/// Whether a browser sent a request for a page: it has an `Origin` (RFC 6454) or Fetch Metadata (`Sec-Fetch-*`; W3C,
-/// section 2).
+/// Whether a page caused a request: it has an `Origin` (RFC 6454) or Fetch Metadata (`Sec-Fetch-*`; W3C, section 2).
 ///
-/// The latter goes to HTTPS and to loopback addresses alone, and a page's own origin is not named when it merely reads over
-/// plain HTTP: so this finds what a page changes, anywhere, but not all that it reads. Some clients outside of browsers send
-/// `Sec-Fetch-Mode` too (Node's `fetch`).
+/// Browsers send Fetch Metadata to HTTPS and loopback addresses only, and no `Origin` with a same-origin GET. So this finds
+/// every write of a page, but not every read. Node's `fetch` sends `Sec-Fetch-Mode`, too.
 #[must_use]
 pub fn sent(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN)

@@ -1,7 +1,6 @@
-//! What a process may write, held by the kernel's Landlock (`landlock(7)`).
+//! Restricts writes to the file system with Landlock (landlock(7)).
 //!
-//! It narrows what users and modes allow and never widens it: reading, connecting and files that are
-//! open already stay as they are. Nothing takes it back, for what the process starts neither.
+//! Reading, connecting and open files are not restricted. The restriction is permanent and is inherited.
 
 use std::{fmt, fs::File, io, os::fd::AsFd};
 
@@ -10,44 +9,38 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetError, RulesetStatus,
 };
 
-/// The first version of Landlock that knows every kind of writing (Linux 6.2).
+/// The first version of Landlock that restricts every kind of write (Linux 6.2).
 const COMPLETE: ABI = ABI::V3;
 
-/// How much of writing the kernel confines.
+/// Which writes the kernel restricts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforcement {
-    /// All of it.
+    /// All.
     Full,
-    /// All but what an older kernel does not know: cutting a file's length (before Linux 6.2).
+    /// All but truncation (before Linux 6.2).
     Partial,
-    /// Nothing: there is no Landlock here.
+    /// None: the kernel has no Landlock.
     None,
 }
 
-/// For people.
 impl fmt::Display for Enforcement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "Landlock confines what is written",
+            Self::Full => "Landlock restricts writes",
             Self::Partial => {
-                "Landlock is older than Linux 6.2: it confines writing, but not cutting a file's length"
+                "Landlock is older than Linux 6.2: it restricts writes, but not truncation"
             }
-            Self::None => {
-                "there is no Landlock: users and modes alone confine what is written"
-            }
+            Self::None => "there is no Landlock: only users and modes restrict writes",
         })
     }
 }
 
-/// Lets this thread, and every thread and process that it starts from now on, write at and below `places` and nowhere
-/// else. A kernel that cannot is no error: [`Enforcement`] says how far it went.
-///
-/// A place is an open file or directory (`O_PATH` will do). Nothing this process starts gets rights by `exec` any more
-/// (`PR_SET_NO_NEW_PRIVS`).
+/// Restricts this thread, and threads and processes that it starts, to writes at and below `places`: open files or
+/// directories (`O_PATH` suffices). Sets `PR_SET_NO_NEW_PRIVS`. [`Enforcement`] says what the kernel supports.
 ///
 /// # Errors
 ///
-/// The kernel has Landlock and refuses all the same.
+/// The kernel has Landlock and refuses the rules.
 pub fn write_only<P: AsFd>(places: &[P]) -> io::Result<Enforcement> {
     let whole = AccessFs::from_write(COMPLETE);
     let mut rules =
@@ -64,7 +57,7 @@ pub fn write_only<P: AsFd>(places: &[P]) -> io::Result<Enforcement> {
     })
 }
 
-/// How far this kernel could go. Confines nothing.
+/// What this kernel supports. Restricts nothing.
 #[must_use]
 pub fn enforcement() -> Enforcement {
     let takes = |abi| {
@@ -80,7 +73,7 @@ pub fn enforcement() -> Enforcement {
     }
 }
 
-/// What is allowed there: making and removing are for directories alone.
+/// The writes to allow at a place; creating and removing only apply to directories.
 fn rights<P: AsFd>(place: &P) -> io::Result<BitFlags<AccessFs>> {
     let whole = AccessFs::from_write(COMPLETE);
     let is_directory = File::from(place.as_fd().try_clone_to_owned()?).metadata()?.is_dir();

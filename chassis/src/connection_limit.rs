@@ -1,12 +1,12 @@
-//! Limits connections, in all and of one address, before and after it is known who calls.
+//! Limits of connections, in all and by address, before and after the handshake.
 //!
 //! ```text
-//!   accepted ──▶ PendingConnection ── handshake, admit ──▶ ConnectionPermit
-//!                few; old ones give way           of one address `each`, in all `connections`
+//!   accepted ──▶ PendingConnection ──── handshake, admit ────▶ ConnectionPermit
+//!                few; the oldest are evicted                   `each` by address, `connections` in all
 //! ```
 //!
-//! A connection whose handshake is not over does not count against the limit of those that were admitted. Admitted
-//! connections without a request take at most half of that limit: beyond it, the oldest are closed ([`Activity`]).
+//! Pending connections have a limit of their own. Idle connections use at most half of `connections`: beyond that, the
+//! oldest are evicted ([`Activity`]).
 
 use std::{
     io,
@@ -29,28 +29,28 @@ use crate::{
     quota::{self, Permit, Quota},
 };
 
-/// Longest time of a TLS handshake.
+/// Timeout of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How many connections there may be, in all and of one address. A clone shares the count.
+/// The limits and counts of a listener. A clone shares the counts.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimit {
     what: &'static str,
     newcomers: EvictionQueue<IpAddr>,
-    /// Those who were admitted and have no request under way.
+    /// Connections that are admitted and idle.
     idle: EvictionQueue<IpAddr>,
     waiting: usize,
     connections: usize,
     all: Arc<Semaphore>,
     of_one: usize,
     each: Quota<IpAddr>,
-    /// Whether some are counted by no address.
+    /// Whether there are carriers.
     is_carried: bool,
-    /// Whether the log says that it is full: who causes it must not fill the log.
+    /// Whether the log says that the limit is reached, which is logged once.
     told: Arc<AtomicBool>,
 }
 
-/// A connection of which nothing is known yet.
+/// A connection before its handshake is complete.
 #[derive(Debug)]
 pub struct PendingConnection {
     limit: ConnectionLimit,
@@ -58,7 +58,7 @@ pub struct PendingConnection {
     place: Entry<IpAddr>,
 }
 
-/// The right to a connection; given back when dropped.
+/// The right to a connection, until it is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct ConnectionPermit {
@@ -68,8 +68,7 @@ pub struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// Whether it has a request under way is to be told here, and it is to be cut when it has to go; none if it carries
-    /// everybody's requests.
+    /// Tracks whether the connection is idle, and evicts it; `None` for carriers.
     #[must_use]
     pub fn idle(&self) -> Option<&Activity> {
         self.idle.as_ref()
@@ -77,8 +76,8 @@ impl ConnectionPermit {
 }
 
 impl ConnectionLimit {
-    /// For so many connections, and `each` of them from one address; `what` names them in the log. Beside them there may
-    /// be a quarter as many whose handshake is not over.
+    /// Admits `connections`, `each` of them from one address; `what` names them in the log. In addition there may be a
+    /// quarter as many pending connections.
     #[must_use]
     pub fn new(what: &'static str, connections: usize, each: usize) -> Self {
         let waiting = (connections / 4).max(1);
@@ -100,23 +99,24 @@ impl ConnectionLimit {
         }
     }
 
-    /// Keeps half of the connections for those that carry everybody's requests, which are counted by no address.
+    /// Reserves half of the connections for carriers: proxies whose connections carry requests of many clients, and are not
+    /// counted by address.
     #[must_use]
     pub fn with_carriers(self) -> Self {
         let each = Quota::new((self.connections / 2).max(1), self.of_one);
-        // While one shakes hands nobody knows whether it carries: many may be of one address.
+        // Whether a connection is a carrier's is known after the handshake: many may be of one address.
         let newcomers =
             EvictionQueue::new(self.waiting, self.waiting, EvictionPolicy::OldestOfLargest);
         Self { newcomers, each, is_carried: true, ..self }
     }
 
-    /// How many connections there are at most, with those whose handshake is not over.
+    /// Most connections, pending ones included.
     #[must_use]
     pub fn most(&self) -> usize {
         self.connections.saturating_add(self.waiting)
     }
 
-    /// Takes a connection from this address; none if it could not be admitted whoever it is.
+    /// Registers a connection from this address; `None` if it could not be admitted.
     #[must_use]
     pub fn enter(&self, from: IpAddr) -> Option<PendingConnection> {
         let address = quota::origin(from);
@@ -132,29 +132,29 @@ impl ConnectionLimit {
 }
 
 impl PendingConnection {
-    /// What it is counted as.
+    /// The address that it is counted by.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// Waits for its handshake; none if that fails, takes too long, or has to give way to newer ones.
+    /// Waits for the handshake; `None` if it fails, times out, or the connection is evicted.
     pub async fn shake<T>(&self, hands: impl Future<Output = io::Result<T>>) -> Option<T> {
-        // The address is told to nobody: no log names it.
+        // No log names the address.
         tokio::select! {
             shaken = timeout(HANDSHAKE, hands) => match shaken {
                 Ok(Ok(stream)) => return Some(stream),
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => tracing::debug!("a TLS handshake took too long"),
+                Err(_) => tracing::debug!("a TLS handshake timed out"),
             },
             () = self.place.evicted() => {
-                tracing::debug!("a TLS handshake gave way to newer ones");
+                tracing::debug!("a connection was evicted during its TLS handshake");
             }
         }
         None
     }
 
-    /// Gives it a place among those who are known, if there is one; `carries` says that it brings everybody's requests.
+    /// Admits the connection, if the limits allow it; `carries` says that it is a carrier's.
     #[must_use]
     pub fn admit(self, carries: bool) -> Option<ConnectionPermit> {
         let Self { limit, address, place } = self;
@@ -165,7 +165,11 @@ impl PendingConnection {
         };
         let Ok(of_all) = limit.all.try_acquire_owned() else {
             if !limit.told.swap(true, Ordering::Relaxed) {
-                tracing::warn!(max = limit.connections, "too many {}: they are cut", limit.what);
+                tracing::warn!(
+                    max = limit.connections,
+                    "too many {}: closing new ones",
+                    limit.what
+                );
             }
             return None;
         };

@@ -1,4 +1,4 @@
-//! Connecting over TCP, with TLS or without.
+//! Connecting over TCP, optionally with TLS.
 
 use std::{
     io,
@@ -16,22 +16,22 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// What a connection does.
+/// A byte stream.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A connection, whatever it goes over.
+/// A connection over TCP, TLS or a UNIX socket.
 pub type Stream = Box<dyn Io>;
 
-/// How TLS is spoken, and the name that the server's certificate must be for.
+/// The TLS configuration, and the name that the server's certificate must have.
 pub type Trust = (Arc<ClientConfig>, ServerName<'static>);
 
-/// Connects to a host by its name or address. Of several addresses the first that answers is taken.
+/// Connects to a host, trying its addresses in turn.
 ///
 /// # Errors
 ///
-/// The name has no address, or none of them answers.
+/// The name has no address, or no address accepts the connection.
 pub async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in resolve(host).await? {
@@ -47,11 +47,11 @@ pub async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// Speaks TLS on a connection where `trust` says how, and takes only a certificate for its name.
+/// Performs the TLS handshake if `trust` is set.
 ///
 /// # Errors
 ///
-/// The server is not trusted, or the connection fails.
+/// The certificate is not trusted, or the connection fails.
 pub async fn secure(stream: impl Io + 'static, trust: Option<Trust>) -> io::Result<Stream> {
     Ok(match trust {
         Some((config, name)) => Box::new(TlsConnector::from(config).connect(name, stream).await?),
@@ -59,7 +59,7 @@ pub async fn secure(stream: impl Io + 'static, trust: Option<Trust>) -> io::Resu
     })
 }
 
-/// A server that vanished without a word is noticed after half a minute, however long it may read a prompt.
+/// Detects a dead server within half a minute, also while no data is expected.
 fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     let probes = TcpKeepalive::new()
         .with_time(Duration::from_secs(15))
@@ -68,7 +68,7 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
-/// The addresses of a host; `localhost` is never looked up.
+/// The addresses of a host; `localhost` needs no DNS.
 async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);

@@ -1,8 +1,7 @@
-//! Files that are whole after a power cut.
+//! Atomic, durable file replacement.
 //!
-//! What is written goes to a file beside the path, is synced, and then takes the path's name; then the directory is
-//! synced. Whoever reads meanwhile finds the old content or the new, and so does whoever reads after a crash. A crash may
-//! leave the file beside it, whose name begins with a dot and ends with `.new`.
+//! The content is written to a temporary file (`.NAME.….new`) in the same directory, synced and renamed; then the directory
+//! is synced. A reader finds the old content or the new, also after a crash, which may leave the temporary file.
 
 use std::{
     ffi::OsString,
@@ -14,40 +13,40 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-/// Who may do what with a file.
+/// Mode and owner of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// Its mode, whatever the process takes away from the modes of new files.
+    /// Mode, regardless of the umask.
     pub mode: u32,
-    /// Uid and gid of its owner; `None` is who writes it.
+    /// Uid and gid; `None` for those of this process.
     pub owner: Option<(u32, u32)>,
 }
 
 impl Access {
-    /// Its owner alone reads it.
+    /// Readable by its owner.
     pub const SECRET: Self = Self { mode: 0o600, owner: None };
-    /// Everybody reads it.
+    /// Readable by everybody.
     pub const READABLE: Self = Self { mode: 0o644, owner: None };
 }
 
-/// Puts a file in the place of what is there, if anything is. A link in that place is replaced, not followed.
+/// Creates or replaces a file. A symbolic link is replaced, not followed.
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be written; what was there is then untouched. If only the last step fails, the directory's
-/// sync, the file is there, but may be gone after a power cut.
+/// The file cannot be written; the old content is then untouched. If only the directory's sync fails, the new file may be
+/// lost in a power cut.
 pub fn replace(path: &Path, access: Access, content: &[u8]) -> io::Result<()> {
     let (folder, new) = write_beside(path, access, content)?;
     new.persist(path).map_err(|failed| failed.error)?;
     folder.sync_all()
 }
 
-/// Makes a file unless something is there; returns whether it did. Of many that do it at once, one succeeds, and all find
-/// its content, whole.
+/// Creates a file unless the path exists; returns whether it did. Of concurrent callers one succeeds, and all find its
+/// whole content.
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be written.
+/// The file cannot be written.
 pub fn create(path: &Path, access: Access, content: &[u8]) -> io::Result<bool> {
     let (folder, new) = write_beside(path, access, content)?;
     let created = match new.persist_noclobber(path) {
@@ -55,16 +54,16 @@ pub fn create(path: &Path, access: Access, content: &[u8]) -> io::Result<bool> {
         Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => false,
         Err(failed) => return Err(failed.error),
     };
-    // Also if another made it, who may not have come to this step yet.
+    // Also if another caller created it, which may not have synced yet.
     folder.sync_all()?;
     Ok(created)
 }
 
-/// Writes a file piece by piece. Unless `replaces`, nothing may be in its place.
+/// Writes a file with a closure. Unless `replaces`, the path must not exist.
 ///
 /// # Errors
 ///
-/// Fails if `write` does, or if the file cannot be written; what was there is then untouched.
+/// `write` fails, or the file cannot be written; the old content is then untouched.
 pub fn write<E: From<io::Error>>(
     path: &Path,
     access: Access,
@@ -77,7 +76,7 @@ pub fn write<E: From<io::Error>>(
     Ok(folder.sync_all()?)
 }
 
-/// The path's directory, and a synced file in it that is removed when it is dropped.
+/// Returns the path's directory and a synced temporary file in it.
 fn write_beside(path: &Path, access: Access, content: &[u8]) -> io::Result<(File, NamedTempFile)> {
     fill_beside(path, access, |file| file.write_all(content))
 }

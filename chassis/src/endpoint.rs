@@ -1,7 +1,7 @@
 //! The router of an HTTP surface, from declared endpoints.
 //!
-//! axum's `Router` does not tell what is in it. So every surface is a list of declared endpoints, no router is built in any
-//! other way, and the test `surfaces` of `docs/walkthrough` asks each of them as every class of caller.
+//! Every surface is a list of declared endpoints, since axum's `Router` cannot be listed. The test `surfaces` of
+//! `docs/walkthrough` calls each endpoint as every class of caller.
 
 use axum::{
     Router,
@@ -18,14 +18,14 @@ use http_body_util::Limited;
 
 use crate::{body::BodyError, problem::ErrorResponse};
 
-/// A declared endpoint, and the handler that answers there.
+/// A declared endpoint and its handler.
 #[must_use]
 pub struct Served<S = ()> {
     declaration: Declaration,
     handler: MethodRouter<S>,
 }
 
-/// Serves an endpoint.
+/// Pairs an endpoint with its handler, and limits bodies of bytes.
 pub fn serve<S, Q, A, H, T>(endpoint: &Endpoint<Q, A>, handler: H) -> Served<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -58,12 +58,12 @@ async fn limited(max: usize, request: Request, next: Next) -> Response {
     next.run(request.map(|body| Body::new(Limited::new(body, max)))).await
 }
 
-/// The declarations of what is served.
+/// The declarations of endpoints.
 pub fn list<S>(served: &[Served<S>]) -> Vec<Declaration> {
     served.iter().map(|it| it.declaration).collect()
 }
 
-/// Builds the router that serves exactly these.
+/// Builds the router of these endpoints.
 ///
 /// # Panics
 ///

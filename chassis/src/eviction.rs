@@ -1,7 +1,7 @@
-//! Connections of whom nothing is known yet.
+//! A bounded set of connections that evicts old ones.
 //!
-//! Anybody can open one, so nobody is refused: where there are too many, an old one gives way. Who has something to say
-//! has said it before others can push it out.
+//! Anybody can open connections before they authenticate, so new ones are not refused: an old one is evicted. An honest
+//! client authenticates before its turn comes.
 
 use std::{
     cmp::Reverse,
@@ -12,25 +12,25 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-/// The connections of whom nothing is known yet, by where they come from. A clone counts the same ones.
+/// Connections by origin (`K`), in their order. A clone shares them.
 #[derive(Clone, Debug)]
 pub struct EvictionQueue<K> {
     total: usize,
     each: usize,
-    gives_way: EvictionPolicy,
+    policy: EvictionPolicy,
     queue: Arc<Mutex<Queue<K>>>,
 }
 
-/// What gives way where there are too many in all.
+/// Which connection is evicted when there are too many in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvictionPolicy {
     /// The oldest.
     Oldest,
-    /// The oldest of the origin that has most: who comes from few origins keeps nobody else out.
+    /// The oldest of the origin with the most connections, so that few origins cannot keep others out.
     OldestOfLargest,
 }
 
-/// By the number under which they came: the lowest is the oldest.
+/// Connections by sequence number.
 #[derive(Debug)]
 struct Queue<K> {
     next: u64,
@@ -38,56 +38,55 @@ struct Queue<K> {
     by: HashMap<K, BTreeSet<u64>>,
 }
 
-/// The place of one connection; given back when dropped.
+/// A connection in the queue, until it is dropped.
 #[derive(Debug)]
 pub struct Entry<K: Copy + Eq + Hash> {
-    newcomers: EvictionQueue<K>,
+    queue: EvictionQueue<K>,
     number: u64,
-    pushed: CancellationToken,
+    evicted: CancellationToken,
 }
 
 impl<K: Copy + Eq + Hash> EvictionQueue<K> {
-    /// At most `total`, and `each` of one origin.
+    /// Holds at most `total` connections, `each` of one origin.
     #[must_use]
-    pub fn new(total: usize, each: usize, gives_way: EvictionPolicy) -> Self {
+    pub fn new(total: usize, each: usize, policy: EvictionPolicy) -> Self {
         let queue = Queue { next: 0, all: BTreeMap::new(), by: HashMap::new() };
-        Self { total, each, gives_way, queue: Arc::new(Mutex::new(queue)) }
+        Self { total, each, policy, queue: Arc::new(Mutex::new(queue)) }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<K>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one more; pushes out the oldest of the same origin if that has too many, or who gives way if all are too
-    /// many. The origin of what a proxy passes on is not known yet.
+    /// Adds a connection. Evicts the oldest of the same origin if that has too many, or one by the policy if there are too
+    /// many in all. The origin behind a proxy is not known yet.
     #[must_use]
     pub fn enter(&self, origin: Option<K>) -> Entry<K> {
         let mut queue = self.queue();
         let own = origin.and_then(|origin| queue.by.get(&origin));
-        let gives_way = match own {
+        let evicted = match own {
             Some(own) if own.len() >= self.each => own.first().copied(),
-            Some(_) | None if queue.all.len() >= self.total => queue.oldest(self.gives_way),
+            Some(_) | None if queue.all.len() >= self.total => queue.oldest(self.policy),
             Some(_) | None => None,
         };
-        if let Some(oldest) = gives_way.and_then(|number| queue.remove(number)) {
+        if let Some(oldest) = evicted.and_then(|number| queue.remove(number)) {
             oldest.cancel();
         }
-        let (number, pushed) = (queue.next, CancellationToken::new());
+        let (number, evicted) = (queue.next, CancellationToken::new());
         queue.next += 1;
-        queue.all.insert(number, (origin, pushed.clone()));
+        queue.all.insert(number, (origin, evicted.clone()));
         if let Some(origin) = origin {
             queue.by.entry(origin).or_default().insert(number);
         }
-        Entry { newcomers: self.clone(), number, pushed }
+        Entry { queue: self.clone(), number, evicted }
     }
 }
 
 impl<K: Copy + Eq + Hash> Queue<K> {
-    /// The one that gives way where there are too many in all.
-    fn oldest(&self, gives_way: EvictionPolicy) -> Option<u64> {
+    fn oldest(&self, policy: EvictionPolicy) -> Option<u64> {
         let first = |own: &BTreeSet<u64>| own.first().copied();
         let of_all = self.all.keys().next().copied();
-        match gives_way {
+        match policy {
             EvictionPolicy::Oldest => of_all,
             EvictionPolicy::OldestOfLargest => {
                 let most = self.by.values().max_by_key(|own| (own.len(), Reverse(first(own))));
@@ -97,7 +96,7 @@ impl<K: Copy + Eq + Hash> Queue<K> {
     }
 
     fn remove(&mut self, number: u64) -> Option<CancellationToken> {
-        let (origin, pushed) = self.all.remove(&number)?;
+        let (origin, evicted) = self.all.remove(&number)?;
         if let Some(origin) = origin
             && let Some(own) = self.by.get_mut(&origin)
         {
@@ -106,30 +105,30 @@ impl<K: Copy + Eq + Hash> Queue<K> {
                 self.by.remove(&origin);
             }
         }
-        Some(pushed)
+        Some(evicted)
     }
 }
 
 impl<K: Copy + Eq + Hash> Entry<K> {
-    /// From now on it does not give way: it is known who calls.
+    /// Takes the connection out of the queue: it is not evicted any more.
     pub fn keep(&self) {
-        self.newcomers.queue().remove(self.number);
+        self.queue.queue().remove(self.number);
     }
 
-    /// Cancelled when the connection has to give way.
-    pub(crate) fn pushed(&self) -> CancellationToken {
-        self.pushed.clone()
+    /// Cancelled when the connection is evicted.
+    pub(crate) fn token(&self) -> CancellationToken {
+        self.evicted.clone()
     }
 
-    /// Returns when the connection has to give way.
+    /// Waits until the connection is evicted.
     pub async fn evicted(&self) {
-        self.pushed.cancelled().await;
+        self.evicted.cancelled().await;
     }
 }
 
 impl<K: Copy + Eq + Hash> Drop for Entry<K> {
     fn drop(&mut self) {
-        self.newcomers.queue().remove(self.number);
+        self.queue.queue().remove(self.number);
     }
 }
 
@@ -146,7 +145,7 @@ mod tests {
     #[test]
     fn the_oldest_of_a_crowd_gives_way_and_nobody_elses() {
         let newcomers = EvictionQueue::new(4, 2, EvictionPolicy::Oldest);
-        let pushed = |place: &Entry<IpAddr>| place.pushed.is_cancelled();
+        let pushed = |place: &Entry<IpAddr>| place.evicted.is_cancelled();
         let other = newcomers.enter(origin(2));
 
         let crowd: Vec<_> = (0..5).map(|_| newcomers.enter(origin(1))).collect();
@@ -170,7 +169,7 @@ mod tests {
         known.keep();
 
         let crowd: Vec<_> = (0..3).map(|_| newcomers.enter(origin(1))).collect();
-        assert!(crowd[0].pushed.is_cancelled() && !known.pushed.is_cancelled());
+        assert!(crowd[0].evicted.is_cancelled() && !known.evicted.is_cancelled());
         drop((known, crowd));
         assert!(newcomers.queue().all.is_empty() && newcomers.queue().by.is_empty());
     }
@@ -178,7 +177,7 @@ mod tests {
     #[test]
     fn who_comes_from_few_origins_keeps_nobody_else_out() {
         let strangers = EvictionQueue::new(4, 2, EvictionPolicy::OldestOfLargest);
-        let pushed = |place: &Entry<IpAddr>| place.pushed.is_cancelled();
+        let pushed = |place: &Entry<IpAddr>| place.evicted.is_cancelled();
         let alone = strangers.enter(origin(1));
         let crowd: Vec<_> = (0..3).map(|number| strangers.enter(origin(2 + number / 2))).collect();
 

@@ -1,5 +1,5 @@
-//! Why a daemon gave up, for whoever started it: people read a sentence on standard error, programs a record on standard
-//! output, where daemons write nothing else.
+//! How a daemon reports a fatal error: a sentence on standard error, and a JSON record on standard output, where daemons
+//! write nothing else.
 
 use std::{
     error::Error,
@@ -10,23 +10,23 @@ use std::{
 use common::foreign;
 use serde::{Deserialize, Serialize};
 
-/// Why a daemon gave up: one line of JSON.
+/// A fatal error, as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// One sentence: what is wrong and what to do.
+    /// What is wrong and what to do, in one sentence.
     pub failure: String,
 }
 
 impl Failure {
-    /// An error and what caused it, on one line that steers no terminal.
+    /// An error and its causes, on one line without control characters.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         let line = |error: &dyn Error| foreign::line(&error.to_string().trim().replace('\n', " "));
         let mut failure = line(error);
         for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
             let cause = line(cause);
-            // Some libraries repeat their cause in their own text.
+            // Some libraries include the cause in their own text.
             if !failure.ends_with(&cause) {
                 failure = format!("{failure}: {cause}");
             }
@@ -34,8 +34,7 @@ impl Failure {
         Self { failure }
     }
 
-    /// What the daemon `program` says of it: a line for people on standard error, and one for programs on standard output,
-    /// unless that is a terminal.
+    /// What the daemon `program` writes to standard error and, unless that is a terminal, to standard output.
     #[must_use]
     pub fn output(&self, program: &str) -> FailureOutput {
         let record = serde_json::to_string(self).map(|record| format!("{record}\n"));
@@ -45,15 +44,14 @@ impl Failure {
         }
     }
 
-    /// Reads a line of a daemon's standard output; `None` if it is something else. The text is the daemon's: it may hold
-    /// anything.
+    /// Reads a line of a daemon's standard output; `None` if it is not a record. The text is not trusted.
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()
     }
 }
 
-/// Why a daemon gave up, as it is written.
+/// A fatal error as a daemon writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureOutput {
     /// For standard error.
@@ -62,13 +60,13 @@ pub struct FailureOutput {
     pub output: String,
 }
 
-/// What `main` of the daemon `program` returns, once it has said why it gave up.
+/// Reports an error of the daemon `program`, and returns the exit code of its `main`.
 pub fn exit<E: Into<Box<dyn Error>>>(program: &str, ended: Result<(), E>) -> ExitCode {
     let Err(error) = ended else { return ExitCode::SUCCESS };
-    let words = Failure::of(error.into().as_ref()).output(program);
-    // Nobody is left to be told if that fails.
-    let _ = std::io::stderr().write_all(words.error.as_bytes());
-    let _ = std::io::stdout().write_all(words.output.as_bytes());
+    let output = Failure::of(error.into().as_ref()).output(program);
+    // A failed write cannot be reported.
+    let _ = std::io::stderr().write_all(output.error.as_bytes());
+    let _ = std::io::stdout().write_all(output.output.as_bytes());
     ExitCode::FAILURE
 }
 

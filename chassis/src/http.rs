@@ -1,4 +1,4 @@
-//! HTTP/1.1 on one connection: how long its parts may take, and how it ends.
+//! HTTP/1.1 as a server, on one connection: timeouts and shutdown.
 
 use std::{
     convert::Infallible,
@@ -28,10 +28,10 @@ use tokio::{
 
 use crate::accept::ShutdownSignal;
 
-/// How much is read ahead on a connection unless it is said, in bytes; hyper's own default is some 400 KB.
+/// Default read buffer of a connection, in bytes; hyper's own default is some 400 KB.
 pub(crate) const BUFFER: usize = 64 << 10;
 
-/// How HTTP is spoken on a connection.
+/// The timeouts and limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Http {
     head: Duration,
@@ -42,34 +42,32 @@ pub struct Http {
 }
 
 impl Http {
-    /// The head of a request may take so long, and a connection may be idle so long between two.
+    /// `head` limits the time for a request's head, and the time between two requests.
     #[must_use]
     pub fn new(head: Duration) -> Self {
         Self { head, whole: None, answer: None, buffer: BUFFER }
     }
 
-    /// One request on each connection, which may take so long, its answer included.
+    /// Serves one request on each connection, and limits the time for it and its response.
     #[must_use]
     pub fn one_request(self, whole: Duration) -> Self {
         Self { whole: Some(whole), ..self }
     }
 
-    /// An answer may take so long from its head to its end, however slowly it is read: then the connection is cut. So is one
-    /// that is idle so long after its answer began.
+    /// Limits the time from a response's head to its end, and the idle time after it. Then the connection is closed.
     #[must_use]
     pub fn answer(self, longest: Duration) -> Self {
         Self { answer: Some(longest), ..self }
     }
 
-    /// At most so many bytes are read ahead, which bounds the head of a request. Default: 64 KiB, so that 512 connections
-    /// together hold no more than 32 MiB.
+    /// Sets the read buffer, which bounds a request's head. Default: 64 KiB, so that 512 connections use 32 MiB at most.
     #[must_use]
     pub fn buffer(self, bytes: usize) -> Self {
         Self { buffer: bytes, ..self }
     }
 
-    /// Answers the requests of a connection by `router` until it ends, is upgraded or takes too long; when it is
-    /// `stopping`, no further one. Each request has `caller` in its extensions.
+    /// Serves a connection by `router` until it ends, is upgraded or times out; after `stopping`, no further request.
+    /// Each request has `caller` in its extensions.
     pub async fn route<I, T>(self, io: I, router: Router, caller: T, stopping: ShutdownSignal)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -83,7 +81,7 @@ impl Http {
         self.serve(io, service, stopping).await;
     }
 
-    /// The same by any service.
+    /// Serves a connection by any service, see [`Self::route`].
     pub async fn serve<I, S>(self, io: I, service: S, mut stopping: ShutdownSignal)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -99,11 +97,11 @@ impl Http {
             let (answer, answered) = (service.call(request), answered.clone());
             async move {
                 let mut response = answer.await?;
-                // One beyond what the clock can say has all the time.
+                // An overflow means no deadline.
                 let longest = self.answer;
                 answered.set(longest.and_then(|longest| Instant::now().checked_add(longest)));
-                // hyper's own way to serve one request would add this to an upgrade's header too. Go's client takes it
-                // away again there, and the upgrade with it (net/http, `shouldClose`).
+                // hyper's own option would also add this to an upgrade, which then fails in Go's client (net/http,
+                // `shouldClose`).
                 if closes && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -112,10 +110,10 @@ impl Http {
         });
         let connection = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
         let whole = async {
-            let (mut connection, mut late) = (pin!(connection), pin!(until.is_over()));
+            let (mut connection, mut late) = (pin!(connection), pin!(until.passed()));
             let mut asked = false;
             loop {
-                // In this order: what the connection does may change the time that its answer has.
+                // The connection first: it may change the deadline.
                 tokio::select! {
                     biased;
                     ended = &mut connection => return Some(ended),
@@ -134,14 +132,14 @@ impl Http {
         match ended {
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
-            None => tracing::debug!("a connection took too long"),
+            None => tracing::debug!("a connection timed out"),
         }
     }
 }
 
-/// Until when the answer under way may take, if one is.
+/// The deadline of the current response, if there is one.
 ///
-/// It is looked at beside the connection and not in the answer's body, which nobody polls while the other end reads nothing.
+/// It is polled beside the connection, since hyper does not poll a response's body while the client reads nothing.
 #[derive(Clone, Debug, Default)]
 struct ResponseDeadline(Arc<Mutex<Option<Instant>>>);
 
@@ -154,8 +152,8 @@ impl ResponseDeadline {
         *self.lock() = until;
     }
 
-    /// Returns once it has passed. It is to be polled on the task that sets it, after whatever sets it.
-    async fn is_over(&self) {
+    /// Waits until it has passed. Poll it in the task that sets it, and after what sets it.
+    async fn passed(&self) {
         let mut timer = pin!(sleep(Duration::ZERO));
         poll_fn(|context| {
             let Some(until) = *self.lock() else { return Poll::Pending };

@@ -1,4 +1,4 @@
-//! A connection without a request under way gives way to others.
+//! Eviction of idle connections.
 
 use std::{
     future::poll_fn,
@@ -9,49 +9,48 @@ use std::{
 
 use crate::eviction::{Entry, EvictionQueue};
 
-/// Whether a connection has a request under way. A clone is of the same connection.
+/// Whether a connection is idle. A clone belongs to the same connection.
 #[derive(Clone, Debug)]
 pub struct Activity(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    all: EvictionQueue<IpAddr>,
+    queue: EvictionQueue<IpAddr>,
     address: IpAddr,
-    /// While it has none.
-    place: Mutex<Option<Entry<IpAddr>>>,
+    /// While the connection is idle.
+    entry: Mutex<Option<Entry<IpAddr>>>,
 }
 
-/// A request is under way until this is dropped.
+/// Marks a request as active until it is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct ActiveRequest(Activity);
 
 impl Activity {
-    /// A connection of this address, beside `all` that have no request under way.
-    pub(crate) fn new(all: EvictionQueue<IpAddr>, address: IpAddr) -> Self {
-        let place = Mutex::new(Some(all.enter(Some(address))));
-        Self(Arc::new(State { all, address, place }))
+    pub(crate) fn new(queue: EvictionQueue<IpAddr>, address: IpAddr) -> Self {
+        let entry = Mutex::new(Some(queue.enter(Some(address))));
+        Self(Arc::new(State { queue, address, entry }))
     }
 
-    fn place(&self) -> MutexGuard<'_, Option<Entry<IpAddr>>> {
-        self.0.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entry(&self) -> MutexGuard<'_, Option<Entry<IpAddr>>> {
+        self.0.entry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request begins. There is one at a time on a connection.
+    /// Begins a request; a connection has one at a time.
     pub fn busy(&self) -> ActiveRequest {
-        self.place().take();
+        self.entry().take();
         ActiveRequest(self.clone())
     }
 
-    /// Returns when the connection has to give way. It is to be polled on the connection's own task, after the connection.
+    /// Waits until the connection is evicted. Poll it in the connection's task, after the connection.
     pub async fn evicted(&self) {
-        let mut waits = None;
+        let mut evicted = None;
         poll_fn(|context| {
-            // The place is another one after each request.
-            let pushed = self.place().as_ref().map(Entry::pushed);
-            waits = pushed.map(|pushed| Box::pin(pushed.cancelled_owned()));
-            match &mut waits {
-                Some(waits) => waits.as_mut().poll(context),
+            // Each request is followed by a new entry.
+            let token = self.entry().as_ref().map(Entry::token);
+            evicted = token.map(|token| Box::pin(token.cancelled_owned()));
+            match &mut evicted {
+                Some(evicted) => evicted.as_mut().poll(context),
                 None => Poll::Pending,
             }
         })
@@ -62,8 +61,8 @@ impl Activity {
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let state = &self.0.0;
-        let place = state.all.enter(Some(state.address));
-        *self.0.place() = Some(place);
+        let entry = state.queue.enter(Some(state.address));
+        *self.0.entry() = Some(entry);
     }
 }
 

@@ -1,7 +1,7 @@
-//! What a daemon logs: the argument `--log`, and lines on standard error.
+//! A daemon's log: the argument `--log`, and lines on standard error.
 //!
-//! Lines have no colours, on a terminal neither: who reads them is systemd, or `maru up`, which passes them on. What
-//! others wrote, such as a hostname or a server's words, steers no terminal and begins no line of its own.
+//! Lines have no colours: systemd or `maru up` reads them. Control characters are replaced, so that untrusted text, such as
+//! a hostname, can neither control a terminal nor begin a line.
 
 use std::io::{self, Write};
 
@@ -13,31 +13,30 @@ use tracing_subscriber::{
 
 pub use tracing_subscriber::filter::LevelFilter;
 
-/// The argument `--log`; to be flattened into a daemon's own.
+/// The argument `--log`; flatten it into a daemon's arguments.
 #[derive(Clone, Debug, Args)]
 pub struct LogArgs {
-    /// What is logged: a level (error, warn, info, debug, trace), or `target=level,…`, such as `info,node_agent=debug`
+    /// Log filter: a level (error, warn, info, debug, trace), or `target=level,…`, such as `info,node_agent=debug`
     #[arg(long, global = true, default_value = "info", value_name = "FILTER")]
     log: Targets,
 }
 
 impl LogArgs {
-    /// Logs to standard error from now on. To be called once, before anything else.
+    /// Starts logging to standard error. Call it once, before anything else.
     ///
-    /// Of each target in `at_most`, no more than that level is logged, whatever was asked for: what a library says
-    /// below it is wrong, or may hold what people wrote.
+    /// `at_most` limits targets regardless of the filter: below that level they are misleading, or log content.
     pub fn start(self, at_most: &[(&'static str, LevelFilter)]) {
         let limit =
             Targets::new().with_default(LevelFilter::TRACE).with_targets(at_most.iter().copied());
-        let lines = tracing_subscriber::fmt::layer().with_writer(|| Plain(io::stderr()));
+        let lines = tracing_subscriber::fmt::layer().with_writer(|| Sanitizer(io::stderr()));
         tracing_subscriber::registry().with(self.log).with(limit).with(lines).init();
     }
 }
 
-/// Writes lines without what steers a terminal. Each write is one line, as `tracing-subscriber` makes them.
-struct Plain<W>(W);
+/// Replaces control characters. Each write is one line of `tracing-subscriber`.
+struct Sanitizer<W>(W);
 
-impl<W: Write> Write for Plain<W> {
+impl<W: Write> Write for Sanitizer<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         self.0.write_all(format!("{}\n", foreign::line(text.trim_end())).as_bytes())?;
@@ -88,7 +87,7 @@ mod tests {
         let writer = logged.clone();
         let lines = tracing_subscriber::fmt::layer()
             .with_ansi(false)
-            .with_writer(move || Plain(writer.clone()));
+            .with_writer(move || Sanitizer(writer.clone()));
         let words = "a\u{202e}b\u{9b}2J\n2026-01-01T00:00:00Z  INFO forged";
 
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {

@@ -1,4 +1,4 @@
-//! Certificates and private keys in PEM files that the settings name.
+//! Certificates and private keys in PEM files.
 
 use std::{
     borrow::Cow,
@@ -13,10 +13,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 use zeroize::Zeroizing;
 
-/// Longest file that is read, in bytes: a chain of certificates has some thousands.
+/// Longest file, in bytes: a certificate chain has some thousands.
 const FILE_MAX: u64 = 1 << 20;
 
-/// A file that the settings name cannot be used.
+/// A file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be used: {reason}", .path.display())]
 pub struct FileError {
@@ -29,13 +29,13 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// A file that is wrong in itself.
+    /// An error without a cause.
     #[must_use]
     pub fn new(path: &Path, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { path: path.to_owned(), reason: reason.into(), source: None }
     }
 
-    /// The same, for that cause.
+    /// An error with a cause.
     #[must_use]
     pub fn caused(
         path: &Path,
@@ -46,17 +46,17 @@ impl FileError {
     }
 }
 
-/// From when to when a certificate holds (RFC 5280, section 4.1.2.5), in milliseconds since 1970.
+/// The validity period of a certificate (RFC 5280, section 4.1.2.5), in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// Its first moment.
+    /// `notBefore`.
     pub begins: i64,
-    /// Its last.
+    /// `notAfter`.
     pub ends: i64,
 }
 
 impl Validity {
-    /// Reads it from the certificate; `None` if that is none.
+    /// Reads it; `None` if the certificate cannot be parsed.
     #[must_use]
     pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
@@ -66,11 +66,11 @@ impl Validity {
     }
 }
 
-/// Reads every certificate of a file, in their order.
+/// Reads the certificates of a file, in order.
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be read, or holds none.
+/// The file cannot be read, or has none.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let bytes = contents(path)?;
     let list: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
@@ -86,17 +86,17 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileErr
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be read, or holds none.
+/// The file cannot be read, or has none.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
     PrivateKeyDer::from_pem_slice(&contents(path)?)
         .map_err(|error| FileError::caused(path, "it holds no private key in PEM", error))
 }
 
-/// Reads a secret of at most 1 MiB, from a file that nobody but its owner may read or write.
+/// Reads a secret of at most 1 MiB from a file that only its owner may read or write.
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be read, is longer, or others may read it.
+/// The file cannot be read, is too long, or others may read it.
 pub fn secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     read(
         path,
@@ -106,16 +106,16 @@ pub fn secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     )
 }
 
-/// Reads a file that may be secret, of at most 1 MiB.
+/// Reads a file of at most 1 MiB into memory that is zeroed when dropped.
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be read, or is longer.
+/// The file cannot be read, or is too long.
 pub fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     read(path, |_| Ok(()))
 }
 
-/// Reads a file whose mode is as `check` wants it.
+/// Reads a file after `check` accepts its mode.
 fn read(
     path: &Path,
     check: impl FnOnce(u32) -> Result<(), Cow<'static, str>>,

@@ -1,7 +1,7 @@
-//! HTTP errors: a problem document (RFC 9457) as an answer.
+//! HTTP errors as problem documents (RFC 9457).
 //!
-//! A body says what the error itself says (`Display`), and what to do. Its causes (`Error::source`) are for the log
-//! alone: what the database, the disk or the next hop said may name what only the operator may know.
+//! A body contains the error's own sentence (`Display`), and what to do. Causes (`Error::source`) go to the log only: the
+//! text of a database, disk or upstream may be confidential.
 
 use std::error::Error;
 
@@ -13,7 +13,7 @@ use axum::{
 use common::problem::{CONTENT_TYPE, Problem};
 use messages::{Language, Message};
 
-/// An error as it is answered over HTTP.
+/// An HTTP error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorResponse {
     status: StatusCode,
@@ -25,14 +25,13 @@ pub struct ErrorResponse {
 }
 
 impl ErrorResponse {
-    /// An answer whose problem is of type `urn:maru:problem:<kind>`.
+    /// A response of problem type `urn:maru:problem:<kind>`.
     pub fn new(status: StatusCode, kind: &'static str, title: impl Into<String>) -> Self {
         Self { status, kind, title: title.into(), detail: None, message: None, retry_after_s: None }
     }
 
-    /// The answer to a request that failed with `error`: its own sentence, and none of its causes.
-    ///
-    /// What failed here (5xx) goes to the log with all its causes, what was refused only to who looks closely.
+    /// The response to a request that failed with `error`, without its causes. Logs server errors (5xx) with their causes,
+    /// others at level debug.
     pub fn of(status: StatusCode, kind: &'static str, error: &(dyn Error + 'static)) -> Self {
         if status.is_server_error() {
             tracing::error!(error, kind, "request failed");
@@ -42,7 +41,7 @@ impl ErrorResponse {
         Self::new(status, kind, error.to_string())
     }
 
-    /// Adds what the reader can do about it.
+    /// Adds what the client can do.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());

@@ -1,4 +1,4 @@
-//! What the process itself may do and must not.
+//! Resource limits and privileges of this process.
 
 use std::thread;
 
@@ -9,8 +9,7 @@ use rustix::{
     thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 
-/// Lets this process open as many files as it may at all: each connection is one. The limit that it starts with is low
-/// for the sake of programs that use `select`.
+/// Raises the limit of open files to its maximum. The default is low for programs that use `select`.
 pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
@@ -18,18 +17,18 @@ pub fn raise_file_limit() {
     }
 }
 
-/// Sets both limits of a resource, for this process and those that it starts; one that is lower already stays.
+/// Lowers the soft and hard limit of a resource to `most`, for this process and its children.
 ///
 /// # Errors
 ///
-/// Fails if the system refuses.
+/// The system refuses.
 pub fn limit(resource: Resource, most: u64) -> rustix::io::Result<()> {
     let known = getrlimit(resource).maximum;
     let most = Some(known.map_or(most, |known| known.min(most)));
     setrlimit(resource, Rlimit { current: most, maximum: most })
 }
 
-/// Does something as another user, without root's rights, on a thread of its own; `None` if this process may not.
+/// Runs `work` as another user, in a thread of its own; `None` if this process may not change its user.
 pub fn as_user<T: Send>(uid: u32, gid: u32, work: impl FnOnce() -> T + Send) -> Option<T> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let become_user = || {
@@ -41,21 +40,20 @@ pub fn as_user<T: Send>(uid: u32, gid: u32, work: impl FnOnce() -> T + Send) -> 
     thread::scope(|scope| scope.spawn(work).join().ok()?)
 }
 
-/// No core files: neither of this process nor of those that it starts.
+/// Disables core files, for this process and its children.
 ///
 /// # Errors
 ///
-/// Fails if the system refuses.
+/// The system refuses.
 pub fn forbid_core_files() -> rustix::io::Result<()> {
     limit(Resource::Core, 0)
 }
 
-/// No core dumps at all, those that a pipe takes included, and no debugger of the same user: this process's memory is
-/// nobody else's to read.
+/// Disables core dumps, also to a pipe, and debuggers of the same user.
 ///
 /// # Errors
 ///
-/// Fails if the system refuses.
+/// The system refuses.
 pub fn forbid_dumps() -> rustix::io::Result<()> {
     forbid_core_files()?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)

@@ -1,4 +1,4 @@
-//! How much may be held at once: in all, and by each holder.
+//! Quotas: limits in all and for each holder.
 
 use std::{
     collections::HashMap,
@@ -7,9 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Counts what is held, such as connections, by who holds it. There are never more holders than may be held in all.
-///
-/// A clone counts the same things.
+/// Counts units, such as connections, by holder. A clone shares the counts.
 #[derive(Debug)]
 pub struct Quota<K> {
     total: usize,
@@ -20,11 +18,11 @@ pub struct Quota<K> {
 #[derive(Debug)]
 struct Usage<K> {
     all: usize,
-    /// Who holds any.
+    /// Holders of at least one unit.
     by: HashMap<K, usize>,
 }
 
-/// What an address is counted as: itself, or the network of 64 bits that one customer has in IPv6.
+/// The holder for an address: the address itself, or its /64 network for IPv6, which one customer has.
 #[must_use]
 pub fn origin(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -35,18 +33,18 @@ pub fn origin(address: IpAddr) -> IpAddr {
     }
 }
 
-/// One more is too many.
+/// A limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeded {
-    /// All together hold as many as they may.
+    /// The limit in all.
     #[error("too many in all")]
     Total,
-    /// This holder has as many as one may.
+    /// The limit of one holder.
     #[error("too many of one holder")]
     Each,
 }
 
-/// The right to hold one or more; given back when dropped.
+/// The right to hold units, until it is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit<K: Eq + Hash> {
@@ -68,19 +66,19 @@ impl<K> Quota<K> {
 }
 
 impl<K: Eq + Hash> Quota<K> {
-    /// `total` may be held, `each` by one holder.
+    /// Limits units to `total`, and to `each` for one holder.
     #[must_use]
     pub fn new(total: usize, each: usize) -> Self {
         Self { total, each, held: Arc::new(Mutex::new(Usage { all: 0, by: HashMap::new() })) }
     }
 
-    /// Whether `holder` may not hold one more.
+    /// Whether `holder` may not take one more unit.
     #[must_use]
     pub fn is_full(&self, holder: &K) -> bool {
         self.check(&self.lock(), holder, 1).is_err()
     }
 
-    /// How many hold any.
+    /// Number of holders.
     #[must_use]
     pub fn holders(&self) -> usize {
         self.lock().by.len()
@@ -98,11 +96,11 @@ impl<K: Eq + Hash> Quota<K> {
 }
 
 impl<K: Clone + Eq + Hash> Quota<K> {
-    /// Counts one more of `holder`'s.
+    /// Takes a unit.
     ///
     /// # Errors
     ///
-    /// [`Exceeded`]; then nothing is counted.
+    /// [`Exceeded`]; nothing is counted.
     pub fn take(&self, holder: K) -> Result<Permit<K>, Exceeded> {
         let mut permit = Permit { quota: self.clone(), holder, count: 0 };
         permit.add(1)?;
@@ -111,11 +109,11 @@ impl<K: Clone + Eq + Hash> Quota<K> {
 }
 
 impl<K: Clone + Eq + Hash> Permit<K> {
-    /// Counts so many more of the same holder.
+    /// Takes `more` units for the same holder.
     ///
     /// # Errors
     ///
-    /// [`Exceeded`]; then what was held before is held still.
+    /// [`Exceeded`]; the permit is unchanged.
     pub fn add(&mut self, more: usize) -> Result<(), Exceeded> {
         let mut held = self.quota.lock();
         self.quota.check(&held, &self.holder, more)?;
@@ -125,7 +123,7 @@ impl<K: Clone + Eq + Hash> Permit<K> {
         Ok(())
     }
 
-    /// How many are held.
+    /// Number of units.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count

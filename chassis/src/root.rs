@@ -1,15 +1,11 @@
-//! Whether the folder below which an instance lives (`--root`) is safe to use.
+//! Checks that the root folder of an instance (`--root`) is safe to use.
 //!
-//! Whoever may write one of the folders on the way to it can put another in its place, and with that all keys,
-//! settings and sockets. So each of them, the root itself included, belongs to the superuser, to who runs this
-//! program, or to who started it with sudo; and nobody else may write it, unless its sticky bit keeps others from
-//! renaming what is in it (`/tmp`). The superuser's own group counts as the superuser. Links are followed as the
-//! kernel does: the folder of each link is checked, the link's owner, and the way to where it points.
+//! A user who may write a folder on the path could replace the root, with all keys, settings and sockets. So each folder of
+//! the path, the root included, must belong to root, to the user of this program, or to the user that started it with sudo.
+//! Nobody else may have write permission, except root's own group, and everybody if the sticky bit is set (`/tmp`). Links
+//! are followed as the kernel does, and their owners are checked, too. `/` itself is not checked.
 //!
-//! A folder that the user of this program cannot enter is named, too: who starts as root and becomes another user looks
-//! once more as that user.
-//!
-//! `/` itself has no way to it, and is what every program of the machine trusts: it is not looked at.
+//! A folder that this program's user cannot enter is an error, too: a program that changes its user checks again.
 
 use std::{
     collections::VecDeque,
@@ -20,20 +16,20 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Links that are followed, as the kernel's own limit (path_resolution(7)).
+/// Most links, as in the kernel (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
-/// The variable in which sudo says who asked for the superuser.
+/// The variable in which sudo names its caller.
 const SUDO_UID: &str = "SUDO_UID";
 
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
-/// Why a root is not used. Nothing was made or changed.
+/// Why a root is not used. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UnsafeRoot {
-    /// A folder or link belongs to somebody else.
+    /// A folder or link belongs to another user.
     #[error(
         "--root {} is not safe: {} belongs to uid {uid}, who could put other files in its place; choose another \
          folder, or hand it to root with `sudo chown -h root {}`",
@@ -42,9 +38,9 @@ pub enum UnsafeRoot {
     Owner {
         /// The root.
         root: PathBuf,
-        /// What belongs to somebody else.
+        /// The folder or link.
         at: PathBuf,
-        /// To whom.
+        /// Its owner.
         uid: u32,
     },
     /// Others may write a folder.
@@ -60,18 +56,18 @@ pub enum UnsafeRoot {
         at: PathBuf,
         /// Who may write it.
         whom: String,
-        /// What to give `chmod`.
+        /// The argument for `chmod`.
         mode: &'static str,
     },
-    /// Something on the way is no folder.
+    /// A part of the path is not a folder.
     #[error("--root {} cannot be used: {} is not a folder; choose another", .root.display(), .at.display())]
     NotAFolder {
         /// The root.
         root: PathBuf,
-        /// What is no folder.
+        /// The path of it.
         at: PathBuf,
     },
-    /// A folder keeps this program's user out.
+    /// This program's user cannot enter a folder.
     #[error(
         "--root {} cannot be used: uid {uid}, as which this program runs, cannot enter {}; choose another folder, or \
          let every user pass with `sudo chmod o+x {}`",
@@ -82,27 +78,26 @@ pub enum UnsafeRoot {
         root: PathBuf,
         /// The folder.
         at: PathBuf,
-        /// Who cannot enter it.
+        /// This program's user.
         uid: u32,
     },
-    /// It cannot be looked at.
-    #[error("--root {} cannot be used: {} cannot be looked at; choose another folder", .root.display(), .at.display())]
+    /// A part of the path cannot be read.
+    #[error("--root {} cannot be used: {} cannot be read; choose another folder", .root.display(), .at.display())]
     Unknown {
         /// The root.
         root: PathBuf,
-        /// What cannot be looked at.
+        /// The path of it.
         at: PathBuf,
         /// Why not.
         source: io::Error,
     },
 }
 
-/// Checks the way to `root`, as far as it is there; what is not there yet is made by whoever goes on.
+/// Checks the path to `root`, as far as it exists.
 ///
 /// # Errors
 ///
-/// Fails if somebody else could put another folder in the place of `root`, or if this thread's user cannot follow the way
-/// and enter it.
+/// Another user could replace a folder of the path, or this thread's user cannot enter one.
 pub fn check(root: &Path) -> Result<(), UnsafeRoot> {
     let sudo = std::env::var(SUDO_UID).ok().and_then(|uid| uid.parse().ok());
     Walk::new(root, [Some(0), Some(rustix::process::geteuid().as_raw()), sudo]).run()
@@ -138,7 +133,7 @@ impl<'a> Walk<'a> {
         self.look(&self.here.join(".")).map(drop)
     }
 
-    /// Puts the names of `path` before what is still to be walked.
+    /// Puts the names of `path` before the remaining ones.
     fn walk_first(&mut self, path: &Path) {
         for component in path.components().rev() {
             match component {
@@ -152,7 +147,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes one step into `name`; `false` if nothing is there.
+    /// Enters `name`; `false` if it does not exist.
     fn step(&mut self, name: &OsStr) -> Result<bool, UnsafeRoot> {
         let at = self.here.join(name);
         let Some(meta) = self.look(&at)? else { return Ok(false) };
@@ -176,7 +171,7 @@ impl<'a> Walk<'a> {
         Ok(true)
     }
 
-    /// What is at a path in the folder where the way has come to; `None` if nothing is.
+    /// Reads the metadata of a path in the current folder; `None` if it does not exist.
     fn look(&self, at: &Path) -> Result<Option<Metadata>, UnsafeRoot> {
         match fs::symlink_metadata(at) {
             Ok(meta) => Ok(Some(meta)),

@@ -1,7 +1,7 @@
 //! Settings: one TOML file for each daemon.
 //!
-//! A file that was named, on the command line say, has to be there. The usual one may be missing: then all is default. The
-//! types deny fields that they do not know, and hold no secret: what is wrong is quoted.
+//! A file named on the command line must exist; without the usual file the defaults apply. The types deny unknown fields
+//! and contain no secrets, since errors quote the file.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The file that was named is not there.
+    /// The named file does not exist.
     #[error("there is no {}: correct --config, or make that file", .0.display())]
     Missing(PathBuf),
     /// The file cannot be read.
@@ -25,19 +25,19 @@ pub enum SettingsError {
         /// Why not.
         source: io::Error,
     },
-    /// The file is not TOML, or has a wrong or unknown key.
+    /// The file is not valid TOML, or has a wrong or unknown key.
     #[error("cannot use {}, line {line}, column {column}: {message}", .path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where, counted from 1.
+        /// From 1.
         line: usize,
-        /// Likewise, in characters.
+        /// From 1, in characters.
         column: usize,
-        /// What is wrong there, in one line.
+        /// What is wrong, in one line.
         message: String,
     },
-    /// A value is impossible.
+    /// A value is not allowed.
     #[error("cannot use {}: {message}", .path.display())]
     Value {
         /// The file.
@@ -47,12 +47,11 @@ pub enum SettingsError {
     },
 }
 
-/// Loads the file that was named, or else the usual one. `accept` makes of it what the daemon works with, or says what is
-/// wrong with a value.
+/// Loads the named file or the usual one. `accept` validates and converts the settings.
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be read, was named and is not there, is not TOML, or has a wrong or unknown key or value.
+/// See [`SettingsError`].
 pub fn load<T: DeserializeOwned + Default, C>(
     named: Option<&Path>,
     usual: &Path,
@@ -70,7 +69,7 @@ pub fn load<T: DeserializeOwned + Default, C>(
     accept(settings).map_err(|message| SettingsError::Value { path, message })
 }
 
-/// Reads the text of a file.
+/// Parses the text of a file.
 ///
 /// # Errors
 ///

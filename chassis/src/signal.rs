@@ -1,4 +1,4 @@
-//! The signals that ask a daemon to stop, and the one that must not end it.
+//! Signals: those that stop a daemon, and SIGXFSZ, which must not.
 
 use std::io;
 
@@ -10,17 +10,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Termination {
     terminate: Signal,
     interrupt: Signal,
-    /// A file that would grow past its limit (`RLIMIT_FSIZE`).
-    _too_long: Signal,
+    /// SIGXFSZ: a write would exceed `RLIMIT_FSIZE`.
+    _file_size: Signal,
 }
 
 impl Termination {
-    /// Watches for them from now on; they no longer end the process by themselves. Nor does writing more to a file than
-    /// it may hold: that write alone fails (`EFBIG`).
+    /// Handles these signals from now on, instead of ending the process. A write that exceeds the limit of a file's size
+    /// fails with `EFBIG`.
     ///
     /// # Errors
     ///
-    /// Fails if the system does not let it.
+    /// The system refuses.
     ///
     /// # Panics
     ///
@@ -29,11 +29,11 @@ impl Termination {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            _too_long: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
+            _file_size: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
         })
     }
 
-    /// Returns when one of them has come. May be dropped and asked again: nothing is lost.
+    /// Waits for SIGTERM or SIGINT. Cancel-safe.
     pub async fn asked(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -1,7 +1,6 @@
-//! State files: JSON with a version, replaced as a whole.
+//! State files: JSON with a version, replaced atomically.
 //!
-//! A file that this program cannot read is refused in one sentence with what to do, and left as it is: one of a newer
-//! version, one of an older version that nobody reads any more, one that is torn.
+//! A file that this program cannot read, because it is damaged or of another version, is left as it is.
 
 use std::{
     fs,
@@ -17,7 +16,7 @@ use crate::durable::{self, Access};
 /// A state file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// It could not be read.
+    /// The file cannot be read.
     #[error("cannot read {}: check who owns it and its directory", .path.display())]
     Read {
         /// The file.
@@ -25,7 +24,7 @@ pub enum StateError {
         /// Why not.
         source: io::Error,
     },
-    /// It could not be written; what was there before is untouched.
+    /// The file cannot be written; the old content is untouched.
     #[error("cannot write {}: check the free space, and who owns its directory", .path.display())]
     Write {
         /// The file.
@@ -33,47 +32,46 @@ pub enum StateError {
         /// Why not.
         source: io::Error,
     },
-    /// It is not what was written. The place is all that is said: the file may hold a key.
+    /// The file is damaged. The error does not quote it, since it may contain a key.
     #[error("{} is damaged at line {line}, column {column}: {remedy}", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Counted from 1; 0 in an empty file.
+        /// From 1; 0 in an empty file.
         line: usize,
-        /// Likewise.
+        /// From 1; 0 in an empty file.
         column: usize,
         /// What to do.
         remedy: &'static str,
     },
-    /// An earlier version of Maru wrote it, which this one does not read any more.
-    #[error("{} has version {found}, which this program, whose version is {known}, reads no more: {remedy}", .path.display())]
+    /// The file has an older version, which this program does not support.
+    #[error("{} has version {found}, and this program supports version {known} only: {remedy}", .path.display())]
     Older {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: u64,
-        /// The version that is written now.
+        /// This program's version.
         known: u32,
         /// What to do.
         remedy: &'static str,
     },
-    /// A later version of Maru wrote it.
+    /// The file has a newer version.
     #[error("{} has version {found}, this program knows {known}: update Maru", .path.display())]
     Newer {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: u64,
-        /// The version that is written now.
+        /// This program's version.
         known: u32,
     },
 }
 
-/// Reads the JSON of an earlier version; `None` if it is not read any more.
+/// Decodes the JSON of an older version; `None` if that is not supported.
 pub type DecodeOlder<T> = fn(version: u64, json: &[u8]) -> Option<serde_json::Result<T>>;
 
-/// How one kind of state file is read and written. `T` is a struct that leaves unknown fields alone; beside its own
-/// fields the file has one more, `version`.
+/// The format of a state file. `T` is a struct that ignores unknown fields; the file has the field `version` in addition.
 #[derive(Debug)]
 pub struct Format<T> {
     version: u32,
@@ -83,7 +81,7 @@ pub struct Format<T> {
 }
 
 impl<T> Format<T> {
-    /// A format of this version, which its owner alone reads and of which no earlier version is read.
+    /// A format of this version, readable by its owner only, without older versions.
     #[must_use]
     pub const fn new(version: u32) -> Self {
         Self {
@@ -94,26 +92,25 @@ impl<T> Format<T> {
         }
     }
 
-    /// Who may read it, in place of its owner alone.
+    /// Sets mode and owner of the file.
     #[must_use]
     pub const fn access(self, access: Access) -> Self {
         Self { access, ..self }
     }
 
-    /// What to do about a file that cannot be read: the rest of a sentence.
+    /// Sets what to do about a file that cannot be read: the rest of a sentence.
     #[must_use]
     pub const fn remedy(self, remedy: &'static str) -> Self {
         Self { remedy, ..self }
     }
 
-    /// How earlier versions are read.
+    /// Sets the decoder of older versions.
     #[must_use]
     pub const fn earlier(self, earlier: DecodeOlder<T>) -> Self {
         Self { earlier, ..self }
     }
 }
 
-/// What every version of a state file has.
 #[derive(Deserialize)]
 struct Version {
     version: u64,
@@ -131,7 +128,7 @@ impl<T: DeserializeOwned> Format<T> {
     ///
     /// # Errors
     ///
-    /// Fails if it cannot be read, is damaged, or is of a version that this program does not read. Nothing is changed.
+    /// The file cannot be read, is damaged, or has an unsupported version. Nothing is changed.
     pub fn read(&self, path: &Path) -> Result<Option<T>, StateError> {
         let json = match fs::read(path) {
             Ok(json) => Zeroizing::new(json),
@@ -141,11 +138,11 @@ impl<T: DeserializeOwned> Format<T> {
         self.parse(path, &json).map(Some)
     }
 
-    /// Reads what was read of a file already. `path` is named in errors.
+    /// Decodes the content of a file; errors name `path`.
     ///
     /// # Errors
     ///
-    /// Fails if it is damaged, or of a version that this program does not read.
+    /// The content is damaged, or has an unsupported version.
     pub fn parse(&self, path: &Path, json: &[u8]) -> Result<T, StateError> {
         let Version { version: found } =
             serde_json::from_slice(json).map_err(|error| self.damaged(path, &error))?;
@@ -169,18 +166,18 @@ impl<T: DeserializeOwned> Format<T> {
 }
 
 impl<T: Serialize> Format<T> {
-    /// Puts a file in the place of what is there, if anything is; after a power cut it is the old one or the new.
+    /// Creates or replaces a file, atomically and durably.
     ///
     /// # Errors
     ///
-    /// [`StateError::Write`]; the file then holds what it held before.
+    /// [`StateError::Write`]; the file is unchanged.
     pub fn write(&self, path: &Path, value: &T) -> Result<(), StateError> {
         let written =
             self.encode(value).and_then(|json| durable::replace(path, self.access, &json));
         written.map_err(|source| StateError::Write { path: path.to_owned(), source })
     }
 
-    /// Makes a file unless one is there; returns whether it did.
+    /// Creates a file unless it exists; returns whether it did.
     ///
     /// # Errors
     ///

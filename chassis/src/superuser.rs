@@ -1,4 +1,4 @@
-//! What a daemon tells root alone, such as its counters: on a UNIX socket, and on loopback for whoever wants that.
+//! Endpoints for root, such as counters: on a UNIX socket and, if configured, on loopback for every local user.
 
 use std::{
     io,
@@ -18,28 +18,28 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::{accept::Connections, http::Http, unix::Socket};
 
-/// The one who may read.
+/// The uid that may connect.
 const SUPERUSER: u32 = 0;
-/// Readers at once.
+/// Connections at a time.
 const READERS: usize = 16;
-/// How long the head of a request may take.
+/// Timeout of a request's head.
 const HEAD: Duration = Duration::from_secs(10);
-/// How long a request may take, its answer included.
+/// Timeout of a request and its response.
 const WHOLE: Duration = Duration::from_secs(30);
-/// Prometheus' own type of content.
+/// The content type of OpenMetrics.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Counters as an answer; `text` is in OpenMetrics' format.
+/// A response with counters; `text` is in OpenMetrics' format.
 #[must_use]
 pub fn counters(text: String) -> Response {
     ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
 }
 
-/// Answers the superuser until `stop` completes. HTTP begins at the first byte.
+/// Serves root until `stop` completes.
 pub async fn serve(socket: Socket, router: Router, stop: impl Future<Output = ()>) {
     let connect = |stream, uid, stopping| {
         if uid != SUPERUSER {
-            tracing::warn!(uid, "this socket is root's: refused");
+            tracing::warn!(uid, "only root may use this socket: connection refused");
             return None;
         }
         Some(Http::new(HEAD).one_request(WHOLE).route(stream, router.clone(), (), stopping))
@@ -51,16 +51,15 @@ pub async fn serve(socket: Socket, router: Router, stop: impl Future<Output = ()
 ///
 /// # Errors
 ///
-/// Fails if the address is another machine's to reach, or busy.
+/// The address is not a loopback address, or in use.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if !address.ip().is_loopback() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no loopback address"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a loopback address"));
     }
     TcpListener::bind(address).await
 }
 
-/// Answers every user of this machine until `stop` completes, but no website: the name that is asked for must be the
-/// machine's own.
+/// Serves every local user until `stop` completes, and no website: `Host` must be `localhost` or a loopback address.
 pub async fn serve_loopback(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
     let router = router.layer(middleware::from_fn(own_name));
     let connect = |stream: TcpStream, _: SocketAddr, stopping| {

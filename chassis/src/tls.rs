@@ -1,5 +1,4 @@
-//! TLS between machines, from PEM files: a client trusts the authority that its settings name and no other, the
-//! system's neither.
+//! TLS between machines, from PEM files. A client trusts only the authority in its settings, not the system's.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,20 +19,19 @@ use crate::{
     watched::WatchedFiles,
 };
 
-/// The one protocol inside.
+/// The application protocol.
 const ALPN: &[u8] = b"http/1.1";
 
-/// A certificate and its private key.
+/// The files of a certificate and its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The certificate, with its chain.
+    /// The certificate chain.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// The private key.
     pub key: PathBuf,
 }
 
-/// How TLS is spoken as a client: with servers whose certificate comes from an authority of `ca`, with our own
-/// certificate if there is one, in these versions.
+/// Creates a client's configuration: it trusts the authorities of `ca`, and shows the certificate `own`, if there is one.
 ///
 /// # Errors
 ///
@@ -59,7 +57,7 @@ pub fn client(
     Ok(Arc::new(config))
 }
 
-/// The same in version 1.3, read again when a file changes.
+/// A client's configuration for TLS 1.3, reloaded when a file changes.
 #[derive(Debug)]
 pub struct Client(WatchedFiles<Arc<ClientConfig>, FileError>);
 
@@ -73,18 +71,18 @@ impl Client {
         let files = own.iter().flat_map(|own| [&own.certificate, &own.key]);
         let paths = files.chain([&ca]).cloned().collect();
         let read = move || client(&ca, own.as_ref(), &[&rustls::version::TLS13]);
-        WatchedFiles::load("what this client trusts and shows", paths, read).map(Self)
+        WatchedFiles::load("the TLS files of a client", paths, read).map(Self)
     }
 
-    /// What the files say now; while one of them cannot be used, what they said before.
+    /// The current configuration; while a file cannot be used, the previous one.
     #[must_use]
     pub fn current(&self) -> Arc<ClientConfig> {
         self.0.current()
     }
 }
 
-/// How TLS is spoken as a server, in version 1.3. Where there is `clients`, whoever calls must show a certificate of an
-/// authority of it, and [`rustls::CommonState::peer_certificates`] tells which it was.
+/// Creates a server's configuration for TLS 1.3. If `clients` is set, clients must show a certificate of its authorities
+/// ([`rustls::CommonState::peer_certificates`]).
 ///
 /// # Errors
 ///
@@ -114,7 +112,7 @@ pub fn server(
     Ok(Arc::new(config))
 }
 
-/// The same, read again when a file changes.
+/// A server's configuration, reloaded when a file changes.
 #[derive(Debug)]
 pub struct Server(WatchedFiles<Arc<ServerConfig>, FileError>);
 
@@ -130,15 +128,15 @@ impl Server {
         WatchedFiles::load("this server's certificate", paths, read).map(Self)
     }
 
-    /// What the files say now; while one of them cannot be used, what they said before.
+    /// The current configuration; while a file cannot be used, the previous one.
     #[must_use]
     pub fn current(&self) -> Arc<ServerConfig> {
         self.0.current()
     }
 }
 
-/// What tells one holder of a certificate from every other: SHA-256 of the public key (`SubjectPublicKeyInfo`, RFC 5280),
-/// which a renewed certificate may keep; `None` if it is no certificate.
+/// SHA-256 of a certificate's public key (`SubjectPublicKeyInfo`, RFC 5280), which may survive a renewal; `None` if the
+/// certificate cannot be parsed.
 #[must_use]
 pub fn key_of(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
@@ -146,7 +144,7 @@ pub fn key_of(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
     Some(Sha256::digest(&key).into())
 }
 
-/// Whether a certificate is for this name or address.
+/// Whether a certificate is valid for this name or address.
 #[must_use]
 pub fn is_for(certificate: &CertificateDer<'_>, name: &str) -> bool {
     let Ok(name) = ServerName::try_from(name) else { return false };

@@ -1,15 +1,12 @@
-//! A daemon's UNIX socket: where it may be made, what it may replace, and what it removes in the end. Who connects to one
-//! does it with a [`Connector`].
+//! A daemon's UNIX socket, and connecting to one ([`Connector`]).
 //!
-//! * Its folder belongs to the daemon's user or to root, and nobody else may write it unless its sticky bit is set: who
-//!   may could put another socket in its place, and would be told what is meant for the daemon. Only root, who starts a
-//!   daemon by hand, uses the folder of another user, which is that daemon's.
-//! * Only a socket that this user left behind, or root, and that nobody listens on is replaced: no file, no link,
-//!   nothing of another user's.
-//! * Nobody can connect before it has its mode.
-//! * In the end it is removed only if it is still the one that was made: not one that another process put there since.
+//! * The folder must belong to the daemon's user or to root, and others must not have write permission unless the sticky bit
+//!   is set: they could replace the socket. Only root, when it starts a daemon by hand, may use another user's folder.
+//! * Only a stale socket of this user or of root is replaced: no other file, no link, no socket of another user.
+//! * Nobody can connect before the socket has its mode.
+//! * At the end the socket is removed, unless another process has replaced it.
 //!
-//! Who calls is known by the uid that the kernel gives, never by what they say.
+//! Callers are identified by the uid that the kernel reports.
 
 mod connect;
 
@@ -39,7 +36,7 @@ use tokio::net::{UnixListener, UnixStream};
 pub use self::connect::{ConnectError, Connector, VerifiedSocket};
 use crate::accept::Listener;
 
-/// Connections that may wait to be accepted.
+/// Length of the accept queue.
 const BACKLOG: i32 = 1024;
 
 const STICKY: u32 = 0o1000;
@@ -49,9 +46,9 @@ const OTHERS_WRITE: u32 = 0o002;
 /// Who may connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// The owner and the group of the folder, which a new socket inherits: modes 2750 and 0660.
+    /// Owner and group of the folder, whose group the socket inherits: modes 2750 and 0660.
     Group,
-    /// Every user of this machine: modes 0755 and 0666.
+    /// Every local user: modes 0755 and 0666.
     Everyone,
 }
 
@@ -71,33 +68,33 @@ impl Access {
     }
 }
 
-/// The socket could not be made. What is in its place is as it was.
+/// The socket cannot be created. The path is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Something already answers there.
+    /// Another process listens there.
     #[error(
         "another process already serves {}: stop it, or give this instance another --root",
         .0.display()
     )]
     Busy(PathBuf),
-    /// The path is taken by something that is not a socket.
+    /// The path is not a socket.
     #[error("{} is not a socket: move it away", .0.display())]
     NotASocket(PathBuf),
-    /// Another user left a socket there.
+    /// The path is another user's stale socket.
     #[error("{} was left behind by another user (uid {uid}): remove it", .path.display())]
     Foreign {
         /// The socket.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         uid: u32,
     },
-    /// Others could exchange what is in the folder.
+    /// Others could replace the socket.
     #[error(
         "{} must belong to the user of this program or to root, and nobody else may write it: correct its owner and mode",
         .0.display()
     )]
     Folder(PathBuf),
-    /// The system refused.
+    /// The system refuses.
     #[error("cannot listen on {}: check who owns its folder", .path.display())]
     Io {
         /// The socket.
@@ -107,15 +104,15 @@ pub enum BindError {
     },
 }
 
-/// A socket that is listened on. Dropping it ends that, and removes it if it is still the one that was made.
+/// A listening socket. Dropping it removes the file, unless another process has replaced it.
 #[derive(Debug)]
 pub struct Socket {
-    // Dropped first: as long as the socket is open, no other file gets its inode.
-    _made: SocketFile,
+    // Dropped first: while the socket is open, no other file gets its inode.
+    _file: SocketFile,
     listener: UnixListener,
 }
 
-/// What is at a path.
+/// A file at a path.
 #[derive(Debug)]
 struct Inode {
     path: PathBuf,
@@ -123,12 +120,12 @@ struct Inode {
     inode: u64,
 }
 
-/// What was made; removed when dropped.
+/// The socket's file; removed when dropped.
 #[derive(Debug)]
 struct SocketFile(Inode);
 
 impl Socket {
-    /// Makes the socket at `path`, and its folder if that is missing; those above it are everyone's to pass through.
+    /// Creates the socket and, if missing, its folder; folders above are passable for everyone.
     ///
     /// # Errors
     ///
@@ -149,17 +146,17 @@ impl Socket {
         let socket = socket.map_err(|errno| failed(errno.into()))?;
         let address = SocketAddrUnix::new(path).map_err(|errno| failed(errno.into()))?;
         bind(&socket, &address).map_err(|errno| failed(errno.into()))?;
-        // Until it listens, the kernel lets nobody connect.
-        let made = set_mode(path, access.socket_mode())?;
+        // Nobody can connect before it listens.
+        let file = set_mode(path, access.socket_mode())?;
         listen(&socket, BACKLOG).map_err(|errno| failed(errno.into()))?;
         let listener = UnixListener::from_std(net::UnixListener::from(socket)).map_err(failed)?;
-        Ok(Self { _made: made, listener })
+        Ok(Self { _file: file, listener })
     }
 }
 
 impl Listener for Socket {
     type Stream = UnixStream;
-    /// The uid of who calls (`SO_PEERCRED`, unix(7)).
+    /// The caller's uid (`SO_PEERCRED`, unix(7)).
     type Peer = u32;
 
     async fn accept(&self) -> io::Result<(UnixStream, u32)> {
@@ -169,11 +166,11 @@ impl Listener for Socket {
     }
 }
 
-/// Moves a connection to the runtime that this is called on, whichever took it.
+/// Moves a connection to the current runtime.
 ///
 /// # Errors
 ///
-/// Fails if the system does; the connection is closed.
+/// The system refuses; the connection is closed.
 ///
 /// # Panics
 ///
@@ -187,8 +184,7 @@ impl Inode {
         Self { path: path.to_owned(), device: found.dev(), inode: found.ino() }
     }
 
-    /// Removes it, unless something else is there by now. Between the look and the removal nobody but this user and
-    /// root could exchange it.
+    /// Removes the file, unless it was replaced. Only this user and root could replace it between check and removal.
     fn remove(&self) -> io::Result<()> {
         let found = match fs::symlink_metadata(&self.path) {
             Ok(found) => found,
@@ -205,7 +201,7 @@ impl Inode {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if let Err(error) = self.0.remove() {
-            tracing::debug!(path = %self.0.path.display(), %error, "the socket stays behind");
+            tracing::debug!(path = %self.0.path.display(), %error, "cannot remove the socket");
         }
     }
 }
@@ -252,12 +248,12 @@ fn check_folder(folder: &Path, socket: &Path) -> Result<(), BindError> {
     Ok(())
 }
 
-/// Whether it is the uid of this process, or of root, who ran some daemons before they had users of their own.
+/// Whether it is the uid of this process or of root.
 fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == geteuid().as_raw()
 }
 
-/// Removes the socket that an earlier process left at `path`, if there is one.
+/// Removes the stale socket of an earlier process, if there is one.
 fn remove_stale(path: &Path) -> Result<(), BindError> {
     let failed = |source| BindError::Io { path: path.to_owned(), source };
     let found = match fs::symlink_metadata(path) {
@@ -277,12 +273,12 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
     Inode::new(path, &found).remove().map_err(failed)
 }
 
-/// Whether somebody listens there. Never waits, however many wait to be accepted.
+/// Whether a process listens there. Does not block if the accept queue is full.
 fn is_served(path: &Path) -> Result<bool, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let caller = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     match connect(&caller, &SocketAddrUnix::new(path)?) {
-        // With a full queue, or for a socket of another type, there is somebody as well.
+        // The accept queue is full, or the socket has another type.
         Ok(()) | Err(Errno::AGAIN | Errno::INPROGRESS | Errno::PROTOTYPE) => Ok(true),
         Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(false),
         Err(errno) => Err(errno),

@@ -1,4 +1,4 @@
-//! What files say, read again when they change.
+//! Files that are reloaded when they change.
 
 use std::{
     error::Error,
@@ -11,15 +11,13 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long after a failure the same files are read again, unless told otherwise.
+/// Default time between two attempts to read unusable files.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Reads all of the files.
+/// Reads all files.
 type Read<T, E> = Box<dyn Fn() -> Result<T, E> + Send + Sync>;
 
-/// What some files say together, such as a certificate and its key.
-///
-/// Whether they have changed is looked up at each use, so whoever exchanges them need not tell anybody.
+/// The content of some files, such as a certificate and its key. Each use checks whether they have changed.
 pub struct WatchedFiles<T, E> {
     what: &'static str,
     paths: Vec<PathBuf>,
@@ -30,24 +28,24 @@ pub struct WatchedFiles<T, E> {
 
 struct State<T> {
     content: T,
-    /// How the files looked when they were last read, or tried to be.
+    /// The files' metadata at the last attempt to read them.
     seen: Vec<Option<Stamp>>,
-    /// When they were last read, or tried to be.
+    /// Time of the last attempt.
     tried: Instant,
-    /// Whether they could not be used then: it may depend on more than the files, such as the clock.
+    /// Whether the last attempt failed, which may depend on more than the files, such as the clock.
     failed: bool,
 }
 
-/// What of a file differs once it was exchanged or written.
+/// Metadata that differ once a file is replaced or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
     bytes: u64,
-    /// Last change of content or of the inode itself: seconds and nanoseconds.
+    /// `ctime`: seconds and nanoseconds.
     changed: (i64, i64),
 }
 
-/// Shows the paths alone: what is in them may be secret.
+/// Shows the paths only: the content may be secret.
 impl<T, E> fmt::Debug for WatchedFiles<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WatchedFiles").field("paths", &self.paths).finish_non_exhaustive()
@@ -55,7 +53,7 @@ impl<T, E> fmt::Debug for WatchedFiles<T, E> {
 }
 
 impl<T: Clone, E: Error + 'static> WatchedFiles<T, E> {
-    /// Reads the files for the first time. `what` names them in the log.
+    /// Reads the files. `what` names them in the log.
     ///
     /// # Errors
     ///
@@ -70,36 +68,38 @@ impl<T: Clone, E: Error + 'static> WatchedFiles<T, E> {
         Ok(Self { what, paths, read: Box::new(read), again: AGAIN, state: Mutex::new(state) })
     }
 
-    /// How long after a failure the same files are read again, in place of a minute. So are files that cannot be looked
-    /// at, since nothing else would show what becomes of them.
+    /// Sets the time between two attempts after a failure, and while a file cannot be examined. Default: a minute.
     #[must_use]
     pub fn again(self, again: Duration) -> Self {
         Self { again, ..self }
     }
 
-    /// What the files say now. While one of them cannot be used, what they said before: an exchange of several files
-    /// is not one step.
+    /// The current content; while a file cannot be used, the previous content, since several files are not replaced at once.
     pub fn current(&self) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // Looked at before they are read, so that a change in between is found the next time.
+        // Before reading, so that a change in between is found the next time.
         let seen = stamps(&self.paths);
         let differ = seen != state.seen;
         let is_open = state.failed || seen.contains(&None);
         if differ || (is_open && state.tried.elapsed() >= self.again) {
             (state.seen, state.tried) = (seen, Instant::now());
-            // Said once, however often it is tried.
+            // Logged once, not at each attempt.
             let is_news = differ || !state.failed;
             match (self.read)() {
                 Ok(content) => {
                     if differ || state.failed {
-                        tracing::info!("{}: read again", self.what);
+                        tracing::info!("{}: reloaded", self.what);
                     }
                     (state.content, state.failed) = (content, false);
                 }
                 Err(error) => {
                     if is_news {
                         let error = &error as &dyn Error;
-                        tracing::warn!(error, "{}: what was read before stays in use", self.what);
+                        tracing::warn!(
+                            error,
+                            "{}: cannot be reloaded, the previous content stays in use",
+                            self.what
+                        );
                     }
                     state.failed = true;
                 }

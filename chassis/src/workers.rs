@@ -1,8 +1,7 @@
-//! Threads that serve connections, each with a runtime of its own.
+//! Threads that serve connections, each with a single-threaded runtime.
 //!
-//! What a connection asks for is done on one thread, from its first byte to the last of its answer, so no thread wakes
-//! another for it. In a runtime whose threads take work from each other, that waking was a large part of what a request
-//! cost.
+//! All work of a connection is done on one thread. In a work-stealing runtime, waking other threads was a large part of a
+//! request's cost.
 
 use std::{
     io,
@@ -18,27 +17,27 @@ use tokio::{
     time::sleep,
 };
 
-/// How often a runtime looks at its clock, whatever else it does.
+/// Interval of the tick, see [`tick`].
 const TICK: Duration = Duration::from_secs(1);
 
-/// The threads. Dropping this ends all but the first, and with them whatever is left of their connections.
+/// The threads. Dropping this ends all but the first, with their remaining connections.
 #[derive(Debug)]
 pub struct Workers {
     workers: Vec<Worker>,
     _threads: Vec<Thread>,
 }
 
-/// A connection's place on a thread, to be held for as long as it lasts.
+/// Counts a connection on its thread until it is dropped.
 pub type WorkerSlot = Arc<()>;
 
-/// A thread's runtime, and the places that are held on it.
+/// A thread's runtime, and the count of its connections.
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
-    places: WorkerSlot,
+    slots: WorkerSlot,
 }
 
-/// A thread that was started.
+/// A started thread.
 #[derive(Debug)]
 struct Thread {
     stop: Option<oneshot::Sender<()>>,
@@ -46,17 +45,17 @@ struct Thread {
 }
 
 impl Workers {
-    /// So many threads: the runtime that this is called on is the first, the others are started.
+    /// Starts threads, `count` with the current one, whose runtime is the first.
     ///
     /// # Errors
     ///
-    /// Fails if a thread or its runtime cannot be made; those that were are ended.
+    /// A thread or its runtime cannot be created; all are ended.
     ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime.
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
-        let worker = |runtime| Worker { runtime, places: Arc::default() };
+        let worker = |runtime| Worker { runtime, slots: Arc::default() };
         let mut workers = Self {
             workers: vec![worker(Handle::current())],
             _threads: Vec::with_capacity(count.get()),
@@ -69,17 +68,17 @@ impl Workers {
         Ok(workers)
     }
 
-    /// As many as there are processors that this process may use; one if that is not known.
+    /// The default count: the processors that this process may use.
     #[must_use]
     pub fn usual() -> NonZeroUsize {
         thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// The thread with the fewest connections, and a place on it.
+    /// Chooses the thread with the fewest connections.
     #[must_use]
     pub fn choose(&self) -> Option<(&Handle, WorkerSlot)> {
-        let worker = self.workers.iter().min_by_key(|worker| Arc::strong_count(&worker.places))?;
-        Some((&worker.runtime, Arc::clone(&worker.places)))
+        let worker = self.workers.iter().min_by_key(|worker| Arc::strong_count(&worker.slots))?;
+        Some((&worker.runtime, Arc::clone(&worker.slots)))
     }
 }
 
@@ -90,9 +89,9 @@ impl Thread {
         let (stop, stopped) = oneshot::channel::<()>();
         let run = move || {
             runtime.spawn(tick());
-            // Who stops it says nothing, but goes away.
+            // The sender is dropped, without a message.
             let _ = runtime.block_on(stopped);
-            // What it does besides, on threads for what blocks, is not waited for.
+            // Does not wait for blocking tasks.
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("worker".to_owned()).spawn(run)?;
@@ -100,8 +99,8 @@ impl Thread {
     }
 }
 
-/// Wakes its runtime each second, so that a time limit of a second or more is never the first thing that is due there.
-/// Tokio would wake itself for each that is, by a write and a read: several times for each request.
+/// Wakes its runtime each second, so that no timeout of a second or more is the next timer. For each new next timer Tokio
+/// wakes itself by a write and a read, several times for each request.
 async fn tick() {
     loop {
         sleep(TICK).await;

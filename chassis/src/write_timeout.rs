@@ -1,4 +1,4 @@
-//! A stream whose writes fail once none gets on for so long: whoever stops reading would hold what sends for ever.
+//! A stream with a write timeout: without it, a peer that stops reading would block the writer for ever.
 
 use std::{
     io,
@@ -12,29 +12,27 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// How long the other end of a network's stream may take nothing.
+/// Default timeout of a network stream.
 pub const LONGEST: Duration = Duration::from_secs(60);
 
-/// A stream whose writes fail with [`io::ErrorKind::TimedOut`] once none gets on for so long.
-///
-/// It belongs below TLS: what TLS keeps for itself says nothing about the other end.
+/// A stream whose writes fail with [`io::ErrorKind::TimedOut`] if none makes progress. Use it below TLS, which buffers.
 #[derive(Debug)]
 pub struct WriteTimeout<S> {
     stream: S,
     longest: Duration,
-    /// Counts while a write waits.
+    /// Runs while a write is pending.
     timer: Pin<Box<Sleep>>,
     waits: bool,
 }
 
 impl<S> WriteTimeout<S> {
-    /// A write may wait for so long until the other end takes some of it.
+    /// `longest` limits the time until the peer reads some of a write.
     #[must_use]
     pub fn new(stream: S, longest: Duration) -> Self {
         Self { stream, longest, timer: Box::pin(sleep(longest)), waits: false }
     }
 
-    /// What became of a write, or that none got on for too long.
+    /// Replaces a pending write by an error after the timeout.
     fn limited(
         &mut self,
         written: Poll<io::Result<usize>>,

@@ -1,13 +1,12 @@
-//! Connecting to a UNIX socket: it is found without following links, and used only if the right user listens there.
+//! Connecting to a UNIX socket without following links, and only if the expected user listens.
 //!
-//! The folder of a socket belongs to the service that listens, which may be a container that somebody took over: it can
-//! put a link to any other socket in the place of its own, or hand the place to another process. Whoever listens is
-//! told secrets and is believed. So:
+//! A socket's folder belongs to the service that listens, which may be compromised: it could replace its socket by a link to
+//! another socket. So:
 //!
-//! * No part of the path below the root is a link. The root itself was checked when the program started.
-//! * The kernel says who listens (`SO_PEERCRED`, unix(7)). That must be the uid of the settings or of the service table;
-//!   where neither names one, the owner of the socket's folder, who alone can put a socket there.
-//! * Nothing is sent before that is known, and what was looked at is what is connected to, whatever has the name by then.
+//! * No part of the path below the root may be a link. The root itself was checked at the start.
+//! * The listener's uid (`SO_PEERCRED`, unix(7)) must be that of the settings or of the service table; if neither names one,
+//!   the owner of the socket's folder.
+//! * Nothing is sent before this check, and the checked file is connected to, even if the path changes meanwhile.
 
 use std::{
     io,
@@ -30,7 +29,7 @@ use rustix::{
 };
 use tokio::net::UnixStream;
 
-/// How a socket is connected to: where it is, and who listens there.
+/// The path of a socket, and the expected listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connector {
     root: PathBuf,
@@ -39,10 +38,10 @@ pub struct Connector {
     uid: Option<u32>,
 }
 
-/// A socket is not connected to. Nothing was sent.
+/// The connection failed. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nothing is there, nobody listens, or this process may not connect.
+    /// There is no socket, nobody listens, or this process may not connect.
     #[error("{} cannot be connected to", .path.display())]
     Unreachable {
         /// The socket.
@@ -50,14 +49,14 @@ pub enum ConnectError {
         /// Why not.
         source: io::Error,
     },
-    /// Something else is in its place.
+    /// The path is or contains a link, or is not a socket.
     #[error(
         "{} is a link or no socket, or a folder on the way to it is a link: remove what is there and start the \
          service again, or write the path without links in the settings",
         .0.display()
     )]
     NoSocket(PathBuf),
-    /// Somebody else listens.
+    /// Another user listens.
     #[error(
         "uid {found} listens on {}, and uid {expected} should: stop what listens; if it is right, correct the uid in \
          the settings, or else the owner of the folder",
@@ -66,15 +65,15 @@ pub enum ConnectError {
     Uid {
         /// The socket.
         path: PathBuf,
-        /// Who listens.
+        /// The listener.
         found: u32,
-        /// Who should.
+        /// The expected listener.
         expected: u32,
     },
 }
 
 impl ConnectError {
-    /// What the system said; of what is found in place of the right listener it is `Other`.
+    /// The system's error kind; `Other` if the check failed.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         match self {
@@ -83,14 +82,14 @@ impl ConnectError {
         }
     }
 
-    /// What was found in place of the right listener, if that is what this error says.
+    /// The failed check in an I/O error, if there is one.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
 }
 
-/// An error of the system keeps its kind; the others are the inner error of one of kind `Other`.
+/// System errors keep their kind; failed checks become the inner error of kind `Other`.
 impl From<ConnectError> for io::Error {
     fn from(error: ConnectError) -> Self {
         match error {
@@ -100,12 +99,12 @@ impl From<ConnectError> for io::Error {
     }
 }
 
-/// A socket whose listener was checked, for libraries that connect by themselves.
+/// A socket with a checked listener, for libraries that connect by path.
 #[derive(Debug)]
 pub struct VerifiedSocket(OwnedFd);
 
 impl VerifiedSocket {
-    /// A path that leads to this very socket for as long as this value lives, in this process alone.
+    /// A path of this socket, valid in this process while this value lives.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         itself(&self.0)
@@ -113,7 +112,7 @@ impl VerifiedSocket {
 }
 
 impl Connector {
-    /// A socket at `path`, which is below `root`, or an absolute path elsewhere. Its folder's owner listens there.
+    /// A socket at `path`, below `root` or absolute; its folder's owner is expected to listen.
     #[must_use]
     pub fn new(root: &Path, path: &Path) -> Self {
         let top = Path::new("/");
@@ -125,19 +124,19 @@ impl Connector {
         Self { root: root.to_owned(), path: path.to_owned(), uid: None }
     }
 
-    /// The same socket where this uid listens; with `None` the folder's owner.
+    /// Sets the expected listener; `None` for the folder's owner.
     #[must_use]
     pub fn listener(self, uid: impl Into<Option<u32>>) -> Self {
         Self { uid: uid.into(), ..self }
     }
 
-    /// Where the socket is.
+    /// The socket's path.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.root.join(&self.path)
     }
 
-    /// Device and number of the socket that is there now; `None` if none is. Another one in its place has others.
+    /// Device and inode of the socket, which differ once it is replaced; `None` if there is none.
     #[must_use]
     pub fn file(&self) -> Option<(u64, u64)> {
         let (_, meta) = self.find().ok()?;
@@ -157,7 +156,7 @@ impl Connector {
         Ok(self.open().await?.0)
     }
 
-    /// Connects once to see who listens, and keeps the socket for a library that connects by a path.
+    /// Connects once to check the listener, for a library that connects by path.
     ///
     /// # Errors
     ///
@@ -170,7 +169,7 @@ impl Connector {
         Ok(VerifiedSocket(self.open().await?.1))
     }
 
-    /// Connects on this thread, which waits for so long at most where nobody accepts. Writing has that patience, too.
+    /// Connects on this thread. `patience` limits connecting and each write.
     ///
     /// # Errors
     ///
@@ -184,14 +183,14 @@ impl Connector {
 
     async fn open(&self) -> Result<(UnixStream, OwnedFd), ConnectError> {
         let (socket, expected) = self.expect()?;
-        #[allow(clippy::disallowed_methods, reason = "this is what stands in its place")]
+        #[allow(clippy::disallowed_methods, reason = "this is the replacement")]
         let stream = UnixStream::connect(itself(&socket)).await;
         let stream = stream.map_err(|source| self.away(source))?;
         self.check(&stream, expected)?;
         Ok((stream, socket))
     }
 
-    /// The socket, and who should listen there.
+    /// Opens the socket, and returns the expected listener.
     fn expect(&self) -> Result<(OwnedFd, u32), ConnectError> {
         let folder = self.folder()?;
         let (socket, _) = self.find_in(&folder)?;
@@ -218,7 +217,7 @@ impl Connector {
         Ok((socket, meta))
     }
 
-    /// The folder that the socket is in.
+    /// Opens the socket's folder.
     fn folder(&self) -> Result<OwnedFd, ConnectError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let above = self.path.parent().filter(|above| !above.as_os_str().is_empty());
@@ -233,7 +232,7 @@ impl Connector {
     }
 
     fn check(&self, stream: impl AsFd, expected: u32) -> Result<(), ConnectError> {
-        // Not rustix's: it fails where the listener is in a container whose processes have no number here.
+        // rustix's function fails if the listener has no pid in this namespace.
         let found = getsockopt(&stream, PeerCredentials);
         let found = found.map_err(|errno| self.away(io::Error::from(errno)))?.uid();
         if found == expected {
@@ -247,14 +246,14 @@ impl Connector {
     }
 }
 
-/// The path of an open file, whatever has its name by now.
+/// A path of an open file, valid in this process.
 fn itself(file: &OwnedFd) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 fn connect_within(socket: &OwnedFd, patience: Duration) -> Result<OwnedFd, Errno> {
     let stream = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    // Before it connects: where nobody accepts that waits, too.
+    // Set before connecting, which waits if nobody accepts.
     set_socket_timeout(&stream, Timeout::Send, Some(patience))?;
     connect(&stream, &SocketAddrUnix::new(itself(socket))?)?;
     Ok(stream)
