@@ -30,10 +30,7 @@ use axum::{
 use http_body_util::{Full, LengthLimitError};
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use serde::de::DeserializeOwned;
-use tokio::{
-    task::coop::consume_budget,
-    time::{Sleep, sleep},
-};
+use tokio::{task::coop::consume_budget, time::sleep};
 
 use crate::quota::{Permit, Quota};
 
@@ -86,7 +83,7 @@ impl BodyError {
         }
     }
 
-    /// Why reading a body failed: [`Self::Timeout`] behind a [`DeadlineBody`], [`Self::TooLarge`] behind
+    /// Why reading a body failed: [`Self::Timeout`] behind [`with_deadline`], [`Self::TooLarge`] behind
     /// [`http_body_util::Limited`], else [`Self::Incomplete`].
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
@@ -301,15 +298,8 @@ impl<K: Clone + Eq + Hash + Send + 'static> BufferedBody<K> {
 impl<K: Clone + Eq + Hash + Send + Unpin + 'static> BufferedBody<K> {
     /// A body to forward; its memory is counted until it was sent.
     pub fn into_body(self) -> Body {
-        Body::new(GuardedBody::new(Full::new(self.bytes), self.room))
+        with_guard(Full::new(self.bytes), self.room)
     }
-}
-
-/// A body that fails at its deadline, with an error that [`BodyError::of`] recognizes.
-#[derive(Debug)]
-pub struct DeadlineBody<B> {
-    body: B,
-    deadline: Pin<Box<Sleep>>,
 }
 
 #[derive(Debug)]
@@ -323,64 +313,55 @@ impl fmt::Display for DeadlinePassed {
 
 impl Error for DeadlinePassed {}
 
-impl<B> DeadlineBody<B> {
-    /// Sets the deadline to `within` from now.
-    #[must_use]
-    pub fn new(body: B, within: Duration) -> Self {
-        Self { body, deadline: Box::pin(sleep(within)) }
-    }
+/// A body that fails after `within`, with an error that [`BodyError::of`] recognizes.
+pub fn with_deadline<B>(body: B, within: Duration) -> Body
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    let mut deadline = Box::pin(sleep(within));
+    let poll = move |body: Pin<&mut B>, context: &mut Context<'_>| {
+        // First, so that a body that is always ready times out, too.
+        if deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(DeadlinePassed.into())));
+        }
+        body.poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    };
+    Body::new(PolledBody { body, poll })
 }
 
-impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for DeadlineBody<B> {
+/// A body with a value that is dropped with it, such as a permit.
+pub fn with_guard<B, H>(body: B, guard: H) -> Body
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    H: Send + Unpin + 'static,
+{
+    let poll = move |body: Pin<&mut B>, context: &mut Context<'_>| {
+        let _guard = &guard;
+        body.poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    };
+    Body::new(PolledBody { body, poll })
+}
+
+/// A body whose frames are polled by a function.
+struct PolledBody<B, F> {
+    body: B,
+    poll: F,
+}
+
+impl<B, F> HttpBody for PolledBody<B, F>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    F: FnMut(Pin<&mut B>, &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> + Unpin,
+{
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        // First, so that a body that is always ready times out, too.
-        if self.deadline.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Some(Err(DeadlinePassed.into())));
-        }
-        Pin::new(&mut self.body)
-            .poll_frame(context)
-            .map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A body with a value that is dropped with it, such as a permit.
-#[derive(Debug)]
-pub struct GuardedBody<B, H> {
-    body: B,
-    _held: H,
-}
-
-impl<B, H> GuardedBody<B, H> {
-    /// Ties `held` to the body.
-    #[must_use]
-    pub fn new(body: B, held: H) -> Self {
-        Self { body, _held: held }
-    }
-}
-
-impl<B: HttpBody + Unpin, H: Unpin> HttpBody for GuardedBody<B, H> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let Self { body, poll } = self.get_mut();
+        poll(Pin::new(body), context)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::{StatusCode, header},
+    http::{StatusCode, header, uri::Authority},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
@@ -78,13 +78,10 @@ async fn own_name(request: Request<Body>, next: Next) -> Response {
 
 /// Whether it is `localhost` or a loopback address, with or without a port.
 fn is_own(host: &str) -> bool {
-    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if is_port(port) && (!name.contains(':') || name.ends_with(']')) => name,
-        Some(_) | None => host,
-    };
-    let name = name.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(name);
-    name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    host.parse::<Authority>().is_ok_and(|authority| {
+        let name = authority.host().trim_matches(['[', ']']);
+        name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    })
 }
 
 #[cfg(test)]

@@ -57,28 +57,19 @@ pub fn client(
     Ok(Arc::new(config))
 }
 
-/// A client's configuration for TLS 1.3, reloaded when a file changes.
-#[derive(Debug)]
-pub struct Client(WatchedFiles<Arc<ClientConfig>, FileError>);
+/// A client's configuration, reloaded when a file changes.
+pub type Client = WatchedFiles<Arc<ClientConfig>, FileError>;
 
-impl Client {
-    /// Reads the files.
-    ///
-    /// # Errors
-    ///
-    /// A file cannot be used.
-    pub fn load(ca: PathBuf, own: Option<CertificateFiles>) -> Result<Self, FileError> {
-        let files = own.iter().flat_map(|own| [&own.certificate, &own.key]);
-        let paths = files.chain([&ca]).cloned().collect();
-        let read = move || client(&ca, own.as_ref(), &[&rustls::version::TLS13]);
-        WatchedFiles::load("the TLS files of a client", paths, read).map(Self)
-    }
-
-    /// The current configuration; while a file cannot be used, the previous one.
-    #[must_use]
-    pub fn current(&self) -> Arc<ClientConfig> {
-        self.0.current()
-    }
+/// Watches the files of a client's configuration for TLS 1.3.
+///
+/// # Errors
+///
+/// A file cannot be used.
+pub fn watch_client(ca: PathBuf, own: Option<CertificateFiles>) -> Result<Client, FileError> {
+    let files = own.iter().flat_map(|own| [&own.certificate, &own.key]);
+    let paths = files.chain([&ca]).cloned().collect();
+    let read = move || client(&ca, own.as_ref(), &[&rustls::version::TLS13]);
+    WatchedFiles::load("the TLS files of a client", paths, read)
 }
 
 /// Creates a server's configuration for TLS 1.3. If `clients` is set, clients must show a certificate of its authorities
@@ -113,26 +104,17 @@ pub fn server(
 }
 
 /// A server's configuration, reloaded when a file changes.
-#[derive(Debug)]
-pub struct Server(WatchedFiles<Arc<ServerConfig>, FileError>);
+pub type Server = WatchedFiles<Arc<ServerConfig>, FileError>;
 
-impl Server {
-    /// Reads the files.
-    ///
-    /// # Errors
-    ///
-    /// A file cannot be used.
-    pub fn load(own: CertificateFiles, clients: Option<PathBuf>) -> Result<Self, FileError> {
-        let paths = [&own.certificate, &own.key].into_iter().chain(&clients).cloned().collect();
-        let read = move || server(&own, clients.as_deref());
-        WatchedFiles::load("this server's certificate", paths, read).map(Self)
-    }
-
-    /// The current configuration; while a file cannot be used, the previous one.
-    #[must_use]
-    pub fn current(&self) -> Arc<ServerConfig> {
-        self.0.current()
-    }
+/// Watches the files of a server's configuration.
+///
+/// # Errors
+///
+/// A file cannot be used.
+pub fn watch_server(own: CertificateFiles, clients: Option<PathBuf>) -> Result<Server, FileError> {
+    let paths = [&own.certificate, &own.key].into_iter().chain(&clients).cloned().collect();
+    let read = move || server(&own, clients.as_deref());
+    WatchedFiles::load("this server's certificate", paths, read)
 }
 
 /// SHA-256 of a certificate's public key (`SubjectPublicKeyInfo`, RFC 5280), which may survive a renewal; `None` if the

@@ -1,33 +1,30 @@
-//! Text of others, as it may be shown: on a terminal, in a log, in an error's sentence.
+//! Sanitizes untrusted text for a terminal, a log or an error message.
 //!
-//! A hostname, the name of a file in an archive, a message from a server: whoever wrote it must not steer the terminal of
-//! who reads it, nor make it look like other text. It is shown with U+FFFD in the place of each character that could, and
-//! with a space in the place of what ends a line.
+//! A hostname, a file name in an archive or a message from a server must not control a terminal or look like other text.
+//! U+FFFD replaces each such character, a space each line end.
 
-/// What stands in the place of a character that is not shown.
+/// Replaces a character that is not shown.
 pub const REPLACED: char = '\u{fffd}';
 
-/// Whether a character steers what shows it: control characters (C0, DEL, C1), ends of lines and paragraphs, and those
-/// that change the direction of text.
+/// Whether a character controls a terminal or the text's direction: control characters (C0, DEL, C1), ends of lines and
+/// paragraphs, and [bidirectional ones](turns).
 #[must_use]
 pub fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || turns(c)
 }
 
-/// Whether a character has no other meaning than to change the direction of text: marks, embeddings, overrides, isolates
-/// (UAX #9, section 2).
+/// Whether a character only changes the text's direction: marks, embeddings, overrides, isolates (UAX #9, section 2).
 fn turns(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text on one line, with [`REPLACED`] or a space for what [`steers`].
+/// The text on one line, with [`REPLACED`] or a space for characters that [`steers`] finds.
 #[must_use]
 pub fn line(text: &str) -> String {
     short(text, usize::MAX)
 }
 
-/// The same of text that may have several lines: ends of lines and tabs stay, and what only turns text is left out, since
-/// honest text in Arabic or Hebrew has marks.
+/// Text of several lines: line ends and tabs stay, and direction marks, which honest Arabic or Hebrew text has, are omitted.
 #[must_use]
 pub fn lines(text: &str) -> String {
     let hidden = |c: char| steers(c) && !matches!(c, '\n' | '\t');

@@ -1,6 +1,5 @@
-//! Types of HTTP answers that no browser shows as a page, nor runs.
+//! Media types that no browser displays as a page or executes.
 
-/// The types.
 const NO_PAGES: [&str; 6] = [
     "application/json",
     "application/octet-stream",
@@ -10,8 +9,7 @@ const NO_PAGES: [&str; 6] = [
     "text/plain",
 ];
 
-/// Whether this value of `Content-Type` is one of a type that is no page. Of a list browsers take the last (Fetch, section
-/// 3.4): it is none.
+/// Whether this value of `Content-Type` is such a type. A list is not, of which browsers use the last (Fetch, section 3.4).
 #[must_use]
 pub fn is_no_page(content_type: &[u8]) -> bool {
     let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();

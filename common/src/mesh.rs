@@ -1,7 +1,7 @@
 //! The address ranges of the mesh, and its domain.
 //!
-//! They are Tailscale's (`net/tsaddr`), because stock clients accept no others: IPv4 from the range of carrier-grade NAT
-//! (RFC 6598), IPv6 from one unique local prefix (RFC 4193).
+//! They are Tailscale's (`net/tsaddr`), since stock clients accept no others: the IPv4 range of carrier-grade NAT (RFC 6598)
+//! and a unique local IPv6 prefix (RFC 4193).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,10 +14,10 @@ pub const V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
 pub const V6: Ipv6Net =
     Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0), 48);
 
-/// The domain of a network that nobody named otherwise.
+/// The default domain of a network.
 pub const DOMAIN: &str = "maru.internal";
 
-/// Where each node's own resolver listens, 100.100.100.100.
+/// Address of each node's own resolver, 100.100.100.100.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 100);
 
 /// The part of [`V4`] around [`RESOLVER`].
@@ -29,7 +29,7 @@ pub const SERVICES_NET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 100, 0,
 /// The part of [`V4`] that `ChromeOS` uses between itself and its virtual machines, 100.115.92.0/23.
 pub const CHROMEOS_NET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 115, 92, 0), 23);
 
-/// Whether `address` lies in [`V4`] or [`V6`]. An IPv6 address that stands for an IPv4 one does not.
+/// Whether `address` is in [`V4`] or [`V6`]. An IPv4-mapped IPv6 address is not.
 #[must_use]
 pub fn contains(address: IpAddr) -> bool {
     match address {
@@ -38,13 +38,13 @@ pub fn contains(address: IpAddr) -> bool {
     }
 }
 
-/// Whether `address` leads past the mesh: it is not in it, nor stands for an IPv4 address that is.
+/// Whether `address` is outside the mesh, also if it is an IPv4-mapped IPv6 address.
 #[must_use]
 pub fn is_outside(address: IpAddr) -> bool {
     !contains(address.to_canonical())
 }
 
-/// [`V4`] without some of its parts, as ranges with both ends included, in ascending order.
+/// [`V4`] without some parts, as inclusive ranges in ascending order.
 #[must_use]
 pub fn v4_without(parts: &[Ipv4Net]) -> Vec<(Ipv4Addr, Ipv4Addr)> {
     let mut parts: Vec<_> = parts.iter().filter(|part| V4.contains(*part)).collect();

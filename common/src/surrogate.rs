@@ -1,8 +1,7 @@
-//! Lone surrogates in JSON text: half a character, written as an escape.
+//! Lone surrogates in JSON text.
 //!
-//! JSON can write one half of a UTF-16 pair alone (`"\ud83d"`, RFC 8259, section 8.2), and JavaScript programs do when they
-//! cut text between the halves of an emoji. No Unicode text holds it, so parsers refuse it or pass it on raw. Here U+FFFD
-//! takes its place before the text is parsed. Both escapes have the same length, so it is done in place.
+//! JSON can escape one half of a UTF-16 pair (`"\ud83d"`, RFC 8259, section 8.2), and JavaScript programs do when they cut an
+//! emoji. Parsers refuse it. U+FFFD replaces it in place before the text is parsed: both escapes have the same length.
 
 /// Length of an escape such as `\ud83d`.
 const ESCAPE: usize = 6;
@@ -16,7 +15,7 @@ enum Half {
     Low,
 }
 
-/// Writes U+FFFD in place of each lone surrogate of JSON text. All else stays as it is, bytes that are no JSON included.
+/// Replaces lone surrogates by U+FFFD. All other bytes stay, also if they are not JSON.
 pub fn replace_lone(json: &mut [u8]) {
     let mut at = 0;
     while let Some(found) = next_lone(json, at) {
@@ -27,13 +26,13 @@ pub fn replace_lone(json: &mut [u8]) {
     }
 }
 
-/// Whether JSON text holds a lone surrogate.
+/// Whether JSON text contains a lone surrogate.
 #[must_use]
 pub fn has_lone(json: &str) -> bool {
     next_lone(json.as_bytes(), 0).is_some()
 }
 
-/// The same of JSON text that is a string, such as the arguments of a tool call.
+/// Replaces lone surrogates in a string, such as the arguments of a tool call.
 #[must_use]
 pub fn replace_lone_in(json: String) -> String {
     let mut bytes = json.into_bytes();
@@ -42,7 +41,7 @@ pub fn replace_lone_in(json: String) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Where the next lone surrogate is, from this place on, where no escape is under way.
+/// Finds the next lone surrogate; `at` must not be inside an escape.
 fn next_lone(json: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += json.get(at..)?.iter().position(|&byte| byte == b'\\')?;
@@ -55,7 +54,7 @@ fn next_lone(json: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The half that the escape at this place writes; none if it writes something else.
+/// The surrogate that is escaped at this position, if any.
 fn half(json: &[u8], at: usize) -> Option<Half> {
     let [b'\\', b'u', b'd' | b'D', kind, rest @ ..] = json.get(at..at + ESCAPE)? else {
         return None;

@@ -1,4 +1,4 @@
-//! What all of Maru's own JSON formats share: a version that is refused by name, and binary as base64url.
+//! Versions and binary values in Maru's own JSON formats.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _,
 };
 
-/// The version of every format but those whose [`Version`] says another.
+/// The version of formats whose [`Version`] has no other.
 pub const VERSION: u32 = 1;
 
-/// Why bytes are not what they should be.
+/// Why bytes cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// A version that this program does not speak.
-    #[error("version {found} is not known here; this program speaks version {known}")]
+    /// An unsupported version.
+    #[error("version {found} is not supported; this program supports version {known}")]
     Version {
-        /// The version that the bytes name.
+        /// The version in the bytes.
         found: u64,
-        /// The one that this program speaks.
+        /// The supported version.
         known: u32,
     },
-    /// Not the JSON that was expected.
+    /// Invalid JSON, or another type.
     #[error("not the expected JSON")]
     Json(#[source] serde_json::Error),
 }
@@ -30,7 +30,8 @@ pub enum DecodeError {
 ///
 /// # Errors
 ///
-/// [`DecodeError::Version`] if the bytes name another version, whatever else they hold; [`DecodeError::Json`] otherwise.
+/// [`DecodeError::Version`] if the bytes have another version, also if they are otherwise invalid; else
+/// [`DecodeError::Json`].
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     decode_version(bytes, VERSION)
 }
@@ -72,7 +73,7 @@ impl<'de, const KNOWN: u32> Deserialize<'de> for Version<KNOWN> {
     }
 }
 
-/// Bytes of any length, base64url without padding on the wire. `Debug` tells their number only.
+/// Bytes as base64url without padding. `Debug` shows their number only.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -98,7 +99,7 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// Exactly `N` bytes, base64url without padding on the wire and in text. For public values: `Debug` and `Display` show it.
+/// `N` bytes as base64url without padding. For public values: `Debug` and `Display` show them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fixed<const N: usize>(pub [u8; N]);
 
@@ -114,7 +115,7 @@ impl<const N: usize> fmt::Debug for Fixed<N> {
     }
 }
 
-/// The text is not the base64url, without padding, of as many bytes as are due.
+/// The text is not base64url of that many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not {0} bytes as base64url without padding")]
 pub struct NotFixed(usize);

@@ -1,4 +1,4 @@
-//! What requests and answers carry, as types that stand in a declaration.
+//! The bodies of requests and responses, as types in a declaration.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use utoipa::{
     },
 };
 
-/// What a body is, for who has no types.
+/// The kind of a body, without its type.
 #[derive(Clone, Copy, Debug)]
 pub enum Content {
-    /// There is none.
+    /// No body.
     Empty,
-    /// JSON of this shape.
+    /// JSON of this schema.
     Json(fn() -> JsonSchema),
-    /// None, but these parameters behind a question mark.
+    /// No body, but these query parameters.
     Query(fn() -> Vec<Parameter>),
     /// Server-sent events.
     Events,
@@ -31,35 +31,34 @@ pub enum Content {
     },
     /// A WebSocket (RFC 6455).
     WebSocket,
-    /// Whatever the endpoint's own protocol says.
+    /// A body that the endpoint's protocol defines.
     Raw,
 }
 
-/// The `OpenAPI` schema of a body, and the named schemas that it refers to.
+/// The `OpenAPI` schema of a body and the named schemas that it references.
 #[expect(missing_debug_implementations, reason = "schemas have none")]
 #[derive(Clone)]
 pub struct JsonSchema {
-    /// Of the body itself.
+    /// The body's schema.
     pub schema: RefOr<Schema>,
-    /// Those that are referred to, by name.
+    /// Referenced schemas by name.
     pub named: Vec<(String, RefOr<Schema>)>,
 }
 
-/// A type that stands for a body in a declaration.
+/// A type that represents a body in a declaration.
 pub trait Body {
-    /// What is sent or read.
+    /// The type to encode or decode.
     type Value;
-    /// What it is, for who has no types.
+    /// The kind of body.
     const CONTENT: Content;
 }
 
-/// JSON of one value.
 impl<T: ToSchema> Body for T {
     type Value = T;
     const CONTENT: Content = Content::Json(one::<T>);
 }
 
-/// JSON of a list.
+/// A JSON list.
 impl<T: ToSchema> Body for [T] {
     type Value = Vec<T>;
     const CONTENT: Content = Content::Json(list::<T>);
@@ -74,7 +73,7 @@ impl Body for NoBody {
     const CONTENT: Content = Content::Empty;
 }
 
-/// Parameters behind a question mark in place of a body.
+/// Query parameters instead of a body.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<T>(T);
 
@@ -92,7 +91,7 @@ impl Body for Events {
     const CONTENT: Content = Content::Events;
 }
 
-/// Any bytes, `MAX` at most.
+/// At most `MAX` bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes<const MAX: usize>;
 
@@ -110,7 +109,7 @@ impl Body for WebSocket {
     const CONTENT: Content = Content::WebSocket;
 }
 
-/// Whatever the endpoint's own protocol says: another API's JSON, a page, a stream.
+/// A body that the endpoint's protocol defines: another API's JSON, a page, a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw;
 
@@ -119,7 +118,7 @@ impl Body for Raw {
     const CONTENT: Content = Content::Raw;
 }
 
-/// A JSON object of lists of anything, by name.
+/// A JSON object whose values are lists.
 #[derive(Clone, Copy, Debug)]
 pub struct ListsByName<T>(T);
 

@@ -19,9 +19,8 @@
 /// assert_eq!(ENDPOINTS.len(), 3);
 /// ```
 ///
-/// In parentheses stands what a request carries, behind the arrow what a success carries (a [`Body`](crate::Body)), then
-/// methods of [`Endpoint`](crate::Endpoint) that change what follows from these. Without `below`, a path may also be a
-/// constant in braces.
+/// The parentheses contain the request's [`Body`](crate::Body), the arrow points to the response's, then follow methods of
+/// [`Endpoint`](crate::Endpoint). Without `below`, a path may also be a constant in braces.
 #[macro_export]
 macro_rules! declare {
     (
@@ -51,7 +50,7 @@ macro_rules! declare {
     };
 }
 
-/// The type that stands for a body, [`NoBody`](crate::NoBody) where none is named.
+/// The type of a body; default: [`NoBody`](crate::NoBody).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! body {
@@ -63,7 +62,7 @@ macro_rules! body {
     };
 }
 
-/// A path below a prefix, if there is one.
+/// A path below an optional prefix.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! path {

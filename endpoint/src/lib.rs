@@ -1,8 +1,8 @@
-//! The declaration of an HTTP endpoint: method, path, who may call it, what it takes and answers, and a sentence.
+//! The declaration of an HTTP endpoint: method, path, callers, bodies of request and response, and a sentence.
 //!
-//! A daemon's `-api` crate declares its endpoints once, with [`declare!`]. From the declarations come the daemon's router
-//! (`chassis::endpoint`), the request of a client ([`Endpoint::path`]), the `OpenAPI` document ([`openapi`]) and the tests
-//! that ask every endpoint as every class of caller.
+//! A daemon's `-api` crate declares its endpoints with [`declare!`]. The declarations yield the daemon's router
+//! (`chassis::endpoint`), a client's requests ([`Endpoint::path`]), the `OpenAPI` document ([`openapi`]), and the tests that
+//! call each endpoint as each class of caller.
 #![forbid(unsafe_code)]
 
 mod body;
@@ -19,14 +19,14 @@ pub use body::{
 };
 pub use callers::Callers;
 
-/// Characters of a path segment that are escaped: all but letters, digits and these marks.
+/// Escaped characters of a path segment: all but letters, digits and these marks.
 const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// GET, and HEAD without the body.
+    /// GET and HEAD.
     GET,
     /// POST.
     POST,
@@ -39,7 +39,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// As it is written in a request; `ANY` for any.
+    /// The name in a request; `ANY` for any method.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,22 +52,22 @@ impl Method {
     }
 }
 
-/// What is known of an endpoint without its types. Displayed as `GET /v1/status`.
+/// A declaration without its types. Displays as `GET /v1/status`.
 #[derive(Clone, Copy, Debug)]
 pub struct Declaration {
-    /// Its method.
+    /// Method.
     pub method: Method,
-    /// Its path; a parameter stands in braces, such as `/users/{name}`.
+    /// Path, with parameters in braces, such as `/users/{name}`.
     pub path: &'static str,
     /// Who may call it.
     pub callers: Callers,
-    /// What a request carries.
+    /// Body of a request.
     pub request: Content,
-    /// What a success carries.
+    /// Body of a success.
     pub response: Content,
-    /// The status of a success.
+    /// Status of a success.
     pub status: u16,
-    /// Whether a request may change something.
+    /// Whether requests may change something.
     pub changes: bool,
     /// What it does, in the third person.
     pub sentence: &'static str,
@@ -79,15 +79,15 @@ impl fmt::Display for Declaration {
     }
 }
 
-/// A declared endpoint that takes a `Q` and answers with an `A`.
+/// A declared endpoint with a request body `Q` and a response body `A`.
 pub struct Endpoint<Q: ?Sized = NoBody, A: ?Sized = NoBody> {
-    /// What is known without the types.
+    /// The declaration without types.
     pub declaration: Declaration,
     types: PhantomData<fn(&Q, &A)>,
 }
 
 impl<Q: Body + ?Sized, A: Body + ?Sized> Endpoint<Q, A> {
-    /// Declares an endpoint; [`declare!`] calls this.
+    /// Declares an endpoint, for [`declare!`].
     #[must_use]
     pub const fn new(
         method: Method,
@@ -111,21 +111,21 @@ impl<Q: Body + ?Sized, A: Body + ?Sized> Endpoint<Q, A> {
         Self { declaration, types: PhantomData }
     }
 
-    /// Its success is 201: it makes what it answers with.
+    /// A success is 201 Created.
     #[must_use]
     pub const fn created(mut self) -> Self {
         self.declaration.status = 201;
         self
     }
 
-    /// Its success is 202: what it begins goes on after the answer.
+    /// A success is 202 Accepted: the work goes on after the response.
     #[must_use]
     pub const fn accepted(mut self) -> Self {
         self.declaration.status = 202;
         self
     }
 
-    /// It changes nothing although its method might: it asks with a body.
+    /// Requests change nothing, although the method suggests it.
     #[must_use]
     pub const fn read_only(mut self) -> Self {
         self.declaration.changes = false;
@@ -141,14 +141,14 @@ impl<Q: Body + ?Sized, A: Body + ?Sized> Endpoint<Q, A> {
         self
     }
 
-    /// Others than those of its list may call it.
+    /// Other callers than those of the list.
     #[must_use]
     pub const fn callers(mut self, callers: Callers) -> Self {
         self.declaration.callers = callers;
         self
     }
 
-    /// The path with its parameters in their order, each escaped as one segment; one without a value stays as declared.
+    /// The path with parameters in order, each escaped as one segment; a parameter without a value stays as declared.
     #[must_use]
     pub fn path(&self, parameters: &[&str]) -> String {
         let mut values = parameters.iter();
@@ -169,7 +169,7 @@ impl<Q: ?Sized, A: ?Sized> fmt::Debug for Endpoint<Q, A> {
 /// Text as one segment of a path (RFC 3986, section 2.3).
 fn escaped(text: &str) -> String {
     let out = utf8_percent_encode(text, ESCAPED).to_string();
-    // A segment of dots alone would be taken as a step in the path.
+    // A segment of dots would be a relative step.
     if out.bytes().all(|byte| byte == b'.') { out.replace('.', "%2E") } else { out }
 }
 

@@ -11,26 +11,26 @@ use utoipa::openapi::{
 
 use crate::{Content, Declaration, JsonSchema, Method};
 
-/// Name of the shape of an answer that is no success.
+/// Name of the schema of problems.
 const PROBLEM: &str = "Problem";
-/// Name of how a caller over HTTPS proves itself.
+/// Name of the security scheme.
 const API_KEY: &str = "api_key";
 
-/// What a document says of the whole API.
+/// The head of a document.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
     /// Its name.
     pub title: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// What it is for, and who may use it.
+    /// Purpose, and who may use it.
     pub description: &'static str,
 }
 
-/// Writes the document, as JSON that people can read, with a newline at its end.
+/// Writes the document as indented JSON.
 #[must_use]
 pub fn text(about: &About, endpoints: &[Declaration]) -> String {
-    // The document is made of plain strings, and nothing in it can fail to be written.
+    // Plain strings always serialize.
     document(about, endpoints).to_pretty_json().unwrap_or_default() + "\n"
 }
 

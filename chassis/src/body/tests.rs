@@ -139,11 +139,12 @@ fn a_body_that_stops_or_never_stops_is_late_and_holds_nothing() {
 #[test]
 fn who_always_has_more_to_send_is_late() {
     run(async {
-        let mut timed = Box::pin(DeadlineBody::new(Body::from("it is all there"), Duration::ZERO));
+        let mut timed = with_deadline(Body::from("it is all there"), Duration::ZERO);
         sleep(Duration::from_millis(5)).await;
-        assert!(frame(&mut timed).await.unwrap().unwrap_err().is::<DeadlinePassed>());
+        let late = frame(&mut timed).await.unwrap().unwrap_err();
+        assert!(late.into_inner().is::<DeadlinePassed>());
         // Also through the bodies that others put around it.
-        let around = Body::new(DeadlineBody::new(Body::from("it is all there"), Duration::ZERO));
+        let around = with_deadline(Body::from("it is all there"), Duration::ZERO);
         sleep(Duration::from_millis(5)).await;
         assert_eq!(whole(Body::new(around), 100, ARRIVES).await, Err(BodyError::Timeout));
     });

@@ -4,7 +4,7 @@
 //! body and with it the gateway's connection; when the gateway is gone, the body fails and hyper closes the client's
 //! connection without the end marker, so that a cut reply does not look complete.
 //!
-//! A request's body is streamed, not buffered. The listener sets a deadline (`chassis::body::DeadlineBody`), so that a
+//! A request's body is streamed, not buffered. The listener sets a deadline (`chassis::body::with_deadline`), so that a
 //! slow sender cannot occupy its connection, and the gateway's, for longer.
 
 use std::{error::Error as StdError, io, path::Path, sync::Arc, time::Duration};

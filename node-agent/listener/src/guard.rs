@@ -1,19 +1,16 @@
-//! Keeps out requests that a website made a member's browser send.
+//! Refuses requests that a website makes a member's browser send (CSRF, DNS rebinding).
 //!
-//! Identity comes from the network position, so a page that a member merely visits must not be
-//! able to speak in the member's name. Four rules, each enough against one of its ways:
+//! Identity comes from the network position, so a page that a member visits must not act in the member's name:
 //!
-//! * `Host` names this service: a page that rebinds its own name to our address fails.
-//! * An `Origin` that nobody listed is refused: scripts, event streams, web sockets and forms carry it.
-//!   The service's own is no exception. It serves no page, and over plain HTTP a network that answered
-//!   for its name before the agent was up could have put one there.
+//! * `Host` must name this service, which defeats DNS rebinding.
+//! * `Origin`, which scripts, event streams, WebSockets and forms send, must be listed. The service's own origin is not: it
+//!   serves no page, and a hostile network could have served one under its name before the agent was up.
 //! * A body has the type `application/json`, or one that its endpoint declares ([`Guard::declare`]), but never the type
 //!   of an HTML form: a page cannot send others without a preflight (Fetch, section 4.8), which succeeds only for listed
 //!   origins.
-//! * Where credentials are made, no mark of a browser passes at all ([`Guard::close_to_browsers`]).
+//! * Paths that manage credentials accept no request of a browser ([`Guard::close_to_browsers`]).
 //!
-//! On a connection of this machine's own nobody tells which address was called: there the service
-//! is `localhost`, a loopback address or one of its names.
+//! For a local connection, whose destination is unknown, `Host` is `localhost`, a loopback address or one of the names.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -27,13 +24,13 @@ const JSON: &[&str] = &["application/json"];
 /// Content types that a page may send without a preflight (Fetch, section 2.2.2).
 const FORMS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
 
-/// Decides whether a request may have come from a website.
+/// Refuses requests of websites.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Guard {
     names: Vec<String>,
-    /// Paths that take no request of a browser, nor do those below them.
+    /// Paths, with those below them, that refuse browsers.
     closed: Vec<String>,
-    /// Origins as browsers write them, and below which paths their pages may call.
+    /// Origins as browsers write them, and the paths below which they are accepted.
     listed: (Vec<String>, Vec<String>),
     uploads: Vec<Upload>,
 }
@@ -46,22 +43,22 @@ struct Upload {
     media: &'static [&'static str],
 }
 
-/// Where a request was sent.
+/// Where a request was sent to.
 #[derive(Clone, Copy, Debug)]
 enum Destination {
-    /// To this mesh address.
+    /// A mesh address.
     Mesh(SocketAddr),
-    /// To this machine, by one of its own programs.
-    Here,
+    /// This machine, by one of its programs.
+    Local,
 }
 
 /// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `Host` is missing, repeated, or names someone else.
+    /// `Host` is missing, repeated, or another name.
     #[error("this service does not answer to that Host")]
     Host,
-    /// `Origin` or Fetch Metadata tells of a website.
+    /// `Origin` or Fetch Metadata of a website.
     #[error("requests from websites are refused")]
     Origin,
     /// The body has no content type, or another one than JSON.
@@ -73,7 +70,7 @@ pub enum Refusal {
 }
 
 impl Guard {
-    /// Answers to these names, besides the mesh address that was called.
+    /// Accepts these names in `Host`, besides the mesh address that was called.
     pub fn new(names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         Self {
             names: names.into_iter().map(|name| canonical(name.as_ref())).collect(),
@@ -81,16 +78,14 @@ impl Guard {
         }
     }
 
-    /// Takes no request at `path`, nor below it, that a browser marked as a page's, whatever its origin: for what makes,
-    /// lists or revokes a credential.
+    /// Refuses requests of browsers, whatever their origin, at and below `path`, which manages credentials.
     #[must_use]
     pub fn close_to_browsers(mut self, path: &str) -> Self {
         self.closed.push(path.to_owned());
         self
     }
 
-    /// Lets pages of these origins call what lies below these paths, such as `/v1`. An origin is what a browser writes
-    /// into the header of that name, byte by byte.
+    /// Accepts these origins below these paths, such as `/v1`. They are compared with the header byte by byte.
     #[must_use]
     pub fn list_origins(
         mut self,
@@ -119,7 +114,7 @@ impl Guard {
         self
     }
 
-    /// Judges a request that came to `destination`.
+    /// Checks a request to `destination`.
     ///
     /// # Errors
     ///
@@ -128,13 +123,13 @@ impl Guard {
         self.judge(request, Destination::Mesh(destination))
     }
 
-    /// Judges a request of a program of this machine.
+    /// Checks a request of a program of this machine.
     ///
     /// # Errors
     ///
     /// The rule that the request breaks.
     pub fn check_local<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
-        self.judge(request, Destination::Here)
+        self.judge(request, Destination::Local)
     }
 
     fn judge<B>(&self, request: &Request<B>, to: Destination) -> Result<(), Refusal> {
@@ -154,15 +149,15 @@ impl Guard {
         if own { Ok(()) } else { Err(Refusal::Host) }
     }
 
-    /// Whether this is one of our names or the address called, at the port called if that is known.
+    /// Whether this is one of our names or the called address, with the called port if that is known.
     fn is_own(&self, authority: &Authority, to: Destination) -> bool {
         if authority.as_str().contains('@') {
             return false;
         }
         let port_fits = match (authority.port(), to) {
             (Some(port), Destination::Mesh(to)) => port.as_u16() == to.port(),
-            (Some(_), Destination::Here) => true,
-            (None, Destination::Mesh(_) | Destination::Here) => !authority.as_str().ends_with(':'),
+            (Some(_), Destination::Local) => true,
+            (None, Destination::Mesh(_) | Destination::Local) => !authority.as_str().ends_with(':'),
         };
         port_fits && self.is_own_name(authority.host(), to)
     }
@@ -174,10 +169,12 @@ impl Guard {
             (Ok(address), Destination::Mesh(to)) => {
                 address.to_canonical() == to.ip().to_canonical()
             }
-            // By another address a container's host may be called, which the admin lists then.
-            (Ok(address), Destination::Here) => address.to_canonical().is_loopback() || is_listed(),
+            // Another address of a container's host must be listed.
+            (Ok(address), Destination::Local) => {
+                address.to_canonical().is_loopback() || is_listed()
+            }
             (Err(_), Destination::Mesh(_)) => is_listed(),
-            (Err(_), Destination::Here) => canonical(host) == "localhost" || is_listed(),
+            (Err(_), Destination::Local) => canonical(host) == "localhost" || is_listed(),
         }
     }
 
@@ -223,7 +220,7 @@ impl Guard {
 }
 
 impl Refusal {
-    /// The HTTP status that tells it.
+    /// The HTTP status.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
@@ -243,7 +240,7 @@ impl Refusal {
         }
     }
 
-    /// What the reader can do about it.
+    /// What the client can do.
     #[must_use]
     pub const fn detail(self) -> &'static str {
         match self {
@@ -264,13 +261,12 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Lower case, without the root's dot.
+/// Lower case, without the trailing dot.
 fn canonical(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// A request without `Origin` may still say that a site caused it (Fetch Metadata), our own name's included. A
-/// person who follows a link, or types an address, may arrive; anything else may not.
+/// Checks Fetch Metadata of a request without `Origin`: only navigation to a typed address or a link is accepted.
 fn check_fetch_site(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
     let value = |name: &str| headers.get(name).map(|value| value.as_bytes());
     match value("sec-fetch-site") {

@@ -1,16 +1,13 @@
 //! Serves HTTP on a UNIX socket to callers that the mesh identified.
 //!
-//! The node's agent accepts a connection from the mesh, writes a PROXY protocol v2 header that
-//! says who is calling ([`mesh_identity::Header`]) and passes the bytes on. This crate is the
-//! other end: it takes connections from the agent's uid alone, reads that header on the
-//! connection's own task, puts it into the extensions of every request, and refuses what a
-//! website open on a member's laptop could send ([`Guard`]).
+//! The node's agent accepts a connection from the mesh, writes a PROXY protocol v2 header with the caller's identity
+//! ([`mesh_identity::Header`]) and forwards the bytes. This crate accepts connections from the agent's uid only, puts the
+//! header into the extensions of every request, and refuses requests that a website could send ([`Guard`]).
 //!
-//! A connection that begins with the header's LOCAL command (a program of this machine) has no
-//! identity. It may come from the superuser as well, and ask for [`LOCAL_PATHS`]; of all else only
-//! for what the service knows how to ask a key for ([`Server::local`]), behind the same guard.
+//! A connection with the header's LOCAL command comes from a program of this machine and has no identity. Root may open it,
+//! too. It may request [`LOCAL_PATHS`], and paths that the service authenticates by itself ([`Server::local`]).
 //!
-//! It does not decide what a caller may do: that is the service's.
+//! Authorization is the service's.
 #![allow(clippy::disallowed_methods, reason = "a listener is a shell: it reads the clock")]
 
 mod close;

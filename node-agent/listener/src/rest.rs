@@ -1,7 +1,7 @@
-//! What is left of a request's body when it is answered.
+//! Discards the unread part of a request's body.
 //!
-//! Whoever refuses a request by its head does not read its body. If the client still sends it, the connection has to be
-//! closed, and the answer may be lost: so a little of it is read, and thrown away, first.
+//! If a handler does not read the body, and the client still sends it, closing the connection may lose the response. So a
+//! limited part is read and discarded first.
 
 use std::{
     pin::Pin,
@@ -17,24 +17,24 @@ use axum::{
 use chassis::body;
 use hyper::body::{Frame, SizeHint};
 
-/// How much of a body is taken in that nobody asked for, in bytes.
+/// Most bytes to discard.
 const UNREAD: usize = 64 << 10;
 
-/// Holds on to the body of a request that is given away.
+/// Keeps the body of a request that a handler borrows.
 pub(crate) struct UnreadBody(Arc<Mutex<Body>>);
 
-/// A body, lent to whoever answers.
+/// A body borrowed by a handler.
 struct LentBody(Arc<Mutex<Body>>);
 
 impl UnreadBody {
-    /// Lends the body.
+    /// Splits off the body.
     pub(crate) fn keep(request: Request) -> (Self, Request) {
         let (head, body) = request.into_parts();
         let body = Arc::new(Mutex::new(body));
         (Self(Arc::clone(&body)), Request::from_parts(head, Body::new(LentBody(body))))
     }
 
-    /// Reads what is left, for so long; nothing if it is still being read.
+    /// Discards the rest, for at most `limit`; nothing if the handler still reads it.
     pub(crate) async fn drain(self, limit: Duration) {
         let body = Arc::into_inner(self.0).and_then(|body| body.into_inner().ok());
         if let Some(body) = body.filter(|body| !hyper::body::Body::is_end_stream(body)) {

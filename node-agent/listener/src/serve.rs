@@ -1,4 +1,4 @@
-//! Accepting connections and serving HTTP on them.
+//! Accepts connections and serves HTTP.
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use axum::{
 };
 use chassis::{
     accept::{Connections, ShutdownSignal},
-    body::DeadlineBody,
+    body::with_deadline,
     http::Http,
     problem::ErrorResponse,
     quota::Quota,
@@ -26,27 +26,27 @@ use tower::ServiceExt as _;
 
 use crate::{Connection, Guard, Preface, Refusal, read_preface, rest::UnreadBody};
 
-/// What a connection without an identity may ask every service.
+/// Paths of every service that need no identity.
 pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// The superuser, who may ask each service of this machine whether it is well.
+/// Root, which may check the health of each service.
 const SUPERUSER: u32 = 0;
 
-/// How long the replies under way may take to end once the service is asked to stop.
+/// Time for active requests to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Bounds on connections.
+/// Limits of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at a time. Default: 512.
     pub connections: usize,
     /// Connections at a time from one node, so that no node can take them all. Default: 64.
     pub per_node: usize,
-    /// How long the mesh header may take. Default: 2 s (the agent sends it at once).
+    /// Timeout of the mesh header. Default: 2 s (the agent sends it at once).
     pub preface: Duration,
-    /// How long a request's head may take. Default: 30 s.
+    /// Timeout of a request's head. Default: 30 s.
     pub head: Duration,
-    /// How long a request's body may take. Default: 30 s.
+    /// Timeout of a request's body. Default: 30 s.
     pub body: Duration,
 }
 
@@ -65,41 +65,40 @@ impl Default for Limits {
 /// A service of the mesh behind a UNIX socket.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Processes with this uid may say who is calling. The superuser's may connect too, in nobody's name.
+    /// The agent's uid, which names callers. Root may connect, too, without an identity.
     pub caller_uid: u32,
-    /// What a connection without an identity may ask for besides [`LOCAL_PATHS`], by path. Its requests have passed the
-    /// guard and carry a [`Connection`] in place of a [`mesh_identity::Header`]: the service itself has to ask who that
-    /// is. [`health_only`] suits a service that knows members alone.
+    /// Whether a path besides [`LOCAL_PATHS`] needs no identity. Such requests pass the guard and carry a [`Connection`]
+    /// instead of a [`mesh_identity::Header`]: the service must authenticate them. [`health_only`] is for members only.
     pub local: fn(&str) -> bool,
-    /// Refuses what a foreign website caused.
+    /// Refuses requests of websites.
     pub guard: Guard,
-    /// How a refused request of this path is answered; [`problem`] suits a service of our own formats.
+    /// The response to a refused request of this path; [`problem`] for our own formats.
     pub refused: fn(&str, Refusal) -> Response,
-    /// Bounds on connections.
+    /// Limits of connections.
     pub limits: Limits,
 }
 
-/// Answers nobody without an identity but on the health checks, whatever the path.
+/// No path but the health checks works without an identity.
 #[must_use]
 pub fn health_only(_path: &str) -> bool {
     false
 }
 
-/// Answers a refused request with a problem document (RFC 9457), whatever its path.
+/// A problem document (RFC 9457) for every refused request.
 #[must_use]
 pub fn problem(_path: &str, refusal: Refusal) -> Response {
     refusal.into_response()
 }
 
 impl Server {
-    /// Serves `router` until `shutdown` completes; replies under way then have 3 seconds.
+    /// Serves `router` until `shutdown` completes; active requests then have 3 seconds.
     ///
     /// Requests of the mesh carry a [`mesh_identity::Header`] in their extensions.
     pub async fn serve(self, socket: Socket, router: Router, shutdown: impl Future<Output = ()>) {
         self.serve_by(None, socket, router, shutdown).await;
     }
 
-    /// The same, each connection on one of these threads.
+    /// Serves like [`Self::serve`], with connections on these threads.
     pub async fn serve_on(
         self,
         workers: &Arc<Workers>,
@@ -142,7 +141,7 @@ impl Server {
     }
 }
 
-/// What the connections of one server share.
+/// The state that connections share.
 struct Shared {
     server: Server,
     router: Router,
@@ -156,9 +155,9 @@ impl Shared {
         };
         let holder = match &preface {
             Preface::Mesh(header) => Some(header.identity.node.as_str()),
-            // Programs of this machine hold together what a node may: no node's id is empty.
+            // Local programs together have the quota of a node; no node's id is empty.
             Preface::Local if uid == self.server.caller_uid => Some(""),
-            // The superuser asks for health also when all else is taken.
+            // Health checks of root work even if all connections are in use.
             Preface::Local => None,
         };
         let permit = holder.map(|node| self.nodes.take(node.to_owned())).transpose();
@@ -172,20 +171,20 @@ impl Shared {
         let (connection, mut closing) = Connection::new();
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
             let limit = self.server.limits.body;
-            let mut request = request.map(|body| Body::new(DeadlineBody::new(body, limit)));
+            let mut request = request.map(|body| with_deadline(body, limit));
             if request.headers().contains_key(header::UPGRADE) {
                 request.extensions_mut().insert(guard.clone());
             }
-            // What answers a request is some kilobytes, which an idle connection, or one with a stream, need not hold.
+            // Boxed: the future has some kilobytes, which an idle connection need not hold.
             Box::pin(self.answer(request, &preface, &connection))
         });
         tokio::select! {
             () = Http::new(self.server.limits.head).serve(io, service, stopping) => {}
-            () = closing.requested() => tracing::debug!("a connection is cut"),
+            () = closing.requested() => tracing::debug!("a connection is closed by its service"),
         }
     }
 
-    /// Reads what comes first, if this process may say it.
+    /// Reads the preface, if this process may send it.
     async fn preface(&self, io: &mut UnixStream, uid: u32) -> Option<Preface> {
         let preface = match timeout(self.server.limits.preface, read_preface(io)).await {
             Ok(Ok(preface)) => preface,
@@ -199,7 +198,7 @@ impl Shared {
             }
         };
         if !may_say(uid, self.server.caller_uid, &preface) {
-            tracing::warn!(uid, "another process says who is calling: refused");
+            tracing::warn!(uid, "another process sends an identity: refused");
             return None;
         }
         Some(preface)
@@ -267,8 +266,7 @@ impl Shared {
     }
 }
 
-/// Whether a process with this uid may begin a connection so: the caller's names people, the superuser's speaks in
-/// nobody's name.
+/// Whether a process with this uid may send this preface: only the agent may name a caller.
 pub(crate) fn may_say(uid: u32, caller_uid: u32, preface: &Preface) -> bool {
     match preface {
         Preface::Mesh(_) => uid == caller_uid,
@@ -276,13 +274,12 @@ pub(crate) fn may_say(uid: u32, caller_uid: u32, preface: &Preface) -> bool {
     }
 }
 
-/// Lets no page out, and tells browsers not to lend the answer to other sites (CORP), nor to guess its type, nor to run
-/// anything of it.
+/// Replaces pages by an error, and sets headers against embedding (CORP), type sniffing and scripts.
 fn sealed_off(response: Response) -> Response {
     let mut response = if is_no_page(&response) {
         response
     } else {
-        tracing::error!(kind = ?response.headers().get(header::CONTENT_TYPE), "an answer could be a page: left out");
+        tracing::error!(kind = ?response.headers().get(header::CONTENT_TYPE), "a response could be a page: replaced");
         let title = "the service made an answer of a type that it does not send";
         ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, "page", title).into_response()
     };
@@ -296,7 +293,7 @@ fn sealed_off(response: Response) -> Response {
     response
 }
 
-/// Whether it has a type that is no page's, or nothing that needs one.
+/// Whether its type is not a page's, or it has no body.
 fn is_no_page(response: &Response) -> bool {
     let mut types = response.headers().get_all(header::CONTENT_TYPE).iter();
     match (types.next(), types.next()) {

@@ -104,7 +104,7 @@ fn a_proof_of_the_first_version_is_refused_by_name() {
     assert_eq!(body(2).unwrap().device_pubkey, Fixed([4; 32]));
     let error = body(1).unwrap_err();
     assert!(matches!(error, DecodeError::Version { found: 1, known: 2 }), "{error}");
-    assert_eq!(error.to_string(), "version 1 is not known here; this program speaks version 2");
+    assert_eq!(error.to_string(), "version 1 is not supported; this program supports version 2");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use axum::{
     http::{self, Request, header},
     response::Response,
 };
-use chassis::body::{DeadlineBody, whole};
+use chassis::body::{whole, with_deadline};
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -71,7 +71,7 @@ async fn a_body_that_stops_is_refused_in_the_shape_of_its_surface() {
     for (path, is_error) in SURFACES {
         let first = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b"{"))]);
         let stops = Body::from_stream(first.chain(stream::pending()));
-        let stops = Body::new(DeadlineBody::new(stops, Duration::from_millis(1)));
+        let stops = with_deadline(stops, Duration::from_millis(1));
         let mut request = request(path, stops);
         let who = bob().header;
         request.extensions_mut().insert(who);

@@ -21,7 +21,7 @@ use axum::{
 };
 use chassis::{
     accept::Connections,
-    body::GuardedBody,
+    body::with_guard,
     connection_limit::ConnectionLimit,
     http::Http,
     idle::Activity,
@@ -130,7 +130,7 @@ impl Doors {
             wanted;
         let file = |path: &Path| root.join(path);
         let carrier = clients.as_ref().map(|clients| clients.carrier);
-        let server = tls::Server::load(own(root, certified), clients.map(|it| file(it.ca)))?;
+        let server = tls::watch_server(own(root, certified), clients.map(|it| file(it.ca)))?;
         if let Some(address) = plain.filter(|address| !address.ip().is_loopback()) {
             return Err(ListenError::NotLoopback(address));
         }
@@ -213,7 +213,7 @@ impl Doors {
 fn counted(router: Router, idle: Activity) -> Router {
     router.layer(from_fn(move |request: Request, next: Next| {
         let busy = idle.busy();
-        async move { next.run(request).await.map(|body| Body::new(GuardedBody::new(body, busy))) }
+        async move { next.run(request).await.map(|body| with_guard(body, busy)) }
     }))
 }
 

@@ -103,7 +103,7 @@ impl Asking {
             ServerName::try_from(name.to_owned())
                 .map_err(|_| UpstreamSettingsError::Name(name.to_owned()))
         });
-        Ok(Self::with(Some(tls::Client::load(ca, own)?.into()), name.transpose()?))
+        Ok(Self::with(Some(tls::watch_client(ca, own)?.into()), name.transpose()?))
     }
 
     fn with(tls: Option<Arc<tls::Client>>, name: Option<ServerName<'static>>) -> Self {

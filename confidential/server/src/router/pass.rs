@@ -16,7 +16,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chassis::{
-    body::{self, BodyError, GuardedBody},
+    body::{self, BodyError, with_guard},
     problem::ErrorResponse,
     quota::{Exceeded, Permit},
 };
@@ -205,7 +205,7 @@ fn passed(
     routing: &Routing,
 ) -> Response {
     let (head, body) = answer.into_parts();
-    let body = GuardedBody::new(Timed::new(body, routing.idle), turn);
+    let body = with_guard(Timed::new(body, routing.idle), turn);
     let mut response = Response::new(Body::new(body));
     *response.status_mut() = head.status;
     let headers = response.headers_mut();

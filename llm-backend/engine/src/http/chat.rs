@@ -15,7 +15,7 @@ use axum::{
         sse::{self, KeepAlive, Sse},
     },
 };
-use chassis::body::{BodyError, DeadlineBody};
+use chassis::body::{BodyError, with_deadline};
 use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
@@ -76,7 +76,7 @@ pub(super) async fn completions(
 
 /// Reads a body to its end, however long, if it comes in time: a client that still writes does not hear why it is refused.
 async fn read(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
-    let mut pieces = axum::body::Body::new(DeadlineBody::new(body, BODY_TIME)).into_data_stream();
+    let mut pieces = with_deadline(body, BODY_TIME).into_data_stream();
     let (mut bytes, mut total) = (Vec::new(), 0_usize);
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| match BodyError::of(&error) {
