@@ -15,7 +15,6 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
     extract::Request,
     middleware::{Next, from_fn},
 };

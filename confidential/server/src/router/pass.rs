@@ -206,7 +206,7 @@ fn passed(
 ) -> Response {
     let (head, body) = answer.into_parts();
     let body = with_guard(Timed::new(body, routing.idle), turn);
-    let mut response = Response::new(Body::new(body));
+    let mut response = Response::new(body);
     *response.status_mut() = head.status;
     let headers = response.headers_mut();
     *headers = upstream::copy(&head.headers, &[header::CONTENT_TYPE, header::RETRY_AFTER]);
