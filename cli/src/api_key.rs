@@ -12,46 +12,41 @@ use crate::{
     output::{self, OutputArgs},
 };
 
-/// Of `maru api-key`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum ApiKeyCommand {
+pub(crate) enum ApiKeyCommand {
     /// Create a key; it is shown once
     Create(CreateArgs),
-    /// List all keys; what they are is not shown
+    /// List all keys, without the keys themselves
     List(OutputArgs),
-    /// Remove a key: it opens nothing any more
+    /// Remove a key; it cannot be used any more
     Remove(RemoveArgs),
 }
 
-/// Of `maru api-key create`.
 #[derive(Clone, Debug, Args)]
-pub struct CreateArgs {
-    /// What the key is called: who or what uses it
+pub(crate) struct CreateArgs {
+    /// Name of the key, such as the person or program that uses it
     #[arg(value_name = "NAME")]
-    pub name: String,
-    /// It may read alone; so it is unless --admin is given
+    pub(crate) name: String,
+    /// Allow reading only; the default unless --admin is given
     #[arg(long, conflicts_with = "admin")]
-    pub read: bool,
-    /// It may change everything, as root may here; also make and remove API keys
+    pub(crate) read: bool,
+    /// Allow every change that root may make here, API keys included
     #[arg(long)]
-    pub admin: bool,
-    /// How long it can be used; ten years at most
+    pub(crate) admin: bool,
+    /// How long the key is valid; ten years at most
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = duration::parse)]
-    pub expires: Duration,
-    /// How it is printed.
+    pub(crate) expires: Duration,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// Of `maru api-key remove`.
 #[derive(Clone, Debug, Args)]
-pub struct RemoveArgs {
+pub(crate) struct RemoveArgs {
     /// Number or name of the key
     #[arg(value_name = "KEY")]
-    pub key: String,
-    /// How it is printed.
+    pub(crate) key: String,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Runs one of the commands.

@@ -16,26 +16,23 @@ use crate::{
     up::config,
 };
 
-/// Of `maru app`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum AppCommand {
+pub(crate) enum AppCommand {
     /// Let a program of this machine use the AI; its key is shown once
     Add(AppArgs),
-    /// List the programs that have a key; what the keys are is not shown
+    /// List the programs that have a key, without the keys
     List(OutputArgs),
-    /// Remove a program: its key is worth nothing at once, and what it is being told is cut
+    /// Remove a program: its key is invalid at once, and its running replies end
     Remove(AppArgs),
 }
 
-/// A program by name.
 #[derive(Clone, Debug, Args)]
-pub struct AppArgs {
-    /// What it is called here, such as open-webui
+pub(crate) struct AppArgs {
+    /// Name of the program here, such as open-webui
     #[arg(value_name = "NAME")]
-    pub name: String,
-    /// How it is printed.
+    pub(crate) name: String,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Runs one of the commands.
@@ -69,7 +66,7 @@ async fn add(client: &Client, args: AppArgs, root: &Path) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Where the program finds the AI, or what has to be set so that it does.
+/// The address at which the program reaches the AI, or what has to be configured for that.
 fn address(root: &Path) -> Message {
     let socket = Path::new(GATEWAY_HTTP.socket);
     let service = config::agent(root)

@@ -50,18 +50,17 @@ const COPY: Service = Service {
     ..COORDINATOR_SERVICE
 };
 
-/// Of `maru backup`.
 #[derive(Clone, Debug, Args)]
-pub struct BackupArgs {
+pub(crate) struct BackupArgs {
     /// File to write; it will hold every key of this network
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Replace the file if it is there
+    pub(crate) file: PathBuf,
+    /// Replace the file if it exists
     #[arg(long)]
-    pub force: bool,
-    /// End with 1 if anything had to be left out: a link, or a sparse or too large file
+    pub(crate) force: bool,
+    /// Exit with status 1 if anything was left out: a link, or a sparse or too large file
     #[arg(long)]
-    pub strict: bool,
+    pub(crate) strict: bool,
 }
 
 /// Makes a backup.

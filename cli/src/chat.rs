@@ -15,7 +15,7 @@ use chat_vocabulary::Options;
 use messages::message;
 use zeroize::Zeroizing;
 
-use crate::{Usage, output};
+use crate::{error::Usage, output};
 
 mod agent;
 pub(crate) mod args;
@@ -40,7 +40,7 @@ const MAX_QUESTION: u64 = 1 << 20;
 ///
 /// The device is no approved node, the gateway is not reached, not the one the network names or
 /// not the one that is known, the clock is off, or the gateway refuses.
-pub async fn run(args: ChatArgs, root: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: ChatArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let question = question(&args)?;
     let target = agent::target(root).await?;
     let mut conversation = Conversation::new(target, root, args.suite.into())?;
@@ -95,7 +95,7 @@ fn operation(args: &ChatArgs, text: String) -> Operation {
     })
 }
 
-/// Asks line by line until the end of input; a question that fails does not end it.
+/// Asks line by line until the end of input, also after errors.
 async fn talk(conversation: &mut Conversation, args: &ChatArgs) -> anyhow::Result<()> {
     loop {
         prompt();
@@ -119,7 +119,7 @@ fn prompt() {
     let _ = err.write_all(b"> ").and_then(|()| err.flush());
 }
 
-/// The next line, `None` at the end; read on a thread, so that Ctrl-C ends it.
+/// The next line, `None` at the end; read on a thread, so that Ctrl-C interrupts it.
 async fn read_line() -> anyhow::Result<Option<Zeroizing<String>>> {
     let read = tokio::task::spawn_blocking(|| {
         let mut line = Zeroizing::new(String::new());

@@ -6,12 +6,11 @@ use clap::Args;
 
 use crate::output;
 
-/// Of `maru completions`.
 #[derive(Clone, Debug, Args)]
-pub struct CompletionsArgs {
-    /// Which shell
+pub(crate) struct CompletionsArgs {
+    /// Shell
     #[arg(value_enum, value_name = "SHELL")]
-    pub shell: clap_complete::Shell,
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// Prints the completion script of `command`.

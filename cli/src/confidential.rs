@@ -41,60 +41,57 @@ use verify::VerifyArgs;
 /// Longest name of a deployment.
 const NAME_MAX: usize = 40;
 
-/// Of `maru confidential`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum ConfidentialCommand {
-    /// Let people of this network ask models of a deployment; it is asked only by who names it
+pub(crate) enum ConfidentialCommand {
+    /// Add a deployment, so that people of this network can ask its models by name
     Add(AddArgs),
-    /// List the deployments, and what of each is pinned
+    /// List the deployments, and what is pinned of each
     List(OutputArgs),
-    /// Forget a deployment
+    /// Remove a deployment
     Remove(RemoveArgs),
-    /// Check evidence of a confidential node, and say of each check whether it passed, failed or was not made
+    /// Check evidence of a confidential node; show of each check whether it passed, failed or was not made
     ///
-    /// It ends with status 1 if a check failed. With 0 none did, and that proves something only if every check was made: the
-    /// last line says so, and which were not. Give --pin, --nonce and --model, so that each can be.
+    /// It exits with status 1 if a check failed. Status 0 proves something only if every check was made: the last line lists
+    /// those that were not. Give --pin, --nonce and --model, so that all can be made.
     Verify(VerifyArgs),
 }
 
-/// A deployment.
 #[derive(Clone, Debug, Args)]
-pub struct AddArgs {
-    /// What it is called here: people ask the model confidential/NAME
+pub(crate) struct AddArgs {
+    /// Name of the deployment here: people ask the model confidential/NAME
     #[arg(value_name = "NAME")]
     name: String,
-    /// Its identity, base64url: who answers for what it runs; ask them for it, not its servers
+    /// Its identity, base64url, which signs what it runs; ask its operator for it, not its servers
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     identity: Fixed<32>,
-    /// Where its configuration is, as IP:PORT or NAME@IP:PORT if its certificate is for a name
+    /// Address of its configuration server, as IP:PORT, or NAME@IP:PORT if its certificate is for a name
     #[arg(long, value_name = "ADDRESS")]
     auth: ServerAddress,
-    /// A relay, written likewise; may be given again, and should be another operator's than the deployment
+    /// Address of a relay, in the same form; may be repeated; another operator's than the deployment's is best
     #[arg(long, value_name = "ADDRESS", required = true)]
     relay: Vec<ServerAddress>,
     /// Certificates of the authority that those servers' certificates come from, PEM; no other is trusted
     #[arg(long, value_name = "FILE")]
     ca: PathBuf,
-    /// A model of its; may be given again [default: NAME]
+    /// A model of the deployment; may be repeated [default: NAME]
     #[arg(long, value_name = "MODEL")]
     model: Vec<String>,
-    /// What evidence may end in beside AWS's root: another root, PEM or DER, or a TPM's key as `maru-compute ak` prints it;
-    /// may be given again
+    /// Trust anchor of evidence besides AWS's root: another root, PEM or DER, or a TPM's key as `maru-compute ak`
+    /// prints it; may be repeated
     #[arg(long, value_name = "FILE")]
     anchor: Vec<PathBuf>,
-    /// Its signed policy: the images in it are pinned, and no older policy is taken, so that what it publishes later can
-    /// only take some away [default: what is pinned already, or all that it publishes]
+    /// Its signed policy: pins its images and refuses older policies, so that policies published later can only remove
+    /// images [default: what is pinned already, or everything that it publishes]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Take SIMULATED evidence, which proves nothing to anybody but who made it
+    /// Accept SIMULATED evidence, which proves nothing to anybody but its maker
     #[arg(long)]
     simulated: bool,
 }
 
-/// A deployment by name.
 #[derive(Clone, Debug, Args)]
-pub struct RemoveArgs {
-    /// What it is called here
+pub(crate) struct RemoveArgs {
+    /// Name of the deployment here
     #[arg(value_name = "NAME")]
     name: String,
 }
@@ -184,8 +181,7 @@ fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keys that what is pinned of a deployment has beside those of the options: written by hand, or from a policy. None where
-/// there is no such file.
+/// Keys of a deployment's table that no option sets; none if the file is missing.
 fn by_hand(root: &Path, name: &str) -> Vec<String> {
     let text = fs::read_to_string(root.join(gateway::FILE)).unwrap_or_default();
     files::by_hand(&text, name)
@@ -249,8 +245,7 @@ fn remove(name: &str, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Names of the deployments of which this home takes SIMULATED evidence; none where its settings cannot be read, as on
-/// another machine than the home's.
+/// Deployments whose SIMULATED evidence this home accepts; none where its settings cannot be read, as on another machine.
 pub(crate) fn simulated(root: &Path) -> Vec<String> {
     let Ok(settings) = gateway_settings(root) else { return Vec::new() };
     let taken = settings.confidential.into_iter().filter(|(_, pinned)| pinned.simulated);
@@ -313,12 +308,12 @@ fn is_tpm(anchor: &Anchor) -> bool {
     anchor.kind == EvidenceKind::Tpm && anchor.key.is_some() && anchor.certificate.is_none()
 }
 
-/// Files that get another text, once all of them are known.
+/// Planned changes of files.
 #[derive(Debug, Default)]
 struct Changes(Vec<(PathBuf, PathBuf, String, Access)>);
 
 impl Changes {
-    /// Works out a file's new text; `empty` is what one that is not there says.
+    /// Plans a file's new text; `empty` is the text of a missing one.
     fn plan(
         &mut self,
         root: &Path,

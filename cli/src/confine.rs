@@ -15,35 +15,34 @@ use clap::Args;
 use messages::message;
 use rustix::{fs::OFlags, process::Resource};
 
-/// This very program, though another may have its name by now.
+/// This program, even if its file was replaced.
 pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
-/// Programs write there what nobody is to have.
+/// Programs write discarded output to it.
 const NULL: &str = "/dev/null";
 
-/// Of `maru confine`.
 #[derive(Clone, Debug, Args)]
-pub struct ConfineArgs {
+pub(crate) struct ConfineArgs {
     /// Control group to enter (version 2)
     #[arg(long, value_name = "FOLDER")]
-    pub group: Option<PathBuf>,
-    /// Most memory that a process may map to write in, in MiB
+    pub(crate) group: Option<PathBuf>,
+    /// Maximum writable memory that a process may map, in MiB
     #[arg(long, value_name = "MIB")]
-    pub data_mib: Option<u64>,
-    /// Longest file that a process may write, in MiB
+    pub(crate) data_mib: Option<u64>,
+    /// Maximum size of a file that a process may write, in MiB
     #[arg(long, value_name = "MIB")]
-    pub file_mib: Option<u64>,
+    pub(crate) file_mib: Option<u64>,
     /// File or folder to write in; without any, it may write wherever its user may
     #[arg(long, value_name = "PATH")]
-    pub write: Vec<PathBuf>,
+    pub(crate) write: Vec<PathBuf>,
     /// Folder for the program's temporary files; it is one of those to write in, or below one
     #[arg(long, value_name = "PATH")]
-    pub temporary: Option<PathBuf>,
+    pub(crate) temporary: Option<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub command: Vec<std::ffi::OsString>,
+    pub(crate) command: Vec<std::ffi::OsString>,
 }
 
-/// Returns only if that cannot be done.
+/// Starts the program; returns only on failure.
 pub(crate) fn run(args: &ConfineArgs) -> anyhow::Error {
     match confine(args) {
         Ok(mut command) => anyhow!(command.exec()).context(message!("program-not-started")),
@@ -57,23 +56,23 @@ fn confine(args: &ConfineArgs) -> anyhow::Result<Command> {
     if !args.write.is_empty() {
         let own = args.write.iter().map(|path| place(path));
         let places: Vec<File> = own.chain([place(Path::new(NULL))]).collect::<Result<_, _>>()?;
-        // What a host lacks, `maru doctor` names.
+        // `maru doctor` reports what the host does not support.
         chassis::confine::write_only(&places).context(message!("not-confined"))?;
     }
     let mut command = Command::new(program);
     command.args(rest);
     if let Some(folder) = &args.temporary {
-        // A database that sorts more than fits into memory puts it there.
+        // A database sorts there what does not fit into memory.
         command.env("TMPDIR", folder);
     }
     Ok(command)
 }
 
-/// Bounds this process, and all that it starts.
+/// Limits this process, and all that it starts.
 fn bound(args: &ConfineArgs) -> anyhow::Result<()> {
     if let Some(group) = &args.group {
         let processes = group.join("cgroup.procs");
-        // Whoever writes this is meant (cgroups(7)).
+        // 0 is the writing process (cgroups(7)).
         let entered = File::options().write(true).open(&processes);
         entered
             .and_then(|mut file| file.write_all(b"0"))

@@ -1,4 +1,4 @@
-//! Which coordinator a command of the administrator speaks with: the one on this machine, or one over HTTPS.
+//! The coordinator that an administrator's command uses: the one on this machine, or one over HTTPS.
 
 use std::{
     env, fmt,
@@ -19,9 +19,8 @@ use crate::{
 /// The variable that may hold the key.
 const KEY_VARIABLE: &str = "MARU_API_KEY";
 
-/// Of every command of the administrator.
 #[derive(Clone, Debug, Default, Args)]
-pub struct CoordinatorArgs {
+pub(crate) struct CoordinatorArgs {
     /// Address of the coordinator, https://… [default: $MARU_SERVER, then the one on this machine, for root]
     #[arg(
         long,
@@ -32,7 +31,7 @@ pub struct CoordinatorArgs {
         value_parser = secure,
         help_heading = "Another machine's coordinator"
     )]
-    pub server: Option<ServerUrl>,
+    pub(crate) server: Option<ServerUrl>,
     /// File with an API key for it [default: $MARU_API_KEY, then ~/.config/maru/api-key]
     #[arg(
         long,
@@ -40,7 +39,7 @@ pub struct CoordinatorArgs {
         value_name = "FILE",
         help_heading = "Another machine's coordinator"
     )]
-    pub api_key_file: Option<PathBuf>,
+    pub(crate) api_key_file: Option<PathBuf>,
     /// Certificate of the authority behind it [default: this machine's]
     #[arg(
         long,
@@ -48,10 +47,10 @@ pub struct CoordinatorArgs {
         value_name = "FILE",
         help_heading = "Another machine's coordinator"
     )]
-    pub ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
 }
 
-/// An address over HTTPS: a key would be read on its way otherwise.
+/// Parses an https:// address: over plain HTTP the key could be read in transit.
 fn secure(text: &str) -> Result<ServerUrl, String> {
     let url = ServerUrl::parse(text).map_err(|error| error.to_string())?;
     if url.is_plain() {
@@ -70,7 +69,7 @@ impl CoordinatorArgs {
         let Some(server) = &self.server else {
             ensure!(
                 self.api_key_file.is_none() && self.ca.is_none(),
-                crate::Usage(message!("needs-server"))
+                crate::error::Usage(message!("needs-server"))
             );
             return Ok(Client::coordinator(root));
         };
@@ -97,7 +96,7 @@ impl CoordinatorArgs {
     }
 }
 
-/// Where a key lies if nothing else is said.
+/// The default file of the key.
 fn usual_file(
     root: &Path,
     superuser: bool,
@@ -112,7 +111,7 @@ fn usual_file(
     config.map(|config| config.join("maru/api-key"))
 }
 
-/// Reads a key from a file that its owner alone may read.
+/// Reads a key from a file that only its owner may read.
 fn read(path: &Path) -> anyhow::Result<Secret> {
     let text = secret_file::read(path, &message!("api-key"))?;
     checked(&text).with_context(|| message!("file-unusable", path = path.display()))

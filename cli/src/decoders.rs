@@ -1,4 +1,4 @@
-//! What reads the bytes of others: model servers and Ollama. Public for the fuzz targets alone.
+//! Decoders of bytes from model servers and Ollama, public only for the fuzz targets.
 
 use std::net::SocketAddr;
 

@@ -15,119 +15,99 @@ use crate::{
     route,
 };
 
-/// Of `maru device`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum DeviceCommand {
+pub(crate) enum DeviceCommand {
     /// List all devices, those that wait included
     List(OutputArgs),
     /// Show one device
     Show(DeviceArgs),
-    /// Let a waiting device in
+    /// Approve a waiting device
     Approve(ApproveArgs),
-    /// Turn a waiting device away
+    /// Reject a waiting device
     Reject(DeviceArgs),
-    /// Give a device another name
+    /// Rename a device
     Rename(RenameArgs),
     /// Replace a device's tags
     Tag(TagArgs),
-    /// Give a device's key a new life, expired or not
+    /// Extend a device's key, expired or not
     Extend(ExtendArgs),
     /// Make a device's key expire now: it has to register again
     Expire(NodeArgs),
-    /// Remove a device: it is out within seconds, and its key is spent
+    /// Remove a device: it loses access within seconds, and its key cannot be used again
     Remove(DeviceArgs),
 }
 
-/// A device by number or name, and one that waits by its code too.
 #[derive(Clone, Debug, Args)]
-pub struct DeviceId {
-    /// Number or name of the device; for one that waits its code too
+pub(crate) struct DeviceId {
+    /// Number or name of the device, or the code of one that waits
     #[arg(value_name = "DEVICE")]
-    pub id: String,
+    pub(crate) id: String,
 }
 
-/// Of `maru device show`, `reject` and `remove`.
 #[derive(Clone, Debug, Args)]
-pub struct DeviceArgs {
-    /// Which.
+pub(crate) struct DeviceArgs {
     #[command(flatten)]
-    pub device: DeviceId,
-    /// How it is printed.
+    pub(crate) device: DeviceId,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// Of `maru device expire`.
 #[derive(Clone, Debug, Args)]
-pub struct NodeArgs {
-    /// Which.
+pub(crate) struct NodeArgs {
     #[command(flatten)]
-    pub device: NodeId,
-    /// How it is printed.
+    pub(crate) device: NodeId,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// Of `maru device approve`.
 #[derive(Clone, Debug, Args)]
-pub struct ApproveArgs {
-    /// Which.
+pub(crate) struct ApproveArgs {
     #[command(flatten)]
-    pub device: DeviceId,
-    /// Whose device it is; needed if it joined without a key or an invitation
+    pub(crate) device: DeviceId,
+    /// Owner of the device; needed if it registered without a key or an invitation
     #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Tag to give it, such as tag:printer; may be repeated
     #[arg(long = "tag", value_name = "TAG", conflicts_with = "user")]
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// Name to give it [default: made from its hostname]
     #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
-    /// How it is printed.
+    pub(crate) name: Option<String>,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// Of `maru device extend`.
 #[derive(Clone, Debug, Args)]
-pub struct ExtendArgs {
-    /// Which.
+pub(crate) struct ExtendArgs {
     #[command(flatten)]
-    pub device: NodeId,
-    /// How long the key lives from now on, such as 90d [default: as long as a new device's]
+    pub(crate) device: NodeId,
+    /// How long the key is valid from now on, such as 90d [default: as for a new device]
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    pub expires: Option<Duration>,
-    /// How it is printed.
+    pub(crate) expires: Option<Duration>,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// Of `maru device rename`.
 #[derive(Clone, Debug, Args)]
-pub struct RenameArgs {
-    /// Which.
+pub(crate) struct RenameArgs {
     #[command(flatten)]
-    pub device: NodeId,
+    pub(crate) device: NodeId,
     /// New name, one DNS label
     #[arg(value_name = "NAME")]
-    pub name: String,
-    /// How it is printed.
+    pub(crate) name: String,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// Of `maru device tag`.
 #[derive(Clone, Debug, Args)]
-pub struct TagArgs {
-    /// Which.
+pub(crate) struct TagArgs {
     #[command(flatten)]
-    pub device: NodeId,
+    pub(crate) device: NodeId,
     /// New tags, such as tag:printer
     #[arg(value_name = "TAG", required = true)]
-    pub tags: Vec<String>,
-    /// How it is printed.
+    pub(crate) tags: Vec<String>,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Runs one of the commands.

@@ -1,4 +1,4 @@
-//! Durations as people type them.
+//! Durations as text.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     sum.ok_or_else(wrong)
 }
 
-/// Seconds as people read them, such as `1d 2h` or `23h 59m`.
+/// Seconds as text, such as `1d 2h` or `23h 59m`.
 pub(crate) fn shown(seconds: i64) -> String {
     let span = Span::new().try_seconds(seconds).unwrap_or_default();
     let in_days = span.round(SpanRound::new().largest(Unit::Day).days_are_24_hours());

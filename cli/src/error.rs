@@ -1,4 +1,4 @@
-//! How a command ends.
+//! Exit status and errors of a command.
 
 use std::process::ExitCode;
 
@@ -9,10 +9,10 @@ use crate::output;
 /// An error of the command line itself; exit status 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Usage(pub Message);
+pub(crate) struct Usage(pub(crate) Message);
 
 /// Turns a command's result into its exit status; an error is printed once, with its causes.
-pub fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
+pub(crate) fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {

@@ -12,7 +12,7 @@ const LEN: usize = 16;
 
 /// The fingerprint of a gateway's identity.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([u8; LEN]);
+pub(crate) struct Fingerprint([u8; LEN]);
 
 impl Fingerprint {
     /// The fingerprint of this identity.
@@ -43,7 +43,7 @@ impl fmt::Debug for Fingerprint {
 /// A text that is no fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", message!("not-a-fingerprint"))]
-pub struct FingerprintError;
+pub(crate) struct FingerprintError;
 
 /// With or without the dashes, in small or capital letters.
 impl FromStr for Fingerprint {

@@ -7,7 +7,7 @@ use crate::args::Cli;
 
 /// The command line, with its help in the current language.
 #[must_use]
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     in_language(Language::current())
 }
 
@@ -45,7 +45,7 @@ fn in_korean(command: Command, path: &str, headings: &str) -> Command {
         // The text of the argument explains them.
         let hides = explains(&arg);
         let help = messages::help(path, Some(arg.get_id().as_str())).unwrap_or_default();
-        arg.help(help).help_heading(heading).hide_possible_values(hides)
+        arg.help(help.clone()).long_help(help).help_heading(heading).hide_possible_values(hides)
     });
     command.mut_subcommands(|below| {
         if below.get_name() == "help" {

@@ -14,25 +14,23 @@ use crate::{
     reach::HttpsGap,
 };
 
-/// Of `maru invite`.
 #[derive(Clone, Debug, Args)]
-pub struct InviteArgs {
-    /// Whose device it will be; the person is created if missing
+pub(crate) struct InviteArgs {
+    /// Owner of the device; the person is created if missing
     #[arg(value_name = "NAME")]
-    pub name: String,
-    /// The device needs no approval
+    pub(crate) name: String,
+    /// Approve the device automatically
     #[arg(long)]
-    pub approved: bool,
-    /// With --approved, although the coordinator is reached over plain HTTP: whoever sees the
-    /// invitation has a device in the network
+    pub(crate) approved: bool,
+    /// Allow --approved although the coordinator is reached over plain HTTP: anyone who sees the
+    /// invitation can join
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
     /// How long the invitation can be used
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = duration::parse)]
-    pub expires: Duration,
-    /// How it is printed.
+    pub(crate) expires: Duration,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Makes an invitation and prints it.

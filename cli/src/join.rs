@@ -25,29 +25,28 @@ const POLL: Duration = Duration::from_millis(200);
 /// Stands for standard input.
 const STDIN: &str = "-";
 
-/// Of `maru join`.
 #[derive(Clone, Args)]
-pub struct JoinArgs {
+pub(crate) struct JoinArgs {
     /// The invitation, or the coordinator's address; - reads it from standard input, so that it is
     /// not in the shell's history
     #[arg(value_name = "INVITATION")]
-    pub url: String,
+    pub(crate) url: String,
     /// Pre-auth key, for an address that is no invitation; - reads it from standard input, since every user of this machine
     /// can read what stands in a command
     #[arg(long, value_name = "K")]
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
     /// File with that key, which its owner alone may read
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
-    pub key_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
     /// Certificate of the authority behind an https:// coordinator [default: this machine's]
     #[arg(long, value_name = "FILE")]
-    pub ca: Option<PathBuf>,
-    /// Name to ask for [default: this machine's]
+    pub(crate) ca: Option<PathBuf>,
+    /// Name to request [default: this machine's]
     #[arg(long, value_name = "H")]
-    pub hostname: Option<String>,
+    pub(crate) hostname: Option<String>,
     /// Wait until the admin has approved this device
     #[arg(long)]
-    pub wait: bool,
+    pub(crate) wait: bool,
 }
 
 /// Shows neither the invitation nor the key.

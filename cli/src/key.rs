@@ -12,54 +12,49 @@ use crate::{
     output::{self, OutputArgs},
 };
 
-/// Of `maru key`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum KeyCommand {
+pub(crate) enum KeyCommand {
     /// Create a key; it is shown once
     Create(CreateKeyArgs),
-    /// List all keys; what they are is not shown
+    /// List all keys, without the keys themselves
     List(OutputArgs),
     /// Make a key unusable
     Expire(KeyArgs),
-    /// Remove a key from the list, usable or not; what joined with it stays
+    /// Remove a key from the list, usable or not; devices that joined with it stay
     Remove(KeyArgs),
 }
 
-/// A key by number.
 #[derive(Clone, Debug, Args)]
-pub struct KeyArgs {
+pub(crate) struct KeyArgs {
     /// Number of the key
     #[arg(value_name = "ID")]
-    pub id: u64,
-    /// How it is printed.
+    pub(crate) id: u64,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// Of `maru key create`.
 #[derive(Clone, Debug, Args)]
-pub struct CreateKeyArgs {
-    /// Whose devices join with it
+pub(crate) struct CreateKeyArgs {
+    /// Owner of the devices that join with it
     #[arg(long, value_name = "NAME", required_unless_present = "tags")]
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Tag of the devices that join with it, such as tag:printer; may be repeated
     #[arg(long = "tag", value_name = "TAG", conflicts_with = "user")]
-    pub tags: Vec<String>,
-    /// More than one device may join with it
+    pub(crate) tags: Vec<String>,
+    /// Allow more than one device to join with it
     #[arg(long)]
-    pub reusable: bool,
-    /// Its devices are removed soon after they disconnect
+    pub(crate) reusable: bool,
+    /// Remove its devices soon after they disconnect
     #[arg(long)]
-    pub ephemeral: bool,
-    /// Its devices need no approval
+    pub(crate) ephemeral: bool,
+    /// Approve its devices automatically
     #[arg(long)]
-    pub approved: bool,
-    /// How long it can be used
+    pub(crate) approved: bool,
+    /// How long the key is valid
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
-    pub expires: Duration,
-    /// How it is printed.
+    pub(crate) expires: Duration,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Runs one of the commands.

@@ -7,33 +7,37 @@
 
 use std::process::ExitCode;
 
+use clap::FromArgMatches as _;
+use messages::Language;
+
 use crate::args::{Cli, Command};
 
 mod api_key;
 mod app;
 pub mod archive;
-pub mod args;
+mod args;
 mod audit;
 mod backup;
-pub mod chat;
+mod chat;
 mod client;
 mod complete;
 mod confidential;
 mod confine;
-pub mod coordinator;
+mod coordinator;
 pub mod decoders;
 mod device;
 mod doctor;
 mod duration;
 mod error;
 mod fingerprint;
-pub mod help;
+mod help;
 mod invite;
 mod join;
 mod key;
 mod log;
 mod model;
 mod node_id;
+mod openclaw;
 mod output;
 mod policy;
 mod qr;
@@ -45,18 +49,20 @@ mod up;
 mod usage;
 mod user;
 
-pub use error::{Usage, finish};
-pub use fingerprint::{Fingerprint, FingerprintError};
 pub use up::control;
 
-/// Runs one command on a runtime of its own.
-///
-/// It is not an `async fn`, which would be compiled again in every crate that awaits it.
-///
-/// # Errors
-///
-/// One sentence that says what is wrong and what to do next; the exit status is 2 for [`Usage`], else 1.
-pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+/// Runs the command that was typed, in the language of the environment.
+pub fn main() -> ExitCode {
+    Language::of_environment(|name| std::env::var(name).ok()).make_current();
+    let matches = help::command().get_matches();
+    match Cli::from_arg_matches(&matches) {
+        Ok(cli) => error::finish(run(cli)),
+        Err(error) => error.exit(),
+    }
+}
+
+/// An error is one sentence that says what is wrong and what to do next.
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(command(cli))
 }

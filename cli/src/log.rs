@@ -12,24 +12,22 @@ use crate::{
     output::{self, Format, OutputArgs},
 };
 
-/// Time between two looks for what is new.
+/// Interval between requests for new entries.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Of `maru log`.
 #[derive(Clone, Debug, Args)]
-pub struct LogArgs {
+pub(crate) struct LogArgs {
     /// How far to look back, such as 12h or 30d
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration::parse)]
-    pub since: Duration,
-    /// Changes by one actor alone: root, uid:1000, api-key:NAME, key:ID, device:ID or system
+    pub(crate) since: Duration,
+    /// Only changes by one actor: root, uid:1000, api-key:NAME, key:ID, device:ID or system
     #[arg(long, value_name = "ACTOR")]
-    pub actor: Option<String>,
-    /// Go on with what is new, a line each, until Ctrl-C
+    pub(crate) actor: Option<String>,
+    /// Print new entries, one a line, until Ctrl-C
     #[arg(long)]
-    pub follow: bool,
-    /// How it is printed.
+    pub(crate) follow: bool,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Prints who changed what.

@@ -31,12 +31,11 @@ use args::PullArgs;
 use folder::{Entry, Folder};
 use size::size;
 
-/// Of `maru model`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum ModelCommand {
+pub(crate) enum ModelCommand {
     /// List the models of this machine
     List(OutputArgs),
-    /// Bring a model here: from a URL, from a file, or from a folder of Ollama's (~/.ollama/models)
+    /// Get a model from a URL, a file, or a folder of Ollama's (~/.ollama/models)
     Pull(PullArgs),
     /// Choose the model that answers; chats go on while a running `maru up` changes to it
     Use(NameArgs),
@@ -44,15 +43,13 @@ pub enum ModelCommand {
     Remove(NameArgs),
 }
 
-/// A model by name.
 #[derive(Clone, Debug, Args)]
-pub struct NameArgs {
+pub(crate) struct NameArgs {
     /// Its name, as `maru model list` shows it
     #[arg(value_name = "NAME")]
-    pub name: String,
-    /// How it is printed.
+    pub(crate) name: String,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Runs one of the commands.

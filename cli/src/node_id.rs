@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-/// A node by number or name.
 #[derive(Clone, Debug, Args)]
-pub struct NodeId {
+pub(crate) struct NodeId {
     /// Number or name of the device
     #[arg(value_name = "DEVICE")]
-    pub id: String,
+    pub(crate) id: String,
 }

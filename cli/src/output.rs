@@ -8,17 +8,16 @@ use common::foreign;
 use messages::{Message, message};
 use serde::Serialize;
 
-/// How a result is printed.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct OutputArgs {
+pub(crate) struct OutputArgs {
     /// How to print the result
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
-    pub output: Format,
+    pub(crate) output: Format,
 }
 
 /// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Print a table.
     Table,
     /// Print JSON.

@@ -18,79 +18,69 @@ use crate::{
     output::{self, Format, OutputArgs},
 };
 
-/// Of `maru policy`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum PolicyCommand {
+pub(crate) enum PolicyCommand {
     /// Print the policy in force
     Get(OutputArgs),
-    /// Put a policy in force, if its own tests pass; says first what opens and closes
+    /// Set the policy, if its own tests pass; shows first what it opens and closes
     Set(SetArgs),
-    /// Say whether a policy would be accepted
+    /// Check whether a policy would be accepted
     Check(PolicyFile),
-    /// Say what a policy would open and close: packets, capabilities and attributes
+    /// Show what a policy would open and close: packets, capabilities and attributes
     Diff(PolicyFile),
-    /// Run a policy's own tests and show how each comes out
+    /// Run a policy's own tests and show the result of each
     Test(TestArgs),
-    /// Say which rule lets a device reach another, or that none does
+    /// Show which rule lets a device reach another
     Explain(ExplainArgs),
 }
 
-/// A policy's file.
 #[derive(Clone, Debug, Args)]
-pub struct PolicyFile {
+pub(crate) struct PolicyFile {
     /// File with the policy (HuJSON), or - for standard input
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// How it is printed.
+    pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// Of `maru policy set`.
 #[derive(Clone, Debug, Args)]
-pub struct SetArgs {
-    /// Which.
+pub(crate) struct SetArgs {
     #[command(flatten)]
-    pub file: PolicyFile,
-    /// Do not ask, on a terminal, whether it is meant
+    pub(crate) file: PolicyFile,
+    /// Do not ask for confirmation on a terminal
     #[arg(short, long)]
-    pub yes: bool,
+    pub(crate) yes: bool,
 }
 
-/// Of `maru policy test`.
 #[derive(Clone, Debug, Args)]
-pub struct TestArgs {
+pub(crate) struct TestArgs {
     /// File with the policy (HuJSON), or - for standard input; without it the policy in force
     #[arg(value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// How it is printed.
+    pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// Of `maru policy explain`.
 #[derive(Clone, Debug, Args)]
-pub struct ExplainArgs {
-    /// Who: a device, an address, a person, a tag or a group
+pub(crate) struct ExplainArgs {
+    /// Source: a device, an address, a person, a tag or a group
     #[arg(value_name = "SRC")]
-    pub src: String,
+    pub(crate) src: String,
     /// Whom, and which port.
     #[arg(
         value_name = "DST:PORT",
-        help = "Whom, and which port, such as server:22 or [fd7a:115c:a1e0::1]:22; for icmp without a port"
+        help = "Destination and port, such as server:22 or [fd7a:115c:a1e0::1]:22; without a port for icmp"
     )]
-    pub dst: String,
+    pub(crate) dst: String,
     /// Protocol
     #[arg(long, value_enum, value_name = "PROTOCOL", default_value_t = Protocol::Tcp)]
-    pub proto: Protocol,
-    /// How it is printed.
+    pub(crate) proto: Protocol,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// TCP.
     Tcp,
     /// UDP.

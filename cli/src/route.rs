@@ -13,10 +13,9 @@ use crate::{
     output::{self, Format, OutputArgs},
 };
 
-/// Of `maru route`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum RouteCommand {
-    /// List the routes that devices offer, and who is in use
+pub(crate) enum RouteCommand {
+    /// List the routes that devices offer, and which are in use
     List(OutputArgs),
     /// Let devices use routes of a device, as far as the policy allows
     Approve(RouteArgs),
@@ -24,18 +23,15 @@ pub enum RouteCommand {
     Reject(RouteArgs),
 }
 
-/// Of `maru route approve` and `reject`.
 #[derive(Clone, Debug, Args)]
-pub struct RouteArgs {
-    /// Which.
+pub(crate) struct RouteArgs {
     #[command(flatten)]
-    pub device: NodeId,
+    pub(crate) device: NodeId,
     /// Routes, such as 192.168.1.0/24; "exit" is the way to the internet (0.0.0.0/0 and ::/0)
     #[arg(value_name = "ROUTE", required = true, value_parser = route)]
-    pub routes: Vec<String>,
-    /// How it is printed.
+    pub(crate) routes: Vec<String>,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// A prefix or `exit`, as it is written.

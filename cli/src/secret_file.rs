@@ -1,4 +1,4 @@
-//! Secrets in files, so that they stand in no process list.
+//! Secrets in files, which do not appear in the process list.
 
 use std::{os::unix::fs::MetadataExt as _, path::Path};
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 /// Group and others.
 const OTHERS: u32 = 0o077;
 
-/// Reads `what`, one word, from a file that its owner alone may read; what is no file, such as a pipe, is read as it is.
+/// Reads `what`, one word, from a file that only its owner may read; a pipe needs no such mode.
 pub(crate) fn read(path: &Path, what: &Message) -> anyhow::Result<Zeroizing<String>> {
     let found = std::fs::metadata(path)
         .with_context(|| message!("file-unreadable", path = path.display()))?;

@@ -50,11 +50,11 @@ pub(crate) fn is_ready(root: &Path) -> bool {
     root.join(leftovers::READY).exists()
 }
 
-/// Keeps `maru up` from starting at `root` until the returned value is dropped; makes the place of its lock.
+/// Prevents `maru up` from starting at `root` until the returned value is dropped; creates the folder of its lock.
 ///
 /// # Errors
 ///
-/// Fails if it runs, or if something of a run that was killed still does.
+/// Fails if it runs, or if processes of a killed run do.
 pub(crate) fn hold(root: &Path) -> anyhow::Result<impl Sized + use<>> {
     directories::root(root)?;
     let mut lock = Lock::take(root)?;
@@ -65,14 +65,14 @@ pub(crate) fn hold(root: &Path) -> anyhow::Result<impl Sized + use<>> {
     Ok(lock)
 }
 
-/// Runs the appliance until it is told to stop.
+/// Runs the services until a signal.
 pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     checks::options(&args)?;
     if !rustix::process::geteuid().is_root() {
         return Err(again_with_sudo());
     }
     checks::machine()?;
-    // Keeps keys and words of every service out of core dumps: children inherit the limit.
+    // Keeps keys and texts of every service out of core dumps: children inherit the limit.
     chassis::process::forbid_core_files().context(message!("no-core-limit"))?;
     directories::passable(root)?;
     crate::backup::restore::is_whole(root)?;
@@ -114,7 +114,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says that all is ready, and does what is asked until a signal.
+/// Reports that everything is ready, and serves requests until a signal.
 async fn keep(
     mut engines: Engines<'_>,
     root: &Path,
@@ -135,19 +135,19 @@ async fn keep(
             () = stop.asked() => return Ok(()),
             done = use_model(&mut engines, &ask.path) => done,
         };
-        // Nobody waits for it any more if this fails.
+        // An error means that the client has gone.
         let _ = ask.answer.send(done.map_err(|error| format!("{error:#}")));
     }
 }
 
-/// Makes all engines use the model at `path`; it is remembered once they do.
+/// Changes all engines to the model at `path`, then saves the choice.
 async fn use_model(engines: &mut Engines<'_>, path: &Path) -> anyhow::Result<()> {
     engines.use_model(checks::model(path)?).await?;
     SavedOptions::keep_model(&engines.parameters.root, &engines.parameters.model.path)
 }
 
-/// Cleans up after an earlier run, checks all that can be checked, and only then makes what
-/// is missing; starts nothing. A refusal leaves everything as it was.
+/// Cleans up after an earlier run, checks everything, and then creates what is missing; starts nothing. If a check fails,
+/// nothing is changed.
 async fn prepare(args: &UpArgs, root: &Path, podman: &Podman) -> anyhow::Result<(Lock, Plan)> {
     let mut found = Lock::found(root)?;
     let mut plan = match check(args, root, podman, found.as_mut()).await {
@@ -181,7 +181,7 @@ async fn check(
     Plan::make(args, root, found.as_ref())
 }
 
-/// Starts everything; once more if that was needed to find an Ollama in the mesh, and its place is written down now.
+/// Starts everything; twice if an Ollama in the mesh, which only the running agent reaches, changed the configuration.
 async fn begin(
     plan: &mut Plan,
     podman: &Podman,
@@ -208,7 +208,7 @@ async fn begin(
     start::all(plan, podman, supervisor).await
 }
 
-/// Says in the pid file, if there is one, that nothing runs; `error` says why.
+/// Empties the pid file, if there is one, and returns the error.
 fn refused(lock: Option<Lock>, error: anyhow::Error) -> anyhow::Error {
     match lock.map(|mut lock| lock.release()) {
         Some(Err(other)) => other.context(error.to_string()),
@@ -216,7 +216,7 @@ fn refused(lock: Option<Lock>, error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// Becomes the same command under sudo; returns only if that cannot be done.
+/// Replaces this process by the same command under sudo; returns only on failure.
 fn again_with_sudo() -> anyhow::Error {
     let needs = message!("up-needs-root");
     if !std::io::stdin().is_terminal() {

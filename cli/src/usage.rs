@@ -21,15 +21,13 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Of `maru usage`.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct UsageArgs {
+pub(crate) struct UsageArgs {
     /// Days to look back, today included
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = value_parser!(u32).range(1..=3660))]
-    pub days: u32,
-    /// How it is printed.
+    pub(crate) days: u32,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// What one person used on one day.
@@ -62,7 +60,7 @@ pub(crate) async fn run(args: UsageArgs, root: &Path) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// What each person is called; nothing where the coordinator does not say.
+/// The names of people and devices; empty if the coordinator does not answer.
 async fn names(root: &Path) -> HashMap<String, String> {
     let client = Client::coordinator(root);
     let users = client.call(&endpoints::LIST_USERS, &[], &()).await.unwrap_or_default();

@@ -11,42 +11,37 @@ use crate::{
     output::{self, OutputArgs},
 };
 
-/// Of `maru user`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum UserCommand {
+pub(crate) enum UserCommand {
     /// List all people
     List(OutputArgs),
     /// Add a person
     Create(UserArgs),
-    /// Give a person another name
+    /// Rename a person
     Rename(RenameUserArgs),
     /// Remove a person who has no devices
     Remove(UserArgs),
 }
 
-/// A person by name.
 #[derive(Clone, Debug, Args)]
-pub struct UserArgs {
+pub(crate) struct UserArgs {
     /// Login name
     #[arg(value_name = "NAME")]
-    pub name: String,
-    /// How it is printed.
+    pub(crate) name: String,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
-/// Of `maru user rename`.
 #[derive(Clone, Debug, Args)]
-pub struct RenameUserArgs {
+pub(crate) struct RenameUserArgs {
     /// Login name
     #[arg(value_name = "NAME")]
-    pub name: String,
+    pub(crate) name: String,
     /// New login name
     #[arg(value_name = "NEW")]
-    pub new: String,
-    /// How it is printed.
+    pub(crate) new: String,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Runs one of the commands.

@@ -1,11 +1,11 @@
-//! What a backup says of itself.
+//! The manifest of a backup.
 
 use serde::{Deserialize, Serialize};
 
 /// Version of what a backup holds and where.
 pub(super) const VERSION: u32 = 1;
 
-/// What a backup says of itself.
+/// The manifest of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     /// [`VERSION`] of whoever wrote it.

@@ -1,4 +1,4 @@
-//! What a backup holds, and whose each file is. What an archive says of owners and modes counts for nothing.
+//! What a backup holds, and the owner of each file. Owners and modes in an archive are ignored.
 
 use chassis::durable;
 use services::{
@@ -13,7 +13,7 @@ const SETTINGS: &str = "etc/maru";
 /// What `maru up` was told, below the root.
 const TOLD: &str = "var/lib/maru/up.json";
 
-/// All that is kept, below the root; each is put in its place as a whole.
+/// The saved paths below the root; each is restored as a whole.
 pub(super) fn all() -> Vec<&'static str> {
     let whole = saved().filter(|(_, mount)| mount.access != Access::Inherited);
     [SETTINGS, TOLD].into_iter().chain(whole.map(|(_, mount)| mount.path)).collect()
@@ -30,7 +30,7 @@ pub(super) struct Bound {
     pub(super) files: usize,
 }
 
-/// How much of each place; a folder within another's place has a bound of its own, and comes first.
+/// The limit of each place; a folder inside another place has a limit of its own, and comes first.
 pub(super) fn bounds() -> Vec<Bound> {
     let bound = |place, mib: u64, files| Bound { place, bytes: mib << 20, files };
     let of = |(service, mount): (&Service, &Mount)| {
@@ -42,8 +42,7 @@ pub(super) fn bounds() -> Vec<Bound> {
     within.into_iter().map(of).chain(others).chain(whole.into_iter().map(of)).collect()
 }
 
-/// Whether a container may have made this, or changes it at any time: nothing that it makes there keeps the rest from
-/// being saved.
+/// Whether a container owns the file, and may change it at any time: errors there do not prevent the rest from being saved.
 pub(super) fn is_of_container(name: &str) -> bool {
     saved().any(|(service, mount)| service.kind == Kind::Container && is_below(name, mount.path))
 }
@@ -85,13 +84,13 @@ pub(super) fn of(name: &str) -> Option<durable::Access> {
     }
 }
 
-/// Of a folder above such a file: who may read the file may also pass through.
+/// The access to a folder above such a file: readers of the file may also enter the folder.
 pub(super) fn folder(of: durable::Access) -> durable::Access {
     let mode = (of.mode & 0o700) | (of.mode & 0o444) >> 2 | of.mode & 0o444 | 0o100;
     durable::Access { mode, ..of }
 }
 
-/// What SQLite has beside its database, and what the coordinator has only while it runs.
+/// SQLite's temporary files, and the coordinator's lock.
 fn is_passing(file: &str) -> bool {
     let of_database = file.strip_prefix("db.sqlite");
     of_database.is_some_and(|rest| ["-wal", "-shm", "-journal", ".lock"].contains(&rest))

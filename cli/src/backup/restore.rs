@@ -42,15 +42,14 @@ pub(crate) use super::unfinished::{is_whole, left_behind};
 /// What the coordinator keeps locked while it works on its database, below the root.
 const IN_USE: &str = "var/lib/maru/coordinator/db.sqlite.lock";
 
-/// Of `maru restore`.
 #[derive(Clone, Debug, Args)]
-pub struct RestoreArgs {
+pub(crate) struct RestoreArgs {
     /// File that `maru backup` wrote
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
-/// What went wrong while an archive is read.
+/// An error while an archive is read.
 #[derive(Debug, thiserror::Error)]
 enum RestoreError {
     #[error(transparent)]
@@ -59,7 +58,7 @@ enum RestoreError {
     Other(anyhow::Error),
 }
 
-/// Puts a backup in its place.
+/// Restores a backup.
 pub(crate) fn run(args: &RestoreArgs, root: &Path) -> anyhow::Result<ExitCode> {
     as_root("restore")?;
     let shown = args.file.display();
@@ -108,7 +107,7 @@ fn tell(about: &Manifest, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses a root where something of Maru is. A restore that was cut short is nothing.
+/// Refuses a root with files of Maru, except those of an interrupted restore.
 fn is_unused(root: &Path) -> anyhow::Result<()> {
     if root.join(RESTORING).exists() {
         return Ok(());
@@ -121,7 +120,7 @@ fn is_unused(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses while a coordinator works on the database, also one that `maru up` did not start.
+/// Refuses while a coordinator uses the database, including one that `maru up` did not start.
 fn database_is_free(root: &Path) -> anyhow::Result<()> {
     let path = root.join(IN_USE);
     let mut options = File::options();
@@ -143,7 +142,7 @@ fn database_is_free(root: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The first thing at or below a path that is no folder.
+/// The first entry at or below a path that is not a folder.
 fn any_file(path: &Path) -> anyhow::Result<Option<PathBuf>> {
     let failed = || message!("folder-not-read", path = path.display());
     match path.symlink_metadata() {
@@ -160,7 +159,7 @@ fn any_file(path: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// Removes what a restore that was cut short had put in its place.
+/// Removes the files of an interrupted restore.
 fn clear(root: &Path) -> anyhow::Result<()> {
     for place in places::all() {
         let path = root.join(place);
@@ -174,7 +173,7 @@ fn clear(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is unpacked; removed when it is dropped.
+/// Folders for unpacked files; removed when dropped.
 struct Staging([TempDir; 2]);
 
 impl Staging {
@@ -217,7 +216,7 @@ fn unpack(file: File, root: &Path) -> anyhow::Result<(Manifest, Staging)> {
     }
 }
 
-/// Reads what a backup says of itself, and refuses one that this program cannot know.
+/// Reads a backup's manifest, and refuses one of a newer version.
 fn judge(told: &[u8]) -> anyhow::Result<Manifest> {
     #[derive(serde::Deserialize)]
     struct Version {
@@ -248,7 +247,7 @@ fn numbers(version: &str) -> Vec<u64> {
     release.split('.').map(|number| number.parse().unwrap_or(u64::MAX)).collect()
 }
 
-/// Writes a file with the owner and mode that it has in Maru, whatever it had.
+/// Writes a file with the owner and mode that Maru gives it, not those of the archive.
 fn unpack_one(beside: &Staging, name: &str, content: &mut dyn Read) -> Result<(), RestoreError> {
     let odd = || ArchiveError::Odd(name.to_owned(), "no backup holds");
     let access = places::of(name).ok_or_else(odd)?;
@@ -287,7 +286,7 @@ fn make_folders(beside: &Staging, folder: &Path, of: Access) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(access.mode))
 }
 
-/// Renames what was unpacked, if anything was, over what may be there: folders without a file.
+/// Moves unpacked files to their place, over empty folders.
 fn put(unpacked: &Path, place: &Path) -> io::Result<()> {
     if !unpacked.exists() {
         return Ok(());
@@ -306,7 +305,7 @@ fn remove_empty(folder: &Path) -> io::Result<()> {
     fs::remove_dir(folder)
 }
 
-/// Waits until the disk has it.
+/// Waits until everything is on the disk.
 fn sync(root: &Path) -> anyhow::Result<()> {
     for folder in STAGING_FOLDERS {
         let folder = root.join(folder);

@@ -1,9 +1,9 @@
-//! Who may make backups.
+//! The check for root.
 
 use anyhow::bail;
 use messages::message;
 
-/// Refuses whoever is not root.
+/// Refuses every user but root.
 pub(super) fn as_root(command: &str) -> anyhow::Result<()> {
     if rustix::process::geteuid().is_root() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Restores that were cut short.
+//! Interrupted restores.
 
 use std::{
     fs,
@@ -9,13 +9,13 @@ use anyhow::bail;
 use messages::message;
 use services::RESTORING;
 
-/// What the names of folders with unpacked files begin with.
+/// Prefix of the names of folders with unpacked files.
 pub(super) const UNPACKED: &str = ".maru-restore-";
 
 /// Folders beside the places, on the same file systems.
 pub(super) const STAGING_FOLDERS: [&str; 2] = ["etc", "var/lib/maru"];
 
-/// Refuses a root whose restore was cut short.
+/// Refuses a root with an interrupted restore.
 pub(crate) fn is_whole(root: &Path) -> anyhow::Result<()> {
     if root.join(RESTORING).exists() {
         bail!(message!("restore-unfinished"));

@@ -25,7 +25,7 @@ const NAMED_MAX: usize = 100;
 /// Holes of so many bytes in all are no sparse file yet.
 const HOLES_MAX: u64 = 1 << 20;
 
-/// What is done with each file: its path below the root, its length in bytes, and itself.
+/// Receives each file: its path below the root, its length in bytes, and the open file.
 type FileSink<'a> = &'a mut dyn FnMut(&str, u64, File) -> anyhow::Result<()>;
 
 /// A walk through all places.
@@ -36,11 +36,11 @@ pub(super) struct Walk<'a> {
     budgets: Vec<Budget>,
 }
 
-/// How much of a place is still taken, and what was not.
+/// What may still be saved of a place, and what was left out.
 struct Budget {
     left: Bound,
     left_out: Vec<String>,
-    /// How much more was left out.
+    /// How many further files were left out.
     more: usize,
     is_full: bool,
 }
@@ -80,7 +80,7 @@ fn flags() -> OFlags {
 }
 
 impl Walk<'_> {
-    /// What was left out, for people.
+    /// Descriptions of what was left out.
     pub(super) fn left_out(self) -> Vec<String> {
         let of = |budget: Budget| {
             let (place, more) = (budget.left.place, budget.more);
@@ -155,7 +155,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What is in a folder, in order: no more than fits, and one too many to notice it.
+    /// The sorted entries of a folder, one more than allowed at most.
     fn names(&mut self, folder: &File, name: &str) -> anyhow::Result<Vec<String>> {
         let mut names = Vec::new();
         let entries = match Dir::read_from(folder) {
@@ -182,7 +182,7 @@ impl Walk<'_> {
         Ok(names)
     }
 
-    /// Whether one more file or folder is taken.
+    /// Whether one more file or folder may be saved.
     fn has_room(&mut self, name: &str) -> anyhow::Result<bool> {
         let budget = self.budget(name)?;
         let has_room = budget.left.files > 0;
@@ -196,8 +196,8 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a file has holes that would fill a disk when it is read: it takes less than its length there. A file system
-/// that compresses makes that of any file, but no holes.
+/// Whether a file has holes, which would fill the disk when it is restored. A compressing file system also stores less than the
+/// length of a file, but reports no holes.
 fn is_sparse(mut file: &File, meta: &Metadata) -> bool {
     if taken(meta).saturating_add(HOLES_MAX) >= meta.len() {
         return false;
@@ -212,7 +212,7 @@ fn taken(meta: &Metadata) -> u64 {
     meta.blocks().saturating_mul(512)
 }
 
-/// Whether it is a file that is about to take another's place, or the coordinator's own copy of its database.
+/// Whether it is a temporary file of an atomic write, or the coordinator's copy of its database.
 fn is_temporary(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or_default();
     (file.starts_with('.') && file.ends_with(".new")) || name.contains("/.copy-")

@@ -1,4 +1,4 @@
-//! Where the gateway is and who it is, as the agent on this device knows it.
+//! The gateway's address and identity, from the agent on this device.
 
 use std::{net::IpAddr, path::Path};
 
@@ -10,16 +10,16 @@ use node_agent_api::{Coordinator, State, Status, endpoints::STATUS};
 use super::pins::Membership;
 use crate::client::Client;
 
-/// Whom to talk to.
+/// The gateway to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Whose gateway it is.
+    /// The membership that it belongs to.
     pub(super) membership: Membership,
-    /// The identity that the network names, to be compared with the one that is known.
+    /// The identity that the network names, to be compared with the pinned one.
     pub(super) identity: Ed25519Public,
     /// `chat.<network>`.
     pub(super) host: String,
-    /// What the name stands for.
+    /// Its addresses.
     pub(super) addresses: Vec<IpAddr>,
     /// This node's stable id, to which the device key is bound.
     pub(super) node: String,

@@ -4,44 +4,43 @@ use ai_gateway_api::sealed::SessionName;
 use clap::{Args, ValueEnum};
 use hpke_envelope::Suite;
 
-use crate::Fingerprint;
+use crate::fingerprint::Fingerprint;
 
-/// Of `maru chat`.
 #[derive(Clone, Args)]
-pub struct ChatArgs {
-    /// What to ask [default: read from standard input; on a terminal, line by line]
+pub(crate) struct ChatArgs {
+    /// Question [default: read from standard input; on a terminal, line by line]
     #[arg(value_name = "TEXT")]
-    pub text: Vec<String>,
-    /// What to ask, as one argument
+    pub(crate) text: Vec<String>,
+    /// Question, as one argument
     #[arg(long, value_name = "TEXT", conflicts_with = "text")]
-    pub ask: Option<String>,
+    pub(crate) ask: Option<String>,
     /// Conversation to continue
     #[arg(long, value_name = "NAME", default_value = "main")]
-    pub session: SessionName,
-    /// Print what the conversation holds so far, and ask nothing
+    pub(crate) session: SessionName,
+    /// Print the conversation so far, and ask nothing
     #[arg(long, conflicts_with_all = ["text", "ask"])]
-    pub history: bool,
+    pub(crate) history: bool,
     /// Model that answers, as provider/model [default: the gateway's primary]
     #[arg(long, value_name = "MODEL")]
-    pub model: Option<String>,
+    pub(crate) model: Option<String>,
     /// Most tokens of the reply
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_tokens: Option<u32>,
+    pub(crate) max_tokens: Option<u32>,
     /// Randomness; 0 always takes the likeliest token
     #[arg(long, value_name = "T")]
-    pub temperature: Option<f32>,
-    /// Go on after the model's own end, up to --max-tokens
+    pub(crate) temperature: Option<f32>,
+    /// Continue after the model's end of text, up to --max-tokens
     #[arg(long, requires = "max_tokens")]
-    pub ignore_eos: bool,
+    pub(crate) ignore_eos: bool,
     /// How the request is sealed
     #[arg(long, value_enum, value_name = "SUITE", default_value_t = SuiteArg::XWing)]
-    pub suite: SuiteArg,
-    /// Go on with the gateway of this fingerprint, and no other, although another one was known
+    pub(crate) suite: SuiteArg,
+    /// Accept the gateway with this fingerprint, and no other, although another one was known
     #[arg(long, value_name = "FINGERPRINT")]
-    pub accept_identity: Option<Fingerprint>,
-    /// How the reply is printed: json is one event a line
+    pub(crate) accept_identity: Option<Fingerprint>,
+    /// Format of the reply: json is one event a line
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = ChatFormat::Text)]
-    pub output: ChatFormat,
+    pub(crate) output: ChatFormat,
 }
 
 /// Shows everything but what is asked.
@@ -58,10 +57,10 @@ impl std::fmt::Debug for ChatArgs {
 
 /// A suite of sealed chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SuiteArg {
-    /// X-Wing: stays sealed even if X25519 is broken one day.
+pub(crate) enum SuiteArg {
+    /// X-Wing, which stays secure even if X25519 is broken.
     XWing,
-    /// X25519 alone.
+    /// X25519 only.
     X25519,
 }
 
@@ -76,7 +75,7 @@ impl From<SuiteArg> for Suite {
 
 /// How a reply is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ChatFormat {
+pub(crate) enum ChatFormat {
     /// The text as it comes.
     Text,
     /// Each event of the reply as one line of JSON.

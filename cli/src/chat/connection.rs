@@ -17,12 +17,12 @@ use reqwest::{Response, StatusCode, header};
 
 use supervisor::local;
 
-/// How long a connection may take to be made; a path through a relay is there within one second.
+/// Connect timeout; a path through a relay takes at most a second.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long the gateway may be silent; it shows a sign of life every 15 seconds.
+/// Read timeout; the gateway sends a comment every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(90);
-/// How long a silent connection is left alone before it is tried, and between tries.
+/// Idle time before the first TCP keepalive probe, and between probes.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// How long an answer without a stream may take.
@@ -31,7 +31,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Largest answer without a stream, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// The ways to the gateway.
+/// HTTP connections to the gateway.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     http: reqwest::Client,
@@ -41,7 +41,7 @@ pub(super) struct Connection {
     gateway: String,
 }
 
-/// Why a request was not answered with what it asked for.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The gateway could not open the request, or does not say why.
@@ -61,7 +61,7 @@ impl From<anyhow::Error> for Failure {
 }
 
 impl Connection {
-    /// Ways to the host at these addresses; by its name alone if there are none.
+    /// Connects to the host at these addresses; by its name if there are none.
     pub(super) fn new(host: &str, addresses: &[IpAddr]) -> anyhow::Result<Self> {
         let chat = format!("http://{host}");
         let gateway = format!("http://{host}:{PORT}");
@@ -79,7 +79,7 @@ impl Connection {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
-            // A home machine that lost its power sends no farewell; ask whether it is there.
+            // Detects a home machine that lost its power.
             .tcp_keepalive(KEEPALIVE)
             .tcp_keepalive_interval(KEEPALIVE)
             .tcp_keepalive_retries(3)

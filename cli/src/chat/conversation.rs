@@ -10,6 +10,7 @@ use ai_gateway_api::sealed::{
     BindDevice, Ed25519Public, Event, Operation, ReplyPart, decode_events, event_decoder,
 };
 use anyhow::{Context as _, anyhow, bail};
+use common::problem::Problem;
 use ed25519_dalek::SigningKey;
 use hpke_envelope::{
     Suite,
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{duration, fingerprint::Fingerprint};
 
-/// A line to the gateway, with what is needed to use it.
+/// A client of the gateway with its keys.
 #[derive(Debug)]
 pub(super) struct Conversation {
     target: Target,
@@ -56,8 +57,8 @@ impl Conversation {
         Ok(Self { target, connection, directory, device, suite })
     }
 
-    /// Makes sure that the gateway is the one that is known, before anything is sent; with `accept`, makes the one
-    /// of this fingerprint known.
+    /// Compares the gateway's identity with the pinned one, before anything is sent; with `accept`, pins the one with this
+    /// fingerprint.
     pub(super) fn recognise(&self, accept: Option<Fingerprint>) -> anyhow::Result<()> {
         let Target { membership, identity, .. } = &self.target;
         match accept {
@@ -69,7 +70,7 @@ impl Conversation {
         }
     }
 
-    /// Refuses another gateway than the one that is known.
+    /// Refuses another gateway than the pinned one.
     fn known(&self, known: Ed25519Public) -> anyhow::Result<()> {
         let Target { membership, identity, .. } = &self.target;
         if known != *identity {
@@ -112,7 +113,7 @@ impl Conversation {
         }
     }
 
-    /// What a request's last refusal means to the person.
+    /// The error of a request that was refused again.
     fn refused(&self, failure: Failure) -> anyhow::Error {
         match failure {
             Failure::Sealed => anyhow!(message!("chat-not-opened")),
@@ -143,7 +144,7 @@ impl Conversation {
             )),
         })?;
         keys.check_clock(sent, received).map_err(clock_skew)?;
-        // Known from now on, unless another chat came first with another one.
+        // Pinned from now on, unless another process pinned another identity meanwhile.
         self.known(self.directory.pin(&self.target.membership, identity)?)?;
         self.directory.update(identity, |seen| seen.epoch = seen.epoch.max(keys.epoch()))?;
         Ok(keys)
@@ -229,9 +230,10 @@ fn take(reply: &mut Reply, name: &str, data: &[u8]) -> Result<Vec<Event>, ReplyE
 fn print<W: Write>(events: &[Event], printer: &mut Printer<W>) -> anyhow::Result<()> {
     for event in events {
         printer.event(event).context(message!("reply-not-printed"))?;
-        if let Event::Error { message, .. } = event {
+        if let Event::Error { kind, message } = event {
             printer.end()?;
-            bail!("{}", common::foreign::line(message));
+            let problem = Problem::new(kind, 0, message.as_str());
+            bail!(common::foreign::line(&messages::problem(&problem)));
         }
     }
     Ok(())

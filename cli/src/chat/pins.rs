@@ -15,7 +15,7 @@ use crate::fingerprint::Fingerprint;
 const FILE: &str = "identities.json";
 const FORMAT: Format<PinFile> = Format::new(1).remedy(REMEDY);
 
-/// To whom this device belongs. The name alone would not do: `maru.internal` is everybody's.
+/// The network of this device. Its name alone is not unique: `maru.internal` is the default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Membership {
     /// The network's domain.

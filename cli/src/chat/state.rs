@@ -1,4 +1,4 @@
-//! What the app keeps: its device key, what it has seen of each gateway, and ([`super::pins`]) which gateway it knows.
+//! The app's state: its device key, a record of each gateway, and the pinned identities ([`super::pins`]).
 //!
 //! Files of [`chassis::state`], mode 0600, in one directory of mode 0700.
 
@@ -41,7 +41,7 @@ struct GatewaysFile {
     gateways: BTreeMap<String, GatewayRecord>,
 }
 
-/// What was seen of one gateway.
+/// The record of one gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct GatewayRecord {
     /// Highest epoch of its keys.
@@ -87,18 +87,18 @@ impl Directory {
         self.0.join(KEY_FILE)
     }
 
-    /// Where what was seen of gateways is.
+    /// The file of the gateways' records.
     pub(super) fn seen_file(&self) -> PathBuf {
         self.0.join(SEEN_FILE)
     }
 
-    /// What was seen of this gateway.
+    /// The record of this gateway.
     pub(super) fn seen(&self, identity: Ed25519Public) -> anyhow::Result<GatewayRecord> {
         let mut file: GatewaysFile = self.read(SEEN_FILE, &SEEN)?;
         Ok(file.gateways.remove(&identity.to_string()).unwrap_or_default())
     }
 
-    /// Changes what was seen of this gateway.
+    /// Changes the record of this gateway.
     pub(super) fn update(
         &self,
         identity: Ed25519Public,
@@ -109,7 +109,7 @@ impl Directory {
         })
     }
 
-    /// Reads a file; one that is not there is empty.
+    /// Reads a file; a missing one is empty.
     pub(super) fn read<T: Default + DeserializeOwned>(
         &self,
         name: &str,
@@ -118,7 +118,7 @@ impl Directory {
         Ok(format.read(&self.0.join(name))?.unwrap_or_default())
     }
 
-    /// Changes a file, which other processes do not meanwhile; after a power cut it is the old or the new one.
+    /// Changes a file under a lock; after a power cut it has the old or the new content.
     pub(super) fn change<T: Clone + Default + PartialEq + DeserializeOwned + Serialize, R>(
         &self,
         name: &str,

@@ -32,7 +32,7 @@ use super::{
     agent::Target, args::ChatFormat, connection::Connection, conversation::Conversation,
     pins::Membership, state::Directory, *,
 };
-use crate::Fingerprint;
+use crate::fingerprint::Fingerprint;
 
 const HOST: &str = "chat.maru.internal";
 const CANARY: &str = "canary in the coal mine";

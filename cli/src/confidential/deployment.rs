@@ -1,4 +1,4 @@
-//! What the files say of a deployment.
+//! A deployment.
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -6,7 +6,7 @@ use common::{mesh, wire::Fixed};
 use confidential_api::policy::{Anchor, Policy};
 use messages::message;
 
-/// Where a server is, and the name that its certificate is for.
+/// The address of a server, and the name in its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerAddress {
     pub(super) at: SocketAddr,
@@ -34,13 +34,13 @@ impl FromStr for ServerAddress {
 }
 
 impl ServerAddress {
-    /// Whether it is neither on this machine nor in the mesh.
+    /// Whether it is outside this machine and the mesh.
     pub(super) fn is_outside(&self) -> bool {
         !(self.at.ip().is_loopback() || mesh::contains(self.at.ip()))
     }
 }
 
-/// Everything that the files say of a deployment.
+/// A deployment as it is in the files.
 #[derive(Clone, Debug)]
 pub(super) struct Deployment {
     pub(super) name: String,

@@ -1,4 +1,4 @@
-//! What the three files say of a deployment. In the TOML ones it stands between two comments, so that it is found again.
+//! A deployment in the three files. In the TOML ones it is between two comments, by which it is found again.
 
 use std::path::Path;
 
@@ -6,16 +6,12 @@ use ai_gateway_api::settings::gateway;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::settings;
 use confidential_api::policy::Policy;
-use jsonc_parser::{
-    ParseOptions,
-    cst::{CstInputValue, CstRootNode},
-    parse_to_serde_value,
-};
 use node_agent_api::settings::{FILE as AGENT, Settings as Agent};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use services::{AGENT_UID, DIALS, GATEWAY};
 
 use super::deployment::{Deployment, ServerAddress};
+use crate::openclaw;
 
 /// What the provider speaks.
 const API: &str = "maru-confidential";
@@ -80,8 +76,8 @@ pub(super) fn without_dials(text: &str, name: &str) -> Option<String> {
     after.dial.iter().all(|it| !is_of(&it.name, name)).then_some(new)
 }
 
-/// Adds what is pinned to the text of `gateway.toml`, or exchanges it. What is there and no option says stays: the other keys of
-/// the table, whoever wrote them, and those of an anchor that is pinned again.
+/// Adds the pins to the text of `gateway.toml`, or replaces them. Keys that no option sets stay: those of the table, and those of
+/// an anchor that is pinned again.
 pub(super) fn pins(text: &str, deployment: &Deployment) -> Option<String> {
     let Deployment { name, identity, simulated, anchors, policy, .. } = deployment;
     let before = gateway(text)?.confidential.remove(name);
@@ -124,8 +120,7 @@ fn of_policy(policy: &Policy) -> Option<toml::Table> {
     Some(OF_A_POLICY.map(str::to_owned).into_iter().zip([images, epoch.into()]).collect())
 }
 
-/// Names of the keys beside those that options say, in what is pinned of a deployment: an admin wrote them by hand, or a policy
-/// said them.
+/// Names of the keys in a deployment's table that no option sets: they were written by hand, or come from a policy.
 pub(super) fn by_hand(text: &str, name: &str) -> Vec<String> {
     table(text, name)
         .into_iter()
@@ -224,10 +219,9 @@ pub(super) fn without_provider(text: &str, name: &str) -> Option<String> {
 }
 
 fn change(text: &str, name: &str, value: Option<&Value>) -> Option<String> {
-    let mut expected = read(text)?;
-    let models = object(expected.as_object_mut()?, "models")?;
-    let known = object(models, "providers")?;
-    // Another's provider of that name is not ours to change.
+    let mut expected = openclaw::read(text)?;
+    let known = openclaw::providers_of(&mut expected)?;
+    // A provider of that name with another API is left alone.
     if known.get(name).is_some_and(|it| it["api"] != json!(API)) {
         return None;
     }
@@ -235,25 +229,16 @@ fn change(text: &str, name: &str, value: Option<&Value>) -> Option<String> {
         Some(value) => drop(known.insert(name.to_owned(), value.clone())),
         None => drop(known.remove(name)),
     }
-    let root = CstRootNode::parse(text, &options()).ok()?;
-    let providers = root
-        .object_value()?
-        .object_value_or_create("models")?
-        .object_value_or_create("providers")?;
+    let (root, providers) = openclaw::providers(text)?;
     match (providers.get(name), value) {
-        (Some(there), Some(value)) => there.set_value(input(value)),
+        (Some(there), Some(value)) => there.set_value(openclaw::input(value, &[])),
         (Some(there), None) => there.remove(),
-        (None, Some(value)) => drop(providers.append(name, input(value))),
+        (None, Some(value)) => drop(providers.append(name, openclaw::input(value, &[]))),
         (None, None) => {}
     }
     let text = root.to_string();
-    // Whatever the file looks like: it says what it said, and this.
-    (read(&text)? == expected).then_some(text)
-}
-
-/// The object at `key`, made if it is missing; nothing if something else is there.
-fn object<'a>(within: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
-    within.entry(key).or_insert_with(|| json!({})).as_object_mut()
+    // The edit is used only if the file now means the old value with this change.
+    (openclaw::read(&text)? == expected).then_some(text)
 }
 
 fn begin(name: &str) -> String {
@@ -287,27 +272,4 @@ fn agent(text: &str) -> Option<Agent> {
 
 fn gateway(text: &str) -> Option<gateway::Settings> {
     settings::parse(Path::new(gateway::FILE), text).ok()
-}
-
-/// As the gateway reads the file.
-fn options() -> ParseOptions {
-    ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
-}
-
-fn read(text: &str) -> Option<Value> {
-    parse_to_serde_value(text, &options()).ok()
-}
-
-fn input(value: &Value) -> CstInputValue {
-    match value {
-        Value::Null => CstInputValue::Null,
-        Value::Bool(is) => CstInputValue::Bool(*is),
-        Value::Number(number) => CstInputValue::Number(number.to_string()),
-        Value::String(text) => CstInputValue::String(text.clone()),
-        Value::Array(values) => CstInputValue::Array(values.iter().map(input).collect()),
-        Value::Object(members) => {
-            let members = members.iter().map(|(key, value)| (key.clone(), input(value)));
-            CstInputValue::Object(members.collect())
-        }
-    }
 }

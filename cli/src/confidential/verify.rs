@@ -26,33 +26,31 @@ use crate::output::{self, Format, OutputArgs};
 /// Longest file that is read: evidence as base64, and its line breaks.
 const MAX_FILE: usize = 2 * MAX_EVIDENCE;
 
-/// Of `maru confidential verify`.
 #[derive(Clone, Debug, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// File with the evidence, as the node gave it, or with a Nitro document alone; base64 of either
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// File with the deployment's signed policy (JSON)
     #[arg(long, value_name = "FILE")]
-    pub policy: PathBuf,
+    pub(crate) policy: PathBuf,
     /// File with what the home pinned of the deployment (JSON); without it the policy's signature is not checked
     #[arg(long, value_name = "FILE")]
-    pub pin: Option<PathBuf>,
-    /// What the node was asked with: 64 hexadecimal digits
+    pub(crate) pin: Option<PathBuf>,
+    /// Nonce that the node was asked with: 64 hexadecimal digits
     #[arg(long, value_name = "HEX", value_parser = nonce)]
-    pub nonce: Option<[u8; Nonce::LEN]>,
-    /// The model that the node shall serve
+    pub(crate) nonce: Option<[u8; Nonce::LEN]>,
+    /// Model that the node must serve
     #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-    /// Take simulated evidence, if the policy does
+    pub(crate) model: Option<String>,
+    /// Accept simulated evidence if the policy does
     #[arg(long)]
-    pub simulated: bool,
-    /// Judge as of this time, such as 2026-11-23T08:00:00Z [default: now]
+    pub(crate) simulated: bool,
+    /// Check as of this time, such as 2026-11-23T08:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
-    pub at: Option<SystemTime>,
-    /// How it is printed.
+    pub(crate) at: Option<SystemTime>,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Reads a time of RFC 3339; without an offset it is UTC.
@@ -68,7 +66,7 @@ fn nonce(text: &str) -> Result<[u8; Nonce::LEN], String> {
     Ok(bytes)
 }
 
-/// Says of each check what became of it.
+/// Prints the result of each check.
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let evidence = evidence(&args.file)?;
     let policy: Signed<Policy> = Signed::parse(&read(&args.policy)?)?;
@@ -85,7 +83,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     show(args.output.output, &report)
 }
 
-/// The whole file, if it is not larger than evidence can be.
+/// Reads a file of limited size.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let name = path.display();
     let file = File::open(path).with_context(|| message!("file-not-read", path = name))?;
@@ -162,7 +160,7 @@ fn show(format: Format, report: &Report) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-/// What is said where no check failed and some were not made.
+/// The note where no check failed and some were not made.
 fn unproved(rows: &[Row]) -> String {
     let open = rows.iter().filter(|row| row.outcome == Outcome::NotChecked);
     let open: Vec<_> = open.map(|row| output::word(&row.check)).collect();

@@ -33,7 +33,6 @@ pub(super) struct Finding {
     pub(super) severity: Severity,
     /// What was found.
     pub(super) text: Message,
-    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fix: Option<Message>,
 }

@@ -211,6 +211,8 @@ async fn try_limits() -> anyhow::Result<Refused> {
 
 #[cfg(test)]
 mod tests {
+    use messages::message;
+
     use std::{
         fs::{File, Permissions},
         os::unix::fs::PermissionsExt as _,
@@ -227,7 +229,7 @@ mod tests {
     fn swap_on_a_disk_is_a_warning() {
         let header = "Filename\tType\tSize\tUsed\tPriority\n";
 
-        assert_eq!(swap(header), Finding::ok("swap", "off"));
+        assert_eq!(swap(header), Finding::ok("swap", message!("swap-off")));
         let disk = swap(&format!("{header}/dev/sda2 partition 8388604 0 -2\n"));
         assert_eq!(disk.severity, Severity::Warning);
         assert!(disk.fix_text().contains("swapoff"));

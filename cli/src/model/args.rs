@@ -5,24 +5,22 @@ use messages::message;
 
 use crate::output::OutputArgs;
 
-/// Of `maru model pull`.
 #[derive(Clone, Debug, Args)]
-pub struct PullArgs {
+pub(crate) struct PullArgs {
     /// https://…/NAME.gguf, a file, or Ollama's folder of models
     #[arg(value_name = "SOURCE")]
-    pub source: String,
-    /// What it is called here [default: as in the source]
+    pub(crate) source: String,
+    /// Name of the model here [default: as in the source]
     #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Which one of Ollama's models, such as llama3.2:3b
     #[arg(long, value_name = "MODEL")]
-    pub model: Option<String>,
-    /// What the file's SHA-256 must be, in hexadecimal digits
+    pub(crate) model: Option<String>,
+    /// Expected SHA-256 of the file, in hexadecimal digits
     #[arg(long, value_name = "DIGITS", value_parser = digest)]
-    pub sha256: Option<[u8; 32]>,
-    /// How it is printed.
+    pub(crate) sha256: Option<[u8; 32]>,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Reads 64 hexadecimal digits; Ollama writes `sha256:` or `sha256-` before them.

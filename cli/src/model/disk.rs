@@ -7,10 +7,10 @@ use messages::message;
 
 use crate::model::size::size;
 
-/// What is left free for everything else, in bytes.
+/// Free space that is never used, in bytes.
 const RESERVE: u64 = 256 << 20;
 
-/// Fails if the disk below `folder` does not take so many bytes more.
+/// Fails if the disk below `folder` has no room for so many bytes.
 pub(super) fn has_room(folder: &Path, bytes: u64) -> anyhow::Result<()> {
     let disk = rustix::fs::statvfs(folder)
         .with_context(|| message!("room-unknown", path = folder.display()))?;

@@ -17,11 +17,11 @@ use crate::model::{
     part::{Origin, Part},
 };
 
-/// For the connection.
+/// Connect timeout.
 const CONNECT: Duration = Duration::from_secs(20);
-/// Between two pieces.
+/// Read timeout.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How often one is sent elsewhere: model hubs do so once or twice.
+/// Maximum redirects: model hubs need one or two.
 const REDIRECTS: usize = 5;
 
 /// Fetches `url` into `part`.
@@ -38,7 +38,7 @@ pub(super) async fn run(
             part.begin(origin(url, response.headers()).as_ref())?;
             response
         }
-        // The part is as long as the whole, or the server does not go on: once more, from the beginning.
+        // The part is complete, or the server cannot continue: once more, from the beginning.
         StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
             part.begin(None)?;
             let response = ask(part, url).await?;
@@ -89,7 +89,7 @@ async fn ask(part: &Part, url: &Url) -> anyhow::Result<Response> {
     request.send().await.with_context(|| message!("host-unreachable", host = host(url)))
 }
 
-/// Follows to other places, but not from an encrypted one to one that is not.
+/// Follows redirects, but not from HTTPS to HTTP.
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let was_encrypted = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
     if attempt.previous().len() > REDIRECTS {
@@ -105,7 +105,7 @@ fn host(url: &Url) -> &str {
     url.host_str().unwrap_or_default()
 }
 
-/// What the server calls this content, if it can be asked for the rest of it.
+/// The validator of this content, if the server can send the rest of it.
 fn origin(url: &Url, headers: &HeaderMap) -> Option<Origin> {
     Some(Origin { url: url.as_str().to_owned(), validator: validator(headers)? })
 }

@@ -106,7 +106,7 @@ impl Folder {
         Ok(Some(Entry { name, bytes, kind, context_tokens, in_use, problem, sha256: None }))
     }
 
-    /// The model that `maru up` was told to start.
+    /// The model that `maru up` starts.
     fn used(&self) -> anyhow::Result<Option<PathBuf>> {
         Ok(SavedOptions::load(&self.root)?.model)
     }
@@ -165,8 +165,8 @@ impl Folder {
         Ok(entry)
     }
 
-    /// Fails if the model does not fit into memory beside the one in use, which a spare engine answers with until the
-    /// other has read the new one.
+    /// Fails if the model does not fit into memory beside the one in use, which a spare engine keeps until the other engine has
+    /// loaded the new one.
     pub(super) fn fits_beside(&self, entry: &Entry) -> anyhow::Result<()> {
         let told = SavedOptions::load(&self.root)?;
         let spare = SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() > 1;

@@ -19,8 +19,7 @@ pub(super) fn total() -> anyhow::Result<u64> {
     Ok(total.saturating_sub(OTHERS))
 }
 
-/// Bytes that so many engines need for a model of so many bytes. The model itself is in memory once: they map the same
-/// file.
+/// Memory that the engines need for a model, in bytes. The model itself is in memory once, since they map the same file.
 pub(super) fn needed(bytes: u64, header: &Header, engines: u64) -> u64 {
     let cache = header.cache_bytes_per_token.unwrap_or_default().saturating_mul(CACHE_TOKENS);
     bytes.saturating_add(ENGINE.saturating_add(cache).saturating_mul(engines))

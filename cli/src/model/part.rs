@@ -22,7 +22,7 @@ const LOOK: u64 = 64 << 20;
 /// What is read at once, in bytes.
 const PIECE: usize = 1 << 20;
 
-/// Where a part came from: only the same thing is gone on with.
+/// The origin of a part: only the same content is continued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Origin {
     /// The URL.
@@ -83,11 +83,11 @@ impl Part {
 
     /// Where the part came from, if it can be gone on with.
     pub(super) fn origin(&self) -> Option<Origin> {
-        // What cannot be read is begun anew: a part is worth no error.
+        // An unreadable origin means a new start, not an error.
         FORMAT.read(&self.origin_path()).ok().flatten()
     }
 
-    /// Forgets what has come, and notes where the rest comes from.
+    /// Empties the part, and saves its origin.
     pub(super) fn begin(&mut self, origin: Option<&Origin>) -> anyhow::Result<()> {
         let _ = fs::remove_file(self.origin_path());
         self.file.set_len(0)?;
@@ -97,7 +97,7 @@ impl Part {
         origin.map_or(Ok(()), |origin| Ok(FORMAT.write(&self.origin_path(), origin)?))
     }
 
-    /// Adds what has come.
+    /// Appends received bytes.
     pub(super) fn add(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         if self.len >= self.checked {
             disk::has_room(&self.folder, LOOK)?;
@@ -114,7 +114,7 @@ impl Part {
         Ok(())
     }
 
-    /// Nothing is fetched for hours that is no model.
+    /// Refuses early what is not a model.
     fn look_at_the_beginning(&mut self) -> anyhow::Result<()> {
         let mut start = [0; 8];
         self.file.seek(SeekFrom::Start(0))?;
@@ -127,7 +127,7 @@ impl Part {
         bail!(message!("not-a-model"))
     }
 
-    /// Gives the model its name, once it is whole and what it should be. Returns its SHA-256.
+    /// Checks the complete model and gives it its name. Returns its SHA-256.
     pub(super) fn finish(mut self, wanted: Option<[u8; 32]>) -> anyhow::Result<[u8; 32]> {
         let found: [u8; 32] = self.hash.clone().finalize().into();
         if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
@@ -154,14 +154,14 @@ impl Part {
         Ok(found)
     }
 
-    /// Ends an attempt that failed: what no later one can go on with is removed.
+    /// Ends a failed attempt: a part that cannot be continued is removed.
     pub(super) fn leave(&self) {
         if self.len == 0 || self.origin().is_none() {
             self.discard();
         }
     }
 
-    /// Removes what has come.
+    /// Removes the part.
     pub(super) fn discard(&self) {
         for path in [self.folder.join(format!(".{}.part", self.name)), self.origin_path()] {
             let _ = fs::remove_file(path);

@@ -1,4 +1,4 @@
-//! Brings a model here.
+//! Fetches a model.
 
 use std::{fs::File, io::Read as _, path::Path, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::model::{
 /// What is read at once, in bytes.
 const PIECE: usize = 1 << 20;
 
-/// Brings it, checks it and gives it its name; returns what is known of it then.
+/// Fetches a model, checks it and gives it its name.
 pub(super) async fn run(folder: &Folder, args: &PullArgs) -> anyhow::Result<Entry> {
     let source = Source::of(args)?;
     folder.make()?;
@@ -40,7 +40,7 @@ pub(super) async fn run(folder: &Folder, args: &PullArgs) -> anyhow::Result<Entr
     Ok(Entry { sha256: Some(hex::encode(sha256)), ..entry })
 }
 
-/// Copies a file of this machine. It does not take long, so that it begins anew each time.
+/// Copies a local file; always from the beginning, since it is fast.
 fn copy(folder: &Folder, part: &mut Part, path: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
     let cannot = || message!("file-not-read", path = path.display());
     let mut file = File::open(path).with_context(cannot)?;

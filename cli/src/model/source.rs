@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// A place to take a model from, and what it will be called.
+/// The source of a model, and its name here.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Source {
     /// The place.
@@ -26,7 +26,7 @@ pub(super) struct Source {
     pub(super) sha256: Option<[u8; 32]>,
 }
 
-/// A place to take a model from.
+/// The location of a source.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Location {
     /// Over the network.
@@ -36,7 +36,7 @@ pub(super) enum Location {
 }
 
 impl Source {
-    /// Understands what was typed; looks into Ollama's folder if it is one.
+    /// Parses the source; looks into Ollama's folder if it is one.
     pub(super) fn of(args: &PullArgs) -> anyhow::Result<Self> {
         let (place, own_name, sha256) = if args.source.contains("://") {
             let url = url(args)?;

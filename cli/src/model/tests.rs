@@ -77,7 +77,7 @@ fn a_source_is_understood_or_refused_in_one_sentence() {
         ("ftp://models.example/a.gguf", "https://"),
         ("https://me:secret@models.example/a.gguf", "password"),
         ("https://models.example/", "--name"),
-        ("https://", "no URL"),
+        ("https://", "not a URL"),
         ("/nowhere/a.gguf", "no model at"),
     ] {
         let error = Source::of(&args(wrong)).unwrap_err().to_string();
@@ -387,7 +387,7 @@ async fn what_never_began_leaves_nothing() {
 
     let server = Server::start(model()).await;
     server.shared.missing.store(true, Ordering::SeqCst);
-    fails(&server.url, "404 Not OllamaModel; is the URL right?").await;
+    fails(&server.url, "404 Not Found; is the URL right?").await;
     server.shared.missing.store(false, Ordering::SeqCst);
     server.shared.claims.store(TOO_LARGE, Ordering::SeqCst);
     fails(&server.url, "there is no room").await;

@@ -6,26 +6,25 @@ use clap::Args;
 
 use crate::up::ollama;
 
-/// Of `maru up`.
 #[derive(Clone, Debug, Args)]
-pub struct UpArgs {
+pub(crate) struct UpArgs {
     /// Name or address by which devices reach this machine [default: its address on the
     /// network]; only used by the first start
     #[arg(long, value_name = "HOST")]
-    pub address: Option<String>,
+    pub(crate) address: Option<String>,
     /// Domain of the network [default: maru.internal]; only used by the first start
     #[arg(long, value_name = "NAME")]
-    pub network: Option<String>,
+    pub(crate) network: Option<String>,
     /// Model for the embedded engine, a GGUF file; remembered
     #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
+    pub(crate) model: Option<PathBuf>,
     /// Threads of each engine [default: half of the processors]; remembered
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
-    pub threads: Option<u16>,
+    pub(crate) threads: Option<u16>,
     /// Engines: with a spare one, chats go on while an engine or the model changes, at the price of its
     /// memory [default: 2]; remembered
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
-    pub engines: Option<u8>,
+    pub(crate) engines: Option<u8>,
     /// Let the gateway ask an Ollama that runs here, or on another node at a mesh address
     /// [default: http://127.0.0.1:11434]; writes it into agent.toml and openclaw.json
     #[arg(
@@ -35,11 +34,11 @@ pub struct UpArgs {
         default_missing_value = ollama::USUAL,
         value_parser = ollama::address
     )]
-    pub ollama: Option<SocketAddr>,
+    pub(crate) ollama: Option<SocketAddr>,
     /// Person to create, if missing
     #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-    /// Show every line that the services log, not warnings alone
+    pub(crate) user: Option<String>,
+    /// Show every line that the services log, not only warnings
     #[arg(short, long)]
-    pub verbose: bool,
+    pub(crate) verbose: bool,
 }

@@ -29,7 +29,7 @@ pub(crate) fn missing_tools() -> Vec<(&'static str, &'static str)> {
     TOOLS.iter().copied().filter(|tool| binaries::in_path(tool.0).is_none()).collect()
 }
 
-/// Checks what was typed and will be written down for good.
+/// Checks options that will be written into the configuration.
 pub(super) fn options(args: &UpArgs) -> Result<(), Usage> {
     if let Some(address) = args.address.as_deref().filter(|address| !is_host(address)) {
         return Err(Usage(message!("not-an-address", address = format!("{address:?}"))));
@@ -53,7 +53,7 @@ fn is_host(text: &str) -> bool {
         Ok(ip) => !ip.is_unspecified() && !ip.is_multicast(),
         Err(_) => {
             let labels: Vec<_> = text.split('.').map(str::to_ascii_lowercase).collect();
-            // Digits at the end make an address (WHATWG URL, section 3.5), and this is none.
+            // A host that ends in digits is parsed as an address (WHATWG URL, section 3.5), which this is not.
             let is_number = |label: &String| label.bytes().all(|byte| byte.is_ascii_digit());
             labels.iter().all(|label| name::is_label(label))
                 && !labels.last().is_some_and(is_number)
@@ -69,7 +69,7 @@ pub(super) fn machine() -> anyhow::Result<()> {
         let packages: Vec<_> = missing.iter().map(|tool| tool.1).collect();
         bail!(message!("tools-missing", names = names.join(", "), packages = packages.join(" ")));
     }
-    // Opened, not only looked at: the node can be there without its driver.
+    // Opened, since the device node can exist without its driver.
     if let Err(error) = File::options().read(true).write(true).open(TUN) {
         bail!(message!("tun-closed", device = TUN, error));
     }
@@ -149,7 +149,7 @@ mod tests {
     fn what_would_be_written_down_for_good_is_checked_first() {
         let address = |text| options(&args(Some(text), None, None)).is_ok();
         let network = |text| options(&args(None, Some(text), None)).is_ok();
-        for good in ["192.0.2.7", "2001:db8::7", "[2001:db8::7]", "home", "Summary.example.org"] {
+        for good in ["192.0.2.7", "2001:db8::7", "[2001:db8::7]", "home", "Home.example.org"] {
             assert!(address(good), "{good}");
         }
         let wrong =

@@ -48,14 +48,14 @@ pub(super) struct ConfigPlan {
     changes: Vec<Change>,
 }
 
-/// A file that is there, and its new text.
+/// A new text for an existing file.
 #[derive(Debug)]
 struct Change {
     path: PathBuf,
     text: String,
 }
 
-/// Reads what is there and decides what is written where nothing is; writes nothing.
+/// Reads the present configuration and plans the missing files; writes nothing.
 pub(super) fn plan(
     root: &Path,
     address: Option<&str>,
@@ -92,7 +92,7 @@ pub(super) fn plan(
 }
 
 impl ConfigPlan {
-    /// The text of a file below the root as it is, or will be; nothing if it is no plain file, and not planned either.
+    /// The present or planned text of a file below the root; `None` if there is neither, or it is not a regular file.
     pub(super) fn text(&self, root: &Path, path: &Path) -> anyhow::Result<Option<String>> {
         let there = root.join(path);
         match std::fs::symlink_metadata(&there) {
@@ -107,7 +107,7 @@ impl ConfigPlan {
         }
     }
 
-    /// Gives a file below the root another text, also if it is there.
+    /// Plans a new text for a file below the root.
     pub(super) fn change(&mut self, root: &Path, path: &Path, text: String) {
         let path = root.join(path);
         if path.exists() {
@@ -117,7 +117,7 @@ impl ConfigPlan {
         }
     }
 
-    /// Writes each file that is not there, and each that is changed.
+    /// Writes missing and changed files.
     pub(super) fn write(&mut self, root: &Path) -> anyhow::Result<()> {
         self.files.iter().try_for_each(|file| write(root, file))?;
         self.changes.drain(..).try_for_each(|change| {
@@ -127,7 +127,7 @@ impl ConfigPlan {
     }
 }
 
-/// Says which options have no effect because there is a configuration already.
+/// Reports options that have no effect, since there is a configuration already.
 fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> anyhow::Result<()> {
     let config = coordinator(root)?;
     if let (Some(address), Some(known)) = (address, &config.server_url)
@@ -141,8 +141,7 @@ fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> a
     Ok(())
 }
 
-/// What files that somebody wrote by hand, to change a port say, lack of what would be written
-/// in their place.
+/// What files written by hand lack, compared with those that would be written in their place.
 fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut lacking = Vec::new();
     if root.join(COORDINATOR).exists() && coordinator(root)?.server_url.is_none() {
@@ -183,8 +182,7 @@ pub(crate) fn agent(root: &Path) -> Result<Agent, SettingsError> {
     settings::load(None, &root.join(AGENT), Ok)
 }
 
-/// The ports that the services need. A file that is missing stands for the defaults, which
-/// the file that is written in its place does not change.
+/// The ports that the services need. A missing file means the defaults, which the file written in its place keeps.
 pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
     let coordinator = coordinator(root)?;
     let agent = agent(root)?;
@@ -215,10 +213,9 @@ pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
     Ok(ports)
 }
 
-/// The address that this machine has on its way to the rest of the world. Nothing is sent:
-/// connecting a UDP socket only asks the routing table.
+/// This machine's address on its default route. Nothing is sent: connecting a UDP socket only asks the routing table.
 fn own_address() -> anyhow::Result<String> {
-    // Documentation addresses (RFC 5737, RFC 3849): they stand for anywhere.
+    // Documentation addresses (RFC 5737, RFC 3849), which use the default route.
     for (from, to) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
         let found = UdpSocket::bind(from)
             .and_then(|socket| socket.connect(to).and_then(|()| socket.local_addr()));
@@ -252,7 +249,7 @@ fn socket(service: &services::Service) -> &'static str {
     service.listens.first().map_or("", |link| link.socket)
 }
 
-/// The settings of the home machine's agent. It connects to a service only where that service's user listens.
+/// The settings of the home machine's agent. It connects to a socket only if that service's user listens on it.
 fn agent_toml() -> String {
     let mesh_services = mesh_services();
     let answers = mesh_services.iter().map(|(service, mesh)| match mesh.port {
@@ -305,7 +302,7 @@ pub(super) fn local_url(config: &Coordinator) -> String {
     format!("http://{}", config.listen.reachable())
 }
 
-/// The settings of a mesh service: by which names people reach it, and to whom it speaks.
+/// The settings of a mesh service: its names, and its peers.
 fn mesh_toml(mesh: &Mesh, network: &str) -> String {
     let mut text = format!(
         "# {}. Every key, with its default: docs/configuration.md.\n\n\
@@ -355,7 +352,7 @@ fn write(root: &Path, file: &File) -> anyhow::Result<()> {
         .with_context(|| message!("file-not-saved", path = path.display()))
 }
 
-/// Changes a file's text, and nothing else of it.
+/// Replaces a file's text; owner and mode stay.
 fn replace(change: &Change) -> std::io::Result<()> {
     let found = std::fs::metadata(&change.path)?;
     let owner = Some((found.uid(), found.gid()));

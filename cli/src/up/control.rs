@@ -30,7 +30,7 @@ use utoipa::ToSchema;
 
 /// The socket, below the root.
 pub(crate) const SOCKET: &str = "run/maru/up/control.sock";
-/// The one who may ask.
+/// The only user that may connect.
 const SUPERUSER: u32 = 0;
 /// Connections at once: each command makes one to see whether somebody listens, and one to ask.
 const ASKERS: usize = 32;
@@ -56,16 +56,16 @@ pub struct UseModel {
     pub path: PathBuf,
 }
 
-/// What was asked, and where the answer goes.
+/// A request to change the model, and where its result goes.
 #[derive(Debug)]
 pub(super) struct ModelRequest {
     /// The model's file.
     pub(super) path: PathBuf,
-    /// What became of it; the error in words.
+    /// The result; an error is a text.
     pub(super) answer: oneshot::Sender<Result<(), String>>,
 }
 
-/// Takes what is asked until it is dropped.
+/// Receives requests until it is dropped.
 #[derive(Debug)]
 pub(super) struct Control {
     asks: mpsc::Receiver<ModelRequest>,
@@ -93,7 +93,7 @@ impl Control {
 
     fn serve_to(root: &Path, only: u32) -> anyhow::Result<Self> {
         let socket = Socket::bind(&root.join(SOCKET), Access::Group)?;
-        // One may wait while another is carried out.
+        // One request may wait while another is carried out.
         let (sender, asks) = mpsc::channel(1);
         let nothing = |status, title| async move { ErrorResponse::new(status, "not-found", title) };
         let router = endpoint::router(all())
@@ -114,7 +114,7 @@ impl Control {
         Ok(Self { asks, _serving: serving })
     }
 
-    /// The next question; waits for ever if nobody asks.
+    /// The next request; waits for ever if there is none.
     pub(super) async fn next(&mut self) -> ModelRequest {
         match self.asks.recv().await {
             Some(ask) => ask,
@@ -123,7 +123,7 @@ impl Control {
     }
 }
 
-/// Answers once all engines use the model, or why they do not. Whoever stops waiting changes nothing.
+/// Answers once all engines use the model, or with the error. The change continues if the client disconnects.
 async fn use_model(
     State(asks): State<RequestSender>,
     request: Request,

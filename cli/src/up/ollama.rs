@@ -32,7 +32,7 @@ use server::{Edit, Model};
 /// Where Ollama listens unless it is told otherwise.
 pub(super) const USUAL: &str = "http://127.0.0.1:11434";
 const PORT: u16 = 11434;
-/// How long Ollama may take to accept; in the mesh the tunnel may have to be made first.
+/// Connect timeout; in the mesh the tunnel may have to be established first.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -42,15 +42,15 @@ const MAX_ANSWER: usize = 8 << 20;
 const MAX_MODELS: usize = 200;
 /// Longest name of a model, in bytes.
 const MAX_NAME: usize = 200;
-/// Most tokens of a conversation. Ollama sets memory aside for all of them: a model's own limit, of 128 Ki tokens often,
-/// is more than most machines have.
+/// Maximum tokens of a conversation. Ollama reserves memory for all of them, and a model's own limit, often 128 Ki tokens,
+/// exceeds the memory of most machines.
 const CONTEXT: u64 = 8192;
 
-/// Reads what was typed.
+/// Parses the option's value.
 ///
 /// # Errors
 ///
-/// It is no address that a dial may lead to.
+/// It is not an address that a dial may have.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let place = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     let place = match place.strip_prefix("localhost") {
@@ -68,7 +68,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| message!("not-an-ollama-address", usual = USUAL, port = PORT).to_string())
 }
 
-/// Whether it can be reached only once this machine's agent runs.
+/// Whether the address is reachable only while this machine's agent runs.
 pub(super) fn is_mesh(at: SocketAddr) -> bool {
     mesh::contains(at.ip())
 }
@@ -87,7 +87,7 @@ pub(super) fn policy_line(at: SocketAddr) -> String {
 ///
 /// # Errors
 ///
-/// One sentence: nobody answers, it is no Ollama, or it has no model.
+/// Nothing answers, the server is not Ollama, or it has no model.
 pub(super) async fn ask(at: SocketAddr, interface: Option<&str>) -> anyhow::Result<OllamaServer> {
     let mut client = local::plain()
         .no_proxy()
@@ -116,7 +116,7 @@ pub(super) async fn ask(at: SocketAddr, interface: Option<&str>) -> anyhow::Resu
     Ok(OllamaServer { at, models, left_out })
 }
 
-/// The body of a good answer, if it is not too long.
+/// The body of a successful answer of limited length.
 async fn body(request: reqwest::RequestBuilder) -> anyhow::Result<Vec<u8>> {
     let mut response = request.send().await?.error_for_status()?;
     let mut body = Vec::new();
@@ -192,7 +192,7 @@ pub(crate) fn edits(
     })
 }
 
-/// Writes into the planned configuration what was found, says so, and returns whether anything changes.
+/// Adds the server to the planned configuration, reports it, and returns whether anything changes.
 ///
 /// # Errors
 ///

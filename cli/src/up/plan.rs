@@ -17,7 +17,7 @@ use crate::up::{
 pub(super) struct Plan {
     /// What services are started with.
     pub(super) parameters: Parameters,
-    /// What was told, this time or earlier.
+    /// The options of this and earlier runs.
     told: SavedOptions,
     /// Person to create.
     pub(super) user: Option<String>,
@@ -27,12 +27,12 @@ pub(super) struct Plan {
     pub(super) config: config::ConfigPlan,
     /// An Ollama to ask once there is a mesh.
     pub(super) ollama: Option<SocketAddr>,
-    /// What this run was told anew.
+    /// The options, if this run changes them.
     news: Option<SavedOptions>,
 }
 
 impl Plan {
-    /// Decides, and checks all that can be checked; makes nothing. `found` is what an Ollama on this machine answered.
+    /// Plans, and checks everything; creates nothing. `found` is an Ollama on this machine.
     pub(super) fn make(
         args: &UpArgs,
         root: &Path,
@@ -93,7 +93,7 @@ impl Plan {
         SERVICES.iter().filter(runs)
     }
 
-    /// Remembers what this run was told, once it is known to work.
+    /// Saves the options of this run, once it works.
     pub(super) fn remember(&self) -> anyhow::Result<()> {
         self.news.as_ref().map_or(Ok(()), |news| news.store(&self.parameters.root))
     }

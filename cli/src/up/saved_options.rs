@@ -1,4 +1,4 @@
-//! What an earlier run of `maru up`, or `maru model use`, was told.
+//! Options of `maru up` and `maru model use` that later runs use.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use services::{INFERENCE_2_SERVICE, Service};
 const FILE: &str = "var/lib/maru/up.json";
 const FORMAT: Format<SavedOptions> = Format::new(1).remedy("remove it and give --model");
 
-/// What was told.
+/// The saved options.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedOptions {
     /// The model of the embedded engines.
@@ -22,7 +22,7 @@ pub(crate) struct SavedOptions {
 }
 
 impl SavedOptions {
-    /// Reads what was told in the instance at `root`.
+    /// Reads the options of the instance at `root`.
     pub(crate) fn load(root: &Path) -> anyhow::Result<Self> {
         Ok(FORMAT.read(&root.join(FILE))?.unwrap_or_default())
     }
@@ -32,14 +32,14 @@ impl SavedOptions {
         self.engines != Some(1) || service.name != INFERENCE_2_SERVICE.name
     }
 
-    /// Keeps the model that the engines of the instance at `root` use by now.
+    /// Saves the model that the engines of the instance at `root` use.
     pub(crate) fn keep_model(root: &Path, model: &Path) -> anyhow::Result<()> {
         let mut told = Self::load(root)?;
         told.model = Some(model.to_owned());
         told.store(root)
     }
 
-    /// Keeps it.
+    /// Saves them.
     pub(crate) fn store(&self, root: &Path) -> anyhow::Result<()> {
         Ok(FORMAT.write(&root.join(FILE), self)?)
     }

@@ -74,3 +74,29 @@ fn completions_are_printed_for_every_shell() {
         assert!(text(&["completions", shell]).contains("approve"), "{shell}");
     }
 }
+
+#[test]
+fn people_who_read_korean_get_korean_and_programs_what_they_always_get() {
+    let root = tempfile::tempdir().unwrap();
+    let korean = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maru"));
+        command.arg("--root").arg(root.path()).args(args).env("LC_ALL", "ko_KR.UTF-8");
+        command.output().unwrap()
+    };
+    let help = String::from_utf8(korean(&["device", "approve", "--help"]).stdout).unwrap();
+    insta::assert_snapshot!("device-approve-korean", help);
+
+    let failed = korean(&["device", "list"]);
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(
+        said.contains("코디네이터가 실행되고 있지 않습니다") && said.contains("sudo maru up"),
+        "{said}"
+    );
+
+    let table = String::from_utf8(korean(&["confidential", "list"]).stdout).unwrap();
+    assert!(table.starts_with("이름"), "{table}");
+    // The sentences of `doctor` are in its JSON, too.
+    let json = String::from_utf8(korean(&["doctor", "--output", "json"]).stdout).unwrap();
+    assert!(json.contains("\"id\": \"tools\""), "{json}");
+    assert!(!json.chars().any(|c| ('\u{ac00}'..='\u{d7a3}').contains(&c)), "{json}");
+}

@@ -84,7 +84,7 @@ async fn serve(mut io: TcpStream, shared: &Shared) -> std::io::Result<()> {
         .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
     let len = content.len();
     let (status, body) = match from {
-        _ if shared.missing.load(Ordering::SeqCst) => ("404 Not OllamaModel", &content[..0]),
+        _ if shared.missing.load(Ordering::SeqCst) => ("404 Not Found", &content[..0]),
         Some(from) if from >= len => ("416 Range Not Satisfiable", &content[..0]),
         Some(from) => ("206 Partial Content", &content[from..]),
         None => ("200 OK", &content[..]),

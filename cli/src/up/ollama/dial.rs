@@ -51,10 +51,10 @@ pub(super) fn edit(text: &str, found: &OllamaServer) -> Edit {
             text.replace_range(place, &format!("\"{}\"", found.at));
             text
         }
-        // Another user's, or another socket: whoever wrote that had something in mind.
+        // It has another user or socket, so it was changed on purpose.
         Some(_) => return Edit::ByHand,
     };
-    // Whatever the file looks like: it says what it said, and this.
+    // The edit is used only if the file now means the old value with this change.
     if read(&text).as_ref() == Some(&expected) { Edit::New(text) } else { Edit::ByHand }
 }
 

@@ -1,17 +1,13 @@
 //! The provider in `openclaw.json`.
 
-use jsonc_parser::{
-    ParseOptions,
-    cst::{CstInputValue, CstRootNode},
-    parse_to_serde_value,
-};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use services::AGENT_UID;
 
 use super::{
     dial,
     server::{Edit, Model, OllamaServer},
 };
+use crate::openclaw;
 
 /// What the provider is called.
 pub(super) const NAME: &str = "ollama";
@@ -49,19 +45,15 @@ pub(super) fn edit(text: &str, found: &OllamaServer) -> Edit {
     change(text, found).unwrap_or(Edit::ByHand)
 }
 
-/// Nothing if the text cannot be understood without a doubt.
+/// `None` if the text cannot be edited safely.
 fn change(text: &str, found: &OllamaServer) -> Option<Edit> {
-    let mut expected = read(text)?;
-    let root = CstRootNode::parse(text, &options()).ok()?;
-    let providers = root
-        .object_value()?
-        .object_value_or_create("models")?
-        .object_value_or_create("providers")?;
-    let known = object(object(expected.as_object_mut()?, "models")?, "providers")?;
+    let mut expected = openclaw::read(text)?;
+    let (root, providers) = openclaw::providers(text)?;
+    let known = openclaw::providers_of(&mut expected)?;
     match known.get_mut(NAME) {
         None => {
             known.insert(NAME.to_owned(), provider(found));
-            providers.append(NAME, input(&provider(found)));
+            providers.append(NAME, openclaw::input(&provider(found), &ORDER));
         }
         Some(known) => {
             let ours = known["baseUrl"] == json!(base_url()) && known["api"] == json!(API);
@@ -74,42 +66,12 @@ fn change(text: &str, found: &OllamaServer) -> Option<Edit> {
             let models = providers.object_value(NAME)?.array_value("models")?;
             models.ensure_multiline();
             for model in new {
-                models.append(input(&model));
+                models.append(openclaw::input(&model, &ORDER));
                 known.push(model);
             }
         }
     }
     let text = root.to_string();
-    // Whatever the file looks like: it says what it said, and this.
-    (read(&text)? == expected).then_some(Edit::New(text))
-}
-
-/// As the gateway reads the file.
-fn options() -> ParseOptions {
-    ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
-}
-
-fn read(text: &str) -> Option<Value> {
-    parse_to_serde_value(text, &options()).ok()
-}
-
-/// The object at `key`, made if it is missing; nothing if something else is there.
-fn object<'a>(within: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
-    within.entry(key).or_insert_with(|| json!({})).as_object_mut()
-}
-
-fn input(value: &Value) -> CstInputValue {
-    match value {
-        Value::Null => CstInputValue::Null,
-        Value::Bool(is) => CstInputValue::Bool(*is),
-        Value::Number(number) => CstInputValue::Number(number.to_string()),
-        Value::String(text) => CstInputValue::String(text.clone()),
-        Value::Array(values) => CstInputValue::Array(values.iter().map(input).collect()),
-        Value::Object(members) => {
-            let mut members: Vec<_> =
-                members.iter().map(|(key, value)| (key.clone(), input(value))).collect();
-            members.sort_by_key(|(key, _)| ORDER.iter().position(|known| known == key));
-            CstInputValue::Object(members)
-        }
-    }
+    // The edit is used only if the file now means the old value with this change.
+    (openclaw::read(&text)? == expected).then_some(Edit::New(text))
 }

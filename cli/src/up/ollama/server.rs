@@ -1,4 +1,4 @@
-//! What is found of an Ollama, and what becomes of the files that name it.
+//! An Ollama server, and the edits of the files that name it.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ pub(in crate::up) struct Model {
     pub(super) context: Option<u64>,
 }
 
-/// What was found at an address.
+/// An Ollama server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::up) struct OllamaServer {
     /// The address.
@@ -22,13 +22,13 @@ pub(in crate::up) struct OllamaServer {
     pub(super) left_out: usize,
 }
 
-/// What becomes of a file.
+/// The edit of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Edit {
-    /// It says so already.
+    /// It is up to date.
     Same,
     /// Its new text.
     New(String),
-    /// Somebody has to decide.
+    /// It cannot be edited safely.
     ByHand,
 }
