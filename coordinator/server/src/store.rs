@@ -20,15 +20,16 @@ mod rows;
 mod select;
 mod users;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub use ::store::{CopyError, Database, DatabaseError, DatabaseLock, LockError, copy};
-use ::store::{DatabaseMetrics, Opened, Priority, RevisionUpdate, Schema};
+use ::store::{DatabaseMetrics, Opened, Priority, RevisionUpdate, Schema, column};
 use coordinator_api::Actor;
 use coordinator_core::{
     api_key::{ApiKey, ApiKeyHash},
-    model::{Node, Pending, Record, User},
+    model::{Node, NodeId, Pending, Record, User},
     policy,
+    time::Millis,
 };
 use sqlx::{AnyPool, Row as _};
 use tokio::time::Instant;
@@ -114,7 +115,7 @@ impl Store {
             .await
     }
 
-    /// Begins a change that a device node_rates. Dropping it rolls it back.
+    /// Begins a change that a device asked for. Dropping it rolls it back.
     pub async fn change_by_node(&self, actor: Actor) -> Result<Change, StoreError> {
         Change::begin(self.base.write(Priority::Low, RevisionUpdate::Increment).await?, actor).await
     }
@@ -142,6 +143,16 @@ impl Store {
         tx.commit().await?;
         self.base.metrics().load.observe(began.elapsed().as_secs_f64());
         Ok(loaded)
+    }
+
+    /// Stores when nodes were last connected, with low priority, and skips nodes that do not exist. The revision stays.
+    pub async fn set_last_seen(&self, seen: &BTreeMap<NodeId, Millis>) -> Result<(), StoreError> {
+        let mut write = self.base.write(Priority::Low, RevisionUpdate::Keep).await?;
+        for (&id, &at) in seen {
+            let update = sqlx::query("UPDATE nodes SET last_seen = $2 WHERE id = $1");
+            update.bind(column::sql(id)).bind(at).execute(write.connection()).await?;
+        }
+        Ok(write.commit().await?)
     }
 
     /// Deletes entries of the audit log that are no longer kept.

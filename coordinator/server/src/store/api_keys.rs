@@ -13,11 +13,6 @@ pub(super) fn all() -> Query {
     query("SELECT * FROM api_keys")
 }
 
-/// The API key with a number.
-pub(super) fn by_id(id: u64) -> Query {
-    query("SELECT * FROM api_keys WHERE id = $1").bind(sql(id))
-}
-
 impl Change {
     /// All API keys, by their hashes.
     pub async fn api_keys(&mut self) -> Result<HashMap<ApiKeyHash, ApiKey>, StoreError> {

@@ -1,12 +1,11 @@
 //! A write transaction on the network.
 
-use ::store::WriteTransaction;
+use ::store::{WriteTransaction, column::sql};
 use coordinator_api::Actor;
 use coordinator_core::api_key::{self, ApiKey, ApiKeyHash};
 use sqlx::{AnyConnection, query, query_scalar};
 
 use super::{
-    api_keys,
     audit::{self, AuditNote},
     error::StoreError,
     rows::FromRow,
@@ -30,8 +29,9 @@ impl Change {
     ) -> Result<Self, StoreError> {
         // The key may have been removed since the request was let in.
         if let Actor::ApiKey { id, .. } = actor {
+            let stored = query("SELECT * FROM api_keys WHERE id = $1").bind(sql(id));
             let key: Option<(ApiKeyHash, ApiKey)> =
-                select::first(write.connection(), api_keys::by_id(id)).await?;
+                select::first(write.connection(), stored).await?;
             let key = key.map(|(_, key)| key);
             api_key::admit(key.as_ref(), true, clock::now()).map_err(StoreError::AccessDenied)?;
         }

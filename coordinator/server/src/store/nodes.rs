@@ -1,11 +1,8 @@
 //! Queries on nodes and on extra DNS names.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
-};
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
-use ::store::{DatabaseError, Priority, RevisionUpdate, column::sql};
+use ::store::{DatabaseError, column::sql};
 use control_protocol::key::{MachinePublic, NodePublic};
 use coordinator_core::{
     address,
@@ -15,7 +12,7 @@ use coordinator_core::{
 };
 use sqlx::{query, query_scalar};
 
-use super::{Change, Store, error::StoreError, rows::NodeRow, select::Query};
+use super::{Change, error::StoreError, rows::NodeRow, select::Query};
 use crate::random;
 
 /// All nodes.
@@ -31,18 +28,6 @@ pub(super) fn by_node_key(key: &NodePublic) -> Query {
 /// All extra DNS names.
 pub(super) fn records() -> Query {
     query("SELECT name, node_id FROM records ORDER BY name")
-}
-
-impl Store {
-    /// Stores when nodes were last connected, with low priority, and skips nodes that do not exist. The revision stays.
-    pub async fn set_last_seen(&self, seen: &BTreeMap<NodeId, Millis>) -> Result<(), StoreError> {
-        let mut write = self.base.write(Priority::Low, RevisionUpdate::Keep).await?;
-        for (&id, &at) in seen {
-            let update = query("UPDATE nodes SET last_seen = $2 WHERE id = $1");
-            update.bind(sql(id)).bind(at).execute(write.connection()).await?;
-        }
-        Ok(write.commit().await?)
-    }
 }
 
 impl Change {
