@@ -177,7 +177,7 @@ fn the_coordinator_waits_for_the_relay_and_cannot_read_its_key() {
 fn the_relay_is_told_who_is_a_node_by_a_file_that_it_cannot_write() {
     let home = Home::new();
     let mut relay = home.start(&RELAY_SERVICE);
-    home.wait(&mut relay, |home| home.logs().contains("nobody is let in until"));
+    home.wait(&mut relay, |home| home.logs().contains("the relay admits nobody until"));
     let mut coordinator = home.start(&COORDINATOR_SERVICE);
     let list = home.instance.root.join(RELAY_NODES).join("nodes.json");
     home.wait(&mut coordinator, |_| list.exists());

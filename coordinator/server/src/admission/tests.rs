@@ -89,7 +89,7 @@ fn a_list_that_is_none_is_refused_at_the_start_with_what_to_do() {
         fs::write(file::path(&paths), content).unwrap();
         Admission::follow(&paths).unwrap_err().to_string()
     };
-    assert!(said("{").contains("remove it, and the coordinator writes it anew"));
+    assert!(said("{").contains("remove it; the coordinator writes it again"));
     assert!(said(r#"{ "version": 2 }"#).contains("update Maru"));
     assert!(
         said(r#"{ "version": 1, "nodes": [{ "node": 1, "key": "nodekey:zz" }] }"#)

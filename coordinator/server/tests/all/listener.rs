@@ -227,7 +227,7 @@ fn what_cannot_work_is_refused_in_one_sentence_that_says_what_to_do() {
         (format!("{here}[tls]\ncertificate = \"a\""), "set key"),
         (format!("{here}[tls.acme]\ncontact = \"me\""), "mailto:"),
         (format!("{here}[tls.acme]\nca = \"none\""), "check who may read it"),
-        (format!("{here}[tls.acme]\ndirectory = \"https://a b\""), "is no URL"),
+        (format!("{here}[tls.acme]\ndirectory = \"https://a b\""), "is not a URL"),
         (format!("{here}[proxy]\ntrusted = []"), "trusts nobody"),
         (format!("{here}[proxy]\ntrusted = [\"nginx\"]"), "no address"),
     ] {

@@ -125,8 +125,8 @@ async fn a_route_that_is_not_offered_is_refused_and_nothing_is_decided() {
     for (routes, said) in [
         (json!([LAN, "192.168.2.0/24"]), "router does not offer 192.168.2.0/24; it offers"),
         (json!(["exit"]), "tailscale set --advertise-exit-node"),
-        (json!(["192.168.1.7/24"]), "192.168.1.0/24 may be meant"),
-        (json!(["lan"]), "no prefix"),
+        (json!(["192.168.1.7/24"]), "host bits set: use 192.168.1.0/24"),
+        (json!(["lan"]), "is not a prefix"),
         (json!([]), "name 1 to 256 routes"),
     ] {
         let body = json!({ "routes": routes });

@@ -41,7 +41,7 @@ async fn the_coordinator_waits_for_the_relay_and_says_if_it_does_not_come() {
     let (_dir, paths) = paths();
     let error = pin(&paths, HOST, AT_ONCE).await.unwrap_err();
     assert!(matches!(error, CertificateError::Missing(_)));
-    assert!(error.to_string().contains("start `maru-coordinator relay` too"), "{error}");
+    assert!(error.to_string().contains("check that `maru-coordinator relay` runs"), "{error}");
 
     let waiting = tokio::spawn({
         let paths = paths.clone();
