@@ -10,6 +10,7 @@ use std::{
 use serde_json::Value;
 
 mod circles;
+mod names;
 mod pages;
 
 /// What a crate that says or decides must do without.
