@@ -8,6 +8,7 @@ use std::{
 };
 
 use hickory_resolver::TokioResolver;
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use rustls::{ClientConfig, pki_types::ServerName};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -23,6 +24,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A connection over TCP, TLS or a UNIX socket.
 pub type Stream = Box<dyn Io>;
+
+/// Lets hyper's connection pool hold it.
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
 
 /// The TLS configuration, and the name that the server's certificate must have.
 pub type Trust = (Arc<ClientConfig>, ServerName<'static>);

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! No prompt is sealed to a node before [`attestation::verify`] took its evidence; there is no other way to make an
-//! [`attestation::FitToSeal`]. Whatever does not hold is [`Error::Untrusted`] with the code of the check.
+//! [`attestation::VerifiedNode`]. Whatever does not hold is [`Error::Untrusted`] with the code of the check.
 
 mod chain;
 mod clock;

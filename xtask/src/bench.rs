@@ -27,7 +27,7 @@ use report::{Outcome, Report};
 pub(crate) struct Args {
     /// What to measure
     #[arg(value_enum)]
-    what: What,
+    what: Benchmark,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -45,7 +45,7 @@ pub(crate) struct Args {
     short: bool,
     /// Of the tunnel's figures only this one of our agent alone
     #[arg(long, value_enum, value_name = "FIGURE", conflicts_with_all = ["short", "peers"])]
-    only: Option<tunnel::Alone>,
+    only: Option<tunnel::AgentMeasurement>,
     /// Measure OpenPCC's own chain as well, which is built with Go; needs root
     #[arg(long)]
     stock: bool,
@@ -53,7 +53,7 @@ pub(crate) struct Args {
 
 /// What there is to measure.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum What {
+enum Benchmark {
     /// The whole chain against the same model asked directly
     Chat,
     /// The confidential chain
@@ -82,9 +82,9 @@ enum Task {
 impl Task {
     /// Reads what is asked for.
     fn new(args: &Args) -> Result<Self> {
-        let is_tunnel = matches!(args.what, What::Tunnel);
+        let is_tunnel = matches!(args.what, Benchmark::Tunnel);
         ensure!(
-            args.peers.is_empty() || is_tunnel || matches!(args.what, What::Gateway),
+            args.peers.is_empty() || is_tunnel || matches!(args.what, Benchmark::Gateway),
             "--peers is for `cargo xtask bench gateway` and `cargo xtask bench tunnel`: leave it out"
         );
         ensure!(
@@ -92,17 +92,19 @@ impl Task {
             "--rounds, --short and --only are for `cargo xtask bench tunnel`: leave them out"
         );
         ensure!(
-            !args.stock || matches!(args.what, What::Confidential),
+            !args.stock || matches!(args.what, Benchmark::Confidential),
             "--stock is for `cargo xtask bench confidential`: leave it out"
         );
         Ok(match args.what {
-            What::Chat => Self::Chat,
-            What::Confidential => Self::Confidential(args.stock),
-            What::Sealed => Self::Sealed,
-            What::Memory => Self::Memory,
-            What::Gateway => Self::Gateway(named(&args.peers)?),
-            What::Tunnel if args.short => Self::Tunnel(named(&args.peers)?, tunnel::Effort::SHORT),
-            What::Tunnel => {
+            Benchmark::Chat => Self::Chat,
+            Benchmark::Confidential => Self::Confidential(args.stock),
+            Benchmark::Sealed => Self::Sealed,
+            Benchmark::Memory => Self::Memory,
+            Benchmark::Gateway => Self::Gateway(named(&args.peers)?),
+            Benchmark::Tunnel if args.short => {
+                Self::Tunnel(named(&args.peers)?, tunnel::Effort::SHORT)
+            }
+            Benchmark::Tunnel => {
                 let full = tunnel::Effort::FULL;
                 let rounds = args.rounds.unwrap_or(full.rounds);
                 let effort = tunnel::Effort { rounds, only: args.only, ..full };
@@ -274,14 +276,14 @@ mod tests {
             stock: false,
         };
         let refused = |args: &Args| Task::new(args).is_err();
-        assert!(!refused(&args(What::Gateway, &["nginx"], None, false)));
-        assert!(!refused(&args(What::Tunnel, &["maru"], Some(2), false)));
-        assert!(refused(&args(What::Chat, &["nginx"], None, false)));
-        assert!(refused(&args(What::Gateway, &[], Some(2), false)));
-        assert!(refused(&args(What::Sealed, &[], None, true)));
-        let only = Some(tunnel::Alone::Crowd);
-        assert!(!refused(&Args { only, ..args(What::Tunnel, &[], Some(2), false) }));
-        assert!(refused(&Args { only, ..args(What::Memory, &[], None, false) }));
-        assert!(refused(&Args { stock: true, ..args(What::Chat, &[], None, false) }));
+        assert!(!refused(&args(Benchmark::Gateway, &["nginx"], None, false)));
+        assert!(!refused(&args(Benchmark::Tunnel, &["maru"], Some(2), false)));
+        assert!(refused(&args(Benchmark::Chat, &["nginx"], None, false)));
+        assert!(refused(&args(Benchmark::Gateway, &[], Some(2), false)));
+        assert!(refused(&args(Benchmark::Sealed, &[], None, true)));
+        let only = Some(tunnel::AgentMeasurement::Crowd);
+        assert!(!refused(&Args { only, ..args(Benchmark::Tunnel, &[], Some(2), false) }));
+        assert!(refused(&Args { only, ..args(Benchmark::Memory, &[], None, false) }));
+        assert!(refused(&Args { stock: true, ..args(Benchmark::Chat, &[], None, false) }));
     }
 }

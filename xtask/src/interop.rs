@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{build, model, traces::Traces};
 use clients::Client;
-use house::House;
+use house::TestDeployment;
 use install::Installed;
 pub(crate) use outcome::Outcome;
 use stage::ensure_possible;
@@ -89,7 +89,7 @@ fn models(args: &Models, model: &Path) -> Result<Outcome> {
     let chosen: Vec<_> = all.iter().filter(wanted).collect();
     ensure!(!chosen.is_empty(), "there is no such client: {}", clients::names(&all));
     let program = args.ollama.as_deref().map(std::path::absolute).transpose()?;
-    let house = House::start(&installed, model, program.as_deref())?;
+    let house = TestDeployment::start(&installed, model, program.as_deref())?;
     let mut outcome = Outcome::default();
     for client in chosen {
         outcome.add(client.run(&house).with_context(|| client.name.to_owned())?);

@@ -17,7 +17,7 @@ use crate::{
     nextest::{self, Verdict},
     packages, sabotage, workspace,
 };
-use flaky::Known;
+use flaky::FlakyList;
 use peers::Peers;
 pub(crate) use peers::build as build_peers;
 use stage::{Count, Stages};
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// Every test that this machine can run, namespaces, containers and the real model included. Those that need programs of
 /// others are last: these are built meanwhile.
 fn tests(programs: &nextest::Programs, peers: Peers, only: Option<&str>) -> Result<Count> {
-    let known = Known::read(&workspace::root())?;
+    let known = FlakyList::read(&workspace::root())?;
     let declared = needs::declared_below(&workspace::root())?;
     let lacking = needs::lacking(&declared, &workspace::root());
     for test in &lacking {

@@ -6,7 +6,7 @@ use ai_gateway_api::{
     sealed::{KeyId, PublishedKey},
     wire::{Bytes, Fixed},
 };
-use confidential_envelope::kem::{Expanded, ExpandedKey};
+use confidential_envelope::kem::{ExpandedKey, ExpandedXWing};
 use hpke::{
     Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable,
     aead::ChaCha20Poly1305,
@@ -222,7 +222,7 @@ impl PrivateKey {
     pub(crate) fn derive(suite: Suite, ikm: &Zeroizing<[u8; 32]>) -> (Self, KeyConfig) {
         let (private, public) = match suite {
             Suite::XWing => {
-                let (private, public) = Expanded::derive_keypair(&**ikm);
+                let (private, public) = ExpandedXWing::derive_keypair(&**ikm);
                 (Self::XWing(Box::new(private)), public.to_bytes().to_vec())
             }
             Suite::X25519 => {
@@ -243,7 +243,7 @@ impl PrivateKey {
     ) -> Result<Unsealed, HpkeError> {
         match self {
             Self::XWing(private) => {
-                open::<Expanded>(private, encapsulated_key, info, aad, ciphertext)
+                open::<ExpandedXWing>(private, encapsulated_key, info, aad, ciphertext)
             }
             Self::X25519(private) => {
                 open::<X25519HkdfSha256>(private, encapsulated_key, info, aad, ciphertext)

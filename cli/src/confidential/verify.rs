@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, ensure};
-use attestation::{Check, Known, MAX_EVIDENCE, Nonce, Outcome, Pin, Report};
+use attestation::{Check, Expectations, MAX_EVIDENCE, Nonce, Outcome, Pin, Report};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use confidential_api::{
@@ -71,7 +71,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let evidence = evidence(&args.file)?;
     let policy: Signed<Policy> = Signed::parse(&read(&args.policy)?)?;
     let pin = args.pin.as_deref().map(pin).transpose()?;
-    let known = Known {
+    let known = Expectations {
         model: args.model.as_deref(),
         nonce: args.nonce.map(Nonce::from_bytes),
         simulated: Some(args.simulated),

@@ -1,4 +1,4 @@
-//! Badges: which models whoever asks may use. They travel inside the encryption (OpenPCC `auth/credentialing`).
+//! Badges: the models that a client may use. They are inside the encryption (OpenPCC `auth/credentialing`).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
@@ -12,7 +12,7 @@ use crate::{
 /// Longest badge, in bytes.
 pub const BADGE_MAX: usize = 16 << 10;
 
-/// What a badge allows, with the signature of who gave it.
+/// A signed list of models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Badge {
     /// Names of models, sorted.
@@ -22,7 +22,7 @@ pub struct Badge {
 }
 
 impl Badge {
-    /// Gives a badge.
+    /// Signs a badge.
     ///
     /// # Errors
     ///
@@ -35,29 +35,29 @@ impl Badge {
         Ok(Self { models, signature })
     }
 
-    /// Reads a header's value, base64 with padding.
+    /// Decodes a header's value, base64 with padding.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it is none.
+    /// [`Malformed`].
     pub fn decode_text(text: &[u8]) -> Result<Self, Malformed> {
         bounded(text, BADGE_MAX, "a badge has at most 16 KiB")?;
-        let bytes = STANDARD.decode(text).map_err(|_| Malformed("a badge is base64"))?;
-        let badge: protobuf::Badge = decode(&bytes, "no badge")?;
+        let bytes = STANDARD.decode(text).map_err(|_| Malformed("a badge must be base64"))?;
+        let badge: protobuf::Badge = decode(&bytes, "not a badge")?;
         let signature =
-            badge.signature.try_into().map_err(|_| Malformed("a signature has 64 bytes"))?;
+            badge.signature.try_into().map_err(|_| Malformed("a signature must have 64 bytes"))?;
         let models = read_models(&badge.credentials.unwrap_or_default().models)?;
         Ok(Self { models, signature })
     }
 
-    /// Writes a header's value.
+    /// Encodes a header's value.
     #[must_use]
     pub fn encode_text(&self) -> String {
         let (credentials, signature) = (Some(credentials(&self.models)), self.signature.to_vec());
         STANDARD.encode(protobuf::Badge { credentials, signature }.encode_to_vec())
     }
 
-    /// Whether the holder of `key` gave it.
+    /// Whether it is signed by `key`.
     #[must_use]
     pub fn is_from(&self, key: &PublicKey) -> bool {
         let message = credentials(&self.models).encode_to_vec();
@@ -76,9 +76,9 @@ fn credentials(models: &[String]) -> protobuf::Credentials {
     protobuf::Credentials { models: bytes }
 }
 
-/// Names one after another, each with its length before it in four bytes, little-endian; sorted.
+/// Names in order, each after its length in four bytes, little-endian.
 fn read_models(mut bytes: &[u8]) -> Result<Vec<String>, Malformed> {
-    const CUT: Malformed = Malformed("a badge's list of models is cut");
+    const CUT: Malformed = Malformed("a badge's list of models is truncated");
     let mut models: Vec<String> = Vec::new();
     while !bytes.is_empty() {
         let (len, rest) = bytes.split_first_chunk::<4>().ok_or(CUT)?;
@@ -87,7 +87,7 @@ fn read_models(mut bytes: &[u8]) -> Result<Vec<String>, Malformed> {
         check(model)?;
         let model = String::from_utf8(model.to_vec()).map_err(|_| CUT)?;
         if models.last().is_some_and(|last| *last >= model) {
-            return Err(Malformed("a badge's models are sorted, each once"));
+            return Err(Malformed("a badge's models must be sorted, each once"));
         }
         models.push(model);
         bytes = rest;
@@ -99,6 +99,6 @@ fn check(model: &[u8]) -> Result<(), Malformed> {
     if !model.is_empty() && model.iter().all(|byte| (32..127).contains(byte)) {
         Ok(())
     } else {
-        Err(Malformed("a model's name is printable ASCII"))
+        Err(Malformed("a model's name must be printable ASCII"))
     }
 }

@@ -1,11 +1,11 @@
-//! The gateway's keys, signed where they were made.
+//! The gateway's keys, which the gateway signs.
 
 use common::wire::{Bytes, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::{certificate::Use, signed::Document};
 
-/// Most keys at once.
+/// Maximum number of keys.
 pub const KEYS_MAX: usize = 16;
 
 /// The public keys of a gateway. Signed by its bundle key.
@@ -13,18 +13,18 @@ pub const KEYS_MAX: usize = 16;
 pub struct Bundle {
     /// Always 1.
     pub version: Version,
-    /// Rises with each change.
+    /// Increases with each change.
     pub epoch: u64,
-    /// Those that are or will be accepted, each id once.
+    /// Current and future keys, each ID once.
     pub keys: Vec<BundleKey>,
 }
 
 /// One key of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundleKey {
-    /// Names it in requests.
+    /// Its ID in requests.
     pub key_id: u8,
-    /// Its key configuration (RFC 9458, section 3.1), whose first byte is the id.
+    /// Its key configuration (RFC 9458, section 3.1), which begins with the ID.
     pub config: Bytes,
     /// Accepted from, in milliseconds since 1970.
     pub active_from: u64,
@@ -33,7 +33,7 @@ pub struct BundleKey {
 }
 
 impl Bundle {
-    /// The key to use at `now_ms`, milliseconds since 1970: of those that are active, the one that became so last.
+    /// The key to use at `now_ms`, milliseconds since 1970: the active key with the latest beginning.
     #[must_use]
     pub fn active(&self, now_ms: u64) -> Option<&BundleKey> {
         let active = |key: &&BundleKey| (key.active_from..key.active_until).contains(&now_ms);
@@ -47,17 +47,17 @@ impl Document for Bundle {
 
     fn check(&self) -> Result<(), &'static str> {
         if self.keys.is_empty() || self.keys.len() > KEYS_MAX {
-            return Err("it has no keys, or more than 16");
+            return Err("it must have 1 to 16 keys");
         }
-        for (place, key) in self.keys.iter().enumerate() {
+        for (at, key) in self.keys.iter().enumerate() {
             if key.config.0.first() != Some(&key.key_id) {
-                return Err("a key's id is not that of its configuration");
+                return Err("a key's ID differs from that in its configuration");
             }
             if key.active_from >= key.active_until {
                 return Err("a key ends before it begins");
             }
-            if self.keys.iter().take(place).any(|other| other.key_id == key.key_id) {
-                return Err("two keys have one id");
+            if self.keys.iter().take(at).any(|other| other.key_id == key.key_id) {
+                return Err("two keys have the same ID");
             }
         }
         Ok(())

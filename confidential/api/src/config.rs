@@ -1,4 +1,4 @@
-//! The configuration that auth serves, the same bytes for everyone (`GET /api/config`).
+//! The configuration that auth serves, the same bytes to every client (`GET /api/config`).
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -10,9 +10,9 @@ use crate::{
     text,
 };
 
-/// The version of the configuration, text as in the seed.
+/// The version of the configuration.
 pub const VERSION: &str = "0.002";
-/// Most relays.
+/// Maximum number of relays.
 pub const RELAYS_MAX: usize = 16;
 
 /// The configuration of a deployment. Signed by its configuration key; the signature comes in headers.
@@ -20,43 +20,43 @@ pub const RELAYS_MAX: usize = 16;
 pub struct Config {
     /// Always [`VERSION`].
     pub version: ConfigVersion,
-    /// What the deployment does.
+    /// The features of the deployment.
     pub features: Features,
-    /// Relays, in the order in which they are tried.
+    /// The relays, in the order in which clients use them.
     pub relay_urls: Vec<String>,
-    /// The gateway, which only relays speak to.
+    /// The gateway, whose clients are relays.
     pub gateway_url: String,
-    /// The router, which only the gateway and nodes speak to.
+    /// The router, whose clients are the gateway and nodes.
     pub router_url: String,
     /// The gateway's keys as `application/ohttp-keys` (RFC 9458, section 3.2); base64 with padding.
     #[serde(with = "text::base64_padded")]
     pub ohttp_key_configs_bundle: Vec<u8>,
-    /// When each of them is accepted.
+    /// The active time of each key.
     pub ohttp_key_rotation_periods: Vec<Period>,
-    /// What evidence is judged by.
+    /// The rules for evidence.
     pub attestation: Attestation,
-    /// Rises with each change.
+    /// Increases with each change.
     pub epoch: u64,
-    /// Where the keys are from.
+    /// The source of the keys.
     pub key_source: KeySource,
-    /// The keys as the gateway signed them; none where they are from seeds.
+    /// The keys that the gateway signed; `None` if they are from seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Signed<Bundle>>,
 }
 
-/// What the deployment does. Where one of them is false, a client does not go on without it: it refuses.
+/// The features of a deployment. Clients refuse a configuration in which one is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Features {
     /// Requests are encapsulated to the gateway.
     pub ohttp: bool,
-    /// Nodes show evidence.
+    /// Nodes have evidence.
     pub real_attestation: bool,
 }
 
-/// When a key is accepted.
+/// The active time of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Period {
-    /// Which.
+    /// The key's ID.
     pub key_id: u8,
     /// Accepted from, in milliseconds since 1970; RFC 3339 on the wire.
     #[serde(with = "text::rfc3339")]
@@ -66,25 +66,25 @@ pub struct Period {
     pub active_until: u64,
 }
 
-/// What evidence is judged by.
+/// The rules for evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attestation {
     /// The policy's name.
     pub policy_id: String,
     /// The policy.
     pub allowed_images: Signed<Policy>,
-    /// Which evidence there is, for people.
+    /// The kinds of evidence, for people.
     #[serde(default)]
     pub verifier_hints: Vec<String>,
 }
 
-/// Where the gateway's keys are from.
+/// The source of the gateway's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeySource {
     /// Made in the gateway, and signed there (option C).
     Gateway,
-    /// Derived from seeds that gateway and auth share (option A): auth could open what is sealed to them.
+    /// Derived from seeds that gateway and auth share (option A), so that auth could open requests.
     Seeds,
 }
 
@@ -94,13 +94,15 @@ impl Document for Config {
 
     fn check(&self) -> Result<(), &'static str> {
         if self.relay_urls.is_empty() || self.relay_urls.len() > RELAYS_MAX {
-            return Err("it names no relay, or more than 16");
+            return Err("it must have 1 to 16 relays");
         }
         if self.ohttp_key_rotation_periods.len() > KEYS_MAX {
             return Err("it has more than 16 keys");
         }
         if (self.key_source == KeySource::Gateway) != self.bundle.is_some() {
-            return Err("keys come from the gateway with its bundle, and without one from seeds");
+            return Err(
+                "it must have a bundle if the keys are from the gateway, and none if they are from seeds",
+            );
         }
         Ok(())
     }
@@ -128,7 +130,7 @@ impl<'de> Deserialize<'de> for ConfigVersion {
         }
         let found: String = found.chars().filter(|c| c.is_ascii_graphic()).take(16).collect();
         Err(D::Error::custom(format!(
-            "version {found} is not known here; this program speaks version {VERSION}"
+            "version {found} is not supported; this program supports version {VERSION}"
         )))
     }
 }

@@ -1,4 +1,4 @@
-//! Documents that are signed.
+//! Kinds of signed documents.
 
 use common::wire::Fixed;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -8,19 +8,19 @@ pub type PublicKey = Fixed<32>;
 
 /// A kind of document that is signed.
 pub trait Document: Serialize + DeserializeOwned {
-    /// What the signature is bound to.
+    /// The kind, which the signature covers.
     const KIND: &'static str;
-    /// Which key signs it: a certified one, or `None` for the identity itself.
+    /// The certified key that signs it; `None` for the identity.
     const SIGNED_BY: Option<Use>;
 
-    /// Whether what it says is possible at all, whatever the time.
+    /// Checks that the content is valid, independent of the time.
     ///
     /// # Errors
     ///
-    /// One sentence that says what is not.
+    /// One sentence that says what is invalid.
     fn check(&self) -> Result<(), &'static str>;
 
-    /// The epoch that a certified key gave it; `None` if the identity signs documents of this kind itself.
+    /// The epoch of a document that a certified key signs; `None` if the identity signs it.
     fn epoch(&self) -> Option<u64> {
         None
     }

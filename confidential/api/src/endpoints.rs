@@ -1,7 +1,7 @@
 //! The endpoints of the confidential chain's servers, one list for each server.
 //!
-//! Their bodies are sealed, signed or OpenPCC's (`docs/protocols/confidential.md`). Homes show no certificate, so what is
-//! for them is for anyone: what they send is sealed, what they get is signed.
+//! Their bodies are sealed, signed or OpenPCC's (`docs/protocols/confidential.md`). Homes have no client certificates, so
+//! their endpoints are for anyone: requests are sealed, responses are signed.
 
 use endpoint::Raw;
 
@@ -15,7 +15,7 @@ pub mod relay {
         /// Every endpoint.
         ENDPOINTS for Anyone;
 
-        /// Passes a sealed request on, and the sealed answer back.
+        /// Forwards a sealed request and the sealed response.
         PASS: POST {path::ROOT} (Raw) => Raw;
     }
 }
@@ -28,9 +28,9 @@ pub mod gateway {
         /// Every endpoint.
         ENDPOINTS for Anyone;
 
-        /// Opens the outer seal of a request, and passes it on.
+        /// Opens the outer encryption of a request, and forwards it.
         OPEN: POST {path::ROOT} (Raw) => Raw;
-        /// Tells the signed bundle of keys.
+        /// Serves the signed bundle of keys.
         BUNDLE: GET {path::BUNDLE} => Raw;
     }
 }
@@ -45,22 +45,22 @@ pub mod router {
         /// Every endpoint.
         ENDPOINTS for Certified;
 
-        /// Takes what a node says of itself.
+        /// Receives events of nodes.
         NODE_EVENTS: POST {path::NODE_EVENTS} (Raw) => Raw, callers(Callers::Role("node"));
-        /// Tells the evidence of nodes.
+        /// Lists nodes with their evidence.
         COMPUTE_MANIFESTS: POST {path::COMPUTE_MANIFESTS} (Raw) => Raw, callers(Callers::Role("gateway"));
-        /// Asks a node for fresh evidence.
+        /// Requests fresh evidence of a node.
         ATTEST: POST {path::ATTEST} (Raw) => Raw, callers(Callers::Role("gateway"));
-        /// Passes a request on to a node.
+        /// Forwards a request to a node.
         PASS: POST {path::ROOT} (Raw) => Raw, callers(Callers::Role("gateway"));
-        /// Answers at once.
+        /// Responds at once.
         PING: GET {path::PING} => Raw;
-        /// Says that the router runs.
+        /// Checks the health of the router.
         HEALTH: GET {path::HEALTH} => Raw;
     }
 }
 
-/// Of what publishes the configuration.
+/// Of auth.
 pub mod auth {
     use super::{Raw, path};
 
@@ -68,9 +68,9 @@ pub mod auth {
         /// Every endpoint.
         ENDPOINTS for Anyone;
 
-        /// Tells the signed configuration, the same to everyone.
+        /// Serves the signed configuration, the same to every client.
         CONFIG: GET {path::CONFIG} => Raw;
-        /// Says that it runs.
+        /// Checks the health of auth.
         HEALTHZ: GET {path::HEALTHZ} => Raw;
     }
 }
@@ -89,7 +89,7 @@ pub mod node {
         ASK: POST {path::ROOT} (Raw) => Raw, callers(Callers::Role("router"));
         /// Makes fresh evidence.
         ATTEST: POST {path::ATTEST} (Raw) => Raw, callers(Callers::Role("router"));
-        /// Says that the node runs.
+        /// Checks the health of the node.
         HEALTH: GET {path::HEALTH} => Raw, callers(Callers::Role("router"));
     }
 }

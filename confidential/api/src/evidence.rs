@@ -1,15 +1,16 @@
-//! Evidence: what a node shows of itself, in pieces. Nothing here judges it; `attestation` does.
+//! The evidence of a node, as a list of pieces. Crate `attestation` verifies it.
 
 use crate::{
     names::EVIDENCE_MAX,
     protobuf::{self, Malformed, bounded, decode},
 };
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 
-/// Most pieces of one node.
+/// Maximum number of pieces.
 pub const PIECES_MAX: usize = 64;
 
-/// What a piece says that it is. Types that nobody here knows are kept as they came.
+/// The type of a piece; unknown types are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EvidenceType(pub i32);
 
@@ -18,45 +19,51 @@ impl EvidenceType {
     pub const CERTIFY_REK_CREATION: Self = Self(1);
     /// The REK's public area (OpenPCC).
     pub const TPMT_PUBLIC: Self = Self(3);
-    /// A quote, with the registers that it is of (OpenPCC): [`TpmQuote`](crate::quote::TpmQuote).
+    /// A quote with its registers (OpenPCC): [`TpmQuote`](crate::quote::TpmQuote).
     pub const TPM_QUOTE: Self = Self(11);
     /// The attestation key's public area (OpenPCC).
     pub const AK_TPMT_PUBLIC: Self = Self(17);
     /// The `COSE_Sign1` of a Nitro Security Module.
     pub const NITRO_DOCUMENT: Self = Self(1000);
-    /// Nonces of 32 bytes, joined, which the evidence is for.
+    /// The concatenated nonces, 32 bytes each.
     pub const NONCE_SET: Self = Self(1001);
     /// `kem u16 || kdf u16 || aead u16 || public key`: the REK of an enclave.
     pub const KEY_CONFIG: Self = Self(1002);
 }
 
+/// The hash of a nonce set, which evidence has as its nonce.
+#[must_use]
+pub fn bound_nonce(set: &[u8]) -> [u8; 32] {
+    Sha256::new_with_prefix(b"maru-confidential/1 nonces\0").chain_update(set).finalize().into()
+}
+
 /// One piece of evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvidencePiece {
-    /// What it says that it is.
+    /// Its type.
     pub kind: EvidenceType,
     /// Its bytes.
     pub data: Vec<u8>,
-    /// Its signature, where that is not a part of the bytes.
+    /// Its signature, if that is not in the bytes.
     pub signature: Vec<u8>,
 }
 
-/// All that one node shows.
+/// The evidence of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EvidenceList(pub Vec<EvidencePiece>);
 
 impl EvidenceList {
-    /// Reads a list of at most [`PIECES_MAX`] pieces and [`EVIDENCE_MAX`] bytes.
+    /// Decodes a list of at most [`PIECES_MAX`] pieces and [`EVIDENCE_MAX`] bytes.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it is none.
+    /// [`Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         bounded(bytes, EVIDENCE_MAX, "evidence has at most 1 MiB")?;
-        Self::read(Some(decode(bytes, "no list of evidence")?))
+        Self::read(Some(decode(bytes, "not a list of evidence")?))
     }
 
-    /// Writes it.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         self.write().encode_to_vec()

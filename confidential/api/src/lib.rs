@@ -1,14 +1,13 @@
-//! What the confidential chain says on its wires: the router's messages, signed documents, seeds, settings.
+//! Types of the confidential chain: the router's messages, signed documents, seeds, settings.
 //!
-//! Types only: nothing here seals, opens, listens or reads a clock. The bytes of requests and replies are
-//! `confidential-envelope`'s, evidence is judged by `attestation`. The protocol is in `docs/protocols/confidential.md`.
+//! Crate `confidential-envelope` seals and opens requests and responses, `attestation` verifies evidence. The protocol is in `docs/protocols/confidential.md`.
 //!
 //! * [`names`]: headers, media types, hosts, paths and bounds.
-//! * [`evidence`], [`quote`], [`node`], [`routing`]: OpenPCC's messages, and ours beside them (protobuf).
-//! * [`badge`]: who may ask, inside the encryption (protobuf).
-//! * [`signed`]: a document, its signature and the certificate of the key that made it.
-//! * [`certificate`], [`policy`], [`bundle`], [`config`]: what is signed.
-//! * [`seeds`]: what `OHTTP_SEEDS_JSON` holds.
+//! * [`evidence`], [`quote`], [`node`], [`routing`]: OpenPCC's messages with our additions (protobuf).
+//! * [`badge`]: permission to use models (protobuf).
+//! * [`signed`]: a document with its signature and the certificate of the signing key.
+//! * [`certificate`], [`policy`], [`bundle`], [`config`]: the documents.
+//! * [`seeds`]: the content of `OHTTP_SEEDS_JSON`.
 //! * [`settings`]: one file for each daemon.
 #![forbid(unsafe_code)]
 

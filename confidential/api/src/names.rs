@@ -1,21 +1,17 @@
 //! Headers, media types, hosts, paths and bounds.
 
-/// What the chain's own headers are called; HTTP compares them without case, and these are lower case.
+/// The chain's own headers, in lower case.
 pub mod header {
     /// Base64 of [`crate::routing::ComputeRequestInfo`], from client to router (OpenPCC `router/api/headers.go`).
     pub const ROUTING_INFO: &str = "x-routing-info";
-    /// The node that answers, from router to client.
+    /// The ID of the responding node, from router to client.
     pub const NODE_ID: &str = "x-node-id";
-    /// Base64 of the encapsulated key of the node that was picked, from router to node.
+    /// Base64 of the encapsulated key of the chosen node, from router to node.
     pub const ENCAPSULATED_KEY: &str = "x-encapsulated-key";
     /// OpenPCC's credit; ignored here.
     pub const CREDIT: &str = "x-credit";
-    /// OpenPCC's amount of a credit, which a stock node wants to see.
+    /// OpenPCC's amount of a credit, which OpenPCC's nodes require.
     pub const CREDIT_AMOUNT: &str = "x-credit-amount";
-    /// OpenPCC's refund, a trailer; ignored here.
-    pub const REFUND: &str = "x-refund";
-    /// OpenPCC's amount of a refund, a trailer; ignored here.
-    pub const REFUND_AMOUNT: &str = "x-refund-amount";
     /// The badge, inside the encrypted request.
     pub const BADGE: &str = "x-confsec-badge";
     /// The signature of the configuration, base64url.
@@ -53,11 +49,11 @@ pub mod media {
 /// Type of the problem for a key that is unknown or not active (RFC 9458, section 5.3).
 pub const OHTTP_KEY_PROBLEM: &str = "https://iana.org/assignments/http-problem-types#ohttp-key";
 
-/// Kind of the problem (`urn:maru:problem:`) with which a router says, status 404, that the node it is asked about is gone. A 404
-/// without it is that of a router which has no such path.
+/// Kind of the problem (`urn:maru:problem:`) in a router's 404 for a node that is gone. A 404 without it means that the router
+/// does not have the path.
 pub const NODE_GONE: &str = "node-gone";
 
-/// Hosts that exist inside the encryption alone; `.invalid` is never resolved (RFC 2606).
+/// Hosts inside the encryption; `.invalid` is never resolved (RFC 2606).
 pub mod host {
     /// The router, inside the outer encryption.
     pub const ROUTER: &str = "confsec-router.invalid";
@@ -69,32 +65,31 @@ pub mod host {
 pub mod path {
     /// Relay, gateway, router and node: a sealed request.
     pub const ROOT: &str = "/";
-    /// Router: a node tells that it lives.
+    /// Router: events of nodes.
     pub const NODE_EVENTS: &str = "/node-events";
     /// Router: the nodes with these tags.
     pub const COMPUTE_MANIFESTS: &str = "/compute-manifests";
     /// Router and node: evidence with a nonce.
     pub const ATTEST: &str = "/attest";
-    /// Router: through the chain.
+    /// Router: a health check through the chain.
     pub const PING: &str = "/ping";
-    /// Router and node: whether they live, for their operator.
+    /// Router and node: a health check for operators.
     pub const HEALTH: &str = "/_health";
     /// Gateway: the signed bundle of its keys.
     pub const BUNDLE: &str = "/bundle";
     /// Auth: the configuration.
     pub const CONFIG: &str = "/api/config";
-    /// Auth: whether it lives.
+    /// Auth: a health check.
     pub const HEALTHZ: &str = "/healthz";
 }
 
-/// DNS names in a machine's certificate that say what its holder is, to whomever it calls; `.invalid` is never resolved
-/// (RFC 2606).
+/// DNS names in a machine's certificate for its role as a client; `.invalid` is never resolved (RFC 2606).
 pub mod role {
-    /// It asks the router.
+    /// A client of the router.
     pub const GATEWAY: &str = "maru-gateway.invalid";
-    /// It asks nodes.
+    /// A client of nodes.
     pub const ROUTER: &str = "maru-router.invalid";
-    /// It tells the router of itself.
+    /// A node, which sends events to the router.
     pub const NODE: &str = "maru-node.invalid";
 }
 
@@ -102,17 +97,17 @@ pub mod role {
 pub const REQUEST_MAX: usize = 2 << 20;
 /// Longest evidence of one node, in bytes.
 pub const EVIDENCE_MAX: usize = 1 << 20;
-/// Most manifests in one answer (OpenPCC `router/api/compute_manifest_request.go`).
+/// Maximum number of manifests in a response (OpenPCC `router/api/compute_manifest_request.go`).
 pub const MANIFESTS_MAX: usize = 500;
 /// Longest JSON document, in bytes.
 pub const DOCUMENT_MAX: usize = 1 << 20;
-/// Most candidates of one request.
+/// Maximum number of candidates of a request.
 pub const CANDIDATES_MAX: usize = 16;
 /// Longest tag, in bytes (OpenPCC `tags/tags.go`).
 pub const TAG_MAX: usize = 512;
-/// Most tags of one node or one question.
+/// Maximum number of tags of a node or a request.
 pub const TAGS_MAX: usize = 64;
-/// Longest URL that a node tells, in bytes.
+/// Longest URL of a node, in bytes.
 pub const URL_MAX: usize = 2048;
 /// Length of a nonce, in bytes.
 pub const NONCE_LEN: usize = 32;

@@ -1,4 +1,4 @@
-//! Nodes: their names, and what they tell the router of themselves (`POST /node-events`).
+//! Nodes: their IDs, and the events that they send to the router (`POST /node-events`).
 
 use std::{fmt, str::FromStr};
 
@@ -11,12 +11,12 @@ use crate::{
     protobuf::{self, Malformed, bounded, decode},
 };
 
-/// Names a node from one start to its end: a UUID of version 7.
+/// The ID of a running node: a UUID of version 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(Uuid);
 
 impl NodeId {
-    /// A name made of a UUID of version 7; `None` for any other.
+    /// The ID with this UUID; `None` if its version is not 7.
     #[must_use]
     pub fn new(uuid: Uuid) -> Option<Self> {
         (uuid.get_version_num() == 7).then_some(Self(uuid))
@@ -35,93 +35,93 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// The hyphenated form of 36 characters alone.
+/// Only the hyphenated form of 36 characters.
 impl FromStr for NodeId {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let uuid = if text.len() == 36 { Uuid::try_parse(text).ok() } else { None };
-        uuid.and_then(Self::new).ok_or(Malformed("a node's name is a UUID of version 7"))
+        uuid.and_then(Self::new).ok_or(Malformed("a node's ID must be a UUID of version 7"))
     }
 }
 
-/// What a node tells.
+/// An event of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeEvent {
-    /// Who tells it.
+    /// The node.
     pub node: NodeId,
-    /// Rises with each event of a node.
+    /// Increases with each event of a node.
     pub index: u64,
     /// The node's time, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What.
-    pub what: NodeNews,
+    /// The status of the node.
+    pub what: NodeStatus,
 }
 
-/// What a node tells.
+/// The status of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NodeNews {
-    /// It lives, and this is how it is reached.
+pub enum NodeStatus {
+    /// It is alive (a heartbeat).
     Alive(Box<RoutingInfo>),
-    /// It takes no more requests.
+    /// It accepts no more requests.
     Shutdown,
 }
 
-/// How a node is reached, and what it shows.
+/// The address, tags and evidence of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutingInfo {
-    /// Where sealed requests go.
+    /// The URL for sealed requests.
     pub url: String,
-    /// What answers with 2xx while it lives.
+    /// The URL of its health check.
     pub healthcheck_url: String,
     /// Its tags, such as `model=NAME`: at least one.
     pub tags: Vec<String>,
-    /// What it shows; the router only passes it on.
+    /// Its evidence, which the router does not verify.
     pub evidence: EvidenceList,
 }
 
 impl NodeEvent {
-    /// Reads an event. A heartbeat that only names a URL (`routing_info_url`) is refused: nothing is fetched from there.
+    /// Decodes an event. A heartbeat with only a URL (`routing_info_url`) is refused.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it is none, or breaks a bound.
+    /// [`Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         bounded(
             bytes,
             EVIDENCE_MAX + (64 << 10),
             "an event of a node has at most 1 MiB and 64 KiB",
         )?;
-        let event: protobuf::Event = decode(bytes, "no event of a node")?;
+        let event: protobuf::Event = decode(bytes, "not an event of a node")?;
         let index =
-            event.event_index.try_into().map_err(|_| Malformed("an index is not negative"))?;
-        let time = event.timestamp.ok_or(Malformed("an event has its time"))?;
+            event.event_index.try_into().map_err(|_| Malformed("an index must not be negative"))?;
+        let time = event.timestamp.ok_or(Malformed("an event must have a time"))?;
         if !(0..1_000_000_000).contains(&time.nanos) {
-            return Err(Malformed("nanoseconds are less than a second"));
+            return Err(Malformed("nanoseconds must be less than a second"));
         }
         let at_ms = time.seconds.checked_mul(1000).ok_or(Malformed("a time out of range"))?;
         let at_ms = at_ms.saturating_add(i64::from(time.nanos / 1_000_000));
         let what = match event.what {
-            Some(protobuf::What::Shutdown(_)) => NodeNews::Shutdown,
-            Some(protobuf::What::Heartbeat(heartbeat)) => match heartbeat.routing {
+            Some(protobuf::EventKind::Shutdown(_)) => NodeStatus::Shutdown,
+            Some(protobuf::EventKind::Heartbeat(heartbeat)) => match heartbeat.routing {
                 Some(protobuf::Routing::Info(info)) => {
-                    NodeNews::Alive(Box::new(RoutingInfo::read(info)?))
+                    NodeStatus::Alive(Box::new(RoutingInfo::read(info)?))
                 }
                 Some(protobuf::Routing::Url(_)) | None => {
-                    return Err(Malformed("a heartbeat has the routing information itself"));
+                    return Err(Malformed("a heartbeat must have routing information"));
                 }
             },
-            None => return Err(Malformed("an event says what happened")),
+            None => return Err(Malformed("an event must have a content")),
         };
         Ok(Self { node: event.node_id.parse()?, index, at_ms, what })
     }
 
-    /// Writes it.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let what = match &self.what {
-            NodeNews::Shutdown => protobuf::What::Shutdown(protobuf::Shutdown {}),
-            NodeNews::Alive(info) => protobuf::What::Heartbeat(protobuf::Heartbeat {
+            NodeStatus::Shutdown => protobuf::EventKind::Shutdown(protobuf::Shutdown {}),
+            NodeStatus::Alive(info) => protobuf::EventKind::Heartbeat(protobuf::Heartbeat {
                 routing: Some(protobuf::Routing::Info(info.write())),
             }),
         };
@@ -141,12 +141,12 @@ impl RoutingInfo {
         for url in [&info.url, &info.healthcheck_url] {
             bounded(url.as_bytes(), URL_MAX, "a URL has at most 2,048 bytes")?;
             if !url.contains("://") {
-                return Err(Malformed("a node names whole URLs"));
+                return Err(Malformed("a node's URLs must be absolute"));
             }
         }
         let tags = read_tags(info.tags)?;
         if tags.is_empty() {
-            return Err(Malformed("a node has at least one tag"));
+            return Err(Malformed("a node must have a tag"));
         }
         let evidence = EvidenceList::read(info.evidence)?;
         Ok(Self { url: info.url, healthcheck_url: info.healthcheck_url, tags, evidence })
@@ -162,7 +162,7 @@ impl RoutingInfo {
     }
 }
 
-/// Tags in their order, each once.
+/// Sorted tags, each once.
 pub(crate) fn read_tags(mut tags: Vec<String>) -> Result<Vec<String>, Malformed> {
     bounded(&tags, TAGS_MAX, "there are at most 64 tags")?;
     for tag in &tags {

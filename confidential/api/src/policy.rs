@@ -1,6 +1,5 @@
-//! The policy: which programs a deployment stands behind, and which roots their evidence may end in.
-//!
-//! What it says is judged in `attestation`, together with what a home pinned itself.
+//! The policy: the programs of a deployment, and the trust anchors of their evidence. Crate `attestation` applies it, together
+//! with a home's pin.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -12,9 +11,9 @@ use serde::{
 
 use crate::{certificate::Use, signed::Document};
 
-/// Most images of a policy.
+/// Maximum number of images.
 pub const IMAGES_MAX: usize = 64;
-/// Most anchors of a policy.
+/// Maximum number of anchors.
 pub const ANCHORS_MAX: usize = 16;
 /// Longest name, in bytes.
 pub const NAME_MAX: usize = 256;
@@ -24,23 +23,23 @@ pub const NAME_MAX: usize = 256;
 pub struct Policy {
     /// Always 1.
     pub version: Version,
-    /// Names it for people.
+    /// Its name for people.
     pub policy_id: String,
-    /// Rises with each policy of a deployment.
+    /// Increases with each policy of a deployment.
     pub epoch: u64,
-    /// Not used from then on, in milliseconds since 1970.
+    /// Its expiry, in milliseconds since 1970.
     pub not_after: u64,
-    /// Whether evidence that no vendor stands behind may be used, where the home consents as well.
+    /// Whether simulated evidence may be used, if the home also allows it.
     #[serde(default)]
     pub simulated: bool,
-    /// Roots beside AWS's.
+    /// Trust anchors beside AWS's.
     #[serde(default)]
     pub anchors: Vec<Anchor>,
     /// The programs.
     pub images: Vec<Image>,
 }
 
-/// Which machine's evidence.
+/// The kind of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EvidenceKind {
@@ -50,12 +49,12 @@ pub enum EvidenceKind {
     Tpm,
 }
 
-/// A root that evidence may end in.
+/// A trust anchor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
-    /// Names it for people.
+    /// Its name for people.
     pub name: String,
-    /// Whose evidence it is for.
+    /// The kind of its evidence.
     pub kind: EvidenceKind,
     /// A certificate, DER.
     #[serde(default)]
@@ -65,25 +64,25 @@ pub struct Anchor {
     pub key: Option<Bytes>,
 }
 
-/// Which KEM a node's key is of.
+/// The KEM of a node's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RekKind {
     /// X25519 and ML-KEM-768 (draft-connolly-cfrg-xwing-kem).
     #[serde(rename = "x-wing")]
     XWing,
-    /// P-256, which a TPM has.
+    /// P-256, which TPMs support.
     #[serde(rename = "p-256")]
     P256,
 }
 
-/// A program that is known, by what it was measured as.
+/// A program, identified by its measurements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
-    /// Names it for people.
+    /// Its name for people.
     pub name: String,
-    /// Whose evidence shows it.
+    /// The kind of its evidence.
     pub kind: EvidenceKind,
-    /// The models that it answers as, at least one.
+    /// The models that it serves, at least one.
     pub models: Vec<String>,
     /// Its registers, at least one; all of them must match.
     pub pcrs: Registers,
@@ -91,7 +90,7 @@ pub struct Image {
     pub rek: RekKind,
 }
 
-/// Registers (PCRs) and what they hold, each index once; hexadecimal on the wire.
+/// Values of registers (PCRs) by index; hexadecimal on the wire.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Registers(pub BTreeMap<u8, Vec<u8>>);
 
@@ -101,7 +100,7 @@ impl Document for Policy {
 
     fn check(&self) -> Result<(), &'static str> {
         if self.images.len() > IMAGES_MAX || self.anchors.len() > ANCHORS_MAX {
-            return Err("it has more than 64 images or 16 anchors");
+            return Err("it must have at most 64 images and 16 anchors");
         }
         let anchors = self.anchors.iter().map(|anchor| &anchor.name);
         let images = self.images.iter().flat_map(|image| image.models.iter().chain([&image.name]));
@@ -113,18 +112,20 @@ impl Document for Policy {
             return Err("a name is empty or longer than 256 bytes");
         }
         if self.anchors.iter().any(|it| it.certificate.is_some() == it.key.is_some()) {
-            return Err("an anchor has either a certificate or a key");
+            return Err("an anchor must have either a certificate or a key");
         }
         for image in &self.images {
             if image.models.is_empty() || image.models.len() > IMAGES_MAX {
-                return Err("an image has no model, or more than 64");
+                return Err("an image must have 1 to 64 models");
             }
             let len = match image.kind {
                 EvidenceKind::Nitro => 48,
                 EvidenceKind::Tpm => 32,
             };
             if image.pcrs.0.is_empty() || image.pcrs.0.values().any(|value| value.len() != len) {
-                return Err("an image has registers, of 48 bytes (nitro) or 32 bytes (tpm) each");
+                return Err(
+                    "an image must have registers, of 48 bytes (nitro) or 32 bytes (tpm) each",
+                );
             }
         }
         Ok(())

@@ -1,15 +1,13 @@
-//! The messages as they are on the wire. Field numbers are those of OpenPCC's generated code (`gen/protos/**.pb.go`).
+//! The messages on the wire. Field numbers are those of OpenPCC's generated code (`gen/protos/**.pb.go`).
 
 use prost::Message;
 
-/// Bytes are no message of this kind, or one that breaks a bound.
-///
-/// It says what was expected and quotes nothing.
+/// The bytes are not a message of this kind, or exceed a limit. The error contains nothing of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
 
-/// Reads one message.
+/// Decodes one message.
 pub(crate) fn decode<T: Message + Default>(
     bytes: &[u8],
     what: &'static str,
@@ -17,14 +15,14 @@ pub(crate) fn decode<T: Message + Default>(
     T::decode(bytes).map_err(|_| Malformed(what))
 }
 
-/// A list of messages keeps its length.
+/// Checks the length of a list.
 pub(crate) fn bounded<T>(items: &[T], max: usize, what: &'static str) -> Result<(), Malformed> {
     if items.len() <= max { Ok(()) } else { Err(Malformed(what)) }
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Piece {
-    /// An enum in OpenPCC, whose unknown values survive here.
+    /// An enum in OpenPCC; unknown values are kept.
     #[prost(int32, tag = "1")]
     pub(crate) kind: i32,
     #[prost(bytes = "vec", tag = "2")]
@@ -48,7 +46,7 @@ pub(crate) struct Quote {
     pub(crate) registers: Option<RegisterMap>,
 }
 
-/// `PCRValues`: a map, whose entries are messages of their own here, so that their order and doubles are seen.
+/// `PCRValues`: a map, as a list of entries, so that order and duplicates are visible.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct RegisterMap {
     #[prost(message, repeated, tag = "1")]
@@ -126,12 +124,12 @@ pub(crate) struct Event {
     pub(crate) event_index: i64,
     #[prost(message, optional, tag = "3")]
     pub(crate) timestamp: Option<Timestamp>,
-    #[prost(oneof = "What", tags = "4, 5")]
-    pub(crate) what: Option<What>,
+    #[prost(oneof = "EventKind", tags = "4, 5")]
+    pub(crate) what: Option<EventKind>,
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Oneof)]
-pub(crate) enum What {
+pub(crate) enum EventKind {
     #[prost(message, tag = "4")]
     Heartbeat(Heartbeat),
     #[prost(message, tag = "5")]
@@ -177,7 +175,7 @@ pub(crate) struct Badge {
 
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Credentials {
-    /// A form of its own: see `badge`.
+    /// See `badge`.
     #[prost(bytes = "vec", tag = "1")]
     pub(crate) models: Vec<u8>,
 }

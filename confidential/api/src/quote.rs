@@ -1,4 +1,4 @@
-//! A TPM's quote, and the registers that it is of, as one piece of evidence (OpenPCC's `TPMQuoteAttestation`).
+//! A TPM's quote with its registers, as one piece of evidence (OpenPCC's `TPMQuoteAttestation`).
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,33 @@ use crate::{
     protobuf::{self, Malformed, bounded, decode},
 };
 
-/// Most bytes of it, as many as of a TPM's response.
+/// Maximum length in bytes, that of a TPM's response.
 pub const QUOTE_MAX: usize = 4 * 1024;
 /// Length of a register of the SHA-256 bank, in bytes.
 const REGISTER: usize = 32;
-/// Registers are numbered below this.
+/// Number of registers.
 const REGISTERS: u8 = 32;
 
-/// The data of a piece of type [`TPM_QUOTE`](crate::evidence::EvidenceType::TPM_QUOTE). Nothing here judges it.
+/// The data of a piece of type [`TPM_QUOTE`](crate::evidence::EvidenceType::TPM_QUOTE).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TpmQuote {
-    /// What is signed: a `TPMS_ATTEST`, without a length before it.
+    /// The signed structure: a `TPMS_ATTEST`, without its length.
     pub attest: Vec<u8>,
-    /// The registers beside it, 32 bytes each.
+    /// The registers, 32 bytes each.
     pub registers: Registers,
 }
 
 impl TpmQuote {
-    /// Reads one. Its registers may come in any order, since Go writes maps so; all else has one form.
+    /// Decodes a quote. Its registers may have any order, as Go encodes maps; all else must be canonical.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it is none.
+    /// [`Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        const NONE: Malformed = Malformed("no quote of a TPM with its registers");
+        const NONE: Malformed = Malformed("not a TPM's quote with its registers");
         bounded(bytes, QUOTE_MAX, "a TPM's quote has at most 4 KiB")?;
         let quote: protobuf::Quote = decode(bytes, NONE.0)?;
-        // Fields that nobody knows, doubled ones and longer integers are gone when it is written.
+        // Encoding it again drops unknown or duplicate fields, and shortens integers.
         if quote.encode_to_vec() != bytes {
             return Err(NONE);
         }
@@ -51,7 +51,7 @@ impl TpmQuote {
         Ok(Self { attest: quote.attest, registers: Registers(registers) })
     }
 
-    /// Writes it.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let register = |(index, value): (&u8, &Vec<u8>)| protobuf::Register {

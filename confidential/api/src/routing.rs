@@ -1,4 +1,4 @@
-//! What a client asks of the router, and what it says to be routed.
+//! A client's requests to the router, and routing information.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost::Message as _;
@@ -10,22 +10,22 @@ use crate::{
     protobuf::{self, Malformed, bounded, decode},
 };
 
-/// Longest encapsulated key, in bytes: X-Wing's, with the header before it and the sealed key behind it, has 1,175.
+/// Longest encapsulated key, in bytes: with X-Wing, header and sealed key, it has 1,175.
 pub const ENCAPSULATED_KEY_MAX: usize = 2048;
 
-/// A node as the router shows it. What it shows only tells whether it is worth asking.
+/// A node in the router's list. Its evidence is only a hint: clients request fresh evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComputeManifest {
-    /// Its name.
+    /// Its ID.
     pub id: NodeId,
     /// Its tags, at least one.
     pub tags: Vec<String>,
-    /// What it showed the router.
+    /// The evidence that it sent to the router.
     pub evidence: EvidenceList,
 }
 
 impl ComputeManifest {
-    /// Writes it.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         self.write().encode_to_vec()
@@ -34,7 +34,7 @@ impl ComputeManifest {
     fn read(manifest: protobuf::Manifest) -> Result<Self, Malformed> {
         let (id, tags) = (manifest.id.parse()?, read_tags(manifest.tags)?);
         if tags.is_empty() {
-            return Err(Malformed("a node has at least one tag"));
+            return Err(Malformed("a node must have a tag"));
         }
         Ok(Self { id, tags, evidence: EvidenceList::read(manifest.evidence)? })
     }
@@ -48,39 +48,39 @@ impl ComputeManifest {
     }
 }
 
-/// The router's answer to a [`ComputeManifestRequest`].
+/// The router's response to a [`ComputeManifestRequest`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ComputeManifestList(pub Vec<ComputeManifest>);
 
 impl ComputeManifestList {
-    /// Longest list that a router sends and a client reads, in bytes.
+    /// Longest list, in bytes.
     pub const LEN_MAX: usize = 16 << 20;
 
-    /// Reads a list of at most [`MANIFESTS_MAX`] manifests and [`Self::LEN_MAX`] bytes.
+    /// Decodes a list of at most [`MANIFESTS_MAX`] manifests and [`Self::LEN_MAX`] bytes.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it is none, or breaks a bound.
+    /// [`Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         bounded(bytes, Self::LEN_MAX, "a list of manifests has at most 16 MiB")?;
-        let list: protobuf::Manifests = decode(bytes, "no list of manifests")?;
+        let list: protobuf::Manifests = decode(bytes, "not a list of manifests")?;
         bounded(&list.items, MANIFESTS_MAX, "there are at most 500 manifests")?;
         list.items.into_iter().map(ComputeManifest::read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Writes it.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let items = self.0.iter().map(ComputeManifest::write).collect();
         protobuf::Manifests { items }.encode_to_vec()
     }
 
-    /// Appends a manifest that was written before to a list that is being written: one more item, whose number is 1.
+    /// Appends an encoded manifest to an encoded list.
     pub fn append(list: &mut Vec<u8>, manifest: &[u8]) {
         list.push(0x0a);
         let mut len = manifest.len();
         while len >= 0x80 {
-            // The low seven bits, and that more follow.
+            // The low seven bits, with the continuation bit.
             list.push(u8::try_from(len & 0x7f).unwrap_or_default() | 0x80);
             len >>= 7;
         }
@@ -89,30 +89,30 @@ impl ComputeManifestList {
     }
 }
 
-/// Which nodes a client wants to hear of.
+/// A request for a list of nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComputeManifestRequest {
-    /// Tags that each of them has; none asks for all.
+    /// Required tags; none for all nodes.
     pub tags: Vec<String>,
-    /// At most so many, up to [`MANIFESTS_MAX`].
+    /// Maximum number of nodes, up to [`MANIFESTS_MAX`].
     pub limit: usize,
 }
 
 impl ComputeManifestRequest {
-    /// Reads a question.
+    /// Decodes a request.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it is none, or breaks a bound.
+    /// [`Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         bounded(bytes, REQUEST_MAX, "a request has at most 2 MiB")?;
-        let request: protobuf::ManifestRequest = decode(bytes, "no question for manifests")?;
+        let request: protobuf::ManifestRequest = decode(bytes, "not a request for manifests")?;
         let limit = usize::try_from(request.limit).ok().filter(|limit| *limit <= MANIFESTS_MAX);
-        let limit = limit.ok_or(Malformed("the limit is a number up to 500"))?;
+        let limit = limit.ok_or(Malformed("the limit must be at most 500"))?;
         Ok(Self { tags: read_tags(request.tags)?, limit })
     }
 
-    /// Writes it.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let limit = i32::try_from(self.limit).unwrap_or(i32::MAX);
@@ -120,62 +120,62 @@ impl ComputeManifestRequest {
     }
 }
 
-/// The nodes that a request was sealed for, in `X-Routing-Info`.
+/// The nodes that a request is sealed to, in `X-Routing-Info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComputeRequestInfo {
-    /// At least one, at most [`CANDIDATES_MAX`], each once.
+    /// 1 to [`CANDIDATES_MAX`] nodes, each once.
     pub candidates: Vec<ComputeCandidate>,
 }
 
-/// A node that a request was sealed for.
+/// A node that a request is sealed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComputeCandidate {
     /// The node.
     pub id: NodeId,
-    /// The request's key, sealed for it.
+    /// The request's key, sealed to it.
     pub encapsulated_key: Vec<u8>,
 }
 
 impl ComputeRequestInfo {
-    /// Reads the candidates.
+    /// Decodes the candidates.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if there are none or too many, or one is there twice or has no key.
+    /// [`Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let info: protobuf::RequestInfo = decode(bytes, "no routing information")?;
+        let info: protobuf::RequestInfo = decode(bytes, "not routing information")?;
         bounded(&info.candidates, CANDIDATES_MAX, "there are at most 16 candidates")?;
         let mut candidates: Vec<ComputeCandidate> = Vec::with_capacity(info.candidates.len());
         for it in info.candidates {
             let id = it.id.parse()?;
             if it.encapsulated_key.is_empty() || it.encapsulated_key.len() > ENCAPSULATED_KEY_MAX {
                 return Err(Malformed(
-                    "a candidate has an encapsulated key of at most 2,048 bytes",
+                    "a candidate must have an encapsulated key of at most 2,048 bytes",
                 ));
             }
             if candidates.iter().any(|known| known.id == id) {
-                return Err(Malformed("each candidate is there once"));
+                return Err(Malformed("a candidate is listed twice"));
             }
             candidates.push(ComputeCandidate { id, encapsulated_key: it.encapsulated_key });
         }
         if candidates.is_empty() {
-            return Err(Malformed("there is at least one candidate"));
+            return Err(Malformed("there must be a candidate"));
         }
         Ok(Self { candidates })
     }
 
-    /// Reads the header's value: base64 with padding.
+    /// Decodes the header's value: base64 with padding.
     ///
     /// # Errors
     ///
     /// As [`Self::decode`].
     pub fn decode_text(text: &[u8]) -> Result<Self, Malformed> {
         Self::decode(
-            &STANDARD.decode(text).map_err(|_| Malformed("routing information is base64"))?,
+            &STANDARD.decode(text).map_err(|_| Malformed("routing information must be base64"))?,
         )
     }
 
-    /// Writes it.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let candidate = |it: &ComputeCandidate| protobuf::Candidate {
@@ -186,36 +186,37 @@ impl ComputeRequestInfo {
         protobuf::RequestInfo { candidates }.encode_to_vec()
     }
 
-    /// Writes the header's value.
+    /// Encodes the header's value.
     #[must_use]
     pub fn encode_text(&self) -> String {
         STANDARD.encode(self.encode())
     }
 }
 
-/// Asks a node for evidence with a nonce (`POST /attest`).
+/// A request for a node's evidence with a nonce (`POST /attest`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttestRequest {
     /// The node.
     pub node: NodeId,
-    /// The client's own, fresh for each verification.
+    /// The client's nonce, new for each verification.
     pub nonce: [u8; NONCE_LEN],
 }
 
 impl AttestRequest {
-    /// Reads a question.
+    /// Decodes a request.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it is none.
+    /// [`Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        bounded(bytes, 1024, "a question for evidence has at most 1 KiB")?;
-        let request: protobuf::Attest = decode(bytes, "no question for evidence")?;
-        let nonce = request.nonce.try_into().map_err(|_| Malformed("a nonce has 32 bytes"))?;
+        bounded(bytes, 1024, "a request for evidence has at most 1 KiB")?;
+        let request: protobuf::Attest = decode(bytes, "not a request for evidence")?;
+        let nonce =
+            request.nonce.try_into().map_err(|_| Malformed("a nonce must have 32 bytes"))?;
         Ok(Self { node: request.node_id.parse()?, nonce })
     }
 
-    /// Writes it.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let nonce = self.nonce.to_vec();

@@ -1,7 +1,7 @@
-//! `OHTTP_SEEDS_JSON`: the seeds that gateway and auth derive their keys from (option A).
+//! `OHTTP_SEEDS_JSON`: the seeds from which gateway and auth derive keys (option A).
 //!
-//! An array, or an object with `OHTTP_KEYS` or `ohttp_seeds`, of `{key_id, seed_hex, active_from, active_until}`. There is no
-//! default seed. No error quotes a seed.
+//! An array of `{key_id, seed_hex, active_from, active_until}`, or an object with it in `OHTTP_KEYS` or `ohttp_seeds`. No error
+//! contains a seed.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ pub const SEED_MAX: usize = 1024;
 /// Longest text, in bytes.
 pub const TEXT_MAX: usize = 64 << 10;
 
-/// What a key is derived from. `Debug` shows no seed.
+/// The seed of a key, which `Debug` does not print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seed {
-    /// Names the key in requests.
+    /// The ID of the key.
     pub key_id: u8,
-    /// What it is derived from.
+    /// The seed.
     pub seed: Zeroizing<Vec<u8>>,
     /// Accepted from, in milliseconds since 1970.
     pub active_from: u64,
@@ -36,26 +36,19 @@ impl fmt::Debug for Seed {
     }
 }
 
-/// Seeds cannot be used.
+/// The seeds cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SeedsError {
-    /// Not JSON of one of the three shapes.
-    #[error("no list of seeds at line {line}, column {column}: {reason}")]
-    Shape {
-        /// Where, counted from 1.
-        line: usize,
-        /// Likewise.
-        column: usize,
-        /// What is expected.
-        reason: &'static str,
-    },
-    /// There are none, or too many.
+    /// Not JSON of one of the three shapes; with line and column from 1.
+    #[error("invalid seeds at line {0}, column {1}: {SHAPE}")]
+    Shape(usize, usize),
+    /// There are no seeds, or too many.
     #[error("there must be 1 to {KEYS_MAX} seeds")]
     Number,
-    /// Two have one id.
-    #[error("two seeds have the key id {0}")]
+    /// Two seeds have the same ID.
+    #[error("two seeds have the key ID {0}")]
     Twice(u8),
-    /// It ends before it begins.
+    /// A seed ends before it begins.
     #[error("the seed of key {0} ends before it begins")]
     Period(u8),
 }
@@ -63,25 +56,22 @@ pub enum SeedsError {
 const SHAPE: &str =
     "write [{\"key_id\", \"seed_hex\" of at least 32 bytes, \"active_from\", \"active_until\"}, …]";
 
-/// Reads seeds, in their order.
+/// Reads seeds.
 ///
 /// # Errors
 ///
-/// [`SeedsError`]; none of them quotes what was read.
+/// [`SeedsError`].
 pub fn parse(json: &str) -> Result<Vec<Seed>, SeedsError> {
     if json.len() > TEXT_MAX {
         return Err(SeedsError::Number);
     }
-    // Chosen by its first character, so that an error names the place.
+    // Chosen by the first character, so that errors have a position.
     let read = if json.trim_start().starts_with('{') {
         serde_json::from_str::<Object>(json).map(|object| object.keys)
     } else {
         serde_json::from_str::<Vec<Entry>>(json)
     };
-    let entries = read.map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        SeedsError::Shape { line, column, reason: SHAPE }
-    })?;
+    let entries = read.map_err(|error| SeedsError::Shape(error.line(), error.column()))?;
     if entries.is_empty() || entries.len() > KEYS_MAX {
         return Err(SeedsError::Number);
     }
@@ -116,30 +106,30 @@ struct Entry {
     active_until: u64,
 }
 
-/// A number, or text: hexadecimal with `0x` in front or one of a to f in it, else decimal.
+/// A number, or text: hexadecimal with `0x` or a digit from a to f, else decimal.
 struct KeyId(u8);
 
 impl<'de> Deserialize<'de> for KeyId {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Written {
+        enum RawKeyId {
             Number(u8),
             Text(String),
         }
-        let text = match Written::deserialize(from)? {
-            Written::Number(id) => return Ok(Self(id)),
-            Written::Text(text) => text.trim().to_ascii_lowercase(),
+        let text = match RawKeyId::deserialize(from)? {
+            RawKeyId::Number(id) => return Ok(Self(id)),
+            RawKeyId::Text(text) => text.trim().to_ascii_lowercase(),
         };
         let hex = text.strip_prefix("0x");
         let radix =
             if hex.is_some() || text.contains(|c: char| c.is_ascii_lowercase()) { 16 } else { 10 };
         let digits = hex.unwrap_or(&text);
-        // `from_str_radix` would take a sign.
+        // `from_str_radix` would accept a sign.
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(D::Error::custom("no key id"));
+            return Err(D::Error::custom("not a key ID"));
         }
-        u8::from_str_radix(digits, radix).map(Self).map_err(|_| D::Error::custom("no key id"))
+        u8::from_str_radix(digits, radix).map(Self).map_err(|_| D::Error::custom("not a key ID"))
     }
 }
 
@@ -149,9 +139,9 @@ impl<'de> Deserialize<'de> for SeedHex {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(from)?);
         let seed = hex::decode(text.trim()).map(Zeroizing::new);
-        let seed = seed.map_err(|_| D::Error::custom("a seed is not hexadecimal"))?;
+        let seed = seed.map_err(|_| D::Error::custom("a seed must be hexadecimal"))?;
         if !(SEED_MIN..=SEED_MAX).contains(&seed.len()) {
-            return Err(D::Error::custom("a seed has 32 to 1,024 bytes"));
+            return Err(D::Error::custom("a seed must have 32 to 1,024 bytes"));
         }
         Ok(Self(seed))
     }

@@ -1,9 +1,29 @@
-//! Settings: one TOML file for each daemon. A key that it does not know is an error. Secrets are in files of their own, so
-//! `Debug` is safe to log. Paths are below the root.
+//! Settings: one TOML file for each daemon. Unknown keys are errors. Secrets are in separate files, so `Debug` is safe to
+//! log. Paths are below the root.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
+
+/// Declares settings: a struct whose keys have defaults, and an unknown key is an error.
+macro_rules! settings {
+    ($(#[doc = $doc:literal])* $name:ident {
+        $($(#[doc = $field_doc:literal])* $field:ident: $kind:ty = $default:expr,)*
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $($(#[doc = $field_doc])* pub $field: $kind,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
 
 pub mod auth;
 pub mod compute;
@@ -11,14 +31,14 @@ pub mod gateway;
 pub mod relay;
 pub mod router;
 
-/// Where the certificate authority of a deployment's machines is, unless another file is named.
+/// The default path of the deployment's certificate authority.
 pub const CA: &str = "etc/maru/confidential/ca.crt";
 
 /// The certificate of a listener, PEM.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerTls {
-    /// The certificate and those between it and its authority.
+    /// The certificate chain without the root.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
@@ -32,20 +52,14 @@ impl ServerTls {
     }
 }
 
-/// A server that is asked: over TLS, or as `http://` on this machine's loopback alone.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Upstream {
-    /// Its base URL. Default: none; it must be named.
-    pub url: String,
-    /// The authority that its certificate must be of, PEM; no other is trusted. Default: [`CA`].
-    pub ca: PathBuf,
-    /// Name that its certificate must be for. Default: the host of the URL.
-    pub server_name: Option<String>,
-}
-
-impl Default for Upstream {
-    fn default() -> Self {
-        Self { url: String::new(), ca: CA.into(), server_name: None }
+settings! {
+    /// An upstream server, with TLS or, only on loopback, `http://`.
+    Upstream {
+        /// Its base URL. Default: none; required.
+        url: String = String::new(),
+        /// The only certificate authority that is trusted, PEM. Default: [`CA`].
+        ca: PathBuf = CA.into(),
+        /// The name in its certificate. Default: the host of the URL.
+        server_name: Option<String> = None,
     }
 }

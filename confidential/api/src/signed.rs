@@ -1,8 +1,8 @@
-//! A document, its signature, and the certificate of the key that made it.
+//! A document with its signature and the certificate of the signing key.
 //!
-//! What is signed is the exact text of the document, so that nobody has to write JSON twice alike:
-//! `"maru-confidential/1 " || kind || 0x00 || text`, by Ed25519. A home pins the deployment's identity and nothing below
-//! it: policies and certificates are signed by the identity, all else by a key that it certified.
+//! The signature covers the exact text of the document, so that no canonical JSON is needed:
+//! `"maru-confidential/1 " || kind || 0x00 || text`, by Ed25519. A home pins only the deployment's identity, which signs
+//! policies and certificates; other documents are signed by certified keys.
 
 use std::{fmt, marker::PhantomData};
 
@@ -15,41 +15,31 @@ use crate::{certificate::Certificate, names::DOCUMENT_MAX};
 
 pub use crate::document::{Document, PublicKey};
 
-/// Why a signed document is not taken.
+/// Why a signed document is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SignedError {
-    /// It is not JSON of this kind, or of a version that is not known here.
-    #[error("the {kind} cannot be read: {source}")]
-    Malformed {
-        /// Of which kind it should be.
-        kind: &'static str,
-        /// What is wrong.
-        source: wire::DecodeError,
-    },
-    /// It says what cannot be.
-    #[error("the {kind} is not usable: {reason}")]
-    Impossible {
-        /// Of which kind it is.
-        kind: &'static str,
-        /// What.
-        reason: &'static str,
-    },
-    /// Longer than is read.
+    /// It is not JSON of this kind, or has an unknown version.
+    #[error("the {0} cannot be read: {1}")]
+    Malformed(&'static str, #[source] wire::DecodeError),
+    /// Its content is invalid.
+    #[error("the {0} is invalid: {1}")]
+    Invalid(&'static str, &'static str),
+    /// It is too long.
     #[error("the {0} is longer than 1 MiB")]
     TooLong(&'static str),
-    /// Somebody else signed it, or it was changed.
-    #[error("the {0} is not signed by whom it should be")]
+    /// The signature is wrong.
+    #[error("the signature of the {0} is wrong")]
     Signature(&'static str),
-    /// It has no certificate, or one that it must not have.
-    #[error("the {0} does not come with the certificate that it needs")]
+    /// The certificate is missing or malformed, or must not be there.
+    #[error("the {0} does not have the certificate that it needs")]
     Certificate(&'static str),
     /// The certificate is for another kind of document, or for other epochs.
-    #[error("the {0} is signed by a key that was certified for something else")]
+    #[error("the {0} is signed by a key with a certificate for another use")]
     CertifiedForElse(&'static str),
-    /// The certificate is valid later, or was valid before.
+    /// The certificate has expired, or is not valid yet.
     #[error("the certificate of the key that signed the {kind} is not valid at this time")]
     CertificateTime {
-        /// Of which kind the document is.
+        /// The kind of the document.
         kind: &'static str,
         /// Valid from, in milliseconds since 1970.
         not_before: u64,
@@ -58,15 +48,15 @@ pub enum SignedError {
     },
 }
 
-/// A document of kind `T` with its signature; nothing of it is believed until it is verified.
+/// A document of kind `T` with its signature, not yet verified.
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Signed<T> {
-    /// The exact text that was signed.
+    /// The signed text.
     pub payload: String,
     /// The signature.
     pub signature: Fixed<64>,
-    /// The certificate of the key that signed; none where the identity did.
+    /// The certificate of the signing key; `None` for the identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Box<Signed<Certificate>>>,
     #[serde(skip)]
@@ -78,22 +68,19 @@ impl<T: Document> Signed<T> {
     ///
     /// # Errors
     ///
-    /// Fails if it says what cannot be, or holds a time or number that JSON has no form for.
+    /// [`SignedError::Invalid`], or [`SignedError::Malformed`] for a value that JSON cannot represent.
     pub fn sign(
         document: &T,
         key: &SigningKey,
         certificate: Option<Signed<Certificate>>,
     ) -> Result<Self, SignedError> {
-        document.check().map_err(|reason| SignedError::Impossible { kind: T::KIND, reason })?;
-        let payload = serde_json::to_string(document).map_err(|error| SignedError::Malformed {
-            kind: T::KIND,
-            source: wire::DecodeError::Json(error),
-        })?;
+        document.check().map_err(|reason| SignedError::Invalid(T::KIND, reason))?;
+        let payload = serde_json::to_string(document).map_err(malformed::<T>)?;
         let signature = Fixed(key.sign(&Self::message(&payload)).to_bytes());
         Ok(Self { payload, signature, certificate: certificate.map(Box::new), kind: PhantomData })
     }
 
-    /// Puts a document together whose signature came beside it.
+    /// A document of a text and a separate signature.
     #[must_use]
     pub fn from_parts(
         payload: String,
@@ -103,7 +90,7 @@ impl<T: Document> Signed<T> {
         Self { payload, signature, certificate: certificate.map(Box::new), kind: PhantomData }
     }
 
-    /// Reads a signed document from JSON; nothing of it is verified.
+    /// Reads a signed document from JSON, without verifying it.
     ///
     /// # Errors
     ///
@@ -112,19 +99,15 @@ impl<T: Document> Signed<T> {
         if json.len() > DOCUMENT_MAX {
             return Err(SignedError::TooLong(T::KIND));
         }
-        serde_json::from_slice(json).map_err(|error| SignedError::Malformed {
-            kind: T::KIND,
-            source: wire::DecodeError::Json(error),
-        })
+        serde_json::from_slice(json).map_err(malformed::<T>)
     }
 
-    /// Returns the document if the deployment's `identity` stands behind it at `now_ms`, milliseconds since 1970.
-    ///
-    /// What times the document itself names is for who uses it.
+    /// Verifies the signature with the deployment's `identity` at `now_ms`, milliseconds since 1970, and returns the document.
+    /// Times in the document are not checked.
     ///
     /// # Errors
     ///
-    /// Why it is not taken.
+    /// [`SignedError`].
     pub fn verify(&self, identity: &PublicKey, now_ms: u64) -> Result<T, SignedError> {
         let kind = T::KIND;
         let (key, epochs) = match (T::SIGNED_BY, &self.certificate) {
@@ -150,8 +133,8 @@ impl<T: Document> Signed<T> {
         key.verify_strict(&Self::message(&self.payload), &signature)
             .map_err(|_| SignedError::Signature(kind))?;
         let document: T = wire::decode(self.payload.as_bytes())
-            .map_err(|source| SignedError::Malformed { kind, source })?;
-        document.check().map_err(|reason| SignedError::Impossible { kind, reason })?;
+            .map_err(|source| SignedError::Malformed(kind, source))?;
+        document.check().map_err(|reason| SignedError::Invalid(kind, reason))?;
         if let (Some(epochs), Some(epoch)) = (epochs, document.epoch())
             && !epochs.contains(&epoch)
         {
@@ -160,11 +143,7 @@ impl<T: Document> Signed<T> {
         Ok(document)
     }
 
-    /// Writes it as JSON.
-    ///
-    /// # Panics
-    ///
-    /// Never: text and bytes have a form in JSON.
+    /// Encodes it as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
@@ -175,14 +154,18 @@ impl<T: Document> Signed<T> {
     }
 }
 
+fn malformed<T: Document>(error: serde_json::Error) -> SignedError {
+    SignedError::Malformed(T::KIND, wire::DecodeError::Json(error))
+}
+
 impl Signed<Certificate> {
-    /// The form of a header's value: base64url of the JSON.
+    /// The value of a header: base64url of the JSON.
     #[must_use]
     pub fn to_header(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.to_json())
     }
 
-    /// Reads a header's value.
+    /// Decodes the value of a header.
     ///
     /// # Errors
     ///
@@ -193,7 +176,7 @@ impl Signed<Certificate> {
     }
 }
 
-// Derived ones would ask the same of `T`.
+// Derived implementations would require them of `T`.
 impl<T> Clone for Signed<T> {
     fn clone(&self) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! How bytes and times are written in the seed's fields: base64 with padding, hexadecimal, RFC 3339.
+//! Encoding of bytes and times in OpenPCC's fields: base64 with padding, RFC 3339.
 
 /// Base64 with padding (RFC 4648, section 4).
 pub(crate) mod base64_padded {
@@ -26,11 +26,11 @@ pub(crate) mod rfc3339 {
 
     pub(crate) fn serialize<S: Serializer>(at_ms: &u64, to: S) -> Result<S::Ok, S::Error> {
         let time = i64::try_from(*at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-        to.collect_str(&time.ok_or_else(|| S::Error::custom("a time beyond the year 9999"))?)
+        to.collect_str(&time.ok_or_else(|| S::Error::custom("the time is beyond the year 9999"))?)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
-        parse(&text).ok_or_else(|| D::Error::custom("not a time of RFC 3339 since 1970"))
+        parse(&text).ok_or_else(|| D::Error::custom("not an RFC 3339 time since 1970"))
     }
 }

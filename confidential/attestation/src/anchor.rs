@@ -1,4 +1,4 @@
-//! What evidence can end in, and what that makes of it.
+//! Trust anchors, and the class of evidence that follows from them.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of these bytes.
+    /// The fingerprint of these bytes.
     #[must_use]
     pub fn of(anchor: &[u8]) -> Self {
         Self(Sha256::digest(anchor).into())
@@ -37,15 +37,15 @@ pub const AWS_NITRO_ROOT: Fingerprint = Fingerprint([
     0x7e, 0xd7, 0xcd, 0xcc, 0x3c, 0x17, 0x56, 0xe0, 0x98, 0x93, 0xf3, 0xc6, 0x8f, 0x79, 0xbb, 0x5b,
 ]);
 
-/// What stands behind evidence. It follows the trust anchor, never what evidence or a published policy says of itself.
+/// The class of evidence. It follows from the trust anchor, never from what the evidence or a published policy claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Class {
-    /// AWS's root, which is compiled in.
+    /// AWS's root, which is compiled in, signed it.
     Nitro,
-    /// The attestation key of a TPM that the home's own pin marks as a vendor's.
+    /// The attestation key of a TPM signed it that the home's pin marks as a vendor's.
     Tpm,
-    /// Anything else: a software TPM, a root of somebody's own. It proves nothing to anybody but who made it.
+    /// Anything else, such as a software TPM or a private root. It proves nothing to anybody but its owner.
     Simulated,
 }
 

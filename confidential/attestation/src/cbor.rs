@@ -1,14 +1,13 @@
-//! CBOR (RFC 8949), read strictly: one value that is written back as the same bytes, no key twice.
+//! Strict CBOR (RFC 8949): one value, whose encoding is exactly the bytes that were read, without duplicate keys.
 //!
-//! So lengths are definite, integers as short as they can be, and nothing follows. Nitro's documents are like that.
-//! Of COSE (RFC 9052) so little is left after this that no crate of its own is needed.
+//! So lengths are definite, integers are as short as possible, and no bytes follow. Nitro's documents are like that.
 
 use ciborium::Value;
 
-/// Deepest nesting; a document has three levels.
+/// Maximum nesting; a document has three levels.
 const DEPTH: usize = 8;
 
-/// Not the strict form.
+/// The bytes are not strict CBOR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotStrict;
 
@@ -23,7 +22,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Value, NotStrict> {
 /// Writes a value.
 pub(crate) fn write(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // Nothing that was read, and nothing that is made here, cannot be written; a half-written one equals nothing.
+    // Writing to memory does not fail. If it did, the empty result would equal no input.
     if ciborium::ser::into_writer(value, &mut bytes).is_err() {
         bytes.clear();
     }
@@ -42,7 +41,7 @@ fn has_unique_keys(value: &Value) -> bool {
     value.as_array().is_none_or(|items| items.iter().all(has_unique_keys))
 }
 
-/// Whether no two are alike. So many comparisons as sorting takes: whoever is judged chooses how many there are.
+/// Whether all items differ. It sorts them: an attacker chooses how many there are.
 fn all_differ<T: Ord>(items: impl Iterator<Item = T>) -> bool {
     let mut sorted: Vec<T> = items.collect();
     sorted.sort_unstable();
@@ -84,28 +83,28 @@ mod tests {
 
     /// Counts how often it is compared.
     #[derive(Debug, Clone, Copy)]
-    struct Counted(u32);
+    struct CountedComparison(u32);
 
-    impl Ord for Counted {
+    impl Ord for CountedComparison {
         fn cmp(&self, other: &Self) -> Ordering {
             COMPARED.set(COMPARED.get() + 1);
             self.0.cmp(&other.0)
         }
     }
 
-    impl PartialOrd for Counted {
+    impl PartialOrd for CountedComparison {
         fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
             Some(self.cmp(other))
         }
     }
 
-    impl PartialEq for Counted {
+    impl PartialEq for CountedComparison {
         fn eq(&self, other: &Self) -> bool {
             self.cmp(other).is_eq()
         }
     }
 
-    impl Eq for Counted {}
+    impl Eq for CountedComparison {}
 
     /// A document of 64 KiB has room for 20,000 keys, of which each pair would be 200 million.
     #[test]
@@ -115,11 +114,11 @@ mod tests {
             [|at| at, |at| MANY - at, |at| at.wrapping_mul(2_654_435_761)];
         for order in orders {
             COMPARED.set(0);
-            assert!(all_differ((0..MANY).map(|at| Counted(order(at)))));
+            assert!(all_differ((0..MANY).map(|at| CountedComparison(order(at)))));
             let each = COMPARED.get() / MANY as usize;
             assert!(each <= 2 * MANY.ilog2() as usize, "{each} comparisons for each");
         }
-        assert!(!all_differ((0..MANY).map(|at| Counted(at % (MANY - 1)))));
+        assert!(!all_differ((0..MANY).map(|at| CountedComparison(at % (MANY - 1)))));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The sets of pieces that nodes show.
+//! The pieces that evidence of each kind consists of.
 
 use confidential_api::{
     evidence::{EvidenceList, EvidencePiece, EvidenceType},
@@ -7,35 +7,35 @@ use confidential_api::{
 
 use crate::Code;
 
-/// Most bytes of all pieces.
+/// Maximum size of all pieces, in bytes.
 pub const MAX_EVIDENCE: usize = 1024 * 1024;
-/// Most bytes of a Nitro document.
+/// Maximum size of a Nitro document, in bytes.
 pub const MAX_DOCUMENT: usize = 16 * 1024;
-/// Most bytes of a piece that a TPM made, and of its signature: as many as of a TPM's response.
+/// Maximum size of a piece that a TPM made, and of its signature, in bytes: that of a TPM's response.
 pub const MAX_TPM_PIECE: usize = 4 * 1024;
 
-/// The pieces of an enclave's set.
+/// The pieces of an enclave's evidence.
 #[derive(Debug)]
 pub(crate) struct NitroSet<'a> {
     pub(crate) document: &'a [u8],
-    /// `None` where nobody asked the node anything.
+    /// `None` if the evidence answers no request.
     pub(crate) nonces: Option<&'a [u8]>,
-    /// `None` where there is a document alone.
+    /// `None` if there is only a document.
     pub(crate) key_config: Option<&'a [u8]>,
 }
 
-/// The pieces of a TPM's set.
+/// The pieces of a TPM's evidence.
 #[derive(Debug)]
 pub(crate) struct TpmSet<'a> {
     pub(crate) ak: &'a EvidencePiece,
     pub(crate) creation: &'a EvidencePiece,
     pub(crate) quote: &'a EvidencePiece,
     pub(crate) rek: &'a EvidencePiece,
-    /// `None` where nobody asked the node anything.
+    /// `None` if the evidence answers no request.
     pub(crate) nonces: Option<&'a [u8]>,
 }
 
-/// What only a TPM shows.
+/// Pieces that only a TPM's evidence has.
 const OF_A_TPM: [EvidenceType; 4] = [
     EvidenceType::AK_TPMT_PUBLIC,
     EvidenceType::CERTIFY_REK_CREATION,
@@ -43,14 +43,13 @@ const OF_A_TPM: [EvidenceType; 4] = [
     EvidenceType::TPMT_PUBLIC,
 ];
 
-/// Whose set it can be. Of a mixed one some piece is foreign, whichever it is.
+/// The kind of evidence. Mixed evidence is of either kind, and fails because of a foreign piece.
 pub(crate) fn kind(evidence: &EvidenceList) -> EvidenceKind {
     let is_of_a_tpm = evidence.0.iter().any(|piece| OF_A_TPM.contains(&piece.kind));
     if is_of_a_tpm { EvidenceKind::Tpm } else { EvidenceKind::Nitro }
 }
 
-/// The pieces of an enclave, each at most once and nothing else. The document must be there; whether the others must,
-/// depends on what is asked.
+/// The pieces of an enclave's evidence, each at most once and nothing else. Only the document must be present.
 pub(crate) fn nitro_set(evidence: &EvidenceList) -> Result<NitroSet<'_>, Code> {
     let types = [EvidenceType::NITRO_DOCUMENT, EvidenceType::NONCE_SET, EvidenceType::KEY_CONFIG];
     let [document, nonces, key_config] = pieces(evidence, types)?;
@@ -62,7 +61,7 @@ pub(crate) fn nitro_set(evidence: &EvidenceList) -> Result<NitroSet<'_>, Code> {
     Ok(NitroSet { document, nonces: nonces?, key_config: key_config? })
 }
 
-/// The pieces of a TPM, each once and nothing else; whether the nonces must be there, depends on what is asked.
+/// The pieces of a TPM's evidence, each once and nothing else. Only the nonces may be missing.
 pub(crate) fn tpm_set(evidence: &EvidenceList) -> Result<TpmSet<'_>, Code> {
     let [ak, creation, quote, rek] = OF_A_TPM;
     let types = [ak, creation, quote, rek, EvidenceType::NONCE_SET];
@@ -96,12 +95,12 @@ fn pieces<const N: usize>(
     Ok(places)
 }
 
-/// The data of a piece that nothing beside it signs.
+/// The data of a piece that has no signature of its own.
 fn alone(piece: &EvidencePiece) -> Result<&[u8], Code> {
     if piece.signature.is_empty() { Ok(&piece.data) } else { Err(Code::PieceForeign) }
 }
 
-/// A piece that must be there, and that a TPM can have made.
+/// A piece that must be present, and is not longer than what a TPM makes.
 fn of_a_tpm(piece: Option<&EvidencePiece>) -> Result<&EvidencePiece, Code> {
     let piece = piece.ok_or(Code::PieceMissing)?;
     let is_small = piece.data.len() <= MAX_TPM_PIECE && piece.signature.len() <= MAX_TPM_PIECE;

@@ -1,6 +1,6 @@
 //! Documents of the Nitro Security Module: a COSE_Sign1 (RFC 9052) by a certificate below AWS's root.
 //!
-//! What they hold is described in `docs/attestation_process.md` of `aws-nitro-enclaves-nsm-api`.
+//! Their content is described in `docs/attestation_process.md` of `aws-nitro-enclaves-nsm-api`.
 
 mod chain;
 mod document;

@@ -1,4 +1,4 @@
-//! Which evidence counts: what the home pinned, narrowed by what its deployment publishes.
+//! Which evidence is accepted: what both the home's pin and the published policy allow.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{AWS_NITRO_ROOT, Check, Class, Code, Fingerprint, Refused, Report, nitro, tpm};
 
-/// What a home itself takes of a deployment, whatever the deployment publishes.
+/// What a home accepts from a deployment, whatever the deployment publishes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pin {
@@ -21,7 +21,7 @@ pub struct Pin {
     /// Roots beside AWS's.
     #[serde(default)]
     pub anchors: Vec<PinnedAnchor>,
-    /// Images; without them any image of the published policy counts.
+    /// Images; if there are none, every image of the published policy is accepted.
     #[serde(default)]
     pub images: Option<Vec<Image>>,
     /// Policies below this epoch are refused.
@@ -29,45 +29,45 @@ pub struct Pin {
     pub min_epoch: u64,
 }
 
-/// A root of a home's pin.
+/// A root in a home's pin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinnedAnchor {
-    /// Which.
+    /// The root.
     #[serde(flatten)]
     pub anchor: Anchor,
-    /// Whether it is a TPM that its vendor stands behind. Evidence that ends in any other is SIMULATED.
+    /// Whether it is a TPM of a vendor. Evidence from any other TPM is SIMULATED.
     #[serde(default)]
     pub vendor: bool,
 }
 
-/// The newest policy that a home saw of a deployment; kept over restarts.
+/// The newest document of a kind that a home has seen from a deployment; kept across restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct DocumentVersion {
     /// Its epoch.
     pub epoch: u64,
-    /// SHA-256 of its text: there is one for each epoch.
+    /// SHA-256 of its text, of which each epoch has one.
     pub digest: Fixed<32>,
 }
 
-/// A published policy that the pinned identity signed, and the pin.
+/// A published policy that the pinned identity signed, with the pin.
 #[derive(Clone, Debug)]
-pub struct Effective {
+pub struct EffectivePolicy {
     pin: Pin,
     signed: Signed<Policy>,
     policy: Policy,
 }
 
-impl Effective {
+impl EffectivePolicy {
     /// Takes a published policy; `seen` is the newest one before it.
     ///
     /// # Errors
     ///
     /// [`Code::PolicyMalformed`], [`Code::PolicySignature`], [`Code::PolicyRolledBack`] or [`Code::PolicyExpired`]. The
-    /// policy that was in use stays in use until its own time is over.
+    /// policy that was in use stays in use until it expires.
     pub fn new(
         pin: Pin,
         signed: Signed<Policy>,
-        seen: Option<&Seen>,
+        seen: Option<&DocumentVersion>,
         now: u64,
     ) -> Result<Self, Refused> {
         let policy = read(&signed)?;
@@ -78,19 +78,19 @@ impl Effective {
         Ok(Self { pin, signed, policy })
     }
 
-    /// What must be kept: no older policy, and no other of this epoch, is taken after it.
+    /// The version to store: no older policy, and no other of this epoch, is accepted afterwards.
     #[must_use]
-    pub fn seen(&self) -> Seen {
-        Seen::of(&self.signed, &self.policy)
+    pub fn seen(&self) -> DocumentVersion {
+        DocumentVersion::of(&self.signed, &self.policy)
     }
 
-    /// What is published. The pin narrows it.
+    /// The published policy, without the pin.
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// Names of published images and anchors that the home's pin does not have, for its log.
+    /// Names of published images and anchors that the home's pin does not have, for the log.
     #[must_use]
     pub fn wider_than_pin(&self) -> Vec<&str> {
         let rules = self.rules();
@@ -108,7 +108,7 @@ impl Effective {
     }
 }
 
-impl Seen {
+impl DocumentVersion {
     fn of(signed: &Signed<Policy>, policy: &Policy) -> Self {
         let digest = Fixed(Sha256::digest(&signed.payload).into());
         Self { epoch: policy.epoch, digest }
@@ -120,7 +120,7 @@ impl Seen {
     }
 }
 
-/// What a policy says, whoever signed it.
+/// Reads a policy without checking its signature.
 pub(crate) fn read(signed: &Signed<Policy>) -> Result<Policy, Code> {
     let policy: Policy =
         wire::decode(signed.payload.as_bytes()).map_err(|_| Code::PolicyMalformed)?;
@@ -134,14 +134,14 @@ fn fingerprint(anchor: &Anchor) -> Option<Fingerprint> {
     Some(Fingerprint::of(&bytes.0))
 }
 
-/// What evidence is judged by.
+/// The rules for verifying evidence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) signed: &'a Signed<Policy>,
     pub(crate) policy: &'a Policy,
-    /// `None` where nothing is pinned: what depends on it cannot be checked.
+    /// `None` if nothing is pinned: the checks that need it are not made.
     pub(crate) pin: Option<&'a Pin>,
-    pub(crate) seen: Option<&'a Seen>,
+    pub(crate) seen: Option<&'a DocumentVersion>,
 }
 
 impl<'a> Rules<'a> {
@@ -163,13 +163,14 @@ impl<'a> Rules<'a> {
     }
 
     fn check_epoch(&self, pin: &Pin) -> Result<(), Code> {
-        let is_followed =
-            self.seen.is_none_or(|seen| seen.allows(&Seen::of(self.signed, self.policy)));
+        let is_followed = self
+            .seen
+            .is_none_or(|seen| seen.allows(&DocumentVersion::of(self.signed, self.policy)));
         let is_new = is_followed && self.policy.epoch >= pin.min_epoch;
         if is_new { Ok(()) } else { Err(Code::PolicyRolledBack) }
     }
 
-    /// The class of evidence of this kind that ends in this anchor.
+    /// The class of evidence of this kind that this anchor signed.
     pub(crate) fn class(&self, kind: EvidenceKind, anchor: Fingerprint) -> Result<Class, Code> {
         if kind == EvidenceKind::Nitro && anchor == AWS_NITRO_ROOT {
             return Ok(Class::Nitro);
@@ -191,13 +192,13 @@ impl<'a> Rules<'a> {
         pinned.find(|pinned| fingerprint(&pinned.anchor) == anchor)
     }
 
-    /// Whether the home takes this image. It does if it names none itself.
+    /// Whether the home accepts this image: its pin has it, or names no images.
     fn pins_image(&self, image: &'a Image) -> bool {
         self.name_of(image).is_some()
     }
 
-    /// What an image is called: by the home's pin, or, where that names no images, by the policy. Whoever publishes the policy
-    /// cannot give a pinned image another name. `None` if the home does not take it.
+    /// The image's name in the home's pin or, if that names no images, in the policy. A published policy cannot give a pinned
+    /// image another name. `None` if the home does not accept it.
     pub(crate) fn name_of(&self, image: &'a Image) -> Option<&'a str> {
         let Some(images) = self.pin.and_then(|pin| pin.images.as_ref()) else {
             return Some(&image.name);
@@ -209,8 +210,8 @@ impl<'a> Rules<'a> {
         same.next().map(|pinned| pinned.name.as_str())
     }
 
-    /// The image whose every register these are: of several, one that serves the model. Where a vendor stands behind the TPM,
-    /// it lists what boots, too.
+    /// The image whose registers all have these values; of several, one that serves the model. For a vendor's TPM, it must list
+    /// the boot registers, too.
     pub(crate) fn image(
         &self,
         kind: EvidenceKind,
@@ -244,7 +245,7 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// Whether the image says what its code is; one that does not is nobody's.
+/// Whether the image lists the registers of its code; others are ignored.
 fn lists_code(image: &Image) -> bool {
     let registers = match image.kind {
         EvidenceKind::Nitro => &nitro::REGISTERS_OF_CODE[..],
@@ -253,12 +254,12 @@ fn lists_code(image: &Image) -> bool {
     registers.iter().all(|index| image.pcrs.0.contains_key(index))
 }
 
-/// Whether a TPM's image says what boots, without which nothing says who measured its code.
+/// Whether a TPM's image lists the boot registers, which decide whether the measurement of the code can be trusted.
 fn lists_boot(image: &Image) -> bool {
     tpm::REGISTERS_OF_BOOT.iter().all(|index| image.pcrs.0.contains_key(index))
 }
 
-/// Whether these are the registers of this image: every one that it lists.
+/// Whether every register that the image lists has its value.
 fn is_whole(image: &Image, registers: &BTreeMap<u8, Vec<u8>>) -> bool {
     image.pcrs.0.iter().all(|(index, value)| registers.get(index) == Some(value))
 }

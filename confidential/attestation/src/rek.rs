@@ -1,14 +1,14 @@
-//! The key that a node's requests are sealed to, as the node tells it: `kem u16 || kdf u16 || aead u16 || public key`.
+//! A node's request encryption key in its evidence: `kem u16 || kdf u16 || aead u16 || public key`.
 
 use confidential_api::policy::RekKind;
 use confidential_envelope::{Kem, inner::Rek};
 
 use crate::Code;
 
-/// HKDF-SHA256 and AES-128-GCM: what every node's suite has beside its KEM (RFC 9180, sections 7.2 and 7.3).
+/// HKDF-SHA256 and AES-128-GCM, which every node uses (RFC 9180, sections 7.2 and 7.3).
 const KDF_AND_AEAD: [u8; 4] = [0, 1, 0, 1];
 
-/// Reads a key configuration of a KEM that nodes have; the key itself is checked.
+/// Reads and checks a key of a KEM that nodes have.
 pub(crate) fn read(config: &[u8]) -> Result<Rek, Code> {
     let (kem, rest) = config.split_first_chunk().ok_or(Code::Malformed)?;
     let kem = Kem::from_id(u16::from_be_bytes(*kem)).ok_or(Code::Malformed)?;
@@ -16,7 +16,7 @@ pub(crate) fn read(config: &[u8]) -> Result<Rek, Code> {
     Rek::from_bytes(kem, key).map_err(|_| Code::Malformed)
 }
 
-/// Whether the key is of the kind that a policy names.
+/// Whether the key is of this kind.
 pub(crate) fn is_of(rek: &Rek, kind: RekKind) -> bool {
     let kem = match kind {
         RekKind::XWing => Kem::XWing,

@@ -1,68 +1,64 @@
-//! What became of each check.
+//! The outcome of each check.
 
 use confidential_api::policy::EvidenceKind;
 use serde::{Serialize, Serializer};
 
 use crate::{Code, Refused};
 
-/// A check. A [`Report`] has those of one kind of node, in the order in which the first that fails is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Check {
-    /// The pinned identity signed the policy.
-    PolicySignature,
-    /// No newer policy was seen.
-    PolicyEpoch,
-    /// The policy's time has begun, and is not over.
-    PolicyTime,
-    /// The pieces are the ones of one kind of node, each once.
-    Set,
-    /// Each piece is the strict form that its maker writes.
-    Form,
-    /// Signed, with the one algorithm.
-    Algorithm,
-    /// An enclave made it; or what a TPM signed is a quote and a creation.
-    Kind,
-    /// Policy and home know what it ends in.
-    Anchor,
-    /// The certificates lead there, and their time is now.
-    Chain,
-    /// The document is signed by its leaf, what a TPM made by its attestation key.
-    Signature,
-    /// The TPM keeps its attestation key to what attests.
-    AttestationKey,
-    /// Made now.
-    Age,
-    /// The TPM was not reset between quote and creation.
-    Boot,
-    /// The registers are the quoted ones.
-    Registers,
-    /// Something was measured, and nobody can look inside.
-    Measured,
-    /// What was measured is one image, whole, that policy and home name.
-    Image,
-    /// The image serves the model that was asked for.
-    Model,
-    /// It answers this question.
-    Nonce,
-    /// The key is well-formed, and the node's own.
-    Key,
-    /// The TPM keeps the key, and to decrypting.
-    KeyAttributes,
-    /// The TPM lets it be used under these registers alone.
-    KeyPolicy,
-    /// The key is of the kind that the image has.
-    KeyKind,
-    /// Simulated evidence is taken by policy and home.
-    Consent,
+/// Declares each check with the sentence that says what holds if it passed.
+macro_rules! checks {
+    ($($name:ident $sentence:literal,)+) => {
+        /// A check. A [`Report`] has those of one kind of evidence, in the order in which failures are reported.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Check {
+            $(#[doc = $sentence] $name,)+
+        }
+
+        impl Check {
+            /// One sentence for people: what holds if the check passed.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str {
+                match self {
+                    $(Self::$name => $sentence,)+
+                }
+            }
+        }
+    };
+}
+
+checks! {
+    PolicySignature "the policy is signed by the pinned identity",
+    PolicyEpoch "no newer policy was seen",
+    PolicyTime "the policy has not expired",
+    Set "all pieces are present, each once",
+    Form "each piece is well-formed",
+    Algorithm "the signature algorithm is the one of this kind of evidence",
+    Kind "it is an enclave's document, or a TPM's quote and creation",
+    Anchor "policy and home name the root",
+    Chain "the certificates form a chain to the root and are valid now",
+    Signature "the signatures are right",
+    AttestationKey "the TPM's attestation key only signs attestations",
+    Age "the document was made within the last minutes",
+    Boot "the TPM was not reset between quote and creation",
+    Registers "the registers are the quoted ones",
+    Measured "the program was measured, and is not in debug mode; with a TPM this depends on the boot registers that the image lists",
+    Image "the registers match one image completely",
+    Model "the image serves the model",
+    Nonce "the evidence has our nonce",
+    Key "the evidence names the node's key",
+    KeyAttributes "the TPM keeps the node's key, and lets it decrypt only",
+    KeyPolicy "the node's key is usable only with these register values",
+    KeyKind "the key is of the kind that the image has",
+    Consent "evidence of this class is allowed",
 }
 
 impl Check {
-    /// Those of a policy alone.
+    /// The checks of a policy.
     pub(crate) const POLICY: &[Self] =
         &[Self::PolicySignature, Self::PolicyEpoch, Self::PolicyTime];
 
-    /// Those of an enclave's evidence.
+    /// The checks of an enclave's evidence.
     pub(crate) const NITRO: &[Self] = &[
         Self::PolicySignature,
         Self::PolicyEpoch,
@@ -84,7 +80,7 @@ impl Check {
         Self::Consent,
     ];
 
-    /// Those of a TPM's evidence. That it is fresh comes before what it says: a TPM has no other age.
+    /// The checks of a TPM's evidence. The nonce comes before the content: a TPM has no clock to check instead.
     pub(crate) const TPM: &[Self] = &[
         Self::PolicySignature,
         Self::PolicyEpoch,
@@ -109,55 +105,23 @@ impl Check {
         Self::Consent,
     ];
 
-    /// Those of evidence of this kind.
+    /// The checks of this kind of evidence.
     pub(crate) const fn of(kind: EvidenceKind) -> &'static [Self] {
         match kind {
             EvidenceKind::Nitro => Self::NITRO,
             EvidenceKind::Tpm => Self::TPM,
         }
     }
-
-    /// One sentence for people: what holds if it passed.
-    #[must_use]
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::PolicySignature => "the pinned identity signed the policy",
-            Self::PolicyEpoch => "no newer policy was seen",
-            Self::PolicyTime => "the policy's time is now",
-            Self::Set => "all pieces are there, each once",
-            Self::Form => "each piece is well-formed",
-            Self::Algorithm => "it is signed with the algorithm of its kind",
-            Self::Kind => "it is an enclave's document, or a TPM's quote and creation",
-            Self::Anchor => "policy and home know its root",
-            Self::Chain => "its certificates lead to the root, and their time is now",
-            Self::Signature => "the signature is right",
-            Self::AttestationKey => "the TPM keeps its attestation key to attesting",
-            Self::Age => "it was made now",
-            Self::Boot => "the TPM was not reset between its pieces",
-            Self::Registers => "the registers are the quoted ones",
-            Self::Measured => {
-                "the program was measured, and not in debug mode; of a TPM it is worth what the listed boot registers make it"
-            }
-            Self::Image => "the registers are of one image, whole",
-            Self::Model => "the image serves the model",
-            Self::Nonce => "it answers this question",
-            Self::Key => "the node's key is bound to it",
-            Self::KeyAttributes => "the TPM keeps the node's key, and to decrypting",
-            Self::KeyPolicy => "the node's key works under these registers alone",
-            Self::KeyKind => "the key is of the kind that the image has",
-            Self::Consent => "evidence of this class is taken",
-        }
-    }
 }
 
-/// What became of one.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It holds.
+    /// The check passed.
     Passed,
-    /// It does not.
+    /// The check failed.
     Failed(Code),
-    /// What it needs is not known, or a check that it stands on failed.
+    /// The check needs something that is not known, or depends on a check that failed.
     NotChecked,
 }
 
@@ -171,24 +135,24 @@ impl Serialize for Outcome {
     }
 }
 
-/// What became of each check of one kind of evidence, in their order.
+/// The outcomes of the checks of one kind of evidence, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     outcomes: Vec<(Check, Outcome)>,
 }
 
 impl Report {
-    /// Nothing was checked yet.
+    /// A report in which nothing is checked yet.
     pub(crate) fn new(checks: &[Check]) -> Self {
         Self { outcomes: checks.iter().map(|check| (*check, Outcome::NotChecked)).collect() }
     }
 
-    /// Each check and what became of it.
+    /// Each check with its outcome.
     pub fn iter(&self) -> impl Iterator<Item = (Check, Outcome)> + '_ {
         self.outcomes.iter().copied()
     }
 
-    /// What became of one; one that this kind of evidence does not have was not checked.
+    /// The outcome of a check; [`Outcome::NotChecked`] if this kind of evidence does not have it.
     #[must_use]
     pub fn outcome(&self, check: Check) -> Outcome {
         let found = self.outcomes.iter().find(|(known, _)| *known == check);
@@ -218,7 +182,7 @@ impl Report {
         }
     }
 
-    /// Writes down what became of one; `None` if it failed.
+    /// Records the outcome of a check; `None` if it failed.
     pub(crate) fn note<T>(&mut self, check: Check, result: Result<T, Code>) -> Option<T> {
         let (outcome, value) = match result {
             Ok(value) => (Outcome::Passed, Some(value)),

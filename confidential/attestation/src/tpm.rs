@@ -1,7 +1,7 @@
-//! Evidence of a TPM 2.0: what its attestation key (AK) signed of its registers, and of the node's key (REK), which the
-//! same TPM holds.
+//! Evidence of a TPM 2.0: its attestation key (AK) signed the registers, and the creation of the node's key (REK) in the
+//! same TPM.
 //!
-//! Structures are those of the TPM 2.0 Library specification, Part 2, as crate `tpm2-protocol` reads them.
+//! Section numbers are those of the TPM 2.0 Library specification.
 
 mod attest;
 mod key;
@@ -16,7 +16,7 @@ use attest::Attest;
 pub(crate) use key::{AttestationKey, NodeKey};
 pub(crate) use registers::{REGISTERS_OF_BOOT, REGISTERS_OF_CODE, Registers};
 
-/// All pieces of a set; nothing of them is checked but their form.
+/// The pieces of a TPM's evidence; only their format is checked.
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
     pub(crate) ak: AttestationKey<'a>,
@@ -40,12 +40,12 @@ impl<'a> Evidence<'a> {
         })
     }
 
-    /// What is signed: a quote, and a creation.
+    /// The signed structures: a quote and a creation.
     pub(crate) fn attested(&self) -> Result<(&TpmsQuoteInfo, &TpmsCreationInfo), Code> {
         Ok((self.quote.quote()?, self.creation.creation()?))
     }
 
-    /// Whether the AK is of the one algorithm, and both are signed with it.
+    /// Whether the AK and both signatures are of the allowed algorithm.
     pub(crate) fn check_algorithm(&self) -> Result<(), Code> {
         self.ak.check_algorithm()?;
         self.quote.signature().and(self.creation.signature()).map(drop)
@@ -57,7 +57,7 @@ impl<'a> Evidence<'a> {
         self.ak.check_signature(&self.creation)
     }
 
-    /// What quote and creation were made for, each; nothing where nobody asked.
+    /// The nonces of quote and creation, empty if there was no request.
     pub(crate) fn nonces(&self) -> [&[u8]; 2] {
         [self.quote.extra_data(), self.creation.extra_data()]
     }

@@ -1,4 +1,4 @@
-//! One way through all checks, and what only it makes: [`FitToSeal`].
+//! Verification of evidence; its result is a [`VerifiedNode`].
 
 mod found;
 mod nitro;
@@ -15,46 +15,46 @@ use confidential_api::{
 use confidential_envelope::inner::{Candidate, Rek};
 use serde::Serialize;
 
-use self::found::Found;
+use self::found::Findings;
 use crate::{
-    Check, Class, Code, Effective, Nonce, Pin, Refused, Report, evidence,
+    Check, Class, Code, EffectivePolicy, Nonce, Pin, Refused, Report, evidence,
     policy::{self, Rules},
 };
 
-pub use self::found::Known;
+pub use self::found::Expectations;
 
-/// A question to a node.
+/// What a client asked a node, and what it accepts.
 #[derive(Debug)]
-pub struct Asked<'a> {
-    /// Which node was asked.
+pub struct Challenge<'a> {
+    /// The node.
     pub node: NodeId,
-    /// Which model it shall serve.
+    /// The model that it must serve.
     pub model: &'a str,
-    /// What it was asked with; it is used up.
+    /// The nonce of the request; it is used up.
     pub nonce: Nonce,
-    /// Whether this home takes simulated evidence.
+    /// Whether this home accepts simulated evidence.
     pub simulated: bool,
 }
 
-/// A node that proved itself, to this client, now. What sealing takes; only [`verify`] makes it.
+/// A node whose evidence was verified. Requests are sealed to this type, and only [`verify`] makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FitToSeal {
+pub struct VerifiedNode {
     node: NodeId,
     rek: Rek,
     models: Vec<String>,
     summary: Summary,
-    /// When the policy's time is over, in Unix milliseconds.
+    /// When the policy expires, in Unix milliseconds.
     policy_ends: u64,
 }
 
-/// What stood behind a node, for people. It holds no secret.
+/// A summary of the evidence for people, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// What the evidence ends in.
+    /// The class of the evidence.
     pub class: Class,
     /// The image's name in the home's pin, or in the policy where the home pins no images.
     pub image: String,
-    /// How the node's module calls itself; of a TPM, the name of its attestation key.
+    /// The ID of the node's security module, or the name of a TPM's attestation key.
     pub module: String,
     /// The trust anchor: SHA-256, hexadecimal.
     pub anchor: String,
@@ -62,15 +62,15 @@ pub struct Summary {
     pub policy_id: String,
     /// The policy's epoch.
     pub policy_epoch: u64,
-    /// When the evidence was made, by its maker's clock, in Unix milliseconds. A TPM has no such clock.
+    /// When the evidence was made, by the node's clock, in Unix milliseconds. A TPM has no such clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attested_at: Option<u64>,
     /// When it was verified, in Unix milliseconds.
     pub verified_at: u64,
 }
 
-impl FitToSeal {
-    /// What stood behind the node.
+impl VerifiedNode {
+    /// The summary of its evidence.
     #[must_use]
     pub const fn summary(&self) -> &Summary {
         &self.summary
@@ -82,18 +82,18 @@ impl FitToSeal {
         self.models.iter().any(|known| known == model)
     }
 
-    /// Whether the verification still holds at `now`, for as long as `life`; not past the policy's own time.
+    /// Whether the verification is valid at `now`: it is younger than `life`, and the policy has not expired.
     #[must_use]
     pub fn holds(&self, life: Duration, now: u64) -> bool {
         let verified = self.summary.verified_at;
         let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
-        // A clock that was set back makes nothing fresh.
+        // Setting the clock back does not make it valid again.
         now >= verified && now - verified < life && now < self.policy_ends
     }
 }
 
-/// The one implementation outside of tests: nobody seals to a key that did not come this way.
-impl Candidate for FitToSeal {
+/// The only implementation outside of tests, so that requests are sealed to verified keys only.
+impl Candidate for VerifiedNode {
     type Id = NodeId;
 
     fn id(&self) -> NodeId {
@@ -105,33 +105,33 @@ impl Candidate for FitToSeal {
     }
 }
 
-/// Judges what a node shows; `now` is in Unix milliseconds.
+/// Verifies the evidence of a node; `now` is in Unix milliseconds.
 ///
 /// # Errors
 ///
-/// [`Refused`] with the first check that failed. Nothing may be sealed to that node then.
+/// [`Refused`] with the first check that failed.
 pub fn verify(
     evidence: &EvidenceList,
-    asked: Asked<'_>,
-    policy: &Effective,
+    asked: Challenge<'_>,
+    policy: &EffectivePolicy,
     now: u64,
-) -> Result<FitToSeal, Refused> {
-    let Asked { node, model, nonce, simulated } = asked;
-    let known = Known { model: Some(model), nonce: Some(nonce), simulated: Some(simulated) };
+) -> Result<VerifiedNode, Refused> {
+    let Challenge { node, model, nonce, simulated } = asked;
+    let known = Expectations { model: Some(model), nonce: Some(nonce), simulated: Some(simulated) };
     let rules = policy.rules();
     let (report, found) = judge(evidence, &known, rules, now);
     report.verdict()?;
     found.fit(node, &rules, now).ok_or_else(|| Code::Incomplete.into())
 }
 
-/// Says what becomes of each check, the same ones as in [`verify`]; `now` is in Unix milliseconds.
+/// Reports the outcome of each check that [`verify`] makes; `now` is in Unix milliseconds.
 ///
 /// # Errors
 ///
-/// [`Code::PolicyMalformed`] if there is no policy to judge by.
+/// [`Code::PolicyMalformed`] if the policy cannot be read.
 pub fn report(
     evidence: &EvidenceList,
-    known: &Known<'_>,
+    known: &Expectations<'_>,
     signed: &Signed<Policy>,
     pin: Option<&Pin>,
     now: u64,
@@ -141,8 +141,8 @@ pub fn report(
     Ok(judge(evidence, known, rules, now).0)
 }
 
-impl<'a> Found<'a> {
-    fn fit(self, node: NodeId, rules: &Rules<'a>, now: u64) -> Option<FitToSeal> {
+impl<'a> Findings<'a> {
+    fn fit(self, node: NodeId, rules: &Rules<'a>, now: u64) -> Option<VerifiedNode> {
         let ((class, anchor), image, policy) = (self.class?, self.image?, rules.policy);
         let summary = Summary {
             class,
@@ -155,17 +155,17 @@ impl<'a> Found<'a> {
             verified_at: now,
         };
         let (rek, models) = (self.rek?, image.models.clone());
-        Some(FitToSeal { node, rek, models, summary, policy_ends: policy.not_after })
+        Some(VerifiedNode { node, rek, models, summary, policy_ends: policy.not_after })
     }
 }
 
-/// Makes every check that can be made.
+/// Makes every check that is possible.
 fn judge<'a>(
     evidence: &EvidenceList,
-    known: &Known<'_>,
+    known: &Expectations<'_>,
     rules: Rules<'a>,
     now: u64,
-) -> (Report, Found<'a>) {
+) -> (Report, Findings<'a>) {
     let kind = evidence::kind(evidence);
     let mut report = Report::new(Check::of(kind));
     rules.check(&mut report, now);
@@ -173,6 +173,6 @@ fn judge<'a>(
         EvidenceKind::Nitro => nitro::judge(evidence, known, rules, now, &mut report),
         EvidenceKind::Tpm => tpm::judge(evidence, known, rules, &mut report),
     };
-    // Without its pieces, or with a piece that cannot be read, nothing else can be said.
+    // If a piece is missing or malformed, no other check is possible.
     (report, found.unwrap_or_default())
 }

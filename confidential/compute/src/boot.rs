@@ -1,13 +1,12 @@
-//! `maru-compute boot`: holds the key that requests are sealed to, shows evidence of it, and starts the workers.
+//! `maru-compute boot`: holds the request encryption key, makes evidence of it, and starts the workers.
 //!
 //! ```text
-//! LOOK ──▶ whether a TPM answers
+//! LOOK ──▶ whether the TPM responds
 //! EVIDENCE nonce ──▶ Line ──▶ Reks ──▶ security module, or TPM
 //! WORK key ──▶ Reks: opens, not seen before ──▶ Workers: a process of its own, with the secret of this one request
 //! ```
 //!
-//! `router-com`, which faces the network, is the only one that it answers. It reads no request: only the key that one is
-//! sealed with.
+//! Its only client is `router-com`, which faces the network. It does not read requests, only their sealed keys.
 
 mod workers;
 
@@ -38,32 +37,32 @@ use zeroize::Zeroizing;
 
 use crate::{
     Error, Root,
-    evidence::Line,
+    evidence::EvidenceQueue,
     frame::{self, Kind, Refusal},
     holder::Holder,
     job::Media,
     nsm::Nsm,
-    rek::Reks,
+    rek::RekStore,
     tpm::Tpm,
 };
 
 pub use workers::{Program, Workers};
 
-/// How long `router-com` may take to say what it wants.
+/// Longest time for receiving a request from `router-com`.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What serves the socket.
+/// The state of the server.
 #[derive(Debug)]
 struct Boot {
-    reks: Arc<Reks>,
-    line: Line,
+    reks: Arc<RekStore>,
+    line: EvidenceQueue,
     workers: Workers,
-    /// The place of the one that asks a silent holder again.
+    /// Permits one retry at a time of a holder that does not respond.
     again: Arc<Semaphore>,
     uid: u32,
 }
 
-/// Runs it below `root` until it is asked to stop; a worker is `program`.
+/// Runs `boot` until it is asked to stop, with `program` as its worker.
 ///
 /// # Errors
 ///
@@ -71,9 +70,9 @@ struct Boot {
 pub async fn run(root: &Root, settings: &Settings, program: Program) -> Result<(), Error> {
     process::forbid_dumps().map_err(|errno| Error::Confine(errno.into()))?;
     let (holder, at) = holder(settings)?;
-    let reks = spawn_blocking(move || Reks::new(holder)).await;
+    let reks = spawn_blocking(move || RekStore::new(holder)).await;
     let reks = Arc::new(reks.map_err(|error| Error::Job(error.into()))?.map_err(Error::Key)?);
-    let (line, served) = Line::new(Arc::clone(&reks));
+    let (line, served) = EvidenceQueue::new(Arc::clone(&reks));
     let life = Duration::from_secs(settings.worker_s);
     let workers = Workers::new(program, settings.workers, life);
     workers.prepare();
@@ -99,7 +98,7 @@ pub async fn run(root: &Root, settings: &Settings, program: Program) -> Result<(
 }
 
 impl Boot {
-    /// Answers one question. The end of `_stopping` tells that the connection is over.
+    /// Serves one request. Dropping `_stopping` marks the connection as finished.
     async fn serve(&self, mut stream: UnixStream, _stopping: ShutdownSignal) {
         let Ok(Ok((kind, payload))) = timeout(PATIENCE, frame::read(&mut stream)).await else {
             return;
@@ -110,7 +109,7 @@ impl Boot {
             Kind::Work => match self.open(payload).await {
                 Ok((job, _place)) => {
                     if let Err(error) = self.workers.work(&job, stream).await {
-                        tracing::error!(%error, "no worker can be started");
+                        tracing::error!(%error, "the worker could not be started");
                     }
                     return;
                 }
@@ -125,8 +124,7 @@ impl Boot {
         }
     }
 
-    /// Tells that all is well. While it is not, the holder is asked again: of a node that is not well hardly anybody wants
-    /// anything else.
+    /// Responds to a health check. If the holder did not respond before, it is tried again in the background.
     async fn tell(&self, stream: &mut UnixStream) -> Result<(), Refusal> {
         if self.reks.is_silent() {
             if let Ok(place) = Arc::clone(&self.again).try_acquire_owned() {
@@ -149,7 +147,7 @@ impl Boot {
         Ok(())
     }
 
-    /// Opens what a request was sealed with; the place is held until its worker is gone.
+    /// Opens a request's key; the permit is held until its worker has ended.
     async fn open(
         &self,
         work: Vec<u8>,
@@ -164,7 +162,7 @@ impl Boot {
     }
 }
 
-/// What holds the key, and where it is.
+/// The holder of the key, and its path.
 fn holder(settings: &Settings) -> Result<(Box<dyn Holder>, PathBuf), Error> {
     match (&settings.nsm, &settings.tpm) {
         (Some(_), Some(_)) => Err(Error::TwoHolders),
@@ -176,7 +174,7 @@ fn holder(settings: &Settings) -> Result<(Box<dyn Holder>, PathBuf), Error> {
     }
 }
 
-/// Makes the attestation key where there is none, and gives it as an anchor of a policy: `maru-compute ak`.
+/// Makes the attestation key if there is none, and returns it as an anchor for a policy: `maru-compute ak`.
 ///
 /// # Errors
 ///
@@ -191,7 +189,7 @@ fn tpm(settings: &Settings, at: &Path) -> Result<Tpm, Error> {
 }
 
 impl Nsm {
-    /// The module at a path: a stand-in where that is a socket, else the device.
+    /// The module at a path: an emulator if that is a socket, else the device.
     #[must_use]
     pub fn at(path: &Path) -> Self {
         use std::os::unix::fs::FileTypeExt as _;

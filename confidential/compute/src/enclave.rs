@@ -1,8 +1,8 @@
-//! A key of X-Wing in an enclave's memory, of which the security module signs the hash.
+//! An X-Wing key in an enclave's memory; the security module signs its hash.
 
 use std::{io, sync::Arc};
 
-use confidential_api::evidence::{EvidencePiece, EvidenceType};
+use confidential_api::evidence::{EvidencePiece, EvidenceType, bound_nonce};
 use confidential_envelope::{
     Decapsulate, DecapsulateError, Kem, PrivateKey, PublicKey, SharedSecret,
 };
@@ -10,13 +10,12 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::{
-    evidence::bound,
     holder::{Holder, HolderError, Rek},
     locked::Locked,
     nsm::Nsm,
 };
 
-/// What is in front of the public key in a `KEY_CONFIG`: X-Wing, HKDF-SHA256, AES-128-GCM (identifiers of RFC 9180).
+/// The bytes before the public key in a `KEY_CONFIG`: X-Wing, HKDF-SHA256, AES-128-GCM (identifiers of RFC 9180).
 const SUITE: [u8; 6] = [0x64, 0x7a, 0, 1, 0, 1];
 
 impl Holder for Nsm {
@@ -48,7 +47,7 @@ impl Rek for EnclaveRek {
 
     fn attest(&self, nonces: &[u8]) -> Result<Vec<EvidencePiece>, HolderError> {
         let key_config = [&SUITE[..], &self.public.to_bytes()].concat();
-        let document = self.nsm.attest(&Sha256::digest(&key_config), &bound(nonces))?;
+        let document = self.nsm.attest(&Sha256::digest(&key_config), &bound_nonce(nonces))?;
         let piece = |kind, data| EvidencePiece { kind, data, signature: Vec::new() };
         Ok(vec![
             piece(EvidenceType::NITRO_DOCUMENT, document),
@@ -58,7 +57,7 @@ impl Rek for EnclaveRek {
     }
 }
 
-/// With a copy of the private key for this one operation, which is wiped after it.
+/// Uses a temporary copy of the private key, which is zeroized.
 impl Decapsulate for EnclaveRek {
     fn kem(&self) -> Kem {
         Kem::XWing

@@ -1,46 +1,37 @@
-//! Evidence for whoever asks, with their own nonce: those who wait while the security module is busy share one document.
+//! Evidence with the clients' nonces: requests that wait while the security module is busy share one document.
 //!
 //! ```text
-//! nonces ──▶ line of 64 ──▶ all that wait: one call of the attester ──▶ the same evidence to each
+//! nonces ──▶ queue of 64 ──▶ one call of the holder for all of them ──▶ the same evidence to each
 //! ```
 //!
-//! Each sees its nonce among those of `NONCE_SET`, whose hash the document holds.
+//! `NONCE_SET` has the nonces of all clients; the document has its hash.
 
 use std::sync::Arc;
 
 use confidential_api::{evidence::EvidenceList, names::NONCE_LEN};
-use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::{mpsc, oneshot},
     task::spawn_blocking,
 };
 
-use crate::{frame::Refusal, rek::Reks};
+use crate::{frame::Refusal, rek::RekStore};
 
-/// Nonces that may wait, and that share one document.
+/// Capacity of the queue, and maximum number of nonces in one document.
 pub const WAITING_MAX: usize = 64;
 
-/// What one document is for, in front of its nonces.
-const NONCES: &[u8] = b"maru-confidential/1 nonces\0";
-
-/// What a document holds for these nonces, joined.
-pub(crate) fn bound(nonces: &[u8]) -> [u8; 32] {
-    Sha256::new_with_prefix(NONCES).chain_update(nonces).finalize().into()
-}
-
-/// One who waits.
-struct Waiting {
+/// A request for evidence.
+struct PendingRequest {
     nonce: [u8; NONCE_LEN],
     answer: oneshot::Sender<Result<Arc<[u8]>, Refusal>>,
 }
 
-/// The line of those who wait for evidence.
+/// The queue of requests for evidence.
 #[derive(Clone, Debug)]
-pub struct Line(mpsc::Sender<Waiting>);
+pub struct EvidenceQueue(mpsc::Sender<PendingRequest>);
 
-impl Line {
-    /// Makes the line, and what serves it: a future that ends with the last of its handles.
-    pub fn new(reks: Arc<Reks>) -> (Self, impl Future<Output = ()> + Send) {
+impl EvidenceQueue {
+    /// A queue, and the future that serves it until the last handle is dropped.
+    pub fn new(reks: Arc<RekStore>) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
         (Self(sender), serve(reks, waiting))
     }
@@ -49,18 +40,18 @@ impl Line {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Busy`] if as many wait as may, [`Refusal::Failed`] if the attester gives none.
+    /// [`Refusal::Busy`] if the queue is full, [`Refusal::Failed`] if the holder fails.
     pub async fn ask(&self, nonce: [u8; NONCE_LEN]) -> Result<Arc<[u8]>, Refusal> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Waiting { nonce, answer }).map_err(|_| Refusal::Busy)?;
+        self.0.try_send(PendingRequest { nonce, answer }).map_err(|_| Refusal::Busy)?;
         answered.await.unwrap_or(Err(Refusal::Failed))
     }
 }
 
-async fn serve(reks: Arc<Reks>, mut waiting: mpsc::Receiver<Waiting>) {
+async fn serve(reks: Arc<RekStore>, mut waiting: mpsc::Receiver<PendingRequest>) {
     let mut all = Vec::with_capacity(WAITING_MAX);
     while waiting.recv_many(&mut all, WAITING_MAX).await > 0 {
-        // Whoever left meanwhile is asked for no more.
+        // Without clients that have disconnected.
         all.retain(|it| !it.answer.is_closed());
         if all.is_empty() {
             continue;
@@ -72,7 +63,7 @@ async fn serve(reks: Arc<Reks>, mut waiting: mpsc::Receiver<Waiting>) {
             Ok(Ok(pieces)) => Ok(Arc::from(EvidenceList(pieces).encode())),
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "no evidence");
+                tracing::warn!(error, "evidence could not be made");
                 Err(Refusal::Failed)
             }
             Err(_) => Err(Refusal::Failed),
@@ -102,21 +93,21 @@ mod tests {
         nsm::NsmError,
     };
 
-    /// Answers when it is let, and tells what it was asked.
+    /// A holder that responds when the test lets it, and reports its requests.
     #[derive(Clone, Debug)]
-    struct Slow {
+    struct SlowHolder {
         asked: Arc<Mutex<Sender<Vec<u8>>>>,
         go: Arc<Mutex<Receiver<()>>>,
         public: PublicKey,
     }
 
-    impl Holder for Slow {
+    impl Holder for SlowHolder {
         fn generate(&self) -> Result<Arc<dyn Rek>, HolderError> {
             Ok(Arc::new(self.clone()))
         }
     }
 
-    impl Rek for Slow {
+    impl Rek for SlowHolder {
         fn public(&self) -> &PublicKey {
             &self.public
         }
@@ -129,7 +120,7 @@ mod tests {
         }
     }
 
-    impl Decapsulate for Slow {
+    impl Decapsulate for SlowHolder {
         fn kem(&self) -> Kem {
             Kem::P256
         }
@@ -139,12 +130,12 @@ mod tests {
         }
     }
 
-    fn line() -> (Line, Receiver<Vec<u8>>, Sender<()>) {
+    fn line() -> (EvidenceQueue, Receiver<Vec<u8>>, Sender<()>) {
         let ((asked, questions), (go, let_go)) = (channel(), channel());
         let (asked, go_when) = (Arc::new(Mutex::new(asked)), Arc::new(Mutex::new(let_go)));
         let public = PrivateKey::generate(Kem::P256).unwrap().public();
-        let slow = Slow { asked, go: go_when, public };
-        let (line, served) = Line::new(Arc::new(Reks::new(Box::new(slow)).unwrap()));
+        let slow = SlowHolder { asked, go: go_when, public };
+        let (line, served) = EvidenceQueue::new(Arc::new(RekStore::new(Box::new(slow)).unwrap()));
         tokio::spawn(served);
         (line, questions, go)
     }

@@ -1,4 +1,4 @@
-//! What the processes of a node say to each other over UNIX sockets: frames of a kind, a length and that many bytes.
+//! The protocol of a node's processes over UNIX sockets: frames of a kind, a length and that many bytes.
 //!
 //! ```text
 //! router-com ──EVIDENCE nonce──▶ boot            ◀──DOCUMENT pieces── or REFUSED
@@ -12,48 +12,48 @@
 //! | 1 | [`Kind`] |
 //! | 4 | length of what follows, big-endian, at most [`MAX`] |
 //!
-//! A length is checked before anything is set aside for it.
+//! Lengths are checked before memory is allocated.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// Longest frame, in bytes: a sealed request of 2 MiB and what sealing adds, or evidence of 1 MiB.
+/// Longest frame, in bytes: a sealed request of 2 MiB with its overhead, or evidence of 1 MiB.
 pub const MAX: usize = (2 << 20) + (64 << 10);
 
-/// What a frame holds.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// A nonce of 32 bytes: evidence is asked for.
+    /// A request for evidence: a nonce of 32 bytes.
     Evidence = 1,
     /// The evidence, as `SignedEvidenceList`.
     Document = 2,
-    /// A request to be opened: its media type (0 whole, 1 chunked), then its encapsulated key.
+    /// A request for a worker: the media type (0 whole, 1 chunked), then the encapsulated key.
     Work = 3,
-    /// Sealed bytes: the whole of a request, or a part of a reply.
+    /// Sealed bytes: a whole request, or a part of a response.
     Body = 4,
-    /// A reply begins: its media type, as in `Work`.
+    /// The beginning of a response: its media type, as in `Work`.
     Head = 5,
-    /// The reply is whole.
+    /// The end of a response.
     End = 6,
-    /// Nothing comes of it: one byte of [`Refusal`].
+    /// The request is refused: one byte of [`Refusal`].
     Refused = 7,
-    /// Whether boot, and a TPM that holds its key, are well: `End` says so.
+    /// A health check of boot and its TPM; the response is `End`.
     Look = 8,
 }
 
-/// Why nothing comes of it.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[repr(u8)]
 pub enum Refusal {
-    /// It does not open, or was opened before: nobody is told which.
+    /// It does not open, or was opened before; these are not distinguished.
     #[error("the request cannot be opened")]
     Sealed = 1,
-    /// As many wait or work as may.
+    /// There is no capacity.
     #[error("the node is busy")]
     Busy = 2,
-    /// The attester, the worker or this machine failed.
+    /// The holder, the worker or this machine failed.
     #[error("the node failed")]
     Failed = 3,
 }
@@ -76,7 +76,7 @@ impl Kind {
 }
 
 impl Refusal {
-    /// Reads the byte of a `Refused`; what is none is a failure.
+    /// Reads the payload of a `Refused`; an invalid one is a failure.
     #[must_use]
     pub fn read(payload: &[u8]) -> Self {
         match payload {
@@ -87,7 +87,7 @@ impl Refusal {
     }
 }
 
-/// Reads the head of a frame: its kind, and how many bytes follow.
+/// Reads the head of a frame: its kind and length.
 ///
 /// # Errors
 ///
@@ -106,10 +106,10 @@ pub fn head(head: [u8; 5]) -> io::Result<(Kind, usize)> {
 ///
 /// # Panics
 ///
-/// If `payload` is longer than [`MAX`], which no caller here makes.
+/// If `payload` is longer than [`MAX`].
 #[must_use]
 pub fn encode(kind: Kind, payload: &[u8]) -> Vec<u8> {
-    assert!(payload.len() <= MAX, "a frame is bounded by whoever fills it");
+    assert!(payload.len() <= MAX, "the caller limits the length of a frame");
     let mut bytes = Vec::with_capacity(5 + payload.len());
     bytes.push(kind as u8);
     bytes.extend(u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -121,7 +121,7 @@ pub fn encode(kind: Kind, payload: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// `UnexpectedEof` if it is cut, `InvalidData` as for [`head`], else what the socket says.
+/// `UnexpectedEof` if it is truncated, `InvalidData` as for [`head`], or an error of the socket.
 pub async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<(Kind, Vec<u8>)> {
     let mut start = [0; 5];
     from.read_exact(&mut start).await?;
@@ -147,7 +147,7 @@ pub async fn expect(from: &mut (impl AsyncRead + Unpin), wanted: Kind) -> io::Re
 ///
 /// # Errors
 ///
-/// What the socket says.
+/// An error of the socket.
 pub async fn write(
     to: &mut (impl AsyncWrite + Unpin),
     kind: Kind,

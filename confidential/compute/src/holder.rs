@@ -1,5 +1,5 @@
-//! Who holds the key that requests are sealed to, and proves where this program runs: an enclave's memory with its security
-//! module, or a TPM.
+//! The holder of the request encryption key (REK), which also makes the evidence: an enclave with its security module, or a
+//! TPM.
 
 use std::{fmt, io, sync::Arc};
 
@@ -8,49 +8,49 @@ use confidential_envelope::{Decapsulate, PublicKey};
 
 use crate::{nsm::NsmError, tpm::TpmError};
 
-/// The key that requests are sealed to (REK). What is asked of it may take a while.
+/// The request encryption key. Its operations may be slow.
 pub trait Rek: Decapsulate + fmt::Debug + Send + Sync {
-    /// Its public half.
+    /// Its public key.
     fn public(&self) -> &PublicKey;
 
-    /// Makes the pieces of evidence for this key and these nonces, joined.
+    /// Makes the evidence of this key for a nonce set.
     ///
     /// # Errors
     ///
-    /// Its holder gave none.
+    /// The holder failed.
     fn attest(&self, nonces: &[u8]) -> Result<Vec<EvidencePiece>, HolderError>;
 
-    /// Whether its holder lost it, so that there must be another; told without waiting for the holder.
+    /// Whether the holder lost the key, so that it must be replaced; does not wait for the holder.
     fn is_lost(&self) -> bool {
         false
     }
 }
 
-/// What makes such keys.
+/// A holder of keys.
 pub trait Holder: fmt::Debug + Send + Sync {
-    /// Makes one; this may take a while.
+    /// Makes a key; this may be slow.
     ///
     /// # Errors
     ///
-    /// There can be none.
+    /// The holder failed.
     fn generate(&self) -> Result<Arc<dyn Rek>, HolderError>;
 
-    /// Whether it did not answer when it was last asked; told without waiting for it.
+    /// Whether it did not respond to the last request; does not wait for it.
     fn is_silent(&self) -> bool {
         false
     }
 }
 
-/// A holder did not do what it was asked.
+/// The holder failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HolderError {
-    /// This machine has no random bytes or no memory.
+    /// The system failed.
     #[error("this machine has no random bytes, or no memory")]
     Machine(#[from] io::Error),
-    /// The security module gave no document.
+    /// The security module failed.
     #[error(transparent)]
     Nsm(#[from] NsmError),
-    /// The TPM did not do it.
+    /// The TPM failed.
     #[error(transparent)]
     Tpm(#[from] TpmError),
 }

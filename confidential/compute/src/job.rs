@@ -1,26 +1,24 @@
-//! What is said of one request: by `router-com` to `boot`, and by `boot` to the worker.
+//! The description of one request that `router-com` sends to `boot`, and `boot` to the worker.
 
 use std::fmt;
 
-use confidential_api::names::media;
+use confidential_api::{names::media, routing::ENCAPSULATED_KEY_MAX as KEY_MAX};
 use confidential_envelope::{Kem, SharedSecret};
 use zeroize::Zeroizing;
 
-/// Bytes of the secret that a request's key holds.
+/// Length of the shared secret of a request's key, in bytes.
 const SECRET: usize = 32;
 
 /// Longest job, in bytes.
 pub const JOB_MAX: usize = 1 + 2 + SECRET + KEY_MAX;
-/// Longest encapsulated key, in bytes: X-Wing's, with the header before it and the sealed key behind it, has 1,175.
-pub const KEY_MAX: usize = 2048;
 
 /// Whether a message is in chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Media {
-    /// It is not.
+    /// Without chunks.
     Whole = 0,
-    /// It is.
+    /// In chunks.
     Chunked = 1,
 }
 
@@ -44,7 +42,7 @@ impl Media {
         }
     }
 
-    /// Reads the byte that stands for it.
+    /// Reads its byte.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         match byte {
@@ -65,17 +63,17 @@ impl Media {
 
 /// What a worker needs to open one request.
 pub struct Job {
-    /// How the request comes.
+    /// The form of the request.
     pub media: Media,
-    /// What kind of key this node has.
+    /// The KEM of the node's key.
     pub kem: Kem,
-    /// The key that it was sealed with, as it was sealed to this node.
+    /// The request's key, sealed to this node.
     pub encapsulated_key: Vec<u8>,
-    /// What this node's private key makes of it.
+    /// The decapsulated secret.
     pub secret: SharedSecret,
 }
 
-/// `Debug` never shows the secret.
+/// `Debug` does not print the secret.
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job").field("media", &self.media).finish_non_exhaustive()
@@ -83,7 +81,7 @@ impl fmt::Debug for Job {
 }
 
 impl Job {
-    /// Writes it.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(JOB_MAX));
@@ -94,7 +92,7 @@ impl Job {
         bytes
     }
 
-    /// Reads it; `None` if it is none.
+    /// Decodes a job; `None` if it is malformed.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (&media, rest) = bytes.split_first()?;

@@ -1,16 +1,16 @@
-//! `maru-compute`, the *attester* and *target* of the confidential chain: a node that shows what it runs, and answers
-//! sealed requests, each in a process of its own (`docs/protocols/confidential.md`).
+//! `maru-compute`, the *attester* and *target* of the confidential chain: a node that makes evidence of its software, and
+//! answers sealed requests, each in a process of its own (`docs/protocols/confidential.md`).
 //!
 //! ```text
 //! router ══ TLS ══▶ router-com ── frames ──▶ boot ──▶ worker (one for each request) ──▶ engine
-//!                   sealed bytes alone      private key, evidence    question and answer
+//!                   sealed bytes only       private key, evidence    request and response
 //! ```
 //!
-//! * [`boot`] holds the private key, or has a TPM hold it, and shows signed evidence of it.
-//! * [`router_com`] faces the network, and sees nothing but what is sealed.
-//! * [`worker`] opens one request, asks the engine, seals its answer, and is gone.
+//! * [`boot`] holds the private key, in memory or in a TPM, and makes evidence of it.
+//! * [`router_com`] faces the network, and sees only sealed bytes.
+//! * [`worker`] opens one request, sends it to the engine, seals the response, and ends.
 //!
-//! Whoever asks is known to none of them.
+//! None of them sees the client's address.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 use std::{
@@ -31,6 +31,7 @@ mod enclave;
 pub mod evidence;
 pub mod frame;
 pub mod holder;
+mod http;
 pub mod job;
 mod locked;
 pub mod nsm;
@@ -41,10 +42,10 @@ mod test_support;
 pub mod tpm;
 pub mod worker;
 
-/// Why one of the processes ended.
+/// Why one of the processes failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The root is not safe.
+    /// The root is unsafe.
     #[error(transparent)]
     Root(#[from] chassis::root::UnsafeRoot),
     /// The settings cannot be used.
@@ -53,15 +54,15 @@ pub enum Error {
     /// An address in the settings cannot be used.
     #[error("{what} = {url:?} in confidential-compute.toml cannot be used: {reason}")]
     Url {
-        /// Which key.
+        /// The key.
         what: &'static str,
-        /// What it says.
+        /// Its value.
         url: String,
-        /// What to write.
+        /// What to write instead.
         reason: &'static str,
     },
-    /// No model is named.
-    #[error("models in confidential-compute.toml names none: write those that the engine has")]
+    /// There are no models.
+    #[error("models in confidential-compute.toml is empty: list the models of the engine")]
     Models,
     /// A certificate cannot be used.
     #[error(transparent)]
@@ -70,64 +71,64 @@ pub enum Error {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The port cannot be bound.
-    #[error("cannot listen on {at}: is another process there?")]
+    #[error("cannot listen on {at}: does another process use it?")]
     Listen {
-        /// Where.
+        /// The address.
         at: SocketAddr,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// Signals cannot be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
-    /// The process could not give up its rights.
+    /// The process could not drop its rights.
     #[error("cannot confine this process")]
     Confine(#[source] io::Error),
-    /// Two places for the key are named.
+    /// Both `nsm` and `tpm` are set.
     #[error(
-        "nsm and tpm are both in confidential-compute.toml: name the one that this machine has"
+        "both nsm and tpm are set in confidential-compute.toml: set the one that this machine has"
     )]
     TwoHolders,
-    /// No TPM is named.
+    /// `tpm` is not set.
     #[error(
-        "confidential-compute.toml names no tpm, so there is no attestation key to make: write tpm = \"/dev/tpmrm0\""
+        "tpm is not set in confidential-compute.toml, so no attestation key can be made: write tpm = \"/dev/tpmrm0\""
     )]
     NoTpm,
-    /// There is no key.
-    #[error("no key can be made")]
+    /// The key cannot be made.
+    #[error("the key cannot be made")]
     Key(#[source] holder::HolderError),
-    /// The node has no name.
-    #[error("no name can be made for this node")]
+    /// The node's ID cannot be made.
+    #[error("the node's ID cannot be made")]
     NodeId,
-    /// A worker could not do its job; what that was is nobody's to know.
-    #[error("the job could not be done")]
+    /// A worker failed; the error contains nothing of the request.
+    #[error("the worker failed")]
     Job(#[source] io::Error),
 }
 
-/// The directory below which all paths of the settings lie.
+/// The root directory of all paths in the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root(PathBuf);
 
 impl Root {
-    /// Takes a directory as it is.
+    /// The root at this path.
     #[must_use]
     pub fn new(root: &Path) -> Self {
         Self(root.to_owned())
     }
 
-    /// Where a path of the settings is.
+    /// The absolute form of a path in the settings.
     #[must_use]
     pub fn path(&self, path: &Path) -> PathBuf {
         self.0.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// How a socket of the settings is connected to.
+    /// A connector to a socket in the settings.
     fn connector(&self, path: &Path) -> Connector {
         Connector::new(&self.0, &self.path(path))
     }
 }
 
-/// Reads the settings that were named, or those below the root.
+/// Reads the given settings file, or the default one.
 ///
 /// # Errors
 ///

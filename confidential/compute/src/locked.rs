@@ -1,39 +1,35 @@
-//! Memory for the private key: never swapped, in no core dump, wiped before it is given back.
-#![allow(unsafe_code, reason = "a memory map of one page, which nobody else has")]
+//! Memory for the private key: not swapped, not in core dumps, zeroized when freed.
+#![allow(unsafe_code, reason = "a private memory map of one page")]
 
 use std::{fmt, io, ptr::NonNull};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// Bytes of a page, of which the secret takes the first.
+/// Length of a page, which begins with the secret.
 const PAGE: usize = 4096;
-/// Bytes of a secret.
+/// Length of a secret in bytes.
 const LEN: usize = 32;
 
 /// 32 secret bytes in a page of their own.
 pub(crate) struct Locked(NonNull<[u8; LEN]>);
 
-// SAFETY: the page belongs to this value alone, and is not changed through a shared reference.
+// SAFETY: this value owns the page, which is not changed through a shared reference.
 unsafe impl Send for Locked {}
 // SAFETY: as above.
 unsafe impl Sync for Locked {}
 
 impl Locked {
-    /// Puts a secret into a page. Where this user may lock no memory, the log says so.
-    ///
-    /// # Errors
-    ///
-    /// There is no memory.
+    /// Copies a secret into a page. If the page cannot be locked, that is logged.
     pub(crate) fn new(secret: &Zeroizing<[u8; LEN]>) -> io::Result<Self> {
         let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
-        // SAFETY: a new map at an address of the kernel's choice touches nothing that exists.
+        // SAFETY: a new map at an address that the kernel chooses affects no existing memory.
         let page = unsafe { mmap_anonymous(std::ptr::null_mut(), PAGE, access, flags) }?;
         let Some(place) = NonNull::new(page.cast::<[u8; LEN]>()) else {
             return Err(io::ErrorKind::OutOfMemory.into());
         };
         let locked = Self(place);
-        // Each does its part also where another is not to be had.
+        // Each of them is useful without the others.
         // SAFETY: the page is mapped, has this length and is used through `locked` alone.
         let kept = unsafe {
             [
@@ -54,14 +50,14 @@ impl Locked {
 
     /// The secret.
     pub(crate) fn get(&self) -> &[u8; LEN] {
-        // SAFETY: it was written when this value was made, and lives as long as it.
+        // SAFETY: it was written when this value was made, and lives as long as this value.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // SAFETY: nobody else refers to the page, and nobody does afterwards.
+        // SAFETY: nothing else refers to the page, now or later.
         unsafe {
             self.0.as_mut().zeroize();
             let _ = munmap(self.0.as_ptr().cast(), PAGE);

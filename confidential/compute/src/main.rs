@@ -6,14 +6,14 @@ use chassis::{failure, log::LogArgs};
 use clap::{Parser, Subcommand};
 use maru_compute::{Error, Root, boot, load, router_com, worker};
 
-/// A node of the confidential chain: shows what it runs, and answers sealed requests.
+/// A node of the confidential chain: makes evidence of its software, and answers sealed requests.
 #[derive(Debug, Parser)]
 #[command(name = "maru-compute", version)]
 struct Args {
-    /// Directory that all of Maru's paths lie below.
+    /// Root directory of all paths.
     #[arg(long, global = true, default_value = "/")]
     root: PathBuf,
-    /// Settings [default: etc/maru/confidential-compute.toml below the root].
+    /// Settings file [default: etc/maru/confidential-compute.toml below the root].
     #[arg(long, global = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -24,17 +24,17 @@ struct Args {
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 enum Process {
-    /// Holds the private key, shows evidence of it, and starts a worker for each request.
+    /// Hold the private key, make evidence of it, and start a worker for each request.
     Boot,
-    /// Faces the router.
+    /// Serve the router.
     RouterCom,
-    /// Makes the TPM's attestation key where there is none, and prints it as an anchor for the policy; once for each machine.
+    /// Make the TPM's attestation key if there is none, and print it as an anchor for the policy; once for each machine.
     Ak {
-        /// What the policy calls the machine.
+        /// Name of the machine in the policy.
         #[arg(long, default_value = "node")]
         name: String,
     },
-    /// Answers one request; boot starts it.
+    /// Answer one request; started by boot.
     #[command(hide = true)]
     Worker,
 }
@@ -53,7 +53,7 @@ fn run(args: &Args) -> Result<(), Error> {
         Process::Boot => wait(boot::run(&at, &settings, program(args, &root))),
         Process::RouterCom => wait(router_com::run(&at, &settings)),
         Process::Ak { name } => {
-            #[allow(clippy::print_stdout, reason = "it is what the command is for")]
+            #[allow(clippy::print_stdout, reason = "it is the command's output")]
             {
                 println!("{}", serde_json::json!(boot::provision(&settings, name)?));
             }
@@ -64,12 +64,12 @@ fn run(args: &Args) -> Result<(), Error> {
 }
 
 fn wait(serve: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    // A request is passed on by one thread: waking another one costs more than what is done for it.
+    // One thread: waking another one costs more than forwarding a request.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Error::Job)?.block_on(serve)
 }
 
-/// This program again, as a worker.
+/// The command line of a worker.
 fn program(args: &Args, root: &std::path::Path) -> boot::Program {
     let mut arguments: Vec<OsString> = vec!["--root".into(), root.into()];
     if let Some(config) = &args.config {
@@ -77,6 +77,6 @@ fn program(args: &Args, root: &std::path::Path) -> boot::Program {
         arguments.extend(["--config".into(), config.into()]);
     }
     arguments.push("worker".into());
-    // The file that runs, also where another has come into its place.
+    // The running executable, even if its file was replaced.
     boot::Program { path: "/proc/self/exe".into(), arguments }
 }

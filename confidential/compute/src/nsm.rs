@@ -1,8 +1,7 @@
-//! The Nitro Security Module, or its stand-in: one request, one response, in CBOR as AWS's driver has it
+//! The Nitro Security Module or an emulator of it. Requests and responses are the CBOR of AWS's driver
 //! (`aws-nitro-enclaves-nsm-api` 0.5, `api/mod.rs`).
 //!
-//! A stand-in listens on a UNIX socket: each request and each response is a length of four bytes, big-endian, and that
-//! many bytes of the same CBOR. Everything above [`exchange`](Nsm::attest) is the same for both.
+//! An emulator listens on a UNIX socket, where each message has a length of four bytes, big-endian, before the CBOR.
 
 mod device;
 
@@ -15,41 +14,41 @@ use std::{
 use chassis::unix::Connector;
 use ciborium::Value;
 
-/// Longest request that the driver takes, in bytes (`NSM_REQUEST_MAX_SIZE`).
+/// Longest request of the driver, in bytes (`NSM_REQUEST_MAX_SIZE`).
 const REQUEST_MAX: usize = 0x1000;
-/// How long a stand-in may take.
+/// Timeout of an emulator.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where the module is.
+/// A security module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Nsm {
     /// A device file, `/dev/nsm` on AWS.
     Device(PathBuf),
-    /// A stand-in's UNIX socket.
+    /// The UNIX socket of an emulator.
     Socket(PathBuf),
 }
 
-/// The module gave no document.
+/// The module failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NsmError {
-    /// It is not there, or broke off.
-    #[error("the security module {} does not answer: is it there, and may this user open it?", .at.display())]
+    /// It does not respond.
+    #[error("the security module {} does not respond: does it exist, and may this user open it?", .at.display())]
     Io {
-        /// Where.
+        /// Its path.
         at: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// It refused.
     #[error("the security module refused the request: {0}")]
     Refused(String),
-    /// What it said is not its CBOR.
-    #[error("what the security module said is no answer of its kind")]
+    /// The response is malformed.
+    #[error("the response of the security module is malformed")]
     Malformed,
 }
 
 impl Nsm {
-    /// Asks for a signed document that holds both; it waits for the module, some milliseconds.
+    /// Requests a signed document with this user data and nonce; blocks for some milliseconds.
     ///
     /// # Errors
     ///
@@ -91,18 +90,17 @@ fn attestation(user_data: &[u8], nonce: &[u8]) -> Vec<u8> {
     ];
     let request = Value::Map(vec![(text("Attestation"), Value::Map(fields))]);
     let mut bytes = Vec::with_capacity(256);
-    // Memory takes whatever is written.
+    // Writing to memory does not fail.
     let _ = ciborium::into_writer(&request, &mut bytes);
     debug_assert!(bytes.len() <= REQUEST_MAX);
     bytes
 }
 
-/// The document of a `Response::Attestation`; for fuzzing, too. Of a longer answer the driver's bytes after it are not
-/// looked at.
+/// The document in a `Response::Attestation`; public for fuzzing. Bytes after the response are ignored.
 ///
 /// # Errors
 ///
-/// [`NsmError::Refused`] if the module said so, [`NsmError::Malformed`] if it is neither.
+/// [`NsmError::Refused`] for an error response, [`NsmError::Malformed`] for any other.
 pub fn document(answer: &[u8]) -> Result<Vec<u8>, NsmError> {
     let value: Value = ciborium::from_reader(answer).map_err(|_| NsmError::Malformed)?;
     let Value::Map(response) = value else { return Err(NsmError::Malformed) };

@@ -1,8 +1,7 @@
-//! The present key that requests are sealed to (REK), and the requests that it opened.
+//! The current request encryption key (REK), and the requests that it opened.
 //!
-//! A request is opened once: what named it is kept for as long as its key lives. Once as many are kept as may be, there
-//! is a new key, whose evidence is shown from then on; what was sealed to the old one opens no more, so its clients ask
-//! for evidence again. The same happens where a TPM lost its key.
+//! A request is opened once: its replay ID is stored as long as the key is used. When the store is full, or the TPM lost the
+//! key, a new key is made. Requests that are sealed to the old key then fail, and clients request evidence again.
 
 use std::{
     collections::HashSet,
@@ -21,44 +20,43 @@ use crate::{
     job::{Job, Media},
 };
 
-/// Requests that one key opens, each of which is remembered with 32 bytes.
+/// Maximum number of requests that one key opens; each needs 32 bytes.
 pub const OPENED_MAX: usize = 100_000;
 
-/// The present key; there is one at each time. What is asked of it may take as long as its holder does, and nobody waits for
-/// that who does not need the holder, or a key that it makes.
+/// The current key. Slow operations of the holder block only callers that need the holder or a new key.
 #[derive(Debug)]
-pub struct Reks {
+pub struct RekStore {
     holder: Box<dyn Holder>,
     max: usize,
-    present: Mutex<Present>,
+    present: Mutex<CurrentKey>,
 }
 
 #[derive(Debug)]
-struct Present {
+struct CurrentKey {
     rek: Arc<dyn Rek>,
     opened: HashSet<[u8; 32]>,
 }
 
-impl Reks {
-    /// Has the first key made.
+impl RekStore {
+    /// Makes the first key.
     ///
     /// # Errors
     ///
-    /// The holder makes none.
+    /// The holder failed.
     pub fn new(holder: Box<dyn Holder>) -> Result<Self, HolderError> {
         Self::with_max(holder, OPENED_MAX)
     }
 
     pub(crate) fn with_max(holder: Box<dyn Holder>, max: usize) -> Result<Self, HolderError> {
-        let present = Mutex::new(Present { rek: holder.generate()?, opened: HashSet::new() });
+        let present = Mutex::new(CurrentKey { rek: holder.generate()?, opened: HashSet::new() });
         Ok(Self { holder, max, present })
     }
 
-    /// The present key; one that was lost, or opened as much as it may, is replaced first.
+    /// The current key; a lost or full one is replaced first.
     ///
     /// # Errors
     ///
-    /// The holder makes no other.
+    /// The holder failed.
     pub fn present(&self) -> Result<Arc<dyn Rek>, HolderError> {
         let mut present = self.lock();
         let old = if self.is_over(&present) { Some(self.replace(&mut present)?) } else { None };
@@ -68,61 +66,60 @@ impl Reks {
         Ok(rek)
     }
 
-    /// Whether the holder did not answer when it was last asked.
+    /// Whether the holder did not respond to the last request.
     pub fn is_silent(&self) -> bool {
         self.holder.is_silent()
     }
 
-    /// Opens the key of a request that was sealed to the present key, once.
+    /// Opens the key of a request, once.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Sealed`] if it does not open or did before, [`Refusal::Failed`] if the holder fails, or if there had to be
-    /// a new key and none can be made.
+    /// [`Refusal::Sealed`] if it does not open or was opened before, [`Refusal::Failed`] if the holder fails.
     pub fn open(&self, media: Media, sealed_key: &[u8]) -> Result<Job, Refusal> {
         let rek = self.present().map_err(|error| failed(&error))?;
         let kem = rek.kem();
         let name = inner::replay_id(sealed_key, kem).map_err(|_| Refusal::Sealed)?;
-        // One that is played again costs its holder nothing.
+        // A replayed request does not reach the holder.
         if self.lock().opened.contains(&name) {
             return Err(Refusal::Sealed);
         }
-        // Outside of the lock: it takes a tenth of a millisecond, and with a TPM much longer.
+        // Without the lock: it takes a tenth of a millisecond, and with a TPM much longer.
         let secret = open(&*rek, media, sealed_key)?;
         let mut present = self.lock();
-        // The key may have been exchanged meanwhile, and what it opened is forgotten; or the same request came twice.
+        // Meanwhile the key may have been replaced, or the same request opened.
         if !Arc::ptr_eq(&present.rek, &rek) || !present.opened.insert(name) {
             return Err(Refusal::Sealed);
         }
         if self.is_over(&present)
             && let Err(error) = self.replace(&mut present)
         {
-            // This one is opened; whoever comes next has it tried again.
+            // This request is opened; the next one tries to replace the key again.
             let _ = failed(&error);
         }
         Ok(Job { media, kem, encapsulated_key: sealed_key.to_vec(), secret })
     }
 
-    /// Whether there must be another key: this one was lost, or opened as many requests as can be remembered.
-    fn is_over(&self, present: &Present) -> bool {
+    /// Whether the key must be replaced: it was lost, or opened the maximum number of requests.
+    fn is_over(&self, present: &CurrentKey) -> bool {
         present.rek.is_lost() || present.opened.len() >= self.max
     }
 
-    /// Has a new key made; the one before is to be dropped outside of the lock, as its holder is told.
-    fn replace(&self, present: &mut Present) -> Result<Arc<dyn Rek>, HolderError> {
+    /// Replaces the key; the caller must drop the old one without the lock, because that calls the holder.
+    fn replace(&self, present: &mut CurrentKey) -> Result<Arc<dyn Rek>, HolderError> {
         let rek = self.holder.generate()?;
-        tracing::info!(opened = present.opened.len(), "there is a new key");
-        Ok(mem::replace(present, Present { rek, opened: HashSet::new() }).rek)
+        tracing::info!(opened = present.opened.len(), "the key was replaced");
+        Ok(mem::replace(present, CurrentKey { rek, opened: HashSet::new() }).rek)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Present> {
+    fn lock(&self) -> MutexGuard<'_, CurrentKey> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn failed(error: &HolderError) -> Refusal {
     let error = error as &dyn std::error::Error;
-    tracing::error!(error, "no new key can be made");
+    tracing::error!(error, "the key cannot be made");
     Refusal::Failed
 }
 
@@ -135,11 +132,11 @@ fn open(rek: &dyn Rek, media: Media, sealed_key: &[u8]) -> Result<SharedSecret, 
     }
 }
 
-/// A secret that was made of a request's key elsewhere, for opening that request alone.
+/// A secret that another process decapsulated, for opening one request.
 #[derive(Debug)]
-pub(crate) struct Known(pub(crate) Kem, pub(crate) SharedSecret);
+pub(crate) struct DecapsulatedKey(pub(crate) Kem, pub(crate) SharedSecret);
 
-impl Decapsulate for Known {
+impl Decapsulate for DecapsulatedKey {
     fn kem(&self) -> Kem {
         self.0
     }
@@ -165,11 +162,11 @@ mod tests {
     use super::*;
     use crate::{nsm::Nsm, test_support::Node};
 
-    fn reks(max: usize) -> Reks {
-        Reks::with_max(Box::new(Nsm::Socket("unused".into())), max).unwrap()
+    fn reks(max: usize) -> RekStore {
+        RekStore::with_max(Box::new(Nsm::Socket("unused".into())), max).unwrap()
     }
 
-    fn sealed(reks: &Reks) -> Vec<u8> {
+    fn sealed(reks: &RekStore) -> Vec<u8> {
         let node = Node::of(&*reks.present().unwrap());
         let recipients = vec![Recipient::new(&node).unwrap()];
         let sealed = inner::seal(recipients, &Plaintext::from(b"question".to_vec())).unwrap();
@@ -220,7 +217,7 @@ mod tests {
 
     /// A key that takes its time: a request is opened when as many as there may be are being opened.
     #[derive(Clone, Debug)]
-    struct Slow {
+    struct SlowHolder {
         private: Arc<PrivateKey>,
         public: PublicKey,
         opening: Arc<Barrier>,
@@ -229,7 +226,7 @@ mod tests {
         fails: Arc<AtomicBool>,
     }
 
-    impl Slow {
+    impl SlowHolder {
         fn new(together: usize) -> Self {
             let private = Arc::new(PrivateKey::generate(Kem::P256).unwrap());
             let opening = Arc::new(Barrier::new(together));
@@ -238,7 +235,7 @@ mod tests {
         }
     }
 
-    impl Holder for Slow {
+    impl Holder for SlowHolder {
         fn generate(&self) -> Result<Arc<dyn Rek>, HolderError> {
             match self.fails.load(Ordering::Relaxed) {
                 true => Err(HolderError::Machine(std::io::ErrorKind::OutOfMemory.into())),
@@ -247,7 +244,7 @@ mod tests {
         }
     }
 
-    impl Rek for Slow {
+    impl Rek for SlowHolder {
         fn public(&self) -> &PublicKey {
             &self.public
         }
@@ -257,7 +254,7 @@ mod tests {
         }
     }
 
-    impl Decapsulate for Slow {
+    impl Decapsulate for SlowHolder {
         fn kem(&self) -> Kem {
             Kem::P256
         }
@@ -271,8 +268,8 @@ mod tests {
 
     #[test]
     fn a_request_that_is_played_again_costs_its_holder_nothing() {
-        let slow = Slow::new(1);
-        let reks = Reks::new(Box::new(slow.clone())).unwrap();
+        let slow = SlowHolder::new(1);
+        let reks = RekStore::new(Box::new(slow.clone())).unwrap();
         let key = sealed(&reks);
         assert!(reks.open(Media::Whole, &key).is_ok());
         for _ in 0..3 {
@@ -283,8 +280,8 @@ mod tests {
 
     #[test]
     fn where_no_other_key_can_be_made_the_full_one_opens_nothing_more() {
-        let slow = Slow::new(1);
-        let reks = Reks::with_max(Box::new(slow.clone()), 2).unwrap();
+        let slow = SlowHolder::new(1);
+        let reks = RekStore::with_max(Box::new(slow.clone()), 2).unwrap();
         let keys: Vec<_> = (0..3).map(|_| sealed(&reks)).collect();
         slow.fails.store(true, Ordering::Relaxed);
         for key in &keys[..2] {
@@ -304,7 +301,7 @@ mod tests {
 
     #[test]
     fn of_one_request_that_comes_twice_at_once_one_is_opened() {
-        let reks = Reks::new(Box::new(Slow::new(2))).unwrap();
+        let reks = RekStore::new(Box::new(SlowHolder::new(2))).unwrap();
         let key = sealed(&reks);
         let opened = thread::scope(|threads| {
             let open = || threads.spawn(|| reks.open(Media::Whole, &key).is_ok());

@@ -1,13 +1,12 @@
-//! `maru-compute router-com`: faces the router, answers it alone, and sees nothing but what is sealed.
+//! `maru-compute router-com`: serves the router, and sees only sealed bytes.
 //!
 //! ```text
-//! POST /        ──▶ boot: WORK, BODY ──▶ what the worker seals, as it comes
+//! POST /        ──▶ boot: WORK, BODY ──▶ the worker's sealed response, as it arrives
 //! POST /attest  ──▶ boot: EVIDENCE
 //! GET  /_health ──▶ boot: LOOK
 //! ```
 //!
-//! It tells the router every few seconds that it lives, and when it is asked to stop that it takes no more; then it lets
-//! requests under way end.
+//! It sends a heartbeat to the router every few seconds. When it is asked to stop, it unregisters and drains open requests.
 
 mod boot;
 mod register;
@@ -39,7 +38,7 @@ use confidential_api::{
     NodeId,
     endpoints::node,
     names::{header, media, role},
-    routing::AttestRequest,
+    routing::{AttestRequest, ENCAPSULATED_KEY_MAX as KEY_MAX},
     settings::compute::Settings,
 };
 use futures_util::stream;
@@ -53,37 +52,37 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     Error, Root,
     frame::{self, Kind, Refusal},
-    job::{KEY_MAX, Media},
+    job::Media,
 };
 
 use boot::{evidence, lives, next, reach};
 use register::Register;
 
-/// How long a caller may take for the head of a request.
+/// Longest time for receiving the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long boot may take to show that it lives, less than the router waits for that.
+/// Timeout of a health check of boot, less than the router's.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a whole request may take to come.
+/// Longest time for receiving a request.
 const REQUEST: Duration = Duration::from_secs(60);
-/// What all bodies that are read at once may take, in bytes.
+/// Memory for the bodies of all requests, in bytes.
 const BODIES: usize = 64 << 20;
-/// Longest question for evidence, in bytes.
+/// Longest request for evidence, in bytes.
 const ATTEST_MAX: usize = 1024;
-/// What sealing adds to a request, at most: a nonce, and 19 bytes to each chunk of 514.
+/// Overhead of sealing: a nonce, and 19 bytes for each chunk of 514.
 const SEALING: usize = 128 << 10;
 
-/// What the endpoints need.
+/// The state of the endpoints.
 #[derive(Debug)]
 struct App {
     boot: Connector,
     node: NodeId,
-    /// Of the router: sealed requests, and questions for evidence.
+    /// The bodies of the router's requests.
     bodies: BodyReader<()>,
-    /// Longest life of a worker, and so the longest time between two things that it says.
+    /// Longest lifetime of a worker, and so the longest time between two frames.
     life: Duration,
 }
 
-/// Runs it below `root` until it is asked to stop.
+/// Runs `router-com` until it is asked to stop.
 ///
 /// # Errors
 ///
@@ -106,7 +105,7 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     let life = Duration::from_secs(settings.worker_s);
     let bodies = BodyReader::new(max_request, BODIES, BODIES);
     let router = router(Arc::new(App { boot, node, bodies, life }));
-    // The router brings everybody's requests: its connections are not counted as of one address.
+    // The router forwards the requests of all clients, so its connections are not limited by address.
     let (connections, each) = (settings.connections, settings.connections_per_address);
     let limit = ConnectionLimit::new("connections of routers", connections, each).with_carriers();
     tracing::info!(%node, at = %settings.listen, "ready");
@@ -118,7 +117,7 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
         }
         register.leave().await;
     };
-    // A worker ends by then: what is left is what a router does not read.
+    // Workers have ended by then, so that only unread responses are left.
     let http = Http::new(PATIENCE).answer(life.saturating_add(PATIENCE));
     let connect = |stream, peer: SocketAddr, stopping| {
         let newcomer = limit.enter(peer.ip())?;
@@ -156,17 +155,17 @@ fn router(app: Arc<App>) -> Router {
     endpoint::router(endpoints()).with_state(app)
 }
 
-/// Serves nothing, for another machine of the deployment than the router.
+/// The endpoints for other machines than the router: none.
 fn nothing() -> Router {
     endpoint::router::<()>([]).fallback(strangers)
 }
 
-/// What such a machine is answered.
+/// The response to other machines than the router.
 async fn strangers() -> StatusCode {
     StatusCode::FORBIDDEN
 }
 
-/// Everything that answers.
+/// The endpoints with their handlers.
 fn endpoints() -> [endpoint::Served<Arc<App>>; 3] {
     [
         endpoint::serve(&node::ASK, ask),
@@ -181,7 +180,7 @@ pub fn list() -> Vec<Declaration> {
     endpoint::list(&endpoints())
 }
 
-/// An answer without a body: what went wrong inside is nobody's to know.
+/// A response without a body, so that no cause is revealed.
 fn bare(status: StatusCode) -> Response {
     let mut response = status.into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -198,7 +197,7 @@ fn refused(refusal: Refusal) -> Response {
     })
 }
 
-/// Has a worker answer a sealed request; the answer comes as it is sealed. When the caller leaves, so does the worker.
+/// Forwards a sealed request to a worker, and its response as it arrives. If the client disconnects, the worker is killed.
 async fn ask(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
     let Some(work) = work(&headers) else { return bare(StatusCode::BAD_REQUEST) };
     let sealed = match app.bodies.read(body, (), REQUEST).await {
@@ -208,7 +207,7 @@ async fn ask(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Res
     let Ok(mut boot) = reach(&app.boot).await else {
         return refused(Refusal::Failed);
     };
-    // Where boot refuses at once it reads no more; what it said is read all the same.
+    // If boot refuses at once, it reads no more, but its response is read.
     let _ = frame::write(&mut boot, Kind::Work, &work).await;
     let _ = frame::write(&mut boot, Kind::Body, sealed.bytes()).await;
     drop(sealed);
@@ -222,7 +221,7 @@ async fn ask(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Res
     }
 }
 
-/// What is wanted of boot: the media type and the encapsulated key of the headers. OpenPCC's amount of credit is ignored.
+/// The `Work` frame: the media type and the encapsulated key in the headers. OpenPCC's amount of credit is ignored.
 fn work(headers: &HeaderMap) -> Option<Vec<u8>> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let media = Media::of_request(text("content-type")?)?;
@@ -231,7 +230,7 @@ fn work(headers: &HeaderMap) -> Option<Vec<u8>> {
     Some([&[media as u8], key.as_slice()].concat())
 }
 
-/// The worker's answer; one without its end is cut.
+/// The worker's response; without its end it is truncated.
 fn reply(media: Media, boot: UnixStream, life: Duration) -> Response {
     let frames = stream::try_unfold((boot, life), async |(mut boot, life)| {
         match next(&mut boot, life).await? {
@@ -246,7 +245,7 @@ fn reply(media: Media, boot: UnixStream, life: Duration) -> Response {
     response
 }
 
-/// Shows evidence for the caller's nonce.
+/// Makes evidence for the client's nonce.
 async fn attest(State(app): State<Arc<App>>, body: Body) -> Response {
     let body = match app.bodies.at_most(ATTEST_MAX).read(body, (), REQUEST).await {
         Ok(body) => body,
@@ -267,7 +266,7 @@ async fn attest(State(app): State<Arc<App>>, body: Body) -> Response {
     }
 }
 
-/// Whether requests can be answered, in OpenPCC's words.
+/// The health check in OpenPCC's format.
 async fn health(State(app): State<Arc<App>>) -> Response {
     let (status, state) = match timeout(LOOK, lives(&app.boot)).await {
         Ok(Ok(())) => (StatusCode::OK, "Healthy"),

@@ -1,10 +1,10 @@
-//! What the tests of this crate share: a client's half of one request.
+//! Test support: the client's side of one request.
 
 use confidential_envelope::inner::{self, Candidate};
 
 use crate::holder::Rek;
 
-/// A node as a client would know it once it has proved itself; here it has proved nothing.
+/// A candidate without attestation.
 pub(crate) struct Node(inner::Rek);
 
 impl Node {

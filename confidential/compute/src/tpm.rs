@@ -1,5 +1,5 @@
-//! A TPM 2.0 (TCG, *TPM 2.0 Library*): it holds the key that requests are sealed to, bound to what its registers held when
-//! the key was made, and signs evidence of both.
+//! A TPM 2.0 (TCG, *TPM 2.0 Library*): it holds the request encryption key, which is bound to the values of registers, and
+//! signs evidence of both.
 //!
 //! ```text
 //! generate   PCR_Read, CreatePrimary
@@ -7,8 +7,8 @@
 //! open       StartAuthSession, PolicyPCR, ECDH_ZGen
 //! ```
 //!
-//! A TPM works at one command at a time, so each of these waits for the one before. At most as many wait as there are workers,
-//! and one for evidence. When one finds the TPM silent, those behind it fail at once.
+//! A TPM executes one command at a time, so these operations wait for each other. At most as many wait as there are workers,
+//! and one for evidence. If the TPM does not respond to one, the next ones fail at once.
 
 mod ak;
 pub mod answer;
@@ -25,7 +25,7 @@ use std::{
 
 use confidential_api::policy::Registers;
 
-use command::{Commands, Condition};
+use command::{Commands, TpmStatus};
 pub use error::TpmError;
 use stream::Stream;
 
@@ -40,13 +40,13 @@ pub struct Tpm(Arc<Shared>);
 struct Shared {
     ak: u32,
     registers: Vec<u8>,
-    condition: Arc<Condition>,
+    condition: Arc<TpmStatus>,
     commands: Mutex<Commands>,
 }
 
 impl Tpm {
-    /// The TPM at a path, a device or a stand-in's socket, with an attestation key at this handle; `registers` are those
-    /// that it quotes. Nothing is asked of it yet.
+    /// The TPM at a path (a device or an emulator's socket) with an attestation key at this handle, for quotes of these
+    /// registers. It is not accessed yet.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Tpm {
         if !fit || sorted.len() != registers.len() {
             return Err(TpmError::Registers(registers.to_vec()));
         }
-        // Handles that the owner of a machine keeps keys at (*Registry of Reserved TPM 2.0 Handles*).
+        // The handles for the owner's persistent keys (*Registry of Reserved TPM 2.0 Handles*).
         if !(0x8100_0000..=0x817f_ffff).contains(&ak) {
             return Err(TpmError::Handle(ak));
         }
@@ -72,12 +72,12 @@ impl Tpm {
         Self(Arc::new(Shared { ak, registers, condition, commands: Mutex::new(commands) }))
     }
 
-    /// Waits until it is this caller's.
+    /// Waits for exclusive access.
     fn commands(&self) -> MutexGuard<'_, Commands> {
         self.0.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What its registers hold.
+    /// The values of its registers.
     fn registers(&self, commands: &mut Commands) -> Result<Registers, TpmError> {
         commands.registers(&self.0.registers)
     }

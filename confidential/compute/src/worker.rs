@@ -1,12 +1,11 @@
-//! `maru-compute worker`: opens one request, asks the engine, seals its answer, and is gone.
+//! `maru-compute worker`: opens one request, sends it to the engine, seals the response, and ends.
 //!
 //! ```text
 //! stdin: job and connection ──▶ BODY: opened ──▶ POST /v1/chat/completions ──▶ engine
 //!                                                     HEAD, BODY…, END  ◀── sealed, chunk by chunk
 //! ```
 //!
-//! What it cannot do is told under the seal, so that nobody between sees it. It writes no file, and its memory is bounded
-//! and in no core dump.
+//! Errors are sealed, too. It writes no files; its memory is limited and not in core dumps.
 
 mod engine;
 mod reply;
@@ -36,7 +35,7 @@ use crate::{
     Error, Root,
     frame::{self, Kind, Refusal},
     job::{JOB_MAX, Job, Media},
-    rek::Known,
+    rek::DecapsulatedKey,
 };
 
 use engine::Engine;
@@ -46,13 +45,13 @@ use reply::Reply;
 ///
 /// # Errors
 ///
-/// See [`Error`]. The caller then sees its connection end.
+/// See [`Error`]; the connection to the client is then closed.
 pub fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     confined(settings).map_err(Error::Confine)?;
     let engine = Engine::read(root, &settings.engine, settings.engine_uid)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::Job)?;
-    // It may wait here for long: it was started ahead.
+    // A spare worker waits here.
     let Some((job, connection)) = job().map_err(Error::Job)? else { return Ok(()) };
     runtime.block_on(async {
         let connection = UnixStream::from_std(connection).map_err(Error::Job)?;
@@ -60,7 +59,7 @@ pub fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     })
 }
 
-/// Bounds its memory, gives up what it does not need, and ends with boot, which bounds its time.
+/// Limits memory and rights; the process ends with boot, which limits its lifetime.
 fn confined(settings: &Settings) -> io::Result<()> {
     process::forbid_dumps()?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -70,7 +69,7 @@ fn confined(settings: &Settings) -> io::Result<()> {
     Ok(())
 }
 
-/// The job that boot hands over, with the connection to whoever asks; none if boot ends first.
+/// Receives a job and the connection to the client from boot; `None` if boot ends first.
 fn job() -> io::Result<Option<(Job, net::UnixStream)>> {
     let mut bytes = Zeroizing::new(vec![0; JOB_MAX + 1]);
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -119,7 +118,7 @@ async fn serve(
             reply.finish().await
         }
         Err(error) => {
-            tracing::warn!(%error, "the engine does not answer");
+            tracing::warn!(%error, "the engine does not respond");
             Reply::refuse(connection, sealer, &request::Refused::ENGINE).await
         }
     }
@@ -127,7 +126,7 @@ async fn serve(
 
 fn open(job: Job, sealed: &[u8]) -> Result<(Plaintext, ResponseSealer), Unopenable> {
     let Job { media, kem, encapsulated_key, secret } = job;
-    let key = Known(kem, secret);
+    let key = DecapsulatedKey(kem, secret);
     match media {
         Media::Whole => {
             let opened = inner::open(&encapsulated_key, sealed, &key).map_err(|_| Unopenable)?;

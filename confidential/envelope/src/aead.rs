@@ -1,6 +1,4 @@
-//! The ciphers, and sealing one thing after another with one key.
-
-use std::fmt;
+//! The ciphers, and contexts that seal several messages with one key.
 
 use hpke::{
     Deserializable as _, HpkeError, Kem as HpkeKem, Serializable as _,
@@ -16,10 +14,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{Plaintext, SealError, Unopenable};
 
-/// Bytes that sealing appends, with every cipher here.
+/// Length of the tag that sealing appends, in bytes, for every cipher here.
 pub const TAG: usize = 16;
 
-/// Bytes of a nonce, with every cipher here.
+/// Length of a nonce in bytes, for every cipher here.
 pub const NONCE: usize = 12;
 
 /// Associated data of everything but the last chunk.
@@ -33,7 +31,7 @@ const LAST: &[u8] = b"final";
 pub enum Aead {
     /// AES-128-GCM.
     Aes128Gcm,
-    /// AES-256-GCM: no suite here names it; the inner layer's request is sealed with it.
+    /// AES-256-GCM, which only the inner layer's request is sealed with; no suite names it.
     Aes256Gcm,
     /// ChaCha20-Poly1305.
     ChaCha20Poly1305,
@@ -50,7 +48,7 @@ impl Aead {
         }
     }
 
-    /// The cipher of an identifier, if a suite here may name it.
+    /// The cipher of an identifier that a suite may name.
     #[must_use]
     pub const fn from_id(id: u16) -> Option<Self> {
         match id {
@@ -60,7 +58,7 @@ impl Aead {
         }
     }
 
-    /// Bytes of a key. As every key is longer than a nonce, also those of a response's nonce (RFC 9458, section 4.4).
+    /// Length of a key in bytes, and of a response's nonce (RFC 9458, section 4.4).
     #[must_use]
     pub const fn key_len(self) -> usize {
         match self {
@@ -70,10 +68,10 @@ impl Aead {
     }
 }
 
-/// Whether more follows.
+/// Whether a chunk is the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Position {
-    /// A chunk that others follow, or a message that has no chunks.
+    /// A chunk before the last one, or a message without chunks.
     Middle,
     /// The last chunk.
     Last,
@@ -88,16 +86,15 @@ impl Position {
     }
 }
 
-/// Seals one thing after another: the nonce is XORed with a counter from 0 (RFC 9180, section 5.2).
-pub struct Sealer(pub(crate) Box<dyn Sealing>);
+/// Seals messages in order: the nonce is XORed with a counter from 0 (RFC 9180, section 5.2).
+pub struct Sealer(pub(crate) Box<dyn SealContext>);
 
-/// Opens what a [`Sealer`] of the same key and nonce sealed, in its order.
-pub struct Opener(pub(crate) Box<dyn Opening>);
+/// Opens in order what a [`Sealer`] with the same key and nonce sealed.
+pub struct Opener(pub(crate) Box<dyn OpenContext>);
 
 impl Sealer {
-    /// Begins with a key and a nonce; `None` if the key is not as long as the cipher's.
-    ///
-    /// Nothing else may ever be sealed with this pair.
+    /// A sealer with this key and nonce, a pair that must never be used again; `None` if the key has another length than
+    /// the cipher's.
     #[must_use]
     pub fn new(aead: Aead, key: &[u8], nonce: &[u8; NONCE]) -> Option<Self> {
         fn make<A: HpkeAead + 'static>(key: &[u8], nonce: &[u8; NONCE]) -> Option<Sealer> {
@@ -114,18 +111,18 @@ impl Sealer {
         }
     }
 
-    /// Seals the next, in its place; [`TAG`] bytes are appended.
+    /// Seals the next message in place, and appends [`TAG`] bytes.
     ///
     /// # Errors
     ///
-    /// [`SealError::Exhausted`] after 2⁶⁴ of them.
+    /// [`SealError::Exhausted`] after 2⁶⁴ messages.
     pub fn seal(&mut self, buffer: &mut Vec<u8>, position: Position) -> Result<(), SealError> {
         self.0.seal(buffer, position.aad()).map_err(|_| SealError::Exhausted)
     }
 }
 
 impl Opener {
-    /// Begins with a key and a nonce; `None` if the key is not as long as the cipher's.
+    /// An opener with this key and nonce; `None` if the key has another length than the cipher's.
     #[must_use]
     pub fn new(aead: Aead, key: &[u8], nonce: &[u8; NONCE]) -> Option<Self> {
         fn make<A: HpkeAead + 'static>(key: &[u8], nonce: &[u8; NONCE]) -> Option<Opener> {
@@ -142,11 +139,11 @@ impl Opener {
         }
     }
 
-    /// Opens the next, in its place.
+    /// Opens the next message in place.
     ///
     /// # Errors
     ///
-    /// [`Unopenable`]; the buffer is then empty, and the next must not be tried.
+    /// [`Unopenable`]; the buffer is then empty, and the opener must not be used again.
     pub fn open(&mut self, buffer: &mut Vec<u8>, position: Position) -> Result<(), Unopenable> {
         let opened = self.0.open(buffer, position.aad());
         if opened.is_err() {
@@ -155,7 +152,7 @@ impl Opener {
         opened.map_err(|_| Unopenable)
     }
 
-    /// Opens a message that has no chunks.
+    /// Opens a message without chunks.
     pub(crate) fn open_whole(mut self, sealed: &[u8]) -> Result<Plaintext, Unopenable> {
         let mut buffer = Zeroizing::new(sealed.to_vec());
         self.open(&mut buffer, Position::Middle)?;
@@ -163,17 +160,7 @@ impl Opener {
     }
 }
 
-impl fmt::Debug for Sealer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-impl fmt::Debug for Opener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(Sealer, Opener);
 
 fn pair<A: HpkeAead>(key: &[u8], nonce: &[u8; NONCE]) -> Option<(AeadKey<A>, AeadNonce<A>)> {
     let (mut into, mut base) = (AeadKey::<A>::default(), AeadNonce::<A>::default());
@@ -185,19 +172,19 @@ fn pair<A: HpkeAead>(key: &[u8], nonce: &[u8; NONCE]) -> Option<(AeadKey<A>, Aea
     Some((into, base))
 }
 
-/// A context that seals, whatever its suite.
-pub(crate) trait Sealing: Send + Sync {
+/// A context of any suite that seals.
+pub(crate) trait SealContext: Send + Sync {
     fn seal(&mut self, buffer: &mut Vec<u8>, aad: &[u8]) -> Result<(), HpkeError>;
     fn export(&self, label: &[u8], into: &mut [u8]) -> Result<(), HpkeError>;
 }
 
-/// A context that opens, whatever its suite.
-pub(crate) trait Opening: Send + Sync {
+/// A context of any suite that opens.
+pub(crate) trait OpenContext: Send + Sync {
     fn open(&mut self, buffer: &mut Vec<u8>, aad: &[u8]) -> Result<(), HpkeError>;
     fn export(&self, label: &[u8], into: &mut [u8]) -> Result<(), HpkeError>;
 }
 
-impl<A: HpkeAead, K: HpkeKem> Sealing for AeadCtxS<A, HkdfSha256, K>
+impl<A: HpkeAead, K: HpkeKem> SealContext for AeadCtxS<A, HkdfSha256, K>
 where
     Self: Send + Sync,
 {
@@ -212,7 +199,7 @@ where
     }
 }
 
-impl<A: HpkeAead, K: HpkeKem> Opening for AeadCtxR<A, HkdfSha256, K>
+impl<A: HpkeAead, K: HpkeKem> OpenContext for AeadCtxR<A, HkdfSha256, K>
 where
     Self: Send + Sync,
 {

@@ -1,7 +1,7 @@
 //! Binary HTTP (RFC 9292): requests and responses as bytes, of known or indeterminate length.
 //!
-//! Strict: what HTTP/2 calls malformed is refused, padding is zeros, every length is bounded before it is believed.
-//! Informational responses are read and passed over.
+//! It is strict: messages that are malformed in HTTP/2 are refused, padding must be zeros, and lengths are limited.
+//! Informational responses are skipped.
 
 mod decode;
 mod encode;

@@ -1,4 +1,4 @@
-//! Messages in chunks (draft-ietf-ohai-chunked-ohttp-08, section 6), the same in both layers and both directions.
+//! Messages in chunks (draft-ietf-ohai-chunked-ohttp-08, section 6), for both layers and directions.
 //!
 //! ```text
 //! head (plain) | length of sealed chunk, varint | sealed chunk | … | 0 | last sealed chunk, to the end
@@ -12,22 +12,22 @@ use crate::{
     varint,
 };
 
-/// How much a chunked message may hold; more than that does not open.
+/// Limits of a message in chunks that is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one chunk, opened.
+    /// Maximum length of an opened chunk, in bytes.
     pub chunk: usize,
-    /// Bytes of the whole message as it was sent.
+    /// Maximum length of the sealed message, in bytes.
     pub total: u64,
 }
 
-/// Seals a message as it is made. Dropped without [`Self::finish`], what was sent is a cut message.
+/// Seals a message in chunks. Without [`Self::finish`], the receiver sees a truncated message.
 #[derive(Debug)]
 pub struct ChunkSealer {
     sealer: Sealer,
-    /// What comes before the first chunk and was not given out yet.
+    /// The bytes before the first chunk, until they are returned.
     head: Vec<u8>,
-    /// Most bytes of a chunk, opened.
+    /// Maximum length of a chunk before sealing, in bytes.
     chunk: usize,
 }
 
@@ -36,18 +36,17 @@ impl ChunkSealer {
         Self { sealer, head, chunk }
     }
 
-    /// What may be sent before anything was written: header and keys. [`Self::write`] and [`Self::finish`] begin with
-    /// it if it was not taken.
+    /// Header and keys, which may be sent before the first chunk; otherwise [`Self::write`] or [`Self::finish`] returns them.
     #[must_use]
     pub fn head(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.head)
     }
 
-    /// Seals what comes next; one chunk, or several if it is long. Nothing written makes no chunk.
+    /// Seals the next part as one chunk, or as several if it is long; an empty part makes no chunk.
     ///
     /// # Errors
     ///
-    /// [`SealError::Exhausted`]; the message cannot go on.
+    /// [`SealError::Exhausted`]; the message cannot be continued.
     pub fn write(&mut self, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut sealed = self.head();
         for piece in plaintext.chunks(self.chunk) {
@@ -56,11 +55,11 @@ impl ChunkSealer {
         Ok(sealed)
     }
 
-    /// Ends the message: seals what comes last, which may be nothing.
+    /// Seals the last part, which may be empty, and ends the message.
     ///
     /// # Errors
     ///
-    /// [`SealError::Exhausted`]; the message stays without an end.
+    /// [`SealError::Exhausted`]; the message has no end.
     pub fn finish(mut self, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let whole = plaintext.len().saturating_sub(1) / self.chunk * self.chunk;
         let (middle, last) = plaintext.split_at(whole);
@@ -88,7 +87,7 @@ impl ChunkSealer {
     }
 }
 
-/// Opens the chunks of a message, however they arrive.
+/// Opens the chunks of a message incrementally.
 ///
 /// ```text
 ///          length      all its bytes
@@ -99,10 +98,10 @@ impl ChunkSealer {
 pub(crate) struct ChunkOpener {
     opener: Opener,
     limits: Limits,
-    /// Bytes that arrived so far.
+    /// Bytes received so far.
     total: u64,
     state: State,
-    /// A length or a chunk that has not arrived whole; an opened one only for as long as it takes to copy it.
+    /// A length or a chunk that has arrived in part, or an opened chunk until it is copied.
     buffer: Zeroizing<Vec<u8>>,
 }
 
@@ -114,7 +113,7 @@ enum State {
     Chunk(usize),
     /// The last chunk is arriving; it ends with the message.
     Last,
-    /// Something did not open.
+    /// A chunk did not open.
     Failed,
 }
 
@@ -124,7 +123,7 @@ impl ChunkOpener {
         Self { opener, limits, total: 0, state: State::Length, buffer }
     }
 
-    /// Takes what arrived; appends what could be opened.
+    /// Takes received bytes; appends the opened chunks.
     pub(crate) fn push(&mut self, bytes: &[u8], into: &mut Plaintext) -> Result<(), Unopenable> {
         let pushed = self.advance(bytes, into);
         if pushed.is_err() {
@@ -168,7 +167,7 @@ impl ChunkOpener {
         if self.state == State::Failed { Err(Unopenable) } else { Ok(()) }
     }
 
-    /// Ends with the message; appends the last chunk.
+    /// Ends the message; appends the last chunk.
     pub(crate) fn finish(mut self, into: &mut Plaintext) -> Result<(), Unopenable> {
         if self.state != State::Last {
             return Err(Unopenable);
@@ -176,7 +175,7 @@ impl ChunkOpener {
         self.open(Position::Last, into)
     }
 
-    /// Most bytes of a sealed chunk.
+    /// Maximum length of a sealed chunk, in bytes.
     const fn most(&self) -> usize {
         self.limits.chunk.saturating_add(TAG)
     }
@@ -192,15 +191,14 @@ impl ChunkOpener {
     fn open(&mut self, position: Position, into: &mut Plaintext) -> Result<(), Unopenable> {
         self.opener.open(&mut self.buffer, position)?;
         into.append(&self.buffer);
-        // This chunk alone: wiping all that was ever set aside would let many small chunks after a long one cost as much as
-        // long ones.
+        // Only this chunk: zeroizing the whole capacity would make small chunks after a long one as costly as long ones.
         self.buffer.as_mut_slice().zeroize();
         self.buffer.clear();
         Ok(())
     }
 }
 
-/// Moves bytes until there are so many; says whether there are.
+/// Moves bytes until `into` has `wanted` of them; returns whether it has.
 pub(crate) fn collect(into: &mut Vec<u8>, wanted: usize, bytes: &mut &[u8]) -> bool {
     let (now, later) = bytes.split_at(bytes.len().min(wanted.saturating_sub(into.len())));
     into.extend_from_slice(now);

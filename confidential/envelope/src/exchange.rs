@@ -1,4 +1,4 @@
-//! The way back: what is left of a request on both sides once it was sealed or opened.
+//! Sealing and opening of the response to a request.
 
 use zeroize::Zeroizing;
 
@@ -10,22 +10,22 @@ use crate::{
     response::Keys,
 };
 
-/// What a layer calls its messages, and how long its chunks are.
+/// The labels of a layer's messages, and the length of its chunks.
 #[derive(Debug)]
 pub(crate) struct Layer {
-    /// A request that has no chunks.
+    /// A request without chunks.
     pub(crate) request: &'static str,
     /// A request in chunks.
     pub(crate) chunked_request: &'static str,
-    /// A response that has no chunks.
+    /// A response without chunks.
     pub(crate) response: &'static str,
     /// A response in chunks.
     pub(crate) chunked_response: &'static str,
-    /// Most bytes of a chunk that is sealed here.
+    /// Maximum length of a chunk before sealing, in bytes.
     pub(crate) chunk: usize,
 }
 
-/// The secrets of the response, one for each form that it may have.
+/// The secrets of the response, one for each of its forms.
 struct Secrets {
     aead: Aead,
     encapsulated_key: Vec<u8>,
@@ -49,7 +49,7 @@ impl Secrets {
         Ok(Self { aead, encapsulated_key, whole, chunked, layer })
     }
 
-    /// Bytes of the response's nonce: as many as a key has, for each cipher here (RFC 9458, section 4.4).
+    /// Length of the response's nonce in bytes (RFC 9458, section 4.4).
     const fn nonce_len(&self) -> usize {
         self.aead.key_len()
     }
@@ -74,7 +74,7 @@ impl ResponseOpener {
             .map_err(|_| SealError::Key)
     }
 
-    /// Opens a response that has no chunks.
+    /// Opens a response without chunks.
     ///
     /// # Errors
     ///
@@ -85,20 +85,16 @@ impl ResponseOpener {
         keys.opener().ok_or(Unopenable)?.open_whole(sealed)
     }
 
-    /// Opens a response in chunks, as it arrives.
+    /// Opens a response in chunks.
     #[must_use]
     pub fn chunked(self, limits: Limits) -> ResponseStream {
         ResponseStream { limits, state: State::Nonce(Vec::new(), self.0) }
     }
 }
 
-impl std::fmt::Debug for ResponseOpener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(ResponseOpener);
 
-/// Opens a response in chunks: [`Self::push`] whatever arrived, however it was cut; [`Self::finish`] at its end.
+/// Opens a response in chunks: [`Self::push`] each part that arrives, [`Self::finish`] at its end.
 pub struct ResponseStream {
     limits: Limits,
     state: State,
@@ -112,11 +108,11 @@ enum State {
 }
 
 impl ResponseStream {
-    /// Takes what arrived; appends what could be opened, which is genuine even if more never follows.
+    /// Takes received bytes; appends the opened chunks, which are authentic even if the rest never arrives.
     ///
     /// # Errors
     ///
-    /// [`Unopenable`], from then on always. What was opened before is appended all the same.
+    /// [`Unopenable`], also for every later call. Chunks before the error are appended.
     pub fn push(&mut self, mut bytes: &[u8], into: &mut Plaintext) -> Result<(), Unopenable> {
         if let State::Nonce(nonce, secrets) = &mut self.state {
             if !collect(nonce, secrets.nonce_len(), &mut bytes) {
@@ -133,11 +129,11 @@ impl ResponseStream {
         }
     }
 
-    /// Ends with the response; appends what the last chunk holds.
+    /// Ends the response; appends the last chunk.
     ///
     /// # Errors
     ///
-    /// [`Unopenable`]: the last chunk is missing, so this is not all that was said.
+    /// [`Unopenable`] if the last chunk is missing: the response is truncated.
     pub fn finish(self, into: &mut Plaintext) -> Result<(), Unopenable> {
         match self.state {
             State::Chunks(chunks) => chunks.finish(into),
@@ -146,11 +142,7 @@ impl ResponseStream {
     }
 }
 
-impl std::fmt::Debug for ResponseStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(ResponseStream);
 
 /// Seals the one response to a request.
 pub struct ResponseSealer(Secrets);
@@ -167,7 +159,7 @@ impl ResponseSealer {
             .map_err(|_| Unopenable)
     }
 
-    /// Seals a response that has no chunks.
+    /// Seals a response without chunks.
     ///
     /// # Errors
     ///
@@ -177,7 +169,7 @@ impl ResponseSealer {
         self.seal_with(&nonce, plaintext)
     }
 
-    /// Seals a response in chunks, as it is made.
+    /// Seals a response in chunks.
     ///
     /// # Errors
     ///
@@ -206,8 +198,4 @@ impl ResponseSealer {
     }
 }
 
-impl std::fmt::Debug for ResponseSealer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(ResponseSealer);

@@ -1,4 +1,4 @@
-//! What the tests share: randomness that is given, keys, candidates that nobody attested.
+//! Test support: deterministic randomness, keys, and candidates without attestation.
 
 use std::{convert::Infallible, path::Path};
 
@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 
 use crate::{Kem, PrivateKey, inner::Candidate, inner::Rek};
 
-/// Hands out these bytes, once.
-pub(crate) struct Given(pub(crate) Vec<u8>);
+/// Returns these bytes once.
+pub(crate) struct FixedRng(pub(crate) Vec<u8>);
 
-/// SHA-256 of a counter: anything repeatable will do.
-pub(crate) struct Repeatable(pub(crate) u64);
+/// Returns SHA-256 of a counter.
+pub(crate) struct CountingRng(pub(crate) u64);
 
 macro_rules! rng {
     ($rng:ty, $fill:expr) => {
@@ -40,29 +40,30 @@ macro_rules! rng {
     };
 }
 
-rng!(Given, |given, into| into.copy_from_slice(&given.0.drain(..into.len()).collect::<Vec<_>>()));
-rng!(Repeatable, |repeatable, into| {
+rng!(FixedRng, |given, into| into
+    .copy_from_slice(&given.0.drain(..into.len()).collect::<Vec<_>>()));
+rng!(CountingRng, |repeatable, into| {
     for block in into.chunks_mut(32) {
         repeatable.0 += 1;
         block.copy_from_slice(&Sha256::digest(repeatable.0.to_be_bytes())[..block.len()]);
     }
 });
 
-/// A node that a test offers.
+/// A node without attestation.
 #[derive(Clone, Debug)]
-pub(crate) struct Offered {
+pub(crate) struct TestCandidate {
     pub(crate) id: u8,
     pub(crate) rek: Rek,
 }
 
-impl Offered {
+impl TestCandidate {
     pub(crate) fn new(id: u8, key: &PrivateKey) -> Self {
         let public = key.public();
         Self { id, rek: Rek::from_bytes(public.kem(), &public.to_bytes()).unwrap() }
     }
 }
 
-impl Candidate for Offered {
+impl Candidate for TestCandidate {
     type Id = u8;
 
     fn id(&self) -> u8 {

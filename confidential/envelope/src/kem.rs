@@ -1,4 +1,4 @@
-//! Keys: encapsulating a secret to a public one, getting it back with the private one.
+//! Keys, and encapsulation of secrets.
 
 use std::fmt;
 
@@ -18,15 +18,15 @@ mod p256;
 mod x_wing;
 
 pub use kind::{Kem, P256_POINT};
-pub use x_wing::{Expanded, ExpandedKey};
+pub use x_wing::{ExpandedKey, ExpandedXWing};
 
-/// Bytes of every shared secret here.
+/// Length of every shared secret here, in bytes.
 pub const SECRET: usize = 32;
 
-/// The bytes are no key of that KEM.
+/// The bytes are not a key of that KEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a key of its kind")]
-pub struct BadKey;
+#[error("not a key of this KEM")]
+pub struct InvalidKey;
 
 /// A public key that was checked.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,12 +40,12 @@ enum Public {
 }
 
 impl PublicKey {
-    /// Checks a serialized key: its length, and that it is one (for P-256, that the point is on the curve).
+    /// Reads and checks a serialized key; for P-256, the point must be on the curve.
     ///
     /// # Errors
     ///
-    /// [`BadKey`].
-    pub fn from_bytes(kem: Kem, bytes: &[u8]) -> Result<Self, BadKey> {
+    /// [`InvalidKey`].
+    pub fn from_bytes(kem: Kem, bytes: &[u8]) -> Result<Self, InvalidKey> {
         Ok(Self(match kem {
             Kem::XWing => Public::XWing(Box::new(read(bytes)?)),
             Kem::X25519 => Public::X25519(read(bytes)?),
@@ -109,7 +109,7 @@ pub(crate) struct Encapsulation {
     pub(crate) secret: SharedSecret,
 }
 
-/// What both sides know after decapsulation; zeroized on drop.
+/// The secret that both sides share after decapsulation; zeroized on drop.
 #[derive(Clone)]
 pub struct SharedSecret(pub(crate) Zeroizing<[u8; SECRET]>);
 
@@ -120,13 +120,13 @@ impl SharedSecret {
         Self(bytes)
     }
 
-    /// The bytes, to be passed to whoever may open this one request.
+    /// The bytes, for the process that opens this one request.
     #[must_use]
     pub const fn as_bytes(&self) -> &Zeroizing<[u8; SECRET]> {
         &self.0
     }
 
-    /// Makes it from the Diffie-Hellman value of a key that never leaves its device, as a TPM's.
+    /// Derives it from the Diffie-Hellman value of a key in a device such as a TPM.
     ///
     /// `dh` is the x coordinate, 32 bytes big-endian, of `encapsulated_key` times the private key; this is
     /// `ExtractAndExpand` of RFC 9180, section 4.1. The device must have been given a point that
@@ -134,14 +134,14 @@ impl SharedSecret {
     ///
     /// # Errors
     ///
-    /// [`BadKey`] if `encapsulated_key` is no point, or `public` no key, of P-256.
+    /// [`InvalidKey`] if `encapsulated_key` is not a point of P-256, or `public` not a key of it.
     pub fn from_p256_dh(
         dh: &Zeroizing<[u8; 32]>,
         encapsulated_key: &[u8],
         public: &PublicKey,
-    ) -> Result<Self, BadKey> {
+    ) -> Result<Self, InvalidKey> {
         if public.kem() != Kem::P256 {
-            return Err(BadKey);
+            return Err(InvalidKey);
         }
         check_p256(encapsulated_key)?;
         let context = [encapsulated_key, &public.to_bytes()].concat();
@@ -153,7 +153,7 @@ impl SharedSecret {
             &context,
             &mut *secret,
         )
-        .map_err(|_| BadKey)?;
+        .map_err(|_| InvalidKey)?;
         Ok(Self(secret))
     }
 
@@ -164,38 +164,34 @@ impl SharedSecret {
     }
 }
 
-impl fmt::Debug for SharedSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(SharedSecret);
 
-/// Whether these bytes are an uncompressed point of P-256; to be asked before a device computes with it.
+/// Checks that these bytes are an uncompressed point of P-256, before a device computes with it.
 ///
 /// # Errors
 ///
-/// [`BadKey`].
-pub fn check_p256(point: &[u8]) -> Result<(), BadKey> {
+/// [`InvalidKey`].
+pub fn check_p256(point: &[u8]) -> Result<(), InvalidKey> {
     read::<<DhP256HkdfSha256 as HpkeKem>::EncappedKey>(point).map(drop)
 }
 
-/// Why a private key gave no secret.
+/// Why decapsulation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DecapsulateError {
-    /// What was sent is no encapsulated key: the request's fault.
+    /// The request has no valid encapsulated key.
     #[error("not an encapsulated key")]
     Invalid,
-    /// The device, or the process, that holds the key did not answer: this node's fault.
-    #[error("the key's holder did not answer")]
+    /// The device or process that holds the key failed.
+    #[error("the holder of the key failed")]
     Holder(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Whoever holds a private key: this process ([`PrivateKey`]), another one, or a TPM.
+/// A private key: in this process ([`PrivateKey`]), in another one, or in a TPM.
 pub trait Decapsulate {
     /// The key's KEM.
     fn kem(&self) -> Kem;
 
-    /// Gets the secret back from an encapsulated key of [`Kem::encapsulated_len`] bytes.
+    /// Decapsulates the secret in an encapsulated key of [`Kem::encapsulated_len`] bytes.
     ///
     /// # Errors
     ///
@@ -229,38 +225,19 @@ impl PrivateKey {
     #[must_use]
     pub fn derive(kem: Kem, seed: &Zeroizing<[u8; 32]>) -> Self {
         Self(match kem {
-            // A private key of X-Wing is any 32 bytes; the other way is never taken.
+            // Any 32 bytes are a private key of X-Wing, so this does not fail.
             Kem::XWing => Private::XWing(Box::new(
                 Deserializable::from_bytes(&**seed)
-                    .unwrap_or_else(|_| Expanded::derive_keypair(&**seed).0),
+                    .unwrap_or_else(|_| ExpandedXWing::derive_keypair(&**seed).0),
             )),
             Kem::X25519 => Private::X25519(X25519HkdfSha256::derive_keypair(&**seed).0),
             Kem::P256 => Private::P256(DhP256HkdfSha256::derive_keypair(&**seed).0),
         })
     }
 
-    /// [`Self::derive`] from a seed that was written down: of exactly 32 bytes for X-Wing, of at least 32 otherwise.
-    ///
-    /// # Errors
-    ///
-    /// [`BadKey`] for another length.
-    pub fn from_seed(kem: Kem, seed: &[u8]) -> Result<Self, BadKey> {
-        if seed.len() < 32 {
-            return Err(BadKey);
-        }
-        match kem {
-            Kem::XWing => Self::from_bytes(kem, seed),
-            Kem::X25519 => Ok(Self(Private::X25519(X25519HkdfSha256::derive_keypair(seed).0))),
-            Kem::P256 => Ok(Self(Private::P256(DhP256HkdfSha256::derive_keypair(seed).0))),
-        }
-    }
-
-    /// Reads a serialized key, 32 bytes for every KEM here.
-    ///
-    /// # Errors
-    ///
-    /// [`BadKey`].
-    pub fn from_bytes(kem: Kem, bytes: &[u8]) -> Result<Self, BadKey> {
+    /// Reads a serialized key, 32 bytes for every KEM.
+    #[cfg(test)]
+    pub(crate) fn from_bytes(kem: Kem, bytes: &[u8]) -> Result<Self, InvalidKey> {
         Ok(Self(match kem {
             Kem::XWing => Private::XWing(Box::new(read(bytes)?)),
             Kem::X25519 => Private::X25519(read(bytes)?),
@@ -269,8 +246,8 @@ impl PrivateKey {
     }
 
     /// The serialized key.
-    #[must_use]
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    #[cfg(test)]
+    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(match &self.0 {
             Private::XWing(key) => key.to_bytes().to_vec(),
             Private::X25519(key) => key.to_bytes().to_vec(),
@@ -282,7 +259,7 @@ impl PrivateKey {
     #[must_use]
     pub fn public(&self) -> PublicKey {
         PublicKey(match &self.0 {
-            Private::XWing(key) => Public::XWing(Box::new(Expanded::sk_to_pk(key))),
+            Private::XWing(key) => Public::XWing(Box::new(ExpandedXWing::sk_to_pk(key))),
             Private::X25519(key) => Public::X25519(X25519HkdfSha256::sk_to_pk(key)),
             Private::P256(key) => Public::P256(DhP256HkdfSha256::sk_to_pk(key)),
         })
@@ -309,21 +286,17 @@ impl Decapsulate for PrivateKey {
             Ok(SharedSecret::copy(&secret.0))
         }
         match &self.0 {
-            Private::XWing(key) => with::<Expanded>(key, encapsulated_key),
+            Private::XWing(key) => with::<ExpandedXWing>(key, encapsulated_key),
             Private::X25519(key) => with::<X25519HkdfSha256>(key, encapsulated_key),
             Private::P256(key) => with::<DhP256HkdfSha256>(key, encapsulated_key),
         }
     }
 }
 
-impl fmt::Debug for PrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(PrivateKey);
 
-fn read<T: Deserializable>(bytes: &[u8]) -> Result<T, BadKey> {
-    T::from_bytes(bytes).map_err(|_| BadKey)
+fn read<T: Deserializable>(bytes: &[u8]) -> Result<T, InvalidKey> {
+    T::from_bytes(bytes).map_err(|_| InvalidKey)
 }
 
 #[cfg(test)]

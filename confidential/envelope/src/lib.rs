@@ -1,4 +1,4 @@
-//! The wire of the confidential chain: *client*, *gateway* and *node*, without sockets, clocks or files.
+//! The cryptography of the confidential chain: *client*, *gateway* and *node*, without sockets, clocks or files.
 //!
 //! Roles are those of RFC 9458. In this chain the household's `ai-gateway` is the client; relay and gateway are
 //! `maru-confidential`; the node behind the gateway's target, the router, is `maru-compute`.
@@ -6,17 +6,28 @@
 //!
 //! ```text
 //! client                              gateway                        node
-//! bhttp (the question, padded)
+//! bhttp (the request, padded)
 //! inner::seal ───────────────────────────────────────────────────▶ inner::open
-//! bhttp (what the router reads)
+//! bhttp (the router's request)
 //! ohttp::Request::seal ────────────▶ ohttp::open
 //! ResponseOpener ◀────────────────── ResponseSealer
 //! ResponseOpener ◀──────────────────────────────────────────────── ResponseSealer
 //! ```
 //!
-//! What is used once is taken by value. Secrets are zeroized on drop and print as `[redacted]`. Whatever fails to open
-//! is the one error [`Unopenable`]; only a key that the gateway does not have is told apart ([`ohttp::OpenError`]).
+//! Single-use objects are taken by value. Secrets are zeroized on drop and print as `[redacted]`. Every failure to open is
+//! [`Unopenable`], except for an unknown key of the gateway ([`ohttp::OpenError`]).
 #![forbid(unsafe_code)]
+
+/// Implements `Debug` for secrets without printing them.
+macro_rules! redacted {
+    ($($secret:ident $(<$id:ident>)?),+) => {$(
+        impl$(<$id>)? std::fmt::Debug for $secret$(<$id>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("[redacted]")
+            }
+        }
+    )+};
+}
 
 pub mod aead;
 pub mod bhttp;

@@ -7,12 +7,9 @@ mod names;
 
 pub use client::Request;
 pub use gateway::{GatewayKey, OpenError, Opened, RequestStream, open};
-pub use key_config::{BadKeyConfig, KeyConfig};
+pub use key_config::{InvalidKeyConfig, KeyConfig};
 
-pub use names::{
-    CHUNK, CHUNKED_REQUEST, CHUNKED_RESPONSE, KEY_PROBLEM, KEYS, REQUEST, REQUEST_LIMITS, RESPONSE,
-    RESPONSE_LIMITS,
-};
+pub use names::{CHUNK, REQUEST_LIMITS, RESPONSE_LIMITS};
 
 #[cfg(test)]
 mod tests;

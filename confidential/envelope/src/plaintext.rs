@@ -1,15 +1,15 @@
-//! Opened bytes: prompts, replies, and what the router reads.
+//! Opened messages.
 
 use std::{fmt, ops::Deref};
 
 use zeroize::Zeroizing;
 
-/// Opened bytes: zeroized on drop, also where they grew, and never printed.
+/// An opened message: zeroized on drop and on reallocation, and never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Plaintext(Zeroizing<Vec<u8>>);
 
 impl Plaintext {
-    /// Appends bytes. What was there moves to a larger place if it has to; the smaller one is zeroized.
+    /// Appends bytes. If it must reallocate, the old memory is zeroized.
     pub fn append(&mut self, bytes: &[u8]) {
         let needed = self.0.len().saturating_add(bytes.len());
         if needed > self.0.capacity() {
@@ -18,19 +18,13 @@ impl Plaintext {
         self.0.extend_from_slice(bytes);
     }
 
-    /// Makes room for so many bytes in all, so that appending does not move what is there.
+    /// Reserves capacity for so many bytes in all.
     pub fn reserve(&mut self, all: usize) {
         if all > self.0.capacity() {
             let mut larger = Zeroizing::new(Vec::with_capacity(all));
             larger.extend_from_slice(&self.0);
             self.0 = larger;
         }
-    }
-
-    /// The bytes, and nothing left here.
-    #[must_use]
-    pub fn take(&mut self) -> Self {
-        std::mem::take(self)
     }
 }
 

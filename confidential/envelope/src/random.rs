@@ -9,22 +9,21 @@ use zeroize::Zeroizing;
 ///
 /// # Errors
 ///
-/// The system gives none.
+/// The system has none.
 pub fn bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::Error> {
     let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(&mut *bytes)?;
     Ok(bytes)
 }
 
-/// The generator that HPKE asks for. HPKE's interface knows no failure: it is kept, and what was made must then be
-/// thrown away.
+/// The random generator for HPKE, whose interface has no errors: the caller must check [`Self::failed`] afterwards.
 #[derive(Debug, Default)]
 pub struct SystemRandom {
     failed: bool,
 }
 
 impl SystemRandom {
-    /// Whether some of the bytes given out were not random.
+    /// Whether some of the returned bytes were not random.
     #[must_use]
     pub const fn failed(&self) -> bool {
         self.failed

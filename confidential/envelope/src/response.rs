@@ -1,4 +1,4 @@
-//! The keys of a response (RFC 9458, section 4.4), which both layers here and sealed chat use.
+//! The keys of a response (RFC 9458, section 4.4), for both layers and for sealed chat.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -19,7 +19,7 @@ pub struct Keys {
 impl Keys {
     /// Derives them from the exported secret, the request's encapsulated key and the response's nonce.
     ///
-    /// `None` never happens: HKDF makes keys this short from anything.
+    /// It is never `None`: HKDF can derive keys of this length.
     #[must_use]
     pub fn derive(
         aead: Aead,
@@ -36,21 +36,17 @@ impl Keys {
         Some(Self { aead, key, nonce })
     }
 
-    /// The answering side; `None` never happens.
+    /// The sealer; never `None`.
     #[must_use]
     pub fn sealer(self) -> Option<Sealer> {
         Sealer::new(self.aead, &self.key, &self.nonce)
     }
 
-    /// The asking side; `None` never happens.
+    /// The opener; never `None`.
     #[must_use]
     pub fn opener(self) -> Option<Opener> {
         Opener::new(self.aead, &self.key, &self.nonce)
     }
 }
 
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(Keys);

@@ -1,6 +1,6 @@
 //! HPKE's key schedule, base mode, HKDF-SHA256 (RFC 9180, section 5.1): from a shared secret to a context.
 //!
-//! Encapsulation and key schedule are apart, so that a secret may come from a device and may be made in advance.
+//! It is separate from encapsulation, so that a secret may come from a device or be made in advance.
 
 use hpke::{
     Kem as HpkeKem, OpModeR,
@@ -12,7 +12,7 @@ use hpke::{
 
 use crate::{
     Aead, Kem, SharedSecret,
-    aead::{Opener, Opening, Sealer, Sealing},
+    aead::{OpenContext, Opener, SealContext, Sealer},
 };
 
 /// HPKE's identifier of HKDF-SHA256, the one KDF here.
@@ -28,7 +28,7 @@ pub(crate) fn header(key_id: u8, kem: Kem, aead: Aead) -> [u8; HEADER] {
     [key_id, k0, k1, d0, d1, a0, a1]
 }
 
-/// What binds a request to its kind and header (RFC 9458, section 4.3).
+/// The `info` that binds a request to its kind and header (RFC 9458, section 4.3).
 pub(crate) fn info(label: &str, header: &[u8; HEADER]) -> Vec<u8> {
     [label.as_bytes(), &[0], header].concat()
 }
@@ -40,7 +40,7 @@ pub(crate) fn sender(kem: Kem, aead: Aead, secret: &SharedSecret, info: &[u8]) -
         info: &[u8],
     ) -> Sealer
     where
-        AeadCtxS<A, HkdfSha256, K>: Sealing,
+        AeadCtxS<A, HkdfSha256, K>: SealContext,
     {
         Sealer(Box::new(AeadCtxS::from(context::<A, K>(secret, info))))
     }
@@ -57,14 +57,14 @@ pub(crate) fn sender(kem: Kem, aead: Aead, secret: &SharedSecret, info: &[u8]) -
     }
 }
 
-/// The context of who holds the private key.
+/// The context of the holder of the private key.
 pub(crate) fn receiver(kem: Kem, aead: Aead, secret: &SharedSecret, info: &[u8]) -> Opener {
     fn make<A: HpkeAead + 'static, K: HpkeKem<NSecret = U32> + 'static>(
         secret: &SharedSecret,
         info: &[u8],
     ) -> Opener
     where
-        AeadCtxR<A, HkdfSha256, K>: Opening,
+        AeadCtxR<A, HkdfSha256, K>: OpenContext,
     {
         Opener(Box::new(AeadCtxR::from(context::<A, K>(secret, info))))
     }

@@ -1,14 +1,14 @@
 //! Variable-length integers (RFC 9000, section 16).
 
-/// The largest that can be written.
+/// The largest value.
 pub(crate) const MAX: u64 = (1 << 62) - 1;
 
-/// How many bytes an integer has that begins with this byte.
+/// The length of an integer with this first byte.
 pub(crate) const fn len(first: u8) -> usize {
     1 << (first >> 6)
 }
 
-/// Reads an integer that fills `bytes`; `None` if more or fewer bytes are needed.
+/// Reads an integer from all of `bytes`; `None` if its length is another one.
 pub(crate) fn read(bytes: &[u8]) -> Option<u64> {
     let (&first, rest) = bytes.split_first()?;
     if bytes.len() != len(first) {
@@ -17,7 +17,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<u64> {
     Some(rest.iter().fold(u64::from(first & 0x3f), |value, &byte| value << 8 | u64::from(byte)))
 }
 
-/// Appends the shortest form. Values over [`MAX`] do not occur: lengths in memory are shorter.
+/// Appends the shortest encoding of a value up to [`MAX`].
 pub(crate) fn write(value: u64, into: &mut Vec<u8>) {
     let value = value.min(MAX);
     let bytes = value.to_be_bytes();
@@ -32,7 +32,7 @@ pub(crate) fn write(value: u64, into: &mut Vec<u8>) {
     into[at] |= prefix;
 }
 
-/// Appends the length of something in memory.
+/// Appends a length.
 pub(crate) fn write_len(len: usize, into: &mut Vec<u8>) {
     write(len as u64, into);
 }

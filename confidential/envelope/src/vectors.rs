@@ -3,13 +3,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use confidential_api::names::host;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri::PathAndQuery};
 use serde_json::{Value, json};
 
 use crate::{
     Aead, ChunkSealer, Kem, Plaintext, PrivateKey, ResponseOpener, ResponseSealer,
     bhttp::{self, Encoder, RequestHead, ResponseHead, Scheme},
-    fixture::{Given, Offered, bytes, key},
+    fixture::{FixedRng, TestCandidate, bytes, key},
     inner::{self, Recipient, client},
     kem::Decapsulate as _,
     ohttp::{self, GatewayKey, KeyConfig, Request},
@@ -152,7 +153,7 @@ fn outer(config: &KeyConfig, chunked: bool) -> Value {
     let (kem, aead) = (config.public().kem(), config.preferred());
     let head = question("confsec-router.invalid", "/compute-manifests", "application/octet-stream");
     let drawn = randomness(kem, 0x10 + config.key_id());
-    let request = Request::with_rng(config, &mut Given(drawn.clone())).unwrap();
+    let request = Request::with_rng(config, &mut FixedRng(drawn.clone())).unwrap();
     let (plain, sealed, chunks) = if chunked {
         let pieces = written(&head, ASKED, 1);
         let (sealed, lengths) = seal(request.chunked().unwrap().0, &pieces, ohttp::CHUNK);
@@ -207,11 +208,13 @@ fn inner(chunked: bool) -> Value {
     let drawn = |(id, key): &(u8, PrivateKey)| randomness(key.kem(), 0xa0 + 0x10 * id);
     let recipients = nodes()
         .iter()
-        .map(|node| Recipient::with_rng(&Offered::new(node.0, &node.1), &mut Given(drawn(node))))
+        .map(|node| {
+            Recipient::with_rng(&TestCandidate::new(node.0, &node.1), &mut FixedRng(drawn(node)))
+        })
         .collect::<Result<Vec<_>, _>>()
         .unwrap();
-    let mut given = Given([&dek[..], &body_nonce].concat());
-    let head = question(inner::AUTHORITY, "/v1/chat/completions", "application/json");
+    let mut given = FixedRng([&dek[..], &body_nonce].concat());
+    let head = question(host::WORKER, "/v1/chat/completions", "application/json");
     let (plain, body, chunks, keys) = if chunked {
         let pieces = written(&head, ASKED, inner::PADDING);
         let (sealer, keys, _) = client::seal_chunked_with(recipients, &mut given).unwrap();
@@ -318,7 +321,7 @@ fn the_answers_open_as_their_clients_open_them() {
     for case in outer {
         let configs = key_configs();
         let config = configs.iter().find(|it| case["key_id"] == it.key_id()).unwrap();
-        let mut given = Given(bytes(&case["encapsulation_randomness"]));
+        let mut given = FixedRng(bytes(&case["encapsulation_randomness"]));
         let request = Request::with_rng(config, &mut given).unwrap();
         let chunked = case["chunked"].as_bool().unwrap();
         let opener = match chunked {
@@ -333,9 +336,9 @@ fn the_answers_open_as_their_clients_open_them() {
     for case in file["inner"].as_array().unwrap() {
         let chunked = case["chunked"].as_bool().unwrap();
         for (node, candidate) in nodes().iter().zip(case["candidates"].as_array().unwrap()) {
-            let mut given = Given(bytes(&candidate["encapsulation_randomness"]));
-            let recipient = Recipient::with_rng(&Offered::new(node.0, &node.1), &mut given);
-            let mut given = Given(bytes(&case["dek"]));
+            let mut given = FixedRng(bytes(&candidate["encapsulation_randomness"]));
+            let recipient = Recipient::with_rng(&TestCandidate::new(node.0, &node.1), &mut given);
+            let mut given = FixedRng(bytes(&case["dek"]));
             given.0.extend(bytes(&case["body_nonce"]));
             let recipients = vec![recipient.unwrap()];
             let answers = match chunked {

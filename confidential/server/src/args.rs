@@ -1,4 +1,4 @@
-//! The command line, and what it starts.
+//! The command line.
 
 use std::{
     error::Error as StdError,
@@ -12,13 +12,13 @@ use confidential_api::settings as files;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::{auth::Auth, deployment::Deployment, gateway::Gateway, relay::Relay, router::Router};
+use crate::{auth, deployment::Deployment, gateway, relay, router};
 
 /// Relay, gateway, router and configuration of a confidential chain, each as a process of its own.
 #[derive(Debug, Parser)]
 #[command(name = "maru-confidential", version)]
 pub struct Args {
-    /// Directory that every path is below
+    /// Root directory of all paths
     #[arg(long, global = true, default_value = "/", value_name = "DIR")]
     root: PathBuf,
     /// Settings [default: etc/maru/confidential-ROLE.toml below the root]
@@ -32,15 +32,15 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Passes sealed requests on: knows who asks, and not what
+    /// Forward sealed requests to the gateway: sees the client's address, but no content
     Relay,
-    /// Opens the outer encryption: knows which nodes are asked, and not who asks
+    /// Remove the outer encryption: sees the requested nodes, but not the client's address
     Gateway,
-    /// Knows the nodes, and passes sealed requests to one that lives
+    /// Keep a registry of nodes, and forward sealed requests to a live one
     Router,
-    /// Serves the signed configuration
+    /// Serve the signed configuration
     Auth,
-    /// Makes and signs what a deployment is of; for whoever is responsible for it, on no server
+    /// Make and sign the keys, certificates and policy of a deployment; not to be run on a server
     Deployment(Deployment),
 }
 
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> ExitCode {
     failure::exit("maru-confidential", ended)
 }
 
-#[allow(clippy::print_stdout, reason = "what was made is the answer to whoever asked for it")]
+#[allow(clippy::print_stdout, reason = "it is the command's output")]
 fn print(deployment: &Deployment) -> Result<(), Box<dyn StdError>> {
     println!("{}", deployment.run()?);
     Ok(())
@@ -67,7 +67,7 @@ fn serve(root: &Path, config: Option<&Path>, command: &Command) -> Result<(), Bo
     process::raise_file_limit();
     process::forbid_dumps()?;
     chassis::root::check(root)?;
-    // A request is passed on by one thread: waking another one costs more than what is done for it.
+    // One thread: waking another one costs more than forwarding a request.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(role(root, config, command));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -86,35 +86,29 @@ async fn role(
         termination.asked().await;
         asked.cancel();
     });
-    match command {
+    let (name, server) = match command {
         Command::Relay => {
-            let role = Relay::start(root, &load(root, config, files::relay::FILE)?).await?;
-            tracing::info!("the relay is ready");
-            role.serve(stop).await;
+            ("relay", relay::start(root, &load(root, config, files::relay::FILE)?).await?)
         }
         Command::Gateway => {
-            let role = Gateway::start(root, &load(root, config, files::gateway::FILE)?).await?;
-            tracing::info!("the gateway is ready");
-            role.serve(stop).await;
+            ("gateway", gateway::start(root, &load(root, config, files::gateway::FILE)?).await?)
         }
         Command::Router => {
-            let role = Router::start(root, &load(root, config, files::router::FILE)?).await?;
-            tracing::info!("the router is ready");
-            role.serve(stop).await;
+            ("router", router::start(root, &load(root, config, files::router::FILE)?).await?)
         }
         Command::Auth => {
-            let role = Auth::start(root, &load(root, config, files::auth::FILE)?).await?;
-            tracing::info!("auth is ready");
-            role.serve(stop).await;
+            ("auth", auth::start(root, &load(root, config, files::auth::FILE)?).await?)
         }
-        // It serves nothing, and has been done.
+        // It has run already, and serves nothing.
         Command::Deployment(_) => return Ok(()),
-    }
+    };
+    tracing::info!("{name} is ready");
+    server.serve(stop).await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Loads the settings that were named, or those below the root, which may be missing.
+/// Loads the given settings file, or the default one, which may be missing.
 fn load<T: DeserializeOwned + Default>(
     root: &Path,
     named: Option<&Path>,

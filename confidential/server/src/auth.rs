@@ -1,19 +1,17 @@
-//! Auth: it serves the configuration, the same bytes for everyone.
+//! Auth: serves the signed configuration, the same bytes to every client.
 //!
-//! It signs what it serves with a key that the deployment's identity certified. The gateway's keys come from the gateway,
-//! signed there; auth only passes them on (option C), or derives them from shared seeds (option A).
+//! Its signing key is certified by the deployment's identity. The configuration has the gateway's keys: the bundle that the
+//! gateway signed (option C), or keys derived from shared seeds (option A).
 
 mod document;
 
 use std::{
-    net::SocketAddr,
     path::Path,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use axum::{
-    Router,
     body::Body,
     extract::State,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
@@ -34,14 +32,13 @@ use confidential_api::{
 };
 use futures_util::future::BoxFuture;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
-use self::document::{Documents, Served};
+use self::document::{Documents, SignedConfig};
 use crate::{
-    Error, clock,
+    Error, Server, clock,
     http::{
         self, kind,
-        listen::{Answers, Doors, Listening},
+        listen::{ListenOptions, Listeners},
         upstream::Upstream,
     },
     seeds,
@@ -49,88 +46,55 @@ use crate::{
 
 /// Longest time until the gateway answers with its bundle.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Longest time until a client has taken the configuration, in seconds.
+/// Longest time for sending the configuration, in seconds.
 const SENT_S: u64 = 60;
 
-/// An auth daemon that listens.
-pub struct Auth {
-    doors: Doors,
-    router: Router,
-    serving: Arc<Serving>,
-    documents: Documents,
-    source: Source,
-    every: Duration,
-}
-
-/// Where the gateway's keys are from.
-enum Source {
-    Gateway(Box<Upstream>),
-    Seeds,
-}
-
-/// What is served at the moment.
+/// The configuration that is served; `None` until there is one.
 #[derive(Default)]
-struct Serving(RwLock<Option<Arc<Served>>>);
+struct CurrentConfig(RwLock<Option<Arc<SignedConfig>>>);
 
-impl Auth {
-    /// Begins to listen; paths are below the root.
-    ///
-    /// # Errors
-    ///
-    /// A setting, file or port cannot be used, or the deployment's identity does not stand behind a document.
-    pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Self, Error>> {
-        Box::pin(Self::open(root, settings))
-    }
-
-    async fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
-        let doors = Doors::open(Listening {
-            root,
-            listen: settings.listen,
-            plain: None,
-            tls: &settings.tls,
-            clients: None,
-            connections: settings.connections,
-            each: settings.connections_per_address,
-            answers: Answers::seconds(SENT_S, SENT_S),
-        });
-        let gateway = Upstream::new(root, &settings.gateway, None)?;
-        let mut documents = Documents::open(root, settings)?;
-        let serving = Arc::new(Serving::default());
-        let source = match settings.key_source {
-            KeySource::Gateway => Source::Gateway(Box::new(gateway)),
-            KeySource::Seeds => {
-                let file = settings.seeds_file.as_ref();
-                documents.derive_from(seeds::load(root, file, "seeds_file", seeds::variable())?);
-                serving.set(documents.make(None, clock::now_ms())?);
-                Source::Seeds
-            }
-        };
-        let router = endpoint::router(endpoints()).fallback(http::not_found);
-        let router = router.with_state(Arc::clone(&serving));
-        let every = Duration::from_secs(settings.refresh_s.max(1));
-        Ok(Self { doors: doors.await?, router, serving, documents, source, every })
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.doors.addresses().0
-    }
-
-    /// Serves until `stop` is cancelled.
-    pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, ()> {
-        Box::pin(self.serve_all(stop))
-    }
-
-    async fn serve_all(self, stop: CancellationToken) {
-        let Self { doors, router, serving, documents, source, every } = self;
-        let serve = doors.serve("auth's connections", router, stop.clone());
-        let refresh = stop.run_until_cancelled(refresh(serving, documents, source, every));
-        tokio::join!(serve, refresh);
-    }
+/// Starts listening; paths are below the root.
+///
+/// # Errors
+///
+/// A setting, file or port cannot be used, or the deployment's identity did not sign a document.
+pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Server, Error>> {
+    Box::pin(listen(root, settings))
 }
 
-fn endpoints() -> [endpoint::Served<Arc<Serving>>; 2] {
+async fn listen(root: &Path, settings: &Settings) -> Result<Server, Error> {
+    let listeners = Listeners::open(ListenOptions {
+        what: "auth's connections",
+        root,
+        listen: settings.listen,
+        plain: None,
+        tls: &settings.tls,
+        clients: None,
+        connections: settings.connections,
+        each: settings.connections_per_address,
+        idle_s: SENT_S,
+        whole_answer_s: SENT_S,
+    });
+    let gateway = Upstream::new(root, &settings.gateway, None)?;
+    let mut documents = Documents::open(root, settings)?;
+    let current = Arc::new(CurrentConfig::default());
+    let gateway = match settings.key_source {
+        KeySource::Gateway => Some(gateway),
+        KeySource::Seeds => {
+            let file = settings.seeds_file.as_ref();
+            documents.derive_from(seeds::load(root, file, "seeds_file", seeds::variable())?);
+            current.set(documents.make(None, clock::now_ms())?);
+            None
+        }
+    };
+    let router = endpoint::router(endpoints()).fallback(http::not_found);
+    let router = router.with_state(Arc::clone(&current));
+    let every = Duration::from_secs(settings.refresh_s.max(1));
+    let background = Box::pin(refresh(current, documents, gateway, every));
+    Ok(Server { listeners: listeners.await?, router, background })
+}
+
+fn endpoints() -> [endpoint::Served<Arc<CurrentConfig>>; 2] {
     [endpoint::serve(&declared::CONFIG, config), endpoint::serve(&declared::HEALTHZ, async || "ok")]
 }
 
@@ -140,13 +104,13 @@ pub fn list() -> Vec<Declaration> {
     endpoint::list(&endpoints())
 }
 
-/// The configuration. Who asks, and with which headers, changes nothing of it.
-async fn config(State(serving): State<Arc<Serving>>) -> Result<Response, ErrorResponse> {
-    let Some(served) = serving.get() else {
+/// The configuration, independent of client and headers.
+async fn config(State(current): State<Arc<CurrentConfig>>) -> Result<Response, ErrorResponse> {
+    let Some(served) = current.get() else {
         let refused = ErrorResponse::new(
             StatusCode::SERVICE_UNAVAILABLE,
             kind::UNREACHABLE,
-            "the gateway's keys are not known yet",
+            "the gateway's keys have not been received yet",
         );
         return Err(refused.retry_after(2));
     };
@@ -159,13 +123,18 @@ async fn config(State(serving): State<Arc<Serving>>) -> Result<Response, ErrorRe
     Ok(response)
 }
 
-/// Asks the gateway for its bundle, again and again; what was served before stays while it gives none.
-async fn refresh(serving: Arc<Serving>, mut documents: Documents, source: Source, every: Duration) {
+/// Renews the configuration periodically; until that succeeds, the previous one is served.
+async fn refresh(
+    current: Arc<CurrentConfig>,
+    mut documents: Documents,
+    gateway: Option<Upstream>,
+    every: Duration,
+) {
     let mut failing = false;
     loop {
-        let made = match &source {
-            Source::Seeds => documents.make(None, clock::now_ms()),
-            Source::Gateway(gateway) => match bundle(gateway).await {
+        let made = match &gateway {
+            None => documents.make(None, clock::now_ms()),
+            Some(gateway) => match bundle(gateway).await {
                 Ok(bundle) => documents.make(Some(bundle), clock::now_ms()),
                 Err(error) => Err(error),
             },
@@ -173,12 +142,15 @@ async fn refresh(serving: Arc<Serving>, mut documents: Documents, source: Source
         match made {
             Ok(made) => {
                 failing = false;
-                serving.set(made);
+                current.set(made);
             }
             Err(error) => {
                 if !failing {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "no new configuration: what was served before stays");
+                    tracing::warn!(
+                        error,
+                        "the configuration was not renewed: the previous one is still served"
+                    );
                 }
                 failing = true;
             }
@@ -198,13 +170,13 @@ async fn bundle(gateway: &Upstream) -> Result<Signed<Bundle>, Error> {
     Ok(Signed::parse(&body)?)
 }
 
-impl Serving {
-    fn get(&self) -> Option<Arc<Served>> {
+impl CurrentConfig {
+    fn get(&self) -> Option<Arc<SignedConfig>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Serves another one, if there is another.
-    fn set(&self, made: Option<Served>) {
+    /// Replaces the configuration, if there is a new one.
+    fn set(&self, made: Option<SignedConfig>) {
         if let Some(made) = made {
             *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(made));
         }

@@ -1,7 +1,7 @@
-//! What whoever is responsible for a deployment does, on no server: its identity, certificates, policy.
+//! The keys, certificates and policy of a deployment, which its administrator makes and signs.
 //!
 //! The folder holds `identity.key`, which signs policies and certificates, and `ca.crt` and `ca.key`, the authority of the
-//! machines' TLS certificates. It belongs on no server; who has it can replace every key of the deployment.
+//! machines' TLS certificates. It must not be on a server: its owner can replace every key of the deployment.
 
 use std::{
     net::IpAddr,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use chassis::{
-    durable::{self, Access},
+    durable::Access,
     pem::{self, FileError},
 };
 use clap::{Args, Subcommand, ValueEnum};
@@ -26,17 +26,20 @@ use rcgen::{
     KeyUsagePurpose, SanType, date_time_ymd,
 };
 
-use crate::{Error, clock, signing, state};
+use crate::{
+    Error, clock, signing,
+    state::{self, create},
+};
 
 /// A day, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
-/// Certificates are valid from so long ago, for machines whose clock is behind.
+/// Certificates are valid from so long ago, in milliseconds, because of clock skew.
 const EARLY_MS: u64 = 3_600_000;
 
-/// Makes and signs what a deployment is of. To be run where no server is.
+/// Make and sign the keys, certificates and policy of a deployment. Do not run it on a server.
 #[derive(Debug, Args)]
 pub struct Deployment {
-    /// Folder with the identity and the authority
+    /// Folder with identity and certificate authority
     #[arg(long, value_name = "DIR", default_value = "deployment")]
     folder: PathBuf,
     #[command(subcommand)]
@@ -45,15 +48,15 @@ pub struct Deployment {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes the folder with a new identity and authority; prints the identity, which homes pin
+    /// Make the folder with a new identity and certificate authority; print the identity, which homes pin
     Init,
-    /// Makes a signing key for a server in a new file; prints its public half, to be certified
+    /// Make a signing key for a server in a new file; print its public key, which must be certified
     Key {
         /// The file
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Certifies a server's signing key; prints the certificate
+    /// Certify a server's signing key; print the certificate
     Certify {
         /// What the key may sign
         #[arg(long = "for", value_enum, value_name = "KIND")]
@@ -65,21 +68,21 @@ enum Command {
         #[arg(long, default_value_t = 365)]
         days: u16,
     },
-    /// Signs a policy; prints the signed document
+    /// Sign a policy; print the signed document
     SignPolicy {
         /// The policy, JSON
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Makes a machine's TLS certificate and private key: NAME.crt and NAME.key, beside ca.crt
+    /// Make a machine's TLS certificate and private key: NAME.crt and NAME.key, with a copy of ca.crt
     Machine {
-        /// What the files are called, such as gateway
+        /// Name of the files, such as gateway
         #[arg(value_name = "NAME")]
         name: String,
-        /// Names and addresses that others reach it by
+        /// Host names and addresses of the machine
         #[arg(value_name = "HOST", required = true)]
         hosts: Vec<String>,
-        /// What it is to those that it calls: the router hears the gateway and nodes alone, nodes the router
+        /// Role as a client: the router accepts the gateway and nodes, nodes accept the router
         #[arg(long, value_enum)]
         role: Option<Role>,
         /// Folder for the two files and a copy of ca.crt [default: the deployment's]
@@ -91,19 +94,19 @@ enum Command {
     },
 }
 
-/// What the holder of a machine's certificate is to those that it calls.
+/// The role of a machine as a client.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Role {
-    /// It asks the router
+    /// Sends requests to the router
     Gateway,
-    /// It asks nodes
+    /// Sends requests to nodes
     Router,
-    /// It tells the router of itself
+    /// Registers with the router
     Node,
 }
 
 impl Role {
-    /// How the certificate says it.
+    /// The name in the certificate.
     const fn name(self) -> &'static str {
         match self {
             Self::Gateway => role::GATEWAY,
@@ -123,11 +126,11 @@ enum Purpose {
 }
 
 impl Deployment {
-    /// Does it; returns what is printed.
+    /// Runs the command; returns its output.
     ///
     /// # Errors
     ///
-    /// A file cannot be used. A file that is there is never replaced.
+    /// A file cannot be used. Existing files are never replaced.
     pub fn run(&self) -> Result<String, Error> {
         match &self.command {
             Command::Init => self.init(),
@@ -172,7 +175,7 @@ impl Deployment {
         let identity = signing::read(&self.folder.join("identity.key"))?;
         let text = pem::contents(file)?;
         let policy: Policy = serde_json::from_slice(&text)
-            .map_err(|error| FileError::caused(file, "it is no policy", error))?;
+            .map_err(|error| FileError::caused(file, "it is not a policy", error))?;
         Ok(Signed::sign(&policy, &identity, None)?.to_json())
     }
 
@@ -217,7 +220,7 @@ impl Deployment {
     }
 }
 
-/// What every authority's certificate says that `init` makes, but for its key and its time.
+/// The authority's certificate without key and validity.
 fn authority() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "Maru confidential deployment");
@@ -226,11 +229,14 @@ fn authority() -> CertificateParams {
     params
 }
 
-/// From yesterday to so many days ahead.
+/// Makes a certificate valid from yesterday, for so many days from now.
 fn set_validity(params: &mut CertificateParams, days: u16) -> Result<(), Error> {
     let day = |ms: u64| {
         let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-        let date = time.ok_or(Error::Clock)?.to_zoned(TimeZone::UTC).date();
+        let date = time
+            .ok_or(Error::Reason("this machine's clock is wrong: correct it"))?
+            .to_zoned(TimeZone::UTC)
+            .date();
         let [month, day] = [date.month(), date.day()].map(i8::unsigned_abs);
         Ok::<_, Error>(date_time_ymd(date.year().into(), month, day))
     };
@@ -238,15 +244,4 @@ fn set_validity(params: &mut CertificateParams, days: u16) -> Result<(), Error> 
     params.not_before = day(now.saturating_sub(DAY_MS))?;
     params.not_after = day(now + u64::from(days) * DAY_MS)?;
     Ok(())
-}
-
-/// Makes a file that is not there yet.
-fn create(path: &Path, access: Access, text: &str) -> Result<(), Error> {
-    let created = durable::create(path, access, text.as_bytes())
-        .map_err(|error| FileError::caused(path, "it cannot be written", error))?;
-    if created {
-        Ok(())
-    } else {
-        Err(FileError::new(path, "it is there already: it is never replaced").into())
-    }
 }

@@ -1,4 +1,4 @@
-//! Why a role does not run.
+//! Errors of the roles.
 
 use std::error::Error as StdError;
 
@@ -13,7 +13,7 @@ pub use crate::{
 /// Why a role does not run, or cannot renew what it serves.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A setting is missing or impossible.
+    /// A setting is missing or invalid.
     #[error("correct the settings: {0}")]
     Setting(&'static str),
     /// A file.
@@ -22,10 +22,10 @@ pub enum Error {
     /// A state file.
     #[error(transparent)]
     State(#[from] StateError),
-    /// Where it listens.
+    /// A listener.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// Whom it asks.
+    /// An upstream server.
     #[error(transparent)]
     Upstream(#[from] UpstreamSettingsError),
     /// The seeds.
@@ -34,45 +34,30 @@ pub enum Error {
     /// A signed document.
     #[error(transparent)]
     Signed(#[from] SignedError),
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
-    Random,
-    /// The clock is beyond what a certificate can say.
-    #[error("this machine's clock is wrong: correct it")]
-    Clock,
+    /// Something that has no cause in a file or a server.
+    #[error("{0}")]
+    Reason(&'static str),
     /// A TLS certificate cannot be made.
     #[error("the certificate cannot be made: correct its hosts, or the authority's files")]
     Certificate(#[source] rcgen::Error),
-    /// The gateway gave no bundle.
-    #[error("the gateway cannot be asked for its bundle of keys")]
+    /// The gateway did not respond with its bundle.
+    #[error("the gateway's bundle of keys cannot be fetched")]
     Bundle(#[source] Box<dyn StdError + Send + Sync>),
-    /// The same, in its own words.
-    #[error("the gateway answers {0} to the question for its bundle: are its keys from seeds?")]
+    /// The gateway responded with another status.
+    #[error(
+        "the gateway responded with status {0} instead of its bundle: are its keys from seeds?"
+    )]
     NoBundle(u16),
-    /// The gateway's bundle has a key that is none.
-    #[error("the gateway's bundle has a key that cannot be read")]
-    BundleKeys,
-    /// The certificate of the key that signs begins later.
+    /// The certificate of the signing key is not valid yet.
     #[error(
         "the signing key's certificate is not valid yet: correct this machine's clock or, if that is right, the clock of the \
-         machine that certified the key, and certify it there once more"
+         machine that certified the key, and certify it there again"
     )]
     CertificateEarly,
-    /// The certificate of the key that signs has ended.
-    #[error("the signing key's certificate has ended: certify the key once more")]
-    CertificateOver,
-    /// What a key signs has an epoch, and those that it was certified for are used up.
+    /// The last epoch belongs to a later certificate.
     #[error(
-        "the signing key's certificate is for no epoch after the last: certify the key once more"
-    )]
-    Epochs,
-    /// The last epoch is of a later certificate.
-    #[error(
-        "the last epoch in {0} is of a later certificate of the signing key: put that one in place; if it was made while a \
-         clock was ahead, so that no home took it, set `epoch` to 0 in this file"
+        "the last epoch in {0} belongs to a later certificate of the signing key: install that certificate; if it was made \
+         while a clock was ahead, so that no home accepted it, set `epoch` to 0 in this file"
     )]
     LaterEpoch(std::path::PathBuf),
-    /// The gateway's bundle is older than one before.
-    #[error("the gateway's bundle is older than one that was served: restore the gateway's state")]
-    BundleBack,
 }

@@ -1,16 +1,16 @@
-//! The gateway (RFC 9458): it opens requests, and cannot tell who sent them.
+//! The gateway (RFC 9458): it opens requests without seeing the address of the client.
 //!
-//! What it finds inside, Binary HTTP, goes to one router and no further than a few paths. The answer is sealed as it
-//! comes. A key that is unknown or not active is RFC 9458's `ohttp-key` problem; every other failure to open looks alike.
+//! It forwards the Binary HTTP request inside to the router, for a few paths only, and seals the response as it arrives. An
+//! unknown or inactive key is RFC 9458's `ohttp-key` problem; other failures to open are not distinguished.
 
 mod answer;
 mod keys;
 pub(crate) mod ring;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Json, Router,
+    Extension, Json,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -34,46 +34,38 @@ use confidential_envelope::{
 };
 use futures_util::future::BoxFuture;
 use tokio::task::spawn_blocking;
-use tokio_util::sync::CancellationToken;
 
 use self::{answer::Answer, keys::GatewayKeys};
 use crate::{
-    Error,
+    Error, Server,
     http::{
         self, kind,
-        listen::{Answers, Caller, Doors, Listening, own},
+        listen::{Caller, ListenOptions, Listeners, own},
         upstream::{self, Upstream},
     },
 };
 
-/// What is asked of the router, and nothing else.
+/// The requests that are forwarded to the router.
 const ALLOWED: [(Method, &str); 4] = [
     (Method::GET, path::PING),
     (Method::POST, path::COMPUTE_MANIFESTS),
     (Method::POST, path::ATTEST),
     (Method::POST, path::ROOT),
 ];
-/// What of a request's head the router is told.
+/// The request headers that are forwarded.
 const ONWARD: [HeaderName; 2] =
     [header::CONTENT_TYPE, HeaderName::from_static(names::ROUTING_INFO)];
-/// What of the answer's head the client is told.
+/// The response headers that are forwarded.
 const BACK: [HeaderName; 3] =
     [header::CONTENT_TYPE, header::RETRY_AFTER, HeaderName::from_static(names::NODE_ID)];
 
-/// A request is opened beside others if it is longer, in bytes: they would wait for it otherwise.
+/// Requests longer than this, in bytes, are opened on another thread.
 const LONG: usize = 64 << 10;
-/// Longest time until the router answers what no model has to work for; a node's evidence takes it 30 seconds at most.
+/// Longest time for a response that needs no model; a node's evidence takes at most 30 seconds.
 const QUICK: Duration = Duration::from_secs(40);
 
-/// A gateway that listens.
-pub struct Gateway {
-    doors: Doors,
-    router: Router,
-    opening: Arc<Opening>,
-}
-
 #[derive(Debug)]
-struct Opening {
+struct GatewayState {
     keys: GatewayKeys,
     names: Vec<String>,
     bodies: BodyReader,
@@ -83,63 +75,51 @@ struct Opening {
     idle: Duration,
 }
 
-impl Gateway {
-    /// Begins to listen; paths are below the root.
-    ///
-    /// # Errors
-    ///
-    /// A setting, file or port cannot be used.
-    pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Self, Error>> {
-        Box::pin(Self::open(root, settings))
-    }
-
-    async fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
-        if settings.names.is_empty() {
-            return Err(Error::Setting("`names` says by which names relays call this gateway"));
-        }
-        let doors = Doors::open(Listening {
-            root,
-            listen: settings.listen,
-            plain: settings.listen_plain,
-            tls: &settings.tls,
-            clients: None,
-            connections: settings.connections,
-            each: settings.connections_per_address,
-            answers: Answers::seconds(settings.idle_s, settings.whole_answer_s),
-        });
-        let max = settings.max_request_bytes;
-        let opening = Arc::new(Opening {
-            keys: GatewayKeys::open(root, settings)?,
-            names: settings.names.clone(),
-            // A relay brings everybody's, and yet leaves some for another one.
-            bodies: BodyReader::new(max, http::BODIES / 2, http::BODIES),
-            limits: Limits { total: max as u64, ..ohttp::REQUEST_LIMITS },
-            router: Upstream::new(root, &settings.router, Some(own(root, &settings.tls)))?,
-            answer: Duration::from_secs(settings.answer_s),
-            idle: Duration::from_secs(settings.idle_s),
-        });
-        let router = endpoint::router(endpoints()).fallback(http::not_found);
-        Ok(Self { doors: doors.await?, router: router.with_state(Arc::clone(&opening)), opening })
-    }
-
-    /// Where it listens with TLS, and without.
-    #[must_use]
-    pub fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        self.doors.addresses()
-    }
-
-    /// Serves until `stop` is cancelled.
-    pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, ()> {
-        Box::pin(self.serve_all(stop))
-    }
-
-    async fn serve_all(self, stop: CancellationToken) {
-        let serving = self.doors.serve("the gateway's connections", self.router, stop.clone());
-        tokio::join!(serving, self.opening.keys.rotate(stop));
-    }
+/// Starts listening; paths are below the root.
+///
+/// # Errors
+///
+/// A setting, file or port cannot be used.
+pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Server, Error>> {
+    Box::pin(listen(root, settings))
 }
 
-fn endpoints() -> [endpoint::Served<Arc<Opening>>; 2] {
+async fn listen(root: &Path, settings: &Settings) -> Result<Server, Error> {
+    if settings.names.is_empty() {
+        return Err(Error::Setting(
+            "set `names` to the host names by which relays reach this gateway",
+        ));
+    }
+    let listeners = Listeners::open(ListenOptions {
+        what: "the gateway's connections",
+        root,
+        listen: settings.listen,
+        plain: settings.listen_plain,
+        tls: &settings.tls,
+        clients: None,
+        connections: settings.connections,
+        each: settings.connections_per_address,
+        idle_s: settings.idle_s,
+        whole_answer_s: settings.whole_answer_s,
+    });
+    let max = settings.max_request_bytes;
+    let state = Arc::new(GatewayState {
+        keys: GatewayKeys::open(root, settings)?,
+        names: settings.names.clone(),
+        // A relay forwards the requests of all clients, but must leave memory for other relays.
+        bodies: BodyReader::new(max, http::BODIES / 2, http::BODIES),
+        limits: Limits { total: max as u64, ..ohttp::REQUEST_LIMITS },
+        router: Upstream::new(root, &settings.router, Some(own(root, &settings.tls)))?,
+        answer: Duration::from_secs(settings.answer_s),
+        idle: Duration::from_secs(settings.idle_s),
+    });
+    let router = endpoint::router(endpoints()).fallback(http::not_found);
+    let router = router.with_state(Arc::clone(&state));
+    let background = Box::pin(async move { state.keys.rotate().await });
+    Ok(Server { listeners: listeners.await?, router, background })
+}
+
+fn endpoints() -> [endpoint::Served<Arc<GatewayState>>; 2] {
     [endpoint::serve(&declared::OPEN, open), endpoint::serve(&declared::BUNDLE, bundle)]
 }
 
@@ -150,8 +130,8 @@ pub fn list() -> Vec<Declaration> {
 }
 
 /// The signed bundle of keys.
-async fn bundle(State(opening): State<Arc<Opening>>) -> Result<Response, ErrorResponse> {
-    match opening.keys.bundle() {
+async fn bundle(State(gateway): State<Arc<GatewayState>>) -> Result<Response, ErrorResponse> {
+    match gateway.keys.bundle() {
         Some(bundle) => {
             let json = [(header::CONTENT_TYPE, "application/json")];
             Ok((json, bundle.to_string()).into_response())
@@ -160,18 +140,18 @@ async fn bundle(State(opening): State<Arc<Opening>>) -> Result<Response, ErrorRe
     }
 }
 
-/// Opens a request, asks the router, and seals the answer.
+/// Opens a request, forwards it, and seals the response.
 async fn open(
-    State(opening): State<Arc<Opening>>,
+    State(gateway): State<Arc<GatewayState>>,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    opening.answer(request, &caller).await.unwrap_or_else(IntoResponse::into_response)
+    gateway.answer(request, &caller).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Why nothing sealed is answered.
+/// Why the response is not sealed.
 enum Refused {
-    /// Before anything was opened.
+    /// The request was refused before it was opened.
     Outside(ErrorResponse),
     /// RFC 9458, section 5.3.
     Key,
@@ -194,7 +174,7 @@ impl IntoResponse for Refused {
             Self::Outside(error) => error.into_response(),
             Self::Unopenable => StatusCode::BAD_REQUEST.into_response(),
             Self::Key => {
-                let title = "the key is unknown or not active: fetch the keys once more";
+                let title = "the key is unknown or not active: fetch the keys again";
                 let problem = Problem {
                     kind: OHTTP_KEY_PROBLEM.to_owned(),
                     ..Problem::new("", StatusCode::BAD_REQUEST.as_u16(), title)
@@ -206,7 +186,7 @@ impl IntoResponse for Refused {
     }
 }
 
-impl Opening {
+impl GatewayState {
     async fn answer(&self, request: Request, caller: &Caller) -> Result<Response, Refused> {
         self.check_name(request.headers()).map_err(Refused::Outside)?;
         let chunked = match () {
@@ -216,7 +196,7 @@ impl Opening {
                 return Err(Refused::Outside(ErrorResponse::new(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
                     kind::MEDIA_TYPE,
-                    "only encapsulated requests are opened",
+                    "the content type must be that of an encapsulated request",
                 )));
             }
         };
@@ -228,12 +208,12 @@ impl Opening {
         drop(message);
         let held = held.with(content.to_vec().into());
         drop(content);
-        // From here on everything that is answered is sealed.
+        // From here on, every response is sealed.
         let answer = self.ask(head, held).await;
         answer.seal(sealer, self.idle).await.map_err(|_| Refused::Unopenable)
     }
 
-    /// Opens a request; beside everybody else's, where it is long.
+    /// Opens a request; a long one on another thread.
     async fn unseal(
         &self,
         chunked: bool,
@@ -248,7 +228,7 @@ impl Opening {
         opened.unwrap_or(Err(Unopenable.into()))
     }
 
-    /// Asks the router, if it may be asked for this.
+    /// Forwards a request to the router, if that is allowed.
     async fn ask(&self, head: RequestHead, content: BufferedBody) -> Answer {
         let allowed = head.authority == host::ROUTER
             && ALLOWED.iter().any(|(method, path)| {
@@ -258,9 +238,9 @@ impl Opening {
             let refused = ErrorResponse::new(
                 StatusCode::FORBIDDEN,
                 kind::FORBIDDEN,
-                "nothing but the router is asked for anybody",
+                "only requests to the router are forwarded",
             );
-            return Answer::Own(refused);
+            return Answer::CertificateFiles(refused);
         }
         let headers = upstream::copy(&head.headers, &ONWARD);
         let body = content.into_body();
@@ -274,13 +254,13 @@ impl Opening {
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the router cannot be asked");
-                Answer::Own(http::unreachable())
+                tracing::warn!(error, "the router did not respond");
+                Answer::CertificateFiles(http::unreachable())
             }
         }
     }
 
-    /// A request is for this gateway, by one of the names that relays were told.
+    /// Checks that a request is for one of this gateway's names.
     fn check_name(&self, headers: &HeaderMap) -> Result<(), ErrorResponse> {
         let host =
             headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -294,7 +274,7 @@ impl Opening {
         Err(ErrorResponse::new(
             StatusCode::MISDIRECTED_REQUEST,
             kind::MISDIRECTED,
-            "this gateway has another name: the operator lists names in `names`",
+            "the gateway does not have this name: add it to `names` in its settings",
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP on both sides of a role: TLS where it listens, TLS where it asks, and bodies that are bounded.
+//! The HTTP server and client of a role.
 
 pub(crate) mod listen;
 pub(crate) mod stream;
@@ -13,12 +13,12 @@ use axum::{
 use chassis::{body::BodyError, problem::ErrorResponse};
 use confidential_api::names::media;
 
-/// What the bodies of all callers together may take, in bytes.
+/// Memory for the bodies of all requests, in bytes.
 pub(crate) const BODIES: usize = 64 << 20;
-/// Longest time that a body may take to arrive.
+/// Longest time for receiving a body.
 pub(crate) const ARRIVES: Duration = Duration::from_secs(30);
 
-/// The kinds of problems that these roles answer with, beside RFC 9458's.
+/// The kinds of problems beside RFC 9458's.
 pub(crate) mod kind {
     pub(crate) const BAD_REQUEST: &str = "bad-request";
     pub(crate) const BUSY: &str = "busy";
@@ -30,33 +30,33 @@ pub(crate) mod kind {
     pub(crate) const UNREACHABLE: &str = "unreachable";
 }
 
-/// The answer for a path that is not there.
+/// The response for an unknown path.
 pub(crate) async fn not_found() -> ErrorResponse {
-    ErrorResponse::new(StatusCode::NOT_FOUND, kind::NOT_FOUND, "there is nothing here")
+    ErrorResponse::new(StatusCode::NOT_FOUND, kind::NOT_FOUND, "this path does not exist")
 }
 
-/// The answer if the next one in the chain cannot be asked. Which it was, and why, is for the log alone.
+/// The response if the next server of the chain does not respond; only the log has the cause.
 pub(crate) fn unreachable() -> ErrorResponse {
     ErrorResponse::new(
         StatusCode::BAD_GATEWAY,
         kind::UNREACHABLE,
-        "the next part of the chain cannot be reached",
+        "the next server of the chain cannot be reached",
     )
     .retry_after(2)
 }
 
-/// The answer if no more can be taken in at the moment.
+/// The response if there is no capacity.
 pub(crate) fn busy() -> ErrorResponse {
-    ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, "too much is under way")
+    ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, kind::BUSY, "the server is busy")
         .retry_after(1)
 }
 
-/// The answer if a body is not held.
+/// The response if a body was not read.
 pub(crate) fn unread(unread: BodyError) -> ErrorResponse {
     match unread {
         BodyError::TooLarge => too_large(),
         BodyError::NoMemory => busy(),
-        BodyError::Incomplete => refused(StatusCode::BAD_REQUEST, "the request was cut"),
+        BodyError::Incomplete => refused(StatusCode::BAD_REQUEST, "the request is incomplete"),
         BodyError::Timeout => {
             refused(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time")
         }
@@ -71,7 +71,7 @@ fn refused(status: StatusCode, title: &'static str) -> ErrorResponse {
     ErrorResponse::new(status, kind::BAD_REQUEST, title)
 }
 
-/// Whether the content type is this one; parameters are left aside.
+/// Whether the content type is this one, without its parameters.
 pub(crate) fn is_of(headers: &axum::http::HeaderMap, wanted: &str) -> bool {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
@@ -79,7 +79,7 @@ pub(crate) fn is_of(headers: &axum::http::HeaderMap, wanted: &str) -> bool {
     essence.trim().eq_ignore_ascii_case(wanted)
 }
 
-/// An answer in protobuf.
+/// A response in protobuf.
 pub(crate) fn binary(bytes: impl Into<axum::body::Body>) -> Response {
     ([(header::CONTENT_TYPE, media::BINARY)], bytes.into()).into_response()
 }

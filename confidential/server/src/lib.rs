@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! client ─▶ relay ─▶ gateway ─▶ router ─▶ node            auth
-//!           who         which nodes                       the configuration
+//!           address     requested nodes                   the configuration
 //! ```
 //!
-//! Each role is a process of its own, and none of them learns both who asks and what: see [`relay`], [`gateway`] (RFC 9458),
-//! [`router`] and [`auth`]. The protocol is in `docs/protocols/confidential.md`. [`deployment`] is for whoever is
-//! responsible for all of them, and runs on no server.
+//! Each role is a process of its own, and none of them sees both the client's address and the content: see [`relay`], [`gateway`] (RFC 9458),
+//! [`router`] and [`auth`]. The protocol is in `docs/protocols/confidential.md`. [`deployment`] is for their
+//! administrator.
 //!
 //! No request, reply, key or address of a client is logged or stored.
 #![forbid(unsafe_code)]
@@ -24,8 +24,10 @@ mod random;
 pub mod relay;
 pub mod router;
 mod seeds;
+mod server;
 mod signing;
 mod state;
 
 pub use args::{Args, run};
 pub use error::{Error, ListenError, SeedsFileError, UpstreamSettingsError};
+pub use server::Server;

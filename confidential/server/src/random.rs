@@ -1,13 +1,13 @@
 //! Random choices.
 
-/// Puts items into a random order. Without random bytes of the system they stay in theirs.
+/// Shuffles items; without random bytes of the system, the order stays.
 pub(crate) fn shuffle<T>(items: &mut [T]) {
     for left in (1..items.len()).rev() {
         let mut bytes = [0; 8];
         if getrandom::fill(&mut bytes).is_err() {
             return;
         }
-        // Of 2^64 numbers those left over are too few to tell.
+        // The bias of 2^64 modulo a small number is negligible.
         let at = u64::from_ne_bytes(bytes) % (left as u64 + 1);
         items.swap(left, usize::try_from(at).unwrap_or_default());
     }

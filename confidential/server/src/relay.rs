@@ -1,13 +1,13 @@
-//! The relay (RFC 9458): it knows who asks, and nothing of what.
+//! The relay (RFC 9458): it sees the client's address, but no content.
 //!
-//! It passes sealed requests on to one gateway and sealed answers back. A request is passed on once it is whole, so that
-//! whoever sends slowly takes room here, where one address has a share of it, and none behind. Of the headers only the content type goes
-//! through: nothing names the client, nothing names the relay's connection. It keeps no state, and logs no address.
+//! It forwards sealed requests to one gateway, and sealed responses back. A request is forwarded once it is complete, so that
+//! slow clients take memory here, where each address has a limit, and not at the gateway. Of the headers, only the content
+//! type is forwarded, so that nothing identifies the client. It has no state, and logs no address.
 
 use std::{error::Error as StdError, path::Path, sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Router,
+    Extension,
     body::Body,
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
@@ -24,80 +24,59 @@ use confidential_api::{
     settings::relay::Settings,
 };
 use futures_util::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error,
+    Error, Server,
     http::{
         self, kind,
-        listen::{Answers, Caller, Doors, Listening},
-        stream::Timed,
+        listen::{Caller, ListenOptions, Listeners},
+        stream::IdleTimeoutBody,
         upstream::{self, Upstream},
     },
 };
 
-/// A relay that listens.
-pub struct Relay {
-    doors: Doors,
-    router: Router,
-}
-
 #[derive(Debug)]
-struct Passing {
+struct RelayState {
     gateway: Upstream,
     bodies: BodyReader,
     answer: Duration,
     idle: Duration,
 }
 
-impl Relay {
-    /// Begins to listen; paths are below the root.
-    ///
-    /// # Errors
-    ///
-    /// A setting, file or port cannot be used.
-    pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Self, Error>> {
-        Box::pin(Self::open(root, settings))
-    }
-
-    async fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
-        let doors = Doors::open(Listening {
-            root,
-            listen: settings.listen,
-            plain: None,
-            tls: &settings.tls,
-            clients: None,
-            connections: settings.connections,
-            each: settings.connections_per_address,
-            answers: Answers::seconds(settings.idle_s, settings.whole_answer_s),
-        });
-        let passing = Passing {
-            gateway: Upstream::new(root, &settings.gateway, None)?,
-            bodies: BodyReader::new(settings.max_request_bytes, http::BODIES / 4, http::BODIES),
-            answer: Duration::from_secs(settings.answer_s),
-            idle: Duration::from_secs(settings.idle_s),
-        };
-        let router = endpoint::router(endpoints()).fallback(http::not_found);
-        Ok(Self { doors: doors.await?, router: router.with_state(Arc::new(passing)) })
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> Option<std::net::SocketAddr> {
-        self.doors.addresses().0
-    }
-
-    /// Serves until `stop` is cancelled.
-    pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, ()> {
-        Box::pin(self.serve_all(stop))
-    }
-
-    async fn serve_all(self, stop: CancellationToken) {
-        self.doors.serve("the relay's connections", self.router, stop).await;
-    }
+/// Starts listening; paths are below the root.
+///
+/// # Errors
+///
+/// A setting, file or port cannot be used.
+pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Server, Error>> {
+    Box::pin(listen(root, settings))
 }
 
-fn endpoints() -> [endpoint::Served<Arc<Passing>>; 1] {
+async fn listen(root: &Path, settings: &Settings) -> Result<Server, Error> {
+    let listeners = Listeners::open(ListenOptions {
+        what: "the relay's connections",
+        root,
+        listen: settings.listen,
+        plain: None,
+        tls: &settings.tls,
+        clients: None,
+        connections: settings.connections,
+        each: settings.connections_per_address,
+        idle_s: settings.idle_s,
+        whole_answer_s: settings.whole_answer_s,
+    });
+    let state = RelayState {
+        gateway: Upstream::new(root, &settings.gateway, None)?,
+        bodies: BodyReader::new(settings.max_request_bytes, http::BODIES / 4, http::BODIES),
+        answer: Duration::from_secs(settings.answer_s),
+        idle: Duration::from_secs(settings.idle_s),
+    };
+    let router = endpoint::router(endpoints()).fallback(http::not_found);
+    let router = router.with_state(Arc::new(state));
+    Ok(Server { listeners: listeners.await?, router, background: Box::pin(async {}) })
+}
+
+fn endpoints() -> [endpoint::Served<Arc<RelayState>>; 1] {
     [endpoint::serve(&declared::PASS, pass)]
 }
 
@@ -107,9 +86,9 @@ pub fn list() -> Vec<Declaration> {
     endpoint::list(&endpoints())
 }
 
-/// Passes a sealed request on, and the sealed answer back as it comes.
+/// Forwards a sealed request, and the sealed response as it arrives.
 async fn pass(
-    State(passing): State<Arc<Passing>>,
+    State(relay): State<Arc<RelayState>>,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ErrorResponse> {
@@ -118,20 +97,20 @@ async fn pass(
         return Err(ErrorResponse::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             kind::MEDIA_TYPE,
-            "only encapsulated requests are passed on",
+            "the content type must be that of an encapsulated request",
         ));
     };
-    let held = passing.bodies.read(request.into_body(), caller.address, http::ARRIVES).await;
+    let held = relay.bodies.read(request.into_body(), caller.address, http::ARRIVES).await;
     let held = held.map_err(http::unread)?;
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(media))].into_iter().collect();
-    let (gateway, body) = (&passing.gateway, held.into_body());
-    let answer = gateway.send(Method::POST, path::ROOT, headers, body, passing.answer);
+    let (gateway, body) = (&relay.gateway, held.into_body());
+    let answer = gateway.send(Method::POST, path::ROOT, headers, body, relay.answer);
     let answer = answer.await.map_err(|error| {
-        tracing::warn!(error = &error as &dyn StdError, "the gateway cannot be asked");
+        tracing::warn!(error = &error as &dyn StdError, "the gateway did not respond");
         http::unreachable()
     })?;
     let (head, body) = answer.into_parts();
-    let mut response = Response::new(Body::new(Timed::new(body, passing.idle)));
+    let mut response = Response::new(Body::new(IdleTimeoutBody::new(body, relay.idle)));
     *response.status_mut() = head.status;
     *response.headers_mut() = upstream::copy(&head.headers, &[header::CONTENT_TYPE]);
     Ok(response)

@@ -1,7 +1,7 @@
-//! The router: it knows the nodes, shows what they show, and passes sealed requests to one that lives.
+//! The router: keeps a registry of the nodes with their evidence, and forwards sealed requests to a live one.
 //!
-//! It learns which nodes a request was sealed for, and neither who asks nor what. Whoever calls shows a certificate of the
-//! deployment's authority: a node's tells of nodes, the gateway's asks, any other learns that the router lives.
+//! It sees the nodes that a request is sealed to, but neither the client's address nor content. Clients need a certificate of
+//! the deployment's authority: nodes register themselves, the gateway sends requests, others can only check the health.
 
 mod pass;
 mod place;
@@ -11,14 +11,13 @@ mod routing;
 
 use std::{
     io,
-    net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use axum::{
-    Extension, Router as Routes,
+    Extension,
     body::Body,
     extract::{Request, State},
     http::{StatusCode, header},
@@ -39,7 +38,7 @@ use confidential_api::{
     settings::router::Settings,
 };
 use futures_util::{future::BoxFuture, stream};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use self::{
     registry::{Refused, Registry},
@@ -47,92 +46,70 @@ use self::{
     routing::Routing,
 };
 use crate::{
-    Error,
+    Error, Server,
     http::{
         self, ARRIVES, BODIES, kind,
-        listen::{Answers, Caller, Clients, Doors, Listening, own},
-        upstream::Asking,
+        listen::{Caller, Clients, ListenOptions, Listeners, own},
+        upstream::UpstreamClient,
     },
     random,
 };
 
-/// Longest list of manifests that is sent as one piece, in bytes.
+/// Longest list of manifests that is sent in one piece, in bytes.
 const WHOLE: usize = 64 << 10;
-/// Longest question for manifests or evidence, in bytes: 64 tags of 512.
+/// Longest request for manifests or evidence, in bytes: 64 tags of 512.
 const QUESTION: usize = 64 << 10;
 
-/// A router that listens.
-pub struct Router {
-    doors: Doors,
-    routes: Routes,
-    routing: Arc<Routing>,
+/// Starts listening; paths are below the root.
+///
+/// # Errors
+///
+/// A setting, file or port cannot be used.
+pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Server, Error>> {
+    Box::pin(listen(root, settings))
 }
 
-impl Router {
-    /// Begins to listen; paths are below the root.
-    ///
-    /// # Errors
-    ///
-    /// A setting, file or port cannot be used.
-    pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result<Self, Error>> {
-        Box::pin(Self::open(root, settings))
+async fn listen(root: &Path, settings: &Settings) -> Result<Server, Error> {
+    let nodes = &settings.nodes;
+    if [nodes.check_every_s, nodes.silent_s].contains(&0)
+        || [nodes.max, nodes.requests].contains(&0)
+    {
+        return Err(Error::Setting("no value in `nodes` may be zero"));
     }
-
-    async fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
-        let nodes = &settings.nodes;
-        if [nodes.check_every_s, nodes.silent_s].contains(&0)
-            || [nodes.max, nodes.requests].contains(&0)
-        {
-            return Err(Error::Setting("`nodes` has no zero in it"));
-        }
-        let doors = Doors::open(Listening {
-            root,
-            listen: settings.listen,
-            plain: None,
-            tls: &settings.tls,
-            clients: Some(Clients { ca: &nodes.ca, carrier: role::GATEWAY }),
-            connections: settings.connections,
-            each: settings.connections_per_address,
-            answers: Answers::seconds(settings.idle_s, settings.whole_answer_s),
-        });
-        let routing = Arc::new(Routing {
-            registry: Mutex::new(Registry::new(nodes.max, Duration::from_secs(nodes.silent_s))),
-            nodes: Asking::new(root.join(&nodes.ca), Some(own(root, &settings.tls)), None)?,
-            // All of them come from the gateway.
-            bodies: BodyReader::new(settings.max_request_bytes, BODIES, BODIES),
-            events: BodyReader::new(EVIDENCE_MAX + (64 << 10), BODIES / 16, BODIES / 4),
-            turns: Quota::new(settings.connections, nodes.requests),
-            answer: Duration::from_secs(settings.answer_s),
-            idle: Duration::from_secs(settings.idle_s),
-            every: Duration::from_secs(nodes.check_every_s),
-            looks: TaskTracker::new(),
-            questions: BodyReader::new(QUESTION, BODIES / 16, BODIES / 16),
-            evidence: BodyReader::new(pass::EVIDENCE_LEN, BODIES / 32, BODIES / 4),
-            shares: Quota::new(usize::MAX, (BODIES / 8).max(settings.max_request_bytes + 1)),
-            shares_of_one: Quota::new(
-                usize::MAX,
-                (BODIES / 4).max(2 * (settings.max_request_bytes + 1)),
-            ),
-        });
-        let routes = endpoint::router(endpoints()).fallback(http::not_found);
-        Ok(Self { doors: doors.await?, routes: routes.with_state(Arc::clone(&routing)), routing })
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.doors.addresses().0
-    }
-
-    /// Serves until `stop` is cancelled.
-    pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, ()> {
-        Box::pin(self.serve_all(stop))
-    }
-
-    async fn serve_all(self, stop: CancellationToken) {
-        let serving = self.doors.serve("the router's connections", self.routes, stop.clone());
-        tokio::join!(serving, stop.run_until_cancelled(Arc::clone(&self.routing).look()));
-    }
+    let listeners = Listeners::open(ListenOptions {
+        what: "the router's connections",
+        root,
+        listen: settings.listen,
+        plain: None,
+        tls: &settings.tls,
+        clients: Some(Clients { ca: &nodes.ca, carrier: role::GATEWAY }),
+        connections: settings.connections,
+        each: settings.connections_per_address,
+        idle_s: settings.idle_s,
+        whole_answer_s: settings.whole_answer_s,
+    });
+    let routing = Arc::new(Routing {
+        registry: Mutex::new(Registry::new(nodes.max, Duration::from_secs(nodes.silent_s))),
+        nodes: UpstreamClient::new(root.join(&nodes.ca), Some(own(root, &settings.tls)), None)?,
+        // All requests come from the gateway.
+        bodies: BodyReader::new(settings.max_request_bytes, BODIES, BODIES),
+        events: BodyReader::new(EVIDENCE_MAX + (64 << 10), BODIES / 16, BODIES / 4),
+        turns: Quota::new(settings.connections, nodes.requests),
+        answer: Duration::from_secs(settings.answer_s),
+        idle: Duration::from_secs(settings.idle_s),
+        every: Duration::from_secs(nodes.check_every_s),
+        looks: TaskTracker::new(),
+        questions: BodyReader::new(QUESTION, BODIES / 16, BODIES / 16),
+        evidence: BodyReader::new(pass::EVIDENCE_LEN, BODIES / 32, BODIES / 4),
+        shares: Quota::new(usize::MAX, (BODIES / 8).max(settings.max_request_bytes + 1)),
+        shares_of_one: Quota::new(
+            usize::MAX,
+            (BODIES / 4).max(2 * (settings.max_request_bytes + 1)),
+        ),
+    });
+    let routes = endpoint::router(endpoints()).fallback(http::not_found);
+    let router = routes.with_state(Arc::clone(&routing));
+    Ok(Server { listeners: listeners.await?, router, background: Box::pin(routing.look()) })
 }
 
 fn endpoints() -> [endpoint::Served<Arc<Routing>>; 6] {
@@ -152,13 +129,13 @@ pub fn list() -> Vec<Declaration> {
     endpoint::list(&endpoints())
 }
 
-/// As OpenPCC's health checks look (`httpfmt/json.go`).
+/// The health check in OpenPCC's format (`httpfmt/json.go`).
 async fn health() -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     (json, r#"{"ApplicationHealthState":"Healthy"}"#).into_response()
 }
 
-/// Takes what a node tells of itself.
+/// Processes an event of a node.
 async fn node_events(
     State(routing): State<Arc<Routing>>,
     Extension(caller): Extension<Caller>,
@@ -174,10 +151,10 @@ async fn node_events(
     let heard = routing.registry().hear(event, key, is_for, Instant::now());
     match heard {
         Ok(true) => {
-            tracing::info!(%node, "a node told that it lives");
+            tracing::info!(%node, "a node registered");
             routing.spawn_look(node);
         }
-        // A repeated event is no fault of a node that did not hear the answer.
+        // A node repeats an event if it did not receive the response.
         Ok(false) | Err(Refused::Old) => {}
         Err(error @ Refused::Url) => {
             return Err(ErrorResponse::of(StatusCode::BAD_REQUEST, kind::BAD_REQUEST, &error));
@@ -192,7 +169,7 @@ async fn node_events(
     Ok(http::binary(Body::empty()))
 }
 
-/// Shows the nodes that live and have these tags.
+/// Lists the live nodes with these tags.
 async fn compute_manifests(
     State(routing): State<Arc<Routing>>,
     Extension(caller): Extension<Caller>,
@@ -208,6 +185,6 @@ async fn compute_manifests(
     if len <= WHOLE {
         return Ok(http::binary(list.concat()));
     }
-    // Shared with the registry, however many ask.
+    // The bytes are shared with the registry.
     Ok(http::binary(Body::from_stream(stream::iter(list.into_iter().map(Ok::<_, io::Error>)))))
 }

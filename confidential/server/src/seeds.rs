@@ -8,43 +8,39 @@ use confidential_envelope::{Aead, Kem, PrivateKey, ohttp::GatewayKey};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::gateway::ring::Timed;
+use crate::gateway::ring::ScheduledKey;
 
-/// The variable that holds seeds where no file is named.
+/// The environment variable with the seeds, if no file is set.
 pub(crate) const VARIABLE: &str = "OHTTP_SEEDS_JSON";
 
-/// Seeds cannot be used.
+/// The seeds cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedsFileError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// What they say.
+    /// Their content.
     #[error("the seeds in {place} cannot be used")]
     Seeds {
         /// The file, or the variable.
         place: String,
-        /// What is wrong.
+        /// The cause.
         source: SeedsError,
     },
-    /// There are none, and none is made up.
+    /// There are none.
     #[error(
-        "there are no seeds: name a file in `{0}`, or set {VARIABLE}; or take keys that the gateway makes"
+        "there are no seeds: set `{0}` to a file, or set {VARIABLE}; or use keys that the gateway makes"
     )]
     Missing(&'static str),
 }
 
-/// Reads the seeds of a file below the root, or of the environment.
-///
-/// # Errors
-///
-/// Fails if there are none, or they cannot be used. No error quotes one.
+/// Reads seeds from a file below the root, or from the environment variable. No error contains a seed.
 pub(crate) fn load(
     root: &Path,
     file: Option<&PathBuf>,
     setting: &'static str,
     variable: Option<Zeroizing<String>>,
-) -> Result<Vec<Timed>, SeedsFileError> {
+) -> Result<Vec<ScheduledKey>, SeedsFileError> {
     let (text, place) = match file {
         Some(file) => {
             let path = root.join(file);
@@ -59,7 +55,7 @@ pub(crate) fn load(
     Ok(seeds.iter().filter_map(derive).collect())
 }
 
-/// What the environment holds.
+/// The value of the environment variable.
 pub(crate) fn variable() -> Option<Zeroizing<String>> {
     std::env::var(VARIABLE).ok().map(Zeroizing::new)
 }
@@ -69,8 +65,8 @@ pub(crate) fn ciphers() -> Vec<Aead> {
     vec![Aead::Aes128Gcm, Aead::ChaCha20Poly1305]
 }
 
-/// A seed of 32 bytes is used as it is, as OpenPCC's library does with X-Wing; a longer one by its SHA-256.
-fn derive(seed: &Seed) -> Option<Timed> {
+/// Derives a key from a seed of 32 bytes, as OpenPCC's library does with X-Wing, or from the SHA-256 of a longer one.
+fn derive(seed: &Seed) -> Option<ScheduledKey> {
     let mut ikm = Zeroizing::new([0; SEED_MIN]);
     if seed.seed.len() == ikm.len() {
         ikm.copy_from_slice(&seed.seed);
@@ -78,5 +74,5 @@ fn derive(seed: &Seed) -> Option<Timed> {
         ikm.copy_from_slice(&Sha256::digest(&*seed.seed));
     }
     let key = GatewayKey::new(seed.key_id, PrivateKey::derive(Kem::XWing, &ikm), ciphers())?;
-    Some(Timed { key: key.into(), from: seed.active_from, until: seed.active_until })
+    Some(ScheduledKey { key: key.into(), from: seed.active_from, until: seed.active_until })
 }

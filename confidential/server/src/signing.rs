@@ -1,9 +1,9 @@
-//! Keys that sign, in files: 32 bytes as base64url on one line, which their owner alone reads.
+//! Signing keys in files that only their owner may read: 32 bytes as base64url on one line.
 
 use std::path::Path;
 
 use chassis::{
-    durable::{self, Access},
+    durable::Access,
     pem::{self, FileError},
 };
 use common::wire::Fixed;
@@ -14,69 +14,49 @@ use confidential_api::{
 use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::{Error, state};
 
 /// Reads a key.
-///
-/// # Errors
-///
-/// Fails if it cannot be read, others may read it, or it is none.
 pub(crate) fn read(path: &Path) -> Result<SigningKey, FileError> {
     let text = pem::secret(path)?;
     let text = std::str::from_utf8(&text).map(str::trim).unwrap_or_default();
     let key: Option<Zeroizing<[u8; 32]>> = text.parse().ok().map(|Fixed(key)| Zeroizing::new(key));
-    let key = key.ok_or_else(|| FileError::new(path, "it holds no key: 32 bytes, base64url"))?;
+    let key =
+        key.ok_or_else(|| FileError::new(path, "it does not contain a key: 32 bytes, base64url"))?;
     Ok(SigningKey::from_bytes(&key))
 }
 
-/// Makes a key in a file that is not there yet.
-///
-/// # Errors
-///
-/// Fails if the file is there, or cannot be written, or the system gives no random bytes.
+/// Makes a key in a new file.
 pub(crate) fn create(path: &Path) -> Result<SigningKey, FileError> {
     let mut secret = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *secret)
         .map_err(|error| FileError::caused(path, "the system gives no random bytes", error))?;
-    let text = Zeroizing::new(format!("{}\n", Fixed(*secret)));
-    let created = durable::create(path, Access::SECRET, text.as_bytes())
-        .map_err(|error| FileError::caused(path, "it cannot be written", error))?;
-    if !created {
-        return Err(FileError::new(path, "it is there already: a key is never replaced"));
-    }
+    state::create(path, Access::SECRET, &Zeroizing::new(format!("{}\n", Fixed(*secret))))?;
     Ok(SigningKey::from_bytes(&secret))
 }
 
-/// The public half, as it is written.
+/// The public key.
 pub(crate) fn public(key: &SigningKey) -> PublicKey {
     Fixed(key.verifying_key().to_bytes())
 }
 
-/// Reads a certificate as it is sent, and what it says. Whether the identity signed it is for who relies on it.
-///
-/// # Errors
-///
-/// Fails if it cannot be read, or is none.
+/// Reads the certificate of this key, in signed and decoded form. Its signature is not verified.
 pub(crate) fn certificate(
     path: &Path,
     of: &SigningKey,
 ) -> Result<(Signed<Certificate>, Certificate), FileError> {
     let signed = Signed::<Certificate>::parse(&pem::contents(path)?)
-        .map_err(|error| FileError::caused(path, "it holds no certificate", error))?;
+        .map_err(|error| FileError::caused(path, "it does not contain a certificate", error))?;
     let inside = serde_json::from_str::<Certificate>(&signed.payload)
-        .map_err(|error| FileError::caused(path, "it holds no certificate", error))?;
+        .map_err(|error| FileError::caused(path, "it does not contain a certificate", error))?;
     if inside.key != public(of) {
         return Err(FileError::new(path, "it is the certificate of another key"));
     }
     Ok((signed, inside))
 }
 
-/// The epoch after `last`, which is kept in `file`: one of those that the key was certified for. A certificate that is not
-/// valid now gives none: no home takes what it signs, and an epoch of it would keep out those of the next.
-///
-/// # Errors
-///
-/// There is none left, or the certificate is not valid at `now_ms`, milliseconds since 1970, or older than the one of `last`.
+/// The epoch after `last`, which is stored in `file`: one of those of the certificate. If the certificate is not valid at
+/// `now_ms`, there is none: homes would refuse its documents, and its epochs could exclude those of the next certificate.
 pub(crate) fn next_epoch(
     last: u64,
     file: &Path,
@@ -87,14 +67,18 @@ pub(crate) fn next_epoch(
         return Err(Error::CertificateEarly);
     }
     if now_ms >= certificate.not_after {
-        return Err(Error::CertificateOver);
+        return Err(Error::Reason(
+            "the signing key's certificate has expired: certify the key again",
+        ));
     }
     let epochs = certificate.epochs();
     let next = last.saturating_add(1).max(epochs.start);
     match epochs.contains(&next) {
         true => Ok(next),
         false if last >= epochs.end => Err(Error::LaterEpoch(file.to_owned())),
-        false => Err(Error::Epochs),
+        false => Err(Error::Reason(
+            "the signing key's certificate has no epochs left: certify the key again",
+        )),
     }
 }
 
@@ -126,7 +110,7 @@ mod tests {
             (7, 100, Ok(100)),
             (150, 100, Ok(151)),
             (EPOCHS + 98, 100, Ok(EPOCHS + 99)),
-            (EPOCHS + 99, 100, Err("certify the key once more")),
+            (EPOCHS + 99, 100, Err("certify the key again")),
             (EPOCHS + 100, 100, Err("the/state.json")),
             (u64::MAX, 100, Err("the/state.json")),
         ] {
@@ -140,7 +124,9 @@ mod tests {
 
     #[test]
     fn a_certificate_that_is_not_valid_now_gives_no_epoch() {
-        for (now, said) in [(999, "not valid yet"), (2000, "has ended"), (u64::MAX, "has ended")] {
+        for (now, said) in
+            [(999, "not valid yet"), (2000, "has expired"), (u64::MAX, "has expired")]
+        {
             assert!(next(0, 0, now).unwrap_err().contains(said), "{now}");
         }
         assert_eq!((next(0, 0, 1000), next(0, 0, 1999)), (Ok(1), Ok(1)));

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use attestation::{Asked, Effective, FitToSeal, Nonce, Pin, verify};
+use attestation::{Challenge, EffectivePolicy, Nonce, Pin, VerifiedNode, verify};
 use confidential_api::{
     evidence::{EvidenceList, EvidenceType},
     names::{media, model_tag, path},
@@ -54,7 +54,7 @@ pub(crate) struct Parameters {
 /// Times, in microseconds, for the first node of each model.
 pub(crate) async fn run(parameters: Parameters) -> Result<Value, Failure> {
     let signed: Signed<Policy> = Signed::parse(&std::fs::read(&parameters.policy)?)?;
-    let policy = Effective::new(parameters.pin.clone(), signed, None, now_ms())?;
+    let policy = EffectivePolicy::new(parameters.pin.clone(), signed, None, now_ms())?;
     let mut times = Map::new();
     for model in &parameters.models {
         let list = manifests(&parameters, model).await?;
@@ -83,11 +83,11 @@ fn judge(
     node: confidential_api::NodeId,
     evidence: &EvidenceList,
     model: &str,
-    policy: &Effective,
-) -> Result<FitToSeal, Failure> {
+    policy: &EffectivePolicy,
+) -> Result<VerifiedNode, Failure> {
     let set = evidence.0.iter().find(|piece| piece.kind == EvidenceType::NONCE_SET);
     let nonce = set.and_then(|set| set.data.first_chunk()).ok_or("evidence without a nonce")?;
-    let asked = Asked { node, model, nonce: Nonce::from_bytes(*nonce), simulated: true };
+    let asked = Challenge { node, model, nonce: Nonce::from_bytes(*nonce), simulated: true };
     Ok(verify(evidence, asked, policy, now_ms())?)
 }
 

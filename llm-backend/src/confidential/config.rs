@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use attestation::{Effective, Pin, Seen};
+use attestation::{DocumentVersion, EffectivePolicy, Pin};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::wire::Fixed;
 use confidential_api::{
@@ -35,7 +35,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct VerifiedConfig {
     keys: Vec<Key>,
-    pub(crate) policy: Effective,
+    pub(crate) policy: EffectivePolicy,
 }
 
 /// A key of the gateway.
@@ -228,7 +228,7 @@ impl Configuration {
             KeySource::Seeds => from_list(&config)?,
         };
         let images = config.attestation.allowed_images;
-        let policy = Effective::new(self.pin.clone(), images, before.policy.as_ref(), now)
+        let policy = EffectivePolicy::new(self.pin.clone(), images, before.policy.as_ref(), now)
             .map_err(|refused| (refused.code.as_str(), refused.code.sentence()))?;
         seen.policy = Some(policy.seen());
         let wider = policy.wider_than_pin();
@@ -268,8 +268,8 @@ fn signed(
 }
 
 /// What to keep of a document, if it may follow what was seen.
-fn follow(before: Option<Seen>, epoch: u64, payload: &str) -> Option<Seen> {
-    let mark = Seen { epoch, digest: Fixed(Sha256::digest(payload).into()) };
+fn follow(before: Option<DocumentVersion>, epoch: u64, payload: &str) -> Option<DocumentVersion> {
+    let mark = DocumentVersion { epoch, digest: Fixed(Sha256::digest(payload).into()) };
     before.is_none_or(|before| epoch > before.epoch || mark == before).then_some(mark)
 }
 
@@ -298,9 +298,9 @@ fn from_list(config: &Config) -> Result<Vec<Key>, Rejection> {
 
 fn config_code(error: &SignedError) -> Rejection {
     match error {
-        SignedError::Malformed { .. }
-        | SignedError::Impossible { .. }
-        | SignedError::TooLong(_) => MALFORMED,
+        SignedError::Malformed(..) | SignedError::Invalid(..) | SignedError::TooLong(_) => {
+            MALFORMED
+        }
         SignedError::Signature(_) => (
             "config-signature",
             "the configuration is not signed by the identity that this home pinned",
@@ -318,9 +318,9 @@ fn config_code(error: &SignedError) -> Rejection {
 
 fn bundle_code(error: &SignedError) -> Rejection {
     match error {
-        SignedError::Malformed { .. }
-        | SignedError::Impossible { .. }
-        | SignedError::TooLong(_) => ("bundle-malformed", "the gateway's keys cannot be read"),
+        SignedError::Malformed(..) | SignedError::Invalid(..) | SignedError::TooLong(_) => {
+            ("bundle-malformed", "the gateway's keys cannot be read")
+        }
         SignedError::Signature(_)
         | SignedError::Certificate(_)
         | SignedError::CertifiedForElse(_) => (

@@ -12,19 +12,20 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct SeenDocuments {
     /// Configuration.
-    pub config: Option<attestation::Seen>,
+    pub config: Option<attestation::DocumentVersion>,
     /// The gateway's keys.
-    pub bundle: Option<attestation::Seen>,
+    pub bundle: Option<attestation::DocumentVersion>,
     /// Policy.
-    pub policy: Option<attestation::Seen>,
+    pub policy: Option<attestation::DocumentVersion>,
 }
 
 impl SeenDocuments {
     /// The newer of what both name, document by document: where both are of one epoch, that of `self`.
     #[must_use]
     pub fn or_newer(self, other: Self) -> Self {
-        let newer = |one: Option<attestation::Seen>, other: Option<attestation::Seen>| {
-            let epoch = |mark: &attestation::Seen| mark.epoch;
+        let newer = |one: Option<attestation::DocumentVersion>,
+                     other: Option<attestation::DocumentVersion>| {
+            let epoch = |mark: &attestation::DocumentVersion| mark.epoch;
             if other.as_ref().map(epoch) > one.as_ref().map(epoch) { other } else { one }
         };
         Self {

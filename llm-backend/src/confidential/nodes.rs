@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use attestation::FitToSeal;
+use attestation::VerifiedNode;
 use confidential_api::NodeId;
 use confidential_envelope::inner::Candidate as _;
 use tokio::time::Instant;
@@ -40,7 +40,7 @@ pub(super) struct ModelNodes {
 
 #[derive(Default)]
 pub(super) struct VerifiedNodes {
-    pub(super) verified: Vec<Arc<FitToSeal>>,
+    pub(super) verified: Vec<Arc<VerifiedNode>>,
     /// Until when a renewal that failed is not tried again.
     pub(super) pause: Option<Instant>,
 }
@@ -61,13 +61,13 @@ impl VerifiedNodes {
     /// busy, or not asked.
     pub(super) fn renew(
         &mut self,
-        mut verified: Vec<Arc<FitToSeal>>,
+        mut verified: Vec<Arc<VerifiedNode>>,
         refused: &[NodeId],
         life: Duration,
     ) {
         let now = now_ms();
         let anew: Vec<_> = verified.iter().map(|node| node.id()).collect();
-        let counts = |node: &Arc<FitToSeal>| {
+        let counts = |node: &Arc<VerifiedNode>| {
             let id = node.id();
             node.holds(life, now) && !refused.contains(&id) && !anew.contains(&id)
         };
@@ -82,10 +82,11 @@ impl ModelNodes {
     }
 
     /// Those that proved themselves under the policy of this epoch, and hold for `life` from then on.
-    pub(super) fn holding(&self, life: Duration, epoch: u64) -> Vec<Arc<FitToSeal>> {
+    pub(super) fn holding(&self, life: Duration, epoch: u64) -> Vec<Arc<VerifiedNode>> {
         let now = now_ms();
-        let holds =
-            |node: &&Arc<FitToSeal>| node.holds(life, now) && node.summary().policy_epoch == epoch;
+        let holds = |node: &&Arc<VerifiedNode>| {
+            node.holds(life, now) && node.summary().policy_epoch == epoch
+        };
         self.change(|known| known.verified.iter().filter(holds).take(CANDIDATES).cloned().collect())
     }
 

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use attestation::FitToSeal;
+use attestation::VerifiedNode;
 use confidential_envelope::{
     SealError,
     inner::{Candidate, Recipient},
@@ -12,7 +12,7 @@ use confidential_envelope::{
 };
 
 /// For the next question.
-pub(crate) struct PreparedSecrets<C: Candidate = FitToSeal> {
+pub(crate) struct PreparedSecrets<C: Candidate = VerifiedNode> {
     nodes: Mutex<Vec<NodeSecret<C>>>,
     gateway: Mutex<Option<(KeyConfig, Request)>>,
 }

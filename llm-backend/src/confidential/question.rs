@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use attestation::FitToSeal;
+use attestation::VerifiedNode;
 use bytes::Bytes;
 use chat_vocabulary::{ChatRequest, Evidence};
 use confidential_api::{
@@ -202,7 +202,7 @@ fn prepare_next(chain: &Chain, Candidates { nodes, known }: Candidates) {
 }
 
 /// What stood behind a reply.
-fn evidence(node: NodeId, proved: &FitToSeal) -> Evidence {
+fn evidence(node: NodeId, proved: &VerifiedNode) -> Evidence {
     let summary = proved.summary();
     Evidence {
         class: summary.class.as_str().to_owned(),

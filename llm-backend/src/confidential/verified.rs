@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use attestation::{Asked, FitToSeal, Nonce};
+use attestation::{Challenge, Nonce, VerifiedNode};
 use common::problem::Problem;
 use confidential_api::{
     NodeId,
@@ -34,14 +34,14 @@ const PAUSE: u32 = 8;
 
 /// Nodes to seal to, and the configuration under whose policy they proved themselves: the gateway's key is of the same.
 pub(crate) struct Candidates {
-    pub(crate) nodes: Vec<Arc<FitToSeal>>,
+    pub(crate) nodes: Vec<Arc<VerifiedNode>>,
     pub(crate) known: Arc<config::VerifiedConfig>,
 }
 
 /// What came of asking nodes for evidence.
 #[derive(Default)]
 struct VerificationResult {
-    proved: Vec<Arc<FitToSeal>>,
+    proved: Vec<Arc<VerifiedNode>>,
     /// Those whose evidence was refused: what they proved before does not count any more.
     refused: Vec<NodeId>,
     /// The first error; of a refusal rather than of a node that was not reached.
@@ -158,7 +158,7 @@ impl Chain {
     }
 
     /// Has a node prove itself.
-    async fn prove(&self, node: NodeId, model: &str) -> Result<FitToSeal, Error> {
+    async fn prove(&self, node: NodeId, model: &str) -> Result<VerifiedNode, Error> {
         let nonce = Nonce::random()
             .map_err(|_| self.busy("cannot be asked: this machine has no random bytes"))?;
         let request = AttestRequest { node, nonce: *nonce.as_bytes() };
@@ -183,7 +183,7 @@ impl Chain {
         };
         let evidence = EvidenceList::decode(&body).map_err(|_| refused(malformed))?;
         let known = self.configuration.current().await?;
-        let asked = Asked { node, model, nonce, simulated: self.nodes.simulated };
+        let asked = Challenge { node, model, nonce, simulated: self.nodes.simulated };
         let fit = attestation::verify(&evidence, asked, &known.policy, now_ms());
         fit.map_err(|error| refused(error.code))
     }

@@ -5,7 +5,7 @@ use confidential_api::{
     badge::Badge,
     evidence::{EvidenceList, PIECES_MAX},
     names::{CANDIDATES_MAX, EVIDENCE_MAX, MANIFESTS_MAX, TAG_MAX},
-    node::{NodeEvent, NodeNews},
+    node::{NodeEvent, NodeStatus},
     quote::TpmQuote,
     routing::{AttestRequest, ComputeManifestList, ComputeManifestRequest, ComputeRequestInfo},
 };
@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(EvidenceList::decode(&list.encode()).as_ref(), Ok(&list));
     }
     if let Ok(event) = NodeEvent::decode(bytes) {
-        if let NodeNews::Alive(info) = &event.what {
+        if let NodeStatus::Alive(info) = &event.what {
             evidence(&info.evidence);
             tags(&info.tags);
             assert!(!info.tags.is_empty() && info.url.contains("://"));

@@ -2,7 +2,7 @@
 #![no_main]
 
 use futures_util::FutureExt as _;
-use fuzz::Arriving;
+use fuzz::PieceStream;
 use libfuzzer_sys::fuzz_target;
 use maru_compute::{
     frame::{self, Kind, Refusal},
@@ -12,7 +12,7 @@ use maru_compute::{
 
 /// The frames of a connection that brings these pieces, up to the first that is none or is cut.
 fn frames(pieces: Vec<&[u8]>) -> Vec<(Kind, Vec<u8>)> {
-    let mut connection = Arriving::new(pieces);
+    let mut connection = PieceStream::new(pieces);
     let mut frames = Vec::new();
     while let Ok(frame) = frame::read(&mut connection).now_or_never().expect("all of it is there") {
         frames.push(frame);

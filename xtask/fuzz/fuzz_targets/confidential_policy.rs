@@ -1,7 +1,7 @@
 //! A deployment's policy as it is published, and a home's pin.
 #![no_main]
 
-use attestation::{Effective, Pin};
+use attestation::{EffectivePolicy, Pin};
 use common::wire::Fixed;
 use confidential_api::{policy::Policy, signed::Signed};
 use ed25519_dalek::SigningKey;
@@ -38,7 +38,7 @@ fuzz_target!(|bytes: &[u8]| {
             let is_same = signed.payload == genuine.payload
                 && signed.signature == genuine.signature
                 && signed.certificate.is_none();
-            assert_eq!(Effective::new(pin, signed, None, 0).is_ok(), is_same);
+            assert_eq!(EffectivePolicy::new(pin, signed, None, 0).is_ok(), is_same);
         }
         // Signed, whatever it says.
         1 => {
@@ -46,12 +46,12 @@ fuzz_target!(|bytes: &[u8]| {
             fuzz::edit(&mut text, input.rest());
             let Ok(text) = String::from_utf8(text) else { return };
             let (signed, pin) = sign(&text);
-            let Ok(effective) = Effective::new(pin.clone(), signed.clone(), None, 0) else {
+            let Ok(effective) = EffectivePolicy::new(pin.clone(), signed.clone(), None, 0) else {
                 return;
             };
             let seen = effective.seen();
             let _ = effective.wider_than_pin();
-            assert!(Effective::new(pin, signed, Some(&seen), 0).is_ok(), "it follows itself");
+            assert!(EffectivePolicy::new(pin, signed, Some(&seen), 0).is_ok(), "it follows itself");
         }
         _ => drop(fuzz::json::<Pin>(input.rest())),
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use attestation::{Asked, Effective, Known, Nonce, Pin, PinnedAnchor, bound_nonce, report, verify};
+use attestation::{Challenge, EffectivePolicy, Expectations, Nonce, Pin, PinnedAnchor, bound_nonce, report, verify};
 use attester::{
     Authority, Claims, Lifetime,
     tpm::{self, AttestationKey},
@@ -36,7 +36,7 @@ struct Genuine {
     evidence: EvidenceList,
     signed: Signed<Policy>,
     pin: Pin,
-    effective: Effective,
+    effective: EffectivePolicy,
 }
 
 static ENCLAVE: LazyLock<Genuine> = LazyLock::new(|| {
@@ -109,16 +109,16 @@ fn genuine(
         images: None,
         min_epoch: 0,
     };
-    let effective = Effective::new(pin.clone(), signed.clone(), None, NOW).unwrap();
+    let effective = EffectivePolicy::new(pin.clone(), signed.clone(), None, NOW).unwrap();
     Genuine { evidence, signed, pin, effective }
 }
 
 /// Fit or not; the report says the same.
 fn is_fit(genuine: &Genuine, evidence: &EvidenceList) -> bool {
     let node = NodeId::new(Uuid::from_u128(0x7000_8000_0000_0000_0000)).unwrap();
-    let asked = Asked { node, model: "model", nonce: Nonce::from_bytes(NONCE), simulated: true };
+    let asked = Challenge { node, model: "model", nonce: Nonce::from_bytes(NONCE), simulated: true };
     let verdict = verify(evidence, asked, &genuine.effective, NOW);
-    let known = Known {
+    let known = Expectations {
         model: Some("model"),
         nonce: Some(Nonce::from_bytes(NONCE)),
         simulated: Some(true),

@@ -44,13 +44,13 @@ static NODES: LazyLock<[Node; 2]> = LazyLock::new(|| {
 });
 
 /// A question, its key for a node, and what opens the answers of that node and of the other one.
-struct Asked {
+struct SealedQuestion {
     body: Vec<u8>,
     key: Vec<u8>,
     opener: ResponseOpener,
 }
 
-fn ask(node: &Node, texts: &[&[u8]], chunked: bool) -> Asked {
+fn ask(node: &Node, texts: &[&[u8]], chunked: bool) -> SealedQuestion {
     let recipients = vec![Recipient::new(&node).unwrap()];
     let (body, keys, answers) = if chunked {
         let (sealer, keys, answers) = inner::seal_chunked(recipients).unwrap();
@@ -60,7 +60,7 @@ fn ask(node: &Node, texts: &[&[u8]], chunked: bool) -> Asked {
         (sealed.body, sealed.keys, sealed.answers)
     };
     let key = keys.into_iter().next().unwrap().bytes;
-    Asked { body, key, opener: answers.of(&node.id).unwrap() }
+    SealedQuestion { body, key, opener: answers.of(&node.id).unwrap() }
 }
 
 /// What was opened of a question that arrives in these pieces, and what came of it.
@@ -104,7 +104,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let (chunked, texts) = (what & 2 != 0, texts(&mut input));
     let asked = texts.concat();
-    let Asked { body: genuine, key: genuine_key, opener } = ask(node, &texts, chunked);
+    let SealedQuestion { body: genuine, key: genuine_key, opener } = ask(node, &texts, chunked);
     let (mut body, mut key) = (genuine.clone(), genuine_key.clone());
     fuzz::edit(&mut key, input.bytes());
     fuzz::edit(&mut body, input.bytes());

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 use futures_util::FutureExt as _;
-use fuzz::Arriving;
+use fuzz::PieceStream;
 use http::Request;
 use mesh_identity::Header;
 use mesh_listener::{Guard, Preface, read_preface};
@@ -18,7 +18,7 @@ fn header(cuts: &[u8], bytes: &[u8]) {
             assert_eq!(&Header::decode(&again).unwrap().unwrap().0, header);
         }
     }
-    let mut connection = Arriving::new(fuzz::pieces(cuts, bytes));
+    let mut connection = PieceStream::new(fuzz::pieces(cuts, bytes));
     let preface = read_preface(&mut connection).now_or_never().unwrap();
     match (preface, decoded) {
         (Ok(Preface::Mesh(read)), Ok(Some((header, length)))) => {

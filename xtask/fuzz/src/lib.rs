@@ -113,9 +113,9 @@ pub fn json<T: DeserializeOwned + Serialize + PartialEq>(bytes: &[u8]) -> Option
 
 /// A connection that delivers these pieces and then ends.
 #[derive(Debug)]
-pub struct Arriving<'a>(std::vec::IntoIter<&'a [u8]>, &'a [u8]);
+pub struct PieceStream<'a>(std::vec::IntoIter<&'a [u8]>, &'a [u8]);
 
-impl<'a> Arriving<'a> {
+impl<'a> PieceStream<'a> {
     /// In this order.
     #[must_use]
     pub fn new(pieces: Vec<&'a [u8]>) -> Self {
@@ -129,7 +129,7 @@ impl<'a> Arriving<'a> {
     }
 }
 
-impl tokio::io::AsyncRead for Arriving<'_> {
+impl tokio::io::AsyncRead for PieceStream<'_> {
     fn poll_read(
         self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,

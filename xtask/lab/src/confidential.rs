@@ -26,7 +26,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use self::{
-    deployment::Responsible,
+    deployment::DeploymentFolder,
     image::Image,
     users::{AUTH, GATEWAY, RELAY, ROUTER},
 };
@@ -34,7 +34,7 @@ use crate::{Instance, Process, ROOT, STOP, topology::Topology};
 
 pub use self::{
     host::Host,
-    image::{Holder, MODEL, Shows},
+    image::{Holder, MODEL, Measurement},
     node::Node,
 };
 
@@ -51,7 +51,7 @@ pub struct Chain {
     pub nodes: Vec<Node>,
     /// Relay, gateway, router, auth.
     pub servers: [Process; 4],
-    responsible: Responsible,
+    responsible: DeploymentFolder,
     /// What the nodes' evidence ends in: a root, or an attestation key.
     anchors: Vec<PathBuf>,
 }
@@ -66,11 +66,11 @@ impl Chain {
         topology: &mut Topology,
         state: &Path,
         model: &Path,
-        nodes: &[(Holder, Shows)],
+        nodes: &[(Holder, Measurement)],
     ) -> Result<Self> {
         let state = state.join("confidential");
         fs::create_dir_all(&state)?;
-        let responsible = Responsible::new(&state.join("deployment"))?;
+        let responsible = DeploymentFolder::new(&state.join("deployment"))?;
         let mut host = |name: &str| Host::new(topology, &state, name);
         let [relay, gateway, auth] = [host("relay")?, host("gateway")?, host("auth")?];
         let image = Image::measure(&state, model)?;
@@ -108,7 +108,7 @@ impl Chain {
     fn wait_until_told(&mut self, times: usize) -> Result<()> {
         let [_, _, router, _] = &mut self.servers;
         let gateway = &self.gateway;
-        let told = || gateway.log("router").matches("told that it lives").count();
+        let told = || gateway.log("router").matches("a node registered").count();
         gateway.wait("router", router, || told() >= times)
     }
 
@@ -140,7 +140,7 @@ impl Chain {
     ///
     /// It does not start.
     pub fn come_back(&mut self, node: usize) -> Result<()> {
-        let told = self.gateway.log("router").matches("told that it lives").count();
+        let told = self.gateway.log("router").matches("a node registered").count();
         self.nodes.get_mut(node).context("no such node")?.come_back()?;
         self.wait_until_told(told + 1)
     }
@@ -180,7 +180,7 @@ impl Chain {
 
 /// Certifies and starts relay, gateway, router and auth.
 fn serve(
-    responsible: &Responsible,
+    responsible: &DeploymentFolder,
     relay: &Host,
     gateway: &Host,
     auth: &Host,

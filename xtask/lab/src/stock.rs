@@ -44,7 +44,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// A machine with a running `tailscaled`.
 #[derive(Debug)]
-pub struct Stock {
+pub struct StockNode {
     /// The machine.
     pub machine: Arc<Machine>,
     /// The daemon.
@@ -52,7 +52,7 @@ pub struct Stock {
     programs: Programs,
 }
 
-impl Stock {
+impl StockNode {
     /// Starts the daemon, logged out.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Stock {
         Self::start_with(machine, &[])
     }
 
-    /// As [`Stock::start`], with more environment variables for the daemon and every command.
+    /// As [`StockNode::start`], with more environment variables for the daemon and every command.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Stock {
         Self::start_from(folder.into(), machine, environment)
     }
 
-    /// As [`Stock::start_with`], with the programs of a folder.
+    /// As [`StockNode::start_with`], with the programs of a folder.
     ///
     /// # Errors
     ///

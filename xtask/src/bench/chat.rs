@@ -42,7 +42,7 @@ struct Sample {
 
 /// Gathers the times at which text comes.
 #[derive(Debug)]
-struct Watch {
+struct TokenTimer {
     start: Instant,
     first: Option<Instant>,
     last: Instant,
@@ -51,7 +51,7 @@ struct Watch {
 
 /// The samples of every way.
 #[derive(Debug, Default)]
-struct Ways {
+struct PathSamples {
     direct: Vec<Sample>,
     mesh: Vec<Sample>,
     chain: Vec<Sample>,
@@ -71,7 +71,7 @@ pub(super) fn run() -> Result<Report> {
     let prompt_tokens = first.read;
 
     forget_prompt(&deployment)?;
-    let mut ways = Ways::default();
+    let mut ways = PathSamples::default();
     for round in 0..=ROUNDS {
         stop::check()?;
         let step = Step::new(&format!("round {round} of {ROUNDS}"));
@@ -111,7 +111,7 @@ fn forget_prompt(deployment: &Deployment) -> Result<()> {
     Ok(())
 }
 
-impl Watch {
+impl TokenTimer {
     fn start() -> Self {
         let now = Instant::now();
         Self { start: now, first: None, last: now, read: 0 }
@@ -156,7 +156,7 @@ impl Watch {
 /// The engine itself, over its socket at home.
 fn direct(deployment: &Deployment) -> Result<Sample> {
     let socket = deployment.home.root.join("run/maru/inference/llm.sock");
-    let watch = Watch::start();
+    let watch = TokenTimer::start();
     ask(UnixStream::connect(socket)?, "localhost", watch)
 }
 
@@ -164,12 +164,12 @@ fn direct(deployment: &Deployment) -> Result<Sample> {
 fn mesh(laptop: &Instance) -> Result<Sample> {
     // The first connection only tells the address: asking for it takes a process.
     let address = laptop.dial(18789)?.peer_addr()?;
-    let watch = Watch::start();
+    let watch = TokenTimer::start();
     let stream = laptop.machine.in_network(|| std::net::TcpStream::connect(address))?;
     ask(stream, "chat.maru.internal:18789", watch)
 }
 
-fn ask(stream: impl Read + Write, host: &str, mut watch: Watch) -> Result<Sample> {
+fn ask(stream: impl Read + Write, host: &str, mut watch: TokenTimer) -> Result<Sample> {
     let body = json!({
         "model": "default", "stream": true, "stream_options": { "include_usage": true },
         "max_tokens": TOKENS, "ignore_eos": true, "temperature": 0,
@@ -191,7 +191,7 @@ fn chain(laptop: &Instance, session: &str) -> Result<Sample> {
     let mut command = laptop.maru(&["chat", "-o", "json", "--session", session]);
     command.args(["--max-tokens", &tokens, "--ignore-eos", "--temperature", "0"]);
     command.args(["--ask", QUESTION]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut watch = Watch::start();
+    let mut watch = TokenTimer::start();
     let mut child = command.spawn().context("cannot run nsenter (util-linux)")?;
     for line in BufReader::new(child.stdout.take().context("no pipe")?).lines() {
         watch.maru(&line?);
@@ -207,7 +207,7 @@ fn nothing(laptop: &Instance) -> Result<f64> {
     Ok(milliseconds(start.elapsed()))
 }
 
-fn report(ways: Ways, [ready, cold]: [f64; 2], prompt_tokens: u64) -> Result<Report> {
+fn report(ways: PathSamples, [ready, cold]: [f64; 2], prompt_tokens: u64) -> Result<Report> {
     let process = round(median(ways.process), 1);
     let base = Medians::of(&ways.direct, &ways.direct);
     let mut table = vec![row(["median, ms", "first", "added", "ratio", "token", "added", "ratio"])];

@@ -29,7 +29,7 @@ use super::report::Outcome;
 pub(super) use coordinator::EXAMPLE;
 pub(super) use effort::Effort;
 pub(super) use kind::Kind;
-pub(super) use part::Alone;
+pub(super) use part::AgentMeasurement;
 
 /// The programs that the bench runs.
 pub(super) const PROGRAMS: [&str; 3] = ["maru", "maru-agent", "maru-coordinator"];

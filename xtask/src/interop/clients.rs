@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::Stdio};
 
 use anyhow::{Context as _, Result};
 
-use super::{house::House, outcome::Outcome};
+use super::{house::TestDeployment, outcome::Outcome};
 use crate::build;
 
 /// What runs a client's cases.
@@ -106,7 +106,7 @@ pub(super) fn names(clients: &[Client]) -> String {
 
 impl Client {
     /// Runs its cases and prints a line for each.
-    pub(super) fn run(&self, house: &House) -> Result<Outcome> {
+    pub(super) fn run(&self, house: &TestDeployment) -> Result<Outcome> {
         let before = house.quiet()?;
         let python = || PathBuf::from("python3");
         let script = |name| Some(house.installed.script(name));

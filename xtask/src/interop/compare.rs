@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{
-    house::{House, MODEL, json},
+    house::{MODEL, TestDeployment, json},
     outcome::Outcome,
 };
 use crate::workspace;
@@ -36,7 +36,7 @@ struct Difference {
 }
 
 /// Compares; where the house has an Ollama with it, else with what was written down.
-pub(super) fn run(house: &House, record: bool) -> Result<Outcome> {
+pub(super) fn run(house: &TestDeployment, record: bool) -> Result<Outcome> {
     let root = workspace::root();
     let real = format!("ollama/{MODEL}");
     let (theirs, ours) = if house.program.is_some() {
@@ -63,7 +63,7 @@ pub(super) fn run(house: &House, record: bool) -> Result<Outcome> {
     Ok(Outcome { passed: usize::from(wrong.is_empty()), failed: wrong })
 }
 
-fn ask(mut command: Command, house: &House, models: [&str; 2]) -> Result<Value> {
+fn ask(mut command: Command, house: &TestDeployment, models: [&str; 2]) -> Result<Value> {
     command.arg(house.installed.script("compare.py")).args(models);
     let out = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output()?;
     let said = String::from_utf8_lossy(&out.stderr);

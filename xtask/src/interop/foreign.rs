@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Deployment, site::Nat, stock::Stock};
+use lab::{Deployment, site::Nat, stock::StockNode};
 
 use crate::{progress::Step, stop};
 
@@ -44,7 +44,7 @@ pub(super) fn run(model: &Path, tailscale: PathBuf) -> Result<()> {
     );
     // As people run it, with its logs for support.
     let as_usual = [("TS_NO_LOGS_NO_SUPPORT", "false")];
-    let phone = Stock::start_from(tailscale, &machine, &as_usual)?;
+    let phone = StockNode::start_from(tailscale, &machine, &as_usual)?;
     phone.join(&house.server_url()?, &house.key(&["--user", "bob"])?, &[])?;
     phone.ok(&["set", "--accept-dns=true"])?;
     // A question of ours, which has to be seen: else seeing nothing would mean nothing.

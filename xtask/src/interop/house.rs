@@ -59,7 +59,7 @@ const LIMITS: &str = "\n[limits]\nchats_per_minute = 6000\nburst = 3000\nheaders
 
 /// A house that runs; dropping it ends it.
 #[derive(Debug)]
-pub(super) struct House {
+pub(super) struct TestDeployment {
     laptop: Member,
     scripted: Process,
     ollama: Option<Process>,
@@ -78,7 +78,7 @@ pub(super) struct Replies {
     pub(super) left: u64,
 }
 
-impl House {
+impl TestDeployment {
     /// Starts it, and waits until the laptop is a member.
     pub(super) fn start(
         installed: &Installed,

@@ -26,11 +26,11 @@ pub(super) struct Edit {
 }
 
 /// Files by their path below the workspace, as edits leave them.
-pub(super) type Changed = BTreeMap<PathBuf, String>;
+pub(super) type ChangedFiles = BTreeMap<PathBuf, String>;
 
 impl Edit {
     /// Changes the tree in `root`, in memory: what earlier edits changed is taken from `changed`.
-    pub(super) fn make(&self, root: &Path, changed: &mut Changed) -> Result<()> {
+    pub(super) fn make(&self, root: &Path, changed: &mut ChangedFiles) -> Result<()> {
         let mut places = self.places(root, &self.file, changed)?;
         if places.found.is_empty() {
             places = self.elsewhere(root, changed)?;
@@ -45,13 +45,13 @@ impl Edit {
     }
 
     /// In every file of the crate.
-    fn elsewhere(&self, root: &Path, changed: &Changed) -> Result<Places> {
+    fn elsewhere(&self, root: &Path, changed: &ChangedFiles) -> Result<EditSites> {
         let folders = self.file.ancestors().skip(1);
         let mut crates = folders.filter(|folder| root.join(folder).join(MANIFEST).is_file());
         let folder = crates.next().with_context(|| {
             format!("no crate holds {}; write where it is now", self.file.display())
         })?;
-        let mut places = Places::default();
+        let mut places = EditSites::default();
         for file in sources(root, folder)? {
             let more = self.places(root, &file, changed)?;
             places.has_item |= more.has_item;
@@ -61,9 +61,9 @@ impl Edit {
     }
 
     /// In one file, which may be gone.
-    fn places(&self, root: &Path, file: &Path, changed: &Changed) -> Result<Places> {
-        let Some(text) = content(root, file, changed)? else { return Ok(Places::default()) };
-        let mut places = Places::default();
+    fn places(&self, root: &Path, file: &Path, changed: &ChangedFiles) -> Result<EditSites> {
+        let Some(text) = content(root, file, changed)? else { return Ok(EditSites::default()) };
+        let mut places = EditSites::default();
         // A quick look: reading every file of a crate takes long.
         if self.item.rsplit("::").next().is_some_and(|name| !text.contains(name)) {
             return Ok(places);
@@ -84,7 +84,7 @@ impl Edit {
     }
 
     /// Why there is no one place, and what to do.
-    fn why(&self, places: &Places) -> String {
+    fn why(&self, places: &EditSites) -> String {
         let (item, file) = (&self.item, self.file.display());
         if !places.has_item {
             return format!(
@@ -101,7 +101,7 @@ impl Edit {
 
 /// Where an edit may be made.
 #[derive(Debug, Default)]
-struct Places {
+struct EditSites {
     has_item: bool,
     found: Vec<(PathBuf, std::ops::Range<usize>)>,
 }
@@ -109,7 +109,7 @@ struct Places {
 const MANIFEST: &str = "Cargo.toml";
 
 /// A file as it is with the edits so far; `None` if there is none.
-fn content(root: &Path, file: &Path, changed: &Changed) -> Result<Option<String>> {
+fn content(root: &Path, file: &Path, changed: &ChangedFiles) -> Result<Option<String>> {
     if let Some(text) = changed.get(file) {
         return Ok(Some(text.clone()));
     }
@@ -154,7 +154,7 @@ fn find(text: &str, snippet: &str) -> Vec<std::ops::Range<usize>> {
 
 /// What formatting does not change.
 #[derive(Clone, Copy, Debug)]
-struct Sign {
+struct Character {
     sign: char,
     at: usize,
     /// A comma before a closing bracket.
@@ -162,19 +162,19 @@ struct Sign {
 }
 
 /// Everything but white space.
-fn signs(text: &str) -> Vec<Sign> {
-    let mut signs: Vec<Sign> = Vec::new();
+fn signs(text: &str) -> Vec<Character> {
+    let mut signs: Vec<Character> = Vec::new();
     for (at, sign) in text.char_indices().filter(|(_, sign)| !sign.is_whitespace()) {
         if let Some(before) = signs.last_mut() {
             before.is_optional = before.sign == ',' && matches!(sign, ')' | ']' | '}');
         }
-        signs.push(Sign { sign, at, is_optional: false });
+        signs.push(Character { sign, at, is_optional: false });
     }
     signs
 }
 
 /// How much of `text` is `snippet`, if it begins with it.
-fn length(text: &[Sign], snippet: &[Sign]) -> Option<usize> {
+fn length(text: &[Character], snippet: &[Character]) -> Option<usize> {
     let (mut here, mut there) = (0, 0);
     while let Some(wanted) = snippet.get(there) {
         let found = text.get(here)?;
@@ -235,7 +235,7 @@ impl Door {
     }
 
     fn made(tree: &tempfile::TempDir, edit: &Edit) -> Result<(PathBuf, String)> {
-        let mut changed = Changed::new();
+        let mut changed = ChangedFiles::new();
         edit.make(tree.path(), &mut changed)?;
         Ok(changed.pop_first().unwrap())
     }
@@ -303,7 +303,7 @@ impl Door {
     #[test]
     fn a_later_edit_sees_what_an_earlier_one_left() {
         let tree = tree(&[("house/src/door.rs", SOURCE)]);
-        let mut changed = Changed::new();
+        let mut changed = ChangedFiles::new();
         edit("is_open", "limit(1, 2)").make(tree.path(), &mut changed).unwrap();
         edit("is_open", "most = changed").make(tree.path(), &mut changed).unwrap();
         assert!(changed.pop_first().unwrap().1.contains("let changed;"));

@@ -23,7 +23,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-use super::edit::{Changed, Edit};
+use super::edit::{ChangedFiles, Edit};
 
 /// Where they lie, below the workspace: a file for each component.
 const FOLDER: &str = "xtask/sabotage";
@@ -106,8 +106,8 @@ impl Record {
     }
 
     /// What the tree in `root` becomes: the files that change, with their new text.
-    pub(super) fn edited(&self, root: &Path) -> Result<Changed> {
-        let mut changed = Changed::new();
+    pub(super) fn edited(&self, root: &Path) -> Result<ChangedFiles> {
+        let mut changed = ChangedFiles::new();
         for edit in &self.edits {
             edit.make(root, &mut changed).with_context(|| format!("sabotage {}", self.name))?;
         }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::flaky::{self, Known};
+use super::flaky::{self, FlakyList};
 use crate::nextest::{Programs, Test, within};
 
 /// How often a test must pass.
@@ -33,7 +33,7 @@ pub(super) struct Sorted {
 /// Runs every test of `programs` again; prints what becomes of each. Those of `known` were flaky before.
 pub(super) fn again(
     programs: &Programs,
-    known: &Known,
+    known: &FlakyList,
     tests: Vec<Test>,
     limit: Duration,
 ) -> Result<Sorted> {
@@ -72,7 +72,7 @@ impl Sorted {
 
 /// Sorts by whether `once` says yes every time; what is not done when its `limit` is over has failed.
 fn sort(
-    known: &Known,
+    known: &FlakyList,
     tests: Vec<Test>,
     limit: Duration,
     mut once: impl FnMut(&Test, Duration) -> Result<bool>,
@@ -112,7 +112,7 @@ mod tests {
     fn only_what_passes_five_times_is_flaky() {
         let runs = Cell::new(0);
         let tests = vec![named("often"), named("always")];
-        let sorted = sort(&Known::default(), tests, LIMIT, |test, _| {
+        let sorted = sort(&FlakyList::default(), tests, LIMIT, |test, _| {
             runs.set(runs.get() + 1);
             Ok(test.name == "always" || runs.get() < TIMES)
         });
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_was_flaky_before_counts_as_a_failure_and_says_since_when() {
-        let known = Known::parse("2026-11-01 known\n2026-11-02 fails").unwrap();
+        let known = FlakyList::parse("2026-11-01 known\n2026-11-02 fails").unwrap();
         let tests = vec![named("faults::known"), named("new"), named("fails")];
         let sorted = sort(&known, tests, LIMIT, |test, _| Ok(test.name != "fails")).unwrap();
 
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn what_there_is_no_time_for_has_failed() {
         let tests = vec![named("a"), named("b")];
-        let sorted = sort(&Known::default(), tests.clone(), Duration::ZERO, |_, _| Ok(true));
+        let sorted = sort(&FlakyList::default(), tests.clone(), Duration::ZERO, |_, _| Ok(true));
         assert_eq!(sorted.unwrap(), Sorted { failed: tests, ..Sorted::default() });
     }
 
@@ -195,7 +195,7 @@ mod tests {
         // What never ends comes last, so that the others have the time they need.
         let (endless, rest): (Vec<_>, Vec<_>) =
             failed.into_iter().partition(|test| test.name == "then_never_ends");
-        let none = Known::default();
+        let none = FlakyList::default();
         let mut sorted = again(&programs, &none, rest, LIMIT).unwrap();
         let last = again(&programs, &none, endless, Duration::from_secs(5)).unwrap();
 

@@ -14,9 +14,9 @@ pub(super) const FILE: &str = ".config/flaky.txt";
 
 /// What the list says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Known(Vec<(String, String)>);
+pub(super) struct FlakyList(Vec<(String, String)>);
 
-impl Known {
+impl FlakyList {
     /// Reads the list of the workspace in `root`.
     pub(super) fn read(root: &Path) -> Result<Self> {
         let path = root.join(FILE);
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_test_is_known_by_its_functions_name_wherever_it_is() {
-        let known = Known::parse("# why\n\n2026-11-25 it_works\n").unwrap();
+        let known = FlakyList::parse("# why\n\n2026-11-25 it_works\n").unwrap();
         let since = |name: &str| {
             let test = Test { binary: "a::all".to_owned(), name: name.to_owned() };
             known.since(&test).map(str::to_owned)
@@ -73,13 +73,13 @@ mod tests {
     #[test]
     fn what_is_no_date_and_name_is_refused_with_what_to_write() {
         for line in ["it_works", "25.11.2026 it_works", "2026-11-25", "2026-11-25 a::b c"] {
-            let error = Known::parse(line).unwrap_err().to_string();
+            let error = FlakyList::parse(line).unwrap_err().to_string();
             assert!(error.contains(line) && error.contains("write `"), "{error}");
         }
     }
 
     #[test]
     fn the_committed_list_can_be_read() {
-        assert_ne!(Known::read(&workspace::root()).unwrap(), Known::default());
+        assert_ne!(FlakyList::read(&workspace::root()).unwrap(), FlakyList::default());
     }
 }

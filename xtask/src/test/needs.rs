@@ -10,7 +10,7 @@ use landlock::{ABI, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr
 
 /// A test that says what it needs.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Declared {
+pub(super) struct TestNeeds {
     name: String,
     file: PathBuf,
     needs: Vec<String>,
@@ -18,14 +18,14 @@ pub(super) struct Declared {
 
 /// A test that lacks something here.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lacking {
+pub(super) struct SkippedTest {
     pub(super) name: String,
     pub(super) file: PathBuf,
     pub(super) lacks: Vec<String>,
 }
 
 /// Every test below `root` that says what it needs.
-pub(super) fn declared_below(root: &Path) -> Result<Vec<Declared>> {
+pub(super) fn declared_below(root: &Path) -> Result<Vec<TestNeeds>> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -38,7 +38,7 @@ pub(super) fn declared_below(root: &Path) -> Result<Vec<Declared>> {
                 let file = path.strip_prefix(root).unwrap_or(&path);
                 let tests = declared(&fs::read_to_string(&path)?).into_iter();
                 let tests =
-                    tests.map(|(name, needs)| Declared { name, file: file.to_owned(), needs });
+                    tests.map(|(name, needs)| TestNeeds { name, file: file.to_owned(), needs });
                 found.extend(tests);
             }
         }
@@ -47,8 +47,8 @@ pub(super) fn declared_below(root: &Path) -> Result<Vec<Declared>> {
 }
 
 /// Those whose needs this machine does not meet.
-pub(super) fn lacking(declared: &[Declared], root: &Path) -> Vec<Lacking> {
-    let lacking = declared.iter().map(|test| Lacking {
+pub(super) fn lacking(declared: &[TestNeeds], root: &Path) -> Vec<SkippedTest> {
+    let lacking = declared.iter().map(|test| SkippedTest {
         name: test.name.clone(),
         file: test.file.clone(),
         lacks: test.needs.iter().filter(|need| !met(need, root)).cloned().collect(),
@@ -58,10 +58,10 @@ pub(super) fn lacking(declared: &[Declared], root: &Path) -> Vec<Lacking> {
 
 /// The names of those that need one of these.
 pub(super) fn with<'a>(
-    declared: &'a [Declared],
+    declared: &'a [TestNeeds],
     needs: [&'a str; 3],
 ) -> impl Iterator<Item = &'a str> {
-    let has = move |test: &&Declared| test.needs.iter().any(|need| needs.contains(&need.as_str()));
+    let has = move |test: &&TestNeeds| test.needs.iter().any(|need| needs.contains(&need.as_str()));
     declared.iter().filter(has).map(|test| test.name.as_str())
 }
 
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn those_that_need_something_are_named() {
-        let test = |name: &str, need: &str| Declared {
+        let test = |name: &str, need: &str| TestNeeds {
             name: name.to_owned(),
             file: PathBuf::new(),
             needs: vec!["root".to_owned(), need.to_owned()],

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use lab::{
     Instance,
-    confidential::{self as chain, Chain, Holder, Shows},
+    confidential::{self as chain, Chain, Holder, Measurement},
     topology::Topology,
 };
 use tempfile::TempDir;
@@ -16,10 +16,10 @@ use crate::{progress::Step, stop};
 pub(super) const MODEL: &str = "confidential/smollm2";
 
 /// Two with a TPM, one in an enclave.
-const NODES: [(Holder, Shows); 3] = [
-    (Holder::Tpm, Shows::TheImage),
-    (Holder::Tpm, Shows::TheImage),
-    (Holder::Enclave, Shows::TheImage),
+const NODES: [(Holder, Measurement); 3] = [
+    (Holder::Tpm, Measurement::TheImage),
+    (Holder::Tpm, Measurement::TheImage),
+    (Holder::Enclave, Measurement::TheImage),
 ];
 
 /// A deployment that runs; dropping it ends and removes it.

@@ -183,8 +183,8 @@ mod tests {
         }
     }
 
-    fn mark(epoch: u64) -> Option<attestation::Seen> {
-        Some(attestation::Seen { epoch, digest: Fixed([1; 32]) })
+    fn mark(epoch: u64) -> Option<attestation::DocumentVersion> {
+        Some(attestation::DocumentVersion { epoch, digest: Fixed([1; 32]) })
     }
 
     #[test]

@@ -2,51 +2,32 @@
 
 use std::net::SocketAddr;
 
-use serde::Deserialize;
-
 use super::{ServerTls, Upstream};
 use crate::names::REQUEST_MAX;
 
-/// Where the file is, below the root, unless another is named.
+/// The default path of the file.
 pub const FILE: &str = "etc/maru/confidential-relay.toml";
 
-/// The relay's settings.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Where it listens, with TLS. Default: `0.0.0.0:3100`.
-    pub listen: SocketAddr,
-    /// Its certificate. Default: `etc/maru/confidential/relay.crt` and `relay.key`.
-    pub tls: ServerTls,
-    /// The gateway that it passes everything on to.
-    pub gateway: Upstream,
-    /// Connections at a time. Default: 1,024.
-    pub connections: usize,
-    /// Connections at a time from one address, or one /64 of IPv6. Default: 64.
-    pub connections_per_address: usize,
-    /// Longest request, in bytes. Default: 2 MiB.
-    pub max_request_bytes: usize,
-    /// Longest time until the gateway begins to answer, in seconds. Default: 360, a little more than the gateway waits.
-    pub answer_s: u64,
-    /// Longest time between two pieces of an answer, and until whoever asked takes a further one, in seconds. Default: 600, as
-    /// long as a node may work.
-    pub idle_s: u64,
-    /// Longest time of an answer from its head to its end, in seconds. Default: 900, longer than a node may work.
-    pub whole_answer_s: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            listen: ([0, 0, 0, 0], 3100).into(),
-            tls: ServerTls::named("relay"),
-            gateway: Upstream::default(),
-            connections: 1024,
-            connections_per_address: 64,
-            max_request_bytes: REQUEST_MAX,
-            answer_s: 360,
-            idle_s: 600,
-            whole_answer_s: 900,
-        }
+settings! {
+    /// The relay's settings.
+    Settings {
+        /// The address of the TLS listener. Default: `0.0.0.0:3100`.
+        listen: SocketAddr = ([0, 0, 0, 0], 3100).into(),
+        /// Its certificate. Default: `etc/maru/confidential/relay.crt` and `relay.key`.
+        tls: ServerTls = ServerTls::named("relay"),
+        /// The gateway.
+        gateway: Upstream = Upstream::default(),
+        /// Maximum number of connections. Default: 1,024.
+        connections: usize = 1024,
+        /// Maximum number of connections from one address, or one /64 of IPv6. Default: 64.
+        connections_per_address: usize = 64,
+        /// Longest request, in bytes. Default: 2 MiB.
+        max_request_bytes: usize = REQUEST_MAX,
+        /// Longest time until the gateway responds, in seconds. Default: 360, a little more than the gateway waits.
+        answer_s: u64 = 360,
+        /// Longest time between two parts of a response, received or sent, in seconds. Default: 600, as long as a node may work.
+        idle_s: u64 = 600,
+        /// Longest time for a response from its head to its end, in seconds. Default: 900, longer than a node may work.
+        whole_answer_s: u64 = 900,
     }
 }

@@ -2,74 +2,49 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use serde::Deserialize;
-
 use super::{CA, ServerTls};
 use crate::names::REQUEST_MAX;
 
-/// Where the file is, below the root, unless another is named.
+/// The default path of the file.
 pub const FILE: &str = "etc/maru/confidential-router.toml";
 
-/// The router's settings.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Where it listens, with TLS. Default: `0.0.0.0:3600`.
-    pub listen: SocketAddr,
-    /// Its certificate. Default: `etc/maru/confidential/router.crt` and `router.key`; it shows the same one to nodes, so it
-    /// is for [`crate::names::role::ROUTER`] beside its own name.
-    pub tls: ServerTls,
-    /// The nodes.
-    pub nodes: Nodes,
-    /// Connections at a time. Default: 1,024.
-    pub connections: usize,
-    /// Connections at a time from one address, or one /64 of IPv6, that is not the gateway's. Default: 64.
-    pub connections_per_address: usize,
-    /// Longest request, in bytes. Default: 2 MiB.
-    pub max_request_bytes: usize,
-    /// Longest time until a node begins to answer, in seconds. Default: 300.
-    pub answer_s: u64,
-    /// Longest time between two pieces of an answer, and until whoever asked takes a further one, in seconds. Default: 600, as
-    /// long as a node may work.
-    pub idle_s: u64,
-    /// Longest time of an answer from its head to its end, in seconds. Default: 900, longer than a node may work.
-    pub whole_answer_s: u64,
-}
-
-/// The nodes.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Nodes {
-    /// The authority that their certificates and the gateway's are of, PEM. Default: [`CA`].
-    pub ca: PathBuf,
-    /// Most of them. Default: 500.
-    pub max: usize,
-    /// Requests at a time that one of them is asked. Default: 64.
-    pub requests: usize,
-    /// How long one that says nothing stays, in seconds. Default: 8.
-    pub silent_s: u64,
-    /// Time between two looks at whether one lives, in seconds. Default: 2.
-    pub check_every_s: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            listen: ([0, 0, 0, 0], 3600).into(),
-            tls: ServerTls::named("router"),
-            nodes: Nodes::default(),
-            connections: 1024,
-            connections_per_address: 64,
-            max_request_bytes: REQUEST_MAX,
-            answer_s: 300,
-            idle_s: 600,
-            whole_answer_s: 900,
-        }
+settings! {
+    /// The router's settings.
+    Settings {
+        /// The address of the TLS listener. Default: `0.0.0.0:3600`.
+        listen: SocketAddr = ([0, 0, 0, 0], 3600).into(),
+        /// Its certificate. Default: `etc/maru/confidential/router.crt` and `router.key`. It is the client
+        /// certificate, too, so it must have the name [`crate::names::role::ROUTER`].
+        tls: ServerTls = ServerTls::named("router"),
+        /// The nodes.
+        nodes: Nodes = Nodes::default(),
+        /// Maximum number of connections. Default: 1,024.
+        connections: usize = 1024,
+        /// Maximum number of connections from one address, or one /64 of IPv6, except the gateway's. Default: 64.
+        connections_per_address: usize = 64,
+        /// Longest request, in bytes. Default: 2 MiB.
+        max_request_bytes: usize = REQUEST_MAX,
+        /// Longest time until a node responds, in seconds. Default: 300.
+        answer_s: u64 = 300,
+        /// Longest time between two parts of a response, received or sent, in seconds. Default: 600, as long as a node may work.
+        idle_s: u64 = 600,
+        /// Longest time for a response from its head to its end, in seconds. Default: 900, longer than a node may work.
+        whole_answer_s: u64 = 900,
     }
 }
 
-impl Default for Nodes {
-    fn default() -> Self {
-        Self { ca: CA.into(), max: 500, requests: 64, silent_s: 8, check_every_s: 2 }
+settings! {
+    /// The nodes.
+    Nodes {
+        /// The certificate authority of the nodes and the gateway, PEM. Default: [`CA`].
+        ca: PathBuf = CA.into(),
+        /// Maximum number of nodes. Default: 500.
+        max: usize = 500,
+        /// Maximum number of open requests of a node. Default: 64.
+        requests: usize = 64,
+        /// Time after which a node without heartbeat is removed, in seconds. Default: 8.
+        silent_s: u64 = 8,
+        /// Interval of health checks, in seconds. Default: 2.
+        check_every_s: u64 = 2,
     }
 }

@@ -5,7 +5,7 @@ use confidential_api::{
     badge::Badge,
     evidence::{EvidenceList, EvidencePiece, EvidenceType, PIECES_MAX},
     names::{CANDIDATES_MAX, EVIDENCE_MAX, MANIFESTS_MAX, TAG_MAX},
-    node::{NodeEvent, NodeNews, RoutingInfo},
+    node::{NodeEvent, NodeStatus, RoutingInfo},
     policy::Registers,
     quote::{QUOTE_MAX, TpmQuote},
     routing::{
@@ -67,8 +67,8 @@ proptest! {
         list.0.iter().for_each(|it| ComputeManifestList::append(&mut appended, &it.encode()));
         prop_assert_eq!(appended, list.encode());
         let (url, healthcheck_url) = ("https://node:8081/".to_owned(), "https://node/_health".to_owned());
-        let alive = NodeNews::Alive(Box::new(RoutingInfo { url, healthcheck_url, tags, evidence }));
-        for what in [alive, NodeNews::Shutdown] {
+        let alive = NodeStatus::Alive(Box::new(RoutingInfo { url, healthcheck_url, tags, evidence }));
+        for what in [alive, NodeStatus::Shutdown] {
             let event = NodeEvent { node, index, at_ms, what };
             prop_assert_eq!(&NodeEvent::decode(&event.encode()).unwrap(), &event);
         }

@@ -1,4 +1,4 @@
-//! A document's certificates and its signature, by rustls' verifier, at a time that the caller names.
+//! Verifies a document's certificates and signature with rustls' verifier.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use webpki::{
 use super::document::{Document, Signed};
 use crate::Code;
 
-/// Nitro's certificates name no extended key usage; one that does was made for something else.
+/// Nitro's certificates have no extended key usage; one that has was made for something else.
 struct NoExtendedUsage;
 
 impl ExtendedKeyUsageValidator for NoExtendedUsage {
@@ -24,8 +24,8 @@ impl ExtendedKeyUsageValidator for NoExtendedUsage {
     }
 }
 
-/// Checks that the leaf leads to the first certificate of the chain, which the caller trusts, and that each one's time
-/// is `now`.
+/// Checks that the certificates form a chain from the leaf to the first certificate, which the caller trusts, and that each
+/// is valid at `now`.
 pub(crate) fn check_chain(document: &Document, now: u64) -> Result<(), Code> {
     let Some((root, intermediates)) = document.chain.split_first() else {
         return Err(Code::Chain);
@@ -50,7 +50,7 @@ pub(crate) fn check_chain(document: &Document, now: u64) -> Result<(), Code> {
     .map_err(|error| code(&error))
 }
 
-#[allow(clippy::wildcard_enum_match_arm, reason = "webpki may learn of more that can be wrong")]
+#[allow(clippy::wildcard_enum_match_arm, reason = "webpki may get more errors")]
 fn code(error: &Error) -> Code {
     match error {
         Error::CertExpired { .. } => Code::LeafExpired,

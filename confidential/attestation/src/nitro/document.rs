@@ -1,4 +1,4 @@
-//! A document's form: which fields, how long.
+//! The format of a document: its fields and their lengths.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
 const ES384: &[u8] = &[0xa1, 0x01, 0x38, 0x22];
 /// Length of an ES384 signature in bytes.
 const SIGNATURE_LEN: usize = 96;
-/// Registers that hold the enclave's image, its kernel and its programs.
+/// Registers of the enclave's image, its kernel and its programs.
 pub(crate) const REGISTERS_OF_CODE: [u8; 3] = [0, 1, 2];
 /// Registers that a module has.
 const REGISTERS: usize = 32;
@@ -63,7 +63,7 @@ impl Signed {
         Ok(Self { protected, payload, signature })
     }
 
-    /// Whether it is signed at all, and with ES384.
+    /// Whether it is signed with ES384.
     pub(crate) fn check_algorithm(&self) -> Result<(), Code> {
         if self.signature.iter().all(|byte| *byte == 0) {
             return Err(Code::Unsigned);
@@ -93,22 +93,22 @@ impl Signed {
         ]))
     }
 
-    /// What it says; nothing of it is checked but its form.
+    /// The document in it; only its format is checked.
     pub(crate) fn document(&self) -> Result<Document, Code> {
         Document::read(&self.payload)
     }
 }
 
-/// Where the registers of a document stand, which says what made it.
+/// Who issued a document: which of two fields has the registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Maker {
+enum Issuer {
     /// `pcrs`.
     Enclave,
-    /// `nitrotpm_pcrs`: a virtual machine's TPM. Same root, same form, and whoever runs the machine is inside.
+    /// `nitrotpm_pcrs`: a virtual machine's TPM, with the same root and format, but without isolation from its operator.
     NitroTpm,
 }
 
-/// What a document says.
+/// A document.
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) module_id: String,
@@ -120,16 +120,16 @@ pub(crate) struct Document {
     pub(crate) chain: Vec<Vec<u8>>,
     pub(crate) user_data: Option<Vec<u8>>,
     pub(crate) nonce: Option<Vec<u8>>,
-    maker: Maker,
+    issuer: Issuer,
 }
 
 impl Document {
     fn read(payload: &[u8]) -> Result<Self, Code> {
         let entries = cbor::read(payload)?.into_map().map_err(|_| Code::Malformed)?;
         let mut fields = Fields::new(entries)?;
-        let (registers, maker) = match (fields.take("pcrs"), fields.take("nitrotpm_pcrs")) {
-            (Some(registers), None) => (registers, Maker::Enclave),
-            (None, Some(registers)) => (registers, Maker::NitroTpm),
+        let (registers, issuer) = match (fields.take("pcrs"), fields.take("nitrotpm_pcrs")) {
+            (Some(registers), None) => (registers, Issuer::Enclave),
+            (None, Some(registers)) => (registers, Issuer::NitroTpm),
             (Some(_), Some(_)) | (None, None) => return Err(Code::Malformed),
         };
         if fields.text("digest")? != "SHA384" {
@@ -143,9 +143,9 @@ impl Document {
             chain: read_chain(fields.need("cabundle")?)?,
             user_data: fields.optional("user_data", MAX_DATA)?,
             nonce: fields.optional("nonce", MAX_DATA)?,
-            maker,
+            issuer,
         };
-        // Signed, and of no use here.
+        // Signed, but not used here.
         fields.optional("public_key", MAX_CERTIFICATE)?;
         fields.end()?;
         let id = &document.module_id;
@@ -155,21 +155,21 @@ impl Document {
         Ok(document)
     }
 
-    /// The root that it names.
+    /// The fingerprint of its root.
     pub(crate) fn root(&self) -> Fingerprint {
         Fingerprint::of(self.chain.first().map_or(&[], Vec::as_slice))
     }
 
-    /// Whether an enclave's module made it: `i-…-enc…`, and no virtual machine's TPM.
+    /// Whether an enclave's module made it (`i-…-enc…`), and not a virtual machine's TPM.
     pub(crate) fn check_kind(&self) -> Result<(), Code> {
         let parts = self.module_id.strip_prefix("i-").and_then(|id| id.split_once("-enc"));
         let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
         let is_enclave =
             parts.is_some_and(|(instance, enclave)| is_hex(instance) && is_hex(enclave));
-        if self.maker == Maker::Enclave && is_enclave { Ok(()) } else { Err(Code::WrongKind) }
+        if self.issuer == Issuer::Enclave && is_enclave { Ok(()) } else { Err(Code::WrongKind) }
     }
 
-    /// Whether something was measured: a debug enclave's registers are zero.
+    /// Whether the code was measured: a debug enclave's registers are zero.
     pub(crate) fn check_measured(&self) -> Result<(), Code> {
         let is_measured =
             |index| self.pcrs.get(index).is_some_and(|value| value.iter().any(|byte| *byte != 0));

@@ -1,4 +1,4 @@
-//! What an attestation key signs: a TPMS_ATTEST (Part 2, 10.12.12), and the signature beside it.
+//! The structure that an attestation key signs, TPMS_ATTEST (Part 2, 10.12.12), and its signature.
 
 use tpm2_protocol::data::{
     TpmAlgId, TpmsAttest, TpmsCreationInfo, TpmsQuoteInfo, TpmtSignature, TpmuAttest, TpmuSignature,
@@ -11,15 +11,15 @@ use crate::Code;
 #[derive(Debug)]
 pub(super) struct Attest {
     signed: Vec<u8>,
-    says: TpmsAttest,
+    attest: TpmsAttest,
     signature: TpmtSignature,
 }
 
 impl Attest {
     /// Reads both.
     pub(super) fn read(signed: Vec<u8>, signature: &[u8]) -> Result<Self, Code> {
-        let says = wire::read(&signed)?;
-        Ok(Self { signed, says, signature: wire::read(signature)? })
+        let attest = wire::read(&signed)?;
+        Ok(Self { signed, attest, signature: wire::read(signature)? })
     }
 
     /// The bytes that are signed.
@@ -27,7 +27,7 @@ impl Attest {
         &self.signed
     }
 
-    /// The signature's bytes, if it is one by RSASSA with SHA-256. A TPM signs with "null" where it shall not sign.
+    /// The signature's bytes, if its algorithm is RSASSA with SHA-256. A null signature means that the TPM did not sign.
     pub(super) fn signature(&self) -> Result<&[u8], Code> {
         if self.signature.signature == TpmuSignature::Null {
             return Err(Code::Unsigned);
@@ -38,15 +38,15 @@ impl Attest {
         if rsa.hash == TpmAlgId::Sha256 { Ok(&rsa.sig) } else { Err(Code::Algorithm) }
     }
 
-    /// What it says, if it is a quote.
+    /// The quote, if it is one.
     pub(super) fn quote(&self) -> Result<&TpmsQuoteInfo, Code> {
-        let TpmuAttest::Quote(quote) = &self.says.attested else { return Err(Code::AttestType) };
+        let TpmuAttest::Quote(quote) = &self.attest.attested else { return Err(Code::AttestType) };
         Ok(quote)
     }
 
-    /// What it says, if it certifies a creation.
+    /// The creation, if it certifies one.
     pub(super) fn creation(&self) -> Result<&TpmsCreationInfo, Code> {
-        let TpmuAttest::Creation(creation) = &self.says.attested else {
+        let TpmuAttest::Creation(creation) = &self.attest.attested else {
             return Err(Code::AttestType);
         };
         Ok(creation)
@@ -54,12 +54,12 @@ impl Attest {
 
     /// The caller's qualifying data.
     pub(super) fn extra_data(&self) -> &[u8] {
-        &self.says.extra_data
+        &self.attest.extra_data
     }
 
-    /// How often the TPM was reset, and restarted or resumed since then.
+    /// The TPM's reset and restart counters.
     pub(super) fn counts(&self) -> (u32, u32) {
-        let clock = &self.says.clock_info;
+        let clock = &self.attest.clock_info;
         (clock.reset_count.value(), clock.restart_count.value())
     }
 }

@@ -1,4 +1,4 @@
-//! The two keys of a TPM's evidence, each with its public area (TPMT_PUBLIC, Part 2, 12.2.4).
+//! The two keys in a TPM's evidence, as public areas (TPMT_PUBLIC, Part 2, 12.2.4).
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use confidential_api::evidence::EvidencePiece;
@@ -19,7 +19,7 @@ const AK_BITS: u16 = 2048;
 /// Bytes of a coordinate on P-256; a TPM pads them (Part 1, C.8).
 const COORDINATE: usize = 32;
 
-/// What an AK must be: it signs what its own TPM made and nothing else, and never leaves it.
+/// Attributes that an AK must have: it signs only what its TPM generated, and never leaves the TPM.
 const AK_IS: TpmaObject = bits(&[
     TpmaObject::FIXED_TPM,
     TpmaObject::FIXED_PARENT,
@@ -27,14 +27,14 @@ const AK_IS: TpmaObject = bits(&[
     TpmaObject::RESTRICTED,
     TpmaObject::SIGN_ENCRYPT,
 ]);
-/// What it may be beside that: who may let it sign does not matter.
+/// Attributes that it may have: they concern who may use it.
 const AK_MAY: TpmaObject = bits(&[
     TpmaObject::ST_CLEAR,
     TpmaObject::USER_WITH_AUTH,
     TpmaObject::ADMIN_WITH_POLICY,
     TpmaObject::NO_DA,
 ]);
-/// What a REK must be: it decrypts alone, nobody but its policy lets it, and it never leaves its TPM.
+/// Attributes that a REK must have: it only decrypts, is authorized only by its policy, and never leaves its TPM.
 const REK_IS: TpmaObject = bits(&[
     TpmaObject::FIXED_TPM,
     TpmaObject::FIXED_PARENT,
@@ -42,7 +42,7 @@ const REK_IS: TpmaObject = bits(&[
     TpmaObject::ADMIN_WITH_POLICY,
     TpmaObject::DECRYPT,
 ]);
-/// What it may be beside that.
+/// Attributes that it may have.
 const REK_MAY: TpmaObject = TpmaObject::NO_DA;
 
 const fn bits(all: &[TpmaObject]) -> TpmaObject {
@@ -54,23 +54,23 @@ const fn bits(all: &[TpmaObject]) -> TpmaObject {
     TpmaObject::from_bits_truncate(bits)
 }
 
-/// Whether these are the attributes, with none that may not be.
+/// Whether `attributes` has all of `must` and nothing beside `must` and `may`.
 fn is(attributes: TpmaObject, must: TpmaObject, may: TpmaObject) -> bool {
     attributes.contains(must) && (must | may).contains(attributes)
 }
 
-/// SHA-256 as a scheme's only detail.
+/// The details of a scheme with SHA-256.
 const SHA256: TpmuAsymScheme = TpmuAsymScheme::Hash(TpmsSchemeHash { hash_alg: TpmAlgId::Sha256 });
 
 /// A public area, and the bytes that it was read from.
 #[derive(Debug)]
-struct Area<'a> {
+struct PublicArea<'a> {
     bytes: &'a [u8],
     public: TpmtPublic,
 }
 
-impl<'a> Area<'a> {
-    /// Reads one; the key's name stands beside it.
+impl<'a> PublicArea<'a> {
+    /// Reads a public area whose piece has its name as the signature.
     fn read(piece: &'a EvidencePiece) -> Result<Self, Code> {
         let area = Self { bytes: &piece.data, public: wire::read(&piece.data)? };
         if area.name() == piece.signature { Ok(area) } else { Err(Code::KeyName) }
@@ -82,16 +82,16 @@ impl<'a> Area<'a> {
     }
 }
 
-/// What signs quotes and creations: the AK.
+/// The AK, which signs quotes and creations.
 #[derive(Debug)]
-pub(crate) struct AttestationKey<'a>(Area<'a>);
+pub(crate) struct AttestationKey<'a>(PublicArea<'a>);
 
 impl<'a> AttestationKey<'a> {
     pub(super) fn read(piece: &'a EvidencePiece) -> Result<Self, Code> {
-        Area::read(piece).map(Self)
+        PublicArea::read(piece).map(Self)
     }
 
-    /// What policies name it by.
+    /// The fingerprint by which policies name it.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.0.bytes)
     }
@@ -101,7 +101,7 @@ impl<'a> AttestationKey<'a> {
         hex::encode(self.0.name())
     }
 
-    /// RSA of 2,048 bits that signs by RSASSA with SHA-256.
+    /// Whether it is an RSA key of 2,048 bits that signs with RSASSA and SHA-256.
     pub(super) fn check_algorithm(&self) -> Result<(), Code> {
         self.modulus().map(drop)
     }
@@ -121,7 +121,7 @@ impl<'a> AttestationKey<'a> {
         if is_it { Ok(modulus) } else { Err(Code::Algorithm) }
     }
 
-    /// Whether its TPM keeps it to what attests.
+    /// Whether its TPM lets it sign attestations only.
     pub(crate) fn check_attributes(&self) -> Result<(), Code> {
         let is_ak = is(self.0.public.object_attributes, AK_IS, AK_MAY);
         if is_ak { Ok(()) } else { Err(Code::AkAttributes) }
@@ -137,14 +137,14 @@ impl<'a> AttestationKey<'a> {
 
 /// The key that requests are sealed to, in the TPM: the REK.
 #[derive(Debug)]
-pub(crate) struct NodeKey<'a>(Area<'a>);
+pub(crate) struct NodeKey<'a>(PublicArea<'a>);
 
 impl<'a> NodeKey<'a> {
     pub(super) fn read(piece: &'a EvidencePiece) -> Result<Self, Code> {
-        Area::read(piece).map(Self)
+        PublicArea::read(piece).map(Self)
     }
 
-    /// The key, if this is its name and it is one of P-256.
+    /// The key, if it has this name and is a P-256 key.
     pub(crate) fn named(&self, name: &[u8]) -> Result<Rek, Code> {
         if self.0.name() != name {
             return Err(Code::KeyNotBound);
@@ -164,7 +164,7 @@ impl<'a> NodeKey<'a> {
         Rek::from_bytes(Kem::P256, &point).map_err(|_| Code::Malformed)
     }
 
-    /// Whether its TPM keeps it, and lets it decrypt alone.
+    /// Whether its TPM keeps it, and lets it decrypt only.
     pub(crate) fn check_attributes(&self) -> Result<(), Code> {
         let TpmtPublic { name_alg, object_attributes, parameters, .. } = &self.0.public;
         let TpmuPublicParms::Ecc(ecc) = parameters else { return Err(Code::RekAttributes) };
@@ -177,7 +177,7 @@ impl<'a> NodeKey<'a> {
         if is_rek { Ok(()) } else { Err(Code::RekAttributes) }
     }
 
-    /// Whether it can be used only while the registers are these.
+    /// Whether its policy requires exactly these registers.
     pub(crate) fn check_policy(&self, registers: &Registers) -> Result<(), Code> {
         let policy = registers.policy().ok_or(Code::RekPolicy)?;
         if *self.0.public.auth_policy == policy { Ok(()) } else { Err(Code::RekPolicy) }

@@ -1,4 +1,4 @@
-//! Registers (PCRs) of the SHA-256 bank, as they stand beside a quote.
+//! The registers (PCRs) of the SHA-256 bank that a quote is about.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use tpm2_protocol::data::{TpmAlgId, TpmCc, TpmsQuoteInfo};
 
 use crate::{Class, Code};
 
-/// The registers that hold the program that was measured, and its model.
+/// The registers of the measured program and its model.
 pub(crate) const REGISTERS_OF_CODE: [u8; 2] = [8, 12];
-/// The registers into which a machine's firmware measures what it boots, and Secure Boot's state and keys (PC Client Platform
-/// Firmware Profile, 3.3.4). Any program that booted can extend those of the code, which say no more than these let them.
+/// The registers of the booted code, and of Secure Boot's state and keys (PC Client Platform Firmware Profile, 3.3.4). Any
+/// program that booted can extend the code's registers, so their values are worth what these are.
 pub(crate) const REGISTERS_OF_BOOT: [u8; 2] = [4, 7];
-/// Bytes of a selection: a TPM of a computer has 24 registers (PC Client Platform TPM Profile, 4.6).
+/// Length of a selection in bytes: a PC's TPM has 24 registers (PC Client Platform TPM Profile, 4.6).
 const SELECT: usize = 3;
 
-/// Indexes and values.
+/// Register values by index.
 #[derive(Debug)]
 pub(crate) struct Registers(pub(crate) BTreeMap<u8, Vec<u8>>);
 
 impl Registers {
-    /// Whether this quote is of these, all of them and no other.
+    /// Whether the quote is about exactly these registers.
     pub(crate) fn check_quoted(&self, quote: &TpmsQuoteInfo) -> Result<(), Code> {
         let [selection] = &*quote.pcr_select else { return Err(Code::RegistersOther) };
         let is_quoted = selection.hash == TpmAlgId::Sha256
@@ -29,8 +29,8 @@ impl Registers {
         if is_quoted { Ok(()) } else { Err(Code::RegistersOther) }
     }
 
-    /// Whether something was measured into those that hold code, and where a vendor stands behind the TPM into those that
-    /// hold what booted: they begin as zeros, or as ones.
+    /// Whether the code's registers, and for a vendor's TPM the boot registers, differ from their initial values: all zeros or
+    /// all ones.
     pub(crate) fn check_measured(&self, class: Option<Class>) -> Result<(), Code> {
         let is_measured = |index| {
             let value = self.0.get(index);
@@ -45,7 +45,7 @@ impl Registers {
         if is_booted { Ok(()) } else { Err(Code::BootNotMeasured) }
     }
 
-    /// A bit for each register, the first in the lowest bit of the first byte.
+    /// The selection: one bit for each register, from the lowest bit of the first byte.
     fn select(&self) -> Option<[u8; SELECT]> {
         let mut select = [0; SELECT];
         for index in self.0.keys() {
@@ -54,14 +54,14 @@ impl Registers {
         Some(select)
     }
 
-    /// SHA-256 of the values, by index.
+    /// SHA-256 of the values in the order of their indexes.
     fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
         self.0.values().for_each(|value| digest.update(value));
         digest.finalize().into()
     }
 
-    /// The policy that `TPM2_PolicyPCR` alone makes of these (Part 3, 23.7); `None` if no TPM has one of them.
+    /// The digest of a policy of `TPM2_PolicyPCR` alone (Part 3, 23.7); `None` if there is no such register.
     pub(crate) fn policy(&self) -> Option<[u8; 32]> {
         let policy = Sha256::new_with_prefix([0; 32])
             .chain_update(TpmCc::PolicyPcr.value().to_be_bytes())

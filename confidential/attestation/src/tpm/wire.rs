@@ -1,10 +1,10 @@
-//! Reading a TPM's structures strictly: all of the bytes, in the one form that there is.
+//! Strict decoding of a TPM's structures.
 
 use tpm2_protocol::{TpmError, TpmUnmarshal};
 
 use crate::Code;
 
-/// Reads one structure that is all of `bytes`.
+/// Decodes one structure from all of `bytes`.
 pub(crate) fn read<T: TpmUnmarshal>(bytes: &[u8]) -> Result<T, Code> {
     let (value, rest) = T::unmarshal(bytes).map_err(|error| {
         let is_magic = matches!(error, TpmError::InvalidMagicNumber { .. });
@@ -13,7 +13,7 @@ pub(crate) fn read<T: TpmUnmarshal>(bytes: &[u8]) -> Result<T, Code> {
     if rest.is_empty() { Ok(value) } else { Err(Code::Malformed) }
 }
 
-/// What is in a TPM2B that is all of `bytes`: they are as many as its length says.
+/// The content of a TPM2B that is all of `bytes`.
 pub(crate) fn read_sized(bytes: &[u8]) -> Result<&[u8], Code> {
     let (size, inner) = bytes.split_first_chunk().ok_or(Code::Malformed)?;
     let is_whole = inner.len() == usize::from(u16::from_be_bytes(*size));

@@ -1,39 +1,37 @@
-//! What is known beforehand, and what is found on the way through the checks.
+//! What the verifier expects, what the checks find, and the checks that both kinds of evidence share.
 
-use confidential_api::policy::Image;
+use confidential_api::{evidence::bound_nonce, policy::Image};
 use confidential_envelope::inner::Rek;
 
-use crate::{
-    Check, Class, Code, Fingerprint, MAX_NONCES, Nonce, Report, bound_nonce, policy::Rules, rek,
-};
+use crate::{Check, Class, Code, Fingerprint, MAX_NONCES, Nonce, Report, policy::Rules, rek};
 
-/// What is known where somebody else asked; what is not known is not checked.
+/// What is expected of the evidence; `None` is not checked.
 #[derive(Debug, Default)]
-pub struct Known<'a> {
-    /// Which model shall be served.
+pub struct Expectations<'a> {
+    /// The model that must be served.
     pub model: Option<&'a str>,
-    /// What the node was asked with.
+    /// The nonce of the request.
     pub nonce: Option<Nonce>,
-    /// Whether simulated evidence is taken.
+    /// Whether simulated evidence is accepted.
     pub simulated: Option<bool>,
 }
 
-/// What was found on the way; all of it is there if every check passed.
+/// What the checks found; complete if every check passed.
 #[derive(Debug, Default)]
-pub(super) struct Found<'a> {
+pub(super) struct Findings<'a> {
     pub(super) class: Option<(Class, Fingerprint)>,
     pub(super) image: Option<&'a Image>,
     pub(super) rek: Option<Rek>,
     pub(super) module: Option<String>,
-    /// When the document was made, where its maker has a clock.
+    /// When the document was made, if its issuer has a clock.
     pub(super) attested_at: Option<u64>,
 }
 
-/// The evidence names a set of nonces, everywhere where it names one, and ours is in it.
+/// Checks that every nonce in the evidence is the hash of its nonce set, and that the set has our nonce.
 pub(super) fn note_nonce(
     bound: &[&[u8]],
     set: Option<&[u8]>,
-    known: &Known<'_>,
+    known: &Expectations<'_>,
     report: &mut Report,
 ) {
     let set = set.filter(|_| bound.iter().all(|bound| !bound.is_empty())).ok_or(Code::NonceAbsent);
@@ -57,11 +55,11 @@ fn check_nonce_set(set: &[u8], bound: &[&[u8]]) -> Result<(), Code> {
     ok_or(is_set && bound.iter().all(|bound| *bound == expected), Code::NonceOther)
 }
 
-/// The image serves the model, and its key is of this kind.
+/// Checks that the image serves the model, and that the key is of its kind.
 pub(super) fn note_served(
     image: Option<&Image>,
     rek: Option<&Rek>,
-    known: &Known<'_>,
+    known: &Expectations<'_>,
     report: &mut Report,
 ) {
     if let (Some(image), Some(rek)) = (image, rek) {
@@ -73,8 +71,13 @@ pub(super) fn note_served(
     }
 }
 
-/// Simulated evidence needs the policy's and the home's consent.
-pub(super) fn note_consent(class: Class, known: &Known<'_>, rules: Rules<'_>, report: &mut Report) {
+/// Checks that both the policy and the home accept simulated evidence.
+pub(super) fn note_consent(
+    class: Class,
+    known: &Expectations<'_>,
+    rules: Rules<'_>,
+    report: &mut Report,
+) {
     let consent = match (class, known.simulated) {
         (Class::Nitro | Class::Tpm, _) => Ok(()),
         (Class::Simulated, _) if !rules.policy.simulated => Err(Code::SimulatedByPolicy),

@@ -1,10 +1,10 @@
-//! An enclave's set.
+//! The checks of an enclave's evidence.
 
 use confidential_api::{evidence::EvidenceList, policy::EvidenceKind};
 use confidential_envelope::inner::Rek;
 use sha2::{Digest as _, Sha256};
 
-use super::found::{Found, Known, note_consent, note_nonce, note_served, ok_or};
+use super::found::{Expectations, Findings, note_consent, note_nonce, note_served, ok_or};
 use crate::{
     Check, Code, MAX_AGE, Report, SKEW,
     evidence::{self, NitroSet},
@@ -13,14 +13,14 @@ use crate::{
     rek,
 };
 
-/// Makes every check that can be made; `None` if there is no document to check.
+/// Makes every check that is possible; `None` if there is no document.
 pub(super) fn judge<'a>(
     evidence: &EvidenceList,
-    known: &Known<'_>,
+    known: &Expectations<'_>,
     rules: Rules<'a>,
     now: u64,
     report: &mut Report,
-) -> Option<Found<'a>> {
+) -> Option<Findings<'a>> {
     let set = report.note(Check::Set, evidence::nitro_set(evidence))?;
     report.note(Check::Set, set.key_config.ok_or(Code::PieceMissing));
     let (signed, document) = report.note(Check::Form, read(&set))?;
@@ -43,17 +43,17 @@ pub(super) fn judge<'a>(
     note_served(image, rek.as_ref(), known, report);
     let class = class.map(|class| (class, root));
     let attested_at = Some(document.timestamp);
-    Some(Found { class, image, rek, module: Some(document.module_id), attested_at })
+    Some(Findings { class, image, rek, module: Some(document.module_id), attested_at })
 }
 
-/// The document: what is signed, and what it says.
+/// Reads the signed document.
 fn read(set: &NitroSet<'_>) -> Result<(nitro::Signed, nitro::Document), Code> {
     let signed = nitro::Signed::read(set.document)?;
     let document = signed.document()?;
     Ok((signed, document))
 }
 
-/// The node's key, if the document names its configuration.
+/// The node's key, if the document has its hash.
 fn read_key(config: &[u8], document: &nitro::Document) -> Result<Rek, Code> {
     let is_bound = document.user_data.as_deref() == Some(&Sha256::digest(config)[..]);
     ok_or(is_bound, Code::KeyNotBound)?;

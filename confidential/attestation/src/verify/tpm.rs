@@ -1,17 +1,17 @@
-//! A TPM's set.
+//! The checks of a TPM's evidence.
 
 use confidential_api::{evidence::EvidenceList, policy::EvidenceKind};
 
-use super::found::{Found, Known, note_consent, note_nonce, note_served};
+use super::found::{Expectations, Findings, note_consent, note_nonce, note_served};
 use crate::{Check, Report, evidence, policy::Rules, tpm::Evidence};
 
-/// Makes every check that can be made; `None` if a piece is not there or cannot be read.
+/// Makes every check that is possible; `None` if a piece is missing or malformed.
 pub(super) fn judge<'a>(
     evidence: &EvidenceList,
-    known: &Known<'_>,
+    known: &Expectations<'_>,
     rules: Rules<'a>,
     report: &mut Report,
-) -> Option<Found<'a>> {
+) -> Option<Findings<'a>> {
     let set = report.note(Check::Set, evidence::tpm_set(evidence))?;
     let evidence = report.note(Check::Form, Evidence::read(&set))?;
     if report.note(Check::Algorithm, evidence.check_algorithm()).is_some() {
@@ -37,5 +37,5 @@ pub(super) fn judge<'a>(
     report.note(Check::KeyPolicy, evidence.rek.check_policy(registers));
     note_served(image, rek.as_ref(), known, report);
     let class = class.map(|class| (class, anchor));
-    Some(Found { class, image, rek, module: Some(evidence.ak.name()), attested_at: None })
+    Some(Findings { class, image, rek, module: Some(evidence.ak.name()), attested_at: None })
 }

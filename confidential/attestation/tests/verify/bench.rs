@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use attestation::{
-    Asked, Code, Effective, FitToSeal, Known, Nonce, Pin, PinnedAnchor, Seen, bound_nonce, report,
-    verify,
+    Challenge, Code, DocumentVersion, EffectivePolicy, Expectations, Nonce, Pin, PinnedAnchor,
+    VerifiedNode, bound_nonce, report, verify,
 };
 use attester::{Authority, Chain, Claims, ES384, Lifetime, sign};
 use ciborium::Value;
@@ -107,7 +107,7 @@ pub(crate) struct Case {
     pub(crate) policy: Policy,
     pub(crate) signer: SigningKey,
     pub(crate) pin: Pin,
-    pub(crate) seen: Option<Seen>,
+    pub(crate) seen: Option<DocumentVersion>,
 
     pub(crate) asked: [u8; 32],
     pub(crate) model: &'static str,
@@ -192,25 +192,25 @@ impl Case {
         Signed::sign(&self.policy, &self.signer, None).unwrap()
     }
 
-    pub(crate) fn effective(&self) -> Result<Effective, Code> {
+    pub(crate) fn effective(&self) -> Result<EffectivePolicy, Code> {
         let effective =
-            Effective::new(self.pin.clone(), self.signed(), self.seen.as_ref(), self.now);
+            EffectivePolicy::new(self.pin.clone(), self.signed(), self.seen.as_ref(), self.now);
         effective.map_err(|refused| refused.code)
     }
 
-    pub(crate) fn judge(&self, evidence: &EvidenceList) -> Result<FitToSeal, Code> {
+    pub(crate) fn judge(&self, evidence: &EvidenceList) -> Result<VerifiedNode, Code> {
         let effective = self.effective()?;
         let nonce = Nonce::from_bytes(self.asked);
         let (node, model, simulated) = (node(), self.model, self.simulated);
-        verify(evidence, Asked { node, model, nonce, simulated }, &effective, self.now)
+        verify(evidence, Challenge { node, model, nonce, simulated }, &effective, self.now)
             .map_err(|refused| refused.code)
     }
 
     /// The verdict on this evidence; the report on it says the same, where there is a policy to judge by.
-    pub(crate) fn verdict_on(&self, evidence: &EvidenceList) -> Result<FitToSeal, Code> {
+    pub(crate) fn verdict_on(&self, evidence: &EvidenceList) -> Result<VerifiedNode, Code> {
         let verdict = self.judge(evidence);
         if self.effective().is_ok() {
-            let known = Known {
+            let known = Expectations {
                 model: Some(self.model),
                 nonce: Some(Nonce::from_bytes(self.asked)),
                 simulated: Some(self.simulated),
@@ -224,7 +224,7 @@ impl Case {
         verdict
     }
 
-    pub(crate) fn verdict(mut self) -> Result<FitToSeal, Code> {
+    pub(crate) fn verdict(mut self) -> Result<VerifiedNode, Code> {
         let evidence = self.evidence();
         self.verdict_on(&evidence)
     }

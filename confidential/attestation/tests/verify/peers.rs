@@ -17,7 +17,7 @@ use confidential_api::{
 
 use crate::{
     bench::{Case, LAB, MODULE, NOW, piece},
-    real::{Real, debug, judged, passes_and_is_never_fit, production},
+    real::{RecordedDocument, debug, judged, passes_and_is_never_fit, production},
 };
 
 /// Runs the peer with this on its standard input.
@@ -47,9 +47,9 @@ fn nitro_attest(document: &[u8], second: u64) -> bool {
 }
 
 /// The one that `nitro_attest` carries: 2025-01-06T16:07:02Z to 19:07:05Z, production mode.
-fn carried() -> Real {
+fn carried() -> RecordedDocument {
     let document = peer(&["document"], b"").stdout;
-    Real { document, not_before: 1_736_179_622, not_after: 1_736_190_425 }
+    RecordedDocument { document, not_before: 1_736_179_622, not_after: 1_736_190_425 }
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn the_fourth_real_document_passes_within_its_time_and_is_never_fit() {
 #[test]
 #[ignore = "needs: shared, stock"]
 fn nitro_attest_agrees_on_the_real_documents() {
-    for Real { document, not_before, not_after } in
+    for RecordedDocument { document, not_before, not_after } in
         debug().into_iter().chain([production(), carried()])
     {
         for second in [not_before - 1, not_before, not_after, not_after + 1] {

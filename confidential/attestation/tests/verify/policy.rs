@@ -1,6 +1,8 @@
 //! Policies and pins.
 
-use attestation::{AWS_NITRO_ROOT, Class, Code, Effective, Fingerprint, PinnedAnchor, Seen};
+use attestation::{
+    AWS_NITRO_ROOT, Class, Code, DocumentVersion, EffectivePolicy, Fingerprint, PinnedAnchor,
+};
 use common::wire::{Bytes, Fixed};
 use confidential_api::{
     policy::{EvidenceKind, Policy},
@@ -10,7 +12,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::bench::{Case, LAB, NOW, anchor, identity, image, try_all};
 
-fn seen(case: &Case) -> Seen {
+fn seen(case: &Case) -> DocumentVersion {
     case.effective().unwrap().seen()
 }
 
@@ -107,7 +109,7 @@ fn nothing_but_awss_root_makes_an_enclave_more_than_simulated() {
 fn a_policy_that_was_changed_or_is_none_is_refused() {
     let case = Case::valid();
     let take = |signed: Signed<Policy>| {
-        let effective = Effective::new(case.pin.clone(), signed, None, NOW);
+        let effective = EffectivePolicy::new(case.pin.clone(), signed, None, NOW);
         effective.map(drop).map_err(|refused| refused.code)
     };
     assert_eq!(take(case.signed()), Ok(()));

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use attestation::{Check, Code, Known, Nonce, Outcome, Report, report};
+use attestation::{Check, Code, Expectations, Nonce, Outcome, Report, report};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ciborium::Value;
 use confidential_api::{
@@ -13,7 +13,7 @@ use confidential_api::{
 use crate::bench::{Case, MODEL, NONCE, key_config, piece};
 
 /// A document, and its leaf's time in Unix seconds.
-pub(crate) struct Real {
+pub(crate) struct RecordedDocument {
     pub(crate) document: Vec<u8>,
     pub(crate) not_before: u64,
     pub(crate) not_after: u64,
@@ -25,22 +25,22 @@ fn vector(name: &str) -> Vec<u8> {
 }
 
 /// 2022-10-13T08:57:59Z to 11:58:02Z, production mode.
-pub(crate) fn production() -> Real {
+pub(crate) fn production() -> RecordedDocument {
     let document = vector("valid-attestation-doc-bytes");
-    Real { document, not_before: 1_665_651_479, not_after: 1_665_662_282 }
+    RecordedDocument { document, not_before: 1_665_651_479, not_after: 1_665_662_282 }
 }
 
 /// 2022-10-12T13:49:51Z to 16:49:54Z, and 2023-09-18T14:37:09Z to 17:37:12Z.
-pub(crate) fn debug() -> [Real; 2] {
+pub(crate) fn debug() -> [RecordedDocument; 2] {
     let text = String::from_utf8(vector("nitro-valid-doc.b64")).unwrap();
     let text: String = text.split_whitespace().collect();
     [
-        Real {
+        RecordedDocument {
             document: vector("debug-mode-attestation-doc-bytes"),
             not_before: 1_665_582_591,
             not_after: 1_665_593_394,
         },
-        Real {
+        RecordedDocument {
             document: STANDARD.decode(text).unwrap(),
             not_before: 1_695_047_829,
             not_after: 1_695_058_632,
@@ -78,7 +78,7 @@ pub(crate) fn judged(document: &[u8], second: u64) -> Report {
     ]);
     assert!(case.judge(&evidence).is_err(), "fit to seal");
     let nonce = Some(Nonce::from_bytes(NONCE));
-    let known = Known { model: Some(MODEL), nonce, simulated: Some(false) };
+    let known = Expectations { model: Some(MODEL), nonce, simulated: Some(false) };
     report(&evidence, &known, &case.signed(), Some(&case.pin), case.now).unwrap()
 }
 
@@ -95,8 +95,8 @@ const CHECKS: [Check; 8] = [
 ];
 
 /// A real document of a production enclave: it is AWS's, only in its time, and not an answer to us.
-pub(crate) fn passes_and_is_never_fit(real: &Real, nonce: Code) {
-    let Real { document, not_before, not_after } = real;
+pub(crate) fn passes_and_is_never_fit(real: &RecordedDocument, nonce: Code) {
+    let RecordedDocument { document, not_before, not_after } = real;
     for second in [not_before, not_after] {
         let report = judged(document, *second);
         for check in CHECKS {
@@ -121,7 +121,7 @@ fn a_production_document_passes_within_its_time_and_is_never_fit() {
 #[test]
 #[ignore = "needs: shared"]
 fn a_production_document_is_of_now_only_when_it_was_made() {
-    let Real { document, .. } = production();
+    let RecordedDocument { document, .. } = production();
     // Made at 2022-10-13T08:58:02.136Z.
     assert_eq!(judged(&document, 1_665_651_483).outcome(Check::Age), Outcome::Passed);
     let later = judged(&document, 1_665_651_483 + 300).outcome(Check::Age);
@@ -131,7 +131,7 @@ fn a_production_document_is_of_now_only_when_it_was_made() {
 #[test]
 #[ignore = "needs: shared"]
 fn a_debug_enclaves_document_is_always_refused() {
-    for Real { document, not_before, not_after } in debug() {
+    for RecordedDocument { document, not_before, not_after } in debug() {
         for second in [not_before, not_after] {
             let report = judged(&document, second);
             assert_eq!(report.outcome(Check::Measured), Outcome::Failed(Code::DebugEnclave));

@@ -1,6 +1,6 @@
 //! The project's own vectors, `docs/protocols/vectors/confidential.json`.
 
-use attestation::{Code, Effective, Pin, bound_nonce};
+use attestation::{Code, EffectivePolicy, Pin, bound_nonce};
 use common::wire::Fixed;
 use confidential_api::{policy::Policy, signed::Signed};
 use serde_json::Value;
@@ -28,7 +28,7 @@ fn the_policy_of_the_vectors_is_taken_under_its_identity_alone() {
     let now = documents["now"].as_u64().unwrap();
     let pin = |identity| Pin { identity, anchors: Vec::new(), images: None, min_epoch: 0 };
 
-    assert!(Effective::new(pin(identity), policy.clone(), None, now).is_ok());
-    let refused = Effective::new(pin(Fixed([9; 32])), policy, None, now).unwrap_err();
+    assert!(EffectivePolicy::new(pin(identity), policy.clone(), None, now).is_ok());
+    let refused = EffectivePolicy::new(pin(Fixed([9; 32])), policy, None, now).unwrap_err();
     assert_eq!(refused.code, Code::PolicySignature);
 }

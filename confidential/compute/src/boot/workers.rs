@@ -1,12 +1,11 @@
-//! Workers: a fresh process for each request, and one that waits for the next.
+//! Workers: a new process for each request, and a spare one for the next.
 //!
 //! ```text
 //! spare ──job and connection over its stdin──▶ works ──▶ exits
-//!                                                └── its time is up, the caller left ──▶ killed
+//!                                                └── timeout, client disconnected ──▶ killed
 //! ```
 //!
-//! A worker is handed the caller's connection itself, so nothing that it seals or opens passes through this process or
-//! through `router-com` but sealed.
+//! A worker gets the client's connection itself, so that this process and `router-com` see only sealed content.
 
 use std::{
     ffi::OsString,
@@ -37,7 +36,7 @@ use tokio::{
 
 use crate::frame::Refusal;
 
-/// How long a worker has the machine for itself before the next one is started.
+/// Delay before the next worker is started, so that it does not slow down the current one.
 const BEGINNING: Duration = Duration::from_millis(20);
 
 /// How a worker is started.
@@ -45,7 +44,7 @@ const BEGINNING: Duration = Duration::from_millis(20);
 pub struct Program {
     /// The file.
     pub path: PathBuf,
-    /// What it is told.
+    /// Its arguments.
     pub arguments: Vec<OsString>,
 }
 
@@ -53,13 +52,13 @@ pub struct Program {
 #[derive(Debug)]
 pub struct Workers {
     program: Program,
-    /// Longest life of one.
+    /// Longest lifetime of a worker.
     life: Duration,
     places: Arc<Semaphore>,
     spare: Mutex<Option<Worker>>,
 }
 
-/// A process that has no job yet.
+/// A worker process.
 #[derive(Debug)]
 struct Worker {
     child: Child,
@@ -68,22 +67,22 @@ struct Worker {
 }
 
 impl Workers {
-    /// Workers of this program, so many at a time, for so long at most.
+    /// At most `max` workers at a time, each for at most `life`.
     #[must_use]
     pub fn new(program: Program, max: usize, life: Duration) -> Self {
         Self { program, life, places: Arc::new(Semaphore::new(max)), spare: Mutex::default() }
     }
 
-    /// A place for one request.
+    /// A permit for one request.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Busy`] if all are taken.
+    /// [`Refusal::Busy`] if there is none left.
     pub fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| Refusal::Busy)
     }
 
-    /// Starts the worker that waits for the next request, unless there is one.
+    /// Starts the spare worker, unless there is one.
     pub fn prepare(&self) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let waits = |worker: &mut Worker| matches!(worker.child.try_wait(), Ok(None));
@@ -92,16 +91,16 @@ impl Workers {
         }
         match self.start() {
             Ok(worker) => *spare = Some(worker),
-            Err(error) => tracing::error!(%error, "no worker can be started"),
+            Err(error) => tracing::error!(%error, "the worker could not be started"),
         }
     }
 
-    /// Has one worker do a job for the caller of `connection`, and waits until it is gone. The worker answers the caller
-    /// itself; where it cannot, the caller sees the connection end.
+    /// Gives a job to a worker, and waits until the worker has ended. The worker responds to the client itself; if it fails,
+    /// the connection is closed.
     ///
     /// # Errors
     ///
-    /// No process can be started, or the one that was has ended before it had its job.
+    /// No process can be started, or it ended before it received its job.
     pub async fn work(&self, job: &[u8], connection: UnixStream) -> io::Result<()> {
         let hang_up = HangUp::of(&connection)?;
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -111,7 +110,7 @@ impl Workers {
         {
             return Ok(());
         }
-        // None waited, or it died while it did.
+        // There was no spare worker, or it had ended.
         let worker = self.start()?;
         hand(&worker, job, &connection)?;
         drop(connection);
@@ -119,7 +118,7 @@ impl Workers {
         Ok(())
     }
 
-    /// Waits until a worker that has its job is gone. Whether the job is done with: not if the worker died before it took it.
+    /// Waits until a worker has ended. Returns `false` if it ended before it received its job.
     async fn attend(&self, mut worker: Worker, hang_up: &HangUp) -> bool {
         let done = async {
             tokio::select! {
@@ -127,7 +126,7 @@ impl Workers {
                 () = hang_up.wait() => None,
             }
         };
-        // To start a process takes as long as the rest of a request: not beside its first word.
+        // Starting a process takes as long as the rest of a request, so not before its first bytes.
         let and_prepare = async {
             let mut done = pin!(done);
             if let Ok(soon) = timeout(BEGINNING, &mut done).await {
@@ -139,16 +138,16 @@ impl Workers {
         match timeout(self.life, and_prepare).await {
             Ok(Some(Ok(status))) if status.success() => {}
             Ok(Some(status)) => {
-                if is_untaken(&worker) {
-                    tracing::warn!(?status, "a worker died before it took its request");
+                if is_unread(&worker) {
+                    tracing::warn!(?status, "a worker ended before it received its request");
                     return false;
                 }
                 tracing::warn!(?status, "a worker failed");
             }
-            Ok(None) => tracing::debug!("a worker is ended: its caller left"),
-            Err(_) => tracing::warn!(life = ?self.life, "a worker is ended: its time is up"),
+            Ok(None) => tracing::debug!("a worker was killed: its client disconnected"),
+            Err(_) => tracing::warn!(life = ?self.life, "a worker was killed: it took too long"),
         }
-        // Also what has ended is awaited, so that nothing is left of it.
+        // This also reaps a process that has ended.
         let _ = worker.child.kill().await;
         self.prepare();
         true
@@ -169,7 +168,7 @@ impl Workers {
     }
 }
 
-/// Hands a worker its job and the caller's connection, in one message.
+/// Sends a worker its job and the client's connection, in one message.
 fn hand(worker: &Worker, job: &[u8], connection: &UnixStream) -> io::Result<()> {
     let connection = [connection.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -181,7 +180,7 @@ fn hand(worker: &Worker, job: &[u8], connection: &UnixStream) -> io::Result<()> 
     Ok(())
 }
 
-/// Whether a worker that has ended never took its job: its socket was closed with something unread in it (unix(7)).
-fn is_untaken(worker: &Worker) -> bool {
+/// Whether a worker ended without receiving its job: its socket was closed with unread data (unix(7)).
+fn is_unread(worker: &Worker) -> bool {
     matches!(recv(&worker.job, &mut [0; 1], RecvFlags::DONTWAIT), Err(Errno::CONNRESET))
 }

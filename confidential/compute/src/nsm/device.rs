@@ -1,5 +1,5 @@
 //! The device file of Linux's driver (`drivers/misc/nsm.c`).
-#![allow(unsafe_code, reason = "a device's own call; nothing else in this crate is unsafe")]
+#![allow(unsafe_code, reason = "an ioctl of the driver")]
 
 use std::{
     fs::OpenOptions,

@@ -1,4 +1,4 @@
-//! What boot is asked.
+//! Requests to boot.
 
 use std::{io, time::Duration};
 
@@ -8,25 +8,25 @@ use tokio::{net::UnixStream, time::timeout};
 
 use crate::frame::{self, Kind, Refusal};
 
-/// How long boot may take to show evidence, less than the router waits for that.
+/// Timeout of a request for evidence, less than the router's.
 const EVIDENCE: Duration = Duration::from_secs(20);
 
-/// Connects to boot; the log says if somebody else is in its place.
+/// Connects to boot; logs if its socket belongs to another user.
 pub(super) async fn reach(boot: &Connector) -> Result<UnixStream, ConnectError> {
     boot.connect().await.inspect_err(|error| match error {
-        ConnectError::Unreachable { .. } => tracing::debug!(%error, "boot is not there"),
+        ConnectError::Unreachable { .. } => tracing::debug!(%error, "boot is not running"),
         ConnectError::NoSocket(_) | ConnectError::Uid { .. } => {
-            tracing::warn!(%error, "boot is not what it should be");
+            tracing::warn!(%error, "the socket is not boot's");
         }
     })
 }
 
-/// What boot or its worker says next, within so long.
+/// Reads the next frame from boot or its worker.
 pub(super) async fn next(boot: &mut UnixStream, limit: Duration) -> io::Result<(Kind, Vec<u8>)> {
     timeout(limit, frame::read(boot)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// The evidence for a nonce, as boot shows it.
+/// Requests evidence for a nonce.
 pub(super) async fn evidence(boot: &Connector, nonce: [u8; NONCE_LEN]) -> Result<Vec<u8>, Refusal> {
     let asked = async {
         let mut boot = reach(boot).await?;
@@ -40,7 +40,7 @@ pub(super) async fn evidence(boot: &Connector, nonce: [u8; NONCE_LEN]) -> Result
     }
 }
 
-/// Returns once boot has said that it is well: one that hangs would still be connected to.
+/// Checks the health of boot. A connection alone is not enough, since a hanging process still accepts it.
 pub(super) async fn lives(boot: &Connector) -> io::Result<()> {
     let mut boot = reach(boot).await?;
     frame::write(&mut boot, Kind::Look, &[]).await?;

@@ -1,4 +1,4 @@
-//! Tells the router that this node lives, and when it leaves.
+//! Registers this node with the router, and unregisters it.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -10,7 +10,7 @@ use confidential_api::{
     NodeId,
     evidence::EvidenceList,
     names::{NONCE_LEN, model_tag, path},
-    node::{NodeEvent, NodeNews, RoutingInfo},
+    node::{NodeEvent, NodeStatus, RoutingInfo},
     settings::compute::Settings,
 };
 use tokio::time::{Instant, sleep};
@@ -18,10 +18,10 @@ use tokio::time::{Instant, sleep};
 use super::{boot::evidence, upstream::Router};
 use crate::{Error, Root};
 
-/// How long evidence is told that nobody asked for: clients ask for their own.
+/// How long evidence is used in heartbeats. Clients request their own.
 const TOLD: Duration = Duration::from_secs(60);
 
-/// A node at its router.
+/// The registration of a node.
 #[derive(Debug)]
 pub(super) struct Register {
     router: Router,
@@ -35,10 +35,6 @@ pub(super) struct Register {
 
 impl Register {
     /// Reads the settings.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Url`] or [`Error::Models`] if they lack what the router must be told.
     pub(super) fn new(
         root: &Root,
         settings: &Settings,
@@ -65,7 +61,7 @@ impl Register {
         })
     }
 
-    /// Tells it for ever.
+    /// Sends heartbeats, forever.
     pub(super) async fn run(&self) {
         let mut shown: Option<(Instant, EvidenceList)> = None;
         let mut away = false;
@@ -74,16 +70,16 @@ impl Register {
                 shown = self.evidence().await.map(|list| (Instant::now(), list));
             }
             if let Some((_, evidence)) = &shown {
-                match self.tell(NodeNews::Alive(Box::new(self.info(evidence)))).await {
+                match self.tell(NodeStatus::Alive(Box::new(self.info(evidence)))).await {
                     Ok(()) if away => {
-                        tracing::info!("the router is reached again");
+                        tracing::info!("the router is reachable again");
                         away = false;
                     }
                     Ok(()) => {}
                     Err(error) => {
                         if !away {
                             let error = &error as &dyn std::error::Error;
-                            tracing::warn!(error, "the router is not told; said once until it is");
+                            tracing::warn!(error, "the router is unreachable; logged once");
                         }
                         away = true;
                     }
@@ -93,21 +89,21 @@ impl Register {
         }
     }
 
-    /// Tells that no more requests are taken.
+    /// Unregisters the node.
     pub(super) async fn leave(&self) {
-        if let Err(error) = self.tell(NodeNews::Shutdown).await {
-            tracing::debug!(%error, "the router is not told that this node leaves");
+        if let Err(error) = self.tell(NodeStatus::Shutdown).await {
+            tracing::debug!(%error, "this node was not unregistered");
         }
     }
 
-    /// Evidence for a nonce of nobody's.
+    /// Evidence for a random nonce.
     async fn evidence(&self) -> Option<EvidenceList> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).ok()?;
         match evidence(&self.boot, nonce).await {
             Ok(evidence) => EvidenceList::decode(&evidence).ok(),
             Err(error) => {
-                tracing::warn!(%error, "there is no evidence to tell the router");
+                tracing::warn!(%error, "there is no evidence for the heartbeat");
                 None
             }
         }
@@ -122,7 +118,7 @@ impl Register {
         }
     }
 
-    async fn tell(&self, what: NodeNews) -> std::io::Result<()> {
+    async fn tell(&self, what: NodeStatus) -> std::io::Result<()> {
         let index = self.index.fetch_add(1, Ordering::Relaxed);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let at_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);

@@ -1,26 +1,19 @@
-//! The way to the router: one request on a connection of its own.
+//! The client of the router.
 
 use std::{io, path::PathBuf, time::Duration};
 
-use bytes::Bytes;
 use chassis::{
-    client,
-    dial::Io,
+    dial,
     tls::{self, CertificateFiles},
 };
 use confidential_api::{names::media, settings::Upstream};
-use http_body_util::Full;
-use hyper::{
-    Method, Request, StatusCode, Uri,
-    header::{CONTENT_TYPE, HOST, HeaderValue},
-};
+use hyper::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
-use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::TlsConnector;
+use tokio::time::timeout;
 
-use crate::{Error, Root};
+use crate::{Error, Root, http};
 
-/// How long the router may take.
+/// Timeout of a request to the router.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The router.
@@ -29,7 +22,7 @@ pub(super) struct Router {
     host: String,
     port: u16,
     authority: HeaderValue,
-    /// For TLS; without it the router is on this machine's loopback.
+    /// `None` if the router is on this machine's loopback.
     secure: Option<Secure>,
 }
 
@@ -41,11 +34,7 @@ struct Secure {
 }
 
 impl Router {
-    /// Reads where it is.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Url`] if the URL is none that may be used.
+    /// Reads the settings.
     pub(super) fn new(
         root: &Root,
         upstream: &Upstream,
@@ -62,7 +51,7 @@ impl Router {
             "https" => {
                 let name = upstream.server_name.clone().unwrap_or_else(|| host.clone());
                 let name =
-                    ServerName::try_from(name).map_err(|_| wrong("its name is no DNS name"))?;
+                    ServerName::try_from(name).map_err(|_| wrong("its host is not a DNS name"))?;
                 Some(Secure { ca: root.path(&upstream.ca), own, name })
             }
             "http" if loopback => None,
@@ -70,7 +59,7 @@ impl Router {
         };
         let port = authority.port_u16().unwrap_or(if secure.is_some() { 443 } else { 80 });
         let authority = HeaderValue::from_str(authority.as_str())
-            .map_err(|_| wrong("its name is no DNS name"))?;
+            .map_err(|_| wrong("its host is not a DNS name"))?;
         Ok(Self { host, port, authority, secure })
     }
 
@@ -78,43 +67,26 @@ impl Router {
     ///
     /// # Errors
     ///
-    /// It is not reached, does not answer in time, or refuses.
+    /// The router is unreachable, does not respond in time, or refuses.
     pub(super) async fn post(&self, path: &'static str, body: Vec<u8>) -> io::Result<()> {
         let sent = async {
-            let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-            stream.set_nodelay(true)?;
-            match &self.secure {
+            let stream = dial::tcp(&self.host, self.port).await?;
+            let trust = match &self.secure {
                 Some(Secure { ca, own, name }) => {
-                    // Read each time: an exchanged file is used at once.
+                    // Loaded each time, so that replaced files are used at once.
                     let config = tls::client(ca, Some(own), &[&rustls::version::TLS13]);
-                    let connector = TlsConnector::from(config.map_err(io::Error::other)?);
-                    self.send(connector.connect(name.clone(), stream).await?, path, body).await
+                    Some((config.map_err(io::Error::other)?, name.clone()))
                 }
-                None => self.send(stream, path, body).await,
-            }
+                None => None,
+            };
+            let stream = dial::secure(stream, trust).await?;
+            http::post(stream, self.authority.clone(), path, media::BINARY, body.into()).await
         };
-        let status = timeout(PATIENCE, sent)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let sent = timeout(PATIENCE, sent).await;
+        let status = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?.status();
         if status.is_success() {
             return Ok(());
         }
-        Err(io::Error::other(format!("it answered {status}")))
-    }
-
-    async fn send(
-        &self,
-        stream: impl Io + 'static,
-        path: &'static str,
-        body: Vec<u8>,
-    ) -> io::Result<StatusCode> {
-        let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from_static(path);
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.authority.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::BINARY));
-        let answer = client::send(stream, request).await;
-        answer.map(|answer| answer.status()).map_err(io::Error::other)
+        Err(io::Error::other(format!("the router responded with status {status}")))
     }
 }

@@ -1,4 +1,4 @@
-//! The attestation key: made once for each machine, and named by the policies of whoever is responsible for it.
+//! The attestation key: made once for each machine, and an anchor of policies.
 
 use common::wire::Bytes;
 use confidential_api::policy::{Anchor, EvidenceKind};
@@ -20,14 +20,14 @@ impl Tpm {
         }
     }
 
-    /// Makes the attestation key where there is none, and keeps it over restarts: a policy's anchor of this name.
+    /// Makes the persistent attestation key if there is none, and returns it as an anchor of this name.
     ///
-    /// It is made of the endorsement hierarchy's seed, so it is the same one again after it was lost. Whoever owns the
-    /// machine must not have set a password for that hierarchy or their own.
+    /// It is derived from the endorsement hierarchy's seed, so a lost key can be made again. The endorsement and owner
+    /// hierarchies must not have passwords.
     ///
     /// # Errors
     ///
-    /// [`TpmError::WrongAk`] if there is another key at its handle, which is left as it is; else what the TPM says.
+    /// [`TpmError::WrongAk`] if there is another key at its handle, which is not changed; or an error of the TPM.
     pub fn provision(&self, name: &str) -> Result<Anchor, TpmError> {
         let mut commands = self.commands();
         let ak = match self.find_ak(&mut commands)? {

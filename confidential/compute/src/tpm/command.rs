@@ -1,4 +1,4 @@
-//! The commands that are used, one function each (*TPM 2.0 Library*, part 3).
+//! The commands in use, one function each (*TPM 2.0 Library*, part 3).
 
 mod run;
 
@@ -36,41 +36,41 @@ use super::{
     stream::Stream,
 };
 
-/// Bytes of a register of the bank of SHA-256.
+/// Length of a register of the SHA-256 bank in bytes.
 const REGISTER_LEN: usize = 32;
-/// How long a command may take.
+/// Timeout of a command.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long making a key may take.
+/// Timeout of making a key.
 const KEY_PATIENCE: Duration = Duration::from_secs(30);
-/// How long making a key of RSA may take, whose primes are searched for: as long as Linux's driver waits.
+/// Timeout of making an RSA key, the same as that of Linux's driver: finding primes is slow.
 const RSA_PATIENCE: Duration = Duration::from_secs(300);
-/// Bytes of a session's nonce: at least half of its hash.
+/// Length of a session's nonce in bytes: at least half of its hash.
 const NONCE: usize = 32;
 
-/// A TPM that is asked for one thing after the other.
+/// A TPM with exclusive access.
 #[derive(Debug)]
 pub(super) struct Commands {
     stream: Stream,
-    condition: Arc<Condition>,
-    /// Whether what others left was cleared away in this era.
+    condition: Arc<TpmStatus>,
+    /// Whether objects of earlier processes were flushed in this era.
     cleared: bool,
-    /// When it did not answer.
+    /// When it last failed to respond.
     silent: Option<Instant>,
     patience: Duration,
 }
 
-/// What is known of a TPM without waiting for it.
+/// The status of a TPM, available without exclusive access.
 #[derive(Debug, Default)]
-pub(super) struct Condition {
-    /// Rises with each failure, after which what was made is not counted on.
+pub(super) struct TpmStatus {
+    /// Rises with each failure; objects of earlier eras are considered lost.
     era: AtomicU64,
     /// Whether it did not answer when it was last asked.
     silent: AtomicBool,
 }
 
-impl Condition {
-    /// Whether something is still there, as far as is known.
-    pub(super) fn has(&self, made: Made) -> bool {
+impl TpmStatus {
+    /// Whether an object still exists, as far as is known.
+    pub(super) fn has(&self, made: TransientHandle) -> bool {
         made.era == self.era()
     }
 
@@ -79,31 +79,31 @@ impl Condition {
         self.silent.load(Ordering::Relaxed)
     }
 
-    /// It rises with each failure.
+    /// The current era, which ends with a failure.
     pub(super) fn era(&self) -> u64 {
         self.era.load(Ordering::Relaxed)
     }
 }
 
-/// Something that was made in the TPM, and is gone after a failure.
+/// The handle of a session or transient key, which is lost after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Made {
+pub(super) struct TransientHandle {
     handle: TpmHandle,
     era: u64,
 }
 
-/// A key that was made, and what tells how.
+/// A new key with its creation data.
 #[derive(Debug)]
-pub(super) struct Created {
-    pub(super) key: Made,
+pub(super) struct CreatedKey {
+    pub(super) key: TransientHandle,
     pub(super) public: TpmtPublic,
-    /// The public area's bytes.
+    /// The encoded public area.
     pub(super) bytes: Vec<u8>,
     hash: Tpm2bDigest,
     ticket: TpmtTkCreation,
 }
 
-/// A statement that the attestation key signed.
+/// A structure that the attestation key signed.
 #[derive(Debug)]
 pub(super) struct Signed {
     pub(super) attest: TpmsAttest,
@@ -116,17 +116,17 @@ impl Commands {
         Self { stream, condition, cleared: false, silent: None, patience: PATIENCE }
     }
 
-    /// Lets each command take this long.
+    /// Sets the timeout of commands.
     #[cfg(test)]
     pub(super) const fn patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
 
-    pub(super) fn condition(&self) -> Arc<Condition> {
+    pub(super) fn condition(&self) -> Arc<TpmStatus> {
         Arc::clone(&self.condition)
     }
 
-    /// The public area at a handle, and its bytes; none if nothing is there.
+    /// The public area at a handle, decoded and encoded; `None` if the handle is unused.
     pub(super) fn read_public(
         &mut self,
         handle: u32,
@@ -141,7 +141,7 @@ impl Commands {
         Ok(Some((read.out_public.inner, bytes)))
     }
 
-    /// What these registers hold.
+    /// The values of these registers.
     pub(super) fn registers(&mut self, wanted: &[u8]) -> Result<Registers, TpmError> {
         let mut found = BTreeMap::new();
         loop {
@@ -150,7 +150,7 @@ impl Commands {
             if missing.is_empty() {
                 return Ok(Registers(found));
             }
-            // Of a long selection it tells the first eight.
+            // A response has at most eight registers.
             let command =
                 TpmPcrReadCommand { handles: [], pcr_selection_in: selection(missing.clone())? };
             let read: TpmPcrReadResponse = self.run("PCR_Read", &command, None)?;
@@ -169,12 +169,12 @@ impl Commands {
         }
     }
 
-    /// Makes a key of a hierarchy's seed and what is asked.
+    /// Derives a key from a hierarchy's seed and this template.
     pub(super) fn create(
         &mut self,
         hierarchy: TpmRh,
         wanted: TpmtPublic,
-    ) -> Result<Created, TpmError> {
+    ) -> Result<CreatedKey, TpmError> {
         let is_rsa = wanted.object_type == TpmAlgId::Rsa;
         let patience = if is_rsa { RSA_PATIENCE } else { KEY_PATIENCE };
         let command = TpmCreatePrimaryCommand {
@@ -186,7 +186,7 @@ impl Commands {
             self.run_within(patience, "CreatePrimary", &command, Some(password()))?;
         let key = self.made(made.handles);
         match named("CreatePrimary", &made.out_public.inner, &made.name) {
-            Ok(bytes) => Ok(Created {
+            Ok(bytes) => Ok(CreatedKey {
                 key,
                 public: made.out_public.inner,
                 bytes,
@@ -200,24 +200,24 @@ impl Commands {
         }
     }
 
-    /// Keeps a key over restarts, at this handle.
-    pub(super) fn keep(&mut self, key: Made, at: u32) -> Result<(), TpmError> {
+    /// Makes a key persistent at this handle.
+    pub(super) fn keep(&mut self, key: TransientHandle, at: u32) -> Result<(), TpmError> {
         let handles = [TpmRh::Owner.value().into(), self.handle(key)?];
         let command = TpmEvictControlCommand { handles, persistent_handle: at.into() };
         let _: TpmEvictControlResponse = self.run("EvictControl", &command, Some(password()))?;
         Ok(())
     }
 
-    /// Forgets what was made; what cannot be forgotten is gone.
-    pub(super) fn flush(&mut self, made: Made) {
+    /// Flushes an object; errors are only logged.
+    pub(super) fn flush(&mut self, made: TransientHandle) {
         if let Ok(handle) = self.handle(made)
             && let Err(error) = self.flush_handle(handle)
         {
-            tracing::debug!(%error, "something is left in the TPM");
+            tracing::debug!(%error, "an object could not be flushed");
         }
     }
 
-    /// Has the attestation key sign what the registers hold, with `data`.
+    /// Signs the values of the registers and `data` with the attestation key.
     pub(super) fn quote(
         &mut self,
         ak: u32,
@@ -237,12 +237,12 @@ impl Commands {
         Ok(Signed { attest: said.quoted.inner, signature: said.signature })
     }
 
-    /// Has the attestation key sign that the TPM made a key, and how, with `data`.
+    /// Signs the creation of a key and `data` with the attestation key.
     pub(super) fn certify(
         &mut self,
         ak: u32,
         data: &[u8],
-        created: &Created,
+        created: &CreatedKey,
     ) -> Result<Signed, TpmError> {
         let command = TpmCertifyCreationCommand {
             handles: [ak.into(), self.handle(created.key)?],
@@ -259,19 +259,19 @@ impl Commands {
         Ok(Signed { attest: said.certify_info.inner, signature: said.signature })
     }
 
-    /// Multiplies a point of P-256, uncompressed, with a private key that these registers allow: the x coordinate.
+    /// The x coordinate of a P-256 point, uncompressed, times a private key that is bound to these registers.
     ///
     /// # Errors
     ///
-    /// [`TpmError::Changed`] if they hold something else than when the key was made.
+    /// [`TpmError::Changed`] if their values differ from when the key was made.
     pub(super) fn multiply(
         &mut self,
-        key: Made,
+        key: TransientHandle,
         registers: &[u8],
         point: &[u8; 65],
     ) -> Result<Zeroizing<[u8; 32]>, TpmError> {
         match self.multiply_once(key, registers, point) {
-            // Some register changed while the session was under way, perhaps one that nobody asked about.
+            // A register changed during the session, perhaps one outside of the selection.
             Err(error) if is(&error, TpmRcBase::PcrChanged) => {
                 self.multiply_once(key, registers, point)
             }
@@ -282,7 +282,7 @@ impl Commands {
 
     fn multiply_once(
         &mut self,
-        key: Made,
+        key: TransientHandle,
         registers: &[u8],
         point: &[u8; 65],
     ) -> Result<Zeroizing<[u8; 32]>, TpmError> {
@@ -295,14 +295,14 @@ impl Commands {
             answer::product(&answer).map_err(|bad| self.failed("ECDH_ZGen", bad))
         });
         if said.is_err() {
-            // Used up only if it went well.
+            // The session ends only on success.
             self.flush(session);
         }
         said
     }
 
-    /// A session that shows what the registers hold now.
-    fn policy(&mut self, registers: &[u8]) -> Result<Made, TpmError> {
+    /// A policy session with the current values of the registers.
+    fn policy(&mut self, registers: &[u8]) -> Result<TransientHandle, TpmError> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| TpmError::Random)?;
         let none = TpmHandle::from(TpmRh::Null.value());
@@ -326,8 +326,8 @@ impl Commands {
         }
     }
 
-    /// Has a session show what the registers hold now.
-    fn show(&mut self, session: Made, registers: &[u8]) -> Result<(), TpmError> {
+    /// Adds the current values of the registers to a policy session.
+    fn show(&mut self, session: TransientHandle, registers: &[u8]) -> Result<(), TpmError> {
         let command = TpmPolicyPcrCommand {
             handles: [session.handle],
             pcr_digest: <_>::default(),
@@ -336,17 +336,17 @@ impl Commands {
         self.run::<_, TpmPolicyPcrResponse>("PolicyPCR", &command, None).map(drop)
     }
 
-    /// Something that the TPM says it made just now.
-    fn made(&self, [handle]: [TpmHandle; 1]) -> Made {
-        Made { handle, era: self.condition.era() }
+    /// The handle of a new object.
+    fn made(&self, [handle]: [TpmHandle; 1]) -> TransientHandle {
+        TransientHandle { handle, era: self.condition.era() }
     }
 
-    fn handle(&self, made: Made) -> Result<TpmHandle, TpmError> {
+    fn handle(&self, made: TransientHandle) -> Result<TpmHandle, TpmError> {
         if self.condition.has(made) { Ok(made.handle) } else { Err(TpmError::Lost) }
     }
 }
 
-/// Whether a TPM refused for this reason.
+/// Whether a TPM refused with this code.
 fn is(error: &TpmError, base: TpmRcBase) -> bool {
     matches!(error, TpmError::Refused { code, .. } if code.base() == Some(base))
 }
@@ -356,7 +356,7 @@ fn password() -> TpmHandle {
     TpmRh::Pw.value().into()
 }
 
-/// The bytes of a public area, which the TPM calls by this name.
+/// The encoded public area, if its name is this one.
 fn named(what: &'static str, public: &TpmtPublic, name: &[u8]) -> Result<Vec<u8>, TpmError> {
     let bytes = public::bytes(public)?;
     if public::name(&bytes) == name { Ok(bytes) } else { Err(TpmError::Malformed(what)) }

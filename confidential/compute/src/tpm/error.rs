@@ -1,65 +1,63 @@
-//! Why a TPM did not do what it was asked.
+//! Errors of a TPM.
 
 use std::path::PathBuf;
 
-use super::answer::{Bad, Code};
+use super::answer::{Code, ResponseError};
 
-/// A TPM did not do what it was asked.
+/// The TPM failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TpmError {
-    /// It is not there, broke off, or took too long.
-    #[error("the TPM {} does not answer: is it there, may this user open it, and is it one that works?", .at.display())]
+    /// It does not respond.
+    #[error("the TPM {} does not respond: does it exist and work, and may this user open it?", .at.display())]
     Io {
-        /// Where.
+        /// Its path.
         at: PathBuf,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It did not answer a moment ago.
-    #[error("the TPM did not answer a moment ago, and is left alone")]
+    /// It did not respond to the last command.
+    #[error("the TPM did not respond to the last command")]
     Silent,
     /// It refused.
     #[error("the TPM refused {what}: {code}")]
     Refused {
-        /// What it was asked, in the specification's words.
+        /// The command.
         what: &'static str,
-        /// Why.
+        /// The response code.
         code: Code,
     },
-    /// What it said is no answer.
-    #[error("what the TPM said to {0} is no answer of its kind")]
+    /// The response is malformed.
+    #[error("the TPM's response to {0} is malformed")]
     Malformed(&'static str),
-    /// A register is another than when the key was made.
+    /// A register has changed since the key was made.
     #[error(
-        "a register of the TPM changed after this node's key was made, so the key opens nothing more: look at what was \
-         started on this machine since, then restart the machine"
+        "a register of the TPM has changed since this node's key was made, so the key can no longer be used: check which \
+         programs were started on this machine, then restart the machine"
     )]
     Changed,
-    /// What was made in the TPM is there no more.
-    #[error("the TPM was started anew, and this node's key is gone: a new one is made")]
+    /// An object is lost.
+    #[error("the TPM was restarted and has lost this node's key: a new key is made")]
     Lost,
     /// There is no attestation key.
     #[error(
-        "the TPM has no key at ak = {0:#x}: make one with `maru-compute ak`, and put it into the policy"
+        "the TPM has no key at ak = {0:#x}: make one with `maru-compute ak`, and add it to the policy"
     )]
     NoAk(u32),
-    /// The attestation key is none.
+    /// The key is not an attestation key.
     #[error(
-        "the key at ak = {0:#x} is no attestation key: it must be of RSA-2048, restricted to sign, and of this TPM alone"
+        "the key at ak = {0:#x} is not an attestation key: it must be an RSA-2048 key of this TPM, restricted to signing"
     )]
     WrongAk(u32),
-    /// The registers in the settings cannot be quoted.
+    /// The registers in the settings are invalid.
     #[error(
-        "pcrs = {0:?} in confidential-compute.toml: name 1 to 24 registers, from 0 to 23, each once"
+        "pcrs = {0:?} in confidential-compute.toml: list 1 to 24 registers, from 0 to 23, each once"
     )]
     Registers(Vec<u8>),
-    /// The handle in the settings is none where a key can be.
-    #[error(
-        "ak = {0:#x} in confidential-compute.toml: name a handle from 0x81000000 to 0x817fffff"
-    )]
+    /// The handle in the settings is invalid.
+    #[error("ak = {0:#x} in confidential-compute.toml: set a handle from 0x81000000 to 0x817fffff")]
     Handle(u32),
-    /// More than a command can hold.
-    #[error("a command to the TPM would be too long")]
+    /// The command is too long.
+    #[error("a command to the TPM is too long")]
     TooLong,
     /// There are no random bytes.
     #[error("this machine has no random bytes")]
@@ -67,10 +65,10 @@ pub enum TpmError {
 }
 
 impl TpmError {
-    pub(super) fn of(what: &'static str, bad: Bad) -> Self {
+    pub(super) fn of(what: &'static str, bad: ResponseError) -> Self {
         match bad {
-            Bad::Refused(code) => Self::Refused { what, code },
-            Bad::Malformed => Self::Malformed(what),
+            ResponseError::Refused(code) => Self::Refused { what, code },
+            ResponseError::Malformed => Self::Malformed(what),
         }
     }
 }

@@ -16,9 +16,9 @@ use tpm2_protocol::{
 
 use super::error::TpmError;
 
-/// Bits of an attestation key.
+/// Length of an attestation key in bits.
 const AK_BITS: u16 = 2048;
-/// What an attestation key must be: it signs what this TPM made, and nothing else.
+/// Attributes that an attestation key must have: it signs only what its TPM generated.
 const AK_ATTRIBUTES: [TpmaObject; 5] = [
     TpmaObject::FIXED_TPM,
     TpmaObject::FIXED_PARENT,
@@ -26,7 +26,7 @@ const AK_ATTRIBUTES: [TpmaObject; 5] = [
     TpmaObject::RESTRICTED,
     TpmaObject::SIGN_ENCRYPT,
 ];
-/// What the key that requests are sealed to is: used by its policy alone, and in no other TPM.
+/// Attributes of the request encryption key: it is authorized only by its policy, and never leaves its TPM.
 const REK_ATTRIBUTES: [TpmaObject; 6] = [
     TpmaObject::FIXED_TPM,
     TpmaObject::FIXED_PARENT,
@@ -35,9 +35,9 @@ const REK_ATTRIBUTES: [TpmaObject; 6] = [
     TpmaObject::NO_DA,
     TpmaObject::DECRYPT,
 ];
-/// Bytes of a coordinate on P-256.
+/// Length of a coordinate on P-256 in bytes.
 const COORDINATE: usize = 32;
-/// Bytes of a selection: registers 0 to 23.
+/// Length of a selection in bytes: registers 0 to 23.
 const SELECTION: usize = 3;
 
 const NO_CIPHER: TpmtSymDef = TpmtSymDef {
@@ -47,7 +47,7 @@ const NO_CIPHER: TpmtSymDef = TpmtSymDef {
 };
 const SHA256: TpmuAsymScheme = TpmuAsymScheme::Hash(TpmsSchemeHash { hash_alg: TpmAlgId::Sha256 });
 
-/// The bytes of a structure.
+/// Encodes a structure.
 pub(super) fn bytes(of: &(impl TpmMarshal + TpmSized)) -> Result<Vec<u8>, TpmError> {
     let mut bytes = vec![0; of.len()];
     let mut writer = TpmWriter::new(&mut bytes);
@@ -57,7 +57,7 @@ pub(super) fn bytes(of: &(impl TpmMarshal + TpmSized)) -> Result<Vec<u8>, TpmErr
     Ok(bytes)
 }
 
-/// Asks for an attestation key: RSA-2048, as OpenPCC's verifier takes it.
+/// The template of an attestation key: RSA-2048, which OpenPCC's verifier requires.
 pub(super) fn ak() -> TpmtPublic {
     let parameters = TpmsRsaParms {
         symmetric: NO_CIPHER,
@@ -75,7 +75,7 @@ pub(super) fn ak() -> TpmtPublic {
     }
 }
 
-/// Whether a key is an attestation key as verifiers take it.
+/// Whether verifiers accept a key as an attestation key.
 pub(super) fn is_ak(public: &TpmtPublic) -> bool {
     let TpmuPublicParms::Rsa(parameters) = &public.parameters else { return false };
     public.name_alg == TpmAlgId::Sha256
@@ -84,8 +84,7 @@ pub(super) fn is_ak(public: &TpmtPublic) -> bool {
         && parameters.scheme == (TpmtRsaScheme { scheme: TpmAlgId::Rsassa, details: SHA256 })
 }
 
-/// Asks for a key that is used under this policy alone. What a TPM makes follows from what it is asked, so `unique` is
-/// random.
+/// The template of a key with this policy. Keys are derived from the template, so `unique` must be random.
 pub(super) fn rek(policy: [u8; 32], unique: [u8; 32]) -> Result<TpmtPublic, TpmError> {
     let parameters = TpmsEccParms {
         symmetric: NO_CIPHER,
@@ -104,8 +103,8 @@ pub(super) fn rek(policy: [u8; 32], unique: [u8; 32]) -> Result<TpmtPublic, TpmE
     })
 }
 
-/// The point of a key, uncompressed (SEC 1, section 2.3.3); none if a coordinate has not all of its bytes. Some TPMs leave out
-/// those that are zero and first, and verifiers take no such key.
+/// The point of a key, uncompressed (SEC 1, section 2.3.3); `None` if a coordinate is short. Some TPMs omit leading zeros, and
+/// verifiers refuse such keys.
 pub(super) fn point(public: &TpmtPublic) -> Option<[u8; 65]> {
     let TpmuPublicId::Ecc(point) = &public.unique else { return None };
     let (x, y) = (&*point.x, &*point.y);
@@ -118,7 +117,7 @@ pub(super) fn name(public: &[u8]) -> Vec<u8> {
     [&TpmAlgId::Sha256.value().to_be_bytes()[..], &Sha256::digest(public)].concat()
 }
 
-/// Selects registers of the bank of SHA-256.
+/// A selection of registers of the SHA-256 bank.
 pub(super) fn selection(
     registers: impl IntoIterator<Item = u8>,
 ) -> Result<TpmlPcrSelection, TpmError> {
@@ -134,7 +133,7 @@ pub(super) fn selection(
     Ok(list)
 }
 
-/// The registers that a selection of the bank of SHA-256 is of, in their order.
+/// The registers in a selection of the SHA-256 bank, in order.
 pub(super) fn selected(list: &TpmlPcrSelection) -> Option<Vec<u8>> {
     let [one] = &**list else { return None };
     let has = |register: &u8| {
@@ -145,7 +144,7 @@ pub(super) fn selected(list: &TpmlPcrSelection) -> Option<Vec<u8>> {
     (one.hash == TpmAlgId::Sha256).then(|| (0..u8::MAX).filter(has).collect())
 }
 
-/// The policy of a key that is used while these registers hold this (`PolicyPCR` alone).
+/// The policy digest that binds a key to these register values (`PolicyPCR` alone).
 pub(super) fn policy(registers: &Registers) -> Result<[u8; 32], TpmError> {
     let selection = bytes(&selection(registers.0.keys().copied())?)?;
     let mut held = Sha256::new();
@@ -157,7 +156,7 @@ pub(super) fn policy(registers: &Registers) -> Result<[u8; 32], TpmError> {
     Ok(policy.finalize().into())
 }
 
-/// Bytes in the form of the crate that writes them.
+/// Converts bytes to a type of `tpm2-protocol`.
 pub(super) fn buffer<'a, T: TryFrom<&'a [u8]>>(bytes: &'a [u8]) -> Result<T, TpmError> {
     T::try_from(bytes).map_err(|_| TpmError::TooLong)
 }

@@ -1,4 +1,4 @@
-//! The key that requests are sealed to, in a TPM.
+//! The request encryption key in a TPM.
 
 use std::sync::{
     Arc,
@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use confidential_api::{
-    evidence::{EvidencePiece, EvidenceType},
+    evidence::{EvidencePiece, EvidenceType, bound_nonce},
     quote::TpmQuote,
 };
 use confidential_envelope::{
@@ -17,46 +17,43 @@ use zeroize::Zeroizing;
 
 use super::{
     Tpm,
-    command::{Commands, Created},
+    command::{Commands, CreatedKey},
     error::TpmError,
     public,
 };
-use crate::{
-    evidence::bound,
-    holder::{Holder, HolderError, Rek},
-};
+use crate::holder::{Holder, HolderError, Rek};
 
-/// Keys that are made until one can be used: of one in 128 a coordinate begins with zeros.
+/// Maximum number of attempts to make a key: in one of 128, a coordinate begins with zeros.
 const TRIES: usize = 8;
 
-/// A key of P-256. Dropping it takes it out of the TPM.
+/// A P-256 key. Dropping it flushes it from the TPM.
 #[derive(Debug)]
 pub(super) struct TpmRek {
     tpm: Tpm,
-    created: Created,
+    created: CreatedKey,
     public: PublicKey,
-    /// Whether the log says that a register changed.
-    told: AtomicBool,
+    /// Whether a changed register was logged.
+    logged: AtomicBool,
 }
 
 impl TpmRek {
-    /// Makes a key that is of use while the registers hold what they hold now. It belongs to no owner of the machine (the
-    /// null hierarchy), so that no restart brings it back.
+    /// Makes a key that is bound to the current values of the registers. It is in the null hierarchy, so that it does not
+    /// survive a restart.
     pub(super) fn generate(tpm: Tpm) -> Result<Self, TpmError> {
         let mut commands = tpm.commands();
-        // Without it there is no evidence of any key.
+        // Without it, there is no evidence.
         tpm.ak(&mut commands)?;
         let policy = public::policy(&tpm.registers(&mut commands)?)?;
         let (created, public) = create(&mut commands, policy)?;
         drop(commands);
-        Ok(Self { tpm, created, public, told: AtomicBool::new(false) })
+        Ok(Self { tpm, created, public, logged: AtomicBool::new(false) })
     }
 
     /// The five pieces of `docs/protocols/confidential.md`.
     fn pieces(&self, nonces: &[u8]) -> Result<Vec<EvidencePiece>, TpmError> {
-        let data = bound(nonces);
+        let data = bound_nonce(nonces);
         let mut commands = self.tpm.commands();
-        // The one that signs now: another may have come into its place.
+        // Read each time: it may have been replaced.
         let ak = self.tpm.ak(&mut commands)?;
         let registers = self.tpm.registers(&mut commands)?;
         let quoted = commands.quote(self.tpm.0.ak, &data, &registers)?;
@@ -114,13 +111,13 @@ impl Decapsulate for TpmRek {
     }
 
     fn decapsulate(&self, encapsulated_key: &[u8]) -> Result<SharedSecret, DecapsulateError> {
-        // The TPM is never given what is no point.
+        // Only points on the curve reach the TPM.
         check_p256(encapsulated_key).map_err(|_| DecapsulateError::Invalid)?;
         let point = encapsulated_key.try_into().map_err(|_| DecapsulateError::Invalid)?;
         let product = self.multiply(point).map_err(|error| {
-            if !matches!(error, TpmError::Changed) || !self.told.swap(true, Ordering::Relaxed) {
+            if !matches!(error, TpmError::Changed) || !self.logged.swap(true, Ordering::Relaxed) {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "a request was not opened");
+                tracing::error!(error, "a request could not be opened");
             }
             DecapsulateError::Holder(error.into())
         })?;
@@ -131,15 +128,15 @@ impl Decapsulate for TpmRek {
 
 impl Drop for TpmRek {
     fn drop(&mut self) {
-        // Nobody waits for a TPM that has nothing to forget.
+        // A lost key needs no flush.
         if !self.is_lost() {
             self.tpm.commands().flush(self.created.key);
         }
     }
 }
 
-/// Makes a key under a policy that can be used.
-fn create(commands: &mut Commands, policy: [u8; 32]) -> Result<(Created, PublicKey), TpmError> {
+/// Makes a key with a policy.
+fn create(commands: &mut Commands, policy: [u8; 32]) -> Result<(CreatedKey, PublicKey), TpmError> {
     for _ in 0..TRIES {
         let mut unique = [0; 32];
         getrandom::fill(&mut unique).map_err(|_| TpmError::Random)?;

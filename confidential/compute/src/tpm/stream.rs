@@ -1,8 +1,7 @@
-//! The way to a TPM: one command, one answer, as bytes.
+//! The connection to a TPM.
 //!
-//! The device is `/dev/tpmrm0`, whose driver keeps what this process has made apart from what others have, and takes it away
-//! with the file. A stand-in, such as swtpm, listens on a UNIX socket that takes the same bytes; it is connected to for each
-//! command, and keeps what was made.
+//! The device is `/dev/tpmrm0`, whose driver isolates the objects of each process and flushes them when the file is closed. An
+//! emulator such as swtpm listens on a UNIX socket for the same bytes; each command has its own connection, and objects stay.
 
 mod device;
 
@@ -27,7 +26,7 @@ pub(super) struct Stream {
     at: PathBuf,
     /// The device, once it is open.
     device: Option<Device>,
-    /// The thread of one that did not answer in time, until the driver returns.
+    /// The thread of a device that did not respond in time, until the driver returns.
     stuck: Option<JoinHandle<()>>,
 }
 
@@ -36,7 +35,7 @@ impl Stream {
         Self { at, device: None, stuck: None }
     }
 
-    /// Over a file that is open already and behaves as the device does.
+    /// Over an open file that behaves like the device.
     #[cfg(test)]
     pub(super) fn over(device: std::fs::File) -> Self {
         let device = Device::start(move || Ok(device)).unwrap();
@@ -47,21 +46,21 @@ impl Stream {
         &self.at
     }
 
-    /// Whether it keeps what processes made that are gone: nothing stands between them and a stand-in.
+    /// Whether objects of ended processes stay, as in an emulator.
     pub(super) fn keeps(&self) -> bool {
         self.device.is_none() && is_socket(&self.at)
     }
 
-    /// Forgets the connection; what was made over it is gone with it.
+    /// Closes the connection, which flushes its objects.
     pub(super) fn close(&mut self) {
         self.device = None;
     }
 
-    /// Sends a command and waits this long for its answer.
+    /// Sends a command and waits at most this long for the response.
     ///
     /// # Errors
     ///
-    /// `TimedOut` if there is none by then, and at once for as long as the driver has not returned from that command.
+    /// `TimedOut` on a timeout, and at once until the driver has returned from that command.
     pub(super) fn exchange(&mut self, command: &[u8], patience: Duration) -> io::Result<Answer> {
         if self.keeps() {
             return over_socket(&self.at, patience, command);
@@ -87,7 +86,7 @@ impl Stream {
     }
 }
 
-/// It is not below the root.
+/// The path is not below the root.
 fn connector(path: &Path) -> Connector {
     Connector::new(Path::new("/"), path)
 }
@@ -110,7 +109,7 @@ fn over_socket(path: &Path, patience: Duration, command: &[u8]) -> io::Result<An
     Ok(answer)
 }
 
-/// Fills `into`, however small the pieces are that it comes in.
+/// Reads until `into` is full.
 fn read_until(stream: &mut UnixStream, until: Instant, into: &mut [u8]) -> io::Result<()> {
     let mut filled = 0;
     while filled < into.len() {

@@ -17,7 +17,7 @@ use crate::{
     frame::Refusal,
     holder::{Holder as _, HolderError, Rek as _},
     job::Media,
-    rek::Reks,
+    rek::RekStore,
     test_support::Node,
 };
 use stand_in::{forward, listen};
@@ -40,7 +40,7 @@ fn measured() -> (tempfile::TempDir, Swtpm, Tpm) {
     (folder, swtpm, tpm)
 }
 
-fn sealed(reks: &Reks) -> Vec<u8> {
+fn sealed(reks: &RekStore) -> Vec<u8> {
     let node = Node::of(&*reks.present().unwrap());
     let recipients = vec![Recipient::new(&node).unwrap()];
     let sealed = inner::seal(recipients, &Plaintext::from(b"question".to_vec())).unwrap();
@@ -105,7 +105,7 @@ fn who_waits_for_a_tpm_that_does_not_answer_fails_with_the_first() {
 #[ignore = "needs: swtpm"]
 fn a_request_is_opened_by_the_tpm_once_and_a_changed_one_not_at_all() {
     let (_folder, _swtpm, tpm) = measured();
-    let reks = Reks::new(Box::new(tpm)).unwrap();
+    let reks = RekStore::new(Box::new(tpm)).unwrap();
     let key = sealed(&reks);
 
     assert_eq!(reks.open(Media::Whole, &key).unwrap().kem.id(), 0x10);
@@ -124,7 +124,7 @@ fn a_request_is_opened_by_the_tpm_once_and_a_changed_one_not_at_all() {
 #[ignore = "needs: swtpm"]
 fn a_full_memory_has_the_tpm_make_a_new_key_and_forget_the_old_one() {
     let (_folder, _swtpm, tpm) = measured();
-    let reks = Reks::with_max(Box::new(tpm), 1).unwrap();
+    let reks = RekStore::with_max(Box::new(tpm), 1).unwrap();
     // More often than a TPM has room for keys.
     for _ in 0..5 {
         let (first, second) = (sealed(&reks), sealed(&reks));
@@ -138,7 +138,7 @@ fn a_full_memory_has_the_tpm_make_a_new_key_and_forget_the_old_one() {
 fn what_processes_before_left_in_the_tpm_is_cleared_away() {
     let (_folder, swtpm, _) = measured();
     for _ in 0..5 {
-        let reks = Reks::new(Box::new(tpm_at(swtpm.socket()))).unwrap();
+        let reks = RekStore::new(Box::new(tpm_at(swtpm.socket()))).unwrap();
         // As where the process is killed: nothing is taken back.
         std::mem::forget(reks);
     }
@@ -148,7 +148,7 @@ fn what_processes_before_left_in_the_tpm_is_cleared_away() {
 #[ignore = "needs: swtpm"]
 fn a_tpm_refuses_after_a_register_changed() {
     let (_folder, swtpm, tpm) = measured();
-    let reks = Reks::new(Box::new(tpm.clone())).unwrap();
+    let reks = RekStore::new(Box::new(tpm.clone())).unwrap();
     let (before, after) = (sealed(&reks), sealed(&reks));
     // One that the key is not bound to.
     extend(swtpm.socket(), 9, [1; 32]).unwrap();
@@ -174,7 +174,7 @@ fn public_point(rek: &rek::TpmRek) -> [u8; 65] {
 #[ignore = "needs: swtpm"]
 fn a_tpm_that_was_started_anew_gets_a_new_key() {
     let (folder, swtpm, tpm) = measured();
-    let reks = Reks::new(Box::new(tpm)).unwrap();
+    let reks = RekStore::new(Box::new(tpm)).unwrap();
     let (before, key) = (reks.present().unwrap(), sealed(&reks));
     drop(swtpm);
     let swtpm = Swtpm::start(folder.path()).unwrap();
@@ -267,7 +267,7 @@ fn a_point_is_of_two_whole_coordinates() {
 #[ignore = "needs: swtpm"]
 fn evidence_is_of_the_registers_the_nonces_and_the_key() {
     let (_folder, swtpm, tpm) = measured();
-    let reks = Reks::new(Box::new(tpm.clone())).unwrap();
+    let reks = RekStore::new(Box::new(tpm.clone())).unwrap();
     let rek = reks.present().unwrap();
     let pieces = rek.attest(&[5; 64]).unwrap();
     let kinds: Vec<_> = pieces.iter().map(|piece| piece.kind).collect();
@@ -282,7 +282,7 @@ fn evidence_is_of_the_registers_the_nonces_and_the_key() {
     let contains = |piece: &EvidencePiece, part: &[u8]| {
         piece.data.windows(part.len()).any(|window| window == part)
     };
-    let bound = crate::evidence::bound(&[5; 64]);
+    let bound = confidential_api::evidence::bound_nonce(&[5; 64]);
     assert!(contains(&pieces[1], &bound) && contains(&pieces[2], &bound));
     assert!(contains(&pieces[1], &public::name(&pieces[3].data)), "the key is certified");
     assert!(contains(&pieces[3], &rek.public().to_bytes()[1..33]));

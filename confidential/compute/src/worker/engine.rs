@@ -1,26 +1,17 @@
-//! The engine: whatever answers `/v1/chat/completions` on this machine.
+//! The engine, which serves `/v1/chat/completions` on this machine.
 
 use std::{io, net::SocketAddr, path::Path};
 
 use bytes::Bytes;
-use chassis::{
-    body::frame,
-    client::{self, ResponseBody},
-    dial::Io,
-    unix::Connector,
-};
+use chassis::{body::frame, client::ResponseBody, dial::Io, unix::Connector};
 use confidential_envelope::bhttp::ResponseHead;
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Uri,
-    header::{CONTENT_TYPE, HOST},
-};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use crate::{Error, Root};
+use crate::{Error, Root, http::post};
 
-/// Where it is.
+/// The address of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
     /// A UNIX socket.
@@ -50,7 +41,7 @@ impl Engine {
         Ok(Self::Socket(root.connector(Path::new(path)).listener(uid)))
     }
 
-    /// Asks it for a chat completion; what it says comes as it says it.
+    /// Requests a chat completion; the response is streamed.
     pub(super) async fn ask(
         &self,
         body: Zeroizing<Vec<u8>>,
@@ -70,15 +61,11 @@ async fn ask(
     stream: impl Io + 'static,
     body: Zeroizing<Vec<u8>>,
 ) -> io::Result<(ResponseHead, ResponseBody)> {
-    // The copy ends with this process.
-    let mut request = Request::new(Full::new(Bytes::copy_from_slice(&body)));
+    // The copy is freed with this process.
+    let copy = Bytes::copy_from_slice(&body);
     drop(body);
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = Uri::from_static("/v1/chat/completions");
-    let headers = request.headers_mut();
-    headers.insert(HOST, HeaderValue::from_static("localhost"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let response = client::send(stream, request).await.map_err(io::Error::other)?;
+    let (host, path) = (HeaderValue::from_static("localhost"), "/v1/chat/completions");
+    let response = post(stream, host, path, "application/json", copy).await?;
     let (head, body) = response.into_parts();
     let mut headers = HeaderMap::new();
     if let Some(kind) = head.headers.get(CONTENT_TYPE) {
@@ -87,17 +74,13 @@ async fn ask(
     Ok((ResponseHead { status: head.status, headers }, body))
 }
 
-/// Does something with each piece of a body.
-///
-/// # Errors
-///
-/// The engine broke off, or what was done failed.
+/// Calls a function with each part of a body.
 pub(super) async fn each(
     mut body: ResponseBody,
     mut take: impl AsyncFnMut(Bytes) -> io::Result<()>,
 ) -> io::Result<()> {
     while let Some(frame) = frame(&mut body).await {
-        // What is no data is a trailer, which nobody reads.
+        // Trailers are ignored.
         if let Ok(bytes) = frame.map_err(io::Error::other)?.into_data() {
             take(bytes).await?;
         }
@@ -113,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// It would be told what the node alone may know.
+    /// It would receive requests in plain text.
     #[tokio::test]
     async fn a_link_in_the_place_of_the_engines_socket_and_another_users_socket_are_not_asked() {
         let root = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! An answer on its way out, sealed chunk by chunk.
+//! The response, sealed in chunks.
 
 use std::io;
 
@@ -17,7 +17,7 @@ use crate::{
     job::Media,
 };
 
-/// An answer that has begun. Without [`Self::finish`] whoever asked sees it cut.
+/// A response that has begun. Without [`Self::finish`], the client sees it truncated.
 pub(super) struct Reply {
     connection: UnixStream,
     sealer: ChunkSealer,
@@ -25,7 +25,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Seals how it begins.
+    /// Seals the head.
     pub(super) async fn begin(
         mut connection: UnixStream,
         sealer: ResponseSealer,
@@ -42,7 +42,7 @@ impl Reply {
         Ok(Self { connection, sealer, encoder })
     }
 
-    /// Seals what comes next.
+    /// Seals a part of the content.
     pub(super) async fn write(&mut self, content: &[u8]) -> io::Result<()> {
         if content.is_empty() {
             return Ok(());
@@ -58,7 +58,7 @@ impl Reply {
         self.connection.write_all(&end.concat()).await
     }
 
-    /// Says under the seal why there is none.
+    /// Seals an error response.
     pub(super) async fn refuse(
         connection: UnixStream,
         sealer: ResponseSealer,

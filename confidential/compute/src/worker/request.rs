@@ -1,4 +1,4 @@
-//! What may be asked of a worker: the request that was opened, as whoever sealed it wrote it.
+//! Checks of an opened request.
 
 use confidential_api::{
     badge::Badge,
@@ -10,10 +10,10 @@ use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-/// The one path.
+/// The only path.
 const PATH: &str = "/v1/chat/completions";
 
-/// Why a request is not passed on. It is told under the seal, in OpenAI's shape, and repeats nothing of the request.
+/// Why a request is refused. The response is sealed, in OpenAI's format, and contains nothing of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// HTTP status.
@@ -23,23 +23,23 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// The engine does not answer.
+    /// The engine does not respond.
     pub(super) const ENGINE: Self =
-        Self::new(StatusCode::BAD_GATEWAY, "the node's engine does not answer: ask again");
+        Self::new(StatusCode::BAD_GATEWAY, "the node's engine does not respond: try again");
 
     const fn new(status: StatusCode, message: &'static str) -> Self {
         Self { status, message }
     }
 }
 
-/// The part of a chat request that is looked at.
+/// The part of a chat request that is checked.
 #[derive(Deserialize)]
-struct Asked {
+struct ModelField {
     model: String,
 }
 
-/// Reads an opened request, Binary HTTP (RFC 9292) with at most [`REQUEST_MAX`] bytes of content. Returns its content,
-/// with which the engine is asked.
+/// Checks an opened request, Binary HTTP (RFC 9292) with at most [`REQUEST_MAX`] bytes of content; returns the content for
+/// the engine.
 ///
 /// # Errors
 ///
@@ -48,36 +48,37 @@ struct Asked {
 pub fn read(question: &[u8], settings: &Settings) -> Result<Zeroizing<Vec<u8>>, Refused> {
     let most = u64::try_from(REQUEST_MAX).unwrap_or(u64::MAX);
     let (head, body) = bhttp::decode::<RequestHead>(question, most)
-        .map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "write the request as Binary HTTP"))?;
+        .map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "the request must be Binary HTTP"))?;
     if !(head.authority.is_empty() || head.authority == host::WORKER) {
-        let message = "this node answers to the host confsec.invalid alone";
+        let message = "the host must be confsec.invalid";
         return Err(Refused::new(StatusCode::MISDIRECTED_REQUEST, message));
     }
     if head.path.as_str() != PATH {
-        let message = "this node answers POST /v1/chat/completions alone";
+        let message = "only POST /v1/chat/completions is supported";
         return Err(Refused::new(StatusCode::NOT_FOUND, message));
     }
     if head.method != Method::POST {
-        let message = "this node answers POST /v1/chat/completions alone";
+        let message = "only POST /v1/chat/completions is supported";
         return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, message));
     }
     if !is_json(&head.headers) {
-        let message = "write the question as application/json";
+        let message = "the content type must be application/json";
         return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
-    let asked = asked(&body)
-        .ok_or(Refused::new(StatusCode::BAD_REQUEST, "write a chat request with its model"))?;
+    let asked = asked(&body).ok_or(Refused::new(
+        StatusCode::BAD_REQUEST,
+        "the body must be a chat request with a model",
+    ))?;
     if !settings.models.contains(&asked.model) {
-        let message = "this node does not have the model: ask another node";
+        let message = "the node does not have this model: use another node";
         return Err(Refused::new(StatusCode::NOT_FOUND, message));
     }
     admitted(&head.headers, &asked.model, settings)?;
     Ok(body.into())
 }
 
-/// The part of a chat request that is looked at. Serde also takes a struct from an array, in which the engine would see no
-/// model.
-fn asked(body: &[u8]) -> Option<Asked> {
+/// Reads the model of a chat request. Serde also accepts an array for a struct, in which the engine would find no model.
+fn asked(body: &[u8]) -> Option<ModelField> {
     let is_object = body.trim_ascii_start().starts_with(b"{");
     is_object.then(|| serde_json::from_slice(body).ok()).flatten()
 }
@@ -87,15 +88,15 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// Whether a badge allows the model, where one is asked for.
+/// Checks that a badge allows the model, if badges are required.
 fn admitted(headers: &HeaderMap, model: &str, settings: &Settings) -> Result<(), Refused> {
     let Some(key) = &settings.badge_key else { return Ok(()) };
     let refused = |message| Refused::new(StatusCode::UNAUTHORIZED, message);
-    let badge = headers.get(header::BADGE).ok_or(refused("this node asks for a badge"))?;
+    let badge = headers.get(header::BADGE).ok_or(refused("a badge is required"))?;
     let badge =
         Badge::decode_text(badge.as_bytes()).map_err(|_| refused("the badge cannot be read"))?;
     if !badge.is_from(key) {
-        return Err(refused("the badge is not signed by who gives badges here"));
+        return Err(refused("the badge is not signed by the key that this node trusts"));
     }
     if !badge.models.iter().any(|it| it == model) {
         return Err(refused("the badge does not allow this model"));

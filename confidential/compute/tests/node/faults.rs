@@ -12,14 +12,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::support::{Answer, Node, client, own, question, signal, wait_for};
+use crate::support::{Node, NodeResponse, client, own, question, signal, wait_for};
 
 /// Longer than every limit of the nodes here.
 const ALL: Duration = Duration::from_secs(60);
 const PATH: &str = "/v1/chat/completions";
 
 /// A reply that has begun, and whose engine says no more; and the worker that writes it.
-async fn begun(node: &Node) -> (Answer, u32) {
+async fn begun(node: &Node) -> (NodeResponse, u32) {
     node.engine.hold(true);
     let (sealed, key, _) = node.seal(&question(PATH, "smollm2")).await;
     let mut answer = node.ask(&key, &sealed).await;
@@ -30,7 +30,7 @@ async fn begun(node: &Node) -> (Answer, u32) {
 }
 
 /// Whether what is left of a reply ends, and not as a whole one.
-async fn is_cut(mut answer: Answer) -> bool {
+async fn is_cut(mut answer: NodeResponse) -> bool {
     let rest = async {
         loop {
             match answer.piece().await {

@@ -15,10 +15,10 @@ use std::{fs, time::Duration};
 use confidential_api::{
     evidence::{EvidenceList, EvidenceType},
     names::media,
-    node::NodeNews,
+    node::NodeStatus,
 };
 use sha2::{Digest as _, Sha256};
-use support::{Answer, Node, question, wait_for};
+use support::{Node, NodeResponse, question, wait_for};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sealed_question_is_answered_once_by_a_process_that_is_gone_afterwards() {
@@ -99,7 +99,7 @@ async fn evidence_holds_the_callers_nonce_and_binds_the_key() {
 async fn the_router_is_told_that_the_node_lives_and_that_it_leaves() {
     let mut node = Node::start().await;
     let alive = node.events.recv().await.unwrap();
-    let NodeNews::Alive(info) = &alive.what else { panic!("{alive:?}") };
+    let NodeStatus::Alive(info) = &alive.what else { panic!("{alive:?}") };
     assert_eq!(info.tags, ["model=smollm2"]);
     assert_eq!(info.evidence.0.len(), 3);
     assert_eq!(alive.node, node.id);
@@ -109,7 +109,7 @@ async fn the_router_is_told_that_the_node_lives_and_that_it_leaves() {
         let event = tokio::time::timeout(Duration::from_secs(60), node.events.recv()).await;
         let event = event.expect("it says that it leaves").unwrap();
         assert!(event.index > alive.index);
-        if event.what == NodeNews::Shutdown {
+        if event.what == NodeStatus::Shutdown {
             break;
         }
     }
@@ -123,7 +123,7 @@ async fn another_user_or_another_word_gets_nothing_from_boot() {
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&socket).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o660);
     for (kind, payload) in [(1, vec![0; 31]), (3, vec![1]), (3, vec![7; 4000]), (200, vec![])] {
-        let Answer { .. } = node.ask(&[0; 10], &[]).await;
+        let NodeResponse { .. } = node.ask(&[0; 10], &[]).await;
         let mut bytes: Vec<u8> = vec![kind];
         bytes.extend(u32::try_from(payload.len()).unwrap().to_be_bytes());
         bytes.extend(payload);

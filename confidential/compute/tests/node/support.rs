@@ -125,16 +125,16 @@ impl Engine {
 }
 
 /// A reply under way, and the process that it is for.
-struct UnderWay(Arc<Engine>, u32);
+struct PendingReply(Arc<Engine>, u32);
 
-impl UnderWay {
+impl PendingReply {
     fn new(engine: Arc<Engine>, caller: u32) -> Self {
         engine.under_way.lock().unwrap().push(caller);
         Self(engine, caller)
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for PendingReply {
     fn drop(&mut self) {
         self.0.under_way.lock().unwrap().retain(|caller| *caller != self.1);
     }
@@ -152,13 +152,13 @@ impl Connected<IncomingStream<'_, UnixListener>> for Caller {
 }
 
 /// What a node answered.
-pub(crate) struct Answer {
+pub(crate) struct NodeResponse {
     pub(crate) status: u16,
     pub(crate) kind: Option<String>,
     body: Incoming,
 }
 
-impl Answer {
+impl NodeResponse {
     pub(crate) async fn whole(self) -> Bytes {
         whole(self.body, ANSWER_MAX, SOON).await.unwrap()
     }
@@ -184,9 +184,9 @@ impl Answer {
 }
 
 /// The node as a client would know it once it has proved itself.
-struct Proved(Rek);
+struct TestNode(Rek);
 
-impl Candidate for Proved {
+impl Candidate for TestNode {
     type Id = u8;
 
     fn id(&self) -> u8 {
@@ -273,7 +273,7 @@ impl Node {
         found
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+    async fn send(&self, request: Request<Full<Bytes>>) -> NodeResponse {
         self.send_as(&self.tls, request).await.unwrap()
     }
 
@@ -282,7 +282,7 @@ impl Node {
         &self,
         tls: &TlsConnector,
         request: Request<Full<Bytes>>,
-    ) -> Option<Answer> {
+    ) -> Option<NodeResponse> {
         let stream = TcpStream::connect(self.at).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
         let stream = tls.connect(name, stream).await.ok()?;
@@ -290,7 +290,7 @@ impl Node {
         tokio::spawn(connection);
         let (head, body) = sender.send_request(request).await.ok()?.into_parts();
         let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
-        Some(Answer { status: head.status.as_u16(), kind, body })
+        Some(NodeResponse { status: head.status.as_u16(), kind, body })
     }
 
     /// What it answers to a look at its health.
@@ -300,12 +300,12 @@ impl Node {
     }
 
     /// Sends a sealed request as the router does.
-    pub(crate) async fn ask(&self, key: &[u8], sealed: &[u8]) -> Answer {
+    pub(crate) async fn ask(&self, key: &[u8], sealed: &[u8]) -> NodeResponse {
         self.try_ask(key, sealed).await.unwrap()
     }
 
     /// The same; `None` if the connection ended before an answer was read.
-    pub(crate) async fn try_ask(&self, key: &[u8], sealed: &[u8]) -> Option<Answer> {
+    pub(crate) async fn try_ask(&self, key: &[u8], sealed: &[u8]) -> Option<NodeResponse> {
         let request = Request::post("/")
             .header("host", "node")
             .header(CONTENT_TYPE, media::REQUEST)
@@ -325,7 +325,7 @@ impl Node {
     /// Seals a question to the key that its evidence names: body, encapsulated key, and what opens the answer.
     pub(crate) async fn seal(&self, question: &Plaintext) -> (Vec<u8>, Vec<u8>, ResponseOpener) {
         let evidence = self.attest([1; 32]).await;
-        let node = Proved(rek(&evidence));
+        let node = TestNode(rek(&evidence));
         let sealed = inner::seal(vec![Recipient::new(&node).unwrap()], question).unwrap();
         let key = sealed.keys[0].bytes.clone();
         (sealed.body, key, sealed.answers.of(&1).unwrap())
@@ -443,7 +443,7 @@ fn engine(root: &Path) -> Arc<Engine> {
     let answer = async move |ConnectInfo(caller): ConnectInfo<Caller>, body: Bytes| {
         let engine = Arc::clone(&shared);
         engine.asked.lock().unwrap().push(String::from_utf8_lossy(&body).into_owned());
-        let under_way = UnderWay::new(Arc::clone(&engine), caller.0);
+        let under_way = PendingReply::new(Arc::clone(&engine), caller.0);
         if engine.hangs.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }

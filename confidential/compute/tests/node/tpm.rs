@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use attestation::{Asked, Code, Effective, FitToSeal, Nonce, Pin, PinnedAnchor};
+use attestation::{Challenge, Code, EffectivePolicy, Nonce, Pin, PinnedAnchor, VerifiedNode};
 use common::wire::{Fixed, Version};
 use confidential_api::{
     NodeId,
@@ -97,7 +97,7 @@ fn held(measured: [u8; 32]) -> Vec<u8> {
 }
 
 /// A policy that names what the nodes of these tests run, and the node's attestation key.
-fn policy(node: &Node) -> Effective {
+fn policy(node: &Node) -> EffectivePolicy {
     let anchor = fs::read(node.root.path().join("anchor.json")).unwrap();
     let anchor: Anchor = serde_json::from_slice(&anchor).unwrap();
     let image = Image {
@@ -123,7 +123,7 @@ fn policy(node: &Node) -> Effective {
         images: None,
         min_epoch: 0,
     };
-    Effective::new(pin, Signed::sign(&policy, &identity, None).unwrap(), None, NOW).unwrap()
+    EffectivePolicy::new(pin, Signed::sign(&policy, &identity, None).unwrap(), None, NOW).unwrap()
 }
 
 const NOW: u64 = 1_790_000_000_000;
@@ -132,10 +132,10 @@ fn verify(
     evidence: &EvidenceList,
     nonce: u8,
     node: NodeId,
-    policy: &Effective,
-) -> Result<FitToSeal, Code> {
+    policy: &EffectivePolicy,
+) -> Result<VerifiedNode, Code> {
     let nonce = Nonce::from_bytes([nonce; 32]);
-    let asked = Asked { node, model: "smollm2", nonce, simulated: true };
+    let asked = Challenge { node, model: "smollm2", nonce, simulated: true };
     attestation::verify(evidence, asked, policy, NOW).map_err(|refused| refused.code)
 }
 

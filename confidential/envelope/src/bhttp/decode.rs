@@ -1,4 +1,4 @@
-//! Reading messages, however they arrive.
+//! Incremental decoding of messages.
 //!
 //! ```text
 //! Framing ─▶ Text × 4 (request) ─┬▶ SectionLength ─▶ Name, Value … ─▶ ContentLength ─┬▶ Content ─▶ trailers ─▶ Padding
@@ -15,37 +15,37 @@ use super::{
     head::{Framing, Head},
     limits::{MAX_HEAD, MAX_INFORMATIONAL, Malformed},
 };
-use crate::{Plaintext, varint};
+use crate::{Plaintext, chunks::collect, varint};
 
-/// What was read of a message.
+/// A decoded part of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<H> {
-    /// What comes before the content; once and first.
+    /// The head; once and first.
     Head(H),
-    /// Some of the content, never empty.
+    /// A part of the content, never empty.
     Content(Plaintext),
-    /// What comes after the content, if there is any.
+    /// The trailers, if there are any.
     Trailers(HeaderMap),
 }
 
-/// Reads one message: [`Self::push`] whatever arrived, [`Self::finish`] at its end.
+/// Decodes one message: [`Self::push`] each part that arrives, [`Self::finish`] at its end.
 pub struct Decoder<H> {
     step: Step,
     framing: Framing,
     section: Section,
-    /// A number or text that has not arrived whole.
+    /// A number or text that has arrived in part.
     buffer: Vec<u8>,
     /// Texts of the control data, and the name of a field.
     texts: Vec<Vec<u8>>,
     /// The status.
     number: u64,
     headers: HeaderMap,
-    /// Bytes that head and trailers may still have.
+    /// How many more bytes head and trailers may have.
     head_left: usize,
-    /// Bytes that the section of fields still has, if its length is known.
+    /// How many more bytes the section of fields has, if its length is known.
     section_left: Option<usize>,
     informational: usize,
-    /// Bytes of content that may still come.
+    /// How many more bytes of content are allowed.
     content_left: u64,
     content: u64,
     claimed: Option<u64>,
@@ -70,7 +70,7 @@ enum Step {
     Failed,
 }
 
-/// Which fields are read.
+/// The section of fields that is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
     Head,
@@ -78,12 +78,12 @@ enum Section {
 }
 
 impl<H: Head> Decoder<H> {
-    /// Begins; a message with more than so many bytes of content is not read.
+    /// A decoder for a message with at most so many bytes of content.
     #[must_use]
     pub fn new(max_content: u64) -> Self {
         Self {
             step: Step::Framing,
-            framing: Framing::Known,
+            framing: Framing::TestCandidate,
             section: Section::Head,
             buffer: Vec::new(),
             texts: Vec::new(),
@@ -99,11 +99,11 @@ impl<H: Head> Decoder<H> {
         }
     }
 
-    /// Takes what arrived; appends what it says.
+    /// Decodes bytes, and appends the events.
     ///
     /// # Errors
     ///
-    /// [`Malformed`], from then on always. What was read before is appended all the same.
+    /// [`Malformed`], also for every later call. Events before the error are appended.
     pub fn push(&mut self, mut bytes: &[u8], events: &mut Vec<Event<H>>) -> Result<(), Malformed> {
         loop {
             match self.advance(&mut bytes, events) {
@@ -121,78 +121,56 @@ impl<H: Head> Decoder<H> {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it was cut elsewhere, or its content is not as long as its fields say.
+    /// [`Malformed`] if the message is truncated elsewhere, or its content has another length than its fields say.
     pub fn finish(mut self, events: &mut Vec<Event<H>>) -> Result<(), Malformed> {
         if !self.buffer.is_empty() {
             return Err(Malformed);
         }
         loop {
-            match self.step {
-                Step::SectionLength => self.end_section(events)?,
-                Step::NameLength if self.section_left.is_none() && self.headers.is_empty() => {
-                    self.end_section(events)?;
-                }
-                Step::ContentLength => self.end_content()?,
-                Step::ChunkLength if self.content == 0 => self.end_content()?,
-                Step::Padding => return Ok(()),
-                Step::Framing
-                | Step::TextLength
-                | Step::Text(_)
-                | Step::Status
-                | Step::NameLength
-                | Step::Name(_)
-                | Step::ValueLength
-                | Step::Value(_)
-                | Step::ChunkLength
-                | Step::Content(_)
-                | Step::Failed => return Err(Malformed),
+            let has_no_fields = self.section_left.is_none() && self.headers.is_empty();
+            if self.step == Step::SectionLength || (self.step == Step::NameLength && has_no_fields)
+            {
+                self.end_section(events)?;
+            } else if self.step == Step::ContentLength
+                || (self.step == Step::ChunkLength && self.content == 0)
+            {
+                self.end_content()?;
+            } else {
+                return if self.step == Step::Padding { Ok(()) } else { Err(Malformed) };
             }
         }
     }
 
-    /// Takes one step; says whether there may be another.
+    /// Makes one step; returns whether there may be another one.
     fn advance(
         &mut self,
         bytes: &mut &[u8],
         events: &mut Vec<Event<H>>,
     ) -> Result<bool, Malformed> {
-        match self.step {
-            Step::Text(length) | Step::Name(length) | Step::Value(length) => {
-                let Some(text) = self.take(length, bytes) else { return Ok(false) };
-                self.text(text)?;
+        if let Step::Text(length) | Step::Name(length) | Step::Value(length) = self.step {
+            if !collect(&mut self.buffer, length, bytes) {
+                return Ok(false);
             }
-            Step::Content(left) => return self.take_content(left, bytes, events),
-            Step::Padding => {
-                let zeros = bytes.iter().all(|&byte| byte == 0);
-                *bytes = &[];
-                return if zeros { Ok(false) } else { Err(Malformed) };
-            }
-            Step::Failed => return Err(Malformed),
-            Step::NameLength if self.section_left == Some(0) => self.end_section(events)?,
-            Step::Framing
-            | Step::TextLength
-            | Step::Status
-            | Step::SectionLength
-            | Step::NameLength
-            | Step::ValueLength
-            | Step::ContentLength
-            | Step::ChunkLength => {
-                let Some((number, len)) = self.take_number(bytes) else { return Ok(false) };
-                self.number(number, len, events)?;
-            }
+            let text = std::mem::take(&mut self.buffer);
+            self.text(text)?;
+        } else if let Step::Content(left) = self.step {
+            return self.take_content(left, bytes, events);
+        } else if self.step == Step::Padding {
+            let is_padding = bytes.iter().all(|&byte| byte == 0);
+            *bytes = &[];
+            return if is_padding { Ok(false) } else { Err(Malformed) };
+        } else if self.step == Step::Failed {
+            return Err(Malformed);
+        } else if self.step == Step::NameLength && self.section_left == Some(0) {
+            self.end_section(events)?;
+        } else {
+            let Some((number, len)) = self.take_number(bytes) else { return Ok(false) };
+            self.number(number, len, events)?;
         }
         Ok(true)
     }
 
-    /// Collects a text.
-    fn take(&mut self, length: usize, bytes: &mut &[u8]) -> Option<Vec<u8>> {
-        let (now, later) = bytes.split_at(bytes.len().min(length - self.buffer.len()));
-        self.buffer.extend_from_slice(now);
-        *bytes = later;
-        (self.buffer.len() == length).then(|| std::mem::take(&mut self.buffer))
-    }
-
-    /// Collects a number; also says how many bytes it had.
+    /// Collects a number; returns its length, too.
     fn take_number(&mut self, bytes: &mut &[u8]) -> Option<(u64, usize)> {
         while let Some((&first, rest)) = bytes.split_first() {
             self.buffer.push(first);
@@ -216,14 +194,14 @@ impl<H: Head> Decoder<H> {
         let (content, later) = bytes.split_at(now);
         *bytes = later;
         match events.last_mut() {
-            // However small the chunks are that somebody makes, an event costs as much as many bytes.
+            // An event costs memory, however small its chunk is.
             Some(Event::Content(before)) => before.append(content),
             _ if content.is_empty() => {}
             _ => events.push(Event::Content(content.to_vec().into())),
         }
         let left = left - now as u64;
         self.step = match (left, self.framing) {
-            (0, Framing::Known) => {
+            (0, Framing::TestCandidate) => {
                 self.end_content()?;
                 return Ok(true);
             }
@@ -233,7 +211,7 @@ impl<H: Head> Decoder<H> {
         Ok(left == 0)
     }
 
-    /// Takes bytes off what head and trailers may have.
+    /// Counts bytes of head and trailers.
     fn spend(&mut self, bytes: usize) -> Result<(), Malformed> {
         self.head_left = self.head_left.checked_sub(bytes).ok_or(Malformed)?;
         if let Some(left) = &mut self.section_left {
@@ -255,7 +233,7 @@ impl<H: Head> Decoder<H> {
         let length = || usize::try_from(number).map_err(|_| Malformed);
         self.step = match self.step {
             Step::Framing => {
-                self.framing = [Framing::Known, Framing::Indeterminate]
+                self.framing = [Framing::TestCandidate, Framing::Indeterminate]
                     .into_iter()
                     .find(|framing| framing.indicator::<H>() == number)
                     .ok_or(Malformed)?;
@@ -306,39 +284,24 @@ impl<H: Head> Decoder<H> {
     }
 
     fn text(&mut self, text: Vec<u8>) -> Result<(), Malformed> {
-        self.step = match self.step {
-            Step::Name(_) => {
-                self.texts.push(text);
-                Step::ValueLength
-            }
-            Step::Value(_) => {
-                let name = self.texts.pop().ok_or(Malformed)?;
-                fields::append(&mut self.headers, &name, &text)?;
-                Step::NameLength
-            }
-            Step::Framing
-            | Step::TextLength
-            | Step::Text(_)
-            | Step::Status
-            | Step::SectionLength
-            | Step::NameLength
-            | Step::ValueLength
-            | Step::ContentLength
-            | Step::ChunkLength
-            | Step::Content(_)
-            | Step::Padding
-            | Step::Failed => {
-                self.spend(text.len())?;
-                self.texts.push(text);
-                if self.texts.len() < H::TEXTS { Step::TextLength } else { self.section_step() }
-            }
+        self.step = if matches!(self.step, Step::Name(_)) {
+            self.texts.push(text);
+            Step::ValueLength
+        } else if matches!(self.step, Step::Value(_)) {
+            let name = self.texts.pop().ok_or(Malformed)?;
+            fields::append(&mut self.headers, &name, &text)?;
+            Step::NameLength
+        } else {
+            self.spend(text.len())?;
+            self.texts.push(text);
+            if self.texts.len() < H::TEXTS { Step::TextLength } else { self.section_step() }
         };
         Ok(())
     }
 
     const fn section_step(&self) -> Step {
         match self.framing {
-            Framing::Known => Step::SectionLength,
+            Framing::TestCandidate => Step::SectionLength,
             Framing::Indeterminate => Step::NameLength,
         }
     }
@@ -363,7 +326,7 @@ impl<H: Head> Decoder<H> {
         events.push(Event::Head(H::read(&self.texts, self.number, headers)?));
         self.texts.clear();
         self.step = match self.framing {
-            Framing::Known => Step::ContentLength,
+            Framing::TestCandidate => Step::ContentLength,
             Framing::Indeterminate => Step::ChunkLength,
         };
         Ok(())
@@ -386,7 +349,7 @@ impl<H> std::fmt::Debug for Decoder<H> {
     }
 }
 
-/// Reads a message that is there whole: its head and its content. Trailers are passed over.
+/// Decodes the head and content of a complete message, and skips its trailers.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Writing messages.
+//! Encoding of messages.
 
 use super::{
     fields,
@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{Plaintext, varint};
 
-/// Writes a message of known length, padded with zeros to a multiple of so many bytes (1 for none).
+/// Encodes a message of known length, padded with zeros to a multiple of so many bytes (1 for none).
 #[must_use]
 pub fn encode<H: Head>(head: &H, content: &[u8], multiple: usize) -> Plaintext {
-    let mut bytes = begin(head, Framing::Known);
+    let mut bytes = begin(head, Framing::TestCandidate);
     let mut lines = Vec::new();
     fields::write(head.headers(), &mut lines);
     fields::text(&lines, &mut bytes);
@@ -25,7 +25,7 @@ pub fn encode<H: Head>(head: &H, content: &[u8], multiple: usize) -> Plaintext {
     message
 }
 
-/// Writes a message of indeterminate length as it is made.
+/// Encodes a message of indeterminate length in parts.
 #[derive(Debug)]
 pub struct Encoder {
     multiple: usize,
@@ -34,7 +34,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Begins a message that will be padded to a multiple of so many bytes (1 for none).
+    /// Encodes the head of a message that is padded to a multiple of so many bytes (1 for none).
     #[must_use]
     pub fn new<H: Head>(head: &H, multiple: usize) -> (Self, Plaintext) {
         let mut bytes = begin(head, Framing::Indeterminate);
@@ -43,7 +43,7 @@ impl Encoder {
         (Self { multiple, written: bytes.len() }, bytes.into())
     }
 
-    /// Writes content; nothing for none.
+    /// Encodes a part of the content.
     #[must_use]
     pub fn content(&mut self, content: &[u8]) -> Plaintext {
         let mut chunk = Plaintext::default();
@@ -58,7 +58,7 @@ impl Encoder {
         chunk
     }
 
-    /// Ends the content; there are no trailers.
+    /// Encodes the end of the message, without trailers.
     #[must_use]
     pub fn finish(self) -> Plaintext {
         let mut end = vec![0, 0];

@@ -5,11 +5,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use super::limits::{MAX_FIELDS, Malformed};
 use crate::varint;
 
-/// Fields of a connection, which are no part of a message (RFC 9113, section 8.2.2).
+/// Connection-specific fields, which are not part of a message (RFC 9113, section 8.2.2).
 const OF_A_CONNECTION: [HeaderName; 4] =
     [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE];
 
-/// More of them, for which the library has no constant.
+/// More of them, for which the `http` crate has no constant.
 const OF_A_CONNECTION_TOO: [&str; 2] = ["keep-alive", "proxy-connection"];
 
 fn of_a_connection(name: &HeaderName) -> bool {
@@ -22,7 +22,7 @@ pub(super) fn text(text: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(text);
 }
 
-/// Writes field lines; those of a connection are left out.
+/// Writes field lines without the connection-specific ones.
 pub(super) fn write(headers: &HeaderMap, into: &mut Vec<u8>) {
     for (name, value) in headers.iter().filter(|(name, _)| !of_a_connection(name)) {
         text(name.as_str().as_bytes(), into);
@@ -30,7 +30,7 @@ pub(super) fn write(headers: &HeaderMap, into: &mut Vec<u8>) {
     }
 }
 
-/// Appends a field line that was read.
+/// Checks and appends a field line.
 pub(super) fn append(headers: &mut HeaderMap, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
     let name = HeaderName::from_lowercase(name).map_err(|_| Malformed)?;
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
@@ -47,7 +47,7 @@ pub(super) fn append(headers: &mut HeaderMap, name: &[u8], value: &[u8]) -> Resu
     Ok(())
 }
 
-/// The length of the content that the fields claim.
+/// The length of the content according to the fields.
 pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     let mut claims = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(claim) = claims.next() else { return Ok(None) };

@@ -1,10 +1,10 @@
-//! What comes before the content of a message.
+//! The head of a message.
 
 use http::{HeaderMap, Method, StatusCode, uri::PathAndQuery};
 
 use super::{fields, limits::Malformed};
 
-/// What comes before a request's content.
+/// The head of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestHead {
     /// The method.
@@ -15,11 +15,11 @@ pub struct RequestHead {
     pub authority: String,
     /// The path, with its query.
     pub path: PathAndQuery,
-    /// The fields; those of a connection are not written (RFC 9292, section 6.1).
+    /// The fields; connection-specific ones are not written (RFC 9292, section 6.1).
     pub headers: HeaderMap,
 }
 
-/// What comes before a response's content.
+/// The head of a response.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ResponseHead {
     /// The status, 200 to 599.
@@ -49,7 +49,7 @@ impl Scheme {
 }
 
 impl std::fmt::Debug for RequestHead {
-    /// Shows no fields and no path: badges, tags and names are in them.
+    /// Prints neither fields nor path, which contain badges, tags and names.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RequestHead").field("method", &self.method).finish_non_exhaustive()
     }
@@ -61,24 +61,24 @@ impl std::fmt::Debug for ResponseHead {
     }
 }
 
-/// The first number of a message (RFC 9292, section 3.3).
+/// Whether the length of a message is known (RFC 9292, section 3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    Known,
+    TestCandidate,
     Indeterminate,
 }
 
 impl Framing {
-    /// Its number for a message of this kind.
+    /// The framing indicator.
     pub(super) const fn indicator<H: Head>(self) -> u64 {
         match self {
-            Self::Known => H::KNOWN,
+            Self::TestCandidate => H::KNOWN,
             Self::Indeterminate => H::KNOWN + 2,
         }
     }
 }
 
-/// What a message may begin with: [`RequestHead`] or [`ResponseHead`].
+/// The head of a message: [`RequestHead`] or [`ResponseHead`].
 pub trait Head: sealed::Head {}
 
 impl Head for RequestHead {}
@@ -89,13 +89,13 @@ mod sealed {
 
     use super::Malformed;
 
-    /// What tells requests from responses.
+    /// The differences between requests and responses.
     pub trait Head: Sized {
-        /// The framing indicator of one whose length is known; the other one is two more.
+        /// The framing indicator for a known length; that for an indeterminate length is two more.
         const KNOWN: u64;
-        /// Parts of the control data: texts with a length, or a single number if zero.
+        /// Number of texts in the control data; zero if it is a single number.
         const TEXTS: usize;
-        /// Most bytes of each text.
+        /// Maximum length of each text, in bytes.
         const MOST: [usize; 4];
 
         /// Writes the control data.

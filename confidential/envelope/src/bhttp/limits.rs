@@ -1,15 +1,15 @@
-//! How much of a message is read.
+//! Limits of a message.
 
-/// Bytes of all control data, fields and trailers of a message.
+/// Maximum length of control data, fields and trailers together, in bytes.
 pub const MAX_HEAD: usize = 24 << 10;
 
-/// Fields of a head or of trailers.
+/// Maximum number of fields in a head or in trailers.
 pub const MAX_FIELDS: usize = 100;
 
-/// Informational responses in front of a response.
+/// Maximum number of informational responses before a response.
 pub const MAX_INFORMATIONAL: usize = 4;
 
-/// The bytes are no message of this kind, or one with more in it than is read here.
+/// The bytes are not a message of this kind, or exceed a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("not a Binary HTTP message")]
 pub struct Malformed;

@@ -1,4 +1,4 @@
-//! The client's side: seals one question to several nodes.
+//! The client's side: seals one request to several nodes.
 
 use hpke::rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -7,8 +7,7 @@ use crate::{
     Aead, ChunkSealer, Plaintext, ResponseOpener, SealError, Unopenable,
     aead::{NONCE, Position, Sealer},
     inner::{
-        layer::LAYER,
-        names::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, MAX_CANDIDATES, REQUEST},
+        names::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, LAYER, MAX_CANDIDATES, REQUEST},
         rek::Rek,
     },
     kem::Encapsulation,
@@ -16,29 +15,28 @@ use crate::{
     schedule::{self, header, info},
 };
 
-/// A node to which may be sealed.
+/// A node to which requests may be sealed.
 ///
-/// Only the type that the attestation's verifier makes of evidence that it checked may implement this: there is no way to
-/// seal to a key alone.
+/// Only the type that the attestation verifier returns may implement this, so that nothing is sealed to an unverified key.
 pub trait Candidate {
-    /// Names the node in the router's answer.
+    /// Identifies the node in the router's response.
     type Id: Clone + PartialEq;
 
-    /// Which node it is.
+    /// The node's ID.
     fn id(&self) -> Self::Id;
 
-    /// The key that the evidence is about.
+    /// The key that the evidence names.
     fn rek(&self) -> &Rek;
 }
 
-/// A candidate with a secret of its own, for one request; it may be made before there is anything to ask.
+/// A candidate with an encapsulated secret for one request; it may be made in advance.
 pub struct Recipient<I> {
     id: I,
     encapsulation: Encapsulation,
 }
 
 impl<I: Clone + PartialEq> Recipient<I> {
-    /// Encapsulates a new secret to a node that proved itself.
+    /// Encapsulates a new secret to a verified node.
     ///
     /// # Errors
     ///
@@ -57,13 +55,13 @@ impl<I: Clone + PartialEq> Recipient<I> {
         Ok(Self { id: candidate.id(), encapsulation: candidate.rek().public().encapsulate(rng)? })
     }
 
-    /// A candidate with a secret that was encapsulated before.
+    /// A candidate with this secret.
     #[cfg(test)]
     pub(crate) const fn given(id: I, encapsulation: Encapsulation) -> Self {
         Self { id, encapsulation }
     }
 
-    /// Which node it is.
+    /// The node's ID.
     pub const fn id(&self) -> &I {
         &self.id
     }
@@ -82,18 +80,14 @@ impl<I: Clone + PartialEq> Recipient<I> {
     }
 }
 
-impl<I> std::fmt::Debug for Recipient<I> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(Recipient<I>);
 
 type Dek = Zeroizing<[u8; DEK]>;
 
-/// A request's key, sealed to one node: what OpenPCC calls the encapsulated key of a candidate.
+/// A request's key, sealed to one node; OpenPCC calls it the encapsulated key of a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedKey<I> {
-    /// Which node.
+    /// The node.
     pub id: I,
     /// Header, encapsulated key and sealed key: 120 bytes for P-256, 1,175 for X-Wing.
     pub bytes: Vec<u8>,
@@ -104,17 +98,17 @@ pub struct SealedKey<I> {
 pub struct Sealed<I> {
     /// Nonce and ciphertext, of media type [`REQUEST`].
     pub body: Vec<u8>,
-    /// Its key for each candidate, in the order in which they were given.
+    /// Its key for each candidate, in their order.
     pub keys: Vec<SealedKey<I>>,
-    /// What opens the answer.
-    pub answers: Answers<I>,
+    /// Opens the response.
+    pub answers: ResponseOpeners<I>,
 }
 
-/// Opens the answer of whichever node gave it.
-pub struct Answers<I>(Vec<(I, ResponseOpener)>);
+/// Opens the response of any of the nodes.
+pub struct ResponseOpeners<I>(Vec<(I, ResponseOpener)>);
 
-impl<I: PartialEq> Answers<I> {
-    /// What opens the answer of this node.
+impl<I: PartialEq> ResponseOpeners<I> {
+    /// Opens the response of this node.
     ///
     /// # Errors
     ///
@@ -125,13 +119,9 @@ impl<I: PartialEq> Answers<I> {
     }
 }
 
-impl<I> std::fmt::Debug for Answers<I> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(ResponseOpeners<I>);
 
-/// Seals a question, padded to a multiple of [`PADDING`](super::PADDING), to these nodes.
+/// Seals a request, padded to a multiple of [`PADDING`](super::PADDING), to these nodes.
 ///
 /// # Errors
 ///
@@ -157,7 +147,7 @@ pub(crate) fn seal_with<I: Clone + PartialEq>(
     Ok(Sealed { body: [&nonce[..], &ciphertext].concat(), keys, answers })
 }
 
-/// Seals a question to these nodes in chunks, as it is made; the body is of media type [`CHUNKED_REQUEST`].
+/// Seals a request in chunks to these nodes; the body has media type [`CHUNKED_REQUEST`].
 ///
 /// # Errors
 ///
@@ -165,7 +155,7 @@ pub(crate) fn seal_with<I: Clone + PartialEq>(
 #[expect(clippy::type_complexity, reason = "three things of one call, each named by its type")]
 pub fn seal_chunked<I: Clone + PartialEq>(
     recipients: Vec<Recipient<I>>,
-) -> Result<(ChunkSealer, Vec<SealedKey<I>>, Answers<I>), SealError> {
+) -> Result<(ChunkSealer, Vec<SealedKey<I>>, ResponseOpeners<I>), SealError> {
     let mut rng = SystemRandom::default();
     let sealed = seal_chunked_with(recipients, &mut rng)?;
     if rng.failed() { Err(SealError::Random) } else { Ok(sealed) }
@@ -176,18 +166,18 @@ pub fn seal_chunked<I: Clone + PartialEq>(
 pub(crate) fn seal_chunked_with<I: Clone + PartialEq>(
     recipients: Vec<Recipient<I>>,
     rng: &mut impl CryptoRng,
-) -> Result<(ChunkSealer, Vec<SealedKey<I>>, Answers<I>), SealError> {
+) -> Result<(ChunkSealer, Vec<SealedKey<I>>, ResponseOpeners<I>), SealError> {
     let (sealer, nonce, keys, answers) = begin(recipients, CHUNKED_REQUEST, rng)?;
     Ok((ChunkSealer::new(sealer, nonce.to_vec(), LAYER.chunk), keys, answers))
 }
 
-/// Makes the request's key and nonce, and seals the key to each.
+/// Makes the request's key and nonce, and seals the key to each node.
 #[expect(clippy::type_complexity, reason = "as above")]
 fn begin<I: Clone + PartialEq>(
     recipients: Vec<Recipient<I>>,
     label: &str,
     rng: &mut impl CryptoRng,
-) -> Result<(Sealer, [u8; NONCE], Vec<SealedKey<I>>, Answers<I>), SealError> {
+) -> Result<(Sealer, [u8; NONCE], Vec<SealedKey<I>>, ResponseOpeners<I>), SealError> {
     let twice = |(at, recipient): (usize, &Recipient<I>)| {
         recipients[..at].iter().any(|other| other.id == recipient.id)
     };
@@ -205,5 +195,5 @@ fn begin<I: Clone + PartialEq>(
         answers.push((key.id.clone(), opener));
         keys.push(key);
     }
-    Ok((sealer, nonce, keys, Answers(answers)))
+    Ok((sealer, nonce, keys, ResponseOpeners(answers)))
 }

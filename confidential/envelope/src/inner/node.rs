@@ -1,4 +1,4 @@
-//! The node's side: opens a question with the key that was sealed to it.
+//! The node's side: opens a request with the key that was sealed to it.
 
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -8,21 +8,18 @@ use crate::{
     Unopenable,
     aead::{NONCE, Opener, TAG},
     chunks::{ChunkOpener, collect},
-    inner::{
-        layer::LAYER,
-        names::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, REQUEST},
-    },
+    inner::names::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, LAYER, REQUEST},
     schedule::{self, HEADER, header, info},
 };
 
-/// Why a question was not opened.
+/// Why a request was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It is not for this node, or was changed: 400, and no reason.
+    /// It is not for this node, or was changed: 400 without a reason.
     #[error(transparent)]
     Unopenable(#[from] Unopenable),
-    /// The holder of the key did not answer: 503.
-    #[error("the node's key did not answer")]
+    /// The holder of the key failed: 503.
+    #[error("the holder of the node's key failed")]
     Holder(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -35,24 +32,24 @@ impl From<DecapsulateError> for OpenError {
     }
 }
 
-/// An opened question.
+/// An opened request.
 #[derive(Debug)]
 pub struct Opened {
-    /// What was asked, Binary HTTP.
+    /// The request, Binary HTTP.
     pub plaintext: Plaintext,
-    /// Seals the answer.
+    /// Seals the response.
     pub response: ResponseSealer,
 }
 
 /// The parts of a request's sealed key.
-struct Parts<'a> {
+struct SealedKeyParts<'a> {
     header: [u8; HEADER],
     encapsulated_key: &'a [u8],
     sealed: &'a [u8],
 }
 
-impl<'a> Parts<'a> {
-    /// Takes it apart; each part has the one length that a node of this KEM is sent, and the header is that KEM's.
+impl<'a> SealedKeyParts<'a> {
+    /// Splits a sealed key; the header and the lengths of its parts must be those of this KEM.
     fn read(sealed_key: &'a [u8], kem: Kem) -> Result<Self, Unopenable> {
         let (&named, rest) = sealed_key.split_first_chunk::<HEADER>().ok_or(Unopenable)?;
         let (encapsulated_key, sealed) =
@@ -88,49 +85,49 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Names a request for the set of those that this key has seen: the SHA-256 of its encapsulated key. A request played
-/// again has the same; a changed one does not open.
+/// The ID of a request in the set of those that a key has opened: SHA-256 of its encapsulated key. A replayed request has
+/// the same ID; a changed one does not open.
 ///
 /// # Errors
 ///
-/// [`Unopenable`] if `sealed_key` is none of this KEM.
+/// [`Unopenable`] if `sealed_key` is not one of this KEM.
 pub fn replay_id(sealed_key: &[u8], kem: Kem) -> Result<[u8; 32], Unopenable> {
-    Ok(Sha256::digest(Parts::read(sealed_key, kem)?.encapsulated_key).into())
+    Ok(Sha256::digest(SealedKeyParts::read(sealed_key, kem)?.encapsulated_key).into())
 }
 
-/// Opens a request's key alone and gives the secret that it was sealed with: for a process that holds the private key and
-/// lets another one open this one request. `chunked` says how the request comes.
+/// Opens only a request's key, and returns the shared secret, with which another process can open this one request.
+/// `chunked` says whether the request is in chunks.
 ///
 /// # Errors
 ///
-/// See [`OpenError`]. What does not open gives no secret.
+/// See [`OpenError`].
 pub fn open_key(
     sealed_key: &[u8],
     chunked: bool,
     key: &(impl Decapsulate + ?Sized),
 ) -> Result<SharedSecret, OpenError> {
-    let parts = Parts::read(sealed_key, key.kem())?;
+    let parts = SealedKeyParts::read(sealed_key, key.kem())?;
     let secret = key.decapsulate(parts.encapsulated_key)?;
     let label = if chunked { CHUNKED_REQUEST } else { REQUEST };
     parts.open_with(key.kem(), &secret, label)?;
     Ok(secret)
 }
 
-/// Opens a question that has no chunks. `sealed_key` is the router's `X-Encapsulated-Key`, decoded; the caller has looked
-/// for its [`replay_id`] before, and keeps it if this succeeds.
+/// Opens a request without chunks. `sealed_key` is the decoded `X-Encapsulated-Key`. The caller has checked its
+/// [`replay_id`], and stores it if this succeeds.
 ///
 /// # Errors
 ///
 /// See [`OpenError`].
 pub fn open(sealed_key: &[u8], body: &[u8], key: &impl Decapsulate) -> Result<Opened, OpenError> {
-    let parts = Parts::read(sealed_key, key.kem())?;
+    let parts = SealedKeyParts::read(sealed_key, key.kem())?;
     let (nonce, ciphertext) = body.split_first_chunk::<NONCE>().ok_or(Unopenable)?;
     let (dek, response) = parts.open(key, REQUEST)?;
     let opener = Opener::new(Aead::Aes256Gcm, &dek, nonce).ok_or(Unopenable)?;
     Ok(Opened { plaintext: opener.open_whole(ciphertext)?, response })
 }
 
-/// Opens a question in chunks: [`Self::push`] whatever arrived, however it was cut; [`Self::finish`] at its end.
+/// Opens a request in chunks: [`Self::push`] each part that arrives, [`Self::finish`] at its end.
 pub struct RequestStream {
     limits: Limits,
     response: ResponseSealer,
@@ -155,16 +152,16 @@ impl RequestStream {
         key: &impl Decapsulate,
         limits: Limits,
     ) -> Result<Self, OpenError> {
-        let (dek, response) = Parts::read(sealed_key, key.kem())?.open(key, CHUNKED_REQUEST)?;
+        let (dek, response) =
+            SealedKeyParts::read(sealed_key, key.kem())?.open(key, CHUNKED_REQUEST)?;
         Ok(Self { limits, response, state: State::Nonce(dek, Vec::new()) })
     }
 
-    /// Takes what arrived; appends what could be opened. Nothing may be done with it before [`Self::finish`] said that
-    /// it was all.
+    /// Takes received bytes; appends the opened chunks. They must not be used before [`Self::finish`] has succeeded.
     ///
     /// # Errors
     ///
-    /// [`Unopenable`], from then on always.
+    /// [`Unopenable`], also for every later call.
     pub fn push(&mut self, mut bytes: &[u8], into: &mut Plaintext) -> Result<(), Unopenable> {
         if let State::Nonce(dek, nonce) = &mut self.state {
             if !collect(nonce, NONCE, &mut bytes) {
@@ -182,7 +179,7 @@ impl RequestStream {
         }
     }
 
-    /// Ends with the question; appends what the last chunk holds and gives what seals the answer.
+    /// Ends the request; appends the last chunk, and returns the sealer of the response.
     ///
     /// # Errors
     ///
@@ -195,8 +192,4 @@ impl RequestStream {
     }
 }
 
-impl std::fmt::Debug for RequestStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(RequestStream);

@@ -1,6 +1,6 @@
-//! The key that a node is sealed to.
+//! The key that requests to a node are sealed to.
 
-use crate::kem::{BadKey, Kem, PublicKey};
+use crate::kem::{InvalidKey, Kem, PublicKey};
 
 /// A node's request encryption key: of P-256 (held by a TPM) or X-Wing (held by an enclave).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,11 +11,11 @@ impl Rek {
     ///
     /// # Errors
     ///
-    /// [`BadKey`], also for a KEM that no node has.
-    pub fn from_bytes(kem: Kem, bytes: &[u8]) -> Result<Self, BadKey> {
+    /// [`InvalidKey`], also for a KEM that no node uses.
+    pub fn from_bytes(kem: Kem, bytes: &[u8]) -> Result<Self, InvalidKey> {
         match kem {
             Kem::P256 | Kem::XWing => PublicKey::from_bytes(kem, bytes).map(Self),
-            Kem::X25519 => Err(BadKey),
+            Kem::X25519 => Err(InvalidKey),
         }
     }
 

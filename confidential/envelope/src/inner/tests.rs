@@ -1,5 +1,6 @@
 use std::io;
 
+use confidential_api::names::{header, host};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -12,7 +13,9 @@ use crate::{
     Unopenable,
     aead::{NONCE, TAG},
     bhttp,
-    fixture::{Given, Offered, any_cuts, bytes, chunk_lengths, key, pieces, seal_as, shared},
+    fixture::{
+        FixedRng, TestCandidate, any_cuts, bytes, chunk_lengths, key, pieces, seal_as, shared,
+    },
     kem::Encapsulation,
     schedule,
 };
@@ -21,7 +24,7 @@ use crate::{
 fn asked(question: &[u8]) -> (Sealed<u8>, [PrivateKey; 2]) {
     let keys = [key(Kem::P256, 1), key(Kem::XWing, 2)];
     let recipients = [(1, &keys[0]), (2, &keys[1])]
-        .map(|(id, key)| Recipient::new(&Offered::new(id, key)).unwrap());
+        .map(|(id, key)| Recipient::new(&TestCandidate::new(id, key)).unwrap());
     (seal(recipients.into(), &question.to_vec().into()).unwrap(), keys)
 }
 
@@ -49,7 +52,7 @@ fn refused<T>(result: Result<T, OpenError>) -> bool {
 }
 
 /// The nodes of a case, and a question that is about to be sealed to them with the case's own secrets.
-fn given(case: &Value, label: &str) -> (Vec<PrivateKey>, Vec<Recipient<u8>>, Given) {
+fn given(case: &Value, label: &str) -> (Vec<PrivateKey>, Vec<Recipient<u8>>, FixedRng) {
     let (mut keys, mut recipients, mut dek) = (Vec::new(), Vec::new(), Vec::new());
     for (id, candidate) in (0..).zip(case["Candidates"].as_array().unwrap()) {
         let key = PrivateKey::from_bytes(Kem::P256, &bytes(&candidate["SkR"])).unwrap();
@@ -67,7 +70,7 @@ fn given(case: &Value, label: &str) -> (Vec<PrivateKey>, Vec<Recipient<u8>>, Giv
         keys.push(key);
     }
     dek.extend(&bytes(&case["ReqCiphertext"])[..NONCE]);
-    (keys, recipients, Given(dek))
+    (keys, recipients, FixedRng(dek))
 }
 
 #[test]
@@ -88,8 +91,8 @@ fn the_three_cases_of_openpcc_without_chunks_are_made_and_opened_byte_for_byte()
         let (head, content) =
             bhttp::decode::<bhttp::RequestHead>(&opened.plaintext, 1 << 20).unwrap();
         assert_eq!(
-            (&head.authority[..], &head.headers[BADGE]),
-            (AUTHORITY, &"AAAA".parse::<http::HeaderValue>().unwrap())
+            (&head.authority[..], &head.headers[header::BADGE]),
+            (host::WORKER, &"AAAA".parse::<http::HeaderValue>().unwrap())
         );
         assert_eq!(bhttp::encode(&head, &content, PADDING), question);
 
@@ -188,7 +191,7 @@ fn a_question_that_is_changed_cut_or_of_another_node_does_not_open() {
 #[test]
 fn a_question_in_chunks_cut_anywhere_is_none() {
     let key = key(Kem::XWing, 1);
-    let recipient = Recipient::new(&Offered::new(1, &key)).unwrap();
+    let recipient = Recipient::new(&TestCandidate::new(1, &key)).unwrap();
     let (mut sealer, keys, _) = seal_chunked(vec![recipient]).unwrap();
     let head = sealer.head();
     let body = [head, sealer.write(b"ques").unwrap(), sealer.finish(b"tion").unwrap()].concat();
@@ -203,7 +206,7 @@ fn a_question_in_chunks_cut_anywhere_is_none() {
 #[test]
 fn a_chunk_has_at_most_514_bytes() {
     let key = key(Kem::P256, 1);
-    let recipient = Recipient::new(&Offered::new(1, &key)).unwrap();
+    let recipient = Recipient::new(&TestCandidate::new(1, &key)).unwrap();
     let (mut sealer, ..) = seal_chunked(vec![recipient]).unwrap();
     let _ = sealer.head();
 
@@ -229,7 +232,7 @@ fn a_request_is_named_by_its_encapsulated_key() {
 fn a_question_goes_to_one_to_eight_nodes_each_once() {
     let key = key(Kem::P256, 1);
     let to = |ids: &[u8]| {
-        let recipient = |id| Recipient::new(&Offered::new(id, &key)).unwrap();
+        let recipient = |id| Recipient::new(&TestCandidate::new(id, &key)).unwrap();
         let recipients = ids.iter().copied().map(recipient).collect();
         seal(recipients, &Plaintext::default()).map(|sealed| sealed.keys.len())
     };
@@ -241,9 +244,9 @@ fn a_question_goes_to_one_to_eight_nodes_each_once() {
 }
 
 /// A key in another process that is gone.
-struct Gone;
+struct UnreachableKey;
 
-impl Decapsulate for Gone {
+impl Decapsulate for UnreachableKey {
     fn kem(&self) -> Kem {
         Kem::P256
     }
@@ -257,7 +260,7 @@ impl Decapsulate for Gone {
 fn a_holder_that_does_not_answer_is_this_nodes_fault() {
     let (sealed, _) = asked(b"question");
 
-    let opened = open(&sealed.keys[0].bytes, &sealed.body, &Gone);
+    let opened = open(&sealed.keys[0].bytes, &sealed.body, &UnreachableKey);
 
     assert!(matches!(opened, Err(OpenError::Holder(_))));
 }
@@ -270,7 +273,7 @@ proptest! {
         text in prop::collection::vec(any::<u8>(), 0..300), cuts in any_cuts(),
     ) {
         let key = key(Kem::XWing, 1);
-        let recipient = Recipient::new(&Offered::new(1, &key)).unwrap();
+        let recipient = Recipient::new(&TestCandidate::new(1, &key)).unwrap();
         let (mut sealer, keys, _) = seal_chunked(vec![recipient]).unwrap();
         let head = sealer.head();
         let body = [head, sealer.write(&text).unwrap(), sealer.finish(&text).unwrap()].concat();

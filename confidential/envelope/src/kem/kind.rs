@@ -1,14 +1,14 @@
-//! Ways to encapsulate a secret.
+//! Key encapsulation mechanisms.
 
 use hpke::{
     Kem as HpkeKem,
     kem::{DhP256HkdfSha256, X25519HkdfSha256, XWing},
 };
 
-/// Bytes of a P-256 point, uncompressed (SEC 1, section 2.3.3).
+/// Length of an uncompressed P-256 point in bytes (SEC 1, section 2.3.3).
 pub const P256_POINT: usize = 65;
 
-/// A way to encapsulate a secret (RFC 9180, section 7.1; draft-ietf-hpke-pq).
+/// A key encapsulation mechanism (RFC 9180, section 7.1; draft-ietf-hpke-pq).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kem {
     /// X-Wing: ML-KEM-768 and X25519.
@@ -36,7 +36,7 @@ impl Kem {
         [Self::XWing, Self::X25519, Self::P256].into_iter().find(|kem| kem.id() == id)
     }
 
-    /// Bytes of a public key.
+    /// Length of a public key in bytes.
     #[must_use]
     pub const fn public_len(self) -> usize {
         match self {
@@ -46,7 +46,7 @@ impl Kem {
         }
     }
 
-    /// Bytes of an encapsulated key.
+    /// Length of an encapsulated key in bytes.
     #[must_use]
     pub const fn encapsulated_len(self) -> usize {
         match self {

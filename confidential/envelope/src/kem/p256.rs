@@ -1,5 +1,5 @@
-//! Encapsulating to a key of P-256 (DHKEM, RFC 9180, section 4.1) by AWS-LC, which multiplies points some ten times as fast
-//! as the library that `hpke` uses: a request is sealed to three nodes. What comes out is the same; a test compares them.
+//! Encapsulation to a key of P-256 (DHKEM, RFC 9180, section 4.1) with AWS-LC, which multiplies points about ten times as
+//! fast as the library that `hpke` uses. A test compares both.
 
 use aws_lc_rs::agreement::{self, ECDH_P256, UnparsedPublicKey};
 use hkdf::Hkdf;
@@ -9,14 +9,13 @@ use zeroize::Zeroizing;
 
 use super::kind::{Kem, P256_POINT};
 
-/// What HPKE's labels begin with (RFC 9180, section 4).
+/// The prefix of HPKE's labels (RFC 9180, section 4).
 const VERSION: &[u8] = b"HPKE-v1";
-/// Candidates for a private key; each is none in one of four billion cases (RFC 9180, section 7.1.3).
+/// Maximum number of candidates for a private key; one in four billion is invalid (RFC 9180, section 7.1.3).
 const CANDIDATES: u8 = u8::MAX;
 
-/// A point of a new key, and the Diffie-Hellman value of that key and `public`, an uncompressed point.
-///
-/// None if `public` is not on the curve.
+/// The point of a new key, and its Diffie-Hellman value with `public`, an uncompressed point; `None` if that is not on the
+/// curve.
 pub(super) fn encapsulate(
     public: &[u8],
     rng: &mut impl CryptoRng,
@@ -59,7 +58,7 @@ mod tests {
 
     use crate::{
         Kem,
-        fixture::{self, Given},
+        fixture::{self, FixedRng},
         kem::SharedSecret,
     };
 
@@ -68,12 +67,12 @@ mod tests {
         #[test]
         fn the_library_encapsulates_the_same(seed: u8, material: [u8; 32]) {
             let public = fixture::key(Kem::P256, seed).public();
-            let (point, dh) = super::encapsulate(&public.to_bytes(), &mut Given(material.to_vec())).unwrap();
+            let (point, dh) = super::encapsulate(&public.to_bytes(), &mut FixedRng(material.to_vec())).unwrap();
             let ours = SharedSecret::from_p256_dh(&dh, &point, &public).unwrap();
 
             let theirs = <DhP256HkdfSha256 as hpke::Kem>::PublicKey::from_bytes(&public.to_bytes()).unwrap();
             let (secret, encapsulated) =
-                DhP256HkdfSha256::encap_with_rng(&theirs, None, &mut Given(material.to_vec())).unwrap();
+                DhP256HkdfSha256::encap_with_rng(&theirs, None, &mut FixedRng(material.to_vec())).unwrap();
             prop_assert_eq!(&point[..], &encapsulated.to_bytes()[..]);
             prop_assert_eq!(&ours.as_bytes()[..], &secret.0[..]);
         }
@@ -83,6 +82,6 @@ mod tests {
     fn a_point_off_the_curve_takes_nothing() {
         let mut point = fixture::key(Kem::P256, 1).public().to_bytes();
         point[64] ^= 1;
-        assert!(super::encapsulate(&point, &mut Given(vec![7; 32])).is_none());
+        assert!(super::encapsulate(&point, &mut FixedRng(vec![7; 32])).is_none());
     }
 }

@@ -1,10 +1,8 @@
-//! X-Wing whose private key is expanded once, for whoever's keys open requests for hours.
+//! X-Wing with a private key that is expanded once.
 //!
-//! An X-Wing private key is a seed (draft-connolly-cfrg-xwing-kem, section 5.2). Crate `x-wing`, which `hpke` uses, keeps
-//! that alone and makes the keys of ML-KEM and X25519 from it anew for each decapsulation, which is a good part of its
-//! cost. Here they are kept. Encapsulated keys and secrets are the same; a test compares them.
-
-use std::fmt;
+//! An X-Wing private key is a seed (draft-connolly-cfrg-xwing-kem, section 5.2). Crate `x-wing`, which `hpke` uses, derives
+//! the keys of ML-KEM and X25519 for each decapsulation, which is a good part of its cost. Here they are stored. A test
+//! compares both.
 
 use hpke::{
     Deserializable, HpkeError, Kem, Serializable,
@@ -17,16 +15,16 @@ use shake::{ExtendableOutput as _, Shake256, Update as _, XofReader as _};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-/// Bytes of ML-KEM-768's ciphertext, which an encapsulated key begins with (FIPS 203, table 3).
+/// Length of ML-KEM-768's ciphertext, the first part of an encapsulated key (FIPS 203, table 3).
 const ML_KEM: usize = 1088;
-/// What the combiner ends with (draft-connolly-cfrg-xwing-kem, section 5.3).
+/// The label at the end of the combiner's input (draft-connolly-cfrg-xwing-kem, section 5.3).
 const LABEL: &[u8; 6] = br"\.//^\";
 
-/// X-Wing, with private keys that are expanded.
+/// X-Wing with expanded private keys.
 #[derive(Clone, Copy, Debug)]
-pub struct Expanded;
+pub struct ExpandedXWing;
 
-/// A private key with what it is expanded to.
+/// A private key with its expansion.
 #[derive(Clone)]
 pub struct ExpandedKey {
     seed: <XWing as Kem>::PrivateKey,
@@ -62,11 +60,7 @@ impl ExpandedKey {
     }
 }
 
-impl fmt::Debug for ExpandedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(ExpandedKey);
 
 impl Serializable for ExpandedKey {
     type OutputSize = <<XWing as Kem>::PrivateKey as Serializable>::OutputSize;
@@ -88,7 +82,7 @@ impl ConstantTimeEq for ExpandedKey {
     }
 }
 
-impl Kem for Expanded {
+impl Kem for ExpandedXWing {
     type PublicKey = <XWing as Kem>::PublicKey;
     type PrivateKey = ExpandedKey;
     type EncappedKey = <XWing as Kem>::EncappedKey;
@@ -110,7 +104,7 @@ impl Kem for Expanded {
         sender: Option<&Self::PublicKey>,
         encapsulated: &Self::EncappedKey,
     ) -> Result<SharedSecret<Self>, HpkeError> {
-        // X-Wing authenticates no sender.
+        // X-Wing has no sender authentication.
         let secret = match sender {
             None => private.decapsulate(&encapsulated.to_bytes()),
             Some(_) => None,
@@ -143,7 +137,7 @@ mod tests {
         #[test]
         fn the_library_decapsulates_the_same(ikm: [u8; 32], at in 0..1120_usize, flip: u8) {
             let (seed, public) = XWing::derive_keypair(&ikm);
-            let (key, same) = Expanded::derive_keypair(&ikm);
+            let (key, same) = ExpandedXWing::derive_keypair(&ikm);
             prop_assert_eq!(&public, &same);
             let (secret, encapsulated) = XWing::encap_with_rng(&public, None, &mut SystemRandom::default()).unwrap();
             let mut bytes = encapsulated.to_bytes();
@@ -152,7 +146,7 @@ mod tests {
             bytes[at] ^= flip;
             let changed = <XWing as Kem>::EncappedKey::from_bytes(&bytes).unwrap();
             let theirs = XWing::decap(&seed, None, &changed).unwrap();
-            let ours = Expanded::decap(&key, None, &changed).unwrap();
+            let ours = ExpandedXWing::decap(&key, None, &changed).unwrap();
             prop_assert_eq!(&ours.0[..], &theirs.0[..]);
             prop_assert_eq!(ours.0 == secret.0, flip == 0);
         }
@@ -160,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_is_no_encapsulated_key_has_no_secret() {
-        let (key, _) = Expanded::derive_keypair(&[7; 32]);
+        let (key, _) = ExpandedXWing::derive_keypair(&[7; 32]);
         for length in [0, ML_KEM - 1, ML_KEM, ML_KEM + 31, ML_KEM + 33] {
             assert!(key.decapsulate(&vec![0; length]).is_none(), "{length}");
         }

@@ -11,7 +11,7 @@ use crate::{
     schedule::{self, HEADER, header, info},
 };
 
-/// A request that is about to be sealed, with a secret of its own; it may be made before there is anything to ask.
+/// A request with an encapsulated secret, ready to be sealed; it may be made in advance.
 pub struct Request {
     header: [u8; HEADER],
     aead: Aead,
@@ -38,17 +38,17 @@ impl Request {
         Ok(Self::given(config, config.public().encapsulate(rng)?))
     }
 
-    /// A request with a secret that was encapsulated already.
+    /// A request with this secret.
     pub(crate) fn given(config: &KeyConfig, encapsulation: Encapsulation) -> Self {
         let aead = config.preferred();
         Self { header: header(config.key_id(), encapsulation.kem, aead), aead, encapsulation }
     }
 
-    /// Seals a request that has no chunks.
+    /// Seals a request without chunks.
     ///
     /// # Errors
     ///
-    /// None happens with a request that [`Self::new`] made.
+    /// None occurs with a request from [`Self::new`].
     pub fn seal(self, plaintext: &Plaintext) -> Result<(Vec<u8>, ResponseOpener), SealError> {
         let mut sealer = self.sealer(LAYER.request);
         let mut sealed = plaintext.to_vec();
@@ -57,11 +57,11 @@ impl Request {
         Ok(([head, sealed].concat(), opener))
     }
 
-    /// Seals a request in chunks, as it is made.
+    /// Seals a request in chunks.
     ///
     /// # Errors
     ///
-    /// None happens with a request that [`Self::new`] made.
+    /// None occurs with a request from [`Self::new`].
     pub fn chunked(self) -> Result<(ChunkSealer, ResponseOpener), SealError> {
         let sealer = self.sealer(LAYER.chunked_request);
         let (head, opener) = self.split(&sealer)?;
@@ -73,7 +73,7 @@ impl Request {
         schedule::sender(*kem, self.aead, secret, &info(label, &self.header))
     }
 
-    /// What goes in front of what was sealed, and what opens the response.
+    /// The bytes before the ciphertext, and the opener of the response.
     fn split(self, sealer: &Sealer) -> Result<(Vec<u8>, ResponseOpener), SealError> {
         let encapsulated_key = self.encapsulation.encapsulated_key;
         let head = [&self.header[..], &encapsulated_key].concat();

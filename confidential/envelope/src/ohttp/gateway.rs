@@ -1,4 +1,4 @@
-//! The gateway's side: opens requests with whichever of its keys they name.
+//! The gateway's side: opens requests with the key that they name.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     schedule::{self, HEADER, header, info},
 };
 
-/// A private key of the gateway, with the configuration that clients have.
+/// A private key of the gateway with its public configuration.
 #[derive(Clone, Debug)]
 pub struct GatewayKey {
     private: PrivateKey,
@@ -21,11 +21,10 @@ pub struct GatewayKey {
 /// Why a request was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum OpenError {
-    /// It names a key that is not among those given: [`KEY_PROBLEM`](super::KEY_PROBLEM), so that the client fetches the
-    /// keys once more.
+    /// It names a key that the gateway does not have. The client must fetch the keys again.
     #[error("unknown key")]
     UnknownKey,
-    /// Anything else: 400, and no reason.
+    /// Anything else: 400 without a reason.
     #[error(transparent)]
     Unopenable(#[from] Unopenable),
 }
@@ -33,33 +32,33 @@ pub enum OpenError {
 /// An opened request.
 #[derive(Debug)]
 pub struct Opened {
-    /// What was asked, Binary HTTP.
+    /// The request, Binary HTTP.
     pub plaintext: Plaintext,
-    /// Seals the answer.
+    /// Seals the response.
     pub response: ResponseSealer,
 }
 
 impl GatewayKey {
-    /// Puts a private key and its ciphers (the preferred one first) under an id; `None` without a cipher.
+    /// A private key with its ID and its ciphers, the preferred one first; `None` without a cipher.
     #[must_use]
     pub fn new(key_id: u8, private: PrivateKey, aeads: Vec<Aead>) -> Option<Self> {
         let config = KeyConfig::new(key_id, private.public(), aeads)?;
         Some(Self { private, config })
     }
 
-    /// What clients are told of it.
+    /// Its public configuration.
     #[must_use]
     pub const fn config(&self) -> &KeyConfig {
         &self.config
     }
 
-    /// The ciphers' one that a header names, if the header is one of this key.
+    /// The cipher that a header names, if the header is one of this key.
     fn aead(&self, named: &[u8; HEADER]) -> Option<Aead> {
         let known = |aead: &Aead| header(self.config.key_id(), self.private.kem(), *aead) == *named;
         self.config.aeads().iter().copied().find(known)
     }
 
-    /// Decapsulates and begins to open.
+    /// Decapsulates the secret; returns opener and sealer.
     fn begin(
         &self,
         named: &[u8; HEADER],
@@ -82,7 +81,7 @@ fn find<'a>(
     keys.iter().find(|key| key.config.key_id() == named[0]).ok_or(OpenError::UnknownKey)
 }
 
-/// Opens a request that has no chunks with one of these keys, which are those that are active now.
+/// Opens a request without chunks with one of these keys.
 ///
 /// # Errors
 ///
@@ -96,7 +95,7 @@ pub fn open(keys: &[Arc<GatewayKey>], request: &[u8]) -> Result<Opened, OpenErro
     Ok(Opened { plaintext: opener.open_whole(sealed)?, response })
 }
 
-/// Opens a request in chunks: [`Self::push`] whatever arrived, however it was cut; [`Self::finish`] at its end.
+/// Opens a request in chunks: [`Self::push`] each part that arrives, [`Self::finish`] at its end.
 pub struct RequestStream {
     keys: Vec<Arc<GatewayKey>>,
     limits: Limits,
@@ -113,18 +112,17 @@ enum State {
 }
 
 impl RequestStream {
-    /// Begins, with the keys that are active now.
+    /// A stream of a request to one of these keys.
     #[must_use]
     pub const fn new(keys: Vec<Arc<GatewayKey>>, limits: Limits) -> Self {
         Self { keys, limits, state: State::Header(Vec::new()) }
     }
 
-    /// Takes what arrived; appends what could be opened. Nothing may be done with it before [`Self::finish`] said that
-    /// it was all.
+    /// Takes received bytes; appends the opened chunks. They must not be used before [`Self::finish`] has succeeded.
     ///
     /// # Errors
     ///
-    /// See [`OpenError`]; from then on always the same.
+    /// See [`OpenError`]; every later call returns the same.
     pub fn push(&mut self, mut bytes: &[u8], into: &mut Plaintext) -> Result<(), OpenError> {
         loop {
             let step = match &mut self.state {
@@ -148,7 +146,7 @@ impl RequestStream {
         }
     }
 
-    /// Ends with the request; appends what the last chunk holds and gives what seals the answer.
+    /// Ends the request; appends the last chunk, and returns the sealer of the response.
     ///
     /// # Errors
     ///
@@ -180,8 +178,4 @@ impl RequestStream {
     }
 }
 
-impl std::fmt::Debug for RequestStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+redacted!(RequestStream);

@@ -2,31 +2,31 @@
 
 use crate::{Aead, Kem, PublicKey, schedule::KDF};
 
-/// Most configurations of one list.
+/// Maximum number of configurations in a list.
 pub const MAX_CONFIGS: usize = 64;
 
-/// Bytes of one pair of KDF and AEAD.
+/// Length of a pair of KDF and AEAD, in bytes.
 const PAIR: usize = 4;
 
-/// A gateway's public key, and the ciphers that it takes with it.
+/// A gateway's public key with its ciphers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyConfig {
     key_id: u8,
     public: PublicKey,
-    /// The gateway's preference.
+    /// The gateway's preferred cipher.
     preferred: Aead,
-    /// All of them, the preferred one first.
+    /// All ciphers, the preferred one first.
     aeads: Vec<Aead>,
 }
 
-/// Why bytes are no key configuration, or no list of them.
+/// Why a key configuration, or a list of them, cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadKeyConfig {
-    /// Cut, too long, or with lengths that do not fit.
+pub enum InvalidKeyConfig {
+    /// It is truncated or too long, or its lengths do not match.
     #[error("not a key configuration")]
     Malformed,
-    /// Of algorithms that are not known here; in a list it is passed over.
-    #[error("a key configuration of unknown algorithms")]
+    /// Its algorithms are unknown; in a list it is skipped.
+    #[error("the key configuration has unknown algorithms")]
     Unknown,
     /// Two keys of one list have the same id.
     #[error("two key configurations have the same key id")]
@@ -34,7 +34,7 @@ pub enum BadKeyConfig {
 }
 
 impl KeyConfig {
-    /// Makes a configuration; `None` without a cipher, or with one that no suite names.
+    /// A configuration; `None` without a cipher, or with one that no suite may name.
     #[must_use]
     pub fn new(key_id: u8, public: PublicKey, aeads: Vec<Aead>) -> Option<Self> {
         let &preferred = aeads.first()?;
@@ -42,7 +42,7 @@ impl KeyConfig {
         known.then_some(Self { key_id, public, preferred, aeads })
     }
 
-    /// The id by which a request names the key.
+    /// The ID by which a request names the key.
     #[must_use]
     pub const fn key_id(&self) -> u8 {
         self.key_id
@@ -60,19 +60,19 @@ impl KeyConfig {
         self.preferred
     }
 
-    /// The ciphers, the gateway's preference first.
+    /// The ciphers, the preferred one first.
     #[must_use]
     pub fn aeads(&self) -> &[Aead] {
         &self.aeads
     }
 
-    /// Writes it.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![self.key_id];
         bytes.extend_from_slice(&self.public.kem().id().to_be_bytes());
         bytes.extend_from_slice(&self.public.to_bytes());
-        // At most two ciphers are known, each once or a few times; a list of 16,384 of them is not made.
+        // There are only a few ciphers.
         let pairs = u16::try_from(self.aeads.len() * PAIR).unwrap_or(u16::MAX);
         bytes.extend_from_slice(&pairs.to_be_bytes());
         for aead in &self.aeads {
@@ -82,15 +82,15 @@ impl KeyConfig {
         bytes
     }
 
-    /// Reads one; pairs of KDF and AEAD that are not known here are left out.
+    /// Decodes a configuration; unknown pairs of KDF and AEAD are skipped.
     ///
     /// # Errors
     ///
-    /// [`BadKeyConfig::Malformed`] or [`BadKeyConfig::Unknown`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, BadKeyConfig> {
-        let malformed = BadKeyConfig::Malformed;
+    /// [`InvalidKeyConfig::Malformed`] or [`InvalidKeyConfig::Unknown`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidKeyConfig> {
+        let malformed = InvalidKeyConfig::Malformed;
         let (&[key_id, high, low], rest) = bytes.split_first_chunk().ok_or(malformed)?;
-        let kem = Kem::from_id(u16::from_be_bytes([high, low])).ok_or(BadKeyConfig::Unknown)?;
+        let kem = Kem::from_id(u16::from_be_bytes([high, low])).ok_or(InvalidKeyConfig::Unknown)?;
         let (public, rest) = rest.split_at_checked(kem.public_len()).ok_or(malformed)?;
         let (&length, pairs) = rest.split_first_chunk().ok_or(malformed)?;
         let length = usize::from(u16::from_be_bytes(length));
@@ -106,10 +106,10 @@ impl KeyConfig {
                 aeads.push(aead);
             }
         }
-        Self::new(key_id, public, aeads).ok_or(BadKeyConfig::Unknown)
+        Self::new(key_id, public, aeads).ok_or(InvalidKeyConfig::Unknown)
     }
 
-    /// Writes a list, of media type [`KEYS`](super::KEYS).
+    /// Encodes a list, with media type `application/ohttp-keys`.
     #[must_use]
     pub fn encode_list(configs: &[Self]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -123,32 +123,32 @@ impl KeyConfig {
         bytes
     }
 
-    /// Reads a list; configurations of unknown algorithms are passed over, so it may come out empty.
+    /// Decodes a list; configurations with unknown algorithms are skipped, so the result may be empty.
     ///
     /// # Errors
     ///
-    /// [`BadKeyConfig::Malformed`], also for more than [`MAX_CONFIGS`], or [`BadKeyConfig::SameId`].
-    pub fn decode_list(mut bytes: &[u8]) -> Result<Vec<Self>, BadKeyConfig> {
+    /// [`InvalidKeyConfig::Malformed`], also for more than [`MAX_CONFIGS`], or [`InvalidKeyConfig::SameId`].
+    pub fn decode_list(mut bytes: &[u8]) -> Result<Vec<Self>, InvalidKeyConfig> {
         let mut configs: Vec<Self> = Vec::new();
         for _ in 0..MAX_CONFIGS {
             if bytes.is_empty() {
                 return Ok(configs);
             }
-            let (&length, rest) = bytes.split_first_chunk().ok_or(BadKeyConfig::Malformed)?;
+            let (&length, rest) = bytes.split_first_chunk().ok_or(InvalidKeyConfig::Malformed)?;
             let (config, rest) = rest
                 .split_at_checked(usize::from(u16::from_be_bytes(length)))
-                .ok_or(BadKeyConfig::Malformed)?;
+                .ok_or(InvalidKeyConfig::Malformed)?;
             bytes = rest;
             match Self::decode(config) {
                 Ok(config) if configs.iter().any(|other| other.key_id == config.key_id) => {
-                    return Err(BadKeyConfig::SameId);
+                    return Err(InvalidKeyConfig::SameId);
                 }
                 Ok(config) => configs.push(config),
-                Err(BadKeyConfig::Unknown) => {}
+                Err(InvalidKeyConfig::Unknown) => {}
                 Err(error) => return Err(error),
             }
         }
-        if bytes.is_empty() { Ok(configs) } else { Err(BadKeyConfig::Malformed) }
+        if bytes.is_empty() { Ok(configs) } else { Err(InvalidKeyConfig::Malformed) }
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
+use confidential_api::names::{header, host};
 use confidential_envelope::{
     Kem, Plaintext, ResponseOpener, Unopenable,
     bhttp::{self, RequestHead, ResponseHead, Scheme},
@@ -34,9 +35,9 @@ impl Drop for Node {
 }
 
 /// The key alone: who it is of is not asked here.
-struct Known<'a>(&'a Rek);
+struct TestCandidate<'a>(&'a Rek);
 
-impl Candidate for Known<'_> {
+impl Candidate for TestCandidate<'_> {
     type Id = u8;
 
     fn id(&self) -> u8 {
@@ -73,7 +74,7 @@ impl Node {
     }
 
     fn seal(&self, question: &Plaintext, chunked: bool) -> Sealed {
-        let to = vec![Recipient::new(&Known(&self.rek)).unwrap()];
+        let to = vec![Recipient::new(&TestCandidate(&self.rek)).unwrap()];
         if !chunked {
             let inner::Sealed { body, mut keys, answers } = inner::seal(to, question).unwrap();
             let (key, opener) = (keys.remove(0).bytes, answers.of(&1).unwrap());
@@ -105,11 +106,11 @@ fn line(says: &mut impl BufRead) -> Value {
 fn question(content: &str) -> Plaintext {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(inner::BADGE, HeaderValue::from_static("a-badge"));
+    headers.insert(header::BADGE, HeaderValue::from_static("a-badge"));
     let head = RequestHead {
         method: Method::POST,
         scheme: Scheme::Https,
-        authority: inner::AUTHORITY.to_owned(),
+        authority: host::WORKER.to_owned(),
         path: "/v1/chat/completions".parse().unwrap(),
         headers,
     };
@@ -137,7 +138,7 @@ fn a_node_of_openpccs_opens_our_questions_and_we_its_answers() {
             let sealed = node.seal(&question(&content), chunked);
             let said = node.ask(sealed.media, &sealed.key, &sealed.body);
             let expected = json!({
-                "event": "opened", "method": "POST", "host": inner::AUTHORITY,
+                "event": "opened", "method": "POST", "host": host::WORKER,
                 "path": "/v1/chat/completions", "badge": "a-badge", "content": content,
                 "type": if stream { inner::CHUNKED_RESPONSE } else { inner::RESPONSE },
                 "answer": said["answer"],

@@ -53,20 +53,20 @@ impl<A: hpke::aead::Aead, K: Kem> Open for AeadCtxR<A, HkdfSha256, K> {
     }
 }
 
-struct Keyed {
+struct KeyedCipher {
     key: LessSafeKey,
     nonce: [u8; 12],
     count: u8,
 }
 
-impl Keyed {
+impl KeyedCipher {
     fn new(cipher: &'static Algorithm, key: &[u8], nonce: &[u8]) -> Self {
         let key = LessSafeKey::new(UnboundKey::new(cipher, key).unwrap());
         Self { key, nonce: nonce.try_into().unwrap(), count: 0 }
     }
 }
 
-impl Open for Keyed {
+impl Open for KeyedCipher {
     fn open(&mut self, sealed: &[u8], last: bool) -> Vec<u8> {
         let mut nonce = self.nonce;
         nonce[11] ^= self.count;
@@ -163,7 +163,7 @@ fn open_response(request: &dyn Open, label: &str, aead: u16, enc: &[u8], respons
     let (mut key, mut base) = (vec![0; len], [0; 12]);
     prk.expand(b"key", &mut key).unwrap();
     prk.expand(b"nonce", &mut base).unwrap();
-    open(&mut Keyed::new(cipher, &key, &base), response, sealed);
+    open(&mut KeyedCipher::new(cipher, &key, &base), response, sealed);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn the_inner_layer_opens_for_each_candidate() {
         let (nonce, sealed) = sealed.split_at(12);
         let dek = bytes(&case["dek"]);
         assert_eq!(nonce, bytes(&case["body_nonce"]));
-        open(&mut Keyed::new(&AES_256_GCM, &dek, nonce), &case["request"], sealed);
+        open(&mut KeyedCipher::new(&AES_256_GCM, &dek, nonce), &case["request"], sealed);
         assert_eq!(bytes(&case["request"]["plaintext"]).len() % 514, 0);
         for candidate in list(&case["candidates"]) {
             let kem = number(&candidate["kem"]);

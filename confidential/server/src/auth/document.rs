@@ -1,4 +1,4 @@
-//! The configuration as a document: what is in it, its epoch, its signature.
+//! The configuration document: content, epoch, signature.
 
 use std::path::{Path, PathBuf};
 
@@ -23,56 +23,58 @@ use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Error, gateway::ring::Timed, http::upstream, signing, state};
+use crate::{Error, gateway::ring::ScheduledKey, http::upstream, signing, state};
 
 /// The state file, below the state folder.
 const FILE: &str = "config.json";
-const FORMAT: Format<Kept> = Format::new(1).access(Access::SECRET);
+const FORMAT: Format<StoredState> = Format::new(1).access(Access::SECRET);
 
-/// What outlives the process, so that an epoch never goes back and is never used for two documents.
+/// The stored state, so that epochs never decrease and are never used for two documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
+struct StoredState {
     epoch: u64,
-    /// SHA-256 of the document of that epoch, but for the epoch.
+    /// SHA-256 of the document of that epoch, without the epoch.
     digest: Fixed<32>,
-    /// The highest of the gateway's bundles.
+    /// The highest epoch of the gateway's bundles.
     bundle_epoch: u64,
 }
 
-/// A configuration, ready to be sent.
-pub(crate) struct Served {
+/// A signed configuration, ready to be sent.
+pub(crate) struct SignedConfig {
     pub(crate) body: Bytes,
     pub(crate) signature: HeaderValue,
     pub(crate) certificate: HeaderValue,
 }
 
-/// Makes documents.
+/// Makes and signs configurations.
 pub(super) struct Documents {
     path: PathBuf,
-    kept: Option<Kept>,
+    kept: Option<StoredState>,
     identity: PublicKey,
     key: SigningKey,
     certificate: Signed<Certificate>,
-    /// What the certificate says.
+    /// The content of the certificate.
     certified: Certificate,
-    /// Without keys and epoch.
+    /// The configuration without keys and epoch.
     template: Config,
-    seeds: Vec<Timed>,
-    /// The digest that is served.
+    seeds: Vec<ScheduledKey>,
+    /// The digest of the configuration that is served.
     served: Option<Fixed<32>>,
 }
 
 impl Documents {
     pub(super) fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
         let identity = settings.identity.ok_or(Error::Setting(
-            "`identity` is the deployment's, as `deployment init` printed it",
+            "set `identity` to the deployment's identity, which `deployment init` printed",
         ))?;
         let usable = |url: &String| url.starts_with("https://") && upstream::check(url).is_some();
         if settings.relay_urls.is_empty() || !settings.relay_urls.iter().all(usable) {
-            return Err(Error::Setting("`relay_urls` has the https:// URL of at least one relay"));
+            return Err(Error::Setting(
+                "set `relay_urls` to the https:// URLs of one or more relays",
+            ));
         }
         if upstream::check(&settings.router_url).is_none() {
-            return Err(Error::Setting("`router_url` is the https:// URL of the router"));
+            return Err(Error::Setting("set `router_url` to the https:// URL of the router"));
         }
         let folder = root.join(&settings.state);
         state::state_folder(&folder)?;
@@ -83,7 +85,7 @@ impl Documents {
         let (certificate, certified) = signing::certificate(&place, &key)?;
         certificate.verify(&identity, 0)?;
         if certified.usage != Use::Config {
-            return Err(FileError::new(&place, "it is not for `config`").into());
+            return Err(FileError::new(&place, "it is not a certificate for `config`").into());
         }
         let place = root.join(&settings.policy);
         let policy = Signed::<Policy>::parse(&pem::contents(&place)?)?;
@@ -109,26 +111,28 @@ impl Documents {
         Ok(Self { path, kept, identity, key, certificate, certified, template, seeds, served })
     }
 
-    /// The keys that are derived here, where they are.
-    pub(super) fn derive_from(&mut self, seeds: Vec<Timed>) {
+    /// Uses keys that were derived from seeds.
+    pub(super) fn derive_from(&mut self, seeds: Vec<ScheduledKey>) {
         self.seeds = seeds;
     }
 
-    /// The configuration with these keys; none if it is the one that is served.
+    /// Makes the configuration with these keys; `None` if it is the one that is served.
     pub(super) fn make(
         &mut self,
         bundle: Option<Signed<Bundle>>,
         now_ms: u64,
-    ) -> Result<Option<Served>, Error> {
+    ) -> Result<Option<SignedConfig>, Error> {
         let (keys, bundle_epoch) = match &bundle {
             Some(bundle) => {
                 let inside = bundle.verify(&self.identity, now_ms)?;
                 (inside.keys, inside.epoch)
             }
-            None => (self.seeds.iter().map(Timed::published).collect(), 0),
+            None => (self.seeds.iter().map(ScheduledKey::published).collect(), 0),
         };
         if self.kept.is_some_and(|kept| bundle_epoch < kept.bundle_epoch && bundle.is_some()) {
-            return Err(Error::BundleBack);
+            return Err(Error::Reason(
+                "the gateway's bundle is older than one that was served: restore the gateway's state",
+            ));
         }
         let keys: Vec<_> = keys.into_iter().filter(|key| now_ms < key.active_until).collect();
         let mut config = Config {
@@ -145,31 +149,36 @@ impl Documents {
         config.epoch = kept.epoch;
         let certificate = Some(self.certificate.clone());
         let signed = Signed::sign(&config, &self.key, certificate)?;
-        // As a client would, and before an epoch is used up that nobody can see.
+        // Verified as clients do, before the epoch is stored.
         signed.verify(&self.identity, now_ms)?;
         if self.kept != Some(kept) {
             FORMAT.write(&self.path, &kept)?;
             self.kept = Some(kept);
         }
-        tracing::info!(epoch = config.epoch, "another configuration is served");
+        tracing::info!(epoch = config.epoch, "a new configuration is served");
         self.served = Some(digest);
-        Ok(Some(Served {
+        Ok(Some(SignedConfig {
             signature: value(&signed.signature.to_string()),
             certificate: value(&self.certificate.to_header()),
             body: signed.payload.into(),
         }))
     }
 
-    /// The epoch of the document with this digest: the last one if that is it, or one more.
-    fn epoch(&self, digest: Fixed<32>, bundle_epoch: u64, now_ms: u64) -> Result<Kept, Error> {
+    /// The state with this digest: the last one if it has the digest, else one with the next epoch.
+    fn epoch(
+        &self,
+        digest: Fixed<32>,
+        bundle_epoch: u64,
+        now_ms: u64,
+    ) -> Result<StoredState, Error> {
         let epochs = self.certified.epochs();
-        let is_same = |kept: &Kept| kept.digest == digest && epochs.contains(&kept.epoch);
+        let is_same = |kept: &StoredState| kept.digest == digest && epochs.contains(&kept.epoch);
         Ok(match self.kept {
             Some(kept) if is_same(&kept) => kept,
             before => {
                 let (last, bundles) = before.map_or((0, 0), |it| (it.epoch, it.bundle_epoch));
                 let epoch = signing::next_epoch(last, &self.path, &self.certified, now_ms)?;
-                Kept { epoch, digest, bundle_epoch: bundle_epoch.max(bundles) }
+                StoredState { epoch, digest, bundle_epoch: bundle_epoch.max(bundles) }
             }
         })
     }
@@ -178,7 +187,10 @@ impl Documents {
 fn list(keys: &[BundleKey]) -> Result<Vec<u8>, Error> {
     let decoded: Result<Vec<_>, _> =
         keys.iter().map(|key| KeyConfig::decode(&key.config.0)).collect();
-    Ok(KeyConfig::encode_list(&decoded.map_err(|_| Error::BundleKeys)?))
+    Ok(KeyConfig::encode_list(
+        &decoded
+            .map_err(|_| Error::Reason("the gateway's bundle has a key that cannot be read"))?,
+    ))
 }
 
 fn period(key: &BundleKey) -> Period {
@@ -186,14 +198,13 @@ fn period(key: &BundleKey) -> Period {
 }
 
 fn digest(config: &Config) -> Result<Fixed<32>, Error> {
-    let text = serde_json::to_vec(config).map_err(|error| SignedError::Malformed {
-        kind: Config::KIND,
-        source: common::wire::DecodeError::Json(error),
+    let text = serde_json::to_vec(config).map_err(|error| {
+        SignedError::Malformed(Config::KIND, common::wire::DecodeError::Json(error))
     })?;
     Ok(Fixed(Sha256::digest(text).into()))
 }
 
-/// A header's value made of base64url, which always is one.
+/// A header value of base64url, which is always valid.
 fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

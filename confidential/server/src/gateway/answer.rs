@@ -1,4 +1,4 @@
-//! The answer: Binary HTTP, sealed whole or as it comes.
+//! The response: Binary HTTP, sealed as a whole or in chunks.
 
 use std::time::Duration;
 
@@ -17,31 +17,30 @@ use confidential_envelope::{
 use futures_util::stream;
 use hyper::body::{Body as _, Incoming};
 
-use crate::http::{stream::Timed, unreachable};
+use crate::http::{stream::IdleTimeoutBody, unreachable};
 
-/// Longest answer of known length that is sealed whole, in bytes; others are sealed as they come.
+/// Longest response that is sealed as a whole, in bytes; others are sealed in chunks.
 const WHOLE: usize = 64 << 10;
 
-/// What is answered to an opened request.
+/// The response to an opened request.
 pub(super) enum Answer {
     /// The router's.
     Router(StatusCode, HeaderMap, Incoming),
-    /// The gateway's own.
-    Own(ErrorResponse),
+    /// An error of the gateway.
+    CertificateFiles(ErrorResponse),
 }
 
 impl Answer {
-    /// Seals it. What is not known whole is sealed piece by piece, and a piece that does not come leaves it without its
-    /// end, which the client notices.
+    /// Seals the response. If it is sealed in chunks and the router stops, the client sees it truncated.
     pub(super) async fn seal(
         self,
         sealer: ResponseSealer,
         idle: Duration,
     ) -> Result<Response, SealError> {
         let (head, body) = match self {
-            Self::Own(error) => return own(error, sealer, idle).await,
+            Self::CertificateFiles(error) => return own(error, sealer, idle).await,
             Self::Router(status, headers, body) => {
-                (ResponseHead { status, headers }, Timed::new(body, idle))
+                (ResponseHead { status, headers }, IdleTimeoutBody::new(body, idle))
             }
         };
         if body.size_hint().exact().is_none_or(|len| len > WHOLE as u64) {
@@ -60,7 +59,7 @@ async fn own(
     idle: Duration,
 ) -> Result<Response, SealError> {
     let (head, body) = error.into_response().into_parts();
-    // It is in memory already.
+    // The body is in memory already.
     let body = body::whole(body, usize::MAX, idle).await.unwrap_or_default();
     whole(&ResponseHead { status: head.status, headers: head.headers }, &body, sealer)
 }
@@ -70,31 +69,34 @@ fn whole(head: &ResponseHead, body: &[u8], sealer: ResponseSealer) -> Result<Res
     Ok(([(header::CONTENT_TYPE, media::OHTTP_RESPONSE)], sealed).into_response())
 }
 
-/// What is left to be sealed.
-enum Left {
+/// What is sent next.
+enum Remaining {
     Head(Vec<u8>),
     Content,
 }
 
 fn chunked(
     head: &ResponseHead,
-    body: Timed<Incoming>,
+    body: IdleTimeoutBody<Incoming>,
     sealer: ResponseSealer,
 ) -> Result<Response, SealError> {
     let mut sealer = sealer.chunked()?;
     let (encoder, first) = Encoder::new(head, 1);
     let first = sealer.write(&first)?;
-    let state = Some((Left::Head(first), encoder, sealer, body));
+    let state = Some((Remaining::Head(first), encoder, sealer, body));
     let pieces = stream::unfold(state, async |state: Option<State>| {
         let (left, mut encoder, mut sealer, mut body) = state?;
-        if let Left::Head(first) = left {
-            return Some((Ok(Bytes::from(first)), Some((Left::Content, encoder, sealer, body))));
+        if let Remaining::Head(first) = left {
+            return Some((
+                Ok(Bytes::from(first)),
+                Some((Remaining::Content, encoder, sealer, body)),
+            ));
         }
         loop {
             let sealed = match body::frame(&mut body).await {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => sealer.write(&encoder.content(&data)),
-                    // Trailers: credits, which nobody here has.
+                    // Trailers are dropped: they contain only OpenPCC's credits.
                     Ok(_) | Err(_) => continue,
                 },
                 None => {
@@ -110,7 +112,7 @@ fn chunked(
             };
             return Some(match sealed {
                 Ok(sealed) => {
-                    (Ok(Bytes::from(sealed)), Some((Left::Content, encoder, sealer, body)))
+                    (Ok(Bytes::from(sealed)), Some((Remaining::Content, encoder, sealer, body)))
                 }
                 Err(error) => (Err(std::io::Error::other(error)), None),
             });
@@ -120,4 +122,4 @@ fn chunked(
         .into_response())
 }
 
-type State = (Left, Encoder, ChunkSealer, Timed<Incoming>);
+type State = (Remaining, Encoder, ChunkSealer, IdleTimeoutBody<Incoming>);

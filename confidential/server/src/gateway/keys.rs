@@ -1,4 +1,4 @@
-//! The gateway's keys at work: which are accepted now, and the signed bundle that says so.
+//! The gateway's current keys, and the signed bundle of them.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,62 +14,62 @@ use confidential_envelope::{Kem, PrivateKey, ohttp::GatewayKey};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use tokio::{task::spawn_blocking, time::sleep};
-use tokio_util::sync::CancellationToken;
 
 use super::ring::{self, Plan, Ring};
 use crate::{Error, clock, seeds, signing, state};
 
-/// How often it is looked whether a key should be made.
+/// How often key rotation is checked.
 const LOOK: Duration = Duration::from_millis(500);
+const RANDOM: Error = Error::Reason("the system has no random bytes");
 /// The state file, below the state folder.
 const FILE: &str = "keys.json";
-const FORMAT: Format<Kept> = Format::new(1).access(Access::SECRET);
+const FORMAT: Format<StoredState> = Format::new(1).access(Access::SECRET);
 
-/// What outlives the process: no key, but what no other process may use again.
+/// The stored state: IDs and epochs that must not be used again, but no keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
-    /// Of the last bundle.
+struct StoredState {
+    /// The epoch of the last bundle.
     epoch: u64,
-    /// Of the last key.
+    /// The ID of the last key.
     key_id: u8,
 }
 
 /// The keys of a gateway.
 #[derive(Debug)]
 pub(crate) enum GatewayKeys {
-    /// Made here.
-    Made(Arc<Made>),
+    /// Generated here.
+    GeneratedKeys(Arc<GeneratedKeys>),
     /// Derived from seeds; auth publishes them.
-    Seeds(Vec<ring::Timed>),
+    Seeds(Vec<ring::ScheduledKey>),
 }
 
-/// Keys that are made here.
-pub(crate) struct Made {
+/// Keys that are generated here.
+pub(crate) struct GeneratedKeys {
     path: PathBuf,
     signer: SigningKey,
     certificate: Signed<Certificate>,
-    /// What the certificate says.
+    /// The content of the certificate.
     certified: Certificate,
     state: Mutex<State>,
 }
 
 struct State {
-    kept: Kept,
+    kept: StoredState,
     ring: Ring,
-    /// The signed bundle as it is served.
+    /// The signed bundle that is served.
     bundle: Arc<str>,
-    /// Whether the bundle has a key that has ended.
+    /// Whether the bundle has an expired key.
     is_stale: bool,
 }
 
-impl std::fmt::Debug for Made {
+impl std::fmt::Debug for GeneratedKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Made").finish_non_exhaustive()
+        f.debug_struct("GeneratedKeys").finish_non_exhaustive()
     }
 }
 
 impl GatewayKeys {
-    /// As the settings say; paths are below the root.
+    /// Opens the keys of these settings; paths are below the root.
     pub(crate) fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
         match settings.keys.source {
             KeySource::Seeds => {
@@ -77,52 +77,58 @@ impl GatewayKeys {
                 let keys = seeds::load(root, file, "keys.seeds_file", seeds::variable())?;
                 Ok(Self::Seeds(keys))
             }
-            KeySource::Gateway => Made::open(root, settings).map(|made| Self::Made(Arc::new(made))),
+            KeySource::Gateway => {
+                GeneratedKeys::open(root, settings).map(|made| Self::GeneratedKeys(Arc::new(made)))
+            }
         }
     }
 
-    /// Those that are accepted now.
+    /// The keys that are accepted now.
     pub(crate) fn accepted(&self) -> Vec<Arc<GatewayKey>> {
         let now = clock::now_ms();
         match self {
-            Self::Made(made) => ring::accepted(made.state().ring.keys(), now),
+            Self::GeneratedKeys(made) => ring::accepted(made.state().ring.keys(), now),
             Self::Seeds(keys) => ring::accepted(keys, now),
         }
     }
 
-    /// The signed bundle; none with seeds.
+    /// The signed bundle; `None` with seeds.
     pub(crate) fn bundle(&self) -> Option<Arc<str>> {
         match self {
-            Self::Made(made) => Some(Arc::clone(&made.state().bundle)),
+            Self::GeneratedKeys(made) => Some(Arc::clone(&made.state().bundle)),
             Self::Seeds(_) => None,
         }
     }
 
-    /// Makes and forgets keys until `stop` is cancelled.
-    pub(crate) async fn rotate(&self, stop: CancellationToken) {
-        let Self::Made(made) = self else { return };
+    /// Rotates the keys, forever.
+    pub(crate) async fn rotate(&self) {
+        let Self::GeneratedKeys(made) = self else { return };
         let mut failing = false;
-        while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
+        loop {
+            sleep(LOOK).await;
             let this = Arc::clone(made);
-            // It waits for the disk.
+            // It writes to disk.
             match spawn_blocking(move || this.step(clock::now_ms())).await {
                 Ok(Ok(())) if failing => {
-                    tracing::info!("the keys are renewed again");
+                    tracing::info!("keys are rotated again");
                     failing = false;
                 }
                 Ok(Err(error)) if !failing => {
                     failing = true;
                     let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "no new key: the present ones serve until they end");
+                    tracing::error!(
+                        error,
+                        "keys cannot be rotated: the current ones are used until they expire"
+                    );
                 }
                 Ok(_) => {}
-                Err(error) => tracing::error!(%error, "keys cannot be renewed"),
+                Err(error) => tracing::error!(%error, "key rotation failed"),
             }
         }
     }
 }
 
-impl Made {
+impl GeneratedKeys {
     fn open(root: &Path, settings: &Settings) -> Result<Self, Error> {
         let plan = Plan::new(&settings.keys).map_err(Error::Setting)?;
         let folder = root.join(&settings.state);
@@ -138,9 +144,8 @@ impl Made {
         Ok(made)
     }
 
-    /// Forgets the keys that have ended, whatever becomes of the rest. Makes those that are due, and signs the bundle anew if
-    /// anything changed: all of it or, where it fails, nothing, so that the next step does it. Whoever asks for keys meanwhile
-    /// does not wait.
+    /// Removes expired keys, even if the rest fails. Then makes the keys that are due and signs a new bundle if anything
+    /// changed: either completely or, on an error, not at all, so that the next step tries again. Readers are not blocked.
     fn step(&self, now: u64) -> Result<(), Error> {
         let (mut kept, mut ring, mut changed) = {
             let mut state = self.state();
@@ -149,9 +154,9 @@ impl Made {
         };
         while let Some(due) = ring.due(now) {
             kept.key_id = ring.next_id(kept.key_id);
-            let private = PrivateKey::generate(Kem::XWing).map_err(|_| Error::Random)?;
+            let private = PrivateKey::generate(Kem::XWing).map_err(|_| RANDOM)?;
             let key = GatewayKey::new(kept.key_id, private, seeds::ciphers());
-            ring.add(key.ok_or(Error::Random)?, due);
+            ring.add(key.ok_or(RANDOM)?, due);
             changed = true;
         }
         if !changed {
@@ -160,7 +165,7 @@ impl Made {
         kept.epoch = signing::next_epoch(kept.epoch, &self.path, &self.certified, now)?;
         let bundle = ring.bundle(kept.epoch);
         let signed = Signed::sign(&bundle, &self.signer, Some(self.certificate.clone()))?;
-        // Kept before it is used: no id is used for another key, and no epoch for another bundle, that somebody may know.
+        // Stored before it is published, so that no ID or epoch is reused.
         FORMAT.write(&self.path, &kept)?;
         tracing::info!(key_id = kept.key_id, epoch = kept.epoch, "a new bundle is published");
         *self.state() = State { kept, ring, bundle: signed.to_json().into(), is_stale: false };
@@ -184,7 +189,7 @@ mod tests {
     const NOW: u64 = 1_795_000_000_000;
     const DAY: u64 = 86_400_000;
 
-    fn made(folder: &Path) -> Made {
+    fn made(folder: &Path) -> GeneratedKeys {
         let signer = signing::create(&folder.join("bundle.key")).unwrap();
         let certificate = Certificate {
             version: Version,
@@ -195,9 +200,9 @@ mod tests {
             first_epoch: 500,
         };
         let plan = Plan::new(&Keys::default()).unwrap();
-        let (kept, ring) = (Kept::default(), Ring::new(plan));
+        let (kept, ring) = (StoredState::default(), Ring::new(plan));
         let state = State { kept, ring, bundle: Arc::from(""), is_stale: false };
-        Made {
+        GeneratedKeys {
             path: folder.join(FILE),
             certificate: Signed::sign(&certificate, &signer, None).unwrap(),
             certified: certificate,
@@ -206,7 +211,7 @@ mod tests {
         }
     }
 
-    fn published(made: &Made) -> Bundle {
+    fn published(made: &GeneratedKeys) -> Bundle {
         let signed = Signed::<Bundle>::parse(made.state().bundle.as_bytes()).unwrap();
         serde_json::from_str(&signed.payload).unwrap()
     }

@@ -1,4 +1,4 @@
-//! The gateway's keys (option C): made in memory, published before they are active, accepted until they end.
+//! The gateway's keys (option C): made in memory, published before they are active, accepted until they expire.
 //!
 //! ```text
 //! key 7   ├ published ┼──────────── accepted ────────────┤
@@ -15,10 +15,10 @@ use confidential_api::{
 };
 use confidential_envelope::ohttp::GatewayKey;
 
-/// A key is accepted so long before it is active, for clients whose clock is ahead, in milliseconds.
+/// A key is accepted so long before it is active, in milliseconds, because of clock skew.
 pub(crate) const EARLY_MS: u64 = 60_000;
 
-/// How keys follow one another, in milliseconds.
+/// The times of key rotation, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     active: u64,
@@ -27,33 +27,35 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// From the settings; the error says what to write.
+    /// The plan of these settings; the error says what to correct.
     pub(crate) fn new(settings: &Keys) -> Result<Self, &'static str> {
         let Keys { active_s, overlap_s, ahead_s, .. } = *settings;
         if active_s == 0 || active_s > 365 * 86_400 {
-            return Err("keys.active_s is from 1 to 31536000");
+            return Err("`keys.active_s` must be from 1 to 31536000");
         }
         if overlap_s.saturating_add(ahead_s) >= active_s {
-            return Err("keys.overlap_s and keys.ahead_s are together less than keys.active_s");
+            return Err(
+                "the sum of `keys.overlap_s` and `keys.ahead_s` must be less than `keys.active_s`",
+            );
         }
         Ok(Self { active: active_s * 1000, overlap: overlap_s * 1000, ahead: ahead_s * 1000 })
     }
 }
 
-/// A key and when it is accepted, in milliseconds since 1970.
+/// A key with its active time, in milliseconds since 1970.
 #[derive(Clone, Debug)]
-pub(crate) struct Timed {
+pub(crate) struct ScheduledKey {
     pub(crate) key: Arc<GatewayKey>,
     pub(crate) from: u64,
     pub(crate) until: u64,
 }
 
-impl Timed {
+impl ScheduledKey {
     fn id(&self) -> u8 {
         self.key.config().key_id()
     }
 
-    /// As it is published.
+    /// The published form.
     pub(crate) fn published(&self) -> BundleKey {
         BundleKey {
             key_id: self.id(),
@@ -64,22 +66,23 @@ impl Timed {
     }
 }
 
-/// Those of them that are accepted at `now`, in milliseconds since 1970.
-pub(crate) fn accepted(keys: &[Timed], now: u64) -> Vec<Arc<GatewayKey>> {
-    let accepted = |key: &&Timed| (key.from.saturating_sub(EARLY_MS)..key.until).contains(&now);
+/// The keys that are accepted at `now`, in milliseconds since 1970.
+pub(crate) fn accepted(keys: &[ScheduledKey], now: u64) -> Vec<Arc<GatewayKey>> {
+    let accepted =
+        |key: &&ScheduledKey| (key.from.saturating_sub(EARLY_MS)..key.until).contains(&now);
     keys.iter().filter(accepted).map(|key| Arc::clone(&key.key)).collect()
 }
 
-/// The keys, oldest first. The caller owns the clock and makes the keys.
+/// The keys, oldest first. The caller makes the keys and reads the clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Ring {
     plan: Plan,
-    keys: Vec<Timed>,
+    keys: Vec<ScheduledKey>,
 }
 
-/// A key that should be made.
+/// The active time of a key that should be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Due {
+pub(crate) struct DueKey {
     pub(crate) from: u64,
     pub(crate) until: u64,
 }
@@ -90,19 +93,19 @@ impl Ring {
     }
 
     /// The keys.
-    pub(crate) fn keys(&self) -> &[Timed] {
+    pub(crate) fn keys(&self) -> &[ScheduledKey] {
         &self.keys
     }
 
-    /// Forgets keys that have ended; says whether there were any.
+    /// Removes expired keys; returns whether there were any.
     pub(crate) fn forget(&mut self, now: u64) -> bool {
         let before = self.keys.len();
         self.keys.retain(|key| now < key.until);
         self.keys.len() != before
     }
 
-    /// The key that should be made and published at `now`, if one should.
-    pub(crate) fn due(&self, now: u64) -> Option<Due> {
+    /// The key that should be made at `now`, if any.
+    pub(crate) fn due(&self, now: u64) -> Option<DueKey> {
         let from = match self.keys.last() {
             None => now,
             Some(last) => {
@@ -110,14 +113,14 @@ impl Ring {
                 if now < from.saturating_sub(self.plan.ahead) {
                     return None;
                 }
-                // Late after the machine slept: then it is active at once.
+                // After the machine slept, the key is active at once.
                 from.max(now)
             }
         };
-        Some(Due { from, until: from + self.plan.active })
+        Some(DueKey { from, until: from + self.plan.active })
     }
 
-    /// The id after `last` that no key here has.
+    /// The next ID after `last` that is not in use.
     pub(crate) fn next_id(&self, last: u8) -> u8 {
         let mut id = last.wrapping_add(1);
         while self.keys.iter().any(|key| key.id() == id) {
@@ -127,13 +130,13 @@ impl Ring {
     }
 
     /// Adds the key that was due.
-    pub(crate) fn add(&mut self, key: GatewayKey, due: Due) {
-        self.keys.push(Timed { key: Arc::new(key), from: due.from, until: due.until });
+    pub(crate) fn add(&mut self, key: GatewayKey, due: DueKey) {
+        self.keys.push(ScheduledKey { key: Arc::new(key), from: due.from, until: due.until });
     }
 
-    /// What is published.
+    /// The published bundle.
     pub(crate) fn bundle(&self, epoch: u64) -> Bundle {
-        let keys = self.keys.iter().map(Timed::published).collect();
+        let keys = self.keys.iter().map(ScheduledKey::published).collect();
         Bundle { version: Version, epoch, keys }
     }
 }
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_key_is_accepted_from_a_minute_before_it_is_active_until_it_ends() {
-        let timed = Timed { key: Arc::new(key(1)), from: 1_000_000, until: 2_000_000 };
+        let timed = ScheduledKey { key: Arc::new(key(1)), from: 1_000_000, until: 2_000_000 };
         let keys = [timed];
         for (now, taken) in [
             (0, false),

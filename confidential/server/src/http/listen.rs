@@ -1,9 +1,8 @@
-//! Listening: TLS 1.3 for other machines, plain HTTP on loopback where the settings ask for it.
+//! Listeners: TLS 1.3 for other machines and, if configured, plain HTTP on loopback.
 //!
-//! Who stops reading an answer, or reads it too slowly, is cut: what it was made of is free for others then.
-//!
-//! How many connections one address holds is bounded, but for those of the one who brings everybody's requests and shows it
-//! by a certificate. Whoever has shown nothing yet does not count against that limit.
+//! Connections of clients that stop reading a response, or read it too slowly, are closed. The number of connections of one
+//! address is limited, except for the client whose certificate shows that it forwards the requests of all clients.
+//! Connections before their handshake do not count against that limit.
 
 use std::{
     future::Future,
@@ -34,102 +33,93 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-/// Longest time of a request's head, and between two requests.
+/// Longest time for a request's head, and between two requests.
 const HEAD: Duration = Duration::from_secs(30);
-/// What is read ahead of a connection, which bounds a request's head, in bytes.
+/// Read buffer of a connection, which limits a request's head, in bytes.
 const BUFFER: usize = 64 << 10;
-/// How long what is under way may take when it stops.
+/// How long open requests may take at shutdown.
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// A role cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The port.
-    #[error("cannot listen on {0}: stop what uses it, or name another in `{1}`")]
+    /// The port cannot be bound.
+    #[error("cannot listen on {0}: stop the process that uses it, or set another port in `{1}`")]
     Bind(SocketAddr, &'static str, #[source] std::io::Error),
-    /// Without TLS it would be readable on its way.
-    #[error("`listen_plain` is for this machine alone: {0} is no loopback address")]
+    /// Plain HTTP must not leave the machine.
+    #[error("`listen_plain` must be a loopback address, which {0} is not")]
     NotLoopback(SocketAddr),
     /// A certificate.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// Who sent a request. No log shows it: it has no `Debug`.
+/// The client of a request. It has no `Debug`, so that it is never logged.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    /// Its address, or the network that counts as one; to count by alone.
+    /// Its address or network, for limits only.
     pub(crate) address: IpAddr,
-    /// The certificate that it showed, where certificates are asked for.
+    /// Its certificate, if client certificates are required.
     shown: Option<Arc<CertificateDer<'static>>>,
 }
 
 impl Caller {
-    /// Whether its certificate is for this name: of a role, or of a host.
+    /// Whether its certificate is for this name of a role or host.
     pub(crate) fn is_for(&self, name: &str) -> bool {
         self.shown.as_ref().is_some_and(|shown| tls::is_for(shown, name))
     }
 
-    /// What tells it from every other holder of a certificate.
+    /// A hash of its certificate's public key.
     pub(crate) fn key(&self) -> Option<[u8; 32]> {
         self.shown.as_ref().and_then(|shown| tls::key_of(shown))
     }
 }
 
-/// Sockets that are bound, and how TLS is spoken on them.
-pub(crate) struct Doors {
+/// The bound sockets of a role.
+pub(crate) struct Listeners {
+    what: &'static str,
     secure: (TcpListener, tls::Server),
     plain: Option<TcpListener>,
     connections: usize,
     each: usize,
     carrier: Option<&'static str>,
-    answers: Answers,
+    idle: Duration,
+    whole_answer: Duration,
 }
 
-/// How long an answer may take, however it is read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answers {
-    /// Until the client takes a further piece of it.
-    pub(crate) idle: Duration,
-    /// From its head to its end.
-    pub(crate) whole: Duration,
-}
-
-impl Answers {
-    /// From the settings, in seconds.
-    pub(crate) const fn seconds(idle: u64, whole: u64) -> Self {
-        Self { idle: Duration::from_secs(idle), whole: Duration::from_secs(whole) }
-    }
-}
-
-/// Whose certificates are asked for; nobody without one is heard.
+/// The required client certificates.
 pub(crate) struct Clients<'a> {
-    /// The authority that they are of.
+    /// Their certificate authority.
     pub(crate) ca: &'a Path,
-    /// The role that brings everybody's requests: the connections of one address are not counted if it has this one.
+    /// The role that forwards the requests of all clients, whose connections are not limited by address.
     pub(crate) carrier: &'static str,
 }
 
-/// Where and how to listen.
-pub(crate) struct Listening<'a> {
+/// How to listen.
+pub(crate) struct ListenOptions<'a> {
+    /// The connections' name in the log.
+    pub(crate) what: &'static str,
     pub(crate) root: &'a Path,
     pub(crate) listen: SocketAddr,
     pub(crate) plain: Option<SocketAddr>,
     pub(crate) tls: &'a ServerTls,
     pub(crate) clients: Option<Clients<'a>>,
     pub(crate) connections: usize,
-    /// Connections at a time from one address.
+    /// Maximum number of connections from one address.
     pub(crate) each: usize,
-    pub(crate) answers: Answers,
+    /// Longest time until the client reads the next part of a response, in seconds.
+    pub(crate) idle_s: u64,
+    /// Longest time for sending a response, in seconds.
+    pub(crate) whole_answer_s: u64,
 }
 
-impl Doors {
-    pub(crate) async fn open(wanted: Listening<'_>) -> Result<Self, ListenError> {
-        let Listening { root, listen, plain, tls: certified, clients, connections, each, answers } =
-            wanted;
-        let file = |path: &Path| root.join(path);
-        let carrier = clients.as_ref().map(|clients| clients.carrier);
-        let server = tls::watch_server(own(root, certified), clients.map(|it| file(it.ca)))?;
+impl Listeners {
+    pub(crate) async fn open(options: ListenOptions<'_>) -> Result<Self, ListenError> {
+        let ListenOptions { what, root, listen, plain, connections, each, .. } = options;
+        let idle = Duration::from_secs(options.idle_s).min(write_timeout::LONGEST);
+        let whole_answer = Duration::from_secs(options.whole_answer_s);
+        let (carrier, ca) = options.clients.map(|it| (it.carrier, root.join(it.ca))).unzip();
+        let server = tls::watch_server(own(root, options.tls), ca)?;
         if let Some(address) = plain.filter(|address| !address.ip().is_loopback()) {
             return Err(ListenError::NotLoopback(address));
         }
@@ -138,23 +128,22 @@ impl Doors {
             None => None,
         };
         let secure = (bind(listen, "listen").await?, server);
-        Ok(Self { secure, plain, connections, each, carrier, answers })
+        Ok(Self { what, secure, plain, connections, each, carrier, idle, whole_answer })
     }
 
-    /// Where it listens with TLS, and without.
+    /// The addresses with TLS and without.
     pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         let plain = self.plain.as_ref().and_then(|listener| listener.local_addr().ok());
         (self.secure.0.local_addr().ok(), plain)
     }
 
-    /// Answers requests until `stop` is cancelled.
-    pub(crate) async fn serve(self, what: &'static str, router: Router, stop: CancellationToken) {
-        let (listener, server) = self.secure;
+    /// Serves requests until `stop` is cancelled.
+    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
+        let (what, (listener, server)) = (self.what, self.secure);
         let limit = ConnectionLimit::new(what, self.connections, self.each);
         let limit = if self.carrier.is_some() { limit.with_carriers() } else { limit };
-        let Answers { idle, whole } = self.answers;
-        let idle = idle.min(write_timeout::LONGEST);
-        let http = Http::new(HEAD).buffer(BUFFER).answer(whole);
+        let idle = self.idle;
+        let http = Http::new(HEAD).buffer(BUFFER).answer(self.whole_answer);
         let secure = {
             let router = router.clone();
             let (connections, carrier) = (Connections::new(what, limit.most()), self.carrier);
@@ -180,10 +169,10 @@ impl Doors {
                         };
                         let router = counted(router, idle.clone());
                         tokio::select! {
-                            // In this order: a request that has come is answered.
+                            // In this order, so that a received request is served.
                             biased;
                             () = http.route(stream, router, caller, stopping) => {}
-                            () = idle.evicted() => tracing::debug!("a connection gave way"),
+                            () = idle.evicted() => tracing::debug!("an idle connection was closed for a new one"),
                         }
                     })
                 },
@@ -208,7 +197,7 @@ impl Doors {
     }
 }
 
-/// Tells of each request that it is under way, until its answer was sent or given up.
+/// Marks the connection as busy while a request is served.
 fn counted(router: Router, idle: Activity) -> Router {
     router.layer(from_fn(move |request: Request, next: Next| {
         let busy = idle.busy();
@@ -221,7 +210,7 @@ pub(crate) fn own(root: &Path, tls: &ServerTls) -> tls::CertificateFiles {
     tls::CertificateFiles { certificate: root.join(&tls.certificate), key: root.join(&tls.key) }
 }
 
-/// The certificate that was shown.
+/// The client's certificate.
 fn shown<S>(stream: &TlsStream<S>) -> Option<Arc<CertificateDer<'static>>> {
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first)?;
     Some(Arc::new(shown.clone().into_owned()))

@@ -1,4 +1,4 @@
-//! An answer on its way: what comes is passed on at once, and silence ends it.
+//! A body with a timeout.
 
 use std::{
     future::Future as _,
@@ -12,20 +12,20 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A body that fails if nothing comes for so long.
-pub(crate) struct Timed<B> {
+/// A body that fails if no frame arrives for so long.
+pub(crate) struct IdleTimeoutBody<B> {
     body: B,
     idle: Duration,
     silence: Pin<Box<Sleep>>,
 }
 
-impl<B> Timed<B> {
+impl<B> IdleTimeoutBody<B> {
     pub(crate) fn new(body: B, idle: Duration) -> Self {
         Self { body, idle, silence: Box::pin(sleep(idle)) }
     }
 }
 
-impl<B> Body for Timed<B>
+impl<B> Body for IdleTimeoutBody<B>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
 {

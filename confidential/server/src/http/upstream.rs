@@ -1,10 +1,12 @@
-//! Asking the next one in the chain: connections are kept for further requests, over TLS with a certificate of one
-//! authority, to which our own is shown where it is asked for. Dropping an answer before its end closes its connection, so that leaving is cancelling.
+//! The HTTP client for the next server of the chain, with a connection pool and TLS. It trusts one certificate authority, and
+//! may have a client certificate. Dropping a response closes its connection, which cancels the request.
 
 use std::{
     error::Error as StdError,
     future::Future,
     io,
+    net::IpAddr,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -21,57 +23,47 @@ use chassis::{
     tls,
 };
 use confidential_api::settings;
-use hyper::{
-    body::Incoming,
-    rt::{Read, ReadBufCursor, Write},
-};
+use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{
-        Client,
-        connect::{Connected, Connection},
-    },
+    client::legacy::Client,
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::pki_types::ServerName;
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-};
 use tokio::time::timeout;
 
 /// Longest time to connect.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a connection is kept that nobody uses; servers here keep it longer.
+/// How long an idle connection is kept, less than the servers keep it.
 const KEPT: Duration = Duration::from_secs(10);
-/// How many are kept to one server.
+/// Maximum number of idle connections to a server.
 const KEPT_MAX: usize = 64;
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
-    /// Nothing was sent: nobody is there, or nobody who is trusted.
-    #[error("it cannot be connected to")]
+    /// No request was sent: the server is unreachable or not trusted.
+    #[error("the connection failed")]
     Connect(#[source] Box<dyn StdError + Send + Sync>),
-    /// The request may have arrived.
-    #[error("it gave no answer")]
+    /// The server may have received the request.
+    #[error("the server did not respond")]
     Answer(#[source] Box<dyn StdError + Send + Sync>),
-    /// It did not begin to answer.
-    #[error("it did not answer in time")]
+    /// The response did not begin in time.
+    #[error("the server did not respond in time")]
     Time,
-    /// It does not answer when it is looked at.
-    #[error("it does not answer when it is looked at")]
+    /// The server's health checks failed.
+    #[error("the server's health checks failed")]
     Fails,
 }
 
-/// Asks servers that are trusted alike.
+/// A client for servers of one certificate authority.
 #[derive(Clone, Debug)]
-pub(crate) struct Asking(Client<Connector, Body>);
+pub(crate) struct UpstreamClient(Client<Connector, Body>);
 
-/// Asks one server.
+/// A client for one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    asking: Asking,
-    /// Without a slash at its end.
+    asking: UpstreamClient,
+    /// Without a trailing slash.
     base: String,
 }
 
@@ -80,20 +72,19 @@ pub(crate) struct Upstream {
 pub enum UpstreamSettingsError {
     /// Its URL.
     #[error(
-        "`{0}` is no URL for this: write https://host:port, or http:// with a loopback address"
+        "`{0}` cannot be used as a URL: write https://host:port, or http:// with a loopback address"
     )]
     Url(String),
     /// The name of its certificate.
-    #[error("`{0}` is no name of a certificate")]
+    #[error("`{0}` is not a DNS name or address")]
     Name(String),
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-impl Asking {
-    /// Trusts servers with a certificate of this authority for the host of their URL, or for `name` where that is given;
-    /// shows them our own.
+impl UpstreamClient {
+    /// Trusts certificates of this authority for the host of the URL, or for `name` if given. `own` is the client certificate.
     pub(crate) fn new(
         ca: PathBuf,
         own: Option<tls::CertificateFiles>,
@@ -115,7 +106,7 @@ impl Asking {
         Self(client)
     }
 
-    /// Sends a request to a whole URL and waits at most so long for the head of the answer.
+    /// Sends a request to its URL; waits at most so long for the response's head.
     pub(crate) async fn send(
         &self,
         request: Request<Body>,
@@ -131,7 +122,7 @@ impl Asking {
 }
 
 impl Upstream {
-    /// The one that the settings name; paths are below the root. Our `own` certificate is shown to it.
+    /// A client of these settings; paths are below the root. `own` is the client certificate.
     pub(crate) fn new(
         root: &Path,
         settings: &settings::Upstream,
@@ -140,15 +131,14 @@ impl Upstream {
         let base =
             check(&settings.url).ok_or_else(|| UpstreamSettingsError::Url(settings.url.clone()))?;
         let name = settings.server_name.as_deref();
-        // Nothing of TLS is needed for a server on this machine.
         let asking = match base.starts_with("https:") {
-            true => Asking::new(root.join(&settings.ca), own, name)?,
-            false => Asking::with(None, None),
+            true => UpstreamClient::new(root.join(&settings.ca), own, name)?,
+            false => UpstreamClient::with(None, None),
         };
         Ok(Self { asking, base })
     }
 
-    /// Sends a request to a path, with these headers and no others.
+    /// Sends a request with only these headers.
     pub(crate) async fn send(
         &self,
         method: hyper::Method,
@@ -184,7 +174,7 @@ pub(crate) fn host(url: &str) -> Option<String> {
     uri.host().map(|host| bare(host).to_owned())
 }
 
-/// A usable base URL without the slash at its end: over TLS, or on this machine.
+/// The base URL without trailing slash, if it uses TLS or is on this machine.
 pub(crate) fn check(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
     let authority = uri.authority()?;
@@ -199,7 +189,7 @@ pub(crate) fn check(url: &str) -> Option<String> {
     (usable && !plain).then(|| url.trim_end_matches('/').to_owned())
 }
 
-/// An address without the brackets that a URL puts around it.
+/// An address without the brackets of a URL.
 fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
@@ -212,9 +202,9 @@ struct Connector {
 }
 
 impl tower::Service<Uri> for Connector {
-    type Response = Dialled;
+    type Response = TokioIo<Stream>;
     type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Dialled>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<Stream>>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -230,7 +220,7 @@ impl tower::Service<Uri> for Connector {
 }
 
 impl Connector {
-    async fn connect(self, uri: &Uri) -> io::Result<Dialled> {
+    async fn connect(self, uri: &Uri) -> io::Result<TokioIo<Stream>> {
         let host = bare(uri.host().ok_or(io::ErrorKind::InvalidInput)?);
         let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
@@ -240,47 +230,10 @@ impl Connector {
                 let named = || ServerName::try_from(host.to_owned()).map_err(io::Error::other);
                 Some((tls.current(), self.name.map_or_else(named, Ok)?))
             }
-            (true, None) => return Err(io::Error::other("no authority is known")),
+            (true, None) => return Err(io::Error::other("there is no certificate authority")),
         };
         let stream = dial::secure(dial::tcp(host, port).await?, trust).await?;
-        Ok(Dialled(TokioIo::new(stream)))
-    }
-}
-
-/// A connection for hyper's pool.
-struct Dialled(TokioIo<Stream>);
-
-impl Connection for Dialled {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl Read for Dialled {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, into)
-    }
-}
-
-impl Write for Dialled {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Ok(TokioIo::new(stream))
     }
 }
 

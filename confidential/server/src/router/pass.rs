@@ -1,4 +1,4 @@
-//! Passing on to nodes: sealed requests to one of their candidates, questions for evidence to the node that they name.
+//! Forwarding to nodes: sealed requests to one of their candidates, requests for evidence to the node that they name.
 
 use std::{
     error::Error as StdError,
@@ -28,7 +28,7 @@ use confidential_api::{
 use hyper::body::Incoming;
 
 use super::{
-    place::Place,
+    place::NodeAddress,
     request::{body_of, malformed, only},
     routing::{Key, Routing},
 };
@@ -36,28 +36,28 @@ use crate::{
     http::{
         self, ARRIVES, kind,
         listen::Caller,
-        stream::Timed,
+        stream::IdleTimeoutBody,
         upstream::{self, UpstreamError},
     },
     random,
 };
 
-/// Longest time until a node begins to show its evidence, and again until it has shown all of it.
+/// Longest time until a node begins to send evidence, and again until it has sent all of it.
 const EVIDENCE: Duration = Duration::from_secs(30);
 /// Longest evidence with the protobuf around it, in bytes.
 pub(super) const EVIDENCE_LEN: usize = names::EVIDENCE_MAX + 4096;
-/// What a node answers that is full, or whose processes failed.
+/// Statuses of a node that is busy or failed.
 const UNABLE: [StatusCode; 2] =
     [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
-/// What a stock node wants to see of a credit: some number above zero. There are no credits here.
+/// OpenPCC's nodes require an amount of credit above zero. There are no credits here.
 const CREDIT: HeaderValue = HeaderValue::from_static("1000");
 
-/// What a node and its certificate have of the room for requests.
+/// Shares of a node and of its certificate in the memory for requests.
 type Share = (Permit<NodeId>, Permit<Key>);
 
-/// Passes a sealed request to a live candidate, any of them with equal chance, and the sealed answer back as it comes.
-/// Until a node begins to answer, another one is asked where it cannot be connected to, ends the connection, says that it
-/// is full or failed, or fails when it is looked at. One that is slow is waited for.
+/// Forwards a sealed request to a random live candidate, and the sealed response as it arrives. If the node is unreachable,
+/// closes the connection, is busy, failed, or fails its health checks before it responds, the next candidate is tried. If it
+/// is slow, none is.
 pub(super) async fn request(
     State(routing): State<Arc<Routing>>,
     Extension(caller): Extension<Caller>,
@@ -69,7 +69,7 @@ pub(super) async fn request(
         return Err(ErrorResponse::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             kind::MEDIA_TYPE,
-            "only sealed requests are passed on",
+            "the content type must be that of a sealed request",
         ));
     };
     let info = request.headers().get(wire::ROUTING_INFO).map(HeaderValue::as_bytes);
@@ -90,7 +90,7 @@ pub(super) async fn request(
             continue;
         };
         let headers = headers(media, &candidate)?;
-        // Its share is held until it answers, and for as long as anything of the body is still to be sent.
+        // The share is held until the node responds and the body is sent.
         let body = body::counted(body.clone(), share);
         match routing.ask(node, &place, path::ROOT, headers, body.clone(), routing.answer).await {
             Ok(answer) => {
@@ -102,7 +102,7 @@ pub(super) async fn request(
                 refused = answer;
             }
             Err(UpstreamError::Connect(_)) => {
-                tracing::warn!(%node, "a node cannot be connected to");
+                tracing::warn!(%node, "a node is unreachable");
                 routing.registry().unreachable(node, &place);
             }
             Err(error) => {
@@ -117,7 +117,7 @@ pub(super) async fn request(
     Ok(refused)
 }
 
-/// Asks a node for evidence with a client's nonce.
+/// Forwards a request for evidence.
 pub(super) async fn attest(
     State(routing): State<Arc<Routing>>,
     Extension(caller): Extension<Caller>,
@@ -134,7 +134,7 @@ pub(super) async fn attest(
     let body = held.bytes().clone();
     let answer = routing.ask(node, &place, path::ATTEST, headers, body, EVIDENCE).await;
     let (head, body) = answer.map_err(|error| failed(node, &error))?.into_parts();
-    // Its share of the room is held until it was sent.
+    // Its share of the memory is held until it is sent.
     let shown = routing.evidence.read(body, key, EVIDENCE).await;
     let shown = match shown {
         Ok(shown) => shown.into_bytes(),
@@ -150,14 +150,14 @@ pub(super) async fn attest(
 }
 
 impl Routing {
-    /// Where a live node is, and the key of its certificate.
-    fn find(&self, node: NodeId) -> Option<(Place, Key)> {
+    /// The address of a live node, and the key of its certificate.
+    fn find(&self, node: NodeId) -> Option<(NodeAddress, Key)> {
         let registry = self.registry();
         Some((registry.live(node, Instant::now())?, registry.key(node)?))
     }
 
-    /// Room for so many bytes that a node is sent: one that says nothing holds what it has of them, and leaves the rest to
-    /// others, as do all nodes of its certificate.
+    /// Reserves memory for so many bytes to a node, so that a node that does not respond, or all nodes of its certificate,
+    /// cannot exhaust it.
     fn share(&self, node: NodeId, key: Key, room: usize) -> Result<Share, Exceeded> {
         let mut share = (self.shares.take(node)?, self.shares_of_one.take(key)?);
         share.0.add(room)?;
@@ -165,11 +165,11 @@ impl Routing {
         Ok(share)
     }
 
-    /// Asks a node, and waits for the head of its answer at most for `limit` and while looks at it do not fail.
+    /// Sends a request to a node; waits for the response's head until `limit`, or until its health checks fail.
     async fn ask(
         &self,
         node: NodeId,
-        place: &Place,
+        place: &NodeAddress,
         path: &str,
         headers: HeaderMap,
         body: Bytes,
@@ -197,7 +197,7 @@ fn headers(media: &'static str, candidate: &ComputeCandidate) -> Result<HeaderMa
     Ok(headers)
 }
 
-/// The node's answer as it comes, with the node's name.
+/// The node's response as it arrives, with the node's ID.
 fn passed(
     answer: Response<Incoming>,
     node: NodeId,
@@ -205,7 +205,7 @@ fn passed(
     routing: &Routing,
 ) -> Response {
     let (head, body) = answer.into_parts();
-    let body = with_guard(Timed::new(body, routing.idle), turn);
+    let body = with_guard(IdleTimeoutBody::new(body, routing.idle), turn);
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     let headers = response.headers_mut();
@@ -217,22 +217,22 @@ fn passed(
 }
 
 fn failed(node: NodeId, error: &UpstreamError) -> ErrorResponse {
-    tracing::warn!(%node, error = error as &dyn StdError, "a node gave no answer");
+    tracing::warn!(%node, error = error as &dyn StdError, "a node did not respond");
     http::unreachable()
 }
 
-/// Told apart from a path that is not there: a client refuses nodes behind a router without this one.
+/// Distinguished from an unknown path: clients refuse routers that do not have this path.
 fn node_gone() -> ErrorResponse {
     ErrorResponse::new(StatusCode::NOT_FOUND, names::NODE_GONE, "the node is gone")
-        .detail("Fetch the manifests once more.")
+        .detail("Fetch the manifests again.")
 }
 
-/// As OpenPCC's router answers (`router/http_handler.go`).
+/// The response of OpenPCC's router (`router/http_handler.go`).
 fn no_node() -> ErrorResponse {
     ErrorResponse::new(
         StatusCode::NOT_FOUND,
         kind::NOT_FOUND,
         "all candidate nodes are unavailable",
     )
-    .detail("Fetch the manifests once more.")
+    .detail("Fetch the manifests again.")
 }

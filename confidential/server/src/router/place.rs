@@ -1,21 +1,21 @@
-//! Where a node is.
+//! The address of a node.
 
 use axum::http::Uri;
 use confidential_api::node::RoutingInfo;
 
 use crate::http::upstream;
 
-/// Where a node is.
+/// The address of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// Without a slash at its end.
+pub(crate) struct NodeAddress {
+    /// Without a trailing slash.
     pub(crate) url: String,
-    /// What is looked at.
+    /// The URL of its health check.
     pub(crate) health: String,
 }
 
-impl Place {
-    /// As a node tells it: over TLS, and its health at the same host and port. None if it is otherwise.
+impl NodeAddress {
+    /// The address that a node sent: with TLS, and with the health check at the same host and port; `None` for others.
     pub(crate) fn of(info: &RoutingInfo) -> Option<Self> {
         let url = upstream::check(&info.url)?;
         upstream::check(&info.healthcheck_url)?;
@@ -43,10 +43,10 @@ mod tests {
 
     use super::*;
 
-    fn place(url: &str, health: &str) -> Option<Place> {
+    fn place(url: &str, health: &str) -> Option<NodeAddress> {
         let (url, healthcheck_url) = (url.to_owned(), health.to_owned());
         let evidence = EvidenceList::default();
-        Place::of(&RoutingInfo { url, healthcheck_url, tags: vec![], evidence })
+        NodeAddress::of(&RoutingInfo { url, healthcheck_url, tags: vec![], evidence })
     }
 
     #[test]

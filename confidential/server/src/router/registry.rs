@@ -1,7 +1,7 @@
-//! The nodes that the router knows, and which of them live.
+//! The registry of nodes.
 //!
-//! A node lives while it is heard of and answers when it is looked at. Its name belongs to the certificate's key that told
-//! of it first, for as long as it is known here. The caller owns the clock and the sockets.
+//! A node is live while it sends events and passes health checks. Its ID belongs to the certificate that registered it, until
+//! the node is removed. The caller owns the clock and the sockets.
 
 use std::{
     collections::HashMap,
@@ -16,42 +16,42 @@ use bytes::Bytes;
 use chassis::quota::{Permit, Quota};
 use confidential_api::{
     NodeId,
-    node::{NodeEvent, NodeNews},
+    node::{NodeEvent, NodeStatus},
     routing::{ComputeManifest, ComputeManifestList, ComputeManifestRequest},
 };
 
-use super::place::Place;
+use super::place::NodeAddress;
 use chassis::body::counted;
 
-/// Looks that fail one after another until a node is taken for dead.
+/// Number of consecutive failed health checks after which a node is not live.
 const FAILURES: u32 = 2;
 
-/// What all nodes together may show, in bytes.
+/// Maximum size of the manifests of all nodes, in bytes.
 const SHOWN: usize = 64 << 20;
-/// Nodes of one certificate's key: one that was killed and started anew is known twice for a while.
+/// Maximum number of nodes of one certificate: a restarted node is registered twice for a while.
 const OF_ONE: usize = 4;
 
 #[derive(Debug)]
 struct Node {
-    /// Of the certificate that tells of it.
+    /// The key of its certificate.
     key: [u8; 32],
-    place: Place,
+    place: NodeAddress,
     tags: Vec<String>,
     /// Its manifest as an item of a list.
     item: Bytes,
-    /// Of its last event.
+    /// The index of its last event.
     index: u64,
     heard: Instant,
     health: Health,
-    silence: Silence,
+    silence: SilentFlag,
 }
 
-/// Whether a node was forgotten because it said nothing; whoever waits for its answer keeps one.
+/// Whether a node was removed because it sent no events; requests to the node share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Silence(Arc<AtomicBool>);
+pub(crate) struct SilentFlag(Arc<AtomicBool>);
 
-impl Silence {
-    /// Whether it was.
+impl SilentFlag {
+    /// Whether the node was removed.
     pub(crate) fn is_too_long(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -59,38 +59,38 @@ impl Silence {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
-    /// Nobody has looked yet.
+    /// Not checked yet.
     Unknown,
-    /// It answered; so many looks have failed since.
+    /// The last check passed, or this many have failed since.
     Good(u32),
-    /// Nobody could be connected to; no look has failed since.
+    /// A connection failed; no check has failed since.
     Unreachable,
     Bad,
 }
 
-/// An event changes nothing.
+/// Why an event is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
-    /// There are as many nodes as may be.
-    #[error("there are as many nodes as may be")]
+    /// The registry is full.
+    #[error("the registry of nodes is full")]
     Full,
-    /// As many of one certificate.
-    #[error("there are as many nodes of this certificate as may be")]
+    /// The certificate has too many nodes.
+    #[error("this certificate has too many nodes")]
     OfOne,
-    /// It names a URL that is not asked.
+    /// Its URLs are not allowed.
     #[error(
-        "a node is at https://host:port, its health at the same, and its certificate is for this host"
+        "a node's URLs must have https, one host and port, and its certificate must be for this host"
     )]
     Url,
-    /// Another certificate told of this node.
-    #[error("the node's name belongs to another certificate")]
+    /// Another certificate registered this node.
+    #[error("the node's ID belongs to another certificate")]
     Other,
-    /// It came before.
-    #[error("the event is older than another of this node")]
+    /// It is not newer than the last event.
+    #[error("the event is older than another one of this node")]
     Old,
 }
 
-/// What those of one certificate's key show and have shown, as long as somebody reads it, in bytes.
+/// Maximum size of the manifests of one certificate's nodes, with former ones that are still being sent, in bytes.
 const OF_ONE_SHOWN: usize = 12 << 20;
 
 /// The nodes.
@@ -99,22 +99,22 @@ pub(crate) struct Registry {
     nodes: HashMap<NodeId, Node>,
     max: usize,
     silent: Duration,
-    /// Bytes of manifests by the certificate's key, the former ones that somebody still reads among them.
+    /// Bytes of manifests by the certificate's key, with former ones that are still being sent.
     room: Quota<[u8; 32]>,
-    /// Looks under way by the certificate's key.
+    /// Running health checks by the certificate's key.
     looks: Quota<[u8; 32]>,
 }
 
 impl Registry {
-    /// At most `max` nodes; one that says nothing for `silent` is forgotten.
+    /// A registry of at most `max` nodes; one that sends no event for `silent` is removed.
     pub(crate) fn new(max: usize, silent: Duration) -> Self {
         let room = Quota::new(SHOWN + SHOWN / 2, OF_ONE_SHOWN);
         let looks = Quota::new(max.saturating_mul(2), OF_ONE);
         Self { nodes: HashMap::new(), max, silent, room, looks }
     }
 
-    /// Takes what a node tells; says whether it is a new one, which should be looked at. Whoever tells it has the
-    /// certificate with this `key`, which `is_for` some hosts.
+    /// Processes an event; returns whether the node is new and should be checked. `key` is that of the sender's certificate,
+    /// which `is_for` some hosts.
     pub(crate) fn hear(
         &mut self,
         event: NodeEvent,
@@ -131,14 +131,15 @@ impl Registry {
             return Err(Refused::Old);
         }
         let info = match event.what {
-            NodeNews::Shutdown => {
+            NodeStatus::Shutdown => {
                 self.nodes.remove(&event.node);
                 return Ok(false);
             }
-            NodeNews::Alive(info) => *info,
+            NodeStatus::Alive(info) => *info,
         };
-        let place = Place::of(&info).filter(|place| is_for(&place.host())).ok_or(Refused::Url)?;
-        // What it was found like holds only where it was looked at.
+        let place =
+            NodeAddress::of(&info).filter(|place| is_for(&place.host())).ok_or(Refused::Url)?;
+        // Its health is known only for the address that was checked.
         let health = known.filter(|known| known.place == place).map(|known| known.health);
         let tags = info.tags.clone();
         let manifest = ComputeManifest { id: event.node, tags: info.tags, evidence: info.evidence };
@@ -146,7 +147,7 @@ impl Registry {
         ComputeManifestList::append(&mut item, &manifest.encode());
         self.admit(event.node, key, item.len())?;
         let item = match known.filter(|known| known.item == item) {
-            // The same as before: whoever reads that slowly holds nothing more.
+            // Unchanged: shared with responses that are still being sent.
             Some(known) => known.item.clone(),
             None => self.count(key, item)?,
         };
@@ -165,7 +166,7 @@ impl Registry {
         Ok(health.is_none())
     }
 
-    /// Whether there is room for a node and so many bytes that it shows.
+    /// Checks that there is room for a node with a manifest of this size.
     fn admit(&self, id: NodeId, key: [u8; 32], shows: usize) -> Result<(), Refused> {
         let others = || self.nodes.iter().filter(|(other, _)| **other != id).map(|(_, node)| node);
         let shown: usize = others().map(|node| node.item.len()).sum();
@@ -178,22 +179,22 @@ impl Registry {
         Ok(())
     }
 
-    /// Bytes that are counted until nobody reads them.
+    /// The bytes, counted until they are dropped.
     fn count(&self, key: [u8; 32], item: Vec<u8>) -> Result<Bytes, Refused> {
         let mut room = self.room.take(key).map_err(|_| Refused::Full)?;
         room.add(item.len()).map_err(|_| Refused::Full)?;
         Ok(counted(item.into(), room))
     }
 
-    /// Where to look at a node, and the right to: there are so many looks at a time at the nodes of one certificate,
-    /// however often they tell of another place.
-    pub(crate) fn look(&self, node: NodeId) -> Option<(Place, Permit<[u8; 32]>)> {
+    /// The address of a node and a permit for a health check. Checks are limited by certificate, even if its nodes change
+    /// their addresses.
+    pub(crate) fn look(&self, node: NodeId) -> Option<(NodeAddress, Permit<[u8; 32]>)> {
         let known = self.nodes.get(&node)?;
         Some((known.place.clone(), self.looks.take(known.key).ok()?))
     }
 
-    /// Notes how a look at a node ended.
-    pub(crate) fn looked(&mut self, node: NodeId, place: &Place, answered: bool) {
+    /// Records the result of a health check.
+    pub(crate) fn looked(&mut self, node: NodeId, place: &NodeAddress, answered: bool) {
         let Some(known) = self.nodes.get_mut(&node).filter(|known| known.place == *place) else {
             return;
         };
@@ -206,45 +207,44 @@ impl Registry {
         };
     }
 
-    /// Notes that nobody could be connected to there, which is enough to give others precedence.
-    pub(crate) fn unreachable(&mut self, node: NodeId, place: &Place) {
+    /// Records that a connection failed, so that other nodes are preferred.
+    pub(crate) fn unreachable(&mut self, node: NodeId, place: &NodeAddress) {
         if let Some(known) = self.nodes.get_mut(&node).filter(|known| known.place == *place) {
             known.health = Health::Unreachable;
         }
     }
 
-    /// What tells of a node whether it is forgotten because it says nothing, which ends looks at it too.
-    pub(crate) fn silence(&self, node: NodeId) -> Option<Silence> {
+    /// The flag of a node that tells whether it was removed.
+    pub(crate) fn silence(&self, node: NodeId) -> Option<SilentFlag> {
         Some(self.nodes.get(&node)?.silence.clone())
     }
 
-    /// Whether looks at a node have failed. One that takes its leave, or that somebody could not connect to, may still
-    /// answer what it has.
-    pub(crate) fn fails(&self, node: NodeId, place: &Place) -> bool {
+    /// Whether health checks of a node failed. A node that unregistered, or to which a connection failed, may still respond to
+    /// open requests.
+    pub(crate) fn fails(&self, node: NodeId, place: &NodeAddress) -> bool {
         self.nodes
             .get(&node)
             .is_some_and(|known| known.place == *place && known.health == Health::Bad)
     }
 
-    /// Whom to look at: all that are heard of.
-    pub(crate) fn places(&mut self, now: Instant) -> Vec<(NodeId, Place)> {
+    /// All nodes, which should be checked.
+    pub(crate) fn places(&mut self, now: Instant) -> Vec<(NodeId, NodeAddress)> {
         self.forget(now);
         self.nodes.iter().map(|(id, node)| (*id, node.place.clone())).collect()
     }
 
-    /// The key of the certificate that tells of a node.
+    /// The key of a node's certificate.
     pub(crate) fn key(&self, node: NodeId) -> Option<[u8; 32]> {
         Some(self.nodes.get(&node)?.key)
     }
 
-    /// Where a node is, if it lives.
-    pub(crate) fn live(&self, node: NodeId, now: Instant) -> Option<Place> {
+    /// The address of a node, if it is live.
+    pub(crate) fn live(&self, node: NodeId, now: Instant) -> Option<NodeAddress> {
         let node = self.nodes.get(&node).filter(|node| self.is_live(node, now))?;
         Some(node.place.clone())
     }
 
-    /// The manifests of live nodes with these tags, in an order that `shuffle` makes: parts of a list, which are shared and
-    /// not copied.
+    /// The manifests of live nodes with these tags, as items of a list, in an order that `shuffle` makes.
     pub(crate) fn manifests(
         &self,
         request: &ComputeManifestRequest,

@@ -1,4 +1,4 @@
-//! What every request must be, and what is said of one that is not.
+//! Checks of requests.
 
 use axum::{body::Body, extract::Request, http::StatusCode};
 use chassis::problem::ErrorResponse;
@@ -6,13 +6,13 @@ use confidential_api::{Malformed, names::media};
 
 use crate::http::{self, kind, listen::Caller};
 
-/// Whether the caller's certificate is for this role.
+/// Checks that the caller's certificate is for this role.
 pub(super) fn only(caller: &Caller, role: &str) -> Result<(), ErrorResponse> {
     if caller.is_for(role) { Ok(()) } else { Err(forbidden()) }
 }
 
 pub(super) fn forbidden() -> ErrorResponse {
-    let reason = "the caller's certificate is for another role: see `deployment machine --role`";
+    let reason = "the client's certificate is not for this role: see `deployment machine --role`";
     ErrorResponse::new(StatusCode::FORBIDDEN, kind::FORBIDDEN, reason)
 }
 
@@ -24,7 +24,7 @@ pub(super) fn body_of(request: Request) -> Result<Body, ErrorResponse> {
     Err(ErrorResponse::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         kind::MEDIA_TYPE,
-        "this is asked as application/octet-stream",
+        "the content type must be application/octet-stream",
     ))
 }
 

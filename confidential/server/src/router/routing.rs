@@ -1,4 +1,4 @@
-//! What the router's endpoints share, and how it looks at the nodes.
+//! The shared state of the router's endpoints, and health checks.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,32 +11,32 @@ use confidential_api::NodeId;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::task::TaskTracker;
 
-use super::{place::Place, registry::Registry};
-use crate::http::upstream::Asking;
+use super::{place::NodeAddress, registry::Registry};
+use crate::http::upstream::UpstreamClient;
 
 pub(super) struct Routing {
     pub(super) registry: Mutex<Registry>,
-    pub(super) nodes: Asking,
+    pub(super) nodes: UpstreamClient,
     pub(super) bodies: BodyReader,
-    /// Events carry evidence beside what a request may be.
+    /// Events, which have evidence and so are longer than requests.
     pub(super) events: BodyReader,
-    /// Requests that each node has.
+    /// Open requests of each node.
     pub(super) turns: Quota<NodeId>,
     pub(super) answer: Duration,
     pub(super) idle: Duration,
     pub(super) every: Duration,
     pub(super) looks: TaskTracker,
-    /// Questions for manifests and evidence, which wait for no room of requests.
+    /// Requests for manifests and evidence, with memory of their own.
     pub(super) questions: BodyReader,
-    /// Evidence on its way from nodes.
+    /// Evidence that nodes are sending.
     pub(super) evidence: BodyReader<Key>,
-    /// Bytes of requests that each node has or is asked.
+    /// Bytes of open requests of each node.
     pub(super) shares: Quota<NodeId>,
-    /// The same of all nodes of each certificate.
+    /// Bytes of open requests of all nodes of each certificate.
     pub(super) shares_of_one: Quota<Key>,
 }
 
-/// The key of a certificate: one holder may tell of some nodes.
+/// The hash of a certificate's public key.
 pub(super) type Key = [u8; 32];
 
 impl Routing {
@@ -44,16 +44,15 @@ impl Routing {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns once looks at a node fail, or it said nothing for as long as it may, which ends the wait for its answer.
-    pub(super) async fn fails(&self, node: NodeId, place: &Place) {
-        // One that has left meanwhile is asked nothing more.
+    /// Returns once the health checks of a node fail, or it was removed because it sent no events.
+    pub(super) async fn fails(&self, node: NodeId, place: &NodeAddress) {
         let Some(silence) = self.registry().silence(node) else { return };
         while !silence.is_too_long() && !self.registry().fails(node, place) {
             sleep(self.every / 2).await;
         }
     }
 
-    /// Looks at every node, again and again.
+    /// Checks every node periodically.
     pub(super) async fn look(self: Arc<Self>) {
         let mut ticks = interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,7 +65,7 @@ impl Routing {
         }
     }
 
-    /// Looks at a node, unless looks enough are under way at those of its certificate.
+    /// Starts a health check of a node, if its certificate's limit allows that.
     pub(super) fn spawn_look(self: &Arc<Self>, node: NodeId) {
         let Some((place, turn)) = self.registry().look(node) else { return };
         let look = Arc::clone(self).look_at(node, place);
@@ -76,8 +75,8 @@ impl Routing {
         });
     }
 
-    /// Looks whether a node answers; in three quarters of the time until the next look.
-    async fn look_at(self: Arc<Self>, node: NodeId, place: Place) {
+    /// Checks the health of a node, within three quarters of the interval.
+    async fn look_at(self: Arc<Self>, node: NodeId, place: NodeAddress) {
         let request = HttpRequest::get(&place.health).body(Body::empty());
         let answered = match request {
             Ok(request) => self.nodes.send(request, self.every * 3 / 4).await,
@@ -85,7 +84,7 @@ impl Routing {
         };
         let good = answered.as_ref().is_ok_and(|answer| answer.status().is_success());
         if !good {
-            tracing::debug!(%node, "a node does not answer as it should");
+            tracing::debug!(%node, "a health check failed");
         }
         self.registry().looked(node, &place, good);
     }

@@ -19,10 +19,10 @@ use super::{
     client::{Answer, now, request},
     gateway::hex,
     logs::Log,
-    world::World,
+    world::TestDeployment,
 };
 
-fn read(world: &World, answer: &Answer) -> Config {
+fn read(world: &TestDeployment, answer: &Answer) -> Config {
     let text = |name| answer.headers[name].to_str().unwrap();
     let certificate = Signed::from_header(text(header::CERTIFICATE)).unwrap();
     let body = String::from_utf8(answer.body.to_vec()).unwrap();
@@ -33,7 +33,7 @@ fn read(world: &World, answer: &Answer) -> Config {
 
 #[tokio::test]
 async fn everyone_gets_the_same_signed_bytes() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let router = world.router().await;
     let gateway = world.gateway(world.gateway_settings(router)).await;
     let (auth, _) = world.auth(world.auth_settings(gateway)).await;
@@ -68,7 +68,7 @@ async fn everyone_gets_the_same_signed_bytes() {
 
 #[tokio::test]
 async fn the_epoch_rises_with_each_change_and_never_goes_back() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let router = world.router().await;
     let gateway = world.gateway(world.gateway_settings(router)).await;
     let epoch_of = async || {
@@ -91,7 +91,7 @@ async fn the_epoch_rises_with_each_change_and_never_goes_back() {
 
 #[tokio::test]
 async fn without_the_gateway_there_is_nothing_to_serve_yet() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let (auth, _) = world.auth(world.auth_settings(([127, 0, 0, 1], 1).into())).await;
     let answer = world.client().get(auth, path::CONFIG).await;
     assert_eq!(answer.status, 503);
@@ -102,7 +102,7 @@ async fn without_the_gateway_there_is_nothing_to_serve_yet() {
 #[tokio::test]
 async fn keys_of_seeds_are_the_gateways_and_no_secret_is_in_any_answer_or_line() {
     let log = Log::begin();
-    let world = World::new();
+    let world = TestDeployment::new();
     let seed = [0x5e; 40];
     let seeds = format!(
         r#"[{{"key_id":"0x0a","seed_hex":"{}","active_from":"2020-01-01T00:00:00Z","active_until":"2090-01-01T00:00:00Z"}}]"#,
@@ -160,7 +160,7 @@ async fn keys_of_seeds_are_the_gateways_and_no_secret_is_in_any_answer_or_line()
 }
 
 /// The search for the secrets of a deployment.
-fn secrets(world: &World, seed: &[u8]) -> Search {
+fn secrets(world: &TestDeployment, seed: &[u8]) -> Search {
     // Of a longer seed the private key is its hash.
     let mut secrets = vec![seed.to_vec(), Sha256::digest(seed).to_vec()];
     for file in

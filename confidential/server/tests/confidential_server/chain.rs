@@ -15,15 +15,15 @@ use hyper::{Method, Request};
 use tokio::sync::mpsc;
 
 use super::{
-    client::{Arriving, active, request, seal},
+    client::{ResponseReader, active, request, seal},
     node::{Node, evidence},
-    world::World,
+    world::TestDeployment,
 };
 
 pub(crate) const CANARY: &str = "canary-51c0a7";
 
 pub(crate) struct Chain {
-    pub(crate) world: World,
+    pub(crate) world: TestDeployment,
     pub(crate) relay: SocketAddr,
     pub(crate) router: SocketAddr,
     pub(crate) key: KeyConfig,
@@ -31,13 +31,13 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) async fn start() -> Self {
-        let world = World::new();
+        let world = TestDeployment::new();
         let router = world.router().await;
         Self::with(world, router).await
     }
 
     /// Around a router that listens.
-    pub(crate) async fn with(world: World, router: SocketAddr) -> Self {
+    pub(crate) async fn with(world: TestDeployment, router: SocketAddr) -> Self {
         let gateway = world.gateway(world.gateway_settings(router)).await;
         let relay = world.relay(gateway).await;
         let key = active(&world.client().bundle(gateway, &world.identity).await);
@@ -112,7 +112,7 @@ async fn a_request_goes_through_the_whole_chain_and_its_answer_streams() {
     let sent = Request::post("/").header("content-type", media::OHTTP_REQUEST);
     let sent = sent.header("x-forwarded-for", "192.0.2.7").body(Full::new(sealed.into())).unwrap();
     let answer = client.send(chain.relay, sent).await;
-    let mut arriving = Arriving::new(opener, answer);
+    let mut arriving = ResponseReader::new(opener, answer);
     // Each piece arrives before the next one is said.
     for piece in ["one", "two", "three"] {
         say.send(piece.into()).await.unwrap();
@@ -161,7 +161,7 @@ async fn an_answer_that_is_cut_is_never_whole_and_leaving_is_cancelling() {
         let (sealed, opener) = seal(&chain.key, &asked);
         let sent = Request::post("/").header("content-type", media::OHTTP_REQUEST);
         let answer = client.send(chain.relay, sent.body(Full::new(sealed.into())).unwrap()).await;
-        let mut arriving = Arriving::new(opener, answer);
+        let mut arriving = ResponseReader::new(opener, answer);
         say.send("one".into()).await.unwrap();
         assert_eq!(arriving.next().await, Ok(Some(b"one".to_vec())));
         (say, arriving)

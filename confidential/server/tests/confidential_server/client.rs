@@ -220,14 +220,14 @@ pub(crate) fn open(opener: ResponseOpener, answer: &Answer) -> Opened {
 }
 
 /// Opens an answer piece by piece, as it comes.
-pub(crate) struct Arriving {
+pub(crate) struct ResponseReader {
     body: Incoming,
     stream: confidential_envelope::ResponseStream,
     decoder: bhttp::Decoder<ResponseHead>,
     pub(crate) head: Option<ResponseHead>,
 }
 
-impl Arriving {
+impl ResponseReader {
     pub(crate) fn new(opener: ResponseOpener, answer: Response<Incoming>) -> Self {
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()[CONTENT_TYPE], media::OHTTP_CHUNKED_RESPONSE);

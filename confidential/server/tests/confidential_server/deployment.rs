@@ -11,12 +11,12 @@ use confidential_api::{
 
 use super::{
     client::now,
-    world::{World, run},
+    world::{TestDeployment, run},
 };
 
 #[test]
 fn secrets_are_their_owners_and_nothing_is_replaced() {
-    let world = World::new();
+    let world = TestDeployment::new();
     for secret in [
         world.own().join("identity.key"),
         world.own().join("ca.key"),
@@ -47,7 +47,7 @@ fn secrets_are_their_owners_and_nothing_is_replaced() {
 
 #[test]
 fn a_certificate_is_for_one_key_one_use_and_a_time() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let text = std::fs::read(world.file("bundle.json")).unwrap();
     let signed = Signed::<Certificate>::parse(&text).unwrap();
     let certificate = signed.verify(&world.identity, now()).unwrap();
@@ -66,26 +66,29 @@ fn a_certificate_is_for_one_key_one_use_and_a_time() {
 
 #[tokio::test]
 async fn a_role_says_in_one_sentence_which_setting_is_wrong() {
-    use confidential_server::{auth::Auth, gateway::Gateway, relay::Relay};
+    use confidential_server::{auth, gateway, relay};
 
-    let world = World::new();
+    let world = TestDeployment::new();
     let root = world.root.path();
     let at = ([127, 0, 0, 1], 9).into();
     let mut said = Vec::new();
     let settings =
         settings::relay::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
-    said.push(("no URL", Relay::start(root, &settings).await.err().map(|error| error.to_string())));
+    said.push((
+        "cannot be used as a URL",
+        relay::start(root, &settings).await.err().map(|error| error.to_string()),
+    ));
     let mut settings = world.gateway_settings(at);
     settings.names.clear();
     said.push((
         "`names`",
-        Gateway::start(root, &settings).await.err().map(|error| error.to_string()),
+        gateway::start(root, &settings).await.err().map(|error| error.to_string()),
     ));
     let mut settings = world.gateway_settings(at);
     settings.listen_plain = Some(([0, 0, 0, 0], 0).into());
     said.push((
-        "no loopback",
-        Gateway::start(root, &settings).await.err().map(|error| error.to_string()),
+        "must be a loopback address",
+        gateway::start(root, &settings).await.err().map(|error| error.to_string()),
     ));
     world.secret("seeds.json", "[]");
     let seeds = world.file("seeds.json");
@@ -95,19 +98,19 @@ async fn a_role_says_in_one_sentence_which_setting_is_wrong() {
     settings.keys.seeds_file = Some("etc/maru/confidential/seeds.json".into());
     said.push((
         "chmod 600",
-        Gateway::start(root, &settings).await.err().map(|error| error.to_string()),
+        gateway::start(root, &settings).await.err().map(|error| error.to_string()),
     ));
     let mut settings = world.auth_settings(at);
     settings.identity = None;
     said.push((
         "`identity`",
-        Auth::start(root, &settings).await.err().map(|error| error.to_string()),
+        auth::start(root, &settings).await.err().map(|error| error.to_string()),
     ));
     let mut settings = world.auth_settings(at);
     settings.identity = Some(run(&root.join("other"), &["init"]).unwrap().parse().unwrap());
     said.push((
-        "not signed by whom",
-        Auth::start(root, &settings).await.err().map(|error| error.to_string()),
+        "the signature of the policy is wrong",
+        auth::start(root, &settings).await.err().map(|error| error.to_string()),
     ));
     for (expected, error) in said {
         let error = error.unwrap_or_default();

@@ -8,16 +8,16 @@ use confidential_api::{
     certificate::{Certificate, Use},
     signed::Signed,
 };
-use confidential_server::gateway::Gateway;
+use confidential_server::gateway;
 use ed25519_dalek::SigningKey;
 
-use super::{client::now, world::World};
+use super::{client::now, world::TestDeployment};
 
 /// A day, in milliseconds.
 const DAY: u64 = 86_400_000;
 
 /// The gateway's certificate as it would be made by a clock that is so far ahead, valid from `not_before`.
-fn certify(world: &World, ahead: u64, not_before: u64) {
+fn certify(world: &TestDeployment, ahead: u64, not_before: u64) {
     let secret = |file: PathBuf| {
         let text = pem::secret(&file).unwrap();
         let Fixed(key): Fixed<32> = std::str::from_utf8(&text).unwrap().trim().parse().unwrap();
@@ -38,20 +38,17 @@ fn certify(world: &World, ahead: u64, not_before: u64) {
 
 #[tokio::test]
 async fn a_certificate_from_a_clock_that_was_ahead_is_mended_as_the_gateway_says() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let settings = world.gateway_settings(([127, 0, 0, 1], 1).into());
     let start = async || {
-        let started = Gateway::start(world.root.path(), &settings).await;
+        let started = gateway::start(world.root.path(), &settings).await;
         started.map(drop).map_err(|error| error.to_string())
     };
     let kept = world.root.path().join(&settings.state).join("keys.json");
 
     certify(&world, DAY, now() + DAY);
     let said = start().await.unwrap_err();
-    assert!(
-        said.contains("not valid yet") && said.contains("certify it there once more"),
-        "{said}"
-    );
+    assert!(said.contains("not valid yet") && said.contains("certify it there again"), "{said}");
     assert!(!kept.exists(), "no epoch is used up");
     certify(&world, 0, 0);
     start().await.unwrap();

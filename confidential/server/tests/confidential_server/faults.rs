@@ -15,10 +15,10 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     chain::{Chain, candidates},
-    client::{Answer, Arriving, BODY_MAX, Client, active, open, request, seal},
-    node::{Node, Takes},
+    client::{Answer, BODY_MAX, Client, ResponseReader, active, open, request, seal},
+    node::{Node, NodeBehavior},
     process::{Fault, Process},
-    world::World,
+    world::TestDeployment,
 };
 
 /// Longer than all limits of the servers here together.
@@ -28,7 +28,7 @@ const OWN: Duration = Duration::from_secs(3);
 
 /// What a client sees of a question.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+enum ClientOutcome {
     /// No connection.
     Nobody,
     /// Nothing, for as long as it waits.
@@ -40,20 +40,20 @@ enum Seen {
 }
 
 /// The chain as processes, and a node.
-struct Running {
+struct RunningChain {
     relay: Process,
     gateway: Process,
     router: Process,
     node: Node,
     client: Client,
     key: KeyConfig,
-    _world: World,
+    _world: TestDeployment,
 }
 
-impl Running {
+impl RunningChain {
     /// The nearer one is to the node, the less it waits: so it is the one that says what is wrong.
     async fn start() -> Self {
-        let world = World::new();
+        let world = TestDeployment::new();
         let limits = |seconds| format!("answer_s = {seconds}\nidle_s = {seconds}\n");
         let at = |process: &Process| format!("url = \"https://{}\"\n", process.address);
         let settings = format!("{}[nodes]\ncheck_every_s = 1\n", limits(3));
@@ -100,19 +100,19 @@ impl Running {
         (self.client.try_send(self.relay.address, sent).await, opener)
     }
 
-    async fn ask(&self, limit: Duration) -> Seen {
+    async fn ask(&self, limit: Duration) -> ClientOutcome {
         let asked = async {
             let (answer, opener) = self.send().await;
-            let Some(answer) = answer else { return Seen::Nobody };
+            let Some(answer) = answer else { return ClientOutcome::Nobody };
             if answer.status() != 200 {
-                return Seen::Outside(answer.status().as_u16());
+                return ClientOutcome::Outside(answer.status().as_u16());
             }
             let (head, body) = answer.into_parts();
             let body = whole(body, BODY_MAX, limit).await.unwrap();
             let answer = Answer { status: head.status, headers: head.headers, body };
-            Seen::Sealed(open(opener, &answer).status.as_u16())
+            ClientOutcome::Sealed(open(opener, &answer).status.as_u16())
         };
-        timeout(limit, asked).await.unwrap_or(Seen::Nothing)
+        timeout(limit, asked).await.unwrap_or(ClientOutcome::Nothing)
     }
 }
 
@@ -127,17 +127,17 @@ async fn what_a_client_sees_of_a_server_that_failed_before() {
     use Fault::{Hung, Killed};
 
     for (role, fault, seen) in [
-        ("relay", Killed, Seen::Nobody),
-        ("relay", Hung, Seen::Nothing),
-        ("gateway", Killed, Seen::Outside(502)),
-        ("gateway", Hung, Seen::Outside(502)),
-        ("router", Killed, Seen::Sealed(502)),
-        ("router", Hung, Seen::Sealed(502)),
+        ("relay", Killed, ClientOutcome::Nobody),
+        ("relay", Hung, ClientOutcome::Nothing),
+        ("gateway", Killed, ClientOutcome::Outside(502)),
+        ("gateway", Hung, ClientOutcome::Outside(502)),
+        ("router", Killed, ClientOutcome::Sealed(502)),
+        ("router", Hung, ClientOutcome::Sealed(502)),
     ] {
-        let mut chain = Running::start().await;
-        assert_eq!(chain.ask(ALL).await, Seen::Sealed(200), "while all is well");
+        let mut chain = RunningChain::start().await;
+        assert_eq!(chain.ask(ALL).await, ClientOutcome::Sealed(200), "while all is well");
         chain.process(role).fail(fault);
-        let limit = if seen == Seen::Nothing { OWN } else { ALL };
+        let limit = if seen == ClientOutcome::Nothing { OWN } else { ALL };
         assert_eq!(chain.ask(limit).await, seen, "{role} {fault:?}");
     }
 }
@@ -146,11 +146,11 @@ async fn what_a_client_sees_of_a_server_that_failed_before() {
 async fn a_reply_amid_which_a_server_fails_is_never_whole() {
     for role in ["relay", "gateway", "router"] {
         for fault in [Fault::Killed, Fault::Hung] {
-            let mut chain = Running::start().await;
+            let mut chain = RunningChain::start().await;
             let (say, pieces) = mpsc::channel(1);
             *chain.node.say.lock().unwrap() = Some(pieces);
             let (answer, opener) = chain.send().await;
-            let mut arriving = Arriving::new(opener, answer.unwrap());
+            let mut arriving = ResponseReader::new(opener, answer.unwrap());
             say.send("one".into()).await.unwrap();
             assert_eq!(arriving.next().await, Ok(Some(b"one".to_vec())));
 
@@ -171,7 +171,7 @@ async fn a_reply_amid_which_a_server_fails_is_never_whole() {
 
 /// A chain with two nodes.
 async fn two_nodes() -> (Chain, [Node; 2]) {
-    let world = World::new();
+    let world = TestDeployment::new();
     let nodes = settings::router::Nodes { check_every_s: 1, ..Default::default() };
     let settings = settings::router::Settings { nodes, ..Default::default() };
     let router = world.router_with(settings).await;
@@ -197,7 +197,7 @@ fn asked(node: &Node) -> usize {
 
 #[tokio::test]
 async fn before_a_reply_begins_another_candidate_answers_for_a_node_that_fails() {
-    for fault in [Takes::Hung, Takes::Cut, Takes::Full] {
+    for fault in [NodeBehavior::Hung, NodeBehavior::Cut, NodeBehavior::Full] {
         let (chain, [failing, well]) = two_nodes().await;
         *failing.takes.lock().unwrap() = fault;
 
@@ -211,9 +211,9 @@ async fn before_a_reply_begins_another_candidate_answers_for_a_node_that_fails()
         let alone = ask(&chain, &[&failing]).await.status.as_u16();
         let told = match fault {
             // Looks at it failed meanwhile.
-            Takes::Hung => 404,
-            Takes::Full => 503,
-            Takes::Cut | Takes::Well | Takes::Silent => 502,
+            NodeBehavior::Hung => 404,
+            NodeBehavior::Full => 503,
+            NodeBehavior::Cut | NodeBehavior::Well | NodeBehavior::Silent => 502,
         };
         assert_eq!(alone, told, "{fault:?}");
     }
@@ -221,7 +221,7 @@ async fn before_a_reply_begins_another_candidate_answers_for_a_node_that_fails()
 
 #[tokio::test]
 async fn a_hung_node_that_is_forgotten_is_waited_for_no_longer() {
-    let world = World::new();
+    let world = TestDeployment::new();
     // It is forgotten at the second look, and the third would be the second to fail.
     let nodes = settings::router::Nodes { check_every_s: 10, silent_s: 5, ..Default::default() };
     let router =
@@ -230,13 +230,13 @@ async fn a_hung_node_that_is_forgotten_is_waited_for_no_longer() {
     let chain = Chain::with(world, router).await;
     let mut index = 0;
     while asked(&node) == 0 {
-        *node.takes.lock().unwrap() = Takes::Well;
+        *node.takes.lock().unwrap() = NodeBehavior::Well;
         node.tell(&chain.world, router, index).await;
         index += 1;
         if chain.nodes().await.is_empty() {
             continue;
         }
-        *node.takes.lock().unwrap() = Takes::Hung;
+        *node.takes.lock().unwrap() = NodeBehavior::Hung;
         let answer = timeout(ALL, ask(&chain, &[&node])).await.expect("it is waited for");
         assert!([502, 404].contains(&answer.status.as_u16()), "{answer:?}");
     }
@@ -244,7 +244,7 @@ async fn a_hung_node_that_is_forgotten_is_waited_for_no_longer() {
 
 #[tokio::test]
 async fn a_node_that_lives_and_says_nothing_is_waited_for_and_nobody_else_does_its_work() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let nodes = settings::router::Nodes { check_every_s: 4, silent_s: 600, ..Default::default() };
     let settings = settings::router::Settings { answer_s: 5, nodes, ..Default::default() };
     let router = world.router_with(settings).await;
@@ -254,7 +254,7 @@ async fn a_node_that_lives_and_says_nothing_is_waited_for_and_nobody_else_does_i
         node.tell(&chain.world, chain.router, 0).await;
     }
     chain.until(2).await;
-    *silent.takes.lock().unwrap() = Takes::Silent;
+    *silent.takes.lock().unwrap() = NodeBehavior::Silent;
 
     loop {
         let before = asked(&well);
@@ -270,7 +270,7 @@ async fn a_node_that_lives_and_says_nothing_is_waited_for_and_nobody_else_does_i
 
 #[tokio::test]
 async fn a_node_that_falls_silent_amid_a_reply_is_cut() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let nodes = settings::router::Nodes { check_every_s: 1, ..Default::default() };
     let settings = settings::router::Settings { idle_s: 1, nodes, ..Default::default() };
     let router = world.router_with(settings).await;
@@ -293,7 +293,7 @@ async fn a_node_that_falls_silent_amid_a_reply_is_cut() {
 
 #[tokio::test]
 async fn without_the_gateway_auth_serves_what_it_served() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let router = world.router().await;
     let stop = tokio_util::sync::CancellationToken::new();
     let gateway = world.gateway_until(world.gateway_settings(router), stop.clone()).await;

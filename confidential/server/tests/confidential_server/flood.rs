@@ -14,13 +14,13 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 use super::{
     chain::{Chain, candidates},
     client::{active, connect_from, request},
-    node::{Node, Takes},
-    world::World,
+    node::{Node, NodeBehavior},
+    world::TestDeployment,
 };
 
 #[tokio::test]
 async fn announced_bodies_that_do_not_come_take_no_room_from_others() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let router = world.router().await;
     let plain = Some(([127, 0, 0, 1], 0).into());
     let settings =
@@ -52,7 +52,7 @@ async fn announced_bodies_that_do_not_come_take_no_room_from_others() {
 
 #[tokio::test]
 async fn one_address_holds_a_part_of_the_gateways_and_the_routers_connections() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let settings = settings::router::Settings {
         connections_per_address: 2,
         ..settings::router::Settings::default()
@@ -85,7 +85,7 @@ async fn one_address_holds_a_part_of_the_gateways_and_the_routers_connections() 
 /// As many as there is room for, each of which has shaken hands and asks for nothing.
 #[tokio::test]
 async fn strangers_who_ask_for_nothing_keep_nobody_out() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let settings = settings::gateway::Settings {
         connections: 8,
         connections_per_address: 8,
@@ -103,7 +103,7 @@ async fn strangers_who_ask_for_nothing_keep_nobody_out() {
 
 #[tokio::test]
 async fn strangers_who_only_connect_keep_nobody_out_and_nodes_leave_half_to_the_gateway() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let settings = settings::router::Settings { connections: 4, ..Default::default() };
     let router = world.router_with(settings).await;
     let mut silent = Vec::new();
@@ -121,7 +121,7 @@ async fn strangers_who_only_connect_keep_nobody_out_and_nodes_leave_half_to_the_
 
 #[tokio::test]
 async fn a_node_is_asked_so_much_at_a_time_and_the_rest_goes_to_others() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let nodes = settings::router::Nodes { check_every_s: 1, requests: 1, ..Default::default() };
     let router =
         world.router_with(settings::router::Settings { nodes, ..Default::default() }).await;
@@ -158,7 +158,7 @@ async fn a_node_is_asked_so_much_at_a_time_and_the_rest_goes_to_others() {
 async fn a_node_that_says_nothing_holds_a_part_of_the_room_for_requests() {
     const ASKED: usize = 8;
 
-    let world = World::new();
+    let world = TestDeployment::new();
     // Looks fail late, so that a machine with much to do changes nothing.
     let nodes = settings::router::Nodes { check_every_s: 4, silent_s: 600, ..Default::default() };
     let router =
@@ -169,7 +169,7 @@ async fn a_node_that_says_nothing_holds_a_part_of_the_room_for_requests() {
         node.tell(&chain.world, chain.router, 0).await;
     }
     chain.until(2).await;
-    *nodes[0].takes.lock().unwrap() = Takes::Silent;
+    *nodes[0].takes.lock().unwrap() = NodeBehavior::Silent;
     let client = chain.world.client_as("gateway");
     let body = bytes::Bytes::from(vec![0; REQUEST_MAX]);
     let sent = |node: &Node| {
@@ -233,7 +233,7 @@ async fn evidence_that_many_wait_for_is_bounded_in_sum() {
     };
     // As much as may be, and no end.
     *nodes[0].shows.lock().unwrap() = (1 << 20) - 100;
-    *nodes[0].takes.lock().unwrap() = Takes::Silent;
+    *nodes[0].takes.lock().unwrap() = NodeBehavior::Silent;
 
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..ASKED {
@@ -247,7 +247,7 @@ async fn evidence_that_many_wait_for_is_bounded_in_sum() {
 
     assert_eq!(client.send(router, asked(&nodes[1])).await.status(), 200, "another node's");
     drop(waiting);
-    *nodes[0].takes.lock().unwrap() = Takes::Well;
+    *nodes[0].takes.lock().unwrap() = NodeBehavior::Well;
     // Until it was noticed that nobody waits.
     while client.whole(router, asked(&nodes[0])).await.status != 200 {
         tokio::task::yield_now().await;

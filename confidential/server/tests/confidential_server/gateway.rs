@@ -19,10 +19,10 @@ use zeroize::Zeroizing;
 
 use super::{
     client::{Answer, Client, active, open, request, seal},
-    world::World,
+    world::TestDeployment,
 };
 
-async fn start(world: &World) -> (SocketAddr, SocketAddr) {
+async fn start(world: &TestDeployment) -> (SocketAddr, SocketAddr) {
     let router = world.router().await;
     (world.gateway(world.gateway_settings(router)).await, router)
 }
@@ -79,7 +79,7 @@ fn failures(key: &KeyConfig, ping: &(bhttp::RequestHead, Vec<u8>)) -> Vec<(&'sta
 
 #[tokio::test]
 async fn every_failure_to_open_looks_alike_but_an_unknown_key() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let (gateway, _) = start(&world).await;
     let client = world.client();
     let key = active(&client.bundle(gateway, &world.identity).await);
@@ -112,7 +112,7 @@ async fn every_failure_to_open_looks_alike_but_an_unknown_key() {
 
 #[tokio::test]
 async fn requests_in_chunks_are_opened() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let (gateway, _) = start(&world).await;
     let client = world.client();
     let key = active(&client.bundle(gateway, &world.identity).await);
@@ -132,7 +132,7 @@ async fn requests_in_chunks_are_opened() {
 
 #[tokio::test]
 async fn nothing_but_the_router_is_asked_and_who_misses_is_told_inside_the_seal() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let (gateway, _) = start(&world).await;
     let client = world.client();
     let key = active(&client.bundle(gateway, &world.identity).await);
@@ -180,7 +180,7 @@ async fn nothing_but_the_router_is_asked_and_who_misses_is_told_inside_the_seal(
 
 #[tokio::test]
 async fn an_absent_router_is_told_inside_the_seal() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let gateway = world.gateway(world.gateway_settings(([127, 0, 0, 1], 1).into())).await;
     let client = world.client();
     let key = active(&client.bundle(gateway, &world.identity).await);
@@ -193,7 +193,7 @@ async fn an_absent_router_is_told_inside_the_seal() {
 
 #[tokio::test]
 async fn keys_rotate_under_load_and_no_request_is_lost() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let router = world.router().await;
     let keys = Keys { active_s: 4, overlap_s: 2, ahead_s: 1, ..Keys::default() };
     let gateway = world.gateway(Settings { keys, ..world.gateway_settings(router) }).await;
@@ -224,7 +224,7 @@ async fn keys_rotate_under_load_and_no_request_is_lost() {
 
 #[tokio::test]
 async fn a_new_gateway_uses_no_id_or_epoch_again() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let router = world.router().await;
     let stop = CancellationToken::new();
     let first = world.gateway_until(world.gateway_settings(router), stop.clone()).await;
@@ -246,7 +246,7 @@ async fn a_new_gateway_uses_no_id_or_epoch_again() {
 
 #[tokio::test]
 async fn keys_of_seeds_are_accepted_while_they_are_active() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let router = world.router().await;
     let seeds = [
         (1, "2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"),
@@ -284,7 +284,7 @@ async fn keys_of_seeds_are_accepted_while_they_are_active() {
 
 #[tokio::test]
 async fn a_relay_on_the_same_machine_may_come_without_tls() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let router = world.router().await;
     let plain = Some(([127, 0, 0, 1], 0).into());
     let settings = Settings { listen_plain: plain, ..world.gateway_settings(router) };

@@ -90,7 +90,7 @@ async fn neither_who_asks_nor_what_is_in_any_line() {
     assert_eq!(client.ask(chain.relay, &chain.key, &asked).await.status, 404);
 
     let said = log.said();
-    for there in ["a new bundle is published", "cannot be connected to", &node.id.to_string()] {
+    for there in ["a new bundle is published", "is unreachable", &node.id.to_string()] {
         assert!(said.contains(there), "{there}: {said}");
     }
     for absent in [CANARY, "192.0.2.7", "127.0.0.1", &routing] {

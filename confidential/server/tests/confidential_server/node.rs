@@ -20,7 +20,7 @@ use confidential_api::{
     NodeId,
     evidence::{EvidenceList, EvidencePiece, EvidenceType},
     names::{media, path, role},
-    node::{NodeEvent, NodeNews, RoutingInfo},
+    node::{NodeEvent, NodeStatus, RoutingInfo},
     routing::AttestRequest,
 };
 use futures_util::{StreamExt as _, stream};
@@ -30,12 +30,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     client::{Answer, BODY_MAX, PATIENCE, now},
-    world::World,
+    world::TestDeployment,
 };
 
 /// How a node takes a sealed request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Takes {
+pub(crate) enum NodeBehavior {
     /// It answers.
     #[default]
     Well,
@@ -51,7 +51,7 @@ pub(crate) enum Takes {
 
 /// A node and what it received.
 pub(crate) struct Node {
-    pub(crate) takes: Arc<Mutex<Takes>>,
+    pub(crate) takes: Arc<Mutex<NodeBehavior>>,
     pub(crate) id: NodeId,
     pub(crate) address: SocketAddr,
     /// How much its evidence holds beside the nonce, in bytes.
@@ -75,16 +75,16 @@ pub(crate) fn evidence(nonce: &[u8]) -> EvidenceList {
 
 impl Node {
     /// A node that answers to everything that the router asks.
-    pub(crate) async fn start(world: &World, number: u8) -> Self {
+    pub(crate) async fn start(world: &TestDeployment, number: u8) -> Self {
         Self::answer(world, number, Some(role::ROUTER)).await
     }
 
     /// What stands behind a relay: whoever calls shows nothing.
-    pub(crate) async fn start_as_gateway(world: &World) -> Self {
+    pub(crate) async fn start_as_gateway(world: &TestDeployment) -> Self {
         Self::answer(world, 1, None).await
     }
 
-    async fn answer(world: &World, number: u8, to: Option<&'static str>) -> Self {
+    async fn answer(world: &TestDeployment, number: u8, to: Option<&'static str>) -> Self {
         let own = tls::CertificateFiles {
             certificate: world.file("node.crt"),
             key: world.file("node.key"),
@@ -132,11 +132,11 @@ impl Node {
             seen.lock().unwrap().push((head.headers, body));
             let how = *takes.lock().unwrap();
             match how {
-                Takes::Well => {}
-                Takes::Silent | Takes::Hung => std::future::pending().await,
+                NodeBehavior::Well => {}
+                NodeBehavior::Silent | NodeBehavior::Hung => std::future::pending().await,
                 // What unwinds takes the connection with it.
-                Takes::Cut => std::panic::resume_unwind(Box::new(())),
-                Takes::Full => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+                NodeBehavior::Cut => std::panic::resume_unwind(Box::new(())),
+                NodeBehavior::Full => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
             }
             let media = [("content-type", media::CHUNKED_RESPONSE), ("x-more", "1")];
             let Some(pieces) = say.lock().unwrap().take() else {
@@ -154,7 +154,7 @@ impl Node {
                 let mut shown = evidence(&asked.nonce);
                 shown.0[0].signature = vec![0; *shows.lock().unwrap()];
                 let shown = stream::once(async move { Ok::<_, std::io::Error>(shown.encode()) });
-                let body = match *takes.lock().unwrap() == Takes::Silent {
+                let body = match *takes.lock().unwrap() == NodeBehavior::Silent {
                     true => Body::from_stream(shown.chain(stream::pending())),
                     false => Body::from_stream(shown),
                 };
@@ -165,7 +165,7 @@ impl Node {
         let takes = Arc::clone(&self.takes);
         let health = async move || {
             let how = *takes.lock().unwrap();
-            if how == Takes::Hung {
+            if how == NodeBehavior::Hung {
                 std::future::pending::<()>().await;
             }
             "ok"
@@ -188,12 +188,17 @@ impl Node {
             node: self.id,
             index,
             at_ms: now().try_into().unwrap(),
-            what: NodeNews::Alive(Box::new(info)),
+            what: NodeStatus::Alive(Box::new(info)),
         }
     }
 
     /// Tells the router that it lives.
-    pub(crate) async fn tell(&self, world: &World, router: SocketAddr, index: u64) -> Answer {
+    pub(crate) async fn tell(
+        &self,
+        world: &TestDeployment,
+        router: SocketAddr,
+        index: u64,
+    ) -> Answer {
         let event = self.event(index).encode();
         world.client_as("node").post(router, path::NODE_EVENTS, media::BINARY, event).await
     }

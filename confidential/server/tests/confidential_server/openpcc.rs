@@ -13,7 +13,7 @@ mod peer;
 
 use std::iter;
 
-use attestation::{Asked, Check, Code, Effective, Known, Nonce, Outcome};
+use attestation::{Challenge, Check, Code, EffectivePolicy, Expectations, Nonce, Outcome};
 use chat_vocabulary::{ChatRequest, Message};
 use confidential_api::{
     NodeId,
@@ -26,10 +26,10 @@ use serde_json::{Value, json};
 
 use self::{
     engine::{Engine, PIECES},
-    ours::{MODEL, Measured, Node, Ours},
+    ours::{MODEL, Node, NodeMeasurement, TestChain},
     peer::Peer,
 };
-use super::world::World;
+use super::world::TestDeployment;
 
 /// What the stock relay is called.
 const RELAY: &str = "http://localhost:3100";
@@ -58,8 +58,8 @@ fn request(model: &str) -> ChatRequest {
 fn our_client_asks_through_the_stock_relay() {
     alone(async || {
         let _relay = Peer::relay();
-        let measured = Measured::enclave();
-        let ours = Ours::start(&measured).await;
+        let measured = NodeMeasurement::enclave();
+        let ours = TestChain::start(&measured).await;
         let engine = Engine::default();
         let _node = Node::start(&ours, &measured, &engine).await;
         let client = ours.client(llm_backend::Settings::new(RELAY));
@@ -87,7 +87,7 @@ fn question() -> Value {
 }
 
 /// The stock client, which trusts this TPM's attestation key.
-fn stock_client(key: &str, trusted: &Measured, more: &[&str]) -> Peer {
+fn stock_client(key: &str, trusted: &NodeMeasurement, more: &[&str]) -> Peer {
     let ak = hex::encode(&trusted.anchor.key.as_ref().unwrap().0);
     let words = [format!("-key={key}"), format!("-ak={ak}"), format!("-model={MODEL}")];
     let relay = format!("-relay={RELAY}");
@@ -143,8 +143,8 @@ fn answers(client: &mut Peer, engine: &Engine) -> bool {
 fn the_stock_client_asks_our_chain_through_the_stock_relay() {
     alone(async || {
         let _relay = Peer::relay();
-        let measured = Measured::machine();
-        let ours = Ours::start(&measured).await;
+        let measured = NodeMeasurement::machine();
+        let ours = TestChain::start(&measured).await;
         let engine = Engine::default();
         let _node = Node::start(&ours, &measured, &engine).await;
         ours.manifests(MODEL).await;
@@ -156,7 +156,7 @@ fn the_stock_client_asks_our_chain_through_the_stock_relay() {
         }
 
         // The same evidence under another attestation key is not taken.
-        let other = Measured::machine();
+        let other = NodeMeasurement::machine();
         let mut client = stock_client(&key, &other, &[]);
         client.tell(&question());
         let refused = client.next();
@@ -177,9 +177,9 @@ fn our_node_answers_behind_the_stock_router() {
         let _router = Peer::server("mem-router", 3600);
         let _auth = Peer::server("mem-auth", 3000);
         let (_gateway, ready) = Peer::ours(&["gateway"]);
-        let measured = Measured::machine();
+        let measured = NodeMeasurement::machine();
         // Its authority certifies the node; nothing else of it is asked.
-        let world = World::new();
+        let world = TestDeployment::new();
         let at = lab::free_port().unwrap();
         let (_tls, proxy) = Peer::ours(&[
             "proxy",
@@ -205,11 +205,11 @@ fn our_node_answers_behind_the_stock_router() {
 
 /// Where policy and home name a stock node's attestation key and registers, and its fake piece is left out, everything that
 /// its TPM signed is right, and it is refused because nothing in it answers a nonce.
-fn is_trusted_but_for_its_nonce(world: &World, node: NodeId, shown: &EvidenceList) {
+fn is_trusted_but_for_its_nonce(world: &TestDeployment, node: NodeId, shown: &EvidenceList) {
     let [ak, creation, quote, rek, _fake] = &shown.0[..] else { panic!("{shown:?}") };
     // The stock node hides what it is behind type 0.
     let ak = EvidencePiece { kind: EvidenceType::AK_TPMT_PUBLIC, ..ak.clone() };
-    let stock = Measured::stock(&ak, quote, STOCK_MODEL);
+    let stock = NodeMeasurement::stock(&ak, quote, STOCK_MODEL);
     let (signed, pin) = (Signed::parse(stock.signed(world).as_bytes()).unwrap(), stock.pin(world));
     let nonce = [7; Nonce::LEN];
     let set = EvidencePiece {
@@ -221,7 +221,7 @@ fn is_trusted_but_for_its_nonce(world: &World, node: NodeId, shown: &EvidenceLis
     // Nonces that somebody puts beside it change nothing: the quote is for none.
     let beside = EvidenceList([&pieces[..], &[set]].concat());
     for evidence in [EvidenceList(pieces), beside] {
-        let known = Known {
+        let known = Expectations {
             model: Some(STOCK_MODEL),
             nonce: Some(Nonce::from_bytes(nonce)),
             simulated: Some(true),
@@ -246,9 +246,9 @@ fn is_trusted_but_for_its_nonce(world: &World, node: NodeId, shown: &EvidenceLis
         }
         assert_eq!(report.outcome(Check::Nonce), Outcome::Failed(Code::NonceAbsent));
 
-        let policy = Effective::new(pin.clone(), signed.clone(), None, NOW).unwrap();
+        let policy = EffectivePolicy::new(pin.clone(), signed.clone(), None, NOW).unwrap();
         let nonce = Nonce::from_bytes(nonce);
-        let asked = Asked { node, model: STOCK_MODEL, nonce, simulated: true };
+        let asked = Challenge { node, model: STOCK_MODEL, nonce, simulated: true };
         let refused = attestation::verify(&evidence, asked, &policy, NOW).unwrap_err();
         assert_eq!(refused.code, Code::NonceAbsent);
     }
@@ -259,9 +259,9 @@ fn is_trusted_but_for_its_nonce(world: &World, node: NodeId, shown: &EvidenceLis
 #[ignore = "needs: root, openpcc"]
 fn a_stock_node_is_refused_because_it_knows_no_nonce() {
     alone(async || {
-        let mut measured = Measured::enclave();
+        let mut measured = NodeMeasurement::enclave();
         measured.model = STOCK_MODEL;
-        let ours = Ours::start(&measured).await;
+        let ours = TestChain::start(&measured).await;
         let reached = lab::free_port().unwrap();
         let (teller, _) = Peer::ours(&[
             "tell",

@@ -7,7 +7,7 @@ use std::{
     process::{Child, ChildStderr, Command, Stdio},
 };
 
-use super::world::World;
+use super::world::TestDeployment;
 
 /// What becomes of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a role with these settings beside where it listens.
-    pub(crate) fn start(world: &World, role: &str, settings: &str) -> Self {
+    pub(crate) fn start(world: &TestDeployment, role: &str, settings: &str) -> Self {
         let address = lab::free_port().unwrap();
         let root = world.root.path();
         let file = root.join(format!("{role}.toml"));

@@ -4,11 +4,11 @@ use confidential_api::names::media;
 use http_body_util::Full;
 use hyper::Request;
 
-use super::{node::Node, world::World};
+use super::{node::Node, world::TestDeployment};
 
 #[tokio::test]
 async fn only_sealed_requests_pass_and_nothing_of_their_head_but_the_content_type() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let gateway = Node::start_as_gateway(&world).await;
     let relay = world.relay(gateway.address).await;
     let client = world.client();
@@ -50,7 +50,7 @@ async fn only_sealed_requests_pass_and_nothing_of_their_head_but_the_content_typ
 
 #[tokio::test]
 async fn one_address_holds_a_part_of_the_connections() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let gateway = Node::start_as_gateway(&world).await;
     let settings = confidential_api::settings::relay::Settings {
         connections_per_address: 2,

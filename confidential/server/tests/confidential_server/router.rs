@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use confidential_api::{
     evidence::{EvidenceList, EvidencePiece, EvidenceType},
     names::{EVIDENCE_MAX, header, media, path},
-    node::{NodeEvent, NodeNews},
+    node::{NodeEvent, NodeStatus},
     routing::{AttestRequest, ComputeManifestRequest},
 };
 use http_body_util::Full;
@@ -16,7 +16,7 @@ use super::{
     chain::{Chain, candidates},
     client::Answer,
     node::{Node, id},
-    world::World,
+    world::TestDeployment,
 };
 
 async fn ask(chain: &Chain, routing: &str) -> Answer {
@@ -29,7 +29,7 @@ async fn ask(chain: &Chain, routing: &str) -> Answer {
 
 #[tokio::test]
 async fn only_a_nodes_certificate_tells_of_nodes() {
-    let world = World::new();
+    let world = TestDeployment::new();
     let router = world.router().await;
     let node = Node::start(&world, 1).await;
     let event = || node.event(0).encode();
@@ -45,7 +45,7 @@ async fn only_a_nodes_certificate_tells_of_nodes() {
 
     assert_eq!(post(world.client_as("node"), b"nonsense".to_vec()).await, 400);
     let mut inside = node.event(1);
-    let NodeNews::Alive(info) = &mut inside.what else { unreachable!() };
+    let NodeStatus::Alive(info) = &mut inside.what else { unreachable!() };
     info.url = "http://127.0.0.1:22/".to_owned();
     assert_eq!(post(world.client_as("node"), inside.encode()).await, 400, "a URL without TLS");
     let mut elsewhere = node.event(1);
@@ -54,7 +54,7 @@ async fn only_a_nodes_certificate_tells_of_nodes() {
     let answer = post(world.client_as("node"), elsewhere.encode()).await;
     assert_eq!(answer, 400, "a host that its certificate is not for");
     let mut long = node.event(1);
-    let NodeNews::Alive(info) = &mut long.what else { unreachable!() };
+    let NodeStatus::Alive(info) = &mut long.what else { unreachable!() };
     let piece =
         |len| EvidencePiece { kind: EvidenceType(1), data: vec![0; len], signature: vec![] };
     info.evidence = EvidenceList(vec![piece(EVIDENCE_MAX + 1)]);
@@ -91,7 +91,7 @@ async fn only_the_gateways_certificate_asks_and_no_other_node_speaks_for_a_node(
     assert!(node.seen.lock().unwrap().is_empty());
 
     let other = chain.world.client_as("other");
-    let gone = NodeEvent { node: node.id, index: 9, at_ms: 0, what: NodeNews::Shutdown };
+    let gone = NodeEvent { node: node.id, index: 9, at_ms: 0, what: NodeStatus::Shutdown };
     for event in [gone, node.event(9)] {
         let sent = other.post(chain.router, path::NODE_EVENTS, media::BINARY, event.encode());
         assert_eq!(sent.await.status, 403);
@@ -100,7 +100,7 @@ async fn only_the_gateways_certificate_asks_and_no_other_node_speaks_for_a_node(
 }
 
 fn info_of(event: &mut NodeEvent) -> &mut confidential_api::node::RoutingInfo {
-    let NodeNews::Alive(info) = &mut event.what else { unreachable!() };
+    let NodeStatus::Alive(info) = &mut event.what else { unreachable!() };
     info
 }
 
@@ -141,7 +141,7 @@ async fn live_candidates_are_asked_with_equal_chance_and_dead_ones_are_passed_ov
 async fn a_dead_node_leaves_and_by_default_within_ten_seconds() {
     let nodes = confidential_api::settings::router::Nodes::default();
     assert!(nodes.silent_s + nodes.check_every_s <= 10, "{nodes:?}");
-    let world = World::new();
+    let world = TestDeployment::new();
     // As it is by default.
     let router = world.router_with(Default::default()).await;
     let gateway = world.gateway(world.gateway_settings(router)).await;
@@ -171,7 +171,7 @@ async fn a_dead_node_leaves_and_by_default_within_ten_seconds() {
         node: alive.id,
         index: u64::from(u32::MAX),
         at_ms: 0,
-        what: NodeNews::Shutdown,
+        what: NodeStatus::Shutdown,
     };
     chain
         .world

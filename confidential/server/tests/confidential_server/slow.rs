@@ -14,9 +14,9 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
     chain::{Chain, candidates},
-    client::{Arriving, active, request, seal},
+    client::{ResponseReader, active, request, seal},
     node::Node,
-    world::World,
+    world::TestDeployment,
 };
 
 /// Much longer than the limit of the server that gives up here, and shorter than those of the others, which wait a minute for
@@ -36,7 +36,7 @@ const LONG: Limits = Limits { idle_s: 600, whole_answer_s: 900 };
 /// A chain, one of whose servers has these limits, and a node that takes one request at a time.
 async fn chain(impatient: &str, limits: Limits) -> (Chain, Node) {
     let of = |role| if role == impatient { limits } else { LONG };
-    let world = World::new();
+    let world = TestDeployment::new();
     let Limits { idle_s, whole_answer_s } = of("router");
     let nodes = settings::router::Nodes {
         check_every_s: 1,
@@ -130,7 +130,7 @@ async fn a_reply_that_takes_too_long_is_cut_though_it_is_read() {
         let limits = Limits { whole_answer_s: 3, ..LONG };
         let (chain, node) = chain(impatient, limits).await;
         let reply = reply(&chain, &node, 1, Duration::from_millis(20)).await;
-        let mut arriving = Arriving::new(reply.opener, reply.answer);
+        let mut arriving = ResponseReader::new(reply.opener, reply.answer);
 
         let read = async { while let Ok(Some(_)) = arriving.next().await {} };
         timeout(ALL, read).await.expect(impatient);

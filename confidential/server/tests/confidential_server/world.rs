@@ -12,9 +12,7 @@ use confidential_api::{
     settings::{self, Upstream},
     signed::PublicKey,
 };
-use confidential_server::{
-    auth::Auth, deployment::Deployment, gateway::Gateway, relay::Relay, router::Router,
-};
+use confidential_server::{auth, deployment::Deployment, gateway, relay, router};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -34,7 +32,7 @@ pub(crate) fn run(folder: &std::path::Path, words: &[&str]) -> Result<String, St
 }
 
 /// A deployment, and what of it runs.
-pub(crate) struct World {
+pub(crate) struct TestDeployment {
     pub(crate) root: TempDir,
     pub(crate) identity: PublicKey,
     stop: CancellationToken,
@@ -46,7 +44,7 @@ pub(crate) fn at(address: SocketAddr) -> Upstream {
     Upstream { url: format!("https://{address}"), ..Upstream::default() }
 }
 
-impl World {
+impl TestDeployment {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let own = root.path().join("own");
@@ -133,8 +131,8 @@ impl World {
 
     pub(crate) async fn router_with(&self, settings: settings::router::Settings) -> SocketAddr {
         let settings = settings::router::Settings { listen: local(), ..settings };
-        let role = Router::start(self.root.path(), &settings).await.unwrap();
-        let address = role.address().unwrap();
+        let role = router::start(self.root.path(), &settings).await.unwrap();
+        let address = role.addresses().0.unwrap();
         tokio::spawn(role.serve(self.stop.clone()));
         address
     }
@@ -157,7 +155,7 @@ impl World {
         settings: settings::gateway::Settings,
         stop: CancellationToken,
     ) -> SocketAddr {
-        let role = Gateway::start(self.root.path(), &settings).await.unwrap();
+        let role = gateway::start(self.root.path(), &settings).await.unwrap();
         let address = role.addresses().0.unwrap();
         tokio::spawn(role.serve(stop));
         address
@@ -168,7 +166,7 @@ impl World {
         &self,
         settings: settings::gateway::Settings,
     ) -> (SocketAddr, SocketAddr) {
-        let role = Gateway::start(self.root.path(), &settings).await.unwrap();
+        let role = gateway::start(self.root.path(), &settings).await.unwrap();
         let (secure, plain) = role.addresses();
         tokio::spawn(role.serve(self.stop.clone()));
         (secure.unwrap(), plain.unwrap())
@@ -188,8 +186,8 @@ impl World {
     }
 
     pub(crate) async fn relay_with(&self, settings: settings::relay::Settings) -> SocketAddr {
-        let role = Relay::start(self.root.path(), &settings).await.unwrap();
-        let address = role.address().unwrap();
+        let role = relay::start(self.root.path(), &settings).await.unwrap();
+        let address = role.addresses().0.unwrap();
         tokio::spawn(role.serve(self.stop.clone()));
         address
     }
@@ -212,8 +210,8 @@ impl World {
         settings: settings::auth::Settings,
     ) -> (SocketAddr, CancellationToken) {
         let stop = self.stop.child_token();
-        let role = Auth::start(self.root.path(), &settings).await.unwrap();
-        let address = role.address().unwrap();
+        let role = auth::start(self.root.path(), &settings).await.unwrap();
+        let address = role.addresses().0.unwrap();
         tokio::spawn(role.serve(stop.clone()));
         (address, stop)
     }

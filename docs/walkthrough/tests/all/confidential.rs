@@ -15,7 +15,7 @@ use std::{
 
 use lab::{
     Machine, STOP,
-    confidential::{Chain, Holder, Host, Shows, users},
+    confidential::{Chain, Holder, Host, Measurement, users},
     topology::HOME,
 };
 use serde_json::Value;
@@ -51,13 +51,13 @@ fn the_labs_servers_run_as_the_users_of_their_units() {
 }
 
 /// The nodes, and why one is refused.
-const NODES: [(Holder, Shows, Option<&str>); 6] = [
-    (Holder::Enclave, Shows::OneChangedByte, Some("image-unknown")),
-    (Holder::Enclave, Shows::Zeros, Some("debug-enclave")),
-    (Holder::Tpm, Shows::OneChangedByte, Some("image-unknown")),
-    (Holder::Tpm, Shows::Zeros, Some("not-measured")),
-    (Holder::Enclave, Shows::TheImage, None),
-    (Holder::Tpm, Shows::TheImage, None),
+const NODES: [(Holder, Measurement, Option<&str>); 6] = [
+    (Holder::Enclave, Measurement::OneChangedByte, Some("image-unknown")),
+    (Holder::Enclave, Measurement::Zeros, Some("debug-enclave")),
+    (Holder::Tpm, Measurement::OneChangedByte, Some("image-unknown")),
+    (Holder::Tpm, Measurement::Zeros, Some("not-measured")),
+    (Holder::Enclave, Measurement::TheImage, None),
+    (Holder::Tpm, Measurement::TheImage, None),
 ];
 /// The node in an enclave that is what the policy names.
 const ENCLAVE: usize = 4;

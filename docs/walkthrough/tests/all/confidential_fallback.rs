@@ -3,17 +3,17 @@
 //! Fails if the fallback does not answer then, in the clear and under the seal; if its reply claims evidence, or does not
 //! say which model it is from; if the deployment is left aside after some refusals, as a server that is broken would be.
 
-use lab::confidential::{Chain, Holder, Shows};
+use lab::confidential::{Chain, Holder, Measurement};
 use serde_json::Value;
 use testkit::blocking::http;
 
 use super::support::chain_house::House;
 
 /// A node of which nothing was measured, one that is not what the policy names, and one that is.
-const NODES: [(Holder, Shows); 3] = [
-    (Holder::Enclave, Shows::Zeros),
-    (Holder::Tpm, Shows::OneChangedByte),
-    (Holder::Enclave, Shows::TheImage),
+const NODES: [(Holder, Measurement); 3] = [
+    (Holder::Enclave, Measurement::Zeros),
+    (Holder::Tpm, Measurement::OneChangedByte),
+    (Holder::Enclave, Measurement::TheImage),
 ];
 /// The one that is.
 const PROVES_ITSELF: usize = 2;

@@ -19,7 +19,7 @@ use std::{
 
 use lab::{
     STOP,
-    confidential::{Holder, Host, Node, Shows},
+    confidential::{Holder, Host, Measurement, Node},
     inside,
     search::Search,
     topology::HOME,
@@ -35,8 +35,8 @@ use super::support::{
 /// How the laptop names the model.
 const MODEL: &str = "confidential/smollm2";
 /// The nodes.
-const NODES: [(Holder, Shows); 2] =
-    [(Holder::Enclave, Shows::TheImage), (Holder::Tpm, Shows::TheImage)];
+const NODES: [(Holder, Measurement); 2] =
+    [(Holder::Enclave, Measurement::TheImage), (Holder::Tpm, Measurement::TheImage)];
 
 /// A text that is in no file but where this run put it.
 fn canary(what: &str) -> String {

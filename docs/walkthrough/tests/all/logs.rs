@@ -14,7 +14,7 @@ use lab::{
     Instance, STOP,
     search::{Search, forms},
     site::{Nat, Site},
-    stock::Stock,
+    stock::StockNode,
     topology::Topology,
 };
 
@@ -124,10 +124,10 @@ impl Network {
         made["url"].as_str().unwrap().to_owned()
     }
 
-    fn stock(&mut self, name: &str) -> Stock {
+    fn stock(&mut self, name: &str) -> StockNode {
         let machine = self.site.add(name).unwrap();
         self.authority.tell(&machine);
-        Stock::start_with(&machine, &[("SSL_CERT_FILE", authority::FILE)]).unwrap()
+        StockNode::start_with(&machine, &[("SSL_CERT_FILE", authority::FILE)]).unwrap()
     }
 
     /// Everything that was logged, by whom.
@@ -149,7 +149,7 @@ impl Network {
 }
 
 /// Pastes an invitation into the page of a device that waits, as a person with a browser would.
-fn paste(stock: &Stock, page: &str, invitation: &str) {
+fn paste(stock: &StockNode, page: &str, invitation: &str) {
     let mut curl = stock.machine.command("curl");
     curl.args(["--silent", "--show-error", "--cacert", authority::FILE]);
     curl.args(["--data-urlencode", &format!("invitation={invitation}"), page]);

@@ -7,7 +7,7 @@
 
 use std::net::Ipv4Addr;
 
-use lab::stock::Stock;
+use lab::stock::StockNode;
 use serde_json::Value;
 
 use super::support::{
@@ -16,13 +16,13 @@ use super::support::{
 };
 
 /// Whether two stock nodes know each other's path as one over the relay.
-fn is_relayed(node: &Stock, peer: &str) -> bool {
+fn is_relayed(node: &StockNode, peer: &str) -> bool {
     let peer = node.peer(peer).unwrap().unwrap();
     peer["CurAddr"] == "" && peer["Relay"] == "home"
 }
 
 /// What the node's status and `whois` say of a peer is what the coordinator says.
-fn agrees(network: &Network, node: &Stock, name: &str) {
+fn agrees(network: &Network, node: &StockNode, name: &str) {
     let (device, peer) = (device(&network.house, name), node.peer(name).unwrap().unwrap());
     assert_eq!(peer["PublicKey"], device["node_key"], "{name}");
     assert_eq!(peer["ID"], device["stable_id"], "{name}");

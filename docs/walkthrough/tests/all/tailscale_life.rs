@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use lab::stock::Stock;
+use lab::stock::StockNode;
 use serde_json::Value;
 use testkit::blocking::eventually_within;
 
@@ -32,7 +32,7 @@ fn identity(network: &Network, name: &str) -> [Value; 4] {
 }
 
 /// Takes a peer away by `act`, and requires that a node loses it in time, and does not reach it.
-fn loses(node: &Stock, peer: &str, act: impl FnOnce()) {
+fn loses(node: &StockNode, peer: &str, act: impl FnOnce()) {
     let find = || node.peer(peer).unwrap();
     let address = find().expect("it is a peer")["TailscaleIPs"][0].as_str().unwrap().to_owned();
     act();

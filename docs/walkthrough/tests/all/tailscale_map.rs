@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use lab::{BIN, Member, stock::Stock};
+use lab::{BIN, Member, stock::StockNode};
 use serde_json::{Value, json};
 
 use super::support::{
@@ -25,7 +25,7 @@ const FILES: &str = r#"{
   "nodeAttrs": [{ "target": ["autogroup:member"], "attr": ["https://tailscale.com/cap/file-sharing"] }],
 }"#;
 
-fn netmap(node: &Stock) -> Value {
+fn netmap(node: &StockNode) -> Value {
     serde_json::from_str(&node.ok(&["debug", "netmap"]).unwrap()).unwrap()
 }
 

@@ -18,7 +18,7 @@ use std::{
 use lab::{
     Machine, link,
     site::{Nat, Site},
-    stock::Stock,
+    stock::StockNode,
     topology::Topology,
 };
 use testkit::blocking::eventually;
@@ -59,9 +59,9 @@ extra_records = [{ name = "printer.home.arpa", address = "192.168.1.4" }]
 "#;
 
 struct Network {
-    routers: [Stock; 2],
-    phone: Stock,
-    exit: Stock,
+    routers: [StockNode; 2],
+    phone: StockNode,
+    exit: StockNode,
     control: Control,
     _printer: Arc<Machine>,
     _web: Machine,
@@ -86,7 +86,7 @@ impl Network {
             let machine = sites[0].add(name).unwrap();
             leads_on(&machine);
             add_address(&machine, at6.next().unwrap());
-            let router = Stock::start(&machine).unwrap();
+            let router = StockNode::start(&machine).unwrap();
             let key = control.key(&["--tag", "tag:router"]);
             let offer = format!("--advertise-routes={LAN},{LAN6}");
             router.join(&control::url(), &key, &[&offer]).unwrap();
@@ -94,7 +94,7 @@ impl Network {
         });
         let printer = sites[0].add("printer").unwrap();
         add_address(&printer, PRINTER6);
-        let phone = Stock::start(&sites[1].add("phone").unwrap()).unwrap();
+        let phone = StockNode::start(&sites[1].add("phone").unwrap()).unwrap();
         let key = control.key(&["--user", "alice"]);
         phone.join(&control::url(), &key, &["--accept-routes"]).unwrap();
         phone.ok(&["set", "--accept-dns=true"]).unwrap();
@@ -102,7 +102,7 @@ impl Network {
         leads_on(&machine);
         // Its resolver is the only one that knows the web.
         machine.sh(&format!("echo nameserver {WEB} > /etc/resolv.conf")).unwrap();
-        let exit = Stock::start(&machine).unwrap();
+        let exit = StockNode::start(&machine).unwrap();
         let key = control.key(&["--tag", "tag:exit"]);
         exit.join(&control::url(), &key, &["--advertise-exit-node"]).unwrap();
 
@@ -143,7 +143,7 @@ fn becomes<T: PartialEq + std::fmt::Debug>(what: &str, answer: T, ask: impl Fn()
 }
 
 /// Whether the phone is told that this router is the way to the printer.
-fn is_in_use(phone: &Stock, router: &str) -> bool {
+fn is_in_use(phone: &StockNode, router: &str) -> bool {
     let peer = phone.peer(router).unwrap();
     peer.is_some_and(|peer| peer["PrimaryRoutes"] == serde_json::json!([LAN, LAN6]))
 }

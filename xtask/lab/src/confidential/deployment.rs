@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{
     holder,
     host::Host,
-    image::{Holder, Image, MODEL, Shows},
+    image::{Holder, Image, MODEL, Measurement},
 };
 use crate::binary;
 
@@ -25,7 +25,7 @@ const KEYS: &str = "etc/maru/confidential";
 
 /// The deployment's identity and authority, in a folder that is on no machine of it.
 #[derive(Debug)]
-pub(super) struct Responsible {
+pub(super) struct DeploymentFolder {
     folder: PathBuf,
     /// The certificate of the machines' authority, which homes trust for this deployment alone.
     pub(super) authority: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct Responsible {
     pub(super) identity: String,
 }
 
-impl Responsible {
+impl DeploymentFolder {
     /// Makes both.
     pub(super) fn new(folder: &Path) -> Result<Self> {
         let (folder, authority) = (folder.to_owned(), folder.join("ca.crt"));
@@ -64,7 +64,7 @@ impl Responsible {
     /// Signs a policy for what was measured, with the files of these anchors, and leaves it with auth.
     pub(super) fn policy(&self, image: &Image, anchors: &[PathBuf], auth: &Host) -> Result<()> {
         let pcrs = |holder| {
-            let registers = image.registers(holder, Shows::TheImage).into_iter();
+            let registers = image.registers(holder, Measurement::TheImage).into_iter();
             Value::Object(registers.map(|(at, value)| (at.to_string(), value.into())).collect())
         };
         let not_after = now().checked_add(LIFE).context("no such time")?.as_millis();

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     host::Host,
-    image::{Holder, Image, Shows},
+    image::{Holder, Image, Measurement},
 };
 use crate::{Process, ROOT, swtpm};
 
@@ -21,7 +21,7 @@ const SOCKET: &str = "run/holder/holder.sock";
 
 /// One that runs, before the node does.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct RunningHolder {
     /// The stand-in.
     pub(super) process: Process,
     /// What the node's settings say of it.
@@ -33,9 +33,9 @@ pub(super) fn start(
     host: &Host,
     holder: Holder,
     image: &Image,
-    shows: Shows,
+    shows: Measurement,
     folder: &Path,
-) -> Result<Held> {
+) -> Result<RunningHolder> {
     host.directory("run/holder", 0, 0, 0o755)?;
     let (command, setting) = match holder {
         Holder::Enclave => {
@@ -65,7 +65,7 @@ pub(super) fn start(
             swtpm::extend(&socket, register, hash)?;
         }
     }
-    Ok(Held { process, setting: format!("{setting} = \"{ROOT}/{SOCKET}\"") })
+    Ok(RunningHolder { process, setting: format!("{setting} = \"{ROOT}/{SOCKET}\"") })
 }
 
 /// The file that names it as an anchor: the stand-in's root, or the attestation key that is made here. The node's settings

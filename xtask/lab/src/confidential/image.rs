@@ -13,7 +13,7 @@ pub const MODEL: &str = "smollm2";
 
 /// What a node's evidence shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shows {
+pub enum Measurement {
     /// What the policy names.
     TheImage,
     /// A `maru-compute` of which one byte is another.
@@ -57,7 +57,7 @@ impl Image {
     }
 
     /// The registers of a node that shows this.
-    pub(super) fn registers(&self, holder: Holder, shows: Shows) -> Vec<(u8, String)> {
+    pub(super) fn registers(&self, holder: Holder, shows: Measurement) -> Vec<(u8, String)> {
         let measured = self.measured(shows);
         match holder {
             Holder::Enclave => {
@@ -80,16 +80,16 @@ impl Image {
     }
 
     /// What a TPM is told while such a node starts: registers and hashes, in their order.
-    pub(super) fn told(&self, shows: Shows) -> Vec<(u8, [u8; 32])> {
+    pub(super) fn told(&self, shows: Measurement) -> Vec<(u8, [u8; 32])> {
         let Some([compute, engine, model]) = self.measured(shows) else { return Vec::new() };
         vec![(8, compute.sha256), (8, engine.sha256), (12, model.sha256)]
     }
 
-    fn measured(&self, shows: Shows) -> Option<[&Hashes; 3]> {
+    fn measured(&self, shows: Measurement) -> Option<[&Hashes; 3]> {
         match shows {
-            Shows::TheImage => Some([&self.compute, &self.engine, &self.model]),
-            Shows::OneChangedByte => Some([&self.changed, &self.engine, &self.model]),
-            Shows::Zeros => None,
+            Measurement::TheImage => Some([&self.compute, &self.engine, &self.model]),
+            Measurement::OneChangedByte => Some([&self.changed, &self.engine, &self.model]),
+            Measurement::Zeros => None,
         }
     }
 }

@@ -8,10 +8,10 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
-    deployment::Responsible,
-    holder::{self, Held},
+    deployment::DeploymentFolder,
+    holder::{self, RunningHolder},
     host::Host,
-    image::{Holder, Image, MODEL, Shows},
+    image::{Holder, Image, MODEL, Measurement},
     users::{BOOT, ENGINE, ROUTER_COM},
 };
 use crate::{Process, ROOT};
@@ -37,7 +37,7 @@ pub struct Node {
 
 /// A node that was measured, and does not run yet.
 #[derive(Debug)]
-pub(super) struct Measured {
+pub(super) struct PreparedNode {
     host: Host,
     holder: Process,
     /// What its evidence ends in.
@@ -47,12 +47,12 @@ pub(super) struct Measured {
 /// Starts what holds its key, and writes its settings. What is kept of it beside its machine is in `folder`.
 pub(super) fn measured(
     host: Host,
-    (holder, shows): (Holder, Shows),
+    (holder, shows): (Holder, Measurement),
     image: &Image,
     router: &str,
     folder: &Path,
-) -> Result<Measured> {
-    let Held { process, setting } = holder::start(&host, holder, image, shows, folder)?;
+) -> Result<PreparedNode> {
+    let RunningHolder { process, setting } = holder::start(&host, holder, image, shows, folder)?;
     let address = host.address;
     host.file(
         "etc/maru/confidential-compute.toml",
@@ -64,12 +64,16 @@ pub(super) fn measured(
     )?;
     let name = folder.file_name().and_then(|name| name.to_str()).context("a folder has a name")?;
     let anchor = holder::anchor(&host, holder, name, folder)?;
-    Ok(Measured { host, holder: process, anchor })
+    Ok(PreparedNode { host, holder: process, anchor })
 }
 
 /// Starts the rest; nothing is waited for.
-pub(super) fn start(measured: Measured, responsible: &Responsible, model: &Path) -> Result<Node> {
-    let Measured { host, holder, .. } = measured;
+pub(super) fn start(
+    measured: PreparedNode,
+    responsible: &DeploymentFolder,
+    model: &Path,
+) -> Result<Node> {
+    let PreparedNode { host, holder, .. } = measured;
     responsible.machine(&host, "node", ROUTER_COM, &["--role", "node"])?;
     host.directory("run/maru/confidential-boot", BOOT, ROUTER_COM, 0o2750)?;
     host.directory("run/maru/confidential-engine", ENGINE, BOOT, 0o2750)?;

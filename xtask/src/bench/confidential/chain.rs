@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{
     node::{Holder, Node, Prepared},
-    ours::{self, KEYS, Own},
+    ours::{self, DeploymentFolder, KEYS},
     plan::{CHUNKS, EXAMPLE, LONG, PARALLEL, REQUESTS, SEQUENTIAL},
 };
 use crate::bench::process::Running;
@@ -42,7 +42,7 @@ impl Chain {
     pub(super) fn start() -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let [engine, router, gateway, relay, auth] = ours::free()?;
-        let own = Own::new(dir.path().join("own"))?;
+        let own = DeploymentFolder::new(dir.path().join("own"))?;
         let root = dir.path().join("servers");
         for name in SERVERS {
             // What its certificate lets it do as a client of others.

@@ -12,7 +12,7 @@ use lab::swtpm::{self, Swtpm};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::ours::{self, Own};
+use super::ours::{self, DeploymentFolder};
 use crate::bench::process::Running;
 
 /// What holds a node's key, and so which kind of key requests are sealed to.
@@ -147,7 +147,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn start(own: &Own, prepared: Prepared) -> Result<Self> {
+    pub(super) fn start(own: &DeploymentFolder, prepared: Prepared) -> Result<Self> {
         let Prepared { root, listen, stand_in, .. } = prepared;
         own.machine(&root, "node", &["--role", "node"])?;
         let mut boot = ours::daemon(&root, "maru-compute", "boot")?;

@@ -23,12 +23,12 @@ pub(super) const KEYS: &str = "etc/maru/confidential";
 
 /// Who is responsible for it.
 #[derive(Debug)]
-pub(super) struct Own {
+pub(super) struct DeploymentFolder {
     folder: PathBuf,
     pub(super) identity: String,
 }
 
-impl Own {
+impl DeploymentFolder {
     pub(super) fn new(folder: PathBuf) -> Result<Self> {
         let mut own = Self { folder, identity: String::new() };
         own.identity = own.run(&["init"])?;

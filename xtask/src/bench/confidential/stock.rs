@@ -50,7 +50,7 @@ fn asked(programs: &Path) -> Result<(Value, Vec<(String, u64)>)> {
         ours::listens(&mut server, &log, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
         servers.push((name, server));
     }
-    let mut gateway = Said::start(programs, &["gateway"])?;
+    let mut gateway = PeerProcess::start(programs, &["gateway"])?;
     let ready = gateway.until("ready")?;
     let key = ready["key"].as_str().context("the gateway says its key")?;
     let words = [
@@ -63,7 +63,7 @@ fn asked(programs: &Path) -> Result<(Value, Vec<(String, u64)>)> {
     let mut args = vec!["measure", "-ak=stock"];
     args.extend(["-relay=http://localhost:3100", "-paid=http://localhost:3000"]);
     args.extend(words.iter().map(String::as_str));
-    let mut client = Said::start(programs, &args)?;
+    let mut client = PeerProcess::start(programs, &args)?;
     let mut figures = client.until("measured")?;
     figures.as_object_mut().context("figures")?.remove("event");
     let mut memory = Vec::new();
@@ -77,12 +77,12 @@ fn asked(programs: &Path) -> Result<(Value, Vec<(String, u64)>)> {
 }
 
 /// `openpcc-peer`, and the events that it prints; dropping it ends it.
-struct Said {
+struct PeerProcess {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-impl Said {
+impl PeerProcess {
     fn start(programs: &Path, args: &[&str]) -> Result<Self> {
         let mut command = Command::new(programs.join("openpcc-peer"));
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -107,7 +107,7 @@ impl Said {
     }
 }
 
-impl Drop for Said {
+impl Drop for PeerProcess {
     fn drop(&mut self) {
         // It has ended otherwise.
         let _ = self.child.kill();

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::place::Place;
+use super::place::ListenAddress;
 use crate::bench::process::Running;
 
 /// The example of `ai-gateway` that asks and answers.
@@ -39,12 +39,12 @@ impl Load {
     }
 
     /// Where the server itself listens.
-    pub(super) fn place(&self) -> Place {
-        Place::unix(self.dir.path().join("model.sock"))
+    pub(super) fn place(&self) -> ListenAddress {
+        ListenAddress::unix(self.dir.path().join("model.sock"))
     }
 
     /// Waits until a place answers; fails with what `log` holds.
-    pub(super) fn wait_for(&self, place: &Place, log: &Path) -> Result<()> {
+    pub(super) fn wait_for(&self, place: &ListenAddress, log: &Path) -> Result<()> {
         let status = Command::new(&self.program).arg("ready").args(&place.options).status()?;
         ensure!(status.success(), "it did not start:\n{}", fs::read_to_string(log)?);
         Ok(())

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     load::{Load, PORT},
-    place::Place,
+    place::ListenAddress,
 };
 use crate::{
     bench::{numbers::round, process::Running},
@@ -46,7 +46,7 @@ pub(super) enum Size {
 pub(super) struct Peer {
     pub(super) kind: Kind,
     pub(super) size: Size,
-    pub(super) place: Place,
+    pub(super) place: ListenAddress,
     /// What its callers say besides.
     pub(super) headers: Vec<String>,
     pub(super) version: String,
@@ -141,7 +141,7 @@ impl Peer {
 /// How a peer is started.
 struct Started {
     command: Command,
-    place: Place,
+    place: ListenAddress,
     size: Size,
     headers: Vec<String>,
     version: String,
@@ -185,7 +185,7 @@ slots = 2000
     command.arg("--root").arg(dir);
     Ok(Started {
         command,
-        place: Place::agent(dir.join("run/maru/gateway/http.sock")),
+        place: ListenAddress::agent(dir.join("run/maru/gateway/http.sock")),
         size: Size::Large,
         headers: Vec::new(),
         version: first_line(Command::new(program).arg("--version"))?,
@@ -220,7 +220,7 @@ http {{
     command.arg("-e").arg(dir.join("error.log")).arg("-c").arg(file);
     Ok(Started {
         command,
-        place: Place::unix(dir.join("http.sock")),
+        place: ListenAddress::unix(dir.join("http.sock")),
         size: Size::Large,
         headers: Vec::new(),
         version: first_line(Command::new("nginx").arg("-v"))?,
@@ -263,7 +263,7 @@ fn litellm(dir: &Path) -> Result<Started> {
     command.env("LITELLM_MASTER_KEY", &key);
     Ok(Started {
         command,
-        place: Place::port(OWN),
+        place: ListenAddress::port(OWN),
         size: Size::Small,
         headers: vec![format!("Authorization: Bearer {key}")],
         version: VERSION.to_owned(),
@@ -291,7 +291,7 @@ fn portkey() -> Result<Started> {
         "Authorization: Bearer none".to_owned(),
     ];
     let version = VERSION.to_owned();
-    Ok(Started { command, place: Place::port(OWN), size: Size::Small, headers, version })
+    Ok(Started { command, place: ListenAddress::port(OWN), size: Size::Small, headers, version })
 }
 
 fn done(command: &mut Command) -> Result<()> {

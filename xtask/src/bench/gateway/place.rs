@@ -7,11 +7,11 @@ const HOST: &str = "chat.maru.internal:18789";
 
 /// Where it listens, as the callers are told.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct ListenAddress {
     pub(super) options: Vec<String>,
 }
 
-impl Place {
+impl ListenAddress {
     pub(super) fn unix(path: PathBuf) -> Self {
         Self { options: vec!["--unix".to_owned(), path.display().to_string()] }
     }

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::{
-    bed::{Bed, Outside},
+    bed::{TestBed, UnderlayKind},
     effort::Effort,
     figure::{CROWDED, FLOODED, Figures, IDLE, WITHOUT},
     flood, iperf,
     maru::{Agent, Maru, PORT},
-    part::{Alone, CROWD, SILENT},
+    part::{AgentMeasurement, CROWD, SILENT},
     path::{self, Tunnel as _},
 };
 use crate::{bench::process, stop};
@@ -18,7 +18,7 @@ use crate::{bench::process, stop};
 /// Long enough for what a start leaves behind to settle, in seconds.
 const SETTLE: u32 = 3;
 
-impl Alone {
+impl AgentMeasurement {
     /// All of them that an agent knows, which says of itself that it has these offloads.
     pub(super) fn all(offloads: Option<&[String]>) -> Vec<Self> {
         let mut all = vec![Self::Idle, Self::Crowd, Self::Flood];
@@ -45,7 +45,7 @@ impl Alone {
                 Agent { offload: Some(others(offloads, name)), ..Agent::default() }
             }
         };
-        let bed = Bed::new(Outside::Ipv4)?;
+        let bed = TestBed::new(UnderlayKind::Ipv4)?;
         let tunnel = Maru::open_with(&bed, &agent)?;
         let _server = iperf::serve(&bed)?;
         path::wait(&tunnel, &bed)?;
@@ -77,7 +77,7 @@ impl Alone {
     }
 }
 
-impl std::fmt::Display for Alone {
+impl std::fmt::Display for AgentMeasurement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Idle => write!(f, "idle among {SILENT} silent peers"),
@@ -125,12 +125,19 @@ mod tests {
     #[test]
     fn offloads_are_switched_off_one_by_one_where_the_agent_has_them() {
         let own = names(&["tso4", "udp_gro"]);
-        let all = Alone::all(Some(&own));
+        let all = AgentMeasurement::all(Some(&own));
         assert_eq!(
             all[3..],
-            [Alone::Without("tso4"), Alone::Without("udp_gro"), Alone::Without("off")]
+            [
+                AgentMeasurement::Without("tso4"),
+                AgentMeasurement::Without("udp_gro"),
+                AgentMeasurement::Without("off")
+            ]
         );
-        assert_eq!(Alone::all(None), [Alone::Idle, Alone::Crowd, Alone::Flood]);
+        assert_eq!(
+            AgentMeasurement::all(None),
+            [AgentMeasurement::Idle, AgentMeasurement::Crowd, AgentMeasurement::Flood]
+        );
     }
 
     #[test]

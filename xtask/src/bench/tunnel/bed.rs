@@ -19,7 +19,7 @@ pub(super) const MTU: u32 = 1280;
 
 /// What goes over the cable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outside {
+pub(super) enum UnderlayKind {
     /// IPv4 and nothing else.
     Ipv4,
     /// IPv6 and nothing else.
@@ -28,7 +28,7 @@ pub(super) enum Outside {
     Relay,
 }
 
-impl Outside {
+impl UnderlayKind {
     /// The addresses of the server's end and the client's.
     pub(super) fn addresses(self) -> [IpAddr; 2] {
         match self {
@@ -38,7 +38,7 @@ impl Outside {
     }
 }
 
-impl fmt::Display for Outside {
+impl fmt::Display for UnderlayKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ipv4 => "IPv4 outside",
@@ -50,18 +50,18 @@ impl fmt::Display for Outside {
 
 /// The machines; dropping it ends everything on them.
 #[derive(Debug)]
-pub(super) struct Bed {
+pub(super) struct TestBed {
     /// Where iperf3's server runs, and a coordinator where one is needed.
     pub(super) server: Arc<Machine>,
     /// Who asks.
     pub(super) client: Arc<Machine>,
-    pub(super) outside: Outside,
+    pub(super) outside: UnderlayKind,
     state: TempDir,
 }
 
-impl Bed {
+impl TestBed {
     /// Makes them.
-    pub(super) fn new(outside: Outside) -> Result<Self> {
+    pub(super) fn new(outside: UnderlayKind) -> Result<Self> {
         let (server, client) = (Machine::new("server")?, Machine::new("client")?);
         let addresses = outside.addresses();
         let length = if addresses[0].is_ipv4() { 24 } else { 64 };
@@ -70,7 +70,7 @@ impl Bed {
         // Tailscale waits for a network until there is a default route.
         for (machine, other) in [(&server, addresses[1]), (&client, addresses[0])] {
             machine.sh(&format!("ip route add default via {other} dev {CABLE}"))?;
-            if outside == Outside::Relay {
+            if outside == UnderlayKind::Relay {
                 lose_udp(machine)?;
             }
         }

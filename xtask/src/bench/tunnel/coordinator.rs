@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::{Instance, Process, ROOT, STOP};
 use serde_json::{Value, json};
 
-use super::{bed::Bed, iperf, probe};
+use super::{bed::TestBed, iperf, probe};
 
 /// The example of the coordinator that makes silent peers.
 pub(in crate::bench) const EXAMPLE: &str = "crowd";
@@ -38,12 +38,12 @@ pub(super) struct Coordinator {
 
 impl Coordinator {
     /// Starts them, with a policy of 20 rules.
-    pub(super) fn start(bed: &Bed) -> Result<Self> {
+    pub(super) fn start(bed: &TestBed) -> Result<Self> {
         Self::start_with(bed, 0)
     }
 
     /// The same in a network with so many devices besides that never say anything.
-    pub(super) fn start_with(bed: &Bed, silent: u32) -> Result<Self> {
+    pub(super) fn start_with(bed: &TestBed, silent: u32) -> Result<Self> {
         let instance = Instance::new(&bed.server, &bed.state().join("server"))?;
         let url = format!("http://{}", bed.server_port(PORT));
         write(
@@ -77,7 +77,7 @@ impl Coordinator {
 }
 
 /// Starts the coordinator, and waits until it answers.
-fn serve(bed: &Bed, instance: &Instance) -> Result<Process> {
+fn serve(bed: &TestBed, instance: &Instance) -> Result<Process> {
     let mut process = spawn(bed, instance, "serve")?;
     let socket = instance.root.join("run/maru/coordinator/admin.sock");
     let deadline = Instant::now() + PATIENCE;
@@ -93,7 +93,7 @@ fn serve(bed: &Bed, instance: &Instance) -> Result<Process> {
 }
 
 /// Starts a part of the coordinator.
-fn spawn(bed: &Bed, instance: &Instance, what: &str) -> Result<Process> {
+fn spawn(bed: &TestBed, instance: &Instance, what: &str) -> Result<Process> {
     let mut command = instance.program("maru-coordinator");
     command.args(["--root", ROOT, what]);
     bed.spawn(&bed.server, &mut command, what)

@@ -1,6 +1,6 @@
 //! How long, and how often.
 
-use super::part::Alone;
+use super::part::AgentMeasurement;
 
 /// How long, and how often.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +12,7 @@ pub(in crate::bench) struct Effort {
     /// How long what idles is watched, in seconds; none: nothing is measured of our agent alone.
     pub(in crate::bench) idle_seconds: Option<u32>,
     /// Of our agent alone this, and nothing else.
-    pub(in crate::bench) only: Option<Alone>,
+    pub(in crate::bench) only: Option<AgentMeasurement>,
 }
 
 impl Effort {

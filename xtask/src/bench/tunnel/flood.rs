@@ -13,7 +13,7 @@ use blake2::{
     digest::{Digest as _, FixedOutput as _, KeyInit as _, Update as _, consts::U16},
 };
 
-use super::bed::{Bed, CABLE};
+use super::bed::{CABLE, TestBed};
 
 /// How many of them there are, each with an address of its own.
 pub(super) const STRANGERS: u8 = 16;
@@ -56,7 +56,7 @@ impl Forger {
 
 /// Runs `work` while strangers on the client's machine flood the device with this public key at the server's end.
 pub(super) fn during<T>(
-    bed: &Bed,
+    bed: &TestBed,
     public: &[u8; 32],
     port: u16,
     work: impl FnOnce() -> Result<T>,
@@ -74,7 +74,7 @@ pub(super) fn during<T>(
 }
 
 /// A socket for each, at an address of its own on the cable.
-fn strangers(bed: &Bed) -> Result<Vec<UdpSocket>> {
+fn strangers(bed: &TestBed) -> Result<Vec<UdpSocket>> {
     let bind = |number: u8| {
         let address = Ipv4Addr::new(10, 99, 0, 100 + number);
         bed.client.sh(&format!("ip addr add {address}/24 dev {CABLE}"))?;

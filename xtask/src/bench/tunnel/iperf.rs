@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lab::Process;
 use serde_json::Value;
 
-use super::bed::Bed;
+use super::bed::TestBed;
 
 /// iperf3's own port.
 pub(super) const PORT: u16 = 5201;
@@ -40,7 +40,7 @@ pub(super) struct Udp {
 }
 
 /// Starts a server, and waits until it listens.
-pub(super) fn serve(bed: &Bed) -> Result<Process> {
+pub(super) fn serve(bed: &TestBed) -> Result<Process> {
     const LOG: &str = "iperf3";
     let mut command = bed.server.command("iperf3");
     command.args(["--server", "--forceflush", "--port", &PORT.to_string()]);
@@ -56,12 +56,12 @@ pub(super) fn serve(bed: &Bed) -> Result<Process> {
 }
 
 /// TCP for so many seconds; `more` is for iperf3.
-pub(super) fn tcp(bed: &Bed, server: IpAddr, seconds: u32, more: &[&str]) -> Result<Tcp> {
+pub(super) fn tcp(bed: &TestBed, server: IpAddr, seconds: u32, more: &[&str]) -> Result<Tcp> {
     read_tcp(&run(bed, server, seconds, more)?)
 }
 
 /// Datagrams of 1,200 bytes, so many Mbit of them in a second; 0 is as many as can be.
-pub(super) fn udp(bed: &Bed, server: IpAddr, seconds: u32, mbit_s: u32) -> Result<Udp> {
+pub(super) fn udp(bed: &TestBed, server: IpAddr, seconds: u32, mbit_s: u32) -> Result<Udp> {
     let rate = format!("{mbit_s}M");
     let args = ["--udp", "--bitrate", &rate, "--length", DATAGRAM];
     let once = || run(bed, server, seconds, &args).and_then(|result| read_udp(&result));
@@ -69,7 +69,7 @@ pub(super) fn udp(bed: &Bed, server: IpAddr, seconds: u32, mbit_s: u32) -> Resul
     once().or_else(|_| once()).or_else(|_| once())
 }
 
-fn run(bed: &Bed, server: IpAddr, seconds: u32, more: &[&str]) -> Result<Value> {
+fn run(bed: &TestBed, server: IpAddr, seconds: u32, more: &[&str]) -> Result<Value> {
     let mut command = bed.client.command("timeout");
     command.arg((seconds + GRACE).to_string());
     command.args(["iperf3", "--client", &server.to_string(), "--port", &PORT.to_string()]);

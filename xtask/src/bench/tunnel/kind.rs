@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-use super::bed::Outside;
+use super::bed::UnderlayKind;
 
 /// A way from one machine to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -40,11 +40,13 @@ impl Kind {
 
 impl Kind {
     /// What its packets go over, one after the other.
-    pub(super) fn outsides(self) -> &'static [Outside] {
+    pub(super) fn outsides(self) -> &'static [UnderlayKind] {
         match self {
-            Self::Maru | Self::Tailscaled => &[Outside::Ipv4, Outside::Ipv6, Outside::Relay],
+            Self::Maru | Self::Tailscaled => {
+                &[UnderlayKind::Ipv4, UnderlayKind::Ipv6, UnderlayKind::Relay]
+            }
             Self::Veth | Self::WireguardGo | Self::Gotatun | Self::Boringtun => {
-                &[Outside::Ipv4, Outside::Ipv6]
+                &[UnderlayKind::Ipv4, UnderlayKind::Ipv6]
             }
         }
     }

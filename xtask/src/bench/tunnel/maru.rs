@@ -7,7 +7,7 @@ use lab::{Instance, Process};
 use serde_json::Value;
 
 use super::{
-    bed::{Bed, Outside},
+    bed::{TestBed, UnderlayKind},
     coordinator::{Coordinator, write},
     path::Tunnel,
 };
@@ -41,12 +41,12 @@ pub(super) struct Maru {
 
 impl Maru {
     /// Starts them, and has them join.
-    pub(super) fn open(bed: &Bed) -> Result<Self> {
+    pub(super) fn open(bed: &TestBed) -> Result<Self> {
         Self::open_with(bed, &Agent::default())
     }
 
     /// The same, set up otherwise.
-    pub(super) fn open_with(bed: &Bed, settings: &Agent) -> Result<Self> {
+    pub(super) fn open_with(bed: &TestBed, settings: &Agent) -> Result<Self> {
         let coordinator = Coordinator::start_with(bed, settings.silent)?;
         let client = Instance::new(&bed.client, &bed.state().join("client"))?;
         let instances = [coordinator.instance.clone(), client];
@@ -89,7 +89,7 @@ impl Tunnel for Maru {
         Ok(names.map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect()))
     }
 
-    fn check(&self, bed: &Bed) -> Result<()> {
+    fn check(&self, bed: &TestBed) -> Result<()> {
         for (instance, at) in self.instances.iter().zip([1, 0]) {
             let other = self.instances[at].machine.name();
             let path = path(&instance.status()?, other, self.peers)?;
@@ -132,13 +132,13 @@ fn path(status: &Value, name: &str, count: usize) -> Result<String> {
 }
 
 /// Whether a path, as the status tells it, leads to this end of the cable.
-fn is_on(path: &str, outside: Outside, address: IpAddr) -> bool {
+fn is_on(path: &str, outside: UnderlayKind, address: IpAddr) -> bool {
     match outside {
-        Outside::Ipv4 | Outside::Ipv6 => path
+        UnderlayKind::Ipv4 | UnderlayKind::Ipv6 => path
             .strip_prefix("direct ")
             .and_then(|to| to.parse::<std::net::SocketAddr>().ok())
             .is_some_and(|to| to.ip() == address),
-        Outside::Relay => path == "relay",
+        UnderlayKind::Relay => path == "relay",
     }
 }
 
@@ -148,19 +148,19 @@ mod tests {
 
     #[test]
     fn a_relayed_path_is_not_direct() {
-        let [_, client] = Outside::Relay.addresses();
-        assert!(is_on("relay", Outside::Relay, client));
-        assert!(!is_on("direct 10.99.0.2:41641", Outside::Relay, client));
+        let [_, client] = UnderlayKind::Relay.addresses();
+        assert!(is_on("relay", UnderlayKind::Relay, client));
+        assert!(!is_on("direct 10.99.0.2:41641", UnderlayKind::Relay, client));
     }
 
     #[test]
     fn a_direct_path_leads_to_the_other_end_of_the_cable() {
-        let [_, client] = Outside::Ipv4.addresses();
-        assert!(is_on("direct 10.99.0.2:41641", Outside::Ipv4, client));
+        let [_, client] = UnderlayKind::Ipv4.addresses();
+        assert!(is_on("direct 10.99.0.2:41641", UnderlayKind::Ipv4, client));
         for path in ["direct 10.99.0.3:41641", "relay", "none", "direct [fd99::2]:41641"] {
-            assert!(!is_on(path, Outside::Ipv4, client), "{path}");
+            assert!(!is_on(path, UnderlayKind::Ipv4, client), "{path}");
         }
-        let [_, client] = Outside::Ipv6.addresses();
-        assert!(is_on("direct [fd99::2]:41641", Outside::Ipv6, client));
+        let [_, client] = UnderlayKind::Ipv6.addresses();
+        assert!(is_on("direct [fd99::2]:41641", UnderlayKind::Ipv6, client));
     }
 }

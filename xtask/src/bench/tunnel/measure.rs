@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use anyhow::{Result, anyhow};
 
 use super::{
-    bed::{Bed, Outside},
+    bed::{TestBed, UnderlayKind},
     effort::Effort,
     figure::{
         CPU, Figures, LOADED, RESIDENT, TCP_1, TCP_10, TCP_BOTH, TCP_IPV6, TCP_RELAY, TCP_REVERSE,
@@ -24,19 +24,19 @@ const LEAD_SECONDS: u32 = 1;
 /// Measures a fresh tunnel between fresh machines; returns the offloads that it says it has.
 pub(super) fn tunnel(
     program: &Program,
-    outside: Outside,
+    outside: UnderlayKind,
     effort: Effort,
     figures: &mut Figures,
 ) -> Result<Option<Vec<String>>> {
-    let bed = Bed::new(outside)?;
+    let bed = TestBed::new(outside)?;
     let tunnel = program.open(&bed)?;
     let _server = iperf::serve(&bed)?;
     path::wait(&*tunnel, &bed)?;
     let path = Path { tunnel: &*tunnel, bed: &bed, seconds: effort.seconds };
     match outside {
-        Outside::Ipv4 => path.everything(figures)?,
-        Outside::Ipv6 => figures.add(TCP_IPV6, path.tcp(&[])?.gbit_s),
-        Outside::Relay => figures.add(TCP_RELAY, path.tcp(&[])?.gbit_s),
+        UnderlayKind::Ipv4 => path.everything(figures)?,
+        UnderlayKind::Ipv6 => figures.add(TCP_IPV6, path.tcp(&[])?.gbit_s),
+        UnderlayKind::Relay => figures.add(TCP_RELAY, path.tcp(&[])?.gbit_s),
     }
     tunnel.check(&bed)?;
     tunnel.offloads()
@@ -45,7 +45,7 @@ pub(super) fn tunnel(
 /// An open tunnel with its machines.
 struct Path<'a> {
     tunnel: &'a dyn Tunnel,
-    bed: &'a Bed,
+    bed: &'a TestBed,
     /// Length of a run.
     seconds: u32,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-use super::bed::Outside;
+use super::bed::UnderlayKind;
 
 /// Peers that never say anything, where it idles and where its memory is measured.
 pub(super) const SILENT: u32 = 100;
@@ -12,7 +12,7 @@ pub(super) const CROWD: u32 = 1000;
 
 /// One of the measurements, each on fresh machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Alone {
+pub(crate) enum AgentMeasurement {
     /// Processor time of an agent with nothing to do.
     Idle,
     /// Memory of an agent with many peers.
@@ -30,9 +30,9 @@ pub(super) enum Part {
     /// All.
     Everything,
     /// What goes over the cable in this way.
-    Over(Outside),
+    Over(UnderlayKind),
     /// Something of our agent alone.
-    Alone(Alone),
+    AgentMeasurement(AgentMeasurement),
 }
 
 impl fmt::Display for Part {
@@ -40,7 +40,7 @@ impl fmt::Display for Part {
         match self {
             Self::Everything => f.write_str("everything"),
             Self::Over(outside) => outside.fmt(f),
-            Self::Alone(alone) => alone.fmt(f),
+            Self::AgentMeasurement(alone) => alone.fmt(f),
         }
     }
 }

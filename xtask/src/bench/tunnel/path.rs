@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Result, ensure};
 
 use super::{
-    bed::{Bed, CABLE, MTU, mtu},
+    bed::{CABLE, MTU, TestBed, mtu},
     probe,
 };
 use crate::stop;
@@ -28,7 +28,7 @@ pub(super) trait Tunnel {
     /// Its two processes, numbered as on the host; none of the cable itself.
     fn processes(&self) -> Vec<u32>;
     /// Fails unless packets go the way that `bed` has for them, at this moment.
-    fn check(&self, bed: &Bed) -> Result<()>;
+    fn check(&self, bed: &TestBed) -> Result<()>;
     /// The offloads that it says it has; nothing of one that does not tell.
     fn offloads(&self) -> Result<Option<Vec<String>>> {
         Ok(None)
@@ -41,7 +41,7 @@ pub(super) struct Cable(IpAddr);
 
 impl Cable {
     /// Gives it the MTU of the tunnels.
-    pub(super) fn open(bed: &Bed) -> Result<Self> {
+    pub(super) fn open(bed: &TestBed) -> Result<Self> {
         for (machine, _) in bed.ends() {
             machine.sh(&format!("ip link set {CABLE} mtu {MTU}"))?;
         }
@@ -62,13 +62,13 @@ impl Tunnel for Cable {
         Vec::new()
     }
 
-    fn check(&self, _: &Bed) -> Result<()> {
+    fn check(&self, _: &TestBed) -> Result<()> {
         Ok(())
     }
 }
 
 /// Waits until packets go through it, and go the way that is measured.
-pub(super) fn wait(tunnel: &dyn Tunnel, bed: &Bed) -> Result<()> {
+pub(super) fn wait(tunnel: &dyn Tunnel, bed: &TestBed) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         stop::check()?;
@@ -80,7 +80,7 @@ pub(super) fn wait(tunnel: &dyn Tunnel, bed: &Bed) -> Result<()> {
 }
 
 /// Fails unless both interfaces take packets as large as those of all other tunnels.
-fn has_the_mtu(tunnel: &dyn Tunnel, bed: &Bed) -> Result<()> {
+fn has_the_mtu(tunnel: &dyn Tunnel, bed: &TestBed) -> Result<()> {
     for (machine, _) in bed.ends() {
         let mtu = mtu(machine, tunnel.interface())?;
         ensure!(mtu == MTU, "{} has the MTU {mtu}, not {MTU}", tunnel.interface());

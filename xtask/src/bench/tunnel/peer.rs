@@ -9,7 +9,7 @@ use super::{
     figure::Figures,
     kind::Kind,
     measure,
-    part::{Alone, Part},
+    part::{AgentMeasurement, Part},
     program::Program,
 };
 use crate::stop;
@@ -45,10 +45,10 @@ impl Peer {
     }
 
     /// What is measured of it besides, once it was measured as all are.
-    pub(super) fn alone(&self, effort: Effort) -> Vec<Alone> {
+    pub(super) fn alone(&self, effort: Effort) -> Vec<AgentMeasurement> {
         match (self.kind, effort.only, effort.idle_seconds) {
             (Kind::Maru, Some(only), _) => vec![only],
-            (Kind::Maru, None, Some(_)) => Alone::all(self.offloads.as_deref()),
+            (Kind::Maru, None, Some(_)) => AgentMeasurement::all(self.offloads.as_deref()),
             _ => Vec::new(),
         }
     }
@@ -65,7 +65,7 @@ impl Peer {
             Part::Everything => Ok(()),
             Part::Over(outside) => measure::tunnel(program, outside, effort, &mut figures)
                 .map(|offloads| self.offloads = offloads),
-            Part::Alone(alone) => {
+            Part::AgentMeasurement(alone) => {
                 let offloads = self.offloads.as_deref().unwrap_or_default();
                 alone.measure(effort, offloads, &mut figures)
             }
@@ -84,7 +84,7 @@ impl Peer {
     pub(super) fn missing(&self) -> Vec<String> {
         let line = |(part, why): (&Part, &String)| match part {
             Part::Everything => format!("{}: {why}", self.kind),
-            Part::Over(_) | Part::Alone(_) => format!("{}, {part}: {why}", self.kind),
+            Part::Over(_) | Part::AgentMeasurement(_) => format!("{}, {part}: {why}", self.kind),
         };
         self.failed.iter().map(line).collect()
     }
@@ -99,7 +99,7 @@ fn line(error: &anyhow::Error) -> String {
 mod tests {
     use anyhow::anyhow;
 
-    use super::{super::bed::Outside, *};
+    use super::{super::bed::UnderlayKind, *};
 
     #[test]
     fn a_peer_that_cannot_be_built_says_why_in_one_line() {
@@ -108,7 +108,7 @@ mod tests {
         let why = ["wireguard-go: cannot build it: no module"];
         assert_eq!(peer.missing(), why);
         // There is nothing to start.
-        peer.measure(Part::Over(Outside::Ipv4), Effort::SHORT).unwrap();
+        peer.measure(Part::Over(UnderlayKind::Ipv4), Effort::SHORT).unwrap();
         assert_eq!(peer.missing(), why);
         assert_eq!(peer.figures, Figures::default());
     }
@@ -118,8 +118,8 @@ mod tests {
         let peer = |kind| Peer::new(kind, Err(anyhow!("not built")));
         assert_eq!(peer(Kind::Maru).alone(Effort::FULL).len(), 3);
         assert!(peer(Kind::Maru).alone(Effort::SHORT).is_empty());
-        let only = Effort { only: Some(Alone::Crowd), ..Effort::FULL };
-        assert_eq!(peer(Kind::Maru).alone(only), [Alone::Crowd]);
+        let only = Effort { only: Some(AgentMeasurement::Crowd), ..Effort::FULL };
+        assert_eq!(peer(Kind::Maru).alone(only), [AgentMeasurement::Crowd]);
         assert!(peer(Kind::Tailscaled).alone(Effort::FULL).is_empty());
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use lab::Machine;
 
-use super::bed::Bed;
+use super::bed::TestBed;
 
 /// The port that answers.
 pub(super) const PORT: u16 = 5202;
@@ -54,16 +54,16 @@ impl Times {
 }
 
 /// Sends packets for so many seconds, and waits for their answers.
-pub(super) fn times(bed: &Bed, server: IpAddr, seconds: u32) -> Result<Times> {
+pub(super) fn times(bed: &TestBed, server: IpAddr, seconds: u32) -> Result<Times> {
     exchange(bed, server, usize::try_from(seconds)? * 1000)
 }
 
 /// Fails unless one of a few packets comes back.
-pub(super) fn answers(bed: &Bed, server: IpAddr) -> Result<()> {
+pub(super) fn answers(bed: &TestBed, server: IpAddr) -> Result<()> {
     exchange(bed, server, 5).map(drop)
 }
 
-fn exchange(bed: &Bed, server: IpAddr, count: usize) -> Result<Times> {
+fn exchange(bed: &TestBed, server: IpAddr, count: usize) -> Result<Times> {
     let echo = bound(&bed.server, SocketAddr::new(server, PORT))?;
     let any = match server {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    bed::Bed,
+    bed::TestBed,
     kind::Kind,
     maru::Maru,
     path::{Cable, Tunnel},
@@ -61,7 +61,7 @@ impl Program {
     }
 
     /// Opens a tunnel.
-    pub(super) fn open(&self, bed: &Bed) -> Result<Box<dyn Tunnel>> {
+    pub(super) fn open(&self, bed: &TestBed) -> Result<Box<dyn Tunnel>> {
         let rust = ["--foreground", "--disable-drop-privileges"];
         Ok(match self.kind {
             Kind::Veth => Box::new(Cable::open(bed)?),

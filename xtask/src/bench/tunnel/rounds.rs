@@ -28,7 +28,7 @@ pub(super) fn measure(peers: &mut [Peer], effort: Effort) -> Result<()> {
                 measure(peer, Part::Over(*outside))?;
             }
             for alone in peer.alone(effort) {
-                measure(peer, Part::Alone(alone))?;
+                measure(peer, Part::AgentMeasurement(alone))?;
             }
         }
         let Some((cable, others)) = peers.split_first_mut() else { continue };

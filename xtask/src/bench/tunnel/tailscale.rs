@@ -6,11 +6,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::stock::{INTERFACE, Stock};
+use lab::stock::{INTERFACE, StockNode};
 use serde_json::Value;
 
 use super::{
-    bed::{Bed, Outside},
+    bed::{TestBed, UnderlayKind},
     coordinator::Coordinator,
     path::Tunnel,
 };
@@ -20,16 +20,16 @@ use super::{
 pub(super) struct Tailscale {
     server: IpAddr,
     /// The server's, then the client's.
-    nodes: [Stock; 2],
+    nodes: [StockNode; 2],
     _coordinator: Coordinator,
 }
 
 impl Tailscale {
     /// Starts the daemons of a folder, and has them join.
-    pub(super) fn open(bed: &Bed, folder: &Path) -> Result<Self> {
+    pub(super) fn open(bed: &TestBed, folder: &Path) -> Result<Self> {
         let coordinator = Coordinator::start(bed)?;
-        let node = |machine| -> Result<Stock> {
-            let node = Stock::start_from(folder.to_owned(), machine, &[])?;
+        let node = |machine| -> Result<StockNode> {
+            let node = StockNode::start_from(folder.to_owned(), machine, &[])?;
             node.join(&coordinator.url, &coordinator.key()?, &[])?;
             Ok(node)
         };
@@ -52,7 +52,7 @@ impl Tunnel for Tailscale {
         self.nodes.iter().map(|node| node.daemon.pid()).collect()
     }
 
-    fn check(&self, bed: &Bed) -> Result<()> {
+    fn check(&self, bed: &TestBed) -> Result<()> {
         for (own, other) in [(0, 1), (1, 0)] {
             let machine = self.nodes[other].machine.name();
             let peer = self.nodes[own].peer(machine)?.context("it does not know its peer yet")?;
@@ -70,13 +70,13 @@ impl Tunnel for Tailscale {
 }
 
 /// Whether a peer, as the status has it, is reached at this end of the cable.
-fn is_on(peer: &Value, outside: Outside, address: IpAddr) -> bool {
+fn is_on(peer: &Value, outside: UnderlayKind, address: IpAddr) -> bool {
     let direct = peer["CurAddr"].as_str().unwrap_or_default();
     match outside {
-        Outside::Ipv4 | Outside::Ipv6 => {
+        UnderlayKind::Ipv4 | UnderlayKind::Ipv6 => {
             direct.parse::<SocketAddr>().is_ok_and(|to| to.ip() == address)
         }
-        Outside::Relay => direct.is_empty() && peer["Relay"].as_str() != Some(""),
+        UnderlayKind::Relay => direct.is_empty() && peer["Relay"].as_str() != Some(""),
     }
 }
 
@@ -88,12 +88,18 @@ mod tests {
 
     #[test]
     fn a_peer_with_an_address_is_direct_and_one_without_is_relayed() {
-        let [server, _] = Outside::Ipv4.addresses();
+        let [server, _] = UnderlayKind::Ipv4.addresses();
         let direct = json!({ "CurAddr": "10.99.0.1:41641", "Relay": "maru" });
         let relayed = json!({ "CurAddr": "", "Relay": "maru" });
-        assert!(is_on(&direct, Outside::Ipv4, server) && !is_on(&direct, Outside::Relay, server));
-        assert!(is_on(&relayed, Outside::Relay, server) && !is_on(&relayed, Outside::Ipv4, server));
+        assert!(
+            is_on(&direct, UnderlayKind::Ipv4, server)
+                && !is_on(&direct, UnderlayKind::Relay, server)
+        );
+        assert!(
+            is_on(&relayed, UnderlayKind::Relay, server)
+                && !is_on(&relayed, UnderlayKind::Ipv4, server)
+        );
         let nowhere = json!({ "CurAddr": "", "Relay": "" });
-        assert!(!is_on(&nowhere, Outside::Relay, server));
+        assert!(!is_on(&nowhere, UnderlayKind::Relay, server));
     }
 }

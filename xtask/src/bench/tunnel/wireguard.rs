@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use lab::{Machine, Process, wireguard};
 
 use super::{
-    bed::{Bed, MTU},
+    bed::{MTU, TestBed},
     path::Tunnel,
 };
 
@@ -41,7 +41,7 @@ pub(super) struct Wireguard {
 
 impl Wireguard {
     /// Starts `program` on both machines; `args` come before the interface's name.
-    pub(super) fn open(bed: &Bed, program: &Path, args: &[&str]) -> Result<Self> {
+    pub(super) fn open(bed: &TestBed, program: &Path, args: &[&str]) -> Result<Self> {
         let [server, client] = bed.ends().map(|(machine, _)| start(bed, machine, program, args));
         let processes = [server?, client?];
         let ends = bed.ends();
@@ -70,7 +70,7 @@ impl Tunnel for Wireguard {
         self.processes.iter().map(Process::pid).collect()
     }
 
-    fn check(&self, _: &Bed) -> Result<()> {
+    fn check(&self, _: &TestBed) -> Result<()> {
         // There is no other way than the one that it was told.
         Ok(())
     }
@@ -82,7 +82,7 @@ fn inside(end: usize) -> Ipv4Addr {
 }
 
 /// Starts one end, and waits until its socket is there.
-fn start(bed: &Bed, machine: &Machine, program: &Path, args: &[&str]) -> Result<Process> {
+fn start(bed: &TestBed, machine: &Machine, program: &Path, args: &[&str]) -> Result<Process> {
     const LOG: &str = "wireguard";
     let mut command = machine.command(program);
     // Otherwise wireguard-go ends where the kernel knows WireGuard's name.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use attestation::{Code, FitToSeal, PinnedAnchor, bound_nonce};
+use attestation::{Code, PinnedAnchor, VerifiedNode, bound_nonce};
 use attester::tpm::{self, Attest, AttestationKey, Claims, Public};
 use common::wire::Bytes;
 use confidential_api::{
@@ -118,7 +118,7 @@ impl TpmCase {
         evidence
     }
 
-    pub(crate) fn verdict(mut self) -> Result<FitToSeal, Code> {
+    pub(crate) fn verdict(mut self) -> Result<VerifiedNode, Code> {
         let evidence = self.evidence();
         self.by.verdict_on(&evidence)
     }

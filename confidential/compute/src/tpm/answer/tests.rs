@@ -32,17 +32,19 @@ fn a_product_is_read_and_one_that_is_cut_or_longer_is_none() {
     let answer = multiplied(&[7; 32], &[8; 32]);
     assert_eq!(*product(&answer).unwrap(), [7; 32]);
     assert_eq!(product(&multiplied(&[7; 31], &[8; 32])).unwrap()[..2], [0, 7]);
-    assert_eq!(product(&multiplied(&[7; 33], &[8; 32])).unwrap_err(), Bad::Malformed);
+    assert_eq!(product(&multiplied(&[7; 33], &[8; 32])).unwrap_err(), ResponseError::Malformed);
     for cut in 0..answer.len() {
-        assert_eq!(product(&answer[..cut]).unwrap_err(), Bad::Malformed, "{cut}");
+        assert_eq!(product(&answer[..cut]).unwrap_err(), ResponseError::Malformed, "{cut}");
     }
-    assert_eq!(product(&[&answer[..], &[0]].concat()).unwrap_err(), Bad::Malformed);
+    assert_eq!(product(&[&answer[..], &[0]].concat()).unwrap_err(), ResponseError::Malformed);
 }
 
 #[test]
 fn a_refusal_has_its_code_in_the_specifications_words() {
     // As swtpm answers where a register changed: TPM_RC_POLICY_FAIL of the first session.
-    let Err(Bad::Refused(code)) = product(&refused(0x99d)) else { panic!("it is refused") };
+    let Err(ResponseError::Refused(code)) = product(&refused(0x99d)) else {
+        panic!("it is refused")
+    };
     assert_eq!(code.base(), Some(TpmRcBase::PolicyFail));
     assert!(code.to_string().contains("TPM_RC_POLICY_FAIL"), "{code}");
     assert!(is_not_yet(&refused(0x922)) && is_not_yet(&refused(0x90a)));
@@ -50,16 +52,19 @@ fn a_refusal_has_its_code_in_the_specifications_words() {
     let unknown = Code(0xfff0_0000);
     assert_eq!((unknown.base(), unknown.to_string()), (None, "code 0xfff00000".to_owned()));
     let longer = [refused(0x99d), vec![0]].concat();
-    assert_eq!(product(&longer).unwrap_err(), Bad::Malformed);
+    assert_eq!(product(&longer).unwrap_err(), ResponseError::Malformed);
 }
 
 #[test]
 fn an_answer_of_another_form_than_the_command_is_none() {
     let plain = [0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0];
     assert!(read::<TpmFlushContextResponse>(&plain, false).is_ok());
-    assert_eq!(read::<TpmFlushContextResponse>(&plain, true).unwrap_err(), Bad::Malformed);
-    assert_eq!(length([0x80, 1, 0, 0, 0, 9]), Err(Bad::Malformed));
-    assert_eq!(length([0x80, 1, 0, 0, 0x10, 1]), Err(Bad::Malformed));
+    assert_eq!(
+        read::<TpmFlushContextResponse>(&plain, true).unwrap_err(),
+        ResponseError::Malformed
+    );
+    assert_eq!(length([0x80, 1, 0, 0, 0, 9]), Err(ResponseError::Malformed));
+    assert_eq!(length([0x80, 1, 0, 0, 0x10, 1]), Err(ResponseError::Malformed));
     assert_eq!(length([0x80, 1, 0, 0, 0x10, 0]), Ok(ANSWER_MAX));
 }
 

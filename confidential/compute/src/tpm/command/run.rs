@@ -1,9 +1,9 @@
-//! How a command is carried out, and what follows where it is not.
+//! Execution of commands, and recovery from failures.
 //!
 //! ```text
-//! run ──▶ send: clears away once in an era ──▶ transmit: again while the TPM is not ready ──▶ exchange
-//!                      └── list, flush ───────────▲                                              │
-//!                         no answer, or none of its kind, or what was made is gone ──▶ a new era ─┘
+//! run ──▶ send: flushes old objects once in an era ──▶ transmit: repeats while the TPM is not ready ──▶ exchange
+//!                      └── list, flush ───────────────▲                                               │
+//!                                    no response, a malformed one, or a lost object ──▶ a new era ────┘
 //! ```
 
 use std::{
@@ -31,17 +31,17 @@ use super::{
     Commands, is,
 };
 
-/// Where handles of sessions and of what was made begin (part 2, section 7.2).
+/// The first handles of sessions and of transient objects (part 2, section 7.2).
 const MADE: [u32; 2] = [0x0200_0000, 0x8000_0000];
-/// How many handles are asked for at once.
+/// Number of handles in one request.
 const HANDLES: u32 = 64;
-/// How long a TPM that did not answer is left alone, so that those who wait for it need not each find out.
+/// How long commands fail at once after the TPM did not respond, so that waiting callers do not each wait for the timeout.
 const REST: Duration = Duration::from_secs(1);
-/// Pauses before a command is sent again that the TPM was not ready for, in milliseconds. Linux's driver does the same.
+/// Pauses before a command is repeated because the TPM was not ready, in milliseconds, as in Linux's driver.
 const PAUSES_MS: [u64; 7] = [1, 10, 20, 40, 80, 160, 320];
 
 impl Commands {
-    /// Has a command carried out, with the authorization of a session.
+    /// Executes a command, with the authorization of a session.
     pub(super) fn run<C: TpmFrame, R: TpmUnmarshalBody>(
         &mut self,
         what: &'static str,
@@ -51,7 +51,7 @@ impl Commands {
         self.run_within(self.patience, what, command, session)
     }
 
-    /// As [`Self::run`], where the TPM may take this long.
+    /// [`Self::run`] with this timeout.
     pub(super) fn run_within<C: TpmFrame, R: TpmUnmarshalBody>(
         &mut self,
         patience: Duration,
@@ -59,12 +59,12 @@ impl Commands {
         command: &C,
         session: Option<TpmHandle>,
     ) -> Result<R, TpmError> {
-        debug_assert!(command.cc() == R::CC, "an answer of its kind is expected");
+        debug_assert!(command.cc() == R::CC, "the response has the type of the command");
         let answer = self.send(patience, command, session)?;
         answer::read(&answer, session.is_some()).map_err(|bad| self.failed(what, bad))
     }
 
-    /// The bytes of a command's answer.
+    /// Executes a command; returns the encoded response.
     pub(super) fn send<C: TpmFrame>(
         &mut self,
         patience: Duration,
@@ -78,8 +78,8 @@ impl Commands {
         self.transmit(patience, command, session)
     }
 
-    /// Clears away what a process before this one made: a TPM has room for three keys. The device's driver has done so, and
-    /// what is there is somebody else's.
+    /// Flushes the objects of an earlier process, since a TPM has room for three keys. A device's driver does that itself, and
+    /// other objects there belong to other processes.
     fn clear(&mut self) -> Result<(), TpmError> {
         if !self.stream.keeps() {
             return Ok(());
@@ -88,7 +88,7 @@ impl Commands {
             match self.flush_handle(handle) {
                 Ok(()) => {}
                 Err(error @ TpmError::Refused { .. }) => {
-                    tracing::debug!(%error, "something is left in the TPM");
+                    tracing::debug!(%error, "an object could not be flushed");
                 }
                 Err(error) => return Err(error),
             }
@@ -96,7 +96,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Sessions and keys that are in the TPM.
+    /// Sessions and transient keys in the TPM.
     pub(in super::super) fn handles(&mut self) -> Result<Vec<TpmUint32>, TpmError> {
         let what = "GetCapability";
         let mut found = Vec::new();
@@ -118,7 +118,7 @@ impl Commands {
         Ok(found)
     }
 
-    /// Forgets what is at a handle. It clears nothing away, so that clearing can use it.
+    /// Flushes the object at a handle.
     pub(super) fn flush_handle(&mut self, flush_handle: TpmHandle) -> Result<(), TpmError> {
         let command = TpmFlushContextCommand { handles: [], flush_handle };
         let answer = self.transmit(self.patience, &command, None)?;
@@ -165,12 +165,12 @@ impl Commands {
         })
     }
 
-    /// Notes that something went wrong.
-    pub(super) fn failed(&mut self, what: &'static str, bad: answer::Bad) -> TpmError {
+    /// Records a failure.
+    pub(super) fn failed(&mut self, what: &'static str, bad: answer::ResponseError) -> TpmError {
         let error = TpmError::of(what, bad);
-        // What it was asked about is gone, so it was started anew; or it says nothing sensible.
+        // A lost object means that the TPM was restarted.
         let lost = [TpmRcBase::Handle, TpmRcBase::ReferenceH0].iter().any(|base| is(&error, *base));
-        // Here a handle may be anybody's.
+        // These commands may have handles that do not exist.
         let may_be_gone = ["ReadPublic", "FlushContext"].contains(&what);
         if matches!(error, TpmError::Malformed(_)) || (lost && !may_be_gone) {
             self.new_era();

@@ -1,8 +1,8 @@
-//! A TPM's device, with a thread of its own that waits for the driver.
+//! A TPM's device, with its own thread that waits for the driver.
 //!
-//! Linux bounds a command by minutes, and until its time is up neither `write` nor `poll` nor closing the file returns: each waits
-//! for the lock that the command holds (`tpm_common_poll` and `tpm_common_release`, also of a file that does not block). So
-//! whoever asks waits for the thread, for as long as they like; a thread that is waited for no more ends when the driver returns.
+//! Linux limits a command to minutes. Until then `write`, `poll` and `close` block on its lock (`tpm_common_poll`,
+//! `tpm_common_release`), even for a non-blocking file. So callers wait for the thread with their own timeout, and the thread
+//! ends when the driver returns.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::super::answer::{ANSWER_MAX, Answer};
 
-/// A device that is open, or about to be. Dropping it lets its thread end, and waits for nothing.
+/// An open device. Dropping it lets its thread end, without waiting.
 #[derive(Debug)]
 pub(super) struct Device {
     commands: Sender<Vec<u8>>,
@@ -25,7 +25,7 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Has the thread open the device in this way.
+    /// Starts the thread, which opens the device.
     pub(super) fn start(
         open: impl FnOnce() -> io::Result<File> + Send + 'static,
     ) -> io::Result<Self> {
@@ -46,7 +46,7 @@ impl Device {
         Ok(Self { commands, answers, thread })
     }
 
-    /// Sends a command and waits this long for its answer. After an error it takes no other command.
+    /// Sends a command and waits at most this long for the response. It must not be used after an error.
     pub(super) fn exchange(&self, command: &[u8], patience: Duration) -> io::Result<Answer> {
         let gone = io::ErrorKind::BrokenPipe;
         self.commands.send(command.to_vec()).map_err(|_| gone)?;
@@ -59,18 +59,18 @@ impl Device {
         })
     }
 
-    /// The thread, for whoever wants to know when the driver has returned.
+    /// The thread, which ends when the driver has returned.
     pub(super) fn into_thread(self) -> JoinHandle<()> {
         self.thread
     }
 }
 
-/// An error that is told for each command.
+/// A copy of an error.
 fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
-/// The driver takes a command in one piece, and gives its answer in one.
+/// The driver needs a command in one `write`, and returns the response in one `read`.
 fn exchange(device: &mut File, command: &[u8]) -> io::Result<Answer> {
     if device.write(command)? != command.len() {
         return Err(io::ErrorKind::WriteZero.into());

@@ -53,7 +53,7 @@ impl Count {
 #[ignore = "needs: swtpm"]
 fn the_present_key_is_known_while_the_tpm_works_at_something() {
     let (_folder, _swtpm, tpm) = measured();
-    let reks = Arc::new(Reks::new(Box::new(tpm.clone())).unwrap());
+    let reks = Arc::new(RekStore::new(Box::new(tpm.clone())).unwrap());
     let works = tpm.commands();
     let (known, told) = channel();
     thread::spawn(move || known.send(reks.present().is_ok()));
@@ -173,9 +173,9 @@ fn behind_a_device(swtpm: &Swtpm) -> Tpm {
 #[ignore = "needs: swtpm"]
 fn behind_a_device_requests_are_opened_and_what_others_made_is_left() {
     let (_folder, swtpm, tpm) = measured();
-    let others = Reks::new(Box::new(tpm)).unwrap();
+    let others = RekStore::new(Box::new(tpm)).unwrap();
 
-    let reks = Reks::new(Box::new(behind_a_device(&swtpm))).unwrap();
+    let reks = RekStore::new(Box::new(behind_a_device(&swtpm))).unwrap();
 
     for reks in [&reks, &others] {
         assert!(reks.open(Media::Whole, &sealed(reks)).is_ok());

@@ -45,9 +45,9 @@ fn a_list_that_is_cut_doubled_or_too_long_is_refused() {
         assert_eq!(KeyConfig::decode_list(&list[..end]).is_ok(), whole, "{end}");
     }
     let twice = KeyConfig::encode_list(&[config(1, Kem::X25519), config(1, Kem::P256)]);
-    assert_eq!(KeyConfig::decode_list(&twice), Err(BadKeyConfig::SameId));
+    assert_eq!(KeyConfig::decode_list(&twice), Err(InvalidKeyConfig::SameId));
     let many = [0, 3, 0, 0, 0].repeat(MAX_CONFIGS + 1);
-    assert_eq!(KeyConfig::decode_list(&many), Err(BadKeyConfig::Malformed));
+    assert_eq!(KeyConfig::decode_list(&many), Err(InvalidKeyConfig::Malformed));
     assert_eq!(KeyConfig::decode_list(&many[5..]), Ok(vec![]));
 }
 

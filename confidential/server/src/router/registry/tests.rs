@@ -23,21 +23,21 @@ fn alive(node: u8, index: u64, model: &str) -> NodeEvent {
         tags: vec![format!("model={model}")],
         evidence: EvidenceList::default(),
     };
-    NodeEvent { node: id(node), index, at_ms: 0, what: NodeNews::Alive(Box::new(info)) }
+    NodeEvent { node: id(node), index, at_ms: 0, what: NodeStatus::Alive(Box::new(info)) }
 }
 
 /// Shows so many bytes.
 fn showing(node: u8, index: u64, len: usize) -> NodeEvent {
     let mut event = alive(node, index, "a");
-    let NodeNews::Alive(info) = &mut event.what else { unreachable!() };
+    let NodeStatus::Alive(info) = &mut event.what else { unreachable!() };
     let (kind, data) = (EvidenceType(1), vec![0; len]);
     info.evidence = EvidenceList(vec![EvidencePiece { kind, data, signature: vec![] }]);
     event
 }
 
-fn place(node: u8) -> Place {
+fn place(node: u8) -> NodeAddress {
     let url = format!("https://node-{node}:8081");
-    Place { health: format!("{url}/_health"), url }
+    NodeAddress { health: format!("{url}/_health"), url }
 }
 
 /// What the certificate of a node's own has for a key.
@@ -52,7 +52,7 @@ fn hear(registry: &mut Registry, event: NodeEvent, now: Instant) -> Result<bool,
 }
 
 fn gone(node: u8, index: u64) -> NodeEvent {
-    NodeEvent { node: id(node), index, at_ms: 0, what: NodeNews::Shutdown }
+    NodeEvent { node: id(node), index, at_ms: 0, what: NodeStatus::Shutdown }
 }
 
 fn listed(registry: &Registry, tags: &[&str], limit: usize, now: Instant) -> Vec<NodeId> {
@@ -114,7 +114,7 @@ fn a_node_is_where_its_certificate_is_for() {
     assert_eq!(registry.hear(alive(1, 0, "a"), key(1), is_for, now), Ok(true));
     assert_eq!(registry.hear(alive(2, 0, "a"), key(2), is_for, now), Err(Refused::Url));
     let mut elsewhere = alive(3, 0, "a");
-    let NodeNews::Alive(info) = &mut elsewhere.what else { unreachable!() };
+    let NodeStatus::Alive(info) = &mut elsewhere.what else { unreachable!() };
     info.url = "http://127.0.0.1:22/".to_owned();
     assert_eq!(hear(&mut registry, elsewhere, now), Err(Refused::Url));
     assert_eq!(registry.places(now).len(), 1);
@@ -197,7 +197,7 @@ proptest! {
         let mut now = Instant::now();
         for (node, index, shutdown, seconds) in events {
             now += Duration::from_secs(seconds);
-            let what = if shutdown { NodeNews::Shutdown } else { alive(node, index, "a").what };
+            let what = if shutdown { NodeStatus::Shutdown } else { alive(node, index, "a").what };
             let heard = hear(&mut registry, NodeEvent { node: id(node), index, at_ms: 0, what }, now);
             if shutdown && heard.is_ok() {
                 prop_assert!(!registry.places(now).iter().any(|(known, _)| *known == id(node)));
@@ -248,7 +248,7 @@ fn looks_at_the_nodes_of_one_certificate_are_bounded() {
     let mut looks = Vec::new();
     for index in 0..100 {
         let mut event = alive(1, index, "a");
-        let NodeNews::Alive(info) = &mut event.what else { unreachable!() };
+        let NodeStatus::Alive(info) = &mut event.what else { unreachable!() };
         let port = 8000 + index % 2;
         info.url = format!("https://node-1:{port}/");
         info.healthcheck_url = format!("https://node-1:{port}/_health");

@@ -34,7 +34,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     super::{
         client::{active, request},
-        world::{World, run},
+        world::{TestDeployment, run},
     },
     engine::Engine,
 };
@@ -48,7 +48,7 @@ const SOON: Duration = Duration::from_secs(60);
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::generate().unwrap());
 
 /// What a node shows, and what the policy says of it.
-pub(super) struct Measured {
+pub(super) struct NodeMeasurement {
     pub(super) anchor: Anchor,
     pub(super) registers: Registers,
     pub(super) model: &'static str,
@@ -61,7 +61,7 @@ struct Tpm {
     _folder: tempfile::TempDir,
 }
 
-impl Measured {
+impl NodeMeasurement {
     /// The stand-in for an enclave's security module.
     pub(super) fn enclave() -> Self {
         let anchor = Anchor {
@@ -106,13 +106,13 @@ impl Measured {
     }
 
     /// What a home pins of it.
-    pub(super) fn pin(&self, world: &World) -> Pin {
+    pub(super) fn pin(&self, world: &TestDeployment) -> Pin {
         let anchors = vec![PinnedAnchor { anchor: self.anchor.clone(), vendor: false }];
         Pin { identity: world.identity, anchors, images: None, min_epoch: 0 }
     }
 
     /// What the deployment publishes of it, signed.
-    pub(super) fn signed(&self, world: &World) -> String {
+    pub(super) fn signed(&self, world: &TestDeployment) -> String {
         let file = world.root.path().join("policy.json");
         fs::write(&file, serde_json::to_vec(&self.policy()).unwrap()).unwrap();
         run(&world.own(), &["sign-policy", file.to_str().unwrap()]).unwrap()
@@ -160,8 +160,8 @@ impl Measured {
 }
 
 /// Gateway, router and auth.
-pub(super) struct Ours {
-    pub(super) world: World,
+pub(super) struct TestChain {
+    pub(super) world: TestDeployment,
     pub(super) router: SocketAddr,
     /// The gateway's key.
     pub(super) key: KeyConfig,
@@ -170,10 +170,10 @@ pub(super) struct Ours {
     pin: Pin,
 }
 
-impl Ours {
+impl TestChain {
     /// Starts them where the stock relay looks for the gateway.
-    pub(super) async fn start(measured: &Measured) -> Self {
-        let world = World::new();
+    pub(super) async fn start(measured: &NodeMeasurement) -> Self {
+        let world = TestDeployment::new();
         fs::write(world.file("policy.json"), measured.signed(&world)).unwrap();
 
         // A stock node tells that it lives once a minute.
@@ -248,7 +248,11 @@ impl Drop for Node {
 
 impl Node {
     /// Starts one at a router of ours.
-    pub(super) async fn start(ours: &Ours, measured: &Measured, engine: &Engine) -> Self {
+    pub(super) async fn start(
+        ours: &TestChain,
+        measured: &NodeMeasurement,
+        engine: &Engine,
+    ) -> Self {
         let at = lab::free_port().unwrap();
         let router = format!("https://{}", ours.router);
         Self::start_at(&ours.world, measured, engine, at, &format!("https://{at}"), &router)
@@ -256,8 +260,8 @@ impl Node {
 
     /// Starts one that listens at this address, and tells this router that it is reached at this URL.
     pub(super) fn start_at(
-        world: &World,
-        measured: &Measured,
+        world: &TestDeployment,
+        measured: &NodeMeasurement,
         engine: &Engine,
         at: SocketAddr,
         url: &str,

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use lab::{
     Deployment, Member, STOP,
-    confidential::{Chain, Holder, Shows},
+    confidential::{Chain, Holder, Measurement},
 };
 
 /// It, and a laptop in it.
@@ -19,7 +19,7 @@ impl House {
     /// With these nodes; `before` is done with them before home knows the deployment, `edit` with the text of
     /// `openclaw.json` after it.
     pub(crate) fn new(
-        nodes: &[(Holder, Shows)],
+        nodes: &[(Holder, Measurement)],
         before: impl FnOnce(&mut Chain),
         edit: impl FnOnce(String) -> String,
     ) -> Self {

@@ -5,7 +5,7 @@ use std::fs;
 use lab::{
     Deployment, Member, ROOT,
     site::{Nat, Site},
-    stock::Stock,
+    stock::StockNode,
 };
 use serde_json::Value;
 
@@ -24,11 +24,11 @@ pub(crate) const ECHO: &str = r#"{
 #[derive(Debug)]
 pub(crate) struct Network {
     /// Behind the first router, which keeps ports: of bob, joined by key.
-    pub(crate) phone: Stock,
+    pub(crate) phone: StockNode,
     /// Beside it: of nobody, tagged `tag:printer`, joined by key.
-    pub(crate) printer: Stock,
+    pub(crate) printer: StockNode,
     /// Behind the second router, which does not: of carol, approved.
-    pub(crate) tablet: Stock,
+    pub(crate) tablet: StockNode,
     /// With our agent, of alice.
     pub(crate) laptop: Member,
     /// Behind the first router and the second.
@@ -62,15 +62,15 @@ impl Network {
     }
 
     /// Starts another stock node beside the phone, logged out.
-    pub(crate) fn beside_the_phone(&mut self, name: &str) -> Stock {
+    pub(crate) fn beside_the_phone(&mut self, name: &str) -> StockNode {
         start(&self.authority, &mut self.sites[0], name)
     }
 }
 
-fn start(authority: &Authority, site: &mut Site, name: &str) -> Stock {
+fn start(authority: &Authority, site: &mut Site, name: &str) -> StockNode {
     let machine = site.add(name).unwrap();
     authority.tell(&machine);
-    Stock::start_with(&machine, &[("SSL_CERT_FILE", authority::FILE)]).unwrap()
+    StockNode::start_with(&machine, &[("SSL_CERT_FILE", authority::FILE)]).unwrap()
 }
 
 /// An invitation of alice's, which the admin approves.
@@ -88,7 +88,7 @@ pub(crate) fn join_with_our_agent(house: &Deployment, device: &Member, authority
 }
 
 /// Has a node ask to join, and approves it as this person's; `more` is for `tailscale up`.
-pub(crate) fn join_by_approval(house: &Deployment, node: &Stock, person: &str, more: &[&str]) {
+pub(crate) fn join_by_approval(house: &Deployment, node: &StockNode, person: &str, more: &[&str]) {
     let mut asking = node.ask_to_join(&house.server_url().unwrap(), more).unwrap();
     approve(house, node.machine.name(), person);
     let status = asking.wait_for(lab::STOP).unwrap();

@@ -12,7 +12,7 @@ use std::{
 use confidential_api::endpoints::{auth, gateway, node, relay, router};
 use endpoint::{Callers, Declaration};
 use lab::{
-    confidential::{Chain, Holder, Host, Shows},
+    confidential::{Chain, Holder, Host, Measurement},
     topology::Topology,
 };
 
@@ -122,7 +122,7 @@ fn each_server_of_the_chain_answers_to_its_endpoints_and_to_their_callers_alone(
     let state = tempfile::tempdir().unwrap();
     let model = PathBuf::from(std::env::var_os("MARU_TEST_MODEL").expect("a model"));
     let mut topology = Topology::new(&[]).unwrap();
-    let nodes = [(Holder::Enclave, Shows::TheImage)];
+    let nodes = [(Holder::Enclave, Measurement::TheImage)];
     let chain = Chain::start(&mut topology, state.path(), &model, &nodes).unwrap();
     let (from, authority) = (&chain.auth, chain.authority());
     let callers: [Shown<'_>; 5] = [
