@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::workspace;
 
-/// A command that runs meanwhile; ended when dropped, for nobody waits for it any more.
+/// A command in the background; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Background {
     process: Child,

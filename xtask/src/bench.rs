@@ -80,7 +80,7 @@ enum Task {
 }
 
 impl Task {
-    /// Reads what is asked for.
+    /// Reads the arguments.
     fn new(args: &Args) -> Result<Self> {
         let is_tunnel = matches!(args.what, Benchmark::Tunnel);
         ensure!(

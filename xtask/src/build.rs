@@ -31,7 +31,7 @@ fn of_home() -> BTreeSet<&'static str> {
     SERVICES.iter().map(|service| service.binary).chain(["maru"]).collect()
 }
 
-/// The same with those of whoever runs a confidential chain.
+/// The same with the programs of a confidential chain.
 fn of_everybody() -> BTreeSet<&'static str> {
     SERVERS.iter().map(|server| server.binary).chain(of_home()).collect()
 }

@@ -66,7 +66,7 @@ pub(crate) fn start() -> Result<Background> {
     Background::start(&mut command, workspace::target()?.join("check.log"))
 }
 
-/// What tells cargo to leave the engine out, if this machine cannot compile it; in CI that fails.
+/// Cargo arguments that exclude the engine, if this machine cannot compile it; in CI that fails.
 fn left_out() -> Result<&'static [&'static str]> {
     let ci = std::env::var_os("CI").is_some();
     if ci {

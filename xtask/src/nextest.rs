@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long the runner may take to end what it started, once asked: it gives a test ten seconds.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// How `nextest run` is told to go on after a failure, and to say little.
+/// Arguments of `nextest run`: continue after a failure, with little output.
 const RUN: [&str; 3] = ["--no-fail-fast", "--show-progress=none", "--status-level=slow"];
 
 /// One test as the runner names it.

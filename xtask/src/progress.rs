@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a line says how far it is, where there is no bar.
 const PAUSE: Duration = Duration::from_secs(20);
-/// Before so much is done, nobody can tell how long the rest takes.
+/// Progress below which the remaining time is not estimated.
 const TOLD: f64 = 0.05;
 
 /// A step that takes a while.
@@ -80,7 +80,7 @@ impl Drop for Step {
     }
 }
 
-/// How long the rest takes if it goes on like this, in words before what is done now; nothing where nobody can tell.
+/// The estimated remaining time as text; empty if there is no estimate.
 fn left(share: f64, elapsed: Duration) -> String {
     if !(TOLD..1.0).contains(&share) {
         return String::new();

@@ -109,7 +109,7 @@ fn turn(root: &Path) -> Result<usize> {
     git.args(["log", "-1", "--format=%ct"]).current_dir(root).stdin(Stdio::null());
     let out = git.output().context("cannot run git")?;
     let seconds = String::from_utf8_lossy(&out.stdout).trim().parse::<usize>();
-    Ok(seconds.context("git tells no commit; name the sabotages instead of `--next`")? / 3600)
+    Ok(seconds.context("git has no commit: name the sabotages instead of `--next`")? / 3600)
 }
 
 /// Breaks a copy of the workspace in `root` in every way, one at a time; returns what its tests,

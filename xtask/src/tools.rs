@@ -44,7 +44,7 @@ pub(crate) fn get(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Installs the programs of somebody else's crate when they are not there; returns their folder.
+/// Installs the programs of a third-party crate if they are missing; returns their folder.
 pub(crate) fn installed(name: &str, version: &str) -> Result<PathBuf> {
     let dir = workspace::target()?.join("tools").join(format!("{name}-{version}"));
     if !dir.exists() {

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 
 /// The state of a TCP socket that listens, as `/proc/net` writes it (Linux, `net/tcp_states.h`).
 const LISTEN: &str = "0A";
-/// The state of a UDP socket that is connected to nobody.
+/// The state of an unconnected UDP socket.
 const UNCONNECTED: &str = "07";
 
 /// What the host is, and what a run makes and has to take away again; a line each.

@@ -18,7 +18,7 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(binaries.ancestors().nth(2).context("xtask was not built for a named target")?.to_owned())
 }
 
-/// A command that calls cargo, as if nobody's cargo had started this program.
+/// A cargo command without the variables that an outer cargo has set.
 ///
 /// `cargo run` describes the package that it runs in the environment. Build scripts that look at
 /// these variables (ring's does) would run again whenever cargo is called the other way, and with

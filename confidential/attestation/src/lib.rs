@@ -13,7 +13,6 @@
 //! Both make the same checks. Requests are sealed only to a [`VerifiedNode`], which only [`verify()`] makes.
 #![forbid(unsafe_code)]
 
-mod age;
 mod anchor;
 mod cbor;
 mod code;
@@ -21,13 +20,10 @@ mod evidence;
 mod nitro;
 mod nonce;
 mod policy;
-mod rek;
 mod report;
 mod tpm;
 mod verify;
 
-pub(crate) use age::ms;
-pub use age::{MAX_AGE, SKEW};
 pub use anchor::{AWS_NITRO_ROOT, Class, Fingerprint};
 pub use code::{Code, Refused};
 pub use confidential_api::evidence::bound_nonce;
@@ -35,4 +31,4 @@ pub use evidence::{MAX_DOCUMENT, MAX_EVIDENCE, MAX_TPM_PIECE};
 pub use nonce::{MAX_NONCES, Nonce};
 pub use policy::{DocumentVersion, EffectivePolicy, Pin, PinnedAnchor};
 pub use report::{Check, Outcome, Report};
-pub use verify::{Challenge, Expectations, Summary, VerifiedNode, report, verify};
+pub use verify::{Challenge, Expectations, MAX_AGE, SKEW, Summary, VerifiedNode, report, verify};

@@ -21,7 +21,10 @@ use crate::{
     policy::{self, Rules},
 };
 
-pub use self::found::Expectations;
+pub use self::{
+    found::Expectations,
+    nitro::{MAX_AGE, SKEW},
+};
 
 /// What a client asked a node, and what it accepts.
 #[derive(Debug)]

@@ -52,15 +52,8 @@ pub enum Error {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// An address in the settings cannot be used.
-    #[error("{what} = {url:?} in confidential-compute.toml cannot be used: {reason}")]
-    Url {
-        /// The key.
-        what: &'static str,
-        /// Its value.
-        url: String,
-        /// What to write instead.
-        reason: &'static str,
-    },
+    #[error("{0} = {1:?} in confidential-compute.toml cannot be used: {2}")]
+    Url(&'static str, String, &'static str),
     /// There are no models.
     #[error("models in confidential-compute.toml is empty: list the models of the engine")]
     Models,
@@ -71,13 +64,8 @@ pub enum Error {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The port cannot be bound.
-    #[error("cannot listen on {at}: does another process use it?")]
-    Listen {
-        /// The address.
-        at: SocketAddr,
-        /// The cause.
-        source: io::Error,
-    },
+    #[error("cannot listen on {0}: does another process use it?")]
+    Listen(SocketAddr, #[source] io::Error),
     /// Signals cannot be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),

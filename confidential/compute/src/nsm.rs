@@ -32,13 +32,8 @@ pub enum Nsm {
 #[derive(Debug, thiserror::Error)]
 pub enum NsmError {
     /// It does not respond.
-    #[error("the security module {} does not respond: does it exist, and may this user open it?", .at.display())]
-    Io {
-        /// Its path.
-        at: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    #[error("the security module {} does not respond: does it exist, and may this user open it?", .0.display())]
+    Io(PathBuf, #[source] io::Error),
     /// It refused.
     #[error("the security module refused the request: {0}")]
     Refused(String),
@@ -59,7 +54,7 @@ impl Nsm {
             Self::Device(path) => (path, device::exchange(path, &request)),
             Self::Socket(path) => (path, over_socket(path, &request)),
         };
-        let answer = answer.map_err(|source| NsmError::Io { at: at.clone(), source })?;
+        let answer = answer.map_err(|source| NsmError::Io(at.clone(), source))?;
         document(&answer)
     }
 }
@@ -211,7 +206,7 @@ mod tests {
         });
         let error = Nsm::Socket(path).attest(b"", b"").unwrap_err();
         assert!(
-            matches!(error, NsmError::Io { source, .. } if source.kind() == io::ErrorKind::InvalidData)
+            matches!(error, NsmError::Io(_, source) if source.kind() == io::ErrorKind::InvalidData)
         );
         stand_in.join().unwrap();
     }

@@ -95,7 +95,7 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
         key: root.path(&settings.tls.key),
     };
     let server = tls::watch_server(own.clone(), Some(root.path(&settings.router.ca)))?;
-    let failed = |source| Error::Listen { at: settings.listen, source };
+    let failed = |source| Error::Listen(settings.listen, source);
     let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
     let node = NodeId::new(uuid::Uuid::now_v7()).ok_or(Error::NodeId)?;

@@ -10,7 +10,6 @@
 //! A TPM executes one command at a time, so these operations wait for each other. At most as many wait as there are workers,
 //! and one for evidence. If the TPM does not respond to one, the next ones fail at once.
 
-mod ak;
 pub mod answer;
 mod command;
 mod error;
@@ -23,7 +22,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use confidential_api::policy::Registers;
+use common::wire::Bytes;
+use confidential_api::policy::{Anchor, EvidenceKind, Registers};
+use tpm2_protocol::data::TpmRh;
 
 use command::{Commands, TpmStatus};
 pub use error::TpmError;
@@ -80,6 +81,47 @@ impl Tpm {
     /// The values of its registers.
     fn registers(&self, commands: &mut Commands) -> Result<Registers, TpmError> {
         commands.registers(&self.0.registers)
+    }
+
+    /// The attestation key's public area.
+    fn ak(&self, commands: &mut Commands) -> Result<Vec<u8>, TpmError> {
+        self.find_ak(commands)?.ok_or(TpmError::NoAk(self.0.ak))
+    }
+
+    fn find_ak(&self, commands: &mut Commands) -> Result<Option<Vec<u8>>, TpmError> {
+        match commands.read_public(self.0.ak)? {
+            Some((public, bytes)) if public::is_ak(&public) => Ok(Some(bytes)),
+            Some(_) => Err(TpmError::WrongAk(self.0.ak)),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes the persistent attestation key if there is none, and returns it as an anchor of this name.
+    ///
+    /// It is derived from the endorsement hierarchy's seed, so a lost key can be made again. The endorsement and owner
+    /// hierarchies must not have passwords.
+    ///
+    /// # Errors
+    ///
+    /// [`TpmError::WrongAk`] if there is another key at its handle, which is not changed; or an error of the TPM.
+    pub fn provision(&self, name: &str) -> Result<Anchor, TpmError> {
+        let mut commands = self.commands();
+        let ak = match self.find_ak(&mut commands)? {
+            Some(ak) => ak,
+            None => {
+                let made = commands.create(TpmRh::Endorsement, public::ak())?;
+                let kept = commands.keep(made.key, self.0.ak);
+                commands.flush(made.key);
+                kept?;
+                self.ak(&mut commands)?
+            }
+        };
+        Ok(Anchor {
+            name: name.to_owned(),
+            kind: EvidenceKind::Tpm,
+            certificate: None,
+            key: Some(Bytes(ak)),
+        })
     }
 }
 

@@ -64,7 +64,6 @@ const LONG: usize = 64 << 10;
 /// Longest time for a response that needs no model; a node's evidence takes at most 30 seconds.
 const QUICK: Duration = Duration::from_secs(40);
 
-#[derive(Debug)]
 struct GatewayState {
     keys: GatewayKeys,
     names: Vec<String>,
@@ -189,17 +188,11 @@ impl IntoResponse for Refused {
 impl GatewayState {
     async fn answer(&self, request: Request, caller: &Caller) -> Result<Response, Refused> {
         self.check_name(request.headers()).map_err(Refused::Outside)?;
-        let chunked = match () {
-            () if http::is_of(request.headers(), media::OHTTP_REQUEST) => false,
-            () if http::is_of(request.headers(), media::OHTTP_CHUNKED_REQUEST) => true,
-            () => {
-                return Err(Refused::Outside(ErrorResponse::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    kind::MEDIA_TYPE,
-                    "the content type must be that of an encapsulated request",
-                )));
-            }
-        };
+        let allowed = [media::OHTTP_REQUEST, media::OHTTP_CHUNKED_REQUEST];
+        let title = "the content type must be that of an encapsulated request";
+        let media =
+            http::content_type(request.headers(), &allowed, title).map_err(Refused::Outside)?;
+        let chunked = media == media::OHTTP_CHUNKED_REQUEST;
         let held = self.bodies.read(request.into_body(), caller.address, http::ARRIVES).await;
         let held = held.map_err(|unread| Refused::Outside(http::unread(unread)))?;
         let (message, sealer) = self.unseal(chunked, held.bytes()).await?;

@@ -7,7 +7,7 @@ pub(crate) mod upstream;
 use std::time::Duration;
 
 use axum::{
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chassis::{body::BodyError, problem::ErrorResponse};
@@ -52,27 +52,37 @@ pub(crate) fn busy() -> ErrorResponse {
 }
 
 /// The response if a body was not read.
-pub(crate) fn unread(unread: BodyError) -> ErrorResponse {
-    match unread {
-        BodyError::TooLarge => too_large(),
-        BodyError::NoMemory => busy(),
-        BodyError::Incomplete => refused(StatusCode::BAD_REQUEST, "the request is incomplete"),
-        BodyError::Timeout => {
-            refused(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time")
+pub(crate) fn unread(error: BodyError) -> ErrorResponse {
+    let (status, kind, title) = match error {
+        BodyError::NoMemory => return busy(),
+        BodyError::TooLarge => {
+            (StatusCode::PAYLOAD_TOO_LARGE, kind::TOO_LARGE, "the request is too large")
         }
-    }
+        BodyError::Incomplete => {
+            (StatusCode::BAD_REQUEST, kind::BAD_REQUEST, "the request is incomplete")
+        }
+        BodyError::Timeout => {
+            let title = "the request did not arrive in time";
+            (StatusCode::REQUEST_TIMEOUT, kind::BAD_REQUEST, title)
+        }
+    };
+    ErrorResponse::new(status, kind, title)
 }
 
-fn too_large() -> ErrorResponse {
-    ErrorResponse::new(StatusCode::PAYLOAD_TOO_LARGE, kind::TOO_LARGE, "the request is too large")
-}
-
-fn refused(status: StatusCode, title: &'static str) -> ErrorResponse {
-    ErrorResponse::new(status, kind::BAD_REQUEST, title)
+/// The content type, which must be one of these.
+pub(crate) fn content_type(
+    headers: &HeaderMap,
+    allowed: &[&'static str],
+    title: &'static str,
+) -> Result<&'static str, ErrorResponse> {
+    let media = allowed.iter().copied().find(|media| is_of(headers, media));
+    let refused =
+        || ErrorResponse::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, kind::MEDIA_TYPE, title);
+    media.ok_or_else(refused)
 }
 
 /// Whether the content type is this one, without its parameters.
-pub(crate) fn is_of(headers: &axum::http::HeaderMap, wanted: &str) -> bool {
+fn is_of(headers: &HeaderMap, wanted: &str) -> bool {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();

@@ -10,7 +10,7 @@ use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, header},
     response::Response,
 };
 use chassis::{
@@ -28,7 +28,7 @@ use futures_util::future::BoxFuture;
 use crate::{
     Error, Server,
     http::{
-        self, kind,
+        self,
         listen::{Caller, ListenOptions, Listeners},
         stream::IdleTimeoutBody,
         upstream::{self, Upstream},
@@ -92,14 +92,9 @@ async fn pass(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ErrorResponse> {
-    let taken = [media::OHTTP_REQUEST, media::OHTTP_CHUNKED_REQUEST];
-    let Some(media) = taken.into_iter().find(|media| http::is_of(request.headers(), media)) else {
-        return Err(ErrorResponse::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            kind::MEDIA_TYPE,
-            "the content type must be that of an encapsulated request",
-        ));
-    };
+    let allowed = [media::OHTTP_REQUEST, media::OHTTP_CHUNKED_REQUEST];
+    let title = "the content type must be that of an encapsulated request";
+    let media = http::content_type(request.headers(), &allowed, title)?;
     let held = relay.bodies.read(request.into_body(), caller.address, http::ARRIVES).await;
     let held = held.map_err(http::unread)?;
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(media))].into_iter().collect();

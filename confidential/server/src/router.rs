@@ -6,7 +6,6 @@
 mod pass;
 mod place;
 mod registry;
-mod request;
 mod routing;
 
 use std::{
@@ -42,8 +41,7 @@ use tokio_util::task::TaskTracker;
 
 use self::{
     registry::{Refused, Registry},
-    request::{body_of, forbidden, malformed, only},
-    routing::Routing,
+    routing::{Routing, body_of, forbidden, malformed, only},
 };
 use crate::{
     Error, Server,

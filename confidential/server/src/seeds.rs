@@ -20,13 +20,8 @@ pub enum SeedsFileError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Their content.
-    #[error("the seeds in {place} cannot be used")]
-    Seeds {
-        /// The file, or the variable.
-        place: String,
-        /// The cause.
-        source: SeedsError,
-    },
+    #[error("the seeds in {0} cannot be used")]
+    Seeds(String, #[source] SeedsError),
     /// There are none.
     #[error(
         "there are no seeds: set `{0}` to a file, or set {VARIABLE}; or use keys that the gateway makes"
@@ -51,7 +46,7 @@ pub(crate) fn load(
         }
         None => (variable.ok_or(SeedsFileError::Missing(setting))?, VARIABLE.to_owned()),
     };
-    let seeds = seeds::parse(&text).map_err(|source| SeedsFileError::Seeds { place, source })?;
+    let seeds = seeds::parse(&text).map_err(|error| SeedsFileError::Seeds(place, error))?;
     Ok(seeds.iter().filter_map(derive).collect())
 }
 

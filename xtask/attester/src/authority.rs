@@ -35,7 +35,7 @@ impl Lifetime {
     }
 }
 
-/// A root of somebody's own. Its key is no secret of anybody else's.
+/// A private root.
 pub struct Authority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,

@@ -2,7 +2,7 @@
 //! TPM ([`tpm`]).
 //!
 //! `maru-attester` answers NSM's calls on a UNIX socket, in place of `/dev/nsm`; tests make documents of their own. Who
-//! trusts its root trusts whoever runs it: the evidence is SIMULATED.
+//! trusts its root trusts its operator: the evidence is SIMULATED.
 //!
 //! ```text
 //! connection  = { request }                      one after the other

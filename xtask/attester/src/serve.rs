@@ -30,11 +30,11 @@ pub fn listen(socket: &Path) -> Result<UnixListener> {
     UnixListener::bind(socket).with_context(|| format!("cannot listen at {}", socket.display()))
 }
 
-/// Answers whoever connects, each on a thread of its own, forever.
+/// Serves each connection on its own thread, forever.
 ///
 /// # Errors
 ///
-/// Fails if nobody can be accepted any more.
+/// Connections can no longer be accepted.
 pub fn serve(listener: &UnixListener, module: Module) -> Result<()> {
     let module = Mutex::new(module);
     thread::scope(|scope| {

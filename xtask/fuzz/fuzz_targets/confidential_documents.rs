@@ -16,13 +16,13 @@ use libfuzzer_sys::fuzz_target;
 /// A time at which the documents of the corpus are valid, in milliseconds since 1970.
 const NOW: u64 = 1_795_000_000_000;
 
-/// Text is a document or none; what nobody signed is not taken, and a document is written as it is read.
+/// Text is a document or an error; unsigned documents are refused, and decoding is the inverse of encoding.
 fn document<T: Document + PartialEq>(text: &str) {
     let identity = SigningKey::from_bytes(&[1; 32]);
     let public = Fixed(identity.verifying_key().to_bytes());
     if let Ok(signed) = Signed::<T>::parse(text.as_bytes()) {
         assert!(Signed::<T>::parse(signed.to_json().as_bytes()).is_ok_and(|again| again == signed));
-        assert!(signed.verify(&public, NOW).is_err(), "signed by nobody");
+        assert!(signed.verify(&public, NOW).is_err(), "an unsigned document was accepted");
     }
     // As it would be signed by who may, however strange.
     let message = [b"maru-confidential/1 ", T::KIND.as_bytes(), &[0], text.as_bytes()].concat();

@@ -15,7 +15,7 @@ use fuzz::Input;
 static CLIENT: LazyLock<MachinePrivate> = LazyLock::new(|| MachinePrivate::generate().unwrap());
 static SERVER: LazyLock<MachinePrivate> = LazyLock::new(|| MachinePrivate::generate().unwrap());
 
-/// Bytes from nowhere: nobody gets in, and nobody is taken for the coordinator.
+/// Arbitrary bytes authenticate neither a client nor the coordinator.
 fn strangers(bytes: &[u8]) {
     assert!(noise::respond(&SERVER, bytes).is_err());
     assert!(Handshake::from_header(bytes, &SERVER).is_err());

@@ -16,7 +16,7 @@ use libfuzzer_sys::fuzz_target;
 
 const KEMS: [Kem; 2] = [Kem::XWing, Kem::P256];
 
-/// A node that nobody attested.
+/// A node without attestation.
 struct Node {
     id: u8,
     rek: Rek,
@@ -83,7 +83,7 @@ fn stream(
     (opened, end)
 }
 
-/// What nobody sealed is not opened; not even a name is made of it, unless it has the form.
+/// Bytes that were not sealed do not open, and have a replay ID only if they are well-formed.
 fn nobodys(node: &Node, mut input: Input<'_>) {
     let mut key = vec![0; if node.id == 0x10 { 120 } else { 1175 }];
     key[1..7].copy_from_slice(&[0, 0x10, 0, 1, 0, 1]);
@@ -119,7 +119,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(inner::open_key(&key, chunked, &node.key).is_ok(), key == genuine_key);
     assert!(inner::open_key(&key, !chunked, &node.key).is_err(), "of the other form");
     let (opened, end) = stream(&key, &pieces, node);
-    assert!(asked.starts_with(&opened), "what nobody sealed was opened");
+    assert!(asked.starts_with(&opened), "bytes that were not sealed were opened");
     assert!(end.is_err() || opened[..] == asked, "whole without all of it");
     let same = key == genuine_key && body == genuine;
     assert_eq!(end.is_ok(), chunked && same);

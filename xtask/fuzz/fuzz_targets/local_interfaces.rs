@@ -1,4 +1,4 @@
-//! The admin API, the agent's local API, what the gateway tells root, and what their texts must be before they are used.
+//! The admin API, the agent's local API, the gateway's interface for root, and the checks of their texts.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -53,7 +53,7 @@ fn admin_bodies(bytes: &[u8]) {
     fuzz::json::<admin::Health>(bytes);
 }
 
-/// What the gateway tells the command.
+/// The gateway's responses to the command.
 fn gateway_bodies(bytes: &[u8]) {
     fuzz::json::<ai_gateway_api::usage::Report>(bytes);
 }

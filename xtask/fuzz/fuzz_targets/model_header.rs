@@ -1,4 +1,4 @@
-//! The header of a model file, which comes from wherever somebody found it: as it is, and a sound one that was changed.
+//! The header of a model file from an untrusted source: arbitrary bytes, and a modified valid header.
 #![no_main]
 
 use std::io::BufReader;

@@ -72,7 +72,7 @@ fn question(packet: &[u8]) {
     }
 }
 
-/// Whatever `resolv.conf` says: while it points at the agent nobody else is asked, and it has these lines and no others.
+/// For every `resolv.conf`: while it points at the agent, it has these lines and no other name server.
 fn resolver_configuration(bytes: &[u8]) {
     let original = String::from_utf8_lossy(bytes);
     assert!(!nameservers(&original).contains(&RESOLVER.into()));

@@ -46,7 +46,7 @@ fn stream(
     (opened, end)
 }
 
-/// What nobody sealed is not opened, in either form.
+/// Bytes that were not sealed do not open, in either form.
 fn nobodys(input: Input<'_>) {
     let (cuts, bytes) = fuzz::cuts(input.rest());
     assert!(ohttp::open(&UNUSED_KEYS, bytes).is_err());
@@ -77,7 +77,7 @@ fuzz_target!(|bytes: &[u8]| {
     let limits = Limits { total: genuine.len() as u64, ..REQUEST_LIMITS };
     let (opened, end) = stream(&KEYS, &pieces, limits);
     let (same, other) = stream(&KEYS, &[&sent], limits);
-    assert!(asked.starts_with(&opened), "what nobody sealed was opened");
+    assert!(asked.starts_with(&opened), "bytes that were not sealed were opened");
     assert!(end.is_err() || opened[..] == asked, "whole without all of it");
     assert!(asked.starts_with(&same) && end.is_ok() == other.is_ok(), "it depends on the cuts");
     assert_eq!(end.is_ok(), chunked && sent == genuine);

@@ -57,7 +57,7 @@ fn frames(cuts: &[u8], bytes: &[u8]) {
     }
 }
 
-/// Nobody is let in, or taken for the relay, by bytes from nowhere.
+/// Arbitrary bytes authenticate neither a client nor the relay.
 fn strangers(bytes: &[u8]) {
     let mut client = Handshake::new(UNUSED_NODE.clone(), ClientInfo::default());
     let (mut rest, nonce) = (bytes, [0; NONCE_LEN]);
@@ -106,11 +106,11 @@ fn handshake(input: &mut Input<'_>) -> Option<()> {
     arrives(&mut hello, input);
     let info = ServerInfo::default();
     let let_in = server::handle_client_info(&RELAY, &first(&hello)?, &info, nonce).ok()?;
-    assert!(same_key(&let_in.key, &NODE.public()), "somebody else was let in");
+    assert!(same_key(&let_in.key, &NODE.public()), "another client was accepted");
     let mut answer = let_in.answer;
     arrives(&mut answer, input);
     if let Ok(Step::Done { server, .. }) = client.handle_frame(&first(&answer)?, nonce) {
-        assert!(same_key(&server, &RELAY.public()), "somebody else was taken for the relay");
+        assert!(same_key(&server, &RELAY.public()), "another server was accepted as the relay");
     }
     Some(())
 }

@@ -27,7 +27,7 @@ use uuid::Uuid;
 const NOW: u64 = 1_795_269_600_000;
 /// How many requests one set of keys opens before it is made anew.
 const LIFE: u64 = 500;
-/// The published document, signed by the identity of which it tells the seed.
+/// The published document, signed by the identity of this seed.
 const VECTORS: &str = include_str!("../../../docs/protocols/vectors/sealed-chat.json");
 
 static GATEWAY: Mutex<Option<Gateway>> = Mutex::new(None);

@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     let key = Key::new(&[1; 32]);
     let mut input = Input::new(bytes);
     let here = place(&mut input);
-    assert!(key.open(cell(&here), bytes).is_err(), "what nobody sealed opens");
+    assert!(key.open(cell(&here), bytes).is_err(), "bytes that were not sealed open");
     let elsewhere = place(&mut input);
     let value = input.bytes();
     let sealed = key.seal(cell(&here), value).unwrap();

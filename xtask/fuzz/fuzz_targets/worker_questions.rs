@@ -1,4 +1,4 @@
-//! What a node's worker has opened: a question that somebody whom nobody knows has sealed.
+//! An opened request from an unknown client, as a node's worker checks it.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -56,7 +56,7 @@ fn made(mut input: Input<'_>) -> Vec<u8> {
     message
 }
 
-/// What is passed on is what was asked, of somebody who may.
+/// A forwarded request is the client's, and is allowed.
 fn judge(question: &[u8], settings: &Settings) {
     let body = match request::read(question, settings) {
         Ok(body) => body,

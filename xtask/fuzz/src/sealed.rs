@@ -70,7 +70,7 @@ pub fn reply(
     }
     let limits = Limits { total: limits.total.min(genuine.len() as u64), ..limits };
     let (opened, end) = read(opener, &crate::pieces(input.bytes(), &sent), limits);
-    assert!(said.starts_with(&opened), "what nobody sealed was opened");
+    assert!(said.starts_with(&opened), "bytes that were not sealed were opened");
     assert!(chunked || opened.is_empty(), "of the other form");
     assert_eq!(end.is_ok(), is_same && chunked);
     assert!(end.is_err() || opened[..] == said, "whole without all of it");

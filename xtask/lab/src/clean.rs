@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::{machine::MARK, process::signal_pid};
 
-/// Ends every lab machine on this host, whoever made it; returns their names.
+/// Ends all lab machines on this host; returns their names.
 ///
 /// # Errors
 ///

@@ -118,7 +118,7 @@ impl Chain {
         &self.responsible.authority
     }
 
-    /// Stops what faces the router on a node, which takes its leave there.
+    /// Stops a node's `router-com`, which unregisters the node.
     ///
     /// # Errors
     ///

@@ -88,7 +88,7 @@ pub fn status_field(pid: u32, field: &str) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-/// When a process started, in the kernel's ticks: tells it from another with its number; `None` if it has gone.
+/// The start time of a process in the kernel's ticks, which distinguishes processes with the same ID; `None` if it has ended.
 #[must_use]
 pub fn start(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

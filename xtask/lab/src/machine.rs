@@ -116,7 +116,7 @@ impl Machine {
         Ok(stdout)
     }
 
-    /// Flushes the machine's nftables and takes its `nft` away, so that nobody puts anything back.
+    /// Flushes the machine's nftables and removes its `nft`, so that no process restores them.
     ///
     /// # Errors
     ///

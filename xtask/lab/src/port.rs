@@ -1,4 +1,4 @@
-//! Ports for programs that are told where to listen.
+//! Free ports for programs.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
@@ -9,11 +9,11 @@ use anyhow::{Context as _, Result};
 
 /// The first port that is given out.
 const FIRST: u16 = 10_000;
-/// The first of those that the kernel gives to whoever names none (`ip_local_port_range`).
+/// The first ephemeral port (`ip_local_port_range`).
 const KERNELS: u16 = 32_768;
 
-/// A port of loopback that nobody uses, by TCP or UDP, another one at each call. Nobody gets it by chance until the program
-/// that is told of it listens.
+/// A free port of loopback, for TCP and UDP; a different one at each call. It is not ephemeral, so the kernel does not assign
+/// it to other processes.
 ///
 /// # Errors
 ///

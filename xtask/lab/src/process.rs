@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// A process started inside a machine; dropping it kills it.
 ///
 /// `nsenter` stays its parent and passes no signals on, so signals go to the process itself. Both are
-/// in a process group of their own: a terminal's Ctrl-C is for whoever made the machine.
+/// in a process group of their own: a terminal's Ctrl-C reaches only the process that made the machine.
 #[derive(Debug)]
 pub struct Process {
     nsenter: Child,

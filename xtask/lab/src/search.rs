@@ -1,4 +1,4 @@
-//! Looks for a secret in what somebody recorded, logged, kept or remembers: in every form in which it would still be none.
+//! Searches recordings, logs, files and memory for a secret, in every encoding that would reveal it.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 

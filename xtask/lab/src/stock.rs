@@ -140,7 +140,7 @@ impl StockNode {
         Ok(stdout)
     }
 
-    /// What `tailscale up` is told here always: the coordinator, a name, and to leave nftables alone.
+    /// The common arguments of `tailscale up`: the coordinator, a name, and not to change nftables.
     fn up_args(&self, server: &str) -> Vec<String> {
         [
             "up".to_owned(),
@@ -303,7 +303,7 @@ fn label(peer: &Value) -> String {
     name.split('.').next().unwrap_or_default().to_owned()
 }
 
-/// Where both programs lie, and what they are told by the environment.
+/// The folder of both programs, and their environment.
 #[derive(Clone, Debug)]
 struct Programs {
     folder: PathBuf,

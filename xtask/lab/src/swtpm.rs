@@ -31,7 +31,7 @@ pub struct Swtpm {
     process: Child,
 }
 
-/// What `swtpm` is told: its state in `folder`, which is there, and the socket that it opens.
+/// The arguments of `swtpm`: the existing folder of its state, and its socket.
 #[must_use]
 pub fn arguments(folder: &Path, socket: &Path) -> Vec<OsString> {
     let with = |key: &str, path: &Path| {

@@ -90,7 +90,7 @@ impl Topology {
         Ok((Arc::new(server), Ipv4Addr::new(10, 79, net, 2)))
     }
 
-    /// Adds a place with a router of its own, and nobody in it yet.
+    /// Adds a site with its own router and no machines.
     ///
     /// # Errors
     ///

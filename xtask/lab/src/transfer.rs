@@ -1,6 +1,6 @@
 //! A TCP stream from one machine to another, which is compared by SHA-256 when it has ended.
 //!
-//! Whoever sends makes up the bytes as it goes, whoever receives keeps none, so that a stream of any length costs no memory.
+//! The sender generates the bytes and the receiver discards them, so that a stream of any length needs no memory.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -146,7 +146,7 @@ fn receive(mut stream: &TcpStream, carried: &AtomicU64) -> io::Result<Sum> {
     }
 }
 
-/// Numbers of a linear congruential generator (Knuth's MMIX): no two pieces of a stream are alike.
+/// Numbers of a linear congruential generator (Knuth's MMIX): no two parts of a stream are equal.
 fn fill(piece: &mut [u8], state: &mut u64) {
     for chunk in piece.chunks_mut(size_of::<u64>()) {
         *state =

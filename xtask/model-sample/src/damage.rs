@@ -16,7 +16,7 @@ pub struct Damage {
     pub says: &'static str,
 }
 
-/// What nobody may take for a model: its header alone says so.
+/// Files that must not be accepted as a model because of their header.
 #[must_use]
 pub fn seen_in_header() -> Vec<Damage> {
     [entries(), family(), layers(), heads(), experts(), tokenizer(), words(), tensors(), cut()]

@@ -40,7 +40,7 @@ pub enum Value {
     Raw(u32, Vec<u8>),
 }
 
-/// A tensor as the header tells of it.
+/// The description of a tensor in the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// Its name.
@@ -122,7 +122,7 @@ pub fn tensor(name: &str, shape: Vec<u64>) -> Tensor {
     Tensor { name: name.to_owned(), shape, kind: F32, offset: None, bytes }
 }
 
-/// The word for a byte, as GPT-2 writes it: itself if it can be seen, else the next letter that nobody else has.
+/// The character for a byte in GPT-2's encoding: itself if it is printable, else the next unused character.
 fn word(byte: u8) -> String {
     let is_seen = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let before = (0..byte).filter(|byte| !is_seen(*byte)).count();

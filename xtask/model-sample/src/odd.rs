@@ -38,7 +38,7 @@ pub fn left_to_llama_cpp(families: &[&str]) -> Vec<(String, Vec<u8>)> {
             );
         }
     }
-    add("a tensor that nobody asks for".to_owned(), {
+    add("an unused tensor".to_owned(), {
         let mut more = tiny();
         more.tensors.push(tensor("what", vec![4]));
         more

@@ -40,7 +40,7 @@ struct Sample {
     read: u64,
 }
 
-/// Gathers the times at which text comes.
+/// Measures when tokens arrive.
 #[derive(Debug)]
 struct TokenTimer {
     start: Instant,
@@ -49,7 +49,7 @@ struct TokenTimer {
     read: u64,
 }
 
-/// The samples of every way.
+/// The samples of every path.
 #[derive(Debug, Default)]
 struct PathSamples {
     direct: Vec<Sample>,

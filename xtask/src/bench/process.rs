@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// In which the kernel tells processor time (`USER_HZ`), whatever it counts in itself.
+/// The unit of processor time in `/proc` (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Ends it when dropped.
@@ -90,7 +90,7 @@ impl Drop for Running {
 /// Processor time of one process, in seconds.
 pub(super) fn processor_s(pid: u32) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process has gone")?;
-    let entry = entry(pid, &text).context("/proc tells no processor time")?;
+    let entry = entry(pid, &text).context("/proc has no processor time")?;
     Ok(f64::from(u32::try_from(entry.ticks)?) / TICKS_PER_SECOND)
 }
 
@@ -98,7 +98,7 @@ pub(super) fn processor_s(pid: u32) -> Result<f64> {
 pub(super) fn resident_mib(pid: u32) -> Result<f64> {
     let field = lab::inside::status_field(pid, "VmRSS");
     let kib = field.as_deref().and_then(|field| field.strip_suffix(" kB")?.parse::<u32>().ok());
-    Ok(f64::from(kib.context("/proc tells no resident memory")?) / 1024.0)
+    Ok(f64::from(kib.context("/proc has no resident memory")?) / 1024.0)
 }
 
 /// Every process; one that ends meanwhile is left out.

@@ -34,7 +34,7 @@ pub(super) use part::AgentMeasurement;
 /// The programs that the bench runs.
 pub(super) const PROGRAMS: [&str; 3] = ["maru", "maru-agent", "maru-coordinator"];
 
-/// Measures every peer; one that cannot be is told of.
+/// Measures every peer, and reports those that cannot be measured.
 pub(super) fn run(named: &[Kind], effort: Effort) -> Result<Outcome> {
     let kinds = if effort.only.is_some() { vec![Kind::Maru] } else { Kind::chosen(named) };
     let mut peers: Vec<_> = kinds.into_iter().map(peer::Peer::prepare).collect();

@@ -20,7 +20,7 @@ use crate::{progress::Step, stop};
 /// How long it is left alone before the relay ends, and after.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// A name that nobody else asks for.
+/// A name that no other program resolves.
 const CONTROL: &str = "control.example.org";
 
 /// Takes the recording and prints what was seen.

@@ -57,7 +57,7 @@ const PROVIDERS: &str = r#"providers: {
 /// One person asks as many questions here as otherwise many do, and answers begin soon, before a slow model's first token.
 const LIMITS: &str = "\n[limits]\nchats_per_minute = 6000\nburst = 3000\nheaders_seconds = 1\n";
 
-/// A house that runs; dropping it ends it.
+/// A running deployment; ended when dropped.
 #[derive(Debug)]
 pub(super) struct TestDeployment {
     laptop: Member,
@@ -158,7 +158,7 @@ impl TestDeployment {
             }
             thread::sleep(POLL);
         }
-        anyhow::bail!("a reply that nobody waits for goes on: {:?}", self.replies()?)
+        anyhow::bail!("the reply to a disconnected client was not cancelled: {:?}", self.replies()?)
     }
 
     /// Ends it in order.

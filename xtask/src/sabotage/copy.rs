@@ -1,7 +1,7 @@
 //! A copy of the workspace that may be broken: its own folder, its own target folder.
 //!
 //! Both stay, so that the next run builds little. Nothing built from the copy is in the workspace's
-//! own target folder, so nobody takes a broken program for a good one.
+//! own target folder, so that a broken program is never used elsewhere.
 
 use std::{
     collections::BTreeSet,
@@ -81,7 +81,8 @@ impl Copy {
             .stdin(Stdio::null())
             .output()?;
         let metadata: serde_json::Value = serde_json::from_slice(&out.stdout)?;
-        let packages = metadata["packages"].as_array().context("cargo tells no packages")?;
+        let packages =
+            metadata["packages"].as_array().context("the output of cargo has no packages")?;
         let mut text = "[build]\nincremental = true\n".to_owned();
         for name in packages.iter().filter_map(|package| package["name"].as_str()) {
             text.push_str(&format!("[profile.release.package.{name}]\nopt-level = 0\n"));
@@ -129,7 +130,7 @@ fn lend(folder: &Path, link: &Path) -> Result<()> {
 
 /// Copies what was compiled, with its times, for cargo compares them; leaves out `not`.
 ///
-/// Our own crates are copied too, and not used: cargo tells a crate's copies apart by their paths.
+/// Our own crates are copied too, and not used: cargo distinguishes a crate's copies by their paths.
 fn compiled(from: &Path, to: &Path, not: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {

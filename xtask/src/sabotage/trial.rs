@@ -13,7 +13,7 @@ use crate::nextest::{NO_TESTS, Programs, Runner, Test, Verdict};
 const TEST_FAILED: i32 = 100;
 const NOT_BUILT: i32 = 101;
 
-/// The tests that a filter expression selects, and how cargo is told to build no others.
+/// A filter expression for tests, and the cargo arguments that build only them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Selection {
     pub(super) tests: BTreeSet<Test>,

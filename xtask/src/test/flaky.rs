@@ -12,7 +12,7 @@ use crate::nextest::Test;
 /// The list, below the workspace.
 pub(super) const FILE: &str = ".config/flaky.txt";
 
-/// What the list says.
+/// The list of flaky tests.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct FlakyList(Vec<(String, String)>);
 

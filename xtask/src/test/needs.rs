@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use landlock::{ABI, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _};
 
-/// A test that says what it needs.
+/// A test with its requirements.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TestNeeds {
     name: String,
@@ -16,7 +16,7 @@ pub(super) struct TestNeeds {
     needs: Vec<String>,
 }
 
-/// A test that lacks something here.
+/// A test whose requirements this machine does not meet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SkippedTest {
     pub(super) name: String,

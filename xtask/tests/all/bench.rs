@@ -42,7 +42,7 @@ fn a_number_of_rounds_that_is_none_is_refused() {
     }
 }
 
-/// Measures peers on a machine that lacks these programs, where nothing was built yet; returns what is said in the end.
+/// Measures peers on a machine without these programs and without builds; returns the final message.
 fn fails_without(programs: &[&str], peers: &str) -> String {
     let machine = Machine::new("bare").unwrap();
     let files: Vec<String> = programs.iter().map(|name| format!("/usr/bin/{name}")).collect();

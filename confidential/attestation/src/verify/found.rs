@@ -1,9 +1,12 @@
 //! What the verifier expects, what the checks find, and the checks that both kinds of evidence share.
 
-use confidential_api::{evidence::bound_nonce, policy::Image};
-use confidential_envelope::inner::Rek;
+use confidential_api::{
+    evidence::bound_nonce,
+    policy::{Image, RekKind},
+};
+use confidential_envelope::{Kem, inner::Rek};
 
-use crate::{Check, Class, Code, Fingerprint, MAX_NONCES, Nonce, Report, policy::Rules, rek};
+use crate::{Check, Class, Code, Fingerprint, MAX_NONCES, Nonce, Report, policy::Rules};
 
 /// What is expected of the evidence; `None` is not checked.
 #[derive(Debug, Default)]
@@ -63,7 +66,7 @@ pub(super) fn note_served(
     report: &mut Report,
 ) {
     if let (Some(image), Some(rek)) = (image, rek) {
-        report.note(Check::KeyKind, ok_or(rek::is_of(rek, image.rek), Code::RekKind));
+        report.note(Check::KeyKind, ok_or(is_of(rek, image.rek), Code::RekKind));
     }
     if let (Some(image), Some(model)) = (image, known.model) {
         let serves = image.models.iter().any(|known| known == model);
@@ -90,4 +93,13 @@ pub(super) fn note_consent(
 
 pub(super) fn ok_or(holds: bool, code: Code) -> Result<(), Code> {
     if holds { Ok(()) } else { Err(code) }
+}
+
+/// Whether the key is of this kind.
+fn is_of(rek: &Rek, kind: RekKind) -> bool {
+    let kem = match kind {
+        RekKind::XWing => Kem::XWing,
+        RekKind::P256 => Kem::P256,
+    };
+    rek.public().kem() == kem
 }

@@ -1,17 +1,32 @@
 //! The checks of an enclave's evidence.
 
+use std::time::Duration;
+
 use confidential_api::{evidence::EvidenceList, policy::EvidenceKind};
-use confidential_envelope::inner::Rek;
+use confidential_envelope::{Kem, inner::Rek};
 use sha2::{Digest as _, Sha256};
 
 use super::found::{Expectations, Findings, note_consent, note_nonce, note_served, ok_or};
 use crate::{
-    Check, Code, MAX_AGE, Report, SKEW,
+    Check, Code, Report,
     evidence::{self, NitroSet},
-    ms, nitro,
+    nitro,
     policy::Rules,
-    rek,
 };
+
+/// How old a document may be. The nonce proves that it is fresh; this limits the clock skew. A TPM has no wall clock.
+pub const MAX_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// How far in the future a document may be, because of clock skew.
+pub const SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// A duration in milliseconds.
+const fn ms(duration: Duration) -> u64 {
+    duration.as_secs() * 1000
+}
+
+/// HKDF-SHA256 and AES-128-GCM, which every node uses (RFC 9180, sections 7.2 and 7.3).
+const KDF_AND_AEAD: [u8; 4] = [0, 1, 0, 1];
 
 /// Makes every check that is possible; `None` if there is no document.
 pub(super) fn judge<'a>(
@@ -57,7 +72,7 @@ fn read(set: &NitroSet<'_>) -> Result<(nitro::Signed, nitro::Document), Code> {
 fn read_key(config: &[u8], document: &nitro::Document) -> Result<Rek, Code> {
     let is_bound = document.user_data.as_deref() == Some(&Sha256::digest(config)[..]);
     ok_or(is_bound, Code::KeyNotBound)?;
-    rek::read(config)
+    read_rek(config)
 }
 
 fn check_age(timestamp: u64, now: u64) -> Result<(), Code> {
@@ -68,4 +83,12 @@ fn check_age(timestamp: u64, now: u64) -> Result<(), Code> {
         return Err(Code::TooOld);
     }
     Ok(())
+}
+
+/// Reads and checks a key: `kem u16 || kdf u16 || aead u16 || public key`.
+fn read_rek(config: &[u8]) -> Result<Rek, Code> {
+    let (kem, rest) = config.split_first_chunk().ok_or(Code::Malformed)?;
+    let kem = Kem::from_id(u16::from_be_bytes(*kem)).ok_or(Code::Malformed)?;
+    let key = rest.strip_prefix(&KDF_AND_AEAD).ok_or(Code::Malformed)?;
+    Rek::from_bytes(kem, key).map_err(|_| Code::Malformed)
 }

@@ -45,7 +45,7 @@ impl Register {
         let url = settings.url.trim_end_matches('/').to_owned();
         if !(url.starts_with("https://") || url.starts_with("http://")) {
             let reason = "write where the router reaches this node, such as https://node-1:8081";
-            return Err(Error::Url { what: "url", url, reason });
+            return Err(Error::Url("url", url, reason));
         }
         if settings.models.is_empty() {
             return Err(Error::Models);

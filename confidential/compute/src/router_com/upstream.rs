@@ -40,7 +40,7 @@ impl Router {
         upstream: &Upstream,
         own: CertificateFiles,
     ) -> Result<Self, Error> {
-        let wrong = |reason| Error::Url { what: "router.url", url: upstream.url.clone(), reason };
+        let wrong = |reason| Error::Url("router.url", upstream.url.clone(), reason);
         let url: Uri = upstream.url.parse().map_err(|_| wrong("write https://host:port"))?;
         let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
             return Err(wrong("write https://host:port"));
@@ -64,10 +64,6 @@ impl Router {
     }
 
     /// Sends a message to a path.
-    ///
-    /// # Errors
-    ///
-    /// The router is unreachable, does not respond in time, or refuses.
     pub(super) async fn post(&self, path: &'static str, body: Vec<u8>) -> io::Result<()> {
         let sent = async {
             let stream = dial::tcp(&self.host, self.port).await?;

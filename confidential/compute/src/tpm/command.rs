@@ -348,7 +348,7 @@ impl Commands {
 
 /// Whether a TPM refused with this code.
 fn is(error: &TpmError, base: TpmRcBase) -> bool {
-    matches!(error, TpmError::Refused { code, .. } if code.base() == Some(base))
+    matches!(error, TpmError::Refused(_, code) if code.base() == Some(base))
 }
 
 /// The session of an empty password.

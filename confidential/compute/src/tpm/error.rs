@@ -8,24 +8,14 @@ use super::answer::{Code, ResponseError};
 #[derive(Debug, thiserror::Error)]
 pub enum TpmError {
     /// It does not respond.
-    #[error("the TPM {} does not respond: does it exist and work, and may this user open it?", .at.display())]
-    Io {
-        /// Its path.
-        at: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error("the TPM {} does not respond: does it exist and work, and may this user open it?", .0.display())]
+    Io(PathBuf, #[source] std::io::Error),
     /// It did not respond to the last command.
     #[error("the TPM did not respond to the last command")]
     Silent,
     /// It refused.
-    #[error("the TPM refused {what}: {code}")]
-    Refused {
-        /// The command.
-        what: &'static str,
-        /// The response code.
-        code: Code,
-    },
+    #[error("the TPM refused {0}: {1}")]
+    Refused(&'static str, Code),
     /// The response is malformed.
     #[error("the TPM's response to {0} is malformed")]
     Malformed(&'static str),
@@ -67,7 +57,7 @@ pub enum TpmError {
 impl TpmError {
     pub(super) fn of(what: &'static str, bad: ResponseError) -> Self {
         match bad {
-            ResponseError::Refused(code) => Self::Refused { what, code },
+            ResponseError::Refused(code) => Self::Refused(what, code),
             ResponseError::Malformed => Self::Malformed(what),
         }
     }

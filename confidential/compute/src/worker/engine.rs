@@ -24,11 +24,8 @@ impl Engine {
     /// Reads the settings: a socket's path below the root, or `http://` with a loopback address.
     /// `uid` listens on a socket.
     pub(super) fn read(root: &Root, text: &str, uid: Option<u32>) -> Result<Self, Error> {
-        let wrong = || Error::Url {
-            what: "engine",
-            url: text.to_owned(),
-            reason: "write a socket's path, or http:// with a loopback address and its port",
-        };
+        let reason = "write a socket's path, or http:// with a loopback address and its port";
+        let wrong = || Error::Url("engine", text.to_owned(), reason);
         if let Some(place) = text.strip_prefix("http://") {
             let place = place.trim_end_matches('/');
             let at = place.parse::<SocketAddr>().ok().filter(|at| at.ip().is_loopback());

@@ -3,7 +3,7 @@
 use std::io;
 
 use confidential_envelope::{
-    ChunkSealer, ResponseSealer, SealError,
+    ChunkSealer, ResponseSealer,
     bhttp::{Encoder, ResponseHead},
     inner::PADDING,
 };
@@ -31,9 +31,9 @@ impl Reply {
         sealer: ResponseSealer,
         head: &ResponseHead,
     ) -> io::Result<Self> {
-        let mut sealer = sealer.chunked().map_err(failed)?;
+        let mut sealer = sealer.chunked().map_err(io::Error::other)?;
         let (encoder, head) = Encoder::new(head, PADDING);
-        let sealed = sealer.write(&head).map_err(failed)?;
+        let sealed = sealer.write(&head).map_err(io::Error::other)?;
         let begin = [
             frame::encode(Kind::Head, &[Media::Chunked as u8]),
             frame::encode(Kind::Body, &sealed),
@@ -47,13 +47,13 @@ impl Reply {
         if content.is_empty() {
             return Ok(());
         }
-        let sealed = self.sealer.write(&self.encoder.content(content)).map_err(failed)?;
+        let sealed = self.sealer.write(&self.encoder.content(content)).map_err(io::Error::other)?;
         frame::write(&mut self.connection, Kind::Body, &sealed).await
     }
 
     /// Seals the end.
     pub(super) async fn finish(mut self) -> io::Result<()> {
-        let sealed = self.sealer.finish(&self.encoder.finish()).map_err(failed)?;
+        let sealed = self.sealer.finish(&self.encoder.finish()).map_err(io::Error::other)?;
         let end = [frame::encode(Kind::Body, &sealed), frame::encode(Kind::End, &[])];
         self.connection.write_all(&end.concat()).await
     }
@@ -73,8 +73,4 @@ impl Reply {
         reply.write(body.to_string().as_bytes()).await?;
         reply.finish().await
     }
-}
-
-fn failed(error: SealError) -> io::Error {
-    io::Error::other(error)
 }

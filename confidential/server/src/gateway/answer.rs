@@ -11,10 +11,10 @@ use bytes::Bytes;
 use chassis::{body, problem::ErrorResponse};
 use confidential_api::names::media;
 use confidential_envelope::{
-    ChunkSealer, ResponseSealer, SealError,
+    ResponseSealer, SealError,
     bhttp::{self, Encoder, ResponseHead},
 };
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use hyper::body::{Body as _, Incoming};
 
 use crate::http::{stream::IdleTimeoutBody, unreachable};
@@ -69,12 +69,6 @@ fn whole(head: &ResponseHead, body: &[u8], sealer: ResponseSealer) -> Result<Res
     Ok(([(header::CONTENT_TYPE, media::OHTTP_RESPONSE)], sealed).into_response())
 }
 
-/// What is sent next.
-enum Remaining {
-    Head(Vec<u8>),
-    Content,
-}
-
 fn chunked(
     head: &ResponseHead,
     body: IdleTimeoutBody<Incoming>,
@@ -82,44 +76,27 @@ fn chunked(
 ) -> Result<Response, SealError> {
     let mut sealer = sealer.chunked()?;
     let (encoder, first) = Encoder::new(head, 1);
-    let first = sealer.write(&first)?;
-    let state = Some((Remaining::Head(first), encoder, sealer, body));
-    let pieces = stream::unfold(state, async |state: Option<State>| {
-        let (left, mut encoder, mut sealer, mut body) = state?;
-        if let Remaining::Head(first) = left {
-            return Some((
-                Ok(Bytes::from(first)),
-                Some((Remaining::Content, encoder, sealer, body)),
-            ));
-        }
+    let first = Ok(Bytes::from(sealer.write(&first)?));
+    let state = Some((encoder, sealer, body));
+    let rest = stream::unfold(state, async |state| {
+        let (mut encoder, mut sealer, mut body) = state?;
         loop {
-            let sealed = match body::frame(&mut body).await {
+            let (sealed, next) = match body::frame(&mut body).await {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => sealer.write(&encoder.content(&data)),
+                    Ok(data) if !data.is_empty() => {
+                        let sealed = sealer.write(&encoder.content(&data));
+                        (sealed, Some((encoder, sealer, body)))
+                    }
                     // Trailers are dropped: they contain only OpenPCC's credits.
                     Ok(_) | Err(_) => continue,
                 },
-                None => {
-                    return Some((
-                        sealer
-                            .finish(&encoder.finish())
-                            .map(Bytes::from)
-                            .map_err(std::io::Error::other),
-                        None,
-                    ));
-                }
+                None => (sealer.finish(&encoder.finish()), None),
                 Some(Err(error)) => return Some((Err(error), None)),
             };
-            return Some(match sealed {
-                Ok(sealed) => {
-                    (Ok(Bytes::from(sealed)), Some((Remaining::Content, encoder, sealer, body)))
-                }
-                Err(error) => (Err(std::io::Error::other(error)), None),
-            });
+            let next = next.filter(|_| sealed.is_ok());
+            return Some((sealed.map(Bytes::from).map_err(std::io::Error::other), next));
         }
     });
-    Ok(([(header::CONTENT_TYPE, media::OHTTP_CHUNKED_RESPONSE)], Body::from_stream(pieces))
-        .into_response())
+    let pieces = Body::from_stream(stream::iter([first]).chain(rest));
+    Ok(([(header::CONTENT_TYPE, media::OHTTP_CHUNKED_RESPONSE)], pieces).into_response())
 }
-
-type State = (Remaining, Encoder, ChunkSealer, IdleTimeoutBody<Incoming>);

@@ -35,7 +35,6 @@ struct StoredState {
 }
 
 /// The keys of a gateway.
-#[derive(Debug)]
 pub(crate) enum GatewayKeys {
     /// Generated here.
     GeneratedKeys(Arc<GeneratedKeys>),
@@ -60,12 +59,6 @@ struct State {
     bundle: Arc<str>,
     /// Whether the bundle has an expired key.
     is_stale: bool,
-}
-
-impl std::fmt::Debug for GeneratedKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GeneratedKeys").finish_non_exhaustive()
-    }
 }
 
 impl GatewayKeys {

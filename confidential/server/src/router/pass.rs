@@ -29,8 +29,7 @@ use hyper::body::Incoming;
 
 use super::{
     place::NodeAddress,
-    request::{body_of, malformed, only},
-    routing::{Key, Routing},
+    routing::{Key, Routing, body_of, malformed, only},
 };
 use crate::{
     http::{
@@ -64,14 +63,9 @@ pub(super) async fn request(
     request: Request,
 ) -> Result<Response, ErrorResponse> {
     only(&caller, role::GATEWAY)?;
-    let taken = [media::REQUEST, media::CHUNKED_REQUEST];
-    let Some(media) = taken.into_iter().find(|media| http::is_of(request.headers(), media)) else {
-        return Err(ErrorResponse::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            kind::MEDIA_TYPE,
-            "the content type must be that of a sealed request",
-        ));
-    };
+    let allowed = [media::REQUEST, media::CHUNKED_REQUEST];
+    let title = "the content type must be that of a sealed request";
+    let media = http::content_type(request.headers(), &allowed, title)?;
     let info = request.headers().get(wire::ROUTING_INFO).map(HeaderValue::as_bytes);
     let info = ComputeRequestInfo::decode_text(info.unwrap_or_default()).map_err(malformed)?;
     let held = routing.bodies.read(request.into_body(), caller.address, ARRIVES).await;

@@ -43,18 +43,8 @@ struct Node {
     index: u64,
     heard: Instant,
     health: Health,
-    silence: SilentFlag,
-}
-
-/// Whether a node was removed because it sent no events; requests to the node share it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SilentFlag(Arc<AtomicBool>);
-
-impl SilentFlag {
-    /// Whether the node was removed.
-    pub(crate) fn is_too_long(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
+    /// Whether the node was removed because it sent no events; open requests share it.
+    is_silent: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +141,7 @@ impl Registry {
             Some(known) => known.item.clone(),
             None => self.count(key, item)?,
         };
-        let silence = known.map(|known| known.silence.clone()).unwrap_or_default();
+        let is_silent = known.map(|known| Arc::clone(&known.is_silent)).unwrap_or_default();
         let node = Node {
             key,
             place,
@@ -160,7 +150,7 @@ impl Registry {
             index: event.index,
             heard: now,
             health: health.unwrap_or(Health::Unknown),
-            silence,
+            is_silent,
         };
         self.nodes.insert(event.node, node);
         Ok(health.is_none())
@@ -215,8 +205,8 @@ impl Registry {
     }
 
     /// The flag of a node that tells whether it was removed.
-    pub(crate) fn silence(&self, node: NodeId) -> Option<SilentFlag> {
-        Some(self.nodes.get(&node)?.silence.clone())
+    pub(crate) fn silence(&self, node: NodeId) -> Option<Arc<AtomicBool>> {
+        Some(Arc::clone(&self.nodes.get(&node)?.is_silent))
     }
 
     /// Whether health checks of a node failed. A node that unregistered, or to which a connection failed, may still respond to
@@ -275,7 +265,7 @@ impl Registry {
         self.nodes.retain(|_, node| {
             let is_heard = now.duration_since(node.heard) < silent;
             if !is_heard {
-                node.silence.0.store(true, Ordering::Relaxed);
+                node.is_silent.store(true, Ordering::Relaxed);
             }
             is_heard
         });

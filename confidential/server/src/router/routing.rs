@@ -1,18 +1,18 @@
-//! The shared state of the router's endpoints, and health checks.
+//! The shared state and checks of the router's endpoints, and health checks of nodes.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use axum::{body::Body, http::Request as HttpRequest};
-use chassis::{body::BodyReader, quota::Quota};
-use confidential_api::NodeId;
+use axum::{body::Body, extract::Request, http::StatusCode};
+use chassis::{body::BodyReader, problem::ErrorResponse, quota::Quota};
+use confidential_api::{Malformed, NodeId, names::media};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::task::TaskTracker;
 
 use super::{place::NodeAddress, registry::Registry};
-use crate::http::upstream::UpstreamClient;
+use crate::http::{self, kind, listen::Caller, upstream::UpstreamClient};
 
 pub(super) struct Routing {
     pub(super) registry: Mutex<Registry>,
@@ -47,7 +47,7 @@ impl Routing {
     /// Returns once the health checks of a node fail, or it was removed because it sent no events.
     pub(super) async fn fails(&self, node: NodeId, place: &NodeAddress) {
         let Some(silence) = self.registry().silence(node) else { return };
-        while !silence.is_too_long() && !self.registry().fails(node, place) {
+        while !silence.load(Ordering::Relaxed) && !self.registry().fails(node, place) {
             sleep(self.every / 2).await;
         }
     }
@@ -77,7 +77,7 @@ impl Routing {
 
     /// Checks the health of a node, within three quarters of the interval.
     async fn look_at(self: Arc<Self>, node: NodeId, place: NodeAddress) {
-        let request = HttpRequest::get(&place.health).body(Body::empty());
+        let request = Request::get(&place.health).body(Body::empty());
         let answered = match request {
             Ok(request) => self.nodes.send(request, self.every * 3 / 4).await,
             Err(_) => return self.registry().looked(node, &place, false),
@@ -88,4 +88,25 @@ impl Routing {
         }
         self.registry().looked(node, &place, good);
     }
+}
+
+/// Checks that the caller's certificate is for this role.
+pub(super) fn only(caller: &Caller, role: &str) -> Result<(), ErrorResponse> {
+    if caller.is_for(role) { Ok(()) } else { Err(forbidden()) }
+}
+
+pub(super) fn forbidden() -> ErrorResponse {
+    let reason = "the client's certificate is not for this role: see `deployment machine --role`";
+    ErrorResponse::new(StatusCode::FORBIDDEN, kind::FORBIDDEN, reason)
+}
+
+/// The body of a request in protobuf.
+pub(super) fn body_of(request: Request) -> Result<Body, ErrorResponse> {
+    let title = "the content type must be application/octet-stream";
+    http::content_type(request.headers(), &[media::BINARY], title)?;
+    Ok(request.into_body())
+}
+
+pub(super) fn malformed(error: Malformed) -> ErrorResponse {
+    ErrorResponse::of(StatusCode::BAD_REQUEST, kind::BAD_REQUEST, &error)
 }

@@ -56,7 +56,7 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::from(trace(first, ahead)?))
 }
 
-/// Changes what the traced threads are told, until the first process has ended; its exit status, as a shell gives it.
+/// Changes the results of the traced threads until the first process has ended; returns its exit status, as a shell does.
 fn trace(first: Pid, ahead: c_long) -> Result<u8> {
     // Where each thread that asks for the time wants it.
     let mut asked = HashMap::new();

@@ -19,7 +19,7 @@ use crate::{Process, ROOT, swtpm};
 /// Where the stand-in listens, below the root.
 const SOCKET: &str = "run/holder/holder.sock";
 
-/// One that runs, before the node does.
+/// A running holder of a node's key.
 #[derive(Debug)]
 pub(super) struct RunningHolder {
     /// The stand-in.

@@ -102,7 +102,7 @@ impl Host {
         self.start(name, uid, program, &[part, "--root", ROOT])
     }
 
-    /// Waits until somebody listens on a TCP port.
+    /// Waits until a process listens on a TCP port.
     pub(super) fn wait_for_port(&self, port: u16, name: &str, process: &mut Process) -> Result<()> {
         let address = SocketAddr::from((self.address, port));
         self.wait(name, process, || {

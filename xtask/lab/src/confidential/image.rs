@@ -11,10 +11,10 @@ use crate::binary;
 /// The model that the nodes answer as, and what a home calls the deployment.
 pub const MODEL: &str = "smollm2";
 
-/// What a node's evidence shows.
+/// The measurement in a node's evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measurement {
-    /// What the policy names.
+    /// The image in the policy.
     TheImage,
     /// A `maru-compute` of which one byte is another.
     OneChangedByte,
@@ -22,7 +22,7 @@ pub enum Measurement {
     Zeros,
 }
 
-/// What holds a node's key, and shows what the node runs.
+/// The holder of a node's key, which makes its evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// An enclave's memory and its security module, for which `maru-attester` stands in.
@@ -79,7 +79,7 @@ impl Image {
         }
     }
 
-    /// What a TPM is told while such a node starts: registers and hashes, in their order.
+    /// The measurements that extend a TPM while such a node starts: registers and hashes, in order.
     pub(super) fn told(&self, shows: Measurement) -> Vec<(u8, [u8; 32])> {
         let Some([compute, engine, model]) = self.measured(shows) else { return Vec::new() };
         vec![(8, compute.sha256), (8, engine.sha256), (12, model.sha256)]

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256, Sha384};
 /// The hashes of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Hashes {
-    /// As a TPM is told it.
+    /// The hash that extends a TPM.
     pub(super) sha256: [u8; 32],
     /// As an enclave's registers hold it.
     pub(super) sha384: [u8; 48],

@@ -91,7 +91,7 @@ impl Chain {
         self.dir.path().join("servers").join(KEYS).join(name)
     }
 
-    /// What the example is told to ask.
+    /// Input of the example that sends requests.
     pub(super) fn measure(&self, model: &str) -> Value {
         json!({
             "engine": format!("http://{}", self.engine), "auth": format!("https://{}", self.auth),
@@ -100,7 +100,7 @@ impl Chain {
         })
     }
 
-    /// What it is told to verify: it asks the router as the gateway does.
+    /// Input of the example that verifies nodes: it is a client of the router, like the gateway.
     pub(super) fn verify(&self) -> Value {
         json!({
             "router": self.router, "ca": self.file("ca.crt"), "certificate": self.file("gateway.crt"),

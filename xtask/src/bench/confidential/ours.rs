@@ -21,7 +21,7 @@ const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where a server finds its certificate, below its root.
 pub(super) const KEYS: &str = "etc/maru/confidential";
 
-/// Who is responsible for it.
+/// The folder with the deployment's identity and authority.
 #[derive(Debug)]
 pub(super) struct DeploymentFolder {
     folder: PathBuf,
@@ -74,7 +74,7 @@ impl DeploymentFolder {
     }
 }
 
-/// Ports of loopback that nobody listens on now.
+/// Free ports of loopback.
 pub(super) fn free<const N: usize>() -> Result<[SocketAddr; N]> {
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0"));
     let mut free = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
@@ -105,7 +105,7 @@ pub(super) fn wait(process: &mut Running, log: &Path, so: impl Fn() -> bool) -> 
     Ok(())
 }
 
-/// Waits until somebody listens.
+/// Waits until a process listens.
 pub(super) fn listens(process: &mut Running, log: &Path, at: SocketAddr) -> Result<()> {
     wait(process, log, || TcpStream::connect_timeout(&at, Duration::from_secs(1)).is_ok())
 }

@@ -76,7 +76,7 @@ fn asked(programs: &Path) -> Result<(Value, Vec<(String, u64)>)> {
     Ok((figures, memory))
 }
 
-/// `openpcc-peer`, and the events that it prints; dropping it ends it.
+/// A process of `openpcc-peer` with the events that it prints; killed when dropped.
 struct PeerProcess {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,

@@ -147,7 +147,7 @@ struct Started {
     version: String,
 }
 
-/// The gateway, with limits that nobody meets here.
+/// The gateway, with limits that are not reached here.
 fn gateway(dir: &Path, load: &Load) -> Result<Started> {
     const SETTINGS: &str = "agent_uid = 0
 telmeet_uid = 0

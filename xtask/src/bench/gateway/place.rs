@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// Name that the gateway answers to.
 const HOST: &str = "chat.maru.internal:18789";
 
-/// Where it listens, as the callers are told.
+/// The address of a listener, as options of the load generator.
 #[derive(Clone, Debug)]
 pub(super) struct ListenAddress {
     pub(super) options: Vec<String>,

@@ -17,7 +17,7 @@ pub(super) const CABLE: &str = "eth0";
 /// Largest IP packet inside of every tunnel, in bytes: Maru's, and Tailscale's.
 pub(super) const MTU: u32 = 1280;
 
-/// What goes over the cable.
+/// The underlay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum UnderlayKind {
     /// IPv4 and nothing else.
@@ -48,12 +48,12 @@ impl fmt::Display for UnderlayKind {
     }
 }
 
-/// The machines; dropping it ends everything on them.
+/// The machines; ended when dropped.
 #[derive(Debug)]
 pub(super) struct TestBed {
     /// Where iperf3's server runs, and a coordinator where one is needed.
     pub(super) server: Arc<Machine>,
-    /// Who asks.
+    /// Where iperf3's client runs.
     pub(super) client: Arc<Machine>,
     pub(super) outside: UnderlayKind,
     state: TempDir,

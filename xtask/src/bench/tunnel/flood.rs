@@ -1,4 +1,4 @@
-//! Strangers who begin handshakes, as fast as they are told to.
+//! A flood of handshakes from unknown peers, at a given rate.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
@@ -26,7 +26,7 @@ const PACE: Duration = Duration::from_millis(1);
 const LENGTH: usize = 148;
 const MAC1: std::ops::Range<usize> = 116..132;
 
-/// Makes messages that nobody can tell from a member's without a Diffie-Hellman computation.
+/// Makes messages that only a Diffie-Hellman computation can distinguish from a member's.
 struct Forger {
     key: [u8; 32],
     number: u64,

@@ -103,16 +103,19 @@ fn read_tcp(result: &Value) -> Result<Tcp> {
         if sum.is_null() && !needed {
             continue;
         }
-        tcp.gbit_s += sum["bits_per_second"].as_f64().context("iperf3 tells no speed")? / 1e9;
-        tcp.bytes += sum["bytes"].as_f64().context("iperf3 tells no bytes")?;
+        tcp.gbit_s +=
+            sum["bits_per_second"].as_f64().context("the output of iperf3 has no speed")? / 1e9;
+        tcp.bytes += sum["bytes"].as_f64().context("the output of iperf3 has no bytes")?;
     }
     Ok(tcp)
 }
 
 fn read_udp(result: &Value) -> Result<Udp> {
     let sum = &result["end"]["sum"];
-    let sent = sum["bits_per_second"].as_f64().context("iperf3 tells no speed of datagrams")?;
-    let lost_percent = sum["lost_percent"].as_f64().context("iperf3 tells no loss")?;
+    let sent = sum["bits_per_second"]
+        .as_f64()
+        .context("the output of iperf3 has no speed of datagrams")?;
+    let lost_percent = sum["lost_percent"].as_f64().context("the output of iperf3 has no loss")?;
     Ok(Udp { gbit_s: sent * (1.0 - lost_percent / 100.0) / 1e9, lost_percent })
 }
 

@@ -65,7 +65,7 @@ impl Maru {
     pub(super) fn server_key(&self) -> Result<[u8; 32]> {
         let status = self.instances[0].status()?;
         let key = status["node"]["node_key"].as_str().unwrap_or_default();
-        let digits = key.strip_prefix("nodekey:").context("the status tells no node key")?;
+        let digits = key.strip_prefix("nodekey:").context("the status has no node key")?;
         Ok(hex::decode(digits)?.as_slice().try_into()?)
     }
 }
@@ -131,7 +131,7 @@ fn path(status: &Value, name: &str, count: usize) -> Result<String> {
     Ok(peer["path"].as_str().context("the status names no path")?.to_owned())
 }
 
-/// Whether a path, as the status tells it, leads to this end of the cable.
+/// Whether a path in the status leads to this end of the cable.
 fn is_on(path: &str, outside: UnderlayKind, address: IpAddr) -> bool {
     match outside {
         UnderlayKind::Ipv4 | UnderlayKind::Ipv6 => path

@@ -27,7 +27,7 @@ pub(super) fn of(peers: &[Peer], effort: Effort) -> Outcome {
     Outcome { report, missing }
 }
 
-/// The figure of every peer; nothing if nobody has it.
+/// The figure of every peer; empty if none has it.
 fn row(figure: &Figure, peers: &[Peer]) -> Option<Vec<String>> {
     let found: Vec<_> = peers.iter().map(|peer| peer.figures.summary(figure.key)).collect();
     found.iter().any(Option::is_some).then(|| {

@@ -87,7 +87,7 @@ impl Commands {
         for handle in self.handles()? {
             match self.flush_handle(handle) {
                 Ok(()) => {}
-                Err(error @ TpmError::Refused { .. }) => {
+                Err(error @ TpmError::Refused(..)) => {
                     tracing::debug!(%error, "an object could not be flushed");
                 }
                 Err(error) => return Err(error),
@@ -161,7 +161,7 @@ impl Commands {
         said.map_err(|source| {
             self.new_era();
             self.silent = Some(Instant::now());
-            TpmError::Io { at: self.stream.at().to_owned(), source }
+            TpmError::Io(self.stream.at().to_owned(), source)
         })
     }
 
