@@ -126,7 +126,7 @@ fn copy_database(root: &Path) -> anyhow::Result<File> {
     let program = binaries::for_everyone(&binaries::find(COPY.binary)?, root)?;
     let command = child::command(
         &COPY,
-        &child::Bound::Data,
+        &child::MemoryBound::Rlimit,
         Path::new(crate::confine::OWN_PROGRAM),
         &program,
         root,

@@ -16,7 +16,7 @@ use endpoint::{Body, Content, Declaration, Endpoint};
 use messages::{Message, message};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::{Serialize, de::DeserializeOwned};
-use supervisor::local::Local;
+use supervisor::local::LocalClient;
 
 use crate::up::control;
 
@@ -298,8 +298,8 @@ fn tls_error(error: &anyhow::Error) -> Option<&rustls::Error> {
 }
 
 /// Opens the socket; an error says what to do.
-async fn open(socket: &Connector, daemon: Daemon) -> anyhow::Result<Local> {
-    Local::open(socket, daemon.patience()).await.map_err(|error| {
+async fn open(socket: &Connector, daemon: Daemon) -> anyhow::Result<LocalClient> {
+    LocalClient::open(socket, daemon.patience()).await.map_err(|error| {
         if error.kind() == ErrorKind::PermissionDenied {
             anyhow!(message!("root-only"))
         } else if is_away(error.kind()) {

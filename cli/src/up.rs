@@ -19,7 +19,7 @@ use services::{ENGINE, Instance};
 
 use supervisor::{
     Lock, Podman, Supervisor,
-    change::Engines,
+    change::ModelChange,
     directories,
     leftovers::{self, READY},
     memory,
@@ -91,7 +91,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
         Ok(Some(started)) => {
             let Started { home, containers } = started;
             supervisor.settle();
-            let engines = Engines {
+            let engines = ModelChange {
                 services: plan.services().filter(|service| service.uid == ENGINE).collect(),
                 parameters: &mut plan.parameters,
                 containers: &containers,
@@ -116,7 +116,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
 
 /// Reports that everything is ready, and serves requests until a signal.
 async fn keep(
-    mut engines: Engines<'_>,
+    mut engines: ModelChange<'_>,
     root: &Path,
     home: &guide::Summary,
     stop: &mut StopSignals,
@@ -141,7 +141,7 @@ async fn keep(
 }
 
 /// Changes all engines to the model at `path`, then saves the choice.
-async fn use_model(engines: &mut Engines<'_>, path: &Path) -> anyhow::Result<()> {
+async fn use_model(engines: &mut ModelChange<'_>, path: &Path) -> anyhow::Result<()> {
     engines.use_model(checks::model(path)?).await?;
     SavedOptions::keep_model(&engines.parameters.root, &engines.parameters.model.path)
 }

@@ -4,25 +4,23 @@ use std::path::{Path, PathBuf};
 
 use crate::entry::{Arg, Service};
 
-/// What holds a process to the memory that the table gives its service.
+/// How the memory of a process is limited.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// A control group, which has the limits.
+pub enum MemoryBound {
+    /// By a control group.
     Group(PathBuf),
-    /// `RLIMIT_DATA`: how much it may map to write in, used or not, in each of its processes.
-    Data,
+    /// By `RLIMIT_DATA`: writable mappings of each process, used or not.
+    Rlimit,
 }
 
-/// The command that runs `service`: `confine` (this program) bounds its memory and files and lets it write in its own
-/// places alone, `setpriv` takes away what it does not need, then becomes the program at `binary`. The process ends with
-/// whoever started it.
+/// The command that runs `service`: `confine` (this program) limits its memory, its files and where it may write, `setpriv`
+/// drops capabilities and becomes the program at `binary`. The process ends with its parent.
 ///
-/// A service that starts as root chooses its places and gives up its rights by itself, as when somebody starts it by
-/// hand: what it needs only then is more than it keeps.
+/// A service that starts as root gives up its rights by itself: it has its start capabilities until then.
 #[must_use]
 pub fn command(
     service: &Service,
-    bound: &Bound,
+    bound: &MemoryBound,
     confine: &Path,
     binary: &Path,
     root: &Path,
@@ -31,8 +29,8 @@ pub fn command(
         confine.display().to_string(),
         "confine".to_owned(),
         match bound {
-            Bound::Group(folder) => format!("--group={}", folder.display()),
-            Bound::Data => format!("--data-mib={}", service.memory.mib(None)),
+            MemoryBound::Group(folder) => format!("--group={}", folder.display()),
+            MemoryBound::Rlimit => format!("--data-mib={}", service.memory.mib(None)),
         },
         format!("--file-mib={}", service.disk_mib),
     ];

@@ -1,4 +1,4 @@
-//! What the service table says of a service.
+//! The columns of the service table.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,22 +16,22 @@ pub enum Kind {
     Container,
 }
 
-/// A part of the start. Its services start together, after those of the parts before it; it ends once
-/// every service that has to be ready by then is ready. Services stop in the opposite order.
+/// A stage of the start. Its services start together, after those of the stages before; it ends once every service that has
+/// to be ready by then is ready. Services stop in the opposite order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// The control plane, without which no node joins.
     ControlPlane,
-    /// What answers in the mesh, and the engines.
+    /// The mesh services and the engines.
     Containers,
-    /// The way from the mesh to them; the home node joins at its end.
+    /// The agent; the home node joins at the end of this stage.
     Agent,
-    /// What takes long goes on after the join: nothing more starts, models are read.
+    /// Models are loaded after the join; no service starts.
     Models,
 }
 
 impl Stage {
-    /// What happens, for people.
+    /// A description for progress output.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -43,25 +43,25 @@ impl Stage {
     }
 }
 
-/// How it is seen that a service is ready.
+/// When a service counts as ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readiness {
-    /// The question that it answers then.
+    /// The probe that succeeds then.
     pub probe: Probe,
-    /// The part of the start that waits for it.
+    /// The stage that waits for it.
     pub by: Stage,
-    /// How long it may take; then the start fails.
+    /// Timeout, after which the start fails.
     pub patience: Duration,
 }
 
-/// A question that a service answers once it is ready.
+/// A readiness probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// `GET` of this path, on the first link on which the service listens.
     Get(&'static str),
-    /// The same for a mesh service, which is asked for its health by nobody in particular.
+    /// `GET /healthz` of a mesh service, without an identity.
     MeshHealth,
-    /// A connection to the relay's TCP port, as the coordinator's settings name it.
+    /// A connection to the relay's TCP port, which the coordinator's settings name.
     RelayPort,
 }
 
@@ -78,16 +78,16 @@ pub enum Arg {
     Threads,
 }
 
-/// How much memory a service may take.
+/// The memory limit of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
     /// So many MiB.
     Mib(u64),
-    /// So many MiB and the model's file.
+    /// So many MiB and the size of the model's file.
     Model(u64),
 }
 
-/// What a unit file assumes a model takes, in MiB; `maru up` takes the file's size.
+/// The size of a model in a unit file, in MiB; `maru up` takes the file's size.
 const MODEL_MIB: u64 = 6144;
 
 impl Memory {
@@ -122,10 +122,10 @@ pub struct Service {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
-    /// What it keeps of root's rights, in systemd's names without `CAP_`.
+    /// Capabilities, in systemd's names without `CAP_`.
     pub capabilities: &'static [&'static str],
-    /// What it needs beside them to start as root, give all else up and become its user by itself; nothing for who is
-    /// started as its user.
+    /// Further capabilities of a service that starts as root and becomes its user by itself; empty for one that is started
+    /// as its user.
     pub start_capabilities: &'static [&'static str],
     /// Links on which it listens.
     pub listens: &'static [Link],
@@ -133,25 +133,25 @@ pub struct Service {
     pub calls: &'static [Link],
     /// How devices reach it in the mesh, if they do.
     pub mesh: Option<Mesh>,
-    /// What it uses of the disk beside its links; the first where it may write is its own folder.
+    /// Files and folders beside its links; the first writable one is its own folder.
     pub mounts: &'static [Mount],
     /// Most memory.
     pub memory: Memory,
-    /// Most that it may keep on disk, in MiB. No file that it writes is longer (`RLIMIT_FSIZE`); `maru up` stops it
-    /// when all of them take more, and a backup leaves out the rest.
+    /// Disk quota, in MiB. No file may be longer (`RLIMIT_FSIZE`); `maru up` stops the service when all files together are
+    /// larger, and a backup leaves out the rest.
     pub disk_mib: u64,
     /// Most processes and threads.
     pub pids: u32,
 }
 
 impl Service {
-    /// The socket on which it is asked whether it is ready, in the instance at `root`; `None` for who listens on none.
+    /// The socket of its readiness probe, in the instance at `root`; `None` if it listens on none.
     #[must_use]
     pub fn socket(&self, root: &Path) -> Option<PathBuf> {
         self.listens.first().map(|link| link.path(root))
     }
 
-    /// Whether root starts it, and it becomes its user by itself.
+    /// Whether it starts as root and becomes its user by itself.
     #[must_use]
     pub fn starts_as_root(&self) -> bool {
         !self.start_capabilities.is_empty()

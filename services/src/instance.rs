@@ -1,4 +1,4 @@
-//! Names that a root gives to things outside it.
+//! Names of an instance's interfaces, tables and containers.
 
 use std::{
     fmt::Write as _,
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 /// the 15 characters of an interface's name.
 const ID_BYTES: usize = 3;
 
-/// One installation, told from others on the same machine by its root.
+/// One installation on a machine, identified by its root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     id: String,

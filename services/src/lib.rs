@@ -1,12 +1,11 @@
-//! The service table: what runs, as whom, with which rights.
+//! The service table: programs, users and rights.
 //!
 //! Each service of a home has one row in [`SERVICES`]: program, user, sockets, mesh port and name, folders with their limits,
-//! memory. From the rows come the processes and `podman run` arguments of `maru up` ([`child`], [`podman`]), the order
-//! in which it starts and stops them ([`Stage`]), how it sees that they are ready ([`Readiness`]), its directories
-//! ([`directories`]), the mesh services of `agent.toml` and the ports of the first policy ([`mesh_services`]), what a backup
-//! holds ([`saved`]), the programs that `xtask` builds, the systemd units ([`systemd`]) and the Quadlets ([`quadlet`])
-//! in `systemd/` and `podman/`; a test compares those files with the table.
-//! [`SERVERS`] are the machines of a confidential deployment, which no household needs: only units are made of them.
+//! memory. From the rows come the processes and `podman run` arguments of `maru up` ([`child`], [`podman`]), the order of
+//! start and stop ([`Stage`]), readiness probes ([`Readiness`]), directories ([`directories`]), the mesh services of
+//! `agent.toml` and the ports of the first policy ([`mesh_services`]), the contents of a backup ([`saved`]), the programs that
+//! `xtask` builds, the systemd units ([`systemd`]) and the Quadlets ([`quadlet`]) in `systemd/` and `podman/`; a test compares
+//! those files with the table. [`SERVERS`] are the servers of a confidential deployment, for which only units are made.
 #![forbid(unsafe_code)]
 
 mod entry;

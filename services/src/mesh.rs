@@ -13,12 +13,12 @@ pub struct Mesh {
     pub name: &'static str,
     /// Whether its answers may be web pages.
     pub pages: bool,
-    /// Whether programs of the home machine may be let in, by an address of loopback.
+    /// Whether programs of the home machine may connect over a loopback address.
     pub local: bool,
-    /// Its settings file, below the root. `maru up` writes the first one: the network, and the names that it answers to.
+    /// Its settings file, below the root. `maru up` writes the first one, with the network and the service's names.
     pub settings: &'static str,
-    /// What the first line of that file says it is about.
+    /// The title in the first line of that file.
     pub about: &'static str,
-    /// Keys in that file that hold the user id of whoever listens on these links.
+    /// Keys in that file with the user id of the listener of these links.
     pub peers: &'static [(&'static str, Link)],
 }

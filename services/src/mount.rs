@@ -3,11 +3,11 @@
 /// What a service may do with a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Read it.
+    /// Read.
     Read,
-    /// Write there.
+    /// Read and write.
     Write,
-    /// What it may do with the folder above, which is listed too.
+    /// As for the folder above, which is listed too.
     Inherited,
 }
 
@@ -39,7 +39,7 @@ pub struct Mount {
     pub path: &'static str,
     /// What the service may do with it.
     pub access: Access,
-    /// The directory that is made for this service; `None` for what another row or a person makes.
+    /// The directory that is made for this service; `None` if another row or the administrator makes it.
     pub directory: Option<Directory>,
     /// Most files and folders of it in a backup; 0 if no backup holds it.
     pub saved_files: usize,
@@ -58,20 +58,19 @@ impl Mount {
         Self { access: Access::Write, ..Self::read(path) }
     }
 
-    /// A folder in one that is listed before.
+    /// A folder inside one that is listed before.
     #[must_use]
     pub const fn inside(path: &'static str) -> Self {
         Self { access: Access::Inherited, ..Self::read(path) }
     }
 
-    /// The directory is made, with this owner, group and mode.
+    /// The directory is made with this owner, group and mode.
     #[must_use]
     pub const fn made(self, uid: u32, gid: u32, mode: u32) -> Self {
         Self { directory: Some(Directory::new(self.path, uid, gid, mode)), ..self }
     }
 
-    /// A backup holds it, with at most so many files and folders. All that backups hold together are as many as an archive
-    /// may have.
+    /// A backup contains it, with at most so many files and folders. The sum over all mounts is the limit of an archive.
     #[must_use]
     pub const fn saved(self, files: usize) -> Self {
         Self { saved_files: files, ..self }

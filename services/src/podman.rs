@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     entry::{Arg, Service},
     instance::Instance,
+    link::Link,
     mount::Access,
     rows::MODELS,
 };
@@ -12,7 +13,7 @@ use crate::{
 /// Most open files of a container.
 const OPEN_FILES: u64 = 8192;
 
-/// What one machine and one instance add to the table.
+/// Settings of one machine and instance, beside the table.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The instance's root.
@@ -30,13 +31,13 @@ pub struct Settings {
 /// A model's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
-    /// Where it lies on the host, without links in the path.
+    /// Its path on the host, without symbolic links.
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
 }
 
-/// What a host lets `maru up` limit.
+/// The limits that a host enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `--memory`.
@@ -52,14 +53,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// All that Maru asks for.
+    /// All limits.
     #[must_use]
     pub fn full(open_files: u64) -> Self {
         Self { memory: true, swap: true, pids: true, cgroups: true, open_files }
     }
 }
 
-/// Isolation that no host may refuse; the same for every container.
+/// Isolation of every container, required on every host.
 pub const ISOLATION: &[&str] = &[
     "--network=none",
     "--ipc=none",
@@ -83,7 +84,7 @@ pub fn run(service: &Service, settings: &Settings) -> Vec<String> {
         format!("--hostname={}", service.name),
         "--log-driver=none".to_owned(),
         "--stop-timeout=5".to_owned(),
-        // Logs are read by people and by `maru up`, not by a terminal.
+        // Logs go to files, not to a terminal.
         "--env=NO_COLOR=1".to_owned(),
     ];
     args.extend(isolation(service, settings));
@@ -125,18 +126,15 @@ pub fn isolation(service: &Service, settings: &Settings) -> Vec<String> {
     args
 }
 
-/// What `service` sees of the host, as `HOST:INSIDE:OPTIONS`.
+/// The volumes of `service`, as `HOST:INSIDE:OPTIONS`.
 #[must_use]
 pub fn volumes(service: &Service, settings: &Settings) -> Vec<String> {
     let below = |path: &str| format!("{}", settings.root.join(path).display());
     let mut volumes = Vec::new();
-    for link in service.listens {
-        let path = link.directory();
-        volumes.push(format!("{}:/{path}:rw", below(&path)));
-    }
-    for link in service.calls {
-        let path = link.directory();
-        volumes.push(format!("{}:/{path}:ro", below(&path)));
+    for (links, options) in [(service.listens, "rw"), (service.calls, "ro")] {
+        for path in links.iter().map(Link::directory) {
+            volumes.push(format!("{}:/{path}:{options}", below(&path)));
+        }
     }
     for mount in service.mounts {
         let options = match mount.access {
@@ -157,8 +155,7 @@ pub fn volumes(service: &Service, settings: &Settings) -> Vec<String> {
     volumes
 }
 
-/// The folder of models if the model lies in it, else the model's file alone: what is
-/// beside it concerns no container.
+/// The folder of models if the model is in it, else the model's file alone.
 fn model_mount(root: &Path, model: &Model) -> (PathBuf, String) {
     let folder = root.join(MODELS);
     if model.path.starts_with(&folder) {

@@ -8,7 +8,7 @@ use crate::{
     rows::{RESTORING, SERVICES},
 };
 
-/// Open files that a unit asks for; systemd starts Podman with at least as many.
+/// Limit of open files in a unit.
 const OPEN_FILES: u64 = 8192;
 
 /// Threads that an installed engine takes unless its unit is changed.

@@ -9,7 +9,7 @@ use crate::{
     mount::Mount,
 };
 
-/// User of the agent: the one process that may tell a mesh service who is calling.
+/// User of the agent: the only process that may send mesh services an identity header.
 pub const AGENT_UID: u32 = 61005;
 /// Group of the agent, which enters the folders of the mesh services' sockets. Uid and gid of all others are equal.
 pub const AGENT_GID: u32 = 61000;
@@ -26,11 +26,11 @@ pub const ENGINE: u32 = 61004;
 
 /// State of the relay, below the root. The coordinator reads the certificate there; the keys are the relay's alone.
 pub const RELAY_STATE: &str = "var/lib/maru/relay";
-/// Where the coordinator tells the relay who is a node, below the root. Nobody else looks into it.
+/// Folder with the list of node keys that the coordinator writes for the relay, below the root.
 pub const RELAY_NODES: &str = "var/lib/maru/relay-nodes";
-/// A file that is there, below the root, while a restore is under way: nothing starts on half of a network.
+/// A file that exists, below the root, during a restore: no service starts then.
 pub const RESTORING: &str = "var/lib/maru/restoring";
-/// Folder of what is dialled, below the root: each dial of the agent has one in it, with its socket.
+/// Folder of the dials, below the root: each dial of the agent has a folder in it, with its socket.
 pub const DIALS: &str = "run/maru/dial";
 /// State of the gateway, below the root.
 pub const GATEWAY_STATE: &str = "var/lib/maru/gateway";
@@ -46,20 +46,20 @@ pub const LOCAL_API: Link =
     Link { mode: 0o755, ..new_link!("agent", "api.sock", AGENT_UID, AGENT_GID) };
 /// The gateway as a mesh service.
 pub const GATEWAY_HTTP: Link = new_link!("gateway", "http.sock", GATEWAY, AGENT_GID);
-/// The gateway as telmeet sees it.
+/// The gateway's plugin interface, for telmeet.
 pub const PLUGIN: Link = new_link!("plugin", "http.sock", GATEWAY, TELMEET);
-/// What the gateway tells root, and is told by root: counters and apps.
+/// The gateway's admin interface, for root: metrics and apps.
 pub const METRICS: Link = new_link!("metrics", "http.sock", GATEWAY, 0);
 /// telmeet as a mesh service.
 pub const TELMEET_HTTP: Link = new_link!("telmeet", "http.sock", TELMEET, AGENT_GID);
 /// The first engine.
 pub const INFERENCE: Link = new_link!("inference", "llm.sock", ENGINE, GATEWAY);
-/// The engine that answers when the first does not.
+/// The spare engine.
 pub const INFERENCE_2: Link = new_link!("inference-2", "llm.sock", ENGINE, GATEWAY);
 
-/// How long a service may take until it answers.
+/// Timeout of a service's start.
 const STARTING: Duration = Duration::from_secs(30);
-/// How long an engine may take to load its model; large ones are read from slow disks.
+/// Timeout of an engine's start: a large model may be read from a slow disk.
 const LOADING: Duration = Duration::from_secs(20 * 60);
 
 const fn ready(probe: Probe, by: Stage, patience: Duration) -> Readiness {
@@ -69,10 +69,10 @@ const fn ready(probe: Probe, by: Stage, patience: Duration) -> Readiness {
 /// telmeet in the mesh.
 pub const TELMEET_MESH: Mesh = Mesh {
     port: 80,
-    // For HTTPS, which it does not speak yet: the policy of a network is written once.
+    // For HTTPS, which it does not support yet: the first policy is written only once.
     open: &[443],
     name: "chat",
-    // Whoever took it over could not serve one either.
+    // An attacker who takes telmeet over cannot serve pages either.
     pages: false,
     local: false,
     settings: "etc/maru/telmeet.toml",
@@ -92,22 +92,19 @@ pub const GATEWAY_MESH: Mesh = Mesh {
     peers: &[],
 };
 
+/// Defaults of services that run as processes.
+const CHILD: Service = Service { kind: Kind::Child, start: Stage::ControlPlane, ..CONTAINER };
+
 /// The coordinator.
 pub const COORDINATOR_SERVICE: Service = Service {
     name: "coordinator",
     description: "Maru coordinator: the control plane",
     binary: "maru-coordinator",
     args: &[Arg::Text("serve")],
-    kind: Kind::Child,
-    start: Stage::ControlPlane,
     ready: ready(Probe::Get("/api/v1/health"), Stage::ControlPlane, STARTING),
     uid: COORDINATOR,
     gid: COORDINATOR,
-    capabilities: &[],
-    start_capabilities: &[],
     listens: &[ADMIN],
-    calls: &[],
-    mesh: None,
     mounts: &[
         Mount::write("var/lib/maru/coordinator")
             .made(COORDINATOR, COORDINATOR, 0o700)
@@ -117,7 +114,7 @@ pub const COORDINATOR_SERVICE: Service = Service {
     ],
     memory: Memory::Mib(512),
     disk_mib: 4096,
-    pids: 128,
+    ..CHILD
 };
 
 /// The relay.
@@ -126,23 +123,16 @@ pub const RELAY_SERVICE: Service = Service {
     description: "Maru relay: DERP and STUN",
     binary: "maru-coordinator",
     args: &[Arg::Text("relay")],
-    kind: Kind::Child,
-    start: Stage::ControlPlane,
     ready: ready(Probe::RelayPort, Stage::ControlPlane, STARTING),
     uid: RELAY,
     gid: RELAY,
-    capabilities: &[],
-    start_capabilities: &[],
-    listens: &[],
-    calls: &[],
-    mesh: None,
     mounts: &[
         Mount::write(RELAY_STATE).made(RELAY, COORDINATOR, 0o750).saved(2_000),
         Mount::read(RELAY_NODES).made(COORDINATOR, RELAY, 0o750),
     ],
-    memory: Memory::Mib(256),
     disk_mib: 64,
     pids: 64,
+    ..CHILD
 };
 
 /// The agent.
@@ -150,19 +140,16 @@ pub const AGENT_SERVICE: Service = Service {
     name: "agent",
     description: "Maru agent: this device's part in the mesh",
     binary: "maru-agent",
-    args: &[],
-    kind: Kind::Child,
     start: Stage::Agent,
     ready: ready(Probe::Get("/v1/status"), Stage::Agent, STARTING),
     uid: AGENT_UID,
     gid: AGENT_GID,
     capabilities: &["NET_ADMIN", "NET_BIND_SERVICE"],
-    // Gives its folders to its user, also where that user alone may look into them.
+    // To give its folders, also private ones, to its user.
     start_capabilities: &["CHOWN", "DAC_READ_SEARCH", "SETGID", "SETPCAP", "SETUID"],
     listens: &[LOCAL_API],
     calls: &[GATEWAY_HTTP, TELMEET_HTTP],
-    mesh: None,
-    // The second is root's: its helper keeps there what `resolv.conf` was. So is the third: each dial has a folder there.
+    // Root owns the second, where its helper keeps the original `resolv.conf`, and the third, which has a folder for each dial.
     mounts: &[
         Mount::write("var/lib/maru/agent").made(AGENT_UID, AGENT_GID, 0o700).saved(5_000),
         Mount::write("var/lib/maru/resolver").made(0, 0, 0o755),
@@ -170,10 +157,10 @@ pub const AGENT_SERVICE: Service = Service {
     ],
     memory: Memory::Mib(512),
     disk_mib: 64,
-    pids: 128,
+    ..CHILD
 };
 
-/// What services in containers have in common.
+/// Defaults of services in containers.
 const CONTAINER: Service = Service {
     name: "",
     description: "",
@@ -206,7 +193,7 @@ pub const GATEWAY_SERVICE: Service = Service {
     calls: &[INFERENCE, INFERENCE_2],
     mesh: Some(GATEWAY_MESH),
     mounts: &[
-        // All of them: a dial that is added needs no other container.
+        // The whole folder: a new dial needs no change of the container.
         Mount::read(DIALS),
         Mount::read(GATEWAY_MESH.settings),
         Mount::write(GATEWAY_STATE).made(GATEWAY, GATEWAY, 0o700).saved(15_000),
@@ -260,7 +247,7 @@ pub const INFERENCE_SERVICE: Service = Service {
     ..CONTAINER
 };
 
-/// The engine that answers when the first does not.
+/// The spare engine.
 pub const INFERENCE_2_SERVICE: Service = Service {
     name: "inference-2",
     description: "Maru engine: answers when the first does not",

@@ -1,7 +1,7 @@
 //! The servers of a confidential deployment, each with a user, a configuration file and a unit of its own.
 //!
-//! They stand on machines of several operators (`docs/protocols/confidential.md`). On a node, `boot` alone reaches the security module or the TPM,
-//! `router-com` alone the network; the workers are `boot`'s, and the engine is asked by nobody else.
+//! They run on machines of several operators (`docs/protocols/confidential.md`). On a node, only `boot` reaches the security
+//! module or the TPM, only `router-com` the network, and only `boot`'s workers the engine.
 
 use crate::{
     link::{Link, new_link},
@@ -10,11 +10,11 @@ use crate::{
 
 /// User of the relay of the chain.
 pub const RELAY: u32 = 61011;
-/// User of its gateway.
+/// User of the chain's gateway.
 pub const GATEWAY: u32 = 61012;
-/// User of its router.
+/// User of the chain's router.
 pub const ROUTER: u32 = 61013;
-/// User of the server of the configuration.
+/// User of the configuration server.
 pub const AUTH: u32 = 61014;
 /// User of a node's part that collects evidence and holds its key, and of its workers.
 pub const BOOT: u32 = 61015;
@@ -23,13 +23,13 @@ pub const ROUTER_COM: u32 = 61016;
 /// User of a node's engine.
 pub const ENGINE: u32 = 61017;
 
-/// Where a node's evidence is asked for, and its workers.
+/// The interface of a node's `boot`: evidence and workers.
 pub const BOOT_LINK: Link = new_link!("confidential-boot", "boot.sock", BOOT, ROUTER_COM);
 /// A node's engine, for its workers.
 pub const ENGINE_LINK: Link = new_link!("confidential-engine", "llm.sock", ENGINE, BOOT);
 
-/// One server of a confidential deployment: a unit on whichever machine its operator runs it. No household needs it,
-/// and `maru up` does not start it, so that it has no [`Stage`](crate::Stage).
+/// One server of a confidential deployment: a unit on the machine of its operator. `maru up` does not start it, so it has no
+/// [`Stage`](crate::Stage).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Its name: that of its unit after `maru-`.
@@ -50,11 +50,11 @@ pub struct Server {
     pub calls: &'static [Link],
     /// Where it may write beside its links, below the root.
     pub writes: &'static [&'static str],
-    /// The devices that it alone uses, where they are there.
+    /// Devices for its exclusive use, where they exist.
     pub devices: &'static [&'static str],
     /// Whether it has a network.
     pub network: bool,
-    /// Most memory in MiB; none for an engine, which takes what its model takes.
+    /// Most memory in MiB; `None` for an engine, whose need depends on the model.
     pub memory_mib: Option<u64>,
     /// Longest file that it may write, in MiB (`RLIMIT_FSIZE`).
     pub file_mib: u64,
@@ -77,7 +77,7 @@ impl Server {
     }
 }
 
-/// What most of them are like.
+/// Defaults.
 const SERVER: Server = Server {
     name: "",
     description: "",
@@ -99,7 +99,7 @@ const SERVER: Server = Server {
 pub const SERVERS: &[Server] = &[
     Server {
         name: "confidential-relay",
-        description: "Maru confidential relay: passes on what it cannot read, and not for whom",
+        description: "Maru confidential relay: forwards sealed requests without the client's address",
         args: &["relay"],
         uid: RELAY,
         gid: RELAY,
@@ -116,7 +116,7 @@ pub const SERVERS: &[Server] = &[
     },
     Server {
         name: "confidential-router",
-        description: "Maru confidential router: knows the nodes, and hands them what is sealed to them",
+        description: "Maru confidential router: forwards sealed requests to the nodes",
         args: &["router"],
         uid: ROUTER,
         gid: ROUTER,
@@ -133,7 +133,7 @@ pub const SERVERS: &[Server] = &[
     },
     Server {
         name: "compute-boot",
-        description: "Maru compute boot: holds a node's key, shows evidence, starts a worker per request",
+        description: "Maru compute boot: holds a node's key, produces evidence, starts a worker per request",
         binary: "maru-compute",
         args: &["boot"],
         uid: BOOT,
@@ -149,7 +149,7 @@ pub const SERVERS: &[Server] = &[
     },
     Server {
         name: "compute-router-com",
-        description: "Maru compute router-com: takes sealed requests, and tells the router that it lives",
+        description: "Maru compute router-com: receives sealed requests, and sends heartbeats to the router",
         binary: "maru-compute",
         args: &["router-com"],
         uid: ROUTER_COM,
@@ -184,8 +184,7 @@ pub fn server_links() -> impl Iterator<Item = &'static Link> {
     SERVERS.iter().flat_map(|server| server.listens)
 }
 
-/// Directories beside the links, parents first. Keys and certificates of all of them lie in one: each key is its
-/// owner's alone (0600).
+/// Directories beside the links, parents first. All keys and certificates are in one; only its owner can read a key (0600).
 pub const SERVER_DIRECTORIES: &[Directory] = &[
     Directory::new("etc/maru", 0, 0, 0o755),
     Directory::new("etc/maru/confidential", 0, 0, 0o755),

@@ -1,4 +1,4 @@
-//! A service as a systemd unit, the directories as `tmpfiles.d`, and the devices as rules of udev.
+//! Services as systemd units, directories as `tmpfiles.d`, devices as rules of udev.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ const NO_DEVICES: &str = "PrivateDevices=yes\nProtectKernelTunables=yes\n";
 const NETWORK: &str = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n";
 const NO_NETWORK: &str = "PrivateNetwork=yes\nRestrictAddressFamilies=AF_UNIX\n";
 
-/// What every unit gives up. Sources: `systemd.exec(5)`, `systemd-analyze security`.
+/// Restrictions of every unit. Sources: `systemd.exec(5)`, `systemd-analyze security`.
 const HARDENING: &str = "\
 NoNewPrivileges=yes
 LimitCORE=0
@@ -44,7 +44,7 @@ SystemCallFilter=landlock_add_rule landlock_create_ruleset landlock_restrict_sel
 UMask=0077
 ";
 
-/// Name and text of every unit: of what `maru up` would start beside it, and of a deployment's servers; and of what they need.
+/// Name and text of every unit, of services and of a deployment's servers, and of the files that they need.
 #[must_use]
 pub fn files() -> Vec<(String, String)> {
     let children = SERVICES.iter().filter(|service| service.kind == Kind::Child);
@@ -65,7 +65,7 @@ pub fn files() -> Vec<(String, String)> {
     files
 }
 
-/// What differs between units.
+/// The variable parts of a unit.
 struct Unit {
     description: &'static str,
     /// Program and arguments.
@@ -122,7 +122,7 @@ impl Unit {
 
     fn text(&self) -> String {
         let mut out = format!(
-            "# Generated from the service table by `cargo run --release -p cli --example units`.\n\
+            "{GENERATED}\n\
              [Unit]\nDescription={}\nConditionPathExists=!/{RESTORING}\n\
              Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
              [Service]\nExecStart={}\nUser={}\nGroup={}\nRestart=always\nRestartSec=1\n\
@@ -142,7 +142,7 @@ impl Unit {
     }
 }
 
-/// What differs between a service that shapes the network and one that only uses it.
+/// Devices, capabilities and network of a service; only one with capabilities configures the network.
 fn rights(service: &Service) -> String {
     let capabilities: Vec<_> = service
         .capabilities
@@ -155,8 +155,7 @@ fn rights(service: &Service) -> String {
         out.push_str(NO_DEVICES);
         out.push_str(NETWORK);
     } else {
-        // It becomes its user by itself; a helper of it that stays root writes the resolver's file, and restores it
-        // after it was told to stop.
+        // Its helper, which stays root, writes the resolver's file and restores it after the stop signal.
         out.push_str(
             "KillMode=mixed\nDeviceAllow=/dev/net/tun rw\nDevicePolicy=closed\n\
              ReadWritePaths=/etc\n\
@@ -166,7 +165,7 @@ fn rights(service: &Service) -> String {
     out
 }
 
-/// A server has no capability; one has devices, and who only answers others on its machine has no network.
+/// Devices and network of a server; none has capabilities.
 fn server_rights(server: &Server) -> String {
     let devices = match server.devices {
         [] => NO_DEVICES.to_owned(),
@@ -180,8 +179,8 @@ fn server_rights(server: &Server) -> String {
     format!("CapabilityBoundingSet=\n{devices}{network}")
 }
 
-/// `udev(7)`: devices for these groups, whenever they come. Read after what the distribution says of them (on Debian
-/// `60-tpm-udev.rules`), which gives a TPM to the group `tss`.
+/// `udev(7)`: gives devices to these groups. The file sorts after the distribution's rules (on Debian
+/// `60-tpm-udev.rules`), which give a TPM to the group `tss`.
 fn rules(devices: impl IntoIterator<Item = (&'static str, u32)>) -> String {
     let mut out = format!("{GENERATED}\n");
     for (device, gid) in devices {
@@ -194,22 +193,10 @@ fn rules(devices: impl IntoIterator<Item = (&'static str, u32)>) -> String {
 /// `tmpfiles.d(5)`: these directories and links.
 fn tmpfiles<'a>(directories: &[Directory], links: impl IntoIterator<Item = &'a Link>) -> String {
     let mut out = format!("{GENERATED}\n# Type Path Mode User Group Age Argument\n");
-    for directory in directories {
-        let _ = writeln!(
-            out,
-            "d /{} {:04o} {} {} -",
-            directory.path, directory.mode, directory.uid, directory.gid
-        );
-    }
-    for link in links {
-        let _ = writeln!(
-            out,
-            "d /{} {:04o} {} {} -",
-            link.directory(),
-            link.mode,
-            link.owner,
-            link.group
-        );
+    let directories = directories.iter().map(|it| (it.path.to_owned(), it.mode, it.uid, it.gid));
+    let links = links.into_iter().map(|it| (it.directory(), it.mode, it.owner, it.group));
+    for (path, mode, uid, gid) in directories.chain(links) {
+        let _ = writeln!(out, "d /{path} {mode:04o} {uid} {gid} -");
     }
     out
 }

@@ -1,4 +1,4 @@
-//! What the rows say together.
+//! Lists over all rows.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub fn links() -> impl Iterator<Item = &'static Link> {
     SERVICES.iter().flat_map(|service| service.listens)
 }
 
-/// Every part of the start, in order: each in which a service starts or gets ready.
+/// Every stage in which a service starts or gets ready, in order.
 #[must_use]
 pub fn stages() -> BTreeSet<Stage> {
     SERVICES.iter().flat_map(|service| [service.start, service.ready.by]).collect()
@@ -26,7 +26,7 @@ pub fn stages() -> BTreeSet<Stage> {
 pub fn directories() -> Vec<Directory> {
     let of_root = |path| Directory::new(path, 0, 0, 0o755);
     let mut directories = ["etc/maru", "run/maru", "var/lib/maru"].map(of_root).to_vec();
-    // Services that start as root first: their folders are handed to their users by themselves.
+    // Services that start as root first: they hand their folders to their users by themselves.
     let (first, rest): (Vec<&Service>, Vec<&Service>) =
         SERVICES.iter().partition(|service| service.starts_as_root());
     let mounts = first.into_iter().chain(rest).flat_map(|service| service.mounts);
@@ -58,7 +58,7 @@ pub fn mesh_names() -> BTreeSet<&'static str> {
     mesh_services().into_iter().map(|(_, mesh)| mesh.name).collect()
 }
 
-/// Folders that a backup holds, each with its service.
+/// Folders in a backup, each with its service.
 pub fn saved() -> impl Iterator<Item = (&'static Service, &'static Mount)> {
     let mounts = SERVICES
         .iter()

@@ -51,7 +51,7 @@ fn the_commands_of_children() {
     let command = |service, binary: &str| {
         child::command(
             service,
-            &child::Bound::Data,
+            &child::MemoryBound::Rlimit,
             Path::new("/proc/self/exe"),
             Path::new(binary),
             root,

@@ -13,7 +13,7 @@ use services::{AGENT_GID, AGENT_UID};
 
 use supervisor::{
     Podman, binaries,
-    limits::{self, Refused},
+    limits::{self, MissingLimits},
     memory,
 };
 use tokio::process::Command;
@@ -147,14 +147,14 @@ fn major(version: &str) -> Option<u32> {
 
 /// How the memory of services is limited, and which limits of containers work: as the last `maru up` found, or by a trial now.
 async fn container_limits(root: &Path) -> Vec<Finding> {
-    let known: Option<Refused> = serde_json::from_str(&read(root.join(limits::FILE))).ok();
+    let known: Option<MissingLimits> = serde_json::from_str(&read(root.join(limits::FILE))).ok();
     let holder = known.as_ref().map_or_else(memory::likely, |known| known.children);
     let mut findings = vec![Finding::ok("memory", holder.to_string())];
     findings.extend(limits_of(known).await);
     findings
 }
 
-async fn limits_of(known: Option<Refused>) -> Vec<Finding> {
+async fn limits_of(known: Option<MissingLimits>) -> Vec<Finding> {
     let refused = match known {
         Some(refused) => Ok(refused),
         None if !geteuid().is_root() => {
@@ -188,7 +188,7 @@ fn refusal(limit: &limits::Limit) -> Finding {
 }
 
 /// Starts a container in a storage of its own, which is removed afterwards.
-async fn try_limits() -> anyhow::Result<Refused> {
+async fn try_limits() -> anyhow::Result<MissingLimits> {
     let folder = std::env::temp_dir().join(format!("maru-doctor-{}", std::process::id()));
     // Made here and now, for root alone: nobody else may have put it there, or anything into it.
     std::fs::DirBuilder::new()

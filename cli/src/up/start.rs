@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use messages::message;
 use services::{Kind, Stage, stages};
 
-use supervisor::{Podman, Supervisor, children, containers::Containers, memory::Group, ready};
+use supervisor::{Podman, Supervisor, containers::Containers, memory::Group, ready};
 
 use crate::{
     confine,
@@ -44,7 +44,7 @@ pub(super) async fn all(
         step.now(stage.words());
         for service in services() {
             supervisor.start(match service.kind {
-                Kind::Child => children::spec(service, parameters, &group, holder, confine)?,
+                Kind::Child => group.spec(service, parameters, holder, confine)?,
                 Kind::Container => {
                     let containers = containers.as_ref().context("no container is prepared")?;
                     containers.spec(service, parameters, podman)?

@@ -1,4 +1,4 @@
-//! The programs of the services.
+//! Finds the programs of the services.
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -7,14 +7,10 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 
-/// Where programs are copied that other users could not reach where they lie.
+/// Where programs are copied that other users cannot reach.
 const COPIES: &str = "var/lib/maru/bin";
 
 /// Finds a program beside `maru` itself, else in `PATH`.
-///
-/// # Errors
-///
-/// Fails if it is in neither.
 pub fn find(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where maru itself lies")?;
     let beside = own.parent().map(|folder| folder.join(name)).filter(|path| path.is_file());
@@ -30,17 +26,13 @@ pub fn find(name: &str) -> anyhow::Result<PathBuf> {
 #[must_use]
 pub fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // What an administrator runs is often missing from the PATH that sudo or cron give.
+    // The PATH of sudo or cron often lacks these folders.
     let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(usual).map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
-/// A path to the program at `binary` that every user can run: itself, or a copy below `root`
-/// if it lies in someone's home.
-///
-/// # Errors
-///
-/// Fails if it cannot be copied.
+/// A path to the program at `binary` that every user can run: the program itself, or a copy below `root` if its folder is
+/// private.
 pub fn for_everyone(binary: &Path, root: &Path) -> anyhow::Result<PathBuf> {
     if is_public(binary, 0o005) {
         return Ok(binary.to_owned());

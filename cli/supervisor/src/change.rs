@@ -1,4 +1,4 @@
-//! The engines get another model while chats go on.
+//! Changes the engines' model while chats go on.
 //!
 //! ```text
 //!            spare                              first
@@ -7,8 +7,8 @@
 //!                      └──────────────▶ both old ◀─────────┘
 //! ```
 //!
-//! While one engine changes the other answers. Before it is stopped nobody finds it any more, and what it is saying is
-//! awaited.
+//! While one engine changes, the other answers. An engine is stopped only after new callers were sent to the other one and
+//! its replies have ended.
 
 use std::{
     fs, io,
@@ -24,49 +24,45 @@ use services::{Service, podman::Model};
 use crate::{
     containers::Containers,
     engine::Podman,
-    local::Local,
+    local::LocalClient,
     parameters::{Note, Parameters},
     processes::Supervisor,
     ready,
 };
 
-/// How long the replies of an engine may take to end before they are cut.
-const LEAVING: Duration = Duration::from_secs(10 * 60);
-/// How often an engine is asked what it does.
+/// How long an engine's replies may take to end before they are cut.
+const DRAIN: Duration = Duration::from_secs(10 * 60);
+/// How often an engine is polled for running replies.
 const LOOK: Duration = Duration::from_millis(200);
-/// Looks at an engine that does nothing before it is stopped: a request may be between its connection and its slot.
+/// Idle polls in a row before an engine is stopped: a request may be between its connection and its slot.
 const LOOKS: u32 = 3;
-/// How long one question may take.
+/// Timeout of one request.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// More than an engine says of its slots, in bytes.
+/// Longest list of slots, in bytes; an engine's is shorter.
 const SLOTS_MAX: usize = 1 << 20;
 
-/// What changing an engine takes.
-pub struct Engines<'a> {
-    /// What they are started with.
+/// Changes the model of the running engines.
+pub struct ModelChange<'a> {
+    /// Parameters of the run.
     pub parameters: &'a mut Parameters,
-    /// Those that run, in the order of the service table.
+    /// The running engines, in the order of the service table.
     pub services: Vec<&'static Service>,
     /// Their images and limits.
     pub containers: &'a Containers,
-    /// What runs them.
+    /// Runs containers.
     pub podman: &'a Podman,
-    /// What watches them.
+    /// Watches the services.
     pub supervisor: &'a mut Supervisor,
     /// The coordinator's settings.
     pub settings: &'a Settings,
-    /// Is told what fails beside the change.
+    /// Shows errors of going back to the old model.
     pub note: Note,
 }
 
-impl Engines<'_> {
-    /// Makes all engines use the model, the spare first. If one does not start with it, all use again what they used before.
+impl ModelChange<'_> {
+    /// Makes all engines use the model, the spare first. If one does not start with it, all go back to the old model.
     ///
     /// Dropping the future leaves engines of both models, known to the supervisor.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an engine does not start with the model.
     pub async fn use_model(&mut self, model: Model) -> anyhow::Result<()> {
         if model == self.parameters.model {
             return Ok(());
@@ -83,12 +79,14 @@ impl Engines<'_> {
                 }
             }
             let (refused, stays) = (refused.path.display(), self.parameters.model.path.display());
-            return Err(error.context(format!("{refused} does not do; {stays} goes on")));
+            return Err(
+                error.context(format!("{refused} cannot be used; the engines keep {stays}"))
+            );
         }
         Ok(())
     }
 
-    /// Stops an engine once it has nothing to do, and starts it as the plan is now.
+    /// Stops an engine once it is idle, and starts it with the current parameters.
     async fn exchange(&mut self, engine: &'static Service) -> anyhow::Result<()> {
         let spec = self.containers.spec(engine, self.parameters, self.podman)?;
         if let Some(socket) = engine.socket(&self.parameters.root) {
@@ -108,32 +106,32 @@ impl Engines<'_> {
     }
 }
 
-/// Gives a socket another name, under which nobody looks for it: who calls now is sent to the other engine, who called
-/// before is still answered. `None` if nothing is there.
+/// Renames a socket, so that new calls go to the other engine while old ones are still answered. `None` if there is no
+/// socket.
 fn put_aside(socket: &Path) -> Option<PathBuf> {
     let aside = socket.with_extension("leaving");
     fs::rename(socket, &aside).is_ok().then_some(aside)
 }
 
-/// Waits until an engine has had nothing to do at some looks in a row, or is gone, or [`LEAVING`] is over.
+/// Waits until an engine was idle at [`LOOKS`] polls in a row, or is gone, or [`DRAIN`] is over.
 async fn until_idle(socket: &Connector, since: Instant) {
     let mut idle = 0;
-    while idle < LOOKS && since.elapsed() < LEAVING {
+    while idle < LOOKS && since.elapsed() < DRAIN {
         idle = if is_busy(socket).await { 0 } else { idle + 1 };
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// What an engine says of a slot, as far as it matters here.
+/// An engine's slot, in the answer of `/slots`.
 #[derive(Deserialize)]
 struct Slot {
     is_processing: bool,
 }
 
-/// Whether an engine is answering somebody. One that says nothing in time may be too busy for it; one that is not there, or
-/// says something else, is not.
+/// Whether an engine has a running reply. One that times out counts as busy; one that is away, or answers something else,
+/// does not.
 async fn is_busy(socket: &Connector) -> bool {
-    let local = match Local::open(socket, PATIENCE).await {
+    let local = match LocalClient::open(socket, PATIENCE).await {
         Ok(local) => local,
         Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
     };

@@ -3,27 +3,26 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use services::Instance;
 use services::{
-    Kind, SERVICES, Service,
+    Instance, Kind, SERVICES, Service,
     podman::{self, Limits, Settings},
 };
 
 use crate::{
     engine::Podman,
-    limits::{self, Refused},
-    memory::Holder,
+    limits::{self, MissingLimits},
+    memory::MemoryEnforcement,
     parameters::{Note, Parameters},
     processes::Spec,
 };
 
-/// What all containers of a run have in common.
+/// Images and limits of the containers of a run.
 #[derive(Debug)]
 pub struct Containers {
     /// The image of each program.
     images: BTreeMap<&'static str, String>,
     limits: Limits,
-    refused: Refused,
+    missing: MissingLimits,
 }
 
 /// The services that run in containers.
@@ -32,11 +31,7 @@ fn services() -> impl Iterator<Item = &'static Service> {
 }
 
 impl Containers {
-    /// Makes the images that are missing, and finds out what this machine can limit; `step` shows what is done.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an image cannot be made, or no container starts here.
+    /// Makes missing images and detects which limits this machine enforces; `step` shows progress.
     pub async fn prepare(
         parameters: &Parameters,
         podman: &Podman,
@@ -51,15 +46,11 @@ impl Containers {
             }
         }
         step("finding out what this machine can limit");
-        let (limits, refused) = limits::detect(podman, image(&images, &limits::TRIED)?).await?;
-        Ok(Self { images, limits, refused })
+        let (limits, missing) = limits::detect(podman, image(&images, &limits::TRIED)?).await?;
+        Ok(Self { images, limits, missing })
     }
 
     /// How `service` is run.
-    ///
-    /// # Errors
-    ///
-    /// Fails if there is no image of its program.
     pub fn spec(
         &self,
         service: &Service,
@@ -81,17 +72,13 @@ impl Containers {
         Ok(Spec::of(service, &parameters.root, command, Some(podman.environment())))
     }
 
-    /// Says which limits are not in force, here and to `maru doctor`, and what holds the processes to their memory. What Podman accepted may still not be: the
-    /// running containers are looked at.
-    ///
-    /// # Errors
-    ///
-    /// Fails if Podman cannot be called.
+    /// Reports which limits are not in force, here and to `maru doctor`, and how the processes' memory is limited. The control
+    /// groups of the running containers are checked, since Podman may accept a limit that has no effect.
     pub async fn report(
         &mut self,
         parameters: &Parameters,
         podman: &Podman,
-        holder: Holder,
+        holder: MemoryEnforcement,
         note: Note,
     ) -> anyhow::Result<()> {
         let instance = Instance::of(&parameters.root);
@@ -101,16 +88,16 @@ impl Containers {
             for limit in limits::not_in_force(pid, memory, service.pids) {
                 let asked =
                     if limit.name == "memory" { self.limits.memory } else { self.limits.pids };
-                if asked && self.refused.limits.iter().all(|known| known.name != limit.name) {
-                    self.refused.limits.push(limit);
+                if asked && self.missing.limits.iter().all(|known| known.name != limit.name) {
+                    self.missing.limits.push(limit);
                 }
             }
         }
-        self.refused.children = holder;
-        if let Ok(text) = serde_json::to_string(&self.refused) {
+        self.missing.children = holder;
+        if let Ok(text) = serde_json::to_string(&self.missing) {
             let _ = std::fs::write(parameters.root.join(limits::FILE), text);
         }
-        for limit in &self.refused.limits {
+        for limit in &self.missing.limits {
             note(&format!(
                 "This machine does not limit containers' {}: {}",
                 limit.name, limit.reason

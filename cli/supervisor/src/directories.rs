@@ -10,14 +10,10 @@ use rustix::{
 };
 use services::{SERVICES, directories, links};
 
-/// Checks that the services' users can reach the root, as far as it is there.
-///
-/// # Errors
-///
-/// Fails with the first that cannot.
+/// Checks that the services' users can enter the existing part of the root's path.
 pub fn passable(root: &Path) -> anyhow::Result<()> {
     for service in SERVICES {
-        // Who cannot become another user starts no service either.
+        // Without root's rights this check is skipped; no service starts then either.
         let seen = as_user(service.uid, service.gid, || chassis::root::check(root));
         seen.transpose().with_context(|| {
             format!("the user of the {} service cannot reach the root", service.name)
@@ -26,27 +22,19 @@ pub fn passable(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the root if it is missing, and the place of the lock.
-///
-/// # Errors
-///
-/// Fails if it cannot be made, or others could replace it.
+/// Makes the root if it is missing, and the folder of the lock.
 pub fn root(root: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o755)
         .create(root)
         .with_context(|| format!("cannot make {}", root.display()))?;
-    // Somebody else may have made a part of it meanwhile.
+    // Another user may have made a part of it meanwhile.
     chassis::root::check(root)?;
     make(&root.join("run/maru"), 0, 0, 0o755)
 }
 
-/// Makes every directory of the service table, or sets its owner and mode right.
-///
-/// # Errors
-///
-/// Fails if one cannot be made, or something else is in its place.
+/// Makes every directory of the service table, or corrects its owner and mode.
 pub fn all(root: &Path) -> anyhow::Result<()> {
     for directory in directories() {
         make(&root.join(directory.path), directory.uid, directory.gid, directory.mode)?;
@@ -69,7 +57,7 @@ fn make(path: &Path, uid: u32, gid: u32, mode: u32) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error).with_context(|| format!("cannot look at {shown}")),
     }
-    // This very directory: who owns the one above may have put a link in its place by now.
+    // Opened without following links: the owner of the parent may have replaced it meanwhile.
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened =
         open(path, flags, Mode::empty()).with_context(|| format!("cannot open {shown}"))?;

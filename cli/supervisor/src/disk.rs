@@ -1,8 +1,7 @@
-//! How much a service keeps on disk.
+//! Disk quotas of services.
 //!
-//! The kernel bounds the length of each file (`RLIMIT_FSIZE`), and nothing bounds their number: a bounded file system for
-//! each service takes a quota or an image that many hosts do not have. So whoever keeps a service running looks from time
-//! to time. What it writes between two looks is bounded by the speed of the disk alone.
+//! The kernel bounds the length of each file (`RLIMIT_FSIZE`), not their number: file system quotas are missing on many
+//! hosts. So the supervisor measures from time to time. Between two measurements only the disk's speed bounds a service.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,49 +14,49 @@ use rustix::{
 };
 use services::Service;
 
-/// How often a running service is looked at.
+/// How often a running service is measured.
 const EVERY: Duration = Duration::from_secs(30);
-/// What each file and folder counts at least, in bytes: an empty one takes an inode and a name.
+/// Least size of a file or folder, in bytes: an empty one takes an inode and a name.
 const LEAST: u64 = 4096;
-/// Deepest folder that is looked into; a deeper one counts as too much. Each takes an open file meanwhile.
+/// Deepest folder that is measured; a deeper one exceeds the quota. Each level takes an open file.
 const DEPTH_MAX: usize = 64;
 
-/// Where a service may write, and how much.
+/// The folders of a service and their quota.
 #[derive(Clone, Debug)]
-pub(crate) struct Disk {
+pub(crate) struct DiskQuota {
     /// Folders. No link in them is followed.
     pub(crate) places: Vec<PathBuf>,
-    /// In all, in bytes.
+    /// The quota, in bytes.
     pub(crate) most: u64,
-    /// How often it is looked at.
+    /// How often it is measured.
     pub(crate) every: Duration,
 }
 
-impl Disk {
-    /// What the service table gives `service` in the instance at `root`.
+impl DiskQuota {
+    /// The quota of `service` in the instance at `root`, by the service table.
     pub(crate) fn of(service: &Service, root: &Path) -> Self {
         let places = service.writable().iter().map(|path| root.join(path)).collect();
         Self { places, most: service.disk_mib << 20, every: EVERY }
     }
 
-    /// Says that there is too much, and where. Looks no further then.
+    /// An error sentence if the quota is exceeded.
     pub(crate) fn too_much(&self) -> Option<String> {
         let mut left = self.most;
         let full = self.places.iter().find(|place| !fits(place, &mut left))?;
         Some(format!(
-            "it keeps more than {} MiB on disk and is stopped for that; see what fills {}, and remove it",
+            "it uses more than {} MiB of disk space and is stopped; free space in {}",
             self.most >> 20,
             full.display()
         ))
     }
 
-    /// Looks in the background; says that there is too much.
+    /// The same, measured on a background thread.
     pub(crate) async fn look(&self) -> Option<String> {
         let disk = self.clone();
         tokio::task::spawn_blocking(move || disk.too_much()).await.ok().flatten()
     }
 
-    /// Completes when there is too much, and says so.
+    /// Completes when the quota is exceeded.
     pub(crate) async fn fills(&self) -> String {
         loop {
             tokio::time::sleep(self.every).await;
@@ -68,9 +67,8 @@ impl Disk {
     }
 }
 
-/// Takes from `left` what is below `place`; `false` if it is more.
+/// Subtracts the size of a folder from `left`; `false` if it is larger.
 fn fits(place: &Path, left: &mut u64) -> bool {
-    // One that is not there holds nothing.
     let Ok(top) = openat(CWD, place, flags(), Mode::empty()) else { return true };
     let Some(top) = Folder::of(top) else { return true };
     let mut open = vec![top];
@@ -79,7 +77,7 @@ fn fits(place: &Path, left: &mut u64) -> bool {
             open.pop();
             continue;
         };
-        // What cannot be read now is counted at the next look.
+        // What cannot be read now is counted the next time.
         let Ok(entry) = entry else { continue };
         let name = entry.file_name();
         if matches!(name.to_bytes(), b"." | b"..") {
@@ -100,7 +98,7 @@ fn fits(place: &Path, left: &mut u64) -> bool {
     true
 }
 
-/// A folder that is being looked into.
+/// An open folder.
 struct Folder {
     opened: OwnedFd,
     entries: Dir,
@@ -117,7 +115,7 @@ fn flags() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-/// What a file takes on disk, in bytes: a sparse one not its length.
+/// The allocated size of a file, in bytes.
 fn taken(found: &Stat) -> u64 {
     u64::try_from(found.st_blocks).unwrap_or(0).saturating_mul(512).max(LEAST)
 }
@@ -128,8 +126,8 @@ mod tests {
 
     use super::*;
 
-    fn disk(place: &Path, most: u64) -> Disk {
-        Disk { places: vec![place.to_owned()], most, every: EVERY }
+    fn disk(place: &Path, most: u64) -> DiskQuota {
+        DiskQuota { places: vec![place.to_owned()], most, every: EVERY }
     }
 
     #[test]

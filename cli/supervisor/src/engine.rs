@@ -1,7 +1,5 @@
-//! Podman with a storage of the instance's own.
-//!
-//! Everything that Podman keeps lies below the root, locks included, and it reads no
-//! configuration of the host: neither instances nor the user's containers ever meet.
+//! Podman with the instance's own storage: all files, locks included, are below the root, and the host's configuration is not
+//! read. So instances and the user's own containers never mix.
 
 use std::{
     fs,
@@ -18,10 +16,10 @@ use crate::binaries;
 
 /// Images and containers, below the root.
 const STORAGE: &str = "var/lib/maru/containers";
-/// What lasts until the next boot, below the root.
+/// Files that last until the next boot, below the root.
 const RUN: &str = "run/maru/containers";
 
-/// How to call Podman for one instance.
+/// Podman for one instance.
 #[derive(Clone, Debug)]
 pub struct Podman {
     root: PathBuf,
@@ -36,26 +34,22 @@ pub(crate) struct RuntimeOptions {
     pub(crate) runtime: Option<&'static str>,
 }
 
-/// What a finished call of Podman said.
+/// The output of a finished call.
 #[derive(Debug)]
-pub(crate) struct CallOutput {
+pub(crate) struct PodmanOutput {
     pub(crate) success: bool,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
 impl Podman {
-    /// For the instance at `root`.
+    /// Podman for the instance at `root`.
     #[must_use]
     pub fn at(root: &Path) -> Self {
         Self { root: root.to_owned() }
     }
 
     /// Makes the directories and configuration of the instance's storage.
-    ///
-    /// # Errors
-    ///
-    /// Fails if they cannot be written.
     pub fn prepare(&self) -> anyhow::Result<()> {
         for folder in [STORAGE, RUN] {
             let path = self.root.join(folder);
@@ -104,7 +98,7 @@ impl Podman {
         ]
     }
 
-    /// The environment of Podman: nothing of the caller's but where programs are.
+    /// The environment of Podman: `PATH` is the only variable of the caller.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let run = self.root.join(RUN);
         let path = std::env::var("PATH").unwrap_or_default();
@@ -119,7 +113,7 @@ impl Podman {
     }
 
     /// Calls Podman and waits for it.
-    pub(crate) async fn call<A: AsRef<str>>(&self, args: &[A]) -> anyhow::Result<CallOutput> {
+    pub(crate) async fn call<A: AsRef<str>>(&self, args: &[A]) -> anyhow::Result<PodmanOutput> {
         let output = Command::new("podman")
             .args(self.globals())
             .args(args.iter().map(AsRef::as_ref))
@@ -130,7 +124,7 @@ impl Podman {
             .output()
             .await
             .context("cannot run podman; install it with `sudo apt-get install podman`")?;
-        Ok(CallOutput {
+        Ok(PodmanOutput {
             success: output.status.success(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -138,10 +132,6 @@ impl Podman {
     }
 
     /// Makes the image of a program unless it is there; returns its name.
-    ///
-    /// # Errors
-    ///
-    /// Fails if Podman cannot keep or build images here.
     pub async fn image(&self, binary: &Path) -> anyhow::Result<String> {
         let image = image_of(binary)?;
         let present = self.present_images().await?;
@@ -198,10 +188,6 @@ impl Podman {
     }
 
     /// Removes every container of the instance; returns how many there were.
-    ///
-    /// # Errors
-    ///
-    /// Fails if one cannot be removed.
     pub async fn remove_containers(&self) -> anyhow::Result<usize> {
         let listed = self.call(&["ps", "--all", "--quiet"]).await?;
         let count = listed.stdout.lines().count();
@@ -215,12 +201,12 @@ impl Podman {
         bail!("podman cannot remove the containers: {}", last_line(&removed.stderr))
     }
 
-    /// Whether nothing was ever stored.
+    /// Whether the storage is unused.
     pub(crate) fn is_new(&self) -> bool {
         !self.root.join(STORAGE).join("libpod").exists()
     }
 
-    /// Forgets what was true until the last boot.
+    /// Removes the state of the last boot.
     pub(crate) fn forget_run(&self) -> anyhow::Result<()> {
         self.unmount();
         for folder in ["run", "tmp"] {
@@ -229,7 +215,7 @@ impl Podman {
         Ok(())
     }
 
-    /// Forgets images and containers; the next start makes them again.
+    /// Removes images and containers; the next start makes them again.
     pub(crate) fn forget_storage(&self) -> anyhow::Result<()> {
         self.forget_run()?;
         let storage = self.root.join(STORAGE);
@@ -268,9 +254,9 @@ fn remove(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The ways to run containers that this host may have, the best first.
+/// The runtime options that this host may support, the best first.
 pub(crate) fn runtime_options() -> Vec<RuntimeOptions> {
-    // Without its socket, as in a namespace with a /run of its own, systemd cannot be asked.
+    // systemd cannot be used without this socket, as in a namespace with its own /run.
     let managers: &[_] = if Path::new("/run/systemd/system").exists() {
         &["systemd", "cgroupfs"]
     } else {
@@ -281,12 +267,11 @@ pub(crate) fn runtime_options() -> Vec<RuntimeOptions> {
         .filter(|runtime| binaries::in_path(runtime).is_some())
         .map(Some);
     let runtimes: Vec<_> = [None].into_iter().chain(runtimes).collect();
-    let mut runtime_options = Vec::new();
-    for &cgroup_manager in managers {
-        runtime_options
-            .extend(runtimes.iter().map(|&runtime| RuntimeOptions { cgroup_manager, runtime }));
-    }
-    runtime_options
+    let options = |&cgroup_manager: &&'static str| {
+        let of = move |&runtime: &Option<_>| RuntimeOptions { cgroup_manager, runtime };
+        runtimes.iter().map(of).collect::<Vec<_>>()
+    };
+    managers.iter().flat_map(options).collect()
 }
 
 /// The image that holds the program at `binary`: its tag is the program's hash.
@@ -300,7 +285,7 @@ fn image_of(binary: &Path) -> anyhow::Result<String> {
     Ok(format!("localhost/{name}:{}", hex::encode(&hash.finalize()[..16])))
 }
 
-/// The last line that says something.
+/// The last line that is not empty.
 pub(crate) fn last_line(text: &str) -> &str {
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why").trim()
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim()
 }

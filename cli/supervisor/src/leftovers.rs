@@ -1,4 +1,4 @@
-//! What a run that was killed left behind.
+//! Removes what a killed run left behind.
 
 use std::{
     path::Path,
@@ -19,17 +19,13 @@ use crate::{
     parameters::Note,
 };
 
-/// File that is there while everything runs, below the root.
+/// File that exists while everything runs, below the root.
 pub const READY: &str = "run/maru/ready";
 
 /// How long a process that was left running may take to stop.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// Ends and removes it, and says so.
-///
-/// # Errors
-///
-/// Fails if a process does not end, or the storage of containers cannot be made anew.
+/// Ends processes and removes containers and tables of a killed run, with notes.
 pub async fn clean(
     root: &Path,
     lock: &mut Lock,
@@ -75,7 +71,7 @@ pub async fn after_stop(root: &Path, podman: &Podman, note: Note) {
     remove_table(root, note).await;
 }
 
-/// Removes what is true only while everything runs.
+/// Removes the files that exist only while everything runs.
 pub fn forget(root: &Path) {
     for file in [READY, limits::FILE] {
         let _ = std::fs::remove_file(root.join(file));

@@ -1,14 +1,17 @@
 //! The supervisor behind `maru up`: starts, watches and stops the services of the table as processes and containers.
 //!
-//! It takes the lock of an instance, removes what a killed run left, makes directories and images, finds out which limits this
-//! machine enforces, bounds memory by control groups, and exchanges engines while chats go on. What a person types and
-//! reads, and the first configuration, are `cli`'s; a [`Note`] passes sentences to it. Errors are sentences for that
-//! person, as `cli`'s are.
+//! It takes the lock of an instance, removes what a killed run left, makes directories and images, detects which limits this
+//! machine enforces, bounds memory by control groups, and changes the engines' model while chats go on. The command line
+//! and the first configuration are in `cli`; a [`Note`] shows sentences there. Errors are sentences for the administrator,
+//! as in `cli`, and no function documents them again.
+#![allow(
+    clippy::missing_errors_doc,
+    reason = "an error is one sentence that says what failed and what to do"
+)]
 #![allow(clippy::disallowed_methods, reason = "a supervisor is a shell: it reads the clock")]
 
 pub mod binaries;
 pub mod change;
-pub mod children;
 pub mod containers;
 pub mod directories;
 mod disk;

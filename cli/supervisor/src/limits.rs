@@ -1,5 +1,4 @@
-//! Which limits this host lets `maru up` set: the full set is tried first, then without
-//! each that may be the cause.
+//! Detects which limits this host supports: all are tried first, then all without each that may fail.
 
 use std::path::{Path, PathBuf};
 
@@ -12,23 +11,23 @@ use services::{
 
 use crate::{
     engine::{Podman, RuntimeOptions, last_line, runtime_options},
-    memory::Holder,
+    memory::MemoryEnforcement,
 };
 
-/// Where `up` leaves for `doctor` what it found, below the root.
+/// The result of `up`'s detection, for `doctor`; below the root.
 pub const FILE: &str = "run/maru/host.json";
 
 /// The service whose program is tried: the smallest one.
 pub const TRIED: Service = TELMEET_SERVICE;
 
-/// What a host refuses.
+/// The limits that a host does not enforce.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
-    /// Each limit by name, with the host's own words.
+pub struct MissingLimits {
+    /// Each limit by name, with the host's error message.
     pub limits: Vec<Limit>,
-    /// What bounds the memory of the services that are no containers.
+    /// How the memory of the services outside containers is limited.
     #[serde(default)]
-    pub children: Holder,
+    pub children: MemoryEnforcement,
 }
 
 /// A limit that is not in force.
@@ -36,16 +35,12 @@ pub struct Refused {
 pub struct Limit {
     /// `memory`, `swap` or `pids`.
     pub name: String,
-    /// What the host said.
+    /// The host's error message.
     pub reason: String,
 }
 
-/// Finds what works, and sets `podman` to it.
-///
-/// # Errors
-///
-/// Fails if no container starts, whatever is left out.
-pub async fn detect(podman: &Podman, image: &str) -> anyhow::Result<(Limits, Refused)> {
+/// Finds a configuration that works, and configures `podman` with it.
+pub async fn detect(podman: &Podman, image: &str) -> anyhow::Result<(Limits, MissingLimits)> {
     let full = Limits::full(open_files());
     let fewer = |change: fn(&mut Limits)| {
         let mut limits = full;
@@ -83,7 +78,7 @@ pub async fn detect(podman: &Podman, image: &str) -> anyhow::Result<(Limits, Ref
     )
 }
 
-/// Runs the smallest program under `limits`; what Podman warned of, or why it failed.
+/// Runs the smallest program under `limits`. Returns Podman's warnings, or why it failed.
 async fn attempt(
     podman: &Podman,
     image: &str,
@@ -105,9 +100,9 @@ async fn attempt(
     Ok(if said.success { Ok(said.stderr) } else { Err(last_line(&said.stderr).to_owned()) })
 }
 
-/// What is in force, from what Podman took and what it then said it had dropped.
-fn judge(mut limits: Limits, error: &str, warnings: &str) -> (Limits, Refused) {
-    let mut refused = Refused::default();
+/// The limits in force: those that Podman accepted without a warning.
+fn judge(mut limits: Limits, error: &str, warnings: &str) -> (Limits, MissingLimits) {
+    let mut refused = MissingLimits::default();
     let flags: [(&str, &str, &mut bool); 3] = [
         ("memory", "support memory limit", &mut limits.memory),
         ("swap", "support swap limit", &mut limits.swap),
@@ -125,21 +120,23 @@ fn judge(mut limits: Limits, error: &str, warnings: &str) -> (Limits, Refused) {
     (limits, refused)
 }
 
-/// The limits of a running process's control groups that differ from what was asked for.
+/// The limits that the control groups of a running process lack.
 pub(crate) fn not_in_force(pid: u32, memory_mib: u64, pids: u32) -> Vec<Limit> {
     let Ok(groups) = std::fs::read_to_string(format!("/proc/{pid}/cgroup")) else {
         return Vec::new();
     };
-    let mut missing = Vec::new();
+    let missing =
+        |name: &str| Limit { name: name.to_owned(), reason: "not in its group".to_owned() };
+    let mut limits = Vec::new();
     let memory = read_limit(&groups, "memory", &["memory.max", "memory.limit_in_bytes"]);
     if memory.is_none_or(|bytes| bytes > memory_mib << 20) {
-        missing.push(Limit { name: "memory".to_owned(), reason: "not in its group".to_owned() });
+        limits.push(missing("memory"));
     }
     let tasks = read_limit(&groups, "pids", &["pids.max"]);
     if tasks.is_none_or(|tasks| tasks > u64::from(pids)) {
-        missing.push(Limit { name: "pids".to_owned(), reason: "not in its group".to_owned() });
+        limits.push(missing("pids"));
     }
-    missing
+    limits
 }
 
 /// Reads a limit from version 1 or 2 of control groups (cgroups(7)).
@@ -164,7 +161,7 @@ fn read_limit(groups: &str, controller: &str, files: &[&str]) -> Option<u64> {
     None
 }
 
-/// The most open files that this process could give to another.
+/// The hard limit of open files, which children inherit.
 fn open_files() -> u64 {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }

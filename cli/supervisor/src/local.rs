@@ -5,12 +5,12 @@ use std::{io, path::Path, time::Duration};
 use chassis::unix::{ConnectError, Connector, VerifiedSocket};
 use services::Link;
 
-/// Makes HTTP clients for sockets and the mesh: no certificate authority is asked there, nor read from the disk.
+/// HTTP clients for sockets and the mesh, without certificate authorities.
 pub fn plain() -> reqwest::ClientBuilder {
     reqwest::Client::builder().tls_certs_only([])
 }
 
-/// How `link` is connected to in the instance at `root`: its owner listens there.
+/// Connects to `link` in the instance at `root`, where its owner must listen.
 #[must_use]
 pub fn connector(link: &Link, root: &Path) -> Connector {
     Connector::new(root, &link.path(root)).listener(link.owner)
@@ -18,19 +18,15 @@ pub fn connector(link: &Link, root: &Path) -> Connector {
 
 /// An HTTP client for one socket, whose listener was checked.
 #[derive(Debug)]
-pub struct Local {
-    /// It connects to that socket, whatever the URL says.
+pub struct LocalClient {
+    /// Connects to that socket, whatever the URL is.
     pub http: reqwest::Client,
-    /// The client's path leads there.
+    /// Keeps the socket that the client's path leads to.
     _socket: VerifiedSocket,
 }
 
-impl Local {
-    /// A client whose requests may take so long each.
-    ///
-    /// # Errors
-    ///
-    /// Fails if nobody listens there, or another user does.
+impl LocalClient {
+    /// A client with a timeout for each request.
     pub async fn open(connector: &Connector, patience: Duration) -> Result<Self, ConnectError> {
         let socket = connector.checked().await?;
         let http = plain().unix_socket(socket.path()).timeout(patience).build();

@@ -1,4 +1,4 @@
-//! One `maru up` per root, and what a killed one left running.
+//! The lock file of `maru up`, with the processes of the run.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ const FILE: &str = "run/maru/up.pid";
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    /// What a run that was killed had written.
+    /// The record of a killed run.
     pub(crate) previous: Option<Record>,
     record: Record,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Record {
     pub(crate) version: u32,
     /// The supervisor.
     pub(crate) pid: u32,
-    /// The kernel's boot: process numbers mean nothing after another one.
+    /// The kernel's boot id: process numbers are reused after a reboot.
     pub(crate) boot: String,
     /// The children.
     pub(crate) children: Vec<Child>,
@@ -42,23 +42,19 @@ pub(crate) struct Child {
     pub(crate) service: String,
     /// Its number.
     pub(crate) pid: u32,
-    /// When it started, in the kernel's ticks; tells it from a later one with its number.
+    /// When it started, in clock ticks; a later process with its number has another start.
     pub(crate) start: u64,
 }
 
 impl Child {
-    /// Whether this very process still runs.
+    /// Whether this process still runs.
     pub(crate) fn is_alive(&self) -> bool {
         start_of(self.pid) == Some(self.start)
     }
 }
 
 impl Lock {
-    /// Takes the lock of the instance at `root` if there ever was a run; makes nothing.
-    ///
-    /// # Errors
-    ///
-    /// Fails if another run holds it, or the file cannot be read.
+    /// Takes the lock of the instance at `root` if its file exists; creates nothing.
     pub fn found(root: &Path) -> anyhow::Result<Option<Self>> {
         let path = root.join(FILE);
         match File::options().read(true).write(true).open(&path) {
@@ -69,10 +65,6 @@ impl Lock {
     }
 
     /// Takes the lock of the instance at `root`.
-    ///
-    /// # Errors
-    ///
-    /// Fails if another run holds it, or the file cannot be made.
     pub fn take(root: &Path) -> anyhow::Result<Self> {
         let path = root.join(FILE);
         let file = File::options()
@@ -119,11 +111,7 @@ impl Lock {
         self.previous.iter().flat_map(|run| &run.children).any(Child::is_alive)
     }
 
-    /// Ends the run: nothing of it is left.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be written.
+    /// Empties the file: the run ended and left nothing.
     pub fn release(&mut self) -> anyhow::Result<()> {
         self.file.set_len(0).context("cannot empty run/maru/up.pid")
     }
@@ -138,7 +126,7 @@ impl Lock {
     }
 }
 
-/// The kernel's name for this boot.
+/// The kernel's boot id.
 pub(crate) fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

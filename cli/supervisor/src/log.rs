@@ -1,4 +1,4 @@
-//! What the services say: read line by line, kept in one bounded file each.
+//! The services' output: read line by line, kept in one bounded file each.
 
 use std::{
     fs::File,
@@ -11,9 +11,9 @@ use chassis::failure::Failure;
 use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
-/// A log that has grown so long is put aside, in bytes; one older file is kept.
+/// Size at which a log is rotated, in bytes; one older file is kept.
 const LOG_MAX: u64 = 10 << 20;
-/// A longer line is taken apart, in bytes.
+/// Longest line, in bytes; a longer one is split.
 const LINE_MAX: usize = 16 << 10;
 
 /// The log file of one service.
@@ -37,7 +37,7 @@ impl Log {
         Ok(Self { path, file, size })
     }
 
-    /// Adds a line; a full disk costs the line, not the service.
+    /// Adds a line; on a full disk the line is lost.
     pub(crate) fn write(&mut self, line: &str) {
         if self.size > LOG_MAX {
             let _ = std::fs::rename(&self.path, self.path.with_extension("log.1"));
@@ -88,14 +88,13 @@ fn text(line: &[u8]) -> String {
     common::foreign::line(String::from_utf8_lossy(line).trim_end())
 }
 
-/// The record of a daemon that gives up, safe to show on a terminal.
+/// The failure record that a daemon prints when it exits, safe to show on a terminal.
 pub(crate) fn record(line: &str) -> Option<Failure> {
     let Failure { failure } = Failure::read(line)?;
     Some(Failure { failure: common::foreign::line(&failure) })
 }
 
-/// Whether a line of a log asks for attention: as `tracing` writes them, a time and then a level. Lines of other programs
-/// have none.
+/// Whether a line is a warning or an error of `tracing`: a time, then the level.
 pub(crate) fn is_warning(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace();
     let is_time = |word: &str| word.parse::<Timestamp>().is_ok();

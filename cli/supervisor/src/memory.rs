@@ -1,68 +1,72 @@
-//! What holds the services that are no containers to their memory.
+//! The services that run as processes beside `maru up`, and their memory limits.
 //!
-//! A control group of version 2 for each, where this machine lets us make one: its kernel counts all that the service
-//! uses. Else `RLIMIT_DATA`, which counts what each process maps to write in, used or not: it is never less than what the
-//! process uses of its own, and leaves out the kernel's own memory for it, such as sockets' buffers.
+//! Each has a control group of version 2 where this machine allows that: the kernel counts all memory of the service. Else
+//! `RLIMIT_DATA` limits each process: it counts writable mappings, used or not, and leaves out the kernel's own memory for
+//! the process, such as socket buffers.
 
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
 };
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use services::Instance;
-use services::{Kind, SERVICES, Service, child::Bound};
+use services::{
+    Instance, Kind, SERVICES, Service,
+    child::{self, MemoryBound},
+};
+
+use crate::{parameters::Parameters, processes::Spec};
 
 /// Where control groups are mounted (`cgroups(7)`).
 const GROUPS: &str = "/sys/fs/cgroup";
-/// What a group's folder hands to the groups below it.
+/// The controllers that a group enables for the groups below it.
 const CONTROLLERS: &str = "+memory +pids";
 
-/// What holds all of them.
+/// How the memory of these processes is limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Holder {
-    /// A control group each.
+pub enum MemoryEnforcement {
+    /// By a control group for each service.
     Groups,
-    /// `RLIMIT_DATA`.
+    /// By `RLIMIT_DATA`.
     #[default]
-    Data,
+    Rlimit,
 }
 
-/// For people.
-impl fmt::Display for Holder {
+impl fmt::Display for MemoryEnforcement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Groups => "coordinator, relay and agent have a control group each that bounds their memory",
-            Self::Data => {
+            Self::Groups => "a control group each bounds the memory of coordinator, relay and agent",
+            Self::Rlimit => {
                 "RLIMIT_DATA bounds the memory of coordinator, relay and agent, since no control group of version 2 can"
             }
         })
     }
 }
 
-/// The group of an instance.
+/// The control group of an instance.
 #[derive(Clone, Debug)]
 pub struct Group {
     path: PathBuf,
 }
 
 impl Group {
-    /// Of the instance at `root`; it may not be there.
+    /// The group of the instance at `root`; it may not exist.
     #[must_use]
     pub fn of(root: &Path) -> Self {
         Self { path: Path::new(GROUPS).join(Instance::of(root).container("services")) }
     }
 
-    /// Makes it, if this machine lets us.
+    /// Creates it, if this machine allows that.
     #[must_use]
-    pub fn make(&self) -> Holder {
-        if self.try_make().is_ok() { Holder::Groups } else { Holder::Data }
+    pub fn make(&self) -> MemoryEnforcement {
+        if self.try_make().is_ok() { MemoryEnforcement::Groups } else { MemoryEnforcement::Rlimit }
     }
 
     fn try_make(&self) -> io::Result<()> {
         let above = self.path.parent().unwrap_or(&self.path);
-        if !hands_memory_on(above) {
+        if !delegates_memory(above) {
             return Err(io::ErrorKind::Unsupported.into());
         }
         set(above, "cgroup.subtree_control", CONTROLLERS)?;
@@ -70,22 +74,41 @@ impl Group {
         set(&self.path, "cgroup.subtree_control", CONTROLLERS)
     }
 
-    /// What holds `service`, ready for it to enter.
-    pub(crate) fn bound(&self, holder: Holder, service: &Service) -> io::Result<Bound> {
-        if holder == Holder::Data {
-            return Ok(Bound::Data);
+    /// How `service` is run; `confine` is the program that bounds its memory and files.
+    pub fn spec(
+        &self,
+        service: &Service,
+        parameters: &Parameters,
+        holder: MemoryEnforcement,
+        confine: &Path,
+    ) -> anyhow::Result<Spec> {
+        let (program, root) = (parameters.program(service)?, &parameters.root);
+        let bound = self.bound(holder, service).with_context(|| {
+            format!(
+                "cannot make a control group for the {} service; see `maru doctor`",
+                service.name
+            )
+        })?;
+        let command = child::command(service, &bound, confine, program, root);
+        Ok(Spec::of(service, root, command, None))
+    }
+
+    /// The limit of `service`, in force once the service enters it.
+    fn bound(&self, holder: MemoryEnforcement, service: &Service) -> io::Result<MemoryBound> {
+        if holder == MemoryEnforcement::Rlimit {
+            return Ok(MemoryBound::Rlimit);
         }
         let group = self.path.join(service.name);
         make_folder(&group)?;
         set(&group, "memory.max", &(service.memory.mib(None) << 20).to_string())?;
         set(&group, "pids.max", &service.pids.to_string())?;
-        // A kernel without swap has no such file; all of a service ends together or not.
+        // A kernel without swap lacks the first file. The second ends all processes of the service together.
         let _ = set(&group, "memory.swap.max", "0");
         let _ = set(&group, "memory.oom.group", "1");
-        Ok(Bound::Group(group))
+        Ok(MemoryBound::Group(group))
     }
 
-    /// Removes it once nothing runs in it; one that is left is used again.
+    /// Removes it once it is empty; one that stays is used again by the next run.
     pub fn remove(&self) {
         for service in SERVICES.iter().filter(|service| service.kind == Kind::Child) {
             let _ = fs::remove_dir(self.path.join(service.name));
@@ -94,14 +117,18 @@ impl Group {
     }
 }
 
-/// What this machine would most likely let us use. Makes nothing.
+/// Which limit this machine probably allows. Creates nothing.
 #[must_use]
-pub fn likely() -> Holder {
-    if hands_memory_on(Path::new(GROUPS)) { Holder::Groups } else { Holder::Data }
+pub fn likely() -> MemoryEnforcement {
+    if delegates_memory(Path::new(GROUPS)) {
+        MemoryEnforcement::Groups
+    } else {
+        MemoryEnforcement::Rlimit
+    }
 }
 
 /// Whether groups in this folder can bound memory.
-fn hands_memory_on(folder: &Path) -> bool {
+fn delegates_memory(folder: &Path) -> bool {
     let known = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
     ["memory", "pids"].iter().all(|one| known.split_whitespace().any(|known| known == *one))
 }
@@ -127,16 +154,22 @@ mod tests {
     fn a_machine_with_groups_has_one_for_each_service_and_another_has_a_limit() {
         let dir = tempfile::tempdir().unwrap();
         let group = Group { path: dir.path().join("maru-services") };
-        assert_eq!(group.make(), Holder::Data);
-        assert_eq!(group.bound(Holder::Data, &RELAY_SERVICE).unwrap(), Bound::Data);
+        assert_eq!(group.make(), MemoryEnforcement::Rlimit);
+        assert_eq!(
+            group.bound(MemoryEnforcement::Rlimit, &RELAY_SERVICE).unwrap(),
+            MemoryBound::Rlimit
+        );
         assert!(!group.path.exists());
 
         fs::write(dir.path().join("cgroup.controllers"), "cpuset cpu io memory pids\n").unwrap();
-        assert_eq!((group.make(), group.make()), (Holder::Groups, Holder::Groups));
+        assert_eq!(
+            (group.make(), group.make()),
+            (MemoryEnforcement::Groups, MemoryEnforcement::Groups)
+        );
         let own = group.path.join("relay");
-        let bound = group.bound(Holder::Groups, &RELAY_SERVICE).unwrap();
+        let bound = group.bound(MemoryEnforcement::Groups, &RELAY_SERVICE).unwrap();
 
-        assert_eq!(bound, Bound::Group(own.clone()));
+        assert_eq!(bound, MemoryBound::Group(own.clone()));
         let read = |path: PathBuf| fs::read_to_string(path).unwrap();
         assert_eq!(read(own.join("memory.max")), (256_u64 << 20).to_string());
         assert_eq!(read(own.join("memory.swap.max")), "0");

@@ -1,4 +1,4 @@
-//! What a run starts its services with.
+//! Parameters of a run.
 
 use std::{
     collections::BTreeMap,
@@ -8,10 +8,10 @@ use std::{
 use anyhow::Context as _;
 use services::{Service, podman::Model};
 
-/// Shows a sentence to the person at the terminal.
+/// Shows a sentence on the terminal.
 pub type Note = fn(&str);
 
-/// What a run starts its services with.
+/// Parameters of a run.
 #[derive(Debug)]
 pub struct Parameters {
     /// The instance's root.
@@ -26,10 +26,6 @@ pub struct Parameters {
 
 impl Parameters {
     /// The program of a service.
-    ///
-    /// # Errors
-    ///
-    /// Fails if nobody looked for it.
     pub fn program(&self, service: &Service) -> anyhow::Result<&Path> {
         let found = self.programs.get(service.binary).map(PathBuf::as_path);
         found.with_context(|| format!("{} was not looked for", service.binary))

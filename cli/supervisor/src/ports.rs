@@ -1,4 +1,4 @@
-//! Who holds a port.
+//! Finds the processes that hold a needed port.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -25,19 +25,19 @@ pub struct Port {
     pub number: u16,
     /// What needs it.
     pub service: &'static str,
-    /// The key that sets it, and the file.
+    /// The key and the file that set it.
     pub setting: &'static str,
 }
 
-/// A needed port that something else holds.
+/// A needed port that another process holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct PortConflict {
     port: Port,
-    /// Process number and name, if they can be told.
+    /// Process number and name, if they can be found.
     holder: Option<(u32, String)>,
 }
 
-impl fmt::Display for Taken {
+impl fmt::Display for PortConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let protocol = match self.port.protocol {
             Protocol::Tcp => "TCP",
@@ -57,17 +57,13 @@ impl fmt::Display for Taken {
 
 /// What to do about ports that are held.
 #[must_use]
-pub fn advice(taken: &[Taken]) -> String {
+pub fn advice(taken: &[PortConflict]) -> String {
     let settings: Vec<_> = taken.iter().map(|taken| taken.port.setting).collect();
     format!("stop it, or choose another port: {}", settings.join(", "))
 }
 
-/// The ports of `wanted` that are held, and by whom.
-///
-/// # Errors
-///
-/// Fails if the tables of sockets cannot be read.
-pub fn taken(wanted: &[Port]) -> anyhow::Result<Vec<Taken>> {
+/// The ports of `wanted` that other processes hold.
+pub fn taken(wanted: &[Port]) -> anyhow::Result<Vec<PortConflict>> {
     let mut taken = Vec::new();
     for &port in wanted {
         let files: [&str; 2] = match port.protocol {
@@ -81,7 +77,7 @@ pub fn taken(wanted: &[Port]) -> anyhow::Result<Vec<Taken>> {
             let table = std::fs::read_to_string(file)
                 .with_context(|| format!("cannot read {}", file.display()))?;
             if let Some(&inode) = sockets(&table, port.protocol).get(&port.number) {
-                taken.push(Taken { port, holder: holder(inode) });
+                taken.push(PortConflict { port, holder: holder(inode) });
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! Processes that are kept running until they are told to stop.
+//! Runs processes, and restarts them until they are stopped.
 //!
 //! ```text
 //!            spawned                exit
@@ -7,7 +7,7 @@
 //!      └──── stop ────────┴──▶ SIGTERM, 8 s, SIGKILL ──▶ gone
 //! ```
 //!
-//! One that keeps too much on disk ([`Disk`]) is stopped, and is not started until that was removed.
+//! A service that exceeds its [`DiskQuota`] is stopped, and not started until it is below the quota.
 
 use std::{
     collections::VecDeque,
@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use crate::{
-    disk::Disk,
+    disk::DiskQuota,
     lock::Lock,
     log::{Lines, Log, is_warning, record},
     parameters::Note,
@@ -40,7 +40,7 @@ use crate::{
 
 const WAIT_MIN: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// A process that ran so long starts again at once when it ends.
+/// After a run of this length the wait before the next start is short again.
 const SETTLED: Duration = Duration::from_secs(60);
 /// How long a process may take to stop.
 const STOP: Duration = Duration::from_secs(8);
@@ -54,51 +54,51 @@ pub struct Spec {
     pub(crate) name: &'static str,
     /// Program and arguments.
     pub(crate) command: Vec<String>,
-    /// The whole environment; `None` keeps ours.
+    /// The whole environment; `None` inherits it.
     pub(crate) environment: Option<Vec<(String, String)>>,
-    /// With which others it starts, and stops.
+    /// The stage in which it starts and stops.
     pub(crate) stage: Stage,
-    /// How much it may keep on disk.
-    pub(crate) disk: Disk,
+    /// Its disk quota.
+    pub(crate) disk: DiskQuota,
 }
 
 impl Spec {
-    /// Runs `service` of the instance at `root` by this command.
+    /// The spec of `service` in the instance at `root`.
     pub(crate) fn of(
         service: &Service,
         root: &Path,
         command: Vec<String>,
         environment: Option<Vec<(String, String)>>,
     ) -> Self {
-        let disk = Disk::of(service, root);
+        let disk = DiskQuota::of(service, root);
         Self { name: service.name, command, environment, stage: service.start, disk }
     }
 }
 
-/// What became of a service so far.
+/// The state of a service.
 #[derive(Clone, Debug, Default)]
 struct State {
-    /// How often it ended by itself.
+    /// How often it exited by itself.
     exits: u32,
-    /// Its last lines when it last did.
+    /// Its last lines at the last exit.
     last: String,
-    /// Why it gave up, if it left a record of that.
+    /// Why it exited, if it printed a failure record.
     failure: Option<Failure>,
 }
 
 impl State {
-    /// Why it ended, after the words that it did.
-    fn words(&self) -> String {
+    /// Why it exited, as the end of a sentence.
+    fn reason(&self) -> String {
         match &self.failure {
             Some(Failure { failure }) => format!(": {failure}; correct that, then start again"),
-            None => format!("; it says:\n{}", self.last),
+            None => format!("; its last output:\n{}", self.last),
         }
     }
 }
 
-/// What a process said last.
+/// The last output of a process.
 #[derive(Debug, Default)]
-struct LastWords {
+struct LastOutput {
     lines: VecDeque<String>,
     failure: Option<Failure>,
 }
@@ -110,10 +110,10 @@ pub struct Supervisor {
     note: Note,
     lock: Arc<Mutex<Lock>>,
     settled: Arc<AtomicBool>,
-    running: Vec<Running>,
+    running: Vec<RunningService>,
 }
 
-struct Running {
+struct RunningService {
     name: &'static str,
     stage: Stage,
     state: watch::Receiver<State>,
@@ -122,11 +122,7 @@ struct Running {
 }
 
 impl Supervisor {
-    /// Nothing runs yet.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the folder of logs cannot be made.
+    /// A supervisor without services.
     pub fn new(root: &Path, lock: Lock, verbose: bool, note: Note) -> anyhow::Result<Self> {
         let logs = root.join("var/log/maru");
         std::fs::create_dir_all(&logs)
@@ -142,10 +138,6 @@ impl Supervisor {
     }
 
     /// Starts a service.
-    ///
-    /// # Errors
-    ///
-    /// Fails if its log cannot be opened.
     pub fn start(&mut self, spec: Spec) -> anyhow::Result<()> {
         let log = Log::open(&self.logs, spec.name)?;
         let (state_in, state) = watch::channel(State::default());
@@ -162,16 +154,11 @@ impl Supervisor {
             stopped,
         };
         let task = tokio::spawn(runner.run());
-        self.running.push(Running { name, stage, state, stop, task });
+        self.running.push(RunningService { name, stage, state, stop, task });
         Ok(())
     }
 
-    /// Waits until `probe` says yes; fails as soon as any service ends, since a start that
-    /// needs a second try is not one to build on.
-    ///
-    /// # Errors
-    ///
-    /// Fails if it takes longer than `patience`, or a service ends.
+    /// Waits until `probe` succeeds; fails as soon as any service exits.
     pub async fn ready<F: Future<Output = bool>>(
         &self,
         name: &str,
@@ -181,7 +168,7 @@ impl Supervisor {
         self.wait(name, patience, probe, |_| true).await
     }
 
-    /// The same while others run that were ready before: whether they end is not looked at.
+    /// The same while others run that were ready before; their exits are ignored.
     pub(crate) async fn ready_again<F: Future<Output = bool>>(
         &self,
         name: &str,
@@ -204,7 +191,7 @@ impl Supervisor {
             for running in self.running.iter().filter(|running| must_run(running.name)) {
                 let state = running.state.borrow();
                 if state.exits > 0 {
-                    bail!("the {} service does not start{}", running.name, state.words());
+                    bail!("the {} service does not start{}", running.name, state.reason());
                 }
             }
             if started.elapsed() > patience {
@@ -215,12 +202,12 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Says that all is ready: from now on a crash is mended and told, not a failed start.
+    /// Marks the start as complete: from now on a crash is reported and the service restarted.
     pub fn settle(&self) {
         self.settled.store(true, Ordering::Relaxed);
     }
 
-    /// Stops one service, if it runs; if this is dropped before, the service is still known.
+    /// Stops one service, if it runs. If the future is dropped early, the service stays in the list.
     pub(crate) async fn stop(&mut self, name: &str) {
         let Some(at) = self.running.iter().position(|running| running.name == name) else { return };
         let running = &mut self.running[at];
@@ -229,7 +216,7 @@ impl Supervisor {
         self.running.remove(at);
     }
 
-    /// Stops every service: those that started together stop together, the last first.
+    /// Stops every service, stage by stage, the last stage first.
     pub async fn stop_all(&mut self) {
         while let Some(last) = self.running.iter().map(|running| running.stage).max() {
             let group: Vec<_> =
@@ -243,11 +230,7 @@ impl Supervisor {
         }
     }
 
-    /// Says in the pid file that nothing is left.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be written.
+    /// Empties the pid file.
     pub fn release(&self) -> anyhow::Result<()> {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).release()
     }
@@ -282,15 +265,15 @@ impl Runner {
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = told(&mut self.stopped) => return,
+                () = stop_requested(&mut self.stopped) => return,
             }
             wait = (wait * 2).min(WAIT_MAX);
         }
     }
 
-    /// Runs the process once; `None` if it was told to stop, else why it ended.
+    /// Runs the process once; `None` if it was stopped, else why it exited.
     async fn once(&mut self) -> Option<String> {
-        let last = Arc::new(Mutex::new(LastWords::default()));
+        let last = Arc::new(Mutex::new(LastOutput::default()));
         if let Some(why) = self.spec.disk.look().await {
             return Some(self.refused(why, &last));
         }
@@ -309,7 +292,7 @@ impl Runner {
         pumps.extend(child.stderr.take().map(|out| tokio::spawn(self.pump(out, &last))));
         let status = tokio::select! {
             status = child.wait() => Some(status),
-            () = told(&mut self.stopped) => None,
+            () = stop_requested(&mut self.stopped) => None,
             why = self.spec.disk.fills() => {
                 end(&mut child).await;
                 return Some(self.refused(why, &last));
@@ -320,23 +303,23 @@ impl Runner {
             return None;
         };
         for pump in pumps {
-            // What it started may hold the pipe open; its own last words are here by then.
+            // Its children may keep the pipe open; its own output is complete by then.
             let _ = tokio::time::timeout(Duration::from_millis(500), pump).await;
         }
         let why = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         Some(self.ended(format!("ended ({why})"), &last))
     }
 
-    /// Ended, or not started, for a reason that nothing it says could add to.
-    fn refused(&self, why: String, last: &Mutex<LastWords>) -> String {
+    /// Records an exit for a reason of the supervisor's; its output does not matter.
+    fn refused(&self, why: String, last: &Mutex<LastOutput>) -> String {
         let failure = Some(Failure { failure: why.clone() });
         *last.lock().unwrap_or_else(PoisonError::into_inner) =
-            LastWords { lines: VecDeque::new(), failure };
+            LastOutput { lines: VecDeque::new(), failure };
         self.ended(why, last)
     }
 
-    fn ended(&self, why: String, last: &Mutex<LastWords>) -> String {
-        let LastWords { lines, failure } =
+    fn ended(&self, why: String, last: &Mutex<LastOutput>) -> String {
+        let LastOutput { lines, failure } =
             std::mem::take(&mut *last.lock().unwrap_or_else(PoisonError::into_inner));
         let text = if lines.is_empty() {
             why.clone()
@@ -372,11 +355,11 @@ impl Runner {
         command.spawn()
     }
 
-    /// Copies what a process says to its log, and warnings to the terminal.
+    /// Copies a process's output to its log, and warnings to the terminal.
     fn pump(
         &self,
         from: impl AsyncRead + Unpin + Send + 'static,
-        last: &Arc<Mutex<LastWords>>,
+        last: &Arc<Mutex<LastOutput>>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (name, verbose, note) = (self.spec.name, self.verbose, self.note);
         let (log, last) = (Arc::clone(&self.log), Arc::clone(last));
@@ -401,12 +384,12 @@ impl Runner {
     }
 }
 
-/// Completes when the service is told to stop, or nobody is left who could.
-async fn told(stopped: &mut watch::Receiver<bool>) {
+/// Completes when the service is stopped, or the supervisor is gone.
+async fn stop_requested(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-/// Ends a process: politely, then surely.
+/// Ends a process: SIGTERM, then SIGKILL.
 async fn end(child: &mut Child) {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid {

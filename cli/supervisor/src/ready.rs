@@ -1,4 +1,4 @@
-//! Whether a service answers.
+//! Readiness probes of services.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -14,11 +14,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::local::{Local, connector};
+use crate::local::{LocalClient, connector};
 
-/// How long one question may take.
+/// Timeout of one probe.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Start of a good answer.
+/// Start of a successful response.
 const OK: [u8; 12] = *b"HTTP/1.1 200";
 
 /// Whether a service of the instance at `root` is ready, by its row of the service table; `settings` are the
@@ -28,9 +28,9 @@ pub async fn is_ready(service: &Service, root: &Path, settings: &Settings) -> bo
     match (service.ready.probe, socket) {
         (Probe::Get(path), Some(socket)) => answers(&socket, path).await,
         (Probe::MeshHealth, Some(socket)) => healthy(&socket).await,
-        // A test of the table sees to that.
+        // A test checks that such a row does not exist.
         (Probe::Get(_) | Probe::MeshHealth, None) => false,
-        // The coordinator relays itself.
+        // The coordinator is the relay.
         (Probe::RelayPort, _) if settings.relay.embedded => {
             accepts(settings.listen.reachable()).await
         }
@@ -38,7 +38,7 @@ pub async fn is_ready(service: &Service, root: &Path, settings: &Settings) -> bo
     }
 }
 
-/// The address at which this machine reaches who listens there.
+/// The address at which this machine reaches a listener.
 fn reachable(mut listen: SocketAddr) -> SocketAddr {
     match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -50,18 +50,15 @@ fn reachable(mut listen: SocketAddr) -> SocketAddr {
 
 /// Whether `GET path` over the socket answers with success.
 async fn answers(socket: &Connector, path: &str) -> bool {
-    let Ok(local) = Local::open(socket, PATIENCE).await else {
+    let Ok(local) = LocalClient::open(socket, PATIENCE).await else {
         return false;
     };
     let answer = local.http.get(format!("http://localhost{path}")).send().await;
     answer.is_ok_and(|response| response.status().is_success())
 }
 
-/// Whether a mesh service is well.
-///
-/// It takes connections from the agent's uid alone, each of which says first who calls. The
-/// header's command LOCAL says that nobody does: a health check by the machine itself
-/// (PROXY protocol, section 2.2).
+/// Whether a mesh service is healthy. The PROXY header's command LOCAL means a health check by the machine itself (PROXY
+/// protocol, section 2.2).
 async fn healthy(socket: &Connector) -> bool {
     tokio::time::timeout(PATIENCE, check(socket)).await.is_ok_and(|answer| answer.unwrap_or(false))
 }

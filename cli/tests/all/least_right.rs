@@ -70,7 +70,7 @@ impl Home {
     fn start(&self, service: &Service) -> Process {
         let program = PathBuf::from(format!("{BIN}/{}", service.binary));
         let confine = PathBuf::from(format!("{BIN}/maru"));
-        let bound = child::Bound::Data;
+        let bound = child::MemoryBound::Rlimit;
         self.run(service, &child::command(service, &bound, &confine, &program, Path::new(ROOT)))
     }
 

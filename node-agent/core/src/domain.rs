@@ -1,9 +1,8 @@
 //! Domains: which names a coordinator may set, checked before they reach a resolver or a file.
 //!
-//! A [`Domain`] is at least two labels of letters, digits and hyphens (RFC 1123, section 2.1), so that it can be written
-//! into `resolv.conf` or shown on a terminal as it stands. No list of public suffixes is consulted: whoever may name
-//! `example.org` does no less harm than who may name `co.uk`. What protects is that the domain is shown when a device
-//! joins and fixed from then on.
+//! A [`Domain`] is at least two labels of letters, digits and hyphens (RFC 1123, section 2.1), safe for `resolv.conf` and
+//! terminals. Public suffixes are allowed: a coordinator that may name `example.org` can do as much harm as with `co.uk`. The
+//! domain is shown when a device joins, and fixed from then on.
 
 use std::{fmt, str::FromStr};
 
@@ -16,14 +15,14 @@ const DOMAIN_MAX: usize = 200;
 /// Longest full name, written with dots (RFC 1035, section 2.3.4).
 const NAME_MAX: usize = 253;
 
-/// Top-level domains that mean something else to every machine: this machine itself (RFC 6761), nothing at all
-/// (RFC 6761), the local link (RFC 6762), Tor (RFC 7686), the way back from addresses (RFC 3172).
+/// Special top-level domains: this machine and nonexistent names (RFC 6761), the local link (RFC 6762), Tor (RFC 7686),
+/// reverse zones (RFC 3172).
 const ELSEWHERE: [&str; 5] = ["arpa", "invalid", "local", "localhost", "onion"];
-/// The one domain below `arpa` that is there for networks at home (RFC 8375).
+/// The domain below `arpa` for home networks (RFC 8375).
 const HOME_ARPA: &str = "home.arpa";
-/// Names that programs look up on their own in the search domain, and then obey: web proxies, IPv6 tunnels; and the name
-/// of this machine itself.
-const OBEYED: [&str; 3] = ["isatap", "localhost", "wpad"];
+/// Names that programs look up in the search domain for their configuration (web proxies, IPv6 tunnels), and the name of this
+/// machine.
+const RESERVED: [&str; 3] = ["isatap", "localhost", "wpad"];
 
 /// Whether `text` is a lower-case label (RFC 1123, section 2.1).
 #[must_use]
@@ -35,12 +34,12 @@ pub fn is_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// A domain that may be written anywhere: at least two labels, lower case, no dot at the end.
+/// A valid domain: at least two labels, lower case, no dot at the end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Domain(String);
 
-/// Why a text is no [`Domain`].
+/// Why a text is not a [`Domain`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DomainError {
     /// Not labels, or too long.
@@ -48,10 +47,10 @@ pub enum DomainError {
         "a domain is labels of a-z, 0-9 and - with dots between, at most {DOMAIN_MAX} characters in all"
     )]
     Labels,
-    /// One label only, which would be every name below a top-level domain.
+    /// A single label, which would be a whole top-level domain.
     #[error("a domain has at least two labels, like maru.internal")]
     Single,
-    /// It ends in digits, or in a label that means something else everywhere.
+    /// It ends in digits, or in a special top-level domain.
     #[error("a domain does not end in a number, nor in arpa, invalid, local, localhost or onion")]
     Elsewhere,
 }
@@ -63,16 +62,14 @@ impl Domain {
         &self.0
     }
 
-    /// A host's full name as it is looked up, if it is one below this domain: lower case, no dot at the end.
-    ///
-    /// A name that programs would obey (`wpad`) is none, whoever has it.
+    /// The normalized full name of a host below this domain: lower case, no dot at the end. Reserved names (`wpad`) are refused.
     #[must_use]
     pub fn host(&self, name: &str) -> Option<String> {
         let name = plain(name);
         let below = name.strip_suffix(self.as_str())?.strip_suffix('.')?;
         let labels = below.split('.').all(is_label);
-        let obeyed = below.split('.').next().is_some_and(|first| OBEYED.contains(&first));
-        (labels && !obeyed && name.len() <= NAME_MAX).then_some(name)
+        let reserved = below.split('.').next().is_some_and(|first| RESERVED.contains(&first));
+        (labels && !reserved && name.len() <= NAME_MAX).then_some(name)
     }
 }
 

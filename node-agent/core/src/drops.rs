@@ -1,48 +1,48 @@
-//! Why packets are dropped, and how many were.
+//! Counts dropped packets by cause.
 
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// Why a packet or a datagram went no further. [`Self::name`] is what people and programs see; it does not change.
+/// Why a packet or datagram was dropped. [`Self::name`] is a stable name in the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
-    /// From a peer: not a whole IP packet, or headers that no sender writes.
+    /// From a peer: not a complete IP packet, or invalid headers.
     Malformed,
-    /// From a peer: an address that no packet on a network may have (loopback, multicast, unspecified and the like).
+    /// From a peer: an invalid source or destination (loopback, multicast, unspecified and the like).
     Martian,
-    /// From a peer: it asks to be sent on to somewhere else.
+    /// From a peer: it has a source route.
     SourceRouted,
-    /// From a peer: ICMP that only machines of one link may send each other (redirects, neighbour and router discovery).
+    /// From a peer: ICMP that is only valid on one link (redirects, neighbour and router discovery).
     LinkOnly,
     /// From a peer: the source is not an address of that peer.
     Spoofed,
     /// From a peer: not addressed to this node.
     NotForUs,
-    /// From a peer: no rule lets it in.
+    /// From a peer: no rule allows it.
     NoRule,
-    /// From a peer: it answers, or complains of, nothing that passed before.
+    /// From a peer: a reply or an ICMP error that belongs to no flow.
     NoFlow,
-    /// From a peer: a fragment whose first was not let in, or that hides or could overwrite the ports.
+    /// From a peer: a fragment whose first was refused, or that hides or could overwrite the ports.
     Fragment,
-    /// From a peer: it has as many flows as one peer may have, all of them in use.
+    /// From a peer: it has reached its limit of flows.
     FlowLimit,
     /// From this node: no peer has the address.
     NoRoute,
-    /// From this node: no session with the peer yet, and too many packets wait for one.
+    /// From this node: no session with the peer, and the queue is full.
     NoSession,
-    /// From this node: the kernel did not take the datagram.
+    /// From this node: the kernel did not send the datagram.
     Socket,
-    /// From this node: no relay took the packet: none is known, it is not reached, or too much waits for it.
+    /// From this node: no relay is known or reachable, or its queue is full.
     Relay,
-    /// From a peer: the interface did not take the packet.
+    /// From a peer: the interface did not accept the packet.
     Interface,
-    /// Longer than the tunnel carries.
+    /// Longer than the tunnel's MTU.
     Oversize,
-    /// A handshake that was not made for this node, or one of too many from one source.
+    /// A handshake for another node, or one of too many from one source.
     Handshake,
-    /// A datagram that no session opens: from inside the mesh, for no peer, not authentic, or a copy of one that came before.
+    /// A datagram that no session opens: from inside the mesh, for no peer, not authentic, or replayed.
     Unopened,
 }
 
@@ -95,7 +95,7 @@ impl Cause {
     }
 }
 
-/// How many packets were dropped, by cause. Counted by several threads without a lock.
+/// Lock-free counters of dropped packets, by cause.
 #[derive(Debug, Default)]
 pub struct Drops {
     counts: [AtomicU64; Cause::ALL.len()],
@@ -112,7 +112,7 @@ impl Drops {
         self.counts[cause as usize].fetch_add(how_many, Ordering::Relaxed);
     }
 
-    /// The counts now, by name; those that are zero are there too.
+    /// The current counts by name, zeros included.
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<&'static str, u64> {
         let count = |cause: Cause| self.counts[cause as usize].load(Ordering::Relaxed);

@@ -1,30 +1,29 @@
-//! Endpoints: which addresses can be a machine's place on the underlay.
+//! Endpoints: which addresses are valid on the underlay.
 //!
-//! Datagrams of the tunnel must never travel through the tunnel: each would be sealed again, without end. So no address
-//! of the mesh is ever a place where a peer is, whoever names it: the peer itself, a STUN server, or a packet that was
-//! heard from there. The mesh owns 100.64.0.0/10 on its nodes, although carriers number their customers' routers from it
-//! (RFC 6598): a router there is reached at the address that its carrier's NAT shows, or over the relay.
+//! Datagrams of the tunnel must not be routed through the tunnel, in a loop. So mesh addresses are never endpoints, whether
+//! a peer, a STUN server or a received packet names them. The mesh uses 100.64.0.0/10, as carriers do for their customers'
+//! routers (RFC 6598): such a router is reached at its carrier's NAT, or over the relay.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use common::mesh;
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// This network (RFC 1122, section 3.2.1.3): the kernel takes 0.0.0.0 for this machine.
-const THIS_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8);
+/// "This network" (RFC 1122, section 3.2.1.3), with the unspecified address.
+pub(crate) const THIS_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8);
 /// IPv4 addresses behind a translator (RFC 6052).
 const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
-/// IPv4 addresses as nobody writes them any more (RFC 4291, section 2.5.5.1); `::` and `::1` are here too.
-const COMPATIBLE: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96);
+/// IPv4-compatible addresses, deprecated (RFC 4291, section 2.5.5.1), with `::` and `::1`.
+pub(crate) const COMPATIBLE: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96);
 
-/// Whether `address` can be another machine's place on the underlay: no address of the mesh, no loopback, multicast,
-/// broadcast or unspecified one, in no IPv6 form of such a one either, and no port 0.
+/// Whether `address` can be another machine's endpoint: not a mesh, loopback, multicast, broadcast or unspecified address, also
+/// not embedded in IPv6, and not port 0.
 #[must_use]
 pub fn is_usable(address: SocketAddr) -> bool {
     address.port() != 0 && is_underlay(address.ip())
 }
 
-/// The same of an address without a port.
+/// The same for an address without a port.
 #[must_use]
 pub fn is_underlay(address: IpAddr) -> bool {
     if mesh::contains(address) {
@@ -42,7 +41,7 @@ pub fn is_underlay(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for, if it does.
+/// The IPv4 address that is embedded in an IPv6 address.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [.., a, b, c, d] = address.octets();
     let v4 = Ipv4Addr::new(a, b, c, d);

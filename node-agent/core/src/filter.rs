@@ -1,15 +1,14 @@
-//! The packet filter: what a peer may send to this node. Default deny.
+//! The packet filter for packets from peers. Default deny.
 //!
 //! Rules come from the coordinator ([`FilterRule`]) and are compiled once per map. A packet passes if
 //!
-//! 1. it is a whole IP packet, or a fragment of one whose first fragment passed, with headers that a machine writes;
+//! 1. it is a complete IP packet, or a fragment of one whose first fragment passed, with valid headers;
 //! 2. its source is an address of the peer (cryptokey routing) and its destination one of this node's; and
-//! 3. a rule allows its source, destination, protocol and port; or it answers what this node started ([`Flows`]); or it is
-//!    an ICMP error about a packet of such a flow with that peer.
+//! 3. a rule allows its source, destination, protocol and port; or it belongs to a flow that this node started ([`Flows`]); or
+//!    it is an ICMP error about a packet of such a flow with that peer.
 //!
-//! Each packet of a connection is judged, not only the first: a rule that is taken away cuts the connections it had
-//! allowed. What is refused has a [`Cause`], by which the device counts it. Fragments that overtake their first are
-//! refused: the sender sends the packet again.
+//! Every packet of a connection is judged, not only the first: removing a rule cuts the connections that it allowed. The
+//! device counts refused packets by [`Cause`]. Fragments that overtake their first are refused; the sender retransmits.
 
 use std::{net::IpAddr, time::Instant};
 
@@ -22,23 +21,21 @@ mod flows;
 mod list;
 mod martian;
 pub mod packet;
-mod peer;
 mod rules;
 mod run;
 mod table;
 
 pub use flows::{
-    FRAGMENT_LIFE, Flows, MAX_FLOWS, MAX_FLOWS_OF_PEER, RECENT, RESTART, STARTING_PORTS, Sending,
-    TCP_IDLE, TCP_OPENING, UDP_IDLE,
+    FRAGMENT_LIFE, Flows, MAX_FLOWS, MAX_FLOWS_OF_PEER, OutboundRecorder, PeerId, RECENT, RESTART,
+    STARTING_PORTS, TCP_IDLE, TCP_OPENING, UDP_IDLE,
 };
 use flows::{Flow, Origin};
 use martian::is_martian;
-use packet::{Icmp, Packet, Quoted, Transport};
-pub use peer::PeerId;
+use packet::{Icmp, Packet, QuotedPacket, Transport};
 use rules::{Ranges, Rule};
 use run::{FlowBytes, flow_bytes};
 
-/// Compiled rules. The default lets nothing in but answers, and those to no address.
+/// Compiled rules. The default has no rules and no addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PacketFilter {
     local: Ranges,
@@ -48,8 +45,8 @@ pub struct PacketFilter {
 impl PacketFilter {
     /// Compiles `rules` for the node with the addresses (and routed subnets) `local`.
     ///
-    /// What cannot be read lets nothing in: a rule in the form of 2020, an address that is none, a
-    /// `cap:` source (grants to capabilities are not packet rules here).
+    /// Parts that cannot be read allow nothing: rules in the format of 2020, invalid addresses, `cap:` sources (grants to
+    /// capabilities are not packet rules).
     #[must_use]
     pub fn compile(rules: &[FilterRule], local: &[IpNet]) -> Self {
         let mut own = Ranges::default();
@@ -61,7 +58,7 @@ impl PacketFilter {
         Self { local: own, rules }
     }
 
-    /// Begins to judge packets that `peer` sent, all at `now`. `owns` says whether an address is that peer's.
+    /// Judges packets that `peer` sent at `now`. `owns` returns whether an address is that peer's.
     pub fn judge<'a, Owns: Fn(IpAddr) -> bool>(
         &'a self,
         flows: &'a mut Flows,
@@ -74,7 +71,7 @@ impl PacketFilter {
 
     /// Whether a rule lets `source` open `port` of `destination` by `protocol` (an IANA number).
     ///
-    /// Whoever serves a connection ends it when this becomes false.
+    /// A server of a connection ends it when this becomes false.
     #[must_use]
     pub fn allows_port(
         &self,
@@ -91,10 +88,10 @@ impl PacketFilter {
     }
 }
 
-/// Judges the packets of one peer, one after the other.
+/// Judges the packets of one peer in order.
 ///
-/// A run of packets of one flow costs one look-up of owner, rule and flow: those that follow one which passed are compared
-/// with it byte by byte. Holds the flows, so judge a batch at a time.
+/// A run of packets of one flow needs one look-up of owner, rule and flow: further packets are compared byte by byte with one
+/// that passed. It borrows the flows: use it for one batch.
 #[derive(Debug)]
 pub struct Judge<'a, Owns> {
     filter: &'a PacketFilter,
@@ -102,17 +99,16 @@ pub struct Judge<'a, Owns> {
     peer: PeerId,
     owns: Owns,
     now: Instant,
-    /// The flow of the packet before, if that passed.
+    /// The flow of the previous packet, if it passed.
     passed: Option<FlowBytes>,
 }
 
 impl<Owns: Fn(IpAddr) -> bool> Judge<'_, Owns> {
-    /// Judges a packet, which may have padding after it; `flows` learns from it. Returns the packet's length without the
-    /// padding.
+    /// Judges a packet, which may be padded, and updates the flows. Returns the packet's length without padding.
     ///
     /// # Errors
     ///
-    /// Why it is refused; nothing is remembered then.
+    /// The cause of the refusal; flows are not changed then.
     pub fn check(&mut self, bytes: &[u8]) -> Result<usize, Cause> {
         let flow = flow_bytes(bytes);
         if let Some((flow, len)) = flow
@@ -161,7 +157,7 @@ impl<Owns: Fn(IpAddr) -> bool> Judge<'_, Owns> {
             return self.flows.admit(packet, self.peer, self.now);
         }
         match packet.transport {
-            // A packet that opens a connection is no answer, whatever went the other way before.
+            // A packet that opens a connection is never a reply.
             Transport::Tcp { opens: true, .. } => Err(Cause::NoRule),
             _ if self.flows.is_answer(packet, self.peer, self.now) => Ok(()),
             Transport::Tcp { .. } | Transport::Icmp(Icmp::EchoReply(_)) => Err(Cause::NoFlow),
@@ -172,14 +168,14 @@ impl<Owns: Fn(IpAddr) -> bool> Judge<'_, Owns> {
         }
     }
 
-    /// Whether an ICMP error is about a packet that this node sent to this peer, in a flow that may go on.
-    fn concerns_us(&self, packet: &Packet, quoted: &Quoted) -> bool {
+    /// Whether an ICMP error is about a packet that this node sent to this peer, in an allowed flow.
+    fn concerns_us(&self, packet: &Packet, quoted: &QuotedPacket) -> bool {
         let Some(flow) = Flow::quoted(quoted) else { return false };
         let is_between_us = quoted.source == packet.destination && (self.owns)(quoted.destination);
         is_between_us
             && match self.flows.origin(&flow, self.now) {
-                Some(Origin::Here) => true,
-                Some(Origin::There) => {
+                Some(Origin::Local) => true,
+                Some(Origin::Remote) => {
                     let (there, (here, port)) = (flow.remote.0, flow.local);
                     self.filter.allows_port(there, here, flow.protocol, port)
                 }

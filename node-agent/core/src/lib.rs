@@ -1,10 +1,7 @@
-//! The agent's decisions: registration, network map, names, paths, peers, packet filter; no I/O.
-//!
-//! Nothing here opens a socket or reads a clock: the daemon and the device do, and pass
-//! in what they saw and when.
+//! The agent's decisions: registration, network map, names, paths, packet filter. No I/O and no clock: the daemon and the
+//! device pass in events and times.
 #![forbid(unsafe_code)]
 
-pub mod answer;
 pub mod domain;
 pub mod drops;
 pub mod endpoint;
@@ -14,3 +11,4 @@ pub mod netmap;
 pub mod path;
 pub mod registration;
 pub mod resolv_conf;
+pub mod response_head;

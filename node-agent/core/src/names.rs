@@ -1,9 +1,8 @@
-//! Names: what the agent's resolver answers itself, and what it passes on.
+//! DNS: which queries the agent's resolver answers itself, and which it forwards.
 //!
-//! A [`Zone`] is built from the network map and answers whole DNS packets. The network's
-//! own domain and the reverse zones of the mesh's addresses never leave the machine. A coordinator names
-//! its own and nothing else: hosts below the network's domain, and below those that this machine's settings
-//! list, at addresses of the mesh.
+//! A [`Zone`] is built from the network map and answers whole DNS packets. Queries for the network's domain and the mesh's
+//! reverse zones are never forwarded. The coordinator may only name hosts below the network's domain and the domains in this
+//! machine's settings, at mesh addresses.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -19,16 +18,16 @@ use ipnet::IpNet;
 
 use crate::domain::Domain;
 
-/// Seconds that an answer may be kept: a name follows its node soon.
+/// TTL of records, in seconds; short, so that changes are seen soon.
 const TTL: u32 = 30;
-/// Longest answer over UDP to who does not say otherwise (RFC 1035, section 2.3.4).
+/// Longest answer over UDP without EDNS (RFC 1035, section 2.3.4).
 const UDP_MIN: usize = 512;
-/// Longest answer over UDP at all; avoids fragments (RFC 9715).
+/// Longest answer over UDP; avoids fragments (RFC 9715).
 const UDP_MAX: u16 = 1232;
 /// A DNS header's length.
 const HEADER: usize = 12;
 
-/// How a query came, and so how long its answer may be.
+/// The transport of a query, which limits the answer's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// One datagram.
@@ -37,14 +36,14 @@ pub enum Transport {
     Tcp,
 }
 
-/// What to do with a query.
+/// How a query is handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Send this back.
     Reply(Vec<u8>),
-    /// Not ours: ask the previous resolvers, as it stands.
+    /// Forward it to the previous resolvers.
     Forward,
-    /// Not a query: send nothing.
+    /// Not a query: ignore it.
     Drop,
 }
 
@@ -53,22 +52,20 @@ pub enum Answer {
 pub struct Zone {
     /// The network's domain; `None` before the first map.
     domain: Option<Domain>,
-    /// Further domains below which names are taken.
+    /// Further domains in which names are accepted.
     others: Vec<Domain>,
     forward: HashMap<String, Vec<IpAddr>>,
     reverse: HashMap<IpAddr, Name>,
 }
 
 impl Zone {
-    /// A zone for the network's domain and others that its coordinator may name hosts in, without names yet.
+    /// An empty zone for the network's domain and `others`.
     #[must_use]
     pub fn new(domain: Option<Domain>, others: &[Domain]) -> Self {
         Self { domain, others: others.to_vec(), ..Self::default() }
     }
 
-    /// Adds a node: its full name, and the way back from its addresses.
-    ///
-    /// A name or an address that is not this network's to set is left out; it spoils nothing else.
+    /// Adds a node's full name and the reverse records of its addresses. Foreign names and addresses are ignored.
     pub fn add_node(&mut self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
         let Some(full) = self.host(name).and_then(|host| Name::from_ascii(host + ".").ok()) else {
             return;
@@ -79,7 +76,7 @@ impl Zone {
         }
     }
 
-    /// Adds one more address of a full name, unless name or address is not this network's to set.
+    /// Adds an address of a full name, unless name or address is foreign.
     pub fn add_record(&mut self, name: &str, address: IpAddr) {
         let Some(host) = self.host(name).filter(|_| mesh::contains(address)) else { return };
         let addresses = self.forward.entry(host).or_default();
@@ -88,7 +85,7 @@ impl Zone {
         }
     }
 
-    /// A name that may be set, as it is looked up.
+    /// The normalized name, if it may be set.
     fn host(&self, name: &str) -> Option<String> {
         self.domain.iter().chain(&self.others).find_map(|domain| domain.host(name))
     }
@@ -99,7 +96,7 @@ impl Zone {
         self.forward.get(&key(name)).map_or(&[], Vec::as_slice)
     }
 
-    /// Decides on one packet that came to the resolver.
+    /// Handles one packet that the resolver received.
     #[must_use]
     pub fn answer(&self, packet: &[u8], transport: Transport) -> Answer {
         let Ok(request) = Message::from_vec(packet) else {
@@ -120,7 +117,7 @@ impl Zone {
         }
     }
 
-    /// The answer to a query about our names; `None` if it is about others.
+    /// The answer to a query about the zone's names; `None` for other names.
     fn resolve(&self, query: &Query) -> Option<(ResponseCode, Vec<Record>)> {
         if query.query_class != DNSClass::IN {
             return None;
@@ -134,7 +131,7 @@ impl Zone {
             return Some(self.pointer(query, address));
         }
         let domain = self.domain.as_ref().filter(|domain| is_below(&name, domain.as_str()))?;
-        // A name between the domain and one of ours exists, though it has no address.
+        // An intermediate name (empty non-terminal) exists without an address.
         let exists =
             name == domain.as_str() || self.forward.keys().any(|known| is_below(known, &name));
         let code = if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
@@ -154,13 +151,13 @@ impl Zone {
     }
 }
 
-/// Whether a packet is a resolver's response to a query, as far as its header tells.
+/// Whether a packet is a response to a query, by its header.
 #[must_use]
 pub fn is_answer(packet: &[u8], query: &[u8]) -> bool {
     packet.len() >= HEADER && packet.get(..2) == query.get(..2) && packet[2] & 0x80 != 0
 }
 
-/// SERVFAIL for a query that was read before: its header without what it counts.
+/// SERVFAIL for a query, without sections.
 #[must_use]
 pub fn failure(query: &[u8]) -> Vec<u8> {
     let mut header = [0; HEADER];
@@ -173,7 +170,7 @@ pub fn failure(query: &[u8]) -> Vec<u8> {
     header.to_vec()
 }
 
-/// A name as the maps here hold it: lower case, no dot at the end.
+/// A normalized name: lower case, no dot at the end.
 fn key(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
@@ -195,7 +192,7 @@ fn record(query: &Query, address: IpAddr) -> Option<Record> {
     Some(Record::from_rdata(query.name.clone(), TTL, data))
 }
 
-/// The mesh address that a name of the reverse zones stands for.
+/// The mesh address of a name in a reverse zone.
 fn mesh_pointer(name: &Name) -> Option<IpAddr> {
     let mut name = name.clone();
     name.set_fqdn(true);
@@ -233,7 +230,7 @@ fn reply(
     }
 }
 
-/// What a packet that is no DNS message gets: an error, if it at least looks like a query.
+/// The reply to an invalid DNS message: FORMERR if it looks like a query.
 fn unreadable(packet: &[u8]) -> Answer {
     let Some(header) = packet.first_chunk::<HEADER>() else {
         return Answer::Drop;

@@ -1,4 +1,4 @@
-//! Paths: how packets to one peer travel.
+//! Paths: direct or over the relay, for each peer.
 //!
 //! ```text
 //!               heard by UDP                 answered, or data
@@ -7,21 +7,19 @@
 //!       └──── 5 s without hearing ────┴──── 5 s without an answer ────┘
 //! ```
 //!
-//! "Heard" is an authenticated, fresh WireGuard packet: nothing else moves a path. The relay comes
-//! first and is never given up; UDP is an improvement that must keep proving itself:
+//! "Heard" means an authenticated, fresh WireGuard packet; nothing else changes a path. The relay is always available; UDP is
+//! used while it works:
 //!
-//! * `Relay`: while a session lives, the candidates are probed with empty packets (keepalives, part
-//!   of WireGuard), so that the peer hears us.
-//! * `Trial`: we heard the peer by UDP, and do not know yet whether it hears us there. We answer
-//!   with an empty packet, and data goes **both** ways (WireGuard drops the second copy), so a path
-//!   that works in one direction only costs nothing but bytes. Who is direct already answers one empty
-//!   packet a second: we send a second one after that time, or a pair without data would stay apart.
-//! * `Direct`: UDP alone. When data is not answered for 2 s, or the peer sends its own over the
-//!   relay, data travels both ways again, and after 3 s more by the relay alone. So that an answer
-//!   is due in time, data is answered within a second (WireGuard alone would wait for 10).
+//! * `Relay`: with a session, the candidates are probed with empty packets (WireGuard's keepalives).
+//! * `Trial`: we heard the peer by UDP, but it may not hear us. We answer with an empty packet, and data is sent on **both**
+//!   paths (WireGuard drops the second copy), so that a one-way path loses nothing. A peer that is direct already answers one
+//!   empty packet a second, so we send a second one after that time.
+//! * `Direct`: UDP only. When data is not answered for 2 s, or the peer sends data over the relay, data is sent on both paths
+//!   again, and after 3 s more only over the relay. Therefore received data is answered within a second (WireGuard alone would
+//!   wait for 10).
 //!
-//! An address that failed is not believed again before a pause, which doubles with each failure.
-//! The caller owns the socket and the clock; disco will give better evidence to the same machine.
+//! An address that failed is not used before a pause, which doubles with each failure. The caller owns the socket and the
+//! clock.
 
 use std::{
     net::SocketAddr,
@@ -34,7 +32,7 @@ mod event;
 mod penalties;
 pub mod timing;
 
-pub use event::{Heard, Route, Source};
+pub use event::{PacketKind, Route, Source};
 use penalties::Penalties;
 pub use timing::*;
 
@@ -44,7 +42,7 @@ enum State {
     Trial {
         address: SocketAddr,
         since: Instant,
-        /// When we answered an empty packet with another.
+        /// When we answered an empty packet.
         asked_at: Option<Instant>,
         /// Whether we sent a second one.
         asked_again: bool,
@@ -55,7 +53,7 @@ enum State {
         heard_at: Instant,
         /// When the oldest unanswered data was sent.
         due_since: Option<Instant>,
-        /// Whether the answer is late enough to use the relay beside it.
+        /// Whether the answer is so late that the relay is used, too.
         suspect: bool,
     },
 }
@@ -65,17 +63,17 @@ enum State {
 pub struct PeerPath {
     state: State,
     candidates: Vec<SocketAddr>,
-    /// Where it was reached last: a candidate that nobody listed.
+    /// The last direct address, which may not be listed.
     last_direct: Option<SocketAddr>,
     penalties: Penalties,
     probes: u32,
     /// When the candidates are probed next; `None`: at once.
     next_probe: Option<Instant>,
-    /// Since when data heard by UDP waits for an answer.
+    /// Since when data received by UDP is unanswered.
     answer_owed: Option<Instant>,
     /// When something was last sent by UDP.
     sent_direct_at: Option<Instant>,
-    /// When the last empty packet was sent by UDP: a probe soon after would pass for an answer.
+    /// When the last empty packet was sent by UDP: a probe soon after could be mistaken for an answer.
     sent_empty_at: Option<Instant>,
 }
 
@@ -86,7 +84,7 @@ impl Default for PeerPath {
 }
 
 impl PeerPath {
-    /// A peer that is reached over the relay.
+    /// A path over the relay.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -102,8 +100,7 @@ impl PeerPath {
         }
     }
 
-    /// Replaces the addresses to try; those past [`MAX_CANDIDATES`] are dropped, and those where no peer can be
-    /// ([`is_usable`]).
+    /// Replaces the candidates; those past [`MAX_CANDIDATES`] and unusable ones ([`is_usable`]) are dropped.
     pub fn set_candidates(&mut self, candidates: &[SocketAddr]) {
         let mut fresh: Vec<SocketAddr> = Vec::with_capacity(candidates.len().min(MAX_CANDIDATES));
         for address in candidates {
@@ -117,7 +114,7 @@ impl PeerPath {
         self.candidates = fresh;
     }
 
-    /// Which ways data is sent now.
+    /// The paths on which data is sent now.
     #[must_use]
     pub fn route(&self) -> Route {
         match self.state {
@@ -138,18 +135,18 @@ impl PeerPath {
         }
     }
 
-    /// Every address that a handshake initiation is sent to, beside the relay.
+    /// All addresses for a handshake initiation, which is also sent over the relay.
     pub fn fan_out(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let current = self.route().direct.or(self.last_direct);
         let unlisted = current.filter(|address| !self.candidates.contains(address));
         unlisted.into_iter().chain(self.candidates.iter().copied())
     }
 
-    /// Records an authenticated packet. Returns where to send an empty packet at once.
+    /// Records an authenticated packet. Returns an address to which an empty packet must be sent.
     pub fn handle_received(
         &mut self,
         source: Source,
-        heard: Heard,
+        heard: PacketKind,
         now: Instant,
     ) -> Option<SocketAddr> {
         let answer_to = match source {
@@ -159,7 +156,7 @@ impl PeerPath {
             }
             Source::Udp(address) => self.handle_udp(address, heard, now),
         };
-        if heard == Heard::Data && source.is_udp(self.route().direct) {
+        if heard == PacketKind::Data && source.is_udp(self.route().direct) {
             self.answer_owed.get_or_insert(now);
         }
         if answer_to.is_some() {
@@ -168,10 +165,10 @@ impl PeerPath {
         answer_to
     }
 
-    /// Data over the relay though we are direct: the peer does not hear us.
-    fn handle_relayed(&mut self, heard: Heard, now: Instant) {
+    /// Data over the relay although the path is direct: the peer does not hear us.
+    fn handle_relayed(&mut self, heard: PacketKind, now: Instant) {
         if let State::Direct { since, due_since, suspect, .. } = &mut self.state
-            && heard == Heard::Data
+            && heard == PacketKind::Data
             && now.saturating_duration_since(*since) > SILENCE
             && !*suspect
         {
@@ -183,7 +180,7 @@ impl PeerPath {
     fn handle_udp(
         &mut self,
         address: SocketAddr,
-        heard: Heard,
+        heard: PacketKind,
         now: Instant,
     ) -> Option<SocketAddr> {
         match self.state {
@@ -192,34 +189,43 @@ impl PeerPath {
                 let answered =
                     asked_at.is_some_and(|at| now.saturating_duration_since(at) <= ANSWER_WINDOW);
                 match heard {
-                    Heard::Data | Heard::Response if self.penalties.is_doubtful(address, now) => {
+                    PacketKind::Data | PacketKind::Response
+                        if self.penalties.is_doubtful(address, now) =>
+                    {
                         None
                     }
-                    Heard::Data | Heard::Response => Some(self.go_direct(address, now)),
-                    Heard::Empty if answered => Some(self.go_direct(address, now)),
-                    Heard::Empty => self.ask(now),
-                    Heard::Initiation => None,
+                    PacketKind::Data | PacketKind::Response => Some(self.go_direct(address, now)),
+                    PacketKind::Empty if answered => Some(self.go_direct(address, now)),
+                    PacketKind::Empty => self.ask(now),
+                    PacketKind::Initiation => None,
                 }
             }
             State::Trial { .. } if heard.proves_both_ways() => self.hear_new(address, heard, now),
             State::Trial { .. } => None,
             State::Direct { address: current, .. } if current == address => {
                 self.hear_current(heard, now);
-                (heard == Heard::Empty && self.may_answer(now)).then_some(address)
+                (heard == PacketKind::Empty && self.may_answer(now)).then_some(address)
             }
             State::Direct { heard_at, suspect, .. } => {
                 let quiet = now.saturating_duration_since(heard_at);
                 let moved = match heard {
-                    Heard::Data | Heard::Initiation | Heard::Response => quiet > ROAM_AFTER,
-                    Heard::Empty => suspect || quiet > QUIET,
+                    PacketKind::Data | PacketKind::Initiation | PacketKind::Response => {
+                        quiet > ROAM_AFTER
+                    }
+                    PacketKind::Empty => suspect || quiet > QUIET,
                 };
                 if moved { self.hear_new(address, heard, now) } else { None }
             }
         }
     }
 
-    /// An address that is not in use was heard from.
-    fn hear_new(&mut self, address: SocketAddr, heard: Heard, now: Instant) -> Option<SocketAddr> {
+    /// Handles a packet from an address that is not in use.
+    fn hear_new(
+        &mut self,
+        address: SocketAddr,
+        heard: PacketKind,
+        now: Instant,
+    ) -> Option<SocketAddr> {
         if heard.proves_both_ways() {
             if self.penalties.is_doubtful(address, now) {
                 self.state =
@@ -231,18 +237,18 @@ impl PeerPath {
         if self.penalties.is_ignored(address, now) {
             return None;
         }
-        let asked_at = (heard == Heard::Empty).then_some(now);
+        let asked_at = (heard == PacketKind::Empty).then_some(now);
         self.state = State::Trial { address, since: now, asked_at, asked_again: false };
         asked_at.map(|_| address)
     }
 
-    /// Whether an empty packet on a direct path may be answered. Answers are not answered in turn:
-    /// they come sooner than this.
+    /// Whether an empty packet on a direct path may be answered. Answers come sooner than this delay, so they are not answered
+    /// in turn.
     fn may_answer(&self, now: Instant) -> bool {
         self.sent_empty_at.is_none_or(|at| now.saturating_duration_since(at) >= ANSWER_DELAY)
     }
 
-    /// Answers an empty packet, and notes when: the next one in time is an answer to ours.
+    /// Answers an empty packet, and records the time: a prompt further one is the answer to ours.
     fn ask(&mut self, now: Instant) -> Option<SocketAddr> {
         match &mut self.state {
             State::Trial { address, asked_at, asked_again, .. } => {
@@ -253,7 +259,7 @@ impl PeerPath {
         }
     }
 
-    /// Asks once more while an answer would still count: the first may have come too soon after what the peer sent last
+    /// Sends a second empty packet while an answer would still count: the peer may not have answered the first
     /// ([`Self::may_answer`]).
     fn ask_again(&mut self, now: Instant, probes: &mut Vec<SocketAddr>) {
         if let State::Trial { address, asked_at: Some(at), asked_again, .. } = &mut self.state
@@ -266,14 +272,14 @@ impl PeerPath {
         }
     }
 
-    /// What comes while data also goes over the relay may answer the relay's copy: once suspect,
-    /// a path is given up, and found again from the relay, which loses nothing.
-    fn hear_current(&mut self, heard: Heard, now: Instant) {
+    /// While data is also sent over the relay, an answer may be to the relay's copy: a suspect path is given up and tried again
+    /// from the relay, which loses nothing.
+    fn hear_current(&mut self, heard: PacketKind, now: Instant) {
         if let State::Direct { heard_at, due_since, suspect, .. } = &mut self.state {
             *heard_at = now;
             let in_time =
                 due_since.is_some_and(|due| now.saturating_duration_since(due) <= ANSWER_WINDOW);
-            if !*suspect && (in_time || heard != Heard::Empty) {
+            if !*suspect && (in_time || heard != PacketKind::Empty) {
                 *due_since = None;
             }
         }
@@ -308,8 +314,8 @@ impl PeerPath {
         self.restart_probes();
     }
 
-    /// Advances to `now`; to be called about four times a second. `live` says whether there is a
-    /// session. Appends the addresses to send an empty packet to.
+    /// Advances to `now`; call it about four times a second. `live` is whether there is a session. Appends addresses to which an
+    /// empty packet must be sent.
     pub fn handle_timeout(&mut self, live: bool, now: Instant, probes: &mut Vec<SocketAddr>) {
         match self.state {
             State::Relay => {}
@@ -357,7 +363,7 @@ impl PeerPath {
         }
     }
 
-    /// The answer that is owed, or a sign of life that keeps routers from forgetting us.
+    /// Sends a due answer, or a keepalive for NAT mappings.
     fn keep_open(&mut self, address: SocketAddr, now: Instant, probes: &mut Vec<SocketAddr>) {
         let past = |at: Option<Instant>, limit: Duration| {
             at.is_some_and(|at| now.saturating_duration_since(at) >= limit)
@@ -382,7 +388,7 @@ impl PeerPath {
         self.next_probe = Some(now + pause);
     }
 
-    /// Probes start again, but never closer to the last than [`PROBE_INTERVAL`].
+    /// Restarts probing, at the earliest [`PROBE_INTERVAL`] after the last probe.
     fn restart_probes(&mut self) {
         if self.probes >= QUICK_PROBES {
             self.next_probe = None;

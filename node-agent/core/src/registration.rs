@@ -8,10 +8,9 @@
 //!                        (a response that admits the node ends it: Done)
 //! ```
 //!
-//! The caller owns the socket and the clock. It performs each [`Action`], hands over the answer, and calls
-//! [`Registration::handle_timeout`] at [`Registration::poll_timeout`]. A request that is not answered ends the
-//! connection, and the next one starts with a registration of its own.
-//! [`Registration::status`] tells what the last answer meant.
+//! The caller owns the socket and the clock. It performs each [`Action`], passes in the response, and calls
+//! [`Registration::handle_timeout`] at [`Registration::poll_timeout`]. An unanswered request ends the connection; the next
+//! connection starts a new registration. [`Registration::status`] is the meaning of the last response.
 
 use std::time::{Duration, Instant};
 
@@ -29,30 +28,30 @@ const APPROVAL_POLL: Duration = Duration::from_secs(2);
 /// Longest text of the coordinator that is shown to people.
 const TEXT_MAX: usize = 1024;
 
-/// What the caller must do next.
+/// The caller's next action.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Send this to the coordinator, then call [`Registration::handle_response`].
     SendRegister(Box<RegisterRequest>),
 }
 
-/// What the coordinator said last.
+/// The meaning of the last response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Nothing yet.
     Unknown,
     /// The administrator has to approve this device.
     Waiting {
-        /// A page that says how; `None` if the coordinator named none.
+        /// A page that says how, if the coordinator named one.
         auth_url: Option<String>,
     },
     /// This device is a node.
     Registered,
-    /// The node key has ended: another one must be registered in its place.
+    /// The node key has expired: another one must be registered in its place.
     KeyExpired,
-    /// The coordinator turned this device away.
+    /// The coordinator refused this device.
     Refused {
-        /// Its words, fit to be shown.
+        /// Its reason, without control characters.
         reason: String,
     },
 }
@@ -76,9 +75,9 @@ enum State {
     Due,
     /// A request awaits its answer.
     InFlight,
-    /// Nothing to do until then.
+    /// Waiting until then.
     Idle(Instant),
-    /// Nothing to do any more.
+    /// Registered.
     Done,
 }
 
@@ -167,7 +166,7 @@ impl Registration {
         }
     }
 
-    /// Returns what the coordinator said last.
+    /// Returns the meaning of the last response.
     #[must_use]
     pub fn status(&self) -> &Status {
         &self.status
@@ -185,12 +184,12 @@ pub fn logout(node_key: NodePublic) -> RegisterRequest {
     }
 }
 
-/// Whether a text of the coordinator is short printable ASCII: it ends up on a terminal.
+/// Whether a text of the coordinator is short printable ASCII, safe for a terminal.
 fn is_showable(text: &str) -> bool {
     text.len() <= TEXT_MAX && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The text without what could steer a terminal.
+/// The text without control characters.
 #[must_use]
 pub fn showable(text: &str) -> String {
     common::foreign::short(text, TEXT_MAX)

@@ -1,4 +1,4 @@
-//! The text of `resolv.conf` (resolv.conf(5)): what a system's own says, and what it says while it points at the agent.
+//! The text of `resolv.conf` (resolv.conf(5)): reads a system's own, and writes one that points at the agent.
 
 use std::net::IpAddr;
 
@@ -6,9 +6,9 @@ use common::mesh::RESOLVER;
 
 use crate::domain::Domain;
 
-mod question;
+mod request;
 
-pub use question::{QUESTION_MAX, Question};
+pub use request::{REQUEST_MAX, Request};
 
 /// First line of a file that points at the agent.
 pub const MARK: &str = "# Written by maru-agent; restored when it stops.";
@@ -21,8 +21,8 @@ pub fn nameservers(text: &str) -> Vec<IpAddr> {
     servers.filter(|address| *address != IpAddr::V4(RESOLVER)).collect()
 }
 
-/// What a file says while it points at the agent: the agent alone resolves, `network` is searched first, and what
-/// `original` searches and its options stay. Nothing else of `original` comes through, and no control character of it.
+/// A file that points at the agent: the agent is the only resolver, `network` is the first search domain, and search domains
+/// and options of `original` stay, without control characters.
 #[must_use]
 pub fn render(original: &str, network: &Domain) -> String {
     let search = values(original, "search").chain(values(original, "domain")).last();
@@ -40,7 +40,7 @@ pub fn render(original: &str, network: &Domain) -> String {
     text
 }
 
-/// What stands behind a keyword, line by line.
+/// The values of a keyword, one for each line.
 fn values<'a>(text: &'a str, keyword: &'a str) -> impl Iterator<Item = &'a str> {
     text.lines().filter_map(move |line| {
         let rest = line.trim_start().strip_prefix(keyword)?;
@@ -48,7 +48,7 @@ fn values<'a>(text: &'a str, keyword: &'a str) -> impl Iterator<Item = &'a str> 
     })
 }
 
-/// The words of a value, but those that no resolver configuration has.
+/// The words of a value, without those with control characters.
 fn words(value: &str) -> impl Iterator<Item = &str> {
     value.split_whitespace().filter(|word| !word.contains(char::is_control))
 }

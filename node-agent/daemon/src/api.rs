@@ -33,27 +33,27 @@ mod status;
 const PER_USER: usize = 32;
 /// Longest body of a join, in bytes.
 const JOIN_MAX: usize = 64 * 1024;
-/// How long it may take to come.
+/// Timeout of that body.
 const JOIN_TIME: Duration = Duration::from_secs(10);
 /// Connections at once of all users but root.
 const USERS: usize = 128;
 
-/// What the local API asks of the agent.
+/// A command of the local API to the agent.
 #[derive(Debug)]
-pub enum Command {
-    /// Join that network; the sender is dropped when that has begun.
+pub(crate) enum Command {
+    /// Join that network; the sender is dropped when joining has begun.
     Join(Box<Membership>, oneshot::Sender<()>),
     /// Leave the network; the sender is dropped when that is done.
     Leave(oneshot::Sender<()>),
 }
 
-/// What the handlers need.
+/// Context of the handlers.
 #[derive(Clone)]
-pub struct Api {
+pub(crate) struct Api {
     /// The agent.
-    pub agent: Arc<Agent>,
+    pub(crate) agent: Arc<Agent>,
     /// Where commands go.
-    pub commands: mpsc::Sender<Command>,
+    pub(crate) commands: mpsc::Sender<Command>,
 }
 
 /// The uid at the other end of a connection.
@@ -62,13 +62,13 @@ struct Caller {
     uid: u32,
 }
 
-/// How long callers may take, since anyone on this machine may call.
+/// Timeouts of callers; every user of this machine may connect.
 #[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     /// For the head of a request.
-    pub head: Duration,
+    pub(crate) head: Duration,
     /// For all of it, the answer included.
-    pub whole: Duration,
+    pub(crate) whole: Duration,
 }
 
 impl Default for Timeouts {
@@ -78,10 +78,10 @@ impl Default for Timeouts {
 }
 
 /// Serves the local API until the future is dropped. One request a connection.
-pub async fn serve(socket: Socket, api: Api, timeouts: Timeouts) {
+pub(crate) async fn serve(socket: Socket, api: Api, timeouts: Timeouts) {
     let router = router(api);
     let http = Http::new(timeouts.head).one_request(timeouts.whole);
-    // Whatever the others do, root is answered.
+    // Root has its own quota, so that other users cannot lock it out.
     let (roots, others) = (Quota::new(PER_USER, PER_USER), Quota::new(USERS, PER_USER));
     let connect = |stream, uid, stopping| {
         let quota = if uid == 0 { &roots } else { &others };
@@ -102,7 +102,7 @@ pub async fn serve(socket: Socket, api: Api, timeouts: Timeouts) {
     connections.serve(socket, std::future::pending(), connect).await;
 }
 
-/// What it answers.
+/// The endpoints.
 pub(crate) fn endpoints() -> [Served<Api>; 3] {
     [endpoint::serve(&STATUS, status), endpoint::serve(&JOIN, join), endpoint::serve(&LEAVE, leave)]
 }
@@ -141,7 +141,7 @@ async fn leave(
     Ok(Json(status::of(&api.agent)))
 }
 
-/// What joining would make of this device.
+/// The membership that a request asks for.
 fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
     let destination =
         Destination::read(&join.url).map_err(|error| Refused::Invitation(error.to_string()))?;
@@ -159,17 +159,17 @@ fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
         let other = noise_key.is_some_and(|key| current.noise_key != Some(key));
         return Err(Refused::Joined(if other {
             format!(
-                "this invitation is for another coordinator than {}, to which this device belongs: run `maru leave` first",
+                "this invitation is for another coordinator, but this device belongs to {}: run `maru leave` first",
                 current.server_url
             )
         } else {
-            format!("this device belongs to {} already: nothing is to be done", current.server_url)
+            format!("this device already belongs to {}: nothing to do", current.server_url)
         }));
     }
     let key = join.key.filter(|key| !key.is_empty());
     if key.is_some() && auth_key.is_some() {
         return Err(Refused::Invitation(
-            "the invitation holds a pre-auth key already: leave out the other".to_owned(),
+            "the invitation already contains a pre-auth key: leave out the other one".to_owned(),
         ));
     }
     Ok(Membership {
@@ -188,7 +188,7 @@ fn authorities(ca: Option<String>, server: &ServerUrl) -> Result<Option<String>,
     let Some(ca) = ca else { return Ok(None) };
     if server.is_plain() {
         return Err(Refused::Invitation(format!(
-            "{server} is plain HTTP, where nobody shows a certificate: leave out --ca, or ask for an https:// invitation"
+            "{server} is plain HTTP, which has no certificates: leave out --ca, or ask for an https:// invitation"
         )));
     }
     match tls::check(&ca) {
@@ -208,13 +208,13 @@ impl Caller {
 enum Refused {
     #[error("only the administrator of this machine can do that: run the command as root")]
     NotRoot,
-    #[error("the body is not what /v1/join takes: {0}")]
+    #[error("the body is not a valid request for /v1/join: {0}")]
     Request(JsonBodyError),
     #[error("{0}")]
     Invitation(String),
     #[error("{0}")]
     Joined(String),
-    #[error("there is no such path; see docs/protocols/local-api.md")]
+    #[error("no such path; see docs/protocols/local-api.md")]
     NotFound,
     #[error("the agent is stopping: try again when it runs")]
     Stopping,

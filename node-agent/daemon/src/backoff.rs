@@ -1,4 +1,4 @@
-//! Waiting between attempts: longer each time, never in step with other nodes.
+//! Exponential backoff with jitter.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -12,23 +12,23 @@ const MAX: Duration = Duration::from_secs(15);
 
 /// Counts failures.
 #[derive(Debug, Default)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     failures: AtomicU32,
 }
 
 impl Backoff {
     /// Forgets the failures.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }
 
     /// How many there were since the last reset.
-    pub fn failures(&self) -> u32 {
+    pub(crate) fn failures(&self) -> u32 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Waits as the failures so far demand, and counts one more.
-    pub async fn wait(&self) {
+    /// Waits according to the number of failures, and counts one more.
+    pub(crate) async fn wait(&self) {
         let failures = self.failures();
         self.failures.store(failures.saturating_add(1), Ordering::Relaxed);
         let wait = MIN.saturating_mul(2_u32.saturating_pow(failures)).min(MAX);
@@ -37,10 +37,9 @@ impl Backoff {
 }
 
 /// Between half of `wait` and all of it.
-#[must_use]
-pub fn jitter(wait: Duration) -> Duration {
+pub(crate) fn jitter(wait: Duration) -> Duration {
     let mut random = [0; 4];
-    // Without randomness, nodes retry in step: unpleasant, not wrong.
+    // Without randomness there is no jitter, which is acceptable.
     let _ = getrandom::fill(&mut random);
     wait / 2 + (wait / 2).mul_f64(f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX))
 }

@@ -1,4 +1,4 @@
-//! The agent's settings as it works with them, and where its files lie.
+//! The agent's checked settings and the paths of its files.
 
 use std::{
     collections::HashSet,
@@ -7,27 +7,23 @@ use std::{
 
 use chassis::settings::{self, SettingsError};
 use common::mesh;
-use node_agent_api::settings::{DIALS, FILE, Service, Settings};
+use node_agent_api::settings::{FILE, Service, Settings};
 use node_agent_core::{domain::Domain, endpoint::is_usable};
 
 mod dial;
 
 /// The agent's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config {
+pub(crate) struct Config {
     /// The file.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// Its `dns_domains`, checked.
-    pub dns_domains: Vec<Domain>,
+    pub(crate) dns_domains: Vec<Domain>,
 }
 
 impl Config {
     /// Loads the settings that were named, or those below the root, which may be missing.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key or value.
-    pub fn load(root: &Path, named: Option<&Path>) -> Result<Self, SettingsError> {
+    pub(crate) fn load(root: &Path, named: Option<&Path>) -> Result<Self, SettingsError> {
         settings::load(named, &root.join(FILE), |settings: Settings| {
             check(&settings)?;
             let domain = |text: &String| {
@@ -39,17 +35,17 @@ impl Config {
     }
 }
 
-/// Says what is wrong with a value.
+/// Checks the values.
 fn check(settings: &Settings) -> Result<(), String> {
     if let Some(name) = &settings.interface {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || name.len() > 15 || !name.chars().all(fits) {
-            return Err(format!("interface {name:?} is no name of 1 to 15 letters and digits"));
+            return Err(format!("interface {name:?} is not a name of 1 to 15 letters and digits"));
         }
     }
     if let Some(endpoint) = settings.endpoints.iter().find(|endpoint| !is_usable(**endpoint)) {
         return Err(format!(
-            "endpoint {endpoint} is no place where a peer can reach this node: name an address outside the mesh's \
+            "endpoint {endpoint} is not an address at which a peer can reach this node: name an address outside the mesh's \
              {} and {} that is not loopback, multicast or 0.0.0.0, with its port",
             mesh::V4,
             mesh::V6
@@ -70,14 +66,14 @@ fn check(settings: &Settings) -> Result<(), String> {
     dial::check(&settings.dial)
 }
 
-/// Says what is wrong with the services' local addresses.
+/// Checks the services' local addresses.
 fn local(services: &[Service]) -> Result<(), String> {
     let mut taken = HashSet::new();
     for service in services {
         for at in &service.local {
             if at.port() == 0 || !at.ip().is_loopback() {
                 return Err(format!(
-                    "service {:?}: local {at} is no loopback address with a port, such as 127.0.0.1:{}",
+                    "service {:?}: local {at} is not a loopback address with a port, such as 127.0.0.1:{}",
                     service.name, service.port
                 ));
             }
@@ -89,77 +85,56 @@ fn local(services: &[Service]) -> Result<(), String> {
     Ok(())
 }
 
-/// Where the agent's files lie, all below the root.
+/// Paths of the agent's files, all below the root.
 #[derive(Clone, Debug)]
-pub struct Paths {
+pub(crate) struct Paths {
     root: PathBuf,
 }
 
 impl Paths {
     /// The paths below `root`.
-    #[must_use]
-    pub fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self { root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()) }
     }
 
     /// A path of the configuration: a relative one is taken from the root.
-    #[must_use]
-    pub fn resolve(&self, path: &Path) -> PathBuf {
+    pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
         self.root.join(path)
     }
 
     /// Directory of the state, 0700.
-    #[must_use]
-    pub fn state_dir(&self) -> PathBuf {
+    pub(crate) fn state_dir(&self) -> PathBuf {
         self.root.join("var/lib/maru/agent")
     }
 
     /// Keys and membership, 0600.
-    #[must_use]
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.state_dir().join("state.json")
     }
 
     /// The last map, 0600.
-    #[must_use]
-    pub fn netmap(&self) -> PathBuf {
+    pub(crate) fn netmap(&self) -> PathBuf {
         self.state_dir().join("netmap.json")
     }
 
-    /// Directory of what the helper keeps; root's.
-    #[must_use]
-    pub fn resolver_dir(&self) -> PathBuf {
+    /// Directory of the helper's backup; owned by root.
+    pub(crate) fn resolver_dir(&self) -> PathBuf {
         self.root.join("var/lib/maru/resolver")
     }
 
-    /// The system's `resolv.conf` from before, while it is replaced.
-    #[must_use]
-    pub fn resolv_conf_backup(&self) -> PathBuf {
+    /// The original `resolv.conf`, while it is replaced.
+    pub(crate) fn resolv_conf_backup(&self) -> PathBuf {
         self.resolver_dir().join("resolv.conf.before")
     }
 
-    /// Where that was while the agent was root.
-    #[must_use]
-    pub fn old_resolv_conf_backup(&self) -> PathBuf {
-        self.state_dir().join("resolv.conf.before")
-    }
-
     /// Directory of the local API's socket.
-    #[must_use]
-    pub fn api_dir(&self) -> PathBuf {
+    pub(crate) fn api_dir(&self) -> PathBuf {
         let socket = self.socket();
         socket.parent().unwrap_or(&socket).to_owned()
     }
 
-    /// Directory of the folders of what is dialled; root's.
-    #[must_use]
-    pub fn dials_dir(&self) -> PathBuf {
-        self.root.join(DIALS)
-    }
-
     /// The local API's socket.
-    #[must_use]
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.root.join(node_agent_api::SOCKET)
     }
 }

@@ -6,8 +6,7 @@
 //!   open the channel ──▶ register, if not yet ──▶ follow the map, report endpoints
 //! ```
 //!
-//! Nothing that carries packets waits for this: while the coordinator is away, the map that is
-//! there stays in force.
+//! Packets do not wait for the coordinator: while it is away, the last map stays in force.
 
 use std::{sync::Arc, time::Instant};
 
@@ -23,35 +22,32 @@ use node_agent_core::registration::{self, Action, Registration, Status};
 use crate::{agent::Agent, state::Membership};
 
 pub mod channel;
-mod hostinfo;
-mod lost;
 mod map;
 pub mod server;
 pub(crate) mod tls;
 
-use channel::{Channel, ChannelError, Reply};
-use hostinfo::hostinfo;
-pub use lost::Ended;
-use lost::Lost;
+pub(crate) use channel::ControlEnd;
+use channel::{Channel, ChannelError, Reply, SessionEnd};
+use map::hostinfo;
 use server::Server;
 
-/// Keeps this device registered and its map current. Returns only when trying again is of no use.
-pub async fn run(agent: Arc<Agent>) -> Ended {
+/// Keeps this device registered and its map current. Returns only when a retry cannot help.
+pub(crate) async fn run(agent: Arc<Agent>) -> ControlEnd {
     loop {
         let lost = match session(&agent).await {
-            Lost::Ended(ended) => {
-                if ended == Ended::KeyExpired {
-                    // The next key may hold no longer than this one did.
+            SessionEnd::Final(ended) => {
+                if ended == ControlEnd::KeyExpired {
+                    // The next key may expire as soon as this one did.
                     agent.attempts.wait().await;
                 }
                 return ended;
             }
-            Lost::NotRegistered => {
+            SessionEnd::NotRegistered => {
                 tracing::warn!("the coordinator does not know this node: registering again");
                 agent.change_membership(|membership| membership.registered = false);
                 "the coordinator does not know this node".to_owned()
             }
-            Lost::Passing(reason) => {
+            SessionEnd::Transient(reason) => {
                 tracing::info!(%reason, "no connection to the coordinator; trying again");
                 reason
             }
@@ -67,9 +63,11 @@ pub async fn run(agent: Arc<Agent>) -> Ended {
 }
 
 /// One connection to the coordinator, from its opening to its end.
-async fn session(agent: &Arc<Agent>) -> Lost {
+async fn session(agent: &Arc<Agent>) -> SessionEnd {
     let Some(membership) = agent.membership() else {
-        return Lost::Ended(Ended::Refused("this device is not joining any network".to_owned()));
+        return SessionEnd::Final(ControlEnd::Refused(
+            "this device is not joining any network".to_owned(),
+        ));
     };
     match open(agent, &membership).await {
         Ok(channel) => {
@@ -84,31 +82,33 @@ async fn session(agent: &Arc<Agent>) -> Lost {
     }
 }
 
-/// Opens the channel to the coordinator whose key is pinned; pins it at the first contact.
-async fn open(agent: &Agent, membership: &Membership) -> Result<Channel, Lost> {
+/// Opens the channel to the coordinator; its key is pinned at the first contact.
+async fn open(agent: &Agent, membership: &Membership) -> Result<Channel, SessionEnd> {
     let server = Server::of(membership);
     let key = match membership.noise_key {
-        // The handshake proves it. What is said in plain about it can be anybody's word.
+        // The handshake proves it; the plain HTTP answer is not authenticated.
         Some(key) => key,
-        None => trust(agent, server).await?,
+        None => pin_key(agent, server).await?,
     };
     match Channel::open(server, &agent.machine_key(), key, &agent.forwarder).await {
         Ok(channel) => Ok(channel),
-        Err(ChannelError::Connect(error)) => Err(not_met(agent, membership, key, error).await),
+        Err(ChannelError::Connect(error)) => {
+            Err(connect_error(agent, membership, key, error).await)
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Decides what follows when no channel to the coordinator with this key came about.
+/// Decides what follows when the channel to the coordinator cannot be opened.
 ///
-/// A device that is its node goes on trying: anyone on the way can break a handshake. A device that only has an
-/// invitation gives up, since the invitation can be given again.
-async fn not_met(
+/// A registered node retries: an attacker on the path can break a handshake. A device with an invitation gives up, since a
+/// new invitation can be made.
+async fn connect_error(
     agent: &Agent,
     membership: &Membership,
     key: MachinePublic,
     error: ConnectError,
-) -> Lost {
+) -> SessionEnd {
     let url = &membership.server_url;
     let is_first = membership.auth_key.is_some()
         && agent.progress.borrow().state == State::Joining
@@ -116,27 +116,31 @@ async fn not_met(
     let server = Server::of(membership);
     if is_first && channel::fetch_key(server, &agent.forwarder).await.is_ok_and(|seen| seen != key)
     {
-        return Lost::Ended(Ended::Refused(format!(
+        return SessionEnd::Final(ControlEnd::Refused(format!(
             "this invitation is for another coordinator than the one at {url}: ask the admin for a new one"
         )));
     }
     if matches!(error, ConnectError::Noise(NoiseError::Handshake) | ConnectError::Status(400)) {
-        return Lost::Passing(format!(
-            "the coordinator at {url} is not the one that this device belongs to (its key is another)"
+        return SessionEnd::Transient(format!(
+            "the coordinator at {url} has another key than the one that this device belongs to"
         ));
     }
     ChannelError::Connect(error).into()
 }
 
-async fn trust(agent: &Agent, server: Server<'_>) -> Result<MachinePublic, Lost> {
+async fn pin_key(agent: &Agent, server: Server<'_>) -> Result<MachinePublic, SessionEnd> {
     let key = channel::fetch_key(server, &agent.forwarder).await?;
-    tracing::warn!(%key, url = server.url, "trusting the coordinator's key at first use, and only it from now on");
+    tracing::warn!(%key, url = server.url, "pinned the coordinator's key at first use");
     agent.change_membership(|membership| membership.noise_key = Some(key));
     Ok(key)
 }
 
 /// Registers the node key: at once, or as soon as the administrator approves.
-async fn register(agent: &Agent, channel: &Channel, membership: &Membership) -> Result<(), Lost> {
+async fn register(
+    agent: &Agent,
+    channel: &Channel,
+    membership: &Membership,
+) -> Result<(), SessionEnd> {
     let (node_key, old_node_key) = agent.node_keys();
     let hostinfo = hostinfo(agent);
     let auth_key = membership.auth_key.clone();
@@ -147,13 +151,13 @@ async fn register(agent: &Agent, channel: &Channel, membership: &Membership) -> 
                 channel.post(register::PATH, &*request, register::MAX_LEN).await?;
             if status != 200 {
                 let said = registration::showable(String::from_utf8_lossy(&body).trim());
-                return Err(Lost::Passing(match status {
-                    503 if !said.is_empty() => format!("the coordinator puts us off: {said}"),
+                return Err(SessionEnd::Transient(match status {
+                    503 if !said.is_empty() => format!("the coordinator is busy: {said}"),
                     _ => format!("the coordinator answered with status {status}"),
                 }));
             }
             let response: RegisterResponse = serde_json::from_slice(&body).map_err(|_| {
-                Lost::Passing("the coordinator's answer is not readable".to_owned())
+                SessionEnd::Transient("the coordinator's answer is invalid".to_owned())
             })?;
             registration.handle_response(&response, Instant::now());
             if settle(agent, registration.status())? {
@@ -168,7 +172,7 @@ async fn register(agent: &Agent, channel: &Channel, membership: &Membership) -> 
 }
 
 /// Records the registration's status; returns whether it is done.
-fn settle(agent: &Agent, status: &Status) -> Result<bool, Lost> {
+fn settle(agent: &Agent, status: &Status) -> Result<bool, SessionEnd> {
     match status {
         Status::Registered => {
             tracing::info!("registered");
@@ -184,9 +188,9 @@ fn settle(agent: &Agent, status: &Status) -> Result<bool, Lost> {
             Ok(true)
         }
         Status::Waiting { auth_url } => {
-            // The coordinator's word, not its silence: this device is no node.
+            // The coordinator said explicitly that this device is not a node.
             agent.clear_netmap();
-            agent.stay();
+            agent.confirm_join();
             agent.progress.send_if_modified(|progress| {
                 let changed = progress.state != State::WaitingForApproval;
                 progress.state = State::WaitingForApproval;
@@ -199,20 +203,16 @@ fn settle(agent: &Agent, status: &Status) -> Result<bool, Lost> {
             });
             Ok(false)
         }
-        Status::KeyExpired => Err(Lost::Ended(Ended::KeyExpired)),
-        Status::Refused { reason } => Err(Lost::Ended(Ended::Refused(format!(
-            "the coordinator turned this device away: {reason}"
+        Status::KeyExpired => Err(SessionEnd::Final(ControlEnd::KeyExpired)),
+        Status::Refused { reason } => Err(SessionEnd::Final(ControlEnd::Refused(format!(
+            "the coordinator refused this device: {reason}"
         )))),
         Status::Unknown => Ok(false),
     }
 }
 
 /// Logs this node out: the coordinator ends its key.
-///
-/// # Errors
-///
-/// Fails if the coordinator cannot be reached.
-pub async fn logout(agent: &Agent) -> Result<(), ChannelError> {
+pub(crate) async fn logout(agent: &Agent) -> Result<(), ChannelError> {
     let Some(membership) = agent.membership().filter(|membership| membership.registered) else {
         return Ok(());
     };

@@ -1,16 +1,15 @@
 //! Dials: UNIX sockets through which one user of this machine reaches one loopback or mesh address, or one outside.
 //!
-//! So a gateway without a network asks Ollama on this machine, or on another node. Where a dial leads is written in the
-//! settings, and nothing that the caller says changes it.
+//! So a gateway without a network reaches Ollama on this machine or on another node. The settings fix a dial's target.
 //!
-//! * Who calls is told by the kernel; another user than the dial's is turned away.
+//! * The kernel tells the caller's uid; connections of another user than the dial's are refused.
 //! * A mesh address is reached from this node's own mesh address, through the tunnel's interface and no other, while a
 //!   peer of the map has it; when that peer leaves the map, its connections are cut.
-//! * An address outside is reached by this machine's routes; its settings say that it lies there.
-//! * When the caller closes, so does the connection to the target, at once: that is how a reply that nobody waits for
-//!   is stopped. Half a close goes on as half a close, both ways.
+//! * An outside address is reached by this machine's routes, and must be marked as such in the settings.
+//! * When the caller closes, the connection to the target is reset at once, which stops an unfinished reply. A half-close is
+//!   passed on, in both directions.
 //!
-//! The sockets stay for as long as the agent runs, whatever becomes of the tunnel meanwhile.
+//! The sockets exist as long as the agent runs, with or without a tunnel.
 
 use std::{
     io,
@@ -41,19 +40,19 @@ use tokio::{
 
 use crate::{
     agent::Agent,
-    pass::{Answers, keep_alive, pass_on},
+    proxy::{ResponsePolicy, forward, keep_alive},
 };
 
 mod target;
 
 use target::{DialError, Peer, Target};
 
-/// Connections of one dial at once. Each is a reply under way, of which a gateway asks for far fewer.
+/// Connections of one dial at once; each carries one running reply.
 const MAX_CONNECTIONS: usize = 256;
-/// How long a target may take to accept; to one in the mesh the tunnel may have to be made first.
+/// Timeout of connecting; for a mesh address it includes a WireGuard handshake.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
-/// A connection on which nothing moves for so long is closed, after twice as long at most. Reading a long prompt on a
-/// slow processor takes many minutes, in which a model server says nothing.
+/// An idle connection is closed after this time, or at most twice as long. A model server may be silent for many minutes
+/// while it reads a long prompt.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 
 /// One dial.
@@ -64,29 +63,28 @@ struct Dial {
     target: Arc<Target>,
     netmap: watch::Receiver<Arc<Netmap>>,
     idle: Duration,
-    said: Arc<Said>,
+    logged: Arc<LogState>,
 }
 
-/// What was logged of a dial, so that it is not logged again.
+/// Which warnings of a dial were logged, so that each is logged once.
 #[derive(Debug, Default)]
-struct Said {
-    /// That the target is not reached.
-    away: AtomicBool,
-    /// That another user tried.
-    stranger: AtomicBool,
+struct LogState {
+    /// The target cannot be reached.
+    unreachable: AtomicBool,
+    /// Another user connected.
+    other_user: AtomicBool,
 }
 
-/// Serves every dial of the settings until it is dropped. `interface` is the tunnel's.
-///
-/// A socket that cannot be made is logged, and its dial is left out.
-pub async fn run(agent: Arc<Agent>, interface: String) {
+/// Serves every dial of the settings until it is dropped. `interface` is the tunnel's. A dial whose socket cannot be made is
+/// logged and skipped.
+pub(crate) async fn run(agent: Arc<Agent>, interface: String) {
     let mut tasks = JoinSet::new();
     for dial in &agent.config.settings.dial {
         let socket = match Socket::bind(&agent.paths.resolve(&dial.socket), Access::Group) {
             Ok(socket) => socket,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(dial = dial.name, error, "the dial is left out");
+                tracing::error!(dial = dial.name, error, "the dial is skipped");
                 continue;
             }
         };
@@ -108,7 +106,7 @@ impl Dial {
             target: Arc::new(target),
             netmap,
             idle: IDLE,
-            said: Arc::default(),
+            logged: Arc::default(),
         }
     }
 
@@ -120,18 +118,18 @@ impl Dial {
 
     fn admits(&self, uid: u32) -> bool {
         let admitted = uid == self.uid;
-        if !admitted && !self.said.stranger.swap(true, Ordering::Relaxed) {
+        if !admitted && !self.logged.other_user.swap(true, Ordering::Relaxed) {
             tracing::warn!(dial = %self.name, uid, "refused: the dial is for uid {}", self.uid);
         }
         admitted
     }
 
-    /// Connects `caller` to the target, until either leaves.
+    /// Connects `caller` to the target, until either closes.
     async fn serve(mut self, caller: UnixStream) {
         let hang_up = match HangUp::of(&caller) {
             Ok(hang_up) => hang_up,
             Err(error) => {
-                tracing::warn!(dial = %self.name, %error, "a connection cannot be watched");
+                tracing::warn!(dial = %self.name, %error, "a connection cannot be watched for its end");
                 return;
             }
         };
@@ -142,14 +140,14 @@ impl Dial {
         };
         match (connected, peer) {
             (Ok(target), Ok(peer)) => {
-                self.say_back();
+                self.log_reached();
                 self.carry(caller, &hang_up, target, peer).await;
             }
-            (Err(error), _) | (_, Err(error)) => self.say_away(error),
+            (Err(error), _) | (_, Err(error)) => self.log_unreachable(error),
         }
     }
 
-    /// Passes bytes on until it is over.
+    /// Copies bytes until the connection ends.
     async fn carry(
         &mut self,
         mut caller: UnixStream,
@@ -161,19 +159,19 @@ impl Dial {
         let (name, idle) = (Arc::clone(&self.name), self.idle);
         let (moved, ended) = (AtomicBool::default(), AtomicBool::default());
         let ((from_caller, to_caller), (from_target, to_target)) = (caller.split(), target.split());
-        let from_caller = Noting { from: from_caller, moved: &moved, ended: None };
-        let from_target = Noting { from: from_target, moved: &moved, ended: Some(&ended) };
+        let from_caller = ActivityReader { from: from_caller, moved: &moved, ended: None };
+        let from_target = ActivityReader { from: from_target, moved: &moved, ended: Some(&ended) };
         tokio::select! {
-            _ = pass_on((from_caller, to_caller), (from_target, to_target), Answers::Any) => return,
+            _ = forward((from_caller, to_caller), (from_target, to_target), ResponsePolicy::Any) => return,
             () = left(hang_up, &ended) => {}
             () = silence(&moved, idle) => {
-                tracing::info!(dial = %name, "closed: nothing moved for {idle:?}");
+                tracing::info!(dial = %name, "closed: idle for {idle:?}");
             }
             () = self.withdrawn(peer) => {
-                tracing::info!(dial = %name, "cut: the node is not in the map any more");
+                tracing::info!(dial = %name, "cut: the node is no longer in the map");
             }
         }
-        // A target that was told that the caller sends no more would not hear of an ordinary end.
+        // After a half-close the target would not notice an ordinary close.
         let _ = sockopt::set_socket_linger(&target, Some(Duration::ZERO));
     }
 
@@ -187,22 +185,22 @@ impl Dial {
         std::future::pending().await
     }
 
-    fn say_away(&self, error: DialError) {
+    fn log_unreachable(&self, error: DialError) {
         let Target { address: to, .. } = *self.target;
-        if !self.said.away.swap(true, Ordering::Relaxed) {
-            tracing::warn!(dial = %self.name, %to, %error, "not reached; said once until it is");
+        if !self.logged.unreachable.swap(true, Ordering::Relaxed) {
+            tracing::warn!(dial = %self.name, %to, %error, "the target cannot be reached (logged once until it can)");
         }
     }
 
-    fn say_back(&self) {
-        if self.said.away.swap(false, Ordering::Relaxed) {
-            tracing::info!(dial = %self.name, to = %self.target.address, "reached again");
+    fn log_reached(&self) {
+        if self.logged.unreachable.swap(false, Ordering::Relaxed) {
+            tracing::info!(dial = %self.name, to = %self.target.address, "the target is reached again");
         }
     }
 }
 
-/// Returns when the caller has left while the target had more to say. Once the target has ended its side, the kernel
-/// does not tell a caller that left from one that ends its own; then reading tells, and what was sent last arrives.
+/// Returns when the caller has closed before the target's end of stream. After that, a full close and a half-close of the
+/// caller look the same here; reading tells them apart, and the last bytes still arrive.
 async fn left(hang_up: &HangUp, ended: &AtomicBool) {
     hang_up.wait().await;
     if ended.load(Ordering::Relaxed) {
@@ -210,7 +208,7 @@ async fn left(hang_up: &HangUp, ended: &AtomicBool) {
     }
 }
 
-/// Returns once nothing has moved for `idle`, or somewhat later.
+/// Returns once no bytes were read for `idle`, or at most twice as long.
 async fn silence(moved: &AtomicBool, idle: Duration) {
     loop {
         sleep(idle).await;
@@ -220,14 +218,14 @@ async fn silence(moved: &AtomicBool, idle: Duration) {
     }
 }
 
-/// Notes that something was read, and that there is no more.
-struct Noting<'a, R> {
+/// A reader that records activity and the end of the stream.
+struct ActivityReader<'a, R> {
     from: R,
     moved: &'a AtomicBool,
     ended: Option<&'a AtomicBool>,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Noting<'_, R> {
+impl<R: AsyncRead + Unpin> AsyncRead for ActivityReader<'_, R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

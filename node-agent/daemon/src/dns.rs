@@ -1,6 +1,7 @@
-//! The resolver at 100.100.100.100: the network's names here, all others by the previous resolvers.
+//! The resolver at 100.100.100.100: answers the network's names and forwards others to the previous resolvers.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -18,36 +19,24 @@ use tokio::{
 
 pub mod forward;
 pub mod helper;
-pub mod resolv_conf;
-mod stream;
+pub(crate) mod resolv_conf;
 
-use forward::Forwarder;
-use stream::{PORT, read_message, write_message};
+use forward::{Forwarder, PORT, read_message, write_message};
 
-/// Queries in work at once, and streams open at once; more are dropped, and asked again by who needs them.
+/// Concurrent queries, and concurrent streams; further ones are dropped, and clients retry.
 const MAX_AT_ONCE: usize = 256;
 /// How long a stream may stay silent.
 const TCP_IDLE: Duration = Duration::from_secs(10);
-/// Longest query over UDP that is read.
+/// Longest query over UDP, in bytes.
 const MAX_QUERY: usize = 4096;
-
-/// Resolver errors.
-#[derive(Debug, thiserror::Error)]
-pub enum DnsError {
-    /// The address cannot be bound.
-    #[error(
-        "cannot listen on {RESOLVER}:53 (another resolver or Maru instance has it; set dns = \"off\" in agent.toml)"
-    )]
-    Bind(#[source] std::io::Error),
-}
 
 /// The running resolver; dropping it stops it.
 #[derive(Debug)]
-pub struct Resolver {
+pub(crate) struct Resolver {
     _tasks: JoinSet<()>,
 }
 
-/// What every query needs.
+/// Context of queries.
 #[derive(Clone)]
 struct Context {
     zone: watch::Receiver<Arc<Zone>>,
@@ -56,17 +45,13 @@ struct Context {
 
 impl Resolver {
     /// Starts answering; the address must be on an interface.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the address cannot be bound.
-    pub async fn start(
+    pub(crate) async fn start(
         zone: watch::Receiver<Arc<Zone>>,
         forwarder: Arc<Forwarder>,
-    ) -> Result<Self, DnsError> {
+    ) -> io::Result<Self> {
         let address = SocketAddr::from((RESOLVER, PORT));
-        let udp = UdpSocket::bind(address).await.map_err(DnsError::Bind)?;
-        let tcp = TcpListener::bind(address).await.map_err(DnsError::Bind)?;
+        let udp = UdpSocket::bind(address).await?;
+        let tcp = TcpListener::bind(address).await?;
         let context = Context { zone, forwarder };
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_udp(Arc::new(udp), context.clone()));
@@ -76,7 +61,7 @@ impl Resolver {
 }
 
 impl Context {
-    /// The answer to one query; `None` if there is none to give.
+    /// The answer to one query; `None` if it gets none.
     async fn resolve(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
         let zone = Arc::clone(&self.zone.borrow());
         match zone.answer(packet, transport) {
@@ -87,8 +72,8 @@ impl Context {
     }
 }
 
-/// Whether this machine, or a container on it, is asking: never a peer, never the internet. The firewall keeps out
-/// the network that this machine is in.
+/// Whether a query comes from this machine or a container on it, not from a peer or the internet. The firewall drops queries
+/// of the local network.
 fn may_ask(from: IpAddr) -> bool {
     match from {
         IpAddr::V4(v4) => {
@@ -138,7 +123,7 @@ async fn serve_tcp(listener: TcpListener, context: Context) {
 }
 
 /// Answers the queries of one stream in their order (RFC 7766 allows it).
-async fn serve_stream(mut stream: TcpStream, context: &Context) -> std::io::Result<()> {
+async fn serve_stream(mut stream: TcpStream, context: &Context) -> io::Result<()> {
     loop {
         let Some(packet) = timeout(TCP_IDLE, read_message(&mut stream)).await?? else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Where this node can be reached: its own addresses, configured ones, and what STUN sees.
+//! Endpoint discovery: the machine's addresses, configured ones, and those that STUN sees.
 
 use std::{
     collections::HashMap,
@@ -14,44 +14,44 @@ use tokio::{sync::mpsc, time::timeout};
 use wireguard_device::{Device, LocalPorts};
 
 use crate::{
-    agent::{Agent, Report},
+    agent::{Agent, EndpointReport, replace},
     link::Link,
 };
 
-/// How often all is looked at again; keeps a NAT's mapping alive as well.
+/// Interval of discovery; it also keeps a NAT's mapping alive.
 const ROUND: Duration = Duration::from_secs(25);
-/// How long answers of STUN are waited for.
+/// Timeout of STUN responses.
 const STUN_WAIT: Duration = Duration::from_secs(1);
-/// How many rounds a STUN answer stands without another.
+/// Rounds without a STUN response before the old result is dropped.
 const STUN_ROUNDS: u32 = 3;
-/// Regions that are asked in one round.
+/// STUN regions asked in one round.
 const STUN_REGIONS: usize = 3;
-/// Endpoints that are reported.
+/// Most endpoints that are reported.
 const MAX: usize = 16;
 
-/// The protocol's numbers for how an endpoint was found.
+/// The protocol's endpoint types.
 const LOCAL: i64 = 1;
 const STUN: i64 = 2;
 const CONFIGURED: i64 = 5;
 
-/// A datagram that is not WireGuard's.
-pub type Foreign = (SocketAddr, Vec<u8>);
+/// A datagram that is not WireGuard.
+pub(crate) type ForeignDatagram = (SocketAddr, Vec<u8>);
 
-/// What finding endpoints needs.
-pub struct Discovery {
+/// Context of endpoint discovery.
+pub(crate) struct Discovery {
     /// The agent.
-    pub agent: Arc<Agent>,
-    /// Sends from the sockets whose endpoints are sought.
-    pub device: Weak<Device>,
+    pub(crate) agent: Arc<Agent>,
+    /// Sends from the sockets whose endpoints are discovered.
+    pub(crate) device: Weak<Device>,
     /// Lists this machine's addresses.
-    pub link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
 }
 
 /// Keeps [`Agent::report`] current.
-pub async fn run(discovery: Discovery, mut answers: mpsc::Receiver<Foreign>) {
+pub(crate) async fn run(discovery: Discovery, mut answers: mpsc::Receiver<ForeignDatagram>) {
     let mut home = discovery.agent.home.subscribe();
     let mut maps = discovery.agent.netmap.subscribe();
-    let mut mapped = Mapped::default();
+    let mut mapped = StunAddresses::default();
     loop {
         let relays = maps.borrow_and_update().relays.clone();
         home.mark_unchanged();
@@ -66,15 +66,15 @@ pub async fn run(discovery: Discovery, mut answers: mpsc::Receiver<Foreign>) {
     }
 }
 
-/// What STUN saw lately.
+/// The last results of STUN.
 #[derive(Debug, Default)]
-struct Mapped {
+struct StunAddresses {
     addresses: Vec<SocketAddr>,
     rounds: u32,
 }
 
-impl Mapped {
-    /// One lost datagram takes no endpoint away.
+impl StunAddresses {
+    /// Takes the results of a round; one lost datagram removes no endpoint.
     fn note(&mut self, seen: Vec<SocketAddr>) {
         self.rounds = if seen.is_empty() { self.rounds + 1 } else { 0 };
         if !seen.is_empty() || self.rounds >= STUN_ROUNDS {
@@ -84,7 +84,7 @@ impl Mapped {
 }
 
 impl Discovery {
-    async fn report(&self, mapped: &Mapped) {
+    async fn report(&self, mapped: &StunAddresses) {
         let Some(ports) = self.device.upgrade().map(|device| device.local_ports()) else { return };
         let local = self.link.machine_addresses().await.unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "no local endpoints");
@@ -93,22 +93,17 @@ impl Discovery {
         let home = self.agent.home.borrow().as_ref().map(|home| home.region);
         let endpoints =
             collect(&local, ports, &mapped.addresses, &self.agent.config.settings.endpoints);
-        let report = Report { endpoints, home };
-        self.agent.report.send_if_modified(|current| {
-            let changed = *current != report;
-            if changed {
-                tracing::debug!(?report, "endpoints changed");
-                *current = report;
-            }
-            changed
-        });
+        let report = EndpointReport { endpoints, home };
+        if replace(&self.agent.report, report.clone()) {
+            tracing::debug!(?report, "endpoints changed");
+        }
     }
 
-    /// Asks the relays which address they see; at most one answer per address family counts.
+    /// Asks the relays' STUN servers which addresses they see.
     async fn ask(
         &self,
         relays: &DerpMap,
-        answers: &mut mpsc::Receiver<Foreign>,
+        answers: &mut mpsc::Receiver<ForeignDatagram>,
     ) -> Vec<SocketAddr> {
         while answers.try_recv().is_ok() {}
         let mut asked = HashMap::new();
@@ -154,12 +149,12 @@ impl Discovery {
     }
 }
 
-/// Whether two addresses are one, however the socket writes IPv4.
+/// Whether two addresses are equal; IPv4 may be mapped into IPv6.
 fn same(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
 }
 
-/// What is reported. Where no peer can be is left out, whoever named it: a STUN server may say anything.
+/// The endpoints to report, without unusable addresses: a STUN server may return anything.
 fn collect(
     local: &[IpAddr],
     ports: LocalPorts,
@@ -216,7 +211,7 @@ mod tests {
 
     #[test]
     fn one_silent_round_takes_no_endpoint_away() {
-        let mut mapped = Mapped::default();
+        let mut mapped = StunAddresses::default();
         let seen = vec!["203.0.113.1:7000".parse().unwrap()];
         mapped.note(seen.clone());
         mapped.note(vec![]);

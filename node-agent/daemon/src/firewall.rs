@@ -1,9 +1,8 @@
-//! The nftables table that keeps others from posing as a mesh node.
+//! The nftables table against spoofed mesh addresses.
 //!
-//! Identity comes from the network position: a packet with a mesh address as its source is
-//! worth something only if it came out of the tunnel. What claims one and came from the LAN
-//! or from a local process is dropped before anything else sees it. Whoever flushes this machine's nftables takes the
-//! table along: [`keep`] puts it back.
+//! Services trust the source address of a packet from the mesh. So packets with a mesh address as their source that come from
+//! the LAN or a local process, and not from the tunnel, are dropped first. If another program removes the table, [`keep`]
+//! restores it.
 
 use std::{
     io::{self, Write as _},
@@ -19,14 +18,14 @@ mod watch;
 
 use watch::Watch;
 
-/// Where `nft` may be, beside the search path: `sbin` is missing from many.
+/// `nft` by name and by path: many search paths lack `sbin`.
 const PROGRAMS: [&str; 3] = ["nft", "/usr/sbin/nft", "/sbin/nft"];
 
-/// Interfaces behind which containers and virtual machines of this machine are, which take its resolver over.
+/// Interfaces of containers and virtual machines of this machine, which may use its resolver.
 const GUESTS: &str =
     r#""br-*", "cni-podman*", "docker*", "incusbr*", "lxcbr*", "lxdbr*", "podman*", "virbr*""#;
 
-/// How long before a table that could not be put back is tried again.
+/// Pause after a failed attempt to restore the table.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// The table cannot be set.
@@ -50,7 +49,7 @@ pub enum FirewallError {
 
 /// The table of one instance. Removed on drop.
 #[derive(Debug)]
-pub struct Firewall {
+pub(crate) struct Firewall {
     table: String,
     interface: String,
     /// The addresses that the table is for.
@@ -67,23 +66,14 @@ impl Drop for Firewall {
 }
 
 impl Firewall {
-    /// Installs the table for a tunnel without addresses yet. A table that a crash left is replaced.
-    ///
-    /// # Errors
-    ///
-    /// See [`FirewallError`]; nothing is changed then.
-    pub fn install(table: &str, interface: &str) -> Result<Self, FirewallError> {
+    /// Installs the table for a tunnel without addresses; replaces a table that a crash left.
+    pub(crate) fn install(table: &str, interface: &str) -> Result<Self, FirewallError> {
         run(table, &ruleset(table, interface, &[]))?;
         Ok(Self { table: table.to_owned(), interface: interface.to_owned(), own: Mutex::default() })
     }
 
-    /// Replaces the table for these mesh addresses of this node, in one transaction, if they are others
-    /// than before.
-    ///
-    /// # Errors
-    ///
-    /// See [`FirewallError`]; the table is as before then.
-    pub fn set_addresses(&self, own: &[IpAddr]) -> Result<(), FirewallError> {
+    /// Replaces the table in one transaction if this node's mesh addresses changed.
+    pub(crate) fn set_addresses(&self, own: &[IpAddr]) -> Result<(), FirewallError> {
         let mut current = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if *current != own {
             run(&self.table, &ruleset(&self.table, &self.interface, own))?;
@@ -92,12 +82,8 @@ impl Firewall {
         Ok(())
     }
 
-    /// Puts the table back if it or its rules are gone; returns whether that was so.
-    ///
-    /// # Errors
-    ///
-    /// See [`FirewallError`]; the table is then missing still.
-    pub fn put_back(&self) -> Result<bool, FirewallError> {
+    /// Restores the table if it or its rules are missing; returns whether they were.
+    pub(crate) fn put_back(&self) -> Result<bool, FirewallError> {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = ruleset(&self.table, &self.interface, &own);
         if verdicts(&list(&self.table)?) == verdicts(&wanted) {
@@ -107,37 +93,40 @@ impl Firewall {
     }
 }
 
-/// Keeps the table there, whoever removes it.
-pub async fn keep(firewall: Arc<Firewall>) {
+/// Restores the table whenever another program removes it.
+pub(crate) async fn keep(firewall: Arc<Firewall>) {
     let watch = Watch::start();
-    let mut said = false;
+    let mut logged = false;
     loop {
         let table = &firewall.table;
         match tokio::task::block_in_place(|| firewall.put_back()) {
             Ok(is_back) => {
                 if is_back {
-                    tracing::warn!(table, "somebody removed the nftables table: it is back");
+                    tracing::warn!(
+                        table,
+                        "another program removed the nftables table: it is restored"
+                    );
                 }
-                said = false;
+                logged = false;
                 watch.changed().await;
             }
             Err(error) => {
-                if !said {
+                if !logged {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(
                         table,
                         error,
-                        "the nftables table is gone and cannot be put back"
+                        "the nftables table was removed and cannot be restored"
                     );
                 }
-                said = true;
+                logged = true;
                 tokio::time::sleep(AGAIN).await;
             }
         }
     }
 }
 
-/// How many rules of a ruleset drop, and how many accept.
+/// The numbers of dropping and accepting rules of a ruleset.
 fn verdicts(text: &str) -> [usize; 2] {
     [" drop", " accept"].map(|verdict| text.lines().filter(|line| line.ends_with(verdict)).count())
 }
@@ -151,13 +140,13 @@ fn ruleset(table: &str, interface: &str, own: &[IpAddr]) -> String {
     local.push(RESOLVER.to_string());
     let local = local.join(", ");
     let mut rules = vec![
-        // This node talking to itself, and to its resolver.
+        // From this node to itself and to its resolver.
         format!("iifname \"lo\" ip saddr {{ {local} }} ip daddr {{ {local} }} accept"),
     ];
     if !own6.is_empty() {
         rules.push(format!("iifname \"lo\" ip6 saddr {{ {own6} }} ip6 daddr {{ {own6} }} accept"));
     }
-    // To this node's mesh addresses: through its tunnel, or from itself.
+    // To this node's mesh addresses: only from its tunnel or from itself.
     if !own4.is_empty() {
         rules.push(format!(
             "iifname != {{ \"lo\", \"{interface}\" }} ip daddr {{ {own4} }} counter drop"
@@ -170,9 +159,9 @@ fn ruleset(table: &str, interface: &str, own: &[IpAddr]) -> String {
         ));
         rules.push(format!("iifname \"lo\" ip6 daddr {{ {own6} }} ip6 saddr @mesh6 counter drop"));
     }
-    // To the resolver: from this machine and its guests. Whoever is on the same network could route there.
+    // To the resolver: only from this machine and its guests, not from its network.
     rules.push(format!("iifname != {{ \"lo\", {GUESTS} }} ip daddr {RESOLVER} counter drop"));
-    // To anyone: from a tunnel of some instance.
+    // From mesh addresses: only out of a tunnel.
     let elsewhere = format!("iifname != {{ \"lo\", \"maru*\", \"{interface}\" }}");
     rules.push(format!("{elsewhere} ip saddr @mesh4 counter drop"));
     rules.push(format!("{elsewhere} ip6 saddr @mesh6 counter drop"));
@@ -204,7 +193,7 @@ table inet {table} {{
     )
 }
 
-/// The table as `nft` shows it, without what its counters say; empty if it is not there.
+/// The table as `nft` prints it, without counters; empty if it does not exist.
 fn list(table: &str) -> Result<String, FirewallError> {
     let child = spawn(&["--stateless", "list", "table", "inet", table])?;
     let output = child.wait_with_output().map_err(FirewallError::Run)?;
@@ -236,7 +225,7 @@ fn spawn(args: &[&str]) -> Result<std::process::Child, FirewallError> {
             .spawn();
         match child {
             Ok(child) => return Ok(child),
-            // A folder of the search path may be closed to the agent's user.
+            // The agent's user may lack access to a folder of the search path.
             Err(error)
                 if matches!(
                     error.kind(),

@@ -1,15 +1,13 @@
 //! The agent daemon: a device's part in the mesh.
 //!
-//! * [`start`]: gives up root's rights, before anything else.
+//! * `start`: gives up root's rights, before anything else.
 //! * [`control`]: registers this device and follows the network map.
-//! * [`tunnel`]: puts the map in force: device, interface, [`firewall`], [`relay`]s, [`dns`],
-//!   [`service`]s, [`mod@endpoints`].
-//! * [`dial`]: sockets that lead users of this machine to loopback and mesh addresses.
-//! * [`api`]: the local API, through which people join and leave.
-//! * [`agent`]: what these share; [`state`] is what of it stays on disk.
+//! * `tunnel`: applies the map to device, interface, firewall, [`relay`]s, [`dns`], services, endpoint discovery.
+//! * `dial`: sockets through which users of this machine reach loopback and mesh addresses.
+//! * `api`: the local API for joining and leaving.
+//! * `agent`: shared state; `state` is its part on disk.
 //!
-//! The tunnel never waits for the coordinator: it follows the map that is there, which is kept
-//! on disk.
+//! The tunnel does not wait for the coordinator: it applies the last map, which is kept on disk.
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
@@ -22,28 +20,28 @@ use chassis::{
 use services::Instance;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-pub mod agent;
-pub mod api;
-pub mod backoff;
-pub mod config;
+mod agent;
+mod api;
+mod backoff;
+mod config;
 pub mod control;
-pub mod dial;
+mod dial;
 pub mod dns;
-pub mod endpoints;
-pub mod firewall;
-pub mod link;
-mod pass;
+mod endpoints;
+mod firewall;
+mod link;
+mod proxy;
 pub mod relay;
-pub mod service;
-pub mod start;
-pub mod state;
-pub mod tunnel;
+mod service;
+mod start;
+mod state;
+mod tunnel;
 
 use agent::{Agent, Progress};
 use api::{Api, Command};
-use control::Ended;
+use control::ControlEnd;
 use dns::helper::Helper;
-use start::{Inherited, Start, StartError};
+use start::{RootResources, StartError, Startup};
 use state::{State, StateError};
 use tunnel::{Tunnel, TunnelError, TunnelSetup};
 
@@ -53,19 +51,19 @@ pub fn endpoints() -> Vec<chassis::endpoint::Declaration> {
     chassis::endpoint::list(&api::endpoints())
 }
 
-/// How long logging out may hold up leaving.
+/// Timeout of the logout at the coordinator.
 const LOGOUT: Duration = Duration::from_secs(5);
-/// How long after a failure of the control client it is started again.
+/// Pause before the control client is restarted after a panic.
 const CONTROL_AGAIN: Duration = Duration::from_secs(5);
 /// How long changes of the map are collected before they are written.
 const STORE_AFTER: Duration = Duration::from_millis(500);
 
-/// The agent cannot run. Each is one sentence that says what to do.
+/// The agent cannot run. Each message is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot start, or not with the rights that it should have.
+    /// It cannot start with the right privileges.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Startup(#[from] StartError),
     /// The state.
     #[error(transparent)]
     State(#[from] StateError),
@@ -75,7 +73,7 @@ pub enum Error {
     /// The local API.
     #[error(transparent)]
     Api(#[from] BindError),
-    /// There is no asynchronous runtime.
+    /// The asynchronous runtime cannot start.
     #[error("cannot start threads (raise the limit of processes)")]
     Runtime(#[source] io::Error),
     /// Signals cannot be received.
@@ -83,8 +81,8 @@ pub enum Error {
     Signals(#[source] io::Error),
 }
 
-/// Runs the agent of the instance below `root` until it is told to stop. To be called while the process has one thread:
-/// the agent gives up the rights that it does not need, and its threads have what is left.
+/// Runs the agent of the instance at `root` until it receives a stop signal. Call it while the process has one thread: rights
+/// are given up per thread, and new threads inherit the rest.
 ///
 /// `config` is another settings file than `etc/maru/agent.toml` below the root.
 ///
@@ -105,9 +103,9 @@ pub fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
     ended
 }
 
-async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
+async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     chassis::process::raise_file_limit();
-    let Start { config, paths, root, inherited: Inherited { tun, .. } } = start;
+    let Startup { config, paths, root, inherited: RootResources { tun, .. } } = start;
     let state = State::load_or_generate(&paths)?;
     let netmap = match &state.membership {
         Some(membership) if membership.registered => state::load_netmap(&paths)?,
@@ -137,7 +135,7 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
 
     let agent_loop = AgentLoop { agent: Arc::clone(&agent), setup, requests };
     let ended = agent_loop.run(tunnel, &mut stop).await;
-    // With these go their sockets.
+    // This closes their sockets.
     cancel(Some(dials)).await;
     cancel(Some(api)).await;
     local.abort();
@@ -146,21 +144,21 @@ async fn serve(start: Start, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     ended
 }
 
-/// The agent's course from start to stop.
+/// The agent's main loop.
 struct AgentLoop {
     agent: Arc<Agent>,
     setup: TunnelSetup,
     requests: mpsc::Receiver<Command>,
 }
 
-/// What happens next.
+/// An event of the main loop.
 enum Event {
     Stop,
-    /// The interface is gone.
-    Broken,
+    /// The interface was removed.
+    InterfaceRemoved,
     Command(Option<Command>),
-    /// The control client ended; `None` if it failed in a way that nobody foresaw.
-    Control(Option<Ended>),
+    /// The control client ended; `None` after a panic.
+    Control(Option<ControlEnd>),
 }
 
 impl AgentLoop {
@@ -171,7 +169,7 @@ impl AgentLoop {
                 () = stop.asked() => Event::Stop,
                 command = self.requests.recv() => Event::Command(command),
                 ended = ended(&mut control) => Event::Control(ended),
-                () = tunnel.follow() => Event::Broken,
+                () = tunnel.follow() => Event::InterfaceRemoved,
             };
             match event {
                 Event::Stop | Event::Command(None) => {
@@ -180,8 +178,8 @@ impl AgentLoop {
                     tunnel.stop().await;
                     return Ok(());
                 }
-                Event::Broken => {
-                    tracing::error!("somebody removed the interface: making it again");
+                Event::InterfaceRemoved => {
+                    tracing::error!("another program removed the interface: recreating it");
                     tunnel = self.restart(tunnel).await?;
                 }
                 Event::Command(Some(Command::Join(membership, done))) => {
@@ -197,16 +195,16 @@ impl AgentLoop {
                     control = None;
                     drop(done);
                 }
-                Event::Control(Some(Ended::Refused(reason))) => {
-                    tracing::warn!(%reason, "not a node of this network");
-                    self.agent.go_back(reason);
+                Event::Control(Some(ControlEnd::Refused(reason))) => {
+                    tracing::warn!(%reason, "the coordinator refused this device");
+                    self.agent.revert_join(reason);
                     control = self.control();
                 }
-                Event::Control(Some(Ended::KeyExpired)) => {
-                    tracing::warn!("the node key has ended: registering another");
+                Event::Control(Some(ControlEnd::KeyExpired)) => {
+                    tracing::warn!("the node key has expired: registering another");
                     self.agent.rotate_node_key()?;
                     self.agent.clear_netmap();
-                    self.agent.progress.send_modify(Progress::begin_again);
+                    self.agent.progress.send_modify(Progress::restart);
                     tunnel = self.restart(tunnel).await?;
                     control = self.control();
                 }
@@ -215,13 +213,13 @@ impl AgentLoop {
         }
     }
 
-    fn control(&self) -> Option<JoinHandle<Option<Ended>>> {
+    fn control(&self) -> Option<JoinHandle<Option<ControlEnd>>> {
         let joining = self.agent.membership().is_some();
         let agent = Arc::clone(&self.agent);
         joining.then(|| tokio::spawn(async { Some(control::run(agent).await) }))
     }
 
-    /// Another node key is another device.
+    /// Restarts the tunnel, with the current node key.
     async fn restart(&self, tunnel: Tunnel) -> Result<Tunnel, Error> {
         tunnel.stop().await;
         Ok(Tunnel::start(&self.agent, &self.setup).await?)
@@ -231,7 +229,7 @@ impl AgentLoop {
         match timeout(LOGOUT, control::logout(&self.agent)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "not logged out at the coordinator"),
-            Err(_) => tracing::warn!("not logged out: the coordinator is silent"),
+            Err(_) => tracing::warn!("not logged out: the coordinator does not answer"),
         }
         self.agent.wipe()?;
         self.agent.progress.send_replace(Progress::needs_join(None));
@@ -240,15 +238,15 @@ impl AgentLoop {
     }
 }
 
-/// Waits for the control client's end. The tunnel outlives even a panic of it.
-async fn ended(control: &mut Option<JoinHandle<Option<Ended>>>) -> Option<Ended> {
+/// Waits for the control client's end. A panic of it does not stop the tunnel.
+async fn ended(control: &mut Option<JoinHandle<Option<ControlEnd>>>) -> Option<ControlEnd> {
     loop {
         let Some(task) = control else { return std::future::pending().await };
         match task.await {
             Ok(ended) => return ended,
             Err(error) => {
-                tracing::error!(%error, "the control client failed; starting it again");
-                // The pause takes its place: what has ended must not be awaited again, and something else may happen meanwhile.
+                tracing::error!(%error, "the control client panicked; restarting it");
+                // The pause replaces the task: a finished task must not be awaited again, and this future may be dropped.
                 *control = Some(tokio::spawn(async {
                     tokio::time::sleep(CONTROL_AGAIN).await;
                     None
@@ -258,7 +256,7 @@ async fn ended(control: &mut Option<JoinHandle<Option<Ended>>>) -> Option<Ended>
     }
 }
 
-/// Stops a task and waits until it has.
+/// Aborts a task and waits for its end.
 async fn cancel<T>(task: Option<JoinHandle<T>>) {
     if let Some(task) = task {
         task.abort();

@@ -22,21 +22,21 @@ pub enum LinkError {
     /// Netlink cannot be opened.
     #[error("cannot open netlink")]
     Open(#[source] std::io::Error),
-    /// The interface is gone.
-    #[error("the interface {0} is gone")]
+    /// The interface does not exist.
+    #[error("the interface {0} does not exist")]
     Gone(String),
     /// The kernel refused.
     #[error("cannot {what} (the agent needs CAP_NET_ADMIN)")]
     Refused {
-        /// What was asked.
+        /// The operation.
         what: String,
-        /// Its answer.
+        /// The error.
         source: rtnetlink::Error,
     },
 }
 
 /// The TUN interface.
-pub struct Link {
+pub(crate) struct Link {
     handle: Handle,
     index: u32,
     addresses: Mutex<Vec<IpAddr>>,
@@ -51,11 +51,7 @@ impl Drop for Link {
 
 impl Link {
     /// Opens the interface and brings it up.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the interface is not there or the kernel refuses.
-    pub async fn up(interface: &str, mtu: u16) -> Result<Self, LinkError> {
+    pub(crate) async fn up(interface: &str, mtu: u16) -> Result<Self, LinkError> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Open)?;
         let connection = tokio::spawn(connection);
         let refused = |what: &str| {
@@ -70,14 +66,10 @@ impl Link {
         Ok(Self { handle, index, addresses: Mutex::default(), connection })
     }
 
-    /// Gives the interface exactly these addresses, and the mesh's routes.
+    /// Sets the interface's addresses and the mesh's routes.
     ///
     /// IPv6 addresses are skipped where the kernel has no IPv6.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the kernel refuses an IPv4 address or a deletion.
-    pub async fn set_addresses(&self, want: &[IpAddr]) -> Result<(), LinkError> {
+    pub(crate) async fn set_addresses(&self, want: &[IpAddr]) -> Result<(), LinkError> {
         let have = self.current();
         if have == want {
             return Ok(());
@@ -99,9 +91,12 @@ impl Link {
     }
 
     /// Removes the interface, if it is still there.
-    pub async fn remove_interface(&self) {
+    pub(crate) async fn remove_interface(&self) {
         if let Err(error) = self.handle.link().del(self.index).execute().await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the interface has gone");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the interface was removed before"
+            );
         }
     }
 
@@ -111,10 +106,10 @@ impl Link {
 
     async fn add(&self, address: IpAddr) -> Result<(), LinkError> {
         let mut request = self.handle.address().add(self.index, address, host_prefix(address));
-        // Nobody else can have it; until duplicates are looked for, nothing could be bound to it.
+        // No duplicate can exist, and the address could not be bound during detection.
         request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         if is_resolver(address) {
-            // Of this machine only: never the source of what goes to a peer.
+            // For this machine only: never the source address of packets to a peer.
             request.message_mut().header.scope = AddressScope::Host;
         }
         match request.execute().await {
@@ -138,7 +133,7 @@ impl Link {
         Ok(())
     }
 
-    /// Routes of the whole mesh: a packet for a node that is not there leaves by no other way.
+    /// Adds routes of the whole mesh, so that packets for unknown nodes never leave by another interface.
     async fn add_routes(&self, own: &[IpAddr]) -> Result<(), LinkError> {
         let mut routes = Vec::new();
         for address in own.iter().filter(|a| mesh::contains(**a) && !is_resolver(**a)) {
@@ -178,11 +173,7 @@ impl Link {
 
     /// This machine's addresses at which a peer might reach it: not loopback, not link-local,
     /// not the mesh's own.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the kernel does not answer.
-    pub async fn machine_addresses(&self) -> Result<Vec<IpAddr>, LinkError> {
+    pub(crate) async fn machine_addresses(&self) -> Result<Vec<IpAddr>, LinkError> {
         let refused = |source| LinkError::Refused {
             what: "list this machine's addresses".to_owned(),
             source,
@@ -218,7 +209,7 @@ fn is_exists(error: &rtnetlink::Error) -> bool {
         if message.code.is_some_and(|code| code.get() == EXISTS))
 }
 
-/// The address itself: `Local` where there is one, since `Address` may be the other end's.
+/// The local address: `Local` if present, since `Address` may be the other end's.
 fn address_of(message: &AddressMessage) -> Option<IpAddr> {
     let mut found = None;
     for attribute in &message.attributes {

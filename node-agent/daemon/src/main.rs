@@ -6,20 +6,20 @@ use chassis::{args::DaemonArgs, failure, log::LevelFilter};
 use clap::Parser;
 use node_agent::dns::helper;
 
-/// A device's part in Maru's mesh: tunnel, names, services, and the local API to join with.
+/// Connects this device to Maru's mesh: tunnel, names, services, and the local API.
 #[derive(Parser)]
 #[command(name = "maru-agent", version)]
 struct Args {
     #[command(flatten)]
     daemon: DaemonArgs,
-    /// The agent starts itself so, for what root has to do.
+    /// Runs a helper process; for the agent's own use.
     #[arg(long, hide = true, value_parser = helper::Part::of)]
     part: Option<helper::Part>,
 }
 
 fn main() -> ExitCode {
     let Args { daemon: DaemonArgs { root, config, log }, part } = Args::parse();
-    // It reports every peer that is merely idle as an error.
+    // boringtun reports every idle peer as an error.
     log.start(&[("boringtun", LevelFilter::OFF)]);
     if let Some(part) = part {
         return helper::run(part, &root).unwrap_or(ExitCode::FAILURE);

@@ -1,7 +1,7 @@
-//! Relays: packets for peers that are not reached directly.
+//! Relay client: packets for peers without a direct path.
 //!
-//! The node waits at its home region for packets; to a peer whose home is elsewhere it
-//! connects on demand. Queues are bounded and drop; what they drop is counted.
+//! The node stays connected to its home region, and connects to other peers' home regions on demand. Queues are bounded;
+//! dropped packets are counted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,26 +26,25 @@ mod queue;
 mod restart;
 mod tls;
 
-use connection::{Connection, End};
+use connection::{Connection, ConnectionEnd};
 use queue::{Queue, queue};
 
-/// Between two attempts at a relay that restarts.
+/// Pause between attempts to reach a restarting relay.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long a connection to a region that is not home is kept without packets to send.
+/// How long an idle connection to a region other than home is kept.
 const IDLE: Duration = Duration::from_secs(300);
-/// Attempts at a home before another one is tried.
+/// Failed attempts before another home region is chosen.
 const HOME_ATTEMPTS: u32 = 3;
 
-/// What a packet from a relay is given to.
-pub type Received = Box<dyn Fn(&[u8; 32], &[u8]) + Send + Sync>;
+/// Handles a packet from a relay.
+pub type PacketHandler = Box<dyn Fn(&[u8; 32], &[u8]) + Send + Sync>;
 
-/// Tells the authorities, in PEM, of whom one must vouch for a relay that the map does not pin; `None` is those that this
-/// machine trusts.
-pub type Authorities = Box<dyn Fn() -> Option<String> + Send + Sync>;
+/// Returns the authorities, in PEM, for relays without a pin; `None` stands for those that this machine trusts.
+pub type AuthoritiesSource = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
-/// The region that this node waits in.
+/// This node's home region.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Home {
+pub struct HomeRegion {
     /// Its number.
     pub region: RegionId,
     /// Its name.
@@ -63,23 +62,23 @@ struct Inner {
     runtime: Handle,
     private: NodePrivate,
     forwarder: Arc<Forwarder>,
-    authorities: Authorities,
-    received: Received,
-    home: watch::Sender<Option<Home>>,
+    authorities: AuthoritiesSource,
+    received: PacketHandler,
+    home: watch::Sender<Option<HomeRegion>>,
     drops: Arc<Drops>,
-    /// Where each peer waits.
+    /// The home region of each peer.
     routes: RwLock<HashMap<NodePublic, RegionId>>,
     regions: Mutex<Regions>,
 }
 
 #[derive(Default)]
 struct Regions {
-    /// Regions with a relay that can be told from an impostor.
+    /// Regions with a relay that can be authenticated.
     known: BTreeMap<RegionId, DerpRegion>,
-    open: HashMap<RegionId, Open>,
+    open: HashMap<RegionId, OpenRegion>,
 }
 
-struct Open {
+struct OpenRegion {
     queue: queue::Sender,
     task: AbortHandle,
 }
@@ -91,14 +90,14 @@ impl Drop for Relays {
 }
 
 impl Relays {
-    /// No relay is known yet. `drops` counts the packets that none takes.
+    /// A client without relays. `drops` counts packets that no relay takes.
     pub fn new(
         runtime: Handle,
         private: NodePrivate,
         forwarder: Arc<Forwarder>,
-        authorities: Authorities,
-        home: watch::Sender<Option<Home>>,
-        received: Received,
+        authorities: AuthoritiesSource,
+        home: watch::Sender<Option<HomeRegion>>,
+        received: PacketHandler,
         drops: Arc<Drops>,
     ) -> Self {
         let inner = Inner {
@@ -115,7 +114,7 @@ impl Relays {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Takes the relays of a map: closes those that are gone or other than before, and chooses a home.
+    /// Takes the relays of a map: closes connections to removed or changed ones, and chooses a home.
     pub fn set_map(&self, map: &DerpMap) {
         let known = usable(map);
         let Ok(mut regions) = self.inner.regions.lock() else { return };
@@ -145,14 +144,14 @@ impl Relays {
         self.inner.no_home();
     }
 
-    /// Takes where the peers wait.
+    /// Takes the peers' home regions.
     pub fn set_peers(&self, peers: &[TunnelPeer]) {
         if let Ok(mut routes) = self.inner.routes.write() {
             *routes = peers.iter().filter_map(|peer| Some((peer.key, peer.home_region?))).collect();
         }
     }
 
-    /// Queues a packet; drops it if the queue is full or no relay is known. Never blocks long.
+    /// Queues a packet; drops it if the queue is full or no relay is known.
     pub fn send(&self, to: &[u8; 32], packet: &[u8]) {
         let to = NodePublic::from_bytes(*to);
         match self.inner.queue_to(&to) {
@@ -163,7 +162,7 @@ impl Relays {
 }
 
 impl Inner {
-    /// The queue of the relay where a peer waits, or of our own; `None` if no relay is known.
+    /// The queue of the peer's home region, or of our own; `None` if no relay is known.
     fn queue_to(self: &Arc<Self>, to: &NodePublic) -> Option<queue::Sender> {
         let route = self.routes.read().ok().and_then(|routes| routes.get(to).copied());
         let mut regions = self.regions.lock().ok()?;
@@ -183,8 +182,8 @@ impl Inner {
     fn make_home(self: &Arc<Self>, regions: &mut Regions, id: RegionId) {
         if self.home_region() != Some(id) {
             let name = regions.known.get(&id).map(|r| r.region_name.clone()).unwrap_or_default();
-            self.home.send_replace(Some(Home { region: id, name, connected: false }));
-            // A connection that was made on demand does not tell the relay that it is home.
+            self.home.send_replace(Some(HomeRegion { region: id, name, connected: false }));
+            // A connection that was made on demand did not announce itself as home.
             if let Some(open) = regions.open.remove(&id) {
                 open.task.abort();
             }
@@ -196,11 +195,11 @@ impl Inner {
         if let Some(open) = regions.open.get(&id).filter(|open| !open.queue.is_closed()) {
             return open.queue.clone();
         }
-        // The connection before may have been ended while it was open.
+        // The previous connection may have ended without clearing this.
         self.set_connected(id, false);
         let (queue, outgoing) = queue(Arc::clone(&self.drops));
         let task = self.runtime.spawn(Arc::clone(self).carry(id, outgoing)).abort_handle();
-        regions.open.insert(id, Open { queue: queue.clone(), task });
+        regions.open.insert(id, OpenRegion { queue: queue.clone(), task });
         queue
     }
 
@@ -208,8 +207,8 @@ impl Inner {
     async fn carry(self: Arc<Self>, id: RegionId, mut outgoing: Queue) {
         let backoff = Backoff::default();
         let mut failures = 0;
-        // Until when a relay that said that it restarts may be away.
-        let mut borne: Option<Instant> = None;
+        // Until when failures to reach a restarting relay are ignored.
+        let mut tolerated_until: Option<Instant> = None;
         loop {
             let Some(region) = self.region(id) else { return };
             let home = self.home_region() == Some(id);
@@ -223,26 +222,26 @@ impl Inner {
                     backoff.reset();
                     let begun = Instant::now();
                     match self.carry_over(connection, id, home, &mut outgoing).await {
-                        Ok(End::Idle) => return,
-                        Ok(End::Restarts(restart)) => {
+                        Ok(ConnectionEnd::Idle) => return,
+                        Ok(ConnectionEnd::Restarts(restart)) => {
                             tracing::info!(region = id, "relay restarts");
                             if let Some(restart) = restart.after(begun.elapsed()) {
                                 tokio::time::sleep(restart.wait).await;
-                                borne = Some(Instant::now() + restart.bear);
+                                tolerated_until = Some(Instant::now() + restart.grace);
                                 continue;
                             }
                         }
                         Err(error) => tracing::info!(region = id, %error, "relay disconnected"),
                     }
                 }
-                Err(error) if borne.is_some_and(|until| Instant::now() < until) => {
-                    tracing::debug!(region = id, %error, "relay not reached yet");
+                Err(error) if tolerated_until.is_some_and(|until| Instant::now() < until) => {
+                    tracing::debug!(region = id, %error, "relay not reachable yet");
                     tokio::time::sleep(AGAIN).await;
                     continue;
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::info!(region = id, %error, "relay not reached");
+                    tracing::info!(region = id, %error, "relay not reachable");
                     if !home && failures >= HOME_ATTEMPTS {
                         return;
                     }
@@ -251,7 +250,7 @@ impl Inner {
                     }
                 }
             }
-            borne = None;
+            tolerated_until = None;
             backoff.wait().await;
         }
     }
@@ -263,7 +262,7 @@ impl Inner {
         id: RegionId,
         home: bool,
         outgoing: &mut Queue,
-    ) -> std::io::Result<End> {
+    ) -> std::io::Result<ConnectionEnd> {
         self.set_connected(id, true);
         let received = |from: &NodePublic, packet: &[u8]| {
             (self.received)(from.as_bytes(), packet);
@@ -299,18 +298,19 @@ impl Inner {
     }
 }
 
-/// Regions with a relay that can be told from an impostor.
+/// Regions with a relay that can be authenticated.
 fn usable(map: &DerpMap) -> BTreeMap<RegionId, DerpRegion> {
     let mut known = BTreeMap::new();
     for (id, region) in &map.regions {
-        let provable =
-            |node: &control_protocol::map::DerpNode| !node.stun_only && tls::proof(node).is_some();
+        let provable = |node: &control_protocol::map::DerpNode| {
+            !node.stun_only && tls::expected_identity(node).is_some()
+        };
         if region.nodes.iter().any(provable) {
             known.insert(*id, region.clone());
         } else {
             tracing::warn!(
                 region = id,
-                "no relay of this region can be proved (a name, or CertName sha256-raw:…): not used"
+                "no relay of this region can be authenticated (by a name, or by CertName sha256-raw:…): the region is not used"
             );
         }
     }
@@ -380,7 +380,7 @@ mod tests {
         assert!(home.borrow().as_ref().is_some_and(|home| home.connected), "nothing changed");
 
         relays.set_map(&map(&[(1, &format!("sha256-raw:{}", "cd".repeat(32)), false)]));
-        let expected = Home { region: 1, name: String::new(), connected: false };
+        let expected = HomeRegion { region: 1, name: String::new(), connected: false };
         assert_eq!(*home.borrow(), Some(expected));
     }
 

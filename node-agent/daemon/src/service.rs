@@ -1,10 +1,9 @@
-//! Mesh services: ports of this node's mesh addresses that lead to UNIX sockets.
+//! Mesh services: forwards ports of this node's mesh addresses to UNIX sockets.
 //!
-//! Peers reach services through the agent alone. Each connection begins, towards the service, with a header that
-//! says who is calling ([`mesh_identity`]); it ends when that node leaves the map or the policy
-//! closes the port. Bytes are passed on and never looked at, but for the heads of answers of a service that has no pages
-//! ([`answer`](node_agent_core::answer)): they are cut if they could be one. A socket that is a link, or where another user
-//! listens than should, is not connected to ([`chassis::unix::Connector`]).
+//! Each connection to a service begins with a header that names the caller ([`mesh_identity`]); it is cut when that node
+//! leaves the map or the policy closes the port. Bytes are copied unread, except response heads of a service without pages
+//! ([`response_head`](node_agent_core::response_head)). A socket that is a symbolic link, or that another user listens on, is
+//! refused ([`chassis::unix::Connector`]).
 
 use std::{
     collections::HashMap,
@@ -38,31 +37,31 @@ use tokio::{
 use crate::{
     agent::Agent,
     config::Paths,
-    pass::{Answers, keep_alive, pass_on},
+    proxy::{ResponsePolicy, forward, keep_alive},
 };
 
-pub mod local;
+pub(crate) mod local;
 
 /// Connections of one port at once.
 const MAX_CONNECTIONS: usize = 512;
 /// Connections of one port at once from one node, so that no node can take them all.
 const MAX_PER_NODE: usize = 64;
-/// How long a service has to take a connection and its header.
+/// Timeout of connecting to a service and sending the header.
 const SERVICE_WAIT: Duration = Duration::from_secs(2);
-/// How long before an address that cannot be bound is tried again.
+/// Pause before binding an address is tried again.
 const BIND_AGAIN: Duration = Duration::from_secs(5);
 
-/// Who may call: map and filter, as they are in force together.
+/// Network map and packet filter of the same moment: who may call a service.
 #[derive(Debug, Default)]
-pub struct AccessSnapshot {
+pub(crate) struct AccessSnapshot {
     /// The map.
-    pub netmap: Arc<Netmap>,
+    pub(crate) netmap: Arc<Netmap>,
     /// The filter compiled from it.
-    pub filter: Arc<PacketFilter>,
+    pub(crate) filter: Arc<PacketFilter>,
 }
 
 impl AccessSnapshot {
-    /// Who calls from `source`, if they may reach `destination`.
+    /// The identity of `source`, if it may reach `destination`.
     fn identity(&self, source: IpAddr, destination: SocketAddr, service: &str) -> Option<Identity> {
         let caller = self.netmap.caller(source)?;
         let (to, port) = (destination.ip(), destination.port());
@@ -84,19 +83,19 @@ impl AccessSnapshot {
 struct Port {
     name: Arc<str>,
     socket: Arc<Connector>,
-    answers: Answers,
+    answers: ResponsePolicy,
     access: watch::Receiver<Arc<AccessSnapshot>>,
     /// By node.
     nodes: Quota<String>,
 }
 
-/// How a service is connected to.
+/// The connector of a service's socket.
 fn connector(paths: &Paths, service: &Service) -> Connector {
     Connector::new(&paths.resolve(Path::new("")), &service.socket).listener(service.uid)
 }
 
 /// Keeps a listener on each of this node's mesh addresses for each service.
-pub async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapshot>>) {
+pub(crate) async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapshot>>) {
     let mut listeners: HashMap<SocketAddr, AbortHandle> = HashMap::new();
     let mut tasks = JoinSet::new();
     loop {
@@ -133,12 +132,12 @@ pub async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<AccessSnapsh
     }
 }
 
-/// What this service may answer.
-fn answers(service: &Service) -> Answers {
-    if service.pages { Answers::Any } else { Answers::NoPages }
+/// Which responses of this service are forwarded.
+fn answers(service: &Service) -> ResponsePolicy {
+    if service.pages { ResponsePolicy::Any } else { ResponsePolicy::NoPages }
 }
 
-/// Accepts on one address. Ends with all its connections when it is aborted.
+/// Accepts on one address. Aborting it closes all its connections.
 async fn listen(address: SocketAddr, port: Port) {
     let listener = bind(address, &port.name).await;
     tracing::info!(%address, service = %port.name, "service offered");
@@ -147,19 +146,19 @@ async fn listen(address: SocketAddr, port: Port) {
     connections.serve(listener, std::future::pending(), connect).await;
 }
 
-/// Binds as soon as that is possible; says once that it is not.
+/// Binds as soon as possible; logs the first failure.
 async fn bind(address: SocketAddr, service: &str) -> TcpListener {
-    let mut said = false;
+    let mut logged = false;
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => return listener,
-            Err(error) if !said => tracing::warn!(
+            Err(error) if !logged => tracing::warn!(
                 %address, service, %error,
                 "cannot offer the service (does another program listen on this port on all addresses?)"
             ),
             Err(_) => {}
         }
-        said = true;
+        logged = true;
         tokio::time::sleep(BIND_AGAIN).await;
     }
 }
@@ -168,7 +167,7 @@ impl Port {
     async fn serve(mut self, mut stream: TcpStream, source: SocketAddr, destination: SocketAddr) {
         let access = Arc::clone(&self.access.borrow_and_update());
         let Some(identity) = access.identity(source.ip(), destination, &self.name) else {
-            tracing::info!(%source, service = %self.name, "refused: not a peer that may call");
+            tracing::info!(%source, service = %self.name, "refused: not a peer with access");
             return;
         };
         drop(access);
@@ -180,15 +179,15 @@ impl Port {
         let mut service = match timeout(SERVICE_WAIT, self.announce(&header)).await {
             Ok(Ok(service)) => service,
             Ok(Err(error)) if ConnectError::of(&error).is_some() => {
-                tracing::warn!(service = %self.name, %error, "the service is not what it should be");
+                tracing::warn!(service = %self.name, %error, "the service's socket is not trustworthy");
                 return;
             }
             Ok(Err(error)) => {
-                tracing::info!(service = %self.name, %error, "the service is not there");
+                tracing::info!(service = %self.name, %error, "the service is not available");
                 return;
             }
             Err(_) => {
-                tracing::info!(service = %self.name, "the service takes no connection");
+                tracing::info!(service = %self.name, "the service does not accept the connection in time");
                 return;
             }
         };
@@ -197,9 +196,9 @@ impl Port {
         tracing::debug!(%source, %node, service = %self.name, "connection");
         keep_alive(&stream);
         tokio::select! {
-            _ = pass_on(stream.split(), service.split(), self.answers) => {}
+            _ = forward(stream.split(), service.split(), self.answers) => {}
             () = self.withdrawn(source.ip(), destination, &identity) => {
-                tracing::info!(%source, %node, service = %self.name, "cut: the node may not call any more");
+                tracing::info!(%source, %node, service = %self.name, "cut: the node lost its access");
             }
         }
     }
@@ -211,7 +210,7 @@ impl Port {
         Ok(service)
     }
 
-    /// Returns when whoever calls from there may not any more, or is not what the service was told.
+    /// Returns when the caller loses its access, or its identity changes.
     async fn withdrawn(&mut self, source: IpAddr, destination: SocketAddr, told: &Identity) {
         while self.access.changed().await.is_ok() {
             let access = Arc::clone(&self.access.borrow_and_update());

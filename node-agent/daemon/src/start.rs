@@ -1,4 +1,4 @@
-//! What happens before the agent has a second thread: it gets what only root can give, and gives up the rest.
+//! The start, while the agent has one thread: opens what needs root, and gives up root's rights.
 //!
 //! Started as root it (1) opens the TUN and starts the [`Helper`], (2) takes over its folders, which root owned before
 //! ([`folders`]), (3) becomes its own user with two capabilities ([`rights`]). Another user that has these two just
@@ -26,15 +26,15 @@ use crate::{
     },
 };
 
-pub mod folders;
-pub mod rights;
+pub(crate) mod folders;
+pub(crate) mod rights;
 
 use folders::FolderError;
 use rights::RightsError;
 
 /// The device that makes network interfaces.
 const TUN: &str = "/dev/net/tun";
-/// What the agent writes beside its folders: the TUN, interfaces' settings, and nothing at all.
+/// What the agent writes beside its folders.
 const WRITABLE: [&str; 3] = [TUN, "/proc/sys/net", "/dev/null"];
 
 /// The agent cannot start.
@@ -55,39 +55,37 @@ pub enum StartError {
     /// The rights.
     #[error(transparent)]
     Rights(#[from] RightsError),
-    /// Landlock is there and refuses.
+    /// Landlock failed.
     #[error("cannot confine what the agent writes")]
     Confine(#[source] io::Error),
 }
 
-/// An agent that has given up what it does not need.
+/// The result of the start.
 #[derive(Debug)]
-pub struct Start {
+pub(crate) struct Startup {
     /// The settings.
-    pub config: Config,
+    pub(crate) config: Config,
     /// Where files lie.
-    pub paths: Paths,
+    pub(crate) paths: Paths,
     /// The instance's root.
-    pub root: PathBuf,
-    /// What root left to it.
-    pub inherited: Inherited,
+    pub(crate) root: PathBuf,
+    /// Resources that need root.
+    pub(crate) inherited: RootResources,
 }
 
-/// What only root could open or start.
+/// Resources that only root can open or start.
 #[derive(Debug, Default)]
-pub struct Inherited {
+pub(crate) struct RootResources {
     /// `/dev/net/tun`, where others than root may not open it.
-    pub tun: Option<OwnedFd>,
-    /// Who writes `resolv.conf`.
-    pub helper: Option<Helper>,
+    pub(crate) tun: Option<OwnedFd>,
+    /// Writes `resolv.conf`.
+    pub(crate) helper: Option<Helper>,
 }
 
-/// Loads the settings and gives up every right that the agent does not need. To be called first in `main`.
+/// Loads the settings and gives up every right that the agent does not need. Call it first in `main`.
 ///
-/// # Errors
-///
-/// See [`StartError`]. The process must end then: it may have given up a part. Unusable settings change nothing.
-pub fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Start, StartError> {
+/// On an error the process must end: it may have given up some rights.
+pub(crate) fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Startup, StartError> {
     chassis::root::check(&root)?;
     let paths = Paths::new(&root);
     let config = Config::load(&root, config.as_deref())?;
@@ -97,21 +95,21 @@ pub fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Start, StartErr
         rights::become_agent()?;
         folders::make(&paths)?;
         folders::make_dials(&paths, &config.settings.dial)?;
-        Inherited::default()
+        RootResources::default()
     };
     let enforcement = confine_to_own(&paths, &config.settings.dial).map_err(StartError::Confine)?;
-    say(&config, &inherited, enforcement);
+    log_limits(&config, &inherited, enforcement);
     let inherited =
         if config.settings.dns == Dns::Off { without_helper(inherited) } else { inherited };
-    Ok(Start { config, paths, root, inherited })
+    Ok(Startup { config, paths, root, inherited })
 }
 
-/// Takes what only root can give, then gives up being root.
-fn from_root(root: &Path, paths: &Paths, dials: &[Dial]) -> Result<Inherited, StartError> {
+/// Opens what needs root, then gives up root's rights.
+fn from_root(root: &Path, paths: &Paths, dials: &[Dial]) -> Result<RootResources, StartError> {
     let tun = File::options().read(true).write(true).open(TUN).ok().map(OwnedFd::from);
     let helper = Helper::start(root)?;
     match give_up(root, paths, dials) {
-        Ok(()) => Ok(Inherited { tun, helper: Some(helper) }),
+        Ok(()) => Ok(RootResources { tun, helper: Some(helper) }),
         Err(error) => {
             helper.end();
             Err(error)
@@ -123,40 +121,40 @@ fn give_up(root: &Path, paths: &Paths, dials: &[Dial]) -> Result<(), StartError>
     folders::take_over(paths)?;
     folders::take_over_dials(paths, dials)?;
     rights::become_agent()?;
-    // Root enters folders that keep the agent's user out.
+    // Root could enter folders that the agent's user cannot.
     Ok(chassis::root::check(root)?)
 }
 
-/// Ends the helper where the settings need none: it was started to undo what a crash left under other settings.
-fn without_helper(inherited: Inherited) -> Inherited {
+/// Ends the helper if the settings need none: it was started to undo what a crash left under other settings.
+fn without_helper(inherited: RootResources) -> RootResources {
     if let Some(helper) = inherited.helper {
         helper.end();
     }
-    Inherited { helper: None, ..inherited }
+    RootResources { helper: None, ..inherited }
 }
 
-/// Lets this process write in its own folders, and what it needs of the system's.
+/// Confines this process to writing in its own folders and [`WRITABLE`].
 fn confine_to_own(paths: &Paths, dials: &[Dial]) -> io::Result<Enforcement> {
-    let mut places = vec![place(&paths.state_dir())?, place(&paths.api_dir())?];
+    let mut writable = vec![place(&paths.state_dir())?, place(&paths.api_dir())?];
     for (folder, _) in folders::dial_folders(paths, dials) {
-        places.push(place(&folder)?);
+        writable.push(place(&folder)?);
     }
-    // Without one of these, whoever needs it says so.
-    places.extend(WRITABLE.iter().filter_map(|path| place(Path::new(path)).ok()));
-    confine::write_only(&places)
+    // A missing one causes an error where it is needed.
+    writable.extend(WRITABLE.iter().filter_map(|path| place(Path::new(path)).ok()));
+    confine::write_only(&writable)
 }
 
 fn place(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-fn say(config: &Config, inherited: &Inherited, enforcement: Enforcement) {
+fn log_limits(config: &Config, inherited: &RootResources, enforcement: Enforcement) {
     if enforcement != Enforcement::Full {
         tracing::warn!("{enforcement}; `maru doctor` says what this host lacks");
     }
     if inherited.helper.is_none() && config.settings.dns == Dns::ResolvConf {
         tracing::warn!(
-            "{RESOLV_CONF} stays as it is, since only root may write it: start the agent as root for the network's names, or set dns = \"off\" in agent.toml"
+            "{RESOLV_CONF} is not changed, since only root may write it: start the agent as root for the network's names, or set dns = \"off\" in agent.toml"
         );
     }
 }
@@ -164,6 +162,8 @@ fn say(config: &Config, inherited: &Inherited, enforcement: Enforcement) {
 #[cfg(test)]
 mod tests {
     use std::{fs, thread};
+
+    use node_agent_api::settings::DIALS;
 
     use super::*;
 
@@ -177,7 +177,7 @@ mod tests {
         let to = "127.0.0.1:11434".parse().unwrap();
         let dials = [Dial { name: "ollama".to_owned(), socket, uid: 61_002, to, outside: false }];
         folders::make_dials(&paths, &dials).unwrap();
-        let of_dial = paths.dials_dir().join("ollama");
+        let of_dial = paths.resolve(Path::new(DIALS)).join("ollama");
         fs::create_dir(paths.resolver_dir()).unwrap();
 
         // A thread of its own: the rest of the test program goes on as before.
@@ -188,7 +188,7 @@ mod tests {
             }
             fs::write("/dev/null", "x").unwrap();
             let (root, var) = (root.path().to_owned(), root.path().join("var"));
-            for folder in [paths.resolver_dir(), paths.dials_dir(), root, var] {
+            for folder in [paths.resolver_dir(), paths.resolve(Path::new(DIALS)), root, var] {
                 let error = fs::write(folder.join("new"), "x").unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{folder:?}");
             }

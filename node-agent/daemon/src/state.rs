@@ -1,6 +1,6 @@
-//! What the agent keeps on disk: keys, membership, the last map.
+//! The agent's state on disk: keys, membership, the last map.
 //!
-//! Both files are of [`chassis::state`]; their owner alone reads them.
+//! Both files are written by [`chassis::state`]; only their owner can read them.
 
 use std::{
     fs, io,
@@ -17,10 +17,10 @@ use crate::config::Paths;
 
 const STATE: Format<State> = Format::new(1).remedy(REMEDY);
 const NETMAP: Format<Netmap> = Format::new(1).remedy(REMEDY);
-/// Nothing in either file is of use without the coordinator.
+/// Joining again replaces everything in both files.
 const REMEDY: &str = "restore it from a backup, or remove it and join again";
 
-/// The state cannot be read or kept.
+/// The state cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// A file cannot be read or written, or is not what this program wrote.
@@ -41,48 +41,48 @@ pub enum StateError {
 
 /// This device's keys and which network it belongs to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct State {
+pub(crate) struct State {
     /// This device's identity towards the coordinator.
-    pub machine_key: MachinePrivate,
+    pub(crate) machine_key: MachinePrivate,
     /// This node's WireGuard identity.
-    pub node_key: NodePrivate,
-    /// This node's identity for path discovery. Each start makes another, by which peers see that it started again:
-    /// they then take a handshake although this device's clock went back.
-    pub disco_key: DiscoPrivate,
-    /// The key that `node_key` shall replace.
+    pub(crate) node_key: NodePrivate,
+    /// This node's identity for path discovery. Each start generates a new one, which shows peers that the node restarted:
+    /// they then accept a handshake although this device's clock went back.
+    pub(crate) disco_key: DiscoPrivate,
+    /// The key that `node_key` replaces.
     #[serde(default)]
-    pub old_node_key: Option<NodePublic>,
+    pub(crate) old_node_key: Option<NodePublic>,
     /// The coordinator that this device belongs to, or is joining.
     #[serde(default)]
-    pub membership: Option<Membership>,
-    /// What `membership` replaced, until its coordinator has taken this device's request.
+    pub(crate) membership: Option<Membership>,
+    /// The membership that `membership` replaced, until the new coordinator has accepted this device's request.
     #[serde(default)]
-    pub former: Option<Membership>,
+    pub(crate) former: Option<Membership>,
 }
 
 /// The coordinator that this device belongs to, or is joining.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Membership {
+pub(crate) struct Membership {
     /// Its address.
-    pub server_url: String,
+    pub(crate) server_url: String,
     /// Its pinned Noise key; `None` until the first contact.
-    pub noise_key: Option<MachinePublic>,
+    pub(crate) noise_key: Option<MachinePublic>,
     /// The pre-auth key, kept until the coordinator has admitted this device.
     #[serde(default)]
-    pub auth_key: Option<String>,
+    pub(crate) auth_key: Option<String>,
     /// Certificates of authorities, in PEM, one of which must vouch for an `https://` coordinator; `None` takes those that
     /// this machine trusts.
     #[serde(default)]
-    pub ca: Option<String>,
+    pub(crate) ca: Option<String>,
     /// The name to ask for, if another than the configured one.
     #[serde(default)]
-    pub hostname: Option<String>,
+    pub(crate) hostname: Option<String>,
     /// Whether the coordinator has admitted `node_key`.
     #[serde(default)]
-    pub registered: bool,
+    pub(crate) registered: bool,
     /// Below which domain the coordinator may set names: fixed by its first map.
     #[serde(default)]
-    pub naming: Naming,
+    pub(crate) naming: Naming,
 }
 
 /// Does not show the pre-auth key.
@@ -98,11 +98,7 @@ impl std::fmt::Debug for Membership {
 
 impl State {
     /// New keys, no membership.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the system gives no randomness.
-    pub fn generate() -> Result<Self, StateError> {
+    pub(crate) fn generate() -> Result<Self, StateError> {
         Ok(Self {
             machine_key: MachinePrivate::generate().map_err(StateError::Random)?,
             node_key: NodePrivate::generate().map_err(StateError::Random)?,
@@ -114,25 +110,21 @@ impl State {
     }
 
     /// Begins to join a network; the membership so far becomes the former one.
-    pub fn join(&mut self, membership: Membership) {
+    pub(crate) fn join(&mut self, membership: Membership) {
         let before = self.membership.replace(membership);
         if self.former.is_none() {
             self.former = before;
         }
     }
 
-    /// Goes back to the former membership; returns whether there was one.
-    pub fn go_back(&mut self) -> bool {
+    /// Restores the former membership; returns whether there was one.
+    pub(crate) fn revert_join(&mut self) -> bool {
         self.membership = self.former.take();
         self.membership.is_some()
     }
 
-    /// Loads the state, with a new discovery key; makes and stores a new one if there is none.
-    ///
-    /// # Errors
-    ///
-    /// See [`StateError`]. An existing file is not changed.
-    pub fn load_or_generate(paths: &Paths) -> Result<Self, StateError> {
+    /// Loads the state, with a new discovery key; generates and stores a new state if there is none.
+    pub(crate) fn load_or_generate(paths: &Paths) -> Result<Self, StateError> {
         if let Some(mut state) = STATE.read(&paths.state())? {
             state.disco_key = DiscoPrivate::generate().map_err(StateError::Random)?;
             return Ok(state);
@@ -143,41 +135,25 @@ impl State {
     }
 
     /// Stores the state.
-    ///
-    /// # Errors
-    ///
-    /// Fails if it cannot be written; the old file then stays.
-    pub fn store(&self, paths: &Paths) -> Result<(), StateError> {
+    pub(crate) fn store(&self, paths: &Paths) -> Result<(), StateError> {
         make_dir(paths)?;
         Ok(STATE.write(&paths.state(), self)?)
     }
 }
 
 /// Loads the last map, if there is one.
-///
-/// # Errors
-///
-/// See [`StateError`].
-pub fn load_netmap(paths: &Paths) -> Result<Option<Netmap>, StateError> {
+pub(crate) fn load_netmap(paths: &Paths) -> Result<Option<Netmap>, StateError> {
     Ok(NETMAP.read(&paths.netmap())?)
 }
 
 /// Stores the map.
-///
-/// # Errors
-///
-/// Fails if it cannot be written; the old file then stays.
-pub fn store_netmap(paths: &Paths, netmap: &Netmap) -> Result<(), StateError> {
+pub(crate) fn store_netmap(paths: &Paths, netmap: &Netmap) -> Result<(), StateError> {
     make_dir(paths)?;
     Ok(NETMAP.write(&paths.netmap(), netmap)?)
 }
 
 /// Removes the map.
-///
-/// # Errors
-///
-/// Fails if it is there and cannot be removed.
-pub fn remove_netmap(paths: &Paths) -> Result<(), StateError> {
+pub(crate) fn remove_netmap(paths: &Paths) -> Result<(), StateError> {
     let path = paths.netmap();
     match fs::remove_file(&path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -187,7 +163,7 @@ pub fn remove_netmap(paths: &Paths) -> Result<(), StateError> {
     }
 }
 
-/// Makes the folder of the state. Others have theirs beside it.
+/// Makes the folder of the state; its parent is shared with other daemons.
 fn make_dir(paths: &Paths) -> Result<(), StateError> {
     let dir = paths.state_dir();
     let make = |dir: &Path, mode| fs::DirBuilder::new().recursive(true).mode(mode).create(dir);
@@ -283,7 +259,7 @@ mod tests {
         let mut state = State::generate().unwrap();
         let url = |state: &State| state.membership.as_ref().map(|is| is.server_url.clone());
         state.join(membership("http://a"));
-        assert!(!state.clone().go_back(), "there was nothing before");
+        assert!(!state.clone().revert_join(), "there was nothing before");
 
         for wrong in ["http://b", "http://c"] {
             state.join(membership(wrong));
@@ -292,9 +268,9 @@ mod tests {
         let mut state = State::load_or_generate(&paths).unwrap();
 
         assert_eq!(url(&state).as_deref(), Some("http://c"));
-        assert!(state.go_back());
+        assert!(state.revert_join());
         assert_eq!(url(&state).as_deref(), Some("http://a"));
-        assert!(!state.go_back());
+        assert!(!state.revert_join());
         assert_eq!(url(&state), None);
     }
 

@@ -1,7 +1,7 @@
-//! The tunnel: device, interface, firewall, relays, resolver and services, all following the map.
+//! The tunnel: applies the map to device, interface, firewall, relays, resolver and services.
 //!
-//! It is set up when the agent starts, before there are peers and addresses, so that what cannot work on
-//! this machine is reported at once. It does not know the coordinator: only the map in force.
+//! It is set up when the agent starts, before there are peers and addresses, so that errors of this machine are reported at
+//! once. It depends on the map in force, not on the coordinator.
 
 use std::{
     io,
@@ -30,13 +30,13 @@ use tokio::{
 use wireguard_device::{Config, Device, Host, Offload, Peer, offload::Feature};
 
 use crate::{
-    agent::{Agent, Interface},
+    agent::{Agent, InterfaceState},
     dns::{
-        DnsError, Resolver,
+        Resolver,
         helper::{self, Helper},
         resolv_conf::RESOLV_CONF,
     },
-    endpoints::{self, Foreign},
+    endpoints::{self, ForeignDatagram},
     firewall::{self, Firewall, FirewallError},
     link::{Link, LinkError},
     relay::Relays,
@@ -45,11 +45,11 @@ use crate::{
 
 /// Largest packet inside the tunnel: IPv6's smallest, which fits every path.
 const MTU: u16 = 1280;
-/// STUN answers that may wait.
+/// Queue length of STUN responses.
 const FOREIGN_QUEUE: usize = 64;
-/// How often it is checked that the device still runs, and that no peer's key has ended.
+/// How often it is checked that the device runs, and that no peer's key has expired.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often `resolv.conf`, which other programs may write, is pointed at the agent again.
+/// How often `resolv.conf`, which other programs may change, is pointed at the agent again.
 const RESOLV_CONF_CHECK: Duration = Duration::from_secs(20);
 
 /// The tunnel cannot be set up on this machine.
@@ -64,25 +64,27 @@ pub enum TunnelError {
     /// The firewall.
     #[error(transparent)]
     Firewall(#[from] FirewallError),
-    /// The resolver.
-    #[error(transparent)]
-    Dns(#[from] DnsError),
-    /// The TUN that root opened cannot be used.
+    /// The resolver's address cannot be bound.
+    #[error(
+        "cannot listen on {RESOLVER}:53 (another resolver or Maru instance has it; set dns = \"off\" in agent.toml)"
+    )]
+    Dns(#[source] io::Error),
+    /// The descriptor of the TUN that root opened cannot be duplicated.
     #[error("cannot use the TUN device once more")]
     Tun(#[source] io::Error),
 }
 
-/// Where a tunnel is set up, and what root left for it.
+/// Names and resources of a tunnel.
 #[derive(Debug)]
-pub struct TunnelSetup {
+pub(crate) struct TunnelSetup {
     /// The interface's name.
-    pub interface: String,
+    pub(crate) interface: String,
     /// The firewall table's name.
-    pub table: String,
-    /// The open TUN device, if this user cannot open it.
-    pub tun: Option<OwnedFd>,
-    /// Who writes `resolv.conf`, if anyone does.
-    pub helper: Option<Arc<Helper>>,
+    pub(crate) table: String,
+    /// The TUN device that root opened.
+    pub(crate) tun: Option<OwnedFd>,
+    /// Writes `resolv.conf`.
+    pub(crate) helper: Option<Arc<Helper>>,
 }
 
 /// A `resolv.conf` that is restored on drop.
@@ -92,15 +94,15 @@ impl Drop for RestoreOnDrop {
     fn drop(&mut self) {
         if let Err(error) = self.0.restore() {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "{RESOLV_CONF} is not restored; the next start does it");
+            tracing::error!(error, "{RESOLV_CONF} is not restored; the next start will do it");
         }
     }
 }
 
-/// Connects the device to the relays, and hands on what is not WireGuard's.
+/// Connects the device to the relays, and forwards datagrams that are not WireGuard.
 struct Bridge {
     relays: OnceLock<Arc<Relays>>,
-    foreign: mpsc::Sender<Foreign>,
+    foreign: mpsc::Sender<ForeignDatagram>,
 }
 
 impl Host for Bridge {
@@ -115,9 +117,9 @@ impl Host for Bridge {
     }
 }
 
-/// A running tunnel. Dropping it removes all that it made, the interface included.
-pub struct Tunnel {
-    // In the order in which they must go.
+/// A running tunnel. Dropping it removes everything that it made, with the interface.
+pub(crate) struct Tunnel {
+    // In the order in which they must be dropped.
     tasks: JoinSet<()>,
     parts: Option<Parts>,
 }
@@ -131,18 +133,17 @@ struct Parts {
     link: Arc<Link>,
     device: Arc<Device>,
     zone: watch::Sender<Arc<Zone>>,
-    /// Whether it was logged that `resolv.conf` is left alone: once is enough.
-    said: AtomicBool,
+    /// Whether it was logged that `resolv.conf` is left alone.
+    logged: AtomicBool,
     access: watch::Sender<Arc<AccessSnapshot>>,
 }
 
 impl Tunnel {
-    /// Sets everything up for the agent's node key and follows its map.
-    ///
-    /// # Errors
-    ///
-    /// See [`TunnelError`]; nothing is left behind.
-    pub async fn start(agent: &Arc<Agent>, setup: &TunnelSetup) -> Result<Self, TunnelError> {
+    /// Sets up a tunnel for the agent's node key. On an error nothing is left behind.
+    pub(crate) async fn start(
+        agent: &Arc<Agent>,
+        setup: &TunnelSetup,
+    ) -> Result<Self, TunnelError> {
         let (interface, table) = (setup.interface.as_str(), setup.table.as_str());
         let (foreign, answers) = mpsc::channel(FOREIGN_QUEUE);
         let bridge = Arc::new(Bridge { relays: OnceLock::new(), foreign });
@@ -171,7 +172,7 @@ impl Tunnel {
                     std::future::pending().await
                 });
             }
-            (Err(error), Dns::ResolvConf) => return Err(error.into()),
+            (Err(error), Dns::ResolvConf) => return Err(TunnelError::Dns(error)),
             (Err(error), Dns::Off) => tracing::info!(%error, "no resolver for the network's names"),
         }
         let relays = Arc::new(relays(agent, &device));
@@ -185,13 +186,13 @@ impl Tunnel {
             link,
             device,
             zone,
-            said: AtomicBool::new(false),
+            logged: AtomicBool::new(false),
             access: watch::Sender::default(),
         };
         Ok(Self::run(tasks, parts, answers))
     }
 
-    fn run(mut tasks: JoinSet<()>, parts: Parts, answers: mpsc::Receiver<Foreign>) -> Self {
+    fn run(mut tasks: JoinSet<()>, parts: Parts, answers: mpsc::Receiver<ForeignDatagram>) -> Self {
         let setup = endpoints::Discovery {
             agent: Arc::clone(&parts.agent),
             device: Arc::downgrade(&parts.device),
@@ -203,8 +204,8 @@ impl Tunnel {
         Self { tasks, parts: Some(parts) }
     }
 
-    /// Follows the map. Returns only when the interface is gone: somebody removed it.
-    pub async fn follow(&self) {
+    /// Applies each map. Returns only if another program removed the interface.
+    pub(crate) async fn follow(&self) {
         let Some(parts) = &self.parts else { return };
         let mut maps = parts.agent.netmap.subscribe();
         let mut checked = Instant::now();
@@ -234,24 +235,23 @@ impl Tunnel {
     }
 
     /// Takes everything down, the interface last.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.tasks.shutdown().await;
         let Some(parts) = self.parts.take() else { return };
         parts.relays.close();
-        parts.agent.interface.send_replace(Interface::Has(Vec::new()));
+        parts.agent.interface.send_replace(InterfaceState::Configured(Vec::new()));
         let link = Arc::clone(&parts.link);
         tokio::task::block_in_place(|| drop(parts));
-        // Where the device stays open for the next tunnel, the interface does not go with this one.
+        // While the TUN device stays open for the next tunnel, the interface would stay, too.
         link.remove_interface().await;
     }
 }
 
 impl Parts {
-    /// Puts a map in force; returns whether the interface has its addresses. What fails is logged, and tried again with
-    /// the resolver; the rest holds all the same.
+    /// Applies a map; returns whether the interface has its addresses. Errors are logged, and the map is applied again at the
+    /// next check of `resolv.conf`.
     ///
-    /// First what closes, then what opens: filter and firewall before addresses, addresses before
-    /// services, peers last.
+    /// Restrictions come first: filter and firewall before addresses, addresses before services, peers last.
     async fn apply(&self, netmap: &Arc<Netmap>) -> bool {
         let own = netmap.addresses();
         let nets: Vec<IpNet> = own.iter().map(|address| IpNet::from(*address)).collect();
@@ -266,14 +266,14 @@ impl Parts {
         }
         let with_resolver = [own.as_slice(), &[RESOLVER.into()]].concat();
         let interface = match self.link.set_addresses(&with_resolver).await {
-            Ok(()) => Interface::Has(own),
+            Ok(()) => InterfaceState::Configured(own),
             Err(error) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "the interface is not up to date");
-                Interface::Failed(error.to_string())
+                InterfaceState::Failed(error.to_string())
             }
         };
-        let is_up = matches!(interface, Interface::Has(_));
+        let is_up = matches!(interface, InterfaceState::Configured(_));
         let current = self.access.borrow().clone();
         if *current.netmap != **netmap || *current.filter != *filter {
             let access = AccessSnapshot { netmap: Arc::clone(netmap), filter };
@@ -296,16 +296,16 @@ impl Parts {
         match done {
             Ok(true) => {}
             Ok(false) => {
-                if !self.said.swap(true, Ordering::Relaxed) {
+                if !self.logged.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        "{RESOLV_CONF} is not a plain file and stays as it is: point its resolver at {RESOLVER} for the network's names"
+                        "{RESOLV_CONF} is not a plain file and is not changed: point its resolver at {RESOLVER} for the network's names"
                     );
                 }
             }
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "{RESOLV_CONF} stays as it is"
+                    "{RESOLV_CONF} is not changed"
                 );
             }
         }

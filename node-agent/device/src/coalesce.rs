@@ -10,7 +10,7 @@ use crate::{batch::Batch, vnet};
 mod allowed;
 mod segment;
 
-pub use allowed::Allowed;
+pub use allowed::CoalescedProtocols;
 use segment::Segment;
 
 /// Most packets of a unit: what older kernels take of UDP.
@@ -26,15 +26,15 @@ const MAX_HEADERS: usize = 40 + 60;
 /// Units of packets of one [`Batch`]. Its room is taken once.
 #[derive(Debug)]
 pub struct Coalescer {
-    allowed: Allowed,
-    units: Vec<Unit>,
+    allowed: CoalescedProtocols,
+    units: Vec<SuperPacket>,
     /// By packet number: the next packet of the same unit.
     next: Vec<usize>,
 }
 
 /// Packets that the kernel gets at once.
 #[derive(Clone, Copy, Debug)]
-struct Unit {
+struct SuperPacket {
     first: usize,
     last: usize,
     count: usize,
@@ -73,14 +73,14 @@ impl Coalescer {
     #[must_use]
     pub fn new(max_packets: usize) -> Self {
         Self {
-            allowed: Allowed::default(),
+            allowed: CoalescedProtocols::default(),
             units: Vec::with_capacity(max_packets),
             next: Vec::with_capacity(max_packets),
         }
     }
 
     /// Forgets all packets and says which may be put together from now on.
-    pub fn clear(&mut self, allowed: Allowed) {
+    pub fn clear(&mut self, allowed: CoalescedProtocols) {
         self.allowed = allowed;
         self.units.clear();
         self.next.clear();
@@ -92,10 +92,10 @@ impl Coalescer {
         let packet = packets.get(at);
         let Some(segment) = Segment::parse(packet, self.allowed) else {
             self.close(packets, packet);
-            self.units.push(Unit::alone(at));
+            self.units.push(SuperPacket::alone(at));
             return;
         };
-        let of_same_flow = |unit: &&mut Unit| {
+        let of_same_flow = |unit: &&mut SuperPacket| {
             let first = unit.segment.filter(|_| unit.is_open);
             first.is_some_and(|first| first.is_same_flow(packets.get(unit.first), &segment, packet))
         };
@@ -107,7 +107,7 @@ impl Coalescer {
             }
             unit.is_open = false;
         }
-        self.units.push(Unit::of(at, segment));
+        self.units.push(SuperPacket::of(at, segment));
     }
 
     /// Closes the unit of the flow that `packet` belongs to; where that is not known, those that it might belong to.
@@ -170,7 +170,7 @@ impl Coalescer {
     }
 }
 
-impl Unit {
+impl SuperPacket {
     fn alone(at: usize) -> Self {
         Self {
             first: at,

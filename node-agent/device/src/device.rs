@@ -25,7 +25,7 @@ use crate::{
     gate::Gate,
     inbound,
     lock::lock,
-    offload::{self, Switches},
+    offload::{self, OffloadState},
     outbound,
     outgoing::Outgoing,
     peer,
@@ -84,7 +84,7 @@ impl Device {
             return Err(Error::Config("the tunnel's MTU must be 576 to 9000"));
         }
         let private = StaticSecret::from(config.private_key);
-        let switches = Switches::new(config.offload);
+        let switches = OffloadState::new(config.offload);
         let shared = Arc::new(Shared {
             sockets: Sockets::bind(config.listen_port, &switches)?,
             tun: Tun::create(tun, &config.interface, config.mtu, &switches)?,

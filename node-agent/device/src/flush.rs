@@ -3,7 +3,7 @@
 use node_agent_core::drops::Cause;
 
 use crate::{
-    outgoing::{Dispatch, Outgoing, To},
+    outgoing::{Destination, Dispatch, Outgoing},
     shared::Shared,
     udp::send::BatchSender,
 };
@@ -16,13 +16,13 @@ impl Outgoing {
         for Dispatch { message, to } in &self.dispatches {
             let message = self.batch.get(*message);
             match to {
-                To::Udp(address) => {
+                Destination::Udp(address) => {
                     if let Err(error) = shared.sockets.send_to(*address, message) {
                         shared.drops.count(Cause::Socket);
                         tracing::trace!(%address, %error, "datagram not sent");
                     }
                 }
-                To::Relay(key) => shared.host.relay(key, message),
+                Destination::Relay(key) => shared.host.relay(key, message),
             }
         }
         self.clear();
@@ -34,7 +34,7 @@ impl Outgoing {
         let lost = sender.send(&shared.sockets, self, &shared.switches);
         shared.drops.add(Cause::Socket, lost as u64);
         for Dispatch { message, to } in &self.dispatches {
-            if let To::Relay(key) = to {
+            if let Destination::Relay(key) = to {
                 shared.host.relay(key, self.batch.get(*message));
             }
         }

@@ -7,10 +7,10 @@ use node_agent_core::{drops::Cause, endpoint::is_usable, filter::PeerId, path::S
 use crate::{
     batch::{Batch, NO_TAG},
     gate::{Admission, Sender},
-    inbox::{Inbox, slot},
+    inbox::{ReceiveBuffers, slot},
     lock::lock,
     offload::Feature,
-    outgoing::{Outgoing, To},
+    outgoing::{Destination, Outgoing},
     peer::Peer,
     protocol::Opened,
     shared::Shared,
@@ -24,7 +24,7 @@ use crate::{
 pub(crate) fn run(shared: &Shared) {
     let has_gro = shared.switches.has(Feature::UdpGro);
     let mut receiver = BatchReceiver::new(slot(shared.tun.mtu()), has_gro);
-    let mut inbox = Inbox::new(shared.tun.mtu());
+    let mut inbox = ReceiveBuffers::new(shared.tun.mtu());
     let sockets = shared.sockets.descriptors();
     while let Some(ready) = shared.stop.wait(sockets, None) {
         for (socket, is_ready) in sockets.into_iter().zip(ready) {
@@ -39,7 +39,7 @@ pub(crate) fn run(shared: &Shared) {
     }
 }
 
-fn receive_batch(shared: &Shared, receiver: &BatchReceiver, inbox: &mut Inbox) {
+fn receive_batch(shared: &Shared, receiver: &BatchReceiver, inbox: &mut ReceiveBuffers) {
     let now = Instant::now();
     let table = shared.table.load();
     let (datagrams, sources) = (&receiver.datagrams, &receiver.sources[..]);
@@ -99,7 +99,7 @@ pub(crate) fn receive_relayed(shared: &Shared, from: &[u8; 32], packet: &[u8]) {
     }
     let (mut inbox, mut datagrams) = lock(&shared.inboxes).pop().unwrap_or_else(|| {
         let mtu = shared.tun.mtu();
-        (Inbox::new(mtu), Batch::new(1, slot(mtu)))
+        (ReceiveBuffers::new(mtu), Batch::new(1, slot(mtu)))
     });
     let table = shared.table.load();
     let owner = admit(shared, &table, message, packet, Sender::Relay(from), &mut inbox.out);
@@ -128,8 +128,8 @@ fn admit(
             Admission::Copy => return None,
             Admission::Cookie(cookie) => {
                 let to = match sender {
-                    Sender::Udp(address) => To::Udp(address),
-                    Sender::Relay(key) => To::Relay(*key),
+                    Sender::Udp(address) => Destination::Udp(address),
+                    Sender::Relay(key) => Destination::Relay(*key),
                 };
                 let number = out.batch.len();
                 out.batch.push(&cookie, NO_TAG);
@@ -183,7 +183,7 @@ fn deliver(
     datagrams: &Batch,
     run: Range<usize>,
     source: impl Fn(usize) -> Option<Source>,
-    inbox: &mut Inbox,
+    inbox: &mut ReceiveBuffers,
     now: Instant,
 ) {
     inbox.opened.clear();
@@ -197,7 +197,7 @@ fn deliver(
         return;
     }
     judge(shared, table, peer, inbox, now);
-    let Inbox { opened: Opened { packets, .. }, admitted, units, .. } = inbox;
+    let ReceiveBuffers { opened: Opened { packets, .. }, admitted, units, .. } = inbox;
     units.clear(tun::write::allowed(&shared.switches));
     for at in admitted.drain(..) {
         units.add(packets, at);
@@ -209,8 +209,14 @@ fn deliver(
 
 /// Notes which of the opened packets are let in, and how long each is without its padding. Holds the flows, and makes no
 /// system call meanwhile.
-fn judge(shared: &Shared, table: &Table<Peer>, peer: &Arc<Peer>, inbox: &mut Inbox, now: Instant) {
-    let Inbox { opened: Opened { packets, .. }, admitted, .. } = inbox;
+fn judge(
+    shared: &Shared,
+    table: &Table<Peer>,
+    peer: &Arc<Peer>,
+    inbox: &mut ReceiveBuffers,
+    now: Instant,
+) {
+    let ReceiveBuffers { opened: Opened { packets, .. }, admitted, .. } = inbox;
     admitted.clear();
     let filter = shared.filter.load();
     let mut flows = lock(&shared.flows);

@@ -15,7 +15,7 @@ const MAX_OUTGOING: usize = 4 * MESSAGES;
 const MIN_SLOT: usize = 2048;
 
 /// What a thread needs to take datagrams in.
-pub(crate) struct Inbox {
+pub(crate) struct ReceiveBuffers {
     pub(crate) opened: Opened,
     /// The numbers of the packets that are let in.
     pub(crate) admitted: Vec<usize>,
@@ -23,7 +23,7 @@ pub(crate) struct Inbox {
     pub(crate) out: Outgoing,
 }
 
-impl Inbox {
+impl ReceiveBuffers {
     pub(crate) fn new(mtu: usize) -> Self {
         let slot = slot(mtu);
         Self {

@@ -42,13 +42,13 @@ mod outbound;
 mod outgoing;
 mod peer;
 pub mod protocol;
-#[cfg(test)]
-mod sample;
 mod shared;
 pub mod split;
 mod stats;
 mod sys;
 mod table;
+#[cfg(test)]
+mod test_packet;
 mod tun;
 mod udp;
 pub mod vnet;

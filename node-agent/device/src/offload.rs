@@ -73,14 +73,14 @@ impl FromIterator<Feature> for Offload {
 pub(crate) const PAUSE: Duration = Duration::from_secs(60);
 
 /// What is in force: what may be used, less what the kernel refused.
-pub(crate) struct Switches {
+pub(crate) struct OffloadState {
     on: AtomicU8,
     paused: AtomicU8,
     /// Those whose refusal was said.
     said: AtomicU8,
 }
 
-impl Switches {
+impl OffloadState {
     pub(crate) fn new(allowed: Offload) -> Self {
         Self { on: AtomicU8::new(allowed.0), paused: AtomicU8::new(0), said: AtomicU8::new(0) }
     }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_off_alone() {
-        let switches = Switches::new(Offload::AUTO);
+        let switches = OffloadState::new(Offload::AUTO);
         assert_eq!(Offload::AUTO.names().count(), Feature::ALL.len());
         switches.switch_off(Feature::Uso, &std::io::ErrorKind::Unsupported.into());
         let left: Vec<_> = switches.in_force().names().collect();
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_paused_comes_back_and_what_is_off_does_not() {
-        let switches = Switches::new(Offload::AUTO);
+        let switches = OffloadState::new(Offload::AUTO);
         switches.switch_off(Feature::Uso, &std::io::ErrorKind::Unsupported.into());
         switches.pause(Feature::Tso4);
         assert!(!switches.has(Feature::Tso4) && switches.has(Feature::Tso6));

@@ -6,7 +6,7 @@ use crate::batch::Batch;
 
 /// Where a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum To {
+pub(crate) enum Destination {
     /// By UDP to this address.
     Udp(SocketAddr),
     /// Over the relay to this node key.
@@ -17,7 +17,7 @@ pub(crate) enum To {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dispatch {
     pub(crate) message: usize,
-    pub(crate) to: To,
+    pub(crate) to: Destination,
 }
 
 /// Sealed messages and where they go. Sent after every lock is released.
@@ -35,7 +35,7 @@ impl Outgoing {
         Self { batch: Batch::new(max_messages, bytes), dispatches, moved: Vec::new() }
     }
 
-    pub(crate) fn dispatch(&mut self, message: usize, to: To) {
+    pub(crate) fn dispatch(&mut self, message: usize, to: Destination) {
         self.dispatches.push(Dispatch { message, to });
     }
 

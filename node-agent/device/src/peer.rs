@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use node_agent_core::path::{Heard, PeerPath, Source};
+use node_agent_core::path::{PacketKind, PeerPath, Source};
 
 use crate::{
     batch::Batch,
     lock::lock,
-    outgoing::{Outgoing, To},
+    outgoing::{Destination, Outgoing},
     protocol::{Opened, Protocol},
     stats::{Path, PeerStats},
     wire::{self, Message},
@@ -30,12 +30,12 @@ pub(crate) struct Peer {
     /// The upper 24 bits of every receiver index that leads here.
     pub(crate) index: u32,
     /// `None` once the peer is removed.
-    link: Mutex<Option<Link>>,
+    link: Mutex<Option<PeerState>>,
     rx_bytes: AtomicU64,
     tx_bytes: AtomicU64,
 }
 
-struct Link {
+struct PeerState {
     protocol: Box<dyn Protocol>,
     discovery_key: [u8; 32],
     path: PeerPath,
@@ -52,7 +52,7 @@ impl Peer {
         index: u32,
         protocol: Box<dyn Protocol>,
     ) -> Self {
-        let link = Link {
+        let link = PeerState {
             protocol,
             discovery_key,
             path: PeerPath::new(),
@@ -68,7 +68,7 @@ impl Peer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Link>> {
+    fn lock(&self) -> MutexGuard<'_, Option<PeerState>> {
         lock(&self.link)
     }
 
@@ -141,7 +141,7 @@ impl Peer {
         link.protocol.open(datagrams, run, opened, &mut out.batch, now);
         let mut answer_to = None;
         for (at, heard) in &opened.heard[first_heard..] {
-            if matches!(heard, Heard::Initiation | Heard::Response) {
+            if matches!(heard, PacketKind::Initiation | PacketKind::Response) {
                 link.path.handle_session();
             }
             if let Some(source) = source(*at) {
@@ -201,7 +201,7 @@ impl Peer {
     }
 }
 
-impl Link {
+impl PeerState {
     /// Says where the messages from number `first` on go. `source` is asked by their tags.
     fn dispatch(
         &mut self,
@@ -225,10 +225,10 @@ impl Link {
                         self.sent_to = route.direct;
                     }
                     if let Some(address) = route.direct {
-                        out.dispatch(message, To::Udp(address));
+                        out.dispatch(message, Destination::Udp(address));
                     }
                     if route.relay {
-                        out.dispatch(message, To::Relay(*key));
+                        out.dispatch(message, Destination::Relay(*key));
                     }
                     if empty { self.path.handle_sent(now) } else { self.path.handle_sent_data(now) }
                 }
@@ -249,12 +249,12 @@ impl Link {
             self.initiated_at.is_none_or(|at| now.saturating_duration_since(at) > ATTEMPTS_OVER);
         self.initiated_at = Some(now);
         if let (true, Some(address)) = (is_first, self.path.direct()) {
-            out.dispatch(message, To::Udp(address));
+            out.dispatch(message, Destination::Udp(address));
             return;
         }
-        out.dispatch(message, To::Relay(*key));
+        out.dispatch(message, Destination::Relay(*key));
         for address in self.path.fan_out() {
-            out.dispatch(message, To::Udp(address));
+            out.dispatch(message, Destination::Udp(address));
         }
     }
 
@@ -269,14 +269,14 @@ impl Link {
     ) {
         let proven = match source {
             Some(Source::Udp(address)) => {
-                out.dispatch(message, To::Udp(address));
+                out.dispatch(message, Destination::Udp(address));
                 let route = self.path.route();
                 route.direct == Some(address) && !route.relay
             }
             Some(Source::Relay) | None => false,
         };
         if !proven {
-            out.dispatch(message, To::Relay(*key));
+            out.dispatch(message, Destination::Relay(*key));
         }
     }
 
@@ -284,7 +284,7 @@ impl Link {
     fn keepalive(&mut self, address: SocketAddr, out: &mut Outgoing, now: Instant) {
         let message = out.batch.len();
         if self.protocol.keepalive(&mut out.batch, now) {
-            out.dispatch(message, To::Udp(address));
+            out.dispatch(message, Destination::Udp(address));
             if self.path.route().direct == Some(address) {
                 self.path.handle_sent(now);
             }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use node_agent_core::path::Heard;
+use node_agent_core::path::PacketKind;
 
 use crate::batch::Batch;
 
@@ -23,7 +23,7 @@ pub struct Opened {
     /// The packets with content; each tag is the datagram's number.
     pub packets: Batch,
     /// Which datagrams were authentic and fresh, and what they were.
-    pub heard: Vec<(usize, Heard)>,
+    pub heard: Vec<(usize, PacketKind)>,
     /// How many datagrams no session opened.
     pub unopened: usize,
 }

@@ -9,14 +9,14 @@ use node_agent_core::{
 };
 
 use crate::{
-    batch::Batch, gate::Gate, host::Host, inbox::Inbox, offload::Switches, peer::Peer, sys::Stop,
-    table::Table, tun::Tun, udp::Sockets,
+    batch::Batch, gate::Gate, host::Host, inbox::ReceiveBuffers, offload::OffloadState, peer::Peer,
+    sys::Stop, table::Table, tun::Tun, udp::Sockets,
 };
 
 /// What the threads share.
 pub(crate) struct Shared {
     pub(crate) tun: Tun,
-    pub(crate) switches: Switches,
+    pub(crate) switches: OffloadState,
     pub(crate) sockets: Sockets,
     pub(crate) stop: Stop,
     pub(crate) host: Arc<dyn Host>,
@@ -26,5 +26,5 @@ pub(crate) struct Shared {
     pub(crate) flows: Mutex<Flows>,
     pub(crate) drops: Arc<Drops>,
     /// Buffers for [`Device::handle_relayed`](crate::Device::handle_relayed), as many as were ever needed at once.
-    pub(crate) inboxes: Mutex<Vec<(Inbox, Batch)>>,
+    pub(crate) inboxes: Mutex<Vec<(ReceiveBuffers, Batch)>>,
 }

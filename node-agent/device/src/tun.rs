@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Error,
-    offload::{Feature, Switches},
+    offload::{Feature, OffloadState},
     sys::check,
     udp::{MAX_SEGMENTS, MAX_SEND},
     wire::DATA_OVERHEAD,
@@ -42,7 +42,7 @@ impl Tun {
         device: Option<OwnedFd>,
         name: &str,
         mtu: u16,
-        switches: &Switches,
+        switches: &OffloadState,
     ) -> Result<Self, Error> {
         let file = match device {
             Some(device) => {
@@ -78,7 +78,7 @@ impl Tun {
     }
 
     /// Asks for super-packets: all that is allowed, then without what not every kernel has, then none.
-    fn offload(&self, switches: &Switches) {
+    fn offload(&self, switches: &OffloadState) {
         for refused in [&[Feature::Uso][..], &[Feature::Tso4, Feature::Tso6]] {
             let Err(error) = self.set_offload(switches) else { return };
             refused.iter().for_each(|feature| switches.switch_off(*feature, &error));
@@ -87,7 +87,7 @@ impl Tun {
         let _ = self.set_offload(switches);
     }
 
-    fn set_offload(&self, switches: &Switches) -> io::Result<()> {
+    fn set_offload(&self, switches: &OffloadState) -> io::Result<()> {
         let wanted = [
             (Feature::Tso4, libc::TUN_F_TSO4),
             (Feature::Tso6, libc::TUN_F_TSO6),

@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
     Error, LocalPorts,
-    offload::{Feature, Switches},
+    offload::{Feature, OffloadState},
     sys::check,
 };
 
@@ -18,7 +18,7 @@ pub(crate) mod receive;
 mod refused;
 pub(crate) mod send;
 
-use refused::Refused;
+use refused::RefusedDestinations;
 
 /// Messages per `sendmmsg` and `recvmmsg`.
 pub(crate) const MESSAGES: usize = 64;
@@ -35,13 +35,13 @@ pub(crate) struct Sockets {
     /// Absent where the kernel has no IPv6.
     v6: Option<UdpSocket>,
     /// Destinations that are sent to message by message.
-    pub(crate) refused: Refused,
+    pub(crate) refused: RefusedDestinations,
 }
 
 impl Sockets {
     /// Binds `port` on both families; 0 lets the kernel choose. Of the offloads that `switches` allow, those that the kernel
     /// refuses are switched off.
-    pub(crate) fn bind(port: u16, switches: &Switches) -> Result<Self, Error> {
+    pub(crate) fn bind(port: u16, switches: &OffloadState) -> Result<Self, Error> {
         let failed = |port| move |source| Error::Bind { port, source };
         let v4 = bind((Ipv4Addr::UNSPECIFIED, port).into()).map_err(failed(port))?;
         let chosen = v4.local_addr().map_err(failed(port))?.port();
@@ -53,13 +53,13 @@ impl Sockets {
             Err(error) if is_without_ipv6(&error) => Ok(None),
             other => other.map_err(failed(chosen)).map(Some),
         }?;
-        let sockets = Self { v4, v6, refused: Refused::default() };
+        let sockets = Self { v4, v6, refused: RefusedDestinations::default() };
         sockets.offload(switches);
         Ok(sockets)
     }
 
     /// Both families are of one kernel: what the socket of IPv4 takes is in force.
-    fn offload(&self, switches: &Switches) {
+    fn offload(&self, switches: &OffloadState) {
         if switches.has(Feature::UdpGro) {
             match set_option(&self.v4, libc::SOL_UDP, libc::UDP_GRO, 1) {
                 Err(error) => switches.switch_off(Feature::UdpGro, &error),

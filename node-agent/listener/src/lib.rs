@@ -13,8 +13,8 @@
 mod close;
 mod connection;
 mod guard;
-mod rest;
 mod serve;
+mod unread_body;
 
 pub use close::{CloseSignal, Connection};
 pub use connection::{Preface, PrefaceError, read_preface};

@@ -23,7 +23,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::{net::UnixStream, time::timeout};
 use tower::ServiceExt as _;
 
-use crate::{Connection, Guard, Preface, Refusal, read_preface, rest::UnreadBody};
+use crate::{Connection, Guard, Preface, Refusal, read_preface, unread_body::UnreadBody};
 
 /// Paths of every service that need no identity.
 pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];

@@ -3,7 +3,7 @@
 
 use common::media;
 use libfuzzer_sys::fuzz_target;
-use node_agent_core::answer::{HEAD_MAX, judge};
+use node_agent_core::response_head::{HEAD_MAX, judge};
 
 /// What every head that is passed on says, written by us alone.
 fn is_safe(head: &[u8]) {

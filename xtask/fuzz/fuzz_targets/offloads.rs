@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use wireguard_device::{
     batch::Batch,
-    coalesce::{Allowed, Coalescer},
+    coalesce::{CoalescedProtocols, Coalescer},
     split::Split,
     vnet,
     window::{Slot, Window},
@@ -13,7 +13,7 @@ use wireguard_device::{
 
 const MTU: usize = 1280;
 const SLOT: usize = 2048;
-const ALL: Allowed = Allowed { tcp_v4: true, tcp_v6: true, udp: true };
+const ALL: CoalescedProtocols = CoalescedProtocols { tcp_v4: true, tcp_v6: true, udp: true };
 
 /// Segments are as many as was said, and none is longer than the MTU; together they are the packet's content.
 fn split(read: &[u8]) {

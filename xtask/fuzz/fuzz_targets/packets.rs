@@ -9,7 +9,7 @@ use control_protocol::map::{FilterRule, NetPortRange, PortRange};
 use ipnet::IpNet;
 use node_agent_core::filter::{
     Flows, PacketFilter, PeerId,
-    packet::{self, Packet, Quoted, Transport},
+    packet::{self, Packet, QuotedPacket, Transport},
 };
 
 const PEER: PeerId = PeerId(7);
@@ -66,7 +66,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(packet::destination(bytes), Some(packet.destination));
         assert_eq!(Packet::parse(&bytes[..packet.len]), Ok(packet), "padding matters");
         // A whole packet can be quoted; where it has ports, so has the quote.
-        let quoted = Quoted::parse(bytes).expect("what is a packet can be quoted");
+        let quoted = QuotedPacket::parse(bytes).expect("what is a packet can be quoted");
         assert_eq!((quoted.source, quoted.destination), (packet.source, packet.destination));
         if let Transport::Tcp { source, destination, .. }
         | Transport::Datagram { source, destination } = packet.transport
@@ -75,6 +75,6 @@ fuzz_target!(|bytes: &[u8]| {
         }
         filter(bytes, &packet, &local);
     }
-    let _ = Quoted::parse(bytes);
+    let _ = QuotedPacket::parse(bytes);
     let _ = wireguard_device::wire::classify(bytes);
 });

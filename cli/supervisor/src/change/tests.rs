@@ -75,7 +75,7 @@ async fn an_engine_that_is_away_or_says_nothing_of_use_is_not_waited_for() {
     let busy = folder.path().join("busy.sock");
     engine(&busy, |_| slots(&[true]));
     assert!(is_busy(&whole(&busy)).await, "the control");
-    let long_ago = Instant::now().checked_sub(LEAVING);
+    let long_ago = Instant::now().checked_sub(DRAIN);
     if let Some(long_ago) = long_ago {
         until_idle(&whole(&busy), long_ago).await;
     }

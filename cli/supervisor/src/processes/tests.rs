@@ -3,7 +3,7 @@ use std::{path::Path, time::Duration};
 use services::Stage;
 
 use super::{Spec, Supervisor};
-use crate::{disk::Disk, lock::Lock, log::is_warning};
+use crate::{disk::DiskQuota, lock::Lock, log::is_warning};
 
 fn supervisor(root: &Path) -> Supervisor {
     std::fs::create_dir_all(root.join("run/maru")).unwrap();
@@ -12,7 +12,7 @@ fn supervisor(root: &Path) -> Supervisor {
 
 fn shell(name: &'static str, script: &str) -> Spec {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    let disk = Disk { places: Vec::new(), most: 0, every: SOON };
+    let disk = DiskQuota { places: Vec::new(), most: 0, every: SOON };
     Spec { name, command, environment: None, stage: Stage::Agent, disk }
 }
 
@@ -56,7 +56,7 @@ async fn a_service_that_fills_the_disk_is_stopped_until_that_is_removed() {
     let mut supervisor = supervisor(root.path());
     let script = format!("echo x >> {}; exec sleep 600", ran.display());
     let every = Duration::from_millis(20);
-    let disk = Disk { places: vec![own.path().to_owned()], most: 1 << 20, every };
+    let disk = DiskQuota { places: vec![own.path().to_owned()], most: 1 << 20, every };
 
     supervisor.start(Spec { disk, ..shell("gateway", &script) }).unwrap();
     supervisor.ready("gateway", SOON, || async { ran.exists() }).await.unwrap();

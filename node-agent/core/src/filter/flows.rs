@@ -1,13 +1,13 @@
-//! Which side started each flow, and which fragments belong to a packet that was let in: bounded, a share for each peer.
+//! Connection tracking: which side started each flow, and which fragments belong to an allowed packet. Bounded, with a share
+//! for each peer.
 //!
-//! Flows that this node started and flows that peers started lie in tables of their own, so that no peer can push out
-//! what this node waits an answer for. Within a table each peer has a share (`table.rs`): a member who opens flows without
-//! end loses flows of its own.
+//! Flows of this node and flows of peers are in separate tables, so that no peer can evict a flow for which this node awaits
+//! replies. Within a table each peer has a share (`table.rs`): a peer that opens too many flows evicts its own.
 //!
-//! A peer's flow is remembered so that answering it does not make it this node's. That must not be undone by forgetting
-//! it: TCP becomes this node's by a SYN only; a datagram flow that was used within [`RECENT`] is not forgotten for
-//! another of the same peer, which is refused instead ([`Cause::FlowLimit`]); and while one that was forgotten for want
-//! of room would still be remembered otherwise, no datagram to its peer makes a flow this node's.
+//! A peer's flow is remembered so that replies to it do not count as a flow of this node. Evicting it must not change that:
+//! TCP becomes this node's flow by a SYN only; a datagram flow that was used within [`RECENT`] is not evicted for another of
+//! the same peer, which is refused instead ([`Cause::FlowLimit`]); and as long as an evicted flow would otherwise live, no
+//! datagram to its peer starts a flow of this node.
 
 use std::{
     net::IpAddr,
@@ -15,39 +15,41 @@ use std::{
 };
 
 use super::{
-    packet::{Fragment, Icmp, Packet, Quoted, Transport, protocol},
-    peer::PeerId,
+    packet::{Fragment, Icmp, Packet, QuotedPacket, Transport, protocol},
     run::{FlowBytes, flow_bytes},
     table::{FairTable, Limits, Owner, Stage},
 };
 use crate::drops::Cause;
 
-/// Most flows that are remembered of those that this node started; as many of those that peers started.
+/// Most flows that this node started; the same number for flows that peers started.
 pub const MAX_FLOWS: usize = 16 * 1024;
-/// Most flows of one peer that are remembered; of TCP and of datagrams as many each.
+/// Most flows of one peer; for TCP and for datagrams each.
 pub const MAX_FLOWS_OF_PEER: usize = 8 * 1024;
 /// Idle time after which a UDP flow is forgotten (RFC 4787, requirement 5, asks for 2 minutes or more).
 pub const UDP_IDLE: Duration = Duration::from_secs(3 * 60);
 /// Idle time after which a TCP flow is forgotten (RFC 5382, requirement 5, asks for 2 hours 4 minutes or more).
 pub const TCP_IDLE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Idle time after which a TCP flow of this node's is forgotten that nobody answered (RFC 5382, requirement 5, asks for 4
-/// minutes or more).
+/// Idle time after which an unanswered TCP flow of this node is forgotten (RFC 5382, requirement 5, asks for 4 minutes or
+/// more).
 pub const TCP_OPENING: Duration = Duration::from_secs(4 * 60);
-/// A peer's datagram flow that was used within this time does not make room for another of that peer.
+/// A peer's datagram flow that was used within this time is not evicted for another of that peer.
 pub const RECENT: Duration = Duration::from_secs(30);
-/// For so long after the start, TCP from a port that connections start from ([`STARTING_PORTS`]) is this node's, although
-/// no SYN was seen: connections outlive a restart of the agent. Not those with a peer of whose connections one was forgotten
-/// for want of room, since that one must not become this node's.
+/// For this time after the start, TCP from an ephemeral port ([`STARTING_PORTS`]) counts as this node's flow without a SYN, so
+/// that connections outlive a restart of the agent; not with a peer of which a flow was evicted.
 pub const RESTART: Duration = Duration::from_secs(5 * 60);
-/// The lowest port that Linux gives to connections which start here.
+/// Linux's lowest ephemeral port.
 pub const STARTING_PORTS: u16 = 32_768;
 
-/// Most packets whose later fragments are awaited, in all.
+/// Most packets with outstanding fragments.
 const MAX_FRAGMENTED: usize = 4096;
-/// The same of one peer.
+/// The same for one peer.
 const MAX_FRAGMENTED_OF_PEER: usize = 256;
 /// How long later fragments may come after the first.
 pub const FRAGMENT_LIFE: Duration = Duration::from_secs(30);
+
+/// A peer's number, unique among the current peers. Flows are charged to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerId(pub u32);
 
 /// A flow as seen from this node: the same for packets of both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,16 +59,16 @@ pub(super) struct Flow {
     pub(super) remote: (IpAddr, u16),
 }
 
-/// Who sent a flow's first packet.
+/// Which side started a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// This node: the peer's packets are answers.
-    Here,
+    /// This node: the peer's packets are replies.
+    Local,
     /// The peer: each of its packets must be allowed by a rule.
-    There,
+    Remote,
 }
 
-/// A packet whose first fragment was let in.
+/// A packet whose first fragment was allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Fragmented {
     source: IpAddr,
@@ -84,7 +86,7 @@ pub struct Flows {
 }
 
 impl Flows {
-    /// None yet. `now` is when this node starts to see packets.
+    /// Empty tables; `now` is the start of this node.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         let fragments = Limits {
@@ -100,29 +102,29 @@ impl Flows {
         }
     }
 
-    /// How many flows are remembered.
+    /// The number of flows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.here.len() + self.there.len()
     }
 
-    /// Whether no flow is remembered.
+    /// Whether there is no flow.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Notes the packets that this node sends at `now`.
-    pub fn sending(&mut self, now: Instant) -> Sending<'_> {
-        Sending { flows: self, now, last: None }
+    /// Records the packets that this node sends at `now`.
+    pub fn sending(&mut self, now: Instant) -> OutboundRecorder<'_> {
+        OutboundRecorder { flows: self, now, last: None }
     }
 
-    /// Remembers a packet that this node sends to `peer`, so that its answers pass.
+    /// Records a packet that this node sends to `peer`, so that its replies pass.
     pub fn handle_outbound(&mut self, packet: &Packet, peer: PeerId, now: Instant) {
         let Some(flow) = Flow::outbound(packet) else { return };
         let owner = owner(peer, flow.protocol);
         let (opens, closes) = ends(packet);
-        // A flow keeps its first origin: answering a peer must not open what a rule closes later.
+        // A flow keeps its first origin: a reply to a peer must not open what a rule closes later.
         let is_peers = if closes {
             self.there.end(&flow, owner, now)
         } else {
@@ -141,7 +143,7 @@ impl Flows {
         }
     }
 
-    /// Whether a packet without SYN can be the first that is seen of a flow that this node started.
+    /// Whether a packet without SYN can start a flow of this node.
     fn may_begin(&self, packet: &Packet, owner: Owner, now: Instant) -> bool {
         match packet.transport {
             Transport::Tcp { source, .. } => {
@@ -149,14 +151,14 @@ impl Flows {
                     && !self.there.has_forgotten(owner, now)
                     && now.saturating_duration_since(self.started_at) <= RESTART
             }
-            // It may be an answer to what was forgotten.
+            // It may be a reply within an evicted flow.
             Transport::Datagram { .. } => !self.there.has_forgotten(owner, now),
             Transport::Icmp(_) => true,
             Transport::Other | Transport::LaterFragment => false,
         }
     }
 
-    /// Remembers that the peer started the packet's flow, if none did yet; a rule let the packet in.
+    /// Records the peer's flow of a packet that a rule allows.
     ///
     /// # Errors
     ///
@@ -175,7 +177,7 @@ impl Flows {
         }
         let owner = owner(peer, flow.protocol);
         if opens {
-            // A connection that the peer opens is the peer's, also where one of this node's was before.
+            // A connection that the peer opens is the peer's, even if this node had one with the same ports.
             self.here.remove(&flow);
             self.there.insert(flow, owner, now);
         } else if !self.there.touch(&flow, owner, now) {
@@ -192,7 +194,7 @@ impl Flows {
         Ok(())
     }
 
-    /// Whether the packet's flow was started by this node and is not forgotten; refreshes it if so.
+    /// Whether this node started the packet's flow; refreshes it if so.
     pub(super) fn is_answer(&mut self, packet: &Packet, peer: PeerId, now: Instant) -> bool {
         let Some(flow) = Flow::inbound(packet) else { return false };
         let owner = owner(peer, flow.protocol);
@@ -200,38 +202,38 @@ impl Flows {
         if closes { self.here.end(&flow, owner, now) } else { self.here.settle(&flow, owner, now) }
     }
 
-    /// Who started `flow`, if it is not forgotten.
+    /// Which side started `flow`, if it is known.
     pub(super) fn origin(&self, flow: &Flow, now: Instant) -> Option<Origin> {
         if self.here.has(flow, now) {
-            Some(Origin::Here)
+            Some(Origin::Local)
         } else {
-            self.there.has(flow, now).then_some(Origin::There)
+            self.there.has(flow, now).then_some(Origin::Remote)
         }
     }
 
-    /// Remembers a first fragment that was let in.
+    /// Records an allowed first fragment.
     pub(super) fn handle_first_fragment(&mut self, packet: &Packet, peer: PeerId, now: Instant) {
         if let Some(fragmented) = Fragmented::of(packet) {
             self.fragmented.insert(fragmented, Owner::from(peer.0), now);
         }
     }
 
-    /// Whether the first fragment of the packet that this is a later one of was let in.
+    /// Whether the first fragment of this packet was allowed.
     pub(super) fn has_first_fragment(&self, packet: &Packet, now: Instant) -> bool {
         Fragmented::of(packet).is_some_and(|fragmented| self.fragmented.has(&fragmented, now))
     }
 }
 
-/// Notes what this node sends: a run of packets of one flow costs one look-up.
+/// Records the packets that this node sends; a run of packets of one flow needs one look-up.
 #[derive(Debug)]
-pub struct Sending<'a> {
+pub struct OutboundRecorder<'a> {
     flows: &'a mut Flows,
     now: Instant,
     last: Option<(FlowBytes, PeerId)>,
 }
 
-impl Sending<'_> {
-    /// Notes an IP packet to `peer`, whole or not yet split into segments, so that its answers pass.
+impl OutboundRecorder<'_> {
+    /// Records an IP packet to `peer`, so that its replies pass. It may be a super-packet.
     pub fn note(&mut self, bytes: &[u8], peer: PeerId) {
         let flow = flow_bytes(bytes).map(|(flow, _)| (flow, peer));
         if flow.is_some() && flow == self.last {
@@ -274,8 +276,8 @@ impl Flow {
         })
     }
 
-    /// The flow of a packet that this node sent and a peer complains of.
-    pub(super) fn quoted(packet: &Quoted) -> Option<Self> {
+    /// The flow of a packet that an ICMP error quotes.
+    pub(super) fn quoted(packet: &QuotedPacket) -> Option<Self> {
         let (source, destination) = packet.ports?;
         Some(Self {
             protocol: packet.protocol,
@@ -311,12 +313,12 @@ fn ends(packet: &Packet) -> (bool, bool) {
     }
 }
 
-/// Who is charged for a flow: the peer, for TCP and all else apart.
+/// The owner that a flow is charged to: the peer, separately for TCP and the rest.
 fn owner(peer: PeerId, protocol: u8) -> Owner {
     Owner::from(peer.0) << 1 | Owner::from(protocol == protocol::TCP)
 }
 
-/// How long a flow may be quiet.
+/// Idle timeout of a flow.
 fn idle(owner: Owner, stage: Stage) -> Duration {
     match (owner & 1 == 1, stage) {
         (true, Stage::New) => TCP_OPENING,

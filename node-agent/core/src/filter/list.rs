@@ -1,9 +1,9 @@
-//! Lists through the items of a vector: everything in constant time, nothing allocated.
+//! Intrusive doubly linked lists over the items of a vector.
 
-/// The number of no item.
+/// No item.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Which items are before and after an item in the one list that it is in.
+/// An item's neighbours in its list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Links {
     before: u32,
@@ -14,12 +14,12 @@ impl Links {
     pub(super) const ALONE: Self = Self { before: NONE, after: NONE };
 }
 
-/// An item that can be in a list.
+/// A list item.
 pub(super) trait Linked {
     fn links(&mut self) -> &mut Links;
 }
 
-/// The ends of a list; its items lie in a vector of the owner's.
+/// The ends of a list; the items are in the owner's vector.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     first: u32,

@@ -1,17 +1,15 @@
 //! Martians: addresses that no packet between two machines may have (RFC 1812, section 5.3.7).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::Ipv4Net;
 
-/// "This network" (RFC 1122): with it the unspecified address.
-const THIS_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8);
-/// Reserved (RFC 1112): with it the broadcast address.
+use crate::endpoint::{COMPATIBLE, THIS_NETWORK};
+
+/// Reserved (RFC 1112), with the broadcast address.
 const RESERVED: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(240, 0, 0, 0), 4);
-/// IPv4 addresses as nobody writes them any more (RFC 4291, section 2.5.5.1); `::` and `::1` are here too.
-const COMPATIBLE: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96);
 
-/// Whether `address` can be neither source nor destination of a packet in the tunnel, which has two ends and no third.
+/// Whether `address` is invalid as source and destination of a packet in the tunnel, which is a point-to-point link.
 pub(super) fn is_martian(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {

@@ -1,25 +1,21 @@
-//! What the filter needs to know of an IP packet.
+//! The headers of an IP packet that the filter needs.
 
 use std::net::IpAddr;
 
 mod chain;
-mod fragment;
 mod icmp;
 mod malformed;
 mod outer;
-mod ports;
 pub mod protocol;
 
-use chain::Chain;
-pub use fragment::Fragment;
-use fragment::LATER_FRAGMENT_MIN;
-pub use icmp::{Icmp, Quoted};
+pub use chain::Fragment;
+use chain::{Chain, LATER_FRAGMENT_MIN, TCP_HEADER, ports};
+pub use icmp::{Icmp, QuotedPacket};
 pub use malformed::Malformed;
-use outer::Outer;
+use outer::IpHeader;
 pub use outer::destination;
-use ports::{TCP_HEADER, ports};
 
-/// What fragments can be put together to, at most.
+/// Largest reassembled packet.
 const PACKET_MAX: usize = u16::MAX as usize;
 const UDP_HEADER: usize = 8;
 const SCTP_HEADER: usize = 12;
@@ -41,7 +37,7 @@ pub enum Transport {
         destination: u16,
         /// Whether it opens a connection: SYN without ACK.
         opens: bool,
-        /// Whether its sender says that it sends no more: FIN or RST.
+        /// Whether it closes the connection: FIN or RST.
         closes: bool,
     },
     /// UDP or SCTP.
@@ -70,7 +66,7 @@ pub struct Packet {
     pub protocol: u8,
     /// The transport header.
     pub transport: Transport,
-    /// Which packet it is a part of, unless it is a whole one.
+    /// The fragmented packet that it is a part of; `None` for a whole packet.
     pub fragment: Option<Fragment>,
     /// Length of the packet by its own header; what follows is padding.
     pub len: usize,
@@ -81,9 +77,9 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] says why the filter cannot judge it.
+    /// [`Malformed`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let outer = Outer::parse(bytes)?;
+        let outer = IpHeader::parse(bytes)?;
         let payload = bytes.get(outer.header..outer.len).ok_or(Malformed::Short)?;
         let chain = outer.chain(payload)?;
         let part = chain.part.filter(|part| part.offset != 0 || part.more);
@@ -130,7 +126,7 @@ impl Transport {
             }
             protocol::ICMP | protocol::ICMPV6 => {
                 let icmp = Icmp::parse(chain.protocol, header, &chain.payload[ICMP_HEADER..])?;
-                // What it quotes could lie in another fragment.
+                // The quoted packet could be in another fragment.
                 if more && matches!(icmp, Icmp::Error(_)) {
                     return Err(Malformed::Fragment);
                 }

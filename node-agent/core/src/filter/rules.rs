@@ -26,7 +26,7 @@ struct Destination {
 }
 
 impl Rule {
-    /// What cannot be read lets nothing in; `None` if that is all.
+    /// Compiles a rule; unreadable parts allow nothing. `None` if nothing is left.
     pub(super) fn compile(rule: &FilterRule) -> Option<Self> {
         let mut sources = Ranges::default();
         for text in &rule.src_ips {
@@ -56,7 +56,7 @@ impl Rule {
         Some(Self { sources, destinations, protocols })
     }
 
-    /// Whether it lets `source` open `port` of `destination` by `protocol`.
+    /// Whether it allows `source` to open `port` of `destination` by `protocol`.
     pub(super) fn allows_port(
         &self,
         source: IpAddr,
@@ -67,7 +67,7 @@ impl Rule {
         self.allows_where(source, destination, protocol, |to| (to.first..=to.last).contains(&port))
     }
 
-    /// Whether it lets a packet in that belongs to nothing that passed before.
+    /// Whether it allows a packet outside a known flow.
     pub(super) fn allows(&self, packet: &Packet) -> bool {
         let (source, destination, protocol) = (packet.source, packet.destination, packet.protocol);
         match packet.transport {
@@ -76,7 +76,7 @@ impl Rule {
                 self.allows_port(source, destination, protocol, port)
             }
             Transport::Icmp(_) => self.allows_where(source, destination, protocol, |_| true),
-            // A protocol without ports is let in only where all ports are open.
+            // A protocol without ports needs a rule for all ports.
             Transport::Other => self.allows_where(source, destination, protocol, |to| {
                 to.first == 0 && to.last == u16::MAX
             }),

@@ -1,4 +1,4 @@
-//! Packets of one flow, told by comparing bytes.
+//! Detects runs of packets of one flow by comparing bytes.
 
 use super::packet::protocol;
 
@@ -7,20 +7,20 @@ const IPV6_HEADER: usize = 40;
 const TCP_HEADER: usize = 20;
 const UDP_HEADER: usize = 8;
 const TCP_FLAGS_AT: usize = 13;
-/// FIN, SYN and RST: what begins or ends a connection is looked at.
+/// FIN, SYN and RST: such packets are judged one by one.
 const TCP_EVENTS: u8 = 0x07;
 
-/// What decides about a packet in the midst of a flow: addresses, protocol and ports. Two packets with equal ones, which
-/// have neither options nor extension headers and are no fragments, are judged alike.
+/// Addresses, protocol and ports of a packet within a flow, without options, extension headers and fragments. Two packets with
+/// equal ones are judged alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FlowBytes {
     version: u8,
     protocol: u8,
-    /// Source, destination, source port, destination port, as they lie in the packet.
+    /// Source, destination, source port, destination port, as in the packet.
     addresses: [u8; 36],
 }
 
-/// The flow of a whole packet in its midst, and the packet's length. `None` for everything else.
+/// The flow and length of a complete packet within a flow; `None` for any other packet.
 pub(super) fn flow_bytes(bytes: &[u8]) -> Option<(FlowBytes, usize)> {
     let mut addresses = [0; 36];
     let (version, protocol, header, len) = match bytes.first()? {

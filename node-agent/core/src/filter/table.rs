@@ -1,10 +1,8 @@
-//! A bounded table of recent keys, whose room its owners share fairly.
+//! A bounded LRU table whose owners share its room fairly.
 //!
-//! Each key is charged to an owner. An owner may have [`Limits::share`] keys; one more costs it one of its own: of those
-//! at the earliest [`Stage`] the one that was unused longest. If the whole table is full, that of the owner who has most
-//! goes: whoever has less loses nothing. Every step takes constant time, however full the table is; nothing is allocated
-//! once it was as full as it gets. The hash is keyed by a random number, so that nobody can choose keys that meet in one
-//! chain.
+//! Each key is charged to an owner. An owner may have [`Limits::share`] keys; a further one evicts one of its own: the least
+//! recently used of the earliest [`Stage`]. If the whole table is full, the owner with most keys loses one. Every operation
+//! takes constant time and, once the table was full, allocates nothing. The hash is keyed at random against collisions.
 
 use std::{
     collections::HashMap,
@@ -14,28 +12,28 @@ use std::{
 
 use super::list::{Linked, Links, List, NONE};
 
-/// Keys past their time that make room for one that comes; two, so that the table shrinks.
+/// Expired keys that are removed for each insert; two, so that the table shrinks.
 const EXPIRED_PER_INSERT: usize = 2;
 
-/// How much is remembered.
+/// Limits of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// In all; a power of two.
+    /// Keys in all; a power of two.
     pub(super) keys: usize,
-    /// Of one owner.
+    /// Keys of one owner.
     pub(super) share: usize,
-    /// Unused for longer, a key may be forgotten.
+    /// Idle timeout of a key.
     pub(super) idle: fn(owner: Owner, stage: Stage) -> Duration,
 }
 
-/// What is expected of a key, in the order in which keys make room.
+/// The stage of a key, in order of eviction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It came to its end.
+    /// Closed.
     Over,
-    /// Nobody answered it yet.
+    /// Unanswered.
     New,
-    /// It is in use.
+    /// In use.
     Settled,
 }
 
@@ -43,7 +41,7 @@ impl Stage {
     const COUNT: usize = 3;
 }
 
-/// Who is charged for a key.
+/// The owner that a key is charged to.
 pub(super) type Owner = u64;
 
 #[derive(Debug)]
@@ -52,9 +50,9 @@ struct Entry<K> {
     last_used: Instant,
     account: u32,
     stage: Stage,
-    /// Among its owner's at that stage, the one that was unused longest first.
+    /// In the owner's list of that stage, least recently used first.
     by_age: Links,
-    /// The next with the same place in the hash table; of a free entry: the next free one.
+    /// The next entry of the hash chain, or the next free entry.
     next: u32,
 }
 
@@ -64,9 +62,9 @@ struct Account {
     len: usize,
     /// By [`Stage`].
     entries: [List; Stage::COUNT],
-    /// Among the accounts with as many keys.
+    /// In the list of accounts with as many keys.
     by_len: Links,
-    /// Until then a key may be missing that was forgotten for want of room, before its time.
+    /// Until when an evicted key would have lived.
     forgot_until: Option<Instant>,
 }
 
@@ -82,7 +80,7 @@ impl Linked for Account {
     }
 }
 
-/// The table; see the module.
+/// The table.
 #[derive(Debug)]
 pub(super) struct FairTable<K> {
     limits: Limits,
@@ -122,13 +120,12 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
         self.len
     }
 
-    /// Whether `key` is there and not past its time.
+    /// Whether `key` is present and not expired.
     pub(super) fn has(&self, key: &K, now: Instant) -> bool {
         self.find(key).is_some_and(|at| self.is_alive(at, now))
     }
 
-    /// Notes that `key` is used, and charges it to `owner` from now on. Says whether it is there; past its time it is
-    /// forgotten.
+    /// Marks `key` as used, and charges it to `owner`. Returns whether it was present; an expired key is removed.
     pub(super) fn touch(&mut self, key: &K, owner: Owner, now: Instant) -> bool {
         self.use_key(key, owner, now, |stage| stage)
     }
@@ -169,7 +166,7 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
         true
     }
 
-    /// Adds `key`, as if it had not been there, at [`Stage::Settled`]. Another key may be forgotten for it.
+    /// Inserts `key` anew at [`Stage::Settled`]; may evict another key.
     pub(super) fn insert(&mut self, key: K, owner: Owner, now: Instant) {
         self.insert_at(Stage::Settled, key, owner, now);
     }
@@ -197,20 +194,20 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
         self.resize(account, true);
     }
 
-    /// When the key was last used that `owner` would lose by one more of its own; `None` if it would lose none.
+    /// When the key was last used that `owner` would evict of its own by an insert; `None` if it would evict none.
     pub(super) fn would_lose(&self, owner: Owner) -> Option<Instant> {
         let entry = &self.entries[self.next_to_go(owner)? as usize];
         (self.accounts[entry.account as usize].owner == owner).then_some(entry.last_used)
     }
 
-    /// Whether a key of `owner` may be missing that is not past its time.
+    /// Whether an evicted key of `owner` would still live.
     pub(super) fn has_forgotten(&self, owner: Owner, now: Instant) -> bool {
         let until =
             self.by_owner.get(&owner).and_then(|at| self.accounts[*at as usize].forgot_until);
         until.is_some_and(|until| now <= until)
     }
 
-    /// Forgets `key`.
+    /// Removes `key`.
     pub(super) fn remove(&mut self, key: &K) {
         if let Some(at) = self.find(key) {
             self.forget(at);
@@ -226,14 +223,14 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
         (self.limits.idle)(self.accounts[entry.account as usize].owner, entry.stage)
     }
 
-    /// Of each stage the key that was unused longest: no other is past its time before it.
+    /// The least recently used key of each stage, which expires first.
     fn oldest_of(&self, owner: Owner) -> impl Iterator<Item = u32> {
         let account = self.by_owner.get(&owner).map(|at| &self.accounts[*at as usize]);
         let entries = account.map_or([List::EMPTY; Stage::COUNT], |account| account.entries);
         entries.into_iter().filter_map(|list| list.first())
     }
 
-    /// Notes in its owner's account that a key goes for want of room.
+    /// Records an eviction in the owner's account.
     fn note_forgotten(&mut self, at: u32) {
         let entry = &self.entries[at as usize];
         let until = entry.last_used.checked_add(self.idle(entry));
@@ -253,7 +250,7 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
         list.remove(&mut self.entries, at);
     }
 
-    /// What is forgotten when `owner` adds a key.
+    /// The key that an insert of `owner` evicts.
     fn next_to_go(&self, owner: Owner) -> Option<u32> {
         let own = self.by_owner.get(&owner).map(|at| &self.accounts[*at as usize]);
         let account = match own {
@@ -282,7 +279,7 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
         None
     }
 
-    /// Puts an entry where there is room, and into its chain.
+    /// Stores an entry, and links it into its chain.
     fn place(&mut self, mut entry: Entry<K>) -> u32 {
         if self.chains.is_empty() {
             self.chains = vec![NONE; self.limits.keys];
@@ -348,7 +345,7 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
         at
     }
 
-    /// Notes that an account has one key more or less.
+    /// Adjusts an account's number of keys by one.
     fn resize(&mut self, at: u32, more: bool) {
         let old = self.accounts[at as usize].len;
         let new = if more { old + 1 } else { old - 1 };
@@ -365,7 +362,7 @@ impl<K: Copy + Eq + Hash> FairTable<K> {
             self.by_owner.remove(&self.accounts[at as usize].owner);
             self.free_accounts.push(at);
         }
-        // The account left the largest size for the one below, if it was alone there.
+        // The account may have been the only one with most keys.
         if new > self.most || self.by_len[self.most].first().is_none() {
             self.most = new;
         }

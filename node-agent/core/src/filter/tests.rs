@@ -262,7 +262,7 @@ proptest! {
             1 => echo(&source_text, destination, true, 7),
             _ => ip(&source_text, destination, number, &[0; 8]),
         };
-        let compiled: Vec<FilterRule> = rules.iter().map(Plain::to_wire).collect();
+        let compiled: Vec<FilterRule> = rules.iter().map(SimpleRule::to_wire).collect();
         // This node does not write to itself.
         prop_assume!(source_text != HERE);
         let passes = Node::new(&compiled).check(&packet).is_ok();
@@ -274,7 +274,7 @@ proptest! {
 
 /// A rule that can be read without a parser.
 #[derive(Clone, Debug)]
-struct Plain {
+struct SimpleRule {
     /// Sources are 100.64.0.`first` to `last`.
     first: u8,
     last: u8,
@@ -284,7 +284,7 @@ struct Plain {
     protocols: Vec<u8>,
 }
 
-fn arbitrary_rule() -> impl Strategy<Value = Plain> {
+fn arbitrary_rule() -> impl Strategy<Value = SimpleRule> {
     let destination =
         prop_oneof![Just("*"), Just("100.64.0.1"), Just("10.0.0.0/29"), Just("10.0.0.2-10.0.0.4")];
     let ports = prop_oneof![(0..6_u16, 0..6_u16), Just((0, u16::MAX))];
@@ -293,7 +293,7 @@ fn arbitrary_rule() -> impl Strategy<Value = Plain> {
         0..3,
     );
     (0..6_u8, 0..6_u8, 0..3_u8, destination, ports, protocols).prop_map(
-        |(first, last, written, destination, ports, protocols)| Plain {
+        |(first, last, written, destination, ports, protocols)| SimpleRule {
             first,
             last,
             written,
@@ -304,7 +304,7 @@ fn arbitrary_rule() -> impl Strategy<Value = Plain> {
     )
 }
 
-impl Plain {
+impl SimpleRule {
     fn to_wire(&self) -> FilterRule {
         let range = format!("100.64.0.{}-100.64.0.{}", self.first, self.last);
         let each: Vec<String> = (self.first..=self.last).map(|n| format!("100.64.0.{n}")).collect();

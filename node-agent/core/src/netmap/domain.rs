@@ -2,25 +2,22 @@
 
 use control_protocol::map::{MapResponse, Node};
 
-use super::{
-    map::Netmap,
-    naming::{Names, Naming},
-};
+use super::map::{Naming, Netmap, PreviousNames};
 use crate::{domain::Domain, registration::showable};
 
 impl Netmap {
-    /// The names in this map of what `response` is about.
-    pub(super) fn names_before(&self, response: &MapResponse) -> Names {
+    /// The current names of the nodes in `response`.
+    pub(super) fn names_before(&self, response: &MapResponse) -> PreviousNames {
         let peers = response.peers.iter().flatten().chain(&response.peers_changed);
         let name = |peer: &Node| Some((peer.id, self.peers.get(&peer.id)?.name.clone()));
-        Names {
+        PreviousNames {
             own: self.node.as_ref().map(|node| node.name.clone()),
             peers: peers.filter_map(name).collect(),
             dns: Some(self.dns.clone()),
         }
     }
 
-    /// The network's domain, once a map fixed it.
+    /// The network's domain, once a map has fixed it.
     #[must_use]
     pub fn network(&self) -> Option<&Domain> {
         match &self.naming {
@@ -29,7 +26,7 @@ impl Netmap {
         }
     }
 
-    /// Fixes the network's domain by this map, unless one did before.
+    /// Fixes the network's domain by this map, unless it is fixed already.
     pub fn fix_domain(&mut self) {
         if self.naming == Naming::Open && self.node.is_some() {
             self.naming = match self.claimed().and_then(|claimed| claimed.parse().ok()) {
@@ -39,24 +36,24 @@ impl Netmap {
         }
     }
 
-    /// What is wrong with the coordinator's names, and what to do.
+    /// A problem with the coordinator's names, and what to do.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let refused = self.refused.as_ref()?;
         Some(match self.network() {
             Some(domain) => format!(
-                "the coordinator calls this network {refused:?} now, but it was {domain} when this device joined, which \
-                 stays: the new names are refused (to take them, leave and join again)"
+                "the coordinator calls this network {refused:?} now, but it was {domain} when this device joined: \
+                 the new names are refused (to accept them, leave and join again)"
             ),
             None => format!(
-                "the coordinator calls this network {refused:?}, which cannot be used here: this device takes no names \
-                 (the domain has to have two labels or more; when that is mended, leave and join again)"
+                "the coordinator calls this network {refused:?}, which is not a valid domain: this device accepts no \
+                 names (the domain needs at least two labels; when it is corrected, leave and join again)"
             ),
         })
     }
 
-    /// Refuses the names of a message that are not below the network's domain: those from before stay.
-    pub(super) fn settle_names(&mut self, before: Names, names_node: bool) {
+    /// Refuses the names of a message that are outside the network's domain, and keeps the previous ones.
+    pub(super) fn settle_names(&mut self, before: PreviousNames, names_node: bool) {
         let was_open = self.naming == Naming::Open;
         self.fix_domain();
         if names_node {
@@ -88,7 +85,7 @@ impl Netmap {
         }
     }
 
-    /// What the coordinator calls the network: what this node's full name has after its first label.
+    /// The coordinator's name for the network: this node's full name without its first label.
     fn claimed(&self) -> Option<&str> {
         let name = self.node.as_ref()?.name.trim_end_matches('.');
         let suffix = name.split_once('.').map_or(self.domain.as_str(), |(_, suffix)| suffix);

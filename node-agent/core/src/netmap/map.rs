@@ -1,4 +1,4 @@
-//! The map itself, and how messages change it.
+//! The map, and how messages change it.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,13 @@ use control_protocol::map::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    naming::{Names, Naming},
-    sound,
-};
+use super::sanitize;
+use crate::domain::Domain;
 
 /// Name under which all filters are removed.
 const ALL_FILTERS: &str = "*";
 
-/// Everything that the coordinator told this node. Serialised, it is the form kept on disk.
+/// The network map. Its serialized form is kept on disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Netmap {
@@ -32,15 +30,36 @@ pub struct Netmap {
     pub relays: DerpMap,
     /// Names besides those of the nodes.
     pub dns: DnsConfig,
-    /// What may reach this node, by the coordinator's names; the union counts.
+    /// Packet filters by the coordinator's names; their union is in force.
     pub filters: BTreeMap<String, Vec<FilterRule>>,
-    /// What the coordinator finds wrong with this node.
+    /// Problems of this node that the coordinator found.
     pub health: Vec<String>,
-    /// Below which domain names are taken. Kept with the membership, not with the map.
+    /// The domain in which names are accepted. Stored with the membership, not with the map.
     #[serde(skip)]
     pub naming: Naming,
-    /// What the coordinator calls the network now, if that is refused.
+    /// The coordinator's new name for the network, if it was refused.
     pub refused: Option<String>,
+}
+
+/// The domain in which the coordinator may set names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Naming {
+    /// No map was received since this device joined.
+    #[default]
+    Open,
+    /// The first map had no valid domain: no names are accepted.
+    Nameless,
+    /// This domain, as long as this device belongs to the network.
+    Domain(Domain),
+}
+
+/// The names before a message, of the nodes that it may change.
+#[derive(Debug, Default)]
+pub(super) struct PreviousNames {
+    pub(super) own: Option<String>,
+    pub(super) peers: BTreeMap<NodeId, String>,
+    pub(super) dns: Option<DnsConfig>,
 }
 
 /// A message that cannot be used.
@@ -52,12 +71,12 @@ pub enum Error {
 }
 
 impl Netmap {
-    /// Takes the first message of a stream, which stands for itself: peers, filters, names
-    /// and people of an earlier stream are dropped. Relays stay if it names none.
+    /// Applies the first message of a stream, which replaces peers, filters, names and people of an earlier stream. Relays
+    /// stay if it has none.
     ///
     /// # Errors
     ///
-    /// Fails, and changes nothing, if the message lacks this node.
+    /// [`Error::NoNode`]; nothing is changed then.
     pub fn apply_first(&mut self, response: MapResponse) -> Result<(), Error> {
         if response.node.is_none() {
             return Err(Error::NoNode);
@@ -73,7 +92,7 @@ impl Netmap {
         Ok(())
     }
 
-    /// Takes a later message of a stream. A keep-alive changes nothing.
+    /// Applies a later message of a stream. A keep-alive changes nothing.
     pub fn apply(&mut self, response: MapResponse) {
         if response.keep_alive {
             return;
@@ -82,8 +101,8 @@ impl Netmap {
         self.merge(response, names);
     }
 
-    fn merge(&mut self, mut response: MapResponse, names: Names) {
-        sound::clean(&mut response);
+    fn merge(&mut self, mut response: MapResponse, names: PreviousNames) {
+        sanitize::sanitize(&mut response);
         let names_node = response.node.is_some() || !response.domain.is_empty();
         if let Some(node) = response.node {
             self.node = Some(node);

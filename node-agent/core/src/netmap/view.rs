@@ -1,4 +1,4 @@
-//! What the rest of the agent reads from a map.
+//! Queries of a map.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -12,7 +12,7 @@ use control_protocol::{
 };
 use ipnet::IpNet;
 
-use super::{map::Netmap, sound};
+use super::{map::Netmap, sanitize};
 use crate::{domain::Domain, names::Zone};
 
 /// Capability under which the coordinator publishes the gateway's identity.
@@ -25,17 +25,17 @@ const GATEWAY_LABEL: &str = "chat";
 pub struct TunnelPeer {
     /// Its node key.
     pub key: NodePublic,
-    /// Another one than before: its agent started again.
+    /// Changes when the peer's agent restarts.
     pub disco_key: DiscoPublic,
-    /// What it may send from and be sent.
+    /// Addresses that are routed to it, and that it may send from.
     pub allowed_ips: Vec<IpNet>,
-    /// Where it may be reached directly.
+    /// Its endpoint candidates.
     pub endpoints: Vec<SocketAddr>,
-    /// Where it waits for relayed packets.
+    /// Its home relay region.
     pub home_region: Option<RegionId>,
 }
 
-/// Who has an address.
+/// The owner of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The node's stable id.
@@ -74,9 +74,7 @@ impl Netmap {
 
     /// Peers that packets may be exchanged with: approved and known by key and address.
     ///
-    /// Only addresses of the mesh's ranges count, and none of this node's own: a peer that
-    /// offers to route other networks gets no packet for them unless this node opted in,
-    /// which is not possible yet.
+    /// Only single addresses of the mesh's ranges count, without this node's own: subnet routes are not accepted yet.
     #[must_use]
     pub fn tunnel_peers(&self) -> Vec<TunnelPeer> {
         let own = self.addresses();
@@ -103,7 +101,7 @@ impl Netmap {
 
     /// The names that this node's resolver answers: below the network's domain and `others`, for addresses of the mesh.
     ///
-    /// Networks behind a peer have none either: a route is not accepted by any node yet.
+    /// Names of subnets behind a peer are left out: subnet routes are not accepted yet.
     #[must_use]
     pub fn zone(&self, others: &[Domain]) -> Zone {
         let mut zone = Zone::new(self.network().cloned(), others);
@@ -118,8 +116,7 @@ impl Netmap {
         zone
     }
 
-    /// What a node is called where people look: its name's first label, or its stable id if its name is none of the
-    /// network's.
+    /// A node's display name: the first label of its name, or its stable id if the name is outside the network's domain.
     #[must_use]
     pub fn short_name(&self, node: &Node) -> String {
         match self.network().and_then(|domain| domain.host(&node.name)) {
@@ -141,7 +138,7 @@ impl Netmap {
         })
     }
 
-    /// Who that peer is, as services are told.
+    /// That peer's identity for services.
     #[must_use]
     pub fn caller(&self, address: IpAddr) -> Option<Caller> {
         let peer = self.peer_at(address)?;
@@ -154,13 +151,13 @@ impl Netmap {
         })
     }
 
-    /// The login of a person, if the coordinator told it.
+    /// The login of a person, if known.
     #[must_use]
     pub fn login(&self, user: UserId) -> Option<&str> {
         self.users.get(&user).map(|user| user.login_name.as_str())
     }
 
-    /// The node whose capabilities name it as the gateway; if there are several, the one at `chat.<network>`.
+    /// The node with the gateway's capability; of several, the one at `chat.<network>`.
     #[must_use]
     pub fn gateway(&self) -> Option<Gateway> {
         let host = format!("{GATEWAY_LABEL}.{}", self.network()?);
@@ -170,7 +167,7 @@ impl Netmap {
             .chain(self.active_peers())
             .filter_map(|node| {
                 let identity = node.cap_map.get(GATEWAY_IDENTITY)?.first()?.as_str()?;
-                sound::is_plain(identity).then_some((node, identity))
+                sanitize::is_plain(identity).then_some((node, identity))
             })
             .collect();
         found.sort_by_key(|(node, _)| {
@@ -185,23 +182,21 @@ impl Netmap {
         })
     }
 
-    /// When this node's key ends; `None` if it does not, or nobody knows.
+    /// When this node's key expires; `None` if it does not, or the time is unknown.
     #[must_use]
     pub fn key_expiry(&self) -> Option<SystemTime> {
         parse_time(self.node.as_ref()?.key_expiry.as_deref()?)
     }
 
-    /// Whether this node's key has ended: the coordinator said so, or its time is over at `now`, if anybody knows
-    /// what time it is.
+    /// Whether this node's key has expired: the coordinator said so, or it did by `now`, if given.
     #[must_use]
     pub fn is_expired(&self, now: Option<SystemTime>) -> bool {
         self.node.as_ref().is_some_and(|node| node.expired)
             || now.zip(self.key_expiry()).is_some_and(|(now, at)| at <= now)
     }
 
-    /// This map with every peer marked whose key's time is over at `now`; `None` if there is none to mark.
-    ///
-    /// A connected coordinator takes such peers out of the map itself. The mark lasts until its next map.
+    /// This map with newly expired peers marked; `None` if there are none. A connected coordinator removes such peers itself;
+    /// the mark lasts until its next map.
     #[must_use]
     pub fn with_expired(&self, now: SystemTime) -> Option<Self> {
         let is_over = |peer: &Node| {
@@ -225,7 +220,7 @@ impl Netmap {
     }
 }
 
-/// Reads an RFC 3339 time with any offset; `None` if it is not one, or before 1970: Go's zero time stands for none.
+/// Reads an RFC 3339 time; `None` if it is invalid, or before 1970: Go's zero time means no time.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<SystemTime> {
     let time: jiff::Timestamp = text.parse().ok()?;

@@ -1,4 +1,4 @@
-//! What happens on a path.
+//! Events of a path.
 
 use std::net::SocketAddr;
 
@@ -20,13 +20,12 @@ impl Source {
     }
 }
 
-/// What was authenticated.
+/// The kind of an authenticated packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum PacketKind {
     /// A handshake initiation.
     Initiation,
-    /// A handshake response. It goes where its initiation came from, so that one that came by UDP
-    /// shows that both directions work.
+    /// A handshake response. It is sent to the initiation's source, so one by UDP proves that both directions work.
     Response,
     /// A packet with content.
     Data,
@@ -34,9 +33,8 @@ pub enum Heard {
     Empty,
 }
 
-impl Heard {
-    /// Whether it shows, when it comes by UDP, that the peer hears us there: it sends data by UDP
-    /// only after it heard us by UDP.
+impl PacketKind {
+    /// Whether it proves, when received by UDP, that the peer hears us: data is sent by UDP only after that.
     pub(super) fn proves_both_ways(self) -> bool {
         match self {
             Self::Data | Self::Response => true,
@@ -45,7 +43,7 @@ impl Heard {
     }
 }
 
-/// Which ways a packet is sent.
+/// The paths on which a packet is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// By UDP to this address.

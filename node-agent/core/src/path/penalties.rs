@@ -1,4 +1,4 @@
-//! Addresses that failed.
+//! Failed addresses.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -7,7 +7,7 @@ use super::timing::{PENALTY_MAX, PENALTY_MIN};
 /// Failed addresses remembered.
 const MAX_PENALTIES: usize = 8;
 
-/// The addresses of one peer that failed, and for how long each is not believed.
+/// The failed addresses of one peer, each with a pause.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Penalties(Vec<Penalty>);
 
@@ -17,7 +17,7 @@ struct Penalty {
     failures: u32,
     /// Until when an empty packet from it is ignored.
     until: Instant,
-    /// Until when data from it is no proof: it may have been sent before the peer noticed.
+    /// Until when data from it proves nothing: it may have been sent before the peer noticed the failure.
     proof_until: Instant,
 }
 
@@ -40,12 +40,12 @@ impl Penalties {
         self.0.retain(|penalty| penalty.address != address);
     }
 
-    /// Whether an empty packet from `address` means nothing now.
+    /// Whether empty packets from `address` are ignored now.
     pub(super) fn is_ignored(&self, address: SocketAddr, now: Instant) -> bool {
         self.of(address).is_some_and(|penalty| penalty.until > now)
     }
 
-    /// Whether what seems proof from `address` may be older than its failure.
+    /// Whether data from `address` may be older than its failure.
     pub(super) fn is_doubtful(&self, address: SocketAddr, now: Instant) -> bool {
         self.of(address).is_some_and(|penalty| penalty.proof_until > now)
     }

@@ -97,7 +97,7 @@ impl Pair {
             return;
         }
         let source = if flight.by_udp { Source::Udp(address(1 - me as u8)) } else { Source::Relay };
-        let heard = if flight.data.is_some() { Heard::Data } else { Heard::Empty };
+        let heard = if flight.data.is_some() { PacketKind::Data } else { PacketKind::Empty };
         if self.paths[me].handle_received(source, heard, self.now).is_some() {
             self.launch(me, true, None);
             self.paths[me].handle_sent(self.now);
@@ -159,7 +159,7 @@ fn one_side_that_knows_an_address_is_enough_and_nothing_is_lost() {
 #[test]
 fn a_pair_that_falls_silent_while_one_side_is_direct_becomes_direct() {
     let mut pair = Pair::new([true; 2], false);
-    pair.paths[1].handle_received(Source::Udp(address(0)), Heard::Initiation, pair.now);
+    pair.paths[1].handle_received(Source::Udp(address(0)), PacketKind::Initiation, pair.now);
     pair.send_data(1, 1);
     pair.now += UDP_DELAY;
     let data = pair.flights.pop_first().unwrap();
@@ -274,12 +274,12 @@ fn useless_candidates_are_dropped_and_the_list_is_bounded() {
 fn a_response_by_udp_is_proof_and_an_initiation_is_not() {
     let now = Instant::now();
     let mut path = PeerPath::new();
-    assert_eq!(path.handle_received(Source::Udp(address(1)), Heard::Initiation, now), None);
+    assert_eq!(path.handle_received(Source::Udp(address(1)), PacketKind::Initiation, now), None);
     assert_eq!(path.direct(), None);
     assert_eq!(path.route(), Route { direct: Some(address(1)), relay: true });
     let mut path = PeerPath::new();
     assert_eq!(
-        path.handle_received(Source::Udp(address(1)), Heard::Response, now),
+        path.handle_received(Source::Udp(address(1)), PacketKind::Response, now),
         Some(address(1))
     );
     assert_eq!(path.direct(), Some(address(1)));
@@ -289,14 +289,14 @@ fn a_response_by_udp_is_proof_and_an_initiation_is_not() {
 fn a_peer_that_roams_is_followed_but_not_while_its_old_address_is_heard() {
     let start = Instant::now();
     let mut path = PeerPath::new();
-    path.handle_received(Source::Udp(address(1)), Heard::Data, start);
+    path.handle_received(Source::Udp(address(1)), PacketKind::Data, start);
     let soon = start + Duration::from_millis(500);
-    path.handle_received(Source::Udp(address(2)), Heard::Data, soon);
+    path.handle_received(Source::Udp(address(2)), PacketKind::Data, soon);
     assert_eq!(path.direct(), Some(address(1)));
     let later = start + Duration::from_millis(1600);
-    path.handle_received(Source::Udp(address(2)), Heard::Empty, later);
+    path.handle_received(Source::Udp(address(2)), PacketKind::Empty, later);
     assert_eq!(path.direct(), Some(address(1)), "a probe is no reason to move");
-    path.handle_received(Source::Udp(address(2)), Heard::Data, later);
+    path.handle_received(Source::Udp(address(2)), PacketKind::Data, later);
     assert_eq!(path.direct(), Some(address(2)));
 }
 
@@ -341,7 +341,7 @@ proptest! {
         if relay_first {
             pair.relay_delay = UDP_DELAY / 2;
         }
-        for (me, heard) in [(1, Heard::Initiation), (0, Heard::Response)] {
+        for (me, heard) in [(1, PacketKind::Initiation), (0, PacketKind::Response)] {
             let source = if by_udp[me] { Source::Udp(address(1 - me as u8)) } else { Source::Relay };
             if pair.paths[me].handle_received(source, heard, pair.now).is_some() {
                 pair.launch(me, true, None);
@@ -364,7 +364,7 @@ proptest! {
         let mut path = PeerPath::new();
         let mut heard_from = HashSet::new();
         for (event, host, what, wait_ms) in events {
-            let heard = [Heard::Initiation, Heard::Response, Heard::Data, Heard::Empty][usize::from(what)];
+            let heard = [PacketKind::Initiation, PacketKind::Response, PacketKind::Data, PacketKind::Empty][usize::from(what)];
             match event {
                 0 => now += Duration::from_millis(u64::from(wait_ms)),
                 1 => path.handle_timeout(what != 0, now, &mut Vec::new()),

@@ -1,4 +1,4 @@
-//! The figures of the path machine.
+//! Timing of paths.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use std::time::Duration;
 pub const SUSPECT_AFTER: Duration = Duration::from_secs(2);
 /// Silence where an answer was due, after which the path is given up.
 pub const SILENCE: Duration = Duration::from_secs(5);
-/// An empty packet is an answer if it comes within this time: shorter than [`PROBE_INTERVAL`], so
-/// that the probe of a peer that does not hear us is not taken for an answer.
+/// An empty packet within this time is an answer. Shorter than [`PROBE_INTERVAL`], so that a probe of a peer that does not hear
+/// us is not mistaken for one.
 pub const ANSWER_WINDOW: Duration = Duration::from_secs(3);
 /// How long a trial lasts.
 pub const TRIAL: Duration = Duration::from_secs(5);
@@ -15,12 +15,11 @@ pub const TRIAL: Duration = Duration::from_secs(5);
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// Pause between two probes after the first [`QUICK_PROBES`].
 pub const PROBE_INTERVAL_SLOW: Duration = Duration::from_secs(30);
-/// Received data is answered after this at the latest, if nothing else was sent.
+/// Received data is answered within this time.
 pub const ANSWER_DELAY: Duration = Duration::from_secs(1);
-/// A direct path is used at least this often while the session lives: routers forget a quiet UDP
-/// mapping after 30 s.
+/// Interval of keepalives on a direct path: NATs drop an idle UDP mapping after 30 s.
 pub const KEEP_OPEN: Duration = Duration::from_secs(20);
-/// First pause before a failed address is believed again; doubles up to [`PENALTY_MAX`].
+/// First pause before a failed address is used again; doubles up to [`PENALTY_MAX`].
 pub const PENALTY_MIN: Duration = Duration::from_secs(5);
 /// Longest pause.
 pub const PENALTY_MAX: Duration = Duration::from_secs(300);
@@ -29,9 +28,9 @@ pub const QUICK_PROBES: u32 = 24;
 /// Candidates kept per peer.
 pub const MAX_CANDIDATES: usize = 16;
 
-/// While a path was heard from within this time, data from another address does not move it.
+/// A path that was heard within this time does not move to another address.
 pub(super) const ROAM_AFTER: Duration = Duration::from_secs(1);
-/// A path that is this quiet is left for any other address that is heard.
+/// A path that is idle for this time moves to any other address that is heard.
 pub(super) const QUIET: Duration = Duration::from_secs(15);
 /// A path that lasted this long clears its failures.
 pub(super) const PROVEN: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 use std::{thread, time::Duration};
 
 use control_protocol::map::Node;
-use node_agent_api::State as Standing;
+use node_agent_api::State as JoinState;
 use node_agent_core::netmap::Naming;
 
 use super::*;
@@ -24,7 +24,7 @@ fn membership(server_url: &str) -> Membership {
 }
 
 /// Where the agent belongs, where it stands and what is wrong.
-fn stands(agent: &Agent) -> (Option<String>, Standing, bool) {
+fn stands(agent: &Agent) -> (Option<String>, JoinState, bool) {
     let progress = agent.progress.borrow().clone();
     let problem = progress.refusal.or(progress.problem);
     (agent.membership().map(|is| is.server_url), progress.state, problem.is_some())
@@ -34,23 +34,23 @@ fn stands(agent: &Agent) -> (Option<String>, Standing, bool) {
 fn a_refusal_leads_back_to_what_was_before() {
     let root = tempfile::tempdir().unwrap();
     let agent = agent(root.path());
-    let refused = || agent.go_back("not for you".to_owned());
+    let refused = || agent.revert_join("not for you".to_owned());
 
     agent.join(membership("http://a"));
     refused();
-    assert_eq!(stands(&agent), (None, Standing::NeedsJoin, true), "there was nothing before");
+    assert_eq!(stands(&agent), (None, JoinState::NeedsJoin, true), "there was nothing before");
 
     agent.join(membership("http://a"));
-    agent.stay();
+    agent.confirm_join();
     agent.join(membership("http://b"));
-    assert_eq!(stands(&agent), (Some("http://b".to_owned()), Standing::Joining, false));
+    assert_eq!(stands(&agent), (Some("http://b".to_owned()), JoinState::Joining, false));
     refused();
-    assert_eq!(stands(&agent), (Some("http://a".to_owned()), Standing::Joining, true));
+    assert_eq!(stands(&agent), (Some("http://a".to_owned()), JoinState::Joining, true));
 
     agent.join(membership("http://c"));
-    agent.stay();
+    agent.confirm_join();
     refused();
-    assert_eq!(stands(&agent), (None, Standing::NeedsJoin, true), "it had left a for c");
+    assert_eq!(stands(&agent), (None, JoinState::NeedsJoin, true), "it had left a for c");
 }
 
 #[test]
@@ -60,16 +60,16 @@ fn a_node_whose_key_has_ended_stays_the_node_that_it_was() {
     let node = Node { machine_authorized: true, ..Node::default() };
     let message = MapResponse { node: Some(node), ..MapResponse::default() };
     agent.join(Membership { registered: true, ..membership("http://a") });
-    agent.stay();
+    agent.confirm_join();
     assert!(agent.apply_map(message, true));
 
     agent.join(membership("http://b"));
-    agent.go_back("not for you".to_owned());
+    agent.revert_join("not for you".to_owned());
 
-    assert_eq!(stands(&agent), (Some("http://a".to_owned()), Standing::Running, true));
+    assert_eq!(stands(&agent), (Some("http://a".to_owned()), JoinState::Running, true));
     assert!(agent.netmap.borrow().node.is_some());
-    agent.go_back("nor for you".to_owned());
-    assert_eq!(stands(&agent), (None, Standing::NeedsJoin, true));
+    agent.revert_join("nor for you".to_owned());
+    assert_eq!(stands(&agent), (None, JoinState::NeedsJoin, true));
     assert!(agent.netmap.borrow().node.is_none());
 }
 

@@ -1,4 +1,4 @@
-//! What the agent tells about itself.
+//! The agent's status.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,7 +9,7 @@ use node_agent_api::{Coordinator, Gateway, Peer, Relay, SelfNode, State, Status}
 use node_agent_core::netmap::{Netmap, parse_time};
 use wireguard_device::{Path, PeerStats};
 
-use crate::agent::{Agent, Interface};
+use crate::agent::{Agent, InterfaceState};
 
 /// The agent's status now.
 pub(super) fn of(agent: &Agent) -> Status {
@@ -46,8 +46,8 @@ pub(super) fn of(agent: &Agent) -> Status {
     }
 }
 
-/// Where this device stands, and what keeps it from running if that is this machine. A node runs once the interface has
-/// its addresses and the mesh's routes: before that, who connects to a peer is told that there is no way.
+/// The state of this device, and the error of this machine's that keeps it from running. A node is running once the
+/// interface has its addresses and the mesh's routes: before that, connections to peers fail.
 fn state(agent: &Agent, netmap: &Netmap, state: State) -> (State, Option<String>) {
     if state != State::Running {
         return (state, None);
@@ -56,8 +56,8 @@ fn state(agent: &Agent, netmap: &Netmap, state: State) -> (State, Option<String>
         return (State::Expired, None);
     }
     match &*agent.interface.borrow() {
-        Interface::Failed(why) => (State::Joining, Some(why.clone())),
-        Interface::Has(addresses) => {
+        InterfaceState::Failed(why) => (State::Joining, Some(why.clone())),
+        InterfaceState::Configured(addresses) => {
             let is_up = netmap.addresses().iter().all(|address| addresses.contains(address));
             (if is_up { State::Running } else { State::Joining }, None)
         }

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    agent::{Interface, Progress},
+    agent::{InterfaceState, Progress},
     config::{Config, Paths},
     state::State,
 };
@@ -88,10 +88,10 @@ async fn a_node_runs_once_the_interface_has_all_its_addresses() {
     };
 
     assert_eq!(status::of(&agent).state, Joining);
-    assert_eq!(standing(Interface::Has(vec![v4])), (Joining, None));
-    assert_eq!(standing(Interface::Has(vec![v4, v6])), (Running, None));
+    assert_eq!(standing(InterfaceState::Configured(vec![v4])), (Joining, None));
+    assert_eq!(standing(InterfaceState::Configured(vec![v4, v6])), (Running, None));
     let why = "cannot add the address".to_owned();
-    assert_eq!(standing(Interface::Failed(why.clone())), (Joining, Some(why)));
+    assert_eq!(standing(InterfaceState::Failed(why.clone())), (Joining, Some(why)));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What a `[[dial]]` may say.
+//! Checks `[[dial]]` sections.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -13,10 +13,10 @@ const MAX: usize = 64;
 /// Longest name.
 const MAX_NAME: usize = 64;
 
-/// Says what is wrong with the dials.
+/// Checks the dials.
 pub(super) fn check(dials: &[Dial]) -> Result<(), String> {
     if dials.len() > MAX {
-        return Err(format!("there are {} dials; {MAX} are the most", dials.len()));
+        return Err(format!("there are {} dials; at most {MAX} are allowed", dials.len()));
     }
     for (index, dial) in dials.iter().enumerate() {
         let (name, to) = (&dial.name, dial.to);
@@ -24,7 +24,7 @@ pub(super) fn check(dials: &[Dial]) -> Result<(), String> {
             return Err(format!("the dial to {to} needs a name of 1 to {MAX_NAME} letters"));
         }
         if dial.uid == u32::MAX {
-            return Err(format!("dial {name:?}: uid {} is no user's", dial.uid));
+            return Err(format!("dial {name:?}: uid {} is not a user id", dial.uid));
         }
         let Some(folder) = folder(&dial.socket) else {
             return Err(format!(
@@ -42,13 +42,13 @@ pub(super) fn check(dials: &[Dial]) -> Result<(), String> {
                 folder.display()
             ));
         }
-        leads(dial)?;
+        check_target(dial)?;
     }
     Ok(())
 }
 
-/// Says what is wrong with where a dial leads.
-fn leads(Dial { name, to, outside, .. }: &Dial) -> Result<(), String> {
+/// Checks a dial's target.
+fn check_target(Dial { name, to, outside, .. }: &Dial) -> Result<(), String> {
     let inside = to.ip().is_loopback() || mesh::contains(to.ip());
     let (v4, v6) = (mesh::V4, mesh::V6);
     match (outside, inside) {
@@ -61,14 +61,14 @@ fn leads(Dial { name, to, outside, .. }: &Dial) -> Result<(), String> {
             "dial {name:?}: {to} is this machine's or the mesh's ({v4} and {v6}); take outside = true out of it"
         )),
         (true, false) if !is_one_host(to.ip()) => Err(format!(
-            "dial {name:?}: {to} is no address of one machine elsewhere; write its own, such as 203.0.113.5:443"
+            "dial {name:?}: {to} is not the address of one other machine; write its own, such as 203.0.113.5:443"
         )),
         (true, false) | (false, true) => Ok(()),
     }
 }
 
-/// Whether it can be the address of one machine elsewhere: none that stands for all, for many, or for this link, where
-/// clouds answer with a machine's own credentials (169.254.169.254), and no IPv4 address in IPv6's clothes.
+/// Whether it can be the address of one other machine: not unspecified, multicast, reserved or link-local (clouds serve a
+/// machine's credentials at 169.254.169.254), and not an IPv4 address embedded in IPv6.
 fn is_one_host(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
@@ -83,7 +83,7 @@ fn is_one_host(ip: IpAddr) -> bool {
     }
 }
 
-/// The folder of a dial's socket, if it is one of its own directly below [`DIALS`].
+/// The folder of a dial's socket, if it is directly below [`DIALS`].
 fn folder(socket: &Path) -> Option<&Path> {
     let folder = socket.parent()?;
     let is_plain = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));

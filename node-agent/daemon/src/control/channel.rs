@@ -25,10 +25,10 @@ use crate::dns::forward::Forwarder;
 
 /// How long connecting, and each short request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a silent connection is asked for a sign of life, and how long it has for it.
+/// Interval and timeout of keep-alive pings.
 const PING: Duration = Duration::from_secs(20);
 
-/// The coordinator cannot be talked to now.
+/// The coordinator is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
     /// Its name has no address.
@@ -39,10 +39,10 @@ pub enum ChannelError {
         /// Why not.
         source: std::io::Error,
     },
-    /// It would be reached through the mesh, which it makes.
+    /// It has mesh addresses only, which need the coordinator.
     #[error(
-        "the coordinator at {0} has only addresses of the mesh (100.64.0.0/10, fd7a:115c:a1e0::/48), which nobody reaches \
-         without it: join at an address outside, such as the one in the home machine's own network"
+        "the coordinator at {0} has only mesh addresses (100.64.0.0/10, fd7a:115c:a1e0::/48), which cannot be reached \
+         without it: join at another address, such as the home machine's in its own network"
     )]
     Mesh(String),
     /// It cannot be reached.
@@ -53,22 +53,22 @@ pub enum ChannelError {
         /// Why not.
         source: std::io::Error,
     },
-    /// No TLS came about.
+    /// TLS failed.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// What answers is no coordinator.
-    #[error("what answers at {0} is no coordinator")]
-    Stranger(String),
-    /// No Noise channel came about.
+    /// The server is not a coordinator.
+    #[error("the server at {0} is not a coordinator")]
+    NotCoordinator(String),
+    /// The Noise handshake failed.
     #[error("the coordinator's channel cannot be opened: {0}")]
     Connect(#[source] ConnectError),
     /// The connection ended.
     #[error("the connection to the coordinator ended")]
     Http(#[source] hyper::Error),
-    /// A request cannot be written, or its answer is too long or cut off.
-    #[error("the coordinator's answer is unusable")]
+    /// The answer is too long, cut off or late.
+    #[error("the coordinator's answer is invalid")]
     Answer,
-    /// It is silent.
+    /// Timeout.
     #[error("the coordinator does not answer")]
     Silent,
 }
@@ -130,7 +130,7 @@ impl Channel {
         Ok(Self { sender, authority: host.to_owned(), driver })
     }
 
-    /// Sends a request whose answer may be held back for long, and reads all of the answer, which has to come at once then.
+    /// Sends a request and reads the whole answer. The answer may start late, but its body must follow without delay.
     ///
     /// # Errors
     ///
@@ -148,7 +148,7 @@ impl Channel {
         Ok(Reply { status, body })
     }
 
-    /// Sends a request and returns its answer's head with the body still to come.
+    /// Sends a request and returns the response; its body is not read yet.
     ///
     /// # Errors
     ///
@@ -169,11 +169,11 @@ impl Channel {
     }
 }
 
-/// Asks the coordinator for its Noise key. Over plain HTTP, whoever is in between can lie.
+/// Fetches the coordinator's Noise key. Over plain HTTP the answer is not authenticated.
 ///
 /// # Errors
 ///
-/// Fails if it cannot be reached, or what answers is no coordinator.
+/// See [`ChannelError`].
 pub async fn fetch_key(
     server: Server<'_>,
     forwarder: &Forwarder,
@@ -181,7 +181,7 @@ pub async fn fetch_key(
     let connection = server.connect(forwarder).await?;
     let asked = timeout(PATIENCE, ask_key(connection, server.authority())).await;
     let body = asked.map_err(|_| ChannelError::Silent)?;
-    let stranger = || ChannelError::Stranger(server.url.to_owned());
+    let stranger = || ChannelError::NotCoordinator(server.url.to_owned());
     let response: KeyResponse =
         body.and_then(|body| serde_json::from_slice(&body).ok()).ok_or_else(stranger)?;
     if response.public_key.is_zero() { Err(stranger()) } else { Ok(response.public_key) }
@@ -197,6 +197,31 @@ async fn ask_key(connection: dial::Stream, host: &str) -> Option<Bytes> {
         return None;
     }
     whole(response.into_body(), key_response::MAX_LEN, PATIENCE).await.ok()
+}
+
+/// Why the control client stopped; the caller decides what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ControlEnd {
+    /// The coordinator refused this device; the sentence says what to do.
+    Refused(String),
+    /// The node key has expired: another one must be registered in its place.
+    KeyExpired,
+}
+
+/// Why a session ended.
+pub(super) enum SessionEnd {
+    /// A retry cannot help.
+    Final(ControlEnd),
+    /// The coordinator does not know this node: register again.
+    NotRegistered,
+    /// A retry may help; the sentence says what happened.
+    Transient(String),
+}
+
+impl From<ChannelError> for SessionEnd {
+    fn from(error: ChannelError) -> Self {
+        Self::Transient(error.to_string())
+    }
 }
 
 impl Server<'_> {
@@ -223,7 +248,7 @@ impl Server<'_> {
         let name = |source| ChannelError::Name { url: self.url.to_owned(), source };
         let failed = |source| ChannelError::Dial { url: self.url.to_owned(), source };
         let mut addresses = forwarder.lookup(host).await.map_err(name)?;
-        // What is said there would go through a tunnel that stands only as long as the coordinator is heard.
+        // The tunnel to a mesh address needs a map of the coordinator.
         addresses.retain(|address| mesh::is_outside(*address));
         if addresses.is_empty() {
             return Err(ChannelError::Mesh(self.url.to_owned()));

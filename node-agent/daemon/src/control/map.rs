@@ -1,4 +1,4 @@
-//! The map stream, and what this node reports meanwhile.
+//! The map stream and the endpoint reports.
 
 use std::{
     sync::Arc,
@@ -7,27 +7,23 @@ use std::{
 
 use control_protocol::{
     CAPABILITY_VERSION, frame,
-    map::{self, MapRequest},
+    map::{self, Hostinfo, MapRequest, NetInfo},
 };
 use hyper::body::{Body, Bytes};
 use node_agent_api::State;
 use node_agent_core::netmap::{self, parse_time};
 use tokio::{sync::Notify, time::timeout};
 
-use super::{
-    channel::Channel,
-    hostinfo::hostinfo,
-    lost::{Ended, Lost},
-};
+use super::channel::{Channel, ControlEnd, SessionEnd};
 use crate::agent::Agent;
 
-/// How long the stream may be silent; the coordinator keeps it alive.
+/// Longest silence of the stream; the coordinator sends keep-alives.
 const WATCHDOG: Duration = Duration::from_secs(map::SILENCE_S);
 /// How long a short request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Follows the map until the stream ends.
-pub(super) async fn follow(agent: &Arc<Agent>, channel: &Channel) -> Lost {
+pub(super) async fn follow(agent: &Arc<Agent>, channel: &Channel) -> SessionEnd {
     let request = MapRequest {
         compress: map::ZSTD.to_owned(),
         keep_alive: true,
@@ -37,13 +33,15 @@ pub(super) async fn follow(agent: &Arc<Agent>, channel: &Channel) -> Lost {
     let response = match timeout(PATIENCE, channel.start(map::PATH, &request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => return error.into(),
-        Err(_) => return Lost::Passing("the coordinator does not answer".to_owned()),
+        Err(_) => return SessionEnd::Transient("the coordinator does not answer".to_owned()),
     };
     match response.status().as_u16() {
         200 => {}
-        // Not this machine's node, removed, or its key has ended: registering tells which.
-        401 | 403 | 404 => return Lost::NotRegistered,
-        status => return Lost::Passing(format!("the coordinator answered with status {status}")),
+        // Another machine's node, a removed one, or an expired key: registration tells which.
+        401 | 403 | 404 => return SessionEnd::NotRegistered,
+        status => {
+            return SessionEnd::Transient(format!("the coordinator answered with status {status}"));
+        }
     }
     let started = Notify::new();
     tokio::select! {
@@ -52,7 +50,7 @@ pub(super) async fn follow(agent: &Arc<Agent>, channel: &Channel) -> Lost {
     }
 }
 
-async fn read<B>(agent: &Agent, mut body: B, started: &Notify, silence: Duration) -> Lost
+async fn read<B>(agent: &Agent, mut body: B, started: &Notify, silence: Duration) -> SessionEnd
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -62,9 +60,11 @@ where
         let piece = match timeout(silence, chassis::body::frame(&mut body)).await {
             Ok(Some(Ok(piece))) => piece,
             Ok(Some(Err(_)) | None) => {
-                return Lost::Passing("the coordinator closed the map stream".to_owned());
+                return SessionEnd::Transient("the coordinator closed the map stream".to_owned());
             }
-            Err(_) => return Lost::Passing("the coordinator fell silent".to_owned()),
+            Err(_) => {
+                return SessionEnd::Transient("the coordinator sends no keep-alives".to_owned());
+            }
         };
         let Ok(data) = piece.into_data() else { continue };
         decoder.handle_bytes(&data);
@@ -72,17 +72,19 @@ where
             let message = match decoder.poll_body() {
                 Ok(Some(message)) => message,
                 Ok(None) => break,
-                Err(error) => return Lost::Passing(error.to_string()),
+                Err(error) => return SessionEnd::Transient(error.to_string()),
             };
             let Some(message) = netmap::decode(&message) else {
-                return Lost::Passing("a map of the coordinator is not readable".to_owned());
+                return SessionEnd::Transient("a map of the coordinator is invalid".to_owned());
             };
             if message.keep_alive {
                 continue;
             }
             let control_time = message.control_time.as_deref().and_then(parse_time);
             if !agent.apply_map(message, first) {
-                return Lost::Passing("the coordinator's first map lacks this node".to_owned());
+                return SessionEnd::Transient(
+                    "the coordinator's first map lacks this node".to_owned(),
+                );
             }
             if let Some(lost) = record_status(agent, control_time) {
                 return lost;
@@ -95,14 +97,13 @@ where
     }
 }
 
-/// Records whether the map says that this node is approved and its key has not expired.
-///
-/// Expiry is judged by the coordinator's clock: a clock here that is ahead would ask for new keys for ever.
-fn record_status(agent: &Agent, control_time: Option<SystemTime>) -> Option<Lost> {
+/// Records whether this node is approved and its key valid, by the map. Expiry is judged by the coordinator's clock: with a
+/// fast local clock the node would register new keys for ever.
+fn record_status(agent: &Agent, control_time: Option<SystemTime>) -> Option<SessionEnd> {
     let netmap = agent.netmap.borrow().clone();
     let node = netmap.node.as_ref()?;
     if netmap.is_expired(control_time) {
-        return Some(Lost::Ended(Ended::KeyExpired));
+        return Some(SessionEnd::Final(ControlEnd::KeyExpired));
     }
     let state = if node.machine_authorized { State::Running } else { State::WaitingForApproval };
     agent.progress.send_if_modified(|progress| {
@@ -120,8 +121,8 @@ fn record_status(agent: &Agent, control_time: Option<SystemTime>) -> Option<Lost
     None
 }
 
-/// Tells the coordinator where this node can be reached, now and whenever that changes.
-async fn report(agent: &Agent, channel: &Channel, started: &Notify) -> Lost {
+/// Reports this node's endpoints to the coordinator, now and after each change.
+async fn report(agent: &Agent, channel: &Channel, started: &Notify) -> SessionEnd {
     started.notified().await;
     let mut changes = agent.report.subscribe();
     loop {
@@ -130,13 +131,17 @@ async fn report(agent: &Agent, channel: &Channel, started: &Notify) -> Lost {
         let sent = channel.post(map::PATH, &request, map::MAX_REQUEST_LEN);
         match timeout(PATIENCE, sent).await {
             Ok(Ok(reply)) if reply.status == 200 => {}
-            Ok(Ok(reply)) if matches!(reply.status, 401 | 403 | 404) => return Lost::NotRegistered,
-            Ok(Ok(reply)) => tracing::warn!(status = reply.status, "endpoints were not taken"),
+            Ok(Ok(reply)) if matches!(reply.status, 401 | 403 | 404) => {
+                return SessionEnd::NotRegistered;
+            }
+            Ok(Ok(reply)) => {
+                tracing::warn!(status = reply.status, "the coordinator refused the endpoints")
+            }
             Ok(Err(error)) => return error.into(),
-            Err(_) => return Lost::Passing("the coordinator does not answer".to_owned()),
+            Err(_) => return SessionEnd::Transient("the coordinator does not answer".to_owned()),
         }
         if changes.changed().await.is_err() {
-            return Lost::Passing("the agent stops".to_owned());
+            return SessionEnd::Transient("the agent stops".to_owned());
         }
     }
 }
@@ -152,6 +157,23 @@ fn request(agent: &Agent) -> MapRequest {
         endpoints,
         endpoint_types,
         ..MapRequest::default()
+    }
+}
+
+/// The description of this machine that the coordinator gets.
+pub(super) fn hostinfo(agent: &Agent) -> Hostinfo {
+    let report = agent.report.borrow();
+    let net_info =
+        report.home.map(|preferred_derp| NetInfo { preferred_derp });
+    Hostinfo {
+        ipn_version: env!("CARGO_PKG_VERSION").to_owned(),
+        os: "linux".to_owned(),
+        app: "maru".to_owned(),
+        hostname: agent.hostname(),
+        machine: std::env::consts::ARCH.to_owned(),
+        no_logs_no_support: true,
+        net_info,
+        ..Hostinfo::default()
     }
 }
 

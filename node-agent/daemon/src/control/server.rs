@@ -1,8 +1,8 @@
-//! Where a coordinator is.
+//! A coordinator's address.
 
 use crate::state::Membership;
 
-/// Where a coordinator is, and whose word proves it.
+/// A coordinator's address and the authorities for its certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct Server<'a> {
     /// `http://HOST:PORT` or `https://HOST:PORT`, as [`coordinator_api::invitation`] writes it; the port may be left out.
@@ -13,8 +13,7 @@ pub struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// The coordinator of a membership.
-    #[must_use]
-    pub fn of(membership: &'a Membership) -> Self {
+    pub(crate) fn of(membership: &'a Membership) -> Self {
         Self { url: &membership.server_url, ca: membership.ca.as_deref() }
     }
 

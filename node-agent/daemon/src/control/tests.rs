@@ -159,7 +159,7 @@ async fn until(agent: &Arc<Agent>, wanted: impl Fn(&crate::agent::Progress) -> b
     }
 }
 
-async fn ended(agent: &Arc<Agent>) -> Ended {
+async fn ended(agent: &Arc<Agent>) -> ControlEnd {
     timeout(LIMIT, run(Arc::clone(agent))).await.expect("in time")
 }
 
@@ -181,7 +181,7 @@ async fn a_key_ends_by_the_coordinators_clock_and_not_by_ours() {
 
     let (fake, url) = with_clock("2001-01-01T00:00:00Z").start().await;
     let agent = member(root.path(), &url, fake.shown);
-    assert_eq!(ended(&agent).await, Ended::KeyExpired);
+    assert_eq!(ended(&agent).await, ControlEnd::KeyExpired);
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_key_that_does_not_hold_is_followed_by_the_next_ever_more_slowly() {
     let agent = member(root.path(), &url, fake.shown);
 
     for failures in 1..=2 {
-        assert_eq!(ended(&agent).await, Ended::KeyExpired);
+        assert_eq!(ended(&agent).await, ControlEnd::KeyExpired);
         agent.rotate_node_key().unwrap();
         assert_eq!(agent.attempts.failures(), failures);
     }
@@ -232,7 +232,7 @@ async fn what_is_said_in_plain_about_a_pinned_key_ends_no_membership() {
     // Nor does a handshake that somebody spoils.
     let agent = member(root.path(), &url, MachinePublic::from_bytes([9; 32]));
     until(&agent, |progress| {
-        progress.problem.as_deref().is_some_and(|text| text.contains("its key is another"))
+        progress.problem.as_deref().is_some_and(|text| text.contains("has another key"))
     })
     .await;
     assert!(agent.membership().is_some());
@@ -245,7 +245,7 @@ async fn an_invitation_for_another_coordinator_ends_at_once() {
     let agent = member(root.path(), &url, MachinePublic::from_bytes([9; 32]));
     agent.change_membership(|membership| membership.auth_key = Some("sesame".to_owned()));
 
-    let Ended::Refused(reason) = ended(&agent).await else { panic!("its key had not ended") };
+    let ControlEnd::Refused(reason) = ended(&agent).await else { panic!("its key had not ended") };
 
     assert!(reason.contains("another coordinator"), "{reason}");
 }

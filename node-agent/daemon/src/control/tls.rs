@@ -1,7 +1,7 @@
-//! TLS to a coordinator that is reached by `https://`.
+//! TLS to a coordinator at `https://`.
 //!
-//! What is said is inside Noise all the same. TLS is what stands before it on the way, and what proves the coordinator at
-//! the first contact of a device that has its address alone.
+//! All messages are inside Noise, too. TLS passes middleboxes, and authenticates the coordinator at the first contact of a
+//! device without an invitation.
 
 use std::{error::Error as StdError, io, sync::Arc};
 
@@ -18,7 +18,7 @@ use super::server::Server;
 /// Longest text with authorities, in bytes.
 const CA_MAX: usize = 64 * 1024;
 
-/// No TLS came about.
+/// TLS failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The authorities that were given cannot be used.
@@ -26,21 +26,21 @@ pub enum TlsError {
         "the file of --ca holds no certificate in PEM, or a broken one, or more than 64 KiB: name the authority's certificate"
     )]
     Authorities,
-    /// This machine trusts nobody.
+    /// This machine has no list of authorities.
     #[error(
         "this machine has no list of public certificate authorities: install its package `ca-certificates`, or join \
          with --ca FILE"
     )]
     NoRoots,
-    /// The URL's host is none.
-    #[error("the host in {url} is none that a certificate can be for")]
+    /// The URL's host is invalid.
+    #[error("the host in {url} is not a valid name for a certificate")]
     Host {
         /// The coordinator's address.
         url: String,
         /// Why not.
         source: InvalidDnsNameError,
     },
-    /// The certificate is not one to trust.
+    /// The certificate is not trusted.
     #[error(
         "the certificate at {url} cannot be trusted: {source}; if it comes from an authority of your own, join with --ca FILE"
     )]
@@ -50,26 +50,22 @@ pub enum TlsError {
         /// Why not.
         source: rustls::Error,
     },
-    /// What answers does not speak TLS, or breaks off.
-    #[error("what answers at {url} does not speak HTTPS: {source}")]
+    /// The server does not speak TLS, or closed the connection.
+    #[error("the server at {url} does not speak HTTPS: {source}")]
     Handshake {
         /// The coordinator's address.
         url: String,
         /// What happened.
         source: io::Error,
     },
-    /// The library refuses its own settings.
+    /// The TLS library refuses its configuration.
     #[error("TLS is not available: {0}")]
     Unavailable(#[source] rustls::Error),
 }
 
-/// Looks whether these authorities can be used.
-///
-/// # Errors
-///
-/// [`TlsError::Authorities`].
+/// Checks that these authorities can be used.
 pub(crate) fn check(ca: &str) -> Result<(), TlsError> {
-    given(ca).map(drop)
+    parse(ca).map(drop)
 }
 
 /// Opens TLS over `stream` to `server`, whose certificate must be for `host` and from an authority that is trusted.
@@ -99,13 +95,13 @@ pub(super) async fn connect(
 /// The authorities of a text in PEM, or those that this machine trusts.
 pub(crate) async fn roots(ca: Option<&str>) -> Result<RootCertStore, TlsError> {
     match ca {
-        Some(ca) => given(ca),
+        Some(ca) => parse(ca),
         None => system().await,
     }
 }
 
 /// The authorities of a text in PEM.
-fn given(ca: &str) -> Result<RootCertStore, TlsError> {
+fn parse(ca: &str) -> Result<RootCertStore, TlsError> {
     if ca.len() > CA_MAX {
         return Err(TlsError::Authorities);
     }
@@ -119,7 +115,7 @@ fn given(ca: &str) -> Result<RootCertStore, TlsError> {
 
 /// The authorities that this machine trusts, which its administrator or `SSL_CERT_FILE` may have added to.
 async fn system() -> Result<RootCertStore, TlsError> {
-    // Some hundred files, or a long one.
+    // Reading hundreds of files blocks.
     let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
     let mut roots = RootCertStore::empty();
     if let Ok(found) = found {
@@ -128,7 +124,7 @@ async fn system() -> Result<RootCertStore, TlsError> {
     if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
 }
 
-/// The reason, if it is the certificate.
+/// The reason, if the certificate is not trusted.
 fn untrusted(error: &io::Error) -> Option<rustls::Error> {
     let inner: &(dyn StdError + 'static) = error.get_ref()?;
     let error = inner.downcast_ref::<rustls::Error>()?;

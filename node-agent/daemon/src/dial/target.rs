@@ -1,4 +1,4 @@
-//! Where a dial leads.
+//! The target of a dial.
 
 use std::{
     io,
@@ -17,33 +17,31 @@ use tokio::{
 /// How long what was sent may go unconfirmed, in milliseconds (`TCP_USER_TIMEOUT`, tcp(7)).
 const UNCONFIRMED_MS: u32 = 120_000;
 
-/// A target is not reached.
+/// A target cannot be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DialError {
-    /// Nobody has the address.
+    /// No node has the address.
     #[error(
         "no node of the network has this address: correct it in agent.toml, or approve the node"
     )]
     NoPeer,
-    /// This device is no node, or has no address of that family.
-    #[error("this device has no such mesh address of its own to call from")]
+    /// This device is not a node, or has no address of that family.
+    #[error("this device has no mesh address of that family")]
     NoAddress,
     /// The target or the kernel refused.
     #[error("it cannot be reached ({0})")]
     Refused(io::ErrorKind),
-    /// The target said nothing.
-    #[error(
-        "it does not answer (if it is another node's, does the policy let this one reach the port?)"
-    )]
+    /// Timeout.
+    #[error("it does not answer (for another node: does the policy allow this port?)")]
     Silent,
 }
 
 /// One address.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    /// Loopback or mesh; outside of both if it is said.
+    /// A loopback or mesh address, or another one with `outside`.
     pub(super) address: SocketAddr,
-    /// Whether it lies outside.
+    /// Whether it is an outside address.
     pub(super) outside: bool,
     /// The tunnel's interface.
     pub(super) interface: String,
@@ -53,23 +51,19 @@ pub(super) struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Peer {
     stable_id: String,
-    /// This node's own address, from which it is called.
+    /// This node's own address, from which the connection starts.
     from: IpAddr,
 }
 
 impl Peer {
-    /// The node with this stable id, called `from` this node's address.
+    /// The node with this stable id, reached `from` this node's address.
     pub(super) fn new(stable_id: &str, from: IpAddr) -> Self {
         Self { stable_id: stable_id.to_owned(), from }
     }
 }
 
 impl Target {
-    /// Which peer of the map is dialled; none for a loopback address, and none outside.
-    ///
-    /// # Errors
-    ///
-    /// [`DialError::NoPeer`] and [`DialError::NoAddress`].
+    /// The peer of the map with this address; `None` for a loopback or outside address.
     pub(super) fn peer(&self, netmap: &Netmap) -> Result<Option<Peer>, DialError> {
         let to = self.address.ip();
         if to.is_loopback() || self.outside {
@@ -81,11 +75,7 @@ impl Target {
         Ok(Some(Peer::new(&peer.stable_id, from)))
     }
 
-    /// Connects: to a peer from this node's mesh address and through the tunnel, whatever the routes say.
-    ///
-    /// # Errors
-    ///
-    /// See [`DialError`].
+    /// Connects; to a peer from this node's mesh address and over the tunnel's interface, independent of routes.
     pub(super) async fn connect(
         &self,
         peer: &Result<Option<Peer>, DialError>,

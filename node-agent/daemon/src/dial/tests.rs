@@ -63,24 +63,24 @@ fn dial(to: SocketAddr) -> (Dial, watch::Sender<Arc<Netmap>>) {
 }
 
 /// A dial that is listened on, and its target.
-struct Place {
+struct DialFixture {
     folder: tempfile::TempDir,
     target: TcpListener,
     dial: Dial,
     _listening: JoinHandle<()>,
 }
 
-async fn place(change: impl FnOnce(&mut Dial)) -> Place {
+async fn fixture(change: impl FnOnce(&mut Dial)) -> DialFixture {
     let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (mut dial, _) = dial(target.local_addr().unwrap());
     change(&mut dial);
     let folder = tempfile::tempdir().unwrap();
     let socket = Socket::bind(&folder.path().join("http.sock"), Access::Group).unwrap();
     let listening = tokio::spawn(dial.clone().listen(socket));
-    Place { folder, target, dial, _listening: listening }
+    DialFixture { folder, target, dial, _listening: listening }
 }
 
-impl Place {
+impl DialFixture {
     async fn call(&self) -> UnixStream {
         UnixStream::connect(self.folder.path().join("http.sock")).await.unwrap()
     }
@@ -100,7 +100,7 @@ async fn read(mut from: impl AsyncRead + Unpin) -> String {
 
 #[tokio::test]
 async fn bytes_go_both_ways_and_half_a_close_is_half_a_close() {
-    let place = place(|_| {}).await;
+    let place = fixture(|_| {}).await;
     let (mut caller, mut target) = place.connection().await;
 
     caller.write_all(b"question").await.unwrap();
@@ -123,7 +123,7 @@ async fn bytes_go_both_ways_and_half_a_close_is_half_a_close() {
 #[tokio::test]
 async fn a_caller_that_closes_is_heard_of_at_once() {
     for sends_no_more in [false, true] {
-        let place = place(|_| {}).await;
+        let place = fixture(|_| {}).await;
         let (mut caller, mut target) = place.connection().await;
         caller.write_all(b"question").await.unwrap();
         if sends_no_more {
@@ -143,14 +143,14 @@ async fn a_caller_that_closes_is_heard_of_at_once() {
 
 #[tokio::test]
 async fn another_user_is_turned_away_and_nothing_is_dialled() {
-    let place = place(|dial| dial.uid += 1).await;
+    let place = fixture(|dial| dial.uid += 1).await;
 
     let mut caller = place.call().await;
     let answer = timeout(PATIENCE, caller.read(&mut [0; 1])).await;
     assert_eq!(answer.expect("turned away").unwrap(), 0);
 
     assert!(place.target.accept().now_or_never().is_none());
-    assert!(place.dial.said.stranger.load(Ordering::Relaxed));
+    assert!(place.dial.logged.other_user.load(Ordering::Relaxed));
 }
 
 #[tokio::test]
@@ -158,8 +158,8 @@ async fn a_target_that_is_away_closes_the_call_and_is_said_once_until_it_is_back
     // A port that nobody else gets, and on which nobody listens yet.
     let away = TcpSocket::new_v4().unwrap();
     away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let mut place = place(|it| it.target = dial(away.local_addr().unwrap()).0.target).await;
-    let said = || place.dial.said.away.load(Ordering::Relaxed);
+    let mut place = fixture(|it| it.target = dial(away.local_addr().unwrap()).0.target).await;
+    let said = || place.dial.logged.unreachable.load(Ordering::Relaxed);
 
     for _ in 0..2 {
         assert_eq!(place.call().await.read(&mut [0; 1]).await.unwrap(), 0);
@@ -175,7 +175,7 @@ async fn a_target_that_is_away_closes_the_call_and_is_said_once_until_it_is_back
 
 #[tokio::test]
 async fn a_connection_on_which_nothing_moves_is_closed() {
-    let place = place(|dial| dial.idle = Duration::from_millis(20)).await;
+    let place = fixture(|dial| dial.idle = Duration::from_millis(20)).await;
     let (mut caller, mut target) = place.connection().await;
     assert_eq!(caller.read(&mut [0; 1]).await.unwrap(), 0);
     assert!(target.read(&mut [0; 1]).await.is_err(), "cut, not ended");
@@ -185,7 +185,7 @@ async fn a_connection_on_which_nothing_moves_is_closed() {
 async fn what_is_read_is_noted() {
     let moved = AtomicBool::default();
     let ended = AtomicBool::default();
-    let mut from = Noting { from: &b"x"[..], moved: &moved, ended: Some(&ended) };
+    let mut from = ActivityReader { from: &b"x"[..], moved: &moved, ended: Some(&ended) };
     from.read_exact(&mut [0; 1]).await.unwrap();
     assert!(moved.load(Ordering::Relaxed) && !ended.load(Ordering::Relaxed));
     assert_eq!(from.read(&mut [0; 1]).await.unwrap(), 0);
@@ -199,7 +199,7 @@ async fn what_is_read_is_noted() {
 
 #[tokio::test]
 async fn calls_beyond_the_most_are_turned_away() {
-    let place = place(|_| {}).await;
+    let place = fixture(|_| {}).await;
     let mut held = Vec::new();
     for _ in 0..MAX_CONNECTIONS {
         held.push(place.connection().await);

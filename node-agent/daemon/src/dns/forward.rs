@@ -1,4 +1,4 @@
-//! Passing queries on to the resolvers that the system had before, and asking them ourselves.
+//! Forwards queries to the system's previous resolvers, and looks up names there.
 
 use std::{
     io,
@@ -14,15 +14,16 @@ use hickory_resolver::{
 };
 use node_agent_core::names::{Transport, failure, is_answer};
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UdpSocket},
     time::timeout,
 };
 
-use super::stream::{PORT, read_message, write_message};
-
-/// How long one resolver has to answer before the next is asked.
+/// Port of DNS.
+pub(super) const PORT: u16 = 53;
+/// Timeout of one resolver, after which the next is asked.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Resolvers that are asked at most, in their order (as glibc does).
+/// Most resolvers that are asked, in order (as glibc does).
 const MAX_SERVERS: usize = 3;
 /// Longest answer over UDP.
 const MAX_ANSWER: usize = 65_535;
@@ -35,7 +36,7 @@ pub struct Forwarder {
 
 impl Forwarder {
     /// Replaces the resolvers.
-    pub fn set_servers(&self, servers: &[IpAddr]) {
+    pub(crate) fn set_servers(&self, servers: &[IpAddr]) {
         if let Ok(mut current) = self.servers.write() {
             *current = servers.iter().take(MAX_SERVERS).copied().collect();
         }
@@ -45,8 +46,8 @@ impl Forwarder {
         self.servers.read().map(|servers| servers.clone()).unwrap_or_default()
     }
 
-    /// Asks each resolver in turn; answers SERVFAIL if none does.
-    pub async fn forward(&self, query: &[u8], transport: Transport) -> Vec<u8> {
+    /// Asks each resolver in turn; returns SERVFAIL if none answers.
+    pub(crate) async fn forward(&self, query: &[u8], transport: Transport) -> Vec<u8> {
         for server in self.servers() {
             let server = SocketAddr::new(server, PORT);
             let asked = async {
@@ -58,19 +59,15 @@ impl Forwarder {
             match timeout(TIMEOUT, asked).await {
                 Ok(Ok(answer)) => return answer,
                 Ok(Err(error)) => tracing::debug!(%server, %error, "resolver failed"),
-                Err(_) => tracing::debug!(%server, "resolver is silent"),
+                Err(_) => tracing::debug!(%server, "resolver timed out"),
             }
         }
         failure(query)
     }
 
-    /// The addresses of a host: itself if it is an address, else by `/etc/hosts` and the
-    /// previous resolvers (this program is static and has no NSS).
-    ///
-    /// # Errors
-    ///
-    /// Fails if nobody knows the host.
-    pub async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    /// The addresses of a host: itself if it is an address, else from `/etc/hosts` and the previous resolvers (a static program
+    /// has no NSS).
+    pub(crate) async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse() {
             return Ok(vec![address]);
         }
@@ -81,7 +78,7 @@ impl Forwarder {
             .map_err(io::Error::other)?;
         let found = timeout(TIMEOUT * 3, resolver.lookup_ip(host))
             .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the resolvers are silent"))?
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the resolvers timed out"))?
             .map_err(io::Error::other)?;
         Ok(found.iter().collect())
     }
@@ -110,6 +107,23 @@ async fn ask_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
         Some(answer) if is_answer(&answer, query) => Ok(answer),
         Some(_) | None => Err(io::ErrorKind::InvalidData.into()),
     }
+}
+
+/// Reads one message of DNS over TCP (RFC 1035, section 4.2.2); `None` at the end of the stream.
+pub(super) async fn read_message(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+    let mut len = [0; 2];
+    match stream.read_exact(&mut len).await {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    };
+    let mut packet = vec![0; usize::from(u16::from_be_bytes(len))];
+    stream.read_exact(&mut packet).await?;
+    Ok(Some(packet))
+}
+
+pub(super) async fn write_message(stream: &mut TcpStream, packet: &[u8]) -> io::Result<()> {
+    let len = u16::try_from(packet.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&len.to_be_bytes(), packet].concat()).await
 }
 
 #[cfg(test)]

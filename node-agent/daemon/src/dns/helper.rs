@@ -1,13 +1,13 @@
-//! The helper: root's part of the agent, which writes `/etc/resolv.conf` and does nothing else.
+//! The helper: a process that stays root and only writes `/etc/resolv.conf`.
 //!
 //! ```text
-//!  agent, no root ── Question ──▶ writer: root's files, no capability; Landlock: that file and its backup
-//!        ◀── Answer ──                ▲ started again when somebody exchanged the file
-//!                                  keeper: listens to nobody; restores the file when both have ended
+//!  agent, no root ── Request ──▶ writer: root's files, no capability; Landlock: that file and its backup
+//!        ◀── Response ──              ▲ restarted when another program replaced the file
+//!                                  keeper: reads nothing; restores the file when both have ended
 //! ```
 //!
-//! Both are this program, started by the agent while it is root ([`Part`]). Whichever is killed: the file is restored
-//! when the agent ends if the keeper lives, or by the next start.
+//! Both are this program, started by the agent while it is root ([`Part`]). If one is killed, the keeper restores the file
+//! when the agent ends, or else the next start does.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use node_agent_core::{domain::Domain, resolv_conf::Question};
+use node_agent_core::{domain::Domain, resolv_conf::Request};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair, sockopt,
 };
@@ -29,51 +29,46 @@ use crate::{
     dns::resolv_conf::{self, RESOLV_CONF},
 };
 
-pub mod message;
+mod message;
 mod part;
 
-use message::{ANSWER_LEN, Answer};
+use message::{RESPONSE_LEN, Response};
 use part::START;
 pub use part::{Part, run};
 
-/// How long an answer may take, and the start.
-const ANSWER: Duration = Duration::from_secs(5);
-/// How long it may take to end.
+/// Timeout of a response.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the helper may take to end.
 const END: Duration = Duration::from_secs(3);
 
-/// Nobody writes `resolv.conf`.
+/// `resolv.conf` cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
     /// The helper cannot be started.
     #[error("cannot start the helper that writes {RESOLV_CONF}")]
     Start(#[source] io::Error),
-    /// It cannot do its work.
+    /// The helper cannot start its work.
     #[error("the helper cannot take charge of {RESOLV_CONF} (is another maru-agent running?)")]
     Charge(#[source] io::Error),
-    /// It has gone.
-    #[error("the helper that writes {RESOLV_CONF} has gone: restart the agent")]
+    /// The helper has exited.
+    #[error("the helper that writes {RESOLV_CONF} has exited: restart the agent")]
     Gone(#[source] io::Error),
-    /// The system refused the helper.
+    /// The helper's write failed.
     #[error("cannot write {RESOLV_CONF}")]
     Write(#[source] io::Error),
 }
 
 /// The agent's end of the helper.
 #[derive(Debug)]
-pub struct Helper {
+pub(crate) struct Helper {
     socket: Mutex<OwnedFd>,
     child: Child,
-    confined: bool,
 }
 
 impl Helper {
-    /// Starts the helper for the instance whose files are below `root`; to be called as root, before anything is given
-    /// up. It has undone what a crash left when this returns.
-    ///
-    /// # Errors
-    ///
-    /// See [`HelperError`]; nothing is left behind.
-    pub fn start(root: &Path) -> Result<Self, HelperError> {
+    /// Starts the helper of the instance at `root`; call it as root, before rights are given up. When this returns, the helper
+    /// has restored what a crash left.
+    pub(crate) fn start(root: &Path) -> Result<Self, HelperError> {
         let pair =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
         let (own, other) = pair.map_err(|errno| HelperError::Start(errno.into()))?;
@@ -82,16 +77,15 @@ impl Helper {
         command.stdin(Stdio::from(other)).env_clear().process_group(0);
         let child = command.spawn().map_err(HelperError::Start)?;
         drop(command);
-        let mut helper = Self { socket: Mutex::new(own), child, confined: false };
+        let helper = Self { socket: Mutex::new(own), child };
         match helper.receive(START) {
-            Ok(Answer::Ready(confined)) => helper.confined = confined,
-            Ok(Answer::Failed(errno)) => return Err(helper.fails(errno.into())),
-            Ok(Answer::Done | Answer::LeftAlone | Answer::Refused) => {
-                return Err(helper.fails(io::ErrorKind::InvalidData.into()));
+            Ok(Response::Ready) => Ok(helper),
+            Ok(Response::Failed(errno)) => Err(helper.fails(errno.into())),
+            Ok(Response::Done | Response::LeftAlone | Response::Refused) => {
+                Err(helper.fails(io::ErrorKind::InvalidData.into()))
             }
-            Err(error) => return Err(helper.fails(error)),
+            Err(error) => Err(helper.fails(error)),
         }
-        Ok(helper)
     }
 
     fn fails(self, error: io::Error) -> HelperError {
@@ -99,65 +93,49 @@ impl Helper {
         HelperError::Charge(error)
     }
 
-    /// Whether the kernel confines it to the file.
-    #[must_use]
-    pub fn is_confined(&self) -> bool {
-        self.confined
-    }
-
-    /// Points the file at the agent, with `network` as the first search domain. Repeating it is safe, and takes what
-    /// someone else wrote meanwhile as the original.
-    ///
-    /// Returns whether it is pointed: what is no plain file is left alone.
-    ///
-    /// # Errors
-    ///
-    /// See [`HelperError`].
-    pub fn point(&self, network: Domain) -> Result<bool, HelperError> {
-        self.ask(&Question::Point(network))
+    /// Points the file at the agent, with `network` as the first search domain. A repeated call takes another program's
+    /// changes as the original. Returns `false` if it is not a plain file, which is left alone.
+    pub(crate) fn point(&self, network: Domain) -> Result<bool, HelperError> {
+        self.ask(&Request::Point(network))
     }
 
     /// Puts the original back, if the file still is the agent's.
-    ///
-    /// # Errors
-    ///
-    /// See [`HelperError`].
-    pub fn restore(&self) -> Result<(), HelperError> {
-        self.ask(&Question::Restore).map(|_| ())
+    pub(crate) fn restore(&self) -> Result<(), HelperError> {
+        self.ask(&Request::Restore).map(|_| ())
     }
 
-    fn ask(&self, question: &Question) -> Result<bool, HelperError> {
+    fn ask(&self, request: &Request) -> Result<bool, HelperError> {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        // The late answer to a question that nobody waits for any more.
-        let mut old = [0; ANSWER_LEN];
+        // A late response to an earlier request that timed out.
+        let mut old = [0; RESPONSE_LEN];
         while recv(&*socket, &mut old, RecvFlags::DONTWAIT).is_ok_and(|(len, _)| len > 0) {}
-        send(&*socket, &question.encode(), SendFlags::NOSIGNAL)
+        send(&*socket, &request.encode(), SendFlags::NOSIGNAL)
             .map_err(|errno| HelperError::Gone(errno.into()))?;
         drop(socket);
-        match self.receive(ANSWER).map_err(HelperError::Gone)? {
-            Answer::Done => Ok(true),
-            Answer::LeftAlone => Ok(false),
-            Answer::Failed(errno) => Err(HelperError::Write(errno.into())),
-            Answer::Refused | Answer::Ready(_) => {
+        match self.receive(TIMEOUT).map_err(HelperError::Gone)? {
+            Response::Done => Ok(true),
+            Response::LeftAlone => Ok(false),
+            Response::Failed(errno) => Err(HelperError::Write(errno.into())),
+            Response::Refused | Response::Ready => {
                 Err(HelperError::Write(io::ErrorKind::InvalidInput.into()))
             }
         }
     }
 
-    fn receive(&self, limit: Duration) -> io::Result<Answer> {
+    fn receive(&self, limit: Duration) -> io::Result<Response> {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         sockopt::set_socket_timeout(&*socket, sockopt::Timeout::Recv, Some(limit))?;
-        let mut packet = [0; ANSWER_LEN];
+        let mut packet = [0; RESPONSE_LEN];
         let (len, _) = recv(&*socket, &mut packet, RecvFlags::empty())?;
         if len == 0 {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        Answer::decode(&packet[..len]).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        Response::decode(&packet[..len]).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// Lets it go: it restores the file and ends, which is waited for.
-    pub fn end(self) {
-        let Self { socket, mut child, .. } = self;
+    /// Closes the socket, so that the helper restores the file, and waits for its end.
+    pub(crate) fn end(self) {
+        let Self { socket, mut child } = self;
         drop(socket);
         let step = Duration::from_millis(10);
         for _ in 0..END.as_millis() / step.as_millis() {
@@ -166,12 +144,11 @@ impl Helper {
             }
             std::thread::sleep(step);
         }
-        tracing::warn!("the helper that restores {RESOLV_CONF} takes long: not waiting for it");
+        tracing::warn!("the helper that restores {RESOLV_CONF} takes too long: not waiting for it");
     }
 }
 
 /// The resolvers that the system had before the agent.
-#[must_use]
-pub fn previous(paths: &Paths) -> Vec<IpAddr> {
+pub(crate) fn previous(paths: &Paths) -> Vec<IpAddr> {
     resolv_conf::previous(Path::new(RESOLV_CONF), &paths.resolv_conf_backup())
 }

@@ -1,9 +1,8 @@
 //! `/etc/resolv.conf`: pointed at the agent while it runs, and back.
 //!
-//! The file is written in place: it may be a mount of its own, which cannot be renamed over.
-//! The original is kept first, in a folder that root alone may write, so that a crash is undone by the
-//! next start. Whoever else writes the file meanwhile wins: the original is restored over
-//! our own text only, or over an empty file, as a power cut can leave it.
+//! The file is written in place: it may be a mount point, which cannot be replaced by a rename. The original is backed up
+//! first, in a folder that only root may write, so that the next start undoes a crash. Changes of other programs are kept:
+//! the original is restored only over our own text, or over an empty file, as a power cut can leave it.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -21,40 +20,33 @@ use node_agent_core::{
 use rustix::fs::OFlags;
 
 /// The system's resolver configuration.
-pub const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Stands in the backup for a file that was not there.
+pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// The backup's text if there was no file.
 const ABSENT: &str = "# maru-agent: there was no file\n";
-/// Longest file that is taken for a resolver configuration.
+/// Longest resolver configuration, in bytes.
 const MAX_LEN: u64 = 64 * 1024;
 
-/// The resolvers that the system had before `path` was pointed at the agent, if it is.
-#[must_use]
-pub fn previous(path: &Path, backup: &Path) -> Vec<IpAddr> {
+/// The system's own resolvers: from the backup if `path` points at the agent.
+pub(crate) fn previous(path: &Path, backup: &Path) -> Vec<IpAddr> {
     let text = read(backup).or_else(|| read(path)).unwrap_or_default();
     nameservers(&text)
 }
 
 /// The system's resolver configuration.
 #[derive(Clone, Debug)]
-pub struct ResolvConf {
+pub(crate) struct ResolvConf {
     path: PathBuf,
     backup: PathBuf,
 }
 
 impl ResolvConf {
-    /// The file at `path`, whose original goes to `backup`.
-    #[must_use]
-    pub fn new(path: &Path, backup: &Path) -> Self {
+    /// The file at `path`, with its backup at `backup`.
+    pub(crate) fn new(path: &Path, backup: &Path) -> Self {
         Self { path: path.to_owned(), backup: backup.to_owned() }
     }
 
-    /// Takes charge of the file: undoes what a crash left, and makes an empty one where there is none, which means the
-    /// same to the C library, so that there is a file to point.
-    ///
-    /// # Errors
-    ///
-    /// Fails if a backup is there and cannot be restored, or no file can be made.
-    pub fn open(&self) -> io::Result<()> {
+    /// Restores what a crash left, and makes an empty file if there is none, which means the same to the C library.
+    pub(crate) fn open(&self) -> io::Result<()> {
         self.restore()?;
         if let Err(error) = fs::symlink_metadata(&self.path)
             && error.kind() == io::ErrorKind::NotFound
@@ -65,15 +57,9 @@ impl ResolvConf {
         Ok(())
     }
 
-    /// Points the file at the agent, with `network` as the first search domain. Repeating it is
-    /// safe, and takes what someone else wrote meanwhile as the original.
-    ///
-    /// Returns whether it is pointed: a symbolic link (to a resolver's own file) is left alone.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the original cannot be kept, or the file cannot be written.
-    pub fn take(&self, network: &Domain) -> io::Result<bool> {
+    /// Points the file at the agent, with `network` as the first search domain. A repeated call takes another program's
+    /// changes as the original. Returns `false` for a symbolic link (to a resolver's own file), which is left alone.
+    pub(crate) fn take(&self, network: &Domain) -> io::Result<bool> {
         let current = match fs::symlink_metadata(&self.path) {
             Ok(meta) if !meta.is_file() || meta.len() > MAX_LEN => return Ok(false),
             Ok(_) => Some(fs::read_to_string(&self.path)?),
@@ -96,18 +82,16 @@ impl ResolvConf {
 
     /// Puts the original back, if the file is still ours.
     ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be written; the backup then stays.
-    pub fn restore(&self) -> io::Result<()> {
+    /// On an error the backup stays.
+    pub(crate) fn restore(&self) -> io::Result<()> {
         let Some(original) = read(&self.backup) else {
             return Ok(());
         };
         let ours = read(&self.path).is_some_and(|text| text.starts_with(MARK) || is_void(&text));
         if ours && original == ABSENT {
             if fs::remove_file(&self.path).is_err() {
-                // A mount cannot be removed, nor anything by who is confined; an empty file means the same to the C
-                // library, and the backup tells the next one who may.
+                // A mount point cannot be removed, nor can a confined process remove files. An empty file means the same to
+                // the C library, and the backup stays for the next start.
                 return write_in_place(&self.path, "");
             }
         } else if ours {
@@ -117,7 +101,7 @@ impl ResolvConf {
     }
 }
 
-/// Whether a file says nothing, as after a power cut while it was written.
+/// Whether a file is empty or all zeros, as after a power cut during a write.
 fn is_void(text: &str) -> bool {
     text.bytes().all(|byte| byte == 0)
 }
@@ -126,7 +110,7 @@ fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-/// Keeps the backup, which everyone may read, as the file itself.
+/// Writes the backup, readable for everyone like the file itself.
 pub(crate) fn keep(backup: &Path, text: &str) -> io::Result<()> {
     let folder = backup.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
@@ -152,13 +136,13 @@ mod tests {
         "maru.internal".parse().unwrap()
     }
 
-    struct Place {
+    struct Files {
         _dir: tempfile::TempDir,
         path: PathBuf,
         backup: PathBuf,
     }
 
-    impl Place {
+    impl Files {
         fn open(&self) -> ResolvConf {
             let conf = ResolvConf::new(&self.path, &self.backup);
             conf.open().unwrap();
@@ -170,96 +154,96 @@ mod tests {
         }
     }
 
-    fn place(original: Option<&str>) -> Place {
+    fn files(original: Option<&str>) -> Files {
         let dir = tempfile::tempdir().unwrap();
         let (path, backup) = (dir.path().join("resolv.conf"), dir.path().join("state/backup"));
         if let Some(text) = original {
             fs::write(&path, text).unwrap();
         }
-        Place { _dir: dir, path, backup }
+        Files { _dir: dir, path, backup }
     }
 
     #[test]
     fn the_file_points_here_and_back() {
-        let place = place(Some(ORIGINAL));
-        let conf = place.open();
+        let files = files(Some(ORIGINAL));
+        let conf = files.open();
         assert!(conf.take(&domain()).unwrap());
         assert!(conf.take(&domain()).unwrap());
-        let text = read(&place.path).unwrap();
+        let text = read(&files.path).unwrap();
         assert!(text.contains("nameserver 100.100.100.100\nsearch maru.internal lan\n"), "{text}");
         assert!(text.contains("options edns0"));
-        assert_eq!(place.previous().len(), 2);
+        assert_eq!(files.previous().len(), 2);
         conf.restore().unwrap();
-        assert_eq!(read(&place.path).unwrap(), ORIGINAL);
-        assert!(!place.backup.exists());
+        assert_eq!(read(&files.path).unwrap(), ORIGINAL);
+        assert!(!files.backup.exists());
     }
 
     #[test]
     fn a_crash_is_undone_by_the_next_start() {
-        let place = place(Some(ORIGINAL));
-        place.open().take(&domain()).unwrap();
-        place.open();
-        assert_eq!(read(&place.path).unwrap(), ORIGINAL);
-        assert_eq!(place.previous()[0], "192.0.2.53".parse::<IpAddr>().unwrap());
+        let files = files(Some(ORIGINAL));
+        files.open().take(&domain()).unwrap();
+        files.open();
+        assert_eq!(read(&files.path).unwrap(), ORIGINAL);
+        assert_eq!(files.previous()[0], "192.0.2.53".parse::<IpAddr>().unwrap());
     }
 
     #[test]
     fn a_power_cut_while_writing_loses_nothing() {
         for left in ["", "\0\0\0"] {
             for again in [false, true] {
-                let place = place(Some(ORIGINAL));
-                let cut = place.open();
+                let files = files(Some(ORIGINAL));
+                let cut = files.open();
                 cut.take(&domain()).unwrap();
-                fs::write(&place.path, left).unwrap();
+                fs::write(&files.path, left).unwrap();
                 if again {
                     // It goes on without a start between.
                     cut.take(&domain()).unwrap();
-                    assert_eq!(place.previous().len(), 2, "{left:?}");
+                    assert_eq!(files.previous().len(), 2, "{left:?}");
                 }
-                place.open();
-                assert_eq!(read(&place.path).unwrap(), ORIGINAL, "{left:?}");
+                files.open();
+                assert_eq!(read(&files.path).unwrap(), ORIGINAL, "{left:?}");
             }
         }
     }
 
     #[test]
     fn what_someone_else_wrote_meanwhile_stays() {
-        let place = place(Some(ORIGINAL));
-        let conf = place.open();
+        let files = files(Some(ORIGINAL));
+        let conf = files.open();
         conf.take(&domain()).unwrap();
-        fs::write(&place.path, "nameserver 198.51.100.53\n").unwrap();
+        fs::write(&files.path, "nameserver 198.51.100.53\n").unwrap();
         conf.restore().unwrap();
-        assert_eq!(read(&place.path).unwrap(), "nameserver 198.51.100.53\n");
+        assert_eq!(read(&files.path).unwrap(), "nameserver 198.51.100.53\n");
     }
 
     #[test]
     fn a_new_original_is_taken_over_while_running() {
-        let place = place(Some(ORIGINAL));
-        let conf = place.open();
+        let files = files(Some(ORIGINAL));
+        let conf = files.open();
         conf.take(&domain()).unwrap();
-        fs::write(&place.path, "nameserver 198.51.100.53\n").unwrap();
+        fs::write(&files.path, "nameserver 198.51.100.53\n").unwrap();
         conf.take(&domain()).unwrap();
-        assert_eq!(place.previous(), ["198.51.100.53".parse::<IpAddr>().unwrap()]);
+        assert_eq!(files.previous(), ["198.51.100.53".parse::<IpAddr>().unwrap()]);
         conf.restore().unwrap();
-        assert_eq!(read(&place.path).unwrap(), "nameserver 198.51.100.53\n");
+        assert_eq!(read(&files.path).unwrap(), "nameserver 198.51.100.53\n");
     }
 
     #[test]
     fn a_missing_file_is_missing_again_and_a_link_is_left_alone() {
-        let place = place(None);
-        let conf = place.open();
-        assert_eq!(read(&place.path).unwrap(), "");
+        let files = files(None);
+        let conf = files.open();
+        assert_eq!(read(&files.path).unwrap(), "");
         assert!(conf.take(&domain()).unwrap());
-        assert!(read(&place.path).unwrap().starts_with(MARK));
+        assert!(read(&files.path).unwrap().starts_with(MARK));
         conf.restore().unwrap();
-        assert!(!place.path.exists());
+        assert!(!files.path.exists());
 
-        let target = place.path.with_extension("stub");
+        let target = files.path.with_extension("stub");
         fs::write(&target, ORIGINAL).unwrap();
-        std::os::unix::fs::symlink(&target, &place.path).unwrap();
-        assert!(!place.open().take(&domain()).unwrap());
+        std::os::unix::fs::symlink(&target, &files.path).unwrap();
+        assert!(!files.open().take(&domain()).unwrap());
         assert_eq!(read(&target).unwrap(), ORIGINAL);
-        assert_eq!(place.previous().len(), 2);
+        assert_eq!(files.previous().len(), 2);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Notices that somebody changed this machine's nftables.
+//! Watches this machine's nftables for changes.
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
@@ -14,9 +14,9 @@ use tokio::{io::unix::AsyncFd, time::sleep};
 
 /// The kernel's group for changes of nftables (`NFNLGRP_NFTABLES`, linux/netfilter/nfnetlink.h), as a bit.
 const NFTABLES: u32 = 1 << (7 - 1);
-/// How long changes are collected: who reloads a firewall makes many.
+/// How long changes are collected: a reload of a firewall makes many.
 const COLLECT: Duration = Duration::from_millis(500);
-/// How often to look where the kernel does not tell.
+/// Polling interval without notifications.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A subscription to changes of this network namespace's nftables.
@@ -32,12 +32,12 @@ impl Watch {
     pub(super) fn start() -> Self {
         let socket = open().and_then(AsyncFd::new);
         if let Err(error) = &socket {
-            tracing::debug!(%error, "the kernel does not tell of changes: looking now and then");
+            tracing::debug!(%error, "the kernel sends no notifications of changes: polling");
         }
         Self { socket: socket.ok() }
     }
 
-    /// Returns some time after a change: this program's own are among them.
+    /// Returns some time after a change, also after one of this program.
     pub(super) async fn changed(&self) {
         let Some(socket) = &self.socket else { return sleep(LOOK).await };
         let Ok(mut ready) = socket.readable().await else { return sleep(LOOK).await };
@@ -54,12 +54,12 @@ fn open() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Reads what is there and forgets it: that there was something is all that counts.
+/// Reads and discards pending notifications.
 fn drain(socket: &OwnedFd) {
     let mut buffer = [0_u8; 4096];
     loop {
         match recv(socket, &mut buffer, RecvFlags::DONTWAIT) {
-            // More came than the kernel kept.
+            // NOBUFS: the kernel dropped some.
             Ok(_) | Err(Errno::INTR | Errno::NOBUFS) => {}
             Err(_) => return,
         }

@@ -29,7 +29,7 @@ use tokio_rustls::client::TlsStream;
 use super::{
     queue::{Outgoing, Queue},
     restart::Restart,
-    tls::{self, Proof},
+    tls::{self, ExpectedIdentity},
 };
 use crate::dns::forward::Forwarder;
 
@@ -40,10 +40,10 @@ const SILENCE: Duration = Duration::from_secs(2 * KEEP_ALIVE_S + 10);
 /// Packets that go out in one write.
 const BATCH: usize = 64;
 
-/// How a connection ended that was not lost.
+/// How a connection ended without an error.
 #[derive(Debug)]
-pub(super) enum End {
-    /// Nobody sent for long.
+pub(super) enum ConnectionEnd {
+    /// It was idle.
     Idle,
     /// The relay said that it restarts.
     Restarts(Restart),
@@ -63,12 +63,13 @@ impl Connection {
         forwarder: &Forwarder,
         ca: Option<&str>,
     ) -> io::Result<Self> {
-        let mut last = io::Error::other("the region has no relay that can be proved");
+        let mut last = io::Error::other("the region has no relay that can be authenticated");
         for node in region.nodes.iter().filter(|node| !node.stun_only) {
-            let Some(proof) = tls::proof(node) else {
+            let Some(identity) = tls::expected_identity(node) else {
                 continue;
             };
-            match timeout(CONNECT, Self::open_node(node, (proof, ca), private, forwarder)).await {
+            match timeout(CONNECT, Self::open_node(node, (identity, ca), private, forwarder)).await
+            {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
@@ -79,14 +80,14 @@ impl Connection {
 
     async fn open_node(
         node: &DerpNode,
-        (proof, ca): (Proof<'_>, Option<&str>),
+        (identity, ca): (ExpectedIdentity<'_>, Option<&str>),
         private: &NodePrivate,
         forwarder: &Forwarder,
     ) -> io::Result<Self> {
         let tcp = dial(node, forwarder).await?;
         tcp.set_nodelay(true)?;
         let host = if node.host_name.is_empty() { &node.ipv4 } else { &node.host_name };
-        let mut stream = tls::connect(tcp, host, proof, ca).await?;
+        let mut stream = tls::connect(tcp, host, identity, ca).await?;
         let request = format!(
             "GET /derp HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: DERP\r\n\r\n"
         );
@@ -123,19 +124,19 @@ impl Connection {
         }
     }
 
-    /// Carries packets both ways until the connection ends, the relay restarts, or nobody sent for `idle`.
+    /// Forwards packets both ways until the connection ends, the relay restarts, or nothing was sent for `idle`.
     pub(super) async fn run(
         self,
         outgoing: &mut Queue,
         home: bool,
         idle: Option<Duration>,
         received: impl Fn(&NodePublic, &[u8]),
-    ) -> io::Result<End> {
+    ) -> io::Result<ConnectionEnd> {
         let (reader, writer) = tokio::io::split(self.stream);
         let (pongs, mut pings) = mpsc::channel(8);
         tokio::select! {
-            ended = read(reader, self.decoder, pongs, received, SILENCE) => ended.map(End::Restarts),
-            ended = write(writer, outgoing, &mut pings, home, idle) => ended.map(|()| End::Idle),
+            ended = read(reader, self.decoder, pongs, received, SILENCE) => ended.map(ConnectionEnd::Restarts),
+            ended = write(writer, outgoing, &mut pings, home, idle) => ended.map(|()| ConnectionEnd::Idle),
         }
     }
 }
@@ -146,7 +147,7 @@ async fn dial(node: &DerpNode, forwarder: &Forwarder) -> io::Result<TcpStream> {
     if addresses.is_empty() {
         addresses = forwarder.lookup(&node.host_name).await?;
     }
-    // Over a relay inside the mesh, each packet would make another one for it.
+    // A relay inside the mesh would be reached through itself, in a loop.
     addresses.retain(|address| mesh::is_outside(*address));
     let mut last =
         io::Error::new(io::ErrorKind::NotFound, "the relay has no address outside the mesh");
@@ -159,7 +160,7 @@ async fn dial(node: &DerpNode, forwarder: &Forwarder) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// Reads the answer to the upgrade; returns what came after it.
+/// Reads the response to the upgrade; returns the bytes after it.
 async fn read_upgrade(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     loop {
@@ -172,7 +173,7 @@ async fn read_upgrade(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u
     }
 }
 
-/// Takes what the relay sends until it says that it restarts.
+/// Handles the relay's frames until it announces a restart.
 async fn read(
     mut reader: impl AsyncRead + Unpin,
     mut decoder: Decoder,
@@ -189,7 +190,7 @@ async fn read(
                     let _ = pongs.try_send(data);
                 }
                 Frame::Health { problem } if !problem.is_empty() => {
-                    tracing::warn!("the relay finds something wrong with this connection");
+                    tracing::warn!("the relay reports a problem with this connection");
                 }
                 Frame::Restarting { reconnect_in_ms, try_for_ms } => {
                     return Ok(Restart::new(reconnect_in_ms, try_for_ms));
@@ -255,7 +256,7 @@ async fn write(
     }
 }
 
-/// A packet that no relay would take is dropped, as any network would.
+/// Appends a packet; one that is too long for a relay is dropped.
 fn push_packet(bytes: &mut Vec<u8>, outgoing: &Outgoing, drops: &Drops) {
     let frame = Frame::SendPacket { to: outgoing.to, packet: &outgoing.packet };
     if frame.encode(bytes).is_err() {

@@ -1,4 +1,4 @@
-//! Packets that wait for one relay. What is dropped is counted: WireGuard and TCP above repeat what matters.
+//! The queue of packets for one relay. Drops are counted; WireGuard and TCP retransmit.
 
 use std::{
     sync::Arc,
@@ -9,9 +9,9 @@ use control_protocol::key::NodePublic;
 use node_agent_core::drops::{Cause, Drops};
 use tokio::sync::mpsc;
 
-/// Packets that wait.
+/// Length of the queue.
 const LEN: usize = 512;
-/// How old a packet may be: WireGuard has sent another one since.
+/// Longest age of a packet: WireGuard has sent another one since.
 const STALE: Duration = Duration::from_secs(5);
 
 /// A packet for a peer.
@@ -21,27 +21,27 @@ pub(super) struct Outgoing {
     at: Instant,
 }
 
-/// Where packets are put.
+/// The sending end.
 #[derive(Clone)]
 pub(super) struct Sender {
     packets: mpsc::Sender<Outgoing>,
     drops: Arc<Drops>,
 }
 
-/// Where the connection takes them. What waits when it is dropped is dropped, too.
+/// The receiving end. Dropping it drops queued packets.
 pub(super) struct Queue {
     packets: mpsc::Receiver<Outgoing>,
     pub(super) drops: Arc<Drops>,
 }
 
-/// Makes an empty one.
+/// Makes an empty queue.
 pub(super) fn queue(drops: Arc<Drops>) -> (Sender, Queue) {
     let (sender, packets) = mpsc::channel(LEN);
     (Sender { packets: sender, drops: Arc::clone(&drops) }, Queue { packets, drops })
 }
 
 impl Sender {
-    /// Puts a packet at the end; drops it if there is no room, or nobody takes any.
+    /// Adds a packet; drops it if the queue is full or closed.
     pub(super) fn push(&self, to: NodePublic, packet: &[u8]) {
         let outgoing = Outgoing { to, packet: packet.to_vec(), at: Instant::now() };
         if self.packets.try_send(outgoing).is_err() {
@@ -49,14 +49,14 @@ impl Sender {
         }
     }
 
-    /// Whether nobody takes any more.
+    /// Whether the receiving end is gone.
     pub(super) fn is_closed(&self) -> bool {
         self.packets.is_closed()
     }
 }
 
 impl Queue {
-    /// Waits for a packet that is not too old; `None` once nobody puts any.
+    /// Waits for a fresh packet; `None` once all senders are gone.
     pub(super) async fn recv(&mut self) -> Option<Outgoing> {
         loop {
             let outgoing = self.packets.recv().await?;
@@ -66,7 +66,7 @@ impl Queue {
         }
     }
 
-    /// The next packet that is not too old, if one waits.
+    /// The next fresh packet, if there is one.
     pub(super) fn try_recv(&mut self) -> Option<Outgoing> {
         loop {
             let outgoing = self.packets.try_recv().ok()?;

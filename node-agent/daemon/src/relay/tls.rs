@@ -1,4 +1,4 @@
-//! TLS to a relay that is known by its certificate's hash, or whose certificate an authority vouches for.
+//! TLS to a relay, authenticated by its certificate's hash or by an authority.
 
 use std::{io, sync::Arc};
 
@@ -15,32 +15,32 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::control::tls;
 
-/// How a relay proves that it is the one which the map means.
+/// How a relay is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Proof<'a> {
+pub(super) enum ExpectedIdentity<'a> {
     /// By the one certificate with this SHA-256.
     Pin([u8; 32]),
-    /// By a certificate for this name, from an authority that the coordinator's own would be believed from.
+    /// By a certificate for this name, from an authority that is trusted for the coordinator, too.
     Name(&'a str),
 }
 
-/// What the map says; `None` if it says nothing that could be proved.
-pub(super) fn proof(node: &DerpNode) -> Option<Proof<'_>> {
+/// The identity in the map; `None` if it cannot be authenticated.
+pub(super) fn expected_identity(node: &DerpNode) -> Option<ExpectedIdentity<'_>> {
     match node.certificate_pin() {
-        Some(pin) => pin.map(Proof::Pin),
-        None if !node.cert_name.is_empty() => Some(Proof::Name(&node.cert_name)),
-        None => (!node.host_name.is_empty()).then_some(Proof::Name(&node.host_name)),
+        Some(pin) => pin.map(ExpectedIdentity::Pin),
+        None if !node.cert_name.is_empty() => Some(ExpectedIdentity::Name(&node.cert_name)),
+        None => (!node.host_name.is_empty()).then_some(ExpectedIdentity::Name(&node.host_name)),
     }
 }
 
-/// Accepts the one certificate whose SHA-256 it was told, whatever else that says.
+/// Accepts only the certificate with this SHA-256.
 #[derive(Debug)]
-struct Pinned {
+struct PinnedVerifier {
     pin: [u8; 32],
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Pinned {
+impl ServerCertVerifier for PinnedVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -56,7 +56,7 @@ impl ServerCertVerifier for Pinned {
         }
     }
 
-    // That the relay has the certificate's key is proved by these two.
+    // These two prove that the relay has the certificate's key.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -86,15 +86,11 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Opens TLS over `stream` to the relay at `host`, which must prove itself so; `ca` is the authorities for a name, in PEM.
-///
-/// # Errors
-///
-/// Fails if the relay has another certificate, or lacks its key.
+/// Opens TLS over `stream` to the relay at `host`, which must have this identity; `ca` is the authorities for a name, in PEM.
 pub(super) async fn connect(
     stream: TcpStream,
     host: &str,
-    proof: Proof<'_>,
+    proof: ExpectedIdentity<'_>,
     ca: Option<&str>,
 ) -> io::Result<TlsStream<TcpStream>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -102,11 +98,11 @@ pub(super) async fn connect(
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
     let (config, name) = match proof {
-        Proof::Pin(pin) => {
-            let verifier = Arc::new(Pinned { pin, provider });
+        ExpectedIdentity::Pin(pin) => {
+            let verifier = Arc::new(PinnedVerifier { pin, provider });
             (config.dangerous().with_custom_certificate_verifier(verifier), host)
         }
-        Proof::Name(name) => {
+        ExpectedIdentity::Name(name) => {
             let roots = tls::roots(ca).await.map_err(io::Error::other)?;
             (config.with_root_certificates(roots), name)
         }

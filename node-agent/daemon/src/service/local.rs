@@ -1,8 +1,7 @@
-//! Services for programs of this machine: loopback addresses that lead to a service's socket.
+//! Services for programs of this machine: forwards loopback addresses to a service's socket.
 //!
-//! Nobody knows who calls from there: any program of any user may. So the service is told that nobody does (the header's
-//! command LOCAL, [`mesh_identity::LOCAL`]), and never takes it for a node or a person; what it answers then is its own
-//! to decide.
+//! Any user's program may connect, so the caller has no identity: the header has the command LOCAL
+//! ([`mesh_identity::LOCAL`]). The service decides what it answers then.
 
 use std::{future::pending, io, net::SocketAddr, sync::Arc};
 
@@ -12,14 +11,14 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet, time::timeout
 use super::{SERVICE_WAIT, answers, bind, connector};
 use crate::{
     agent::Agent,
-    pass::{Answers, keep_alive, pass_on},
+    proxy::{ResponsePolicy, forward, keep_alive},
 };
 
 /// Connections of one address at once.
 const MAX_CONNECTIONS: usize = 128;
 
 /// Listens on every local address of every service until it is dropped.
-pub async fn run(agent: Arc<Agent>) {
+pub(crate) async fn run(agent: Arc<Agent>) {
     let mut tasks = JoinSet::new();
     for service in &agent.config.settings.service {
         let socket = Arc::new(connector(&agent.paths, service));
@@ -31,7 +30,12 @@ pub async fn run(agent: Arc<Agent>) {
     while tasks.join_next().await.is_some() {}
 }
 
-async fn listen(address: SocketAddr, name: Arc<str>, socket: Arc<Connector>, answers: Answers) {
+async fn listen(
+    address: SocketAddr,
+    name: Arc<str>,
+    socket: Arc<Connector>,
+    answers: ResponsePolicy,
+) {
     let listener = bind(address, &name).await;
     tracing::info!(%address, service = %name, "service offered to programs of this machine");
     let connect =
@@ -40,7 +44,12 @@ async fn listen(address: SocketAddr, name: Arc<str>, socket: Arc<Connector>, ans
     connections.serve(listener, pending(), connect).await;
 }
 
-async fn serve(mut stream: TcpStream, name: Arc<str>, socket: Arc<Connector>, answers: Answers) {
+async fn serve(
+    mut stream: TcpStream,
+    name: Arc<str>,
+    socket: Arc<Connector>,
+    answers: ResponsePolicy,
+) {
     let announced = async {
         let mut service = socket.connect().await?;
         service.write_all(&mesh_identity::LOCAL).await?;
@@ -50,9 +59,11 @@ async fn serve(mut stream: TcpStream, name: Arc<str>, socket: Arc<Connector>, an
     match timeout(SERVICE_WAIT, announced).await.unwrap_or_else(|_| late()) {
         Ok(mut service) => {
             keep_alive(&stream);
-            let _ = pass_on(stream.split(), service.split(), answers).await;
+            let _ = forward(stream.split(), service.split(), answers).await;
         }
-        Err(error) => tracing::debug!(service = %name, %error, "a local connection ends at once"),
+        Err(error) => {
+            tracing::debug!(service = %name, %error, "the service is not available for a local connection")
+        }
     }
 }
 
@@ -88,7 +99,7 @@ mod tests {
         let service = UnixListener::bind(&path).unwrap();
         let address = lab::free_port().unwrap();
         let listening =
-            tokio::spawn(listen(address, "gateway".into(), socket(&path), Answers::Any));
+            tokio::spawn(listen(address, "gateway".into(), socket(&path), ResponsePolicy::Any));
 
         let mut program = loop {
             match TcpStream::connect(address).await {
@@ -116,8 +127,13 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut program = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        serve(stream, "gateway".into(), socket(Path::new("/nonexistent/http.sock")), Answers::Any)
-            .await;
+        serve(
+            stream,
+            "gateway".into(),
+            socket(Path::new("/nonexistent/http.sock")),
+            ResponsePolicy::Any,
+        )
+        .await;
         assert_eq!(program.read(&mut [0; 1]).await.unwrap(), 0);
     }
 }

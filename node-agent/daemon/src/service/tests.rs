@@ -9,7 +9,7 @@ use mesh_identity::Person;
 use tokio::io::AsyncReadExt as _;
 
 use super::*;
-use crate::pass::LINGER;
+use crate::proxy::LINGER;
 
 fn node(id: u8) -> Node {
     Node {
@@ -194,7 +194,7 @@ async fn a_connection_ends_with_the_right_to_it() {
 }
 
 /// What a caller gets of a service that answers so, piece by piece: each comes before the next is said.
-async fn answered(answers: Answers, pieces: &[&str]) -> Vec<u8> {
+async fn answered(answers: ResponsePolicy, pieces: &[&str]) -> Vec<u8> {
     let access = watch::Sender::new(Arc::new(access(80)));
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("http.sock");
@@ -238,18 +238,19 @@ async fn no_page_comes_from_a_service_that_has_none() {
         &["HTTP/1.1 200 OK\r\nContent-Type: image/svg+xml\r\n\r\n", "<svg>"],
     ];
     for pieces in hostile {
-        assert_eq!(answered(Answers::NoPages, pieces).await, b"", "{pieces:?}");
-        let all = answered(Answers::Any, pieces).await;
+        assert_eq!(answered(ResponsePolicy::NoPages, pieces).await, b"", "{pieces:?}");
+        let all = answered(ResponsePolicy::Any, pieces).await;
         assert_eq!(all, pieces.concat().as_bytes(), "the control: a service that may");
     }
-    let again = answered(Answers::NoPages, &["HTTP/1.1 100 Continue\r\n\r\n", PAGE]).await;
+    let again = answered(ResponsePolicy::NoPages, &["HTTP/1.1 100 Continue\r\n\r\n", PAGE]).await;
     assert_eq!(again, b"HTTP/1.1 100 Continue\r\n\r\n", "nor after an interim answer");
 }
 
 #[tokio::test]
 async fn a_reply_that_is_no_page_is_streamed_and_is_the_last_of_its_connection() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
-    let got = answered(Answers::NoPages, &[head, "data: a\r\n\r\n", "data: b\r\n\r\n"]).await;
+    let got =
+        answered(ResponsePolicy::NoPages, &[head, "data: a\r\n\r\n", "data: b\r\n\r\n"]).await;
     let got = String::from_utf8(got).unwrap();
     let (head, body) = got.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("\r\nconnection: close\r\n"), "{head}");

@@ -1,7 +1,7 @@
-//! The agent's own folders: made, or taken over from root, who owned them before the agent had a user of its own.
+//! The agent's own folders: made, or handed over from root to the agent's user.
 //!
-//! Whoever is in such a folder already may be hostile by now: what is given away is looked at first, by itself and not
-//! by its name, so that a link that somebody planted gives away nothing.
+//! A process in such a folder may be hostile: each file is opened and checked before its owner changes, so that no planted
+//! link is followed.
 
 use std::{
     ffi::CStr,
@@ -24,48 +24,44 @@ use rustix::{
 
 use crate::config::Paths;
 
-/// Keys and the map: for nobody else.
+/// Keys and the map: for the agent only.
 const STATE: u32 = 0o700;
 /// The local API: everyone may enter.
 const API: u32 = 0o755;
-/// A dial: its caller's group may enter, and a socket made there gets that group.
+/// A dial: its caller's group may enter, and sockets inherit that group.
 const DIAL: u32 = 0o2750;
 
-/// A folder cannot be the agent's.
+/// A folder cannot be made or handed over.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// It cannot be made or taken over.
-    #[error("cannot make {} the agent's folder", .path.display())]
+    /// A system call failed.
+    #[error("cannot make {} a folder of the agent", .path.display())]
     Io {
         /// The folder.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
-    /// Something else is there.
-    #[error("{} is not a folder of root's or of the agent's (user {AGENT_UID}): move it elsewhere", .0.display())]
+    /// It is not a folder, or belongs to another user.
+    #[error("{} is not a folder of root or of the agent (user {AGENT_UID}): move it elsewhere", .0.display())]
     Foreign(PathBuf),
-    /// Others could exchange it.
-    #[error("{} must belong to root and be writable by root alone, since the agent's keys are below it: correct its owner and mode", .0.display())]
+    /// Other users could replace it.
+    #[error("{} must belong to root and be writable only by root, since the agent's keys are below it: correct its owner and mode", .0.display())]
     Open(PathBuf),
 }
 
-/// Makes the folders of state and local API the agent's. To be called as root.
+/// Hands the folders of state and local API over to the agent. Call it as root.
 ///
-/// # Errors
-///
-/// See [`FolderError`]. What was taken over by then stays so; repeating it is safe.
-pub fn take_over(paths: &Paths) -> Result<(), FolderError> {
+/// Repeating it is safe.
+pub(crate) fn take_over(paths: &Paths) -> Result<(), FolderError> {
     hand_over(&paths.state_dir(), STATE)?;
     hand_over(&paths.api_dir(), API)
 }
 
-/// Makes the folder of each dial the agent's, and its caller's group's. To be called as root.
+/// Hands the folder of each dial over to the agent and its caller's group. Call it as root.
 ///
-/// # Errors
-///
-/// See [`FolderError`]. What was made by then stays so; repeating it is safe.
-pub fn take_over_dials(paths: &Paths, dials: &[Dial]) -> Result<(), FolderError> {
+/// Repeating it is safe.
+pub(crate) fn take_over_dials(paths: &Paths, dials: &[Dial]) -> Result<(), FolderError> {
     for (path, gid) in dial_folders(paths, dials) {
         let folder = open_below(&path, DIAL)?;
         let failed = |errno: Errno| FolderError::Io { path: path.clone(), source: errno.into() };
@@ -73,7 +69,7 @@ pub fn take_over_dials(paths: &Paths, dials: &[Dial]) -> Result<(), FolderError>
         if !matches!(found.st_uid, 0 | AGENT_UID) {
             return Err(FolderError::Foreign(path));
         }
-        // Root need not have the capability to change a mode elsewhere than in what is its own and its group's.
+        // Without CAP_FOWNER and CAP_FSETID, root changes the mode only of its own and its group's files.
         fchown(&folder, Some(Uid::ROOT), Some(getegid())).map_err(failed)?;
         fchmod(&folder, Mode::from_raw_mode(DIAL)).map_err(failed)?;
         fchown(&folder, Some(Uid::from_raw(AGENT_UID)), Some(gid)).map_err(failed)?;
@@ -81,12 +77,8 @@ pub fn take_over_dials(paths: &Paths, dials: &[Dial]) -> Result<(), FolderError>
     Ok(())
 }
 
-/// Makes the folder of each dial where it is missing, for a user other than root, and says if the caller cannot enter.
-///
-/// # Errors
-///
-/// They cannot be made there.
-pub fn make_dials(paths: &Paths, dials: &[Dial]) -> Result<(), FolderError> {
+/// Makes missing folders of dials, as a user other than root, and warns if the caller cannot enter.
+pub(crate) fn make_dials(paths: &Paths, dials: &[Dial]) -> Result<(), FolderError> {
     for (path, gid) in dial_folders(paths, dials) {
         let failed = |source: io::Error| FolderError::Io { path: path.clone(), source };
         parent(&path).map_err(failed)?;
@@ -107,8 +99,8 @@ pub fn make_dials(paths: &Paths, dials: &[Dial]) -> Result<(), FolderError> {
     Ok(())
 }
 
-/// The folder of each dial, and the group that enters it.
-pub fn dial_folders(paths: &Paths, dials: &[Dial]) -> Vec<(PathBuf, Gid)> {
+/// The folder of each dial, and its caller's group.
+pub(crate) fn dial_folders(paths: &Paths, dials: &[Dial]) -> Vec<(PathBuf, Gid)> {
     let folder = |dial: &Dial| {
         let socket = paths.resolve(&dial.socket);
         (socket.parent().unwrap_or(&socket).to_owned(), Gid::from_raw(dial.uid))
@@ -116,12 +108,8 @@ pub fn dial_folders(paths: &Paths, dials: &[Dial]) -> Vec<(PathBuf, Gid)> {
     dials.iter().map(folder).collect()
 }
 
-/// Makes the folders where they are missing, for a user other than root.
-///
-/// # Errors
-///
-/// They cannot be made there.
-pub fn make(paths: &Paths) -> Result<(), FolderError> {
+/// Makes missing folders, as a user other than root.
+pub(crate) fn make(paths: &Paths) -> Result<(), FolderError> {
     for (path, mode) in [(paths.state_dir(), STATE), (paths.api_dir(), API)] {
         let made = parent(&path).and_then(|_| DirBuilder::new().mode(mode).create(&path));
         match made {
@@ -138,7 +126,7 @@ fn hand_over(path: &Path, mode: u32) -> Result<(), FolderError> {
     give(&open_below(path, mode)?, path, mode)
 }
 
-/// Opens a folder that lies in one of root's, and makes it if it is missing.
+/// Opens a folder inside one of root's, and makes it if it is missing.
 fn open_below(path: &Path, mode: u32) -> Result<OwnedFd, FolderError> {
     let failed = |source: io::Error| FolderError::Io { path: path.to_owned(), source };
     let above = parent(path).map_err(failed)?;
@@ -160,7 +148,7 @@ fn open_below(path: &Path, mode: u32) -> Result<OwnedFd, FolderError> {
     }
 }
 
-/// Gives an open folder, and root's files in it, to the agent.
+/// Hands an open folder, and root's files in it, over to the agent.
 fn give(folder: &OwnedFd, path: &Path, mode: u32) -> Result<(), FolderError> {
     let failed = |errno: Errno| FolderError::Io { path: path.to_owned(), source: errno.into() };
     let found = fstat(folder).map_err(failed)?;
@@ -181,7 +169,7 @@ fn give(folder: &OwnedFd, path: &Path, mode: u32) -> Result<(), FolderError> {
     Ok(())
 }
 
-/// Gives one file to the agent if it is root's and nobody knows it by another name. What else is there stays as it is.
+/// Hands one file over to the agent if it is root's plain file with one name.
 fn give_file(folder: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = match openat(folder, name, flags, Mode::empty()) {
@@ -194,15 +182,18 @@ fn give_file(folder: &OwnedFd, name: &CStr) -> Result<(), Errno> {
         return Ok(());
     }
     if !is_plain(&found) {
-        tracing::warn!(?name, "stays root's: it is no plain file, or has another name elsewhere");
+        tracing::warn!(
+            ?name,
+            "not handed over to the agent: it is not a plain file, or has another hard link"
+        );
         return Ok(());
     }
-    // This very file, whatever has its name by now.
+    // The open file, even if its name was replaced.
     let (uid, gid) = (Uid::from_raw(AGENT_UID), Gid::from_raw(AGENT_GID));
     chownat(&file, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
 }
 
-/// Whether it is a regular file with one name: a second one could be a file of the system's.
+/// Whether it is a regular file with one name: another hard link could be a system file.
 pub(crate) fn is_plain(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode) == FileType::RegularFile && found.st_nlink == 1
 }
@@ -221,17 +212,19 @@ mod tests {
         os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
     };
 
+    use node_agent_api::settings::DIALS;
+
     use super::*;
 
-    struct Place {
+    struct TestRoot {
         root: tempfile::TempDir,
         paths: Paths,
     }
 
-    fn place() -> Place {
+    fn place() -> TestRoot {
         let root = tempfile::tempdir().unwrap();
         let paths = Paths::new(root.path());
-        Place { root, paths }
+        TestRoot { root, paths }
     }
 
     fn owner(path: &Path) -> (u32, u32) {
@@ -256,7 +249,7 @@ mod tests {
     }
 
     fn dial(name: &str, uid: u32) -> Dial {
-        let socket = Path::new(node_agent_api::settings::DIALS).join(name).join("http.sock");
+        let socket = Path::new(DIALS).join(name).join("http.sock");
         let to = "127.0.0.1:11434".parse().unwrap();
         Dial { name: name.to_owned(), socket, uid, to, outside: false }
     }
@@ -265,20 +258,20 @@ mod tests {
     #[ignore = "needs: root"]
     fn a_dials_folder_is_the_agents_and_of_its_callers_group_also_after_a_change() {
         let place = place();
-        let folder = place.paths.dials_dir().join("ollama");
+        let folder = place.paths.resolve(Path::new(DIALS)).join("ollama");
         for uid in [61_002, 61_003] {
             take_over_dials(&place.paths, &[dial("ollama", uid)]).unwrap();
             assert_eq!(owner(&folder), (AGENT_UID, uid));
             assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, DIAL);
         }
-        assert_eq!(owner(&place.paths.dials_dir()), ROOT);
+        assert_eq!(owner(&place.paths.resolve(Path::new(DIALS))), ROOT);
 
         fs::remove_dir(&folder).unwrap();
         symlink(place.root.path(), &folder).unwrap();
         let error = take_over_dials(&place.paths, &[dial("ollama", 61_002)]).unwrap_err();
         assert!(matches!(error, FolderError::Foreign(_)), "{error}");
         assert_eq!(owner(place.root.path()), ROOT, "a planted link was followed");
-        let strangers = place.paths.dials_dir().join("stranger");
+        let strangers = place.paths.resolve(Path::new(DIALS)).join("stranger");
         fs::create_dir(&strangers).unwrap();
         chown(&strangers, Some(12345), None).unwrap();
         assert!(take_over_dials(&place.paths, &[dial("stranger", 61_002)]).is_err());

@@ -1,11 +1,11 @@
-//! What this process may do: taken away by itself, before it has a second thread, and looked at afterwards.
+//! Drops this process's rights, while it has one thread, and checks the result.
 //!
 //! | process | user | capabilities |
 //! |---|---|---|
 //! | agent | [`AGENT_UID`] | [`KEPT`], ambient: `nft`, which it starts, has them too |
 //! | resolver helper | 0 | none |
 //!
-//! Neither gets a right by starting another program, and neither leaves its memory in a core dump.
+//! Neither gains a right by starting another program, and neither dumps core.
 
 use std::io;
 
@@ -25,13 +25,14 @@ use rustix::{
     },
 };
 
-/// What the agent keeps of root's rights: interfaces, routes, `nft` and `/proc/sys/net`; and the resolver's port.
-pub const KEPT: CapabilitySet = CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_BIND_SERVICE);
+/// The agent's capabilities: for interfaces, routes, `nft` and `/proc/sys/net`; and for the resolver's port.
+pub(crate) const KEPT: CapabilitySet =
+    CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_BIND_SERVICE);
 
-/// The agent does not run with these rights.
+/// The agent cannot run with the right privileges.
 #[derive(Debug, thiserror::Error)]
 pub enum RightsError {
-    /// Neither root nor a user with the capabilities started it.
+    /// It was started neither as root nor with the capabilities.
     #[error(
         "the agent needs root's rights to start (it gives them up at once), or CAP_NET_ADMIN and CAP_NET_BIND_SERVICE: run it as `sudo maru-agent`"
     )]
@@ -41,21 +42,19 @@ pub enum RightsError {
         "cannot give up root's rights ({what}): start the agent with CAP_SETUID, CAP_SETGID and CAP_SETPCAP, or as user {AGENT_UID} with CAP_NET_ADMIN and CAP_NET_BIND_SERVICE alone"
     )]
     Drop {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// The kernel's answer.
+        /// The error.
         source: Errno,
     },
-    /// It gave rights up and has others than it should.
-    #[error("the agent does not run with rights that it gave up: {0}; report this with `uname -a`")]
+    /// It has other rights than expected.
+    #[error("the agent has rights that it should have dropped: {0}; report this with `uname -a`")]
     Wrong(&'static str),
-    /// It gave rights up in one thread of several.
-    #[error(
-        "the agent has a second thread already, so that it cannot give up root's rights; report this"
-    )]
+    /// The process has more than one thread.
+    #[error("the agent already has a second thread and cannot give up root's rights; report this")]
     Threads,
-    /// Whoever started it, and would end it, has ended.
-    #[error("the program that started the agent has ended, so that the agent ends too")]
+    /// Its parent, which would end it, has ended.
+    #[error("the parent process of the agent has ended, so the agent ends, too")]
     Orphan,
     /// `/proc` cannot be read.
     #[error("cannot read /proc/self/task: mount /proc")]
@@ -63,25 +62,21 @@ pub enum RightsError {
 }
 
 /// Whether root started this process.
-#[must_use]
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// Makes this process the agent's: root becomes [`AGENT_UID`], another user stays who it is; either keeps [`KEPT`] and
-/// nothing else.
+/// Drops everything but [`KEPT`]; root also becomes [`AGENT_UID`].
 ///
-/// # Errors
-///
-/// See [`RightsError`]; the process must end then, since it may have given up a part.
-pub fn become_agent() -> Result<(), RightsError> {
+/// On an error the process must end: it may have given up some rights.
+pub(crate) fn become_agent() -> Result<(), RightsError> {
     only_thread()?;
     let held = capabilities(None).map_err(failed("look at the capabilities"))?;
     if !held.permitted.contains(KEPT) {
         return Err(RightsError::TooFew);
     }
     let parent = Parent::now()?;
-    bound(KEPT);
+    limit_bounding_set(KEPT);
     if is_root() {
         set_keep_capabilities(true).map_err(failed("keep capabilities"))?;
         change_user(AGENT_UID, AGENT_GID)?;
@@ -93,8 +88,8 @@ pub fn become_agent() -> Result<(), RightsError> {
         configure_capability_in_ambient_set(capability, true)
             .map_err(failed("pass the capabilities on"))?;
     }
-    shut()?;
-    parent.again()?;
+    forbid_privileges()?;
+    parent.renew_signal()?;
     check(KEPT)?;
     if getuid().is_root() || regains_root() {
         return Err(RightsError::Wrong("it can become root again"));
@@ -102,24 +97,22 @@ pub fn become_agent() -> Result<(), RightsError> {
     Ok(())
 }
 
-/// Makes this process root without a capability: it owns root's files and may do nothing else that others may not.
+/// Drops all capabilities but stays root, as the owner of root's files.
 ///
-/// # Errors
-///
-/// See [`RightsError`]; the process must end then.
-pub fn become_helper() -> Result<(), RightsError> {
+/// On an error the process must end.
+pub(crate) fn become_helper() -> Result<(), RightsError> {
     only_thread()?;
     let held = capabilities(None).map_err(failed("look at the capabilities"))?;
-    // The keeper has given up all of it before it starts a writer.
+    // A writer inherits nothing from the keeper, which dropped all capabilities before.
     if !held.permitted.is_empty() {
         change_user(0, 0)?;
     }
-    bound(CapabilitySet::empty());
+    limit_bounding_set(CapabilitySet::empty());
     clear_ambient_capability_set().map_err(failed("pass no capability on"))?;
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     set_capabilities(None, sets).map_err(failed("set the capabilities"))?;
-    shut()?;
+    forbid_privileges()?;
     check(none)?;
     if geteuid().is_root() && getegid().is_root() {
         Ok(())
@@ -128,7 +121,7 @@ pub fn become_helper() -> Result<(), RightsError> {
     }
 }
 
-/// Checks that this process has one thread: rights are given up for one thread only.
+/// Checks that this process has one thread: rights are dropped per thread.
 fn only_thread() -> Result<(), RightsError> {
     match std::fs::read_dir("/proc/self/task").map_err(RightsError::Proc)?.count() {
         1 => Ok(()),
@@ -143,36 +136,35 @@ fn change_user(uid: u32, gid: u32) -> Result<(), RightsError> {
     set_thread_res_uid(uid, uid, uid).map_err(failed("change the user"))
 }
 
-/// Lets no program that this process starts have more than `kept`, where the kernel allows to say so (it takes
-/// CAP_SETPCAP). Without it, [`shut`] says the same.
-fn bound(kept: CapabilitySet) {
-    for capability in every().filter(|capability| !kept.contains(*capability)) {
+/// Limits the bounding set to `kept`, if this process has CAP_SETPCAP. Without it, [`forbid_privileges`] has the same effect.
+fn limit_bounding_set(kept: CapabilitySet) {
+    for capability in all_capabilities().filter(|capability| !kept.contains(*capability)) {
         let _ = remove_capability_from_bounding_set(capability);
     }
 }
 
-fn shut() -> Result<(), RightsError> {
+fn forbid_privileges() -> Result<(), RightsError> {
     set_no_new_privs(true).map_err(failed("refuse new privileges"))?;
     forbid_dumps().map_err(failed("forbid core dumps"))
 }
 
-/// Looks at what this process really has.
+/// Checks this process's rights.
 fn check(kept: CapabilitySet) -> Result<(), RightsError> {
     let held = capabilities(None).map_err(failed("look at the capabilities"))?;
     if (held.effective, held.permitted, held.inheritable) != (kept, kept, kept) {
-        return Err(RightsError::Wrong("its capabilities are others"));
+        return Err(RightsError::Wrong("its capabilities differ"));
     }
     let is_ambient = |capability| capability_is_in_ambient_set(capability).unwrap_or(false);
-    if every().any(|capability| is_ambient(capability) != kept.contains(capability)) {
-        return Err(RightsError::Wrong("the capabilities that it passes on are others"));
+    if all_capabilities().any(|capability| is_ambient(capability) != kept.contains(capability)) {
+        return Err(RightsError::Wrong("its ambient capabilities differ"));
     }
     if !no_new_privs().unwrap_or(false) {
-        return Err(RightsError::Wrong("it can get new privileges"));
+        return Err(RightsError::Wrong("it can gain new privileges"));
     }
     if getuid() != geteuid() || getgid() != getegid() {
         return Err(RightsError::Wrong("it has two users or groups"));
     }
-    // Root's own groups went with its rights; a user that a service manager chose keeps what it gave.
+    // Root's supplementary groups were dropped; a service manager may have given another user its own.
     let is_ours = matches!(getuid().as_raw(), 0 | AGENT_UID);
     if is_ours && getgroups().is_ok_and(|groups| groups.iter().any(|group| group.is_root())) {
         return Err(RightsError::Wrong("it is in root's group"));
@@ -180,8 +172,8 @@ fn check(kept: CapabilitySet) -> Result<(), RightsError> {
     Ok(())
 }
 
-/// Every capability that a kernel may know.
-fn every() -> impl Iterator<Item = CapabilitySet> {
+/// Every possible capability.
+fn all_capabilities() -> impl Iterator<Item = CapabilitySet> {
     (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit))
 }
 
@@ -194,7 +186,7 @@ fn failed(what: &'static str) -> impl Fn(Errno) -> RightsError {
     move |source| RightsError::Drop { what, source }
 }
 
-/// Who started this process, and the signal with which the kernel tells of its end.
+/// The parent process, and the signal for its end.
 struct Parent {
     pid: Option<rustix::process::Pid>,
     signal: Option<rustix::process::Signal>,
@@ -207,8 +199,8 @@ impl Parent {
         Ok(Self { pid: getppid(), signal })
     }
 
-    /// Asks for the signal again, since a change of user cancels it; fails if the parent has ended meanwhile.
-    fn again(self) -> Result<(), RightsError> {
+    /// Sets the signal again, since a change of user cancels it; fails if the parent has ended meanwhile.
+    fn renew_signal(self) -> Result<(), RightsError> {
         if self.signal.is_none() {
             return Ok(());
         }

@@ -152,7 +152,7 @@ fn a_reply_that_nobody_waits_for_is_stopped_at_the_other_end_of_the_mesh() {
 #[test]
 #[ignore = "needs: root"]
 fn a_removed_node_is_not_dialled_any_more_and_that_is_said_once() {
-    const CUT: &str = "the node is not in the map any more";
+    const CUT: &str = "the node is no longer in the map";
     const AWAY: &str = "no node of the network has this address";
     let mut network = network();
     let (mut caller, _target) = network.connection();

@@ -10,7 +10,7 @@ use testkit::blocking::eventually;
 
 use super::{
     control_plane::{ControlPlane, Node, echo},
-    hostile::Hostile,
+    hostile::HostilePeer,
 };
 
 const HOME: &str = "hostname = \"server\"\n\
@@ -52,7 +52,7 @@ fn a_peer_whose_endpoint_is_its_mesh_address_makes_nobody_seal_twice() {
     let key = json!({ "user": "juno", "pre_approved": true });
     let key = plane.ask("POST", "/keys", Some(key))["key"].as_str().unwrap().to_owned();
     let machine = &plane.topology.laptops[1];
-    let hostile = Hostile::start(machine, "http://10.77.1.2:8443", &key, "server");
+    let hostile = HostilePeer::start(machine, "http://10.77.1.2:8443", &key, "server");
     let count = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
     let listed = home.peer("hostile");
     assert_eq!(listed["addresses"][0], hostile.address.to_string());

@@ -47,7 +47,7 @@ const HEADERS: usize = 28;
 
 /// What it has seen and done.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Observations {
     /// Packets of the victim that were datagrams of the tunnel themselves.
     pub(crate) sealed_twice: AtomicUsize,
     /// All other UDP datagrams of the victim.
@@ -57,9 +57,9 @@ pub(crate) struct Seen {
 }
 
 /// The peer; dropping it stops it.
-pub(crate) struct Hostile {
+pub(crate) struct HostilePeer {
     pub(crate) address: Ipv4Addr,
-    pub(crate) seen: Arc<Seen>,
+    pub(crate) seen: Arc<Observations>,
     stop: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
     _runtime: Runtime,
@@ -74,7 +74,7 @@ struct Member {
     relays: map::DerpMap,
 }
 
-impl Hostile {
+impl HostilePeer {
     /// Joins with a pre-approved key, and meets the node whose name is `victim` over the relay.
     pub(crate) fn start(machine: &Machine, coordinator: &str, key: &str, victim: &str) -> Self {
         // The threads that it starts are in the machine's network, as the one that starts it.
@@ -85,7 +85,7 @@ impl Hostile {
             victim.to_owned(),
         )));
         let member = member.unwrap();
-        let (seen, stop) = (Arc::<Seen>::default(), Arc::<AtomicBool>::default());
+        let (seen, stop) = (Arc::<Observations>::default(), Arc::<AtomicBool>::default());
         let address = member.own;
         let peer = Peer::new(member, &runtime, Arc::clone(&seen));
         let stopped = Arc::clone(&stop);
@@ -94,7 +94,7 @@ impl Hostile {
     }
 }
 
-impl Drop for Hostile {
+impl Drop for HostilePeer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.lock().unwrap().take() {
@@ -170,11 +170,11 @@ struct Peer {
     victim_key: [u8; 32],
     own: Ipv4Addr,
     victim: Ipv4Addr,
-    seen: Arc<Seen>,
+    seen: Arc<Observations>,
 }
 
 impl Peer {
-    fn new(member: Member, runtime: &Runtime, seen: Arc<Seen>) -> Self {
+    fn new(member: Member, runtime: &Runtime, seen: Arc<Observations>) -> Self {
         let Member { node, own, victim, victim_key, relays: map } = member;
         let private = StaticSecret::from(*node.as_bytes());
         let tunn = Tunn::new(private, PublicKey::from(victim_key), None, None, 1, None);

@@ -181,7 +181,7 @@ fn a_removed_device_is_cut_at_once() {
 
     // The tunnel is gone on both sides, so the laptop's kernel hears of no end: the home's does.
     eventually("the home agent's cut", || {
-        network.home.log().contains("the node may not call any more").then_some(())
+        network.home.log().contains("the node lost its access").then_some(())
     });
     live.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let _ = live.write_all(b"again");
@@ -272,7 +272,10 @@ fn a_wrong_invitation_leaves_a_device_waiting_where_it_did() {
             (is_back && !status["problem"].is_null()).then_some(status)
         });
         let problem = status["problem"].as_str().unwrap();
-        assert!(problem.contains(said) && problem.contains("where it was before"), "{problem}");
+        assert!(
+            problem.contains(said) && problem.contains("keeps its former membership"),
+            "{problem}"
+        );
         assert_eq!(status["coordinator"]["url"], waiting["coordinator"]["url"]);
     }
 
@@ -360,7 +363,7 @@ fn packets_that_claim_a_mesh_source_and_come_from_elsewhere_are_dropped() {
 #[test]
 #[ignore = "needs: root"]
 fn a_table_that_somebody_flushed_is_put_back() {
-    const SAID: &str = "somebody removed the nftables table";
+    const SAID: &str = "another program removed the nftables table";
     let network = network();
     let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
     let connects = impostor(&network);

@@ -2,7 +2,7 @@
 
 /// Which packets may be put together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Allowed {
+pub struct CoalescedProtocols {
     /// TCP in IPv4.
     pub tcp_v4: bool,
     /// TCP in IPv6.

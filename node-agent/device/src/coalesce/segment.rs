@@ -1,6 +1,6 @@
 //! A packet that may become part of a unit: TCP or UDP with content, without anything unusual in its headers.
 
-use super::allowed::Allowed;
+use super::allowed::CoalescedProtocols;
 use crate::{checksum, vnet::Kind};
 
 const IPV4_HEADER: usize = 20;
@@ -30,7 +30,7 @@ pub(super) struct Segment {
 impl Segment {
     /// Reads a packet's headers; `None` if it must pass as it is: another protocol, IPv4 options, IPv6 extension
     /// headers, a fragment, TCP with another flag than ACK and PSH, no content, UDP without a checksum.
-    pub(super) fn parse(packet: &[u8], allowed: Allowed) -> Option<Self> {
+    pub(super) fn parse(packet: &[u8], allowed: CoalescedProtocols) -> Option<Self> {
         let (is_v4, ip, protocol) = match packet.first()? {
             0x45 => (true, IPV4_HEADER, *packet.get(9)?),
             first if first >> 4 == 6 => (false, IPV6_HEADER, *packet.get(6)?),

@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::sample::{EXTENSIONS, Sample, any_sample, fragment, tcp};
+use crate::test_packet::{EXTENSIONS, TestPacket, any_sample, fragment, tcp};
 
-const ALL: Allowed = Allowed { tcp_v4: true, tcp_v6: true, udp: true };
+const ALL: CoalescedProtocols = CoalescedProtocols { tcp_v4: true, tcp_v6: true, udp: true };
 
 /// The units that packets become: numbers, and headers where there are several.
-fn units(packets: &[Vec<u8>], allowed: Allowed) -> Vec<(Vec<usize>, Option<Headers>)> {
+fn units(packets: &[Vec<u8>], allowed: CoalescedProtocols) -> Vec<(Vec<usize>, Option<Headers>)> {
     let bytes = packets.iter().map(Vec::len).sum();
     let mut batch = Batch::new(packets.len(), bytes);
     for packet in packets {
@@ -19,8 +19,8 @@ fn units(packets: &[Vec<u8>], allowed: Allowed) -> Vec<(Vec<usize>, Option<Heade
     (0..coalescer.len()).map(unit).collect()
 }
 
-fn numbers(samples: &[Sample]) -> Vec<Vec<usize>> {
-    let packets: Vec<_> = samples.iter().map(Sample::bytes).collect();
+fn numbers(samples: &[TestPacket]) -> Vec<Vec<usize>> {
+    let packets: Vec<_> = samples.iter().map(TestPacket::bytes).collect();
     units(&packets, ALL).into_iter().map(|(numbers, _)| numbers).collect()
 }
 
@@ -32,7 +32,7 @@ fn traffic() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let start = (any::<u32>(), any::<u16>(), any::<bool>());
     (start, prop::collection::vec(packet, 1..60)).prop_map(
         |((sequence, id, dont_fragment), plan)| {
-            let flow = |number: u16| Sample {
+            let flow = |number: u16| TestPacket {
                 port: number,
                 v6: number & 1 == 1,
                 udp: number >= 4,
@@ -50,8 +50,8 @@ fn traffic() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 /// The next packet of a flow.
-fn next(flow: &mut Sample, (change, value): (u8, u8), content: usize) -> Vec<u8> {
-    let mut packet = Sample { content: vec![value; content], ..flow.clone() };
+fn next(flow: &mut TestPacket, (change, value): (u8, u8), content: usize) -> Vec<u8> {
+    let mut packet = TestPacket { content: vec![value; content], ..flow.clone() };
     match change {
         0 => packet.flags |= 0x08,
         1 => packet.flags = value,
@@ -162,7 +162,7 @@ proptest! {
 #[test]
 fn a_stream_is_one_unit_and_two_streams_are_two() {
     for (v6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
-        let whole = Sample {
+        let whole = TestPacket {
             v6,
             udp,
             content: (0..=255).collect(),
@@ -172,7 +172,7 @@ fn a_stream_is_one_unit_and_two_streams_are_two() {
         };
         let one = whole.cut(100);
         assert_eq!(numbers(&one), [[0, 1, 2]], "{v6} {udp}");
-        let other = Sample { port: 2, ..whole }.cut(100);
+        let other = TestPacket { port: 2, ..whole }.cut(100);
         let both: Vec<_> = one.into_iter().zip(other).flat_map(|(a, b)| [a, b]).collect();
         assert_eq!(numbers(&both), [[0, 2, 4], [1, 3, 5]]);
     }
@@ -180,20 +180,23 @@ fn a_stream_is_one_unit_and_two_streams_are_two() {
 
 #[test]
 fn a_short_segment_or_push_closes_a_unit() {
-    let whole = Sample { content: vec![0; 600], ..tcp() };
+    let whole = TestPacket { content: vec![0; 600], ..tcp() };
     let mut segments = whole.cut(100);
     segments[2].flags |= 0x08;
     assert_eq!(numbers(&segments), [vec![0, 1, 2], vec![3, 4, 5]]);
-    let mut segments = Sample { content: vec![0; 250], ..tcp() }.cut(100);
-    segments.extend(Sample { content: vec![0; 200], sequence: 250, id: 3, ..tcp() }.cut(100));
+    let mut segments = TestPacket { content: vec![0; 250], ..tcp() }.cut(100);
+    segments.extend(TestPacket { content: vec![0; 200], sequence: 250, id: 3, ..tcp() }.cut(100));
     assert_eq!(numbers(&segments), [vec![0, 1, 2], vec![3, 4]]);
 }
 
 #[test]
 fn a_wrong_checksum_is_never_merged() {
     for wrong in 0..3 {
-        let mut packets: Vec<_> =
-            Sample { content: vec![5; 300], ..tcp() }.cut(100).iter().map(Sample::bytes).collect();
+        let mut packets: Vec<_> = TestPacket { content: vec![5; 300], ..tcp() }
+            .cut(100)
+            .iter()
+            .map(TestPacket::bytes)
+            .collect();
         packets[wrong][60] ^= 4;
         let units = units(&packets, ALL);
         assert!(units.iter().any(|(numbers, _)| *numbers == [wrong]), "{wrong}: {units:?}");
@@ -204,10 +207,11 @@ fn a_wrong_checksum_is_never_merged() {
 #[test]
 fn what_has_unusual_headers_passes_alone() {
     for (v6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
-        let plain = Sample { v6, udp, content: vec![5; 900], ..tcp() };
+        let plain = TestPacket { v6, udp, content: vec![5; 900], ..tcp() };
         let with_options =
-            Sample { ip_options: if v6 { vec![0; 6] } else { vec![1; 4] }, ..plain.clone() };
-        let bytes = |whole: &Sample| whole.cut(100).iter().map(Sample::bytes).collect::<Vec<_>>();
+            TestPacket { ip_options: if v6 { vec![0; 6] } else { vec![1; 4] }, ..plain.clone() };
+        let bytes =
+            |whole: &TestPacket| whole.cut(100).iter().map(TestPacket::bytes).collect::<Vec<_>>();
         let options = bytes(&with_options);
         let fragments: Vec<_> =
             bytes(&plain).into_iter().map(|packet| fragment(packet, 0)).collect();
@@ -226,12 +230,12 @@ fn what_has_unusual_headers_passes_alone() {
 #[test]
 fn what_is_not_allowed_passes_alone() {
     for (v6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
-        let packets: Vec<_> = Sample { v6, udp, content: vec![5; 300], ..tcp() }
+        let packets: Vec<_> = TestPacket { v6, udp, content: vec![5; 300], ..tcp() }
             .cut(100)
             .iter()
-            .map(Sample::bytes)
+            .map(TestPacket::bytes)
             .collect();
-        assert_eq!(units(&packets, Allowed::default()).len(), 3);
+        assert_eq!(units(&packets, CoalescedProtocols::default()).len(), 3);
     }
 }
 
@@ -239,7 +243,7 @@ fn what_is_not_allowed_passes_alone() {
 fn a_unit_stays_within_what_a_header_can_tell() {
     let mut samples = Vec::new();
     for number in 0..80_u32 {
-        samples.push(Sample {
+        samples.push(TestPacket {
             sequence: number * 1200,
             id: number as u16,
             content: vec![0; 1200],
@@ -259,7 +263,7 @@ fn a_unit_stays_within_what_a_header_can_tell() {
 /// A socket with a small buffer would lose what does not fit: the kernel puts all of a unit there at once.
 #[test]
 fn few_datagrams_are_put_together() {
-    let datagram = |id: u16| Sample { udp: true, id, ..tcp() };
+    let datagram = |id: u16| TestPacket { udp: true, id, ..tcp() };
     let datagrams: Vec<_> = (0..40).map(datagram).collect();
     let lens: Vec<usize> = numbers(&datagrams).iter().map(Vec::len).collect();
     assert_eq!(lens, [16, 16, 8]);

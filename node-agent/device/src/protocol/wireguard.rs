@@ -20,7 +20,7 @@ use boringtun::{
     noise::{Tunn, TunnResult, errors::WireGuardError, rate_limiter::RateLimiter},
     x25519::{PublicKey, StaticSecret},
 };
-use node_agent_core::path::Heard;
+use node_agent_core::path::PacketKind;
 
 use super::{AT_ONCE, Opened, Protocol};
 use crate::{
@@ -188,9 +188,9 @@ impl WireGuard {
                     | TunnResult::WriteToTunnelV6(packet, _) => {
                         let len = packet.len();
                         opened.packets.commit(len, at);
-                        self.note_heard(at, Heard::Data, opened);
+                        self.note_heard(at, PacketKind::Data, opened);
                     }
-                    TunnResult::Done if empty => self.note_heard(at, Heard::Empty, opened),
+                    TunnResult::Done if empty => self.note_heard(at, PacketKind::Empty, opened),
                     TunnResult::Done | TunnResult::Err(_) | TunnResult::WriteToNetwork(_) => {
                         opened.unopened += 1;
                     }
@@ -213,7 +213,8 @@ impl WireGuard {
                     let len = reply.len();
                     replies.commit(len, at);
                     let is_initiation = message == Message::Initiation;
-                    let heard = if is_initiation { Heard::Initiation } else { Heard::Response };
+                    let heard =
+                        if is_initiation { PacketKind::Initiation } else { PacketKind::Response };
                     self.note_heard(at, heard, opened);
                     self.initiated_at = None;
                     self.trying_since = None;
@@ -227,7 +228,7 @@ impl WireGuard {
         }
     }
 
-    fn note_heard(&mut self, at: usize, heard: Heard, opened: &mut Opened) {
+    fn note_heard(&mut self, at: usize, heard: PacketKind, opened: &mut Opened) {
         self.unanswered_since = None;
         self.heard_at = self.clock;
         opened.heard.push((at, heard));

@@ -2,14 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    sample::{Sample, any_sample, fragment, tcp},
+    test_packet::{TestPacket, any_sample, fragment, tcp},
     vnet::LEN,
 };
 
 const MTU: usize = 1280;
 
 /// What the kernel says of `whole` when it is to be cut.
-fn header(whole: &Sample, size: usize) -> Header {
+fn header(whole: &TestPacket, size: usize) -> Header {
     let kind = match (whole.udp, whole.v6) {
         (true, _) => Kind::Udp,
         (false, false) => Kind::TcpV4,
@@ -37,7 +37,7 @@ fn all(header: &Header, packet: &[u8], mtu: usize) -> Vec<Vec<u8>> {
 proptest! {
     #[test]
     fn segments_are_what_cutting_field_by_field_gives(whole in any_sample(5000), size in 1..1100_usize) {
-        let expected: Vec<_> = whole.cut(size).iter().map(Sample::bytes).collect();
+        let expected: Vec<_> = whole.cut(size).iter().map(TestPacket::bytes).collect();
         let packet = whole.bytes_with_partial_checksum();
         prop_assert_eq!(&all(&header(&whole, size), &packet, MTU), &expected);
         // The field's old content does not matter; only behind an extension header it is needed to find the transport's.
@@ -79,7 +79,7 @@ proptest! {
 #[test]
 fn a_udp_checksum_of_zero_is_written_as_ffff() {
     // The content is chosen so that the sum of all else is its complement.
-    let mut datagram = Sample { udp: true, content: vec![0; 2], ..tcp() };
+    let mut datagram = TestPacket { udp: true, content: vec![0; 2], ..tcp() };
     let bytes = datagram.bytes();
     datagram.content = bytes[26..28].to_vec();
     let packet = datagram.bytes_with_partial_checksum();
@@ -91,8 +91,13 @@ fn a_udp_checksum_of_zero_is_written_as_ffff() {
 
 #[test]
 fn numbers_wrap_and_flags_stay_where_they_belong() {
-    let whole =
-        Sample { id: 0xffff, sequence: u32::MAX - 50, flags: 0x99, content: vec![3; 250], ..tcp() };
+    let whole = TestPacket {
+        id: 0xffff,
+        sequence: u32::MAX - 50,
+        flags: 0x99,
+        content: vec![3; 250],
+        ..tcp()
+    };
     let segments = all(&header(&whole, 100), &whole.bytes_with_partial_checksum(), MTU);
     let field = |segment: &Vec<u8>, at: usize| u16::from_be_bytes([segment[at], segment[at + 1]]);
     let ids: Vec<_> = segments.iter().map(|segment| field(segment, 4)).collect();
@@ -108,7 +113,7 @@ fn numbers_wrap_and_flags_stay_where_they_belong() {
 
 #[test]
 fn what_would_be_longer_than_the_mtu_is_not_sent() {
-    let whole = Sample { content: vec![0; 3000], ..tcp() };
+    let whole = TestPacket { content: vec![0; 3000], ..tcp() };
     let packet = whole.bytes_with_partial_checksum();
     assert_eq!(all(&header(&whole, MTU - 40), &packet, MTU).len(), 3);
     assert_eq!(Split::new(&header(&whole, MTU - 39), &packet, MTU), None);

@@ -5,8 +5,8 @@ use std::io::{self, IoSlice, Write as _};
 use super::{Tun, verdict::Verdicts};
 use crate::{
     batch::Batch,
-    coalesce::{Allowed, Coalescer, MAX_PACKETS},
-    offload::{Feature, Switches},
+    coalesce::{CoalescedProtocols, Coalescer, MAX_PACKETS},
+    offload::{Feature, OffloadState},
     vnet,
 };
 
@@ -14,8 +14,8 @@ use crate::{
 const MAX_PARTS: usize = 1 + MAX_PACKETS;
 
 /// Which packets may be put together for the TUN.
-pub(crate) fn allowed(switches: &Switches) -> Allowed {
-    Allowed {
+pub(crate) fn allowed(switches: &OffloadState) -> CoalescedProtocols {
+    CoalescedProtocols {
         tcp_v4: switches.has(Feature::Tso4),
         tcp_v6: switches.has(Feature::Tso6),
         udp: switches.has(Feature::Uso),
@@ -24,7 +24,7 @@ pub(crate) fn allowed(switches: &Switches) -> Allowed {
 
 /// What became of packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Written {
+pub(crate) struct WriteResult {
     /// Bytes of the packets that the kernel took.
     pub(crate) bytes: usize,
     /// How many packets it did not take.
@@ -34,27 +34,37 @@ pub(crate) struct Written {
 impl Tun {
     /// Gives all units to the kernel. What it does not take (interface down, queue full) is lost; a unit that it refuses as
     /// such is written packet by packet ([`Verdicts`]).
-    pub(crate) fn write(&self, packets: &Batch, units: &Coalescer, switches: &Switches) -> Written {
+    pub(crate) fn write(
+        &self,
+        packets: &Batch,
+        units: &Coalescer,
+        switches: &OffloadState,
+    ) -> WriteResult {
         let write = |parts: &[IoSlice<'_>]| (&self.file).write_vectored(parts);
-        Writing::new(packets, &self.verdicts, switches, write).all(units)
+        UnitWriter::new(packets, &self.verdicts, switches, write).all(units)
     }
 }
 
 /// Packets that are being written. A write is one super-packet, or one packet.
-struct Writing<'a, W> {
+struct UnitWriter<'a, W> {
     packets: &'a Batch,
     verdicts: &'a Verdicts,
-    switches: &'a Switches,
+    switches: &'a OffloadState,
     write: W,
-    written: Written,
+    written: WriteResult,
 }
 
-impl<'a, W: Fn(&[IoSlice<'_>]) -> io::Result<usize>> Writing<'a, W> {
-    fn new(packets: &'a Batch, verdicts: &'a Verdicts, switches: &'a Switches, write: W) -> Self {
-        Self { packets, verdicts, switches, write, written: Written::default() }
+impl<'a, W: Fn(&[IoSlice<'_>]) -> io::Result<usize>> UnitWriter<'a, W> {
+    fn new(
+        packets: &'a Batch,
+        verdicts: &'a Verdicts,
+        switches: &'a OffloadState,
+        write: W,
+    ) -> Self {
+        Self { packets, verdicts, switches, write, written: WriteResult::default() }
     }
 
-    fn all(mut self, units: &Coalescer) -> Written {
+    fn all(mut self, units: &Coalescer) -> WriteResult {
         for unit in 0..units.len() {
             if !self.together(units, unit) {
                 units.packets(unit).for_each(|at| self.singly(at));

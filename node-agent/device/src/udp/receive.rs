@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     MESSAGES,
-    send::{CONTROL, Control},
+    send::{CONTROL, ControlMessage},
 };
 use crate::{
     batch::Batch,
@@ -25,7 +25,7 @@ pub(crate) struct BatchReceiver {
     max_message: usize,
     names: Vec<libc::sockaddr_storage>,
     parts: Vec<libc::iovec>,
-    controls: Vec<Control>,
+    controls: Vec<ControlMessage>,
     headers: Vec<libc::mmsghdr>,
     slots: Vec<Slot>,
     window: Window,
@@ -46,7 +46,7 @@ impl BatchReceiver {
             // SAFETY: all zeros is a valid `sockaddr_storage`.
             names: vec![unsafe { std::mem::zeroed() }; MESSAGES],
             parts: Vec::with_capacity(MESSAGES),
-            controls: vec![Control([0; CONTROL]); MESSAGES],
+            controls: vec![ControlMessage([0; CONTROL]); MESSAGES],
             headers: Vec::with_capacity(MESSAGES),
             slots: Vec::with_capacity(MESSAGES),
             window: Window::default(),

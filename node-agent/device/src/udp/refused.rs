@@ -19,14 +19,14 @@ const LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// A set of addresses, mostly empty, which costs nothing then.
 #[derive(Default)]
-pub(crate) struct Refused {
+pub(crate) struct RefusedDestinations {
     count: AtomicUsize,
     /// How often one was added.
     times: AtomicU64,
     addresses: Mutex<VecDeque<(SocketAddr, Instant)>>,
 }
 
-impl Refused {
+impl RefusedDestinations {
     pub(crate) fn contains(&self, address: SocketAddr) -> bool {
         self.count.load(Ordering::Relaxed) > 0 && self.knows(address, Instant::now())
     }
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn an_address_is_refused_until_it_is_forgotten_and_the_oldest_goes_first() {
-        let refused = Refused::default();
+        let refused = RefusedDestinations::default();
         let address = |port: usize| SocketAddr::from(([192, 0, 2, 1], port as u16));
         let now = Instant::now();
         assert!(!refused.contains(address(1)));
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn an_address_is_tried_again_after_a_while_and_refused_anew() {
-        let refused = Refused::default();
+        let refused = RefusedDestinations::default();
         let (address, start) = (SocketAddr::from(([192, 0, 2, 1], 1)), Instant::now());
         refused.insert(address, start);
         assert!(refused.knows(address, start + LIFE / 2));

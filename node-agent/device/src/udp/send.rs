@@ -14,8 +14,8 @@ use socket2::SockAddr;
 use super::{MAX_SEGMENTS, MAX_SEND, MESSAGES, Sockets};
 use crate::{
     batch::Batch,
-    offload::{Feature, Switches},
-    outgoing::{Outgoing, To},
+    offload::{Feature, OffloadState},
+    outgoing::{Destination, Outgoing},
     sys::check,
 };
 
@@ -27,14 +27,14 @@ pub(super) const CONTROL: usize = 24;
 /// A control message, aligned as the kernel wants it.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-pub(super) struct Control(pub(super) [u8; CONTROL]);
+pub(super) struct ControlMessage(pub(super) [u8; CONTROL]);
 
 /// Sends many messages per system call. Owns what the kernel reads, so that nothing is allocated.
 pub(crate) struct BatchSender {
     groups: Vec<Group>,
     addresses: Vec<SockAddr>,
     parts: Vec<libc::iovec>,
-    controls: Vec<Control>,
+    controls: Vec<ControlMessage>,
     headers: Vec<libc::mmsghdr>,
     /// Messages that the kernel did not take.
     lost: usize,
@@ -60,7 +60,12 @@ impl BatchSender {
     }
 
     /// Sends what `out` has for UDP. What the kernel does not take is lost; returns how many messages that are.
-    pub(crate) fn send(&mut self, sockets: &Sockets, out: &Outgoing, switches: &Switches) -> usize {
+    pub(crate) fn send(
+        &mut self,
+        sockets: &Sockets,
+        out: &Outgoing,
+        switches: &OffloadState,
+    ) -> usize {
         self.lost = 0;
         let is_segmented = switches.has(Feature::UdpSegment);
         let v4 = Some(&sockets.v4);
@@ -80,8 +85,8 @@ impl BatchSender {
     ) {
         let Some(socket) = socket else { return };
         let due = out.dispatches.iter().filter_map(|dispatch| match dispatch.to {
-            To::Udp(address) if is_ours(&address) => Some((address, dispatch.message)),
-            To::Udp(_) | To::Relay(_) => None,
+            Destination::Udp(address) if is_ours(&address) => Some((address, dispatch.message)),
+            Destination::Udp(_) | Destination::Relay(_) => None,
         });
         let mut due = due.peekable();
         loop {
@@ -233,8 +238,8 @@ fn send_singly(socket: &UdpSocket, group: &Group, batch: &Batch, waited: &mut bo
 }
 
 /// The control message that tells the length of a segment.
-fn segment_size(size: usize) -> Control {
-    let mut control = Control([0; CONTROL]);
+fn segment_size(size: usize) -> ControlMessage {
+    let mut control = ControlMessage([0; CONTROL]);
     // SAFETY: all zeros is a valid `cmsghdr`.
     let mut head: libc::cmsghdr = unsafe { std::mem::zeroed() };
     head.cmsg_level = libc::SOL_UDP;

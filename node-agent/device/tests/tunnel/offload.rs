@@ -181,7 +181,7 @@ fn streams_both_ways_go_on_when_an_interface_was_down() {
     assert!(a.device.is_running() && b.device.is_running());
 }
 
-/// Ends the stream, and with it the work, if that takes more than a minute: where segments are refused, a stream crawls.
+/// TunnelEnds the stream, and with it the work, if that takes more than a minute: where segments are refused, a stream crawls.
 fn in_time(stream: &TcpStream, work: impl FnOnce()) {
     let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {

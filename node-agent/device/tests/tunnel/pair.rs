@@ -27,11 +27,11 @@ pub(crate) const MTU: u16 = 1280;
 
 type Key = [u8; 32];
 type Datagrams = Vec<(SocketAddr, Vec<u8>)>;
-type Parcel = (Key, Key, Vec<u8>);
+type RelayedPacket = (Key, Key, Vec<u8>);
 
 /// Delivers what one device gives it to the other.
 pub(crate) struct Relay {
-    queue: Mutex<mpsc::Sender<Parcel>>,
+    queue: Mutex<mpsc::Sender<RelayedPacket>>,
     devices: Mutex<Vec<(Key, Weak<Device>)>>,
     pub(crate) delivered: AtomicUsize,
     pub(crate) is_up: AtomicBool,
@@ -39,7 +39,7 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start() -> Arc<Self> {
-        let (sender, receiver) = mpsc::channel::<Parcel>();
+        let (sender, receiver) = mpsc::channel::<RelayedPacket>();
         let relay = Arc::new(Self {
             queue: Mutex::new(sender),
             devices: Mutex::default(),

@@ -150,7 +150,7 @@ fn a_device_leaves_nothing_behind_and_names_what_is_taken() {
             private_key: [9; 32],
             offload: Offload::AUTO,
         };
-        pair.a.machine.in_network(|| Device::start(config, std::sync::Arc::new(Nobody))).err()
+        pair.a.machine.in_network(|| Device::start(config, std::sync::Arc::new(NullHost))).err()
     };
     assert!(matches!(start("maru1", 41641), Some(Error::Bind { port: 41641, .. })));
     assert!(matches!(start("maru0", 0), Some(Error::Interface { .. })));
@@ -168,9 +168,9 @@ fn a_device_leaves_nothing_behind_and_names_what_is_taken() {
     );
 }
 
-struct Nobody;
+struct NullHost;
 
-impl wireguard_device::Host for Nobody {
+impl wireguard_device::Host for NullHost {
     fn relay(&self, _: &[u8; 32], _: &[u8]) {}
     fn foreign(&self, _: std::net::SocketAddr, _: &[u8]) {}
 }

@@ -12,10 +12,10 @@ use crate::pair::{MTU, PORT, Pair, Relay, Side, cabled, is_direct};
 const MANY: u64 = 300_000_000;
 
 /// A machine and its addresses in the tunnel.
-type Ends<'a> = [(&'a Machine, [IpAddr; 2]); 2];
+type TunnelEnds<'a> = [(&'a Machine, [IpAddr; 2]); 2];
 
 /// There and back, in both families inside.
-fn carry([a, b]: Ends<'_>) {
+fn carry([a, b]: TunnelEnds<'_>) {
     for (from, to) in [(a, b), (b, a)] {
         for address in to.1 {
             let stream = Transfer::start(from.0, to.0, (address, 0).into()).unwrap();
@@ -60,7 +60,7 @@ fn streams_are_whole_from_all_offloads_to_none_and_back() {
 }
 
 /// The end of a tunnel that is wireguard-go.
-struct Stock {
+struct WireGuardGo {
     machine: Machine,
     key: [u8; 32],
     v4: IpAddr,
@@ -68,7 +68,7 @@ struct Stock {
     _process: Process,
 }
 
-impl Stock {
+impl WireGuardGo {
     /// Number 2 of a pair; it has one peer, and is told no address of it.
     fn start(machine: Machine, peer: &Side) -> Self {
         const INTERFACE: &str = "wg0";
@@ -105,7 +105,7 @@ fn streams_are_whole_from_all_offloads_to_wireguard_go_and_back() {
     for outside in ["192.168.77.2", "fd00:77::2"] {
         let [a, b] = cabled("autogo");
         let a = Side::start(a, 1, &Relay::start(), Offload::AUTO);
-        let b = Stock::start(b, &a);
+        let b = WireGuardGo::start(b, &a);
         a.device.set_peers(vec![Peer {
             public_key: b.key,
             discovery_key: [0; 32],

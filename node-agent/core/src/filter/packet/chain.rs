@@ -1,10 +1,10 @@
-//! What lies between an IP header and the transport header: IPv4's options, IPv6's extension headers.
+//! Between the IP header and the transport header: IPv4's options, IPv6's extension headers, fragments.
 
-use super::{
-    fragment::{Fragment, LATER_FRAGMENT_MIN},
-    malformed::Malformed,
-    ports::TCP_HEADER,
-};
+use super::malformed::Malformed;
+
+pub(super) const TCP_HEADER: usize = 20;
+/// A later fragment that starts below this byte could overwrite the ports (RFC 1858).
+pub(super) const LATER_FRAGMENT_MIN: usize = 80;
 
 /// Extension headers of one packet, at most. RFC 8200 has use for five.
 const MAX_HEADERS: usize = 8;
@@ -19,9 +19,18 @@ const NO_OPERATION: u8 = 1;
 const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
 
-/// Which part of a packet a fragment is. A whole packet begins at 0 and has no more.
+/// Identifies the fragments of one packet, together with their addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fragment {
+    /// Chosen by the sender; 16 bits in IPv4.
+    pub id: u32,
+    /// The protocol, in IPv6 the header after the fragment header.
+    pub protocol: u8,
+}
+
+/// The part of a packet that a fragment carries. A whole packet begins at 0 and has no more.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
+pub(super) struct FragmentPart {
     /// Where it begins in the packet, in bytes.
     pub(super) offset: usize,
     /// Whether more follows.
@@ -33,15 +42,15 @@ pub(super) struct Part {
 pub(super) struct Chain<'a> {
     pub(super) protocol: u8,
     pub(super) payload: &'a [u8],
-    pub(super) part: Option<Part>,
+    pub(super) part: Option<FragmentPart>,
 }
 
 impl<'a> Chain<'a> {
     /// Follows IPv6's extension headers, of which `next` is the first. Authentication and encryption (RFC 4302, 4303) and
     /// everything unknown end the chain: they are protocols like others.
     pub(super) fn walk(mut next: u8, mut payload: &'a [u8]) -> Result<Self, Malformed> {
-        let mut part: Option<Part> = None;
-        // How long what was cut into fragments is here.
+        let mut part: Option<FragmentPart> = None;
+        // Length of the fragmentable part in this fragment.
         let mut cut = 0_usize;
         for number in 0..MAX_HEADERS {
             let first = number == 0;
@@ -71,7 +80,7 @@ impl<'a> Chain<'a> {
                         payload.split_first_chunk::<FRAGMENT_HEADER>().ok_or(Malformed::Short)?;
                     let field = u16::from_be_bytes([head[2], head[3]]);
                     let id = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-                    let here = Part {
+                    let here = FragmentPart {
                         offset: usize::from(field & 0xfff8),
                         more: field & 1 != 0,
                         fragment: Fragment { id, protocol: head[0] },
@@ -88,7 +97,7 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Refuses options of IPv4 that do not end where the header does, and those that name a route.
+/// Refuses IPv4 options that do not end with the header, and source routes.
 pub(super) fn check_options(mut options: &[u8]) -> Result<(), Malformed> {
     while let Some((kind, rest)) = options.split_first() {
         options = match *kind {
@@ -102,4 +111,10 @@ pub(super) fn check_options(mut options: &[u8]) -> Result<(), Malformed> {
         };
     }
     Ok(())
+}
+
+/// Source and destination port: the first four bytes of TCP, UDP and SCTP.
+pub(super) fn ports(header: &[u8]) -> Option<(u16, u16)> {
+    let bytes = header.first_chunk::<4>()?;
+    Some((u16::from_be_bytes([bytes[0], bytes[1]]), u16::from_be_bytes([bytes[2], bytes[3]])))
 }

@@ -1,18 +1,18 @@
-//! ICMP and ICMPv6: questions, answers, and errors with the packet that they complain of.
+//! ICMP and ICMPv6: echo requests and replies, and errors with the quoted packet.
 
 use std::net::IpAddr;
 
-use super::{malformed::Malformed, outer::Outer, ports::ports, protocol};
+use super::{chain::ports, malformed::Malformed, outer::IpHeader, protocol};
 
 /// An ICMP message, as far as the filter looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Icmp {
-    /// Asks for an echo, by this identifier.
+    /// An echo request with this identifier.
     EchoRequest(u16),
-    /// The echo to this identifier.
+    /// An echo reply with this identifier.
     EchoReply(u16),
-    /// A packet did not arrive.
-    Error(Quoted),
+    /// An error about this packet.
+    Error(QuotedPacket),
     /// For machines of one link only: redirects, router and neighbour discovery (RFC 4861).
     LinkOnly,
     /// Anything else.
@@ -21,15 +21,14 @@ pub enum Icmp {
 
 /// The headers of the packet that an ICMP error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quoted {
-    /// Who sent the packet.
+pub struct QuotedPacket {
+    /// Its source.
     pub source: IpAddr,
-    /// To whom.
+    /// Its destination.
     pub destination: IpAddr,
     /// IP protocol number.
     pub protocol: u8,
-    /// Source and destination port, for an echo twice its identifier. `None` if the packet had none, or they are not
-    /// among what is quoted.
+    /// Source and destination port, for an echo twice its identifier. `None` if there are none in the quoted part.
     pub ports: Option<(u16, u16)>,
 }
 
@@ -37,7 +36,7 @@ impl Icmp {
     /// Reads a message whose first 8 bytes are `header`.
     pub(super) fn parse(protocol: u8, header: &[u8], body: &[u8]) -> Result<Self, Malformed> {
         let id = u16::from_be_bytes([header[4], header[5]]);
-        let error = || Quoted::parse(body).map(Self::Error).map_err(|_| Malformed::Quote);
+        let error = || QuotedPacket::parse(body).map(Self::Error).map_err(|_| Malformed::Quote);
         Ok(match (protocol, header[0]) {
             (protocol::ICMP, 8) | (protocol::ICMPV6, 128) => Self::EchoRequest(id),
             (protocol::ICMP, 0) | (protocol::ICMPV6, 129) => Self::EchoReply(id),
@@ -50,15 +49,14 @@ impl Icmp {
     }
 }
 
-impl Quoted {
-    /// Reads the beginning of a packet. Its length is what its header says; less is quoted, of the transport header 8
-    /// bytes at least (RFC 792).
+impl QuotedPacket {
+    /// Reads the quoted beginning of a packet, which has at least 8 bytes of the transport header (RFC 792).
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if there is no IP header, or one that no sender writes.
+    /// [`Malformed`] if there is no valid IP header.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let outer = Outer::parse(bytes)?;
+        let outer = IpHeader::parse(bytes)?;
         let end = outer.len.min(bytes.len());
         let chain = outer.chain(bytes.get(outer.header..end).ok_or(Malformed::Short)?)?;
         let begins = chain.part.is_none_or(|part| part.offset == 0);

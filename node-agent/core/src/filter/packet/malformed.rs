@@ -1,8 +1,8 @@
-//! Why bytes are not an IP packet that the filter can judge.
+//! Malformed packets.
 
 use crate::drops::Cause;
 
-/// Why bytes are not an IP packet that the filter can judge.
+/// Why the filter cannot judge a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Neither version 4 nor 6.
@@ -11,22 +11,22 @@ pub enum Malformed {
     /// Shorter than a header or than the header says.
     #[error("packet is cut short")]
     Short,
-    /// Options or extension headers that no sender writes.
-    #[error("headers that no sender writes")]
+    /// Invalid options or extension headers.
+    #[error("invalid headers")]
     Header,
-    /// It asks to be sent on to addresses that its sender names (RFC 791, LSRR and SSRR; RFC 8200, routing header).
+    /// It has a source route (RFC 791, LSRR and SSRR; RFC 8200, routing header).
     #[error("source-routed packet")]
     SourceRouted,
-    /// A fragment that hides or could overwrite the ports, or that fits into no packet.
+    /// A fragment that hides or could overwrite the ports, or exceeds the largest packet.
     #[error("fragment without a complete transport header")]
     Fragment,
-    /// An ICMP error about something that is no packet.
-    #[error("ICMP error about no packet")]
+    /// An ICMP error that quotes no valid packet.
+    #[error("ICMP error without a valid packet")]
     Quote,
 }
 
 impl Malformed {
-    /// As what it is counted.
+    /// The cause under which it is counted.
     #[must_use]
     pub fn cause(self) -> Cause {
         match self {

@@ -1,10 +1,9 @@
-//! The fixed header of an IP packet, and where in it addresses stand.
+//! The fixed header of an IP packet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
-    chain::{self, Chain},
-    fragment::Fragment,
+    chain::{self, Chain, Fragment},
     malformed::Malformed,
     protocol,
 };
@@ -14,7 +13,7 @@ const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 
 /// The fixed header of an IP packet, and IPv4's options.
-pub(super) struct Outer {
+pub(super) struct IpHeader {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
     /// Length of the header, in bytes.
@@ -25,11 +24,11 @@ pub(super) struct Outer {
 }
 
 enum Kind {
-    V4 { protocol: u8, part: chain::Part },
+    V4 { protocol: u8, part: chain::FragmentPart },
     V6 { next: u8 },
 }
 
-impl Outer {
+impl IpHeader {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         match bytes.first().map(|first| first >> 4) {
             Some(4) => Self::parse_v4(bytes),
@@ -49,7 +48,7 @@ impl Outer {
         let protocol = fixed[9];
         let field = u16::from_be_bytes([fixed[6], fixed[7]]);
         let id = u32::from(u16::from_be_bytes([fixed[4], fixed[5]]));
-        let part = chain::Part {
+        let part = chain::FragmentPart {
             offset: usize::from(field & 0x1fff) * 8,
             more: field & 0x2000 != 0,
             fragment: Fragment { id, protocol },
@@ -74,7 +73,7 @@ impl Outer {
         })
     }
 
-    /// What follows the header, of which `payload` is all that is there.
+    /// The headers after this one; `payload` may be cut short.
     pub(super) fn chain<'a>(&self, payload: &'a [u8]) -> Result<Chain<'a>, Malformed> {
         match self.kind {
             Kind::V4 { protocol: protocol::ICMPV6, .. } => Err(Malformed::Header),
@@ -87,7 +86,7 @@ impl Outer {
     }
 }
 
-/// The destination of an IP packet, without judging the rest: what routing needs.
+/// The destination of an IP packet, for routing; the rest is not checked.
 #[must_use]
 pub fn destination(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.first()? >> 4 {

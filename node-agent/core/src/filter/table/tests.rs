@@ -19,7 +19,7 @@ fn table() -> FairTable<u16> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Known {
+struct ModelEntry {
     key: u16,
     owner: Owner,
     stage: Stage,
@@ -28,15 +28,15 @@ struct Known {
 
 /// The same, slowly: all keys in one list, the one that was unused longest in front.
 #[derive(Default)]
-struct Plain(Vec<Known>);
+struct Model(Vec<ModelEntry>);
 
-impl Plain {
+impl Model {
     fn find(&self, key: u16) -> Option<usize> {
         self.0.iter().position(|known| known.key == key)
     }
 
     fn is_alive(&self, key: u16, now: Instant) -> bool {
-        let alive = |known: &Known| now - known.used <= idle(known.stage);
+        let alive = |known: &ModelEntry| now - known.used <= idle(known.stage);
         self.find(key).is_some_and(|at| alive(&self.0[at]))
     }
 
@@ -45,7 +45,7 @@ impl Plain {
     }
 
     /// Of the owner's keys that are so: the one at the earliest stage, of several the one that was unused longest.
-    fn first(&self, owner: Owner, is_so: impl Fn(&Known) -> bool) -> Option<usize> {
+    fn first(&self, owner: Owner, is_so: impl Fn(&ModelEntry) -> bool) -> Option<usize> {
         let own = |at: &usize| self.0[*at].owner == owner && is_so(&self.0[*at]);
         (0..self.0.len()).filter(own).min_by_key(|at| self.0[*at].stage as usize)
     }
@@ -55,10 +55,10 @@ impl Plain {
     }
 
     /// Adds a key; checks that what the table forgot for it was one of the largest owner's.
-    fn insert(&mut self, new: Known, table: &FairTable<u16>) {
+    fn insert(&mut self, new: ModelEntry, table: &FairTable<u16>) {
         self.remove(new.key);
         for _ in 0..EXPIRED_PER_INSERT {
-            let is_expired = |known: &Known| new.used - known.used > idle(known.stage);
+            let is_expired = |known: &ModelEntry| new.used - known.used > idle(known.stage);
             match self.first(new.owner, is_expired) {
                 Some(at) => drop(self.0.remove(at)),
                 None => break,
@@ -91,7 +91,7 @@ impl Plain {
         let Some(at) = self.find(key) else { return };
         let is_alive = self.is_alive(key, used);
         let known = self.0.remove(at);
-        let new = Known { key, owner, stage, used };
+        let new = ModelEntry { key, owner, stage, used };
         match (is_alive, known.owner == owner) {
             (true, true) => self.0.push(new),
             (true, false) => self.insert(new, table),
@@ -129,16 +129,16 @@ proptest! {
     #[test]
     fn remembers_what_a_plain_list_does(steps in prop::collection::vec(step(), 0..200)) {
         let mut now = Instant::now();
-        let (mut table, mut plain) = (table(), Plain::default());
+        let (mut table, mut plain) = (table(), Model::default());
         for step in steps {
             match step {
                 Step::Insert(key, owner) => {
                     table.insert(key, owner, now);
-                    plain.insert(Known { key, owner, stage: Stage::Settled, used: now }, &table);
+                    plain.insert(ModelEntry { key, owner, stage: Stage::Settled, used: now }, &table);
                 }
                 Step::Begin(key, owner) => {
                     table.begin(key, owner, now);
-                    plain.insert(Known { key, owner, stage: Stage::New, used: now }, &table);
+                    plain.insert(ModelEntry { key, owner, stage: Stage::New, used: now }, &table);
                 }
                 Step::Touch(key, owner) | Step::Settle(key, owner) | Step::End(key, owner) => {
                     let before = plain.find(key).map_or(Stage::New, |at| plain.0[at].stage);

@@ -13,19 +13,19 @@ const MARTIAN: usize = 4;
 
 /// A packet, described.
 #[derive(Clone, Debug)]
-struct Made {
+struct PacketSpec {
     v6: bool,
     /// Numbers into [`V4`] or [`V6`].
     source: usize,
     destination: usize,
     /// Extension headers, in IPv6: whether each asks to be sent on.
     extensions: Vec<bool>,
-    cut: Option<Cut>,
+    cut: Option<FragmentSpec>,
     body: Body,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Cut {
+struct FragmentSpec {
     id: u8,
     offset: usize,
     more: bool,
@@ -38,10 +38,10 @@ enum Body {
     Echo(bool, u16),
     Other,
     /// An error about this packet, of which so many bytes are quoted.
-    Error(Box<Made>, usize),
+    Error(Box<PacketSpec>, usize),
 }
 
-impl Made {
+impl PacketSpec {
     fn protocol(&self) -> u8 {
         match self.body {
             Body::Tcp(..) => protocol::TCP,
@@ -92,7 +92,7 @@ impl Made {
     }
 
     /// Protocol, and both ends of the flow with this node's first.
-    fn flow(&self, outbound: bool) -> Option<Line> {
+    fn flow(&self, outbound: bool) -> Option<FlowKey> {
         let (from, to) = match self.body {
             Body::Tcp(from, to, _) | Body::Udp(from, to) => (from, to),
             Body::Echo(asks, id) if asks == outbound => (id, id),
@@ -112,16 +112,16 @@ impl Made {
     }
 }
 
-type End = (bool, usize, u16);
+type Endpoint = (bool, usize, u16);
 /// What a fragment is a part of: family, source, destination, id, protocol.
-type Whole = (bool, usize, usize, u8, u8);
-type Line = (u8, (End, End));
+type FragmentKey = (bool, usize, usize, u8, u8);
+type FlowKey = (u8, (Endpoint, Endpoint));
 
 /// Rule of the reference: this peer may reach this port by TCP and UDP, and send ICMP.
 const RULE: (usize, u16) = (2, 22);
 
-struct Known {
-    line: Line,
+struct ModelFlow {
+    line: FlowKey,
     /// Whether this node began it.
     here: bool,
     /// Whether it is a connection that waits for its answer.
@@ -130,14 +130,14 @@ struct Known {
 }
 
 #[derive(Default)]
-struct Slow {
+struct ModelFilter {
     rule: bool,
-    flows: Vec<Known>,
-    firsts: Vec<(Whole, Instant)>,
+    flows: Vec<ModelFlow>,
+    firsts: Vec<(FragmentKey, Instant)>,
 }
 
-impl Slow {
-    fn known(&self, line: Line, now: Instant) -> Option<&Known> {
+impl ModelFilter {
+    fn known(&self, line: FlowKey, now: Instant) -> Option<&ModelFlow> {
         let found = self.flows.iter().find(|flow| flow.line == line)?;
         let life = match line.0 {
             protocol::TCP if found.opening => TCP_OPENING,
@@ -147,16 +147,16 @@ impl Slow {
         (now - found.used <= life).then_some(found)
     }
 
-    fn began(&self, line: Line, now: Instant) -> Option<bool> {
+    fn began(&self, line: FlowKey, now: Instant) -> Option<bool> {
         self.known(line, now).map(|flow| flow.here)
     }
 
-    fn set(&mut self, line: Line, here: bool, opening: bool, used: Instant) {
+    fn set(&mut self, line: FlowKey, here: bool, opening: bool, used: Instant) {
         self.flows.retain(|flow| flow.line != line);
-        self.flows.push(Known { line, here, opening, used });
+        self.flows.push(ModelFlow { line, here, opening, used });
     }
 
-    fn send(&mut self, made: &Made, started: Instant, now: Instant) {
+    fn send(&mut self, made: &PacketSpec, started: Instant, now: Instant) {
         let sent_on = made.v6 && made.extensions.contains(&true);
         let Some(line) = made.flow(true).filter(|_| !sent_on) else { return };
         let known = self.known(line, now).map(|flow| (flow.here, flow.opening));
@@ -170,7 +170,7 @@ impl Slow {
         }
     }
 
-    fn allows(&self, source: usize, port: u16, made: &Made) -> bool {
+    fn allows(&self, source: usize, port: u16, made: &PacketSpec) -> bool {
         self.rule
             && source == RULE.0
             && match made.body {
@@ -180,7 +180,7 @@ impl Slow {
             }
     }
 
-    fn check(&mut self, made: &Made, peer: usize, now: Instant) -> Result<(), Cause> {
+    fn check(&mut self, made: &PacketSpec, peer: usize, now: Instant) -> Result<(), Cause> {
         if made.v6 && made.extensions.contains(&true) {
             return Err(Cause::SourceRouted);
         }
@@ -218,7 +218,7 @@ impl Slow {
         Ok(())
     }
 
-    fn check_whole(&mut self, made: &Made, now: Instant) -> Result<(), Cause> {
+    fn check_whole(&mut self, made: &PacketSpec, now: Instant) -> Result<(), Cause> {
         if let Body::Error(about, _) = &made.body {
             let ours = about.v6 == made.v6 && about.source == 1 && about.destination == made.source;
             let line = about.flow(true).filter(|_| ours);
@@ -253,9 +253,9 @@ impl Slow {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Send(Made),
+    Send(PacketSpec),
     /// From this peer.
-    Receive(usize, Vec<Made>),
+    Receive(usize, Vec<PacketSpec>),
     Wait(u64),
     Rule(bool),
 }
@@ -274,10 +274,13 @@ fn plain_body() -> impl Strategy<Value = Body> {
     ]
 }
 
-fn cut() -> impl Strategy<Value = Option<Cut>> {
+fn cut() -> impl Strategy<Value = Option<FragmentSpec>> {
     let offset = prop_oneof![Just(0_usize), Just(8), Just(80), Just(88)];
-    let cut =
-        (0..2_u8, offset, any::<bool>()).prop_map(|(id, offset, more)| Cut { id, offset, more });
+    let cut = (0..2_u8, offset, any::<bool>()).prop_map(|(id, offset, more)| FragmentSpec {
+        id,
+        offset,
+        more,
+    });
     prop_oneof![3 => Just(None), 1 => cut.prop_map(|cut| Some(cut).filter(|cut| cut.more || cut.offset > 0))]
 }
 
@@ -285,13 +288,13 @@ fn made(
     source: impl Strategy<Value = usize>,
     destination: impl Strategy<Value = usize>,
     body: impl Strategy<Value = Body>,
-) -> impl Strategy<Value = Made> {
+) -> impl Strategy<Value = PacketSpec> {
     let extensions = prop_oneof![
         6 => Just(vec![]),
         1 => prop::collection::vec(prop::bool::weighted(0.2), 1..4),
     ];
     (any::<bool>(), source, destination, extensions, cut(), body).prop_map(
-        |(v6, source, destination, extensions, cut, body)| Made {
+        |(v6, source, destination, extensions, cut, body)| PacketSpec {
             v6,
             source,
             destination,
@@ -302,7 +305,7 @@ fn made(
     )
 }
 
-fn inbound() -> impl Strategy<Value = Made> {
+fn inbound() -> impl Strategy<Value = PacketSpec> {
     let about = made(prop_oneof![6 => Just(1_usize), 1 => 0..5_usize], 2..4_usize, plain_body());
     // Enough for the headers of what is quoted: shorter ones are cases of their own.
     let error = (about, prop_oneof![Just(112_usize), Just(2000)])
@@ -335,7 +338,7 @@ proptest! {
             filter_rule(&[V6[2]], &[(V6[1], 22, 22)], &[]),
         ];
         let mut node = Node::new(&[]);
-        let mut slow = Slow::default();
+        let mut slow = ModelFilter::default();
         let start = node.now;
         for step in steps {
             match step {
@@ -397,16 +400,16 @@ proptest! {
         let bytes = made.bytes();
         let extensions = if made.v6 { 8 * (made.extensions.len() + usize::from(made.cut.is_some())) } else { 0 };
         let need = if made.v6 { 40 + extensions } else { 20 } + 8;
-        let whole = packet::Quoted::parse(&bytes).unwrap();
+        let whole = packet::QuotedPacket::parse(&bytes).unwrap();
         prop_assert_eq!(whole.source, made.address(made.source).parse::<IpAddr>().unwrap());
         prop_assert_eq!(whole.destination, made.address(made.destination).parse::<IpAddr>().unwrap());
         prop_assert_eq!(whole.protocol, made.protocol());
         let ports = made.flow(true).map(|line| (line.1.0.2, line.1.1.2));
         prop_assert_eq!(whole.ports, ports);
         let len = need + len.index(bytes.len() - need + 1);
-        prop_assert_eq!(packet::Quoted::parse(&bytes[..len]), Ok(whole));
+        prop_assert_eq!(packet::QuotedPacket::parse(&bytes[..len]), Ok(whole));
         for len in 0..need - 8 {
-            prop_assert!(packet::Quoted::parse(&bytes[..len]).is_err());
+            prop_assert!(packet::QuotedPacket::parse(&bytes[..len]).is_err());
         }
     }
 }

@@ -19,7 +19,7 @@ async fn a_coordinator_at_an_address_of_the_mesh_is_refused_with_what_to_do() {
         let error = refusal(url, &Forwarder::default()).await;
         assert!(matches!(error, ChannelError::Mesh(_)), "{error}");
         let said = error.to_string();
-        assert!(said.contains(url) && said.contains("join at an address outside"), "{said}");
+        assert!(said.contains(url) && said.contains("join at another address"), "{said}");
     }
     // Nobody listens on the neighbours of the ranges, nor on loopback; they are not refused for where they lie.
     let error = refusal("http://[::ffff:127.0.0.1]:1", &Forwarder::default()).await;

@@ -38,9 +38,9 @@ async fn lost_after(agent: &Agent, messages: &[MapResponse]) -> String {
     let started = Notify::new();
     let read = read(agent, body, &started, Duration::from_millis(20));
     match timeout(PATIENCE, read).await.expect("a silent coordinator is left") {
-        Lost::Passing(reason) => reason,
-        Lost::NotRegistered => "not registered".to_owned(),
-        Lost::Ended(ended) => format!("{ended:?}"),
+        SessionEnd::Transient(reason) => reason,
+        SessionEnd::NotRegistered => "not registered".to_owned(),
+        SessionEnd::Final(ended) => format!("{ended:?}"),
     }
 }
 
@@ -61,7 +61,7 @@ async fn a_coordinator_that_falls_silent_is_left() {
     for messages in
         [vec![], vec![MapResponse::keep_alive()], vec![first, MapResponse::keep_alive()]]
     {
-        assert_eq!(lost_after(&agent, &messages).await, "the coordinator fell silent");
+        assert_eq!(lost_after(&agent, &messages).await, "the coordinator sends no keep-alives");
     }
     assert!(agent.progress.borrow().connected, "what came before is in force");
 }

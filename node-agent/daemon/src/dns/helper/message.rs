@@ -1,11 +1,11 @@
-//! What the process that writes `/etc/resolv.conf` answers to a [`Question`](node_agent_core::resolv_conf::Question).
+//! Responses of the process that writes `/etc/resolv.conf` to a [`Request`](node_agent_core::resolv_conf::Request).
 //!
-//! Question and answer are one packet each of a sequenced-packet socket; an answer has five bytes.
+//! Each request and each response is one packet of a sequenced-packet socket; a response has five bytes.
 
 use rustix::io::Errno;
 
-/// Length of every answer.
-pub const ANSWER_LEN: usize = 5;
+/// Length of every response.
+pub(crate) const RESPONSE_LEN: usize = 5;
 
 const READY: u8 = 1;
 const DONE: u8 = 2;
@@ -13,27 +13,26 @@ const LEFT_ALONE: u8 = 3;
 const REFUSED: u8 = 4;
 const FAILED: u8 = 5;
 
-/// What became of a question.
+/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The file is in its hands; sent once, before the first question. Says whether it is confined to that file.
-    Ready(bool),
-    /// It is done.
+pub(crate) enum Response {
+    /// The helper is ready; sent once, before the first request.
+    Ready,
+    /// Success.
     Done,
-    /// The file is a link, or no plain file: it stays as it is.
+    /// The file is not a plain file and was not changed.
     LeftAlone,
-    /// That was no question.
+    /// The request is invalid.
     Refused,
-    /// The system refused.
+    /// A system call failed.
     Failed(Errno),
 }
 
-impl Answer {
+impl Response {
     /// The packet.
-    #[must_use]
-    pub fn encode(self) -> [u8; ANSWER_LEN] {
+    pub(crate) fn encode(self) -> [u8; RESPONSE_LEN] {
         let (kind, value) = match self {
-            Self::Ready(confined) => (READY, i32::from(confined)),
+            Self::Ready => (READY, 0),
             Self::Done => (DONE, 0),
             Self::LeftAlone => (LEFT_ALONE, 0),
             Self::Refused => (REFUSED, 0),
@@ -43,13 +42,12 @@ impl Answer {
         [kind, a, b, c, d]
     }
 
-    /// Reads a packet; `None` if it is no answer.
-    #[must_use]
-    pub fn decode(packet: &[u8]) -> Option<Self> {
+    /// Reads a packet; `None` if it is not a response.
+    pub(crate) fn decode(packet: &[u8]) -> Option<Self> {
         let [kind, value @ ..] = packet else { return None };
         let value = i32::from_le_bytes(value.try_into().ok()?);
         match (*kind, value) {
-            (READY, 0 | 1) => Some(Self::Ready(value == 1)),
+            (READY, 0) => Some(Self::Ready),
             (DONE, 0) => Some(Self::Done),
             (LEFT_ALONE, 0) => Some(Self::LeftAlone),
             (REFUSED, 0) => Some(Self::Refused),
@@ -70,17 +68,17 @@ mod tests {
         /// Whatever arrives, an answer that is taken is what was written.
         #[test]
         fn any_packet_is_one_answer_or_none(packet in prop::collection::vec(any::<u8>(), 0..8)) {
-            if let Some(answer) = Answer::decode(&packet) {
+            if let Some(answer) = Response::decode(&packet) {
                 prop_assert_eq!(&answer.encode()[..], &packet[..]);
             }
         }
 
         #[test]
         fn an_answer_arrives_as_it_was(errno in 1..=4095_i32) {
-            let failed = Answer::Failed(Errno::from_raw_os_error(errno));
-            let others = [Answer::Ready(true), Answer::Ready(false), Answer::Done, Answer::LeftAlone, Answer::Refused];
+            let failed = Response::Failed(Errno::from_raw_os_error(errno));
+            let others = [Response::Ready, Response::Done, Response::LeftAlone, Response::Refused];
             for answer in others.into_iter().chain([failed]) {
-                prop_assert_eq!(Answer::decode(&answer.encode()), Some(answer));
+                prop_assert_eq!(Response::decode(&answer.encode()), Some(answer));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, DirBuilder, File},
+    fs::{DirBuilder, File},
     io,
     os::{
         fd::{AsFd as _, OwnedFd},
@@ -18,7 +18,7 @@ use std::{
 };
 
 use chassis::confine::{self, Enforcement};
-use node_agent_core::resolv_conf::{QUESTION_MAX, Question};
+use node_agent_core::resolv_conf::{REQUEST_MAX, Request};
 use rustix::{
     fs::{FlockOperation, Mode, OFlags, flock, fstat, open},
     io::Errno,
@@ -27,21 +27,20 @@ use rustix::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::message::Answer;
+use super::message::Response;
 use crate::{
     config::Paths,
     dns::resolv_conf::{RESOLV_CONF, ResolvConf},
-    start::folders,
     start::rights,
 };
 
-/// How long the helper may wait for one of an agent before, and start.
+/// Timeout of the helper's start, which may wait for the helper of an earlier agent.
 pub(super) const START: Duration = Duration::from_secs(15);
-/// Exit status of a writer that the file was taken from: another one may write the new file.
+/// Exit status of a writer whose file was replaced: a new writer may write the new file.
 const AGAIN: u8 = 75;
-/// Between two writers.
+/// Pause between two writers.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Between attempts to be the only one.
+/// Pause between attempts to get the lock.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A process of the helper.
@@ -49,7 +48,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub enum Part {
     /// Starts writers, and restores the file at the end.
     Keeper,
-    /// Takes questions. The first one says when it is ready.
+    /// Handles requests. The first writer reports when it is ready.
     Writer {
         /// Whether it is the first.
         first: bool,
@@ -57,7 +56,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// The word on the command line.
+    /// Its name on the command line.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -67,7 +66,7 @@ impl Part {
         }
     }
 
-    /// The part of that word.
+    /// The part with that name.
     ///
     /// # Errors
     ///
@@ -75,11 +74,11 @@ impl Part {
     pub fn of(word: &str) -> Result<Self, String> {
         let parts = [Self::Keeper, Self::Writer { first: true }, Self::Writer { first: false }];
         let part = parts.into_iter().find(|part| part.word() == word);
-        part.ok_or_else(|| "the agent has no such part".to_owned())
+        part.ok_or_else(|| "unknown part".to_owned())
     }
 
     pub(super) fn command(self, root: &Path) -> Command {
-        // This very program, though another may have its name by now.
+        // The running program, even if its file was replaced.
         let mut command = Command::new("/proc/self/exe");
         command.arg0("maru-agent").args([OsStr::new("--part"), OsStr::new(self.word())]);
         command.arg("--root").arg(root);
@@ -87,33 +86,33 @@ impl Part {
     }
 }
 
-/// Is a part of the helper until the agent has ended. Standard input is the socket.
+/// Runs a part of the helper until the agent has ended. Standard input is the socket.
 ///
 /// # Errors
 ///
-/// What it cannot do; it has told the agent.
+/// The error, which was also sent to the agent.
 pub fn run(part: Part, root: &Path) -> io::Result<ExitCode> {
     let paths = Paths::new(root);
     let conf = ResolvConf::new(Path::new(RESOLV_CONF), &paths.resolv_conf_backup());
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let _ = set_name(c"maru-resolver");
-    let deaf = deaf()?;
+    let runtime = ignore_signals()?;
     let done = match part {
         Part::Keeper => keep(&conf, &paths, root, &socket),
         Part::Writer { first } => write(&conf, &paths, &socket, first),
     };
     if let Err(error) = &done {
-        tracing::error!(%error, "cannot take charge of {RESOLV_CONF}");
+        tracing::error!(%error, "cannot manage {RESOLV_CONF}");
         let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
-        let _ = send(&socket, &Answer::Failed(errno).encode(), SendFlags::NOSIGNAL);
+        let _ = send(&socket, &Response::Failed(errno).encode(), SendFlags::NOSIGNAL);
     }
-    drop(deaf);
+    drop(runtime);
     done
 }
 
-/// Makes a runtime that ignores SIGINT and SIGTERM: those that end the agent are often sent to its children as well,
-/// and the helper ends after it, by itself.
-fn deaf() -> io::Result<tokio::runtime::Runtime> {
+/// Makes a runtime that ignores SIGINT, SIGTERM and SIGHUP: they are often sent to the agent's children as well, but the
+/// helper must end after the agent.
+fn ignore_signals() -> io::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let inside = runtime.enter();
     for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
@@ -125,8 +124,7 @@ fn deaf() -> io::Result<tokio::runtime::Runtime> {
 
 fn keep(conf: &ResolvConf, paths: &Paths, root: &Path, socket: &OwnedFd) -> io::Result<ExitCode> {
     let folder = own_folder(paths)?;
-    alone(&folder)?;
-    take_over_backup(paths)?;
+    lock(&folder)?;
     rights::become_helper().map_err(io::Error::other)?;
     let system = open("/etc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     confine::write_only(&[system, folder.as_fd().try_clone_to_owned()?])?;
@@ -144,18 +142,18 @@ fn keep(conf: &ResolvConf, paths: &Paths, root: &Path, socket: &OwnedFd) -> io::
     Ok(ExitCode::SUCCESS)
 }
 
-/// Takes questions until the agent has ended.
+/// Handles requests until the agent has ended.
 fn write(conf: &ResolvConf, paths: &Paths, socket: &OwnedFd, first: bool) -> io::Result<ExitCode> {
     conf.open()?;
     rights::become_helper().map_err(io::Error::other)?;
     let file = plain_file();
-    let confined = confine_to(file.as_ref(), &paths.resolver_dir())?;
+    confine_to(file.as_ref(), &paths.resolver_dir())?;
     if first {
-        send(socket, &Answer::Ready(confined).encode(), SendFlags::NOSIGNAL)?;
+        send(socket, &Response::Ready.encode(), SendFlags::NOSIGNAL)?;
     }
-    let mut packet = [0; QUESTION_MAX + 1];
+    let mut packet = [0; REQUEST_MAX + 1];
     loop {
-        // Looked at first: another writer answers it if this one cannot.
+        // Peek first, so that a new writer can answer if the file was replaced.
         match recv(socket, &mut packet, RecvFlags::PEEK) {
             Ok((0, _)) => return Ok(ExitCode::SUCCESS),
             Ok(_) if !is_still(file.as_ref()) => return Ok(ExitCode::from(AGAIN)),
@@ -164,33 +162,33 @@ fn write(conf: &ResolvConf, paths: &Paths, socket: &OwnedFd, first: bool) -> io:
             Err(errno) => return Err(errno.into()),
         }
         let (len, _) = recv(socket, &mut packet, RecvFlags::empty())?;
-        let answer = answer(conf, Question::decode(&packet[..len]));
+        let answer = answer(conf, Request::decode(&packet[..len]));
         send(socket, &answer.encode(), SendFlags::NOSIGNAL)?;
     }
 }
 
-fn answer(conf: &ResolvConf, question: Option<Question>) -> Answer {
-    let done = match question {
-        Some(Question::Point(domain)) => conf.take(&domain),
-        Some(Question::Restore) => conf.restore().map(|()| true),
-        None => return Answer::Refused,
+fn answer(conf: &ResolvConf, request: Option<Request>) -> Response {
+    let done = match request {
+        Some(Request::Point(domain)) => conf.take(&domain),
+        Some(Request::Restore) => conf.restore().map(|()| true),
+        None => return Response::Refused,
     };
     match done {
-        Ok(true) => Answer::Done,
-        Ok(false) => Answer::LeftAlone,
-        Err(error) => Answer::Failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        Ok(true) => Response::Done,
+        Ok(false) => Response::LeftAlone,
+        Err(error) => Response::Failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
     }
 }
 
-/// Lets this process write the open file, if there is one, and in the backup's folder. Whether the kernel can do that.
-pub(super) fn confine_to(file: Option<&OwnedFd>, folder: &Path) -> io::Result<bool> {
+/// Confines this process to writing the open file, if there is one, and in the backup's folder.
+pub(super) fn confine_to(file: Option<&OwnedFd>, folder: &Path) -> io::Result<Enforcement> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = open(folder, flags, Mode::empty())?;
     let places: Vec<_> = file.into_iter().chain([&folder]).collect();
-    Ok(confine::write_only(&places)? == Enforcement::Full)
+    confine::write_only(&places)
 }
 
-/// The file itself, if it is one: what a link leads to is not ours.
+/// The file itself, if it is a plain file; links are not followed.
 fn plain_file() -> Option<OwnedFd> {
     let file =
         open(RESOLV_CONF, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()?;
@@ -200,7 +198,7 @@ fn plain_file() -> Option<OwnedFd> {
     is_plain.then_some(file)
 }
 
-/// Whether what this process may write still has the name; another program may have put a file of its own there.
+/// Whether the path still names the file that this process may write; another program may have replaced it.
 fn is_still(file: Option<&OwnedFd>) -> bool {
     match (file.map(fstat), plain_file().map(fstat)) {
         (Some(Ok(old)), Some(Ok(new))) => (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino),
@@ -209,7 +207,7 @@ fn is_still(file: Option<&OwnedFd>) -> bool {
     }
 }
 
-/// The backup's folder, which is root's: the agent must not choose what is restored.
+/// The backup's folder. It belongs to root, so that the agent cannot choose what is restored.
 fn own_folder(paths: &Paths) -> io::Result<File> {
     let path = paths.resolver_dir();
     DirBuilder::new().recursive(true).mode(0o755).create(&path)?;
@@ -222,8 +220,8 @@ fn own_folder(paths: &Paths) -> io::Result<File> {
     Ok(folder)
 }
 
-/// Waits until no helper of an agent before is left.
-fn alone(folder: &File) -> io::Result<()> {
+/// Waits until the helper of an earlier agent has ended.
+fn lock(folder: &File) -> io::Result<()> {
     for _ in 0..(START / 2).as_millis() / LOOK.as_millis() {
         match flock(folder, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => sleep(LOOK),
@@ -231,29 +229,6 @@ fn alone(folder: &File) -> io::Result<()> {
         }
     }
     Err(Errno::WOULDBLOCK.into())
-}
-
-/// Where the backup was while the agent was root, in its own folder, it is taken over once: as long as it is root's, it
-/// is what root wrote.
-fn take_over_backup(paths: &Paths) -> io::Result<()> {
-    let (old, new) = (paths.old_resolv_conf_backup(), paths.resolv_conf_backup());
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match open(&old, flags, Mode::empty()) {
-        Ok(file) => file,
-        Err(Errno::NOENT | Errno::LOOP) => return Ok(()),
-        Err(errno) => return Err(errno.into()),
-    };
-    let found = fstat(&file)?;
-    if found.st_uid != 0 || !folders::is_plain(&found) {
-        return Ok(());
-    }
-    if !new.exists() {
-        let text = io::read_to_string(File::from(file))?;
-        crate::dns::resolv_conf::keep(&new, &text)?;
-    }
-    // Where root may not, the agent does: the file is its own from now on.
-    let _ = fs::remove_file(&old);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ async fn a_relay_that_nothing_is_known_of_is_not_even_met() {
         for insecure_for_tests in [false, true] {
             let opened = open_with(&relay, (host, cert_name), insecure_for_tests, "").await;
             let error = opened.unwrap_err();
-            assert!(error.contains("no relay that can be proved"), "{error}");
+            assert!(error.contains("no relay that can be authenticated"), "{error}");
         }
     }
     assert_eq!(relay.met.load(Ordering::SeqCst), 0);

@@ -81,12 +81,12 @@ fn packets_wait_for_the_session_and_arrive_in_order() {
     assert!(seal(&mut a, &packets[3..], now).is_empty(), "one initiation is enough");
 
     let (opened, response) = open(&mut b, &init, now);
-    assert_eq!((kinds(&response), opened.heard), (vec![2], vec![(0, Heard::Initiation)]));
+    assert_eq!((kinds(&response), opened.heard), (vec![2], vec![(0, PacketKind::Initiation)]));
     let (opened, confirm) = open(&mut a, &response, now);
-    assert_eq!(opened.heard, [(0, Heard::Response)]);
+    assert_eq!(opened.heard, [(0, PacketKind::Response)]);
     assert_eq!(kinds(&confirm), [4; 6], "the confirmation and what waited");
     let (opened, _) = open(&mut b, &confirm, now);
-    assert_eq!(opened.heard[0], (0, Heard::Empty));
+    assert_eq!(opened.heard[0], (0, PacketKind::Empty));
     assert_eq!(contents(&opened), packets);
     assert!(b.is_live());
 }
@@ -131,7 +131,7 @@ fn a_copy_is_not_heard_again() {
     let [mut a, mut b] = pair(now);
     connect(&mut a, &mut b, now);
     let sealed = seal(&mut a, &[packet(60, 1)], now);
-    assert_eq!(open(&mut b, &sealed, now).0.heard, [(0, Heard::Data)]);
+    assert_eq!(open(&mut b, &sealed, now).0.heard, [(0, PacketKind::Data)]);
     let (again, _) = open(&mut b, &sealed, now);
     assert_eq!((again.heard.len(), again.packets.len()), (0, 0));
 }
@@ -170,7 +170,11 @@ fn a_key_is_not_used_past_its_messages() {
         late.push(&datagram, 0);
         assert_eq!(open(&mut b, &late, now).0.heard, []);
     }
-    assert_eq!(open(&mut b, &sealed, now).0.heard, [(0, Heard::Data)], "the session is unharmed");
+    assert_eq!(
+        open(&mut b, &sealed, now).0.heard,
+        [(0, PacketKind::Data)],
+        "the session is unharmed"
+    );
 }
 
 #[test]

@@ -1,4 +1,7 @@
-use std::{fs::OpenOptions, thread};
+use std::{
+    fs::{self, OpenOptions},
+    thread,
+};
 
 use super::*;
 
@@ -18,11 +21,11 @@ fn the_writer_writes_its_file_and_the_backup_and_nothing_else() {
     // A thread of its own: the rest of the test program goes on as before.
     let work = || {
         confine_to(Some(&file), &folder).unwrap();
-        let point = Question::Point("maru.internal".parse().unwrap());
-        assert_eq!(answer(&conf, Some(point)), Answer::Done);
+        let point = Request::Point("maru.internal".parse().unwrap());
+        assert_eq!(answer(&conf, Some(point)), Response::Done);
         assert!(fs::read_to_string(&path).unwrap().contains("100.100.100.100"));
-        assert_eq!(answer(&conf, Some(Question::Restore)), Answer::Done);
-        assert_eq!(answer(&conf, None), Answer::Refused);
+        assert_eq!(answer(&conf, Some(Request::Restore)), Response::Done);
+        assert_eq!(answer(&conf, None), Response::Refused);
 
         let denied = |result: io::Result<()>| {
             assert_eq!(result.unwrap_err().kind(), io::ErrorKind::PermissionDenied);

@@ -10,7 +10,7 @@ pub(crate) const EXTENSIONS: [u8; 2] = [FRAGMENT, OPTIONS];
 
 /// A TCP segment or UDP datagram in an IP packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sample {
+pub(crate) struct TestPacket {
     pub(crate) v6: bool,
     pub(crate) udp: bool,
     pub(crate) port: u16,
@@ -28,8 +28,8 @@ pub(crate) struct Sample {
     pub(crate) content: Vec<u8>,
 }
 
-pub(crate) fn tcp() -> Sample {
-    Sample {
+pub(crate) fn tcp() -> TestPacket {
+    TestPacket {
         v6: false,
         udp: false,
         port: 1,
@@ -57,7 +57,7 @@ pub(crate) fn sum(bytes: &[u8]) -> u16 {
     sum as u16
 }
 
-impl Sample {
+impl TestPacket {
     fn source(&self) -> Vec<u8> {
         if self.v6 { [0xfd; 16].to_vec() } else { vec![100, 64, 0, 1] }
     }
@@ -202,7 +202,7 @@ pub(crate) fn fragment(mut packet: Vec<u8>, offset: u16) -> Vec<u8> {
 }
 
 /// Any packet with up to `content` bytes.
-pub(crate) fn any_sample(content: usize) -> impl Strategy<Value = Sample> {
+pub(crate) fn any_sample(content: usize) -> impl Strategy<Value = TestPacket> {
     let ip = (any::<bool>(), any::<u8>(), any::<u8>(), any::<u16>(), any::<bool>(), 0..3_usize);
     let tcp = (any::<u32>(), any::<u32>(), any::<u8>(), any::<u16>(), 0..=10_usize);
     let content = prop::collection::vec(any::<u8>(), 0..=content);
@@ -215,7 +215,7 @@ pub(crate) fn any_sample(content: usize) -> impl Strategy<Value = Sample> {
             (true, eights) => vec![0; eights * 8 - 2],
         };
         let options = (0..options * 4).map(|at| at as u8).collect();
-        Sample {
+        TestPacket {
             v6,
             udp,
             port: 1,

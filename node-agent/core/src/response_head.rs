@@ -1,15 +1,14 @@
-//! The head of an HTTP answer of a service that has no pages.
+//! Checks the head of an HTTP response of a service without pages.
 //!
 //! ```text
-//! bytes of the service ──judge──▶ more is needed
-//!                          ├────▶ a head, written anew, and the connection's last: what follows it is passed on
+//! bytes of the service ──judge──▶ incomplete
+//!                          ├────▶ a head, rewritten; the bytes after it are forwarded
 //!                          └────▶ refused: the connection is cut
 //! ```
 //!
-//! A page that comes from a service's name is a script with that name's origin in a member's browser. Whoever took over a
-//! service that has none must not be able to serve one, so the agent reads each head before the browser does. It writes the
-//! head anew from what it read, so that no browser reads it differently, and with `Connection: close`: the length of the
-//! body is then the client's affair, since no second answer follows.
+//! A web page from a service's name runs with that name's origin in a member's browser. A compromised service without pages
+//! must not be able to serve one. So the agent parses each head and writes it anew, so that no browser parses it differently,
+//! with `Connection: close`: no second response follows, so that the body's length does not matter here.
 
 use std::io::Write as _;
 
@@ -20,8 +19,8 @@ pub const HEAD_MAX: usize = 8 << 10;
 /// Most fields of a head.
 const FIELDS_MAX: usize = 64;
 
-/// Fields that are left out: those that are said anew, and those of connections that go on or lead elsewhere.
-const LEFT_OUT: [&str; 7] = [
+/// Fields that are dropped: those that [`ADDED`] replaces, and those for reused connections, redirections and upgrades.
+const DROPPED: [&str; 7] = [
     "connection",
     "content-security-policy",
     "keep-alive",
@@ -31,23 +30,22 @@ const LEFT_OUT: [&str; 7] = [
     "x-content-type-options",
 ];
 
-/// What is said in their place: no further answer, no guessing of types (Fetch, section 3.6), and no script if all else
-/// fails (CSP, `sandbox`).
-const SAID: &str = "connection: close\r\nx-content-type-options: nosniff\r\n\
+/// Fields that are added: no further response, no sniffing of types (Fetch, section 3.6), and no scripts (CSP, `sandbox`).
+const ADDED: &str = "connection: close\r\nx-content-type-options: nosniff\r\n\
                     content-security-policy: default-src 'none'; sandbox\r\n\r\n";
 
-/// A head that may be passed on.
+/// A head that may be forwarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// What is sent in its place.
+    /// The rewritten head.
     pub bytes: Vec<u8>,
-    /// How many of the bytes received it was.
+    /// Length of the original head.
     pub len: usize,
-    /// Whether the answer's body follows, and nothing else; `100 Continue` is followed by another head.
+    /// Whether the body follows; after `100 Continue` another head does.
     pub last: bool,
 }
 
-/// Why an answer is not passed on.
+/// Why a response is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It is not HTTP/1.1.
@@ -56,19 +54,19 @@ pub enum Refusal {
     /// Its head has no end within [`HEAD_MAX`].
     #[error("its head is too long")]
     TooLong,
-    /// It is neither an answer nor an error: a redirection, a page that a browser has already, or another protocol.
+    /// A redirection, `304 Not Modified`, or another protocol.
     #[error("its status is {0}")]
     Status(u16),
-    /// It has none of the types that are no page, or several.
+    /// Its type could be a web page's, or it has several.
     #[error("it could be a web page")]
     Type,
 }
 
-/// Judges the first head of what was received; `None` until it is whole.
+/// Checks the first head of the received bytes; `None` if it is incomplete.
 ///
 /// # Errors
 ///
-/// [`Refusal`]; then nothing that was received may be passed on.
+/// [`Refusal`]; none of the bytes may be forwarded then.
 pub fn judge(received: &[u8]) -> Result<Option<Head>, Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut fields);
@@ -104,13 +102,13 @@ fn values<'a>(fields: &'a [httparse::Header<'a>], name: &str) -> impl Iterator<I
     fields.iter().filter(is).map(|field| field.value)
 }
 
-/// Whether it has one type, of those that are no page.
+/// Whether it has exactly one type, which is not a page's.
 fn is_of_a_type(fields: &[httparse::Header<'_>]) -> bool {
     let mut types = values(fields, "content-type");
     types.next().is_some_and(media::is_no_page) && types.next().is_none()
 }
 
-/// Whether it has neither a body nor a type for one.
+/// Whether it has neither a body nor a content type.
 fn is_empty(status: u16, fields: &[httparse::Header<'_>]) -> bool {
     let mut lengths = values(fields, "content-length");
     let is_zero = lengths.next() == Some(b"0") && lengths.next().is_none();
@@ -119,18 +117,18 @@ fn is_empty(status: u16, fields: &[httparse::Header<'_>]) -> bool {
     !is_typed && !is_chunked && (is_zero || status == 204)
 }
 
-/// The head as it is sent.
+/// The rewritten head.
 fn written(status: u16, fields: &[httparse::Header<'_>]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(512);
     // A vector takes whatever is written.
     let _ = write!(bytes, "HTTP/1.1 {status} \r\n");
-    let is_left_out = |name: &str| LEFT_OUT.iter().any(|it| it.eq_ignore_ascii_case(name));
-    for field in fields.iter().filter(|field| !is_left_out(field.name)) {
+    let is_dropped = |name: &str| DROPPED.iter().any(|it| it.eq_ignore_ascii_case(name));
+    for field in fields.iter().filter(|field| !is_dropped(field.name)) {
         for part in [field.name.as_bytes(), b": ", field.value, b"\r\n"] {
             bytes.extend_from_slice(part);
         }
     }
-    bytes.extend_from_slice(SAID.as_bytes());
+    bytes.extend_from_slice(ADDED.as_bytes());
     bytes
 }
 

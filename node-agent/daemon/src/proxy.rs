@@ -1,8 +1,8 @@
-//! Bytes of a connection, passed on and never looked at, but for the head of an answer of a service without pages.
+//! Copies bytes between a caller and a service; of a service without pages, response heads are checked.
 
 use std::{io, pin::pin, time::Duration};
 
-use node_agent_core::answer;
+use node_agent_core::response_head;
 use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy},
@@ -10,26 +10,26 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a caller may go on sending to a service that has closed its side.
+/// How long a caller may send after the service has closed its side.
 pub(crate) const LINGER: Duration = Duration::from_secs(5);
-/// Silence after which the kernel asks whether the other end of a connection is still there.
+/// Idle time before TCP keep-alive probes.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// What a service may answer.
+/// Which responses of a service are forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answers {
-    /// Whatever it likes.
+pub(crate) enum ResponsePolicy {
+    /// Any bytes.
     Any,
-    /// HTTP without pages.
+    /// HTTP responses that are not web pages.
     NoPages,
 }
 
-/// Passes bytes on both ways until both ends have closed. Half a close of the caller's reaches the service, which may
-/// still answer for as long as it likes; a caller whose service has closed does not hold its permit for long.
-pub(crate) async fn pass_on(
+/// Copies bytes both ways until both ends have closed. A half-close of the caller is passed on, and the service may answer
+/// without a limit; after the service has closed, the caller has [`LINGER`].
+pub(crate) async fn forward(
     (mut from_caller, mut to_caller): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     (mut from_service, mut to_service): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
-    answers: Answers,
+    answers: ResponsePolicy,
 ) -> io::Result<()> {
     let mut inwards = pin!(async {
         copy(&mut from_caller, &mut to_service).await?;
@@ -37,8 +37,8 @@ pub(crate) async fn pass_on(
     });
     let mut outwards = pin!(async {
         match answers {
-            Answers::Any => {}
-            Answers::NoPages => pass_head(&mut from_service, &mut to_caller).await?,
+            ResponsePolicy::Any => {}
+            ResponsePolicy::NoPages => pass_head(&mut from_service, &mut to_caller).await?,
         }
         copy(&mut from_service, &mut to_caller).await?;
         to_caller.shutdown().await
@@ -55,16 +55,16 @@ pub(crate) async fn pass_on(
     }
 }
 
-/// Passes on the head of the one answer that a service without pages gives on a connection, and what came with it of the
-/// body. Fails if that could be a page; nothing of it was passed on then.
+/// Forwards the head of a service's only response on a connection, and the part of the body that came with it. Fails without
+/// sending anything if it could be a web page.
 async fn pass_head(
     from_service: &mut (impl AsyncRead + Unpin),
     to_caller: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
-    let mut received = Vec::with_capacity(answer::HEAD_MAX);
+    let mut received = Vec::with_capacity(response_head::HEAD_MAX);
     loop {
-        let judged = answer::judge(&received).inspect_err(
-            |refusal| tracing::warn!(%refusal, "an answer of a service without pages is cut"),
+        let judged = response_head::judge(&received).inspect_err(
+            |refusal| tracing::warn!(%refusal, "a response of a service without pages is refused"),
         );
         match judged.map_err(io::Error::other)? {
             None if from_service.read_buf(&mut received).await? == 0 => return Ok(()),
@@ -80,7 +80,7 @@ async fn pass_head(
     }
 }
 
-/// Sees to it that an end that vanished is noticed within minutes.
+/// Enables TCP keep-alive, so that a vanished end is noticed within minutes.
 pub(crate) fn keep_alive(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let _ = sockopt::set_socket_keepalive(stream, true);

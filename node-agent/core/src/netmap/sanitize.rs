@@ -1,4 +1,4 @@
-//! What of a map is shown or logged as it stands, checked when it comes in.
+//! Checks and cleans texts of a map that are shown or logged.
 
 use control_protocol::map::{MapResponse, Node};
 
@@ -7,9 +7,9 @@ use crate::registration::showable;
 /// Longest stable id, tag, or key of a gateway.
 const TEXT_MAX: usize = 128;
 
-/// Whether a peer's stable id and tags are printable ASCII. Services know it by them, so that they are not mended: a
-/// peer without is left out.
-pub(super) fn is_sound(peer: &Node) -> bool {
+/// Whether a peer's stable id and tags are printable ASCII. A peer with others is dropped: services identify it by them, so
+/// they cannot be changed.
+pub(super) fn is_valid(peer: &Node) -> bool {
     is_plain(&peer.stable_id) && peer.tags.iter().all(|tag| is_plain(tag))
 }
 
@@ -18,21 +18,21 @@ pub(super) fn is_plain(text: &str) -> bool {
     text.len() <= TEXT_MAX && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Takes out of a message what could steer a terminal or add lines to a file.
-pub(super) fn clean(response: &mut MapResponse) {
+/// Removes control characters from a message, and peers with invalid ids.
+pub(super) fn sanitize(response: &mut MapResponse) {
     if let Some(node) = &mut response.node {
         node.stable_id = showable(&node.stable_id);
     }
     if let Some(peers) = &mut response.peers {
-        peers.retain(is_sound);
+        peers.retain(is_valid);
     }
-    // What a peer was before is no more true: it goes.
+    // The previous version of such a peer is outdated: it is removed.
     for peer in &response.peers_changed {
-        if !is_sound(peer) {
+        if !is_valid(peer) {
             response.peers_removed.push(peer.id);
         }
     }
-    response.peers_changed.retain(is_sound);
+    response.peers_changed.retain(is_valid);
     for user in &mut response.user_profiles {
         user.login_name = showable(&user.login_name);
     }

@@ -1,28 +1,28 @@
-//! What the agent may ask of the process that writes `resolv.conf`.
+//! Requests of the agent to the process that writes `resolv.conf`.
 //!
-//! A question is one packet: one byte, followed by a domain for [`Question::Point`]. Whoever asks may be hostile, so
-//! anything else is no question at all.
+//! A request is one packet: one byte, followed by a domain for [`Request::Point`]. The agent may be compromised, so any other
+//! packet is invalid.
 
 use crate::domain::Domain;
 
 /// Longest domain in text (RFC 1035, section 2.3.4).
 const DOMAIN_MAX: usize = 253;
-/// Longest question.
-pub const QUESTION_MAX: usize = 1 + DOMAIN_MAX;
+/// Longest request.
+pub const REQUEST_MAX: usize = 1 + DOMAIN_MAX;
 
 const POINT: u8 = 1;
 const RESTORE: u8 = 2;
 
-/// What the agent asks for.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum Request {
     /// Point the file at the agent, with this domain first among those that are searched.
     Point(Domain),
-    /// Put back what was there before.
+    /// Restore the original.
     Restore,
 }
 
-impl Question {
+impl Request {
     /// The packet.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -32,14 +32,14 @@ impl Question {
         }
     }
 
-    /// Reads a packet; `None` if it is no question.
+    /// Reads a packet; `None` if it is not a request.
     #[must_use]
     pub fn decode(packet: &[u8]) -> Option<Self> {
         match packet {
             [POINT, text @ ..] => {
                 let text = std::str::from_utf8(text).ok()?;
                 let domain: Domain = text.parse().ok()?;
-                // As it is written, and in no other way.
+                // Only the normalized form is valid.
                 (domain.as_str() == text).then_some(Self::Point(domain))
             }
             [RESTORE] => Some(Self::Restore),
@@ -61,8 +61,8 @@ mod tests {
     #[test]
     fn what_could_be_more_than_a_domain_is_no_question() {
         for good in ["maru.internal", "a.b", "x-1.example.org"] {
-            let question = Question::Point(domain(good).unwrap());
-            assert_eq!(Question::decode(&question.encode()), Some(question), "{good}");
+            let request = Request::Point(domain(good).unwrap());
+            assert_eq!(Request::decode(&request.encode()), Some(request), "{good}");
         }
         let long = vec!["a".repeat(63); 4].join(".");
         for wrong in [
@@ -78,18 +78,18 @@ mod tests {
             &long,
         ] {
             let packet = [&[POINT], wrong.as_bytes()].concat();
-            assert_eq!(Question::decode(&packet), None, "{wrong:?}");
+            assert_eq!(Request::decode(&packet), None, "{wrong:?}");
         }
     }
 
     proptest! {
-        /// Whatever arrives: a question that is taken is what was written, bounded, and one word.
+        /// Whatever arrives: a request that is taken is what was written, bounded, and one word.
         #[test]
         fn any_packet_is_one_question_or_none(packet in prop::collection::vec(any::<u8>(), 0..300)) {
-            if let Some(question) = Question::decode(&packet) {
-                prop_assert_eq!(question.encode(), &packet[..]);
-                prop_assert!(packet.len() <= QUESTION_MAX);
-                if let Question::Point(domain) = question {
+            if let Some(request) = Request::decode(&packet) {
+                prop_assert_eq!(request.encode(), &packet[..]);
+                prop_assert!(packet.len() <= REQUEST_MAX);
+                if let Request::Point(domain) = request {
                     prop_assert!(domain.as_str().bytes().all(|byte| byte > b' ' && byte < 127));
                 }
             }
@@ -97,8 +97,8 @@ mod tests {
 
         #[test]
         fn a_domain_arrives_as_it_was(domain in "[a-z0-9]{1,20}(\\.[a-z][a-z0-9]{4,9}){1,5}x") {
-            let question = Question::Point(domain.parse().unwrap());
-            prop_assert_eq!(Question::decode(&question.encode()), Some(question));
+            let request = Request::Point(domain.parse().unwrap());
+            prop_assert_eq!(Request::decode(&request.encode()), Some(request));
         }
     }
 }
