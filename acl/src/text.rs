@@ -138,16 +138,8 @@ impl<'a> Item<'a> {
 
     /// A string.
     pub(crate) fn word(&self) -> Result<Word, Error> {
-        match self.value {
-            Value::StringLit(text) => {
-                Ok(Word { text: text.value.clone().into_owned(), location: self.location() })
-            }
-            Value::NumberLit(_)
-            | Value::BooleanLit(_)
-            | Value::Object(_)
-            | Value::Array(_)
-            | Value::NullKeyword(_) => Err(self.expected("a string")),
-        }
+        let Value::StringLit(text) = self.value else { return Err(self.expected("a string")) };
+        Ok(Word { text: text.value.clone().into_owned(), location: self.location() })
     }
 
     /// A string, or a number as it is written.
@@ -159,14 +151,10 @@ impl<'a> Item<'a> {
     }
 
     pub(crate) fn flag(&self) -> Result<bool, Error> {
-        match self.value {
-            Value::BooleanLit(flag) => Ok(flag.value),
-            Value::StringLit(_)
-            | Value::NumberLit(_)
-            | Value::Object(_)
-            | Value::Array(_)
-            | Value::NullKeyword(_) => Err(self.expected("true or false")),
-        }
+        let Value::BooleanLit(flag) = self.value else {
+            return Err(self.expected("true or false"));
+        };
+        Ok(flag.value)
     }
 
     /// The elements of a list; `null` is an empty one.
@@ -245,13 +233,11 @@ impl<'a> Item<'a> {
     }
 
     fn properties(&self) -> Result<&'a [ObjectProp<'a>], Error> {
-        match self.value {
-            Value::Object(object) => Ok(&object.properties),
-            Value::NullKeyword(_) => Ok(&[]),
-            Value::StringLit(_) | Value::NumberLit(_) | Value::BooleanLit(_) | Value::Array(_) => {
-                Err(self.expected("an object"))
-            }
+        if self.is_null() {
+            return Ok(&[]);
         }
+        let Value::Object(object) = self.value else { return Err(self.expected("an object")) };
+        Ok(&object.properties)
     }
 
     fn key(&self, property: &ObjectProp<'_>, place: String) -> Word {

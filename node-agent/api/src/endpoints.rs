@@ -8,9 +8,9 @@ endpoint::declare! {
     /// All of them.
     ENDPOINTS for Root;
 
-    /// Says where the agent stands.
+    /// Returns the agent's status.
     STATUS: GET "/v1/status" => Status, callers(Callers::User);
-    /// Starts joining a network, and answers at once.
+    /// Starts joining a network; responds at once.
     JOIN: POST "/v1/join" (Join) => Status, accepted;
     /// Logs out and wipes the state.
     LEAVE: POST "/v1/leave" => Status;

@@ -1,7 +1,7 @@
 //! The agent's local API: types and endpoints.
 //!
 //! Specified in `docs/protocols/local-api.md`. Served over the UNIX socket [`SOCKET`]
-//! below the instance's root; reading is free, changes need uid 0.
+//! below the instance's root. Every user may read; changes need uid 0.
 #![forbid(unsafe_code)]
 
 use std::{collections::BTreeMap, net::IpAddr};
@@ -17,19 +17,19 @@ pub const SOCKET: &str = services::LOCAL_API.socket;
 /// Capability under which the coordinator publishes the gateway's Ed25519 public key.
 pub const GATEWAY_IDENTITY: &str = "maru/gateway-identity";
 
-/// Where the agent stands.
+/// The agent's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Not a node of any network.
     NeedsJoin,
-    /// Talking to the coordinator for the first time, or the interface does not have the node's addresses and routes yet.
+    /// Registering, or the interface does not have the node's addresses and routes yet.
     Joining,
     /// The administrator has to approve this device.
     WaitingForApproval,
-    /// A node of the network, with its addresses and routes in force, whether or not the coordinator answers now.
+    /// A node of the network, with addresses and routes in force; the coordinator may be away.
     Running,
-    /// The node key is past its life.
+    /// The node key has expired.
     Expired,
 }
 
@@ -47,14 +47,14 @@ impl State {
     }
 }
 
-/// What the agent tells about itself.
+/// The agent's status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The agent's version.
     pub version: String,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// What is wrong and what to do, in one sentence.
+    /// A problem and what to do, in one sentence.
     #[serde(default)]
     pub problem: Option<String>,
     /// A page that says how this device gets approved.
@@ -69,19 +69,19 @@ pub struct Status {
     /// The coordinator that this device belongs to.
     #[serde(default)]
     pub coordinator: Option<Coordinator>,
-    /// The relay that this node waits at.
+    /// This node's home relay.
     #[serde(default)]
     pub home_relay: Option<Relay>,
     /// The tunnel's offloads in force, of [`settings::OFFLOADS`]; none while there is no tunnel.
     #[serde(default)]
     pub offload: Vec<String>,
-    /// The other nodes that this one may know, by name.
+    /// The visible other nodes, by name.
     #[serde(default)]
     pub peers: Vec<Peer>,
     /// Where the AI gateway is.
     #[serde(default)]
     pub gateway: Option<Gateway>,
-    /// How many packets and datagrams were dropped since the interface was made, by cause.
+    /// Packets and datagrams that were dropped since the interface was made, by cause.
     #[serde(default)]
     pub drops: BTreeMap<String, u64>,
 }
@@ -142,7 +142,7 @@ pub struct Peer {
     /// Its tags.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Whether the coordinator says it is connected; `None` if it never said.
+    /// Whether it is connected to the coordinator; `None` if unknown.
     #[serde(default)]
     pub online: Option<bool>,
     /// `direct ADDRESS:PORT`, `relay` or `none`.
@@ -158,7 +158,7 @@ pub struct Peer {
     pub tx_bytes: u64,
 }
 
-/// Where the AI gateway is, and by which key apps recognise it.
+/// The AI gateway and its public key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Gateway {
     /// Stable id of the node it runs on, which may be this one.
@@ -172,7 +172,7 @@ pub struct Gateway {
     pub addresses: Vec<IpAddr>,
 }
 
-/// Asks the agent to join a network.
+/// A request to join a network.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
@@ -184,13 +184,12 @@ pub struct Join {
     /// The name to ask for; `None` takes the machine's.
     #[serde(default)]
     pub hostname: Option<String>,
-    /// Certificates of authorities, in PEM, one of which must vouch for an `https://` coordinator; `None` takes those that
-    /// this machine trusts.
+    /// Certificate authorities for an `https://` coordinator, in PEM; `None` for those that this machine trusts.
     #[serde(default)]
     pub ca: Option<String>,
 }
 
-/// Shows the hostname only: both other fields can hold a pre-auth key.
+/// Shows the hostname only: the URL and the key can contain a pre-auth key.
 impl std::fmt::Debug for Join {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Join")

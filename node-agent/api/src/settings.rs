@@ -8,7 +8,7 @@ use services::Instance;
 /// Where the file is, below the root, unless another is named.
 pub const FILE: &str = "etc/maru/agent.toml";
 
-/// Folder, below the root, of what is dialled: one folder for each [`Dial`], with its socket.
+/// Folder of the dials, below the root: one folder for each [`Dial`], with its socket.
 pub const DIALS: &str = services::DIALS;
 
 /// The agent's settings, read from one TOML file. A key it does not know is an error.
@@ -23,9 +23,9 @@ pub struct Settings {
     pub hostname: Option<String>,
     /// What to do with the system's resolver. Default: `resolv-conf`.
     pub dns: Dns,
-    /// Further addresses at which peers may reach this node, such as a forwarded port. None of the mesh's.
+    /// Further addresses at which peers may reach this node, such as a forwarded port. No mesh addresses.
     pub endpoints: Vec<SocketAddr>,
-    /// Domains beside the network's own below which the coordinator may name mesh addresses. Default: none.
+    /// Further domains in which the coordinator may name mesh addresses. Default: none.
     pub dns_domains: Vec<String>,
     /// Which offloads the tunnel uses. Default: `auto`.
     pub offload: Offload,
@@ -41,22 +41,22 @@ pub struct Settings {
 pub enum Dns {
     /// Points `/etc/resolv.conf` at the agent, and back on exit.
     ResolvConf,
-    /// Leaves it alone.
+    /// Does not change it.
     Off,
 }
 
-/// Names of the offloads, in the order in which the status shows them.
+/// Names of the offloads, in display order.
 pub const OFFLOADS: [&str; 5] = ["tso4", "tso6", "uso", "udp_segment", "udp_gro"];
 
-/// Which offloads the tunnel uses: what lets the kernel take and give many packets at once.
+/// Which offloads the tunnel uses: the kernel then transfers many packets at once.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "OffloadText")]
 pub enum Offload {
-    /// All that the kernel has.
+    /// All that the kernel supports.
     Auto,
     /// None.
     Off,
-    /// Those of [`OFFLOADS`] that are listed, where the kernel has them. For measuring; undocumented elsewhere.
+    /// The listed ones of [`OFFLOADS`], if the kernel supports them. For benchmarks; undocumented elsewhere.
     Only(Vec<String>),
 }
 
@@ -76,12 +76,12 @@ impl TryFrom<OffloadText> for Offload {
             OffloadText::Word(word) if word == "auto" => Ok(Self::Auto),
             OffloadText::Word(word) if word == "off" => Ok(Self::Off),
             OffloadText::Word(word) => {
-                Err(format!("{word:?} is no value of offload: write \"auto\" or \"off\""))
+                Err(format!("{word:?} is not a value of offload: write \"auto\" or \"off\""))
             }
             OffloadText::Names(names) => {
                 match names.iter().find(|name| !OFFLOADS.contains(&name.as_str())) {
                     Some(name) => Err(format!(
-                        "{name:?} is no offload: list some of {}, or write \"auto\" or \"off\"",
+                        "{name:?} is not an offload: list some of {}, or write \"auto\" or \"off\"",
                         OFFLOADS.join(", ")
                     )),
                     None => Ok(Self::Only(names)),
@@ -91,24 +91,24 @@ impl TryFrom<OffloadText> for Offload {
     }
 }
 
-/// A port of this node's mesh addresses that leads to a UNIX socket.
+/// A port of this node's mesh addresses that is forwarded to a UNIX socket.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// Told to the service with each connection.
+    /// Its name, sent to the service with each connection.
     pub name: String,
     /// TCP port.
     pub port: u16,
-    /// The service's socket; a relative path is taken from the root, and has no symbolic link in it.
+    /// The service's socket, without symbolic links in its path; a relative path is taken from the root.
     pub socket: PathBuf,
-    /// The user id that listens there; others are not connected to. Default: the owner of the socket's folder.
+    /// The user id that must listen there. Default: the owner of the socket's folder.
     #[serde(default)]
     pub uid: Option<u32>,
-    /// Loopback addresses that lead there too, for programs of this machine, which speak for nobody. Default: none.
+    /// Loopback addresses that are forwarded there, too, without an identity, for programs of this machine. Default: none.
     #[serde(default)]
     pub local: Vec<SocketAddr>,
-    /// Whether its answers may be web pages. If not, it speaks HTTP/1.1 with one request on each connection, and whatever a
-    /// browser could show as a page or run is cut. Default: true.
+    /// Whether its responses may be web pages. If not, it speaks HTTP/1.1 with one request on each connection, and responses that
+    /// a browser could show as a page or run are refused. Default: true.
     #[serde(default = "yes")]
     pub pages: bool,
 }
@@ -117,32 +117,31 @@ const fn yes() -> bool {
     true
 }
 
-/// A UNIX socket that leads one user of this machine to one address, such as a gateway without a network to Ollama.
+/// A UNIX socket through which one user of this machine reaches one address, such as Ollama for a gateway without a network.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dial {
-    /// Named in the log.
+    /// Its name in the log.
     pub name: String,
     /// The socket, `run/maru/dial/FOLDER/FILE` below the root; no other dial has this folder.
     pub socket: PathBuf,
     /// The user id that may connect; its group, which enters the folder, has the same number.
     pub uid: u32,
-    /// Where it leads: a loopback address of this machine, or the mesh address of another node, with a port; with
-    /// `outside`, one written-out address that is neither.
+    /// The target: a loopback address, or the mesh address of another node, with a port; with `outside`, another address.
     #[serde(deserialize_with = "address")]
     pub to: SocketAddr,
-    /// Whether `to` lies outside this machine and the mesh. Said apart, so that no mistyped address lets anybody out.
+    /// Whether `to` is outside this machine and the mesh. Explicit, so that a mistyped address does not open the internet.
     /// Default: false.
     #[serde(default)]
     pub outside: bool,
 }
 
-/// Reads an address; what is none is told from a name, which nobody looks up here.
+/// Reads an address; names are not resolved.
 fn address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(from)?;
     text.parse().map_err(|_| {
         D::Error::custom(format!(
-            "{text:?} is no address with a port, such as \"127.0.0.1:11434\" or \"[::1]:11434\""
+            "{text:?} is not an address with a port, such as \"127.0.0.1:11434\" or \"[::1]:11434\""
         ))
     })
 }

@@ -31,20 +31,12 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// The table cannot be set.
 #[derive(Debug, thiserror::Error)]
 pub enum FirewallError {
-    /// There is no `nft`.
     #[error("the program nft is missing: install the package nftables")]
     Missing,
-    /// `nft` cannot be run.
     #[error("cannot run nft")]
     Run(#[source] io::Error),
-    /// `nft` refused.
     #[error("nft refused the table {table} (the agent needs CAP_NET_ADMIN): {message}")]
-    Refused {
-        /// The table.
-        table: String,
-        /// What it said.
-        message: String,
-    },
+    Refused { table: String, message: String },
 }
 
 /// The table of one instance. Removed on drop.

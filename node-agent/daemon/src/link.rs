@@ -19,20 +19,12 @@ const EXISTS: i32 = -17;
 /// The interface cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// Netlink cannot be opened.
     #[error("cannot open netlink")]
     Open(#[source] std::io::Error),
-    /// The interface does not exist.
     #[error("the interface {0} does not exist")]
     Gone(String),
-    /// The kernel refused.
     #[error("cannot {what} (the agent needs CAP_NET_ADMIN)")]
-    Refused {
-        /// The operation.
-        what: String,
-        /// The error.
-        source: rtnetlink::Error,
-    },
+    Refused { what: String, source: rtnetlink::Error },
 }
 
 /// The TUN interface.

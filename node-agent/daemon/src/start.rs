@@ -40,22 +40,16 @@ const WRITABLE: [&str; 3] = [TUN, "/proc/sys/net", "/dev/null"];
 /// The agent cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The root.
     #[error(transparent)]
     Root(#[from] chassis::root::UnsafeRoot),
-    /// The settings.
     #[error(transparent)]
     Config(#[from] SettingsError),
-    /// The folders.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The helper.
     #[error(transparent)]
     Helper(#[from] HelperError),
-    /// The rights.
     #[error(transparent)]
     Rights(#[from] RightsError),
-    /// Landlock failed.
     #[error("cannot confine what the agent writes")]
     Confine(#[source] io::Error),
 }

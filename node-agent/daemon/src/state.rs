@@ -28,12 +28,7 @@ pub enum StateError {
     File(#[from] state::StateError),
     /// A file cannot be removed, or its folder cannot be made.
     #[error("cannot change {} (it and its folder must belong to the agent's user)", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// The system gives no randomness for new keys.
     #[error("the system gives no randomness: {0}")]
     Random(getrandom::Error),

@@ -55,21 +55,16 @@ const RESOLV_CONF_CHECK: Duration = Duration::from_secs(20);
 /// The tunnel cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum TunnelError {
-    /// The device.
     #[error(transparent)]
     Device(#[from] wireguard_device::Error),
-    /// The interface.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// The firewall.
     #[error(transparent)]
     Firewall(#[from] FirewallError),
-    /// The resolver's address cannot be bound.
     #[error(
         "cannot listen on {RESOLVER}:53 (another resolver or Maru instance has it; set dns = \"off\" in agent.toml)"
     )]
     Dns(#[source] io::Error),
-    /// The descriptor of the TUN that root opened cannot be duplicated.
     #[error("cannot use the TUN device once more")]
     Tun(#[source] io::Error),
 }

@@ -1,11 +1,11 @@
-//! Messages one after the other in one buffer that is allocated once.
+//! A batch of messages in one buffer, allocated once.
 
 use std::ops::Range;
 
-/// Zero bytes that follow each packet of a batch that is to be sealed: room for WireGuard's padding.
+/// Zero bytes after each packet that will be sealed, for WireGuard's padding.
 pub const PADDING: usize = 16;
 
-/// The tag of a message that no other caused.
+/// The tag of a message without a cause.
 pub const NO_TAG: usize = usize::MAX;
 
 #[derive(Clone, Copy, Debug)]
@@ -15,10 +15,9 @@ struct Span {
     tag: usize,
 }
 
-/// A batch of messages. Filling it past its size drops messages; it never grows.
+/// A batch of messages of a fixed capacity; further messages are dropped.
 ///
-/// Messages lie back to back, so that those of one length and destination can go to the kernel as
-/// one (UDP segmentation offload).
+/// Messages are contiguous, so that those of one length and destination can be sent as one (UDP segmentation offload).
 #[derive(Debug)]
 pub struct Batch {
     buffer: Box<[u8]>,
@@ -39,7 +38,7 @@ impl Batch {
         }
     }
 
-    /// Forgets the messages.
+    /// Removes all messages.
     pub fn clear(&mut self) {
         self.used = 0;
         self.spans.clear();
@@ -51,7 +50,7 @@ impl Batch {
         self.spans.len()
     }
 
-    /// How many messages more there may be.
+    /// How many more messages fit.
     #[must_use]
     pub fn left(&self) -> usize {
         self.max_messages - self.spans.len()
@@ -78,8 +77,7 @@ impl Batch {
         self.used += len;
     }
 
-    /// Keeps the first `len` bytes of [`Self::room`] and [`PADDING`] zero bytes after them, which
-    /// are no part of the message but of [`Self::padded`].
+    /// Keeps the first `len` bytes of [`Self::room`], followed by [`PADDING`] zero bytes that only [`Self::padded`] includes.
     pub fn commit_padded(&mut self, len: usize, tag: usize) {
         self.commit(len, tag);
         let end = (self.used + PADDING).min(self.buffer.len());
@@ -95,12 +93,12 @@ impl Batch {
         }
     }
 
-    /// The whole buffer, for the kernel to write into; what it wrote is then told by [`Self::add`].
+    /// The whole buffer, for the kernel to write into; messages in it are then added by [`Self::add`].
     pub fn buffer(&mut self) -> &mut [u8] {
         &mut self.buffer
     }
 
-    /// Adds a message that was written into [`Self::buffer`], if it lies there and there are not too many.
+    /// Adds a message that was written into [`Self::buffer`], if the range is valid and it fits.
     pub fn add(&mut self, range: Range<usize>, tag: usize) {
         let is_inside = range.start <= range.end && range.end <= self.buffer.len();
         if is_inside && self.left() > 0 {
@@ -109,7 +107,7 @@ impl Batch {
         }
     }
 
-    /// Leaves the first `len` bytes of message number `at`: what follows is not part of it.
+    /// Truncates message number `at` to `len` bytes.
     pub fn shorten(&mut self, at: usize, len: usize) {
         if let Some(span) = self.spans.get_mut(at) {
             span.len = span.len.min(len);
@@ -124,7 +122,7 @@ impl Batch {
         before.zip(this).is_some_and(|(before, this)| before.start + before.len == this.start)
     }
 
-    /// The bytes of the messages numbered `range`, which lie back to back; `None` if they do not.
+    /// The bytes of the messages numbered `range`; `None` if they are not contiguous.
     #[must_use]
     pub fn contiguous(&self, range: Range<usize>) -> Option<&[u8]> {
         let spans = self.spans.get(range)?;

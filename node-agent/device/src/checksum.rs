@@ -3,8 +3,8 @@
 /// Adds `bytes` to a sum of big-endian 16-bit words; an odd last byte is the upper half of a word.
 /// Only the last of several pieces may have an odd length.
 pub(crate) fn add(sum: u32, bytes: &[u8]) -> u32 {
-    // The order of bytes does not matter to the sum (RFC 1071, section 2B): words of the processor's own are added,
-    // four bytes at once, and only what comes out is turned.
+    // The sum does not depend on the byte order (RFC 1071, section 2B): native words are added, four bytes at once, and only the
+    // result is swapped.
     let (words, rest) = bytes.as_chunks::<4>();
     let mut wide: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
     let mut last = [0; 4];
@@ -25,13 +25,13 @@ pub(crate) fn fold(mut sum: u32) -> u16 {
 }
 
 /// The sum of the pseudo-header of `len` bytes of TCP or UDP (RFC 9293, section 3.1; RFC 8200, section 8.1).
-/// `addresses` are source and destination as they stand in the IP header, one after the other.
+/// `addresses` are source and destination, as in the IP header.
 pub(crate) fn pseudo_header(addresses: &[u8], protocol: u8, len: usize) -> u32 {
     let len = len as u32;
     add(u32::from(protocol) + (len >> 16) + (len & 0xffff), addresses)
 }
 
-/// The checksum over a transport header and its content, whose own field is zero or to be checked.
+/// The checksum over a transport header and its content. The checksum field is zero, or the result is to be compared with 0.
 pub(crate) fn transport(addresses: &[u8], protocol: u8, transport: &[u8]) -> u16 {
     !fold(add(pseudo_header(addresses, protocol, transport.len()), transport))
 }

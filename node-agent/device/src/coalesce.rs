@@ -1,29 +1,27 @@
-//! Packets for the TUN, put together where they follow each other, so that the kernel takes many at once (GRO).
+//! Coalesces consecutive packets for the TUN into super-packets (GRO).
 //!
-//! A [`Coalescer`] takes packets in the order in which they came and makes units of them. Packets of one unit are of one
-//! flow and differ in nothing that cutting the unit again would not restore. A packet that cannot join its flow's unit
-//! closes that unit: what comes later begins a new one, and units are written in the order in which they began, so that
-//! no flow is reordered. Pure: no system call here.
+//! A [`Coalescer`] takes packets in the order of arrival. The packets of one unit are of one flow, and segmenting the unit
+//! restores them exactly. A packet that cannot join its flow's unit closes it, and starts a new one; units are written in the
+//! order in which they began, so that no flow is reordered. No system calls here.
 
 use crate::{batch::Batch, vnet};
 
-mod allowed;
 mod segment;
 
-pub use allowed::CoalescedProtocols;
+pub use segment::CoalescedProtocols;
 use segment::Segment;
 
-/// Most packets of a unit: what older kernels take of UDP.
+/// Most packets of a unit: the limit of older kernels for UDP.
 pub const MAX_PACKETS: usize = 64;
-/// Most datagrams of a unit. The kernel cuts it again and charges a socket for all pieces before their reader can run, so
-/// that a long one overruns a small buffer; 16 of 1,200 bytes take 37 KiB there. What more would save is a sixteenth.
+/// Most datagrams of a unit. The kernel segments it again and charges the socket's buffer for all pieces at once, so that a
+/// long unit overruns a small buffer; 16 datagrams of 1,200 bytes take 37 KiB. A longer unit would save at most a sixteenth.
 const MAX_DATAGRAMS: usize = 16;
-/// Longest packet that an IP header can tell.
+/// Longest IP packet.
 const MAX_LEN: usize = 65_535;
 /// Longest headers of a unit: IPv6 and TCP with all its options.
 const MAX_HEADERS: usize = 40 + 60;
 
-/// Units of packets of one [`Batch`]. Its room is taken once.
+/// Units of packets of one [`Batch`]. Allocates once.
 #[derive(Debug)]
 pub struct Coalescer {
     allowed: CoalescedProtocols,
@@ -32,7 +30,7 @@ pub struct Coalescer {
     next: Vec<usize>,
 }
 
-/// Packets that the kernel gets at once.
+/// A unit: packets that are written to the kernel at once.
 #[derive(Clone, Copy, Debug)]
 struct SuperPacket {
     first: usize,
@@ -40,21 +38,21 @@ struct SuperPacket {
     count: usize,
     /// Bytes of content in all.
     content: usize,
-    /// What the first packet is; `None` for one that stays alone.
+    /// The first packet's headers; `None` for one that cannot be coalesced.
     segment: Option<Segment>,
     is_open: bool,
-    /// Whether the first packet's checksums were found right.
+    /// Whether the first packet's checksums were verified.
     is_verified: bool,
-    /// Whether the last packet bears PSH.
+    /// Whether the last packet has PSH.
     push: bool,
 }
 
-/// What is written before the contents of a unit's packets.
+/// The headers of a unit, written before its packets' contents.
 #[derive(Clone, Copy, Debug)]
 pub struct Headers {
     bytes: [u8; vnet::LEN + MAX_HEADERS],
     len: usize,
-    /// Of what kind the unit is.
+    /// The unit's kind.
     pub kind: vnet::Kind,
     /// Where the content begins in each of its packets.
     pub content: usize,
@@ -79,14 +77,14 @@ impl Coalescer {
         }
     }
 
-    /// Forgets all packets and says which may be put together from now on.
+    /// Removes all packets and sets the protocols to coalesce.
     pub fn clear(&mut self, allowed: CoalescedProtocols) {
         self.allowed = allowed;
         self.units.clear();
         self.next.clear();
     }
 
-    /// Adds packet number `at` of `packets`, which has nothing after its end. Numbers ascend.
+    /// Adds packet number `at` of `packets`, which is not padded. Numbers ascend.
     pub fn add(&mut self, packets: &Batch, at: usize) {
         self.next.resize(at + 1, at);
         let packet = packets.get(at);
@@ -110,7 +108,7 @@ impl Coalescer {
         self.units.push(SuperPacket::of(at, segment));
     }
 
-    /// Closes the unit of the flow that `packet` belongs to; where that is not known, those that it might belong to.
+    /// Closes the unit of `packet`'s flow, or all units that it might belong to.
     fn close(&mut self, packets: &Batch, packet: &[u8]) {
         let (between, ends) = (segment::addresses(packet), segment::ends(packet));
         for unit in &mut self.units {
@@ -188,14 +186,14 @@ impl SuperPacket {
         Self {
             segment: Some(segment),
             content: segment.content,
-            // PSH asks that what came so far is handed on.
+            // PSH asks for immediate delivery.
             is_open: !segment.push,
             push: segment.push,
             ..Self::alone(at)
         }
     }
 
-    /// Takes a packet of the same flow at its end, if it fits there.
+    /// Appends a packet of the same flow, if it fits.
     fn take(&mut self, packets: &Batch, at: usize, segment: &Segment) -> bool {
         let Some(first) = self.segment else { return false };
         let (packet, first_packet) = (packets.get(at), packets.get(self.first));
@@ -207,7 +205,7 @@ impl SuperPacket {
         if !follows || !has_room {
             return false;
         }
-        // The kernel believes the checksum of a unit.
+        // The kernel does not verify a unit's checksums.
         self.is_verified = self.is_verified || first.is_intact(first_packet);
         if !self.is_verified || !segment.is_intact(packet) {
             return false;

@@ -1,4 +1,4 @@
-//! What a device is started with.
+//! Configuration of a device, its peers, and its callbacks.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::offload::Offload;
 
-/// What a device is started with.
+/// Configuration of a device.
 #[derive(Clone)]
 pub struct Config {
     /// Name of the TUN interface, at most 15 bytes.
@@ -17,21 +17,31 @@ pub struct Config {
     pub listen_port: u16,
     /// This node's X25519 private key.
     pub private_key: [u8; 32],
-    /// The offloads that may be used; what the kernel does not have is left out.
+    /// The allowed offloads; those that the kernel lacks are not used.
     pub offload: Offload,
 }
 
-/// A peer that the network map allows.
+/// A peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Its node key.
     pub public_key: [u8; 32],
-    /// Its key for path discovery. Another one than before means that it started again: one handshake that is older
-    /// than the last is taken then, since its clock may have gone back meanwhile.
+    /// Its key for path discovery. A new one means that the peer restarted: one handshake with an older timestamp is accepted
+    /// then, since its clock may have gone back.
     pub discovery_key: [u8; 32],
     /// Addresses that it may send from and that are routed to it.
     pub allowed_ips: Vec<IpNet>,
-    /// Where it may be reached by UDP; the order does not matter. Addresses of the mesh and others where no peer can be
-    /// are not used.
+    /// Endpoint candidates, in any order. Unusable ones, such as mesh addresses, are ignored.
     pub candidates: Vec<SocketAddr>,
+}
+
+/// Callbacks of the device.
+///
+/// They are called on the packet threads and must not block. No lock is held, so they may call the device.
+pub trait Host: Send + Sync {
+    /// Sends a WireGuard message to the peer with the node key `to` over the relay, if possible.
+    fn relay(&self, to: &[u8; 32], packet: &[u8]);
+
+    /// Handles a datagram from the shared UDP socket that is not WireGuard (STUN, disco).
+    fn foreign(&self, from: SocketAddr, packet: &[u8]);
 }

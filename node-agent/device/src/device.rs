@@ -1,4 +1,4 @@
-//! The device: what is shared by the threads, and the handle that stops them.
+//! The device: a handle to its threads.
 
 use std::{
     collections::BTreeMap,
@@ -24,32 +24,30 @@ use crate::{
     Config, Error, Host, LocalPorts, Offload, Peer, PeerStats,
     gate::Gate,
     inbound,
-    lock::lock,
     offload::{self, OffloadState},
     outbound,
     outgoing::Outgoing,
     peer,
     protocol::wireguard::WireGuard,
     shared::Shared,
-    sys::{Stop, random_u32},
+    sys::{Stop, lock, random_u32},
     table::Table,
     tun::Tun,
     udp::Sockets,
 };
 
-/// How often timers are looked at.
+/// Interval of the timers.
 const TICK: Duration = Duration::from_millis(250);
 /// Receiver indexes carry this many bits of the peer's.
 const INDEX_MASK: u32 = (1 << 24) - 1;
-/// Smallest and largest IP packet inside the tunnel; IPv6 needs 1280.
+/// Valid MTUs of the tunnel; IPv6 needs 1280.
 const MTU: std::ops::RangeInclusive<u16> = 576..=9000;
 
-/// A running WireGuard device. Dropping it stops its threads and removes the interface; not to be
-/// dropped by a [`Host`] callback.
+/// A running WireGuard device. Dropping it stops its threads and removes the interface. A [`Host`] callback must not drop it.
 pub struct Device {
     shared: Arc<Shared>,
     private: StaticSecret,
-    /// The one that does not limit: [`Gate`] did before.
+    /// Limits nothing: [`Gate`] does.
     limiter: Arc<RateLimiter>,
     /// The next peer's index; held while peers are replaced.
     next_index: Mutex<u32>,
@@ -60,7 +58,7 @@ impl Device {
     /// Creates the interface (down, without address), binds the sockets, starts the threads, all
     /// in the caller's network namespace.
     ///
-    /// Without a filter ([`Self::set_filter`]) nothing is let in.
+    /// Without a filter ([`Self::set_filter`]) no packet is allowed.
     ///
     /// # Errors
     ///
@@ -69,8 +67,8 @@ impl Device {
         Self::start_on(None, config, host)
     }
 
-    /// As [`Self::start`], with `/dev/net/tun` as somebody opened it who may. Where another descriptor of the same
-    /// opening stays, the interface outlives the device: remove it before the next one is started.
+    /// Like [`Self::start`], with an open `/dev/net/tun`. If the caller keeps a duplicate of the descriptor, the interface
+    /// outlives the device and must be removed before the next start.
     ///
     /// # Errors
     ///
@@ -114,8 +112,8 @@ impl Device {
         Ok(())
     }
 
-    /// Replaces the peers. Sessions of keys that stay are kept; a removed peer is cut at once.
-    /// Where two peers claim one prefix, the later has it.
+    /// Replaces the peers. Sessions of unchanged keys are kept; a removed peer is cut off at once. Of two peers with one prefix,
+    /// the later gets it.
     pub fn set_peers(&self, peers: Vec<Peer>) {
         let mut next_index = lock(&self.next_index);
         let old = self.shared.table.load_full();
@@ -141,7 +139,7 @@ impl Device {
             .cloned()
             .collect();
         self.shared.table.store(Arc::new(table));
-        // A thread that still reads the old table finds them closed.
+        // Threads that still use the old table find them closed.
         for peer in removed {
             peer.close();
         }
@@ -161,19 +159,18 @@ impl Device {
         peer::Peer::new(key, wanted.discovery_key, index, Box::new(sessions))
     }
 
-    /// Replaces the packet filter. Packets of open connections are judged by it from now on.
+    /// Replaces the packet filter, also for open connections.
     pub fn set_filter(&self, filter: Arc<PacketFilter>) {
         self.shared.filter.store(filter);
     }
 
-    /// Takes a WireGuard message that the relay delivered from the node key `from`.
-    ///
-    /// Decrypts and answers on the caller's thread; never waits for the network.
+    /// Handles a WireGuard message that the relay delivered from the node key `from`, on the caller's thread; never waits for
+    /// the network.
     pub fn handle_relayed(&self, from: &[u8; 32], packet: &[u8]) {
         inbound::receive_relayed(&self.shared, from, packet);
     }
 
-    /// Sends a datagram that is not WireGuard's from the shared sockets (STUN, disco).
+    /// Sends a datagram that is not WireGuard from the shared sockets (STUN, disco).
     ///
     /// # Errors
     ///
@@ -182,7 +179,7 @@ impl Device {
         self.shared.sockets.send_to(to, packet)
     }
 
-    /// What is known of each peer.
+    /// Statistics of each peer.
     #[must_use]
     pub fn peer_stats(&self) -> Vec<PeerStats> {
         self.shared.table.load().by_key.values().filter_map(|peer| peer.stats()).collect()
@@ -195,13 +192,13 @@ impl Device {
         self.shared.drops.snapshot()
     }
 
-    /// Those counts, for the [`Host`] to add what it drops.
+    /// The counters, for the [`Host`] to add its own drops.
     #[must_use]
     pub fn drop_counts(&self) -> Arc<Drops> {
         Arc::clone(&self.shared.drops)
     }
 
-    /// Whether all threads run. They end only if somebody removes the interface.
+    /// Whether all threads run. They end only if another program removes the interface.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.threads.iter().all(|thread| !thread.is_finished())
@@ -213,8 +210,8 @@ impl Device {
         self.shared.switches.in_force()
     }
 
-    /// How many segmented sends the kernel refused since the start. Datagrams go one by one to a destination of which it
-    /// did, until a path leads there anew.
+    /// How many segmented sends the kernel refused since the start. Datagrams to such a destination are sent one by one, until
+    /// its path changes.
     #[must_use]
     pub fn refused_sends(&self) -> u64 {
         self.shared.sockets.refused.times()
@@ -231,13 +228,13 @@ impl Drop for Device {
     fn drop(&mut self) {
         self.shared.stop.signal();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has said so; there is nothing more to do about it here.
+            // A panic was already printed by its thread.
             let _ = thread.join();
         }
     }
 }
 
-/// Looks at every peer's timers until the device stops.
+/// Runs every peer's timers until the device stops.
 fn tick(shared: &Shared) {
     let mut out = Outgoing::new(512, 512 * (shared.tun.mtu() + 64));
     let mut probes = Vec::new();
@@ -246,7 +243,7 @@ fn tick(shared: &Shared) {
         for peer in shared.table.load_full().by_key.values() {
             let dropped = peer.tick(&mut out, &mut probes, Instant::now());
             shared.drops.add(Cause::NoSession, dropped as u64);
-            out.flush(shared);
+            shared.flush(&mut out);
         }
         if resumed_at.elapsed() >= offload::PAUSE {
             resumed_at = Instant::now();

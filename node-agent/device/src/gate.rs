@@ -1,4 +1,4 @@
-//! Who may start a handshake: the cheap checks before the expensive ones.
+//! Admits handshakes: cheap checks before expensive ones.
 
 use std::{
     collections::VecDeque,
@@ -13,55 +13,54 @@ use boringtun::{
 };
 
 use crate::{
-    lock::lock,
+    sys::lock,
     wire::{COOKIE_LEN, INITIATION_LEN},
 };
 
 mod buckets;
-mod sender;
 
 use buckets::Buckets;
-pub(crate) use sender::Sender;
+pub(crate) use buckets::Sender;
 
-/// Handshake messages per second, from whomever, past which a cookie is asked for.
+/// Handshake messages per second, of all sources, beyond which cookies are required.
 const HANDSHAKES_PER_S: u64 = 100;
-/// What "per second" is counted in.
+/// The interval for that count.
 const SECOND: Duration = Duration::from_secs(1);
-/// Initiations remembered, to drop the copies that came by other ways.
+/// Initiations remembered, to drop copies that arrive on other paths.
 const REMEMBERED: usize = 64;
 /// Where `mac1` lies in an initiation.
 const MAC1: std::ops::Range<usize> = INITIATION_LEN - 32..INITIATION_LEN - 16;
 
 type Mac = [u8; 16];
 
-/// What becomes of a handshake message.
+/// The decision about a handshake message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// It goes on to the peer.
+    /// It is passed to the peer.
     Admitted,
-    /// This node is under load: the sender gets this cookie first.
+    /// This node is under load: this cookie is sent to the sender.
     Cookie([u8; COOKIE_LEN]),
     /// A copy of one that was handled.
-    Copy,
-    /// Not for this node, or under load one of too many from its sender.
+    Duplicate,
+    /// For another node, or under load beyond the sender's rate.
     Refused,
 }
 
-/// Guards the handshakes of all peers.
+/// Admits the handshakes of all peers.
 pub(crate) struct Gate {
     private: StaticSecret,
     public: PublicKey,
-    /// Asks nobody for a cookie.
+    /// Never requires a cookie.
     calm: RateLimiter,
-    /// Asks everyone for a cookie.
+    /// Always requires a cookie.
     loaded: RateLimiter,
     load: Mutex<Load>,
-    /// Of those who have a cookie.
+    /// Rate limits of senders with a cookie.
     buckets: Mutex<Buckets>,
     seen: Mutex<VecDeque<Mac>>,
 }
 
-/// How many handshake messages came within a second.
+/// The number of handshake messages in the current second.
 struct Load {
     since: Instant,
     count: u64,
@@ -81,10 +80,10 @@ impl Gate {
         }
     }
 
-    /// Checks `mac1` and, under load, the cookie and how often its sender comes. Costs two hashes.
+    /// Checks `mac1` and, under load, the cookie and the sender's rate. Costs two hashes.
     pub(crate) fn admit(&self, datagram: &[u8], sender: Sender<'_>, now: Instant) -> Admission {
         if self.is_copy(datagram) {
-            return Admission::Copy;
+            return Admission::Duplicate;
         }
         let is_loaded = self.is_loaded(now);
         let limiter = if is_loaded { &self.loaded } else { &self.calm };
@@ -99,7 +98,7 @@ impl Gate {
         admission
     }
 
-    /// Whether more came within this second than are looked at without a cookie.
+    /// Whether this second's messages exceed the rate without cookies.
     fn is_loaded(&self, now: Instant) -> bool {
         let mut load = lock(&self.load);
         if now.saturating_duration_since(load.since) >= SECOND {
@@ -108,7 +107,7 @@ impl Gate {
         load.count >= HANDSHAKES_PER_S
     }
 
-    /// Whose initiation this is. Costs one key agreement: call it for what was admitted only.
+    /// The initiator's key. Costs one key agreement: call it only for admitted messages.
     pub(crate) fn initiator(&self, datagram: &[u8]) -> Option<[u8; 32]> {
         let Ok(Packet::HandshakeInit(initiation)) = Tunn::parse_incoming_packet(datagram) else {
             return None;
@@ -122,7 +121,7 @@ impl Gate {
         mac_of(datagram).is_some_and(|mac| seen.contains(&mac))
     }
 
-    /// Refuses further copies of an initiation that is handled now.
+    /// Remembers an initiation, to refuse copies.
     pub(crate) fn remember(&self, datagram: &[u8]) {
         let Some(mac) = mac_of(datagram) else { return };
         let mut seen = lock(&self.seen);
@@ -133,15 +132,15 @@ impl Gate {
     }
 }
 
-/// The first authenticator of an initiation, which no two have in common.
+/// The first authenticator of an initiation, which is unique.
 fn mac_of(datagram: &[u8]) -> Option<Mac> {
     let initiation: &[u8; INITIATION_LEN] = datagram.try_into().ok()?;
     initiation[MAC1].try_into().ok()
 }
 
 impl Sender<'_> {
-    /// An address that stands for the sender: the library's cookie is bound to an IP address alone,
-    /// which everyone behind one router has in common, so the port is mixed into it.
+    /// An address derived from the sender. The library binds a cookie to an IP address, which hosts behind one NAT share, so the
+    /// port is mixed in.
     fn bound_to(self) -> IpAddr {
         let mut octets = [0; 16];
         match self {

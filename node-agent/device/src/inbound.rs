@@ -7,20 +7,20 @@ use node_agent_core::{drops::Cause, endpoint::is_usable, filter::PeerId, path::S
 use crate::{
     batch::{Batch, NO_TAG},
     gate::{Admission, Sender},
-    inbox::{ReceiveBuffers, slot},
-    lock::lock,
     offload::Feature,
     outgoing::{Destination, Outgoing},
     peer::Peer,
     protocol::Opened,
+    receive_buffers::{ReceiveBuffers, slot},
     shared::Shared,
+    sys::lock,
     table::Table,
     tun,
     udp::receive::BatchReceiver,
     wire::{self, Message},
 };
 
-/// Carries packets from the sockets to the TUN until the device stops.
+/// Forwards packets from the sockets to the TUN until the device stops.
 pub(crate) fn run(shared: &Shared) {
     let has_gro = shared.switches.has(Feature::UdpGro);
     let mut receiver = BatchReceiver::new(slot(shared.tun.mtu()), has_gro);
@@ -48,14 +48,14 @@ fn receive_batch(shared: &Shared, receiver: &BatchReceiver, inbox: &mut ReceiveB
     for at in 0..datagrams.len() {
         let datagram = datagrams.get(at);
         let Some(from) = sources.get(at) else { continue };
-        // What came through the tunnel is no datagram of the tunnel: to answer there would seal the answer twice.
+        // A reply to a mesh address would go through the tunnel and be sealed twice.
         if !is_usable(*from) {
             tracing::debug!(%from, "datagram from inside the mesh dropped");
             shared.drops.count(Cause::Unopened);
             continue;
         }
         let message = wire::classify(datagram);
-        // Most datagrams are of whoever sent the one before.
+        // Most datagrams are from the same peer as the previous one.
         if let (Message::Data { receiver, .. }, Some((peer, run))) = (&message, &mut current)
             && receiver >> 8 == peer.index
             && run.end == at
@@ -84,10 +84,10 @@ fn receive_batch(shared: &Shared, receiver: &BatchReceiver, inbox: &mut ReceiveB
     if let Some((peer, run)) = current {
         deliver(shared, &table, &peer, datagrams, run, source, inbox, now);
     }
-    inbox.out.flush(shared);
+    shared.flush(&mut inbox.out);
 }
 
-/// Takes in one message that the relay delivered from the node key `from`.
+/// Handles one message that the relay delivered from the node key `from`.
 pub(crate) fn receive_relayed(shared: &Shared, from: &[u8; 32], packet: &[u8]) {
     let message = wire::classify(packet);
     if packet.len() > slot(shared.tun.mtu()) {
@@ -109,11 +109,11 @@ pub(crate) fn receive_relayed(shared: &Shared, from: &[u8; 32], packet: &[u8]) {
         let source = |_| Some(Source::Relay);
         deliver(shared, &table, &peer, &datagrams, 0..1, source, &mut inbox, Instant::now());
     }
-    inbox.out.flush(shared);
+    shared.flush(&mut inbox.out);
     lock(&shared.inboxes).push((inbox, datagrams));
 }
 
-/// Finds the peer that a message is for; handshakes pass the gate first.
+/// Finds the peer of a message; handshakes pass the gate first.
 fn admit(
     shared: &Shared,
     table: &Table<Peer>,
@@ -125,7 +125,7 @@ fn admit(
     if matches!(message, Message::Initiation | Message::Response { .. }) {
         match shared.gate.admit(datagram, sender, Instant::now()) {
             Admission::Admitted => {}
-            Admission::Copy => return None,
+            Admission::Duplicate => return None,
             Admission::Cookie(cookie) => {
                 let to = match sender {
                     Sender::Udp(address) => Destination::Udp(address),
@@ -149,7 +149,7 @@ fn admit(
     owner
 }
 
-/// Whose message it is.
+/// The peer of a message.
 fn owner(
     shared: &Shared,
     table: &Table<Peer>,
@@ -164,7 +164,7 @@ fn owner(
         | Message::Data { receiver, .. } => table.by_index.get(&(receiver >> 8))?,
         Message::Foreign => return None,
     };
-    // The relay says from whom a message is.
+    // The relay names the sender, which must match.
     if matches!(sender, Sender::Relay(from) if owner.key != *from) {
         return None;
     }
@@ -174,7 +174,7 @@ fn owner(
     Some(Arc::clone(owner))
 }
 
-/// Opens a run of datagrams of one peer and gives what is allowed to the TUN.
+/// Opens a run of datagrams of one peer and writes the allowed packets to the TUN.
 #[allow(clippy::too_many_arguments, reason = "one step of a loop, called at its three ends")]
 fn deliver(
     shared: &Shared,
@@ -190,7 +190,7 @@ fn deliver(
     let mut waits = peer.receive(datagrams, run, source, &mut inbox.opened, &mut inbox.out, now);
     while waits {
         waits = peer.send_waiting(&mut inbox.out, now);
-        inbox.out.flush(shared);
+        shared.flush(&mut inbox.out);
     }
     shared.drops.add(Cause::Unopened, inbox.opened.unopened as u64);
     if inbox.opened.packets.is_empty() {
@@ -207,8 +207,7 @@ fn deliver(
     peer.count_received(written.bytes);
 }
 
-/// Notes which of the opened packets are let in, and how long each is without its padding. Holds the flows, and makes no
-/// system call meanwhile.
+/// Filters the opened packets and removes their padding. Holds the lock of the flows, without system calls.
 fn judge(
     shared: &Shared,
     table: &Table<Peer>,
@@ -220,7 +219,7 @@ fn judge(
     admitted.clear();
     let filter = shared.filter.load();
     let mut flows = lock(&shared.flows);
-    // Cryptokey routing: a peer speaks for its own addresses only.
+    // Cryptokey routing: a peer may only use its own source addresses.
     let owns = |address| table.routes.find(address).is_some_and(|owner| Arc::ptr_eq(owner, peer));
     let mut judge = filter.judge(&mut flows, PeerId(peer.index), owns, now);
     for at in 0..packets.len() {

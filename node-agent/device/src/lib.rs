@@ -7,15 +7,12 @@
 //!           coalesce, write        Protocol::open            receive (recvmmsg, UDP_GRO), window
 //! ```
 //!
-//! One thread carries packets from the TUN to the network, one from the network to the TUN, one
-//! ticks the timers. They share a table of peers that is replaced as a whole, and one lock per
-//! peer. Which way a packet takes is decided by [`node_agent_core::path`], whether it may enter by
-//! [`node_agent_core::filter`]; a datagram whose source is inside the mesh is dropped unread
-//! ([`node_agent_core::endpoint`]); `docs/decisions/0001-data-plane.md` says why it is built this way,
-//! `0002-offloads.md` how the kernel is asked to take and give many packets at once.
+//! One thread forwards packets from the TUN to the network, one from the network to the TUN, and one runs the timers. They
+//! share a table of peers, which is replaced as a whole, and one lock per peer. [`node_agent_core::path`] chooses a packet's
+//! path, [`node_agent_core::filter`] filters received packets, and datagrams from mesh addresses are dropped
+//! ([`node_agent_core::endpoint`]). `docs/decisions/0001-data-plane.md` explains the design, `0002-offloads.md` the offloads.
 //!
-//! What this crate does not do: addresses, routes and "link up" (the agent sets them by netlink),
-//! disco, STUN (their datagrams are handed to [`Host::foreign`]).
+//! Addresses, routes and "link up" are set by the agent; datagrams of disco and STUN are passed to [`Host::foreign`].
 #![allow(
     unsafe_code,
     reason = "system calls that no safe crate offers in batches; each has a SAFETY comment"
@@ -31,17 +28,14 @@ pub mod coalesce;
 mod config;
 mod device;
 mod error;
-mod flush;
 mod gate;
-mod host;
 mod inbound;
-mod inbox;
-mod lock;
 pub mod offload;
 mod outbound;
 mod outgoing;
 mod peer;
 pub mod protocol;
+mod receive_buffers;
 mod shared;
 pub mod split;
 mod stats;
@@ -55,9 +49,8 @@ pub mod vnet;
 pub mod window;
 pub mod wire;
 
-pub use config::{Config, Peer};
+pub use config::{Config, Host, Peer};
 pub use device::Device;
 pub use error::Error;
-pub use host::Host;
 pub use offload::Offload;
 pub use stats::{LocalPorts, Path, PeerStats};

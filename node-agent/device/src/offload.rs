@@ -1,18 +1,18 @@
-//! Offloads: what may be used, and what is in force.
+//! Offloads: allowed ones, and those in force.
 
 use std::{
     sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
 
-/// One thing that the kernel can do for many packets at once.
+/// An offload of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    /// TCP in IPv4 crosses the TUN in super-packets, both ways.
+    /// Super-packets of TCP over IPv4 on the TUN, both ways.
     Tso4,
-    /// The same of IPv6.
+    /// The same over IPv6.
     Tso6,
-    /// UDP crosses the TUN in super-packets, both ways (Linux 6.2).
+    /// Super-packets of UDP on the TUN, both ways (Linux 6.2).
     Uso,
     /// Datagrams of one size and destination are sent as one (`UDP_SEGMENT`, Linux 4.18).
     UdpSegment,
@@ -21,7 +21,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// All of them, in the order in which they are shown.
+    /// All features, in display order.
     pub const ALL: [Self; 5] = [Self::Tso4, Self::Tso6, Self::Uso, Self::UdpSegment, Self::UdpGro];
 
     /// Its name, in settings and in the status.
@@ -46,7 +46,7 @@ impl Feature {
 pub struct Offload(u8);
 
 impl Offload {
-    /// All that the kernel has.
+    /// All that the kernel supports.
     pub const AUTO: Self = Self(0b1_1111);
     /// None.
     pub const OFF: Self = Self(0);
@@ -69,20 +69,20 @@ impl FromIterator<Feature> for Offload {
     }
 }
 
-/// How long a feature is paused at most.
+/// Longest pause of a feature.
 pub(crate) const PAUSE: Duration = Duration::from_secs(60);
 
-/// What is in force: what may be used, less what the kernel refused.
+/// The offloads in force: allowed ones, without those that the kernel refused.
 pub(crate) struct OffloadState {
     on: AtomicU8,
     paused: AtomicU8,
-    /// Those whose refusal was said.
-    said: AtomicU8,
+    /// Features whose refusal was logged.
+    logged: AtomicU8,
 }
 
 impl OffloadState {
     pub(crate) fn new(allowed: Offload) -> Self {
-        Self { on: AtomicU8::new(allowed.0), paused: AtomicU8::new(0), said: AtomicU8::new(0) }
+        Self { on: AtomicU8::new(allowed.0), paused: AtomicU8::new(0), logged: AtomicU8::new(0) }
     }
 
     pub(crate) fn in_force(&self) -> Offload {
@@ -93,19 +93,19 @@ impl OffloadState {
         self.in_force().has(feature)
     }
 
-    /// Stops using what the kernel refused. Said once.
+    /// Disables a feature that the kernel refused; logged once.
     pub(crate) fn switch_off(&self, feature: Feature, error: &std::io::Error) {
         if self.on.fetch_and(!feature.bit(), Ordering::Relaxed) & feature.bit() != 0 {
             let name = feature.name();
-            tracing::info!(%error, "the kernel refuses the offload {name}: it works without, slower");
+            tracing::info!(%error, "the kernel does not support the offload {name}: continuing without it, slower");
         }
     }
 
-    /// Says, the first time only, that the kernel refused packets that were put together.
-    pub(crate) fn say_refused(&self, feature: Feature, error: &std::io::Error) {
-        if self.said.fetch_or(feature.bit(), Ordering::Relaxed) & feature.bit() == 0 {
+    /// Logs the first refusal of a super-packet.
+    pub(crate) fn log_refused(&self, feature: Feature, error: &std::io::Error) {
+        if self.logged.fetch_or(feature.bit(), Ordering::Relaxed) & feature.bit() == 0 {
             let name = feature.name();
-            tracing::info!(%error, "the kernel refused packets put together ({name}): they are written one by one");
+            tracing::info!(%error, "the kernel refused a super-packet ({name}): its packets are written one by one");
         }
     }
 
@@ -114,7 +114,7 @@ impl OffloadState {
         self.paused.fetch_or(feature.bit(), Ordering::Relaxed);
     }
 
-    /// Uses again what was paused; to be called each [`PAUSE`].
+    /// Ends all pauses; call it every [`PAUSE`].
     pub(crate) fn resume(&self) {
         self.paused.store(0, Ordering::Relaxed);
     }

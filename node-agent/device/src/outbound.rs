@@ -14,10 +14,10 @@ use node_agent_core::{
 
 use crate::{
     batch::{Batch, PADDING},
-    lock::lock,
     outgoing::Outgoing,
     peer::Peer,
     shared::Shared,
+    sys::lock,
     table::Table,
     tun::read::Reader,
     udp::{MESSAGES, send::BatchSender},
@@ -27,7 +27,7 @@ use crate::{
 /// A message for each packet, and an initiation for each peer.
 const MAX_OUTGOING: usize = 2 * MESSAGES;
 
-/// Carries packets from the TUN to the network until the device stops.
+/// Forwards packets from the TUN to the network until the device stops.
 pub(crate) fn run(shared: &Shared) {
     let slot = shared.tun.mtu() + PADDING;
     let mut packets = Batch::new(MESSAGES, MESSAGES * slot);
@@ -48,13 +48,13 @@ pub(crate) fn run(shared: &Shared) {
         match reader.read_batch(&shared.tun, &mut packets) {
             Ok(dropped) => shared.drops.add(Cause::Oversize, dropped as u64),
             Err(error) => {
-                tracing::error!(%error, "the interface is gone");
+                tracing::error!(%error, "the interface was removed");
                 return;
             }
         }
         if packets.is_empty() {
             if waits {
-                // Readable but nothing there: the interface is down. Do not spin.
+                // Readable without packets: the interface is down. Do not spin.
                 std::thread::sleep(Duration::from_millis(1));
             }
             continue;
@@ -67,14 +67,14 @@ pub(crate) fn run(shared: &Shared) {
             let dropped = peer.send(&packets, run, &mut out, now);
             shared.drops.add(Cause::NoSession, dropped as u64);
         }
-        out.flush_batch(shared, &mut sender);
+        shared.flush_batch(&mut out, &mut sender);
     }
 }
 
-/// Packets one after the other that go to one peer.
+/// Consecutive packets to one peer.
 type Run = (Arc<Peer>, Range<usize>);
 
-/// What this node sends may be answered.
+/// Records flows, so that replies are allowed.
 fn remember_flows(shared: &Shared, packets: &Batch, runs: &[Run], now: Instant) {
     let mut flows = lock(&shared.flows);
     let mut sending = flows.sending(now);
@@ -85,7 +85,7 @@ fn remember_flows(shared: &Shared, packets: &Batch, runs: &[Run], now: Instant) 
     }
 }
 
-/// Finds to whom the packets go, by one look-up for those one after the other to one address. Packets to nobody are
+/// Finds the peers of the packets, with one look-up for consecutive packets to one address. Packets without a route are
 /// dropped.
 fn find_runs(shared: &Shared, table: &Table<Peer>, packets: &Batch, runs: &mut Vec<Run>) {
     let mut last = None;

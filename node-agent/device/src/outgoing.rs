@@ -1,10 +1,10 @@
-//! Messages on their way out, with where each goes.
+//! Outgoing messages with their destinations.
 
 use std::net::SocketAddr;
 
 use crate::batch::Batch;
 
-/// Where a message goes.
+/// The destination of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// By UDP to this address.
@@ -13,19 +13,19 @@ pub(crate) enum Destination {
     Relay([u8; 32]),
 }
 
-/// A message may go to several places; each is a dispatch.
+/// A message and one of its destinations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dispatch {
     pub(crate) message: usize,
     pub(crate) to: Destination,
 }
 
-/// Sealed messages and where they go. Sent after every lock is released.
+/// Sealed messages and their destinations. Sent after every lock is released.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) batch: Batch,
     pub(crate) dispatches: Vec<Dispatch>,
-    /// Addresses to which a path leads anew: what was known of the way there holds no longer.
+    /// Addresses of changed paths: what is known of the path's MTU is outdated.
     pub(crate) moved: Vec<SocketAddr>,
 }
 

@@ -14,20 +14,20 @@ use node_agent_core::path::{PacketKind, PeerPath, Source};
 
 use crate::{
     batch::Batch,
-    lock::lock,
     outgoing::{Destination, Outgoing},
     protocol::{Opened, Protocol},
     stats::{Path, PeerStats},
+    sys::lock,
     wire::{self, Message},
 };
 
-/// Handshakes after this pause are a new row of attempts.
+/// A handshake after this pause starts a new series of attempts.
 const ATTEMPTS_OVER: Duration = Duration::from_secs(90);
 
-/// A peer that the table lists. Threads may hold one that is listed no more: it is closed.
+/// A peer of the table. Threads may hold a removed one, which is closed.
 pub(crate) struct Peer {
     pub(crate) key: [u8; 32],
-    /// The upper 24 bits of every receiver index that leads here.
+    /// The upper 24 bits of its receiver indexes.
     pub(crate) index: u32,
     /// `None` once the peer is removed.
     link: Mutex<Option<PeerState>>,
@@ -41,7 +41,7 @@ struct PeerState {
     path: PeerPath,
     /// When an initiation was last sent.
     initiated_at: Option<Instant>,
-    /// Where data last went by UDP.
+    /// The last direct address for data.
     sent_to: Option<SocketAddr>,
 }
 
@@ -72,12 +72,12 @@ impl Peer {
         lock(&self.link)
     }
 
-    /// Drops the sessions: from now on nothing goes in or out.
+    /// Drops the sessions: no packet is sent or received any more.
     pub(crate) fn close(&self) {
         *self.lock() = None;
     }
 
-    /// Takes the key by which one start of the peer is told from another.
+    /// Sets the discovery key; a new one means that the peer restarted.
     pub(crate) fn set_discovery_key(&self, key: [u8; 32]) {
         if let Some(link) = self.lock().as_mut()
             && link.discovery_key != key
@@ -93,7 +93,7 @@ impl Peer {
         }
     }
 
-    /// Seals the packets numbered `run` from the TUN. Returns how many were dropped for want of a session.
+    /// Seals the packets numbered `run` from the TUN. Returns how many were dropped without a session.
     pub(crate) fn send(
         &self,
         packets: &Batch,
@@ -111,7 +111,7 @@ impl Peer {
         dropped
     }
 
-    /// Seals packets that waited for a session, some at a time. Says whether more wait: send `out` and call it again.
+    /// Seals some of the packets that waited for a session. Returns whether more wait: send `out` and call it again.
     pub(crate) fn send_waiting(&self, out: &mut Outgoing, now: Instant) -> bool {
         let mut link = self.lock();
         let Some(link) = link.as_mut() else { return false };
@@ -121,8 +121,8 @@ impl Peer {
         link.protocol.has_waiting()
     }
 
-    /// Opens the datagrams numbered `run`; `source` says where each came from. Says whether packets that waited for a
-    /// session can be sent now ([`Self::send_waiting`]).
+    /// Opens the datagrams numbered `run`, from `source`. Returns whether waiting packets can be sent now
+    /// ([`Self::send_waiting`]).
     pub(crate) fn receive(
         &self,
         datagrams: &Batch,
@@ -155,7 +155,7 @@ impl Peer {
         link.protocol.has_waiting()
     }
 
-    /// Advances timers and paths. `probes` is scratch space. Returns how many packets were dropped for want of a session.
+    /// Advances timers and paths. `probes` is scratch space. Returns how many packets were dropped without a session.
     pub(crate) fn tick(
         &self,
         out: &mut Outgoing,
@@ -176,12 +176,12 @@ impl Peer {
         dropped
     }
 
-    /// Counts bytes that the interface took.
+    /// Counts bytes that were written to the interface.
     pub(crate) fn count_received(&self, bytes: usize) {
         self.rx_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// What is known of it; `None` once it is removed.
+    /// Its statistics; `None` once it is removed.
     pub(crate) fn stats(&self) -> Option<PeerStats> {
         let link = self.lock();
         let link = link.as_ref()?;
@@ -202,7 +202,7 @@ impl Peer {
 }
 
 impl PeerState {
-    /// Says where the messages from number `first` on go. `source` is asked by their tags.
+    /// Sets the destinations of the messages from number `first` on. `source` returns the source for a tag.
     fn dispatch(
         &mut self,
         key: &[u8; 32],
@@ -237,7 +237,7 @@ impl PeerState {
         }
     }
 
-    /// A direct path renews its keys directly; a second attempt, as all others, goes everywhere.
+    /// The first initiation on a direct path is sent there; all others are sent to every address and the relay.
     fn dispatch_initiation(
         &mut self,
         key: &[u8; 32],
@@ -258,8 +258,7 @@ impl PeerState {
         }
     }
 
-    /// A reply goes where the message came from, and over the relay too unless that is known to
-    /// work: the way back from an address that was just heard may be closed.
+    /// A reply is sent to the message's source, and over the relay, too, unless the source is a proven direct path.
     fn dispatch_reply(
         &self,
         key: &[u8; 32],
@@ -280,7 +279,7 @@ impl PeerState {
         }
     }
 
-    /// Sends an empty packet to one address and nowhere else.
+    /// Sends an empty packet to one address only.
     fn keepalive(&mut self, address: SocketAddr, out: &mut Outgoing, now: Instant) {
         let message = out.batch.len();
         if self.protocol.keepalive(&mut out.batch, now) {

@@ -1,7 +1,6 @@
 //! WireGuard's protocol for one peer, in batches.
 //!
-//! The packet path knows this trait only, so that another implementation can take the place of
-//! [`wireguard::WireGuard`] without touching a thread, a socket or a path.
+//! The packet path uses this trait only, so that [`wireguard::WireGuard`] can be replaced.
 
 use std::{
     ops::Range,
@@ -14,15 +13,15 @@ use crate::batch::Batch;
 
 pub mod wireguard;
 
-/// Packets that are sealed or opened at once, at most: a lock is held meanwhile.
+/// Most packets that are sealed or opened at once, under a lock.
 pub const AT_ONCE: usize = 64;
 
-/// What came out of a batch of datagrams.
+/// The result of opening a batch of datagrams.
 #[derive(Debug)]
 pub struct Opened {
     /// The packets with content; each tag is the datagram's number.
     pub packets: Batch,
-    /// Which datagrams were authentic and fresh, and what they were.
+    /// The authentic and fresh datagrams, with their kinds.
     pub heard: Vec<(usize, PacketKind)>,
     /// How many datagrams no session opened.
     pub unopened: usize,
@@ -39,7 +38,7 @@ impl Opened {
         }
     }
 
-    /// Forgets everything.
+    /// Removes everything.
     pub fn clear(&mut self) {
         self.packets.clear();
         self.heard.clear();
@@ -47,15 +46,14 @@ impl Opened {
     }
 }
 
-/// The sessions with one peer. It owns keys and timers; sockets and paths are the caller's.
+/// The sessions with one peer, with keys and timers. The caller owns sockets and paths.
 pub trait Protocol: Send {
-    /// Seals the packets numbered `run` into `out`, as many as [`AT_ONCE`] at most. Without a session they wait, and
-    /// `out` gets an initiation if one is due; with one they wait only behind others, of which as many are sealed instead.
-    /// Returns how many packets were dropped because too many wait.
+    /// Seals the packets numbered `run` into `out`, at most [`AT_ONCE`]. Without a session they are queued, and `out` gets an
+    /// initiation if one is due. With a session they are queued only behind others, of which as many are sealed instead.
+    /// Returns how many packets were dropped because the queue is full.
     fn seal(&mut self, packets: &Batch, run: Range<usize>, out: &mut Batch, now: Instant) -> usize;
 
-    /// Opens the datagrams numbered `run`, as many as [`AT_ONCE`] at most. What must be answered goes to `replies`, tagged
-    /// with the datagram's number.
+    /// Opens the datagrams numbered `run`, at most [`AT_ONCE`]. Replies are tagged with the datagram's number.
     fn open(
         &mut self,
         datagrams: &Batch,
@@ -65,21 +63,19 @@ pub trait Protocol: Send {
         now: Instant,
     );
 
-    /// Whether packets wait although there is a session: [`Self::seal_waiting`] is due.
+    /// Whether packets are queued although there is a session: [`Self::seal_waiting`] is due.
     fn has_waiting(&self) -> bool;
 
-    /// Seals packets that waited for a session, the oldest first, without a tag: [`AT_ONCE`] at most, and as many as `out`
-    /// has room for. The others go on waiting.
+    /// Seals queued packets, the oldest first, without a tag: at most [`AT_ONCE`], and as many as fit into `out`.
     fn seal_waiting(&mut self, out: &mut Batch, now: Instant);
 
-    /// Seals an empty packet into `out`. Says whether there is a session to do so.
+    /// Seals an empty packet into `out`. Returns whether there is a session.
     fn keepalive(&mut self, out: &mut Batch, now: Instant) -> bool;
 
-    /// Advances the timers: repeats and renews handshakes, drops old keys. Returns how many packets were dropped because
-    /// they waited too long.
+    /// Runs the timers: repeats and renews handshakes, drops old keys. Returns how many queued packets were dropped as too old.
     fn tick(&mut self, out: &mut Batch, now: Instant) -> usize;
 
-    /// Notes that the peer started again: the next handshake may be older than the last.
+    /// Records that the peer restarted: the next handshake may have an older timestamp.
     fn note_restart(&mut self);
 
     /// The age of the session in use.

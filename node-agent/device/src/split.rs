@@ -1,8 +1,7 @@
-//! What the kernel gives as one packet, cut into those that go on the wire.
+//! Segments super-packets of the TUN.
 //!
-//! A packet comes from the TUN with a [`Header`] that leaves work to do: a checksum to complete, or segments to make of
-//! it (TSO, USO). Each segment has the headers of the whole, with lengths, IPv4 identification, TCP sequence number,
-//! flags and checksums of its own. Pure: no system call here.
+//! The kernel's [`Header`] of a packet asks to complete a checksum, or to segment the packet (TSO, USO). Each segment gets the
+//! packet's headers with its own lengths, IPv4 identification, TCP sequence number, flags and checksums. No system calls here.
 
 use crate::{
     checksum,
@@ -15,17 +14,17 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const TCP_HEADER: usize = 20;
 const UDP_HEADER: usize = 8;
-/// Where a TCP header has its checksum, and a UDP header.
+/// Offsets of the checksum in TCP and UDP headers.
 const TCP_CHECKSUM: usize = 16;
 const UDP_CHECKSUM: usize = 6;
 const TCP_SEQUENCE: usize = 4;
 const TCP_FLAGS: usize = 13;
-/// Flags that the last segment alone bears: FIN and PSH.
+/// Flags of the last segment only: FIN and PSH.
 const LAST_ONLY: u8 = 0x01 | 0x08;
-/// The flag that the first segment alone bears: CWR (RFC 3168, section 6.1.2).
+/// Flag of the first segment only: CWR (RFC 3168, section 6.1.2).
 const FIRST_ONLY: u8 = 0x80;
 
-/// A packet of the TUN, on its way to become segments.
+/// The segmentation of one packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     plan: Plan,
@@ -39,15 +38,14 @@ pub struct Split {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plan {
-    /// One packet, whose checksum may have to be completed: where the transport header begins, where in it the field is.
+    /// One packet; with a partial checksum, the offsets of the transport header and of the field in it.
     Whole(Option<(usize, usize)>),
     /// Segments of `size` bytes of content.
     Segments { kind: Kind, transport: usize, headers: usize, size: usize },
 }
 
 impl Split {
-    /// Begins with a packet and what the kernel said of it. `None` if the two do not fit together, or a segment would be
-    /// longer than `mtu`: such a packet cannot be sent.
+    /// Starts segmenting a packet. `None` if header and packet do not match, or a segment would be longer than `mtu`.
     #[must_use]
     pub fn new(header: &Header, packet: &[u8], mtu: usize) -> Option<Self> {
         let plan = match header.segments {
@@ -66,14 +64,14 @@ impl Split {
     pub fn left(&self) -> usize {
         match self.plan {
             Plan::Segments { size, .. } if self.number > 0 => (self.len - self.next).div_ceil(size),
-            // A segment without content is one, too.
+            // At least one segment, even without content.
             Plan::Segments { size, .. } => (self.len - self.next).div_ceil(size).max(1),
             Plan::Whole(_) => usize::from(self.number == 0),
         }
     }
 
-    /// Writes the next segment of `packet`, the one that this began with, to the beginning of `room`, and returns its
-    /// length. `None` if all were written, or `room` is too short.
+    /// Writes the next segment of `packet` (the same as in [`Self::new`]) to the beginning of `room`, and returns its length.
+    /// `None` if all were written, or `room` is too short.
     pub fn next_into(&mut self, packet: &[u8], room: &mut [u8]) -> Option<usize> {
         if self.left() == 0 || packet.len() != self.len {
             return None;
@@ -102,7 +100,7 @@ impl Split {
         let whole = room.get_mut(..packet.len())?;
         whole.copy_from_slice(packet);
         if let Plan::Whole(Some((start, offset))) = self.plan {
-            // The field holds the sum of the pseudo-header, to which the rest is added.
+            // The field contains the sum of the pseudo-header.
             let sum = !checksum::fold(checksum::add(0, &whole[start..]));
             let is_udp = offset == UDP_CHECKSUM;
             write_checksum(whole, start + offset, sum, is_udp);
@@ -130,7 +128,7 @@ impl Plan {
             6 => (false, IPV6_HEADER),
             _ => return None,
         };
-        // Behind extension headers, the kernel says where the transport header is.
+        // The kernel gives the transport header's offset, also after extension headers.
         let transport = checksum.map_or(ip, |(start, _)| start);
         let is_ip = ip >= if is_v4 { IPV4_HEADER } else { IPV6_HEADER } && transport >= ip;
         let fits = match kind {
@@ -150,12 +148,12 @@ impl Plan {
     }
 }
 
-/// Source and destination, as they stand in the IP header.
+/// Source and destination, as in the IP header.
 fn addresses(packet: &[u8]) -> &[u8] {
     if packet[0] >> 4 == 4 { &packet[12..20] } else { &packet[8..40] }
 }
 
-/// Gives a segment its length and identification.
+/// Sets a segment's length and identification.
 fn finish_ip(segment: &mut [u8], number: usize) {
     let len = segment.len();
     if segment[0] >> 4 == 6 {

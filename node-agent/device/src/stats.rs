@@ -1,28 +1,28 @@
-//! What is known of a running device.
+//! Statistics of a running device.
 
 use std::{net::SocketAddr, time::SystemTime};
 
-/// How packets to a peer travel.
+/// The path to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
-    /// Straight to this address, which has answered.
+    /// Direct to this address, which has answered.
     Direct(SocketAddr),
     /// Over the relay.
     Relay,
-    /// No session: nothing travels.
+    /// No session.
     None,
 }
 
-/// What is known of one peer.
+/// Statistics of one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerStats {
     /// Its node key.
     pub public_key: [u8; 32],
-    /// How packets travel.
+    /// The path of packets to it.
     pub path: Path,
     /// When the session in use was made; `None` without a session.
     pub last_handshake: Option<SystemTime>,
-    /// Bytes of IP packets received from it that were let in and that the interface took.
+    /// Bytes of IP packets from it that were allowed and written to the interface.
     pub rx_bytes: u64,
     /// Bytes of IP packets sent to it.
     pub tx_bytes: u64,

@@ -1,9 +1,12 @@
-//! System calls with their results as `io::Result`.
+//! System calls with their results as `io::Result`; locks.
 
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,10 +20,10 @@ pub(crate) fn check_len(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
-/// Wakes every thread that waits on it, once and for all.
+/// Tells all threads to stop.
 pub(crate) struct Stop {
     event: OwnedFd,
-    /// The same for who is too busy to wait.
+    /// The same, readable without a system call.
     is_signalled: AtomicBool,
 }
 
@@ -33,7 +36,7 @@ impl Stop {
         Ok(Self { event, is_signalled: AtomicBool::new(false) })
     }
 
-    /// Stops. Nothing ever reads the counter, so it stays readable.
+    /// Signals the stop. The counter is never read, so it stays readable.
     pub(crate) fn signal(&self) {
         self.is_signalled.store(true, Ordering::Relaxed);
         let one = 1_u64.to_ne_bytes();
@@ -46,8 +49,7 @@ impl Stop {
         self.is_signalled.load(Ordering::Relaxed)
     }
 
-    /// Waits until one of `fds` can be read or the timeout is over. Returns which can be, and
-    /// `None` when it is time to stop.
+    /// Waits until one of `fds` is readable or the timeout is over. Returns which are readable; `None` after a stop.
     pub(crate) fn wait<const N: usize>(
         &self,
         fds: [Option<BorrowedFd<'_>>; N],
@@ -71,10 +73,15 @@ impl Stop {
     }
 }
 
-/// Random bytes for what is no secret.
+/// A random number, not for secrets.
 pub(crate) fn random_u32() -> u32 {
     let mut bytes = [0; 4];
     // SAFETY: `bytes` is valid for its length. A failure leaves zeros, which will do.
     unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     u32::from_ne_bytes(bytes)
+}
+
+/// Locks a mutex, poisoned or not: what the mutexes here guard is valid between statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

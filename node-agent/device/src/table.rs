@@ -1,4 +1,4 @@
-//! The peers, and which one owns an address: replaced as a whole, read without a lock.
+//! The table of peers: replaced as a whole, read without a lock.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-/// Where receiver indexes, keys and addresses lead.
+/// Peers by receiver index, key and address.
 pub(crate) struct Table<P> {
     /// By node key.
     pub(crate) by_key: HashMap<[u8; 32], Arc<P>>,
@@ -24,8 +24,8 @@ impl<P> Default for Table<P> {
     }
 }
 
-/// Longest-prefix match: one hash map per prefix length in use. In a mesh nearly every prefix is a
-/// single address, so that a look-up is one hash.
+/// Longest-prefix match, with one hash map per prefix length. In a mesh nearly every prefix is a single address, so that a
+/// look-up is one hash.
 pub(crate) struct Routes<P> {
     v4: Vec<(u8, HashMap<Ipv4Addr, Arc<P>>)>,
     v6: Vec<(u8, HashMap<Ipv6Addr, Arc<P>>)>,
@@ -38,7 +38,7 @@ impl<P> Default for Routes<P> {
 }
 
 impl<P> Routes<P> {
-    /// Gives `net` to `peer`, also if another had it.
+    /// Routes `net` to `peer`; replaces an earlier route.
     pub(crate) fn insert(&mut self, net: IpNet, peer: Arc<P>) {
         match net {
             IpNet::V4(net) => level(&mut self.v4, net.prefix_len()).insert(net.network(), peer),
@@ -46,7 +46,7 @@ impl<P> Routes<P> {
         };
     }
 
-    /// Who owns `address`.
+    /// The peer that owns `address`.
     pub(crate) fn find(&self, address: IpAddr) -> Option<&Arc<P>> {
         match address {
             IpAddr::V4(address) => self.v4.iter().find_map(|(len, peers)| {

@@ -1,4 +1,4 @@
-//! Packets for tests, made field by field and slowly.
+//! Packets for tests, built field by field.
 
 use proptest::prelude::*;
 

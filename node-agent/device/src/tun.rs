@@ -24,10 +24,9 @@ use verdict::Verdicts;
 
 const DEVICE: &str = "/dev/net/tun";
 
-/// An interface that exists as long as this does.
+/// A TUN interface, removed on drop.
 ///
-/// Each packet that crosses its descriptor has a header of its own (`IFF_VNET_HDR`), by which one read gives many segments
-/// ([`read::Reader`]) and one write takes many.
+/// Each packet has a header (`IFF_VNET_HDR`), so that one read or write transfers a super-packet of many segments.
 pub(crate) struct Tun {
     file: File,
     mtu: usize,
@@ -68,7 +67,7 @@ impl Tun {
         let tun = Self { file, mtu: usize::from(mtu), verdicts: Verdicts::default() };
         tun.offload(switches);
         if let Err(error) = limit::set_max_segments(name, max_segments(tun.mtu)) {
-            tracing::info!(%error, "super-packets of {name} are not limited: a full one leaves in two sends");
+            tracing::info!(%error, "the size of {name}'s super-packets cannot be limited: a full one needs two sends");
         }
         Ok(tun)
     }
@@ -77,13 +76,13 @@ impl Tun {
         self.mtu
     }
 
-    /// Asks for super-packets: all that is allowed, then without what not every kernel has, then none.
+    /// Enables the allowed offloads; if the kernel refuses them, without USO, then none.
     fn offload(&self, switches: &OffloadState) {
         for refused in [&[Feature::Uso][..], &[Feature::Tso4, Feature::Tso6]] {
             let Err(error) = self.set_offload(switches) else { return };
             refused.iter().for_each(|feature| switches.switch_off(*feature, &error));
         }
-        // Nothing is asked for now, and an interface that was just made does nothing.
+        // All are off now, which is the default of a new interface.
         let _ = self.set_offload(switches);
     }
 
@@ -95,7 +94,7 @@ impl Tun {
         ];
         let flags = wanted.into_iter().filter(|(feature, _)| switches.has(*feature));
         let flags = flags.fold(0, |flags, (_, flag)| flags | flag);
-        // Segments are cut where checksums are made.
+        // Segmentation needs checksum offload.
         let flags = if flags == 0 { 0 } else { flags | libc::TUN_F_CSUM };
         // SAFETY: TUNSETOFFLOAD takes a number, no pointer.
         let fd = self.file.as_raw_fd();
@@ -110,7 +109,7 @@ impl AsFd for Tun {
     }
 }
 
-/// How many segments leave in one send.
+/// Segments that fit into one send.
 fn max_segments(mtu: usize) -> usize {
     (MAX_SEND / (mtu + DATA_OVERHEAD)).min(MAX_SEGMENTS)
 }

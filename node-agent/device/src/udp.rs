@@ -22,11 +22,11 @@ use refused::RefusedDestinations;
 
 /// Messages per `sendmmsg` and `recvmmsg`.
 pub(crate) const MESSAGES: usize = 64;
-/// Kernel buffers: a burst that arrives while this thread waits for a processor is not lost.
+/// Size of the kernel's buffers, for bursts while the thread is not scheduled.
 const BUFFER: usize = 7 << 20;
-/// Segments of one send: what kernels before 6.9 take.
+/// Most segments of one send: the limit of kernels before 6.9.
 pub(crate) const MAX_SEGMENTS: usize = 64;
-/// Bytes of one send, of all its segments together: the longest datagram of IPv4.
+/// Most bytes of one send, with all segments: the longest datagram of IPv4.
 pub(crate) const MAX_SEND: usize = 65_507;
 
 /// The sockets of both address families.
@@ -34,19 +34,19 @@ pub(crate) struct Sockets {
     v4: UdpSocket,
     /// Absent where the kernel has no IPv6.
     v6: Option<UdpSocket>,
-    /// Destinations that are sent to message by message.
+    /// Destinations that need single sends.
     pub(crate) refused: RefusedDestinations,
 }
 
 impl Sockets {
-    /// Binds `port` on both families; 0 lets the kernel choose. Of the offloads that `switches` allow, those that the kernel
-    /// refuses are switched off.
+    /// Binds `port` on both families; 0 lets the kernel choose. Offloads that the kernel refuses are
+    /// switched off.
     pub(crate) fn bind(port: u16, switches: &OffloadState) -> Result<Self, Error> {
         let failed = |port| move |source| Error::Bind { port, source };
         let v4 = bind((Ipv4Addr::UNSPECIFIED, port).into()).map_err(failed(port))?;
         let chosen = v4.local_addr().map_err(failed(port))?.port();
         let v6 = match bind((Ipv6Addr::UNSPECIFIED, chosen).into()) {
-            // The kernel chose a port that only IPv4 had free.
+            // The port that the kernel chose for IPv4 is taken in IPv6.
             Err(error) if port == 0 && error.kind() == io::ErrorKind::AddrInUse => {
                 bind((Ipv6Addr::UNSPECIFIED, 0).into()).map_err(failed(0)).map(Some)
             }
@@ -58,7 +58,7 @@ impl Sockets {
         Ok(sockets)
     }
 
-    /// Both families are of one kernel: what the socket of IPv4 takes is in force.
+    /// Enables the offloads. Support does not depend on the family: the IPv4 socket decides.
     fn offload(&self, switches: &OffloadState) {
         if switches.has(Feature::UdpGro) {
             match set_option(&self.v4, libc::SOL_UDP, libc::UDP_GRO, 1) {
@@ -70,7 +70,7 @@ impl Sockets {
                 }
             }
         }
-        // Zero segments nothing; each send names its own length.
+        // Zero only tests the option; each send sets its own segment length.
         if switches.has(Feature::UdpSegment)
             && let Err(error) = set_option(&self.v4, libc::SOL_UDP, libc::UDP_SEGMENT, 0)
         {
@@ -107,7 +107,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(true)?;
     }
     for option in [libc::SO_RCVBUFFORCE, libc::SO_SNDBUFFORCE] {
-        // Past the system's limit for who may (CAP_NET_ADMIN), up to it for others.
+        // With CAP_NET_ADMIN beyond the system's limit, else up to it.
         if set_option(&socket, libc::SOL_SOCKET, option, BUFFER as libc::c_int).is_err() {
             let _ = if option == libc::SO_RCVBUFFORCE {
                 socket.set_recv_buffer_size(BUFFER)
@@ -116,7 +116,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
             };
         }
     }
-    // A path narrower than a message is crossed in fragments, also where no router says that it is (ICMP).
+    // Allow fragmentation, for paths with a small MTU whose routers send no ICMP.
     if address.is_ipv4() {
         set_option(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
     } else {

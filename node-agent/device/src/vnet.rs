@@ -1,5 +1,5 @@
-//! The header before each packet that crosses `/dev/net/tun` with `IFF_VNET_HDR` (virtio 1.2, section 5.1.6): which
-//! checksum is to be completed, and into which segments the packet is to be cut.
+//! The header of each packet on `/dev/net/tun` with `IFF_VNET_HDR` (virtio 1.2, section 5.1.6): a checksum to complete, and
+//! the segmentation.
 
 /// Length of the header.
 pub const LEN: usize = 10;
@@ -9,10 +9,10 @@ const NONE: u8 = 0;
 const TCP_V4: u8 = 1;
 const TCP_V6: u8 = 4;
 const UDP: u8 = 5;
-/// Set beside the others where a TCP segment bears CWR.
+/// Flag for TCP segments with CWR.
 const ECN: u8 = 0x80;
 
-/// Of what the segments are.
+/// The kind of segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// TCP in IPv4.
@@ -23,19 +23,19 @@ pub enum Kind {
     Udp,
 }
 
-/// What the kernel says of a packet, or is told.
+/// The header of a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Where the transport header begins and where in it the checksum lies, if that is not complete.
+    /// With a partial checksum: offset of the transport header, and of the checksum in it.
     pub checksum: Option<(usize, usize)>,
-    /// What the packet is to be cut into, and how many bytes of content each segment has; the last may have fewer.
+    /// Kind of the segments, and bytes of content in each; the last may have fewer.
     pub segments: Option<(Kind, usize)>,
-    /// Length of the headers that each segment has. Written, never read: the kernel's is not reliable.
+    /// Length of each segment's headers. Only written: the kernel's value is not reliable.
     pub headers: usize,
 }
 
 impl Header {
-    /// Reads a header; `None` if it asks for what was never offered.
+    /// Reads a header; `None` if it uses an offload that was not enabled.
     #[must_use]
     pub fn parse(bytes: &[u8; LEN]) -> Option<Self> {
         let number = |at: usize| usize::from(u16::from_ne_bytes([bytes[at], bytes[at + 1]]));

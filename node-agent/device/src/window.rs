@@ -1,24 +1,23 @@
-//! Received datagrams, some at a time: what lies in the slots that the kernel filled, cut into messages.
+//! Splits the slots that the kernel filled into datagrams, some at a time.
 
 use crate::batch::Batch;
 
-/// What the kernel put into a slot.
+/// A filled slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// How many bytes; `None` if some are missing.
+    /// Length in bytes; `None` if it was truncated.
     pub len: Option<usize>,
-    /// How long each of the datagrams is that lie there back to back, but for the last, which may be shorter; `None` if
-    /// there is one.
+    /// Length of each of several coalesced datagrams, of which the last may be shorter; `None` for a single one.
     pub segment: Option<usize>,
 }
 
 impl Slot {
-    /// How many bytes each datagram has.
+    /// Length of each datagram.
     fn step(self) -> usize {
         self.segment.or(self.len).unwrap_or(0).max(1)
     }
 
-    /// How many datagrams of it are longer than a message may be, or are not whole; then all of them are left out.
+    /// How many datagrams are dropped because they are too long or truncated: all or none.
     pub fn left_out(self, max_message: usize) -> usize {
         match self.len {
             Some(len) if self.step().min(len) > max_message => len.div_ceil(self.step()),
@@ -28,7 +27,7 @@ impl Slot {
     }
 }
 
-/// How far slots have been shown.
+/// The position of the next datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     slot: usize,
@@ -37,9 +36,9 @@ pub struct Window {
 }
 
 impl Window {
-    /// Shows the messages that come next, tagged with the number of their slot, as many as `messages` has room for; none if
-    /// all were shown. A slot is begun only if all of its messages fit, unless none fit otherwise. Slots lie `slot_len`
-    /// bytes apart in the buffer of `messages`; a message longer than `max_message` bytes is left out.
+    /// Fills `messages` with the next datagrams, tagged with their slot's number; with none at the end. A slot is split over two
+    /// windows only if it fits into none. Slots are `slot_len` bytes apart in the buffer of `messages`; datagrams longer than
+    /// `max_message` bytes are dropped.
     pub fn fill(
         &mut self,
         slots: &[Slot],

@@ -1,4 +1,4 @@
-//! What arrives on the shared UDP socket: WireGuard's messages and everything else.
+//! Classifies datagrams of the shared UDP socket.
 
 /// Length of a handshake initiation.
 pub const INITIATION_LEN: usize = 148;
@@ -9,22 +9,22 @@ pub const COOKIE_LEN: usize = 64;
 /// Bytes that a transport message adds to its content; also the length of a keepalive.
 pub const DATA_OVERHEAD: usize = 32;
 
-/// A datagram, by its header.
+/// The type of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// WireGuard: a peer starts a handshake.
+    /// WireGuard: handshake initiation.
     Initiation,
-    /// WireGuard: the answer to the initiation that carried this index.
+    /// WireGuard: handshake response.
     Response {
         /// Index that the receiver chose.
         receiver: u32,
     },
-    /// WireGuard: prove your address first.
+    /// WireGuard: cookie reply.
     Cookie {
         /// Index that the receiver chose.
         receiver: u32,
     },
-    /// WireGuard: a packet of a session.
+    /// WireGuard: transport data.
     Data {
         /// Index that the receiver chose.
         receiver: u32,
@@ -37,7 +37,7 @@ pub enum Message {
     Foreign,
 }
 
-/// Says what a datagram is. Any bytes will do; what looks like WireGuard has its whole header.
+/// Classifies a datagram. WireGuard's messages have their full header.
 #[must_use]
 pub fn classify(datagram: &[u8]) -> Message {
     let Some((kind, rest)) = datagram.split_first_chunk::<4>() else {

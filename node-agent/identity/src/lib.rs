@@ -1,9 +1,7 @@
-//! The PROXY v2 header that tells a service who is calling.
+//! The PROXY v2 header with a caller's identity.
 //!
-//! The agent writes it at the start of each connection that it forwards to a service's
-//! UNIX socket; the service reads it before anything else. `docs/protocols/mesh-identity.md`
-//! is the specification. The crate does no I/O and trusts nobody: whether the peer may
-//! say who is calling (its uid) is the caller's to check.
+//! The agent writes it at the start of each connection that it forwards to a service's UNIX socket.
+//! `docs/protocols/mesh-identity.md` is the specification. The reader must check the uid of the sender itself.
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,20 +11,20 @@ use serde::{Deserialize, Serialize};
 mod person;
 
 pub use person::{NotAPerson, Person};
-/// User and group of the agent: the one process that may write this header to a service.
+/// User and group of the agent, the only process that may send this header.
 pub use services::{AGENT_GID, AGENT_UID};
 
 /// First bytes of every header (PROXY protocol, section 2.2).
 pub const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// The whole header of a connection in nobody's name: version 2, command LOCAL, no family, no addresses (same section).
+/// The header of a connection without an identity: version 2, command LOCAL, no family, no addresses (same section).
 pub const LOCAL: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 /// Version of the identity that this crate reads and writes.
 pub const VERSION: u32 = 1;
-/// Type of the TLV that carries the identity; the first of the range kept for applications.
+/// Type of the identity's TLV, the first one for applications.
 pub const TLV_IDENTITY: u8 = 0xE0;
 /// Longest identity, in bytes of JSON.
 pub const MAX_IDENTITY: usize = 4096;
-/// Longest header, in bytes: a reader needs no larger buffer.
+/// Longest header, in bytes.
 pub const MAX_HEADER: usize = FIXED + MAX_REST;
 
 /// Signature, version, family and length.
@@ -37,7 +35,7 @@ const PROXY_V2: u8 = 0x21;
 const TCP4: u8 = 0x11;
 const TCP6: u8 = 0x21;
 
-/// Who is calling, and which service.
+/// A caller's identity, and the called service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
@@ -57,14 +55,14 @@ pub struct Identity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// Never used again for another person.
+    /// Its number, never reused.
     pub id: u64,
-    /// What people call them; may change.
+    /// Login name; may change.
     pub login: String,
 }
 
 impl Identity {
-    /// By whom a service separates what is private: the user, or else the node.
+    /// The owner of private data: the user, or for a tagged node the node.
     #[must_use]
     pub fn person(&self) -> Person {
         match &self.user {
@@ -81,7 +79,7 @@ pub struct Header {
     pub source: SocketAddr,
     /// The mesh address that was called.
     pub destination: SocketAddr,
-    /// Who that is.
+    /// The caller's identity.
     pub identity: Identity,
 }
 
@@ -94,8 +92,8 @@ pub enum Error {
     /// Another version or command, or not TCP over IP.
     #[error("the PROXY header is not of a TCP connection (version {0:#04x}, family {1:#04x})")]
     Kind(u8, u8),
-    /// Addresses or TLVs do not fit their lengths.
-    #[error("the PROXY header's lengths do not fit")]
+    /// The lengths of addresses or TLVs are wrong.
+    #[error("the PROXY header's lengths are wrong")]
     Length,
     /// The header is longer than [`MAX_HEADER`], or the identity than [`MAX_IDENTITY`].
     #[error("the PROXY header is too long")]
@@ -122,8 +120,7 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// Fails if the addresses are of different families, the identity is of another
-    /// version or names no node, or its JSON is longer than [`MAX_IDENTITY`].
+    /// The addresses are of different families, or the identity is invalid or too long.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         check(&self.identity)?;
         let json = serde_json::to_vec(&self.identity)?;
@@ -160,15 +157,14 @@ impl Header {
         Ok(out)
     }
 
-    /// Reads a header from the start of `bytes`; also says how many bytes it took.
+    /// Reads a header from the start of `bytes`; also returns its length.
     ///
-    /// `Ok(None)` asks for more bytes; it is never returned once [`MAX_HEADER`] bytes are
-    /// there. A wrong start is an error as soon as it can be seen.
+    /// `Ok(None)` means that more bytes are needed, never with [`MAX_HEADER`] bytes. An invalid start is an error as early as
+    /// possible.
     ///
     /// # Errors
     ///
-    /// Fails if the bytes are no header that [`Header::encode`] could have written, other
-    /// than by TLVs of unknown types, which are skipped.
+    /// The bytes are not a header as [`Header::encode`] writes it; unknown TLVs are skipped.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, Error> {
         let seen = bytes.len().min(SIGNATURE.len());
         if bytes[..seen] != SIGNATURE[..seen] {
@@ -240,7 +236,7 @@ fn identity(mut tlvs: &[u8]) -> Result<Identity, Error> {
     Ok(identity)
 }
 
-/// What every version of the identity has.
+/// The field that every version of the identity has.
 #[derive(Deserialize)]
 struct Versioned {
     v: u64,

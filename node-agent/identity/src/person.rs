@@ -1,22 +1,21 @@
-//! By whom a service separates what is private.
+//! The owner of private data in a service.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// By whom a service separates what is private. As text, and so in JSON: `user:<id>`, `node:<stable id>` or `app:<name>`.
+/// The owner of private data in a service. As text, also in JSON: `user:<id>`, `node:<stable id>` or `app:<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Person {
-    /// A person of the network, by the number that is never used again for another.
+    /// A user of the network, by a number that is never reused.
     User(u64),
-    /// A tagged node, which is nobody's, by its stable id.
+    /// A tagged node, by its stable id.
     Node(String),
-    /// A program that the service itself knows, by a key of its own. No header names one: it is nobody's node, and so
-    /// equal to no member.
+    /// A program that the service authenticates by an API key. No header contains one, so it never equals a member.
     App(String),
 }
 
-/// The text is none of a person's names.
+/// The text is not a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a person: that is `user:<number>`, `node:<stable id>` or `app:<name>`")]
 pub struct NotAPerson;
@@ -41,7 +40,7 @@ impl FromStr for Person {
             ("app", name) if !name.is_empty() => Self::App(name.to_owned()),
             _ => return Err(NotAPerson),
         };
-        // One person has one name: `user:07` is none.
+        // The form is unique: `user:07` is invalid.
         if person.to_string() == text { Ok(person) } else { Err(NotAPerson) }
     }
 }

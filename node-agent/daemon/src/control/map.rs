@@ -163,8 +163,7 @@ fn request(agent: &Agent) -> MapRequest {
 /// The description of this machine that the coordinator gets.
 pub(super) fn hostinfo(agent: &Agent) -> Hostinfo {
     let report = agent.report.borrow();
-    let net_info =
-        report.home.map(|preferred_derp| NetInfo { preferred_derp });
+    let net_info = report.home.map(|preferred_derp| NetInfo { preferred_derp });
     Hostinfo {
         ipn_version: env!("CARGO_PKG_VERSION").to_owned(),
         os: "linux".to_owned(),

@@ -21,44 +21,23 @@ const CA_MAX: usize = 64 * 1024;
 /// TLS failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The authorities that were given cannot be used.
     #[error(
         "the file of --ca holds no certificate in PEM, or a broken one, or more than 64 KiB: name the authority's certificate"
     )]
     Authorities,
-    /// This machine has no list of authorities.
     #[error(
         "this machine has no list of public certificate authorities: install its package `ca-certificates`, or join \
          with --ca FILE"
     )]
     NoRoots,
-    /// The URL's host is invalid.
     #[error("the host in {url} is not a valid name for a certificate")]
-    Host {
-        /// The coordinator's address.
-        url: String,
-        /// Why not.
-        source: InvalidDnsNameError,
-    },
-    /// The certificate is not trusted.
+    Host { url: String, source: InvalidDnsNameError },
     #[error(
         "the certificate at {url} cannot be trusted: {source}; if it comes from an authority of your own, join with --ca FILE"
     )]
-    Untrusted {
-        /// The coordinator's address.
-        url: String,
-        /// Why not.
-        source: rustls::Error,
-    },
-    /// The server does not speak TLS, or closed the connection.
+    Untrusted { url: String, source: rustls::Error },
     #[error("the server at {url} does not speak HTTPS: {source}")]
-    Handshake {
-        /// The coordinator's address.
-        url: String,
-        /// What happened.
-        source: io::Error,
-    },
-    /// The TLS library refuses its configuration.
+    Handshake { url: String, source: io::Error },
     #[error("TLS is not available: {0}")]
     Unavailable(#[source] rustls::Error),
 }

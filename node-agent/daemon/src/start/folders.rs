@@ -34,18 +34,10 @@ const DIAL: u32 = 0o2750;
 /// A folder cannot be made or handed over.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// A system call failed.
     #[error("cannot make {} a folder of the agent", .path.display())]
-    Io {
-        /// The folder.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// It is not a folder, or belongs to another user.
+    Io { path: PathBuf, source: io::Error },
     #[error("{} is not a folder of root or of the agent (user {AGENT_UID}): move it elsewhere", .0.display())]
     Foreign(PathBuf),
-    /// Other users could replace it.
     #[error("{} must belong to root and be writable only by root, since the agent's keys are below it: correct its owner and mode", .0.display())]
     Open(PathBuf),
 }
@@ -54,8 +46,10 @@ pub enum FolderError {
 ///
 /// Repeating it is safe.
 pub(crate) fn take_over(paths: &Paths) -> Result<(), FolderError> {
-    hand_over(&paths.state_dir(), STATE)?;
-    hand_over(&paths.api_dir(), API)
+    for (path, mode) in [(paths.state_dir(), STATE), (paths.api_dir(), API)] {
+        give(&open_below(&path, mode)?, &path, mode)?;
+    }
+    Ok(())
 }
 
 /// Hands the folder of each dial over to the agent and its caller's group. Call it as root.
@@ -120,10 +114,6 @@ pub(crate) fn make(paths: &Paths) -> Result<(), FolderError> {
         }
     }
     Ok(())
-}
-
-fn hand_over(path: &Path, mode: u32) -> Result<(), FolderError> {
-    give(&open_below(path, mode)?, path, mode)
 }
 
 /// Opens a folder inside one of root's, and makes it if it is missing.

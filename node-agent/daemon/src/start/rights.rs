@@ -32,31 +32,20 @@ pub(crate) const KEPT: CapabilitySet =
 /// The agent cannot run with the right privileges.
 #[derive(Debug, thiserror::Error)]
 pub enum RightsError {
-    /// It was started neither as root nor with the capabilities.
     #[error(
         "the agent needs root's rights to start (it gives them up at once), or CAP_NET_ADMIN and CAP_NET_BIND_SERVICE: run it as `sudo maru-agent`"
     )]
     TooFew,
-    /// A right cannot be given up.
     #[error(
         "cannot give up root's rights ({what}): start the agent with CAP_SETUID, CAP_SETGID and CAP_SETPCAP, or as user {AGENT_UID} with CAP_NET_ADMIN and CAP_NET_BIND_SERVICE alone"
     )]
-    Drop {
-        /// The operation.
-        what: &'static str,
-        /// The error.
-        source: Errno,
-    },
-    /// It has other rights than expected.
+    Drop { what: &'static str, source: Errno },
     #[error("the agent has rights that it should have dropped: {0}; report this with `uname -a`")]
     Wrong(&'static str),
-    /// The process has more than one thread.
     #[error("the agent already has a second thread and cannot give up root's rights; report this")]
     Threads,
-    /// Its parent, which would end it, has ended.
     #[error("the parent process of the agent has ended, so the agent ends, too")]
     Orphan,
-    /// `/proc` cannot be read.
     #[error("cannot read /proc/self/task: mount /proc")]
     Proc(#[source] io::Error),
 }

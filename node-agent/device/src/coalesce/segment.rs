@@ -1,6 +1,5 @@
-//! A packet that may become part of a unit: TCP or UDP with content, without anything unusual in its headers.
+//! A packet that can be coalesced: TCP or UDP with content and plain headers.
 
-use super::allowed::CoalescedProtocols;
 use crate::{checksum, vnet::Kind};
 
 const IPV4_HEADER: usize = 20;
@@ -14,7 +13,18 @@ const PSH: u8 = 0x08;
 /// "Don't fragment", the only bit of its field that may be set.
 const DONT_FRAGMENT: u16 = 0x4000;
 
-/// What coalescing needs to know of a packet.
+/// The protocols whose packets are coalesced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoalescedProtocols {
+    /// TCP in IPv4.
+    pub tcp_v4: bool,
+    /// TCP in IPv6.
+    pub tcp_v6: bool,
+    /// UDP.
+    pub udp: bool,
+}
+
+/// The headers of a packet that coalescing needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     pub(super) kind: Kind,
@@ -28,8 +38,8 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Reads a packet's headers; `None` if it must pass as it is: another protocol, IPv4 options, IPv6 extension
-    /// headers, a fragment, TCP with another flag than ACK and PSH, no content, UDP without a checksum.
+    /// Reads a packet's headers; `None` if it cannot be coalesced: another protocol, IPv4 options, IPv6 extension headers, a
+    /// fragment, TCP flags other than ACK and PSH, no content, UDP without a checksum.
     pub(super) fn parse(packet: &[u8], allowed: CoalescedProtocols) -> Option<Self> {
         let (is_v4, ip, protocol) = match packet.first()? {
             0x45 => (true, IPV4_HEADER, *packet.get(9)?),
@@ -68,8 +78,8 @@ impl Segment {
             && addresses(packet) == addresses(other_packet)
     }
 
-    /// Whether `next`, of the same flow, is what cutting would give after `count` packets of `content` bytes in all, of
-    /// which this is the first.
+    /// Whether segmentation would produce `next`, of the same flow, after `count` packets with `content` bytes, of which this is
+    /// the first.
     pub(super) fn is_followed_by(
         &self,
         packet: &[u8],
@@ -99,7 +109,7 @@ impl Segment {
             return packet[..4] == next[..4] && packet[7] == next[7];
         }
         let number = |packet: &[u8]| u16::from_be_bytes([packet[4], packet[5]]);
-        // The number of a packet that is never cut means nothing (RFC 6864, section 4.1).
+        // The identification of an atomic datagram has no meaning (RFC 6864, section 4.1).
         let is_numbered = u16::from_be_bytes([packet[6], packet[7]]) == DONT_FRAGMENT
             || number(next) == number(packet).wrapping_add(count as u16);
         // Type of service; the flags of fragments and the time to live.
@@ -115,8 +125,8 @@ impl Segment {
             && checksum::transport(addresses(packet), self.protocol(), &packet[self.ip..]) == 0
     }
 
-    /// Makes the headers of the first packet those of a unit with `content` bytes: lengths, PSH if its last packet has
-    /// it, and in place of the checksum the sum of the pseudo-header, to which the kernel adds the rest.
+    /// Turns the headers of the first packet into those of a super-packet with `content` bytes: lengths, PSH of the last
+    /// packet, and the sum of the pseudo-header as a partial checksum for the kernel.
     pub(super) fn describe(&self, headers: &mut [u8], content: usize, push: bool) {
         let len = self.headers + content;
         if self.ip == IPV4_HEADER {
@@ -139,7 +149,7 @@ impl Segment {
     }
 }
 
-/// Protocol and ports of whole TCP or UDP without anything between it and the IP header; none of anything else.
+/// Protocol and ports of unfragmented TCP or UDP directly after the IP header; `None` for other packets.
 pub(super) fn ends(packet: &[u8]) -> Option<(u8, &[u8])> {
     let (is_v4, ip, protocol) = match packet.first()? {
         0x45 => (true, IPV4_HEADER, *packet.get(9)?),
@@ -152,7 +162,7 @@ pub(super) fn ends(packet: &[u8]) -> Option<(u8, &[u8])> {
     (is_whole && matches!(protocol, TCP | UDP)).then_some((protocol, ports))
 }
 
-/// Source and destination as they stand in the IP header; nothing of what is no IP packet.
+/// Source and destination of an IP packet, as in its header; else empty.
 pub(super) fn addresses(packet: &[u8]) -> &[u8] {
     match packet.first().map(|first| first >> 4) {
         Some(4) => packet.get(12..20).unwrap_or_default(),

@@ -1,25 +1,32 @@
-//! How many handshakes each source may send that has proved its address: a token bucket for each, as Linux has it
+//! Token buckets that limit handshakes of each source with a proved address, as in Linux
 //! (`drivers/net/wireguard/ratelimiter.c`).
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
-use super::sender::Sender;
-
 /// Handshake messages per second from one source.
 const PER_SECOND: u32 = 20;
-/// Handshake messages at once from one source that was quiet.
+/// Burst of handshake messages from one source.
 pub(super) const BURST: u32 = 5;
-/// What a message costs, and what a bucket holds, in time that fills it.
+/// The cost of a message and the size of a bucket, as refill time.
 const COST: Duration = Duration::from_millis(1000 / PER_SECOND as u64);
 const FULL: Duration = Duration::from_millis((1000 / PER_SECOND * BURST) as u64);
-/// Sources that are told apart at a time; what further ones send is refused.
+/// Most sources at a time; messages of further ones are refused.
 const MAX_SOURCES: usize = 8192;
 
-/// Who pays. An IPv6 customer has a /64 at least, and could prove each of its addresses.
+/// The source of a handshake message, to which a cookie is bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sender<'a> {
+    /// By UDP.
+    Udp(SocketAddr),
+    /// Over the relay, from this node key.
+    Relay(&'a [u8; 32]),
+}
+
+/// The source that is charged. An IPv6 customer has at least a /64, and could prove each of its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Source {
     V4(Ipv4Addr),
@@ -44,7 +51,7 @@ impl From<Sender<'_>> for Source {
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    /// What was in it then.
+    /// The level at that time.
     level: Duration,
     then: Instant,
 }
@@ -59,12 +66,12 @@ impl Bucket {
 #[derive(Debug, Default)]
 pub(super) struct Buckets {
     by_source: HashMap<Source, Bucket>,
-    /// When those that are full again were last removed.
+    /// When full buckets were last removed.
     swept_at: Option<Instant>,
 }
 
 impl Buckets {
-    /// Whether a message of `sender` is within its limit; it is charged for it if so.
+    /// Charges a message to `sender`; returns whether it is within the limit.
     pub(super) fn take(&mut self, sender: Sender<'_>, now: Instant) -> bool {
         let source = Source::from(sender);
         let known = self.by_source.get(&source).copied();
@@ -78,7 +85,7 @@ impl Buckets {
         true
     }
 
-    /// Makes room by removing what is full again, but not for each message: that takes a look at all.
+    /// Whether there is room for a new source. Removes full buckets, at most once per refill time: it scans all.
     fn has_room(&mut self, now: Instant) -> bool {
         let is_due = self.swept_at.is_none_or(|at| now.saturating_duration_since(at) >= FULL);
         if self.by_source.len() >= MAX_SOURCES && is_due {
@@ -91,8 +98,6 @@ impl Buckets {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
 
     fn udp(address: &str) -> Sender<'static> {

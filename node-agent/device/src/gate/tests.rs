@@ -38,7 +38,7 @@ fn an_initiation_is_admitted_once_and_names_its_sender() {
     assert_eq!(gate.initiator(&datagram), Some(key));
     assert_eq!(gate.admit(&datagram, at(1), now), Admission::Admitted, "not yet handled");
     gate.remember(&datagram);
-    assert_eq!(gate.admit(&datagram, at(2), now), Admission::Copy);
+    assert_eq!(gate.admit(&datagram, at(2), now), Admission::Duplicate);
     datagram = initiation(&mut peer);
     datagram[20] ^= 1;
     assert_eq!(gate.admit(&datagram, at(1), now), Admission::Refused, "not made for this node");

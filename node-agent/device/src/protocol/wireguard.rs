@@ -4,10 +4,10 @@
 //! |---|---|
 //! | no padding | [`Batch::padded`] |
 //! | no `REJECT_AFTER_MESSAGES`, `REKEY_AFTER_MESSAGES` | the counter is read from each message, before it is opened and before it is sent |
-//! | after 15 s without receiving, the next packet sent starts a handshake, answered or not | its clock is held while the answer may still come ([`WireGuard::is_hasty`]) |
-//! | every packet sent while a simultaneous handshake completes starts another | packets wait in a queue of our own, one initiation per [`REKEY_TIMEOUT`] |
-//! | its queue reorders packets and keeps the first, not the last | same |
-//! | a peer whose clock went back while it was off is not heard again | after [`Protocol::note_restart`] one initiation that is too old begins anew |
+//! | after 15 s without receiving, the next packet sent starts a handshake, even if its answer is under way | its clock is held while an answer may still come ([`WireGuard::is_hasty`]) |
+//! | every packet sent while a simultaneous handshake completes starts another | packets wait in our own queue, one initiation per [`REKEY_TIMEOUT`] |
+//! | its queue reorders packets and keeps the oldest, not the newest | same |
+//! | a peer whose clock went back while it was off is ignored | after [`Protocol::note_restart`] one initiation with an old timestamp starts a fresh state |
 
 use std::{
     collections::VecDeque,
@@ -30,47 +30,47 @@ use crate::{
 
 /// Messages under one key after which it is renewed (WireGuard, section 6.1).
 const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
-/// Messages under one key after which it is used no more (WireGuard, section 6.1).
+/// Messages under one key after which it is no longer used (WireGuard, section 6.1).
 const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
 /// Pause between two initiations (WireGuard, section 6.1).
 const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an unanswered handshake is repeated (WireGuard, section 6.1).
 const REKEY_ATTEMPT_TIME: Duration = Duration::from_secs(90);
-/// Silence after data was sent that asks for a new handshake: `KEEPALIVE_TIMEOUT + REKEY_TIMEOUT`.
+/// Silence after sent data that starts a new handshake: `KEEPALIVE_TIMEOUT + REKEY_TIMEOUT`.
 const NO_ANSWER: Duration = Duration::from_secs(15);
-/// A session younger than this has no timer of its own due before [`NO_ANSWER`] is over.
+/// A session younger than this has no other timer due before [`NO_ANSWER`] is over.
 const YOUNG: Duration = Duration::from_secs(100);
-/// Packets that wait for a session; the oldest is dropped first.
+/// Most queued packets; the oldest is dropped first.
 const MAX_WAITING: usize = 128;
 
 /// The sessions with one peer.
 pub struct WireGuard {
-    /// Takes 10 KiB, and a key agreement to make: a peer that is silent has none.
+    /// Created on first use: it takes 10 KiB and a key agreement.
     tunn: Option<Box<Tunn>>,
-    /// Makes a [`Tunn`] that knows of no handshake yet.
+    /// Creates a fresh [`Tunn`].
     fresh: Box<dyn Fn() -> Tunn + Send>,
-    /// Whether the peer started again and no initiation came since.
+    /// Whether the peer restarted and sent no initiation since.
     restarted: bool,
     mtu: usize,
-    /// Packets that wait for a session, or behind others that did; padded.
+    /// Queued packets, padded.
     waiting: VecDeque<Vec<u8>>,
-    /// When the last initiation was sent that is not answered.
+    /// When the last unanswered initiation was sent.
     initiated_at: Option<Instant>,
-    /// When the first of a row of unanswered initiations was sent.
+    /// When the first of a series of unanswered initiations was sent.
     trying_since: Option<Instant>,
     /// When the peer's initiation was last answered.
     responded_at: Option<Instant>,
-    /// When the oldest data that nothing was heard after was sent.
+    /// When the oldest unanswered data was sent.
     unanswered_since: Option<Instant>,
-    /// `Tunn`'s clock, which advances with its timers only; with what it noted by it.
+    /// `Tunn`'s clock, which advances only with its timers, and its last events.
     clock: Instant,
     data_sent_at: Instant,
     heard_at: Instant,
 }
 
 impl WireGuard {
-    /// No session yet. `index` (24 bits) is what the peer's messages will carry in the upper bits
-    /// of their receiver index. `limiter` must not limit: the device did before.
+    /// A peer without a session. `index` (24 bits) is the upper part of the receiver index in the peer's messages. `limiter` must
+    /// not limit: the device does.
     #[must_use]
     pub fn new(
         private: StaticSecret,
@@ -105,7 +105,7 @@ impl WireGuard {
         self.session_age().is_some()
     }
 
-    /// The library's part, made when it is needed first.
+    /// The library's state, created on first use.
     fn tunn(&mut self, now: Instant) -> &mut Tunn {
         let Self { tunn, fresh, clock, data_sent_at, heard_at, .. } = self;
         tunn.get_or_insert_with(|| {
@@ -114,14 +114,14 @@ impl WireGuard {
         })
     }
 
-    /// Drops the oldest packets of too many that wait. Returns how many.
+    /// Drops the oldest queued packets beyond the limit. Returns how many.
     fn drop_oldest(&mut self) -> usize {
         let too_many = self.waiting.len().saturating_sub(MAX_WAITING);
         self.waiting.drain(..too_many);
         too_many
     }
 
-    /// Seals one packet (empty: a keepalive). Says whether the key should be renewed.
+    /// Seals one packet (empty: a keepalive). Returns whether the key should be renewed.
     fn seal_one(&mut self, packet: &[u8], out: &mut Batch, tag: usize, now: Instant) -> bool {
         let (Some(room), Some(tunn)) = (out.room(sealed_len(packet)), &mut self.tunn) else {
             return false;
@@ -208,7 +208,7 @@ impl WireGuard {
                 if let TunnResult::Err(_) = result {
                     opened.unopened += 1;
                 }
-                // A cookie has no answer and proves nothing of the path.
+                // A cookie has no reply and proves nothing about the path.
                 if let TunnResult::WriteToNetwork(reply) = result {
                     let len = reply.len();
                     replies.commit(len, at);
@@ -234,7 +234,7 @@ impl WireGuard {
         opened.heard.push((at, heard));
     }
 
-    /// Seals what waited longest, at most so many packets; what `out` has no room for goes on waiting.
+    /// Seals the oldest queued packets, at most `most`, as far as they fit into `out`.
     fn seal_oldest(&mut self, most: usize, out: &mut Batch, now: Instant) {
         for _ in 0..most {
             let fits =
@@ -244,8 +244,8 @@ impl WireGuard {
         }
     }
 
-    /// Whether `Tunn`'s timers would start a handshake because nothing was received for 15 s,
-    /// though what was sent is younger than that: its answer may be under way.
+    /// Whether `Tunn` would start a handshake because nothing was received for 15 s, although the unanswered data is younger and
+    /// its answer may be under way.
     fn is_hasty(&self, now: Instant) -> bool {
         let would_fire = self.data_sent_at > self.heard_at
             && now.saturating_duration_since(self.heard_at) >= NO_ANSWER;
@@ -256,7 +256,7 @@ impl WireGuard {
         would_fire && may_be_answered && young && self.initiated_at.is_none()
     }
 
-    /// `Tunn` repeats an initiation while it still tries; one that is older is not.
+    /// Forgets an attempt that `Tunn` no longer repeats.
     fn forget_old_attempt(&mut self, now: Instant) {
         let is_old = |at| now.saturating_duration_since(at) > 2 * REKEY_TIMEOUT;
         if self.initiated_at.is_none_or(is_old) {
@@ -265,19 +265,19 @@ impl WireGuard {
         }
     }
 
-    /// Returns how many packets waited in vain.
+    /// Ends the attempts; returns how many queued packets are dropped.
     fn give_up(&mut self) -> usize {
         self.trying_since = None;
         self.initiated_at = None;
         if self.responded_at.is_none() {
-            // It holds no handshake that must not be taken again.
+            // It has no handshake timestamp that must be kept against replays.
             self.tunn = None;
         }
         std::mem::take(&mut self.waiting).len()
     }
 }
 
-/// Room that a packet takes when it is sealed; the library wants as much as an initiation takes.
+/// The room for a sealed packet; the library needs at least the size of an initiation.
 fn sealed_len(packet: &[u8]) -> usize {
     (packet.len() + DATA_OVERHEAD).max(INITIATION_LEN)
 }
@@ -299,7 +299,7 @@ impl Protocol for WireGuard {
         let padded = run.map(|at| packets.padded(at, self.mtu).to_vec());
         self.waiting.extend(padded);
         if is_live {
-            // Nothing overtakes what waits; as many go as came.
+            // Packets keep their order: as many are sealed as were added.
             self.seal_oldest(count, out, now);
         } else {
             self.initiate(out, now);

@@ -1,4 +1,4 @@
-//! How many segments a super-packet may have: as many as leave in one send.
+//! Limits a super-packet to the segments that fit into one send.
 
 use std::{
     ffi::CString,
@@ -11,7 +11,7 @@ use crate::sys::{check, check_len};
 /// `ifinfomsg` after `nlmsghdr`, then one attribute of four bytes.
 const REQUEST: usize = 16 + 16 + 8;
 const IFLA_GSO_MAX_SEGS: u16 = 40;
-/// Where the error is in an answer (`nlmsgerr`).
+/// Offset of the error in a response (`nlmsgerr`).
 const ERROR_AT: usize = 16;
 
 /// Sets how many segments of TCP the kernel puts into one packet for `interface` (rtnetlink, `RTM_NEWLINK`).

@@ -1,4 +1,4 @@
-//! Packets from the kernel.
+//! Reads packets from the TUN.
 
 use std::{io, os::fd::AsRawFd};
 
@@ -10,17 +10,17 @@ use crate::{
     vnet,
 };
 
-/// Longest packet that the kernel gives: as long as an IP header can tell.
+/// Longest packet from the kernel: the limit of an IP header.
 const MAX_PACKET: usize = 65_535;
 
-/// Reads packets and cuts them into segments, straight into the batch that is sealed.
+/// Reads packets and segments them directly into the batch for sealing.
 pub(crate) struct Reader {
     buffer: Box<[u8]>,
     /// Bytes of [`Self::buffer`] that were read.
     len: usize,
-    /// What is left of the packet in the buffer.
+    /// The unfinished segmentation of the packet in the buffer.
     pending: Option<Split>,
-    /// Whether the kernel had nothing more when it was last asked.
+    /// Whether the last read found no packet.
     is_drained: bool,
 }
 
@@ -30,17 +30,17 @@ impl Reader {
         Self { buffer, len: 0, pending: None, is_drained: true }
     }
 
-    /// Whether there is nothing to read until the kernel says so.
+    /// Whether to wait until the descriptor is readable.
     pub(crate) fn is_drained(&self) -> bool {
         self.is_drained && self.pending.is_none()
     }
 
-    /// Reads the packets that are there, as many as fit. A super-packet is cut over two batches only if none would hold it.
-    /// Returns how many cannot be sent; they are dropped.
+    /// Reads available packets, as many as fit. A super-packet is split over two batches only if it fits into none. Returns how
+    /// many packets were dropped because they cannot be sent.
     ///
     /// # Errors
     ///
-    /// Only if the interface is gone; "nothing there" is an empty batch.
+    /// The interface was removed. Without packets the batch is empty.
     pub(crate) fn read_batch(&mut self, tun: &Tun, packets: &mut Batch) -> io::Result<usize> {
         let mut dropped = 0;
         loop {
@@ -64,7 +64,7 @@ impl Reader {
         }
     }
 
-    /// Reads one packet. Says whether there was one.
+    /// Reads one packet. Returns whether there was one.
     fn read(&mut self, tun: &Tun) -> io::Result<bool> {
         loop {
             let (to, len) = (self.buffer.as_mut_ptr(), self.buffer.len());
@@ -86,12 +86,15 @@ impl Reader {
     }
 }
 
-/// Begins with what was read: a header and a packet. `None` if it cannot be sent.
+/// Starts segmenting a read header and packet. `None` if it cannot be sent.
 fn begin(read: &[u8], mtu: usize) -> Option<Split> {
     let (header, packet) = read.split_first_chunk()?;
     let split = Split::new(&vnet::Header::parse(header)?, packet, mtu);
     if split.is_none() {
-        tracing::debug!(len = packet.len(), "packet of the interface that cannot be sent dropped");
+        tracing::debug!(
+            len = packet.len(),
+            "dropped a packet of the interface that cannot be sent"
+        );
     }
     split
 }

@@ -1,16 +1,15 @@
-//! What the kernel said to packets that were put together.
+//! Whether the kernel accepts super-packets of each kind.
 //!
-//! A refusal is no reason to stop: a member who found packets that we put together and the kernel does not take would
-//! slow everyone. So each refused unit is written packet by packet, and its kind goes on as before; only if the kernel
-//! never took one of that kind, and refused several, is the kind paused.
+//! A refused super-packet is written packet by packet, and its kind stays enabled: otherwise a member who can craft a refused
+//! one could slow down everyone. A kind is paused only if the kernel refused several of it and never accepted one.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::vnet::Kind;
 
-/// Refusals before the first unit that is taken, for which a kind is paused.
+/// Refusals without an accepted unit after which a kind is paused.
 const REFUSALS: u8 = 8;
-/// The kernel took a unit of this kind.
+/// The kernel accepted a unit of this kind.
 const TAKEN: u8 = u8::MAX;
 
 /// For each [`Kind`] how many units were refused since it was last paused, or [`TAKEN`].
@@ -18,7 +17,7 @@ const TAKEN: u8 = u8::MAX;
 pub(super) struct Verdicts([AtomicU8; 3]);
 
 impl Verdicts {
-    /// Notes that the kernel took a unit.
+    /// Records an accepted unit.
     pub(super) fn note_taken(&self, kind: Kind) {
         let verdict = &self.0[kind as usize];
         if verdict.load(Ordering::Relaxed) != TAKEN {
@@ -26,7 +25,7 @@ impl Verdicts {
         }
     }
 
-    /// Notes that the kernel refused a unit. Says whether its kind is to be paused.
+    /// Records a refused unit. Returns whether its kind must be paused.
     pub(super) fn note_refused(&self, kind: Kind) -> bool {
         let next = |count| match count {
             TAKEN => None,

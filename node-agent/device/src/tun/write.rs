@@ -1,4 +1,4 @@
-//! Packets to the kernel.
+//! Writes packets to the TUN.
 
 use std::io::{self, IoSlice, Write as _};
 
@@ -10,10 +10,10 @@ use crate::{
     vnet,
 };
 
-/// Parts of a write: both headers, and the content of each packet.
+/// Parts of a write: the headers, and the content of each packet.
 const MAX_PARTS: usize = 1 + MAX_PACKETS;
 
-/// Which packets may be put together for the TUN.
+/// The protocols to coalesce for the TUN.
 pub(crate) fn allowed(switches: &OffloadState) -> CoalescedProtocols {
     CoalescedProtocols {
         tcp_v4: switches.has(Feature::Tso4),
@@ -22,17 +22,17 @@ pub(crate) fn allowed(switches: &OffloadState) -> CoalescedProtocols {
     }
 }
 
-/// What became of packets.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WriteResult {
-    /// Bytes of the packets that the kernel took.
+    /// Bytes of the accepted packets.
     pub(crate) bytes: usize,
-    /// How many packets it did not take.
+    /// How many packets were not accepted.
     pub(crate) lost: usize,
 }
 
 impl Tun {
-    /// Gives all units to the kernel. What it does not take (interface down, queue full) is lost; a unit that it refuses as
+    /// Writes all units. On an error (interface down, queue full) packets are lost; a super-packet that the kernel refuses as
     /// such is written packet by packet ([`Verdicts`]).
     pub(crate) fn write(
         &self,
@@ -45,7 +45,7 @@ impl Tun {
     }
 }
 
-/// Packets that are being written. A write is one super-packet, or one packet.
+/// Writes units: each write is one super-packet, or one packet.
 struct UnitWriter<'a, W> {
     packets: &'a Batch,
     verdicts: &'a Verdicts,
@@ -73,7 +73,7 @@ impl<'a, W: Fn(&[IoSlice<'_>]) -> io::Result<usize>> UnitWriter<'a, W> {
         self.written
     }
 
-    /// Writes a unit of several packets at once. Says whether that is done; if not, it is written packet by packet.
+    /// Writes a unit of several packets at once. Returns `false` if it must be written packet by packet.
     fn together(&mut self, units: &Coalescer, unit: usize) -> bool {
         let packets = self.packets;
         let Some(headers) = units.headers(packets, unit) else { return false };
@@ -94,16 +94,16 @@ impl<'a, W: Fn(&[IoSlice<'_>]) -> io::Result<usize>> UnitWriter<'a, W> {
             Err(error) => match error.raw_os_error() {
                 Some(libc::EINVAL) => {
                     let feature = feature(headers.kind);
-                    self.switches.say_refused(feature, &error);
+                    self.switches.log_refused(feature, &error);
                     if self.verdicts.note_refused(headers.kind) {
                         self.switches.pause(feature);
                     }
                     false
                 }
-                // No memory for the whole; there may be for one packet.
+                // There may be memory for single packets.
                 Some(libc::ENOMEM | libc::ENOBUFS) => false,
                 _ => {
-                    tracing::trace!(%error, "packets not taken by the interface");
+                    tracing::trace!(%error, "packets not accepted by the interface");
                     self.written.lost += units.packets(unit).count();
                     true
                 }
@@ -111,14 +111,14 @@ impl<'a, W: Fn(&[IoSlice<'_>]) -> io::Result<usize>> UnitWriter<'a, W> {
         }
     }
 
-    /// Writes a packet as it is.
+    /// Writes one packet.
     fn singly(&mut self, at: usize) {
         let packet = self.packets.get(at);
         let header = vnet::Header::default().write();
         match (self.write)(&[IoSlice::new(&header), IoSlice::new(packet)]) {
             Ok(_) => self.written.bytes += packet.len(),
             Err(error) => {
-                tracing::trace!(%error, "packet not taken by the interface");
+                tracing::trace!(%error, "packet not accepted by the interface");
                 self.written.lost += 1;
             }
         }

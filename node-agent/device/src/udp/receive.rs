@@ -15,13 +15,13 @@ use crate::{
     window::{Slot, Window},
 };
 
-/// Longest of what the kernel puts together.
+/// Longest coalesced datagrams (`UDP_GRO`).
 const GRO_SLOT: usize = 1 << 16;
 
 /// Receives many datagrams per system call into the slots of a [`Batch`].
 pub(crate) struct BatchReceiver {
     slot: usize,
-    /// Longer datagrams are dropped.
+    /// Longest datagram; longer ones are dropped.
     max_message: usize,
     names: Vec<libc::sockaddr_storage>,
     parts: Vec<libc::iovec>,
@@ -29,15 +29,15 @@ pub(crate) struct BatchReceiver {
     headers: Vec<libc::mmsghdr>,
     slots: Vec<Slot>,
     window: Window,
-    /// The datagrams of a window; each tag is its slot's number.
+    /// The datagrams of a window, tagged with their slot's number.
     pub(crate) datagrams: Batch,
-    /// Where each of them came from.
+    /// Their sources.
     pub(crate) sources: Vec<SocketAddr>,
 }
 
 impl BatchReceiver {
-    /// Room for [`MESSAGES`] datagrams of at most `max_message` bytes; longer ones are dropped. With `gro`, room for as many
-    /// times what the kernel puts together; memory that is not written to is not taken.
+    /// Room for [`MESSAGES`] datagrams of at most `max_message` bytes, or with `gro` for as many coalesced ones. Untouched memory
+    /// is not allocated.
     pub(crate) fn new(max_message: usize, gro: bool) -> Self {
         let slot = if gro { GRO_SLOT } else { max_message };
         Self {
@@ -55,7 +55,7 @@ impl BatchReceiver {
         }
     }
 
-    /// Receives what is there; [`Self::next_window`] shows it.
+    /// Receives available datagrams; [`Self::next_window`] returns them.
     pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>) {
         self.prepare();
         // SAFETY: each header points to a name, a control message and a part of this receiver, and each
@@ -69,7 +69,7 @@ impl BatchReceiver {
                 std::ptr::null_mut(),
             )
         });
-        // An error is "nothing there", an interruption, or one that the network reported.
+        // Errors: no datagram, an interruption, or one reported by ICMP.
         let received = received.ok().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
         self.slots.clear();
         for header in self.headers.iter().take(received) {
@@ -80,17 +80,17 @@ impl BatchReceiver {
         self.window = Window::default();
     }
 
-    /// How many of those that were received are longer than a message may be; they are dropped.
+    /// How many received datagrams were dropped as too long.
     pub(crate) fn oversize(&self) -> usize {
         self.slots.iter().map(|slot| slot.left_out(self.max_message)).sum()
     }
 
-    /// Shows the next datagrams of those that were received, at most [`MESSAGES`]. Says whether there are any.
+    /// Moves to the next received datagrams, at most [`MESSAGES`]. Returns whether there are any.
     pub(crate) fn next_window(&mut self) -> bool {
         self.window.fill(&self.slots, self.slot, self.max_message, &mut self.datagrams);
         self.sources.clear();
         for at in 0..self.datagrams.len() {
-            // One without an address is dropped by whoever looks for a peer there.
+            // An unspecified address is dropped later, as unusable.
             let slot = self.datagrams.tag(at);
             let source = socket_address(&self.names[slot], self.headers[slot].msg_hdr.msg_namelen);
             self.sources.push(source.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()));
@@ -120,7 +120,7 @@ impl BatchReceiver {
     }
 }
 
-/// How long each of the datagrams in a slot is, if the kernel put several together.
+/// The length of each datagram in a slot, if the kernel coalesced several.
 fn segment_size(header: &libc::msghdr) -> Option<usize> {
     // SAFETY: the kernel wrote the header and the control messages that it points to, which are still there.
     let mut control = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() };
@@ -137,7 +137,7 @@ fn segment_size(header: &libc::msghdr) -> Option<usize> {
     None
 }
 
-/// The address that the kernel wrote, and how long it says that is.
+/// The address that the kernel wrote.
 fn socket_address(name: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<SocketAddr> {
     match libc::c_int::from(name.ss_family) {
         _ if (len as usize) < size_of::<libc::sockaddr_in>() => None,

@@ -1,4 +1,4 @@
-//! Destinations whose path takes no segmented send.
+//! Destinations for which segmented sends fail.
 
 use std::{
     collections::VecDeque,
@@ -10,14 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::lock::lock;
+use crate::sys::lock;
 
-/// Most destinations that are remembered; the oldest is tried again first.
+/// Most destinations; the oldest is evicted.
 const MAX: usize = 64;
-/// After this a destination is tried again: for so long the kernel believes whoever told it that a path is narrow.
+/// A destination is tried again after this time, for which the kernel caches a path MTU.
 const LIFE: Duration = Duration::from_secs(10 * 60);
 
-/// A set of addresses, mostly empty, which costs nothing then.
+/// A set of addresses, cheap while empty.
 #[derive(Default)]
 pub(crate) struct RefusedDestinations {
     count: AtomicUsize,
@@ -38,7 +38,7 @@ impl RefusedDestinations {
         lock(&self.addresses).iter().any(is_it)
     }
 
-    /// Adds an address that was refused at `now`. Says whether it is the only one.
+    /// Adds an address that was refused at `now`. Returns whether it is the only one.
     pub(crate) fn insert(&self, address: SocketAddr, now: Instant) -> bool {
         self.times.fetch_add(1, Ordering::Relaxed);
         let mut addresses = lock(&self.addresses);
@@ -56,7 +56,7 @@ impl RefusedDestinations {
         self.times.load(Ordering::Relaxed)
     }
 
-    /// Forgets an address: the way there is another one now.
+    /// Removes an address, whose path has changed.
     pub(crate) fn remove(&self, address: SocketAddr) {
         if self.count.load(Ordering::Relaxed) > 0 {
             let mut addresses = lock(&self.addresses);

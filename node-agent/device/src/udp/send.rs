@@ -19,28 +19,28 @@ use crate::{
     sys::check,
 };
 
-/// How long a full socket is waited for before messages are dropped.
+/// Timeout of waiting for a full socket.
 const SEND_WAIT_MS: libc::c_int = 20;
-/// Room for a control message with a number in it.
+/// Size of a control message with a number.
 pub(super) const CONTROL: usize = 24;
 
-/// A control message, aligned as the kernel wants it.
+/// A control message, aligned for the kernel.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(super) struct ControlMessage(pub(super) [u8; CONTROL]);
 
-/// Sends many messages per system call. Owns what the kernel reads, so that nothing is allocated.
+/// Sends many messages per system call, without allocation.
 pub(crate) struct BatchSender {
     groups: Vec<Group>,
     addresses: Vec<SockAddr>,
     parts: Vec<libc::iovec>,
     controls: Vec<ControlMessage>,
     headers: Vec<libc::mmsghdr>,
-    /// Messages that the kernel did not take.
+    /// Messages that were not sent.
     lost: usize,
 }
 
-/// Messages for one destination that lie back to back, all of one length but the last, which may be shorter.
+/// Contiguous messages for one destination, of one length; the last may be shorter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Group {
     to: SocketAddr,
@@ -59,7 +59,7 @@ impl BatchSender {
         }
     }
 
-    /// Sends what `out` has for UDP. What the kernel does not take is lost; returns how many messages that are.
+    /// Sends the messages for UDP. Returns how many were not sent, and are lost.
     pub(crate) fn send(
         &mut self,
         sockets: &Sockets,
@@ -166,7 +166,7 @@ impl BatchSender {
                         }
                         self.lost += send_singly(socket, group, batch, &mut waited);
                     } else {
-                        // This one cannot be sent (no route, too long); the next may.
+                        // No route, or too long; the next may work.
                         self.lost += group.messages.len();
                         tracing::trace!(%error, "datagram not sent");
                     }
@@ -177,7 +177,7 @@ impl BatchSender {
     }
 }
 
-/// The messages that come next and can be sent as one; `most` says how many may be, for a destination.
+/// The next messages that can be sent as one, at most `most` for a destination.
 fn next_group(
     due: &mut Peekable<impl Iterator<Item = (SocketAddr, usize)>>,
     batch: &Batch,
@@ -199,27 +199,27 @@ fn next_group(
     Some(Group { to, messages: first..end })
 }
 
-/// Whether a segmented send may work message by message: the path's MTU is smaller than a segment (EMSGSIZE), or the
-/// device cannot do it (EINVAL, EIO).
+/// Whether single sends may work: the path's MTU is smaller than a segment (EMSGSIZE), or the device does not support
+/// segmentation (EINVAL, EIO).
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMSGSIZE | libc::EINVAL | libc::EIO))
 }
 
-/// Whether the kernel found no room for the whole, which may be there for one message.
+/// Whether the kernel lacked memory, of which single messages need less.
 fn is_want_of_memory(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
 }
 
-/// Others than the first are a member's doing, who may move as often as it likes: no line of the log each.
+/// Logs a refusal; only the first at info level, since a peer can cause many by moving.
 fn note_refusal(sockets: &Sockets, to: SocketAddr, error: &io::Error) {
     if sockets.refused.insert(to, Instant::now()) {
-        tracing::info!(%to, %error, "segmented send refused: datagrams go there one by one");
+        tracing::info!(%to, %error, "segmented send refused: sending datagrams one by one");
     } else {
-        tracing::debug!(%to, %error, "segmented send refused: datagrams go there one by one");
+        tracing::debug!(%to, %error, "segmented send refused: sending datagrams one by one");
     }
 }
 
-/// Returns how many messages were lost. A full socket is waited for once.
+/// Sends messages one by one; returns how many were lost. Waits once for a full socket.
 fn send_singly(socket: &UdpSocket, group: &Group, batch: &Batch, waited: &mut bool) -> usize {
     let mut lost = 0;
     for at in group.messages.clone() {
@@ -237,7 +237,7 @@ fn send_singly(socket: &UdpSocket, group: &Group, batch: &Batch, waited: &mut bo
     lost
 }
 
-/// The control message that tells the length of a segment.
+/// The control message with the segment length.
 fn segment_size(size: usize) -> ControlMessage {
     let mut control = ControlMessage([0; CONTROL]);
     // SAFETY: all zeros is a valid `cmsghdr`.

@@ -56,7 +56,8 @@ fn what_the_kernel_lacks_is_said_once_by_each_device() {
     let said = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success() && said.contains("1 passed"), "{said}");
     let log = String::from_utf8_lossy(&out.stderr);
-    let refused: Vec<_> = log.lines().filter(|line| line.contains("refuses the offload")).collect();
+    let refused: Vec<_> =
+        log.lines().filter(|line| line.contains("does not support the offload")).collect();
     let devices = if version() < USO { 2 } else { 0 };
     assert_eq!(refused.len(), devices, "{log}");
     assert!(refused.iter().all(|line| line.contains("offload uso")), "{log}");

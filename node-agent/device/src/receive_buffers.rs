@@ -1,4 +1,4 @@
-//! What a thread needs to take datagrams in.
+//! Buffers for received datagrams.
 
 use crate::{
     coalesce::Coalescer,
@@ -8,16 +8,16 @@ use crate::{
     wire::{DATA_OVERHEAD, INITIATION_LEN},
 };
 
-/// Answers to a batch of datagrams, and packets that waited for a session.
+/// Replies to a batch of datagrams, and packets that waited for a session.
 const MAX_OUTGOING: usize = 4 * MESSAGES;
 
-/// Longest datagram taken from a peer whose tunnel has a larger MTU.
+/// Least slot size, for peers with a larger MTU.
 const MIN_SLOT: usize = 2048;
 
-/// What a thread needs to take datagrams in.
+/// Buffers of a thread for received datagrams.
 pub(crate) struct ReceiveBuffers {
     pub(crate) opened: Opened,
-    /// The numbers of the packets that are let in.
+    /// The numbers of the allowed packets.
     pub(crate) admitted: Vec<usize>,
     pub(crate) units: Coalescer,
     pub(crate) out: Outgoing,
