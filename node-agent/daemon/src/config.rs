@@ -199,11 +199,11 @@ mod tests {
     #[test]
     fn an_unknown_offload_is_told_from_what_there_is() {
         for (text, says) in [
-            ("\"on\"", "\"on\" is no value of offload: write \"auto\" or \"off\""),
+            ("\"on\"", "\"on\" is not a value of offload: write \"auto\" or \"off\""),
             ("true", "offload must be \"auto\" or \"off\""),
             (
                 "[\"tso\"]",
-                "\"tso\" is no offload: list some of tso4, tso6, uso, udp_segment, udp_gro, or",
+                "\"tso\" is not an offload: list some of tso4, tso6, uso, udp_segment, udp_gro, or",
             ),
         ] {
             let error = parse(&format!("offload = {text}")).unwrap_err();

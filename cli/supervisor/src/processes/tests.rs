@@ -62,7 +62,7 @@ async fn a_service_that_fills_the_disk_is_stopped_until_that_is_removed() {
     supervisor.ready("gateway", SOON, || async { ran.exists() }).await.unwrap();
     std::fs::write(own.path().join("large"), vec![1; 2 << 20]).unwrap();
     let error = supervisor.ready("gateway", SOON, || async { false }).await.unwrap_err();
-    assert!(error.to_string().contains("keeps more than 1 MiB on disk"), "{error}");
+    assert!(error.to_string().contains("uses more than 1 MiB of disk space"), "{error}");
     assert!(error.to_string().contains(own.path().to_str().unwrap()), "{error}");
 
     std::fs::remove_file(own.path().join("large")).unwrap();

@@ -44,8 +44,11 @@ fn an_unknown_key_is_named() {
 #[test]
 fn an_unknown_offload_is_told_what_to_write() {
     for (value, says) in [
-        ("\"on\"", "\"on\" is no value of offload: write \"auto\" or \"off\""),
-        ("[\"tso\"]", "\"tso\" is no offload: list some of tso4, tso6, uso, udp_segment, udp_gro"),
+        ("\"on\"", "\"on\" is not a value of offload: write \"auto\" or \"off\""),
+        (
+            "[\"tso\"]",
+            "\"tso\" is not an offload: list some of tso4, tso6, uso, udp_segment, udp_gro",
+        ),
     ] {
         let root = root(&format!("offload = {value}\n"));
         let output = agent(root.path()).output().unwrap();
