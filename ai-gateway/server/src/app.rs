@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::{
     os::unix::fs::DirBuilderExt as _,
@@ -32,41 +32,39 @@ use crate::{
     workspace::Workspace,
 };
 
-/// How often keys, limits and breakers are looked after.
+/// Interval of maintenance of keys, limits and breakers.
 const TICK: Duration = Duration::from_secs(2);
-/// How many ticks lie between two of the slower duties.
+/// Ticks between two runs of the slower tasks.
 const SLOW: u32 = 30;
 
-/// What all requests share.
+/// The state that all requests share.
 #[derive(Debug)]
-pub struct App {
-    /// Which device key belongs to which node and person.
-    pub devices: Devices,
-    /// Programs of this machine, and their keys.
-    pub apps: Apps,
+pub(crate) struct App {
+    /// Device keys by node and person.
+    pub(crate) devices: Devices,
+    /// Apps and their keys.
+    pub(crate) apps: Apps,
     /// Conversations.
-    pub sessions: Sessions,
-    /// Which backend answers.
-    pub models: Models,
-    /// What the AI is told before a conversation.
-    pub workspace: Workspace,
-    /// How often each caller may ask.
-    pub limiter: Limiter,
+    pub(crate) sessions: Sessions,
+    /// Models and their backends.
+    pub(crate) models: Models,
+    /// The system prompt's files.
+    pub(crate) workspace: Workspace,
+    /// Rate limits.
+    pub(crate) limiter: Limiter,
     /// Memory for large requests.
-    pub bodies: BodyMemory,
-    /// How requests begin that come together.
-    pub starts: StartThrottle,
-    /// How replies wait for their models.
-    pub queues: Queues,
-    /// How much each person uses.
-    pub usage: Arc<Ledger>,
+    pub(crate) bodies: BodyMemory,
+    /// Throttle for requests that start together.
+    pub(crate) starts: StartThrottle,
+    /// The queues before the models.
+    pub(crate) queues: Queues,
+    /// Usage by person and day.
+    pub(crate) usage: Arc<Ledger>,
     /// Counters.
-    pub metrics: Arc<Metrics>,
-    /// Bounds of requests and replies.
-    pub limits: Limits,
-    /// Where telmeet's page comes from.
-    pub chat_host: String,
-    /// What of `openclaw.json` holds at once.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Limits of requests and replies.
+    pub(crate) limits: Limits,
+    /// Follows changes of `openclaw.json`.
     watcher: Mutex<Watcher>,
     state: PathBuf,
     keys: Mutex<KeyRing>,
@@ -75,7 +73,7 @@ pub struct App {
 /// The gateway could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Its identity cannot be had.
+    /// Its identity cannot be loaded or created.
     #[error(transparent)]
     Identity(#[from] identity::IdentityError),
     /// Its state cannot be used.
@@ -87,15 +85,15 @@ pub enum StartError {
     /// A provider of `openclaw.json` cannot be used.
     #[error("openclaw.json: {0}")]
     Backend(#[from] llm_backend::Error),
-    /// `openclaw.json` changed since it was read, into what cannot be used.
+    /// `openclaw.json` changed after it was read and is now invalid.
     #[error(transparent)]
     OpenClaw(#[from] OpenClawError),
-    /// A directory cannot be made.
-    #[error("cannot make {}: check who owns the directory above", .path.display())]
+    /// A directory cannot be created.
+    #[error("cannot create {}: check the owner of its parent directory", .path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
 }
@@ -103,16 +101,16 @@ pub enum StartError {
 impl App {
     /// Counters and gauges as text, in Prometheus' format.
     #[must_use]
-    pub fn counters(&self) -> String {
+    pub(crate) fn counters(&self) -> String {
         self.metrics.render(gauges::render(&self.models, &self.queues, &self.sessions))
     }
 
-    /// Loads the state below `root` and makes new keys: each start begins a new epoch.
-    ///
-    /// # Errors
-    ///
-    /// See [`StartError`].
-    pub fn new(config: &Settings, openclaw: &OpenClaw, root: &Path) -> Result<Self, StartError> {
+    /// Loads the state below `root` and makes new keys; each start begins a new epoch.
+    pub(crate) fn new(
+        config: &Settings,
+        openclaw: &OpenClaw,
+        root: &Path,
+    ) -> Result<Self, StartError> {
         let state = root.join(&config.state);
         make_private(&state)
             .map_err(|source| StartError::Directory { path: state.clone(), source })?;
@@ -146,54 +144,45 @@ impl App {
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
             metrics,
             limits: config.limits,
-            chat_host: config.chat_host(),
             watcher: Mutex::new(Watcher::new(root.join(&config.openclaw), openclaw.clone())?),
             state,
             keys: Mutex::new(keys),
         })
     }
 
-    /// How long a streamed answer waits for its model before it begins without: until then an error is a status.
+    /// How long a streamed answer waits for its model before it begins without it. Until then an error is a status.
     #[must_use]
-    pub fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.limits.headers_seconds.into())
     }
 
     /// This gateway's identity.
     #[must_use]
-    pub fn identity(&self) -> Ed25519Public {
+    pub(crate) fn identity(&self) -> Ed25519Public {
         self.keys().identity()
     }
 
     /// The signed key document.
-    ///
-    /// # Errors
-    ///
-    /// [`RandomError`], if new keys were due.
-    pub fn document(&self) -> Result<KeyDocument, RandomError> {
+    pub(crate) fn document(&self) -> Result<KeyDocument, RandomError> {
         self.rotate()?;
         arena::locked(|_| self.keys().document(now_ms()))
     }
 
-    /// Opens a sealed request. The caller made sure that its device key is bound to the connection's node and person.
-    ///
-    /// # Errors
-    ///
-    /// See [`OpenError`].
-    pub fn open(&self, request: &Request) -> Result<Opened, OpenError> {
+    /// Opens a sealed request. The caller has checked that the device key is bound to the connection's node and person.
+    pub(crate) fn open(&self, request: &Request) -> Result<Opened, OpenError> {
         self.rotate()?;
         let now = now_ms();
-        // Other threads open theirs meanwhile.
+        // Other threads can open requests at the same time.
         arena::locked(|inside| {
             let prepared = self.keys().prepare(request, now)?;
             let (opened, entry) = prepared.open(request, inside)?;
-            // The machine may have slept meanwhile, and what came before been forgotten.
+            // The machine may have been suspended meanwhile, and the replay cache may have expired entries.
             self.keys().remember(entry, now_ms())?;
             Ok(opened)
         })
     }
 
-    /// Rotates keys that are due, and keeps a new epoch before anyone sees it.
+    /// Rotates keys that are due, and stores a new epoch before it is published.
     fn rotate(&self) -> Result<(), RandomError> {
         let epoch = arena::locked(|_| {
             let mut keys = self.keys();
@@ -202,15 +191,18 @@ impl App {
         if let Some(epoch) = epoch {
             tracing::info!(epoch, "keys rotated");
             if let Err(error) = identity::keep_epoch(&self.state, epoch) {
-                tracing::error!(error = &error as &dyn std::error::Error, "epoch not kept");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the new epoch could not be stored"
+                );
             }
         }
         Ok(())
     }
 
-    /// Looks after keys, limits and backends, for as long as it is polled.
-    pub async fn run_maintenance(self: &Arc<Self>) {
-        // A backend that does not answer must not hold up the rest.
+    /// Maintains keys, limits and backends for as long as it is polled.
+    pub(crate) async fn run_maintenance(self: &Arc<Self>) {
+        // A backend that does not answer must not delay the rest.
         tokio::join!(self.look_after_keys(), self.look_after_backends());
     }
 
@@ -223,7 +215,7 @@ impl App {
             if tick.is_multiple_of(SLOW) {
                 self.limiter.forget();
                 let app = Arc::clone(self);
-                // The disk may take its time.
+                // Writing to disk may block.
                 let kept = spawn_blocking(move || {
                     app.apps.keep();
                     app.usage.keep(SystemTime::now());
@@ -239,13 +231,13 @@ impl App {
             drop(tokio::time::timeout(PATIENCE, self.models.learn(again)).await);
             self.follow_settings();
             tokio::time::sleep(TICK).await;
-            // Each node is asked with a limit of its own.
+            // Each probe has its own timeout.
             self.models.probe().await;
         }
     }
 
-    /// Takes over what `openclaw.json` says by now of its nodes, and how many slots they say that they have.
-    pub fn follow_settings(&self) {
+    /// Applies the current `openclaw.json` to the nodes, and the slots that nodes report.
+    pub(crate) fn follow_settings(&self) {
         let changed = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).changed();
         if let Some(file) = changed {
             self.models.set_nodes(&file);
@@ -260,12 +252,12 @@ impl App {
 
 /// The time, in Unix milliseconds.
 #[must_use]
-pub fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Makes a directory that is nobody else's, if it is missing; those above it are everyone's to pass through.
+/// Creates a directory with mode 0700 if it is missing. Parents get the usual mode.
 fn make_private(path: &Path) -> std::io::Result<()> {
     if path.exists() {
         return Ok(());

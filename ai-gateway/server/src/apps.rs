@@ -1,7 +1,7 @@
-//! Apps: programs of this machine that a key names.
+//! Apps: programs of this machine, identified by a key.
 //!
-//! Nobody tells who calls over a loopback address: any program of any user may. So each app has a key, of which the
-//! SHA-256 alone is kept. What it asks is asked by the person `app:NAME`, who is no member's equal.
+//! On a loopback address the caller is unknown: it may be any program of any user. So each app has a key, of which only
+//! the SHA-256 is stored. Its requests count as the person `app:NAME`, which has fewer rights than a member.
 
 use std::{
     path::PathBuf,
@@ -30,44 +30,44 @@ use crate::{
     usage::utc,
 };
 
-/// Most apps: more than one machine runs.
+/// Most apps.
 pub const MAX: usize = 64;
-/// Wrong keys that are answered as such in a minute, from all programs together: nothing tells them apart.
+/// Wrong keys in a minute, of all programs together, since they cannot be told apart.
 const WRONG_PER_MINUTE: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(59);
 /// A day, in seconds.
 const DAY: u64 = 24 * 60 * 60;
 
 const FORMAT: Format<File> = Format::new(1);
 
-/// The admin's call could not be done; nothing was changed.
+/// An admin's call failed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// No app may be called so.
+    /// The name is invalid.
     #[error(transparent)]
     Name(#[from] InvalidAppName),
-    /// One is called so already.
-    #[error("there is an app {0} already")]
+    /// Another app has this name.
+    #[error("an app {0} already exists")]
     Taken(AppName),
-    /// There are as many as there may be.
-    #[error("there are {MAX} apps already, as many as there may be")]
+    /// The limit is reached.
+    #[error("{MAX} apps exist already, which is the limit")]
     TooMany,
-    /// None is called so.
+    /// No app has this name.
     #[error("there is no such app")]
     Unknown,
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,
-    /// It could not be kept.
+    /// The file could not be written.
     #[error("the apps could not be stored")]
     Store(#[from] StateError),
 }
 
-/// Why a program is not let in.
+/// Why a program is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyRejection {
-    /// It has no key, or not the key of an app.
+    /// It sent no key, or an unknown one.
     Unknown,
-    /// Nor had too many others lately. Whoever has a key is let in all the same.
+    /// The same, and too many wrong keys were sent recently. A correct key is accepted nevertheless.
     TooOften(Exceeded),
 }
 
@@ -76,7 +76,7 @@ struct File {
     apps: Vec<StoredApp>,
 }
 
-/// What is kept of an app.
+/// An app as the file has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct StoredApp {
     name: AppName,
@@ -89,7 +89,7 @@ struct StoredApp {
 
 impl StoredApp {
     fn to_app(&self) -> App {
-        // Whatever the file says.
+        // Any number in the file is accepted.
         let said = |seconds: u64, format: &str| utc(seconds).strftime(format).to_string();
         App {
             name: self.name.clone(),
@@ -102,12 +102,12 @@ impl StoredApp {
 #[derive(Debug)]
 struct State {
     apps: Vec<Entry>,
-    /// Whether a day of use is not on disk yet.
+    /// Whether a day of last use is not on disk yet.
     changed: bool,
 }
 
 impl State {
-    /// What of all is kept.
+    /// All apps as the file has them.
     fn stored(&self) -> Vec<StoredApp> {
         self.apps.iter().map(|entry| entry.stored.clone()).collect()
     }
@@ -116,7 +116,7 @@ impl State {
 #[derive(Debug)]
 struct Entry {
     stored: StoredApp,
-    /// On which it has asked.
+    /// Connections on which it sent requests.
     connections: Vec<Connection>,
 }
 
@@ -126,7 +126,7 @@ impl Entry {
     }
 }
 
-/// All apps. What the admin changes is on disk before it is answered, the day of last use within a minute or so.
+/// All apps. An admin's change is on disk before the answer, the day of last use within about a minute.
 #[derive(Debug)]
 pub struct Apps {
     changes: Changes,
@@ -156,7 +156,7 @@ impl Apps {
         self.lock().apps.iter().map(|entry| entry.stored.to_app()).collect()
     }
 
-    /// Adds an app and makes its key, which nobody can be told again.
+    /// Adds an app and makes its key, which cannot be shown again.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl Apps {
         Ok(AddedApp { app, key })
     }
 
-    /// Removes an app. Its key is worth nothing at once, and the connections on which it asked are cut.
+    /// Removes an app. Its key is invalid at once, and its connections are closed.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl Apps {
     pub fn remove(&self, name: &str) -> Result<App, AppError> {
         let change = self.changes.begin();
         let mut next = self.lock().stored();
-        // Only changes move them, and this is the only one.
+        // The index stays valid: only changes move apps, and this is the only change now.
         let at = next.iter().position(|stored| stored.name.as_str() == name);
         let at = at.ok_or(AppError::Unknown)?;
         next.remove(at);
@@ -201,7 +201,7 @@ impl Apps {
         Ok(entry.stored.to_app())
     }
 
-    /// Says which app has this key, and remembers that it asks on this connection.
+    /// Returns the app with this key, and records that it uses this connection.
     ///
     /// # Errors
     ///
@@ -244,7 +244,7 @@ impl Apps {
         }
     }
 
-    /// Keeps the days of last use. Call it each minute.
+    /// Stores the days of last use. Call it each minute.
     pub fn keep(&self) {
         let change = self.changes.begin();
         let next = {
@@ -257,7 +257,7 @@ impl Apps {
         if let Err(error) = change.write(&FORMAT, &File { apps: next }) {
             self.lock().changed = true;
             let error: &dyn std::error::Error = &error;
-            tracing::warn!(error, "when apps were last used is not kept");
+            tracing::warn!(error, "the days of last use of apps could not be stored");
         }
     }
 
@@ -270,7 +270,7 @@ fn digest(key: &AppKey) -> Fixed<32> {
     Fixed(Sha256::digest(key.reveal()).into())
 }
 
-/// Looks at all of them, however early one fits.
+/// Compares all of them, so that the time does not depend on the position.
 fn find(apps: &[Entry], digest: &Fixed<32>) -> Option<usize> {
     let is_its = |entry: &Entry| bool::from(entry.stored.key_sha256.0.ct_eq(&digest.0));
     apps.iter().enumerate().fold(None, |found, (at, entry)| is_its(entry).then_some(at).or(found))

@@ -1,9 +1,9 @@
-//! Locked memory for keys and for what people write.
+//! Locked memory for keys and people's text.
 //!
-//! A fixed arena, mapped once at the start: locked (it never goes to swap), left out of core dumps, not inherited by a
-//! child. What [`locked`] allocates lies in it and stays in it when it grows or moves; everything else comes from the
-//! system, as ever. Every block, of either kind, is wiped before it is given back, so a copy that a library made does
-//! not outlive its use.
+//! A fixed arena, mapped once at the start: locked (never swapped), excluded from core dumps, not inherited by
+//! children. Allocations inside [`locked`] are made in it and stay in it when they grow or move; all others are made by
+//! the system allocator. Every block of either kind is zeroed before it is freed, so copies that libraries make are
+//! zeroed, too.
 //!
 //! ```text
 //!            inside locked(…)                    elsewhere
@@ -12,13 +12,12 @@
 //! dealloc    wipe, where it came from            wipe, system
 //! ```
 //!
-//! The arena is bounded by `RLIMIT_MEMLOCK` (8 MiB in most containers), so callers ask [`has_room`] before they take
-//! in more, and answer 503 if there is none. A block that grows is copied, and for a moment there are both: a text of which
-//! nobody knows how long it will be grows by [`append`], which asks for room for both. The switch is per thread and
-//! closures passed to [`locked`] cannot await, so no other task's allocations end up in it.
+//! The arena is bounded by `RLIMIT_MEMLOCK` (8 MiB in most containers), so callers check [`has_room`] first and answer
+//! 503 if there is none. A growing block is copied, so that both copies exist for a moment: a text of unknown length
+//! grows by [`append`], which checks for room for both. The switch is per thread and closures passed to [`locked`]
+//! cannot await, so no other task's allocations get into it.
 //!
-//! Limits: the engine's client serializes a prompt into ordinary memory (wiped after use) on its way to the backend,
-//! and registers and stacks are not covered.
+//! Not covered: the backend's client serializes a prompt into ordinary memory (zeroed after use); registers and stacks.
 #![allow(
     unsafe_code,
     reason = "an allocator and a memory map; nothing else in this crate is unsafe"
@@ -46,18 +45,18 @@ use rustix::{
     process::{Resource, getrlimit},
 };
 
-/// Least size that is worth having.
+/// Smallest useful size.
 const MIN: usize = 256 << 10;
-/// What the kernel gives memory by, in bytes; where its pages are larger, more is looked at than need be.
+/// The kernel's page size, in bytes. If pages are larger, more than necessary is checked.
 const PAGE: usize = 4096;
-/// Left of the limit for others of this process (io_uring, TLS libraries).
+/// Part of the limit that is left to others in this process (io_uring, TLS libraries).
 const MARGIN: usize = 256 << 10;
 
 static HEAP: Mutex<Heap> = Mutex::new(Heap::empty());
 static START: AtomicUsize = AtomicUsize::new(0);
 static END: AtomicUsize = AtomicUsize::new(0);
 static SPILLED: AtomicUsize = AtomicUsize::new(0);
-/// What texts that grow now are about to take beside what they have, in bytes.
+/// Bytes that growing texts are about to allocate.
 static GROWING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -69,7 +68,7 @@ thread_local! {
 #[derive(Clone, Copy, Debug)]
 pub struct Allocator;
 
-/// The arena could not be made.
+/// The arena could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ArenaError {
     /// The system allows too little.
@@ -78,28 +77,28 @@ pub enum ArenaError {
     /// The system refused.
     #[error("memory cannot be locked")]
     System(#[from] rustix::io::Errno),
-    /// There is one already.
-    #[error("there is an arena already")]
+    /// An arena exists already.
+    #[error("an arena exists already")]
     Twice,
 }
 
-/// There is no room for a text that grows.
+/// There is no room for a growing text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("locked memory is full")]
 pub struct ArenaFull;
 
-/// What the arena holds.
+/// Usage of the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// Bytes in use.
     pub used: usize,
     /// Bytes in all; 0 if there is no arena.
     pub size: usize,
-    /// Blocks that belonged into the arena and found no room.
+    /// Blocks for which the arena had no room.
     pub spilled: usize,
 }
 
-/// Makes the arena, of `size` bytes or what `RLIMIT_MEMLOCK` allows; returns its size.
+/// Creates the arena, of `size` bytes or what `RLIMIT_MEMLOCK` allows; returns its size.
 ///
 /// # Errors
 ///
@@ -133,8 +132,8 @@ pub fn init(size: usize) -> Result<usize, ArenaError> {
     Ok(size)
 }
 
-/// Shows that what is allocated now lies in the arena: [`locked`] alone gives it, for as long as its work lasts and to
-/// no other thread.
+/// A token: allocations made now are in the arena. Only [`locked`] gives it, to its own thread and while its closure
+/// runs.
 #[derive(Clone, Copy, Debug)]
 pub struct InArena<'a>(PhantomData<*const &'a ()>);
 
@@ -152,7 +151,7 @@ pub fn locked<T>(work: impl for<'a> FnOnce(InArena<'a>) -> T) -> T {
     work(InArena(PhantomData))
 }
 
-/// Whether `bytes` more would fit, leaving an eighth free for what is under way.
+/// Whether `bytes` more fit, leaving an eighth free for requests in progress.
 #[must_use]
 pub fn has_room(bytes: usize) -> bool {
     let usage = usage();
@@ -160,8 +159,8 @@ pub fn has_room(bytes: usize) -> bool {
     usage.size == 0 || taken.saturating_add(bytes) <= usage.size / 8 * 7
 }
 
-/// Adds to a text in the arena. If it has to grow, there has to be room for all of the larger one beside the one that there
-/// is, which is wiped once it was copied.
+/// Appends to a text in the arena. To grow it, there must be room for the larger copy beside the old one, which is
+/// zeroed after copying.
 ///
 /// # Errors
 ///
@@ -169,18 +168,18 @@ pub fn has_room(bytes: usize) -> bool {
 pub fn append(text: &mut String, more: &str) -> Result<(), ArenaFull> {
     let len = text.len().saturating_add(more.len());
     if len > text.capacity() {
-        // By half more than need be, so that it is not copied for each word.
+        // Half more than needed, so that it is not copied for each word.
         grow(text, len.saturating_add(len / 2)).or_else(|ArenaFull| grow(text, len))?;
     }
     text.push_str(more);
     Ok(())
 }
 
-/// Moves a text to where so many bytes have room.
+/// Moves a text into a block of so many bytes.
 fn grow(text: &mut String, bytes: usize) -> Result<(), ArenaFull> {
     let _growth = GrowthReservation::begin(bytes)?;
     let mut larger = locked(|_| String::with_capacity(bytes));
-    // What is free may lie in pieces of which each is too small.
+    // The free space may be fragmented.
     if END.load(Ordering::Acquire) != 0 && !holds(larger.as_mut_ptr()) {
         return Err(ArenaFull);
     }
@@ -189,7 +188,7 @@ fn grow(text: &mut String, bytes: usize) -> Result<(), ArenaFull> {
     Ok(())
 }
 
-/// Room for a text that grows, in bytes: counted until it has grown.
+/// A reservation for a growing text, in bytes.
 struct GrowthReservation(usize);
 
 impl GrowthReservation {
@@ -206,7 +205,7 @@ impl Drop for GrowthReservation {
     }
 }
 
-/// What the arena holds now.
+/// The arena's current usage.
 #[must_use]
 pub fn usage() -> Usage {
     let heap = HEAP.lock().unwrap_or_else(PoisonError::into_inner);
@@ -233,12 +232,12 @@ fn take(layout: Layout) -> Option<*mut u8> {
     block.map(NonNull::as_ptr)
 }
 
-/// Writes zeros over a block. Pages of it that hold nothing else are only read: a large buffer that was never filled would
-/// be given memory by the kernel just to be wiped.
+/// Zeroes a block. Pages that contain only zeros are only read, so that the kernel need not allocate pages that were
+/// never written.
 ///
 /// # Safety
 ///
-/// `block` has `size` bytes, which nobody else uses.
+/// `block` has `size` bytes that nothing else uses.
 unsafe fn wipe(block: *mut u8, size: usize) {
     // SAFETY: the assembly may have written any bytes, so that all of them are initialized after it, whoever left them so.
     let bytes = unsafe {
@@ -250,13 +249,13 @@ unsafe fn wipe(block: *mut u8, size: usize) {
     } else {
         let (first, pages) = bytes.split_at_mut(block.align_offset(PAGE).min(size));
         for page in iter::once(first).chain(pages.chunks_mut(PAGE)) {
-            // All of it, without a branch for each byte.
+            // The whole page, without a branch for each byte.
             if page.iter().fold(0, |all, byte| all | byte) != 0 {
                 page.fill(0);
             }
         }
     }
-    // Keeps the compiler from dropping writes that nobody reads.
+    // Keeps the compiler from removing writes that are never read.
     black_box(block);
 }
 
@@ -307,7 +306,7 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller makes sure that `size`, rounded up to the alignment, does not overflow.
         let new_layout = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        // What lies in the arena stays in it, wherever it is moved from.
+        // A block in the arena stays in the arena.
         let block_of = || unsafe { self.alloc(new_layout) };
         let new = if holds(block) { locked(|_| block_of()) } else { block_of() };
         if !new.is_null() {

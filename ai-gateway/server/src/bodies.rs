@@ -1,13 +1,15 @@
-//! Memory for request bodies: it is reserved before a byte of a body is read.
+//! A budget of memory for request bodies, reserved before a byte of a body is read. It bounds memory under attack,
+//! which the tests `tests::bodies`, `tests::endless` and `tests::listeners` check; `bench gateway` shows only what it
+//! costs.
 //!
-//! Bodies with images have megabytes, and everybody may send many at once. So what is read at a time is bounded in all, and for
-//! each person: by a number, and by half of what others leave. So nobody can hold it all, nor can two or three who send
-//! slowly: however many hold memory, there is some for one more. A request that finds none waits, its body still with the
-//! sender; what becomes free goes to those who have waited longest, of those whom it suffices. A reservation is kept until the
-//! answer begins.
+//! Bodies with images have megabytes, and anyone may send many at once. So the bytes that are read at a time are
+//! bounded in total and for each person: by a fixed number, and by half of what others leave. A few slow senders
+//! therefore cannot occupy everything: some memory is always left for one more person. A request that finds no memory
+//! waits before its body is read; freed memory goes to the longest waiting request that fits. A reservation lasts until
+//! the answer begins.
 //!
-//! Small bodies have memory of their own by the same rules, so that they do not wait for large ones. What telmeet's callers
-//! are said to send is counted apart from what the same people send themselves: nobody has proved it yet.
+//! Small bodies have a separate pool with the same rules, so that they do not wait for large ones. Bodies that come by
+//! telmeet are counted apart from the same person's own, because telmeet's claim is not proven yet.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -25,37 +27,37 @@ pub(crate) const SMALL: usize = 64 << 10;
 const SMALL_ONES: usize = 16 << 20;
 /// The same of one person: as many as one node has connections.
 const SMALL_ONES_OF_ONE: usize = 64 * SMALL;
-/// What any body takes at least, in bytes.
+/// Least reservation, in bytes.
 const LEAST: usize = 1 << 10;
-/// How long one waits; a body must have come within 30 seconds of its head.
+/// How long a request waits. A body must arrive within 30 seconds of its head.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The memory for bodies.
+/// The budget for bodies.
 #[derive(Debug)]
-pub struct BodyMemory {
+pub(crate) struct BodyMemory {
     small: Arc<Mutex<Pool>>,
     large: Arc<Mutex<Pool>>,
     patience: Duration,
 }
 
-/// Against whom a reservation counts.
+/// The person that a reservation counts against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Holder {
-    /// It is known that this person sends it.
+pub(crate) enum Holder {
+    /// The sender is verified.
     Person(Person),
-    /// telmeet says so.
+    /// telmeet claims this sender.
     Claimed(Person),
 }
 
 #[derive(Debug)]
 struct Pool {
-    /// What nobody has, in bytes.
+    /// Free bytes.
     free: usize,
-    /// What one person may have, in bytes.
+    /// Most bytes of one person.
     each: usize,
-    /// What each person has; nobody who has nothing.
+    /// Bytes of each person who has any.
     people: HashMap<Holder, usize>,
-    /// Those who wait, in the order of arrival.
+    /// Waiting requests, in the order of arrival.
     waiting: VecDeque<Waiter>,
 }
 
@@ -66,10 +68,10 @@ struct Waiter {
     call: oneshot::Sender<Reservation>,
 }
 
-/// Memory that is reserved; given back when dropped.
+/// Reserved memory; released when dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Reservation {
+pub(crate) struct Reservation {
     shared: Arc<Mutex<Pool>>,
     person: Holder,
     bytes: usize,
@@ -78,12 +80,12 @@ pub struct Reservation {
 /// No memory became free in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many large requests are being read")]
-pub struct ReserveTimeout;
+pub(crate) struct ReserveTimeout;
 
 impl BodyMemory {
-    /// As much memory as the limits say.
+    /// A budget with these limits.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             small: Pool::new(SMALL_ONES, SMALL_ONES_OF_ONE),
             large: Pool::new(limits.plain_bodies_bytes, limits.plain_bodies_bytes_per_person),
@@ -91,14 +93,9 @@ impl BodyMemory {
         }
     }
 
-    /// Reserves memory for a body of so many bytes, or of a length that its head does not say: then for one of `most` bytes,
-    /// as also for a longer one, which is refused once it is read. One that is larger than all there is for a person takes all
-    /// of that.
-    ///
-    /// # Errors
-    ///
-    /// [`ReserveTimeout`].
-    pub async fn reserve(
+    /// Reserves memory for a body of so many bytes; for `most` bytes if the length is unknown or larger (it is refused
+    /// while reading). A body larger than one person's share takes the whole share.
+    pub(crate) async fn reserve(
         &self,
         holder: &Holder,
         bytes: Option<usize>,
@@ -116,7 +113,7 @@ impl BodyMemory {
             tell(calls);
             called
         };
-        // Whoever waits no longer is passed over, and the caller goes away with nobody.
+        // Requests that stopped waiting are skipped.
         let reserved = timeout(self.patience, called).await.map_err(|_| ReserveTimeout)?;
         reserved.map_err(|_| ReserveTimeout)
     }
@@ -137,7 +134,7 @@ impl BodyMemory {
 impl Pool {
     fn new(free: usize, each: usize) -> Arc<Mutex<Self>> {
         let free = free.max(2);
-        // More than half of all there is nobody gets.
+        // At most half of the pool for one person.
         let each = each.clamp(1, free / 2);
         let (people, waiting) = (HashMap::new(), VecDeque::new());
         Arc::new(Mutex::new(Self { free, each, people, waiting }))
@@ -149,7 +146,7 @@ impl Pool {
         own + bytes <= self.each.min((self.free + own) / 2)
     }
 
-    /// Reserves what is free for those whom it suffices; tell them once the lock is gone.
+    /// Reserves free memory for waiting requests that fit. Notify them after the lock is released.
     fn call(
         &mut self,
         shared: &Arc<Mutex<Self>>,
@@ -171,7 +168,7 @@ impl Pool {
     }
 }
 
-/// Hands over reservations; those who have stopped waiting give theirs back.
+/// Hands over reservations. One whose receiver is gone is released.
 fn tell(calls: Vec<(oneshot::Sender<Reservation>, Reservation)>) {
     for (call, reserved) in calls {
         drop(call.send(reserved));

@@ -1,4 +1,4 @@
-//! Spares a backend that keeps failing, and its callers the wait.
+//! A circuit breaker: stops using a backend that keeps failing.
 //!
 //! ```text
 //!            `faults` in a row             `reset` later, one trial
@@ -8,8 +8,8 @@
 //!     └──────────────────────────────────────────── success ──────────┘
 //! ```
 //!
-//! A reply that has begun closes it, too, but the next fault opens it again: only a whole one makes the faults forgotten.
-//! So a backend that cuts every reply is spared like one that begins none.
+//! A reply that has begun closes it, too, but the next fault opens it again: only a complete reply resets the count. So
+//! a backend that cuts every reply is treated like one that begins none.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -20,17 +20,17 @@ use ai_gateway_api::settings::gateway;
 
 /// A circuit breaker.
 #[derive(Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     /// Faults in a row that open it.
     faults: u32,
-    /// How long it refuses before it lets one request try.
+    /// How long it stays open before one request is let through.
     reset: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Faults since the last whole reply.
+    /// Faults since the last complete reply.
     faults: u32,
     /// While open, when the next request may try.
     retry_at: Option<Instant>,
@@ -45,14 +45,14 @@ impl Default for Breaker {
 impl Breaker {
     /// A closed breaker.
     #[must_use]
-    pub fn new(settings: gateway::Breaker) -> Self {
+    pub(crate) fn new(settings: gateway::Breaker) -> Self {
         let reset = Duration::from_secs(settings.reset_seconds.get().into());
         Self { faults: settings.faults.get(), reset, state: Mutex::default() }
     }
 
-    /// Whether a request may be sent at `now`. After the reset time one may, and the next only as much later, unless
-    /// the first succeeds.
-    pub fn allow(&self, now: Instant) -> bool {
+    /// Whether a request may be sent at `now`. After the reset time one may, and the next one a reset time later,
+    /// unless the first succeeds.
+    pub(crate) fn allow(&self, now: Instant) -> bool {
         let mut state = self.lock();
         match state.retry_at {
             None => true,
@@ -66,12 +66,12 @@ impl Breaker {
 
     /// Whether [`Self::allow`] would refuse a request at `now`.
     #[must_use]
-    pub fn spares(&self, now: Instant) -> bool {
+    pub(crate) fn spares(&self, now: Instant) -> bool {
         self.lock().retry_at.is_some_and(|at| at > now)
     }
 
-    /// Records that the backend began to answer, or says that it is well.
-    pub fn answered(&self) {
+    /// Records that the backend began to answer, or reported itself healthy.
+    pub(crate) fn answered(&self) {
         let mut state = self.lock();
         state.retry_at = None;
         state.faults = state.faults.min(self.faults.saturating_sub(1));
@@ -79,23 +79,23 @@ impl Breaker {
 
     /// Whether the next fault opens it, or keeps it open.
     #[must_use]
-    pub fn is_on_edge(&self) -> bool {
+    pub(crate) fn is_on_edge(&self) -> bool {
         self.lock().faults.saturating_add(1) >= self.faults
     }
 
-    /// Faults since the last whole reply.
+    /// Faults since the last complete reply.
     #[must_use]
-    pub fn faults(&self) -> u32 {
+    pub(crate) fn faults(&self) -> u32 {
         self.lock().faults
     }
 
-    /// Records a whole reply.
-    pub fn succeed(&self) {
+    /// Records a complete reply.
+    pub(crate) fn succeed(&self) {
         *self.lock() = State::default();
     }
 
     /// Records a fault of the backend.
-    pub fn fail(&self, now: Instant) {
+    pub(crate) fn fail(&self, now: Instant) {
         let mut state = self.lock();
         state.faults = state.faults.saturating_add(1);
         if state.faults >= self.faults {
@@ -103,9 +103,9 @@ impl Breaker {
         }
     }
 
-    /// Whether it spares its backend.
+    /// Whether it is open.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.lock().retry_at.is_some()
     }
 

@@ -1,7 +1,7 @@
-//! Changes of a state file: one after the other, each written while what is in memory is read by everybody else.
+//! Serializes changes of a state file. While one is written, others can read the state in memory.
 //!
-//! A change holds its turn from when it is decided until it is in memory, so that none is lost; it is in memory once it is
-//! on disk. Nobody waits for the disk but those who change something.
+//! A change holds the lock from its decision until it is in memory, so that none is lost; it gets into memory after it
+//! is on disk. Only other changes wait for the disk.
 
 use std::{
     path::PathBuf,
@@ -16,12 +16,12 @@ use serde::Serialize;
 pub(crate) struct Changes {
     pub(crate) path: PathBuf,
     turn: Mutex<()>,
-    /// Where tests let the disk be slow: it writes once it hears something.
+    /// Lets tests delay the disk.
     #[cfg(test)]
     pub(crate) disk: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
 }
 
-/// The turn of one change.
+/// The lock of one change.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     changes: &'a Changes,
@@ -38,7 +38,7 @@ impl Changes {
         }
     }
 
-    /// Waits for the changes before. Do not hold the lock of what is changed meanwhile.
+    /// Waits for earlier changes. Do not hold the lock of the state meanwhile.
     pub(crate) fn begin(&self) -> Change<'_> {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         Change { changes: self, _turn: turn }
@@ -46,7 +46,7 @@ impl Changes {
 }
 
 impl Change<'_> {
-    /// Puts this into the file's place.
+    /// Replaces the file.
     pub(crate) fn write<T: Serialize>(
         &self,
         format: &Format<T>,

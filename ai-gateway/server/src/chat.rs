@@ -1,4 +1,4 @@
-//! One turn of a chat, whichever surface it came in by: prompt, model, reply.
+//! A chat's next message, for every API: prompt, model, reply.
 //!
 //! ```text
 //! routes ──compose──▶ Run::start ──▶ line ▶ chain ▶ deltas ──Run::next──▶ HTTP response
@@ -10,7 +10,7 @@ mod run;
 mod size;
 mod step;
 
-pub use compose::{compose, compose_session};
-pub use embed::embed;
-pub use run::Run;
-pub use step::{AnsweringModel, Ending, Record, Step};
+pub(crate) use compose::{compose, compose_session};
+pub(crate) use embed::embed;
+pub(crate) use run::Run;
+pub(crate) use step::{AnsweringModel, Ending, Record, Step};

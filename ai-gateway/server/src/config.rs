@@ -9,19 +9,15 @@ use hpke_envelope::gateway;
 /// Most days that counts are kept: ten years.
 const DAYS_MAX: u16 = 3660;
 
-/// Loads the settings that were named, or those below the root, which may be missing.
-///
-/// # Errors
-///
-/// Fails if the file cannot be read, is not TOML, or has a wrong or unknown key or value.
-pub fn load(root: &Path, named: Option<&Path>) -> Result<Settings, SettingsError> {
+/// Loads the named file, or the one below the root, which may be missing.
+pub(crate) fn load(root: &Path, named: Option<&Path>) -> Result<Settings, SettingsError> {
     settings::load(named, &root.join(FILE), check)
 }
 
-/// Says what is wrong with a value that its type lets through.
+/// Checks values that their types do not check.
 fn check(settings: Settings) -> Result<Settings, String> {
     if settings.usage.days > DAYS_MAX {
-        return Err(format!("usage.days is {}, at most {DAYS_MAX} may be", settings.usage.days));
+        return Err(format!("usage.days is {}; the maximum is {DAYS_MAX}", settings.usage.days));
     }
     Ok(settings)
 }
@@ -112,7 +108,7 @@ mod tests {
             ("[breaker]\nreset_seconds = 0.5\n", "line 2, column 17: invalid type"),
             ("[limits]\nchats_per_minute = 0\n", "line 2, column 20: invalid value: integer `0`"),
             ("[limits]\nconcurrent_chats = 16\n", "unknown field `concurrent_chats`"),
-            ("[usage]\ndays = 9999\n", "usage.days is 9999, at most 3660 may be"),
+            ("[usage]\ndays = 9999\n", "usage.days is 9999; the maximum is 3660"),
         ] {
             std::fs::write(&file, text).unwrap();
             let error = load(dir.path(), Some(&file)).unwrap_err().to_string();

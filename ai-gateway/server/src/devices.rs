@@ -1,9 +1,9 @@
-//! Which device key belongs to which node and person.
+//! Device keys, each bound to a node and its person.
 //!
-//! A key is bound on the agent's own listener, by a connection of the node itself, and with it is kept whose node that was;
-//! a sealed request under it is then taken from that node and for that person alone. So telmeet, which repeats other
-//! people's headers, can neither ask with a key of its own nor lend one member's key another's name. A node that
-//! changed hands binds its keys again.
+//! A key is bound on the agent's listener, by a connection of the node itself, together with the node's person. Sealed
+//! requests with the key are accepted only from that node and for that person. So telmeet, which repeats headers, can
+//! neither use a key of its own nor combine one member's key with another's name. A node with a new owner has to bind
+//! its keys again.
 
 use std::{
     collections::HashMap,
@@ -18,21 +18,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::changes::{Change, Changes};
 
-/// Most keys of one node: more than anyone's browsers and terminals.
-pub const MAX_PER_NODE: usize = 16;
+/// Most keys of one node.
+pub(crate) const MAX_PER_NODE: usize = 16;
 /// Most keys in all.
-pub const MAX_TOTAL: usize = 4096;
+pub(crate) const MAX_TOTAL: usize = 4096;
 
 /// A key was not bound.
 #[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// It belongs to another node.
+pub(crate) enum BindError {
+    /// It is bound to another node.
     #[error("this device key is bound to another node")]
     OtherNode,
-    /// The node, or the gateway, has as many as it may.
-    #[error("this node has as many device keys as it may")]
+    /// The limit of the node, or of the gateway, is reached.
+    #[error("the limit of device keys is reached")]
     TooMany,
-    /// It could not be kept.
+    /// The file could not be written.
     #[error("the device key could not be stored")]
     Store(#[from] StateError),
 }
@@ -59,7 +59,7 @@ struct Binding {
 #[derive(Deserialize)]
 struct StoredBinding {
     node: String,
-    /// Absent if it was bound before the person was kept.
+    /// Missing in entries of an older format.
     #[serde(default)]
     person: Option<Person>,
     #[serde(flatten)]
@@ -67,32 +67,27 @@ struct StoredBinding {
 }
 
 impl Binding {
-    /// Whether it was bound by this node as this person.
+    /// Whether this node bound it as this person.
     fn is_of(&self, caller: &Identity) -> bool {
         self.node == caller.node && self.person == caller.person()
     }
 
-    /// Whether it was bound by the caller's node when that was somebody else's.
+    /// Whether the caller's node bound it under another owner.
     fn is_outdated(&self, caller: &Identity) -> bool {
         self.node == caller.node && self.person != caller.person()
     }
 }
 
-/// The bound keys; each change is on disk before it is answered.
+/// The bound keys. Each change is on disk before the answer.
 #[derive(Debug)]
-pub struct Devices {
+pub(crate) struct Devices {
     changes: Changes,
     bound: Mutex<HashMap<Ed25519Public, Binding>>,
 }
 
 impl Devices {
-    /// Loads the keys bound earlier. One that was bound before the person was kept counts as unbound: whose it is
-    /// cannot be told any more.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be used.
-    pub fn load(path: PathBuf) -> Result<Self, StateError> {
+    /// Loads the bound keys. Entries of an older format, without a person, count as unbound.
+    pub(crate) fn load(path: PathBuf) -> Result<Self, StateError> {
         let stored =
             format::<StoredBinding>().read(&path)?.map_or_else(Vec::new, |file| file.devices);
         let all = stored.len();
@@ -109,13 +104,13 @@ impl Devices {
 
     /// Whether the key is bound to this node and this person.
     #[must_use]
-    pub fn is_bound(&self, key: Ed25519Public, caller: &Identity) -> bool {
+    pub(crate) fn is_bound(&self, key: Ed25519Public, caller: &Identity) -> bool {
         self.lock().get(&key).is_some_and(|bound| bound.is_of(caller))
     }
 
-    /// The keys that the caller bound, in the order of binding.
+    /// The caller's keys, in the order of binding.
     #[must_use]
-    pub fn of(&self, caller: &Identity) -> Vec<Device> {
+    pub(crate) fn of(&self, caller: &Identity) -> Vec<Device> {
         let bound = self.lock();
         let own = bound.values().filter(|bound| bound.is_of(caller));
         let mut devices: Vec<Device> = own.map(|bound| bound.device.clone()).collect();
@@ -123,13 +118,9 @@ impl Devices {
         devices
     }
 
-    /// Binds a key to the caller, who is who the agent says. Repeating it is safe and changes nothing. Keys that the
-    /// node bound when it was somebody else's are forgotten.
-    ///
-    /// # Errors
-    ///
-    /// See [`BindError`]; nothing changes then.
-    pub fn bind(&self, caller: &Identity, device: Device) -> Result<Device, BindError> {
+    /// Binds a key to the caller, whom the agent has identified. It is idempotent. Keys that the node bound under
+    /// another owner are removed.
+    pub(crate) fn bind(&self, caller: &Identity, device: Device) -> Result<Device, BindError> {
         let change = self.changes.begin();
         let mut next = self.lock().clone();
         match next.get(&device.device_pubkey) {
@@ -149,12 +140,8 @@ impl Devices {
         Ok(device)
     }
 
-    /// Takes a key from the caller; says whether the caller had it.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the change cannot be stored; nothing changes then.
-    pub fn revoke(&self, caller: &Identity, key: Ed25519Public) -> Result<bool, StateError> {
+    /// Revokes a key of the caller; returns whether the caller had it.
+    pub(crate) fn revoke(&self, caller: &Identity, key: Ed25519Public) -> Result<bool, StateError> {
         let change = self.changes.begin();
         let mut next = self.lock().clone();
         if next.get(&key).is_none_or(|bound| !bound.is_of(caller)) {
@@ -165,7 +152,7 @@ impl Devices {
         Ok(true)
     }
 
-    /// Keeps what is bound from now on, on disk and then in memory.
+    /// Stores the bindings on disk, then in memory.
     fn store(
         &self,
         change: &Change<'_>,

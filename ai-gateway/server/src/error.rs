@@ -1,5 +1,4 @@
-//! What can go wrong in a request, and what the caller is told: a problem (RFC 9457), or OpenAI's shape on `/v1`,
-//! Ollama's on `/api`.
+//! Errors of requests, as problem documents (RFC 9457), in OpenAI's shape on `/v1`, in Ollama's on `/api`.
 
 pub(crate) mod ollama;
 pub(crate) mod openai;
@@ -24,14 +23,14 @@ use crate::{
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The body is not what this endpoint takes.
+pub(crate) enum Error {
+    /// The body is not the endpoint's JSON.
     #[error("the body is not the JSON of this endpoint")]
     Body(#[source] serde_json::Error),
-    /// The body is no chat request, or asks for what nobody here knows.
+    /// The body is not a chat request, or has an unknown field.
     #[error(transparent)]
     Chat(#[from] chat_vocabulary::DecodeError),
-    /// The body is empty of what it must say, or says too much.
+    /// The request is invalid.
     #[error("{0}")]
     Request(&'static str),
     /// The body is larger than this endpoint takes.
@@ -40,18 +39,18 @@ pub enum Error {
     /// The body did not arrive in time.
     #[error("the request did not arrive in time")]
     Slow,
-    /// The body did not come to its end.
+    /// The body was incomplete.
     #[error("the body ended early")]
     Cut,
-    /// The body names a version that this gateway does not speak.
-    #[error("version {found} is not known here; this gateway speaks version {known}")]
+    /// The body's version is not supported.
+    #[error("version {found} is not supported; this gateway supports version {known}")]
     Version {
         /// The version that the body names.
         found: u64,
-        /// The one that this gateway speaks.
+        /// The version that this gateway supports.
         known: u32,
     },
-    /// A sealed request, or a proof, does not hold. The reason is counted, never sent.
+    /// A sealed request, or a proof, is invalid. The reason is counted but never sent.
     #[error("the request cannot be opened")]
     Sealed(Reason),
     /// The device key is not bound to the calling node and its person.
@@ -61,18 +60,18 @@ pub enum Error {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// A program of this machine has no key, or a wrong one.
-    #[error("this needs the key of an app")]
+    #[error("the key of an app is required")]
     Key,
-    /// The admin's call about an app cannot be done.
+    /// The admin's call about an app failed.
     #[error(transparent)]
     App(#[from] AppError),
-    /// There is no such thing.
-    #[error("there is nothing here")]
+    /// The path or object does not exist.
+    #[error("not found")]
     NotFound,
-    /// The path does not take that method.
-    #[error("this path does not take that method")]
+    /// The path does not support the method.
+    #[error("this path does not support the method")]
     Method,
-    /// It would change which models there are.
+    /// The call would change the models.
     #[error("{0}")]
     Manage(&'static str),
     /// The listener refused it.
@@ -87,10 +86,10 @@ pub enum Error {
         Limit::Preempted => "others waited for the model, and this reply had not begun in its time",
     })]
     Exceeded(Exceeded),
-    /// No memory, randomness or the like is left for now.
-    #[error("the gateway has no room for this now")]
+    /// Memory, randomness or the like is exhausted.
+    #[error("the gateway is busy")]
     Busy,
-    /// No model answers.
+    /// No model answered.
     #[error(transparent)]
     Model(#[from] Failure),
     /// The gateway's own state could not be stored.
@@ -188,21 +187,21 @@ impl Error {
         }
     }
 
-    /// What it is counted as: for a sealed request the reason, which the caller is not told.
+    /// The label of the counter: for a sealed request the reason, which is not sent.
     #[must_use]
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         if let Self::Sealed(reason) = self { reason.to_string() } else { self.name().to_owned() }
     }
 
     /// The last part of the problem's type.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.kind().1
     }
 
-    /// The text for a person: what happened, and what to do.
+    /// The text for people: what happened, and what to do.
     #[must_use]
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let title = self.to_string();
         let mut chars = title.chars();
         let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
@@ -217,7 +216,7 @@ impl Error {
         busy.or(matches!(self, Self::Model(Failure::Down(_))).then_some(5))
     }
 
-    /// An answer with this body, and when to ask again.
+    /// A response with this body and `Retry-After`.
     fn answer(&self, body: serde_json::Value) -> Response {
         let (status, ..) = self.kind();
         self.log(status);
@@ -228,7 +227,7 @@ impl Error {
         response
     }
 
-    /// Tells the log what happened, never what was said: other errors' texts may quote the body.
+    /// Logs the error, without texts that may quote the body.
     fn log(&self, status: StatusCode) {
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(error = self as &dyn std::error::Error, "request failed");

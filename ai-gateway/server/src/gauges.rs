@@ -1,4 +1,4 @@
-//! Counts of what there is now, in Prometheus' format.
+//! Gauges, in Prometheus' format.
 
 use crate::{
     arena,

@@ -1,7 +1,7 @@
-//! The gateway's long-term identity, and the highest epoch of its keys.
+//! The gateway's long-term identity, and the last epoch of its keys.
 //!
-//! The identity is an Ed25519 key, made at the first start. Apps pin its public half, which `maru up` sets at the
-//! coordinator; it lies beside the key as `identity.pub` (base64url), too.
+//! The identity is an Ed25519 key, made at the first start. Apps pin the public key, which `maru up` publishes at the
+//! coordinator; the file `identity.pub` contains it as base64url.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ const KEY_FILE: &str = "identity.key";
 const PUBLIC_FILE: &str = "identity.pub";
 const EPOCH_FILE: &str = "epoch.json";
 
-/// The identity cannot be had.
+/// The identity cannot be loaded or created.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file cannot be used.
@@ -29,11 +29,11 @@ pub enum IdentityError {
     Public {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The key file holds no key.
-    #[error("{} holds no key: restore it from a backup", .0.display())]
+    /// The key file is invalid.
+    #[error("{} contains no key: restore it from a backup", .0.display())]
     Key(PathBuf),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
@@ -41,7 +41,7 @@ pub enum IdentityError {
 }
 
 const KEY: Format<KeyFile> =
-    Format::new(1).remedy("restore it from a backup: apps know this gateway by it");
+    Format::new(1).remedy("restore it from a backup: apps pinned this identity");
 const EPOCH: Format<EpochFile> = Format::new(1);
 
 #[derive(Serialize, Deserialize, ZeroizeOnDrop)]
@@ -55,12 +55,8 @@ struct EpochFile {
     epoch: u64,
 }
 
-/// Loads the identity from `directory`, or makes it.
-///
-/// # Errors
-///
-/// Fails if a file cannot be read or written; a key that exists is never replaced.
-pub fn load(directory: &Path) -> Result<SigningKey, IdentityError> {
+/// Loads the identity from `directory`, or makes it. An existing key is never replaced.
+pub(crate) fn load(directory: &Path) -> Result<SigningKey, IdentityError> {
     let path = directory.join(KEY_FILE);
     let key = match KEY.read(&path)? {
         Some(file) => {
@@ -82,7 +78,7 @@ fn make(path: &Path) -> Result<SigningKey, IdentityError> {
     KEY.write(path, &KeyFile { seed: seed.to_string() })?;
     let key = SigningKey::from_bytes(&seed.0);
     seed.0.zeroize();
-    tracing::info!("made this gateway's identity");
+    tracing::info!("created this gateway's identity");
     Ok(key)
 }
 
@@ -94,21 +90,13 @@ fn publish(key: &SigningKey, path: PathBuf) -> Result<(), IdentityError> {
     std::fs::write(&path, text).map_err(|source| IdentityError::Public { path, source })
 }
 
-/// The highest epoch that this gateway's keys have had; 0 if none is known.
-///
-/// # Errors
-///
-/// Fails if the file cannot be used.
-pub fn last_epoch(directory: &Path) -> Result<u64, StateError> {
+/// The last epoch of this gateway's keys; 0 if unknown.
+pub(crate) fn last_epoch(directory: &Path) -> Result<u64, StateError> {
     Ok(EPOCH.read(&directory.join(EPOCH_FILE))?.map_or(0, |file| file.epoch))
 }
 
-/// Keeps the epoch for the next start.
-///
-/// # Errors
-///
-/// Fails if the file cannot be written.
-pub fn keep_epoch(directory: &Path, epoch: u64) -> Result<(), StateError> {
+/// Stores the epoch for the next start.
+pub(crate) fn keep_epoch(directory: &Path, epoch: u64) -> Result<(), StateError> {
     EPOCH.write(&directory.join(EPOCH_FILE), &EpochFile { epoch })
 }
 

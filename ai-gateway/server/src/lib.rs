@@ -1,4 +1,4 @@
-//! The AI gateway: the *gateway* of RFC 9458 in sealed chat, and the one that asks models.
+//! The AI gateway: the *gateway* of RFC 9458 in sealed chat, and the client of model servers.
 //!
 //! ```text
 //! agent (mesh 18789) ─▶ gateway/http.sock ─┐                              ┌─▶ inference/llm.sock
@@ -8,33 +8,33 @@
 //! root ───────────────▶ metrics/http.sock ──▶ counters, apps, usage by person and day
 //! ```
 //!
-//! What people write is in memory only ([`sessions`], [`arena`]) and in no log. On disk are the gateway's identity, the
-//! epoch of its keys, which device key belongs to which node and person, the apps with the digests of their keys, and how
-//! much each person used on which day.
+//! People's text is in memory only ([`sessions`], [`arena`]) and never logged. On disk are the gateway's identity, the
+//! epoch of its keys, the bindings of device keys, the apps with the digests of their keys, and usage by person and
+//! day.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 mod app;
 pub mod apps;
 pub mod arena;
-pub mod bodies;
-pub mod breaker;
+mod bodies;
+mod breaker;
 mod changes;
-pub mod chat;
-pub mod config;
-pub mod devices;
+mod chat;
+mod config;
+mod devices;
 mod error;
 mod gauges;
-pub mod identity;
-pub mod limits;
-pub mod metrics;
-pub mod models;
+mod identity;
+mod limits;
+mod metrics;
+mod models;
 pub mod openclaw;
-pub mod queue;
+mod queue;
 pub mod routes;
-pub mod sessions;
-pub mod starts;
-pub mod usage;
-pub mod workspace;
+mod sessions;
+mod starts;
+mod usage;
+mod workspace;
 
 use std::{
     io,
@@ -52,10 +52,11 @@ use chassis::{
 use mesh_listener::{Guard, Server};
 use telmeet_api::plugin;
 
-pub use app::{App, StartError, now_ms};
-pub use error::{Error, ollama::OllamaError, openai::OpenAiError};
+pub use app::StartError;
+pub(crate) use app::{App, now_ms};
+pub(crate) use error::Error;
 
-/// Why the gateway ended.
+/// Why the gateway stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The root is not safe.
@@ -73,10 +74,10 @@ pub enum RunError {
     /// A socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The system does not let it hide its memory.
-    #[error("core dumps cannot be forbidden")]
+    /// Core dumps cannot be disabled.
+    #[error("cannot disable core dumps")]
     Dumps(#[source] io::Error),
-    /// Its threads cannot be started.
+    /// Threads cannot be started.
     #[error("cannot start the threads that serve: set threads in gateway.toml to 1")]
     Threads(#[source] io::Error),
     /// Signals cannot be watched.
@@ -84,8 +85,7 @@ pub enum RunError {
     Signals(#[source] io::Error),
 }
 
-/// Runs the gateway below `root` until it is asked to stop, on the runtime that this is called on and the threads that the
-/// settings say.
+/// Runs the gateway below `root` until a signal stops it, on the current runtime and the configured number of threads.
 ///
 /// # Errors
 ///
@@ -140,9 +140,8 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     Ok(())
 }
 
-/// How the agent's connections are taken.
-#[must_use]
-pub fn agent_server(config: &Settings) -> Server {
+/// The server for the agent's connections.
+fn agent_server(config: &Settings) -> Server {
     let names = config.names.iter().cloned().chain([config.chat_host()]);
     Server {
         caller_uid: config.agent_uid,
@@ -155,9 +154,8 @@ pub fn agent_server(config: &Settings) -> Server {
     }
 }
 
-/// How telmeet's connections are taken.
-#[must_use]
-pub fn plugin_server(config: &Settings) -> Server {
+/// The server for telmeet's connections.
+fn plugin_server(config: &Settings) -> Server {
     Server {
         caller_uid: config.telmeet_uid,
         local: mesh_listener::health_only,

@@ -1,12 +1,12 @@
 //! How often each caller may ask. [`queue`](crate::queue) limits how many replies a person may have at a time.
 //!
-//! The rates stop a flood, not people: one question of a chat program asks several times at once (for the reply, a title, tags,
-//! what to ask next), and an editor that completes while one types asks three times a second and hangs up as often.
+//! The rates stop floods, not people: a chat program sends several requests at once (reply, title, tags, follow-ups),
+//! and an editor's completions start three requests a second and cancel as many.
 //!
-//! On the agent's listener the header is true, so each request is counted against its person and its address at once. On
-//! telmeet's listener it is a claim: it is counted apart, so that one member cannot keep that listener busy for all, and what a
-//! lying telmeet claims costs nobody anything but telmeet itself. Against the person a request counts there once it is
-//! opened, which proves who sent it.
+//! On the agent's listener the identity header can be trusted, so each request is counted against its person and
+//! address. On telmeet's listener it is a claim, which is counted apart: one member cannot exhaust the listener, and
+//! false claims affect only telmeet. Such a request is counted against the person once it is opened, which proves the
+//! sender.
 
 use std::{hash::Hash, net::IpAddr};
 
@@ -22,16 +22,16 @@ use mesh_identity::{Header, Person};
 type Keyed<K, C> =
     RateLimiter<K, DefaultKeyedStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-/// Reading keys and lists costs little: this many times as often as chats.
+/// Keys and lists may be read this many times as often as chats are started.
 const READS: u32 = 10;
-/// Most people whom telmeet may name in a minute: more than a network has.
+/// Most people that telmeet may name in a minute.
 const MAX_CLAIMED: usize = 4096;
-/// How often callers who have not asked for a while are forgotten, in seconds.
+/// How often idle callers are removed, in seconds.
 const FORGOTTEN_AFTER_S: u64 = 60;
 
-/// What a request uses.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// It starts a chat, or changes something.
     Write,
     /// It reads keys or a list.
@@ -64,7 +64,7 @@ pub enum Limit {
 
 /// Rates by person and by address.
 #[derive(Debug)]
-pub struct Limiter<C: Clock = DefaultClock> {
+pub(crate) struct Limiter<C: Clock = DefaultClock> {
     rates: [Rates<C>; 2],
     clock: C,
 }
@@ -73,20 +73,20 @@ pub struct Limiter<C: Clock = DefaultClock> {
 struct Rates<C: Clock> {
     people: Keyed<Person, C>,
     addresses: Keyed<IpAddr, C>,
-    /// Whom telmeet says that it asks for.
+    /// By telmeet's claims.
     claimed: Keyed<Person, C>,
 }
 
 impl Limiter {
-    /// Enforces these limits.
+    /// A limiter with these limits.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self::with_clock(limits, DefaultClock::default())
     }
 }
 
 impl<C: Clock + Clone> Limiter<C> {
-    /// Enforces these limits by a clock.
+    /// The same with a given clock.
     #[must_use]
     fn with_clock(limits: &Limits, clock: C) -> Self {
         let quota = |times: u32| {
@@ -103,23 +103,15 @@ impl<C: Clock + Clone> Limiter<C> {
         Self { rates: [rates(1), rates(READS)], clock }
     }
 
-    /// Counts a request of a caller whom the agent named.
-    ///
-    /// # Errors
-    ///
-    /// [`Exceeded`], with [`Limit::Rate`].
-    pub fn count(&self, caller: &Header, kind: Kind) -> Result<(), Exceeded> {
+    /// Counts a request of a caller that the agent identified.
+    pub(crate) fn count(&self, caller: &Header, kind: Kind) -> Result<(), Exceeded> {
         let rates = self.rates(kind);
         self.take(&rates.people, &caller.identity.person())?;
         self.take(&rates.addresses, &caller.source.ip().to_canonical())
     }
 
-    /// Counts a request of a caller whom telmeet claims to ask for, against telmeet's claims alone.
-    ///
-    /// # Errors
-    ///
-    /// [`Exceeded`], with [`Limit::Rate`].
-    pub fn count_claim(&self, caller: &Header, kind: Kind) -> Result<(), Exceeded> {
+    /// Counts a request of a caller that telmeet claims, apart from the person's own requests.
+    pub(crate) fn count_claim(&self, caller: &Header, kind: Kind) -> Result<(), Exceeded> {
         let claimed = &self.rates(kind).claimed;
         if claimed.len() >= MAX_CLAIMED {
             claimed.retain_recent();
@@ -130,22 +122,14 @@ impl<C: Clock + Clone> Limiter<C> {
         self.take(claimed, &caller.identity.person())
     }
 
-    /// Counts a sealed request that came by telmeet and was opened, against the person who sealed it. Not against the
-    /// address: nothing shows that telmeet named the right one.
-    ///
-    /// # Errors
-    ///
-    /// [`Exceeded`], with [`Limit::Rate`].
-    pub fn count_proven(&self, person: &Person) -> Result<(), Exceeded> {
+    /// Counts an opened sealed request from telmeet against the person who sealed it, but not against the address,
+    /// which is only telmeet's claim.
+    pub(crate) fn count_proven(&self, person: &Person) -> Result<(), Exceeded> {
         self.take(&self.rates(Kind::Write).people, person)
     }
 
-    /// Counts a request of a program of this machine, which its key names. From which address it comes says nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`Exceeded`], with [`Limit::Rate`].
-    pub fn count_app(&self, app: &Person, kind: Kind) -> Result<(), Exceeded> {
+    /// Counts a request of an app, which its key identifies. Its address means nothing.
+    pub(crate) fn count_app(&self, app: &Person, kind: Kind) -> Result<(), Exceeded> {
         self.take(&self.rates(kind).people, app)
     }
 
@@ -156,8 +140,8 @@ impl<C: Clock + Clone> Limiter<C> {
         }
     }
 
-    /// Forgets callers who have not asked for a while. Call it each minute.
-    pub fn forget(&self) {
+    /// Removes idle callers. Call it each minute.
+    pub(crate) fn forget(&self) {
         for rates in &self.rates {
             rates.people.retain_recent();
             rates.people.shrink_to_fit();

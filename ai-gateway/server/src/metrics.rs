@@ -10,9 +10,9 @@ use prometheus_client::{
 
 /// Where a chat came in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct SurfaceLabel {
+pub(crate) struct SurfaceLabel {
     /// `sealed`, `openai` or `ollama`.
-    pub surface: &'static str,
+    pub(crate) surface: &'static str,
 }
 
 /// An answer.
@@ -32,18 +32,18 @@ struct ProviderLabel {
 
 /// How a chat ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OutcomeLabels {
+pub(crate) struct OutcomeLabels {
     /// `sealed`, `openai` or `ollama`.
-    pub surface: &'static str,
+    pub(crate) surface: &'static str,
     /// `done`, `failed`, or `left` (by the client).
-    pub outcome: &'static str,
+    pub(crate) outcome: &'static str,
 }
 
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RefusalLabel {
+pub(crate) struct RefusalLabel {
     /// The problem's kind; for sealed requests the reason, which the caller is not told.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// Why a line refused a request.
@@ -61,7 +61,7 @@ struct DirectionLabel {
 
 /// All counters.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     active: Family<SurfaceLabel, Gauge>,
     chats: Family<OutcomeLabels, Counter>,
@@ -147,27 +147,27 @@ impl Metrics {
     }
 
     /// Counts an answer in this surface's shape.
-    pub fn answer(&self, surface: &'static str, status: u16) {
+    pub(crate) fn answer(&self, surface: &'static str, status: u16) {
         self.answers.get_or_create(&ResponseLabels { surface, status }).inc();
     }
 
     /// Counts a refused request.
-    pub fn refuse(&self, reason: impl ToString) {
+    pub(crate) fn refuse(&self, reason: impl ToString) {
         self.refused.get_or_create(&RefusalLabel { reason: reason.to_string() }).inc();
     }
 
     /// Counts a request that a line refused.
-    pub fn refuse_queued(&self, reason: &'static str) {
+    pub(crate) fn refuse_queued(&self, reason: &'static str) {
         self.line_refused.get_or_create(&QueueRefusalLabel { reason }).inc();
     }
 
     /// Counts a request that waited so long in a line.
-    pub fn waited(&self, time: Duration) {
+    pub(crate) fn waited(&self, time: Duration) {
         self.line_wait.observe(time.as_secs_f64());
     }
 
     /// Counts tokens.
-    pub fn count_tokens(&self, usage: chat_vocabulary::Usage) {
+    pub(crate) fn count_tokens(&self, usage: chat_vocabulary::Usage) {
         let add = |direction, count: u32| {
             self.tokens.get_or_create(&DirectionLabel { direction }).inc_by(count.into());
         };
@@ -177,7 +177,7 @@ impl Metrics {
 
     /// All counters as text, behind these gauges.
     #[must_use]
-    pub fn render(&self, gauges: String) -> String {
+    pub(crate) fn render(&self, gauges: String) -> String {
         let mut text = gauges;
         match encode(&mut text, &self.registry) {
             Ok(()) => text,
@@ -191,7 +191,7 @@ impl Metrics {
 
 /// One chat, counted from its arrival to its end.
 #[derive(Debug)]
-pub struct ChatTimer {
+pub(crate) struct ChatTimer {
     metrics: std::sync::Arc<Metrics>,
     surface: &'static str,
     begun: Instant,
@@ -213,19 +213,19 @@ struct ReplyTiming {
 impl ChatTimer {
     /// Begins to count.
     #[must_use]
-    pub fn start(metrics: std::sync::Arc<Metrics>, surface: &'static str) -> Self {
+    pub(crate) fn start(metrics: std::sync::Arc<Metrics>, surface: &'static str) -> Self {
         metrics.active.get_or_create(&SurfaceLabel { surface }).inc();
         Self { metrics, surface, begun: Instant::now(), reply: None, outcome: "left" }
     }
 
     /// This provider, which was asked at that time, has answered.
-    pub fn answered(&mut self, provider: &str, asked: Instant) {
+    pub(crate) fn answered(&mut self, provider: &str, asked: Instant) {
         let by = ProviderLabel { provider: provider.to_owned() };
         self.reply = Some(ReplyTiming { by, asked, first: None, tokens: 0 });
     }
 
     /// The first delta of that answer is there.
-    pub fn first_delta(&mut self) {
+    pub(crate) fn first_delta(&mut self) {
         let now = Instant::now();
         self.metrics.first_delta.observe((now - self.begun).as_secs_f64());
         if let Some(reply) = &mut self.reply {
@@ -236,7 +236,7 @@ impl ChatTimer {
     }
 
     /// Counts the tokens that the model says there were.
-    pub fn count_tokens(&mut self, usage: chat_vocabulary::Usage) {
+    pub(crate) fn count_tokens(&mut self, usage: chat_vocabulary::Usage) {
         self.metrics.count_tokens(usage);
         if let Some(reply) = &mut self.reply {
             reply.tokens = usage.completion_tokens;
@@ -244,7 +244,7 @@ impl ChatTimer {
     }
 
     /// The reply ended, whole or not. Without it, the client left.
-    pub fn end(&mut self, whole: bool) {
+    pub(crate) fn end(&mut self, whole: bool) {
         self.outcome = if whole { "done" } else { "failed" };
         if !whole {
             return;

@@ -10,7 +10,7 @@ mod examine;
 mod failure;
 mod name;
 mod node;
-pub mod nodes;
+pub(crate) mod nodes;
 mod open;
 mod provider;
 mod settings;
@@ -28,21 +28,23 @@ use self::{
 };
 use crate::openclaw::{self, Model, ModelRef, OpenClaw};
 
-pub use chain::{Chain, Reply};
-pub use confidential::Pinned;
-pub use failure::Failure;
+pub(crate) use chain::{Chain, Reply};
+pub(crate) use confidential::Pinned;
+pub(crate) use failure::Failure;
 pub(crate) use failure::report;
-pub use name::HOUSEHOLD;
+pub(crate) use name::HOUSEHOLD;
 pub(crate) use node::PATIENCE;
-pub use node::{Node, State};
-pub use provider::{Description, Provider};
+#[cfg(test)]
+pub(crate) use node::Node;
+pub(crate) use node::State;
+pub(crate) use provider::{Description, Provider};
 
 /// Nodes that are asked at a time how they are.
 const CHECKS: usize = 32;
 
 /// All models, and in which order they are asked.
 #[derive(Debug)]
-pub struct Models {
+pub(crate) struct Models {
     providers: BTreeMap<String, Arc<Provider>>,
     primary: ModelRef,
     fallbacks: Vec<ModelRef>,
@@ -53,13 +55,7 @@ const NAME_MAX: usize = 100;
 
 impl Models {
     /// Makes the backends that `openclaw.json` names, each behind such a breaker; UNIX sockets are below `root`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Address`] if a provider's `baseUrl` cannot be used, [`Error::Key`] if the settings hold a key that is none,
-    /// [`Error::File`] if they name a certificate without its key. A file that cannot be used makes its provider unavailable,
-    /// until it can; the log says which. Of a deployment of the confidential chain `gateway.toml` must name the identity.
-    pub fn new(
+    pub(crate) fn new(
         config: &OpenClaw,
         breaker: gateway::Breaker,
         pinned: &Pinned<'_>,
@@ -75,7 +71,7 @@ impl Models {
 
     /// Routes between these backends.
     #[must_use]
-    pub fn with_providers(
+    pub(crate) fn with_providers(
         providers: BTreeMap<String, Provider>,
         primary: ModelRef,
         fallbacks: Vec<ModelRef>,
@@ -86,7 +82,7 @@ impl Models {
 
     /// Every model, as `provider/model`, the primary first.
     #[must_use]
-    pub fn list(&self) -> Vec<(ModelRef, Option<u32>)> {
+    pub(crate) fn list(&self) -> Vec<(ModelRef, Option<u32>)> {
         let mut list: Vec<_> = self
             .providers
             .iter()
@@ -103,7 +99,7 @@ impl Models {
 
     /// Returns the nodes of every provider, by the provider's name.
     #[must_use]
-    pub fn nodes(&self) -> Vec<(String, State)> {
+    pub(crate) fn nodes(&self) -> Vec<(String, State)> {
         let states = self.providers.iter().flat_map(|(name, provider)| {
             provider.nodes.iter().map(|node| (name.clone(), node.state()))
         });
@@ -111,19 +107,19 @@ impl Models {
     }
 
     /// The names of the providers.
-    pub fn providers(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn providers(&self) -> impl Iterator<Item = &str> {
         self.providers.keys().map(String::as_str)
     }
 
     /// Replies that a provider makes at a time, by the settings or by what its nodes say; a node of which neither says it
     /// makes `usual`.
     #[must_use]
-    pub fn slots(&self, provider: &str, usual: u32) -> u32 {
+    pub(crate) fn slots(&self, provider: &str, usual: u32) -> u32 {
         self.providers.get(provider).map_or(usual, |provider| provider.slots(usual))
     }
 
     /// Gives each node the `draining` and `slots` that the file says by now. Nodes are neither added nor removed.
-    pub fn set_nodes(&self, file: &OpenClaw) {
+    pub(crate) fn set_nodes(&self, file: &OpenClaw) {
         for (name, provider) in &file.providers {
             let nodes = self.providers.get(name).into_iter().flat_map(|provider| &provider.nodes);
             for node in nodes {
@@ -137,11 +133,7 @@ impl Models {
     /// Chooses the candidates for a model's name: the primary and its fallbacks if it is absent, the household's or the
     /// primary's, else that model alone, because whoever names a model wants that one. `provider/model`, or the bare
     /// model id where one provider only has it; each with `:latest` or without, as Ollama's clients have it.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Unknown`].
-    pub fn choose(&self, asked: Option<&str>) -> Result<Chain, Failure> {
+    pub(crate) fn choose(&self, asked: Option<&str>) -> Result<Chain, Failure> {
         let named = asked.filter(|asked| !is_household(asked));
         let chosen = named.map_or_else(|| Ok(self.primary.clone()), |asked| self.find(asked))?;
         let list = if chosen == self.primary {
@@ -221,13 +213,13 @@ impl Models {
 
     /// Describes every model, the primary first.
     #[must_use]
-    pub fn describe(&self) -> Vec<Description> {
+    pub(crate) fn describe(&self) -> Vec<Description> {
         self.list().into_iter().filter_map(|(name, _)| self.describe_one(&name)).collect()
     }
 
     /// Describes one; `None` if there is none of that name.
     #[must_use]
-    pub fn describe_one(&self, name: &ModelRef) -> Option<Description> {
+    pub(crate) fn describe_one(&self, name: &ModelRef) -> Option<Description> {
         let (provider, model) = self.get(name)?;
         Some(Description {
             name: name.clone(),
@@ -250,7 +242,7 @@ impl Models {
     }
 
     /// Asks nodes how they are: those that were not well, and those among which there is a choice.
-    pub async fn probe(&self) {
+    pub(crate) async fn probe(&self) {
         let asked = self.providers.values().flat_map(|provider| {
             let choice = provider.nodes.len() > 1;
             provider.nodes.iter().filter(move |node| choice || node.is_unwell())
@@ -260,12 +252,12 @@ impl Models {
 
     /// Asks backends for the context of models whose settings do not say it, and for what their models can do; `again`
     /// those, too, that have told it.
-    pub async fn learn(&self, again: bool) {
+    pub(crate) async fn learn(&self, again: bool) {
         join_all(self.providers.values().map(|provider| provider.learn(again))).await;
     }
 
     /// Whether some backend answers now.
-    pub async fn ready(&self) -> bool {
+    pub(crate) async fn ready(&self) -> bool {
         let nodes = self.providers.values().flat_map(|provider| &provider.nodes);
         let checks = stream::iter(nodes).map(|node| node.check(Duration::ZERO));
         let mut ready = checks

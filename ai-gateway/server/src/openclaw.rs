@@ -8,7 +8,7 @@ mod api;
 mod error;
 mod keys;
 mod nodes;
-pub mod watcher;
+pub(crate) mod watcher;
 
 use std::{
     collections::BTreeMap,

@@ -31,8 +31,8 @@ use crate::{
     models::Models,
 };
 
-pub use entry::{Queue, QueueEntry, QueueLength, QueueState, WaitTimeout};
-pub use scheduler::{QueueFull, QueueLimits};
+pub(crate) use entry::{Queue, QueueEntry, QueueState, WaitTimeout};
+pub(crate) use scheduler::{QueueFull, QueueLimits};
 
 /// What a request is told to wait while nobody knows how long replies take, in seconds.
 const RETRY_USUAL_S: u64 = 5;
@@ -42,7 +42,7 @@ const RETRY_MAX_S: u64 = 60;
 
 /// The line of each provider.
 #[derive(Debug)]
-pub struct Queues {
+pub(crate) struct Queues {
     by_provider: BTreeMap<String, Queue<Person>>,
     settings: gateway::Queue,
     metrics: Arc<Metrics>,
@@ -51,7 +51,7 @@ pub struct Queues {
 /// A reply's place in a line, then its slot; dropping it gives back either.
 #[derive(Debug)]
 #[must_use]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// None where there is no line to wait in.
     entry: Option<QueueEntry<Person>>,
     preempted: CancellationToken,
@@ -62,7 +62,7 @@ pub struct Ticket {
 impl Queues {
     /// A line for each provider. Settings for a provider that there is not are said in the log.
     #[must_use]
-    pub fn new(settings: &gateway::Queue, models: &Models, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(settings: &gateway::Queue, models: &Models, metrics: Arc<Metrics>) -> Self {
         let queue = |name: &str| {
             let bounds = QueueLimits {
                 slots: slots(settings, name, models),
@@ -85,7 +85,7 @@ impl Queues {
     }
 
     /// Gives each line as many slots as its provider has by now. Call it whenever nodes said how they are.
-    pub fn follow(&self, models: &Models) {
+    pub(crate) fn follow(&self, models: &Models) {
         for (name, queue) in &self.by_provider {
             let slots = slots(&self.settings, name, models);
             if queue.state().slots != slots {
@@ -97,11 +97,7 @@ impl Queues {
 
     /// Takes a place for a request of this person's that has so many bytes: in the line of the first of these providers, or,
     /// where that is full for everybody, of the next. Returns that provider's index.
-    ///
-    /// # Errors
-    ///
-    /// [`Limit::Person`] if this person waits often enough, [`Limit::Total`] if each queue is full.
-    pub fn enter<'a>(
+    pub(crate) fn enter<'a>(
         &self,
         providers: impl IntoIterator<Item = &'a str>,
         person: &Person,
@@ -132,7 +128,7 @@ impl Queues {
 
     /// Takes a slot that is free for this person now, at the first of these providers that has one; returns that provider's
     /// index. By `preempted` it is told when it has to be given back.
-    pub fn take_free<'a>(
+    pub(crate) fn take_free<'a>(
         &self,
         providers: impl IntoIterator<Item = &'a str>,
         person: &Person,
@@ -152,7 +148,7 @@ impl Queues {
 
     /// Each provider with its line as it is now.
     #[must_use]
-    pub fn state(&self) -> Vec<(String, QueueState)> {
+    pub(crate) fn state(&self) -> Vec<(String, QueueState)> {
         self.by_provider.iter().map(|(name, queue)| (name.clone(), queue.state())).collect()
     }
 }
@@ -160,11 +156,7 @@ impl Queues {
 impl Ticket {
     /// Waits for the slot; `None` once it has it. Before a reply has to end for it, and before it is too late, it looks for
     /// something `instead`, which is returned. Dropping the future keeps the place.
-    ///
-    /// # Errors
-    ///
-    /// [`Limit::WaitTime`]; then drop the ticket.
-    pub async fn acquire<T>(
+    pub(crate) async fn acquire<T>(
         &mut self,
         instead: impl Fn() -> Option<T>,
     ) -> Result<Option<T>, Exceeded> {
@@ -178,13 +170,13 @@ impl Ticket {
 
     /// Tells when the slot has to be given back, because others wait for one.
     #[must_use]
-    pub fn preempted(&self) -> &CancellationToken {
+    pub(crate) fn preempted(&self) -> &CancellationToken {
         &self.preempted
     }
 
     /// The error of a request that ended because its slot was preempted.
     #[must_use]
-    pub fn preempted_error(&self) -> Exceeded {
+    pub(crate) fn preempted_error(&self) -> Exceeded {
         self.exceeded(Limit::Preempted)
     }
 

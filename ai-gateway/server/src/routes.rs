@@ -16,7 +16,7 @@ mod caller;
 mod cors;
 mod devices;
 mod health;
-pub mod metrics;
+pub(crate) mod metrics;
 mod ollama;
 mod openai;
 mod sealed;
@@ -40,10 +40,10 @@ use crate::{App, Error, bodies, bodies::Holder, limits::Kind};
 
 use self::surface::{Listener, Surface};
 
-pub use caller::is_for_apps;
+pub(crate) use caller::is_for_apps;
 
 /// Below which paths pages of listed origins may call.
-pub const FOR_PAGES: [&str; 2] = ["/v1", "/api"];
+pub(crate) const FOR_PAGES: [&str; 2] = ["/v1", "/api"];
 
 /// What is served on a listener, health apart.
 fn own_endpoints(listener: Listener) -> Vec<Served<Arc<App>>> {
@@ -79,12 +79,12 @@ pub fn endpoints() -> [(&'static str, Vec<Declaration>); 3] {
 }
 
 /// What the agent publishes as mesh port 18789.
-pub fn agent_listener(app: &Arc<App>) -> Router {
+pub(crate) fn agent_listener(app: &Arc<App>) -> Router {
     listener(Listener::Agent, app)
 }
 
 /// What telmeet may ask in its callers' names.
-pub fn plugin_listener(app: &Arc<App>) -> Router {
+pub(crate) fn plugin_listener(app: &Arc<App>) -> Router {
     listener(Listener::Plugin, app)
 }
 
@@ -119,7 +119,7 @@ async fn count_answer(listener: Listener, app: Arc<App>, request: Request, next:
 
 /// Answers what the agent's listener refused, in the shape of its path.
 #[must_use]
-pub fn refused(path: &str, refusal: Refusal) -> Response {
+pub(crate) fn refused(path: &str, refusal: Refusal) -> Response {
     Surface::of(path).answer(refusal.into())
 }
 

@@ -16,7 +16,7 @@ type Key = (Person, SessionName);
 
 /// All sessions.
 #[derive(Debug)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     per_person: usize,
     session_bytes: usize,
     total_bytes: usize,
@@ -42,7 +42,7 @@ struct Session {
 impl Sessions {
     /// Keeps no more than these limits.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             per_person: limits.sessions_per_person,
             session_bytes: limits.session_bytes,
@@ -53,7 +53,7 @@ impl Sessions {
 
     /// The messages of one person's session, oldest first.
     #[must_use]
-    pub fn history(&self, person: &Person, name: &SessionName) -> Vec<Message> {
+    pub(crate) fn history(&self, person: &Person, name: &SessionName) -> Vec<Message> {
         let mut inner = self.lock();
         let key = (person.clone(), name.clone());
         inner.touch(&key);
@@ -64,7 +64,7 @@ impl Sessions {
 
     /// Appends a question and its answer. What no longer has room is forgotten: the session's oldest messages, then
     /// the person's oldest session, then the oldest of whoever holds most.
-    pub fn append(&self, person: &Person, name: &SessionName, turn: [Message; 2]) {
+    pub(crate) fn append(&self, person: &Person, name: &SessionName, turn: [Message; 2]) {
         let mut inner = self.lock();
         let key = (person.clone(), name.clone());
         let added: usize = turn.iter().map(cost).sum();
@@ -83,13 +83,13 @@ impl Sessions {
     }
 
     /// Forgets one person's session.
-    pub fn clear(&self, person: &Person, name: &SessionName) {
+    pub(crate) fn clear(&self, person: &Person, name: &SessionName) {
         self.lock().remove(&(person.clone(), name.clone()));
     }
 
     /// Number of sessions, and their text in bytes.
     #[must_use]
-    pub fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         let inner = self.lock();
         (inner.sessions.len(), inner.bytes)
     }

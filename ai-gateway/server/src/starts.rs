@@ -21,7 +21,7 @@ const AT_ONCE: usize = 4;
 
 /// Lets requests begin.
 #[derive(Debug, Default)]
-pub struct StartThrottle(Mutex<HashMap<ThreadId, Arc<ThreadThrottle>>>);
+pub(crate) struct StartThrottle(Mutex<HashMap<ThreadId, Arc<ThreadThrottle>>>);
 
 /// Lets the requests of one thread begin.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct ThreadThrottle {
 
 impl StartThrottle {
     /// Waits until a request may begin on this thread.
-    pub async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         self.gate().wait().await;
     }
 

@@ -29,7 +29,7 @@ const FORMAT: Format<Report> =
 
 /// What everybody used, for as many days as are kept.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     changes: Changes,
     /// Days that are kept, today included.
     days: u16,
@@ -45,18 +45,14 @@ struct State {
 
 impl Ledger {
     /// Loads what was counted before. With `days` 0 nothing is kept, nor counted.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be used; it is left as it is then.
-    pub fn load(path: PathBuf, days: u16) -> Result<Self, StateError> {
+    pub(crate) fn load(path: PathBuf, days: u16) -> Result<Self, StateError> {
         let report = FORMAT.read(&path)?.unwrap_or_default();
         let changes = Changes::new(path);
         Ok(Self { changes, days, state: Mutex::new(State { report, changed: false }) })
     }
 
     /// Adds what a person used.
-    pub fn count(&self, person: &Person, used: Tally, now: SystemTime) {
+    pub(crate) fn count(&self, person: &Person, used: Tally, now: SystemTime) {
         if self.days == 0 {
             return;
         }
@@ -72,14 +68,14 @@ impl Ledger {
 
     /// What is kept.
     #[must_use]
-    pub fn report(&self, now: SystemTime) -> Report {
+    pub(crate) fn report(&self, now: SystemTime) -> Report {
         let mut state = self.lock();
         self.forget(&mut state, now);
         state.report.clone()
     }
 
     /// Writes the file if something changed. Call it each minute, and before the end.
-    pub fn keep(&self, now: SystemTime) {
+    pub(crate) fn keep(&self, now: SystemTime) {
         let change = self.changes.begin();
         let report = {
             let mut state = self.lock();
@@ -114,7 +110,7 @@ impl Ledger {
 
 /// One request of a person to a model; counted when it is dropped, however it ended.
 #[derive(Debug)]
-pub struct UsageGuard {
+pub(crate) struct UsageGuard {
     ledger: Arc<Ledger>,
     person: Person,
     /// Pieces of the reply so far.
@@ -126,17 +122,17 @@ pub struct UsageGuard {
 impl UsageGuard {
     /// A request that is about to be sent.
     #[must_use]
-    pub fn open(ledger: Arc<Ledger>, person: Person) -> Self {
+    pub(crate) fn open(ledger: Arc<Ledger>, person: Person) -> Self {
         Self { ledger, person, pieces: 0, counted: None }
     }
 
     /// A piece of the reply came.
-    pub fn count_piece(&mut self) {
+    pub(crate) fn count_piece(&mut self) {
         self.pieces += 1;
     }
 
     /// The model says what it counted.
-    pub fn set_counted(&mut self, usage: Usage) {
+    pub(crate) fn set_counted(&mut self, usage: Usage) {
         self.counted = Some(usage);
     }
 }

@@ -26,7 +26,7 @@ const TRUNCATED: &str = "\n[the rest of this file is too long for the prompt]";
 
 /// The folder of workspace files.
 #[derive(Clone, Debug)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     folder: PathBuf,
     file_chars: usize,
     total_chars: usize,
@@ -35,16 +35,12 @@ pub struct Workspace {
 impl Workspace {
     /// Uses `folder`; puts at most so many characters of each file, and of all, into a prompt.
     #[must_use]
-    pub fn new(folder: PathBuf, file_chars: usize, total_chars: usize) -> Self {
+    pub(crate) fn new(folder: PathBuf, file_chars: usize, total_chars: usize) -> Self {
         Self { folder, file_chars, total_chars }
     }
 
     /// Writes the templates, if the folder holds none of the files yet.
-    ///
-    /// # Errors
-    ///
-    /// Fails if a file cannot be written; the gateway works without.
-    pub fn prepare(&self) -> io::Result<()> {
+    pub(crate) fn prepare(&self) -> io::Result<()> {
         for name in PRIVATE {
             if self.folder.join(name).exists() {
                 tracing::warn!(
@@ -64,7 +60,7 @@ impl Workspace {
 
     /// The system prompt of one person's chats; empty if there is no file.
     #[must_use]
-    pub fn prompt(&self, person: &Person) -> String {
+    pub(crate) fn prompt(&self, person: &Person) -> String {
         let own = folder_of(person).map(|folder| self.folder.join("people").join(folder));
         let shared = SHARED.iter().map(|name| (*name, self.folder.join(name)));
         let private = own.iter().flat_map(|own| PRIVATE.iter().map(|name| (*name, own.join(name))));

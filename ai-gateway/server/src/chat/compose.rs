@@ -1,4 +1,4 @@
-//! What a model is told before a conversation.
+//! Puts the system prompt before a conversation.
 
 use std::sync::Arc;
 
@@ -7,20 +7,16 @@ use mesh_identity::Person;
 
 use crate::{App, Error, arena};
 
-/// Bytes of text that one token stands for, at least: what fits by this count fits.
+/// Least bytes of text per token. A text that fits by this count fits.
 const BYTES_PER_TOKEN: usize = 2;
-/// What a message takes besides its text, in tokens.
+/// Tokens of a message besides its text.
 const TOKENS_PER_MESSAGE: usize = 8;
 
-/// Puts the workspace's prompt before a conversation with the household's AI that brings no system message of its own.
-/// Another model gets the client's messages as they are.
+/// Puts the workspace's prompt before a conversation with the household's AI, unless it has its own system message.
+/// Other models get the client's messages unchanged.
 ///
-/// Nothing is left out: of a conversation that is too long the model says so.
-///
-/// # Errors
-///
-/// [`Error::Model`] if the model is unknown, [`Error::Busy`] if the gateway is stopping.
-pub async fn compose(
+/// Nothing is removed: the model reports a conversation that is too long.
+pub(crate) async fn compose(
     app: &Arc<App>,
     person: &Person,
     model: Option<&str>,
@@ -32,13 +28,9 @@ pub async fn compose(
     Ok(messages)
 }
 
-/// The same for a session that the gateway itself keeps: here the oldest messages that the model's context would not
-/// hold besides the reply are left out.
-///
-/// # Errors
-///
-/// As [`compose`].
-pub async fn compose_session(
+/// The same for a session of the gateway: the oldest messages that do not fit the model's context besides the reply are
+/// left out.
+pub(crate) async fn compose_session(
     app: &Arc<App>,
     person: &Person,
     model: Option<&str>,
@@ -49,7 +41,7 @@ pub async fn compose_session(
     Ok(fit(prompt, messages, window))
 }
 
-/// The workspace's prompt, where it belongs before these messages.
+/// The workspace's prompt, if it belongs before these messages.
 async fn prompt(
     app: &Arc<App>,
     person: &Person,
@@ -66,7 +58,7 @@ async fn prompt(
     Ok(Some(prompt).filter(|prompt| !prompt.content.is_empty()))
 }
 
-/// Prompt and messages, within half of the context: the rest is for the reply.
+/// Prompt and messages within half of the context; the rest is for the reply.
 fn fit(
     prompt: Option<Message>,
     mut messages: Vec<Message>,
@@ -79,14 +71,14 @@ fn fit(
     let mut from = messages.len();
     while let Some(message) = from.checked_sub(1).and_then(|index| messages.get(index)) {
         let needed = tokens(message);
-        // The question itself is always asked; the backend says so if it is too long.
+        // The last message always stays; the backend reports if it is too long.
         if needed > left && from < messages.len() {
             break;
         }
         left = left.saturating_sub(needed);
         from -= 1;
     }
-    // A conversation does not begin with an answer.
+    // A conversation does not begin with a reply.
     while from + 1 < messages.len() && messages[from].role == Role::Assistant {
         from += 1;
     }

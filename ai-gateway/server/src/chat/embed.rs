@@ -1,4 +1,4 @@
-//! Vectors of texts: a request that waits in the line as a reply does.
+//! Embeddings, which wait in the queue like replies.
 
 use std::{sync::Arc, time::Instant};
 
@@ -8,13 +8,8 @@ use mesh_identity::Person;
 
 use crate::{App, Error, metrics::ChatTimer, models::Chain, openclaw::ModelRef, usage::UsageGuard};
 
-/// Makes a vector of each text once it is this person's turn.
-///
-/// # Errors
-///
-/// [`Error::Exceeded`] if the line is full or too slow, or if others waited for the slot too long; [`Error::Model`] if the model
-/// makes none.
-pub async fn embed(
+/// Makes a vector of each text, once the request has a slot.
+pub(crate) async fn embed(
     app: &Arc<App>,
     surface: &'static str,
     person: &Person,
@@ -23,7 +18,7 @@ pub async fn embed(
     dimensions: Option<u32>,
 ) -> Result<(ModelRef, Embeddings), Error> {
     let bytes = input.iter().map(String::len).sum();
-    // Another model's vectors mean something else, so no other line will do.
+    // Vectors of another model are not comparable, so no other queue is tried.
     let entered = app.queues.enter([chain.first.provider.as_str()], person, bytes);
     let (_, mut ticket) = entered.map_err(Error::Exceeded)?;
     let mut watch = ChatTimer::start(Arc::clone(&app.metrics), surface);

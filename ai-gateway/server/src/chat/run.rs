@@ -1,4 +1,4 @@
-//! A reply under way, for the one that reads it.
+//! A reply in progress, and its reader.
 //!
 //! ```text
 //!  start ──▶ Waiting ──turn──▶ Opening ──first delta──▶ Replying ──last delta──▶ kept, ended
@@ -6,9 +6,9 @@
 //!               └────────── failed, or dropped ────────────┴──▶ ended: it is out of the line, the backend's connection closes
 //! ```
 //!
-//! The reply goes on when its reader asks for the next step: nothing is handed from one task to another. A reply that
-//! nobody reads on holds a slot that others wait for: once it was held up for [`HELD_UP_MAX`] in all, it ends. One whose
-//! slot has to be given back ends at once, whether it is read or not.
+//! The reply advances when its reader polls for the next step; no task hands data to another. An unread reply occupies
+//! a slot: once its reader has delayed it for [`HELD_UP_MAX`] in total, it ends. A reply whose slot is preempted ends
+//! at once, read or not.
 
 mod source;
 
@@ -32,41 +32,41 @@ use super::step::{Record, Step};
 use crate::{App, Error, models::Failure};
 use source::{ReplySource, StepStream};
 
-/// For how long in all the reader may hold up the model. What it has not read by then is more than a connection holds.
+/// How long the reader may delay the model in total. What is unread by then is more than a connection buffers.
 const HELD_UP_MAX: Duration = Duration::from_secs(60);
 
-/// A reply under way. Dropping it ends the reply.
+/// A reply in progress. Dropping it ends the reply.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     shared: Arc<Shared>,
-    /// Ends a reply that is not read on.
+    /// Ends a reply that is not read.
     guard: AbortHandle,
 }
 
-/// What the reader shares with the task that ends an unread reply.
+/// State shared by the reader and the task that ends an unread reply.
 #[derive(Debug)]
 struct Shared(Mutex<State>);
 
-/// Where a reply is.
+/// The state of a reply.
 enum State {
-    /// Steps follow.
+    /// There are more steps.
     Active(Active),
-    /// It is over; `behind` until the reader was told that it was left behind.
+    /// It is over. `behind` until the reader is told that it was too slow.
     Over { behind: bool },
 }
 
-/// A reply of which steps follow.
+/// A reply that is not over.
 struct Active {
     steps: BoxStream<'static, Step>,
-    /// What wakes the reader.
+    /// Wakes the reader.
     call: Arc<ReaderWaker>,
-    /// The same, as what makes the steps knows it.
+    /// The same, for the source of the steps.
     waker: Waker,
-    /// For how long the reader has held the reply up so far.
+    /// How long the reader has delayed the reply so far.
     held_up: Duration,
 }
 
-/// Wakes a reader, and remembers since when it could ask for a step and does not.
+/// Wakes a reader, and records since when a step is available that it does not ask for.
 #[derive(Debug)]
 struct ReaderWaker(Mutex<ReaderState>);
 
@@ -86,12 +86,8 @@ impl std::fmt::Debug for State {
 }
 
 impl Run {
-    /// Begins a turn of `person`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Model`] if the model is unknown, [`Error::Exceeded`] if the line before it is full.
-    pub fn start(
+    /// Starts a reply for `person`.
+    pub(crate) fn start(
         app: &Arc<App>,
         surface: &'static str,
         person: &Person,
@@ -127,7 +123,7 @@ impl Run {
     }
 
     /// The next step; `None` after the last.
-    pub async fn next(&mut self) -> Option<Step> {
+    pub(crate) async fn next(&mut self) -> Option<Step> {
         poll_fn(|context| self.shared.poll_next(context)).await
     }
 }
@@ -141,7 +137,7 @@ impl Shared {
                 if let Poll::Ready(step) = &step
                     && step.as_ref().is_none_or(is_end)
                 {
-                    // Whoever reads the end may count on it that the turn was counted and its place is free.
+                    // When the reader sees the end, the reply has been counted and its slot is free.
                     *state = State::Over { behind: false };
                 }
                 step
@@ -152,7 +148,7 @@ impl Shared {
         }
     }
 
-    /// Ends a reply whose reader has held it up for so long.
+    /// Ends a reply whose reader has delayed it for so long.
     async fn end_unread(shared: &Weak<Self>, held_up_max: Duration) {
         let mut left = held_up_max;
         while !left.is_zero() {
@@ -167,8 +163,8 @@ impl Shared {
         }
     }
 
-    /// Reads the last steps of a reply that has to end, in the place of its reader: that may not read on, and the slot is
-    /// for somebody else.
+    /// Reads the last steps of a preempted reply instead of its reader, which may not read on although the slot is
+    /// needed.
     fn read_end(&self) {
         let mut state = self.state();
         let State::Active(live) = &mut *state else { return };
@@ -178,7 +174,7 @@ impl Shared {
             match live.steps.poll_next_unpin(&mut context) {
                 Poll::Ready(Some(step)) => last.push(step),
                 Poll::Ready(None) => break,
-                // It was to end.
+                // It should have ended.
                 Poll::Pending => {
                     last.push(Step::Failed(Failure::Cut));
                     break;
@@ -200,7 +196,7 @@ impl Shared {
         let ended = mem::replace(&mut *state, State::Over { behind });
         drop(state);
         if let State::Active(live) = ended {
-            // It is told so once it looks.
+            // The reader gets this state when it polls.
             live.call.wake_by_ref();
         }
     }
@@ -220,7 +216,7 @@ impl Active {
         step
     }
 
-    /// For how long its reader has held it up.
+    /// How long its reader has delayed it.
     fn held_up(&self) -> Duration {
         self.held_up + self.call.unread()
     }
@@ -233,19 +229,19 @@ impl ReaderWaker {
         Self(Mutex::new(reader_state))
     }
 
-    /// The reader looks; returns how long it could have done so before.
+    /// The reader polls; returns for how long a step was available before.
     fn looked(&self, reader: &Waker) -> Duration {
         let mut reader_state = self.reader_state();
         reader_state.reader.clone_from(reader);
         reader_state.unread.take().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// There is, or may be, a step from now on.
+    /// A step is, or may be, available from now on.
     fn waits(&self) {
         self.reader_state().unread.get_or_insert_with(Instant::now);
     }
 
-    /// For how long there was, or may have been, a step that the reader did not ask for.
+    /// For how long a step was, or may have been, available without being asked for.
     fn unread(&self) -> Duration {
         self.reader_state().unread.map_or(Duration::ZERO, |since| since.elapsed())
     }
@@ -262,7 +258,7 @@ impl Wake for ReaderWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.waits();
-        // A lock that is held while others are woken may be asked for again by them.
+        // Wake without holding the lock: the woken task may take it.
         let reader = self.reader_state().reader.clone();
         reader.wake();
     }
@@ -275,7 +271,7 @@ impl Drop for Run {
     }
 }
 
-/// Whether nothing follows.
+/// Whether it is the last step.
 fn is_end(step: &Step) -> bool {
     match step {
         Step::Failed(_) | Step::Refused(_) => true,

@@ -1,10 +1,10 @@
-//! How much memory a request takes while it waits.
+//! The size of a request that waits.
 
 use std::io;
 
 use chat_vocabulary::ChatRequest;
 
-/// Counts what is written, and keeps nothing.
+/// A writer that only counts bytes.
 struct Counter(usize);
 
 impl io::Write for Counter {
@@ -18,10 +18,10 @@ impl io::Write for Counter {
     }
 }
 
-/// About how many bytes a request takes: those of its JSON, conversation, images, tools and all.
+/// The request's size as JSON, in bytes.
 pub(super) fn size(request: &ChatRequest) -> usize {
     let mut counter = Counter(0);
-    // Maps with string keys and numbers: JSON can say it all, and counting cannot fail.
+    // Serialization cannot fail: maps have string keys, and counting always succeeds.
     let _ = serde_json::to_writer(&mut counter, request);
     counter.0
 }

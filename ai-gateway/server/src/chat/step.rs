@@ -1,4 +1,4 @@
-//! What a turn is told in, step by step.
+//! The steps of a reply.
 
 use std::sync::Arc;
 
@@ -8,28 +8,28 @@ use mesh_identity::Person;
 
 use crate::{limits::Exceeded, models::Failure, openclaw::ModelRef};
 
-/// One step of a turn.
+/// A step of a reply.
 #[derive(Clone, Debug)]
-pub enum Step {
-    /// Its turn has come: a model is asked.
+pub(crate) enum Step {
+    /// It has a slot; a model is asked.
     Started,
-    /// This model answers.
+    /// This model begins to answer.
     Model(AnsweringModel),
-    /// What it says next.
+    /// The next piece.
     Delta(Delta),
-    /// It failed; nothing follows.
+    /// The reply failed. The last step.
     Failed(Failure),
-    /// No model was asked, because too much else is; nothing follows.
+    /// A limit was exceeded. The last step.
     Refused(Exceeded),
 }
 
-/// Which model answers.
+/// The model that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnsweringModel {
+pub(crate) struct AnsweringModel {
     /// Its name.
-    pub model: ModelRef,
-    /// What proved itself before it was asked, where it is one of the confidential chain.
-    pub evidence: Option<Arc<Evidence>>,
+    pub(crate) model: ModelRef,
+    /// Evidence of the node, for a model of the confidential chain.
+    pub(crate) evidence: Option<Arc<Evidence>>,
 }
 
 impl From<ModelRef> for AnsweringModel {
@@ -38,48 +38,48 @@ impl From<ModelRef> for AnsweringModel {
     }
 }
 
-/// Where a turn's question and answer are kept.
+/// The session that a question and its reply are added to.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub(crate) struct Record {
     /// Whose session.
-    pub person: Person,
+    pub(crate) person: Person,
     /// Its name.
-    pub session: SessionName,
+    pub(crate) session: SessionName,
     /// The question.
-    pub question: String,
+    pub(crate) question: String,
 }
 
-/// What is said with a reply that ended early because others waited for its slot.
+/// The notice of a reply that was preempted.
 const YIELDED: &str = "The reply ended here because others waited for the model. Ask it to go on.";
 
-/// What one reply's end says.
+/// Finish reason and usage of a reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ending {
+pub(crate) struct Ending {
     /// Why generation ended.
-    pub finish_reason: Option<FinishReason>,
+    pub(crate) finish_reason: Option<FinishReason>,
     /// Tokens counted.
-    pub usage: Option<Usage>,
+    pub(crate) usage: Option<Usage>,
 }
 
 impl Ending {
-    /// Takes what a delta says about the end.
-    pub fn take(&mut self, delta: &Delta) {
+    /// Takes over a delta's finish reason and usage.
+    pub(crate) fn take(&mut self, delta: &Delta) {
         self.finish_reason = delta.finish_reason.or(self.finish_reason);
         self.usage = delta.usage.or(self.usage);
     }
 
-    /// Why generation ended, in the words that other APIs have: a reply that others did not wait for would be longer.
+    /// The finish reason in other APIs' terms: a preempted reply has `length`.
     #[must_use]
-    pub fn reason(&self) -> FinishReason {
+    pub(crate) fn reason(&self) -> FinishReason {
         match self.finish_reason {
             Some(FinishReason::Yielded) => FinishReason::Length,
             reason => reason.unwrap_or(FinishReason::Stop),
         }
     }
 
-    /// What to say beside that. It is no part of the text, which a program may read as JSON or code.
+    /// The notice to send with it. It is not part of the text, which a program may parse as JSON or code.
     #[must_use]
-    pub fn notice(&self) -> Option<&'static str> {
+    pub(crate) fn notice(&self) -> Option<&'static str> {
         (self.finish_reason == Some(FinishReason::Yielded)).then_some(YIELDED)
     }
 }

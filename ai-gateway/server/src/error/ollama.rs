@@ -9,12 +9,12 @@ use crate::models::Failure;
 /// An error in Ollama's shape.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct OllamaError(#[from] pub Error);
+pub(crate) struct OllamaError(#[from] pub Error);
 
 impl OllamaError {
     /// The body: `{"error": text}`.
     #[must_use]
-    pub fn body(&self) -> serde_json::Value {
+    pub(crate) fn body(&self) -> serde_json::Value {
         let unknown = matches!(&self.0, Error::Model(Failure::Unknown { .. }));
         let detail = if unknown { "GET /api/tags lists them." } else { self.0.kind().2 };
         // Not as a sentence of ours: it may begin with a model's name.

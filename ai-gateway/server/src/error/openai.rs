@@ -15,12 +15,12 @@ use crate::models::Failure;
 /// An error in OpenAI's shape.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct OpenAiError(#[from] pub Error);
+pub(crate) struct OpenAiError(#[from] pub Error);
 
 impl OpenAiError {
     /// The body: `{"error": {message, type, param, code}}`.
     #[must_use]
-    pub fn body(&self) -> serde_json::Value {
+    pub(crate) fn body(&self) -> serde_json::Value {
         let (status, kind, _) = self.0.kind();
         let (code, param) = self.code().unwrap_or((kind, None));
         let family = match status {

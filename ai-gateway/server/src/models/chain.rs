@@ -16,18 +16,18 @@ use crate::openclaw::{Model, ModelRef};
 
 /// A model chosen for a request, with those that stand in for it.
 #[derive(Clone, Debug)]
-pub struct Chain {
+pub(crate) struct Chain {
     pub(super) candidates: Vec<Candidate>,
     /// Who asks.
     pub(super) person: Option<Person>,
     /// The model that is asked first.
-    pub first: ModelRef,
+    pub(crate) first: ModelRef,
     /// Whether it was asked for as the household's AI, and not as a model by its own name.
-    pub household: bool,
+    pub(crate) household: bool,
     /// Tokens that a conversation may hold, if known: the fewest among the candidates, so that each can answer.
-    pub context_window: Option<u32>,
+    pub(crate) context_window: Option<u32>,
     /// Tokens of a reply whose request names no number.
-    pub max_tokens: Option<u32>,
+    pub(crate) max_tokens: Option<u32>,
 }
 
 /// A model that may answer.
@@ -39,15 +39,15 @@ pub(super) struct Candidate {
 }
 
 /// A reply that has begun.
-pub struct Reply {
+pub(crate) struct Reply {
     /// Which model answers.
-    pub model: ModelRef,
+    pub(crate) model: ModelRef,
     /// When its provider was asked.
-    pub asked: Instant,
+    pub(crate) asked: Instant,
     /// What proved itself before it was asked, where it is one of the confidential chain.
-    pub evidence: Option<Arc<Evidence>>,
+    pub(crate) evidence: Option<Arc<Evidence>>,
     /// What it says, from the first delta on.
-    pub deltas: DeltaStream,
+    pub(crate) deltas: DeltaStream,
 }
 
 impl fmt::Debug for Reply {
@@ -59,13 +59,13 @@ impl fmt::Debug for Reply {
 impl Chain {
     /// Says whose request it is: a person's conversation stays at a node.
     #[must_use]
-    pub fn of(self, person: &Person) -> Self {
+    pub(crate) fn of(self, person: &Person) -> Self {
         Self { person: Some(person.clone()), ..self }
     }
 
     /// The providers of those that may answer this request, in order: of the first, and of those after it until one lacks
     /// what it needs.
-    pub fn providers(&self, request: &ChatRequest) -> impl Iterator<Item = &str> {
+    pub(crate) fn providers(&self, request: &ChatRequest) -> impl Iterator<Item = &str> {
         let able = |it: &Candidate| lacking(&it.provider, &it.model, request).is_none();
         let candidates = self.answering(request).iter().enumerate();
         let able = candidates.take_while(move |(at, it)| *at == 0 || able(it));
@@ -74,7 +74,7 @@ impl Chain {
 
     /// Leaves out the first so many candidates: their providers have no place for a request.
     #[must_use]
-    pub fn without(mut self, count: usize) -> Self {
+    pub(crate) fn without(mut self, count: usize) -> Self {
         self.candidates.drain(..count.min(self.candidates.len()));
         if let Some(first) = self.candidates.first() {
             self.first = first.name.clone();
@@ -92,12 +92,7 @@ impl Chain {
     /// request needs is passed over.
     ///
     /// Dropping the future, or the reply, closes the connection to the backend.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Down`], [`Failure::Busy`] or [`Failure::Unusable`] if none does, [`Failure::Unsupported`], [`Failure::TooLong`] or
-    /// [`Failure::Refused`] if one refuses the request itself.
-    pub async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
+    pub(crate) async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
         let affinity = self.affinity(&request);
         let (mut untrusted, mut tried) = (None, Vec::new());
         let candidates = self.answering(&request);
@@ -149,12 +144,7 @@ impl Chain {
     }
 
     /// Makes a vector of each text, with the first model alone: another one's vectors mean something else.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Down`], [`Failure::Busy`] or [`Failure::Unusable`] if no node of it answers, [`Failure::Unsupported`], [`Failure::TooLong`] or
-    /// [`Failure::Refused`] if it refuses the request.
-    pub async fn embed(
+    pub(crate) async fn embed(
         &self,
         input: Vec<String>,
         dimensions: Option<u32>,

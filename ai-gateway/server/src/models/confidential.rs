@@ -36,11 +36,11 @@ const SEEN: Format<SeenDocuments> = Format::new(1).remedy(
 
 /// What the settings and the state say of deployments.
 #[derive(Clone, Copy, Debug)]
-pub struct Pinned<'a> {
+pub(crate) struct Pinned<'a> {
     /// By the provider's name.
-    pub deployments: &'a BTreeMap<String, Deployment>,
+    pub(crate) deployments: &'a BTreeMap<String, Deployment>,
     /// The gateway's state.
-    pub state: &'a Path,
+    pub(crate) state: &'a Path,
 }
 
 /// The provider that `openclaw.json` and `gateway.toml` describe together.

@@ -10,7 +10,7 @@ use super::{CHECKS, Models, node::Node};
 impl Models {
     /// Asks each node now how it is, and what models it has if it is well: so that a key that it does not take is noticed.
     /// In the order of the settings.
-    pub async fn examine(&self) -> Vec<ProviderNode> {
+    pub(crate) async fn examine(&self) -> Vec<ProviderNode> {
         let nodes = self.providers.iter().flat_map(|(name, provider)| {
             provider.nodes.iter().map(move |node| async move {
                 let (condition, trouble) = examine(node).await;

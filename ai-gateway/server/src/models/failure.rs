@@ -6,7 +6,7 @@ use crate::openclaw::ModelRef;
 
 /// Why no model answers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// No such model is configured.
     #[error("there is no model {asked:?}: choose one of {}", .known.join(", "))]
     Unknown {

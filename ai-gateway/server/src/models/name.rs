@@ -1,7 +1,7 @@
 //! Names of models that no provider gives.
 
 /// The household's AI: the primary model, told who it is by the workspace.
-pub const HOUSEHOLD: &str = "maru";
+pub(crate) const HOUSEHOLD: &str = "maru";
 
 /// Other names of it: OpenClaw's.
 const ALIASES: [&str; 2] = ["openclaw", "openclaw/default"];

@@ -33,7 +33,7 @@ const HUNG: &str = "no longer answers health checks: restart it";
 
 /// A node.
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Node {
     name: String,
     backend: Arc<dyn Backend>,
     breaker: Breaker,
@@ -77,23 +77,23 @@ pub(super) enum ProbeResult {
 
 /// A node as it is now, for the counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
+pub(crate) struct State {
     /// Its base URL.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether it is spared.
-    pub spared: bool,
+    pub(crate) spared: bool,
     /// Whether new requests go there, as far as its health and the settings say.
-    pub well: bool,
+    pub(crate) well: bool,
     /// Requests under way there.
-    pub busy: u32,
+    pub(crate) busy: u32,
     /// Faults since its last whole reply.
-    pub faults: u32,
+    pub(crate) faults: u32,
 }
 
 impl Node {
     /// A node of this name, as its health and its breaker see it.
     #[must_use]
-    pub fn new(name: impl Into<String>, backend: Arc<dyn Backend>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, backend: Arc<dyn Backend>) -> Self {
         Self {
             name: name.into(),
             backend,
@@ -112,7 +112,7 @@ impl Node {
 
     /// Sets what the settings say of it.
     #[must_use]
-    pub fn with(self, slots: Option<u32>, draining: bool, health: Duration) -> Self {
+    pub(crate) fn with(self, slots: Option<u32>, draining: bool, health: Duration) -> Self {
         self.set(slots, draining);
         Self { health, ..self }
     }
@@ -143,7 +143,7 @@ impl Node {
 
     /// Sets when it is spared.
     #[must_use]
-    pub fn spared_by(self, breaker: Breaker) -> Self {
+    pub(crate) fn spared_by(self, breaker: Breaker) -> Self {
         Self { breaker, ..self }
     }
 
@@ -157,7 +157,7 @@ impl Node {
 
     /// How it is now.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         State {
             name: self.name.clone(),
             spared: self.breaker.is_open(),

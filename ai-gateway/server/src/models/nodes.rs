@@ -19,12 +19,12 @@ const SHARE_QUARTERS: u128 = 5;
 /// By what a conversation keeps to one node: a hash of whose it is and how it begins, up to its first question, which is
 /// also what a model's cache of prompts goes by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AffinityKey(u64);
+pub(crate) struct AffinityKey(u64);
 
 impl AffinityKey {
     /// The key of the conversation that these messages of a person belong to.
     #[must_use]
-    pub fn of(person: &Person, messages: &[Message]) -> Self {
+    pub(crate) fn of(person: &Person, messages: &[Message]) -> Self {
         let mut hasher = DefaultHasher::new();
         person.hash(&mut hasher);
         for message in messages {
@@ -45,7 +45,7 @@ impl AffinityKey {
 
     /// What the conversation draws at a node: as if by chance, but the same each time.
     #[must_use]
-    pub fn draw(self, node: &str) -> u64 {
+    pub(crate) fn draw(self, node: &str) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.0.hash(&mut hasher);
         node.hash(&mut hasher);
@@ -55,7 +55,7 @@ impl AffinityKey {
 
 /// How a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeStatus {
+pub(crate) enum NodeStatus {
     /// Well, as far as is known.
     Well,
     /// It failed when it was last asked, or loads its model: asked if no other is left.
@@ -66,15 +66,15 @@ pub enum NodeStatus {
 
 /// What is seen of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeSnapshot {
+pub(crate) struct NodeSnapshot {
     /// What the conversation draws there.
-    pub draw: u64,
+    pub(crate) draw: u64,
     /// Replies that it makes at a time.
-    pub slots: u32,
+    pub(crate) slots: u32,
     /// Requests of ours that are under way there.
-    pub busy: u32,
+    pub(crate) busy: u32,
     /// How it is.
-    pub status: NodeStatus,
+    pub(crate) status: NodeStatus,
 }
 
 impl NodeSnapshot {
@@ -95,7 +95,7 @@ impl NodeSnapshot {
 
 /// In which order nodes are asked, by their index. Those that drain are not.
 #[must_use]
-pub fn order(nodes: &[NodeSnapshot]) -> Vec<usize> {
+pub(crate) fn order(nodes: &[NodeSnapshot]) -> Vec<usize> {
     let with = |status: NodeStatus| {
         let mut list: Vec<(usize, &NodeSnapshot)> =
             nodes.iter().enumerate().filter(|(_, node)| node.status == status).collect();

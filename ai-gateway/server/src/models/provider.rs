@@ -23,7 +23,7 @@ const TROUBLED: u32 = 2;
 
 /// Nodes with the same models.
 #[derive(Debug)]
-pub struct Provider {
+pub(crate) struct Provider {
     pub(super) nodes: Vec<Arc<Node>>,
     pub(super) models: Vec<Model>,
     /// Whether it is a deployment of the confidential chain: it answers only who named it.
@@ -34,15 +34,15 @@ pub struct Provider {
 
 /// What is known of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
+pub(crate) struct Description {
     /// Its name.
-    pub name: ModelRef,
+    pub(crate) name: ModelRef,
     /// Tokens that a conversation may hold, if known.
-    pub context_window: Option<u32>,
+    pub(crate) context_window: Option<u32>,
     /// What it can do, as far as its backend or the settings tell.
-    pub capabilities: Vec<Capability>,
+    pub(crate) capabilities: Vec<Capability>,
     /// Whether its backend answered when it was last asked.
-    pub answers: bool,
+    pub(crate) answers: bool,
 }
 
 /// Why no node of a provider answers.
@@ -89,7 +89,7 @@ impl Unavailable {
 impl Provider {
     /// Nodes that each have these models.
     #[must_use]
-    pub fn new(nodes: Vec<Node>, models: Vec<Model>) -> Self {
+    pub(crate) fn new(nodes: Vec<Node>, models: Vec<Model>) -> Self {
         let nodes = nodes.into_iter().map(Arc::new).collect();
         Self { nodes, models, confidential: false, learned: Mutex::default() }
     }

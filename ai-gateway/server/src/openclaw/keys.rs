@@ -166,10 +166,6 @@ const SILENT: [&str; 2] = ["cost", "meta"];
 const COMPAT: [&str; 2] = ["supportsInsert", "supportsTools"];
 
 /// Goes through the keys; returns a warning for each that has no effect.
-///
-/// # Errors
-///
-/// [`OpenClawError::Unknown`] names the first key that is not OpenClaw's.
 pub(super) fn check(root: &Value) -> Result<Vec<String>, OpenClawError> {
     let mut checker = KeyChecker { warnings: Vec::new() };
     let Some(top) = checker.object(root, "", &TOP)? else {

@@ -8,7 +8,7 @@ use super::{OpenClaw, error::OpenClawError};
 
 /// Follows the file.
 #[derive(Debug)]
-pub struct Watcher {
+pub(crate) struct Watcher {
     file: WatchedFiles<Arc<OpenClaw>, OpenClawError>,
     /// What was told last.
     last: Option<Arc<OpenClaw>>,
@@ -20,11 +20,7 @@ pub struct Watcher {
 
 impl Watcher {
     /// Follows the file that the gateway was started with, which said that.
-    ///
-    /// # Errors
-    ///
-    /// See [`OpenClawError`], if it can no longer be used.
-    pub fn new(path: PathBuf, started: OpenClaw) -> Result<Self, OpenClawError> {
+    pub(crate) fn new(path: PathBuf, started: OpenClaw) -> Result<Self, OpenClawError> {
         let read = {
             let path = path.clone();
             // One that was there is only away for as long as somebody exchanges it.
@@ -37,7 +33,7 @@ impl Watcher {
 
     /// What the file says now, if that is not what was told last. It is read only if it was written since, so this may be
     /// called often; while it cannot be used, nothing is told.
-    pub fn changed(&mut self) -> Option<Arc<OpenClaw>> {
+    pub(crate) fn changed(&mut self) -> Option<Arc<OpenClaw>> {
         let now = self.file.current();
         if self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &now)) {
             return None;

@@ -21,7 +21,7 @@ use super::{
 
 /// A line before some slots. A clone is the same line.
 #[derive(Debug)]
-pub struct Queue<K> {
+pub(crate) struct Queue<K> {
     shared: Arc<Mutex<Shared<K>>>,
 }
 
@@ -38,19 +38,19 @@ struct Shared<K> {
 
 /// A line as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueState {
+pub(crate) struct QueueState {
     /// How many wait.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
     /// How many hold a slot.
-    pub running: usize,
+    pub(crate) running: usize,
     /// How many slots there are.
-    pub slots: usize,
+    pub(crate) slots: usize,
 }
 
 /// A place in a line, then a slot; dropping it gives back either.
 #[derive(Debug)]
 #[must_use]
-pub struct QueueEntry<K: Clone + Eq + Hash> {
+pub(crate) struct QueueEntry<K: Clone + Eq + Hash> {
     shared: Arc<Mutex<Shared<K>>>,
     person: K,
     number: EntryId,
@@ -67,7 +67,7 @@ pub struct QueueEntry<K: Clone + Eq + Hash> {
 /// No slot became free in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no slot became free in time")]
-pub struct WaitTimeout;
+pub(crate) struct WaitTimeout;
 
 impl<K> Clone for Queue<K> {
     fn clone(&self) -> Self {
@@ -78,7 +78,7 @@ impl<K> Clone for Queue<K> {
 impl<K: Clone + Eq + Hash> Queue<K> {
     /// A line within these bounds.
     #[must_use]
-    pub fn new(bounds: QueueLimits) -> Self {
+    pub(crate) fn new(bounds: QueueLimits) -> Self {
         let (calls, preempted) = (HashMap::new(), HashMap::new());
         let shared = Shared {
             scheduler: Scheduler::new(bounds),
@@ -90,11 +90,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// Takes a place for a request of so many bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueFull`].
-    pub fn enter(&self, person: &K, bytes: usize) -> Result<QueueEntry<K>, QueueFull> {
+    pub(crate) fn enter(&self, person: &K, bytes: usize) -> Result<QueueEntry<K>, QueueFull> {
         let preempted = CancellationToken::new();
         let (number, call) = lock(&self.shared).enter(person, bytes, preempted.clone())?;
         Ok(self.entry(person, number, Some(call), preempted))
@@ -103,7 +99,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// Takes a slot for a request of so many bytes, if one is free for this person; by `preempted` it is told when it has to be
     /// given back.
     #[must_use]
-    pub fn take_free(
+    pub(crate) fn take_free(
         &self,
         person: &K,
         bytes: usize,
@@ -136,7 +132,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// Changes how many slots there are; replies under way keep theirs.
-    pub fn set_slots(&self, slots: usize) {
+    pub(crate) fn set_slots(&self, slots: usize) {
         let mut shared = lock(&self.shared);
         shared.scheduler.set_slots(slots);
         shared.call();
@@ -144,7 +140,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// How it is now.
     #[must_use]
-    pub fn state(&self) -> QueueState {
+    pub(crate) fn state(&self) -> QueueState {
         let scheduler = &lock(&self.shared).scheduler;
         QueueState {
             waiting: scheduler.waiting(),
@@ -155,18 +151,21 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// About how long it takes until so many of those who wait have had their turn; none while nothing is known of it.
     #[must_use]
-    pub fn estimated_wait(&self, scheduler: impl FnOnce(QueueLength) -> usize) -> Option<Duration> {
+    pub(crate) fn estimated_wait(
+        &self,
+        scheduler: impl FnOnce(QueueLength) -> usize,
+    ) -> Option<Duration> {
         lock(&self.shared).estimated_wait(scheduler)
     }
 }
 
 /// Who waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueLength {
+pub(crate) struct QueueLength {
     /// How many requests.
-    pub all: usize,
+    pub(crate) all: usize,
     /// Of how many people.
-    pub people: usize,
+    pub(crate) people: usize,
 }
 
 impl<K: Clone + Eq + Hash> QueueEntry<K> {
@@ -174,11 +173,7 @@ impl<K: Clone + Eq + Hash> QueueEntry<K> {
     /// it, and before it is too late, it looks for something `instead`: where there is that, it is returned, and the place is
     /// to be dropped. Dropping the future keeps the
     /// place; once it has the slot, asking again returns at once.
-    ///
-    /// # Errors
-    ///
-    /// [`WaitTimeout`]; then drop the place.
-    pub async fn acquire<T>(
+    pub(crate) async fn acquire<T>(
         &mut self,
         instead: impl Fn() -> Option<T>,
     ) -> Result<Option<T>, WaitTimeout> {
@@ -216,13 +211,16 @@ impl<K: Clone + Eq + Hash> QueueEntry<K> {
 
     /// Tells when the slot has to be given back, because others wait for one.
     #[must_use]
-    pub fn preempted(&self) -> &CancellationToken {
+    pub(crate) fn preempted(&self) -> &CancellationToken {
         &self.preempted
     }
 
     /// As [`Queue::estimated_wait`].
     #[must_use]
-    pub fn estimated_wait(&self, scheduler: impl FnOnce(QueueLength) -> usize) -> Option<Duration> {
+    pub(crate) fn estimated_wait(
+        &self,
+        scheduler: impl FnOnce(QueueLength) -> usize,
+    ) -> Option<Duration> {
         lock(&self.shared).estimated_wait(scheduler)
     }
 }

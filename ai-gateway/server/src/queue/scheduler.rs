@@ -24,22 +24,22 @@ pub(super) const ENDING: Duration = Duration::from_secs(5);
 
 /// How many may hold a slot, and how many may wait for one, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueLimits {
+pub(crate) struct QueueLimits {
     /// Slots.
-    pub slots: usize,
+    pub(crate) slots: usize,
     /// Most that wait.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
     /// Most of one person that wait.
-    pub waiting_per_person: usize,
+    pub(crate) waiting_per_person: usize,
     /// Most bytes of those that wait; a larger one may wait alone.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// Most bytes of one person's that wait; a larger one may be the person's only one.
-    pub bytes_per_person: usize,
+    pub(crate) bytes_per_person: usize,
     /// How long somebody waits without a slot before a reply has to end.
-    pub yield_after: Duration,
+    pub(crate) yield_after: Duration,
     /// How long a request waits at most after its person's last turn; while that person has no slot, at least as long as
     /// it may take to get one.
-    pub patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 impl QueueLimits {
@@ -61,7 +61,7 @@ impl QueueLimits {
 
 /// There is no place in the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QueueFull {
+pub(crate) enum QueueFull {
     /// This person has as many places as one may.
     #[error("this person waits often enough")]
     Person,

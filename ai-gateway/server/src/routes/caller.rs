@@ -21,7 +21,7 @@ const ASKS: HeaderValue = HeaderValue::from_static("Bearer");
 /// Whether a path is answered to programs of this machine, once a key has named them. Sealed chat and device keys belong
 /// to members.
 #[must_use]
-pub fn is_for_apps(path: &str) -> bool {
+pub(crate) fn is_for_apps(path: &str) -> bool {
     match Surface::of(path) {
         Surface::OpenAi | Surface::Ollama => true,
         // Ollama's clients ask there whether it runs.
@@ -30,10 +30,6 @@ pub fn is_for_apps(path: &str) -> bool {
 }
 
 /// Puts the [`Person`] who asks into the request. A member needs no key, and one is not looked at.
-///
-/// # Errors
-///
-/// [`Error::Key`] or [`Error::Exceeded`] for a program of this machine whose key is none, or that tried too many.
 pub(super) fn identify(app: &App, request: &mut Request) -> Result<(), Error> {
     let person = match request.extensions().get::<Header>() {
         Some(header) => header.identity.person(),

@@ -31,7 +31,7 @@ pub(super) fn endpoints() -> Vec<Served<Arc<App>>> {
 }
 
 /// Serves the superuser until `stop` completes. It is no mesh service: HTTP begins at the first byte.
-pub async fn serve(socket: Socket, app: &Arc<App>, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(socket: Socket, app: &Arc<App>, stop: impl Future<Output = ()>) {
     let router = endpoint::router(endpoints())
         .fallback(async || Error::NotFound)
         .with_state(Arc::clone(app));

@@ -40,10 +40,6 @@ async fn keys(State(app): State<Arc<App>>) -> Result<Json<KeyDocument>, Error> {
 }
 
 /// Opens a sealed request and answers it under the seal.
-///
-/// # Errors
-///
-/// Whatever goes wrong before it is opened; what goes wrong later is told under the seal.
 async fn chat(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Header>,

@@ -1,4 +1,4 @@
-//! A turn as the models answer it.
+//! The source of a reply's steps: the queue, then a model.
 
 use std::{future::Future, sync::Arc};
 
@@ -23,19 +23,19 @@ use crate::{
     usage::UsageGuard,
 };
 
-/// Longest reply, in bytes: more than any model's context, and little enough to be kept.
+/// Longest reply, in bytes: more than any model's context.
 const REPLY_MAX: usize = 16 << 20;
 
-/// What is told, step by step.
+/// A stream of steps that can be preempted.
 pub(super) trait StepStream: Send + 'static {
     /// The next step; `None` after the last. Dropping the future loses nothing.
     fn next(&mut self) -> impl Future<Output = Option<Step>> + Send;
 
-    /// Tells when it has to end: from then on, the next steps are there at once, and they are its last.
+    /// Cancelled when the reply has to end. From then on the last steps are available at once.
     fn preempted(&self) -> CancellationToken;
 }
 
-/// A question on its way to a model, and the model's reply.
+/// A request on its way to a model, and the model's reply.
 pub(super) struct ReplySource {
     app: Arc<App>,
     chain: Chain,
@@ -45,21 +45,21 @@ pub(super) struct ReplySource {
     bytes: usize,
     /// Bytes of the reply so far.
     said: usize,
-    /// Whether only the first call of the reply is passed on: the request asked for one at a time, and model servers make
-    /// several nevertheless.
+    /// Whether only the reply's first tool call is passed on: the request asked for one at a time, but model servers
+    /// may make several.
     one_call: bool,
     person: Person,
-    /// Once a model is asked.
+    /// Set when a model is asked.
     usage_guard: Option<UsageGuard>,
     watch: ChatTimer,
-    /// Whether its slot has to be given back.
+    /// Cancelled when its slot is preempted.
     preempted: CancellationToken,
-    /// The last: the backend's connection is closed before another gets the slot.
+    /// The last field: the backend's connection is closed before the slot is released.
     ticket: Ticket,
 }
 
 enum State {
-    /// It waits for its turn.
+    /// It waits for a slot.
     Waiting(Box<ChatRequest>),
     /// A model is asked.
     Opening(OpeningReply),
@@ -73,11 +73,7 @@ enum State {
 type OpeningReply = BoxFuture<'static, Result<Reply, Failure>>;
 
 impl ReplySource {
-    /// Takes a place in a line for a request of `person`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Model`] if the model is unknown, [`Error::Exceeded`] if the line before it is full.
+    /// Enters a request of `person` into a queue.
     pub(super) fn enter(
         app: &Arc<App>,
         surface: &'static str,
@@ -131,7 +127,7 @@ impl StepStream for ReplySource {
 }
 
 impl ReplySource {
-    /// Waits for its turn, then asks a model.
+    /// Waits for a slot, then asks a model.
     async fn wait(&mut self) -> Option<Step> {
         let State::Waiting(request) = &mut self.state else {
             return None;
@@ -141,7 +137,7 @@ impl ReplySource {
         let free = || app.queues.take_free(others(), person, bytes, &self.preempted);
         match self.ticket.acquire(free).await {
             Ok(None) => {}
-            // Where a fallback has a slot free, it answers; the place that nothing came of is given up.
+            // A fallback with a free slot answers; the place in the queue is given up.
             Ok(Some((at, ticket))) => {
                 self.chain = self.chain.clone().without(at + 1);
                 self.ticket = ticket;
@@ -154,7 +150,7 @@ impl ReplySource {
         Some(Step::Started)
     }
 
-    /// What the model says next.
+    /// The next step from the model.
     async fn go_on(&mut self) -> Option<Step> {
         match &mut self.state {
             State::Waiting(_) | State::Ended => None,
@@ -182,8 +178,7 @@ impl ReplySource {
         }
     }
 
-    /// Ends the reply because others waited for its slot: with what was said so far, or, where no model has begun, as if it
-    /// had had no turn.
+    /// Ends the reply because its slot is preempted: with the text so far, or with a refusal if no model has begun.
     fn give_back(&mut self) -> Option<Step> {
         match &self.state {
             State::Waiting(_) | State::Ended => None,
@@ -224,17 +219,17 @@ impl ReplySource {
         Step::Delta(delta)
     }
 
-    /// Adds to the text that the session is to remember.
+    /// Appends to the text for the session.
     fn keep(&mut self, content: &str) {
         let (Some(_), State::Replying { text, .. }) = (&self.record, &mut self.state) else {
             return;
         };
-        // A session forgets a turn that is longer than all of it, so more of that need not be held.
+        // A session drops a turn that is longer than its limit, so no more need be kept.
         if text.len() > self.app.limits.session_bytes {
             return;
         }
         if arena::append(text, content).is_err() {
-            tracing::warn!("locked memory is full: the session does not keep this turn");
+            tracing::warn!("locked memory is full: this turn is not added to the session");
             *text = String::new();
             self.record = None;
         }
@@ -255,7 +250,7 @@ impl ReplySource {
         Step::Refused(exceeded)
     }
 
-    /// Keeps the turn. One that was cut is not kept: a half answer would be taken for a whole one later.
+    /// Adds the turn to the session. A cut reply is not added, because it would later look complete.
     fn finish(&mut self) {
         self.watch.end(true);
         let State::Replying { text, .. } = std::mem::replace(&mut self.state, State::Ended) else {

@@ -20,11 +20,6 @@ use super::{
 use crate::{App, Error, chat::compose, error::ollama::OllamaError};
 
 /// Answers a chat, streamed or whole.
-///
-/// # Errors
-///
-/// 400 for a body that cannot be used or that the model cannot answer, 404 for an unknown model, 413 for one that is
-/// too large, 429 or 503 if too much is under way, 502 if no model answers.
 pub(super) async fn chat(
     State(app): State<Arc<App>>,
     Extension(person): Extension<Person>,
@@ -35,10 +30,6 @@ pub(super) async fn chat(
 }
 
 /// Answers one question, streamed or whole.
-///
-/// # Errors
-///
-/// As [`chat`]; and 400 for a suffix or a raw prompt, if the model cannot take one.
 pub(super) async fn generate(
     State(app): State<Arc<App>>,
     Extension(person): Extension<Person>,

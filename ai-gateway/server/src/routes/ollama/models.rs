@@ -42,10 +42,6 @@ pub(super) async fn ps(State(app): State<Arc<App>>) -> Json<Value> {
 }
 
 /// Tells what a model can do.
-///
-/// # Errors
-///
-/// 400 for a body that cannot be used, 404 if there is none of that name.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     body: Body,

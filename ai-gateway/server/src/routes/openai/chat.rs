@@ -13,11 +13,6 @@ use super::{
 use crate::{App, Error, chat::compose, error::openai::OpenAiError};
 
 /// Answers a chat, streamed or whole.
-///
-/// # Errors
-///
-/// 400 for a body that cannot be used or that the model cannot answer, 404 for an unknown model, 413 for one that is
-/// too large, 429 or 503 if too much is under way, 502 if no model answers.
 pub(super) async fn completions(
     State(app): State<Arc<App>>,
     Extension(person): Extension<Person>,

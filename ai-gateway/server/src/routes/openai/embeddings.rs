@@ -14,11 +14,6 @@ use super::super::{
 use crate::{App, Error, chat::embed, error::openai::OpenAiError};
 
 /// Makes a vector of each text.
-///
-/// # Errors
-///
-/// 400 for a body that cannot be used or a model that makes no vectors, 404 for an unknown model, 413 for one that is
-/// too large, 429 or 503 if too much is under way, 502 if the model does not answer.
 pub(super) async fn embeddings(
     State(app): State<Arc<App>>,
     Extension(person): Extension<Person>,

@@ -20,10 +20,6 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Value> {
 }
 
 /// Tells one, by any of its names.
-///
-/// # Errors
-///
-/// 404 if there is none of that name.
 pub(super) async fn one(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
