@@ -1,4 +1,4 @@
-//! Where a backend is: the base URLs that the settings may name.
+//! Base URLs of backends.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -14,9 +14,9 @@ pub(crate) enum Address {
     Tcp {
         /// Name or address; an IPv6 address without its brackets.
         host: String,
-        /// The scheme's own if the URL names none.
+        /// The scheme's default if the URL has none.
         port: u16,
-        /// What stands before the paths, without a trailing slash or `/v1`; usually empty.
+        /// Prefix of all paths, without a trailing slash or `/v1`; usually empty.
         prefix: String,
         /// Whether TLS is spoken.
         tls: bool,
@@ -31,7 +31,7 @@ impl Address {
                 _ if !path.starts_with('/') => Err("write unix:///absolute/path.sock"),
                 // sockaddr_un holds 108 bytes with the final zero (unix(7)).
                 _ if path.len() > 107 => {
-                    Err("the socket's path is longer than the 107 bytes that Linux takes")
+                    Err("the socket's path is longer than the 107 bytes that Linux allows")
                 }
                 _ => Ok(Self::Unix(PathBuf::from(path))),
             };
@@ -44,11 +44,11 @@ impl Address {
         };
         let authority = url.authority().ok_or(WRITE)?;
         if authority.as_str().contains('@') {
-            return Err("take the user and password out of it");
+            return Err("remove the user and password from it");
         }
         // `Uri` drops a fragment silently.
         if url.query().is_some() || text.contains('#') {
-            return Err("take what follows ? or # out of it");
+            return Err("remove what follows ? or # from it");
         }
         if !tls && !is_private(authority.host()) {
             return Err(
@@ -66,7 +66,7 @@ impl Address {
         Ok(Self::Tcp { host: bare(authority.host()).to_owned(), port, prefix, tls })
     }
 
-    /// What the `Host` header says.
+    /// Value of the `Host` header.
     pub(crate) fn host(&self) -> String {
         match self {
             Self::Unix(_) => "localhost".to_owned(),

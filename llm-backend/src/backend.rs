@@ -1,4 +1,4 @@
-//! What every backend does.
+//! The interface of all backends.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ use crate::error::Error;
 
 /// A reply as it is generated. Dropping it cancels the generation.
 ///
-/// After an error nothing follows. A stream that ends without one ended as the backend meant it to: its last deltas
-/// carried the finish reason and, where the backend counts, the usage.
+/// An error is the last item. A stream that ends without an error is complete: its last deltas carry the finish reason
+/// and, if the backend counts, the usage.
 pub type DeltaStream = BoxStream<'static, Result<Delta, Error>>;
 
 /// Whether a backend can answer now.
@@ -22,39 +22,39 @@ pub type DeltaStream = BoxStream<'static, Result<Delta, Error>>;
 pub enum Health {
     /// It answers.
     Ready,
-    /// It is there, but still loads its model.
+    /// It is up, but loading its model.
     Loading,
-    /// It is there, but takes no new requests: it is full, or ends once those under way are answered.
+    /// It is up, but takes no new requests: it is full or stopping.
     Draining,
 }
 
-/// Something that answers chats.
+/// A server that answers chats.
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// Asks for the next message; the reply comes as it is generated, whatever the request's `stream` says.
+    /// Requests the next message. The reply is always streamed, whatever the request's `stream`.
     ///
-    /// Resolves when the backend has accepted the request; see [`Error`] for what can go wrong before and after.
+    /// Resolves when the backend has accepted the request.
     fn chat(&self, request: ChatRequest) -> BoxFuture<'_, Result<DeltaStream, Error>>;
 
     /// Makes a vector of each text, with a model that can.
     fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embeddings, Error>>;
 
-    /// Lists the models that it has.
+    /// Lists its models.
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>>;
 
-    /// Whether [`Self::models`] says what each model can do.
+    /// Whether [`Self::models`] reports capabilities.
     fn tells_capabilities(&self) -> bool {
         false
     }
 
-    /// Whether it said, when it last listed its models, that it forwards this one to machines elsewhere.
+    /// Whether it forwards this model to other machines, by its last list of models.
     fn forwards(&self, _model: &str) -> bool {
         false
     }
 
-    /// Asks whether it can answer.
+    /// Checks its health.
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>>;
 
-    /// Asks how many replies it makes at a time; `None` if it does not tell.
+    /// Asks for the number of concurrent replies; `None` if it does not report it.
     fn capacity(&self) -> BoxFuture<'_, Result<Option<u32>, Error>> {
         future::ready(Ok(None)).boxed()
     }
@@ -70,7 +70,7 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
-    /// How many numbers all vectors have together.
+    /// Numbers of all vectors.
     #[must_use]
     pub fn numbers(&self) -> usize {
         self.vectors.iter().map(Vec::len).sum()
@@ -79,7 +79,7 @@ impl Embeddings {
 
 impl fmt::Debug for Embeddings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Texts can be guessed from their vectors.
+        // Vectors reveal their texts.
         f.debug_struct("Embeddings")
             .field("vectors", &self.vectors.len())
             .field("prompt_tokens", &self.prompt_tokens)

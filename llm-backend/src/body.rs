@@ -1,4 +1,4 @@
-//! A reply's bytes as they come, with limits of time: one until the first delta, others after it.
+//! A reply's bytes with timeouts: one until the first delta, others after it.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -15,28 +15,28 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{DeltaStream, Error, Timeouts};
 
-/// Why no more bytes can be used.
+/// Why a stream of bytes failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamError {
     /// The connection failed.
     #[error("the connection broke")]
     Transport(#[source] hyper::Error),
-    /// What was sealed does not open, or its end is missing.
-    #[error("what came under the seal is not whole")]
+    /// Sealed data does not open, or its end is missing.
+    #[error("the sealed data is incomplete")]
     Sealed,
-    /// No delta came for too long.
+    /// The first delta took too long.
     #[error("it did not begin within {0:?}")]
     Late(Duration),
-    /// Nothing came for too long.
-    #[error("nothing came for {0:?}")]
+    /// Nothing arrived for too long.
+    #[error("nothing arrived for {0:?}")]
     Silent(Duration),
-    /// The whole took too long.
+    /// The reply took too long.
     #[error("it took longer than {0:?}")]
     Budget(Duration),
 }
 
 impl StreamError {
-    /// What the caller is told of a reply that ends so; `began` says whether text had come.
+    /// The error of a reply that ends so; `began` tells whether text had been received.
     pub(crate) fn into_error(self, backend: &str, began: bool) -> Error {
         match self {
             Self::Budget(budget) => Error::Overlong { backend: backend.to_owned(), budget },
@@ -47,7 +47,7 @@ impl StreamError {
     }
 }
 
-/// A reply's bytes, until one of its limits of time is reached.
+/// A reply's bytes, until a timeout.
 pub(crate) type Pieces = BoxStream<'static, Result<Bytes, StreamError>>;
 
 /// Decodes the answer to a request that went out at `sent`.
@@ -70,7 +70,7 @@ where
     decode(clock.limit(body)).inspect(first).boxed()
 }
 
-/// Decodes a whole reply from pieces, as a network may deliver them.
+/// Decodes a whole reply from pieces in memory.
 pub(crate) fn in_memory<'a, S>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     decode: impl FnOnce(Pieces, String) -> S,
@@ -85,11 +85,11 @@ where
     all.try_collect().now_or_never().unwrap_or_else(|| Ok(Vec::new()))
 }
 
-/// How long a reply's next bytes may take.
+/// Timeouts of a reply's bytes.
 struct Deadlines {
     sent: Instant,
     timeouts: Timeouts,
-    /// When the first delta came.
+    /// When the first delta was decoded.
     begun: Arc<OnceLock<Instant>>,
 }
 
@@ -100,7 +100,7 @@ impl Deadlines {
             let since = Instant::now();
             let item = loop {
                 let (until, broken) = clock.next(since);
-                // A timer that runs out early is set again then: that is cheaper than with each piece.
+                // A timer that fires early is reset then, which is cheaper than resetting it with each piece.
                 if until < timer.deadline() || timer.is_elapsed() {
                     timer.as_mut().reset(until);
                 }
@@ -118,7 +118,7 @@ impl Deadlines {
         .boxed()
     }
 
-    /// Until when the next bytes, awaited since then, have to come, and what it means if they do not.
+    /// The deadline of the next bytes, awaited since `since`, and the error if it passes.
     fn next(&self, since: Instant) -> (Instant, StreamError) {
         let Timeouts { first, idle, budget, .. } = self.timeouts;
         let Some(begun) = self.begun.get() else {

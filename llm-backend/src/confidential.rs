@@ -1,5 +1,5 @@
-//! The *client* of the confidential chain (`docs/protocols/confidential.md`): models on machines that cannot tell who asks,
-//! and that proved to this home what they run before anything was sealed to them.
+//! The *client* of the confidential chain (`docs/protocols/confidential.md`): models on machines that do not learn who
+//! asks, and whose evidence this home verifies before it seals anything to them.
 //!
 //! ```text
 //! configuration ─▶ nodes: shortlist, evidence for a nonce of our own, verified ─▶ seal to up to three ─▶ reply
@@ -41,26 +41,26 @@ use prepared::PreparedSecrets;
 
 pub use memory::{InMemoryStore, SeenDocuments, SeenStore};
 
-/// Everything that a deployment needs.
+/// Settings of a deployment.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What the log and errors call it.
+    /// Its name in logs and errors.
     pub name: String,
-    /// The way to its configuration.
+    /// Connection to its configuration.
     pub auth: crate::Settings,
-    /// The ways to its relays, which are tried in turn; one at least.
+    /// Connections to its relays, at least one. They are tried in turn.
     pub relays: Vec<crate::Settings>,
-    /// What of it this home pinned.
+    /// This home's pin.
     pub pin: Pin,
-    /// Whether this home takes simulated evidence.
+    /// Whether simulated evidence is accepted.
     pub simulated: bool,
-    /// Whether this home takes keys that auth could have made (option A).
+    /// Whether keys are accepted that auth could have made (option A).
     pub shared_seeds: bool,
-    /// How long a verification holds.
+    /// How long a verification is valid.
     pub verified_for: Duration,
     /// How long to wait.
     pub timeouts: Timeouts,
-    /// What was seen of it before, and will be.
+    /// Record of the newest documents seen.
     pub memory: Arc<dyn SeenStore>,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Debug for Confidential {
 }
 
 impl Confidential {
-    /// Reads the settings. Nothing is fetched yet.
+    /// Creates the client. Nothing is fetched yet.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Confidential {
         Self::refreshed_after(config::FRESH, settings)
     }
 
-    /// The same, whose configuration is fetched again after so long: ten minutes, but in tests.
+    /// The same, with another refresh interval than ten minutes, for tests.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Confidential {
     pub fn refreshed_after(fresh: Duration, settings: Settings) -> Result<Self, Error> {
         let Settings { name, auth, relays, timeouts, verified_for, simulated, .. } = settings;
         if relays.is_empty() {
-            let reason = "name one relay at least: without it the deployment would know who asks";
+            let reason = "name at least one relay: without it the deployment would learn who asks";
             return Err(Error::Address { url: auth.base_url, reason });
         }
         let relays = relays.into_iter().map(Client::new).collect::<Result<_, _>>()?;
@@ -114,7 +114,7 @@ impl Confidential {
         Ok(Self { chain: Arc::new(chain) })
     }
 
-    /// Asks the router, through the whole chain, whether it lives.
+    /// Pings the router through the whole chain.
     async fn ping(&self) -> Result<Health, Error> {
         let head = head(Method::GET, path::PING);
         let (answer, _) = self.chain.small(head, Vec::new()).await?;
@@ -135,7 +135,7 @@ impl Backend for Confidential {
         std::future::ready(Err(self.chain.refused(StatusCode::BAD_REQUEST, words))).boxed()
     }
 
-    /// Which ones there are, the settings say.
+    /// The settings list the models.
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, Error>> {
         std::future::ready(Ok(Vec::new())).boxed()
     }

@@ -51,7 +51,7 @@ impl Ollama {
     ///
     /// # Errors
     ///
-    /// As [`crate::OpenAiCompatible::with_settings`].
+    /// As [`crate::OpenAiCompatible::new`].
     pub fn new(settings: Settings, contexts: BTreeMap<String, u32>) -> Result<Self, Error> {
         Ok(Self { link: Arc::new(Client::new(settings)?), contexts, elsewhere: Arc::default() })
     }

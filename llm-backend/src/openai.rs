@@ -34,24 +34,14 @@ pub struct OpenAiCompatible {
 }
 
 impl OpenAiCompatible {
-    /// Makes a client for `unix:///path/to.sock` or `http://host:port`; a trailing `/v1` is understood. Nothing is
-    /// connected yet.
+    /// Makes a client. Nothing is connected yet. A file that cannot be used is an error of each request until it can.
     ///
     /// # Errors
     ///
-    /// [`Error::Address`] if the URL is of another kind, or plain HTTP to a host that is neither this machine nor in
-    /// the mesh, where the prompt would travel unencrypted.
-    pub fn new(base_url: &str) -> Result<Self, Error> {
-        Self::with_settings(Settings::new(base_url))
-    }
-
-    /// Like [`Self::new`], with key and certificates.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::new`]; [`Error::Key`] if the settings hold a key that is none, [`Error::File`] if they name a certificate
-    /// without its key. A file that cannot be used is an error of each request, until it can.
-    pub fn with_settings(settings: Settings) -> Result<Self, Error> {
+    /// [`Error::Address`] if the URL is of another kind, or plain HTTP to a host that is neither this machine nor in the
+    /// mesh, where prompts would travel unencrypted; [`Error::Key`] if the key is invalid, [`Error::File`] if a
+    /// certificate has no key.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
         Ok(Self { link: Arc::new(Client::new(settings)?) })
     }
 

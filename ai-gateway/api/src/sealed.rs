@@ -2,8 +2,6 @@
 //!
 //! `docs/protocols/sealed-chat.md` is the specification; `hpke-envelope` seals and opens. Times are Unix milliseconds.
 
-use std::fmt;
-
 use chat_vocabulary::sse;
 use common::surrogate;
 use serde::{Deserialize, Serialize};
@@ -283,16 +281,6 @@ impl ReplyPart {
             _ => return Err(PartError::Name),
         }
         .map_err(PartError::Data)
-    }
-}
-
-impl fmt::Display for ReplyPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Start(_) => event::START,
-            Self::Chunk(_) => event::CHUNK,
-            Self::Final(_) => event::FINAL,
-        })
     }
 }
 

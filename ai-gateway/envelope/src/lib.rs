@@ -29,7 +29,7 @@ mod fixture;
 mod vectors;
 
 pub use padding::{MAX_TEXT, TooLong};
-pub use suite::{InvalidKeyConfig, KeyConfig, Suite, UnknownSuite};
+pub use suite::{InvalidKeyConfig, KeyConfig, Suite};
 
 /// How old a request may be.
 pub const TTL: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! The two suites, their key configurations, and HPKE itself.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use ai_gateway_api::{
     sealed::{KeyId, PublishedKey},
@@ -65,19 +65,6 @@ impl fmt::Display for Suite {
             Self::XWing => "x-wing",
             Self::X25519 => "x25519",
         })
-    }
-}
-
-/// The text names no suite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown suite; known are x-wing and x25519")]
-pub struct UnknownSuite;
-
-impl FromStr for Suite {
-    type Err = UnknownSuite;
-
-    fn from_str(text: &str) -> Result<Self, UnknownSuite> {
-        Self::ALL.into_iter().find(|suite| suite.to_string() == text).ok_or(UnknownSuite)
     }
 }
 
@@ -294,14 +281,6 @@ fn open<K: Kem>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_suite_is_named_as_it_prints() {
-        for suite in Suite::ALL {
-            assert_eq!(suite.to_string().parse(), Ok(suite));
-        }
-        assert_eq!("none".parse::<Suite>(), Err(UnknownSuite));
-    }
 
     #[test]
     fn a_published_key_is_checked_against_its_id() {

@@ -40,29 +40,19 @@ const SLOW: u32 = 30;
 /// The state that all requests share.
 #[derive(Debug)]
 pub(crate) struct App {
-    /// Device keys by node and person.
     pub(crate) devices: Devices,
-    /// Apps and their keys.
     pub(crate) apps: Apps,
-    /// Conversations.
     pub(crate) sessions: Sessions,
     /// Models and their backends.
     pub(crate) models: Models,
-    /// The system prompt's files.
     pub(crate) workspace: Workspace,
-    /// Rate limits.
     pub(crate) limiter: Limiter,
-    /// Memory for large requests.
     pub(crate) bodies: BodyMemory,
     /// Throttle for requests that start together.
     pub(crate) starts: StartThrottle,
-    /// The queues before the models.
     pub(crate) queues: Queues,
-    /// Usage by person and day.
     pub(crate) usage: Arc<Ledger>,
-    /// Counters.
     pub(crate) metrics: Arc<Metrics>,
-    /// Limits of requests and replies.
     pub(crate) limits: Limits,
     /// Follows changes of `openclaw.json`.
     watcher: Mutex<Watcher>,

@@ -8,23 +8,22 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Where a chat came in.
+/// The API of a chat.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct SurfaceLabel {
     /// `sealed`, `openai` or `ollama`.
     pub(crate) surface: &'static str,
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResponseLabels {
-    /// `own`, `openai` or `ollama`: in whose shape it is.
+    /// `own`, `openai` or `ollama`.
     surface: &'static str,
-    /// HTTP's, of which the gateway knows some twenty.
     status: u16,
 }
 
-/// Who answered: a provider of `openclaw.json`, by its name there.
+/// A provider, by its name in `openclaw.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProviderLabel {
     provider: String,
@@ -35,21 +34,21 @@ struct ProviderLabel {
 pub(crate) struct OutcomeLabels {
     /// `sealed`, `openai` or `ollama`.
     pub(crate) surface: &'static str,
-    /// `done`, `failed`, or `left` (by the client).
+    /// `done`, `failed`, or `left` (the client disconnected).
     pub(crate) outcome: &'static str,
 }
 
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RefusalLabel {
-    /// The problem's kind; for sealed requests the reason, which the caller is not told.
+    /// The problem's kind; for sealed requests the reason, which is not sent.
     pub(crate) reason: String,
 }
 
-/// Why a line refused a request.
+/// Why a queue refused a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueRefusalLabel {
-    /// `person` or `total` (as many wait as may), or `late` (it waited for as long as one may).
+    /// `person` or `total` (too many are waiting), or `late` (it waited too long).
     reason: &'static str,
 }
 
@@ -75,7 +74,7 @@ pub(crate) struct Metrics {
     line_refused: Family<QueueRefusalLabel, Counter>,
 }
 
-/// How fast each provider is.
+/// Speed of each provider.
 #[derive(Debug)]
 struct Backends {
     first_delta: Family<ProviderLabel, Histogram>,
@@ -110,7 +109,7 @@ impl Default for Metrics {
             line_refused: Family::default(),
         };
         let registry = &mut metrics.registry;
-        let help = "Replies under way, those in a line included";
+        let help = "Replies in progress, waiting ones included";
         registry.register("active_chats", help, metrics.active.clone());
         registry.register("chats", "Chats by how they ended", metrics.chats.clone());
         registry.register("refused", "Requests refused", metrics.refused.clone());
@@ -119,11 +118,11 @@ impl Default for Metrics {
         registry.register("first_delta_seconds", help, metrics.first_delta.clone());
         metrics.register_times();
         let registry = &mut metrics.registry;
-        let help = "How long requests waited in a line, also in vain";
+        let help = "How long requests waited in a queue, refused ones included";
         registry.register("line_wait_seconds", help, metrics.line_wait.clone());
         registry.register(
             "line_refused",
-            "Requests refused by a line",
+            "Requests refused by a queue",
             metrics.line_refused.clone(),
         );
         metrics
@@ -133,11 +132,11 @@ impl Default for Metrics {
 impl Metrics {
     fn register_times(&mut self) {
         let registry = &mut self.registry;
-        let help = "From a chat's arrival to its end, of those that ended whole";
+        let help = "From a chat's arrival to its end, of complete chats";
         registry.register("chat_seconds", help, self.whole.clone());
-        let help = "From a provider's turn to its first delta";
+        let help = "From the request to a provider to its first delta";
         registry.register("backend_first_delta_seconds", help, self.backends.first_delta.clone());
-        let help = "From a provider's turn to its reply's end, of those that ended whole";
+        let help = "From the request to a provider to the end of its reply, of complete replies";
         registry.register("backend_seconds", help, self.backends.whole.clone());
         let help =
             "Tokens a second from a reply's first delta to its end, as its backend counts them";
@@ -146,7 +145,7 @@ impl Metrics {
         registry.register("answers", help, self.answers.clone());
     }
 
-    /// Counts an answer in this surface's shape.
+    /// Counts a response of this API.
     pub(crate) fn answer(&self, surface: &'static str, status: u16) {
         self.answers.get_or_create(&ResponseLabels { surface, status }).inc();
     }
@@ -156,12 +155,12 @@ impl Metrics {
         self.refused.get_or_create(&RefusalLabel { reason: reason.to_string() }).inc();
     }
 
-    /// Counts a request that a line refused.
+    /// Counts a request that a queue refused.
     pub(crate) fn refuse_queued(&self, reason: &'static str) {
         self.line_refused.get_or_create(&QueueRefusalLabel { reason }).inc();
     }
 
-    /// Counts a request that waited so long in a line.
+    /// Counts a request that waited so long in a queue.
     pub(crate) fn waited(&self, time: Duration) {
         self.line_wait.observe(time.as_secs_f64());
     }
@@ -175,32 +174,32 @@ impl Metrics {
         add("reply", usage.completion_tokens);
     }
 
-    /// All counters as text, behind these gauges.
+    /// All counters as text, after these gauges.
     #[must_use]
     pub(crate) fn render(&self, gauges: String) -> String {
         let mut text = gauges;
         match encode(&mut text, &self.registry) {
             Ok(()) => text,
             Err(error) => {
-                tracing::error!(%error, "metrics cannot be written");
+                tracing::error!(%error, "metrics cannot be encoded");
                 String::new()
             }
         }
     }
 }
 
-/// One chat, counted from its arrival to its end.
+/// Counts a chat from its arrival to its end.
 #[derive(Debug)]
 pub(crate) struct ChatTimer {
     metrics: std::sync::Arc<Metrics>,
     surface: &'static str,
     begun: Instant,
-    /// Who answers, once somebody does.
+    /// The provider's reply, once there is one.
     reply: Option<ReplyTiming>,
     outcome: &'static str,
 }
 
-/// A provider's reply on its way.
+/// Times of a provider's reply.
 #[derive(Debug)]
 struct ReplyTiming {
     by: ProviderLabel,
@@ -211,20 +210,20 @@ struct ReplyTiming {
 }
 
 impl ChatTimer {
-    /// Begins to count.
+    /// Starts counting.
     #[must_use]
     pub(crate) fn start(metrics: std::sync::Arc<Metrics>, surface: &'static str) -> Self {
         metrics.active.get_or_create(&SurfaceLabel { surface }).inc();
         Self { metrics, surface, begun: Instant::now(), reply: None, outcome: "left" }
     }
 
-    /// This provider, which was asked at that time, has answered.
+    /// Records that this provider, which was asked at `asked`, has answered.
     pub(crate) fn answered(&mut self, provider: &str, asked: Instant) {
         let by = ProviderLabel { provider: provider.to_owned() };
         self.reply = Some(ReplyTiming { by, asked, first: None, tokens: 0 });
     }
 
-    /// The first delta of that answer is there.
+    /// Records the first delta of that answer.
     pub(crate) fn first_delta(&mut self) {
         let now = Instant::now();
         self.metrics.first_delta.observe((now - self.begun).as_secs_f64());
@@ -235,7 +234,7 @@ impl ChatTimer {
         }
     }
 
-    /// Counts the tokens that the model says there were.
+    /// Counts the tokens that the model reports.
     pub(crate) fn count_tokens(&mut self, usage: chat_vocabulary::Usage) {
         self.metrics.count_tokens(usage);
         if let Some(reply) = &mut self.reply {
@@ -243,7 +242,7 @@ impl ChatTimer {
         }
     }
 
-    /// The reply ended, whole or not. Without it, the client left.
+    /// Records the end of the reply, complete or not. Without a call the client has disconnected.
     pub(crate) fn end(&mut self, whole: bool) {
         self.outcome = if whole { "done" } else { "failed" };
         if !whole {
@@ -256,7 +255,7 @@ impl ChatTimer {
         let took = now - reply.asked;
         metrics.backends.whole.get_or_create(&reply.by).observe(took.as_secs_f64());
         let talked = reply.first.map_or(0.0, |first| (now - first).as_secs_f64());
-        // The first token took no time that is counted here.
+        // The time of the first token is not included.
         if reply.tokens > 1 && talked > 0.0 {
             let speed = f64::from(reply.tokens - 1) / talked;
             metrics.backends.speed.get_or_create(&reply.by).observe(speed);

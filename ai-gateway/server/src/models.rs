@@ -1,4 +1,4 @@
-//! Which backend answers: the model asked for, or the next in the list.
+//! Chooses the backends for a request: the requested model, or its fallbacks.
 //!
 //! ```text
 //! name ─▶ Chain: candidates, in order ─▶ each one's Provider ─▶ its Nodes, in the order of `nodes`
@@ -33,16 +33,16 @@ pub(crate) use confidential::Pinned;
 pub(crate) use failure::Failure;
 pub(crate) use failure::report;
 pub(crate) use name::HOUSEHOLD;
-pub(crate) use node::PATIENCE;
 #[cfg(test)]
 pub(crate) use node::Node;
+pub(crate) use node::PATIENCE;
 pub(crate) use node::State;
 pub(crate) use provider::{Description, Provider};
 
-/// Nodes that are asked at a time how they are.
+/// Health checks at a time.
 const CHECKS: usize = 32;
 
-/// All models, and in which order they are asked.
+/// All models, and their order.
 #[derive(Debug)]
 pub(crate) struct Models {
     providers: BTreeMap<String, Arc<Provider>>,
@@ -50,11 +50,12 @@ pub(crate) struct Models {
     fallbacks: Vec<ModelRef>,
 }
 
-/// Longest part of an unknown model's name that is repeated to the caller.
+/// Longest part of an unknown model's name in an error, in characters.
 const NAME_MAX: usize = 100;
 
 impl Models {
-    /// Makes the backends that `openclaw.json` names, each behind such a breaker; UNIX sockets are below `root`.
+    /// Opens the backends of `openclaw.json`, each with a circuit breaker; UNIX sockets are below `root`. A file that
+    /// cannot be used makes its provider unavailable until it can; the log names the file.
     pub(crate) fn new(
         config: &OpenClaw,
         breaker: gateway::Breaker,
@@ -69,7 +70,7 @@ impl Models {
         Ok(Self::with_providers(providers, config.primary.clone(), config.fallbacks.clone()))
     }
 
-    /// Routes between these backends.
+    /// Makes the models of these providers.
     #[must_use]
     pub(crate) fn with_providers(
         providers: BTreeMap<String, Provider>,
@@ -111,14 +112,13 @@ impl Models {
         self.providers.keys().map(String::as_str)
     }
 
-    /// Replies that a provider makes at a time, by the settings or by what its nodes say; a node of which neither says it
-    /// makes `usual`.
+    /// Concurrent replies of a provider, by the settings or as its nodes report; `usual` for a node without either.
     #[must_use]
     pub(crate) fn slots(&self, provider: &str, usual: u32) -> u32 {
         self.providers.get(provider).map_or(usual, |provider| provider.slots(usual))
     }
 
-    /// Gives each node the `draining` and `slots` that the file says by now. Nodes are neither added nor removed.
+    /// Sets each node's `draining` and `slots` to the file's. Nodes are neither added nor removed.
     pub(crate) fn set_nodes(&self, file: &OpenClaw) {
         for (name, provider) in &file.providers {
             let nodes = self.providers.get(name).into_iter().flat_map(|provider| &provider.nodes);
@@ -130,9 +130,9 @@ impl Models {
         }
     }
 
-    /// Chooses the candidates for a model's name: the primary and its fallbacks if it is absent, the household's or the
-    /// primary's, else that model alone, because whoever names a model wants that one. `provider/model`, or the bare
-    /// model id where one provider only has it; each with `:latest` or without, as Ollama's clients have it.
+    /// Chooses the candidates for a model's name: the primary and its fallbacks if the name is absent, the household's
+    /// or the primary's; otherwise that model alone. A name is `provider/model`, or the model's id if only one provider
+    /// has it, each with or without Ollama's `:latest`.
     pub(crate) fn choose(&self, asked: Option<&str>) -> Result<Chain, Failure> {
         let named = asked.filter(|asked| !is_household(asked));
         let chosen = named.map_or_else(|| Ok(self.primary.clone()), |asked| self.find(asked))?;
@@ -199,7 +199,7 @@ impl Models {
         let mut bare = all().filter(|(of, model)| *model == name && self.is_ours(of));
         match (bare.next(), bare.next()) {
             (Some(found), None) => Some(owned(found)),
-            // The same id at several providers: the primary, if it is among them.
+            // Several providers have this id: the primary, if it is among them.
             (Some(_), Some(_)) => primary.filter(|(_, model)| *model == name).map(owned),
             _ => None,
         }
@@ -217,7 +217,7 @@ impl Models {
         self.list().into_iter().filter_map(|(name, _)| self.describe_one(&name)).collect()
     }
 
-    /// Describes one; `None` if there is none of that name.
+    /// Describes one; `None` if it does not exist.
     #[must_use]
     pub(crate) fn describe_one(&self, name: &ModelRef) -> Option<Description> {
         let (provider, model) = self.get(name)?;
@@ -229,19 +229,20 @@ impl Models {
         })
     }
 
-    /// Whether a bare name may mean a model of this provider: one on strangers' machines is named in full.
+    /// Whether a bare name may mean a model of this provider. Models of a confidential chain must be named in full.
     fn is_ours(&self, provider: &str) -> bool {
         self.providers.get(provider).is_none_or(|provider| !provider.confidential)
     }
 
-    /// The model that `confidential/NAME` means: of the deployment of that name the first, or the only one of that id.
+    /// The model that `confidential/NAME` means: the first of the deployment of that name, or the only one with that
+    /// id.
     fn find_confidential(&self, asked: &str) -> Option<ModelRef> {
         let deployments = self.providers.iter().filter(|(_, provider)| provider.confidential);
         let deployments = deployments.map(|(name, it)| (name.as_str(), it.models.as_slice()));
         openclaw::find_confidential(asked, deployments)
     }
 
-    /// Asks nodes how they are: those that were not well, and those among which there is a choice.
+    /// Checks the health of nodes that were unhealthy, and of all nodes of providers with several.
     pub(crate) async fn probe(&self) {
         let asked = self.providers.values().flat_map(|provider| {
             let choice = provider.nodes.len() > 1;
@@ -250,13 +251,13 @@ impl Models {
         stream::iter(asked).for_each_concurrent(CHECKS, |node| node.probe()).await;
     }
 
-    /// Asks backends for the context of models whose settings do not say it, and for what their models can do; `again`
-    /// those, too, that have told it.
+    /// Asks backends for context sizes and capabilities that the settings do not say; with `again` also those that have
+    /// answered.
     pub(crate) async fn learn(&self, again: bool) {
         join_all(self.providers.values().map(|provider| provider.learn(again))).await;
     }
 
-    /// Whether some backend answers now.
+    /// Whether a backend is ready now.
     pub(crate) async fn ready(&self) -> bool {
         let nodes = self.providers.values().flat_map(|provider| &provider.nodes);
         let checks = stream::iter(nodes).map(|node| node.check(Duration::ZERO));

@@ -113,7 +113,6 @@ impl Ledger {
 pub(crate) struct UsageGuard {
     ledger: Arc<Ledger>,
     person: Person,
-    /// Pieces of the reply so far.
     pieces: u64,
     /// What the model counted.
     counted: Option<Usage>,

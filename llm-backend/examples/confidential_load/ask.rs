@@ -59,7 +59,7 @@ struct Timing {
 }
 
 pub(crate) async fn run(parameters: Parameters) -> Result<Value, Failure> {
-    let direct = OpenAiCompatible::new(&parameters.engine)?;
+    let direct = OpenAiCompatible::new(llm_backend::Settings::new(&parameters.engine))?;
     let chain = Arc::new(client(&parameters)?);
     ready(&chain, &parameters.model).await?;
     let model = parameters.model.as_str();

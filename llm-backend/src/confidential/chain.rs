@@ -1,4 +1,4 @@
-//! What the parts of a deployment share, and small exchanges with its router.
+//! Shared state of a deployment's parts, and short exchanges with its router.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     settings::Timeouts,
 };
 
-/// What the parts share.
+/// Shared state of the parts.
 pub(crate) struct Chain {
     pub(super) name: String,
     pub(super) timeouts: Timeouts,
@@ -30,8 +30,8 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// A small exchange with the router: the whole answer, of at most 16 MiB. After a problem with the gateway's key the
-    /// configuration is fetched once more, and it is asked once more.
+    /// A short exchange with the router; returns the whole answer, at most 16 MiB. If the gateway does not know the
+    /// key, the configuration is fetched again and the exchange is repeated once.
     pub(crate) async fn small(
         &self,
         head: RequestHead,
@@ -41,10 +41,7 @@ impl Chain {
         let answer = tokio::time::timeout(limit, async {
             let answer = self.exchange(&head, &content).await?;
             answer.whole(MANIFESTS_MAX).await.map_err(|()| {
-                self.untrusted(
-                    "reply-unsealed",
-                    "an answer of the chain is not whole under its seal",
-                )
+                self.untrusted("reply-unsealed", "a sealed answer of the chain is incomplete")
             })
         });
         answer.await.unwrap_or_else(|_| Err(self.unreachable(SILENT)))
@@ -65,7 +62,7 @@ impl Chain {
         Err(self.unreachable(OTHER_KEYS))
     }
 
-    /// The configuration of a gateway that does not take the key of `known`.
+    /// The configuration of a gateway that rejects the key of `known`.
     pub(crate) async fn other_key(
         &self,
         known: &VerifiedConfig,
@@ -103,13 +100,13 @@ impl Chain {
     }
 }
 
-/// Longest answer that is no reply: 500 manifests.
+/// Longest answer that is not a reply: 500 manifests.
 const MANIFESTS_MAX: usize = confidential_api::routing::ComputeManifestList::LEN_MAX;
 
 pub(crate) const SILENT: &str = "did not begin to answer in time: its machines may be overloaded";
 
 pub(crate) const OTHER_KEYS: &str =
-    "does not take the key that it publishes: its operator must look at it";
+    "rejects the key that it publishes: its operator must look at it";
 
 /// A request to the router.
 pub(super) fn head(method: Method, path: &'static str) -> RequestHead {

@@ -1,4 +1,4 @@
-//! The time by which certificates and evidence hold.
+//! The clock for certificates and evidence.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! A deployment's configuration: fetched from auth, and used only as far as the pinned identity stands behind it.
+//! A deployment's configuration, fetched from auth and verified against the pinned identity.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -26,12 +26,12 @@ use tokio::{
 use super::{clock::now_ms, memory::SeenStore, once::SingleFlight};
 use crate::{Error, link::Client};
 
-/// How long a configuration is used before it is fetched again.
+/// Refresh interval of the configuration.
 pub(crate) const FRESH: Duration = Duration::from_secs(10 * 60);
-/// How long after a fetch that failed the next one is tried, while there is an older configuration.
+/// Delay after a failed fetch while an older configuration is usable.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What the configuration says, verified.
+/// A verified configuration.
 #[derive(Debug)]
 pub(crate) struct VerifiedConfig {
     keys: Vec<Key>,
@@ -47,19 +47,19 @@ struct Key {
 }
 
 impl VerifiedConfig {
-    /// Whether it can be asked with at `now`: a key is active, and the policy's time is not over.
+    /// Whether it is usable at `now`: a key is active, and the policy has not expired.
     fn is_usable(&self, now: u64) -> bool {
         self.key(now).is_some() && now < self.policy.policy().not_after
     }
 
-    /// The key to seal with at `now`: of those that are active the newest.
+    /// The newest key that is active at `now`.
     pub(crate) fn key(&self, now: u64) -> Option<&KeyConfig> {
         let active = |key: &&Key| (key.active_from..key.active_until).contains(&now);
         self.keys.iter().filter(active).max_by_key(|key| key.active_from).map(|key| &key.config)
     }
 }
 
-/// The way to it, and what was fetched last.
+/// The connection to auth, and the last configuration.
 pub(crate) struct Configuration {
     name: String,
     auth: Client,
@@ -71,22 +71,22 @@ pub(crate) struct Configuration {
     fetching: SingleFlight<Arc<VerifiedConfig>>,
 }
 
-/// When it is fetched.
+/// Times of fetching.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefreshTimes {
-    /// How long one is used before it is fetched again.
+    /// Refresh interval.
     pub(crate) fresh: Duration,
-    /// How long a fetch may take.
+    /// Timeout of a fetch.
     pub(crate) patience: Duration,
 }
 
 struct CachedConfig {
     known: Arc<VerifiedConfig>,
-    /// When it is fetched again.
+    /// When it is due for a refresh.
     due: Instant,
 }
 
-/// A document cannot be used: its code, and a sentence.
+/// Why a document is rejected: a code and a sentence.
 type Rejection = (&'static str, &'static str);
 
 impl Configuration {
@@ -102,8 +102,8 @@ impl Configuration {
         Self { name, auth, pin, shared_seeds, memory, times, last, fetching }
     }
 
-    /// What holds now. It is fetched anew in the background, and the one before goes on while a new one cannot be had:
-    /// only where none is usable does a question wait for it.
+    /// The current configuration. It is refreshed in the background and used until a new one is available; a request
+    /// waits only if none is usable.
     pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<VerifiedConfig>, Error> {
         let usable = {
             let last = self.lock();
@@ -117,13 +117,13 @@ impl Configuration {
         Ok(known)
     }
 
-    /// One with another key than the one of `known`, which the gateway does not take; or what is published, if that has
-    /// the same.
+    /// A configuration with another key than `known`, whose key the gateway rejects; or the published one, if it has
+    /// the same key.
     pub(crate) async fn fetch_after(
         self: &Arc<Self>,
         known: &VerifiedConfig,
     ) -> Result<Arc<VerifiedConfig>, Error> {
-        // What is under way may have been asked for before the keys changed.
+        // A fetch in progress may have started before the keys changed.
         self.fetching.idle().await;
         let (now, last) = (now_ms(), self.lock().as_ref().map(|last| Arc::clone(&last.known)));
         match last.filter(|last| last.is_usable(now) && last.key(now) != known.key(now)) {
@@ -132,7 +132,7 @@ impl Configuration {
         }
     }
 
-    /// What is fetched now, for all who wait.
+    /// Fetches it, once for all waiting requests.
     async fn fetched(self: &Arc<Self>) -> Result<Arc<VerifiedConfig>, Error> {
         self.fetching.outcome(|| Arc::clone(self).fetch(), || self.auth.silent()).await
     }
@@ -156,17 +156,21 @@ impl Configuration {
                     last.due = Instant::now() + AGAIN;
                 }
                 let error = error as &dyn std::error::Error;
-                tracing::warn!(deployment = self.name, error, "its configuration is not renewed");
+                tracing::warn!(
+                    deployment = self.name,
+                    error,
+                    "the configuration could not be refreshed"
+                );
             }
         }
         known
     }
 
-    /// What auth says.
+    /// Fetches auth's document.
     async fn ask(&self) -> Result<Signed<Config>, Error> {
         let answer = self.auth.ask(Method::GET, path::CONFIG, None, self.times.patience).await?;
         if !answer.status.is_success() {
-            return Err(self.auth.refused(answer.status, "it has no configuration"));
+            return Err(self.auth.refused(answer.status, "it returned no configuration"));
         }
         let text = |name: &str| answer.headers.get(name)?.to_str().ok().map(str::to_owned);
         let (signature, certificate) = (text(header::SIGNATURE), text(header::CERTIFICATE));
@@ -174,7 +178,7 @@ impl Configuration {
         signed(body, signature, certificate).map_err(|(code, reason)| self.refused(code, reason))
     }
 
-    /// Verifies what auth says and keeps what was seen, where neither holds up anybody.
+    /// Verifies the document and stores what was seen, on a blocking thread.
     async fn take(self: Arc<Self>, signed: Signed<Config>) -> Result<Arc<VerifiedConfig>, Error> {
         let this = Arc::clone(&self);
         match spawn_blocking(move || this.read(&signed, now_ms())).await {
@@ -192,21 +196,19 @@ impl Configuration {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Verifies a configuration and what is in it, and keeps what was seen.
+    /// Verifies a configuration and its contents, and stores what was seen.
     fn read(&self, signed: &Signed<Config>, now: u64) -> Result<VerifiedConfig, Rejection> {
         let config = signed.verify(&self.pin.identity, now).map_err(|it| config_code(&it))?;
         if !config.features.ohttp || !config.features.real_attestation {
             return Err((
                 "downgraded",
-                "the deployment publishes that it does without sealing or evidence",
+                "the deployment declares that it works without sealing or evidence",
             ));
         }
         let before = self.memory.seen();
         let mut seen = before;
-        let rolled_back = (
-            "config-rolled-back",
-            "an older configuration than the one that was seen is published",
-        );
+        let rolled_back =
+            ("config-rolled-back", "the published configuration is older than one seen before");
         seen.config =
             Some(follow(before.config, config.epoch, &signed.payload).ok_or(rolled_back)?);
         let keys = match config.key_source {
@@ -214,7 +216,7 @@ impl Configuration {
                 let bundle = config.bundle.as_ref().ok_or(MALFORMED)?;
                 let keys = bundle.verify(&self.pin.identity, now).map_err(|it| bundle_code(&it))?;
                 let rolled_back =
-                    ("bundle-rolled-back", "older keys than those that were seen are published");
+                    ("bundle-rolled-back", "the published keys are older than keys seen before");
                 let mark = follow(before.bundle, keys.epoch, &bundle.payload).ok_or(rolled_back)?;
                 seen.bundle = Some(mark);
                 from_bundle(&keys)?
@@ -237,22 +239,22 @@ impl Configuration {
             tracing::warn!(
                 deployment = self.name,
                 names,
-                "policy-wider-than-pin: these are not taken"
+                "policy-wider-than-pin: these are not accepted"
             );
         }
         if seen != before {
             let kept = self.memory.keep(seen);
             kept.map_err(|_| {
-                ("not-kept", "what was seen of the deployment cannot be stored here")
+                ("not-kept", "the record of the deployment's documents cannot be stored")
             })?;
         }
         Ok(VerifiedConfig { keys, policy })
     }
 }
 
-const MALFORMED: Rejection = ("config-malformed", "the deployment's configuration is not one");
+const MALFORMED: Rejection = ("config-malformed", "the deployment's configuration is malformed");
 
-/// The configuration, with the signature and the certificate of its headers.
+/// The configuration with the signature and certificate of its headers.
 fn signed(
     body: Vec<u8>,
     signature: Option<String>,
@@ -267,14 +269,14 @@ fn signed(
     Ok(Signed::from_parts(payload, signature, Some(certificate)))
 }
 
-/// What to keep of a document, if it may follow what was seen.
+/// The record of a document, if it may follow the one seen before.
 fn follow(before: Option<DocumentVersion>, epoch: u64, payload: &str) -> Option<DocumentVersion> {
     let mark = DocumentVersion { epoch, digest: Fixed(Sha256::digest(payload).into()) };
     before.is_none_or(|before| epoch > before.epoch || mark == before).then_some(mark)
 }
 
 fn from_bundle(bundle: &Bundle) -> Result<Vec<Key>, Rejection> {
-    let malformed = ("bundle-malformed", "a key of the gateway is none");
+    let malformed = ("bundle-malformed", "a key of the gateway is malformed");
     let key = |key: &confidential_api::bundle::BundleKey| {
         let config = KeyConfig::decode(&key.config.0).map_err(|_| malformed)?;
         Ok(Key { config, active_from: key.active_from, active_until: key.active_until })
@@ -282,11 +284,11 @@ fn from_bundle(bundle: &Bundle) -> Result<Vec<Key>, Rejection> {
     bundle.keys.iter().map(key).collect()
 }
 
-/// The keys of the readers that know no bundle, with their times.
+/// The keys for readers without bundles, with their validity.
 fn from_list(config: &Config) -> Result<Vec<Key>, Rejection> {
     let configs = KeyConfig::decode_list(&config.ohttp_key_configs_bundle);
     let configs =
-        configs.map_err(|_| ("bundle-malformed", "the list of the gateway's keys is none"))?;
+        configs.map_err(|_| ("bundle-malformed", "the list of the gateway's keys is malformed"))?;
     let keys = configs.into_iter().filter_map(|it| {
         let id = it.key_id();
         let period = config.ohttp_key_rotation_periods.iter().find(|period| period.key_id == id)?;
@@ -301,13 +303,12 @@ fn config_code(error: &SignedError) -> Rejection {
         SignedError::Malformed(..) | SignedError::Invalid(..) | SignedError::TooLong(_) => {
             MALFORMED
         }
-        SignedError::Signature(_) => (
-            "config-signature",
-            "the configuration is not signed by the identity that this home pinned",
-        ),
+        SignedError::Signature(_) => {
+            ("config-signature", "the configuration is not signed by the pinned identity")
+        }
         SignedError::Certificate(_) | SignedError::CertifiedForElse(_) => (
             "config-certificate",
-            "the configuration is signed by a key that the deployment certified for something else, or not at all",
+            "the configuration is signed by a key without a certificate for it",
         ),
         SignedError::CertificateTime { .. } => (
             "certificate-time",
@@ -323,10 +324,9 @@ fn bundle_code(error: &SignedError) -> Rejection {
         }
         SignedError::Signature(_)
         | SignedError::Certificate(_)
-        | SignedError::CertifiedForElse(_) => (
-            "bundle-signature",
-            "the gateway's keys are not signed by whom the deployment certified",
-        ),
+        | SignedError::CertifiedForElse(_) => {
+            ("bundle-signature", "the gateway's keys are not signed by a certified key")
+        }
         SignedError::CertificateTime { .. } => (
             "certificate-time",
             "the certificate of the gateway's keys is not valid now; is this machine's clock right?",

@@ -1,4 +1,4 @@
-//! What came under one of the two seals, as it comes: sealed bytes in, a head and content out.
+//! Opens one of the two layers of sealing as a stream: sealed bytes in, head and content out.
 
 use bytes::Bytes;
 use confidential_envelope::{
@@ -11,18 +11,18 @@ use crate::body::{Pieces, StreamError};
 
 /// Longest content of an answer, in bytes.
 const CONTENT_MAX: u64 = 64 << 20;
-/// Longest sealed answer that is no stream, in bytes.
+/// Longest sealed answer that is not streamed, in bytes.
 const WHOLE_MAX: usize = 17 << 20;
 
-/// An answer that was opened up to its content.
+/// An answer whose head was opened.
 pub(crate) struct Answer {
     pub(crate) head: ResponseHead,
-    /// What follows. It ends with an error unless the seal's own end came.
+    /// The content. It ends with an error unless the seal's end arrived.
     pub(crate) content: Pieces,
 }
 
 impl Answer {
-    /// Opens an answer: in chunks as they come, or once all of it has come.
+    /// Opens an answer, chunk by chunk or as a whole.
     pub(crate) async fn open(
         sealed: Pieces,
         opener: ResponseOpener,
@@ -47,7 +47,7 @@ impl Answer {
         Ok(Self { head, content: opening.content() })
     }
 
-    /// All of it, of at most `max` bytes.
+    /// The whole answer, at most `max` bytes.
     pub(crate) async fn whole(mut self, max: usize) -> Result<(ResponseHead, Vec<u8>), ()> {
         let mut whole = Vec::new();
         while let Some(piece) = self.content.next().await {
@@ -67,7 +67,7 @@ struct Opening {
     seal: Seal,
     /// None once the message has ended.
     decoder: Option<Decoder<ResponseHead>>,
-    /// What was decoded, the last first.
+    /// Decoded events, the last first.
     ready: Vec<Event<ResponseHead>>,
 }
 
@@ -94,7 +94,7 @@ impl Opening {
             self.ready.reverse();
             if taken.is_err() {
                 self.decoder = None;
-                // What was opened before is genuine, but nobody needs it: the reply is not whole.
+                // What was opened before is genuine, but the reply is incomplete.
                 self.ready.clear();
                 return Some(Err(StreamError::Sealed));
             }

@@ -1,4 +1,4 @@
-//! What was seen of a deployment: no older document is taken after a newer one, also over restarts.
+//! A record of the newest documents of a deployment, so that older ones are rejected, also after a restart.
 
 use std::{
     fmt, io,
@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// The newest documents that were seen.
+/// The newest documents seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SeenDocuments {
@@ -20,7 +20,7 @@ pub struct SeenDocuments {
 }
 
 impl SeenDocuments {
-    /// The newer of what both name, document by document: where both are of one epoch, that of `self`.
+    /// The newer of both, document by document; if both have the same epoch, that of `self`.
     #[must_use]
     pub fn or_newer(self, other: Self) -> Self {
         let newer = |one: Option<attestation::DocumentVersion>,
@@ -36,20 +36,20 @@ impl SeenDocuments {
     }
 }
 
-/// Keeps what was seen.
+/// Stores the newest documents seen.
 pub trait SeenStore: fmt::Debug + Send + Sync {
-    /// What was kept last.
+    /// The stored record.
     fn seen(&self) -> SeenDocuments;
 
-    /// Keeps it, before anything that it names is used; where something newer was kept meanwhile, that stays.
+    /// Stores the record before its documents are used. Newer entries that were stored meanwhile stay.
     ///
     /// # Errors
     ///
-    /// It could not be kept; nothing that it names is used then.
+    /// It could not be stored; the documents must not be used.
     fn keep(&self, seen: SeenDocuments) -> io::Result<()>;
 }
 
-/// Keeps it until the process ends.
+/// Stores it until the process ends.
 #[derive(Debug, Default)]
 pub struct InMemoryStore(Mutex<SeenDocuments>);
 

@@ -1,4 +1,4 @@
-//! Nodes that proved themselves: evidence is asked for with a nonce of our own, verified, and holds for a while.
+//! Verified nodes: evidence is requested with our nonce, verified, and valid for a while.
 //!
 //! ```text
 //! model ─▶ cached and holds? ── yes ─▶ sealed to; past half of its time it is renewed in the background
@@ -18,20 +18,20 @@ use tokio::time::Instant;
 
 use super::{clock::now_ms, once::SingleFlight};
 
-/// Nodes that one request is sealed to.
+/// Nodes that a request is sealed to.
 pub(crate) const CANDIDATES: usize = 3;
 
-/// Those that are known.
+/// Verified nodes by model.
 pub(crate) struct Nodes {
     pub(super) name: String,
     pub(super) simulated: bool,
-    /// How long a verification holds.
+    /// How long a verification is valid.
     pub(super) life: Duration,
-    /// By the model, of which there are as many as the settings name.
+    /// By model; the settings bound their number.
     of: Mutex<BTreeMap<String, Arc<ModelNodes>>>,
 }
 
-/// Those that have one model.
+/// The nodes of one model.
 #[derive(Default)]
 pub(super) struct ModelNodes {
     known: Mutex<VerifiedNodes>,
@@ -41,7 +41,7 @@ pub(super) struct ModelNodes {
 #[derive(Default)]
 pub(super) struct VerifiedNodes {
     pub(super) verified: Vec<Arc<VerifiedNode>>,
-    /// Until when a renewal that failed is not tried again.
+    /// No renewal is tried until then, after a failed one.
     pub(super) pause: Option<Instant>,
 }
 
@@ -57,8 +57,8 @@ impl Nodes {
 }
 
 impl VerifiedNodes {
-    /// Takes in what came of a renewal. What others proved before still counts, as long as it holds: they may have been
-    /// busy, or not asked.
+    /// Merges the result of a renewal. Other nodes keep their earlier verification while it is valid: they may have
+    /// been busy, or not asked.
     pub(super) fn renew(
         &mut self,
         mut verified: Vec<Arc<VerifiedNode>>,
@@ -81,7 +81,7 @@ impl ModelNodes {
         change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Those that proved themselves under the policy of this epoch, and hold for `life` from then on.
+    /// Nodes that were verified under the policy of this epoch, within the last `life`.
     pub(super) fn holding(&self, life: Duration, epoch: u64) -> Vec<Arc<VerifiedNode>> {
         let now = now_ms();
         let holds = |node: &&Arc<VerifiedNode>| {
@@ -90,7 +90,7 @@ impl ModelNodes {
         self.change(|known| known.verified.iter().filter(holds).take(CANDIDATES).cloned().collect())
     }
 
-    /// Whether they may be renewed now.
+    /// Whether a renewal may start now.
     pub(super) fn may_renew(&self) -> bool {
         self.change(|known| known.pause.is_none_or(|until| until <= Instant::now()))
     }

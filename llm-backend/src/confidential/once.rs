@@ -1,4 +1,4 @@
-//! Work that is done once for all who wait for it (*single flight*).
+//! Runs work once for all callers that wait for it (*single flight*).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 
 use crate::Error;
 
-/// What comes of it; nothing if the process ends meanwhile.
+/// Its outcome; none if the task was aborted.
 type Outcome<T> = Shared<oneshot::Receiver<Result<T, Error>>>;
 
-/// Work of which there is one at a time. It goes on, in a task of its own, when whoever waits for it leaves.
+/// Work that runs at most once at a time, in its own task, which continues when callers leave.
 pub(crate) struct SingleFlight<T>(Mutex<Option<Outcome<T>>>);
 
 impl<T> Default for SingleFlight<T> {
@@ -20,7 +20,7 @@ impl<T> Default for SingleFlight<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
-    /// Begins the work, unless it is under way, and waits for nothing.
+    /// Starts the work unless it is running, without waiting.
     pub(crate) fn begin<F>(&self, work: impl FnOnce() -> F)
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -28,11 +28,11 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         drop(self.begun(work));
     }
 
-    /// What comes of the work, which is begun unless it is under way.
+    /// Starts the work unless it is running, and waits for its outcome.
     ///
     /// # Errors
     ///
-    /// The work's own; `none` if it was ended.
+    /// The work's own; `none` if the task was aborted.
     pub(crate) async fn outcome<F>(
         &self,
         work: impl FnOnce() -> F,
@@ -47,7 +47,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         }
     }
 
-    /// Waits for what is under way, if anything is.
+    /// Waits for running work, if there is any.
     pub(crate) async fn idle(&self) {
         let last = self.lock().clone();
         if let Some(outcome) = last {
@@ -60,7 +60,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let mut last = self.lock();
-        // Its task may not have ended yet although what came of it was told: that is over for whoever asks now.
+        // Its task may still be running although the outcome is known: then new work starts.
         if let Some(outcome) = &*last
             && outcome.clone().now_or_never().is_none()
         {
@@ -69,7 +69,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         let (tell, told) = oneshot::channel();
         let work = work();
         tokio::spawn(async move {
-            // Nobody may be left who waits for it.
+            // All callers may have left.
             drop(tell.send(work.await));
         });
         let told = told.shared();

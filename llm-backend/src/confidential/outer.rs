@@ -1,4 +1,4 @@
-//! One exchange under the gateway's key, through whichever relay takes it.
+//! An exchange sealed to the gateway's key, through one of the relays.
 
 use std::{
     sync::{
@@ -25,19 +25,19 @@ use crate::{
     link::{Answer, Client},
 };
 
-/// Bytes to a multiple of which requests are padded: the length of a small one tells less.
+/// Requests are padded to a multiple of this, in bytes, so that their length reveals less.
 const PADDING: usize = 256;
 
-/// The ways to the gateway.
+/// The relays to the gateway.
 pub(crate) struct Outer {
     name: String,
     relays: Vec<Client>,
-    /// Place of the one that passed something on last.
+    /// Index of the relay that worked last.
     first: AtomicUsize,
     prepared: Arc<PreparedSecrets>,
 }
 
-/// There is no answer.
+/// An exchange failed.
 #[derive(Debug)]
 pub(crate) enum ExchangeError {
     /// The gateway does not have the key (RFC 9458, section 5.3).
@@ -57,10 +57,9 @@ impl Outer {
         Self { name, relays, first: AtomicUsize::new(0), prepared }
     }
 
-    /// Seals a request, sends it by the first relay that passes it on, and opens the answer up to its content. A question
-    /// goes out in chunks: until its answer begins a node may read the prompt for `limit`. For anything else all relays
-    /// together have that long: each half of what is left, and the last one the rest, so that the one that worked last has
-    /// time however many there are.
+    /// Seals a request, sends it through the first relay that forwards it, and opens the head of the answer. A chat is
+    /// sent in chunks, and each relay has `limit` until the answer begins. Otherwise all relays share `limit`: each
+    /// gets half of what is left, the last one the rest.
     pub(crate) async fn exchange(
         &self,
         key: &KeyConfig,
@@ -82,7 +81,7 @@ impl Outer {
                 (false, false) => left / 2,
             };
             match self.through(relay, key, head, content, chunked, each).await {
-                // A relay may be down, or lie: the next one is asked. A node answers a request once, whatever became of it.
+                // A relay may be down, or lie: the next one is tried. A node answers a request only once.
                 Err(ExchangeError::Key) => no_key = true,
                 Err(ExchangeError::Error(
                     error @ (Error::Unreachable { .. }
@@ -90,7 +89,7 @@ impl Outer {
                     | Error::Refused { .. }
                     | Error::Untrusted { .. }),
                 )) => {
-                    tracing::debug!(relay = relay.name(), %error, "the next relay is asked");
+                    tracing::debug!(relay = relay.name(), %error, "the next relay is tried");
                     last = Some(error);
                 }
                 done => {
@@ -102,7 +101,7 @@ impl Outer {
         if no_key {
             return Err(ExchangeError::Key);
         }
-        let none = Error::Address { url: self.name.clone(), reason: "name one relay at least" };
+        let none = Error::Address { url: self.name.clone(), reason: "name at least one relay" };
         Err(ExchangeError::Error(last.unwrap_or(none)))
     }
 
@@ -117,10 +116,11 @@ impl Outer {
     ) -> Result<layer::Answer, ExchangeError> {
         let refused =
             |code, reason| ExchangeError::Error(Error::untrusted(&self.name, code, reason));
-        let unsealable = || refused("no-active-key", "the gateway's key takes no request");
+        let unsealable =
+            || refused("no-active-key", "requests cannot be sealed to the gateway's key");
         let unsealed = |reason| {
             let (backend, code) = (self.name.clone(), "reply-unsealed");
-            // Nothing else holds what people wrote.
+            // Only chunked requests contain people's text.
             ExchangeError::Error(Error::Untrusted { backend, code, reason, sent: chunked })
         };
         let until = Instant::now() + limit;
@@ -141,7 +141,7 @@ impl Outer {
         }
         let in_chunks = answer.is(media::OHTTP_CHUNKED_RESPONSE);
         if !in_chunks && !answer.is(media::OHTTP_RESPONSE) {
-            return Err(unsealed("an answer of the chain came without its seal"));
+            return Err(unsealed("an answer of the chain was not sealed"));
         }
         let sealed = answer.into_stream().map_err(StreamError::Transport).boxed();
         match timeout_at(until, layer::Answer::open(sealed, opener, in_chunks, RESPONSE_LIMITS))
@@ -155,7 +155,7 @@ impl Outer {
     }
 }
 
-/// What a relay or the gateway said outside of the seal: it is believed as far as it names the key.
+/// An unsealed refusal of a relay or the gateway. Only the problem that names the key is trusted.
 async fn refusal(relay: &Client, answer: Answer) -> ExchangeError {
     let status = answer.status;
     let kind = answer.headers.get(CONTENT_TYPE).cloned();

@@ -1,6 +1,7 @@
-//! Secrets that are encapsulated before there is a question: that takes longer than all else that is done here for one.
+//! Encapsulates secrets before there is a request, because that takes longer than the rest of sealing.
 //!
-//! Each is used once. Those for a node belong to its proof, and are thrown away with it; that for the gateway belongs to its key.
+//! Each is used once. A node's secret belongs to its verification and is dropped with it; the gateway's belongs to its
+//! key.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,13 +12,13 @@ use confidential_envelope::{
     ohttp::{KeyConfig, Request},
 };
 
-/// For the next question.
+/// Secrets for the next request.
 pub(crate) struct PreparedSecrets<C: Candidate = VerifiedNode> {
     nodes: Mutex<Vec<NodeSecret<C>>>,
     gateway: Mutex<Option<(KeyConfig, Request)>>,
 }
 
-/// A proof, and a secret for the node's key that it is of.
+/// A verified node, and a secret for its key.
 type NodeSecret<C> = (Arc<C>, Recipient<<C as Candidate>::Id>);
 
 impl<C: Candidate> Default for PreparedSecrets<C> {
@@ -27,7 +28,7 @@ impl<C: Candidate> Default for PreparedSecrets<C> {
 }
 
 impl<C: Candidate> PreparedSecrets<C> {
-    /// A secret for each node: what was prepared under this very proof, else a new one.
+    /// A secret for each node: the one prepared for this verification, or a new one.
     pub(crate) fn recipients(&self, nodes: &[Arc<C>]) -> Result<Vec<Recipient<C::Id>>, SealError> {
         let prepared = |node: &Arc<C>| {
             let mut ready = lock(&self.nodes);
@@ -39,9 +40,9 @@ impl<C: Candidate> PreparedSecrets<C> {
         nodes.iter().map(recipient).collect()
     }
 
-    /// A request to the gateway's key: what was prepared for it, else a new one.
+    /// A request to the gateway's key: the prepared one, or a new one.
     pub(crate) fn request(&self, key: &KeyConfig) -> Result<Request, SealError> {
-        // The lock is not held while a new one is made.
+        // The lock is released before a new one is made.
         let ready = lock(&self.gateway).take();
         match ready {
             Some((config, request)) if config == *key => Ok(request),
@@ -49,7 +50,7 @@ impl<C: Candidate> PreparedSecrets<C> {
         }
     }
 
-    /// Prepares what is missing for the next question. It computes for some milliseconds.
+    /// Prepares the missing secrets for the next request, which takes some milliseconds.
     pub(crate) fn prepare(&self, nodes: &[Arc<C>], key: &KeyConfig) {
         let of_key = |ready: &Option<(KeyConfig, Request)>| {
             ready.as_ref().is_some_and(|(config, _)| config == key)
@@ -72,7 +73,7 @@ impl<C: Candidate> PreparedSecrets<C> {
         }
     }
 
-    /// Throws away what belongs to proofs that nobody else knows any more.
+    /// Drops secrets of verifications that are no longer used elsewhere.
     pub(crate) fn tidy(&self) {
         lock(&self.nodes).retain(|(proved, _)| Arc::strong_count(proved) > 1);
     }

@@ -1,4 +1,4 @@
-//! One question: sealed to nodes that proved themselves, and the reply of the one that answers.
+//! A chat: sealed to verified nodes, and the reply of the node that answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,16 +36,17 @@ use crate::{
     refusal::Refusal,
 };
 
-/// The one path that a node's worker answers.
+/// The only path of a node's worker.
 const COMPLETIONS: &str = "/v1/chat/completions";
 /// Longest refusal of a node, in bytes.
 const REFUSAL_MAX: usize = 64 << 10;
 
-/// What became of an attempt that brought no reply.
+/// Why an attempt brought no reply.
 enum AttemptError {
-    /// The nodes do not take what was sealed to them, or are gone: their evidence is asked for anew.
+    /// The nodes reject the request, or are gone: they are verified again.
     Stale(Error),
-    /// The gateway has other keys, which were fetched; with them the policy may have changed, so it is sealed anew.
+    /// The gateway has other keys, which were fetched. The policy may have changed, too, so the request is sealed
+    /// again.
     OtherKeys,
     /// Anything else.
     Error(Error),
@@ -57,9 +58,8 @@ impl From<Error> for AttemptError {
     }
 }
 
-/// Asks for a reply. Where the nodes do not take what was sealed to them, they are verified and asked once more; where the
-/// gateway has other keys, it is sealed once more. Like any backend it has begun to answer in time, or not at all: whoever
-/// sends the head of an answer and then nothing holds nobody up.
+/// Requests a reply. If the nodes reject the request, they are verified again and the request is sent once more; if the
+/// gateway has other keys, it is sealed once more. The reply must begin within the timeout for the first delta.
 pub(super) async fn ask(chain: Arc<Chain>, request: ChatRequest) -> Result<DeltaStream, Error> {
     let asked = begin(&chain, request, Instant::now());
     timeout(chain.timeouts.first, asked).await.unwrap_or_else(|_| Err(chain.unreachable(SILENT)))
@@ -83,7 +83,7 @@ async fn begin(
     reply.map_err(|error| if went_out { error.once_sent() } else { error })
 }
 
-/// Asks until there is a reply: three times at most, for the gateway may have other keys once, and the nodes once.
+/// Repeats until there is a reply, three times at most: once for other keys, once for other nodes.
 async fn turns(
     chain: &Arc<Chain>,
     model: &str,
@@ -110,9 +110,9 @@ async fn turns(
     }
 }
 
-const REFUSED: &str = "has nodes that do not open what was sealed to them: try again in a moment";
+const REFUSED: &str = "has nodes that cannot open the request: try again in a moment";
 
-/// What a worker reads.
+/// The head that a worker reads.
 fn inner_head() -> RequestHead {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -132,7 +132,7 @@ async fn once(
     sent: Instant,
     went_out: &mut bool,
 ) -> Result<DeltaStream, AttemptError> {
-    let unsealable = |_| chain.unreachable("has nodes whose keys take no request");
+    let unsealable = |_| chain.unreachable("has nodes with unusable keys");
     let recipients = chain.prepared.recipients(&nodes).map_err(unsealable)?;
     let sealed = inner::seal(recipients, question).map_err(unsealable)?;
     let candidates = sealed.keys.into_iter();
@@ -165,11 +165,11 @@ async fn once(
     let not_taken =
         |code, reason| Error::Untrusted { backend: chain.name.clone(), code, reason, sent: true };
     let not_offered =
-        || not_taken("node-not-offered", "a node answered to which nothing was sealed");
+        || not_taken("node-not-offered", "the answer is from a node to which nothing was sealed");
     let node = answers.ok_or_else(not_offered)?;
     let opener = sealed.answers.of(&node).map_err(|_| not_offered())?;
     let proved = nodes.iter().find(|it| it.id() == node).ok_or_else(not_offered)?;
-    let unsealed = || not_taken("reply-unsealed", "a node's answer came without its seal");
+    let unsealed = || not_taken("reply-unsealed", "a node's answer was not sealed");
     let chunked = match text(CONTENT_TYPE.as_str()) {
         Some(media::CHUNKED_RESPONSE) => true,
         Some(media::RESPONSE) => false,
@@ -188,20 +188,20 @@ async fn once(
     Ok(reply)
 }
 
-/// Prepares for the next question, without holding up this one's reply.
+/// Prepares secrets for the next request without delaying this reply.
 fn prepare_next(chain: &Chain, Candidates { nodes, known }: Candidates) {
     let prepared = Arc::clone(&chain.prepared);
     tokio::task::spawn_blocking(move || {
         if let Some(key) = known.key(now_ms()) {
             prepared.prepare(&nodes, key);
         }
-        // The proofs may have been renewed or forgotten meanwhile.
+        // The nodes may have been verified again or dropped meanwhile.
         drop(nodes);
         prepared.tidy();
     });
 }
 
-/// What stood behind a reply.
+/// The evidence of a reply.
 fn evidence(node: NodeId, proved: &VerifiedNode) -> Evidence {
     let summary = proved.summary();
     Evidence {
@@ -212,8 +212,8 @@ fn evidence(node: NodeId, proved: &VerifiedNode) -> Evidence {
     }
 }
 
-/// What the chain said outside of the node's seal. A node says 400 to what it does not open, and 404 is said where none
-/// of the nodes lives: either may be so because they are others by now.
+/// A refusal outside of the node's seal: 400 from a node that cannot open the request, 404 if no node is up. Both may
+/// mean that the nodes have changed.
 fn refusal(chain: &Chain, status: StatusCode) -> AttemptError {
     match status {
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
@@ -223,14 +223,14 @@ fn refusal(chain: &Chain, status: StatusCode) -> AttemptError {
             AttemptError::Error(chain.busy("is busy with other requests: try again in a moment"))
         }
         StatusCode::PAYLOAD_TOO_LARGE => {
-            let words = "the request is longer than the chain takes: send less text";
+            let words = "the request is too long for the chain: send less text";
             AttemptError::Error(chain.refused(status, words))
         }
         _ => AttemptError::Error(chain.unreachable("failed inside: its operator must look at it")),
     }
 }
 
-/// The reply under the node's seal, or what its worker says in its place.
+/// The sealed reply, or the worker's error in its place.
 async fn reply(
     chain: &Chain,
     answer: Answer,
@@ -263,7 +263,7 @@ async fn reply(
     });
     let deltas = body::timed(pieces.boxed(), sent, chain.timeouts, decode);
     let end = SealEnd { content, name: chain.name.clone(), idle: chain.timeouts.idle };
-    // With the first delta goes what stands behind all of them.
+    // The first delta carries the evidence.
     let state = (deltas, Some(Arc::new(evidence)), Some(end));
     let deltas = stream::unfold(state, async |(mut deltas, mut evidence, mut end)| {
         match deltas.next().await {
@@ -273,7 +273,7 @@ async fn reply(
             }
             Some(Err(error)) => Some((Err(error), (deltas, evidence, None))),
             None => {
-                // What it was reading is let go of, so that the rest can be.
+                // Releases the lock of the content, so that the rest can be read.
                 drop(deltas);
                 let cut = end.take()?.missing().await?;
                 Some((Err(cut), (stream::empty().boxed(), evidence, None)))
@@ -283,7 +283,7 @@ async fn reply(
     Ok(deltas.boxed())
 }
 
-/// A reply's bytes, and whether they broke off: nobody may be told of that by the bytes themselves, once the last event came.
+/// A reply's bytes, and whether they broke off, which may happen after the last event.
 struct Content {
     pieces: stream::Fuse<body::Pieces>,
     broken: bool,
@@ -297,7 +297,7 @@ impl Content {
     }
 }
 
-/// What comes after the last event of a reply: the end of its seal, without which it is not whole.
+/// What follows the last event of a reply: the end of its seal, without which the reply is incomplete.
 struct SealEnd {
     content: Arc<Mutex<Content>>,
     name: String,
@@ -305,7 +305,7 @@ struct SealEnd {
 }
 
 impl SealEnd {
-    /// Why the reply is not whole; none if it is.
+    /// The error if the reply is incomplete.
     async fn missing(self) -> Option<Error> {
         let ended = async {
             let mut content = self.content.lock().await;

@@ -1,4 +1,4 @@
-//! Has nodes of a deployment prove themselves.
+//! Verifies nodes of a deployment.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,38 +23,37 @@ use super::{
 };
 use crate::error::Error;
 
-/// Nodes of a shortlist that are asked for evidence, until enough proved themselves.
+/// Most nodes of the shortlist, which are asked until enough are verified.
 const SHORTLIST: usize = 12;
 
-/// For how long others are waited for once a node proved itself; at most a quarter of the time that a verification holds.
+/// How long to wait for further nodes once one is verified; at most a quarter of a verification's validity.
 const OTHERS: Duration = Duration::from_secs(1);
 
-/// After a renewal that failed the next one waits for this part of the time that a verification holds.
+/// A failed renewal is repeated after this fraction of a verification's validity.
 const PAUSE: u32 = 8;
 
-/// Nodes to seal to, and the configuration under whose policy they proved themselves: the gateway's key is of the same.
+/// Nodes to seal to, and the configuration with the policy that they were verified under and the gateway's key.
 pub(crate) struct Candidates {
     pub(crate) nodes: Vec<Arc<VerifiedNode>>,
     pub(crate) known: Arc<config::VerifiedConfig>,
 }
 
-/// What came of asking nodes for evidence.
+/// The result of verifying nodes.
 #[derive(Default)]
 struct VerificationResult {
     proved: Vec<Arc<VerifiedNode>>,
-    /// Those whose evidence was refused: what they proved before does not count any more.
+    /// Nodes whose evidence was rejected: earlier verifications of them are void.
     refused: Vec<NodeId>,
-    /// The first error; of a refusal rather than of a node that was not reached.
+    /// The first error; a rejection takes precedence over a node that was not reached.
     first: Option<Error>,
 }
 
 impl Chain {
-    /// Up to three nodes for a model, each of which proved itself within the time that a verification holds, under the
-    /// policy that holds now.
+    /// Up to three nodes for a model with a valid verification under the current policy.
     pub(crate) async fn candidates(self: &Arc<Self>, model: &str) -> Result<Candidates, Error> {
         let (of, life) = (self.nodes.of(model), self.nodes.life);
         let verify = || Arc::clone(self).verify_anew(model.to_owned());
-        // A verification that was under way may have begun under the policy before.
+        // A running verification may have started under the previous policy.
         for _ in 0..3 {
             let known = self.configuration.current().await?;
             let epoch = known.policy.policy().epoch;
@@ -70,13 +69,13 @@ impl Chain {
         Err(self.busy("changes its policy: try again in a moment"))
     }
 
-    /// Forgets what is known of a model's nodes: they did not answer as they should.
+    /// Drops the verifications of a model's nodes.
     pub(crate) fn forget(&self, model: &str) {
         self.nodes.of(model).change(|known| known.verified.clear());
         self.prepared.tidy();
     }
 
-    /// Verifies nodes, and remembers those that proved themselves.
+    /// Verifies nodes and stores the result.
     async fn verify_anew(self: Arc<Self>, model: String) -> Result<(), Error> {
         let life = self.nodes.life;
         let failed = match self.verify(&model).await {
@@ -91,7 +90,7 @@ impl Chain {
         let Some(error) = failed else { return Ok(()) };
         self.nodes.of(&model).change(|known| known.pause = Some(Instant::now() + life / PAUSE));
         let cause = &error as &dyn std::error::Error;
-        tracing::warn!(deployment = self.name, error = cause, "no node is verified");
+        tracing::warn!(deployment = self.name, error = cause, "no node could be verified");
         Err(error)
     }
 
@@ -103,7 +102,7 @@ impl Chain {
         let VerificationResult { mut proved, mut refused, mut first } =
             VerificationResult::default();
         let others = OTHERS.min(self.nodes.life / 4);
-        // As long as each of two small exchanges may take: nodes that do not answer hold up nothing for longer.
+        // The timeout of two short exchanges.
         let mut until = Instant::now() + self.timeouts.health.saturating_mul(4);
         let asked = stream::iter(shortlist)
             .map(async |node| self.prove(node, model).await.map_err(|error| (node, error)));
@@ -115,8 +114,8 @@ impl Chain {
                     proved.push(Arc::new(node));
                 }
                 Err((node, error)) => {
-                    tracing::warn!(deployment = self.name, %error, "a node is passed over");
-                    // What it was refused for says more than that another one was not reached.
+                    tracing::warn!(deployment = self.name, %error, "a node is skipped");
+                    // A rejection says more than that a node was not reached.
                     let is_refused = matches!(error, Error::Untrusted { .. });
                     if first.is_none() || (is_refused && refused.is_empty()) {
                         first = Some(error);
@@ -134,8 +133,7 @@ impl Chain {
         Ok(VerificationResult { proved, refused, first })
     }
 
-    /// The nodes that are worth asking, as the router says. It chooses at random among those that it is shown, and so
-    /// does the order here.
+    /// The router's shortlist of nodes, rotated at random.
     async fn shortlist(&self, model: &str) -> Result<Vec<NodeId>, Error> {
         let request = ComputeManifestRequest { tags: vec![model_tag(model)], limit: SHORTLIST };
         let head = head(Method::POST, path::COMPUTE_MANIFESTS);
@@ -148,7 +146,7 @@ impl Chain {
         nodes.sort_unstable();
         nodes.dedup();
         nodes.truncate(SHORTLIST);
-        // Any order will do that nobody foresees.
+        // The order must not be predictable.
         let mut seed = [0; 8];
         if getrandom::fill(&mut seed).is_ok() && !nodes.is_empty() {
             let at = u64::from_ne_bytes(seed) % u64::try_from(nodes.len()).unwrap_or(1);
@@ -157,7 +155,7 @@ impl Chain {
         Ok(nodes)
     }
 
-    /// Has a node prove itself.
+    /// Requests and verifies a node's evidence.
     async fn prove(&self, node: NodeId, model: &str) -> Result<VerifiedNode, Error> {
         let nonce = Nonce::random()
             .map_err(|_| self.busy("cannot be asked: this machine has no random bytes"))?;
@@ -166,8 +164,7 @@ impl Chain {
         match answer.status {
             status if status.is_success() => {}
             StatusCode::NOT_FOUND if is_gone(&answer, &body) => return Err(self.busy(NO_NODE)),
-            // A router without it, or a node: no evidence for a nonce of ours. OpenPCC's node takes every path for that of
-            // a sealed request, and finds none.
+            // The router or node cannot make evidence for a nonce, such as OpenPCC's.
             StatusCode::BAD_REQUEST
             | StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
@@ -198,7 +195,7 @@ impl Chain {
     }
 }
 
-/// Whether a router says that the node which it is asked about is gone: that node was not refused, it left meanwhile.
+/// Whether the router reports that the node is gone.
 fn is_gone(answer: &ResponseHead, body: &[u8]) -> bool {
     let kind = answer.headers.get(CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
     Problem::received(kind, body).is_some_and(|problem| problem.is(NODE_GONE))

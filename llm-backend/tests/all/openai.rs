@@ -38,7 +38,7 @@ impl<T> Server<T> {
     fn client_with(&self, idle: Duration, limit: Duration) -> OpenAiCompatible {
         let timeouts =
             Timeouts { connect: limit, health: limit, first: limit, idle, budget: limit };
-        OpenAiCompatible::with_settings(Settings {
+        OpenAiCompatible::new(Settings {
             timeouts,
             ..Settings::new(format!("unix://{}", self.socket.display()))
         })
@@ -236,8 +236,7 @@ async fn an_answer_that_does_not_end_is_left_after_the_time_of_a_reply() {
         let budget = STEP * 20;
         let timeouts = Timeouts { budget, ..Timeouts::default() };
         let url = format!("unix://{}", server.socket.display());
-        let client =
-            OpenAiCompatible::with_settings(Settings { timeouts, ..Settings::new(&url) }).unwrap();
+        let client = OpenAiCompatible::new(Settings { timeouts, ..Settings::new(&url) }).unwrap();
         let embed =
             EmbedRequest { model: "m".to_owned(), input: vec!["a".to_owned()], dimensions: None };
         let asked = async {

@@ -27,7 +27,8 @@ fn server() -> Server {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("llm.sock");
     let listener = UnixListener::bind(&socket).unwrap();
-    let client = OpenAiCompatible::new(&format!("unix://{}", socket.display())).unwrap();
+    let client =
+        OpenAiCompatible::new(Settings::new(format!("unix://{}", socket.display()))).unwrap();
     Server { directory, listener, client }
 }
 
@@ -261,7 +262,7 @@ async fn a_link_in_the_place_of_the_socket_and_another_users_socket_are_not_aske
     let expecting = |at: &Path, uid| {
         let socket = SocketTrust { uid, ..SocketTrust::default() };
         let settings = Settings::new(format!("unix://{}", at.display()));
-        OpenAiCompatible::with_settings(Settings { socket, timeouts, ..settings }).unwrap()
+        OpenAiCompatible::new(Settings { socket, timeouts, ..settings }).unwrap()
     };
     refused(&expecting(&socket, None)).await;
     assert!(is_quiet().await);

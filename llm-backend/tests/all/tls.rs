@@ -208,7 +208,7 @@ fn equipped(authority: &Authority) -> (TempDir, Tls) {
 }
 
 fn client(url: &str, tls: Tls) -> OpenAiCompatible {
-    OpenAiCompatible::with_settings(Settings { tls, ..Settings::new(url) }).unwrap()
+    OpenAiCompatible::new(Settings { tls, ..Settings::new(url) }).unwrap()
 }
 
 fn untrusted(result: Result<Health, Error>) {
@@ -225,7 +225,7 @@ async fn both_sides_show_certificates_of_the_authority() {
     fs::write(folder.path().join("api.key"), "s3cret\n").unwrap();
     let key = Some(ApiKey::File(folder.path().join("api.key")));
     let settings = Settings { tls, key, ..Settings::new(url) };
-    let client = OpenAiCompatible::with_settings(settings).unwrap();
+    let client = OpenAiCompatible::new(settings).unwrap();
 
     assert_eq!(client.health().await.unwrap(), Health::Ready);
     let request =
@@ -312,16 +312,14 @@ async fn a_tls_server_answers_behind_a_unix_socket() {
     let trusted = client(&url, Tls { server_name: name, ..tls.clone() });
 
     assert_eq!(trusted.health().await.unwrap(), Health::Ready);
-    let unnamed = OpenAiCompatible::with_settings(Settings { tls, ..Settings::new(url) });
+    let unnamed = OpenAiCompatible::new(Settings { tls, ..Settings::new(url) });
     assert!(unnamed.unwrap_err().to_string().contains("serverName"));
 }
 
 #[test]
 fn https_needs_an_authority_and_http_takes_none() {
     let refusal = |url: &str, tls: Tls| {
-        OpenAiCompatible::with_settings(Settings { tls, ..Settings::new(url) })
-            .unwrap_err()
-            .to_string()
+        OpenAiCompatible::new(Settings { tls, ..Settings::new(url) }).unwrap_err().to_string()
     };
     assert!(refusal("https://gpu:8443", Tls::default()).contains("request.tls.ca"));
     let tls = Tls { ca: Some("/ca.pem".into()), ..Tls::default() };

@@ -129,7 +129,7 @@ impl Operation {
     pub fn decode(plaintext: &mut [u8], _into: impl Memory) -> Result<Self, PlaintextError> {
         surrogate::replace_lone(plaintext);
         let raw: Raw = decode(plaintext)?;
-        let session = raw.session.map(SessionName::try_from).transpose()?;
+        let session = raw.session.map(|name| name.parse::<SessionName>()).transpose()?;
         match raw.operation.as_str() {
             "chat" => {
                 let input = match (raw.text, raw.messages) {

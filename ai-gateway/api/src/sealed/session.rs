@@ -22,19 +22,11 @@ impl SessionName {
     }
 }
 
-impl TryFrom<String> for SessionName {
-    type Error = NameTooLong;
-
-    fn try_from(text: String) -> Result<Self, NameTooLong> {
-        if text.len() > Self::MAX { Err(NameTooLong) } else { Ok(Self(text)) }
-    }
-}
-
 impl FromStr for SessionName {
     type Err = NameTooLong;
 
     fn from_str(text: &str) -> Result<Self, NameTooLong> {
-        text.to_owned().try_into()
+        if text.len() > Self::MAX { Err(NameTooLong) } else { Ok(Self(text.to_owned())) }
     }
 }
 

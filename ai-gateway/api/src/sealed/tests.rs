@@ -158,7 +158,7 @@ fn debug_shows_nothing_that_was_written() {
 }
 
 fn session() -> impl Strategy<Value = SessionName> {
-    ".{0,25}".prop_map(|name| name.try_into().unwrap())
+    ".{0,25}".prop_map(|name| name.parse().unwrap())
 }
 
 fn operation() -> impl Strategy<Value = Operation> {

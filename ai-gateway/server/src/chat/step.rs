@@ -26,7 +26,6 @@ pub(crate) enum Step {
 /// The model that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AnsweringModel {
-    /// Its name.
     pub(crate) model: ModelRef,
     /// Evidence of the node, for a model of the confidential chain.
     pub(crate) evidence: Option<Arc<Evidence>>,
@@ -41,11 +40,8 @@ impl From<ModelRef> for AnsweringModel {
 /// The session that a question and its reply are added to.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
-    /// Whose session.
     pub(crate) person: Person,
-    /// Its name.
     pub(crate) session: SessionName,
-    /// The question.
     pub(crate) question: String,
 }
 

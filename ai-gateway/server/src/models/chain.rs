@@ -1,4 +1,4 @@
-//! The models that may answer one request, in the order in which they are asked.
+//! The models that may answer a request, in order.
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -14,19 +14,19 @@ use super::{
 };
 use crate::openclaw::{Model, ModelRef};
 
-/// A model chosen for a request, with those that stand in for it.
+/// The model chosen for a request, and its fallbacks.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
     pub(super) candidates: Vec<Candidate>,
-    /// Who asks.
+    /// The person, if known.
     pub(super) person: Option<Person>,
     /// The model that is asked first.
     pub(crate) first: ModelRef,
-    /// Whether it was asked for as the household's AI, and not as a model by its own name.
+    /// Whether the household's AI was requested, not a model by its name.
     pub(crate) household: bool,
-    /// Tokens that a conversation may hold, if known: the fewest among the candidates, so that each can answer.
+    /// Context size in tokens, if known: the smallest of the candidates.
     pub(crate) context_window: Option<u32>,
-    /// Tokens of a reply whose request names no number.
+    /// Tokens of a reply if the request sets no limit.
     pub(crate) max_tokens: Option<u32>,
 }
 
@@ -40,13 +40,11 @@ pub(super) struct Candidate {
 
 /// A reply that has begun.
 pub(crate) struct Reply {
-    /// Which model answers.
     pub(crate) model: ModelRef,
-    /// When its provider was asked.
+    /// When the request was sent to its provider.
     pub(crate) asked: Instant,
-    /// What proved itself before it was asked, where it is one of the confidential chain.
+    /// Evidence of the node, for a model of the confidential chain.
     pub(crate) evidence: Option<Arc<Evidence>>,
-    /// What it says, from the first delta on.
     pub(crate) deltas: DeltaStream,
 }
 
@@ -57,14 +55,13 @@ impl fmt::Debug for Reply {
 }
 
 impl Chain {
-    /// Says whose request it is: a person's conversation stays at a node.
+    /// Sets the person, whose conversation stays at one node.
     #[must_use]
     pub(crate) fn of(self, person: &Person) -> Self {
         Self { person: Some(person.clone()), ..self }
     }
 
-    /// The providers of those that may answer this request, in order: of the first, and of those after it until one lacks
-    /// what it needs.
+    /// The providers of the candidates for this request, up to the first fallback that lacks a required capability.
     pub(crate) fn providers(&self, request: &ChatRequest) -> impl Iterator<Item = &str> {
         let able = |it: &Candidate| lacking(&it.provider, &it.model, request).is_none();
         let candidates = self.answering(request).iter().enumerate();
@@ -72,7 +69,7 @@ impl Chain {
         able.map(|(_, it)| it.name.provider.as_str())
     }
 
-    /// Leaves out the first so many candidates: their providers have no place for a request.
+    /// Removes the first candidates, whose providers' queues are full.
     #[must_use]
     pub(crate) fn without(mut self, count: usize) -> Self {
         self.candidates.drain(..count.min(self.candidates.len()));
@@ -82,14 +79,14 @@ impl Chain {
         self
     }
 
-    /// Those that may answer a request: what is gone on from without a template was written for one model.
+    /// The candidates for a request. A raw completion is written for one model, so it has no fallback.
     fn answering(&self, request: &ChatRequest) -> &[Candidate] {
         let count = if request.completion.is_some() { 1 } else { self.candidates.len() };
         self.candidates.get(..count).unwrap_or_default()
     }
 
-    /// Asks the candidates in turn, and the nodes of each, until one begins to answer. A fallback that lacks what the
-    /// request needs is passed over.
+    /// Sends the request to the candidates in turn, and to the nodes of each, until one begins to answer. A fallback
+    /// that lacks a required capability is skipped.
     ///
     /// Dropping the future, or the reply, closes the connection to the backend.
     pub(crate) async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
@@ -104,18 +101,18 @@ impl Chain {
             }
             if let Some(capability) = lacking(provider, model, &request) {
                 if index > 0 {
-                    // What is told then is that those before it are absent.
+                    // The error then is that of the candidates before it.
                     continue;
                 }
                 let words = format!("{name} does not support {}", capability.as_str());
                 return Err(Failure::Unsupported(words, Detail::default()));
             }
             tried.push(name.to_string());
-            // As among nodes: the last one is given the request itself.
+            // The last one gets the request itself, without a copy.
             let last = index + 1 == candidates.len();
             let mut request = if last { std::mem::take(&mut request) } else { request.clone() };
             if model.lacks(Capability::Thinking) {
-                // It was asked not to think, which it does not anyway.
+                // The request disables thinking, which the model does not have.
                 request.reasoning_effort = None;
             }
             request.model = Some(model.id.clone());
@@ -125,12 +122,12 @@ impl Chain {
                     let (evidence, deltas) = confidential::evidence(deltas).await;
                     return Ok(Reply { model: name.clone(), asked, evidence, deltas });
                 }
-                // Its backend knows better than we what it lacks.
+                // The backend knows what its model lacks.
                 Err(ProviderError::Refused(Failure::Unsupported(..))) if index > 0 => {}
                 Err(ProviderError::Refused(failure)) => return Err(failure),
                 Err(ProviderError::Absent(why)) => absence = absence.max(why),
                 Err(ProviderError::Untrusted(failure)) => {
-                    // The first says why; but whether anything was sent is said of all of them.
+                    // The first error is kept, but one after which the request was sent takes precedence.
                     if untrusted.is_none() || failure.was_sent() {
                         untrusted = untrusted.filter(Failure::was_sent).or(Some(failure));
                     }
@@ -143,7 +140,7 @@ impl Chain {
         Err(absence.of_all(tried))
     }
 
-    /// Makes a vector of each text, with the first model alone: another one's vectors mean something else.
+    /// Makes a vector of each text with the first model only: vectors of another model are not comparable.
     pub(crate) async fn embed(
         &self,
         input: Vec<String>,
@@ -166,7 +163,7 @@ impl Chain {
         }
     }
 
-    /// What the request is known by where there is a choice of nodes.
+    /// The affinity key, if there is a choice of nodes.
     fn affinity(&self, request: &ChatRequest) -> AffinityKey {
         match &self.person {
             Some(person) if self.candidates.iter().any(|it| it.provider.nodes.len() > 1) => {
@@ -177,8 +174,8 @@ impl Chain {
     }
 }
 
-/// What the request needs and the model does not have, by the settings, and of images also by what its backend told; gaps it
-/// fills only if it is said that it does.
+/// The capability that the request needs and the model lacks, by the settings, and for images also by the backend's
+/// report. Filling gaps must be enabled explicitly.
 fn lacking(provider: &Provider, model: &Model, request: &ChatRequest) -> Option<Capability> {
     let thinks = request.reasoning_effort.is_some_and(|effort| effort != Effort::None);
     let fills = matches!(request.completion, Some(Completion::Insert(_)));

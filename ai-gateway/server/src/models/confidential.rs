@@ -1,4 +1,4 @@
-//! Deployments of the confidential chain: what this home pinned of each, and what it saw of it.
+//! Deployments of the confidential chain: their pins, and the newest documents seen.
 
 use std::{
     collections::BTreeMap,
@@ -24,17 +24,15 @@ use llm_backend::{
 use super::{node::Node, provider::Provider, settings};
 use crate::{breaker::Breaker, openclaw};
 
-/// Replies that a deployment makes at a time for one home, unless `openclaw.json` says otherwise: its router shares them
-/// out.
+/// Concurrent replies of a deployment for one home, unless `openclaw.json` says otherwise.
 const SLOTS: u32 = 16;
-/// Longest time that a node's proof holds: a policy that no longer names its image is to be felt.
+/// Longest validity of a verification, so that a changed policy takes effect soon.
 const VERIFIED_MAX: Duration = Duration::from_secs(5 * 60);
 
-const SEEN: Format<SeenDocuments> = Format::new(1).remedy(
-    "restore it from a backup, or move it away: then an older policy than was seen may be taken once",
-);
+const SEEN: Format<SeenDocuments> = Format::new(1)
+    .remedy("restore it from a backup, or move it away: then an older policy may be accepted once");
 
-/// What the settings and the state say of deployments.
+/// Settings and state of deployments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pinned<'a> {
     /// By the provider's name.
@@ -43,7 +41,7 @@ pub(crate) struct Pinned<'a> {
     pub(crate) state: &'a Path,
 }
 
-/// The provider that `openclaw.json` and `gateway.toml` describe together.
+/// Opens the provider that `openclaw.json` and `gateway.toml` describe together.
 pub(super) fn open(
     name: &str,
     provider: &openclaw::Provider,
@@ -56,7 +54,7 @@ pub(super) fn open(
     else {
         return Err(Error::Address {
             url: format!("confidential.{name}"),
-            reason: "gateway.toml must name the deployment's identity there; `maru confidential add` writes both",
+            reason: "gateway.toml must contain the deployment's identity; `maru confidential add` writes both",
         });
     };
     let settings = |node| settings::settings(root, node, provider.timeouts);
@@ -72,10 +70,7 @@ pub(super) fn open(
         memory: stores.of(pinned.state, &deployment.identity)?,
     })?;
     if deployment.simulated {
-        tracing::warn!(
-            provider = name,
-            "SIMULATED evidence is taken: it proves nothing to anybody but who made it"
-        );
+        tracing::warn!(provider = name, "SIMULATED evidence is accepted: it proves nothing");
     }
     let node = Node::new(&auth.base_url, Arc::new(backend));
     let slots = auth.slots.or(Some(SLOTS));
@@ -99,8 +94,8 @@ fn pin(deployment: &Deployment) -> Pin {
     }
 }
 
-/// What was seen of each deployment, by its identity: several providers of one share it, and another one under the same
-/// provider's name begins anew.
+/// The stores of seen documents, by the deployment's identity: several providers of one deployment share a store, and
+/// another deployment under the same name gets its own.
 #[derive(Debug, Default)]
 pub(super) struct FileStores(BTreeMap<[u8; 32], Arc<FileStore>>);
 
@@ -115,7 +110,7 @@ impl FileStores {
     }
 }
 
-/// Keeps what was seen of a deployment in a file of its own.
+/// Stores the documents seen of a deployment in a file.
 #[derive(Debug)]
 struct FileStore {
     path: PathBuf,
@@ -127,7 +122,7 @@ impl FileStore {
         let path = state.join(format!("confidential-{identity}.json"));
         let failed = |source| Error::File {
             path: path.clone(),
-            reason: "what was seen of the deployment cannot be read".into(),
+            reason: "the record of the deployment's documents cannot be read".into(),
             source: Some(Arc::new(source)),
         };
         let seen = SEEN.read(&path).map_err(failed)?.unwrap_or_default();
@@ -142,7 +137,7 @@ impl SeenStore for FileStore {
 
     fn keep(&self, seen: SeenDocuments) -> io::Result<()> {
         let mut kept = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another provider of the deployment may have kept something newer since this one looked.
+        // Another provider of the deployment may have stored something newer meanwhile.
         let seen = kept.or_newer(seen);
         SEEN.write(&self.path, &seen).map_err(io::Error::other)?;
         *kept = seen;
@@ -150,9 +145,9 @@ impl SeenStore for FileStore {
     }
 }
 
-/// What stands behind a reply, which its first delta says, and the whole reply.
+/// The evidence in a reply's first delta, and the whole reply.
 pub(super) async fn evidence(mut deltas: DeltaStream) -> (Option<Arc<Evidence>>, DeltaStream) {
-    // It is there: a reply begins with its first delta.
+    // It is available: a reply begins with its first delta.
     let first = deltas.next().await;
     let evidence = first.as_ref().and_then(|delta| delta.as_ref().ok()?.evidence.clone());
     (evidence, stream::iter(first).chain(deltas).boxed())

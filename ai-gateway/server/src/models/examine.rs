@@ -1,4 +1,4 @@
-//! What the admin is told of the servers behind the models.
+//! Checks of the servers behind the models, for the admin.
 
 use ai_gateway_api::providers::{Condition, ProviderNode};
 use chassis::failure::Failure;
@@ -8,8 +8,8 @@ use llm_backend::{Error, Health};
 use super::{CHECKS, Models, node::Node};
 
 impl Models {
-    /// Asks each node now how it is, and what models it has if it is well: so that a key that it does not take is noticed.
-    /// In the order of the settings.
+    /// Checks each node's health now, and lists its models if it is healthy, so that a wrong key is noticed. In the
+    /// order of the settings.
     pub(crate) async fn examine(&self) -> Vec<ProviderNode> {
         let nodes = self.providers.iter().flat_map(|(name, provider)| {
             provider.nodes.iter().map(move |node| async move {
@@ -18,14 +18,14 @@ impl Models {
                 ProviderNode { provider, node, condition, trouble }
             })
         });
-        // Collected first: a stream over borrowed closures is not general enough for a handler.
+        // Collected first, because a handler needs a stream without borrowed closures.
         stream::iter(nodes.collect::<Vec<_>>()).buffered(CHECKS).collect().await
     }
 }
 
 async fn examine(node: &Node) -> (Condition, Option<String>) {
     let asked = match node.ask_health().await {
-        // Health is told without a key; what a server says of its models often is not.
+        // Health needs no key; listing models often does.
         Ok(Health::Ready) => match node.ask_models().await {
             Err(error @ Error::Refused { status: 401 | 403 | 407, .. }) => Err(error),
             Ok(()) | Err(_) => Ok(Health::Ready),
@@ -33,7 +33,7 @@ async fn examine(node: &Node) -> (Condition, Option<String>) {
         asked => asked,
     };
     match asked {
-        // It takes no new requests, whatever it says itself.
+        // The settings drain it, whatever it reports.
         Ok(_) if node.is_drained() => (Condition::Draining, None),
         Ok(Health::Ready) => (Condition::Ready, None),
         Ok(Health::Loading) => (Condition::Loading, None),

@@ -1,76 +1,75 @@
-//! Why no model answers.
+//! Why no model answered.
 
 use llm_backend::{Detail, Error};
 
 use crate::openclaw::ModelRef;
 
-/// Why no model answers.
+/// Why no model answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
-    /// No such model is configured.
+    /// The model is not configured.
     #[error("there is no model {asked:?}: choose one of {}", .known.join(", "))]
     Unknown {
-        /// What was asked for, cut to a sensible length.
+        /// The requested name, shortened.
         asked: String,
-        /// What there is.
+        /// The configured models.
         known: Vec<String>,
     },
-    /// None of the candidates answers.
+    /// No candidate answered.
     #[error("no model answers (tried {}): try again in a moment", .0.join(", "))]
     Down(Vec<String>),
-    /// None of the candidates can be asked: files that the settings name cannot be used.
-    #[error("no model can be asked (tried {}): a key or certificate file of each is missing or wrong", .0.join(", "))]
+    /// No candidate can be used: files that the settings name are missing or wrong.
+    #[error("no model can be used (tried {}): a key or certificate file of each is missing or wrong", .0.join(", "))]
     Unusable(Vec<String>),
-    /// None of the candidates has room, but one lives at least.
+    /// Every candidate that is up is busy.
     #[error("every model is busy (tried {})", .0.join(", "))]
     Busy(Vec<String>),
-    /// No node of the confidential chain has proved itself, or the answer is not one of a node that had.
+    /// No node of the confidential chain was verified, or the answer is not from a verified node.
     #[error("{} ({code}): {reason}", not_trusted(*.sent))]
     Untrusted {
-        /// Which check failed first.
+        /// Code of the first check that failed.
         code: &'static str,
-        /// The same in a sentence.
+        /// The same as a sentence.
         reason: &'static str,
-        /// Whether the question had been sent before, sealed to nodes that had proved themselves.
+        /// Whether the request had been sent before, sealed to verified nodes.
         sent: bool,
     },
     /// The backend refused the request.
     #[error("the model refused the request: {0}")]
     Refused(String, Detail),
-    /// The model cannot do what the request needs: `MODEL does not support tools`, in Ollama's words. Or it is not asked,
-    /// because it is not at home.
+    /// The model lacks a capability (`MODEL does not support tools`, in Ollama's words), or it runs in a cloud.
     #[error("{0}")]
     Unsupported(String, Detail),
-    /// The conversation is longer than the model's context; in the backend's words.
+    /// The conversation is longer than the model's context, with the backend's message.
     #[error("the conversation is too long for the model: {0}")]
     TooLong(String),
     /// The reply broke off.
     #[error("the reply was cut: the model went away while answering")]
     Cut,
-    /// The model answered what nobody can use.
+    /// The model's answer is unusable.
     #[error("the model's answer cannot be used: {0}")]
     Garbled(String),
-    /// The reply took longer than one may, or became larger.
-    #[error("the reply was cut: it was longer than a reply may be")]
+    /// The reply exceeded its limit of time or size.
+    #[error("the reply was cut: it exceeded the limit")]
     Overlong,
-    /// The reader held the reply up for too long, so it ended.
+    /// The reader was too slow, so the reply was ended.
     #[error("the reply was cut: it was read too slowly")]
     Behind,
 }
 
 impl Failure {
-    /// Whether the question had been sent to nodes of the confidential chain, of which none is trusted with its answer.
+    /// Whether the request had been sent to nodes of the confidential chain.
     pub(super) const fn was_sent(&self) -> bool {
         matches!(self, Self::Untrusted { sent: true, .. })
     }
 }
 
-/// What is said of a deployment, or of its answer.
+/// The text for a deployment, or for its answer.
 const fn not_trusted(sent: bool) -> &'static str {
-    if sent { "no answer came that is taken" } else { "no node has proved itself" }
+    if sent { "no valid answer was received" } else { "no node was verified" }
 }
 
-/// Tells the log why a model failed, without a backend's own words: they may quote the prompt.
+/// Logs why a model failed, without the backend's message, which may quote the prompt.
 pub(crate) fn report(model: &ModelRef, error: &Error) {
     match error {
         Error::Unreachable { .. } | Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
@@ -80,7 +79,7 @@ pub(crate) fn report(model: &ModelRef, error: &Error) {
             tracing::warn!(%model, code, %error, "nothing was sealed to the model");
         }
         Error::Untrusted { code, sent: true, .. } => {
-            tracing::warn!(%model, code, %error, "what was asked was sent sealed; the answer is not taken");
+            tracing::warn!(%model, code, %error, "the request was sent sealed; the answer is not valid");
         }
         Error::Busy { .. } => tracing::debug!(%model, %error, "model is busy"),
         Error::Overlong { .. } => tracing::info!(%model, %error, "reply cut"),
@@ -97,7 +96,7 @@ impl From<Error> for Failure {
             Error::Refused { message, detail, .. } if unsupported => {
                 Self::Unsupported(message, detail)
             }
-            // It took the request.
+            // The request was accepted.
             Error::Refused { status: 200..=299, message, .. } => Self::Garbled(message),
             Error::Refused { message, detail, .. } => Self::Refused(message, detail),
             Error::Cut { .. } => Self::Cut,

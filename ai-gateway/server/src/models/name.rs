@@ -1,9 +1,9 @@
-//! Names of models that no provider gives.
+//! Model names that belong to no provider.
 
-/// The household's AI: the primary model, told who it is by the workspace.
+/// The household's AI: the primary model with the workspace's prompt.
 pub(crate) const HOUSEHOLD: &str = "maru";
 
-/// Other names of it: OpenClaw's.
+/// OpenClaw's names for it.
 const ALIASES: [&str; 2] = ["openclaw", "openclaw/default"];
 
 /// What Ollama's clients append to a name without a tag.

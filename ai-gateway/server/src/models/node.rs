@@ -1,8 +1,8 @@
-//! One node of a provider: a backend, how it is, and what is under way there.
+//! A node of a provider: a backend, its health, and its requests in progress.
 //!
-//! Until the first delta a node may read the prompt for as long as it answers health checks; a node that does not is
-//! taken for hung. Its breaker counts faults and is closed for good by a whole reply. A node that says itself that it failed
-//! may do so for one request alone: before that opens the breaker it is asked something plain.
+//! Before the first delta a node may take any time as long as it answers health checks; otherwise it counts as hung.
+//! Its breaker counts faults, and a complete reply resets it. A node that reports a failure itself may fail at that
+//! request only, so before the breaker opens it gets a simple test request.
 
 use std::{
     future::Future,
@@ -21,13 +21,13 @@ use tokio::time::{self, sleep, timeout};
 use super::nodes::{AffinityKey, NodeSnapshot, NodeStatus};
 use crate::breaker::Breaker;
 
-/// Health checks in a row that a node may leave unanswered before what waits for it is taken elsewhere.
+/// Consecutive health checks that a node may miss before its request goes to another node.
 const MISSED: u32 = 2;
-/// For how long the answer to one health check serves all who wait.
+/// How long the result of a health check is reused.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long backends may take to say how they are.
+/// Timeout of backends' reports.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a plain question may take.
+/// Timeout of the test request.
 const PLAIN: Duration = Duration::from_secs(30);
 const HUNG: &str = "no longer answers health checks: restart it";
 
@@ -37,22 +37,21 @@ pub(crate) struct Node {
     name: String,
     backend: Arc<dyn Backend>,
     breaker: Breaker,
-    /// Replies that it makes at a time, if the settings say so; else 0.
+    /// Concurrent replies by the settings; 0 if unset.
     slots: AtomicU32,
-    /// The same, if it says so itself; else 0.
+    /// Concurrent replies by its own report; 0 if unknown.
     told: AtomicU32,
-    /// Whether it was asked that and answered, be it that it does not tell.
+    /// Whether it has answered the question for its slots.
     asked: AtomicBool,
-    /// Whether the settings give it no new requests.
+    /// Whether the settings drain it.
     draining: AtomicBool,
-    /// Requests under way.
     busy: AtomicU32,
-    /// How long a health check may take, and how often one is made while somebody waits.
+    /// Timeout of a health check, and interval while a request waits.
     health: Duration,
     last: Mutex<LastProbe>,
-    /// Held by the check that is under way, so that there is one only.
+    /// Held by the health check in progress, so that there is only one.
     checking: tokio::sync::Mutex<()>,
-    /// Held by the plain question that is under way.
+    /// Held by the test request in progress.
     plain: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -63,35 +62,34 @@ struct LastProbe {
     found: ProbeResult,
 }
 
-/// What a health check found.
+/// The result of a health check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum ProbeResult {
-    /// It lives; whether it can answer chats it does not say.
+    /// It is up, but did not report its health.
     #[default]
     Alive,
-    /// It says so.
+    /// It reported this health.
     Health(Health),
-    /// It did not answer, or said that it failed.
+    /// It did not answer, or reported a failure.
     NoAnswer,
 }
 
-/// A node as it is now, for the counters.
+/// The current state of a node, for the gauges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
-    /// Its base URL.
     pub(crate) name: String,
-    /// Whether it is spared.
+    /// Whether its breaker is open.
     pub(crate) spared: bool,
-    /// Whether new requests go there, as far as its health and the settings say.
+    /// Whether it gets new requests by its health and the settings.
     pub(crate) well: bool,
-    /// Requests under way there.
+    /// Requests in progress.
     pub(crate) busy: u32,
-    /// Faults since its last whole reply.
+    /// Faults since its last complete reply.
     pub(crate) faults: u32,
 }
 
 impl Node {
-    /// A node of this name, as its health and its breaker see it.
+    /// A node of this name.
     #[must_use]
     pub(crate) fn new(name: impl Into<String>, backend: Arc<dyn Backend>) -> Self {
         Self {
@@ -110,14 +108,14 @@ impl Node {
         }
     }
 
-    /// Sets what the settings say of it.
+    /// Applies the settings.
     #[must_use]
     pub(crate) fn with(self, slots: Option<u32>, draining: bool, health: Duration) -> Self {
         self.set(slots, draining);
         Self { health, ..self }
     }
 
-    /// Sets what the settings say of it by now. Replies under way go on.
+    /// Applies changed settings. Replies in progress continue.
     pub(super) fn set(&self, slots: Option<u32>, draining: bool) {
         self.slots.store(slots.unwrap_or(0), Ordering::Relaxed);
         if self.draining.swap(draining, Ordering::Relaxed) != draining {
@@ -130,18 +128,18 @@ impl Node {
         &self.name
     }
 
-    /// Replies that it makes at a time, if the settings or it itself say so.
+    /// Concurrent replies, by the settings or its own report.
     pub(super) fn slots(&self) -> Option<u32> {
         let known = [&self.slots, &self.told].map(|it| it.load(Ordering::Relaxed));
         known.into_iter().find(|&slots| slots > 0)
     }
 
-    /// Whether new requests go there, as far as its health and the settings say.
+    /// Whether it gets new requests by its health and the settings.
     pub(super) fn is_well(&self) -> bool {
         self.status(false) == NodeStatus::Well
     }
 
-    /// Sets when it is spared.
+    /// Sets its breaker.
     #[must_use]
     pub(crate) fn spared_by(self, breaker: Breaker) -> Self {
         Self { breaker, ..self }
@@ -155,7 +153,7 @@ impl Node {
         &self.breaker
     }
 
-    /// How it is now.
+    /// Its current state.
     #[must_use]
     pub(crate) fn state(&self) -> State {
         State {
@@ -167,7 +165,7 @@ impl Node {
         }
     }
 
-    /// What the choice sees of it.
+    /// Its snapshot for the choice of a node.
     pub(super) fn snapshot(&self, affinity: AffinityKey) -> NodeSnapshot {
         NodeSnapshot {
             draw: affinity.draw(&self.name),
@@ -177,7 +175,7 @@ impl Node {
         }
     }
 
-    /// How it stands; one that is spared is asked last.
+    /// Its status; a node with an open breaker is doubtful.
     fn status(&self, spared: bool) -> NodeStatus {
         if self.is_drained() {
             return NodeStatus::Draining;
@@ -190,12 +188,12 @@ impl Node {
         }
     }
 
-    /// Whether it was not well when it was last asked.
+    /// Whether its last check found it unhealthy.
     pub(super) fn is_unwell(&self) -> bool {
         !self.is_drained() && (self.breaker.is_open() || self.status(false) != NodeStatus::Well)
     }
 
-    /// Asks for a reply and waits for its first delta.
+    /// Requests a reply and waits for its first delta.
     pub(super) async fn begin(self: Arc<Self>, request: ChatRequest) -> Result<DeltaStream, Error> {
         let in_flight = InFlight::new(&self);
         let model = request.model.clone();
@@ -223,7 +221,7 @@ impl Node {
         Ok(stream::iter(first.map(Ok::<Delta, Error>)).chain(rest).boxed())
     }
 
-    /// Asks for vectors.
+    /// Requests vectors.
     pub(super) async fn embed(self: Arc<Self>, request: EmbedRequest) -> Result<Embeddings, Error> {
         let _under_way = InFlight::new(&self);
         let model = request.model.clone();
@@ -232,7 +230,7 @@ impl Node {
         Ok(made)
     }
 
-    /// Waits for a model's work for as long as the node lives.
+    /// Waits for a result for as long as the node answers health checks.
     async fn attended<T>(
         self: &Arc<Self>,
         model: Option<&str>,
@@ -245,7 +243,7 @@ impl Node {
         done.inspect_err(|error| self.judge(model, error))
     }
 
-    /// Returns once health checks stay without an answer.
+    /// Returns once health checks are missed.
     async fn hung(&self) {
         let mut missed = 0;
         while missed < MISSED {
@@ -258,7 +256,7 @@ impl Node {
         }
     }
 
-    /// Asks it how it is, unless its last answer is no older than this.
+    /// Checks its health, unless the last result is fresh enough.
     pub(super) async fn check(&self, fresh: Duration) -> ProbeResult {
         let _one = self.checking.lock().await;
         let last = self.last();
@@ -280,28 +278,28 @@ impl Node {
         found
     }
 
-    /// What it says of its health, in time.
+    /// Asks for its health, with the timeout.
     pub(super) async fn ask_health(&self) -> Result<Health, Error> {
         timeout(self.health, self.backend.health()).await.unwrap_or_else(|_| Err(self.silent()))
     }
 
-    /// Whether it lists its models, in time.
+    /// Lists its models, with the timeout.
     pub(super) async fn ask_models(&self) -> Result<(), Error> {
         let asked = timeout(self.health, self.backend.models()).await;
         asked.unwrap_or_else(|_| Err(self.silent())).map(drop)
     }
 
-    /// It does not answer.
+    /// The error for a node that does not answer.
     fn silent(&self) -> Error {
         Error::Unreachable { backend: self.name.clone(), reason: HUNG, arrived: true, source: None }
     }
 
-    /// Whether the settings give it no new requests.
+    /// Whether the settings drain it.
     pub(super) fn is_drained(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Asks it how it is, and lets it be asked again if it is well.
+    /// Checks its health, and closes its breaker if it is healthy.
     pub(super) async fn probe(&self) {
         let found = self.check(Duration::ZERO).await;
         if found == ProbeResult::Health(Health::Ready) && self.breaker.is_open() {
@@ -310,8 +308,8 @@ impl Node {
         }
     }
 
-    /// Asks it how many replies it makes at a time, unless it has answered that; `again` also then, since a server that
-    /// was started anew may make more or fewer.
+    /// Asks for its slots, unless it has answered before; with `again` also then, since a restarted server may have
+    /// others.
     pub(super) async fn learn_slots(&self, again: bool) {
         if self.asked.load(Ordering::Relaxed) && !again {
             return;
@@ -322,8 +320,8 @@ impl Node {
         }
     }
 
-    /// Counts a fault of the node's; one that would open the breaker, and may be of this request alone, only if the node
-    /// fails at something plain as well.
+    /// Counts a fault of the node. A self-reported fault that would open the breaker counts only if the node fails at a
+    /// test request, too.
     fn judge(self: &Arc<Self>, model: Option<&str>, error: &Error) {
         if !error.is_backend_fault() {
             return;
@@ -336,7 +334,7 @@ impl Node {
         let (node, model) = (Arc::clone(self), model.map(str::to_owned));
         tokio::spawn(async move {
             if node.answers_plainly(model).await {
-                tracing::info!(node = node.name, "a backend fails at some requests alone");
+                tracing::info!(node = node.name, "a backend fails at some requests only");
                 node.breaker.succeed();
             } else {
                 node.breaker.fail(Instant::now());
@@ -345,8 +343,7 @@ impl Node {
         });
     }
 
-    /// Whether it lives, and does not fail at a request that asks for nothing but a word. One that takes long to answer is
-    /// busy.
+    /// Whether it is up and answers a request for one word. A node that is slow to answer counts as busy.
     async fn answers_plainly(&self, model: Option<String>) -> bool {
         if self.check(FRESH).await == ProbeResult::NoAnswer {
             return false;
@@ -370,7 +367,7 @@ impl Node {
     }
 }
 
-/// Counts a request for as long as it is under way.
+/// Counts a request for as long as it is in progress.
 struct InFlight(Arc<Node>);
 
 impl InFlight {

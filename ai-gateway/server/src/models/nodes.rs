@@ -1,9 +1,9 @@
-//! Which of a provider's nodes is asked for a conversation: decided from what is seen of each.
+//! Chooses a provider's node for a conversation, from a snapshot of each node.
 //!
-//! A conversation has a home among the nodes that are well, by rendezvous hashing weighted with their slots: the same
-//! node each time, whose cache still holds the prompt's beginning, and another one only if that node is gone. Where the
-//! home is full, and busier than its fair share of what is under way allows, the least busy node is asked
-//! (consistent hashing with bounded loads: Mirrokni, Thorup, Zadimoghaddam, 2018).
+//! A conversation has a home among the healthy nodes, by rendezvous hashing weighted with their slots: always the same
+//! node, whose cache still contains the beginning of the prompt, and another one only if that node is gone. If the home
+//! is full and has more than its fair share of requests, the least busy node is chosen (consistent hashing with bounded
+//! loads: Mirrokni, Thorup, Zadimoghaddam, 2018).
 
 use std::{
     cmp::Ordering,
@@ -13,11 +13,11 @@ use std::{
 use chat_vocabulary::{Content, Message, Part, Role};
 use mesh_identity::Person;
 
-/// A home may have this many quarters of its fair share before others are asked.
+/// A home may have this many quarters of its fair share before others are chosen.
 const SHARE_QUARTERS: u128 = 5;
 
-/// By what a conversation keeps to one node: a hash of whose it is and how it begins, up to its first question, which is
-/// also what a model's cache of prompts goes by.
+/// Keeps a conversation at one node: a hash of its person and its beginning up to the first question, which is also the
+/// key of a model's prompt cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AffinityKey(u64);
 
@@ -43,7 +43,7 @@ impl AffinityKey {
         Self(hasher.finish())
     }
 
-    /// What the conversation draws at a node: as if by chance, but the same each time.
+    /// The conversation's draw at a node: pseudo-random, but always the same.
     #[must_use]
     pub(crate) fn draw(self, node: &str) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -53,47 +53,45 @@ impl AffinityKey {
     }
 }
 
-/// How a node is.
+/// The status of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NodeStatus {
-    /// Well, as far as is known.
+    /// Healthy, as far as is known.
     Well,
-    /// It failed when it was last asked, or loads its model: asked if no other is left.
+    /// Its last check failed, its breaker is open, or it is loading its model: chosen last.
     Doubtful,
     /// It takes no new requests.
     Draining,
 }
 
-/// What is seen of a node.
+/// A snapshot of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NodeSnapshot {
-    /// What the conversation draws there.
     pub(crate) draw: u64,
-    /// Replies that it makes at a time.
+    /// Concurrent replies.
     pub(crate) slots: u32,
-    /// Requests of ours that are under way there.
+    /// This gateway's requests in progress.
     pub(crate) busy: u32,
-    /// How it is.
     pub(crate) status: NodeStatus,
 }
 
 impl NodeSnapshot {
-    /// The higher of two is the conversation's home, as often as a node's slots are among all slots: with weight `w` and
-    /// a draw `u` between 0 and 1, `w / -ln u` (Schindelhauer and Schomaker, 2005).
+    /// The node with the highest score is the conversation's home, with a probability proportional to its slots: with
+    /// weight `w` and a draw `u` between 0 and 1, `w / -ln u` (Schindelhauer and Schomaker, 2005).
     fn score(&self) -> f64 {
-        // 64 bits as a fraction; what is lost to rounding is chance anyway.
+        // 64 bits as a fraction; rounding errors do not matter.
         let drawn = (self.draw as f64 + 0.5) / 2.0_f64.powi(64);
         f64::from(self.slots) / -drawn.ln()
     }
 
-    /// Compares what each would have to do with one request more, for each of its slots.
+    /// Compares the load per slot with one more request.
     fn compare_load(&self, other: &Self) -> Ordering {
         let load = |one: &Self, by: &Self| (u64::from(one.busy) + 1) * u64::from(by.slots);
         load(self, other).cmp(&load(other, self))
     }
 }
 
-/// In which order nodes are asked, by their index. Those that drain are not.
+/// The order of nodes, as indices, without draining ones.
 #[must_use]
 pub(crate) fn order(nodes: &[NodeSnapshot]) -> Vec<usize> {
     let with = |status: NodeStatus| {
@@ -118,7 +116,7 @@ pub(crate) fn order(nodes: &[NodeSnapshot]) -> Vec<usize> {
     well.into_iter().chain(with(NodeStatus::Doubtful)).map(|(index, _)| index).collect()
 }
 
-/// Whether a node has a slot free, or not more than its share of what is under way.
+/// Whether a node has a free slot, or not more than its share of requests.
 fn has_room(node: &NodeSnapshot, all: &[(usize, &NodeSnapshot)]) -> bool {
     let sum = |value: fn(&NodeSnapshot) -> u32| {
         all.iter().map(|(_, it)| u128::from(value(it))).sum::<u128>()

@@ -16,7 +16,8 @@ use crate::{
     openclaw::{self, Api, Model},
 };
 
-/// The provider that `openclaw.json` describes, each node behind such a breaker; UNIX sockets and files are below `root`.
+/// Opens the provider that `openclaw.json` describes, each node with a breaker; UNIX sockets and files are below
+/// `root`.
 pub(super) fn open(
     name: &str,
     provider: &openclaw::Provider,
@@ -38,16 +39,16 @@ pub(super) fn open(
     Ok(Provider::new(nodes, provider.models.clone()))
 }
 
-/// The client that speaks what the provider speaks.
+/// The client for the provider's API.
 fn backend(settings: Settings, provider: &openclaw::Provider) -> Result<Arc<dyn Backend>, Error> {
     Ok(match provider.api {
-        Api::OpenAi => Arc::new(OpenAiCompatible::with_settings(settings)?),
+        Api::OpenAi => Arc::new(OpenAiCompatible::new(settings)?),
         Api::Ollama => {
             let context = |model: &Model| Some((model.id.clone(), model.context_window?));
             let contexts = provider.models.iter().filter_map(context).collect();
             Arc::new(Ollama::new(settings, contexts)?)
         }
-        // It is made of more than one way.
+        // It needs several connections; see `confidential::open`.
         Api::Confidential => {
             let reason = "the confidential chain is opened as a whole";
             return Err(Error::Address { url: settings.base_url, reason });

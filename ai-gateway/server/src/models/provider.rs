@@ -18,7 +18,7 @@ use super::{
 };
 use crate::openclaw::{Model, ModelRef};
 
-/// Nodes of a provider that one request may bring into trouble before it is sent to no other.
+/// Nodes at which a request may fail before it is sent to no other.
 const TROUBLED: u32 = 2;
 
 /// Nodes with the same models.
@@ -26,9 +26,9 @@ const TROUBLED: u32 = 2;
 pub(crate) struct Provider {
     pub(super) nodes: Vec<Arc<Node>>,
     pub(super) models: Vec<Model>,
-    /// Whether it is a deployment of the confidential chain: it answers only who named it.
+    /// Whether it is a deployment of the confidential chain, which is used only when named.
     pub(super) confidential: bool,
-    /// What a node last said of its models, once one has.
+    /// The models that a node reported last.
     learned: Mutex<Option<Arc<[ModelInfo]>>>,
 }
 
@@ -39,31 +39,31 @@ pub(crate) struct Description {
     pub(crate) name: ModelRef,
     /// Tokens that a conversation may hold, if known.
     pub(crate) context_window: Option<u32>,
-    /// What it can do, as far as its backend or the settings tell.
+    /// Its capabilities, by its backend or the settings.
     pub(crate) capabilities: Vec<Capability>,
-    /// Whether its backend answered when it was last asked.
+    /// Whether its backend answered last time.
     pub(crate) answers: bool,
 }
 
-/// Why no node of a provider answers.
+/// Why no node of a provider answered.
 #[derive(Debug)]
 pub(super) enum ProviderError {
-    /// One refused the request itself.
+    /// A node refused the request itself.
     Refused(Failure),
-    /// None took it.
+    /// No node accepted it.
     Absent(Unavailable),
-    /// None has proved itself.
+    /// No node was verified.
     Untrusted(Failure),
 }
 
-/// Why nobody takes a request. Of several reasons the last in this order is told: it leaves most hope.
+/// Why no node accepts a request. Of several reasons, the last in this order is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unavailable {
-    /// A file that the settings name cannot be used.
+    /// A file that the settings name is missing or wrong.
     Unusable,
-    /// Nobody lives.
+    /// No node is up.
     Down,
-    /// One lives at least, and has no room.
+    /// A node is up, but busy.
     Busy,
 }
 
@@ -76,7 +76,7 @@ impl Unavailable {
         if error.is_settings_fault() { Self::Unusable } else { Self::Down }
     }
 
-    /// What whoever asked is told: none of those that were tried takes the request.
+    /// The error returned when every node declined the request.
     pub(super) fn of_all(self, tried: Vec<String>) -> Failure {
         match self {
             Self::Unusable => Failure::Unusable(tried),
@@ -87,21 +87,21 @@ impl Unavailable {
 }
 
 impl Provider {
-    /// Nodes that each have these models.
+    /// A provider with these nodes, each with these models.
     #[must_use]
     pub(crate) fn new(nodes: Vec<Node>, models: Vec<Model>) -> Self {
         let nodes = nodes.into_iter().map(Arc::new).collect();
         Self { nodes, models, confidential: false, learned: Mutex::default() }
     }
 
-    /// The nodes in the order in which they are asked.
+    /// The nodes in order of preference.
     fn order(&self, affinity: AffinityKey) -> Vec<Arc<Node>> {
         let snapshot: Vec<_> = self.nodes.iter().map(|node| node.snapshot(affinity)).collect();
         let order = nodes::order(&snapshot).into_iter();
         order.filter_map(|index| self.nodes.get(index).map(Arc::clone)).collect()
     }
 
-    /// Asks the nodes in turn, until one answers.
+    /// Sends the request to the nodes in turn, until one answers.
     pub(super) async fn ask<R, T, F>(
         &self,
         model: &ModelRef,
@@ -113,13 +113,13 @@ impl Provider {
         R: Clone + Default,
         F: Future<Output = Result<T, Error>>,
     {
-        // They have the same models, and not each was asked for its list.
+        // All nodes have the same models, but perhaps not all have listed theirs.
         if self.nodes.iter().any(|node| node.backend().forwards(&model.model)) {
             let words = refuse_cloud(&model.to_string());
             return Err(ProviderError::Refused(Failure::Unsupported(words, Detail::default())));
         }
         let order = self.order(affinity);
-        // Where none is asked, all of them drain.
+        // If the order is empty, all nodes drain.
         let mut absence = if order.is_empty() { Unavailable::Busy } else { Unavailable::Unusable };
         let (mut left, mut troubled, mut untrusted) = (order.len(), 0, None);
         for node in order {
@@ -129,7 +129,7 @@ impl Provider {
                 absence = absence.max(Unavailable::Down);
                 continue;
             }
-            // The last one is given the request itself: with images it may be large.
+            // The last node gets the request itself, without a copy: it may contain images.
             let request = if left == 0 { std::mem::take(&mut request) } else { request.clone() };
             match ask(node, request).await {
                 Ok(answer) => return Ok(answer),
@@ -153,15 +153,15 @@ impl Provider {
         Err(untrusted.map_or(ProviderError::Absent(absence), ProviderError::Untrusted))
     }
 
-    /// Asks nodes what the settings do not say: how many replies each makes at a time, and what their models are; `again`
-    /// if it is known already, for a backend may have changed its model.
+    /// Asks nodes for slots and models that the settings do not say; with `again` also if they are known, since a
+    /// backend may have changed.
     pub(super) async fn learn(&self, again: bool) {
         let slots = self.nodes.iter().map(|node| node.learn_slots(again));
-        // A node that does not answer holds up nothing else.
+        // A node that does not answer delays nothing else.
         tokio::join!(join_all(slots), self.learn_models(again));
     }
 
-    /// Asks what the models can do, where a node that is not spared tells it and none was asked yet.
+    /// Asks for capabilities, if a usable node reports them and none was asked yet.
     pub(super) async fn learn_capabilities(&self) {
         if self.tells_capabilities() && self.answers() {
             drop(timeout(PATIENCE, self.learn_models(false)).await);
@@ -189,24 +189,23 @@ impl Provider {
         }
     }
 
-    /// Tokens that a conversation with the model may hold, if known.
+    /// The model's context size in tokens, if known.
     pub(super) fn context_window(&self, model: &Model) -> Option<u32> {
         model.context_window.or_else(|| match self.told(model) {
             Some(info) => info.context_tokens,
-            // An engine with one model takes any name.
+            // An engine with one model accepts any name.
             None => self.learned()?.iter().filter_map(|info| info.context_tokens).min(),
         })
     }
 
-    /// Replies that it makes at a time: those of the nodes that are well, or of all if none is; a node of which nobody says
-    /// it makes `usual`.
+    /// Concurrent replies of the healthy nodes, or of all if none is healthy; `usual` for a node without a number.
     pub(super) fn slots(&self, usual: u32) -> u32 {
         let any = self.nodes.iter().any(|node| node.is_well());
         let nodes = self.nodes.iter().filter(|node| !any || node.is_well());
         nodes.map(|node| node.slots().unwrap_or(usual)).fold(0, u32::saturating_add)
     }
 
-    /// What a node says of a model.
+    /// A node's report of a model.
     pub(super) fn told(&self, model: &Model) -> Option<ModelInfo> {
         let bare = |id: &str| id.strip_suffix(LATEST).unwrap_or(id).to_owned();
         self.learned()?.iter().find(|info| bare(&info.id) == bare(&model.id)).cloned()
@@ -216,28 +215,28 @@ impl Provider {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether some node is not spared.
+    /// Whether a node has a closed breaker.
     pub(super) fn answers(&self) -> bool {
         self.nodes.iter().any(|node| !node.breaker().is_open())
     }
 
-    /// Whether a model may be asked to fill a gap. An Ollama refuses what its model cannot do; other servers leave out a
-    /// suffix unseen, so the settings have to say it.
+    /// Whether a model may be asked to fill a gap. Ollama refuses what its model cannot do; other servers silently
+    /// ignore a suffix, so the settings must enable it.
     pub(super) fn fills_gaps(&self, model: &Model) -> bool {
         let tell = self.nodes.iter().all(|node| node.backend().tells_capabilities());
         let unsaid = tell && !model.lacks(Capability::Insert);
         unsaid || model.has(Capability::Insert)
     }
 
-    /// Whether a model sees no images, by the settings or, where they do not say it, by what its backend told. An Ollama
-    /// leaves out unseen what its model does not see; what else its model lacks it refuses itself.
+    /// Whether a model does not support images, by the settings or its backend's report. Ollama silently ignores images
+    /// for such a model; other missing capabilities it refuses.
     pub(super) fn is_blind(&self, model: &Model) -> bool {
         let told = || self.told(model).and_then(|info| info.capabilities);
         let unseen = || told().is_some_and(|it| !it.contains(&Capability::Vision));
         model.lacks(Capability::Vision) || (!model.has(Capability::Vision) && unseen())
     }
 
-    /// What the settings say, and for the rest what the backend told.
+    /// Capabilities by the settings, and otherwise by the backend's report.
     pub(super) fn capabilities(&self, model: &Model) -> Vec<Capability> {
         let told = self.told(model).and_then(|info| info.capabilities);
         let mut all = told.unwrap_or_else(|| vec![Capability::Completion]);

@@ -1,4 +1,4 @@
-//! How a node is reached.
+//! Connection settings of a node.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::{
     openclaw::{self, Access},
 };
 
-/// How a node is reached; its socket and its files are below the root.
+/// Connection settings of a node; its socket and files are below the root.
 pub(super) fn settings(root: &Path, node: &openclaw::Node, timeouts: Timeouts) -> Settings {
     let file = |path: &PathBuf| below(root, path);
     let base_url = match node.base_url.strip_prefix("unix://") {

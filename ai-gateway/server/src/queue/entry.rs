@@ -39,11 +39,8 @@ struct Shared<K> {
 /// A line as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueState {
-    /// How many wait.
     pub(crate) waiting: usize,
-    /// How many hold a slot.
     pub(crate) running: usize,
-    /// How many slots there are.
     pub(crate) slots: usize,
 }
 
@@ -162,9 +159,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 /// Who waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueLength {
-    /// How many requests.
     pub(crate) all: usize,
-    /// Of how many people.
     pub(crate) people: usize,
 }
 

@@ -87,7 +87,7 @@ impl Engine {
     }
 
     pub(crate) fn client(&self) -> OpenAiCompatible {
-        OpenAiCompatible::new(&format!("unix://{}", self.socket().display())).unwrap()
+        OpenAiCompatible::new(Settings::new(format!("unix://{}", self.socket().display()))).unwrap()
     }
 
     /// The first slot that is busy.

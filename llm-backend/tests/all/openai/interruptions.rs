@@ -112,7 +112,7 @@ async fn nobody_listening_means_another_backend_may_answer() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("unix://{}", directory.path().join("none.sock").display());
 
-    let error = ask(&OpenAiCompatible::new(&url).unwrap()).await.unwrap_err();
+    let error = ask(&OpenAiCompatible::new(Settings::new(&url)).unwrap()).await.unwrap_err();
 
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert!(error.may_try_another());
