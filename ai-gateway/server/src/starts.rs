@@ -1,9 +1,11 @@
-//! How many requests begin before what is under way gets its turn.
+//! Limits how many requests begin before replies under way get their turn.
 //!
-//! Beginning a request costs as much as passing on some ten tokens. Where a thousand come at once, each token of a reply
-//! under way would wait for all of them. So only a few begin before the sockets are looked at again; the others wait, in the
-//! order in which they came. Nobody waits while there is nothing else to do. Each thread that serves counts its own, so that
-//! none wakes another for it.
+//! It keeps the tokens of running replies steady during a burst: beginning a request costs as much as passing on some ten
+//! tokens, so where a thousand come at once, each token of a running reply would wait for all of them. Therefore only a few
+//! begin before the sockets are polled again; the others wait, in the order in which they came. Nobody waits while there is
+//! nothing else to do. Each thread that serves counts its own requests, so that none wakes another for them.
+//!
+//! `bench gateway` shows what it does: "token p99 ms" of 1000 streams that begin at once, with a token each 20 ms.
 
 use std::{
     collections::HashMap,

@@ -81,7 +81,7 @@ async fn read(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| match BodyError::of(&error) {
             BodyError::Timeout => ApiError::Late,
-            BodyError::TooLarge | BodyError::QueueFull | BodyError::Incomplete => ApiError::Arrival,
+            BodyError::TooLarge | BodyError::NoMemory | BodyError::Incomplete => ApiError::Arrival,
         })?;
         total = total.saturating_add(piece.len());
         if total <= BODY_MAX {

@@ -183,10 +183,7 @@ async fn who_finds_the_line_full_is_told_so() {
     busy.next().await.unwrap().unwrap();
 
     let error = client.chat(request(4)).await.err().unwrap();
-    assert!(
-        matches!(error, Error::QueueFull { .. }) && error.to_string().contains("busy"),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Busy { .. }) && error.to_string().contains("busy"), "{error}");
 
     let (status, body) = engine.post(&serde_json::to_value(request(4)).unwrap()).await;
     assert_eq!((status, &body["error"]["type"]), (503, &json!("unavailable_error")));

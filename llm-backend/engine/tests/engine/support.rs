@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use llm_backend::{Backend as _, Health, OpenAiCompatible, Slot};
+use llm_backend::{Backend as _, Health, OpenAiCompatible, Settings, Slot};
 use serde_json::Value;
 use tempfile::TempDir;
 
