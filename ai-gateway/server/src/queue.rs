@@ -1,4 +1,4 @@
-//! The line before each provider: replies that wait until a slot of its backend is free.
+//! The queue before each provider: requests that wait until a slot of its backend is free.
 //!
 //! ```text
 //!             enter                 turn                     drop
@@ -8,11 +8,11 @@
 //!                    └─▶ the line of the next provider, where the settings name a fallback
 //! ```
 //!
-//! An engine serves its own line first come, first served: who asked it twenty times would be served twenty times
-//! before anybody else. So the gateway gives a provider no more at a time than it has slots for, and lets people take
-//! turns before it ([`scheduler`]). Whoever holds most is told to give one back when somebody without one has waited for as long
-//! as the settings say ([`Ticket::preempted`]). How many slots there are the settings say, or the servers themselves. Where a fallback
-//! answers in a provider's stead, it is given no more than that provider would have been.
+//! An engine serves its own queue in the order of arrival: twenty requests of one person would all come before anybody
+//! else's. So the gateway gives a provider no more requests at a time than it has slots, and lets people take turns
+//! ([`scheduler`]). When somebody without a slot has waited for the configured time, whoever holds the most slots must
+//! give one back ([`Ticket::preempted`]). The settings give the number of slots, or else the servers do. A fallback
+//! that answers instead of a provider gets no more requests than that provider would.
 
 mod entry;
 mod scheduler;
@@ -34,13 +34,14 @@ use crate::{
 pub(crate) use entry::{Queue, QueueEntry, QueueState, WaitTimeout};
 pub(crate) use scheduler::{QueueFull, QueueLimits};
 
-/// What a request is told to wait while nobody knows how long replies take, in seconds.
+/// `Retry-After` while the duration of replies is unknown, in seconds.
 const RETRY_USUAL_S: u64 = 5;
-/// Longest that it is told, in seconds: estimates err, slots become free early, and clients leave longer ones aside: OpenAI's
-/// SDK for TypeScript then asks again within seconds (7.57.0, `client.ts`), the one for Python not at all above 120.
+/// Longest `Retry-After`, in seconds: estimates can be wrong, slots become free early, and clients ignore longer times:
+/// OpenAI's SDK for TypeScript then retries within seconds (7.57.0, `client.ts`), the one for Python does not retry
+/// above 120.
 const RETRY_MAX_S: u64 = 60;
 
-/// The line of each provider.
+/// The queue of each provider.
 #[derive(Debug)]
 pub(crate) struct Queues {
     by_provider: BTreeMap<String, Queue<Person>>,
@@ -48,11 +49,11 @@ pub(crate) struct Queues {
     metrics: Arc<Metrics>,
 }
 
-/// A reply's place in a line, then its slot; dropping it gives back either.
+/// A request's place in a queue, then its slot; dropping it gives back either.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Ticket {
-    /// None where there is no line to wait in.
+    /// None if the provider has no queue.
     entry: Option<QueueEntry<Person>>,
     preempted: CancellationToken,
     since: Instant,
@@ -60,7 +61,7 @@ pub(crate) struct Ticket {
 }
 
 impl Queues {
-    /// A line for each provider. Settings for a provider that there is not are said in the log.
+    /// A queue for each provider. Settings for an unknown provider are logged.
     #[must_use]
     pub(crate) fn new(settings: &gateway::Queue, models: &Models, metrics: Arc<Metrics>) -> Self {
         let queue = |name: &str| {
@@ -84,7 +85,7 @@ impl Queues {
         Self { by_provider, settings: settings.clone(), metrics }
     }
 
-    /// Gives each line as many slots as its provider has by now. Call it whenever nodes said how they are.
+    /// Gives each queue as many slots as its provider has now. Call it after each health check of nodes.
     pub(crate) fn follow(&self, models: &Models) {
         for (name, queue) in &self.by_provider {
             let slots = slots(&self.settings, name, models);
@@ -95,8 +96,8 @@ impl Queues {
         }
     }
 
-    /// Takes a place for a request of this person's that has so many bytes: in the line of the first of these providers, or,
-    /// where that is full for everybody, of the next. Returns that provider's index.
+    /// Takes a place for this person's request of so many bytes: in the queue of the first of these providers or, if
+    /// that is full for everybody, of the next. Returns the provider's index.
     pub(crate) fn enter<'a>(
         &self,
         providers: impl IntoIterator<Item = &'a str>,
@@ -110,7 +111,7 @@ impl Queues {
             };
             match queue.enter(person, bytes) {
                 Ok(entry) => return Ok((index, self.ticket(Some(entry)))),
-                // Another line would give this person twice as much as one may have.
+                // Another queue would give this person twice the allowed places.
                 Err(QueueFull::Person) if refused.is_none() => {
                     self.metrics.refuse_queued("person");
                     let retry_after_s = retry(queue.estimated_wait(|waiting| waiting.people));
@@ -126,8 +127,8 @@ impl Queues {
         Err(refused.unwrap_or(Exceeded { limit: Limit::Total, retry_after_s: RETRY_USUAL_S }))
     }
 
-    /// Takes a slot that is free for this person now, at the first of these providers that has one; returns that provider's
-    /// index. By `preempted` it is told when it has to be given back.
+    /// Takes a slot that is free for this person now, at the first of these providers that has one; returns the
+    /// provider's index. `preempted` is cancelled when the slot must be given back.
     pub(crate) fn take_free<'a>(
         &self,
         providers: impl IntoIterator<Item = &'a str>,
@@ -146,7 +147,7 @@ impl Queues {
         Ticket { entry, preempted, since: Instant::now(), metrics: Arc::clone(&self.metrics) }
     }
 
-    /// Each provider with its line as it is now.
+    /// Each provider with the current state of its queue.
     #[must_use]
     pub(crate) fn state(&self) -> Vec<(String, QueueState)> {
         self.by_provider.iter().map(|(name, queue)| (name.clone(), queue.state())).collect()
@@ -154,8 +155,8 @@ impl Queues {
 }
 
 impl Ticket {
-    /// Waits for the slot; `None` once it has it. Before a reply has to end for it, and before it is too late, it looks for
-    /// something `instead`, which is returned. Dropping the future keeps the place.
+    /// Waits for the slot; `None` once it has it. Before another reply must end for it, and before its time is over, it
+    /// tries `instead` and returns what that gives. Dropping the future keeps the place.
     pub(crate) async fn acquire<T>(
         &mut self,
         instead: impl Fn() -> Option<T>,
@@ -168,7 +169,7 @@ impl Ticket {
         acquire.map_err(|WaitTimeout| self.exceeded(Limit::WaitTime))
     }
 
-    /// Tells when the slot has to be given back, because others wait for one.
+    /// Cancelled when the slot must be given back because others wait for one.
     #[must_use]
     pub(crate) fn preempted(&self) -> &CancellationToken {
         &self.preempted
@@ -184,21 +185,21 @@ impl Ticket {
         Exceeded { limit, retry_after_s: self.retry() }
     }
 
-    /// When those who wait now have had their turns, about, in seconds.
+    /// About when everyone who waits now has been served, in seconds.
     fn retry(&self) -> u64 {
         let entry = self.entry.as_ref();
         retry(entry.and_then(|entry| entry.estimated_wait(|waiting| waiting.all)))
     }
 }
 
-/// Replies under way at a time at a provider: what the settings say of it, or else what its nodes have together.
+/// Concurrent replies of a provider: as configured, or else the sum of its nodes' slots.
 fn slots(settings: &gateway::Queue, name: &str, models: &Models) -> usize {
     let told = || models.slots(name, settings.slots.get().into());
     let slots = settings.providers.get(name).map_or_else(told, |&slots| slots.get().into());
     usize::try_from(slots).unwrap_or(usize::MAX).max(1)
 }
 
-/// What a request is told to wait, in whole seconds, where a slot becomes free after about so long.
+/// `Retry-After` in whole seconds, for a slot that becomes free after about this time.
 fn retry(estimated_wait: Option<Duration>) -> u64 {
     let seconds =
         |estimated_wait: Duration| estimated_wait.as_secs().saturating_add(1).min(RETRY_MAX_S);

@@ -1,4 +1,4 @@
-//! A line in which tasks wait.
+//! A queue in which tasks wait for slots.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ use super::{
     service_time::ServiceTime,
 };
 
-/// A line before some slots. A clone is the same line.
+/// A queue before some slots. A clone is the same queue.
 #[derive(Debug)]
 pub(crate) struct Queue<K> {
     shared: Arc<Mutex<Shared<K>>>,
@@ -28,15 +28,15 @@ pub(crate) struct Queue<K> {
 #[derive(Debug)]
 struct Shared<K> {
     scheduler: Scheduler<K>,
-    /// How those who wait are called.
+    /// Wakes waiting entries.
     calls: HashMap<EntryId, oneshot::Sender<()>>,
-    /// How those who hold a slot are told that they have to end.
+    /// Tells holders of a slot to give it back.
     preempted: HashMap<EntryId, CancellationToken>,
-    /// For how long slots are held.
+    /// How long slots are held.
     service_time: ServiceTime,
 }
 
-/// A line as it is now.
+/// The current state of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueState {
     pub(crate) waiting: usize,
@@ -44,17 +44,17 @@ pub(crate) struct QueueState {
     pub(crate) slots: usize,
 }
 
-/// A place in a line, then a slot; dropping it gives back either.
+/// A place in a queue, then a slot; dropping it gives back either.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct QueueEntry<K: Clone + Eq + Hash> {
     shared: Arc<Mutex<Shared<K>>>,
     person: K,
     number: EntryId,
-    /// Until the turn has come.
+    /// Some until the slot is assigned.
     call: Option<oneshot::Receiver<()>>,
     entered: Instant,
-    /// Until when it waits before something else will do as well.
+    /// When it starts to accept an alternative.
     patient: Instant,
     /// Since when it has the slot.
     since: Option<Instant>,
@@ -73,7 +73,7 @@ impl<K> Clone for Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
-    /// A line within these bounds.
+    /// A queue with these limits.
     #[must_use]
     pub(crate) fn new(bounds: QueueLimits) -> Self {
         let (calls, preempted) = (HashMap::new(), HashMap::new());
@@ -93,8 +93,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         Ok(self.entry(person, number, Some(call), preempted))
     }
 
-    /// Takes a slot for a request of so many bytes, if one is free for this person; by `preempted` it is told when it has to be
-    /// given back.
+    /// Takes a slot for a request of so many bytes, if one is free for this person. `preempted` is cancelled when the
+    /// slot must be given back.
     #[must_use]
     pub(crate) fn take_free(
         &self,
@@ -113,7 +113,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         Some(self.entry(person, number, None, preempted))
     }
 
-    /// A place whose turn is called for, or has come.
+    /// An entry that waits for `call`, or has its slot.
     fn entry(
         &self,
         person: &K,
@@ -128,14 +128,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         QueueEntry { shared, person, number, call, entered, patient, since, preempted }
     }
 
-    /// Changes how many slots there are; replies under way keep theirs.
+    /// Changes the number of slots; running replies keep theirs.
     pub(crate) fn set_slots(&self, slots: usize) {
         let mut shared = lock(&self.shared);
         shared.scheduler.set_slots(slots);
         shared.call();
     }
 
-    /// How it is now.
+    /// The current state.
     #[must_use]
     pub(crate) fn state(&self) -> QueueState {
         let scheduler = &lock(&self.shared).scheduler;
@@ -146,7 +146,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// About how long it takes until so many of those who wait have had their turn; none while nothing is known of it.
+    /// About how long it takes to serve so many waiting requests; none before the first reply has ended.
     #[must_use]
     pub(crate) fn estimated_wait(
         &self,
@@ -164,10 +164,9 @@ pub(crate) struct QueueLength {
 }
 
 impl<K: Clone + Eq + Hash> QueueEntry<K> {
-    /// Waits for the slot; `None` once it has it. Once it has waited for as long as requests do, before a reply has to end for
-    /// it, and before it is too late, it looks for something `instead`: where there is that, it is returned, and the place is
-    /// to be dropped. Dropping the future keeps the
-    /// place; once it has the slot, asking again returns at once.
+    /// Waits for the slot; `None` once it has it. After the usual waiting time, before another reply must end for it,
+    /// and before its time is over, it tries `instead`: if that gives something, this is returned, and the caller drops
+    /// the place. Dropping the future keeps the place; once it has the slot, further calls return at once.
     pub(crate) async fn acquire<T>(
         &mut self,
         instead: impl Fn() -> Option<T>,
@@ -175,7 +174,7 @@ impl<K: Clone + Eq + Hash> QueueEntry<K> {
         let Some(call) = &mut self.call else {
             return Ok(None);
         };
-        // The caller goes away with the place only.
+        // The sender is dropped only together with the place.
         while matches!(call.try_recv(), Err(TryRecvError::Empty)) {
             let now = Instant::now();
             let entered = self.entered.into_std();
@@ -204,7 +203,7 @@ impl<K: Clone + Eq + Hash> QueueEntry<K> {
         Ok(None)
     }
 
-    /// Tells when the slot has to be given back, because others wait for one.
+    /// Cancelled when the slot must be given back because others wait for one.
     #[must_use]
     pub(crate) fn preempted(&self) -> &CancellationToken {
         &self.preempted
@@ -234,7 +233,7 @@ impl<K: Clone + Eq + Hash> Drop for QueueEntry<K> {
 }
 
 impl<K: Clone + Eq + Hash> Shared<K> {
-    /// Takes a place, and calls it if it is its turn.
+    /// Takes a place, and assigns a slot if one is free for it.
     fn enter(
         &mut self,
         person: &K,

@@ -1,16 +1,18 @@
-//! Whose turn it is in a line: slots, who holds them, who waits. No clock, no task.
+//! Decides who gets the next slot: it knows the slots, their holders and the waiting requests, but no clock and no
+//! task.
 //!
-//! A slot that is free goes to whoever waits and holds the fewest; among those who hold as many, to the one who arrived,
-//! or last got or gave back a slot, longest ago. So people take turns, and nobody gets a second slot while somebody
-//! without one waits. The last free slot of several is kept for whoever holds none. What one person asked first comes first.
+//! A free slot goes to the waiting person who holds the fewest; among equals, to the one who arrived, or last got or
+//! gave back a slot, longest ago. So people take turns, and nobody gets a second slot while somebody without one waits.
+//! The last free slot of several is kept for people who hold none. Requests of one person are served in order of
+//! arrival.
 //!
 //! ```text
 //!   waits without a slot ──for `yield_after`──▶ owed one ──▶ a reply of whoever holds most has to end
 //! ```
 //!
-//! It is the longest of theirs. Of somebody who holds one alone it ends only once it has run as long itself. So in each
-//! `yield_after` each slot changes hands while people without one wait: how long that takes at most follows from how many
-//! they are, and whoever is owed a slot is never told that it is too late before that.
+//! That person's longest reply ends. If they hold only one slot, it ends only after it has run for `yield_after`
+//! itself. So while people without a slot wait, each slot changes hands within `yield_after`. Their number therefore
+//! bounds how long that takes, and nobody who is owed a slot is refused before that time.
 
 use std::{
     cmp::Reverse,
@@ -19,26 +21,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a reply takes to end at most, once it has to.
+/// Longest time that a reply takes to end once it must.
 pub(super) const ENDING: Duration = Duration::from_secs(5);
 
-/// How many may hold a slot, and how many may wait for one, and how long.
+/// Limits on slots, waiting requests and waiting time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueLimits {
     /// Slots.
     pub(crate) slots: usize,
-    /// Most that wait.
+    /// Most waiting requests.
     pub(crate) waiting: usize,
-    /// Most of one person that wait.
+    /// Most waiting requests of one person.
     pub(crate) waiting_per_person: usize,
-    /// Most bytes of those that wait; a larger one may wait alone.
+    /// Most bytes of waiting requests; a larger one may wait alone.
     pub(crate) bytes: usize,
-    /// Most bytes of one person's that wait; a larger one may be the person's only one.
+    /// Most bytes of one person's waiting requests; a larger one may be the person's only one.
     pub(crate) bytes_per_person: usize,
-    /// How long somebody waits without a slot before a reply has to end.
+    /// How long somebody waits without a slot before another's reply must end.
     pub(crate) yield_after: Duration,
-    /// How long a request waits at most after its person's last turn; while that person has no slot, at least as long as
-    /// it may take to get one.
+    /// Longest time that a request waits after its person's last slot; if the person has no slot, at least the time
+    /// that it may take to get one.
     pub(crate) patience: Duration,
 }
 
@@ -59,13 +61,13 @@ impl QueueLimits {
     }
 }
 
-/// There is no place in the line.
+/// The queue has no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum QueueFull {
-    /// This person has as many places as one may.
+    /// This person has the most places allowed for one.
     #[error("this person waits often enough")]
     Person,
-    /// There are as many places as there may be.
+    /// All places are taken.
     #[error("the line is full")]
     Total,
 }
@@ -73,7 +75,7 @@ pub(crate) enum QueueFull {
 /// A place's number; never used again.
 pub(super) type EntryId = u64;
 
-/// The state of a line. It knows nobody who neither holds a slot nor waits.
+/// The state of a queue. It knows only people who hold a slot or wait.
 #[derive(Debug)]
 pub(super) struct Scheduler<K> {
     bounds: QueueLimits,
@@ -81,42 +83,42 @@ pub(super) struct Scheduler<K> {
     held: usize,
     waiting: QueueLoad,
     people: HashMap<K, PersonState>,
-    /// Those who wait, in the order in which they arrived, or last got or gave back a slot.
+    /// Waiting people, in the order in which they arrived, or last got or gave back a slot.
     order: VecDeque<K>,
 }
 
-/// What one person has.
+/// One person's slots and waiting requests.
 #[derive(Debug)]
 struct PersonState {
     held: Vec<HeldSlot>,
     waiting: VecDeque<(EntryId, usize)>,
-    /// When they last got or gave back a slot, or came.
+    /// When they last got or gave back a slot, or arrived.
     last_served: Instant,
-    /// Until when they have a slot at the latest, if replies end when they have to; it counts while they have none.
+    /// The latest time at which they get a slot if replies end when they must; used while they have none.
     owed: Instant,
 }
 
-/// A slot that is held.
+/// A held slot.
 #[derive(Clone, Copy, Debug)]
 struct HeldSlot {
     number: EntryId,
     since: Instant,
-    /// Whether its reply has to end.
+    /// Whether its reply must end.
     ends: bool,
 }
 
-/// What a request that waits has to do.
+/// What a waiting request does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitDecision {
-    /// Nothing until then.
+    /// Wait until then.
     WaitUntil(Instant),
-    /// Its person is owed a slot: let a reply end ([`Scheduler::preempt_one`]).
+    /// Its person is owed a slot: make a reply end ([`Scheduler::preempt_one`]).
     Preempt,
-    /// Leave: it is too late.
+    /// Leave: its time is over.
     GiveUp,
 }
 
-/// How many wait, and how many bytes they hold.
+/// Number and bytes of waiting requests.
 #[derive(Clone, Copy, Debug, Default)]
 struct QueueLoad {
     count: usize,
@@ -124,7 +126,7 @@ struct QueueLoad {
 }
 
 impl QueueLoad {
-    /// Whether one more of this size is too many.
+    /// Whether one more request of this size exceeds the limit.
     fn is_full(self, bytes: usize, count_max: usize, bytes_max: usize) -> bool {
         let too_large = self.bytes.saturating_add(bytes) > bytes_max;
         self.count >= count_max || (self.count > 0 && too_large)
@@ -142,7 +144,7 @@ impl PersonState {
         QueueLoad { count: self.waiting.len(), bytes }
     }
 
-    /// How many slots they hold beside those whose replies have to end.
+    /// Slots they hold, without those whose replies must end.
     fn keeps(&self) -> usize {
         self.held.iter().filter(|held| !held.ends).count()
     }
@@ -154,7 +156,8 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         Self { bounds, next: 0, held: 0, waiting: QueueLoad::default(), people, order }
     }
 
-    /// Whether a slot is free for this person. Whoever waits beside a free one holds another, so nobody is before them.
+    /// Whether a slot is free for this person. Anyone who waits beside a free slot holds another, so nobody comes
+    /// before this person.
     pub(super) fn is_free_for(&self, person: &K) -> bool {
         match self.bounds.slots.saturating_sub(self.held) {
             0 => false,
@@ -167,7 +170,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         self.people.get(person).map_or(0, |state| state.held.len())
     }
 
-    /// Takes a place for a request of so many bytes. Call [`Self::call`] after it: it may be that place's turn.
+    /// Takes a place for a request of so many bytes. Call [`Self::call`] after it: a slot may be free for it.
     pub(super) fn enter(
         &mut self,
         person: &K,
@@ -198,7 +201,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         Ok(number)
     }
 
-    /// Until when somebody has a slot at the latest who comes to have none now, behind all others who have none.
+    /// The latest time at which somebody gets a slot who has none from now on, after all others who have none.
     fn owed(&self, now: Instant) -> Instant {
         let before = self.order.iter().filter(|person| self.holds(person) == 0).count();
         let turns = before / self.bounds.slots.max(1) + 1;
@@ -217,7 +220,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
             (state.last_served, state.owed) = (now, owed);
             self.held = self.held.saturating_sub(1);
             if !state.waiting.is_empty() {
-                // Whoever came while this slot was held is next.
+                // People who arrived while this slot was held come first.
                 self.order.retain(|it| it != person);
                 self.order.push_back(person.clone());
             }
@@ -234,9 +237,9 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         }
     }
 
-    /// The next place that gets a slot, if one is free and somebody waits who may have it. Call it until there is none.
+    /// Assigns a free slot to a waiting request that may have it. Call it until it returns none.
     pub(super) fn call(&mut self, now: Instant) -> Option<EntryId> {
-        // Of several that hold the fewest, the first.
+        // Of several with the fewest slots, the first.
         let waiting = self.order.iter().enumerate();
         let (at, person) = waiting.min_by_key(|(_, person)| self.holds(person))?;
         if !self.is_free_for(person) {
@@ -256,7 +259,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         Some(number)
     }
 
-    /// What a request of this person's that came at `entered` and still waits has to do.
+    /// What a request of this person does next that arrived at `entered` and still waits.
     pub(super) fn look(&self, person: &K, entered: Instant, now: Instant) -> WaitDecision {
         let Some(state) = self.people.get(person) else {
             return WaitDecision::GiveUp;
@@ -277,7 +280,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         }
     }
 
-    /// When the next reply has to end, as far as is known now, if people are owed slots.
+    /// When the next reply must end if people are owed slots, as far as is known now.
     fn next_end(&self, now: Instant) -> Instant {
         let owed = |person: &&K| {
             let state = self.people.get(*person);
@@ -286,7 +289,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
             })
         };
         let ending: usize = self.people.values().map(|it| it.held.len() - it.keeps()).sum();
-        // Whoever gets a slot from now on keeps it for so long.
+        // A slot assigned from now on is kept at least this long.
         let later_on = later(now, self.bounds.yield_after);
         if self.order.iter().filter(owed).count() <= ending {
             return later_on;
@@ -297,7 +300,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         })
     }
 
-    /// The longest reply, of those that go on, of whoever holds most; and how many they hold.
+    /// The longest continuing reply of the person with the most slots, and the number of their slots.
     fn longest(&self) -> Option<(&K, usize, HeldSlot)> {
         let all = self.people.iter().flat_map(|(person, state)| {
             let goes_on = state.held.iter().filter(|held| !held.ends);
@@ -306,7 +309,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         all.min_by_key(|(_, keeps, held)| (Reverse(*keeps), held.since, held.number))
     }
 
-    /// Which reply has to end now for somebody who is owed a slot; it has to from now on.
+    /// Picks the reply that must end now for somebody who is owed a slot, and marks it.
     pub(super) fn preempt_one(&mut self, now: Instant) -> Option<EntryId> {
         if self.next_end(now) > now {
             return None;
@@ -318,38 +321,38 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         Some(number)
     }
 
-    /// How many slots there are.
+    /// The number of slots.
     pub(super) fn slots(&self) -> usize {
         self.bounds.slots
     }
 
-    /// Changes how many slots there are; replies under way keep theirs. Call [`Self::call`] after it.
+    /// Changes the number of slots; running replies keep theirs. Call [`Self::call`] after it.
     pub(super) fn set_slots(&mut self, slots: usize) {
         self.bounds.slots = slots;
     }
 
-    /// How long a request waits after its person's last turn.
+    /// How long a request waits after its person's last slot.
     pub(super) fn patience(&self) -> Duration {
         self.bounds.patience
     }
 
-    /// How many people wait.
+    /// The number of waiting people.
     pub(super) fn people(&self) -> usize {
         self.order.len()
     }
 
-    /// How many wait.
+    /// The number of waiting requests.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.count
     }
 
-    /// How many hold a slot.
+    /// The number of held slots.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 }
 
-/// So much later; where that is past all that a clock shows, after a year.
+/// This much later, or a year later if the clock cannot represent that.
 fn later(at: Instant, by: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     at.checked_add(by).or_else(|| at.checked_add(YEAR)).unwrap_or(at)

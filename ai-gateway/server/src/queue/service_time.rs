@@ -1,25 +1,25 @@
-//! For how long slots of a line are held, and so how long it takes until one is free. No clock.
+//! Measures how long slots are held, and estimates when one becomes free. It has no clock.
 
 use std::time::Duration;
 
-/// What a new measurement counts beside all before it: an eighth, as in the round-trip times of TCP (RFC 6298, section 2).
+/// Weight of a new measurement: an eighth, as for round-trip times of TCP (RFC 6298, section 2).
 const WEIGHT: u32 = 8;
 
-/// How long replies take.
+/// Average duration of replies.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ServiceTime {
-    /// None until one has ended.
+    /// None until a reply has ended.
     mean: Option<Duration>,
 }
 
 impl ServiceTime {
-    /// Takes the time for which a slot was held.
+    /// Adds the time for which a slot was held.
     pub(super) fn take(&mut self, held: Duration) {
         let mean = self.mean.unwrap_or(held);
         self.mean = Some((mean.saturating_mul(WEIGHT - 1).saturating_add(held)) / WEIGHT);
     }
 
-    /// About how long so many turns take at so many slots; none until a reply has ended.
+    /// About how long so many replies take with so many slots; none until a reply has ended.
     pub(super) fn of(&self, scheduler: usize, slots: usize) -> Option<Duration> {
         let (scheduler, slots) =
             (u32::try_from(scheduler).ok()?, u32::try_from(slots.max(1)).ok()?);
@@ -54,7 +54,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever was measured, the estimate lies between the shortest and the longest.
+        /// The estimate always lies between the shortest and the longest measurement.
         #[test]
         fn the_mean_is_never_outside_of_what_was(held in prop::collection::vec(any::<u32>(), 1..50)) {
             let mut service_time = ServiceTime::default();
