@@ -1,7 +1,7 @@
-//! `openclaw.json`: models, agents and sessions in OpenClaw's words (its manual, version 2026.9.6).
+//! `openclaw.json`: models, agents and sessions in OpenClaw's format (its manual, version 2026.9.6).
 //!
-//! JSON5. What Maru uses is below; OpenClaw's other keys are warned of and ignored; any other key is an error, because
-//! it is a typing mistake.
+//! JSON5. The types below contain the keys that Maru uses. OpenClaw's other keys are ignored with a warning; any other
+//! key is an error, because it is a typing mistake.
 
 mod access;
 mod api;
@@ -29,7 +29,7 @@ pub use error::OpenClawError;
 use error::wrong;
 pub use nodes::{Access, Node};
 
-/// What is used if there is no file: the embedded engine.
+/// The settings used without a file: the embedded engine.
 const DEFAULT: &str = include_str!("../openclaw.example.json");
 
 /// A model of a provider, written `provider/model`.
@@ -60,14 +60,14 @@ impl FromStr for ModelRef {
     }
 }
 
-/// A place where models are.
+/// A provider of models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
-    /// What it speaks.
+    /// Its protocol.
     pub api: Api,
-    /// The servers that answer for it, each with all of its models; one at least.
+    /// Its servers, each with all of its models; at least one.
     pub nodes: Vec<Node>,
-    /// The relays of the confidential chain, whose only node is where its configuration is; else none.
+    /// Relays of a confidential chain; its only node is the address of its configuration. Empty for others.
     pub relays: Vec<Node>,
     /// How long to wait for each.
     pub timeouts: Timeouts,
@@ -75,7 +75,7 @@ pub struct Provider {
     pub models: Vec<Model>,
 }
 
-/// A model that can be asked.
+/// A configured model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Model {
@@ -83,24 +83,24 @@ pub struct Model {
     pub id: String,
     /// Tokens that a conversation may hold, if known.
     pub context_window: Option<u32>,
-    /// Tokens of a reply whose request names no number.
+    /// Most tokens of a reply if its request sets no limit.
     pub max_tokens: Option<u32>,
-    /// What it reads: `text`, `image`; not known if absent.
+    /// Its inputs: `text`, `image`; unknown if absent.
     pub input: Option<Vec<String>>,
-    /// Whether it can think before it answers; not known if absent.
+    /// Whether it can reason before it answers; unknown if absent.
     pub reasoning: Option<bool>,
-    /// How it differs from others.
+    /// Its further capabilities.
     #[serde(default)]
     pub compat: Compat,
 }
 
-/// How a model differs from others: OpenClaw's key that is used here, and one of Maru's own.
+/// Capabilities of a model: OpenClaw's key that is used here, and one of Maru's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Compat {
-    /// Whether it calls tools; not known if absent.
+    /// Whether it calls tools; unknown if absent.
     pub supports_tools: Option<bool>,
-    /// Whether it fills a gap between a prompt and a suffix; not known if absent.
+    /// Whether it fills a gap between a prompt and a suffix; unknown if absent.
     pub supports_insert: Option<bool>,
 }
 
@@ -119,7 +119,7 @@ impl Model {
         }
     }
 
-    /// Whether the file says that it has no such capability. What the file does not say, the backend knows.
+    /// Whether the file denies it this capability. For what the file does not state, the backend decides.
     #[must_use]
     pub fn lacks(&self, capability: Capability) -> bool {
         match capability {
@@ -134,22 +134,22 @@ impl Model {
     }
 }
 
-/// What Maru takes from `openclaw.json`.
+/// The part of `openclaw.json` that Maru uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenClaw {
     /// By name.
     pub providers: BTreeMap<String, Provider>,
-    /// Which model answers.
+    /// The primary model.
     pub primary: ModelRef,
-    /// Which ones answer if it does not, in this order.
+    /// Its fallbacks, in this order.
     pub fallbacks: Vec<ModelRef>,
-    /// Folder of the workspace files, if it is not the usual one.
+    /// Folder of the workspace files, if not the default.
     pub workspace: Option<PathBuf>,
     /// Most characters of one workspace file in the prompt.
     pub file_chars: usize,
     /// Most characters of all workspace files in the prompt.
     pub total_chars: usize,
-    /// Keys of OpenClaw's that have no effect here.
+    /// OpenClaw's keys that have no effect here.
     pub warnings: Vec<String>,
 }
 
@@ -208,7 +208,7 @@ enum RawModelChoice {
 }
 
 impl OpenClaw {
-    /// Reads the file; without one, the embedded engine is what answers.
+    /// Reads the file; without one, the embedded engine answers.
     ///
     /// # Errors
     ///
@@ -222,7 +222,7 @@ impl OpenClaw {
         }
     }
 
-    /// Reads the file, which must be there.
+    /// Reads the file, which must exist.
     ///
     /// # Errors
     ///
@@ -232,7 +232,7 @@ impl OpenClaw {
         Self::parse(&std::fs::read_to_string(path).map_err(failed)?)
     }
 
-    /// Reads the text of the file.
+    /// Parses the text of the file.
     ///
     /// # Errors
     ///
@@ -275,7 +275,7 @@ impl OpenClaw {
     }
 }
 
-/// The provider, or why it is left out; its replies may take `reply` unless it says otherwise.
+/// The provider, or why it is left out; `reply` is the default time limit of its replies.
 fn usable(
     name: &str,
     raw: RawProvider,
@@ -308,7 +308,7 @@ fn usable(
     Ok(Ok(Provider { api, nodes, relays, timeouts, models: raw.models }))
 }
 
-/// Takes out the models that an Ollama forwards to its cloud; returns a warning for each.
+/// Removes the models that an Ollama forwards to its cloud; returns a warning for each.
 fn leave_out_cloud(name: &str, provider: &mut Provider) -> Vec<String> {
     if provider.api != Api::Ollama {
         return Vec::new();
@@ -320,7 +320,7 @@ fn leave_out_cloud(name: &str, provider: &mut Provider) -> Vec<String> {
     cloud.map(warning).collect()
 }
 
-/// A provider that lists no models has those that it is named with: an engine with one model takes any name.
+/// If a provider lists no models, it has those that the settings name: an engine with one model accepts any name.
 fn name_unlisted(choice: &RawModelChoice, providers: &mut BTreeMap<String, Provider>) {
     let names = match choice {
         RawModelChoice::One(primary) => vec![primary],
@@ -387,11 +387,11 @@ fn choose(
     }
 }
 
-/// What names a deployment's only model, or a model by its bare name.
+/// References to a deployment's only model, or to a model by its bare name.
 const CONFIDENTIAL: &str = "confidential/";
 
-/// The model that `confidential/NAME` means among deployments and their models: of the deployment of that name the first, or
-/// the only one of that id.
+/// The model that `confidential/NAME` means: the first of the deployment with that name, or the only model with that
+/// id.
 pub(crate) fn find_confidential<'a>(
     asked: &str,
     deployments: impl Iterator<Item = (&'a str, &'a [Model])> + Clone,

@@ -1,4 +1,4 @@
-//! The listeners: what is served to whom.
+//! The endpoints of each listener.
 //!
 //! | path | the agent's listener (mesh 18789) | the same, called by this machine | telmeet's listener |
 //! |---|---|---|---|
@@ -7,7 +7,7 @@
 //! | `/v1/…`, `/`, `/api/…` | yes | with an app's key | no |
 //! | `/healthz`, `/readyz` | yes | yes | yes |
 //!
-//! `/metrics`, `/maru/v1/apps` and `/maru/v1/providers` are behind neither: [`metrics`] serves them to the superuser.
+//! `/metrics`, `/maru/v1/apps` and `/maru/v1/providers` are on neither: [`metrics`] serves them to the superuser.
 
 mod apps;
 mod begin;
@@ -42,10 +42,10 @@ use self::surface::{Listener, Surface};
 
 pub(crate) use caller::is_for_apps;
 
-/// Below which paths pages of listed origins may call.
+/// Paths below which pages of listed origins may send requests.
 pub(crate) const FOR_PAGES: [&str; 2] = ["/v1", "/api"];
 
-/// What is served on a listener, health apart.
+/// Endpoints of a listener in Maru's own formats, without health.
 fn own_endpoints(listener: Listener) -> Vec<Served<Arc<App>>> {
     let mut endpoints = Vec::from(sealed::endpoints());
     match listener {
@@ -55,7 +55,7 @@ fn own_endpoints(listener: Listener) -> Vec<Served<Arc<App>>> {
     endpoints
 }
 
-/// What is served there in other programs' shapes: not sealed, and with larger bodies.
+/// Its endpoints in other programs' formats: not sealed, and with larger bodies.
 fn plain_endpoints(listener: Listener) -> Vec<Served<Arc<App>>> {
     match listener {
         Listener::Agent => openai::endpoints().into_iter().chain(ollama::endpoints()).collect(),
@@ -78,12 +78,12 @@ pub fn endpoints() -> [(&'static str, Vec<Declaration>); 3] {
     ]
 }
 
-/// What the agent publishes as mesh port 18789.
+/// The listener that the agent publishes as mesh port 18789.
 pub(crate) fn agent_listener(app: &Arc<App>) -> Router {
     listener(Listener::Agent, app)
 }
 
-/// What telmeet may ask in its callers' names.
+/// The listener for telmeet, which asks for its callers.
 pub(crate) fn plugin_listener(app: &Arc<App>) -> Router {
     listener(Listener::Plugin, app)
 }
@@ -109,7 +109,7 @@ fn listener(listener: Listener, app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-/// Counts an answer by its status, and says which pages may read it.
+/// Counts an answer by its status, and adds the CORS headers.
 async fn count_answer(listener: Listener, app: Arc<App>, request: Request, next: Next) -> Response {
     let surface = listener.surface(request.uri().path());
     let response = cors::share(request, next).await;
@@ -117,13 +117,13 @@ async fn count_answer(listener: Listener, app: Arc<App>, request: Request, next:
     response
 }
 
-/// Answers what the agent's listener refused, in the shape of its path.
+/// The answer to a request that the agent's listener refused, in the format of its path.
 #[must_use]
 pub(crate) fn refused(path: &str, refusal: Refusal) -> Response {
     Surface::of(path).answer(refusal.into())
 }
 
-/// Lets a request of our own formats in.
+/// Admits a request in Maru's own formats.
 async fn admit_own(
     State(app): State<Arc<App>>,
     Extension(listener): Extension<Listener>,
@@ -143,7 +143,7 @@ async fn admit_own(
     answer(&app, surface, (holder, app.limits.max_body_bytes), request, next).await
 }
 
-/// Lets a request of other programs' formats in, once it is known who asks and memory for its body is reserved.
+/// Admits a request in other programs' formats, once the caller is known and memory for its body is reserved.
 async fn admit_plain(
     State(app): State<Arc<App>>,
     Extension(listener): Extension<Listener>,
@@ -162,7 +162,7 @@ async fn admit_plain(
     answer(&app, surface, (holder, app.limits.max_plain_body_bytes), request, next).await
 }
 
-/// Answers a request whose body may have so many bytes, once memory for it is reserved.
+/// Answers a request whose body may have so many bytes, once memory is reserved for it.
 async fn answer(
     app: &App,
     surface: Surface,
@@ -193,7 +193,7 @@ fn refuse(app: &App, surface: Surface, error: Error) -> Response {
     surface.answer(error)
 }
 
-/// Counts a request against its caller's rate, or against what telmeet may claim.
+/// Counts a request against its caller's rate, or against the rate of telmeet's claims.
 fn limit(app: &App, listener: Listener, request: &Request) -> Result<(), Error> {
     let kind = if is_read(request.method()) { Kind::Read } else { Kind::Write };
     let counted = match (request.extensions().get::<Header>(), listener) {

@@ -11,7 +11,7 @@ use mesh_identity::Person;
 
 use crate::arena;
 
-/// Whose session, and its name.
+/// A person and the name of their session.
 type Key = (Person, SessionName);
 
 /// All sessions.
@@ -40,7 +40,7 @@ struct Session {
 }
 
 impl Sessions {
-    /// Keeps no more than these limits.
+    /// Empty, with these limits.
     #[must_use]
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
@@ -62,8 +62,8 @@ impl Sessions {
         })
     }
 
-    /// Appends a question and its answer. What no longer has room is forgotten: the session's oldest messages, then
-    /// the person's oldest session, then the oldest of whoever holds most.
+    /// Appends a question and its answer. To make room it forgets the session's oldest messages, then the person's
+    /// oldest session, then the oldest of whoever holds most.
     pub(crate) fn append(&self, person: &Person, name: &SessionName, turn: [Message; 2]) {
         let mut inner = self.lock();
         let key = (person.clone(), name.clone());
@@ -145,7 +145,7 @@ impl Inner {
     }
 }
 
-/// What a message takes, about.
+/// Approximate memory of a message.
 fn cost(message: &Message) -> usize {
     message.size() + size_of::<Message>()
 }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is said by whom, the bounds hold and the sum is the sum.
+        /// The limits hold, and the recorded total is right, after any sequence of messages.
         #[test]
         fn bounds_hold(steps in prop::collection::vec((0..4_u8, 0..6_u8, 0..1500_usize, any::<bool>()), 0..60)) {
             let sessions = sessions();

@@ -1,8 +1,8 @@
-//! How much people use, by day: requests and tokens, no text and no model.
+//! Usage of each person by day: requests and tokens, without text or model.
 //!
-//! Sealed chats count, too. Whoever reads these counts before and after one knows how long it was, which the padding
-//! hides: so they are told to the superuser alone ([`routes::metrics`](crate::routes::metrics)), and kept in a file of
-//! the gateway's own.
+//! Sealed chats count, too. These counts, read before and after a sealed chat, reveal its length, which the padding
+//! hides. So only the superuser can read them ([`routes::metrics`](crate::routes::metrics)), and they are stored in a
+//! file of the gateway's own.
 
 use std::{
     path::PathBuf,
@@ -20,18 +20,18 @@ use crate::changes::Changes;
 
 /// Name of the file in the gateway's state.
 pub(crate) const FILE: &str = "usage.json";
-/// Most people who are counted each in one day; all further ones are counted together.
+/// Most people counted separately in one day; further people are counted together.
 const PEOPLE_MAX: usize = 256;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const FORMAT: Format<Report> =
     Format::new(1).remedy("move it away: the gateway then begins to count anew");
 
-/// What everybody used, for as many days as are kept.
+/// Everyone's usage of the stored days.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     changes: Changes,
-    /// Days that are kept, today included.
+    /// Number of stored days, including today.
     days: u16,
     state: Mutex<State>,
 }
@@ -39,19 +39,19 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 struct State {
     report: Report,
-    /// Whether the file says something else.
+    /// Whether the file is out of date.
     changed: bool,
 }
 
 impl Ledger {
-    /// Loads what was counted before. With `days` 0 nothing is kept, nor counted.
+    /// Loads the stored counts. With `days` 0 nothing is stored or counted.
     pub(crate) fn load(path: PathBuf, days: u16) -> Result<Self, StateError> {
         let report = FORMAT.read(&path)?.unwrap_or_default();
         let changes = Changes::new(path);
         Ok(Self { changes, days, state: Mutex::new(State { report, changed: false }) })
     }
 
-    /// Adds what a person used.
+    /// Adds a person's usage.
     pub(crate) fn count(&self, person: &Person, used: Tally, now: SystemTime) {
         if self.days == 0 {
             return;
@@ -66,7 +66,7 @@ impl Ledger {
         self.forget(&mut state, now);
     }
 
-    /// What is kept.
+    /// The stored counts.
     #[must_use]
     pub(crate) fn report(&self, now: SystemTime) -> Report {
         let mut state = self.lock();
@@ -74,7 +74,7 @@ impl Ledger {
         state.report.clone()
     }
 
-    /// Writes the file if something changed. Call it each minute, and before the end.
+    /// Writes the file if something changed. Call it each minute and before the process ends.
     pub(crate) fn keep(&self, now: SystemTime) {
         let change = self.changes.begin();
         let report = {
@@ -91,7 +91,7 @@ impl Ledger {
         }
     }
 
-    /// Forgets days that are too old, and the oldest where there are too many: a clock may have been wrong.
+    /// Removes days that are too old, and the oldest if there are too many: the clock may have been wrong.
     fn forget(&self, state: &mut State, now: SystemTime) {
         let before = state.report.days.len();
         let ago = DAY * u32::from(self.days.saturating_sub(1));
@@ -108,29 +108,29 @@ impl Ledger {
     }
 }
 
-/// One request of a person to a model; counted when it is dropped, however it ended.
+/// One request of a person to a model; counted when dropped, however it ended.
 #[derive(Debug)]
 pub(crate) struct UsageGuard {
     ledger: Arc<Ledger>,
     person: Person,
     pieces: u64,
-    /// What the model counted.
+    /// The model's own counts.
     counted: Option<Usage>,
 }
 
 impl UsageGuard {
-    /// A request that is about to be sent.
+    /// For a request that is about to be sent.
     #[must_use]
     pub(crate) fn open(ledger: Arc<Ledger>, person: Person) -> Self {
         Self { ledger, person, pieces: 0, counted: None }
     }
 
-    /// A piece of the reply came.
+    /// Records a piece of the reply.
     pub(crate) fn count_piece(&mut self) {
         self.pieces += 1;
     }
 
-    /// The model says what it counted.
+    /// Records the model's own counts.
     pub(crate) fn set_counted(&mut self, usage: Usage) {
         self.counted = Some(usage);
     }

@@ -1,8 +1,8 @@
-//! The workspace: files that people write to say who the AI is and what it should know.
+//! The workspace: files in which people write who the AI is and what it should know.
 //!
-//! `SOUL.md`, `IDENTITY.md` and `AGENTS.md` are everyone's. `USER.md` and `MEMORY.md` are about one person, so they lie
-//! in a folder of that person's own, `people/<person>/`, and go into that person's prompts alone; a program gets what is
-//! everyone's. The whole stays small: a local model drowns in a long prompt.
+//! `SOUL.md`, `IDENTITY.md` and `AGENTS.md` are everyone's. `USER.md` and `MEMORY.md` are about one person, so they are
+//! in that person's folder `people/<person>/`, and only in that person's prompts; a program gets everyone's files only.
+//! The total is limited, because a local model handles long prompts badly.
 
 use std::{
     fs, io,
@@ -11,17 +11,17 @@ use std::{
 
 use mesh_identity::Person;
 
-/// Files of everyone, in the order of the prompt: what changes least stands first, so that backends can reuse it.
+/// Everyone's files, in the order of the prompt: the least often changed come first, so that backends can reuse them.
 const SHARED: [&str; 3] = ["SOUL.md", "IDENTITY.md", "AGENTS.md"];
 /// Files of one person.
 const PRIVATE: [&str; 2] = ["USER.md", "MEMORY.md"];
-/// What the files of everyone say at first.
+/// Templates of everyone's files.
 const TEMPLATES: [(&str, &str); 3] = [
     ("SOUL.md", include_str!("../templates/SOUL.md")),
     ("IDENTITY.md", include_str!("../templates/IDENTITY.md")),
     ("AGENTS.md", include_str!("../templates/AGENTS.md")),
 ];
-/// Stands where a file was too long.
+/// Marks where a file was truncated.
 const TRUNCATED: &str = "\n[the rest of this file is too long for the prompt]";
 
 /// The folder of workspace files.
@@ -33,7 +33,7 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Uses `folder`; puts at most so many characters of each file, and of all, into a prompt.
+    /// Uses `folder`; a prompt contains at most so many characters of each file, and of all.
     #[must_use]
     pub(crate) fn new(folder: PathBuf, file_chars: usize, total_chars: usize) -> Self {
         Self { folder, file_chars, total_chars }
@@ -98,8 +98,8 @@ fn read(path: &Path, most: usize) -> Option<String> {
     Some(text)
 }
 
-/// The person's folder: `user:7` is `user-7`. What is neither letter nor digit is written as its code between
-/// underscores, so no name leads elsewhere, and no two people share a folder. A program has none.
+/// The person's folder: `user:7` is `user-7`. Other characters than letters and digits are written as their code
+/// between underscores, so no name leads outside, and no two people share a folder. A program has none.
 fn folder_of(person: &Person) -> Option<String> {
     let id = match person {
         Person::User(id) => return Some(format!("user-{id}")),

@@ -1,4 +1,4 @@
-//! What of `openclaw.json` holds while the gateway runs: its nodes' `draining` and `slots`.
+//! Applies changes of `openclaw.json` while the gateway runs: its nodes' `draining` and `slots`.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -6,20 +6,20 @@ use chassis::watched::WatchedFiles;
 
 use super::{OpenClaw, error::OpenClawError};
 
-/// Follows the file.
+/// Watches the file.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     file: WatchedFiles<Arc<OpenClaw>, OpenClawError>,
-    /// What was told last.
+    /// The settings that were returned last.
     last: Option<Arc<OpenClaw>>,
-    /// What the gateway was started with.
+    /// The settings at the start.
     started: OpenClaw,
-    /// Whether it was said that more has changed than holds at once.
+    /// Whether it was logged that a change needs a restart.
     said: bool,
 }
 
 impl Watcher {
-    /// Follows the file that the gateway was started with, which said that.
+    /// Watches the file with which the gateway was started, and which had these settings.
     pub(crate) fn new(path: PathBuf, started: OpenClaw) -> Result<Self, OpenClawError> {
         let read = {
             let path = path.clone();
@@ -31,8 +31,8 @@ impl Watcher {
         Ok(Self { file, last: None, started, said: false })
     }
 
-    /// What the file says now, if that is not what was told last. It is read only if it was written since, so this may be
-    /// called often; while it cannot be used, nothing is told.
+    /// The file's settings if they differ from those returned last. The file is read only if it was written since, so
+    /// this may be called often. It returns nothing while the file is invalid.
     pub(crate) fn changed(&mut self) -> Option<Arc<OpenClaw>> {
         let now = self.file.current();
         if self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &now)) {
@@ -51,7 +51,7 @@ impl Watcher {
     }
 }
 
-/// What holds only after a start.
+/// The settings that need a restart.
 fn rest(file: &OpenClaw) -> OpenClaw {
     let mut file = file.clone();
     for node in file.providers.values_mut().flat_map(|provider| &mut provider.nodes) {
@@ -72,7 +72,7 @@ mod tests {
         fs::rename(next, path).unwrap();
     }
 
-    /// A file whose one node has these keys besides.
+    /// A file whose only node has these further keys.
     fn file(keys: &str) -> String {
         format!(
             r#"{{models: {{providers: {{p: {{nodes: [{{baseUrl: "unix:///a.sock"{keys}}}], models: [{{id: "m"}}]}}}}}}}}"#
