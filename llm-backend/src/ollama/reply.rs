@@ -23,7 +23,7 @@ const CALLS_MAX: u32 = 128;
 
 /// One line of `/api/chat` or `/api/generate`, or an error in its place.
 #[derive(Deserialize)]
-struct Line {
+struct ReplyLine {
     #[serde(default)]
     message: Option<Message>,
     /// The text of a generation, which has no message.
@@ -136,7 +136,8 @@ impl Reply {
         if line.trim_ascii().is_empty() {
             return;
         }
-        let Some(line) = str::from_utf8(line).ok().and_then(|line| json::<Line>(line).ok()) else {
+        let Some(line) = str::from_utf8(line).ok().and_then(|line| json::<ReplyLine>(line).ok())
+        else {
             return self.cut("a line of it is not Ollama's");
         };
         if let Some(error) = &line.error {
