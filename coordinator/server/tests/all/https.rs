@@ -331,7 +331,7 @@ async fn over_plain_http_nobody_is_answered() {
     };
     let is_refused = |answer: &Answer| {
         assert_eq!((answer.status, answer.problem().as_str()), (403, "https-only"));
-        assert!(answer.body.contains("set [tls]") && answer.body.contains("remove it"));
+        assert!(answer.body.contains("set [tls]") && answer.body.contains("remove the API key"));
     };
 
     let plain = Coordinator::start().await;

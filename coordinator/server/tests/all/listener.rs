@@ -229,7 +229,7 @@ fn what_cannot_work_is_refused_in_one_sentence_that_says_what_to_do() {
         (format!("{here}[tls.acme]\nca = \"none\""), "check who may read it"),
         (format!("{here}[tls.acme]\ndirectory = \"https://a b\""), "is not a URL"),
         (format!("{here}[proxy]\ntrusted = []"), "trusts nobody"),
-        (format!("{here}[proxy]\ntrusted = [\"nginx\"]"), "no address"),
+        (format!("{here}[proxy]\ntrusted = [\"nginx\"]"), "neither an address"),
     ] {
         let line = refusal(&settings);
         assert!(line.contains(said), "{line}");

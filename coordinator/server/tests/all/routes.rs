@@ -219,10 +219,9 @@ async fn a_database_without_routes_is_brought_up_to_date() {
 
     // As earlier versions left it: without the column, and without the note that it was made.
     let mut connection = AnyConnection::connect(&url).await.unwrap();
-    for statement in [
-        "ALTER TABLE nodes DROP COLUMN routes",
-        "DELETE FROM _sqlx_migrations WHERE description = 'routes'",
-    ] {
+    for statement in
+        ["ALTER TABLE nodes DROP COLUMN routes", "DELETE FROM _sqlx_migrations WHERE version = 3"]
+    {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
     connection.close().await.unwrap();
