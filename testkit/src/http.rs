@@ -123,11 +123,25 @@ impl Response {
         let text = self.text().await;
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"))
     }
+
+    /// Checks that it is this problem (RFC 9457), and returns it.
+    pub async fn problem(self, status: u16, kind: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status);
+        let problem = self.json().await;
+        assert_eq!(problem["type"], format!("urn:maru:problem:{kind}"), "{problem}");
+        problem
+    }
+
+    /// Checks that it is this error of OpenAI's API.
+    pub async fn openai_error(self, status: u16, code: &str) {
+        assert_eq!(self.status.as_u16(), status);
+        let error = self.json().await;
+        assert_eq!(error["error"]["code"], code, "{error}");
+    }
 }
 
 /// Writes bytes as they are and returns what comes back until the peer closes the connection, cleanly or not.
-pub async fn exchange(stream: impl AsyncRead + AsyncWrite, bytes: &[u8]) -> String {
-    let mut stream = Box::pin(stream);
+pub async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> String {
     // The peer may answer and close before it has read everything.
     let _ = stream.write_all(bytes).await;
     rest(&mut stream).await

@@ -16,4 +16,4 @@ pub mod http;
 pub mod server;
 mod wait;
 
-pub use wait::{Condition, PATIENCE, eventually, eventually_within};
+pub use wait::{Condition, PATIENCE, equal, eventually, eventually_within};

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pause between two checks.
-pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(10);
 
 /// The result of a check: `true`, `Some` or `Ok` if the condition holds.
 pub trait Condition {
@@ -45,6 +45,15 @@ impl<T, E: Debug> Condition for Result<T, E> {
     fn holds(self) -> Result<T, String> {
         self.map_err(|error| format!(": {error:?}"))
     }
+}
+
+/// A condition whose failure shows what was found instead.
+///
+/// # Errors
+///
+/// The two differ.
+pub fn equal<T: PartialEq>(found: T, expected: T) -> Result<(), T> {
+    if found == expected { Ok(()) } else { Err(found) }
 }
 
 /// Repeats a check until its condition holds, for at most [`PATIENCE`].

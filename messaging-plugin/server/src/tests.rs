@@ -3,6 +3,7 @@ use std::{convert::Infallible, os::unix::fs::MetadataExt as _, time::Duration};
 use chassis::{accept::Listener as _, settings::SettingsError};
 use mesh_identity::{Header, Identity, User};
 use mesh_listener::{Preface, read_preface};
+use testkit::http::rest;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
@@ -106,12 +107,6 @@ fn post(path: &str, extra: &str, body: &str) -> Vec<u8> {
 
 fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: 100.64.0.1\r\nConnection: close\r\n\r\n").into_bytes()
-}
-
-async fn rest(io: &mut UnixStream) -> String {
-    let mut bytes = Vec::new();
-    let _ = timeout(SOON, io.read_to_end(&mut bytes)).await.expect("the connection is closed");
-    String::from_utf8(bytes).unwrap()
 }
 
 /// Reads until `end` has come.

@@ -4,34 +4,19 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::Write as _,
     os::unix::{fs::MetadataExt as _, net::UnixStream},
     path::Path,
     process::{Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
 };
 
-const SOON: Duration = Duration::from_secs(60);
+use testkit::blocking::{eventually, http};
 
-fn ready(root: &Path) -> Option<String> {
+/// The status of its health check.
+fn health(root: &Path) -> Option<u16> {
     let mut io = UnixStream::connect(root.join("run/maru/telmeet/http.sock")).ok()?;
     io.write_all(&mesh_identity::LOCAL).ok()?;
-    io.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    io.read_to_string(&mut answer).ok()?;
-    answer.starts_with("HTTP/1.1 200").then_some(answer)
-}
-
-fn wait_for<T>(mut what: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = what() {
-            return found;
-        }
-        assert!(begun.elapsed() < SOON, "in time");
-        sleep(Duration::from_millis(20));
-    }
+    Some(http::request(io, "GET", "/healthz", "localhost", &[], None).ok()?.status)
 }
 
 #[test]
@@ -44,10 +29,10 @@ fn it_starts_answers_and_stops_cleanly_and_names_a_wrong_key() {
     command.arg("--root").arg(root.path()).arg("--config").arg(&settings).stderr(Stdio::piped());
 
     let mut child = command.spawn().unwrap();
-    wait_for(|| ready(root.path()));
+    eventually("it is healthy", || health(root.path()) == Some(200));
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    assert_eq!(wait_for(|| child.try_wait().unwrap()).code(), Some(0));
+    assert_eq!(eventually("it ends", || child.try_wait().unwrap()).code(), Some(0));
 
     fs::write(&settings, "agnet_uid = 0\n").unwrap();
     let output = command.output().unwrap();

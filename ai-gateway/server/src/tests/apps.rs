@@ -6,16 +6,16 @@ use ai_gateway_api::sealed::path;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use mesh_identity::LOCAL;
 use serde_json::{Value, json};
+use testkit::http::{Response, request};
 
 use super::{
     TestGateway, ada,
     backend::Script,
-    client::{Answer, chat, request, send_after, try_send},
+    client::{chat, send_after, try_send},
     gateway, gateway_with, own_uid,
 };
 use crate::{Access, Socket, now_ms, routes};
 
-const SOON: Duration = Duration::from_secs(30);
 const PAGE: &str = "https://webui.example";
 const CHAT: &str = "/v1/chat/completions";
 
@@ -39,7 +39,7 @@ impl TestGateway {
         authorization: Option<&str>,
         (method, path): (Method, &str),
         body: Option<&Value>,
-    ) -> Option<Answer> {
+    ) -> Option<Response> {
         let mut request = request(method, path, "127.0.0.1:18789", body);
         if let Some(text) = authorization {
             request.headers_mut().insert(header::AUTHORIZATION, text.parse().unwrap());
@@ -47,7 +47,7 @@ impl TestGateway {
         send_after(&self.agent_socket(), &LOCAL, request).await
     }
 
-    async fn here(&self, key: &str, method: Method, path: &str, body: Option<&Value>) -> Answer {
+    async fn here(&self, key: &str, method: Method, path: &str, body: Option<&Value>) -> Response {
         let bearer = format!("Bearer {key}");
         self.try_here(Some(&bearer), (method, path), body).await.expect("an answer")
     }
@@ -206,12 +206,12 @@ async fn what_a_removed_app_is_being_told_is_cut_at_once_and_others_go_on() {
         answer
     };
     let (mut read, _unread, mut other) = (ask(&webui).await, ask(&webui).await, ask(&home).await);
-    gateway.one.until_open(3, SOON).await;
+    gateway.one.until_open(3).await;
 
     gateway.app.apps.remove("webui").unwrap();
 
     // Whether or not somebody reads.
-    gateway.one.until_open(1, SOON).await;
+    gateway.one.until_open(1).await;
     let mut end = read.piece().await;
     while let Some(Ok(_)) = end {
         end = read.piece().await;
@@ -232,12 +232,12 @@ async fn a_removed_app_that_waits_for_its_reply_is_cut() {
     let body = hello();
     let waiting = gateway.try_here(Some(&bearer), (Method::POST, CHAT), Some(&body));
     let removed = async {
-        gateway.one.until_open(1, SOON).await;
+        gateway.one.until_open(1).await;
         gateway.app.apps.remove("webui").unwrap();
     };
     let (answer, ()) = tokio::join!(waiting, removed);
     assert!(answer.is_none());
-    gateway.one.until_open(0, SOON).await;
+    gateway.one.until_open(0).await;
 }
 
 #[tokio::test]
@@ -255,7 +255,7 @@ async fn of_page(
     origin: &str,
     method: Method,
     headers: &[(&'static str, &str)],
-) -> Answer {
+) -> Response {
     let host = if here { "127.0.0.1:18789" } else { "chat.maru.internal:18789" };
     let body = (method == Method::POST).then(hello);
     let mut request = request(method, CHAT, host, body.as_ref());

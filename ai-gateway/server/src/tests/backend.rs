@@ -19,6 +19,7 @@ use axum::{
 };
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
+use testkit::{equal, eventually};
 use tokio::{sync::Semaphore, task::JoinHandle, time::sleep};
 
 /// What a backend does with the next requests.
@@ -152,23 +153,13 @@ impl Backend {
     }
 
     /// Waits until so many requests have come.
-    pub(super) async fn until_asked(&self, count: usize, most: Duration) {
-        let waited = tokio::time::timeout(most, async {
-            while self.requests().len() < count {
-                sleep(Duration::from_millis(5)).await;
-            }
-        });
-        assert!(waited.await.is_ok(), "{} requests, not {count}", self.requests().len());
+    pub(super) async fn until_asked(&self, count: usize) {
+        eventually(&format!("{count} requests"), async || self.requests().len() >= count).await;
     }
 
     /// Waits until so many replies are under way.
-    pub(super) async fn until_open(&self, count: usize, most: Duration) {
-        let waited = tokio::time::timeout(most, async {
-            while self.open() != count {
-                sleep(Duration::from_millis(5)).await;
-            }
-        });
-        assert!(waited.await.is_ok(), "{} replies under way, not {count}", self.open());
+    pub(super) async fn until_open(&self, count: usize) {
+        eventually(&format!("{count} replies"), async || equal(self.open(), count)).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! How streamed answers begin while a model reads a long prompt: soon, and so that stock clients read on.
 
-use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc};
 
 use chat_vocabulary::{ChatRequest, Delta, EmbedRequest, Evidence, ModelInfo};
 use futures_util::{
@@ -10,17 +10,15 @@ use futures_util::{
 };
 use llm_backend::{Backend, DeltaStream, Embeddings, Error, Health};
 use serde_json::{Value, json};
+use testkit::http::Response;
 use tokio::sync::Semaphore;
 
-use super::{
-    TestGateway, ada, backend::Script, client::Answer, gateway_with, gateway_without_fallback,
-};
+use super::{TestGateway, ada, backend::Script, gateway_with, gateway_without_fallback};
 use crate::{
     models::{Models, Node, Provider},
     openclaw::Model,
 };
 
-const SOON: Duration = Duration::from_secs(30);
 const PATHS: [&str; 2] = ["/v1/chat/completions", "/api/chat"];
 
 /// A gateway that does not wait for a first token before it answers.
@@ -28,7 +26,7 @@ fn hasty() -> TestGateway {
     gateway_with(|config| config.limits.headers_seconds = 0)
 }
 
-async fn ask(gateway: &TestGateway, path: &str) -> Answer {
+async fn ask(gateway: &TestGateway, path: &str) -> Response {
     let message = json!({"role": "user", "content": "hi"});
     let body = json!({"model": "maru", "stream": true, "messages": [message]});
     let answer = gateway.post(&ada(), path, &body).await;
@@ -37,7 +35,7 @@ async fn ask(gateway: &TestGateway, path: &str) -> Answer {
 }
 
 /// The first piece of an answer that says nothing yet.
-async fn nothing(answer: &mut Answer) -> String {
+async fn nothing(answer: &mut Response) -> String {
     let piece = answer.piece().await.unwrap().unwrap();
     String::from_utf8(piece.to_vec()).unwrap()
 }
@@ -49,7 +47,7 @@ async fn an_answer_begins_before_the_first_token_and_the_reply_follows() {
 
     let mut answer = ask(&gateway, PATHS[0]).await;
     assert_eq!(nothing(&mut answer).await, ":\n\n", "a comment, which clients leave out");
-    gateway.one.until_open(1, SOON).await;
+    gateway.one.until_open(1).await;
     gateway.one.release(1);
     let text = answer.text().await;
     let events = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
@@ -62,7 +60,7 @@ async fn an_answer_begins_before_the_first_token_and_the_reply_follows() {
     let mut answer = ask(&gateway, PATHS[1]).await;
     let first: Value = serde_json::from_str(&nothing(&mut answer).await).unwrap();
     assert_eq!((&first["message"]["content"], &first["done"]), (&json!(""), &json!(false)));
-    gateway.one.until_open(1, SOON).await;
+    gateway.one.until_open(1).await;
     gateway.one.release(1);
     let text = answer.text().await;
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -80,7 +78,7 @@ async fn what_goes_wrong_after_that_is_the_last_event_or_line() {
         gateway.two.kill().await;
         let mut answer = ask(&gateway, path).await;
         nothing(&mut answer).await;
-        gateway.one.until_open(1, SOON).await;
+        gateway.one.until_open(1).await;
         gateway.one.release(1);
         let text = answer.text().await;
         let last = text.trim_end().lines().last().unwrap();
@@ -97,9 +95,9 @@ async fn leaving_before_the_first_token_stops_the_model() {
         gateway.one.script(Script::Silent);
         let mut answer = ask(&gateway, path).await;
         nothing(&mut answer).await;
-        gateway.one.until_open(1, SOON).await;
+        gateway.one.until_open(1).await;
         drop(answer);
-        gateway.one.until_open(0, SOON).await;
+        gateway.one.until_open(0).await;
     }
 }
 
@@ -114,7 +112,7 @@ async fn whoever_had_no_turn_is_told_so_with_a_status_however_soon_answers_begin
     gateway.one.script(Script::Silent);
     let mut under_way = ask(&gateway, PATHS[0]).await;
     nothing(&mut under_way).await;
-    gateway.one.until_open(1, SOON).await;
+    gateway.one.until_open(1).await;
     for path in PATHS {
         let message = json!({"role": "user", "content": "hi"});
         let body = json!({"model": "maru", "stream": true, "messages": [message]});

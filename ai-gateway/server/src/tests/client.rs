@@ -1,13 +1,13 @@
 //! The other side of the gateway's sockets: the agent, telmeet, and the apps behind them.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use ai_gateway_api::sealed::{
     Chat, Event, History, Input, Operation, ReplyPart, Request, decode_events, decode_keys, path,
 };
 use axum::{
-    body::{Body, Bytes},
-    http::{self, HeaderMap, Method, StatusCode, header},
+    body::Body,
+    http::{self, Method},
 };
 use chat_vocabulary::Options;
 use hpke_envelope::{
@@ -15,70 +15,22 @@ use hpke_envelope::{
     client::{Keys, Reply, seal},
     device,
 };
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
 use mesh_identity::Header;
 use serde_json::Value;
 use telmeet_api::plugin;
-use tokio::{io::AsyncWriteExt as _, net::UnixStream, time::timeout};
-use tokio_util::task::AbortOnDropHandle;
+use testkit::http::{Response, request};
+use tokio::{io::AsyncWriteExt as _, net::UnixStream};
 use uuid::Uuid;
 
 use super::{Member, TestGateway};
 use crate::now_ms;
-
-const SOON: Duration = Duration::from_secs(30);
-
-/// An answer; dropping it closes the connection.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    body: Incoming,
-    _driver: AbortOnDropHandle<()>,
-}
-
-impl Answer {
-    /// The next piece of the body; `None` at its end, `Err` if it was cut.
-    pub(super) async fn piece(&mut self) -> Option<Result<Bytes, hyper::Error>> {
-        let frame = timeout(SOON, chassis::body::frame(&mut self.body)).await.expect("in time")?;
-        Some(frame.map(|frame| frame.into_data().unwrap_or_default()))
-    }
-
-    pub(super) async fn text(mut self) -> String {
-        let mut text = Vec::new();
-        while let Some(piece) = self.piece().await {
-            text.extend_from_slice(&piece.unwrap());
-        }
-        String::from_utf8(text).unwrap()
-    }
-
-    pub(super) async fn json(self) -> Value {
-        let text = self.text().await;
-        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"))
-    }
-
-    /// Checks that it is this error of OpenAI's.
-    pub(super) async fn openai_error(self, status: u16, code: &str) {
-        assert_eq!(self.status.as_u16(), status);
-        let error = self.json().await;
-        assert_eq!(error["error"]["code"], code, "{error}");
-    }
-
-    /// Checks that it is this problem.
-    pub(super) async fn problem(self, status: u16, kind: &str) -> Value {
-        assert_eq!(self.status.as_u16(), status);
-        let problem = self.json().await;
-        assert_eq!(problem["type"], format!("urn:maru:problem:{kind}"), "{problem}");
-        problem
-    }
-}
 
 /// Sends a request as the process behind a socket does; `None` if the connection is refused.
 pub(super) async fn try_send(
     socket: &Path,
     header: Option<&Header>,
     request: http::Request<Body>,
-) -> Option<Answer> {
+) -> Option<Response> {
     send_after(socket, &header.map(|header| header.encode().unwrap()).unwrap_or_default(), request)
         .await
 }
@@ -88,30 +40,10 @@ pub(super) async fn send_after(
     socket: &Path,
     preface: &[u8],
     request: http::Request<Body>,
-) -> Option<Answer> {
+) -> Option<Response> {
     let mut io = UnixStream::connect(socket).await.unwrap();
     io.write_all(preface).await.ok()?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.ok()?;
-    let driver = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
-    let response = timeout(SOON, sender.send_request(request)).await.expect("in time").ok()?;
-    let (parts, body) = response.into_parts();
-    Some(Answer { status: parts.status, headers: parts.headers, body, _driver: driver })
-}
-
-pub(super) fn request(
-    method: Method,
-    path: &str,
-    host: &str,
-    body: Option<&Value>,
-) -> http::Request<Body> {
-    let request = http::Request::builder().method(method).uri(path).header(header::HOST, host);
-    match body {
-        None => request.body(Body::empty()).unwrap(),
-        Some(body) => request
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body.to_string()))
-            .unwrap(),
-    }
+    testkit::http::send(io, request).await
 }
 
 impl TestGateway {
@@ -122,7 +54,7 @@ impl TestGateway {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Answer {
+    ) -> Response {
         let request = request(method, path, "chat.maru.internal:18789", body);
         try_send(&self.agent_socket(), Some(&who.header), request).await.expect("an answer")
     }
@@ -133,17 +65,17 @@ impl TestGateway {
         who: &Member,
         path: &str,
         body: Value,
-    ) -> impl Future<Output = Answer> + Send + use<> {
+    ) -> impl Future<Output = Response> + Send + use<> {
         let (socket, header) = (self.agent_socket(), who.header.clone());
         let request = request(Method::POST, path, "chat.maru.internal:18789", Some(&body));
         async move { try_send(&socket, Some(&header), request).await.expect("an answer") }
     }
 
-    pub(super) async fn get(&self, who: &Member, path: &str) -> Answer {
+    pub(super) async fn get(&self, who: &Member, path: &str) -> Response {
         self.ask(who, Method::GET, path, None).await
     }
 
-    pub(super) async fn post(&self, who: &Member, path: &str, body: &Value) -> Answer {
+    pub(super) async fn post(&self, who: &Member, path: &str, body: &Value) -> Response {
         self.ask(who, Method::POST, path, Some(body)).await
     }
 
@@ -154,14 +86,14 @@ impl TestGateway {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Answer {
+    ) -> Response {
         let mut header = who.header.clone();
         header.destination.set_port(80);
         let request = request(method, path, plugin::HOST, body);
         try_send(&self.plugin_socket(), Some(&header), request).await.expect("an answer")
     }
 
-    pub(super) async fn bind(&self, who: &Member) -> Answer {
+    pub(super) async fn bind(&self, who: &Member) -> Response {
         self.post(who, path::DEVICES, &self.proof(who)).await
     }
 
@@ -192,7 +124,7 @@ impl TestGateway {
     }
 
     /// Sends a sealed request through telmeet's listener.
-    pub(super) async fn send(&self, who: &Member, request: &Request) -> Answer {
+    pub(super) async fn send(&self, who: &Member, request: &Request) -> Response {
         let body = serde_json::to_value(request).unwrap();
         self.relay(who, Method::POST, path::CHAT, Some(&body)).await
     }
@@ -252,7 +184,7 @@ pub(super) fn text_of(events: &[Event]) -> String {
 
 /// A sealed reply as it comes.
 pub(super) struct Stream {
-    answer: Answer,
+    answer: Response,
     reply: Reply,
     buffer: String,
     /// Whether `final` came.
@@ -260,7 +192,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(answer: Answer, reply: Reply) -> Self {
+    pub(super) fn new(answer: Response, reply: Reply) -> Self {
         Self { answer, reply, buffer: String::new(), whole: false }
     }
 

@@ -1,11 +1,12 @@
 //! A deployment of the confidential chain whose configuration proves nothing, or never comes: what people are told, who
 //! answers in its place, and that the line bounds what waits for it.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::num::NonZeroU32;
 
 use ai_gateway_api::{sealed::Event, settings::gateway::Deployment, wire::Fixed};
 use axum::{Router, routing::get};
 use serde_json::{Value, json};
+use testkit::{equal, eventually};
 use tokio::{net::UnixListener, task::JoinHandle};
 
 use super::{
@@ -14,7 +15,6 @@ use super::{
     gateway_of, member,
 };
 
-const SOON: Duration = Duration::from_secs(30);
 const CODE: &str = "config-signature";
 
 /// A house with such a deployment, and its server.
@@ -145,12 +145,8 @@ async fn a_flood_of_questions_to_a_deployment_that_hangs_is_bounded_by_its_line(
             let nodes = gateway.app.models.nodes();
             (nodes.into_iter().find(|(name, _)| name == "lab").unwrap().1.busy, line.1.waiting)
         };
-        let waited = tokio::time::timeout(SOON, async {
-            while state() != (busy, waiting) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        assert!(waited.await.is_ok(), "{:?}, not {busy} and {waiting}", state());
+        let what = format!("{busy} busy and {waiting} waiting");
+        eventually(&what, async || equal(state(), (busy, waiting))).await;
     };
     let asked = [ask(&ada()), ask(&bob())];
     until(2, 0).await;

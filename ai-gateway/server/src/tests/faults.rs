@@ -10,6 +10,7 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
+use testkit::{equal, eventually};
 use tokio::time::Instant;
 
 use self::{
@@ -165,13 +166,8 @@ async fn every_surface_shows_in_time_what_the_table_says_and_the_breaker_counts_
             case.check(asked, before, counts(), plain, &what);
         }
         let faults = u32::try_from(Surface::ALL.len()).unwrap() * u32::from(case.row.counts);
-        let found = async {
-            while node(&gateway, case, "faulty").faults != faults {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let found = tokio::time::timeout(Duration::from_secs(60), found).await;
-        assert!(found.is_ok(), "{}: {:?}", case.what(), node(&gateway, case, "faulty"));
+        let found = async || equal(node(&gateway, case, "faulty").faults, faults);
+        eventually(&format!("{}: {faults} faults", case.what()), found).await;
     })
     .await;
 }

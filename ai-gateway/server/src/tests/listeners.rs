@@ -19,10 +19,11 @@ use axum::{
 };
 use hpke_envelope::{Suite, device};
 use serde_json::json;
+use testkit::http::request;
 
 use super::{
     ada, bob,
-    client::{chat, request, try_send},
+    client::{chat, try_send},
     gateway, gateway_with, member, own_uid,
 };
 use crate::{Access, Socket, now_ms, routes};

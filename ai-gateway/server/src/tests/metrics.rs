@@ -12,7 +12,7 @@ async fn scrape(gateway: &TestGateway) -> String {
     let app = gateway.app.clone();
     let serving =
         tokio::spawn(async move { metrics::serve(socket, &app, std::future::pending()).await });
-    let request = client::request(axum::http::Method::GET, "/metrics", "localhost", None);
+    let request = testkit::http::request(axum::http::Method::GET, "/metrics", "localhost", None);
     let answer = client::try_send(&path, None, request).await.expect("an answer");
     assert_eq!(answer.status, 200);
     let text = answer.text().await;

@@ -5,7 +5,6 @@ mod translation;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use axum::{
@@ -15,26 +14,21 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
+use testkit::http::{Response, request};
 use tokio::{net::UnixListener, task::JoinHandle};
 
-use super::{
-    TestGateway, ada,
-    backend::Script,
-    client::{Answer, request, try_send},
-    gateway, gateway_with,
-};
+use super::{TestGateway, ada, backend::Script, client::try_send, gateway, gateway_with};
 
-const SOON: Duration = Duration::from_secs(30);
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
 
-async fn chat(gateway: &TestGateway, extra: Value) -> Answer {
+async fn chat(gateway: &TestGateway, extra: Value) -> Response {
     let mut body = json!({"model": "smollm2", "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     gateway.post(&ada(), "/api/chat", &body).await
 }
 
 /// The lines of a streamed answer.
-async fn lines(answer: Answer) -> Vec<Value> {
+async fn lines(answer: Response) -> Vec<Value> {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["content-type"], "application/x-ndjson");
     let text = answer.text().await;
@@ -44,7 +38,7 @@ async fn lines(answer: Answer) -> Vec<Value> {
 }
 
 /// The sentence of an error in Ollama's shape.
-async fn error(answer: Answer, status: u16) -> String {
+async fn error(answer: Response, status: u16) -> String {
     assert_eq!(answer.status, status);
     let body = answer.json().await;
     assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
@@ -283,5 +277,5 @@ async fn a_cut_reply_ends_in_an_error_and_leaving_stops_the_model() {
     let first = stream.piece().await.unwrap().unwrap();
     assert!(std::str::from_utf8(&first).unwrap().contains("Hello"));
     drop(stream);
-    gateway.one.until_open(0, SOON).await;
+    gateway.one.until_open(0).await;
 }

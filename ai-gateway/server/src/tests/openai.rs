@@ -3,17 +3,12 @@
 mod errors;
 mod vocabulary;
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
+use testkit::http::Response;
 
-use super::{
-    TestGateway, ada, backend::Script, client::Answer, gateway, gateway_with, gateway_with_models,
-};
+use super::{TestGateway, ada, backend::Script, gateway, gateway_with, gateway_with_models};
 
-const SOON: Duration = Duration::from_secs(30);
-
-async fn complete(gateway: &TestGateway, extra: Value) -> Answer {
+async fn complete(gateway: &TestGateway, extra: Value) -> Response {
     let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
     for (key, value) in extra.as_object().unwrap() {
         body[key] = value.clone();
@@ -22,7 +17,7 @@ async fn complete(gateway: &TestGateway, extra: Value) -> Answer {
 }
 
 /// The data of each event.
-async fn events(answer: Answer) -> Vec<String> {
+async fn events(answer: Response) -> Vec<String> {
     assert_eq!(answer.status, 200);
     let text = answer.text().await;
     let data =
@@ -255,7 +250,7 @@ async fn leaving_stops_the_model_streamed_or_not() {
     }
     assert_eq!(gateway.one.open(), 1, "the model is still at it");
     drop(stream);
-    gateway.one.until_open(0, SOON).await;
+    gateway.one.until_open(0).await;
 
     for script in [Script::Endless, Script::Silent] {
         gateway.one.script(script);
@@ -263,9 +258,9 @@ async fn leaving_stops_the_model_streamed_or_not() {
         tokio::select! {
             biased;
             _ = whole => panic!("it has no end"),
-            () = gateway.one.until_open(1, SOON) => {}
+            () = gateway.one.until_open(1) => {}
         }
-        gateway.one.until_open(0, SOON).await;
+        gateway.one.until_open(0).await;
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 use ai_gateway_api::sealed::Event;
 use chat_vocabulary::FinishReason;
 use serde_json::{Value, json};
+use testkit::{equal, eventually, http::Response};
 use tokio::task::JoinHandle;
 
 use crate::queue::QueueState;
@@ -19,7 +20,7 @@ use super::{
     Member, TestGateway, ada,
     backend::Script,
     bob,
-    client::{Answer, chat, text_of},
+    client::{chat, text_of},
     gateway, gateway_with, gateway_without_fallback, member, tagged,
 };
 
@@ -41,7 +42,7 @@ fn ask(gateway: &TestGateway, who: &Member, question: &str) -> JoinHandle<(u16, 
 }
 
 /// Asks in the background and waits for the first token alone; the answer is still open.
-fn first_token(gateway: &TestGateway, who: &Member, question: &str) -> JoinHandle<Answer> {
+fn first_token(gateway: &TestGateway, who: &Member, question: &str) -> JoinHandle<Response> {
     let sending = gateway.sending(who, "/v1/chat/completions", body(question, true));
     tokio::spawn(async move {
         let mut answer = sending.await;
@@ -57,12 +58,7 @@ fn first_token(gateway: &TestGateway, who: &Member, question: &str) -> JoinHandl
 impl TestGateway {
     /// Waits until so many wait for the first provider.
     async fn until_waiting(&self, count: usize) {
-        let waited = tokio::time::timeout(SOON, async {
-            while self.waiting() != count {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        assert!(waited.await.is_ok(), "{} wait, not {count}", self.waiting());
+        eventually(&format!("{count} wait"), async || equal(self.waiting(), count)).await;
     }
 
     fn metrics(&self) -> String {
@@ -97,7 +93,7 @@ async fn one_persons_twenty_requests_leave_a_slot_for_another() {
     let gateway = gateway();
     gateway.one.script(Script::Held);
     let adas: Vec<_> = (0..20).map(|number| ask(&gateway, &ada(), &format!("a{number}"))).collect();
-    gateway.one.until_open(1, SOON).await;
+    gateway.one.until_open(1).await;
     gateway.until_waiting(19).await;
     assert_eq!(gateway.one.requests().len(), 1, "one of the two slots stays free");
 
@@ -109,7 +105,7 @@ async fn one_persons_twenty_requests_leave_a_slot_for_another() {
             (question.to_owned(), asked_before(question))
         );
         drop(answer);
-        gateway.one.until_open(1, SOON).await;
+        gateway.one.until_open(1).await;
     }
     gateway.one.release(20);
     for ada in adas {
@@ -130,7 +126,7 @@ async fn one_persons_twenty_requests_delay_anothers_first_token_by_one_reply_at_
     let gateway = gateway_without_fallback(|config| config.line.slots = NonZeroU16::MIN);
     gateway.one.script(Script::Held);
     let adas: Vec<_> = (0..20).map(|number| ask(&gateway, &ada(), &format!("a{number}"))).collect();
-    gateway.one.until_open(1, SOON).await;
+    gateway.one.until_open(1).await;
     gateway.until_waiting(19).await;
     for question in ["b1", "b2", "b3"] {
         let before = gateway.ended();
@@ -141,8 +137,8 @@ async fn one_persons_twenty_requests_delay_anothers_first_token_by_one_reply_at_
         assert_eq!((gateway.last_question(), gateway.ended()), (question.to_owned(), before + 1));
         drop(answer);
         // What he left goes to Ada.
-        gateway.one.until_asked(before + 3, SOON).await;
-        gateway.one.until_open(1, SOON).await;
+        gateway.one.until_asked(before + 3).await;
+        gateway.one.until_open(1).await;
     }
     gateway.one.release(40);
     for ada in adas {
@@ -164,14 +160,14 @@ async fn people_and_machines_take_turns_and_nobody_has_two_slots_while_others_wa
             asked.push(ask(&gateway, who, &format!("{index} {number}")));
             // In this order; Ada has the first slot and Bob the second.
             let under_way = if index == 0 { 1 } else { 2 };
-            gateway.one.until_asked(under_way, SOON).await;
+            gateway.one.until_asked(under_way).await;
             gateway.until_waiting(asked.len() - under_way).await;
         }
     }
     let mut order = Vec::new();
     for ended in 1..=10 {
         gateway.one.release(1);
-        gateway.one.until_asked(ended + 2, SOON).await;
+        gateway.one.until_asked(ended + 2).await;
         order.push(gateway.last_question());
     }
     assert_eq!(
@@ -190,7 +186,7 @@ impl TestGateway {
     async fn yielded(&self, path: &str, body: Value) -> String {
         self.one.script(Script::Endless);
         let adas = tokio::spawn(self.sending(&ada(), path, body));
-        self.one.until_open(1, SOON).await;
+        self.one.until_open(1).await;
         self.one.script(Script::Hello);
         let bobs = ask(self, &bob(), "b1");
         let (status, text) = tokio::time::timeout(SOON, bobs).await.unwrap().unwrap();
@@ -230,7 +226,7 @@ async fn a_question_of_a_chat_program_meets_no_limit() {
 async fn an_editors_completions_each_cancelled_by_the_next_meet_no_limit() {
     let gateway = gateway();
     gateway.one.script(Script::Endless);
-    let mut last: Option<Answer> = None;
+    let mut last: Option<Response> = None;
     for word in 0..50 {
         drop(last.take());
         let body = body(&format!("word {word}"), true);
@@ -238,9 +234,9 @@ async fn an_editors_completions_each_cancelled_by_the_next_meet_no_limit() {
         assert_eq!(answer.status, 200, "word {word}");
         last = Some(answer);
     }
-    gateway.one.until_open(1, SOON).await;
+    gateway.one.until_open(1).await;
     drop(last);
-    gateway.one.until_open(0, SOON).await;
+    gateway.one.until_open(0).await;
     assert_eq!(gateway.one.requests().len(), 50);
     assert_eq!(gateway.waiting(), 0);
 }
@@ -250,7 +246,7 @@ async fn whoever_leaves_is_out_of_the_line() {
     let gateway = gateway();
     gateway.one.script(Script::Held);
     let under_way = [ask(&gateway, &ada(), "a1"), ask(&gateway, &member(44), "d0")];
-    gateway.one.until_asked(2, SOON).await;
+    gateway.one.until_asked(2).await;
     let left = ask(&gateway, &bob(), "left");
     gateway.until_waiting(1).await;
     let stays = ask(&gateway, &bob(), "stays");
@@ -259,7 +255,7 @@ async fn whoever_leaves_is_out_of_the_line() {
     gateway.until_waiting(1).await;
 
     gateway.one.release(1);
-    gateway.one.until_asked(3, SOON).await;
+    gateway.one.until_asked(3).await;
     assert_eq!(gateway.last_question(), "stays");
     gateway.one.release(3);
     for ask in under_way.into_iter().chain([stays]) {
@@ -274,7 +270,7 @@ async fn sealed_chats_stand_in_the_same_line() {
     gateway.bind(&ada()).await;
     gateway.one.script(Script::Held);
     let asked = [ask(&gateway, &ada(), "a1"), ask(&gateway, &member(44), "d0")];
-    gateway.one.until_asked(2, SOON).await;
+    gateway.one.until_asked(2).await;
     let events = gateway.sealed(&ada(), &chat(None, "a3")).await;
     assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "rate"), "{events:?}");
     gateway.one.release(2);
@@ -298,11 +294,11 @@ async fn a_server_that_says_how_many_slots_it_has_gets_as_many() {
     }
     gateway.one.script(Script::Held);
     let asked: Vec<_> = (33..36).map(|who| ask(&gateway, &member(who), "hi")).collect();
-    gateway.one.until_open(2, SOON).await;
+    gateway.one.until_open(2).await;
     gateway.until_waiting(1).await;
     gateway.one.slots(4);
     assert_eq!(learn().await, 4);
-    gateway.one.until_open(3, SOON).await;
+    gateway.one.until_open(3).await;
     gateway.one.release(3);
     for ask in asked {
         assert_eq!(ask.await.unwrap().0, 200);
@@ -317,7 +313,7 @@ async fn a_provider_has_as_many_slots_as_the_settings_say() {
     });
     gateway.one.script(Script::Held);
     let asked: Vec<_> = (33..38).map(|who| ask(&gateway, &member(who), "hi")).collect();
-    gateway.one.until_open(3, SOON).await;
+    gateway.one.until_open(3).await;
     gateway.until_waiting(2).await;
     assert_eq!(gateway.one.requests().len(), 3);
     gateway.one.release(5);

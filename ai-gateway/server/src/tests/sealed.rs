@@ -1,6 +1,6 @@
 //! Sealed chat over both listeners.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::num::NonZeroU32;
 
 use ai_gateway_api::{
     sealed::{Chat, Event, Input, Operation, Request, path},
@@ -17,8 +17,6 @@ use super::{
     client::{Stream, chat, history, text_of},
     gateway, gateway_with,
 };
-
-const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_sealed_chat_is_answered_over_both_listeners_and_with_both_suites() {
@@ -73,7 +71,7 @@ async fn each_delta_goes_out_at_once_and_leaving_stops_the_model() {
     assert_eq!(gateway.one.open(), 1, "the model is still at it");
 
     drop(stream);
-    gateway.one.until_open(0, SOON).await;
+    gateway.one.until_open(0).await;
     assert_eq!(
         gateway.history(&ada(), "main").await,
         Vec::<String>::new(),
@@ -88,9 +86,9 @@ async fn leaving_before_the_first_delta_stops_the_model_too() {
     gateway.one.script(Script::Silent);
     let (request, reply) = gateway.seal(&ada(), &chat(None, "hi"), Suite::XWing).await;
     let stream = Stream::new(gateway.send(&ada(), &request).await, reply);
-    gateway.one.until_open(1, SOON).await;
+    gateway.one.until_open(1).await;
     drop(stream);
-    gateway.one.until_open(0, SOON).await;
+    gateway.one.until_open(0).await;
 }
 
 #[tokio::test]

@@ -1,15 +1,14 @@
 //! How much each person used, as root is told.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use ai_gateway_api::usage::Tally;
 use serde_json::json;
+use testkit::eventually;
 
 use super::{
     TestGateway, ada, backend::Script, bob, client::chat, gateway, gateway_without_fallback, tagged,
 };
-
-const SOON: Duration = Duration::from_secs(30);
 
 impl TestGateway {
     /// What one person used, on whichever day it is.
@@ -69,12 +68,7 @@ async fn a_reply_that_was_left_counts_what_came_and_one_that_never_began_nothing
     }
     assert_eq!(gateway.post(&bob(), "/v1/chat/completions", &body).await.status, 503);
     drop(answers);
-    let counted = tokio::time::timeout(SOON, async {
-        while gateway.used("user:11").requests < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    counted.await.expect("counted soon");
+    eventually("both are counted", async || gateway.used("user:11").requests >= 2).await;
     let two = Tally { requests: 2, prompt_tokens: 0, reply_tokens: 2 };
     assert_eq!(gateway.used("user:11"), two);
     assert_eq!(gateway.used("user:22"), Tally::default());

@@ -12,6 +12,7 @@ use coordinator::config::Config;
 use coordinator_api::settings::{Acme, Settings, Tls};
 use hyper::Method;
 use serde_json::json;
+use testkit::{eventually, eventually_within};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -101,13 +102,7 @@ async fn shown(address: SocketAddr) -> Vec<u8> {
 
 /// Waits until the address is listened on.
 async fn listening(address: SocketAddr) {
-    timeout(PATIENCE, async {
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .expect("it starts");
+    eventually("it listens", async || tokio::net::TcpStream::connect(address).await).await;
 }
 
 fn config(listen: SocketAddr, authority: SocketAddr, folder: &Path) -> Config {
@@ -177,26 +172,15 @@ async fn a_certificate_is_issued_and_renewed_and_stays_where_the_authority_is_go
     listening(authority).await;
     let mut coordinator = Coordinator::with(config, None).await;
     // What fails once is tried again after a minute.
-    timeout(4 * PATIENCE, async {
-        while relay::try_tls(listen).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-    .expect("it is issued");
+    let issued = async || relay::try_tls(listen).await.is_ok();
+    eventually_within(4 * PATIENCE, "it is issued", issued).await;
     let first = shown(listen).await;
 
-    let second = timeout(4 * PATIENCE, async {
-        loop {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            let now = shown(listen).await;
-            if now != first {
-                break now;
-            }
-        }
+    let second = eventually_within(4 * PATIENCE, "it is renewed", async || {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Some(shown(listen).await).filter(|now| *now != first)
     })
-    .await
-    .expect("it is renewed");
+    .await;
 
     drop(pebble);
     let gone = TcpListener::bind(authority).await.unwrap();
@@ -224,17 +208,11 @@ async fn an_authority_that_cannot_prove_the_name_is_quoted() {
     let log = root.path().join("log");
     let _coordinator = program(root.path(), &log, listen, authority, folder.path());
 
-    let said = timeout(2 * PATIENCE, async {
-        loop {
-            let said = std::fs::read_to_string(&log).unwrap();
-            if said.contains("there is no certificate") {
-                break said;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    let said = eventually("it says why", async || {
+        let said = std::fs::read_to_string(&log).unwrap();
+        said.contains("there is no certificate").then_some(said)
     })
-    .await
-    .expect("it says why");
+    .await;
     assert!(said.contains(&format!("issued no certificate for {NAME}: ")), "{said}");
     assert!(said.contains(&elsewhere.port().to_string()), "the authority's own words: {said}");
     assert!(said.contains("TCP port 443"), "{said}");

@@ -11,14 +11,11 @@ use coordinator_api::settings::Settings;
 use hyper::{Method, StatusCode};
 use rustix::{process::Uid, thread::set_thread_res_uid};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::timeout,
-};
+use testkit::http::exchange;
 
 use crate::{
     device::{Device, server_key},
-    harness::{Coordinator, PATIENCE, configured, settings},
+    harness::{Coordinator, configured, settings},
 };
 
 /// The policy of the documents that Maru replaces; its users do not exist.
@@ -259,10 +256,8 @@ async fn a_body_is_taken_as_json_only() {
         );
         let socket = socket.clone();
         async move {
-            let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
-            stream.write_all(request.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+            let stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+            let answer = exchange(stream, request.as_bytes()).await;
             answer.split(' ').nth(1).unwrap().to_owned()
         }
     };

@@ -1,17 +1,16 @@
 //! What one device may take, and that what began is carried out.
 
-use std::time::{Duration, Instant};
-
 use control_protocol::map::MapRequest;
 use coordinator::store::{Database, Store};
 use coordinator_api::Actor;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
+use testkit::eventually;
 use tokio::{io::AsyncWriteExt as _, net::UnixStream};
 
 use crate::{
     device::{Channel, Device},
-    harness::{Coordinator, PATIENCE},
+    harness::Coordinator,
 };
 
 /// How many channels a device has.
@@ -30,15 +29,6 @@ fn update(channel: &Channel, number: u16) -> MapRequest {
 
 async fn endpoints(coordinator: &Coordinator, name: &str) -> Value {
     coordinator.ok(Method::GET, &format!("/devices/{name}"), Value::Null).await["endpoints"].clone()
-}
-
-/// Waits until this is so.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so().await {
-        assert!(begun.elapsed() < PATIENCE, "not so: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test]
@@ -62,7 +52,7 @@ async fn a_device_has_four_channels_and_the_fifth_is_refused() {
         assert_eq!(channel.update(channel.map_request()).await.0, StatusCode::OK, "it goes on");
     }
     channels.pop();
-    until("one that is closed makes room", async || {
+    eventually("one that is closed makes room", async || {
         device.try_connect(coordinator.address).await.is_some()
     })
     .await;
@@ -183,7 +173,7 @@ async fn a_change_that_began_is_carried_out_although_the_caller_hung_up() {
     seen_by(&coordinator).await;
     held.commit().await.unwrap();
 
-    until("all three are there", async || {
+    eventually("all three are there", async || {
         let devices = coordinator.devices().await;
         let names: Vec<_> = devices.iter().map(|device| device["name"].as_str().unwrap()).collect();
         names == ["laptop", "late"] && devices[0]["endpoints"] == json!(["192.0.2.1:7"])

@@ -7,7 +7,6 @@ use coordinator::{config::Config, relay::Relay, serve::Server};
 use coordinator_api::settings::{self, Settings};
 use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::UnixStream, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -173,14 +172,8 @@ pub(crate) async fn ask_admin(
         .body(Full::new(body))
         .unwrap();
     let socket = UnixStream::connect(root.join("run/maru/coordinator/admin.sock")).await.ok()?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.ok()?;
-    tokio::spawn(connection);
-    let answer = async {
-        let response = sender.send_request(request).await.ok()?;
-        let status = response.status();
-        let bytes = whole(response).await?;
-        Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
-    };
-    timeout(PATIENCE, answer).await.expect("an answer or the end comes in time")
+    let response = testkit::http::send(socket, request).await?;
+    let status = response.status;
+    let bytes = response.bytes().await.ok()?;
+    Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
 }

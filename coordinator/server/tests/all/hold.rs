@@ -14,6 +14,7 @@ use coordinator::{
 };
 use coordinator_api::{Actor, settings::Settings};
 use sqlx::Connection as _;
+use testkit::eventually;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -37,12 +38,7 @@ async fn daemon(root: &Path) -> Child {
     command.args(["serve", "--root"]).arg(root).stdin(Stdio::null());
     let daemon = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let socket = root.join("run/maru/coordinator/admin.sock");
-    let serves = async {
-        while !socket.exists() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, serves).await.expect("it serves");
+    eventually("it serves", async || socket.exists()).await;
     daemon
 }
 

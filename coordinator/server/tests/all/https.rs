@@ -5,14 +5,14 @@ use std::{net::SocketAddr, time::Duration};
 use coordinator_api::settings::{Proxy, Settings};
 use hyper::Method;
 use serde_json::{Value, json};
+use testkit::http::exchange;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
-    time::timeout,
 };
 
 use crate::{
-    harness::{Coordinator, PATIENCE, configured, settings},
+    harness::{Coordinator, configured, settings},
     listener::BURST,
     tls::{self, Authority},
 };
@@ -46,10 +46,8 @@ impl Answer {
 }
 
 /// Sends a request as it stands on a connection.
-async fn send(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Answer {
-    stream.write_all(request.replace('\n', "\r\n").as_bytes()).await.unwrap();
-    let mut text = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("an answer").unwrap();
+async fn send(stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Answer {
+    let text = exchange(stream, request.replace('\n', "\r\n").as_bytes()).await;
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();

@@ -6,8 +6,9 @@ use coordinator::config::Config;
 use coordinator_api::settings::{Proxy, Settings};
 use hyper::Method;
 use serde_json::json;
+use testkit::{eventually, http::exchange};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::AsyncReadExt as _,
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
@@ -39,15 +40,13 @@ async fn from(source: [u8; 4], address: SocketAddr) -> TcpStream {
 
 /// Status of the answer to a request for the Noise key.
 pub(crate) async fn ask(source: [u8; 4], address: SocketAddr, forwarded_for: Option<&str>) -> u16 {
-    let mut stream = from(source, address).await;
+    let stream = from(source, address).await;
     let header = forwarded_for.map(|text| format!("X-Forwarded-For: {text}\r\n"));
     let request = format!(
         "GET /key?v=130 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{}\r\n",
         header.unwrap_or_default()
     );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    let answer = exchange(stream, request.as_bytes()).await;
     answer.split(' ').nth(1).unwrap_or_default().parse().unwrap()
 }
 
@@ -94,13 +93,8 @@ async fn stranger(source: [u8; 4], coordinator: &Coordinator) -> Channel {
 
 /// Waits until a channel is closed.
 async fn cut(channel: &mut Channel) {
-    timeout(PATIENCE, async {
-        while channel.try_update(channel.map_request()).await.is_some() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-    .expect("it is cut");
+    let is_cut = async || channel.try_update(channel.map_request()).await.is_none();
+    eventually("it is cut", is_cut).await;
 }
 
 #[tokio::test]

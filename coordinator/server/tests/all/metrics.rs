@@ -14,7 +14,7 @@ use control_protocol::{
 use coordinator_api::settings::Settings;
 use hyper::Method;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use testkit::http::exchange;
 
 use crate::{
     device::Device,
@@ -88,16 +88,13 @@ impl Setup {
 
     /// Somebody who shows this API key over HTTPS.
     async fn show(&self, key: &str) -> String {
-        let mut stream = self.authority.open(self.coordinator.address).await.unwrap();
+        let stream = self.authority.open(self.coordinator.address).await.unwrap();
         let request = format!(
             "GET /api/v1/users HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
              Authorization: Bearer {key}\r\n\r\n",
             tls::NAME
         );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+        exchange(stream, request.as_bytes()).await
     }
 }
 

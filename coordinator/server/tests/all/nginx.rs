@@ -4,15 +4,15 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use coordinator_api::settings::{Proxy, Settings};
 use serde_json::json;
+use testkit::eventually;
 
 use crate::{
     device::{Device, server_key},
-    harness::{Coordinator, PATIENCE, configured, settings},
+    harness::{Coordinator, configured, settings},
     http::get,
     listener::{BURST, ask, until_refused},
     tls::{self, Authority, NAME},
@@ -77,13 +77,7 @@ async fn pitfall_11_behind_nginx_devices_join_and_each_address_counts_for_itself
     let key = coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
     let [secure, plain] = [(); 2].map(|()| lab::free_port().unwrap());
     let nginx = start(folder.path(), [secure, plain], coordinator.address);
-    tokio::time::timeout(PATIENCE, async {
-        while tokio::net::TcpStream::connect(plain).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .expect("nginx starts");
+    eventually("nginx starts", async || tokio::net::TcpStream::connect(plain).await).await;
 
     let (device, server) = (Device::new("laptop"), server_key(plain).await);
     let stream = authority.open(secure).await.unwrap();

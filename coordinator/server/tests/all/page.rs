@@ -1,12 +1,13 @@
 //! The page of a device that waits: it takes an invitation, once, and tells nobody why it took none.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use control_protocol::{CAPABILITY_VERSION, register::RegisterRequest};
 use coordinator_api::settings::{Proxy, Settings};
 use futures_util::{FutureExt as _, future::join_all};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
+use testkit::eventually;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpSocket,
@@ -284,10 +285,6 @@ async fn an_invitation_that_began_to_be_taken_is_taken_although_the_person_hung_
     stream.shutdown().await.unwrap();
     drop(stream);
 
-    let is_in = async {
-        while coordinator.devices().await[0]["state"] != "approved" {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, is_in).await.expect("it is a node");
+    let is_in = async || coordinator.devices().await[0]["state"] == "approved";
+    eventually("it is a node", is_in).await;
 }

@@ -5,17 +5,16 @@ use std::{
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
+use testkit::eventually;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
-    time::timeout,
 };
 
 use crate::{
-    harness::{PATIENCE, config, relay_was_here},
+    harness::{config, relay_was_here},
     postgres::Postgres,
 };
 
@@ -84,17 +83,13 @@ impl Process {
 
     /// Waits until it has logged a line that holds these words; the line.
     pub(crate) async fn says(&mut self, words: &str) -> String {
-        let said = timeout(PATIENCE, async {
-            loop {
-                if let Some(line) = self.said(words).pop() {
-                    return line;
-                }
-                let ended = self.child.try_wait().unwrap();
-                assert_eq!(ended, None, "it ended: {:#?}", self.said(""));
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        said.await.unwrap_or_else(|_| panic!("it never says {words:?}: {:#?}", self.said("")))
+        eventually(&format!("it says {words:?}"), async || {
+            let said = self.said(words).pop();
+            let ended = self.child.try_wait().unwrap();
+            assert!(said.is_some() || ended.is_none(), "it ended: {:#?}", self.said(""));
+            said.ok_or_else(|| self.said(""))
+        })
+        .await
     }
 
     /// The lines so far that hold these words.

@@ -1,6 +1,6 @@
 //! Who becomes a node.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use control_protocol::register::RegisterRequest;
 use coordinator_api::settings::Settings;
@@ -8,6 +8,7 @@ use coordinator_core::registration::{WAITING_OF_ADDRESS_MAX, WAITING_OF_MACHINE_
 use futures_util::FutureExt as _;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
+use testkit::eventually;
 use tokio::sync::Barrier;
 
 use crate::{
@@ -375,10 +376,7 @@ async fn an_ephemeral_node_is_gone_soon_after_it_leaves_and_not_before() {
 
 /// Waits until these are all devices.
 async fn until_there_are(coordinator: &Coordinator, names: &[&str]) {
-    let are_there = async {
-        while coordinator.devices().await.iter().map(|device| &device["name"]).ne(names) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, are_there).await.expect("the others are gone");
+    let are_there =
+        async || coordinator.devices().await.iter().map(|device| &device["name"]).eq(names);
+    eventually("the others are gone", are_there).await;
 }

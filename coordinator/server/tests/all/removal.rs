@@ -13,6 +13,7 @@ use std::{
 use control_protocol::{key::MachinePublic, map::MapRequest};
 use hyper::StatusCode;
 use serde_json::json;
+use testkit::eventually_within;
 use tokio::{
     net::TcpStream,
     process::Command,
@@ -73,12 +74,8 @@ impl Flood {
 
     /// Waits until it is in full swing.
     async fn swell(&self) {
-        let swollen = async {
-            while self.answered.load(Ordering::SeqCst) < 100 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(LONG, swollen).await.expect("updates are answered");
+        let swollen = async || self.answered.load(Ordering::SeqCst) >= 100;
+        eventually_within(LONG, "updates are answered", swollen).await;
     }
 }
 

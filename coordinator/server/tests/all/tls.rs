@@ -7,16 +7,13 @@ use coordinator_api::settings::{Settings, Tls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
-};
+use testkit::http::exchange;
+use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     device::Device,
-    harness::{Coordinator, PATIENCE, configured, settings},
+    harness::{Coordinator, configured, settings},
     http::get,
 };
 
@@ -101,10 +98,7 @@ pub(crate) async fn start_with(
 
 pub(crate) async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
-    answer
+    exchange(stream, request.as_bytes()).await
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use lab::{
     stock::StockNode,
     topology::Topology,
 };
-use testkit::blocking::eventually;
+use testkit::{blocking::eventually, equal};
 
 use super::support::{
     answer::{looks_up, seen_as, serve_name, serve_web},
@@ -135,11 +135,8 @@ fn add_address(machine: &Machine, address: Ipv6Addr) {
 }
 
 /// Tries until there is the answer.
-fn becomes<T: PartialEq + std::fmt::Debug>(what: &str, answer: T, ask: impl Fn() -> T) {
-    eventually(&format!("{what}: {answer:?}"), || {
-        let found = ask();
-        if found == answer { Ok(()) } else { Err(found) }
-    });
+fn becomes<T: Copy + PartialEq + std::fmt::Debug>(what: &str, answer: T, ask: impl Fn() -> T) {
+    eventually(&format!("{what}: {answer:?}"), || equal(ask(), answer));
 }
 
 /// Whether the phone is told that this router is the way to the printer.

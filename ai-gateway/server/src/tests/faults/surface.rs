@@ -3,8 +3,9 @@
 use ai_gateway_api::sealed::{Chat, Event, Input, Operation};
 use chat_vocabulary::Options;
 use serde_json::{Value, json};
+use testkit::http::Response;
 
-use super::super::{Member, TestGateway, client::Answer};
+use super::super::{Member, TestGateway};
 
 /// What shows a whole reply.
 pub(super) const WHOLE: &str = "the reply";
@@ -67,12 +68,12 @@ pub(super) fn other_calls(model: &str) -> [(&'static str, Value); 7] {
 }
 
 /// A refusal's status, and whether it says when to ask again.
-fn refused(answer: &Answer) -> (u16, &'static str) {
+fn refused(answer: &Response) -> (u16, &'static str) {
     let later = answer.headers.get("retry-after").map_or("", |_| ", Retry-After");
     (answer.status.as_u16(), later)
 }
 
-async fn openai(answer: Answer) -> String {
+async fn openai(answer: Response) -> String {
     if answer.status != 200 {
         let (status, later) = refused(&answer);
         let error = answer.json().await;
@@ -95,7 +96,7 @@ async fn openai(answer: Answer) -> String {
     last
 }
 
-async fn ollama(answer: Answer) -> String {
+async fn ollama(answer: Response) -> String {
     if answer.status != 200 {
         let (status, later) = refused(&answer);
         assert!(answer.json().await["error"].as_str().is_some_and(|words| words.len() > 10));

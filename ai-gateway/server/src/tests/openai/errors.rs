@@ -5,12 +5,10 @@ use axum::{
     http::{self, Method, header},
 };
 use serde_json::{Value, json};
+use testkit::http::request;
 
 use super::super::{
-    ada,
-    backend::Script,
-    client::{request, try_send},
-    gateway, gateway_with, gateway_without_fallback,
+    ada, backend::Script, client::try_send, gateway, gateway_with, gateway_without_fallback,
 };
 use super::{complete, events, parse};
 

@@ -2,12 +2,10 @@
 
 use axum::{body::Body, http::Method};
 use serde_json::{Value, json};
+use testkit::http::request;
 
 use super::super::{
-    ada,
-    backend::Script,
-    client::{request, try_send},
-    gateway, gateway_with_models, gateway_without_fallback,
+    ada, backend::Script, client::try_send, gateway, gateway_with_models, gateway_without_fallback,
 };
 use super::{complete, events, parse};
 
@@ -59,7 +57,7 @@ async fn half_a_character_reaches_the_model_as_the_replacement_character() {
     let (text, host) =
         (r#"{"messages":[{"role":"user","content":"cut \ud83d"}]}"#, "chat.maru.internal:18789");
     let asked = request(Method::POST, "/v1/chat/completions", host, Some(&json!({})));
-    let asked = asked.map(|_| Body::from(text));
+    let asked = asked.map(|_: Body| Body::from(text));
     let answer = try_send(&gateway.agent_socket(), Some(&ada().header), asked).await.unwrap();
     assert_eq!(answer.status, 200);
     let sent = gateway.one.requests().pop().unwrap();

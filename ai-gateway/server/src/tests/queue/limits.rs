@@ -1,5 +1,7 @@
 //! Limits of the queue, and the fallbacks that take what it has no room for.
 
+use testkit::eventually;
+
 use super::*;
 
 #[tokio::test]
@@ -10,7 +12,7 @@ async fn a_full_line_is_429_for_one_person_and_503_for_all_with_retry_after() {
     });
     gateway.one.script(Script::Held);
     let mut asked = vec![ask(&gateway, &ada(), "a1"), ask(&gateway, &member(44), "d0")];
-    gateway.one.until_asked(2, SOON).await;
+    gateway.one.until_asked(2).await;
     asked.push(ask(&gateway, &ada(), "a3"));
     gateway.until_waiting(1).await;
 
@@ -56,7 +58,7 @@ async fn what_waits_is_bounded_in_bytes() {
     let gateway = gateway_with(|config| config.line.waiting_bytes_per_person = 30_000);
     gateway.one.script(Script::Held);
     let mut asked = vec![ask(&gateway, &ada(), "a1"), ask(&gateway, &member(44), "d0")];
-    gateway.one.until_asked(2, SOON).await;
+    gateway.one.until_asked(2).await;
     let long = "x".repeat(20_000);
     asked.push(ask(&gateway, &ada(), &long));
     gateway.until_waiting(1).await;
@@ -96,7 +98,7 @@ async fn whoever_waited_as_long_as_one_may_is_told_when_to_come_back() {
     assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "busy"), "{events:?}");
 
     drop(adas);
-    gateway.one.until_open(0, SOON).await;
+    gateway.one.until_open(0).await;
     gateway.one.script(Script::Hello);
     assert_eq!(text_of(&gateway.sealed(&ada(), &chat(None, "a3")).await), "Hello there");
 }
@@ -111,23 +113,18 @@ async fn a_full_line_spills_into_the_fallbacks() {
     gateway.one.script(Script::Held);
     gateway.two.script(Script::Held);
     let mut asked = vec![ask(&gateway, &ada(), "a1")];
-    gateway.one.until_asked(1, SOON).await;
+    gateway.one.until_asked(1).await;
     asked.push(ask(&gateway, &bob(), "b1"));
     gateway.until_waiting(1).await;
 
     let third = member(33);
     asked.push(ask(&gateway, &third, "c1"));
-    gateway.two.until_asked(1, SOON).await;
+    gateway.two.until_asked(1).await;
     // Who asked for a model by another name than the primary's gets that one or none.
     let mut named = body("c2", false);
     named["model"] = "spare/smollm2".into();
     let waits = tokio::spawn(gateway.sending(&third, "/v1/chat/completions", named.clone()));
-    let until = async {
-        while gateway.line("spare").waiting == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(SOON, until).await.unwrap();
+    eventually("one waits for the spare", async || gateway.line("spare").waiting > 0).await;
     let full = gateway.post(&member(44), "/v1/chat/completions", &body("d1", true)).await;
     full.openai_error(503, "rate_limit_exceeded").await;
 
@@ -145,7 +142,7 @@ async fn one_person_does_not_get_a_further_line_by_filling_the_first() {
     let gateway = gateway_with(|config| config.line.waiting_per_person = 0);
     gateway.one.script(Script::Held);
     let asked = [ask(&gateway, &ada(), "a1"), ask(&gateway, &member(44), "d0")];
-    gateway.one.until_asked(2, SOON).await;
+    gateway.one.until_asked(2).await;
     let refused = gateway.post(&ada(), "/v1/chat/completions", &body("a3", true)).await;
     refused.openai_error(429, "rate_limit_exceeded").await;
     assert_eq!(gateway.two.requests().len(), 0);
@@ -165,7 +162,7 @@ async fn who_had_no_turn_in_time_is_answered_by_a_fallback_that_is_free() {
     gateway.two.script(Script::Held);
     let _adas = first_token(&gateway, &ada(), "a1").await.unwrap();
     let bobs = ask(&gateway, &bob(), "b1");
-    gateway.two.until_asked(1, SOON).await;
+    gateway.two.until_asked(1).await;
     // Now the fallback is busy, too.
     let late = gateway.post(&ada(), "/v1/chat/completions", &body("a2", true)).await;
     late.openai_error(503, "rate_limit_exceeded").await;

@@ -53,7 +53,7 @@ async fn a_sealed_reply_that_yields_says_so_under_the_seal_and_is_kept() {
     gateway.one.script(Script::Endless);
     let (ada, question) = (ada(), chat(Some("main"), "a1"));
     let other = async {
-        gateway.one.until_open(1, SOON).await;
+        gateway.one.until_open(1).await;
         gateway.one.script(Script::Hello);
         ask(&gateway, &bob(), "b1").await.unwrap()
     };
@@ -74,7 +74,7 @@ async fn whoever_has_no_token_yet_and_an_embedding_are_told_to_ask_again() {
     ] {
         gateway.one.script(Script::Silent);
         let adas = tokio::spawn(gateway.sending(&ada(), path, body));
-        gateway.one.until_open(1, SOON).await;
+        gateway.one.until_open(1).await;
         gateway.one.script(Script::Hello);
         assert_eq!(ask(&gateway, &bob(), "b1").await.unwrap().0, 200);
         let adas = adas.await.unwrap();
@@ -104,7 +104,7 @@ async fn a_free_fallback_is_asked_before_a_reply_has_to_end() {
     });
     gateway.one.script(Script::Held);
     let adas = ask(&gateway, &ada(), "a1");
-    gateway.one.until_open(1, SOON).await;
+    gateway.one.until_open(1).await;
     let (status, text) = ask(&gateway, &bob(), "b1").await.unwrap();
     assert!(status == 200 && text.contains("spare/smollm2"), "{status} {text}");
     gateway.one.release(1);

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, process::Stdio};
 
 use serde_json::{Value, json};
+use testkit::eventually_within;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -107,15 +108,9 @@ impl BrowserDriver {
     pub(super) async fn reads(&mut self, words: &str) -> String {
         let shown =
             "document.readyState === 'complete' && document.body ? document.body.innerText : ''";
-        let said = async {
-            loop {
-                let text = self.script(shown).await;
-                if text.contains(words) {
-                    return text;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
-        };
-        timeout(BROWSER, said).await.unwrap_or_else(|_| panic!("it never says {words:?}"))
+        eventually_within(BROWSER, &format!("it says {words:?}"), async || {
+            Some(self.script(shown).await).filter(|text| text.contains(words))
+        })
+        .await
     }
 }

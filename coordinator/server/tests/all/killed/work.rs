@@ -13,12 +13,13 @@ use std::{
 use control_protocol::key::MachinePublic;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use testkit::eventually;
+use tokio::net::TcpStream;
 
 use super::ledger::{Key, Ledger, Observed, Removal, policy, text};
 use crate::{
     device::{Device, server_key},
-    harness::{PATIENCE, ask_admin},
+    harness::ask_admin,
 };
 
 /// Devices that stay, for the next rounds.
@@ -63,12 +64,8 @@ impl Workers {
 
     /// Waits until so many changes were acknowledged since the last look.
     pub(super) async fn acknowledged(&self, changes: u64) {
-        let counted = async {
-            while self.ledger().acknowledged < changes {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        timeout(PATIENCE, counted).await.expect("changes are acknowledged");
+        let counted = async || self.ledger().acknowledged >= changes;
+        eventually("changes are acknowledged", counted).await;
     }
 
     /// Asks for a change: whether it was made; `None` if that is not known.
