@@ -7,12 +7,13 @@ use chassis::tls::CertificateFiles;
 use http_body_util::Full;
 use hyper::Request;
 use rustix::process::Signal;
+use testkit::blocking::eventually;
 use tokio::{
     join, select,
     time::{sleep, timeout},
 };
 
-use crate::support::{Node, NodeResponse, client, own, question, signal, wait_for};
+use crate::support::{Node, NodeResponse, client, own, question, signal};
 
 /// Longer than every limit of the nodes here.
 const ALL: Duration = Duration::from_secs(60);
@@ -36,7 +37,7 @@ async fn is_cut(mut answer: NodeResponse) -> bool {
             match answer.piece().await {
                 Ok(Some(_)) => {}
                 Ok(None) => return false,
-                Err(()) => return true,
+                Err(_) => return true,
             }
         }
     };
@@ -52,7 +53,7 @@ async fn a_boot_that_is_gone_or_hangs_is_seen_by_the_router() {
 
         node.signal_boot(fault);
 
-        wait_for("what the signal does", || node.boot_is_still().then_some(()));
+        eventually("what the signal does", || node.boot_is_still());
         assert_eq!(node.health().await, 503, "{fault:?}, at the first look");
         if fault == Signal::KILL {
             let answer = node.ask(&key, &sealed).await;
@@ -78,17 +79,17 @@ async fn a_worker_that_hangs_or_whose_engine_does_is_ended_when_its_time_is_up()
     let node = Node::start_with("worker_s = 2\n").await;
     let (answer, worker) = begun(&node).await;
     assert!(is_cut(answer).await, "the engine says no more");
-    wait_for("its end", || (!node.workers().contains(&worker)).then_some(()));
+    eventually("its end", || !node.workers().contains(&worker));
 
     let (answer, worker) = begun(&node).await;
     signal(worker, Signal::STOP);
     assert!(is_cut(answer).await, "the worker says no more");
-    wait_for("its end", || (!node.workers().contains(&worker)).then_some(()));
+    eventually("its end", || !node.workers().contains(&worker));
 }
 
 /// The worker that waits for a request, of a node where none has a request.
 fn waiting(node: &Node) -> u32 {
-    wait_for("one worker", || node.workers().try_into().ok().map(|[worker]: [u32; 1]| worker))
+    eventually("one worker", || node.workers().try_into().ok().map(|[worker]: [u32; 1]| worker))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,8 +157,8 @@ async fn a_worker_that_hangs_before_a_reply_or_whose_engine_does_says_nothing_an
             _ = node.ask(&key, &sealed) => panic!("it hangs"),
             () = works => {}
         }
-        wait_for("its end", || (!node.workers().contains(&worker)).then_some(()));
-        wait_for("the end of the engine's work", || (node.engine.under_way() == 0).then_some(()));
+        eventually("its end", || !node.workers().contains(&worker));
+        eventually("the end of the engine's work", || node.engine.under_way() == 0);
         assert_eq!(node.engine.asked.lock().unwrap().len(), usize::from(engine));
 
         node.engine.hang(false);
@@ -179,7 +180,7 @@ async fn a_worker_that_hangs_before_a_reply_is_told_when_its_time_is_up() {
         }
         let answer = node.ask(&key, &sealed).await;
         assert_eq!((answer.status, answer.kind), (500, None), "engine: {engine}");
-        wait_for("its end", || (!node.workers().contains(&worker)).then_some(()));
+        eventually("its end", || !node.workers().contains(&worker));
     }
 }
 

@@ -18,7 +18,8 @@ use confidential_api::{
     node::NodeStatus,
 };
 use sha2::{Digest as _, Sha256};
-use support::{Node, NodeResponse, question, wait_for};
+use support::{Node, NodeResponse, question};
+use testkit::blocking::eventually;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sealed_question_is_answered_once_by_a_process_that_is_gone_afterwards() {
@@ -32,7 +33,7 @@ async fn a_sealed_question_is_answered_once_by_a_process_that_is_gone_afterwards
     assert_eq!((status, content.as_str()), (200, "data: {\"canary\":1}\n\ndata: [DONE]\n\n"));
     assert!(node.engine.asked.lock().unwrap()[0].contains("\"smollm2\""));
     // The one that waits for the next request is left.
-    wait_for("the worker's end", || (node.workers().len() <= 1).then_some(()));
+    eventually("the worker's end", || node.workers().len() <= 1);
 
     let again = node.ask(&key, &sealed).await;
     let (other, changed, _) = node.seal(&question("/v1/chat/completions", "smollm2")).await;
@@ -70,11 +71,11 @@ async fn a_caller_that_leaves_takes_its_worker_and_the_engines_work_with_it() {
     node.engine.hold(true);
     let (sealed, key, _) = node.seal(&question("/v1/chat/completions", "smollm2")).await;
     let answer = node.ask(&key, &sealed).await;
-    wait_for("the engine's work", || (node.engine.under_way() == 1).then_some(()));
+    eventually("the engine's work", || node.engine.under_way() == 1);
 
     drop(answer);
 
-    wait_for("the end of the engine's work", || (node.engine.under_way() == 0).then_some(()));
+    eventually("the end of the engine's work", || node.engine.under_way() == 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use attester::{Authority, nsm::Module};
@@ -24,10 +24,7 @@ use axum::{
     serve::IncomingStream,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use chassis::{
-    body::{frame, whole},
-    tls::{self, CertificateFiles},
-};
+use chassis::tls::{self, CertificateFiles};
 use confidential_api::{
     NodeId,
     evidence::{EvidenceList, EvidenceType},
@@ -43,12 +40,11 @@ use confidential_envelope::{
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, Request, header::CONTENT_TYPE};
 use http_body_util::Full;
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
 use lab::swtpm::Swtpm;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustix::process::Signal;
 use rustls::pki_types::ServerName;
+use testkit::blocking::eventually;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -59,8 +55,6 @@ use tokio_rustls::TlsConnector;
 /// The registers of a TPM that hold what was measured.
 const MEASURED: [u8; 2] = [8, 12];
 
-/// Longer than any answer, in bytes.
-const ANSWER_MAX: usize = 256 << 20;
 /// How long anything may take that is waited for.
 const SOON: Duration = Duration::from_secs(30);
 
@@ -155,20 +149,17 @@ impl Connected<IncomingStream<'_, UnixListener>> for Caller {
 pub(crate) struct NodeResponse {
     pub(crate) status: u16,
     pub(crate) kind: Option<String>,
-    body: Incoming,
+    response: testkit::http::Response,
 }
 
 impl NodeResponse {
     pub(crate) async fn whole(self) -> Bytes {
-        whole(self.body, ANSWER_MAX, SOON).await.unwrap()
+        self.response.bytes().await.unwrap()
     }
 
     /// The next piece; none at the end. An error says that it was cut.
-    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, ()> {
-        match frame(&mut self.body).await {
-            None => Ok(None),
-            Some(frame) => frame.map_err(drop)?.into_data().map(Some).map_err(drop),
-        }
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, hyper::Error> {
+        self.response.piece().await.transpose()
     }
 
     /// Status and content under the seal.
@@ -239,7 +230,7 @@ impl Node {
         }
         let boot = process(root.path(), "boot");
         let socket = root.path().join("run/maru/confidential-boot/boot.sock");
-        wait_for("boot", || socket.exists().then_some(()));
+        eventually("boot", || socket.exists());
         let router_com = process(root.path(), "router-com");
         let first = tokio::time::timeout(SOON, events.recv()).await.expect("it is told").unwrap();
         Self { root, id: first.node, engine, events, at, tls: connector, boot, router_com, tpm }
@@ -286,11 +277,9 @@ impl Node {
         let stream = TcpStream::connect(self.at).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
         let stream = tls.connect(name, stream).await.ok()?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-        tokio::spawn(connection);
-        let (head, body) = sender.send_request(request).await.ok()?.into_parts();
-        let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
-        Some(NodeResponse { status: head.status.as_u16(), kind, body })
+        let response = testkit::http::send(stream, request).await?;
+        let kind = response.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
+        Some(NodeResponse { status: response.status.as_u16(), kind, response })
     }
 
     /// What it answers to a look at its health.
@@ -376,17 +365,6 @@ pub(crate) async fn say(socket: &Path, bytes: &[u8]) -> Vec<u8> {
     // A socket that is closed with something unread says so.
     let _ = tokio::time::timeout(SOON, read).await.expect("it closes");
     said
-}
-
-pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(begun.elapsed() < SOON, "{what} in time");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn process(root: &Path, process: &str) -> Child {

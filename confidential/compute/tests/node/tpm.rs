@@ -15,8 +15,9 @@ use ed25519_dalek::SigningKey;
 use lab::swtpm::extend;
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
+use testkit::blocking::eventually;
 
-use crate::support::{Node, question, say, signal, wait_for};
+use crate::support::{Node, question, say, signal};
 
 fn piece(list: &EvidenceList, kind: EvidenceType) -> &EvidencePiece {
     list.0.iter().find(|piece| piece.kind == kind).unwrap()
@@ -58,7 +59,7 @@ async fn after_a_register_changed_requests_are_refused_and_the_log_says_so_once(
     }
     assert!(node.engine.asked.lock().unwrap().is_empty());
     let log = || fs::read_to_string(node.root.path().join("boot.log")).unwrap();
-    wait_for("the log", || log().contains("restart the machine").then_some(()));
+    eventually("the log", || log().contains("restart the machine"));
     assert_eq!(log().matches("restart the machine").count(), 1, "{}", log());
     // Its evidence shows what the registers hold now, so whoever asks sees why.
     let evidence = node.attest([2; 32]).await;

@@ -1,6 +1,6 @@
 //! The whole way: client, relay, gateway, router, node.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use confidential_api::{
     names::{header, media, path},
@@ -12,6 +12,7 @@ use confidential_api::{
 use confidential_envelope::ohttp::KeyConfig;
 use http_body_util::Full;
 use hyper::{Method, Request};
+use testkit::{equal, eventually};
 use tokio::sync::mpsc;
 
 use super::{
@@ -62,9 +63,7 @@ impl Chain {
 
     /// Waits until the router shows so many nodes.
     pub(crate) async fn until(&self, nodes: usize) {
-        while self.nodes().await.len() != nodes {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        eventually("nodes", async || equal(self.nodes().await.len(), nodes)).await;
     }
 }
 

@@ -3,10 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use chassis::{
-    body::{frame, whole},
-    dial, tls,
-};
+use chassis::{dial, tls};
 use confidential_api::{
     bundle::Bundle,
     names::{host, media, path},
@@ -19,13 +16,11 @@ use confidential_envelope::{
 };
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
-    body::Incoming,
-    client::conn::http1,
+    HeaderMap, Method, Request, StatusCode,
     header::{CONTENT_TYPE, HOST},
 };
-use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, version::TLS13};
+use testkit::http::{Connection, Response};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// Longer than any body here, in bytes.
@@ -53,6 +48,14 @@ pub(crate) struct Opened {
     pub(crate) content: Vec<u8>,
 }
 
+impl Answer {
+    /// Reads the body of a response that has begun.
+    pub(crate) async fn read(response: Response) -> Self {
+        let (status, headers) = (response.status, response.headers.clone());
+        Self { status, headers, body: response.bytes().await.unwrap() }
+    }
+}
+
 impl Client {
     pub(crate) fn new(ca: &Path, own: Option<&tls::CertificateFiles>) -> Self {
         Self(tls::client(ca, own, &[&TLS13]).unwrap())
@@ -63,7 +66,7 @@ impl Client {
         &self,
         address: SocketAddr,
         request: Request<Full<Bytes>>,
-    ) -> Response<Incoming> {
+    ) -> Response {
         self.try_send(address, request).await.unwrap()
     }
 
@@ -72,55 +75,42 @@ impl Client {
         &self,
         address: SocketAddr,
         mut request: Request<Full<Bytes>>,
-    ) -> Option<Response<Incoming>> {
+    ) -> Option<Response> {
         if !request.headers().contains_key(HOST) {
             request.headers_mut().insert(HOST, address.to_string().parse().unwrap());
         }
-        self.connect(address).await?.send_request(request).await.ok()
+        self.connect(address).await?.send(request).await
     }
 
     /// A connection that is kept, if it is taken: an answer came over it.
-    pub(crate) async fn hold(
-        &self,
-        address: SocketAddr,
-    ) -> Option<http1::SendRequest<Full<Bytes>>> {
+    pub(crate) async fn hold(&self, address: SocketAddr) -> Option<Connection> {
         self.hold_over(dial::tcp(&address.ip().to_string(), address.port()).await.ok()?).await
     }
 
     /// The same from another address of this machine, 127.0.0.`last`.
-    pub(crate) async fn hold_from(
-        &self,
-        last: u8,
-        address: SocketAddr,
-    ) -> Option<http1::SendRequest<Full<Bytes>>> {
+    pub(crate) async fn hold_from(&self, last: u8, address: SocketAddr) -> Option<Connection> {
         self.hold_over(connect_from(last, address).await).await
     }
 
-    async fn hold_over(&self, stream: TcpStream) -> Option<http1::SendRequest<Full<Bytes>>> {
+    async fn hold_over(&self, stream: TcpStream) -> Option<Connection> {
         let address = stream.peer_addr().ok()?;
-        let mut sender = self.speak(stream).await?;
+        let mut connection = self.speak(stream).await?;
         let request = Request::get(path::PING).header(HOST, address.to_string());
-        let answer = sender.send_request(request.body(Full::default()).ok()?).await.ok()?;
-        whole(answer.into_body(), BODY_MAX, PATIENCE).await.ok()?;
-        Some(sender)
+        connection.send(request.body(Full::default()).ok()?).await?.bytes().await.ok()?;
+        Some(connection)
     }
 
-    async fn connect(&self, address: SocketAddr) -> Option<http1::SendRequest<Full<Bytes>>> {
+    async fn connect(&self, address: SocketAddr) -> Option<Connection> {
         self.speak(dial::tcp(&address.ip().to_string(), address.port()).await.ok()?).await
     }
 
-    async fn speak(&self, stream: TcpStream) -> Option<http1::SendRequest<Full<Bytes>>> {
+    async fn speak(&self, stream: TcpStream) -> Option<Connection> {
         let trust = (Arc::clone(&self.0), stream.peer_addr().ok()?.ip().into());
-        let stream = dial::secure(stream, Some(trust)).await.ok()?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-        tokio::spawn(connection);
-        Some(sender)
+        Some(Connection::over(dial::secure(stream, Some(trust)).await.ok()?).await)
     }
 
     pub(crate) async fn whole(&self, address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
-        let (head, body) = self.send(address, request).await.into_parts();
-        let body = whole(body, BODY_MAX, PATIENCE).await.unwrap();
-        Answer { status: head.status, headers: head.headers, body }
+        Answer::read(self.send(address, request).await).await
     }
 
     pub(crate) async fn get(&self, address: SocketAddr, path: &str) -> Answer {
@@ -141,7 +131,7 @@ impl Client {
     /// The answer's status, if the connection is taken.
     pub(crate) async fn try_post(&self, address: SocketAddr, media: &str) -> Option<StatusCode> {
         let request = Request::post("/").header(CONTENT_TYPE, media).body(Full::default()).ok()?;
-        Some(self.try_send(address, request).await?.status())
+        Some(self.try_send(address, request).await?.status)
     }
 
     /// The gateway's keys, verified.
@@ -221,26 +211,26 @@ pub(crate) fn open(opener: ResponseOpener, answer: &Answer) -> Opened {
 
 /// Opens an answer piece by piece, as it comes.
 pub(crate) struct ResponseReader {
-    body: Incoming,
+    response: Response,
     stream: confidential_envelope::ResponseStream,
     decoder: bhttp::Decoder<ResponseHead>,
     pub(crate) head: Option<ResponseHead>,
 }
 
 impl ResponseReader {
-    pub(crate) fn new(opener: ResponseOpener, answer: Response<Incoming>) -> Self {
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()[CONTENT_TYPE], media::OHTTP_CHUNKED_RESPONSE);
+    pub(crate) fn new(opener: ResponseOpener, response: Response) -> Self {
+        assert_eq!(response.status, 200);
+        assert_eq!(response.headers[CONTENT_TYPE], media::OHTTP_CHUNKED_RESPONSE);
         let stream = opener.chunked(ohttp::RESPONSE_LIMITS);
         let decoder = bhttp::Decoder::new(64 << 20);
-        Self { body: answer.into_body(), stream, decoder, head: None }
+        Self { response, stream, decoder, head: None }
     }
 
     /// The next content; none at the end. An error says that it was cut.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, &'static str> {
         loop {
-            let Some(frame) = frame(&mut self.body).await else { return Ok(None) };
-            let data = frame.map_err(|_| "the connection ended")?.into_data().unwrap();
+            let Some(piece) = self.response.piece().await else { return Ok(None) };
+            let data = piece.map_err(|_| "the connection ended")?;
             let mut message = Plaintext::default();
             self.stream.push(&data, &mut message).map_err(|_| "it does not open")?;
             let mut events = Vec::new();

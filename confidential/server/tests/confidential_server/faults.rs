@@ -3,19 +3,20 @@
 
 use std::{sync::PoisonError, time::Duration};
 
-use chassis::body::{frame, whole};
 use confidential_api::{
     names::{header, media, path},
     settings,
 };
 use confidential_envelope::{ResponseOpener, ohttp::KeyConfig};
 use http_body_util::Full;
-use hyper::{Method, Request, Response, body::Incoming};
+use hyper::{Method, Request};
+use testkit::eventually;
+use testkit::http::Response;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     chain::{Chain, candidates},
-    client::{Answer, BODY_MAX, Client, ResponseReader, active, open, request, seal},
+    client::{Answer, Client, ResponseReader, active, open, request, seal},
     node::{Node, NodeBehavior},
     process::{Fault, Process},
     world::TestDeployment,
@@ -90,7 +91,7 @@ impl RunningChain {
     }
 
     /// Sends a question; the answer begins or does not.
-    async fn send(&self) -> (Option<Response<Incoming>>, ResponseOpener) {
+    async fn send(&self) -> (Option<Response>, ResponseOpener) {
         let routing = candidates(&[&self.node]);
         let headers = [("content-type", media::REQUEST), (header::ROUTING_INFO, routing.as_str())];
         let asked = request(Method::POST, path::ROOT, &headers, b"sealed");
@@ -104,13 +105,10 @@ impl RunningChain {
         let asked = async {
             let (answer, opener) = self.send().await;
             let Some(answer) = answer else { return ClientOutcome::Nobody };
-            if answer.status() != 200 {
-                return ClientOutcome::Outside(answer.status().as_u16());
+            if answer.status != 200 {
+                return ClientOutcome::Outside(answer.status.as_u16());
             }
-            let (head, body) = answer.into_parts();
-            let body = whole(body, BODY_MAX, limit).await.unwrap();
-            let answer = Answer { status: head.status, headers: head.headers, body };
-            ClientOutcome::Sealed(open(opener, &answer).status.as_u16())
+            ClientOutcome::Sealed(open(opener, &Answer::read(answer).await).status.as_u16())
         };
         timeout(limit, asked).await.unwrap_or(ClientOutcome::Nothing)
     }
@@ -283,11 +281,10 @@ async fn a_node_that_falls_silent_amid_a_reply_is_cut() {
     say.send("one".into()).await.unwrap();
 
     let sent = routed(&node).body(Full::new("sealed".into())).unwrap();
-    let answer = chain.world.client_as("gateway").send(chain.router, sent).await;
-    let mut body = answer.into_body();
+    let mut answer = chain.world.client_as("gateway").send(chain.router, sent).await;
 
-    assert_eq!(frame(&mut body).await.unwrap().unwrap().into_data().unwrap(), "one");
-    let ended = timeout(ALL, frame(&mut body)).await.expect("it ends");
+    assert_eq!(answer.piece().await.unwrap().unwrap(), "one");
+    let ended = timeout(ALL, answer.piece()).await.expect("it ends");
     assert!(ended.unwrap().is_err(), "without its end");
 }
 
@@ -302,9 +299,8 @@ async fn without_the_gateway_auth_serves_what_it_served() {
 
     stop.cancel();
     // Until it is gone.
-    while world.client().try_post(gateway, media::OHTTP_REQUEST).await.is_some() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let is_gone = async || world.client().try_post(gateway, media::OHTTP_REQUEST).await.is_none();
+    eventually("the gateway is gone", is_gone).await;
     // Longer than auth waits between two questions.
     tokio::time::sleep(Duration::from_millis(1500)).await;
 

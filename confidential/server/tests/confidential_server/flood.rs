@@ -144,12 +144,12 @@ async fn a_node_is_asked_so_much_at_a_time_and_the_rest_goes_to_others() {
     }
     let first = client.send(chain.router, sent()).await;
     let second = client.send(chain.router, sent()).await;
-    assert_ne!(first.headers()[header::NODE_ID], second.headers()[header::NODE_ID]);
-    assert_eq!(client.send(chain.router, sent()).await.status(), 503, "both are asked already");
+    assert_ne!(first.headers[header::NODE_ID], second.headers[header::NODE_ID]);
+    assert_eq!(client.send(chain.router, sent()).await.status, 503, "both are asked already");
 
     drop((first, says));
     // Until its end was noticed.
-    while client.send(chain.router, sent()).await.status() != 200 {
+    while client.send(chain.router, sent()).await.status != 200 {
         tokio::task::yield_now().await;
     }
 }
@@ -181,7 +181,7 @@ async fn a_node_that_says_nothing_holds_a_part_of_the_room_for_requests() {
     let mut asked = tokio::task::JoinSet::new();
     for _ in 0..ASKED {
         let (client, sent) = (client.clone(), sent(&nodes[0]));
-        asked.spawn(async move { client.try_send(router, sent).await.unwrap().status() });
+        asked.spawn(async move { client.try_send(router, sent).await.unwrap().status });
     }
     // Until each of them is with the node or was refused.
     let seen = || nodes[0].seen.lock().unwrap().len();
@@ -195,7 +195,7 @@ async fn a_node_that_says_nothing_holds_a_part_of_the_room_for_requests() {
 
     // An eighth of 64 MiB has no room for four and what is counted beside them.
     assert_eq!(seen(), 3);
-    assert_eq!(client.send(router, sent(&nodes[1])).await.status(), 200, "another one");
+    assert_eq!(client.send(router, sent(&nodes[1])).await.status, 200, "another one");
     assert_eq!(chain.nodes().await.len(), 2, "and what is asked of the router itself");
 }
 
@@ -238,14 +238,14 @@ async fn evidence_that_many_wait_for_is_bounded_in_sum() {
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..ASKED {
         let (client, asked) = (client.clone(), asked(&nodes[0]));
-        waiting.spawn(async move { client.try_send(router, asked).await.unwrap().status() });
+        waiting.spawn(async move { client.try_send(router, asked).await.unwrap().status });
     }
     // Of one node there is room for one of these.
     for _ in 1..ASKED {
         assert_eq!(waiting.join_next().await.unwrap().unwrap(), 503);
     }
 
-    assert_eq!(client.send(router, asked(&nodes[1])).await.status(), 200, "another node's");
+    assert_eq!(client.send(router, asked(&nodes[1])).await.status, 200, "another node's");
     drop(waiting);
     *nodes[0].takes.lock().unwrap() = NodeBehavior::Well;
     // Until it was noticed that nobody waits.

@@ -9,7 +9,8 @@ use confidential_api::{
 };
 use confidential_envelope::ResponseOpener;
 use http_body_util::Full;
-use hyper::{Method, Request, Response, body::Incoming};
+use hyper::{Method, Request};
+use testkit::http::Response;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
@@ -68,7 +69,7 @@ async fn chain(impatient: &str, limits: Limits) -> (Chain, Node) {
 
 /// A node's reply to a client that is at the other end of the chain.
 struct Reply {
-    answer: Response<Incoming>,
+    answer: Response,
     opener: ResponseOpener,
     /// Ends when nobody takes any more of it.
     said: JoinHandle<()>,

@@ -14,6 +14,7 @@ use confidential_api::{
 };
 use confidential_server::{auth, deployment::Deployment, gateway, relay, router};
 use tempfile::TempDir;
+use testkit::eventually;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::client::{Answer, Client};
@@ -218,13 +219,10 @@ impl TestDeployment {
 
     /// Asks auth until it has a configuration.
     pub(crate) async fn config(&self, auth: SocketAddr) -> Answer {
-        loop {
-            let answer = self.client().get(auth, path::CONFIG).await;
-            if answer.status == 200 {
-                return answer;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        eventually("a configuration", async || {
+            Some(self.client().get(auth, path::CONFIG).await).filter(|answer| answer.status == 200)
+        })
+        .await
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{Arc, LazyLock},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use attestation::{Pin, PinnedAnchor};
@@ -30,6 +30,7 @@ use llm_backend::{
     confidential::{Confidential, InMemoryStore, Settings},
 };
 use sha2::{Digest as _, Sha256};
+use testkit::{blocking, eventually};
 
 use super::{
     super::{
@@ -41,8 +42,6 @@ use super::{
 
 /// What the nodes answer as.
 pub(super) const MODEL: &str = "smollm2";
-/// How long anything may take that is waited for.
-const SOON: Duration = Duration::from_secs(60);
 
 /// The root of the stand-ins for security modules.
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::generate().unwrap());
@@ -218,16 +217,12 @@ impl TestChain {
         let asked = ComputeManifestRequest { tags: vec![format!("model={model}")], limit: 9 };
         let headers = [("content-type", confidential_api::names::media::BINARY)];
         let asked = request(Method::POST, path::COMPUTE_MANIFESTS, &headers, &asked.encode());
-        let begun = Instant::now();
-        loop {
+        eventually("the router knows a node", async || {
             let opened = self.world.client().ask(self.gateway, &self.key, &asked).await;
             let list = ComputeManifestList::decode(&opened.content).unwrap();
-            if !list.0.is_empty() {
-                return list.0;
-            }
-            assert!(begun.elapsed() < SOON, "the router knows a node in time");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            Some(list.0).filter(|list| !list.is_empty())
+        })
+        .await
     }
 }
 
@@ -283,11 +278,7 @@ impl Node {
         fs::write(root.path().join("etc/maru/confidential-compute.toml"), settings).unwrap();
         let boot = process(root.path(), "boot");
         let socket = root.path().join("run/maru/confidential-boot/boot.sock");
-        let begun = Instant::now();
-        while !socket.exists() {
-            assert!(begun.elapsed() < SOON, "boot begins in time");
-            thread::sleep(Duration::from_millis(20));
-        }
+        blocking::eventually("boot begins", || socket.exists());
         let processes = vec![boot, process(root.path(), "router-com")];
         Self { processes, _root: root }
     }

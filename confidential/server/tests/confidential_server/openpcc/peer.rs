@@ -8,10 +8,11 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
+use testkit::blocking::eventually;
 
 /// How long anything may take that is waited for.
 const SOON: Duration = Duration::from_secs(60);
@@ -56,12 +57,10 @@ impl Peer {
     /// One of its servers, once it listens.
     pub(super) fn server(program: &str, port: u16) -> Self {
         let mut peer = Self::start(program, &[]);
-        let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        eventually(&format!("{program} listens at {port}"), || {
             assert_eq!(peer.child.try_wait().unwrap(), None, "{program} ended");
-            assert!(begun.elapsed() < SOON, "{program} listens at {port}");
-            thread::sleep(Duration::from_millis(20));
-        }
+            TcpStream::connect(("127.0.0.1", port))
+        });
         peer
     }
 
