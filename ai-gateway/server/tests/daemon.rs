@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::Write as _,
     os::unix::{
         fs::MetadataExt as _,
         net::{UnixListener, UnixStream},
