@@ -88,13 +88,13 @@ async fn role(
     });
     let (name, server) = match command {
         Command::Relay => {
-            ("relay", relay::start(root, &load(root, config, files::relay::FILE)?).await?)
+            ("the relay", relay::start(root, &load(root, config, files::relay::FILE)?).await?)
         }
         Command::Gateway => {
-            ("gateway", gateway::start(root, &load(root, config, files::gateway::FILE)?).await?)
+            ("the gateway", gateway::start(root, &load(root, config, files::gateway::FILE)?).await?)
         }
         Command::Router => {
-            ("router", router::start(root, &load(root, config, files::router::FILE)?).await?)
+            ("the router", router::start(root, &load(root, config, files::router::FILE)?).await?)
         }
         Command::Auth => {
             ("auth", auth::start(root, &load(root, config, files::auth::FILE)?).await?)

@@ -109,7 +109,7 @@ async fn a_role_says_in_one_sentence_which_setting_is_wrong() {
     let mut settings = world.auth_settings(at);
     settings.identity = Some(run(&root.join("other"), &["init"]).unwrap().parse().unwrap());
     said.push((
-        "the signature of the policy is wrong",
+        "the signature of the certificate is wrong",
         auth::start(root, &settings).await.err().map(|error| error.to_string()),
     ));
     for (expected, error) in said {
