@@ -1,6 +1,6 @@
 //! Errors.
 
-use crate::inner::MAX_CANDIDATES;
+use crate::candidates::MAX_CANDIDATES;
 
 /// A message does not open. The cause (changed, truncated, another key or suite) is not distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]

@@ -11,11 +11,11 @@ mod rek;
 pub use client::{Candidate, Recipient, ResponseOpeners, Sealed, SealedKey, seal, seal_chunked};
 pub use node::{OpenError, Opened, RequestStream, open, open_key, replay_id};
 
+pub use crate::candidates::MAX_CANDIDATES;
 #[cfg(test)]
 pub(crate) use names::KEY_ID;
 pub use names::{
-    CHUNKED_REQUEST, CHUNKED_RESPONSE, MAX_CANDIDATES, PADDING, REQUEST, REQUEST_LIMITS, RESPONSE,
-    RESPONSE_LIMITS,
+    CHUNKED_REQUEST, CHUNKED_RESPONSE, PADDING, REQUEST, REQUEST_LIMITS, RESPONSE, RESPONSE_LIMITS,
 };
 pub use rek::Rek;
 

@@ -31,6 +31,7 @@ macro_rules! redacted {
 
 pub mod aead;
 pub mod bhttp;
+mod candidates;
 pub mod chunks;
 mod error;
 pub mod exchange;

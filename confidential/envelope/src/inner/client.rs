@@ -6,8 +6,9 @@ use zeroize::Zeroizing;
 use crate::{
     Aead, ChunkSealer, Plaintext, ResponseOpener, SealError, Unopenable,
     aead::{NONCE, Position, Sealer},
+    candidates::MAX_CANDIDATES,
     inner::{
-        names::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, LAYER, MAX_CANDIDATES, REQUEST},
+        names::{CHUNKED_REQUEST, DEK, DEK_AAD, KEY_ID, LAYER, REQUEST},
         rek::Rek,
     },
     kem::Encapsulation,

@@ -14,9 +14,6 @@ pub const RESPONSE: &str = "application/confsec-res";
 /// Media type and label of a response in chunks.
 pub const CHUNKED_RESPONSE: &str = "application/confsec-chunked-res";
 
-/// Maximum number of nodes that one request is sealed to.
-pub const MAX_CANDIDATES: usize = 8;
-
 /// Requests and responses are padded to a multiple of so many bytes, the maximum of a chunk: 512 and a length of two.
 pub const PADDING: usize = 514;
 
