@@ -82,9 +82,9 @@ fn read<T: DeserializeOwned>(name: &str) -> T {
 }
 
 /// Hands out the entry's randomness.
-struct Given<'a>(&'a [u8]);
+struct FixedRandom<'a>(&'a [u8]);
 
-impl TryRng for Given<'_> {
+impl TryRng for FixedRandom<'_> {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -103,7 +103,7 @@ impl TryRng for Given<'_> {
     }
 }
 
-impl TryCryptoRng for Given<'_> {}
+impl TryCryptoRng for FixedRandom<'_> {}
 
 /// Runs one entry in both directions.
 fn run<K: Kem, D: Kdf, A: Aead>(entry: &Entry) {
@@ -117,7 +117,7 @@ fn run<K: Kem, D: Kdf, A: Aead>(entry: &Entry) {
     );
     let public = K::PublicKey::from_bytes(&entry.public.0).unwrap();
 
-    let mut given = Given(&entry.ikm_e.0);
+    let mut given = FixedRandom(&entry.ikm_e.0);
     let (enc, mut sender) =
         hpke::setup_sender_with_rng::<A, D, K>(&OpModeS::Base, &public, &entry.info.0, &mut given)
             .unwrap();

@@ -26,9 +26,9 @@ use crate::http::Http;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A listener to whom a test gives what it accepts.
-struct Given(tokio::sync::Mutex<mpsc::Receiver<io::Result<DuplexStream>>>);
+struct QueueListener(tokio::sync::Mutex<mpsc::Receiver<io::Result<DuplexStream>>>);
 
-impl Listener for Given {
+impl Listener for QueueListener {
     type Stream = DuplexStream;
     type Peer = ();
 
@@ -40,9 +40,9 @@ impl Listener for Given {
     }
 }
 
-fn given() -> (mpsc::Sender<io::Result<DuplexStream>>, Given) {
+fn given() -> (mpsc::Sender<io::Result<DuplexStream>>, QueueListener) {
     let (sender, receiver) = mpsc::channel(64);
-    (sender, Given(receiver.into()))
+    (sender, QueueListener(receiver.into()))
 }
 
 /// Whether the other side has let go of it.

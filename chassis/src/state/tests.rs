@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 use super::{Format, StateError};
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
+struct State {
     name: String,
     #[serde(default)]
     count: u32,
 }
 
-const FORMAT: Format<Kept> = Format::new(3).remedy("join again").earlier(|version, json| {
+const FORMAT: Format<State> = Format::new(3).remedy("join again").earlier(|version, json| {
     #[derive(Deserialize)]
     struct Second {
         called: String,
     }
     let read = |json| serde_json::from_slice(json);
-    (version == 2).then(|| read(json).map(|Second { called }| Kept { name: called, count: 0 }))
+    (version == 2).then(|| read(json).map(|Second { called }| State { name: called, count: 0 }))
 });
 
-fn kept(name: &str) -> Kept {
-    Kept { name: name.to_owned(), count: 7 }
+fn kept(name: &str) -> State {
+    State { name: name.to_owned(), count: 7 }
 }
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -65,7 +65,7 @@ fn an_earlier_version_is_read_and_becomes_this_one() {
     fs::write(&path, r#"{"called":"b","version":2}"#).unwrap();
 
     let read = FORMAT.read(&path).unwrap().unwrap();
-    assert_eq!(read, Kept { name: "b".to_owned(), count: 0 });
+    assert_eq!(read, State { name: "b".to_owned(), count: 0 });
     FORMAT.write(&path, &read).unwrap();
 
     assert!(fs::read_to_string(&path).unwrap().contains(r#""version":3"#));

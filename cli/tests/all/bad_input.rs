@@ -21,12 +21,12 @@ use services::{Arg, SERVICES, Service};
 use super::control_plane::{ControlPlane, URL, last_word};
 
 /// A machine on which nothing of Maru ran yet.
-struct Home {
+struct TestRoot {
     instance: Instance,
     folder: tempfile::TempDir,
 }
 
-impl Home {
+impl TestRoot {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let machine = Arc::new(Machine::new("home").unwrap());
@@ -147,7 +147,7 @@ fn says(said: &str, start: &str, words: &[&str]) {
 #[test]
 #[ignore = "needs: root, podman"]
 fn a_start_that_cannot_be_leaves_nothing() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let machine = &home.instance.machine;
     let model = home.file("model.gguf", &small_model());
     let good = ["--model", model.as_str()];
@@ -206,7 +206,7 @@ fn a_start_that_cannot_be_leaves_nothing() {
 #[test]
 #[ignore = "needs: root, podman"]
 fn what_a_daemon_cannot_use_is_said_in_its_words_and_the_start_ends_clean() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let model = home.file("model.gguf", &incomplete_model());
     let good = ["--model", model.as_str()];
 
@@ -232,7 +232,7 @@ fn what_a_daemon_cannot_use_is_said_in_its_words_and_the_start_ends_clean() {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn an_unknown_key_of_the_gateway_is_named() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let model = std::env::var_os("MARU_TEST_MODEL").unwrap();
     let model = home.instance.lend(Path::new(&model)).unwrap();
     home.configure("gateway.toml", "[limits]\nburts = 3\n");
@@ -301,7 +301,7 @@ fn a_policy_with_a_typo_changes_nothing() {
 #[test]
 #[ignore = "needs: root"]
 fn a_root_that_others_could_replace_is_refused_by_every_program() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let machine = &home.instance.machine;
     machine
         .sh("mkdir -p /run/open/maru /run/mallorys/maru; chmod 777 /run/open; chown 61901 /run/mallorys")
@@ -332,7 +332,7 @@ fn a_root_that_others_could_replace_is_refused_by_every_program() {
 #[test]
 #[ignore = "needs: root"]
 fn a_root_that_a_daemons_user_cannot_enter_is_named_with_what_to_do() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let machine = &home.instance.machine;
     machine.sh("mkdir -m 700 /run/private; mkdir /run/private/root").unwrap();
     for service in SERVICES {
@@ -363,7 +363,7 @@ fn args(service: &Service) -> Vec<&'static str> {
 #[test]
 #[ignore = "needs: root"]
 fn settings_that_are_named_and_missing_are_refused_by_every_daemon() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let before = home.files();
     // Engines have no settings.
     for service in SERVICES.iter().filter(|service| !service.args.contains(&Arg::Model)) {
@@ -380,7 +380,7 @@ fn settings_that_are_named_and_missing_are_refused_by_every_daemon() {
 #[test]
 #[ignore = "needs: root, podman"]
 fn state_that_is_torn_older_or_newer_is_refused_and_stays() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let model = home.file("model.gguf", &small_model());
     let up = ["up", "--address", "192.0.2.7", "--model", &model];
     let files: [(&str, &[&str], &str); 4] = [

@@ -35,12 +35,12 @@ use services::{
 const STRANGER: u32 = 61_099;
 
 /// A machine with the directories of the service table, and nothing running.
-struct Home {
+struct TestRoot {
     instance: Instance,
     _root: tempfile::TempDir,
 }
 
-impl Home {
+impl TestRoot {
     /// One on which nothing of Maru was yet.
     fn bare() -> Self {
         let root = tempfile::tempdir().unwrap();
@@ -150,7 +150,7 @@ fn is_closed_to(uid: u32, path: &Path) -> bool {
 #[test]
 #[ignore = "needs: root"]
 fn the_coordinator_waits_for_the_relay_and_cannot_read_its_key() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let mut coordinator = home.start(&COORDINATOR_SERVICE);
     home.wait(&mut coordinator, |home| home.logs().contains("waiting for the relay's certificate"));
     assert!(!ADMIN.path(&home.instance.root).exists());
@@ -175,7 +175,7 @@ fn the_coordinator_waits_for_the_relay_and_cannot_read_its_key() {
 #[test]
 #[ignore = "needs: root"]
 fn the_relay_is_told_who_is_a_node_by_a_file_that_it_cannot_write() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let mut relay = home.start(&RELAY_SERVICE);
     home.wait(&mut relay, |home| home.logs().contains("the relay admits nobody until"));
     let mut coordinator = home.start(&COORDINATOR_SERVICE);
@@ -198,7 +198,7 @@ fn the_relay_is_told_who_is_a_node_by_a_file_that_it_cannot_write() {
 #[test]
 #[ignore = "needs: root"]
 fn the_coordinator_opens_the_relays_certificate_and_no_key() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let mut relay = home.start(&RELAY_SERVICE);
     home.wait(&mut relay, |home| home.logs().contains("relay is ready"));
     let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
@@ -222,7 +222,7 @@ fn the_coordinator_opens_the_relays_certificate_and_no_key() {
 #[test]
 #[ignore = "needs: root"]
 fn the_admin_socket_answers_root_alone() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let mut relay = home.start(&RELAY_SERVICE);
     let mut coordinator = home.start(&COORDINATOR_SERVICE);
     home.wait(&mut coordinator, |home| ADMIN.path(&home.instance.root).exists());
@@ -249,7 +249,7 @@ fn the_admin_socket_answers_root_alone() {
 #[test]
 #[ignore = "needs: root"]
 fn a_backup_of_a_lost_machine_restores_every_key_and_every_right() {
-    let home = Home::new();
+    let home = TestRoot::new();
     let mut relay = home.start(&RELAY_SERVICE);
     let mut coordinator = home.start(&COORDINATOR_SERVICE);
     home.wait(&mut coordinator, |home| ADMIN.path(&home.instance.root).exists());
@@ -291,7 +291,7 @@ fn a_backup_of_a_lost_machine_restores_every_key_and_every_right() {
     coordinator.stop(STOP).unwrap();
     drop((coordinator, relay, home));
 
-    let home = Home::bare();
+    let home = TestRoot::bare();
     fs::write(home.instance.root.join("backup.tar"), saved).unwrap();
     home.instance.ok(&["restore", &file]).unwrap();
     let mut relay = home.start(&RELAY_SERVICE);

@@ -176,14 +176,14 @@ fn sealed<'a>(host: &'static str, connect: Box<dyn Fn() -> Connected + Sync + 'a
 }
 
 /// A house, two members who send, and one who only asks.
-struct House {
+struct Setup {
     deployment: Deployment,
     alice: Member,
     carol: Member,
     bob: Member,
 }
 
-impl House {
+impl Setup {
     fn start() -> Self {
         let mut deployment = Deployment::start().unwrap();
         let mut member = |seat, person| deployment.member(seat, person).unwrap();
@@ -310,7 +310,7 @@ impl House {
 #[test]
 #[ignore = "needs: root, podman, model"]
 fn the_largest_bodies_in_chunks_of_one_byte_take_what_each_service_may_take() {
-    let house = House::start();
+    let house = Setup::start();
     house.to_the_gateway_by_members();
     house.to_the_gateway_by_others();
     house.to_telmeet();

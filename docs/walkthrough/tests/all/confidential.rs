@@ -23,7 +23,7 @@ use services::{INFERENCE, SERVERS};
 use testkit::blocking::{eventually_within, http};
 
 use super::support::{
-    chain_house::House,
+    chain_house::ConfidentialDeployment,
     recording::{Recording, packets},
     search::{holds, long_piece},
 };
@@ -77,7 +77,7 @@ struct Answer {
     body: String,
 }
 
-impl House {
+impl ConfidentialDeployment {
     /// Where no node is there yet.
     fn empty() -> Self {
         let leave = |chain: &mut Chain| (0..NODES.len()).for_each(|at| chain.leave(at).unwrap());
@@ -122,9 +122,9 @@ impl House {
 }
 
 /// Before any node proves itself no prompt leaves home, and the reason is said.
-fn nobody_is_asked_who_did_not_prove_itself(house: &mut House) {
+fn nobody_is_asked_who_did_not_prove_itself(house: &mut ConfidentialDeployment) {
     let prompt = CANARY.repeat(LARGE / CANARY.len());
-    let is_refused = |house: &House, codes: &[&str]| {
+    let is_refused = |house: &ConfidentialDeployment, codes: &[&str]| {
         let (answer, sent) = house.sent_for(&prompt);
         assert_eq!((answer.status, &answer.evidence), (502, &None), "{}", answer.body);
         let named = codes.iter().any(|code| answer.body.contains(code));
@@ -159,7 +159,7 @@ fn nobody_is_asked_who_did_not_prove_itself(house: &mut House) {
 
 /// A request is sealed to all nodes that proved themselves at once, whatever holds their keys: whichever the router picks
 /// answers.
-fn nodes_of_both_kinds_answer_one_request(house: &House) {
+fn nodes_of_both_kinds_answer_one_request(house: &ConfidentialDeployment) {
     let images = ["maru-compute of the lab\"", "maru-compute of the lab, with a tpm\""];
     let mut seen = [false; 2];
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -175,7 +175,7 @@ fn nodes_of_both_kinds_answer_one_request(house: &House) {
 }
 
 /// The whole trip, seen from every cable of the chain: who is on it, and that it can be read on none.
-fn the_answer_comes_back_and_nobody_on_the_way_reads_it(house: &House) {
+fn the_answer_comes_back_and_nobody_on_the_way_reads_it(house: &ConfidentialDeployment) {
     let chain = &house.chain;
     let router = &house.deployment.topology.router;
     let hosts = [
@@ -185,7 +185,7 @@ fn the_answer_comes_back_and_nobody_on_the_way_reads_it(house: &House) {
         &chain.nodes[ENCLAVE].host,
         &chain.nodes[TPM].host,
     ];
-    let recordings = hosts.map(|host| House::record(router, host));
+    let recordings = hosts.map(|host| ConfidentialDeployment::record(router, host));
     // Gateway and router share a machine; what they say to each other stays on it.
     let between = Recording::begin(&chain.gateway.instance.machine, "lo", "between");
 
@@ -226,7 +226,7 @@ fn the_answer_comes_back_and_nobody_on_the_way_reads_it(house: &House) {
 }
 
 /// The reply comes as it is made, and who hangs up is no longer answered.
-fn the_reply_streams_and_ends_with_who_asked(house: &House) {
+fn the_reply_streams_and_ends_with_who_asked(house: &ConfidentialDeployment) {
     let mut chat = house.laptop.instance.long_chat_with(&["--model", MODEL]).unwrap();
     let busy = || {
         [ENCLAVE, TPM]
@@ -240,7 +240,7 @@ fn the_reply_streams_and_ends_with_who_asked(house: &House) {
 }
 
 /// Who names no model of the chain is answered at home or not at all.
-fn it_answers_who_named_it_alone(house: &House) {
+fn it_answers_who_named_it_alone(house: &ConfidentialDeployment) {
     let usual = house.ask("default", CANARY);
     assert_eq!((usual.status, usual.evidence), (200, None), "{}", usual.body);
     let root = &house.deployment.home.root;
@@ -253,7 +253,7 @@ fn it_answers_who_named_it_alone(house: &House) {
 }
 
 /// Two dials lead out, and are named; the gateway itself has no network, as before.
-fn the_gateway_has_no_network_and_the_audit_names_both_dials(house: &House) {
+fn the_gateway_has_no_network_and_the_audit_names_both_dials(house: &ConfidentialDeployment) {
     let home = &house.deployment.home;
     let audit = String::from_utf8(home.run(&["audit"]).unwrap().stdout).unwrap();
     for host in [&house.chain.relay, &house.chain.auth] {
@@ -271,7 +271,7 @@ fn the_gateway_has_no_network_and_the_audit_names_both_dials(house: &House) {
 #[test]
 #[ignore = "needs: root, podman, model, swtpm"]
 fn a_prompt_reaches_proved_nodes_alone_and_is_read_by_nobody_on_the_way() {
-    let mut house = House::empty();
+    let mut house = ConfidentialDeployment::empty();
     nobody_is_asked_who_did_not_prove_itself(&mut house);
     nodes_of_both_kinds_answer_one_request(&house);
     the_answer_comes_back_and_nobody_on_the_way_reads_it(&house);

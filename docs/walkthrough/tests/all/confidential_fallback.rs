@@ -7,7 +7,7 @@ use lab::confidential::{Chain, Holder, Measurement};
 use serde_json::Value;
 use testkit::blocking::http;
 
-use super::support::chain_house::House;
+use super::support::chain_house::ConfidentialDeployment;
 
 /// A node of which nothing was measured, one that is not what the policy names, and one that is.
 const NODES: [(Holder, Measurement); 3] = [
@@ -29,7 +29,7 @@ fn with_fallback(text: String) -> String {
 }
 
 /// Asks what the household asks, and says which model answered, and whether evidence stood behind it.
-fn ask(house: &House) -> (String, bool) {
+fn ask(house: &ConfidentialDeployment) -> (String, bool) {
     let body = r#"{"model":"maru","max_tokens":4,"messages":[{"role":"user","content":"hello"}]}"#;
     let (path, host) = ("/v1/chat/completions", "chat.maru.internal:18789");
     let connection = house.laptop.instance.dial(18789).unwrap();
@@ -45,7 +45,7 @@ fn ask(house: &House) -> (String, bool) {
 #[ignore = "needs: root, podman, model, swtpm"]
 fn the_listed_fallback_answers_while_no_node_proves_itself() {
     let leave = |chain: &mut Chain| chain.leave(PROVES_ITSELF).unwrap();
-    let mut house = House::new(&NODES, leave, with_fallback);
+    let mut house = ConfidentialDeployment::new(&NODES, leave, with_fallback);
     for _ in 0..MANY {
         assert_eq!(ask(&house), ("llamacpp/default".to_owned(), false));
     }

@@ -27,7 +27,7 @@ use lab::{
 use testkit::blocking::eventually_within;
 
 use super::support::{
-    chain_house::House,
+    chain_house::ConfidentialDeployment,
     memory::{Part, memory_holds, part_holds},
     search::{searchable, still_there},
 };
@@ -45,14 +45,14 @@ fn canary(what: &str) -> String {
 }
 
 /// The machines of the chain.
-fn hosts(house: &House) -> Vec<&Host> {
+fn hosts(house: &ConfidentialDeployment) -> Vec<&Host> {
     let chain = &house.chain;
     let nodes = chain.nodes.iter().map(|node| &node.host);
     [&chain.relay, &chain.gateway, &chain.auth].into_iter().chain(nodes).collect()
 }
 
 /// The processes on machines of the chain whose memory holds one of these texts.
-fn holders(house: &House, texts: &[&str]) -> BTreeSet<u32> {
+fn holders(house: &ConfidentialDeployment, texts: &[&str]) -> BTreeSet<u32> {
     let texts = Search::new(texts).unwrap();
     let machines = hosts(house).into_iter().map(|host| host.instance.machine.pid());
     let all = machines.flat_map(|init| inside::processes(init).unwrap());
@@ -68,7 +68,7 @@ fn workers(node: &Node) -> BTreeSet<u32> {
 }
 
 /// The files of the chain that hold one of these texts.
-fn files(house: &House, texts: &[&str]) -> Vec<PathBuf> {
+fn files(house: &ConfidentialDeployment, texts: &[&str]) -> Vec<PathBuf> {
     let mut folders = vec![house.deployment.state().join("confidential")];
     folders.extend(hosts(house).into_iter().map(|host| host.instance.machine.path("/run")));
     let texts = Search::new(texts).unwrap();
@@ -101,7 +101,7 @@ fn address() -> Search {
 }
 
 /// While a reply is under way: who knows the prompt, who knows the address.
-fn while_it_answers(house: &House) {
+fn while_it_answers(house: &ConfidentialDeployment) {
     let prompt = canary("medlar");
     let mut command = house.laptop.instance.maru(&["chat", "--ignore-eos", "--max-tokens", "7000"]);
     command.args(["--model", MODEL, "--ask", &prompt]).stdin(Stdio::null());
@@ -145,7 +145,7 @@ fn while_it_answers(house: &House) {
 }
 
 /// After a reply that came to its end: nobody but the engine knows prompt or reply.
-fn after_it_answered(house: &House) {
+fn after_it_answered(house: &ConfidentialDeployment) {
     let prompt = canary("loquat");
     let ask = ["chat", "--model", MODEL, "--max-tokens", "24", "--ignore-eos", "--ask", &prompt];
     let out = house.laptop.instance.run(&ask).unwrap();
@@ -169,7 +169,7 @@ fn after_it_answered(house: &House) {
 #[test]
 #[ignore = "needs: root, podman, model, swtpm"]
 fn nobody_on_the_chain_knows_both_who_asks_and_what() {
-    let house = House::new(&NODES, |_| {}, |text| text);
+    let house = ConfidentialDeployment::new(&NODES, |_| {}, |text| text);
     while_it_answers(&house);
     after_it_answered(&house);
 }

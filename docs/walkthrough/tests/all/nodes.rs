@@ -28,13 +28,13 @@ impl Drop for Running {
 }
 
 /// A gateway before two engines, below a root of its own.
-struct House {
+struct Setup {
     root: tempfile::TempDir,
     engines: Vec<Option<Running>>,
     _gateway: Running,
 }
 
-impl House {
+impl Setup {
     fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
         let uid = fs::metadata("/proc/self").unwrap().uid();
@@ -163,7 +163,7 @@ fn engine(root: &Path, number: usize) -> Running {
 #[test]
 #[ignore = "needs: model"]
 fn an_engine_that_dies_cuts_its_reply_and_the_other_one_answers_what_follows() {
-    let mut house = House::start();
+    let mut house = Setup::start();
     let (mut answer, dies) = house.long(STORY);
     let stays = 1 - dies;
     drop(house.engines[dies].take());

@@ -292,9 +292,9 @@ fn outcome(answer: io::Result<Option<http::Response<UnixStream>>>) -> Outcome {
 }
 
 /// Status and `Allow` of the answer to a method that nobody serves.
-type Asked = (u16, BTreeSet<String>);
+type Answered = (u16, BTreeSet<String>);
 
-fn asked((status, head): (u16, String)) -> Asked {
+fn asked((status, head): (u16, String)) -> Answered {
     let allow = head.lines().find_map(|line| line.strip_prefix("allow:"));
     let methods = allow.unwrap_or_default().split(',').map(|it| it.trim().to_ascii_uppercase());
     (status, methods.filter(|method| !method.is_empty()).collect())

@@ -15,7 +15,7 @@ type Name = Vec<String>;
 
 /// What a path leads to.
 #[derive(Debug)]
-enum Found {
+enum Target {
     Module(Name),
     /// Something that this file defines, or hands on under a name of its own.
     Item(PathBuf),
@@ -71,7 +71,7 @@ impl Crate {
     }
 
     /// What a path means in a module.
-    fn means(&self, reader: &Name, path: &[String], seen: &mut BTreeSet<Name>) -> Found {
+    fn means(&self, reader: &Name, path: &[String], seen: &mut BTreeSet<Name>) -> Target {
         let mut at = reader.clone();
         let mut rest = path;
         while let [first, after @ ..] = rest {
@@ -89,19 +89,19 @@ impl Crate {
     }
 
     /// What a path means that begins with a name of the module.
-    fn by_name(&self, reader: &Name, path: &[String], seen: &mut BTreeSet<Name>) -> Found {
+    fn by_name(&self, reader: &Name, path: &[String], seen: &mut BTreeSet<Name>) -> Target {
         let first = &path[0];
         let module = &self.modules[reader].1;
         let is_known = self.child(reader, first).is_some()
             || module.uses.iter().any(|it| it.alias == *first && it.named.path != path);
-        if is_known { self.below(reader, path, true, seen) } else { Found::Elsewhere }
+        if is_known { self.below(reader, path, true, seen) } else { Target::Elsewhere }
     }
 
     /// What a path means below a module. Who `is_own` sees the module's own imports.
-    fn below(&self, at: &Name, path: &[String], is_own: bool, seen: &mut BTreeSet<Name>) -> Found {
-        let [first, rest @ ..] = path else { return Found::Module(at.clone()) };
+    fn below(&self, at: &Name, path: &[String], is_own: bool, seen: &mut BTreeSet<Name>) -> Target {
+        let [first, rest @ ..] = path else { return Target::Module(at.clone()) };
         let (file, module) = &self.modules[at];
-        let here = Found::Item(file.clone());
+        let here = Target::Item(file.clone());
         let child = self.child(at, first);
         if let (Some(child), false) = (&child, rest.is_empty()) {
             return self.below(child, rest, false, seen);
@@ -117,22 +117,22 @@ impl Crate {
                 return here;
             }
             match self.means(at, &import.named.path, seen) {
-                Found::Module(to) if !rest.is_empty() => {
+                Target::Module(to) if !rest.is_empty() => {
                     return self.below(&to, rest, false, seen);
                 }
-                Found::Module(to) => found = Some(Found::Module(to)),
-                Found::Item(file) => return Found::Item(file),
-                Found::Elsewhere => found = Some(Found::Elsewhere),
+                Target::Module(to) => found = Some(Target::Module(to)),
+                Target::Item(file) => return Target::Item(file),
+                Target::Elsewhere => found = Some(Target::Elsewhere),
             }
         }
-        if let Some(found) = found.or(child.map(Found::Module)) {
+        if let Some(found) = found.or(child.map(Target::Module)) {
             return found;
         }
         if module.items.contains(first) {
             return here;
         }
         for glob in module.uses.iter().filter(|it| it.alias == "*" && (is_own || it.is_public)) {
-            if let Found::Module(to) = self.means(at, &glob.named.path, &mut seen.clone())
+            if let Target::Module(to) = self.means(at, &glob.named.path, &mut seen.clone())
                 && self.gives(&to, first)
             {
                 return self.below(&to, path, false, seen);
@@ -161,22 +161,22 @@ impl Crate {
             };
             for import in &module.uses {
                 match self.means(name, &import.named.path, &mut BTreeSet::new()) {
-                    Found::Item(to) => add(to, &import.named),
-                    Found::Module(to) if import.alias == "*" => {
+                    Target::Item(to) => add(to, &import.named),
+                    Target::Module(to) if import.alias == "*" => {
                         add(self.modules[&to].0.clone(), &import.named);
                     }
-                    Found::Module(_) | Found::Elsewhere => {}
+                    Target::Module(_) | Target::Elsewhere => {}
                 }
             }
             for named in &module.paths {
                 // What came by an import of its first word alone was counted there.
                 let first = named.path.get(..1).unwrap_or_default();
                 if self.child(name, &first[0]).is_none()
-                    && matches!(self.means(name, first, &mut BTreeSet::new()), Found::Item(_))
+                    && matches!(self.means(name, first, &mut BTreeSet::new()), Target::Item(_))
                 {
                     continue;
                 }
-                if let Found::Item(to) = self.means(name, &named.path, &mut BTreeSet::new()) {
+                if let Target::Item(to) = self.means(name, &named.path, &mut BTreeSet::new()) {
                     add(to, named);
                 }
             }

@@ -8,14 +8,14 @@ use lab::{
 };
 
 /// It, and a laptop in it.
-pub(crate) struct House {
+pub(crate) struct ConfidentialDeployment {
     pub(crate) laptop: Member,
     pub(crate) chain: Chain,
     // Last: it takes the state of all away.
     pub(crate) deployment: Deployment,
 }
 
-impl House {
+impl ConfidentialDeployment {
     /// With these nodes; `before` is done with them before home knows the deployment, `edit` with the text of
     /// `openclaw.json` after it.
     pub(crate) fn new(
