@@ -1,0 +1,15 @@
+//! telmeet's decisions: what a homeserver of one network decides about rooms, events, syncs and sign-in.
+//!
+//! No I/O, no clock, no randomness, no database: the server reads what is known inside a transaction, asks here, and
+//! writes the result in the same transaction. History never forks, since there is one server: every event has one
+//! predecessor, and is authorised by the current state.
+//!
+//! * [`person`]: user ids and display names.
+//! * [`json`]: canonical JSON of what clients send, and its limits.
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod json;
+pub mod person;
+
+pub use error::Error;
