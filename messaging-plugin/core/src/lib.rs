@@ -5,11 +5,20 @@
 //! predecessor, and is authorised by the current state.
 //!
 //! * [`person`]: user ids and display names.
-//! * [`json`]: canonical JSON of what clients send, and its limits.
+//! * [`json`]: canonical JSON of what clients send, and its limits; [`event`]: an event of room version 11;
+//!   [`client_event`]: an event as clients receive it.
+//! * [`state`]: the current state of a room; [`authorise`]: who may send what.
 #![forbid(unsafe_code)]
 
+pub mod authorise;
+pub mod client_event;
 mod error;
+pub mod event;
 pub mod json;
 pub mod person;
+pub mod state;
+
+#[cfg(test)]
+mod testing;
 
 pub use error::Error;

@@ -1,0 +1,307 @@
+//! The current state of a room: its latest state event for each type and state key.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use ruma::{
+    OwnedEventId, OwnedRoomAliasId, OwnedUserId, UInt, UserId,
+    events::{
+        StateEventType, TimelineEventType,
+        room::{
+            history_visibility::HistoryVisibility,
+            join_rules::{JoinRule, RoomJoinRulesEventContent},
+            member::MembershipState,
+            power_levels::{RoomPowerLevels, RoomPowerLevelsEventContent},
+        },
+    },
+    room::RoomType,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    Error,
+    event::{Event, RULES},
+};
+
+/// Most state events of a room, members included.
+pub const ENTRIES_MAX: usize = 20_000;
+
+/// Most bytes of contents and state keys in a room's state.
+pub const BYTES_MAX: usize = 16 << 20;
+
+/// Most members that name a room without a name (specification, client-server API, section 6.4, `m.heroes`).
+const HEROES_MAX: usize = 5;
+
+/// The current state of a room.
+///
+/// A clone shares the events, so a reader may hold one while the room goes on.
+#[derive(Clone, Debug, Default)]
+pub struct RoomState {
+    events: HashMap<StateEventType, BTreeMap<String, Arc<Event>>>,
+    entries: usize,
+    bytes: usize,
+    joined: usize,
+    invited: usize,
+    /// The members, in the order in which they name the room.
+    order: BTreeSet<(bool, UInt, String)>,
+}
+
+/// The memberships that are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counted {
+    Joined,
+    Invited,
+}
+
+impl RoomState {
+    /// The state event of a type and state key.
+    #[must_use]
+    pub fn get(&self, kind: &StateEventType, key: &str) -> Option<&Arc<Event>> {
+        self.events.get(kind)?.get(key)
+    }
+
+    /// The id of the state event of a type and state key, for [`Event::build`].
+    #[must_use]
+    pub fn id(&self, kind: &StateEventType, key: &str) -> Option<OwnedEventId> {
+        self.get(kind, key).map(|event| event.event_id.clone())
+    }
+
+    /// All state events.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Event>> {
+        self.events.values().flat_map(BTreeMap::values)
+    }
+
+    /// All state events of a type, by state key.
+    pub fn of_type(&self, kind: &StateEventType) -> impl Iterator<Item = (&str, &Arc<Event>)> {
+        self.events.get(kind).into_iter().flatten().map(|(key, event)| (key.as_str(), event))
+    }
+
+    /// Makes an authorised event the current one. Returns the event that it replaces, whose content becomes
+    /// `unsigned.prev_content`. An event without a state key changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if the state would exceed [`ENTRIES_MAX`] or [`BYTES_MAX`]; it is unchanged then.
+    pub fn apply(&mut self, event: Arc<Event>) -> Result<Option<Arc<Event>>, Error> {
+        let Some(key) = event.state_key.clone() else { return Ok(None) };
+        let kind = event.state_type();
+        let replaced = self.get(&kind, &key).cloned();
+        let entries = self.entries + usize::from(replaced.is_none());
+        let bytes = self.bytes + size(&event) - replaced.as_deref().map_or(0, size);
+        // Somebody can always leave a full room.
+        let is_leaving = replaced.is_some()
+            && event.kind == TimelineEventType::RoomMember
+            && counted(&event).is_none();
+        if entries > ENTRIES_MAX && entries > self.entries {
+            return Err(Error::TooLarge { what: "the room's state", max: "20,000 events" });
+        }
+        if bytes > BYTES_MAX && bytes > self.bytes && !is_leaving {
+            return Err(Error::TooLarge { what: "the room's state", max: "16 MiB" });
+        }
+        (self.entries, self.bytes) = (entries, bytes);
+        self.count(replaced.as_deref(), &event);
+        self.events.entry(kind).or_default().insert(key, event);
+        Ok(replaced)
+    }
+
+    /// Puts the redacted form of an event in the place of the event, if it is part of the state.
+    pub fn redact(&mut self, redacted: &Arc<Event>) {
+        let Some(key) = &redacted.state_key else { return };
+        let kind = redacted.state_type();
+        let Some(current) = self.get(&kind, key).cloned() else { return };
+        if current.event_id == redacted.event_id {
+            self.bytes = self.bytes - size(&current) + size(redacted);
+            self.count(Some(&current), redacted);
+            self.events.entry(kind).or_default().insert(key.clone(), Arc::clone(redacted));
+        }
+    }
+
+    /// The membership of a user; `leave` if there is none.
+    #[must_use]
+    pub fn membership(&self, user: &UserId) -> MembershipState {
+        self.get(&StateEventType::RoomMember, user.as_str())
+            .map_or(MembershipState::Leave, |event| membership(event))
+    }
+
+    /// How many members are joined.
+    #[must_use]
+    pub fn joined_count(&self) -> usize {
+        self.joined
+    }
+
+    /// How many users are invited.
+    #[must_use]
+    pub fn invited_count(&self) -> usize {
+        self.invited
+    }
+
+    /// The users with a membership, in no order that means something.
+    pub fn members(&self) -> impl Iterator<Item = (OwnedUserId, MembershipState)> {
+        self.of_type(&StateEventType::RoomMember)
+            .filter_map(|(key, event)| Some((UserId::parse(key).ok()?, membership(event))))
+    }
+
+    /// The members that name a room without a name to `reader`: the first five that are joined or invited, or else those
+    /// that left (specification, client-server API, section 6.4, `m.heroes`).
+    #[must_use]
+    pub fn heroes(&self, reader: &UserId) -> Vec<OwnedUserId> {
+        let is_empty = self.is_empty_for(reader);
+        self.order
+            .iter()
+            .take_while(|(is_gone, ..)| !is_gone || is_empty)
+            .filter(|(.., user)| user != reader.as_str())
+            .filter_map(|(.., user)| UserId::parse(user).ok())
+            .take(HEROES_MAX)
+            .collect()
+    }
+
+    /// Whether nobody but `reader` is joined or invited.
+    fn is_empty_for(&self, reader: &UserId) -> bool {
+        let is_counted =
+            matches!(self.membership(reader), MembershipState::Join | MembershipState::Invite);
+        self.joined + self.invited == usize::from(is_counted)
+    }
+
+    /// The name of `m.room.name`, unless it is empty.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        self.text(&StateEventType::RoomName, "name")
+    }
+
+    /// The topic, unless it is empty.
+    #[must_use]
+    pub fn topic(&self) -> Option<String> {
+        self.text(&StateEventType::RoomTopic, "topic")
+    }
+
+    /// The address of the room's avatar.
+    #[must_use]
+    pub fn avatar(&self) -> Option<String> {
+        self.text(&StateEventType::RoomAvatar, "url")
+    }
+
+    /// The alias that the room calls its main one.
+    #[must_use]
+    pub fn canonical_alias(&self) -> Option<OwnedRoomAliasId> {
+        self.text(&StateEventType::RoomCanonicalAlias, "alias")?.try_into().ok()
+    }
+
+    /// The type of the room, such as a space.
+    #[must_use]
+    pub fn room_type(&self) -> Option<RoomType> {
+        self.text(&StateEventType::RoomCreate, "type").map(RoomType::from)
+    }
+
+    /// Whether messages are to be encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.text(&StateEventType::RoomEncryption, "algorithm").is_some()
+    }
+
+    /// Who may join. Without a rule that can be read, only who is invited.
+    #[must_use]
+    pub fn join_rule(&self) -> JoinRule {
+        self.content::<RoomJoinRulesEventContent>(&StateEventType::RoomJoinRules)
+            .map_or(JoinRule::Invite, |content| content.join_rule)
+    }
+
+    /// Who may read events that are sent now (specification, client-server API, section 11.10): `shared` without an
+    /// event, `joined` if it says something unknown.
+    #[must_use]
+    pub fn history_visibility(&self) -> HistoryVisibility {
+        self.get(&StateEventType::RoomHistoryVisibility, "")
+            .map_or(HistoryVisibility::Shared, |event| history_visibility(event))
+    }
+
+    /// The power levels, with the defaults of the specification.
+    #[must_use]
+    pub fn power_levels(&self) -> RoomPowerLevels {
+        let content = self.content::<RoomPowerLevelsEventContent>(&StateEventType::RoomPowerLevels);
+        let creator = self.get(&StateEventType::RoomCreate, "").map(|event| event.sender.clone());
+        RoomPowerLevels::new(content.into(), &RULES.authorization, creator)
+    }
+
+    /// The content of the state event with an empty key, if it can be read.
+    fn content<T: for<'a> Deserialize<'a>>(&self, kind: &StateEventType) -> Option<T> {
+        serde_json::from_str(self.get(kind, "")?.content.get()).ok()
+    }
+
+    /// A text in the content of the state event with an empty key, unless it is empty.
+    fn text(&self, kind: &StateEventType, field: &str) -> Option<String> {
+        text(self.get(kind, "")?, field).filter(|text| !text.is_empty())
+    }
+
+    /// Counts a member event and no longer the one that it replaces.
+    fn count(&mut self, replaced: Option<&Event>, event: &Event) {
+        for (event, is_added) in
+            replaced.map(|event| (event, false)).into_iter().chain([(event, true)])
+        {
+            if event.kind != TimelineEventType::RoomMember {
+                continue;
+            }
+            let counted = counted(event);
+            let key = event.state_key.clone().unwrap_or_default();
+            let place = (counted.is_none(), event.depth, key);
+            if is_added {
+                self.order.insert(place)
+            } else {
+                self.order.remove(&place)
+            };
+            let count = match counted {
+                Some(Counted::Joined) => &mut self.joined,
+                Some(Counted::Invited) => &mut self.invited,
+                None => continue,
+            };
+            *count = if is_added { *count + 1 } else { count.saturating_sub(1) };
+        }
+    }
+}
+
+/// The membership that a member event gives to its state key; `leave` if it has none.
+#[must_use]
+pub fn membership(event: &Event) -> MembershipState {
+    text(event, "membership").map_or(MembershipState::Leave, MembershipState::from)
+}
+
+/// The visibility that an `m.room.history_visibility` event gives to the events after it.
+#[must_use]
+pub fn history_visibility(event: &Event) -> HistoryVisibility {
+    const KNOWN: [HistoryVisibility; 3] =
+        [HistoryVisibility::Invited, HistoryVisibility::Shared, HistoryVisibility::WorldReadable];
+    text(event, "history_visibility")
+        .map(HistoryVisibility::from)
+        .filter(|visibility| KNOWN.contains(visibility))
+        .unwrap_or(HistoryVisibility::Joined)
+}
+
+/// How an event is counted.
+fn counted(event: &Event) -> Option<Counted> {
+    if event.kind != TimelineEventType::RoomMember {
+        return None;
+    }
+    let membership = membership(event);
+    if membership == MembershipState::Join {
+        Some(Counted::Joined)
+    } else if membership == MembershipState::Invite {
+        Some(Counted::Invited)
+    } else {
+        None
+    }
+}
+
+/// A text in an event's content.
+fn text(event: &Event, field: &str) -> Option<String> {
+    let content: Value = serde_json::from_str(event.content.get()).ok()?;
+    content.get(field)?.as_str().map(str::to_owned)
+}
+
+/// What an event takes of [`BYTES_MAX`].
+fn size(event: &Event) -> usize {
+    event.content.get().len() + event.state_key.as_ref().map_or(0, String::len)
+}
+
+#[cfg(test)]
+mod tests;
