@@ -7,16 +7,19 @@
 //! * [`person`]: user ids and display names.
 //! * [`json`]: canonical JSON of what clients send, and its limits; [`event`]: an event of room version 11;
 //!   [`client_event`]: an event as clients receive it.
-//! * [`state`]: the current state of a room; [`authorise`]: who may send what.
+//! * [`state`]: the current state of a room; [`authorise`]: who may send what; [`visibility`]: who may read what;
+//!   [`create`]: the first events of a room.
 #![forbid(unsafe_code)]
 
 pub mod authorise;
 pub mod client_event;
+pub mod create;
 mod error;
 pub mod event;
 pub mod json;
 pub mod person;
 pub mod state;
+pub mod visibility;
 
 #[cfg(test)]
 mod testing;

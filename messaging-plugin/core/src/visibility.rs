@@ -1,0 +1,90 @@
+//! Who may read which event (specification, client-server API, section 11.10.2).
+
+use std::collections::BTreeSet;
+
+use ruma::{
+    OwnedUserId,
+    events::room::{history_visibility::HistoryVisibility, member::MembershipState},
+};
+
+use crate::event::Event;
+
+/// A position in the order of a room's events.
+pub type Sequence = u64;
+
+/// What decides whether one person may read a room's events: every change of the room's history visibility, and of the
+/// person's membership.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    visibility: Vec<(Sequence, HistoryVisibility)>,
+    membership: Vec<(Sequence, MembershipState)>,
+    is_forgotten: bool,
+}
+
+impl Access {
+    /// Reads the changes, in any order. `is_forgotten` says that the person left the room and then forgot it, and did not
+    /// come back.
+    #[must_use]
+    pub fn new(
+        visibility: impl IntoIterator<Item = (Sequence, HistoryVisibility)>,
+        membership: impl IntoIterator<Item = (Sequence, MembershipState)>,
+        is_forgotten: bool,
+    ) -> Self {
+        let mut visibility: Vec<_> = visibility.into_iter().collect();
+        let mut membership: Vec<_> = membership.into_iter().collect();
+        visibility.sort_by_key(|(at, _)| *at);
+        membership.sort_by_key(|(at, _)| *at);
+        Self { visibility, membership, is_forgotten }
+    }
+
+    /// Whether the person may read the event at `at`.
+    ///
+    /// An event that changes the visibility, or the person's own membership, may be read if what holds before or after it
+    /// allows that. So an invited person sees the invitation, and who was removed sees by whom.
+    #[must_use]
+    pub fn may_read(&self, at: Sequence) -> bool {
+        !self.is_forgotten
+            && (self.allows(at, at)
+                || at.checked_sub(1).is_some_and(|before| self.allows(before, at)))
+    }
+
+    /// Whether the visibility and membership that hold after the event at `moment` allow reading the event at `at`.
+    fn allows(&self, moment: Sequence, at: Sequence) -> bool {
+        // The two are equal but for an event that changes one of them.
+        let is_change = self.visibility.iter().any(|(change, _)| *change == at)
+            || self.membership.iter().any(|(change, _)| *change == at);
+        if moment != at && !is_change {
+            return false;
+        }
+        let membership = latest(&self.membership, moment).unwrap_or(&MembershipState::Leave);
+        let visibility = latest(&self.visibility, moment).unwrap_or(&HistoryVisibility::Shared);
+        let is = |wanted: HistoryVisibility| *visibility == wanted;
+        is(HistoryVisibility::WorldReadable)
+            || *membership == MembershipState::Join
+            || (is(HistoryVisibility::Invited) && *membership == MembershipState::Invite)
+            || (is(HistoryVisibility::Shared) && self.joins_after(moment))
+    }
+
+    /// Whether the person joins at a later event.
+    fn joins_after(&self, moment: Sequence) -> bool {
+        self.membership
+            .iter()
+            .any(|(at, membership)| *at > moment && *membership == MembershipState::Join)
+    }
+}
+
+/// The value that holds after the event at `moment`.
+fn latest<T>(changes: &[(Sequence, T)], moment: Sequence) -> Option<&T> {
+    let count = changes.partition_point(|(at, _)| *at <= moment);
+    count.checked_sub(1).map(|index| &changes[index].1)
+}
+
+/// Whether an event is withheld from a person who ignores its sender: messages are, state events are not, since a client
+/// needs them to show the room (specification, client-server API, section 11.25).
+#[must_use]
+pub fn is_ignored(event: &Event, ignored: &BTreeSet<OwnedUserId>) -> bool {
+    !event.is_state() && ignored.contains(&event.sender)
+}
+
+#[cfg(test)]
+mod tests;
