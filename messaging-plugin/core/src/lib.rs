@@ -9,6 +9,8 @@
 //!   [`client_event`]: an event as clients receive it.
 //! * [`state`]: the current state of a room; [`authorise`]: who may send what; [`visibility`]: who may read what;
 //!   [`create`]: the first events of a room.
+//! * [`token`]: positions in syncs and histories; [`filter`]: which events a client asks for; [`unread`]: what a person is
+//!   notified of.
 #![forbid(unsafe_code)]
 
 pub mod authorise;
@@ -16,9 +18,12 @@ pub mod client_event;
 pub mod create;
 mod error;
 pub mod event;
+pub mod filter;
 pub mod json;
 pub mod person;
 pub mod state;
+pub mod token;
+pub mod unread;
 pub mod visibility;
 
 #[cfg(test)]
