@@ -10,7 +10,7 @@
 //! * [`state`]: the current state of a room; [`authorise`]: who may send what; [`visibility`]: who may read what;
 //!   [`create`]: the first events of a room.
 //! * [`token`]: positions in syncs and histories; [`filter`]: which events a client asks for; [`unread`]: what a person is
-//!   notified of.
+//!   notified of; [`sliding`]: connections of simplified sliding sync.
 #![forbid(unsafe_code)]
 
 pub mod authorise;
@@ -21,6 +21,7 @@ pub mod event;
 pub mod filter;
 pub mod json;
 pub mod person;
+pub mod sliding;
 pub mod state;
 pub mod token;
 pub mod unread;
