@@ -11,6 +11,7 @@
 //!   [`create`]: the first events of a room.
 //! * [`token`]: positions in syncs and histories; [`filter`]: which events a client asks for; [`unread`]: what a person is
 //!   notified of; [`sliding`]: connections of simplified sliding sync.
+//! * [`sign_in`]: how an app gets an access token without a password.
 #![forbid(unsafe_code)]
 
 pub mod authorise;
@@ -21,6 +22,7 @@ pub mod event;
 pub mod filter;
 pub mod json;
 pub mod person;
+pub mod sign_in;
 pub mod sliding;
 pub mod state;
 pub mod token;
