@@ -55,7 +55,17 @@ fn a_join_is_authorised_by_the_join_rule() {
     assert_eq!(auth, expected);
 }
 
-/// The id of this event as Synapse 1.163 and the specification compute it: the hash of its redacted form.
+/// Ids that a script computed from the specification alone (server-server API, section 25; room version 11).
+#[test]
+fn ids_are_those_of_the_specification() {
+    let event = message(&json!({"msgtype": "m.text", "body": "안녕"})).unwrap();
+    assert_eq!(event.event_id, "$v6nlm59mhacM7p4zVWKP0RsPGYkbMV0KDf2VkLzYYSQ");
+    let content = json!({"membership": "join", "displayname": "Kim"});
+    let member = draft("m.room.member", Some("@kim:maru.test"), &content);
+    let member = Event::build(member, Some(&head()), full_state).unwrap();
+    assert_eq!(member.event_id, "$T7l0ZjVXv6E2bb10LRBEUgFTGtxQLqNEPNgR23MCQgQ");
+}
+
 #[test]
 fn the_id_is_the_reference_hash() {
     let event = message(&json!({"body": "a"})).unwrap();
