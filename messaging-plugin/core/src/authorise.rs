@@ -17,7 +17,7 @@ use crate::{
     state::RoomState,
 };
 
-/// Checks an event against the current state of its room (specification, room version 11, section 2.3).
+/// Checks an event against the current state of its room (specification, room version 11, "Authorization rules").
 ///
 /// Whether a redaction may have its effect is not part of these rules: see [`check_redaction`].
 ///
@@ -86,7 +86,7 @@ pub fn restricted_join(
 }
 
 /// Whether an event is part of what a person sees of a room before joining it (stripped state; specification,
-/// client-server API, section 11.1).
+/// client-server API, "Stripped state").
 #[must_use]
 pub fn is_stripped_state(kind: &StateEventType) -> bool {
     matches!(

@@ -1,4 +1,4 @@
-//! An event as clients receive it (specification, client-server API, section 7.3).
+//! An event as clients receive it (specification, client-server API, "Room event format").
 
 use ruma::{
     DeviceId, EventId, MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedTransactionId, RoomId,
@@ -54,7 +54,7 @@ pub enum Format {
 /// An event in the format for clients. `now` gives its age. The transaction id is for the device that sent the event alone.
 ///
 /// `redacts` is in the content (room version 11) and copied to the top, where older clients look for it (specification,
-/// room version 11, section 2.2.1).
+/// room version 11, "Moving the redacts property").
 ///
 /// # Errors
 ///

@@ -76,7 +76,7 @@ pub struct Creation {
     pub is_listed: bool,
 }
 
-/// Makes the events of a `createRoom` request, in the order of the specification (client-server API, section 11.1.1), each
+/// Makes the events of a `createRoom` request, in the order of the specification (client-server API, "Creation"), each
 /// authorised by those before it.
 ///
 /// `profile` gives a person's profile, `None` for who is not a person of the network. Rooms that are not public have

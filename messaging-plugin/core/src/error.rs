@@ -22,6 +22,9 @@ pub enum Error {
     /// A parameter has a value that is not allowed.
     #[error("{0}")]
     InvalidParam(String),
+    /// The same reaction to the same event again.
+    #[error("this reaction was already sent")]
+    DuplicateAnnotation,
     /// The requested room version is not offered.
     #[error("only room version 11 is supported")]
     UnsupportedRoomVersion,
@@ -39,6 +42,7 @@ impl Error {
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::BadJson(_) => ErrorKind::BadJson,
             Self::InvalidParam(_) => ErrorKind::InvalidParam,
+            Self::DuplicateAnnotation => ErrorKind::DuplicateAnnotation,
             Self::UnsupportedRoomVersion => ErrorKind::UnsupportedRoomVersion,
             Self::UnknownPos => ErrorKind::UnknownPos,
         }
@@ -52,6 +56,7 @@ impl Error {
             Self::TooLarge { .. } => 413,
             Self::BadJson(_)
             | Self::InvalidParam(_)
+            | Self::DuplicateAnnotation
             | Self::UnsupportedRoomVersion
             | Self::UnknownPos => 400,
         }

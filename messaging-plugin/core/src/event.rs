@@ -17,7 +17,7 @@ use crate::{Error, json::EVENT_MAX};
 /// The rules of the one room version that is offered.
 pub const RULES: RoomVersionRules = RoomVersionRules::V11;
 
-/// Longest type and state key, in bytes (specification, client-server API, section 2.6).
+/// Longest type and state key, in bytes (specification, client-server API, "Size limits").
 pub const KEY_MAX: usize = 255;
 
 /// What somebody wants to send into a room.
@@ -80,7 +80,7 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`] if it exceeds a limit of the specification (client-server API, section 2.6);
+    /// [`Error::TooLarge`] if it exceeds a limit of the specification (client-server API, "Size limits");
     /// [`Error::BadJson`] if the content is not what its type needs.
     pub fn build(
         draft: Draft,
@@ -135,7 +135,7 @@ impl Event {
         self.kind.to_string().into()
     }
 
-    /// The event without what a redaction removes (specification, room version 11, section 2.2). It keeps its id.
+    /// The event without what a redaction removes (specification, room version 11, "Redactions"). It keeps its id.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ fn check_keys(draft: &Draft) -> Result<(), Error> {
     Ok(())
 }
 
-/// Which state authorises a draft (specification, server-server API, section 4.4.1).
+/// Which state authorises a draft (specification, server-server API, "Auth events selection").
 fn auth_types(draft: &Draft, content: &RawValue) -> Result<Vec<(StateEventType, String)>, Error> {
     let key = draft.state_key.as_deref();
     auth_types_for_event(&draft.kind, &draft.sender, key, content, &RULES.authorization)

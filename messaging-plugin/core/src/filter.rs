@@ -1,4 +1,4 @@
-//! Which events a client asks for (specification, client-server API, section 6.3).
+//! Which events a client asks for (specification, client-server API, "Filtering").
 //!
 //! Filters are ruma's types; here they are bounded when they are read, and applied. `event_fields` is not applied, since it
 //! only saves bytes, and events have the format for clients, whatever `event_format` says.

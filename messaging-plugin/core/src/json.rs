@@ -1,10 +1,10 @@
-//! Canonical JSON of what clients send (specification, appendices, section 3.1), and its limits.
+//! Canonical JSON of what clients send (specification, appendices, "Canonical JSON"), and its limits.
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, canonical_json::try_from_json_map};
 
 use crate::Error;
 
-/// Largest event, in bytes of canonical JSON (specification, client-server API, section 2.6).
+/// Largest event, in bytes of canonical JSON (specification, client-server API, "Size limits").
 pub const EVENT_MAX: usize = 65_536;
 
 /// Deepest nesting of objects and arrays. The specification names none; deeper JSON only costs stack.

@@ -6,11 +6,11 @@
 //!
 //! * [`person`]: user ids and display names.
 //! * [`json`]: canonical JSON of what clients send, and its limits; [`event`]: an event of room version 11;
-//!   [`client_event`]: an event as clients receive it.
+//!   [`client_event`]: an event as clients receive it; [`relation`]: edits, reactions and threads.
 //! * [`state`]: the current state of a room; [`authorise`]: who may send what; [`visibility`]: who may read what;
 //!   [`create`]: the first events of a room.
 //! * [`token`]: positions in syncs and histories; [`filter`]: which events a client asks for; [`unread`]: what a person is
-//!   notified of; [`sliding`]: connections of simplified sliding sync.
+//!   notified of; [`sliding`]: connections of simplified sliding sync; [`typing`]: who is typing.
 //! * [`sign_in`]: how an app gets an access token without a password.
 #![forbid(unsafe_code)]
 
@@ -22,10 +22,12 @@ pub mod event;
 pub mod filter;
 pub mod json;
 pub mod person;
+pub mod relation;
 pub mod sign_in;
 pub mod sliding;
 pub mod state;
 pub mod token;
+pub mod typing;
 pub mod unread;
 pub mod visibility;
 

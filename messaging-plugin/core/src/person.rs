@@ -24,7 +24,7 @@ const FALLBACK: &str = "person";
 /// Chooses a localpart for a person who signs in for the first time.
 ///
 /// It is the part of the login before `@`, in lower case, with the characters that a localpart may have
-/// (specification, appendices, section 4.2.1; without `/` and `+`, which some clients do not escape in links). A
+/// (specification, appendices, "User Identifiers"; without `/` and `+`, which some clients do not escape in links). A
 /// reserved or taken one gets a number: `kim-2`, and for `maru`, which would look like the AI with a number,
 /// `person-maru`.
 pub fn localpart(login: &str, is_taken: impl Fn(&str) -> bool) -> String {

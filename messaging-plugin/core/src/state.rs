@@ -32,7 +32,7 @@ pub const ENTRIES_MAX: usize = 20_000;
 /// Most bytes of contents and state keys in a room's state.
 pub const BYTES_MAX: usize = 16 << 20;
 
-/// Most members that name a room without a name (specification, client-server API, section 6.4, `m.heroes`).
+/// Most members that name a room without a name (specification, client-server API, "Syncing", `m.heroes`).
 const HEROES_MAX: usize = 5;
 
 /// The current state of a room.
@@ -145,7 +145,7 @@ impl RoomState {
     }
 
     /// The members that name a room without a name to `reader`: the first five that are joined or invited, or else those
-    /// that left (specification, client-server API, section 6.4, `m.heroes`).
+    /// that left (specification, client-server API, "Syncing", `m.heroes`).
     #[must_use]
     pub fn heroes(&self, reader: &UserId) -> Vec<OwnedUserId> {
         let is_empty = self.is_empty_for(reader);
@@ -208,7 +208,7 @@ impl RoomState {
             .map_or(JoinRule::Invite, |content| content.join_rule)
     }
 
-    /// Who may read events that are sent now (specification, client-server API, section 11.10): `shared` without an
+    /// Who may read events that are sent now (specification, client-server API, "Room History Visibility"): `shared` without an
     /// event, `joined` if it says something unknown.
     #[must_use]
     pub fn history_visibility(&self) -> HistoryVisibility {

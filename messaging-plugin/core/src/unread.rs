@@ -1,5 +1,5 @@
-//! What a person is notified of: push rules, and counts of what is unread (specification, client-server API, sections
-//! 11.13 and 11.14).
+//! What a person is notified of: push rules, and counts of what is unread (specification, client-server API, "Receipts",
+//! "Push Notifications").
 
 use std::{
     collections::BTreeMap,

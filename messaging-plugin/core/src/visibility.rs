@@ -1,4 +1,4 @@
-//! Who may read which event (specification, client-server API, section 11.10.2).
+//! Who may read which event (specification, client-server API, "Room History Visibility").
 
 use std::collections::BTreeSet;
 
@@ -80,7 +80,7 @@ fn latest<T>(changes: &[(Sequence, T)], moment: Sequence) -> Option<&T> {
 }
 
 /// Whether an event is withheld from a person who ignores its sender: messages are, state events are not, since a client
-/// needs them to show the room (specification, client-server API, section 11.25).
+/// needs them to show the room (specification, client-server API, "Ignoring Users").
 #[must_use]
 pub fn is_ignored(event: &Event, ignored: &BTreeSet<OwnedUserId>) -> bool {
     !event.is_state() && ignored.contains(&event.sender)

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ruma::{OwnedRoomId, api::client::sync::sync_events::v5::Request};
+use ruma::{
+    OwnedRoomId, api::client::sync::sync_events::v5::Request, events::room::member::MembershipState,
+};
 
 use super::{
     plan::{Plan, Record, RoomPlan, ShownRoom, Timeline},
@@ -92,7 +94,8 @@ impl Connection {
                 lists: shown.lists.clone(),
                 is_subscribed: shown.is_subscribed,
             });
-            let record = Record { up_to: now, limit: shown.limit, required };
+            let is_joined = entry.membership == MembershipState::Join;
+            let record = Record { up_to: now, is_joined, limit: shown.limit, required };
             plan.records.insert(entry.room_id.clone(), Some(record));
         }
         Ok(plan)
@@ -218,6 +221,10 @@ fn plan_room(
         .unwrap_or_default();
     let timeline = match record {
         None => Timeline::Initial,
+        // Of an invitation the client has stripped state alone.
+        Some(record) if !record.is_joined && entry.membership == MembershipState::Join => {
+            Timeline::Initial
+        }
         Some(record) if record.limit < limit => Timeline::Expanded(record.up_to),
         Some(record) if record.up_to < entry.changed || !added.is_empty() => {
             Timeline::Since(record.up_to)

@@ -96,6 +96,8 @@ impl Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) up_to: Position,
+    /// Whether it is more than the stripped state of an invitation.
+    pub(super) is_joined: bool,
     pub(super) limit: usize,
     pub(super) required: Arc<RequiredState>,
 }

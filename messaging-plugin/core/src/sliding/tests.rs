@@ -234,6 +234,19 @@ fn leaving_is_shown_once() {
 }
 
 #[test]
+fn a_room_is_whole_once_the_invitation_is_accepted() {
+    let mut app = App::default();
+    let all = request(json!([[0, 9]]), 1);
+    let mut invited = room("a", 1);
+    invited.membership = MembershipState::Invite;
+    assert_eq!(sent(&app.poll(&all, &[invited.clone()], 1)), of(&[("a", Timeline::Initial)]));
+    invited.changed = 2;
+    assert_eq!(sent(&app.poll(&all, &[invited], 2)), of(&[("a", Timeline::Since(1))]));
+    assert_eq!(sent(&app.poll(&all, &[room("a", 3)], 3)), of(&[("a", Timeline::Initial)]));
+    assert_eq!(sent(&app.poll(&all, &[room("a", 4)], 4)), of(&[("a", Timeline::Since(3))]));
+}
+
+#[test]
 fn a_subscription_shows_only_rooms_of_the_person() {
     let mut app = App::default();
     assert!(app.poll(&subscribed("secret", 20), &[room("a", 1)], 1).rooms.is_empty());
