@@ -181,7 +181,7 @@ impl Builder<'_> {
         let event = Event::build(draft, head.as_ref(), |kind, key| self.state.id(kind, key))?;
         authorise::check(&event, &self.state)?;
         let event = Arc::new(event);
-        self.state.apply(Arc::clone(&event))?;
+        self.state.apply(&event)?;
         self.events.push(event);
         Ok(())
     }

@@ -1,9 +1,6 @@
 //! The current state of a room: its latest state event for each type and state key.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use ruma::{
     OwnedEventId, OwnedRoomAliasId, OwnedUserId, UInt, UserId,
@@ -40,14 +37,18 @@ const HEROES_MAX: usize = 5;
 /// A clone shares the events, so a reader may hold one while the room goes on.
 #[derive(Clone, Debug, Default)]
 pub struct RoomState {
-    events: HashMap<StateEventType, BTreeMap<String, Arc<Event>>>,
-    entries: usize,
+    /// Sorted by type and state key. Ten thousand rooms are kept, so there is no tree for each.
+    events: Vec<(StateEventType, Arc<Event>)>,
     bytes: usize,
     joined: usize,
     invited: usize,
+    gone: usize,
     /// The members, in the order in which they name the room.
-    order: BTreeSet<(bool, UInt, String)>,
+    order: Vec<Place>,
 }
+
+/// Where a member stands among those that name the room: behind those that did not leave, and behind older members.
+type Place = (bool, UInt, Arc<Event>);
 
 /// The memberships that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl RoomState {
     /// The state event of a type and state key.
     #[must_use]
     pub fn get(&self, kind: &StateEventType, key: &str) -> Option<&Arc<Event>> {
-        self.events.get(kind)?.get(key)
+        self.find(kind, key).ok().map(|index| &self.events[index].1)
     }
 
     /// The id of the state event of a type and state key, for [`Event::build`].
@@ -71,51 +72,62 @@ impl RoomState {
 
     /// All state events.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Event>> {
-        self.events.values().flat_map(BTreeMap::values)
+        self.events.iter().map(|(_, event)| event)
     }
 
     /// All state events of a type, by state key.
     pub fn of_type(&self, kind: &StateEventType) -> impl Iterator<Item = (&str, &Arc<Event>)> {
-        self.events.get(kind).into_iter().flatten().map(|(key, event)| (key.as_str(), event))
+        let first = self.events.partition_point(|(other, _)| other < kind);
+        let count = self.events[first..].partition_point(|(other, _)| other == kind);
+        self.events[first..first + count].iter().map(|(_, event)| (key(event), event))
     }
 
-    /// Makes an authorised event the current one. Returns the event that it replaces, whose content becomes
+    /// Makes an authorised event the current one, without its references. Returns the event that it replaces, whose content becomes
     /// `unsigned.prev_content`. An event without a state key changes nothing.
     ///
     /// # Errors
     ///
     /// [`Error::TooLarge`] if the state would exceed [`ENTRIES_MAX`] or [`BYTES_MAX`]; it is unchanged then.
-    pub fn apply(&mut self, event: Arc<Event>) -> Result<Option<Arc<Event>>, Error> {
-        let Some(key) = event.state_key.clone() else { return Ok(None) };
+    pub fn apply(&mut self, event: &Event) -> Result<Option<Arc<Event>>, Error> {
+        if event.state_key.is_none() {
+            return Ok(None);
+        }
         let kind = event.state_type();
-        let replaced = self.get(&kind, &key).cloned();
-        let entries = self.entries + usize::from(replaced.is_none());
+        let event = Arc::new(event.without_references());
+        let place = self.find(&kind, key(&event));
+        let replaced = place.ok().map(|index| Arc::clone(&self.events[index].1));
         let bytes = self.bytes + size(&event) - replaced.as_deref().map_or(0, size);
         // Somebody can always leave a full room.
         let is_leaving = replaced.is_some()
             && event.kind == TimelineEventType::RoomMember
             && counted(&event).is_none();
-        if entries > ENTRIES_MAX && entries > self.entries {
+        if place.is_err() && self.events.len() >= ENTRIES_MAX {
             return Err(Error::TooLarge { what: "the room's state", max: "20,000 events" });
         }
         if bytes > BYTES_MAX && bytes > self.bytes && !is_leaving {
             return Err(Error::TooLarge { what: "the room's state", max: "16 MiB" });
         }
-        (self.entries, self.bytes) = (entries, bytes);
-        self.count(replaced.as_deref(), &event);
-        self.events.entry(kind).or_default().insert(key, event);
+        self.bytes = bytes;
+        self.count(replaced.as_ref(), &event);
+        match place {
+            Ok(index) => self.events[index].1 = event,
+            Err(index) => self.events.insert(index, (kind, event)),
+        }
         Ok(replaced)
     }
 
     /// Puts the redacted form of an event in the place of the event, if it is part of the state.
-    pub fn redact(&mut self, redacted: &Arc<Event>) {
-        let Some(key) = &redacted.state_key else { return };
-        let kind = redacted.state_type();
-        let Some(current) = self.get(&kind, key).cloned() else { return };
+    pub fn redact(&mut self, redacted: &Event) {
+        if !redacted.is_state() {
+            return;
+        }
+        let Ok(index) = self.find(&redacted.state_type(), key(redacted)) else { return };
+        let current = Arc::clone(&self.events[index].1);
         if current.event_id == redacted.event_id {
-            self.bytes = self.bytes - size(&current) + size(redacted);
-            self.count(Some(&current), redacted);
-            self.events.entry(kind).or_default().insert(key.clone(), Arc::clone(redacted));
+            let redacted = Arc::new(redacted.without_references());
+            self.bytes = self.bytes - size(&current) + size(&redacted);
+            self.count(Some(&current), &redacted);
+            self.events[index].1 = redacted;
         }
     }
 
@@ -152,8 +164,9 @@ impl RoomState {
         self.order
             .iter()
             .take_while(|(is_gone, ..)| !is_gone || is_empty)
-            .filter(|(.., user)| user != reader.as_str())
-            .filter_map(|(.., user)| UserId::parse(user).ok())
+            .map(|(.., event)| key(event))
+            .filter(|user| *user != reader.as_str())
+            .filter_map(|user| UserId::parse(user).ok())
             .take(HEROES_MAX)
             .collect()
     }
@@ -234,30 +247,49 @@ impl RoomState {
         text(self.get(kind, "")?, field).filter(|text| !text.is_empty())
     }
 
+    /// Where the state event of a type and state key is, or would be.
+    fn find(&self, kind: &StateEventType, wanted: &str) -> Result<usize, usize> {
+        self.events
+            .binary_search_by(|(other, event)| other.cmp(kind).then_with(|| key(event).cmp(wanted)))
+    }
+
     /// Counts a member event and no longer the one that it replaces.
-    fn count(&mut self, replaced: Option<&Event>, event: &Event) {
-        for (event, is_added) in
-            replaced.map(|event| (event, false)).into_iter().chain([(event, true)])
-        {
-            if event.kind != TimelineEventType::RoomMember {
-                continue;
-            }
-            let counted = counted(event);
-            let key = event.state_key.clone().unwrap_or_default();
-            let place = (counted.is_none(), event.depth, key);
-            if is_added {
-                self.order.insert(place)
-            } else {
-                self.order.remove(&place)
-            };
-            let count = match counted {
-                Some(Counted::Joined) => &mut self.joined,
-                Some(Counted::Invited) => &mut self.invited,
-                None => continue,
-            };
-            *count = if is_added { *count + 1 } else { count.saturating_sub(1) };
+    fn count(&mut self, replaced: Option<&Arc<Event>>, event: &Arc<Event>) {
+        if event.kind != TimelineEventType::RoomMember {
+            return;
+        }
+        if let Some(replaced) = replaced {
+            *self.counter(replaced) -= 1;
+            let place = self.place(replaced);
+            place.ok().map(|index| self.order.remove(index));
+        }
+        *self.counter(event) += 1;
+        if let Err(index) = self.place(event) {
+            self.order.insert(index, (counted(event).is_none(), event.depth, Arc::clone(event)));
         }
     }
+
+    /// The count of which a member event is a part.
+    fn counter(&mut self, event: &Event) -> &mut usize {
+        match counted(event) {
+            Some(Counted::Joined) => &mut self.joined,
+            Some(Counted::Invited) => &mut self.invited,
+            None => &mut self.gone,
+        }
+    }
+
+    /// Where a member event is in the order, or would be.
+    fn place(&self, event: &Event) -> Result<usize, usize> {
+        let wanted = (counted(event).is_none(), event.depth, &event.event_id);
+        self.order.binary_search_by(|(is_gone, depth, other)| {
+            (*is_gone, *depth, &other.event_id).cmp(&wanted)
+        })
+    }
+}
+
+/// The state key; empty for an event without one.
+fn key(event: &Event) -> &str {
+    event.state_key.as_deref().unwrap_or_default()
 }
 
 /// The membership that a member event gives to its state key; `leave` if it has none.

@@ -105,7 +105,7 @@ impl Room {
         let event = Event::build(draft, head.as_ref(), |kind, key| self.state.id(kind, key))?;
         authorise::check(&event, &self.state)?;
         let event = Arc::new(event);
-        self.state.apply(Arc::clone(&event))?;
+        self.state.apply(&event)?;
         self.events.push(Arc::clone(&event));
         Ok(event)
     }

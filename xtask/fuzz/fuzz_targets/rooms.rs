@@ -18,6 +18,7 @@ use telmeet_core::{
     event::{Draft, Event},
     filter, json,
     person::{display_name, localpart, user_id},
+    relation::{self, Relation},
     sign_in::{redirect::Redirect, registration::App, scope::Scope},
     sliding::{Connections, RoomEntry},
     state::RoomState,
@@ -55,9 +56,13 @@ fn events(input: &mut Input<'_>) {
             time,
         )?;
         assert!(written.get().len() < 2 * json::EVENT_MAX);
+        assert!(
+            !relation::is_edit(&event, &event)
+                && Relation::of(&event).is_none_or(|of| of.event_id != event.event_id)
+        );
         authorise::check(&event, &state)?;
         head = Some(event.head());
-        state.apply(event.clone().into())?;
+        state.apply(&event)?;
         let rules = Ruleset::server_default(&kim);
         let notification = unread::evaluate(&rules, &event, &state, &kim, "Kim")?;
         assert!(event.sender != kim || !notification.is_notified);
