@@ -64,8 +64,8 @@ pub fn remove_server_fields(kind: &TimelineEventType, content: &mut CanonicalJso
 /// Who authorises a join to a room that members of other rooms may join (`restricted`, `knock_restricted`): a joined
 /// member with the power to invite, for `join_authorised_via_users_server`.
 ///
-/// `is_joined` says whether the person who joins is in another room. `None` if the join rule is another one, the person is
-/// in none of the named rooms, or no member has the power.
+/// `is_joined` says whether the person who joins is in another room. `None` if the join rule is another one, the person
+/// is in none of the named rooms, or no member has the power.
 pub fn restricted_join(
     state: &RoomState,
     is_joined: impl Fn(&RoomId) -> bool,

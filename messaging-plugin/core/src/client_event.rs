@@ -51,7 +51,8 @@ pub enum Format {
     Full,
 }
 
-/// An event in the format for clients. `now` gives its age. The transaction id is for the device that sent the event alone.
+/// An event in the format for clients. `now` gives its age. Only the device that sent the event gets the transaction
+/// id.
 ///
 /// `redacts` is in the content (room version 11) and copied to the top, where older clients look for it (specification,
 /// room version 11, "Moving the redacts property").

@@ -79,16 +79,16 @@ pub struct Creation {
 /// Makes the events of a `createRoom` request, in the order of the specification (client-server API, "Creation"), each
 /// authorised by those before it.
 ///
-/// `profile` gives a person's profile, `None` for who is not a person of the network. Rooms that are not public have
-/// `history_visibility` `invited` where the specification has `shared`: who comes later does not read what was said
-/// before. It is not `joined`, since what is written between an invitation and the join could not be decrypted.
+/// `profile` gives a person's profile, or `None` if the user is not a person of the network. Rooms that are not public
+/// have `history_visibility` `invited` where the specification has `shared`: later members cannot read earlier
+/// messages. It is not `joined`, since what is written between an invitation and the join could not be decrypted.
 ///
 /// # Errors
 ///
-/// [`Error::UnsupportedRoomVersion`] for another version than 11; [`Error::InvalidParam`] for an alias that is none, a user
-/// who is not a person of the network, invitations by third-party ids; [`Error::TooLarge`] beyond a limit;
-/// [`Error::BadJson`] for malformed contents; [`Error::Forbidden`] if the requested power levels forbid the creator one of
-/// the events.
+/// [`Error::UnsupportedRoomVersion`] for another version than 11; [`Error::InvalidParam`] for an invalid alias, an
+/// invited user who is not a person of the network, or an invitation by a third-party id; [`Error::TooLarge`] beyond a
+/// limit; [`Error::BadJson`] for malformed contents; [`Error::Forbidden`] if the requested power levels forbid the
+/// creator one of the events.
 pub fn create(
     request: &Request,
     context: &Context,
@@ -143,7 +143,7 @@ pub fn create(
 }
 
 /// The request for the room that every person enters at the first visit: encrypted, and open to every person of the
-/// network, so that it needs nobody who invites. The server lets no program join it without an invitation.
+/// network, so that no member has to invite. The server must refuse programs that join without an invitation.
 #[must_use]
 pub fn home(name: &str) -> Request {
     let mut request = Request::new();

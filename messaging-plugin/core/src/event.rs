@@ -137,8 +137,8 @@ impl Event {
         self.kind.to_string().into()
     }
 
-    /// The event as a part of a room's state, which needs neither predecessor nor authorising events: of ten thousand rooms
-    /// they take more memory than the contents, which are shared.
+    /// The event as a part of a room's state, which needs neither predecessor nor authorising events: of ten thousand
+    /// rooms they take more memory than the contents, which are shared.
     #[must_use]
     pub fn without_references(&self) -> Self {
         Self { previous: None, auth_events: Vec::new(), ..self.clone() }

@@ -1,7 +1,7 @@
 //! Which events a client asks for (specification, client-server API, "Filtering").
 //!
-//! Filters are ruma's types; here they are bounded when they are read, and applied. `event_fields` is not applied, since it
-//! only saves bytes, and events have the format for clients, whatever `event_format` says.
+//! Filters are ruma's types; here they are bounded when they are read, and applied. `event_fields` is not applied,
+//! since it only saves bytes, and events have the format for clients, whatever `event_format` says.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -38,7 +38,8 @@ pub const SENT_MEMBERS_MAX: usize = 50_000;
 ///
 /// # Errors
 ///
-/// [`Error::TooLarge`] beyond [`FILTER_MAX`], [`ENTRIES_MAX`] or [`PATTERN_MAX`]; [`Error::BadJson`] if it is not a filter.
+/// [`Error::TooLarge`] beyond [`FILTER_MAX`], [`ENTRIES_MAX`] or [`PATTERN_MAX`]; [`Error::BadJson`] if it is not a
+/// filter.
 pub fn parse(bytes: &[u8]) -> Result<FilterDefinition, Error> {
     let filter: FilterDefinition = read(bytes)?;
     let room = &filter.room;
@@ -112,8 +113,8 @@ pub fn matches_room(filter: &RoomFilter, room: &RoomId) -> bool {
     matches_id(filter.rooms.as_deref(), &filter.not_rooms, room)
 }
 
-/// The member events that a device already has, where it asked to load members lazily. In memory: after a restart they are
-/// sent again.
+/// The member events that a device already has, where it asked to load members lazily. In memory: after a restart they
+/// are sent again.
 #[derive(Clone, Debug, Default)]
 pub struct SentMembers {
     rooms: HashMap<OwnedRoomId, HashMap<OwnedUserId, OwnedEventId>>,
@@ -121,8 +122,8 @@ pub struct SentMembers {
 }
 
 impl SentMembers {
-    /// The member events that go with a timeline: those of its senders that the device does not have, or all of them if it
-    /// asked for redundant ones. Without lazy loading there are none: the whole state is sent.
+    /// The member events that go with a timeline: those of its senders that the device does not have, or all of them if
+    /// it asked for redundant ones. Without lazy loading there are none: the whole state is sent.
     pub fn add<'a>(
         &mut self,
         options: &LazyLoadOptions,
@@ -214,7 +215,8 @@ fn matches_id(rooms: Option<&[OwnedRoomId]>, not_rooms: &[OwnedRoomId], room: &R
         && !not_rooms.iter().any(|one| one == room)
 }
 
-/// Whether a pattern, in which `*` stands for any text, is the whole of `text`. Takes at most the product of their lengths.
+/// Whether a pattern, in which `*` stands for any text, is the whole of `text`. Takes at most the product of their
+/// lengths.
 fn is_match(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();

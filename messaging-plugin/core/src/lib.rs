@@ -9,8 +9,8 @@
 //!   [`client_event`]: an event as clients receive it; [`relation`]: edits, reactions and threads.
 //! * [`state`]: the current state of a room; [`authorise`]: who may send what; [`visibility`]: who may read what;
 //!   [`create`]: the first events of a room.
-//! * [`token`]: positions in syncs and histories; [`filter`]: which events a client asks for; [`unread`]: what a person is
-//!   notified of; [`sliding`]: connections of simplified sliding sync; [`typing`]: who is typing.
+//! * [`token`]: positions in syncs and histories; [`filter`]: which events a client asks for; [`unread`]: what a person
+//!   is notified of; [`sliding`]: connections of simplified sliding sync; [`typing`]: who is typing.
 //! * [`sign_in`]: how an app gets an access token without a password.
 #![forbid(unsafe_code)]
 

@@ -46,10 +46,7 @@ pub fn localpart(login: &str, is_taken: impl Fn(&str) -> bool) -> String {
         format!("{}{suffix}", &base[..room])
     };
     let numbered = (2_u64..).map(|number| cut(&format!("-{number}")));
-    std::iter::once(cut(""))
-        .chain(numbered)
-        .find(|name| !is_taken(name) && !is_reserved(name))
-        .unwrap_or_default()
+    std::iter::once(cut("")).chain(numbered).find(|name| !is_taken(name)).unwrap_or_default()
 }
 
 /// Whether no person can have this localpart.
@@ -71,8 +68,8 @@ pub fn user_id(localpart: &str, network: &str) -> Result<OwnedUserId, Error> {
 /// A display name without characters that make it look like another or change the text around it: control characters,
 /// those that change the direction of text, and those without a width. Spaces are single, and none is at an end.
 ///
-/// Joiners (U+200C, U+200D) stay between characters beyond ASCII, where scripts and emoji need them. `None` if nothing is
-/// left: the localpart is shown instead.
+/// Joiners (U+200C, U+200D) stay between characters beyond ASCII, where scripts and emoji need them. `None` if nothing
+/// is left: the localpart is shown instead.
 #[must_use]
 pub fn display_name(text: &str) -> Option<String> {
     let mut name = String::new();

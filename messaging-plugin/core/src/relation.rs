@@ -23,7 +23,7 @@ pub struct Relation {
 }
 
 impl Relation {
-    /// Reads `m.relates_to`. A malformed relation is none; a reply alone (`m.in_reply_to`) is not a relation.
+    /// Reads `m.relates_to`. Returns `None` for a malformed relation and for a plain reply (`m.in_reply_to`).
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
         let content: Value = serde_json::from_str(event.content.get()).ok()?;
@@ -40,8 +40,8 @@ impl Relation {
 ///
 /// # Errors
 ///
-/// [`Error::DuplicateAnnotation`] for the same reaction again; [`Error::InvalidParam`] for a thread that starts at an event
-/// which has a relation itself. A target that is not known is allowed: a client may be ahead of what it may read.
+/// [`Error::DuplicateAnnotation`] for the same reaction again; [`Error::InvalidParam`] for a thread that starts at an
+/// event which has a relation itself. A target that is not known is allowed: a client may be ahead of what it may read.
 pub fn check(relation: &Relation, target: Option<&Event>, has_reacted: bool) -> Result<(), Error> {
     if relation.kind == RelationType::Annotation && has_reacted {
         return Err(Error::DuplicateAnnotation);
@@ -54,9 +54,8 @@ pub fn check(relation: &Relation, target: Option<&Event>, has_reacted: bool) -> 
     Ok(())
 }
 
-/// Whether `edit` replaces the content of `target`: of the same sender, type and room, no state, and not an edit of an edit
-/// ("Validity of replacement events"). Whether it has `m.new_content` is not seen in an
-/// encrypted event.
+/// Whether `edit` replaces the content of `target`: of the same sender, type and room, no state, and not an edit of an
+/// edit ("Validity of replacement events"). Whether it has `m.new_content` is not seen in an encrypted event.
 #[must_use]
 pub fn is_edit(edit: &Event, target: &Event) -> bool {
     let is_replacement = |event: &Event| {

@@ -1,9 +1,9 @@
-//! Sign-in without passwords: the mesh says who is calling, the person presses a button, and the app gets a code that it
-//! exchanges for an access token.
+//! Sign-in without passwords: the mesh says who is calling, the person presses a button, and the app gets a code that
+//! it exchanges for an access token.
 //!
 //! * [`redirect`]: to which addresses a browser is sent back.
-//! * [`scope`]: what an app asks for, and its device id; [`registration`]: an app that introduces itself; [`metadata`]: where
-//!   it finds what it needs (OAuth 2.0 as Matrix has it: MSC3861, MSC2964 to MSC2967).
+//! * [`scope`]: what an app asks for, and its device id; [`registration`]: an app that introduces itself; [`metadata`]:
+//!   where it finds what it needs (OAuth 2.0 as Matrix has it: MSC3861, MSC2964 to MSC2967).
 //! * [`code`]: codes of OAuth and login tokens of `m.login.sso`.
 //! * [`password`]: one-time passwords, for apps that know neither.
 

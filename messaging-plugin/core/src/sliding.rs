@@ -1,15 +1,17 @@
-//! Simplified sliding sync (MSC4186, as `org.matrix.simplified_msc3575`): what one connection of an app was sent, and what
-//! it is to be sent next.
+//! Simplified sliding sync (MSC4186, as `org.matrix.simplified_msc3575`): what one connection of an app was sent, and
+//! what it is to be sent next.
 //!
 //! The state is in memory and is lost with the process: the client then gets `M_UNKNOWN_POS` and starts the connection
 //! anew, which nobody notices. To-device messages do not depend on it: they have tokens of their own.
 //!
 //! ```text
-//! request(pos) ─▶ Connections::resume ─▶ Connection::plan ─▶ the server reads events ─▶ Connection::commit ─▶ response(new pos)
+//! request(pos) ─▶ Connections::resume ─▶ Connection::plan ─▶ the server reads events
+//!                                                                   │
+//!                         response(new pos) ◀─ Connection::commit ◀─┘
 //! ```
 //!
-//! A client may lose a response, or drop a poll and repeat it. So two positions are valid: the one it last named, and the
-//! one of the response to that. Naming the second confirms that everything before it arrived.
+//! A client may lose a response, or drop a poll and repeat it. So two positions are valid: the one it last named, and
+//! the one of the response to that. Naming the second confirms that everything before it arrived.
 
 mod connection;
 mod plan;

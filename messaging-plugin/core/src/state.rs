@@ -82,8 +82,8 @@ impl RoomState {
         self.events[first..first + count].iter().map(|(_, event)| (key(event), event))
     }
 
-    /// Makes an authorised event the current one, without its references. Returns the event that it replaces, whose content becomes
-    /// `unsigned.prev_content`. An event without a state key changes nothing.
+    /// Makes an authorised event the current one, without its references. Returns the event that it replaces, whose
+    /// content becomes `unsigned.prev_content`. An event without a state key changes nothing.
     ///
     /// # Errors
     ///
@@ -156,8 +156,8 @@ impl RoomState {
             .filter_map(|(key, event)| Some((UserId::parse(key).ok()?, membership(event))))
     }
 
-    /// The members that name a room without a name to `reader`: the first five that are joined or invited, or else those
-    /// that left (specification, client-server API, "Syncing", `m.heroes`).
+    /// The members that name a room without a name to `reader`: the first five that are joined or invited, or else
+    /// those that left (specification, client-server API, "Syncing", `m.heroes`).
     #[must_use]
     pub fn heroes(&self, reader: &UserId) -> Vec<OwnedUserId> {
         let is_empty = self.is_empty_for(reader);
@@ -171,7 +171,7 @@ impl RoomState {
             .collect()
     }
 
-    /// Whether nobody but `reader` is joined or invited.
+    /// Whether no member other than `reader` is joined or invited.
     fn is_empty_for(&self, reader: &UserId) -> bool {
         let is_counted =
             matches!(self.membership(reader), MembershipState::Join | MembershipState::Invite);
@@ -214,15 +214,15 @@ impl RoomState {
         self.text(&StateEventType::RoomEncryption, "algorithm").is_some()
     }
 
-    /// Who may join. Without a rule that can be read, only who is invited.
+    /// The join rule; `invite` if there is none that can be read.
     #[must_use]
     pub fn join_rule(&self) -> JoinRule {
         self.content::<RoomJoinRulesEventContent>(&StateEventType::RoomJoinRules)
             .map_or(JoinRule::Invite, |content| content.join_rule)
     }
 
-    /// Who may read events that are sent now (specification, client-server API, "Room History Visibility"): `shared` without an
-    /// event, `joined` if it says something unknown.
+    /// Who may read events that are sent now (specification, client-server API, "Room History Visibility"): `shared`
+    /// without an event, `joined` if it says something unknown.
     #[must_use]
     pub fn history_visibility(&self) -> HistoryVisibility {
         self.get(&StateEventType::RoomHistoryVisibility, "")

@@ -59,15 +59,15 @@ impl Clock {
         since.and_then(|text| self.read(Kind::Sync, text)).map_or(Since::Start, Since::After)
     }
 
-    /// The `prev_batch` of either sync, and `start` and `end` of `/messages`: a place in a room's history, after the event
-    /// at `position`.
+    /// The `prev_batch` of either sync, and `start` and `end` of `/messages`: a place in a room's history, after the
+    /// event at `position`.
     #[must_use]
     pub fn page_token(&self, position: Position) -> String {
         self.write(Kind::Page, position)
     }
 
-    /// Reads a `from` or `to` of `/messages`, or `at` of `/members`: a page token, or the `next_batch` of a sync. An unknown
-    /// or older token means the present end.
+    /// Reads a `from` or `to` of `/messages`, or `at` of `/members`: a page token, or the `next_batch` of a sync. An
+    /// unknown or older token means the present end.
     #[must_use]
     pub fn read_page(&self, text: &str) -> Position {
         self.read(Kind::Page, text).or_else(|| self.read(Kind::Sync, text)).unwrap_or(self.latest)
@@ -99,7 +99,7 @@ impl Clock {
     }
 }
 
-/// A number as it is written here: digits alone, without zeros in front.
+/// A number of digits only, without leading zeros.
 fn number<T: std::str::FromStr + ToString>(text: &str) -> Option<T> {
     text.parse().ok().filter(|number: &T| number.to_string() == text)
 }

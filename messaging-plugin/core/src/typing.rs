@@ -1,5 +1,5 @@
-//! Who is typing (specification, client-server API, "Typing Notifications"). In memory, outside the order of events: it may
-//! be lost.
+//! Who is typing (specification, client-server API, "Typing Notifications"). In memory, outside the order of events: it
+//! may be lost.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -145,7 +145,8 @@ mod tests {
     }
 
     proptest! {
-        /// After each timeout that is due, nobody is left whose time is over, and each change of who types has a number.
+        /// After each timeout that is due, nobody is left whose time is over, and each change of who types has a
+        /// number.
         #[test]
         fn nobody_types_for_ever(steps in prop::collection::vec((0..3_u8, any::<bool>(), 0..200_u64), 0..40)) {
             let (mut typing, mut now) = (Typing::default(), now());

@@ -1,5 +1,5 @@
-//! What a person is notified of: push rules, and counts of what is unread (specification, client-server API, "Receipts",
-//! "Push Notifications").
+//! What a person is notified of: push rules, and counts of what is unread (specification, client-server API,
+//! "Receipts", "Push Notifications").
 
 use std::{
     collections::BTreeMap,
@@ -35,8 +35,8 @@ pub struct Notification {
     pub is_highlighted: bool,
 }
 
-/// Evaluates a person's push rules for an event in a room whose state, after the event, is `state`. One's own events never
-/// notify.
+/// Evaluates a person's push rules for an event in a room whose state, after the event, is `state`. One's own events
+/// never notify.
 ///
 /// # Errors
 ///

@@ -22,8 +22,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Reads the changes, in any order. `is_forgotten` says that the person left the room and then forgot it, and did not
-    /// come back.
+    /// Reads the changes, in any order. `is_forgotten` says that the person left the room and then forgot it, and did
+    /// not come back.
     #[must_use]
     pub fn new(
         visibility: impl IntoIterator<Item = (Sequence, HistoryVisibility)>,
@@ -39,8 +39,8 @@ impl Access {
 
     /// Whether the person may read the event at `at`.
     ///
-    /// An event that changes the visibility, or the person's own membership, may be read if what holds before or after it
-    /// allows that. So an invited person sees the invitation, and who was removed sees by whom.
+    /// An event that changes the visibility, or the person's own membership, may be read if what holds before or after
+    /// it allows that. So an invited person sees the invitation, and a removed person sees who removed them.
     #[must_use]
     pub fn may_read(&self, at: Sequence) -> bool {
         !self.is_forgotten
@@ -79,8 +79,8 @@ fn latest<T>(changes: &[(Sequence, T)], moment: Sequence) -> Option<&T> {
     count.checked_sub(1).map(|index| &changes[index].1)
 }
 
-/// Whether an event is withheld from a person who ignores its sender: messages are, state events are not, since a client
-/// needs them to show the room (specification, client-server API, "Ignoring Users").
+/// Whether an event is withheld from a person who ignores its sender: messages are, state events are not, since a
+/// client needs them to show the room (specification, client-server API, "Ignoring Users").
 #[must_use]
 pub fn is_ignored(event: &Event, ignored: &BTreeSet<OwnedUserId>) -> bool {
     !event.is_state() && ignored.contains(&event.sender)

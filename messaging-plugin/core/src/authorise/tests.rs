@@ -126,7 +126,11 @@ fn an_error_says_what_was_missing() {
 
 #[test]
 fn power_levels_change_below_ones_own() {
-    let users = |kim: i64, moderator: i64, min: i64| json!({"users": {"@kim:maru.test": kim, "@mod:maru.test": moderator, "@min:maru.test": min}, "invite": 50});
+    let users = |kim: i64, moderator: i64, min: i64| {
+        let users =
+            json!({"@kim:maru.test": kim, "@mod:maru.test": moderator, "@min:maru.test": min});
+        json!({"users": users, "invite": 50})
+    };
     for (sender, content, is_allowed) in [
         ("min", users(100, 50, 100), false),
         ("mod", users(100, 50, 40), true),
@@ -222,7 +226,10 @@ fn a_restricted_room_is_joined_through_another() {
     let is_joined = |room: &ruma::RoomId| room == room_id!("!club:maru.test");
     assert_eq!(restricted_join(&room.state, is_joined), Some(user("kim")));
     assert_eq!(restricted_join(&room.state, |_| false), None);
-    let join = |via: &str| json!({"membership": "join", "join_authorised_via_users_server": format!("@{via}:maru.test")});
+    let join = |via: &str| {
+        let via = format!("@{via}:maru.test");
+        json!({"membership": "join", "join_authorised_via_users_server": via})
+    };
     assert!(room.member("min", "min", "join").is_err());
     assert!(room.state("min", "m.room.member", "@min:maru.test", join("x")).is_err());
     room.state("min", "m.room.member", "@min:maru.test", join("kim")).unwrap();

@@ -55,7 +55,8 @@ fn a_join_is_authorised_by_the_join_rule() {
     assert_eq!(auth, expected);
 }
 
-/// Ids that a script computed from the specification alone (server-server API, "Signing Events"; room version 11, "Redactions").
+/// Ids computed by an independent script from the specification (server-server API, "Signing Events"; room version 11,
+/// "Redactions").
 #[test]
 fn ids_are_those_of_the_specification() {
     let event = message(&json!({"msgtype": "m.text", "body": "안녕"})).unwrap();

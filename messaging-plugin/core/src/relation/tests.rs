@@ -140,7 +140,9 @@ fn who_writes_in_a_thread_takes_part() {
 proptest! {
     /// Whatever the content, reading it is harmless, and a relation names an event.
     #[test]
-    fn any_content_has_a_relation_or_none(kind in ".{0,12}", target in "\\$?[a-z]{0,8}", key in prop::option::of(".{0,4}")) {
+    fn any_content_has_a_relation_or_none(
+        kind in ".{0,12}", target in "\\$?[a-z]{0,8}", key in prop::option::of(".{0,4}"),
+    ) {
         let mut room = Room::new("public");
         let content = json!({"m.relates_to": {"rel_type": kind, "event_id": target, "key": key}});
         let event = room.message("kim", "test", content).unwrap();

@@ -79,8 +79,8 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidParam`] for another method than `S256`, `plain` and a missing one included, or if the challenge is
-    /// not the text of a SHA-256 hash.
+    /// [`Error::InvalidParam`] for another method than `S256`, `plain` and a missing one included, or if the challenge
+    /// is not the text of a SHA-256 hash.
     pub fn parse(challenge: &str, method: &str) -> Result<Self, Error> {
         let bytes = URL_SAFE_NO_PAD.decode(challenge).ok().filter(|_| method == "S256");
         bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| {
@@ -132,7 +132,7 @@ impl Codes {
         code
     }
 
-    /// Uses a code, which is void then, even if the rest does not fit: who has it may have stolen it.
+    /// Uses a code. It is void afterwards, even if the other parameters do not match, since it may have been stolen.
     ///
     /// # Errors
     ///

@@ -53,13 +53,13 @@ impl OneTimePasswords {
         groups.join("-")
     }
 
-    /// Uses a password to sign in as `person`, from a node whose owner is `owner`. Upper and lower case are the same, and
-    /// spaces and hyphens mean nothing.
+    /// Uses a password to sign in as `person`, from a node whose owner is `owner`. Upper and lower case are the same,
+    /// and spaces and hyphens mean nothing.
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`], in the same words whatever was wrong. A try from somebody else's node changes nothing, so that
-    /// nobody voids another person's password.
+    /// [`Error::Forbidden`], in the same words whatever was wrong. A try from somebody else's node changes nothing, so
+    /// that nobody voids another person's password.
     pub fn redeem(
         &mut self,
         person: &UserId,

@@ -1,4 +1,4 @@
-//! To which addresses a browser is sent back with a code or login token: whoever is sent there has the code.
+//! The addresses to which a browser may be redirected with a code or login token. The receiver can use the code.
 
 use url::{Host, Url};
 
@@ -7,8 +7,8 @@ use crate::Error;
 /// Longest address, in bytes.
 pub const REDIRECT_MAX: usize = 2_000;
 
-/// Schemes that the operating system hands to one app: Element Classic and Desktop, FluffyChat, Element X on Android (the
-/// older and the present one).
+/// Schemes that the operating system hands to one app: Element Classic and Desktop, FluffyChat, Element X on Android
+/// (the older and the present one).
 const APP_SCHEMES: [&str; 4] =
     ["element", "im.fluffychat.auth", "io.element", "io.element.android"];
 
@@ -29,11 +29,11 @@ pub enum ResponseMode {
 }
 
 impl Redirect {
-    /// Checks an address: plain HTTP to this device with any port (RFC 8252, section 7.3), a scheme of a known app, or HTTP
-    /// or HTTPS to one of `own_names` at its usual port. Nothing else.
+    /// Checks an address: plain HTTP to this device with any port (RFC 8252, section 7.3), a scheme of a known app, or
+    /// HTTP or HTTPS to one of `own_names` at its usual port. Nothing else.
     ///
-    /// The address must be written as a browser would write it, so that no two programs read it differently: no backslash,
-    /// no space or control character, nothing before an `@`, no other spelling of a host or port.
+    /// The address must be written as a browser would write it, so that no two programs read it differently: no
+    /// backslash, no space or control character, nothing before an `@`, no other spelling of a host or port.
     ///
     /// # Errors
     ///
@@ -67,8 +67,8 @@ impl Redirect {
         self.0.as_str()
     }
 
-    /// Whether this is the address that an app registered: the same, but for the port on this device, which an app takes
-    /// when it starts (RFC 8252, section 7.3).
+    /// Whether this is the address that an app registered: the same, but for the port on this device, which an app
+    /// takes when it starts (RFC 8252, section 7.3).
     #[must_use]
     pub fn is_registered(&self, registered: &Self) -> bool {
         let without_port = |url: &Url| {
@@ -287,7 +287,8 @@ mod tests {
     }
 
     proptest! {
-        /// What is allowed leads to this device, to an app, or to us, however it is written; and a second reading agrees.
+        /// What is allowed leads to this device, to an app, or to us, however it is written; and a second reading
+        /// agrees.
         #[test]
         fn what_is_allowed_leads_nowhere_else(
             text in "(http|https|element|io.element|javascript)(://|:/|:)[a-z0-9@:.\\[\\]%/?#&=\\\\ -]{0,30}|.{0,40}",

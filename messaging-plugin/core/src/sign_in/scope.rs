@@ -115,7 +115,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_scope_is_granted_as_it_is_read(text in "(openid |urn:matrix:client:(api:\\*|device:[A-Za-z0-9/~]{8,12}) ?){0,4}|.{0,60}") {
+        fn a_scope_is_granted_as_it_is_read(
+            text in "(openid |urn:matrix:client:(api:\\*|device:[A-Za-z0-9/~]{8,12}) ?){0,4}|.{0,60}",
+        ) {
             let Ok(scope) = Scope::parse(&text) else { return Ok(()) };
             prop_assert!(is_device_id(scope.device.as_str()));
             prop_assert_eq!(Scope::parse(scope.as_str()), Ok(scope));

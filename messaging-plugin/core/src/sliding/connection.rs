@@ -171,7 +171,8 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Finds the connection of a request. Without a `pos` it starts anew, with `nonce`, a random number, in its positions.
+    /// Finds the connection of a request. Without a `pos` it starts anew, with `nonce`, a random number, in its
+    /// positions.
     ///
     /// # Errors
     ///
@@ -221,7 +222,7 @@ fn plan_room(
         .unwrap_or_default();
     let timeline = match record {
         None => Timeline::Initial,
-        // Of an invitation the client has stripped state alone.
+        // Until then the client had only the stripped state of an invitation.
         Some(record) if !record.is_joined && entry.membership == MembershipState::Join => {
             Timeline::Initial
         }

@@ -16,7 +16,8 @@ pub struct RequiredState(BTreeSet<(String, String)>);
 pub struct Reader<'a> {
     /// The person.
     pub user: &'a UserId,
-    /// The senders of the timeline's events. Their member events are sent each time, so that a lost response loses none.
+    /// The senders of the timeline's events. Their member events are sent each time, so that a lost response loses
+    /// none.
     pub senders: &'a BTreeSet<&'a UserId>,
 }
 

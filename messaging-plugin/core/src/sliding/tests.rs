@@ -383,8 +383,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// A model of a client, which loses responses and restarts: after each response that it receives, it has every change
-    /// of the rooms that the response's lists and subscriptions show, and never a gap before what it was sent.
+    /// A model of a client, which loses responses and restarts: after each response that it receives, it has every
+    /// change of the rooms that the response's lists and subscriptions show, and never a gap before what it was sent.
     #[test]
     fn no_change_is_lost(steps in prop::collection::vec(step(), 0..60)) {
         let mut app = App::default();

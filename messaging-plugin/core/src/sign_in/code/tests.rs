@@ -144,7 +144,9 @@ proptest! {
     }
 
     #[test]
-    fn a_challenge_is_met_by_its_verifier_alone(verifier in "[A-Za-z0-9._~-]{43,128}", other in "[A-Za-z0-9._~-]{43,128}") {
+    fn a_challenge_is_met_by_its_verifier_alone(
+        verifier in "[A-Za-z0-9._~-]{43,128}", other in "[A-Za-z0-9._~-]{43,128}",
+    ) {
         let challenge = Challenge(Sha256::digest(&verifier).into());
         prop_assert!(challenge.is_met(&verifier));
         prop_assert_eq!(challenge.is_met(&other), verifier == other);
