@@ -74,7 +74,7 @@ pub fn write(
             reader.user == event.sender && reader.device == transaction.device
         })
     });
-    let written = Written {
+    let written = ClientEvent {
         content: &event.content,
         event_id: &event.event_id,
         origin_server_ts: event.time,
@@ -101,7 +101,7 @@ pub fn write(
 ///
 /// [`Error::BadJson`] if it cannot be written as JSON.
 pub fn write_stripped(event: &Event) -> Result<Box<RawValue>, Error> {
-    to_raw(&Stripped {
+    to_raw(&StrippedEvent {
         content: &event.content,
         sender: &event.sender,
         state_key: event.state_key.as_deref(),
@@ -115,7 +115,7 @@ fn to_raw(value: &impl Serialize) -> Result<Box<RawValue>, Error> {
 }
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct ClientEvent<'a> {
     content: &'a RawValue,
     event_id: &'a EventId,
     origin_server_ts: MilliSecondsSinceUnixEpoch,
@@ -132,7 +132,7 @@ struct Written<'a> {
 }
 
 #[derive(Serialize)]
-struct Stripped<'a> {
+struct StrippedEvent<'a> {
     content: &'a RawValue,
     sender: &'a UserId,
     state_key: Option<&'a str>,

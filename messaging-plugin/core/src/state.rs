@@ -44,15 +44,15 @@ pub struct RoomState {
     invited: usize,
     gone: usize,
     /// The members, in the order in which they name the room.
-    order: Vec<Place>,
+    order: Vec<HeroRank>,
 }
 
 /// Where a member stands among those that name the room: behind those that did not leave, and behind older members.
-type Place = (bool, UInt, Arc<Event>);
+type HeroRank = (bool, UInt, Arc<Event>);
 
 /// The memberships that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counted {
+enum MemberCount {
     Joined,
     Invited,
 }
@@ -272,8 +272,8 @@ impl RoomState {
     /// The count of which a member event is a part.
     fn counter(&mut self, event: &Event) -> &mut usize {
         match counted(event) {
-            Some(Counted::Joined) => &mut self.joined,
-            Some(Counted::Invited) => &mut self.invited,
+            Some(MemberCount::Joined) => &mut self.joined,
+            Some(MemberCount::Invited) => &mut self.invited,
             None => &mut self.gone,
         }
     }
@@ -310,15 +310,15 @@ pub fn history_visibility(event: &Event) -> HistoryVisibility {
 }
 
 /// How an event is counted.
-fn counted(event: &Event) -> Option<Counted> {
+fn counted(event: &Event) -> Option<MemberCount> {
     if event.kind != TimelineEventType::RoomMember {
         return None;
     }
     let membership = membership(event);
     if membership == MembershipState::Join {
-        Some(Counted::Joined)
+        Some(MemberCount::Joined)
     } else if membership == MembershipState::Invite {
-        Some(Counted::Invited)
+        Some(MemberCount::Invited)
     } else {
         None
     }

@@ -59,14 +59,14 @@ pub(super) struct Windows<'a> {
     /// How many rooms each list has.
     pub(super) counts: BTreeMap<String, usize>,
     /// What is wanted of each room.
-    pub(super) rooms: BTreeMap<&'a RoomId, Shown>,
+    pub(super) rooms: BTreeMap<&'a RoomId, RoomWindow>,
     /// The state that is wanted by each combination of lists and subscriptions.
     required: BTreeMap<Vec<usize>, Arc<RequiredState>>,
 }
 
 /// What is wanted of a room, by all lists and subscriptions that show it.
 #[derive(Debug, Default)]
-pub(super) struct Shown {
+pub(super) struct RoomWindow {
     pub(super) limit: usize,
     pub(super) lists: BTreeSet<String>,
     pub(super) is_subscribed: bool,
@@ -74,7 +74,7 @@ pub(super) struct Shown {
     sources: Vec<usize>,
 }
 
-impl Shown {
+impl RoomWindow {
     fn add(&mut self, source: usize, limit: UInt) {
         let limit = usize::try_from(u64::from(limit)).unwrap_or(TIMELINE_MAX).min(TIMELINE_MAX);
         self.limit = self.limit.max(limit);
@@ -84,7 +84,7 @@ impl Shown {
 
 impl Windows<'_> {
     /// The state that is wanted of a room.
-    pub(super) fn required(&self, shown: &Shown) -> Arc<RequiredState> {
+    pub(super) fn required(&self, shown: &RoomWindow) -> Arc<RequiredState> {
         self.required.get(&shown.sources).cloned().unwrap_or_default()
     }
 
