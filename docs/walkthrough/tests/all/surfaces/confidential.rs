@@ -16,7 +16,7 @@ use lab::{
     topology::Topology,
 };
 
-use super::{Asked, asked, names, of, without_placeholders};
+use super::{Answered, asked, names, of, without_placeholders};
 
 /// Every surface of the chain but the engine's and that of a node's parts among themselves, which no machine reaches; who
 /// may call it, and the endpoints that others may call.
@@ -65,7 +65,7 @@ pub(super) fn of_the_product() -> [(&'static str, Vec<Declaration>); 5] {
 type Shown<'a> = Option<(&'a Host, &'static str)>;
 
 /// Asks with what Debian has for this, from a machine of the chain; none if it was not let in as far as HTTP.
-fn ask(from: &Host, authority: &Path, shown: Shown<'_>, method: &str, url: &str) -> Option<Asked> {
+fn ask(from: &Host, authority: &Path, shown: Shown<'_>, method: &str, url: &str) -> Option<Answered> {
     let mut curl = from.instance.machine.command("curl");
     curl.args(["--silent", "--include", "--max-time", "60", "--http1.1", "--path-as-is"]);
     curl.arg("--cacert").arg(authority).args(["--request", method]);
