@@ -33,7 +33,7 @@ pub enum ArchiveError {
     #[error(transparent)]
     Io(io::Error),
     /// It is none, or of another kind.
-    #[error("it is no backup of Maru's")]
+    #[error("it is not a backup of Maru")]
     NotOne,
     /// It ends too early.
     #[error("it is cut short")]

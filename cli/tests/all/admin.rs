@@ -189,7 +189,7 @@ fn a_policy_is_compared_tested_and_explained() {
     let set = plane.instance.run(&["policy", "set", &open]).unwrap();
     let (done, said) =
         (String::from_utf8(set.stdout).unwrap(), String::from_utf8(set.stderr).unwrap());
-    assert_eq!(done, "in force\n");
+    assert_eq!(done, "the policy is in force\n");
     assert!(said.contains("opens: phone -> laptop: 22\n"), "{said}");
     assert!(said.find("opens: ") < said.find("warning: "), "before it acts: {said}");
     assert!(said.contains("warning: line 4, column 9: ssh[0]: it does nothing"), "{said}");

@@ -195,7 +195,7 @@ fn a_start_that_cannot_be_leaves_nothing() {
     let mut up = machine.command("env");
     up.args(["PATH=/run/tools", &format!("{BIN}/maru"), "--root", ROOT, "up"]).args(good);
     let said = home.refused(up, 1);
-    says(&said, "podman is missing", &["`sudo apt-get install podman`"]);
+    says(&said, "missing: podman", &["`sudo apt-get install podman`"]);
 
     machine.sh("mount -t tmpfs none /dev/net").unwrap();
     let said = home.refused(with(&[]), 1);

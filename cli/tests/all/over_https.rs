@@ -99,8 +99,8 @@ fn what_cannot_be_says_one_sentence_and_changes_nothing() {
     let list: &[&str] = &["user", "list"];
 
     for (args, at, words) in [
-        (create, trusted(&read), "may only read: make one that may change things"),
-        (list, trusted(&over), "an API key is needed that is known here and not over: make one"),
+        (create, trusted(&read), "is read-only: create one with write access"),
+        (list, trusted(&over), "a valid API key is needed: create one"),
         (list, trusted(&open), "chmod 600"),
         (list, trusted(&other), "holds no API key"),
         (list, trusted("/nowhere"), "check its name"),
