@@ -142,7 +142,7 @@ fn a_listed_page_is_let_in(deployment: &Deployment, key: &str, body: &str) {
 fn what_the_admin_gets_wrong_is_one_sentence(deployment: &Deployment) {
     for (args, words) in [
         (["app", "add", "home-assistant"], "already"),
-        (["app", "add", "Web UI"], "an app's name is"),
+        (["app", "add", "Web UI"], "an app's name has"),
         (["app", "remove", "webui"], "there is no such app"),
     ] {
         let out = deployment.home.run(&args).unwrap();
