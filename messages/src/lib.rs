@@ -2,6 +2,7 @@
 //!
 //! The texts are in `en/*.ftl` and `ko/*.ftl`, in the format of Project Fluent. A message is made with [`message!`]. The test
 //! `catalogue` compares both languages, and every use in the workspace's sources with the catalogue.
+#![forbid(unsafe_code)]
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
