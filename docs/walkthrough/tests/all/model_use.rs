@@ -115,7 +115,7 @@ fn another_model_is_taken_up_without_a_failed_chat() {
     let negative = tiny().with("llama.attention.layer_norm_rms_epsilon", Entry::F32(-1.0));
     for (name, file, why) in [
         ("short.gguf", without_layers, ["short.gguf cannot be used", "llama.block_count is 0"]),
-        ("bad.gguf", negative, ["bad.gguf does not do", "other.gguf goes on"]),
+        ("bad.gguf", negative, ["bad.gguf cannot be used; the engines keep ", "other.gguf"]),
     ] {
         let path = deployment.home.root.join("var/lib/maru/models").join(name);
         fs::write(path, file.bytes()).unwrap();
