@@ -35,3 +35,5 @@ pub mod visibility;
 mod testing;
 
 pub use error::Error;
+// Its features alone: those of the tests, so that tests and programs are compiled once.
+use regex_syntax as _;

@@ -65,7 +65,13 @@ pub(super) fn of_the_product() -> [(&'static str, Vec<Declaration>); 5] {
 type Shown<'a> = Option<(&'a Host, &'static str)>;
 
 /// Asks with what Debian has for this, from a machine of the chain; none if it was not let in as far as HTTP.
-fn ask(from: &Host, authority: &Path, shown: Shown<'_>, method: &str, url: &str) -> Option<Answered> {
+fn ask(
+    from: &Host,
+    authority: &Path,
+    shown: Shown<'_>,
+    method: &str,
+    url: &str,
+) -> Option<Answered> {
     let mut curl = from.instance.machine.command("curl");
     curl.args(["--silent", "--include", "--max-time", "60", "--http1.1", "--path-as-is"]);
     curl.arg("--cacert").arg(authority).args(["--request", method]);
