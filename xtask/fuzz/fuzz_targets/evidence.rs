@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use attestation::{Challenge, EffectivePolicy, Expectations, Nonce, Pin, PinnedAnchor, bound_nonce, report, verify};
+use attestation::{
+    Challenge, EffectivePolicy, Expectations, Nonce, Pin, PinnedAnchor, bound_nonce, report, verify,
+};
 use attester::{
     Authority, Claims, Lifetime,
     tpm::{self, AttestationKey},
@@ -116,7 +118,8 @@ fn genuine(
 /// Fit or not; the report says the same.
 fn is_fit(genuine: &Genuine, evidence: &EvidenceList) -> bool {
     let node = NodeId::new(Uuid::from_u128(0x7000_8000_0000_0000_0000)).unwrap();
-    let asked = Challenge { node, model: "model", nonce: Nonce::from_bytes(NONCE), simulated: true };
+    let asked =
+        Challenge { node, model: "model", nonce: Nonce::from_bytes(NONCE), simulated: true };
     let verdict = verify(evidence, asked, &genuine.effective, NOW);
     let known = Expectations {
         model: Some("model"),

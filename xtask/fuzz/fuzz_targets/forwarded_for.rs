@@ -9,8 +9,9 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let trusted: [Network; 2] = ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().unwrap());
     let headers: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
-    let told =
-        |peer: [u8; 4], headers: &[&[u8]]| client_address(peer.into(), &trusted, headers.iter().copied());
+    let told = |peer: [u8; 4], headers: &[&[u8]]| {
+        client_address(peer.into(), &trusted, headers.iter().copied())
+    };
 
     // Nobody else's word counts.
     let stranger = IpAddr::from([192, 0, 2, 1]);
