@@ -1,12 +1,13 @@
 //! What the processes of a confidential node read: frames, jobs, what is wanted, and what the security module says.
 #![no_main]
 
+use confidential_api::routing::ENCAPSULATED_KEY_MAX as KEY_MAX;
 use futures_util::FutureExt as _;
 use fuzz::PieceStream;
 use libfuzzer_sys::fuzz_target;
 use maru_compute::{
     frame::{self, Kind, Refusal},
-    job::{JOB_MAX, Job, KEY_MAX, Media},
+    job::{JOB_MAX, Job, Media},
     nsm,
 };
 

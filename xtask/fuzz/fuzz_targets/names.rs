@@ -8,7 +8,7 @@ use fuzz::Input;
 use hickory_proto::op::{Message, MessageType, OpCode};
 use node_agent_core::{
     names::{Answer, Transport, Zone, failure, is_answer},
-    resolv_conf::{MARK, QUESTION_MAX, Question, nameservers, render},
+    resolv_conf::{MARK, REQUEST_MAX, Request, nameservers, render},
 };
 
 const DOMAIN: &str = "maru.internal";
@@ -63,10 +63,10 @@ fn answer(zone: &Zone, packet: &[u8]) {
 
 /// What the helper takes of an agent is one word that it wrote itself, or nothing.
 fn question(packet: &[u8]) {
-    let Some(question) = Question::decode(packet) else { return };
+    let Some(question) = Request::decode(packet) else { return };
     assert_eq!(question.encode(), packet);
-    assert!(packet.len() <= QUESTION_MAX);
-    if let Question::Point(domain) = question {
+    assert!(packet.len() <= REQUEST_MAX);
+    if let Request::Point(domain) = question {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
         assert!(domain.as_str().bytes().all(is_plain));
     }

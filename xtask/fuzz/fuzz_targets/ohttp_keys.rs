@@ -5,7 +5,7 @@ use confidential_envelope::{
     Aead,
     ohttp::{
         KeyConfig, Request,
-        key_config::{BadKeyConfig, MAX_CONFIGS},
+        key_config::{InvalidKeyConfig, MAX_CONFIGS},
     },
 };
 use libfuzzer_sys::fuzz_target;
@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(request.seal(&b"question".to_vec().into()).is_ok());
         }
         let twice = KeyConfig::encode_list(&[config.clone(), config.clone()]);
-        assert_eq!(KeyConfig::decode_list(&twice), Err(BadKeyConfig::SameId));
+        assert_eq!(KeyConfig::decode_list(&twice), Err(InvalidKeyConfig::SameId));
         let once = KeyConfig::encode_list(std::slice::from_ref(&config));
         assert_eq!(KeyConfig::decode_list(&once), Ok(vec![config]));
     }

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use ai_gateway_api::{
     memory::OwnMemory,
-    sealed::{self, BindDevice, Chunk, Final, KeyDocument, ReplyPart, Request},
+    sealed::{self, BindDevice, Chunk, Final, KeyDocument, ReplyPart, Request, event},
     wire::{Bytes, Fixed},
 };
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -18,7 +18,7 @@ use hpke_envelope::{
     Suite,
     client::{self, Keys, Reply},
     device,
-    gateway::{KeyRing, OpenError, Opened, Reason, Refused, Settings},
+    gateway::{KeyRing, OpenError, Opened, Reason, Settings},
 };
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -160,14 +160,14 @@ fn reply(opened: Opened, input: &mut Input<'_>) -> (Vec<ReplyPart>, Vec<Vec<u8>>
 
 /// A part after its JSON was changed; what no longer decodes does not arrive.
 fn changed(part: &ReplyPart, script: &[u8]) -> Option<ReplyPart> {
-    let mut data = match part {
-        ReplyPart::Start(start) => serde_json::to_vec(start),
-        ReplyPart::Chunk(chunk) => serde_json::to_vec(chunk),
-        ReplyPart::Final(last) => serde_json::to_vec(last),
-    }
-    .unwrap();
+    let (name, data) = match part {
+        ReplyPart::Start(start) => (event::START, serde_json::to_vec(start)),
+        ReplyPart::Chunk(chunk) => (event::CHUNK, serde_json::to_vec(chunk)),
+        ReplyPart::Final(last) => (event::FINAL, serde_json::to_vec(last)),
+    };
+    let mut data = data.unwrap();
     fuzz::edit(&mut data, script);
-    ReplyPart::decode(&part.to_string(), &data).ok()
+    ReplyPart::decode(name, &data).ok()
 }
 
 /// Cuts, reorders, repeats, renames, changes; mixes with another reply of the same device.

@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 
 use std::net::IpAddr;
 
-use acl::{Attempt, Changes, Meaning, Network, Node, Policy, Rule};
+use acl::{Attempt, CanonicalFilter, Changes, Network, Node, Policy, Rule};
 use fuzz::Input;
 use ipnet::IpNet;
 
@@ -75,7 +75,11 @@ fn text(text: &str, shape: &[u8]) {
         assert_eq!(again.compile(&network, index), rules, "compiling is not repeatable");
         rules.iter().for_each(|rule| belongs(rule, node));
         let reversed: Vec<Rule> = rules.iter().rev().chain(&rules).cloned().collect();
-        assert_eq!(Meaning::of(&reversed), Meaning::of(&rules), "order or doubles mean something");
+        assert_eq!(
+            CanonicalFilter::of(&reversed),
+            CanonicalFilter::of(&rules),
+            "order or doubles mean something"
+        );
         decided(&policy, &network, &rules, node);
         for route in &node.routable_ips {
             let is_approved = policy.approves_route(&network, index, route);
