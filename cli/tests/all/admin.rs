@@ -192,7 +192,7 @@ fn a_policy_is_compared_tested_and_explained() {
     assert_eq!(done, "the policy is in force\n");
     assert!(said.contains("opens: phone -> laptop: 22\n"), "{said}");
     assert!(said.find("opens: ") < said.find("warning: "), "before it acts: {said}");
-    assert!(said.contains("warning: line 4, column 9: ssh[0]: it does nothing"), "{said}");
+    assert!(said.contains("warning: line 4, column 9: ssh[0]: this rule has no effect"), "{said}");
     assert_eq!(
         plane.instance.ok(&["policy", "diff", &open]).unwrap(),
         "nothing opens, nothing closes\n"
