@@ -146,13 +146,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// About how long it takes to serve so many waiting requests; none before the first reply has ended.
+    /// About how long so many `replies`, counted from those that wait, take; none before the first reply has ended.
     #[must_use]
     pub(crate) fn estimated_wait(
         &self,
-        scheduler: impl FnOnce(QueueLength) -> usize,
+        replies: impl FnOnce(QueueLength) -> usize,
     ) -> Option<Duration> {
-        lock(&self.shared).estimated_wait(scheduler)
+        lock(&self.shared).estimated_wait(replies)
     }
 }
 
@@ -213,9 +213,9 @@ impl<K: Clone + Eq + Hash> QueueEntry<K> {
     #[must_use]
     pub(crate) fn estimated_wait(
         &self,
-        scheduler: impl FnOnce(QueueLength) -> usize,
+        replies: impl FnOnce(QueueLength) -> usize,
     ) -> Option<Duration> {
-        lock(&self.shared).estimated_wait(scheduler)
+        lock(&self.shared).estimated_wait(replies)
     }
 }
 
@@ -248,15 +248,15 @@ impl<K: Clone + Eq + Hash> Shared<K> {
         Ok((number, call))
     }
 
-    fn estimated_wait(&self, scheduler: impl FnOnce(QueueLength) -> usize) -> Option<Duration> {
+    fn estimated_wait(&self, replies: impl FnOnce(QueueLength) -> usize) -> Option<Duration> {
         let (all, people) = (self.scheduler.waiting(), self.scheduler.people());
-        self.service_time.of(scheduler(QueueLength { all, people }), self.scheduler.slots())
+        self.service_time.of(replies(QueueLength { all, people }), self.scheduler.slots())
     }
 
-    /// Calls those whose turn it is.
+    /// Gives free slots to the requests that are next.
     fn call(&mut self) {
         while let Some(number) = self.scheduler.call(Instant::now().into_std()) {
-            // Whoever does not hear it any more is about to drop the place, and with it the slot.
+            // If the receiver is gone, its entry is being dropped, which frees the slot.
             let _ = self.calls.remove(&number).map(|caller| caller.send(()));
         }
     }

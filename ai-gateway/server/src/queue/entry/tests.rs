@@ -144,7 +144,7 @@ fn a_free_slot_is_one_persons_whoever_reaches_for_it() {
 #[tokio::test]
 async fn how_long_it_takes_follows_from_how_long_it_took() {
     let queue = queue(2);
-    let estimated_wait = |queue: &Queue<u8>, scheduler| queue.estimated_wait(|_| scheduler);
+    let estimated_wait = |queue: &Queue<u8>, replies| queue.estimated_wait(|_| replies);
     assert_eq!(estimated_wait(&queue, 1), None, "nobody knows yet");
     let mut first = queue.enter(&1, 1).unwrap();
     first.acquire(nothing).await.unwrap();
