@@ -4,11 +4,11 @@
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
-//! use lab::{Deployment, site::Nat, stock::Stock};
+//! use lab::{Deployment, site::Nat, stock::StockNode};
 //!
 //! let mut house = Deployment::start()?;
 //! let mut site = house.topology.site(Nat::Masquerade)?;
-//! let phone = Stock::start(&site.add("phone")?)?;
+//! let phone = StockNode::start(&site.add("phone")?)?;
 //! phone.join(&house.server_url()?, &house.key(&["--user", "alice"])?, &[])?;
 //! println!("{}", phone.status()?);
 //! # Ok(())
