@@ -5,9 +5,22 @@
 //! streams in both directions without buffering. It stores nothing and logs no request.
 //!
 //! Opening, sealing, verifying and retrying are the client's work.
+//!
+//! Functions of the homeserver fail with [`error::Error`], whose variants say why; their docs name what a caller handles.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
+#![allow(clippy::missing_errors_doc, reason = "documented once, above")]
 
+pub mod api;
+pub mod error;
+pub mod events;
+pub mod homeserver;
+pub mod matrix;
+pub mod random;
 mod relay;
+pub mod session;
+#[cfg(test)]
+mod testing;
+pub mod vault;
 
 use std::{
     io,

@@ -1,0 +1,219 @@
+//! The homeserver of one network: its database, its rooms in memory, and who waits for changes.
+
+mod directory;
+mod room;
+mod transaction;
+mod wake;
+mod writer;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use chassis::body::BodyReader;
+use futures_util::future::BoxFuture;
+use ruma::{MilliSecondsSinceUnixEpoch, OwnedUserId, RoomId, UserId};
+use sqlx::{AnyPool, Row as _};
+use store::{Database, DatabaseError, DatabaseLock, LockError, Opened, Schema, column, seal::Key};
+use telmeet_core::{
+    token::{Clock, Position},
+    typing::Typing,
+};
+use tokio::sync::watch;
+
+use self::{
+    directory::Rooms,
+    wake::Wakers,
+    writer::{Shared, Writer},
+};
+pub use self::{
+    room::Room,
+    transaction::{SentBy, Transaction},
+};
+use crate::{error::Error, vault::Vault};
+
+/// The database's tables.
+const TABLES: Schema = Schema {
+    table: "homeserver",
+    // `room` in ASCII.
+    lock: 1_919_905_645,
+    migrations: &[("rooms", include_str!("../migrations/rooms.sql"))],
+};
+/// Largest body of a request that is not media, in bytes. Key uploads of new devices are the largest.
+const BODY_MAX: usize = 1 << 20;
+/// Most memory for bodies of one node, in bytes.
+const BODIES_OF_NODE: usize = 4 << 20;
+/// Most memory for bodies, in bytes.
+const BODIES: usize = 24 << 20;
+
+/// What a homeserver needs to start.
+#[derive(Debug)]
+pub struct Setup {
+    /// Server name: the network's domain. It is part of every id and never changes.
+    pub network: String,
+    /// The database.
+    pub database: Database,
+    /// The key that seals what clients did not encrypt.
+    pub key: Key,
+    /// Folder of the media.
+    pub media: PathBuf,
+}
+
+/// The homeserver of one network.
+#[derive(Debug)]
+pub struct Homeserver {
+    /// Server name: the network's domain.
+    pub network: String,
+    /// Reads bodies of requests.
+    pub bodies: BodyReader<String>,
+    /// Who is typing.
+    pub typing: Mutex<Typing>,
+    /// Folder of the media.
+    pub media: PathBuf,
+    shared: Arc<Shared>,
+    writer: Writer,
+}
+
+/// Locks the database for this process, see [`DatabaseLock::take`].
+///
+/// # Errors
+///
+/// [`LockError::Held`] if another one uses it.
+pub async fn lock(database: &Database) -> Result<DatabaseLock, LockError> {
+    DatabaseLock::take(database, &TABLES).await
+}
+
+impl Homeserver {
+    /// Opens the database, creating it if there is none, and starts the task that writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`] if it cannot be opened, is newer than this program, or belongs to another network.
+    pub async fn start(setup: Setup, lock: Option<&DatabaseLock>) -> Result<Arc<Self>, Error> {
+        let Setup { network, database, key, media } = setup;
+        let opened = Opened::open(&database, &TABLES).await?;
+        begin(opened.pool(), &network).await?;
+        let mut store = opened.store().await?;
+        if let Some(lock) = lock {
+            store = store.locked_by(lock).await?;
+        }
+        let clock = watch::Sender::new(read_clock(store.pool()).await?);
+        let shared = Arc::new(Shared {
+            store,
+            vault: Vault::new(key),
+            rooms: Arc::new(Rooms::default()),
+            wakers: Wakers::default(),
+            clock,
+        });
+        Ok(Arc::new(Self {
+            network,
+            bodies: BodyReader::new(BODY_MAX, BODIES_OF_NODE, BODIES),
+            typing: Mutex::default(),
+            media,
+            writer: Writer::start(&shared),
+            shared,
+        }))
+    }
+
+    /// Runs `job` in the next write transaction, together with others that wait, and returns after it is synced.
+    ///
+    /// A client that disconnects does not stop it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the job, whose writes are rolled back; [`Error::Database`] if the transaction fails.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        job: impl for<'a> FnOnce(&'a mut Transaction) -> BoxFuture<'a, Result<T, Error>>
+        + Send
+        + 'static,
+    ) -> Result<T, Error> {
+        self.writer.write(job).await
+    }
+
+    /// Connections for reads.
+    #[must_use]
+    pub fn pool(&self) -> &AnyPool {
+        self.shared.store.pool()
+    }
+
+    /// The present generation, and the latest position that readers may show.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        *self.shared.clock.borrow()
+    }
+
+    /// A room as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], [`Error::Open`].
+    pub async fn room(&self, id: &RoomId) -> Result<Option<Arc<Room>>, Error> {
+        if let Some(room) = self.shared.rooms.get(id) {
+            return Ok(Some(room));
+        }
+        let version = self.shared.rooms.version();
+        let mut connection = self.pool().acquire().await.map_err(DatabaseError::from)?;
+        let Some(room) = Room::load(&mut connection, self.vault(), id).await? else {
+            return Ok(None);
+        };
+        let room = Arc::new(room);
+        self.shared.rooms.loaded(id, &room, version);
+        Ok(Some(room))
+    }
+
+    /// Changes whenever something that this person's apps may see has changed.
+    pub fn watch(&self, user: &UserId) -> watch::Receiver<u64> {
+        self.shared.wakers.watch(user)
+    }
+
+    /// Wakes the syncs of these people, for changes outside the database.
+    pub fn wake<'a>(&self, users: impl IntoIterator<Item = &'a OwnedUserId>) {
+        self.shared.wakers.wake(users);
+    }
+
+    /// Seals and opens values of the database.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.shared.vault
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> MilliSecondsSinceUnixEpoch {
+        MilliSecondsSinceUnixEpoch::now()
+    }
+
+    /// Stops writing and closes the database.
+    pub async fn close(&self) {
+        self.writer.close();
+        self.shared.store.close().await;
+    }
+}
+
+/// Inserts the one row, or checks that the database belongs to this network.
+async fn begin(pool: &AnyPool, network: &str) -> Result<(), Error> {
+    let insert = "INSERT INTO homeserver (id, network, revision, epoch, generation, position) \
+         VALUES (1, $1, 0, 0, 1, 0) ON CONFLICT DO NOTHING";
+    sqlx::query(insert).bind(network).execute(pool).await?;
+    let row = sqlx::query("SELECT network FROM homeserver WHERE id = 1").fetch_one(pool).await?;
+    let stored: String = row.try_get("network")?;
+    if stored == network {
+        return Ok(());
+    }
+    tracing::error!(stored, network, "the database belongs to another network");
+    Err(Error::Database(DatabaseError::Row("network: the database belongs to another network")))
+}
+
+async fn read_clock(pool: &AnyPool) -> Result<Clock, Error> {
+    let query = "SELECT generation, position FROM homeserver WHERE id = 1";
+    let row = sqlx::query(query).fetch_one(pool).await?;
+    let generation = column::number(&row, "generation")?;
+    let latest: Position = column::number(&row, "position")?;
+    let generation = u32::try_from(generation).map_err(|_| DatabaseError::Row("generation"))?;
+    Ok(Clock { generation, latest })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! A write transaction: several jobs, each with its own savepoint.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ruma::{
+    MilliSecondsSinceUnixEpoch, OwnedRoomId, OwnedUserId, RoomId, UserId,
+    events::{TimelineEventType, room::member::MembershipState},
+};
+use sqlx::AnyConnection;
+use store::{WriteTransaction, column};
+pub use telmeet_core::client_event::Transaction as SentBy;
+use telmeet_core::{
+    authorise,
+    create::Creation,
+    event::{Draft, Event},
+    state,
+    token::Position,
+};
+
+use super::{directory::Rooms, room::Room};
+use crate::{error::Error, events, vault::Vault};
+
+/// A write transaction. What it changes is seen by others after its commit.
+#[derive(Debug)]
+pub struct Transaction {
+    write: WriteTransaction,
+    vault: Vault,
+    committed: Arc<Rooms>,
+    now: MilliSecondsSinceUnixEpoch,
+    staged: Staged,
+}
+
+/// What is published after the commit.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Staged {
+    /// The last position that was given out.
+    pub(super) position: Position,
+    /// Rooms that were changed.
+    pub(super) rooms: BTreeMap<OwnedRoomId, Arc<Room>>,
+    /// People whose syncs have something new.
+    pub(super) touched: BTreeSet<OwnedUserId>,
+}
+
+impl Transaction {
+    pub(super) fn new(
+        write: WriteTransaction,
+        vault: Vault,
+        committed: Arc<Rooms>,
+        position: Position,
+        now: MilliSecondsSinceUnixEpoch,
+    ) -> Self {
+        let staged = Staged { position, ..Staged::default() };
+        Self { write, vault, committed, now, staged }
+    }
+
+    /// For queries.
+    pub fn connection(&mut self) -> &mut AnyConnection {
+        self.write.connection()
+    }
+
+    /// Seals and opens values.
+    #[must_use]
+    pub fn vault(&self) -> Vault {
+        self.vault.clone()
+    }
+
+    /// The time of this transaction.
+    #[must_use]
+    pub fn now(&self) -> MilliSecondsSinceUnixEpoch {
+        self.now
+    }
+
+    /// The next position of the one order.
+    pub fn position(&mut self) -> Position {
+        self.staged.position += 1;
+        self.staged.position
+    }
+
+    /// Wakes this person's syncs after the commit.
+    pub fn touch(&mut self, user: &UserId) {
+        self.staged.touched.insert(user.to_owned());
+    }
+
+    /// Wakes the syncs of all who see the room after the commit: joined, invited and knocking people.
+    pub fn touch_room(&mut self, room: &Room) {
+        let sees = |membership: &MembershipState| {
+            [MembershipState::Join, MembershipState::Invite, MembershipState::Knock]
+                .contains(membership)
+        };
+        let members = room.state.members().filter(|(_, membership)| sees(membership));
+        self.staged.touched.extend(members.map(|(user, _)| user));
+    }
+
+    /// A room as it is in this transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], [`Error::Open`].
+    pub async fn room(&mut self, id: &RoomId) -> Result<Option<Arc<Room>>, Error> {
+        if let Some(room) = self.staged.rooms.get(id).cloned().or_else(|| self.committed.get(id)) {
+            return Ok(Some(room));
+        }
+        let room = Room::load(self.write.connection(), &self.vault, id).await?.map(Arc::new);
+        if let Some(room) = &room {
+            self.staged.rooms.insert(id.to_owned(), Arc::clone(room));
+        }
+        Ok(room)
+    }
+
+    /// Sends an event into a room: builds it, checks the authorization rules, applies it to the state, and stores it.
+    /// `sent_by` makes the request repeatable; whether it is a repetition is for the caller to check first
+    /// ([`events::sent`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such room; [`Error::Core`] if the event is too large, malformed or not
+    /// allowed; [`Error::Database`].
+    pub async fn append(
+        &mut self,
+        draft: Draft,
+        sent_by: Option<&SentBy>,
+    ) -> Result<Arc<Event>, Error> {
+        let room = self.room(&draft.room_id).await?;
+        let room = room.ok_or(Error::NotFound("there is no such room"))?;
+        let event = Event::build(draft, Some(&room.head), |kind, key| room.state.id(kind, key))?;
+        authorise::check(&event, &room.state)?;
+        let event = Arc::new(event);
+        self.store(&event, Some(&room), sent_by).await?;
+        Ok(event)
+    }
+
+    /// Stores a new room with its first events.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], [`Error::Seal`], [`Error::Core`].
+    pub async fn create(&mut self, creation: &Creation) -> Result<(), Error> {
+        let Some(first) = creation.events.first() else {
+            return Ok(());
+        };
+        let query = "INSERT INTO rooms (room_id, creator, is_listed, created_at, sequence) VALUES ($1, $2, $3, $4, 0)";
+        sqlx::query(query)
+            .bind(first.room_id.as_str())
+            .bind(first.sender.as_str())
+            .bind(i64::from(creation.is_listed))
+            .bind(column::sql(first.time.get().into()))
+            .execute(self.connection())
+            .await?;
+        let mut room = None;
+        for event in &creation.events {
+            room = Some(self.store(event, room.as_deref(), None).await?);
+        }
+        Ok(())
+    }
+
+    /// Stores an authorised event and returns the room after it.
+    async fn store(
+        &mut self,
+        event: &Arc<Event>,
+        room: Option<&Room>,
+        sent_by: Option<&SentBy>,
+    ) -> Result<Arc<Room>, Error> {
+        let position = self.position();
+        let mut next = Room {
+            state: room.map(|room| Arc::clone(&room.state)).unwrap_or_default(),
+            head: event.head(),
+            sequence: event.depth.into(),
+        };
+        let replaces = self.replaced(event).await?;
+        if event.is_state() {
+            Arc::make_mut(&mut next.state).apply(event)?;
+            self.set_state(event, position).await?;
+        }
+        let vault = self.vault.clone();
+        events::insert(self.connection(), &vault, event, position, replaces, sent_by).await?;
+        if let Some(sent_by) = sent_by {
+            self.remember(event, sent_by).await?;
+        }
+        if event.kind == TimelineEventType::RoomMember {
+            self.set_membership(event, position).await?;
+        }
+        let query = "UPDATE rooms SET sequence = $1 WHERE room_id = $2";
+        let query =
+            sqlx::query(query).bind(column::sql(next.sequence)).bind(event.room_id.as_str());
+        query.execute(self.connection()).await?;
+        // Those whom this event removes see it, too.
+        if let Some(target) = event.state_key.as_deref().and_then(|key| UserId::parse(key).ok()) {
+            self.touch(&target);
+        }
+        self.touch_room(&next);
+        let next = Arc::new(next);
+        self.staged.rooms.insert(event.room_id.clone(), Arc::clone(&next));
+        Ok(next)
+    }
+
+    /// The position of the state event that this one replaces.
+    async fn replaced(&mut self, event: &Event) -> Result<Option<Position>, Error> {
+        let Some(key) = &event.state_key else {
+            return Ok(None);
+        };
+        let query =
+            "SELECT position FROM room_state WHERE room_id = $1 AND kind = $2 AND state_key = $3";
+        let query = sqlx::query_scalar::<_, i64>(query)
+            .bind(event.room_id.as_str())
+            .bind(event.kind.to_string())
+            .bind(key.clone());
+        let position = query.fetch_optional(self.connection()).await?;
+        Ok(column::optional_unsigned(position, "position")?)
+    }
+
+    async fn set_state(&mut self, event: &Event, position: Position) -> Result<(), Error> {
+        let query = "INSERT INTO room_state (room_id, kind, state_key, position) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (room_id, kind, state_key) DO UPDATE SET position = excluded.position";
+        sqlx::query(query)
+            .bind(event.room_id.as_str())
+            .bind(event.kind.to_string())
+            .bind(event.state_key.clone().unwrap_or_default())
+            .bind(column::sql(position))
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Somebody who enters a room again has not forgotten it any more.
+    async fn set_membership(&mut self, event: &Event, position: Position) -> Result<(), Error> {
+        let query = "INSERT INTO memberships (user_id, room_id, membership, position, is_forgotten) \
+             VALUES ($1, $2, $3, $4, 0) ON CONFLICT (user_id, room_id) DO UPDATE SET membership = excluded.membership, \
+             position = excluded.position, is_forgotten = CASE WHEN excluded.membership IN ('leave', 'ban') \
+             THEN memberships.is_forgotten ELSE 0 END";
+        sqlx::query(query)
+            .bind(event.state_key.clone().unwrap_or_default())
+            .bind(event.room_id.as_str())
+            .bind(state::membership(event).to_string())
+            .bind(column::sql(position))
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    async fn remember(&mut self, event: &Event, sent_by: &SentBy) -> Result<(), Error> {
+        let now = column::sql(self.now.get().into());
+        let query = "INSERT INTO transactions (user_id, device_id, transaction_id, event_id, created_at) \
+             VALUES ($1, $2, $3, $4, $5)";
+        sqlx::query(query)
+            .bind(event.sender.as_str())
+            .bind(sent_by.device.as_str())
+            .bind(sent_by.id.as_str())
+            .bind(event.event_id.as_str())
+            .bind(now)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Replaces the content of a redacted event, in the database and in the room's state.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], [`Error::Seal`], [`Error::Core`].
+    pub async fn redact(&mut self, target: &Event, redacted_by: Position) -> Result<(), Error> {
+        let redacted = target.redact()?;
+        let vault = self.vault.clone();
+        events::redact(self.connection(), &vault, &redacted, redacted_by).await?;
+        if let Some(room) = self.room(&target.room_id).await? {
+            let mut room = Room::clone(&room);
+            Arc::make_mut(&mut room.state).redact(&redacted);
+            self.staged.rooms.insert(target.room_id.clone(), Arc::new(room));
+        }
+        Ok(())
+    }
+
+    /// Begins a job: what it writes can be undone.
+    pub(super) async fn begin(&mut self) -> Result<Staged, Error> {
+        sqlx::query("SAVEPOINT job").execute(self.connection()).await?;
+        Ok(self.staged.clone())
+    }
+
+    /// Ends a job: keeps what it wrote, or undoes it and restores `before`.
+    pub(super) async fn end(&mut self, before: Staged, is_kept: bool) -> Result<(), Error> {
+        if !is_kept {
+            sqlx::query("ROLLBACK TO SAVEPOINT job").execute(self.connection()).await?;
+            self.staged = before;
+        }
+        sqlx::query("RELEASE SAVEPOINT job").execute(self.connection()).await?;
+        Ok(())
+    }
+
+    /// Commits. Returns what is to be published.
+    pub(super) async fn commit(mut self) -> Result<Staged, Error> {
+        let position = column::sql(self.staged.position);
+        let query = sqlx::query("UPDATE homeserver SET position = $1 WHERE id = 1").bind(position);
+        query.execute(self.connection()).await?;
+        self.write.commit().await?;
+        Ok(self.staged)
+    }
+}

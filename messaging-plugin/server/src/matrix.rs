@@ -1,0 +1,145 @@
+//! Requests and responses of the client-server API, in the types of `ruma`.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{FromRequest, FromRequestParts as _, RawPathParams, Request},
+    handler::Handler,
+    http::{Method, header},
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, MethodRouter, on},
+};
+use bytes::BytesMut;
+use mesh_identity::Header;
+use ruma::api::{
+    IncomingRequest, Metadata, OutgoingResponse,
+    error::FromHttpRequestError,
+    path_builder::{SinglePath, VersionHistory},
+};
+
+use crate::{error::Error, homeserver::Homeserver};
+
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A request of the client-server API, as axum's extractor.
+#[derive(Debug)]
+pub struct Ruma<T>(pub T);
+
+impl<T: IncomingRequest + 'static> FromRequest<Arc<Homeserver>> for Ruma<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &Arc<Homeserver>) -> Result<Self, Error> {
+        let (mut parts, body) = request.into_parts();
+        let parameters = RawPathParams::from_request_parts(&mut parts, state)
+            .await
+            .map_err(|_| Error::invalid("the path is not UTF-8"))?;
+        let parameters: Vec<_> = parameters.iter().map(|(_, value)| value.to_owned()).collect();
+        let node = parts.extensions.get::<Header>().map(|header| header.identity.node.clone());
+        let body = state.bodies.read(body, node.unwrap_or_default(), BODY_TIMEOUT).await?;
+        // Clients send no body where the specification wants an empty object.
+        let bytes = if body.bytes().is_empty() && parts.method != Method::GET {
+            b"{}"
+        } else {
+            &body.bytes()[..]
+        };
+        let request = axum::http::Request::from_parts(parts, bytes);
+        T::try_from_http_request(request, &parameters).map(Self).map_err(|error| malformed(&error))
+    }
+}
+
+/// Why a request is malformed. The texts of the library name fields, never their values.
+fn malformed(error: &FromHttpRequestError) -> Error {
+    Error::bad_json(format!("the request is malformed: {error}"))
+}
+
+/// A response of the client-server API.
+#[derive(Debug)]
+pub struct Reply<T>(pub T);
+
+impl<T: OutgoingResponse> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        match self.0.try_into_http_response::<BytesMut>() {
+            Ok(response) => response.map(|bytes| Body::from(bytes.freeze())),
+            Err(error) => {
+                tracing::error!(%error, "a response cannot be written");
+                axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+/// An endpoint's method, path and handler.
+pub struct Route {
+    /// Method.
+    pub method: Method,
+    /// Path, with parameters in braces.
+    pub path: &'static str,
+    handler: MethodRouter<Arc<Homeserver>>,
+}
+
+/// The paths of a request: of each version, and unstable ones.
+pub trait Paths {
+    /// All paths.
+    fn all(&self) -> Vec<&'static str>;
+}
+
+impl Paths for VersionHistory {
+    fn all(&self) -> Vec<&'static str> {
+        let unstable = self.unstable_paths().map(|(_, path)| path);
+        unstable.chain(self.stable_paths().map(|(_, path)| path)).collect()
+    }
+}
+
+impl Paths for SinglePath {
+    fn all(&self) -> Vec<&'static str> {
+        vec![self.path()]
+    }
+}
+
+/// The routes of a request, at all its paths.
+pub fn route<R, H, T>(handler: H) -> Vec<Route>
+where
+    R: Metadata,
+    R::PathBuilder: Paths,
+    H: Handler<T, Arc<Homeserver>>,
+    T: 'static,
+{
+    let paths = R::PATH_BUILDER.all();
+    paths.into_iter().flat_map(|path| raw(R::METHOD, path, handler.clone())).collect()
+}
+
+/// The route of an endpoint for which there is no type of a request.
+pub fn raw<H, T>(method: Method, path: &'static str, handler: H) -> Vec<Route>
+where
+    H: Handler<T, Arc<Homeserver>>,
+    T: 'static,
+{
+    let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+    vec![Route { method, path, handler: on(filter, handler) }]
+}
+
+/// The router of these routes. Everything else is answered as an endpoint that does not exist.
+pub fn router(routes: impl IntoIterator<Item = Route>) -> Router<Arc<Homeserver>> {
+    let add = |router: Router<_>, route: Route| router.route(route.path, route.handler);
+    routes
+        .into_iter()
+        .fold(Router::new(), add)
+        .fallback(async || Error::Unrecognized)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn wrong_method() -> Response {
+    let mut response = Error::Unrecognized.into_response();
+    *response.status_mut() = axum::http::StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// The access token of a request. Tokens in the query, which end up in logs, are not read.
+pub fn bearer(headers: &axum::http::HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}

@@ -1,0 +1,38 @@
+//! Random texts: ids and secrets.
+
+use ruma::{OwnedRoomId, RoomId};
+
+use crate::error::Error;
+
+/// Letters and digits; 64 of them, so that each takes six bits of a random byte.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Characters of an id: 132 bits.
+const ID: usize = 22;
+/// Characters of a secret, such as an access token: 258 bits.
+const SECRET: usize = 43;
+
+/// A text that nobody guesses, for ids.
+///
+/// # Errors
+///
+/// [`Error::Seal`] if the system has no random bytes, as for the other functions.
+pub fn id() -> Result<String, Error> {
+    text(ID)
+}
+
+/// A text that nobody guesses, for access tokens.
+pub fn secret() -> Result<String, Error> {
+    text(SECRET)
+}
+
+/// The id of a new room.
+pub fn room_id(network: &str) -> Result<OwnedRoomId, Error> {
+    let id = format!("!{}:{network}", id()?);
+    RoomId::parse(id).map_err(|_| Error::invalid("the network's name does not make a room id"))
+}
+
+fn text(length: usize) -> Result<String, Error> {
+    let mut bytes = vec![0; length];
+    getrandom::fill(&mut bytes).map_err(store::seal::SealError::Random)?;
+    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 64)])).collect())
+}

@@ -1,0 +1,208 @@
+//! A homeserver for tests: a database in a temporary folder, and clients that call the router directly.
+#![allow(dead_code, reason = "each area uses a part of it")]
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request, StatusCode, header},
+};
+use mesh_identity::{Header, Identity, User, VERSION};
+use ruma::{OwnedDeviceId, OwnedUserId, RoomId, UserId};
+use serde_json::Value;
+use store::{Database, seal::Key};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use crate::{
+    api,
+    homeserver::{Homeserver, Setup},
+    session::token_hash,
+};
+
+/// The network of tests.
+pub(crate) const NETWORK: &str = "maru.test";
+
+/// A homeserver with its router.
+pub(crate) struct TestServer {
+    /// The homeserver.
+    pub(crate) homeserver: Arc<Homeserver>,
+    /// All its endpoints.
+    pub(crate) router: Router,
+    folder: TempDir,
+}
+
+/// An app that signed in.
+#[derive(Clone)]
+pub(crate) struct TestClient {
+    /// The person.
+    pub(crate) user: OwnedUserId,
+    /// The app.
+    pub(crate) device: OwnedDeviceId,
+    /// The access token.
+    pub(crate) token: String,
+    /// The node from which it calls.
+    pub(crate) header: Header,
+    router: Router,
+}
+
+/// The header of a node of the person with this number.
+pub(crate) fn header(mesh_user: u64, login: &str, node: &str) -> Header {
+    let user = User { id: mesh_user, login: login.to_owned() };
+    Header {
+        source: SocketAddr::from(([100, 64, 0, 2], 40_000)),
+        destination: SocketAddr::from(([100, 64, 0, 1], 80)),
+        identity: Identity {
+            v: VERSION,
+            node: node.to_owned(),
+            user: Some(user),
+            tags: Vec::new(),
+            service: "telmeet".to_owned(),
+        },
+    }
+}
+
+impl TestServer {
+    /// Starts with an empty database.
+    pub(crate) async fn start() -> Self {
+        Self::open(TempDir::new().unwrap()).await
+    }
+
+    /// Starts again on the same database.
+    pub(crate) async fn restart(self) -> Self {
+        self.homeserver.close().await;
+        drop(self.router);
+        Self::open(self.folder).await
+    }
+
+    async fn open(folder: TempDir) -> Self {
+        let setup = Setup {
+            network: NETWORK.to_owned(),
+            database: Database::Sqlite(folder.path().join("rooms.db")),
+            key: Key::new(&[7; 32]),
+            media: folder.path().join("media"),
+        };
+        let homeserver = Homeserver::start(setup, None).await.unwrap();
+        let router = api::router(Arc::clone(&homeserver));
+        Self { homeserver, router, folder }
+    }
+
+    /// Signs an app in, and the person if it is new.
+    ///
+    /// The number of a person is made from the name, so that several apps of a name belong to one person.
+    pub(crate) async fn member(&self, name: &str, device: &str) -> TestClient {
+        let user = UserId::parse(format!("@{name}:{NETWORK}")).unwrap();
+        let mesh_user =
+            name.bytes().fold(0, |number: u64, byte| (number * 31 + u64::from(byte)) % 1_000_000);
+        let node = format!("node-{name}-{device}");
+        let token = format!("token-{name}-{device}");
+        let (name, id) = (name.to_owned(), user.to_string());
+        let row = (token_hash(&token).to_vec(), node.clone(), device.to_owned());
+        let write = self.homeserver.write(move |tx| {
+            Box::pin(async move {
+                let now = store::column::sql(tx.now().get().into());
+                let person = "INSERT INTO people (user_id, mesh_user, login, created_at) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT DO NOTHING";
+                sqlx::query(person)
+                    .bind(id.clone())
+                    .bind(store::column::sql(mesh_user))
+                    .bind(name)
+                    .bind(now)
+                    .execute(tx.connection())
+                    .await?;
+                let device = "INSERT INTO devices (user_id, device_id, token_hash, node, created_at, seen_at) \
+                     VALUES ($1, $2, $3, $4, $5, $5)";
+                sqlx::query(device)
+                    .bind(id)
+                    .bind(row.2)
+                    .bind(row.0)
+                    .bind(row.1)
+                    .bind(now)
+                    .execute(tx.connection())
+                    .await?;
+                Ok(())
+            })
+        });
+        write.await.unwrap();
+        let header = header(mesh_user, user.localpart(), &node);
+        TestClient { user, device: device.into(), token, header, router: self.router.clone() }
+    }
+}
+
+impl TestClient {
+    /// Calls an endpoint with a JSON body, or without one for `Null`.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> (StatusCode, Value) {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, format!("rooms.{NETWORK}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .extension(self.header.clone())
+            .body(body)
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = chassis::body::whole(response.into_body(), 64 << 20, testkit::PATIENCE);
+        let body = body.await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// GET, which must succeed.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.ok(Method::GET, path, Value::Null).await
+    }
+
+    /// POST, which must succeed.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        self.ok(Method::POST, path, body).await
+    }
+
+    /// PUT, which must succeed.
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Value {
+        self.ok(Method::PUT, path, body).await
+    }
+
+    /// Calls an endpoint, which must succeed.
+    pub(crate) async fn ok(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, body) = self.call(method.clone(), path, body).await;
+        assert!(status.is_success(), "{method} {path}: {status} {body}");
+        body
+    }
+
+    /// The person's part of a path with a room.
+    pub(crate) fn room(room: &RoomId) -> String {
+        room.as_str().replace('!', "%21").replace(':', "%3A")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn unknown_endpoints_have_the_error_of_the_specification() {
+        let server = TestServer::start().await;
+        let alice = server.member("alice", "PHONE").await;
+        let room = RoomId::parse("!a:maru.test").unwrap();
+        let path = format!("/_matrix/client/v3/rooms/{}/nothing", TestClient::room(&room));
+
+        for method in [Method::GET, Method::POST, Method::PUT] {
+            let (status, body) = alice.call(method, &path, json!({})).await;
+            assert_eq!(
+                (status, &body["errcode"]),
+                (StatusCode::NOT_FOUND, &json!("M_UNRECOGNIZED"))
+            );
+        }
+        assert_eq!(alice.device, "PHONE");
+    }
+}
