@@ -18,7 +18,7 @@ pub(crate) enum Address {
         port: u16,
         /// Prefix of all paths, without a trailing slash or `/v1`; usually empty.
         prefix: String,
-        /// Whether TLS is spoken.
+        /// Whether the connection uses TLS.
         tls: bool,
     },
 }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_ways_to_write_an_address_are_understood() {
+    fn common_spellings_of_an_address_are_accepted() {
         assert_eq!(
             Address::parse("unix:///run/llm.sock"),
             Ok(Address::Unix("/run/llm.sock".into()))
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_leak_or_fail_later_is_refused_now() {
+    fn addresses_that_would_leak_or_fail_later_are_refused() {
         for text in [
             "",
             "unix://",

@@ -36,7 +36,7 @@ pub(crate) enum StreamError {
 }
 
 impl StreamError {
-    /// The error of a reply that ends so; `began` tells whether text had been received.
+    /// The error of a reply that failed for this reason; `began`: whether text had been received.
     pub(crate) fn into_error(self, backend: &str, began: bool) -> Error {
         match self {
             Self::Budget(budget) => Error::Overlong { backend: backend.to_owned(), budget },
@@ -50,7 +50,7 @@ impl StreamError {
 /// A reply's bytes, until a timeout.
 pub(crate) type Pieces = BoxStream<'static, Result<Bytes, StreamError>>;
 
-/// Decodes the answer to a request that went out at `sent`.
+/// Decodes the answer to a request that was sent at `sent`.
 pub(crate) fn timed<S>(
     body: Pieces,
     sent: Instant,

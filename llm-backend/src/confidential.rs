@@ -6,8 +6,8 @@
 //!      auth              └──────────────── through a relay, under the gateway's key ────────────────┘
 //! ```
 //!
-//! No prompt is sealed to a node before [`attestation::verify`] took its evidence; there is no other way to make an
-//! [`attestation::VerifiedNode`]. Whatever does not hold is [`Error::Untrusted`] with the code of the check.
+//! No prompt is sealed to a node before [`attestation::verify`] accepted its evidence; there is no other way to make an
+//! [`attestation::VerifiedNode`]. A failed check is [`Error::Untrusted`] with the code of the check.
 
 mod chain;
 mod clock;
@@ -120,7 +120,7 @@ impl Confidential {
         let (answer, _) = self.chain.small(head, Vec::new()).await?;
         match answer.status {
             StatusCode::OK => Ok(Health::Ready),
-            _ => Err(self.chain.unreachable("has no router that answers: ask its operator")),
+            _ => Err(self.chain.unreachable("has no working router: ask its operator")),
         }
     }
 }
@@ -131,8 +131,8 @@ impl Backend for Confidential {
     }
 
     fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embeddings, Error>> {
-        let words = format!("{} does not support embedding", request.model);
-        std::future::ready(Err(self.chain.refused(StatusCode::BAD_REQUEST, words))).boxed()
+        let message = format!("{} does not support embedding", request.model);
+        std::future::ready(Err(self.chain.refused(StatusCode::BAD_REQUEST, message))).boxed()
     }
 
     /// The settings list the models.

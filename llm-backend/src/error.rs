@@ -1,4 +1,4 @@
-//! Why a backend gave no answer, or not a whole one.
+//! Why a backend gave no answer, or an incomplete one.
 
 use std::{borrow::Cow, error::Error as StdError, path::PathBuf, sync::Arc, time::Duration};
 
@@ -7,26 +7,26 @@ use chassis::pem::FileError;
 /// The cause of an error.
 pub(crate) type Cause = Arc<dyn StdError + Send + Sync>;
 
-/// How [`Error::Cut`] begins to tell of an error in the place of an answer.
+/// The beginning of the reason of [`Error::Cut`] if the backend sent an error instead of an answer.
 pub(crate) const REPORTED: &str = "the backend reported an error: ";
 
-/// What is said of a backend that says itself that it failed.
-pub(crate) const FAILED: &str = "failed inside: look at its log";
-/// What is said of every model that is not at home.
-pub(crate) const ELSEWHERE: &str = " runs in Ollama's cloud: only models at home are asked";
+/// The reason if a backend reports that it failed.
+pub(crate) const FAILED: &str = "had an internal error: look at its log";
+/// The end of the message for a model that does not run at home.
+pub(crate) const ELSEWHERE: &str = " runs in Ollama's cloud: only models at home can be used";
 
-/// Why a request is refused: those of OpenAI's codes that its clients go by. All others are left out.
+/// Why a request is refused: the codes of OpenAI that clients act on. Other codes are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// The model does not take this field.
+    /// The model does not support this field.
     UnsupportedParameter,
-    /// The model does not take this field's value.
+    /// The model does not support this field's value.
     UnsupportedValue,
-    /// The server does not know this field.
+    /// The server does not have this field.
     UnknownParameter,
-    /// The field's value is none that it may have.
+    /// The field's value is invalid.
     InvalidValue,
-    /// The field's value is of another type than it must be.
+    /// The field's value has the wrong type.
     InvalidType,
     /// The conversation is longer than the model's context.
     TooLong,
@@ -42,7 +42,7 @@ impl Code {
         Self::TooLong,
     ];
 
-    /// OpenAI's word for it.
+    /// OpenAI's name of the code.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl Code {
         }
     }
 
-    /// Whether another model might take the request as it is.
+    /// Whether another model might accept the unchanged request.
     pub(crate) const fn concerns_model(self) -> bool {
         match self {
             Self::UnsupportedParameter | Self::UnsupportedValue | Self::UnknownParameter => true,
@@ -64,7 +64,7 @@ impl Code {
     }
 }
 
-/// What a refusal says besides its words.
+/// The machine-readable part of a refusal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detail {
     /// Why.
@@ -73,9 +73,9 @@ pub struct Detail {
     pub param: Option<String>,
 }
 
-/// A backend failed. The variants are named by what the caller can do about it.
+/// A backend failed. Each variant is a different case for the caller.
 ///
-/// `Display` is one sentence with what to do; the cause is in `source()`.
+/// `Display` is one sentence that says what to do; the cause is in `source()`.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The base URL in the settings cannot be used; nothing was sent.
@@ -93,42 +93,44 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it, and what to do.
         reason: Cow<'static, str>,
-        /// The cause, if there is one below.
+        /// The underlying error, if there is one.
         source: Option<Cause>,
     },
-    /// The key cannot be sent: it is empty, or holds what no header may. Its file is named, if it comes from one.
+    /// The key cannot be sent: it is empty, or contains characters that a header cannot contain. With the key's file,
+    /// if it comes from one.
     #[error("the API key{} is empty or not one word of ASCII", in_file(.0.as_ref()))]
     Key(Option<PathBuf>),
-    /// It gave no answer at all: another backend may be asked the same.
+    /// It gave no answer at all. The request may be sent to another backend.
     #[error("backend {backend} {reason}")]
     Unreachable {
         /// Its base URL.
         backend: String,
         /// What happened, and what to do.
         reason: &'static str,
-        /// Whether it may have seen the request.
+        /// Whether it may have received the request.
         arrived: bool,
-        /// The cause, if there is one below.
+        /// The underlying error, if there is one.
         source: Option<Cause>,
     },
-    /// It lives, but takes no request now: it is full, loads its model, or drains. Another backend may be asked.
+    /// It is up, but accepts no requests now: it is full, is loading its model, or is draining. The request may be sent
+    /// to another backend.
     #[error("backend {backend} {reason}")]
     Busy {
         /// Its base URL.
         backend: String,
-        /// What it said, and what to do.
+        /// What it reported, and what to do.
         reason: &'static str,
     },
-    /// It has not proved what it is and nothing was sealed to it; or what came back is not what a node sealed that had.
+    /// No node was verified, so nothing was sent; or the answer is not one that a verified node sealed.
     #[error("backend {backend} {} ({code}): {reason}", not_trusted(*.sent))]
     Untrusted {
         /// Its name.
         backend: String,
         /// Which check failed: a stable word in kebab-case.
         code: &'static str,
-        /// The same in a sentence.
+        /// The same as a sentence.
         reason: &'static str,
-        /// Whether the request had been sent before, sealed to nodes that had proved themselves.
+        /// Whether the request had been sent before, sealed to verified nodes.
         sent: bool,
     },
     /// It refused this request.
@@ -138,12 +140,12 @@ pub enum Error {
         backend: String,
         /// HTTP status.
         status: u16,
-        /// Its own words, at most 300 characters.
+        /// The backend's message, at most 300 characters.
         message: String,
-        /// What it says besides.
+        /// The backend's code, and the field that it names.
         detail: Detail,
     },
-    /// The reply broke off: what was received so far is not the whole of it.
+    /// The reply was cut: it is incomplete.
     #[error("the reply from backend {backend} was cut: {reason}; ask again")]
     Cut {
         /// Its base URL.
@@ -152,15 +154,15 @@ pub enum Error {
         reason: String,
         /// Whether text had been received before.
         began: bool,
-        /// The cause, if there is one below.
+        /// The underlying error, if there is one.
         source: Option<Cause>,
     },
-    /// The reply had begun, but did not end in the time that one may take.
+    /// The reply began, but exceeded the time limit of a reply.
     #[error("the reply from backend {backend} took longer than {budget:?}: ask for a shorter one")]
     Overlong {
         /// Its base URL.
         backend: String,
-        /// How long a reply may take, from its first delta on.
+        /// The time limit, which begins with the first delta.
         budget: Duration,
     },
 }
@@ -172,7 +174,7 @@ impl From<FileError> for Error {
 }
 
 impl Error {
-    /// The reply broke off.
+    /// [`Error::Cut`].
     pub(crate) fn cut(
         backend: &str,
         began: bool,
@@ -182,12 +184,12 @@ impl Error {
         Self::Cut { backend: backend.to_owned(), reason: reason.into(), began, source }
     }
 
-    /// A check failed before anything that people wrote was sent.
+    /// [`Error::Untrusted`] for a check that failed before any text of people was sent.
     pub(crate) fn untrusted(backend: &str, code: &'static str, reason: &'static str) -> Self {
         Self::Untrusted { backend: backend.to_owned(), code, reason, sent: false }
     }
 
-    /// The same of a request that had been sent before it failed.
+    /// Records that the request had been sent before it failed.
     pub(crate) fn once_sent(mut self) -> Self {
         if let Self::Untrusted { sent, .. } = &mut self {
             *sent = true;
@@ -201,19 +203,19 @@ impl Error {
         matches!(self, Self::Address { .. } | Self::File { .. } | Self::Key(_))
     }
 
-    /// Whether the same request may be sent to another backend: this one has delivered no text, and the fault is
-    /// the backend's, not the request's.
+    /// Whether the same request may be sent to another backend: this one has delivered no text, and the fault is the
+    /// backend's, not the request's.
     #[must_use]
     pub const fn may_try_another(&self) -> bool {
         if let Self::Refused { status, .. } = self {
-            // A redirect, a wrong key, an unknown path or model concerns this backend alone.
+            // A redirect, a wrong key, an unknown path or an unknown model concerns only this backend.
             return matches!(status, 300..=399 | 401 | 403..=405 | 407);
         }
         !matches!(self, Self::Cut { began: true, .. } | Self::Overlong { .. })
     }
 
-    /// Whether the request was refused because the conversation is longer than the model's context, by OpenAI's code or in
-    /// the words of `maru-llm`, llama-server, vLLM and Ollama.
+    /// Whether the request was refused because the conversation is longer than the model's context, by OpenAI's code or
+    /// by the messages of `maru-llm`, llama-server, vLLM and Ollama.
     #[must_use]
     pub fn is_too_long(&self) -> bool {
         let Self::Refused { status: 400 | 413 | 422, message, detail, .. } = self else {
@@ -226,17 +228,17 @@ impl Error {
         ["context length", "context size", "context window"].iter().any(|it| message.contains(it))
     }
 
-    /// Whether another model might answer the request: this one lacks what it needs, or is not asked at all.
+    /// Whether another model might answer the request: this one lacks a capability, or runs in a cloud.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         let Self::Refused { message, detail, .. } = self else {
             return false;
         };
         detail.code.is_some_and(Code::concerns_model)
-            || [" does not support ", ELSEWHERE].iter().any(|words| message.contains(words))
+            || [" does not support ", ELSEWHERE].iter().any(|part| message.contains(part))
     }
 
-    /// Whether the backend refused the request because it does not take this field.
+    /// Whether the backend refused the request because it does not support this field.
     #[must_use]
     pub fn is_without(&self, field: &str) -> bool {
         let Self::Refused { detail: Detail { code: Some(code), param: Some(param) }, .. } = self
@@ -252,7 +254,7 @@ impl Error {
         matches!(self, Self::Unreachable { arrived: true, .. } | Self::Cut { .. })
     }
 
-    /// Whether the backend reported the failure itself. It may fail at this request alone, and answer all others.
+    /// Whether the backend reported the failure itself. It may fail only at this request, and answer all others.
     #[must_use]
     pub fn is_self_reported(&self) -> bool {
         let unreachable = matches!(self, Self::Unreachable { reason, .. } if *reason == FAILED);
@@ -266,9 +268,9 @@ impl Error {
     }
 }
 
-/// What is said of a backend whose answer, or which itself, is not trusted.
+/// What failed: the answer if the request was sent, or else the backend's evidence.
 const fn not_trusted(sent: bool) -> &'static str {
-    if sent { "gave no answer that is taken" } else { "has not proved itself" }
+    if sent { "gave no valid answer" } else { "was not verified" }
 }
 
 fn in_file(path: Option<&PathBuf>) -> String {

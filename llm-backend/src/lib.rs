@@ -1,13 +1,14 @@
-//! Backends that answer chats: OpenAI-compatible servers, Ollama and the confidential chain, over a UNIX socket, TCP or TLS.
+//! Backends that answer chats: OpenAI-compatible servers, Ollama and the confidential chain, over a UNIX socket, TCP or
+//! TLS.
 //!
 //! A [`Backend`] turns a [`ChatRequest`](chat_vocabulary::ChatRequest) into a stream of
-//! [`Delta`](chat_vocabulary::Delta)s. [`OpenAiCompatible`] speaks to `maru-llm`,
-//! llama-server, vLLM and whatever else serves `/v1/chat/completions`, [`Ollama`] to Ollama, [`confidential`] to machines
-//! of strangers that proved what they run. A connection carries one
-//! request at a time, so dropping a stream closes it, and a server that watches its clients stops generating.
+//! [`Delta`](chat_vocabulary::Delta)s. [`OpenAiCompatible`] is the client of `maru-llm`, llama-server, vLLM and all
+//! other servers with `/v1/chat/completions`, [`Ollama`] of Ollama, and [`confidential`] of machines outside the home
+//! whose evidence was verified. A connection carries one request at a time, so dropping a stream closes it, and a
+//! server that watches its clients stops generating.
 //!
-//! What people write appears in no error and no log of this crate, except that a refusing backend's own short message
-//! is passed on.
+//! Errors and logs of this crate contain no text of people, except that an error may contain the short message of a
+//! backend that refused a request.
 
 mod address;
 mod backend;

@@ -1,6 +1,6 @@
-//! The way to one backend: one request at a time on a connection, so that closing it is cancelling.
+//! HTTP client of one backend. A connection carries one request at a time, so closing it cancels the request.
 //!
-//! No redirect is followed and no proxy is asked.
+//! The client follows no redirects and uses no proxy.
 
 mod answer;
 mod exchange;
@@ -42,12 +42,12 @@ pub(crate) use answer::Answer;
 const BODY_MAX: usize = 1 << 20;
 /// Longest answer with embeddings, in bytes: a thousand texts of 1,024 numbers have 12 MB.
 pub(crate) const EMBEDDINGS_MAX: usize = 16 << 20;
-/// What is decoded where it came, in bytes.
+/// Longest answer that is decoded on the thread of the request, in bytes.
 const SMALL: usize = 64 << 10;
-/// Longer answers that are decoded at a time.
+/// Limits how many longer answers are decoded at a time.
 static DECODING: Semaphore = Semaphore::const_new(2);
 
-/// The way to one backend.
+/// HTTP client of one backend.
 #[derive(Debug)]
 pub(crate) struct Client {
     /// Base URL as written in the settings, for messages.
@@ -55,67 +55,73 @@ pub(crate) struct Client {
     address: Address,
     target: Target,
     files: Files,
-    /// Name that the server's certificate must be for; `None` where no TLS is spoken.
+    /// Name that the server's certificate must be for; `None` without TLS.
     server_name: Option<ServerName<'static>>,
     timeouts: Timeouts,
     idle: Arc<IdlePool>,
 }
 
-/// What is sent: its content type, and its bytes.
+/// A request's content type and bytes.
 type Content = (&'static str, Vec<u8>);
 
 impl Client {
-    /// Reads the settings. Nothing is connected yet; while a file cannot be used, each request fails and says which.
+    /// Reads the settings. Nothing is connected yet; while a file cannot be used, each request fails with the file's
+    /// name.
     pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
         let Settings { base_url: name, key, tls, socket, timeouts } = settings;
         let failed = |reason| Error::Address { url: name.clone(), reason };
         let address = Address::parse(&name).map_err(failed)?;
-        let wanted = match &address {
+        let server_name = match &address {
             Address::Unix(_) if tls.server_name.is_none() && tls.ca.is_some() => {
                 return Err(failed(
-                    "say with request.tls.serverName whose certificate is expected behind the socket",
+                    "set request.tls.serverName to the name in the certificate of the socket's server",
                 ));
             }
             Address::Unix(_) => tls.server_name.clone(),
             Address::Tcp { tls: false, .. } if tls != crate::Tls::default() => {
-                return Err(failed("request.tls is for https://: write that, or take it out"));
+                return Err(failed(
+                    "request.tls needs https://: change the address, or remove request.tls",
+                ));
             }
             Address::Tcp { tls: false, .. } => None,
             Address::Tcp { host, .. } => tls.server_name.clone().or_else(|| Some(host.clone())),
         };
-        if wanted.is_some() && tls.ca.is_none() {
+        if server_name.is_some() && tls.ca.is_none() {
             return Err(failed(
-                "name the file with its authority's certificate in request.tls.ca: no other is trusted",
+                "set request.tls.ca to the file with the CA certificate of the server: no other CA is trusted",
             ));
         }
-        let server_name = wanted
-            .map(|name| ServerName::try_from(name).map_err(|_| failed("its name is no DNS name")))
+        let server_name = server_name
+            .map(|name| {
+                ServerName::try_from(name)
+                    .map_err(|_| failed("the server's name is not a DNS name"))
+            })
             .transpose()?;
         let files = Files::new(key, tls)?;
         if let Err(error) = files.current() {
             let error = &error as &dyn StdError;
-            tracing::warn!(backend = name, error, "a backend is not asked until this is mended");
+            tracing::warn!(backend = name, error, "a backend cannot be used until this is fixed");
         }
         let target = Target::of(&address, &socket);
         Ok(Self { name, address, target, files, server_name, timeouts, idle: Arc::default() })
     }
 
-    /// Asks for `path` and takes only a successful answer, which takes no model.
+    /// Sends `GET path`, which needs no model; an answer without success is an error.
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, Error> {
         self.send(Method::GET, path, None, self.timeouts.health).await
     }
 
-    /// Sends `body` as JSON to `path` and takes only a successful answer, which takes no model.
+    /// Sends `body` as JSON to `path`, which needs no model; an answer without success is an error.
     pub(crate) async fn look_up(&self, path: &str, body: &impl Serialize) -> Result<Answer, Error> {
         self.send(Method::POST, path, json(body), self.timeouts.health).await
     }
 
-    /// The same for an answer that a model makes.
+    /// The same for a request that a model answers.
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer, Error> {
         self.send(Method::POST, path, json(body), self.timeouts.first).await
     }
 
-    /// Sends `body` as JSON to `path` and decodes the reply, which comes as a stream of this content type.
+    /// Sends `body` as JSON to `path` and decodes the reply, which must be a stream of this content type.
     pub(crate) async fn reply<S>(
         &self,
         path: &str,
@@ -136,19 +142,19 @@ impl Client {
         Ok(body::timed(pieces, sent, self.timeouts, decode))
     }
 
-    /// What an answer says about whether it can answer chats.
-    pub(crate) fn health<T>(asked: Result<T, Error>) -> Result<Health, Error> {
-        match asked {
+    /// The backend's health, judged by the answer to a health request.
+    pub(crate) fn health<T>(answer: Result<T, Error>) -> Result<Health, Error> {
+        match answer {
             Ok(_) => Ok(Health::Ready),
             Err(Error::Busy { reason: LOADING, .. }) => Ok(Health::Loading),
             Err(Error::Busy { reason: BUSY, .. }) => Ok(Health::Draining),
-            // It lives, and what it says of us says nothing of itself.
+            // It limits our rate, so it is up.
             Err(Error::Busy { .. }) => Ok(Health::Ready),
             Err(error) => Err(error),
         }
     }
 
-    /// The whole answer of `GET path`.
+    /// Decodes the whole answer of `GET path`.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         path: &str,
@@ -158,8 +164,8 @@ impl Client {
         self.decode(path, answer, BODY_MAX, decode).await
     }
 
-    /// Reads a whole answer of at most `max` bytes. A large one is decoded on a thread where it holds up nobody else's
-    /// tokens, after those that came before it.
+    /// Reads a whole answer of at most `max` bytes. A large one waits for earlier ones and is decoded on a blocking
+    /// thread, so that it does not delay other requests' tokens.
     pub(crate) async fn decode<T: Send + 'static>(
         &self,
         path: &str,
@@ -172,20 +178,20 @@ impl Client {
         let decoded = if body.len() <= SMALL {
             decode(&body)
         } else {
-            // It is never closed. The turn is the thread's: whoever asked may leave.
-            let turn = DECODING.acquire().await;
+            // The semaphore is never closed. The thread holds the permit, because the caller may leave meanwhile.
+            let permit = DECODING.acquire().await;
             let decoded = spawn_blocking(move || {
-                let _turn = turn;
+                let _permit = permit;
                 decode(&body)
             });
             decoded.await.ok().flatten()
         };
         decoded.ok_or_else(|| {
-            self.refused(status, format!("its answer to {path} is of an unknown shape"))
+            self.refused(status, format!("its answer to {path} has an unknown format"))
         })
     }
 
-    /// Sends something and takes the answer whatever its status, once its head has come.
+    /// Sends a request and returns the answer of any status, once its head has arrived.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -216,30 +222,30 @@ impl Client {
         Err(self.refusal(status, &body))
     }
 
-    /// The body of an answer that is a refusal; empty if it is longer than `max` bytes or does not come soon.
+    /// The body of a refusal; empty if it is longer than `max` bytes or does not arrive soon.
     pub(crate) async fn refused_with(&self, answer: Answer, max: usize) -> Vec<u8> {
         let body = timeout(self.timeouts.health, self.whole(answer, max)).await;
         body.ok().and_then(Result::ok).unwrap_or_default()
     }
 
-    /// Reads a whole body, up to `max` bytes and for no longer than a reply may take, however often something comes.
+    /// Reads a whole body of at most `max` bytes, within the time limit of a reply even if bytes keep arriving.
     pub(crate) async fn whole(&self, mut answer: Answer, max: usize) -> Result<Vec<u8>, Error> {
         let Timeouts { idle, budget, .. } = self.timeouts;
         let (begun, mut body) = (Instant::now(), Vec::new());
         loop {
-            // Asked first: there may be more at each look.
-            let left = budget.saturating_sub(begun.elapsed());
-            if left.is_zero() {
+            // Checked before each chunk: `timeout` does not expire while chunks are ready.
+            let remaining = budget.saturating_sub(begun.elapsed());
+            if remaining.is_zero() {
                 return Err(Error::Overlong { backend: self.name.clone(), budget });
             }
-            match timeout(idle.min(left), answer.chunk()).await {
+            match timeout(idle.min(remaining), answer.chunk()).await {
                 Ok(None) => return Ok(body),
                 Ok(Some(Ok(bytes))) if body.len() + bytes.len() <= max => {
                     body.extend_from_slice(&bytes);
                 }
                 Ok(Some(Ok(_))) => return Err(self.unreachable(TOO_LONG, true, None)),
                 Ok(Some(Err(error))) => return Err(self.fault(Failure::Http(error))),
-                Err(_) if left <= idle => {}
+                Err(_) if remaining <= idle => {}
                 Err(_) => return Err(self.unreachable(SILENT, true, None)),
             }
         }
@@ -251,7 +257,7 @@ impl Client {
     }
 }
 
-/// A body. Maps with string keys and numbers: JSON can say it all.
+/// A body as JSON. Serialization does not fail: bodies contain only maps with string keys, strings and numbers.
 fn json(body: &impl Serialize) -> Option<Content> {
     Some(("application/json", serde_json::to_vec(body).unwrap_or_default()))
 }

@@ -1,8 +1,8 @@
-//! Ollama, in its own words: `/api/chat` and `/api/generate`, because `num_ctx` cannot be set through its `/v1`.
+//! Client of Ollama's own API: `/api/chat` and `/api/generate`, because `num_ctx` cannot be set through its `/v1`.
 //!
-//! A model is always asked with the one context that the settings give it: Ollama loads it anew, for seconds, whenever
-//! another is asked for. Prompts that do not fit are an error, never cut (`truncate`, `shift`). Models that Ollama
-//! forwards to its cloud are refused before anything is sent: by name, and by what it says of them when it lists its models.
+//! Every request for a model has the context size of the settings: if a request has another, Ollama reloads the model,
+//! which takes seconds. Prompts that do not fit are an error and never cut (`truncate`, `shift`). Models that Ollama
+//! forwards to its cloud are refused before anything is sent, by their name and by Ollama's list of models.
 
 mod embeddings;
 mod generate;
@@ -30,18 +30,18 @@ pub use embeddings::decode as decode_ollama_embeddings;
 pub use models::{decode_show as decode_ollama_show, decode_tags as decode_ollama_tags};
 pub use reply::decode as decode_ollama;
 
-/// Most models that are asked one by one what they can do.
+/// Most models whose capabilities are requested, one by one.
 const MODELS_MAX: usize = 64;
-/// Longest answer about one model, in bytes: licence, template and the list of tensors are in it.
+/// Longest answer about one model, in bytes: it contains the licence, the template and the list of tensors.
 const SHOW_MAX: usize = 4 << 20;
 
-/// An Ollama.
+/// An Ollama server.
 #[derive(Clone, Debug)]
 pub struct Ollama {
     link: Arc<Client>,
     /// Tokens of each model's context, by the model's name.
     contexts: BTreeMap<String, u32>,
-    /// Names without `:latest` of the models that it forwards, as it last listed them.
+    /// Names, without `:latest`, of the models that it forwards, by its last list.
     elsewhere: Arc<Mutex<Vec<String>>>,
 }
 
@@ -84,7 +84,7 @@ impl Ollama {
         self.link.decode(path, answer, EMBEDDINGS_MAX, decode).await
     }
 
-    /// The models on this machine, with what each can do; of one that it cannot tell of, the name alone.
+    /// The models on this machine with their capabilities; only the name of a model that it cannot describe.
     async fn list(&self) -> Result<Vec<ModelInfo>, Error> {
         let names = self.link.read("/api/tags", models::decode_names).await?;
         *self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -116,7 +116,7 @@ impl Ollama {
     }
 
     async fn state(&self) -> Result<Health, Error> {
-        // Models are loaded when they are asked, so it is ready as soon as it is there.
+        // It loads a model with the model's first request, so it is ready as soon as it is up.
         Client::health(self.link.read("/api/version", models::decode_version).await)
     }
 
@@ -155,12 +155,12 @@ impl Backend for Ollama {
     }
 }
 
-/// A model's name without the tag that it has if none is written.
+/// A model's name without the default tag.
 fn bare(model: &str) -> &str {
     model.strip_suffix(":latest").unwrap_or(model)
 }
 
-/// Why a model is not asked that Ollama forwards.
+/// The error message for a model that Ollama forwards to its cloud.
 #[must_use]
 pub fn refuse_cloud(model: &str) -> String {
     format!("{model}{ELSEWHERE}")

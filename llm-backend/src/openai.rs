@@ -1,4 +1,4 @@
-//! Any server that speaks OpenAI's `/v1/chat/completions`.
+//! Client of servers with OpenAI's `/v1/chat/completions`.
 
 mod calls;
 mod completion;
@@ -24,7 +24,7 @@ pub use embeddings::decode_embeddings;
 pub use reply::decode;
 pub use wire::{Slot, decode_models, decode_props, decode_slots};
 
-/// Most slots that a server is believed to have.
+/// Most slots that a server may report.
 const SLOTS_MAX: u32 = 4096;
 
 /// An OpenAI-compatible server: `maru-llm`, llama-server, vLLM.
@@ -34,18 +34,18 @@ pub struct OpenAiCompatible {
 }
 
 impl OpenAiCompatible {
-    /// Makes a client. Nothing is connected yet. A file that cannot be used is an error of each request until it can.
+    /// Makes a client. Nothing is connected yet. While a file cannot be used, each request fails.
     ///
     /// # Errors
     ///
-    /// [`Error::Address`] if the URL is of another kind, or plain HTTP to a host that is neither this machine nor in the
-    /// mesh, where prompts would travel unencrypted; [`Error::Key`] if the key is invalid, [`Error::File`] if a
+    /// [`Error::Address`] if the URL cannot be used, or is plain HTTP to a host that is neither this machine nor in the
+    /// mesh, because prompts would be sent unencrypted; [`Error::Key`] if the key is invalid, [`Error::File`] if a
     /// certificate has no key.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Ok(Self { link: Arc::new(Client::new(settings)?) })
     }
 
-    /// What each slot of the server is doing, for servers with llama-server's `/slots`.
+    /// The state of each slot, for servers with llama-server's `/slots`.
     ///
     /// # Errors
     ///
@@ -57,8 +57,8 @@ impl OpenAiCompatible {
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
         let mut request = wire::streaming(request);
         match self.ask(&request).await {
-            // vLLM counts the longest reply in with the conversation, and some models take no such bound, or by another name.
-            // Nobody asked for it.
+            // vLLM adds `max_tokens` to the length of the conversation, and some models do not support it or name it
+            // differently. The client did not set it, so it is removed, and the limit is applied here.
             Err(error)
                 if request.usual_length
                     && (error.is_too_long() || error.is_without("max_tokens")) =>
@@ -72,22 +72,28 @@ impl OpenAiCompatible {
 
     async fn ask(&self, request: &ChatRequest) -> Result<DeltaStream, Error> {
         if let Some(completion) = &request.completion {
-            return self.go_on(request, completion).await;
+            return self.complete(request, completion).await;
         }
         self.link.reply("/v1/chat/completions", request, "text/event-stream", reply::deltas).await
     }
 
-    async fn go_on(&self, request: &ChatRequest, how: &Completion) -> Result<DeltaStream, Error> {
+    async fn complete(
+        &self,
+        request: &ChatRequest,
+        completion: &Completion,
+    ) -> Result<DeltaStream, Error> {
         let model = request.model.as_deref().unwrap_or_default();
-        let unsupported = |what: &str| {
-            let words = format!("{model} does not support {what}");
-            self.link.refused(StatusCode::BAD_REQUEST, words)
+        let unsupported = |feature: &str| {
+            let message = format!("{model} does not support {feature}");
+            self.link.refused(StatusCode::BAD_REQUEST, message)
         };
-        let body = completion::body(request, how).map_err(unsupported)?;
+        let body = completion::body(request, completion).map_err(unsupported)?;
         let kind = "text/event-stream";
         match self.link.reply("/v1/completions", &body, kind, reply::deltas).await {
             // A server without that path, such as maru-llm.
-            Err(Error::Refused { status: 404 | 405 | 501, .. }) => Err(unsupported(how.as_str())),
+            Err(Error::Refused { status: 404 | 405 | 501, .. }) => {
+                Err(unsupported(completion.as_str()))
+            }
             answer => answer,
         }
     }
@@ -98,17 +104,17 @@ impl OpenAiCompatible {
 
     async fn state(&self) -> Result<Health, Error> {
         match self.link.get("/health").await {
-            // A server without /health answers if it lists its models.
+            // A server without /health is up if it lists its models.
             Err(Error::Refused { status: 404, .. }) => Client::health(self.list().await),
-            asked => Client::health(asked),
+            answer => Client::health(answer),
         }
     }
 
-    /// How many slots it has, by `/slots` of llama-server and `maru-llm`, or, where that is switched off, by `/props`.
-    async fn places(&self) -> Result<Option<u32>, Error> {
-        let told = match self.slots().await {
+    /// The number of slots, by `/slots` of llama-server and `maru-llm` or, if that is switched off, by `/props`.
+    async fn slot_count(&self) -> Result<Option<u32>, Error> {
+        let reported = match self.slots().await {
             Ok(slots) => u32::try_from(slots.len()).ok(),
-            // Of another kind, or started without it.
+            // Another server, or one started without `/slots`.
             Err(Error::Refused { .. }) => match self.link.read("/props", decode_props).await {
                 Ok(slots) => Some(slots),
                 Err(Error::Refused { .. }) => None,
@@ -116,16 +122,16 @@ impl OpenAiCompatible {
             },
             Err(error) => return Err(error),
         };
-        Ok(told.filter(|slots| (1..=SLOTS_MAX).contains(slots)))
+        Ok(reported.filter(|slots| (1..=SLOTS_MAX).contains(slots)))
     }
 
     async fn vectors(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
         let path = "/v1/embeddings";
         let answer = match self.link.post(path, &embeddings::body(&request)).await {
-            // A server without that path, or not started for it.
+            // A server without that path, or started without embeddings.
             Err(Error::Refused { status: 404 | 405 | 501, .. }) => {
-                let words = format!("{} does not support embedding", request.model);
-                return Err(self.link.refused(StatusCode::BAD_REQUEST, words));
+                let message = format!("{} does not support embedding", request.model);
+                return Err(self.link.refused(StatusCode::BAD_REQUEST, message));
             }
             answer => answer?,
         };
@@ -135,17 +141,17 @@ impl OpenAiCompatible {
     }
 }
 
-/// Ends a reply before it says more than so many steps, as `max_tokens` would: each step is a token at least.
+/// Ends a reply after `most` deltas with text, as `max_tokens` would: each is at least one token.
 fn at_most(most: u32, deltas: DeltaStream) -> DeltaStream {
     let next = |state: Option<(DeltaStream, u32)>| async move {
-        let (mut deltas, left) = state?;
+        let (mut deltas, remaining) = state?;
         let delta = deltas.next().await?;
         let says = delta.as_ref().is_ok_and(Delta::says);
-        if says && left == 0 {
+        if says && remaining == 0 {
             let ended = Delta { finish_reason: Some(FinishReason::Length), ..Delta::default() };
             return Some((Ok(ended), None));
         }
-        Some((delta, Some((deltas, left - u32::from(says)))))
+        Some((delta, Some((deltas, remaining - u32::from(says)))))
     };
     stream::unfold(Some((deltas, most)), next).boxed()
 }
@@ -168,6 +174,6 @@ impl Backend for OpenAiCompatible {
     }
 
     fn capacity(&self) -> BoxFuture<'_, Result<Option<u32>, Error>> {
-        self.places().boxed()
+        self.slot_count().boxed()
     }
 }

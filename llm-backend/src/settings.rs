@@ -1,4 +1,4 @@
-//! How a backend is reached: address, key, certificates, patience.
+//! Settings of the connection to a backend: address, key, certificates, timeouts.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `unix:///path/to.sock`, `http://host:port` on this machine or in the mesh, or `https://host:port`; a trailing
-    /// `/v1` is understood.
+    /// `/v1` is allowed.
     pub base_url: String,
     /// Sent with each request as `Authorization: Bearer`, if there is one.
     pub key: Option<ApiKey>,
@@ -16,12 +16,12 @@ pub struct Settings {
     pub tls: Tls,
     /// For a UNIX socket.
     pub socket: SocketTrust,
-    /// How long to wait.
+    /// Timeouts.
     pub timeouts: Timeouts,
 }
 
 impl Settings {
-    /// An address without key and certificates, with the usual patience.
+    /// An address without key and certificates, with the default timeouts.
     pub fn new(base_url: impl Into<String>) -> Self {
         Self {
             base_url: base_url.into(),
@@ -49,12 +49,12 @@ impl Default for SocketTrust {
     }
 }
 
-/// What tells a backend that we may use it. `Debug` never shows it.
+/// The key of a backend's API. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ApiKey {
     /// The key itself.
     Text(Zeroizing<String>),
-    /// A file that holds it; read again when it changes.
+    /// A file that contains it; read again when it changes.
     File(PathBuf),
 }
 
@@ -67,12 +67,12 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// The PEM files of TLS; each is read again when it changes, while replies go on.
+/// The PEM files of TLS; each is read again when it changes, without interrupting replies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// Certificates of the authorities that the server's certificate may come from: no others are trusted.
+    /// Certificates of the CAs that may have issued the server's certificate: no others are trusted.
     pub ca: Option<PathBuf>,
-    /// The certificate that is shown to the server, with its chain.
+    /// The client certificate, with its chain.
     pub cert: Option<PathBuf>,
     /// Its private key.
     pub key: Option<PathBuf>,
@@ -80,18 +80,18 @@ pub struct Tls {
     pub server_name: Option<String>,
 }
 
-/// How long to wait for a backend.
+/// Timeouts of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// For the connection, TLS included. Default: 5 s.
     pub connect: Duration,
-    /// For an answer that takes no model: health, lists, slots. Default: 5 s.
+    /// For an answer that needs no model: health, lists, slots. Default: 5 s.
     pub health: Duration,
     /// For a reply's first delta: the model may load, and it reads the whole prompt first. Default: 900 s.
     pub first: Duration,
-    /// Between two signs of life after that; comment lines count. Default: 60 s.
+    /// Between two pieces of a reply after that; comment lines count. Default: 60 s.
     pub idle: Duration,
-    /// For the reply, from its first delta on. Default: 600 s.
+    /// For the reply after its first delta. Default: 600 s.
     pub budget: Duration,
 }
 

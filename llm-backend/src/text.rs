@@ -1,8 +1,8 @@
-//! Pieces of a reply's text as model servers send them: one may end within a character.
+//! Pieces of a reply's text as model servers send them: a piece may end within a character.
 //!
-//! A server that counts text in UTF-16, as JavaScript programs do, may send the first half of an emoji as the escape at the
-//! end of one piece (`"\ud83d"`) and the second at the beginning of the next. [`PieceJoiner`] joins them; a half that stays alone
-//! is U+FFFD.
+//! A server that counts text in UTF-16, as JavaScript programs do, may send the first surrogate of an emoji as an
+//! escape at the end of one piece (`"\ud83d"`) and the second at the beginning of the next. [`PieceJoiner`] joins them;
+//! a lone surrogate becomes U+FFFD.
 
 use std::fmt;
 
@@ -12,21 +12,21 @@ use serde::{
     de::{DeserializeOwned, Visitor},
 };
 
-/// Bytes of half a character.
-const HALF: usize = 3;
+/// Bytes of a surrogate in WTF-8.
+const SURROGATE: usize = 3;
 
-/// A piece of text: UTF-8, in which halves of characters stand by themselves (WTF-8).
+/// A piece of text: UTF-8 that may contain lone surrogates (WTF-8).
 pub(crate) struct TextPiece(Vec<u8>);
 
-/// The pieces of one text so far: what the last of them left for the next.
+/// Joins the pieces of one text.
 #[derive(Debug, Default)]
 pub(crate) struct PieceJoiner {
-    /// The first half of a character.
-    half: Option<[u8; HALF]>,
+    /// The first surrogate of a character, at the end of the last piece.
+    half: Option<[u8; SURROGATE]>,
 }
 
 impl PieceJoiner {
-    /// What the next piece adds to the text; `is_last` if none follows.
+    /// The text that the next piece adds; `is_last` if none follows.
     pub(crate) fn join(&mut self, piece: Option<TextPiece>, is_last: bool) -> String {
         let piece = piece.map(|TextPiece(bytes)| bytes).unwrap_or_default();
         let mut bytes = match self.half {
@@ -36,35 +36,35 @@ impl PieceJoiner {
         };
         self.half = None;
         if !is_last
-            && let Some((_, last)) = bytes.split_last_chunk::<HALF>()
+            && let Some((_, last)) = bytes.split_last_chunk::<SURROGATE>()
             && unit(last).is_some_and(is_first)
         {
             self.half = Some(*last);
-            bytes.truncate(bytes.len() - HALF);
+            bytes.truncate(bytes.len() - SURROGATE);
         }
         String::from_utf8(bytes).unwrap_or_else(|error| read(error.as_bytes()))
     }
 }
 
-/// Reads JSON of a model server; half a character that stands elsewhere than in a [`TextPiece`] is read as U+FFFD.
+/// Parses JSON of a model server; a lone surrogate outside of a [`TextPiece`] is read as U+FFFD.
 pub(crate) fn json<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     serde_json::from_str(text)
         .or_else(|_| serde_json::from_str(&surrogate::replace_lone_in(text.to_owned())))
 }
 
-/// The text of these bytes, with U+FFFD for half a character.
+/// The text of these bytes, with U+FFFD for each lone surrogate.
 fn read(mut bytes: &[u8]) -> String {
     let mut text = String::new();
     while let Some(chunk) = bytes.utf8_chunks().next() {
         text.push_str(chunk.valid());
         bytes = bytes.get(chunk.valid().len()..).unwrap_or_default();
-        let (first, second) = (unit(bytes), bytes.get(HALF..).and_then(unit));
+        let (first, second) = (unit(bytes), bytes.get(SURROGATE..).and_then(unit));
         let (c, length) = match (first, second) {
             (Some(first), Some(second)) if is_first(first) && !is_first(second) => {
                 let c = char::decode_utf16([first, second]).next().and_then(Result::ok);
-                (c, 2 * HALF)
+                (c, 2 * SURROGATE)
             }
-            (Some(_), _) => (None, HALF),
+            (Some(_), _) => (None, SURROGATE),
             (None, _) => (None, chunk.invalid().len()),
         };
         if !bytes.is_empty() {
@@ -75,7 +75,7 @@ fn read(mut bytes: &[u8]) -> String {
     text
 }
 
-/// The half of a character that bytes begin with, in UTF-16.
+/// The surrogate at the beginning of these bytes, as a UTF-16 unit.
 fn unit(bytes: &[u8]) -> Option<u16> {
     let &[0xed, middle @ 0xa0..=0xbf, last @ 0x80..=0xbf, ..] = bytes else {
         return None;
@@ -83,12 +83,12 @@ fn unit(bytes: &[u8]) -> Option<u16> {
     Some(0xd000 | u16::from(middle & 0x3f) << 6 | u16::from(last & 0x3f))
 }
 
-/// Whether it is the first half of one.
+/// Whether it is a first surrogate.
 fn is_first(unit: u16) -> bool {
     unit < 0xdc00
 }
 
-/// From JSON: the bytes of a string are read where a `String` would be refused.
+/// From a JSON string's bytes, because a `String` cannot contain surrogates.
 impl<'de> Deserialize<'de> for TextPiece {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Bytes;
@@ -119,16 +119,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_string_is_no_piece() {
+    fn only_a_string_is_a_piece() {
         for json in ["7", "[104]", "{}", "true"] {
             assert!(serde_json::from_str::<Option<TextPiece>>(json).is_err(), "{json}");
         }
     }
 
     proptest! {
-        /// However a text is cut, between the halves of a character too, the same text comes.
+        /// A text that is cut anywhere, also between surrogates, is joined to the same text.
         #[test]
-        fn pieces_make_the_text_that_was_cut(
+        fn pieces_are_joined_to_the_text_that_was_cut(
             parts in prop::collection::vec(
                 prop_oneof![
                     any::<char>().prop_map(|c| c.encode_utf16(&mut [0; 2]).to_vec()),

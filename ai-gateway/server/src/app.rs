@@ -140,7 +140,8 @@ impl App {
         })
     }
 
-    /// How long a streamed answer waits for its model before it begins without it. Until then an error is a status.
+    /// How long a streamed answer waits for its model before its headers are sent. Until then an error is answered with
+    /// a status.
     #[must_use]
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.limits.headers_seconds.into())
@@ -193,10 +194,10 @@ impl App {
     /// Maintains keys, limits and backends for as long as it is polled.
     pub(crate) async fn run_maintenance(self: &Arc<Self>) {
         // A backend that does not answer must not delay the rest.
-        tokio::join!(self.look_after_keys(), self.look_after_backends());
+        tokio::join!(self.maintain_keys(), self.maintain_backends());
     }
 
-    async fn look_after_keys(self: &Arc<Self>) {
+    async fn maintain_keys(self: &Arc<Self>) {
         for tick in 1_u32.. {
             tokio::time::sleep(TICK).await;
             if self.rotate().is_err() {
@@ -215,7 +216,7 @@ impl App {
         }
     }
 
-    async fn look_after_backends(&self) {
+    async fn maintain_backends(&self) {
         for tick in 1_u32.. {
             let again = tick.is_multiple_of(SLOW);
             drop(tokio::time::timeout(PATIENCE, self.models.learn(again)).await);

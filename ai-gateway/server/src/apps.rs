@@ -76,7 +76,7 @@ struct File {
     apps: Vec<StoredApp>,
 }
 
-/// An app as the file has it.
+/// An app as it is stored in the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct StoredApp {
     name: AppName,
@@ -90,11 +90,11 @@ struct StoredApp {
 impl StoredApp {
     fn to_app(&self) -> App {
         // Any number in the file is accepted.
-        let said = |seconds: u64, format: &str| utc(seconds).strftime(format).to_string();
+        let time = |seconds: u64, format: &str| utc(seconds).strftime(format).to_string();
         App {
             name: self.name.clone(),
-            created: said(self.created_s, "%Y-%m-%dT%H:%M:%SZ"),
-            last_used: self.used_day.map(|day| said(day.saturating_mul(DAY), "%Y-%m-%d")),
+            created: time(self.created_s, "%Y-%m-%dT%H:%M:%SZ"),
+            last_used: self.used_day.map(|day| time(day.saturating_mul(DAY), "%Y-%m-%d")),
         }
     }
 }
@@ -107,7 +107,7 @@ struct State {
 }
 
 impl State {
-    /// All apps as the file has them.
+    /// All apps as they are stored in the file.
     fn stored(&self) -> Vec<StoredApp> {
         self.apps.iter().map(|entry| entry.stored.clone()).collect()
     }

@@ -49,7 +49,7 @@ use rustix::{
 const MIN: usize = 256 << 10;
 /// The kernel's page size, in bytes. If pages are larger, more than necessary is checked.
 const PAGE: usize = 4096;
-/// Part of the limit that is left to others in this process (io_uring, TLS libraries).
+/// Part of the limit that is left to other users of locked memory in this process (io_uring, TLS libraries).
 const MARGIN: usize = 256 << 10;
 
 static HEAP: Mutex<Heap> = Mutex::new(Heap::empty());
@@ -72,7 +72,7 @@ pub struct Allocator;
 #[derive(Debug, thiserror::Error)]
 pub enum ArenaError {
     /// The system allows too little.
-    #[error("only {0} bytes may be locked in memory: raise the memlock limit (ulimit -l)")]
+    #[error("only {0} bytes can be locked in memory: raise the memlock limit (ulimit -l)")]
     Limit(usize),
     /// The system refused.
     #[error("memory cannot be locked")]
@@ -92,9 +92,9 @@ pub struct ArenaFull;
 pub struct Usage {
     /// Bytes in use.
     pub used: usize,
-    /// Bytes in all; 0 if there is no arena.
+    /// Bytes in total; 0 if there is no arena.
     pub size: usize,
-    /// Blocks for which the arena had no room.
+    /// Blocks that did not fit into the arena.
     pub spilled: usize,
 }
 
@@ -119,7 +119,7 @@ pub fn init(size: usize) -> Result<usize, ArenaError> {
     let start = unsafe {
         mmap_anonymous(ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
     }?;
-    // SAFETY: the range is the mapping just made, which nobody else knows; none of these calls changes its contents.
+    // SAFETY: the range is the mapping just made, which nothing else uses; none of these calls changes its contents.
     unsafe {
         mlock(start, size)?;
         madvise(start, size, Advice::LinuxDontDump)?;
@@ -132,7 +132,7 @@ pub fn init(size: usize) -> Result<usize, ArenaError> {
     Ok(size)
 }
 
-/// A token: allocations made now are in the arena. Only [`locked`] gives it, to its own thread and while its closure
+/// Proof that allocations are made in the arena. Only [`locked`] creates it, for its own thread and while its closure
 /// runs.
 #[derive(Clone, Copy, Debug)]
 pub struct InArena<'a>(PhantomData<*const &'a ()>);
@@ -155,8 +155,8 @@ pub fn locked<T>(work: impl for<'a> FnOnce(InArena<'a>) -> T) -> T {
 #[must_use]
 pub fn has_room(bytes: usize) -> bool {
     let usage = usage();
-    let taken = usage.used.saturating_add(GROWING.load(Ordering::Acquire));
-    usage.size == 0 || taken.saturating_add(bytes) <= usage.size / 8 * 7
+    let used = usage.used.saturating_add(GROWING.load(Ordering::Acquire));
+    usage.size == 0 || used.saturating_add(bytes) <= usage.size / 8 * 7
 }
 
 /// Appends to a text in the arena. To grow it, there must be room for the larger copy beside the old one, which is
@@ -175,7 +175,7 @@ pub fn append(text: &mut String, more: &str) -> Result<(), ArenaFull> {
     Ok(())
 }
 
-/// Moves a text into a block of so many bytes.
+/// Moves a text into a block of `bytes` bytes.
 fn grow(text: &mut String, bytes: usize) -> Result<(), ArenaFull> {
     let _growth = GrowthReservation::begin(bytes)?;
     let mut larger = locked(|_| String::with_capacity(bytes));
@@ -239,7 +239,7 @@ fn take(layout: Layout) -> Option<*mut u8> {
 ///
 /// `block` has `size` bytes that nothing else uses.
 unsafe fn wipe(block: *mut u8, size: usize) {
-    // SAFETY: the assembly may have written any bytes, so that all of them are initialized after it, whoever left them so.
+    // SAFETY: the assembly may have written any bytes, so the compiler must treat all of them as initialized after it.
     let bytes = unsafe {
         asm!("/* {} */", in(reg) block, options(nostack, preserves_flags));
         slice::from_raw_parts_mut(block, size)

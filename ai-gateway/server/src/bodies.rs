@@ -25,7 +25,7 @@ use tokio::{sync::oneshot, time::timeout};
 pub(crate) const SMALL: usize = 64 << 10;
 /// Memory for small bodies, in bytes.
 const SMALL_ONES: usize = 16 << 20;
-/// The same of one person: as many as one node has connections.
+/// The same for one person: one small body for each connection that a node may have.
 const SMALL_ONES_OF_ONE: usize = 64 * SMALL;
 /// Least reservation, in bytes.
 const LEAST: usize = 1 << 10;
@@ -65,7 +65,7 @@ struct Pool {
 struct Waiter {
     person: Holder,
     bytes: usize,
-    call: oneshot::Sender<Reservation>,
+    sender: oneshot::Sender<Reservation>,
 }
 
 /// Reserved memory; released when dropped.
@@ -103,18 +103,18 @@ impl BodyMemory {
     ) -> Result<Reservation, ReserveTimeout> {
         let bytes = bytes.map_or(most, |bytes| bytes.min(most)).max(LEAST);
         let pool = if bytes <= SMALL { &self.small } else { &self.large };
-        let called = {
+        let receiver = {
             let mut shared = lock(pool);
             let bytes = bytes.min(shared.each);
-            let (call, called) = oneshot::channel();
-            shared.waiting.push_back(Waiter { person: holder.clone(), bytes, call });
-            let calls = shared.call(pool);
+            let (sender, receiver) = oneshot::channel();
+            shared.waiting.push_back(Waiter { person: holder.clone(), bytes, sender });
+            let granted = shared.grant(pool);
             drop(shared);
-            tell(calls);
-            called
+            deliver(granted);
+            receiver
         };
         // Requests that stopped waiting are skipped.
-        let reserved = timeout(self.patience, called).await.map_err(|_| ReserveTimeout)?;
+        let reserved = timeout(self.patience, receiver).await.map_err(|_| ReserveTimeout)?;
         reserved.map_err(|_| ReserveTimeout)
     }
 
@@ -146,32 +146,32 @@ impl Pool {
         own + bytes <= self.each.min((self.free + own) / 2)
     }
 
-    /// Reserves free memory for waiting requests that fit. Notify them after the lock is released.
-    fn call(
+    /// Reserves free memory for waiting requests that fit. Deliver the reservations after the lock is released.
+    fn grant(
         &mut self,
         shared: &Arc<Mutex<Self>>,
     ) -> Vec<(oneshot::Sender<Reservation>, Reservation)> {
-        let mut calls = Vec::new();
-        self.waiting.retain(|it| !it.call.is_closed());
+        let mut granted = Vec::new();
+        self.waiting.retain(|it| !it.sender.is_closed());
         for _ in 0..self.waiting.len() {
             let Some(first) = self.waiting.pop_front() else { break };
             if !self.may_have(&first.person, first.bytes) {
                 self.waiting.push_back(first);
                 continue;
             }
-            let Waiter { person, bytes, call } = first;
+            let Waiter { person, bytes, sender } = first;
             self.free -= bytes;
             *self.people.entry(person.clone()).or_default() += bytes;
-            calls.push((call, Reservation { shared: Arc::clone(shared), person, bytes }));
+            granted.push((sender, Reservation { shared: Arc::clone(shared), person, bytes }));
         }
-        calls
+        granted
     }
 }
 
-/// Hands over reservations. One whose receiver is gone is released.
-fn tell(calls: Vec<(oneshot::Sender<Reservation>, Reservation)>) {
-    for (call, reserved) in calls {
-        drop(call.send(reserved));
+/// Delivers reservations. One whose receiver is gone is released.
+fn deliver(granted: Vec<(oneshot::Sender<Reservation>, Reservation)>) {
+    for (sender, reservation) in granted {
+        drop(sender.send(reservation));
     }
 }
 
@@ -185,9 +185,9 @@ impl Drop for Reservation {
                 shared.people.remove(&self.person);
             }
         }
-        let calls = shared.call(&self.shared);
+        let granted = shared.grant(&self.shared);
         drop(shared);
-        tell(calls);
+        deliver(granted);
     }
 }
 
@@ -262,16 +262,16 @@ mod tests {
         let reserved = now(&bodies, &ada, Some(SMALL + 1)).unwrap();
         assert_eq!(free - bodies.free(), SMALL + 1);
         drop(reserved);
-        for untold in [None, Some(usize::MAX)] {
-            let reserved = now(&bodies, &ada, untold).unwrap();
-            assert_eq!(free - bodies.free(), 3 * MEGABYTE, "more than for one: all of that");
+        for length in [None, Some(usize::MAX)] {
+            let reserved = now(&bodies, &ada, length).unwrap();
+            assert_eq!(free - bodies.free(), 3 * MEGABYTE, "all of one person's share");
             drop(reserved);
         }
         assert_eq!(bodies.free(), free);
     }
 
     #[tokio::test]
-    async fn who_leaves_or_waits_too_long_leaves_nothing_behind() {
+    async fn a_request_that_leaves_or_waits_too_long_holds_no_memory() {
         let mut bodies = bodies();
         bodies.patience = Duration::ZERO;
         let (ada, free) = (user(1), bodies.free());
@@ -287,9 +287,9 @@ mod tests {
         assert!(shared.people.is_empty() && shared.waiting.is_empty(), "nobody is remembered");
     }
 
-    /// Called, but gone before it could notice.
+    /// The first waiter was granted memory, but was dropped before it received it.
     #[tokio::test]
-    async fn memory_that_nobody_takes_goes_on_to_the_next() {
+    async fn memory_that_was_not_received_goes_to_the_next() {
         let bodies = bodies();
         let ada = user(1);
         let reserved = now(&bodies, &ada, Some(3 * MEGABYTE)).unwrap();
@@ -304,7 +304,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever comes and goes: nobody has more than one may, and who has nothing gets memory for a small image.
+        /// In any order of requests: nobody gets more than one person's share, and a person without any gets memory for
+        /// a small image.
         #[test]
         fn nobody_can_hold_it_all(
             acts in prop::collection::vec((0..4_u64, SMALL..4 * MEGABYTE, any::<prop::sample::Index>()), 0..60),

@@ -1,7 +1,7 @@
 //! A chat's next message, for every API: prompt, model, reply.
 //!
 //! ```text
-//! routes ──compose──▶ Run::start ──▶ line ▶ chain ▶ deltas ──Run::next──▶ HTTP response
+//! routes ──compose──▶ Run::start ──▶ queue ▶ chain ▶ deltas ──Run::next──▶ HTTP response
 //! ```
 
 mod compose;

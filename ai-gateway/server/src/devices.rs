@@ -1,9 +1,9 @@
 //! Device keys, each bound to a node and its person.
 //!
 //! A key is bound on the agent's listener, by a connection of the node itself, together with the node's person. Sealed
-//! requests with the key are accepted only from that node and for that person. So telmeet, which repeats headers, can
-//! neither use a key of its own nor combine one member's key with another's name. A node with a new owner has to bind
-//! its keys again.
+//! requests with the key are accepted only from that node and for that person. So telmeet, which forwards the identity
+//! header, can neither use a key of its own nor combine one member's key with another's name. A node with a new owner
+//! has to bind its keys again.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use crate::changes::{Change, Changes};
 
 /// Most keys of one node.
 pub(crate) const MAX_PER_NODE: usize = 16;
-/// Most keys in all.
+/// Most keys in total.
 pub(crate) const MAX_TOTAL: usize = 4096;
 
 /// A key was not bound.
@@ -97,7 +97,10 @@ impl Devices {
         let bound: HashMap<_, _> = known.collect();
         if bound.len() < all {
             let keys = all - bound.len();
-            tracing::info!(keys, "device keys without a person count as unbound: apps bind anew");
+            tracing::info!(
+                keys,
+                "device keys without a person count as unbound; apps bind them again"
+            );
         }
         Ok(Self { changes: Changes::new(path), bound: Mutex::new(bound) })
     }

@@ -60,7 +60,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// A program of this machine has no key, or a wrong one.
-    #[error("the key of an app is required")]
+    #[error("an app's key is required")]
     Key,
     /// The admin's call about an app failed.
     #[error(transparent)]
@@ -80,7 +80,7 @@ pub(crate) enum Error {
     /// A limit was exceeded.
     #[error("{}", match .0.limit {
         Limit::Rate => "too many requests",
-        Limit::Person => "you have as many requests waiting as one person may",
+        Limit::Person => "you have as many waiting requests as one person may have",
         Limit::Total => "the queue of this model is full",
         Limit::WaitTime => "the model was busy with other replies for as long as a request may wait",
         Limit::Preempted => "others waited for the model, and this reply had not begun in its time",
@@ -128,8 +128,8 @@ impl From<DecodeError> for Error {
 
 const AT_HOME: &str = "Ask whoever runs this gateway to do it there.";
 const RETRY: &str = "Ask again in a moment.";
-const ADMIN: &str = "Ask again; if it stays so, the admin can see why with `maru doctor`.";
-const DOCS: &str = "See docs/protocols for what there is.";
+const ADMIN: &str = "Ask again; if it fails again, the admin can see why with `maru doctor`.";
+const DOCS: &str = "See docs/protocols for the endpoints.";
 
 /// Status, problem kind, and what to do.
 type Kind = (StatusCode, &'static str, &'static str);
@@ -285,7 +285,7 @@ fn model_kind(failure: &Failure) -> Kind {
             (StatusCode::NOT_FOUND, kind::NOT_FOUND, "GET /v1/models lists them.")
         }
         Failure::Refused(..) => {
-            bad_request(kind::BODY, "Correct what it names, or leave that out.")
+            bad_request(kind::BODY, "Correct what the message names, or leave that out.")
         }
         Failure::Unsupported(_, Detail { code: Some(Code::UnsupportedValue), .. }) => {
             bad_request(kind::BODY, "Choose another value or another model, or leave that out.")
@@ -316,7 +316,7 @@ fn model_kind(failure: &Failure) -> Kind {
         Failure::Behind => bad_gateway(kind::MODEL, "Ask again, and read the reply as it comes."),
         Failure::Down(_) => bad_gateway(
             kind::MODEL,
-            "If it stays so, the admin can see with `maru doctor` at home which engine does not answer, and what to do.",
+            "If it fails again, the admin can see with `maru doctor` at home which engine does not answer, and what to do.",
         ),
     }
 }

@@ -25,24 +25,25 @@ pub(crate) fn render(models: &Models, queues: &Queues, sessions: &Sessions) -> S
         };
         nodes.iter().map(row).collect()
     };
-    gauge("breaker_open", "Nodes that are spared", &rows(|it| usize::from(it.spared)));
-    gauge("node_well", "Nodes that take new requests", &rows(|it| usize::from(it.well)));
+    gauge("breaker_open", "Whether a node's breaker is open", &rows(|it| usize::from(it.spared)));
+    gauge("node_well", "Whether a node takes new requests", &rows(|it| usize::from(it.well)));
     let busy = rows(|it| usize::try_from(it.busy).unwrap_or(usize::MAX));
-    gauge("node_busy", "Requests under way there", &busy);
+    gauge("node_busy", "Requests in progress at a node", &busy);
     let queue = queues.state();
     let rows = |value: fn(&QueueState) -> usize| -> Vec<_> {
         let row = |(name, it): &(String, QueueState)| (format!("{{provider={name:?}}}"), value(it));
         queue.iter().map(row).collect()
     };
-    gauge("line_waiting", "Requests that wait for a provider", &rows(|it| it.waiting));
+    gauge("line_waiting", "Requests that wait for a slot of a provider", &rows(|it| it.waiting));
     gauge("line_running", "Requests that hold a slot of a provider", &rows(|it| it.running));
     gauge("line_slots", "Slots of a provider", &rows(|it| it.slots));
     let (count, bytes) = sessions.size();
     gauge("sessions", "Sessions in memory", &[(String::new(), count)]);
-    gauge("session_bytes", "Their text", &[(String::new(), bytes)]);
+    gauge("session_bytes", "Text of the sessions in memory", &[(String::new(), bytes)]);
     let arena = arena::usage();
     gauge("locked_bytes", "Locked memory in use", &[(String::new(), arena.used)]);
-    gauge("locked_bytes_total", "Locked memory in all", &[(String::new(), arena.size)]);
-    gauge("locked_spills", "Blocks that found no room in it", &[(String::new(), arena.spilled)]);
+    gauge("locked_bytes_total", "Size of the locked memory", &[(String::new(), arena.size)]);
+    let help = "Allocations that did not fit into the locked memory";
+    gauge("locked_spills", help, &[(String::new(), arena.spilled)]);
     text
 }

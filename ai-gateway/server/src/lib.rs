@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! agent (mesh 18789) ─▶ gateway/http.sock ─┐                              ┌─▶ inference/llm.sock
-//!                                          ├─▶ routes ▶ chat ▶ line ▶ models
+//!                                          ├─▶ routes ▶ chat ▶ queue ▶ models
 //! telmeet ────────────▶ plugin/http.sock ──┘      │                       └─▶ the next backend
 //!                                          sessions, workspace (per person)
 //! root ───────────────▶ metrics/http.sock ──▶ counters, apps, usage by person and day
@@ -78,7 +78,7 @@ pub enum RunError {
     #[error("cannot disable core dumps")]
     Dumps(#[source] io::Error),
     /// Threads cannot be started.
-    #[error("cannot start the threads that serve: set threads in gateway.toml to 1")]
+    #[error("cannot start the worker threads: set threads in gateway.toml to 1")]
     Threads(#[source] io::Error),
     /// Signals cannot be watched.
     #[error("cannot watch for signals")]
@@ -125,14 +125,14 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
             routes::metrics::serve(metrics_socket, &app, stopping()),
         )
     };
-    let asked = async {
+    let stopped = async {
         termination.asked().await;
         let _ = stop.send(());
         std::future::pending().await
     };
     tokio::select! {
         _ = served => {}
-        () = asked => {}
+        () = stopped => {}
         () = app.run_maintenance() => {}
     }
     app.usage.keep(std::time::SystemTime::now());

@@ -1,4 +1,5 @@
-//! How often each caller may ask. [`queue`](crate::queue) limits how many replies a person may have at a time.
+//! Limits the rate of each caller's requests. [`queue`](crate::queue) limits how many replies a person may have at a
+//! time.
 //!
 //! The rates stop floods, not people: a chat program sends several requests at once (reply, title, tags, follow-ups),
 //! and an editor's completions start three requests a second and cancel as many.
@@ -43,7 +44,7 @@ pub(crate) enum Kind {
 pub struct Exceeded {
     /// Which limit.
     pub limit: Limit,
-    /// When to ask again, in seconds. For the limits of the queue it is an estimate.
+    /// When to send the request again, in seconds. For the limits of the queue it is an estimate.
     pub retry_after_s: u64,
 }
 
@@ -128,7 +129,7 @@ impl<C: Clock + Clone> Limiter<C> {
         self.take(&self.rates(Kind::Write).people, person)
     }
 
-    /// Counts a request of an app, which its key identifies. Its address means nothing.
+    /// Counts a request of an app, identified by its key. Its address is always this machine's and is not counted.
     pub(crate) fn count_app(&self, app: &Person, kind: Kind) -> Result<(), Exceeded> {
         self.take(&self.rates(kind).people, app)
     }

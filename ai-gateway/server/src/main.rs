@@ -17,7 +17,7 @@ struct Args {
     daemon: DaemonArgs,
 }
 
-// One of the threads that serve: `run` starts the others.
+// This thread is one of the workers; `run` starts the others.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let DaemonArgs { root, config, log } = Args::parse().daemon;

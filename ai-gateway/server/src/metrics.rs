@@ -174,7 +174,7 @@ impl Metrics {
         add("reply", usage.completion_tokens);
     }
 
-    /// All counters as text, after these gauges.
+    /// All counters as text, after the gauges.
     #[must_use]
     pub(crate) fn render(&self, gauges: String) -> String {
         let mut text = gauges;
@@ -203,7 +203,7 @@ pub(crate) struct ChatTimer {
 #[derive(Debug)]
 struct ReplyTiming {
     by: ProviderLabel,
-    /// When it was asked, and when its first delta came.
+    /// When the request was sent, and when the first delta arrived.
     asked: Instant,
     first: Option<Instant>,
     tokens: u32,
@@ -252,12 +252,12 @@ impl ChatTimer {
         let surface = SurfaceLabel { surface: self.surface };
         metrics.whole.get_or_create(&surface).observe((now - self.begun).as_secs_f64());
         let Some(reply) = &self.reply else { return };
-        let took = now - reply.asked;
-        metrics.backends.whole.get_or_create(&reply.by).observe(took.as_secs_f64());
-        let talked = reply.first.map_or(0.0, |first| (now - first).as_secs_f64());
-        // The time of the first token is not included.
-        if reply.tokens > 1 && talked > 0.0 {
-            let speed = f64::from(reply.tokens - 1) / talked;
+        let duration = now - reply.asked;
+        metrics.backends.whole.get_or_create(&reply.by).observe(duration.as_secs_f64());
+        let generation = reply.first.map_or(0.0, |first| (now - first).as_secs_f64());
+        // The time before the first token is not included.
+        if reply.tokens > 1 && generation > 0.0 {
+            let speed = f64::from(reply.tokens - 1) / generation;
             metrics.backends.speed.get_or_create(&reply.by).observe(speed);
         }
     }

@@ -112,10 +112,10 @@ impl Models {
         self.providers.keys().map(String::as_str)
     }
 
-    /// Concurrent replies of a provider, by the settings or as its nodes report; `usual` for a node without either.
+    /// Concurrent replies of a provider, by the settings or as its nodes report; `default` for a node without either.
     #[must_use]
-    pub(crate) fn slots(&self, provider: &str, usual: u32) -> u32 {
-        self.providers.get(provider).map_or(usual, |provider| provider.slots(usual))
+    pub(crate) fn slots(&self, provider: &str, default: u32) -> u32 {
+        self.providers.get(provider).map_or(default, |provider| provider.slots(default))
     }
 
     /// Sets each node's `draining` and `slots` to the file's. Nodes are neither added nor removed.
@@ -123,8 +123,8 @@ impl Models {
         for (name, provider) in &file.providers {
             let nodes = self.providers.get(name).into_iter().flat_map(|provider| &provider.nodes);
             for node in nodes {
-                if let Some(said) = provider.nodes.iter().find(|it| it.base_url == node.name()) {
-                    node.set(said.slots, said.draining);
+                if let Some(it) = provider.nodes.iter().find(|it| it.base_url == node.name()) {
+                    node.set(it.slots, it.draining);
                 }
             }
         }
@@ -251,8 +251,8 @@ impl Models {
         stream::iter(asked).for_each_concurrent(CHECKS, |node| node.probe()).await;
     }
 
-    /// Asks backends for context sizes and capabilities that the settings do not say; with `again` also those that have
-    /// answered.
+    /// Asks backends for context sizes and capabilities that are not in the settings; with `again` also those that have
+    /// answered before.
     pub(crate) async fn learn(&self, again: bool) {
         join_all(self.providers.values().map(|provider| provider.learn(again))).await;
     }

@@ -37,7 +37,7 @@ const DEFAULT: &str = include_str!("../openclaw.example.json");
 pub struct ModelRef {
     /// Key under `models.providers`.
     pub provider: String,
-    /// The model's id at the provider; it may hold slashes.
+    /// The model's id at the provider; it may contain slashes.
     pub model: String,
 }
 
@@ -69,7 +69,7 @@ pub struct Provider {
     pub nodes: Vec<Node>,
     /// Relays of a confidential chain; its only node is the address of its configuration. Empty for others.
     pub relays: Vec<Node>,
-    /// How long to wait for each.
+    /// Timeouts for its nodes.
     pub timeouts: Timeouts,
     /// Its models.
     pub models: Vec<Model>,
@@ -275,7 +275,7 @@ impl OpenClaw {
     }
 }
 
-/// The provider, or why it is left out; `reply` is the default time limit of its replies.
+/// The provider, or a warning why it is ignored; `reply` is the default time limit of its replies.
 fn usable(
     name: &str,
     raw: RawProvider,
@@ -283,20 +283,20 @@ fn usable(
 ) -> Result<Result<Provider, String>, OpenClawError> {
     let at = format!("models.providers.{name}");
     if name.contains('/') {
-        return Err(wrong(at, "a provider's name holds no slash"));
+        return Err(wrong(at, "a provider's name must not contain a slash"));
     }
-    let word = raw.api.as_deref().unwrap_or("openai-completions");
-    let api = match Api::parse(word) {
+    let api_name = raw.api.as_deref().unwrap_or("openai-completions");
+    let api = match Api::parse(api_name) {
         Some(api) => api,
-        None if keys::APIS.contains(&word) => {
-            let why = format!(
-                "{at} is left out: this version speaks openai-completions, ollama and maru-confidential, not {word}"
+        None if keys::APIS.contains(&api_name) => {
+            let warning = format!(
+                "{at} is ignored: this version supports openai-completions, ollama and maru-confidential, not {api_name}"
             );
-            return Ok(Err(why));
+            return Ok(Err(warning));
         }
         None => {
             let reason = format!(
-                "{word:?} is unknown; use \"openai-completions\", \"ollama\" or \"maru-confidential\""
+                "{api_name:?} is unknown; use \"openai-completions\", \"ollama\" or \"maru-confidential\""
             );
             return Err(wrong(format!("{at}.api"), reason));
         }
@@ -315,12 +315,12 @@ fn leave_out_cloud(name: &str, provider: &mut Provider) -> Vec<String> {
     }
     let cloud = provider.models.extract_if(.., |model| llm_backend::is_cloud(&model.id));
     let warning = |model: Model| {
-        format!("{name}/{} is left out: it runs in Ollama's cloud, not at home", model.id)
+        format!("{name}/{} is ignored: it runs in Ollama's cloud, not at home", model.id)
     };
     cloud.map(warning).collect()
 }
 
-/// If a provider lists no models, it has those that the settings name: an engine with one model accepts any name.
+/// Gives a provider that lists no models those that the settings choose: an engine with one model accepts any name.
 fn name_unlisted(choice: &RawModelChoice, providers: &mut BTreeMap<String, Provider>) {
     let names = match choice {
         RawModelChoice::One(primary) => vec![primary],
@@ -373,9 +373,10 @@ fn choose(
             Ok((find(&primary)?, fallbacks.iter().map(find).collect::<Result<_, _>>()?))
         }
         None => {
-            // A model on a stranger's machine answers who named it, and is nobody's usual one unless the file says so.
-            let usual = |(_, provider): &(&String, &Provider)| provider.api != Api::Confidential;
-            let first = providers.iter().filter(usual).find_map(|(name, provider)| {
+            // A confidential model runs on a machine outside the home, so it is the default only if the file says so.
+            let may_be_default =
+                |(_, provider): &(&String, &Provider)| provider.api != Api::Confidential;
+            let first = providers.iter().filter(may_be_default).find_map(|(name, provider)| {
                 let model = provider.models.first()?.id.clone();
                 Some(ModelRef { provider: name.clone(), model })
             });

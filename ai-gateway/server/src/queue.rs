@@ -1,18 +1,18 @@
 //! The queue before each provider: requests that wait until a slot of its backend is free.
 //!
 //! ```text
-//!             enter                 turn                     drop
-//!   request ────────▶ waiting line ───────▶ slot (the model ──────▶ the next whose turn it is
-//!        │ full: 429, 503   │ too late: 503   is asked)  │ somebody waits too long without one: the reply ends
-//!        └───────────┬──────┘
-//!                    └─▶ the line of the next provider, where the settings name a fallback
+//!             enter              call                     drop
+//!   request ────────▶ waiting ─────────▶ holds a slot ─────────▶ the slot goes to the next request
+//!        │ full: 429, 503 │ too late: 503      │ somebody waits too long without one: preempted
+//!        └───────────┬────┘
+//!                    └─▶ the queue of the next provider, if the settings name a fallback
 //! ```
 //!
 //! An engine serves its own queue in the order of arrival: twenty requests of one person would all come before anybody
-//! else's. So the gateway gives a provider no more requests at a time than it has slots, and lets people take turns
-//! ([`scheduler`]). When somebody without a slot has waited for the configured time, whoever holds the most slots must
-//! give one back ([`Ticket::preempted`]). The settings give the number of slots, or else the servers do. A fallback
-//! that answers instead of a provider gets no more requests than that provider would.
+//! else's. So the gateway sends a provider no more requests at a time than it has slots, and lets people take turns
+//! ([`scheduler`]). When somebody without a slot has waited for the configured time, the person with the most slots
+//! must give one back ([`Ticket::preempted`]). The number of slots comes from the settings, or else from the servers. A
+//! fallback that answers instead of a provider gets no more requests than that provider would.
 
 mod entry;
 mod scheduler;
@@ -53,7 +53,7 @@ pub(crate) struct Queues {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Ticket {
-    /// None if the provider has no queue.
+    /// `None` if the provider has no queue.
     entry: Option<QueueEntry<Person>>,
     preempted: CancellationToken,
     since: Instant,
@@ -79,7 +79,7 @@ impl Queues {
         let by_provider: BTreeMap<_, _> = models.providers().map(queue).collect();
         for name in settings.providers.keys().filter(|name| !by_provider.contains_key(*name)) {
             tracing::warn!(
-                "gateway.toml: line.providers names {name:?}, which is no provider of openclaw.json"
+                "gateway.toml: line.providers names {name:?}, which is not a provider in openclaw.json"
             );
         }
         Self { by_provider, settings: settings.clone(), metrics }
@@ -90,7 +90,7 @@ impl Queues {
         for (name, queue) in &self.by_provider {
             let slots = slots(&self.settings, name, models);
             if queue.state().slots != slots {
-                tracing::info!(provider = name, slots, "so many replies at a time");
+                tracing::info!(provider = name, slots, "the number of concurrent replies changed");
                 queue.set_slots(slots);
             }
         }
@@ -155,18 +155,18 @@ impl Queues {
 }
 
 impl Ticket {
-    /// Waits for the slot; `None` once it has it. Before another reply must end for it, and before its time is over, it
-    /// tries `instead` and returns what that gives. Dropping the future keeps the place.
+    /// Waits for the slot; returns `None` once it has it. Before another reply must end for it, and before its time is
+    /// over, it calls `alternative` and returns the result, if there is one. Dropping the future keeps the place.
     pub(crate) async fn acquire<T>(
         &mut self,
-        instead: impl Fn() -> Option<T>,
+        alternative: impl Fn() -> Option<T>,
     ) -> Result<Option<T>, Exceeded> {
-        let acquire = match &mut self.entry {
-            Some(entry) => entry.acquire(instead).await,
+        let acquired = match &mut self.entry {
+            Some(entry) => entry.acquire(alternative).await,
             None => Ok(None),
         };
         self.metrics.waited(self.since.elapsed());
-        acquire.map_err(|WaitTimeout| self.exceeded(Limit::WaitTime))
+        acquired.map_err(|WaitTimeout| self.exceeded(Limit::WaitTime))
     }
 
     /// Cancelled when the slot must be given back because others wait for one.
@@ -194,8 +194,8 @@ impl Ticket {
 
 /// Concurrent replies of a provider: as configured, or else the sum of its nodes' slots.
 fn slots(settings: &gateway::Queue, name: &str, models: &Models) -> usize {
-    let told = || models.slots(name, settings.slots.get().into());
-    let slots = settings.providers.get(name).map_or_else(told, |&slots| slots.get().into());
+    let reported = || models.slots(name, settings.slots.get().into());
+    let slots = settings.providers.get(name).map_or_else(reported, |&slots| slots.get().into());
     usize::try_from(slots).unwrap_or(usize::MAX).max(1)
 }
 
@@ -211,10 +211,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_is_told_to_wait_is_bounded_and_never_nothing() {
-        let told = |ms| retry(Some(Duration::from_millis(ms)));
-        assert_eq!((told(0), told(1), told(7999), told(8000)), (1, 1, 8, 9));
-        assert_eq!((told(u64::MAX), retry(Some(Duration::MAX))), (60, 60));
-        assert_eq!(retry(None), 5, "nobody knows yet");
+    fn retry_after_is_bounded_and_never_zero() {
+        let after = |ms| retry(Some(Duration::from_millis(ms)));
+        assert_eq!((after(0), after(1), after(7999), after(8000)), (1, 1, 8, 9));
+        assert_eq!((after(u64::MAX), retry(Some(Duration::MAX))), (60, 60));
+        assert_eq!(retry(None), 5, "no estimate yet");
     }
 }

@@ -42,7 +42,7 @@ use self::surface::{Listener, Surface};
 
 pub(crate) use caller::is_for_apps;
 
-/// Paths below which pages of listed origins may send requests.
+/// Paths below which web pages of listed origins may send requests.
 pub(crate) const FOR_PAGES: [&str; 2] = ["/v1", "/api"];
 
 /// Endpoints of a listener in Maru's own formats, without health.
@@ -55,7 +55,7 @@ fn own_endpoints(listener: Listener) -> Vec<Served<Arc<App>>> {
     endpoints
 }
 
-/// Its endpoints in other programs' formats: not sealed, and with larger bodies.
+/// Endpoints of a listener in other programs' formats: not sealed, and with larger bodies.
 fn plain_endpoints(listener: Listener) -> Vec<Served<Arc<App>>> {
     match listener {
         Listener::Agent => openai::endpoints().into_iter().chain(ollama::endpoints()).collect(),
@@ -83,13 +83,14 @@ pub(crate) fn agent_listener(app: &Arc<App>) -> Router {
     listener(Listener::Agent, app)
 }
 
-/// The listener for telmeet, which asks for its callers.
+/// The listener for telmeet, which sends its users' sealed requests.
 pub(crate) fn plugin_listener(app: &Arc<App>) -> Router {
     listener(Listener::Plugin, app)
 }
 
 fn listener(listener: Listener, app: &Arc<App>) -> Router {
-    // What is done before a handler is one layer: each costs every request a boxed future and a clone of what is below.
+    // One layer before the handlers does everything: each layer costs every request a boxed future and a clone of the
+    // inner service.
     let own = endpoint::router(own_endpoints(listener));
     let own = own.layer(from_fn_with_state(Arc::clone(app), admit_own));
     let plain = endpoint::router(plain_endpoints(listener));
@@ -153,7 +154,7 @@ async fn admit_plain(
     app.starts.wait().await;
     let surface = Surface::of(request.uri().path());
     if let Err(error) = caller::identify(&app, &mut request) {
-        return caller::asking_for_a_key(refuse(&app, surface, error));
+        return caller::with_challenge(refuse(&app, surface, error));
     }
     if let Err(error) = limit(&app, listener, &request) {
         return refuse(&app, surface, error);
@@ -162,7 +163,7 @@ async fn admit_plain(
     answer(&app, surface, (holder, app.limits.max_plain_body_bytes), request, next).await
 }
 
-/// Answers a request whose body may have so many bytes, once memory is reserved for it.
+/// Answers a request whose body may have at most `most` bytes, once memory is reserved for it.
 async fn answer(
     app: &App,
     surface: Surface,
@@ -170,7 +171,7 @@ async fn answer(
     mut request: Request,
     next: Next,
 ) -> Response {
-    // Nothing that only reads has a body.
+    // Requests that only read have no body.
     let holder = holder.filter(|_| !is_read(request.method()));
     let reserved = match holder {
         Some(holder) => {
@@ -179,7 +180,7 @@ async fn answer(
         None => Ok(None),
     };
     match reserved {
-        // It is kept until the answer begins.
+        // The reservation lasts until the answer begins.
         Ok(_reserved) => {
             request.extensions_mut().insert(body::MaxBody(most));
             next.run(request).await
@@ -199,7 +200,7 @@ fn limit(app: &App, listener: Listener, request: &Request) -> Result<(), Error> 
     let counted = match (request.extensions().get::<Header>(), listener) {
         (Some(caller), Listener::Agent) => app.limiter.count(caller, kind),
         (Some(caller), Listener::Plugin) => app.limiter.count_claim(caller, kind),
-        // A program of this machine, which its key has named.
+        // A program of this machine, identified by its key.
         (None, Listener::Agent | Listener::Plugin) => match request.extensions().get::<Person>() {
             Some(person) => app.limiter.count_app(person, kind),
             None => Ok(()),

@@ -62,8 +62,8 @@ impl Sessions {
         })
     }
 
-    /// Appends a question and its answer. To make room it forgets the session's oldest messages, then the person's
-    /// oldest session, then the oldest of whoever holds most.
+    /// Appends a question and its answer. To make room it removes the session's oldest messages, then the person's
+    /// oldest session, then the oldest session of the person with the most text.
     pub(crate) fn append(&self, person: &Person, name: &SessionName, turn: [Message; 2]) {
         let mut inner = self.lock();
         let key = (person.clone(), name.clone());
@@ -82,7 +82,7 @@ impl Sessions {
         inner.evict(person, self.per_person, self.total_bytes);
     }
 
-    /// Forgets one person's session.
+    /// Removes one person's session.
     pub(crate) fn clear(&self, person: &Person, name: &SessionName) {
         self.lock().remove(&(person.clone(), name.clone()));
     }
@@ -135,7 +135,7 @@ impl Inner {
         }
     }
 
-    /// Who holds most.
+    /// The person with the most text.
     fn heaviest(&self) -> Option<Person> {
         let mut held: BTreeMap<&Person, usize> = BTreeMap::new();
         for ((whose, _), session) in &self.sessions {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_much_pushes_nobody_else_out() {
+    fn a_person_with_much_text_evicts_only_their_own_sessions() {
         let sessions = sessions();
         sessions.append(&Person::User(1), &name("main"), turn(&"a".repeat(100)));
         for text in ["a", "b", "c"] {
@@ -217,7 +217,7 @@ mod tests {
         }
         sessions.append(&Person::User(3), &name("main"), turn(&"c".repeat(350)));
 
-        assert!(sessions.lock().bytes > 2900, "something was pushed out, not all");
+        assert!(sessions.lock().bytes > 2900, "some sessions were evicted, not all");
         assert_eq!(sessions.history(&Person::User(2), &name("a")), []);
         assert_ne!(sessions.history(&Person::User(1), &name("main")), []);
         assert_ne!(sessions.history(&Person::User(3), &name("main")), []);

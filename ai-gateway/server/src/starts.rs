@@ -1,11 +1,12 @@
-//! Limits how many requests begin before replies under way get their turn.
+//! Limits how many requests begin before replies in progress are polled.
 //!
-//! It keeps the tokens of running replies steady during a burst: beginning a request costs as much as passing on some ten
-//! tokens, so where a thousand come at once, each token of a running reply would wait for all of them. Therefore only a few
-//! begin before the sockets are polled again; the others wait, in the order in which they came. Nobody waits while there is
-//! nothing else to do. Each thread that serves counts its own requests, so that none wakes another for them.
+//! It keeps the tokens of replies in progress steady during a burst. Beginning a request costs as much as forwarding
+//! about ten tokens: if a thousand requests arrived together, each token of a reply in progress would wait for all of
+//! them. So only a few begin before the sockets are polled again; the others wait in order of arrival. They do not wait
+//! while the thread has nothing else to do. Each worker thread counts its own requests, so threads do not wake each
+//! other.
 //!
-//! `bench gateway` shows what it does: "token p99 ms" of 1000 streams that begin at once, with a token each 20 ms.
+//! `bench gateway` measures the effect: "token p99 ms" of 1000 streams that begin at once, with a token every 20 ms.
 
 use std::{
     collections::HashMap,
@@ -18,56 +19,56 @@ use std::{
 
 use tokio::{sync::Semaphore, task::yield_now};
 
-/// Requests that begin before the sockets are looked at again: about half a millisecond's.
+/// Requests that begin before the sockets are polled again: about half a millisecond of work.
 const AT_ONCE: usize = 4;
 
-/// Lets requests begin.
+/// Limits the requests that begin on each thread.
 #[derive(Debug, Default)]
 pub(crate) struct StartThrottle(Mutex<HashMap<ThreadId, Arc<ThreadThrottle>>>);
 
-/// Lets the requests of one thread begin.
+/// Limits the requests that begin on one thread.
 #[derive(Debug)]
 struct ThreadThrottle {
-    left: Semaphore,
-    /// Whether somebody is about to let further ones begin.
-    armed: AtomicBool,
+    permits: Semaphore,
+    /// Whether a task is about to refill the permits.
+    refilling: AtomicBool,
 }
 
 impl StartThrottle {
     /// Waits until a request may begin on this thread.
     pub(crate) async fn wait(&self) {
-        self.gate().wait().await;
+        self.of_this_thread().wait().await;
     }
 
-    fn gate(&self) -> Arc<ThreadThrottle> {
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(gates.entry(thread::current().id()).or_default())
+    fn of_this_thread(&self) -> Arc<ThreadThrottle> {
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(threads.entry(thread::current().id()).or_default())
     }
 }
 
 impl Default for ThreadThrottle {
     fn default() -> Self {
-        Self { left: Semaphore::new(AT_ONCE), armed: AtomicBool::new(false) }
+        Self { permits: Semaphore::new(AT_ONCE), refilling: AtomicBool::new(false) }
     }
 }
 
 impl ThreadThrottle {
     async fn wait(self: &Arc<Self>) {
-        // It is never closed.
-        if let Ok(one) = self.left.acquire().await {
-            one.forget();
+        // The semaphore is never closed.
+        if let Ok(permit) = self.permits.acquire().await {
+            permit.forget();
         }
-        if !self.armed.swap(true, Ordering::AcqRel) {
-            tokio::spawn(Arc::clone(self).go_on());
+        if !self.refilling.swap(true, Ordering::AcqRel) {
+            tokio::spawn(Arc::clone(self).refill());
         }
     }
 
-    /// Lets further ones begin, after the sockets were looked at.
-    async fn go_on(self: Arc<Self>) {
+    /// Refills the permits after the sockets were polled.
+    async fn refill(self: Arc<Self>) {
         yield_now().await;
-        self.armed.store(false, Ordering::Release);
-        // Nobody else adds any.
-        self.left.add_permits(AT_ONCE.saturating_sub(self.left.available_permits()));
+        self.refilling.store(false, Ordering::Release);
+        // No other task adds permits.
+        self.permits.add_permits(AT_ONCE.saturating_sub(self.permits.available_permits()));
     }
 }
 
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_begin_and_others_have_a_turn_between_them() {
+    async fn all_requests_begin_and_other_tasks_run_between_them() {
         let (starts, begun) = (Arc::new(StartThrottle::default()), Arc::new(AtomicUsize::new(0)));
         let all = (0..10 * AT_ONCE).map(|_| {
             let (starts, begun) = (Arc::clone(&starts), Arc::clone(&begun));
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_gives_up_takes_nobody_s_turn() {
+    async fn a_request_that_gives_up_takes_no_permit() {
         let starts = Arc::new(StartThrottle::default());
         for _ in 0..AT_ONCE {
             starts.wait().await;

@@ -25,7 +25,7 @@ const PEOPLE_MAX: usize = 256;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const FORMAT: Format<Report> =
-    Format::new(1).remedy("move it away: the gateway then begins to count anew");
+    Format::new(1).remedy("move it away; the gateway then starts counting from zero");
 
 /// Everyone's usage of the stored days.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Ledger {
         };
         if let Err(error) = change.write(&FORMAT, &report) {
             self.lock().changed = true;
-            tracing::error!(error = &error as &dyn std::error::Error, "usage is not kept");
+            tracing::error!(error = &error as &dyn std::error::Error, "usage could not be stored");
         }
     }
 

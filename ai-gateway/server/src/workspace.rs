@@ -44,7 +44,7 @@ impl Workspace {
         for name in PRIVATE {
             if self.folder.join(name).exists() {
                 tracing::warn!(
-                    "workspace/{name} is read by nobody: move it to workspace/people/<person>/"
+                    "workspace/{name} is ignored: move it to workspace/people/<person>/"
                 );
             }
         }
@@ -65,12 +65,12 @@ impl Workspace {
         let shared = SHARED.iter().map(|name| (*name, self.folder.join(name)));
         let private = own.iter().flat_map(|own| PRIVATE.iter().map(|name| (*name, own.join(name))));
         let mut prompt = String::new();
-        let mut left = self.total_chars;
+        let mut available = self.total_chars;
         for (name, path) in shared.chain(private) {
-            let Some(text) = read(&path, self.file_chars.min(left)) else {
+            let Some(text) = read(&path, self.file_chars.min(available)) else {
                 continue;
             };
-            left = left.saturating_sub(text.chars().count());
+            available = available.saturating_sub(text.chars().count());
             if prompt.is_empty() {
                 prompt.push_str("# Project Context\n");
             }
@@ -99,7 +99,7 @@ fn read(path: &Path, most: usize) -> Option<String> {
 }
 
 /// The person's folder: `user:7` is `user-7`. Other characters than letters and digits are written as their code
-/// between underscores, so no name leads outside, and no two people share a folder. A program has none.
+/// between underscores, so that no name leads outside the folder and no two people share one. A program has none.
 fn folder_of(person: &Person) -> Option<String> {
     let id = match person {
         Person::User(id) => return Some(format!("user-{id}")),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_person_wrote_stays_and_what_was_removed_stays_away() {
+    fn changed_files_stay_and_removed_files_are_not_written_again() {
         let (dir, workspace) = workspace();
         let folder = dir.path().join("workspace");
         fs::write(folder.join("SOUL.md"), "Be brief.").unwrap();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn private_files_reach_their_person_alone() {
+    fn private_files_are_in_their_persons_prompt_only() {
         let (dir, workspace) = workspace();
         let folder = dir.path().join("workspace");
         for (who, text) in [("user-1", "Ada likes tea"), ("node-nAbc", "the tagged one")] {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_told_what_is_everyones_and_nothing_private() {
+    fn a_program_gets_everyones_files_and_no_private_ones() {
         let (dir, workspace) = workspace();
         let folder = dir.path().join("workspace");
         // Whatever its name, and whoever made folders for it.

@@ -1,7 +1,7 @@
 //! Verified nodes: evidence is requested with our nonce, verified, and valid for a while.
 //!
 //! ```text
-//! model ─▶ cached and holds? ── yes ─▶ sealed to; past half of its time it is renewed in the background
+//! model ─▶ cached and valid? ── yes ─▶ sealed to; past half of its validity it is renewed in the background
 //!              └── no ─▶ shortlist of the router ─▶ /attest, three at a time ─▶ verify ─▶ cached
 //! ```
 

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::Error;
 
-/// Its outcome; none if the task was aborted.
+/// The outcome of the work; an error if the task was aborted.
 type Outcome<T> = Shared<oneshot::Receiver<Result<T, Error>>>;
 
 /// Work that runs at most once at a time, in its own task, which continues when callers leave.
@@ -66,15 +66,15 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         {
             return outcome.clone();
         }
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let work = work();
         tokio::spawn(async move {
             // All callers may have left.
-            drop(tell.send(work.await));
+            drop(sender.send(work.await));
         });
-        let told = told.shared();
-        *last = Some(told.clone());
-        told
+        let outcome = receiver.shared();
+        *last = Some(outcome.clone());
+        outcome
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Outcome<T>>> {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn whoever_asks_after_an_outcome_was_told_gets_another() {
+    async fn a_call_after_an_outcome_starts_new_work() {
         let (once, begun) = (SingleFlight::default(), AtomicU32::new(0));
         for turn in 1..=10_000 {
             let number = || begun.fetch_add(1, Ordering::Relaxed) + 1;

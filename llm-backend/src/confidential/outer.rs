@@ -59,7 +59,7 @@ impl Outer {
 
     /// Seals a request, sends it through the first relay that forwards it, and opens the head of the answer. A chat is
     /// sent in chunks, and each relay has `limit` until the answer begins. Otherwise all relays share `limit`: each
-    /// gets half of what is left, the last one the rest.
+    /// gets half of the remaining time, the last one all of it.
     pub(crate) async fn exchange(
         &self,
         key: &KeyConfig,
@@ -71,17 +71,17 @@ impl Outer {
         let (mut last, mut no_key) = (None, false);
         let (count, first) = (self.relays.len(), self.first.load(Ordering::Relaxed));
         let until = Instant::now() + limit;
-        for turn in 0..count {
-            let at = (first + turn) % count;
+        for attempt in 0..count {
+            let at = (first + attempt) % count;
             let Some(relay) = self.relays.get(at) else { continue };
-            let left = until.saturating_duration_since(Instant::now());
-            let each = match (chunked, turn + 1 == count) {
+            let remaining = until.saturating_duration_since(Instant::now());
+            let each = match (chunked, attempt + 1 == count) {
                 (true, _) => limit,
-                (false, true) => left,
-                (false, false) => left / 2,
+                (false, true) => remaining,
+                (false, false) => remaining / 2,
             };
             match self.through(relay, key, head, content, chunked, each).await {
-                // A relay may be down, or lie: the next one is tried. A node answers a request only once.
+                // A relay may be down or malicious: the next one is tried. A node answers a request only once.
                 Err(ExchangeError::Key) => no_key = true,
                 Err(ExchangeError::Error(
                     error @ (Error::Unreachable { .. }

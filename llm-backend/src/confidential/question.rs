@@ -72,29 +72,29 @@ async fn begin(
 ) -> Result<DeltaStream, Error> {
     let model = request.model.clone().unwrap_or_default();
     if let Some(completion) = &request.completion {
-        let words = format!("{model} does not support {}", completion.as_str());
-        return Err(chain.refused(StatusCode::BAD_REQUEST, words));
+        let message = format!("{model} does not support {}", completion.as_str());
+        return Err(chain.refused(StatusCode::BAD_REQUEST, message));
     }
     let body = serde_json::to_vec(&openai::streaming(request)).unwrap_or_default();
     let question = bhttp::encode(&inner_head(), &body, PADDING);
     drop(Plaintext::from(body));
-    let mut went_out = false;
-    let reply = turns(chain, &model, &question, sent, &mut went_out).await;
-    reply.map_err(|error| if went_out { error.once_sent() } else { error })
+    let mut was_sent = false;
+    let reply = attempts(chain, &model, &question, sent, &mut was_sent).await;
+    reply.map_err(|error| if was_sent { error.once_sent() } else { error })
 }
 
 /// Repeats until there is a reply, three times at most: once for other keys, once for other nodes.
-async fn turns(
+async fn attempts(
     chain: &Arc<Chain>,
     model: &str,
     question: &Plaintext,
     sent: Instant,
-    went_out: &mut bool,
+    was_sent: &mut bool,
 ) -> Result<DeltaStream, Error> {
     let (mut other_keys, mut stale) = (false, false);
     loop {
         let candidates = chain.candidates(model).await?;
-        match once(chain, candidates, question, sent, went_out).await {
+        match attempt(chain, candidates, question, sent, was_sent).await {
             Ok(reply) => return Ok(reply),
             Err(AttemptError::Error(error)) => return Err(error),
             Err(AttemptError::OtherKeys) if other_keys => return Err(chain.unreachable(OTHER_KEYS)),
@@ -125,12 +125,12 @@ fn inner_head() -> RequestHead {
     }
 }
 
-async fn once(
+async fn attempt(
     chain: &Arc<Chain>,
     Candidates { nodes, known }: Candidates,
     question: &Plaintext,
     sent: Instant,
-    went_out: &mut bool,
+    was_sent: &mut bool,
 ) -> Result<DeltaStream, AttemptError> {
     let unsealable = |_| chain.unreachable("has nodes with unusable keys");
     let recipients = chain.prepared.recipients(&nodes).map_err(unsealable)?;
@@ -147,7 +147,7 @@ async fn once(
     }
     let key = known.key(now_ms()).ok_or_else(|| chain.no_key())?;
     let limit = chain.timeouts.first;
-    *went_out = true;
+    *was_sent = true;
     let outer = match chain.outer.exchange(key, &head, &sealed.body, true, limit).await {
         Ok(outer) => outer,
         Err(outer::ExchangeError::Error(error)) => return Err(error.into()),
@@ -223,10 +223,12 @@ fn refusal(chain: &Chain, status: StatusCode) -> AttemptError {
             AttemptError::Error(chain.busy("is busy with other requests: try again in a moment"))
         }
         StatusCode::PAYLOAD_TOO_LARGE => {
-            let words = "the request is too long for the chain: send less text";
-            AttemptError::Error(chain.refused(status, words))
+            let message = "the request is too long for the chain: send less text";
+            AttemptError::Error(chain.refused(status, message))
         }
-        _ => AttemptError::Error(chain.unreachable("failed inside: its operator must look at it")),
+        _ => AttemptError::Error(
+            chain.unreachable("had an internal error: its operator must look at it"),
+        ),
     }
 }
 

@@ -190,7 +190,7 @@ impl Chain {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 self.busy("is busy with other requests: try again in a moment")
             }
-            _ => self.unreachable("has a router that refuses what it is asked: ask its operator"),
+            _ => self.unreachable("has a router that refuses valid requests: ask its operator"),
         }
     }
 }
@@ -203,4 +203,4 @@ fn is_gone(answer: &ResponseHead, body: &[u8]) -> bool {
 
 const NO_NODE: &str = "has no node with this model now: try again in a moment";
 
-const MALFORMED: &str = "has a router that does not answer as one: ask its operator";
+const MALFORMED: &str = "has a router whose answer is invalid: ask its operator";

@@ -1,4 +1,4 @@
-//! What a backend answers: head, and a body that is read as it comes.
+//! A backend's answer: its head, and a body that is read as it arrives.
 
 use std::{mem, sync::Arc};
 
@@ -12,14 +12,14 @@ use super::{
     stream::Connection,
 };
 
-/// What a backend answered. Dropping it before its end closes the connection.
+/// A backend's answer. Dropping it before its end closes the connection.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(super) body: Incoming,
-    /// Until the end.
+    /// `None` once the body has ended.
     pub(super) connection: Option<Connection>,
-    pub(super) made: ConnectionKey,
+    pub(super) key: ConnectionKey,
     pub(super) idle: Arc<IdlePool>,
 }
 
@@ -30,9 +30,9 @@ impl Answer {
         kind.is_some_and(|kind| kind.split(';').next().unwrap_or_default().trim() == essence)
     }
 
-    /// The body as it comes.
+    /// The body as it arrives.
     pub(crate) fn into_stream(mut self) -> BoxStream<'static, Result<Bytes, hyper::Error>> {
-        // They hold on to the buffer that they were read into: while they live, what follows needs another one.
+        // The headers keep the read buffer alive, so that the body would need another one.
         self.headers = HeaderMap::new();
         let next = async |mut answer: Self| Some((answer.chunk().await?, answer));
         stream::unfold(self, next).boxed()
@@ -41,7 +41,7 @@ impl Answer {
     pub(super) async fn chunk(&mut self) -> Option<Result<Bytes, hyper::Error>> {
         loop {
             let Some(frame) = self.connection.as_mut()?.frame(&mut self.body).await else {
-                self.idle.keep(self.connection.take()?, mem::take(&mut self.made));
+                self.idle.keep(self.connection.take()?, mem::take(&mut self.key));
                 return None;
             };
             match frame {

@@ -1,4 +1,4 @@
-//! How one request goes out: over a connection that was kept, or over a new one.
+//! Sends one request: over an idle connection, or over a new one.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -15,7 +15,8 @@ use super::{
 };
 use crate::address::Address;
 
-/// A server that closes a kept connection does so this soon; later it was busy with the request.
+/// If an idle connection closes within this time after a request, the server may not have read the request. If it
+/// closes later, the server was working on the request.
 const CLOSES: Duration = Duration::from_secs(1);
 
 impl Client {
@@ -31,7 +32,7 @@ impl Client {
             Address::Unix(_) => "",
             Address::Tcp { prefix, .. } => prefix,
         };
-        // Both parts were read as parts of a URI before.
+        // Both parts were parsed as parts of a URI before.
         *request.uri_mut() = format!("{prefix}{path}").parse().unwrap_or_default();
         *request.method_mut() = method;
         let headers = request.headers_mut();
@@ -46,21 +47,21 @@ impl Client {
             *request.body_mut() = Full::new(body.into());
         }
         let mut closed = None;
-        // Looked at before connecting: whoever comes in its place meanwhile is connected to once more.
-        let made = ConnectionKey { trust: loaded.tls, socket: self.target.socket() };
-        if let Some(connection) = self.idle.take(&made) {
+        // The socket is read before connecting: if it is replaced meanwhile, the connection is not reused.
+        let key = ConnectionKey { trust: loaded.tls, socket: self.target.socket() };
+        if let Some(connection) = self.idle.take(&key) {
             let sent = Instant::now();
-            match self.answer(connection, request.clone(), made.clone()).await {
+            match self.answer(connection, request.clone(), key.clone()).await {
                 Err(error) if error.is_canceled() => {}
                 Err(error) if !error.is_parse() && sent.elapsed() < CLOSES => closed = Some(error),
                 answer => return answer.map_err(Failure::Http),
             }
         }
-        // A server may close a connection just when it is used again, so the request goes out once more. If nobody is
-        // there any more, it was the request that ended the server, perhaps; unless it was never sent.
-        match (self.connect(made.trust.clone()).await, closed) {
+        // A server may close a connection just when it is used again, so the request is sent once more. If the server
+        // is down now, the request may have crashed it, unless it was never sent.
+        match (self.connect(key.trust.clone()).await, closed) {
             (Ok(connection), _) => {
-                self.answer(connection, request, made).await.map_err(Failure::Http)
+                self.answer(connection, request, key).await.map_err(Failure::Http)
             }
             (Err(_), Some(error)) => Err(Failure::Http(error)),
             (Err(failure), None) => Err(failure),
@@ -71,7 +72,7 @@ impl Client {
         &self,
         mut connection: Connection,
         request: Request<Full<Bytes>>,
-        made: ConnectionKey,
+        key: ConnectionKey,
     ) -> Result<Answer, hyper::Error> {
         let (head, body) = connection.send(request).await?.into_parts();
         Ok(Answer {
@@ -79,7 +80,7 @@ impl Client {
             headers: head.headers,
             body,
             connection: Some(connection),
-            made,
+            key,
             idle: Arc::clone(&self.idle),
         })
     }

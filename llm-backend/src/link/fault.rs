@@ -1,4 +1,4 @@
-//! Why there is no answer, or a refusal in its place: each with what to do.
+//! Errors of requests: no answer, or a refusal. Each says what to do.
 
 use std::{error::Error as StdError, io, sync::Arc};
 
@@ -17,29 +17,29 @@ use crate::{
 };
 
 impl Client {
-    /// A refusal in words of our own, or in the backend's.
+    /// [`Error::Refused`] with this message.
     pub(crate) fn refused(&self, status: StatusCode, message: impl Into<String>) -> Error {
         let (backend, message) = (self.name.clone(), message.into());
         Error::Refused { backend, status: status.as_u16(), message, detail: Detail::default() }
     }
 
     pub(super) fn refusal(&self, status: StatusCode, body: &[u8]) -> Error {
-        let said = Refusal::in_body(body);
-        let message = said.message.as_deref();
+        let refusal = Refusal::in_body(body);
+        let message = refusal.message.as_deref();
         if status == StatusCode::INTERNAL_SERVER_ERROR
-            && let Some(words) = message.and_then(unsupported)
+            && let Some(message) = message.and_then(unsupported)
         {
-            return self.refused(StatusCode::BAD_REQUEST, words);
+            return self.refused(StatusCode::BAD_REQUEST, message);
         }
         match status {
             StatusCode::SERVICE_UNAVAILABLE if is_loading(message) => self.busy(LOADING),
             StatusCode::SERVICE_UNAVAILABLE => self.busy(BUSY),
             StatusCode::TOO_MANY_REQUESTS => self.busy(CROWDED),
-            // llama-server's word for what it was not started with: no fault of its own.
+            // llama-server answers 501 if it was started without the feature, which is not a fault.
             status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
                 self.unreachable(FAILED, true, None)
             }
-            status => said.refused(self.name.clone(), status.as_u16()),
+            status => refusal.refused(self.name.clone(), status.as_u16()),
         }
     }
 
@@ -52,24 +52,24 @@ impl Client {
             Failure::Connect(error) => (ABSENT, false, Arc::new(error)),
             Failure::Http(error) => (HUNG_UP, true, Arc::new(error)),
         };
-        if let Some(error) = of_tls(source.as_ref()) {
-            let reason = if is_of_time(error) { OUT_OF_TIME } else { UNTRUSTED };
+        if let Some(error) = tls_error(source.as_ref()) {
+            let reason = if is_about_time(error) { OUT_OF_TIME } else { UNTRUSTED };
             return self.unreachable(reason, false, Some(source));
         }
         self.unreachable(reason, arrived, Some(source))
     }
 
-    /// It did not answer in time.
+    /// The error for a backend that did not answer in time.
     pub(crate) fn silent(&self) -> Error {
         self.unreachable(SILENT, true, None)
     }
 
-    /// It said that it failed.
+    /// The error for a backend that reported a failure.
     pub(crate) fn failed(&self) -> Error {
         self.unreachable(FAILED, true, None)
     }
 
-    /// It said that it has no room.
+    /// The error for a backend that is full.
     pub(crate) fn full(&self) -> Error {
         self.busy(BUSY)
     }
@@ -88,8 +88,8 @@ impl Client {
     }
 }
 
-/// What failed in TLS, if that is what failed.
-fn of_tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+/// The TLS error among the causes, if there is one.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -102,8 +102,8 @@ fn of_tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> 
     None
 }
 
-/// Whether it is that a certificate's time is not now, by our clock or by the server's.
-fn is_of_time(error: &rustls::Error) -> bool {
+/// Whether a certificate has expired or is not valid yet, by our clock or by the server's.
+fn is_about_time(error: &rustls::Error) -> bool {
     use rustls::{AlertDescription, CertificateError};
     matches!(
         error,

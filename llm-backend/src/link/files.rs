@@ -20,12 +20,12 @@ use crate::{
     settings::{ApiKey, Tls},
 };
 
-const ALONE: &str = "a certificate and its key are named together or not at all";
+const ALONE: &str = "a certificate and its key must be set together";
 
-/// What the files said when they were last read.
+/// The contents of the files when they were last read.
 #[derive(Clone, Default)]
 pub(super) struct Loaded {
-    /// The value of `Authorization`; marked so that nothing prints it.
+    /// The value of `Authorization`; marked as sensitive, so that it is not printed.
     pub(super) authorization: Option<HeaderValue>,
     /// For TLS, if there is a CA.
     pub(super) tls: Option<Arc<ClientConfig>>,
@@ -35,7 +35,7 @@ pub(super) struct Loaded {
 pub(super) struct Files {
     key: Option<ApiKey>,
     tls: Tls,
-    /// Once all of them could be read.
+    /// Set once all of them could be read.
     watched: OnceLock<WatchedFiles<Loaded, Error>>,
 }
 
@@ -46,11 +46,12 @@ impl fmt::Debug for Files {
 }
 
 impl Files {
-    /// Takes what the settings say of them; each is read when it is needed.
+    /// Takes the files from the settings; each is read when it is needed.
     ///
     /// # Errors
     ///
-    /// [`Error::Key`] if the settings hold a key that is none, [`Error::File`] if they name a certificate without its key.
+    /// [`Error::Key`] if the settings contain an invalid key, [`Error::File`] if they name a certificate without its
+    /// key.
     pub(super) fn new(key: Option<ApiKey>, tls: Tls) -> Result<Self, Error> {
         if let Some(text @ ApiKey::Text(_)) = &key {
             bearer(text)?;
@@ -61,11 +62,11 @@ impl Files {
         Ok(Self { key, tls, watched: OnceLock::new() })
     }
 
-    /// What the files say now. While one of them cannot be used, what they said before.
+    /// The current contents of the files. While one of them cannot be used, their last valid contents.
     ///
     /// # Errors
     ///
-    /// [`Error::Key`] or [`Error::File`] if they said nothing before.
+    /// [`Error::Key`] or [`Error::File`] if they were never valid.
     pub(super) fn current(&self) -> Result<Loaded, Error> {
         if let Some(watched) = self.watched.get() {
             return Ok(watched.current());
@@ -101,7 +102,7 @@ fn bearer(key: &ApiKey) -> Result<HeaderValue, Error> {
         ApiKey::File(path) => {
             let bytes = pem::contents(path)?;
             let text = std::str::from_utf8(&bytes).map_err(|_| {
-                FileError::new(path, "it is not text: write the key on its one line")
+                FileError::new(path, "it is not text: it must contain one line with the key")
             })?;
             (Zeroizing::new(text.to_owned()), Some(path))
         }
@@ -118,7 +119,7 @@ fn bearer(key: &ApiKey) -> Result<HeaderValue, Error> {
     }
 }
 
-/// How TLS is spoken: to servers with a certificate of this CA alone, with our own certificate if there is one.
+/// The TLS configuration: it trusts only this CA, and sends our own certificate if there is one.
 fn config(ca: &Path, tls: &Tls) -> Result<Arc<ClientConfig>, Error> {
     let own = match (&tls.cert, &tls.key) {
         (Some(certificate), Some(key)) => {

@@ -1,8 +1,8 @@
-//! Connections whose answer was read to its end: the next request goes over one of them.
+//! Idle connections: their answer was read to its end, and the next request is sent over one of them.
 //!
-//! They are few and are kept for a second, because a server may hold a thread for each: never more than were under way
-//! together. Cancelling stays closing: what was not read to its end never gets here. A server whose socket was put aside is
-//! leaving: it gets nothing more over what was kept, or a loop of requests would hold it for ever.
+//! They are few and are kept for only a second, because a server may use a thread for each. A connection whose answer
+//! was not read to its end is closed, which cancels the request. If the server's socket file was replaced, the old
+//! server is stopping: its idle connections are not used again, because a loop of requests would keep it from stopping.
 
 use std::{
     fmt,
@@ -16,21 +16,21 @@ use tokio::time::{Instant, sleep};
 
 use super::stream::{Connection, FileId};
 
-/// For how long one is kept.
+/// How long an idle connection is kept.
 const KEPT: Duration = Duration::from_secs(1);
-/// How often it is looked for those that were kept for so long.
-const LOOK: Duration = Duration::from_millis(250);
-/// How many are kept in all.
+/// Interval of the check for expired connections.
+const CHECK: Duration = Duration::from_millis(250);
+/// Most idle connections.
 const MAX: usize = 16;
 
-/// How TLS is spoken on a connection, if it is: with these certificates.
+/// The TLS configuration of a connection; `None` without TLS.
 pub(super) type Trust = Option<Arc<ClientConfig>>;
 
-/// What a connection was made with; another is used only while this is still so.
+/// What a connection was made with; it is reused only for a request with the same.
 #[derive(Clone, Default)]
 pub(super) struct ConnectionKey {
     pub(super) trust: Trust,
-    /// The socket that is called, where it is a file.
+    /// The file of the UNIX socket; `None` for TCP.
     pub(super) socket: Option<FileId>,
 }
 
@@ -58,8 +58,8 @@ struct State {
 
 struct IdleConnection {
     since: Instant,
-    made: ConnectionKey,
-    /// On which it was made, and where its bytes are waited for.
+    key: ConnectionKey,
+    /// The thread that made it, whose runtime polls it.
     thread: ThreadId,
     connection: Connection,
 }
@@ -71,21 +71,21 @@ impl IdleConnection {
 }
 
 impl IdlePool {
-    /// One of this thread's that can carry a request, and that was made with the same.
-    pub(super) fn take(&self, made: &ConnectionKey) -> Option<Connection> {
+    /// Takes a connection of this thread with this key that can carry a request.
+    pub(super) fn take(&self, key: &ConnectionKey) -> Option<Connection> {
         let thread = thread::current().id();
         let mut state = self.state();
         loop {
             let last = state.kept.iter().rposition(|kept| kept.thread == thread)?;
             let mut kept = state.kept.remove(last);
-            if kept.made == *made && kept.is_fresh() && kept.connection.is_ready() {
+            if kept.key == *key && kept.is_fresh() && kept.connection.is_ready() {
                 return Some(kept.connection);
             }
         }
     }
 
-    /// Keeps one, if the server goes on with it; if there is no room, in the place of the oldest.
-    pub(super) fn keep(self: &Arc<Self>, mut connection: Connection, made: ConnectionKey) {
+    /// Keeps a connection if it is still open; if the pool is full, the oldest is closed.
+    pub(super) fn keep(self: &Arc<Self>, mut connection: Connection, key: ConnectionKey) {
         let thread = thread::current().id();
         let mut state = self.state();
         if !connection.is_ready() {
@@ -94,16 +94,16 @@ impl IdlePool {
         if state.kept.len() == MAX {
             state.kept.remove(0);
         }
-        state.kept.push(IdleConnection { since: Instant::now(), made, thread, connection });
+        state.kept.push(IdleConnection { since: Instant::now(), key, thread, connection });
         if !std::mem::replace(&mut state.closing, true) {
             tokio::spawn(Arc::clone(self).close());
         }
     }
 
-    /// Closes what was not taken in time, until there is nothing left.
+    /// Closes expired connections until the pool is empty.
     async fn close(self: Arc<Self>) {
         loop {
-            sleep(LOOK).await;
+            sleep(CHECK).await;
             let mut state = self.state();
             state.kept.retain(IdleConnection::is_fresh);
             if state.kept.is_empty() {
@@ -120,6 +120,6 @@ impl IdlePool {
 
 impl fmt::Debug for IdlePool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Idle").finish_non_exhaustive()
+        f.debug_struct("IdlePool").finish_non_exhaustive()
     }
 }

@@ -4,9 +4,10 @@ use std::io;
 
 use crate::error::Error;
 
-pub(super) const ABSENT: &str = "is not there: start it, or correct its base URL in the settings";
+pub(super) const ABSENT: &str =
+    "cannot be reached: start it, or correct its base URL in the settings";
 
-pub(super) const ANOTHER: &str = "is not asked: a link is in the place of its socket or on the way to it, or another user listens there; stop what listens, or correct its uid in the settings";
+pub(super) const ANOTHER: &str = "is not used: its socket's path is or contains a symbolic link, or another user listens there; stop that program, or correct its uid in the settings";
 
 pub(super) const SILENT: &str =
     "did not begin to answer in time: it may be overloaded; wait or restart it";
@@ -20,16 +21,16 @@ pub(super) const OUT_OF_TIME: &str = "and this gateway do not trust each other: 
 
 pub(super) const LOADING: &str = "is still loading its model: try again in a moment";
 
-/// It says so of one request, or of all new ones.
+/// It refuses this request, or all new ones.
 pub(super) const BUSY: &str = "is busy with other requests: try again in a moment";
 
-/// It says so to us.
-pub(super) const CROWDED: &str = "is asked too often: try again in a moment";
+/// It limits our rate.
+pub(super) const CROWDED: &str = "gets too many requests: try again in a moment";
 
 pub(super) const NO_STREAM: &str =
-    "does not stream as its kind does: compare api and baseUrl in the settings with what it is";
+    "did not answer with a stream of its API: check api and baseUrl in the settings";
 
-pub(super) const TOO_LONG: &str = "sent an answer longer than is taken: is it a chat server?";
+pub(super) const TOO_LONG: &str = "sent an answer above the limit: is it a chat server?";
 
 /// Why there is no answer.
 pub(super) enum Failure {

@@ -11,7 +11,7 @@ use crate::{address::Address, settings::SocketTrust};
 /// A connection to a backend.
 pub(super) type Connection = client::Connection<Full<Bytes>>;
 
-/// Which file a path names at the moment: its device and number. Another file under the same name has others.
+/// The identity of a file: its device and inode. Another file at the same path has another identity.
 pub(super) type FileId = (u64, u64);
 
 /// Where connections are made to.
@@ -24,7 +24,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// `trust` says which UNIX sockets are connected to.
+    /// `trust` defines which UNIX sockets are trusted.
     pub(super) fn of(address: &Address, trust: &SocketTrust) -> Self {
         match address {
             Address::Unix(path) => {
@@ -34,7 +34,7 @@ impl Target {
         }
     }
 
-    /// The socket that a connection would be made to; `None` for TCP, and where none is.
+    /// The file of the UNIX socket; `None` for TCP, or if there is no file.
     pub(super) fn socket(&self) -> Option<FileId> {
         match self {
             Self::Socket(connector) => connector.file(),
@@ -42,7 +42,7 @@ impl Target {
         }
     }
 
-    /// Connects; speaks TLS where `tls` says how, and takes only a certificate for its name.
+    /// Connects, with TLS if `tls` is given; the server's certificate must be for its name.
     pub(super) async fn connect(&self, tls: Option<dial::Trust>) -> io::Result<dial::Stream> {
         match self {
             Self::Socket(connector) => dial::secure(connector.connect().await?, tls).await,

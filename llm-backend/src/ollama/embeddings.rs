@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{EmbedRequest, Embeddings};
 
-/// The request as it is sent: a text that does not fit is an error.
+/// The request's body: a text that does not fit is an error.
 pub(super) fn body(request: &EmbedRequest, num_ctx: Option<u32>) -> Value {
     let mut body = json!({"model": request.model, "input": request.input, "truncate": false});
     if let Some(dimensions) = request.dimensions {
@@ -25,7 +25,7 @@ struct Answer {
     prompt_eval_count: Option<u32>,
 }
 
-/// Decodes the answer to `count` texts; `None` if it is of another shape or there is not one vector for each text.
+/// Decodes the answer to `count` texts; `None` if it has another format or there is not one vector for each text.
 #[must_use]
 pub fn decode(body: &[u8], count: usize) -> Option<Embeddings> {
     let answer: Answer = serde_json::from_slice(body).ok()?;

@@ -1,4 +1,4 @@
-//! A text that is gone on from, in Ollama's words: raw, or up to what follows.
+//! Plain completions in Ollama's format: a raw prompt, or a gap between a prompt and a suffix.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub(super) struct Body<'a> {
     images: Vec<&'a str>,
 }
 
-/// The request in Ollama's words, or which part of it Ollama has none for.
+/// The request in Ollama's format; the error names a part that Ollama does not support.
 pub(super) fn body<'a>(
     request: &'a ChatRequest,
     completion: &'a Completion,
@@ -47,7 +47,7 @@ mod tests {
     const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
 
     #[test]
-    fn a_raw_prompt_and_a_gap_go_by_ollamas_names() {
+    fn a_raw_prompt_and_a_gap_have_ollamas_fields() {
         let image = Image::from_base64(PNG.to_owned()).unwrap();
         let content = Content::Parts(vec![Part::Text("a".to_owned()), Part::Image(image)]);
         let mut request = ChatRequest {

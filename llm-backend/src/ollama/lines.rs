@@ -1,16 +1,16 @@
-//! Cuts a byte stream into whole lines, bounded; a character split between two pieces is whole in its line.
+//! Splits a byte stream into lines of limited length, so that a character is never split between pieces.
 
 use std::mem;
 
-/// Longest line, in bytes. A token has a few hundred; a tool call comes as one line with all its arguments.
+/// Longest line, in bytes. A token takes a few hundred; a tool call is one line with all its arguments.
 pub(super) const LINE_MAX: usize = 1 << 20;
 
 /// A line has more than [`LINE_MAX`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a line is longer than is taken")]
+#[error("a line is too long")]
 pub(super) struct TooLong;
 
-/// Collects bytes until a line is whole.
+/// Collects bytes until a line is complete.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     partial: Vec<u8>,
@@ -19,8 +19,8 @@ pub(super) struct Lines {
 impl Lines {
     /// Takes the next bytes and returns the lines that they complete, without their line feeds.
     ///
-    /// Where a line is too long, those before it are returned beside the error, so that it does not matter where the
-    /// network cuts. Nothing may follow an error.
+    /// If a line is too long, the lines before it are returned beside the error, so that the result does not depend on
+    /// how the network splits the bytes. Do not call it after an error.
     pub(super) fn push(&mut self, bytes: &[u8]) -> (Vec<Vec<u8>>, Result<(), TooLong>) {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -36,7 +36,7 @@ impl Lines {
         (lines, Ok(()))
     }
 
-    /// What came after the last line feed.
+    /// The bytes after the last line feed.
     pub(super) fn finish(&mut self) -> Vec<u8> {
         mem::take(&mut self.partial)
     }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// However the bytes are split, the same lines come out, and nothing is held but the last, unfinished one.
+        /// The lines do not depend on how the bytes are split, and only the last, incomplete one is kept.
         #[test]
         fn splits_do_not_matter(bytes in prop::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..200), size in 1..32_usize) {
             let mut lines = Lines::default();

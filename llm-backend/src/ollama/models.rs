@@ -1,4 +1,4 @@
-//! Which models an Ollama has, and what they can do.
+//! Ollama's models and their capabilities.
 
 use chat_vocabulary::{Capability, ModelInfo};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ struct Tags {
 #[derive(Deserialize)]
 struct Tag {
     name: String,
-    /// What and where it really is, for one that Ollama forwards.
+    /// The name at the remote host, for a model that Ollama forwards.
     #[serde(default)]
     remote_model: Option<String>,
     #[serde(default)]
@@ -35,15 +35,15 @@ struct Version {
     version: String,
 }
 
-/// The names of an Ollama's models.
+/// The names of Ollama's models.
 pub(super) struct Names {
-    /// Of those that run there.
+    /// Models that it runs itself.
     pub(super) here: Vec<String>,
-    /// Of those that it forwards.
+    /// Models that it forwards.
     pub(super) elsewhere: Vec<String>,
 }
 
-/// Decodes the answer of `/api/tags`; `None` if it is of another shape.
+/// Decodes the answer of `/api/tags`; `None` if it has another format.
 pub(super) fn decode_names(body: &[u8]) -> Option<Names> {
     let tags: Tags = serde_json::from_slice(body).ok()?;
     let is_here = |tag: &Tag| {
@@ -55,37 +55,37 @@ pub(super) fn decode_names(body: &[u8]) -> Option<Names> {
     Some(Names { here: names(here), elsewhere: names(elsewhere) })
 }
 
-/// Decodes the answer of `/api/tags`: the names of the models that run there; `None` if it is of another shape.
+/// Decodes the answer of `/api/tags`: the names of the models that it runs itself; `None` if it has another format.
 #[must_use]
 pub fn decode_tags(body: &[u8]) -> Option<Vec<String>> {
     decode_names(body).map(|names| names.here)
 }
 
-/// Decodes the answer of `/api/show`; `None` if it is of another shape. It has no name.
+/// Decodes the answer of `/api/show`, which does not contain the name; `None` if it has another format.
 ///
-/// The context is the one that the model is loaded with if nobody asks for another, and so known only if its Modelfile
-/// says it; the model's own limit bounds it.
+/// The context size is that of the Modelfile, with which Ollama loads the model by default, and at most the model's own
+/// limit. It is unknown if the Modelfile does not set it.
 #[must_use]
 pub fn decode_show(body: &[u8]) -> Option<ModelInfo> {
     let show: Show = serde_json::from_slice(body).ok()?;
-    let words = show.capabilities.map(|words| words.iter().filter_map(capability).collect());
+    let capabilities = show.capabilities.map(|all| all.iter().filter_map(capability).collect());
     let limit = show.model_info.as_ref().and_then(limit);
     let loaded = show.parameters.as_deref().and_then(num_ctx);
     let context_tokens = loaded.map(|tokens| tokens.min(limit.unwrap_or(u32::MAX)));
-    Some(ModelInfo { context_tokens, capabilities: words, ..ModelInfo::default() })
+    Some(ModelInfo { context_tokens, capabilities, ..ModelInfo::default() })
 }
 
-/// Decodes the answer of `/api/version`; `None` if it is of another shape.
+/// Decodes the answer of `/api/version`; `None` if it has another format.
 pub(super) fn decode_version(body: &[u8]) -> Option<String> {
     serde_json::from_slice(body).ok().map(|Version { version }| version)
 }
 
-/// A capability that Maru has a word for.
-fn capability(word: &Value) -> Option<Capability> {
-    Capability::deserialize(word).ok()
+/// A capability, if Maru has it.
+fn capability(name: &Value) -> Option<Capability> {
+    Capability::deserialize(name).ok()
 }
 
-/// The most tokens that the model can hold, under the name of its architecture.
+/// The model's largest context in tokens, whose key contains the name of the architecture.
 fn limit(info: &Map<String, Value>) -> Option<u32> {
     let architecture = info.get("general.architecture")?.as_str()?;
     let tokens = info.get(&format!("{architecture}.context_length"))?.as_u64()?;
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn models_that_run_elsewhere_are_left_out() {
+    fn models_that_ollama_forwards_are_not_listed() {
         let body = r#"{"models":[{"name":"qwen3:8b","size":1,"details":{}},
             {"name":"mine:latest","remote_model":"gpt-oss:120b","remote_host":"https://ollama.com"}]}"#;
         assert_eq!(decode_tags(body.as_bytes()), Some(vec!["qwen3:8b".to_owned()]));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_model_can_do_is_read() {
+    fn context_size_and_capabilities_are_read() {
         let body = r#"{"license":"x","parameters":"stop                \"<|im_end|>\"\nnum_ctx    4096",
             "model_info":{"general.architecture":"llama","llama.context_length":2048,"tokenizer.ggml.tokens":null},
             "capabilities":["completion","tools","something new"]}"#;

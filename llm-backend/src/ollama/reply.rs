@@ -14,6 +14,7 @@ use super::lines::Lines;
 use crate::{
     Error,
     body::{self, Pieces},
+    error::REPORTED,
     refusal::{message, shorten},
     text::{PieceJoiner, TextPiece, json},
 };
@@ -21,7 +22,7 @@ use crate::{
 /// Most tool calls of one reply.
 const CALLS_MAX: u32 = 128;
 
-/// One line of `/api/chat` or `/api/generate`, or an error in its place.
+/// One line of `/api/chat` or `/api/generate`, or an error instead.
 #[derive(Deserialize)]
 struct ReplyLine {
     #[serde(default)]
@@ -70,7 +71,7 @@ struct Function {
     arguments: Option<Json>,
 }
 
-/// Turns a body into deltas. Ends after the line that says `done`, or after an error.
+/// Turns a body into deltas. Ends after the line with `done`, or after an error.
 pub(super) fn deltas(
     bytes: Pieces,
     backend: String,
@@ -93,7 +94,7 @@ pub(super) fn deltas(
     })
 }
 
-/// Decodes a whole reply from pieces, as a network may deliver them; for tests and fuzzing.
+/// Decodes a whole reply from pieces as a network may deliver them; for tests and fuzzing.
 ///
 /// # Errors
 ///
@@ -102,18 +103,18 @@ pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delt
     body::in_memory(pieces, deltas)
 }
 
-/// What is known of a reply so far.
+/// The state of a reply.
 #[derive(Default)]
 struct Reply {
     backend: String,
     lines: Lines,
     content: PieceJoiner,
     thinking: PieceJoiner,
-    /// Whether text, thoughts or calls have come.
+    /// Whether text, thoughts or calls have arrived.
     began: bool,
     /// Tool calls so far.
     calls: u32,
-    /// Whether nothing more may come.
+    /// Whether the reply has ended.
     over: bool,
     ready: VecDeque<Result<Delta, Error>>,
 }
@@ -128,7 +129,7 @@ impl Reply {
             self.handle_line(&line);
         }
         if ended.is_err() && !self.over {
-            self.cut("a line of it is longer than is taken");
+            self.cut("one of its lines is too long");
         }
     }
 
@@ -138,22 +139,22 @@ impl Reply {
         }
         let Some(line) = str::from_utf8(line).ok().and_then(|line| json::<ReplyLine>(line).ok())
         else {
-            return self.cut("a line of it is not Ollama's");
+            return self.cut("one of its lines is not in Ollama's format");
         };
         if let Some(error) = &line.error {
-            let reason = format!("the backend reported an error: {}", shorten(&message(error)));
+            let reason = format!("{REPORTED}{}", shorten(&message(error)));
             return self.cut(&reason);
         }
-        let said = line.message.unwrap_or_default();
+        let message = line.message.unwrap_or_default();
         let mut delta = Delta {
-            content: self.content.join(said.content.or(line.response), line.done),
-            thinking: self.thinking.join(said.thinking.or(line.thinking), line.done),
+            content: self.content.join(message.content.or(line.response), line.done),
+            thinking: self.thinking.join(message.thinking.or(line.thinking), line.done),
             logprobs: line.logprobs.unwrap_or_default(),
             ..Delta::default()
         };
-        for call in said.tool_calls.unwrap_or_default() {
+        for call in message.tool_calls.unwrap_or_default() {
             if self.calls == CALLS_MAX {
-                return self.cut("it holds more tool calls than are taken");
+                return self.cut("it has too many tool calls");
             }
             delta.tool_calls.push(self.call(call));
         }
@@ -171,7 +172,7 @@ impl Reply {
         }
     }
 
-    /// A call; arguments come whole.
+    /// A call; its arguments are complete.
     fn call(&mut self, call: Call) -> ToolCallDelta {
         let index = self.calls;
         self.calls += 1;
@@ -189,7 +190,7 @@ impl Reply {
         }
     }
 
-    /// The body is over; a last line may lack its line feed.
+    /// The body has ended; the last line may lack its line feed.
     fn handle_end(&mut self) {
         let last = self.lines.finish();
         self.handle_line(&last);
@@ -208,7 +209,7 @@ impl Reply {
     }
 }
 
-/// An id for a call of an Ollama that gives none; no other call of this process has it.
+/// An id for a call if Ollama gives none; it is unique in this process.
 fn new_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("call_{}", NEXT.fetch_add(1, Ordering::Relaxed))

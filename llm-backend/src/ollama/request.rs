@@ -1,4 +1,4 @@
-//! A chat in Ollama's words.
+//! A chat request in Ollama's format.
 
 use chat_vocabulary::{
     ChatRequest, Effort, Image, Json, Message, Options, ResponseFormat, Role, Tool, ToolChoice,
@@ -15,14 +15,14 @@ pub(super) struct Body<'a> {
     tools: &'a [Tool],
 }
 
-/// What the body of a generation says alike.
+/// Fields that the bodies of a chat and a generation have in common.
 #[derive(Serialize)]
 pub(super) struct Common<'a> {
     model: &'a str,
     stream: bool,
     /// A prompt that does not fit is an error.
     truncate: bool,
-    /// So is a reply that does not: it ends with the reason `length`.
+    /// A reply that does not fit ends with the reason `length`.
     shift: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<Format<'a>>,
@@ -88,22 +88,24 @@ struct WireOptions {
     sampling: Options,
 }
 
-/// The request in Ollama's words, or which part of it Ollama has none for.
+/// The request in Ollama's format; the error names a part that Ollama does not support.
 pub(super) fn body(request: &ChatRequest, num_ctx: Option<u32>) -> Result<Body<'_>, String> {
     let common = common(request, num_ctx)?;
-    let told = |at: usize| wire_message(&request.messages, at);
+    let message = |at: usize| wire_message(&request.messages, at);
     Ok(Body {
         common,
-        messages: (0..request.messages.len()).map(told).collect::<Result<_, _>>()?,
+        messages: (0..request.messages.len()).map(message).collect::<Result<_, _>>()?,
         tools: if request.may_call() { &request.tools } else { &[] },
     })
 }
 
-/// The part of it that a generation has, too; or what Ollama has no words for.
+/// The part that a generation has, too; the error names a part that Ollama does not support.
 pub(super) fn common(request: &ChatRequest, num_ctx: Option<u32>) -> Result<Common<'_>, String> {
     let model = request.model.as_deref().unwrap_or_default();
     if let Some(name) = lacking(request) {
-        return Err(format!("{model} does not support {name} (Ollama has none): leave it out"));
+        return Err(format!(
+            "{model} does not support {name} (Ollama does not have it): leave it out"
+        ));
     }
     let options = &request.options;
     Ok(Common {
@@ -156,7 +158,7 @@ fn wire_message(messages: &[Message], at: usize) -> Result<WireMessage<'_>, Stri
     })
 }
 
-/// Which tool this is the result of: its own word, or the name of the call that it answers.
+/// The name of the tool that gave this result: its own `name`, or that of the call that it answers.
 fn tool_name<'a>(before: &'a [Message], tool: &'a Message) -> Option<&'a str> {
     let id = tool.tool_call_id.as_deref();
     let mut calls = before.iter().rev().flat_map(|message| &message.tool_calls);

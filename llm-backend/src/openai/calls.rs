@@ -1,16 +1,16 @@
-//! Which call each piece of a streamed reply belongs to.
+//! Assigns each piece of a tool call in a streamed reply to its call.
 //!
-//! The protocol numbers the calls of a reply by `index`, and gives `id` and name in a call's first piece. Servers differ:
-//! some give every call the number 0, some none at all, some repeat id and name in every piece, some make an id up for
-//! each piece. Here the calls are numbered anew, from 0 in the order in which they begin:
+//! In the protocol, `index` numbers the calls of a reply, and the first piece of a call has its `id` and name. Servers
+//! differ: some give every call the index 0, some none at all, some repeat id and name in every piece, some make a new
+//! id for each piece. Here the calls are renumbered from 0 in the order in which they begin:
 //!
-//! * a known id is that call; another id begins another call, whatever the index, unless its piece has no name and the
-//!   call before is not whole yet;
-//! * without an id, a name begins another call where the index is new, or where the arguments so far are whole;
-//! * all else belongs to the newest call of its index, and without an index to the newest of all.
+//! * a known id belongs to its call; a new id begins a call, whatever the index, unless its piece has no name and the
+//!   previous call is incomplete;
+//! * without an id, a name begins a call if the index is new, or if the arguments so far are complete;
+//! * any other piece belongs to the newest call of its index, or without an index to the newest call.
 //!
-//! A piece of arguments may end within a character, as any text may ([`crate::text`]): each call keeps the half that came until
-//! its next piece.
+//! A piece of arguments may end within a character, as any text may ([`crate::text`]): each call keeps the first
+//! surrogate until its next piece.
 
 use std::mem;
 
@@ -25,7 +25,7 @@ const CALLS_MAX: usize = 128;
 /// A piece of a call.
 #[derive(Deserialize)]
 pub(super) struct CallPiece {
-    /// Which call; servers that send whole calls leave it out.
+    /// The call's number; servers that send complete calls leave it out.
     #[serde(default, deserialize_with = "count")]
     pub(super) index: Option<u32>,
     #[serde(default)]
@@ -34,7 +34,7 @@ pub(super) struct CallPiece {
     pub(super) function: FunctionPiece,
 }
 
-/// What it adds to the call.
+/// The part of the call in a piece.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct FunctionPiece {
@@ -53,7 +53,7 @@ pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Defaul
 #[derive(Debug, Default)]
 pub(super) struct Calls(Vec<Call>);
 
-/// What is known of a call.
+/// The state of a call.
 #[derive(Debug, Default)]
 struct Call {
     /// The server's number.
@@ -61,12 +61,12 @@ struct Call {
     id: Option<String>,
     name: String,
     arguments: ObjectScanner,
-    /// The half of a character that the last piece of its arguments ended with, if it did.
+    /// Keeps the first surrogate of a character if the last piece of the arguments ended with one.
     half: PieceJoiner,
 }
 
 impl Calls {
-    /// The pieces that came together, with our numbers; none if the reply holds too many calls.
+    /// Renumbers pieces that arrived together; `None` if the reply has too many calls.
     pub(super) fn number(&mut self, pieces: Vec<CallPiece>) -> Option<Vec<ToolCallDelta>> {
         let (together, before) = (pieces.len(), self.0.len());
         let pieces = (0..).zip(pieces).map(|(position, mut piece)| {
@@ -78,7 +78,7 @@ impl Calls {
         pieces.collect()
     }
 
-    /// What is left of the calls' arguments when the reply ends: U+FFFD where half a character stayed alone.
+    /// The rest of the calls' arguments when the reply ends: U+FFFD for each lone surrogate.
     pub(super) fn finish(&mut self) -> impl Iterator<Item = ToolCallDelta> {
         (0..).zip(&mut self.0).filter_map(|(index, call)| {
             let arguments = call.half.join(None, true);
@@ -87,7 +87,7 @@ impl Calls {
         })
     }
 
-    /// `before` is how many calls there were before this piece and those that came with it.
+    /// `before` is the number of calls before this piece and those that arrived with it.
     fn piece(&mut self, piece: CallPiece, before: usize) -> Option<ToolCallDelta> {
         let CallPiece { index, id, function } = piece;
         let (id, name) = (id.filter(|id| !id.is_empty()), function.name.unwrap_or_default());
@@ -101,7 +101,7 @@ impl Calls {
         };
         let call = self.0.get_mut(at)?;
         let arguments = call.half.join(function.arguments, false);
-        // Said once, however often it is repeated.
+        // The id is passed on once, even if it is repeated.
         let id = match call.id {
             Some(_) => None,
             None => mem::replace(&mut call.id, id.clone()).or(id),
@@ -115,7 +115,7 @@ impl Calls {
         Some(ToolCallDelta { index, id, name: is_new.then_some(name), arguments })
     }
 
-    /// The call that a piece goes on with; none if it begins one.
+    /// The call that a piece continues; `None` if it begins one.
     fn known(
         &self,
         index: Option<u32>,
@@ -142,13 +142,13 @@ impl Calls {
     }
 }
 
-/// How far a JSON object has come; what it holds is not kept.
+/// Tracks how much of a JSON object has arrived, without storing it.
 #[derive(Clone, Copy, Debug, Default)]
 struct ObjectScanner {
     depth: u32,
-    /// In a text, and behind a backslash in it.
+    /// `Some` inside a string; true after a backslash in it.
     text: Option<bool>,
-    /// Whether it has come to its end.
+    /// Whether the object is complete.
     whole: bool,
 }
 

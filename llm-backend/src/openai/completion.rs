@@ -1,4 +1,4 @@
-//! `/v1/completions`: a text that is gone on from, raw or up to what follows.
+//! `/v1/completions`: plain completions of a raw prompt, or of a gap between a prompt and a suffix.
 
 use std::borrow::Cow;
 
@@ -21,13 +21,13 @@ pub(super) struct Body<'a> {
     options: &'a Options,
 }
 
-/// The body for a request whose text is gone on from so, or what this path has no word for.
+/// The body for a plain completion; the error names a part of the request that this path does not support.
 pub(super) fn body<'a>(
     request: &'a ChatRequest,
     completion: &'a Completion,
 ) -> Result<Body<'a>, &'static str> {
-    if let Some(what) = lacking(request) {
-        return Err(what);
+    if let Some(feature) = lacking(request) {
+        return Err(feature);
     }
     Ok(Body {
         model: request.model.as_deref(),
@@ -39,7 +39,7 @@ pub(super) fn body<'a>(
     })
 }
 
-/// The first thing that would change the answer and that servers do not take here, or take as something else.
+/// The first feature that would change the answer and that servers do not support here, or read differently.
 fn lacking(request: &ChatRequest) -> Option<&'static str> {
     let thinks = request.reasoning_effort.is_some_and(|effort| effort != Effort::None);
     let shaped = request.response_format.as_ref().is_some_and(|it| *it != ResponseFormat::Text);
@@ -49,7 +49,7 @@ fn lacking(request: &ChatRequest) -> Option<&'static str> {
         (shaped, "response_format"),
         (request.options.wants_logprobs(), "logprobs"),
     ];
-    needs.into_iter().find_map(|(needed, what)| needed.then_some(what))
+    needs.into_iter().find_map(|(needed, feature)| needed.then_some(feature))
 }
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_word_there_is_refused() {
+    fn features_that_the_path_lacks_are_refused() {
         let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgoAAAAN"}});
         for (more, what) in [
             (json!({"messages": [{"role": "user", "content": [image]}]}), "vision"),

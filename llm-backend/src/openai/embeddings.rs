@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{EmbedRequest, Embeddings};
 
-/// The request as it is sent: numbers, not base64.
+/// The request's body: it asks for numbers, not base64.
 pub(super) fn body(request: &EmbedRequest) -> Value {
     let mut body =
         json!({"model": request.model, "input": request.input, "encoding_format": "float"});
@@ -29,7 +29,7 @@ struct Item {
     embedding: Vec<f32>,
 }
 
-/// Decodes the answer to `count` texts; `None` if it is of another shape or there is not one vector for each text.
+/// Decodes the answer to `count` texts; `None` if it has another format or there is not one vector for each text.
 #[must_use]
 pub fn decode_embeddings(body: &[u8], count: usize) -> Option<Embeddings> {
     let list: List = serde_json::from_slice(body).ok()?;
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn no_index_stands_twice() {
+    fn a_repeated_index_is_refused() {
         let body = r#"{"data":[{"index":0,"embedding":[3]},{"index":0,"embedding":[1]}]}"#;
         assert_eq!(decode_embeddings(body.as_bytes(), 2), None);
     }

@@ -17,7 +17,7 @@ use crate::{
     text::json,
 };
 
-/// Largest line, and largest event, in bytes. A token has a few; the longest real chunk carries timings.
+/// Largest line, and largest event, in bytes. A token takes a few; the longest real chunk contains timings.
 const EVENT_MAX: usize = 256 * 1024;
 /// The event that ends a reply.
 const DONE: &str = "[DONE]";
@@ -29,7 +29,7 @@ pub(crate) fn deltas(
 ) -> impl Stream<Item = Result<Delta, Error>> + Send + 'static {
     let reply = Reply {
         backend,
-        said: ReplyState::default(),
+        state: ReplyState::default(),
         began: false,
         finished: false,
         over: false,
@@ -43,7 +43,7 @@ pub(crate) fn deltas(
             }
             if reply.over {
                 if reply.finished {
-                    // The body's end should follow at once: then the connection can be used again.
+                    // The body's end should follow at once; then the connection can be reused.
                     let _ = bytes.next().now_or_never();
                 }
                 return None;
@@ -62,7 +62,7 @@ pub(crate) fn deltas(
     })
 }
 
-/// Decodes a whole event stream from pieces, as a network may deliver them; for tests and fuzzing.
+/// Decodes a whole event stream from pieces as a network may deliver them; for tests and fuzzing.
 ///
 /// # Errors
 ///
@@ -71,15 +71,15 @@ pub fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Delt
     body::in_memory(pieces, deltas)
 }
 
-/// What is known of a reply so far.
+/// The state of a reply.
 struct Reply {
     backend: String,
-    said: ReplyState,
-    /// Whether text has come.
+    state: ReplyState,
+    /// Whether text has arrived.
     began: bool,
-    /// Whether a finish reason has come.
+    /// Whether a finish reason has arrived.
     finished: bool,
-    /// Whether nothing more may come.
+    /// Whether the reply has ended.
     over: bool,
     ready: VecDeque<Result<Delta, Error>>,
 }
@@ -101,23 +101,23 @@ impl Reply {
         };
         if let Some(error) = &chunk.error {
             let message = message(error);
-            // What would be a refusal with a status of its own.
+            // Other servers send such a refusal with its own status.
             if !self.began {
-                let mut said = Refusal::in_error(error);
-                let words = unsupported(&message);
-                if words.is_some() || said.is_refusal() {
-                    said.message = words.or(said.message);
-                    return self.end(said.refused(self.backend.clone(), 400));
+                let mut refusal = Refusal::in_error(error);
+                let unsupported = unsupported(&message);
+                if unsupported.is_some() || refusal.is_refusal() {
+                    refusal.message = unsupported.or(refusal.message);
+                    return self.end(refusal.refused(self.backend.clone(), 400));
                 }
             }
             return self.cut(&format!("{REPORTED}{}", shorten(&message)));
         }
         let delta = match chunk.choice {
-            Some(choice) => choice.into_delta(&mut self.said),
+            Some(choice) => choice.into_delta(&mut self.state),
             None => Some(Delta::default()),
         };
         let Some(mut delta) = delta else {
-            return self.cut("it holds more tool calls than are taken");
+            return self.cut("it has too many tool calls");
         };
         delta.usage = chunk.usage;
         self.began |= delta.says();
@@ -133,12 +133,12 @@ impl Reply {
 
     fn handle_malformed(&mut self, malformed: Malformed) {
         if !self.over {
-            let reason = "what came is no event stream";
+            let reason = "it is not a valid event stream";
             self.end(Error::cut(&self.backend, self.began, reason, Some(Arc::new(malformed))));
         }
     }
 
-    /// The body is over, but `[DONE]` never came.
+    /// The body has ended without `[DONE]`.
     fn handle_end(&mut self) {
         self.cut("the connection closed before the end");
     }

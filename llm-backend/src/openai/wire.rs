@@ -1,4 +1,4 @@
-//! What goes over the wire besides the chat vocabulary itself.
+//! OpenAI's wire format, as far as it is not in the chat vocabulary.
 
 use std::fmt;
 
@@ -14,14 +14,14 @@ use serde_json::Value;
 use super::calls::{CallPiece, Calls, or_default};
 use crate::text::{PieceJoiner, TextPiece};
 
-/// The request as it is sent: always streamed, with tokens counted at the end.
+/// The request as it is sent: always streamed, with the usage at the end.
 pub(crate) fn streaming(mut request: ChatRequest) -> ChatRequest {
     request.stream = true;
     request.stream_options = Some(StreamOptions { include_usage: true });
     request
 }
 
-/// One `chat.completion.chunk`, or an error in its place.
+/// One `chat.completion.chunk`, or an error instead.
 #[derive(Deserialize)]
 pub(super) struct Chunk {
     #[serde(default, rename = "choices", deserialize_with = "first")]
@@ -32,14 +32,14 @@ pub(super) struct Chunk {
     pub(super) error: Option<Value>,
 }
 
-/// One of the alternatives; Maru asks for one only.
+/// One of the alternatives; Maru requests only one.
 #[derive(Deserialize)]
 pub(super) struct Choice {
     #[serde(default, deserialize_with = "count_or_zero")]
     index: u32,
     #[serde(default, deserialize_with = "or_default")]
     delta: DeltaFields,
-    /// What `/v1/completions` has in place of a delta.
+    /// The text in a chunk of `/v1/completions`, which has no delta.
     #[serde(default)]
     text: Option<TextPiece>,
     #[serde(default, deserialize_with = "or_default")]
@@ -48,7 +48,7 @@ pub(super) struct Choice {
     finish_reason: Option<FinishReason>,
 }
 
-/// What a choice adds.
+/// The part of the reply in a choice.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct DeltaFields {
@@ -67,7 +67,7 @@ struct Logprobs {
     content: Vec<Json>,
 }
 
-/// What a reply has said so far, as far as what follows depends on it.
+/// The state that the next chunk's delta depends on.
 #[derive(Debug, Default)]
 pub(super) struct ReplyState {
     content: PieceJoiner,
@@ -76,17 +76,17 @@ pub(super) struct ReplyState {
 }
 
 impl Choice {
-    /// What it adds to what was said before, as the vocabulary has it; none if the reply holds too many calls.
-    pub(super) fn into_delta(self, said: &mut ReplyState) -> Option<Delta> {
+    /// Converts it to a delta of the chat vocabulary; `None` if the reply has too many calls.
+    pub(super) fn into_delta(self, state: &mut ReplyState) -> Option<Delta> {
         let DeltaFields { content, reasoning_content, reasoning, tool_calls } = self.delta;
         let is_last = self.finish_reason.is_some();
-        let mut tool_calls = said.calls.number(tool_calls)?;
+        let mut tool_calls = state.calls.number(tool_calls)?;
         if is_last {
-            tool_calls.extend(said.calls.finish());
+            tool_calls.extend(state.calls.finish());
         }
         Some(Delta {
-            content: said.content.join(content.or(self.text), is_last),
-            thinking: said.thinking.join(reasoning_content.or(reasoning), is_last),
+            content: state.content.join(content.or(self.text), is_last),
+            thinking: state.thinking.join(reasoning_content.or(reasoning), is_last),
             tool_calls,
             logprobs: self.logprobs.content,
             finish_reason: self.finish_reason,
@@ -132,13 +132,13 @@ pub fn decode_models(body: &[u8]) -> Option<Vec<ModelInfo>> {
     Some(models.data.into_iter().map(info).collect())
 }
 
-/// Decodes the answer of `/slots`; `None` if it is of another shape.
+/// Decodes the answer of `/slots`; `None` if it has another format.
 #[must_use]
 pub fn decode_slots(body: &[u8]) -> Option<Vec<Slot>> {
     serde_json::from_slice(body).ok()
 }
 
-/// Decodes the answer of llama-server's `/props` as far as it says how many slots there are; `None` if it does not.
+/// Decodes the number of slots in the answer of llama-server's `/props`; `None` if it does not contain it.
 #[must_use]
 pub fn decode_props(body: &[u8]) -> Option<u32> {
     #[derive(Deserialize)]
@@ -148,20 +148,20 @@ pub fn decode_props(body: &[u8]) -> Option<u32> {
     serde_json::from_slice(body).ok().map(|props: Props| props.total_slots)
 }
 
-/// One slot of llama-server or `maru-llm`: a place where one reply at a time is generated.
+/// One slot of llama-server or `maru-llm`, which generates one reply at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Slot {
     /// Its number, from 0.
     pub id: u32,
-    /// Whether it reads a prompt or generates.
+    /// Whether it is processing a prompt or generating.
     pub is_processing: bool,
-    /// Tokens generated for the present reply, or for the last one.
+    /// Tokens generated for the current reply, or for the last one.
     #[serde(default)]
     pub n_decoded: u32,
 }
 
-/// Reads the alternative number 0 of a list, if there is a list and it is in it. It is read for each token: a list of one is
-/// not worth a list's memory.
+/// Reads the choice with index 0 from a list, if there is one. It does not allocate a list, because it runs for each
+/// token.
 fn first<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Choice>, D::Error> {
     struct First;
     impl<'de> Visitor<'de> for First {

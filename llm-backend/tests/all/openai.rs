@@ -338,7 +338,7 @@ async fn a_server_that_does_not_stream_is_at_fault() {
     let server = serve(|mut connection| async move { connection.answer("200 OK", "{}").await });
     let error = ask(&server.client()).await.unwrap_err();
     assert!(matches!(&error, Error::Unreachable { .. }), "{error:?}");
-    assert!(error.to_string().contains("compare api and baseUrl"), "{error}");
+    assert!(error.to_string().contains("check api and baseUrl"), "{error}");
 }
 
 #[tokio::test]

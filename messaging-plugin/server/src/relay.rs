@@ -159,7 +159,7 @@ fn absent(error: &(dyn StdError + 'static)) -> ErrorResponse {
         "the AI gateway cannot be reached",
     )
     .detail(
-        "Ask again in a moment; if it stays so, the admin can see why with `maru doctor` at home.",
+        "Ask again in a moment; if it fails again, the admin can see why with `maru doctor` at home.",
     )
     .retry_after(2)
 }
@@ -167,7 +167,7 @@ fn absent(error: &(dyn StdError + 'static)) -> ErrorResponse {
 fn broken(error: &(dyn StdError + 'static)) -> ErrorResponse {
     tracing::warn!(error, "the gateway gave no answer");
     ErrorResponse::new(StatusCode::BAD_GATEWAY, kind::UNREACHABLE, "the AI gateway gave no answer")
-        .detail("Ask again; if it stays so, the admin can see why with `maru doctor`.")
+        .detail("Ask again; if it fails again, the admin can see why with `maru doctor`.")
         .retry_after(2)
 }
 

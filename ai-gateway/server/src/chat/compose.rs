@@ -28,8 +28,7 @@ pub(crate) async fn compose(
     Ok(messages)
 }
 
-/// The same for a session of the gateway: the oldest messages that do not fit the model's context besides the reply are
-/// left out.
+/// The same for a session of the gateway: drops the oldest messages until the rest and a reply fit the model's context.
 pub(crate) async fn compose_session(
     app: &Arc<App>,
     person: &Person,
@@ -65,17 +64,17 @@ fn fit(
     context_window: Option<u32>,
 ) -> Vec<Message> {
     let tokens = |message: &Message| message.size() / BYTES_PER_TOKEN + TOKENS_PER_MESSAGE;
-    let mut left = context_window
+    let mut available = context_window
         .map_or(usize::MAX, |window| usize::try_from(window / 2).unwrap_or(usize::MAX))
         .saturating_sub(prompt.as_ref().map_or(0, tokens));
     let mut from = messages.len();
     while let Some(message) = from.checked_sub(1).and_then(|index| messages.get(index)) {
         let needed = tokens(message);
         // The last message always stays; the backend reports if it is too long.
-        if needed > left && from < messages.len() {
+        if needed > available && from < messages.len() {
             break;
         }
-        left = left.saturating_sub(needed);
+        available = available.saturating_sub(needed);
         from -= 1;
     }
     // A conversation does not begin with a reply.

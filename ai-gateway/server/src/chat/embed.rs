@@ -25,21 +25,21 @@ pub(crate) async fn embed(
     let acquired = ticket.acquire(|| None::<()>).await;
     acquired.inspect_err(|_| watch.end(false)).map_err(Error::Exceeded)?;
     let mut usage_guard = UsageGuard::open(Arc::clone(&app.usage), person.clone());
-    let asked = Instant::now();
-    let made = tokio::select! {
+    let sent_at = Instant::now();
+    let result = tokio::select! {
         biased;
-        made = chain.embed(input, dimensions) => made,
+        result = chain.embed(input, dimensions) => result,
         () = ticket.preempted().cancelled() => {
             watch.end(false);
             return Err(Error::Exceeded(ticket.preempted_error()));
         }
     };
-    watch.answered(&chain.first.provider, asked);
-    watch.end(made.is_ok());
-    let (model, made) = made?;
-    let prompt_tokens = made.prompt_tokens.unwrap_or_default();
+    watch.answered(&chain.first.provider, sent_at);
+    watch.end(result.is_ok());
+    let (model, embeddings) = result?;
+    let prompt_tokens = embeddings.prompt_tokens.unwrap_or_default();
     let usage = Usage { prompt_tokens, completion_tokens: 0 };
     app.metrics.count_tokens(usage);
     usage_guard.set_counted(usage);
-    Ok((model, made))
+    Ok((model, embeddings))
 }

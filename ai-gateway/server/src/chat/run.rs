@@ -1,9 +1,9 @@
 //! A reply in progress, and its reader.
 //!
 //! ```text
-//!  start ──▶ Waiting ──turn──▶ Opening ──first delta──▶ Replying ──last delta──▶ kept, ended
+//!  start ──▶ Waiting ──slot──▶ Opening ──first delta──▶ Replying ──last delta──▶ recorded, ended
 //!               │                 │                        │
-//!               └────────── failed, or dropped ────────────┴──▶ ended: it is out of the line, the backend's connection closes
+//!               └────────── failed, or dropped ────────────┴──▶ ended: leaves the queue, closes the connection
 //! ```
 //!
 //! The reply advances when its reader polls for the next step; no task hands data to another. An unread reply occupies
@@ -51,7 +51,7 @@ struct Shared(Mutex<State>);
 enum State {
     /// There are more steps.
     Active(Active),
-    /// It is over. `behind` until the reader is told that it was too slow.
+    /// It is over. `behind`: the next poll returns [`Failure::Behind`], because the reader was too slow.
     Over { behind: bool },
 }
 
@@ -59,14 +59,14 @@ enum State {
 struct Active {
     steps: BoxStream<'static, Step>,
     /// Wakes the reader.
-    call: Arc<ReaderWaker>,
+    reader: Arc<ReaderWaker>,
     /// The same, for the source of the steps.
     waker: Waker,
     /// How long the reader has delayed the reply so far.
     held_up: Duration,
 }
 
-/// Wakes a reader, and records since when a step is available that it does not ask for.
+/// Wakes a reader, and records since when a step is available that the reader has not polled.
 #[derive(Debug)]
 struct ReaderWaker(Mutex<ReaderState>);
 
@@ -79,7 +79,7 @@ struct ReaderState {
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Active(_) => "Live",
+            Self::Active(_) => "Active",
             Self::Over { .. } => "Over",
         })
     }
@@ -98,25 +98,25 @@ impl Run {
         Ok(Self::begin(source, HELD_UP_MAX))
     }
 
-    fn begin(turn: impl StepStream, held_up_max: Duration) -> Self {
-        let ends = turn.preempted();
-        let steps = stream::unfold(Box::new(turn), |mut turn| async move {
-            let step = turn.next().await?;
-            Some((step, turn))
+    fn begin(source: impl StepStream, held_up_max: Duration) -> Self {
+        let preempted = source.preempted();
+        let steps = stream::unfold(Box::new(source), |mut source| async move {
+            let step = source.next().await?;
+            Some((step, source))
         });
-        let call = Arc::new(ReaderWaker::new());
-        let live = Active {
+        let reader = Arc::new(ReaderWaker::new());
+        let active = Active {
             steps: steps.boxed(),
-            waker: Waker::from(Arc::clone(&call)),
-            call,
+            waker: Waker::from(Arc::clone(&reader)),
+            reader,
             held_up: Duration::ZERO,
         };
-        let shared = Arc::new(Shared(Mutex::new(State::Active(live))));
+        let shared = Arc::new(Shared(Mutex::new(State::Active(active))));
         let guarded = Arc::downgrade(&shared);
         let guard = tokio::spawn(async move {
             select! {
                 () = Shared::end_unread(&guarded, held_up_max) => {}
-                () = ends.cancelled() => drop(guarded.upgrade().map(|shared| shared.read_end())),
+                () = preempted.cancelled() => drop(guarded.upgrade().map(|shared| shared.read_end())),
             }
         });
         Self { shared, guard: guard.abort_handle() }
@@ -132,8 +132,8 @@ impl Shared {
     fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Step>> {
         let mut state = self.state();
         match &mut *state {
-            State::Active(live) => {
-                let step = live.poll_next(context);
+            State::Active(active) => {
+                let step = active.poll_next(context);
                 if let Poll::Ready(step) = &step
                     && step.as_ref().is_none_or(is_end)
                 {
@@ -148,30 +148,30 @@ impl Shared {
         }
     }
 
-    /// Ends a reply whose reader has delayed it for so long.
+    /// Ends a reply once its reader has delayed it for `held_up_max`.
     async fn end_unread(shared: &Weak<Self>, held_up_max: Duration) {
-        let mut left = held_up_max;
-        while !left.is_zero() {
-            sleep(left).await;
+        let mut remaining = held_up_max;
+        while !remaining.is_zero() {
+            sleep(remaining).await;
             let Some(shared) = shared.upgrade() else { return };
             let state = shared.state();
-            let State::Active(live) = &*state else { return };
-            left = held_up_max.saturating_sub(live.held_up());
+            let State::Active(active) = &*state else { return };
+            remaining = held_up_max.saturating_sub(active.held_up());
         }
         if let Some(shared) = shared.upgrade() {
             shared.end(true);
         }
     }
 
-    /// Reads the last steps of a preempted reply instead of its reader, which may not read on although the slot is
+    /// Reads the last steps of a preempted reply in place of its reader: the reader may have stopped, but the slot is
     /// needed.
     fn read_end(&self) {
         let mut state = self.state();
-        let State::Active(live) = &mut *state else { return };
-        let mut context = Context::from_waker(&live.waker);
+        let State::Active(active) = &mut *state else { return };
+        let mut context = Context::from_waker(&active.waker);
         let mut last = Vec::new();
         loop {
-            match live.steps.poll_next_unpin(&mut context) {
+            match active.steps.poll_next_unpin(&mut context) {
                 Poll::Ready(Some(step)) => last.push(step),
                 Poll::Ready(None) => break,
                 // It should have ended.
@@ -181,10 +181,10 @@ impl Shared {
                 }
             }
         }
-        live.steps = stream::iter(last).boxed();
-        let call = Arc::clone(&live.call);
+        active.steps = stream::iter(last).boxed();
+        let reader = Arc::clone(&active.reader);
         drop(state);
-        call.wake_by_ref();
+        reader.wake_by_ref();
     }
 
     /// Ends the reply.
@@ -195,9 +195,9 @@ impl Shared {
         }
         let ended = mem::replace(&mut *state, State::Over { behind });
         drop(state);
-        if let State::Active(live) = ended {
+        if let State::Active(active) = ended {
             // The reader gets this state when it polls.
-            live.call.wake_by_ref();
+            active.reader.wake_by_ref();
         }
     }
 
@@ -208,17 +208,17 @@ impl Shared {
 
 impl Active {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Step>> {
-        self.held_up += self.call.looked(context.waker());
+        self.held_up += self.reader.polled(context.waker());
         let step = self.steps.poll_next_unpin(&mut Context::from_waker(&self.waker));
         if let Poll::Ready(Some(_)) = &step {
-            self.call.waits();
+            self.reader.mark_available();
         }
         step
     }
 
-    /// How long its reader has delayed it.
+    /// How long the reader has delayed the reply, including the step that is unread now.
     fn held_up(&self) -> Duration {
-        self.held_up + self.call.unread()
+        self.held_up + self.reader.unread()
     }
 }
 
@@ -229,19 +229,19 @@ impl ReaderWaker {
         Self(Mutex::new(reader_state))
     }
 
-    /// The reader polls; returns for how long a step was available before.
-    fn looked(&self, reader: &Waker) -> Duration {
+    /// Records that the reader polls; returns for how long a step was available before.
+    fn polled(&self, reader: &Waker) -> Duration {
         let mut reader_state = self.reader_state();
         reader_state.reader.clone_from(reader);
         reader_state.unread.take().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// A step is, or may be, available from now on.
-    fn waits(&self) {
+    /// Records that a step is, or may be, available from now on.
+    fn mark_available(&self) {
         self.reader_state().unread.get_or_insert_with(Instant::now);
     }
 
-    /// For how long a step was, or may have been, available without being asked for.
+    /// For how long a step was, or may have been, available without a poll.
     fn unread(&self) -> Duration {
         self.reader_state().unread.map_or(Duration::ZERO, |since| since.elapsed())
     }
@@ -257,7 +257,7 @@ impl Wake for ReaderWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.waits();
+        self.mark_available();
         // Wake without holding the lock: the woken task may take it.
         let reader = self.reader_state().reader.clone();
         reader.wake();

@@ -11,7 +11,7 @@ use crate::{limits::Exceeded, models::Failure, openclaw::ModelRef};
 /// A step of a reply.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// It has a slot; a model is asked.
+    /// It has a slot; the request is sent to a model.
     Started,
     /// This model begins to answer.
     Model(AnsweringModel),
@@ -73,7 +73,7 @@ impl Ending {
         }
     }
 
-    /// The notice to send with it. It is not part of the text, which a program may parse as JSON or code.
+    /// The notice to send with the reply. It is not part of the text, which a program may parse as JSON or code.
     #[must_use]
     pub(crate) fn notice(&self) -> Option<&'static str> {
         (self.finish_reason == Some(FinishReason::Yielded)).then_some(YIELDED)

@@ -1,4 +1,4 @@
-//! Errors in Ollama's shape.
+//! Errors in Ollama's format.
 
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Error;
 use crate::models::Failure;
 
-/// An error in Ollama's shape.
+/// An error in Ollama's format.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(crate) struct OllamaError(#[from] pub Error);
@@ -17,7 +17,7 @@ impl OllamaError {
     pub(crate) fn body(&self) -> serde_json::Value {
         let unknown = matches!(&self.0, Error::Model(Failure::Unknown { .. }));
         let detail = if unknown { "GET /api/tags lists them." } else { self.0.kind().2 };
-        // Not as a sentence of ours: it may begin with a model's name.
+        // The first letter stays as it is: the text may begin with a model's name.
         json!({ "error": format!("{}. {detail}", self.0) })
     }
 }

@@ -1,4 +1,4 @@
-//! Errors in OpenAI's shape.
+//! Errors in OpenAI's format.
 
 use ai_gateway_api::kind;
 use axum::{
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::Error;
 use crate::models::Failure;
 
-/// An error in OpenAI's shape.
+/// An error in OpenAI's format.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(crate) struct OpenAiError(#[from] pub Error);
@@ -32,7 +32,7 @@ impl OpenAiError {
         json!({"error": {"message": message, "type": family, "param": param, "code": code}})
     }
 
-    /// The code where OpenAI has one of its own, and the field that is wrong.
+    /// OpenAI's own code for the error, if there is one, and the field that is wrong.
     fn code(&self) -> Option<(&'static str, Option<&str>)> {
         if let Error::Model(failure) = &self.0 {
             return model_code(failure);

@@ -3,7 +3,7 @@ use llm_backend::{Error as Backend, refuse_cloud};
 use super::{ollama::OllamaError, openai::OpenAiError, *};
 
 #[test]
-fn every_surface_says_whether_what_was_asked_had_been_sent() {
+fn every_surface_says_whether_the_request_had_been_sent() {
     for (sent, expected, other) in
         [(false, "Nothing was sent", "was sent, sealed"), (true, "was sent, sealed", "Nothing")]
     {
@@ -22,7 +22,7 @@ fn every_surface_says_whether_what_was_asked_had_been_sent() {
     }
 }
 
-/// What a backend said of a request.
+/// The error of a request that a backend refused.
 fn refused(status: u16, message: &str) -> Error {
     let (backend, message, detail) = ("b".to_owned(), message.to_owned(), Detail::default());
     Error::Model(Backend::Refused { backend, status, message, detail }.into())
@@ -33,18 +33,22 @@ fn cut() -> Backend {
     Backend::Cut { backend, reason, began: true, source: None }
 }
 
-/// What each failure of a model, and of a body, has one do.
+/// Each failure of a model or a body, with its hint.
 #[test]
 fn hints_fit_what_went_wrong() {
     let tried = || vec!["p/m".to_owned()];
     let unknown = Failure::Unknown { asked: "x".to_owned(), known: tried() };
     for (error, status, hint) in [
-        (refused(400, "text must not hold NUL characters"), 400, "Correct what it names"),
-        (refused(422, "max_tokens must be at least 1, got 0"), 400, "Correct what it names"),
+        (refused(400, "text must not hold NUL characters"), 400, "Correct what the message names"),
+        (
+            refused(422, "max_tokens must be at least 1, got 0"),
+            400,
+            "Correct what the message names",
+        ),
         (refused(400, "the request exceeds the context size"), 400, "Shorten it"),
         (refused(400, "m does not support tools"), 400, "Choose another model"),
         (refused(400, &refuse_cloud("m")), 400, "Choose another model"),
-        (refused(200, "its answer to /api/embed is of an unknown shape"), 502, "another model"),
+        (refused(200, "its answer to /api/embed has an unknown format"), 502, "another model"),
         (Error::Model(Failure::Garbled("why".to_owned())), 502, "Ask again"),
         (Error::Model(unknown), 404, "lists them"),
         (Error::Model(Failure::Down(tried())), 502, "`maru doctor`"),

@@ -101,7 +101,7 @@ impl Chain {
             }
             if let Some(capability) = lacking(provider, model, &request) {
                 if index > 0 {
-                    // The error then is that of the candidates before it.
+                    // The error is then that of an earlier candidate.
                     continue;
                 }
                 let words = format!("{name} does not support {}", capability.as_str());
@@ -122,7 +122,7 @@ impl Chain {
                     let (evidence, deltas) = confidential::evidence(deltas).await;
                     return Ok(Reply { model: name.clone(), asked, evidence, deltas });
                 }
-                // The backend knows what its model lacks.
+                // The backend reports that its model lacks a capability.
                 Err(ProviderError::Refused(Failure::Unsupported(..))) if index > 0 => {}
                 Err(ProviderError::Refused(failure)) => return Err(failure),
                 Err(ProviderError::Absent(why)) => absence = absence.max(why),
@@ -151,12 +151,12 @@ impl Chain {
         };
         let name = &candidate.name;
         let request = EmbedRequest { model: name.model.clone(), input, dimensions };
-        let made = candidate
+        let result = candidate
             .provider
             .ask(name, AffinityKey::default(), request, |node, it| node.embed(it))
             .await;
-        match made {
-            Ok(made) => Ok((name.clone(), made)),
+        match result {
+            Ok(embeddings) => Ok((name.clone(), embeddings)),
             Err(ProviderError::Refused(failure)) => Err(failure),
             Err(ProviderError::Absent(absence)) => Err(absence.of_all(vec![name.to_string()])),
             Err(ProviderError::Untrusted(failure)) => Err(failure),

@@ -30,7 +30,7 @@ const SLOTS: u32 = 16;
 const VERIFIED_MAX: Duration = Duration::from_secs(5 * 60);
 
 const SEEN: Format<SeenDocuments> = Format::new(1)
-    .remedy("restore it from a backup, or move it away: then an older policy may be accepted once");
+    .remedy("restore it from a backup, or move it away; then an older policy may be accepted once");
 
 /// Settings and state of deployments.
 #[derive(Clone, Copy, Debug)]
@@ -104,9 +104,9 @@ impl FileStores {
         if let Some(known) = self.0.get(&identity.0) {
             return Ok(Arc::clone(known));
         }
-        let kept = Arc::new(FileStore::load(state, identity)?);
-        self.0.insert(identity.0, Arc::clone(&kept));
-        Ok(kept)
+        let store = Arc::new(FileStore::load(state, identity)?);
+        self.0.insert(identity.0, Arc::clone(&store));
+        Ok(store)
     }
 }
 
@@ -136,11 +136,11 @@ impl SeenStore for FileStore {
     }
 
     fn keep(&self, seen: SeenDocuments) -> io::Result<()> {
-        let mut kept = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Another provider of the deployment may have stored something newer meanwhile.
-        let seen = kept.or_newer(seen);
+        let seen = stored.or_newer(seen);
         SEEN.write(&self.path, &seen).map_err(io::Error::other)?;
-        *kept = seen;
+        *stored = seen;
         Ok(())
     }
 }
@@ -158,11 +158,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_provider_saw_is_not_lost_to_another_that_saw_less() {
+    fn an_older_document_of_another_provider_replaces_no_newer_one() {
         let state = tempfile::tempdir().unwrap();
-        let kept = FileStores::default().of(state.path(), &Fixed([7; 32])).unwrap();
+        let store = FileStores::default().of(state.path(), &Fixed([7; 32])).unwrap();
         let seen = SeenDocuments { config: mark(40), bundle: mark(41), policy: mark(42) };
-        kept.keep(seen).unwrap();
+        store.keep(seen).unwrap();
         for (late, then) in [
             (SeenDocuments { config: mark(39), ..seen }, seen),
             (SeenDocuments { bundle: None, ..seen }, seen),
@@ -171,8 +171,8 @@ mod tests {
                 SeenDocuments { config: mark(43), ..seen },
             ),
         ] {
-            kept.keep(late).unwrap();
-            assert_eq!(kept.seen(), then, "{late:?}");
+            store.keep(late).unwrap();
+            assert_eq!(store.seen(), then, "{late:?}");
             let stored = FileStores::default().of(state.path(), &Fixed([7; 32])).unwrap();
             assert_eq!(stored.seen(), then, "also over a restart");
         }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_of_a_deployment_and_not_of_a_name() {
+    fn seen_documents_belong_to_a_deployment_and_not_to_its_name() {
         let state = tempfile::tempdir().unwrap();
         let (one, other) = (Fixed([7; 32]), Fixed([8; 32]));
         let mut stores = FileStores::default();

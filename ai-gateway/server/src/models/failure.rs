@@ -34,7 +34,7 @@ pub(crate) enum Failure {
         /// Whether the request had been sent before, sealed to verified nodes.
         sent: bool,
     },
-    /// The backend refused the request.
+    /// The backend refused the request, with this message.
     #[error("the model refused the request: {0}")]
     Refused(String, Detail),
     /// The model lacks a capability (`MODEL does not support tools`, in Ollama's words), or it runs in a cloud.
@@ -76,10 +76,10 @@ pub(crate) fn report(model: &ModelRef, error: &Error) {
             tracing::warn!(%model, error = error as &dyn std::error::Error, "model does not answer");
         }
         Error::Untrusted { code, sent: false, .. } => {
-            tracing::warn!(%model, code, %error, "nothing was sealed to the model");
+            tracing::warn!(%model, code, %error, "no node was verified, so nothing was sent");
         }
         Error::Untrusted { code, sent: true, .. } => {
-            tracing::warn!(%model, code, %error, "the request was sent sealed; the answer is not valid");
+            tracing::warn!(%model, code, %error, "the request was sent, sealed; the answer is invalid");
         }
         Error::Busy { .. } => tracing::debug!(%model, %error, "model is busy"),
         Error::Overlong { .. } => tracing::info!(%model, %error, "reply cut"),

@@ -40,9 +40,9 @@ pub(crate) struct Node {
     /// Concurrent replies by the settings; 0 if unset.
     slots: AtomicU32,
     /// Concurrent replies by its own report; 0 if unknown.
-    told: AtomicU32,
-    /// Whether it has answered the question for its slots.
-    asked: AtomicBool,
+    reported: AtomicU32,
+    /// Whether it has answered the request for its slots.
+    has_reported: AtomicBool,
     /// Whether the settings drain it.
     draining: AtomicBool,
     busy: AtomicU32,
@@ -97,8 +97,8 @@ impl Node {
             backend,
             breaker: Breaker::default(),
             slots: AtomicU32::default(),
-            told: AtomicU32::default(),
-            asked: AtomicBool::default(),
+            reported: AtomicU32::default(),
+            has_reported: AtomicBool::default(),
             draining: AtomicBool::default(),
             busy: AtomicU32::new(0),
             health: Timeouts::default().health,
@@ -119,8 +119,8 @@ impl Node {
     pub(super) fn set(&self, slots: Option<u32>, draining: bool) {
         self.slots.store(slots.unwrap_or(0), Ordering::Relaxed);
         if self.draining.swap(draining, Ordering::Relaxed) != draining {
-            let what = if draining { "takes no new requests" } else { "takes requests again" };
-            tracing::info!(node = self.name, "{what}, as openclaw.json says");
+            let change = if draining { "takes no new requests" } else { "takes requests again" };
+            tracing::info!(node = self.name, "node {change}: openclaw.json changed");
         }
     }
 
@@ -130,7 +130,7 @@ impl Node {
 
     /// Concurrent replies, by the settings or its own report.
     pub(super) fn slots(&self) -> Option<u32> {
-        let known = [&self.slots, &self.told].map(|it| it.load(Ordering::Relaxed));
+        let known = [&self.slots, &self.reported].map(|it| it.load(Ordering::Relaxed));
         known.into_iter().find(|&slots| slots > 0)
     }
 
@@ -223,11 +223,11 @@ impl Node {
 
     /// Requests vectors.
     pub(super) async fn embed(self: Arc<Self>, request: EmbedRequest) -> Result<Embeddings, Error> {
-        let _under_way = InFlight::new(&self);
+        let _in_flight = InFlight::new(&self);
         let model = request.model.clone();
-        let made = self.attended(Some(&model), self.backend.embed(request)).await?;
+        let embeddings = self.attended(Some(&model), self.backend.embed(request)).await?;
         self.breaker.succeed();
-        Ok(made)
+        Ok(embeddings)
     }
 
     /// Waits for a result for as long as the node answers health checks.
@@ -308,20 +308,20 @@ impl Node {
         }
     }
 
-    /// Asks for its slots, unless it has answered before; with `again` also then, since a restarted server may have
-    /// others.
+    /// Asks for its slots, unless it has answered before; with `again` also then, since a restarted server may report
+    /// another number.
     pub(super) async fn learn_slots(&self, again: bool) {
-        if self.asked.load(Ordering::Relaxed) && !again {
+        if self.has_reported.load(Ordering::Relaxed) && !again {
             return;
         }
         if let Ok(slots) = self.backend.capacity().await {
-            self.told.store(slots.unwrap_or(0), Ordering::Relaxed);
-            self.asked.store(true, Ordering::Relaxed);
+            self.reported.store(slots.unwrap_or(0), Ordering::Relaxed);
+            self.has_reported.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Counts a fault of the node. A self-reported fault that would open the breaker counts only if the node fails at a
-    /// test request, too.
+    /// Counts a fault of the node. A self-reported fault that would open the breaker counts only if a test request also
+    /// fails.
     fn judge(self: &Arc<Self>, model: Option<&str>, error: &Error) {
         if !error.is_backend_fault() {
             return;

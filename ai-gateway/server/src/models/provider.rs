@@ -18,7 +18,7 @@ use super::{
 };
 use crate::openclaw::{Model, ModelRef};
 
-/// Nodes at which a request may fail before it is sent to no other.
+/// A request that failed at this many nodes is not sent to others.
 const TROUBLED: u32 = 2;
 
 /// Nodes with the same models.
@@ -115,22 +115,23 @@ impl Provider {
     {
         // All nodes have the same models, but perhaps not all have listed theirs.
         if self.nodes.iter().any(|node| node.backend().forwards(&model.model)) {
-            let words = refuse_cloud(&model.to_string());
-            return Err(ProviderError::Refused(Failure::Unsupported(words, Detail::default())));
+            let message = refuse_cloud(&model.to_string());
+            return Err(ProviderError::Refused(Failure::Unsupported(message, Detail::default())));
         }
         let order = self.order(affinity);
         // If the order is empty, all nodes drain.
         let mut absence = if order.is_empty() { Unavailable::Busy } else { Unavailable::Unusable };
-        let (mut left, mut troubled, mut untrusted) = (order.len(), 0, None);
+        let (mut remaining, mut troubled, mut untrusted) = (order.len(), 0, None);
         for node in order {
-            left -= 1;
+            remaining -= 1;
             if !node.breaker().allow(Instant::now()) {
                 tracing::debug!(%model, node = node.state().name, "skipped, its breaker is open");
                 absence = absence.max(Unavailable::Down);
                 continue;
             }
             // The last node gets the request itself, without a copy: it may contain images.
-            let request = if left == 0 { std::mem::take(&mut request) } else { request.clone() };
+            let last = remaining == 0;
+            let request = if last { std::mem::take(&mut request) } else { request.clone() };
             match ask(node, request).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
@@ -140,7 +141,7 @@ impl Provider {
                     }
                     troubled += u32::from(error.may_be_poison());
                     if troubled == TROUBLED {
-                        tracing::warn!(%model, "a request failed at {TROUBLED} nodes and goes to no other");
+                        tracing::warn!(%model, "a request failed at {TROUBLED} nodes and is not sent to others");
                         return Err(ProviderError::Absent(Unavailable::Down));
                     }
                     absence = absence.max(Unavailable::of(&error));
@@ -153,7 +154,7 @@ impl Provider {
         Err(untrusted.map_or(ProviderError::Absent(absence), ProviderError::Untrusted))
     }
 
-    /// Asks nodes for slots and models that the settings do not say; with `again` also if they are known, since a
+    /// Asks nodes for slots and models that are not in the settings; with `again` also if they are known, since a
     /// backend may have changed.
     pub(super) async fn learn(&self, again: bool) {
         let slots = self.nodes.iter().map(|node| node.learn_slots(again));
@@ -191,22 +192,22 @@ impl Provider {
 
     /// The model's context size in tokens, if known.
     pub(super) fn context_window(&self, model: &Model) -> Option<u32> {
-        model.context_window.or_else(|| match self.told(model) {
+        model.context_window.or_else(|| match self.reported(model) {
             Some(info) => info.context_tokens,
             // An engine with one model accepts any name.
             None => self.learned()?.iter().filter_map(|info| info.context_tokens).min(),
         })
     }
 
-    /// Concurrent replies of the healthy nodes, or of all if none is healthy; `usual` for a node without a number.
-    pub(super) fn slots(&self, usual: u32) -> u32 {
+    /// Concurrent replies of the healthy nodes, or of all if none is healthy; `default` for a node without a number.
+    pub(super) fn slots(&self, default: u32) -> u32 {
         let any = self.nodes.iter().any(|node| node.is_well());
         let nodes = self.nodes.iter().filter(|node| !any || node.is_well());
-        nodes.map(|node| node.slots().unwrap_or(usual)).fold(0, u32::saturating_add)
+        nodes.map(|node| node.slots().unwrap_or(default)).fold(0, u32::saturating_add)
     }
 
     /// A node's report of a model.
-    pub(super) fn told(&self, model: &Model) -> Option<ModelInfo> {
+    pub(super) fn reported(&self, model: &Model) -> Option<ModelInfo> {
         let bare = |id: &str| id.strip_suffix(LATEST).unwrap_or(id).to_owned();
         self.learned()?.iter().find(|info| bare(&info.id) == bare(&model.id)).cloned()
     }
@@ -223,23 +224,23 @@ impl Provider {
     /// Whether a model may be asked to fill a gap. Ollama refuses what its model cannot do; other servers silently
     /// ignore a suffix, so the settings must enable it.
     pub(super) fn fills_gaps(&self, model: &Model) -> bool {
-        let tell = self.nodes.iter().all(|node| node.backend().tells_capabilities());
-        let unsaid = tell && !model.lacks(Capability::Insert);
-        unsaid || model.has(Capability::Insert)
+        let all_report = self.nodes.iter().all(|node| node.backend().tells_capabilities());
+        let undenied = all_report && !model.lacks(Capability::Insert);
+        undenied || model.has(Capability::Insert)
     }
 
     /// Whether a model does not support images, by the settings or its backend's report. Ollama silently ignores images
     /// for such a model; other missing capabilities it refuses.
     pub(super) fn is_blind(&self, model: &Model) -> bool {
-        let told = || self.told(model).and_then(|info| info.capabilities);
-        let unseen = || told().is_some_and(|it| !it.contains(&Capability::Vision));
-        model.lacks(Capability::Vision) || (!model.has(Capability::Vision) && unseen())
+        let reported = || self.reported(model).and_then(|info| info.capabilities);
+        let is_denied = || reported().is_some_and(|it| !it.contains(&Capability::Vision));
+        model.lacks(Capability::Vision) || (!model.has(Capability::Vision) && is_denied())
     }
 
     /// Capabilities by the settings, and otherwise by the backend's report.
     pub(super) fn capabilities(&self, model: &Model) -> Vec<Capability> {
-        let told = self.told(model).and_then(|info| info.capabilities);
-        let mut all = told.unwrap_or_else(|| vec![Capability::Completion]);
+        let reported = self.reported(model).and_then(|info| info.capabilities);
+        let mut all = reported.unwrap_or_else(|| vec![Capability::Completion]);
         for capability in
             [Capability::Tools, Capability::Insert, Capability::Vision, Capability::Thinking]
         {

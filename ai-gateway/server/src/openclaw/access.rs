@@ -10,7 +10,7 @@ use super::error::{OpenClawError, wrong};
 
 /// Where a secret is, as the file writes it.
 enum Secret {
-    /// Here.
+    /// In `openclaw.json` itself.
     Text(String),
     /// In an environment variable.
     Env(String),
@@ -33,7 +33,7 @@ impl Secret {
     }
 }
 
-/// What of a provider's `request` has an effect.
+/// The part of a provider's `request` that has an effect.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Request {
@@ -55,7 +55,7 @@ pub(super) fn key(value: &Value, at: &str) -> Result<ApiKey, OpenClawError> {
         Some(Secret::Text(text)) => match variable(&text) {
             Some(name) => from_env(name, at),
             None if text.contains("${") => {
-                Err(wrong(at, "a variable stands alone: write \"${NAME}\""))
+                Err(wrong(at, "a variable cannot be combined with other text: write \"${NAME}\""))
             }
             None => Ok(ApiKey::Text(text.into())),
         },
@@ -77,7 +77,7 @@ pub(super) fn tls(request: Request, at: &str) -> Result<Tls, OpenClawError> {
         }
         Some(Some(Secret::File(path))) => Ok(Some(path)),
         Some(Some(Secret::Text(_) | Secret::Env(_)) | None) => {
-            Err(wrong(format!("{at}.{name}"), "put it into a file of its own and write its path"))
+            Err(wrong(format!("{at}.{name}"), "put it into its own file and write the file's path"))
         }
     };
     let RawTls { ca, cert, key, server_name } = request.tls;
@@ -94,12 +94,12 @@ fn variable(text: &str) -> Option<&str> {
 fn from_env(name: &str, at: &str) -> Result<ApiKey, OpenClawError> {
     match env::var(name) {
         Ok(text) => Ok(ApiKey::Text(text.into())),
-        // What maru up starts is given no variables.
+        // `maru up` passes no environment variables to services.
         Err(_) => Err(wrong(
             at,
             format!(
-                "the gateway has no environment variable {name} (its container is given none): write the key into a file that \
-                 only the gateway may read, and here {{source: \"file\", path: \"/that/file\"}}"
+                "the gateway has no environment variable {name} (its container gets none): write the key into a file that \
+                 only the gateway can read, and write {{source: \"file\", path: \"/that/file\"}} here"
             ),
         )),
     }

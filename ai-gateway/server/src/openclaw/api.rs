@@ -1,20 +1,20 @@
-//! What providers speak.
+//! The APIs of providers.
 
-/// What a provider speaks.
+/// The API of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     /// OpenAI's chat completions: `maru-llm`, llama-server, vLLM.
     OpenAi,
-    /// Ollama's own.
+    /// Ollama's own API.
     Ollama,
-    /// The confidential chain, Maru's own.
+    /// Maru's confidential chain.
     Confidential,
 }
 
 impl Api {
-    /// Reads OpenClaw's word for it.
-    pub(super) fn parse(word: &str) -> Option<Self> {
-        match word {
+    /// Parses OpenClaw's name of the API.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        match name {
             "openai-completions" => Some(Self::OpenAi),
             "ollama" => Some(Self::Ollama),
             "maru-confidential" => Some(Self::Confidential),

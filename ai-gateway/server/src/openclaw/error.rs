@@ -6,7 +6,7 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenClawError {
     /// It could not be read.
-    #[error("cannot read {}: check who may read it", .path.display())]
+    #[error("cannot read {}: check its permissions", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -14,12 +14,12 @@ pub enum OpenClawError {
         source: io::Error,
     },
     /// It is not JSON5.
-    #[error("openclaw.json is not JSON5: {0}")]
+    #[error("openclaw.json is not valid JSON5: {0}")]
     Syntax(String),
     /// A key is neither one of OpenClaw's nor one of Maru's own.
-    #[error("openclaw.json: `{0}` is no key that OpenClaw or Maru knows: correct or remove it")]
+    #[error("openclaw.json: neither OpenClaw nor Maru has a key `{0}`: correct or remove it")]
     Unknown(String),
-    /// A value is of the wrong kind.
+    /// A value is invalid.
     #[error("openclaw.json: `{at}` is wrong: {reason}")]
     Value {
         /// The key.

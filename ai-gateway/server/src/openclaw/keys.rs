@@ -1,10 +1,10 @@
-//! Which keys OpenClaw knows, and which of them have an effect here.
+//! The keys that OpenClaw has, and which of them have an effect here.
 
 use serde_json::{Map, Value};
 
 use super::error::OpenClawError;
 
-/// APIs that OpenClaw speaks to providers.
+/// The APIs of providers that OpenClaw supports.
 pub(super) const APIS: [&str; 9] = [
     "openai-completions",
     "openai-responses",
@@ -17,11 +17,11 @@ pub(super) const APIS: [&str; 9] = [
     "ollama",
 ];
 
-/// The keys that OpenClaw knows in one kind of JSON object.
+/// The keys that OpenClaw has in one kind of JSON object.
 struct Keys {
-    /// Keys that have an effect here, or that hold an object whose keys have one.
+    /// Keys that have an effect here, or whose value is an object with such keys.
     used: &'static [&'static str],
-    /// Keys that have no effect here, and are accepted with a warning so that a file of OpenClaw's can be used.
+    /// Keys that have no effect here; they are accepted with a warning, so that OpenClaw's own file can be used.
     other: &'static [&'static str],
 }
 
@@ -159,13 +159,13 @@ const DEFAULTS: Keys = Keys {
 
 const CHOICE: Keys = Keys { used: &["fallbacks", "primary"], other: &[] };
 
-/// Values of `other` keys that OpenClaw's own examples write and whose absence changes nothing: no warning.
+/// Keys of `other` that OpenClaw's own examples contain and that would change nothing here: no warning.
 const SILENT: [&str; 2] = ["cost", "meta"];
 
 /// Keys of a model's `compat` that have an effect. OpenClaw adds others often, so no other is an error.
 const COMPAT: [&str; 2] = ["supportsInsert", "supportsTools"];
 
-/// Goes through the keys; returns a warning for each that has no effect.
+/// Checks all keys; returns a warning for each that has no effect.
 pub(super) fn check(root: &Value) -> Result<Vec<String>, OpenClawError> {
     let mut checker = KeyChecker { warnings: Vec::new() };
     let Some(top) = checker.object(root, "", &TOP)? else {
@@ -185,7 +185,7 @@ struct KeyChecker {
 }
 
 impl KeyChecker {
-    /// Checks one object's keys. What is no object is left to the decoder to complain about.
+    /// Checks the keys of one object. If the value is not an object, the decoder reports it.
     fn object<'a>(
         &mut self,
         value: &'a Value,
@@ -239,7 +239,7 @@ impl KeyChecker {
         Ok(())
     }
 
-    /// A provider's nodes, and how long to wait for them.
+    /// A provider's nodes and timeouts.
     fn nodes(&mut self, provider: &Map<String, Value>, at: &str) -> Result<(), OpenClawError> {
         for kind in ["nodes", "relays"] {
             let list = provider.get(kind).and_then(Value::as_array).into_iter().flatten();

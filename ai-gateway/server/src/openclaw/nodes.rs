@@ -1,4 +1,4 @@
-//! The nodes of a provider, and how long to wait for them: keys of Maru's own beside OpenClaw's.
+//! The nodes and timeouts of a provider: Maru's own keys beside OpenClaw's.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use super::{
     error::{OpenClawError, wrong},
 };
 
-/// Most nodes of one provider: each is asked how it is every few seconds.
+/// Most nodes of one provider: the health of each is checked every few seconds.
 const NODES_MAX: usize = 64;
 /// Most relays of one provider.
 const RELAYS_MAX: usize = 16;
-/// Most replies that one node makes at a time.
+/// Most concurrent replies of one node.
 const SLOTS_MAX: u32 = 4096;
-/// What is wrong with a `uid` beside another address.
+/// The error for a `uid` beside an address that is not a UNIX socket.
 const NO_SOCKET: &str =
-    "it says who listens on a UNIX socket: take it out, or write unix:///path.sock as baseUrl";
-/// Longest that a reply is waited for, in seconds.
+    "it is the user of a UNIX socket's listener: remove it, or write unix:///path.sock as baseUrl";
+/// Longest timeout for a reply, in seconds.
 const SECONDS_MAX: f64 = 86_400.0;
-/// Longest for what takes no model: others wait for it, too.
+/// Longest timeout for requests that use no model, in seconds: checks of other nodes wait for them.
 const LOOK_UP_MAX: f64 = 60.0;
 
 /// A server that answers for a provider.
@@ -31,22 +31,22 @@ const LOOK_UP_MAX: f64 = 60.0;
 pub struct Node {
     /// `unix:///path/to.sock`, `http://host:port` or `https://host:port`, with or without `/v1`.
     pub base_url: String,
-    /// What it knows us by, and how it is known.
+    /// The credentials of both sides.
     pub access: Access,
-    /// Replies that it makes at a time; if absent, what it says itself.
+    /// Concurrent replies; if absent, the node's own report.
     pub slots: Option<u32>,
     /// Whether it takes no new requests.
     pub draining: bool,
 }
 
-/// Key, certificates, and who listens.
+/// The API key, the certificates, and the listener's user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// What a server knows us by, if it asks; a file's path is below the root.
+    /// The API key, if the server requires one; a file's path is below the root.
     pub key: Option<ApiKey>,
     /// Certificates, for `https://` and for TLS behind a UNIX socket; paths are below the root.
     pub tls: Tls,
-    /// For a UNIX socket: the user id that listens there; if absent, the owner of the socket's folder.
+    /// For a UNIX socket: the user id of the listener; if absent, the owner of the socket's folder.
     pub uid: Option<u32>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct RawNode {
 }
 
 impl RawNode {
-    /// Reads it; key and certificates that it leaves out are the provider's.
+    /// Reads it; a missing key or missing certificates are those of the provider.
     fn read(self, shared: &Access, at: &str) -> Result<Node, OpenClawError> {
         let Self { base_url, api_key, request, uid, slots, draining } = self;
         if base_url.is_empty() {
@@ -104,7 +104,7 @@ fn is_socket(base_url: &str) -> bool {
     base_url.starts_with("unix://")
 }
 
-/// The nodes of a provider: those of `nodes`, and before them its `baseUrl`, unless that is one of them.
+/// The nodes of a provider: its `baseUrl` first, unless `nodes` contains it, then `nodes`.
 pub(super) fn read(
     base_url: String,
     shared: &Access,
@@ -119,7 +119,7 @@ pub(super) fn read(
         let at = format!("{at}.nodes[{index}]");
         let node = node.read(shared, &at)?;
         if nodes.iter().any(|other| other.base_url == node.base_url) {
-            return Err(wrong(at, format!("{:?} is there twice; remove one", node.base_url)));
+            return Err(wrong(at, format!("{:?} is listed twice; remove one", node.base_url)));
         }
         nodes.push(node);
     }
@@ -134,7 +134,7 @@ pub(super) fn read(
     Ok(nodes)
 }
 
-/// The relays of a provider of the confidential chain, one at least; others have none.
+/// The relays of a provider of the confidential chain, at least one; other providers have none.
 pub(super) fn relays(
     api: Api,
     nodes: &[Node],
@@ -146,10 +146,13 @@ pub(super) fn relays(
         if listed.is_empty() {
             return Ok(Vec::new());
         }
-        return Err(wrong(format!("{at}.relays"), "they are for \"maru-confidential\" alone"));
+        return Err(wrong(
+            format!("{at}.relays"),
+            "only \"maru-confidential\" has relays; remove them",
+        ));
     }
     if nodes.len() > 1 {
-        let reason = "write the configuration's address as baseUrl: its nodes come from there";
+        let reason = "write only the configuration's address as baseUrl: it lists the nodes";
         return Err(wrong(format!("{at}.nodes"), reason));
     }
     if listed.is_empty() || listed.len() > RELAYS_MAX {
@@ -160,7 +163,7 @@ pub(super) fn relays(
     relays.map(|(index, relay)| relay.read(shared, &format!("{at}.relays[{index}]"))).collect()
 }
 
-/// How long to wait, in seconds, as the file writes it.
+/// Timeouts in seconds, as the file writes them.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawTimeouts {
@@ -172,11 +175,11 @@ pub(super) struct RawTimeouts {
 }
 
 impl RawTimeouts {
-    /// Reads them; a reply may take `reply` if they do not say.
+    /// Reads them; `reply` is the default for `replySeconds`.
     pub(super) fn read(self, reply: Duration, at: &str) -> Result<Timeouts, OpenClawError> {
-        let usual = Timeouts::default();
-        let read = |name: &str, written: Option<f64>, usual: Duration, most: f64| match written {
-            None => Ok(usual),
+        let defaults = Timeouts::default();
+        let read = |name: &str, written: Option<f64>, default: Duration, most: f64| match written {
+            None => Ok(default),
             Some(seconds) if seconds > 0.0 && seconds <= most => {
                 Ok(Duration::from_secs_f64(seconds))
             }
@@ -186,10 +189,10 @@ impl RawTimeouts {
             }
         };
         Ok(Timeouts {
-            connect: read("connectSeconds", self.connect_seconds, usual.connect, LOOK_UP_MAX)?,
-            health: read("healthSeconds", self.health_seconds, usual.health, LOOK_UP_MAX)?,
-            first: read("firstSeconds", self.first_seconds, usual.first, SECONDS_MAX)?,
-            idle: read("idleSeconds", self.idle_seconds, usual.idle, SECONDS_MAX)?,
+            connect: read("connectSeconds", self.connect_seconds, defaults.connect, LOOK_UP_MAX)?,
+            health: read("healthSeconds", self.health_seconds, defaults.health, LOOK_UP_MAX)?,
+            first: read("firstSeconds", self.first_seconds, defaults.first, SECONDS_MAX)?,
+            idle: read("idleSeconds", self.idle_seconds, defaults.idle, SECONDS_MAX)?,
             budget: read("replySeconds", self.reply_seconds, reply, SECONDS_MAX)?,
         })
     }

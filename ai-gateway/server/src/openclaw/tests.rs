@@ -128,7 +128,7 @@ fn an_ollama_answers_with_the_models_that_it_has_at_home() {
     assert_eq!(loaded.primary.to_string(), "o/qwen3:8b");
     assert_eq!(
         loaded.warnings,
-        ["o/big:120b-cloud is left out: it runs in Ollama's cloud, not at home"]
+        ["o/big:120b-cloud is ignored: it runs in Ollama's cloud, not at home"]
     );
     let openai = text.replace("api: 'ollama', ", "");
     assert_eq!(OpenClaw::parse(&openai).unwrap().providers["o"].models.len(), 2);

@@ -15,7 +15,7 @@ pub(crate) struct Watcher {
     /// The settings at the start.
     started: OpenClaw,
     /// Whether it was logged that a change needs a restart.
-    said: bool,
+    warned: bool,
 }
 
 impl Watcher {
@@ -23,12 +23,12 @@ impl Watcher {
     pub(crate) fn new(path: PathBuf, started: OpenClaw) -> Result<Self, OpenClawError> {
         let read = {
             let path = path.clone();
-            // One that was there is only away for as long as somebody exchanges it.
+            // A file that existed at the start is only missing while somebody replaces it.
             let read = if path.exists() { OpenClaw::read } else { OpenClaw::load };
             move || read(&path).map(Arc::new)
         };
         let file = WatchedFiles::load("openclaw.json", vec![path], read)?;
-        Ok(Self { file, last: None, started, said: false })
+        Ok(Self { file, last: None, started, warned: false })
     }
 
     /// The file's settings if they differ from those returned last. The file is read only if it was written since, so
@@ -39,13 +39,12 @@ impl Watcher {
             return None;
         }
         let differs = rest(&now) != rest(&self.started);
-        if differs && !self.said {
+        if differs && !self.warned {
             tracing::warn!(
-                "openclaw.json has changed: what it says of `draining` and `slots` holds now, the rest once the gateway is \
-                 started again"
+                "openclaw.json has changed: `draining` and `slots` apply now, other changes after a restart"
             );
         }
-        self.said = differs;
+        self.warned = differs;
         self.last = Some(Arc::clone(&now));
         Some(now)
     }
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn each_change_is_told_once_and_what_cannot_be_used_changes_nothing() {
+    fn each_change_is_returned_once_and_an_invalid_file_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("openclaw.json");
         write(&path, &file(""));
@@ -95,16 +94,16 @@ mod tests {
         assert_eq!(node(&mut watcher), None, "nothing has changed");
         write(&path, &file(", draining: true, slots: 3"));
         assert_eq!(node(&mut watcher), Some((Some(3), true)));
-        assert!(!watcher.said, "nothing else has changed");
+        assert!(!watcher.warned, "nothing else has changed");
         for wrong in ["{", &file(", draining: 1"), &file(", slots: 0")] {
             write(&path, wrong);
             assert_eq!(node(&mut watcher), None, "{wrong}");
         }
         write(&path, &file(", apiKey: \"k\""));
         assert_eq!(node(&mut watcher), Some((None, false)));
-        assert!(watcher.said, "a key holds from the next start on");
+        assert!(watcher.warned, "a key needs a restart");
         write(&path, &file(""));
         assert_eq!(node(&mut watcher), Some((None, false)));
-        assert!(!watcher.said, "as it was");
+        assert!(!watcher.warned, "as it was");
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct QueueEntry<K: Clone + Eq + Hash> {
     shared: Arc<Mutex<Shared<K>>>,
     person: K,
     number: EntryId,
-    /// Some until the slot is assigned.
+    /// `None` once the slot is assigned.
     call: Option<oneshot::Receiver<()>>,
     entered: Instant,
     /// When it starts to accept an alternative.
@@ -107,7 +107,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             if !shared.scheduler.is_free_for(person) {
                 return None;
             }
-            // Nobody who waits is before this one, so it gets the slot.
+            // No waiting request comes before this one, so it gets the slot.
             shared.enter(person, bytes, preempted.clone()).ok()?.0
         };
         Some(self.entry(person, number, None, preempted))
@@ -146,7 +146,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// About how long so many `replies`, counted from those that wait, take; none before the first reply has ended.
+    /// Estimates how long a number of replies takes, which is computed from the queue's length; `None` before the first
+    /// reply has ended.
     #[must_use]
     pub(crate) fn estimated_wait(
         &self,
@@ -156,7 +157,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 }
 
-/// Who waits.
+/// Waiting requests, and the people who sent them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueLength {
     pub(crate) all: usize,
@@ -164,12 +165,13 @@ pub(crate) struct QueueLength {
 }
 
 impl<K: Clone + Eq + Hash> QueueEntry<K> {
-    /// Waits for the slot; `None` once it has it. After the usual waiting time, before another reply must end for it,
-    /// and before its time is over, it tries `instead`: if that gives something, this is returned, and the caller drops
-    /// the place. Dropping the future keeps the place; once it has the slot, further calls return at once.
+    /// Waits for the slot; returns `None` once it has it. After the patience of the settings, before another reply must
+    /// end for it, and before its time is over, it calls `alternative` and returns the result, if there is one; the
+    /// caller then drops the place. Dropping the future keeps the place; once it has the slot, further calls return at
+    /// once.
     pub(crate) async fn acquire<T>(
         &mut self,
-        instead: impl Fn() -> Option<T>,
+        alternative: impl Fn() -> Option<T>,
     ) -> Result<Option<T>, WaitTimeout> {
         let Some(call) = &mut self.call else {
             return Ok(None);
@@ -178,12 +180,13 @@ impl<K: Clone + Eq + Hash> QueueEntry<K> {
         while matches!(call.try_recv(), Err(TryRecvError::Empty)) {
             let now = Instant::now();
             let entered = self.entered.into_std();
-            let look = lock(&self.shared).scheduler.look(&self.person, entered, now.into_std());
-            let waits = matches!(look, WaitDecision::WaitUntil(_)) && now < self.patient;
-            if !waits && let Some(instead) = instead() {
-                return Ok(Some(instead));
+            let decision =
+                lock(&self.shared).scheduler.decide(&self.person, entered, now.into_std());
+            let waits = matches!(decision, WaitDecision::WaitUntil(_)) && now < self.patient;
+            if !waits && let Some(alternative) = alternative() {
+                return Ok(Some(alternative));
             }
-            let next = match look {
+            let next = match decision {
                 WaitDecision::WaitUntil(next) if waits => self.patient.min(next.into()),
                 WaitDecision::WaitUntil(next) => next.into(),
                 WaitDecision::Preempt => {
@@ -253,7 +256,7 @@ impl<K: Clone + Eq + Hash> Shared<K> {
         self.service_time.of(replies(QueueLength { all, people }), self.scheduler.slots())
     }
 
-    /// Gives free slots to the requests that are next.
+    /// Assigns free slots to the next requests.
     fn call(&mut self) {
         while let Some(number) = self.scheduler.call(Instant::now().into_std()) {
             // If the receiver is gone, its entry is being dropped, which frees the slot.
@@ -261,7 +264,7 @@ impl<K: Clone + Eq + Hash> Shared<K> {
         }
     }
 
-    /// Tells a reply that it has to end, if one still has to.
+    /// Preempts a reply, if one still has to end.
     fn preempt_one(&mut self, now: std::time::Instant) {
         if let Some(preempted) =
             self.scheduler.preempt_one(now).and_then(|number| self.preempted.get(&number))

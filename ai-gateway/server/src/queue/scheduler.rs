@@ -45,7 +45,7 @@ pub(crate) struct QueueLimits {
 }
 
 impl QueueLimits {
-    /// These slots and places, whatever those who wait hold, and however long.
+    /// These numbers of slots and places, without limits on bytes or time.
     #[cfg(test)]
     pub(super) fn of(slots: usize, waiting: usize, waiting_per_person: usize) -> Self {
         let long = Duration::from_secs(u32::MAX.into());
@@ -65,10 +65,10 @@ impl QueueLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum QueueFull {
     /// This person has the most places allowed for one.
-    #[error("this person waits often enough")]
+    #[error("this person has the most places in the queue that one person may have")]
     Person,
     /// All places are taken.
-    #[error("the line is full")]
+    #[error("the queue is full")]
     Total,
 }
 
@@ -237,7 +237,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         }
     }
 
-    /// Assigns a free slot to a waiting request that may have it. Call it until it returns none.
+    /// Assigns a free slot to a waiting request that may have it. Call it until it returns `None`.
     pub(super) fn call(&mut self, now: Instant) -> Option<EntryId> {
         // Of several with the fewest slots, the first.
         let waiting = self.order.iter().enumerate();
@@ -259,8 +259,8 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
         Some(number)
     }
 
-    /// What a request of this person does next that arrived at `entered` and still waits.
-    pub(super) fn look(&self, person: &K, entered: Instant, now: Instant) -> WaitDecision {
+    /// Decides what a waiting request of this person, which arrived at `entered`, does next.
+    pub(super) fn decide(&self, person: &K, entered: Instant, now: Instant) -> WaitDecision {
         let Some(state) = self.people.get(person) else {
             return WaitDecision::GiveUp;
         };
@@ -303,8 +303,8 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
     /// The longest continuing reply of the person with the most slots, and the number of their slots.
     fn longest(&self) -> Option<(&K, usize, HeldSlot)> {
         let all = self.people.iter().flat_map(|(person, state)| {
-            let goes_on = state.held.iter().filter(|held| !held.ends);
-            goes_on.map(move |held| (person, state.keeps(), *held))
+            let continuing = state.held.iter().filter(|held| !held.ends);
+            continuing.map(move |held| (person, state.keeps(), *held))
         });
         all.min_by_key(|(_, keeps, held)| (Reverse(*keeps), held.since, held.number))
     }
@@ -352,7 +352,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
     }
 }
 
-/// This much later, or a year later if the clock cannot represent that.
+/// The time `by` after `at`; a year after `at` if the clock cannot represent that.
 fn later(at: Instant, by: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     at.checked_add(by).or_else(|| at.checked_add(YEAR)).unwrap_or(at)

@@ -8,7 +8,7 @@ const WEIGHT: u32 = 8;
 /// Average duration of replies.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ServiceTime {
-    /// None until a reply has ended.
+    /// `None` until a reply has ended.
     mean: Option<Duration>,
 }
 
@@ -19,11 +19,10 @@ impl ServiceTime {
         self.mean = Some((mean.saturating_mul(WEIGHT - 1).saturating_add(held)) / WEIGHT);
     }
 
-    /// About how long so many replies take with so many slots; none until a reply has ended.
-    pub(super) fn of(&self, scheduler: usize, slots: usize) -> Option<Duration> {
-        let (scheduler, slots) =
-            (u32::try_from(scheduler).ok()?, u32::try_from(slots.max(1)).ok()?);
-        Some(self.mean?.saturating_mul(scheduler.max(1)) / slots)
+    /// Estimates how long this many replies take with this many slots; `None` until a reply has ended.
+    pub(super) fn of(&self, replies: usize, slots: usize) -> Option<Duration> {
+        let (replies, slots) = (u32::try_from(replies).ok()?, u32::try_from(slots.max(1)).ok()?);
+        Some(self.mean?.saturating_mul(replies.max(1)) / slots)
     }
 }
 
@@ -36,9 +35,9 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn turns_take_as_long_as_replies_did_and_slots_share_them() {
+    fn the_estimate_follows_the_replies_and_is_divided_by_the_slots() {
         let mut service_time = ServiceTime::default();
-        assert_eq!(service_time.of(3, 1), None, "nobody knows yet");
+        assert_eq!(service_time.of(3, 1), None, "no estimate yet");
         service_time.take(8 * SECOND);
         assert_eq!(
             (service_time.of(3, 1), service_time.of(3, 2)),
@@ -50,13 +49,13 @@ mod tests {
         for _ in 0..100 {
             service_time.take(SECOND);
         }
-        assert!(service_time.of(1, 1).unwrap() < 2 * SECOND, "what was is forgotten");
+        assert!(service_time.of(1, 1).unwrap() < 2 * SECOND, "old measurements are forgotten");
     }
 
     proptest! {
         /// The estimate always lies between the shortest and the longest measurement.
         #[test]
-        fn the_mean_is_never_outside_of_what_was(held in prop::collection::vec(any::<u32>(), 1..50)) {
+        fn the_mean_is_never_outside_of_the_measurements(held in prop::collection::vec(any::<u32>(), 1..50)) {
             let mut service_time = ServiceTime::default();
             let all: Vec<_> = held.iter().map(|&ms| Duration::from_millis(ms.into())).collect();
             all.iter().for_each(|&held| service_time.take(held));
@@ -66,13 +65,12 @@ mod tests {
             prop_assert!(mean <= *all.iter().max().unwrap());
         }
 
-        /// No numbers overflow.
         #[test]
-        fn any_numbers_will_do(held in any::<Duration>(), scheduler in any::<usize>(), slots in any::<usize>()) {
+        fn no_number_overflows(held in any::<Duration>(), replies in any::<usize>(), slots in any::<usize>()) {
             let mut service_time = ServiceTime::default();
             service_time.take(held);
             service_time.take(held);
-            let _ = service_time.of(scheduler, slots);
+            let _ = service_time.of(replies, slots);
         }
     }
 }

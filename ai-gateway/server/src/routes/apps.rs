@@ -1,4 +1,4 @@
-//! `/maru/v1/apps`: the admin adds, lists and removes apps, on the superuser's socket alone.
+//! `/maru/v1/apps`: the admin adds, lists and removes apps, on the superuser's socket only.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ async fn list(State(app): State<Arc<App>>) -> Json<Vec<AppInfo>> {
     Json(app.apps.list())
 }
 
-/// Adds an app and tells its key, this once. From then on the key is taken.
+/// Adds an app and returns its key, which is valid at once and never shown again.
 async fn add(
     State(app): State<Arc<App>>,
     body: Body,
@@ -39,7 +39,7 @@ async fn add(
     Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(added)))
 }
 
-/// Removes an app and cuts what it is being told; answers with what it was.
+/// Removes an app, closes its connections, and returns it.
 async fn remove(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,

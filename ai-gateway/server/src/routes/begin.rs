@@ -1,4 +1,4 @@
-//! How an answer begins: what a request says is decoded, and a reply's first step is awaited.
+//! The beginning of an answer: decodes the request's body and waits for the reply's first step.
 
 use std::{
     sync::Arc,
@@ -22,12 +22,12 @@ use crate::{
     chat::{AnsweringModel, Ending, Run, Step},
 };
 
-/// Large bodies that are decoded at a time: with more threads than that, little would be left for those that pass on tokens.
+/// Large bodies that are decoded at a time. More threads would take processor time from those that forward tokens.
 const DECODED_AT_A_TIME: usize = 2;
 static DECODING: Semaphore = Semaphore::const_new(DECODED_AT_A_TIME);
 
-/// Decodes a body: a large one, with images say, on a thread where it holds up nobody else's tokens, after those that came
-/// before it.
+/// Decodes a body. A large one, with images for example, waits for earlier ones and is decoded on a blocking thread, so
+/// that it does not delay other requests' tokens.
 pub(super) async fn decoded<T: Send + 'static>(
     body: Body,
     decode: fn(Bytes) -> Result<T, DecodeError>,
@@ -36,20 +36,22 @@ pub(super) async fn decoded<T: Send + 'static>(
     if body.len() <= bodies::SMALL {
         return Ok(decode(body)?);
     }
-    // Nobody closes it, and a thread ends early only if the runtime does. The turn is the thread's: whoever asked may leave.
-    let turn = DECODING.acquire().await.map_err(|_| Error::Busy)?;
+    // The semaphore is never closed, and a blocking thread ends early only with the runtime. The thread holds the
+    // permit, because the client may disconnect meanwhile.
+    let permit = DECODING.acquire().await.map_err(|_| Error::Busy)?;
     let decoded = spawn_blocking(move || {
-        let _turn = turn;
+        let _permit = permit;
         decode(body)
     });
     let decoded = decoded.await.map_err(|_| Error::Busy)?;
     Ok(decoded?)
 }
 
-/// Numbers of an answer that is encoded where it is made.
+/// Most numbers in an answer that is encoded on the thread of the request.
 const FEW: usize = 8 << 10;
 
-/// Answers with vectors of so many numbers in all: large ones are encoded as large bodies are decoded.
+/// Answers with vectors of `numbers` numbers in total. A large answer is encoded on a blocking thread, as a large body
+/// is decoded.
 pub(super) async fn encoded(
     numbers: usize,
     answer: impl FnOnce() -> Value + Send + 'static,
@@ -57,16 +59,16 @@ pub(super) async fn encoded(
     if numbers <= FEW {
         return Ok(Json(answer()).into_response());
     }
-    let turn = DECODING.acquire().await.map_err(|_| Error::Busy)?;
+    let permit = DECODING.acquire().await.map_err(|_| Error::Busy)?;
     let encoded = spawn_blocking(move || {
-        let _turn = turn;
+        let _permit = permit;
         answer().to_string()
     });
     let encoded = encoded.await.map_err(|_| Error::Busy)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], encoded).into_response())
 }
 
-/// The header that says what stood behind a reply of the confidential chain, as JSON.
+/// The header with the evidence of the node that answered, as JSON, for a reply of the confidential chain.
 pub(super) const EVIDENCE: HeaderName = HeaderName::from_static("maru-evidence");
 
 /// The header's value for a model's evidence.
@@ -77,7 +79,7 @@ fn evidence_header(evidence: &Evidence) -> Option<HeaderValue> {
     HeaderValue::try_from(ascii).ok()
 }
 
-/// Says in a response what stood behind it, as far as that is known when its headers are sent.
+/// Adds the evidence header, if the evidence is known when the headers are sent.
 pub(super) fn with_evidence(mut response: Response, evidence: Option<HeaderValue>) -> Response {
     if let Some(evidence) = evidence {
         response.headers_mut().insert(EVIDENCE, evidence);
@@ -88,18 +90,18 @@ pub(super) fn with_evidence(mut response: Response, evidence: Option<HeaderValue
 /// A reply that has begun, for the APIs that are not sealed.
 pub(super) struct ReplyReader {
     run: Run,
-    /// The model that answers; the one that was requested until a model does.
+    /// The model that answers; until then, the one that was requested.
     pub(super) model: String,
-    /// The value of the header [`EVIDENCE`]; taken by whoever sends it.
+    /// The value of the header [`EVIDENCE`], until it is sent.
     pub(super) evidence: Option<HeaderValue>,
-    /// When the model began to answer; none while a streamed reply has begun without one.
+    /// When the model began to answer; `None` while a streamed reply waits for its model.
     pub(super) answered: Option<Instant>,
     pub(super) ending: Ending,
 }
 
 impl ReplyReader {
-    /// Sends the request and waits until a model answers, for a streamed reply at most [`App::patience`] after it got its
-    /// slot. Until then an error can still be a status.
+    /// Sends the request and waits until a model answers; a streamed reply waits at most [`App::patience`] after it got
+    /// its slot. Until then an error is answered with a status.
     pub(super) async fn begin(
         app: &Arc<App>,
         surface: &'static str,
@@ -111,7 +113,7 @@ impl ReplyReader {
         let run = Run::start(app, surface, person, request, None)?;
         let ending = Ending::default();
         let mut reader = Self { run, model, evidence: None, answered: None, ending };
-        // It waits for a slot.
+        // Waits for a slot.
         reader.step().await?;
         reader.wait(patience).await?;
         Ok(reader)
@@ -181,14 +183,14 @@ mod tests {
     #[tokio::test]
     async fn many_numbers_are_encoded_on_another_thread_and_few_here() {
         let on = async |numbers| {
-            let (tell, told) = std::sync::mpsc::channel();
+            let (sender, receiver) = std::sync::mpsc::channel();
             let answer = move || {
-                tell.send(thread::current().id()).unwrap();
+                sender.send(thread::current().id()).unwrap();
                 Value::Null
             };
             let answer = encoded(numbers, answer).await.unwrap();
             assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
-            told.recv().unwrap()
+            receiver.recv().unwrap()
         };
         let here = thread::current().id();
         assert_eq!(on(FEW).await, here);

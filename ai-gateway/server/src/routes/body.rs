@@ -1,4 +1,4 @@
-//! Bodies of requests: read whole into one buffer, within the room that was taken for them.
+//! Bodies of requests: read into one buffer, within the memory that was reserved for them.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -11,14 +11,14 @@ use chassis::body::{self, BodyError};
 
 use crate::bodies::SMALL;
 
-/// How long a body may take; the listener's own time began earlier, with its head.
+/// Timeout for reading a body. The listener's own timeout started earlier, with the request's head.
 const TIME: Duration = Duration::from_secs(30);
 
-/// How many bytes the body of a request may have; [`SMALL`] if nothing says so, as on the superuser's socket.
+/// Longest body of a request, in bytes; [`SMALL`] without this extension, as on the superuser's socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MaxBody(pub(super) usize);
 
-/// A body that was read whole, or why it was not.
+/// A complete body, or why it could not be read.
 #[derive(Debug)]
 pub(super) struct Body(pub(super) Result<Bytes, BodyError>);
 
@@ -31,7 +31,7 @@ impl<S: Sync> FromRequest<S> for Body {
     }
 }
 
-/// How long a body is, if its head says so.
+/// The body's length according to its head, if given.
 pub(super) fn announced(request: &Request) -> Option<usize> {
     request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

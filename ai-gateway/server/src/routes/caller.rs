@@ -1,4 +1,4 @@
-//! Who asks on `/v1` and `/api`: a member, whom the agent names, or a program of this machine, which its key names.
+//! Identifies the caller on `/v1` and `/api`: a member by the agent's header, or a program of this machine by its key.
 
 use axum::{
     extract::Request,
@@ -15,21 +15,20 @@ use crate::{
     now_ms,
 };
 
-/// What a key is asked for with (RFC 6750, section 3).
-const ASKS: HeaderValue = HeaderValue::from_static("Bearer");
+/// The challenge that asks for a key (RFC 6750, section 3).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 
-/// Whether a path is answered to programs of this machine, once a key has named them. Sealed chat and device keys belong
-/// to members.
+/// Whether programs of this machine may call a path with their key. Sealed chat and device keys are for members only.
 #[must_use]
 pub(crate) fn is_for_apps(path: &str) -> bool {
     match Surface::of(path) {
         Surface::OpenAi | Surface::Ollama => true,
-        // Ollama's clients ask there whether it runs.
+        // Ollama's clients check there whether it runs.
         Surface::Own => path == "/",
     }
 }
 
-/// Puts the [`Person`] who asks into the request. A member needs no key, and one is not looked at.
+/// Puts the calling [`Person`] into the request. A member needs no key; one that is sent is ignored.
 pub(super) fn identify(app: &App, request: &mut Request) -> Result<(), Error> {
     let person = match request.extensions().get::<Header>() {
         Some(header) => header.identity.person(),
@@ -39,19 +38,19 @@ pub(super) fn identify(app: &App, request: &mut Request) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says in an answer that refuses for want of a key what kind of key is asked for.
-pub(super) fn asking_for_a_key(mut response: Response) -> Response {
+/// Adds the challenge to a response with status 401.
+pub(super) fn with_challenge(mut response: Response) -> Response {
     if response.status() == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, ASKS);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
     }
     response
 }
 
 fn by_key(app: &App, request: &Request) -> Result<Person, Error> {
-    // Whoever is no member has come over a connection of this machine.
+    // A request without the agent's header came over a connection of this machine.
     let connection = request.extensions().get::<Connection>().ok_or(Error::Key)?;
     let entered = app.apps.enter(apps::bearer(request.headers()), connection, now_ms());
-    entered.map_err(|stranger| match stranger {
+    entered.map_err(|rejection| match rejection {
         KeyRejection::Unknown => Error::Key,
         KeyRejection::TooOften(exceeded) => Error::Exceeded(exceeded),
     })
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_for_apps_is_what_other_programs_know() {
+    fn apps_may_call_the_paths_of_other_programs_formats_only() {
         for path in ["/", "/v1/models", "/v1", "/api/chat", "/api/pull"] {
             assert!(is_for_apps(path), "{path}");
         }

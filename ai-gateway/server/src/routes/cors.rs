@@ -1,5 +1,5 @@
-//! Pages of other origins whose calls the guard lets through: their browsers ask first, and want to be told that the page
-//! may read the answer (Fetch, section 3.3).
+//! CORS for web pages of the listed origins: answers preflight requests and lets the page read the response (Fetch,
+//! section 3.3). The listener's guard has checked the origin.
 
 use axum::{
     extract::Request,
@@ -10,13 +10,13 @@ use axum::{
 
 use super::surface::Surface;
 
-/// How long a browser need not ask again, in seconds.
+/// How long a browser may cache the answer to a preflight request, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 /// Longest list of headers that a page may ask to send, in bytes.
 const HEADERS_MAX: usize = 2048;
 
-/// Lets the page that asked read the answer on `/v1` and `/api`; the guard has let its origin through, and it may send what it
-/// likes. Its browser's question carries no key, and is answered before one is asked for.
+/// Lets the calling page read the response on `/v1` and `/api`. A preflight request carries no key, so it is answered
+/// before the key is checked.
 pub(super) async fn share(request: Request, next: Next) -> Response {
     match Surface::of(request.uri().path()) {
         Surface::Own => return next.run(request).await,
@@ -36,11 +36,11 @@ pub(super) async fn share(request: Request, next: Next) -> Response {
     response
 }
 
-/// The answer to a browser that asks first; `None` to everything else.
+/// The answer to a preflight request; `None` for any other request.
 fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
-    let asks =
+    let is_preflight =
         *method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if !asks {
+    if !is_preflight {
         return None;
     }
     let mut response = Response::default();
@@ -48,10 +48,10 @@ fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
     let answer = response.headers_mut();
     answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
     answer.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-    // A pattern would not cover `Authorization`; clients of OpenAI's send a dozen headers of their own.
-    let wanted = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-    if let Some(wanted) = wanted.filter(|wanted| wanted.len() <= HEADERS_MAX) {
-        answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+    // `*` would not cover `Authorization`, and OpenAI's clients send a dozen headers of their own.
+    let requested = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    if let Some(requested) = requested.filter(|requested| requested.len() <= HEADERS_MAX) {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
     }
     Some(response)
 }

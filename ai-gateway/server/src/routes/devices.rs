@@ -1,6 +1,7 @@
-//! `/maru/v1/devices`: a node binds its apps' keys, lists and revokes them.
+//! `/maru/v1/devices`: a node binds, lists and revokes the keys of its apps.
 //!
-//! On the agent's listener only, and never for a page: the listener's guard refuses whatever a browser marked as one's.
+//! Only the agent's listener has it. Web pages cannot call it: the listener's guard refuses requests that a browser
+//! marks as sent by a page.
 
 use std::sync::Arc;
 

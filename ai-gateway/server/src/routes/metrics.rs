@@ -1,8 +1,9 @@
-//! The superuser's socket: `/metrics`, counters for Prometheus, `/maru/v1/usage`, counts by person and day, and what the
-//! admin asks ([`super::apps`]).
+//! The superuser's socket: `/metrics` has counters for Prometheus, `/maru/v1/usage` counts by person and day;
+//! [`super::apps`] and `/maru/v1/providers` are for the admin.
 //!
-//! Counters and counts hold nothing that people wrote. But who reads them before and after a sealed request sees how many tokens it
-//! and its reply took, which the padding hides: so no listener of the mesh has them, nor telmeet's.
+//! No counter contains text of a request or reply. But whoever reads the counters before and after a sealed request
+//! learns the number of tokens of the request and its reply, which the padding hides. So neither the mesh's listener
+//! nor telmeet's serves them.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -30,7 +31,7 @@ pub(super) fn endpoints() -> Vec<Served<Arc<App>>> {
     own.into_iter().chain(super::apps::endpoints()).collect()
 }
 
-/// Serves the superuser until `stop` completes. It is no mesh service: HTTP begins at the first byte.
+/// Serves the superuser until `stop` completes. The socket is not a mesh service: connections have no preface.
 pub(crate) async fn serve(socket: Socket, app: &Arc<App>, stop: impl Future<Output = ()>) {
     let router = endpoint::router(endpoints())
         .fallback(async || Error::NotFound)
@@ -46,7 +47,7 @@ async fn usage(State(app): State<Arc<App>>) -> Json<usage::Report> {
     Json(app.usage.report(SystemTime::now()))
 }
 
-/// Asks every server how it is, and lists them.
+/// Checks every node of the providers, and lists them.
 async fn providers(State(app): State<Arc<App>>) -> Json<Vec<ProviderNode>> {
     Json(app.models.examine().await)
 }

@@ -1,6 +1,6 @@
 //! Ollama's API, for its clients: `docs/protocols/ollama.md`.
 //!
-//! The mesh encrypts it; it is not sealed. Nothing of it is kept.
+//! The mesh encrypts the requests; they are not sealed. The gateway stores nothing of them.
 
 mod chat;
 mod embed;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{App, Error, error::ollama::OllamaError};
 
-/// What the gateway says that it is: the Ollama whose API this is. Clients ask for a lowest version.
+/// The version of Ollama whose API this is. Clients require a minimum version.
 const VERSION: &str = "0.17.4";
 
 /// Endpoints of this surface.

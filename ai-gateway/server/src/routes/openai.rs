@@ -1,6 +1,6 @@
-//! OpenAI's API, for apps that know no other: `docs/protocols/openai.md`.
+//! OpenAI's API, for apps that support no other: `docs/protocols/openai.md`.
 //!
-//! The mesh encrypts it; it is not sealed. Nothing of it is kept.
+//! The mesh encrypts the requests; they are not sealed. The gateway stores nothing of them.
 
 mod chat;
 mod embeddings;

@@ -22,11 +22,11 @@ use crate::{
     chat::{AnsweringModel, Ending, Record, Run, Step, compose, compose_session},
 };
 
-/// Memory that a request takes while it is answered: its plaintext, decoded, composed, and the reply.
+/// Locked memory of a request per byte of its body: the plaintext decoded and composed, and the reply.
 const PER_BODY_BYTE: usize = 3;
 /// Most text in one chunk of a history.
 const HISTORY_CHUNK: usize = 16 << 10;
-/// What is said after a session was cleared.
+/// The answer after a session was cleared.
 const CLEARED: &str = "A new conversation.";
 
 /// Endpoints of this resource.
@@ -39,7 +39,7 @@ async fn keys(State(app): State<Arc<App>>) -> Result<Json<KeyDocument>, Error> {
     app.document().map(Json).map_err(|_| Error::Busy)
 }
 
-/// Opens a sealed request and answers it under the seal.
+/// Opens a sealed request and answers with sealed events.
 async fn chat(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Header>,
@@ -58,15 +58,15 @@ async fn chat(
         Ok(Operation::History(history)) => Ok(recall(&app, &person, &history)),
         Err(PlaintextError::Session(_)) => Err(Error::Request("the session's name is too long")),
         Err(PlaintextError::Decode(_) | PlaintextError::Operation | PlaintextError::Field) => {
-            Err(Error::Request("the sealed operation is not one that this gateway knows"))
+            Err(Error::Request("this gateway does not support the sealed operation"))
         }
     };
     let answer = answer.unwrap_or_else(|error| Answer::Events(vec![failure(&error)]));
     Ok(respond(reply, answer))
 }
 
-/// Opens a request that was sealed by a device which the caller bound. On telmeet's listener this, and nothing less, shows
-/// that the caller is who telmeet says: from here on it counts against that person.
+/// Opens a request that was sealed with a device key of the caller. On telmeet's listener only this proves the identity
+/// that telmeet claims; from then on the request counts against that person.
 fn open(app: &App, caller: &Header, listener: Listener, body: Body) -> Result<Opened, Error> {
     let body = body.0?;
     let request = Request::decode(&body)?;
@@ -83,11 +83,11 @@ fn open(app: &App, caller: &Header, listener: Listener, body: Body) -> Result<Op
     Ok(opened)
 }
 
-/// What is said under the seal.
+/// The answer to seal.
 enum Answer {
-    /// Known already.
+    /// Complete.
     Events(Vec<Event>),
-    /// As a model says it.
+    /// A model's reply in progress.
     Reply(Run),
 }
 
@@ -111,7 +111,7 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     if messages.is_empty() {
         return Err(Error::Request("the conversation is empty"));
     }
-    // Of a session the gateway forgets what does not fit; of what a client sends it leaves nothing out.
+    // Old messages of a session are dropped if they do not fit. A client's own messages are never dropped.
     let messages = match record {
         Some(_) => compose_session(app, &person, model.as_deref(), messages).await?,
         None => compose(app, &person, model.as_deref(), messages).await?,
@@ -124,7 +124,7 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     Ok(Answer::Reply(reply))
 }
 
-/// The caller's own session, and nobody else's.
+/// The messages of the caller's own session.
 fn recall(app: &App, person: &Person, history: &History) -> Answer {
     let messages = app.sessions.history(person, &history.session);
     Answer::Events(messages.into_iter().map(Event::Message).collect())
@@ -142,7 +142,8 @@ fn respond(sealer: ReplySealer, answer: Answer) -> Response {
     sse::response(stream::iter([start]).chain(rest))
 }
 
-/// A reply on its way out. Without `final`, which only [`Self::finish`] writes, the client sees it cut.
+/// A reply that is being sealed and sent. Only [`Self::finish`] writes `final`; a client treats a reply without it as
+/// cut.
 struct SealedStream {
     sealer: ReplySealer,
     answer: Answer,
@@ -150,7 +151,7 @@ struct SealedStream {
 }
 
 impl SealedStream {
-    /// The next event, and what comes after it.
+    /// The next event, and the rest of the stream.
     async fn next(mut self) -> Option<(Bytes, Option<Self>)> {
         loop {
             let events = match &mut self.answer {
@@ -185,7 +186,7 @@ impl SealedStream {
             };
             let chunk = arena::locked(|_| self.sealer.chunk(&encode_events(&events)));
             let Ok(chunk) = chunk else {
-                tracing::error!("a part of a reply is too long to be sealed; the reply is cut");
+                tracing::error!("part of a reply is too long to seal; the reply is cut");
                 return None;
             };
             return Some((sse::event(event::CHUNK, &chunk), Some(self)));
@@ -202,7 +203,7 @@ impl SealedStream {
     }
 }
 
-/// Takes as many events as go into one chunk.
+/// Takes as many events as fit into one chunk.
 fn first_part(events: &mut Vec<Event>) -> Vec<Event> {
     let mut size = 0;
     let most = events.iter().take_while(|event| {

@@ -11,9 +11,9 @@ use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-/// A comment goes out after this long a silence, so that a connection whose client is gone is noticed.
+/// A comment is sent after this time without an event, so that a closed connection is noticed.
 pub(super) const PING: Duration = Duration::from_secs(15);
-/// An event that says nothing (HTML, section 9.2.6: a line that begins with a colon).
+/// A comment, which clients ignore (HTML, section 9.2.6: a line that begins with a colon).
 pub(super) const COMMENT: &[u8] = b":\n\n";
 
 /// One event.
@@ -32,43 +32,43 @@ pub(super) fn push(events: &mut Vec<u8>, data: &impl Serialize) {
     events.extend_from_slice(b"\n\n");
 }
 
-/// Appends a comment that says what a header would have said.
+/// Appends a comment with a header's name and value, for headers that are known too late to be sent.
 pub(super) fn push_comment(events: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    // A header's value holds no line's end.
+    // A header's value contains no line break.
     let parts = [&b": "[..], name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n\n"];
     parts.iter().for_each(|part| events.extend_from_slice(part));
 }
 
-/// A response of these events.
+/// A response with these events.
 pub(super) fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     let headers =
         [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    let body = Body::from_stream(alive(events).map(Ok::<_, Infallible>));
+    let body = Body::from_stream(with_pings(events).map(Ok::<_, Infallible>));
     (headers, body).into_response()
 }
 
-/// Puts comments into silences.
-fn alive(events: impl Stream<Item = Bytes> + Send + 'static) -> impl Stream<Item = Bytes> {
-    let silence = Box::pin(sleep(PING));
-    let state = (Box::pin(events), silence, Instant::now());
-    stream::unfold(state, async |(mut events, mut silence, mut spoke)| {
+/// Adds a comment after each [`PING`] without an event.
+fn with_pings(events: impl Stream<Item = Bytes> + Send + 'static) -> impl Stream<Item = Bytes> {
+    let timer = Box::pin(sleep(PING));
+    let state = (Box::pin(events), timer, Instant::now());
+    stream::unfold(state, async |(mut events, mut timer, mut last_sent)| {
         loop {
             tokio::select! {
                 biased;
                 event = events.next() => {
-                    return event.map(|event| (event, (events, silence, Instant::now())));
+                    return event.map(|event| (event, (events, timer, Instant::now())));
                 }
-                () = silence.as_mut() => {}
+                () = timer.as_mut() => {}
             }
-            // The timer is set again only when it has run out: that is cheaper than with each event.
-            let due = spoke + PING;
-            let silent = due <= Instant::now();
-            if silent {
-                spoke = Instant::now();
+            // The timer is reset only when it expires: that is cheaper than with each event.
+            let due = last_sent + PING;
+            let is_due = due <= Instant::now();
+            if is_due {
+                last_sent = Instant::now();
             }
-            silence.as_mut().reset(if silent { spoke + PING } else { due });
-            if silent {
-                return Some((Bytes::from_static(COMMENT), (events, silence, spoke)));
+            timer.as_mut().reset(if is_due { last_sent + PING } else { due });
+            if is_due {
+                return Some((Bytes::from_static(COMMENT), (events, timer, last_sent)));
             }
         }
     })

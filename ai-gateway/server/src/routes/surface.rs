@@ -1,4 +1,4 @@
-//! In whose shape a path answers.
+//! The API of a path, and so the format of its answers and errors.
 
 use axum::response::{IntoResponse as _, Response};
 
@@ -7,10 +7,10 @@ use crate::{
     error::{ollama::OllamaError, openai::OpenAiError},
 };
 
-/// In whose shape a path of the agent's listener answers.
+/// The API of a path of the agent's listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Surface {
-    /// Problem documents (RFC 9457).
+    /// Maru's own, with problem documents (RFC 9457).
     Own,
     /// OpenAI's, on `/v1`.
     OpenAi,
@@ -27,7 +27,7 @@ impl Surface {
         }
     }
 
-    /// What the counters call it.
+    /// Its label in the counters.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -45,17 +45,17 @@ impl Surface {
     }
 }
 
-/// The listener by which a request came in, and so whether its identity header can be trusted.
+/// The listener that accepted a request, and so whether its identity header can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listener {
-    /// The agent's: the header is true.
+    /// The agent's: the header is verified.
     Agent,
-    /// telmeet's: the header is a claim.
+    /// telmeet's: the header is an unverified claim.
     Plugin,
 }
 
 impl Listener {
-    /// The surface of a path there.
+    /// The API of a path of this listener.
     pub(super) fn surface(self, path: &str) -> Surface {
         match self {
             Self::Agent => Surface::of(path),

@@ -132,7 +132,7 @@ async fn the_admin_is_told_how_each_server_is() {
     gateway.two.kill().await;
     let found = gateway.conditions().await;
     let why = found[1].1.as_deref().unwrap();
-    assert!(found[1].0 == Condition::Silent && why.contains("is not there"), "{why}");
+    assert!(found[1].0 == Condition::Silent && why.contains("cannot be reached"), "{why}");
     gateway.two = Backend::start(&gateway.root.path().join("run/maru/inference-2/llm.sock"));
     gateway.two.wants_a_key();
     let found = gateway.conditions().await;

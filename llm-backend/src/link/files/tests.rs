@@ -50,7 +50,7 @@ fn a_key_in_a_file_is_read_again_when_it_changes() {
 }
 
 #[test]
-fn files_that_are_not_there_yet_are_read_once_they_are() {
+fn missing_files_are_read_once_they_exist() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     let files = Files::new(Some(ApiKey::File(path.clone())), Tls::default()).unwrap();
@@ -63,11 +63,11 @@ fn files_that_are_not_there_yet_are_read_once_they_are() {
 }
 
 #[test]
-fn what_is_wrong_in_the_settings_themselves_is_said_at_once() {
+fn errors_in_the_settings_themselves_are_reported_at_once() {
     let path = Some(PathBuf::from("/cert.pem"));
     for (cert, key) in [(path.clone(), None), (None, path)] {
         let error = Files::new(None, Tls { cert, key, ..Tls::default() }).unwrap_err();
-        assert!(error.to_string().contains("named together"), "{error}");
+        assert!(error.to_string().contains("set together"), "{error}");
     }
     let empty = ApiKey::Text(Zeroizing::new(String::new()));
     assert!(Files::new(Some(empty), Tls::default()).is_err());

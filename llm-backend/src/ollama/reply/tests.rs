@@ -112,7 +112,7 @@ fn calls_without_an_id_get_one_each_and_there_are_so_many() {
     let ids: std::collections::BTreeSet<_> = calls.iter().map(|call| &call.id).collect();
     assert_eq!(ids.len(), 3);
     assert_eq!(calls[0].arguments, "{}");
-    assert!(cut(decode(line(129).as_bytes())).0.contains("more tool calls"));
+    assert!(cut(decode(line(129).as_bytes())).0.contains("too many tool calls"));
 }
 
 /// A call whose id was damaged gets one of its own each time.

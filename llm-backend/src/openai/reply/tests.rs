@@ -89,8 +89,8 @@ fn what_is_no_text_does_not_undo_what_came_before_it() {
     assert_eq!(decode(&after).unwrap(), expected());
     let inside = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n\xff\n";
     let (at_once, byte_by_byte) = (decode(inside), super::decode(inside.chunks(1)));
-    assert_eq!(cut(at_once), ("what came is no event stream".to_owned(), true));
-    assert_eq!(cut(byte_by_byte), ("what came is no event stream".to_owned(), true));
+    assert_eq!(cut(at_once), ("it is not a valid event stream".to_owned(), true));
+    assert_eq!(cut(byte_by_byte), ("it is not a valid event stream".to_owned(), true));
 }
 
 #[test]
@@ -242,10 +242,7 @@ fn a_reply_of_endless_calls_is_cut() {
     let calls: Vec<_> = (0..129).map(|index| serde_json::json!({ "index": index })).collect();
     let event = serde_json::json!({ "choices": [{ "delta": { "tool_calls": calls } }] });
     let body = format!("data: {event}\n\n");
-    assert_eq!(
-        cut(decode(body.as_bytes())),
-        ("it holds more tool calls than are taken".to_owned(), false)
-    );
+    assert_eq!(cut(decode(body.as_bytes())), ("it has too many tool calls".to_owned(), false));
 }
 
 proptest! {

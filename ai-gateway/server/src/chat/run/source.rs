@@ -44,7 +44,7 @@ pub(super) struct ReplySource {
     /// Bytes of the request.
     bytes: usize,
     /// Bytes of the reply so far.
-    said: usize,
+    reply_bytes: usize,
     /// Whether only the reply's first tool call is passed on: the request asked for one at a time, but model servers
     /// may make several.
     one_call: bool,
@@ -86,18 +86,18 @@ impl ReplySource {
         let entered = app.queues.enter(chain.providers(&request), person, bytes);
         let (at, ticket) = entered.map_err(Error::Exceeded)?;
         let chain = chain.without(at);
-        let wanted = request.options.max_tokens.or(chain.max_tokens);
+        let max_tokens = request.options.max_tokens.or(chain.max_tokens);
         let one_call = request.parallel_tool_calls == Some(false);
-        request.usual_length = wanted.is_none();
-        let wanted = wanted.unwrap_or(app.limits.default_tokens);
-        request.options.max_tokens = Some(wanted.min(app.limits.max_tokens));
+        request.usual_length = max_tokens.is_none();
+        let max_tokens = max_tokens.unwrap_or(app.limits.default_tokens);
+        request.options.max_tokens = Some(max_tokens.min(app.limits.max_tokens));
         Ok(Self {
             app: Arc::clone(app),
             chain,
             record,
             state: State::Waiting(Box::new(request)),
             bytes,
-            said: 0,
+            reply_bytes: 0,
             one_call,
             person: person.clone(),
             usage_guard: None,
@@ -116,8 +116,8 @@ impl StepStream for ReplySource {
         let preempted = self.preempted.clone();
         select! {
             biased;
-            () = preempted.cancelled() => self.give_back(),
-            step = self.go_on() => step,
+            () = preempted.cancelled() => self.end_early(),
+            step = self.next_from_model() => step,
         }
     }
 
@@ -151,7 +151,7 @@ impl ReplySource {
     }
 
     /// The next step from the model.
-    async fn go_on(&mut self) -> Option<Step> {
+    async fn next_from_model(&mut self) -> Option<Step> {
         match &mut self.state {
             State::Waiting(_) | State::Ended => None,
             State::Opening(reply) => match reply.await {
@@ -179,12 +179,12 @@ impl ReplySource {
     }
 
     /// Ends the reply because its slot is preempted: with the text so far, or with a refusal if no model has begun.
-    fn give_back(&mut self) -> Option<Step> {
+    fn end_early(&mut self) -> Option<Step> {
         match &self.state {
             State::Waiting(_) | State::Ended => None,
             State::Opening(_) => Some(self.refuse(self.ticket.preempted_error())),
             State::Replying { model, text, .. } => {
-                tracing::info!(%model, "a reply ends early: others waited for its slot");
+                tracing::info!(%model, "reply ended early: others waited for its slot");
                 if text.is_empty() {
                     self.record = None;
                 }
@@ -200,11 +200,11 @@ impl ReplySource {
             delta.tool_calls.retain(|call| call.index == 0);
         }
         let calls = delta.tool_calls.iter().map(|call| call.arguments.len());
-        self.said += delta.content.len() + delta.thinking.len() + calls.sum::<usize>();
-        if self.said > REPLY_MAX {
+        self.reply_bytes += delta.content.len() + delta.thinking.len() + calls.sum::<usize>();
+        if self.reply_bytes > REPLY_MAX {
             return self.fail(Failure::Overlong);
         }
-        self.keep(&delta.content);
+        self.append(&delta.content);
         if let Some(usage) = delta.usage {
             self.watch.count_tokens(usage);
         }
@@ -219,17 +219,17 @@ impl ReplySource {
         Step::Delta(delta)
     }
 
-    /// Appends to the text for the session.
-    fn keep(&mut self, content: &str) {
+    /// Appends to the text that the session will store.
+    fn append(&mut self, content: &str) {
         let (Some(_), State::Replying { text, .. }) = (&self.record, &mut self.state) else {
             return;
         };
-        // A session drops a turn that is longer than its limit, so no more need be kept.
+        // A session drops a turn that is longer than its limit, so more text would be stored in vain.
         if text.len() > self.app.limits.session_bytes {
             return;
         }
         if arena::append(text, content).is_err() {
-            tracing::warn!("locked memory is full: this turn is not added to the session");
+            tracing::warn!("locked memory is full; this turn is not added to the session");
             *text = String::new();
             self.record = None;
         }
@@ -257,8 +257,8 @@ impl ReplySource {
             return;
         };
         if let Some(record) = self.record.take() {
-            let acquired = [Message::user(record.question), Message::assistant(text)];
-            self.app.sessions.append(&record.person, &record.session, acquired);
+            let turn = [Message::user(record.question), Message::assistant(text)];
+            self.app.sessions.append(&record.person, &record.session, turn);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of a reply and its reader, with a scripted turn in place of a model.
+//! Tests of a reply and its reader, with scripted steps in place of a model.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -15,20 +15,21 @@ use crate::openclaw::ModelRef;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Says its number of steps, then ends or stays silent.
+/// Yields a number of steps, then ends or stays pending.
 struct ScriptedSteps {
     steps: usize,
     ends: bool,
-    said: Arc<AtomicUsize>,
+    /// How many steps it has yielded.
+    yielded: Arc<AtomicUsize>,
     _alive: oneshot::Sender<()>,
 }
 
 impl StepStream for ScriptedSteps {
     async fn next(&mut self) -> Option<Step> {
-        let said = self.said.load(Ordering::SeqCst);
-        if said < self.steps {
-            self.said.fetch_add(1, Ordering::SeqCst);
-            return Some(match said {
+        let yielded = self.yielded.load(Ordering::SeqCst);
+        if yielded < self.steps {
+            self.yielded.fetch_add(1, Ordering::SeqCst);
+            return Some(match yielded {
                 0 => Step::Model("a/b".parse::<ModelRef>().unwrap().into()),
                 number => Step::Delta(Delta::text(number.to_string())),
             });
@@ -44,30 +45,30 @@ impl StepStream for ScriptedSteps {
     }
 }
 
-/// A run, its number of steps so far, and what ends when the run does.
+/// A run, its number of steps so far, and a receiver that fails once the run has ended.
 fn run(steps: usize, ends: bool) -> (Run, Arc<AtomicUsize>, oneshot::Receiver<()>) {
     run_patiently(steps, ends, HELD_UP_MAX)
 }
 
-/// The same, where its reader may hold it up for so long.
+/// The same, with a limit on how long the reader may delay it.
 fn run_patiently(
     steps: usize,
     ends: bool,
     held_up_max: Duration,
 ) -> (Run, Arc<AtomicUsize>, oneshot::Receiver<()>) {
     let (alive, ended) = oneshot::channel();
-    let said = Arc::<AtomicUsize>::default();
-    let turn = ScriptedSteps { steps, ends, said: Arc::clone(&said), _alive: alive };
-    (Run::begin(turn, held_up_max), said, ended)
+    let yielded = Arc::<AtomicUsize>::default();
+    let source = ScriptedSteps { steps, ends, yielded: Arc::clone(&yielded), _alive: alive };
+    (Run::begin(source, held_up_max), yielded, ended)
 }
 
-/// Everything that is heard until the end.
+/// All remaining steps.
 async fn all(mut run: Run) -> Vec<Step> {
-    let mut heard = Vec::new();
+    let mut steps = Vec::new();
     while let Some(step) = timeout(SECOND, run.next()).await.unwrap() {
-        heard.push(step);
+        steps.push(step);
     }
-    heard
+    steps
 }
 
 #[tokio::test]
@@ -76,42 +77,46 @@ async fn a_run_ends_once_it_is_dropped() {
     assert!(matches!(run.next().await, Some(Step::Model(_))));
     assert!(ended.try_recv().unwrap_err() == oneshot::error::TryRecvError::Empty, "it goes on");
     drop(run);
-    assert!(timeout(SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
+    assert!(timeout(SECOND, ended).await.unwrap().is_err(), "the source was dropped");
 }
 
 #[tokio::test]
 async fn the_model_waits_for_the_reader() {
-    let (mut run, said, _ended) = run(1000, true);
-    let mut heard = 0;
+    let (mut run, yielded, _ended) = run(1000, true);
+    let mut read = 0;
     while run.next().await.is_some() {
-        heard += 1;
-        assert_eq!(said.load(Ordering::SeqCst), heard);
+        read += 1;
+        assert_eq!(yielded.load(Ordering::SeqCst), read);
     }
-    assert_eq!(heard, 1000);
+    assert_eq!(read, 1000);
 }
 
 /// Its slot is one that others wait for.
 #[tokio::test]
 async fn a_reply_that_nobody_reads_on_ends_and_one_that_is_read_slowly_does_not() {
-    let (unread, said, ended) = run_patiently(1000, true, Duration::from_millis(20));
-    assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
-    assert!(said.load(Ordering::SeqCst) < 1000);
-    let heard = all(unread).await;
-    assert!(matches!(heard.last(), Some(Step::Failed(Failure::Behind))), "it is told so");
+    let (unread, yielded, ended) = run_patiently(1000, true, Duration::from_millis(20));
+    assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the source was dropped");
+    assert!(yielded.load(Ordering::SeqCst) < 1000);
+    let steps = all(unread).await;
+    assert!(
+        matches!(steps.last(), Some(Step::Failed(Failure::Behind))),
+        "the reader gets an error"
+    );
 
-    // Now and then a step is taken: it is held up as often, but never for long.
-    let (mut slow, said, _ended) = run_patiently(1000, true, 10 * SECOND);
-    let mut heard = 0;
+    // A slow reader delays the reply often, but never for long.
+    let (mut slow, yielded, _ended) = run_patiently(1000, true, 10 * SECOND);
+    let mut read = 0;
     while slow.next().await.is_some() {
-        heard += 1;
+        read += 1;
         tokio::task::yield_now().await;
     }
-    assert_eq!((heard, said.load(Ordering::SeqCst)), (1000, 1000));
+    assert_eq!((read, yielded.load(Ordering::SeqCst)), (1000, 1000));
 }
 
-/// As a connection does that looked, found nothing yet, and is then full: it is woken, and does not look again.
+/// Like a connection that polled before there was a step and whose buffer is then full: it is woken, but does not poll
+/// again.
 #[tokio::test]
-async fn a_reply_whose_reader_looked_too_early_and_never_again_ends_too() {
+async fn a_reply_whose_reader_polled_too_early_and_never_again_ends_too() {
     struct SlowSteps {
         awaited: oneshot::Receiver<()>,
         _alive: oneshot::Sender<()>,
@@ -131,44 +136,47 @@ async fn a_reply_whose_reader_looked_too_early_and_never_again_ends_too() {
     let mut run = Run::begin(SlowSteps { awaited, _alive: alive }, Duration::from_millis(20));
     assert!(run.next().now_or_never().is_none());
 
-    // As long as there is nothing to read, it holds nothing up.
+    // As long as there is nothing to read, the reader delays nothing.
     tokio::time::sleep(Duration::from_millis(60)).await;
-    come.send(()).expect("the turn goes on");
+    come.send(()).expect("the source is polled");
 
-    assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
-    assert!(matches!(run.next().await, Some(Step::Failed(Failure::Behind))), "it is told so");
+    assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the source was dropped");
+    assert!(
+        matches!(run.next().await, Some(Step::Failed(Failure::Behind))),
+        "the reader gets an error"
+    );
 }
 
-/// Its client may read on later, or never: the slot is for somebody else.
+/// Its client may read later, or never; the slot is needed now.
 #[tokio::test]
 async fn a_reply_that_has_to_end_ends_although_nobody_reads_it() {
     struct PreemptedSteps {
-        ends: CancellationToken,
-        said: bool,
+        preempted: CancellationToken,
+        ended: bool,
         _alive: oneshot::Sender<()>,
     }
     impl StepStream for PreemptedSteps {
         async fn next(&mut self) -> Option<Step> {
-            if !self.ends.is_cancelled() {
+            if !self.preempted.is_cancelled() {
                 return Some(Step::Delta(Delta::text("so far")));
             }
             let last = Step::Delta(Delta::text("the end"));
-            (!std::mem::replace(&mut self.said, true)).then_some(last)
+            (!std::mem::replace(&mut self.ended, true)).then_some(last)
         }
 
         fn preempted(&self) -> CancellationToken {
-            self.ends.clone()
+            self.preempted.clone()
         }
     }
-    let ends = CancellationToken::new();
+    let preempted = CancellationToken::new();
     let (alive, ended) = oneshot::channel();
-    let turn = PreemptedSteps { ends: ends.clone(), said: false, _alive: alive };
-    let mut run = Run::begin(turn, HELD_UP_MAX);
+    let source = PreemptedSteps { preempted: preempted.clone(), ended: false, _alive: alive };
+    let mut run = Run::begin(source, HELD_UP_MAX);
     assert!(matches!(run.next().await, Some(Step::Delta(_))));
 
-    ends.cancel();
+    preempted.cancel();
 
-    assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the turn was dropped");
-    let heard = all(run).await;
-    assert!(matches!(&heard[..], [Step::Delta(delta)] if delta.content == "the end"), "{heard:?}");
+    assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the source was dropped");
+    let steps = all(run).await;
+    assert!(matches!(&steps[..], [Step::Delta(delta)] if delta.content == "the end"), "{steps:?}");
 }

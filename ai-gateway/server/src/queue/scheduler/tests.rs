@@ -226,8 +226,8 @@ impl TimedScheduler {
     }
 
     /// What a request has to do that came at this time.
-    fn look(&self, person: &'static str, entered: u64, seconds: u64) -> WaitDecision {
-        self.turns.look(&person, self.at(entered), self.at(seconds))
+    fn decide(&self, person: &'static str, entered: u64, seconds: u64) -> WaitDecision {
+        self.turns.decide(&person, self.at(entered), self.at(seconds))
     }
 }
 
@@ -253,8 +253,8 @@ fn somebody_who_waits_without_a_slot_gets_one_of_whoever_holds_most() {
     let ada: Vec<_> = [0, 1].map(|seconds| line.enter("ada", seconds)).into();
     let bob = line.enter("bob", 2);
     let carol = line.enter("carol", 3);
-    assert_eq!(line.look("carol", 3, 4), WaitDecision::WaitUntil(line.at(13)));
-    assert_eq!((line.preempt_one(12), line.look("carol", 3, 13)), (None, WaitDecision::Preempt));
+    assert_eq!(line.decide("carol", 3, 4), WaitDecision::WaitUntil(line.at(13)));
+    assert_eq!((line.preempt_one(12), line.decide("carol", 3, 13)), (None, WaitDecision::Preempt));
     assert_eq!(line.preempt_one(13), Some(ada[0]), "the longest of hers: she holds two");
     assert_eq!(line.preempt_one(13), None, "one is enough");
     assert_eq!(line.leave("ada", ada[0], 14), [carol]);
@@ -280,18 +280,18 @@ fn a_single_slot_is_held_for_so_long_at_least_and_no_longer_while_others_wait() 
     let carol = line.enter("carol", 1001);
     assert_eq!((line.preempt_one(1009), line.preempt_one(1010)), (None, Some(ada)));
     assert_eq!(
-        line.look("carol", 1001, 1011),
+        line.decide("carol", 1001, 1011),
         WaitDecision::WaitUntil(line.at(1021)),
         "bob is before her"
     );
     assert_eq!(line.leave("ada", ada, 1012), [bob]);
     assert_eq!(
-        line.look("carol", 1001, 1021),
+        line.decide("carol", 1001, 1021),
         WaitDecision::WaitUntil(line.at(1022)),
         "he has run for nine"
     );
     assert_eq!(
-        (line.look("carol", 1001, 1022), line.preempt_one(1022)),
+        (line.decide("carol", 1001, 1022), line.preempt_one(1022)),
         (WaitDecision::Preempt, Some(bob))
     );
     assert_eq!(line.leave("bob", bob, 1022), [carol]);
@@ -301,11 +301,11 @@ fn a_single_slot_is_held_for_so_long_at_least_and_no_longer_while_others_wait() 
 fn whoever_holds_a_slot_is_owed_none_and_waits_for_so_long_after_their_last_turn() {
     let mut line = TimedScheduler::new(1);
     let ada: Vec<_> = (0..3).map(|_| line.enter("ada", 0)).collect();
-    assert_eq!(line.look("ada", 0, 4), WaitDecision::WaitUntil(line.at(5)));
-    assert_eq!((line.look("ada", 0, 5), line.preempt_one(1000)), (WaitDecision::GiveUp, None));
+    assert_eq!(line.decide("ada", 0, 4), WaitDecision::WaitUntil(line.at(5)));
+    assert_eq!((line.decide("ada", 0, 5), line.preempt_one(1000)), (WaitDecision::GiveUp, None));
     assert_eq!(line.leave("ada", ada[0], 4), [ada[1]]);
     assert_eq!(
-        line.look("ada", 0, 8),
+        line.decide("ada", 0, 8),
         WaitDecision::WaitUntil(line.at(9)),
         "she had a turn meanwhile"
     );
@@ -313,12 +313,15 @@ fn whoever_holds_a_slot_is_owed_none_and_waits_for_so_long_after_their_last_turn
     // While others have the slot she is owed one, and it is not too late before she gets it.
     let bob = line.enter("bob", 5);
     assert_eq!(line.leave("ada", ada[1], 6), [bob]);
-    assert_eq!(line.look("ada", 0, 15), WaitDecision::WaitUntil(line.at(16)));
-    assert_eq!((line.look("ada", 0, 16), line.preempt_one(16)), (WaitDecision::Preempt, Some(bob)));
-    // Bob was before her: it could have been twice as long, and some seconds for a reply to end.
-    assert_eq!(line.look("ada", 0, 30), WaitDecision::WaitUntil(line.at(31)));
+    assert_eq!(line.decide("ada", 0, 15), WaitDecision::WaitUntil(line.at(16)));
     assert_eq!(
-        line.look("ada", 0, 31),
+        (line.decide("ada", 0, 16), line.preempt_one(16)),
+        (WaitDecision::Preempt, Some(bob))
+    );
+    // Bob was before her: it could have been twice as long, and some seconds for a reply to end.
+    assert_eq!(line.decide("ada", 0, 30), WaitDecision::WaitUntil(line.at(31)));
+    assert_eq!(
+        line.decide("ada", 0, 31),
         WaitDecision::GiveUp,
         "a reply that does not end is no endless wait"
     );
@@ -393,9 +396,9 @@ proptest! {
                         without.remove(person);
                     }
                     for (person, _, entered) in &waiting {
-                        let look = line.look(person, *entered, now);
+                        let decision = line.decide(person, *entered, now);
                         if without.contains_key(person) {
-                            prop_assert!(look != WaitDecision::GiveUp, "{person} is owed a slot");
+                            prop_assert!(decision != WaitDecision::GiveUp, "{person} is owed a slot");
                         }
                     }
                     let Some(number) = line.preempt_one(now) else { break };

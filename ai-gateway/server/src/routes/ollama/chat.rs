@@ -50,7 +50,7 @@ async fn answer(
         TextRequest::Load(name) => (name, "load"),
         TextRequest::Unload(name) => (name, "unload"),
     };
-    // Memory is the engines' affair: a client that warms a model up, or lets it go, changes nothing for the others.
+    // The engines manage their memory: a client cannot load or unload a model for the others.
     let chain = app.models.choose(Some(&name)).map_err(Error::Model)?;
     Ok(Json(kind.idle(&chain.first, reason)).into_response())
 }
@@ -62,13 +62,12 @@ async fn ask(
     kind: Kind,
 ) -> Result<Response, OllamaError> {
     let streamed = request.stream;
-    // A text that is gone on from as it stands has nothing before it.
+    // A plain completion continues the client's text without a prompt before it.
     if request.completion.is_none() {
         let messages = std::mem::take(&mut request.messages);
         request.messages = compose(app, person, request.model.as_deref(), messages).await?;
     }
-    // The first step is awaited here, so that a model that does not answer is a status, not a broken stream; if it comes
-    // soon.
+    // If the model fails soon, the client gets a status and not a broken stream.
     let reply = Reply::begin(app, person, request, kind).await?;
     if streamed {
         return Ok(reply.stream());

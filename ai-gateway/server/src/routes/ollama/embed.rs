@@ -25,15 +25,17 @@ pub(super) async fn embed(
 ) -> Result<Response, OllamaError> {
     let request = decoded(body, ollama::decode_embed).await?;
     let begun = Instant::now();
-    let asked = request.model.clone();
-    let made = make(&app, &person, request).await?;
-    let (model, made) = made.map_or((asked, None), |(model, made)| (model.to_string(), Some(made)));
-    let tokens = made.as_ref().and_then(|made| made.prompt_tokens).unwrap_or_default();
-    let numbers = made.as_ref().map_or(0, Embeddings::numbers);
+    let requested = request.model.clone();
+    let (model, embeddings) = match make(&app, &person, request).await? {
+        Some((model, embeddings)) => (model.to_string(), Some(embeddings)),
+        None => (requested, None),
+    };
+    let tokens = embeddings.as_ref().and_then(|it| it.prompt_tokens).unwrap_or_default();
+    let numbers = embeddings.as_ref().map_or(0, Embeddings::numbers);
     let answer = move || {
         json!({
             "model": model,
-            "embeddings": made.map(|made| made.vectors).unwrap_or_default(),
+            "embeddings": embeddings.map(|it| it.vectors).unwrap_or_default(),
             "total_duration": nanoseconds(begun.elapsed()),
             "load_duration": 0,
             "prompt_eval_count": tokens,
@@ -49,12 +51,12 @@ pub(super) async fn embeddings(
     body: Body,
 ) -> Result<Json<Value>, OllamaError> {
     let request = decoded(body, ollama::decode_embeddings).await?;
-    let made = make(&app, &person, request).await?;
-    let vector = made.and_then(|(_, made)| made.vectors.into_iter().next()).unwrap_or_default();
+    let embeddings = make(&app, &person, request).await?.map(|(_, embeddings)| embeddings);
+    let vector = embeddings.and_then(|it| it.vectors.into_iter().next()).unwrap_or_default();
     Ok(Json(json!({ "embedding": vector })))
 }
 
-/// Asks the model; `None` if there is no text, which only loads it.
+/// Asks the model; `None` for a request without text, which in Ollama only loads the model.
 async fn make(
     app: &Arc<App>,
     person: &Person,

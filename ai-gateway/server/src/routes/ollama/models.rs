@@ -1,4 +1,4 @@
-//! The models that can be named.
+//! Lists and describes the models.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -18,9 +18,9 @@ use crate::{
     models::{Description, HOUSEHOLD},
 };
 
-/// When this gateway started: models have no date of their own here.
+/// When this gateway started; reported as the date of each model.
 static STARTED: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
-/// How long a model that is kept in memory is said to stay there: a century, as Ollama says of those that stay.
+/// How long a model is reported to stay in memory: a century, as Ollama reports for models that stay loaded.
 const STAYS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Lists the models: the household's AI first, then the primary model, then the others.
@@ -29,7 +29,7 @@ pub(super) async fn tags(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "models": models }))
 }
 
-/// Lists the models whose backends answer: they stay loaded, or are loaded when they are asked.
+/// Lists the models whose backends answer; each is loaded, or loads at its next request.
 pub(super) async fn ps(State(app): State<Arc<App>>) -> Json<Value> {
     let running = all(&app).filter(|(_, it)| it.answers).map(|(name, it)| {
         let mut entry = entry(&name);
@@ -41,7 +41,7 @@ pub(super) async fn ps(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "models": running.collect::<Vec<_>>() }))
 }
 
-/// Tells what a model can do.
+/// Describes a model.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     body: Body,
@@ -56,7 +56,8 @@ pub(super) async fn show(
 }
 
 fn shown(model: &Description) -> Value {
-    let words: Vec<_> = model.capabilities.iter().map(|word| Capability::as_str(*word)).collect();
+    let capabilities: Vec<_> =
+        model.capabilities.iter().map(|it| Capability::as_str(*it)).collect();
     let mut info = json!({ "general.architecture": HOUSEHOLD });
     let mut parameters = String::new();
     if let Some(tokens) = model.context_window {
@@ -69,12 +70,12 @@ fn shown(model: &Description) -> Value {
         "template": "{{ .Prompt }}",
         "details": details(),
         "model_info": info,
-        "capabilities": words,
+        "capabilities": capabilities,
         "modified_at": time(*STARTED),
     })
 }
 
-/// Every model by the name that is listed, the household's AI as the primary model.
+/// Every model with its listed name. The household's AI has the description of the primary model.
 fn all(app: &App) -> impl Iterator<Item = (String, Description)> {
     let models = app.models.describe();
     let household = models.first().cloned().map(|first| (HOUSEHOLD.to_owned(), first));
@@ -82,7 +83,7 @@ fn all(app: &App) -> impl Iterator<Item = (String, Description)> {
     household.into_iter().chain(named).map(|(name, model)| (tagged(&name), model))
 }
 
-/// A name with a tag, as all of Ollama's have one.
+/// The name with a tag; all of Ollama's names have one.
 fn tagged(name: &str) -> String {
     let last = name.rsplit('/').next().unwrap_or(name);
     if last.contains(':') { name.to_owned() } else { format!("{name}:latest") }
@@ -101,7 +102,7 @@ fn entry(name: &str) -> Value {
     })
 }
 
-/// Where a model comes from and how it is quantized is the admin's knowledge.
+/// Ollama's details of a model, left empty: only the admin sees its origin and quantization.
 fn details() -> Value {
     json!({
         "parent_model": "",

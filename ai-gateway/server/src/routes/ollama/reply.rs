@@ -1,4 +1,4 @@
-//! Replies in Ollama's shapes: one JSON object a line, the last of which says `done`; or one object.
+//! Replies in Ollama's formats: one JSON object per line, the last with `done`; or a single object.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -27,13 +27,13 @@ use super::{
 };
 use crate::{App, Error, error::ollama::OllamaError, models::Failure, openclaw::ModelRef};
 
-/// The field that says what stood behind a reply whose headers were sent before that was known.
+/// The field with the node's evidence, if the headers were sent before the evidence was known.
 const EVIDENCE: &str = "maru_evidence";
 
-/// The field that says why a reply ended, where Ollama has no word for it.
+/// The field with the reason why a reply ended, if Ollama has no word for it.
 const NOTICE: &str = "maru_notice";
 
-/// Which of Ollama's shapes a reply has.
+/// Which of Ollama's formats a reply has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Of `/api/chat`.
@@ -43,7 +43,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The answer where nothing was asked.
+    /// The answer to a request without a question.
     pub(super) fn idle(self, model: &ModelRef, reason: &str) -> Value {
         let mut object = self.object(&model.to_string(), &LineContent::default());
         object["done"] = true.into();
@@ -51,7 +51,7 @@ impl Kind {
         object
     }
 
-    fn object(self, model: &str, said: &LineContent) -> Value {
+    fn object(self, model: &str, line: &LineContent) -> Value {
         let mut object = json!({
             "model": model,
             "created_at": time(SystemTime::now()),
@@ -59,22 +59,22 @@ impl Kind {
         });
         match self {
             Self::Chat => {
-                object["message"] = json!({ "role": "assistant", "content": said.content });
-                said.add(&mut object["message"]);
+                object["message"] = json!({ "role": "assistant", "content": line.content });
+                line.add(&mut object["message"]);
             }
             Self::Generation => {
-                object["response"] = said.content.as_str().into();
-                said.add(&mut object);
+                object["response"] = line.content.as_str().into();
+                line.add(&mut object);
             }
         }
-        if !said.logprobs.is_empty() {
-            object["logprobs"] = json!(said.logprobs);
+        if !line.logprobs.is_empty() {
+            object["logprobs"] = json!(line.logprobs);
         }
         object
     }
 }
 
-/// What one line, or the whole reply, says.
+/// The content of one line, or of the whole reply.
 #[derive(Default)]
 struct LineContent {
     content: String,
@@ -84,14 +84,14 @@ struct LineContent {
 }
 
 impl LineContent {
-    fn says(&self) -> bool {
-        !(self.content.is_empty()
+    fn is_empty(&self) -> bool {
+        self.content.is_empty()
             && self.thinking.is_empty()
             && self.calls.is_empty()
-            && self.logprobs.is_empty())
+            && self.logprobs.is_empty()
     }
 
-    /// Adds thoughts and calls, where there are any.
+    /// Adds thoughts and calls, if there are any.
     fn add(&self, to: &mut Value) {
         if !self.thinking.is_empty() {
             to["thinking"] = self.thinking.as_str().into();
@@ -102,7 +102,7 @@ impl LineContent {
     }
 }
 
-/// A tool call, its arguments an object.
+/// A tool call whose arguments are an object.
 #[derive(Serialize)]
 struct Call {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -117,7 +117,7 @@ struct Function {
     arguments: Json,
 }
 
-/// Tool calls as they arrive, in pieces: Ollama's clients expect each as a whole.
+/// Collects the pieces of tool calls: Ollama's clients expect each call as a whole.
 #[derive(Default)]
 struct PendingCalls(BTreeMap<u32, ToolCall>);
 
@@ -131,7 +131,9 @@ impl PendingCalls {
         let call = |(index, ToolCall { id, name, arguments })| {
             let text = if arguments.trim().is_empty() { "{}" } else { &arguments };
             let arguments = text.parse::<Json>().ok().filter(Json::is_object);
-            let garbled = || Failure::Garbled("arguments of a call are no JSON object".to_owned());
+            let garbled = || {
+                Failure::Garbled("the arguments of a tool call are not a JSON object".to_owned())
+            };
             let arguments = arguments.ok_or_else(garbled)?;
             Ok(Call { id, function: Function { index, name, arguments } })
         };
@@ -160,7 +162,7 @@ impl Reply {
         Ok(Self { reader, kind, begun, calls: PendingCalls::default() })
     }
 
-    /// What the next line says; `None` at the end.
+    /// The content of the next line; `None` at the end.
     async fn next(&mut self) -> Result<Option<LineContent>, Error> {
         let delta = self.reader.next().await?;
         Ok(delta.map(|delta| self.take(delta)))
@@ -181,21 +183,21 @@ impl Reply {
 
     async fn all(mut self) -> Result<Value, Error> {
         let mut whole = LineContent::default();
-        while let Some(said) = self.next().await? {
-            whole.content.push_str(&said.content);
-            whole.thinking.push_str(&said.thinking);
-            whole.logprobs.extend(said.logprobs);
+        while let Some(line) = self.next().await? {
+            whole.content.push_str(&line.content);
+            whole.thinking.push_str(&line.thinking);
+            whole.logprobs.extend(line.logprobs);
         }
         whole.calls = std::mem::take(&mut self.calls).finish()?;
         Ok(self.done(&whole))
     }
 
-    /// The reply as it comes, a line for each step.
+    /// The reply as a stream, with a line for each delta.
     pub(super) fn stream(mut self) -> Response {
         let evidence = self.reader.evidence.take();
         let mut lines = LineStream { reply: self, ready: VecDeque::new(), over: false };
         if lines.reply.reader.answered.is_none() {
-            lines.push_nothing();
+            lines.push_empty();
         }
         let headers =
             [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
@@ -204,9 +206,9 @@ impl Reply {
     }
 
     /// The last object.
-    fn done(&self, said: &LineContent) -> Value {
-        let mut object = self.kind.object(&self.reader.model, said);
-        // Ollama says `stop` after a call of a tool, too.
+    fn done(&self, line: &LineContent) -> Value {
+        let mut object = self.kind.object(&self.reader.model, line);
+        // Ollama sends `stop` after a tool call, too.
         let reason = self.reader.ending.reason();
         let called = reason == FinishReason::ToolCalls;
         let reason = if called { FinishReason::Stop } else { reason };
@@ -228,12 +230,12 @@ impl Reply {
     }
 }
 
-/// A duration as Ollama counts it.
+/// A duration in nanoseconds, as Ollama counts it.
 pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A streamed reply. Without a line that says `done` it was cut, and the last line is an error.
+/// A streamed reply. One that was cut ends with an error and has no line with `done`.
 struct LineStream {
     reply: Reply,
     ready: VecDeque<Value>,
@@ -252,23 +254,23 @@ impl LineStream {
             if self.reply.reader.answered.is_none() {
                 match self.reply.reader.wait(Some(sse::PING)).await {
                     Ok(true) => {}
-                    Ok(false) => self.push_nothing(),
+                    Ok(false) => self.push_empty(),
                     Err(error) => self.fail(error),
                 }
                 continue;
             }
             match self.reply.next().await {
-                Ok(Some(said)) if said.says() => {
-                    self.push(self.reply.kind.object(&self.reply.reader.model, &said));
+                Ok(Some(line)) if line.is_empty() => {}
+                Ok(Some(line)) => {
+                    self.push(self.reply.kind.object(&self.reply.reader.model, &line));
                 }
-                Ok(Some(_)) => {}
                 Ok(None) => self.finish(),
                 Err(error) => self.fail(error),
             }
         }
     }
 
-    /// A line; the first one after the model began says what stood behind it, where the headers did not.
+    /// Adds a line. The first line after the model began contains the evidence, unless the headers did.
     fn push(&mut self, mut object: Value) {
         if let Some(evidence) = self.reply.reader.evidence.take() {
             object[EVIDENCE] = serde_json::from_slice(evidence.as_bytes()).unwrap_or_default();
@@ -276,19 +278,19 @@ impl LineStream {
         self.ready.push_back(object);
     }
 
-    /// A line without text, so that a client sees that it is served: NDJSON has no comments.
-    fn push_nothing(&mut self) {
-        let nothing = self.reply.kind.object(&self.reply.reader.model, &LineContent::default());
-        self.ready.push_back(nothing);
+    /// Adds a line without text, so that the client does not time out: NDJSON has no comments.
+    fn push_empty(&mut self) {
+        let empty = self.reply.kind.object(&self.reply.reader.model, &LineContent::default());
+        self.ready.push_back(empty);
     }
 
     fn finish(&mut self) {
         self.over = true;
         match std::mem::take(&mut self.reply.calls).finish() {
             Ok(calls) => {
-                let said = LineContent { calls, ..LineContent::default() };
-                if said.says() {
-                    self.push(self.reply.kind.object(&self.reply.reader.model, &said));
+                let line = LineContent { calls, ..LineContent::default() };
+                if !line.is_empty() {
+                    self.push(self.reply.kind.object(&self.reply.reader.model, &line));
                 }
                 self.push(self.reply.done(&LineContent::default()));
             }

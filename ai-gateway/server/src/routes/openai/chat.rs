@@ -41,7 +41,7 @@ pub(super) async fn text_completions(
     answer(&app, &person, request, Kind::Text).await
 }
 
-/// Asks the model, and answers in one of OpenAI's shapes.
+/// Asks the model, and answers in one of OpenAI's formats.
 async fn answer(
     app: &Arc<App>,
     person: &Person,
@@ -50,8 +50,7 @@ async fn answer(
 ) -> Result<Response, OpenAiError> {
     let streamed = request.stream;
     let with_usage = request.stream_options.is_some_and(|options| options.include_usage);
-    // The first step is awaited here, so that a model that does not answer is a status, not a broken stream; if it comes
-    // soon.
+    // If the model fails soon, the client gets a status and not a broken stream.
     let reply = Reply::begin(app, person, request, kind).await?;
     if streamed {
         return Ok(reply.stream(with_usage));

@@ -22,15 +22,15 @@ pub(super) async fn embeddings(
     let request = decoded(body, EmbeddingRequest::decode).await?;
     let chain = app.models.choose(request.model.as_deref()).map_err(Error::Model)?;
     let (input, dimensions) = (request.input, request.dimensions);
-    let (model, made) = embed(&app, "openai", &person, &chain, input, dimensions).await?;
-    let (numbers, as_base64) = (made.numbers(), request.as_base64);
+    let (model, embeddings) = embed(&app, "openai", &person, &chain, input, dimensions).await?;
+    let (numbers, as_base64) = (embeddings.numbers(), request.as_base64);
     let answer = move || {
-        let data = made.vectors.iter().enumerate().map(|(index, vector)| {
+        let data = embeddings.vectors.iter().enumerate().map(|(index, vector)| {
             let vector = if as_base64 { json!(base64(vector)) } else { json!(vector) };
             json!({"object": "embedding", "index": index, "embedding": vector})
         });
         let data: Vec<_> = data.collect();
-        let tokens = made.prompt_tokens.unwrap_or_default();
+        let tokens = embeddings.prompt_tokens.unwrap_or_default();
         json!({
             "object": "list",
             "model": model.to_string(),

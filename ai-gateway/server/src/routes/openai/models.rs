@@ -1,4 +1,4 @@
-//! The models that can be named.
+//! Lists and describes the models.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({"object": "list", "data": data}))
 }
 
-/// Tells one, by any of its names.
+/// Describes one model, by any of its names.
 pub(super) async fn one(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,

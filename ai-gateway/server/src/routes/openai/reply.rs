@@ -1,4 +1,4 @@
-//! Replies in OpenAI's shapes, whole and streamed.
+//! Replies in OpenAI's formats, whole and streamed.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,14 +22,14 @@ use super::super::{
 };
 use crate::{App, Error, error::openai::OpenAiError, now_ms};
 
-/// Ends a stream that is whole.
+/// Ends a complete stream.
 const DONE: &[u8] = b"data: [DONE]\n\n";
-/// Events that are ready together leave together, until they have so many bytes.
+/// Events that are ready at the same time are sent together, until they have this many bytes.
 const PIECE_MAX: usize = 16 << 10;
-/// Bytes that most events have at most.
+/// First capacity of the buffer for events, in bytes: more than most events need.
 const EVENT: usize = 512;
 
-/// Which of OpenAI's shapes a reply has.
+/// Which of OpenAI's formats a reply has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Of `/v1/chat/completions`.
@@ -112,7 +112,7 @@ impl Reply {
         Ok(with_evidence(response, evidence))
     }
 
-    /// The reply as it comes, as server-sent events.
+    /// The reply as a stream of server-sent events.
     pub(super) fn stream(mut self, with_usage: bool) -> Response {
         let evidence = self.reader.evidence.take();
         let next = if self.reader.answered.is_none() {
@@ -124,7 +124,7 @@ impl Reply {
         with_evidence(sse::response(stream::unfold(stream, Stream::step)), evidence)
     }
 
-    /// Why it ended. Some servers say `stop` after a call of a tool, too; clients wait for `tool_calls`.
+    /// Why the reply ended. Some servers send `stop` after a tool call, too; clients expect `tool_calls`.
     fn finish_reason(&self) -> &'static str {
         let reason = self.reader.ending.reason();
         let calls = reason == FinishReason::Stop && self.called;
@@ -151,23 +151,23 @@ impl Reply {
         }
     }
 
-    /// Appends an event that says this, or why the reply ended.
+    /// Appends an event with this delta, or with the reason why the reply ended.
     fn push(
         &self,
         events: &mut Vec<u8>,
-        said: ChunkDelta<'_>,
+        delta: ChunkDelta<'_>,
         finish_reason: Option<&'static str>,
     ) {
         let maru_notice = finish_reason.and_then(|_| self.reader.ending.notice());
         match self.kind {
             Kind::Chat => {
-                let logprobs = (!said.logprobs.is_empty())
-                    .then_some(Logprobs { content: said.logprobs, refusal: None });
-                let choice = ChatChoice { index: 0, delta: said, logprobs, finish_reason };
+                let logprobs = (!delta.logprobs.is_empty())
+                    .then_some(Logprobs { content: delta.logprobs, refusal: None });
+                let choice = ChatChoice { index: 0, delta, logprobs, finish_reason };
                 sse::push(events, &Chunk { maru_notice, ..self.chunk([choice]) });
             }
             Kind::Text => {
-                let text = said.content.unwrap_or_default();
+                let text = delta.content.unwrap_or_default();
                 let choice = TextChoice { index: 0, text, logprobs: None, finish_reason };
                 sse::push(events, &Chunk { maru_notice, ..self.chunk([choice]) });
             }
@@ -185,7 +185,7 @@ struct Chunk<'a, C> {
     choices: C,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<OpenAiUsage>,
-    /// Why the reply ended, where OpenAI has no word for it.
+    /// Why the reply ended, if OpenAI has no word for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     maru_notice: Option<&'static str>,
 }
@@ -198,7 +198,7 @@ struct MessageChoice<'a> {
     finish_reason: Option<&'static str>,
 }
 
-/// What a whole reply says.
+/// The message of a whole reply.
 #[derive(Serialize)]
 struct ReplyMessage<'a> {
     role: &'static str,
@@ -228,14 +228,14 @@ struct TextChoice<'a> {
     finish_reason: Option<&'static str>,
 }
 
-/// Likelihoods as OpenAI has them.
+/// Log probabilities in OpenAI's format.
 #[derive(Serialize)]
 struct Logprobs<'a> {
     content: &'a [Raw],
     refusal: Option<()>,
 }
 
-/// Tokens counted, as OpenAI has them.
+/// The number of tokens, in OpenAI's format.
 #[derive(Serialize)]
 struct OpenAiUsage {
     prompt_tokens: u32,
@@ -250,7 +250,7 @@ impl From<Usage> for OpenAiUsage {
     }
 }
 
-/// What a chunk adds.
+/// The part of the reply in a chunk.
 #[derive(Default, Serialize)]
 struct ChunkDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -293,7 +293,7 @@ impl<'a> From<&'a Delta> for ChunkDelta<'a> {
     }
 }
 
-/// A reply put together from its deltas.
+/// A reply assembled from its deltas.
 #[derive(Default)]
 struct CollectedReply {
     content: String,
@@ -313,10 +313,10 @@ impl CollectedReply {
     }
 
     fn message(&self) -> ReplyMessage<'_> {
-        let silent = self.content.is_empty() && !self.calls.is_empty();
+        let only_calls = self.content.is_empty() && !self.calls.is_empty();
         ReplyMessage {
             role: "assistant",
-            content: (!silent).then_some(self.content.as_str()),
+            content: (!only_calls).then_some(self.content.as_str()),
             reasoning_content: &self.thinking,
             reasoning: &self.thinking,
             tool_calls: self.calls.values().collect(),
@@ -336,26 +336,26 @@ struct Stream {
     next: StreamState,
 }
 
-/// What a stream says next.
+/// The next event of a stream.
 enum StreamState {
-    /// A comment, so that a client sees that it is served.
+    /// A comment, so that the client does not time out.
     Comment,
-    /// The same once a model answers, or what stood behind its reply.
+    /// A comment once a model answers, with the evidence if there is any.
     Model,
-    /// Who speaks.
+    /// The role of the reply's author.
     Role,
-    /// What is said.
+    /// The parts of the reply.
     Deltas,
-    /// Tokens counted.
+    /// The number of tokens.
     Usage,
     /// `[DONE]`.
     Done,
-    /// Nothing.
+    /// No further event.
     End,
 }
 
 impl StreamState {
-    /// What the first event says.
+    /// The first event.
     const fn first(kind: Kind) -> Self {
         match kind {
             Kind::Chat => Self::Role,
@@ -365,8 +365,8 @@ impl StreamState {
 }
 
 impl Stream {
-    /// The next events, and what comes after them: one at least, and those that are ready with it. Without `[DONE]` the
-    /// reply was cut.
+    /// The next event, all others that are ready, and the rest of the stream. A reply that was cut ends without
+    /// `[DONE]`.
     async fn step(mut self) -> Option<(Bytes, Self)> {
         let mut events = Vec::with_capacity(EVENT);
         let mut more = self.push(&mut events).await;
@@ -399,14 +399,14 @@ impl Stream {
             },
             StreamState::Role => {
                 self.next = StreamState::Deltas;
-                let said = ChunkDelta {
+                let delta = ChunkDelta {
                     role: Some("assistant"),
                     content: Some(""),
                     ..ChunkDelta::default()
                 };
-                self.reply.push(events, said, None);
+                self.reply.push(events, delta, None);
             }
-            StreamState::Deltas => self.says(events).await,
+            StreamState::Deltas => self.push_delta(events).await,
             StreamState::Usage => {
                 self.next = StreamState::Done;
                 let usage = Some(self.reply.reader.ending.usage.unwrap_or_default().into());
@@ -422,8 +422,8 @@ impl Stream {
         true
     }
 
-    /// Appends what is said next, or how it ended.
-    async fn says(&mut self, events: &mut Vec<u8>) {
+    /// Appends the next delta, or the end of the reply.
+    async fn push_delta(&mut self, events: &mut Vec<u8>) {
         loop {
             match self.reply.next().await {
                 Ok(Some(delta)) => {

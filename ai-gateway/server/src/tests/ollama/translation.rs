@@ -74,7 +74,7 @@ async fn an_ollama_holds_to_one_call_at_a_time() {
 }
 
 #[tokio::test]
-async fn arguments_that_are_no_object_are_told_as_what_the_model_wrote() {
+async fn arguments_that_are_no_object_are_an_error_of_the_model() {
     let (gateway, _ollama) = gateway_of_ollama(concat!(
         "{\"message\":{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":[1]}}]},\"done\":false}\n",
         "{\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":4.0,\"eval_count\":null}\n",
@@ -82,10 +82,10 @@ async fn arguments_that_are_no_object_are_told_as_what_the_model_wrote() {
     .await;
     let said =
         error(chat(&gateway, json!({"model": "qwen3:8b", "stream": false})).await, 502).await;
-    assert!(said.contains("arguments of a call are no JSON object"), "{said}");
+    assert!(said.contains("arguments of a tool call are not a JSON object"), "{said}");
     let streamed = lines(chat(&gateway, json!({"model": "qwen3:8b"})).await).await;
     let last = streamed.last().unwrap()["error"].as_str().unwrap();
-    assert!(last.contains("arguments of a call") && !last.contains("cut"), "{last}");
+    assert!(last.contains("arguments of a tool call") && !last.contains("cut"), "{last}");
 }
 
 /// An Ollama leaves it out unseen.
@@ -216,5 +216,5 @@ async fn texts_become_vectors() {
     let body = json!({"model": "embed", "input": ["a", "b"]});
     let wrong = gateway.post(&ada(), "/api/embed", &body).await;
     let wrong = error(wrong, 502).await;
-    assert!(wrong.contains("unknown shape"), "{wrong}");
+    assert!(wrong.contains("unknown format"), "{wrong}");
 }

@@ -70,7 +70,7 @@ async fn what_a_backend_refuses_is_told_in_its_words() {
     }
 }
 
-/// What a backend says by its code and field, and what is told: code, field, and in the hint.
+/// The code and field of a backend's error, and the code, field and hint that the client gets.
 type ErrorRow =
     (&'static str, Option<&'static str>, &'static str, Option<&'static str>, &'static str);
 const TOLD: &[ErrorRow] = &[
@@ -96,8 +96,14 @@ const TOLD: &[ErrorRow] = &[
         Some("min_p"),
         "Choose another model",
     ),
-    ("invalid_value", Some("seed"), "invalid_value", Some("seed"), "Correct what it names"),
-    ("invalid_type", Some("stop"), "invalid_type", Some("stop"), "Correct what it names"),
+    (
+        "invalid_value",
+        Some("seed"),
+        "invalid_value",
+        Some("seed"),
+        "Correct what the message names",
+    ),
+    ("invalid_type", Some("stop"), "invalid_type", Some("stop"), "Correct what the message names"),
     (
         "context_length_exceeded",
         Some("messages"),
@@ -106,8 +112,8 @@ const TOLD: &[ErrorRow] = &[
         "Shorten it",
     ),
     ("context_length_exceeded", None, "context_length_exceeded", Some("messages"), "Shorten it"),
-    ("a_word_of_its_own", Some("seed"), "body", Some("seed"), "Correct what it names"),
-    ("a_word_of_its_own", Some(""), "body", None, "Correct what it names"),
+    ("a_word_of_its_own", Some("seed"), "body", Some("seed"), "Correct what the message names"),
+    ("a_word_of_its_own", Some(""), "body", None, "Correct what the message names"),
 ];
 
 /// Whoever speaks OpenAI's API goes by its codes.
