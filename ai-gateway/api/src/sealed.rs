@@ -31,9 +31,9 @@ pub mod path {
     pub const DEVICES: &str = "/maru/v1/devices";
     /// `DELETE` revokes a device key of the calling node.
     pub const DEVICE: &str = "/maru/v1/devices/{key}";
-    /// The seed's name of [`CHAT`], on `chat.<network>` only.
+    /// Alias of [`CHAT`], on `chat.<network>` only.
     pub const CHAT_ALIAS: &str = "/api/chat";
-    /// The seed's name of [`KEYS`], on `chat.<network>` only.
+    /// Alias of [`KEYS`], on `chat.<network>` only.
     pub const KEYS_ALIAS: &str = "/api/pubkey";
 }
 
@@ -238,8 +238,8 @@ pub fn decode_keys(body: &[u8]) -> Result<KeyDocument, DecodeError> {
     decode(body)
 }
 
-/// Decodes the events of a reply's stream. A relay is not trusted with this device's memory: no event is larger than the
-/// largest sealed chunk in base64url with its frame.
+/// Decodes the events of a reply's stream. A relay is not trusted with this device's memory: no event is larger than
+/// the largest sealed chunk in base64url with its frame.
 #[must_use]
 pub fn event_decoder() -> sse::Decoder {
     sse::Decoder::new(1_500_000)

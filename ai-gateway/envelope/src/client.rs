@@ -1,4 +1,4 @@
-//! The client: takes the gateway's keys, seals a request, opens the reply.
+//! The client: verifies the gateway's keys, seals a request, opens the reply.
 
 use ai_gateway_api::{
     sealed::{Ed25519Public, KeyDocument, Request},
@@ -19,11 +19,11 @@ mod reply;
 
 pub use reply::{Reply, ReplyError};
 
-/// Why a key document is not to be used.
+/// Why a key document must not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// Not signed by the pinned identity.
-    #[error("the keys are not signed by the gateway that this network names")]
+    #[error("the keys are not signed by this network's gateway")]
     Identity,
     /// Older than one seen before.
     #[error("the keys are older (epoch {offered}) than keys seen before (epoch {seen})")]
@@ -53,7 +53,7 @@ pub struct Keys {
 impl Keys {
     /// Verifies a document against the pinned identity and the highest epoch seen of it (0 if none).
     ///
-    /// Keys of unknown suites, or whose id is not theirs, are left out.
+    /// Keys with an unknown suite or a wrong id are ignored.
     ///
     /// # Errors
     ///
@@ -77,33 +77,34 @@ impl Keys {
         Ok(Self { epoch: document.epoch, server_time: document.server_time, keys: keys.collect() })
     }
 
-    /// The document's epoch; the caller keeps the highest.
+    /// The document's epoch; the caller stores the highest.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Compares this device's clock with the gateway's; `sent` and `received` are this clock's times around the request.
+    /// Compares this device's clock with the gateway's; `sent` and `received` are this device's times before and after
+    /// the request.
     ///
     /// # Errors
     ///
-    /// [`ClockSkew`]; nothing should be sealed.
+    /// [`ClockSkew`]; do not seal anything.
     pub fn check_clock(&self, sent: u64, received: u64) -> Result<(), ClockSkew> {
         let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        let off = |mine: u64| ClockSkew {
-            ahead_ms: signed(mine).saturating_sub(signed(self.server_time)),
+        let skew = |own_time: u64| ClockSkew {
+            ahead_ms: signed(own_time).saturating_sub(signed(self.server_time)),
         };
         if self.server_time < sent.saturating_sub(ms(SKEW)) {
-            return Err(off(sent));
+            return Err(skew(sent));
         }
         if self.server_time > received.saturating_add(ms(SKEW)) {
-            return Err(off(received));
+            return Err(skew(received));
         }
         Ok(())
     }
 
-    /// The newest key of the suite that holds at `now`, or at the gateway's time if that is later: a gateway that just
-    /// started has keys that no slower clock would take.
+    /// The newest key of the suite that is valid at `now`, or at the gateway's time if that is later: the keys of a
+    /// gateway that just started are not valid yet by a slower clock.
     #[must_use]
     pub fn select(&self, suite: Suite, now: u64) -> Option<&KeyConfig> {
         let now = now.max(self.server_time);
@@ -123,17 +124,18 @@ pub enum SealError {
     /// The plaintext is too long.
     #[error(transparent)]
     TooLong(#[from] TooLong),
-    /// The gateway's key does not take an encapsulation.
-    #[error("the gateway's key cannot be sealed to")]
+    /// Encapsulation to the gateway's key failed.
+    #[error("the request cannot be sealed to the gateway's key")]
     Key,
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,
 }
 
-/// Seals a plaintext to the key, in the name of the device.
+/// Seals a plaintext to the key, signed by the device.
 ///
-/// `request_id` is a UUID version 7 made when the question was first asked; `now` goes into the request.
+/// `request_id` is a UUID version 7, made when the question was sent for the first time; `now` is the request's
+/// timestamp.
 ///
 /// # Errors
 ///

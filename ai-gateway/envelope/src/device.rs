@@ -1,4 +1,4 @@
-//! Proof that an app holds the device key that it asks to be bound, and to which node.
+//! Proof that an app has the private device key that it wants to bind, and the node to bind it to.
 
 use ai_gateway_api::{
     sealed::{BindDevice, Ed25519Public},
@@ -8,8 +8,8 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 use crate::{SKEW, TTL, gateway::Reason, ms, transcript::signed_device};
 
-/// Makes the body of `POST /maru/v1/devices` for the gateway of this identity, to be sent from this node. It holds no
-/// name for the list: that is not signed, and may be added.
+/// Makes the body of `POST /maru/v1/devices` for the gateway of this identity, to be sent from this node. The name for
+/// the list is empty; it is not signed, so the caller may set it.
 #[must_use]
 pub fn prove(device: &SigningKey, identity: Ed25519Public, node: &str, now: u64) -> BindDevice {
     let device_pubkey = Fixed(device.verifying_key().to_bytes());
@@ -23,11 +23,11 @@ pub fn prove(device: &SigningKey, identity: Ed25519Public, node: &str, now: u64)
     }
 }
 
-/// Checks such a body; `identity` is this gateway's own, `node` is where the connection comes from.
+/// Verifies such a body; `identity` is this gateway's own, `node` is the connection's node.
 ///
 /// # Errors
 ///
-/// [`Reason::Stale`], [`Reason::Early`] or [`Reason::Signature`]; the caller is told none of them.
+/// [`Reason::Stale`], [`Reason::Early`] or [`Reason::Signature`]; none of them is sent to the client.
 pub fn verify(
     bind: &BindDevice,
     identity: Ed25519Public,

@@ -1,12 +1,12 @@
-//! The gateway: holds the keys, opens requests, forgets what is old.
+//! The gateway: holds the keys, opens requests, refuses replayed ones.
 //!
 //! ```text
 //!  KeyRing::prepare ──▶ Prepared::open ──▶ KeyRing::remember
-//!  which key, whether   signature and      whether it is still
-//!  it came before       secrets: slow      new; remembered
+//!  finds the key,       verifies, opens:   checks for replays
+//!  checks for replays   slow               again; records
 //! ```
 //!
-//! Only the slow step needs no [`KeyRing`], so several requests can be in it at once.
+//! Only the slow step does not lock the [`KeyRing`], so several requests can be opened at the same time.
 
 use std::sync::Arc;
 
@@ -42,13 +42,13 @@ pub use settings::{Limits, Settings};
 /// An opened request.
 #[derive(Debug)]
 pub struct Opened {
-    /// What was asked; `sealed::Operation::decode` reads it.
+    /// The operation; `sealed::Operation::decode` reads it.
     pub plaintext: Secret,
     /// Seals the answer.
     pub reply: ReplySealer,
-    /// Who asked; the caller made sure beforehand that this key is bound to the connection's node.
+    /// The key that signed it. The caller has checked that it is bound to the connection's node.
     pub device: Ed25519Public,
-    /// Which question it is.
+    /// The request's id.
     pub request_id: Uuid,
 }
 
@@ -77,8 +77,8 @@ impl std::ops::DerefMut for Secret {
 
 /// The gateway's keys and its replay cache.
 ///
-/// Every method that takes `now` (Unix milliseconds) first does what is due: rotates, destroys, forgets. Call
-/// [`Self::tick`] each minute, so that keys are destroyed in time on a gateway that nobody asks.
+/// Every method that takes `now` (Unix milliseconds) first rotates and destroys keys and expires entries that are due.
+/// Call [`Self::tick`] each minute, so that keys are destroyed in time on an idle gateway.
 #[derive(Debug)]
 pub struct KeyRing {
     identity: SigningKey,
@@ -124,21 +124,21 @@ impl KeyRing {
         Fixed(self.identity.verifying_key().to_bytes())
     }
 
-    /// The epoch; to be kept across restarts, for [`Self::new`].
+    /// The epoch; store it across restarts, for [`Self::new`].
     #[must_use]
     pub const fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Rotates and destroys keys that are due; says whether the epoch changed.
+    /// Rotates and destroys keys that are due; returns whether the epoch changed.
     ///
     /// # Errors
     ///
-    /// [`RandomError`]; the keys stay as they were.
+    /// [`RandomError`]; the keys are unchanged.
     pub fn tick(&mut self, now: u64) -> Result<bool, RandomError> {
         let set_back = now.saturating_add(ms(SKEW)) < self.latest;
         if set_back || now >= self.next.until {
-            // The clock was set back, or a whole life was slept through: nothing of the past is worth keeping.
+            // The clock was set back, or the machine slept longer than a key's lifetime: all keys are replaced.
             let epoch = self.epoch;
             *self = Self::new(self.identity.clone(), self.settings, epoch, now)?;
             return Ok(true);
@@ -184,7 +184,8 @@ impl KeyRing {
         ))
     }
 
-    /// Opens a request into this memory. The caller has made sure that its device key is bound to the connection's node and person.
+    /// Opens a request into this memory. The caller has checked that its device key is bound to the connection's node
+    /// and person.
     ///
     /// # Errors
     ///
@@ -200,7 +201,7 @@ impl KeyRing {
         Ok(opened)
     }
 
-    /// Finds the key for a request that is of this time and did not come before. Nothing is remembered yet.
+    /// Finds the key for a request that is recent and not in the replay cache. It changes nothing in the cache.
     ///
     /// # Errors
     ///
@@ -214,14 +215,14 @@ impl KeyRing {
         Ok(Prepared { key, entry: self.replay.check(request)? })
     }
 
-    /// Remembers a request that was opened; `now` is read anew, for the machine may have slept since it was prepared.
-    /// Until it returns, what was opened must have no effect.
+    /// Adds an opened request to the replay cache. Read `now` again for it, because the machine may have slept since
+    /// the request was prepared. Until it returns, the request must have no effect.
     ///
     /// # Errors
     ///
-    /// [`Reason::Replayed`] if the same request was remembered since it was prepared; [`Reason::Stale`],
-    /// [`Reason::RequestId`] or [`Reason::UnknownKey`] if its time is over by now, or the clock was set back, so that it may
-    /// have come before and been forgotten; [`OpenError::CacheFull`] if the cache became full.
+    /// [`Reason::Replayed`] if the same request was added since this one was prepared; [`Reason::Stale`],
+    /// [`Reason::RequestId`] or [`Reason::UnknownKey`] if it has become too old, or the clock was set back, so that an
+    /// earlier entry of it may have expired; [`OpenError::CacheFull`] if the cache became full.
     pub fn remember(&mut self, entry: Entry, now: u64) -> Result<(), OpenError> {
         check_time(entry.timestamp, now)?;
         check_request_id(entry.request_id, now)?;
@@ -229,7 +230,7 @@ impl KeyRing {
         self.replay.insert(entry, now)
     }
 
-    /// The key of this id, if it holds at `now`.
+    /// The key of this id, if it is valid at `now`.
     fn find(&self, id: KeyId, now: u64) -> Option<&Arc<KeyPair>> {
         [Some(&self.current), self.previous.as_ref(), Some(&self.next)]
             .into_iter()
@@ -242,7 +243,7 @@ impl KeyRing {
     }
 }
 
-/// A request whose key is known, and that did not come before.
+/// A request whose key is known, and that is not in the replay cache.
 #[derive(Debug)]
 pub struct Prepared {
     key: Arc<KeyPair>,
@@ -250,8 +251,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Opens the request that was prepared into this memory. What comes of it has no effect before the entry is given to
-    /// [`KeyRing::remember`]: the same request may be opened elsewhere at the same time.
+    /// Opens the prepared request into this memory. It must have no effect before the entry was passed to
+    /// [`KeyRing::remember`], because another thread may open the same request at the same time.
     ///
     /// # Errors
     ///

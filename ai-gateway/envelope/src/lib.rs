@@ -1,7 +1,7 @@
 //! Seals and opens sealed chat: the *client* and the *gateway* of RFC 9458's roles.
 //!
 //! `docs/protocols/sealed-chat.md` is the specification. Nothing here reads a clock, opens a socket or stores a file:
-//! `now` is an argument, in Unix milliseconds. What is used once is taken by value; secrets are zeroized on drop and
+//! `now` is an argument, in Unix milliseconds. Single-use values are taken by value; secrets are zeroized on drop and
 //! print as `[redacted]`.
 //!
 //! ```text
@@ -37,7 +37,7 @@ pub const TTL: Duration = Duration::from_secs(60);
 /// How far a client's clock may differ from the gateway's.
 pub const SKEW: Duration = Duration::from_secs(30);
 
-/// How long a `request_id` may be asked again.
+/// How long a request with the same `request_id` may be repeated.
 pub const ID_LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// A duration in the unit of the wire.

@@ -1,8 +1,8 @@
-//! Plaintexts in buckets: a length, the text, zeros up to the next bucket.
+//! Pads plaintexts to buckets: a length, the text, zeros up to the bucket's size.
 
 use zeroize::Zeroizing;
 
-/// Bytes of the length in front.
+/// Bytes of the length prefix.
 const PREFIX: usize = 4;
 
 /// Bytes that sealing appends.
@@ -25,7 +25,7 @@ pub const MAX_TEXT: usize = MAX_BUCKET - PREFIX;
 #[error("longer than {MAX_TEXT} bytes")]
 pub struct TooLong;
 
-/// Pads to the next of `smallest` · 2ⁿ; leaves room for a tag, so that sealing in place does not move the text.
+/// Pads to the next of `smallest` · 2ⁿ. Reserves capacity for a tag, so that sealing in place does not reallocate.
 pub(crate) fn pad(text: &[u8], smallest: usize) -> Result<Zeroizing<Vec<u8>>, TooLong> {
     let length = u32::try_from(text.len()).map_err(|_| TooLong)?;
     if text.len() > MAX_TEXT {
@@ -39,7 +39,7 @@ pub(crate) fn pad(text: &[u8], smallest: usize) -> Result<Zeroizing<Vec<u8>>, To
     Ok(padded)
 }
 
-/// Takes the padding off; `None` if it is not what [`pad`] makes.
+/// Removes the padding; `None` if it is not that of [`pad`].
 pub(crate) fn unpad(mut padded: Zeroizing<Vec<u8>>, smallest: usize) -> Option<Zeroizing<Vec<u8>>> {
     let prefix = padded.first_chunk::<PREFIX>()?;
     let length = usize::try_from(u32::from_be_bytes(*prefix)).ok()?;

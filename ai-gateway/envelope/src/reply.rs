@@ -1,4 +1,4 @@
-//! The reply's keys, and the gateway's side of it.
+//! The keys of a reply, and the gateway's side: seals it.
 
 use ai_gateway_api::{
     sealed::{Chunk, Final, Start},
@@ -35,7 +35,7 @@ pub(crate) fn open_chunk(
 
 /// Seals one reply: [`Self::start`] first, then chunks, then [`Self::finish`].
 ///
-/// Dropped without `finish`, the client sees a cut reply, which is what an interrupted generation is.
+/// If it is dropped without `finish`, the client sees a cut reply, as for an interrupted generation.
 #[derive(Debug)]
 pub struct ReplySealer {
     sealer: Sealer,
@@ -50,7 +50,7 @@ impl ReplySealer {
         Some(Self { sealer: keys.sealer()?, response_nonce, count: 0 })
     }
 
-    /// Data of the event `start`, to be sent first.
+    /// Data of the event `start`, which is sent first.
     #[must_use]
     pub const fn start(&self) -> Start {
         Start { version: Version, response_nonce: Fixed(self.response_nonce) }
@@ -60,7 +60,7 @@ impl ReplySealer {
     ///
     /// # Errors
     ///
-    /// [`TooLong`]; nothing was sealed and the reply can go on.
+    /// [`TooLong`]; nothing was sealed and the reply can continue.
     pub fn chunk(&mut self, plaintext: &[u8]) -> Result<Chunk, TooLong> {
         let data = self.seal(plaintext, Position::Middle)?;
         let seq = self.count;
@@ -72,7 +72,7 @@ impl ReplySealer {
     ///
     /// # Errors
     ///
-    /// [`TooLong`]; the reply stays without an end.
+    /// [`TooLong`]; the reply remains incomplete.
     pub fn finish(mut self, plaintext: &[u8]) -> Result<Final, TooLong> {
         Ok(Final { data: self.seal(plaintext, Position::Last)? })
     }

@@ -26,7 +26,7 @@ const KDF: u16 = 0x0001;
 /// HPKE's identifier of ChaCha20-Poly1305.
 const AEAD: u16 = 0x0003;
 
-/// Which algorithms a key is for.
+/// The algorithms of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Suite {
     /// X-Wing (ML-KEM-768 and X25519), HKDF-SHA256, ChaCha20-Poly1305.
@@ -75,13 +75,13 @@ pub struct KeyConfig {
     public: Vec<u8>,
 }
 
-/// Why a published key is no key configuration.
+/// Why a published key is not a valid key configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeyConfig {
-    /// A suite that this version does not know.
+    /// This version does not support the suite.
     #[error("unknown suite")]
     Suite,
-    /// The public key is not one of its suite.
+    /// The public key is invalid for its suite.
     #[error("not a public key of its suite")]
     Public,
     /// The key id is not that of the configuration.
@@ -132,7 +132,7 @@ impl KeyConfig {
         key_id(&config_bytes(self.suite.kem(), KDF, AEAD, &self.public))
     }
 
-    /// The configuration as the key document has it.
+    /// The configuration in the format of the key document.
     pub(crate) fn publish(&self, not_before: u64, not_after: u64) -> PublishedKey {
         PublishedKey {
             key_id: self.id(),
@@ -160,7 +160,7 @@ impl KeyConfig {
     }
 }
 
-/// The bytes of a key configuration; of any suite, known or not.
+/// The bytes of a key configuration of any suite, known or unknown.
 pub(crate) fn config_bytes(kem: u16, kdf: u16, aead: u16, public: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(8 + public.len());
     for id in [kem, kdf, aead] {
@@ -177,7 +177,7 @@ fn key_id(config: &[u8]) -> KeyId {
     Fixed(id)
 }
 
-/// What sealing yields.
+/// The result of sealing.
 pub(crate) struct Sealed {
     pub(crate) encapsulated_key: Vec<u8>,
     pub(crate) ciphertext: Vec<u8>,
@@ -185,7 +185,7 @@ pub(crate) struct Sealed {
     pub(crate) secret: Zeroizing<[u8; 32]>,
 }
 
-/// What opening yields.
+/// The result of opening.
 pub(crate) struct Unsealed {
     pub(crate) plaintext: Zeroizing<Vec<u8>>,
     /// Exported for the reply.

@@ -1,4 +1,4 @@
-//! The bytes that are bound without being sent: `info`, associated data, and what is signed.
+//! The bytes that are authenticated but not sent: `info`, associated data, and the input of signatures.
 
 use ai_gateway_api::sealed::{Ed25519Public, KeyDocument, KeyId, PublishedKey, Request};
 use sha2::{Digest, Sha256};
@@ -9,10 +9,10 @@ use crate::suite::{Suite, config_bytes};
 /// Name of the operation, and first part of every label.
 const PROTOCOL: &str = "maru-sealed-chat/1";
 
-/// Content type of what is sealed.
+/// Content type of the plaintext.
 const CONTENT_TYPE: &str = "application/json";
 
-/// Starts a transcript that nothing else starts like.
+/// Starts a transcript with a unique label.
 fn labelled(label: &str) -> Vec<u8> {
     let mut bytes = PROTOCOL.as_bytes().to_vec();
     bytes.extend_from_slice(label.as_bytes());
@@ -38,7 +38,7 @@ pub(crate) fn aad(request_id: Uuid, timestamp: u64, device: Ed25519Public) -> Ve
     bytes
 }
 
-/// What the device signs of a request.
+/// The bytes that the device signs in a request.
 pub(crate) fn signed_request(request: &Request) -> Vec<u8> {
     let mut bytes = labelled(" signature");
     bytes.extend_from_slice(&request.key_id.0);
@@ -48,7 +48,7 @@ pub(crate) fn signed_request(request: &Request) -> Vec<u8> {
     bytes
 }
 
-/// What the device signs to be bound. The node is what remains: all before it has a fixed length.
+/// The bytes that the device signs to be bound. The node comes last, because only it has a variable length.
 pub(crate) fn signed_device(
     identity: Ed25519Public,
     device: Ed25519Public,
@@ -64,7 +64,7 @@ pub(crate) fn signed_device(
     bytes
 }
 
-/// What the gateway's identity signs of a key document.
+/// The bytes that the gateway's identity signs in a key document.
 pub(crate) fn signed_document(document: &KeyDocument) -> Vec<u8> {
     let mut bytes = labelled(" keys");
     bytes.extend_from_slice(&document.identity.0);

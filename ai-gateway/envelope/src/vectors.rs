@@ -38,7 +38,7 @@ fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocols/vectors/sealed-chat.json")
 }
 
-/// SHA-256 of a seed and a counter: anything repeatable will do.
+/// SHA-256 of a seed and a counter, as reproducible randomness.
 struct Repeatable(u64);
 
 impl TryRng for Repeatable {
@@ -179,7 +179,7 @@ fn make_reply(mut sealer: ReplySealer) -> Vec<Value> {
     parts
 }
 
-/// To write the file anew after the protocol changed on purpose, run this test with `MARU_WRITE_VECTORS=1`.
+/// To write the file again after an intended change of the protocol, run this test with `MARU_WRITE_VECTORS=1`.
 #[test]
 fn the_vectors_are_what_this_crate_makes() {
     let made = serde_json::to_string_pretty(&make()).unwrap() + "\n";
@@ -194,7 +194,7 @@ fn the_vectors_are_what_this_crate_makes() {
     );
 }
 
-// From here on, only the specification: nothing of this crate is called.
+// The code below follows only the specification and does not call this crate.
 
 fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()

@@ -1,13 +1,13 @@
-//! How a model goes on from a text.
+//! How a model continues a text.
 
 use std::fmt;
 
 use crate::model::Capability;
 
-/// How a model goes on from a text that is no conversation. `Debug` does not show what is said.
+/// How a model continues a text that is not a conversation. `Debug` does not print the text.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Completion {
-    /// It reads the prompt as it is, without its template.
+    /// It gets the prompt unchanged, without its template.
     Raw,
     /// It fills the gap between the prompt and this text.
     Insert(String),
@@ -23,7 +23,7 @@ impl Completion {
         }
     }
 
-    /// What a model lacks that cannot, in Ollama's words.
+    /// The name of the feature for errors, by Ollama's name if there is one.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! OpenAI's older `POST /v1/completions`: a text to go on from.
+//! OpenAI's older `POST /v1/completions`, which continues a text.
 
 use serde_json::value::RawValue;
 
@@ -10,10 +10,10 @@ use crate::{
     request::{ChatRequest, HARMLESS, StreamOptions, one_answer},
 };
 
-/// Decodes the body of `POST /v1/completions`: a chat of one message, because models that follow instructions expect
-/// their own template around it; or, with a suffix, a gap to be filled.
+/// Decodes the body of `POST /v1/completions`. It becomes a chat of one message, because models that follow
+/// instructions expect their own template around it; or, with a suffix, a gap to be filled.
 ///
-/// Takes the body: U+FFFD takes the place of half characters in it, without a copy.
+/// It takes the body by value, because lone surrogates are replaced by U+FFFD in place.
 ///
 /// # Errors
 ///
@@ -23,7 +23,7 @@ pub fn decode_completion(body: impl Into<Vec<u8>>) -> Result<ChatRequest, Decode
     let mut fields = Fields::parse(&mut body)?;
     let prompt = fields.raw("prompt").ok_or_else(|| fields.missing("prompt"))?;
     let prompt = one_text(prompt).ok_or_else(|| {
-        DecodeError::field("prompt", "must be one string: ask once for each, and not in tokens")
+        DecodeError::field("prompt", "must be one string: send a request for each, without tokens")
     })?;
     let suffix = fields.text("suffix")?.filter(|suffix| !suffix.is_empty());
     let stream_options = fields.raw("stream_options");
@@ -31,9 +31,9 @@ pub fn decode_completion(body: impl Into<Vec<u8>>) -> Result<ChatRequest, Decode
     if fields.flag("echo")? == Some(true) {
         return Err(DecodeError::unknown("echo"));
     }
-    // Here it is a number; the chat's own is a flag.
+    // Here it is a number; in a chat it is a flag.
     if fields.whole::<u32>("logprobs", "a whole number")?.is_some() {
-        return Err(DecodeError::field("logprobs", "is for chats only here"));
+        return Err(DecodeError::field("logprobs", "is supported for chats only"));
     }
     if fields.whole::<u32>("best_of", "1")?.is_some_and(|best_of| best_of != 1) {
         return Err(DecodeError::field("best_of", "must be 1"));

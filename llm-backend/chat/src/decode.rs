@@ -1,4 +1,4 @@
-//! Reading JSON objects field by field, so that none is lost unseen and each error names its field.
+//! Reads JSON objects field by field, so that no field is ignored silently and each error names its field.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ use crate::left_out::{self, shown};
 /// Most keys of one object.
 const KEYS_MAX: usize = 128;
 
-/// Why a body is no request. `Display` repeats names of fields, and nothing else of the body.
+/// Why a body is not a valid request. `Display` contains names of fields, and nothing else of the body.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// It is not JSON.
     #[error("the body is not JSON (line {}, column {})", .0.line(), .0.column())]
     Json(#[source] serde_json::Error),
-    /// It holds a field, or a kind of thing, that would change the answer and that nobody here knows.
+    /// It contains an unknown field or type that may change the answer.
     #[error("this gateway does not know `{0}`, which may change the answer: leave it out")]
     Unknown(String),
-    /// A field is missing, of another kind or too large.
+    /// A field is missing, too large or of the wrong type.
     #[error("`{at}` {reason}")]
     Field {
         /// The field's path, such as `messages[2].role`.
@@ -39,14 +39,14 @@ impl DecodeError {
         Self::Field { at: at.into(), reason: reason.into() }
     }
 
-    /// A field is not known; of its name only so much is repeated as fits on a line.
+    /// A field is unknown; a long name is shortened.
     #[must_use]
     pub fn unknown(name: &str) -> Self {
         Self::Unknown(shown(name))
     }
 }
 
-/// An object's fields that were not taken yet.
+/// The fields of an object that were not taken yet.
 pub(crate) struct Fields<'a> {
     at: String,
     fields: BTreeMap<String, &'a RawValue>,
@@ -58,7 +58,8 @@ impl<'a> Fields<'a> {
         Self::read(raw.get().as_bytes(), at.into())
     }
 
-    /// Opens a body, which may be no JSON. Every body is opened here: U+FFFD takes the place of half characters in it.
+    /// Opens a body, which may be invalid JSON. Every body is opened here: lone surrogates in it are replaced by
+    /// U+FFFD.
     pub(crate) fn parse(body: &'a mut [u8]) -> Result<Self, DecodeError> {
         surrogate::replace_lone(body);
         Self::read(body, String::new())
@@ -81,28 +82,28 @@ impl<'a> Fields<'a> {
         if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) }
     }
 
-    /// Whether a field is there and not null.
+    /// Whether a field is present and not null.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.fields.get(name).is_some_and(|raw| raw.get() != "null")
     }
 
-    /// Takes a field as it was written; none if it is missing or null.
+    /// Takes a field's JSON; `None` if it is missing or null.
     pub(crate) fn raw(&mut self, name: &str) -> Option<&'a RawValue> {
         self.fields.remove(name).filter(|raw| raw.get() != "null")
     }
 
-    /// Takes a field that must be what `wanted` says, such as "a number".
+    /// Takes a field; `expected` describes its type in the error, such as "a number".
     pub(crate) fn take<T: Deserialize<'a>>(
         &mut self,
         name: &str,
-        wanted: &str,
+        expected: &str,
     ) -> Result<Option<T>, DecodeError> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
         };
         serde_json::from_str(raw.get())
             .map(Some)
-            .map_err(|_| DecodeError::field(self.path(name), format!("must be {wanted}")))
+            .map_err(|_| DecodeError::field(self.path(name), format!("must be {expected}")))
     }
 
     /// Takes a text.
@@ -110,12 +111,12 @@ impl<'a> Fields<'a> {
         self.take(name, "a string")
     }
 
-    /// Takes a yes or no.
+    /// Takes a boolean.
     pub(crate) fn flag(&mut self, name: &str) -> Result<Option<bool>, DecodeError> {
         self.take(name, "true or false")
     }
 
-    /// Takes a number that is finite.
+    /// Takes a finite number.
     pub(crate) fn number(&mut self, name: &str) -> Result<Option<f32>, DecodeError> {
         let number: Option<f32> = self.take(name, "a number")?;
         match number {
@@ -130,9 +131,9 @@ impl<'a> Fields<'a> {
     pub(crate) fn whole<T: TryFrom<i64>>(
         &mut self,
         name: &str,
-        wanted: &str,
+        expected: &str,
     ) -> Result<Option<T>, DecodeError> {
-        let wrong = |at| DecodeError::field(at, format!("must be {wanted}"));
+        let wrong = |at| DecodeError::field(at, format!("must be {expected}"));
         let Some(raw) = self.raw(name) else {
             return Ok(None);
         };
@@ -140,14 +141,14 @@ impl<'a> Fields<'a> {
         number.map(Some).ok_or_else(|| wrong(self.path(name)))
     }
 
-    /// Takes a bound on tokens: a whole number, or -1 for none.
+    /// Takes a limit of tokens: a whole number, or -1 for no limit.
     pub(crate) fn limit(&mut self, name: &str) -> Result<Option<u32>, DecodeError> {
-        let wanted = "a whole number from 0 to 4294967295, or -1 for no limit";
-        match self.whole::<i64>(name, wanted)? {
+        let expected = "a whole number from 0 to 4294967295, or -1 for no limit";
+        match self.whole::<i64>(name, expected)? {
             None | Some(-1) => Ok(None),
             Some(number) => u32::try_from(number)
                 .map(Some)
-                .map_err(|_| DecodeError::field(self.path(name), format!("must be {wanted}"))),
+                .map_err(|_| DecodeError::field(self.path(name), format!("must be {expected}"))),
         }
     }
 
@@ -156,38 +157,38 @@ impl<'a> Fields<'a> {
         &mut self,
         name: &str,
     ) -> Result<Vec<(String, &'a RawValue)>, DecodeError> {
-        let wanted = format!("a list of at most {MAX} entries");
-        let list: Option<List<'a, MAX>> = self.take(name, &wanted)?;
+        let expected = format!("a list of at most {MAX} entries");
+        let list: Option<List<'a, MAX>> = self.take(name, &expected)?;
         let path = self.path(name);
         let entries = list.map_or_else(Vec::new, |list| list.0);
         Ok(entries.into_iter().enumerate().map(|(i, raw)| (format!("{path}[{i}]"), raw)).collect())
     }
 
-    /// Says that a field which must be there is missing.
+    /// The error for a required field that is missing.
     pub(crate) fn missing(&self, name: &str) -> DecodeError {
         DecodeError::field(self.path(name), "is missing")
     }
 
-    /// Ends an object whose other fields are left out. `of` says what it is, for the log.
+    /// Ends the object and ignores its other fields. `of` is the object's kind, for the log.
     pub(crate) fn leave_out(self, of: &'static str) {
-        let left = self.fields.iter().filter(|(_, raw)| raw.get() != "null");
-        left_out::tell(of, left.map(|(name, _)| name.as_str()));
+        let ignored = self.fields.iter().filter(|(_, raw)| raw.get() != "null");
+        left_out::log(of, ignored.map(|(name, _)| name.as_str()));
     }
 
-    /// Ends the object: what is left must be null or one of those that change no answer.
+    /// Ends the object: each other field must be null or one of `harmless`, which change no answer.
     pub(crate) fn finish(self, harmless: &[&str]) -> Result<(), DecodeError> {
-        let left = self
+        let unknown = self
             .fields
             .iter()
             .find(|(name, raw)| raw.get() != "null" && !harmless.contains(&name.as_str()));
-        match left {
+        match unknown {
             None => Ok(()),
             Some((name, _)) => Err(DecodeError::unknown(&self.path(name))),
         }
     }
 }
 
-/// Whether a value was written as a string.
+/// Whether a value is a JSON string.
 pub(crate) fn is_text(raw: &RawValue) -> bool {
     raw.get().starts_with('"')
 }
@@ -197,7 +198,7 @@ fn whole(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse() {
         return Some(number);
     }
-    /// Beyond it, not every whole number is one of these.
+    /// Beyond it, `f64` cannot represent every whole number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let number: f64 = serde_json::from_str(text).ok()?;
     let is_whole = number.fract() == 0.0 && number.abs() <= EXACT;
@@ -214,7 +215,7 @@ pub(crate) fn texts<const MAX: usize>(raw: &RawValue) -> Option<Vec<String>> {
     texts.into_iter().map(|text| serde_json::from_str(text.get()).ok()).collect()
 }
 
-/// An object of at most [`KEYS_MAX`] keys; of a key that comes twice the last holds.
+/// An object of at most [`KEYS_MAX`] keys; if a key occurs twice, the last value counts.
 struct Object<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'de> Deserialize<'de> for Object<'de> {

@@ -1,4 +1,4 @@
-//! Steps of a reply.
+//! The deltas of a reply.
 
 use std::{fmt, sync::Arc};
 
@@ -6,30 +6,30 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::json::Json;
 
-/// One step of a reply. `Debug` does not show what is said.
+/// One piece of a reply. `Debug` does not print its text.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Delta {
-    /// Text to append; empty when the step carries only what follows.
+    /// Text to append; may be empty.
     pub content: String,
-    /// What the model thinks, to append; no part of the text.
+    /// The model's thoughts, to append; not part of the text.
     pub thinking: String,
-    /// Pieces of calls.
+    /// Pieces of tool calls.
     pub tool_calls: Vec<ToolCallDelta>,
-    /// Likelihoods of the text's tokens, in OpenAI's shape, where they were asked for.
+    /// Log probabilities of the text's tokens in OpenAI's format, if they were requested.
     pub logprobs: Vec<Json>,
-    /// Why generation ended, in its last step.
+    /// Why generation ended, in the last delta.
     pub finish_reason: Option<FinishReason>,
-    /// Tokens counted, once, at the end.
+    /// The number of tokens, once, at the end.
     pub usage: Option<Usage>,
-    /// What proved itself before it was asked, in the first step of a reply of the confidential chain.
+    /// Evidence of the node, in the first delta of a reply of the confidential chain.
     pub evidence: Option<Arc<Evidence>>,
 }
 
-/// What stood behind a reply of the confidential chain: the node that answered had proved this to this home before
-/// anything was sealed to it.
+/// Summary of the evidence of the node that sent a reply of the confidential chain. This home verified it before the
+/// request was sealed to the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// `NITRO`, `TPM` or `SIMULATED`, by what the evidence ends in. SIMULATED proves nothing to anybody but who made it.
+    /// `NITRO`, `TPM` or `SIMULATED`, by the evidence's trust anchor. SIMULATED is for tests and proves nothing.
     pub class: String,
     /// The image's name in the deployment's policy.
     pub image: String,
@@ -39,27 +39,27 @@ pub struct Evidence {
     pub verified_at: u64,
 }
 
-/// A piece of a call.
+/// A piece of a tool call.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ToolCallDelta {
-    /// Which of the reply's calls it belongs to, from 0.
+    /// The number of its call in the reply, from 0.
     pub index: u32,
-    /// What the result will name it by, in its first piece.
+    /// The call's id, to which its result will refer; in its first piece.
     pub id: Option<String>,
-    /// Which tool, in its first piece.
+    /// The tool's name, in its first piece.
     pub name: Option<String>,
     /// Text to append to its arguments.
     pub arguments: String,
 }
 
 impl Delta {
-    /// A step that appends text.
+    /// A delta with text.
     pub fn text(content: impl Into<String>) -> Self {
         Self { content: content.into(), ..Self::default() }
     }
 
-    /// Whether it says something, as opposed to how the reply ended. Likelihoods are of a token whose text may come later: one
-    /// that ends within a character.
+    /// Whether it has content, and not only the reply's end. A delta may have log probabilities without text: those of
+    /// a token that ends within a character.
     #[must_use]
     pub fn says(&self) -> bool {
         !(self.content.is_empty()
@@ -94,7 +94,7 @@ impl fmt::Debug for ToolCallDelta {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The model ended, or a stop text was met.
+    /// The model ended, or a stop text was found.
     Stop,
     /// `max_tokens` or the context was used up.
     Length,
@@ -102,7 +102,7 @@ pub enum FinishReason {
     ToolCalls,
     /// The backend withheld the rest.
     ContentFilter,
-    /// The gateway gave the slot to somebody who had waited long without one. Of our own: a backend does not say it.
+    /// The gateway preempted the reply for a person who had waited long without a slot. Only the gateway uses it.
     Yielded,
     /// A reason that this version does not know.
     #[serde(other)]
@@ -124,7 +124,7 @@ impl FinishReason {
     }
 }
 
-/// Tokens counted.
+/// The number of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens that the model read.
@@ -139,18 +139,18 @@ pub struct Usage {
 ///
 /// # Errors
 ///
-/// What stands there is no number.
+/// The value is not a number.
 pub fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     let number = Option::<f64>::deserialize(from)?;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "it ends at the bounds of what u32 holds"
+        reason = "the cast saturates at the bounds of u32"
     )]
     Ok(number.map(|number| number as u32))
 }
 
-/// The same, where none is zero.
+/// The same; null is zero.
 ///
 /// # Errors
 ///
@@ -160,7 +160,7 @@ pub fn count_or_zero<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error
 }
 
 impl Usage {
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub const fn total_tokens(self) -> u32 {
         self.prompt_tokens.saturating_add(self.completion_tokens)

@@ -1,4 +1,4 @@
-//! Texts as vectors: what a model is asked, and OpenAI's `POST /v1/embeddings`.
+//! Requests for embeddings: that to a backend, and OpenAI's `POST /v1/embeddings`.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::decode::{DecodeError, Fields, texts};
 /// Most texts of one request; OpenAI's bound.
 pub(crate) const INPUTS_MAX: usize = 2048;
 
-/// Asks a model for a vector of each text. `Debug` tells their number only.
+/// A request for a vector of each text. `Debug` prints only their number.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct EmbedRequest {
-    /// Which model makes them, by the name that whoever is asked knows.
+    /// The model, by its name at the backend.
     pub model: String,
-    /// The texts; for an Ollama none only loads the model.
+    /// The texts; Ollama only loads the model if there are none.
     pub input: Vec<String>,
     /// Numbers in each vector; the model's own number if absent.
     pub dimensions: Option<u32>,
@@ -30,10 +30,10 @@ impl fmt::Debug for EmbedRequest {
     }
 }
 
-/// A request of an OpenAI client for the vectors of texts. `Debug` tells their number only.
+/// An OpenAI client's request for the vectors of texts. `Debug` prints only their number.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct EmbeddingRequest {
-    /// Which model makes them; the gateway's primary model if absent.
+    /// The model; the gateway's primary model if absent.
     pub model: Option<String>,
     /// The texts, at least one.
     pub input: Vec<String>,
@@ -46,7 +46,7 @@ pub struct EmbeddingRequest {
 impl EmbeddingRequest {
     /// Decodes a request body.
     ///
-    /// Takes the body: U+FFFD takes the place of half characters in it, without a copy.
+    /// It takes the body by value, because lone surrogates are replaced by U+FFFD in place.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl EmbeddingRequest {
         let input =
             texts::<INPUTS_MAX>(input).filter(|texts| !texts.is_empty()).ok_or_else(|| {
                 let reason =
-                    format!("must be a string, or a list of 1 to {INPUTS_MAX}, not in tokens");
+                    format!("must be a string, or a list of 1 to {INPUTS_MAX}, without tokens");
                 DecodeError::field("input", reason)
             })?;
         let as_base64 = match fields.text("encoding_format")?.as_deref() {
@@ -88,7 +88,7 @@ impl fmt::Debug for EmbeddingRequest {
     }
 }
 
-/// A vector as OpenAI's clients ask for it by default: its numbers as little-endian `f32`, in base64.
+/// A vector in the default format of OpenAI's clients: its numbers as little-endian `f32`, in base64.
 #[must_use]
 pub fn base64(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();

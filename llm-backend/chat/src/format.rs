@@ -1,4 +1,4 @@
-//! The shape that a reply must have.
+//! The required format of a reply.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -8,18 +8,18 @@ use crate::{
     json::Json,
 };
 
-/// The shape that a reply must have.
+/// The required format of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseFormat {
     /// Any text.
     Text,
-    /// Some JSON object.
+    /// Any JSON object.
     JsonObject,
     /// JSON of this schema.
     JsonSchema {
         /// The schema's name; `response` if the client gave none.
         name: String,
-        /// What it is for.
+        /// Its purpose, for the model.
         description: Option<String>,
         /// Whether the reply must follow it exactly.
         strict: Option<bool>,
@@ -29,7 +29,7 @@ pub enum ResponseFormat {
 }
 
 impl ResponseFormat {
-    /// JSON of this schema, without more words.
+    /// JSON of this schema, without name and description.
     #[must_use]
     pub fn schema(schema: Json) -> Self {
         Self::JsonSchema { name: "response".to_owned(), description: None, strict: None, schema }
@@ -40,7 +40,7 @@ impl ResponseFormat {
         let kind = fields.text("type")?.ok_or_else(|| fields.missing("type"))?;
         let format = match kind.as_str() {
             "text" => Self::Text,
-            // llama-server's way to name a schema.
+            // llama-server allows a schema here.
             "json_object" => schema_of(&mut fields, false)?.map_or(Self::JsonObject, Self::schema),
             "json_schema" => {
                 let inner =
@@ -62,10 +62,10 @@ impl ResponseFormat {
     }
 }
 
-/// A schema: an object, or, where any is allowed, `true`.
-fn schema_of(fields: &mut Fields<'_>, must: bool) -> Result<Option<Json>, DecodeError> {
+/// The schema, an object.
+fn schema_of(fields: &mut Fields<'_>, required: bool) -> Result<Option<Json>, DecodeError> {
     let Some(raw) = fields.raw("schema") else {
-        return if must { Err(fields.missing("schema")) } else { Ok(None) };
+        return if required { Err(fields.missing("schema")) } else { Ok(None) };
     };
     let wrong = |reason: &str| DecodeError::field(fields.path("schema"), reason);
     let schema = Json::from_raw(raw).map_err(|error| wrong(&error.to_string()))?;

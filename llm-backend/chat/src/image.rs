@@ -4,10 +4,10 @@ use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// How closely an image is looked at, where the model has a choice.
+/// The resolution at which the model processes an image, if it has a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Detail {
-    /// As the model decides.
+    /// The model decides.
     Auto,
     /// Fewer tokens.
     Low,
@@ -16,7 +16,7 @@ pub enum Detail {
 }
 
 impl Detail {
-    /// The word on the wire.
+    /// Its name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,19 +31,19 @@ impl Detail {
     }
 }
 
-/// An image, as base64 of a PNG, JPEG, WebP or GIF file. `Debug` tells its length only.
+/// An image, as base64 of a PNG, JPEG, WebP or GIF file. `Debug` prints only its length.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {
-    /// How closely it is looked at; the model's choice if absent.
+    /// The resolution at which it is processed; the model's choice if absent.
     pub detail: Option<Detail>,
     media_type: &'static str,
     base64: String,
 }
 
-/// A text is no image.
+/// A text is not a valid image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    /// A URL that would have to be fetched.
+    /// The URL of an image on another server.
     #[error(
         "must be a data: URL with base64, because this gateway fetches nothing from the network"
     )]
@@ -57,7 +57,7 @@ pub enum ImageError {
 }
 
 impl Image {
-    /// Takes a `data:` URL; what is in it decides, not the type that it names.
+    /// Parses a `data:` URL. The media type is detected from the content; the URL's own is ignored.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Image {
         Self::from_base64(url)
     }
 
-    /// Takes bare base64, as Ollama has it.
+    /// Parses base64 without a URL, which is Ollama's format.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl Image {
         Ok(Self { detail: None, media_type, base64 })
     }
 
-    /// What kind of file it is, such as `image/png`, by its first bytes.
+    /// The media type, such as `image/png`, by the file's first bytes.
     #[must_use]
     pub const fn media_type(&self) -> &'static str {
         self.media_type
@@ -99,7 +99,7 @@ impl Image {
         &self.base64
     }
 
-    /// The image as OpenAI has it.
+    /// The image in OpenAI's format.
     #[must_use]
     pub fn to_data_url(&self) -> String {
         format!("data:{};base64,{}", self.media_type, self.base64)

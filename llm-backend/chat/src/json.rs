@@ -1,4 +1,4 @@
-//! JSON that is passed on as it was written.
+//! JSON that is passed on unchanged.
 
 use std::{fmt, str::FromStr};
 
@@ -6,15 +6,15 @@ use common::surrogate;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-/// A JSON value that nobody here looks into: parameters of a tool, a schema, a token's probabilities.
+/// A JSON value whose content does not matter here: parameters of a tool, a schema, a token's probabilities.
 ///
-/// Kept as text, because the order of a schema's keys is the order in which a model writes them. It is valid JSON of
-/// at most [`Self::MAX`] bytes and [`Self::DEPTH`] levels. `Debug` tells its length only.
+/// It is stored as text, because a model writes keys in the order of the schema. It is valid JSON of at most
+/// [`Self::MAX`] bytes and [`Self::DEPTH`] levels. `Debug` prints only its length.
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);
 
-/// A text is no [`Json`].
+/// A text is not a valid [`Json`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     /// It is not JSON.
@@ -34,7 +34,7 @@ impl Json {
     /// Deepest nesting; serde_json itself reads 128 levels.
     pub const DEPTH: usize = 64;
 
-    /// Takes a value as it was written; U+FFFD takes the place of half characters.
+    /// Takes a value unchanged, except that lone surrogates are replaced by U+FFFD.
     pub(crate) fn from_raw(raw: &RawValue) -> Result<Self, JsonError> {
         let text = raw.get();
         if text.len() > Self::MAX {
@@ -44,13 +44,13 @@ impl Json {
             return Err(JsonError::TooDeep);
         }
         if surrogate::has_lone(text) {
-            let mended = surrogate::replace_lone_in(text.to_owned());
-            return RawValue::from_string(mended).map(Self).map_err(|_| JsonError::Syntax);
+            let replaced = surrogate::replace_lone_in(text.to_owned());
+            return RawValue::from_string(replaced).map(Self).map_err(|_| JsonError::Syntax);
         }
         Ok(Self(raw.to_owned()))
     }
 
-    /// The value as it was written.
+    /// The value's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
@@ -95,7 +95,7 @@ impl fmt::Debug for Json {
     }
 }
 
-/// How deep valid JSON is nested.
+/// The depth of nesting of valid JSON.
 fn depth(json: &str) -> usize {
     let (mut depth, mut most, mut in_text, mut escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {

@@ -1,42 +1,42 @@
-//! Fields that are left out, named in the log for whoever wonders what became of what an app sends.
+//! Logs the names of ignored fields, so that it can be found out why a field of an app has no effect.
 
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
 };
 
-/// Most fields that are named.
+/// Most fields that are logged.
 const NAMED_MAX: usize = 64;
-/// Longest part of an unknown name that is repeated, in characters.
+/// Longest part of a field's name in a log or an error, in characters.
 const NAME_MAX: usize = 64;
 
-/// Fields that were named since the process began.
+/// Fields that were logged since the process started.
 static NAMED: Mutex<LoggedNames> = Mutex::new(LoggedNames(BTreeSet::new()));
 
-/// A name of somebody else's, on one line and bounded.
+/// A client's name for a field, on one line and shortened.
 pub(crate) fn shown(name: &str) -> String {
     let shown = name.chars().map(|c| if common::foreign::steers(c) || c == '`' { '?' } else { c });
     shown.take(NAME_MAX).collect()
 }
 
-/// Names each field of an object of this kind, once, at level debug. Values are not told.
-pub(crate) fn tell<'a>(of: &'static str, fields: impl Iterator<Item = &'a str>) {
+/// Logs each ignored field of an object of this kind once, at level debug, without its value.
+pub(crate) fn log<'a>(of: &'static str, fields: impl Iterator<Item = &'a str>) {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }
     for field in fields {
         let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(field) = named.first_time(of, field) {
-            tracing::debug!(of, field, "a field is left out: nobody here knows it");
+            tracing::debug!(of, field, "an unknown field is ignored");
         }
     }
 }
 
-/// What the fields belong to, and their names.
+/// The kinds of objects and the names of their fields.
 struct LoggedNames(BTreeSet<(&'static str, String)>);
 
 impl LoggedNames {
-    /// The field's name as it is shown, unless it was named before, or enough others were.
+    /// The field's name for the log, unless it was logged before or the limit is reached.
     fn first_time(&mut self, of: &'static str, field: &str) -> Option<String> {
         if self.0.len() == NAMED_MAX {
             return None;

@@ -1,11 +1,10 @@
 //! Chat completions: the types of requests and replies that the gateway, backends and the embedded engine share.
 //!
-//! Types only: nothing here does I/O or reads a clock. Field names and shapes are those of OpenAI's
-//! `POST /v1/chat/completions`, which llama-server and vLLM speak too, so a [`ChatRequest`] is also what such a request
-//! decodes to. Nothing that would change the answer vanishes on the way:
-//! a field that is not known here is refused by name ([`DecodeError::Unknown`]), unless it is on a short list of those
-//! that change nothing (`user`, `metadata` …) or null. `Debug` never shows what people wrote. [`ollama`] translates
-//! Ollama's requests into the same types.
+//! Types only: nothing here does I/O or reads a clock. Field names and formats are those of OpenAI's
+//! `POST /v1/chat/completions`, which llama-server and vLLM also have, so such a request decodes to a [`ChatRequest`].
+//! No field that would change the answer is ignored: an unknown field is refused by name ([`DecodeError::Unknown`]),
+//! unless it is null or on a short list of fields that change nothing (`user`, `metadata` …). `Debug` does not print
+//! text of people. [`ollama`] translates Ollama's requests into the same types.
 #![forbid(unsafe_code)]
 
 mod completion;

@@ -1,7 +1,7 @@
 //! Messages of a conversation.
 //!
-//! Fields of a message, a part or a call that nobody here knows are left out: SDKs and agents send back what they were
-//! given, and keep notes of their own on messages. The log names each such field once.
+//! Unknown fields of a message, a part or a call are ignored: SDKs and agents send back fields that they received, and
+//! add their own to messages. The log names each such field once.
 
 use std::{borrow::Cow, fmt};
 
@@ -19,11 +19,11 @@ const PARTS_MAX: usize = 256;
 /// Most calls in one message.
 const CALLS_MAX: usize = 128;
 
-/// Who speaks in a [`Message`].
+/// The author of a [`Message`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Instructions that stand above the conversation.
+    /// Instructions for the conversation.
     #[serde(alias = "developer")]
     System,
     /// The person.
@@ -47,32 +47,32 @@ impl Role {
     }
 }
 
-/// One message of a conversation. `Debug` does not show what is said.
+/// One message of a conversation. `Debug` does not print its text.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Message {
-    /// Who speaks.
+    /// Its author.
     pub role: Role,
-    /// What is said.
+    /// Its content.
     pub content: Content,
-    /// What the model thought before it said that; empty if it did not, or if nobody told.
+    /// The model's thoughts before the message; empty if there are none or they are unknown.
     #[serde(rename = "reasoning_content", skip_serializing_if = "String::is_empty")]
     pub thinking: String,
     /// Tools that the model called.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
-    /// Of which call this is the result.
+    /// The call whose result this is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
-    /// Name of the tool whose result this is, or of who speaks among several.
+    /// Name of the tool whose result this is, or of the author among several people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
-/// What a message says. Decodes from a string, from null (empty), or from a list of parts; parts that are all text are
-/// joined.
+/// The content of a message. Decodes from a string, from null (empty), or from a list of parts; parts that are all text
+/// are joined.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Text alone.
+    /// Text only.
     Text(String),
     /// Text and images, in this order.
     Parts(Vec<Part>),
@@ -110,12 +110,12 @@ impl Message {
         Self::new(Role::Assistant, content)
     }
 
-    /// Instructions above the conversation.
+    /// Instructions for the conversation.
     pub fn system(content: impl Into<Content>) -> Self {
         Self::new(Role::System, content)
     }
 
-    /// What it takes, about, in bytes: text, images, calls.
+    /// Its approximate size in bytes: text, images, calls.
     #[must_use]
     pub fn size(&self) -> usize {
         let calls = self.tool_calls.iter().map(|call| call.name.len() + call.arguments.len());
@@ -134,7 +134,7 @@ impl Message {
         let message = Self {
             role,
             content: content.transpose()?.unwrap_or_default(),
-            // vLLM's and OpenRouter's name for it.
+            // The field's name in vLLM and OpenRouter.
             thinking: thinking.or(fields.text("reasoning")?).unwrap_or_default(),
             tool_calls: calls.collect::<Result<_, _>>()?,
             tool_call_id: fields.text("tool_call_id")?,
@@ -175,7 +175,7 @@ impl Content {
         })
     }
 
-    /// Whether it says nothing.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.size() == 0
@@ -197,8 +197,8 @@ impl Content {
     }
 
     fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
-        let wanted = || format!("must be a string, or a list of at most {PARTS_MAX} parts");
-        let wrong = |_| DecodeError::field(at, wanted());
+        let reason = || format!("must be a string, or a list of at most {PARTS_MAX} parts");
+        let wrong = |_| DecodeError::field(at, reason());
         if is_text(raw) {
             return serde_json::from_str(raw.get()).map(Self::Text).map_err(wrong);
         }
@@ -246,7 +246,7 @@ impl Part {
     }
 }
 
-/// `{"url": "data:…", "detail": "low"}`, or the URL alone.
+/// `{"url": "data:…", "detail": "low"}`, or only the URL.
 fn image(part: &mut Fields<'_>) -> Result<Image, DecodeError> {
     let raw = part.raw("image_url").ok_or_else(|| part.missing("image_url"))?;
     let at = part.path("image_url");
@@ -302,7 +302,7 @@ impl Serialize for Part {
     }
 }
 
-/// From text in memory only: the JSON is read as it was written.
+/// From text in memory only, because it borrows the JSON.
 impl<'de> Deserialize<'de> for Message {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;

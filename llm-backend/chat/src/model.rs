@@ -1,8 +1,8 @@
-//! Models, and what they can do.
+//! Models and their capabilities.
 
 use serde::{Deserialize, Serialize};
 
-/// What a model can do besides continuing a text, in Ollama's words.
+/// A capability of a model, by Ollama's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Capability {
@@ -12,16 +12,16 @@ pub enum Capability {
     Tools,
     /// It fills a gap between a prefix and a suffix.
     Insert,
-    /// It sees images.
+    /// It reads images.
     Vision,
     /// It turns texts into vectors.
     Embedding,
-    /// It can think before it answers, and tells its thoughts apart.
+    /// It can think before it answers, and separates its thoughts from the answer.
     Thinking,
 }
 
 impl Capability {
-    /// The word for it.
+    /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,15 +35,15 @@ impl Capability {
     }
 }
 
-/// A model that can be asked.
+/// A model of a backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
-    /// What [`ChatRequest::model`](crate::ChatRequest::model) names it by.
+    /// Its name in [`ChatRequest::model`](crate::ChatRequest::model).
     pub id: String,
     /// Tokens that a conversation may hold, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u32>,
-    /// What it can do, if known.
+    /// Its capabilities, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Vec<Capability>>,
 }

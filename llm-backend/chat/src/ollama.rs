@@ -1,9 +1,9 @@
 //! Ollama's requests, translated into the chat vocabulary.
 //!
-//! Taken is what `docs/protocols/ollama.md` lists. A field that would change the answer and that nobody here knows is
-//! refused by name; those about memory and speed (`keep_alive`, `num_gpu` …) are ignored, and so is `num_ctx`: each
-//! model has one context, which a client cannot change. Each takes the body: U+FFFD takes the place of half characters in
-//! it, without a copy.
+//! `docs/protocols/ollama.md` lists the supported fields. An unknown field that would change the answer is refused by
+//! name; fields about memory and speed (`keep_alive`, `num_gpu` …) are ignored, and so is `num_ctx`: a client cannot
+//! change a model's context size. Each function takes the body by value, because lone surrogates are replaced by U+FFFD
+//! in place.
 
 mod chat;
 mod embed;
@@ -43,7 +43,7 @@ pub fn decode_show(body: impl Into<Vec<u8>>) -> Result<String, DecodeError> {
     let mut body = body.into();
     let mut fields = Fields::parse(&mut body)?;
     let older = fields.text("name")?;
-    // The command `ollama` sends the newer name, too, and leaves it empty.
+    // The command `ollama` also sends the newer field, but leaves it empty.
     let newer = fields.text("model")?.filter(|name| !name.is_empty());
     let model = newer.or(older).ok_or_else(|| fields.missing("model"))?;
     fields.finish(&["options", "system", "template", "verbose"])?;

@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use crate::decode::{DecodeError, Fields, texts};
 
-/// Most texts that end generation.
+/// Most stop texts.
 const STOPS_MAX: usize = 64;
-/// Most tokens whose likelihood is changed.
+/// Most tokens with a bias.
 const BIASES_MAX: usize = 1024;
-/// Most alternatives told of a token; OpenAI's bound.
+/// Most alternatives reported for a token; OpenAI's limit.
 const ALTERNATIVES_MAX: u32 = 20;
 
 /// How hard a model thinks before it answers.
@@ -33,7 +33,7 @@ pub enum Effort {
     Xhigh,
 }
 
-/// How the next token is chosen and when generation ends; what is absent is the backend's choice.
+/// How the next token is chosen and when generation ends. The backend's defaults apply to absent options.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Options {
     /// Most tokens to generate.
@@ -42,10 +42,10 @@ pub struct Options {
     /// Randomness; 0 always takes the likeliest token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f32>,
-    /// Share of probability that tokens are drawn from, 0 to 1.
+    /// Total probability of the tokens to choose from, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f32>,
-    /// Number of likeliest tokens that are drawn from; 0 or less for all.
+    /// Number of likeliest tokens to choose from; 0 or less for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<i32>,
     /// Least probability of a token, relative to the likeliest.
@@ -57,25 +57,25 @@ pub struct Options {
     /// Texts that end generation. Decodes from one string, a list or null.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
-    /// How much a token's likelihood falls with each time that it was used.
+    /// Reduces a token's likelihood for each time that it was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frequency_penalty: Option<f32>,
-    /// How much a token's likelihood falls once it was used.
+    /// Reduces a token's likelihood once it was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence_penalty: Option<f32>,
-    /// What a used token's likelihood is divided by; 1 is none.
+    /// Divides the likelihood of used tokens; 1 is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat_penalty: Option<f32>,
-    /// What is added to a token's likelihood, by token id.
+    /// Added to a token's likelihood, by token id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub logit_bias: BTreeMap<String, f32>,
-    /// Whether each token's likelihood is told.
+    /// Whether each token's log probability is reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<bool>,
-    /// How many alternatives to each token are told.
+    /// Number of alternatives to each token that are reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_logprobs: Option<u32>,
-    /// Whether generation goes on after the model's own end (llama-server's `ignore_eos`).
+    /// Whether generation continues after the model's own end (llama-server's `ignore_eos`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ignore_eos: bool,
 }
@@ -84,15 +84,15 @@ impl Options {
     /// Takes the options' fields of a request.
     pub(crate) fn read(fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
         let count = "a whole number from 0 to 4294967295";
-        // The newer name holds, where a client sends both.
+        // If a client sends both names, the newer one counts.
         let older = fields.limit("max_tokens")?;
         let newer = fields.limit("max_completion_tokens")?;
-        // llama-server's name, where a negative number is no limit.
-        let theirs: Option<i64> = fields.whole("n_predict", "a whole number")?;
-        let theirs = theirs.filter(|&number| number >= 0);
-        let theirs = theirs.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        // llama-server's name; a negative number means no limit.
+        let n_predict: Option<i64> = fields.whole("n_predict", "a whole number")?;
+        let n_predict = n_predict.filter(|&number| number >= 0);
+        let n_predict = n_predict.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
         let options = Self {
-            max_tokens: newer.or(older).or(theirs),
+            max_tokens: newer.or(older).or(n_predict),
             temperature: fields.number("temperature")?,
             top_p: fields.number("top_p")?,
             top_k: fields.whole("top_k", "a whole number")?,
@@ -114,14 +114,15 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether likelihoods of tokens are asked for.
+    /// Whether log probabilities of tokens are requested.
     #[must_use]
     pub fn wants_logprobs(&self) -> bool {
         self.logprobs == Some(true) || self.top_logprobs.is_some_and(|number| number > 0)
     }
 }
 
-/// Texts that end generation: one, or a list of them. Empty ones, which would end every reply at once, are left out.
+/// Texts that end generation: one, or a list of them. Empty ones are ignored, because they would end every reply at
+/// once.
 pub(crate) fn stops(fields: &mut Fields<'_>) -> Result<Vec<String>, DecodeError> {
     let Some(raw) = fields.raw("stop") else {
         return Ok(Vec::new());
@@ -140,13 +141,13 @@ fn biases(fields: &mut Fields<'_>) -> Result<BTreeMap<String, f32>, DecodeError>
     let is_token = |name: &String| name.len() <= 10 && name.bytes().all(|b| b.is_ascii_digit());
     let fits = |bias: &f32| (-100.0..=100.0).contains(bias);
     if biases.len() > BIASES_MAX || !biases.iter().all(|(id, bias)| is_token(id) && fits(bias)) {
-        let reason = format!("must hold at most {BIASES_MAX} numbers from -100 to 100 by token id");
+        let reason = format!("must have at most {BIASES_MAX} numbers from -100 to 100 by token id");
         return Err(DecodeError::field(fields.path("logit_bias"), reason));
     }
     Ok(biases)
 }
 
-/// From text in memory only: the JSON is read as it was written. A field that is not known is refused.
+/// From text in memory only, because it borrows the JSON. Unknown fields are refused.
 impl<'de> Deserialize<'de> for Options {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let read = |raw: &RawValue| {

@@ -19,7 +19,7 @@ const MESSAGES_MAX: usize = 10_000;
 /// Most tools; OpenAI's bound is 128.
 const TOOLS_MAX: usize = 256;
 
-/// Fields of a request that change no answer here: who asks and why, caches, prices and speed.
+/// Fields of a request that change no answer here: user, purpose, caches, prices and speed.
 pub(crate) const HARMLESS: [&str; 12] = [
     "cache_prompt",
     "keep_alive",
@@ -43,25 +43,25 @@ pub struct ChatRequest {
     pub model: Option<String>,
     /// The conversation so far, oldest first.
     pub messages: Vec<Message>,
-    /// How the one message is gone on from, where it is a text and no question. No part of a chat's JSON: backends
+    /// How the only message is continued, if it is a plain text and not a question. Not part of a chat's JSON: backends
     /// have another path for it.
     #[serde(skip)]
     pub completion: Option<Completion>,
-    /// Whether the reply comes as server-sent events, token by token.
+    /// Whether the reply is streamed as server-sent events, token by token.
     pub stream: bool,
-    /// What a streamed reply also holds.
+    /// Further parts of a streamed reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_options: Option<StreamOptions>,
     /// Tools that the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
-    /// Which of them it calls; those that it wants to, if absent.
+    /// Which of them it calls; the model decides if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<ToolChoice>,
     /// Whether it may make several calls at once; the backend's choice if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel_tool_calls: Option<bool>,
-    /// The shape that the reply must have; any if absent.
+    /// The required format of the reply; any if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_format: Option<ResponseFormat>,
     /// How hard the model thinks before it answers; its own choice if absent.
@@ -70,16 +70,17 @@ pub struct ChatRequest {
     /// How the next token is chosen and when generation ends.
     #[serde(flatten)]
     pub options: Options,
-    /// Whether nobody asked for the number of tokens in `options.max_tokens`: then a backend for whose model it is too many
-    /// beside the conversation is asked again without it, and the reply's steps are counted. No part of the JSON.
+    /// Whether `options.max_tokens` is a default and not the client's choice. Then, if the backend refuses it because
+    /// it exceeds the context together with the conversation, the request is repeated without it and the reply's deltas
+    /// are counted. Not part of the JSON.
     #[serde(skip)]
     pub usual_length: bool,
 }
 
-/// What a streamed reply holds besides the text.
+/// Further parts of a streamed reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StreamOptions {
-    /// Whether a last chunk counts tokens.
+    /// Whether a last chunk has the usage.
     pub include_usage: bool,
 }
 
@@ -87,7 +88,7 @@ impl StreamOptions {
     pub(crate) fn read(raw: &RawValue, at: &str) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(raw, at)?;
         let include_usage = fields.flag("include_usage")?.unwrap_or_default();
-        // Padding against the length of tokens: the mesh's tunnel pads, and no answer depends on it.
+        // The first hides the length of tokens, which the mesh's tunnel pads; no answer depends on either.
         fields.finish(&["include_obfuscation", "continuous_usage_stats"])?;
         Ok(Self { include_usage })
     }
@@ -125,7 +126,7 @@ impl ChatRequest {
         Ok(request)
     }
 
-    /// The text of the last message: what a [`Completion`] goes on from.
+    /// The text of the last message, which a [`Completion`] continues.
     #[must_use]
     pub fn prompt(&self) -> Cow<'_, str> {
         self.messages.last().map(|message| message.content.text()).unwrap_or_default()
@@ -144,10 +145,10 @@ impl ChatRequest {
     }
 }
 
-/// Refuses what asks for more than one text.
+/// Refuses a request for more than one reply, or for other kinds than text.
 pub(crate) fn one_answer(fields: &mut Fields<'_>) -> Result<(), DecodeError> {
     if fields.take::<f64>("n", "1")?.is_some_and(|n| n != 1.0) {
-        return Err(DecodeError::field("n", "must be 1: ask again for another reply"));
+        return Err(DecodeError::field("n", "must be 1: send another request for another reply"));
     }
     if let Some(List::<8>(kinds)) = fields.take("modalities", "a list")?
         && kinds.iter().any(|kind| kind.get() != "\"text\"")
@@ -159,16 +160,16 @@ pub(crate) fn one_answer(fields: &mut Fields<'_>) -> Result<(), DecodeError> {
 
 /// Decodes a request body.
 ///
-/// Takes the body: U+FFFD takes the place of half characters in it, without a copy.
+/// It takes the body by value, because lone surrogates are replaced by U+FFFD in place.
 ///
 /// # Errors
 ///
-/// The body is not a chat request, or holds what nobody here knows; see [`DecodeError`].
+/// The body is not a chat request, or has unknown fields; see [`DecodeError`].
 pub fn decode(body: impl Into<Vec<u8>>) -> Result<ChatRequest, DecodeError> {
     ChatRequest::read(Fields::parse(&mut body.into())?)
 }
 
-/// From text in memory only: the JSON is read as it was written.
+/// From text in memory only, because it borrows the JSON.
 impl<'de> Deserialize<'de> for ChatRequest {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;

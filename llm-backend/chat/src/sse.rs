@@ -1,18 +1,19 @@
-//! Decodes server-sent events from a byte stream, within a bound (HTML, section 9.2.6).
+//! Decodes server-sent events of limited size from a byte stream (HTML, section 9.2.6).
 //!
-//! Lines end with a line feed, a carriage return or both. A line that ends with a carriage return alone is complete once
-//! a later line feed arrives: until then it is unknown which of the two it is, and no known server ends its lines so.
+//! Lines end with a line feed, a carriage return or both. A line that ends with only a carriage return is complete once
+//! a later line feed arrives, because until then a line feed may follow the carriage return. No known server ends its
+//! lines this way.
 //!
-//! The crate `eventsource-stream` 0.2 finds the same events, which a test compares; but it panics at a byte order mark,
-//! which any server may send.
+//! A test compares it with the crate `eventsource-stream` 0.2. That crate is not used because it panics at a byte order
+//! mark, which any server may send.
 
 use std::{mem, str};
 
-/// A stream of events that cannot be decoded any further.
+/// A stream of events that cannot be decoded further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// An event is larger than the bound.
-    #[error("the stream holds an event that is too large")]
+    /// An event is larger than the limit.
+    #[error("the stream contains an event that is too large")]
     TooLong,
     /// A line is not UTF-8.
     #[error("the stream is not UTF-8")]
@@ -34,7 +35,7 @@ pub struct Decoder {
 /// An event so far.
 #[derive(Debug, Default)]
 struct Event {
-    /// Whether a line came before it.
+    /// Whether a line was read before.
     begun: bool,
     name: String,
     /// Its data, with a line feed after each line.
@@ -42,17 +43,18 @@ struct Event {
 }
 
 impl Decoder {
-    /// A decoder that takes lines and events of at most `max` bytes.
+    /// A decoder for lines and events of at most `max` bytes.
     #[must_use]
     pub fn new(max: usize) -> Self {
         Self { max, partial: Vec::new(), lines: 0, event: Event::default() }
     }
 
-    /// Takes the next bytes and hands over the name (empty if there is none) and data of each event that they complete.
+    /// Takes the next bytes and calls `complete` with the name (empty if there is none) and data of each event that
+    /// they complete.
     ///
     /// # Errors
     ///
-    /// [`Malformed`], after the events before it. The decoder must not be used any further.
+    /// [`Malformed`], after the events before it. Do not use the decoder any further.
     pub fn push(
         &mut self,
         bytes: &[u8],
@@ -77,7 +79,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Takes what a line feed ends.
+    /// Takes a line that ends with a line feed. It may contain several lines that end with carriage returns.
     fn take(
         &mut self,
         line: &[u8],

@@ -15,12 +15,12 @@ use crate::{
 /// Longest name of a tool, in bytes.
 const NAME_MAX: usize = 256;
 
-/// A tool that the model may call: a function of the client's. `Debug` shows its name only.
+/// A tool that the model may call: a function of the client. `Debug` prints only its name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tool {
     /// Its name.
     pub name: String,
-    /// What it does, for the model.
+    /// Its description, for the model.
     pub description: Option<String>,
     /// JSON Schema of its arguments.
     pub parameters: Option<Json>,
@@ -33,7 +33,7 @@ pub struct Tool {
 pub enum ToolChoice {
     /// None.
     None,
-    /// Those that it wants to.
+    /// The model decides.
     Auto,
     /// At least one.
     Required,
@@ -41,14 +41,14 @@ pub enum ToolChoice {
     Function(String),
 }
 
-/// A call that the model made. `Debug` does not show the arguments.
+/// A call that the model made. `Debug` does not print the arguments.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ToolCall {
-    /// What the result names it by; empty if the client gave none.
+    /// The id to which the result refers; empty if the client gave none.
     pub id: String,
-    /// Which tool.
+    /// The tool's name.
     pub name: String,
-    /// Its arguments, as JSON text; models write invalid JSON at times.
+    /// Its arguments as JSON text, which models sometimes write invalidly.
     pub arguments: String,
 }
 
@@ -113,7 +113,7 @@ impl ToolCall {
         let call = Self {
             id: outer.text("id")?.unwrap_or_default(),
             name: name(&mut function)?,
-            // A backend reads this text as JSON, which may write half characters of its own.
+            // A backend parses this text as JSON, and the JSON may contain escaped surrogates.
             arguments: function.text("arguments")?.map(replace_lone_in).unwrap_or_default(),
         };
         function.leave_out("function");

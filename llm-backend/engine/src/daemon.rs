@@ -1,4 +1,4 @@
-//! Starts, serves, stops.
+//! Runs the engine's daemon.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use crate::{Error, Options, crash, engine::Engine, http};
 
 /// How long connections and the engine may take to stop.
 const GRACE: Duration = Duration::from_secs(4);
-/// Connections at once: more than any line of requests that makes sense.
+/// Most connections: more than any useful queue of requests.
 const CONNECTIONS: usize = 256;
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(30);
 
 /// Serves until SIGTERM or SIGINT, or until something fails.
 ///
-/// The socket is there at once, and answers 503 until the model is loaded. Replies under way are cut when it stops.
+/// The socket is bound at once, and answers 503 until the model is loaded. Replies in progress are cut when it stops.
 ///
 /// # Errors
 ///
-/// See [`Error`]: the model cannot be used, the socket cannot be served, the engine stopped.
+/// See [`Error`]: the model cannot be used, the socket cannot be bound, or the engine stopped.
 pub async fn run(options: Options) -> Result<(), Error> {
     chassis::root::check(&options.root)?;
     let failed = || Error::Failed { path: options.root.join(&options.model) };
-    crash::tell(&failed());
+    crash::install(&failed());
     let socket = Socket::bind(&options.root.join(&options.socket), Access::Group)?;
     let (engine, mut end) = Engine::start(&options)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
@@ -45,12 +45,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let router = http::router(engine.clone());
     let connect =
         |stream, _uid, stopping| Some(Http::new(HEAD).route(stream, router.clone(), (), stopping));
-    // Whoever still reads a reply after this is cut.
+    // Replies that are still in progress after this time are cut.
     let connections = Connections::new("connections", CONNECTIONS).drain(GRACE / 2);
     connections.serve(socket, stop, connect).await;
     if let Some(result) = result {
         return result;
     }
-    // If it is still computing, the process ends around it.
+    // If the engine is still computing after this time, the process ends anyway.
     timeout(GRACE / 2, end).await.unwrap_or(Ok(Ok(()))).unwrap_or(Ok(()))
 }

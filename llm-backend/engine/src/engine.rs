@@ -1,9 +1,9 @@
-//! The engine: a thread that owns the model, and what others know of it.
+//! The engine: a thread that owns the model, and a handle for the HTTP handlers.
 //!
 //! ```text
-//!            submit                take                 events
-//!   handler ────────▶ waiting line ─────▶ slot (thread) ────────▶ handler
-//!                     (bounded)           one of --slots          gone? the slot is freed
+//!            submit         take                 events
+//!   handler ────────▶ queue ─────▶ slot (thread) ────────▶ handler
+//!                  (bounded)       one of --slots          disconnected? the slot is freed
 //! ```
 
 mod event;
@@ -39,7 +39,7 @@ pub(crate) use self::{
     shared::SlotGauge,
 };
 
-/// Stack of the thread: llama.cpp builds its graphs on it.
+/// Stack size of the thread: llama.cpp builds its graphs on the stack.
 const STACK: usize = 8 << 20;
 
 /// A handle on the engine; cheap to clone.
@@ -47,7 +47,7 @@ const STACK: usize = 8 << 20;
 pub(crate) struct Engine(Arc<Shared>);
 
 impl Engine {
-    /// Starts the thread, which loads the model and then serves. The receiver gets how it ended.
+    /// Starts the thread, which loads the model and then serves. The receiver gets the thread's result.
     pub(crate) fn start(
         options: &Options,
     ) -> Result<(Self, oneshot::Receiver<Result<(), Error>>), Error> {
@@ -67,7 +67,7 @@ impl Engine {
         let (ended, end) = oneshot::channel();
         let shared = Arc::clone(&engine.0);
         let body = move || {
-            // The receiver is gone only when nobody wants to know.
+            // The receiver may be dropped.
             let _ = ended.send(worker::run(&shared, &plan));
         };
         let thread = thread::Builder::new().name("engine".to_owned()).stack_size(STACK);
@@ -75,12 +75,12 @@ impl Engine {
         Ok((engine, end))
     }
 
-    /// Stops the thread at its next step; replies under way are cut.
+    /// Stops the thread at its next step; replies in progress are cut.
     pub(crate) fn stop(&self) {
         self.0.queue.close();
     }
 
-    /// Name that the model is listed under.
+    /// The model's name in the list of models.
     pub(crate) fn name(&self) -> &str {
         &self.0.name
     }
@@ -90,12 +90,13 @@ impl Engine {
         self.0.model.get()
     }
 
-    /// What each slot is doing.
+    /// The state of each slot.
     pub(crate) fn gauges(&self) -> &[SlotGauge] {
         &self.0.gauges
     }
 
-    /// Puts a request in the line and numbers it. Dropping the receiver cancels it, wherever it is.
+    /// Adds a request to the queue and returns its number. Dropping the receiver cancels it, in the queue and in its
+    /// slot.
     pub(crate) fn submit(
         &self,
         request: Request,

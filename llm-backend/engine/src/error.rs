@@ -6,14 +6,14 @@ use chassis::unix::BindError;
 
 /// The engine could not start, or had to stop.
 ///
-/// `Display` is one sentence with what to do; the cause is in `source()`.
+/// `Display` is one sentence that says what to do; the cause is in `source()`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The root is not safe.
     #[error(transparent)]
     Root(#[from] chassis::root::UnsafeRoot),
     /// The model file cannot be read.
-    #[error("cannot read the model {}; give --model an existing GGUF file that this user may read", .path.display())]
+    #[error("cannot read the model {}; give --model an existing GGUF file that this user can read", .path.display())]
     ModelFile {
         /// The file.
         path: PathBuf,
@@ -28,26 +28,26 @@ pub enum Error {
         /// Why not.
         source: gguf::Error,
     },
-    /// llama.cpp does not take the model.
+    /// llama.cpp cannot load the model.
     #[error(
-        "llama.cpp cannot load {}: the file is damaged, of an unknown kind or larger than memory; download it again",
+        "llama.cpp cannot load {}: the file is damaged, unsupported or larger than memory; download it again",
         .path.display()
     )]
     Load {
         /// The file.
         path: PathBuf,
     },
-    /// There is no room for the conversations.
-    #[error("cannot make room for {slots} conversations of {ctx} tokens; lower --ctx or --slots")]
+    /// There is too little memory for the conversations.
+    #[error("not enough memory for {slots} conversations of {ctx} tokens; lower --ctx or --slots")]
     Context {
         /// `--slots`.
         slots: u32,
         /// `--ctx`.
         ctx: u32,
     },
-    /// The processor is too old for how llama.cpp was built.
+    /// The processor lacks an instruction set that llama.cpp was built for.
     #[error(
-        "this processor lacks {missing}, which the engine was built for; use a backend outside instead"
+        "this processor lacks {missing}, which the engine was built for; use an external backend instead"
     )]
     Processor {
         /// The missing instruction set.
@@ -56,16 +56,15 @@ pub enum Error {
     /// llama.cpp did not start, or a thread could not.
     #[error("the engine cannot start: {0}")]
     Start(String),
-    /// The socket cannot be made.
+    /// The socket cannot be bound.
     #[error(transparent)]
     Socket(#[from] BindError),
     /// Signals cannot be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
-    /// llama.cpp ended the process, or the thread that computes ended.
+    /// llama.cpp ended the process or the engine's thread.
     #[error(
-        "llama.cpp failed with {}: the file is damaged, or of a kind that it cannot run; download it again or choose \
-         another",
+        "llama.cpp failed with {}: the file is damaged or not supported; download it again or choose another model",
         .path.display()
     )]
     Failed {

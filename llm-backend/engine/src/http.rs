@@ -1,4 +1,4 @@
-//! llama-server's HTTP shapes: chat completions, models, health, slots.
+//! llama-server's HTTP API: chat completions, models, health, slots.
 
 mod chat;
 mod error;
@@ -15,18 +15,18 @@ use self::error::ApiError;
 use crate::engine::{Engine, SlotGauge};
 
 ::endpoint::declare! {
-    /// What it answers.
+    /// Endpoints of the engine.
     ENDPOINTS for Folder;
 
     /// Continues a conversation.
     CHAT: POST "/v1/chat/completions" (Raw) => Raw;
     /// Lists the model.
     MODELS: GET "/v1/models" => Raw;
-    /// Says whether the model is loaded.
+    /// Returns whether the model is loaded.
     HEALTH: GET "/health" => Raw;
-    /// Says whether the model is loaded, by another name.
+    /// The same, by another path.
     HEALTH_ALIAS: GET "/v1/health" => Raw;
-    /// Tells what each slot is doing, in numbers only.
+    /// Returns the state of each slot, as numbers only.
     SLOTS: GET "/slots" => Raw;
 }
 
@@ -40,7 +40,7 @@ fn endpoints() -> [Served<Engine>; 5] {
     ]
 }
 
-/// Everything that is served.
+/// The router of all endpoints.
 pub(crate) fn router(engine: Engine) -> Router {
     endpoint::router(endpoints())
         .fallback(async || ApiError::NotFound)
@@ -68,7 +68,7 @@ async fn models(State(engine): State<Engine>) -> Result<Json<Value>, ApiError> {
     Ok(Json(json!({ "object": "list", "data": [data] })))
 }
 
-/// What each slot is doing: numbers only.
+/// The state of each slot, as numbers only.
 async fn slots(State(engine): State<Engine>) -> Result<Json<Value>, ApiError> {
     let model = engine.model().ok_or(ApiError::Loading)?;
     let slot = |(id, gauge): (usize, &SlotGauge)| {
@@ -89,11 +89,11 @@ async fn slots(State(engine): State<Engine>) -> Result<Json<Value>, ApiError> {
 mod tests {
     use super::{endpoint, endpoints};
 
-    /// All of these are for whom the socket's folder lets in, which is the gateway: a new one has to be judged by that
-    /// first. (The other daemons' endpoints are in the test `surfaces` of `docs/walkthrough`.)
+    /// The gateway, and nobody else, may enter the socket's folder and call all of these: consider this before adding
+    /// one. (The test `surfaces` of `docs/walkthrough` has the other daemons' endpoints.)
     #[test]
-    fn every_endpoint_was_judged() {
-        let judged = [
+    fn every_endpoint_is_listed_here() {
+        let expected = [
             "POST /v1/chat/completions",
             "GET /v1/models",
             "GET /health",
@@ -101,6 +101,6 @@ mod tests {
             "GET /slots",
         ];
         let served: Vec<_> = endpoint::list(&endpoints()).iter().map(ToString::to_string).collect();
-        assert_eq!(served, judged);
+        assert_eq!(served, expected);
     }
 }

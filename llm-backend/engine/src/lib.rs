@@ -1,8 +1,8 @@
-//! The embedded engine: llama.cpp behind llama-server's HTTP shapes.
+//! The embedded engine: llama.cpp with llama-server's HTTP API.
 //!
-//! One thread owns the model and decodes all slots together; HTTP runs beside it on a UNIX socket. A client that
-//! leaves stops its generation at the next token, and nothing that people write is logged, kept or written to disk:
-//! when a slot ends, what the model remembered of the conversation is cleared.
+//! One thread owns the model and decodes all slots together; HTTP runs beside it on a UNIX socket. When a client
+//! disconnects, its generation stops at the next token. Text of people is neither logged nor written to disk: when a
+//! reply ends, the conversation's cache is cleared.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 #[cfg(feature = "llama")]

@@ -8,12 +8,12 @@ use maru_llm::{Options, run};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    // Below warnings llama.cpp may show tokens, so nobody can turn that on.
+    // Below level warn llama.cpp may log tokens, so that cannot be switched on.
     options.log.clone().start(&[("llama-cpp-2", LevelFilter::WARN)]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = match runtime {
+    let result = match runtime {
         Ok(runtime) => runtime.block_on(run(options)).map_err(Box::<dyn Error>::from),
         Err(error) => Err(error.into()),
     };
-    failure::exit("maru-llm", ended)
+    failure::exit("maru-llm", result)
 }

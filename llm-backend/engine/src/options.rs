@@ -1,11 +1,11 @@
-//! What can be set on the command line.
+//! Options of the command line.
 
 use std::{path::PathBuf, thread};
 
 use chassis::log::LogArgs;
 use clap::{Parser, value_parser};
 
-/// Serves one GGUF model over a UNIX socket, in llama-server's shapes.
+/// Serves one GGUF model over a UNIX socket, with llama-server's API.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "maru-llm", version)]
 pub struct Options {
@@ -15,7 +15,7 @@ pub struct Options {
     /// Model file, in GGUF format
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
-    /// Name that the model is listed under [default: the file's name]
+    /// Name of the model in the list of models [default: the file's name]
     #[arg(long, value_name = "NAME")]
     pub alias: Option<String>,
     /// Socket to serve on
@@ -41,15 +41,15 @@ pub struct Options {
 impl Options {
     /// Threads that compute.
     ///
-    /// llama.cpp's threads wait for each other by spinning, several hundred times per token: where cores are busy
-    /// otherwise, all of them wait for the slowest. Measured on two cores beside a load of 14, for 40 tokens: one
-    /// thread 1 to 7 s (0.5 s of processor time), two threads 44 s (7.7 s). Half of the cores leaves room.
+    /// llama.cpp's threads wait for each other by spinning, several hundred times per token: if other programs use the
+    /// cores, all threads wait for the slowest. Measured on two cores beside a load of 14, for 40 tokens: one thread 1
+    /// to 7 s (0.5 s of processor time), two threads 44 s (7.7 s). So the default is half of the cores.
     pub(crate) fn thread_count(&self) -> u32 {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         self.threads.unwrap_or_else(|| u32::try_from(cores / 2).unwrap_or(1).max(1))
     }
 
-    /// Name that the model is listed under.
+    /// The model's name in the list of models.
     pub(crate) fn model_name(&self) -> String {
         let stem = || self.model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         self.alias.clone().or_else(stem).unwrap_or_else(|| "model".to_owned())
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_named_after_its_file_unless_told() {
+    fn a_model_is_named_after_its_file_by_default() {
         let options = |more: &[&str]| {
             Options::parse_from([&["maru-llm", "--model", "m/SmolLM2.Q4.gguf"], more].concat())
         };

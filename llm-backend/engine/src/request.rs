@@ -1,4 +1,4 @@
-//! What `/v1/chat/completions` takes.
+//! Requests to `/v1/chat/completions`.
 
 use chat_vocabulary::{ChatRequest, DecodeError, Effort, ResponseFormat, Role};
 
@@ -12,11 +12,11 @@ pub struct Body {
 }
 
 impl Body {
-    /// Decodes a body; `model` is what this engine's model is called.
+    /// Decodes a body; `model` is the name of this engine's model.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`]: it is not such a request, or asks for what this engine does not do.
+    /// [`InvalidRequest`]: it is not such a request, or needs a feature that this engine lacks.
     pub fn decode(bytes: impl Into<Vec<u8>>, model: &str) -> Result<Self, InvalidRequest> {
         let chat = chat_vocabulary::decode(bytes).map_err(|error| match error {
             DecodeError::Unknown(name) => {
@@ -32,15 +32,15 @@ impl Body {
         Ok(body)
     }
 
-    /// Refuses what would be answered wrongly.
+    /// Refuses values outside of their range.
     fn check(&self) -> Result<(), InvalidRequest> {
-        let no = |what: &str| Err(InvalidRequest(what.to_owned()));
+        let refuse = |reason: &str| Err(InvalidRequest(reason.to_owned()));
         let options = &self.chat.options;
         if options.stop.len() > STOPS_MAX {
-            return no("stop must have at most 16 texts");
+            return refuse("stop must have at most 16 texts");
         }
         if options.max_tokens == Some(0) {
-            return no("max_tokens must be at least 1");
+            return refuse("max_tokens must be at least 1");
         }
         for (name, value, range) in [
             ("temperature", options.temperature, 0.0..=10.0),
@@ -51,7 +51,8 @@ impl Body {
             ("presence_penalty", options.presence_penalty, -2.0..=2.0),
         ] {
             if value.is_some_and(|value| !range.contains(&value)) {
-                return no(&format!("{name} must be from {} to {}", range.start(), range.end()));
+                let reason = format!("{name} must be from {} to {}", range.start(), range.end());
+                return refuse(&reason);
             }
         }
         Ok(())
@@ -81,7 +82,7 @@ impl Body {
     }
 }
 
-/// What a request needs and this engine lacks, in Ollama's words where there are any.
+/// The feature that a request needs and this engine lacks, by Ollama's name for it if there is one.
 fn lacking(chat: &ChatRequest) -> Option<&'static str> {
     let calls = |role: Role, calls: usize| role == Role::Tool || calls > 0;
     let formatted = chat.response_format.as_ref().is_some_and(|it| *it != ResponseFormat::Text);
@@ -97,7 +98,7 @@ fn lacking(chat: &ChatRequest) -> Option<&'static str> {
     needs.into_iter().find_map(|(needed, name)| needed.then_some(name))
 }
 
-/// The body cannot be used; says why, without repeating it.
+/// The body cannot be used. The message does not repeat the body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRequest(pub(crate) String);
@@ -105,7 +106,7 @@ pub struct InvalidRequest(pub(crate) String);
 /// How the next token is chosen; the defaults are llama-server's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// 0 takes the likeliest token.
+    /// 0 always chooses the likeliest token.
     pub temperature: f32,
     /// Candidates, 0 for all.
     pub top_k: i32,
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_send_is_understood() {
+    fn fields_of_common_clients_are_accepted() {
         let body = decode(&with(&json!({
             "model": "x", "n_predict": -1, "top_k": 1, "n": 1, "tools": [], "tool_choice": "none", "user": "u",
             "logprobs": false, "response_format": { "type": "text" }, "temperature": 0, "seed": 7, "stop": "a",
@@ -178,8 +179,8 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_answered_wrongly_is_refused_by_name() {
-        for (more, words) in [
+    fn invalid_values_are_refused_by_name() {
+        for (more, start) in [
             (json!({ "n": 2 }), "`n` "),
             (json!({ "temperature": -1 }), "temperature"),
             (json!({ "top_p": 1.5 }), "top_p"),
@@ -189,12 +190,12 @@ mod tests {
             (json!({ "mirostat": 2 }), "this engine does not know `mirostat`"),
         ] {
             let error = decode(&with(&more)).err().unwrap().to_string();
-            assert!(error.starts_with(words), "{error}");
+            assert!(error.starts_with(start), "{error}");
         }
     }
 
     #[test]
-    fn what_the_engine_lacks_is_refused_in_ollamas_words() {
+    fn missing_features_are_refused_by_ollamas_names() {
         let tool = json!({ "type": "function", "function": { "name": "f" } });
         let call = json!({ "id": "1", "type": "function", "function": { "name": "f", "arguments": "{}" } });
         let image = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBORw0KGgoAAAAN" } });
@@ -216,7 +217,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever arrives, it is a request or refused; numbers of any size included.
+        /// Any body is a request or refused, with numbers of any size.
         #[test]
         fn any_body_is_survived(
             bytes in prop::collection::vec(any::<u8>(), 0..256),
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_wrong_is_not_repeated() {
+    fn errors_do_not_repeat_the_body() {
         for body in [
             "{\"messages\": \"my secret\"}",
             "my secret",

@@ -1,17 +1,17 @@
-//! From the bytes of tokens to the text that leaves the engine.
+//! Turns the bytes of tokens into the text of a reply.
 
 use std::mem;
 
-/// Puts the pieces of tokens together: a delta holds complete characters only, and nothing of a stop text.
+/// Joins the bytes of tokens. A delta contains only complete characters, and no part of a stop text.
 ///
-/// A token may end in the middle of a character (most Korean ones take two or three tokens in small models), and in
-/// the middle of a stop text; what is not yet decided is held back.
+/// A token may end in the middle of a character (in small models most Korean ones take two or three tokens), and in the
+/// middle of a stop text; undecided text is held back.
 #[derive(Debug, Default)]
 pub struct TextDecoder {
     stops: Vec<String>,
-    /// The start of a character.
+    /// The first bytes of an incomplete character.
     bytes: Vec<u8>,
-    /// What may yet turn out to be the start of a stop text.
+    /// Text that may be the beginning of a stop text.
     held: String,
     stopped: bool,
 }
@@ -26,7 +26,7 @@ impl TextDecoder {
 
     /// Takes the bytes of one token and returns what can be sent now, perhaps nothing.
     ///
-    /// Bytes that are no UTF-8 become U+FFFD. After a stop text nothing more comes.
+    /// Bytes that are not UTF-8 become U+FFFD. After a stop text it returns nothing.
     pub fn push(&mut self, piece: &[u8]) -> String {
         if self.stopped {
             return String::new();
@@ -42,13 +42,13 @@ impl TextDecoder {
         mem::replace(&mut self.held, undecided)
     }
 
-    /// Whether a stop text was met.
+    /// Whether a stop text was found.
     #[must_use]
     pub const fn is_stopped(&self) -> bool {
         self.stopped
     }
 
-    /// Ends the text and returns what was held back; half a character is dropped.
+    /// Ends the text and returns the text that was held back; an incomplete character is dropped.
     #[must_use]
     pub fn finish(&mut self) -> String {
         self.bytes.clear();
@@ -78,7 +78,7 @@ impl TextDecoder {
         self.bytes = rest.to_vec();
     }
 
-    /// Where in `held` a stop text may have begun.
+    /// The position in `held` at which a stop text may begin.
     fn undecided(&self) -> usize {
         let starts = self.held.char_indices().map(|(at, _)| at);
         let mut open =
@@ -87,7 +87,7 @@ impl TextDecoder {
     }
 }
 
-/// Where the stop text begins that is complete first; of several that end together, the longest.
+/// The beginning of the stop text that ends first; of several that end at the same position, the longest.
 fn first_stop(text: &str, stops: &[String]) -> Option<usize> {
     let found =
         stops.iter().filter_map(|stop| text.find(stop).map(|start| (start + stop.len(), start)));
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// What the deltas are, given everything at once.
+    /// The expected text, computed from all bytes at once.
     fn reference(all: &[u8], stops: &[String]) -> String {
         // A character that is cut off at the end is dropped, anything else that is no UTF-8 is replaced.
         let complete = match all.utf8_chunks().last() {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     proptest! {
-        /// However tokens cut the bytes, the deltas make the same text, which holds no stop text.
+        /// The text does not depend on how tokens split the bytes.
         #[test]
         fn cuts_do_not_matter(
             pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..5), 0..40),
@@ -143,9 +143,9 @@ mod tests {
             prop_assert!(!stopped);
         }
 
-        /// Likewise in text that is dense with almost-stops, Korean ones included.
+        /// The text contains no stop text, however tokens split the bytes.
         #[test]
-        fn stop_texts_never_leave(
+        fn stop_texts_are_never_sent(
             text in "[ab안녕]{0,60}",
             stops in prop::collection::vec("[ab안녕]{0,4}", 0..4),
             sizes in prop::collection::vec(1..5_usize, 1..60),

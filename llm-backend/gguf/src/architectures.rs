@@ -1,7 +1,7 @@
-//! The families of models that the engine knows.
+//! The families of models that the engine supports.
 
 /// Names in `general.architecture`, in the order of llama.cpp (`LLM_ARCH_NAMES` in `src/llama-arch.cpp`). A test of the
-/// engine compares them with that file. `clip` is none: it sees, but says nothing.
+/// engine compares them with that file. `clip` is not listed: it reads images but generates no text.
 pub const ARCHITECTURES: &[&str] = &[
     "llama",
     "llama4",

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, io::BufRead};
 
 use crate::{error::Error, reader::Reader};
 
-/// Bytes of a key (`docs/gguf.md`).
+/// Longest key, in bytes (`docs/gguf.md`).
 const KEY_MAX: u64 = 65_535;
-/// Bytes of a text that is kept; others are passed over.
+/// Longest text that is stored, in bytes; longer ones are skipped.
 const TEXT_MAX: u64 = 4096;
-/// Numbers of a list that are kept: as many as a model may have layers.
+/// Longest list of numbers that is stored: as many as a model may have layers.
 const NUMBERS_MAX: u64 = 512;
-/// The words of the model, each of which must be another.
+/// The vocabulary of the model, without duplicates.
 pub(super) const TOKENS: &str = "tokenizer.ggml.tokens";
 
 /// Kinds of values, by their number in the file.
@@ -24,19 +24,19 @@ pub(super) mod kind {
     pub(crate) const LIST: u32 = 9;
 }
 
-/// A value, as far as anyone asks for it.
+/// A value, as far as it is needed.
 #[derive(Debug)]
 pub(super) enum Value {
     U16(u16),
     U32(u32),
     Text(Box<[u8]>),
-    /// What its items are, how many there are, and the items of a short list of 32-bit numbers.
+    /// The kind and number of its items, and the items of a short list of 32-bit numbers.
     List {
         kind: u32,
         count: u64,
         numbers: Box<[u32]>,
     },
-    /// One of another kind, or a long text.
+    /// A value of another kind, or a long text.
     Other(u32),
 }
 
@@ -53,12 +53,12 @@ impl Value {
     }
 }
 
-/// All entries; each key is there once.
+/// All entries; keys are unique.
 #[derive(Debug, Default)]
 pub(super) struct Entries(BTreeMap<Box<[u8]>, Value>);
 
 impl Entries {
-    /// Reads so many.
+    /// Reads `count` entries.
     pub(super) fn read<R: BufRead>(reader: &mut Reader<R>, count: u64) -> Result<Self, Error> {
         let mut entries = BTreeMap::new();
         for _ in 0..count {
@@ -68,7 +68,7 @@ impl Entries {
             }
             let value = value(reader, &key)?;
             if entries.contains_key(&key) {
-                return Err(Error::entry(key, "is there twice"));
+                return Err(Error::entry(key, "occurs twice"));
             }
             entries.insert(key, value);
         }
@@ -93,7 +93,7 @@ impl Entries {
         }
     }
 
-    /// How long a list is.
+    /// The length of a list.
     pub(super) fn count(&self, key: &str) -> Option<u64> {
         match self.get(key) {
             Some(Value::List { count, .. }) => Some(*count),
@@ -109,21 +109,21 @@ fn value<R: BufRead>(reader: &mut Reader<R>, key: &[u8]) -> Result<Value, Error>
         kind::U32 => reader.u32().map(Value::U32),
         kind::TEXT => Ok(reader.text(TEXT_MAX)?.map_or(Value::Other(kind::TEXT), Value::Text)),
         kind::LIST => list(reader, key),
-        other => reader.pass(width(other).ok_or(Error::Damaged)?).map(|()| Value::Other(other)),
+        other => reader.skip(width(other).ok_or(Error::Damaged)?).map(|()| Value::Other(other)),
     }
 }
 
-/// A list is passed over, but for a short one of numbers; one of lists is not written by anyone.
+/// Reads a list. Only short lists of numbers are stored; lists of lists are refused, because no program writes them.
 fn list<R: BufRead>(reader: &mut Reader<R>, key: &[u8]) -> Result<Value, Error> {
     let (kind, count) = (reader.u32()?, reader.u64()?);
     let mut numbers = Vec::new();
     match kind {
         kind::TEXT if key == TOKENS.as_bytes() => {
             if reader.words(count)? {
-                return Err(Error::entry(key, "holds a word twice"));
+                return Err(Error::entry(key, "contains a word twice"));
             }
         }
-        kind::TEXT => reader.pass_texts(count)?,
+        kind::TEXT => reader.skip_texts(count)?,
         kind::U32 | kind::I32 if count <= NUMBERS_MAX => {
             reader.hold(count * 4)?;
             for _ in 0..count {
@@ -132,13 +132,13 @@ fn list<R: BufRead>(reader: &mut Reader<R>, key: &[u8]) -> Result<Value, Error> 
         }
         kind => {
             let width = width(kind).ok_or(Error::Damaged)?;
-            reader.pass(count.checked_mul(width).ok_or(Error::Damaged)?)?;
+            reader.skip(count.checked_mul(width).ok_or(Error::Damaged)?)?;
         }
     }
     Ok(Value::List { kind, count, numbers: numbers.into_boxed_slice() })
 }
 
-/// Bytes of a value of a kind with a fixed size; `None` for texts, lists and what is not known.
+/// Bytes of a value of a kind with a fixed size; `None` for texts, lists and unknown kinds.
 const fn width(kind: u32) -> Option<u64> {
     match kind {
         0 | 1 | 7 => Some(1),

@@ -1,9 +1,10 @@
-//! The header of a GGUF file: what the model is, whether the engine can use it, and how much of the file there must be.
+//! Reads the header of a GGUF file: describes the model, checks that the engine can use it, and computes the least size
+//! of the file.
 //!
-//! Format: `docs/gguf.md` of ggml, versions 2 and 3, little-endian. Nothing of a header is trusted: names, texts and
-//! lists are bounded, one by one and in sum, and the tensors that it tells of must lie inside the file. What llama.cpp
-//! refuses in any model, or ends the process for, is refused here, before a file is kept or an engine is changed; what
-//! one family of models needs besides is left to llama.cpp.
+//! Format: `docs/gguf.md` of ggml, versions 2 and 3, little-endian. Headers are not trusted: each name, text and list
+//! is bounded, and so is their sum, and all tensors must lie inside the file. A header that llama.cpp refuses for any
+//! model, or for which it ends the process, is refused here, before the file is installed or an engine is changed.
+//! Further requirements of one family of models are checked only by llama.cpp.
 
 #![forbid(unsafe_code)]
 
@@ -23,9 +24,9 @@ use reader::Reader;
 pub use rules::Header;
 
 const MAGIC: [u8; 4] = *b"GGUF";
-/// Entries of metadata; models have some dozens.
+/// Most entries of metadata; models have some dozens.
 const ENTRIES_MAX: u64 = 1 << 16;
-/// Tensors; large models have some thousands.
+/// Most tensors; large models have some thousands.
 const TENSORS_MAX: u64 = 1 << 16;
 
 /// Reads a header.
@@ -52,7 +53,7 @@ pub fn read(from: impl BufRead) -> Result<Header, Error> {
     Ok(Header { least_bytes, ..rules::header(&entries) })
 }
 
-/// Reads the header of a file of so many bytes, which must hold all that the header tells of.
+/// Reads the header of a file of `bytes` bytes, which must contain all tensors of the header.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Reads numbers and texts, and counts what is kept of them.
+//! Reads numbers and texts, and limits the memory for stored ones.
 
 use std::{
     collections::{HashSet, hash_map::DefaultHasher},
@@ -8,11 +8,11 @@ use std::{
 
 use crate::error::{Error, HELD_MAX};
 
-/// Bytes of the whole header; vocabularies take some megabytes.
+/// Longest header, in bytes; vocabularies take some megabytes.
 const HEADER_MAX: u64 = 1 << 30;
-/// What a kept text takes besides its bytes: its place in a tree and in the allocator.
+/// Memory of a stored text besides its bytes, in bytes: its node in a tree and the allocator's overhead.
 const HELD_EACH: u64 = 96;
-/// What the trace of a word takes in a set that is half empty.
+/// Memory of the hash of a word in a set that is half empty, in bytes.
 const HELD_WORD: u64 = 32;
 
 /// A header that is being read.
@@ -47,11 +47,11 @@ impl<R: BufRead> Reader<R> {
         self.bytes().map(u64::from_le_bytes)
     }
 
-    /// A text of at most `max` bytes, which is kept; `None` if it is longer, and passed over.
+    /// A text of at most `max` bytes; a longer one is skipped and returns `None`.
     pub(super) fn text(&mut self, max: u64) -> Result<Option<Box<[u8]>>, Error> {
         let len = self.u64()?;
         if len > max {
-            return self.pass(len).map(|()| None);
+            return self.skip(len).map(|()| None);
         }
         self.hold(len + HELD_EACH)?;
         let mut text = Vec::new();
@@ -63,27 +63,27 @@ impl<R: BufRead> Reader<R> {
         Ok(Some(text.into_boxed_slice()))
     }
 
-    /// Takes room for what is kept.
+    /// Counts memory for something that is stored.
     pub(super) fn hold(&mut self, bytes: u64) -> Result<(), Error> {
         self.held = self.held.saturating_add(bytes);
         if self.held > HELD_MAX { Err(Error::TooMuch) } else { Ok(()) }
     }
 
-    pub(super) fn pass(&mut self, len: u64) -> Result<(), Error> {
+    pub(super) fn skip(&mut self, len: u64) -> Result<(), Error> {
         self.each_piece(len, |_| ())
     }
 
-    /// Passes over so many texts.
-    pub(super) fn pass_texts(&mut self, count: u64) -> Result<(), Error> {
-        // Each takes eight bytes at least, so that the file's end bounds the count.
+    /// Skips `count` texts.
+    pub(super) fn skip_texts(&mut self, count: u64) -> Result<(), Error> {
+        // Each takes at least eight bytes, so the end of the file bounds the count.
         for _ in 0..count {
             let len = self.u64()?;
-            self.pass(len)?;
+            self.skip(len)?;
         }
         Ok(())
     }
 
-    /// Passes over so many words; says whether one of them, other than the empty one, is there twice.
+    /// Skips `count` words; returns whether one of them occurs twice. Empty words are ignored.
     pub(super) fn words(&mut self, count: u64) -> Result<bool, Error> {
         let (mut seen, mut twice) = (HashSet::new(), false);
         for _ in 0..count {
@@ -99,16 +99,16 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn each_piece(&mut self, len: u64, mut take: impl FnMut(&[u8])) -> Result<(), Error> {
-        let mut left = len;
-        while left > 0 {
-            let here = self.from.fill_buf()?;
-            if here.is_empty() {
+        let mut remaining = len;
+        while remaining > 0 {
+            let buffer = self.from.fill_buf()?;
+            if buffer.is_empty() {
                 return Err(Error::Short);
             }
-            let step = usize::try_from(left).map_or(here.len(), |left| left.min(here.len()));
-            take(&here[..step]);
+            let step = usize::try_from(remaining).map_or(buffer.len(), |it| it.min(buffer.len()));
+            take(&buffer[..step]);
             self.from.consume(step);
-            left -= step as u64;
+            remaining -= step as u64;
         }
         self.read = self.read.checked_add(len).ok_or(Error::Damaged)?;
         Ok(())

@@ -1,20 +1,20 @@
-//! What the engine needs of a header's entries, and what llama.cpp ends the process for when it is otherwise
+//! Rules for a header's entries: those that the engine needs, and those without which llama.cpp ends the process
 //! (`llama_model_loader`, `llama_model_base::load_hparams`, `llama_vocab::impl::load`).
 
 use crate::{
     architectures::ARCHITECTURES,
     entries::{Entries, TOKENS, Value, kind},
-    error::{Error, showable},
+    error::{Error, printable},
 };
 
-/// Layers that a model may have (`LLAMA_MAX_LAYERS`).
+/// Most layers of a model (`LLAMA_MAX_LAYERS`).
 const LAYERS_MAX: u32 = 512;
-/// Experts that a layer may have (`LLAMA_MAX_EXPERTS`).
+/// Most experts of a layer (`LLAMA_MAX_EXPERTS`).
 const EXPERTS_MAX: u32 = 1024;
-/// `general.alignment`, if it is not told (`docs/gguf.md`).
+/// Default of `general.alignment` (`docs/gguf.md`).
 const ALIGNMENT: u32 = 32;
 
-/// What a header tells.
+/// The contents of a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// The family, such as `llama`.
@@ -23,20 +23,20 @@ pub struct Header {
     pub size_label: Option<String>,
     /// Tokens that the model was trained to hold.
     pub context_tokens: Option<u64>,
-    /// Bytes that one token takes in the cache of all layers, with 16 bits for each number; `None` if it is not told.
+    /// Bytes of one token in the cache of all layers, with 16 bits for each number; `None` if it is unknown.
     pub cache_bytes_per_token: Option<u64>,
-    /// Least size that the whole file has, in bytes: where the content of its last tensor ends.
+    /// Least size of the whole file, in bytes: the end of its last tensor.
     pub least_bytes: u64,
 }
 
-/// How a value is written.
+/// The type of a value.
 #[derive(Clone, Copy)]
 enum ValueType {
-    /// As one of this kind.
+    /// A single value of this kind.
     One(u32),
-    /// As a list of one of these kinds.
+    /// A list of values of one of these kinds.
     List(&'static [u32]),
-    /// As a number for all layers, or a list with one for each.
+    /// A number for all layers, or a list with one number for each.
     Layers,
 }
 
@@ -49,7 +49,7 @@ const TEXTS: ValueType = ValueType::List(&[kind::TEXT]);
 /// 8-bit numbers, signed or not.
 const BYTES: ValueType = ValueType::List(&[0, 1]);
 
-/// Entries of any model; all of them may be missing as far as this table goes.
+/// Types of entries of any model, if they are present.
 const TYPES: &[(&str, ValueType)] = &[
     ("general.architecture", TEXT),
     ("general.name", TEXT),
@@ -91,7 +91,7 @@ const TYPES: &[(&str, ValueType)] = &[
     ("tokenizer.ggml.normalizer.strip_accents", BOOL),
 ];
 
-/// Entries whose keys begin with the family, likewise.
+/// The same for entries whose keys begin with the family.
 const FAMILY_TYPES: &[(&str, ValueType)] = &[
     ("vocab_size", U32),
     ("context_length", U32),
@@ -126,15 +126,15 @@ const FAMILY_TYPES: &[(&str, ValueType)] = &[
     ("rope.scaling.finetuned", BOOL),
 ];
 
-/// Forms of `rope.scaling.type`.
+/// Values of `rope.scaling.type`.
 const ROPE_SCALINGS: [&str; 4] = ["none", "linear", "yarn", "longrope"];
-/// Forms of `tokenizer.ggml.model`, without `none`: such a model has no words to say.
+/// Values of `tokenizer.ggml.model`, without `none`: such a model has no vocabulary.
 const TOKENIZERS: [&str; 9] =
     ["llama", "bert", "gpt2", "hybriddna", "whitespace", "t5", "rwkv", "plamo2", "gemma4"];
-/// Those that put their words together by a list.
+/// Tokenizers that need a list of merges.
 const MERGING: [&str; 4] = ["gpt2", "hybriddna", "whitespace", "gemma4"];
 
-/// Checks all of it.
+/// Checks all entries.
 pub(super) fn check(entries: &Entries) -> Result<(), Error> {
     let family = family(entries)?;
     for (key, expected) in TYPES {
@@ -151,16 +151,16 @@ pub(super) fn check(entries: &Entries) -> Result<(), Error> {
     tokenizer(entries)
 }
 
-/// Where tensors begin: at multiples of this.
+/// The alignment of tensors: each begins at a multiple of it.
 pub(super) fn alignment(entries: &Entries) -> Result<u64, Error> {
     let key = "general.alignment";
     match entries.u32(key).unwrap_or(ALIGNMENT) {
         alignment if alignment.is_power_of_two() => Ok(alignment.into()),
-        _ => Err(Error::entry(key, "is no power of two")),
+        _ => Err(Error::entry(key, "is not a power of two")),
     }
 }
 
-/// What a header that was checked tells; without the length of the file.
+/// The contents of a header that was checked, without the least size of the file.
 pub(super) fn header(entries: &Entries) -> Header {
     let text = |key: &str| entries.text(key).map(|text| String::from_utf8_lossy(text).into_owned());
     let architecture = text("general.architecture");
@@ -188,12 +188,12 @@ pub(super) fn header(entries: &Entries) -> Header {
 
 fn family(entries: &Entries) -> Result<&'static str, Error> {
     let key = "general.architecture";
-    let name = entries.text(key).ok_or_else(|| Error::entry(key, "is missing or no text"))?;
+    let name = entries.text(key).ok_or_else(|| Error::entry(key, "is missing or not a text"))?;
     let known = ARCHITECTURES.iter().find(|known| known.as_bytes() == name);
-    known.copied().ok_or_else(|| Error::Architecture(showable(name)))
+    known.copied().ok_or_else(|| Error::Architecture(printable(name)))
 }
 
-/// Whether a value, if it is there, is written as it must be; a list for layers has one number for each.
+/// Checks the type of a value, if it is present. A list for layers must have one number for each layer.
 fn check_type(entries: &Entries, key: &str, expected: ValueType, layers: u32) -> Result<(), Error> {
     let Some(value) = entries.get(key) else { return Ok(()) };
     let fits = match (expected, value) {
@@ -201,14 +201,14 @@ fn check_type(entries: &Entries, key: &str, expected: ValueType, layers: u32) ->
         (ValueType::List(kinds), Value::List { kind, .. }) => kinds.contains(kind),
         (ValueType::Layers, Value::List { kind, count, .. }) => {
             if *count != u64::from(layers) {
-                return Err(Error::entry(key, "has another length than there are layers"));
+                return Err(Error::entry(key, "does not have one number for each layer"));
             }
             matches!(*kind, kind::U32 | kind::I32)
         }
         (ValueType::Layers, value) => value.kind() == kind::U32,
         (ValueType::List(_), _) => false,
     };
-    if fits { Ok(()) } else { Err(Error::entry(key, "is of another type than it must be")) }
+    if fits { Ok(()) } else { Err(Error::entry(key, "has the wrong type")) }
 }
 
 /// The entries whose keys begin with the family.
@@ -230,7 +230,7 @@ impl Family<'_> {
         Error::entry(self.key(key), problem)
     }
 
-    /// What must be there, and is no zero.
+    /// A number that must be present and not zero.
     fn positive(&self, key: &str) -> Result<u32, Error> {
         match self.u32(key) {
             Some(0) => Err(self.wrong(key, "is 0")),
@@ -239,7 +239,7 @@ impl Family<'_> {
         }
     }
 
-    /// The largest number for any layer; 0 if none is told.
+    /// The largest number for any layer; 0 if there is none.
     fn largest(&self, key: &str) -> u32 {
         match self.entries.get(&self.key(key)) {
             Some(Value::U32(number)) => *number,
@@ -270,7 +270,7 @@ impl Family<'_> {
 
     fn experts(&self) -> Result<(), Error> {
         let (count, used) = (self.u32("expert_count").unwrap_or_default(), "expert_used_count");
-        // These two count the one expert of a layer without experts.
+        // These two families count the only feed-forward network of a layer as an expert.
         if count <= 1 && matches!(self.name, "hunyuan_vl" | "hunyuan-dense") {
             return Ok(());
         }
@@ -292,17 +292,17 @@ impl Family<'_> {
         Ok(())
     }
 
-    /// Each head that asks belongs to one that is kept, and has as many numbers.
+    /// The query heads are divided evenly among the key-value heads, and the embedding among the query heads.
     fn heads(&self) -> Result<(), Error> {
-        let (asking, kept) = ("attention.head_count", "attention.head_count_kv");
-        let Some(heads) = self.u32(asking).filter(|heads| *heads > 0) else { return Ok(()) };
+        let (query, kv) = ("attention.head_count", "attention.head_count_kv");
+        let Some(heads) = self.u32(query).filter(|heads| *heads > 0) else { return Ok(()) };
         if self.u32("embedding_length").is_some_and(|width| width < heads) {
-            return Err(self.wrong(asking, "is more than embedding_length"));
+            return Err(self.wrong(query, "is more than embedding_length"));
         }
-        match self.u32(kept) {
-            Some(0) => Err(self.wrong(kept, "is 0")),
-            Some(kept_heads) if heads % kept_heads != 0 => {
-                Err(self.wrong(kept, "does not divide attention.head_count"))
+        match self.u32(kv) {
+            Some(0) => Err(self.wrong(kv, "is 0")),
+            Some(kv_heads) if heads % kv_heads != 0 => {
+                Err(self.wrong(kv, "does not divide attention.head_count"))
             }
             Some(_) | None => Ok(()),
         }
@@ -316,13 +316,13 @@ impl Family<'_> {
     }
 }
 
-/// Whether there are words, with what belongs to each.
+/// Checks the vocabulary and the lists that belong to it.
 fn tokenizer(entries: &Entries) -> Result<(), Error> {
     let (model, merges) = ("tokenizer.ggml.model", "tokenizer.ggml.merges");
     let name = entries.text(model).ok_or_else(|| Error::entry(model, "is missing"))?;
     let is_among = |known: &[&str]| known.iter().any(|known| known.as_bytes() == name);
     if !is_among(&TOKENIZERS) {
-        return Err(Error::entry(model, "is none that the engine knows"));
+        return Err(Error::entry(model, "is not supported by the engine"));
     }
     let words = entries.count(TOKENS).unwrap_or_default();
     if words == 0 {
@@ -333,7 +333,7 @@ fn tokenizer(entries: &Entries) -> Result<(), Error> {
             return Err(Error::entry(key, "is shorter than tokenizer.ggml.tokens"));
         }
     }
-    // One tokenizer does without.
+    // This tokenizer needs no list.
     let merges_itself = entries.text("tokenizer.ggml.pre") == Some(b"kimi-k2");
     if is_among(&MERGING) && !merges_itself && entries.get(merges).is_none() {
         return Err(Error::entry(merges, "is missing"));

@@ -1,19 +1,19 @@
-//! The tensors that a header tells of, as ggml reads them (`gguf.cpp`): each has a name of its own, a type that there is
-//! and a shape that its type can have, and begins where the one before it ends.
+//! The tensors of a header, with ggml's rules (`gguf.cpp`): each has a unique name, a known type and a shape that fits
+//! the type, and begins where the previous one ends.
 
 use std::{collections::BTreeSet, io::BufRead};
 
 use crate::{
-    error::{Error, showable},
+    error::{Error, printable},
     reader::Reader,
 };
 
-/// Bytes of a name (`GGML_MAX_NAME`, with the zero at its end).
+/// Longest name, in bytes (`GGML_MAX_NAME`, without the final zero).
 const NAME_MAX: u64 = 63;
-/// Dimensions of a tensor (`GGML_MAX_DIMS`).
+/// Most dimensions of a tensor (`GGML_MAX_DIMS`).
 const DIMENSIONS_MAX: u32 = 4;
 
-/// Reads so many, and returns where the content of the last one ends in the file.
+/// Reads `count` tensors, and returns the position in the file at which the content of the last one ends.
 pub(super) fn read<R: BufRead>(
     reader: &mut Reader<R>,
     count: u64,
@@ -25,18 +25,18 @@ pub(super) fn read<R: BufRead>(
     let (mut names, mut end, mut next) = (BTreeSet::new(), 0, 0);
     for _ in 0..count {
         let name = reader.text(NAME_MAX)?.ok_or(Error::Damaged)?;
-        let wrong = |problem| Error::Tensor { name: showable(&name), problem };
+        let wrong = |problem| Error::Tensor { name: printable(&name), problem };
         if name.iter().any(u8::is_ascii_control) {
-            return Err(wrong("has no name that can be written"));
+            return Err(wrong("has control characters in its name"));
         }
         let bytes = content(reader)?.map_err(wrong)?;
         if reader.u64()? != next {
-            return Err(wrong("does not begin where the one before it ends"));
+            return Err(wrong("does not begin where the previous one ends"));
         }
         end = next.checked_add(bytes).ok_or(Error::Damaged)?;
         next = end.checked_next_multiple_of(alignment).ok_or(Error::Damaged)?;
         if names.contains(&name) {
-            return Err(wrong("is there twice"));
+            return Err(wrong("occurs twice"));
         }
         names.insert(name);
     }
@@ -44,7 +44,7 @@ pub(super) fn read<R: BufRead>(
     begin.checked_add(end).ok_or(Error::Damaged)
 }
 
-/// How many bytes a tensor of this shape and type has, or what is wrong with it.
+/// The size of a tensor of this shape and type in bytes, or what is wrong with it.
 fn content<R: BufRead>(reader: &mut Reader<R>) -> Result<Result<u64, &'static str>, Error> {
     let dimensions = reader.u32()?;
     if dimensions > DIMENSIONS_MAX {
@@ -55,22 +55,21 @@ fn content<R: BufRead>(reader: &mut Reader<R>) -> Result<Result<u64, &'static st
         *length = reader.u64()?;
     }
     let kind = reader.u32()?;
-    let Some((numbers, bytes)) = block(kind) else { return Ok(Err("is of an unknown type")) };
+    let Some((numbers, bytes)) = block(kind) else { return Ok(Err("has an unknown type")) };
     if shape[0] % numbers != 0 {
-        return Ok(Err("has rows that are no multiple of its type's blocks"));
+        return Ok(Err("has rows that are not a multiple of its type's blocks"));
     }
     // ggml counts both in signed numbers.
     let product =
         |of: u64| shape.iter().try_fold(of, |product, &length| product.checked_mul(length));
     let fits = |number: &u64| i64::try_from(*number).is_ok();
-    // A zero among them hides how large the others are.
+    // A zero in the shape would make the product small although the other lengths overflow.
     let is_small = shape.iter().all(fits) && product(1).is_some_and(|number| fits(&number));
     let size = product(1).and_then(|elements| (elements / numbers).checked_mul(bytes)).filter(fits);
     Ok(size.filter(|_| is_small).ok_or("is larger than any file"))
 }
 
-/// How many numbers a block of a type holds, in how many bytes; `None` for what is no type, or none any more (`ggml.h`,
-/// `ggml-common.h`).
+/// The numbers and bytes of a block of a type; `None` for unknown and removed types (`ggml.h`, `ggml-common.h`).
 const fn block(kind: u32) -> Option<(u64, u64)> {
     Some(match kind {
         // F32, I32.

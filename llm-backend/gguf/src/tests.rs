@@ -10,7 +10,7 @@ fn check(bytes: &[u8]) -> Result<Header, Error> {
 }
 
 #[test]
-fn a_header_tells_what_the_model_is_and_how_long_the_file_must_be() {
+fn a_header_describes_the_model_and_the_least_size_of_the_file() {
     let bytes = tiny().bytes();
     let header = check(&bytes).unwrap();
     assert_eq!(header.architecture.as_deref(), Some("llama"));
@@ -22,7 +22,7 @@ fn a_header_tells_what_the_model_is_and_how_long_the_file_must_be() {
 }
 
 #[test]
-fn what_the_engine_cannot_use_is_refused_in_one_sentence() {
+fn unusable_headers_are_refused_in_one_sentence() {
     for damage in seen_in_header() {
         let what = damage.what;
         let error = check(&damage.bytes).expect_err(what).to_string();
@@ -33,9 +33,9 @@ fn what_the_engine_cannot_use_is_refused_in_one_sentence() {
     assert!(says(b"\x80\x02}q").contains("not a GGUF"));
 }
 
-/// What models have that are used today, and what nobody asks for.
+/// Entries of real models, and entries that are not needed.
 #[test]
-fn what_llama_cpp_takes_is_taken() {
+fn headers_that_llama_cpp_accepts_are_accepted() {
     let layers = |count: usize| Value::U32s(vec![2; count]);
     for (what, file) in [
         ("version 2", Gguf { version: 2, ..tiny() }),
@@ -68,7 +68,7 @@ fn what_llama_cpp_takes_is_taken() {
     }
 }
 
-/// Keys of 60,000 bytes without an end, each another, and how much of them was read.
+/// An endless header of different keys of 60,000 bytes, and how much of it was read.
 #[derive(Default)]
 struct Keys {
     buffer: Vec<u8>,
@@ -106,13 +106,13 @@ impl BufRead for &mut Keys {
 }
 
 #[test]
-fn what_is_kept_of_a_header_is_bounded_in_sum() {
+fn the_memory_for_a_header_is_bounded() {
     let mut keys = Keys::default();
     let error = read(&mut keys).unwrap_err();
     assert!(matches!(error, Error::TooMuch), "{error}");
     assert!(keys.read < HELD_MAX + (1 << 20), "{} bytes were read", keys.read);
 
-    // Small ones take more memory than their bytes; so do the traces of words.
+    // Small keys take more memory than their bytes, and so do the hashes of words.
     let many = (0..1_200_000).map(|at| format!("{at:x}")).collect();
     let words = tiny().with("tokenizer.ggml.tokens", Value::Texts(many));
     assert!(matches!(check(&words.bytes()), Err(Error::TooMuch)));
@@ -122,8 +122,8 @@ fn what_is_kept_of_a_header_is_bounded_in_sum() {
 }
 
 proptest! {
-    /// A byte of the header becomes another, and the file may be cut: it is a model that is as long as it says, or an
-    /// error of one line, however it is read.
+    /// With one byte of the header changed and perhaps the file cut, the result is a header or an error of one line,
+    /// and does not depend on how the file is read.
     #[test]
     fn no_header_breaks_the_reader(
         at in any::<prop::sample::Index>(), value: u8, end in any::<prop::sample::Index>(), cut: bool, piece in 1_usize..9,
@@ -143,7 +143,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_that_was_cut_is_never_taken(end in any::<prop::sample::Index>()) {
+    fn a_file_that_was_cut_is_never_accepted(end in any::<prop::sample::Index>()) {
         let bytes = tiny().bytes();
         prop_assert!(check(&bytes[..end.index(bytes.len())]).is_err());
     }

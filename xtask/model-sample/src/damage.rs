@@ -41,12 +41,12 @@ fn entries() -> Vec<Damage> {
         damage(
             "a key twice",
             &twice("llama.block_count", Value::U32(1)),
-            "block_count is there twice",
+            "block_count occurs twice",
         ),
         damage(
             "an unknown key twice",
             &twice("a", Value::U32(1)).and("a", Value::U32(1)),
-            "a is there twice",
+            "a occurs twice",
         ),
         entry("an empty key", "", Value::U32(1), "damaged"),
         entry("a key with a zero", "a\0b", Value::U32(1), "damaged"),
@@ -60,12 +60,12 @@ fn entries() -> Vec<Damage> {
         entry("a list longer than all", "a", list_of(12, u64::MAX / 4), "damaged"),
         entry("a list longer than the file", "a", list_of(8, 1 << 40), "cut"),
         entry("a list of flags longer than the file", "a", list_of(7, 1 << 40), "cut"),
-        entry("an alignment of 0", "general.alignment", Value::U32(0), "no power of two"),
-        entry("an alignment of 3", "general.alignment", Value::U32(3), "no power of two"),
-        entry("an alignment as 64 bits", "general.alignment", Value::U64(32), "another type"),
-        entry("a name that is a number", "general.name", Value::U32(1), "another type"),
+        entry("an alignment of 0", "general.alignment", Value::U32(0), "not a power of two"),
+        entry("an alignment of 3", "general.alignment", Value::U32(3), "not a power of two"),
+        entry("an alignment as 64 bits", "general.alignment", Value::U64(32), "wrong type"),
+        entry("a name that is a number", "general.name", Value::U32(1), "wrong type"),
         entry("one part of two", "split.count", Value::U16(2), "llama-gguf-split --merge"),
-        entry("a count of parts in 32 bits", "split.count", Value::U32(2), "another type"),
+        entry("a count of parts in 32 bits", "split.count", Value::U32(2), "wrong type"),
     ]
 }
 
@@ -88,7 +88,7 @@ fn family() -> Vec<Damage> {
             "a family that is a number",
             "general.architecture",
             Value::U32(1),
-            "is missing or no text",
+            "is missing or not a text",
         ),
         damage(
             "no family",
@@ -111,8 +111,8 @@ fn layers() -> Vec<Damage> {
         llama("0 layers", "block_count", Value::U32(0), "block_count is 0"),
         llama("513 layers", "block_count", Value::U32(513), "block_count is more than 512"),
         llama("2^32 layers", "block_count", Value::U32(u32::MAX), "block_count is more than 512"),
-        llama("layers as 64 bits", "block_count", Value::U64(1), "another type"),
-        llama("layers as a text", "block_count", text("1"), "another type"),
+        llama("layers as 64 bits", "block_count", Value::U64(1), "wrong type"),
+        llama("layers as a text", "block_count", text("1"), "wrong type"),
         without("no context", "context_length", "context_length is missing"),
         llama(
             "a context of 2^31",
@@ -123,7 +123,7 @@ fn layers() -> Vec<Damage> {
         llama("a context of 0", "context_length", Value::U32(0), "context_length is 0"),
         without("no width", "embedding_length", "embedding_length is missing"),
         llama("a width of 0", "embedding_length", Value::U32(0), "embedding_length is 0"),
-        llama("a width with a point", "embedding_length", Value::F32(32.0), "another type"),
+        llama("a width with a point", "embedding_length", Value::F32(32.0), "wrong type"),
         llama("no layer but ahead", "nextn_predict_layers", Value::U32(1), "leaves no layer"),
     ]
 }
@@ -134,9 +134,9 @@ fn heads() -> Vec<Damage> {
             "heads for two layers",
             "attention.head_count",
             Value::U32s(vec![4, 4]),
-            "another length",
+            "one number for each layer",
         ),
-        llama("heads in 16 bits", "attention.head_count", Value::U16(4), "another type"),
+        llama("heads in 16 bits", "attention.head_count", Value::U16(4), "wrong type"),
         llama(
             "more heads than numbers",
             "attention.head_count",
@@ -154,10 +154,10 @@ fn heads() -> Vec<Damage> {
             "an epsilon as a whole number",
             "attention.layer_norm_rms_epsilon",
             Value::U32(1),
-            "another type",
+            "wrong type",
         ),
         llama("an unknown scaling", "rope.scaling.type", text("x"), "rope.scaling.type is unknown"),
-        llama("a scaling that is a number", "rope.scaling.type", Value::U32(1), "another type"),
+        llama("a scaling that is a number", "rope.scaling.type", Value::U32(1), "wrong type"),
     ]
 }
 
@@ -191,39 +191,34 @@ fn tokenizer() -> Vec<Damage> {
             "a model without words",
             "tokenizer.ggml.model",
             text("none"),
-            "none that the engine knows",
+            "not supported by the engine",
         ),
         entry(
             "an unknown tokenizer",
             "tokenizer.ggml.model",
             text("x"),
-            "none that the engine knows",
+            "not supported by the engine",
         ),
-        entry(
-            "a tokenizer that is a number",
-            "tokenizer.ggml.model",
-            Value::U32(1),
-            "another type",
-        ),
+        entry("a tokenizer that is a number", "tokenizer.ggml.model", Value::U32(1), "wrong type"),
         without("no merges", "tokenizer.ggml.merges", "merges is missing"),
         entry(
             "merges that are numbers",
             "tokenizer.ggml.merges",
             Value::U32s(vec![1]),
-            "another type",
+            "wrong type",
         ),
-        entry("an end that is a text", "tokenizer.ggml.eos_token_id", text("a"), "another type"),
+        entry("an end that is a text", "tokenizer.ggml.eos_token_id", text("a"), "wrong type"),
         entry(
             "a beginning with a sign",
             "tokenizer.ggml.bos_token_id",
             Value::Raw(5, vec![0; 4]),
-            "another type",
+            "wrong type",
         ),
         entry(
             "a flag that is a number",
             "tokenizer.ggml.add_bos_token",
             Value::U32(1),
-            "another type",
+            "wrong type",
         ),
     ]
 }
@@ -233,11 +228,11 @@ fn words() -> Vec<Damage> {
     vec![
         damage("no words", &tiny().without(TOKENS), "tokens is missing or empty"),
         entry("an empty list of words", TOKENS, texts(&[]), "tokens is missing or empty"),
-        entry("words that are numbers", TOKENS, Value::U32s(vec![1, 2]), "another type"),
-        entry("one word", TOKENS, text("a"), "another type"),
-        entry("a word twice", TOKENS, texts(&["a", "b", "a"]), "holds a word twice"),
+        entry("words that are numbers", TOKENS, Value::U32s(vec![1, 2]), "wrong type"),
+        entry("one word", TOKENS, text("a"), "wrong type"),
+        entry("a word twice", TOKENS, texts(&["a", "b", "a"]), "contains a word twice"),
         entry("scores that are too few", SCORES, Value::F32s(vec![1.0]), "shorter than"),
-        entry("scores that are texts", SCORES, texts(&["a"]), "another type"),
+        entry("scores that are texts", SCORES, texts(&["a"]), "wrong type"),
         entry(
             "kinds that are too few",
             "tokenizer.ggml.token_type",
@@ -248,7 +243,7 @@ fn words() -> Vec<Damage> {
             "kinds without a sign",
             "tokenizer.ggml.token_type",
             Value::U32s(vec![1; 300]),
-            "another type",
+            "wrong type",
         ),
     ]
 }
@@ -257,9 +252,13 @@ fn tensors() -> Vec<Damage> {
     let one = |what, change: fn(&mut Tensor), says| damage(what, &tiny().tensor(1, change), says);
     vec![
         damage("no tensor", &Gguf { tensors: Vec::new(), ..tiny() }, "damaged"),
-        one("a name twice", |it| it.name = "token_embd.weight".to_owned(), "is there twice"),
+        one("a name twice", |it| it.name = "token_embd.weight".to_owned(), "occurs twice"),
         one("a name that is too long", |it| it.name = "w".repeat(64), "damaged"),
-        one("a name with a zero", |it| it.name = "a\0b".to_owned(), "has no name"),
+        one(
+            "a name with a zero",
+            |it| it.name = "a\0b".to_owned(),
+            "control characters in its name",
+        ),
         one("five dimensions", |it| it.shape = vec![32, 1, 1, 1, 1], "more than four dimensions"),
         one("2^32 dimensions", |it| it.shape = vec![1; 1 << 10], "more than four dimensions"),
         one("a length with its sign bit", |it| it.shape = vec![1 << 63], "larger than any file"),
@@ -269,13 +268,13 @@ fn tensors() -> Vec<Damage> {
             "larger than any file",
         ),
         one("a size that is too large", |it| it.shape = vec![1 << 61], "larger than any file"),
-        one("an unknown type", |it| it.kind = 43, "is of an unknown type"),
-        one("a type of before", |it| it.kind = 4, "is of an unknown type"),
-        one("a type with its sign bit", |it| it.kind = u32::MAX, "is of an unknown type"),
+        one("an unknown type", |it| it.kind = 43, "has an unknown type"),
+        one("a type of before", |it| it.kind = 4, "has an unknown type"),
+        one("a type with its sign bit", |it| it.kind = u32::MAX, "has an unknown type"),
         one(
             "half a block in a row",
             |it| (it.kind, it.shape) = (10, vec![128]),
-            "no multiple of its type's blocks",
+            "not a multiple of its type's blocks",
         ),
         one("an offset that overlaps", |it| it.offset = Some(0), "does not begin where"),
         one("an offset with a gap", |it| it.offset = Some(1 << 20), "does not begin where"),

@@ -1,4 +1,4 @@
-//! Opening a reply.
+//! Opens a reply.
 //!
 //! ```text
 //!           start            chunk*, final
@@ -15,14 +15,14 @@ use zeroize::Zeroizing;
 
 use crate::reply::{open_chunk, reply_keys};
 
-/// Why a reply is not whole. The text that arrived before is genuine, but not all there was.
+/// Why a reply is incomplete. The text that arrived before is genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// The stream ended before the last chunk.
     #[error("the reply was cut off before its end")]
     Cut,
-    /// Something came that the gateway did not send, or not here.
-    #[error("the reply was changed on its way")]
+    /// A part arrived that the gateway did not send, or not at this position.
+    #[error("the reply was changed in transit")]
     Broken,
 }
 
@@ -59,7 +59,7 @@ impl Reply {
         Self { state: State::Waiting { secret, encapsulated_key } }
     }
 
-    /// Takes the next part of the stream; gives a chunk's plaintext, if it has one.
+    /// Takes the next part of the stream; returns a chunk's plaintext, if it has one.
     ///
     /// # Errors
     ///
@@ -92,11 +92,11 @@ impl Reply {
         matches!(self.state, State::Done)
     }
 
-    /// Ends the reply with the stream.
+    /// Ends the reply when the stream ends.
     ///
     /// # Errors
     ///
-    /// [`ReplyError::Cut`] if the last chunk had not come, [`ReplyError::Broken`] if a part was refused before.
+    /// [`ReplyError::Cut`] if the last chunk has not arrived, [`ReplyError::Broken`] if a part was refused before.
     pub fn end(self) -> Result<(), ReplyError> {
         match self.state {
             State::Done => Ok(()),

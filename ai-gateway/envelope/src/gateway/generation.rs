@@ -1,4 +1,4 @@
-//! One generation of keys: one key per suite, with the time that they hold.
+//! One generation of keys: one key per suite, with their validity.
 
 use std::sync::Arc;
 
@@ -19,15 +19,15 @@ pub(super) struct KeyPair {
     pub(super) private: PrivateKey,
 }
 
-/// Keys that become current, and are destroyed, together.
+/// Keys that become current together and are destroyed together.
 #[derive(Debug)]
 pub(super) struct Generation {
     pub(super) keys: Vec<Arc<KeyPair>>,
-    /// From when it is current.
+    /// When it becomes current.
     pub(super) since: u64,
-    /// When the next becomes current.
+    /// When the next generation becomes current.
     pub(super) until: u64,
-    /// Until when it opens requests.
+    /// When it stops opening requests.
     pub(super) not_after: u64,
 }
 

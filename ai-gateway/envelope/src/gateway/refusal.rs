@@ -1,27 +1,28 @@
-//! Why a request is not opened.
+//! Why a request was not opened.
 
-/// Why a request was refused: for counters and tests. The client gets the same text for every reason ([`OpenError::Refused`]).
+/// Why a request was refused, for counters and tests. The client gets the same text for every reason
+/// ([`OpenError::Refused`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Reason {
     /// Older than [`TTL`](crate::TTL).
     #[error("stale")]
     Stale,
-    /// From the future, by more than [`SKEW`](crate::SKEW).
+    /// More than [`SKEW`](crate::SKEW) in the future.
     #[error("early")]
     Early,
-    /// The request id is no UUID version 7 of the last [`ID_LIFE`](crate::ID_LIFE).
+    /// The request id is not a UUID version 7 of the last [`ID_LIFE`](crate::ID_LIFE).
     #[error("request id")]
     RequestId,
-    /// No such key holds now.
+    /// No key with this id is valid now.
     #[error("unknown key")]
     UnknownKey,
-    /// The device did not sign this.
+    /// The device's signature is invalid.
     #[error("signature")]
     Signature,
     /// The encapsulated key, or the device's request id, was used before.
     #[error("replayed")]
     Replayed,
-    /// HPKE does not open it, or the padding is wrong.
+    /// HPKE cannot open it, or the padding is wrong.
     #[error("unopenable")]
     Unopenable,
 }

@@ -1,4 +1,4 @@
-//! What was opened lately, so that nothing is opened twice.
+//! The replay cache: refuses a request that was opened before.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{ID_LIFE, SKEW, ms};
 
-/// First half of a SHA-256: a collision would only refuse a request of whoever made it.
+/// First half of a SHA-256. Whoever finds a collision only gets their own request refused.
 type DigestPrefix = [u8; 16];
 
-/// What is remembered of one request.
+/// An entry of the replay cache.
 #[derive(Debug)]
 pub struct Entry {
     marks: [DigestPrefix; 2],
@@ -25,13 +25,13 @@ pub struct Entry {
     pub(super) request_id: Uuid,
 }
 
-/// Remembers encapsulated keys and request ids.
+/// Stores digests of encapsulated keys and request ids.
 #[derive(Debug)]
 pub(super) struct ReplayCache {
     limits: Limits,
     marks: HashSet<DigestPrefix>,
     devices: HashMap<Ed25519Public, usize>,
-    /// In the order of forgetting.
+    /// In the order in which they expire.
     entries: VecDeque<(u64, Entry)>,
 }
 
@@ -40,7 +40,7 @@ impl ReplayCache {
         Self { limits, marks: HashSet::new(), devices: HashMap::new(), entries: VecDeque::new() }
     }
 
-    /// Whether the request is new, and there is room for it.
+    /// Makes an entry if the request is new and there is room for it.
     pub(super) fn check(&self, request: &Request) -> Result<Entry, OpenError> {
         let device = request.device_pubkey;
         let marks = [
@@ -64,11 +64,11 @@ impl ReplayCache {
         Ok(())
     }
 
-    /// Remembers what [`Self::check`] passed, if it still would.
+    /// Adds an entry of [`Self::check`], if that would still accept it.
     pub(super) fn insert(&mut self, entry: Entry, now: u64) -> Result<(), OpenError> {
         self.admit(&entry)?;
         let due = now.saturating_add(ms(ID_LIFE) + 2 * ms(SKEW));
-        // A clock that was set back a little must not put a short-lived entry behind a long-lived one.
+        // If the clock was set back a little, an entry must not expire before the one in front of it.
         let due = self.entries.back().map_or(due, |(last, _)| due.max(*last));
         self.marks.extend(entry.marks);
         *self.devices.entry(entry.device).or_default() += 1;
@@ -76,7 +76,7 @@ impl ReplayCache {
         Ok(())
     }
 
-    /// Forgets what could no longer be replayed.
+    /// Removes entries whose requests are too old to be replayed.
     pub(super) fn forget(&mut self, now: u64) {
         while let Some((_, entry)) = self.entries.pop_front_if(|(due, _)| *due < now) {
             for mark in entry.marks {
@@ -94,7 +94,7 @@ impl ReplayCache {
 
 #[cfg(test)]
 impl ReplayCache {
-    /// Requests remembered.
+    /// The number of entries.
     pub(super) fn len(&self) -> usize {
         assert_eq!(self.marks.len(), 2 * self.entries.len());
         assert_eq!(self.devices.values().sum::<usize>(), self.entries.len());

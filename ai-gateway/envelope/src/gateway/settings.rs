@@ -1,18 +1,18 @@
-//! How long keys hold, and how much is remembered.
+//! Settings: the lifetime of keys, and the size of the replay cache.
 
 use crate::suite::Suite;
 
 /// The suites that a gateway publishes.
 pub(super) const SUITES: [Suite; 2] = Suite::ALL;
 
-/// How long keys hold, and how much is remembered.
+/// The lifetime of keys, and the size of the replay cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long a key is the current one, in milliseconds.
     pub lifetime_ms: u64,
-    /// How long it still opens requests after that, in milliseconds.
+    /// How long it opens requests after that, in milliseconds.
     pub overlap_ms: u64,
-    /// Bounds of the replay cache.
+    /// Limits of the replay cache.
     pub replay: Limits,
 }
 
@@ -22,12 +22,12 @@ impl Default for Settings {
     }
 }
 
-/// Bounds of the replay cache. An entry takes about 180 bytes and stays for 11 minutes.
+/// Limits of the replay cache. An entry takes about 180 bytes and expires after 11 minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most requests remembered.
+    /// Most entries.
     pub total: usize,
-    /// Most requests remembered of one device.
+    /// Most entries of one device.
     pub per_device: usize,
 }
 

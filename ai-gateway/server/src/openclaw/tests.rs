@@ -163,7 +163,7 @@ fn keys_that_cannot_be_had_are_refused_with_what_to_write() {
     for (text, said) in [
         ("'${MARU_TEST_NO_SUCH_VARIABLE}'", "no environment variable MARU_TEST_NO_SUCH_VARIABLE"),
         ("{source: 'env', id: 'MARU_TEST_NO_SUCH_VARIABLE'}", "{source: \"file\", path: "),
-        ("'Bearer ${CARGO_PKG_NAME}'", "alone"),
+        ("'Bearer ${CARGO_PKG_NAME}'", "cannot be combined"),
         ("'$s3cret{'", ""),
         ("{source: 'exec', id: 'x'}", "\"file\""),
         ("{source: 'file', provider: 'filemain', id: '/providers/a'}", "\"path\""),
@@ -188,9 +188,9 @@ fn certificates_are_files() {
     };
     assert_eq!(provider(text).unwrap().nodes[0].access.tls, expected);
     for (text, said) in [
-        ("request: {tls: {ca: '-----BEGIN CERTIFICATE-----'}}", "file of its own"),
-        ("request: {tls: {ca: '${CA}'}}", "file of its own"),
-        ("request: {tls: {ca: {source: 'env', id: 'CA'}}}", "file of its own"),
+        ("request: {tls: {ca: '-----BEGIN CERTIFICATE-----'}}", "its own file"),
+        ("request: {tls: {ca: '${CA}'}}", "its own file"),
+        ("request: {tls: {ca: {source: 'env', id: 'CA'}}}", "its own file"),
         ("request: {tls: {cafile: 'x'}}", "`models.providers.a.request.tls.cafile`"),
     ] {
         let error = provider(text).unwrap_err().to_string();

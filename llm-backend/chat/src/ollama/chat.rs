@@ -33,7 +33,7 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<TextRequest, DecodeError> {
     Ok(TextRequest::Ask(Box::new(common.request)))
 }
 
-/// Calls of tools whose results have not come yet: Ollama's clients name the tool, other servers want the call's id.
+/// Tool calls without a result so far. Results of Ollama's clients name the tool, but other servers need the call's id.
 #[derive(Default)]
 struct Calls {
     /// Ids and names.
@@ -42,13 +42,13 @@ struct Calls {
 }
 
 impl Calls {
-    /// An id for a call that has none; unlike any other of the conversation.
+    /// An id for a call that has none; unique in the conversation.
     fn new_id(&mut self) -> String {
         self.made += 1;
         format!("call_{}", self.made)
     }
 
-    /// The call that this is the result of: the one of that id, else the first open one of that name.
+    /// The call of a result: the one with this id, or else the first open one with this name.
     fn answer(&mut self, id: Option<String>, name: Option<&str>) -> Option<(String, String)> {
         let fits = |(its_id, its_name): &(String, String)| match (&id, name) {
             (Some(id), _) => its_id == id,

@@ -39,13 +39,13 @@ fn finish(
     dimensions: Option<u32>,
 ) -> Result<EmbedRequest, DecodeError> {
     let model = fields.text("model")?.ok_or_else(|| fields.missing("model"))?;
-    // Nothing of a sampler's options changes a vector.
+    // Sampling options do not change a vector.
     options::read(&mut fields)?;
     fields.finish(&HARMLESS)?;
     Ok(EmbedRequest { model, input, dimensions })
 }
 
-/// The texts of `input`: one, or a list of them. One that is empty is none, as it is for an Ollama.
+/// The texts of `input`: one, or a list of them. A single empty text counts as none, as in Ollama.
 fn input(raw: &RawValue) -> Result<Vec<String>, DecodeError> {
     let mut texts = texts::<INPUTS_MAX>(raw).ok_or_else(|| {
         let reason = format!("must be a string, or a list of at most {INPUTS_MAX}");

@@ -14,7 +14,7 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<TextRequest, DecodeError> {
     let images = images(&mut fields)?;
     let raw = fields.flag("raw")?.unwrap_or_default();
     let suffix = fields.text("suffix")?.filter(|suffix| !suffix.is_empty());
-    // Ollama would leave these out unseen.
+    // Ollama would silently ignore these.
     for (name, refused, beside) in [
         ("system", !system.is_empty() && raw, "a raw prompt"),
         ("suffix", suffix.is_some() && raw, "a raw prompt"),
@@ -22,7 +22,7 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<TextRequest, DecodeError> {
         ("images", !images.is_empty() && suffix.is_some(), "a suffix"),
     ] {
         if refused {
-            return Err(DecodeError::field(name, format!("must not stand beside {beside}")));
+            return Err(DecodeError::field(name, format!("must not be combined with {beside}")));
         }
     }
     // Clients send these two empty.
@@ -32,7 +32,7 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<TextRequest, DecodeError> {
     if fields.raw("context").is_some_and(|context| context.get() != "[]") {
         return Err(DecodeError::field(
             "context",
-            "is not kept here: send the conversation to /api/chat",
+            "is not supported: send the conversation to /api/chat",
         ));
     }
     fields.finish(&HARMLESS)?;

@@ -5,7 +5,7 @@ use crate::{
     options::{Options, stops},
 };
 
-/// Options about memory and speed, and the context, which the settings fix.
+/// Options about memory and speed, and the context size, which only the settings define.
 const HARMLESS: [&str; 12] = [
     "f16_kv",
     "low_vram",
@@ -27,7 +27,7 @@ pub(super) fn read(request: &mut Fields<'_>) -> Result<Options, DecodeError> {
         return Ok(Options::default());
     };
     let mut fields = Fields::open(raw, "options")?;
-    // Negative numbers mean no limit, and any seed.
+    // A negative limit means no limit, a negative seed a random one.
     let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
     let limit: Option<i64> = fields.whole("num_predict", "a whole number")?;
     let seed: Option<i64> = fields.whole("seed", "a whole number")?;

@@ -1,4 +1,4 @@
-//! A request for text: what a chat and a generation share.
+//! A request for text: the common fields of a chat and a generation.
 
 use serde_json::value::RawValue;
 
@@ -15,26 +15,26 @@ use crate::{
 /// Most images of one message.
 const IMAGES_MAX: usize = 64;
 
-/// Fields of a request that change no answer here. `truncate` and `shift` would let a conversation be cut: here it is
-/// an error if it is too long.
+/// Fields of a request that change no answer here. In Ollama, `truncate` and `shift` allow a conversation to be cut;
+/// here a conversation that is too long is an error.
 pub(super) const HARMLESS: [&str; 3] = ["keep_alive", "shift", "truncate"];
 
 /// A request for text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TextRequest {
-    /// An answer is wanted. Its `stream` is Ollama's: true unless the request says otherwise.
+    /// Answer a chat. The default of its `stream` is Ollama's: true.
     Ask(Box<ChatRequest>),
-    /// The model of this name shall be in memory, so that the next answer comes sooner.
+    /// Load the model of this name, so that the next answer comes sooner.
     Load(String),
-    /// The model of this name is not needed for now.
+    /// Unload the model of this name.
     Unload(String),
 }
 
-/// The fields that a chat and a generation share.
+/// The common fields of a chat and a generation.
 pub(super) struct Common {
     model: String,
     pub(super) request: ChatRequest,
-    /// Whether the model may leave memory at once.
+    /// Whether the model may be unloaded at once.
     unload: bool,
 }
 
@@ -93,7 +93,7 @@ fn effort(raw: &RawValue) -> Result<Effort, DecodeError> {
     }
 }
 
-/// Whether a duration is none: a number of seconds, or a text such as `5m`.
+/// Whether a duration is zero: a number of seconds, or a text such as `5m`.
 fn is_zero(raw: &RawValue) -> bool {
     let text = raw.get().trim_matches('"');
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

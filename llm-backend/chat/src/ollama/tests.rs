@@ -149,10 +149,10 @@ fn a_text_is_gone_on_from_raw_or_up_to_what_follows() {
     let before = read(&json!({"prompt": "", "suffix": "b"})).unwrap();
     assert_eq!(before.prompt(), "", "a gap at the beginning");
     for (more, start) in [
-        (json!({"raw": true, "suffix": "b"}), "`suffix` must not stand beside a raw prompt"),
-        (json!({"raw": true, "system": "b"}), "`system` must not stand beside a raw prompt"),
-        (json!({"suffix": "b", "system": "b"}), "`system` must not stand beside a suffix"),
-        (json!({"suffix": "b", "images": [PNG]}), "`images` must not stand beside a suffix"),
+        (json!({"raw": true, "suffix": "b"}), "`suffix` must not be combined with a raw prompt"),
+        (json!({"raw": true, "system": "b"}), "`system` must not be combined with a raw prompt"),
+        (json!({"suffix": "b", "system": "b"}), "`system` must not be combined with a suffix"),
+        (json!({"suffix": "b", "images": [PNG]}), "`images` must not be combined with a suffix"),
     ] {
         let refusal = read(&more).unwrap_err().to_string();
         assert!(refusal.starts_with(start), "{refusal}");

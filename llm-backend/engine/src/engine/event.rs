@@ -1,4 +1,4 @@
-//! What is asked of the engine, and what it tells of it.
+//! Requests to the engine, and the events of their replies.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use chat_vocabulary::{FinishReason, Usage};
 use super::model::Tokens;
 use crate::request::Sampling;
 
-/// Deltas that may wait for a slow client; when they are that many, its slot pauses.
+/// Deltas that may wait for a slow client; if there are more, its slot pauses.
 pub(super) const EVENTS_MAX: usize = 256;
 
 /// What to generate.
 pub(crate) struct Request {
     /// The whole prompt.
     pub(crate) prompt: Tokens,
-    /// Most tokens to generate; [`None`]: as many as there is room for.
+    /// Most tokens to generate; [`None`]: as many as fit the context.
     pub(crate) max_tokens: Option<u32>,
     /// Texts that end the reply.
     pub(crate) stops: Vec<String>,
@@ -22,14 +22,14 @@ pub(crate) struct Request {
     pub(crate) sampling: Sampling,
 }
 
-/// What happens to a request.
+/// An event of a request.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// It has got a slot.
+    /// It has a slot.
     Started,
     /// Text to append.
     Text(String),
-    /// The reply is whole.
+    /// The reply is complete.
     Ended(Ending),
     /// The engine failed; nothing follows.
     Failed,

@@ -1,4 +1,4 @@
-//! The model: its file, its words and its chat template.
+//! The model: its file, its vocabulary and its chat template.
 
 use std::{fs::File, io::BufReader, path::Path};
 
@@ -14,7 +14,7 @@ use crate::Error;
 /// A tokenized text.
 pub(crate) type Tokens = Vec<LlamaToken>;
 
-/// What is written between the first two characters of a control token that a person wrote: ZERO WIDTH SPACE.
+/// Inserted after the first character of a control token in a person's text: ZERO WIDTH SPACE.
 const BREAK: char = '\u{200b}';
 
 /// A loaded model.
@@ -31,7 +31,7 @@ pub(crate) struct Model {
     backend: LlamaBackend,
 }
 
-/// Why a conversation cannot be a prompt.
+/// Why a conversation cannot be made into a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PromptError {
     /// There is nothing to answer.
@@ -40,30 +40,30 @@ pub(crate) enum PromptError {
     /// A role that templates do not have.
     #[error("messages with the role \"tool\" are not supported")]
     Tool,
-    /// A message holds a zero byte, or the template failed on it.
-    #[error("the chat template cannot take these messages")]
+    /// A message contains a zero byte, or the template failed.
+    #[error("the chat template does not support these messages")]
     Template,
     /// It does not fit.
     #[error(
         "the request ({tokens} tokens) exceeds the available context size ({ctx} tokens); shorten it or start a new conversation"
     )]
     TooLong {
-        /// How long it is.
+        /// Tokens of the request.
         tokens: usize,
-        /// How long it may be.
+        /// Tokens of the context.
         ctx: u32,
     },
 }
 
 impl Model {
-    /// Loads a model; `keep_on` is asked again and again whether to go on.
+    /// Loads a model; loading is aborted once `should_continue` returns false.
     pub(super) fn load(
         path: &Path,
         ctx: u32,
-        keep_on: impl Fn() -> bool + 'static,
+        should_continue: impl Fn() -> bool + 'static,
     ) -> Result<Self, Error> {
         let backend = LlamaBackend::init().map_err(|error| Error::Start(error.to_string()))?;
-        let params = LlamaModelParams::default().with_progress_callback(move |_| keep_on());
+        let params = LlamaModelParams::default().with_progress_callback(move |_| should_continue());
         let llama = LlamaModel::load_from_file(&backend, path, &params)
             .map_err(|_| Error::Load { path: path.to_owned() })?;
         let vocab = llama.vocab();
@@ -82,16 +82,16 @@ impl Model {
             tracing::warn!(
                 ctx,
                 trained,
-                "the model was trained for shorter conversations; taking that"
+                "the model was trained for shorter conversations; using its context size"
             );
         }
         Ok(Self { template, control, ends, ctx: ctx.min(trained.max(1)), llama, backend })
     }
 
-    /// Makes a conversation the prompt for the model's next message.
+    /// Makes the prompt for the next message of a conversation.
     ///
-    /// What people write is text only: a control token in it is broken up, so nobody can end their message and go on
-    /// as someone else.
+    /// Control tokens in people's text are broken up, so that nobody can end their message and continue in another
+    /// role.
     pub(crate) fn prompt(&self, messages: &[Message]) -> Result<Tokens, PromptError> {
         if messages.is_empty() {
             return Err(PromptError::Empty);
@@ -108,18 +108,18 @@ impl Model {
         let text = self.llama.apply_chat_template(&self.template, &chat, true);
         let text = text.map_err(|_| PromptError::Template)?;
         let tokens = self.llama.vocab().tokenize(text.as_bytes(), true, true);
-        // A vocabulary may have no word for any of it.
+        // The vocabulary may have no token for any of the text.
         if tokens.is_empty() {
             return Err(PromptError::Template);
         }
-        // One place must be left for the reply.
+        // At least one token of the context must remain for the reply.
         if tokens.len() >= self.ctx as usize {
             return Err(PromptError::TooLong { tokens: tokens.len(), ctx: self.ctx });
         }
         Ok(tokens)
     }
 
-    /// Appends the bytes that a token stands for.
+    /// Appends the bytes of a token.
     pub(super) fn piece(&self, token: LlamaToken, bytes: &mut Vec<u8>) {
         self.llama.vocab().token_to_piece_into(token, bytes, false, None);
     }
@@ -129,7 +129,7 @@ impl Model {
         &self.ends
     }
 
-    /// Whether what is remembered can be moved, so that a conversation may drop its older half and go on.
+    /// Whether the cache can be shifted, so that a conversation can drop its older half and continue.
     pub(super) fn can_shift(&self) -> bool {
         let moves = matches!(self.llama.rope_type(), Some(RopeType::Norm | RopeType::NeoX));
         moves && !self.llama.is_recurrent() && !self.llama.is_hybrid()
@@ -140,7 +140,7 @@ impl Model {
         self.ctx
     }
 
-    /// What llama.cpp has.
+    /// llama.cpp's model.
     pub(crate) fn llama(&self) -> &LlamaModel {
         &self.llama
     }
@@ -151,7 +151,7 @@ impl Model {
     }
 }
 
-/// Looks at a file's header before llama.cpp does, which ends the process for some that are damaged.
+/// Checks a file's header first, because llama.cpp ends the process for some damaged files.
 pub(super) fn check(path: &Path) -> Result<(), Error> {
     let unreadable = |source| Error::ModelFile { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
@@ -163,7 +163,7 @@ pub(super) fn check(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// The template in the file, if llama.cpp knows it; else `ChatML`, which most models take.
+/// The template in the file, if llama.cpp supports it; otherwise `ChatML`, which most models support.
 fn template(llama: &LlamaModel) -> Result<LlamaChatTemplate, Error> {
     let probe = LlamaChatMessage::new("user".to_owned(), "probe".to_owned());
     if let (Ok(own), Ok(probe)) = (llama.chat_template(None), probe)
@@ -171,7 +171,7 @@ fn template(llama: &LlamaModel) -> Result<LlamaChatTemplate, Error> {
     {
         return Ok(own);
     }
-    tracing::warn!("the model brings no chat template that llama.cpp knows; using ChatML");
+    tracing::warn!("the model has no chat template that llama.cpp supports; using ChatML");
     LlamaChatTemplate::new("chatml").map_err(|error| Error::Start(error.to_string()))
 }
 
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_cannot_be_used_are_told_apart() {
+    fn unreadable_and_damaged_files_are_different_errors() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("model.gguf");
         assert!(matches!(check(&file), Err(Error::ModelFile { .. })));

@@ -1,4 +1,4 @@
-//! The waiting line: bounded, first come first served, and whoever leaves is out of it.
+//! The queue of waiting requests: bounded, in order of arrival. Requests whose client disconnected are removed.
 
 use std::{
     collections::VecDeque,
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::event::{Event, Request};
 
-/// The line is full.
+/// The queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueFull;
 
@@ -19,13 +19,13 @@ pub(super) struct Job {
     pub(super) task: u64,
     /// What to generate.
     pub(super) request: Request,
-    /// Where to; closed when the client has left.
+    /// Receives the events; closed when the client has disconnected.
     pub(super) events: mpsc::Sender<Event>,
 }
 
 /// Requests that wait for a slot.
 pub(super) struct JobQueue {
-    /// How many may wait, besides those for which a slot is free.
+    /// Most waiting requests, besides those for which a slot is free.
     limit: usize,
     state: Mutex<State>,
     changed: Condvar,
@@ -42,7 +42,7 @@ impl JobQueue {
         Self { limit, state: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Adds a job; `idle` slots are about to take one each.
+    /// Adds a job; `idle` is the number of slots that will each take one.
     pub(super) fn push(&self, job: Job, idle: usize) -> Result<(), QueueFull> {
         let mut state = self.lock();
         state.jobs.retain(|job| !job.events.is_closed());
@@ -61,7 +61,7 @@ impl JobQueue {
         state.jobs.pop_front()
     }
 
-    /// Waits until there is a job or the line is closed.
+    /// Waits until there is a job or the queue is closed.
     pub(super) fn wait(&self) {
         let mut state = self.lock();
         while state.jobs.is_empty() && !state.closed {
@@ -69,7 +69,7 @@ impl JobQueue {
         }
     }
 
-    /// Sends everybody away, for good.
+    /// Drops all jobs and refuses new ones.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_bounded_and_in_order() {
+    fn the_queue_is_bounded_and_in_order() {
         let queue = JobQueue::new(1);
         let (jobs, receivers): (Vec<_>, Vec<_>) = (0..3).map(job).unzip();
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_makes_room() {
+    fn a_client_that_disconnects_makes_room() {
         let queue = JobQueue::new(1);
         let (first, leaves) = job(0);
         let (second, _stays) = job(1);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_line_takes_nobody_and_wakes_who_waits() {
+    fn a_closed_queue_refuses_jobs_and_wakes_the_thread() {
         let queue = JobQueue::new(9);
         let (first, mut receiver) = job(0);
         queue.push(first, 0).unwrap();

@@ -5,7 +5,7 @@ use llama_cpp_2::{sampling::LlamaSampler, token::logit_bias::LlamaLogitBias};
 use super::model::Model;
 use crate::request::Sampling;
 
-/// Asks llama.cpp to draw a seed (`LLAMA_DEFAULT_SEED` in llama.h).
+/// Lets llama.cpp choose a random seed (`LLAMA_DEFAULT_SEED` in llama.h).
 const RANDOM_SEED: u32 = u32::MAX;
 /// How far back repetitions count, in tokens; llama-server's default.
 const PENALTY_WINDOW: i32 = 64;

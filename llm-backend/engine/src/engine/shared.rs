@@ -1,4 +1,4 @@
-//! What the thread and its handles share.
+//! State shared by the thread and its handles.
 
 use std::sync::{
     Arc, OnceLock,
@@ -7,12 +7,12 @@ use std::sync::{
 
 use super::{model::Model, queue::JobQueue};
 
-/// What one slot is doing, for whoever asks; never what is written in it.
+/// The state of one slot, without any text.
 #[derive(Debug, Default)]
 pub(crate) struct SlotGauge {
-    /// Whether it reads a prompt or generates.
+    /// Whether it is processing a prompt or generating.
     pub(crate) is_processing: AtomicBool,
-    /// Number of its present or last request.
+    /// Number of its current or last request.
     pub(crate) task: AtomicU64,
     /// Tokens of the prompt.
     pub(crate) n_prompt: AtomicU32,
@@ -23,7 +23,7 @@ pub(crate) struct SlotGauge {
 }
 
 impl SlotGauge {
-    /// As if nothing had been done yet.
+    /// Resets all values.
     pub(super) fn clear(&self) {
         self.is_processing.store(false, Relaxed);
         self.task.store(0, Relaxed);
@@ -34,7 +34,7 @@ impl SlotGauge {
 }
 
 pub(super) struct Shared {
-    /// Name that the model is listed under.
+    /// The model's name in the list of models.
     pub(super) name: String,
     pub(super) queue: JobQueue,
     pub(super) gauges: Box<[SlotGauge]>,

@@ -1,4 +1,4 @@
-//! One reply in the making.
+//! One reply in progress.
 //!
 //! ```text
 //!   reading the prompt ──(all read)──▶ generating ──(end, stop text, limit)──▶ ended
@@ -17,17 +17,17 @@ use super::{
 };
 use crate::text::TextDecoder;
 
-/// A slot at work.
+/// A busy slot.
 pub(super) struct Slot {
     /// Number of its request.
     pub(super) task: u64,
     /// Chooses its tokens.
     pub(super) sampler: LlamaSampler,
-    /// Where in the last batch its output is.
+    /// Index of its output in the last batch.
     pub(super) output: Option<i32>,
     /// Tokens to feed next, at `position`: the rest of the prompt, then the last token generated.
     pending: Tokens,
-    /// Where the next token goes.
+    /// Position of the next token.
     position: u32,
     n_prompt: u32,
     n_decoded: u32,
@@ -37,21 +37,21 @@ pub(super) struct Slot {
     events: mpsc::Sender<Event>,
     started: Instant,
     first: Option<Instant>,
-    /// Since when the client takes nothing.
+    /// Since when the client has read nothing.
     stalled: Option<Instant>,
 }
 
 /// What a slot does next.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SlotState {
-    /// It goes on.
+    /// The reply continues.
     Continue,
-    /// It is over; the client is to be told when the slot is free.
+    /// The reply is over; send this to the client once the slot is free.
     Ended(Ending),
 }
 
 impl Slot {
-    /// Starts on a request.
+    /// Starts a request.
     pub(super) fn start(job: Job, model: &Model, now: Instant) -> Self {
         let Job { task, request, events } = job;
         let n_prompt = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);
@@ -73,14 +73,14 @@ impl Slot {
         }
     }
 
-    /// Whether the client has left.
+    /// Whether the client has disconnected.
     pub(super) fn is_left(&self) -> bool {
         self.events.is_closed()
     }
 
-    /// Since when the client takes nothing, although there is something.
+    /// Since when the client has read nothing, although events are waiting.
     pub(super) fn stalled(&mut self, now: Instant) -> Option<Instant> {
-        // The ending must fit too.
+        // The last event must fit, too.
         if self.events.capacity() < 3 {
             self.stalled.get_or_insert(now);
         } else {
@@ -99,28 +99,28 @@ impl Slot {
         &self.pending
     }
 
-    /// Where the next token goes.
+    /// Position of the next token.
     pub(super) fn position(&self) -> u32 {
         self.position
     }
 
-    /// Tokens of the prompt, of it read, and generated.
+    /// Tokens of the prompt, tokens of it that were read, and tokens generated.
     pub(super) fn counts(&self) -> (u32, u32, u32) {
         (self.n_prompt, self.n_prompt.min(self.position), self.n_decoded)
     }
 
-    /// Takes note that the first `n` pending tokens were fed.
+    /// Records that the first `n` pending tokens were fed.
     pub(super) fn fed(&mut self, n: usize) {
         self.pending.drain(..n);
         self.position += u32::try_from(n).unwrap_or(u32::MAX);
     }
 
-    /// Takes note that `n` tokens were dropped from what is remembered.
+    /// Records that `n` tokens were dropped from the cache.
     pub(super) fn shifted(&mut self, n: u32) {
         self.position -= n;
     }
 
-    /// Takes the token that was chosen, and sends what it adds.
+    /// Handles the sampled token, and sends the text that it adds.
     pub(super) fn handle_token(
         &mut self,
         token: LlamaToken,
@@ -147,8 +147,9 @@ impl Slot {
         SlotState::Continue
     }
 
-    /// Tells the client. There is room: a slot without is not fed. If the client has left, nobody needs it.
-    pub(super) fn tell(&self, event: Event) {
+    /// Sends an event to the client. The channel has room, because a slot whose channel is full is not fed. The event
+    /// is dropped if the client has disconnected.
+    pub(super) fn notify(&self, event: Event) {
         let _ = self.events.try_send(event);
     }
 
@@ -167,7 +168,7 @@ impl Slot {
 
     fn send(&self, text: String) {
         if !text.is_empty() {
-            self.tell(Event::Text(text));
+            self.notify(Event::Text(text));
         }
     }
 }

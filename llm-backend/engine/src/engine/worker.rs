@@ -27,15 +27,15 @@ use crate::{Error, request::Sampling};
 
 /// Most tokens in a batch.
 const BATCH: u32 = 256;
-/// How long a batch should take: a prompt is read in pieces that small, so that other replies go on meanwhile, and a
-/// client that leaves is noticed in time; but not smaller, for a batch costs something however few tokens it has.
+/// How long a batch should take. Prompts are read in pieces of this duration, so that other replies continue meanwhile
+/// and a disconnected client is noticed in time. Pieces are not smaller, because each batch has a fixed cost.
 const STEP: Range<Duration> = Duration::from_millis(120)..Duration::from_millis(360);
-/// How long a client may take nothing before its slot is given to somebody else.
+/// How long a client may read nothing before its slot is freed.
 const STALL_MAX: Duration = Duration::from_secs(60);
 /// Pause when every client is slow.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What the thread needs to start.
+/// Settings of the thread.
 pub(super) struct WorkerConfig {
     pub(super) path: PathBuf,
     pub(super) ctx: u32,
@@ -43,7 +43,7 @@ pub(super) struct WorkerConfig {
     pub(super) threads: u32,
 }
 
-/// Loads the model and serves until the line is closed.
+/// Loads the model and serves until the queue is closed.
 pub(super) fn run(engine: &Arc<Shared>, plan: &WorkerConfig) -> Result<(), Error> {
     processor()?;
     model::check(&plan.path)?;
@@ -68,7 +68,7 @@ pub(super) fn run(engine: &Arc<Shared>, plan: &WorkerConfig) -> Result<(), Error
         took = ?begin.elapsed(),
         "ready"
     );
-    // Nobody else sets it.
+    // Only this thread sets it.
     let _ = engine.model.set(Arc::clone(&model));
     worker.serve()
 }
@@ -80,7 +80,7 @@ struct Worker<'a> {
     batch: LlamaBatch<'static>,
     slots: Vec<Option<Slot>>,
     prompt_batch: PromptBatch,
-    /// Whether the memory of ended conversations is still in the buffers.
+    /// Whether the buffers still contain ended conversations.
     dirty: bool,
 }
 
@@ -108,14 +108,14 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Makes a short reply, so that the first request does not wait for pages of the file, and a model that cannot make
-    /// one is not taken for ready.
+    /// Generates a short reply, so that the first request does not wait for pages of the file, and a model that fails
+    /// is not reported as ready.
     fn warm_up(&mut self, path: &Path) -> Result<(), Error> {
         let failed = || Error::Load { path: path.to_owned() };
         let prompt = self.model.prompt(&[Message::user("Hi")]).map_err(|_| failed())?;
         let sampling = Sampling { ignore_eos: true, ..Sampling::default() };
         let request = Request { prompt, max_tokens: Some(2), stops: Vec::new(), sampling };
-        let (events, mut told) = mpsc::channel(EVENTS_MAX);
+        let (events, mut receiver) = mpsc::channel(EVENTS_MAX);
         self.take(0, Job { task: 0, request, events });
         while self.slots[0].is_some() && !self.engine.queue.is_closed() {
             self.step();
@@ -124,7 +124,7 @@ impl<'a> Worker<'a> {
         self.wipe();
         self.gauge(0).clear();
         let has_failed =
-            std::iter::from_fn(|| told.try_recv().ok()).any(|it| matches!(it, Event::Failed));
+            std::iter::from_fn(|| receiver.try_recv().ok()).any(|it| matches!(it, Event::Failed));
         if has_failed { Err(failed()) } else { Ok(()) }
     }
 
@@ -141,7 +141,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Frees the slots whose clients have left or take nothing.
+    /// Frees the slots whose clients have disconnected or stopped reading.
     fn release_left(&mut self) {
         let now = Instant::now();
         for id in 0..self.slots.len() {
@@ -154,7 +154,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Gives free slots to who waits.
+    /// Assigns free slots to waiting requests.
     fn admit(&mut self) {
         for id in 0..self.slots.len() {
             if self.slots[id].is_some() {
@@ -171,9 +171,9 @@ impl<'a> Worker<'a> {
         gauge.task.store(slot.task, Relaxed);
         gauge.is_processing.store(true, Relaxed);
         self.slots[id] = Some(slot);
-        self.note(id);
-        // Only now, so that whoever knows of it finds the slot busy.
-        self.tell(id, Event::Started);
+        self.update_gauge(id);
+        // Sent last, so that a client that receives it finds the slot busy.
+        self.notify(id, Event::Started);
     }
 
     /// Computes the next batch.
@@ -187,7 +187,7 @@ impl<'a> Worker<'a> {
         }
         let begin = Instant::now();
         if let Err(error) = self.context.decode(&mut self.batch) {
-            tracing::error!(%error, "llama.cpp failed; the replies under way are lost");
+            tracing::error!(%error, "llama.cpp failed; the replies in progress are lost");
             return self.fail();
         }
         self.dirty = true;
@@ -197,7 +197,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Fills the batch: one token for each slot that generates, the rest for prompts. Returns how many of a prompt.
+    /// Fills the batch: one token for each slot that generates, the rest for prompts. Returns the number of prompt
+    /// tokens.
     fn fill(&mut self) -> usize {
         self.batch.clear();
         let now = Instant::now();
@@ -223,12 +224,12 @@ impl<'a> Worker<'a> {
             slot.output = whole.then(|| self.batch.n_tokens() - 1);
             prompt_tokens += if slot.is_reading() { n } else { 0 };
             slot.fed(n);
-            self.note(id);
+            self.update_gauge(id);
         }
         prompt_tokens
     }
 
-    /// Drops the older half of a conversation that may go on although it is full.
+    /// Drops the older half of a full conversation that may continue.
     fn make_room(&mut self, id: usize) {
         let Some(slot) = &mut self.slots[id] else { return };
         let ctx = self.model.ctx();
@@ -252,20 +253,20 @@ impl<'a> Worker<'a> {
         let Some(output) = slot.output.take() else { return };
         let token = slot.sampler.sample(&self.context, output);
         let next = slot.handle_token(token, self.model, Instant::now());
-        self.note(id);
+        self.update_gauge(id);
         if let SlotState::Ended(ending) = next {
             self.end(id, Event::Ended(ending));
         }
     }
 
-    /// Frees a slot and then tells its client, so that whoever has been told finds the slot idle.
+    /// Frees a slot and then sends the last event, so that a client that receives it finds the slot idle.
     fn end(&mut self, id: usize, event: Event) {
         if let Some(slot) = self.release(id) {
-            slot.tell(event);
+            slot.notify(event);
         }
     }
 
-    /// Ends what a slot does and forgets its conversation.
+    /// Frees a slot and removes its conversation from the cache.
     fn release(&mut self, id: usize) -> Option<Slot> {
         let sequence = sequence(id).cast_unsigned();
         if !matches!(self.context.clear_kv_cache_seq(Some(sequence), None, None), Ok(true)) {
@@ -275,7 +276,7 @@ impl<'a> Worker<'a> {
         self.slots[id].take()
     }
 
-    /// Overwrites the memory of ended conversations; [`Self::release`] only unlinks it, for others may be there too.
+    /// Zeroes the cache. [`Self::release`] only unlinks a conversation's part of it, because other slots use the rest.
     fn wipe(&mut self) {
         if self.dirty {
             self.context.clear_kv_cache();
@@ -283,21 +284,21 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Gives up every reply under way.
+    /// Ends every reply in progress with an error.
     fn fail(&mut self) {
         for id in 0..self.slots.len() {
             self.end(id, Event::Failed);
         }
     }
 
-    fn tell(&self, id: usize, event: Event) {
+    fn notify(&self, id: usize, event: Event) {
         if let Some(slot) = &self.slots[id] {
-            slot.tell(event);
+            slot.notify(event);
         }
     }
 
-    /// Shows a slot's counts to the outside.
-    fn note(&self, id: usize) {
+    /// Copies a slot's counts to its gauge.
+    fn update_gauge(&self, id: usize) {
         let Some(slot) = &self.slots[id] else { return };
         let (n_prompt, n_read, n_decoded) = slot.counts();
         let gauge = self.gauge(id);
@@ -311,12 +312,12 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// A slot's number in llama.cpp's terms; there are at most 64.
+/// A slot's sequence id in llama.cpp; there are at most 64 slots.
 fn sequence(slot: usize) -> i32 {
     i32::try_from(slot).unwrap_or(i32::MAX)
 }
 
-/// How many tokens of a prompt are read in one [`STEP`], learned from the last ones.
+/// The number of prompt tokens that take one [`STEP`], learned from the last batches.
 #[derive(Debug)]
 struct PromptBatch {
     tokens: usize,
@@ -329,19 +330,19 @@ impl Default for PromptBatch {
 }
 
 impl PromptBatch {
-    /// Takes note of how long a batch with this many tokens of a prompt took.
-    fn learn(&mut self, prompt_tokens: usize, took: Duration) {
-        if prompt_tokens >= self.tokens && took < STEP.start {
+    /// Learns from the duration of a batch with this many prompt tokens.
+    fn learn(&mut self, prompt_tokens: usize, duration: Duration) {
+        if prompt_tokens >= self.tokens && duration < STEP.start {
             self.tokens = (self.tokens * 2).min(BATCH as usize);
-        } else if prompt_tokens > 0 && took > STEP.end {
-            // Half, or less if the processor has become that slow.
-            let times = took.as_millis() / STEP.end.as_millis().max(1);
+        } else if prompt_tokens > 0 && duration > STEP.end {
+            // Half, or less if the processor has become much slower.
+            let times = duration.as_millis() / STEP.end.as_millis().max(1);
             self.tokens = (self.tokens / usize::try_from(times + 1).unwrap_or(usize::MAX)).max(1);
         }
     }
 }
 
-/// Checks for the instructions that llama.cpp was built with; without them it would die on the first one.
+/// Checks for the instruction sets that llama.cpp was built with; without them it would crash.
 fn processor() -> Result<(), Error> {
     #[cfg(target_arch = "x86_64")]
     for (name, has) in [
@@ -361,7 +362,7 @@ fn processor() -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    /// Reads until the pace is steady, at a fixed cost per batch and one per token.
+    /// Learns until the number of tokens is steady, with a fixed cost per batch and one per token.
     fn settle(batch: Duration, token: Duration) -> usize {
         let mut prompt_batch = PromptBatch::default();
         for _ in 0..20 {
@@ -374,14 +375,14 @@ mod tests {
     #[test]
     fn slow_models_read_in_small_pieces_and_fast_ones_in_large() {
         let ms = Duration::from_millis;
-        assert_eq!(settle(ms(500), ms(100)), 1, "no piece is small enough");
+        assert_eq!(settle(ms(500), ms(100)), 1, "even one token takes too long");
         assert_eq!(settle(ms(0), ms(40)), 4);
         assert_eq!(settle(ms(80), ms(1)), 64, "most of the cost is that of a batch");
         assert_eq!(settle(ms(0), ms(0)), BATCH as usize);
     }
 
     #[test]
-    fn the_end_of_a_prompt_says_little() {
+    fn batches_with_few_prompt_tokens_are_ignored() {
         let mut prompt_batch = PromptBatch::default();
         prompt_batch.learn(3, Duration::ZERO);
         prompt_batch.learn(0, Duration::from_secs(9));

@@ -28,17 +28,17 @@ use crate::{
 
 /// Longest request body, in bytes.
 const BODY_MAX: usize = 4 << 20;
-/// How long it may take to come.
+/// Timeout for receiving it.
 const BODY_TIME: Duration = Duration::from_secs(60);
-/// How often a stream without news shows that it lives.
+/// Interval of pings in a stream without other events.
 const PING: Duration = Duration::from_secs(15);
 
 /// Answers a conversation.
 ///
 /// # Errors
 ///
-/// 400 for a body that cannot be used or a prompt that is too long, 408 for one that takes too long to come, 413 for one of more than 4 MiB, 503 while the
-/// model is loaded or when too many wait, 500 if the engine fails.
+/// 400 for a body that cannot be used or a prompt that is too long, 408 for a body that takes too long to arrive, 413
+/// for a body of more than 4 MiB, 503 while the model is loading or if the queue is full, 500 if the engine fails.
 pub(super) async fn completions(
     State(engine): State<Engine>,
     body: axum::body::Body,
@@ -57,7 +57,7 @@ pub(super) async fn completions(
     let (task, mut events) = engine.submit(Request { prompt, max_tokens, stops, sampling })?;
     let envelope = envelope(&engine, task);
 
-    // While it waits in the line there is no answer, so that a caller may still turn elsewhere.
+    // There is no answer while it waits in the queue, so that the caller may still use another backend.
     match events.recv().await {
         Some(Event::Started) => {}
         Some(Event::Text(_) | Event::Ended(_) | Event::Failed) | None => {
@@ -74,7 +74,7 @@ pub(super) async fn completions(
     Ok(Json(envelope.whole(&text, &ending)).into_response())
 }
 
-/// Reads a body to its end, however long, if it comes in time: a client that still writes does not hear why it is refused.
+/// Reads a body to its end, even if it is too long: a client that is still writing would not read the refusal.
 async fn read(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
     let mut pieces = with_deadline(body, BODY_TIME).into_data_stream();
     let (mut bytes, mut total) = (Vec::new(), 0_usize);
@@ -97,9 +97,9 @@ struct Reply {
     envelope: Envelope,
     /// Whether tokens are counted at the end.
     usage: bool,
-    /// What can be sent.
+    /// Events that can be sent.
     ready: VecDeque<sse::Event>,
-    /// Whether nothing more may come.
+    /// Whether the reply has ended.
     over: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Errors in llama-server's shape: `{"error": {"code", "message", "type"}}`.
+//! Errors in llama-server's format: `{"error": {"code", "message", "type"}}`.
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use crate::{
     request::InvalidRequest,
 };
 
-/// What a client is told.
+/// An error for the client.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
     /// The body cannot be used; says why, without repeating it.
@@ -21,29 +21,29 @@ pub(super) enum ApiError {
     /// The connection broke within the body.
     #[error("the body did not arrive")]
     Arrival,
-    /// The body takes too long to come.
+    /// The body takes too long to arrive.
     #[error("the body did not arrive in time")]
     Late,
-    /// The conversation cannot be a prompt.
+    /// The conversation cannot be made into a prompt.
     #[error(transparent)]
     Prompt(#[from] PromptError),
-    /// The body is longer than is taken.
+    /// The body is too long.
     #[error("the request body is longer than 4 MiB")]
     TooLarge,
-    /// The model is not there yet.
+    /// The model is not loaded yet.
     #[error("Loading model")]
     Loading,
-    /// Too many wait.
+    /// Too many requests are waiting.
     #[error("all slots are busy and the queue is full; try again later")]
     QueueFull,
-    /// The engine stops, or gave up.
+    /// The engine is stopping, or failed.
     #[error("the engine failed or is stopping; try again")]
     Engine,
     /// No such path.
     #[error("no such path; there are /v1/chat/completions, /v1/models, /health and /slots")]
     NotFound,
     /// No such method.
-    #[error("this path does not take that method")]
+    #[error("this path does not support that method")]
     Method,
 }
 
@@ -67,7 +67,7 @@ impl ApiError {
         }
     }
 
-    /// The body, which may also come in the middle of a stream.
+    /// The error's JSON, for a response or an event of a stream.
     pub(super) fn body(&self) -> Value {
         let (status, kind) = self.kind();
         let mut error =

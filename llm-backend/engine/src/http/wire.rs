@@ -1,18 +1,18 @@
-//! What `/v1/chat/completions` gives.
+//! Answers of `/v1/chat/completions`.
 
 use chat_vocabulary::{FinishReason, Usage};
 use serde_json::{Value, json};
 
 use crate::engine::Ending;
 
-/// What every answer to one request repeats.
+/// Fields that all answers to one request repeat.
 #[derive(Clone)]
 pub(super) struct Envelope {
     /// Unique among the answers of this process.
     pub(super) id: String,
     /// Unix seconds.
     pub(super) created: u64,
-    /// The model that answers, whatever was asked for.
+    /// The model that answers, whatever model was requested.
     pub(super) model: String,
 }
 
@@ -24,7 +24,7 @@ impl Envelope {
         self.wrap("chat.completion.chunk", json!([choice]))
     }
 
-    /// The last step, which counts.
+    /// The last step, with the usage.
     pub(super) fn usage(&self, ending: &Ending) -> Value {
         let mut chunk = self.wrap("chat.completion.chunk", json!([]));
         count(&mut chunk, ending);

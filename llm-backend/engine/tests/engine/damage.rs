@@ -1,6 +1,6 @@
 //! Model files with something wrong in them.
 //!
-//! Fails if a file ends the engine without a sentence that names it, however llama.cpp takes it.
+//! Fails if a file ends the engine without an error message that names the file.
 
 use std::{
     fs,
@@ -20,16 +20,16 @@ use super::{request, support::Engine};
 /// Bytes of the header that are changed, one by one.
 const CHANGES: usize = 600;
 
-/// How the engine took a model file.
+/// What the engine did with a model file.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// It answers with it.
+    /// It loaded the file and answers.
     Answers,
     /// It ended, and wrote these lines.
     Refused(Vec<String>),
 }
 
-/// Starts the engine with a file, and asks it something if it comes up.
+/// Starts the engine with a file, and sends a request if it becomes ready.
 async fn take(bytes: &[u8]) -> Result<Outcome, String> {
     let mut engine = start(bytes);
     let begin = Instant::now();
@@ -64,7 +64,7 @@ fn start(bytes: &[u8]) -> Engine {
     Engine::of(root, Path::new("model.gguf"), &["--ctx", "128"])
 }
 
-/// What an engine wrote that ended with a sentence about its model; else all that is known.
+/// The output of an engine that ended with a message about its model; otherwise an error with all that is known.
 fn said(engine: &Engine, status: ExitStatus) -> Result<Vec<String>, String> {
     let lines: Vec<_> = engine.log().lines().map(str::to_owned).collect();
     let last = lines.last().cloned().unwrap_or_default();
@@ -108,7 +108,7 @@ fn shared_case() -> PathBuf {
 }
 
 #[tokio::test]
-async fn whatever_ends_the_engine_from_within_is_told() {
+async fn a_crash_of_the_engine_is_reported() {
     for signal in ["-ABRT", "-BUS", "-FPE", "-ILL", "-SEGV"] {
         let mut engine = start(&tiny().bytes());
         while !engine.is_ready().await {
@@ -122,7 +122,7 @@ async fn whatever_ends_the_engine_from_within_is_told() {
 }
 
 #[tokio::test]
-async fn whatever_llama_cpp_makes_of_a_file_ends_in_a_sentence() {
+async fn files_that_llama_cpp_refuses_end_in_one_sentence() {
     let (mut answers, mut refused, mut failed) = (0, 0, 0);
     let mut untold = Vec::new();
     for (what, bytes) in [left_to_llama_cpp(ARCHITECTURES), changed()].concat() {
@@ -162,7 +162,7 @@ fn changed() -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The check of a header knows the families by name; what is built in is newer or older after an update.
+/// The check of a header has a list of families, which may be outdated after an update of llama.cpp.
 #[test]
 fn the_families_of_the_header_check_are_those_of_llama_cpp() {
     let metadata = Command::new(env!("CARGO"))

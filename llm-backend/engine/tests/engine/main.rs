@@ -1,7 +1,7 @@
-//! The engine with a real model, over its socket. Protocol and counts only: what a model says is its own affair.
+//! The engine with a real model, over its socket. Tests check the protocol and counts, not the text of the model.
 //!
 //! `MARU_TEST_MODEL` names the model file, for instance SmolLM2-135M-Instruct. On a busy machine everything is slow, so
-//! the waits are generous; the one promise about time, a slot free within a second, is measured on small steps.
+//! the timeouts are long; the one guarantee about time, a slot free within a second, is measured on small steps.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "nothing to do but fail")]
 #![allow(clippy::disallowed_methods, reason = "a test against a process runs on the real clock")]
 
@@ -176,7 +176,7 @@ async fn neighbours_do_not_change_a_reply() {
 
 #[tokio::test]
 #[ignore = "needs: model"]
-async fn who_finds_the_line_full_is_told_so() {
+async fn a_request_to_a_full_queue_is_refused() {
     let engine = Engine::start(&["--slots", "1", "--queue", "0"]).await;
     let client = engine.client();
     let mut busy = client.chat(endless()).await.unwrap();
@@ -286,7 +286,7 @@ async fn stopping_cuts_replies_and_ends_cleanly() {
 
 #[tokio::test]
 #[ignore = "needs: model"]
-async fn what_is_said_appears_in_no_log() {
+async fn no_log_contains_prompts_or_replies() {
     let mut engine = Engine::start(&["--log", "trace"]).await;
     let mut asked = request(8);
     asked.messages[0].content = "Repeat after me: Xylophonquarz".into();
