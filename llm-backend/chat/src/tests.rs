@@ -144,7 +144,7 @@ fn what_is_wrong_is_refused_where_it_stands() {
         (json!({ "top_k": "3" }), "`top_k` must be a whole number"),
         (json!({ "stop": vec!["x"; 65] }), "`stop` must be"),
         (json!({ "top_logprobs": 21 }), "`top_logprobs` must be at most 20"),
-        (json!({ "logit_bias": { "the": 1 } }), "`logit_bias` must hold"),
+        (json!({ "logit_bias": { "the": 1 } }), "`logit_bias` must have"),
         (json!({ "tools": vec![tool("f"); 257] }), "`tools` must be a list of at most 256"),
         (
             json!({ "tools": [{ "function": { "name": "" } }] }),
@@ -254,7 +254,7 @@ fn a_text_to_go_on_from_is_a_chat_of_one_message() {
         (json!({ "prompt": null }), "`prompt` is missing"),
         (json!({ "echo": true }), "this gateway does not know `echo`"),
         (json!({ "best_of": 2 }), "`best_of` must be 1"),
-        (json!({ "logprobs": 1 }), "`logprobs` is for chats only"),
+        (json!({ "logprobs": 1 }), "`logprobs` is supported for chats only"),
         (json!({ "messages": [] }), "this gateway does not know `messages`"),
     ] {
         let refusal = read(more).unwrap_err().to_string();
