@@ -13,6 +13,8 @@ pub struct Mesh {
     pub name: &'static str,
     /// Whether its answers may be web pages.
     pub pages: bool,
+    /// A second label, under which its answers may be web pages even so.
+    pub page_name: Option<&'static str>,
     /// Whether programs of the home machine may connect over a loopback address.
     pub local: bool,
     /// Its settings file, below the root. `maru up` writes the first one, with the network and the service's names.
@@ -21,4 +23,11 @@ pub struct Mesh {
     pub about: &'static str,
     /// Keys in that file with the user id of the listener of these links.
     pub peers: &'static [(&'static str, Link)],
+}
+
+impl Mesh {
+    /// Its labels below the network's domain.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        [Some(self.name), self.page_name].into_iter().flatten()
+    }
 }

@@ -39,6 +39,13 @@ pub const WORKSPACE: &str = "var/lib/maru/gateway/workspace";
 /// Directory of the models, below the root.
 pub const MODELS: &str = "var/lib/maru/models";
 
+/// Label of the homeserver's name, below the network's domain.
+pub const ROOMS: &str = "rooms";
+/// State of telmeet, below the root.
+pub const TELMEET_STATE: &str = "var/lib/maru/telmeet";
+/// Folder of the key under which telmeet seals what it stores, below the root. No backup holds it.
+pub const TELMEET_KEY: &str = "var/lib/maru/telmeet-key";
+
 /// The coordinator's admin API, for root.
 pub const ADMIN: Link = new_link!("coordinator", "admin.sock", COORDINATOR, 0);
 /// The agent's local API: everyone may read, the agent itself refuses changes by others than root.
@@ -72,8 +79,9 @@ pub const TELMEET_MESH: Mesh = Mesh {
     // For HTTPS, which it does not support yet: the first policy is written only once.
     open: &[443],
     name: "chat",
-    // An attacker who takes telmeet over cannot serve pages either.
+    // An attacker who takes telmeet over cannot serve pages under this name either: it is the gateway's, too.
     pages: false,
+    page_name: Some(ROOMS),
     local: false,
     settings: "etc/maru/telmeet.toml",
     about: "telmeet",
@@ -86,6 +94,7 @@ pub const GATEWAY_MESH: Mesh = Mesh {
     open: &[],
     name: TELMEET_MESH.name,
     pages: true,
+    page_name: None,
     local: true,
     settings: "etc/maru/gateway.toml",
     about: "The gateway: sockets, identity, limits",
@@ -216,8 +225,11 @@ pub const TELMEET_SERVICE: Service = Service {
     mesh: Some(TELMEET_MESH),
     mounts: &[
         Mount::read(TELMEET_MESH.settings),
-        Mount::write("var/lib/maru/telmeet").made(TELMEET, TELMEET, 0o700).saved(15_000),
+        Mount::write(TELMEET_STATE).made(TELMEET, TELMEET, 0o700).saved(30_000),
+        Mount::write(TELMEET_KEY).made(TELMEET, TELMEET, 0o700),
     ],
+    // Media, most of it.
+    disk_mib: 12_288,
     ..CONTAINER
 };
 

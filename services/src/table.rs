@@ -55,7 +55,7 @@ pub fn mesh_ports() -> BTreeSet<u16> {
 /// Labels below the network's domain under which people find the mesh services.
 #[must_use]
 pub fn mesh_names() -> BTreeSet<&'static str> {
-    mesh_services().into_iter().map(|(_, mesh)| mesh.name).collect()
+    mesh_services().into_iter().flat_map(|(_, mesh)| mesh.names()).collect()
 }
 
 /// Folders in a backup, each with its service.

@@ -1,6 +1,9 @@
 //! The location of a database.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use crate::error::DatabaseError;
 
@@ -14,6 +17,17 @@ pub enum Database {
 }
 
 impl Database {
+    /// The database of a daemon: the server whose URL is the first line of `url_file`, else `sqlite`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if that file cannot be read.
+    pub fn configured(url_file: Option<&Path>, sqlite: PathBuf) -> io::Result<Self> {
+        let Some(url_file) = url_file else { return Ok(Self::Sqlite(sqlite)) };
+        let text = fs::read_to_string(url_file)?;
+        Ok(Self::Postgres(text.lines().next().unwrap_or_default().trim().to_owned()))
+    }
+
     /// Checks the URL's scheme; [`DatabaseError::Url`] if it is not supported.
     pub fn check(&self) -> Result<(), DatabaseError> {
         let known = ["postgres://", "postgresql://"];

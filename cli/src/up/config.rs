@@ -167,6 +167,16 @@ fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
             if !mesh.pages && agent.service.iter().any(may_show) {
                 lacking.push(message!("service-shows-pages", file = AGENT, name).to_string());
             }
+            let hides = |offered: &Service, label: &str| {
+                let is_named = offered.page_names.iter().any(|name| name == label);
+                offered.name == name && !offered.pages && !is_named
+            };
+            if let Some(label) = mesh.page_name
+                && agent.service.iter().any(|offered| hides(offered, label))
+            {
+                lacking
+                    .push(message!("service-hides-pages", file = AGENT, name, label).to_string());
+            }
         }
     }
     Ok(lacking)
@@ -253,7 +263,10 @@ fn socket(service: &services::Service) -> &'static str {
 fn agent_toml() -> String {
     let mesh_services = mesh_services();
     let answers = mesh_services.iter().map(|(service, mesh)| match mesh.port {
-        80 => format!("{} answers at http://{}.<network>/", service.name, mesh.name),
+        80 => {
+            let names = mesh.names().map(|name| format!("http://{name}.<network>/"));
+            format!("{} answers at {}", service.name, names.collect::<Vec<_>>().join(" and "))
+        }
         port => format!("the {} at port {port}", service.name),
     });
     let answers = answers.collect::<Vec<_>>().join(", ");
@@ -270,9 +283,16 @@ fn agent_toml() -> String {
             service.uid
         );
         if !mesh.pages {
-            entry.push_str(
-                "# It has no web page; whoever took it over could not serve one either.\npages = false\n",
+            let but = mesh
+                .page_name
+                .map_or_else(String::new, |label| format!(" except at {label}.<network>"));
+            let _ = write!(
+                entry,
+                "# It has no web page{but}; whoever took it over could not serve one either.\npages = false\n",
             );
+        }
+        if let Some(label) = mesh.page_name {
+            let _ = writeln!(entry, "page_names = [{label:?}]");
         }
         if mesh.local {
             let _ = write!(

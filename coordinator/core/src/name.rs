@@ -34,7 +34,7 @@ const RESERVED: [&str; 13] = [
 #[must_use]
 pub fn is_reserved(label: &str) -> bool {
     let is_services = |(service, mesh): (&services::Service, &services::Mesh)| {
-        [service.name, mesh.name].contains(&label)
+        service.name == label || mesh.names().any(|name| name == label)
     };
     RESERVED.contains(&label) || services::mesh_services().into_iter().any(is_services)
 }

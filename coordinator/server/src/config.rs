@@ -113,13 +113,10 @@ impl Config {
     ///
     /// Fails if the file with the URL cannot be read.
     pub fn database(&self, root: &Path) -> Result<Database, ConfigError> {
-        let Some(file) = &self.settings.database_url_file else {
-            return Ok(Database::Sqlite(root.join("var/lib/maru/coordinator/db.sqlite")));
-        };
-        let path = below(root, file);
-        let text =
-            std::fs::read_to_string(&path).map_err(|error| ConfigError::Read(path, error))?;
-        Ok(Database::Postgres(text.lines().next().unwrap_or_default().trim().to_owned()))
+        let url_file = self.settings.database_url_file.as_ref().map(|file| below(root, file));
+        let sqlite = root.join("var/lib/maru/coordinator/db.sqlite");
+        Database::configured(url_file.as_deref(), sqlite)
+            .map_err(|error| ConfigError::Read(url_file.unwrap_or_default(), error))
     }
 }
 

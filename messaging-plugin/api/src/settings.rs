@@ -1,6 +1,6 @@
 //! telmeet's settings file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::mesh;
 use serde::Deserialize;
@@ -16,9 +16,10 @@ pub const FILE: &str = services::TELMEET_MESH.settings;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The network's domain; telmeet answers to `chat.<network>`. Default: `maru.internal`.
+    /// The network's domain; telmeet relays sealed chat at `chat.<network>`, and is the homeserver at `rooms.<network>`, whose
+    /// name in every id is this domain. Default: `maru.internal`.
     pub network: String,
-    /// Further names that it answers to. Default: none.
+    /// Further names of the relay. Default: none.
     pub names: Vec<String>,
     /// Socket that the agent connects to. Default: `run/maru/telmeet/http.sock`.
     pub socket: PathBuf,
@@ -34,6 +35,21 @@ pub struct Settings {
     pub connections_per_node: usize,
     /// Largest request body, in bytes. Default: 1,500,000, the most that a gateway reads.
     pub max_body_bytes: usize,
+    /// Folder of the homeserver's database and media. Default: `var/lib/maru/telmeet`.
+    pub state: PathBuf,
+    /// File with the URL of a PostgreSQL database. Default: none, a SQLite file in the folder above.
+    pub database_url_file: Option<PathBuf>,
+    /// Key under which events, account data and media are sealed. It is made at the first start; no backup holds it. Default:
+    /// `var/lib/maru/telmeet-key/key`.
+    pub key_file: PathBuf,
+    /// Largest upload, in bytes. Default: 50 MiB.
+    pub upload_bytes: u64,
+    /// Bytes of all uploads of one person. Default: 2 GiB.
+    pub media_bytes_per_person: u64,
+    /// Bytes of all uploads. Default: 8 GiB.
+    pub media_bytes: u64,
+    /// Whether apps may sign in by OAuth, which they do over HTTPS only. Default: false.
+    pub oauth: bool,
 }
 
 impl Default for Settings {
@@ -48,12 +64,31 @@ impl Default for Settings {
             connections: 512,
             connections_per_node: 64,
             max_body_bytes: plugin::MAX_BODY,
+            state: services::TELMEET_STATE.into(),
+            database_url_file: None,
+            key_file: Path::new(services::TELMEET_KEY).join("key"),
+            upload_bytes: 50 << 20,
+            media_bytes_per_person: 2 << 30,
+            media_bytes: 8 << 30,
+            oauth: false,
         }
     }
 }
 
 impl Settings {
-    /// The names that it answers to.
+    /// The homeserver's name.
+    #[must_use]
+    pub fn rooms_host(&self) -> String {
+        format!("{}.{}", services::ROOMS, self.network)
+    }
+
+    /// The SQLite database, below the root.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.state.join("db.sqlite")
+    }
+
+    /// The names of the relay.
     pub fn hosts(&self) -> impl Iterator<Item = String> {
         std::iter::once(format!("{}.{}", services::TELMEET_MESH.name, self.network))
             .chain(self.names.iter().cloned())

@@ -111,6 +111,9 @@ pub struct Service {
     /// a browser could show as a page or run are refused. Default: true.
     #[serde(default = "yes")]
     pub pages: bool,
+    /// First labels of host names at which its responses may be web pages even so. Default: none.
+    #[serde(default)]
+    pub page_names: Vec<String>,
 }
 
 const fn yes() -> bool {

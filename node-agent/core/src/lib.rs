@@ -10,5 +10,6 @@ pub mod names;
 pub mod netmap;
 pub mod path;
 pub mod registration;
+pub mod request_head;
 pub mod resolv_conf;
 pub mod response_head;

@@ -1,8 +1,11 @@
 //! Copies bytes between a caller and a service; of a service without pages, response heads are checked.
 
-use std::{io, pin::pin, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
-use node_agent_core::response_head;
+use node_agent_core::{
+    request_head::{self, Called},
+    response_head,
+};
 use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy},
@@ -14,14 +17,18 @@ use tokio::{
 pub(crate) const LINGER: Duration = Duration::from_secs(5);
 /// Idle time before TCP keep-alive probes.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// Timeout of the first request's head, if it decides about pages.
+const HEAD: Duration = Duration::from_secs(30);
 
 /// Which responses of a service are forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ResponsePolicy {
     /// Any bytes.
     Any,
     /// HTTP responses that are not web pages.
     NoPages,
+    /// Any bytes to who calls the service by a name with one of these first labels, else as for [`Self::NoPages`].
+    PagesAt(Arc<[String]>),
 }
 
 /// Copies bytes both ways until both ends have closed. A half-close of the caller is passed on, and the service may answer
@@ -31,14 +38,23 @@ pub(crate) async fn forward(
     (mut from_service, mut to_service): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     answers: ResponsePolicy,
 ) -> io::Result<()> {
+    let may_have_pages = match answers {
+        ResponsePolicy::Any => true,
+        ResponsePolicy::NoPages => false,
+        ResponsePolicy::PagesAt(names) => {
+            let mut received = Vec::new();
+            let may = timeout(HEAD, is_called(&names, &mut from_caller, &mut received)).await;
+            to_service.write_all(&received).await?;
+            may.unwrap_or(Ok(false))?
+        }
+    };
     let mut inwards = pin!(async {
         copy(&mut from_caller, &mut to_service).await?;
         to_service.shutdown().await
     });
     let mut outwards = pin!(async {
-        match answers {
-            ResponsePolicy::Any => {}
-            ResponsePolicy::NoPages => pass_head(&mut from_service, &mut to_caller).await?,
+        if !may_have_pages {
+            pass_head(&mut from_service, &mut to_caller).await?;
         }
         copy(&mut from_service, &mut to_caller).await?;
         to_caller.shutdown().await
@@ -51,6 +67,26 @@ pub(crate) async fn forward(
         done = &mut outwards => {
             done?;
             timeout(LINGER, inwards).await.unwrap_or(Ok(()))
+        }
+    }
+}
+
+/// Reads the head of the first request; whether it calls the service by one of these labels.
+async fn is_called(
+    names: &[String],
+    from_caller: &mut (impl AsyncRead + Unpin),
+    received: &mut Vec<u8>,
+) -> io::Result<bool> {
+    loop {
+        match request_head::called(received) {
+            Called::By(label) => {
+                return Ok(names.iter().any(|name| name.eq_ignore_ascii_case(label)));
+            }
+            Called::Unknown => return Ok(false),
+            Called::Incomplete => {}
+        }
+        if from_caller.read_buf(received).await? == 0 {
+            return Ok(false);
         }
     }
 }

@@ -134,7 +134,11 @@ pub(crate) async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<Acces
 
 /// Which responses of this service are forwarded.
 fn answers(service: &Service) -> ResponsePolicy {
-    if service.pages { ResponsePolicy::Any } else { ResponsePolicy::NoPages }
+    match &service.page_names[..] {
+        _ if service.pages => ResponsePolicy::Any,
+        [] => ResponsePolicy::NoPages,
+        names => ResponsePolicy::PagesAt(names.into()),
+    }
 }
 
 /// Accepts on one address. Aborting it closes all its connections.
@@ -196,7 +200,7 @@ impl Port {
         tracing::debug!(%source, %node, service = %self.name, "connection");
         keep_alive(&stream);
         tokio::select! {
-            _ = forward(stream.split(), service.split(), self.answers) => {}
+            _ = forward(stream.split(), service.split(), self.answers.clone()) => {}
             () = self.withdrawn(source.ip(), destination, &identity) => {
                 tracing::info!(%source, %node, service = %self.name, "cut: the node lost its access");
             }

@@ -10,19 +10,21 @@
 //!   origins.
 //! * Paths that manage credentials accept no request of a browser ([`Guard::close_to_browsers`]).
 //!
+//! A name may have rules of its own ([`Guard::site`]), for a service whose clients show a secret of their own with each request.
+//!
 //! For a local connection, whose destination is unknown, `Host` is `localhost`, a loopback address or one of the names.
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, header, uri::Authority};
-use axum::response::{IntoResponse, Response};
-use chassis::{browser, problem::ErrorResponse};
+use axum::http::{HeaderMap, Method, Request, Uri, header, uri::Authority};
+use chassis::browser;
 use endpoint::{Content, Declaration};
 
-/// The content type of a body for which no other is declared.
-const JSON: &[&str] = &["application/json"];
-/// Content types that a page may send without a preflight (Fetch, section 2.2.2).
-const FORMS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
+use crate::{
+    body_type,
+    refusal::Refusal,
+    site::{Site, canonical, check_fetch_site},
+};
 
 /// Refuses requests of websites.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,7 @@ pub struct Guard {
     /// Origins as browsers write them, and the paths below which they are accepted.
     listed: (Vec<String>, Vec<String>),
     uploads: Vec<Upload>,
+    sites: Vec<Site>,
 }
 
 /// An endpoint whose requests carry other bodies than JSON.
@@ -50,23 +53,6 @@ enum Destination {
     Mesh(SocketAddr),
     /// This machine, by one of its programs.
     Local,
-}
-
-/// Why a request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// `Host` is missing, repeated, or another name.
-    #[error("this service does not answer to that Host")]
-    Host,
-    /// `Origin` or Fetch Metadata of a website.
-    #[error("requests from websites are refused")]
-    Origin,
-    /// The body has no content type, or another one than JSON.
-    #[error("a body must be sent as application/json")]
-    ContentType,
-    /// The body has no content type, or one that its endpoint does not declare.
-    #[error("this endpoint does not accept a body of that content type")]
-    MediaType,
 }
 
 impl Guard {
@@ -114,6 +100,14 @@ impl Guard {
         self
     }
 
+    /// Accepts the site's name in `Host`, too. For requests to it the site's rules hold, and no other.
+    #[must_use]
+    pub fn site(mut self, site: Site) -> Self {
+        self.names.push(site.name().to_owned());
+        self.sites.push(site);
+        self
+    }
+
     /// Checks a request to `destination`.
     ///
     /// # Errors
@@ -133,20 +127,30 @@ impl Guard {
     }
 
     fn judge<B>(&self, request: &Request<B>, to: Destination) -> Result<(), Refusal> {
-        self.check_host(request.headers(), request.uri(), to)?;
+        let host = self.check_host(request.headers(), request.uri(), to)?;
+        if let Some(site) = self.sites.iter().find(|site| site.is(&host)) {
+            return site.check(request, &host);
+        }
         self.check_origin(request)?;
         self.check_body(request.method(), request.uri().path(), request.headers())
     }
 
-    fn check_host(&self, headers: &HeaderMap, uri: &Uri, to: Destination) -> Result<(), Refusal> {
+    fn check_host(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+        to: Destination,
+    ) -> Result<Authority, Refusal> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return Err(Refusal::Host);
         };
         let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-        let own = host.is_some_and(|host| self.is_own(&host, to))
-            && uri.authority().is_none_or(|uri| self.is_own(uri, to));
-        if own { Ok(()) } else { Err(Refusal::Host) }
+        let host = host.filter(|host| self.is_own(host, to)).ok_or(Refusal::Host)?;
+        // A request line that names another service of ours, too, is refused: rules are chosen by the name.
+        let is_same = |uri: &Authority| canonical(uri.host()) == canonical(host.host());
+        let own = uri.authority().is_none_or(|uri| self.is_own(uri, to) && is_same(uri));
+        if own { Ok(host) } else { Err(Refusal::Host) }
     }
 
     /// Whether this is one of our names or the called address, with the called port if that is known.
@@ -193,18 +197,15 @@ impl Guard {
 
     /// Methods that write must declare a type even when empty; the others only if they have a body.
     fn check_body(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Refusal> {
-        let writes = [Method::POST, Method::PUT, Method::PATCH].contains(method);
-        let empty = headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0")
-            && !headers.contains_key(header::TRANSFER_ENCODING);
-        if !writes && empty {
+        if !body_type::is_required(method, headers) {
             return Ok(());
         }
         let upload = self.uploads.iter().find(|upload| upload.is(method, path));
         let (media, refusal) = match upload {
             Some(upload) => (upload.media, Refusal::MediaType),
-            None => (JSON, Refusal::ContentType),
+            None => (body_type::JSON, Refusal::ContentType),
         };
-        if has_type(headers, media) { Ok(()) } else { Err(refusal) }
+        if body_type::is_one_of(headers, media) { Ok(()) } else { Err(refusal) }
     }
 
     fn is_closed(&self, path: &str) -> bool {
@@ -216,63 +217,6 @@ impl Guard {
         let (origins, below) = &self.listed;
         below.iter().any(|prefix| path.starts_with(prefix))
             && origins.iter().any(|listed| listed.as_bytes() == origin)
-    }
-}
-
-impl Refusal {
-    /// The HTTP status.
-    #[must_use]
-    pub const fn status(self) -> StatusCode {
-        match self {
-            Self::Host => StatusCode::MISDIRECTED_REQUEST,
-            Self::Origin => StatusCode::FORBIDDEN,
-            Self::ContentType | Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        }
-    }
-
-    /// The kind of problem: the word after `urn:maru:problem:`.
-    #[must_use]
-    pub const fn kind(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Origin => "origin",
-            Self::ContentType | Self::MediaType => "content-type",
-        }
-    }
-
-    /// What the client can do.
-    #[must_use]
-    pub const fn detail(self) -> &'static str {
-        match self {
-            Self::Host => "Use the service's own name or its mesh address.",
-            Self::Origin => {
-                "Use an app that is not a website, or ask the admin to list this origin."
-            }
-            Self::ContentType => "Send JSON with the header Content-Type: application/json.",
-            Self::MediaType => "Name the type of the body in the header Content-Type.",
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let problem = ErrorResponse::new(self.status(), self.kind(), self.to_string());
-        problem.detail(self.detail()).into_response()
-    }
-}
-
-/// Lower case, without the trailing dot.
-fn canonical(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
-}
-
-/// Checks Fetch Metadata of a request without `Origin`: only navigation to a typed address or a link is accepted.
-fn check_fetch_site(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
-    let value = |name: &str| headers.get(name).map(|value| value.as_bytes());
-    match value("sec-fetch-site") {
-        None | Some(b"none") => Ok(()),
-        Some(_) if *method == Method::GET && value("sec-fetch-mode") == Some(b"navigate") => Ok(()),
-        Some(_) => Err(Refusal::Origin),
     }
 }
 
@@ -290,17 +234,6 @@ impl Upload {
         });
         [method.as_str(), "ANY"].contains(&self.method) && fits && steps.next().is_none()
     }
-}
-
-/// Whether a request names one content type, which is one of these and not a form's.
-fn has_type(headers: &HeaderMap, media: &[&str]) -> bool {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else {
-        return false;
-    };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let is = |known: &&str| known.eq_ignore_ascii_case(essence);
-    media.iter().any(is) && !FORMS.iter().any(is)
 }
 
 #[cfg(test)]

@@ -10,16 +10,21 @@
 //! Authorization is the service's.
 #![allow(clippy::disallowed_methods, reason = "a listener is a shell: it reads the clock")]
 
+mod body_type;
 mod close;
 mod connection;
 mod guard;
+mod refusal;
 mod serve;
+mod site;
 mod unread_body;
 
 pub use close::{CloseSignal, Connection};
 pub use connection::{Preface, PrefaceError, read_preface};
-pub use guard::{Guard, Refusal};
-pub use serve::{LOCAL_PATHS, Limits, Server, health_only, problem};
+pub use guard::Guard;
+pub use refusal::Refusal;
+pub use serve::{LOCAL_PATHS, Limits, Server, Shown, health_only, problem};
+pub use site::{Site, Website};
 
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,13 @@ use hyper::body::{Body as _, Incoming};
 use tokio::{net::UnixStream, time::timeout};
 use tower::ServiceExt as _;
 
-use crate::{Connection, Guard, Preface, Refusal, read_preface, unread_body::UnreadBody};
+use crate::{
+    close::Connection,
+    connection::{Preface, read_preface},
+    guard::Guard,
+    refusal::Refusal,
+    unread_body::UnreadBody,
+};
 
 /// Paths of every service that need no identity.
 pub const LOCAL_PATHS: [&str; 2] = ["/healthz", "/readyz"];
@@ -76,6 +82,10 @@ pub struct Server {
     /// Limits of connections.
     pub limits: Limits,
 }
+
+/// Marks a response, in its extensions, that a browser may show: it keeps its type and its own Content-Security-Policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown;
 
 /// No path but the health checks works without an identity.
 #[must_use]
@@ -273,9 +283,10 @@ pub(crate) fn may_say(uid: u32, caller_uid: u32, preface: &Preface) -> bool {
     }
 }
 
-/// Replaces pages by an error, and sets headers against embedding (CORP), type sniffing and scripts.
+/// Replaces pages that are not [`Shown`] by an error, and sets headers against embedding (CORP), type sniffing and scripts.
 fn sealed_off(response: Response) -> Response {
-    let mut response = if is_no_page(&response) {
+    let is_shown = response.extensions().get::<Shown>().is_some();
+    let mut response = if is_shown || is_no_page(&response) {
         response
     } else {
         tracing::error!(kind = ?response.headers().get(header::CONTENT_TYPE), "a response could be a page: replaced");
@@ -285,7 +296,9 @@ fn sealed_off(response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let policy = HeaderValue::from_static("default-src 'none'; sandbox");
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    if !(is_shown && headers.contains_key(header::CONTENT_SECURITY_POLICY)) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     headers
         .entry("cross-origin-resource-policy")
         .or_insert(HeaderValue::from_static("same-origin"));

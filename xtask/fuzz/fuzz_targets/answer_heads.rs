@@ -3,7 +3,10 @@
 
 use common::media;
 use libfuzzer_sys::fuzz_target;
-use node_agent_core::response_head::{HEAD_MAX, judge};
+use node_agent_core::{
+    request_head::{Called, called},
+    response_head::{HEAD_MAX, judge},
+};
 
 /// What every head that is passed on says, written by us alone.
 fn is_safe(head: &[u8]) {
@@ -27,6 +30,7 @@ fn is_safe(head: &[u8]) {
 fuzz_target!(|bytes: &[u8]| {
     let (cuts, bytes) = fuzz::cuts(bytes);
     let whole = judge(bytes);
+    let name = called(bytes);
     if let Ok(Some(head)) = &whole {
         assert!(head.len <= bytes.len().min(HEAD_MAX));
         if head.last {
@@ -37,8 +41,13 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // However it comes, the same is said of it.
     let mut received = Vec::new();
+    let mut is_named = false;
     for piece in fuzz::pieces(cuts, bytes) {
         received.extend_from_slice(piece);
+        if !is_named && called(&received) != Called::Incomplete {
+            is_named = true;
+            assert_eq!(called(&received), name);
+        }
         let judged = judge(&received);
         if judged != Ok(None) {
             assert_eq!(judged, whole);

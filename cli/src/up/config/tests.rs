@@ -116,4 +116,8 @@ fn what_a_file_written_by_hand_lacks_is_said() {
     write("etc/maru/agent.toml", &agent_toml().replace("pages = false\n", ""));
     let lacking = super::lacking(root.path()).unwrap().join("\n");
     assert!(lacking.contains("pages = false"), "{lacking}");
+    // As it was written before there were rooms.
+    write("etc/maru/agent.toml", &agent_toml().replace("page_names = [\"rooms\"]\n", ""));
+    let lacking = super::lacking(root.path()).unwrap().join("\n");
+    assert!(lacking.contains("page_names = [\"rooms\"]"), "{lacking}");
 }

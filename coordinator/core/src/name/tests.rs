@@ -74,7 +74,9 @@ fn a_name_in_other_letters_is_refused_with_one_that_would_do() {
 #[test]
 fn a_chosen_name_is_checked() {
     assert_eq!(check("a.b", &PERSON, |_| false), Err(NameError::Label));
-    assert_eq!(check("chat", &PERSON, |_| false), Err(NameError::Reserved));
+    for name in ["chat", "rooms", "telmeet"] {
+        assert_eq!(check(name, &PERSON, |_| false), Err(NameError::Reserved), "{name}");
+    }
     assert_eq!(check("laptop", &PERSON, |_| true), Err(NameError::Taken));
     assert_eq!(check("laptop", &PERSON, |_| false), Ok(()));
 }

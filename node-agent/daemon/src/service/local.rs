@@ -39,7 +39,7 @@ async fn listen(
     let listener = bind(address, &name).await;
     tracing::info!(%address, service = %name, "service offered to programs of this machine");
     let connect =
-        |stream, _, _| Some(serve(stream, Arc::clone(&name), Arc::clone(&socket), answers));
+        |stream, _, _| Some(serve(stream, Arc::clone(&name), Arc::clone(&socket), answers.clone()));
     let connections = Connections::new("local connections to a service", MAX_CONNECTIONS);
     connections.serve(listener, pending(), connect).await;
 }
@@ -88,6 +88,7 @@ mod tests {
             uid: None,
             local: Vec::new(),
             pages: true,
+            page_names: Vec::new(),
         };
         Arc::new(connector(&Paths::new(Path::new("/")), &service))
     }

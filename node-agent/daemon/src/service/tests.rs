@@ -87,6 +87,7 @@ fn port_to(
         uid,
         local: Vec::new(),
         pages: true,
+        page_names: Vec::new(),
     };
     Port {
         name: "telmeet".into(),
@@ -206,7 +207,7 @@ async fn answered(answers: ResponsePolicy, pieces: &[&str]) -> Vec<u8> {
     let serving =
         tokio::spawn(port.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")));
     let (mut saying, _) = service.accept().await.unwrap();
-    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: rooms.maru.internal\r\n\r\n").await.unwrap();
     assert!(saying.read(&mut [0; 4096]).await.unwrap() > 0);
     let mut got = Vec::new();
     for piece in pieces {
@@ -242,6 +243,10 @@ async fn no_page_comes_from_a_service_that_has_none() {
         let all = answered(ResponsePolicy::Any, pieces).await;
         assert_eq!(all, pieces.concat().as_bytes(), "the control: a service that may");
     }
+    let at = |name: &str| ResponsePolicy::PagesAt([name.to_owned()].into());
+    let all = answered(at("rooms"), hostile[0]).await;
+    assert_eq!(all, hostile[0].concat().as_bytes(), "the name under which it has pages");
+    assert_eq!(answered(at("chat"), hostile[0]).await, b"", "another name");
     let again = answered(ResponsePolicy::NoPages, &["HTTP/1.1 100 Continue\r\n\r\n", PAGE]).await;
     assert_eq!(again, b"HTTP/1.1 100 Continue\r\n\r\n", "nor after an interim answer");
 }

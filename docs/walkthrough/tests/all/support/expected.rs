@@ -58,7 +58,7 @@ pub(crate) const CONTAINERS: &[Container] = &[
         name: "telmeet",
         program: "maru-telmeet",
         word: "",
-        writes: &["run/maru/telmeet", "var/lib/maru/telmeet"],
+        writes: &["run/maru/telmeet", "var/lib/maru/telmeet", "var/lib/maru/telmeet-key"],
         reads: &["etc/maru/telmeet.toml", "run/maru/plugin"],
         memory_mib: 256,
         pids: 128,
