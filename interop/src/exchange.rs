@@ -1,4 +1,4 @@
-//! What the client does with a mesh address.
+//! Exchanges packets with a mesh address.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::event;
 
-/// Wait for one datagram before the next is sent: the first are lost while the tunnel is being set up.
+/// How long to wait for an answer before the next datagram: the first are lost while the tunnel is being set up.
 const RETRY: Duration = Duration::from_millis(500);
 /// Most of an HTTP response that is read, in bytes.
 const MAX_RESPONSE: u64 = 1 << 20;
@@ -33,7 +33,7 @@ async fn own_address(device: &Device, like: SocketAddr) -> anyhow::Result<IpAddr
     })
 }
 
-/// Some port of the dynamic range, another for each process.
+/// A port of the dynamic range that depends on the process id.
 fn local_port() -> u16 {
     49152 + u16::try_from(std::process::id() % 16000).unwrap_or_default()
 }
@@ -55,7 +55,7 @@ pub(crate) async fn udp_echo(
         let text = datagram(sent, size);
         socket.send_to(to, &text).await?;
         sent += 1;
-        // An answer to an earlier datagram may come first; only this one's counts.
+        // An answer to an earlier datagram may arrive first; only the answer to this one counts.
         let answered = timeout(RETRY, async {
             while let Some(answer) = answers.recv().await {
                 if answer == (to, text.clone()) {
@@ -83,7 +83,7 @@ fn datagram(number: u32, size: usize) -> Vec<u8> {
     text
 }
 
-/// Receives on a task of its own: the socket's receive future must not be dropped half done.
+/// Receives on a separate task, because the socket's receive future must not be dropped before it completes.
 fn receive(socket: Arc<UdpSocket>) -> mpsc::Receiver<(SocketAddr, Vec<u8>)> {
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
@@ -96,7 +96,7 @@ fn receive(socket: Arc<UdpSocket>) -> mpsc::Receiver<(SocketAddr, Vec<u8>)> {
     receiver
 }
 
-/// Connects, again and again until it works: the caller limits the time.
+/// Connects, and retries until it works; the caller limits the time.
 async fn connect(device: &Device, to: SocketAddr) -> TcpStream {
     loop {
         match timeout(Duration::from_secs(10), device.tcp_connect(to)).await {
@@ -120,9 +120,9 @@ pub(crate) async fn tcp_echo(device: &Device, to: SocketAddr, bytes: usize) -> a
         writer.write_all(&text).await.context("cannot send")?;
         writer.flush().await.context("cannot send")
     };
-    let receive = async { reader.read_exact(&mut back).await.context("not all came back") };
+    let receive = async { reader.read_exact(&mut back).await.context("not all bytes came back") };
     tokio::try_join!(send, receive)?;
-    ensure!(text == back, "what came back differs from what was sent");
+    ensure!(text == back, "the received bytes differ from the sent ones");
     event(&json!({
         "event": "tcp_echo", "to": to, "bytes": bytes, "total_ms": started.elapsed().as_millis(),
     }));
@@ -142,7 +142,7 @@ pub(crate) async fn tcp_get(
     stream.flush().await.context("cannot send")?;
     let mut response = Vec::new();
     let read = (&mut stream).take(MAX_RESPONSE).read_to_end(&mut response).await;
-    // A peer may reset instead of closing; what came is judged all the same.
+    // A peer may reset the connection instead of closing it; the received bytes count nevertheless.
     if response.is_empty() {
         read.context("no response")?;
     }

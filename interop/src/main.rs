@@ -22,19 +22,19 @@ struct Args {
     /// URL of the coordinator.
     #[arg(long)]
     control: url::Url,
-    /// Pre-auth key. Without one, an `auth_url` event says where the device can be approved.
+    /// Pre-auth key. Without one, an `auth_url` event has the URL at which the device can be approved.
     #[arg(long)]
     authkey: Option<String>,
     /// Directory for the device's keys; the same directory is the same device.
     #[arg(long)]
     state: PathBuf,
-    /// Name that the device asks for.
+    /// Name that the device requests.
     #[arg(long, default_value = "stock")]
     hostname: String,
-    /// Whether the coordinator should forget the device once it is gone.
+    /// Whether the coordinator should remove the device once it is offline.
     #[arg(long)]
     ephemeral: bool,
-    /// Seconds until joining, and then until the exchange, counts as failed.
+    /// Time limit for joining, and again for the exchange, in seconds.
     #[arg(long, default_value_t = 60)]
     timeout: u64,
     #[command(subcommand)]
@@ -43,13 +43,13 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Joins, says so, and leaves.
+    /// Joins, prints an event, and leaves.
     Join,
     /// Sends datagrams until COUNT of them came back.
     UdpEcho {
         /// Mesh address and port.
         to: SocketAddr,
-        /// How many must come back.
+        /// Number of datagrams that must come back.
         #[arg(long, default_value_t = 5)]
         count: u32,
         /// Length of each, in bytes.
@@ -60,7 +60,7 @@ enum Command {
     TcpEcho {
         /// Mesh address and port.
         to: SocketAddr,
-        /// How many bytes.
+        /// Number of bytes.
         #[arg(long, default_value_t = 65_536)]
         bytes: usize,
     },
@@ -68,7 +68,7 @@ enum Command {
     TcpGet {
         /// Mesh address and port.
         to: SocketAddr,
-        /// Path to ask for.
+        /// Path to request.
         #[arg(long, default_value = "/")]
         path: String,
         /// Host header; the address if it is not given.
@@ -92,7 +92,7 @@ fn event(value: &Value) {
     use std::io::Write as _;
 
     let mut out = std::io::stdout().lock();
-    // Whoever reads the events may have gone; the exit status still tells.
+    // The reader of the events may have exited; the exit status still reports the result.
     let _ = writeln!(out, "{value}").and_then(|()| out.flush());
 }
 
@@ -150,7 +150,7 @@ async fn join(args: &Args) -> anyhow::Result<Device> {
     if let AuthState::NotAuthorized(url) = device.is_authorized().await.context("not registered")? {
         event(&json!({"event": "auth_url", "url": url.as_str()}));
     }
-    let node = device.self_node().await.context("no map came")?;
+    let node = device.self_node().await.context("no network map was received")?;
     let (ipv4, ipv6) = (device.ipv4_addr().await?, device.ipv6_addr().await?);
     if ipv4.is_unspecified() {
         bail!("the coordinator gave no address");

@@ -1,13 +1,15 @@
-//! `nitro-peers`: other crates judge and make Nitro documents.
+//! `nitro-peers`: third-party crates verify and make Nitro documents.
 //!
-//! A document is on standard input, or goes to standard output; the exit status says whether it was taken.
+//! A document is read from standard input or written to standard output; the exit status reports whether it was
+//! accepted.
 //!
 //! ```text
-//! nitro-peers document                                    the real one that nitro_attest carries
+//! nitro-peers document                                    the real document in nitro_attest
 //! nitro-peers nitro-attest MS < DOCUMENT                  under AWS's root, at this Unix millisecond
 //! nitro-peers nsm-utils ROOT MS < DOCUMENT                under this root (DER)
-//! nitro-peers sign KEY LEAF CERTIFICATE… > DOCUMENT       by this key (PKCS #8, DER), its leaf, and the chain from the root on
-//! nitro-peers nsm SOCKET                                  asks a stand-in for /dev/nsm each thing that AWS's crate can ask
+//! nitro-peers sign KEY LEAF CERTIFICATE… > DOCUMENT       by this key (PKCS #8, DER), its leaf, and the chain from
+//!                                                         the root on
+//! nitro-peers nsm SOCKET                                  sends each request of AWS's crate to a stand-in for /dev/nsm
 //! ```
 #![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
 
@@ -41,14 +43,14 @@ fn main() -> Result<()> {
         ["nitro-attest", at] => {
             let at = time::OffsetDateTime::from_unix_timestamp(at.parse::<i64>()? / 1000)?;
             let document = document()?;
-            let taken = UnparsedAttestationDoc::from(document.as_slice()).parse_and_verify(at);
-            taken.map(drop).context("not taken")
+            let verified = UnparsedAttestationDoc::from(document.as_slice()).parse_and_verify(at);
+            verified.map(drop).context("not accepted")
         }
         ["nsm-utils", root, at] => {
             let at: u64 = at.parse()?;
             let time = Time::new(Box::new(move || at));
-            let taken = AttestationDoc::from_cose(&document()?, &fs::read(root)?, time);
-            taken.map(drop).map_err(|error| anyhow::anyhow!("not taken: {error:?}"))
+            let verified = AttestationDoc::from_cose(&document()?, &fs::read(root)?, time);
+            verified.map(drop).map_err(|error| anyhow::anyhow!("not accepted: {error:?}"))
         }
         ["sign", key, leaf, chain @ ..] => {
             let document = sign(&fs::read(key)?, fs::read(leaf)?, chain)?;
@@ -59,7 +61,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Whether each answer is what AWS's crate understands, and of the kind that was asked for.
+/// Checks that AWS's crate can decode each answer, and that it has the requested kind.
 fn ask_all(stream: &mut UnixStream) -> Result<()> {
     let none = || Request::Attestation { user_data: None, nonce: None, public_key: None };
     let some = || Some(ByteBuf::from(vec![7; 32]));

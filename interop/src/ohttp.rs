@@ -1,11 +1,12 @@
 //! `ohttp-peer`: the crate `ohttp` as a client or a gateway of Oblivious HTTP.
 //!
-//! Everything is hexadecimal, a message a line; a message that does not open is an exit status of 1.
+//! All messages are hexadecimal, one per line; the exit status is 1 if a message cannot be opened.
 //!
 //! ```text
-//! ohttp-peer client whole|chunked CONFIGURATION QUESTION   writes the sealed question, reads the sealed answer, writes it opened
+//! ohttp-peer client whole|chunked CONFIGURATION QUESTION   writes the sealed question, reads the sealed answer, writes
+//!                                                          the opened answer
 //! ohttp-peer gateway whole|chunked KEM ANSWER              writes its key's configuration, reads the sealed question,
-//!                                                          writes it opened, and then the answer sealed
+//!                                                          writes the opened question, and then the sealed answer
 //! ```
 
 use std::{
@@ -25,7 +26,7 @@ use ohttp::{
     hpke::{Aead, Kdf, Kem},
 };
 
-/// Bytes that are sealed at a time, where there are chunks.
+/// Size of a chunk, in bytes.
 const CHUNK: usize = 100;
 /// The id of the gateway's key.
 const KEY_ID: u8 = 7;
@@ -59,7 +60,7 @@ fn gateway(form: &str, kem: &str, answer: &[u8]) -> Result<()> {
         "x-wing" => Kem::XWing,
         "p-256" => Kem::P256Sha256,
         "x25519" => Kem::X25519Sha256,
-        _ => bail!("no such KEM"),
+        _ => bail!("unknown KEM"),
     };
     let suites = vec![SymmetricSuite::new(Kdf::HkdfSha256, Aead::Aes128Gcm)];
     let server = Server::new(KeyConfig::new(KEY_ID, kem, suites)?)?;
@@ -90,14 +91,14 @@ fn seal(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> Result<()> {
     })
 }
 
-/// Opens what was sealed in chunks.
+/// Opens a message that was sealed in chunks.
 fn open(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>> {
     let mut message = Vec::new();
-    block_on(stream.read_to_end(&mut message)).context("it does not open")?;
+    block_on(stream.read_to_end(&mut message)).context("the message cannot be opened")?;
     Ok(message)
 }
 
-/// Bytes that are read elsewhere while a stream still holds on to them.
+/// Bytes that can be read while a stream still owns them.
 #[derive(Clone, Default)]
 struct Shared(Rc<RefCell<Vec<u8>>>);
 
@@ -119,5 +120,5 @@ fn write(message: &[u8]) {
 fn read() -> Result<Vec<u8>> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
-    hex::decode(line.trim()).context("a line that is not hexadecimal")
+    hex::decode(line.trim()).context("a line is not hexadecimal")
 }

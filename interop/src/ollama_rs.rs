@@ -1,7 +1,7 @@
-//! `ollama-rs-client`: asks Maru with the crate `ollama-rs`, as any program that uses it would.
+//! `ollama-rs-client`: a client of Maru with the crate `ollama-rs`.
 //!
-//! `MARU_ADDRESS` says where (an address: static binaries resolve no names). Each case is a line of stdout: `ok NAME`,
-//! or `not ok NAME: why`.
+//! `MARU_ADDRESS` is Maru's address (not a name: static binaries resolve no names). It prints a line for each case:
+//! `ok NAME`, or `not ok NAME: why`.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ use ollama_rs::{
 use serde_json::json;
 use tokio_stream::StreamExt as _;
 
-/// A model that is real, and one that is scripted, behind each kind of provider.
+/// A real model, and a scripted one behind each kind of provider.
 const REAL: &str = "maru";
 const SCRIPTED: [&str; 2] = ["scripted/all", "home/all"];
 /// A picture of one dot, of 67 bytes.
@@ -34,7 +34,7 @@ type Result = anyhow::Result<()>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let Some(client) = client() else {
-        println!("not ok models: MARU_ADDRESS is no URL");
+        println!("not ok models: MARU_ADDRESS is not a URL");
         return ExitCode::FAILURE;
     };
     let outcomes = [
@@ -75,7 +75,7 @@ fn few() -> ModelOptions {
 }
 
 async fn ask(client: &Ollama, request: ChatMessageRequest) -> anyhow::Result<ChatMessageResponse> {
-    // The error's own text does not say what the server said.
+    // `Display` of the error does not contain the server's message.
     client.send_chat_messages(request).await.map_err(|error| anyhow::anyhow!("{error:?}"))
 }
 
@@ -99,7 +99,7 @@ async fn stream(client: &Ollama) -> Result {
     let mut parts = client.send_chat_messages_stream(request).await?;
     let (mut said, mut done) = (0, false);
     while let Some(part) = parts.next().await {
-        let part = part.map_err(|_| anyhow::anyhow!("a line of it was not read"))?;
+        let part = part.map_err(|_| anyhow::anyhow!("a line of the stream cannot be read"))?;
         said += usize::from(!part.message.content.is_empty());
         done = part.done;
     }

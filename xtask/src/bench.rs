@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: what Maru costs, measured beside what it is compared with.
+//! `cargo xtask bench`: measures Maru, and other programs for comparison.
 //!
-//! A measurement asserts nothing about time: it prints what it saw, and how busy the machine was.
+//! It asserts nothing about time: it prints the results, and the load of the machine.
 
 mod appliance;
 mod chat;
@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::{build, packages};
 use report::{Outcome, Report};
 
-/// Of `cargo xtask bench`.
+/// Arguments of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to measure
@@ -31,40 +31,40 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Measure the binaries that lie there already
+    /// Measure the existing binaries without building them
     #[arg(long)]
     no_build: bool,
-    /// Whom the gateway, or the tunnel, is compared with [default: those that need little]
+    /// Peers to compare the gateway or the tunnel with [default: those that need few other programs]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     peers: Vec<String>,
-    /// How often the tunnel's peers are measured [default: 3]
+    /// Rounds in which the tunnel's peers are measured [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
-    /// Only show that the tunnel's bench works: one round, one second for each figure
+    /// Only check that the tunnel's bench works: one round, one second for each figure
     #[arg(long, conflicts_with = "rounds")]
     short: bool,
-    /// Of the tunnel's figures only this one of our agent alone
+    /// Measure only this figure of the tunnel, and only with Maru's agent
     #[arg(long, value_enum, value_name = "FIGURE", conflicts_with_all = ["short", "peers"])]
     only: Option<tunnel::AgentMeasurement>,
-    /// Measure OpenPCC's own chain as well, which is built with Go; needs root
+    /// Also measure OpenPCC's own chain, which is built with Go; needs root
     #[arg(long)]
     stock: bool,
 }
 
-/// What there is to measure.
+/// A benchmark.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Benchmark {
-    /// The whole chain against the same model asked directly
+    /// A chat through the whole chain, compared with direct requests to the same model
     Chat,
     /// The confidential chain
     Confidential,
     /// Sealing and opening, for both suites
     Sealed,
-    /// The mesh beside other tunnels and a plain veth pair
+    /// The mesh, compared with other tunnels and a plain veth pair
     Tunnel,
     /// Resident memory of each daemon
     Memory,
-    /// What the gateway adds, beside other gateways
+    /// The overhead of the gateway, compared with other gateways
     Gateway,
 }
 
@@ -85,15 +85,15 @@ impl Task {
         let is_tunnel = matches!(args.what, Benchmark::Tunnel);
         ensure!(
             args.peers.is_empty() || is_tunnel || matches!(args.what, Benchmark::Gateway),
-            "--peers is for `cargo xtask bench gateway` and `cargo xtask bench tunnel`: leave it out"
+            "only `cargo xtask bench gateway` and `cargo xtask bench tunnel` have --peers: leave it out"
         );
         ensure!(
             is_tunnel || (args.rounds.is_none() && !args.short && args.only.is_none()),
-            "--rounds, --short and --only are for `cargo xtask bench tunnel`: leave them out"
+            "only `cargo xtask bench tunnel` has --rounds, --short and --only: leave them out"
         );
         ensure!(
             !args.stock || matches!(args.what, Benchmark::Confidential),
-            "--stock is for `cargo xtask bench confidential`: leave it out"
+            "only `cargo xtask bench confidential` has --stock: leave it out"
         );
         Ok(match args.what {
             Benchmark::Chat => Self::Chat,
@@ -166,7 +166,7 @@ fn named<T: ValueEnum>(names: &[String]) -> Result<Vec<T>> {
     let known: Vec<String> = known.map(|value| value.get_name().to_owned()).collect();
     let find = |name: &String| {
         T::from_str(name, false)
-            .map_err(|_| anyhow!("no peer is called {name:?}: name some of {}", known.join(", ")))
+            .map_err(|_| anyhow!("there is no peer {name:?}: choose from {}", known.join(", ")))
     };
     names.iter().map(find).collect()
 }

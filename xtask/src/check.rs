@@ -1,4 +1,4 @@
-//! `cargo xtask check`: what a program can see without running Maru.
+//! `cargo xtask check`: static checks, without running Maru.
 
 use std::process::Stdio;
 
@@ -9,10 +9,10 @@ use crate::{background::Background, packages, tools, workspace};
 /// The one crate that needs more than Rust and a C compiler.
 const ENGINE: &str = "maru-llm";
 
-/// Of `cargo xtask check`.
+/// Arguments of `cargo xtask check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only what takes seconds: neither lints nor documentation
+    /// Only checks that take seconds: neither lints nor documentation
     #[arg(long)]
     quick: bool,
     /// Only lints and documentation
@@ -31,13 +31,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !args.quick {
         compiled(left_out)?;
         if !left_out.is_empty() {
-            eprintln!("passed, but for {ENGINE}, which was left out");
+            eprintln!("passed; {ENGINE} was not checked");
         }
     }
     Ok(())
 }
 
-/// Formatting, licences, and what else is read off the text.
+/// Formatting, licences, and other checks of the sources.
 fn quick() -> Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     for workspace in ["interop", "xtask/fuzz"] {
@@ -58,8 +58,8 @@ fn compiled(left_out: &[&str]) -> Result<()> {
     cargo(&doc.concat(), &[("RUSTDOCFLAGS", "-D warnings")])
 }
 
-/// Lints and documentation being looked at beside the tests. Meanwhile the target folder is locked: cargo builds
-/// nothing there.
+/// Lints and documentation, checked while the tests run. Meanwhile the target folder is locked, so cargo builds nothing
+/// there.
 pub(crate) fn start() -> Result<Background> {
     let mut command = Background::command(lab::binary("xtask")?);
     command.args(["check", "--compiled"]).stdin(Stdio::null());
@@ -78,8 +78,8 @@ fn left_out() -> Result<&'static [&'static str]> {
         return Ok(&[]);
     }
     let missing = missing.join(" ");
-    ensure!(!ci, "{ENGINE} cannot be compiled: {missing} is missing, and CI leaves nothing out");
-    eprintln!("{ENGINE} is left out: to check it too, `sudo apt-get install {missing}`");
+    ensure!(!ci, "{ENGINE} cannot be compiled: {missing} is missing, and CI must check everything");
+    eprintln!("{ENGINE} is not checked: to check it, run `sudo apt-get install {missing}`");
     Ok(&["--exclude", ENGINE])
 }
 

@@ -1,7 +1,7 @@
 //! Fuzz targets, on the stable toolchain.
 //!
-//! Each target first runs every file of its corpus in git and every seed once; then it is fuzzed. What it finds
-//! worth keeping stays in the target folder, never in git.
+//! Each target first runs every file of its corpus in git and every seed once; then it is fuzzed. New inputs are stored
+//! in the target folder, not in git.
 
 use std::{
     fs,
@@ -21,10 +21,10 @@ use crate::{background::Background, tools, workspace};
 
 mod seeds;
 
-/// Longest input that is made up, in bytes.
+/// Longest generated input, in bytes.
 const LONGEST: usize = 8192;
 
-/// Of `cargo xtask fuzz`.
+/// Arguments of `cargo xtask fuzz`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these targets, in this order
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Seconds per target; with 0 only the corpus and the seeds run
     #[arg(long, value_name = "S", default_value_t = 20)]
     seconds: u32,
-    /// Build with AddressSanitizer, in a folder of its own: several times slower, and it also finds wrong uses of memory
+    /// Build with AddressSanitizer, in another folder: several times slower, but it also finds memory errors
     #[arg(long)]
     address: bool,
     /// Targets at a time [default: the number of processors]
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let status = sanitizer.build(&mut build)?.status();
     ensure!(status.context("cargo-fuzz does not run")?.success(), NOT_BUILT);
     let count = some(args.seconds, &args.targets, sanitizer, args.jobs)?;
-    println!("{count} targets, nothing found");
+    println!("{count} targets, no failure found");
     Ok(())
 }
 

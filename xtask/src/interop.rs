@@ -1,4 +1,4 @@
-//! `cargo xtask interop`: clients that we did not write, at a house that runs.
+//! `cargo xtask interop`: third-party clients against a running deployment.
 
 mod clients;
 mod compare;
@@ -22,31 +22,31 @@ pub(crate) use outcome::Outcome;
 use stage::ensure_possible;
 pub(crate) use stage::is_possible;
 
-/// Which peers are asked.
+/// The kinds of peers.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// OpenAI's and Ollama's clients ask the AI from a laptop: chats, tools, images, vectors, cancelling
+    /// OpenAI's and Ollama's clients on a laptop: chats, tools, images, embeddings, cancellation
     Models(Models),
-    /// Stock Tailscale nodes join a house: its tests, and no others
+    /// Stock Tailscale nodes that join a deployment: only the tests with them
     Tailscale(tailscale::Args),
-    /// OpenPCC's client, relay, router and node with our confidential chain: its tests, and no others
+    /// OpenPCC's client, relay, router and node with our confidential chain: only the tests with them
     Openpcc(openpcc::Args),
 }
 
-/// Of `cargo xtask interop models`.
+/// Arguments of `cargo xtask interop models`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Models {
-    /// Run only the clients whose name holds this
+    /// Run only the clients whose name contains this
     #[arg(value_name = "NAME")]
     only: Option<String>,
-    /// An Ollama: its command is a client too, and the same requests go to its server and to Maru, compared field by
+    /// Ollama's program: its command becomes another client, and its server's answers are compared with Maru's field by
     /// field
     #[arg(long, value_name = "PATH")]
     ollama: Option<PathBuf>,
-    /// Take the programs as they were built
+    /// Use the existing programs without building them
     #[arg(long)]
     no_build: bool,
-    /// Write down what the real Ollama answers, for runs without one
+    /// Record the answers of the real Ollama, for runs without it
     #[arg(long, requires = "ollama")]
     record: bool,
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask kernel`: the tunnel on the kernel of Debian 12, which lacks an offload that later ones have.
 //!
-//! The machine is emulated: that takes neither root nor KVM, and many times as long. It is Debian's kernel with the tests
-//! of the tunnel and the programs that they call, all in memory.
+//! The machine is emulated, which needs neither root nor KVM but is many times slower. It runs Debian's kernel with the
+//! tunnel's tests and the programs that they call, all in memory.
 
 mod debian;
 mod initrd;
@@ -34,13 +34,13 @@ const TESTS: [&str; 5] = [
     "traffic::",
 ];
 
-/// Of `cargo xtask kernel`.
+/// Arguments of `cargo xtask kernel`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Run only those tests of the tunnel whose name holds one of these
+    /// Run only the tunnel's tests whose name contains one of these
     #[arg(value_name = "NAME", default_values = TESTS)]
     names: Vec<String>,
-    /// How long the machine may run
+    /// Time limit of the machine, in minutes
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     minutes: u64,
 }
@@ -60,12 +60,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let limit = Duration::from_secs(args.minutes * 60);
     let Some(status) = nextest::within(&mut machine(&dir, &kernel), limit)? else {
         bail!(
-            "its tests took longer than {} min, so the machine was ended: --minutes gives more",
+            "the tests took longer than {} min, so the machine was stopped: allow more with --minutes",
             args.minutes
         );
     };
     ensure!(status.success(), "the emulator ended with {status}");
-    let said = fs::read(dir.join(CONSOLE)).context("the machine said nothing")?;
+    let said = fs::read(dir.join(CONSOLE)).context("the machine printed nothing")?;
     judge(&String::from_utf8_lossy(&said), &kernel.release)?;
     println!("passed on Linux {}", kernel.release);
     Ok(())

@@ -1,16 +1,16 @@
-//! `cargo xtask lab`: from the host into the lab's machines.
+//! `cargo xtask lab`: runs commands on the lab's machines.
 
 use std::process::{Command as Process, ExitCode};
 
 use anyhow::{Context as _, Result};
 use lab::{BIN, ROOT};
 
-/// What to do with the lab.
+/// A command for the lab.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// List the machines that run now
+    /// List the running machines
     List,
-    /// Run a command on a machine; `maru` finds its state there by itself
+    /// Run a command on a machine; `maru` uses the machine's own state
     Exec {
         /// Name of the machine: home, router, laptop
         machine: String,
@@ -18,7 +18,7 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<String>,
     },
-    /// End every machine, those of tests included
+    /// Stop all machines, including those of tests
     Clean,
 }
 
@@ -42,10 +42,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
 
 fn exec(machine: &str, command: &[String]) -> Result<ExitCode> {
     let machines = lab::clean::list()?;
-    let (_, pid) = machines
-        .iter()
-        .find(|(name, _)| name == machine)
-        .with_context(|| format!("no machine {machine} runs: start `cargo xtask up` first"))?;
+    let (_, pid) = machines.iter().find(|(name, _)| name == machine).with_context(|| {
+        format!("there is no running machine {machine}: start `cargo xtask up` first")
+    })?;
     let (program, args) = command.split_first().context("no command")?;
     let mut enter = Process::new("nsenter");
     enter.args(["--target", &pid.to_string(), "--net", "--mount", "--pid", "--uts", "--"]);

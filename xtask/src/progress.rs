@@ -8,21 +8,21 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a line says how far it is, where there is no bar.
+/// Interval of progress lines, if there is no bar.
 const PAUSE: Duration = Duration::from_secs(20);
 /// Progress below which the remaining time is not estimated.
 const TOLD: f64 = 0.05;
 
-/// A step that takes a while.
+/// A step with progress.
 pub(crate) struct Step {
     bar: Option<ProgressBar>,
     begun: Instant,
-    /// When a line said how far it is.
+    /// When the last progress line was printed.
     said: Cell<Instant>,
 }
 
 impl Step {
-    /// Announces it.
+    /// Starts the step and prints it.
     pub(crate) fn new(what: &str) -> Self {
         let bar = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new_spinner().with_message(what.to_owned());
@@ -37,7 +37,7 @@ impl Step {
         Self { bar, begun, said: Cell::new(begun) }
     }
 
-    /// Hands on a line that stays to be read.
+    /// Prints a permanent line.
     pub(crate) fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(format!("  {text}")),
@@ -45,7 +45,7 @@ impl Step {
         }
     }
 
-    /// Says how much of the time is over (0 to 1), and what is done just now.
+    /// Shows the elapsed part of the time (0 to 1), and the current work.
     pub(crate) fn at(&self, share: f64, what: &str) {
         let left = left(share, self.begun.elapsed());
         if let Some(bar) = &self.bar {
@@ -63,7 +63,7 @@ impl Step {
         }
     }
 
-    /// Ends it, with what came of it.
+    /// Ends the step with its result.
     pub(crate) fn done(self, what: &str) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! `cargo xtask sabotage`: do the tests notice when a property is broken?
+//! `cargo xtask sabotage`: checks that tests fail when a property is broken.
 //!
 //! The records in `xtask/sabotage` break one property each. They are applied one at a time to a copy of the workspace;
 //! the tests that the record names must fail then, and pass again in the copy without it.
@@ -22,23 +22,23 @@ use copy::Copy;
 use record::Record;
 use trial::Selection;
 
-/// After so many sabotages the tests of these must pass again in the copy, unbroken: where they do not, nothing says
-/// that they failed because of the sabotage.
+/// After this many sabotages their tests must pass again in the unbroken copy. Otherwise they may have failed for
+/// another reason than the sabotage.
 const CONTROL_EVERY: usize = 20;
 
-/// Of `cargo xtask sabotage`.
+/// Arguments of `cargo xtask sabotage`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these [default: all]
+    /// Apply only these [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Only N of them: the commits of each hour have the next N, and all come round
+    /// Apply only N of them, chosen by the hour of the commit: the next hour has the next N
     #[arg(long, value_name = "N", conflicts_with_all = ["names", "check"])]
     next: Option<usize>,
-    /// Print each one's name and what it breaks
+    /// Print the name of each and the property that it breaks
     #[arg(long, conflicts_with = "check")]
     list: bool,
-    /// See only whether each finds what it changes, and names tests that exist
+    /// Only check that each can be applied and names tests that exist
     #[arg(long)]
     check: bool,
 }
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     all_apply(&records, &root)?;
     if args.check {
-        println!("{} sabotages find what they change", records.len());
+        println!("{} sabotages can be applied", records.len());
         let runner = nextest::Runner::new(root, workspace::target()?)?;
         all_name_tests(&records, &runner.programs()?)?;
         println!("{} sabotages name tests that exist", records.len());
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Whether every sabotage finds what it changes, and names tests that exist in `programs`; returns how many there are.
+/// Checks that every sabotage can be applied and names tests that exist in `programs`; returns their number.
 pub(crate) fn check(programs: &nextest::Programs) -> Result<usize> {
     let root = workspace::root();
     let records = record::read(&root, &[])?;
@@ -83,7 +83,7 @@ pub(crate) fn check(programs: &nextest::Programs) -> Result<usize> {
     Ok(records.len())
 }
 
-/// In memory. Fails with every sabotage that does not find what it changes.
+/// Applies all in memory; the error names each that cannot be applied.
 fn all_apply(records: &[Record], root: &Path) -> Result<()> {
     let errors = records.iter().filter_map(|record| record.edited(root).err());
     let errors: Vec<_> = errors.map(|error| format!("{error:#}")).collect();
@@ -95,7 +95,8 @@ fn all_name_tests(records: &[Record], programs: &nextest::Programs) -> Result<()
     records.iter().try_for_each(|record| trial::select(programs, record).map(drop))
 }
 
-/// Tries the `count` whose turn it is at this commit; returns how many were noticed, and the names of those that were not.
+/// Tries the `count` sabotages that are next at this commit; returns how many were noticed, and the names of the
+/// others.
 pub(crate) fn try_next(programs: &nextest::Programs, count: usize) -> Result<(usize, Vec<String>)> {
     let root = workspace::root();
     let records = record::next(record::read(&root, &[])?, count, turn(&root)?);
@@ -103,7 +104,7 @@ pub(crate) fn try_next(programs: &nextest::Programs, count: usize) -> Result<(us
     Ok((records.len() - missed.len(), missed))
 }
 
-/// What says whose turn it is: the hour of the present commit, which a shallow clone knows as well.
+/// The number that chooses the sabotages: the hour of the current commit, which a shallow clone has, too.
 fn turn(root: &Path) -> Result<usize> {
     let mut git = Command::new("git");
     git.args(["log", "-1", "--format=%ct"]).current_dir(root).stdin(Stdio::null());
@@ -122,7 +123,7 @@ fn try_all(
 ) -> Result<Vec<String>> {
     let selections: Vec<Selection> =
         records.iter().map(|record| trial::select(programs, record)).collect::<Result<_>>()?;
-    let step = Step::new("making the copy that is broken");
+    let step = Step::new("making the copy to break");
     let copy = Copy::make(root.to_owned(), target)?;
     step.done("the copy is made");
     let runner = programs.runner().of(copy.tree.clone(), copy.target.clone());
@@ -138,14 +139,14 @@ fn try_all(
         }
         control(&copy, &runner, selections).with_context(|| {
             let names: Vec<_> = records.iter().map(|record| record.name.as_str()).collect();
-            format!("these are void, run them again: {}", names.join(", "))
+            format!("these results are invalid, run them again: {}", names.join(", "))
         })?;
     }
     println!("{} sabotages noticed, {} missed", records.len() - missed.len(), missed.len());
     Ok(missed)
 }
 
-/// Breaks the copy in one way, and makes it whole again; prints whether the tests failed, by themselves.
+/// Applies one sabotage to the copy and undoes it; prints whether the tests failed because of it.
 fn is_noticed(
     copy: &Copy,
     runner: &nextest::Runner,
@@ -170,7 +171,7 @@ fn is_noticed(
     Ok(result.is_ok())
 }
 
-/// Fails unless the tests pass as long as nothing is broken.
+/// Fails unless the tests pass in the unbroken copy.
 fn control(copy: &Copy, runner: &nextest::Runner, selections: &[Selection]) -> Result<()> {
     build(copy, selections, "the copy, unbroken")?;
     let step = Step::new("control: the tests pass as long as nothing is broken");

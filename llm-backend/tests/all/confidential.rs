@@ -118,7 +118,7 @@ async fn a_node_that_left_is_away_and_not_refused() {
 }
 
 #[tokio::test]
-async fn what_this_home_does_not_take_is_not_taken() {
+async fn evidence_that_this_home_does_not_accept_is_refused() {
     let deployment = Deployment::start().await;
     let refused = async |settings: Settings| {
         let error = talk(&Confidential::new(settings).unwrap()).await.unwrap_err();
@@ -225,7 +225,7 @@ async fn nodes_that_do_not_open_what_was_sealed_are_verified_anew_once() {
 }
 
 #[tokio::test]
-async fn what_a_worker_says_under_its_seal_is_told_in_the_usual_words() {
+async fn a_sealed_refusal_of_a_worker_is_reported_like_any_other() {
     let deployment = Deployment::start().await;
     let client = deployment.client();
     for status in [400, 404, 503, 502] {

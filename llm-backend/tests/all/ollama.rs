@@ -181,7 +181,7 @@ async fn models_of_the_cloud_are_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn refusals_and_faults_are_told_apart() {
+async fn refusals_and_faults_are_distinguished() {
     let said = |status, text: &str| {
         let body = json!({ "error": text });
         let server = Server::start(move |_, _| Reply::json(status, &body));

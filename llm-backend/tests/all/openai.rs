@@ -168,7 +168,7 @@ async fn a_reply_split_inside_characters_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_text_is_gone_on_from_at_a_path_of_its_own_or_refused_in_ollamas_words() {
+async fn a_text_is_continued_at_its_own_path_or_refused_like_ollama() {
     let raw = || ChatRequest { completion: Some(Completion::Raw), ..request() };
     let server = serve(|mut connection| async move {
         connection.send(STREAM.as_bytes()).await;
@@ -206,7 +206,7 @@ async fn a_text_is_gone_on_from_at_a_path_of_its_own_or_refused_in_ollamas_words
 }
 
 #[tokio::test]
-async fn a_refusal_passes_on_the_backends_words_and_tries_nobody_else() {
+async fn a_refusal_has_the_backends_message_and_no_other_backend_is_tried() {
     let server = serve(|mut connection| async move {
         connection
             .answer("400 Bad Request", r#"{"error":{"code":400,"message":"too long","type":"x"}}"#)
@@ -299,7 +299,7 @@ async fn a_500_that_says_what_the_model_cannot_take_is_no_fault_and_any_other_is
 
 /// vLLM counts the longest reply in with the conversation.
 #[tokio::test]
-async fn a_number_of_tokens_that_nobody_asked_for_is_left_out_where_it_does_not_fit() {
+async fn a_default_number_of_tokens_is_left_out_if_it_does_not_fit() {
     const TOO_LONG: &str = r#"{"error":{"message":"'max_tokens' is too large: 2. This model's maximum context length is 8 tokens."}}"#;
     let usual = |usual_length| ChatRequest {
         options: Options { max_tokens: Some(2), ..Options::default() },

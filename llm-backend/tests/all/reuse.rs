@@ -156,7 +156,7 @@ async fn a_request_that_a_kept_connection_swallows_goes_out_again() {
 }
 
 #[tokio::test]
-async fn who_ends_at_a_request_over_a_kept_connection_is_said_to_have_had_it() {
+async fn a_server_that_ends_at_a_request_over_an_idle_connection_counts_as_having_received_it() {
     let Server { directory: _directory, listener, client } = server();
     let ask = async || {
         let reply = client.chat(request()).await?;

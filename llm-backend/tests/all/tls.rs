@@ -328,7 +328,7 @@ fn https_needs_an_authority_and_http_takes_none() {
 
 /// It may be written later, and is no reason not to start.
 #[tokio::test]
-async fn a_missing_file_is_said_with_each_request_until_it_is_there() {
+async fn a_missing_file_fails_each_request_until_it_exists() {
     let authority = Authority::new();
     let (_server, url) = Server::tcp(&authority, "127.0.0.1").await;
     let (folder, tls) = equipped(&authority);

@@ -1,4 +1,4 @@
-//! Finding machines from outside, and ending those whose maker was stopped hard.
+//! Finds machines from the host, and ends those whose creator was killed.
 
 use std::fs;
 

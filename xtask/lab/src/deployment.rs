@@ -54,7 +54,7 @@ impl Deployment {
     /// The model is not named, or `maru up` fails.
     pub fn start_with(args: &[&str]) -> Result<Self> {
         let model = std::env::var_os("MARU_TEST_MODEL")
-            .context("MARU_TEST_MODEL names no model: `cargo xtask test` sets it")?;
+            .context("MARU_TEST_MODEL is not set: `cargo xtask test` sets it")?;
         Self::start_with_model(Path::new(&model), args)
     }
 
@@ -74,7 +74,7 @@ impl Deployment {
         Ok(Self { up, home, topology, began, state })
     }
 
-    /// Adds a laptop whose agent runs and has asked for nothing yet.
+    /// Adds a laptop with a running agent that has not joined.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl Deployment {
         Ok(member)
     }
 
-    /// Where devices reach the coordinator, as its settings say.
+    /// The coordinator's URL for devices, from its settings.
     ///
     /// # Errors
     ///

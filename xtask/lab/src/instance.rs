@@ -154,8 +154,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// The gateway's place is not known, or it does not answer within twelve seconds: a tunnel's lost first message is sent again
-    /// after five.
+    /// The gateway's address is unknown, or it does not answer within twelve seconds: a tunnel's lost first message is
+    /// sent again after five.
     pub fn dial(&self, port: u16) -> Result<TcpStream> {
         let address = SocketAddr::new(self.gateway()?, port);
         let dial = || TcpStream::connect_timeout(&address, Duration::from_secs(12));
@@ -253,11 +253,11 @@ impl Instance {
         Ok(process)
     }
 
-    /// What `maru status` says, as JSON; it exits with 1 where the device is in no network.
+    /// The output of `maru status` as JSON; it exits with 1 if the device is in no network.
     ///
     /// # Errors
     ///
-    /// It says nothing.
+    /// It prints no JSON.
     pub fn status(&self) -> Result<serde_json::Value> {
         let out = self.run(&["status", "-o", "json"])?;
         serde_json::from_slice(&out.stdout)
@@ -337,7 +337,7 @@ impl Instance {
     }
 }
 
-/// Waits for the line with which `maru up` says that everything runs.
+/// Waits for the line with which `maru up` reports that everything runs.
 fn ready(
     lines: &mpsc::Receiver<String>,
     line: &mut impl FnMut(&str),
@@ -353,7 +353,7 @@ fn ready(
             }
             Err(mpsc::RecvTimeoutError::Timeout) => go_on()?,
             Err(mpsc::RecvTimeoutError::Disconnected) => {
-                bail!("maru up ended before it was ready; it said:\n{}", said.join("\n"))
+                bail!("maru up ended before it was ready; its output:\n{}", said.join("\n"))
             }
         }
         ensure!(

@@ -13,9 +13,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::process::{self, Process};
 
-/// First process of a machine: prepares it, then waits for its maker to go away.
+/// First process of a machine: prepares it, then waits until the machine's creator exits.
 ///
-/// Bash, because it reaps the orphans that are handed to process 1.
+/// It is bash, because bash reaps the orphans that process 1 inherits.
 const INIT: &str = r#"
 set -e
 mount -t tmpfs -o mode=755 maru-lab /run
@@ -207,6 +207,10 @@ pub(crate) fn cable(a: (&Machine, &str), b: (&Machine, &str)) -> Result<()> {
         .args(["peer", "name", b.1, "netns", &pid_b])
         .output()
         .context("cannot run ip (iproute2)")?;
-    ensure!(out.status.success(), "no cable: {}", String::from_utf8_lossy(&out.stderr));
+    ensure!(
+        out.status.success(),
+        "cannot make the cable: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     Ok(())
 }

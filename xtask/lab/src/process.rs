@@ -52,12 +52,12 @@ impl Process {
         &mut self.nsenter
     }
 
-    /// Sends a signal; a process that has gone is no error.
+    /// Sends a signal; it is not an error if the process has ended.
     pub fn signal(&self, signal: Signal) {
         signal_pid(self.pid, signal);
     }
 
-    /// Kills it, as a device that loses its power would end it.
+    /// Kills it, as a power failure would.
     pub fn signal_kill(&self) {
         self.signal(Signal::KILL);
     }

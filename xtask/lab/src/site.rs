@@ -1,4 +1,4 @@
-//! A place whose machines reach the rest through a router of their own, which translates their addresses.
+//! A site whose machines reach other networks through a router with address translation.
 
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl Site {
         Ok(Arc::new(machine))
     }
 
-    /// Loses, from now on, all UDP between the site and the rest: its machines have the relay alone.
+    /// Drops all UDP between the site and other networks from now on, so that its machines have only the relay.
     ///
     /// # Errors
     ///

@@ -185,7 +185,7 @@ impl StockNode {
     ///
     /// # Errors
     ///
-    /// It says nothing.
+    /// It prints no JSON.
     pub fn status(&self) -> Result<Value> {
         let out = self.run(&["status", "--json"])?;
         serde_json::from_slice(&out.stdout).with_context(|| {

@@ -7,7 +7,8 @@
 //!                                    10.79.1.1 ── 10.79.1.2 a server somewhere
 //! ```
 //!
-//! The router masquerades laptops, and never what comes from the routers of sites ([`crate::site`]). Only the product's own binaries run on the machines. A laptop has one route, to the home machine.
+//! The router masquerades laptops, but not packets from the routers of sites ([`crate::site`]). Only the product's own
+//! binaries run on the machines. A laptop has one route, to the home machine.
 
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -100,11 +101,11 @@ impl Topology {
         Site::new(&self.router, self.sites, nat)
     }
 
-    /// Loses, from now on, whatever goes between a laptop and a TCP port of the home machine.
+    /// Drops all packets between a laptop and a TCP port of the home machine from now on.
     ///
     /// # Errors
     ///
-    /// It is no laptop of this topology.
+    /// It is not a laptop of this topology.
     pub fn lose(&self, laptop: &Machine, port: u16) -> Result<()> {
         let at = self.laptops.iter().position(|other| other.pid() == laptop.pid());
         let net = at.context("not a laptop of this topology")? + 2;

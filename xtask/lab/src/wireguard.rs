@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// It was not built, or does not start.
 pub fn start(machine: &Machine, interface: &str) -> Result<Process> {
     let program = std::env::var_os(PROGRAM)
-        .with_context(|| format!("{PROGRAM} names no program: `cargo xtask test` sets it"))?;
+        .with_context(|| format!("{PROGRAM} is not set: `cargo xtask test` sets it"))?;
     let mut command = machine.command(program);
     // Otherwise it ends where the kernel knows WireGuard's name.
     command.env("WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD", "1");

@@ -1,4 +1,4 @@
-//! A chat through the whole chain beside the same model asked directly.
+//! A chat through the whole chain, compared with direct requests to the same model.
 
 use std::{
     fs,

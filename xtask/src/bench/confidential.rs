@@ -1,7 +1,7 @@
-//! The confidential chain, on loopback, beside the stock one of OpenPCC where that is asked for.
+//! The confidential chain on loopback, compared on request with OpenPCC's own.
 //!
-//! A model server whose reply is fixed is asked directly and through each chain, in turn; caller, servers and nodes share
-//! the machine's processors.
+//! A model server whose reply is fixed is asked directly and through each chain, in turn; caller, servers and nodes
+//! share the machine's processors.
 
 mod chain;
 mod node;
@@ -26,22 +26,22 @@ use chain::Chain;
 pub(super) use plan::EXAMPLE;
 use plan::{CHUNKS, LONG, REQUESTS, SEQUENTIAL};
 
-/// A figure: how the table calls it, where it is among the results, the unit that it is divided by, and what is aimed at.
+/// A figure: its name in the table, its path in the results, the divisor for its unit, and its target.
 type Row = (&'static str, &'static str, f64, &'static str);
 
 const ROWS: [Row; 9] = [
     ("first token, added p50 ms", "/first_added_us/p50", 1e3, "x-wing 3, p-256 5"),
     ("first token, added p99 ms", "/first_added_us/p99", 1e3, ""),
     ("requests a second, 8 at once", "/per_second", 1.0, "200"),
-    ("not answered, one by one", "/failed", 1.0, "0"),
-    ("not answered, 8 at once", "/failed_parallel", 1.0, "0"),
-    ("a piece of a reply, each process µs", "/chunk_and_hop_us", 1.0, "10"),
+    ("failed requests, one by one", "/failed", 1.0, "0"),
+    ("failed requests, 8 at once", "/failed_parallel", 1.0, "0"),
+    ("a piece of a reply, per process µs", "/chunk_and_hop_us", 1.0, "10"),
     ("evidence verified, p50 ms", "/verify_us/p50", 1e3, "x-wing 5, p-256 1"),
     ("evidence verified, p99 ms", "/verify_us/p99", 1e3, ""),
-    ("a verification that holds, µs", "/cached_us", 1.0, "100"),
+    ("a cached verification, µs", "/cached_us", 1.0, "100"),
 ];
 
-/// Measures; beside the stock chain if that is wanted.
+/// Measures; `beside_stock` also measures OpenPCC's own chain.
 pub(super) fn run(beside_stock: bool) -> Result<Report> {
     let step = Step::new("the chain starts");
     let chain = Chain::start()?;

@@ -1,7 +1,6 @@
-//! The gateway beside other ways to the same model server, which answers at once.
+//! The gateway, compared with other gateways before the same model server, which answers at once.
 //!
-//! Callers, server and whatever is between them share the machine's processors, so a figure means something beside
-//! another of the same run.
+//! Callers, gateways and the server share the machine's processors, so only figures of the same run can be compared.
 
 mod ask;
 mod load;

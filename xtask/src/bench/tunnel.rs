@@ -1,4 +1,4 @@
-//! The mesh beside other tunnels, and beside the same cable without one.
+//! The mesh, compared with other tunnels and with the same cable without a tunnel.
 //!
 //! Two machines on one veth pair. Both ends of a tunnel, both of iperf3 and the kernel's part of both machines share
 //! the machine's processors, so a figure means something beside another of the same run.

@@ -1,7 +1,7 @@
-//! Whom a stock node asks besides our network: the names that it looks up, and the addresses that it sends to.
+//! Which other servers a stock node contacts: the names that it looks up, and the addresses that it sends to.
 //!
-//! A node joins, is left alone, and loses its relay. Everything that leaves its site is recorded there, but what goes to
-//! the house; its resolver is one that answers nothing, so that each name it wants is seen and nothing is reached.
+//! A node joins, is idle for a while, and then loses its relay. All packets that leave its site are recorded, except
+//! those to the deployment. Its resolver answers no query, so that every name is recorded and no server is reached.
 
 use std::{
     collections::BTreeMap,
@@ -61,8 +61,8 @@ pub(super) fn run(model: &Path, tailscale: PathBuf) -> Result<()> {
     let mut seen = reading.join().map_err(|_| anyhow::anyhow!("the recording was not read"))?;
     let all = seen.len();
     seen.retain(|what, _| !what.contains(CONTROL));
-    ensure!(seen.len() < all, "nothing was recorded, not even a question of ours");
-    println!("{} kinds of packets to others than the house:", seen.len());
+    ensure!(seen.len() < all, "nothing was recorded, not even our own query");
+    println!("{} kinds of packets to other servers:", seen.len());
     for (what, times) in seen {
         println!("{times:>6}  {what}");
     }
@@ -87,8 +87,8 @@ fn seen(lines: impl BufRead) -> BTreeMap<String, usize> {
     seen
 }
 
-/// Reads a line of tcpdump: `IP 192.168.1.2.33771 > 192.168.1.1.53: 1234+ A? example.com. (29)`, or where a packet of the
-/// node goes. What comes to the node is nobody's question.
+/// Reads a line of tcpdump: `IP 192.168.1.2.33771 > 192.168.1.1.53: 1234+ A? example.com. (29)`, or where a packet of
+/// the node goes. What comes to the node is nobody's question.
 fn read(line: &str) -> Option<String> {
     let (from, rest) = line.strip_prefix("IP ")?.split_once(" > ")?;
     let (to, what) = rest.split_once(": ")?;

@@ -1,4 +1,5 @@
-//! A house whose gateway has a real model, a scripted one behind each kind of provider, and, if it is given, an Ollama.
+//! A deployment whose gateway has a real model, a scripted one behind each kind of provider, and an Ollama if there is
+//! one.
 
 use std::{
     fs,
@@ -54,7 +55,8 @@ const PROVIDERS: &str = r#"providers: {
       },
 "#;
 
-/// One person asks as many questions here as otherwise many do, and answers begin soon, before a slow model's first token.
+/// One person asks as many questions here as otherwise many do, and answers begin soon, before a slow model's first
+/// token.
 const LIMITS: &str = "\n[limits]\nchats_per_minute = 6000\nburst = 3000\nheaders_seconds = 1\n";
 
 /// A running deployment; ended when dropped.
@@ -98,7 +100,7 @@ impl TestDeployment {
         let settings = deployment.home.root.join("var/lib/maru/gateway/config/openclaw.json");
         let text = fs::read_to_string(&settings)?;
         let text = text.replacen("providers: {\n", PROVIDERS, 1);
-        ensure!(text.contains("scripted:"), "openclaw.json is not as it was expected");
+        ensure!(text.contains("scripted:"), "openclaw.json has unexpected contents");
         fs::write(settings, text)?;
         stop::check()?;
         // What was written holds from the next start on.
@@ -215,5 +217,5 @@ fn append(path: &Path, text: &str) -> Result<()> {
 /// Reads a JSON file.
 pub(super) fn json(path: &Path) -> Result<Value> {
     let text = fs::read_to_string(path).with_context(|| format!("no {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
+    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
 }

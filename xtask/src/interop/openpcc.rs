@@ -1,7 +1,7 @@
 //! `cargo xtask interop openpcc`: OpenPCC's programs and packages with our confidential chain.
 //!
-//! What they are asked is in tests whose names hold `openpcc`; this builds both sides and runs those alone. `cargo xtask
-//! test` runs them among all others.
+//! The tests have names that contain `openpcc`; this builds both sides and runs only those. `cargo xtask test` runs
+//! them with all others.
 
 use anyhow::Result;
 
@@ -10,10 +10,10 @@ use crate::{go, packages};
 /// The tests that need these peers.
 const TESTS: &str = "test(/^openpcc::/)";
 
-/// Of `cargo xtask interop openpcc`.
+/// Arguments of `cargo xtask interop openpcc`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Run only tests whose name holds this
+    /// Run only tests whose name contains this
     #[arg(value_name = "NAME")]
     only: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask interop tailscale`: stock `tailscaled` and `tailscale` join a house.
+//! `cargo xtask interop tailscale`: stock `tailscaled` and `tailscale` join a deployment.
 //!
-//! What they are asked is in tests of the walkthrough, in programs whose names begin with `tailscale`; this builds both
-//! sides and runs those alone. `cargo xtask test` runs them among all others.
+//! The tests are in the walkthrough, in programs whose names begin with `tailscale`; this builds both sides and runs
+//! only those. `cargo xtask test` runs them with all others.
 
 use anyhow::Result;
 
@@ -11,13 +11,13 @@ use crate::{build, go, model, packages};
 /// The tests that need stock nodes.
 const TESTS: &str = "package(walkthrough) & test(/^tailscale/)";
 
-/// Of `cargo xtask interop tailscale`.
+/// Arguments of `cargo xtask interop tailscale`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Run only tests whose name holds this
+    /// Run only tests whose name contains this
     #[arg(value_name = "NAME")]
     only: Option<String>,
-    /// Record instead whom a stock node asks besides the house (five minutes)
+    /// Instead, record which other servers a stock node contacts (five minutes)
     #[arg(long, conflicts_with = "only")]
     foreign_hosts: bool,
 }

@@ -18,7 +18,8 @@ pub(super) struct Edit {
     /// Where the item was when this was written, below the workspace. When it moved to another file of the same crate,
     /// it is found there.
     file: PathBuf,
-    /// The end of the path of a function, an implementation (named by its type), a type or a constant: `Registry::is_live`.
+    /// The end of the path of a function, an implementation (named by its type), a type or a constant:
+    /// `Registry::is_live`.
     item: String,
     /// Stands exactly once in the item. White space, and a comma before a closing bracket, do not matter.
     snippet: String,
@@ -92,8 +93,8 @@ impl Edit {
             );
         }
         let count = match places.found.len() {
-            0 => "its snippet is not in it any more; write what stands there now".to_owned(),
-            more => format!("its snippet is there {more} times; write more of it"),
+            0 => "the item does not contain the snippet; copy the current code".to_owned(),
+            more => format!("the item contains the snippet {more} times; copy more of the code"),
         };
         format!("`{item}` ({file}): {count}:\n{}", self.snippet.trim())
     }
@@ -289,9 +290,9 @@ impl Door {
     fn what_is_not_there_once_is_an_error_that_says_what_to_do() {
         let tree = tree(&[("house/src/door.rs", SOURCE)]);
         for (item, snippet, says) in [
-            ("is_open", "self.count <", "there 2 times; write more of it"),
-            ("is_open", "limit(3)", "not in it any more; write what stands there now"),
-            ("is_open", "", "not in it any more"),
+            ("is_open", "self.count <", "contains the snippet 2 times; copy more of the code"),
+            ("is_open", "limit(3)", "does not contain the snippet; copy the current code"),
+            ("is_open", "", "does not contain the snippet"),
             ("is_shut", "limit(1, 2)", "has an item `is_shut`; write its new name or file"),
             ("open", "limit(1, 2)", "has an item `open`"),
         ] {

@@ -49,7 +49,7 @@ fn listed(list: &Value) -> Result<Selection> {
             selection.targets.insert(match suite["kind"].as_str() {
                 Some("lib" | "proc-macro") => "--lib".to_owned(),
                 Some(kind) => format!("--{kind}={program}"),
-                None => bail!("{id} is of no kind"),
+                None => bail!("{id} has no kind"),
             });
         }
     }
@@ -72,8 +72,8 @@ pub(super) fn must_fail(runner: &Runner, selection: &Selection) -> Result<()> {
     let (code, verdicts) = run(runner, &selection.tests, &selection.targets)?;
     match code {
         0 | TEST_FAILED => {}
-        NOT_BUILT => bail!("what it breaks does not build"),
-        NO_TESTS => bail!("its tests are not there any more once it is applied"),
+        NOT_BUILT => bail!("the broken code does not build"),
+        NO_TESTS => bail!("its tests do not exist once it is applied"),
         code => bail!("the test runner ended with {code}"),
     }
     let wrong = others(&selection.tests, &verdicts, Verdict::Failed);

@@ -1,7 +1,7 @@
-//! A second look at what failed: each test five times more, alone.
+//! Runs each failed test five times more, alone.
 //!
-//! One that passes every time counts as passed, and is named: it failed by chance, and is mended
-//! before other work. One failure more, and it has failed; so has one that was flaky before.
+//! A test that passes every time is flaky: it counts as passed, is reported, and must be fixed
+//! before other work. A test that fails again has failed, and so has one that was flaky before.
 
 use std::{
     process::Stdio,
@@ -15,8 +15,8 @@ use crate::nextest::{Programs, Test, within};
 
 /// How often a test must pass.
 const TIMES: usize = 5;
-/// How long that may take for each: a test that never ends must not hold up the rest. The longest one waits for two minutes
-/// at least.
+/// How long that may take for each: a test that never ends must not hold up the rest. The longest one waits for two
+/// minutes at least.
 pub(super) const LIMIT: Duration = Duration::from_secs(1200);
 
 /// What came of it.
@@ -60,10 +60,9 @@ impl Sorted {
     pub(super) fn remarks(&self) -> Vec<String> {
         let file = flaky::FILE;
         let flaky = self.flaky.iter();
-        let flaky =
-            flaky.map(|test| format!("flaky {test}: write its name to {file}, and mend it"));
+        let flaky = flaky.map(|test| format!("flaky {test}: add its name to {file}, and fix it"));
         let again = self.flaky_again.iter().map(|(test, date)| {
-            format!("flaky again {test}: {file} has it since {date}, so this counts as a failure")
+            format!("flaky again {test}: it is in {file} since {date}, so this counts as a failure")
         });
         let failed = self.failed.iter().map(|test| format!("failed {test}"));
         flaky.chain(again).chain(failed).collect()

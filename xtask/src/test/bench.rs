@@ -1,4 +1,4 @@
-//! The benches that take seconds, so that they do not rot.
+//! Runs the short benches, so that they keep working.
 
 use std::process::Command;
 
@@ -22,7 +22,7 @@ pub(super) fn sealed() -> Result<Count> {
 /// A short round of our agent and of the cable; it leaves nothing behind.
 pub(super) fn tunnel() -> Result<Count> {
     if !needs::met("root", &workspace::root()) {
-        println!("left out: the bench of the tunnel needs root and /dev/net/tun");
+        println!("skipped: the bench of the tunnel needs root and /dev/net/tun");
         return Ok(Count { skipped: 1, ..Count::default() });
     }
     let before = Traces::now()?;

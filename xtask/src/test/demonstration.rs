@@ -28,7 +28,7 @@ pub(super) fn run() -> Result<Count> {
     ensure!(!said.contains(BEFORE), "the laptop was a member before it joined");
     Traces::now()?.nothing_remains_since(&before)?;
     let said = until_ctrl_c(root.path(), &before)?;
-    ensure!(said.contains(BEFORE), "the second start does not know the laptop any more");
+    ensure!(said.contains(BEFORE), "after the second start the laptop is not a member");
     let status = xtask()?.arg("--once").status()?;
     ensure!(status.success(), "cargo xtask up --once failed ({status})");
     Traces::now()?.nothing_remains_since(&before)?;
@@ -67,6 +67,6 @@ fn until_ctrl_c(root: &Path, before: &Traces) -> Result<String> {
     ensure!(asked, "cargo xtask up ended by itself ({status})");
     ensure!(status.success(), "cargo xtask up did not stop cleanly ({status})");
     host.context("while cargo xtask up was up")?;
-    ensure!(said.contains(LOOKED), "cargo xtask up does not say that nothing is left behind");
+    ensure!(said.contains(LOOKED), "cargo xtask up does not report that nothing is left behind");
     Ok(said)
 }

@@ -1,7 +1,7 @@
-//! Tests that were flaky before, as a committed list names them: a second time is a failure.
+//! The committed list of tests that were flaky before. If such a test is flaky again, it counts as failed.
 //!
-//! A line has a date and a test function's name, without the modules around it, so that a test keeps its line when it moves.
-//! A line stays after its test was mended.
+//! A line has a date and the name of a test function without its modules, so that it stays valid when the test moves.
+//! The line stays after the test was fixed.
 
 use std::{fs, path::Path};
 
@@ -46,10 +46,7 @@ fn entry(line: &str) -> Result<(String, String)> {
         });
     let is_name =
         !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
-    ensure!(
-        is_date && is_name,
-        "`{line}` is no line of it: write `2026-11-25 a_test_functions_name`"
-    );
+    ensure!(is_date && is_name, "`{line}` is not valid: write `2026-11-25 a_test_functions_name`");
     Ok((date.to_owned(), name.to_owned()))
 }
 

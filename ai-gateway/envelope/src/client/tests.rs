@@ -41,7 +41,7 @@ fn keys_of_an_older_epoch_are_refused() {
 }
 
 #[test]
-fn a_clock_that_is_off_is_told_so() {
+fn a_wrong_clock_is_reported() {
     let mut ring = ring();
     let keys = Keys::verify(&ring.document(NOW).unwrap(), ring.identity(), 0).unwrap();
     let day = i64::try_from(DAY).unwrap();
@@ -96,7 +96,7 @@ fn a_key_under_a_false_id_or_of_an_unknown_suite_is_left_out() {
 }
 
 #[test]
-fn what_is_too_long_is_not_sealed() {
+fn a_text_that_is_too_long_is_not_sealed() {
     let mut ring = ring();
     let keys = Keys::verify(&ring.document(NOW).unwrap(), ring.identity(), 0).unwrap();
     let key = keys.select(Suite::X25519, NOW).unwrap();

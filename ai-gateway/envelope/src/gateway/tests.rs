@@ -90,7 +90,7 @@ fn of_two_that_open_the_same_at_once_one_may_use_it() {
 
 /// A machine that sleeps between the two, or whose clock is set back: what was remembered before is gone by then.
 #[test]
-fn what_is_forgotten_before_it_is_remembered_again_is_refused() {
+fn a_request_that_expired_before_it_was_added_is_refused() {
     for (later, expected) in [(11 * 60_000 + 30_001, Reason::Stale), (-45_000, Reason::UnknownKey)]
     {
         let mut ring = ring();

@@ -22,7 +22,7 @@ fn person(name: &str) -> Person {
 }
 
 #[test]
-fn a_key_is_told_once_kept_as_its_digest_and_holds_after_a_restart() {
+fn a_key_is_shown_once_stored_as_a_digest_and_valid_after_a_restart() {
     let (folder, apps) = apps();
     let webui = apps.add("webui", NOON_MS).unwrap();
     let home = apps.add("home-assistant", NOON_MS).unwrap();
@@ -63,7 +63,7 @@ fn one_bearer_key_is_read_and_nothing_else() {
 }
 
 #[test]
-fn the_day_of_last_use_is_told_and_kept() {
+fn the_day_of_last_use_is_listed_and_stored() {
     let (folder, apps) = apps();
     let key = apps.add("webui", NOON_MS).unwrap().key;
     let [app] = &apps.list()[..] else { panic!("one app") };
@@ -78,7 +78,7 @@ fn the_day_of_last_use_is_told_and_kept() {
 }
 
 #[test]
-fn what_the_admin_gets_wrong_changes_nothing() {
+fn invalid_calls_of_the_admin_change_nothing() {
     let (folder, apps) = apps();
     let key = apps.add("webui", NOON_MS).unwrap().key;
     let before = std::fs::read(folder.path().join("apps.json")).unwrap();
@@ -134,7 +134,7 @@ fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 #[test]
-fn wrong_keys_are_told_so_only_so_often_and_the_right_one_is_let_in_all_the_same() {
+fn wrong_keys_are_rate_limited_and_the_right_one_is_accepted_nevertheless() {
     let (_folder, apps) = apps();
     let key = apps.add("webui", NOON_MS).unwrap().key;
     let wrong = AppKey::new([1; 32]);
@@ -153,7 +153,7 @@ fn wrong_keys_are_told_so_only_so_often_and_the_right_one_is_let_in_all_the_same
 proptest! {
     /// A damaged file upsets nobody: it is refused, or its apps can be listed.
     #[test]
-    fn whatever_stands_in_the_file_is_listed_or_refused(
+    fn any_file_is_listed_or_refused(
         created_s: u64,
         used_day: Option<u64>,
         noise: Vec<u8>,

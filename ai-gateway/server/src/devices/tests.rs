@@ -122,7 +122,7 @@ fn a_node_has_room_for_so_many() {
 }
 
 #[test]
-fn what_cannot_be_stored_is_not_bound() {
+fn a_key_that_cannot_be_stored_is_not_bound() {
     let (dir, devices) = empty();
     drop(dir);
     assert!(matches!(devices.bind(&laptop(), device(1)), Err(BindError::Store(_))));

@@ -51,7 +51,7 @@ fn people_and_addresses_are_counted_apart() {
 
 /// Whatever telmeet claims, the person whom it names has as much left as before.
 #[test]
-fn what_telmeet_claims_is_counted_apart_and_what_it_proves_against_the_person() {
+fn claims_of_telmeet_count_separately_and_proven_requests_against_the_person() {
     let limiter = limiter(2);
     let ada = caller(1, "100.64.0.5:1");
     for _ in 0..2 {

@@ -226,7 +226,7 @@ async fn a_request_that_is_wrong_is_not_sent_around() {
 }
 
 #[tokio::test]
-async fn too_long_and_unsupported_are_told_apart_in_the_backends_words() {
+async fn too_long_and_unsupported_are_distinguished_by_the_backends_message() {
     let (models, one, _two) = models();
     for (words, expected) in [
         (
@@ -263,7 +263,7 @@ fn provider_of(backend: &Arc<Scripted>, model: Model) -> Arc<Provider> {
 }
 
 #[tokio::test]
-async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked() {
+async fn a_capability_that_the_settings_deny_is_refused_before_the_request() {
     let (mut models, one, two) = models();
     models.providers.insert("one".to_owned(), provider_of(&one, reads(false)));
     let refused = models.choose(None).unwrap().open(image()).await.unwrap_err();
@@ -353,7 +353,7 @@ fn no_line_is_entered_before_a_fallback_that_lacks_what_the_request_needs() {
 }
 
 #[tokio::test]
-async fn all_down_is_said_with_what_was_tried() {
+async fn an_error_names_all_models_that_were_tried() {
     let (models, one, two) = models();
     for backend in [&one, &two] {
         backend.down.store(true, Ordering::Relaxed);

@@ -37,7 +37,7 @@ fn openclaws_own_file_works_and_says_what_has_no_effect() {
 }
 
 #[test]
-fn what_a_model_lacks_is_what_the_file_says() {
+fn the_file_decides_what_a_model_lacks() {
     let with = |more: &str| {
         let text = format!(
             "{{models: {{providers: {{a: {{baseUrl: 'unix:///s', models: [{{id: 'm', {more}}}]}}}}}}}}"
@@ -108,7 +108,7 @@ fn a_provider_without_a_list_has_the_models_it_is_named_with() {
 }
 
 #[test]
-fn a_provider_of_another_api_is_left_out_and_said_so() {
+fn a_provider_of_another_api_is_ignored_with_a_warning() {
     let text = "{models: {providers: {
         a: {baseUrl: 'unix:///s', models: [{id: 'm'}]},
         o: {baseUrl: 'http://127.0.0.1:11434', api: 'anthropic-messages', models: [{id: 'm'}]}}}}";
@@ -244,7 +244,7 @@ fn a_base_url_among_the_nodes_is_one_node_and_may_be_left_out() {
 }
 
 #[test]
-fn who_listens_on_a_socket_is_said_of_all_nodes_or_of_one() {
+fn a_sockets_listener_is_set_for_all_nodes_or_for_one() {
     let text = "uid: 61004, nodes: [{baseUrl: 'unix:///b'}, {baseUrl: 'unix:///c', uid: 1000}]";
     let uids =
         |text| provider(text).unwrap().nodes.iter().map(|node| node.access.uid).collect::<Vec<_>>();
@@ -301,7 +301,7 @@ proptest! {
 }
 
 #[test]
-fn a_deployment_has_relays_and_is_nobodys_usual_model() {
+fn a_deployment_has_relays_and_is_never_the_default_model() {
     let lab = "lab: {api: 'maru-confidential', baseUrl: 'unix:///auth', relays: [{baseUrl: 'unix:///relay', \
                request: {tls: {ca: '/ca', serverName: 'r'}}}], models: [{id: 'm'}]}";
     let ours = "z: {baseUrl: 'unix:///s', models: [{id: 'm'}]}";

@@ -146,7 +146,7 @@ async fn members_need_no_key_and_theirs_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn an_app_is_told_what_is_everyones_and_nothing_of_a_member() {
+async fn an_app_gets_shared_files_and_nothing_of_a_member() {
     let gateway = gateway();
     let key = gateway.app("user-11");
     let folder = gateway.root.path().join(&gateway.config.state).join("workspace/people/user-11");
@@ -194,7 +194,7 @@ async fn wrong_keys_are_slowed_down_and_the_right_one_is_not() {
 }
 
 #[tokio::test]
-async fn what_a_removed_app_is_being_told_is_cut_at_once_and_others_go_on() {
+async fn a_removed_apps_reply_is_cut_at_once_and_others_continue() {
     let three = std::num::NonZeroU16::new(3).unwrap();
     let gateway = super::gateway_with(|config| config.line.slots = three);
     let (webui, home) = (gateway.app("webui"), gateway.app("home"));

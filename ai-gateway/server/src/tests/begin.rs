@@ -71,7 +71,7 @@ async fn an_answer_begins_before_the_first_token_and_the_reply_follows() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_after_that_is_the_last_event_or_line() {
+async fn an_error_after_the_headers_is_the_last_event_or_line() {
     for path in PATHS {
         let mut gateway = hasty();
         gateway.one.script(Script::Breaks);
@@ -103,7 +103,7 @@ async fn leaving_before_the_first_token_stops_the_model() {
 
 /// The clock runs from the turn on: until then a client that comes at a bad time is told so with a status.
 #[tokio::test]
-async fn whoever_had_no_turn_is_told_so_with_a_status_however_soon_answers_begin() {
+async fn a_request_without_a_slot_gets_a_status_even_if_answers_begin_early() {
     let gateway = gateway_without_fallback(|config| {
         config.limits.headers_seconds = 0;
         config.line.slots = NonZeroU16::MIN;
@@ -123,7 +123,7 @@ async fn whoever_had_no_turn_is_told_so_with_a_status_however_soon_answers_begin
 }
 
 #[tokio::test]
-async fn what_is_not_streamed_waits_for_its_status() {
+async fn a_reply_that_is_not_streamed_waits_for_its_status() {
     let mut gateway = hasty();
     gateway.one.kill().await;
     gateway.two.kill().await;
@@ -188,7 +188,7 @@ fn is_said(evidence: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn what_stood_behind_a_reply_is_said_in_the_stream_where_the_headers_were_sent_before() {
+async fn evidence_is_in_the_stream_if_the_headers_were_sent_before() {
     let (gateway, begins) = with_evidence(hasty()).await;
     let mut answer = ask(&gateway, PATHS[0]).await;
     assert!(!answer.headers.contains_key("maru-evidence"), "nobody knows it yet");

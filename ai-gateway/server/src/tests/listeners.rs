@@ -194,7 +194,7 @@ async fn a_key_is_bound_only_by_who_holds_it_now_for_this_gateway_and_from_this_
 
 /// Some clients send a body after its head: the answer to the head alone would end the connection, and be lost.
 #[tokio::test]
-async fn who_asks_too_often_is_told_so_even_while_still_sending() {
+async fn a_caller_above_the_rate_gets_429_even_while_still_sending() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     let gateway = gateway_with(|config| {
@@ -228,7 +228,7 @@ async fn who_asks_too_often_is_told_so_even_while_still_sending() {
 }
 
 #[tokio::test]
-async fn who_asks_too_often_is_told_when_to_come_back() {
+async fn a_caller_above_the_rate_gets_retry_after() {
     let gateway = gateway_with(|config| {
         config.limits.burst = NonZeroU32::new(2).unwrap();
         config.limits.chats_per_minute = NonZeroU32::MIN;
@@ -249,7 +249,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn what_telmeet_makes_up_is_counted_against_nobody() {
+async fn false_claims_of_telmeet_count_against_no_person() {
     let gateway = gateway_with(|config| {
         config.limits.burst = NonZeroU32::new(4).unwrap();
         config.limits.chats_per_minute = NonZeroU32::MIN;

@@ -28,7 +28,7 @@ fn value(text: &str, line: &str) -> f64 {
 
 #[tokio::test]
 #[ignore = "needs: root"]
-async fn latencies_speed_statuses_and_the_line_are_told_without_names_of_people() {
+async fn metrics_have_latencies_and_the_queue_but_no_names_of_people() {
     let gateway = gateway_without_fallback(|config| config.line.waiting = 0);
     let body = json!({"messages": [{"role": "user", "content": "canary"}], "stream": true});
     for path in ["/v1/chat/completions", "/v1/chat/completions", "/api/chat"] {

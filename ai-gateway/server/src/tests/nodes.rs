@@ -125,7 +125,7 @@ async fn a_provider_whose_file_is_missing_keeps_no_other_from_answering() {
 }
 
 #[tokio::test]
-async fn the_admin_is_told_how_each_server_is() {
+async fn the_admin_sees_the_condition_of_each_server() {
     let mut gateway = gateway_with_models(&settings(", draining: true"));
     let found = gateway.conditions().await;
     assert_eq!(found, [(Condition::Draining, None), (Condition::Ready, None)]);

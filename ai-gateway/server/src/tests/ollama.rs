@@ -172,7 +172,7 @@ async fn the_households_prompt_stands_before_its_own_model_only() {
 }
 
 #[tokio::test]
-async fn no_question_loads_and_unloads_without_asking_anybody() {
+async fn a_request_without_a_question_sends_nothing_to_a_backend() {
     let gateway = gateway();
     for (path, body, reason) in [
         ("/api/chat", json!({"model": "smollm2", "messages": []}), "load"),

@@ -147,7 +147,7 @@ async fn a_body_may_be_larger_than_the_locked_memory() {
 }
 
 #[tokio::test]
-async fn a_model_is_told_by_any_of_its_names() {
+async fn a_model_is_described_by_any_of_its_names() {
     let gateway = gateway();
     for name in ["llamacpp/smollm2", "llamacpp/smollm2:latest", "smollm2", "llamacpp%2Fsmollm2"] {
         let model = gateway.get(&ada(), &format!("/v1/models/{name}")).await.json().await;
@@ -161,7 +161,7 @@ async fn a_model_is_told_by_any_of_its_names() {
 }
 
 #[tokio::test]
-async fn a_text_is_gone_on_from_streamed_or_not() {
+async fn a_text_is_continued_streamed_or_not() {
     let gateway = gateway();
     let ask = async |body: Value| gateway.post(&ada(), "/v1/completions", &body).await;
     let body = json!({"model": "llamacpp/smollm2", "prompt": "Once", "max_tokens": 9});

@@ -242,7 +242,7 @@ async fn an_editors_completions_each_cancelled_by_the_next_meet_no_limit() {
 }
 
 #[tokio::test]
-async fn whoever_leaves_is_out_of_the_line() {
+async fn a_client_that_disconnects_leaves_the_queue() {
     let gateway = gateway();
     gateway.one.script(Script::Held);
     let under_way = [ask(&gateway, &ada(), "a1"), ask(&gateway, &member(44), "d0")];

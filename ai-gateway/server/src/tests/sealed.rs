@@ -290,7 +290,7 @@ async fn replayed_stale_changed_and_unknown_requests_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn a_restart_begins_a_new_epoch_and_forgets_what_was_said() {
+async fn a_restart_begins_a_new_epoch_and_forgets_conversations() {
     let mut gateway = gateway();
     gateway.bind(&ada()).await;
     gateway.say(&ada(), "main", "before").await;
@@ -307,7 +307,7 @@ async fn a_restart_begins_a_new_epoch_and_forgets_what_was_said() {
 }
 
 #[tokio::test]
-async fn a_reply_whose_model_goes_away_is_told_as_cut() {
+async fn a_reply_whose_model_goes_away_is_reported_as_cut() {
     let gateway = gateway();
     gateway.bind(&ada()).await;
     gateway.one.script(Script::Cut);
@@ -320,7 +320,7 @@ async fn a_reply_whose_model_goes_away_is_told_as_cut() {
 }
 
 #[tokio::test]
-async fn the_fallback_answers_and_without_one_it_is_said_what_to_do() {
+async fn the_fallback_answers_and_without_one_the_error_says_what_to_do() {
     let mut gateway = gateway();
     gateway.bind(&ada()).await;
     gateway.one.kill().await;
@@ -336,7 +336,7 @@ async fn the_fallback_answers_and_without_one_it_is_said_what_to_do() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_under_the_seal_is_told_under_the_seal() {
+async fn an_error_in_the_sealed_operation_is_answered_sealed() {
     let gateway = gateway();
     gateway.bind(&ada()).await;
     gateway.one.script(Script::Refuse("too much text"));
@@ -376,7 +376,7 @@ async fn bodies_that_are_no_requests_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn nothing_that_was_said_is_on_disk_or_in_the_counters() {
+async fn no_prompt_or_reply_is_on_disk_or_in_the_counters() {
     let gateway = gateway();
     gateway.bind(&ada()).await;
     gateway.say(&ada(), "canary-session", "canary-prompt").await;

@@ -52,7 +52,7 @@ fn people_are_counted_by_day_and_the_file_holds_it() {
 }
 
 #[test]
-fn what_did_not_change_is_not_written() {
+fn unchanged_usage_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = ledger(folder.path(), 90);
     ledger.keep(at(0));
@@ -65,7 +65,7 @@ fn what_did_not_change_is_not_written() {
 }
 
 #[test]
-fn what_could_not_be_written_is_written_later() {
+fn usage_that_could_not_be_written_is_written_later() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = ledger(&folder.path().join("absent"), 90);
     ledger.count(&Person::User(1), ONE, at(0));

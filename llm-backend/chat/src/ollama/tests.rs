@@ -137,7 +137,7 @@ fn a_generation_is_a_chat_of_one_question() {
 }
 
 #[test]
-fn a_text_is_gone_on_from_raw_or_up_to_what_follows() {
+fn a_text_is_continued_raw_or_up_to_a_suffix() {
     let read = |more: &Value| generation(&with(json!({"model": "m", "prompt": "a"}), more));
     assert_eq!(read(&json!({"raw": true})).unwrap().completion, Some(Completion::Raw));
     let gap = read(&json!({"suffix": "b", "raw": false})).unwrap();
@@ -160,7 +160,7 @@ fn a_text_is_gone_on_from_raw_or_up_to_what_follows() {
 }
 
 #[test]
-fn what_would_change_the_answer_and_is_not_known_is_refused_by_name() {
+fn unknown_fields_of_ollama_are_refused_by_name() {
     for (more, name) in [
         (json!({"speed": 1}), "speed"),
         (json!({"options": {"mirostat": 1}}), "options.mirostat"),
@@ -178,7 +178,7 @@ fn what_would_change_the_answer_and_is_not_known_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_where_it_stands() {
+fn wrong_fields_are_refused_with_their_path() {
     for (more, start) in [
         (json!({"model": null}), "`model` is missing"),
         (json!({"messages": "hi"}), "`messages` must be a list"),

@@ -73,7 +73,7 @@ fn an_error_line_is_a_cut_with_the_backends_words() {
 }
 
 #[test]
-fn what_is_not_ollamas_is_a_cut_that_does_not_repeat_it() {
+fn an_invalid_line_cuts_the_reply_and_is_not_repeated() {
     for body in ["my secret\n", "[\"secret\"]\n", "{\"done\":\"secret\"}\n", "\u{feff}{}\n"] {
         let error = decode(body.as_bytes()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret"));
@@ -87,7 +87,7 @@ fn nothing_after_done_counts() {
 }
 
 #[test]
-fn the_reason_of_the_end_is_told() {
+fn the_finish_reason_is_reported() {
     for (reason, expected) in [
         (r#","done_reason":"stop""#, FinishReason::Stop),
         (r#","done_reason":"length""#, FinishReason::Length),

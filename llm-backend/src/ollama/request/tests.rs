@@ -81,7 +81,7 @@ fn images_are_bare_base64_beside_the_text() {
 }
 
 #[test]
-fn shape_and_thinking_are_told() {
+fn format_and_thinking_are_translated() {
     let format = |format: Value| sent(&json!({"response_format": format}), None)["format"].clone();
     assert_eq!(format(json!({"type": "text"})), Value::Null);
     assert_eq!(format(json!({"type": "json_object"})), "json");
@@ -96,7 +96,7 @@ fn shape_and_thinking_are_told() {
 }
 
 #[test]
-fn what_ollama_has_no_word_for_is_refused_by_name() {
+fn features_that_ollama_lacks_are_refused_by_name() {
     let tools = json!([{"type": "function", "function": {"name": "f"}}]);
     for (more, name) in [
         (json!({"tools": tools, "tool_choice": "required"}), "tool_choice"),

@@ -74,7 +74,7 @@ fn two_calls_are_two_however_a_server_numbers_them() {
 }
 
 #[test]
-fn calls_without_ids_are_told_by_name_and_end() {
+fn calls_without_ids_are_distinguished_by_name_and_end() {
     let expected = [call("", "f", "{}"), call("", "f", "{}"), call("", "g", "")];
     let named = |index, name| piece(index, None, Some(name), "{}");
     for index in [None, Some(0)] {
@@ -210,7 +210,7 @@ proptest! {
 
     /// Nothing of the arguments is lost, and there are never more calls than are taken.
     #[test]
-    fn whatever_comes_is_numbered(
+    fn any_pieces_are_numbered(
         pieces in prop::collection::vec(
             (prop::option::of(0_u32..3), prop::option::of("[ab]?"), prop::option::of("[fg]?"), "[{}\"a]{0,3}"),
             0..60,

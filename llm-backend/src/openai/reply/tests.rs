@@ -72,7 +72,7 @@ fn an_error_before_any_text_lets_another_backend_answer() {
 }
 
 #[test]
-fn what_is_no_chunk_is_a_cut_that_does_not_repeat_it() {
+fn an_invalid_chunk_cuts_the_reply_and_is_not_repeated() {
     let error = decode(b"data: my secret\n\n").unwrap_err();
     assert!(!format!("{error} {error:?}").contains("secret"));
 }
@@ -84,7 +84,7 @@ fn nothing_after_done_counts() {
 }
 
 #[test]
-fn what_is_no_text_does_not_undo_what_came_before_it() {
+fn invalid_utf8_does_not_undo_earlier_events() {
     let after = [WHOLE.as_bytes(), b"\xff\n"].concat();
     assert_eq!(decode(&after).unwrap(), expected());
     let inside = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n\xff\n";

@@ -144,7 +144,7 @@ async fn a_proof_ends_with_the_policy_that_it_was_made_under() {
 
 /// The gateway has other keys; with them comes a policy that no longer takes the nodes that were sealed to.
 #[tokio::test]
-async fn what_was_sealed_under_the_policy_before_is_not_sent_with_the_keys_after() {
+async fn a_request_sealed_under_the_old_policy_is_not_sent_with_new_keys() {
     let deployment = Deployment::start().await;
     let client = deployment.client();
     talk(&client).await.unwrap();
@@ -159,7 +159,7 @@ async fn what_was_sealed_under_the_policy_before_is_not_sent_with_the_keys_after
 
 /// The nodes get the question and do not open it; when they are looked at again, they prove nothing.
 #[tokio::test]
-async fn what_was_sent_is_told_as_sent_also_where_a_later_look_at_the_nodes_fails() {
+async fn a_sent_request_is_reported_as_sent_even_if_a_later_verification_fails() {
     let deployment = Deployment::start().await;
     let client = deployment.client();
     talk(&client).await.unwrap();
@@ -191,7 +191,7 @@ async fn a_deployment_that_started_anew_answers_the_first_question() {
 }
 
 #[tokio::test]
-async fn what_was_prepared_for_a_nodes_key_is_not_sealed_with_once_it_has_another() {
+async fn a_secret_prepared_for_a_nodes_old_key_is_not_used() {
     let deployment = Deployment::start().await;
     let verified_for = Duration::from_secs(1);
     let client = Confidential::new(Settings { verified_for, ..deployment.settings() }).unwrap();
@@ -205,7 +205,7 @@ async fn what_was_prepared_for_a_nodes_key_is_not_sealed_with_once_it_has_anothe
 
 /// A node that proved itself is busy when others are asked, of which one is refused or proves itself.
 #[tokio::test]
-async fn what_a_node_proved_holds_whatever_becomes_of_the_others() {
+async fn a_nodes_verification_stays_valid_if_others_fail() {
     for (second, candidates) in [(SecondRelay::Refused, 1), (SecondRelay::Proves, 2)] {
         let deployment = Deployment::start().await;
         let verified_for = Duration::from_secs(12);

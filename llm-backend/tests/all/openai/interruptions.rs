@@ -108,7 +108,7 @@ async fn silence_while_the_prompt_is_read_is_no_fault() {
 }
 
 #[tokio::test]
-async fn nobody_listening_means_another_backend_may_answer() {
+async fn without_a_listener_another_backend_may_answer() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("unix://{}", directory.path().join("none.sock").display());
 

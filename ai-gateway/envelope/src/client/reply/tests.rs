@@ -80,7 +80,7 @@ fn chunks_of_one_bucket_look_alike() {
 }
 
 #[test]
-fn what_is_too_long_is_refused_and_the_reply_goes_on() {
+fn a_chunk_that_is_too_long_is_refused_and_the_reply_continues() {
     let (mut sealer, mut reply) = ends(Suite::X25519);
     reply.handle(&ReplyPart::Start(sealer.start())).unwrap();
 

@@ -93,7 +93,7 @@ async fn the_model_waits_for_the_reader() {
 
 /// Its slot is one that others wait for.
 #[tokio::test]
-async fn a_reply_that_nobody_reads_on_ends_and_one_that_is_read_slowly_does_not() {
+async fn an_unread_reply_ends_and_a_slowly_read_one_does_not() {
     let (unread, yielded, ended) = run_patiently(1000, true, Duration::from_millis(20));
     assert!(timeout(10 * SECOND, ended).await.unwrap().is_err(), "the source was dropped");
     assert!(yielded.load(Ordering::SeqCst) < 1000);
@@ -149,7 +149,7 @@ async fn a_reply_whose_reader_polled_too_early_and_never_again_ends_too() {
 
 /// Its client may read later, or never; the slot is needed now.
 #[tokio::test]
-async fn a_reply_that_has_to_end_ends_although_nobody_reads_it() {
+async fn a_preempted_reply_ends_even_if_it_is_not_read() {
     struct PreemptedSteps {
         preempted: CancellationToken,
         ended: bool,

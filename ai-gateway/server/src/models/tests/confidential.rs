@@ -57,7 +57,7 @@ async fn it_stands_in_where_it_is_listed_and_others_stand_in_for_it_where_they_a
 }
 
 #[tokio::test]
-async fn a_deployment_that_is_not_trusted_is_no_fault_and_its_code_is_told_after_all_others() {
+async fn an_untrusted_deployment_is_no_fault_and_its_code_is_reported_after_all_others() {
     let (models, ours, lab) = with_lab(&["lab/m"]);
     ours.down.store(true, Ordering::Relaxed);
     for _ in 0..10 {
@@ -69,7 +69,7 @@ async fn a_deployment_that_is_not_trusted_is_no_fault_and_its_code_is_told_after
 }
 
 #[tokio::test]
-async fn of_several_deployments_it_is_told_that_one_was_sent_to() {
+async fn of_several_deployments_the_error_reports_one_that_was_sent_to() {
     let (models, ours, lab) = with_lab(&["lab/m", "lab/only"]);
     ours.down.store(true, Ordering::Relaxed);
     let (sent, not_sent) =

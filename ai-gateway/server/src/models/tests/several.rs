@@ -195,7 +195,7 @@ async fn a_request_that_fails_wherever_it_arrives_goes_to_two_nodes() {
 }
 
 #[tokio::test]
-async fn full_is_no_fault_and_told_from_down() {
+async fn a_full_backend_is_no_fault_and_distinguished_from_one_that_is_down() {
     let (models, backends) = three(LONG);
     for backend in &backends {
         *backend.replies.lock().unwrap() = vec![Script::Full; 8];
@@ -235,7 +235,7 @@ async fn after_six_failures(backend: &Arc<Scripted>, models: &Models) -> State {
 }
 
 #[tokio::test]
-async fn a_fault_that_only_some_requests_cause_opens_the_breaker_for_nobody() {
+async fn a_fault_of_some_requests_only_does_not_open_the_breaker() {
     let backend = Arc::<Scripted>::default();
     let models = provider(vec![Node::new("a", Arc::clone(&backend) as _)]);
     let state = after_six_failures(&backend, &models).await;

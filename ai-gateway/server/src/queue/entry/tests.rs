@@ -45,7 +45,7 @@ async fn a_dropped_wait_keeps_the_place_and_a_dropped_place_leaves() {
 
 /// Called, but gone before it could notice: the slot goes on to the next.
 #[tokio::test]
-async fn a_call_that_nobody_hears_is_passed_on() {
+async fn a_slot_whose_receiver_is_gone_goes_to_the_next() {
     let queue = queue(1);
     let first = queue.enter(&1, 1).unwrap();
     let second = queue.enter(&2, 1).unwrap();
@@ -57,7 +57,7 @@ async fn a_call_that_nobody_hears_is_passed_on() {
 }
 
 #[tokio::test]
-async fn whoever_waits_too_long_is_told_unless_there_is_something_instead() {
+async fn waiting_too_long_is_an_error_unless_there_is_an_alternative() {
     let queue = Queue::new(QueueLimits { patience: Duration::ZERO, ..QueueLimits::of(1, 9, 9) });
     let mut first = queue.enter(&1, 1).unwrap();
     first.acquire(nothing).await.expect("a free slot needs no time");
@@ -69,7 +69,7 @@ async fn whoever_waits_too_long_is_told_unless_there_is_something_instead() {
 }
 
 #[tokio::test]
-async fn whoever_waits_without_a_slot_lets_a_reply_end_and_has_its_slot() {
+async fn waiting_without_a_slot_preempts_a_reply_and_gets_its_slot() {
     let queue = Queue::new(QueueLimits {
         yield_after: Duration::from_millis(1),
         ..QueueLimits::of(1, 9, 9)
@@ -191,7 +191,7 @@ proptest! {
 
     /// On several threads, some leaving while they are called: all who stay get their turn, and nothing is left over.
     #[test]
-    fn nobody_who_stays_is_forgotten(
+    fn no_waiting_person_is_forgotten(
         slots in 1..4_usize,
         visits in prop::collection::vec((0..4_u8, 0..20_u8, any::<bool>()), 1..60),
     ) {

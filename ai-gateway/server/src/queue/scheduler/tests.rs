@@ -248,7 +248,7 @@ fn the_last_free_slot_is_for_whoever_holds_none() {
 }
 
 #[test]
-fn somebody_who_waits_without_a_slot_gets_one_of_whoever_holds_most() {
+fn a_person_without_a_slot_gets_one_of_the_person_with_most() {
     let mut line = TimedScheduler::new(3);
     let ada: Vec<_> = [0, 1].map(|seconds| line.enter("ada", seconds)).into();
     let bob = line.enter("bob", 2);
@@ -298,7 +298,7 @@ fn a_single_slot_is_held_for_so_long_at_least_and_no_longer_while_others_wait() 
 }
 
 #[test]
-fn whoever_holds_a_slot_is_owed_none_and_waits_for_so_long_after_their_last_turn() {
+fn a_person_with_a_slot_is_owed_none_and_waits_for_the_patience() {
     let mut line = TimedScheduler::new(1);
     let ada: Vec<_> = (0..3).map(|_| line.enter("ada", 0)).collect();
     assert_eq!(line.decide("ada", 0, 4), WaitDecision::WaitUntil(line.at(5)));
@@ -354,7 +354,7 @@ proptest! {
     /// long enough without a slot, and who holds one alone holds it as long; and nobody without one waits longer than the
     /// people before them make it, nor is told before that that it is too late.
     #[test]
-    fn nobody_without_a_slot_waits_longer_than_they_are_told(slots in 1..4_usize, events in events()) {
+    fn no_person_without_a_slot_waits_longer_than_promised(slots in 1..4_usize, events in events()) {
         let mut line = TimedScheduler::new(slots);
         // Person, number and when it got its slot; and since when people have waited with none, and for how long at most.
         let mut held: Vec<(&str, EntryId, u64)> = Vec::new();
@@ -469,7 +469,7 @@ fn without_places_to_wait_a_free_slot_is_still_taken() {
 }
 
 #[test]
-fn what_waits_is_bounded_in_bytes_but_one_may_always_wait() {
+fn waiting_requests_are_bounded_in_bytes_but_one_may_always_wait() {
     let bounds = QueueLimits { bytes: 30, bytes_per_person: 20, ..QueueLimits::of(1, 9, 9) };
     let now = Instant::now();
     let mut turns = Scheduler::new(bounds);

@@ -47,7 +47,7 @@ async fn wrong_requests_get_openais_errors() {
 }
 
 #[tokio::test]
-async fn what_a_backend_refuses_is_told_in_its_words() {
+async fn a_refusal_contains_the_backends_message() {
     let gateway = gateway();
     for (words, code) in [
         ("too much text", "body"),
@@ -118,7 +118,7 @@ const TOLD: &[ErrorRow] = &[
 
 /// Whoever speaks OpenAI's API goes by its codes.
 #[tokio::test]
-async fn a_backends_code_and_the_field_that_it_names_are_told_where_clients_know_them() {
+async fn a_backends_code_and_field_are_passed_on_if_clients_know_the_code() {
     let gateway = gateway();
     for &(said, param, code, told, hint) in TOLD {
         gateway.one.script(Script::Code(said, param));
@@ -138,7 +138,7 @@ async fn a_backends_code_and_the_field_that_it_names_are_told_where_clients_know
 
 /// It is the gateway's key and none of the client's: another model may answer, and nobody is told to correct a key.
 #[tokio::test]
-async fn that_a_backend_does_not_take_the_gateways_key_is_not_told_as_if_it_were_the_clients() {
+async fn a_backend_that_rejects_the_gateways_key_does_not_blame_the_client() {
     let gateway = gateway();
     gateway.one.script(Script::Code("invalid_api_key", None));
     assert_eq!(complete(&gateway, json!({})).await.status, 200);
@@ -158,7 +158,7 @@ async fn that_a_backend_does_not_take_the_gateways_key_is_not_told_as_if_it_were
 }
 
 #[tokio::test]
-async fn what_the_listener_refuses_and_what_is_not_there_has_openais_shape_too() {
+async fn refusals_of_the_listener_and_unknown_paths_have_openais_format() {
     let gateway = gateway();
     let send = async |method: Method, path: &str, change: fn(&mut http::Request<Body>)| {
         let body = json!({"messages": []});
@@ -200,7 +200,7 @@ async fn an_authorization_header_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_cut_reply_is_told_as_cut() {
+async fn a_cut_reply_is_reported_as_cut() {
     let gateway = gateway();
     gateway.one.script(Script::Cut);
     let events = events(complete(&gateway, json!({"stream": true})).await).await;

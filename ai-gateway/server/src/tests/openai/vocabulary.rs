@@ -167,7 +167,7 @@ async fn a_conversation_that_fits_is_answered_where_only_our_own_number_does_not
 }
 
 #[tokio::test]
-async fn what_the_settings_say_that_a_model_lacks_is_refused_before_it_is_asked() {
+async fn a_capability_that_the_settings_deny_is_refused_before_the_request() {
     let gateway = gateway_with_models(
         r#"{models: {providers: {llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock", models: [
             {id: "smollm2", input: ["text"], reasoning: false, compat: {supportsTools: false}}]}}}}"#,

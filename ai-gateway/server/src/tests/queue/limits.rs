@@ -54,7 +54,7 @@ async fn a_full_line_is_429_for_one_person_and_503_for_all_with_retry_after() {
 
 /// Images wait in memory, too.
 #[tokio::test]
-async fn what_waits_is_bounded_in_bytes() {
+async fn waiting_requests_are_bounded_in_bytes() {
     let gateway = gateway_with(|config| config.line.waiting_bytes_per_person = 30_000);
     gateway.one.script(Script::Held);
     let mut asked = vec![ask(&gateway, &ada(), "a1"), ask(&gateway, &member(44), "d0")];
@@ -74,7 +74,7 @@ async fn what_waits_is_bounded_in_bytes() {
 
 /// A further request of somebody who has a slot already: whoever has none is not told so, but gets one.
 #[tokio::test]
-async fn whoever_waited_as_long_as_one_may_is_told_when_to_come_back() {
+async fn a_request_that_waited_too_long_gets_retry_after() {
     let gateway = gateway_without_fallback(|config| {
         config.line.slots = NonZeroU16::MIN;
         config.line.seconds = 0;
@@ -153,7 +153,7 @@ async fn one_person_does_not_get_a_further_line_by_filling_the_first() {
 }
 
 #[tokio::test]
-async fn who_had_no_turn_in_time_is_answered_by_a_fallback_that_is_free() {
+async fn a_request_without_a_slot_in_time_is_answered_by_a_free_fallback() {
     let gateway = gateway_with(|config| {
         config.line.slots = NonZeroU16::MIN;
         config.line.seconds = 0;

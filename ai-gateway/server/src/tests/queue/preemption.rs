@@ -65,7 +65,7 @@ async fn a_sealed_reply_that_yields_says_so_under_the_seal_and_is_kept() {
 
 /// Nothing was said: so nothing is lost, and a client that asks again on a 503 is served by itself.
 #[tokio::test]
-async fn whoever_has_no_token_yet_and_an_embedding_are_told_to_ask_again() {
+async fn preempted_requests_without_a_token_are_told_to_retry() {
     let gateway = gateway_that_preempts();
     for (path, body) in [
         ("/v1/chat/completions", body("a1", false)),
