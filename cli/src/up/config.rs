@@ -353,7 +353,7 @@ fn openclaw() -> String {
         )
     };
     format!(
-        "// What answers in Maru: models and agents, in OpenClaw's format (JSON5).\n\
+        "// Models and agents of Maru, in OpenClaw's format (JSON5).\n\
          {{\n  models: {{\n    providers: {{\n      // The embedded engine.\n{}      \
          // A second one, which answers when the first does not.\n{}    }},\n  }},\n  \
          agents: {{\n    defaults: {{\n      \

@@ -1,4 +1,4 @@
-//! A backend that answers as told, over a UNIX socket, in llama-server's shapes.
+//! A scripted backend on a UNIX socket, with llama-server's API.
 
 use std::{
     path::Path,
