@@ -97,7 +97,8 @@ fn half_a_character_in_any_text_of_a_chat_is_replaced() {
     assert_eq!(read.options.stop, ["\u{fffd}"]);
     assert_eq!(read.messages[0], Message::system("\u{fffd}"));
     let call = &read.messages[2].tool_calls[0];
-    // What was escaped once is read as this character; what the arguments escape themselves is read by the model server.
+    // What was escaped once is read as this character; what the arguments escape themselves is read by the model
+    // server.
     assert_eq!(call.arguments, "{\"a\u{fffd}\":\"\u{fffd}\",\"b\":\"\\ufffd \\\\ud83d\"}");
     assert_eq!(read.messages[3].tool_call_id, call.id.clone().into());
 }

@@ -1,9 +1,9 @@
 //! The client of the confidential chain against a deployment that errs in one way at a time.
 //!
-//! Fails if: a prompt is sealed where a check of the configuration, the keys, the policy or the evidence fails; a refusal
-//! has another code than its check's; an answer of a node that was not offered, without its seals, or cut is taken for a
-//! reply; something older than what was seen is taken; a question goes out again after its first token; whoever leaves is
-//! still worked for.
+//! Fails if: a prompt is sealed where a check of the configuration, the keys, the policy or the evidence fails; a
+//! refusal has another code than its check's; an answer of a node that was not offered, without its seals, or cut is
+//! taken for a reply; something older than what was seen is taken; a question goes out again after its first token;
+//! whoever leaves is still worked for.
 #![allow(clippy::disallowed_methods, reason = "documents are made for the present time")]
 
 mod chain;
@@ -102,7 +102,8 @@ async fn where_a_check_fails_no_prompt_is_sealed() {
     }
 }
 
-/// As the router says it: a node that left between the list and the question for its evidence is not one that was refused.
+/// As the router says it: a node that left between the list and the question for its evidence is not one that was
+/// refused.
 #[tokio::test]
 async fn a_node_that_left_is_away_and_not_refused() {
     let deployment = Deployment::start().await;

@@ -1,4 +1,4 @@
-//! The clients of model servers, against servers on sockets that say what each test wants.
+//! The clients of model servers, against scripted servers on sockets.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "nothing to do but fail")]
 
 mod confidential;

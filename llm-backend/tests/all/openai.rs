@@ -22,7 +22,7 @@ const STREAM: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 const STEP: Duration = Duration::from_millis(20);
 
-/// A server that does with its one connection what the test says.
+/// A server with one connection, which the test scripts.
 struct Server<T> {
     _directory: TempDir,
     socket: PathBuf,
@@ -255,7 +255,7 @@ async fn an_answer_that_does_not_end_is_left_after_the_time_of_a_reply() {
     }
 }
 
-/// llama-server says 500 of what its model cannot take: that is no fault of its own.
+/// llama-server answers 500 if its model does not support a request, which is not a fault.
 #[tokio::test]
 async fn a_500_that_says_what_the_model_cannot_take_is_no_fault_and_any_other_is() {
     let hint = "if this is unexpected, you may need to provide the mmproj";
@@ -391,7 +391,7 @@ async fn models_and_slots_are_listed() {
     );
 }
 
-/// Answers each path as told.
+/// Answers each path with a scripted answer.
 fn serve_paths(answers: &'static [(&'static str, &'static str, &'static str)]) -> Server<()> {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("llm.sock");

@@ -37,7 +37,7 @@ impl Server {
         timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap().0
     }
 
-    /// Whether nobody waits to be accepted.
+    /// Whether no connection waits to be accepted.
     async fn is_quiet(&self) -> bool {
         timeout(Duration::from_millis(50), self.listener.accept()).await.is_err()
     }
@@ -204,7 +204,7 @@ async fn a_server_whose_socket_was_put_aside_gets_no_more_requests() {
     tokio::join!(serve, ask);
 }
 
-/// In all, however many threads ask.
+/// The limit applies to all threads together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn few_idle_connections_are_kept() {
     const AT_ONCE: usize = 20;
@@ -239,7 +239,7 @@ async fn few_idle_connections_are_kept() {
     tokio::join!(serve, ask);
 }
 
-/// A server that somebody took over can exchange what is in its folder, but not have another one asked in its place.
+/// A compromised server can replace the socket in its folder, but cannot make the client connect to another server.
 #[tokio::test]
 async fn a_link_in_the_place_of_the_socket_and_another_users_socket_are_not_asked() {
     let server = server();

@@ -54,7 +54,7 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    /// Puts what a client needs into a folder, each file in one step.
+    /// Writes the client's files into a folder, each atomically.
     fn equip(&self, folder: &Path) {
         let (cert, key) = self.issue("gateway");
         for (name, text) in
@@ -160,7 +160,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>)
     }
 }
 
-/// The head of a request; none once the client has closed. Bodies of requests end where the next head begins.
+/// The head of a request; `None` once the client has closed. A request's body ends where the next head begins.
 async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

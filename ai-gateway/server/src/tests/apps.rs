@@ -1,4 +1,4 @@
-//! Programs of this machine, over the connections that the agent makes in nobody's name; and pages of listed origins.
+//! Programs of this machine, over the agent's connections without an identity; and web pages of listed origins.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 

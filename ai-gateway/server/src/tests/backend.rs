@@ -48,7 +48,8 @@ pub(super) enum Script {
     Calls,
     /// Says a token without text, then "a", each with its likelihood.
     Likelihoods,
-    /// Refuses, as vLLM does, a request whose `max_tokens` do not fit beside the conversation; else says "Hello" a hundred times.
+    /// Refuses, as vLLM does, a request whose `max_tokens` do not fit beside the conversation; else says "Hello" a
+    /// hundred times.
     Narrow,
 }
 
@@ -124,12 +125,12 @@ impl Backend {
         self.shared.slots.store(count, Ordering::SeqCst);
     }
 
-    /// Tells its models to nobody from now on who has no key.
+    /// From now on, refuses to list its models without a key.
     pub(super) fn wants_a_key(&self) {
         self.shared.wants_a_key.store(true, Ordering::SeqCst);
     }
 
-    /// Takes the process away: its socket stays behind and answers nobody.
+    /// Ends the process; its socket's file stays, and nothing listens there.
     pub(super) async fn kill(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
@@ -214,7 +215,7 @@ fn end() -> String {
     format!("data: {finish}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
 }
 
-/// The same vector for each text, told in another order than asked.
+/// A vector for each text, in another order than requested.
 async fn embeddings(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Json<Value> {
     let count = request["input"].as_array().map_or(1, Vec::len);
     shared.requests.lock().unwrap().push(request);

@@ -101,7 +101,7 @@ async fn leaving_before_the_first_token_stops_the_model() {
     }
 }
 
-/// The clock runs from the turn on: until then a client that comes at a bad time is told so with a status.
+/// The time is measured from the slot on: before it, a request that waits too long is answered with a status.
 #[tokio::test]
 async fn a_request_without_a_slot_gets_a_status_even_if_answers_begin_early() {
     let gateway = gateway_without_fallback(|config| {

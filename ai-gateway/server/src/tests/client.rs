@@ -59,7 +59,7 @@ impl TestGateway {
         try_send(&self.agent_socket(), Some(&who.header), request).await.expect("an answer")
     }
 
-    /// The same in a future of its own, for the background.
+    /// The same as a separate future, for the background.
     pub(super) fn sending(
         &self,
         who: &Member,

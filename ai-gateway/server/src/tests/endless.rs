@@ -18,7 +18,7 @@ use crate::routes::agent_listener;
 /// A path, and whether an answer has its shape.
 type Surface = (&'static str, fn(&Value) -> bool);
 
-/// Of each surface one path, and how its errors say what is wrong with a body.
+/// One path of each API, and the text of its error for a wrong body.
 const SURFACES: [Surface; 3] = [
     ("/v1/chat/completions", |error| error["error"]["code"].is_string()),
     ("/api/chat", |error| error["error"].is_string()),

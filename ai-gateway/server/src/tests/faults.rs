@@ -1,5 +1,5 @@
-//! What people are shown when a backend misbehaves, how soon, who is asked next and what the breaker counts: each row of the
-//! table in `docs/protocols/backends.md`, with a backend that does it.
+//! Faults of backends: the client's error, the time until it, the next node and the breaker's count. Each row of the
+//! table in `docs/protocols/backends.md` is tested with a backend that has the fault.
 
 mod backend;
 mod clock;
@@ -78,7 +78,7 @@ impl Case {
         })
     }
 
-    /// The faulty node; none for the row in which nobody is there.
+    /// The faulty node; `None` for the row without a listener.
     fn faulty(self, gateway: &TestGateway) -> Option<FaultyBackend> {
         let Row { steps, healthy, .. } = *self.row;
         let socket = gateway.root.path().join(self.socket("faulty"));
@@ -90,8 +90,8 @@ impl Case {
         FaultyBackend::start(&gateway.root.path().join(self.socket("well")), self.kind, WELL, true)
     }
 
-    /// Checks that what was asked at this moment was shown neither sooner nor later than the row says, and of what the
-    /// faulty node saw meanwhile that it was asked once. `plain` if it may have been asked something plain besides.
+    /// Checks that the request of this moment was answered neither sooner nor later than the row says, and that the
+    /// faulty node got it once. `plain`: the node may also have got a test request.
     fn check(
         self,
         asked: Instant,

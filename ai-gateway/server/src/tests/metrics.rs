@@ -1,4 +1,4 @@
-//! What root is told of latencies, speed, statuses and the line, over root's socket.
+//! Latencies, speed, statuses and the queue in the counters of root's socket.
 
 use serde_json::json;
 

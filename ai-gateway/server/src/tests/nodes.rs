@@ -30,13 +30,13 @@ impl TestGateway {
         self.app.follow_settings();
     }
 
-    /// How each server is, and what is wrong with it.
+    /// The condition of each server, and its error.
     async fn conditions(&self) -> Vec<(Condition, Option<String>)> {
         let nodes = self.app.models.examine().await;
         nodes.into_iter().map(|node| (node.condition, node.trouble)).collect()
     }
 
-    /// Asks different questions, each at home somewhere; how many each backend was asked.
+    /// Sends different questions, each with its own home; returns how many each backend got.
     async fn ask_twenty(&self) -> (usize, usize) {
         let before = (self.one.requests().len(), self.two.requests().len());
         for number in 0..20 {

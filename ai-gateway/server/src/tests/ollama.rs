@@ -45,7 +45,7 @@ async fn error(answer: Response, status: u16) -> String {
     body["error"].as_str().unwrap().to_owned()
 }
 
-/// An Ollama that keeps what it is sent.
+/// An Ollama that records its requests.
 struct Ollama {
     requests: Arc<Mutex<Vec<Value>>>,
     task: JoinHandle<()>,

@@ -74,7 +74,7 @@ impl TestGateway {
         self.app.queues.state().into_iter().find(|(name, _)| name == provider).unwrap().1
     }
 
-    /// What was asked of the first backend last.
+    /// The last request to the first backend.
     fn last_question(&self) -> String {
         let request = self.one.requests().pop().unwrap();
         let messages = request["messages"].as_array().unwrap();
@@ -148,7 +148,7 @@ async fn one_persons_twenty_requests_delay_anothers_first_token_by_one_reply_at_
     assert_eq!(gateway.waiting(), 0);
 }
 
-/// Members and machines alike: with requests of each in the line, nobody is asked for twice before each was once.
+/// If requests of several members and machines wait, each gets a slot before anyone gets a second one.
 #[tokio::test]
 async fn people_and_machines_take_turns_and_nobody_has_two_slots_while_others_wait() {
     let gateway = gateway();

@@ -1,4 +1,4 @@
-//! How much each person used, as root is told.
+//! Usage of each person, over root's socket.
 
 use std::time::SystemTime;
 

@@ -147,8 +147,8 @@ fn half_a_character_of_one_call_is_not_joined_with_another_calls() {
 }
 
 proptest! {
-    /// However the arguments of several calls are cut, between the halves of a character or of its escape too, and whichever
-    /// call goes on next, the same arguments come.
+    /// However the arguments of several calls are cut, between the halves of a character or of its escape too, and
+    /// whichever call goes on next, the same arguments come.
     #[test]
     fn arguments_are_those_that_were_cut(
         texts in prop::collection::vec(

@@ -1,5 +1,5 @@
-//! A deployment in one process: configuration, gateway, router and node, with the envelope's own halves. Each test changes
-//! what one of them does.
+//! A deployment in one process: configuration, gateway, router and node, with the envelope's own halves. Each test
+//! changes what one of them does.
 
 mod answers;
 
@@ -88,7 +88,7 @@ pub(crate) struct Script {
     pub(crate) unsealed: Option<&'static str>,
     /// So many bytes of the inner answer's end are missing.
     pub(crate) cut: usize,
-    /// The node refuses what is sealed to it, so many times.
+    /// The node refuses this many requests.
     pub(crate) refuses: u32,
     /// What the node says under its seal.
     pub(crate) status: u16,
@@ -110,8 +110,8 @@ pub(crate) struct Script {
     pub(crate) hanging: u32,
     /// The router has no room for questions for evidence.
     pub(crate) attest_is_full: bool,
-    /// Where an answer to a question stops coming: after the `gateway`'s head, after the `node`'s, or before the end of the
-    /// `reply`.
+    /// Where an answer to a question stops coming: after the `gateway`'s head, after the `node`'s, or before the end of
+    /// the `reply`.
     pub(crate) stops: Option<&'static str>,
     /// What the policy says of the nodes' code.
     pub(crate) policy_registers: u8,
@@ -119,14 +119,14 @@ pub(crate) struct Script {
     pub(crate) old: Old,
     /// What a second node does that the router shows, if there is one.
     pub(crate) second: Option<SecondRelay>,
-    /// How long the gateway takes for what is no question.
+    /// How long the gateway takes for a request that is not a chat.
     pub(crate) slow: Duration,
 }
 
-/// What a second node does when it is asked for evidence.
+/// How a second node answers a request for evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SecondRelay {
-    /// It does not prove what it runs.
+    /// Its evidence is not valid.
     Refused,
     /// It proves itself; it has the key of the first.
     Proves,

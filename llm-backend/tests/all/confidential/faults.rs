@@ -17,7 +17,7 @@ use super::{
     code, request, talk,
 };
 
-/// Long enough for anything here; where it is over, something waits for ever.
+/// Timeout of the tests: if it expires, something waits forever.
 const EVER: Duration = Duration::from_secs(30);
 /// After so long a configuration is fetched anew here.
 const FRESH: Duration = Duration::from_millis(200);
@@ -93,8 +93,8 @@ async fn an_answer_of_which_nothing_but_the_head_comes_is_given_up() {
     }
 }
 
-/// Nobody goes on working for whoever has left: relay, gateway, router and node end with the connection (`confidential_server`,
-/// `maru-compute` have the tests of their parts).
+/// Nobody goes on working for whoever has left: relay, gateway, router and node end with the connection
+/// (`confidential_server`, `maru-compute` have the tests of their parts).
 #[tokio::test]
 async fn leaving_ends_the_exchange_before_a_reply_and_amid_one() {
     let deployment = Deployment::start().await;
@@ -203,7 +203,7 @@ async fn a_secret_prepared_for_a_nodes_old_key_is_not_used() {
     assert_eq!(deployment.seen().questions, 2, "it opens at once");
 }
 
-/// A node that proved itself is busy when others are asked, of which one is refused or proves itself.
+/// A verified node is busy when others are verified, one of which is refused or verified.
 #[tokio::test]
 async fn a_nodes_verification_stays_valid_if_others_fail() {
     for (second, candidates) in [(SecondRelay::Refused, 1), (SecondRelay::Proves, 2)] {
@@ -224,7 +224,7 @@ async fn a_nodes_verification_stays_valid_if_others_fail() {
     }
 }
 
-/// Who is refused is sealed to no more, though what it proved before would hold.
+/// A refused node gets no more requests, although its earlier verification would still be valid.
 #[tokio::test]
 async fn a_node_that_is_refused_is_sealed_to_no_more() {
     let deployment = Deployment::start().await;

@@ -65,7 +65,7 @@ async fn a_refusals_code_and_field_are_read() {
     }
 }
 
-/// Nobody asked for a bound, so a model that does not know it is asked without; where somebody did, they are told.
+/// If the client set no limit, a model that does not support it is asked without; otherwise the client gets the error.
 #[tokio::test]
 async fn a_bound_of_ours_that_the_model_does_not_take_is_left_out() {
     let refusal =

@@ -1,4 +1,4 @@
-//! A backend that misbehaves as told, byte by byte, over a UNIX socket.
+//! A backend with scripted faults, byte by byte, on a UNIX socket.
 
 use std::{io, path::Path, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Bytes of an endless line that go out at a time.
 const PIECE: usize = 4 << 10;
-/// Bytes of an endless line that nobody has read and that lie in the socket all the same, at most.
+/// Most unread bytes of an endless line that are in the socket's buffers.
 pub(super) const ON_THE_WAY: usize = 64 << 10;
 
 /// What a backend speaks.
@@ -95,7 +95,7 @@ impl Kind {
 pub(super) enum Step {
     /// Refuses, with this status.
     Status(&'static str),
-    /// Refuses with 500, as llama-server does what its model cannot take.
+    /// Refuses with 500, as llama-server does if its model does not support the request.
     Unsupported,
     /// Refuses with 400 and this code of OpenAI's.
     Code(&'static str),
@@ -124,7 +124,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// For how many milliseconds it does nothing of its own accord.
+    /// How long it does nothing, in milliseconds.
     pub(super) const fn pause_ms(self) -> u64 {
         if let Self::Pause(milliseconds) = self { milliseconds } else { 0 }
     }
@@ -139,7 +139,7 @@ pub(super) struct RequestCounts {
     pub(super) hung: usize,
     /// Of these, left by the client.
     pub(super) left: usize,
-    /// Health checks, and whatever else is asked that takes no model.
+    /// Answers health checks and other requests that need no model.
     pub(super) checks: usize,
     /// Bytes of endless lines that somebody took.
     pub(super) endless: usize,

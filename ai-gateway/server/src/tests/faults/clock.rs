@@ -1,15 +1,15 @@
-//! A clock for tests that go over real sockets: it shows how much of a setting has passed, whatever the machine does meanwhile.
+//! A clock for tests with real sockets: it advances by the tested timeouts, however slow the machine is.
 //!
-//! Tokio's paused clock jumps to the next timer whenever no task is ready, even if bytes lie in a socket that nobody was woken
-//! for yet. Here a task of its own is ready until all that is under way has come to rest; then it sleeps for one step, and
-//! the clock goes on by so much at most.
+//! Tokio's paused clock jumps to the next timer whenever no task is ready, even if a socket has bytes for which no task
+//! was woken yet. Here a separate task stays ready until all others are idle; then it sleeps for one step, so that the
+//! clock advances by at most one step.
 
 use std::time::Duration;
 
 use tokio::{task::yield_now, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How much the clock goes on at a time.
+/// The step of the clock.
 const STEP: Duration = Duration::from_millis(10);
 /// How often every task that is ready is run, and every socket looked at, before it does.
 const ROUNDS: usize = 300;

@@ -23,7 +23,7 @@ pub(super) struct Row {
     pub(super) shows: Expected,
     /// After how long.
     pub(super) soon: Deadline,
-    /// Whether the next node is asked.
+    /// Whether the request goes to the next node.
     pub(super) next: bool,
     /// Whether the breaker counts it.
     pub(super) counts: bool,
@@ -38,7 +38,7 @@ pub(super) enum Expected {
     Busy,
     /// The model's refusal.
     Refused,
-    /// That the model cannot do what was asked.
+    /// The model does not support the request.
     Unsupported,
     /// Text, then an error.
     Cut,
@@ -93,7 +93,7 @@ pub(super) enum Deadline {
 
 /// Once a time to the first token has passed.
 const FIRST: Deadline = Deadline::Times(1, 1, Setting::First);
-/// Twice in a row a health check is made and has no answer: each is asked after one such time, and has another one to answer.
+/// Two health checks in a row have no answer: each is sent after this time, and has the same time to answer.
 const HEALTH: Deadline = Deadline::Times(2, 4, Setting::Health);
 const IDLE: Deadline = Deadline::Times(1, 1, Setting::Idle);
 const REPLY: Deadline = Deadline::Times(1, 1, Setting::Reply);
@@ -111,8 +111,8 @@ impl Deadline {
         }
     }
 
-    /// How many times as long as in [`Self::limits`] the settings are in the cases of a row. Where they say how soon it is
-    /// shown, there are two cases, so that nothing but the setting can be what was waited for.
+    /// How many times as long as in [`Self::limits`] the settings are in the cases of a row. Where they say how soon it
+    /// is shown, there are two cases, so that nothing but the setting can be what was waited for.
     pub(super) const fn sizes(self) -> &'static [u32] {
         match self {
             Self::AtOnce | Self::AsItComes | Self::Bytes => &[1],
@@ -168,8 +168,8 @@ impl Deadline {
 }
 
 impl Row {
-    /// How long it takes at least and at most until it is shown, in a case of this size. What the backend itself lets pass
-    /// counts in.
+    /// How long it takes at least and at most until it is shown, in a case of this size. What the backend itself lets
+    /// pass counts in.
     pub(super) fn bounds(&self, size: u32) -> (Duration, Duration) {
         let pauses: u64 = self.steps.iter().map(|step| step.pause_ms()).sum();
         let (least, most) = self.soon.bounds(size);

@@ -30,7 +30,7 @@ impl Surface {
         Self::Sealed,
     ];
 
-    /// Asks the model and says what is shown. The person's device is bound.
+    /// Asks the model and returns what the client sees. The person's device is bound.
     pub(super) async fn show(self, gateway: &TestGateway, who: &Member, model: &str) -> String {
         let ask = async |path: &str, stream: bool| {
             let messages = json!([{"role": "user", "content": "hi"}]);
@@ -53,7 +53,7 @@ impl Surface {
     }
 }
 
-/// The other calls that ask a model: their path, and what is asked of the model of that name.
+/// The other calls to a model: their path, and the body for the model of that name.
 pub(super) fn other_calls(model: &str) -> [(&'static str, Value); 7] {
     let text = |stream: bool| json!({"model": model, "prompt": "hi", "stream": stream});
     [

@@ -1,4 +1,4 @@
-//! What goes wrong on `/v1` is told in OpenAI's shape.
+//! Errors on `/v1` have OpenAI's format.
 
 use axum::{
     body::Body,
@@ -136,7 +136,7 @@ async fn a_backends_code_and_field_are_passed_on_if_clients_know_the_code() {
     assert!(gateway.two.requests().is_empty(), "it is the request, whoever is asked");
 }
 
-/// It is the gateway's key and none of the client's: another model may answer, and nobody is told to correct a key.
+/// The key is the gateway's and not the client's: another model may answer, and no error asks the client for a key.
 #[tokio::test]
 async fn a_backend_that_rejects_the_gateways_key_does_not_blame_the_client() {
     let gateway = gateway();

@@ -1,4 +1,4 @@
-//! Limits of the queue, and the fallbacks that take what it has no room for.
+//! Limits of the queue, and the fallbacks of a full queue.
 
 use testkit::eventually;
 
@@ -72,7 +72,7 @@ async fn waiting_requests_are_bounded_in_bytes() {
     }
 }
 
-/// A further request of somebody who has a slot already: whoever has none is not told so, but gets one.
+/// A further request of a person who has a slot. A person without one is not refused, but gets a slot.
 #[tokio::test]
 async fn a_request_that_waited_too_long_gets_retry_after() {
     let gateway = gateway_without_fallback(|config| {

@@ -10,7 +10,7 @@ fn gateway_that_preempts() -> TestGateway {
     })
 }
 
-/// What it said so far stays, and its end says why, in the words and places that each API has.
+/// The text so far stays, and the end of the reply has the reason in the format of each API.
 #[tokio::test]
 async fn a_long_reply_ends_with_its_text_and_a_notice_once_somebody_has_waited() {
     const NOTICE: &str = "others waited for the model";
@@ -45,7 +45,7 @@ async fn a_long_reply_ends_with_its_text_and_a_notice_once_somebody_has_waited()
     assert!(whole["maru_notice"].is_string(), "{text}");
 }
 
-/// It can be asked to go on: what was said is in the session.
+/// The reply can be continued, because its text is in the session.
 #[tokio::test]
 async fn a_sealed_reply_that_yields_says_so_under_the_seal_and_is_kept() {
     let gateway = gateway_that_preempts();
@@ -63,7 +63,7 @@ async fn a_sealed_reply_that_yields_says_so_under_the_seal_and_is_kept() {
     assert_eq!(gateway.history(&ada, "main").await, ["a1", "Hello"]);
 }
 
-/// Nothing was said: so nothing is lost, and a client that asks again on a 503 is served by itself.
+/// No text was sent, so nothing is lost, and a client that retries after a 503 is served.
 #[tokio::test]
 async fn preempted_requests_without_a_token_are_told_to_retry() {
     let gateway = gateway_that_preempts();
