@@ -251,13 +251,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_peer_is_told_with_those_that_there_are() {
+    fn an_unknown_peer_is_an_error_that_lists_the_peers() {
         let names = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         let two = named::<tunnel::Kind>(&names("veth,maru")).unwrap();
         assert_eq!(two, [tunnel::Kind::Veth, tunnel::Kind::Maru]);
         let error = named::<tunnel::Kind>(&names("maru,openvpn")).unwrap_err().to_string();
         assert!(
-            error.starts_with("no peer is called \"openvpn\": name some of veth, maru,"),
+            error.starts_with("there is no peer \"openvpn\": choose from veth, maru,"),
             "{error}"
         );
         assert!(named::<gateway::Kind>(&names("veth")).is_err());

@@ -94,7 +94,7 @@ impl Edit {
         }
         let count = match places.found.len() {
             0 => "the item does not contain the snippet; copy the current code".to_owned(),
-            more => format!("the item contains the snippet {more} times; copy more of the code"),
+            more => format!("the snippet is found {more} times; copy more of the code"),
         };
         format!("`{item}` ({file}): {count}:\n{}", self.snippet.trim())
     }
@@ -263,7 +263,7 @@ impl Door {
         let error = made(&tree(&[("house/other/src/door.rs", SOURCE)]), &wanted).unwrap_err();
         assert!(error.to_string().starts_with("neither"), "{error}");
         let two = tree(&[moved, ("house/src/lock.rs", SOURCE)]);
-        assert!(made(&two, &wanted).unwrap_err().to_string().contains("there 2 times"));
+        assert!(made(&two, &wanted).unwrap_err().to_string().contains("found 2 times"));
     }
 
     #[test]
@@ -290,7 +290,7 @@ impl Door {
     fn what_is_not_there_once_is_an_error_that_says_what_to_do() {
         let tree = tree(&[("house/src/door.rs", SOURCE)]);
         for (item, snippet, says) in [
-            ("is_open", "self.count <", "contains the snippet 2 times; copy more of the code"),
+            ("is_open", "self.count <", "the snippet is found 2 times; copy more of the code"),
             ("is_open", "limit(3)", "does not contain the snippet; copy the current code"),
             ("is_open", "", "does not contain the snippet"),
             ("is_shut", "limit(1, 2)", "has an item `is_shut`; write its new name or file"),

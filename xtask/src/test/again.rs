@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(sorted.failed, [named("fails")]);
         assert_eq!(sorted.failures(), 2);
         let remarks = sorted.remarks();
-        assert!(remarks[0].starts_with("flaky fixture new: write its name to "), "{remarks:?}");
+        assert!(remarks[0].starts_with("flaky fixture new: add its name to "), "{remarks:?}");
         assert!(remarks[1].starts_with("flaky again fixture faults::known: "), "{remarks:?}");
         assert!(remarks[1].contains("since 2026-11-01"), "{remarks:?}");
         assert_eq!(remarks[2], "failed fixture fails");
