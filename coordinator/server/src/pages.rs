@@ -1,6 +1,5 @@
 //! The HTML pages, in English and Korean: for an invitation, and for a waiting device.
 
-mod html;
 mod join;
 mod register;
 

@@ -6,14 +6,14 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::Response,
 };
+use chassis::page::{self, Page, Script};
 use messages::message;
 
-use super::html::{self, Page, Script};
 use crate::{app::App, limits::Caller};
 
 const SOURCE: &str = include_str!("join.js");
 
-static SCRIPT: Script = Script::new(SOURCE, || html::hash(SOURCE));
+static SCRIPT: Script = Script::new(SOURCE, || page::hash(SOURCE));
 
 /// Shows how each kind of device joins.
 pub(super) async fn show(
@@ -26,8 +26,8 @@ pub(super) async fn show(
     let text = if is_plain {
         message!("page-join-plain")
     } else {
-        message!("page-join", address = html::escaped(&app.config.settings.server_url()))
+        message!("page-join", address = page::escaped(&app.config.settings.server_url()))
     };
     let script = (!is_plain).then_some(&SCRIPT);
-    Page { status: StatusCode::OK, text, script, has_form: false }.response(&headers)
+    Page { script, ..Page::new(StatusCode::OK, text) }.response(&headers)
 }

@@ -11,14 +11,16 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
-use chassis::body::BodyError;
+use chassis::{
+    body::BodyError,
+    page::{Page, escaped},
+};
 use coordinator_core::{
     code,
     invitation_form::{self, FORM_MAX},
 };
-use messages::{Message, message};
+use messages::message;
 
-use super::html::{self, Page};
 use crate::{
     app::App,
     limits::Caller,
@@ -51,16 +53,17 @@ pub(super) async fn show(
     let snapshot = app.hub.snapshot();
     let waits = snapshot.loaded.pending.iter().any(|pending| pending.ticket == ticket);
     if !waits {
-        return page(StatusCode::NOT_FOUND, message!("page-nobody")).response(&headers);
+        return Page::new(StatusCode::NOT_FOUND, message!("page-nobody")).response(&headers);
     }
     let is_plain = app.is_plain(&caller);
-    let code = html::escaped(&code::of(&ticket));
+    let code = escaped(&code::of(&ticket));
     let text = if is_plain {
         message!("page-waiting-plain", code)
     } else {
         message!("page-waiting", code)
     };
-    Page { has_form: !is_plain, ..page(StatusCode::OK, text) }.response(&headers)
+    let forms = if is_plain { Vec::new() } else { vec!["'self'".to_owned()] };
+    Page { forms, ..Page::new(StatusCode::OK, text) }.response(&headers)
 }
 
 /// Accepts an invitation for the waiting device with the ticket.
@@ -76,21 +79,23 @@ pub(super) async fn redeem(
         return later(StatusCode::TOO_MANY_REQUESTS, wait.as_secs() + 1, &headers);
     }
     match try_redeem(&app, &caller, ticket, body).await {
-        Ok(RedeemOutcome::Node) => page(StatusCode::OK, message!("page-joined")).response(&headers),
+        Ok(RedeemOutcome::Node) => {
+            Page::new(StatusCode::OK, message!("page-joined")).response(&headers)
+        }
         Ok(RedeemOutcome::Waiting(code)) => {
-            let text = message!("page-accepted", code = html::escaped(&code));
-            page(StatusCode::OK, text).response(&headers)
+            let text = message!("page-accepted", code = escaped(&code));
+            Page::new(StatusCode::OK, text).response(&headers)
         }
         Err(
             RedeemError::Unread(BodyError::NoMemory)
             | RedeemError::Register(RegisterError::Busy | RegisterError::Often),
         ) => later(StatusCode::SERVICE_UNAVAILABLE, 10, &headers),
         Err(RedeemError::Unread(unread)) => {
-            page(unread.status(), message!("page-unread")).response(&headers)
+            Page::new(unread.status(), message!("page-unread")).response(&headers)
         }
         Err(RedeemError::Register(RegisterError::Refused(_)) | RedeemError::Wrong) => {
             // The same whatever was wrong: it shows nobody which keys or tickets exist.
-            page(StatusCode::FORBIDDEN, message!("page-refused")).response(&headers)
+            Page::new(StatusCode::FORBIDDEN, message!("page-refused")).response(&headers)
         }
         Err(RedeemError::Register(error @ (RegisterError::Store(_) | RegisterError::Hub(_)))) => {
             tracing::error!(
@@ -121,11 +126,7 @@ async fn try_redeem(
 }
 
 fn later(status: StatusCode, wait_s: u64, headers: &HeaderMap) -> Response {
-    let mut response = page(status, message!("page-later")).response(headers);
+    let mut response = Page::new(status, message!("page-later")).response(headers);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
     response
-}
-
-fn page(status: StatusCode, text: Message) -> Page {
-    Page { status, text, script: None, has_form: false }
 }

@@ -1,7 +1,7 @@
-//! The frame of the pages: languages, and the content security policy.
+//! The frame of HTML pages: languages, and the content security policy.
 //!
-//! A page is a message of the catalogue, with the configured address or a code as its only argument, [`escaped`]. It loads
-//! nothing, cannot be framed, and its one script is named by its hash.
+//! A page is a message of the catalogue, whose arguments are [`escaped`]. It loads nothing, cannot be framed, and its one
+//! script is named by its hash.
 
 use std::{fmt::Write as _, sync::LazyLock};
 
@@ -13,41 +13,55 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use messages::{Language, Message, message};
 use sha2::{Digest as _, Sha256};
 
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("page.css");
 
 static STYLE_HASH: LazyLock<String> = LazyLock::new(|| hash(STYLE));
 
 /// A script, and what names it to the browser.
-pub(super) struct Script {
+#[derive(Debug)]
+pub struct Script {
     source: &'static str,
     hash: LazyLock<String>,
 }
 
 /// A page.
-pub(super) struct Page {
-    pub(super) status: StatusCode,
+#[derive(Debug)]
+pub struct Page {
+    /// HTTP status.
+    pub status: StatusCode,
     /// Its content, as HTML.
-    pub(super) text: Message,
+    pub text: Message,
     /// The one script that runs in it.
-    pub(super) script: Option<&'static Script>,
-    /// Whether it has a form, which is sent to its own origin.
-    pub(super) has_form: bool,
+    pub script: Option<&'static Script>,
+    /// Where its forms may be sent, and redirected, as source expressions (CSP Level 3, section 2.3.1); empty if it has
+    /// none. Chrome applies them to redirects, too.
+    pub forms: Vec<String>,
 }
 
 impl Script {
-    pub(super) const fn new(source: &'static str, hash: fn() -> String) -> Self {
+    /// A script with the function that computes its [`hash`].
+    #[must_use]
+    pub const fn new(source: &'static str, hash: fn() -> String) -> Self {
         Self { source, hash: LazyLock::new(hash) }
     }
 }
 
 /// The source expression of a script or style (CSP Level 3, section 2.3.1).
-pub(super) fn hash(source: &str) -> String {
+#[must_use]
+pub fn hash(source: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(source)))
 }
 
 impl Page {
+    /// A page without a script and a form.
+    #[must_use]
+    pub fn new(status: StatusCode, text: Message) -> Self {
+        Self { status, text, script: None, forms: Vec::new() }
+    }
+
     /// The answer to a browser with these headers: the language that it prefers comes first, the other behind a button.
-    pub(super) fn response(&self, headers: &HeaderMap) -> Response {
+    #[must_use]
+    pub fn response(&self, headers: &HeaderMap) -> Response {
         let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let language = Language::accepted(accepted.unwrap_or_default());
         let other = language.other();
@@ -67,19 +81,24 @@ impl Page {
         let headers = [
             (header::CACHE_CONTROL, "no-store".to_owned()),
             (header::CONTENT_SECURITY_POLICY, self.policy()),
-            (header::REFERRER_POLICY, "no-referrer".to_owned()),
+            (header::REFERRER_POLICY, self.referrer().to_owned()),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
             (header::VARY, "accept-language".to_owned()),
         ];
         (self.status, headers, Html(html)).into_response()
     }
 
-    /// Nothing is loaded, nothing is sent but the form, nobody frames it.
+    /// Without a referrer, a browser says `Origin: null` with a form, too (Fetch, section 3.2).
+    fn referrer(&self) -> &'static str {
+        if self.forms.is_empty() { "no-referrer" } else { "same-origin" }
+    }
+
+    /// Nothing is loaded, nothing is sent but forms, nobody frames it.
     fn policy(&self) -> String {
         let mut policy = format!(
             "default-src 'none'; style-src {}; base-uri 'none'; frame-ancestors 'none'; form-action {}",
             *STYLE_HASH,
-            if self.has_form { "'self'" } else { "'none'" }
+            if self.forms.is_empty() { "'none'".to_owned() } else { self.forms.join(" ") }
         );
         if let Some(script) = self.script {
             let _ = write!(policy, "; script-src {}", *script.hash);
@@ -89,7 +108,8 @@ impl Page {
 }
 
 /// The text as HTML, in attributes, too.
-pub(super) fn escaped(text: &str) -> String {
+#[must_use]
+pub fn escaped(text: &str) -> String {
     text.chars().fold(String::new(), |mut escaped, character| {
         match character {
             '&' => escaped.push_str("&amp;"),
@@ -106,6 +126,16 @@ pub(super) fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_goes_to_the_named_places_and_names_its_origin() {
+        let mut page = Page::new(StatusCode::OK, Message::from(""));
+        assert!(page.policy().ends_with("form-action 'none'"));
+        assert_eq!(page.referrer(), "no-referrer");
+        page.forms = vec!["'self'".to_owned(), "element:".to_owned()];
+        assert!(page.policy().ends_with("frame-ancestors 'none'; form-action 'self' element:"));
+        assert_eq!(page.referrer(), "same-origin");
+    }
 
     #[test]
     fn what_is_filled_in_cannot_be_markup() {
