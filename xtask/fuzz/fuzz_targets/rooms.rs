@@ -19,7 +19,13 @@ use telmeet_core::{
     filter, json,
     person::{display_name, localpart, user_id},
     relation::{self, Relation},
-    sign_in::{redirect::Redirect, registration::App, scope::Scope},
+    sign_in::{
+        authorization::{Authorization, Refused},
+        form::Form,
+        redirect::Redirect,
+        registration::App,
+        scope::Scope,
+    },
     sliding::{Connections, RoomEntry},
     state::RoomState,
     token::{Clock, Since},
@@ -149,9 +155,20 @@ fn sign_in(bytes: &[u8], text: &str) {
         ];
         assert!(starts.iter().any(|start| address.starts_with(start)), "{address}");
         assert!(!address.contains(['\\', '\n', '\r', ' ', '\0']));
+        assert!(address.starts_with(redirect.origin().as_str()), "{address}");
     };
     if let Ok(redirect) = Redirect::parse(text, &own) {
         check(&redirect);
+    }
+    let known = r#"{"redirect_uris":["io.element.android:/"],"token_endpoint_auth_method":"none"}"#;
+    let known = App::register(known.as_bytes(), &own).unwrap();
+    if let Ok(form) = Form::parse(bytes) {
+        let address = match Authorization::parse(&form, |_| Some(known), &own) {
+            Ok(authorization) => authorization.with_code("x"),
+            Err(Refused::There(address)) => address,
+            Err(Refused::Here(_)) => "io.element.android:/".to_owned(),
+        };
+        assert!(address.starts_with("io.element.android:/"), "{address}");
     }
     if let Ok(app) = App::register(bytes, &own) {
         app.redirects.iter().for_each(check);

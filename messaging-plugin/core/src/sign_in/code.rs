@@ -4,37 +4,21 @@
 //! A code lives 30 s, is used once, and only by who got it: the same person, on the same node, by the same app, which
 //! proves that it began the sign-in. In memory; a restart voids them.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ruma::OwnedUserId;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{redirect::Redirect, scope::Scope};
+use super::{
+    one_time::{Caller, NodeId, OneTime},
+    redirect::Redirect,
+    scope::Scope,
+};
 use crate::Error;
 
 /// How long a code lives.
 pub const CODE_LIFETIME: Duration = Duration::from_secs(30);
-
-/// Most codes of one person that are not used yet; the oldest is voided.
-pub const CODES_PER_PERSON: usize = 8;
-
-/// A node of the mesh: the stable id that the agent's header names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub String);
-
-/// Who is calling, as the mesh says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The person.
-    pub person: OwnedUserId,
-    /// The person's node.
-    pub node: NodeId,
-}
 
 /// What a code was given for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,17 +81,14 @@ impl Challenge {
     }
 }
 
-/// The codes that are not used yet, by their hash.
-#[derive(Debug, Default)]
-pub struct Codes {
-    codes: HashMap<[u8; 32], Entry>,
-}
-
+/// The codes that are not used yet.
 #[derive(Debug)]
-struct Entry {
-    caller: Caller,
-    grant: Grant,
-    until: Instant,
+pub struct Codes(OneTime<Grant>);
+
+impl Default for Codes {
+    fn default() -> Self {
+        Self(OneTime::new(CODE_LIFETIME))
+    }
 }
 
 impl Codes {
@@ -119,17 +100,7 @@ impl Codes {
         random: [u8; 32],
         now: Instant,
     ) -> String {
-        self.codes.retain(|_, entry| now < entry.until);
-        let of_person = self.codes.iter().filter(|(_, entry)| entry.caller.person == caller.person);
-        if of_person.clone().count() >= CODES_PER_PERSON
-            && let Some(oldest) =
-                of_person.min_by_key(|(_, entry)| entry.until).map(|(hash, _)| *hash)
-        {
-            self.codes.remove(&oldest);
-        }
-        let code = URL_SAFE_NO_PAD.encode(random);
-        self.codes.insert(hash(&code), Entry { caller, grant, until: now + CODE_LIFETIME });
-        code
+        self.0.issue(caller, grant, random, now)
     }
 
     /// Uses a code. It is void afterwards, even if the other parameters do not match, since it may have been stolen.
@@ -144,22 +115,17 @@ impl Codes {
         proof: Proof<'_>,
         now: Instant,
     ) -> Result<Grant, Error> {
-        let entry = self.codes.remove(&hash(code));
-        entry
-            .filter(|entry| {
-                now < entry.until && entry.caller == *caller && is_proved(&entry.grant, proof)
-            })
-            .map(|entry| entry.grant)
-            .ok_or_else(|| {
-                Error::Forbidden(
-                    "the code is unknown, used, expired or was given to somebody else".to_owned(),
-                )
-            })
+        let grant = self.0.take(code, caller, now).filter(|grant| is_proved(grant, proof));
+        grant.ok_or_else(|| {
+            Error::Forbidden(
+                "the code is unknown, used, expired or was given to somebody else".to_owned(),
+            )
+        })
     }
 
     /// Voids the codes of a node that was removed or changed its owner.
     pub fn remove_node(&mut self, node: &NodeId) {
-        self.codes.retain(|_, entry| entry.caller.node != *node);
+        self.0.remove_node(node);
     }
 }
 
@@ -183,11 +149,6 @@ fn is_proved(grant: &Grant, proof: Proof<'_>) -> bool {
 /// Whether the address is the one of the request. A browser's form of it ends with `/` where the app's may not.
 fn is_same_address(redirect: &Redirect, uri: &str) -> bool {
     redirect.as_str() == uri || redirect.as_str().strip_suffix('/') == Some(uri)
-}
-
-/// A code is found by its hash, so that the time of a search says nothing about other codes.
-fn hash(code: &str) -> [u8; 32] {
-    Sha256::digest(code).into()
 }
 
 #[cfg(test)]

@@ -28,6 +28,21 @@ pub enum ResponseMode {
     Fragment,
 }
 
+impl ResponseMode {
+    /// Reads `response_mode`; the query if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidParam`] for another one.
+    pub fn parse(text: Option<&str>) -> Result<Self, Error> {
+        match text {
+            None | Some("query") => Ok(Self::Query),
+            Some("fragment") => Ok(Self::Fragment),
+            Some(_) => Err(Error::InvalidParam("response_mode is query or fragment".to_owned())),
+        }
+    }
+}
+
 impl Redirect {
     /// Checks an address: plain HTTP to this device with any port (RFC 8252, section 7.3), a scheme of a known app, or
     /// HTTP or HTTPS to one of `own_names` at its usual port. Nothing else.
@@ -65,6 +80,17 @@ impl Redirect {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// Scheme, host and port, or the scheme alone of an app's own: what a person is shown, and what a content security
+    /// policy allows (CSP Level 3, section 2.3.1).
+    #[must_use]
+    pub fn origin(&self) -> String {
+        if matches!(self.0.scheme(), "http" | "https") {
+            self.0.origin().ascii_serialization()
+        } else {
+            format!("{}:", self.0.scheme())
+        }
     }
 
     /// Whether this is the address that an app registered: the same, but for the port on this device, which an app
@@ -284,6 +310,18 @@ mod tests {
             with("http://localhost", ResponseMode::Fragment),
             "http://localhost/#code=a+b%26c&state=s"
         );
+    }
+
+    #[test]
+    fn a_person_is_shown_the_app_behind_an_address() {
+        for (address, origin) in [
+            ("http://localhost:43211/sso", "http://localhost:43211"),
+            ("http://[::1]:81/a", "http://[::1]:81"),
+            ("im.fluffychat.auth://login", "im.fluffychat.auth:"),
+            ("https://chat.maru.home.arpa/app/", "https://chat.maru.home.arpa"),
+        ] {
+            assert_eq!(parse(address).unwrap().origin(), origin);
+        }
     }
 
     proptest! {

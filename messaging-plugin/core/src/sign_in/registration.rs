@@ -1,6 +1,9 @@
 //! An app that introduces itself (RFC 7591, MSC2966).
 
+use std::collections::{HashMap, VecDeque};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -14,6 +17,9 @@ pub const REGISTRATION_MAX: usize = 16_384;
 /// Most addresses of an app.
 pub const REDIRECTS_MAX: usize = 10;
 
+/// Most apps of one person that are remembered; the oldest is forgotten.
+pub const APPS_PER_PERSON: usize = 16;
+
 /// What an app is called that does not say it.
 const NAMELESS: &str = "Matrix";
 
@@ -26,6 +32,28 @@ pub struct App {
     pub name: String,
     /// To where its browser is sent back.
     pub redirects: Vec<Redirect>,
+}
+
+/// The apps that introduced themselves on nodes of each person. In memory: an app that is forgotten registers again.
+#[derive(Debug, Default)]
+pub struct Apps(HashMap<OwnedUserId, VecDeque<App>>);
+
+impl Apps {
+    /// Remembers an app.
+    pub fn add(&mut self, person: OwnedUserId, app: App) {
+        let apps = self.0.entry(person).or_default();
+        apps.retain(|other| other.client_id != app.client_id);
+        apps.push_back(app);
+        if apps.len() > APPS_PER_PERSON {
+            apps.pop_front();
+        }
+    }
+
+    /// The app with this id, if it introduced itself on a node of the person.
+    #[must_use]
+    pub fn find(&self, person: &UserId, client_id: &str) -> Option<App> {
+        self.0.get(person)?.iter().find(|app| app.client_id == client_id).cloned()
+    }
 }
 
 /// The members that are used. Links to the app's pages are not shown, since nothing proves them.
@@ -117,8 +145,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::{App, REDIRECTS_MAX};
-    use crate::Error;
+    use super::{APPS_PER_PERSON, App, Apps, REDIRECTS_MAX};
+    use crate::{Error, testing::user};
 
     fn register(request: &Value) -> Result<App, Error> {
         App::register(request.to_string().as_bytes(), &[])
@@ -185,6 +213,27 @@ mod tests {
         assert_eq!(register(&bidi).unwrap().name, "tnemelE");
         bidi["client_name"] = json!("\u{200b}");
         assert_eq!(register(&bidi).unwrap().name, "Matrix");
+    }
+
+    #[test]
+    fn an_app_is_known_to_the_person_on_whose_node_it_is() {
+        let (mut apps, kim, min) = (Apps::default(), user("kim"), user("min"));
+        let named = |name: String| {
+            let mut request = element_x();
+            request["client_name"] = json!(name);
+            register(&request).unwrap()
+        };
+        let first = named("0".to_owned());
+        apps.add(kim.clone(), first.clone());
+        assert_eq!(apps.find(&kim, &first.client_id).as_ref(), Some(&first));
+        assert!(apps.find(&min, &first.client_id).is_none() && apps.find(&kim, "").is_none());
+        for number in 1..APPS_PER_PERSON {
+            apps.add(kim.clone(), named(number.to_string()));
+        }
+        apps.add(kim.clone(), first.clone());
+        apps.add(kim.clone(), named("last".to_owned()));
+        assert!(apps.find(&kim, &first.client_id).is_some(), "it registered again");
+        assert!(apps.find(&kim, &named("1".to_owned()).client_id).is_none(), "the oldest");
     }
 
     proptest! {

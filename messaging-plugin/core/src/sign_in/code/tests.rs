@@ -3,10 +3,14 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{CODE_LIFETIME, CODES_PER_PERSON, Caller, Challenge, Codes, Grant, NodeId, Proof};
+use super::{CODE_LIFETIME, Challenge, Codes, Grant, Proof};
 use crate::{
     Error,
-    sign_in::{redirect::Redirect, scope::Scope},
+    sign_in::{
+        one_time::{Caller, NodeId, PER_PERSON},
+        redirect::Redirect,
+        scope::Scope,
+    },
     testing::user,
 };
 
@@ -104,18 +108,18 @@ fn a_removed_node_loses_its_codes() {
 #[test]
 fn codes_are_bounded() {
     let (mut codes, start) = (Codes::default(), now());
-    let issued: Vec<String> = (0..=CODES_PER_PERSON)
+    let issued: Vec<String> = (0..=PER_PERSON)
         .map(|number| {
             let at = start + Duration::from_millis(number as u64);
             codes.issue(kim("n1"), Grant::LoginToken, [u8::try_from(number).unwrap(); 32], at)
         })
         .collect();
-    assert_eq!(codes.codes.len(), CODES_PER_PERSON);
+    assert_eq!(codes.0.len(), PER_PERSON);
     assert!(codes.redeem(&issued[0], &kim("n1"), Proof::LoginToken, start).is_err());
     assert!(codes.redeem(&issued[1], &kim("n1"), Proof::LoginToken, start).is_ok());
     let other = Caller { person: user("min"), node: NodeId("n3".to_owned()) };
     codes.issue(other, Grant::LoginToken, [99; 32], start + 2 * CODE_LIFETIME);
-    assert_eq!(codes.codes.len(), 1, "expired codes are forgotten");
+    assert_eq!(codes.0.len(), 1, "expired codes are forgotten");
 }
 
 #[test]
