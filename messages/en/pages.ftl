@@ -1,4 +1,4 @@
-# The pages that the coordinator shows to browsers; HTML.
+# The pages that the coordinator and telmeet show to browsers; HTML.
 
 # The button that shows the page in this language.
 page-language = English
@@ -120,3 +120,50 @@ page-unread =
 page-later =
     <h1>Not now</h1>
     <p>Too much was tried at once. Wait a minute, then try again.</p>
+
+## telmeet: sign-in of messengers
+
+page-sign-in =
+    <h1>Sign in to a messenger?</h1>
+    <p>An app asks to write and read as <b>{ $person }</b> on this device (<code>{ $address }</code>). The answer goes to:</p>
+    <p><code>{ $target }</code></p>
+    <p class="warning">Go on only if you just started to sign in with an app on this device. If somebody sent you here, close
+    this page.</p>
+    <form method="post" action="/sign-in/confirm">
+    <input type="hidden" name="token" value="{ $token }">
+    <p><button>Sign in</button></p>
+    </form>
+
+page-sign-in-app =
+    <h1>Sign in to a messenger?</h1>
+    <p>An app that calls itself <b>{ $app }</b> asks to write and read as <b>{ $person }</b> on this device
+    (<code>{ $address }</code>). The answer goes to:</p>
+    <p><code>{ $target }</code></p>
+    <p class="warning">Go on only if you just started to sign in with an app on this device. If somebody sent you here, close
+    this page.</p>
+    <form method="post" action="/sign-in/confirm">
+    <input type="hidden" name="token" value="{ $token }">
+    <p><button>Sign in</button></p>
+    </form>
+
+page-sign-in-refused =
+    <h1>No app can be signed in by this link</h1>
+    <p>It names an app or an address that is not known here. Start to sign in again in the app.</p>
+
+page-sign-in-expired =
+    <h1>That did not work</h1>
+    <p>The page was open for too long, or its button was pressed before. Start again in the app.</p>
+
+page-account =
+    <h1>Apps of { $person }</h1>
+    <p>An app that is signed out loses its access at once, and what only it could decrypt.</p>
+    <form method="post" action="/sign-in/account">
+    <input type="hidden" name="token" value="{ $token }">
+    { $rows }
+    <p><button>Sign out the chosen app</button></p>
+    </form>
+
+page-reset =
+    <h1>Go back to the app</h1>
+    <p>This network asks for no confirmation: the app can reset encryption now. Messages that no other device can decrypt stay
+    unreadable.</p>

@@ -119,3 +119,48 @@ page-unread =
 page-later =
     <h1>잠시 기다리세요</h1>
     <p>한꺼번에 너무 많이 시도했습니다. 1분 뒤에 다시 시도하세요.</p>
+
+## telmeet: 메신저 로그인
+
+page-sign-in =
+    <h1>메신저에 로그인할까요?</h1>
+    <p>한 앱이 이 기기(<code>{ $address }</code>)에서 <b>{ $person }</b>로 메시지를 읽고 쓰려고 합니다. 응답을 받을 곳:</p>
+    <p><code>{ $target }</code></p>
+    <p class="warning">방금 이 기기의 앱에서 로그인을 시작한 경우에만 계속하세요. 누군가 보내 준 링크라면 이 페이지를 닫으세요.</p>
+    <form method="post" action="/sign-in/confirm">
+    <input type="hidden" name="token" value="{ $token }">
+    <p><button>로그인</button></p>
+    </form>
+
+page-sign-in-app =
+    <h1>메신저에 로그인할까요?</h1>
+    <p>이름을 <b>{ $app }</b>라고 밝힌 앱이 이 기기(<code>{ $address }</code>)에서 <b>{ $person }</b>로 메시지를 읽고 쓰려고 합니다.
+    응답을 받을 곳:</p>
+    <p><code>{ $target }</code></p>
+    <p class="warning">방금 이 기기의 앱에서 로그인을 시작한 경우에만 계속하세요. 누군가 보내 준 링크라면 이 페이지를 닫으세요.</p>
+    <form method="post" action="/sign-in/confirm">
+    <input type="hidden" name="token" value="{ $token }">
+    <p><button>로그인</button></p>
+    </form>
+
+page-sign-in-refused =
+    <h1>이 링크로는 로그인할 수 없습니다</h1>
+    <p>알 수 없는 앱이나 주소가 적혀 있습니다. 앱에서 로그인을 다시 시작하세요.</p>
+
+page-sign-in-expired =
+    <h1>처리할 수 없습니다</h1>
+    <p>페이지를 너무 오래 열어 두었거나 버튼을 이미 눌렀습니다. 앱에서 다시 시작하세요.</p>
+
+page-account =
+    <h1>{ $person }의 앱</h1>
+    <p>로그아웃한 앱은 바로 접근할 수 없게 되며, 그 앱만 복호화할 수 있던 내용도 잃습니다.</p>
+    <form method="post" action="/sign-in/account">
+    <input type="hidden" name="token" value="{ $token }">
+    { $rows }
+    <p><button>고른 앱 로그아웃</button></p>
+    </form>
+
+page-reset =
+    <h1>앱으로 돌아가세요</h1>
+    <p>이 네트워크는 확인을 요구하지 않습니다. 이제 앱에서 암호화를 재설정할 수 있습니다. 다른 기기가 복호화할 수 없는 메시지는 계속 읽을 수
+    없습니다.</p>

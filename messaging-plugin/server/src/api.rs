@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware};
 
-use crate::{homeserver::Homeserver, matrix};
+use crate::{homeserver::Homeserver, matrix, session, sign_in};
 
 /// Every endpoint. Each area has its own list.
 #[must_use]
 pub fn routes() -> Vec<matrix::Route> {
-    let areas: [Vec<matrix::Route>; 0] = [];
+    let areas = [sign_in::routes()];
     areas.into_iter().flatten().collect()
 }
 
 /// The router of the homeserver.
 pub fn router(homeserver: Arc<Homeserver>) -> Router {
-    matrix::router(routes()).with_state(homeserver)
+    let guard = middleware::from_fn_with_state(Arc::clone(&homeserver), session::guard);
+    matrix::router(routes()).layer(guard).with_state(homeserver)
 }

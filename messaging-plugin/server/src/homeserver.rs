@@ -31,7 +31,7 @@ pub use self::{
     room::Room,
     transaction::{SentBy, Transaction},
 };
-use crate::{error::Error, vault::Vault};
+use crate::{error::Error, sign_in::state::SignIn, vault::Vault};
 
 /// The database's tables.
 const TABLES: Schema = Schema {
@@ -58,6 +58,8 @@ pub struct Setup {
     pub key: Key,
     /// Folder of the media.
     pub media: PathBuf,
+    /// Whether apps may sign in by OAuth over plain HTTP, too.
+    pub plain_oauth: bool,
 }
 
 /// The homeserver of one network.
@@ -69,6 +71,8 @@ pub struct Homeserver {
     pub bodies: BodyReader<String>,
     /// Who is typing.
     pub typing: Mutex<Typing>,
+    /// Apps that signed in, and those that are about to.
+    pub sign_in: SignIn,
     /// Folder of the media.
     pub media: PathBuf,
     shared: Arc<Shared>,
@@ -91,7 +95,7 @@ impl Homeserver {
     ///
     /// [`Error::Database`] if it cannot be opened, is newer than this program, or belongs to another network.
     pub async fn start(setup: Setup, lock: Option<&DatabaseLock>) -> Result<Arc<Self>, Error> {
-        let Setup { network, database, key, media } = setup;
+        let Setup { network, database, key, media, plain_oauth } = setup;
         let opened = Opened::open(&database, &TABLES).await?;
         begin(opened.pool(), &network).await?;
         let mut store = opened.store().await?;
@@ -99,7 +103,10 @@ impl Homeserver {
             store = store.locked_by(lock).await?;
         }
         let clock = watch::Sender::new(read_clock(store.pool()).await?);
+        let sign_in = SignIn::new(&network, plain_oauth);
+        sign_in.tokens.load(store.pool()).await?;
         let shared = Arc::new(Shared {
+            tokens: Arc::clone(&sign_in.tokens),
             store,
             vault: Vault::new(key),
             rooms: Arc::new(Rooms::default()),
@@ -110,6 +117,7 @@ impl Homeserver {
             network,
             bodies: BodyReader::new(BODY_MAX, BODIES_OF_NODE, BODIES),
             typing: Mutex::default(),
+            sign_in,
             media,
             writer: Writer::start(&shared),
             shared,

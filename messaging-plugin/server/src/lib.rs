@@ -18,6 +18,7 @@ pub mod matrix;
 pub mod random;
 mod relay;
 pub mod session;
+pub mod sign_in;
 #[cfg(test)]
 mod testing;
 pub mod vault;

@@ -7,17 +7,19 @@ use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts as _, RawPathParams, Request},
     handler::Handler,
-    http::{Method, header},
+    http::{Method, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, on},
 };
 use bytes::BytesMut;
+use chassis::body::BufferedBody;
 use mesh_identity::Header;
 use ruma::api::{
     IncomingRequest, Metadata, OutgoingResponse,
     error::FromHttpRequestError,
     path_builder::{SinglePath, VersionHistory},
 };
+use serde::de::DeserializeOwned;
 
 use crate::{error::Error, homeserver::Homeserver};
 
@@ -37,8 +39,7 @@ impl<T: IncomingRequest + 'static> FromRequest<Arc<Homeserver>> for Ruma<T> {
             .await
             .map_err(|_| Error::invalid("the path is not UTF-8"))?;
         let parameters: Vec<_> = parameters.iter().map(|(_, value)| value.to_owned()).collect();
-        let node = parts.extensions.get::<Header>().map(|header| header.identity.node.clone());
-        let body = state.bodies.read(body, node.unwrap_or_default(), BODY_TIMEOUT).await?;
+        let body = read(state, &parts, body).await?;
         // Clients send no body where the specification wants an empty object.
         let bytes = if body.bytes().is_empty() && parts.method != Method::GET {
             b"{}"
@@ -47,6 +48,46 @@ impl<T: IncomingRequest + 'static> FromRequest<Arc<Homeserver>> for Ruma<T> {
         };
         let request = axum::http::Request::from_parts(parts, bytes);
         T::try_from_http_request(request, &parameters).map(Self).map_err(|error| malformed(&error))
+    }
+}
+
+/// Reads the body of a request.
+async fn read(
+    state: &Homeserver,
+    parts: &Parts,
+    body: Body,
+) -> Result<BufferedBody<String>, Error> {
+    let node = parts.extensions.get::<Header>().map(|header| header.identity.node.clone());
+    Ok(state.bodies.read(body, node.unwrap_or_default(), BODY_TIMEOUT).await?)
+}
+
+/// The bytes of a request's body, as axum's extractor.
+#[derive(Debug)]
+pub struct Bytes(pub BufferedBody<String>);
+
+impl FromRequest<Arc<Homeserver>> for Bytes {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &Arc<Homeserver>) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        read(state, &parts, body).await.map(Self)
+    }
+}
+
+/// A JSON body for which `ruma` has no type, or one that fails, as axum's extractor.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Homeserver>> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &Arc<Homeserver>) -> Result<Self, Error> {
+        let Bytes(body) = Bytes::from_request(request, state).await?;
+        let value = serde_json::from_slice(body.bytes());
+        // The texts of the library may repeat a value.
+        value.map(Self).map_err(|error| {
+            Error::bad_json(format!("the body is malformed in column {}", error.column()))
+        })
     }
 }
 

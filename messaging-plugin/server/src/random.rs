@@ -31,6 +31,17 @@ pub fn room_id(network: &str) -> Result<OwnedRoomId, Error> {
     RoomId::parse(id).map_err(|_| Error::invalid("the network's name does not make a room id"))
 }
 
+/// Random bytes.
+///
+/// # Errors
+///
+/// [`Error::Seal`] if the system has none.
+pub fn bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(store::seal::SealError::Random)?;
+    Ok(bytes)
+}
+
 fn text(length: usize) -> Result<String, Error> {
     let mut bytes = vec![0; length];
     getrandom::fill(&mut bytes).map_err(store::seal::SealError::Random)?;

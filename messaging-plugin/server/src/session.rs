@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRef, FromRequestParts},
-    http::request::Parts,
+    extract::{FromRef, FromRequestParts, Request, State},
+    http::{HeaderMap, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
 };
-use mesh_identity::Header;
-use ruma::{OwnedDeviceId, OwnedUserId, UserId};
+use mesh_identity::{Header, User};
+use ruma::{OwnedDeviceId, OwnedUserId};
 use sha2::{Digest as _, Sha256};
-use sqlx::Row as _;
+use store::column;
 
-use crate::{error::Error, homeserver::Homeserver, matrix};
+use crate::{error::Error, homeserver::Homeserver, matrix, sign_in::tokens::SignedIn};
 
 /// An app that signed in. The request came from the node to which its token is bound, which belongs to the person now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,27 @@ pub struct Session {
 /// The node that asks, as the mesh says.
 #[derive(Clone, Debug)]
 pub struct Visitor(pub Header);
+
+impl Visitor {
+    /// The person whose node it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] (403) for a tagged node.
+    pub fn person(&self) -> Result<&User, Error> {
+        person(&self.0)
+    }
+}
+
+/// The person whose node it is.
+///
+/// # Errors
+///
+/// [`Error::Core`] (403) for a tagged node.
+pub fn person(header: &Header) -> Result<&User, Error> {
+    let user = header.identity.user.as_ref();
+    user.ok_or_else(|| Error::forbidden("this device belongs to no person"))
+}
 
 impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = Error;
@@ -47,8 +70,9 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let homeserver = Arc::<Homeserver>::from_ref(state);
         let Visitor(header) = Visitor::from_request_parts(parts, state).await?;
-        let token = matrix::bearer(&parts.headers).ok_or(Error::MissingToken)?;
-        find(&homeserver, token, &header).await
+        let app = find(&homeserver, &parts.headers, &header)?;
+        let (user, device) = (app.user.clone(), app.device.clone());
+        Ok(Self { user, device, node: app.node.clone() })
     }
 }
 
@@ -58,23 +82,58 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-async fn find(homeserver: &Homeserver, token: &str, header: &Header) -> Result<Session, Error> {
-    let query = "SELECT d.user_id, d.device_id, p.mesh_user FROM devices d JOIN people p ON p.user_id = d.user_id \
-         WHERE d.token_hash = $1 AND d.node = $2 AND p.removed_at IS NULL";
-    let row = sqlx::query(query)
-        .bind(token_hash(token).to_vec())
-        .bind(header.identity.node.clone())
-        .fetch_optional(homeserver.pool())
-        .await?
-        .ok_or(Error::UnknownToken)?;
-    let owner: i64 = row.try_get("mesh_user")?;
-    let is_owner =
-        header.identity.user.as_ref().is_some_and(|user| i64::try_from(user.id) == Ok(owner));
-    if !is_owner {
-        return Err(Error::UnknownToken);
+/// Refuses nodes without a person, and ends a request, such as a waiting sync, when its app is signed out.
+pub async fn guard(
+    State(homeserver): State<Arc<Homeserver>>,
+    Visitor(header): Visitor,
+    request: Request,
+    next: Next,
+) -> Response {
+    let app = match person(&header) {
+        Ok(_) => find(&homeserver, request.headers(), &header),
+        Err(error) => return error.into_response(),
+    };
+    let Ok(app) = app else {
+        return next.run(request).await;
+    };
+    if app.note(homeserver.now().get().into()) {
+        store_seen(&homeserver, &app);
     }
-    let user: String = row.try_get("user_id")?;
-    let device: String = row.try_get("device_id")?;
-    let user = UserId::parse(user).map_err(|_| Error::UnknownToken)?;
-    Ok(Session { user, device: device.into(), node: header.identity.node.clone() })
+    // First the response, so that signing out itself is answered.
+    tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        () = app.ended() => Error::UnknownToken.into_response(),
+    }
+}
+
+/// Stores that an app asks now. Only which app of the person is the least recently used depends on it.
+fn store_seen(homeserver: &Arc<Homeserver>, app: &SignedIn) {
+    let (user, device) = (app.user.to_string(), app.device.to_string());
+    let homeserver = Arc::clone(homeserver);
+    tokio::spawn(async move {
+        let write = homeserver.write(move |tx| {
+            Box::pin(async move {
+                let now = column::sql(tx.now().get().into());
+                let query = "UPDATE devices SET seen_at = $1 WHERE user_id = $2 AND device_id = $3";
+                let query = sqlx::query(query).bind(now).bind(user).bind(device);
+                query.execute(tx.connection()).await?;
+                Ok(())
+            })
+        });
+        drop(write.await);
+    });
+}
+
+/// The app whose access token a request carries, on the node and of the person to which it is bound.
+fn find(
+    homeserver: &Homeserver,
+    headers: &HeaderMap,
+    header: &Header,
+) -> Result<Arc<SignedIn>, Error> {
+    let person = person(header)?;
+    let token = matrix::bearer(headers).ok_or(Error::MissingToken)?;
+    let app = homeserver.sign_in.tokens.get(&token_hash(token));
+    app.filter(|app| app.node == header.identity.node && app.owner == person.id)
+        .ok_or(Error::UnknownToken)
 }

@@ -19,6 +19,7 @@ use crate::{
     api,
     homeserver::{Homeserver, Setup},
     session::token_hash,
+    sign_in::tokens::{Change, SignedIn},
 };
 
 /// The network of tests.
@@ -82,6 +83,7 @@ impl TestServer {
             database: Database::Sqlite(folder.path().join("rooms.db")),
             key: Key::new(&[7; 32]),
             media: folder.path().join("media"),
+            plain_oauth: false,
         };
         let homeserver = Homeserver::start(setup, None).await.unwrap();
         let router = api::router(Arc::clone(&homeserver));
@@ -98,7 +100,9 @@ impl TestServer {
         let node = format!("node-{name}-{device}");
         let token = format!("token-{name}-{device}");
         let (name, id) = (name.to_owned(), user.to_string());
-        let row = (token_hash(&token).to_vec(), node.clone(), device.to_owned());
+        let (hash, seen) = (token_hash(&token), u64::from(self.homeserver.now().get()));
+        let app = SignedIn::new(user.clone(), device.into(), node.clone(), mesh_user, seen);
+        let row = (hash.to_vec(), node.clone(), device.to_owned());
         let write = self.homeserver.write(move |tx| {
             Box::pin(async move {
                 let now = store::column::sql(tx.now().get().into());
@@ -121,6 +125,7 @@ impl TestServer {
                     .bind(now)
                     .execute(tx.connection())
                     .await?;
+                tx.sessions().push(Change::Opened(hash, Arc::new(app)));
                 Ok(())
             })
         });

@@ -21,7 +21,7 @@ use telmeet_core::{
 };
 
 use super::{directory::Rooms, room::Room};
-use crate::{error::Error, events, vault::Vault};
+use crate::{error::Error, events, sign_in::tokens::Change, vault::Vault};
 
 /// A write transaction. What it changes is seen by others after its commit.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(super) struct Staged {
     pub(super) rooms: BTreeMap<OwnedRoomId, Arc<Room>>,
     /// People whose syncs have something new.
     pub(super) touched: BTreeSet<OwnedUserId>,
+    /// Apps that signed in or are signed out.
+    pub(super) sessions: Vec<Change>,
 }
 
 impl Transaction {
@@ -77,6 +79,11 @@ impl Transaction {
     pub fn position(&mut self) -> Position {
         self.staged.position += 1;
         self.staged.position
+    }
+
+    /// What changes in the access tokens after the commit.
+    pub fn sessions(&mut self) -> &mut Vec<Change> {
+        &mut self.staged.sessions
     }
 
     /// Wakes this person's syncs after the commit.

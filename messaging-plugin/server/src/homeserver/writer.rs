@@ -12,7 +12,7 @@ use telmeet_core::token::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{directory::Rooms, transaction::Transaction, wake::Wakers};
-use crate::{error::Error, vault::Vault};
+use crate::{error::Error, sign_in::tokens::Tokens, vault::Vault};
 
 /// Most jobs that wait. Beyond that, requests wait before they are queued.
 const QUEUE: usize = 256;
@@ -36,6 +36,7 @@ pub(super) struct Shared {
     pub(super) vault: Vault,
     pub(super) rooms: Arc<Rooms>,
     pub(super) wakers: Wakers,
+    pub(super) tokens: Arc<Tokens>,
     pub(super) clock: watch::Sender<Clock>,
 }
 
@@ -101,6 +102,12 @@ async fn run(shared: Weak<Shared>, mut jobs: mpsc::Receiver<Job>) {
         if let Err(error) = &result {
             // It is not known what was committed.
             shared.rooms.clear();
+            if let Err(error) = shared.tokens.load(shared.store.pool()).await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot load access tokens"
+                );
+            }
             let error: &(dyn std::error::Error + 'static) = &**error;
             tracing::error!(error, "a write transaction failed");
         }
@@ -132,6 +139,7 @@ impl Shared {
         }
         let staged = transaction.commit().await?;
         self.rooms.committed(&staged.rooms);
+        self.tokens.apply(&staged.sessions);
         self.clock.send_modify(|clock| clock.latest = staged.position);
         self.wakers.wake(&staged.touched);
         Ok(())
