@@ -21,6 +21,7 @@ use crate::{
     model::ModelCommand,
     output::OutputArgs,
     policy::PolicyCommand,
+    rooms::RoomsCommand,
     route::RouteCommand,
     up::args::UpArgs,
     usage::UsageArgs,
@@ -141,6 +142,12 @@ pub(crate) enum Command {
     Usage(UsageArgs),
     /// Talk with the AI at home, sealed to its gateway
     Chat(ChatArgs),
+    /// Messengers of this network
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Rooms {
+        #[command(subcommand)]
+        command: RoomsCommand,
+    },
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Run a program that can write only in some places, as `maru up` does

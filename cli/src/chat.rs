@@ -17,9 +17,9 @@ use zeroize::Zeroizing;
 
 use crate::{error::Usage, output};
 
-mod agent;
+pub(crate) mod agent;
 pub(crate) mod args;
-mod connection;
+pub(crate) mod connection;
 mod conversation;
 mod pins;
 mod print;

@@ -42,6 +42,7 @@ mod output;
 mod policy;
 mod qr;
 mod reach;
+mod rooms;
 mod route;
 mod secret_file;
 mod status;
@@ -92,6 +93,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Log { args, at } => log::run(args, &at.client(&root)?).await,
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
+        Command::Rooms { command } => rooms::run(command, &root).await,
         Command::Completions(args) => complete::run(&args, help::command()),
         Command::Confine(args) => Err(confine::run(&args)),
     }

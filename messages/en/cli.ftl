@@ -441,6 +441,15 @@ chat-joining = this device is still joining; try again in a moment, `maru status
 chat-waiting = this device is not approved yet; on the home machine: maru device list, then maru device approve CODE{ $page }
 chat-expired = this device's key has expired; ask the admin for an invitation, then: sudo maru join -
 
+## cli/src/rooms.rs
+rooms-login-labels = Server | User | Password | Valid
+rooms-login-valid = once, for { $minutes } minutes, from your devices
+rooms-login-next = In the messenger, choose another server, enter the address, then sign in with the user and the password. An app that offers sign-in by the browser needs no password.
+rooms-here = the messengers' server runs on this machine itself, which belongs to nobody; run this on a device of yours
+rooms-no-person = this device belongs to no person; run this on a device of a person
+rooms-unreachable = the messengers' server at { $url } cannot be reached; check here with `maru status` whether the home machine is connected, and there whether `maru up` runs and the policy lets this device in
+rooms-not-understood = the answer of { $url } is not that of a messengers' server of this version (HTTP status { $status }); update Maru on both machines
+
 ## cli/src/chat/connection.rs
 gateway-keys = the gateway's keys: { $error }; update Maru on this device
 gateway-answer-too-long = the gateway's answer is too long

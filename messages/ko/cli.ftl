@@ -441,6 +441,15 @@ chat-joining = 이 기기는 아직 참여하는 중입니다. 잠시 뒤 다시
 chat-waiting = 이 기기는 아직 승인되지 않았습니다. 집 컴퓨터에서 maru device list, 그다음 maru device approve CODE를 실행하세요{ $page }
 chat-expired = 이 기기의 키가 만료되었습니다. 관리자에게 초대장을 요청한 뒤 sudo maru join - 를 실행하세요
 
+## cli/src/rooms.rs
+rooms-login-labels = 서버 | 사용자 | 비밀번호 | 유효
+rooms-login-valid = { $minutes }분 안에 한 번, 내 기기에서만
+rooms-login-next = 메신저에서 다른 서버를 고르고 주소를 입력한 뒤 이 사용자와 비밀번호로 로그인하세요. 브라우저 로그인을 제공하는 앱에는 비밀번호가 필요 없습니다.
+rooms-here = 메신저 서버가 바로 이 컴퓨터에서 실행되고 있고, 이 컴퓨터는 누구의 것도 아닙니다. 내 기기에서 실행하세요
+rooms-no-person = 이 기기는 누구의 것도 아닙니다. 주인이 있는 기기에서 실행하세요
+rooms-unreachable = { $url }의 메신저 서버에 연결할 수 없습니다. 이곳에서 `maru status`로 집 컴퓨터와 연결되어 있는지, 그곳에서 `maru up`이 실행 중이고 정책이 이 기기를 허용하는지 확인하세요
+rooms-not-understood = { $url }의 응답은 이 버전의 메신저 서버가 보낸 것이 아닙니다(HTTP 상태 { $status }). 두 컴퓨터의 마루를 모두 업데이트하세요
+
 ## cli/src/chat/connection.rs
 gateway-keys = 게이트웨이의 키: { $error }. 이 기기의 마루를 업데이트하세요
 gateway-answer-too-long = 게이트웨이의 응답이 너무 깁니다

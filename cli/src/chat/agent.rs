@@ -60,7 +60,12 @@ fn membership(
     Ok(Membership { network, coordinator })
 }
 
-fn check_state(status: &Status) -> anyhow::Result<()> {
+/// Whether this device is an approved node.
+///
+/// # Errors
+///
+/// What to do if it is none.
+pub(crate) fn check_state(status: &Status) -> anyhow::Result<()> {
     match status.state {
         State::Running => Ok(()),
         State::NeedsJoin => {

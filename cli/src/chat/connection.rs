@@ -74,23 +74,7 @@ impl Connection {
         chat: String,
         gateway: String,
     ) -> anyhow::Result<Self> {
-        let mut builder = local::plain()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            // Detects a home machine that lost its power.
-            .tcp_keepalive(KEEPALIVE)
-            .tcp_keepalive_interval(KEEPALIVE)
-            .tcp_keepalive_retries(3)
-            .tcp_nodelay(true);
-        if !addresses.is_empty() {
-            // Port 0 stands for the URL's own.
-            let addresses: Vec<_> =
-                addresses.iter().map(|&address| SocketAddr::new(address, 0)).collect();
-            builder = builder.resolve_to_addrs(host, &addresses);
-        }
-        Ok(Self { http: builder.build().context(message!("no-http-client"))?, chat, gateway })
+        Ok(Self { http: client(host, addresses)?, chat, gateway })
     }
 
     /// Gets the key document.
@@ -140,6 +124,27 @@ impl Connection {
     }
 }
 
+/// A client that reaches the host at these addresses; by its name if there are none.
+pub(crate) fn client(host: &str, addresses: &[IpAddr]) -> anyhow::Result<reqwest::Client> {
+    let mut builder = local::plain()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        // Detects a home machine that lost its power.
+        .tcp_keepalive(KEEPALIVE)
+        .tcp_keepalive_interval(KEEPALIVE)
+        .tcp_keepalive_retries(3)
+        .tcp_nodelay(true);
+    if !addresses.is_empty() {
+        // Port 0 stands for the URL's own.
+        let addresses: Vec<_> =
+            addresses.iter().map(|&address| SocketAddr::new(address, 0)).collect();
+        builder = builder.resolve_to_addrs(host, &addresses);
+    }
+    builder.build().context(message!("no-http-client"))
+}
+
 fn failure(problem: Option<Problem>) -> Failure {
     match problem {
         Some(problem) if problem.is(kind::SEALED) => Failure::Sealed,
@@ -151,7 +156,7 @@ fn failure(problem: Option<Problem>) -> Failure {
 }
 
 /// Reads a short answer.
-async fn read(mut response: Response) -> anyhow::Result<Vec<u8>> {
+pub(crate) async fn read(mut response: Response) -> anyhow::Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
         if body.len() + chunk.len() > MAX_ANSWER {

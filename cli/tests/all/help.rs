@@ -31,6 +31,7 @@ fn help_of_every_command() {
         "audit",
         "confidential",
         "chat",
+        "rooms",
         "completions",
     ] {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
@@ -49,6 +50,7 @@ fn help_of_every_command() {
     let verify = text(&["confidential", "verify", "--help"]);
     insta::assert_snapshot!("confidential-verify", verify);
     insta::assert_snapshot!("confidential-add", text(&["confidential", "add", "--help"]));
+    insta::assert_snapshot!("rooms-login", text(&["rooms", "login", "--help"]));
     insta::assert_snapshot!("model-pull", text(&["model", "pull", "--help"]));
     insta::assert_snapshot!("api-key-create", text(&["api-key", "create", "--help"]));
     insta::assert_snapshot!("key-create", text(&["key", "create", "--help"]));
