@@ -43,20 +43,12 @@ pub use route::{DecideRoutes, EXIT, Route, RouteState};
 pub use secret::Secret;
 pub use user::{CreateUser, RenameUser, RenamedUser, User};
 
-/// Passes the names of the database's migrations to a macro, in order. A released migration is never changed.
-#[macro_export]
-macro_rules! migrations {
-    ($macro:ident!($($argument:tt)*)) => {
-        $macro!($($argument)* "0001_first" "0002_waiting" "0003_routes" "0004_api_keys" "0005_audit" "0006_epoch")
-    };
-}
-
-macro_rules! count {
-    ($($name:literal)*) => { [$($name),*].len() };
-}
+/// The migrations of the database in order, each with its name and its statements: the files of `migrations`. A released
+/// migration is never changed.
+pub const MIGRATIONS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 /// The number of migrations. The database of a newer version has more.
-pub const SCHEMA: usize = migrations!(count!());
+pub const SCHEMA: usize = MIGRATIONS.len();
 
 #[cfg(test)]
 mod tests;

@@ -39,16 +39,12 @@ pub use change::Change;
 pub use error::StoreError;
 pub use pending::WaitingDevices;
 
-macro_rules! texts {
-    ($($name:literal)*) => { [$(($name, include_str!(concat!("../migrations/", $name, ".sql")))),*] };
-}
-
 /// The database's tables.
 const TABLES: Schema = Schema {
     table: "network",
     // `maru` in ASCII.
     lock: 1_835_102_837,
-    migrations: &coordinator_api::migrations!(texts!()),
+    migrations: coordinator_api::MIGRATIONS,
 };
 
 /// The whole network as stored.
