@@ -12,6 +12,7 @@ pub mod args;
 mod clock;
 pub mod config;
 mod control;
+mod counters;
 mod derp_map;
 mod files;
 mod hub;
@@ -39,7 +40,7 @@ pub fn endpoints() -> [(&'static str, Vec<Declaration>); 5] {
         ("coordinator", list(&listener::endpoints())),
         ("noise", list(&control::machine::endpoints())),
         ("admin", list(&admin::endpoints())),
-        ("counters", list(&serve::counters_endpoints())),
+        ("counters", list(&counters::endpoints())),
         ("relay", derp::http::ENDPOINTS.to_vec()),
     ]
 }

@@ -2,14 +2,10 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use axum::{extract::State, response::Response};
 use chassis::{
-    endpoint::{self, Served},
     state::StateError,
-    superuser,
     unix::{Access, BindError, Socket},
 };
-use coordinator_api::public::METRICS;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +14,8 @@ use crate::{
     admin,
     admission::ListWriter,
     app::App,
-    clock,
     config::{Config, ConfigError},
+    counters,
     derp_map::{DerpMapError, Relays},
     files::{self, FileError, Paths},
     hub::{Hub, HubError},
@@ -148,7 +144,7 @@ impl Server {
         let hub = Hub::start(store.clone(), network, names, relays, list, grace).await?;
         let relay = EmbeddedRelay::open(&paths, &config).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
-        let counters = counters(&paths, config.settings.metrics_listen).await?;
+        let counters = open_counters(&paths, config.settings.metrics_listen).await?;
         let app = App::new(config, store, hub, noise, stop);
         app.tasks.spawn(maintenance::run(app.clone()));
         Ok(Self { app, listener, relay, admin, counters, hold })
@@ -182,7 +178,7 @@ impl Server {
                 }
             }
         };
-        let metrics = serve_metrics(&app, counters);
+        let metrics = counters::serve(&app, counters);
         let ((), (), (), kept) =
             tokio::join!(listener.serve(&app, relay), administration, metrics, kept);
         app.tasks.close();
@@ -195,32 +191,12 @@ impl Server {
 }
 
 /// Opens the sockets for the metrics.
-async fn counters(
+async fn open_counters(
     paths: &Paths,
     loopback: Option<SocketAddr>,
 ) -> Result<(Socket, Option<TcpListener>), ServeError> {
     let socket = Socket::bind(&paths.metrics_socket(), Access::Group)?;
     let Some(address) = loopback else { return Ok((socket, None)) };
-    let listener = superuser::listen(address).await;
+    let listener = counters::listen(address).await;
     Ok((socket, Some(listener.map_err(|error| ServeError::Counters(address, error))?)))
-}
-
-/// Serves the metrics until the coordinator stops.
-async fn serve_metrics(app: &App, (socket, listener): (Socket, Option<TcpListener>)) {
-    let router = endpoint::router(counters_endpoints()).with_state(app.clone());
-    let on_loopback = async {
-        if let Some(listener) = listener {
-            superuser::serve_loopback(listener, router.clone(), app.stop.cancelled()).await;
-        }
-    };
-    tokio::join!(superuser::serve(socket, router.clone(), app.stop.cancelled()), on_loopback);
-}
-
-/// The endpoints of the metrics.
-pub(crate) fn counters_endpoints() -> [Served<App>; 1] {
-    [endpoint::serve(&METRICS, metrics)]
-}
-
-async fn metrics(State(app): State<App>) -> Response {
-    superuser::counters(app.metrics.render(&app.hub.snapshot(), clock::now()))
 }
