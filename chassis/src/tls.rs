@@ -12,7 +12,6 @@ use rustls::{
     pki_types::{CertificateDer, ServerName},
     server::{ParsedCertificate, WebPkiClientVerifier},
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     pem::{self, FileError},
@@ -115,15 +114,6 @@ pub fn watch_server(own: CertificateFiles, clients: Option<PathBuf>) -> Result<S
     let paths = [&own.certificate, &own.key].into_iter().chain(&clients).cloned().collect();
     let read = move || server(&own, clients.as_deref());
     WatchedFiles::load("this server's certificate", paths, read)
-}
-
-/// SHA-256 of a certificate's public key (`SubjectPublicKeyInfo`, RFC 5280), which may survive a renewal; `None` if the
-/// certificate cannot be parsed.
-#[must_use]
-pub fn key_of(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
-    let parsed = ParsedCertificate::try_from(certificate).ok()?;
-    let key = parsed.subject_public_key_info();
-    Some(Sha256::digest(&key).into())
 }
 
 /// Whether a certificate is valid for this name or address.

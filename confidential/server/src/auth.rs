@@ -38,7 +38,7 @@ use crate::{
     Error, Server, clock,
     http::{
         self, kind,
-        listen::{ListenOptions, Listeners},
+        listen::{Listeners, listen_options},
         upstream::Upstream,
     },
     seeds,
@@ -63,18 +63,8 @@ pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result
 }
 
 async fn listen(root: &Path, settings: &Settings) -> Result<Server, Error> {
-    let listeners = Listeners::open(ListenOptions {
-        what: "auth's connections",
-        root,
-        listen: settings.listen,
-        plain: None,
-        tls: &settings.tls,
-        clients: None,
-        connections: settings.connections,
-        each: settings.connections_per_address,
-        idle_s: SENT_S,
-        whole_answer_s: SENT_S,
-    });
+    let options = listen_options!("auth's connections", root, settings, [SENT_S, SENT_S]);
+    let listeners = Listeners::open(options);
     let gateway = Upstream::new(root, &settings.gateway, None)?;
     let mut documents = Documents::open(root, settings)?;
     let current = Arc::new(CurrentConfig::default());

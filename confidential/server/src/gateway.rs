@@ -40,7 +40,7 @@ use crate::{
     Error, Server,
     http::{
         self, kind,
-        listen::{Caller, ListenOptions, Listeners, own},
+        listen::{Caller, ListenOptions, Listeners, listen_options, own},
         upstream::{self, Upstream},
     },
 };
@@ -89,18 +89,13 @@ async fn listen(root: &Path, settings: &Settings) -> Result<Server, Error> {
             "set `names` to the host names by which relays reach this gateway",
         ));
     }
-    let listeners = Listeners::open(ListenOptions {
-        what: "the gateway's connections",
+    let options = listen_options!(
+        "the gateway's connections",
         root,
-        listen: settings.listen,
-        plain: settings.listen_plain,
-        tls: &settings.tls,
-        clients: None,
-        connections: settings.connections,
-        each: settings.connections_per_address,
-        idle_s: settings.idle_s,
-        whole_answer_s: settings.whole_answer_s,
-    });
+        settings,
+        [settings.idle_s, settings.whole_answer_s]
+    );
+    let listeners = Listeners::open(ListenOptions { plain: settings.listen_plain, ..options });
     let max = settings.max_request_bytes;
     let state = Arc::new(GatewayState {
         keys: GatewayKeys::open(root, settings)?,

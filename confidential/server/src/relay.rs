@@ -29,7 +29,7 @@ use crate::{
     Error, Server,
     http::{
         self,
-        listen::{Caller, ListenOptions, Listeners},
+        listen::{Caller, Listeners, listen_options},
         stream::IdleTimeoutBody,
         upstream::{self, Upstream},
     },
@@ -53,18 +53,13 @@ pub fn start<'a>(root: &'a Path, settings: &'a Settings) -> BoxFuture<'a, Result
 }
 
 async fn listen(root: &Path, settings: &Settings) -> Result<Server, Error> {
-    let listeners = Listeners::open(ListenOptions {
-        what: "the relay's connections",
+    let options = listen_options!(
+        "the relay's connections",
         root,
-        listen: settings.listen,
-        plain: None,
-        tls: &settings.tls,
-        clients: None,
-        connections: settings.connections,
-        each: settings.connections_per_address,
-        idle_s: settings.idle_s,
-        whole_answer_s: settings.whole_answer_s,
-    });
+        settings,
+        [settings.idle_s, settings.whole_answer_s]
+    );
+    let listeners = Listeners::open(options);
     let state = RelayState {
         gateway: Upstream::new(root, &settings.gateway, None)?,
         bodies: BodyReader::new(settings.max_request_bytes, http::BODIES / 4, http::BODIES),

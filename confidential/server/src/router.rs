@@ -47,7 +47,7 @@ use crate::{
     Error, Server,
     http::{
         self, ARRIVES, BODIES, kind,
-        listen::{Caller, Clients, ListenOptions, Listeners, own},
+        listen::{Caller, Clients, ListenOptions, Listeners, listen_options, own},
         upstream::UpstreamClient,
     },
     random,
@@ -74,17 +74,15 @@ async fn listen(root: &Path, settings: &Settings) -> Result<Server, Error> {
     {
         return Err(Error::Setting("no value in `nodes` may be zero"));
     }
-    let listeners = Listeners::open(ListenOptions {
-        what: "the router's connections",
+    let options = listen_options!(
+        "the router's connections",
         root,
-        listen: settings.listen,
-        plain: None,
-        tls: &settings.tls,
+        settings,
+        [settings.idle_s, settings.whole_answer_s]
+    );
+    let listeners = Listeners::open(ListenOptions {
         clients: Some(Clients { ca: &nodes.ca, carrier: role::GATEWAY }),
-        connections: settings.connections,
-        each: settings.connections_per_address,
-        idle_s: settings.idle_s,
-        whole_answer_s: settings.whole_answer_s,
+        ..options
     });
     let routing = Arc::new(Routing {
         registry: Mutex::new(Registry::new(nodes.max, Duration::from_secs(nodes.silent_s))),

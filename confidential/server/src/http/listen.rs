@@ -28,7 +28,8 @@ use chassis::{
     write_timeout::{self, WriteTimeout},
 };
 use confidential_api::settings::ServerTls;
-use rustls::pki_types::CertificateDer;
+use rustls::{pki_types::CertificateDer, server::ParsedCertificate};
+use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
@@ -69,9 +70,11 @@ impl Caller {
         self.shown.as_ref().is_some_and(|shown| tls::is_for(shown, name))
     }
 
-    /// A hash of its certificate's public key.
+    /// SHA-256 of its certificate's public key (`SubjectPublicKeyInfo`, RFC 5280), which may survive a renewal; `None` if the
+    /// certificate cannot be parsed.
     pub(crate) fn key(&self) -> Option<[u8; 32]> {
-        self.shown.as_ref().and_then(|shown| tls::key_of(shown))
+        let parsed = ParsedCertificate::try_from(&**self.shown.as_ref()?).ok()?;
+        Some(Sha256::digest(parsed.subject_public_key_info()).into())
     }
 }
 
@@ -94,6 +97,26 @@ pub(crate) struct Clients<'a> {
     /// The role that forwards the requests of all clients, whose connections are not limited by address.
     pub(crate) carrier: &'static str,
 }
+
+/// [`ListenOptions`] from the settings of a role: TLS only, for any client. `sent_s` is `[idle_s, whole_answer_s]`.
+macro_rules! listen_options {
+    ($what:literal, $root:expr, $settings:expr, $sent_s:expr) => {{
+        let [idle_s, whole_answer_s] = $sent_s;
+        $crate::http::listen::ListenOptions {
+            what: $what,
+            root: $root,
+            listen: $settings.listen,
+            plain: None,
+            tls: &$settings.tls,
+            clients: None,
+            connections: $settings.connections,
+            each: $settings.connections_per_address,
+            idle_s,
+            whole_answer_s,
+        }
+    }};
+}
+pub(crate) use listen_options;
 
 /// How to listen.
 pub(crate) struct ListenOptions<'a> {
