@@ -20,7 +20,7 @@ use coordinator_core::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub(crate) use self::bodies::{AdminBodies, BufferedBody, RequestBodies};
+pub(crate) use self::bodies::{AdminBodies, RequestBodies, RequestBody};
 pub(crate) use self::origin::Origin;
 
 /// Unauthenticated connections in total.

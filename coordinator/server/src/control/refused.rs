@@ -6,7 +6,7 @@ use axum::{
 };
 use control_protocol::MIN_CAPABILITY_VERSION;
 
-use crate::{app::Peer, limits::BufferedBody};
+use crate::{app::Peer, limits::RequestBody};
 
 /// `Retry-After` of temporary errors, in seconds.
 pub(super) const RETRY_AFTER_S: &str = "10";
@@ -38,7 +38,7 @@ pub(super) async fn read<T: serde::de::DeserializeOwned>(
     peer: &Peer,
     body: axum::body::Body,
     max: usize,
-) -> Result<(T, BufferedBody), Refused> {
+) -> Result<(T, RequestBody), Refused> {
     let held = peer
         .app
         .bodies

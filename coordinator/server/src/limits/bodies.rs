@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use chassis::body::{self, BodyError, BodyReader};
+use chassis::body::{BodyError, BodyReader, BufferedBody};
 use control_protocol::key::MachinePublic;
 
 use super::origin::Origin;
@@ -28,8 +28,8 @@ const STRANGERS_BODIES_PER_ORIGIN: usize = 1024 * 1024;
 /// Buffers request bodies. Strangers, nodes and admins have separate memory limits.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestBodies {
-    strangers: BodyReader<Origin>,
-    nodes: BodyReader<MachinePublic>,
+    strangers: BodyReader<BodySender>,
+    nodes: BodyReader<BodySender>,
     /// Timeout for each.
     time: Duration,
     pub(crate) admins: AdminBodies,
@@ -38,17 +38,21 @@ pub(crate) struct RequestBodies {
 /// The bodies of admins, by origin; the admin socket has none.
 #[derive(Clone, Debug)]
 pub(crate) struct AdminBodies {
-    bodies: BodyReader<Option<Origin>>,
+    bodies: BodyReader<BodySender>,
     time: Duration,
 }
 
-/// A body, whose memory is reserved until it is dropped.
-#[derive(Debug)]
-pub(crate) enum BufferedBody {
-    Stranger(body::BufferedBody<Origin>),
-    Node(body::BufferedBody<MachinePublic>),
-    Admin(body::BufferedBody<Option<Origin>>),
+/// Who sends a body, whose share of the memory is reserved until the body is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum BodySender {
+    Origin(Origin),
+    Node(MachinePublic),
+    /// Who uses the admin socket.
+    Root,
 }
+
+/// A body of any sender.
+pub(crate) type RequestBody = BufferedBody<BodySender>;
 
 impl RequestBodies {
     /// `time` is the timeout for each body.
@@ -68,8 +72,8 @@ impl RequestBodies {
         body: Body,
         max: usize,
         from: Origin,
-    ) -> Result<BufferedBody, BodyError> {
-        self.strangers.at_most(max).read(body, from, self.time).await.map(BufferedBody::Stranger)
+    ) -> Result<RequestBody, BodyError> {
+        self.strangers.at_most(max).read(body, BodySender::Origin(from), self.time).await
     }
 
     /// Reads a machine's body; `node` is the machine key if the machine has a node.
@@ -78,10 +82,10 @@ impl RequestBodies {
         body: Body,
         max: usize,
         (from, node): (Origin, Option<MachinePublic>),
-    ) -> Result<BufferedBody, BodyError> {
+    ) -> Result<RequestBody, BodyError> {
         match node {
             Some(machine) => {
-                self.nodes.at_most(max).read(body, machine, self.time).await.map(BufferedBody::Node)
+                self.nodes.at_most(max).read(body, BodySender::Node(machine), self.time).await
             }
             None => self.read(body, max, from).await,
         }
@@ -94,19 +98,9 @@ impl AdminBodies {
         &self,
         body: Body,
         from: Option<Origin>,
-    ) -> Result<BufferedBody, BodyError> {
-        self.bodies.read(body, from, self.time).await.map(BufferedBody::Admin)
-    }
-}
-
-impl BufferedBody {
-    /// The body.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Stranger(held) => held.bytes(),
-            Self::Node(held) => held.bytes(),
-            Self::Admin(held) => held.bytes(),
-        }
+    ) -> Result<RequestBody, BodyError> {
+        let sender = from.map_or(BodySender::Root, BodySender::Origin);
+        self.bodies.read(body, sender, self.time).await
     }
 }
 
