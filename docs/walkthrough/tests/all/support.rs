@@ -8,6 +8,7 @@ pub(crate) mod chain_house;
 pub(crate) mod control;
 pub(crate) mod echo;
 pub(crate) mod expected;
+pub(crate) mod keys;
 pub(crate) mod memory;
 pub(crate) mod network;
 pub(crate) mod recording;

@@ -6,13 +6,10 @@ use std::{
     path::Path,
 };
 
-use ai_gateway_api::settings::gateway;
-use confidential_api::settings::{auth, compute, gateway as chain_gateway, relay, router};
+use confidential_api::settings::{auth, gateway, relay, router};
 use serde::Deserialize;
 
-use self::keys::keys;
-
-mod keys;
+use crate::support::{expected::SETTINGS, keys::keys};
 
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file)).unwrap()
@@ -79,16 +76,13 @@ fn differences(declared: &BTreeSet<String>, documented: &BTreeSet<String>) -> Ve
 #[test]
 fn each_key_of_the_settings_is_documented_and_no_other() {
     let page = read("docs/configuration.md");
-    for (heading, declared) in [
-        ("coordinator.toml", keys::<coordinator_api::settings::Settings>()),
-        ("agent.toml", keys::<node_agent_api::settings::Settings>()),
-        ("gateway.toml", keys::<gateway::Settings>()),
-        ("A deployment of the confidential chain", keys::<gateway::Deployment>()),
-        ("telmeet.toml", keys::<telmeet_api::settings::Settings>()),
-        ("confidential-compute.toml", keys::<compute::Settings>()),
-    ] {
-        let differ = differences(&declared, &documented(&page, heading));
+    for (heading, declared) in SETTINGS {
+        let differ = differences(&declared(), &documented(&page, heading));
         assert!(differ.is_empty(), "{heading}: {differ:#?}");
+    }
+    for (service, mesh) in services::mesh_services() {
+        let is_its = |heading| mesh.settings == format!("etc/maru/{heading}");
+        assert!(SETTINGS.iter().any(|(heading, _)| is_its(heading)), "{}", service.name);
     }
 }
 
@@ -99,7 +93,7 @@ fn each_key_of_the_confidential_servers_is_documented_and_no_other() {
     let mut used = BTreeSet::new();
     for (server, declared) in [
         ("relay", keys::<relay::Settings>()),
-        ("gateway", keys::<chain_gateway::Settings>()),
+        ("gateway", keys::<gateway::Settings>()),
         ("router", keys::<router::Settings>()),
         ("auth", keys::<auth::Settings>()),
     ] {

@@ -1,5 +1,24 @@
 //! What is expected of each service: written here once more, so that the service table is not its own judge.
 
+use std::collections::BTreeSet;
+
+use ai_gateway_api::settings::gateway;
+use confidential_api::settings::compute;
+
+use super::keys::keys;
+
+type Keys = fn() -> BTreeSet<String>;
+
+/// The headings of `docs/configuration.md`, and the keys that each documents; the servers of the confidential chain share one.
+pub(crate) const SETTINGS: &[(&str, Keys)] = &[
+    ("coordinator.toml", keys::<coordinator_api::settings::Settings>),
+    ("agent.toml", keys::<node_agent_api::settings::Settings>),
+    ("gateway.toml", keys::<gateway::Settings>),
+    ("A deployment of the confidential chain", keys::<gateway::Deployment>),
+    ("telmeet.toml", keys::<telmeet_api::settings::Settings>),
+    ("confidential-compute.toml", keys::<compute::Settings>),
+];
+
 /// Service, user, group, capabilities.
 pub(crate) const RIGHTS: &[(&str, u32, u32, u64)] = &[
     ("coordinator", 61001, 61001, 0),

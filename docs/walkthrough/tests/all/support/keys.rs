@@ -39,7 +39,7 @@ enum Kind {
 }
 
 /// All keys of a settings type, such as `tls.key` and, in a list of tables, `dial[].name`.
-pub(super) fn keys<T: for<'a> Deserialize<'a>>() -> BTreeSet<String> {
+pub(crate) fn keys<T: for<'a> Deserialize<'a>>() -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     add::<T>(&mut Vec::new(), &mut keys);
     keys
