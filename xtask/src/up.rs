@@ -79,14 +79,12 @@ fn lock(root: &Path) -> Result<fs::File> {
     let path = root.join("xtask.lock");
     let file =
         fs::File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
-        |_| {
-            anyhow::anyhow!(
-                "another `cargo xtask up` uses {}: stop it (Ctrl-C), or give this one `--root DIR`",
-                root.display()
-            )
-        },
-    )?;
+    file.try_lock().with_context(|| {
+        format!(
+            "another `cargo xtask up` uses {}: stop it (Ctrl-C), or give this one `--root DIR`",
+            root.display()
+        )
+    })?;
     Ok(file)
 }
 

@@ -4,7 +4,7 @@
 //! file says that this is under way, so that a cut short restore is not taken for a whole one.
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, File, Permissions, TryLockError},
     io::{self, BufReader, ErrorKind, Read},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown, fchown},
     path::{Path, PathBuf},
@@ -17,10 +17,7 @@ use clap::Args;
 use common::foreign;
 use coordinator_api::SCHEMA;
 use messages::message;
-use rustix::{
-    fs::{FlockOperation, OFlags, flock},
-    io::Errno,
-};
+use rustix::fs::OFlags;
 use services::RESTORING;
 
 use supervisor::directories;
@@ -133,9 +130,9 @@ fn database_is_free(root: &Path) -> anyhow::Result<()> {
                 .with_context(|| message!("folder-not-opened", path = path.display()));
         }
     };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match file.try_lock() {
         Ok(()) => Ok(()),
-        Err(Errno::WOULDBLOCK) => bail!(message!("coordinator-runs", root = root.display())),
+        Err(TryLockError::WouldBlock) => bail!(message!("coordinator-runs", root = root.display())),
         Err(error) => {
             Err(error).with_context(|| message!("file-not-locked", path = path.display()))
         }

@@ -173,7 +173,7 @@ fn owners_and_modes_are_those_of_maru_and_a_restore_that_was_cut_short_is_done_a
     // As a systemd unit holds it that started on what there is.
     let lock = place.root().join("var/lib/maru/coordinator/db.sqlite.lock");
     let held = fs::File::create(&lock).unwrap();
-    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    held.lock().unwrap();
     let said = place.restore(&archive).unwrap_err();
     assert!(said.contains("a coordinator runs on ") && lock.exists(), "{said}");
     assert_eq!(super::restore::left_behind(&place.root()), [""; 0].map(PathBuf::from));

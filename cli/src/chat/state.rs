@@ -14,7 +14,6 @@ use anyhow::{Context as _, anyhow};
 use chassis::state::Format;
 use ed25519_dalek::SigningKey;
 use messages::message;
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -128,8 +127,7 @@ impl Directory {
         let directory = File::open(&self.0)
             .with_context(|| message!("folder-not-opened", path = self.0.display()))?;
         // Release until the directory is closed.
-        flock(&directory, FlockOperation::LockExclusive)
-            .with_context(|| message!("file-not-locked", path = self.0.display()))?;
+        directory.lock().with_context(|| message!("file-not-locked", path = self.0.display()))?;
         let mut file: T = self.read(name, format)?;
         let before = file.clone();
         let result = change(&mut file);

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use chassis::state::Format;
 use messages::message;
-use rustix::fs::{FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -54,7 +54,7 @@ impl Part {
             .truncate(false)
             .open(&path)
             .with_context(|| message!("file-not-written", path = path.display()))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if file.try_lock().is_err() {
             bail!(message!("pull-runs", name));
         }
         let (folder, name) = (folder.to_owned(), name.to_owned());

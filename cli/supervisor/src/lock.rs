@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 /// The file, below the root.
@@ -82,7 +81,7 @@ impl Lock {
         file.read_to_string(&mut text)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let previous: Option<Record> = serde_json::from_str(&text).ok();
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if file.try_lock().is_err() {
             let pid = previous.map_or(0, |record| record.pid);
             bail!(
                 "`maru up` already runs here (process {pid}); stop it with Ctrl-C in its terminal \

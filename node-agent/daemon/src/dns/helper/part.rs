@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::{DirBuilder, File},
+    fs::{DirBuilder, File, TryLockError},
     io,
     os::{
         fd::{AsFd as _, OwnedFd},
@@ -20,7 +20,7 @@ use std::{
 use chassis::confine::{self, Enforcement};
 use node_agent_core::resolv_conf::{REQUEST_MAX, Request};
 use rustix::{
-    fs::{FlockOperation, Mode, OFlags, flock, fstat, open},
+    fs::{Mode, OFlags, fstat, open},
     io::Errno,
     net::{RecvFlags, SendFlags, recv, send},
     thread::set_name,
@@ -223,8 +223,8 @@ fn own_folder(paths: &Paths) -> io::Result<File> {
 /// Waits until the helper of an earlier agent has ended.
 fn lock(folder: &File) -> io::Result<()> {
     for _ in 0..(START / 2).as_millis() / LOOK.as_millis() {
-        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => sleep(LOOK),
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => sleep(LOOK),
             other => return Ok(other?),
         }
     }
