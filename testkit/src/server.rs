@@ -69,9 +69,9 @@ pub fn response(status: &str, media: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-/// The head of a successful response whose body comes in chunks.
-pub fn chunked(media: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\ncontent-type: {media}\r\ntransfer-encoding: chunked\r\n\r\n")
+/// The head of a response whose body comes in chunks.
+pub fn chunked(status: &str, media: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-type: {media}\r\ntransfer-encoding: chunked\r\n\r\n")
 }
 
 /// One chunk of such a body; an empty one ends it.
@@ -139,7 +139,8 @@ mod tests {
             let seen = Arc::clone(&seen);
             async move {
                 seen.lock().await.push(read_request(&mut stream).await.unwrap());
-                let pieces = [chunked("text/plain").into_bytes(), chunk("whole"), chunk("")];
+                let pieces =
+                    [chunked("200 OK", "text/plain").into_bytes(), chunk("whole"), chunk("")];
                 stream.write_all(&pieces.concat()).await.unwrap();
             }
         })

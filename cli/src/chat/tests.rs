@@ -23,8 +23,9 @@ use hpke_envelope::{
     gateway::{KeyRing, Settings},
 };
 use serde_json::json;
+use testkit::server::{self, read_request};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
 };
 
@@ -178,32 +179,15 @@ fn problem(status: u16, kind: &str) -> (u16, String) {
 }
 
 /// Serves one request.
-async fn serve(stream: TcpStream, gateway: Shared) {
-    let mut stream = BufReader::new(stream);
-    let (mut head, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await.unwrap();
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        head.push_str(&line);
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.unwrap();
-    let asked = head.split(' ').nth(1).unwrap_or_default().to_owned();
-    assert!(head.to_lowercase().contains(&format!("host: {HOST}")), "{head}");
-    match answer(&gateway, &asked, &body) {
-        Ok((events, go_on)) => stream_events(stream.into_inner(), &events, go_on).await,
+async fn serve(mut stream: TcpStream, gateway: Shared) {
+    let request = read_request(&mut stream).await.unwrap();
+    assert_eq!(request.header("host").and_then(|host| host.split(':').next()), Some(HOST));
+    match answer(&gateway, request.path(), &request.body) {
+        Ok((events, go_on)) => stream_events(stream, &events, go_on).await,
         Err((status, text)) => {
-            let length = text.len();
-            let head = format!(
-                "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-            );
-            let _ = stream.write_all((head + &text).as_bytes()).await;
+            let status = format!("{status} x\r\nconnection: close");
+            let whole = server::response(&status, "application/json", &text);
+            let _ = stream.write_all(whole.as_bytes()).await;
         }
     }
 }

@@ -11,11 +11,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use llm_backend::{Backend as _, EmbedRequest, Error, Health, Ollama, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::server::{self, Request};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{UnixListener, UnixStream},
+    net::UnixStream,
     sync::mpsc,
-    task::JoinHandle,
     time::timeout,
 };
 
@@ -47,36 +47,29 @@ impl Reply {
 
 struct Server {
     directory: TempDir,
-    requests: Arc<Mutex<Vec<(String, Value)>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
     /// Each client that left a reply that hangs.
     left: mpsc::Receiver<()>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _server: server::Server,
 }
 
 impl Server {
-    /// Answers each request by its first line.
-    fn start(script: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static) -> Self {
+    /// Answers each request by what it is.
+    fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(directory.path().join("http.sock")).unwrap();
-        let requests = Arc::<Mutex<Vec<(String, Value)>>>::default();
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
         let (leave, left) = mpsc::channel(8);
-        let seen = Arc::clone(&requests);
-        let task = tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let (line, body) = read(&mut stream).await;
-                seen.lock().unwrap().push((line.clone(), body.clone()));
-                let reply = script(&line, &body);
-                answer(stream, reply, leave.clone()).await;
+        let (seen, script) = (Arc::clone(&requests), Arc::new(script));
+        let serve = move |mut stream| {
+            let (seen, script, leave) = (Arc::clone(&seen), Arc::clone(&script), leave.clone());
+            async move {
+                let request = server::read_request(&mut stream).await.unwrap();
+                seen.lock().unwrap().push(request.clone());
+                answer(stream, script(&request), leave).await;
             }
-        });
-        Self { directory, requests, left, task }
+        };
+        let server = server::Server::unix(&directory.path().join("http.sock"), serve);
+        Self { directory, requests, left, _server: server }
     }
 
     fn client(&self) -> Ollama {
@@ -85,41 +78,24 @@ impl Server {
         Ollama::new(Settings::new(url), contexts).unwrap()
     }
 
-    fn requests(&self) -> Vec<(String, Value)> {
+    fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 }
 
-async fn read(stream: &mut UnixStream) -> (String, Value) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
-    }
-    let head = String::from_utf8(head).unwrap();
-    let length = head.split("content-length: ").nth(1);
-    let length = length.map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.unwrap();
-    let line = head.lines().next().unwrap().to_owned();
-    (line, serde_json::from_slice(&body).unwrap_or_default())
-}
-
 async fn answer(mut stream: UnixStream, reply: Reply, leave: mpsc::Sender<()>) {
     let Reply { status, kind, body, hangs } = reply;
-    let head =
-        format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(server::chunked(status, kind).as_bytes()).await.unwrap();
     // In pieces that cut characters and lines.
     for piece in body.as_bytes().chunks(5) {
-        let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
-        stream.write_all(&chunk).await.unwrap();
+        stream.write_all(&server::chunk(piece)).await.unwrap();
     }
     if hangs {
         assert!(stream.read_u8().await.is_err(), "the client says no more");
         leave.send(()).await.unwrap();
         return;
     }
-    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    stream.write_all(&server::chunk("")).await.unwrap();
 }
 
 fn request(model: &str) -> ChatRequest {
@@ -136,7 +112,7 @@ async fn ask(client: &Ollama, model: &str) -> Result<Vec<Delta>, Error> {
 
 #[tokio::test]
 async fn a_reply_arrives_whole_and_the_context_is_the_settings_own() {
-    let server = Server::start(|_, _| Reply::lines(HELLO));
+    let server = Server::start(|_| Reply::lines(HELLO));
 
     let deltas = ask(&server.client(), "m").await.unwrap();
 
@@ -148,16 +124,16 @@ async fn a_reply_arrives_whole_and_the_context_is_the_settings_own() {
     assert_eq!(deltas, [Delta::text("안녕"), end]);
     ask(&server.client(), "other").await.unwrap();
     let sent = server.requests();
-    assert_eq!(sent[0].0, "POST /api/chat HTTP/1.1");
-    assert_eq!(sent[0].1["options"], json!({"num_ctx": 8192}));
-    assert_eq!(sent[1].1["options"], json!({}), "Ollama's own default");
-    assert_eq!(sent[0].1["messages"][0]["content"], "안녕?");
+    assert_eq!(sent[0].line(), "POST /api/chat HTTP/1.1");
+    assert_eq!(sent[0].json()["options"], json!({"num_ctx": 8192}));
+    assert_eq!(sent[1].json()["options"], json!({}), "Ollama's own default");
+    assert_eq!(sent[0].json()["messages"][0]["content"], "안녕?");
 }
 
 #[tokio::test]
 async fn leaving_closes_the_connection() {
     let first = HELLO.split_inclusive('\n').next().unwrap();
-    let mut server = Server::start(move |_, _| Reply { hangs: true, ..Reply::lines(first) });
+    let mut server = Server::start(move |_| Reply { hangs: true, ..Reply::lines(first) });
 
     let mut reply = server.client().chat(request("m")).await.unwrap();
     assert_eq!(reply.next().await.unwrap().unwrap(), Delta::text("안녕"));
@@ -168,7 +144,7 @@ async fn leaving_closes_the_connection() {
 
 #[tokio::test]
 async fn models_of_the_cloud_are_refused_before_anything_is_sent() {
-    let server = Server::start(|_, _| Reply::lines(HELLO));
+    let server = Server::start(|_| Reply::lines(HELLO));
     for model in ["gpt-oss:120b-cloud", "minimax-m2:cloud"] {
         let error = ask(&server.client(), model).await.unwrap_err();
         assert!(matches!(error, Error::Refused { status: 400, .. }), "{error:?}");
@@ -184,7 +160,7 @@ async fn models_of_the_cloud_are_refused_before_anything_is_sent() {
 async fn refusals_and_faults_are_distinguished() {
     let said = |status, text: &str| {
         let body = json!({ "error": text });
-        let server = Server::start(move |_, _| Reply::json(status, &body));
+        let server = Server::start(move |_| Reply::json(status, &body));
         async move { ask(&server.client(), "m").await.unwrap_err() }
     };
     let error = said("400 Bad Request", "\"m\" does not support tools").await;
@@ -202,28 +178,28 @@ async fn refusals_and_faults_are_distinguished() {
         assert!(error.may_try_another() && !error.is_backend_fault(), "{error:?}");
     }
 
-    let server = Server::start(|_, _| Reply::json("200 OK", &json!({"done": true})));
+    let server = Server::start(|_| Reply::json("200 OK", &json!({"done": true})));
     let error = ask(&server.client(), "m").await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
-    let server = Server::start(|_, _| Reply::lines("{\"error\":\"out of memory\"}\n"));
+    let server = Server::start(|_| Reply::lines("{\"error\":\"out of memory\"}\n"));
     let error = ask(&server.client(), "m").await.unwrap_err();
     assert!(matches!(error, Error::Cut { began: false, .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn models_are_listed_with_what_they_can_do() {
-    let server = Server::start(|line, body| match line.split(' ').nth(1) {
-        Some("/api/version") => Reply::json("200 OK", &json!({"version": "0.17.4"})),
-        Some("/api/tags") => Reply::json(
+    let server = Server::start(|request| match request.path() {
+        "/api/version" => Reply::json("200 OK", &json!({"version": "0.17.4"})),
+        "/api/tags" => Reply::json(
             "200 OK",
             &json!({"models": [{"name": "m"}, {"name": "big:cloud"}, {"name": "e:latest"}]}),
         ),
-        Some("/api/show") if body["model"] == "m" => Reply::json(
+        "/api/show" if request.json()["model"] == "m" => Reply::json(
             "200 OK",
             &json!({"capabilities": ["completion", "vision"], "parameters": "num_ctx 512"}),
         ),
-        Some("/api/show") => Reply::json("200 OK", &json!({"capabilities": ["embedding"]})),
-        other => panic!("{other:?}"),
+        "/api/show" => Reply::json("200 OK", &json!({"capabilities": ["embedding"]})),
+        other => panic!("{other}"),
     });
     let client = server.client();
 
@@ -239,7 +215,7 @@ async fn models_are_listed_with_what_they_can_do() {
         ("e:latest", None, vec![Capability::Embedding]),
     ];
     assert_eq!(listed, expected);
-    assert!(server.requests().iter().all(|(_, body)| body["model"] != "big:cloud"));
+    assert!(server.requests().iter().all(|sent| sent.json()["model"] != "big:cloud"));
 }
 
 #[tokio::test]
@@ -247,9 +223,9 @@ async fn one_model_that_cannot_be_shown_does_not_hide_the_others() {
     let tags = || {
         Reply::json("200 OK", &json!({"models": [{"name": "m"}, {"name": "bad"}, {"name": "o"}]}))
     };
-    let server = Server::start(move |line, body| match line.split(' ').nth(1) {
-        Some("/api/tags") => tags(),
-        Some(_) if body["model"] == "bad" => {
+    let server = Server::start(move |request| match request.path() {
+        "/api/tags" => tags(),
+        _ if request.json()["model"] == "bad" => {
             Reply::json("500 Internal Server Error", &json!({"error": "no such blob"}))
         }
         _ => Reply::json("200 OK", &json!({"capabilities": ["vision"]})),
@@ -260,8 +236,8 @@ async fn one_model_that_cannot_be_shown_does_not_hide_the_others() {
     assert_eq!(told, [("m", sees()), ("bad", None), ("o", sees())]);
 
     // Nothing is known of any: that is no list.
-    let server = Server::start(move |line, _| match line.split(' ').nth(1) {
-        Some("/api/tags") => tags(),
+    let server = Server::start(move |request| match request.path() {
+        "/api/tags" => tags(),
         _ => Reply::json("500 Internal Server Error", &json!({"error": "no"})),
     });
     assert!(server.client().models().await.is_err());
@@ -269,13 +245,13 @@ async fn one_model_that_cannot_be_shown_does_not_hide_the_others() {
 
 #[tokio::test]
 async fn a_model_that_is_forwarded_under_another_name_is_refused_once_it_was_listed() {
-    let server = Server::start(|line, _| match line.split(' ').nth(1) {
-        Some("/api/tags") => Reply::json(
+    let server = Server::start(|request| match request.path() {
+        "/api/tags" => Reply::json(
             "200 OK",
             &json!({"models": [{"name": "m"},
                 {"name": "mine:latest", "remote_model": "gpt-oss:120b", "remote_host": "https://ollama.com:443"}]}),
         ),
-        Some("/api/show") => Reply::json("200 OK", &json!({"capabilities": ["completion"]})),
+        "/api/show" => Reply::json("200 OK", &json!({"capabilities": ["completion"]})),
         _ => Reply::lines(HELLO),
     });
     let client = server.client();
@@ -292,7 +268,7 @@ async fn a_model_that_is_forwarded_under_another_name_is_refused_once_it_was_lis
 
 #[tokio::test]
 async fn texts_become_vectors() {
-    let server = Server::start(|_, _| {
+    let server = Server::start(|_| {
         Reply::json("200 OK", &json!({"embeddings": [[0.5], [-1.0]], "prompt_eval_count": 4}))
     });
     let request = |count| EmbedRequest {
@@ -306,6 +282,7 @@ async fn texts_become_vectors() {
     assert_eq!((made.vectors, made.prompt_tokens), (vec![vec![0.5], vec![-1.0]], Some(4)));
     let sent = json!({"model": "m", "input": ["text", "text"], "truncate": false, "dimensions": 1,
         "options": {"num_ctx": 8192}});
-    assert_eq!(server.requests()[0], ("POST /api/embed HTTP/1.1".to_owned(), sent));
+    let request_sent = &server.requests()[0];
+    assert_eq!((request_sent.line(), request_sent.json()), ("POST /api/embed HTTP/1.1", sent));
     assert!(server.client().embed(request(3)).await.is_err(), "one vector is missing");
 }

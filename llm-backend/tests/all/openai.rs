@@ -11,6 +11,7 @@ use llm_backend::{
     Backend as _, EmbedRequest, Error, Health, OpenAiCompatible, Settings, Slot, Timeouts,
 };
 use tempfile::TempDir;
+use testkit::server::{self, Request};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
@@ -18,8 +19,6 @@ use tokio::{
     time::timeout,
 };
 
-const STREAM: &str =
-    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 const STEP: Duration = Duration::from_millis(20);
 
 /// A server with one connection, which the test scripts.
@@ -56,7 +55,7 @@ where
     let listener = UnixListener::bind(&socket).unwrap();
     let task = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        let mut connection = Connection { stream, request: String::new() };
+        let mut connection = Connection { stream, request: Request::default() };
         connection.read_request().await;
         script(connection).await
     });
@@ -65,27 +64,12 @@ where
 
 struct Connection {
     stream: UnixStream,
-    request: String,
+    request: Request,
 }
 
 impl Connection {
     async fn read_request(&mut self) {
-        let mut bytes = Vec::new();
-        loop {
-            bytes.push(self.stream.read_u8().await.unwrap());
-            if bytes.ends_with(b"\r\n\r\n") {
-                break;
-            }
-        }
-        let head = String::from_utf8(bytes.clone()).unwrap().to_ascii_lowercase();
-        let length = head
-            .split("content-length: ")
-            .nth(1)
-            .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).await.unwrap();
-        bytes.extend(body);
-        self.request = String::from_utf8(bytes).unwrap();
+        self.request = server::read_request(&mut self.stream).await.unwrap();
     }
 
     async fn send(&mut self, bytes: &[u8]) {
@@ -94,19 +78,19 @@ impl Connection {
         tokio::time::sleep(STEP).await;
     }
 
+    /// Begins a stream of events.
+    async fn begin(&mut self) {
+        self.send(server::chunked("200 OK", "text/event-stream").as_bytes()).await;
+    }
+
     /// Sends one chunk of a chunked body.
     async fn chunk(&mut self, bytes: &[u8]) {
-        let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
-        framed.extend_from_slice(bytes);
-        framed.extend_from_slice(b"\r\n");
-        self.send(&framed).await;
+        self.send(&server::chunk(bytes)).await;
     }
 
     async fn answer(&mut self, status: &str, body: &str) {
-        let head = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
+        let whole = server::response(status, "application/json", body);
+        let (head, body) = whole.split_at(whole.len() - body.len());
         self.send(head.as_bytes()).await;
         self.send(body.as_bytes()).await;
     }
@@ -140,7 +124,7 @@ async fn ask(client: &OpenAiCompatible) -> Result<Vec<Delta>, Error> {
 #[tokio::test]
 async fn a_reply_split_inside_characters_arrives_whole() {
     let server = serve(|mut connection| async move {
-        connection.send(STREAM.as_bytes()).await;
+        connection.begin().await;
         for byte in format!(": ping\n\n{}{}", event("안녕하세요"), END).as_bytes().chunks(7) {
             connection.chunk(byte).await;
         }
@@ -158,9 +142,8 @@ async fn a_reply_split_inside_characters_arrives_whole() {
     );
     let (left, sent) = server.task.await.unwrap();
     assert!(left, "the connection serves one request only");
-    assert!(sent.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{sent}");
-    let body: serde_json::Value =
-        serde_json::from_str(sent.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(sent.line(), "POST /v1/chat/completions HTTP/1.1");
+    let body = sent.json();
     assert_eq!(body["stream"], true);
     assert_eq!(body["stream_options"]["include_usage"], true);
     assert_eq!(body["max_tokens"], 7);
@@ -171,7 +154,7 @@ async fn a_reply_split_inside_characters_arrives_whole() {
 async fn a_text_is_continued_at_its_own_path_or_refused_like_ollama() {
     let raw = || ChatRequest { completion: Some(Completion::Raw), ..request() };
     let server = serve(|mut connection| async move {
-        connection.send(STREAM.as_bytes()).await;
+        connection.begin().await;
         for text in [
             "data: {\"choices\":[{\"index\":0,\"text\":\"b\",\"logprobs\":null,\"finish_reason\":null}]}\n\n",
             "data: {\"choices\":[{\"index\":0,\"text\":\"\",\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n",
@@ -185,9 +168,8 @@ async fn a_text_is_continued_at_its_own_path_or_refused_like_ollama() {
     let end = Delta { finish_reason: Some(FinishReason::Length), ..Delta::default() };
     assert_eq!(deltas, [Delta::text("b"), end]);
     let sent = server.task.await.unwrap();
-    assert!(sent.starts_with("POST /v1/completions HTTP/1.1\r\n"), "{sent}");
-    let body: serde_json::Value =
-        serde_json::from_str(sent.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(sent.line(), "POST /v1/completions HTTP/1.1");
+    let body = sent.json();
     assert_eq!((&body["prompt"], body.get("messages")), (&"안녕?".into(), None));
 
     for (status, words) in [
@@ -227,8 +209,7 @@ async fn a_refusal_has_the_backends_message_and_no_other_backend_is_tried() {
 async fn an_answer_that_does_not_end_is_left_after_the_time_of_a_reply() {
     for vectors in [true, false] {
         let server = serve(|mut connection| async move {
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
-            connection.send(head.as_bytes()).await;
+            connection.send(server::chunked("200 OK", "application/json").as_bytes()).await;
             while connection.stream.write_all(b"1\r\n \r\n").await.is_ok() {
                 tokio::time::sleep(STEP).await;
             }
@@ -309,7 +290,7 @@ async fn a_default_number_of_tokens_is_left_out_if_it_does_not_fit() {
     let server = serve(|mut connection| async move {
         connection.answer("400 Bad Request", TOO_LONG).await;
         connection.read_request().await;
-        connection.send(STREAM.as_bytes()).await;
+        connection.begin().await;
         for text in ["a", "b", "c"] {
             connection.chunk(event(text).as_bytes()).await;
         }
@@ -322,8 +303,7 @@ async fn a_default_number_of_tokens_is_left_out_if_it_does_not_fit() {
     assert_eq!(deltas, [Delta::text("a"), Delta::text("b"), end]);
     let (left, sent) = server.task.await.unwrap();
     assert!(left, "the rest is not generated");
-    let body: serde_json::Value =
-        serde_json::from_str(sent.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let body = sent.json();
     assert_eq!((body.get("max_tokens"), &body["temperature"]), (None, &serde_json::Value::Null));
 
     let server = serve(|mut connection| async move {
@@ -398,9 +378,9 @@ fn serve_paths(answers: &'static [(&'static str, &'static str, &'static str)]) -
     let listener = UnixListener::bind(&socket).unwrap();
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let mut connection = Connection { stream, request: String::new() };
+            let mut connection = Connection { stream, request: Request::default() };
             connection.read_request().await;
-            let asked = connection.request.split(' ').nth(1).unwrap();
+            let asked = connection.request.path();
             let (_, status, body) = answers.iter().find(|(path, ..)| *path == asked).unwrap();
             let status = format!("{status}\r\nconnection: close");
             connection.answer(&status, body).await;

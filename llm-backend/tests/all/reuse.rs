@@ -6,6 +6,7 @@ use chat_vocabulary::{ChatRequest, Message};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::FuturesUnordered};
 use llm_backend::{Backend as _, Error, OpenAiCompatible, Settings, SocketTrust, Timeouts};
 use tempfile::TempDir;
+use testkit::server::{chunk, chunked, read_request};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
@@ -53,23 +54,14 @@ fn request() -> ChatRequest {
 
 /// Reads one request; nothing if the client closes before.
 async fn read(stream: &mut UnixStream) -> Option<()> {
-    let mut seen = Vec::new();
-    while !seen.windows(4).any(|bytes| bytes == b"\r\n\r\n") || !seen.ends_with(b"}") {
-        (timeout(PATIENCE, stream.read_buf(&mut seen)).await.unwrap().unwrap() > 0).then_some(())?;
-    }
-    Some(())
-}
-
-fn chunk(text: &str) -> String {
-    format!("{:x}\r\n{text}\r\n", text.len())
+    timeout(PATIENCE, read_request(stream)).await.unwrap().ok().map(drop)
 }
 
 /// Answers with a whole stream in one piece.
 async fn answer(stream: &mut UnixStream) {
-    let head =
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    let whole = format!("{head}{}{}0\r\n\r\n", chunk(DELTA), chunk(END));
-    stream.write_all(whole.as_bytes()).await.unwrap();
+    let head = chunked("200 OK", "text/event-stream").into_bytes();
+    let whole = [head, chunk(DELTA), chunk(END), chunk("")].concat();
+    stream.write_all(&whole).await.unwrap();
 }
 
 #[tokio::test]

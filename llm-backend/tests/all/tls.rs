@@ -19,15 +19,13 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use tempfile::TempDir;
+use testkit::server;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpListener, UnixListener},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::Notify,
-    task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
 
-const HEALTHY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 const VECTORS: &str = r#"{"data":[{"index":0,"embedding":[1.5]}]}"#;
 
@@ -98,13 +96,7 @@ struct Shared {
 
 struct Server {
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _server: server::Server,
 }
 
 impl Server {
@@ -118,30 +110,18 @@ impl Server {
 
     /// On loopback; its URL beside it.
     async fn tcp(authority: &Authority, name: &str) -> (Self, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://127.0.0.1:{}", listener.local_addr().unwrap().port());
         let shared = Self::shared(authority, name);
         let accept = Arc::clone(&shared);
-        let task = tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, Arc::clone(&accept)));
-            }
-        });
-        (Self { shared, task }, url)
+        let serve = move |stream| serve(stream, Arc::clone(&accept));
+        let (server, address) = server::Server::tcp(serve).await;
+        (Self { shared, _server: server }, format!("https://{address}"))
     }
 
     fn unix(authority: &Authority, name: &str, socket: &Path) -> Self {
-        let listener = UnixListener::bind(socket).unwrap();
         let shared = Self::shared(authority, name);
         let accept = Arc::clone(&shared);
-        let task = tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, Arc::clone(&accept)));
-            }
-        });
-        Self { shared, task }
+        let serve = move |stream| serve(stream, Arc::clone(&accept));
+        Self { shared, _server: server::Server::unix(socket, serve) }
     }
 
     /// From now on with certificates of another authority.
@@ -155,23 +135,14 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>)
     let acceptor = shared.acceptor.lock().unwrap().clone();
     // A client that trusts nobody here leaves during the handshake.
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
-    while let Some(head) = read_head(&mut stream).await {
-        answer(&mut stream, &shared, head).await;
+    while let Ok(request) = server::read_request(&mut stream).await {
+        answer(&mut stream, &shared, request.head).await;
     }
 }
 
-/// The head of a request; `None` once the client has closed. A request's body ends where the next head begins.
-async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.ok()?);
-    }
-    Some(head)
-}
-
-async fn answer(stream: &mut (impl AsyncWrite + Unpin), shared: &Shared, head: Vec<u8>) {
-    let head = String::from_utf8(head).unwrap();
+async fn answer(stream: &mut (impl AsyncWrite + Unpin), shared: &Shared, head: String) {
     shared.requests.lock().unwrap().push(head.clone());
+    let json = |body| server::response("200 OK", "application/json", body);
     if head.starts_with("POST /v1/chat/completions") {
         stream.write_all(format!("{STREAM}{}", event("a")).as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
@@ -179,15 +150,11 @@ async fn answer(stream: &mut (impl AsyncWrite + Unpin), shared: &Shared, head: V
         let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
         stream.write_all(format!("{}{end}", event("b")).as_bytes()).await.unwrap();
     } else if head.starts_with("POST /v1/embeddings") {
-        let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{VECTORS}", VECTORS.len());
-        stream.write_all(text.as_bytes()).await.unwrap();
-    } else if head.starts_with("GET /v1/models") {
-        let body = r#"{"data":[{"id":"m"}]}"#;
-        let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        stream.write_all(text.as_bytes()).await.unwrap();
-        return stream.flush().await.unwrap();
+        stream.write_all(json(VECTORS).as_bytes()).await.unwrap();
     } else {
-        stream.write_all(HEALTHY.as_bytes()).await.unwrap();
+        let is_list = head.starts_with("GET /v1/models");
+        let body = if is_list { r#"{"data":[{"id":"m"}]}"# } else { "{}" };
+        stream.write_all(json(body).as_bytes()).await.unwrap();
         return stream.flush().await.unwrap();
     }
     stream.shutdown().await.unwrap();

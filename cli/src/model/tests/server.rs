@@ -5,11 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
-};
+use testkit::server::{self, read_request};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 /// What it serves, and what it was asked.
 #[derive(Debug)]
@@ -33,19 +30,11 @@ pub(super) struct Shared {
 pub(super) struct Server {
     pub(super) shared: Arc<Shared>,
     pub(super) url: String,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _server: server::Server,
 }
 
 impl Server {
     pub(super) async fn start(content: Vec<u8>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/sea.gguf", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
             content: Mutex::new((content, "\"one\"")),
             cut_after: AtomicUsize::new(usize::MAX),
@@ -54,33 +43,24 @@ impl Server {
             missing: AtomicBool::new(false),
             ranges: Mutex::default(),
         });
-        let task = tokio::spawn({
-            let shared = Arc::clone(&shared);
-            async move {
-                while let Ok((io, _)) = listener.accept().await {
-                    // A client that leaves early is no fault.
-                    let _ = serve(io, &shared).await;
-                }
-            }
-        });
-        Self { shared, url, task }
+        let served = Arc::clone(&shared);
+        let (server, address) = server::Server::tcp(move |io| {
+            let shared = Arc::clone(&served);
+            // A client that leaves early is no fault.
+            async move { drop(serve(io, &shared).await) }
+        })
+        .await;
+        Self { shared, url: format!("http://{address}/sea.gguf"), _server: server }
     }
 }
 
 async fn serve(mut io: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        head.push(char::from(io.read_u8().await?));
-    }
-    let header = |name: &str| {
-        let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name))?;
-        Some(line.split_once(": ")?.1.to_owned())
-    };
-    let range = header("range: ");
+    let request = read_request(&mut io).await?;
+    let range = request.header("range").map(str::to_owned);
     shared.ranges.lock().unwrap().push(range.clone());
     let (content, tag) = shared.content.lock().unwrap().clone();
     let from = range
-        .filter(|_| header("if-range: ").as_deref() == Some(tag))
+        .filter(|_| request.header("if-range") == Some(tag))
         .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
     let len = content.len();
     let (status, body) = match from {

@@ -7,6 +7,7 @@ use llm_backend::{
     Backend as _, Error, Timeouts,
     confidential::{Confidential, InMemoryStore, SeenStore as _, Settings},
 };
+use testkit::eventually;
 use tokio::{
     io::AsyncWriteExt as _,
     time::{Instant, sleep, sleep_until, timeout},
@@ -24,12 +25,11 @@ const FRESH: Duration = Duration::from_millis(200);
 
 /// Waits until the deployment has seen this.
 async fn until(deployment: &Deployment, what: &str, seen: impl Fn(&Script) -> bool) {
-    let waited = timeout(EVER, async {
-        while !seen(&deployment.seen()) {
-            sleep(Duration::from_millis(5)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "{what}: {:?}", deployment.seen());
+    let check = async || {
+        let found = deployment.seen();
+        if seen(&found) { Ok(()) } else { Err(found) }
+    };
+    eventually(what, check).await;
 }
 
 #[tokio::test]
@@ -244,16 +244,11 @@ async fn a_node_that_is_refused_is_sealed_to_no_more() {
 
 /// Asks until a question goes to so many nodes: what was asked of them is taken in a moment after they answered.
 async fn shows(deployment: &Deployment, client: &Confidential, candidates: usize) {
-    let asked = async {
-        loop {
-            talk(client).await.expect("the proof still holds");
-            if deployment.seen().candidates.len() == candidates {
-                return;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
+    let is_taken_in = async || {
+        talk(client).await.expect("the proof still holds");
+        deployment.seen().candidates.len() == candidates
     };
-    timeout(EVER, asked).await.expect("it is taken in");
+    eventually("it is taken in", is_taken_in).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn dropping_the_stream_closes_the_connection() {
     let server = serve(|mut connection| async move {
-        connection.send(STREAM.as_bytes()).await;
+        connection.begin().await;
         connection.chunk(event("a").as_bytes()).await;
         connection.is_left().await
     });
@@ -31,7 +31,7 @@ async fn dropping_the_request_before_it_is_answered_closes_the_connection() {
 #[tokio::test]
 async fn a_connection_that_breaks_in_the_middle_is_a_cut() {
     let server = serve(|mut connection| async move {
-        connection.send(STREAM.as_bytes()).await;
+        connection.begin().await;
         connection.chunk(event("a").as_bytes()).await;
     });
 
@@ -44,7 +44,7 @@ async fn a_connection_that_breaks_in_the_middle_is_a_cut() {
 #[tokio::test]
 async fn silence_in_the_middle_is_a_cut_but_pings_are_not_silence() {
     let server = serve(|mut connection| async move {
-        connection.send(STREAM.as_bytes()).await;
+        connection.begin().await;
         connection.chunk(event("a").as_bytes()).await;
         for _ in 0..6 {
             tokio::time::sleep(STEP * 20).await;
@@ -69,7 +69,7 @@ async fn silence_in_the_middle_is_a_cut_but_pings_are_not_silence() {
 async fn pings_alone_do_not_outlast_the_limits() {
     let pinging = |first: Option<&'static str>| {
         serve(move |mut connection| async move {
-            connection.send(STREAM.as_bytes()).await;
+            connection.begin().await;
             if let Some(text) = first {
                 connection.chunk(event(text).as_bytes()).await;
             }
@@ -98,7 +98,7 @@ async fn pings_alone_do_not_outlast_the_limits() {
 #[tokio::test]
 async fn silence_while_the_prompt_is_read_is_no_fault() {
     let server = serve(|mut connection| async move {
-        connection.send(STREAM.as_bytes()).await;
+        connection.begin().await;
         // Longer than silence may last after the first delta.
         tokio::time::sleep(STEP * 40).await;
         connection.chunk(format!("{}{END}", event("a")).as_bytes()).await;

@@ -4,7 +4,7 @@ use chat_vocabulary::{ChatRequest, Delta, FinishReason, Options};
 use futures_util::TryStreamExt as _;
 use llm_backend::{Backend as _, Code, Detail, Error};
 
-use super::{STREAM, ask, event, request, serve};
+use super::{ask, event, request, serve};
 
 /// What a refusal with a code of OpenAI's is taken for.
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_bound_of_ours_that_the_model_does_not_take_is_left_out() {
                 return None;
             }
             connection.read_request().await;
-            connection.send(STREAM.as_bytes()).await;
+            connection.begin().await;
             connection.chunk(event("a").as_bytes()).await;
             connection.chunk(event("b").as_bytes()).await;
             connection.is_left().await;
@@ -96,6 +96,7 @@ async fn a_bound_of_ours_that_the_model_does_not_take_is_left_out() {
                 assert!(usual_length);
                 assert_eq!(deltas, [Delta::text("a"), ended]);
                 let sent = server.task.await.unwrap().unwrap();
+                let sent = String::from_utf8(sent.body).unwrap();
                 assert!(!sent.contains("max_tokens"), "{sent}");
             }
             Err(error) => assert!(!usual_length && error.is_without("max_tokens"), "{error:?}"),

@@ -4,13 +4,13 @@ use std::{io, path::Path, time::Duration};
 
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use serde_json::{Value, json};
+use testkit::server::{Server, chunk, chunked, read_request, response};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{UnixListener, UnixStream},
+    net::UnixStream,
     sync::watch,
     time::{sleep, timeout},
 };
-use tokio_util::task::AbortOnDropHandle;
 
 /// Bytes of an endless line that go out at a time.
 const PIECE: usize = 4 << 10;
@@ -148,24 +148,20 @@ pub(super) struct RequestCounts {
 /// A running backend.
 pub(super) struct FaultyBackend {
     counts: watch::Receiver<RequestCounts>,
-    _task: AbortOnDropHandle<()>,
+    _server: Server,
 }
 
 impl FaultyBackend {
     /// Does these steps for each request for a reply; answers health checks or leaves them without an answer.
     pub(super) fn start(socket: &Path, kind: Kind, steps: &'static [Step], healthy: bool) -> Self {
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
-        let listener = UnixListener::bind(socket).unwrap();
         let (counted, counts) = watch::channel(RequestCounts::default());
-        let task = tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let script = Script { kind, steps, healthy, counted: counted.clone() };
-                // Whoever leaves early breaks the script, as it should.
-                tokio::spawn(async move { drop(script.run(stream).await) });
-            }
+        let server = Server::unix(socket, move |stream| {
+            let script = Script { kind, steps, healthy, counted: counted.clone() };
+            // Whoever leaves early breaks the script, as it should.
+            async move { drop(script.run(stream).await) }
         });
-        Self { counts, _task: AbortOnDropHandle::new(task) }
+        Self { counts, _server: server }
     }
 
     /// What happened so far.
@@ -190,8 +186,8 @@ struct Script {
 
 impl Script {
     async fn run(self, mut stream: UnixStream) -> io::Result<()> {
-        let asked = request(&mut stream).await?;
-        if asked.starts_with("GET ") {
+        let asked = read_request(&mut stream).await?;
+        if asked.line().starts_with("GET ") {
             self.counted.send_modify(|counts| counts.checks += 1);
             if self.healthy {
                 return answer(&mut stream, "200 OK", &json!({"version": "1"})).await;
@@ -219,35 +215,25 @@ impl Script {
                 let error = json!({"error": {"message": "no", "code": code, "param": null}});
                 answer(stream, "400 Bad Request", &error).await
             }
-            Step::Page => {
-                let page =
-                    "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi";
-                stream.write_all(page.as_bytes()).await
-            }
-            Step::Head => {
-                let content_type = kind.content_type();
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
-                );
-                stream.write_all(head.as_bytes()).await
-            }
-            Step::Text => chunk(stream, kind.text().as_bytes()).await,
+            Step::Page => stream.write_all(response("200 OK", "text/html", "hi").as_bytes()).await,
+            Step::Head => stream.write_all(chunked("200 OK", kind.content_type()).as_bytes()).await,
+            Step::Text => send(stream, kind.text().as_bytes()).await,
             Step::End => {
-                chunk(stream, kind.end().as_bytes()).await?;
-                stream.write_all(b"0\r\n\r\n").await
+                send(stream, kind.end().as_bytes()).await?;
+                send(stream, b"").await
             }
-            Step::Error => chunk(stream, kind.event(&kind.error()).as_bytes()).await,
-            Step::Garbage => chunk(stream, kind.event(&json!("?")).as_bytes()).await,
+            Step::Error => send(stream, kind.event(&kind.error()).as_bytes()).await,
+            Step::Garbage => send(stream, kind.event(&json!("?")).as_bytes()).await,
             Step::NotHttp => stream.write_all(b"\x16\x03\x01\x00\x02no\r\n\r\n").await,
             Step::EndlessLine => {
                 set_socket_send_buffer_size(&*stream, ON_THE_WAY / 4)?;
                 loop {
-                    chunk(stream, &[b'x'; PIECE]).await?;
+                    send(stream, &[b'x'; PIECE]).await?;
                     self.counted.send_modify(|counts| counts.endless += PIECE);
                 }
             }
             Step::Comments => loop {
-                chunk(stream, kind.comment().as_bytes()).await?;
+                send(stream, kind.comment().as_bytes()).await?;
                 sleep(Duration::from_millis(20)).await;
             },
             Step::Pause(milliseconds) => {
@@ -269,30 +255,12 @@ async fn until_left(stream: &mut UnixStream) -> io::Result<()> {
 }
 
 /// Sends one chunk of a chunked body.
-async fn chunk(stream: &mut UnixStream, bytes: &[u8]) -> io::Result<()> {
-    let head = format!("{:x}\r\n", bytes.len());
-    stream.write_all(&[head.as_bytes(), bytes, b"\r\n"].concat()).await
+async fn send(stream: &mut UnixStream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(&chunk(bytes)).await
 }
 
 async fn answer(stream: &mut UnixStream, status: &str, body: &Value) -> io::Result<()> {
-    let body = body.to_string();
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nlocation: /elsewhere\r\ncontent-length: {length}\r\n\r\n"
-    );
-    stream.write_all(format!("{head}{body}").as_bytes()).await
-}
-
-/// Reads a whole request and returns its first line.
-async fn request(stream: &mut UnixStream) -> io::Result<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let length = head.to_ascii_lowercase();
-    let length = length.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
-    let mut body = vec![0; length.map_or(0, |digits| digits.parse().unwrap())];
-    stream.read_exact(&mut body).await?;
-    Ok(head.lines().next().unwrap_or_default().to_owned())
+    let status = format!("{status}\r\nlocation: /elsewhere");
+    let whole = response(&status, "application/json", &body.to_string());
+    stream.write_all(whole.as_bytes()).await
 }
