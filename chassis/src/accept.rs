@@ -69,7 +69,7 @@ impl Connections {
     }
 
     /// Serves connections on these threads instead of the current runtime. A socket stays registered with the runtime that
-    /// accepted it until it is moved ([`crate::unix::adopt`]).
+    /// accepted it until it is moved (`into_std`, `from_std`).
     #[must_use]
     pub fn on(self, workers: &Arc<Workers>) -> Self {
         Self { workers: Some(Arc::clone(workers)), ..self }

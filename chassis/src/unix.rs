@@ -166,19 +166,6 @@ impl Listener for Socket {
     }
 }
 
-/// Moves a connection to the current runtime.
-///
-/// # Errors
-///
-/// The system refuses; the connection is closed.
-///
-/// # Panics
-///
-/// Outside of a Tokio runtime.
-pub fn adopt(stream: UnixStream) -> io::Result<UnixStream> {
-    UnixStream::from_std(stream.into_std()?)
-}
-
 impl Inode {
     fn new(path: &Path, found: &Metadata) -> Self {
         Self { path: path.to_owned(), device: found.dev(), inode: found.ino() }

@@ -14,7 +14,7 @@ use chassis::{
     http::Http,
     problem::ErrorResponse,
     quota::Quota,
-    unix::{Socket, adopt},
+    unix::Socket,
     websocket::ConnectionGuard,
     workers::Workers,
 };
@@ -133,14 +133,17 @@ impl Server {
         };
         let moves = workers.is_some();
         let shared = Arc::new(Shared { server: self, router, nodes });
-        let connect = |io, uid, stopping| {
+        let connect = |io: UnixStream, uid, stopping| {
             if uid != shared.server.caller_uid && uid != SUPERUSER {
                 tracing::warn!(uid, "connection from another process refused");
                 return None;
             }
             let shared = Arc::clone(&shared);
             Some(async move {
-                match if moves { adopt(io) } else { Ok(io) } {
+                // To the current runtime.
+                let moved =
+                    if moves { io.into_std().and_then(UnixStream::from_std) } else { Ok(io) };
+                match moved {
                     Ok(io) => shared.run(io, uid, stopping).await,
                     Err(error) => tracing::warn!(%error, "a connection cannot be moved"),
                 }

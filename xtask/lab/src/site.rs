@@ -88,13 +88,4 @@ impl Site {
                 nft add rule ip lose through meta l4proto udp drop")
             .map(drop)
     }
-
-    /// Ends [`Site::lose_udp`].
-    ///
-    /// # Errors
-    ///
-    /// Nothing was lost.
-    pub fn pass_udp(&self) -> Result<()> {
-        self.router.sh("nft delete table ip lose").map(drop)
-    }
 }
