@@ -159,11 +159,7 @@ mod tests {
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(first);
         // A process that another test is starting holds all files for a moment.
-        let free = (0..3000).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            Lock::take(root.path()).is_ok()
-        });
-        assert!(free);
+        testkit::blocking::eventually("the lock is free", || Lock::take(root.path()));
     }
 
     #[test]

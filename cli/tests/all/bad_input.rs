@@ -11,12 +11,12 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
-    thread,
     time::Duration,
 };
 
 use lab::{BIN, Instance, Machine, ROOT, inside};
 use services::{Arg, SERVICES, Service};
+use testkit::{blocking::eventually, equal};
 
 use super::control_plane::{ControlPlane, URL, last_word};
 
@@ -105,16 +105,10 @@ impl TestRoot {
         let mounts =
             || machine.sh("grep -c ' /run/maru-lab/root/' /proc/self/mounts || true").unwrap();
         // The keeper of a container ends a moment after it, and podman unmounts what it had after that.
-        for _ in 0..1200 {
-            if left().is_empty() && mounts().trim() == "0" {
-                break;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        assert_eq!(left(), []);
+        eventually("nothing runs", || equal(left(), vec![]));
+        eventually("nothing is mounted", || equal(mounts().trim().to_owned(), "0".to_owned()));
         assert_eq!(machine.sh("ip -o link | wc -l").unwrap().trim(), "1", "more than lo");
         assert_eq!(machine.sh("nft list tables").unwrap(), "");
-        assert_eq!(mounts().trim(), "0");
         let containers = machine.sh(&format!(
             "cd {ROOT}/run/maru/containers 2>/dev/null || exit 0
             CONTAINERS_CONF=$PWD/containers.conf CONTAINERS_STORAGE_CONF=$PWD/storage.conf \\

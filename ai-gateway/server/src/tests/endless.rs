@@ -94,11 +94,7 @@ async fn sealed_bodies_take_room_before_they_are_read() {
     let (socket, header) = (gateway.agent_socket(), ada().header);
     let sender =
         tokio::spawn(async move { drop(client::try_send(&socket, Some(&header), request).await) });
-    let taken = async {
-        while gateway.app.bodies.free() > before - 1_500_000 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), taken).await.expect("it takes room");
+    let taken = async || gateway.app.bodies.free() <= before - 1_500_000;
+    testkit::eventually("it takes room", taken).await;
     sender.abort();
 }

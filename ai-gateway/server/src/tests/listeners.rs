@@ -213,9 +213,7 @@ async fn a_caller_above_the_rate_gets_429_even_while_still_sending() {
         content-type: application/json\r\ncontent-length: 2\r\n\r\n";
     for times in [1, 2] {
         stream.write_all(head.as_bytes()).await.unwrap();
-        while !refused().contains(&count(times)) {
-            tokio::task::yield_now().await;
-        }
+        testkit::eventually("it is counted", async || refused().contains(&count(times))).await;
         stream.write_all(b"{}").await.unwrap();
     }
     let mut said = String::new();
@@ -388,9 +386,7 @@ async fn a_large_request_waits_for_room_that_its_own_sender_has() {
         1 << 20
     );
     half.write_all(head.as_bytes()).await.unwrap();
-    while gateway.app.bodies.free() == free {
-        tokio::task::yield_now().await;
-    }
+    testkit::eventually("it takes room", async || gateway.app.bodies.free() != free).await;
 
     let (ada, bob) = (ada(), bob());
     let mut waiting = Box::pin(gateway.post(&ada, PATH, &large));

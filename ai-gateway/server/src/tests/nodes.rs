@@ -63,12 +63,8 @@ async fn draining_holds_without_a_start_and_replies_under_way_go_on() {
     let ask =
         |who| tokio::spawn(gateway.sending(&member(who), "/v1/chat/completions", body.clone()));
     let asked: Vec<_> = (33..37).map(ask).collect();
-    let all = async {
-        while gateway.one.open() + gateway.two.open() < 4 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(60), all).await.expect("all are asked");
+    let all = async || gateway.one.open() + gateway.two.open() >= 4;
+    testkit::eventually("all are asked", all).await;
     gateway.rewrite(&settings(", draining: true"));
     assert_eq!(gateway.app.queues.state()[0].1.slots, 2, "those of the other");
     gateway.one.release(4);

@@ -1,3 +1,5 @@
+use testkit::eventually;
+
 use super::*;
 use crate::client::{Client, Refused};
 
@@ -37,9 +39,8 @@ async fn what_is_asked_arrives_and_its_outcome_is_told() {
         }
     }
     drop(control);
-    while Client::supervisor(root.path()).await.is_some() {
-        tokio::task::yield_now().await;
-    }
+    let is_gone = async || Client::supervisor(root.path()).await.is_none();
+    eventually("nobody listens", is_gone).await;
 }
 
 #[tokio::test]
@@ -54,9 +55,8 @@ async fn one_may_wait_for_another_and_no_more() {
     let ask = control.next().await;
     // One is under way, one waits.
     let asks = [first, start(), start()];
-    while !asks.iter().any(tokio::task::JoinHandle::is_finished) {
-        tokio::task::yield_now().await;
-    }
+    let is_any_finished = async || asks.iter().any(tokio::task::JoinHandle::is_finished);
+    eventually("a third is refused", is_any_finished).await;
     ask.answer.send(Ok(())).unwrap();
     control.next().await.answer.send(Ok(())).unwrap();
     let mut refused = 0;

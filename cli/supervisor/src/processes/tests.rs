@@ -1,6 +1,7 @@
 use std::{path::Path, time::Duration};
 
 use services::Stage;
+use testkit::eventually;
 
 use super::{Spec, Supervisor};
 use crate::{disk::DiskQuota, lock::Lock, log::is_warning};
@@ -67,9 +68,7 @@ async fn a_service_that_fills_the_disk_is_stopped_until_that_is_removed() {
 
     std::fs::remove_file(own.path().join("large")).unwrap();
     let starts = || std::fs::read_to_string(&ran).unwrap().lines().count();
-    while starts() < 2 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("another start", async || starts() >= 2).await;
     supervisor.stop_all().await;
 }
 
@@ -94,15 +93,9 @@ async fn a_service_that_crashes_later_is_started_again() {
     let script = format!("echo run >> {0}; sleep 0.1; exit 3", runs.display());
 
     supervisor.start(shell("gateway", &script)).unwrap();
-    for _ in 0..1200 {
-        if std::fs::read_to_string(&runs).is_ok_and(|text| text.lines().count() >= 2) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let again = async || std::fs::read_to_string(&runs).is_ok_and(|text| text.lines().count() >= 2);
+    eventually("another start", again).await;
     supervisor.stop_all().await;
-
-    assert!(std::fs::read_to_string(&runs).unwrap().lines().count() >= 2);
 }
 
 #[tokio::test]

@@ -8,10 +8,7 @@ use http_body_util::Full;
 use hyper::Request;
 use rustix::process::Signal;
 use testkit::blocking::eventually;
-use tokio::{
-    join, select,
-    time::{sleep, timeout},
-};
+use tokio::{join, select, time::timeout};
 
 use crate::support::{Node, NodeResponse, client, own, question, signal};
 
@@ -102,12 +99,7 @@ async fn a_worker_that_is_killed_before_a_reply_is_told_and_before_its_request_i
     node.engine.hang(true);
     let (sealed, key, _) = node.seal(&question(PATH, "smollm2")).await;
     let kill = async {
-        let worker = loop {
-            match node.engine.worker() {
-                Some(worker) => break worker,
-                None => sleep(Duration::from_millis(10)).await,
-            }
-        };
+        let worker = testkit::eventually("its job", async || node.engine.worker()).await;
         signal(worker, Signal::KILL);
     };
     let (answer, ()) = join!(node.ask(&key, &sealed), kill);
@@ -126,9 +118,7 @@ async fn a_worker_that_dies_with_its_request_unread_is_replaced_too() {
     let (sealed, key, opener) = node.seal(&question(PATH, "smollm2")).await;
     let kill = async {
         // The next one is started once this one has its request.
-        while node.workers().len() < 2 {
-            sleep(Duration::from_millis(10)).await;
-        }
+        testkit::eventually("another worker", async || node.workers().len() >= 2).await;
         signal(worker, Signal::KILL);
     };
     let (answer, ()) = join!(node.ask(&key, &sealed), kill);
@@ -148,14 +138,10 @@ async fn a_worker_that_hangs_before_a_reply_or_whose_engine_does_says_nothing_an
             signal(worker, Signal::STOP);
         }
         // Another one waits for the next request once this one has its job.
-        let works = async {
-            while node.workers().len() < 2 || engine && node.engine.under_way() == 0 {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
+        let works = async || node.workers().len() >= 2 && (!engine || node.engine.under_way() > 0);
         select! {
             _ = node.ask(&key, &sealed) => panic!("it hangs"),
-            () = works => {}
+            () = testkit::eventually("it works", works) => {}
         }
         eventually("its end", || !node.workers().contains(&worker));
         eventually("the end of the engine's work", || node.engine.under_way() == 0);

@@ -69,16 +69,14 @@ impl RunningChain {
         let node = Node::start(&world, 1).await;
         let mut index = 0;
         // Until the router has looked at it.
-        loop {
+        let is_routed = async || {
             assert_eq!(node.tell(&world, router.address, index).await.status, 200);
             index += 1;
             let gateway = world.client_as("gateway");
             let sent = routed(&node).body(Full::new("sealed".into())).unwrap();
-            if gateway.whole(router.address, sent).await.status == 200 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            gateway.whole(router.address, sent).await.status == 200
+        };
+        eventually("the router forwards to it", is_routed).await;
         Self { relay, gateway, router, node, client, key, _world: world }
     }
 

@@ -148,10 +148,8 @@ async fn a_node_is_asked_so_much_at_a_time_and_the_rest_goes_to_others() {
     assert_eq!(client.send(chain.router, sent()).await.status, 503, "both are asked already");
 
     drop((first, says));
-    // Until its end was noticed.
-    while client.send(chain.router, sent()).await.status != 200 {
-        tokio::task::yield_now().await;
-    }
+    let is_free = async || client.send(chain.router, sent()).await.status == 200;
+    testkit::eventually("its end is noticed", is_free).await;
 }
 
 #[tokio::test]
@@ -248,8 +246,6 @@ async fn evidence_that_many_wait_for_is_bounded_in_sum() {
     assert_eq!(client.send(router, asked(&nodes[1])).await.status, 200, "another node's");
     drop(waiting);
     *nodes[0].takes.lock().unwrap() = NodeBehavior::Well;
-    // Until it was noticed that nobody waits.
-    while client.whole(router, asked(&nodes[0])).await.status != 200 {
-        tokio::task::yield_now().await;
-    }
+    let is_free = async || client.whole(router, asked(&nodes[0])).await.status == 200;
+    testkit::eventually("it is noticed that nobody waits", is_free).await;
 }

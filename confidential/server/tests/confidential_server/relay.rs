@@ -65,8 +65,5 @@ async fn one_address_holds_a_part_of_the_connections() {
     assert!(hold().await.is_none(), "a third one is turned away");
 
     drop(held);
-    // Until their end was noticed.
-    while hold().await.is_none() {
-        tokio::task::yield_now().await;
-    }
+    testkit::eventually("their end is noticed", hold).await;
 }

@@ -10,7 +10,7 @@ use confidential_api::{
 use confidential_envelope::ResponseOpener;
 use http_body_util::Full;
 use hyper::{Method, Request};
-use testkit::http::Response;
+use testkit::{eventually, http::Response};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
@@ -105,9 +105,7 @@ async fn status(chain: &Chain, node: &Node) -> u16 {
 
 /// Waits until the node takes a request again.
 async fn until_free(chain: &Chain, node: &Node) {
-    while status(chain, node).await != 200 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("it takes a request", async || status(chain, node).await == 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

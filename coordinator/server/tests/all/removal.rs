@@ -13,7 +13,7 @@ use std::{
 use control_protocol::{key::MachinePublic, map::MapRequest};
 use hyper::StatusCode;
 use serde_json::json;
-use testkit::eventually_within;
+use testkit::{eventually, eventually_within};
 use tokio::{
     net::TcpStream,
     process::Command,
@@ -172,13 +172,8 @@ async fn a_device_that_updates_as_fast_as_it_may_is_out_before_its_updates_are_t
         format!("returned {returned:?}, ended {ended:?}, gone {gone:?}, {connected} connections");
     assert!([returned, ended, gone].iter().all(|time| *time < OUT_WITHIN), "{times}");
     drop(flood);
-    let late = async {
-        loop {
-            match device.try_connect(coordinator.address).await {
-                Some(mut channel) => return channel.try_stream("").await.err(),
-                None => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
-        }
-    };
-    assert_eq!(timeout(PATIENCE, late).await.unwrap(), Some(StatusCode::NOT_FOUND));
+    let connect = async || device.try_connect(coordinator.address).await;
+    let mut channel = eventually("it connects", connect).await;
+    let late = timeout(PATIENCE, channel.try_stream("")).await.unwrap();
+    assert_eq!(late.err(), Some(StatusCode::NOT_FOUND));
 }

@@ -6,15 +6,11 @@
 //! Fails if the stock client is not let in, if UDP or TCP with our agent breaks, or if our agent
 //! talks to a relay with another certificate than the pinned one.
 
-use std::{
-    fs,
-    process::Stdio,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, process::Stdio, time::Duration};
 
 use lab::{Deployment, Instance, ROOT, topology::HOME};
 use serde_json::{Value, json};
+use testkit::blocking::eventually_within;
 
 /// Open between members: `tailscale` 0.6 does not let replies in that no rule allows.
 const OPEN: &str = r#"{
@@ -104,17 +100,16 @@ fn refuses(instance: &Instance, times: usize) {
         let log = fs::read_to_string(instance.root.join("agent.log")).unwrap();
         log.matches("not the one that the map pins").count()
     };
-    let (before, deadline) = (count(), Instant::now() + Duration::from_secs(120));
-    while count() < before + times {
-        assert!(Instant::now() < deadline, "the agent refuses no relay");
+    let before = count();
+    eventually_within(Duration::from_secs(120), "the agent refuses the relay", || {
         let relay = instance.status().unwrap()["home_relay"].clone();
-        let is_refused = count() > before;
+        let refused = count() - before;
         assert!(
-            !is_refused || relay["connected"] == false,
+            refused == 0 || relay["connected"] == false,
             "connected to another than the pinned relay"
         );
-        thread::sleep(Duration::from_millis(200));
-    }
+        refused >= times
+    });
 }
 
 #[test]

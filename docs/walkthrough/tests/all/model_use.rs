@@ -17,7 +17,7 @@ use std::{
 use lab::{Deployment, Instance, STOP};
 use model_sample::{Value as Entry, tiny};
 use serde_json::{Value, json};
-use testkit::blocking::http;
+use testkit::blocking::{eventually_within, http};
 
 const HOST: &str = "chat.maru.internal:18789";
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -140,12 +140,5 @@ fn another_model_is_taken_up_without_a_failed_chat() {
     deployment.home.ok(&["model", "pull", &lent, "--name", "third.gguf"]).unwrap();
     deployment.home.ok(&["model", "use", "third.gguf"]).unwrap();
     assert_eq!(engines(&deployment, "third.gguf"), 1);
-    let answered = || chat(&alice.instance, 4).is_ok();
-    assert!((0..100).any(|_| {
-        let ok = answered();
-        if !ok {
-            thread::sleep(Duration::from_millis(200));
-        }
-        ok
-    }));
+    eventually_within(PATIENCE, "a chat", || chat(&alice.instance, 4));
 }

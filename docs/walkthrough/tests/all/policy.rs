@@ -13,6 +13,7 @@ use std::{
 };
 
 use lab::{Deployment, Instance, Machine, Process, ROOT};
+use testkit::blocking::eventually_within;
 
 /// Everything to everyone, in both directions; the tests take away from it.
 const OPEN: &str = r#"{
@@ -58,16 +59,9 @@ fn reaches(machine: &Machine, address: IpAddr, port: u16) -> bool {
     machine.in_network(|| TcpStream::connect_timeout(&to, Duration::from_millis(500))).is_ok()
 }
 
-/// Whether a port is open, or opens while a policy is on its way.
-fn opens(machine: &Machine, address: IpAddr, port: u16) -> bool {
-    let begun = Instant::now();
-    while !reaches(machine, address, port) {
-        if begun.elapsed() > ON_ITS_WAY {
-            return false;
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    true
+/// Waits until a port is open: a policy may be on its way.
+fn opens(machine: &Machine, address: IpAddr, port: u16, what: &str) {
+    eventually_within(ON_ITS_WAY, what, || reaches(machine, address, port));
 }
 
 /// Which ports were still open after `limit`; `None` if all closed before, for good.
@@ -125,14 +119,12 @@ fn remove_while_it_chats(
 ) -> Process {
     let chat = laptop.long_chat().unwrap();
     assert_eq!(deployment.busy_slots("inference").unwrap(), 1);
-    assert!(opens(&deployment.home.machine, own, OTHER), "the home node reaches the laptop");
+    opens(&deployment.home.machine, own, OTHER, "the home node reaches the laptop");
 
     deployment.home.ok(&["device", "remove", "laptop"]).unwrap();
     let removed = Instant::now();
-    while deployment.busy_slots("inference").unwrap() > 0 {
-        assert!(removed.elapsed() < ON_ITS_WAY, "a removed device is still answered");
-        thread::sleep(Duration::from_millis(50));
-    }
+    let is_left = || deployment.busy_slots("inference").unwrap() == 0;
+    eventually_within(ON_ITS_WAY, "a removed device is no longer answered", is_left);
     let left = ON_ITS_WAY.saturating_sub(removed.elapsed());
     assert_eq!(open_after(left, &laptop.machine, home, &PORTS), None, "to a removed device");
     let none = Duration::ZERO;
@@ -157,11 +149,13 @@ fn a_policy_is_enforced_at_the_home_node_and_removal_cuts_what_is_open() {
     let home = laptop.instance.gateway().unwrap();
     let own =
         laptop.instance.status().unwrap()["node"]["addresses"][0].as_str().unwrap().to_owned();
-    assert!(opens(machine, home, 80) && opens(machine, home, 18789));
+    for port in [80, 18789] {
+        opens(machine, home, port, "a port is open by the first policy");
+    }
     assert_eq!(open_after(Duration::ZERO, machine, home, &[OTHER]), None, "by the first policy");
 
     set_policy(&deployment, OPEN);
-    assert!(opens(machine, home, OTHER), "a listener is not reached under an open policy");
+    opens(machine, home, OTHER, "a listener is reached under an open policy");
     wait_for_a_direct_path(&laptop.instance);
     count_arrivals(home_machine);
     // From here on the laptop believes what it knows now.
@@ -172,18 +166,18 @@ fn a_policy_is_enforced_at_the_home_node_and_removal_cuts_what_is_open() {
     let before = arrivals(home_machine);
     assert!(!reaches(machine, home, 18789));
     assert!(arrivals(home_machine) > before, "the laptop asked, and the home node did not answer");
-    assert!(opens(machine, home, 80), "the messenger's port does not stay open");
+    opens(machine, home, 80, "the messenger's port stays open");
 
     // Of this network's people the group of the seed has user1, and not alice.
     set_policy(&deployment, &seed());
     assert_eq!(open_after(ON_ITS_WAY, machine, home, &PORTS), None, "outside the group");
     for port in PORTS {
-        assert!(opens(&trusted.instance.machine, home, port), "port {port} is closed to the group");
+        opens(&trusted.instance.machine, home, port, "the port is open to the group");
     }
 
     set_policy(&deployment, OPEN);
     for port in PORTS {
-        assert!(opens(machine, home, port), "port {port} does not open again");
+        opens(machine, home, port, "the port opens again");
     }
     let mut chat = remove_while_it_chats(&deployment, &laptop.instance, home, own.parse().unwrap());
     let status = chat.wait_for(Duration::from_secs(60)).unwrap();

@@ -301,18 +301,14 @@ async fn sockets_come_and_go_with_the_agent_and_one_that_cannot_be_made_spares_t
 
     for _ in 0..2 {
         let dials = tokio::spawn(run(Arc::clone(&agent), "lo".to_owned()));
-        while !path.exists() {
-            tokio::task::yield_now().await;
-        }
+        testkit::eventually("its socket", async || path.exists()).await;
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o660, 0o2750));
         let mut caller = UnixStream::connect(&path).await.unwrap();
         target.accept().await.unwrap();
         dials.abort();
         assert_eq!(caller.read(&mut [0; 1]).await.unwrap_or(0), 0, "cut with it");
-        while path.exists() {
-            tokio::task::yield_now().await;
-        }
+        testkit::eventually("its socket is gone", async || !path.exists()).await;
     }
     assert_eq!(std::fs::read_to_string(taken_at).unwrap(), "a file", "not ours, so not removed");
 }

@@ -15,6 +15,7 @@ use std::{
 use control_protocol::map::{FilterRule, NetPortRange, PortRange};
 use lab::Machine;
 use node_agent_core::filter::PacketFilter;
+use testkit::blocking::eventually_within;
 use tracing_subscriber::{
     filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -150,14 +151,11 @@ impl Pair {
     /// Waits until both sides' paths are `wanted`.
     pub(crate) fn wait_for(&self, limit_s: u64, wanted: impl Fn(Path) -> bool) -> Duration {
         let start = Instant::now();
-        loop {
+        eventually_within(Duration::from_secs(limit_s), "the wanted paths", || {
             let paths = [self.a.path(), self.b.path()];
-            if paths.into_iter().all(&wanted) {
-                return start.elapsed();
-            }
-            assert!(start.elapsed() < Duration::from_secs(limit_s), "after {limit_s} s: {paths:?}");
-            thread::sleep(Duration::from_millis(50));
-        }
+            if paths.into_iter().all(&wanted) { Ok(()) } else { Err(paths) }
+        });
+        start.elapsed()
     }
 }
 

@@ -7,11 +7,10 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command},
-    thread,
-    time::Duration,
 };
 
 use ciborium::Value;
+use testkit::blocking::eventually;
 
 /// Ends with the test.
 struct Running(Child);
@@ -31,12 +30,7 @@ fn start(folder: &Path) -> Running {
 }
 
 fn connect(folder: &Path) -> UnixStream {
-    loop {
-        match UnixStream::connect(folder.join("nsm.sock")) {
-            Ok(stream) => return stream,
-            Err(_) => thread::sleep(Duration::from_millis(5)),
-        }
-    }
+    eventually("it listens", || UnixStream::connect(folder.join("nsm.sock")))
 }
 
 fn ask(stream: &mut UnixStream, request: &Value) -> Value {

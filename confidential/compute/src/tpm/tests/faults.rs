@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use testkit::blocking::eventually;
 use tpm2_protocol::{
     TpmWriter,
     constant::TPM_MAX_COMMAND_SIZE,
@@ -138,9 +139,8 @@ fn a_device_that_does_not_answer_is_left_alone_until_its_driver_returns() {
 
     answer.send(()).unwrap();
     // Then it is opened anew, which here cannot be done.
-    while kind(stream.exchange(&FLUSH, SOON)) == io::ErrorKind::TimedOut {
-        thread::sleep(Duration::from_millis(10));
-    }
+    let returned = || kind(stream.exchange(&FLUSH, SOON)) != io::ErrorKind::TimedOut;
+    eventually("the driver returns", returned);
     assert_eq!(asked.seen(), 1, "what came late is nobody's answer");
 }
 
