@@ -90,5 +90,5 @@ fn bound(args: &ConfineArgs) -> anyhow::Result<()> {
 fn place(path: &Path) -> anyhow::Result<File> {
     let mut options = File::options();
     options.read(true).custom_flags(OFlags::PATH.bits().cast_signed());
-    options.open(path).with_context(|| message!("folder-not-opened", path = path.display()))
+    options.open(path).with_context(|| message!("not-opened", path = path.display()))
 }

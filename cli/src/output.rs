@@ -46,8 +46,8 @@ pub(crate) fn note(text: impl Display) {
 }
 
 /// As [`note`], for the supervisor.
-pub(crate) fn note_text(text: &str) {
-    note(text);
+pub(crate) fn note_message(message: &Message) {
+    note(message);
 }
 
 /// Prints a list; the parts of `heads` are the heads of its table.

@@ -27,7 +27,7 @@ use supervisor::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    output::{self, note, note_text},
+    output::{self, note, note_message},
     up::{args::UpArgs, control::Control, plan::Plan, saved_options::SavedOptions, start::Started},
 };
 
@@ -81,7 +81,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     for folder in crate::backup::restore::left_behind(root) {
         note(message!("restore-leftovers", path = folder.display()));
     }
-    let mut supervisor = Supervisor::new(root, lock, args.verbose, note_text)?;
+    let mut supervisor = Supervisor::new(root, lock, args.verbose, note_message)?;
     let mut stop = StopSignals::watch()?;
     let started = tokio::select! {
         started = begin(&mut plan, &podman, &mut supervisor) => started.map(Some),
@@ -98,7 +98,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
                 podman: &podman,
                 supervisor: &mut supervisor,
                 settings: &plan.config.coordinator,
-                note: note_text,
+                note: note_message,
             };
             keep(engines, root, &home, &mut stop).await
         }
@@ -108,7 +108,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     leftovers::forget(root);
     supervisor.stop_all().await;
     memory::Group::of(root).remove();
-    leftovers::after_stop(root, &podman, note_text).await;
+    leftovers::after_stop(root, &podman, note_message).await;
     supervisor.release()?;
     ended?;
     Ok(ExitCode::SUCCESS)
@@ -172,7 +172,7 @@ async fn check(
     found: Option<&mut Lock>,
 ) -> anyhow::Result<Plan> {
     if let Some(lock) = found {
-        leftovers::clean(root, lock, podman, note_text).await?;
+        leftovers::clean(root, lock, podman, note_message).await?;
     }
     let found = match args.ollama.filter(|at| !ollama::is_mesh(*at)) {
         Some(at) => Some(ollama::ask(at, None).await?),

@@ -4,6 +4,31 @@ yes = yes
 no = no
 never = never
 
+## cli/src/command_line.rs: in English what clap says
+usage-error = error: { $problem }
+usage-tip = {"  "}tip: { $tip }
+usage = Usage: { $usage }
+usage-help = For more information, try '--help'.
+unknown-argument = unexpected argument '{ $argument }' found
+unknown-command = unrecognized subcommand '{ $command }'
+arguments-missing = the following required arguments were not provided:{ $arguments }
+argument-repeated = the argument '{ $argument }' cannot be used multiple times
+arguments-conflict = the argument '{ $argument }' cannot be used with '{ $other }'
+arguments-conflict-all = the argument '{ $argument }' cannot be used with:{ $others }
+value-missing = a value is required for '{ $argument }' but none was supplied
+value-missing-of =
+    a value is required for '{ $argument }' but none was supplied
+    {"  "}[possible values: { $values }]
+value-not-of =
+    invalid value '{ $value }' for '{ $argument }'
+    {"  "}[possible values: { $values }]
+value-wrong = invalid value '{ $value }' for '{ $argument }': { $reason }
+value-too-many = unexpected value '{ $value }' for '{ $argument }' found; no more were expected
+similar-argument = a similar argument exists: { $names }
+similar-command = a similar subcommand exists: { $names }
+similar-commands = some similar subcommands exist: { $names }
+similar-value = a similar value exists: { $names }
+
 ## cli/src/client.rs
 coordinator-away = the coordinator is not running here; start it with `sudo maru up`, run this command on the home machine, or name its address with --server URL
 agent-away = the agent is not running here; start it with `sudo systemctl start maru-agent`, or with `sudo maru-agent` in another terminal
@@ -40,6 +65,9 @@ not-a-secret = it holds no { $what }, which is one word of ASCII
 
 ## cli/src/duration.rs
 not-a-duration = write numbers with units, such as 90d or 1h30m
+
+## cli/src/number.rs
+not-in-range = write a number from { $first } to { $last }
 
 ## cli/src/route.rs
 not-a-route = a route is a prefix, such as 192.168.1.0/24, or "{ $exit }"
@@ -205,6 +233,12 @@ route-state =
         [rejected] rejected
        *[unusable] unusable
     }
+route-problem =
+    { $reason ->
+        [mesh] it overlaps the network's own addresses
+        [nowhere] it is a loopback, link-local or multicast range
+       *[half_exit] an exit node offers 0.0.0.0/0 and ::/0 together
+    }
 route-not-offered = not offered now
 route-in-use = in use
 log-heads = TIME | ACTOR | ACTION | TARGET | DETAILS
@@ -310,7 +344,7 @@ restore-unfinished = a restore of this network was cut short; run `sudo maru res
 
 ## cli/src/backup/walk.rs
 left-out-link = { $place }, which is a link
-folder-not-opened = cannot open { $path }
+not-opened = cannot open { $path }
 left-out-more = { $more } more in { $place }
 not-in-backup = { $name } is not part of a backup
 not-looked-at = cannot read the metadata of { $name }
@@ -424,7 +458,56 @@ not-a-regular-file = it is not a regular file
 not-a-public-key = it is not a public key
 
 ## cli/src/up/start.rs
+starting-control-plane = starting coordinator and relay
+starting-containers = starting containers
+starting-agent = starting the agent
+loading-model = loading the model
 joining-home = joining the home node
+
+## cli/supervisor
+own-path-unknown = cannot determine where maru itself is
+program-missing = { $name } is neither beside { $own } nor in PATH; install all of Maru's programs in one folder
+program-not-copied = cannot copy { $from } to { $to }
+directory-not-made = cannot create { $path }
+not-a-directory = { $path } is in the way: it should be a directory; move it elsewhere
+owner-not-set = cannot set owner and mode of { $path }
+root-not-reached = the user of the { $service } service cannot reach the root
+engines-keep-model = { $refused } cannot be used; the engines keep { $known }
+making-images = making container images
+finding-limits = finding out what this machine can limit
+not-limited = { $limit } is not limited in containers: { $reason }
+not-limited-silently = { $limit } is not limited in containers, and Podman does not say why
+disk-quota-exceeded = it uses more than { $limit } MiB of disk space and is stopped; free space in { $path }
+podman-not-run = cannot run podman; install it with `sudo apt-get install podman`
+podman-no-storage = podman cannot keep images here: { $reason }
+image-not-built = podman cannot build the image of { $name }: { $reason }
+containers-not-removed = podman cannot remove the containers: { $reason }
+no-container-starts = podman cannot start a container here: { $reason }; { $advice }
+fix-see-doctor = see `maru doctor`
+no-control-groups = no control groups are mounted at /sys/fs/cgroup
+no-reason-given = no reason given
+killed-run = The last `maru up` here (process { $pid }) was killed; cleaning up what it left.
+containers-removed = {"  "}removed { $count } containers
+container-storage-anew = {"  "}{ $error }; making the container storage anew
+stopping-leftover = {"  "}stopping { $service } (process { $pid })
+leftovers-not-ended = processes of the last run cannot be ended; restart this machine
+table-removed = {"  "}removed nftables table { $name }
+up-runs-already = `maru up` already runs here (process { $pid }); stop it with Ctrl-C in its terminal or `sudo kill { $pid }`, or use another --root
+memory-by-groups = a control group each limits the memory of coordinator, relay and agent
+memory-by-rlimit = RLIMIT_DATA limits the memory of coordinator, relay and agent, since no control group of version 2 can
+no-control-group = cannot create a control group for the { $service } service; see `maru doctor`
+port-held-by = { $protocol } port { $number }, which the { $service } needs, is held by { $name } (process { $pid })
+port-held = { $protocol } port { $number }, which the { $service } needs, is held by another process
+port-setting = { $keys } in { $file }
+fix-port = stop it, or choose another port: { $settings }
+service-refuses-start = the { $name } service does not start: { $failure }; correct that, then start again
+service-does-not-start =
+    the { $name } service does not start; its last output:
+    { $output }
+service-takes-too-long = the { $name } service is not ready after { $patience }; see { $log }
+service-restarts = { $name }: { $why }; starting it again in { $seconds } s
+process-not-started = cannot be started ({ $error })
+process-ended = ended ({ $status })
 
 ## cli/src/chat.rs
 no-question = there is no question; write maru chat "TEXT"
@@ -567,6 +650,8 @@ tun-root-only = /dev/net/tun opens only for root
 tun-fails = /dev/net/tun cannot be opened: { $error }
 fix-tun = sudo modprobe tun; in a container or VPS the host has to allow it
 landlock-full = the services can write only in their own folders
+landlock-partial = Landlock is older than Linux 6.2: it restricts writes, but not truncation
+landlock-none = there is no Landlock: only users and modes restrict writes
 fix-kernel = install a kernel of Linux 6.2 or newer
 fix-landlock = boot a kernel of Linux 5.13 or newer with landlock in CONFIG_LSM, or with lsm=landlock,… on its command line
 swap-off = off
@@ -586,7 +671,6 @@ limits-work = memory, swap and processes are limited
 fix-swap-limit = switch swap off, or boot with swapaccount=1
 fix-memory-limit = boot with cgroup_enable=memory
 fix-controller = enable this controller of control groups on the host
-not-limited = { $limit } is not limited: { $reason }
 folder-in-the-way = cannot create { $path }; remove it
 
 ## cli/src/doctor/providers.rs
@@ -611,7 +695,7 @@ programs-found = all of Maru's programs are found
 fix-programs = only `maru up` needs them; install all of Maru's programs in one folder
 fix-file = correct that file
 ports-free = free: { $ports }
-fix-ports = before `maru up`: { $advice }
+fix-ports = before `maru up`: stop it, or choose another port: { $keys } in { $file }
 fix-look-at-ports = check with `ss -tulpn`
 folder-owner = { $path } is { $uid }:{ $gid } { $mode }, should be { $owner }:{ $group } { $right }
 socket-answers = { $path } answers

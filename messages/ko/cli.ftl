@@ -4,6 +4,31 @@ yes = 예
 no = 아니요
 never = 없음
 
+## cli/src/command_line.rs
+usage-error = 오류: { $problem }
+usage-tip = {"  "}참고: { $tip }
+usage = 사용법: { $usage }
+usage-help = 자세한 내용은 '--help'를 참고하세요.
+unknown-argument = '{ $argument }' 인자를 알 수 없습니다
+unknown-command = '{ $command }' 명령을 알 수 없습니다
+arguments-missing = 다음 필수 인자가 없습니다:{ $arguments }
+argument-repeated = '{ $argument }' 인자는 한 번만 쓸 수 있습니다
+arguments-conflict = '{ $argument }' 인자는 '{ $other }' 인자와 함께 쓸 수 없습니다
+arguments-conflict-all = '{ $argument }' 인자는 다음 인자와 함께 쓸 수 없습니다:{ $others }
+value-missing = '{ $argument }' 인자에 값이 없습니다
+value-missing-of =
+    '{ $argument }' 인자에 값이 없습니다
+    {"  "}[가능한 값: { $values }]
+value-not-of =
+    '{ $argument }' 인자에 '{ $value }' 값을 쓸 수 없습니다
+    {"  "}[가능한 값: { $values }]
+value-wrong = '{ $argument }' 인자에 '{ $value }' 값을 쓸 수 없습니다: { $reason }
+value-too-many = '{ $argument }' 인자는 값을 더 받지 않습니다: '{ $value }'
+similar-argument = 비슷한 인자가 있습니다: { $names }
+similar-command = 비슷한 명령이 있습니다: { $names }
+similar-commands = 비슷한 명령이 있습니다: { $names }
+similar-value = 비슷한 값이 있습니다: { $names }
+
 ## cli/src/client.rs
 coordinator-away = 여기서 코디네이터가 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나, 집 컴퓨터에서 이 명령을 실행하거나, --server URL로 주소를 지정하세요
 agent-away = 여기서 에이전트가 실행되고 있지 않습니다. `sudo systemctl start maru-agent`로, 또는 다른 터미널에서 `sudo maru-agent`로 시작하세요
@@ -40,6 +65,9 @@ not-a-secret = { $what }가 들어 있지 않습니다. ASCII 한 단어여야 �
 
 ## cli/src/duration.rs
 not-a-duration = 90d나 1h30m처럼 숫자와 단위로 쓰세요
+
+## cli/src/number.rs
+not-in-range = { $first }부터 { $last }까지의 숫자를 쓰세요
 
 ## cli/src/route.rs
 not-a-route = 경로는 192.168.1.0/24 같은 프리픽스나 "{ $exit }"입니다
@@ -205,6 +233,12 @@ route-state =
         [rejected] 거절됨
        *[unusable] 사용 불가
     }
+route-problem =
+    { $reason ->
+        [mesh] 네트워크 자체의 주소와 겹칩니다
+        [nowhere] 루프백, 링크 로컬 또는 멀티캐스트 범위입니다
+       *[half_exit] 출구 노드는 0.0.0.0/0과 ::/0을 함께 제공해야 합니다
+    }
 route-not-offered = 지금은 제공하지 않음
 route-in-use = 사용 중
 log-heads = 시각 | 행위자 | 작업 | 대상 | 내용
@@ -310,7 +344,7 @@ restore-unfinished = 이 네트워크의 복원이 중간에 끊겼습니다. `s
 
 ## cli/src/backup/walk.rs
 left-out-link = { $place }: 링크입니다
-folder-not-opened = { $path } 파일을 열 수 없습니다
+not-opened = { $path } 경로를 열 수 없습니다
 left-out-more = { $place }의 { $more }개 더
 not-in-backup = { $name }은 백업에 들어가는 위치가 아닙니다
 not-looked-at = { $name }의 정보를 읽을 수 없습니다
@@ -424,7 +458,56 @@ not-a-regular-file = 일반 파일이 아닙니다
 not-a-public-key = 공개 키가 아닙니다
 
 ## cli/src/up/start.rs
+starting-control-plane = 코디네이터와 릴레이를 시작하고 있습니다
+starting-containers = 컨테이너를 시작하고 있습니다
+starting-agent = 에이전트를 시작하고 있습니다
+loading-model = 모델을 불러오고 있습니다
 joining-home = 집 노드를 네트워크에 참여시키고 있습니다
+
+## cli/supervisor
+own-path-unknown = maru의 위치를 알 수 없습니다
+program-missing = { $name } 프로그램이 { $own } 옆에도 PATH에도 없습니다. 마루의 프로그램을 모두 한 폴더에 설치하세요
+program-not-copied = { $from } 파일을 { $to } 경로로 복사할 수 없습니다
+directory-not-made = { $path } 폴더를 만들 수 없습니다
+not-a-directory = { $path } 위치에는 폴더가 있어야 하는데 다른 것이 있습니다. 다른 곳으로 옮기세요
+owner-not-set = { $path }의 소유자와 모드를 설정할 수 없습니다
+root-not-reached = { $service } 서비스의 사용자가 최상위 폴더에 접근할 수 없습니다
+engines-keep-model = { $refused } 모델을 쓸 수 없어서 엔진은 { $known } 모델을 계속 씁니다
+making-images = 컨테이너 이미지를 만들고 있습니다
+finding-limits = 이 컴퓨터에서 제한할 수 있는 것을 확인하고 있습니다
+not-limited = 컨테이너에 { $limit } 제한이 적용되지 않습니다: { $reason }
+not-limited-silently = 컨테이너에 { $limit } 제한이 적용되지 않으며 Podman이 이유를 알리지 않습니다
+disk-quota-exceeded = 디스크를 { $limit }MiB 넘게 써서 중지했습니다. { $path }의 공간을 비우세요
+podman-not-run = podman을 실행할 수 없습니다. `sudo apt-get install podman`으로 설치하세요
+podman-no-storage = podman이 여기에 이미지를 저장할 수 없습니다: { $reason }
+image-not-built = podman이 { $name } 이미지를 만들 수 없습니다: { $reason }
+containers-not-removed = podman이 컨테이너를 삭제할 수 없습니다: { $reason }
+no-container-starts = podman이 여기서 컨테이너를 시작할 수 없습니다: { $reason }. { $advice }
+fix-see-doctor = `maru doctor`로 확인하세요
+no-control-groups = /sys/fs/cgroup에 제어 그룹이 마운트되어 있지 않습니다
+no-reason-given = 알려진 이유가 없습니다
+killed-run = 이전 `maru up`(프로세스 { $pid })이 강제로 종료되어 남은 것을 정리합니다.
+containers-removed = {"  "}컨테이너 { $count }개를 삭제했습니다
+container-storage-anew = {"  "}{ $error }. 컨테이너 저장소를 다시 만듭니다
+stopping-leftover = {"  "}{ $service } 서비스(프로세스 { $pid })를 중지합니다
+leftovers-not-ended = 이전 실행의 프로세스를 종료할 수 없습니다. 컴퓨터를 다시 시작하세요
+table-removed = {"  "}nftables 테이블 { $name } 항목을 삭제했습니다
+up-runs-already = 여기서 `maru up`이 이미 실행되고 있습니다(프로세스 { $pid }). 그 터미널에서 Ctrl-C를 누르거나 `sudo kill { $pid }`로 멈추거나, 다른 --root를 쓰세요
+memory-by-groups = 코디네이터, 릴레이, 에이전트의 메모리를 각각의 제어 그룹으로 제한합니다
+memory-by-rlimit = 버전 2 제어 그룹을 쓸 수 없어서 코디네이터, 릴레이, 에이전트의 메모리를 RLIMIT_DATA로 제한합니다
+no-control-group = { $service } 서비스의 제어 그룹을 만들 수 없습니다. `maru doctor`로 확인하세요
+port-held-by = { $service } 서비스에 필요한 { $protocol } { $number }번 포트를 { $name }(프로세스 { $pid })에서 쓰고 있습니다
+port-held = { $service } 서비스에 필요한 { $protocol } { $number }번 포트를 다른 프로세스에서 쓰고 있습니다
+port-setting = { $file }의 { $keys }
+fix-port = 그 프로세스를 멈추거나 다른 포트를 고르세요: { $settings }
+service-refuses-start = { $name } 서비스가 시작되지 않습니다: { $failure }. 바로잡은 뒤 다시 시작하세요
+service-does-not-start =
+    { $name } 서비스가 시작되지 않습니다. 마지막 출력:
+    { $output }
+service-takes-too-long = { $name } 서비스가 { $patience } 안에 준비되지 않았습니다. { $log } 로그를 확인하세요
+service-restarts = { $name }: { $why }. { $seconds }초 뒤에 다시 시작합니다
+process-not-started = 시작할 수 없습니다({ $error })
+process-ended = 종료되었습니다({ $status })
 
 ## cli/src/chat.rs
 no-question = 질문이 없습니다. maru chat "TEXT"처럼 쓰세요
@@ -564,6 +647,8 @@ tun-root-only = /dev/net/tun은 root만 열 수 있습니다
 tun-fails = /dev/net/tun을 열 수 없습니다: { $error }
 fix-tun = sudo modprobe tun을 실행하세요. 컨테이너나 VPS라면 호스트에서 허용해야 합니다
 landlock-full = 서비스는 자기 폴더에만 쓸 수 있습니다
+landlock-partial = Linux 6.2보다 오래된 Landlock이어서 쓰기는 제한하지만 파일 자르기는 제한하지 않습니다
+landlock-none = Landlock이 없어서 사용자와 모드만 쓰기를 제한합니다
 fix-kernel = Linux 6.2 이상의 커널을 설치하세요
 fix-landlock = CONFIG_LSM에 landlock이 있거나 명령줄에 lsm=landlock,…을 준 Linux 5.13 이상의 커널로 부팅하세요
 swap-off = 꺼짐
@@ -583,7 +668,6 @@ limits-work = 메모리, 스왑, 프로세스가 제한됩니다
 fix-swap-limit = 스왑을 끄거나 swapaccount=1로 부팅하세요
 fix-memory-limit = cgroup_enable=memory로 부팅하세요
 fix-controller = 호스트에서 이 제어 그룹 컨트롤러를 켜세요
-not-limited = { $limit } 제한이 적용되지 않습니다: { $reason }
 folder-in-the-way = { $path } 폴더를 만들 수 없습니다. 있으면 지우세요
 
 ## cli/src/doctor/providers.rs
@@ -608,7 +692,7 @@ programs-found = 마루의 프로그램이 모두 있습니다
 fix-programs = `maru up`에만 필요합니다. 마루의 프로그램을 모두 한 폴더에 설치하세요
 fix-file = 그 파일을 고치세요
 ports-free = 비어 있음: { $ports }
-fix-ports = `maru up`을 시작하기 전에: { $advice }
+fix-ports = `maru up`을 시작하기 전에 그 프로세스를 멈추거나 다른 포트를 고르세요: { $file }의 { $keys }
 fix-look-at-ports = `ss -tulpn`으로 확인하세요
 folder-owner = { $path }: 소유자와 모드가 { $uid }:{ $gid } { $mode }인데 { $owner }:{ $group } { $right }이어야 합니다
 socket-answers = { $path }: 응답합니다

@@ -30,19 +30,6 @@ pub enum Stage {
     Models,
 }
 
-impl Stage {
-    /// A description for progress output.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::ControlPlane => "starting coordinator and relay",
-            Self::Containers => "starting containers",
-            Self::Agent => "starting the agent",
-            Self::Models => "loading the model",
-        }
-    }
-}
-
 /// When a service counts as ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readiness {

@@ -59,8 +59,7 @@ enum RestoreError {
 pub(crate) fn run(args: &RestoreArgs, root: &Path) -> anyhow::Result<ExitCode> {
     as_root("restore")?;
     let shown = args.file.display();
-    let file =
-        File::open(&args.file).with_context(|| message!("folder-not-opened", path = shown))?;
+    let file = File::open(&args.file).with_context(|| message!("not-opened", path = shown))?;
     // Before anything is made.
     is_unused(root)?;
     let _lock = up::hold(root)?;
@@ -126,8 +125,7 @@ fn database_is_free(root: &Path) -> anyhow::Result<()> {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => {
-            return Err(error)
-                .with_context(|| message!("folder-not-opened", path = path.display()));
+            return Err(error).with_context(|| message!("not-opened", path = path.display()));
         }
     };
     match file.try_lock() {

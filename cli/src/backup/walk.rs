@@ -68,7 +68,7 @@ pub(super) fn below<'a>(
                 walk.budget(place)?.leave_out(message!("left-out-link", place).to_string())
             }
             Err(error) => {
-                return Err(error).context(message!("folder-not-opened", path = path.display()));
+                return Err(error).context(message!("not-opened", path = path.display()));
             }
         }
     }
@@ -148,7 +148,7 @@ impl Walk<'_> {
                     self.budget(&below)?.leave_out(what);
                 }
                 Err(error) => {
-                    return Err(error).context(message!("folder-not-opened", path = below));
+                    return Err(error).context(message!("not-opened", path = below));
                 }
             }
         }

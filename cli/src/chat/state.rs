@@ -124,8 +124,8 @@ impl Directory {
         format: &Format<T>,
         change: impl FnOnce(&mut T) -> R,
     ) -> anyhow::Result<R> {
-        let directory = File::open(&self.0)
-            .with_context(|| message!("folder-not-opened", path = self.0.display()))?;
+        let directory =
+            File::open(&self.0).with_context(|| message!("not-opened", path = self.0.display()))?;
         // Release until the directory is closed.
         directory.lock().with_context(|| message!("file-not-locked", path = self.0.display()))?;
         let mut file: T = self.read(name, format)?;

@@ -75,16 +75,12 @@ fn tun() -> Finding {
 
 /// Landlock confines a compromised service to its own files, in addition to its user.
 fn landlock(enforcement: Enforcement) -> Finding {
-    let fix = match enforcement {
-        Enforcement::Full => {
-            return Finding::ok("landlock", message!("landlock-full"));
-        }
-        Enforcement::Partial => message!("fix-kernel"),
-        Enforcement::None => {
-            message!("fix-landlock")
-        }
+    let (text, fix) = match enforcement {
+        Enforcement::Full => return Finding::ok("landlock", message!("landlock-full")),
+        Enforcement::Partial => (message!("landlock-partial"), message!("fix-kernel")),
+        Enforcement::None => (message!("landlock-none"), message!("fix-landlock")),
     };
-    Finding::warning("landlock", enforcement.to_string(), fix)
+    Finding::warning("landlock", text, fix)
 }
 
 /// Swapped memory stays on the disk.
@@ -149,7 +145,7 @@ fn major(version: &str) -> Option<u32> {
 async fn container_limits(root: &Path) -> Vec<Finding> {
     let known: Option<MissingLimits> = serde_json::from_str(&read(root.join(limits::FILE))).ok();
     let holder = known.as_ref().map_or_else(memory::likely, |known| known.children);
-    let mut findings = vec![Finding::ok("memory", holder.to_string())];
+    let mut findings = vec![Finding::ok("memory", holder.message())];
     findings.extend(limits_of(known).await);
     findings
 }
@@ -183,8 +179,7 @@ fn refusal(limit: &limits::Limit) -> Finding {
         "memory" => message!("fix-memory-limit"),
         _ => message!("fix-controller"),
     };
-    let text = message!("not-limited", limit = limit.name, reason = limit.reason);
-    Finding::warning("container-limits", text, fix)
+    Finding::warning("container-limits", limit.message(), fix)
 }
 
 /// Starts a container in a storage of its own, which is removed afterwards.
@@ -252,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_refused_limit_is_named_with_the_hosts_words() {
-        let limit = Limit { name: "pids".to_owned(), reason: "discarded".to_owned() };
+        let limit = Limit { name: "pids".to_owned(), reason: Some("discarded".to_owned()) };
 
         let finding = refusal(&limit);
 

@@ -45,7 +45,7 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         findings.push(agent(root).await);
     } else {
         let joined = LOCAL_API.path(root).exists();
-        findings.push(free_ports(root, joined));
+        findings.extend(free_ports(root, joined));
         if joined {
             findings.push(agent(root).await);
         }
@@ -71,26 +71,29 @@ fn programs() -> Finding {
 }
 
 /// `agent_runs`: the agent itself uses its port.
-fn free_ports(root: &Path, agent_runs: bool) -> Finding {
+fn free_ports(root: &Path, agent_runs: bool) -> Vec<Finding> {
     let mut wanted = match config::ports(root) {
         Ok(wanted) => wanted,
-        Err(error) => return Finding::error("ports", format!("{error:#}"), message!("fix-file")),
+        Err(error) => {
+            return vec![Finding::error("ports", format!("{error:#}"), message!("fix-file"))];
+        }
     };
     wanted.retain(|port| !agent_runs || port.service != AGENT_SERVICE.name);
     match ports::taken(&wanted) {
         Ok(taken) if taken.is_empty() => {
             let numbers: Vec<_> = wanted.iter().map(|port| port.number.to_string()).collect();
-            Finding::ok("ports", message!("ports-free", ports = numbers.join(", ")))
+            vec![Finding::ok("ports", message!("ports-free", ports = numbers.join(", ")))]
         }
-        Ok(taken) => Finding::warning(
-            "ports",
-            taken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-            message!("fix-ports", advice = ports::advice(&taken)),
-        ),
+        Ok(taken) => taken.iter().map(taken_port).collect(),
         Err(error) => {
-            Finding::warning("ports", format!("{error:#}"), message!("fix-look-at-ports"))
+            vec![Finding::warning("ports", format!("{error:#}"), message!("fix-look-at-ports"))]
         }
     }
+}
+
+fn taken_port(taken: &ports::PortConflict) -> Finding {
+    let ports::Port { keys, file, .. } = taken.port();
+    Finding::warning("ports", taken.message(), message!("fix-ports", keys, file))
 }
 
 /// The owner and mode of a link's directory decide who may connect to its listener.
@@ -281,20 +284,16 @@ mod tests {
         let agent = format!("listen_port = {}\n", udp.port());
         std::fs::write(folder.join("agent.toml"), agent).unwrap();
 
-        let finding = free_ports(root.path(), false);
+        let found = free_ports(root.path(), false);
 
-        assert_eq!(finding.severity, Severity::Warning);
-        assert!(
-            finding.text.to_string().contains(&format!("TCP port {}, ", tcp.port())),
-            "{finding:?}"
-        );
-        assert!(
-            finding.text.to_string().contains(&format!("UDP port {}, ", udp.port())),
-            "{finding:?}"
-        );
-        assert!(finding.fix_text().contains("`listen_port` in etc/maru/agent.toml"), "{finding:?}");
-        let own = free_ports(root.path(), true).text;
-        assert!(!own.to_string().contains(&format!("UDP port {}, ", udp.port())), "{own}");
+        let says = |text: &str| found.iter().find(|it| it.text.to_string().contains(text));
+        let first = says(&format!("TCP port {}, ", tcp.port())).unwrap();
+        let second = says(&format!("UDP port {}, ", udp.port())).unwrap();
+        assert_eq!((first.severity, second.severity), (Severity::Warning, Severity::Warning));
+        assert!(second.fix_text().contains("`listen_port` in etc/maru/agent.toml"), "{second:?}");
+        let own = free_ports(root.path(), true);
+        let of_agent = format!("UDP port {}, ", udp.port());
+        assert!(own.iter().all(|it| !it.text.to_string().contains(&of_agent)), "{own:?}");
         drop(held);
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn ports_free(wanted: &[ports::Port]) -> anyhow::Result<()> {
     if taken.is_empty() {
         return Ok(());
     }
-    let texts: Vec<_> = taken.iter().map(ToString::to_string).collect();
+    let texts: Vec<_> = taken.iter().map(|taken| taken.message().to_string()).collect();
     bail!(message!("ports-taken", ports = texts.join(", "), advice = ports::advice(&taken)))
 }
 

@@ -196,30 +196,33 @@ pub(crate) fn agent(root: &Path) -> Result<Agent, SettingsError> {
 pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
     let coordinator = coordinator(root)?;
     let agent = agent(root)?;
-    let port = |protocol, number, service, setting| Port { protocol, number, service, setting };
+    let tcp = |number, service, keys| Port {
+        protocol: Protocol::Tcp,
+        number,
+        service,
+        keys,
+        file: COORDINATOR,
+    };
     let mut listen: Vec<_> = coordinator.listen.addresses().map(|at| at.port()).collect();
     listen.sort_unstable();
     listen.dedup();
-    let setting = "`listen` (and the port in `server_url`) in etc/maru/coordinator.toml";
     let mut ports: Vec<_> = listen
         .into_iter()
-        .map(|number| port(Protocol::Tcp, number, "coordinator", setting))
+        .map(|number| tcp(number, "coordinator", "`listen`, `server_url`"))
         .collect();
     // Where the coordinator relays itself, it does so on its own port.
     if !coordinator.relay.embedded {
-        let number = coordinator.relay.listen.port();
-        let setting = "`listen` below [relay] in etc/maru/coordinator.toml";
-        ports.push(port(Protocol::Tcp, number, "relay", setting));
+        ports.push(tcp(coordinator.relay.listen.port(), "relay", "[relay] `listen`"));
     }
-    ports.extend([
-        port(
-            Protocol::Udp,
-            coordinator.relay.stun_listen.port(),
-            "relay",
-            "`stun_listen` below [relay] in etc/maru/coordinator.toml",
-        ),
-        port(Protocol::Udp, agent.listen_port, "agent", "`listen_port` in etc/maru/agent.toml"),
-    ]);
+    let stun = tcp(coordinator.relay.stun_listen.port(), "relay", "[relay] `stun_listen`");
+    ports.push(Port { protocol: Protocol::Udp, ..stun });
+    ports.push(Port {
+        protocol: Protocol::Udp,
+        number: agent.listen_port,
+        service: "agent",
+        keys: "`listen_port`",
+        file: AGENT,
+    });
     Ok(ports)
 }
 

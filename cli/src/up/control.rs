@@ -21,6 +21,7 @@ use chassis::{
     problem::ErrorResponse,
     unix::{Access, Socket},
 };
+use messages::{Language, Message, message};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -132,19 +133,23 @@ async fn use_model(
         ErrorResponse::new(error.status(), "request", "unusable request").detail(error.to_string())
     })?;
     let (answer, answered) = oneshot::channel();
-    asks.try_send(ModelRequest { path: path.clone(), answer }).map_err(|_| {
-        ErrorResponse::new(StatusCode::CONFLICT, "busy", "the engines are being changed already")
-            .detail("Wait until that is done, then choose again.")
-    })?;
+    asks.try_send(ModelRequest { path: path.clone(), answer })
+        .map_err(|_| refused(StatusCode::CONFLICT, "busy", message!("problem-engines-busy")))?;
     match answered.await {
         Ok(Ok(())) => Ok(Json(UseModel { path })),
-        Ok(Err(words)) => Err(ErrorResponse::new(StatusCode::CONFLICT, "model", words)),
-        Err(_) => Err(ErrorResponse::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "`maru up` is stopping",
-        )),
+        // In the language of `maru up`.
+        Ok(Err(reason)) => {
+            Err(refused(StatusCode::CONFLICT, "model", message!("problem-model-kept", reason)))
+        }
+        Err(_) => {
+            let stops = message!("problem-engines-stop");
+            Err(refused(StatusCode::SERVICE_UNAVAILABLE, "busy", stops))
+        }
     }
+}
+
+fn refused(status: StatusCode, kind: &'static str, message: Message) -> ErrorResponse {
+    ErrorResponse::new(status, kind, message.text(Language::English)).message(message)
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use messages::message;
+use messages::{Message, message};
 use services::{Kind, Stage, stages};
 
 use supervisor::{Podman, Supervisor, containers::Containers, memory::Group, ready};
 
 use crate::{
     confine,
-    output::note_text,
+    output::note_message,
     up::{guide::Summary, plan::Plan, progress::Spinner, setup},
 };
 
@@ -41,7 +41,7 @@ pub(super) async fn all(
             containers =
                 Some(Containers::prepare(parameters, podman, |text| step.now(text)).await?);
         }
-        step.now(stage.words());
+        step.now(progress(stage));
         for service in services() {
             supervisor.start(match service.kind {
                 Kind::Child => group.spec(service, parameters, holder, confine)?,
@@ -63,7 +63,17 @@ pub(super) async fn all(
     plan.remember()?;
     drop(step);
     let mut containers = containers.context("the service table has no container")?;
-    containers.report(parameters, podman, holder, note_text).await?;
+    containers.report(parameters, podman, holder, note_message).await?;
     let home = home.context("the service table has no agent")?;
     Ok(Started { home, containers })
+}
+
+/// What a stage does, for people.
+fn progress(stage: Stage) -> Message {
+    match stage {
+        Stage::ControlPlane => message!("starting-control-plane"),
+        Stage::Containers => message!("starting-containers"),
+        Stage::Agent => message!("starting-agent"),
+        Stage::Models => message!("loading-model"),
+    }
 }

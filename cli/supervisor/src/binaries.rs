@@ -6,20 +6,18 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
+use messages::message;
 
 /// Where programs are copied that other users cannot reach.
 const COPIES: &str = "var/lib/maru/bin";
 
 /// Finds a program beside `maru` itself, else in `PATH`.
 pub fn find(name: &str) -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot tell where maru itself lies")?;
+    let own = std::env::current_exe().context(message!("own-path-unknown"))?;
     let beside = own.parent().map(|folder| folder.join(name)).filter(|path| path.is_file());
-    beside.or_else(|| in_path(name)).ok_or_else(|| {
-        anyhow!(
-            "{name} is neither beside {} nor in PATH; install all of Maru's programs in one folder",
-            own.display()
-        )
-    })
+    beside
+        .or_else(|| in_path(name))
+        .ok_or_else(|| anyhow!(message!("program-missing", name, own = own.display())))
 }
 
 /// Finds a program in `PATH`.
@@ -37,16 +35,18 @@ pub fn for_everyone(binary: &Path, root: &Path) -> anyhow::Result<PathBuf> {
     if is_public(binary, 0o005) {
         return Ok(binary.to_owned());
     }
-    let name = binary.file_name().context("a program has a name")?;
+    let name = binary.file_name().unwrap_or_default();
     let folder = root.join(COPIES);
     std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
+        .with_context(|| message!("directory-not-made", path = folder.display()))?;
     let copy = folder.join(name);
     let new = folder.join(format!(".{}.new", name.display()));
     let copied = std::fs::copy(binary, &new)
         .and_then(|_| std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)))
         .and_then(|()| std::fs::rename(&new, &copy));
-    copied.with_context(|| format!("cannot copy {} to {}", binary.display(), copy.display()))?;
+    copied.with_context(|| {
+        message!("program-not-copied", from = binary.display(), to = copy.display())
+    })?;
     Ok(copy)
 }
 

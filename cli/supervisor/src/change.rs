@@ -18,6 +18,7 @@ use std::{
 
 use chassis::unix::Connector;
 use coordinator_api::settings::Settings;
+use messages::message;
 use serde::Deserialize;
 use services::{Service, podman::Model};
 
@@ -75,13 +76,11 @@ impl ModelChange<'_> {
             let refused = std::mem::replace(&mut self.parameters.model, before);
             for &engine in engines[..=at].iter().rev() {
                 if let Err(error) = self.exchange(engine).await {
-                    (self.note)(&format!("{error:#}"));
+                    (self.note)(&format!("{error:#}").into());
                 }
             }
-            let (refused, stays) = (refused.path.display(), self.parameters.model.path.display());
-            return Err(
-                error.context(format!("{refused} cannot be used; the engines keep {stays}"))
-            );
+            let (refused, known) = (refused.path.display(), self.parameters.model.path.display());
+            return Err(error.context(message!("engines-keep-model", refused, known)));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use messages::{Message, message};
 use services::{
     Instance, Kind, SERVICES, Service,
     podman::{self, Limits, Settings},
@@ -35,9 +36,9 @@ impl Containers {
     pub async fn prepare(
         parameters: &Parameters,
         podman: &Podman,
-        step: impl Fn(&'static str),
+        step: impl Fn(Message),
     ) -> anyhow::Result<Self> {
-        step("making container images");
+        step(message!("making-images"));
         let mut images = BTreeMap::new();
         for service in services() {
             if !images.contains_key(service.binary) {
@@ -45,7 +46,7 @@ impl Containers {
                 images.insert(service.binary, image);
             }
         }
-        step("finding out what this machine can limit");
+        step(message!("finding-limits"));
         let (limits, missing) = limits::detect(podman, image(&images, &limits::TRIED)?).await?;
         Ok(Self { images, limits, missing })
     }
@@ -98,10 +99,7 @@ impl Containers {
             let _ = std::fs::write(parameters.root.join(limits::FILE), text);
         }
         for limit in &self.missing.limits {
-            note(&format!(
-                "This machine does not limit containers' {}: {}",
-                limit.name, limit.reason
-            ));
+            note(&limit.message());
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::{io::ErrorKind, os::unix::fs::DirBuilderExt as _, path::Path};
 
 use anyhow::{Context as _, bail};
 use chassis::process::as_user;
+use messages::message;
 use rustix::{
     fs::{Mode, OFlags, fchmod, fchown, open},
     process::{Gid, Uid},
@@ -15,9 +16,7 @@ pub fn passable(root: &Path) -> anyhow::Result<()> {
     for service in SERVICES {
         // Without root's rights this check is skipped; no service starts then either.
         let seen = as_user(service.uid, service.gid, || chassis::root::check(root));
-        seen.transpose().with_context(|| {
-            format!("the user of the {} service cannot reach the root", service.name)
-        })?;
+        seen.transpose().with_context(|| message!("root-not-reached", service = service.name))?;
     }
     Ok(())
 }
@@ -28,7 +27,7 @@ pub fn root(root: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o755)
         .create(root)
-        .with_context(|| format!("cannot make {}", root.display()))?;
+        .with_context(|| message!("directory-not-made", path = root.display()))?;
     // Another user may have made a part of it meanwhile.
     chassis::root::check(root)?;
     make(&root.join("run/maru"), 0, 0, 0o755)
@@ -51,20 +50,22 @@ fn make(path: &Path, uid: u32, gid: u32, mode: u32) -> anyhow::Result<()> {
     builder.recursive(true).mode(0o755);
     match std::fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => {}
-        Ok(_) => bail!("{shown} is in the way: it should be a directory; move it elsewhere"),
+        Ok(_) => bail!(message!("not-a-directory", path = shown)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            builder.create(path).with_context(|| format!("cannot make {shown}"))?;
+            builder.create(path).with_context(|| message!("directory-not-made", path = shown))?;
         }
-        Err(error) => return Err(error).with_context(|| format!("cannot look at {shown}")),
+        Err(error) => {
+            return Err(error).with_context(|| message!("not-looked-at", name = shown));
+        }
     }
     // Opened without following links: the owner of the parent may have replaced it meanwhile.
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened =
-        open(path, flags, Mode::empty()).with_context(|| format!("cannot open {shown}"))?;
+        open(path, flags, Mode::empty()).with_context(|| message!("not-opened", path = shown))?;
     // Owner first: changing it clears the set-group-id bit.
     fchown(&opened, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
         .and_then(|()| fchmod(&opened, Mode::from_raw_mode(mode)))
-        .with_context(|| format!("cannot set owner and mode of {shown}"))
+        .with_context(|| message!("owner-not-set", path = shown))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use messages::{Message, message};
 use rustix::{
     fd::OwnedFd,
     fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, openat, statat},
@@ -39,25 +40,21 @@ impl DiskQuota {
         Self { places, most: service.disk_mib << 20, every: EVERY }
     }
 
-    /// An error sentence if the quota is exceeded.
-    pub(crate) fn too_much(&self) -> Option<String> {
+    /// What is wrong if the quota is exceeded.
+    pub(crate) fn too_much(&self) -> Option<Message> {
         let mut left = self.most;
         let full = self.places.iter().find(|place| !fits(place, &mut left))?;
-        Some(format!(
-            "it uses more than {} MiB of disk space and is stopped; free space in {}",
-            self.most >> 20,
-            full.display()
-        ))
+        Some(message!("disk-quota-exceeded", limit = self.most >> 20, path = full.display()))
     }
 
     /// The same, measured on a background thread.
-    pub(crate) async fn look(&self) -> Option<String> {
+    pub(crate) async fn look(&self) -> Option<Message> {
         let disk = self.clone();
         tokio::task::spawn_blocking(move || disk.too_much()).await.ok().flatten()
     }
 
     /// Completes when the quota is exceeded.
-    pub(crate) async fn fills(&self) -> String {
+    pub(crate) async fn fills(&self) -> Message {
         loop {
             tokio::time::sleep(self.every).await;
             if let Some(why) = self.look().await {
@@ -140,7 +137,7 @@ mod tests {
 
         assert_eq!(disk(dir.path(), 64 << 10).too_much(), None);
         fs::write(dir.path().join("folder/text"), vec![1; 128 << 10]).unwrap();
-        let said = disk(dir.path(), 64 << 10).too_much().unwrap();
+        let said = disk(dir.path(), 64 << 10).too_much().unwrap().to_string();
         assert!(said.contains(dir.path().to_str().unwrap()), "{said}");
         fs::remove_file(dir.path().join("folder/text")).unwrap();
         for at in 0..32 {

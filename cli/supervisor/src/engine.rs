@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use messages::message;
 use services::podman;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
@@ -53,7 +54,8 @@ impl Podman {
     pub fn prepare(&self) -> anyhow::Result<()> {
         for folder in [STORAGE, RUN] {
             let path = self.root.join(folder);
-            fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+            fs::create_dir_all(&path)
+                .with_context(|| message!("directory-not-made", path = path.display()))?;
         }
         let overlay = !self.root.join(STORAGE).join("vfs-images").exists();
         self.use_driver(if overlay { "overlay" } else { "vfs" })?;
@@ -85,7 +87,7 @@ impl Podman {
 
     fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let path = self.root.join(RUN).join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        fs::write(&path, text).with_context(|| message!("file-not-saved", path = path.display()))
     }
 
     /// The arguments before a command of Podman's.
@@ -123,7 +125,7 @@ impl Podman {
             .kill_on_drop(true)
             .output()
             .await
-            .context("cannot run podman; install it with `sudo apt-get install podman`")?;
+            .context(message!("podman-not-run"))?;
         Ok(PodmanOutput {
             success: output.status.success(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -152,7 +154,7 @@ impl Podman {
             said = self.call(&list).await?;
         }
         if !said.success {
-            bail!("podman cannot keep images here: {}", last_line(&said.stderr));
+            bail!(message!("podman-no-storage", reason = last_line(&said.stderr)));
         }
         Ok(said.stdout.lines().map(str::to_owned).collect())
     }
@@ -165,13 +167,13 @@ impl Podman {
             .and_then(|()| fs::copy(binary, folder.join(name)))
             .and_then(|_| fs::write(folder.join("Containerfile"), podman::containerfile(name)))
             .with_context(|| {
-                format!("cannot copy {} into {}", binary.display(), folder.display())
+                message!("program-not-copied", from = binary.display(), to = folder.display())
             })?;
         let context = folder.display().to_string();
         let said = self.call(&["build", "--quiet", "--tag", image, context.as_str()]).await?;
         let _ = fs::remove_dir_all(&folder);
         if !said.success {
-            bail!("podman cannot build the image of {name}: {}", last_line(&said.stderr));
+            bail!(message!("image-not-built", name, reason = last_line(&said.stderr)));
         }
         Ok(())
     }
@@ -198,7 +200,7 @@ impl Podman {
         if listed.success && removed.success {
             return Ok(count);
         }
-        bail!("podman cannot remove the containers: {}", last_line(&removed.stderr))
+        bail!(message!("containers-not-removed", reason = last_line(&removed.stderr)))
     }
 
     /// Whether the storage is unused.
@@ -220,7 +222,8 @@ impl Podman {
         self.forget_run()?;
         let storage = self.root.join(STORAGE);
         remove(&storage)?;
-        fs::create_dir_all(&storage).with_context(|| format!("cannot make {}", storage.display()))
+        fs::create_dir_all(&storage)
+            .with_context(|| message!("directory-not-made", path = storage.display()))
     }
 
     /// Unmounts what containers left mounted below the root, the innermost first.
@@ -248,7 +251,7 @@ impl Podman {
 fn remove(path: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            Err(error).with_context(|| message!("file-not-deleted", path = path.display()))
         }
         Ok(()) | Err(_) => Ok(()),
     }
@@ -277,15 +280,15 @@ pub(crate) fn runtime_options() -> Vec<RuntimeOptions> {
 /// The image that holds the program at `binary`: its tag is the program's hash.
 fn image_of(binary: &Path) -> anyhow::Result<String> {
     let name = binary.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let mut file =
-        fs::File::open(binary).with_context(|| format!("cannot read {}", binary.display()))?;
+    let unreadable = || message!("file-not-read", path = binary.display());
+    let mut file = fs::File::open(binary).with_context(unreadable)?;
     let mut hash = Sha256::new();
-    std::io::copy(&mut file, &mut hash)
-        .with_context(|| format!("cannot read {}", binary.display()))?;
+    std::io::copy(&mut file, &mut hash).with_context(unreadable)?;
     Ok(format!("localhost/{name}:{}", hex::encode(&hash.finalize()[..16])))
 }
 
-/// The last line that is not empty.
-pub(crate) fn last_line(text: &str) -> &str {
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim()
+/// The last line of Podman's that is not empty.
+pub(crate) fn last_line(text: &str) -> String {
+    let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    last.map_or_else(|| message!("no-reason-given").to_string(), str::to_owned)
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::bail;
+use messages::message;
 use rustix::process::{Pid, Signal, kill_process};
 use services::Instance;
 use tokio::process::Command;
@@ -34,10 +35,7 @@ pub async fn clean(
 ) -> anyhow::Result<()> {
     forget(root);
     let Some(previous) = lock.previous.take() else { return Ok(()) };
-    note(&format!(
-        "The last `maru up` here (process {}) was killed; cleaning up what it left.",
-        previous.pid
-    ));
+    note(&message!("killed-run", pid = previous.pid));
     let rebooted = previous.boot != lock::boot();
     if !rebooted {
         end_children(&previous, note).await?;
@@ -49,9 +47,10 @@ pub async fn clean(
         }
         match podman.remove_containers().await {
             Ok(0) => {}
-            Ok(count) => note(&format!("  removed {count} containers")),
+            Ok(count) => note(&message!("containers-removed", count)),
             Err(error) => {
-                note(&format!("  {error:#}; making the container storage anew"));
+                let error = format!("{error:#}");
+                note(&message!("container-storage-anew", error));
                 podman.forget_storage()?;
             }
         }
@@ -64,7 +63,7 @@ pub async fn clean(
 pub async fn after_stop(root: &Path, podman: &Podman, note: Note) {
     if !podman.is_new() {
         if let Err(error) = podman.remove_containers().await {
-            note(&format!("{error:#}"));
+            note(&format!("{error:#}").into());
         }
         podman.unmount();
     }
@@ -81,13 +80,13 @@ pub fn forget(root: &Path) {
 async fn end_children(previous: &Record, note: Note) -> anyhow::Result<()> {
     let alive: Vec<_> = previous.children.iter().filter(|child| child.is_alive()).collect();
     for child in &alive {
-        note(&format!("  stopping {} (process {})", child.service, child.pid));
+        note(&message!("stopping-leftover", service = child.service, pid = child.pid));
         signal(child, Signal::TERM);
     }
     let started = Instant::now();
     while alive.iter().any(|child| child.is_alive()) {
         if started.elapsed() > PATIENCE * 2 {
-            bail!("processes of the last run cannot be ended; restart this machine");
+            bail!(message!("leftovers-not-ended"));
         }
         if started.elapsed() > PATIENCE {
             alive.iter().for_each(|child| signal(child, Signal::KILL));
@@ -117,7 +116,7 @@ async fn remove_table(root: &Path, note: Note) {
             && *name == table
         {
             let _ = Command::new(&nft).args(["delete", "table", family, name]).output().await;
-            note(&format!("  removed nftables table {name}"));
+            note(&message!("table-removed", name));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use messages::{Message, message};
 use serde::{Deserialize, Serialize};
 use services::{
     Service, TELMEET_SERVICE,
@@ -35,8 +36,20 @@ pub struct MissingLimits {
 pub struct Limit {
     /// `memory`, `swap` or `pids`.
     pub name: String,
-    /// The host's error message.
-    pub reason: String,
+    /// The host's error message; `None` if it gave none.
+    pub reason: Option<String>,
+}
+
+impl Limit {
+    /// What is missing, for people.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        let limit = &self.name;
+        match &self.reason {
+            Some(reason) => message!("not-limited", limit, reason),
+            None => message!("not-limited-silently", limit),
+        }
+    }
 }
 
 /// Finds a configuration that works, and configures `podman` with it.
@@ -67,15 +80,11 @@ pub async fn detect(podman: &Podman, image: &str) -> anyhow::Result<(Limits, Mis
             }
         }
     }
-    bail!(
-        "podman cannot start a container here: {}; {}",
-        first_error.unwrap_or_default(),
-        if Path::new("/sys/fs/cgroup").read_dir().is_ok_and(|mut dir| dir.next().is_some()) {
-            "see `maru doctor`"
-        } else {
-            "no control groups are mounted at /sys/fs/cgroup"
-        }
-    )
+    let has_groups =
+        Path::new("/sys/fs/cgroup").read_dir().is_ok_and(|mut dir| dir.next().is_some());
+    let advice =
+        if has_groups { message!("fix-see-doctor") } else { message!("no-control-groups") };
+    bail!(message!("no-container-starts", reason = first_error.unwrap_or_default(), advice))
 }
 
 /// Runs the smallest program under `limits`. Returns Podman's warnings, or why it failed.
@@ -97,7 +106,7 @@ async fn attempt(
     args.extend(isolation(&TRIED, &settings));
     args.extend([image.to_owned(), "--help".to_owned()]);
     let said = podman.call(&args).await?;
-    Ok(if said.success { Ok(said.stderr) } else { Err(last_line(&said.stderr).to_owned()) })
+    Ok(if said.success { Ok(said.stderr) } else { Err(last_line(&said.stderr)) })
 }
 
 /// The limits in force: those that Podman accepted without a warning.
@@ -112,9 +121,10 @@ fn judge(mut limits: Limits, error: &str, warnings: &str) -> (Limits, MissingLim
         let warning = warnings.lines().find(|line| line.to_lowercase().contains(words));
         if let Some(warning) = warning {
             *in_force = false;
-            refused.limits.push(Limit { name: name.to_owned(), reason: warning.trim().to_owned() });
+            let reason = Some(warning.trim().to_owned());
+            refused.limits.push(Limit { name: name.to_owned(), reason });
         } else if !*in_force {
-            refused.limits.push(Limit { name: name.to_owned(), reason: error.to_owned() });
+            refused.limits.push(Limit { name: name.to_owned(), reason: Some(error.to_owned()) });
         }
     }
     (limits, refused)
@@ -125,8 +135,7 @@ pub(crate) fn not_in_force(pid: u32, memory_mib: u64, pids: u32) -> Vec<Limit> {
     let Ok(groups) = std::fs::read_to_string(format!("/proc/{pid}/cgroup")) else {
         return Vec::new();
     };
-    let missing =
-        |name: &str| Limit { name: name.to_owned(), reason: "not in its group".to_owned() };
+    let missing = |name: &str| Limit { name: name.to_owned(), reason: None };
     let mut limits = Vec::new();
     let memory = read_limit(&groups, "memory", &["memory.max", "memory.limit_in_bytes"]);
     if memory.is_none_or(|bytes| bytes > memory_mib << 20) {
@@ -180,7 +189,7 @@ mod tests {
         assert!(limits.memory && limits.pids && !limits.swap);
         assert_eq!(refused.limits.len(), 1);
         assert_eq!(refused.limits[0].name, "swap");
-        assert!(refused.limits[0].reason.contains("swap limit"));
+        assert!(refused.limits[0].message().to_string().contains("swap limit"));
     }
 
     #[test]
@@ -191,6 +200,6 @@ mod tests {
 
         assert!(!limits.pids);
         assert_eq!(refused.limits[0].name, "pids");
-        assert_eq!(refused.limits[0].reason, "pids.max: permission denied");
+        assert_eq!(refused.limits[0].reason.as_deref(), Some("pids.max: permission denied"));
     }
 }

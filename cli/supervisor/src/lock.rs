@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use messages::message;
 use serde::{Deserialize, Serialize};
 
 /// The file, below the root.
@@ -59,7 +60,7 @@ impl Lock {
         match File::options().read(true).write(true).open(&path) {
             Ok(file) => Self::hold(file, &path).map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot open {}", path.display())),
+            Err(error) => Err(error).with_context(|| message!("not-opened", path = path.display())),
         }
     }
 
@@ -72,21 +73,18 @@ impl Lock {
             .create(true)
             .truncate(false)
             .open(&path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
+            .with_context(|| message!("not-opened", path = path.display()))?;
         Self::hold(file, &path)
     }
 
     fn hold(mut file: File, path: &Path) -> anyhow::Result<Self> {
         let mut text = String::new();
         file.read_to_string(&mut text)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+            .with_context(|| message!("file-not-read", path = path.display()))?;
         let previous: Option<Record> = serde_json::from_str(&text).ok();
         if file.try_lock().is_err() {
             let pid = previous.map_or(0, |record| record.pid);
-            bail!(
-                "`maru up` already runs here (process {pid}); stop it with Ctrl-C in its terminal \
-                 or `sudo kill {pid}`, or use another --root"
-            );
+            bail!(message!("up-runs-already", pid));
         }
         let record =
             Record { version: 1, pid: std::process::id(), boot: boot(), children: Vec::new() };
@@ -112,7 +110,7 @@ impl Lock {
 
     /// Empties the file: the run ended and left nothing.
     pub fn release(&mut self) -> anyhow::Result<()> {
-        self.file.set_len(0).context("cannot empty run/maru/up.pid")
+        self.file.set_len(0).context(message!("file-not-saved", path = FILE))
     }
 
     fn write(&mut self) -> anyhow::Result<()> {
@@ -121,7 +119,7 @@ impl Lock {
             .set_len(0)
             .and_then(|()| self.file.seek(SeekFrom::Start(0)))
             .and_then(|_| self.file.write_all(text.as_bytes()))
-            .context("cannot write run/maru/up.pid")
+            .context(message!("file-not-saved", path = FILE))
     }
 }
 

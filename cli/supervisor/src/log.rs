@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use chassis::failure::Failure;
 use jiff::Timestamp;
+use messages::message;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
 /// Size at which a log is rotated, in bytes; one older file is kept.
@@ -32,7 +33,7 @@ impl Log {
             .append(true)
             .create(true)
             .open(&path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
+            .with_context(|| message!("not-opened", path = path.display()))?;
         let size = file.metadata().map_or(0, |meta| meta.len());
         Ok(Self { path, file, size })
     }

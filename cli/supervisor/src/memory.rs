@@ -5,11 +5,12 @@
 //! the process, such as socket buffers.
 
 use std::{
-    fmt, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use messages::{Message, message};
 use serde::{Deserialize, Serialize};
 use services::{
     Instance, Kind, SERVICES, Service,
@@ -34,14 +35,14 @@ pub enum MemoryEnforcement {
     Rlimit,
 }
 
-impl fmt::Display for MemoryEnforcement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Groups => "a control group each bounds the memory of coordinator, relay and agent",
-            Self::Rlimit => {
-                "RLIMIT_DATA bounds the memory of coordinator, relay and agent, since no control group of version 2 can"
-            }
-        })
+impl MemoryEnforcement {
+    /// What it is, for people.
+    #[must_use]
+    pub fn message(self) -> Message {
+        match self {
+            Self::Groups => message!("memory-by-groups"),
+            Self::Rlimit => message!("memory-by-rlimit"),
+        }
     }
 }
 
@@ -83,12 +84,9 @@ impl Group {
         confine: &Path,
     ) -> anyhow::Result<Spec> {
         let (program, root) = (parameters.program(service)?, &parameters.root);
-        let bound = self.bound(holder, service).with_context(|| {
-            format!(
-                "cannot make a control group for the {} service; see `maru doctor`",
-                service.name
-            )
-        })?;
+        let bound = self
+            .bound(holder, service)
+            .with_context(|| message!("no-control-group", service = service.name))?;
         let command = child::command(service, &bound, confine, program, root);
         Ok(Spec::of(service, root, command, None))
     }

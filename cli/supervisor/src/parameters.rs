@@ -6,10 +6,11 @@ use std::{
 };
 
 use anyhow::Context as _;
+use messages::Message;
 use services::{Service, podman::Model};
 
 /// Shows a sentence on the terminal.
-pub type Note = fn(&str);
+pub type Note = fn(&Message);
 
 /// Parameters of a run.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! Finds the processes that hold a needed port.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
+use messages::{Message, message};
 
 /// State `LISTEN` of a TCP socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
@@ -25,8 +26,10 @@ pub struct Port {
     pub number: u16,
     /// What needs it.
     pub service: &'static str,
-    /// The key and the file that set it.
-    pub setting: &'static str,
+    /// The keys that set it, as they stand in a file of settings.
+    pub keys: &'static str,
+    /// The file of these settings.
+    pub file: &'static str,
 }
 
 /// A needed port that another process holds.
@@ -37,29 +40,35 @@ pub struct PortConflict {
     holder: Option<(u32, String)>,
 }
 
-impl fmt::Display for PortConflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = match self.port.protocol {
+impl PortConflict {
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> Port {
+        self.port
+    }
+
+    /// Who holds the port, for people.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        let Port { protocol, number, service, .. } = self.port;
+        let protocol = match protocol {
             Protocol::Tcp => "TCP",
             Protocol::Udp => "UDP",
         };
-        write!(
-            f,
-            "{protocol} port {}, which the {} needs, is held by ",
-            self.port.number, self.port.service
-        )?;
         match &self.holder {
-            Some((pid, name)) => write!(f, "{name} (process {pid})"),
-            None => f.write_str("another process"),
+            Some((pid, name)) => message!("port-held-by", protocol, number, service, name, pid),
+            None => message!("port-held", protocol, number, service),
         }
     }
 }
 
 /// What to do about ports that are held.
 #[must_use]
-pub fn advice(taken: &[PortConflict]) -> String {
-    let settings: Vec<_> = taken.iter().map(|taken| taken.port.setting).collect();
-    format!("stop it, or choose another port: {}", settings.join(", "))
+pub fn advice(taken: &[PortConflict]) -> Message {
+    let settings = taken.iter().map(|PortConflict { port: Port { keys, file, .. }, .. }| {
+        message!("port-setting", keys, file).to_string()
+    });
+    message!("fix-port", settings = settings.collect::<Vec<_>>().join(", "))
 }
 
 /// The ports of `wanted` that other processes hold.
@@ -75,7 +84,7 @@ pub fn taken(wanted: &[Port]) -> anyhow::Result<Vec<PortConflict>> {
                 continue;
             }
             let table = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
+                .with_context(|| message!("file-not-read", path = file.display()))?;
             if let Some(&inode) = sockets(&table, port.protocol).get(&port.number) {
                 taken.push(PortConflict { port, holder: holder(inode) });
                 break;
@@ -133,16 +142,18 @@ mod tests {
         let tcp = TcpListener::bind(lab::free_port().unwrap()).unwrap();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let number = tcp.local_addr().unwrap().port();
-        let setting = "`listen` in a file";
-        let wanted = Port { protocol: Protocol::Tcp, number, service: "relay", setting };
+        let (keys, file) = ("`listen`", "relay.toml");
+        let wanted = Port { protocol: Protocol::Tcp, number, service: "relay", keys, file };
         let other = udp.local_addr().unwrap().port();
-        let unrelated = Port { protocol: Protocol::Udp, number: other, service: "agent", setting };
+        let unrelated =
+            Port { protocol: Protocol::Udp, number: other, service: "agent", keys, file };
 
         let found = taken(&[wanted, unrelated]).unwrap();
 
         assert_eq!(found.len(), 2);
-        assert!(found[0].to_string().contains(&format!("(process {})", std::process::id())));
-        assert!(advice(&found[..1]).ends_with(setting));
+        let said = found[0].message().to_string();
+        assert!(said.contains(&format!("(process {})", std::process::id())), "{said}");
+        assert!(advice(&found[..1]).to_string().ends_with("`listen` in relay.toml"));
         drop((tcp, udp));
         assert_eq!(taken(&[wanted]).unwrap(), []);
     }

@@ -22,6 +22,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use chassis::failure::Failure;
+use messages::{Message, message};
 use rustix::process::{Pid, Signal, kill_process};
 use services::{Service, Stage};
 use tokio::{
@@ -87,11 +88,11 @@ struct State {
 }
 
 impl State {
-    /// Why it exited, as the end of a sentence.
-    fn reason(&self) -> String {
+    /// Why the service of this name does not start.
+    fn reason(&self, name: &str) -> Message {
         match &self.failure {
-            Some(Failure { failure }) => format!(": {failure}; correct that, then start again"),
-            None => format!("; its last output:\n{}", self.last),
+            Some(Failure { failure }) => message!("service-refuses-start", name, failure),
+            None => message!("service-does-not-start", name, output = self.last),
         }
     }
 }
@@ -126,7 +127,7 @@ impl Supervisor {
     pub fn new(root: &Path, lock: Lock, verbose: bool, note: Note) -> anyhow::Result<Self> {
         let logs = root.join("var/log/maru");
         std::fs::create_dir_all(&logs)
-            .with_context(|| format!("cannot make {}", logs.display()))?;
+            .with_context(|| message!("directory-not-made", path = logs.display()))?;
         Ok(Self {
             logs,
             verbose,
@@ -191,11 +192,12 @@ impl Supervisor {
             for running in self.running.iter().filter(|running| must_run(running.name)) {
                 let state = running.state.borrow();
                 if state.exits > 0 {
-                    bail!("the {} service does not start{}", running.name, state.reason());
+                    bail!(state.reason(running.name));
                 }
             }
             if started.elapsed() > patience {
-                bail!("the {name} service is not ready after {patience:?}; see {}", log.display());
+                let patience = format!("{patience:?}");
+                bail!(message!("service-takes-too-long", name, patience, log = log.display()));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -259,9 +261,8 @@ impl Runner {
                 wait = WAIT_MIN;
             }
             if self.settled.load(Ordering::Relaxed) {
-                let seconds = wait.as_secs_f32();
-                let name = self.spec.name;
-                (self.note)(&format!("{name}: {why}; starting it again in {seconds:.1} s"));
+                let seconds = format!("{:.1}", wait.as_secs_f32());
+                (self.note)(&message!("service-restarts", name = self.spec.name, why, seconds));
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -272,19 +273,19 @@ impl Runner {
     }
 
     /// Runs the process once; `None` if it was stopped, else why it exited.
-    async fn once(&mut self) -> Option<String> {
+    async fn once(&mut self) -> Option<Message> {
         let last = Arc::new(Mutex::new(LastOutput::default()));
         if let Some(why) = self.spec.disk.look().await {
             return Some(self.refused(why, &last));
         }
         let mut child = match self.spawn() {
             Ok(child) => child,
-            Err(error) => return Some(self.ended(format!("cannot be started ({error})"), &last)),
+            Err(error) => return Some(self.ended(message!("process-not-started", error), &last)),
         };
         if let Some(pid) = child.id() {
             let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = lock.started(self.spec.name, pid) {
-                (self.note)(&format!("{error:#}"));
+                (self.note)(&format!("{error:#}").into());
             }
         }
         let mut pumps = Vec::new();
@@ -306,23 +307,23 @@ impl Runner {
             // Its children may keep the pipe open; its own output is complete by then.
             let _ = tokio::time::timeout(Duration::from_millis(500), pump).await;
         }
-        let why = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        Some(self.ended(format!("ended ({why})"), &last))
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        Some(self.ended(message!("process-ended", status), &last))
     }
 
     /// Records an exit for a reason of the supervisor's; its output does not matter.
-    fn refused(&self, why: String, last: &Mutex<LastOutput>) -> String {
-        let failure = Some(Failure { failure: why.clone() });
+    fn refused(&self, why: Message, last: &Mutex<LastOutput>) -> Message {
+        let failure = Some(Failure { failure: why.to_string() });
         *last.lock().unwrap_or_else(PoisonError::into_inner) =
             LastOutput { lines: VecDeque::new(), failure };
         self.ended(why, last)
     }
 
-    fn ended(&self, why: String, last: &Mutex<LastOutput>) -> String {
+    fn ended(&self, why: Message, last: &Mutex<LastOutput>) -> Message {
         let LastOutput { lines, failure } =
             std::mem::take(&mut *last.lock().unwrap_or_else(PoisonError::into_inner));
         let text = if lines.is_empty() {
-            why.clone()
+            why.to_string()
         } else {
             lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
         };
@@ -372,7 +373,7 @@ impl Runner {
                 }
                 log.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
                 if verbose || is_warning(&line) {
-                    note(&format!("{name}: {line}"));
+                    note(&format!("{name}: {line}").into());
                 }
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
                 last.lines.push_back(line);
