@@ -11,7 +11,8 @@ pub(crate) fn command() -> Command {
     in_language(Language::current())
 }
 
-fn in_language(language: Language) -> Command {
+/// The command line, with its help in a language.
+pub(crate) fn in_language(language: Language) -> Command {
     let mut command = Cli::command();
     if language == Language::English {
         return command;

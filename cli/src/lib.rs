@@ -7,7 +7,6 @@
 
 use std::process::ExitCode;
 
-use clap::FromArgMatches as _;
 use messages::Language;
 
 use crate::args::{Cli, Command};
@@ -20,6 +19,7 @@ mod audit;
 mod backup;
 mod chat;
 mod client;
+mod command_line;
 mod complete;
 mod confidential;
 mod confine;
@@ -37,6 +37,7 @@ mod key;
 mod log;
 mod model;
 mod node_id;
+mod number;
 mod openclaw;
 mod output;
 mod policy;
@@ -55,11 +56,7 @@ pub use up::control;
 /// Runs the command that was typed, in the language of the environment.
 pub fn main() -> ExitCode {
     Language::of_environment(|name| std::env::var(name).ok()).make_current();
-    let matches = help::command().get_matches();
-    match Cli::from_arg_matches(&matches) {
-        Ok(cli) => error::finish(run(cli)),
-        Err(error) => error.exit(),
-    }
+    error::finish(run(command_line::parse()))
 }
 
 /// An error is one sentence that says what is wrong and what to do next.

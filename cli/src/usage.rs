@@ -8,7 +8,7 @@ use std::{
 };
 
 use ai_gateway_api::{endpoints::USAGE, usage::Report};
-use clap::{Args, value_parser};
+use clap::Args;
 use coordinator_api::endpoints;
 use coordinator_core::time;
 use messages::message;
@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::{
     client::Client,
+    number,
     output::{self, OutputArgs},
 };
 
@@ -24,7 +25,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct UsageArgs {
     /// Days to look back, today included
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = value_parser!(u32).range(1..=3660))]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = number::within(1_u32..=3660))]
     pub(crate) days: u32,
     #[command(flatten)]
     pub(crate) output: OutputArgs,

@@ -4,7 +4,7 @@ use ai_gateway_api::sealed::SessionName;
 use clap::{Args, ValueEnum};
 use hpke_envelope::Suite;
 
-use crate::fingerprint::Fingerprint;
+use crate::{fingerprint::Fingerprint, number};
 
 #[derive(Clone, Args)]
 pub(crate) struct ChatArgs {
@@ -24,7 +24,7 @@ pub(crate) struct ChatArgs {
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
     /// Most tokens of the reply
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = number::within(1..=u32::MAX))]
     pub(crate) max_tokens: Option<u32>,
     /// Randomness; 0 always takes the likeliest token
     #[arg(long, value_name = "T")]

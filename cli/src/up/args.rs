@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
-use crate::up::ollama;
+use crate::{number, up::ollama};
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct UpArgs {
@@ -19,11 +19,11 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     /// Threads of each engine [default: half of the processors]; remembered
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    #[arg(long, value_name = "N", value_parser = number::within(1_u16..=512))]
     pub(crate) threads: Option<u16>,
     /// Engines: with a spare one, chats go on while an engine or the model changes, at the price of its
     /// memory [default: 2]; remembered
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
+    #[arg(long, value_name = "N", value_parser = number::within(1_u8..=2))]
     pub(crate) engines: Option<u8>,
     /// Let the gateway ask an Ollama that runs here, or on another node at a mesh address
     /// [default: http://127.0.0.1:11434]; writes it into agent.toml and openclaw.json
