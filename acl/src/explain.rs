@@ -66,8 +66,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// The reason why the word is invalid, or selects nothing.
-    pub fn parties(&self, network: &Network, word: &str) -> Result<Vec<Party>, String> {
+    /// [`PartyError`].
+    pub fn parties(&self, network: &Network, word: &str) -> Result<Vec<Party>, PartyError> {
         let party =
             |node: &Node| Party { name: node.name.clone(), addresses: node.addresses.clone() };
         if let Some(node) = network.nodes.iter().find(|node| node.name == word) {
@@ -75,7 +75,7 @@ impl Policy {
         }
         let selector = match prefix(word) {
             Some(prefix) => Selector::Prefix(prefix),
-            None => Selector::parse(word, &self.document)?,
+            None => Selector::parse(word, &self.document).map_err(PartyError::Selector)?,
         };
         let named = network.nodes.iter();
         let named = named.filter(|node| selector.selects(node, network, &self.document));
@@ -87,12 +87,19 @@ impl Policy {
             return Ok(vec![Party { name, addresses: vec![prefix.addr()] }]);
         }
         if parties.is_empty() {
-            return Err(format!(
-                "\"{word}\" is no device in the network: name a device, a person with devices, a tag or one address"
-            ));
+            return Err(PartyError::Nobody(word.to_owned()));
         }
         Ok(parties)
     }
+}
+
+/// Why a word stands for nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartyError {
+    /// It is no selector of rules, for this reason.
+    Selector(String),
+    /// The word selects no device of the network.
+    Nobody(String),
 }
 
 /// Whether a node has an address, or routes packets to it.

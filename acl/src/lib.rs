@@ -39,7 +39,7 @@ pub use addresses::{AddressSet, Span};
 pub use canonical::{CanonicalFilter, Opening};
 pub use diff::{Change, Changes, EVERY_DEVICE};
 pub use error::{Error, Failures, Position, TestResult, Warning};
-pub use explain::{Attempt, Decision, Party};
+pub use explain::{Attempt, Decision, Party, PartyError};
 pub use internet::INTERNET;
 pub use network::{Network, Node, User};
 pub use policy::Policy;

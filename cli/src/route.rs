@@ -79,7 +79,7 @@ fn list(format: Format, routes: &[Route]) -> anyhow::Result<()> {
             state(route),
             output::yes(route.offered),
             output::yes(route.in_use),
-            route.problem.clone().unwrap_or_default(),
+            problem(route).unwrap_or_default(),
         ]
     })?;
     let waiting = routes.iter().filter(|route| route.state == RouteState::Waiting).count();
@@ -98,7 +98,13 @@ pub(crate) fn summary(route: &Route) -> String {
     if route.in_use {
         text += &format!(", {}", message!("route-in-use"));
     }
-    text + &route.problem.iter().map(|problem| format!(": {problem}")).collect::<String>()
+    text + &problem(route).iter().map(|problem| format!(": {problem}")).collect::<String>()
+}
+
+/// Why the route can never be used, if so.
+fn problem(route: &Route) -> Option<String> {
+    let reason = output::word(route.problem.as_ref()?);
+    Some(message!("route-problem", reason).to_string())
 }
 
 fn state(route: &Route) -> String {

@@ -39,7 +39,7 @@ pub use policy::{
     ExplainPolicy, Policy, PolicyChange, PolicyChanges, PolicyChecked, PolicyDecision, PolicyDiff,
     PolicyLocation, PolicyNote, PolicyProtocol, PolicySet, PolicyTest, PolicyTested, TestPolicy,
 };
-pub use route::{DecideRoutes, EXIT, Route, RouteState};
+pub use route::{DecideRoutes, EXIT, Route, RouteState, UnusableReason};
 pub use secret::Secret;
 pub use user::{CreateUser, RenameUser, RenamedUser, User};
 

@@ -19,7 +19,19 @@ pub struct Route {
     /// Whether it is in use: of several routers of a subnet one is.
     pub in_use: bool,
     /// Why it can never be used, if so.
-    pub problem: Option<String>,
+    pub problem: Option<UnusableReason>,
+}
+
+/// Why a route can never be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnusableReason {
+    /// It overlaps the network's own addresses.
+    Mesh,
+    /// It is a loopback, link-local or multicast range.
+    Nowhere,
+    /// An exit node offers `0.0.0.0/0` and `::/0` together, and this one offers one of them.
+    HalfExit,
 }
 
 /// The state of a route.

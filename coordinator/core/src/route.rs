@@ -15,7 +15,9 @@ use std::{
 };
 
 use common::mesh;
+use coordinator_api::UnusableReason;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use messages::{Message, message};
 
 pub use self::decisions::Decisions;
 use crate::model::{Node, NodeId};
@@ -66,41 +68,51 @@ impl RouteStatus {
     }
 }
 
-/// Why a route can never be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnusableReason {
-    /// It overlaps the addresses of nodes.
-    #[error("it overlaps the network's own addresses")]
-    Mesh,
-    /// It is loopback, link-local or multicast.
-    #[error("it is a loopback, link-local or multicast range")]
-    Nowhere,
-    /// Only one family of an exit node.
-    #[error("an exit node offers 0.0.0.0/0 and ::/0 together")]
-    HalfExit,
-}
-
 /// Why a route cannot be approved or rejected.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteError {
     /// The node does not offer it.
-    #[error("{device} does not offer {route}; {offers}")]
     NotOffered {
         /// The node's name.
         device: String,
         /// The route.
         route: IpNet,
-        /// What it offers instead, and what to do.
-        offers: String,
+        /// What it offers instead.
+        offered: Vec<IpNet>,
     },
     /// It can never be used.
-    #[error("{route} cannot be routed: {reason}")]
     Unusable {
         /// The route.
         route: IpNet,
         /// Why not.
         reason: UnusableReason,
     },
+}
+
+impl RouteError {
+    /// What is wrong, for people.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::NotOffered { device, route, offered } => {
+                let option = match EXIT.contains(route) {
+                    true => "--advertise-exit-node".to_owned(),
+                    false => format!("--advertise-routes={route}"),
+                };
+                if offered.is_empty() {
+                    return message!("problem-route-none-offered", device, route, option);
+                }
+                let offered = offered.iter().map(ToString::to_string).collect::<Vec<_>>();
+                let offered = offered.join(", ");
+                message!("problem-route-not-offered", device, route, offered, option)
+            }
+            Self::Unusable { route, reason } => match reason {
+                UnusableReason::Mesh => message!("problem-route-mesh", route),
+                UnusableReason::Nowhere => message!("problem-route-nowhere", route),
+                UnusableReason::HalfExit => message!("problem-route-half-exit", route),
+            },
+        }
+    }
 }
 
 /// The routes that a node offers, sorted and without duplicates; [`OFFERED_MAX`] at most.
@@ -197,7 +209,8 @@ fn whole(node: &Node, routes: &[IpNet]) -> Result<BTreeSet<IpNet>, RouteError> {
     let mut whole = BTreeSet::new();
     for route in routes {
         if !offered.contains(route) && !node.routes.approved.contains(route) {
-            return Err(not_offered(node, *route, &offered));
+            let device = node.name.clone();
+            return Err(RouteError::NotOffered { device, route: *route, offered });
         }
         whole.insert(*route);
         if EXIT.contains(route) {
@@ -211,22 +224,6 @@ fn add(list: &mut Vec<IpNet>, routes: BTreeSet<IpNet>) {
     list.extend(routes);
     list.sort_unstable();
     list.dedup();
-}
-
-fn not_offered(node: &Node, route: IpNet, offered: &[IpNet]) -> RouteError {
-    let advertise = if EXIT.contains(&route) {
-        "--advertise-exit-node".to_owned()
-    } else {
-        format!("--advertise-routes={route}")
-    };
-    let what_to_do = format!("run `tailscale set {advertise}` there first");
-    let offers = if offered.is_empty() {
-        format!("it offers no route: {what_to_do}")
-    } else {
-        let shown: Vec<_> = offered.iter().map(ToString::to_string).collect();
-        format!("it offers {}: name one of these, or {what_to_do}", shown.join(", "))
-    };
-    RouteError::NotOffered { device: node.name.clone(), route, offers }
 }
 
 /// The routers of each subnet, best first: connected ones first, then in their earlier order, so that a returning router does

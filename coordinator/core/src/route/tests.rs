@@ -69,7 +69,7 @@ fn an_exit_node_is_both_families_or_none() {
 
     let mut half = router(&["0.0.0.0/0"]);
     assert_eq!(approved(&half, |_| true), []);
-    let refused = approve(&mut half, &EXIT[..1]).unwrap_err().to_string();
+    let refused = approve(&mut half, &EXIT[..1]).unwrap_err().message().to_string();
     assert!(refused.contains("does not offer ::/0") || refused.contains("together"), "{refused}");
 }
 
@@ -81,11 +81,17 @@ fn what_is_not_offered_is_not_approved_and_nothing_is_decided() {
 
     assert_eq!(router.routes, super::Decisions::default());
     assert_eq!(
-        refused.to_string(),
+        refused.message().to_string(),
         "node-1 does not offer 10.9.0.0/24; it offers 10.0.0.0/8: name one of these, or run \
          `tailscale set --advertise-routes=10.9.0.0/24` there first"
     );
-    assert!(reject(&mut router, &EXIT).unwrap_err().to_string().contains("--advertise-exit-node"));
+    assert!(
+        reject(&mut router, &EXIT)
+            .unwrap_err()
+            .message()
+            .to_string()
+            .contains("--advertise-exit-node")
+    );
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub(crate) enum Error {
     /// The policy is invalid.
     Policy(acl::Error),
     /// The question about the policy is invalid.
-    Question(String),
+    Question(Message),
     /// The database failed.
     Store(StoreError),
     /// The network could not be reloaded.
@@ -217,8 +217,8 @@ impl Error {
             Self::ReadOnly => message!("problem-read-only"),
             Self::Replaced => message!("problem-policy-replaced"),
             Self::Policy(_) => message!("problem-policy"),
-            Self::Route(error) => error.to_string().into(),
-            Self::Question(text) => text.as_str().into(),
+            Self::Route(error) => error.message(),
+            Self::Question(message) => message.clone(),
             Self::Store(StoreError::Database(DatabaseError::Conflict)) => {
                 message!("problem-state-conflict")
             }

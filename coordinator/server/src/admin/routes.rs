@@ -124,7 +124,7 @@ fn entry(node: &Node, net: &IpNet, standing: RouteStatus, offered: bool, in_use:
         RouteStatus::ApprovedByAdmin => (RouteState::Approved, None),
         RouteStatus::ApprovedByPolicy => (RouteState::ApprovedByPolicy, None),
         RouteStatus::Rejected => (RouteState::Rejected, None),
-        RouteStatus::Unusable(reason) => (RouteState::Unusable, Some(reason.to_string())),
+        RouteStatus::Unusable(reason) => (RouteState::Unusable, Some(reason)),
     };
     let device: NodeId = node.id;
     Route {

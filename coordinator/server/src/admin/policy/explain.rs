@@ -2,37 +2,41 @@
 
 use std::net::IpAddr;
 
-use acl::{Attempt, Decision, Network, Party, Policy};
+use acl::{Attempt, Decision, Network, Party, PartyError, Policy};
 use coordinator_api::{ExplainPolicy, PolicyDecision, PolicyProtocol};
+use messages::{Message, message};
 
 use super::convert;
 
 /// Limit of pairs of devices in one question.
 const PAIRS_MAX: usize = 1000;
 
-/// Decides each pair of source and destination. The error is a sentence about the question.
+/// Decides each pair of source and destination. The error says what is wrong with the question.
 pub(super) fn answer(
     policy: &Policy,
     network: &Network,
     question: &ExplainPolicy,
-) -> Result<Vec<PolicyDecision>, String> {
-    let from = policy.parties(network, &question.src)?;
-    let to = policy.parties(network, &question.dst)?;
+) -> Result<Vec<PolicyDecision>, Message> {
+    let from = policy.parties(network, &question.src).map_err(unknown)?;
+    let to = policy.parties(network, &question.dst).map_err(unknown)?;
     if from.len().saturating_mul(to.len()) > PAIRS_MAX {
-        return Err(format!(
-            "the question covers more than {PAIRS_MAX} pairs of devices: name single devices"
-        ));
+        return Err(message!("problem-question-pairs", most = PAIRS_MAX));
     }
     let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (from, to)));
     let others = pairs.filter(|(from, to)| from.addresses != to.addresses);
     let decisions: Vec<_> =
         others.flat_map(|(from, to)| pair(policy, network, question, from, to)).collect();
     if decisions.is_empty() {
-        return Err("source and destination are the same device, which needs no rule: name another, or addresses of the same \
-                    family"
-            .to_owned());
+        return Err(message!("problem-question-same"));
     }
     Ok(decisions)
+}
+
+fn unknown(error: PartyError) -> Message {
+    match error {
+        PartyError::Selector(reason) => message!("problem-question-selector", reason),
+        PartyError::Nobody(word) => message!("problem-question-nobody", word),
+    }
 }
 
 /// One decision; one for each address family if they differ.
