@@ -16,6 +16,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use messages::{Message, message};
+
 /// Most links, as in the kernel (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
@@ -28,13 +30,9 @@ const STICKY: u32 = 0o1000;
 
 /// Why a root is not used. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
 pub enum UnsafeRoot {
     /// A folder or link belongs to another user.
-    #[error(
-        "--root {} is not safe: {} belongs to uid {uid}, who could put other files in its place; choose another \
-         folder, or hand it to root with `sudo chown -h root {}`",
-        .root.display(), .at.display(), .at.display()
-    )]
     Owner {
         /// The root.
         root: PathBuf,
@@ -44,23 +42,17 @@ pub enum UnsafeRoot {
         uid: u32,
     },
     /// Others may write a folder.
-    #[error(
-        "--root {} is not safe: {whom} may write {}, and so put other files in its place; choose another folder, \
-         or forbid it with `sudo chmod {mode} {}`",
-        .root.display(), .at.display(), .at.display()
-    )]
     Writable {
         /// The root.
         root: PathBuf,
         /// The folder.
         at: PathBuf,
-        /// Who may write it.
-        whom: String,
+        /// The group that may write it; `None` if everybody may.
+        group: Option<u32>,
         /// The argument for `chmod`.
         mode: &'static str,
     },
     /// A part of the path is not a folder.
-    #[error("--root {} cannot be used: {} is not a folder; choose another", .root.display(), .at.display())]
     NotAFolder {
         /// The root.
         root: PathBuf,
@@ -68,11 +60,6 @@ pub enum UnsafeRoot {
         at: PathBuf,
     },
     /// This program's user cannot enter a folder.
-    #[error(
-        "--root {} cannot be used: uid {uid}, as which this program runs, cannot enter {}; choose another folder, or \
-         let every user pass with `sudo chmod o+x {}`",
-        .root.display(), .at.display(), .at.display()
-    )]
     Closed {
         /// The root.
         root: PathBuf,
@@ -82,7 +69,6 @@ pub enum UnsafeRoot {
         uid: u32,
     },
     /// A part of the path cannot be read.
-    #[error("--root {} cannot be used: {} cannot be read; choose another folder", .root.display(), .at.display())]
     Unknown {
         /// The root.
         root: PathBuf,
@@ -91,6 +77,33 @@ pub enum UnsafeRoot {
         /// Why not.
         source: io::Error,
     },
+}
+
+impl UnsafeRoot {
+    /// What is wrong, and what to do.
+    fn message(&self) -> Message {
+        match self {
+            Self::Owner { root, at, uid } => {
+                message!("root-of-another", root = root.display(), at = at.display(), uid)
+            }
+            Self::Writable { root, at, group, mode } => {
+                let (root, at) = (root.display(), at.display());
+                match group {
+                    Some(group) => message!("root-writable-by-group", root, at, group, mode),
+                    None => message!("root-writable", root, at, mode),
+                }
+            }
+            Self::NotAFolder { root, at } => {
+                message!("root-not-a-folder", root = root.display(), at = at.display())
+            }
+            Self::Closed { root, at, uid } => {
+                message!("root-closed", root = root.display(), at = at.display(), uid)
+            }
+            Self::Unknown { root, at, .. } => {
+                message!("root-unreadable", root = root.display(), at = at.display())
+            }
+        }
+    }
 }
 
 /// Checks the path to `root`, as far as it exists.
@@ -192,12 +205,12 @@ impl<'a> Walk<'a> {
         if may(STICKY) || !(group || others) {
             return Ok(());
         }
-        let (whom, mode) = match (group, others) {
-            (true, false) => (format!("group {}", meta.gid()), "g-w"),
-            (false, _) => ("everybody".to_owned(), "o-w"),
-            (true, true) => ("everybody".to_owned(), "go-w"),
+        let (group, mode) = match (group, others) {
+            (true, false) => (Some(meta.gid()), "g-w"),
+            (false, _) => (None, "o-w"),
+            (true, true) => (None, "go-w"),
         };
-        Err(UnsafeRoot::Writable { root: self.root.to_owned(), at: at.to_owned(), whom, mode })
+        Err(UnsafeRoot::Writable { root: self.root.to_owned(), at: at.to_owned(), group, mode })
     }
 
     fn unknown(&self, at: PathBuf, source: io::Error) -> UnsafeRoot {

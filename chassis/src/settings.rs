@@ -9,16 +9,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use messages::{Message, message};
 use serde::de::DeserializeOwned;
 
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
 pub enum SettingsError {
     /// The named file does not exist.
-    #[error("there is no {}: correct --config, or make that file", .0.display())]
     Missing(PathBuf),
     /// The file cannot be read.
-    #[error("cannot read {}: check who may read it", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -26,7 +26,6 @@ pub enum SettingsError {
         source: io::Error,
     },
     /// The file is not valid TOML, or has a wrong or unknown key.
-    #[error("cannot use {}, line {line}, column {column}: {message}", .path.display())]
     Parse {
         /// The file.
         path: PathBuf,
@@ -38,13 +37,28 @@ pub enum SettingsError {
         message: String,
     },
     /// A value is not allowed.
-    #[error("cannot use {}: {message}", .path.display())]
     Value {
         /// The file.
         path: PathBuf,
         /// What is wrong, in one line.
         message: String,
     },
+}
+
+impl SettingsError {
+    /// What is wrong, and what to do.
+    fn message(&self) -> Message {
+        match self {
+            Self::Missing(path) => message!("settings-missing", path = path.display()),
+            Self::Read { path, .. } => message!("settings-unreadable", path = path.display()),
+            Self::Parse { path, line, column, message: reason } => {
+                message!("settings-wrong-at", path = path.display(), line, column, reason)
+            }
+            Self::Value { path, message: reason } => {
+                message!("settings-wrong", path = path.display(), reason)
+            }
+        }
+    }
 }
 
 /// Loads the named file or the usual one. `accept` validates and converts the settings.

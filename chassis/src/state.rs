@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use messages::{Message, message};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -15,9 +16,9 @@ use crate::durable::{self, Access};
 
 /// A state file could not be used.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
 pub enum StateError {
     /// The file cannot be read.
-    #[error("cannot read {}: check who owns it and its directory", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -25,7 +26,6 @@ pub enum StateError {
         source: io::Error,
     },
     /// The file cannot be written; the old content is untouched.
-    #[error("cannot write {}: check the free space, and who owns its directory", .path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -33,7 +33,6 @@ pub enum StateError {
         source: io::Error,
     },
     /// The file is damaged. The error does not quote it, since it may contain a key.
-    #[error("{} is damaged at line {line}, column {column}: {remedy}", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -42,10 +41,9 @@ pub enum StateError {
         /// From 1; 0 in an empty file.
         column: usize,
         /// What to do.
-        remedy: &'static str,
+        remedy: fn() -> Message,
     },
     /// The file has an older version, which this program does not support.
-    #[error("{} has version {found}, and this program supports version {known} only: {remedy}", .path.display())]
     Older {
         /// The file.
         path: PathBuf,
@@ -54,10 +52,9 @@ pub enum StateError {
         /// This program's version.
         known: u32,
         /// What to do.
-        remedy: &'static str,
+        remedy: fn() -> Message,
     },
     /// The file has a newer version.
-    #[error("{} has version {found}, this program knows {known}: update Maru", .path.display())]
     Newer {
         /// The file.
         path: PathBuf,
@@ -68,6 +65,25 @@ pub enum StateError {
     },
 }
 
+impl StateError {
+    /// What is wrong, and what to do.
+    fn message(&self) -> Message {
+        match self {
+            Self::Read { path, .. } => message!("state-unreadable", path = path.display()),
+            Self::Write { path, .. } => message!("state-unwritable", path = path.display()),
+            Self::Damaged { path, line, column, remedy } => {
+                message!("state-damaged", path = path.display(), line, column, remedy = remedy())
+            }
+            Self::Older { path, found, known, remedy } => {
+                message!("state-older", path = path.display(), found, known, remedy = remedy())
+            }
+            Self::Newer { path, found, known } => {
+                message!("state-newer", path = path.display(), found, known)
+            }
+        }
+    }
+}
+
 /// Decodes the JSON of an older version; `None` if that is not supported.
 pub type DecodeOlder<T> = fn(version: u64, json: &[u8]) -> Option<serde_json::Result<T>>;
 
@@ -76,7 +92,7 @@ pub type DecodeOlder<T> = fn(version: u64, json: &[u8]) -> Option<serde_json::Re
 pub struct Format<T> {
     version: u32,
     access: Access,
-    remedy: &'static str,
+    remedy: fn() -> Message,
     earlier: DecodeOlder<T>,
 }
 
@@ -87,7 +103,7 @@ impl<T> Format<T> {
         Self {
             version,
             access: Access::SECRET,
-            remedy: "restore it from a backup, or move it away to start anew",
+            remedy: || message!("remedy-restore"),
             earlier: |_, _| None,
         }
     }
@@ -100,7 +116,7 @@ impl<T> Format<T> {
 
     /// Sets what to do about a file that cannot be read: the rest of a sentence.
     #[must_use]
-    pub const fn remedy(self, remedy: &'static str) -> Self {
+    pub const fn remedy(self, remedy: fn() -> Message) -> Self {
         Self { remedy, ..self }
     }
 

@@ -23,6 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use messages::{Message, message};
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
@@ -70,18 +71,13 @@ impl Access {
 
 /// The socket cannot be created. The path is unchanged.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
 pub enum BindError {
     /// Another process listens there.
-    #[error(
-        "another process already serves {}: stop it, or give this instance another --root",
-        .0.display()
-    )]
     Busy(PathBuf),
     /// The path is not a socket.
-    #[error("{} is not a socket: move it away", .0.display())]
     NotASocket(PathBuf),
     /// The path is another user's stale socket.
-    #[error("{} was left behind by another user (uid {uid}): remove it", .path.display())]
     Foreign {
         /// The socket.
         path: PathBuf,
@@ -89,19 +85,29 @@ pub enum BindError {
         uid: u32,
     },
     /// Others could replace the socket.
-    #[error(
-        "{} must belong to the user of this program or to root, and nobody else may write it: correct its owner and mode",
-        .0.display()
-    )]
     Folder(PathBuf),
     /// The system refuses.
-    #[error("cannot listen on {}: check who owns its folder", .path.display())]
     Io {
         /// The socket.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
+}
+
+impl BindError {
+    /// What is wrong, and what to do.
+    fn message(&self) -> Message {
+        match self {
+            Self::Busy(path) => message!("socket-busy", path = path.display()),
+            Self::NotASocket(path) => message!("socket-in-the-way", path = path.display()),
+            Self::Foreign { path, uid } => {
+                message!("socket-left-behind", path = path.display(), uid)
+            }
+            Self::Folder(path) => message!("socket-folder-unsafe", path = path.display()),
+            Self::Io { path, .. } => message!("socket-not-made", path = path.display()),
+        }
+    }
 }
 
 /// A listening socket. Dropping it removes the file, unless another process has replaced it.

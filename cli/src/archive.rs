@@ -10,6 +10,7 @@ use std::{
     io::{self, ErrorKind, Read, Write},
 };
 
+use messages::{Message, message};
 use sha2::{Digest as _, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
@@ -28,31 +29,55 @@ const NAME_MAX: usize = 255;
 
 /// The archive cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
 pub enum ArchiveError {
     /// It cannot be read or written.
-    #[error(transparent)]
     Io(io::Error),
     /// It is none, or of another kind.
-    #[error("it is not a backup of Maru")]
     NotOne,
     /// It ends too early.
-    #[error("it is cut short")]
     Short,
     /// It ends too early, or a header in it is none.
-    #[error("it is cut short or damaged")]
     Torn,
     /// Something in it is not as it was written.
-    #[error("it is damaged at {0:?}")]
     Damaged(String),
-    /// Something in it should not be there.
-    #[error("it holds {0:?}, which {1}")]
-    Odd(String, &'static str),
+    /// A file is in it twice, or one too many.
+    Twice(String),
+    /// Something follows its sums.
+    NotLast(&'static str),
+    /// An entry is no file.
+    NotAFile(String),
+    /// A name leads out of the folder where it is unpacked.
+    Outside(String),
+    /// A file that no backup holds.
+    Foreign(String),
+    /// An entry that is held in memory is too long.
+    TooLong(String),
     /// A file grew or shrank while it was added.
-    #[error("{0:?} changed while it was read; try again")]
     Changed(String),
     /// A name does not fit in.
-    #[error("{0:?} has a name that an archive cannot hold")]
     Name(String),
+}
+
+impl ArchiveError {
+    /// What is wrong, and what to do.
+    fn message(&self) -> Message {
+        match self {
+            Self::Io(error) => error.to_string().into(),
+            Self::NotOne => message!("not-a-backup"),
+            Self::Short => message!("archive-cut"),
+            Self::Torn => message!("archive-torn"),
+            Self::Damaged(name) => message!("archive-damaged", name = format!("{name:?}")),
+            Self::Twice(name) => message!("archive-holds-twice", name = format!("{name:?}")),
+            Self::NotLast(name) => message!("archive-holds-more", name),
+            Self::NotAFile(name) => message!("archive-holds-no-file", name = format!("{name:?}")),
+            Self::Outside(name) => message!("archive-holds-outside", name = format!("{name:?}")),
+            Self::Foreign(name) => message!("archive-holds-foreign", name = format!("{name:?}")),
+            Self::TooLong(name) => message!("archive-holds-too-long", name),
+            Self::Changed(name) => message!("archive-file-changed", name = format!("{name:?}")),
+            Self::Name(name) => message!("archive-name-unusable", name = format!("{name:?}")),
+        }
+    }
 }
 
 /// An archive that is being written. Without [`Writer::finish`] it cannot be read.
@@ -148,7 +173,7 @@ pub fn read<E: From<ArchiveError>>(
             return ends(&written, &sums, entries.next().is_none()).map_err(E::from);
         }
         if names.len() >= FILES_MAX || !names.insert(name.clone()) {
-            return Err(ArchiveError::Odd(name, "is there twice, or one too many").into());
+            return Err(ArchiveError::Twice(name).into());
         }
         let len = entry.size();
         let mut summed = Summed::new(&mut entry);
@@ -166,7 +191,7 @@ pub fn read<E: From<ArchiveError>>(
 /// Compares the sums that were written with those of what was read.
 fn ends(written: &[u8], read: &str, is_end: bool) -> Result<(), ArchiveError> {
     if !is_end {
-        return Err(ArchiveError::Odd(SUMS.to_owned(), "is not the last thing in it"));
+        return Err(ArchiveError::NotLast(SUMS));
     }
     let Ok(written) = std::str::from_utf8(written) else {
         return Err(ArchiveError::Damaged(SUMS.to_owned()));
@@ -184,10 +209,10 @@ fn name<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String, ArchiveError> {
     let bytes = entry.path_bytes();
     let name = String::from_utf8_lossy(&bytes).into_owned();
     if entry.header().entry_type() != EntryType::Regular {
-        return Err(ArchiveError::Odd(name, "is no file"));
+        return Err(ArchiveError::NotAFile(name));
     }
     if !is_plain(&name) || name.as_bytes() != &*bytes {
-        return Err(ArchiveError::Odd(name, "is no name of a file below a folder"));
+        return Err(ArchiveError::Outside(name));
     }
     Ok(name)
 }
@@ -208,7 +233,7 @@ fn small<R: Read>(
 ) -> Result<(Vec<u8>, String), ArchiveError> {
     let len = entry.size();
     if len > max {
-        return Err(ArchiveError::Odd(name.to_owned(), "is too long"));
+        return Err(ArchiveError::TooLong(name.to_owned()));
     }
     let (mut content, mut summed) = (Vec::new(), Summed::new(entry));
     summed.read_to_end(&mut content).map_err(broken)?;

@@ -753,3 +753,51 @@ confidential-heads = NAME | EVIDENCE | LEADS TO | IDENTITY
 evidence-simulated-too = SIMULATED too
 evidence-real = real
 verify-heads = CHECK | RESULT | CODE | MEANING
+
+## chassis/src/root.rs
+root-of-another = --root { $root } is not safe: { $at } belongs to uid { $uid }, who could put other files in its place; choose another folder, or hand it to root with `sudo chown -h root { $at }`
+root-writable = --root { $root } is not safe: everybody may write { $at }, and so put other files in its place; choose another folder, or forbid it with `sudo chmod { $mode } { $at }`
+root-writable-by-group = --root { $root } is not safe: group { $group } may write { $at }, and so put other files in its place; choose another folder, or forbid it with `sudo chmod { $mode } { $at }`
+root-not-a-folder = --root { $root } cannot be used: { $at } is not a folder; choose another
+root-closed = --root { $root } cannot be used: uid { $uid }, as which this program runs, cannot enter { $at }; choose another folder, or let every user pass with `sudo chmod o+x { $at }`
+root-unreadable = --root { $root } cannot be used: { $at } cannot be read; choose another folder
+
+## chassis/src/settings.rs
+settings-missing = there is no { $path }: correct --config, or make that file
+settings-unreadable = cannot read { $path }: check who may read it
+settings-wrong-at = cannot use { $path }, line { $line }, column { $column }: { $reason }
+settings-wrong = cannot use { $path }: { $reason }
+
+## chassis/src/state.rs
+state-unreadable = cannot read { $path }: check who owns it and its directory
+state-unwritable = cannot write { $path }: check the free space, and who owns its directory
+state-damaged = { $path } is damaged at line { $line }, column { $column }: { $remedy }
+state-older = { $path } has version { $found }, and this program supports version { $known } only: { $remedy }
+state-newer = { $path } has version { $found }, this program knows { $known }: update Maru
+remedy-restore = restore it from a backup, or move it away to start anew
+remedy-pull-again = remove it and pull again
+remedy-give-model = remove it and give --model
+remedy-new-one = move it away to start with a new one
+
+## chassis/src/unix.rs
+socket-busy = another process already serves { $path }: stop it, or give this instance another --root
+socket-in-the-way = { $path } is not a socket: move it away
+socket-left-behind = { $path } was left behind by another user (uid { $uid }): remove it
+socket-folder-unsafe = { $path } must belong to the user of this program or to root, and nobody else may write it: correct its owner and mode
+socket-not-made = cannot listen on { $path }: check who owns its folder
+socket-unreachable = { $path } cannot be connected to
+socket-is-a-link = { $path } is a link or no socket, or a folder on the way to it is a link: remove what is there and start the service again, or write the path without links in the settings
+socket-of-another = uid { $found } listens on { $path }, and uid { $expected } should: stop what listens; if it is right, correct the uid in the settings, or else the owner of the folder
+
+## cli/src/archive.rs
+archive-cut = it is cut short
+archive-torn = it is cut short or damaged
+archive-damaged = it is damaged at { $name }
+archive-holds-twice = it holds { $name } twice, or one file too many
+archive-holds-more = it holds something after { $name }
+archive-holds-no-file = it holds { $name }, which is no file
+archive-holds-outside = it holds { $name }, which is no name of a file below a folder
+archive-holds-foreign = it holds { $name }, which no backup holds
+archive-holds-too-long = it holds { $name }, which is too long
+archive-file-changed = { $name } changed while it was read; try again
+archive-name-unusable = { $name } is a name that an archive cannot hold

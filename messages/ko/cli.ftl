@@ -93,32 +93,32 @@ no-rule = 허용하는 규칙이 없음
 policy-place = { $line }행 { $column }열: { $place }
 
 ## cli/src/audit.rs
-audit-no-dial = 다이얼이 없습니다. AI와 나눈 대화는 이 컴퓨터의 컨테이너를 벗어나지 않습니다
+audit-no-dial = 외부로 나가는 연결(dial)이 없습니다. AI와 나눈 대화는 이 컴퓨터의 컨테이너를 벗어나지 않습니다
 audit-server = 서버는 읽은 내용을 다른 곳에 넘길 수 있고, 마루는 그것을 알 수 없습니다
 audit-relay = 릴레이는 이 집의 주소를, 그 게이트웨이는 어느 노드에 요청이 가는지를 압니다. 한 운영자가 둘 다 운영하면 누가 묻는지 그 운영자에게 숨길 수 없습니다
 audit-tpm = 노드의 TPM이 계산한 값은 암호화되지 않고 버스를 지납니다. 그 컴퓨터에서 버스를 읽을 수 있는 사람은 그 노드에 보낸 질문을 열 수 있습니다
 
 ## cli/src/user.rs
-user-created = 사용자 { $name } 님을 만들었습니다
-user-renamed = 사용자 이름을 { $name }에서 { $new }(으)로 바꾸었습니다
-policy-names-old = 정책에 더 이상 없는 사용자 { $name } 님이 아직 있습니다. `maru policy set`으로 고치세요
-policy-names-new = 정책에 { $new } 님이 있으므로 이제 그 규칙이 이 사용자에게 적용됩니다
-user-removed = 사용자 { $name } 님을 삭제했습니다
+user-created = { $name } 사용자를 만들었습니다
+user-renamed = 사용자 이름을 바꾸었습니다: { $name } → { $new }
+policy-names-old = 이제 없는 { $name } 사용자가 정책에 남아 있습니다. `maru policy set`으로 고치세요
+policy-names-new = 정책에 { $new } 사용자가 이미 있어서 그 규칙이 이제 이 사용자에게 적용됩니다
+user-removed = { $name } 사용자를 삭제했습니다
 
 ## cli/src/app.rs
-app-removed = 프로그램 { $name } 항목을 삭제했습니다
+app-removed = 프로그램 목록에서 { $name } 항목을 삭제했습니다
 app-address = 키는 지금 한 번만 표시됩니다. OpenAI 클라이언트는 http://{ $address }/v1 주소에, Ollama 클라이언트는 http://{ $address } 주소에 Bearer 토큰으로 이 키를 쓰세요.
 app-no-address = 키는 지금 한 번만 표시됩니다. 아직 이 컴퓨터의 프로그램은 게이트웨이에 접속할 수 없습니다. etc/maru/agent.toml의 해당 [[service]]에 local = ["127.0.0.1:{ $port }"]를 추가하고 `maru up`을 다시 시작하세요.
 
 ## cli/src/api_key.rs
-api-key-removed = API 키 { $id } { $name } 항목을 삭제했습니다
+api-key-removed = API 키를 삭제했습니다: { $id } { $name }
 
 ## cli/src/key.rs
-key-expired = 키 { $id } 항목을 만료시켰습니다
-key-removed = 키 { $id } 항목을 삭제했습니다
+key-expired = { $id }번 키를 만료시켰습니다
+key-removed = { $id }번 키를 삭제했습니다
 
 ## cli/src/fingerprint.rs
-not-a-fingerprint = 지문은 0123-4567-89ab-cdef-…처럼 숫자와 a~f 글자 네 개씩 여덟 묶음입니다
+not-a-fingerprint = 지문은 0123-4567-89ab-cdef-…처럼 숫자와 a~f를 네 글자씩 여덟 묶음으로 씁니다
 
 ## cli/src/join.rs
 one-standard-input = 표준 입력으로는 둘 중 하나만 받을 수 있습니다. 키는 --key-file FILE로 지정하세요
@@ -131,20 +131,20 @@ invitation-has-key = 초대장에 이미 키가 들어 있습니다. --key와 --
 
 ## invitations
 invitation-use = { $user } 님의 기기 한 대에서 { $expires }까지 쓸 수 있습니다. 그 기기에서 sudo maru join - 를 실행하고 초대장을 붙여 넣으세요. 초대장을 가진 사람은 누구나 참여할 수 있으니 다른 사람에게 보내지 마세요.
-invitation-other-apps = 마루가 아닌 앱의 경우: { $gap }. 해결 방법은 `maru doctor`가 알려 줍니다.
+invitation-other-apps = 마루가 아닌 앱의 경우: { $gap }. 해결 방법은 `maru doctor`로 볼 수 있습니다.
 invitation-link = 휴대전화나 다른 컴퓨터에서는 링크를 열거나 카메라로 코드를 비추세요.
-apps-plain = 암호화되지 않은 HTTP에서는 연결이 끊긴 Tailscale 앱이 2분 안에 아무도 응답하지 않는 443번 포트로 다시 연결하고, 휴대전화에는 443번 포트의 공인 인증서 HTTPS가 필요합니다
-apps-plain-inside = 휴대전화에는 443번 포트의 공인 인증서 HTTPS가 필요한데 이 주소는 암호화되지 않은 HTTP입니다
+apps-plain = 연결이 끊긴 일반 Tailscale 앱은 2분 안에 443번 포트로 다시 연결하려 하지만 암호화되지 않은 HTTP에서는 그 포트에서 응답하는 것이 없습니다. 휴대전화에는 443번 포트와 공인 인증서를 쓰는 HTTPS가 필요합니다
+apps-plain-inside = 휴대전화에는 443번 포트와 공인 인증서를 쓰는 HTTPS가 필요한데 이 주소는 암호화되지 않은 HTTP입니다
 apps-port = 휴대전화에는 443번 포트의 공인 인증서가 필요한데 이 주소는 { $port }번 포트입니다
 apps-set-tls = etc/maru/coordinator.toml에 [tls]와 https:// `server_url`을 설정하세요(docs/configuration.md)
 apps-set-port = 공유기가 443번 포트를 `listen`으로 보내도록 설정하고 `server_url`에서 포트를 빼세요
 
 ## join, leave
 left = 이 기기가 네트워크에서 나왔습니다.
-joined = 이 기기는 { $name }.{ $network } 입니다. 코디네이터는 { $network } 아래의 이름만 정할 수 있습니다. 다음: maru chat
-joined-without-names = 이 기기는 { $name } 입니다. 네트워크에 이름이 없습니다. 다음: maru chat
+joined = 이 기기의 이름은 { $name }.{ $network }입니다. 코디네이터는 { $network } 아래의 이름만 정할 수 있습니다. 다음: maru chat
+joined-without-names = 이 기기의 이름은 { $name }입니다. 이 네트워크에서는 이름으로 접속할 수 없습니다. 다음: maru chat
 waiting-for-approval =
-    관리자의 승인을 기다리고 있습니다. 집에 있는 컴퓨터에서 maru device list, 그다음 maru device approve { $device }를 실행하세요. { $page }
+    관리자의 승인을 기다리고 있습니다. 집에 있는 컴퓨터에서 maru device list, 그다음 maru device approve { $device } 명령을 실행하세요. { $page }
     승인되면 maru status에서 이 네트워크의 도메인을 볼 수 있습니다.
 paste-invitation = 초대장을 붙여 넣고 Enter를 두 번 누르세요.
 paste-key = 키를 붙여 넣고 Enter를 누르세요.
@@ -155,20 +155,20 @@ api-key = API 키
 guide =
     마루가 켜졌습니다. 네트워크 { $network }, 코디네이터 { $server_url }, 기기 { $members }대, 승인 대기 { $waiting }대.
     AI 게이트웨이의 지문: { $gateway }
-guide-invite = NAME 님의 기기가 참여할 초대장
-guide-list = 참여한 기기와 기다리는 기기
+guide-invite = NAME 님의 기기를 위한 초대장
+guide-list = 참여한 기기와 기다리는 기기 목록
 guide-approve = 기다리는 기기 승인
 guide-chat = 참여한 기기에서 AI와 대화
 guide-end = Ctrl-C를 누르면 모두 멈춥니다.
 
 ## chat: the gateway's identity
-gateway-changed = { $network }의 AI 게이트웨이가 전과 다른 신원을 내놓아서 아무것도 보내지 않았습니다. 알고 있던 지문: { $known }, 지금 지문: { $offered }. 게이트웨이를 새로 설치했다면 집에서 `maru up` 이 보여 주는 지문을 관리자에게 물어보고, 지금 지문과 같을 때에만 `maru chat --accept-identity { $offered }` 로 계속하세요
-gateway-not-offered = 지금 네트워크가 내놓은 게이트웨이의 지문은 { $accepted } 이 아니라 { $offered } 입니다. 아무것도 받아들이지 않았고 아무것도 보내지 않았습니다
+gateway-changed = { $network }의 AI 게이트웨이가 전과 다른 신원을 제시해서 아무것도 보내지 않았습니다. 알고 있던 지문: { $known }, 지금 지문: { $offered }. 게이트웨이를 새로 설치했다면 집에서 `maru up`이 보여 주는 지문을 관리자에게 물어보고, 지금 지문과 같을 때에만 `maru chat --accept-identity { $offered }` 명령으로 계속하세요
+gateway-not-offered = 지금 네트워크가 제시한 게이트웨이의 지문({ $offered })이 { $accepted } 지문과 다릅니다. 아무것도 받아들이지 않았고 아무것도 보내지 않았습니다
 
 ## devices
 device-heads = 번호 | 이름 | 호스트 이름 | 상태 | 사용자 | 태그 | 주소 | 온라인 | 마지막 접속
 device-waiting-heads = 대기 | 코드 | 호스트 이름 | 시스템 | 요청 주소 | 키 | 사용자 | 태그
-devices-waiting = 기기 { $count }대가 기다립니다. maru device approve CODE 또는 maru device reject CODE를 실행하세요. 기기가 스스로 밝힌 내용은 아무것도 증명하지 않으니 코드나 키를 그 기기의 페이지와 비교하세요.
+devices-waiting = 기기 { $count }대가 승인을 기다립니다. maru device approve CODE 또는 maru device reject CODE를 실행하세요. 기기가 스스로 알린 정보는 증거가 되지 않으니 코드나 키를 그 기기의 페이지와 비교하세요.
 device-labels = 번호 | 이름 | 호스트 이름 | 시스템 | 상태 | 코드 | 요청 주소 | 요청한 태그 | 사용자 | 태그 | 주소 | 노드 키 | 만든 때 | 온라인 | 마지막 접속 | 엔드포인트 | 키 만료 | 임시 기기 | 경로
 device-state =
     { $state ->
@@ -195,7 +195,7 @@ status-state =
         [running] 실행 중
        *[expired] 만료됨
     }
-status-simulated = { $name }의 SIMULATED 증거를 받아들입니다. 이 증거는 아무것도 증명하지 않습니다
+status-simulated = { $name }의 SIMULATED 증거를 받아들입니다. 이 증거로는 아무것도 증명되지 않습니다
 connected = 연결됨
 not-connected = 연결 안 됨
 peer-heads = 기기 | 사용자 | 태그 | 주소 | 온라인 | 경로
@@ -251,7 +251,7 @@ test-passed = 통과
 test-failed = 실패
 opens = 열림
 closes = 닫힘
-audit-heads = 다이얼 | 연결 주소 | 위치 | 읽을 수 있는 쪽
+audit-heads = 연결 | 연결 주소 | 위치 | 읽을 수 있는 주체
 audit-location =
     { $location ->
         [this-machine] 이 컴퓨터
@@ -259,7 +259,7 @@ audit-location =
        *[outside] 외부
     }
 audit-readers-server = 그곳의 서버
-audit-readers-simulated = SIMULATED 증거를 내는 { $name }의 노드. 운영자도 읽을 수 있다고 보아야 합니다
+audit-readers-simulated = SIMULATED 증거를 제시하는 { $name }의 노드. 운영자도 읽을 수 있다고 보아야 합니다
 audit-readers-tpm = 무엇을 실행하는지 증명한 { $name }의 노드와 그 TPM의 버스를 읽을 수 있는 사람
 audit-readers-proved = 무엇을 실행하는지 증명한 { $name }의 노드
 
@@ -273,11 +273,11 @@ not-a-sha256 = SHA-256은 16진수 64자리입니다
 
 ## cli/src/model/disk.rs
 room-unknown = { $path }에 남은 공간을 알 수 없습니다
-no-room = { $path }에 { $needed } 크기의 공간이 없습니다. 남은 공간은 { $free }이고 그중 { $reserve }는 비워 둡니다. 파일을 지우거나, 이 폴더를 더 큰 디스크로 가는 링크로 만드세요
+no-room = { $path }에 공간이 부족합니다. { $needed } 크기의 공간이 필요합니다. 남은 공간은 { $free }이고 그중 { $reserve }는 비워 둡니다. 파일을 지우거나, 이 폴더를 더 큰 디스크로 가는 링크로 바꾸세요
 
 ## cli/src/model/download.rs
 download-status = { $host }의 응답이 { $status }입니다
-download-refused = { $host }의 응답이 { $status }입니다. URL이 맞습니까?
+download-refused = { $host }의 응답이 { $status }입니다. URL이 맞는지 확인하세요
 download-continues = 같은 명령을 다시 실행하면 이어서 받습니다
 download-restarts = 서버가 이어받기를 지원하지 않아, 같은 명령을 다시 실행하면 처음부터 받습니다
 download-cut = { $host }에서 받던 내용이 중간에 끊겼습니다. { $then }
@@ -293,10 +293,10 @@ no-such-model = { $name } 모델이 없습니다. 있는 모델: { $names }
 model-in-use = { $name } 모델은 사용 중입니다. 먼저 `maru model use`로 다른 모델을 고르세요
 file-not-removed = { $path } 파일을 삭제할 수 없습니다. sudo로 실행하세요
 model-unusable = { $name } 모델을 쓸 수 없습니다: { $problem }
-none-fits = 여기 있는 모델 중에는 맞는 것이 없습니다. 더 작거나 비트 수가 적은 모델이 필요합니다
+none-fits = 여기 있는 모델은 모두 너무 큽니다. 더 작거나 비트 수가 적은 모델이 필요합니다
 these-fit = 맞는 모델: { $names }
-model-does-not-fit = { $name } 모델은 이 컴퓨터의 메모리에 들어가지 않습니다. { $others }
-model-does-not-fit-beside = { $name } 모델은 지금 답하고 있는 { $used } 모델과 함께 메모리에 들어가지 않습니다. `maru up`을 멈추고 다시 고른 뒤 시작하세요
+model-does-not-fit = { $name } 모델을 이 컴퓨터의 메모리에 올릴 수 없습니다. { $others }
+model-does-not-fit-beside = { $name } 모델을 지금 쓰고 있는 { $used } 모델과 함께 메모리에 올릴 수 없습니다. `maru up`을 멈추고 모델을 다시 고른 뒤 시작하세요
 
 ## cli/src/model/memory.rs
 meminfo-not-read = /proc/meminfo를 읽을 수 없습니다
@@ -315,7 +315,7 @@ file-not-written = { $path } 파일을 쓸 수 없습니다. sudo로 실행하�
 pull-runs = 다른 `maru model pull`이 { $name } 모델을 가져오고 있습니다. 끝날 때까지 기다리세요
 folder-not-written = { $path } 폴더에 쓸 수 없습니다
 not-a-model = 받은 파일이 GGUF 모델이 아니어서 남기지 않았습니다
-wrong-sha256 = 파일의 SHA-256이 { $wanted }이 아니라 { $found }이어서 남기지 않았습니다
+wrong-sha256 = 파일의 SHA-256 값({ $found })이 { $wanted } 값과 달라서 남기지 않았습니다
 model-unusable-removed = { $name } 모델을 쓸 수 없어서 남기지 않았습니다: { $error }
 model-exists = { $name } 모델이 이미 있습니다. 지우거나 --name으로 다른 이름을 고르세요
 
@@ -325,8 +325,8 @@ not-a-file = { $path } 경로는 파일이 아닙니다
 pull-progress = {"{bar:30} {total_bytes} 중 {bytes}, {bytes_per_sec}, {eta} 남음"}
 
 ## cli/src/model/source.rs
-not-a-model-name = { $name }은 모델 이름으로 쓸 수 없습니다. --name으로 글자, 숫자, 점, 하이픈, 밑줄로 이루어지고 { $ending }로 끝나는 이름을 주세요
-not-a-url = { $source }은 URL이 아닙니다. https://HOST/PATH/NAME.gguf처럼 쓰세요
+not-a-model-name = { $name } 이름은 모델에 쓸 수 없습니다. --name으로 글자, 숫자, 점, 하이픈, 밑줄로 이루어지고 { $ending }로 끝나는 이름을 주세요
+not-a-url = { $source }: URL이 아닙니다. https://HOST/PATH/NAME.gguf처럼 쓰세요
 model-option-for-ollama = --model은 Ollama의 모델 폴더에만 쓸 수 있습니다
 http-needs-sha256 = http://에서는 중간에서 모델을 바꿔치기할 수 있습니다. https://를 쓰거나 --sha256으로 파일의 값을 지정하세요
 scheme-unknown = { $other }://는 지원하지 않습니다. https:// 주소나 파일을 쓰세요
@@ -345,8 +345,8 @@ restore-unfinished = 이 네트워크의 복원이 중간에 끊겼습니다. `s
 ## cli/src/backup/walk.rs
 left-out-link = { $place }: 링크입니다
 not-opened = { $path } 경로를 열 수 없습니다
-left-out-more = { $place }의 { $more }개 더
-not-in-backup = { $name }은 백업에 들어가는 위치가 아닙니다
+left-out-more = { $place }에서 { $more }개 더
+not-in-backup = { $name } 항목은 백업에 들어가지 않습니다
 not-looked-at = { $name }의 정보를 읽을 수 없습니다
 left-out-not-a-file = { $name }: 일반 파일이 아닙니다
 left-out-sparse = { $name }: 희소 파일입니다({ $len }바이트 중 디스크에 있는 것은 { $taken }바이트)
@@ -361,13 +361,13 @@ left-out-rest = { $place }의 나머지: 파일이 너무 많습니다
 file-not-deleted = { $path } 경로를 삭제할 수 없습니다
 cannot-restore = { $path } 파일을 복원할 수 없습니다
 state-not-written = var/lib/maru 아래에 쓸 수 없습니다
-not-put = { $place }을 제자리에 놓을 수 없습니다
+not-put = { $place } 폴더를 제자리로 옮길 수 없습니다
 mark-not-removed = var/lib/maru/restoring을 삭제할 수 없습니다
-restored = 네트워크 { $network }을 { $created } 시점의 상태로 복원했습니다.
+restored = { $network } 네트워크를 { $created } 시점의 상태로 복원했습니다.
 restored-postgres = 데이터베이스는 PostgreSQL 서버에 있습니다. 그것도 잃었다면 먼저 `pg_restore --dbname=DATABASE_URL maru.dump`로 덤프를 불러오세요
-restored-removed = 백업 뒤에 없앤 것, 곧 제거한 기기, 사용하거나 삭제한 키, 삭제한 API 키가 되살아났습니다. 사람들이 접속하기 전에 `maru device list`, `maru key list`, `maru api-key list`를 확인하세요.
+restored-removed = 백업 이후에 제거한 기기, 사용하거나 삭제한 키, 삭제한 API 키가 되살아났습니다. 사람들이 접속하기 전에 `maru device list`, `maru key list`, `maru api-key list`를 확인하세요.
 restored-next = 다음: `sudo maru up`. 모델이 전과 같은 위치에 없으면 --model MODEL.gguf를 함께 주세요. 기기는 { $server } 주소를 찾으므로, 이 컴퓨터의 주소가 달라졌으면 그 이름이 이곳을 가리키게 하세요.
-root-in-use = { $root }은 사용 중입니다. { $file }이 있습니다. 빈 --root에 복원하거나 이전 네트워크를 먼저 다른 곳으로 옮기세요
+root-in-use = { $root } 폴더는 사용 중입니다({ $file } 파일이 있음). 빈 --root에 복원하거나 이전 네트워크를 먼저 다른 곳으로 옮기세요
 coordinator-runs = { $root }에서 코디네이터가 실행되고 있습니다. `sudo systemctl stop 'maru-*'` 등으로 먼저 멈추세요
 file-not-locked = { $path } 파일을 잠글 수 없습니다
 folder-not-read = { $path } 폴더를 읽을 수 없습니다
@@ -386,7 +386,7 @@ group-not-entered = { $path } 제어 그룹에 들어갈 수 없습니다
 limit-not-set = 프로그램의 한도를 설정할 수 없습니다
 
 ## cli/src/model.rs
-model-removed = 모델 { $name } 파일을 삭제했습니다
+model-removed = { $name } 모델을 삭제했습니다
 changing-engines = 엔진을 하나씩 바꾸고 있습니다. 대화는 끊기지 않습니다
 
 ## cli/src/backup.rs
@@ -407,7 +407,7 @@ nothing-to-back-up = { $path } 아래에 백업할 것이 없습니다. 여기�
 ## cli/src/up.rs
 up-leftovers = 강제로 종료된 `maru up`의 서비스가 아직 실행되고 있습니다. 컴퓨터를 다시 시작하세요
 no-core-limit = 코어 덤프를 막을 수 없습니다
-restore-leftovers = { $path }는 중단된 복원이 남긴 폴더이고 키가 들어 있습니다. `sudo rm -r { $path }`로 지우세요
+restore-leftovers = { $path } 폴더는 중단된 복원에서 남은 것이고 키가 들어 있습니다. `sudo rm -r { $path }`로 지우세요
 ready-not-written = run/maru/ready 파일을 쓸 수 없습니다
 up-ready = maru: ready
 policy-needs-line =
@@ -420,8 +420,8 @@ sudo-failed = { $needs } (sudo: { $error })
 no-signals = 신호를 받을 수 없습니다
 
 ## cli/src/up/checks.rs
-not-an-address = --address { $address }는 이름도 주소도 아닙니다. 192.0.2.7이나 home.example.org처럼 기기가 이 컴퓨터에 접속할 때 쓰는 것을 포트 없이 주세요
-not-a-domain = --network { $network }는 도메인이 아닙니다. maru.internal처럼 a-z, 0-9, -로 된 단어를 둘 이상 점으로 이어 쓰세요
+not-an-address = --address { $address } 값은 이름도 주소도 아닙니다. 192.0.2.7이나 home.example.org처럼 기기가 이 컴퓨터에 접속할 때 쓰는 것을 포트 없이 주세요
+not-a-domain = --network { $network } 값은 도메인이 아닙니다. maru.internal처럼 a-z, 0-9, -로 된 단어를 둘 이상 점으로 이어 쓰세요
 option-wrong = --user { $user }: { $error }
 tools-missing = { $names }: 설치되어 있지 않습니다. `sudo apt-get install { $packages }`로 설치하세요
 tun-closed = { $device } 장치를 열 수 없습니다({ $error }). `sudo modprobe tun`으로 드라이버를 불러오고, 컨테이너나 VPS라면 호스트에서 허용하게 하세요
@@ -433,18 +433,18 @@ several-models = { $path }에 모델이 여럿 있습니다. `maru up --model FI
 
 ## cli/src/up/config.rs
 file-not-saved = { $path } 파일을 쓸 수 없습니다
-address-unused = --address { $address }는 효과가 없습니다. 이 네트워크의 주소는 { $known }입니다. { $file }에서 바꾸세요
-network-unused = --network { $network }는 효과가 없습니다. 이 네트워크의 도메인은 { $known }이고 바꿀 수 없습니다
+address-unused = --address { $address } 옵션은 효과가 없습니다. 이 네트워크의 주소는 { $known }입니다. { $file }에서 바꾸세요
+network-unused = --network { $network } 옵션은 효과가 없습니다. 이 네트워크의 도메인은 { $known }이며 바꿀 수 없습니다
 no-server-url = { $file }에 `server_url`이 없어서 다른 기기가 이 네트워크에 접속할 수 없습니다. server_url = "http://ADDRESS:PORT"를 추가하세요
-service-not-offered = { $file }이 { $name } 서비스를 제공하지 않아서 어떤 기기도 접속할 수 없습니다. name = "{ $name }", port = { $port }, socket = { $socket }인 [[service]]를 추가하세요
-service-shows-pages = { $file }이 { $name } 서비스에 웹 페이지를 허용하지만 그 서비스에는 웹 페이지가 없습니다. 그 [[service]]에 pages = false를 추가하세요
-service-hides-pages = { $file }이 { $label }.<network>의 웹 페이지를 막아서 대화방 로그인과 사진이 동작하지 않습니다. { $name }의 [[service]]에 page_names = ["{ $label }"]를 추가하세요
+service-not-offered = { $file } 파일에 { $name } 서비스가 없어서 어떤 기기도 접속할 수 없습니다. name = "{ $name }", port = { $port }, socket = { $socket }인 [[service]]를 추가하세요
+service-shows-pages = { $file } 파일에서 { $name } 서비스에 웹 페이지를 허용하지만 그 서비스에는 웹 페이지가 없습니다. 그 [[service]]에 pages = false를 추가하세요
+service-hides-pages = { $file } 파일에서 { $label }.<network>의 웹 페이지를 막아서 대화방 로그인과 사진이 동작하지 않습니다. { $name }의 [[service]]에 page_names = ["{ $label }"]를 추가하세요
 no-own-address = 이 컴퓨터에는 외부로 나가는 경로가 없어서 주소를 알 수 없습니다. 기기가 접속할 주소를 maru up --address HOST로 알려 주세요
 
 ## cli/src/up/ollama.rs
-not-an-ollama-address = { $usual }이나 http://100.64.0.5:{ $port }처럼 루프백 주소나 메시의 주소를 주세요
+not-an-ollama-address = { $usual } 또는 http://100.64.0.5:{ $port }처럼 루프백 주소나 메시의 주소를 주세요
 ollama-away = http://{ $at }에서 Ollama가 응답하지 않습니다. 그곳에서 시작하거나 --ollama URL로 주소를 알려 주세요. 아무것도 바꾸지 않았습니다
-not-ollama = http://{ $at }에서 응답하는 것은 Ollama가 아닙니다. --ollama URL로 주소를 알려 주세요
+not-ollama = http://{ $at }의 서버는 Ollama가 아닙니다. --ollama URL로 주소를 알려 주세요
 ollama-empty = http://{ $at }의 Ollama에 자체 모델이 없습니다. `ollama pull NAME`으로 받은 뒤 다시 시작하세요
 answer-too-long = 응답이 너무 깁니다
 ollama-found = http://{ $at }의 Ollama: { $names }
@@ -539,16 +539,16 @@ gateway-answer-too-long = 게이트웨이의 응답이 너무 깁니다
 not-a-gateway = 응답한 것은 이 버전의 게이트웨이가 아닙니다. 두 컴퓨터의 마루를 모두 업데이트하세요
 
 ## cli/src/chat/conversation.rs
-chat-not-opened = 게이트웨이가 이 요청을 열지 못했고, 새 키로 다시 봉인한 것도 열지 못했습니다. 이미 답한 질문에는 두 번 답하지 않습니다. `maru chat --history`를 확인하고, 답이 없으면 다시 물으세요
+chat-not-opened = 게이트웨이가 이 요청을 열지 못했고, 새 키로 다시 봉인한 것도 열지 못했습니다. 이미 답한 질문에는 두 번 답하지 않습니다. `maru chat --history`를 확인하고, 답이 없으면 다시 질문하세요
 device-key-refused = 방금 등록했는데도 게이트웨이가 이 앱의 기기 키를 받아들이지 않습니다. 잠시 뒤 다시 시도하세요
-device-key-bound = 이 앱의 기기 키는 네트워크의 다른 노드에 등록되어 있습니다. 이 기기를 새로 설치했거나 파일을 복사했다면 { $path }을 지우고 다시 물으세요. 그러면 새 키를 받습니다
+device-key-bound = 이 앱의 기기 키는 네트워크의 다른 노드에 등록되어 있습니다. 이 기기를 새로 설치했거나 파일을 복사했다면 { $path } 파일을 지우고 다시 질문하세요. 그러면 새 키를 받습니다
 gateway-stranger = { $host }에서 응답한 것은 이 네트워크의 게이트웨이가 아니어서 아무것도 보내지 않았습니다. 게이트웨이를 새로 설치했다면 네트워크가 이 기기에 알릴 때까지 1분쯤 기다린 뒤 다시 시도하세요
-gateway-rollback = { $error }. 아무것도 보내지 않았습니다. 집 컴퓨터의 시계가 전에 틀렸거나 상태를 잃었다면 { $path }을 지우고 다시 물으세요
+gateway-rollback = { $error }. 아무것도 보내지 않았습니다. 집 컴퓨터의 시계가 전에 틀렸거나 상태를 잃었다면 { $path } 파일을 지우고 다시 질문하세요
 device-proof-refused = 게이트웨이가 이 앱의 기기 키 증명을 거절했습니다. 다시 시도하세요
 no-suite-key = 게이트웨이에 지금 유효한 { $suite } 키가 없습니다. 다른 --suite를 써 보세요
 question-too-long = 질문이 너무 깁니다. 최대 1MiB까지 봉인할 수 있습니다
-reply-cut = { $error }. 다시 물으세요
-reply-broken = { $error }. 위에 나온 내용은 진짜이지만 전부는 아닙니다. 다시 물으세요
+reply-cut = { $error }. 다시 질문하세요
+reply-broken = { $error }. 위에 나온 내용은 진본이지만 완전하지 않습니다. 다시 질문하세요
 reply-not-printed = 답을 출력할 수 없습니다
 clock-too-early = 이 기기의 시계가 1970년 이전입니다. 시계를 맞추세요
 clock-too-late = 이 기기의 시계가 너무 앞서 있습니다. 시계를 맞추세요
@@ -566,18 +566,18 @@ no-home-folder = 앱의 기기 키를 둘 위치를 알 수 없습니다. HOME�
 
 ## cli/src/confidential.rs
 ca-has-private-key = { $path }에 운영자만 가져야 할 개인 키가 들어 있어서 아무것도 바꾸지 않았습니다. 인증서 파일을 주세요
-pinned-for-another = { $file }에 { $name }의 { $keys } 값이 다른 신원을 위해 적혀 있어서 아무것도 바꾸지 않았습니다. 먼저 `maru confidential remove`로 지우세요
+pinned-for-another = { $file } 파일에 있는 { $name }의 { $keys } 값이 다른 신원의 것이어서 아무것도 바꾸지 않았습니다. 먼저 `maru confidential remove`로 지우세요
 ca-not-written = { $path } 파일을 쓸 수 없어서 다른 것도 바꾸지 않았습니다
 confidential-added = `maru up`을 다시 시작하세요. 그러면 이름({ $models })을 지정한 요청과 agents.defaults.model.fallbacks에 적힌 경우에 confidential/{ $name } 모델이 답합니다
 no-deployment = { $name } 배포가 없습니다. 있는 것은 `maru confidential list`로 볼 수 있습니다
 confidential-removed = 게이트웨이에도 반영되도록 `maru up`을 다시 시작하세요
-not-a-deployment-name = { $name }은 영문 소문자, 숫자, 점, 하이픈으로 된 1~{ $max }자의 이름이 아닙니다
-not-an-attestation-key = { $path }는 `maru-compute ak`가 출력한 줄이 아닙니다
+not-a-deployment-name = { $name } 이름은 쓸 수 없습니다. 영문 소문자, 숫자, 점, 하이픈으로 된 1~{ $max }자여야 합니다
+not-an-attestation-key = { $path } 파일은 `maru-compute ak`가 출력한 줄이 아닙니다
 several-certificates = { $path }에 인증서가 여럿 있습니다. 루트 하나만 주세요
-not-an-anchor = { $path }는 PEM이나 DER 형식의 인증서도, TPM의 키도 아닙니다
-not-a-policy-of-it = { $path }는 이 배포의 정책이 아닙니다
+not-an-anchor = { $path } 파일은 PEM이나 DER 형식의 인증서도, TPM의 키도 아닙니다
+not-a-policy-of-it = { $path } 파일은 이 배포의 정책이 아닙니다
 file-not-read-unchanged = { $path } 파일을 읽을 수 없어서 아무것도 바꾸지 않았습니다
-not-a-plain-file = { $path }이 일반 파일이 아니어서 아무것도 바꾸지 않았습니다. 무엇인지 확인하세요
+not-a-plain-file = { $path } 경로가 일반 파일이 아니어서 아무것도 바꾸지 않았습니다. 무엇인지 확인하세요
 file-not-editable = { $path } 파일을 안전하게 고칠 수 없어서 아무것도 바꾸지 않았습니다. 파일을 바로잡거나 배포를 직접 적으세요(docs/configuration.md)
 
 ## cli/src/confidential/deployment.rs
@@ -589,25 +589,25 @@ not-a-time = 2026-11-23T08:00:00Z처럼 쓰세요
 not-a-nonce = 16진수 64자리여야 합니다
 time-before-1970 = 1970년 이전의 시각입니다
 evidence-too-large = { $path } 파일이 2MiB보다 커서 증거도 정책도 아닙니다
-not-a-pin = { $path }는 고정 정보가 아닙니다
-not-evidence = { $path }는 노드의 증거도 Nitro 문서도, 그 base64도 아닙니다
+not-a-pin = { $path } 파일은 고정 정보가 아닙니다
+not-evidence = { $path } 파일은 노드의 증거도 Nitro 문서도, 그 base64도 아닙니다
 verify-passed = 모든 검사를 통과했습니다
 verify-refused = 거절: 검사 { $count }개 중 { $failed }개가 실패했습니다
 verify-unproved = 실패한 검사는 없지만 모든 것을 검사하지는 않았으므로 아직 아무것도 증명되지 않았습니다: { $open }
 
 ## cli/src/up/ollama.rs
 ollama-left-out = {"  "}제외한 모델 { $left_out }개: 클라우드에서 실행되거나 이름을 쓸 수 없습니다
-file-up-to-date = {"  "}{ $path }은 바꿀 것이 없습니다
-file-leads-there = {"  "}{ $path }에 게이트웨이가 쓸 주소를 적었습니다
+file-up-to-date = {"  "}{ $path } 파일은 이미 최신 상태입니다
+file-leads-there = {"  "}{ $path } 파일에 게이트웨이가 쓸 주소를 적었습니다
 file-changed-by-hand =
-    {"  "}{ $path }은 직접 수정한 파일이어서 그대로 둡니다. 다음 내용을 넣으세요.
+    {"  "}{ $path } 파일은 직접 수정되어 있어 그대로 둡니다. 다음 내용을 추가하세요.
     { $by_hand }
 ollama-primary = {"  "}이름을 지정한 요청에만 답합니다. 기본으로 쓰려면 agents.defaults.model.primary를 { $first }로 설정하세요
 
 ## cli/src/confidential.rs
 confidential-ca = {"  "}{ $path }: 그 서버들의 인증서를 발급한 기관의 인증서입니다
 gateway-reaches-outside = {"  "}이제 게이트웨이가 네트워크 밖의 { $address }에 접속할 수 있습니다
-simulated-accepted = {"  "}SIMULATED 증거를 받아들입니다. 이 증거는 만든 사람 말고는 누구에게도 아무것도 증명하지 않습니다
+simulated-accepted = {"  "}SIMULATED 증거를 받아들입니다. 이 증거는 만든 사람 외에는 누구에게도 증명이 되지 않습니다
 policy-pinned = {"  "}고정함: 에포크 { $epoch } 이후의 정책과 다음 이미지: { $images }
 keys-kept = {"  "}{ $file }의 다른 항목은 그대로 둡니다: { $kept }
 file-changed = {"  "}{ $path } 파일을 바꾸었습니다
@@ -640,9 +640,9 @@ certificate-holds = { $path }의 인증서가 { $days }일 동안 유효합니�
 ## cli/src/doctor/host.rs
 tools-there = podman, nft, setpriv가 있습니다
 missing = 없음: { $names }
-tun-opens = /dev/net/tun이 열립니다
+tun-opens = /dev/net/tun을 열 수 있습니다
 tun-opens-for-agent = 에이전트의 사용자도 /dev/net/tun을 열 수 있습니다
-tun-opens-for-root = /dev/net/tun이 root에게 열리고, root가 에이전트에게 열어 줍니다. 사용자 { $uid }로 시작한 에이전트는 열 수 없습니다
+tun-opens-for-root = root가 /dev/net/tun을 열어 에이전트에 넘깁니다. 사용자 { $uid }로 시작한 에이전트는 열 수 없습니다
 tun-root-only = /dev/net/tun은 root만 열 수 있습니다
 tun-fails = /dev/net/tun을 열 수 없습니다: { $error }
 fix-tun = sudo modprobe tun을 실행하세요. 컨테이너나 VPS라면 호스트에서 허용해야 합니다
@@ -656,9 +656,9 @@ swap-encrypted = { $names }: 메모리에 있거나 매핑된 장치에 있습�
 swap-on = { $names }: 사람들이 쓴 내용이 디스크에 남을 수 있습니다
 fix-swap = sudo swapoff -a를 실행하고 /etc/fstab에서 지우거나, 스왑을 암호화하세요
 core-pattern = 모든 서비스의 한도는 0이고, 호스트의 패턴은 { $pattern }입니다
-clock-synchronised = 맞춰져 있습니다
-clock-unsynchronised = 맞춰져 있지 않습니다. 시계가 1분 어긋나면 봉인한 요청이 실패합니다
-clock-unknown = systemd가 시계를 맞추지 않습니다. 직접 확인하세요
+clock-synchronised = 동기화되어 있습니다
+clock-unsynchronised = 동기화되어 있지 않습니다. 시계가 1분 어긋나면 봉인한 요청이 실패합니다
+clock-unknown = systemd가 시계를 동기화하지 않습니다. 직접 확인하세요
 podman-old = { $version }: 4보다 오래된 버전입니다
 fix-podman = 더 새로운 Podman을 설치하세요. Debian 12의 것이면 됩니다
 podman-fails = 실행할 수 없습니다
@@ -672,10 +672,10 @@ folder-in-the-way = { $path } 폴더를 만들 수 없습니다. 있으면 지�
 
 ## cli/src/doctor/providers.rs
 fix-gateway = 게이트웨이에 관한 항목을 보세요
-cannot-be-asked = 물어볼 수 없습니다: { $error }
-evidence-simulated = { $name }의 SIMULATED 증거를 받아들입니다. 이 증거는 아무것도 증명하지 않으니 운영자가 모든 것을 읽는다고 보아야 합니다
+cannot-be-asked = 조회할 수 없습니다: { $error }
+evidence-simulated = { $name }의 SIMULATED 증거를 받아들입니다. 이 증거로는 아무것도 증명되지 않으니 운영자가 모든 것을 읽는다고 보아야 합니다
 fix-simulated = 노드가 다른 증거를 내면 gateway.toml의 [confidential.{ $name }]에서 simulated를 빼세요
-provider-unexplained = 이유를 알리지 않습니다
+provider-unexplained = 이유를 알 수 없습니다
 provider-ready = { $name }: 준비되었습니다
 provider-draining = { $name }: 가득 찼거나 종료 중이어서 새 요청을 받지 않습니다
 provider-loading = { $name }: 아직 모델을 불러오고 있습니다
@@ -698,19 +698,19 @@ folder-owner = { $path }: 소유자와 모드가 { $uid }:{ $gid } { $mode }인�
 socket-answers = { $path }: 응답합니다
 socket-closed = { $path }: 이 사용자에게는 닫혀 있습니다. 정상입니다
 socket-silent = { $path }: 응답하지 않습니다({ $error })
-services-root-only = root만 물어볼 수 있습니다
+services-root-only = root만 조회할 수 있습니다
 service-ready = { $name }: 준비되었습니다
 service-silent = { $name }: 응답하지 않습니다
 fix-wait-for-service = 기다리세요. `maru up`은 { $patience } 동안 기다립니다
 service-not-ready = { $name }: 아직 준비되지 않았습니다
-fix-read-log = { $path }을 읽은 다음 `maru up`을 멈췄다가 다시 시작하세요
-apps-untrusted-proxy = 기기가 신뢰하지 않는 프록시를 거쳐 { $server }에 접속하므로 모두 하나로 취급됩니다
+fix-read-log = { $path } 로그를 확인한 다음 `maru up`을 멈췄다가 다시 시작하세요
+apps-untrusted-proxy = 기기가 신뢰하지 않는 프록시를 거쳐 { $server }에 접속하므로 모두 같은 기기로 취급됩니다
 fix-proxy = etc/maru/coordinator.toml의 [proxy]에 있는 `trusted`에 프록시의 주소를 적으세요
 apps-ok = { $server }: 일반 앱이 HTTPS로 접속하는 주소입니다
 fix-see-status = `maru status`를 보세요
 agent-node = 이 기기는 네트워크의 노드입니다
 fix-agent = 에이전트를 시작하세요
-version-answers = 응답합니다. 버전 { $found }
+version-answers = 응답합니다(버전 { $found })
 version-differs = 버전 { $found }인데 maru는 { $version }입니다
 fix-version = 모든 프로그램을 같은 버전으로 설치하고 다시 시작하세요
 
@@ -733,15 +733,15 @@ agent-state =
 fix-restart = `maru up`을 멈췄다가 다시 시작하세요
 
 ## cli/src/model.rs
-model-heads = 이름 | 크기 | 종류 | 문맥 | 사용 중
+model-heads = 이름 | 크기 | 종류 | 컨텍스트 | 사용 중
 model-pulled = { $name } 모델을 가져왔습니다({ $size }, SHA-256 { $sha256 })
 model-used-now = 이제 { $name } 모델이 답합니다
 model-used-later = 다음에 `maru up`을 시작하면 { $name } 모델이 답합니다
 
 ## cli/src/chat
 chat-you = 나
-clock-ahead = 이 기기의 시계가 집 컴퓨터보다 { $by } 빨라서 아무것도 보내지 않았습니다. 틀린 쪽의 시계를 맞춘 뒤(sudo timedatectl set-ntp true) 다시 물으세요
-clock-behind = 이 기기의 시계가 집 컴퓨터보다 { $by } 느려서 아무것도 보내지 않았습니다. 틀린 쪽의 시계를 맞춘 뒤(sudo timedatectl set-ntp true) 다시 물으세요
+clock-ahead = 이 기기의 시계가 집 컴퓨터보다 { $by } 빨라서 아무것도 보내지 않았습니다. 틀린 쪽의 시계를 맞춘 뒤(sudo timedatectl set-ntp true) 다시 질문하세요
+clock-behind = 이 기기의 시계가 집 컴퓨터보다 { $by } 느려서 아무것도 보내지 않았습니다. 틀린 쪽의 시계를 맞춘 뒤(sudo timedatectl set-ntp true) 다시 질문하세요
 gateway-timeout = { $url }의 게이트웨이가 응답하지 않습니다. 이곳에서 `maru status`로 집 컴퓨터와 연결되어 있는지, 그곳에서 `maru up`이 실행 중이고 정책이 이 기기를 허용하는지 확인하세요
 gateway-unreachable = { $url }의 게이트웨이에 연결할 수 없습니다. 이곳에서 `maru status`로 집 컴퓨터와 연결되어 있는지, 그곳에서 `maru up`이 실행 중이고 정책이 이 기기를 허용하는지 확인하세요
 
@@ -750,3 +750,51 @@ confidential-heads = 이름 | 증거 | 연결 주소 | 신원
 evidence-simulated-too = SIMULATED 포함
 evidence-real = 실제
 verify-heads = 검사 | 결과 | 코드 | 뜻
+
+## chassis/src/root.rs
+root-of-another = --root { $root } 폴더는 안전하지 않습니다. { $at } 폴더를 소유한 uid { $uid } 사용자가 그 자리에 다른 파일을 넣을 수 있습니다. 다른 폴더를 고르거나 `sudo chown -h root { $at }`로 소유자를 root로 바꾸세요
+root-writable = --root { $root } 폴더는 안전하지 않습니다. 누구나 { $at }에 쓸 수 있어 그 자리에 다른 파일을 넣을 수 있습니다. 다른 폴더를 고르거나 `sudo chmod { $mode } { $at }`로 막으세요
+root-writable-by-group = --root { $root } 폴더는 안전하지 않습니다. 그룹 { $group }에서 { $at }에 쓸 수 있어 그 자리에 다른 파일을 넣을 수 있습니다. 다른 폴더를 고르거나 `sudo chmod { $mode } { $at }`로 막으세요
+root-not-a-folder = --root { $root } 폴더를 쓸 수 없습니다. { $at } 경로가 폴더가 아닙니다. 다른 폴더를 고르세요
+root-closed = --root { $root } 폴더를 쓸 수 없습니다. 이 프로그램을 실행하는 uid { $uid } 사용자가 { $at } 폴더에 들어갈 수 없습니다. 다른 폴더를 고르거나 `sudo chmod o+x { $at }`로 모든 사용자에게 허용하세요
+root-unreadable = --root { $root } 폴더를 쓸 수 없습니다. { $at } 경로를 읽을 수 없습니다. 다른 폴더를 고르세요
+
+## chassis/src/settings.rs
+settings-missing = { $path } 파일이 없습니다. --config를 고치거나 그 파일을 만드세요
+settings-unreadable = { $path } 파일을 읽을 수 없습니다. 읽기 권한을 확인하세요
+settings-wrong-at = { $path } 파일을 쓸 수 없습니다({ $line }행 { $column }열): { $reason }
+settings-wrong = { $path } 파일을 쓸 수 없습니다: { $reason }
+
+## chassis/src/state.rs
+state-unreadable = { $path } 파일을 읽을 수 없습니다. 파일과 폴더의 소유자를 확인하세요
+state-unwritable = { $path } 파일을 쓸 수 없습니다. 남은 공간과 폴더의 소유자를 확인하세요
+state-damaged = { $path } 파일이 손상되었습니다({ $line }행 { $column }열). { $remedy }
+state-older = { $path } 파일은 버전 { $found }인데 이 프로그램은 버전 { $known }만 지원합니다. { $remedy }
+state-newer = { $path } 파일은 버전 { $found }인데 이 프로그램은 버전 { $known }까지만 지원합니다. 마루를 업데이트하세요
+remedy-restore = 백업에서 복원하거나, 다른 곳으로 옮겨 새로 시작하세요
+remedy-pull-again = 지우고 다시 가져오세요
+remedy-give-model = 지우고 --model을 주세요
+remedy-new-one = 다른 곳으로 옮기면 새로 만듭니다
+
+## chassis/src/unix.rs
+socket-busy = 다른 프로세스가 이미 { $path } 소켓을 쓰고 있습니다. 그 프로세스를 멈추거나 다른 --root를 쓰세요
+socket-in-the-way = { $path } 파일은 소켓이 아닙니다. 다른 곳으로 옮기세요
+socket-left-behind = { $path } 소켓은 다른 사용자(uid { $uid })가 남긴 것입니다. 지우세요
+socket-folder-unsafe = { $path } 폴더는 이 프로그램의 사용자나 root의 것이어야 하고 다른 사용자는 쓸 수 없어야 합니다. 소유자와 모드를 고치세요
+socket-not-made = { $path } 소켓을 만들 수 없습니다. 폴더의 소유자를 확인하세요
+socket-unreachable = { $path } 소켓에 연결할 수 없습니다
+socket-is-a-link = { $path } 경로가 링크이거나 소켓이 아니거나, 중간에 있는 폴더가 링크입니다. 그것을 지우고 서비스를 다시 시작하거나, 설정에 링크가 없는 경로를 쓰세요
+socket-of-another = { $path } 소켓을 연 사용자가 uid { $expected } 사용자가 아니라 uid { $found } 사용자입니다. 그 프로세스를 멈추세요. 그 사용자가 맞으면 설정의 uid나 폴더의 소유자를 고치세요
+
+## cli/src/archive.rs
+archive-cut = 중간에 끊긴 백업입니다
+archive-torn = 중간에 끊기거나 손상된 백업입니다
+archive-damaged = 백업의 { $name } 부분이 손상되었습니다
+archive-holds-twice = 백업에 { $name } 파일이 두 번 있거나 파일이 너무 많습니다
+archive-holds-more = 백업의 { $name } 뒤에 다른 내용이 있습니다
+archive-holds-no-file = 백업에 있는 { $name } 항목은 파일이 아닙니다
+archive-holds-outside = 백업에 있는 { $name } 이름은 폴더 아래의 파일 이름이 아닙니다
+archive-holds-foreign = 백업에 들어갈 수 없는 { $name } 파일이 있습니다
+archive-holds-too-long = 백업에 있는 { $name } 파일이 너무 깁니다
+archive-file-changed = 읽는 동안 { $name } 파일이 바뀌었습니다. 다시 시도하세요
+archive-name-unusable = { $name } 이름은 백업에 넣을 수 없습니다

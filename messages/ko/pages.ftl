@@ -22,14 +22,14 @@ page-join =
     <details class="android"><summary>Android</summary>
     <ol>
     <li><a rel="noreferrer" href="https://play.google.com/store/apps/details?id=com.tailscale.ipn">Google Play</a>나
-    <a rel="noreferrer" href="https://f-droid.org/packages/com.tailscale.ipn/">F-Droid</a>에서 Tailscale을 설치하고 여세요.</li>
+    <a rel="noreferrer" href="https://f-droid.org/packages/com.tailscale.ipn/">F-Droid</a>에서 Tailscale을 설치하고 실행하세요.</li>
     <li>오른쪽 위의 설정을 열고 <b>Accounts</b>, ⋮, <b>Use an alternate server</b>를 차례로 누른 뒤 주소를 붙여 넣으세요.</li>
     <li>짧은 코드가 적힌 페이지가 열리면 그곳에 키를 붙여 넣으세요. 열리지 않으면 ⋮의 <b>Use an auth key</b>에 키를 붙여
     넣으세요.</li>
     </ol></details>
     <details class="iphone"><summary>iPhone, iPad</summary>
     <ol>
-    <li><a rel="noreferrer" href="https://apps.apple.com/app/tailscale/id1470499037">App Store</a>에서 Tailscale을 설치하고 여세요.
+    <li><a rel="noreferrer" href="https://apps.apple.com/app/tailscale/id1470499037">App Store</a>에서 Tailscale을 설치하고 실행하세요.
     이미 로그인되어 있으면 로그아웃하세요.</li>
     <li>오른쪽 위의 사람 모양, <b>Log in</b>, ⋯, <b>Use a custom coordination server</b>를 차례로 누르고 주소를 붙여 넣은 뒤
     <b>Log in</b>을 누르세요.</li>
@@ -37,7 +37,7 @@ page-join =
     </ol></details>
     <details class="macos"><summary>macOS</summary>
     <ol>
-    <li><a rel="noreferrer" href="https://tailscale.com/download/mac">macOS용 Tailscale</a>을 설치하고 여세요.</li>
+    <li><a rel="noreferrer" href="https://tailscale.com/download/mac">macOS용 Tailscale</a>을 설치하고 실행하세요.</li>
     <li>Option 키를 누른 채 메뉴 막대의 아이콘을 누르고 <b>Debug</b>, <b>Custom Login Server</b>, <b>Add Account…</b>를 차례로 고른
     뒤 주소를 붙여 넣으세요.</li>
     <li>짧은 코드가 적힌 페이지가 열리면 그곳에 키를 붙여 넣으세요.</li>
@@ -53,60 +53,60 @@ page-join =
     <pre>tailscale login --login-server <span class="address">{ $address }</span> --auth-key <span class="key">KEY</span></pre>
     <button type="button" data-done="복사함">복사</button></details>
     <details class="linux"><summary>Linux</summary>
-    <p>Maru로 참여하면 <code>maru chat</code>이 질문을 AI까지 봉인해 보냅니다.</p>
+    <p>마루로 참여하면 <code>maru chat</code>이 질문을 AI까지 봉인해 보냅니다.</p>
     <pre>sudo maru join -</pre>
     <button type="button" data-done="복사함">복사</button>
     <p>그런 다음 초대장 전체를 붙여 넣으세요.</p>
     <pre class="invitation">이 페이지의 주소 전체</pre>
     <button type="button" data-done="복사함">복사</button>
-    <p>Maru가 없으면 Tailscale로:</p>
+    <p>마루가 없으면 Tailscale로 참여하세요.</p>
     <pre>sudo tailscale login --login-server <span class="address">{ $address }</span> --auth-key <span class="key">KEY</span></pre>
     <button type="button" data-done="복사함">복사</button></details>
-    <p>관리자가 승인할 때까지 기다려야 할 수도 있으며, 승인되면 앱이 저절로 이어집니다.</p>
+    <p>관리자가 승인할 때까지 기다려야 할 수도 있으며, 승인되면 앱이 자동으로 연결됩니다.</p>
 
 page-join-plain =
     <h1>Maru</h1>
-    <p>이 네트워크의 초대장은 <code>maru://</code>로 시작하는 글입니다. 연결할 기기에 Maru를 설치하고 다음을 실행하세요.</p>
+    <p>이 네트워크의 초대장은 <code>maru://</code>로 시작하는 문자열입니다. 연결할 기기에 마루를 설치하고 다음을 실행하세요.</p>
     <pre>sudo maru join -</pre>
     <p>그런 다음 그곳에 초대장을 붙여 넣으세요. 초대장을 가진 사람은 누구나 참여할 수 있으니 다른 사람에게 보내지 마세요.</p>
 
 page-waiting =
-    <h1>이 기기는 기다리고 있습니다</h1>
+    <h1>이 기기는 승인을 기다리고 있습니다</h1>
     <p>코드:</p>
     <p class="code"><b>{ $code }</b></p>
-    <p class="warning">연결할 기기에서, 또는 그 앱에서 이 페이지를 직접 연 경우에만 계속하세요. 누군가 보내 준 링크라면 그
-    사람의 기기를 들이게 됩니다.</p>
+    <p class="warning">연결할 기기에서, 또는 그 앱에서 이 페이지를 직접 연 경우에만 계속하세요. 다른 사람이 보낸 링크라면 그
+    사람의 기기가 네트워크에 참여하게 됩니다.</p>
     <h2>초대장이 있으면</h2>
     <form method="post">
     <p><label>초대장이나 그 안의 키를 붙여 넣으세요.<br>
     <textarea name="invitation" rows="4" maxlength="2048" required autocomplete="off" autocapitalize="off" spellcheck="false"></textarea></label></p>
     <p><button>참여</button></p>
     </form>
-    <h2>없으면</h2>
-    <p>네트워크 관리자에게 코드를 알려 주세요. 관리자는 다음을 실행합니다.</p>
+    <h2>초대장이 없으면</h2>
+    <p>네트워크 관리자에게 코드를 알려 주세요. 관리자는 다음 명령을 실행합니다.</p>
     <pre>sudo maru device approve { $code } --user NAME</pre>
 
 page-waiting-plain =
-    <h1>이 기기는 기다리고 있습니다</h1>
+    <h1>이 기기는 승인을 기다리고 있습니다</h1>
     <p>코드:</p>
     <p class="code"><b>{ $code }</b></p>
-    <p>네트워크 관리자에게 코드를 알려 주세요. 관리자는 다음을 실행합니다.</p>
+    <p>네트워크 관리자에게 코드를 알려 주세요. 관리자는 다음 명령을 실행합니다.</p>
     <pre>sudo maru device approve { $code } --user NAME</pre>
     <p>이 페이지는 다른 사람이 엿볼 수 있는 일반 HTTP로 왔으니 초대장을 입력하지 마세요.</p>
 
 page-nobody =
     <h1>기다리는 기기가 없습니다</h1>
-    <p>이미 승인되었거나 거절되었거나 시간이 지났습니다. 기기를 확인하세요.</p>
+    <p>이미 승인되었거나, 거절되었거나, 대기 시간이 지났습니다. 기기를 확인하세요.</p>
 
 page-joined =
     <h1>기기가 참여했습니다</h1>
-    <p>앱으로 돌아가세요. 저절로 이어집니다.</p>
+    <p>앱으로 돌아가세요. 자동으로 연결됩니다.</p>
 
 page-accepted =
-    <h1>초대장이 받아들여졌습니다</h1>
-    <p>네트워크 관리자의 승인이 남아 있습니다. 관리자는 다음을 실행합니다.</p>
+    <h1>초대장을 확인했습니다</h1>
+    <p>네트워크 관리자의 승인이 남아 있습니다. 관리자는 다음 명령을 실행합니다.</p>
     <pre>sudo maru device approve { $code }</pre>
-    <p>그러면 앱이 저절로 이어집니다.</p>
+    <p>그러면 앱이 자동으로 연결됩니다.</p>
 
 page-refused =
     <h1>처리할 수 없습니다</h1>

@@ -41,7 +41,7 @@ pub enum IdentityError {
 }
 
 const KEY: Format<KeyFile> =
-    Format::new(1).remedy("restore it from a backup: apps pinned this identity");
+    Format::new(1).remedy(|| "restore it from a backup: apps pinned this identity".into());
 const EPOCH: Format<EpochFile> = Format::new(1);
 
 #[derive(Serialize, Deserialize, ZeroizeOnDrop)]

@@ -25,7 +25,7 @@ const PEOPLE_MAX: usize = 256;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const FORMAT: Format<Report> =
-    Format::new(1).remedy("move it away; the gateway then starts counting from zero");
+    Format::new(1).remedy(|| "move it away; the gateway then starts counting from zero".into());
 
 /// Everyone's usage of the stored days.
 #[derive(Debug)]

@@ -15,14 +15,15 @@ struct State {
     count: u32,
 }
 
-const FORMAT: Format<State> = Format::new(3).remedy("join again").earlier(|version, json| {
-    #[derive(Deserialize)]
-    struct Second {
-        called: String,
-    }
-    let read = |json| serde_json::from_slice(json);
-    (version == 2).then(|| read(json).map(|Second { called }| State { name: called, count: 0 }))
-});
+const FORMAT: Format<State> =
+    Format::new(3).remedy(|| "join again".into()).earlier(|version, json| {
+        #[derive(Deserialize)]
+        struct Second {
+            called: String,
+        }
+        let read = |json| serde_json::from_slice(json);
+        (version == 2).then(|| read(json).map(|Second { called }| State { name: called, count: 0 }))
+    });
 
 fn kept(name: &str) -> State {
     State { name: name.to_owned(), count: 7 }

@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use messages::{Message, message};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2},
@@ -40,9 +41,9 @@ pub struct Connector {
 
 /// The connection failed. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
 pub enum ConnectError {
     /// There is no socket, nobody listens, or this process may not connect.
-    #[error("{} cannot be connected to", .path.display())]
     Unreachable {
         /// The socket.
         path: PathBuf,
@@ -50,18 +51,8 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// The path is or contains a link, or is not a socket.
-    #[error(
-        "{} is a link or no socket, or a folder on the way to it is a link: remove what is there and start the \
-         service again, or write the path without links in the settings",
-        .0.display()
-    )]
     NoSocket(PathBuf),
     /// Another user listens.
-    #[error(
-        "uid {found} listens on {}, and uid {expected} should: stop what listens; if it is right, correct the uid in \
-         the settings, or else the owner of the folder",
-        .path.display()
-    )]
     Uid {
         /// The socket.
         path: PathBuf,
@@ -70,6 +61,19 @@ pub enum ConnectError {
         /// The expected listener.
         expected: u32,
     },
+}
+
+impl ConnectError {
+    /// What is wrong, and what to do.
+    fn message(&self) -> Message {
+        match self {
+            Self::Unreachable { path, .. } => message!("socket-unreachable", path = path.display()),
+            Self::NoSocket(path) => message!("socket-is-a-link", path = path.display()),
+            Self::Uid { path, found, expected } => {
+                message!("socket-of-another", path = path.display(), found, expected)
+            }
+        }
+    }
 }
 
 impl ConnectError {

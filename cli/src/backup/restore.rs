@@ -244,7 +244,7 @@ fn numbers(version: &str) -> Vec<u64> {
 
 /// Writes a file with the owner and mode that Maru gives it, not those of the archive.
 fn unpack_one(beside: &Staging, name: &str, content: &mut dyn Read) -> Result<(), RestoreError> {
-    let odd = || ArchiveError::Odd(name.to_owned(), "no backup holds");
+    let odd = || ArchiveError::Foreign(name.to_owned());
     let access = places::of(name).ok_or_else(odd)?;
     let mut write = || -> io::Result<()> {
         let path = beside.of(name);

@@ -9,11 +9,11 @@ use chassis::state::Format;
 use messages::{Message, message};
 use serde::{Deserialize, Serialize};
 
-use super::state::{Directory, REMEDY};
+use super::state::{Directory, remedy};
 use crate::fingerprint::Fingerprint;
 
 const FILE: &str = "identities.json";
-const FORMAT: Format<PinFile> = Format::new(1).remedy(REMEDY);
+const FORMAT: Format<PinFile> = Format::new(1).remedy(remedy);
 
 /// The network of this device. Its name alone is not unique: `maru.internal` is the default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

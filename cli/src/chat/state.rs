@@ -13,7 +13,7 @@ use ai_gateway_api::{sealed::Ed25519Public, wire::Fixed};
 use anyhow::{Context as _, anyhow};
 use chassis::state::Format;
 use ed25519_dalek::SigningKey;
-use messages::message;
+use messages::{Message, message};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -24,10 +24,12 @@ const SEEN_FILE: &str = "gateways.json";
 #[derive(Debug)]
 pub(super) struct Directory(PathBuf);
 
-const KEY: Format<KeyFile> = Format::new(1).remedy(REMEDY);
-const SEEN: Format<GatewaysFile> = Format::new(1).remedy(REMEDY);
+const KEY: Format<KeyFile> = Format::new(1).remedy(remedy);
+const SEEN: Format<GatewaysFile> = Format::new(1).remedy(remedy);
 /// All that is lost without a file is asked for again.
-pub(super) const REMEDY: &str = "move it away to start with a new one";
+pub(super) fn remedy() -> Message {
+    message!("remedy-new-one")
+}
 
 #[derive(Serialize, Deserialize)]
 struct KeyFile {

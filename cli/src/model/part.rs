@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::model::disk;
 
-const FORMAT: Format<Origin> = Format::new(1).remedy("remove it and pull again");
+const FORMAT: Format<Origin> = Format::new(1).remedy(|| message!("remedy-pull-again"));
 /// What is written between two looks at the free space, in bytes.
 const LOOK: u64 = 64 << 20;
 /// What is read at once, in bytes.

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use chassis::state::Format;
+use messages::message;
 use serde::{Deserialize, Serialize};
 use services::{INFERENCE_2_SERVICE, Service};
 
 /// The file, below the root.
 const FILE: &str = "var/lib/maru/up.json";
-const FORMAT: Format<SavedOptions> = Format::new(1).remedy("remove it and give --model");
+const FORMAT: Format<SavedOptions> = Format::new(1).remedy(|| message!("remedy-give-model"));
 
 /// The saved options.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

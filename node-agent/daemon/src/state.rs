@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Paths;
 
-const STATE: Format<State> = Format::new(1).remedy(REMEDY);
-const NETMAP: Format<Netmap> = Format::new(1).remedy(REMEDY);
+const STATE: Format<State> = Format::new(1).remedy(|| REMEDY.into());
+const NETMAP: Format<Netmap> = Format::new(1).remedy(|| REMEDY.into());
 /// Joining again replaces everything in both files.
 const REMEDY: &str = "restore it from a backup, or remove it and join again";
 

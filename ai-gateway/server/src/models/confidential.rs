@@ -29,8 +29,9 @@ const SLOTS: u32 = 16;
 /// Longest validity of a verification, so that a changed policy takes effect soon.
 const VERIFIED_MAX: Duration = Duration::from_secs(5 * 60);
 
-const SEEN: Format<SeenDocuments> = Format::new(1)
-    .remedy("restore it from a backup, or move it away; then an older policy may be accepted once");
+const SEEN: Format<SeenDocuments> = Format::new(1).remedy(|| {
+    "restore it from a backup, or move it away; then an older policy may be accepted once".into()
+});
 
 /// Settings and state of deployments.
 #[derive(Clone, Copy, Debug)]

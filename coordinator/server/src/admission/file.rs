@@ -15,7 +15,7 @@ const FILE_MAX: u64 = 4 * 1024 * 1024;
 /// Its format.
 pub(super) const FORMAT: Format<AdmissionList> = Format::new(1)
     .access(Access::READABLE)
-    .remedy("remove it; the coordinator writes it again when it starts");
+    .remedy(|| "remove it; the coordinator writes it again when it starts".into());
 
 /// Where it is.
 pub(super) fn path(paths: &Paths) -> PathBuf {

@@ -54,7 +54,7 @@ const RETRY_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 const LOOK: Duration = Duration::from_secs(60 * 60);
 
 const ACCOUNT: Format<StoredAccount> =
-    Format::new(1).remedy("remove it; another account is created at the authority");
+    Format::new(1).remedy(|| "remove it; another account is created at the authority".into());
 
 /// The account at the authority.
 #[derive(Serialize, Deserialize)]
