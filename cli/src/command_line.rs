@@ -89,7 +89,17 @@ fn problem(error: &Error) -> Option<Message> {
         ErrorKind::TooManyValues => {
             message!("value-too-many", argument = argument?, value = value?)
         }
-        _ => return None,
+        ErrorKind::NoEquals
+        | ErrorKind::TooFewValues
+        | ErrorKind::WrongNumberOfValues
+        | ErrorKind::MissingSubcommand
+        | ErrorKind::InvalidUtf8
+        | ErrorKind::DisplayHelp
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        | ErrorKind::DisplayVersion
+        | ErrorKind::Io
+        | ErrorKind::Format
+        | _ => return None,
     })
 }
 

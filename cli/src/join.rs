@@ -17,7 +17,7 @@ use node_agent_api::{
     endpoints::{JOIN, LEAVE, STATUS},
 };
 
-use crate::{client::Client, error::Usage, output, secret_file};
+use crate::{client::Client, error::Usage, output, problem, secret_file};
 
 /// How long the command waits for the coordinator's answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -84,8 +84,8 @@ pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode
             }
             State::WaitingForApproval => {
                 // It waits for an approval that it was waiting for before.
-                if let Some(problem) = status.problem {
-                    bail!("{problem}");
+                if let Some(problem) = problem::of(&status) {
+                    bail!(problem);
                 }
                 if !said_waiting {
                     waiting(&status)?;
@@ -96,15 +96,15 @@ pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode
                 }
             }
             State::NeedsJoin | State::Expired => {
-                if let Some(problem) = status.problem {
-                    bail!("{problem}");
+                if let Some(problem) = problem::of(&status) {
+                    bail!(problem);
                 }
             }
             State::Joining => {}
         }
         if !said_waiting && started.elapsed() > PATIENCE {
             let problem =
-                status.problem.unwrap_or_else(|| message!("coordinator-silent").to_string());
+                problem::of(&status).unwrap_or_else(|| message!("coordinator-silent").to_string());
             bail!(message!("agent-tries-on", problem));
         }
         tokio::time::sleep(POLL).await;
@@ -131,7 +131,7 @@ fn joined(status: &Status) -> anyhow::Result<()> {
     if let Some(network) = &status.network {
         return output::line(message!("joined", name, network));
     }
-    status.problem.iter().for_each(output::note);
+    problem::of(status).iter().for_each(output::note);
     output::line(message!("joined-without-names", name))
 }
 

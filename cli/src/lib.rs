@@ -41,6 +41,7 @@ mod number;
 mod openclaw;
 mod output;
 mod policy;
+mod problem;
 mod qr;
 mod reach;
 mod rooms;

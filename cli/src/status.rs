@@ -11,6 +11,7 @@ use crate::{
     confidential,
     fingerprint::Fingerprint,
     output::{self, Format, OutputArgs},
+    problem,
 };
 
 /// Prints where this device stands; exit status 1 unless it is a running node.
@@ -76,7 +77,7 @@ fn values(status: &Status) -> Vec<String> {
         gateway.and_then(|gateway| gateway.identity.parse().ok()).map(Fingerprint::of);
     let values = [
         Some(message!("status-state", state = output::word(&status.state)).to_string()),
-        status.problem.clone(),
+        problem::of(status),
         status.network.clone(),
         node.map(|node| node.name.clone()),
         node.map(|node| addresses(&node.addresses)),

@@ -8,7 +8,7 @@ use messages::message;
 use node_agent_api::{Coordinator, State, Status, endpoints::STATUS};
 
 use super::pins::Membership;
-use crate::client::Client;
+use crate::{client::Client, problem};
 
 /// The gateway to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub(crate) fn check_state(status: &Status) -> anyhow::Result<()> {
     match status.state {
         State::Running => Ok(()),
         State::NeedsJoin => {
-            let problem = status.problem.as_deref().map(|text| format!(" ({text})"));
+            let problem = problem::of(status).map(|text| format!(" ({text})"));
             bail!(message!("chat-needs-join", problem = problem.unwrap_or_default()))
         }
         State::Joining => {

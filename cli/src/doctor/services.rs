@@ -5,7 +5,7 @@ use std::{os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 use chassis::unix::ConnectError;
 use coordinator_api::{endpoints::HEALTH, invitation::ServerUrl};
 use messages::{Message, message};
-use node_agent_api::{State, Status, endpoints::STATUS};
+use node_agent_api::{State, endpoints::STATUS};
 use services::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links};
 
 use supervisor::{binaries, local, ports, ready};
@@ -13,7 +13,7 @@ use supervisor::{binaries, local, ports, ready};
 use crate::{
     client::Client,
     doctor::{certificates, finding::Finding, providers, read::read},
-    output,
+    output, problem,
     reach::HttpsGap,
     up::{self, config, saved_options::SavedOptions},
 };
@@ -228,7 +228,7 @@ async fn agent(root: &Path) -> Finding {
     let asked = async { Client::agent(root).call(&STATUS, &[], &()).await };
     match asked.await {
         Ok(status) if status.version != VERSION => version("agent", &status.version),
-        Ok(Status { problem: Some(problem), .. }) => {
+        Ok(status) if let Some(problem) = problem::of(&status) => {
             Finding::warning("agent", problem, message!("fix-see-status"))
         }
         Ok(status) if status.state != State::Running => Finding::warning(

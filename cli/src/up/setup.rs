@@ -26,6 +26,7 @@ use services::{GATEWAY_STATE, mesh_names};
 use crate::{
     client::Client,
     fingerprint::Fingerprint,
+    output, problem,
     up::{config, guide::Summary, plan::Plan},
 };
 
@@ -97,7 +98,9 @@ async fn join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Resu
             State::NeedsJoin | State::Expired | State::WaitingForApproval | State::Joining => {}
         }
         if started.elapsed() > JOINING {
-            let problem = status.problem.unwrap_or_else(|| status.state.name().replace('_', " "));
+            let problem = problem::of(&status).unwrap_or_else(|| {
+                message!("status-state", state = output::word(&status.state)).to_string()
+            });
             bail!(message!("home-does-not-join", problem));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

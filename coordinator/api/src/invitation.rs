@@ -7,6 +7,7 @@
 use std::{fmt, net::Ipv6Addr};
 
 use control_protocol::key::MachinePublic;
+use messages::{Message, message};
 
 use crate::{AUTH_KEY_PREFIX, AUTH_KEY_RANDOM_LEN, Secret};
 
@@ -47,41 +48,43 @@ pub enum Destination {
 
 /// Why a text is not an invitation. No variant contains the text, which may have a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.message())]
 pub enum Error {
     /// The scheme is unknown.
-    #[error(
-        "an invitation begins with maru:// or https://: copy all of it, or ask for another invitation"
-    )]
     Scheme,
     /// The host is missing or invalid.
-    #[error(
-        "the coordinator is missing: maru:// or https:// is followed by a host and optionally a port"
-    )]
     Host,
     /// The path is not `/join`.
-    #[error("the address is not an invitation: ask for another invitation")]
     Path,
     /// Nothing follows `#`.
-    #[error(
-        "the part after # is missing: put the invitation in quotes, or run `maru join -` and paste it there"
-    )]
     Fragment,
     /// The fragment's version is unknown.
-    #[error(
-        "the invitation is of version {0}, this program knows {VERSION}: update Maru on this device"
-    )]
     Version(String),
     /// The fragment is cut off or damaged.
-    #[error(
-        "the invitation is cut short or damaged: copy all of it, or ask for another invitation"
-    )]
     Incomplete,
     /// The fragment is longer than it should be.
-    #[error("there is text after the invitation: copy only the invitation")]
     Trailing,
     /// The text is longer than any invitation.
-    #[error("the text is too long for an invitation: copy only the invitation")]
     TooLong,
+}
+
+impl Error {
+    /// What is wrong, and what to do.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Scheme => message!("problem-invitation-scheme"),
+            Self::Host => message!("problem-invitation-host"),
+            Self::Path => message!("problem-invitation-path"),
+            Self::Fragment => message!("problem-invitation-fragment"),
+            Self::Version(found) => {
+                message!("problem-invitation-version", found, known = VERSION)
+            }
+            Self::Incomplete => message!("problem-invitation-cut"),
+            Self::Trailing => message!("problem-invitation-trailing"),
+            Self::TooLong => message!("problem-invitation-too-long"),
+        }
+    }
 }
 
 impl ServerUrl {

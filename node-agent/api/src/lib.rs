@@ -47,6 +47,22 @@ impl State {
     }
 }
 
+/// A message of the catalogue (`messages/`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProblemMessage {
+    /// Its id.
+    pub id: String,
+    /// Its arguments.
+    #[serde(default)]
+    pub arguments: BTreeMap<String, String>,
+}
+
+impl From<(String, BTreeMap<String, String>)> for ProblemMessage {
+    fn from((id, arguments): (String, BTreeMap<String, String>)) -> Self {
+        Self { id, arguments }
+    }
+}
+
 /// The agent's status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
@@ -57,6 +73,9 @@ pub struct Status {
     /// A problem and what to do, in one sentence.
     #[serde(default)]
     pub problem: Option<String>,
+    /// The message that says the same in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem_message: Option<ProblemMessage>,
     /// A page that says how this device gets approved.
     #[serde(default)]
     pub auth_url: Option<String>,

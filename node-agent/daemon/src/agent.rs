@@ -10,6 +10,7 @@ use control_protocol::{
     key::{DiscoPublic, MachinePrivate, NodePrivate, NodePublic},
     map::{MapResponse, RegionId},
 };
+use messages::{Message, message};
 use node_agent_core::netmap::Netmap;
 use tokio::sync::watch;
 use wireguard_device::Device;
@@ -28,18 +29,18 @@ pub(crate) struct Progress {
     /// The state.
     pub(crate) state: node_agent_api::State,
     /// What is wrong and what to do.
-    pub(crate) problem: Option<String>,
+    pub(crate) problem: Option<Message>,
     /// A page that says how this device gets approved.
     pub(crate) auth_url: Option<String>,
     /// Whether the map stream is open.
     pub(crate) connected: bool,
     /// Why the last attempt to join another network failed; the former membership is then in force.
-    pub(crate) refusal: Option<String>,
+    pub(crate) refusal: Option<Message>,
 }
 
 impl Progress {
     /// The progress of a device with this state and map; `refusal` says why it failed to join another network.
-    fn of(state: &State, netmap: &Netmap, refusal: Option<String>) -> Self {
+    fn of(state: &State, netmap: &Netmap, refusal: Option<Message>) -> Self {
         match &state.membership {
             Some(membership) => {
                 Self { refusal, ..Self::member(membership.registered && netmap.node.is_some()) }
@@ -49,7 +50,7 @@ impl Progress {
     }
 
     /// A device that is not a node of any network; `problem` says why.
-    pub(crate) fn needs_join(problem: Option<String>) -> Self {
+    pub(crate) fn needs_join(problem: Option<Message>) -> Self {
         let state = node_agent_api::State::NeedsJoin;
         Self { state, problem, auth_url: None, connected: false, refusal: None }
     }
@@ -209,11 +210,11 @@ impl Agent {
     }
 
     /// Restores the former membership, if there was one: the new coordinator refused this device.
-    pub(crate) fn revert_join(&self, reason: String) {
+    pub(crate) fn revert_join(&self, reason: Message) {
         let mut before = false;
         self.change_state(|state| before = state.revert_join());
         let reason = if before {
-            format!("{reason}; this device keeps its former membership")
+            message!("problem-agent-still-member", reason)
         } else {
             self.clear_netmap();
             reason

@@ -18,6 +18,7 @@ use chassis::{
     unix::Socket,
 };
 use coordinator_api::invitation::{Destination, ServerUrl};
+use messages::{Language, Message, message};
 use node_agent_api::{
     Join, Status,
     endpoints::{JOIN, LEAVE, STATUS},
@@ -144,7 +145,7 @@ async fn leave(
 /// The membership that a request asks for.
 fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
     let destination =
-        Destination::read(&join.url).map_err(|error| Refused::Invitation(error.to_string()))?;
+        Destination::read(&join.url).map_err(|error| Refused::Invitation(error.message()))?;
     let server_url = destination.server().to_string();
     let ca = authorities(join.ca, destination.server())?;
     let (noise_key, auth_key) = match destination {
@@ -157,20 +158,15 @@ fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
         agent.membership().filter(|membership| membership.registered && !agent.is_expired());
     if let Some(current) = current {
         let other = noise_key.is_some_and(|key| current.noise_key != Some(key));
-        return Err(Refused::Joined(if other {
-            format!(
-                "this invitation is for another coordinator, but this device belongs to {}: run `maru leave` first",
-                current.server_url
-            )
-        } else {
-            format!("this device already belongs to {}: nothing to do", current.server_url)
+        let url = current.server_url;
+        return Err(Refused::Joined(match other {
+            true => message!("problem-joined-elsewhere", url),
+            false => message!("problem-joined-here", url),
         }));
     }
     let key = join.key.filter(|key| !key.is_empty());
     if key.is_some() && auth_key.is_some() {
-        return Err(Refused::Invitation(
-            "the invitation already contains a pre-auth key: leave out the other one".to_owned(),
-        ));
+        return Err(Refused::Invitation(message!("problem-invitation-two-keys")));
     }
     Ok(Membership {
         server_url,
@@ -187,13 +183,11 @@ fn membership(agent: &Agent, join: Join) -> Result<Membership, Refused> {
 fn authorities(ca: Option<String>, server: &ServerUrl) -> Result<Option<String>, Refused> {
     let Some(ca) = ca else { return Ok(None) };
     if server.is_plain() {
-        return Err(Refused::Invitation(format!(
-            "{server} is plain HTTP, which has no certificates: leave out --ca, or ask for an https:// invitation"
-        )));
+        return Err(Refused::Invitation(message!("problem-invitation-plain-ca", server)));
     }
     match tls::check(&ca) {
         Ok(()) => Ok(Some(ca)),
-        Err(error) => Err(Refused::Invitation(error.to_string())),
+        Err(error) => Err(Refused::Invitation(error.message())),
     }
 }
 
@@ -204,42 +198,48 @@ impl Caller {
 }
 
 /// Why a request is refused.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 enum Refused {
-    #[error("only the administrator of this machine can do that: run the command as root")]
     NotRoot,
-    #[error("the body is not a valid request for /v1/join: {0}")]
     Request(JsonBodyError),
-    #[error("{0}")]
-    Invitation(String),
-    #[error("{0}")]
-    Joined(String),
-    #[error("no such path; see docs/protocols/local-api.md")]
+    Invitation(Message),
+    Joined(Message),
     NotFound,
-    #[error("the agent is stopping: try again when it runs")]
     Stopping,
 }
 
 impl Refused {
-    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+    fn kind(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::NotRoot => (StatusCode::FORBIDDEN, "not-root", "not root"),
-            Self::Request(rejection) => (rejection.status(), "request", "unusable request"),
-            Self::Invitation(_) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "invitation", "not an invitation")
+            Self::NotRoot => (StatusCode::FORBIDDEN, "not-root"),
+            Self::Request(rejection) => (rejection.status(), "request"),
+            Self::Invitation(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invitation"),
+            Self::Joined(_) => (StatusCode::CONFLICT, "joined"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        }
+    }
+
+    fn message(self) -> Message {
+        match self {
+            Self::NotRoot => message!("problem-not-root"),
+            Self::Request(reason) => {
+                let reason = reason.to_string().replace('\n', " ");
+                message!("problem-join-request", reason)
             }
-            Self::Joined(_) => (StatusCode::CONFLICT, "joined", "joined already"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "not found"),
-            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "stopping"),
+            Self::Invitation(message) | Self::Joined(message) => message,
+            Self::NotFound => message!("problem-not-found"),
+            Self::Stopping => message!("problem-stopping"),
         }
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let (status, kind, title) = self.kind();
-        let detail = self.to_string().replace('\n', " ");
-        ErrorResponse::new(status, kind, title).detail(detail).into_response()
+        let (status, kind) = self.kind();
+        let message = self.message();
+        let title = message.text(Language::English).into_owned();
+        ErrorResponse::new(status, kind, title).message(message).into_response()
     }
 }
 

@@ -16,6 +16,7 @@ use control_protocol::{
     register::{self, RegisterResponse},
 };
 use control_stream::client::ConnectError;
+use messages::message;
 use node_agent_api::State;
 use node_agent_core::registration::{self, Action, Registration, Status};
 
@@ -45,7 +46,7 @@ pub(crate) async fn run(agent: Arc<Agent>) -> ControlEnd {
             SessionEnd::NotRegistered => {
                 tracing::warn!("the coordinator does not know this node: registering again");
                 agent.change_membership(|membership| membership.registered = false);
-                "the coordinator does not know this node".to_owned()
+                message!("problem-agent-unknown-node")
             }
             SessionEnd::Transient(reason) => {
                 tracing::info!(%reason, "no connection to the coordinator; trying again");
@@ -55,7 +56,7 @@ pub(crate) async fn run(agent: Arc<Agent>) -> ControlEnd {
         agent.progress.send_modify(|progress| {
             progress.connected = false;
             if progress.state != State::WaitingForApproval {
-                progress.problem = Some(format!("{lost}; trying again"));
+                progress.problem = Some(lost);
             }
         });
         agent.attempts.wait().await;
@@ -65,9 +66,7 @@ pub(crate) async fn run(agent: Arc<Agent>) -> ControlEnd {
 /// One connection to the coordinator, from its opening to its end.
 async fn session(agent: &Arc<Agent>) -> SessionEnd {
     let Some(membership) = agent.membership() else {
-        return SessionEnd::Final(ControlEnd::Refused(
-            "this device is not joining any network".to_owned(),
-        ));
+        return SessionEnd::Final(ControlEnd::Refused(message!("problem-agent-not-joining")));
     };
     match open(agent, &membership).await {
         Ok(channel) => {
@@ -116,14 +115,11 @@ async fn connect_error(
     let server = Server::of(membership);
     if is_first && channel::fetch_key(server, &agent.forwarder).await.is_ok_and(|seen| seen != key)
     {
-        return SessionEnd::Final(ControlEnd::Refused(format!(
-            "this invitation is for another coordinator than the one at {url}: ask the admin for a new one"
-        )));
+        let other = message!("problem-agent-other-coordinator", url);
+        return SessionEnd::Final(ControlEnd::Refused(other));
     }
     if matches!(error, ConnectError::Noise(NoiseError::Handshake) | ConnectError::Status(400)) {
-        return SessionEnd::Transient(format!(
-            "the coordinator at {url} has another key than the one that this device belongs to"
-        ));
+        return SessionEnd::Transient(message!("problem-agent-other-key", url));
     }
     ChannelError::Connect(error).into()
 }
@@ -152,13 +148,12 @@ async fn register(
             if status != 200 {
                 let said = registration::showable(String::from_utf8_lossy(&body).trim());
                 return Err(SessionEnd::Transient(match status {
-                    503 if !said.is_empty() => format!("the coordinator is busy: {said}"),
-                    _ => format!("the coordinator answered with status {status}"),
+                    503 if !said.is_empty() => message!("problem-agent-busy", said),
+                    _ => message!("problem-agent-status", status),
                 }));
             }
-            let response: RegisterResponse = serde_json::from_slice(&body).map_err(|_| {
-                SessionEnd::Transient("the coordinator's answer is invalid".to_owned())
-            })?;
+            let response: RegisterResponse = serde_json::from_slice(&body)
+                .map_err(|_| SessionEnd::Transient(message!("problem-agent-invalid-answer")))?;
             registration.handle_response(&response, Instant::now());
             if settle(agent, registration.status())? {
                 return Ok(());
@@ -204,9 +199,9 @@ fn settle(agent: &Agent, status: &Status) -> Result<bool, SessionEnd> {
             Ok(false)
         }
         Status::KeyExpired => Err(SessionEnd::Final(ControlEnd::KeyExpired)),
-        Status::Refused { reason } => Err(SessionEnd::Final(ControlEnd::Refused(format!(
-            "the coordinator refused this device: {reason}"
-        )))),
+        Status::Refused { reason } => {
+            Err(SessionEnd::Final(ControlEnd::Refused(message!("problem-agent-refused", reason))))
+        }
         Status::Unknown => Ok(false),
     }
 }

@@ -1,6 +1,7 @@
 //! The network's domain: fixed by the first map after joining, whatever the coordinator says later.
 
 use control_protocol::map::{MapResponse, Node};
+use messages::{Message, message};
 
 use super::map::{Naming, Netmap, PreviousNames};
 use crate::{domain::Domain, registration::showable};
@@ -38,17 +39,12 @@ impl Netmap {
 
     /// A problem with the coordinator's names, and what to do.
     #[must_use]
-    pub fn problem(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<Message> {
         let refused = self.refused.as_ref()?;
+        let refused = format!("{refused:?}");
         Some(match self.network() {
-            Some(domain) => format!(
-                "the coordinator calls this network {refused:?} now, but it was {domain} when this device joined: \
-                 the new names are refused (to accept them, leave and join again)"
-            ),
-            None => format!(
-                "the coordinator calls this network {refused:?}, which is not a valid domain: this device accepts no \
-                 names (the domain needs at least two labels; when it is corrected, leave and join again)"
-            ),
+            Some(domain) => message!("problem-agent-other-domain", refused, domain),
+            None => message!("problem-agent-invalid-domain", refused),
         })
     }
 

@@ -34,7 +34,7 @@ fn stands(agent: &Agent) -> (Option<String>, JoinState, bool) {
 fn a_refusal_leads_back_to_what_was_before() {
     let root = tempfile::tempdir().unwrap();
     let agent = agent(root.path());
-    let refused = || agent.revert_join("not for you".to_owned());
+    let refused = || agent.revert_join("not for you".into());
 
     agent.join(membership("http://a"));
     refused();
@@ -64,11 +64,11 @@ fn a_node_whose_key_has_ended_stays_the_node_that_it_was() {
     assert!(agent.apply_map(message, true));
 
     agent.join(membership("http://b"));
-    agent.revert_join("not for you".to_owned());
+    agent.revert_join("not for you".into());
 
     assert_eq!(stands(&agent), (Some("http://a".to_owned()), JoinState::Running, true));
     assert!(agent.netmap.borrow().node.is_some());
-    agent.revert_join("nor for you".to_owned());
+    agent.revert_join("nor for you".into());
     assert_eq!(stands(&agent), (None, JoinState::NeedsJoin, true));
     assert!(agent.netmap.borrow().node.is_none());
 }

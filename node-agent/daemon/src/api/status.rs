@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use node_agent_api::{Coordinator, Gateway, Peer, Relay, SelfNode, State, Status};
+use messages::Message;
+use node_agent_api::{Coordinator, Gateway, Peer, ProblemMessage, Relay, SelfNode, State, Status};
 use node_agent_core::netmap::{Netmap, parse_time};
 use wireguard_device::{Path, PeerStats};
 
@@ -16,11 +17,13 @@ pub(super) fn of(agent: &Agent) -> Status {
     let netmap = agent.netmap.borrow().clone();
     let progress = agent.progress.borrow().clone();
     let (state, failed) = state(agent, &netmap, progress.state);
+    let problem = failed.map(Message::from).or(progress.refusal).or(progress.problem);
     let home = agent.home.borrow().clone();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state,
-        problem: failed.or(progress.refusal).or(progress.problem),
+        problem: problem.as_ref().map(ToString::to_string),
+        problem_message: problem.and_then(Message::into_parts).map(ProblemMessage::from),
         auth_url: progress.auth_url,
         network: netmap.network().map(ToString::to_string),
         node: node(&netmap),

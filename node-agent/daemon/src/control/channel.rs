@@ -14,6 +14,7 @@ use control_stream::client::{Connect, ConnectError, connect};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use messages::{Message, message};
 use serde::Serialize;
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
@@ -30,9 +31,9 @@ const PING: Duration = Duration::from_secs(20);
 
 /// The coordinator is not available.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
 pub enum ChannelError {
     /// Its name has no address.
-    #[error("the coordinator's name in {url} has no address: {source}")]
     Name {
         /// The coordinator's address.
         url: String,
@@ -40,13 +41,8 @@ pub enum ChannelError {
         source: std::io::Error,
     },
     /// It has mesh addresses only, which need the coordinator.
-    #[error(
-        "the coordinator at {0} has only mesh addresses (100.64.0.0/10, fd7a:115c:a1e0::/48), which cannot be reached \
-         without it: join at another address, such as the home machine's in its own network"
-    )]
     Mesh(String),
     /// It cannot be reached.
-    #[error("the coordinator at {url} cannot be reached: {source}")]
     Dial {
         /// The coordinator's address.
         url: String,
@@ -54,23 +50,35 @@ pub enum ChannelError {
         source: std::io::Error,
     },
     /// TLS failed.
-    #[error(transparent)]
     Tls(#[from] TlsError),
     /// The server is not a coordinator.
-    #[error("the server at {0} is not a coordinator")]
     NotCoordinator(String),
     /// The Noise handshake failed.
-    #[error("the coordinator's channel cannot be opened: {0}")]
     Connect(#[source] ConnectError),
     /// The connection ended.
-    #[error("the connection to the coordinator ended")]
     Http(#[source] hyper::Error),
     /// The answer is too long, cut off or late.
-    #[error("the coordinator's answer is invalid")]
     Answer,
     /// Timeout.
-    #[error("the coordinator does not answer")]
     Silent,
+}
+
+impl ChannelError {
+    /// What is wrong, and what to do.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Name { url, source } => message!("problem-agent-no-address", url, source),
+            Self::Mesh(url) => message!("problem-agent-mesh-address", url),
+            Self::Dial { url, source } => message!("problem-agent-not-reached", url, source),
+            Self::Tls(error) => error.message(),
+            Self::NotCoordinator(url) => message!("problem-agent-not-a-coordinator", url),
+            Self::Connect(source) => message!("problem-agent-no-channel", source),
+            Self::Http(_) => message!("problem-agent-ended"),
+            Self::Answer => message!("problem-agent-invalid-answer"),
+            Self::Silent => message!("problem-agent-no-answer"),
+        }
+    }
 }
 
 /// An answer.
@@ -203,7 +211,7 @@ async fn ask_key(connection: dial::Stream, host: &str) -> Option<Bytes> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ControlEnd {
     /// The coordinator refused this device; the sentence says what to do.
-    Refused(String),
+    Refused(Message),
     /// The node key has expired: another one must be registered in its place.
     KeyExpired,
 }
@@ -215,12 +223,12 @@ pub(super) enum SessionEnd {
     /// The coordinator does not know this node: register again.
     NotRegistered,
     /// A retry may help; the sentence says what happened.
-    Transient(String),
+    Transient(Message),
 }
 
 impl From<ChannelError> for SessionEnd {
     fn from(error: ChannelError) -> Self {
-        Self::Transient(error.to_string())
+        Self::Transient(error.message())
     }
 }
 

@@ -10,6 +10,7 @@ use control_protocol::{
     map::{self, Hostinfo, MapRequest, NetInfo},
 };
 use hyper::body::{Body, Bytes};
+use messages::message;
 use node_agent_api::State;
 use node_agent_core::netmap::{self, parse_time};
 use tokio::{sync::Notify, time::timeout};
@@ -33,14 +34,14 @@ pub(super) async fn follow(agent: &Arc<Agent>, channel: &Channel) -> SessionEnd 
     let response = match timeout(PATIENCE, channel.start(map::PATH, &request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => return error.into(),
-        Err(_) => return SessionEnd::Transient("the coordinator does not answer".to_owned()),
+        Err(_) => return SessionEnd::Transient(message!("problem-agent-no-answer")),
     };
     match response.status().as_u16() {
         200 => {}
         // Another machine's node, a removed one, or an expired key: registration tells which.
         401 | 403 | 404 => return SessionEnd::NotRegistered,
         status => {
-            return SessionEnd::Transient(format!("the coordinator answered with status {status}"));
+            return SessionEnd::Transient(message!("problem-agent-status", status));
         }
     }
     let started = Notify::new();
@@ -60,10 +61,10 @@ where
         let piece = match timeout(silence, chassis::body::frame(&mut body)).await {
             Ok(Some(Ok(piece))) => piece,
             Ok(Some(Err(_)) | None) => {
-                return SessionEnd::Transient("the coordinator closed the map stream".to_owned());
+                return SessionEnd::Transient(message!("problem-agent-stream-closed"));
             }
             Err(_) => {
-                return SessionEnd::Transient("the coordinator sends no keep-alives".to_owned());
+                return SessionEnd::Transient(message!("problem-agent-no-keep-alives"));
             }
         };
         let Ok(data) = piece.into_data() else { continue };
@@ -72,19 +73,17 @@ where
             let message = match decoder.poll_body() {
                 Ok(Some(message)) => message,
                 Ok(None) => break,
-                Err(error) => return SessionEnd::Transient(error.to_string()),
+                Err(error) => return SessionEnd::Transient(error.to_string().into()),
             };
             let Some(message) = netmap::decode(&message) else {
-                return SessionEnd::Transient("a map of the coordinator is invalid".to_owned());
+                return SessionEnd::Transient(message!("problem-agent-invalid-map"));
             };
             if message.keep_alive {
                 continue;
             }
             let control_time = message.control_time.as_deref().and_then(parse_time);
             if !agent.apply_map(message, first) {
-                return SessionEnd::Transient(
-                    "the coordinator's first map lacks this node".to_owned(),
-                );
+                return SessionEnd::Transient(message!("problem-agent-not-in-map"));
             }
             if let Some(lost) = record_status(agent, control_time) {
                 return lost;
@@ -115,7 +114,8 @@ fn record_status(agent: &Agent, control_time: Option<SystemTime>) -> Option<Sess
         progress.connected = true;
         progress.auth_url = None;
         progress.refusal = None;
-        progress.problem = netmap.problem().or_else(|| netmap.health.first().cloned());
+        let health = || netmap.health.first().map(|text| text.as_str().into());
+        progress.problem = netmap.problem().or_else(health);
         changed
     });
     None
@@ -138,10 +138,10 @@ async fn report(agent: &Agent, channel: &Channel, started: &Notify) -> SessionEn
                 tracing::warn!(status = reply.status, "the coordinator refused the endpoints")
             }
             Ok(Err(error)) => return error.into(),
-            Err(_) => return SessionEnd::Transient("the coordinator does not answer".to_owned()),
+            Err(_) => return SessionEnd::Transient(message!("problem-agent-no-answer")),
         }
         if changes.changed().await.is_err() {
-            return SessionEnd::Transient("the agent stops".to_owned());
+            return SessionEnd::Transient(message!("problem-agent-stops"));
         }
     }
 }

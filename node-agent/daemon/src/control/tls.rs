@@ -5,6 +5,7 @@
 
 use std::{error::Error as StdError, io, sync::Arc};
 
+use messages::{Message, message};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -20,26 +21,28 @@ const CA_MAX: usize = 64 * 1024;
 
 /// TLS failed.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
 pub enum TlsError {
-    #[error(
-        "the file of --ca holds no certificate in PEM, or a broken one, or more than 64 KiB: name the authority's certificate"
-    )]
     Authorities,
-    #[error(
-        "this machine has no list of public certificate authorities: install its package `ca-certificates`, or join \
-         with --ca FILE"
-    )]
     NoRoots,
-    #[error("the host in {url} is not a valid name for a certificate")]
     Host { url: String, source: InvalidDnsNameError },
-    #[error(
-        "the certificate at {url} cannot be trusted: {source}; if it comes from an authority of your own, join with --ca FILE"
-    )]
     Untrusted { url: String, source: rustls::Error },
-    #[error("the server at {url} does not speak HTTPS: {source}")]
     Handshake { url: String, source: io::Error },
-    #[error("TLS is not available: {0}")]
     Unavailable(#[source] rustls::Error),
+}
+
+impl TlsError {
+    /// What is wrong, and what to do.
+    pub(crate) fn message(&self) -> Message {
+        match self {
+            Self::Authorities => message!("problem-agent-ca-unusable"),
+            Self::NoRoots => message!("problem-agent-no-authorities"),
+            Self::Host { url, .. } => message!("problem-agent-host", url),
+            Self::Untrusted { url, source } => message!("problem-agent-untrusted", url, source),
+            Self::Handshake { url, source } => message!("problem-agent-no-https", url, source),
+            Self::Unavailable(source) => message!("problem-agent-no-tls", source),
+        }
+    }
 }
 
 /// Checks that these authorities can be used.
