@@ -152,6 +152,10 @@ fn problem() -> ObjectBuilder {
     let text = |description: &str| {
         ObjectBuilder::new().schema_type(Type::String).description(Some(description))
     };
+    let arguments = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("The arguments of that message."))
+        .additional_properties(Some(ObjectBuilder::new().schema_type(Type::String)));
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some("A problem document (RFC 9457)."))
@@ -159,6 +163,8 @@ fn problem() -> ObjectBuilder {
         .property("title", text("One sentence for people."))
         .property("status", ObjectBuilder::new().schema_type(Type::Integer))
         .property("detail", text("What to do about it."))
+        .property("message", text("The id of the message that says the same in other languages."))
+        .property("arguments", arguments)
         .required("type")
         .required("title")
         .required("status")
