@@ -38,7 +38,7 @@ async fn lost_after(agent: &Agent, messages: &[MapResponse]) -> String {
     let started = Notify::new();
     let read = read(agent, body, &started, Duration::from_millis(20));
     match timeout(PATIENCE, read).await.expect("a silent coordinator is left") {
-        SessionEnd::Transient(reason) => reason,
+        SessionEnd::Transient(reason) => reason.to_string(),
         SessionEnd::NotRegistered => "not registered".to_owned(),
         SessionEnd::Final(ended) => format!("{ended:?}"),
     }
