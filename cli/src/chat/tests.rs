@@ -444,7 +444,7 @@ async fn a_forgotten_binding_is_made_again() {
 async fn a_reply_that_is_not_whole_is_said_so_beside_what_came() {
     for (fault, printed, what) in [
         (Fault::Cut, "Hello\n", "cut off before its end"),
-        (Fault::Flip, "Hel\n", "changed on its way"),
+        (Fault::Flip, "Hel\n", "changed in transit"),
         (Fault::NoModel, "Hello\n", "no model answers"),
     ] {
         let (_gateway, mut conversation, _folder) = pair(fault, Suite::XWing).await;

@@ -173,12 +173,12 @@ mod tests {
 
         assert!(error().contains("no model at"));
         std::fs::write(&path, b"GGU").unwrap();
-        assert!(error().contains("it was cut"));
+        assert!(error().contains("the file was cut"));
         std::fs::write(&path, b"\x80\x02}q\0\0\0\0").unwrap();
         assert!(error().contains("not a GGUF model"));
         let whole = model_sample::tiny().bytes();
         std::fs::write(&path, &whole[..9000]).unwrap();
-        assert!(error().contains("it was cut"));
+        assert!(error().contains("the file was cut"));
         std::fs::write(&path, &whole).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         assert!(error().contains("chmod o+r"));
