@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedRoomAliasId,
-    OwnedRoomId, OwnedUserId, RoomAliasId, RoomVersionId, UserId,
+    OwnedRoomId, OwnedUserId, RoomAliasId, RoomVersionId, ServerName, UserId,
     api::client::room::{
         Visibility,
         create_room::v3::{Request, RoomPreset},
@@ -98,7 +98,7 @@ pub fn create(
     let alias = request
         .room_alias_name
         .as_deref()
-        .map(|name| room_alias(name, &context.creator))
+        .map(|name| room_alias(name, context.creator.server_name()))
         .transpose()?;
     let preset = preset(request);
     let initial = initial_state(&request.initial_state)?;
@@ -238,11 +238,15 @@ fn preset(request: &Request) -> RoomPreset {
     request.preset.clone().unwrap_or(of_visibility)
 }
 
-/// The alias of a localpart on the creator's server.
-fn room_alias(name: &str, creator: &UserId) -> Result<OwnedRoomAliasId, Error> {
+/// The alias with this localpart, in the form in which it may be given to a room.
+///
+/// # Errors
+///
+/// [`Error::InvalidParam`] if it is empty, too long, or has a colon, white space or a control character.
+pub fn room_alias(name: &str, server: &ServerName) -> Result<OwnedRoomAliasId, Error> {
     let is_plain = !name.is_empty()
         && !name.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control());
-    let alias = is_plain.then(|| RoomAliasId::parse(format!("#{name}:{}", creator.server_name())));
+    let alias = is_plain.then(|| RoomAliasId::parse(format!("#{name}:{server}")));
     alias
         .and_then(Result::ok)
         .ok_or_else(|| Error::InvalidParam("this cannot be an alias of a room".to_owned()))

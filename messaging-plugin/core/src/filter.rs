@@ -57,15 +57,13 @@ pub fn parse(bytes: &[u8]) -> Result<FilterDefinition, Error> {
     Ok(filter)
 }
 
-/// Reads the filter of `/messages` or `/context`.
+/// Checks the filter of `/messages`, `/context` or a search.
 ///
 /// # Errors
 ///
 /// As [`parse`].
-pub fn parse_events(bytes: &[u8]) -> Result<RoomEventFilter, Error> {
-    let filter = read(bytes)?;
-    bounded(check(&filter)?)?;
-    Ok(filter)
+pub fn check_events(filter: &RoomEventFilter) -> Result<(), Error> {
+    bounded(check(filter)?)
 }
 
 /// How many events a timeline or page has at most.

@@ -21,6 +21,15 @@ pub struct Access {
     is_forgotten: bool,
 }
 
+/// Which state of a room somebody may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateAccess {
+    /// The current state: of members, and of everybody if the history is readable to the world.
+    Current,
+    /// The state after the event with which the person left.
+    Until(Sequence),
+}
+
 impl Access {
     /// Reads the changes, in any order. `is_forgotten` says that the person left the room and then forgot it, and did
     /// not come back.
@@ -46,6 +55,35 @@ impl Access {
         !self.is_forgotten
             && (self.allows(at, at)
                 || at.checked_sub(1).is_some_and(|before| self.allows(before, at)))
+    }
+
+    /// The first event that the person may read, if there is one.
+    #[must_use]
+    pub fn first(&self) -> Option<Sequence> {
+        let visibility = self.visibility.iter().map(|(at, _)| *at);
+        let changes = visibility.chain(self.membership.iter().map(|(at, _)| *at));
+        // What may be read is the same from one change to the next.
+        let mut candidates: Vec<Sequence> =
+            changes.flat_map(|at| [at, at.saturating_add(1)]).chain([1]).collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates.into_iter().find(|at| self.may_read(*at))
+    }
+
+    /// The state of the room that the person may read, if any.
+    #[must_use]
+    pub fn state(&self) -> Option<StateAccess> {
+        if self.is_forgotten {
+            return None;
+        }
+        let visibility = self.visibility.last().map(|(_, visibility)| visibility);
+        if visibility == Some(&HistoryVisibility::WorldReadable) {
+            return Some(StateAccess::Current);
+        }
+        let is_join = |(_, membership): &(_, _)| *membership == MembershipState::Join;
+        let join = self.membership.iter().rposition(is_join)?;
+        let left = self.membership.get(join + 1).map(|(at, _)| *at);
+        Some(left.map_or(StateAccess::Current, StateAccess::Until))
     }
 
     /// Whether the visibility and membership that hold after the event at `moment` allow reading the event at `at`.

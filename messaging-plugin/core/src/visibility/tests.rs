@@ -7,7 +7,7 @@ use ruma::events::room::{
 };
 use serde_json::json;
 
-use super::{Access, is_ignored};
+use super::{Access, StateAccess, is_ignored};
 use crate::testing::{Room, user};
 
 /// Which of the events 1 to 10 a person reads who is invited by 3, joins by 5, and leaves by 8.
@@ -51,6 +51,19 @@ fn what_was_said_while_away_stays_hidden_unless_it_was_shared() {
     };
     assert_eq!(reads(Joined), [1, 2, 3, 4, 8, 9, 10]);
     assert_eq!(reads(Shared), (1..=10).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_state_is_the_current_one_for_members_and_the_last_seen_one_for_who_left() {
+    let state = |visibility, membership: &[(u64, MembershipState)], is_forgotten| {
+        Access::new([(1, visibility)], membership.iter().cloned(), is_forgotten).state()
+    };
+    let left = [(2, Join), (4, Leave), (6, Invite), (7, Leave)];
+    assert_eq!(state(Shared, &[(2, Join)], false), Some(StateAccess::Current));
+    assert_eq!(state(Shared, &left, false), Some(StateAccess::Until(4)));
+    assert_eq!(state(WorldReadable, &[], false), Some(StateAccess::Current));
+    assert_eq!(state(Shared, &[(2, Invite), (3, Leave)], false), None);
+    assert_eq!(state(WorldReadable, &left, true), None);
 }
 
 #[test]
@@ -113,5 +126,14 @@ proptest! {
                 prop_assert_eq!(access.may_read(at), access.may_read(at - 1));
             }
         }
+    }
+
+    #[test]
+    fn the_first_event_is_the_first_that_may_be_read(
+        rooms in prop::collection::btree_map(1..30_u64, visibility(), 0..4),
+        changes in prop::collection::btree_map(1..30_u64, membership(), 0..6),
+    ) {
+        let access = Access::new(rooms, changes, false);
+        prop_assert_eq!(access.first(), (1..40).find(|at| access.may_read(*at)));
     }
 }
