@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use ruma::{
     CanonicalJsonObject, EventId, OwnedUserId, RoomId, UserId,
-    events::{StateEventType, TimelineEventType, room::member::MembershipState},
-    room::{AllowRule, JoinRule},
+    events::{
+        StateEventType, TimelineEventType,
+        room::{history_visibility::HistoryVisibility, member::MembershipState},
+    },
+    room::{AllowRule, JoinRule, Restricted},
     state_res::{
         auth_types_for_event, check_state_dependent_auth_rules, check_state_independent_auth_rules,
     },
@@ -73,16 +76,37 @@ pub fn restricted_join(
     let (JoinRule::Restricted(rule) | JoinRule::KnockRestricted(rule)) = state.join_rule() else {
         return None;
     };
-    let is_allowed = rule
-        .allow
-        .iter()
-        .any(|allow| matches!(allow, AllowRule::RoomMembership(room) if is_joined(&room.room_id)));
-    if !is_allowed {
+    if !names_joined(&rule, is_joined) {
         return None;
     }
     let levels = state.power_levels();
     let joined = state.members().filter(|(_, membership)| *membership == MembershipState::Join);
     joined.map(|(user, _)| user).find(|user| levels.user_can_invite(user))
+}
+
+/// Whether a rule names a room that the person is in.
+fn names_joined(rule: &Restricted, is_joined: impl Fn(&RoomId) -> bool) -> bool {
+    let names = |allow: &AllowRule| matches!(allow, AllowRule::RoomMembership(room) if is_joined(&room.room_id));
+    rule.allow.iter().any(names)
+}
+
+/// Whether a person may see what a room is called and how many are in it (specification, client-server API, "Room
+/// summary"): who is or may become a member, who may ask to, and everybody if the history is readable to the world.
+///
+/// `is_joined` says whether the person is in another room.
+pub fn may_preview(state: &RoomState, user: &UserId, is_joined: impl Fn(&RoomId) -> bool) -> bool {
+    let known = [MembershipState::Join, MembershipState::Invite, MembershipState::Knock];
+    let membership = state.membership(user);
+    if known.contains(&membership) {
+        return true;
+    }
+    if membership == MembershipState::Ban {
+        return false;
+    }
+    let rule = state.join_rule();
+    let is_open = matches!(rule, JoinRule::Public | JoinRule::Knock | JoinRule::KnockRestricted(_))
+        || matches!(rule, JoinRule::Restricted(rule) if names_joined(&rule, is_joined));
+    is_open || state.history_visibility() == HistoryVisibility::WorldReadable
 }
 
 /// Whether an event is part of what a person sees of a room before joining it (stripped state; specification,

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use ruma::{OwnedEventId, UserId, events::relation::RelationType};
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, UserId, events::relation::RelationType,
+};
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{Error, event::Event};
@@ -26,11 +28,16 @@ impl Relation {
     /// Reads `m.relates_to`. Returns `None` for a malformed relation and for a plain reply (`m.in_reply_to`).
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
-        let content: Value = serde_json::from_str(event.content.get()).ok()?;
-        let relation = content.get("m.relates_to")?;
+        Self::of_content(&serde_json::from_str(event.content.get()).ok()?)
+    }
+
+    /// The same of a content that is not sent yet.
+    #[must_use]
+    pub fn of_content(content: &CanonicalJsonObject) -> Option<Self> {
+        let relation = content.get("m.relates_to")?.as_object()?;
         let kind = RelationType::from(relation.get("rel_type")?.as_str()?);
         let event_id = relation.get("event_id")?.as_str()?.try_into().ok()?;
-        let key = relation.get("key").and_then(Value::as_str).map(str::to_owned);
+        let key = relation.get("key").and_then(CanonicalJsonValue::as_str).map(str::to_owned);
         Some(Self { kind, event_id, key })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ruma::{
-    OwnedEventId, OwnedRoomAliasId, OwnedUserId, UInt, UserId,
+    EventEncryptionAlgorithm, OwnedEventId, OwnedRoomAliasId, OwnedUserId, UInt, UserId,
     events::{
         StateEventType, TimelineEventType,
         room::{
@@ -208,10 +208,16 @@ impl RoomState {
         self.text(&StateEventType::RoomCreate, "type").map(RoomType::from)
     }
 
+    /// The algorithm that encrypts messages.
+    #[must_use]
+    pub fn encryption(&self) -> Option<EventEncryptionAlgorithm> {
+        self.text(&StateEventType::RoomEncryption, "algorithm").map(Into::into)
+    }
+
     /// Whether messages are to be encrypted.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
-        self.text(&StateEventType::RoomEncryption, "algorithm").is_some()
+        self.encryption().is_some()
     }
 
     /// The join rule; `invite` if there is none that can be read.

@@ -57,17 +57,26 @@ impl Access {
                 || at.checked_sub(1).is_some_and(|before| self.allows(before, at)))
     }
 
-    /// The first event that the person may read, if there is one.
+    /// The next event, from `at` on, that the person may read. It need not exist yet.
     #[must_use]
-    pub fn first(&self) -> Option<Sequence> {
-        let visibility = self.visibility.iter().map(|(at, _)| *at);
-        let changes = visibility.chain(self.membership.iter().map(|(at, _)| *at));
+    pub fn next(&self, at: Sequence) -> Option<Sequence> {
         // What may be read is the same from one change to the next.
-        let mut candidates: Vec<Sequence> =
-            changes.flat_map(|at| [at, at.saturating_add(1)]).chain([1]).collect();
-        candidates.sort_unstable();
-        candidates.dedup();
-        candidates.into_iter().find(|at| self.may_read(*at))
+        let changes = self.changes().flat_map(|change| [change, change.saturating_add(1)]);
+        changes.chain([at]).filter(|candidate| *candidate >= at && self.may_read(*candidate)).min()
+    }
+
+    /// The last event, up to `at`, that the person may read.
+    #[must_use]
+    pub fn previous(&self, at: Sequence) -> Option<Sequence> {
+        let changes = self.changes().flat_map(|change| [change, change.saturating_sub(1)]);
+        let before = changes.chain([at]).filter(|candidate| (1..=at).contains(candidate));
+        before.filter(|candidate| self.may_read(*candidate)).max()
+    }
+
+    /// Where something changes, in no order.
+    fn changes(&self) -> impl Iterator<Item = Sequence> {
+        let visibility = self.visibility.iter().map(|(at, _)| *at);
+        visibility.chain(self.membership.iter().map(|(at, _)| *at))
     }
 
     /// The state of the room that the person may read, if any.

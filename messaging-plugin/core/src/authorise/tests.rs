@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use ruma::{events::TimelineEventType, room_id};
 use serde_json::json;
 
-use super::{check_redaction, remove_server_fields, restricted_join};
+use super::{check_redaction, may_preview, remove_server_fields, restricted_join};
 use crate::{
     Error, json,
     testing::{Room, user},
@@ -258,4 +258,29 @@ proptest! {
         prop_assert!(room.message("stranger", &kind, content.clone()).is_err());
         prop_assert!(room.state("min", &kind, &key, content).is_err());
     }
+}
+
+#[test]
+fn a_room_is_shown_to_who_may_enter_or_ask_and_not_to_who_is_banned() {
+    let x = user("x");
+    for (join_rule, membership, expected) in [
+        ("public", "none", true),
+        ("knock", "none", true),
+        ("public", "ban", false),
+        ("invite", "none", false),
+        ("invite", "invite", true),
+        ("invite", "join", true),
+        ("private", "none", false),
+    ] {
+        let room = room(join_rule, membership);
+        assert_eq!(may_preview(&room.state, &x, |_| true), expected, "{join_rule} {membership}");
+    }
+    let allow = json!([{"type": "m.room_membership", "room_id": "!other:maru.test"}]);
+    let room = Room::of(&json!({"join_rule": "restricted", "allow": allow}));
+    assert!(may_preview(&room.state, &x, |room| room == "!other:maru.test"));
+    assert!(!may_preview(&room.state, &x, |_| false));
+    let mut room = Room::new("invite");
+    let visibility = json!({"history_visibility": "world_readable"});
+    room.state("kim", "m.room.history_visibility", "", visibility).unwrap();
+    assert!(may_preview(&room.state, &x, |_| false));
 }

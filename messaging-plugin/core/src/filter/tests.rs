@@ -6,8 +6,8 @@ use ruma::{
 use serde_json::{Value, json};
 
 use super::{
-    ENTRIES_MAX, LIMIT_DEFAULT, LIMIT_MAX, PATTERN_MAX, SENT_MEMBERS_MAX, SentMembers, check_events, is_match,
-    limit, matches, matches_data, matches_room, matches_room_data, parse,
+    ENTRIES_MAX, LIMIT_DEFAULT, LIMIT_MAX, PATTERN_MAX, SENT_MEMBERS_MAX, SentMembers,
+    check_events, is_match, limit, matches, matches_data, matches_room, matches_room_data, parse,
 };
 use crate::{
     Error,

@@ -129,11 +129,13 @@ proptest! {
     }
 
     #[test]
-    fn the_first_event_is_the_first_that_may_be_read(
+    fn what_cannot_be_read_is_skipped(
         rooms in prop::collection::btree_map(1..30_u64, visibility(), 0..4),
         changes in prop::collection::btree_map(1..30_u64, membership(), 0..6),
+        from in 1..35_u64,
     ) {
         let access = Access::new(rooms, changes, false);
-        prop_assert_eq!(access.first(), (1..40).find(|at| access.may_read(*at)));
+        prop_assert_eq!(access.next(from), (from..40).find(|at| access.may_read(*at)));
+        prop_assert_eq!(access.previous(from), (1..=from).rev().find(|at| access.may_read(*at)));
     }
 }
