@@ -42,12 +42,15 @@ CREATE TABLE rooms (
     created_at BIGINT NOT NULL,
     sequence BIGINT NOT NULL
 );
+CREATE INDEX listed_rooms ON rooms (created_at, room_id) WHERE is_listed = 1;
 
 CREATE TABLE aliases (
     alias TEXT PRIMARY KEY,
     room_id TEXT NOT NULL,
     creator TEXT NOT NULL
 );
+CREATE INDEX aliases_by_room ON aliases (room_id);
+CREATE INDEX aliases_by_creator ON aliases (creator);
 
 -- `sequence` has no gaps in a room. `auth_events` is a JSON list. `replaces` is the position of the state event that this
 -- one replaced. `redacted_by` is the position of the redaction; the content is the redacted one then.
@@ -76,6 +79,7 @@ CREATE TABLE events (
 CREATE INDEX events_by_room ON events (room_id, position);
 CREATE INDEX events_by_state ON events (room_id, kind, state_key, position) WHERE state_key IS NOT NULL;
 CREATE INDEX events_by_relation ON events (relates_to, position) WHERE relates_to IS NOT NULL;
+CREATE INDEX events_by_thread ON events (room_id, position) WHERE relation = 'm.thread';
 
 -- The current state of each room.
 CREATE TABLE room_state (
@@ -97,14 +101,17 @@ CREATE TABLE memberships (
 );
 CREATE INDEX memberships_by_room ON memberships (room_id, membership);
 
--- Requests that were answered: the same device and transaction id have the same result, whatever the body.
+-- Events that were sent with a transaction id, which a device uses once for each room and type: the same request again
+-- has the same result, whatever the body.
 CREATE TABLE transactions (
     user_id TEXT NOT NULL,
     device_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
     transaction_id TEXT NOT NULL,
     event_id TEXT NOT NULL,
     created_at BIGINT NOT NULL,
-    PRIMARY KEY (user_id, device_id, transaction_id)
+    PRIMARY KEY (user_id, device_id, room_id, kind, transaction_id)
 );
 
 -- `room_id` is empty for global data. Push rules are `m.push_rules`, tags `m.tag`, the read marker `m.fully_read`.

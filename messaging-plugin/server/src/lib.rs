@@ -17,6 +17,7 @@ pub mod homeserver;
 pub mod matrix;
 pub mod random;
 mod relay;
+pub mod rooms;
 pub mod session;
 pub mod sign_in;
 #[cfg(test)]

@@ -77,6 +77,11 @@ impl TestServer {
         Self::open(self.folder).await
     }
 
+    /// The same app, which calls this server after a restart.
+    pub(crate) fn again(&self, client: &TestClient) -> TestClient {
+        TestClient { router: self.router.clone(), ..client.clone() }
+    }
+
     async fn open(folder: TempDir) -> Self {
         let setup = Setup {
             network: NETWORK.to_owned(),

@@ -1,6 +1,6 @@
 //! Reads events.
 
-use ruma::{EventId, OwnedEventId, RoomId, UserId};
+use ruma::{EventId, OwnedEventId, RoomId, UserId, events::TimelineEventType};
 use sqlx::{AnyConnection, AssertSqlSafe, any::AnyRow};
 use store::column;
 use telmeet_core::{client_event::Transaction, token::Position, visibility::Access};
@@ -78,11 +78,11 @@ pub async fn timeline(
     read_all(&query.fetch_all(connection).await?, vault)
 }
 
-/// Events that relate to `target`, the oldest first, at positions up to `upto`.
+/// Events of a room that relate to `target`, at positions above `after` and up to `upto`.
 pub async fn related(
     connection: &mut AnyConnection,
     vault: &Vault,
-    target: &EventId,
+    (room, target): (&RoomId, &EventId),
     (after, upto): (Position, Position),
     limit: usize,
     direction: Direction,
@@ -93,12 +93,13 @@ pub async fn related(
     };
     let query = format!(
         "SELECT {COLUMNS} FROM events WHERE relates_to = $1 AND position > $2 AND position <= $3 \
-         ORDER BY position {order} LIMIT $4"
+         AND room_id = $4 ORDER BY position {order} LIMIT $5"
     );
     let query = sqlx::query(AssertSqlSafe(query))
         .bind(target.as_str())
         .bind(column::sql(after))
         .bind(column::sql(upto))
+        .bind(room.as_str())
         .bind(column::sql(limit.min(READ_MAX) as u64));
     read_all(&query.fetch_all(connection).await?, vault)
 }
@@ -126,8 +127,9 @@ pub async fn access(
     user: &UserId,
 ) -> Result<Access, Error> {
     let query = format!(
-        "SELECT {COLUMNS} FROM events WHERE room_id = $1 AND ((kind = 'm.room.history_visibility' AND state_key = '') \
-         OR (kind = 'm.room.member' AND state_key = $2)) ORDER BY position"
+        "SELECT {COLUMNS} FROM events WHERE position IN (SELECT position FROM events WHERE room_id = $1 \
+         AND kind = 'm.room.history_visibility' AND state_key = '' UNION ALL SELECT position FROM events \
+         WHERE room_id = $1 AND kind = 'm.room.member' AND state_key = $2) ORDER BY position"
     );
     let query = sqlx::query(AssertSqlSafe(query)).bind(room.as_str()).bind(user.as_str());
     let changes = read_all(&query.fetch_all(&mut *connection).await?, vault)?;
@@ -145,17 +147,21 @@ pub async fn access(
     ))
 }
 
-/// The event that a device sent with this transaction id.
+/// The event of this type that a device sent into a room with this transaction id.
 pub async fn sent(
     connection: &mut AnyConnection,
     user: &UserId,
+    (room, kind): (&RoomId, &TimelineEventType),
     sent_by: &Transaction,
 ) -> Result<Option<OwnedEventId>, Error> {
-    let query = "SELECT event_id FROM transactions WHERE user_id = $1 AND device_id = $2 AND transaction_id = $3";
+    let query = "SELECT event_id FROM transactions WHERE user_id = $1 AND device_id = $2 AND transaction_id = $3 \
+         AND room_id = $4 AND kind = $5";
     let query = sqlx::query_scalar::<_, String>(query)
         .bind(user.as_str())
         .bind(sent_by.device.as_str())
-        .bind(sent_by.id.as_str());
+        .bind(sent_by.id.as_str())
+        .bind(room.as_str())
+        .bind(kind.to_string());
     let id = query.fetch_optional(connection).await?;
     Ok(id.and_then(|id| EventId::parse(id).ok()))
 }

@@ -81,10 +81,10 @@ async fn relations(
     audience: Audience<'_>,
 ) -> Result<Option<Box<RawValue>>, Error> {
     let target = &stored.event;
+    let ids = (&*target.room_id, &*target.event_id);
     let places = (stored.position, audience.upto);
     let order = Direction::Backward;
-    let related =
-        read::related(connection, vault, &target.event_id, places, THREAD_MAX, order).await?;
+    let related = read::related(connection, vault, ids, places, THREAD_MAX, order).await?;
     if related.is_empty() {
         return Ok(None);
     }

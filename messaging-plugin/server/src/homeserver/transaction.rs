@@ -249,11 +249,13 @@ impl Transaction {
 
     async fn remember(&mut self, event: &Event, sent_by: &SentBy) -> Result<(), Error> {
         let now = column::sql(self.now.get().into());
-        let query = "INSERT INTO transactions (user_id, device_id, transaction_id, event_id, created_at) \
-             VALUES ($1, $2, $3, $4, $5)";
+        let query = "INSERT INTO transactions (user_id, device_id, room_id, kind, transaction_id, event_id, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)";
         sqlx::query(query)
             .bind(event.sender.as_str())
             .bind(sent_by.device.as_str())
+            .bind(event.room_id.as_str())
+            .bind(event.kind.to_string())
             .bind(sent_by.id.as_str())
             .bind(event.event_id.as_str())
             .bind(now)

@@ -1,0 +1,119 @@
+//! New rooms (specification, client-server API, "Creation").
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::extract::State;
+use futures_util::FutureExt as _;
+use ruma::{
+    OwnedRoomId, OwnedUserId, UserId,
+    api::{
+        client::room::{
+            create_room::{self, v3::Request},
+            upgrade_room,
+        },
+        error::ErrorKind,
+    },
+    events::StateEventType,
+};
+use telmeet_core::{
+    create::{self, Context, HOME_ALIAS, INVITE_MAX},
+    json,
+};
+
+use super::{aliases, member, people, view};
+use crate::{
+    error::Error,
+    homeserver::{Homeserver, Transaction},
+    matrix::{Reply, Route, Ruma, route},
+    random,
+    session::Session,
+};
+
+/// Name of the room that every person enters at the first visit. Its members may change it.
+const HOME_NAME: &str = "Home";
+
+/// The endpoints.
+pub(super) fn routes() -> Vec<Route> {
+    [
+        route::<create_room::v3::Request, _, _>(create_room),
+        route::<upgrade_room::v3::Request, _, _>(upgrade),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+async fn create_room(
+    State(hs): State<Arc<Homeserver>>,
+    session: Session,
+    Ruma(request): Ruma<create_room::v3::Request>,
+) -> Result<Reply<create_room::v3::Response>, Error> {
+    let room_id = random::room_id(&hs.network)?;
+    let room = room_id.clone();
+    hs.write(move |tx| async move { make(tx, &request, room, session.user).await }.boxed()).await?;
+    Ok(Reply(create_room::v3::Response::new(room_id)))
+}
+
+/// There is one room version, so no room is replaced by one of another.
+async fn upgrade(
+    State(hs): State<Arc<Homeserver>>,
+    session: Session,
+    Ruma(request): Ruma<upgrade_room::v3::Request>,
+) -> Result<Reply<upgrade_room::v3::Response>, Error> {
+    view::joined(&hs, &session.user, &request.room_id).await?;
+    Err(telmeet_core::Error::UnsupportedRoomVersion.into())
+}
+
+/// Brings a person into the room that all persons of the network are in. The first one makes it.
+///
+/// Nothing happens if the person is banned there.
+///
+/// # Errors
+///
+/// [`Error::Database`].
+pub async fn enter_home(hs: &Homeserver, user: &UserId) -> Result<(), Error> {
+    let alias = create::room_alias(HOME_ALIAS, user.server_name())?;
+    let (room, user) = (random::room_id(&hs.network)?, user.to_owned());
+    hs.write(move |tx| {
+        async move {
+            let Some(home) = aliases::resolve(tx.connection(), &alias).await? else {
+                return make(tx, &create::home(HOME_NAME), room, user).await;
+            };
+            match member::join(tx, home, user, None).await {
+                Err(Error::Core(_)) => Ok(()),
+                result => result,
+            }
+        }
+        .boxed()
+    })
+    .await
+}
+
+/// Makes a room.
+async fn make(
+    tx: &mut Transaction,
+    request: &Request,
+    room_id: OwnedRoomId,
+    creator: OwnedUserId,
+) -> Result<(), Error> {
+    let mut people = HashMap::new();
+    for user in request.invite.iter().take(INVITE_MAX).chain([&creator]) {
+        member::check_room_count(tx.connection(), user).await?;
+        if let Some(shown) = people::read(tx.connection(), user).await? {
+            people.insert(user.clone(), shown);
+        }
+    }
+    let context = Context { room_id: room_id.clone(), creator: creator.clone(), time: tx.now() };
+    let creation = create::create(request, &context, |user| people.get(user).cloned())?;
+    if let Some(alias) = &creation.alias
+        && !aliases::insert(tx, alias, &room_id, &creator).await?
+    {
+        return Err(Error::bad_request(ErrorKind::RoomInUse, "another room has this alias"));
+    }
+    tx.create(&creation).await?;
+    let Some(named) = creation.state.get(&StateEventType::RoomCanonicalAlias, "") else {
+        return Ok(());
+    };
+    let content = json::content(named.content.get().as_bytes())?;
+    aliases::check(tx, &room_id, aliases::names(&content)).await
+}
