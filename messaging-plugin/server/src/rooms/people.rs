@@ -8,6 +8,9 @@ use telmeet_core::create::Profile;
 
 use crate::{error::Error, vault::Vault};
 
+/// The account data with the people whom a person ignores.
+const IGNORED: &str = "m.ignored_user_list";
+
 /// The profile of a person of the network.
 pub(super) async fn read(
     connection: &mut AnyConnection,
@@ -25,6 +28,14 @@ pub(super) async fn ignored(
     vault: &Vault,
     user: &UserId,
 ) -> Result<BTreeSet<OwnedUserId>, Error> {
-    let _ = (connection, vault, user, IgnoredUserListEventContent::new(Default::default()));
-    Ok(BTreeSet::new())
+    let query =
+        "SELECT content_sealed FROM account_data WHERE user_id = $1 AND room_id = '' AND kind = $2";
+    let query = sqlx::query_scalar::<_, Vec<u8>>(query).bind(user.as_str()).bind(IGNORED);
+    let Some(sealed) = query.fetch_optional(connection).await? else {
+        return Ok(BTreeSet::new());
+    };
+    let row = [user.as_str(), "", IGNORED].join("\0");
+    let content = vault.open("account_data", "content_sealed", row.as_bytes(), &sealed)?;
+    let list: Option<IgnoredUserListEventContent> = serde_json::from_slice(&content).ok();
+    Ok(list.map(|list| list.ignored_users.into_keys().collect()).unwrap_or_default())
 }
