@@ -40,7 +40,7 @@ async fn relations_are_listed_by_kind_and_type_page_by_page() {
     let only = alice.get(&path(&id, &target, "/m.annotation?dir=f")).await;
     assert_eq!(ids(&only["chunk"]), reactions);
     let only = alice.get(&path(&id, &target, "/m.thread/m.room.message")).await;
-    assert_eq!(ids(&only["chunk"]), [reply.clone()]);
+    assert_eq!(ids(&only["chunk"]), std::slice::from_ref(&reply));
     let none = alice.get(&path(&id, &target, "/m.thread/m.room.encrypted")).await;
     assert_eq!(none["chunk"], json!([]));
     let deep = alice.get(&path(&id, &target, "?recurse=true&limit=1")).await;
@@ -109,11 +109,11 @@ async fn threads_are_listed_by_their_latest_event() {
     };
     assert_eq!(ids(&list(&alice, "").await["chunk"]), [one, two, three].map(Clone::clone));
     let participated = list(&bob, "?include=participated").await;
-    assert_eq!(ids(&participated["chunk"]), [three.clone()]);
+    assert_eq!(ids(&participated["chunk"]), std::slice::from_ref(three));
     let first = list(&bob, "?limit=2").await;
     assert_eq!(ids(&first["chunk"]), [one, two].map(Clone::clone));
     let query = format!("?limit=2&from={}", first["next_batch"].as_str().unwrap());
     let second = list(&bob, &query).await;
-    assert_eq!(ids(&second["chunk"]), [three.clone()]);
+    assert_eq!(ids(&second["chunk"]), std::slice::from_ref(three));
     assert_eq!(second.get("next_batch"), None);
 }
