@@ -10,6 +10,9 @@ pub type Position = u64;
 /// What changes when positions that clients hold lose their meaning.
 pub type Generation = u32;
 
+/// What separates the two positions of a sync that did not show all to-device messages.
+const PARTIAL: char = '~';
+
 /// Where the order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
@@ -53,10 +56,26 @@ impl Clock {
         self.write(Kind::Sync, position)
     }
 
+    /// The `next_batch` of a sync that shows what happened up to `position`, but to-device messages only up to
+    /// `to_device`, since there are too many for one response.
+    #[must_use]
+    pub fn partial_sync_token(&self, position: Position, to_device: Position) -> String {
+        format!("{}{PARTIAL}{}", self.sync_token(position), self.to_device_token(to_device))
+    }
+
     /// Reads the `since` of a sync. A missing, unknown or older token starts anew.
     #[must_use]
     pub fn read_sync(&self, since: Option<&str>) -> Since {
         since.and_then(|text| self.read(Kind::Sync, text)).map_or(Since::Start, Since::After)
+    }
+
+    /// Reads up to where the `since` of a sync acknowledges to-device messages.
+    #[must_use]
+    pub fn read_acknowledged(&self, since: Option<&str>) -> Since {
+        match since.and_then(|text| text.split_once(PARTIAL)) {
+            Some((_, to_device)) => self.read_to_device(Some(to_device)),
+            None => self.read_sync(since),
+        }
     }
 
     /// The `prev_batch` of either sync, and `start` and `end` of `/messages`: a place in a room's history, after the
@@ -92,6 +111,13 @@ impl Clock {
 
     /// The position of a token that was given out in this generation.
     fn read(&self, kind: Kind, text: &str) -> Option<Position> {
+        let text = match (kind, text.split_once(PARTIAL)) {
+            (Kind::Sync, Some((sync, to_device))) => {
+                self.read(Kind::ToDevice, to_device)?;
+                sync
+            }
+            _ => text,
+        };
         let (generation, position) = text.strip_prefix(kind.letter())?.split_once('_')?;
         let generation: Generation = number(generation)?;
         let position: Position = number(position)?;
@@ -126,6 +152,20 @@ mod tests {
         assert_eq!(CLOCK.read_page("p3_9"), 9);
         assert_eq!(CLOCK.read_page("s3_9"), 9);
         assert_eq!(CLOCK.read_page("d3_9"), CLOCK.latest);
+    }
+
+    #[test]
+    fn a_sync_that_did_not_show_all_to_device_messages_acknowledges_those_that_it_showed() {
+        let token = CLOCK.partial_sync_token(42, 7);
+        assert_eq!((token.as_str(), CLOCK.read_page(&token)), ("s3_42~d3_7", 42));
+        assert_eq!(CLOCK.read_sync(Some(&token)), Since::After(42));
+        assert_eq!(CLOCK.read_acknowledged(Some(&token)), Since::After(7));
+        assert_eq!(CLOCK.read_acknowledged(Some("s3_42")), Since::After(42));
+        for text in ["s3_42~", "s3_42~d2_7", "s3_42~s3_7", "s3_42~d3_101", "s3_42~d3_7~d3_7"] {
+            assert_eq!(CLOCK.read_sync(Some(text)), Since::Start, "{text}");
+            assert_eq!(CLOCK.read_acknowledged(Some(text)), Since::Start, "{text}");
+        }
+        assert_eq!(CLOCK.read_acknowledged(None), Since::Start);
     }
 
     #[test]
@@ -170,12 +210,16 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_a_position_that_was_given_out_or_a_start(
-            text in "([spd][0-9]{0,3}_[0-9]{0,22})|.{0,40}", generation: u32, latest: u64,
+            text in "([spd][0-9]{0,3}_[0-9]{0,22}(~d[0-9]{0,3}_[0-9]{0,22})?)|.{0,40}", generation: u32, latest: u64,
         ) {
             let clock = Clock { generation, latest };
             if let Since::After(position) = clock.read_sync(Some(&text)) {
                 prop_assert!(position <= latest);
-                prop_assert_eq!(clock.sync_token(position), text.clone());
+                let token = match clock.read_acknowledged(Some(&text)) {
+                    Since::After(to_device) if text.contains('~') => clock.partial_sync_token(position, to_device),
+                    _ => clock.sync_token(position),
+                };
+                prop_assert_eq!(token, text.clone());
             }
             prop_assert!(clock.read_page(&text) <= latest);
         }

@@ -72,6 +72,18 @@ impl Typing {
         self.rooms.values().flat_map(BTreeMap::values).min().copied()
     }
 
+    /// When somebody's time is over next in one of these rooms.
+    pub fn next_timeout_of<'a>(&self, rooms: impl IntoIterator<Item = &'a RoomId>) -> Option<Instant> {
+        let users = rooms.into_iter().filter_map(|room| self.rooms.get(room));
+        users.flat_map(BTreeMap::values).min().copied()
+    }
+
+    /// The number of the last change of any room: what a sync has seen that looks now.
+    #[must_use]
+    pub fn latest_change(&self) -> u64 {
+        self.count
+    }
+
     /// The number of the room's last change: a sync sends `m.typing` if it is greater than what the last one saw.
     #[must_use]
     pub fn last_change(&self, room: &RoomId) -> u64 {
@@ -109,6 +121,7 @@ mod tests {
     fn somebody_types_and_stops() {
         let (mut typing, now, kim, min) = (Typing::default(), now(), user("kim"), user("min"));
         assert_eq!((typing.last_change(room()), typing.next_timeout()), (0, None));
+        let other = room_id!("!other:maru.test");
         typing.start(room(), &kim, 30 * SECOND, now);
         typing.start(room(), &min, 10 * SECOND, now);
         assert_eq!(
@@ -120,7 +133,10 @@ mod tests {
         typing.stop(room(), &kim);
         typing.stop(room(), &kim);
         assert_eq!((typing.users(room(), now), typing.last_change(room())), (vec![&*min], 3));
-        typing.stop(room_id!("!other:maru.test"), &kim);
+        typing.stop(other, &kim);
+        assert_eq!(typing.next_timeout_of([room(), other]), Some(now + 10 * SECOND));
+        assert_eq!(typing.next_timeout_of([other]), None);
+        assert_eq!((typing.latest_change(), typing.last_change(other)), (3, 0));
     }
 
     #[test]

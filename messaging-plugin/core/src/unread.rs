@@ -129,6 +129,12 @@ impl Receipts {
         self.everywhere.max(self.threads.get(thread).copied())
     }
 
+    /// The position up to which the person has read every thread.
+    #[must_use]
+    pub fn read_everywhere_up_to(&self) -> Option<Position> {
+        self.everywhere
+    }
+
     fn read_everywhere(&mut self, position: Position) -> bool {
         if self.everywhere.is_some_and(|read| read >= position) {
             return false;

@@ -134,6 +134,12 @@ impl Connection {
         plan.records.insert(entry.room_id.clone(), None);
     }
 
+    /// The random number in the connection's positions, by which [`Connections::get`] finds it again.
+    #[must_use]
+    pub fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
     /// Takes the position that a client names.
     fn resume(&mut self, pos: &str) -> Result<(), Error> {
         if let Some(pending) =
@@ -206,6 +212,19 @@ impl Connections {
         self.open.push(connection);
         // It was pushed just now.
         self.open.last_mut().map(|(_, connection)| connection).ok_or(Error::UnknownPos)
+    }
+
+    /// The connection of a request that was resumed and waited since.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownPos`] if it was closed, or started anew with another nonce or by another request.
+    pub fn get(&mut self, conn_id: Option<&str>, nonce: u64) -> Result<&mut Connection, Error> {
+        let id = conn_id.unwrap_or_default();
+        let mut open = self.open.iter_mut();
+        open.find(|(open, connection)| open == id && connection.nonce == nonce)
+            .map(|(_, connection)| connection)
+            .ok_or(Error::UnknownPos)
     }
 }
 

@@ -162,6 +162,18 @@ fn without_a_position_a_connection_starts_anew() {
 }
 
 #[test]
+fn a_request_that_waited_finds_its_connection_again() {
+    let mut connections = Connections::default();
+    assert!(connections.get(None, 7).is_err());
+    assert_eq!(connections.resume(Some("a"), None, 7).unwrap().nonce(), 7);
+    assert!(connections.get(Some("a"), 7).is_ok());
+    assert_eq!(connections.get(Some("a"), 8).unwrap_err(), Error::UnknownPos);
+    assert_eq!(connections.get(None, 7).unwrap_err(), Error::UnknownPos);
+    connections.resume(Some("a"), None, 8).unwrap();
+    assert_eq!(connections.get(Some("a"), 7).unwrap_err(), Error::UnknownPos);
+}
+
+#[test]
 fn a_raised_limit_sends_the_timeline_again() {
     let mut app = App::default();
     let rooms = [room("a", 1)];
