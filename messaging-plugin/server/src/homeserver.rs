@@ -31,7 +31,7 @@ pub use self::{
     room::Room,
     transaction::{SentBy, Transaction},
 };
-use crate::{error::Error, sign_in::state::SignIn, vault::Vault};
+use crate::{error::Error, sign_in::state::SignIn, sync::devices::Devices, vault::Vault};
 
 /// The database's tables.
 const TABLES: Schema = Schema {
@@ -73,6 +73,8 @@ pub struct Homeserver {
     pub typing: Mutex<Typing>,
     /// Apps that signed in, and those that are about to.
     pub sign_in: SignIn,
+    /// What the syncs of each device have shown.
+    pub(crate) syncs: Devices,
     /// Folder of the media.
     pub media: PathBuf,
     shared: Arc<Shared>,
@@ -118,6 +120,7 @@ impl Homeserver {
             bodies: BodyReader::new(BODY_MAX, BODIES_OF_NODE, BODIES),
             typing: Mutex::default(),
             sign_in,
+            syncs: Devices::default(),
             media,
             writer: Writer::start(&shared),
             shared,

@@ -15,11 +15,13 @@ pub mod error;
 pub mod events;
 pub mod homeserver;
 pub mod matrix;
+pub mod personal;
 pub mod random;
 mod relay;
 pub mod rooms;
 pub mod session;
 pub mod sign_in;
+pub mod sync;
 #[cfg(test)]
 mod testing;
 pub mod vault;

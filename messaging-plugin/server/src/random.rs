@@ -42,6 +42,11 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], Error> {
     Ok(bytes)
 }
 
+/// A number that nobody guesses.
+pub fn number() -> Result<u64, Error> {
+    Ok(u64::from_le_bytes(bytes()?))
+}
+
 fn text(length: usize) -> Result<String, Error> {
     let mut bytes = vec![0; length];
     getrandom::fill(&mut bytes).map_err(store::seal::SealError::Random)?;

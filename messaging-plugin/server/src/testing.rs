@@ -1,6 +1,8 @@
 //! A homeserver for tests: a database in a temporary folder, and clients that call the router directly.
 #![allow(dead_code, reason = "each area uses a part of it")]
 
+mod rooms;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
@@ -93,6 +95,11 @@ impl TestServer {
         let homeserver = Homeserver::start(setup, None).await.unwrap();
         let router = api::router(Arc::clone(&homeserver));
         Self { homeserver, router, folder }
+    }
+
+    /// An app that signed in before a restart.
+    pub(crate) fn client(&self, before: &TestClient) -> TestClient {
+        TestClient { router: self.router.clone(), ..before.clone() }
     }
 
     /// Signs an app in, and the person if it is new.

@@ -1,0 +1,34 @@
+//! What belongs to one person: account data, push rules, receipts, the profile; and what people see of each other outside
+//! events: who is typing, profiles, the directory of the network's people.
+
+pub(crate) mod account_data;
+mod config;
+pub(crate) mod filters;
+mod owner;
+pub(crate) mod profile;
+pub(crate) mod push_rules;
+mod push_rules_api;
+mod pushers;
+pub(crate) mod receipts;
+pub(crate) mod typing;
+
+use crate::matrix::Route;
+
+/// The endpoints of this part.
+pub(crate) fn routes() -> Vec<Route> {
+    [
+        config::routes(),
+        filters::routes(),
+        profile::routes(),
+        push_rules_api::routes(),
+        pushers::routes(),
+        receipts::routes(),
+        typing::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! The two syncs: `GET /sync`, and simplified sliding sync (MSC4186). Each reads what changed after a position, and waits
+//! if nothing did. There is no queue for an app: one that disconnects costs nothing.
+
+pub(crate) mod devices;
+mod long_poll;
+mod person_rooms;
+mod reader;
+mod sliding;
+mod state;
+mod timeline;
+mod unread;
+mod v3;
+
+use crate::matrix::Route;
+
+/// The endpoints of this part.
+pub(crate) fn routes() -> Vec<Route> {
+    v3::routes().into_iter().chain(sliding::routes()).collect()
+}
+
+#[cfg(test)]
+mod tests;

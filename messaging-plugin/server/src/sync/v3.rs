@@ -1,0 +1,204 @@
+//! `GET /sync` (specification, client-server API, "Syncing").
+
+mod lazy;
+mod left;
+mod room;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State, response::IntoResponse};
+use ruma::{
+    OwnedRoomId, RoomId,
+    api::client::{
+        filter::FilterDefinition,
+        sync::sync_events::v3::{
+            Filter, GlobalAccountData, InviteState, KnockState, Request, Rooms,
+        },
+    },
+    events::{AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent, room::member::MembershipState},
+    serde::Raw,
+};
+use serde::Serialize;
+use telmeet_core::{
+    filter,
+    token::{Position, Since},
+};
+
+use self::room::RoomUpdate;
+use super::{long_poll::LongPoll, person_rooms::PersonRoom, reader::Reader, state};
+use crate::{
+    error::Error,
+    homeserver::Homeserver,
+    matrix::{Route, Ruma, route},
+    personal::{filters, typing},
+    session::Session,
+};
+
+/// The endpoint.
+pub(crate) fn routes() -> Vec<Route> {
+    route::<Request, _, _>(sync)
+}
+
+/// The response. `ruma`'s leaves out all rooms if the only news is a room on which the person knocked.
+#[derive(Debug, Serialize)]
+struct SyncBody {
+    next_batch: String,
+    rooms: Rooms,
+    account_data: GlobalAccountData,
+}
+
+impl SyncBody {
+    fn is_empty(&self) -> bool {
+        self.rooms.is_empty() && self.rooms.knock.is_empty() && self.account_data.is_empty()
+    }
+}
+
+async fn sync(
+    State(homeserver): State<Arc<Homeserver>>,
+    session: Session,
+    Ruma(request): Ruma<Request>,
+) -> Result<impl IntoResponse, Error> {
+    let definition = definition(&homeserver, &session, request.filter).await?;
+    let device = (session.user.clone(), session.device.clone());
+    let mut poll = LongPoll::start(&homeserver, &device, request.timeout)?;
+    let since = request.since;
+    let typing_seen = homeserver.syncs.with(&device, |device| {
+        // The app did not get the response to its last request: what it showed is sent again.
+        if since.is_none() || (device.since == since && device.next_batch != since) {
+            device.members = filter::SentMembers::default();
+            device.typing.remove(&None);
+        }
+        device.since.clone_from(&since);
+        since.as_ref().map(|_| device.typing.get(&None).copied().unwrap_or_default())
+    });
+    loop {
+        poll.read();
+        let typing_now = typing::lock(&homeserver).latest_change();
+        let (reader, rooms) = Reader::start(&homeserver, &session).await?;
+        let position = match reader.clock.read_sync(since.as_deref()) {
+            Since::Start => None,
+            Since::After(position) => Some(position),
+        };
+        let mut batch = Batch { reader, filter: &definition, since: position, typing_seen };
+        let body = batch.read(&rooms).await?;
+        drop(batch);
+        let joined = rooms.iter().filter(|room| room.membership == MembershipState::Join);
+        let joined = joined.map(|room| &*room.room_id);
+        if position.is_none() || !body.is_empty() || !poll.changed(joined).await {
+            homeserver.syncs.with(&device, |device| {
+                device.next_batch = Some(body.next_batch.clone());
+                device.typing.insert(None, typing_now);
+            });
+            return Ok(Json(body));
+        }
+    }
+}
+
+/// The filter of a request: stored, or in the query.
+async fn definition(
+    homeserver: &Homeserver,
+    session: &Session,
+    filter: Option<Filter>,
+) -> Result<FilterDefinition, Error> {
+    match filter {
+        None => Ok(FilterDefinition::default()),
+        Some(Filter::FilterDefinition(definition)) => {
+            let bytes = store::column::to_json(&definition, "filter")?;
+            Ok(filter::parse(bytes.as_bytes())?)
+        }
+        Some(Filter::FilterId(id)) => {
+            let mut connection = homeserver.pool().acquire().await?;
+            filters::read(&mut connection, &session.user, &id).await
+        }
+        Some(_) => Err(Error::invalid("`filter` is the id of a filter, or a filter")),
+    }
+}
+
+/// One read of everything after a position.
+struct Batch<'a> {
+    reader: Reader<'a>,
+    filter: &'a FilterDefinition,
+    since: Option<Position>,
+    typing_seen: Option<u64>,
+}
+
+/// Account data of rooms.
+type RoomData = BTreeMap<OwnedRoomId, Vec<Raw<AnyRoomAccountDataEvent>>>;
+
+impl Batch<'_> {
+    async fn read(&mut self, rooms: &[PersonRoom]) -> Result<SyncBody, Error> {
+        let (account_data, mut of_rooms) = self.account_data().await?;
+        let mut shown = Rooms::new();
+        for room in
+            rooms.iter().filter(|room| filter::matches_room(&self.filter.room, &room.room_id))
+        {
+            let id = &room.room_id;
+            let data = of_rooms.remove(id).unwrap_or_default();
+            if room.membership == MembershipState::Join {
+                let typing = self.typing(id);
+                let shown_room = RoomUpdate { room, account_data: data, typing };
+                if let Some(joined) =
+                    room::joined(&mut self.reader, self.filter, self.since, shown_room).await?
+                {
+                    shown.join.insert(id.clone(), joined);
+                }
+            } else if self.since.is_some_and(|since| room.position <= since) {
+                // It was shown already.
+            } else if [MembershipState::Leave, MembershipState::Ban].contains(&room.membership) {
+                let left = left::read(&mut self.reader, self.filter, self.since, room).await?;
+                shown.leave.extend(left.map(|left| (id.clone(), left)));
+            } else {
+                self.invited(room, &mut shown).await?;
+            }
+        }
+        let next_batch = self.reader.clock.sync_token(self.reader.latest());
+        Ok(SyncBody { next_batch, rooms: shown, account_data })
+    }
+
+    /// Shows an invitation or a knock.
+    async fn invited(&mut self, room: &PersonRoom, shown: &mut Rooms) -> Result<(), Error> {
+        let user = &self.reader.session.user;
+        let Some(current) = self.reader.homeserver.room(&room.room_id).await? else {
+            return Ok(());
+        };
+        if state::is_ignored_invitation(&current.state, user, &self.reader.ignored) {
+            return Ok(());
+        }
+        let events = state::stripped(&current.state, user)?;
+        if room.membership == MembershipState::Knock {
+            let mut knock_state = KnockState::new();
+            knock_state.events = events;
+            shown.knock.insert(room.room_id.clone(), knock_state.into());
+        } else {
+            shown.invite.insert(room.room_id.clone(), InviteState::from(events).into());
+        }
+        Ok(())
+    }
+
+    /// Account data of the person and of rooms that the client wants.
+    async fn account_data(&mut self) -> Result<(GlobalAccountData, RoomData), Error> {
+        let mut global = GlobalAccountData::new();
+        let mut of_rooms = RoomData::new();
+        for data in self.reader.account_data(self.since).await? {
+            let wanted = &self.filter.room.account_data;
+            match &data.room {
+                None if filter::matches_data(&self.filter.account_data, &data.kind, None) => {
+                    global.events.push(Raw::<AnyGlobalAccountDataEvent>::from_json(data.event()?));
+                }
+                Some(room) if filter::matches_room_data(wanted, &data.kind, room) => {
+                    of_rooms.entry(room.clone()).or_default().push(Raw::from_json(data.event()?));
+                }
+                _ => {}
+            }
+        }
+        Ok((global, of_rooms))
+    }
+
+    /// The `m.typing` event of a room, if it changed.
+    fn typing(&self, room: &RoomId) -> Option<serde_json::Value> {
+        if !filter::matches_room_data(&self.filter.room.ephemeral, "m.typing", room) {
+            return None;
+        }
+        typing::news(self.reader.homeserver, room, self.typing_seen, &self.reader.ignored)
+    }
+}

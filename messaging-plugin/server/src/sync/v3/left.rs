@@ -1,0 +1,62 @@
+//! A room that the person left, or from which the person was removed, in `GET /sync`.
+
+use ruma::{
+    api::client::{
+        filter::FilterDefinition,
+        sync::sync_events::v3::{LeftRoom, State, StateEvents},
+    },
+    events::room::member::MembershipState,
+};
+use telmeet_core::{filter, token::Position};
+
+use super::{
+    super::{
+        person_rooms::PersonRoom,
+        reader::Reader,
+        state,
+        timeline::{self, Range},
+    },
+    room,
+};
+use crate::error::Error;
+
+/// What happened in a room up to when the person left it. Without a `since`, only if the client asks for rooms that were
+/// left.
+///
+/// # Errors
+///
+/// [`Error::Database`], [`Error::Open`], [`Error::Core`].
+pub(crate) async fn read(
+    reader: &mut Reader<'_>,
+    wanted: &FilterDefinition,
+    since: Option<Position>,
+    room: &PersonRoom,
+) -> Result<Option<LeftRoom>, Error> {
+    if since.is_none() && !wanted.room.include_leave {
+        return Ok(None);
+    }
+    let was_joined_then = match since {
+        Some(since) => {
+            state::membership_at(reader, room.position, since).await? == MembershipState::Join
+        }
+        None => false,
+    };
+    let range = Range {
+        after: since.filter(|_| was_joined_then).unwrap_or_default(),
+        upto: room.position,
+        limit: filter::limit(wanted.room.timeline.limit),
+        filter: Some(&wanted.room.timeline),
+    };
+    let timeline = timeline::read(reader, &room.room_id, range).await?;
+    let mut left = LeftRoom::new();
+    left.timeline = room::show(reader, &timeline).await?;
+    // Who only declined an invitation sees nothing of the room.
+    let was_joined =
+        state::membership_before(reader, room.position).await? == MembershipState::Join;
+    if was_joined_then || was_joined {
+        let places = (range.after, range.upto);
+        let events = room::state_events(reader, wanted, room, places, &timeline).await?;
+        left.state = State::Before(StateEvents::with_events(reader.render_state(&events)?));
+    }
+    Ok(Some(left))
+}
