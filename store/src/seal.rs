@@ -8,7 +8,9 @@
 //! probability of a repeated nonce is below 2^-64. The associated data contains version, table, column and row, so a value
 //! that was moved elsewhere does not open. Replacing a value by an older one of the same cell is not detected.
 //!
-//! The length of the value is visible; callers pad if it is sensitive.
+//! The length of the value is visible; callers pad if it is sensitive. Files are sealed in chunks: see [`chunk`].
+
+pub mod chunk;
 
 use chacha20poly1305::{AeadInPlace as _, KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;

@@ -11,6 +11,8 @@
 //!   [`create`]: the first events of a room.
 //! * [`token`]: positions in syncs and histories; [`filter`]: which events a client asks for; [`unread`]: what a person
 //!   is notified of; [`sliding`]: connections of simplified sliding sync; [`typing`]: who is typing.
+//! * [`keys`]: public keys of end-to-end encryption, and their backup.
+//! * [`media`]: uploaded files.
 //! * [`sign_in`]: how an app gets an access token without a password.
 #![forbid(unsafe_code)]
 
@@ -21,6 +23,8 @@ mod error;
 pub mod event;
 pub mod filter;
 pub mod json;
+pub mod keys;
+pub mod media;
 pub mod person;
 pub mod relation;
 pub mod sign_in;
