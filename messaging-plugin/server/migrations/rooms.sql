@@ -90,16 +90,19 @@ CREATE TABLE room_state (
     PRIMARY KEY (room_id, kind, state_key)
 );
 
--- A person's rooms. `position` is that of the member event.
+-- A person's rooms. `position` is that of the member event, `joined_at` that of the join that began the present or last
+-- stay, or 0.
 CREATE TABLE memberships (
     user_id TEXT NOT NULL,
     room_id TEXT NOT NULL,
     membership TEXT NOT NULL,
     position BIGINT NOT NULL,
+    joined_at BIGINT NOT NULL,
     is_forgotten BIGINT NOT NULL,
     PRIMARY KEY (user_id, room_id)
 );
 CREATE INDEX memberships_by_room ON memberships (room_id, membership);
+CREATE INDEX memberships_by_position ON memberships (position);
 
 -- Events that were sent with a transaction id, which a device uses once for each room and type: the same request again
 -- has the same result, whatever the body.
@@ -155,19 +158,29 @@ CREATE TABLE pushers (
     PRIMARY KEY (user_id, app_id, pushkey)
 );
 
--- An upload. `digest` names the file with the sealed bytes, which uploads with the same bytes of one person share.
+-- An upload. `file` names the file with the sealed bytes, which uploads with the same bytes of one person share; there is
+-- none as long as an id is only reserved. `is_named` is 1 once the owner sent an event that names it.
 CREATE TABLE media (
     media_id TEXT PRIMARY KEY,
     user_id TEXT NOT NULL,
-    digest TEXT,
-    content_type TEXT,
+    file TEXT,
+    digest_sealed BLOB,
+    content_type TEXT NOT NULL,
     name_sealed BLOB,
     size BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    event_id TEXT
+    is_named BIGINT NOT NULL
 );
-CREATE INDEX media_by_digest ON media (digest);
-CREATE INDEX media_by_user ON media (user_id);
+CREATE INDEX media_by_file ON media (file);
+CREATE INDEX media_by_user ON media (user_id, size);
+
+-- The events that name an upload, as far as the server can read them.
+CREATE TABLE media_events (
+    media_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    PRIMARY KEY (media_id, event_id)
+);
+CREATE INDEX media_events_by_event ON media_events (event_id);
 
 -- End-to-end encryption: public keys, and messages between devices.
 CREATE TABLE device_keys (
@@ -176,6 +189,7 @@ CREATE TABLE device_keys (
     keys TEXT NOT NULL,
     PRIMARY KEY (user_id, device_id)
 );
+-- Keys that were claimed stay for a while, so that an upload that is repeated does not offer them again.
 CREATE TABLE one_time_keys (
     user_id TEXT NOT NULL,
     device_id TEXT NOT NULL,
@@ -183,6 +197,7 @@ CREATE TABLE one_time_keys (
     key_id TEXT NOT NULL,
     key_json TEXT NOT NULL,
     position BIGINT NOT NULL,
+    is_claimed BIGINT NOT NULL,
     PRIMARY KEY (user_id, device_id, algorithm, key_id)
 );
 CREATE TABLE fallback_keys (
@@ -210,18 +225,24 @@ CREATE TABLE key_signatures (
     signature TEXT NOT NULL,
     PRIMARY KEY (user_id, target, signer, key_id)
 );
--- The last change of a person's devices or identity; also when somebody begins to share a room with them.
+-- The last change of a person's devices or identity. `viewer` is the only person who sees it, or empty.
 CREATE TABLE device_list_changes (
-    user_id TEXT PRIMARY KEY,
-    position BIGINT NOT NULL
+    user_id TEXT NOT NULL,
+    viewer TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    PRIMARY KEY (user_id, viewer)
 );
+CREATE INDEX device_list_changes_by_position ON device_list_changes (position);
+-- `ordinal` and `total` count the messages and bytes of a device since none waited.
 CREATE TABLE to_device (
     position BIGINT PRIMARY KEY,
     user_id TEXT NOT NULL,
     device_id TEXT NOT NULL,
     sender TEXT NOT NULL,
     kind TEXT NOT NULL,
-    content_sealed BLOB NOT NULL
+    content_sealed BLOB NOT NULL,
+    ordinal BIGINT NOT NULL,
+    total BIGINT NOT NULL
 );
 CREATE INDEX to_device_by_device ON to_device (user_id, device_id, position);
 CREATE TABLE key_backups (

@@ -4,12 +4,19 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 
-use crate::{homeserver::Homeserver, matrix, personal, rooms, session, sign_in, sync};
+use crate::{homeserver::Homeserver, keys, matrix, media, personal, rooms, session, sign_in, sync};
 
 /// Every endpoint. Each area has its own list.
 #[must_use]
 pub fn routes() -> Vec<matrix::Route> {
-    let areas = [sign_in::routes(), rooms::routes(), personal::routes(), sync::routes()];
+    let areas = [
+        sign_in::routes(),
+        rooms::routes(),
+        personal::routes(),
+        sync::routes(),
+        keys::routes(),
+        media::routes(),
+    ];
     areas.into_iter().flatten().collect()
 }
 

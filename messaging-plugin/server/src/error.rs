@@ -1,6 +1,9 @@
 //! Why a request of the client-server API fails, and the error that the client receives.
 
-use std::time::Duration;
+use std::{
+    io::{self, ErrorKind as IoErrorKind},
+    time::Duration,
+};
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -48,6 +51,9 @@ pub enum Error {
     /// The database failed. Whether a change was made is not known.
     #[error("the database failed")]
     Database(#[from] DatabaseError),
+    /// The folder of the media failed.
+    #[error("{}", media(.0))]
+    Media(#[from] io::Error),
     /// A value cannot be sealed.
     #[error("a value cannot be stored")]
     Seal(#[from] SealError),
@@ -77,6 +83,11 @@ impl Error {
         Self::Refused(StatusCode::BAD_REQUEST, kind, reason.into())
     }
 
+    /// A quota is reached, with the reason.
+    pub fn full(reason: impl Into<String>) -> Self {
+        Self::Refused(StatusCode::INSUFFICIENT_STORAGE, ErrorKind::TooLarge, reason.into())
+    }
+
     /// The HTTP status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -89,7 +100,10 @@ impl Error {
             Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Body(error) => error.status(),
             Self::Refused(status, ..) => *status,
-            Self::Database(_) | Self::Seal(_) | Self::Open(_) => StatusCode::BAD_GATEWAY,
+            Self::Media(error) if is_full(error) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Database(_) | Self::Media(_) | Self::Seal(_) | Self::Open(_) => {
+                StatusCode::BAD_GATEWAY
+            }
         }
     }
 
@@ -104,7 +118,10 @@ impl Error {
             Self::UnknownToken => ErrorKind::UnknownToken(UnknownTokenErrorData::new()),
             Self::Limited { .. } => ErrorKind::LimitExceeded(Default::default()),
             Self::Body(BodyError::TooLarge) => ErrorKind::TooLarge,
-            Self::Body(_) | Self::Database(_) | Self::Seal(_) | Self::Open(_) => ErrorKind::Unknown,
+            Self::Media(error) if is_full(error) => ErrorKind::TooLarge,
+            Self::Body(_) | Self::Database(_) | Self::Media(_) | Self::Seal(_) | Self::Open(_) => {
+                ErrorKind::Unknown
+            }
             Self::Refused(_, kind, _) => kind.clone(),
         }
     }
@@ -122,6 +139,15 @@ impl Error {
         }
         body
     }
+}
+
+/// Whether the disk has no room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), IoErrorKind::StorageFull | IoErrorKind::QuotaExceeded)
+}
+
+fn media(error: &io::Error) -> &'static str {
+    if is_full(error) { "the disk of the home machine is full" } else { "the file cannot be used" }
 }
 
 impl From<sqlx::Error> for Error {

@@ -31,7 +31,13 @@ pub use self::{
     room::Room,
     transaction::{SentBy, Transaction},
 };
-use crate::{error::Error, sign_in::state::SignIn, sync::devices::Devices, vault::Vault};
+use crate::{
+    error::Error,
+    media::folder::{Folder, Limits},
+    sign_in::state::SignIn,
+    sync::devices::Devices,
+    vault::Vault,
+};
 
 /// The database's tables.
 const TABLES: Schema = Schema {
@@ -60,6 +66,8 @@ pub struct Setup {
     pub media: PathBuf,
     /// Whether apps may sign in by OAuth over plain HTTP, too.
     pub plain_oauth: bool,
+    /// How much may be in it.
+    pub limits: Limits,
 }
 
 /// The homeserver of one network.
@@ -75,8 +83,8 @@ pub struct Homeserver {
     pub sign_in: SignIn,
     /// What the syncs of each device have shown.
     pub(crate) syncs: Devices,
-    /// Folder of the media.
-    pub media: PathBuf,
+    /// The media.
+    pub media: Arc<Folder>,
     shared: Arc<Shared>,
     writer: Writer,
 }
@@ -95,9 +103,10 @@ impl Homeserver {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`] if it cannot be opened, is newer than this program, or belongs to another network.
+    /// [`Error::Database`] if it cannot be opened, is newer than this program, or belongs to another network;
+    /// [`Error::Media`] if the folder of the media cannot be used.
     pub async fn start(setup: Setup, lock: Option<&DatabaseLock>) -> Result<Arc<Self>, Error> {
-        let Setup { network, database, key, media, plain_oauth } = setup;
+        let Setup { network, database, key, media, limits, plain_oauth } = setup;
         let opened = Opened::open(&database, &TABLES).await?;
         begin(opened.pool(), &network).await?;
         let mut store = opened.store().await?;
@@ -107,10 +116,12 @@ impl Homeserver {
         let clock = watch::Sender::new(read_clock(store.pool()).await?);
         let sign_in = SignIn::new(&network, plain_oauth);
         sign_in.tokens.load(store.pool()).await?;
+        let media = Arc::new(Folder::open(media, limits, store.pool()).await?);
         let shared = Arc::new(Shared {
             tokens: Arc::clone(&sign_in.tokens),
             store,
             vault: Vault::new(key),
+            media: Arc::clone(&media),
             rooms: Arc::new(Rooms::default()),
             wakers: Wakers::default(),
             clock,

@@ -35,10 +35,7 @@ impl<T: IncomingRequest + 'static> FromRequest<Arc<Homeserver>> for Ruma<T> {
 
     async fn from_request(request: Request, state: &Arc<Homeserver>) -> Result<Self, Error> {
         let (mut parts, body) = request.into_parts();
-        let parameters = RawPathParams::from_request_parts(&mut parts, state)
-            .await
-            .map_err(|_| Error::invalid("the path is not UTF-8"))?;
-        let parameters: Vec<_> = parameters.iter().map(|(_, value)| value.to_owned()).collect();
+        let parameters = parameters(&mut parts, state).await?;
         let body = read(state, &parts, body).await?;
         // Clients send no body where the specification wants an empty object.
         let bytes = if body.bytes().is_empty() && parts.method != Method::GET {
@@ -89,6 +86,30 @@ impl<T: DeserializeOwned> FromRequest<Arc<Homeserver>> for Json<T> {
             Error::bad_json(format!("the body is malformed in column {}", error.column()))
         })
     }
+}
+
+/// A request whose body is a file, and the body.
+#[derive(Debug)]
+pub struct RumaStream<T>(pub T, pub Body);
+
+impl<T: IncomingRequest + 'static> FromRequest<Arc<Homeserver>> for RumaStream<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &Arc<Homeserver>) -> Result<Self, Error> {
+        let (mut parts, body) = request.into_parts();
+        let parameters = parameters(&mut parts, state).await?;
+        let request = axum::http::Request::from_parts(parts, &b""[..]);
+        let request = T::try_from_http_request(request, &parameters);
+        request.map(|request| Self(request, body)).map_err(|error| malformed(&error))
+    }
+}
+
+/// The parameters of the path, in their order.
+async fn parameters(parts: &mut Parts, state: &Arc<Homeserver>) -> Result<Vec<String>, Error> {
+    let parameters = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| Error::invalid("the path is not UTF-8"))?;
+    Ok(parameters.iter().map(|(_, value)| value.to_owned()).collect())
 }
 
 /// Why a request is malformed. The texts of the library name fields, never their values.

@@ -3,12 +3,13 @@
 
 mod rooms;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use axum::{
     Router,
     body::Body,
     http::{Method, Request, StatusCode, header},
+    response::Response,
 };
 use mesh_identity::{Header, Identity, User, VERSION};
 use ruma::{OwnedDeviceId, OwnedUserId, RoomId, UserId};
@@ -20,6 +21,7 @@ use tower::ServiceExt as _;
 use crate::{
     api,
     homeserver::{Homeserver, Setup},
+    media::folder::Limits,
     session::token_hash,
     sign_in::tokens::{Change, SignedIn},
 };
@@ -69,28 +71,34 @@ pub(crate) fn header(mesh_user: u64, login: &str, node: &str) -> Header {
 impl TestServer {
     /// Starts with an empty database.
     pub(crate) async fn start() -> Self {
-        Self::open(TempDir::new().unwrap()).await
+        Self::start_with(Limits::default()).await
+    }
+
+    /// Starts with an empty database and these limits.
+    pub(crate) async fn start_with(limits: Limits) -> Self {
+        Self::open(TempDir::new().unwrap(), limits).await
+    }
+
+    /// Where the database and the media are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Starts again on the same database.
     pub(crate) async fn restart(self) -> Self {
         self.homeserver.close().await;
         drop(self.router);
-        Self::open(self.folder).await
+        Self::open(self.folder, Limits::default()).await
     }
 
-    /// The same app, which calls this server after a restart.
-    pub(crate) fn again(&self, client: &TestClient) -> TestClient {
-        TestClient { router: self.router.clone(), ..client.clone() }
-    }
-
-    async fn open(folder: TempDir) -> Self {
+    async fn open(folder: TempDir, limits: Limits) -> Self {
         let setup = Setup {
             network: NETWORK.to_owned(),
             database: Database::Sqlite(folder.path().join("rooms.db")),
             key: Key::new(&[7; 32]),
             media: folder.path().join("media"),
             plain_oauth: false,
+            limits,
         };
         let homeserver = Homeserver::start(setup, None).await.unwrap();
         let router = api::router(Arc::clone(&homeserver));
@@ -159,17 +167,24 @@ impl TestClient {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, format!("rooms.{NETWORK}"))
             .header(header::CONTENT_TYPE, "application/json")
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
-            .extension(self.header.clone())
             .body(body)
             .unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.send(request).await;
         let status = response.status();
         let body = chassis::body::whole(response.into_body(), 64 << 20, testkit::PATIENCE);
         let body = body.await.unwrap();
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// Sends a request of this app.
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Response {
+        let token = format!("Bearer {}", self.token);
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, format!("rooms.{NETWORK}").parse().unwrap());
+        headers.insert(header::AUTHORIZATION, token.parse().unwrap());
+        request.extensions_mut().insert(self.header.clone());
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// GET, which must succeed.

@@ -1,10 +1,13 @@
 //! Seals what is stored under the key that stands outside state and backup.
 
-use store::seal::{Cell, Key};
+use store::seal::{Cell, Key, chunk::Location};
 
 use crate::error::Error;
 
-/// Seals and opens values of the database.
+/// Where chunks of files are; the row is the file's name.
+const FILE: Cell<'_> = Cell { table: "media", column: "file", row: b"" };
+
+/// Seals and opens values of the database, and files.
 #[derive(Clone, Debug)]
 pub struct Vault(Key);
 
@@ -43,5 +46,33 @@ impl Vault {
         sealed: &[u8],
     ) -> Result<Vec<u8>, Error> {
         Ok(std::mem::take(&mut *self.0.open(Cell { table, column, row }, sealed)?))
+    }
+
+    /// Seals a chunk of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Seal`].
+    pub fn seal_chunk(
+        &self,
+        file: &[u8],
+        location: Location,
+        chunk: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        Ok(self.0.seal_chunk(Cell { row: file, ..FILE }, location, chunk)?)
+    }
+
+    /// Opens a chunk that was sealed for this place of this file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Open`].
+    pub fn open_chunk(
+        &self,
+        file: &[u8],
+        location: Location,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        Ok(std::mem::take(&mut *self.0.open_chunk(Cell { row: file, ..FILE }, location, sealed)?))
     }
 }

@@ -5,7 +5,7 @@
 
 use fuzz::{Input, edit};
 use libfuzzer_sys::fuzz_target;
-use store::seal::{Cell, Key};
+use store::seal::{Cell, Key, chunk::Location};
 
 /// The parts of a place.
 fn place(input: &mut Input<'_>) -> [String; 3] {
@@ -26,6 +26,17 @@ fuzz_target!(|bytes: &[u8]| {
     let sealed = key.seal(cell(&here), value).unwrap();
     assert_eq!(&**key.open(cell(&here), &sealed).unwrap(), value);
     assert_eq!(key.open(cell(&elsewhere), &sealed).is_ok(), here == elsewhere);
+
+    let chunk = Location { number: value.len() as u64, is_last: value.is_empty() };
+    let sealed_chunk = key.seal_chunk(cell(&here), chunk, value).unwrap();
+    assert_eq!(&**key.open_chunk(cell(&here), chunk, &sealed_chunk).unwrap(), value);
+    for other in [
+        Location { number: chunk.number + 1, ..chunk },
+        Location { is_last: !chunk.is_last, ..chunk },
+    ] {
+        assert!(key.open_chunk(cell(&here), other, &sealed_chunk).is_err());
+    }
+    assert!(key.open(cell(&here), &sealed_chunk).is_err(), "a chunk is not a value");
 
     let mut changed = sealed.clone();
     edit(&mut changed, input.rest());

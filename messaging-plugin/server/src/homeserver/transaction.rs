@@ -21,7 +21,7 @@ use telmeet_core::{
 };
 
 use super::{directory::Rooms, room::Room};
-use crate::{error::Error, events, sign_in::tokens::Change, vault::Vault};
+use crate::{error::Error, events, media::links, sign_in::tokens::Change, vault::Vault};
 
 /// A write transaction. What it changes is seen by others after its commit.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(super) struct Staged {
     pub(super) touched: BTreeSet<OwnedUserId>,
     /// Apps that signed in or are signed out.
     pub(super) sessions: Vec<Change>,
+    /// Files that no upload has any more.
+    pub(super) unused_files: Vec<String>,
 }
 
 impl Transaction {
@@ -183,6 +185,7 @@ impl Transaction {
         }
         let vault = self.vault.clone();
         events::insert(self.connection(), &vault, event, position, replaces, sent_by).await?;
+        links::add(self.connection(), event).await?;
         if let Some(sent_by) = sent_by {
             self.remember(event, sent_by).await?;
         }
@@ -233,9 +236,11 @@ impl Transaction {
 
     /// Somebody who enters a room again has not forgotten it any more.
     async fn set_membership(&mut self, event: &Event, position: Position) -> Result<(), Error> {
-        let query = "INSERT INTO memberships (user_id, room_id, membership, position, is_forgotten) \
-             VALUES ($1, $2, $3, $4, 0) ON CONFLICT (user_id, room_id) DO UPDATE SET membership = excluded.membership, \
-             position = excluded.position, is_forgotten = CASE WHEN excluded.membership IN ('leave', 'ban') \
+        let query = "INSERT INTO memberships (user_id, room_id, membership, position, joined_at, is_forgotten) \
+             VALUES ($1, $2, $3, $4, CASE WHEN $3 = 'join' THEN $4 ELSE 0 END, 0) \
+             ON CONFLICT (user_id, room_id) DO UPDATE SET membership = excluded.membership, \
+             position = excluded.position, joined_at = CASE WHEN memberships.membership <> 'join' \
+             AND excluded.membership = 'join' THEN excluded.position ELSE memberships.joined_at END, is_forgotten = CASE WHEN excluded.membership IN ('leave', 'ban') \
              THEN memberships.is_forgotten ELSE 0 END";
         sqlx::query(query)
             .bind(event.state_key.clone().unwrap_or_default())
@@ -264,7 +269,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Replaces the content of a redacted event, in the database and in the room's state.
+    /// Replaces the content of a redacted event, in the database and in the room's state, and deletes the files that only
+    /// it named.
     ///
     /// # Errors
     ///
@@ -273,6 +279,8 @@ impl Transaction {
         let redacted = target.redact()?;
         let vault = self.vault.clone();
         events::redact(self.connection(), &vault, &redacted, redacted_by).await?;
+        let unused = links::delete_for_event(self.connection(), target).await?;
+        self.staged.unused_files.extend(unused);
         if let Some(room) = self.room(&target.room_id).await? {
             let mut room = Room::clone(&room);
             Arc::make_mut(&mut room.state).redact(&redacted);

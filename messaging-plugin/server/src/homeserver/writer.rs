@@ -12,7 +12,7 @@ use telmeet_core::token::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{directory::Rooms, transaction::Transaction, wake::Wakers};
-use crate::{error::Error, sign_in::tokens::Tokens, vault::Vault};
+use crate::{error::Error, media::folder::Folder, sign_in::tokens::Tokens, vault::Vault};
 
 /// Most jobs that wait. Beyond that, requests wait before they are queued.
 const QUEUE: usize = 256;
@@ -34,6 +34,7 @@ pub(super) struct Writer(watch::Sender<Option<mpsc::Sender<Job>>>);
 pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) vault: Vault,
+    pub(super) media: Arc<Folder>,
     pub(super) rooms: Arc<Rooms>,
     pub(super) wakers: Wakers,
     pub(super) tokens: Arc<Tokens>,
@@ -142,6 +143,7 @@ impl Shared {
         self.tokens.apply(&staged.sessions);
         self.clock.send_modify(|clock| clock.latest = staged.position);
         self.wakers.wake(&staged.touched);
+        self.media.remove(staged.unused_files);
         Ok(())
     }
 }

@@ -97,6 +97,6 @@ async fn redacted_state_is_gone_from_the_room() {
     redact(&alice, &room, &topic, "r").await;
     assert_eq!(bob.get(&at(&room, "state/m.room.topic")).await, json!({}));
     let server = server.restart().await;
-    let bob = server.again(&bob);
+    let bob = server.client(&bob);
     assert_eq!(bob.get(&at(&room, "state/m.room.topic")).await, json!({}));
 }

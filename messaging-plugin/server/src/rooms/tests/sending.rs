@@ -27,7 +27,7 @@ async fn a_transaction_id_gives_the_same_event_whatever_the_body() {
     assert!(!others.contains(&first), "{others:?}");
 
     let server = server.restart().await;
-    let alice = server.again(&alice);
+    let alice = server.client(&alice);
     assert_eq!(send(&alice, &one, "m.room.message", "t", text("third")).await, first);
 }
 
