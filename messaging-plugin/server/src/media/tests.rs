@@ -1,6 +1,6 @@
 //! Uploads and downloads through the router, and the files on the disk.
 
-use std::{io, path::Path};
+use std::{io, path::PathBuf};
 
 use axum::{
     body::Body,
@@ -70,7 +70,7 @@ async fn download(client: &TestClient, id: &str) -> (StatusCode, HeaderMap, Byte
 }
 
 /// The files in the folder.
-fn files(server: &TestServer) -> Vec<std::path::PathBuf> {
+fn files(server: &TestServer) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(server.folder().join("media")).unwrap();
     entries.map(|entry| entry.unwrap().path()).collect()
 }
@@ -199,7 +199,7 @@ async fn an_upload_that_fails_leaves_nothing() {
         (status, &answer["errcode"]),
         (StatusCode::PAYLOAD_TOO_LARGE, &json!("M_TOO_LARGE"))
     );
-    assert_eq!(files(&server), [Path::new(""); 0]);
+    assert!(files(&server).is_empty());
 }
 
 #[tokio::test]

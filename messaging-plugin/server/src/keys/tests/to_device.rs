@@ -100,22 +100,22 @@ async fn one_device_does_not_acknowledge_for_another() {
 async fn the_oldest_of_too_many_messages_are_dropped() {
     let server = TestServer::start().await;
     let min = server.member("min", "PHONE").await;
-    let receiver = session(&min);
-    let fill = server.homeserver.write(move |tx| {
-        Box::pin(async move {
-            let to = (&*receiver.user, &*receiver.device);
-            for number in 0..10_003 {
-                let content = format!("{{\"text\":\"{number}\"}}");
-                crate::keys::to_device::push(tx, to, &receiver.user, "m.test", &content).await?;
-            }
-            Ok(())
-        })
-    });
-    fill.await.unwrap();
-    assert_eq!(texts(&server, &min).await.first().map(String::as_str), Some("3"));
-    let query = "SELECT COUNT(*) AS count FROM to_device";
-    let row = sqlx::query(query).fetch_one(server.homeserver.pool()).await.unwrap();
-    assert_eq!(store::column::number(&row, "count").unwrap(), 10_000);
+    for text in ["one", "two", "three"] {
+        send(&min, text, (&min, "PHONE"), text).await;
+    }
+    // As if ten thousand messages, then 64 MiB, came between the last one and the others.
+    for (change, last, left) in [
+        ("UPDATE to_device SET ordinal = 10001 WHERE ordinal = 3", "four", "three four"),
+        (
+            "UPDATE to_device SET total = total + 67108864 WHERE ordinal = 10002",
+            "five",
+            "four five",
+        ),
+    ] {
+        sqlx::query(change).execute(server.homeserver.pool()).await.unwrap();
+        send(&min, last, (&min, "PHONE"), last).await;
+        assert_eq!(texts(&server, &min).await.join(" "), left);
+    }
 }
 
 #[tokio::test]
