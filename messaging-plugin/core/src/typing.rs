@@ -73,7 +73,10 @@ impl Typing {
     }
 
     /// When somebody's time is over next in one of these rooms.
-    pub fn next_timeout_of<'a>(&self, rooms: impl IntoIterator<Item = &'a RoomId>) -> Option<Instant> {
+    pub fn next_timeout_of<'a>(
+        &self,
+        rooms: impl IntoIterator<Item = &'a RoomId>,
+    ) -> Option<Instant> {
         let users = rooms.into_iter().filter_map(|room| self.rooms.get(room));
         users.flat_map(BTreeMap::values).min().copied()
     }
