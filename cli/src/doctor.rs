@@ -1,6 +1,6 @@
 //! `maru doctor`: finds problems of this machine, and says how to fix them.
 
-use messages::message;
+use messages::{Language, message};
 use std::{path::Path, process::ExitCode};
 
 use crate::output::{self, Format, OutputArgs};
@@ -16,6 +16,10 @@ use finding::Severity;
 
 /// Runs every check; exit status 1 if one found an error.
 pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    // Findings quote errors, which are made in the current language; JSON and YAML are English.
+    if args.output != Format::Table {
+        Language::English.make_current();
+    }
     let mut findings = host::check(root).await;
     findings.extend(services::check(root).await);
     let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
