@@ -240,8 +240,8 @@ impl Transaction {
              VALUES ($1, $2, $3, $4, CASE WHEN $3 = 'join' THEN $4 ELSE 0 END, 0) \
              ON CONFLICT (user_id, room_id) DO UPDATE SET membership = excluded.membership, \
              position = excluded.position, joined_at = CASE WHEN memberships.membership <> 'join' \
-             AND excluded.membership = 'join' THEN excluded.position ELSE memberships.joined_at END, is_forgotten = CASE WHEN excluded.membership IN ('leave', 'ban') \
-             THEN memberships.is_forgotten ELSE 0 END";
+             AND excluded.membership = 'join' THEN excluded.position ELSE memberships.joined_at END, \
+             is_forgotten = CASE WHEN excluded.membership IN ('leave', 'ban') THEN memberships.is_forgotten ELSE 0 END";
         sqlx::query(query)
             .bind(event.state_key.clone().unwrap_or_default())
             .bind(event.room_id.as_str())

@@ -19,15 +19,14 @@ pub const MESSAGES_MAX: usize = 100;
 pub struct ToDevice {
     /// The events, the oldest first.
     pub events: Vec<Box<RawValue>>,
-    /// Where the next sync continues: what this one shows ends there. It lies before the requested end if more wait.
+    /// Where the next sync continues. It lies before the requested end if more wait.
     pub upto: Position,
 }
 
 /// Messages for the app that asks, at positions after `since` and up to `upto`: at most `limit`, and at most
 /// [`MESSAGES_MAX`].
 ///
-/// They are kept until [`acknowledge`]. A `/sync` continues after [`ToDevice::upto`] with everything, since it has one
-/// position.
+/// They are kept until [`acknowledge`]. The next token says where they end, apart from the rest of a sync.
 ///
 /// # Errors
 ///

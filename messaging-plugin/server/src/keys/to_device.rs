@@ -52,10 +52,10 @@ pub(super) async fn send(
             messages.push(Message { user: user.clone(), to, content });
         }
     }
-    let request = format!("sendToDevice {kind} {}", request.txn_id);
+    let transaction_id = request.txn_id.to_string();
     let written = homeserver.write(move |transaction| {
         async move {
-            if !is_new(transaction, &session, request).await? {
+            if !is_new(transaction, &session, (&kind, transaction_id)).await? {
                 return Ok(());
             }
             for message in messages {
@@ -85,15 +85,16 @@ fn text<T>(content: &Raw<T>) -> Result<String, Error> {
 async fn is_new(
     transaction: &mut Transaction,
     session: &Session,
-    request: String,
+    (kind, transaction_id): (&str, String),
 ) -> Result<bool, Error> {
     let now = column::sql(transaction.now().get().into());
-    let query = "INSERT INTO transactions (user_id, device_id, transaction_id, event_id, created_at) \
-         VALUES ($1, $2, $3, '', $4) ON CONFLICT DO NOTHING";
+    let query = "INSERT INTO transactions (user_id, device_id, room_id, kind, transaction_id, event_id, created_at) \
+         VALUES ($1, $2, '', $3, $4, '', $5) ON CONFLICT DO NOTHING";
     let query = sqlx::query(query)
         .bind(session.user.as_str())
         .bind(session.device.as_str())
-        .bind(request)
+        .bind(format!("to_device {kind}"))
+        .bind(transaction_id)
         .bind(now);
     Ok(query.execute(transaction.connection()).await?.rows_affected() > 0)
 }

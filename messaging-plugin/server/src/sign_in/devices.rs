@@ -27,6 +27,7 @@ use super::{
 use crate::{
     error::Error,
     homeserver::{Homeserver, Transaction},
+    keys,
     matrix::{self, Route, Ruma, route},
     random,
     session::{Session, token_hash},
@@ -167,18 +168,11 @@ async fn remove_least_used(tx: &mut Transaction, user: &UserId) -> Result<(), Er
 pub async fn remove(tx: &mut Transaction, user: &UserId, device: &DeviceId) -> Result<(), Error> {
     for query in [
         "DELETE FROM pushers WHERE user_id = $1 AND device_id = $2",
-        "DELETE FROM one_time_keys WHERE user_id = $1 AND device_id = $2",
-        "DELETE FROM fallback_keys WHERE user_id = $1 AND device_id = $2",
-        "DELETE FROM key_signatures WHERE user_id = $1 AND target = $2",
-        "DELETE FROM to_device WHERE user_id = $1 AND device_id = $2",
         "DELETE FROM transactions WHERE user_id = $1 AND device_id = $2",
     ] {
         delete(tx, query, user, device).await?;
     }
-    let keys = "DELETE FROM device_keys WHERE user_id = $1 AND device_id = $2";
-    if delete(tx, keys, user, device).await? {
-        change_device_list(tx, user).await?;
-    }
+    keys::forget_device(tx, user, device).await?;
     let app = "DELETE FROM devices WHERE user_id = $1 AND device_id = $2";
     if delete(tx, app, user, device).await? {
         tx.sessions().push(Change::Closed(user.to_owned(), device.to_owned()));
@@ -196,23 +190,6 @@ async fn delete(
 ) -> Result<bool, Error> {
     let query = sqlx::query(query).bind(user.to_string()).bind(device.to_string());
     Ok(query.execute(tx.connection()).await?.rows_affected() > 0)
-}
-
-/// Tells everybody who shares a room with the person that their devices changed.
-async fn change_device_list(tx: &mut Transaction, user: &UserId) -> Result<(), Error> {
-    let position = column::sql(tx.position());
-    let query = "INSERT INTO device_list_changes (user_id, position) VALUES ($1, $2) \
-         ON CONFLICT (user_id) DO UPDATE SET position = excluded.position";
-    sqlx::query(query).bind(user.to_string()).bind(position).execute(tx.connection()).await?;
-    let query = "SELECT DISTINCT o.user_id FROM memberships o JOIN memberships m ON m.room_id = o.room_id \
-         WHERE m.user_id = $1 AND m.membership = 'join' AND o.membership = 'join'";
-    let query = sqlx::query_scalar::<_, String>(query).bind(user.to_string());
-    for other in query.fetch_all(tx.connection()).await? {
-        if let Ok(other) = UserId::parse(other) {
-            tx.touch(&other);
-        }
-    }
-    Ok(())
 }
 
 /// Removes apps of a person. Those that the person does not have are no error.

@@ -48,8 +48,8 @@ async fn removed_apps_lose_everything() {
     for sql in [
         "INSERT INTO pushers VALUES ('@kim:maru.test', 'a', 'b', 'PHONE', '{}')",
         "INSERT INTO device_keys VALUES ('@kim:maru.test', 'PHONE', '{}')",
-        "INSERT INTO memberships VALUES ('@kim:maru.test', '!r', 'join', 1, 0)",
-        "INSERT INTO memberships VALUES ('@min:maru.test', '!r', 'join', 1, 0)",
+        "INSERT INTO memberships VALUES ('@kim:maru.test', '!r', 'join', 1, 1, 0)",
+        "INSERT INTO memberships VALUES ('@min:maru.test', '!r', 'join', 1, 1, 0)",
     ] {
         sqlx::query(sql).execute(server.homeserver.pool()).await.unwrap();
     }
