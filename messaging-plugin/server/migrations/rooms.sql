@@ -8,7 +8,9 @@ CREATE TABLE homeserver (
     revision BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
     generation BIGINT NOT NULL,
-    position BIGINT NOT NULL
+    position BIGINT NOT NULL,
+    -- An empty value, sealed: whether the key is the right one.
+    key_check_sealed BLOB
 );
 
 -- The network's people. `mesh_user` is the coordinator's id of the user; a user id is never given to anybody else.

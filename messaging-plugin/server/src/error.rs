@@ -36,6 +36,9 @@ pub enum Error {
     /// never this.
     #[error("this access token is not valid; sign in again")]
     UnknownToken,
+    /// The server cannot answer now.
+    #[error("this server has no rooms now; its admin can see why with `maru doctor`")]
+    Unavailable,
     /// Too many requests.
     #[error("too many requests; wait, then ask again")]
     Limited {
@@ -100,6 +103,7 @@ impl Error {
             Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Body(error) => error.status(),
             Self::Refused(status, ..) => *status,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Media(error) if is_full(error) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Database(_) | Self::Media(_) | Self::Seal(_) | Self::Open(_) => {
                 StatusCode::BAD_GATEWAY
@@ -119,9 +123,12 @@ impl Error {
             Self::Limited { .. } => ErrorKind::LimitExceeded(Default::default()),
             Self::Body(BodyError::TooLarge) => ErrorKind::TooLarge,
             Self::Media(error) if is_full(error) => ErrorKind::TooLarge,
-            Self::Body(_) | Self::Database(_) | Self::Media(_) | Self::Seal(_) | Self::Open(_) => {
-                ErrorKind::Unknown
-            }
+            Self::Unavailable
+            | Self::Body(_)
+            | Self::Database(_)
+            | Self::Media(_)
+            | Self::Seal(_)
+            | Self::Open(_) => ErrorKind::Unknown,
             Self::Refused(_, kind, _) => kind.clone(),
         }
     }

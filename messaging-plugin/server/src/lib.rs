@@ -1,10 +1,14 @@
-//! telmeet, the relay of sealed chat (RFC 9458): it forwards sealed requests and replies, and can read neither.
+//! telmeet: a homeserver of the Matrix client-server API at `rooms.<network>`, and the relay of sealed chat (RFC 9458) at
+//! `chat.<network>`.
 //!
-//! Rooms and messages come later. The agent publishes its socket as mesh port 80 of `chat.<network>`. For each request
-//! it opens one connection to the gateway's `plugin/http.sock`, repeats the identity header that it received, and
-//! streams in both directions without buffering. It stores nothing and logs no request.
+//! ```text
+//! agent (mesh 80) ─▶ telmeet/http.sock ─▶ front ─┬─ rooms.<network> ─▶ api ▶ homeserver ▶ database, media
+//!                                                └─ any other name ─▶ relay ─▶ plugin/http.sock of the gateway
+//! ```
 //!
-//! Opening, sealing, verifying and retrying are the client's work.
+//! The relay opens one connection to the gateway for each request, repeats the identity header that it received, and streams
+//! in both directions without buffering. It stores nothing and can read nothing; opening, sealing, verifying and retrying
+//! are the client's work. No request is logged.
 //!
 //! Functions of the homeserver fail with [`error::Error`], whose variants say why; their docs name what a caller handles.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
@@ -13,6 +17,7 @@
 pub mod api;
 pub mod error;
 pub mod events;
+mod front;
 pub mod homeserver;
 pub mod keys;
 pub mod matrix;
@@ -21,29 +26,38 @@ pub mod personal;
 pub mod random;
 mod relay;
 pub mod rooms;
+mod sealing_key;
 pub mod session;
 pub mod sign_in;
+mod start;
 pub mod sync;
 #[cfg(test)]
 mod testing;
 pub mod vault;
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use axum::Router;
 use chassis::{
+    process,
     settings::{self, SettingsError},
     signal::Termination,
     unix::{Access, BindError, Socket},
 };
 use mesh_listener::{Guard, Limits, Server};
+use store::{CopyError, LockError};
 use telmeet_api::settings::{FILE, Settings};
 
 use relay::Relay;
 pub use relay::router;
+pub use sealing_key::KeyError;
+pub use start::StartError;
+use start::Started;
 
 /// The endpoints of the socket that the agent publishes.
 #[must_use]
@@ -66,6 +80,18 @@ pub enum Error {
     /// Signals cannot be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
+    /// Core dumps cannot be disabled.
+    #[error("cannot disable core dumps")]
+    Dumps(#[source] io::Error),
+    /// The homeserver cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Another telmeet took the database.
+    #[error(transparent)]
+    Lost(#[from] LockError),
+    /// The database cannot be copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
 }
 
 /// Runs telmeet below `root` until it is asked to stop.
@@ -75,14 +101,59 @@ pub enum Error {
 /// See [`Error`].
 pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
     chassis::root::check(root)?;
+    process::forbid_dumps().map_err(|error| Error::Dumps(error.into()))?;
     let config = load(root, config.as_deref())?;
+    let started = match start::start(root, &config).await {
+        // A restored backup comes without the key; sealed chat does not need it.
+        Err(error @ StartError::OtherKey) => {
+            tracing::error!("no rooms: {error}");
+            None
+        }
+        started => Some(started?),
+    };
     let socket = Socket::bind(&root.join(&config.socket), Access::Group)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
     tracing::info!(socket = %config.socket.display(), network = config.network, "telmeet is ready");
-    let router = router(Arc::new(Relay::new(&config, root)));
-    server(&config).serve(socket, router, termination.asked()).await;
+    let relay = router(Arc::new(Relay::new(&config, root)));
+    let (rooms, kept) = match started {
+        Some(Started { homeserver, lock }) => {
+            (api::router(Arc::clone(&homeserver)), Some((homeserver, lock)))
+        }
+        None => (unavailable(), None),
+    };
+    let front = front::router(front::site(&config.rooms_host()), relay, rooms);
+    let serving = server(&config).serve(socket, front, termination.asked());
+    let Some((homeserver, mut lock)) = kept else {
+        serving.await;
+        return Ok(());
+    };
+    let served = tokio::select! {
+        () = serving => Ok(()),
+        lost = lock.lost() => Err(lost),
+    };
+    homeserver.close().await;
     tracing::info!("stopped");
-    Ok(())
+    Ok(served?)
+}
+
+/// Writes a consistent copy of the database, while telmeet runs or not.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub async fn copy_database(
+    root: &Path,
+    config: Option<PathBuf>,
+    out: &mut File,
+) -> Result<(), Error> {
+    chassis::root::check(root)?;
+    let config = load(root, config.as_deref())?;
+    Ok(store::copy(&start::database(root, &config)?, out).await?)
+}
+
+/// The homeserver without its key.
+fn unavailable() -> Router {
+    chassis::endpoint::router([]).fallback(async || error::Error::Unavailable)
 }
 
 fn load(root: &Path, named: Option<&Path>) -> Result<Settings, SettingsError> {
@@ -94,8 +165,8 @@ fn server(config: &Settings) -> Server {
     Server {
         caller_uid: config.agent_uid,
         local: mesh_listener::health_only,
-        guard: Guard::new(config.hosts()),
-        refused: |path, refusal| relay::last(mesh_listener::problem(path, refusal)),
+        guard: Guard::new(config.hosts()).site(front::site(&config.rooms_host())),
+        refused: front::refused,
         limits: Limits {
             connections: config.connections,
             per_node: config.connections_per_node,

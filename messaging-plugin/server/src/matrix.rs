@@ -188,7 +188,7 @@ pub fn router(routes: impl IntoIterator<Item = Route>) -> Router<Arc<Homeserver>
     let add = |router: Router<_>, route: Route| router.route(route.path, route.handler);
     routes
         .into_iter()
-        .fold(Router::new(), add)
+        .fold(chassis::endpoint::router([]), add)
         .fallback(async || Error::Unrecognized)
         .method_not_allowed_fallback(wrong_method)
 }

@@ -13,7 +13,9 @@ use tokio::{
 
 use super::*;
 
+mod roles;
 mod vectors;
+mod websites;
 
 const SOON: Duration = Duration::from_secs(30);
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\

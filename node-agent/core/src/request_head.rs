@@ -10,32 +10,34 @@ const FIELDS_MAX: usize = 100;
 
 /// What the bytes of a connection say so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Called<'a> {
+pub enum RequestedName<'a> {
     /// The head is incomplete.
     Incomplete,
     /// The first label of the only `Host`.
-    By(&'a str),
+    Label(&'a str),
     /// No usable head, or not exactly one `Host` with a domain of at least two labels.
     Unknown,
 }
 
 /// Reads the received bytes.
 #[must_use]
-pub fn called(received: &[u8]) -> Called<'_> {
+pub fn called(received: &[u8]) -> RequestedName<'_> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
     match request.parse(received) {
-        Ok(httparse::Status::Partial) if received.len() < HEAD_MAX => return Called::Incomplete,
+        Ok(httparse::Status::Partial) if received.len() < HEAD_MAX => {
+            return RequestedName::Incomplete;
+        }
         Ok(httparse::Status::Complete(len)) if len <= HEAD_MAX => {}
-        Ok(_) | Err(_) => return Called::Unknown,
+        Ok(_) | Err(_) => return RequestedName::Unknown,
     }
     let is_host = |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case("host");
     let mut hosts = request.headers.iter().filter(is_host).map(|field| field.value);
-    let (Some(host), None) = (hosts.next(), hosts.next()) else { return Called::Unknown };
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return RequestedName::Unknown };
     let label = std::str::from_utf8(host).ok().and_then(|host| host.split_once('.'));
     match label {
-        Some((label, rest)) if !rest.is_empty() => Called::By(label),
-        Some(_) | None => Called::Unknown,
+        Some((label, rest)) if !rest.is_empty() => RequestedName::Label(label),
+        Some(_) | None => RequestedName::Unknown,
     }
 }
 
@@ -53,8 +55,12 @@ mod tests {
     fn the_first_label_of_the_only_host_is_the_name() {
         for host in ["rooms.maru.internal", "rooms.maru.internal:80", "rooms.home.example.org"] {
             let head = of(&["accept: */*", &format!("HoSt: {host}")]);
-            assert_eq!(called(head.as_bytes()), Called::By("rooms"), "{host}");
-            assert_eq!(called(&head.as_bytes()[..head.len() - 1]), Called::Incomplete, "{host}");
+            assert_eq!(called(head.as_bytes()), RequestedName::Label("rooms"), "{host}");
+            assert_eq!(
+                called(&head.as_bytes()[..head.len() - 1]),
+                RequestedName::Incomplete,
+                "{host}"
+            );
         }
         for lines in [
             &["accept: */*"][..],
@@ -63,16 +69,20 @@ mod tests {
             &["host: rooms."],
             &["host: "],
         ] {
-            assert_eq!(called(of(lines).as_bytes()), Called::Unknown, "{lines:?}");
+            assert_eq!(called(of(lines).as_bytes()), RequestedName::Unknown, "{lines:?}");
         }
         assert_eq!(
             called(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-            Called::Unknown,
+            RequestedName::Unknown,
             "another protocol"
         );
         let long = of(&[&format!("x: {}", "a".repeat(HEAD_MAX)), "host: rooms.maru.internal"]);
-        assert_eq!(called(long.as_bytes()), Called::Unknown, "too long");
-        assert_eq!(called(&long.as_bytes()[..HEAD_MAX]), Called::Unknown, "too long already");
+        assert_eq!(called(long.as_bytes()), RequestedName::Unknown, "too long");
+        assert_eq!(
+            called(&long.as_bytes()[..HEAD_MAX]),
+            RequestedName::Unknown,
+            "too long already"
+        );
     }
 
     proptest! {
@@ -81,7 +91,7 @@ mod tests {
         fn an_answer_is_final(bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..200_usize) {
             let head = [of(&["host: chat.maru.internal"]).as_bytes(), &bytes].concat();
             let first = called(&head[..cut.min(head.len())]);
-            if first != Called::Incomplete {
+            if first != RequestedName::Incomplete {
                 prop_assert_eq!(first, called(&head));
             }
         }

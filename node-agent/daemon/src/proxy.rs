@@ -3,7 +3,7 @@
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use node_agent_core::{
-    request_head::{self, Called},
+    request_head::{self, RequestedName},
     response_head,
 };
 use rustix::net::sockopt;
@@ -79,11 +79,11 @@ async fn is_called(
 ) -> io::Result<bool> {
     loop {
         match request_head::called(received) {
-            Called::By(label) => {
+            RequestedName::Label(label) => {
                 return Ok(names.iter().any(|name| name.eq_ignore_ascii_case(label)));
             }
-            Called::Unknown => return Ok(false),
-            Called::Incomplete => {}
+            RequestedName::Unknown => return Ok(false),
+            RequestedName::Incomplete => {}
         }
         if from_caller.read_buf(received).await? == 0 {
             return Ok(false);

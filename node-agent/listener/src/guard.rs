@@ -14,7 +14,10 @@
 //!
 //! For a local connection, whose destination is unknown, `Host` is `localhost`, a loopback address or one of the names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use axum::http::{HeaderMap, Method, Request, Uri, header, uri::Authority};
 use chassis::browser;
@@ -106,6 +109,11 @@ impl Guard {
         self.names.push(site.name().to_owned());
         self.sites.push(site);
         self
+    }
+
+    /// The timeout of a request's body, where a site has one of its own.
+    pub(crate) fn body_timeout(&self, headers: &HeaderMap) -> Option<Duration> {
+        self.sites.iter().find(|site| site.is_called(headers))?.own_body_timeout()
     }
 
     /// Checks a request to `destination`.

@@ -182,7 +182,8 @@ impl Shared {
         };
         let (connection, mut closing) = Connection::new();
         let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
-            let limit = self.server.limits.body;
+            let own = self.server.guard.body_timeout(request.headers());
+            let limit = own.unwrap_or(self.server.limits.body);
             let mut request = request.map(|body| with_deadline(body, limit));
             if request.headers().contains_key(header::UPGRADE) {
                 request.extensions_mut().insert(guard.clone());

@@ -1,5 +1,7 @@
 //! What websites may request of a name of a service.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, Method, Request, header, uri::Authority};
 use chassis::browser;
 
@@ -27,6 +29,7 @@ pub struct Site {
     name: String,
     /// A rule holds for its path and for those below, as far as no longer path has another.
     rules: &'static [(&'static str, Website)],
+    body: Option<Duration>,
 }
 
 impl Site {
@@ -34,7 +37,18 @@ impl Site {
     /// [`Website::Nothing`].
     #[must_use]
     pub fn new(name: &str, rules: &'static [(&'static str, Website)]) -> Self {
-        Self { name: canonical(name), rules }
+        Self { name: canonical(name), rules, body: None }
+    }
+
+    /// Sets a timeout of requests' bodies in place of the server's.
+    #[must_use]
+    pub fn body_timeout(self, timeout: Duration) -> Self {
+        Self { body: Some(timeout), ..self }
+    }
+
+    /// The timeout of bodies, if it has one of its own.
+    pub(crate) fn own_body_timeout(&self) -> Option<Duration> {
+        self.body
     }
 
     /// Its name.

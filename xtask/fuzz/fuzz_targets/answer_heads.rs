@@ -4,7 +4,7 @@
 use common::media;
 use libfuzzer_sys::fuzz_target;
 use node_agent_core::{
-    request_head::{Called, called},
+    request_head::{RequestedName, called},
     response_head::{HEAD_MAX, judge},
 };
 
@@ -44,7 +44,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut is_named = false;
     for piece in fuzz::pieces(cuts, bytes) {
         received.extend_from_slice(piece);
-        if !is_named && called(&received) != Called::Incomplete {
+        if !is_named && called(&received) != RequestedName::Incomplete {
             is_named = true;
             assert_eq!(called(&received), name);
         }

@@ -1,0 +1,69 @@
+//! Every endpoint of the homeserver, asked without an access token and with another node's.
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::{api, testing::TestServer};
+
+/// What needs no token: discovery, the ways to sign in, and what is refused whoever asks. Each judges something else: a code, a
+/// password, the person's position in the mesh.
+const WITHOUT_TOKEN: &[&str] = &[
+    "/.well-known/matrix/client",
+    "/_matrix/client/*/account/3pid",
+    "/_matrix/client/*/account/deactivate",
+    "/_matrix/client/*/account/password",
+    "/_matrix/client/*/auth_metadata",
+    "/_matrix/client/*/login",
+    "/_matrix/client/*/register",
+    "/_matrix/client/versions",
+    "/maru/v1/rooms/login",
+    "/sign-in",
+];
+
+/// Whether a path is on the list, or below one that is.
+fn needs_no_token(path: &str) -> bool {
+    let path = ["r0", "v1", "v3"].iter().fold(path.to_owned(), |path, version| {
+        path.replacen(&format!("/client/{version}/"), "/client/*/", 1)
+    });
+    let is_below = |known: &&&str| {
+        path.strip_prefix(**known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    WITHOUT_TOKEN.iter().find(is_below).is_some()
+}
+
+async fn asked(server: &TestServer, request: Request<Body>) -> (StatusCode, Value) {
+    let response = server.router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = chassis::body::whole(response.into_body(), 1 << 20, testkit::PATIENCE).await;
+    (status, serde_json::from_slice(&body.unwrap()).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn every_endpoint_wants_a_token_that_is_its_nodes_own() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.member("alice", "PHONE").await, server.member("bob", "PHONE").await);
+    let mut stolen = alice.clone();
+    stolen.header = bob.header.clone();
+    let mut wrong = Vec::new();
+    for route in api::routes() {
+        let path = route.path.replace(['{', '}', '*'], "");
+        if needs_no_token(route.path) {
+            continue;
+        }
+        let request = Request::builder().method(route.method.clone()).uri(&path);
+        let request = request.header("host", "rooms.maru.test").extension(alice.header.clone());
+        let request = request.header("content-type", "application/json");
+        let without = asked(&server, request.body(Body::from("{}")).unwrap()).await;
+        let with = stolen.call(route.method.clone(), &path, serde_json::json!({})).await;
+        for ((status, body), code) in [(without, "M_MISSING_TOKEN"), (with, "M_UNKNOWN_TOKEN")] {
+            if (status, &body["errcode"]) != (StatusCode::UNAUTHORIZED, &Value::from(code)) {
+                wrong.push(format!("{} {path}: {status} {body}, not {code}", route.method));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
