@@ -19,7 +19,7 @@ use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
 use coordinator_core::time;
 use messages::message;
-use services::{Arg, COORDINATOR_SERVICE, Mount, Service, child};
+use services::{Arg, COORDINATOR_SERVICE, Mount, Service, TELMEET_SERVICE, TELMEET_STATE, child};
 
 use supervisor::binaries;
 
@@ -38,7 +38,7 @@ mod unfinished;
 mod walk;
 
 use manifest::{Database, Manifest, VERSION};
-use places::DATABASE;
+use places::{DATABASE, ROOMS_DATABASE};
 use root::as_root;
 
 /// The coordinator, asked for a copy of its database. It writes in the coordinator's own folder alone, and asks for no
@@ -48,6 +48,14 @@ const COPY: Service = Service {
     listens: &[],
     mounts: &[Mount::write("var/lib/maru/coordinator")],
     ..COORDINATOR_SERVICE
+};
+/// telmeet's program on this machine, asked for a copy of the rooms' database, with the rights of its container's user.
+const COPY_ROOMS: Service = Service {
+    args: &[Arg::Text("copy-database")],
+    listens: &[],
+    calls: &[],
+    mounts: &[Mount::write(TELMEET_STATE)],
+    ..TELMEET_SERVICE
 };
 
 #[derive(Clone, Debug, Args)]
@@ -84,16 +92,24 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
         network: settings.network.clone(),
         database,
     };
-    let copy = match database {
-        Database::Sqlite => Some(copy_database(root)?),
-        Database::Postgres => None,
-    };
+    let mut copies = Vec::new();
+    if database == Database::Sqlite {
+        copies.push((DATABASE, copy_database(&COPY, root)?));
+    }
+    // What a container wrote cannot prevent saving the rest.
+    let rooms = root.join(ROOMS_DATABASE).symlink_metadata().is_ok();
+    let mut not_copied = None;
+    match rooms.then(|| copy_database(&COPY_ROOMS, root)).transpose() {
+        Ok(copy) => copies.extend(copy.map(|copy| (ROOMS_DATABASE, copy))),
+        Err(error) => not_copied = Some(format!("{ROOMS_DATABASE}: {error:#}")),
+    }
     let (mut count, mut left_out) = (0, Vec::new());
     durable::write(&file, Access::SECRET, args.force, |out| {
-        (count, left_out) = fill(out, &about, root, copy)?;
+        (count, left_out) = fill(out, &about, root, copies)?;
         anyhow::Ok(())
     })
     .with_context(|| message!("backup-not-written", path = shown))?;
+    left_out.extend(not_copied);
     left_out.iter().for_each(|what| output::note(message!("left-out", file = foreign::line(what))));
     outside(&settings).iter().for_each(|path| {
         output::note(message!("left-out-outside", path));
@@ -121,11 +137,11 @@ fn outside(settings: &Settings) -> Vec<String> {
     named.filter(|path| places::of(path.trim_start_matches('/')).is_none()).collect()
 }
 
-/// Asks the coordinator's program for a copy of the database, as the coordinator's user.
-fn copy_database(root: &Path) -> anyhow::Result<File> {
-    let program = binaries::for_everyone(&binaries::find(COPY.binary)?, root)?;
+/// Asks a daemon's program for a copy of its database, as the daemon's user.
+fn copy_database(service: &Service, root: &Path) -> anyhow::Result<File> {
+    let program = binaries::for_everyone(&binaries::find(service.binary)?, root)?;
     let command = child::command(
-        &COPY,
+        service,
         &child::MemoryBound::Rlimit,
         Path::new(crate::confine::OWN_PROGRAM),
         &program,
@@ -135,7 +151,9 @@ fn copy_database(root: &Path) -> anyhow::Result<File> {
     let (program, args) = command.split_first().context("a command has a program")?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(copy.try_clone()?).stderr(Stdio::piped());
-    let output = command.output().context(message!("coordinator-not-started"))?;
+    let output = command
+        .output()
+        .context(message!("database-program-not-started", program = service.binary))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!(message!(
@@ -152,7 +170,7 @@ fn fill(
     out: &mut File,
     about: &Manifest,
     root: &Path,
-    copy: Option<File>,
+    copies: Vec<(&str, File)>,
 ) -> anyhow::Result<(usize, Vec<String>)> {
     let mut writer = Writer::new(BufWriter::new(out), &serde_json::to_vec_pretty(about)?)?;
     let (mut long, mut shrunk) = (Vec::new(), Vec::new());
@@ -169,11 +187,11 @@ fn fill(
     if count == 0 {
         bail!(message!("nothing-to-back-up", path = root.display()));
     }
-    let count = count - long.len() + usize::from(copy.is_some());
+    let count = count - long.len() + copies.len();
     left_out.append(&mut long);
     left_out.append(&mut shrunk);
-    if let Some(copy) = copy {
-        writer.add(DATABASE, copy.metadata()?.len(), BufReader::new(copy))?;
+    for (name, copy) in copies {
+        writer.add(name, copy.metadata()?.len(), BufReader::new(copy))?;
     }
     writer.finish()?.flush()?;
     Ok((count, left_out))

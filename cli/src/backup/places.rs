@@ -3,11 +3,13 @@
 use chassis::durable;
 use services::{
     Access, COORDINATOR, COORDINATOR_SERVICE, Kind, Mount, RELAY, RELAY_STATE, SERVICES, Service,
-    saved,
+    TELMEET_SERVICE, saved,
 };
 
 /// Where the database lies in a backup, and below the root.
 pub(super) const DATABASE: &str = "var/lib/maru/coordinator/db.sqlite";
+/// Where the rooms' database lies.
+pub(super) const ROOMS_DATABASE: &str = "var/lib/maru/telmeet/db.sqlite";
 /// Settings of every daemon, below the root.
 const SETTINGS: &str = "etc/maru";
 /// What `maru up` was told, below the root.
@@ -71,7 +73,11 @@ pub(super) fn of(name: &str) -> Option<durable::Access> {
         TOLD => access(0, 0, 0o600),
         RELAY_STATE if file.starts_with("certificate-") => access(RELAY, COORDINATOR, 0o644),
         RELAY_STATE => access(RELAY, RELAY, 0o600),
-        _ if Some(place) == COORDINATOR_SERVICE.state() && is_passing(file) => None,
+        _ if [COORDINATOR_SERVICE, TELMEET_SERVICE].iter().any(|it| it.state() == Some(place))
+            && is_passing(file) =>
+        {
+            None
+        }
         // As the innermost folder of the service table that it is in: a file that root writes is for that folder's group.
         _ => {
             let folders = SERVICES.iter().flat_map(|service| service.mounts);
@@ -90,7 +96,7 @@ pub(super) fn folder(of: durable::Access) -> durable::Access {
     durable::Access { mode, ..of }
 }
 
-/// SQLite's temporary files, and the coordinator's lock.
+/// SQLite's temporary files, and a daemon's lock.
 fn is_passing(file: &str) -> bool {
     let of_database = file.strip_prefix("db.sqlite");
     of_database.is_some_and(|rest| ["-wal", "-shm", "-journal", ".lock"].contains(&rest))

@@ -334,7 +334,11 @@ fn only_what_a_backup_holds_has_a_place() {
     }
     for gone in ["db.sqlite-wal", "db.sqlite-shm", "db.sqlite.lock"] {
         assert!(places::of(&format!("var/lib/maru/coordinator/{gone}")).is_none());
+        assert!(places::of(&format!("var/lib/maru/telmeet/{gone}")).is_none());
     }
+    // The key is not beside what it seals.
+    assert!(places::of("var/lib/maru/telmeet-key/key").is_none());
+    assert!(places::of(places::ROOMS_DATABASE).is_some());
     assert!(places::of("var/lib/maru/coordinator/db.sqlite").is_some());
     assert!(Path::new(super::DATABASE).starts_with("var/lib/maru/coordinator"));
 }

@@ -16,7 +16,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::places::{self, Bound, DATABASE};
+use super::places::{self, Bound, DATABASE, ROOMS_DATABASE};
 
 /// Deepest folder.
 const DEPTH_MAX: usize = 32;
@@ -51,7 +51,7 @@ impl Budget {
     }
 }
 
-/// Passes every file of a backup below the root to `take`, the database excepted, as far as it is within `bounds`.
+/// Passes every file of a backup below the root to `take`, databases excepted, as far as it is within `bounds`.
 pub(super) fn below<'a>(
     root: &Path,
     bounds: Vec<Bound>,
@@ -103,7 +103,8 @@ impl Walk<'_> {
         if meta.is_dir() {
             return self.folder(&file, name, depth);
         }
-        if name == DATABASE || is_temporary(name) || places::of(name).is_none() {
+        let is_copied = [DATABASE, ROOMS_DATABASE].contains(&name);
+        if is_copied || is_temporary(name) || places::of(name).is_none() {
             return Ok(());
         }
         let len = meta.len();
@@ -212,7 +213,7 @@ fn taken(meta: &Metadata) -> u64 {
     meta.blocks().saturating_mul(512)
 }
 
-/// Whether it is a temporary file of an atomic write, or the coordinator's copy of its database.
+/// Whether it is a temporary file of an atomic write, or a daemon's copy of its database.
 fn is_temporary(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or_default();
     (file.starts_with('.') && file.ends_with(".new")) || name.contains("/.copy-")
