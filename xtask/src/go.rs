@@ -118,6 +118,26 @@ pub(crate) fn openpcc_path() -> Result<PathBuf> {
     folder("openpcc", &format!("{OPENPCC}-{}", &hex::encode(hash.finalize())[..16]))
 }
 
+/// Builds the Matrix client of `interop/matrix` when it is not there; returns its path. The modules' hashes are in the
+/// repository.
+pub(crate) fn matrix() -> Result<PathBuf> {
+    let module = workspace::root().join("interop/matrix/mautrix-client");
+    let mut hash = Sha256::new();
+    for file in ["go.mod", "go.sum", "main.go", "walk.go"] {
+        hash.update(fs::read(module.join(file)).with_context(|| format!("no {file}"))?);
+    }
+    let program = folder("mautrix-client", &hex::encode(hash.finalize())[..16])?;
+    if !program.exists() {
+        let step = Step::new("building a Matrix client with Go");
+        let mut go = Command::new(go()?);
+        go.args(["build", "-buildvcs=false", "-o"]).arg(&program).arg(".").current_dir(&module);
+        go.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
+        finish(&mut go, "go build of interop/matrix/mautrix-client")?;
+        step.done("the Matrix client is built");
+    }
+    Ok(program)
+}
+
 fn folder(name: &str, version: &str) -> Result<PathBuf> {
     Ok(workspace::target()?.join("tools").join(format!("{name}-{version}")))
 }

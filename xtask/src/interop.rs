@@ -5,9 +5,11 @@ mod compare;
 mod foreign;
 mod house;
 mod install;
+mod matrix;
 mod openpcc;
 mod outcome;
 mod stage;
+mod steps;
 mod tailscale;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +29,8 @@ pub(crate) use stage::is_possible;
 pub(crate) enum Command {
     /// OpenAI's and Ollama's clients on a laptop: chats, tools, images, embeddings, cancellation
     Models(Models),
+    /// Matrix clients of two people, each on a device of their own: rooms, messages, pictures
+    Matrix(matrix::Args),
     /// Stock Tailscale nodes that join a deployment: only the tests with them
     Tailscale(tailscale::Args),
     /// OpenPCC's client, relay, router and node with our confidential chain: only the tests with them
@@ -53,24 +57,34 @@ pub(crate) struct Models {
 
 /// Runs it.
 pub(crate) fn run(command: &Command) -> Result<()> {
-    let args = match command {
-        Command::Models(args) => args,
-        Command::Tailscale(args) => return tailscale::run(args),
-        Command::Openpcc(args) => return openpcc::run(args),
-    };
-    ensure_possible()?;
-    let model = if args.no_build { model::get()? } else { build::everything()? };
-    if !args.no_build {
-        build::stock_client()?;
+    match command {
+        Command::Models(args) => checked(|| built(args)),
+        Command::Matrix(args) => checked(|| matrix::run(args)),
+        Command::Tailscale(args) => tailscale::run(args),
+        Command::Openpcc(args) => openpcc::run(args),
     }
+}
+
+/// Runs clients, and fails if one of them does.
+fn checked(run: impl FnOnce() -> Result<Outcome>) -> Result<()> {
+    ensure_possible()?;
     let before = Traces::now()?;
-    let outcome = models(args, &model)?;
+    let outcome = run()?;
     if let Err(changes) = Traces::now()?.nothing_remains_since(&before) {
         println!("This host is not what it was before:\n{changes}");
     }
     println!("{} passed, {} failed", outcome.passed, outcome.failed.len());
     ensure!(outcome.failed.is_empty(), "clients failed:\n{}", outcome.failed.join("\n"));
     Ok(())
+}
+
+fn built(args: &Models) -> Result<Outcome> {
+    if args.no_build {
+        return models(args, &model::get()?);
+    }
+    let model = build::everything()?;
+    build::stock_client()?;
+    models(args, &model)
 }
 
 /// The part of `cargo xtask test`: every client but the command, whose Ollama takes long to compile, and the comparison
@@ -80,7 +94,7 @@ pub(crate) fn stage(model: &Path) -> Result<Outcome> {
 }
 
 fn models(args: &Models, model: &Path) -> Result<Outcome> {
-    let installed = Installed::get()?;
+    let installed = Installed::get("interop/models", "clients of OpenAI and Ollama")?;
     let wanted = |client: &&Client| match &args.only {
         Some(name) => client.name.contains(name.as_str()),
         None => true,

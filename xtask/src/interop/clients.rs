@@ -1,10 +1,14 @@
 //! The clients, what each has to be able to do, and what they say about it.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Stdio};
+use std::{path::PathBuf, process::Stdio};
 
 use anyhow::{Context as _, Result};
 
-use super::{house::TestDeployment, outcome::Outcome};
+use super::{
+    house::TestDeployment,
+    outcome::Outcome,
+    steps::{self, Report},
+};
 use crate::build;
 
 /// What runs a client's cases.
@@ -122,7 +126,7 @@ impl Client {
         command.args(arguments.into_iter().flatten()).stderr(Stdio::piped()).stdout(Stdio::piped());
         let out =
             command.output().with_context(|| format!("{} does not start", program.display()))?;
-        let said = read(&String::from_utf8_lossy(&out.stdout));
+        let said = steps::read(&String::from_utf8_lossy(&out.stdout));
         let left = house.quiet().map(|now| now.left - before.left);
         let outcome = self.judge(&said, &left.map_err(|error| error.to_string()));
         if !outcome.failed.is_empty() {
@@ -132,52 +136,19 @@ impl Client {
     }
 
     /// Compares what it did with what it has to do.
-    fn judge(
-        &self,
-        said: &BTreeMap<String, Option<String>>,
-        left: &Result<u64, String>,
-    ) -> Outcome {
-        let mut outcome = Outcome::default();
-        let cases = || self.cases.iter().copied().flatten().copied();
-        let unknown = said.keys().filter(|name| cases().all(|case| case != name.as_str()));
-        let mut failed: Vec<_> =
-            unknown.map(|name| (name.as_str(), "not expected".to_owned())).collect();
-        for case in cases() {
-            match said.get(case) {
-                Some(None) => {
-                    println!("{:32} {case:16} ok", self.name);
-                    outcome.passed += 1;
-                }
-                Some(Some(why)) => failed.push((case, why.clone())),
-                None => failed.push((case, "did not run".to_owned())),
-            }
-        }
-        match left {
-            Ok(count) if *count == self.left => {}
-            Ok(count) => {
-                failed.push(("cancel", format!("{count} replies were stopped, not {}", self.left)))
-            }
-            Err(why) => failed.push(("cancel", why.clone())),
-        }
-        for (case, why) in failed {
-            let line = format!("{:32} {case:16} FAILED: {why}", self.name);
-            println!("{line}");
-            outcome.failed.push(line);
+    fn judge(&self, said: &Report, left: &Result<u64, String>) -> Outcome {
+        let cases: Vec<_> = self.cases.iter().copied().flatten().copied().collect();
+        let mut outcome = steps::judge(self.name, &cases, said);
+        let failed = match left {
+            Ok(count) if *count == self.left => None,
+            Ok(count) => Some(format!("{count} replies were stopped, not {}", self.left)),
+            Err(why) => Some(why.clone()),
+        };
+        if let Some(why) = failed {
+            outcome.failed.push(steps::failed(self.name, "cancel", &why));
         }
         outcome
     }
-}
-
-/// Reads `ok NAME` and `not ok NAME: why`: each case by its name, and why it failed if it did.
-fn read(text: &str) -> BTreeMap<String, Option<String>> {
-    let case = |line: &str| {
-        if let Some(name) = line.strip_prefix("ok ") {
-            return Some((name.to_owned(), None));
-        }
-        let (name, why) = line.strip_prefix("not ok ")?.split_once(": ")?;
-        Some((name.to_owned(), Some(why.to_owned())))
-    };
-    text.lines().filter_map(case).collect()
 }
 
 #[cfg(test)]
@@ -189,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_case_that_failed_or_did_not_run_or_is_unknown_fails_the_client() {
-        let judged = |text: &str, left| CLIENT.judge(&read(text), &left);
+        let judged = |text: &str, left| CLIENT.judge(&steps::read(text), &left);
         assert_eq!(judged("ok a\nok b\nnoise", Ok(1)), Outcome { passed: 2, failed: vec![] });
         for (text, left) in [
             ("ok a", Ok(1)),

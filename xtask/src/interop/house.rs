@@ -27,8 +27,6 @@ const SCRIPTED: u16 = 18080;
 pub(super) const OLLAMA: u16 = 11434;
 /// What Ollama calls the small model.
 pub(super) const MODEL: &str = "smollm2";
-/// Longest that one command may take, in seconds.
-const LIMIT: &str = "240";
 /// How often a state is looked at while waiting for it.
 const POLL: Duration = Duration::from_millis(100);
 /// How many looks it may take: half a minute.
@@ -131,14 +129,7 @@ impl TestDeployment {
     }
 
     fn clean(&self, machine: &Machine, program: &Path) -> Command {
-        let mut command = machine.command("timeout");
-        command.args(["--kill-after=5", LIMIT]).arg(program).stdin(Stdio::null());
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        command.env_clear().env("PATH", path).env("HOME", "/nonexistent").env("LANG", "C.UTF-8");
-        command.env("TMPDIR", self.deployment.state().join("tmp"));
-        command.env("PYTHONPATH", self.installed.python());
-        command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONNOUSERSITE", "1");
-        command
+        self.installed.command(machine, program, &self.deployment.state().join("tmp"))
     }
 
     /// How many replies the scripted backend has under way.

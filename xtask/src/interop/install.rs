@@ -7,14 +7,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use lab::Machine;
 use sha2::{Digest as _, Sha256};
 
 use crate::{progress::Step, stop, workspace};
 
-/// Scripts and lists of packages, in the repository.
-const SCRIPTS: &str = "interop/models";
 /// What says which packages there are: a folder was installed from one state of these.
 const LISTS: [&str; 3] = ["requirements.txt", "package.json", "package-lock.json"];
+/// Longest that one command may take, in seconds.
+const LIMIT: &str = "240";
 /// Files by these endings are what runs.
 const ENDINGS: [&str; 3] = ["py", "mjs", "json"];
 
@@ -26,13 +27,13 @@ pub(super) struct Installed {
 }
 
 impl Installed {
-    /// Installs what is not installed yet. Node comes from PyPI like the rest, so that nothing else has to be here.
-    pub(super) fn get() -> Result<Self> {
-        let source = workspace::root().join(SCRIPTS);
+    /// Installs what the lists in a folder of the repository name, if it is not installed yet. Node comes from PyPI like the rest, so that nothing else has to be here.
+    pub(super) fn get(scripts: &str, what: &str) -> Result<Self> {
+        let source = workspace::root().join(scripts);
         let mut hash = Sha256::new();
         for list in LISTS {
             hash.update(
-                fs::read(source.join(list)).with_context(|| format!("no {SCRIPTS}/{list}"))?,
+                fs::read(source.join(list)).with_context(|| format!("no {scripts}/{list}"))?,
             );
         }
         let name = format!("clients-{}", &hex::encode(hash.finalize())[..16]);
@@ -43,8 +44,7 @@ impl Installed {
                 fs::remove_dir_all(&partial)?;
             }
             fs::create_dir_all(&partial)?;
-            let step =
-                Step::new("installing clients of OpenAI and Ollama (100 MB from PyPI and npm)");
+            let step = Step::new(&format!("installing {what} from PyPI and npm (100 MB)"));
             install(&source, &partial)?;
             fs::rename(&partial, &dir)?;
             step.done("clients installed");
@@ -61,6 +61,17 @@ impl Installed {
     /// Node's program.
     pub(super) fn node(&self) -> PathBuf {
         node(&self.dir)
+    }
+
+    /// A command on a machine with these packages, and nothing of this machine's own settings.
+    pub(super) fn command(&self, machine: &Machine, program: &Path, tmp: &Path) -> Command {
+        let mut command = machine.command("timeout");
+        command.args(["--kill-after=5", LIMIT]).arg(program).stdin(Stdio::null());
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        command.env_clear().env("PATH", path).env("HOME", "/nonexistent").env("LANG", "C.UTF-8");
+        command.env("TMPDIR", tmp).env("PYTHONPATH", self.python());
+        command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONNOUSERSITE", "1");
+        command
     }
 
     /// A script's path.
