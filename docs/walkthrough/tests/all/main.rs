@@ -26,6 +26,7 @@ mod policy;
 mod relay;
 mod resilience;
 mod rights;
+mod rooms;
 mod secrecy;
 mod strangers;
 mod support;
