@@ -3,7 +3,10 @@
 //! `cargo run -p telmeet --example mesh ROOT alice=8001 bob=8002`; clients call `http://rooms.maru.internal:8001`, whose
 //! name has to lead to 127.0.0.1. Everybody on this machine can be everybody: for development alone.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a program for developers")]
-#![allow(clippy::disallowed_methods, reason = "it is the agent here: it makes the folder of the socket itself")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it is the agent here: it makes the folder of the socket itself"
+)]
 
 use std::{fs, net::SocketAddr, os::unix::fs::MetadataExt as _, path::PathBuf};
 

@@ -9,6 +9,7 @@ use telmeet_api::settings::Settings;
 use crate::{
     error::Error,
     homeserver::{self, Homeserver, Setup},
+    media::folder::Limits,
     sealing_key::{self, KeyError},
     vault::Vault,
 };
@@ -59,8 +60,18 @@ pub(crate) async fn start(root: &Path, settings: &Settings) -> Result<Started, S
     std::fs::create_dir_all(&state).map_err(StartError::Folder)?;
     let lock = homeserver::lock(&database).await?;
     let key = sealing_key::load(&key_file)?;
-    let setup =
-        Setup { network: settings.network.clone(), database, key, media: state.join("media") };
+    let setup = Setup {
+        network: settings.network.clone(),
+        database,
+        key,
+        media: state.join("media"),
+        plain_oauth: settings.oauth,
+        limits: Limits {
+            upload: settings.upload_bytes,
+            person: settings.media_bytes_per_person,
+            total: settings.media_bytes,
+        },
+    };
     let homeserver = Homeserver::start(setup, Some(&lock)).await?;
     check_key(&homeserver).await?;
     if sealing_key::generation(&key_file) != Some(homeserver.clock().generation) {
