@@ -19,6 +19,8 @@ pub(crate) struct PersonRoom {
     pub(crate) membership: MembershipState,
     /// The position of the person's member event.
     pub(crate) position: Position,
+    /// The position of the join that began the person's present or last stay; 0 if there was none.
+    pub(crate) joined_at: Position,
     /// The position of the last event.
     pub(crate) last: Position,
     /// The position of the last event that moves the room to the top of a list.
@@ -58,7 +60,7 @@ async fn read_at(
     upto: Position,
 ) -> Result<Vec<PersonRoom>, Error> {
     // The kinds are those that the proposal names (MSC4186, "bump_stamp").
-    let query = "SELECT m.room_id, m.membership, m.position, \
+    let query = "SELECT m.room_id, m.membership, m.position, m.joined_at, \
          (SELECT e.position FROM events e WHERE e.room_id = m.room_id AND e.position <= $2 \
           ORDER BY e.position DESC LIMIT 1) AS last, \
          (SELECT e.position FROM events e WHERE e.room_id = m.room_id AND e.position <= $2 \
@@ -82,6 +84,7 @@ async fn read_at(
             room_id: RoomId::parse(room_id).map_err(|_| DatabaseError::Row("room_id"))?,
             membership: membership.into(),
             position,
+            joined_at: column::number(&row, "joined_at")?,
             last: optional("last")?,
             bumped: optional("bumped")?,
             receipts: optional("receipts")?,

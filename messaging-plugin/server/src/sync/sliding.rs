@@ -17,6 +17,7 @@ use super::{devices::DeviceKey, long_poll::LongPoll, person_rooms::PersonRoom, r
 use crate::{
     error::Error,
     homeserver::Homeserver,
+    keys::sync as keys,
     matrix::{Reply, Route, Ruma, route},
     personal::typing,
     random,
@@ -35,6 +36,11 @@ async fn sync(
 ) -> Result<Reply<Response>, Error> {
     let device = (session.user.clone(), session.device.clone());
     let (nonce, typing_seen) = resume(&homeserver, &device, &request)?;
+    if request.extensions.to_device.enabled == Some(true) {
+        let since = request.extensions.to_device.since.as_deref();
+        let received = homeserver.clock().read_to_device(since);
+        keys::acknowledge(&homeserver, &session, received).await?;
+    }
     let mut poll = LongPoll::start(&homeserver, &device, request.timeout)?;
     loop {
         poll.read();

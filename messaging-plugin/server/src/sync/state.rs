@@ -23,9 +23,6 @@ use crate::{
     events::{self, StoredEvent},
 };
 
-/// Most member events that are looked at to find when a person entered a room.
-const CHANGES_MAX: usize = 100;
-
 /// The state events that replaced others at positions above `after` and below `before`, as they were before `before`.
 ///
 /// # Errors
@@ -121,47 +118,6 @@ pub(crate) async fn membership_before(
     };
     let event = event_at(reader, replaced).await?;
     Ok(event.map_or(MembershipState::Leave, |event| state::membership(&event.event)))
-}
-
-/// The person's membership at a position, which is at or before that of the person's member event.
-///
-/// # Errors
-///
-/// [`Error::Database`], [`Error::Open`].
-pub(crate) async fn membership_at(
-    reader: &mut Reader<'_>,
-    own: Position,
-    position: Position,
-) -> Result<MembershipState, Error> {
-    let mut next = Some(own);
-    for _ in 0..CHANGES_MAX {
-        let Some(event) = next else { break };
-        let Some(event) = event_at(reader, event).await? else { break };
-        if event.position <= position {
-            return Ok(state::membership(&event.event));
-        }
-        next = event.replaces;
-    }
-    Ok(MembershipState::Leave)
-}
-
-/// Where a joined person entered the room: later member events only changed the profile.
-///
-/// # Errors
-///
-/// [`Error::Database`], [`Error::Open`].
-pub(crate) async fn joined_at(reader: &mut Reader<'_>, own: Position) -> Result<Position, Error> {
-    let mut joined = own;
-    for _ in 0..CHANGES_MAX {
-        let Some(event) = event_at(reader, joined).await? else { break };
-        let Some(replaced) = event.replaces else { break };
-        let Some(before) = event_at(reader, replaced).await? else { break };
-        if state::membership(&before.event) != MembershipState::Join {
-            break;
-        }
-        joined = replaced;
-    }
-    Ok(joined)
 }
 
 async fn event_at(

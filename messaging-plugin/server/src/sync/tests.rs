@@ -1,5 +1,6 @@
 //! Both syncs, through the router.
 
+mod encryption;
 mod sliding;
 mod unread;
 mod v3;

@@ -6,7 +6,7 @@ use telmeet_core::{
     unread::{self, Counts, Thread, Unread},
 };
 
-use super::{person_rooms::PersonRoom, reader::Reader, state};
+use super::{person_rooms::PersonRoom, reader::Reader};
 use crate::{
     error::Error,
     events::{self, Direction},
@@ -29,10 +29,7 @@ pub(crate) async fn count(
     let (user, vault, latest) = (&reader.session.user, reader.homeserver.vault(), reader.latest());
     let mut receipts =
         receipts::read_up_to(&mut reader.connection, &room.room_id, user, latest).await?;
-    let mut after = receipts.read_everywhere_up_to().unwrap_or_default();
-    if after < room.position {
-        after = after.max(state::joined_at(reader, room.position).await?);
-    }
+    let after = receipts.read_everywhere_up_to().unwrap_or_default().max(room.joined_at);
     let places = (after, latest);
     let events = events::timeline(
         &mut reader.connection,

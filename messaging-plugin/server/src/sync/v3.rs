@@ -8,11 +8,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, response::IntoResponse};
 use ruma::{
-    OwnedRoomId, RoomId,
+    OneTimeKeyAlgorithm, OwnedRoomId, RoomId, UInt,
     api::client::{
         filter::FilterDefinition,
-        sync::sync_events::v3::{
-            Filter, GlobalAccountData, InviteState, KnockState, Request, Rooms,
+        sync::sync_events::{
+            DeviceLists,
+            v3::{Filter, GlobalAccountData, InviteState, KnockState, Request, Rooms, ToDevice},
         },
     },
     events::{AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent, room::member::MembershipState},
@@ -29,6 +30,7 @@ use super::{long_poll::LongPoll, person_rooms::PersonRoom, reader::Reader, state
 use crate::{
     error::Error,
     homeserver::Homeserver,
+    keys::sync as keys,
     matrix::{Route, Ruma, route},
     personal::{filters, typing},
     session::Session,
@@ -45,11 +47,20 @@ struct SyncBody {
     next_batch: String,
     rooms: Rooms,
     account_data: GlobalAccountData,
+    to_device: ToDevice,
+    device_lists: DeviceLists,
+    device_one_time_keys_count: BTreeMap<OneTimeKeyAlgorithm, UInt>,
+    /// Present even if it is empty: apps then upload a new fallback key.
+    device_unused_fallback_key_types: Vec<OneTimeKeyAlgorithm>,
 }
 
 impl SyncBody {
     fn is_empty(&self) -> bool {
-        self.rooms.is_empty() && self.rooms.knock.is_empty() && self.account_data.is_empty()
+        self.rooms.is_empty()
+            && self.rooms.knock.is_empty()
+            && self.account_data.is_empty()
+            && self.to_device.is_empty()
+            && self.device_lists.is_empty()
     }
 }
 
@@ -62,6 +73,8 @@ async fn sync(
     let device = (session.user.clone(), session.device.clone());
     let mut poll = LongPoll::start(&homeserver, &device, request.timeout)?;
     let since = request.since;
+    let received = homeserver.clock().read_acknowledged(since.as_deref());
+    keys::acknowledge(&homeserver, &session, received).await?;
     let typing_seen = homeserver.syncs.with(&device, |device| {
         // The app did not get the response to its last request: what it showed is sent again.
         if since.is_none() || (device.since == since && device.next_batch != since) {
@@ -79,7 +92,8 @@ async fn sync(
             Since::Start => None,
             Since::After(position) => Some(position),
         };
-        let mut batch = Batch { reader, filter: &definition, since: position, typing_seen };
+        let mut batch =
+            Batch { reader, filter: &definition, since: position, received, typing_seen };
         let body = batch.read(&rooms).await?;
         drop(batch);
         let joined = rooms.iter().filter(|room| room.membership == MembershipState::Join);
@@ -119,6 +133,8 @@ struct Batch<'a> {
     reader: Reader<'a>,
     filter: &'a FilterDefinition,
     since: Option<Position>,
+    /// Up to where the client has messages between devices.
+    received: Since,
     typing_seen: Option<u64>,
 }
 
@@ -151,8 +167,28 @@ impl Batch<'_> {
                 self.invited(room, &mut shown).await?;
             }
         }
-        let next_batch = self.reader.clock.sync_token(self.reader.latest());
-        Ok(SyncBody { next_batch, rooms: shown, account_data })
+        let (clock, latest, session) = (self.reader.clock, self.reader.latest(), self.reader.session);
+        let vault = self.reader.homeserver.vault();
+        let connection = self.reader.connection();
+        let messages =
+            keys::to_device(connection, vault, session, self.received, latest, keys::MESSAGES_MAX).await?;
+        let next_batch = if messages.upto < latest {
+            clock.partial_sync_token(latest, messages.upto)
+        } else {
+            clock.sync_token(latest)
+        };
+        let since = self.since.map_or(Since::Start, Since::After);
+        let mut to_device = ToDevice::new();
+        to_device.events = messages.events.into_iter().map(Raw::from_json).collect();
+        Ok(SyncBody {
+            next_batch,
+            rooms: shown,
+            account_data,
+            to_device,
+            device_lists: keys::device_lists(connection, &session.user, since).await?,
+            device_one_time_keys_count: keys::one_time_key_counts(connection, session).await?,
+            device_unused_fallback_key_types: keys::unused_fallback_types(connection, session).await?,
+        })
     }
 
     /// Shows an invitation or a knock.

@@ -1,15 +1,20 @@
-//! Extensions of sliding sync: account data, receipts, typing (MSC3959, MSC3960, MSC3961).
+//! Extensions of sliding sync: account data, receipts, typing (MSC3959, MSC3960, MSC3961), end-to-end encryption and
+//! messages between devices (MSC3884, MSC3885).
 
 use ruma::{
     OwnedRoomId,
     api::client::sync::sync_events::v5::{request, response},
     serde::Raw,
 };
-use telmeet_core::{sliding::Plan, token::Position};
+use telmeet_core::{
+    sliding::Plan,
+    token::{Position, Since},
+};
 
 use super::super::reader::{Reader, raw};
 use crate::{
     error::Error,
+    keys::sync as keys,
     personal::{receipts, typing},
 };
 
@@ -42,7 +47,43 @@ pub(crate) async fn read(
             }
         }
     }
-    Ok(!shown.is_empty())
+    let has_news = !shown.is_empty();
+    let has_keys = encryption(reader, wanted, plan, shown).await?;
+    Ok(has_news || has_keys)
+}
+
+/// Messages between devices have tokens of their own: what a lost connection showed is not sent twice.
+async fn encryption(
+    reader: &mut Reader<'_>,
+    wanted: &request::Extensions,
+    plan: &Plan,
+    shown: &mut response::Extensions,
+) -> Result<bool, Error> {
+    let (clock, latest, session) = (reader.clock, reader.latest(), reader.session);
+    let vault = reader.homeserver.vault();
+    let connection = reader.connection();
+    let mut has_news = false;
+    if wanted.to_device.enabled == Some(true) {
+        let since = clock.read_to_device(wanted.to_device.since.as_deref());
+        let limit = wanted.to_device.limit.and_then(|limit| usize::try_from(u64::from(limit)).ok());
+        let limit = limit.unwrap_or(keys::MESSAGES_MAX);
+        let messages = keys::to_device(connection, vault, session, since, latest, limit).await?;
+        has_news |= !messages.events.is_empty();
+        let mut to_device = response::ToDevice::default();
+        to_device.next_batch = clock.to_device_token(messages.upto);
+        to_device.events = messages.events.into_iter().map(Raw::from_json).collect();
+        shown.to_device = Some(to_device);
+    }
+    if wanted.e2ee.enabled == Some(true) {
+        // A connection that starts may have lost changes.
+        let since = plan.since.map_or(Since::Start, Since::After);
+        shown.e2ee.device_lists = keys::device_lists(connection, &session.user, since).await?;
+        has_news |= !shown.e2ee.device_lists.is_empty();
+        shown.e2ee.device_one_time_keys_count = keys::one_time_key_counts(connection, session).await?;
+        shown.e2ee.device_unused_fallback_key_types =
+            Some(keys::unused_fallback_types(connection, session).await?);
+    }
+    Ok(has_news)
 }
 
 async fn account_data(

@@ -35,14 +35,12 @@ pub(crate) async fn read(
     if since.is_none() && !wanted.room.include_leave {
         return Ok(None);
     }
-    let was_joined_then = match since {
-        Some(since) => {
-            state::membership_at(reader, room.position, since).await? == MembershipState::Join
-        }
-        None => false,
-    };
+    // Who only declined an invitation sees nothing of the room.
+    let was_joined =
+        state::membership_before(reader, room.position).await? == MembershipState::Join;
+    let since = since.filter(|since| was_joined && room.joined_at <= *since);
     let range = Range {
-        after: since.filter(|_| was_joined_then).unwrap_or_default(),
+        after: since.unwrap_or_default(),
         upto: room.position,
         limit: filter::limit(wanted.room.timeline.limit),
         filter: Some(&wanted.room.timeline),
@@ -50,10 +48,7 @@ pub(crate) async fn read(
     let timeline = timeline::read(reader, &room.room_id, range).await?;
     let mut left = LeftRoom::new();
     left.timeline = room::show(reader, &timeline).await?;
-    // Who only declined an invitation sees nothing of the room.
-    let was_joined =
-        state::membership_before(reader, room.position).await? == MembershipState::Join;
-    if was_joined_then || was_joined {
+    if was_joined {
         let places = (range.after, range.upto);
         let events = room::state_events(reader, wanted, room, places, &timeline).await?;
         left.state = State::Before(StateEvents::with_events(reader.render_state(&events)?));

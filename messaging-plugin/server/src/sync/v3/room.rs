@@ -10,7 +10,7 @@ use ruma::{
             Ephemeral, JoinedRoom, RoomSummary, State, StateEvents, Timeline as ShownTimeline,
         },
     },
-    events::{AnyRoomAccountDataEvent, room::member::MembershipState},
+    events::AnyRoomAccountDataEvent,
     serde::Raw,
 };
 use serde_json::Value;
@@ -57,13 +57,7 @@ pub(crate) async fn joined(
         return Ok(None);
     }
     let Some(current) = reader.homeserver.room(&room.room_id).await? else { return Ok(None) };
-    let is_new = match since {
-        None => true,
-        Some(since) if room.position <= since => false,
-        Some(since) => {
-            state::membership_at(reader, room.position, since).await? != MembershipState::Join
-        }
-    };
+    let is_new = since.is_none_or(|since| since < room.joined_at);
     let mut joined = JoinedRoom::new();
     joined.account_data.events = account_data;
     joined.ephemeral =
