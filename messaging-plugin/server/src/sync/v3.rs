@@ -167,11 +167,13 @@ impl Batch<'_> {
                 self.invited(room, &mut shown).await?;
             }
         }
-        let (clock, latest, session) = (self.reader.clock, self.reader.latest(), self.reader.session);
+        let (clock, latest, session) =
+            (self.reader.clock, self.reader.latest(), self.reader.session);
         let vault = self.reader.homeserver.vault();
         let connection = self.reader.connection();
         let messages =
-            keys::to_device(connection, vault, session, self.received, latest, keys::MESSAGES_MAX).await?;
+            keys::to_device(connection, vault, session, self.received, latest, keys::MESSAGES_MAX)
+                .await?;
         let next_batch = if messages.upto < latest {
             clock.partial_sync_token(latest, messages.upto)
         } else {
@@ -187,7 +189,8 @@ impl Batch<'_> {
             to_device,
             device_lists: keys::device_lists(connection, &session.user, since).await?,
             device_one_time_keys_count: keys::one_time_key_counts(connection, session).await?,
-            device_unused_fallback_key_types: keys::unused_fallback_types(connection, session).await?,
+            device_unused_fallback_key_types: keys::unused_fallback_types(connection, session)
+                .await?,
         })
     }
 

@@ -79,7 +79,8 @@ async fn encryption(
         let since = plan.since.map_or(Since::Start, Since::After);
         shown.e2ee.device_lists = keys::device_lists(connection, &session.user, since).await?;
         has_news |= !shown.e2ee.device_lists.is_empty();
-        shown.e2ee.device_one_time_keys_count = keys::one_time_key_counts(connection, session).await?;
+        shown.e2ee.device_one_time_keys_count =
+            keys::one_time_key_counts(connection, session).await?;
         shown.e2ee.device_unused_fallback_key_types =
             Some(keys::unused_fallback_types(connection, session).await?);
     }

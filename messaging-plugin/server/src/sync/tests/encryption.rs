@@ -10,7 +10,8 @@ const SLIDING: &str = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sy
 /// Sends a message with this number to the phone of a person.
 async fn send(sender: &TestClient, receiver: &TestClient, number: usize) {
     let path = format!("/_matrix/client/v3/sendToDevice/test/t{number}");
-    let messages = json!({(receiver.user.as_str()): {(receiver.device.as_str()): {"number": number}}});
+    let messages =
+        json!({(receiver.user.as_str()): {(receiver.device.as_str()): {"number": number}}});
     sender.put(&path, json!({ "messages": messages })).await;
 }
 

@@ -58,12 +58,11 @@ pub(crate) async fn joined(
     }
     let Some(current) = reader.homeserver.room(&room.room_id).await? else { return Ok(None) };
     let is_new = since.is_none_or(|since| since < room.joined_at);
+    let after = if is_new { 0 } else { since_or_0 };
     let mut joined = JoinedRoom::new();
     joined.account_data.events = account_data;
-    joined.ephemeral =
-        ephemeral(reader, wanted, room, if is_new { 0 } else { since_or_0 }, typing).await?;
-    if is_new || room.last > since_or_0 {
-        let after = if is_new { 0 } else { since_or_0 };
+    joined.ephemeral = ephemeral(reader, wanted, room, after, typing).await?;
+    if room.last > since_or_0 {
         let range = Range {
             after,
             upto: reader.latest(),
@@ -79,7 +78,7 @@ pub(crate) async fn joined(
         // The client may have an older part of the timeline, from before it left.
         joined.timeline.limited |= is_new && since.is_some();
     }
-    if is_new || is_changed {
+    if is_changed {
         let unread = unread::count(reader, room, &current.state).await?;
         if wanted.room.timeline.unread_thread_notifications {
             joined.unread_notifications = unread::counts(unread.main);
