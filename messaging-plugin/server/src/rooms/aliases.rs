@@ -28,7 +28,7 @@ use crate::{
     error::Error,
     homeserver::{Homeserver, Room, Transaction},
     matrix::{Reply, Route, Ruma, route},
-    session::{Session, Visitor},
+    session::Session,
 };
 
 /// Most aliases of a room.
@@ -156,10 +156,8 @@ pub(super) async fn check(
 /// Clients send no access token here.
 async fn get(
     State(hs): State<Arc<Homeserver>>,
-    visitor: Visitor,
     Ruma(request): Ruma<get_alias::v3::Request>,
 ) -> Result<Reply<get_alias::v3::Response>, Error> {
-    view::check_person(&visitor)?;
     let room = find(&hs, &request.room_alias).await?;
     let servers = vec![request.room_alias.server_name().to_owned()];
     Ok(Reply(get_alias::v3::Response::new(room, servers)))

@@ -71,22 +71,17 @@ async fn upgrade(
 /// # Errors
 ///
 /// [`Error::Database`].
-pub async fn enter_home(hs: &Homeserver, user: &UserId) -> Result<(), Error> {
-    let alias = create::room_alias(HOME_ALIAS, user.server_name())?;
-    let (room, user) = (random::room_id(&hs.network)?, user.to_owned());
-    hs.write(move |tx| {
-        async move {
-            let Some(home) = aliases::resolve(tx.connection(), &alias).await? else {
-                return make(tx, &create::home(HOME_NAME), room, user).await;
-            };
-            match member::join(tx, home, user, None).await {
-                Err(Error::Core(_)) => Ok(()),
-                result => result,
-            }
-        }
-        .boxed()
-    })
-    .await
+pub async fn enter_home(tx: &mut Transaction, user: &UserId) -> Result<(), Error> {
+    let server = user.server_name();
+    let alias = create::room_alias(HOME_ALIAS, server)?;
+    let Some(home) = aliases::resolve(tx.connection(), &alias).await? else {
+        let room = random::room_id(server.as_str())?;
+        return make(tx, &create::home(HOME_NAME), room, user.to_owned()).await;
+    };
+    match member::join(tx, home, user.to_owned(), None).await {
+        Err(Error::Core(_)) => Ok(()),
+        result => result,
+    }
 }
 
 /// Makes a room.

@@ -24,7 +24,7 @@ use crate::{
     error::Error,
     events::{self, Audience, Direction, READ_MAX, StoredEvent},
     homeserver::{Homeserver, Room},
-    session::{Session, Visitor},
+    session::Session,
 };
 
 /// Most events that are read for one page: a filter may ask for few of them.
@@ -54,16 +54,6 @@ pub(super) async fn joined(
 /// Whether a person is a member now.
 pub(super) fn is_joined(room: &Room, user: &UserId) -> bool {
     room.state.membership(user) == MembershipState::Join
-}
-
-/// Refuses nodes without a person, where an app need not have signed in.
-///
-/// # Errors
-///
-/// [`Error::Core`].
-pub(super) fn check_person(Visitor(header): &Visitor) -> Result<(), Error> {
-    let is_person = header.identity.user.is_some();
-    is_person.then_some(()).ok_or_else(|| Error::forbidden("only people of the network may ask"))
 }
 
 /// State in the format for clients.

@@ -14,7 +14,7 @@ use telmeet_core::{
 use crate::{
     error::Error,
     homeserver::{Homeserver, Transaction},
-    session,
+    rooms, session,
 };
 
 /// The user id of a person who signed in before.
@@ -65,7 +65,7 @@ pub async fn caller(homeserver: &Homeserver, header: &Header) -> Result<Caller, 
 }
 
 /// Enters a person who signs in: a new one gets a user id, one who was removed has the old one again. The name follows the
-/// login, unless the person chose another.
+/// login, unless the person chose another. At the first visit the person enters the room that everybody is in.
 ///
 /// # Errors
 ///
@@ -77,9 +77,14 @@ pub async fn enter(
 ) -> Result<OwnedUserId, Error> {
     let now = column::sql(tx.now().get().into());
     let id = id(tx.connection(), network, person).await?;
-    let query = sqlx::query("SELECT login, display_name FROM people WHERE user_id = $1");
+    let query =
+        sqlx::query("SELECT login, display_name, removed_at FROM people WHERE user_id = $1");
     let known = query.bind(id.to_string()).fetch_optional(tx.connection()).await?;
     let name = person::display_name(&person.login);
+    let was_here = match &known {
+        Some(row) => row.try_get::<Option<i64>, _>("removed_at")?.is_none(),
+        None => false,
+    };
     let query = match known {
         Some(row) => {
             let (login, shown): (String, Option<String>) =
@@ -104,5 +109,8 @@ pub async fn enter(
         }
     };
     query.execute(tx.connection()).await?;
+    if !was_here {
+        rooms::enter_home(tx, &id).await?;
+    }
     Ok(id)
 }

@@ -4,7 +4,10 @@ use axum::http::Method;
 use serde_json::json;
 
 use super::{api, at, encode, forbidden, refused, room, two};
-use crate::rooms::{enter_home, leave_all};
+use crate::{
+    rooms::{enter_home, leave_all},
+    testing::{TestClient, TestServer},
+};
 
 #[tokio::test]
 async fn a_direct_chat_has_its_state_and_invites_the_other() {
@@ -80,11 +83,18 @@ async fn there_is_one_room_version() {
     assert_eq!(answer, expected);
 }
 
+async fn enter(server: &TestServer, client: &TestClient) {
+    let user = client.user.clone();
+    let write =
+        server.homeserver.write(move |tx| Box::pin(async move { enter_home(tx, &user).await }));
+    write.await.unwrap();
+}
+
 #[tokio::test]
 async fn everybody_enters_the_same_home() {
     let (server, alice, bob) = two().await;
     for client in [&alice, &bob, &alice] {
-        enter_home(&server.homeserver, &client.user).await.unwrap();
+        enter(&server, client).await;
     }
     let home = alice.get(&api("directory/room/%23home%3Amaru.test")).await;
     let home = home["room_id"].as_str().unwrap().to_owned();
@@ -98,7 +108,7 @@ async fn everybody_enters_the_same_home() {
     let path = api("directory/room/%23home%3Amaru.test");
     assert_eq!(refused(&alice, Method::DELETE, &path, json!({})).await, forbidden());
     alice.post(&at(&home, "ban"), json!({"user_id": bob.user})).await;
-    enter_home(&server.homeserver, &bob.user).await.unwrap();
+    enter(&server, &bob).await;
     assert_eq!(bob.get(&api("joined_rooms")).await, json!({"joined_rooms": []}));
 }
 
