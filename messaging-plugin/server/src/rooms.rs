@@ -13,7 +13,6 @@ mod history;
 mod list;
 mod member;
 mod membership;
-mod people;
 mod relations;
 mod search;
 mod send;

@@ -20,11 +20,12 @@ use telmeet_core::{
     json,
 };
 
-use super::{aliases, member, people, view};
+use super::{aliases, member, view};
 use crate::{
     error::Error,
     homeserver::{Homeserver, Transaction},
     matrix::{Reply, Route, Ruma, route},
+    personal::profile,
     random,
     session::Session,
 };
@@ -94,7 +95,7 @@ async fn make(
     let mut people = HashMap::new();
     for user in request.invite.iter().take(INVITE_MAX).chain([&creator]) {
         member::check_room_count(tx.connection(), user).await?;
-        if let Some(shown) = people::read(tx.connection(), user).await? {
+        if let Some(shown) = profile::read(tx.connection(), user).await? {
             people.insert(user.clone(), shown);
         }
     }

@@ -15,10 +15,11 @@ use telmeet_core::{
     person,
 };
 
-use super::{people, view::hidden};
+use super::view::hidden;
 use crate::{
     error::Error,
     homeserver::{Room, Transaction},
+    personal::profile,
 };
 
 /// Most rooms that a person is in, is invited to, or knocks at.
@@ -51,7 +52,7 @@ pub(super) async fn set(tx: &mut Transaction, change: Change) -> Result<OwnedEve
     let membership = content.get("membership").and_then(CanonicalJsonValue::as_str);
     let membership = membership.map(MembershipState::from);
     if membership == Some(MembershipState::Invite) {
-        let shown = people::read(tx.connection(), &target).await?;
+        let shown = profile::read(tx.connection(), &target).await?;
         let shown = shown.ok_or_else(|| not_a_person(&target))?;
         if room.state.membership(&target) != MembershipState::Invite {
             check_room_count(tx.connection(), &target).await?;
@@ -95,7 +96,7 @@ pub(super) async fn join(
     if room.state.membership(&user) == MembershipState::Join {
         return Ok(());
     }
-    let shown = people::read(tx.connection(), &user).await?.unwrap_or_default();
+    let shown = profile::read(tx.connection(), &user).await?.unwrap_or_default();
     let content = content("join", &shown, reason);
     set(tx, Change { room_id, sender: user.clone(), target: user, content }).await.map(drop)
 }

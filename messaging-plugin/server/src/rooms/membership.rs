@@ -24,13 +24,13 @@ use telmeet_core::create::Profile;
 use super::{
     aliases,
     member::{self, Change},
-    people,
     view::{hidden, is_joined},
 };
 use crate::{
     error::Error,
     homeserver::{Homeserver, Transaction},
     matrix::{Reply, Route, Ruma, route},
+    personal::profile,
     session::Session,
 };
 
@@ -89,7 +89,7 @@ async fn knock(
     let (room_id, reason) = (room.clone(), request.reason);
     hs.write(move |tx| {
         async move {
-            let shown = people::read(tx.connection(), &user).await?.unwrap_or_default();
+            let shown = profile::read(tx.connection(), &user).await?.unwrap_or_default();
             let content = member::content("knock", &shown, reason);
             member::set(tx, Change { room_id, sender: user.clone(), target: user, content }).await
         }

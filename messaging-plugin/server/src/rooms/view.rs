@@ -19,11 +19,11 @@ use telmeet_core::{
     visibility::{self, Access, StateAccess},
 };
 
-use super::people;
 use crate::{
     error::Error,
     events::{self, Audience, Direction, READ_MAX, StoredEvent},
     homeserver::{Homeserver, Room},
+    personal::account_data,
     session::Session,
 };
 
@@ -119,7 +119,7 @@ impl<'a> View<'a> {
             }
             Some(StateAccess::Current) | None => clock.latest,
         };
-        let ignored = people::ignored(&mut connection, hs.vault(), &session.user).await?;
+        let ignored = account_data::ignored(&mut connection, hs.vault(), &session.user).await?;
         let upto = upto.min(clock.latest);
         Ok(Self { hs, session, id: id.to_owned(), room, clock, access, upto, ignored, connection })
     }

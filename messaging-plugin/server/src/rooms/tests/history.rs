@@ -212,3 +212,22 @@ async fn members_are_listed_as_they_are_and_as_they_were() {
         assert_eq!(refused(&bob, Method::GET, &at(&id, path), Value::Null).await, forbidden());
     }
 }
+
+#[tokio::test]
+async fn messages_of_ignored_people_are_not_shown() {
+    let (_server, alice, bob) = two().await;
+    let id = shared(&alice, &bob, json!({})).await;
+    let said = say(&alice, &id, "noise").await;
+    say(&bob, &id, "mine").await;
+    let path = format!("user/{}/account_data/m.ignored_user_list", encode(bob.user.as_str()));
+    let list = json!({"ignored_users": {alice.user.as_str(): {}}});
+    bob.put(&super::api(&path), list).await;
+    let page = bob.get(&at(&id, "messages?dir=b&limit=50")).await;
+    assert_eq!(texts(&page["chunk"]), ["mine"]);
+    let kinds = texts_or_type(&page["chunk"]);
+    assert!(kinds.contains(&"m.room.create".to_owned()), "state is shown, whoever set it");
+    let path = at(&id, &format!("event/{}", encode(&said)));
+    assert_eq!(refused(&bob, Method::GET, &path, Value::Null).await, not_found());
+    let page = alice.get(&at(&id, "messages?dir=b&limit=50")).await;
+    assert_eq!(texts(&page["chunk"]), ["mine", "noise"]);
+}
