@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 
-use crate::{homeserver::Homeserver, keys, matrix, media, personal, rooms, session, sign_in, sync};
+use crate::{homeserver::Homeserver, keys, matrix, media, personal, rooms, sign_in, sync};
 
 /// Every endpoint. Each area has its own list.
 #[must_use]
@@ -22,6 +22,6 @@ pub fn routes() -> Vec<matrix::Route> {
 
 /// The router of the homeserver.
 pub fn router(homeserver: Arc<Homeserver>) -> Router {
-    let guard = middleware::from_fn_with_state(Arc::clone(&homeserver), session::guard);
+    let guard = middleware::from_fn_with_state(Arc::clone(&homeserver), sign_in::guard);
     matrix::router(routes()).layer(guard).with_state(homeserver)
 }

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRef, FromRequestParts, Request, State},
+    extract::{FromRef, FromRequestParts},
     http::{HeaderMap, request::Parts},
-    middleware::Next,
-    response::{IntoResponse as _, Response},
 };
 use mesh_identity::{Header, User};
 use ruma::{OwnedDeviceId, OwnedUserId};
 use sha2::{Digest as _, Sha256};
-use store::column;
 
 use crate::{error::Error, homeserver::Homeserver, matrix, sign_in::tokens::SignedIn};
 
@@ -82,51 +79,12 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// Refuses nodes without a person, and ends a request, such as a waiting sync, when its app is signed out.
-pub async fn guard(
-    State(homeserver): State<Arc<Homeserver>>,
-    Visitor(header): Visitor,
-    request: Request,
-    next: Next,
-) -> Response {
-    let app = match person(&header) {
-        Ok(_) => find(&homeserver, request.headers(), &header),
-        Err(error) => return error.into_response(),
-    };
-    let Ok(app) = app else {
-        return next.run(request).await;
-    };
-    if app.note(homeserver.now().get().into()) {
-        store_seen(&homeserver, &app);
-    }
-    // First the response, so that signing out itself is answered.
-    tokio::select! {
-        biased;
-        response = next.run(request) => response,
-        () = app.ended() => Error::UnknownToken.into_response(),
-    }
-}
-
-/// Stores that an app asks now. Only which app of the person is the least recently used depends on it.
-fn store_seen(homeserver: &Arc<Homeserver>, app: &SignedIn) {
-    let (user, device) = (app.user.to_string(), app.device.to_string());
-    let homeserver = Arc::clone(homeserver);
-    tokio::spawn(async move {
-        let write = homeserver.write(move |tx| {
-            Box::pin(async move {
-                let now = column::sql(tx.now().get().into());
-                let query = "UPDATE devices SET seen_at = $1 WHERE user_id = $2 AND device_id = $3";
-                let query = sqlx::query(query).bind(now).bind(user).bind(device);
-                query.execute(tx.connection()).await?;
-                Ok(())
-            })
-        });
-        drop(write.await);
-    });
-}
-
 /// The app whose access token a request carries, on the node and of the person to which it is bound.
-fn find(
+///
+/// # Errors
+///
+/// [`Error::MissingToken`]; [`Error::UnknownToken`]; [`Error::Core`] (403) for a tagged node.
+pub fn find(
     homeserver: &Homeserver,
     headers: &HeaderMap,
     header: &Header,

@@ -5,6 +5,7 @@
 mod account;
 pub mod devices;
 mod discovery;
+mod guard;
 mod login;
 mod oauth;
 mod page;
@@ -13,6 +14,8 @@ pub mod people;
 mod refused;
 pub mod state;
 pub mod tokens;
+
+pub(crate) use guard::guard;
 
 use crate::matrix::Route;
 

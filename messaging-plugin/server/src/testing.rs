@@ -121,7 +121,8 @@ impl TestServer {
         let token = format!("token-{name}-{device}");
         let (name, id) = (name.to_owned(), user.to_string());
         let (hash, seen) = (token_hash(&token), u64::from(self.homeserver.now().get()));
-        let app = SignedIn::new(user.clone(), device.into(), node.clone(), mesh_user, seen);
+        let person = User { id: mesh_user, login: name.clone() };
+        let app = SignedIn::new(user.clone(), device.into(), node.clone(), person, seen);
         let row = (hash.to_vec(), node.clone(), device.to_owned());
         let write = self.homeserver.write(move |tx| {
             Box::pin(async move {

@@ -203,7 +203,11 @@ async fn change(
 }
 
 /// Shows a changed profile in every room.
-async fn show(
+///
+/// # Errors
+///
+/// [`Error::Database`], [`Error::Seal`].
+pub(crate) async fn show(
     transaction: &mut Transaction,
     user: &UserId,
     profile: &Profile,

@@ -98,7 +98,7 @@ pub async fn open(homeserver: &Homeserver, new: NewDevice) -> Result<Opened, Err
             Box::pin(async move {
                 let user = people::enter(tx, &network, &new.person).await?;
                 let now = tx.now().get().into();
-                let app = SignedIn::new(user.clone(), device.clone(), new.node, new.person.id, now);
+                let app = SignedIn::new(user.clone(), device.clone(), new.node, new.person, now);
                 let name = new.name.as_deref().and_then(display_name);
                 insert(tx, hash, &app, name, now).await?;
                 tx.sessions().push(Change::Opened(hash, Arc::new(app)));

@@ -167,11 +167,9 @@ pub(super) async fn confirmed(
     let Some(confirmation) = confirmation else {
         return Ok(None);
     };
-    let (network, person) = (homeserver.network.clone(), visitor.person()?.clone());
-    let write = homeserver
-        .write(move |tx| Box::pin(async move { people::enter(tx, &network, &person).await }));
+    let user = people::entered(homeserver, visitor.person()?.clone()).await?;
     // Somebody else may have got the id that the page named.
-    let is_same = write.await? == caller.person;
+    let is_same = user == caller.person;
     Ok(is_same.then_some((caller, confirmation, form)))
 }
 

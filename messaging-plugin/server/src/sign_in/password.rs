@@ -29,11 +29,7 @@ async fn issue(
     if browser::sent(&headers) {
         return Err(Error::forbidden("requests from websites are refused"));
     }
-    let person = visitor.person()?.clone();
-    let network = homeserver.network.clone();
-    let write = homeserver
-        .write(move |tx| Box::pin(async move { people::enter(tx, &network, &person).await }));
-    let user = write.await?;
+    let user = people::entered(&homeserver, visitor.person()?.clone()).await?;
     let random = random::bytes()?;
     let password = homeserver.sign_in.passwords().issue(user.clone(), random, Instant::now());
     Ok(Json(OneTimePassword {

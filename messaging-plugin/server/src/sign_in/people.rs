@@ -14,6 +14,7 @@ use telmeet_core::{
 use crate::{
     error::Error,
     homeserver::{Homeserver, Transaction},
+    personal::profile,
     rooms, session,
 };
 
@@ -85,11 +86,13 @@ pub async fn enter(
         Some(row) => row.try_get::<Option<i64>, _>("removed_at")?.is_none(),
         None => false,
     };
+    let mut shown_before = None;
     let query = match known {
         Some(row) => {
             let (login, shown): (String, Option<String>) =
                 (row.try_get("login")?, row.try_get("display_name")?);
             let follows = shown == person::display_name(&login);
+            shown_before = Some(shown.clone());
             let query = "UPDATE people SET login = $1, display_name = $2, removed_at = NULL \
                  WHERE user_id = $3";
             sqlx::query(query)
@@ -109,8 +112,25 @@ pub async fn enter(
         }
     };
     query.execute(tx.connection()).await?;
+    if let Some(profile) = profile::read(tx.connection(), &id).await?
+        && shown_before.is_some_and(|before| before != profile.display_name)
+    {
+        profile::show(tx, &id, &profile).await?;
+    }
     if !was_here {
         rooms::enter_home(tx, &id).await?;
     }
     Ok(id)
+}
+
+/// As [`enter`], in a transaction of its own.
+///
+/// # Errors
+///
+/// See [`id`].
+pub async fn entered(homeserver: &Homeserver, person: User) -> Result<OwnedUserId, Error> {
+    let network = homeserver.network.clone();
+    let write =
+        homeserver.write(move |tx| Box::pin(async move { enter(tx, &network, &person).await }));
+    write.await
 }

@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use mesh_identity::User;
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use sqlx::{AnyPool, Row as _};
 use store::column;
@@ -29,6 +30,8 @@ pub struct SignedIn {
     pub node: String,
     /// The coordinator's number of the person.
     pub owner: u64,
+    /// The person's login when it asked last.
+    login: Mutex<String>,
     /// When it asked last, in Unix milliseconds, as stored.
     seen: AtomicU64,
     ended: watch::Sender<bool>,
@@ -48,15 +51,27 @@ pub enum Change {
 pub struct Tokens(RwLock<HashMap<[u8; 32], Arc<SignedIn>>>);
 
 impl SignedIn {
-    /// An app that asked last at `seen`, in Unix milliseconds.
+    /// An app of a person with this number and login, which asked last at `seen`, in Unix milliseconds.
     pub fn new(
         user: OwnedUserId,
         device: OwnedDeviceId,
         node: String,
-        owner: u64,
+        person: User,
         seen: u64,
     ) -> Self {
-        Self { user, device, node, owner, seen: seen.into(), ended: watch::Sender::new(false) }
+        let (owner, login) = (person.id, Mutex::new(person.login));
+        let ended = watch::Sender::new(false);
+        Self { user, device, node, owner, login, seen: seen.into(), ended }
+    }
+
+    /// Notes the person's login. Returns whether it is another than before.
+    pub fn is_renamed(&self, login: &str) -> bool {
+        let mut known = self.login.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = *known != login;
+        if is_other {
+            login.clone_into(&mut known);
+        }
+        is_other
     }
 
     /// Notes that the app asks at `now`, in Unix milliseconds. Returns whether this is to be stored: once an hour.
@@ -85,18 +100,18 @@ impl Tokens {
     ///
     /// [`Error::Database`].
     pub async fn load(&self, pool: &AnyPool) -> Result<(), Error> {
-        let query = "SELECT d.token_hash, d.user_id, d.device_id, d.node, d.seen_at, p.mesh_user \
+        let query = "SELECT d.token_hash, d.user_id, d.device_id, d.node, d.seen_at, p.mesh_user, p.login \
              FROM devices d JOIN people p ON p.user_id = d.user_id WHERE p.removed_at IS NULL";
         let mut loaded = HashMap::new();
         for row in sqlx::query(query).fetch_all(pool).await? {
             let hash = column::bytes::<32>(row.try_get("token_hash")?, "token_hash")?;
             let user: String = row.try_get("user_id")?;
             let user = UserId::parse(user).map_err(|_| store::DatabaseError::Row("user_id"))?;
-            let (device, node): (String, String) =
-                (row.try_get("device_id")?, row.try_get("node")?);
+            let (device, node, login): (String, String, String) =
+                (row.try_get("device_id")?, row.try_get("node")?, row.try_get("login")?);
             let owner = column::number(&row, "mesh_user")?;
             let seen = column::number(&row, "seen_at")?;
-            let app = SignedIn::new(user, device.into(), node, owner, seen);
+            let app = SignedIn::new(user, device.into(), node, User { id: owner, login }, seen);
             loaded.insert(hash, Arc::new(app));
         }
         let mut tokens = self.writer();

@@ -1,0 +1,70 @@
+//! What every request passes: it is of a person's node, and ends with the app that sent it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use mesh_identity::User;
+use store::column;
+
+use super::{people, tokens::SignedIn};
+use crate::{
+    error::Error,
+    homeserver::Homeserver,
+    session::{self, Visitor},
+};
+
+/// Refuses nodes without a person, and ends a request, such as a waiting sync, when its app is signed out.
+pub(crate) async fn guard(
+    State(homeserver): State<Arc<Homeserver>>,
+    visitor: Visitor,
+    request: Request,
+    next: Next,
+) -> Response {
+    let person = match visitor.person() {
+        Ok(person) => person,
+        Err(error) => return error.into_response(),
+    };
+    let Ok(app) = session::find(&homeserver, request.headers(), &visitor.0) else {
+        return next.run(request).await;
+    };
+    if app.note(homeserver.now().get().into()) {
+        store_seen(&homeserver, &app);
+    }
+    if app.is_renamed(&person.login) {
+        rename(&homeserver, person.clone());
+    }
+    // First the response, so that signing out itself is answered.
+    tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        () = app.ended() => Error::UnknownToken.into_response(),
+    }
+}
+
+/// Stores that an app asks now. Only which app of the person is the least recently used depends on it.
+fn store_seen(homeserver: &Arc<Homeserver>, app: &SignedIn) {
+    let (user, device) = (app.user.to_string(), app.device.to_string());
+    let homeserver = Arc::clone(homeserver);
+    tokio::spawn(async move {
+        let write = homeserver.write(move |tx| {
+            Box::pin(async move {
+                let now = column::sql(tx.now().get().into());
+                let query = "UPDATE devices SET seen_at = $1 WHERE user_id = $2 AND device_id = $3";
+                let query = sqlx::query(query).bind(now).bind(user).bind(device);
+                query.execute(tx.connection()).await?;
+                Ok(())
+            })
+        });
+        drop(write.await);
+    });
+}
+
+/// Shows a person by the new login. If that fails, the next sign-in does it.
+fn rename(homeserver: &Arc<Homeserver>, person: User) {
+    let homeserver = Arc::clone(homeserver);
+    tokio::spawn(async move { drop(people::entered(&homeserver, person).await) });
+}
