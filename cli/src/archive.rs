@@ -21,7 +21,7 @@ const SUMS: &str = "SHA256SUMS";
 /// Longest description, in bytes.
 const ABOUT_MAX: u64 = 64 * 1024;
 /// Most files.
-pub const FILES_MAX: usize = 120_000;
+pub const FILES_MAX: usize = 150_000;
 /// Longest list of sums, in bytes: each line has a sum, a name and three other characters.
 const SUMS_MAX: u64 = (FILES_MAX as u64) * (64 + NAME_MAX as u64 + 3);
 /// Longest name, in bytes: what ustar holds.
