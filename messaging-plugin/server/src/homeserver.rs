@@ -154,8 +154,7 @@ impl Homeserver {
         self.writer.write(job).await
     }
 
-    /// Ends the positions that clients hold, after a restore: they sync anew. One-time keys may have been used since, so
-    /// apps upload new ones, and everybody's list of devices counts as changed.
+    /// Ends the positions that clients hold, after a restore: they sync anew, which names everybody's devices as changed.
     ///
     /// # Errors
     ///
@@ -163,16 +162,6 @@ impl Homeserver {
     pub async fn renew(&self, generation: u32) -> Result<(), Error> {
         let renewed = self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query("DELETE FROM one_time_keys").execute(tx.connection()).await?;
-                let people = sqlx::query_scalar::<_, String>("SELECT user_id FROM people");
-                let people = people.fetch_all(tx.connection()).await?;
-                for person in people {
-                    let position = column::sql(tx.position());
-                    let changed = "INSERT INTO device_list_changes (user_id, position) VALUES ($1, $2) \
-                         ON CONFLICT (user_id) DO UPDATE SET position = excluded.position";
-                    let changed = sqlx::query(changed).bind(person).bind(position);
-                    changed.execute(tx.connection()).await?;
-                }
                 let update = "UPDATE homeserver SET generation = $1 WHERE id = 1";
                 let update = sqlx::query(update).bind(i64::from(generation));
                 update.execute(tx.connection()).await?;

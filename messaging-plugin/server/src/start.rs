@@ -2,6 +2,7 @@
 
 use std::{io, path::Path, sync::Arc, time::SystemTime};
 
+use futures_util::FutureExt as _;
 use sqlx::Row as _;
 use store::{Database, DatabaseLock, LockError};
 use telmeet_api::settings::Settings;
@@ -9,6 +10,7 @@ use telmeet_api::settings::Settings;
 use crate::{
     error::Error,
     homeserver::{self, Homeserver, Setup},
+    keys,
     media::folder::Limits,
     sealing_key::{self, KeyError},
     vault::Vault,
@@ -78,6 +80,7 @@ pub(crate) async fn start(root: &Path, settings: &Settings) -> Result<Started, S
         let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         // One that no client has seen: before the restore there was another one.
         let generation = u32::try_from(seconds.as_secs()).unwrap_or(u32::MAX);
+        homeserver.write(|tx| keys::forget_one_time_keys(tx).boxed()).await?;
         homeserver.renew(generation).await?;
         sealing_key::remember(&key_file, generation)?;
         tracing::info!(generation, "the database is new or restored: clients sync anew");

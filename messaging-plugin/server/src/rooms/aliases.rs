@@ -156,6 +156,7 @@ pub(super) async fn check(
 /// Clients send no access token here.
 async fn get(
     State(hs): State<Arc<Homeserver>>,
+    _: Session,
     Ruma(request): Ruma<get_alias::v3::Request>,
 ) -> Result<Reply<get_alias::v3::Response>, Error> {
     let room = find(&hs, &request.room_alias).await?;

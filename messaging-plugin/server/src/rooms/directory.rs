@@ -48,6 +48,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// Clients send no access token here.
 async fn all(
     State(hs): State<Arc<Homeserver>>,
+    _: Session,
     Ruma(request): Ruma<get_public_rooms::v3::Request>,
 ) -> Result<Reply<get_public_rooms::v3::Response>, Error> {
     let page = page(&hs, &Filter::new(), request.since.as_deref(), request.limit).await?;
@@ -127,6 +128,7 @@ fn is_wanted(wanted: &Filter, room: &RoomSummary) -> bool {
 /// Clients send no access token here.
 async fn visibility(
     State(hs): State<Arc<Homeserver>>,
+    _: Session,
     Ruma(request): Ruma<get_room_visibility::v3::Request>,
 ) -> Result<Reply<get_room_visibility::v3::Response>, Error> {
     let query = "SELECT is_listed FROM rooms WHERE room_id = $1";

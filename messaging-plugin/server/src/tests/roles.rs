@@ -19,6 +19,7 @@ const WITHOUT_TOKEN: &[&str] = &[
     "/_matrix/client/*/auth_metadata",
     "/_matrix/client/*/login",
     "/_matrix/client/*/register",
+    "/_matrix/client/unstable/org.matrix.msc2965/auth_metadata",
     "/_matrix/client/versions",
     "/maru/v1/rooms/login",
     "/sign-in",
