@@ -301,6 +301,9 @@ func seeRedaction() error {
 }
 
 func paginate() error {
+	if _, err := sees("the last text", says(bye)); err != nil {
+		return err
+	}
 	var found []*event.Event
 	from := ""
 	for range 20 {
@@ -394,7 +397,6 @@ func main() {
 			return err
 		}},
 		{"see_redaction", "guest", seeRedaction},
-		{"bye", "host", func() error { _, err := sees("the last text", says(bye)); return err }},
 		{"paginate", "both", paginate},
 		{"sign_out", "both", signOut},
 	})

@@ -68,7 +68,6 @@ const HOST: &[&str] = &[
     "tag",
     "account_data",
     "redact",
-    "bye",
     "paginate",
     "sign_out",
 ];

@@ -1,6 +1,6 @@
 //! What every request passes: it is of a person's node, and ends with the app that sent it.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -9,6 +9,7 @@ use axum::{
 };
 use mesh_identity::User;
 use store::column;
+use tokio::time::timeout;
 
 use super::{people, tokens::SignedIn};
 use crate::{
@@ -16,6 +17,9 @@ use crate::{
     homeserver::Homeserver,
     session::{self, Visitor},
 };
+
+/// How long a request may still take once its app is signed out: it may be the one that signs out.
+const SIGNING_OUT: Duration = Duration::from_secs(1);
 
 /// Refuses nodes without a person, and ends a request, such as a waiting sync, when its app is signed out.
 pub(crate) async fn guard(
@@ -37,11 +41,14 @@ pub(crate) async fn guard(
     if app.is_renamed(&person.login) {
         rename(&homeserver, person.clone());
     }
-    // First the response, so that signing out itself is answered.
+    let mut response = pin!(next.run(request));
     tokio::select! {
-        biased;
-        response = next.run(request) => response,
-        () = app.ended() => Error::UnknownToken.into_response(),
+        response = &mut response => response,
+        () = app.ended() => {
+            // Signing out itself is answered.
+            let answered = timeout(SIGNING_OUT, response).await;
+            answered.unwrap_or_else(|_| Error::UnknownToken.into_response())
+        }
     }
 }
 
