@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{HeaderMap, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
+use chassis::browser;
 use mesh_identity::{Header, User};
 use ruma::{OwnedDeviceId, OwnedUserId};
 use sha2::{Digest as _, Sha256};
@@ -70,6 +71,27 @@ where
         let app = find(&homeserver, &parts.headers, &header)?;
         let (user, device) = (app.user.clone(), app.device.clone());
         Ok(Self { user, device, node: app.node.clone() })
+    }
+}
+
+/// An app with an access token, or one that is no website, for endpoints at which apps send no token (specification,
+/// "Listing rooms", "Room aliases"). A website that a member opens must not read the list of rooms.
+#[derive(Clone, Copy, Debug)]
+pub struct NoWebsite;
+
+impl<S> FromRequestParts<S> for NoWebsite
+where
+    S: Sync,
+    Arc<Homeserver>: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let has_token = parts.headers.contains_key(header::AUTHORIZATION);
+        if has_token || browser::sent(&parts.headers) {
+            Session::from_request_parts(parts, state).await?;
+        }
+        Ok(Self)
     }
 }
 

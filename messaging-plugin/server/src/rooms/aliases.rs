@@ -28,7 +28,7 @@ use crate::{
     error::Error,
     homeserver::{Homeserver, Room, Transaction},
     matrix::{Reply, Route, Ruma, route},
-    session::Session,
+    session::{NoWebsite, Session},
 };
 
 /// Most aliases of a room.
@@ -153,10 +153,9 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Clients send no access token here.
 async fn get(
     State(hs): State<Arc<Homeserver>>,
-    _: Session,
+    _: NoWebsite,
     Ruma(request): Ruma<get_alias::v3::Request>,
 ) -> Result<Reply<get_alias::v3::Response>, Error> {
     let room = find(&hs, &request.room_alias).await?;

@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     homeserver::Homeserver,
     matrix::{Reply, Route, Ruma, route},
-    session::Session,
+    session::{NoWebsite, Session},
 };
 
 /// Most rooms of the list. Those that were made later are not shown.
@@ -45,10 +45,9 @@ pub(super) fn routes() -> Vec<Route> {
     .collect()
 }
 
-/// Clients send no access token here.
 async fn all(
     State(hs): State<Arc<Homeserver>>,
-    _: Session,
+    _: NoWebsite,
     Ruma(request): Ruma<get_public_rooms::v3::Request>,
 ) -> Result<Reply<get_public_rooms::v3::Response>, Error> {
     let page = page(&hs, &Filter::new(), request.since.as_deref(), request.limit).await?;
@@ -125,10 +124,9 @@ fn is_wanted(wanted: &Filter, room: &RoomSummary) -> bool {
     texts.into_iter().flatten().any(|text| text.to_lowercase().contains(&term))
 }
 
-/// Clients send no access token here.
 async fn visibility(
     State(hs): State<Arc<Homeserver>>,
-    _: Session,
+    _: NoWebsite,
     Ruma(request): Ruma<get_room_visibility::v3::Request>,
 ) -> Result<Reply<get_room_visibility::v3::Response>, Error> {
     let query = "SELECT is_listed FROM rooms WHERE room_id = $1";

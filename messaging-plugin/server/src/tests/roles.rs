@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{Request, StatusCode},
+    http::{Method, Request, StatusCode},
 };
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -43,6 +43,13 @@ async fn asked(server: &TestServer, request: Request<Body>) -> (StatusCode, Valu
     (status, serde_json::from_slice(&body.unwrap()).unwrap_or_default())
 }
 
+/// Where apps send no token, but a website needs one. With the path of a request that is answered to an app.
+const WITHOUT_WEBSITE: &[(&str, &str)] = &[
+    ("directory/list/room/room_id", "directory/list/room/!a:maru.test"),
+    ("directory/room/room_alias", "directory/room/%23home:maru.test"),
+    ("publicRooms", "publicRooms"),
+];
+
 #[tokio::test]
 async fn every_endpoint_wants_a_token_that_is_its_nodes_own() {
     let server = TestServer::start().await;
@@ -58,6 +65,12 @@ async fn every_endpoint_wants_a_token_that_is_its_nodes_own() {
         let request = Request::builder().method(route.method.clone()).uri(&path);
         let request = request.header("host", "rooms.maru.test").extension(alice.header.clone());
         let request = request.header("content-type", "application/json");
+        let is_for_apps = route.method == Method::GET
+            && WITHOUT_WEBSITE.iter().any(|(end, _)| path.ends_with(end));
+        let request = match is_for_apps {
+            true => request.header("origin", "https://evil.example"),
+            false => request,
+        };
         let without = asked(&server, request.body(Body::from("{}")).unwrap()).await;
         let with = stolen.call(route.method.clone(), &path, serde_json::json!({})).await;
         for ((status, body), code) in [(without, "M_MISSING_TOKEN"), (with, "M_UNKNOWN_TOKEN")] {
@@ -67,4 +80,21 @@ async fn every_endpoint_wants_a_token_that_is_its_nodes_own() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn apps_read_the_list_of_rooms_without_a_token_and_websites_do_not() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice", "PHONE").await;
+    for (_, path) in WITHOUT_WEBSITE {
+        let request = || {
+            let request = Request::builder().uri(format!("/_matrix/client/v3/{path}"));
+            request.header("host", "rooms.maru.test").extension(alice.header.clone())
+        };
+        let app = asked(&server, request().body(Body::empty()).unwrap()).await;
+        assert!([StatusCode::OK, StatusCode::NOT_FOUND].contains(&app.0), "{path}: {app:?}");
+        let website = request().header("origin", "https://evil.example");
+        let website = asked(&server, website.body(Body::empty()).unwrap()).await;
+        assert_eq!(website.0, StatusCode::UNAUTHORIZED, "{path}");
+    }
 }
