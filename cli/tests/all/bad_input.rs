@@ -270,7 +270,11 @@ fn another_coordinators_invitation_and_a_damaged_one_join_nothing() {
     plane.instance.wait_until(&["status", "-o", "json"], Duration::from_secs(60), runs).unwrap();
     let before = plane.state();
     let said = plane.refused(&["join", &other], 1);
-    says(&said, "joined already: this invitation is for another coordinator", &["`maru leave`"]);
+    says(
+        &said,
+        "this device has joined already: this invitation is for another coordinator",
+        &["`maru leave`"],
+    );
     assert_eq!(plane.instance.status().unwrap()["state"], "running");
     assert_eq!(plane.state()[0], before[0]);
 }
