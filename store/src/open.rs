@@ -187,6 +187,8 @@ fn prepare_sqlite(
             // Committed transactions survive a power failure.
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
+            // The journals of savepoints, too: a container has no folder for temporary files.
+            "PRAGMA temp_store = MEMORY",
         ] {
             sqlx::query(pragma).execute(&mut *connection).await?;
         }

@@ -281,7 +281,7 @@ junit = { path = \"junit.xml\" }
         // Where the tests fail for another reason, what seemed to be noticed is not known to be.
         let both = [leaving.clone(), records[3].clone()];
         let error = format!("{:#}", try_all(&programs, &root, &target, &both).unwrap_err());
-        let void = "these are void, run them again: zzz-leaves-something, noticed: unbroken, these";
+        let void = "these results are invalid, run them again: zzz-leaves-something, noticed: unbroken, these";
         assert!(error.starts_with(void), "{error}");
         // Where the tests fail before anything is broken, there is nothing to be learnt.
         fs::write(root.join("src/lib.rs"), SOURCE.replace("< 10", "< 11")).unwrap();
