@@ -15,7 +15,7 @@ use lab::{Deployment, Member, STOP};
 use serde_json::Value;
 
 use super::{install::Installed, outcome::Outcome, steps};
-use crate::{build, go, progress::Step};
+use crate::{build, go, model, progress::Step};
 
 /// The scripts, in the repository.
 const SCRIPTS: &str = "interop/matrix";
@@ -102,9 +102,7 @@ const CLIENTS: [Client; 3] = [
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<Outcome> {
-    if !args.no_build {
-        build::everything()?;
-    }
+    let model = if args.no_build { model::get()? } else { build::everything()? };
     let is_wanted = |client: &&Client| {
         args.only.as_ref().is_none_or(|name| client.name.contains(name.as_str()))
     };
@@ -113,7 +111,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
     ensure!(!chosen.is_empty(), "there is no such client: {names}");
     let installed = Installed::get(SCRIPTS, "Matrix clients")?;
     let step = Step::new("a house with two people");
-    let mut deployment = Deployment::start()?;
+    let mut deployment = Deployment::start_with_model(&model, &[])?;
     let people =
         [deployment.member("alices-laptop", "alice")?, deployment.member("bobs-laptop", "bob")?];
     fs::create_dir_all(deployment.state().join("tmp"))?;
