@@ -24,7 +24,7 @@ mod tests {
             let header = (HeaderName::from_static(name), HeaderValue::from_static(value));
             super::sent(&HeaderMap::from_iter([header]))
         };
-        for origin in ["null", "", "http://chat.maru.internal", "https://evil.example"] {
+        for origin in ["null", "", "http://chat.maru.home.arpa", "https://evil.example"] {
             assert!(sent("origin", origin), "{origin}");
         }
         for name in ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"] {

@@ -15,7 +15,7 @@ pub const V6: Ipv6Net =
     Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0), 48);
 
 /// The default domain of a network.
-pub const DOMAIN: &str = "maru.internal";
+pub const DOMAIN: &str = "maru.home.arpa";
 
 /// Address of each node's own resolver, 100.100.100.100.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 100);

@@ -114,7 +114,7 @@ mod tests {
             assert_eq!(Address::parse(text), Ok(tcp("127.0.0.1", 8080, "", false)), "{text}");
         }
         for (text, expected) in [
-            ("https://gpu.maru.internal", tcp("gpu.maru.internal", 443, "", true)),
+            ("https://gpu.maru.home.arpa", tcp("gpu.maru.home.arpa", 443, "", true)),
             ("https://gpu:8443/api/v1", tcp("gpu", 8443, "/api", true)),
             ("HTTPS://[::1]:1/v1", tcp("::1", 1, "", true)),
             ("http://localhost", tcp("localhost", 80, "", false)),

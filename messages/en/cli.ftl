@@ -421,7 +421,7 @@ no-signals = cannot watch for signals
 
 ## cli/src/up/checks.rs
 not-an-address = --address { $address } is neither a name nor an address; give the one by which devices reach this machine, without a port, such as 192.0.2.7 or home.example.org
-not-a-domain = --network { $network } is not a domain; give two or more words of a-z, 0-9 and - with dots between them, such as maru.internal
+not-a-domain = --network { $network } is not a domain; give two or more words of a-z, 0-9 and - with dots between them, such as maru.home.arpa
 option-wrong = --user { $user }: { $error }
 tools-missing = missing: { $names }; install with `sudo apt-get install { $packages }`
 tun-closed = { $device } cannot be opened ({ $error }); load its driver with `sudo modprobe tun`, or in a container or VPS have the host allow it

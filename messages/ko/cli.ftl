@@ -421,7 +421,7 @@ no-signals = 신호를 받을 수 없습니다
 
 ## cli/src/up/checks.rs
 not-an-address = --address { $address } 값은 이름도 주소도 아닙니다. 192.0.2.7이나 home.example.org처럼 기기가 이 컴퓨터에 접속할 때 쓰는 것을 포트 없이 주세요
-not-a-domain = --network { $network } 값은 도메인이 아닙니다. maru.internal처럼 a-z, 0-9, -로 된 단어를 둘 이상 점으로 이어 쓰세요
+not-a-domain = --network { $network } 값은 도메인이 아닙니다. maru.home.arpa처럼 a-z, 0-9, -로 된 단어를 둘 이상 점으로 이어 쓰세요
 option-wrong = --user { $user }: { $error }
 tools-missing = { $names }: 설치되어 있지 않습니다. `sudo apt-get install { $packages }`로 설치하세요
 tun-closed = { $device } 장치를 열 수 없습니다({ $error }). `sudo modprobe tun`으로 드라이버를 불러오고, 컨테이너나 VPS라면 호스트에서 허용하게 하세요

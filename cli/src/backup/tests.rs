@@ -23,7 +23,7 @@ fn about() -> Manifest {
         maru: env!("CARGO_PKG_VERSION").to_owned(),
         schema: coordinator_api::SCHEMA,
         created: "2026-11-23T00:00:00Z".to_owned(),
-        network: "maru.internal".to_owned(),
+        network: "maru.home.arpa".to_owned(),
         database: Database::Sqlite,
     }
 }

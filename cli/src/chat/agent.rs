@@ -92,7 +92,7 @@ mod tests {
     fn status(state: &str, gateway: Option<&str>) -> Status {
         let identity = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
         let gateway = gateway.map(|node| {
-            json!({"node": node, "identity": identity, "host": "chat.maru.internal",
+            json!({"node": node, "identity": identity, "host": "chat.maru.home.arpa",
                    "addresses": ["100.64.0.1"]})
         });
         let node =
@@ -100,7 +100,7 @@ mod tests {
         let coordinator =
             json!({"url": "http://home", "noise_public_key": "mkey:01", "connected": true});
         serde_json::from_value(json!({
-            "version": "0", "state": state, "network": "maru.internal", "node": node,
+            "version": "0", "state": state, "network": "maru.home.arpa", "node": node,
             "coordinator": coordinator, "gateway": gateway,
         }))
         .unwrap()
@@ -111,10 +111,10 @@ mod tests {
         let target = from_status(status("running", Some("n1"))).unwrap();
 
         assert_eq!(target.identity.0, [1; 32]);
-        assert_eq!(target.host, "chat.maru.internal");
+        assert_eq!(target.host, "chat.maru.home.arpa");
         assert_eq!(target.node, "n2");
         let Membership { network, coordinator } = target.membership;
-        assert_eq!((network.as_str(), coordinator.as_str()), ("maru.internal", "mkey:01"));
+        assert_eq!((network.as_str(), coordinator.as_str()), ("maru.home.arpa", "mkey:01"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::fingerprint::Fingerprint;
 const FILE: &str = "identities.json";
 const FORMAT: Format<PinFile> = Format::new(1).remedy(remedy);
 
-/// The network of this device. Its name alone is not unique: `maru.internal` is the default.
+/// The network of this device. Its name alone is not unique: `maru.home.arpa` is the default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Membership {
     /// The network's domain.
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_first_identity_stays_until_another_is_accepted() {
         let (_folder, directory) = directory();
-        let home = membership("maru.internal", "mkey:01");
+        let home = membership("maru.home.arpa", "mkey:01");
         assert_eq!(directory.pinned(&home).unwrap(), None);
 
         assert_eq!(directory.pin(&home, FIRST).unwrap(), FIRST);
@@ -126,10 +126,10 @@ mod tests {
     #[test]
     fn each_membership_has_an_identity_of_its_own() {
         let (_folder, directory) = directory();
-        let home = membership("maru.internal", "mkey:01");
+        let home = membership("maru.home.arpa", "mkey:01");
         directory.pin(&home, FIRST).unwrap();
 
-        for other in [membership("maru.internal", "mkey:02"), membership("lab.internal", "mkey:01")]
+        for other in [membership("maru.home.arpa", "mkey:02"), membership("lab.internal", "mkey:01")]
         {
             assert_eq!(directory.pinned(&other).unwrap(), None, "{other:?}");
             assert_eq!(directory.pin(&other, SECOND).unwrap(), SECOND, "{other:?}");
@@ -140,13 +140,13 @@ mod tests {
     #[test]
     fn of_many_at_once_one_is_first_and_all_are_kept() {
         let (_folder, directory) = directory();
-        let home = membership("maru.internal", "mkey:01");
+        let home = membership("maru.home.arpa", "mkey:01");
 
         let known: Vec<_> = std::thread::scope(|scope| {
             let start = |seed: u8| {
                 let (directory, home) = (&directory, &home);
                 scope.spawn(move || {
-                    let own = membership("maru.internal", &format!("mkey:{seed}"));
+                    let own = membership("maru.home.arpa", &format!("mkey:{seed}"));
                     directory.pin(&own, Fixed([seed; 32])).unwrap();
                     directory.pin(home, Fixed([seed; 32])).unwrap()
                 })
@@ -157,7 +157,7 @@ mod tests {
 
         assert!(known.windows(2).all(|pair| pair[0] == pair[1]), "two were first");
         for seed in 10..26 {
-            let own = membership("maru.internal", &format!("mkey:{seed}"));
+            let own = membership("maru.home.arpa", &format!("mkey:{seed}"));
             assert_eq!(directory.pinned(&own).unwrap(), Some(Fixed([seed; 32])), "one was lost");
         }
     }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_newer_or_damaged_file_is_refused_untouched() {
         let (folder, directory) = directory();
-        let home = membership("maru.internal", "mkey:01");
+        let home = membership("maru.home.arpa", "mkey:01");
         let path = folder.path().join("chat").join(FILE);
         for (text, what) in [
             (r#"{"version":2}"#, "version 2"),
@@ -193,7 +193,7 @@ mod tests {
             (Language::English, "nothing was sent"),
             (Language::Korean, "아무것도 보내지 않았습니다"),
         ] {
-            let said = changed("maru.internal", FIRST, SECOND).text(language).into_owned();
+            let said = changed("maru.home.arpa", FIRST, SECOND).text(language).into_owned();
 
             let command = format!("`maru chat --accept-identity {second}`");
             for words in [words, &command, &first.to_string(), &second.to_string()] {

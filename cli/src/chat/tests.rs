@@ -35,7 +35,7 @@ use super::{
 };
 use crate::fingerprint::Fingerprint;
 
-const HOST: &str = "chat.maru.internal";
+const HOST: &str = "chat.maru.home.arpa";
 const CANARY: &str = "canary in the coal mine";
 
 /// What the gateway does wrong.
@@ -257,7 +257,7 @@ async fn pair(fault: Fault, suite: Suite) -> (Shared, Conversation, tempfile::Te
 }
 
 fn membership(coordinator: &str) -> Membership {
-    Membership { network: "maru.internal".to_owned(), coordinator: coordinator.to_owned() }
+    Membership { network: "maru.home.arpa".to_owned(), coordinator: coordinator.to_owned() }
 }
 
 fn hello() -> Operation {

@@ -5,10 +5,10 @@ use super::*;
 
 fn status(node: &str) -> Status {
     serde_json::from_value(json!({
-        "version": "0", "state": "running", "network": "maru.internal",
+        "version": "0", "state": "running", "network": "maru.home.arpa",
         "node": {"name": "laptop", "stable_id": node, "addresses": [], "node_key": "nodekey:00"},
         "coordinator": {"url": "http://home", "noise_public_key": "mkey:01", "connected": true},
-        "gateway": {"node": "n1", "identity": "AQ", "host": "chat.maru.internal",
+        "gateway": {"node": "n1", "identity": "AQ", "host": "chat.maru.home.arpa",
                     "addresses": ["127.0.0.1"]},
     }))
     .unwrap()
@@ -17,7 +17,7 @@ fn status(node: &str) -> Status {
 #[test]
 fn the_server_is_at_home() {
     let target = Target::of(status("n2")).unwrap();
-    assert_eq!(target.host, "rooms.maru.internal");
+    assert_eq!(target.host, "rooms.maru.home.arpa");
     assert_eq!(target.addresses, [IpAddr::from([127, 0, 0, 1])]);
     let here = Target::of(status("n1")).unwrap_err().to_string();
     assert!(here.contains("a device of yours"), "{here}");
@@ -33,16 +33,16 @@ async fn server(status: u16, body: &'static str) -> String {
     let port = listener.local_addr().unwrap().port();
     let router = Router::new().route("/maru/v1/rooms/login", post(answer));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://rooms.maru.internal:{port}")
+    format!("http://rooms.maru.home.arpa:{port}")
 }
 
 #[tokio::test]
 async fn the_password_is_the_servers() {
     let target = Target::of(status("n2")).unwrap();
     let good =
-        r#"{"user_id":"@kim:maru.internal","password":"AAAA-BBBB-CCCC-DDDD","expires_in":600}"#;
+        r#"{"user_id":"@kim:maru.home.arpa","password":"AAAA-BBBB-CCCC-DDDD","expires_in":600}"#;
     let password = target.password(&server(200, good).await).await.unwrap();
-    assert_eq!((&*password.user_id, password.expires_in), ("@kim:maru.internal", 600));
+    assert_eq!((&*password.user_id, password.expires_in), ("@kim:maru.home.arpa", 600));
     assert_eq!(password.password, "AAAA-BBBB-CCCC-DDDD");
     for (code, body, what) in [
         (403, r#"{"errcode":"M_FORBIDDEN"}"#, "belongs to no person"),
@@ -53,6 +53,6 @@ async fn the_password_is_the_servers() {
         let error = target.password(&server(code, body).await).await.unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
     }
-    let error = target.password("http://rooms.maru.internal:1").await.unwrap_err();
+    let error = target.password("http://rooms.maru.home.arpa:1").await.unwrap_err();
     assert!(error.to_string().contains("cannot be reached"), "{error}");
 }

@@ -12,7 +12,7 @@ pub(crate) struct UpArgs {
     /// network]; only used by the first start
     #[arg(long, value_name = "HOST")]
     pub(crate) address: Option<String>,
-    /// Domain of the network [default: maru.internal]; only used by the first start
+    /// Domain of the network [default: maru.home.arpa]; only used by the first start
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
     /// Model for the embedded engine, a GGUF file; remembered

@@ -157,8 +157,8 @@ mod tests {
         for wrong in wrong {
             assert!(!address(wrong), "{wrong}");
         }
-        assert!(network("maru.internal"));
-        for wrong in ["", "home", "Maru.internal", "maru..internal", "maru.internal.", "a b.c"] {
+        assert!(network("maru.home.arpa"));
+        for wrong in ["", "home", "Maru.internal", "maru..internal", "maru.home.arpa.", "a b.c"] {
             assert!(!network(wrong), "{wrong}");
         }
         let error = options(&args(None, None, Some("Jane Doe"))).unwrap_err();

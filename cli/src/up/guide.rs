@@ -60,7 +60,7 @@ mod tests {
     fn the_guide() {
         let home = Summary {
             root: "/".into(),
-            network: "maru.internal".to_owned(),
+            network: "maru.home.arpa".to_owned(),
             server_url: "http://203.0.113.7:8443".to_owned(),
             gateway: Fingerprint::of(Fixed([1; 32])),
             members: 1,

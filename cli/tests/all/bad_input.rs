@@ -148,7 +148,7 @@ fn a_start_that_cannot_be_leaves_nothing() {
     let with = |args: &[&str]| home.up(&[&good, args].concat());
 
     let said = home.refused(with(&["--network", "home"]), 2);
-    says(&said, "--network \"home\" is not a domain", &["such as maru.internal"]);
+    says(&said, "--network \"home\" is not a domain", &["such as maru.home.arpa"]);
     let said = home.refused(with(&["--user", "Ann Lee"]), 2);
     says(&said, "--user \"Ann Lee\": a user's name is", &[]);
     let mut up = home.instance.maru(&["up", "--address", "192.0.2.7:8443"]);

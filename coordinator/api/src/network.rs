@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// The network and its coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Network {
-    /// DNS domain of the network, such as `maru.internal`.
+    /// DNS domain of the network, such as `maru.home.arpa`.
     pub network: String,
     /// URL of the coordinator for devices.
     pub server_url: String,

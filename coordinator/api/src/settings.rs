@@ -32,7 +32,7 @@ pub struct Settings {
     /// URL for devices, such as `https://maru.example.org`. Default: `http://` and the listening address, which only works on
     /// this machine if that is a wildcard.
     pub server_url: Option<String>,
-    /// DNS domain of the network. Default: `maru.internal`. Never changes once the coordinator has run.
+    /// DNS domain of the network. Default: `maru.home.arpa`. Never changes once the coordinator has run.
     pub network: String,
     /// File whose first line is the URL of a PostgreSQL database. Its host is an address or a socket directory.
     /// Default: none, and data is kept in `var/lib/maru/coordinator/db.sqlite`.

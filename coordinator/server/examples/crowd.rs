@@ -19,7 +19,7 @@ use coordinator_core::model::{NewNode, Owner, Registrant};
 /// Whose they are.
 const PERSON: &str = "crowd";
 /// The network's domain, as the coordinator's settings have it by default.
-const NETWORK: &str = "maru.internal";
+const NETWORK: &str = "maru.home.arpa";
 /// The capability version that they tell.
 const VERSION: u32 = 130;
 

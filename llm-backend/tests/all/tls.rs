@@ -218,7 +218,7 @@ async fn without_trust_nothing_is_sent() {
     untrusted(client(&url, Tls { ca: ours.ca.clone(), ..Tls::default() }).health().await);
     untrusted(client(&url, Tls { ca: ours.ca.clone(), ..theirs }).health().await);
     // Its certificate is for another name.
-    let name = Some("gpu.maru.internal".to_owned());
+    let name = Some("gpu.maru.home.arpa".to_owned());
     untrusted(client(&url, Tls { server_name: name, ..ours.clone() }).health().await);
 
     assert!(server.shared.requests.lock().unwrap().is_empty());
@@ -272,9 +272,9 @@ async fn a_tls_server_answers_behind_a_unix_socket() {
     let authority = Authority::new();
     let (folder, tls) = equipped(&authority);
     let socket = folder.path().join("http.sock");
-    let _server = Server::unix(&authority, "gpu.maru.internal", &socket);
+    let _server = Server::unix(&authority, "gpu.maru.home.arpa", &socket);
     let url = format!("unix://{}", socket.display());
-    let name = Some("gpu.maru.internal".to_owned());
+    let name = Some("gpu.maru.home.arpa".to_owned());
 
     let trusted = client(&url, Tls { server_name: name, ..tls.clone() });
 

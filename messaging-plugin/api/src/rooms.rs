@@ -14,7 +14,7 @@ endpoint::declare! {
 /// A password for an app that knows no other way to sign in.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OneTimePassword {
-    /// The person's user id, such as `@kim:maru.internal`.
+    /// The person's user id, such as `@kim:maru.home.arpa`.
     pub user_id: String,
     /// The password.
     pub password: String,

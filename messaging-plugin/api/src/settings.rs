@@ -17,7 +17,7 @@ pub const FILE: &str = services::TELMEET_MESH.settings;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The network's domain; telmeet relays sealed chat at `chat.<network>`, and is the homeserver at `rooms.<network>`, whose
-    /// name in every id is this domain. Default: `maru.internal`.
+    /// name in every id is this domain. Default: `maru.home.arpa`.
     pub network: String,
     /// Further names of the relay. Default: none.
     pub names: Vec<String>,

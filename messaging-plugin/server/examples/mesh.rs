@@ -1,6 +1,6 @@
 //! telmeet with people on loopback ports, for trying clients without a mesh: each port is a node of one person.
 //!
-//! `cargo run -p telmeet --example mesh ROOT alice=8001 bob=8002`; clients call `http://rooms.maru.internal:8001`, whose
+//! `cargo run -p telmeet --example mesh ROOT alice=8001 bob=8002`; clients call `http://rooms.maru.home.arpa:8001`, whose
 //! name has to lead to 127.0.0.1. Everybody on this machine can be everybody: for development alone.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a program for developers")]
 #![allow(
@@ -29,7 +29,7 @@ async fn main() {
         let (login, port) = person.split_once('=').expect("NAME=PORT");
         let address = SocketAddr::from(([127, 0, 0, 1], port.parse().expect("a port")));
         let listener = TcpListener::bind(address).await.expect("a free port");
-        println!("{login}: http://rooms.maru.internal:{port}");
+        println!("{login}: http://rooms.maru.home.arpa:{port}");
         tokio::spawn(serve(listener, address, (id, login.to_owned()), socket.clone()));
     }
     telmeet::run(&root, Some(settings)).await.expect("telmeet");

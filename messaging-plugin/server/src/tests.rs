@@ -100,7 +100,7 @@ fn member() -> Header {
 
 fn post(path: &str, extra: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nHost: chat.maru.internal\r\nConnection: close\r\n\
+        "POST {path} HTTP/1.1\r\nHost: chat.maru.home.arpa\r\nConnection: close\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n{extra}\r\n{body}",
         body.len()
     )
@@ -144,7 +144,7 @@ async fn a_sealed_request_goes_on_under_the_callers_header() {
         assert!(request.starts_with("POST /maru/v1/chat HTTP/1.1\r\n"), "{request}");
         assert!(request.contains("host: gateway.plugin\r\n"), "{request}");
         assert!(request.contains("accept: text/event-stream\r\n"), "{request}");
-        for dropped in ["cookie", "forwarded", "chat.maru.internal"] {
+        for dropped in ["cookie", "forwarded", "chat.maru.home.arpa"] {
             assert!(!request.to_lowercase().contains(dropped), "{dropped} in {request}");
         }
 

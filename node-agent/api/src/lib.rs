@@ -79,7 +79,7 @@ pub struct Status {
     /// A page that says how this device gets approved.
     #[serde(default)]
     pub auth_url: Option<String>,
-    /// The network's domain, such as `maru.internal`.
+    /// The network's domain, such as `maru.home.arpa`.
     #[serde(default)]
     pub network: Option<String>,
     /// This node.

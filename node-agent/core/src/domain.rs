@@ -48,7 +48,7 @@ pub enum DomainError {
     )]
     Labels,
     /// A single label, which would be a whole top-level domain.
-    #[error("a domain has at least two labels, like maru.internal")]
+    #[error("a domain has at least two labels, like maru.home.arpa")]
     Single,
     /// It ends in digits, or in a special top-level domain.
     #[error("a domain does not end in a number, nor in arpa, invalid, local, localhost or onion")]

@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn the_first_label_of_the_only_host_is_the_name() {
-        for host in ["rooms.maru.internal", "rooms.maru.internal:80", "rooms.home.example.org"] {
+        for host in ["rooms.maru.home.arpa", "rooms.maru.home.arpa:80", "rooms.home.example.org"] {
             let head = of(&["accept: */*", &format!("HoSt: {host}")]);
             assert_eq!(called(head.as_bytes()), RequestedName::Label("rooms"), "{host}");
             assert_eq!(
@@ -64,7 +64,7 @@ mod tests {
         }
         for lines in [
             &["accept: */*"][..],
-            &["host: rooms.maru.internal", "host: rooms.maru.internal"],
+            &["host: rooms.maru.home.arpa", "host: rooms.maru.home.arpa"],
             &["host: rooms"],
             &["host: rooms."],
             &["host: "],
@@ -76,7 +76,7 @@ mod tests {
             RequestedName::Unknown,
             "another protocol"
         );
-        let long = of(&[&format!("x: {}", "a".repeat(HEAD_MAX)), "host: rooms.maru.internal"]);
+        let long = of(&[&format!("x: {}", "a".repeat(HEAD_MAX)), "host: rooms.maru.home.arpa"]);
         assert_eq!(called(long.as_bytes()), RequestedName::Unknown, "too long");
         assert_eq!(
             called(&long.as_bytes()[..HEAD_MAX]),
@@ -89,7 +89,7 @@ mod tests {
         /// What more bytes add to an incomplete head is never asked about twice with different results.
         #[test]
         fn an_answer_is_final(bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..200_usize) {
-            let head = [of(&["host: chat.maru.internal"]).as_bytes(), &bytes].concat();
+            let head = [of(&["host: chat.maru.home.arpa"]).as_bytes(), &bytes].concat();
             let first = called(&head[..cut.min(head.len())]);
             if first != RequestedName::Incomplete {
                 prop_assert_eq!(first, called(&head));

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn network() -> Domain {
-        "maru.internal".parse().unwrap()
+        "maru.home.arpa".parse().unwrap()
     }
 
     #[test]
@@ -68,7 +68,7 @@ mod tests {
         let original =
             "nameserver 192.0.2.53\nsearch a.example\ndomain lan\noptions edns0 trust-ad\n";
         let expected = format!(
-            "{MARK}\nnameserver 100.100.100.100\nsearch maru.internal lan\noptions edns0 trust-ad\n"
+            "{MARK}\nnameserver 100.100.100.100\nsearch maru.home.arpa lan\noptions edns0 trust-ad\n"
         );
         assert_eq!(render(original, &network()), expected);
         assert_eq!(nameservers(original), ["192.0.2.53".parse::<IpAddr>().unwrap()]);

@@ -141,8 +141,8 @@ mod tests {
 
     #[tokio::test]
     async fn open_streams_are_in_no_querys_way() {
-        let mut zone = Zone::new("maru.internal".parse().ok(), &[]);
-        zone.add_node("home.maru.internal.", vec!["100.64.0.1".parse().unwrap()]);
+        let mut zone = Zone::new("maru.home.arpa".parse().ok(), &[]);
+        zone.add_node("home.maru.home.arpa.", vec!["100.64.0.1".parse().unwrap()]);
         let zone = watch::Sender::new(Arc::new(zone));
         let context = Context { zone: zone.subscribe(), forwarder: Arc::default() };
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();

@@ -196,7 +196,7 @@ mod tests {
     fn a_map_is_read_back() {
         let (_root, paths) = paths();
         assert_eq!(load_netmap(&paths).unwrap(), None);
-        let netmap = Netmap { domain: "maru.internal".to_owned(), ..Netmap::default() };
+        let netmap = Netmap { domain: "maru.home.arpa".to_owned(), ..Netmap::default() };
         store_netmap(&paths, &netmap).unwrap();
         assert_eq!(load_netmap(&paths).unwrap(), Some(netmap));
         remove_netmap(&paths).unwrap();

@@ -71,7 +71,7 @@ fn start_with(caller_uid: u32, limits: Limits) -> Running {
     let path = dir.path().join("run/http.sock");
     let socket = Socket::bind(&path, Access::Group).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let guard = Guard::new(["chat.maru.internal"]).declare(declared::DECLARED);
+    let guard = Guard::new(["chat.maru.home.arpa"]).declare(declared::DECLARED);
     let local = |path: &str| path.starts_with("/open/");
     let server = Server { caller_uid, local, guard, refused: crate::problem, limits };
     let task = tokio::spawn(server.serve(socket, router().merge(declared::router()), async {

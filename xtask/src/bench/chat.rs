@@ -166,7 +166,7 @@ fn mesh(laptop: &Instance) -> Result<Sample> {
     let address = laptop.dial(18789)?.peer_addr()?;
     let watch = TokenTimer::start();
     let stream = laptop.machine.in_network(|| std::net::TcpStream::connect(address))?;
-    ask(stream, "chat.maru.internal:18789", watch)
+    ask(stream, "chat.maru.home.arpa:18789", watch)
 }
 
 fn ask(stream: impl Read + Write, host: &str, mut watch: TokenTimer) -> Result<Sample> {

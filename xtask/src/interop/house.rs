@@ -20,7 +20,7 @@ use super::install::Installed;
 use crate::{progress::Step, stop};
 
 /// Where the gateway answers OpenAI's and Ollama's clients.
-const URL: &str = "http://chat.maru.internal:18789";
+const URL: &str = "http://chat.maru.home.arpa:18789";
 /// Where the scripted backend listens, at home.
 const SCRIPTED: u16 = 18080;
 /// Where Ollama listens, at home.

@@ -20,7 +20,7 @@ use crate::{build, go, model, progress::Step};
 /// The scripts, in the repository.
 const SCRIPTS: &str = "interop/matrix";
 /// The homeserver, as a device of the network finds it.
-const URL: &str = "http://rooms.maru.internal";
+const URL: &str = "http://rooms.maru.home.arpa";
 
 /// Of `cargo xtask interop matrix`.
 #[derive(Debug, clap::Args)]

@@ -21,7 +21,7 @@ pub const FILE: &str = services::GATEWAY_MESH.settings;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The network's domain; the gateway answers to `chat.<network>`. Default: `maru.internal`.
+    /// The network's domain; the gateway answers to `chat.<network>`. Default: `maru.home.arpa`.
     pub network: String,
     /// Further names that it answers to, such as the home node's own. Default: none.
     pub names: Vec<String>,

@@ -137,7 +137,7 @@ async fn members_need_no_key_and_theirs_is_not_looked_at() {
     let gateway = gateway();
     let key = gateway.app("webui");
     for text in ["Bearer any-word".to_owned(), format!("Bearer {key}")] {
-        let mut request = request(Method::GET, "/v1/models", "chat.maru.internal:18789", None);
+        let mut request = request(Method::GET, "/v1/models", "chat.maru.home.arpa:18789", None);
         request.headers_mut().insert(header::AUTHORIZATION, text.parse().unwrap());
         let answer = try_send(&gateway.agent_socket(), Some(&ada().header), request).await.unwrap();
         assert_eq!(answer.status, 200);
@@ -256,7 +256,7 @@ async fn of_page(
     method: Method,
     headers: &[(&'static str, &str)],
 ) -> Response {
-    let host = if here { "127.0.0.1:18789" } else { "chat.maru.internal:18789" };
+    let host = if here { "127.0.0.1:18789" } else { "chat.maru.home.arpa:18789" };
     let body = (method == Method::POST).then(hello);
     let mut request = request(method, CHAT, host, body.as_ref());
     request.headers_mut().insert(header::ORIGIN, origin.parse().unwrap());
@@ -307,7 +307,7 @@ async fn a_page_of_a_listed_origin_is_let_in_as_who_asks_and_any_other_is_not() 
     let answer = of_page(&gateway, true, PAGE, Method::OPTIONS, &[]).await;
     assert_eq!(answer.status, 405);
     // Device keys and sealed chat are no page's.
-    let mut request = request(Method::GET, path::DEVICES, "chat.maru.internal:18789", None);
+    let mut request = request(Method::GET, path::DEVICES, "chat.maru.home.arpa:18789", None);
     request.headers_mut().insert(header::ORIGIN, PAGE.parse().unwrap());
     let answer = try_send(&gateway.agent_socket(), Some(&ada().header), request).await.unwrap();
     answer.problem(403, "origin").await;

@@ -13,7 +13,7 @@ use super::{Member, TestGateway, ada, bob, client, gateway_with, member};
 fn slow(gateway: &TestGateway, who: &Member) -> tokio::task::JoinHandle<()> {
     let first = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b"{"))]);
     let request = http::Request::post("/v1/chat/completions")
-        .header(header::HOST, "chat.maru.internal:18789")
+        .header(header::HOST, "chat.maru.home.arpa:18789")
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::CONTENT_LENGTH, 12_000_000)
         .body(Body::from_stream(first.chain(stream::pending())))

@@ -55,7 +55,7 @@ impl TestGateway {
         path: &str,
         body: Option<&Value>,
     ) -> Response {
-        let request = request(method, path, "chat.maru.internal:18789", body);
+        let request = request(method, path, "chat.maru.home.arpa:18789", body);
         try_send(&self.agent_socket(), Some(&who.header), request).await.expect("an answer")
     }
 
@@ -67,7 +67,7 @@ impl TestGateway {
         body: Value,
     ) -> impl Future<Output = Response> + Send + use<> {
         let (socket, header) = (self.agent_socket(), who.header.clone());
-        let request = request(Method::POST, path, "chat.maru.internal:18789", Some(&body));
+        let request = request(Method::POST, path, "chat.maru.home.arpa:18789", Some(&body));
         async move { try_send(&socket, Some(&header), request).await.expect("an answer") }
     }
 

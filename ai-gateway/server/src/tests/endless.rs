@@ -27,7 +27,7 @@ const SURFACES: [Surface; 3] = [
 
 fn request(path: &str, body: Body) -> Request<Body> {
     Request::post(path)
-        .header(header::HOST, "chat.maru.internal:18789")
+        .header(header::HOST, "chat.maru.home.arpa:18789")
         .header(header::CONTENT_TYPE, "application/json")
         .body(body)
         .unwrap()

@@ -53,7 +53,7 @@ async fn a_website_can_neither_send_nor_read() {
     let send = async |change: fn(&mut http::Request<Body>)| {
         let body = json!({"messages": [{"role": "user", "content": "hi"}], "stream": true});
         let mut request =
-            request(Method::POST, "/v1/chat/completions", "chat.maru.internal", Some(&body));
+            request(Method::POST, "/v1/chat/completions", "chat.maru.home.arpa", Some(&body));
         change(&mut request);
         try_send(&gateway.agent_socket(), Some(&ada().header), request).await.unwrap()
     };
@@ -80,7 +80,7 @@ async fn a_website_can_neither_send_nor_read() {
     send(|request| {
         request
             .headers_mut()
-            .insert(header::ORIGIN, "http://chat.maru.internal:18789".parse().unwrap());
+            .insert(header::ORIGIN, "http://chat.maru.home.arpa:18789".parse().unwrap());
     })
     .await
     .openai_error(403, "origin")
@@ -92,7 +92,7 @@ async fn a_website_can_neither_send_nor_read() {
 /// A page that a hostile telmeet serves, and one that a Wi-Fi served under any of our names before the agent was up.
 #[tokio::test]
 async fn no_page_binds_lists_or_revokes_a_device_key_whatever_its_origin() {
-    const OWN: &str = "chat.maru.internal:18789";
+    const OWN: &str = "chat.maru.home.arpa:18789";
     let gateway =
         gateway_with(|config| config.origins = vec!["https://webui.example".parse().unwrap()]);
     let proof = gateway.proof(&ada());
@@ -115,9 +115,9 @@ async fn no_page_binds_lists_or_revokes_a_device_key_whatever_its_origin() {
         (Method::DELETE, &below),
     ];
     let marks = [
-        ("origin", "http://chat.maru.internal"),
-        ("origin", "https://chat.maru.internal"),
-        ("origin", "http://chat.maru.internal:18789"),
+        ("origin", "http://chat.maru.home.arpa"),
+        ("origin", "https://chat.maru.home.arpa"),
+        ("origin", "http://chat.maru.home.arpa:18789"),
         ("origin", "https://webui.example"),
         ("origin", "null"),
         ("sec-fetch-site", "same-origin"),

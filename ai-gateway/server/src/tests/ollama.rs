@@ -252,7 +252,7 @@ async fn every_error_has_ollamas_shape() {
     assert!(said.contains("llamacpp/smollm2 does not support insert"), "{said}");
     let body = json!({});
     for (host, kind, status) in
-        [("evil.example", "application/json", 421), ("chat.maru.internal:18789", "text/plain", 415)]
+        [("evil.example", "application/json", 421), ("chat.maru.home.arpa:18789", "text/plain", 415)]
     {
         let mut request = request(Method::POST, "/api/chat", host, Some(&body));
         request.headers_mut().insert(header::CONTENT_TYPE, kind.parse().unwrap());

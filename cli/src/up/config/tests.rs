@@ -92,7 +92,7 @@ fn each_daemon_reads_what_is_written_for_it() {
 
 #[test]
 fn text_of_the_first_configuration() {
-    insta::assert_snapshot!("coordinator", coordinator_toml("203.0.113.7", "maru.internal"));
+    insta::assert_snapshot!("coordinator", coordinator_toml("203.0.113.7", "maru.home.arpa"));
     insta::assert_snapshot!("agent", agent_toml());
     assert!(openclaw().contains("unix:///run/maru/inference-2/llm.sock"));
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::ExtraDns;
 
-const NETWORK: &str = "maru.internal";
+const NETWORK: &str = "maru.home.arpa";
 
 fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
@@ -36,12 +36,12 @@ fn nodes_are_told_of_resolvers_domains_and_records() {
             record("nas.home.arpa", "192.168.1.9"),
             record("nas.home.arpa", "fd00::9"),
             record("wiki.corp.example", "10.0.0.8"),
-            record("files.maru.internal", "192.168.1.9"),
-            record("laptop.maru.internal", "192.168.1.66"),
+            record("files.maru.home.arpa", "192.168.1.9"),
+            record("laptop.maru.home.arpa", "192.168.1.66"),
         ],
     };
 
-    let told = told(&dns, "laptop.maru.internal");
+    let told = told(&dns, "laptop.maru.home.arpa");
 
     assert_eq!(told.resolvers.len(), 3);
     assert_eq!(told.routes["corp.example"][0].addr, "10.0.0.53");
@@ -49,7 +49,7 @@ fn nodes_are_told_of_resolvers_domains_and_records() {
     let records: Vec<_> =
         told.extra_records.iter().map(|record| (record.name.as_str(), &*record.r#type)).collect();
     let expected = [
-        ("files.maru.internal", "A"),
+        ("files.maru.home.arpa", "A"),
         ("nas.home.arpa", "A"),
         ("nas.home.arpa", "AAAA"),
         ("wiki.corp.example", "A"),
@@ -71,7 +71,7 @@ fn what_cannot_be_meant_is_refused_by_setting() {
     for (domain, servers) in [
         ("a..b", &["10.0.0.1"][..]),
         (NETWORK, &["10.0.0.1"]),
-        ("a.maru.internal", &[]),
+        ("a.maru.home.arpa", &[]),
         ("a", &[]),
     ] {
         let split_domains = BTreeMap::from([(domain.to_owned(), texts(servers))]);
@@ -80,7 +80,7 @@ fn what_cannot_be_meant_is_refused_by_setting() {
     }
     let error = refused(Dns { search_domains: texts(&["-"]), ..Dns::default() });
     assert!(error.contains("search_domains"), "{error}");
-    for name in ["nas", "chat.maru.internal", "home.maru.internal", NETWORK, "a b.example"] {
+    for name in ["nas", "chat.maru.home.arpa", "home.maru.home.arpa", NETWORK, "a b.example"] {
         let extra_records = vec![record(name, "10.0.0.1")];
         let error = refused(Dns { extra_records, ..Dns::default() });
         assert!(error.contains("extra_records"), "{error}");
@@ -89,7 +89,7 @@ fn what_cannot_be_meant_is_refused_by_setting() {
 
 #[test]
 fn a_domain_that_only_ends_like_the_networks_is_foreign() {
-    for name in ["homemaru.internal", "chatmaru.internal", "nas.homemaru.internal"] {
+    for name in ["homemaru.home.arpa", "chatmaru.home.arpa", "nas.homemaru.home.arpa"] {
         let extra_records = vec![record(name, "10.0.0.1")];
         assert!(
             ExtraDns::parse(&Dns { extra_records, ..Dns::default() }, NETWORK).is_ok(),

@@ -10,7 +10,7 @@ fn peer(id: i64) -> Arc<Node> {
 
 fn view(peers: &[i64]) -> View {
     View {
-        domain: "maru.internal".into(),
+        domain: "maru.home.arpa".into(),
         node: peer(1),
         peers: peers.iter().map(|id| (*id, peer(*id))).collect(),
         profiles: BTreeMap::from([(1, UserProfile { id: 1, ..UserProfile::default() })]),
@@ -34,7 +34,7 @@ fn the_first_response_is_whole() {
     assert_eq!(first.peers.unwrap().iter().map(|peer| peer.id).collect::<Vec<_>>(), [2, 3]);
     assert!(first.derp_map.is_some() && first.dns_config.is_some());
     assert_eq!(first.packet_filters.unwrap()["base"].as_ref().unwrap().len(), 1);
-    assert_eq!((first.domain.as_str(), first.user_profiles.len()), ("maru.internal", 1));
+    assert_eq!((first.domain.as_str(), first.user_profiles.len()), ("maru.home.arpa", 1));
 }
 
 #[test]

@@ -103,8 +103,8 @@ fn users_tags_and_domains_are_checked() {
     assert!(
         check_tag("home").is_err() && check_tag("tag:").is_err() && check_tag("tag:1a").is_err()
     );
-    assert!(is_domain("maru.internal"));
-    assert!(!is_domain("maru") && !is_domain("maru.internal.") && !is_domain("Maru.internal"));
+    assert!(is_domain("maru.home.arpa"));
+    assert!(!is_domain("maru") && !is_domain("maru.home.arpa.") && !is_domain("Maru.internal"));
 }
 
 /// Any text, with the letters that devices are called by more often than chance would.

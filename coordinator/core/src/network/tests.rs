@@ -36,7 +36,7 @@ fn network(nodes: &[Node], lets_in: &[&[u64]]) -> CompiledNetwork {
     let records = [Record { name: "chat".to_owned(), node: 1 }];
     let mut compiled = CompiledNetwork::build(
         &Input {
-            domain: "maru.internal",
+            domain: "maru.home.arpa",
             users: &users,
             nodes,
             records: &records,
@@ -104,7 +104,7 @@ fn an_expired_node_is_in_no_map_and_has_none() {
 /// A network of alice's devices and of tagged ones under the first policy.
 fn under_first_policy(nodes: &[Node], previous: Option<&CompiledNetwork>) -> CompiledNetwork {
     let input = Input {
-        domain: "maru.internal",
+        domain: "maru.home.arpa",
         users: &[User { id: 1, name: "alice".to_owned(), created: 0 }],
         nodes,
         records: &[],
@@ -180,7 +180,7 @@ fn a_record_follows_its_node_and_is_told_to_those_who_see_it() {
     assert_eq!(records.len(), 2);
     assert_eq!(
         (records[0].name.as_str(), records[0].value.as_str()),
-        ("chat.maru.internal", "100.64.0.1")
+        ("chat.maru.home.arpa", "100.64.0.1")
     );
     assert_eq!(
         (records[1].r#type.as_str(), records[1].value.as_str()),
@@ -197,7 +197,7 @@ fn a_node_is_written_as_clients_want_it() {
     let view = compiled.view(2).unwrap();
     let home = &view.peers[&1];
 
-    assert_eq!(home.name, "node-1.maru.internal.");
+    assert_eq!(home.name, "node-1.maru.home.arpa.");
     assert_eq!(home.user, TAGGED.0);
     assert_eq!(home.tags, ["tag:home"]);
     assert_eq!((home.online, home.last_seen.as_deref()), (Some(true), None));
@@ -211,7 +211,7 @@ fn what_did_not_change_is_not_made_again() {
     let users = [User { id: 1, name: "alice".to_owned(), created: 0 }];
     let policy = acl::Policy::parse("{}").unwrap();
     let input = Input {
-        domain: "maru.internal",
+        domain: "maru.home.arpa",
         users: &users,
         nodes: &nodes,
         records: &[],

@@ -21,7 +21,7 @@ const RUST: &str = r#"{"Version":130,"KeepAlive":true,
 "Endpoints":[],"EndpointTypes":[]}"#;
 
 /// As a coordinator might write a first response, with Go's nulls.
-const RESPONSE: &str = r#"{"Node":{"ID":1,"StableID":"n1","Name":"home.maru.internal.","User":7,
+const RESPONSE: &str = r#"{"Node":{"ID":1,"StableID":"n1","Name":"home.maru.home.arpa.","User":7,
 "Key":"nodekey:1111111111111111111111111111111111111111111111111111111111111111","KeyExpiry":"0001-01-01T00:00:00Z",
 "Addresses":["100.64.0.1/32","fd7a:115c:a1e0::1/128"],"AllowedIPs":null,"Endpoints":null,"DERP":"127.3.3.40:901",
 "CapMap":{"maru/gateway-identity":["x"],"flag":null},"Tags":null},
@@ -91,7 +91,7 @@ fn a_node_is_written_with_gos_names_and_without_what_is_unset() {
     let node = Node {
         id: 3,
         stable_id: "n3".to_owned(),
-        name: "laptop.maru.internal.".to_owned(),
+        name: "laptop.maru.home.arpa.".to_owned(),
         addresses: vec!["100.64.0.3/32".parse().unwrap(), "fd7a:115c:a1e0::3/128".parse().unwrap()],
         endpoints: vec!["[::1]:1".parse().unwrap()],
         home_derp: 901,
@@ -100,7 +100,7 @@ fn a_node_is_written_with_gos_names_and_without_what_is_unset() {
 
     let key = format!("nodekey:{}", "0".repeat(64));
     let expected = json!({
-        "ID": 3, "StableID": "n3", "Name": "laptop.maru.internal.", "User": 0, "Key": key,
+        "ID": 3, "StableID": "n3", "Name": "laptop.maru.home.arpa.", "User": 0, "Key": key,
         "Addresses": ["100.64.0.3/32", "fd7a:115c:a1e0::3/128"], "Endpoints": ["[::1]:1"], "HomeDERP": 901,
     });
     assert_eq!(serde_json::to_value(node).unwrap(), expected);

@@ -45,7 +45,7 @@ async fn the_network_is_described() {
 
     assert_eq!(
         (&network["network"], &network["server_url"]),
-        (&json!("maru.internal"), &json!("http://coordinator.test:8443"))
+        (&json!("maru.home.arpa"), &json!("http://coordinator.test:8443"))
     );
     assert_eq!(network["noise_public_key"], server_key(coordinator.address).await.to_string());
     assert_eq!(coordinator.ok(Method::GET, "/health", Value::Null).await["status"], "ok");

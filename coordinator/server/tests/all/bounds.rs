@@ -138,7 +138,7 @@ async fn what_waits_to_be_written_is_written_when_the_coordinator_stops() {
 /// An opening of the coordinator's database beside it: while that changes something, the coordinator waits.
 async fn beside(coordinator: &Coordinator) -> Store {
     let file = coordinator.root.path().join("var/lib/maru/coordinator/db.sqlite");
-    Store::open(&Database::Sqlite(file), "maru.internal").await.unwrap()
+    Store::open(&Database::Sqlite(file), "maru.home.arpa").await.unwrap()
 }
 
 /// Lets the coordinator see all that was sent to it: it and the test are one thread.

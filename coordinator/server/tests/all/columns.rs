@@ -94,7 +94,7 @@ on_both_engines! {
 
 impl Tables {
     async fn open(database: &Database, url: String) -> Self {
-        let store = Store::open(database, "maru.internal").await.unwrap();
+        let store = Store::open(database, "maru.home.arpa").await.unwrap();
         let mut change = store.change(Actor::System).await.unwrap();
         change.insert_user("alice", NOW).await.unwrap();
         change.commit().await.unwrap();

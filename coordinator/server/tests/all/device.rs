@@ -352,6 +352,6 @@ impl ClientMap {
     }
 
     pub(crate) fn peer(&self, label: &str) -> Option<&Node> {
-        self.peers.values().find(|peer| peer.name == format!("{label}.maru.internal."))
+        self.peers.values().find(|peer| peer.name == format!("{label}.maru.home.arpa."))
     }
 }

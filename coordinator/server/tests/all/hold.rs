@@ -119,7 +119,7 @@ async fn a_hold_that_postgres_lost_is_taken_again_and_nothing_is_changed_meanwhi
     let database = Database::Postgres(server.url());
     let mut hold = store::lock(&database).await.unwrap();
     let store =
-        Store::open(&database, "maru.internal").await.unwrap().locked_by(&hold).await.unwrap();
+        Store::open(&database, "maru.home.arpa").await.unwrap().locked_by(&hold).await.unwrap();
     is_refused_by_name(&database).await;
     let mut held = hold.watch();
 
@@ -145,7 +145,7 @@ async fn who_finds_another_coordinator_in_its_place_gives_up() {
     let database = Database::Postgres(server.url());
     let mut hold = store::lock(&database).await.unwrap();
     let store =
-        Store::open(&database, "maru.internal").await.unwrap().locked_by(&hold).await.unwrap();
+        Store::open(&database, "maru.home.arpa").await.unwrap().locked_by(&hold).await.unwrap();
     let other = sqlx::AnyConnection::connect(&server.url());
     let mut other = other.await.unwrap();
     end_connections_of_holders(&server.url()).await;
@@ -172,7 +172,7 @@ async fn who_finds_a_lock_without_a_name_in_its_place_waits_for_it() {
     let database = Database::Postgres(server.url());
     let mut hold = store::lock(&database).await.unwrap();
     let store =
-        Store::open(&database, "maru.internal").await.unwrap().locked_by(&hold).await.unwrap();
+        Store::open(&database, "maru.home.arpa").await.unwrap().locked_by(&hold).await.unwrap();
     let mut held = hold.watch();
     let mut other = sqlx::AnyConnection::connect(&server.url()).await.unwrap();
     end_connections_of_holders(&server.url()).await;
@@ -202,7 +202,7 @@ async fn who_was_replaced_writes_nothing_more_although_it_does_not_know_yet() {
     let server = Postgres::start();
     let database = Database::Postgres(server.url());
     let open = async |hold: &DatabaseLock| {
-        Store::open(&database, "maru.internal").await.unwrap().locked_by(hold).await.unwrap()
+        Store::open(&database, "maru.home.arpa").await.unwrap().locked_by(hold).await.unwrap()
     };
     let first = store::lock(&database).await.unwrap();
     let replaced = open(&first).await;
@@ -247,7 +247,7 @@ async fn a_hold_whose_connection_stalled_is_taken_again() {
     let database = Database::Postgres(server.url());
     let mut hold = store::lock(&database).await.unwrap();
     let store =
-        Store::open(&database, "maru.internal").await.unwrap().locked_by(&hold).await.unwrap();
+        Store::open(&database, "maru.home.arpa").await.unwrap().locked_by(&hold).await.unwrap();
     let mut held = hold.watch();
     let holder = holder(&server.url()).await;
 

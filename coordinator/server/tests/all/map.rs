@@ -38,8 +38,8 @@ async fn the_first_response_is_whole_and_what_follows_only_what_changed() {
 
     let whole = stream.next().await.unwrap();
     let node = whole.node.unwrap();
-    assert_eq!(node.name, "first.maru.internal.");
-    assert_eq!((whole.peers.unwrap().len(), whole.domain.as_str()), (0, "maru.internal"));
+    assert_eq!(node.name, "first.maru.home.arpa.");
+    assert_eq!((whole.peers.unwrap().len(), whole.domain.as_str()), (0, "maru.home.arpa"));
     let relay = &whole.derp_map.unwrap().regions[&1].nodes[0];
     assert!(relay.certificate_pin().unwrap().is_some() && !relay.insecure_for_tests);
     assert!(whole.dns_config.unwrap().proxied);
@@ -50,7 +50,7 @@ async fn the_first_response_is_whole_and_what_follows_only_what_changed() {
     assert!(held.last.derp_map.is_none(), "only the peer is new: {:?}", held.last);
     assert_eq!(held.last.peers_changed.len(), 1);
     // Stock apps of 1.100 make no route to a peer that comes without the node itself.
-    assert_eq!(held.last.node.as_ref().unwrap().name, "first.maru.internal.");
+    assert_eq!(held.last.node.as_ref().unwrap().name, "first.maru.home.arpa.");
     drop(second);
 }
 
@@ -173,7 +173,7 @@ async fn a_change_is_told_whoever_made_it() {
     let id = id_of(&coordinator, "second").await;
 
     let file = coordinator.root.path().join("var/lib/maru/coordinator/db.sqlite");
-    let store = Store::open(&Database::Sqlite(file), "maru.internal").await.unwrap();
+    let store = Store::open(&Database::Sqlite(file), "maru.home.arpa").await.unwrap();
     let mut change = store.change(Actor::System).await.unwrap();
     change.delete_node(id).await.unwrap();
     change.commit().await.unwrap();
@@ -205,7 +205,7 @@ async fn a_key_ends_when_its_time_comes_and_not_with_the_next_change() {
     let _second = Device::new("second").join(&coordinator, &key).await;
     let id = id_of(&coordinator, "second").await;
     let file = coordinator.root.path().join("var/lib/maru/coordinator/db.sqlite");
-    let store = Store::open(&Database::Sqlite(file), "maru.internal").await.unwrap();
+    let store = Store::open(&Database::Sqlite(file), "maru.home.arpa").await.unwrap();
     let mut change = store.change(Actor::System).await.unwrap();
     let mut node = change.node(id).await.unwrap().unwrap();
     let at = std::time::SystemTime::now() + Duration::from_secs(10);
@@ -285,7 +285,7 @@ async fn the_policy_decides_who_sees_whom_and_a_change_is_told() {
     let mut on_laptop = laptop.stream().await;
     let whole = on_laptop.next().await.unwrap();
     let names: Vec<_> = whole.peers.unwrap().into_iter().map(|peer| peer.name).collect();
-    assert_eq!(names, ["home.maru.internal."], "the laptop does not see the phone");
+    assert_eq!(names, ["home.maru.home.arpa."], "the laptop does not see the phone");
     assert_eq!(
         whole.packet_filters.unwrap()["base"],
         Some(Vec::new()),
@@ -327,7 +327,7 @@ async fn names_and_capabilities_reach_those_who_see_the_node() {
         stream.until(|held| held.last.dns_config.is_some()).await.last.dns_config.clone().unwrap();
     assert_eq!(
         (dns.extra_records[0].name.as_str(), dns.extra_records[0].value.as_str()),
-        ("chat.maru.internal", "100.64.0.1")
+        ("chat.maru.home.arpa", "100.64.0.1")
     );
 
     coordinator.ok(Method::POST, "/devices/home/rename", json!({ "name": "hall" })).await;

@@ -142,7 +142,7 @@ async fn approval(coordinator: &Coordinator) {
     let node = channel.stream().await.next().await.unwrap().node.unwrap();
     assert_eq!(
         (node.id, node.name.as_str()),
-        (i64::try_from(id).unwrap(), "laptop.maru.internal.")
+        (i64::try_from(id).unwrap(), "laptop.maru.home.arpa.")
     );
     assert_eq!(node.addresses[0].to_string(), "100.64.0.1/32");
 }

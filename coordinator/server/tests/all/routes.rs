@@ -205,7 +205,7 @@ async fn nodes_are_told_of_the_names_that_the_settings_have() {
 
     assert_eq!(told.resolvers[0].addr, "192.168.1.1");
     assert_eq!(told.routes["corp.example"][0].addr, "10.0.0.53");
-    assert_eq!(told.domains, ["maru.internal", "corp.example"]);
+    assert_eq!(told.domains, ["maru.home.arpa", "corp.example"]);
     assert_eq!(told.extra_records[0].name, "nas.home.arpa");
 }
 
@@ -226,7 +226,7 @@ async fn a_database_without_routes_is_brought_up_to_date() {
     }
     connection.close().await.unwrap();
 
-    let store = Store::open(&Database::Sqlite(file), "maru.internal").await.unwrap();
+    let store = Store::open(&Database::Sqlite(file), "maru.home.arpa").await.unwrap();
     let nodes = store.load().await.unwrap().nodes;
     assert_eq!(nodes.len(), 1);
     assert_eq!(nodes[0].routes, Decisions::default());
@@ -234,7 +234,7 @@ async fn a_database_without_routes_is_brought_up_to_date() {
 
 /// The nodes of a new database with one router.
 async fn with_one_node(file: &std::path::Path) -> Vec<Node> {
-    let store = Store::open(&Database::Sqlite(file.to_owned()), "maru.internal").await.unwrap();
+    let store = Store::open(&Database::Sqlite(file.to_owned()), "maru.home.arpa").await.unwrap();
     let mut change = store.change(Actor::System).await.unwrap();
     let new = NewNode {
         id: None,

@@ -56,7 +56,7 @@ on_both_engines! {
 }
 
 async fn open(database: &Database) -> Store {
-    Store::open(database, "maru.internal").await.unwrap()
+    Store::open(database, "maru.home.arpa").await.unwrap()
 }
 
 fn new_node(byte: u8, owner: Owner) -> NewNode {
@@ -292,7 +292,7 @@ async fn a_database_of_another_network_is_refused() {
 
     let error = Store::open(&database, "other.internal").await.unwrap_err();
 
-    assert!(matches!(error, StoreError::OtherNetwork(name) if name == "maru.internal"));
+    assert!(matches!(error, StoreError::OtherNetwork(name) if name == "maru.home.arpa"));
 }
 
 #[tokio::test]
@@ -309,7 +309,7 @@ async fn a_database_of_a_newer_version_is_refused_untouched() {
     pool.close().await;
 
     assert!(matches!(
-        Store::open(&database, "maru.internal").await,
+        Store::open(&database, "maru.home.arpa").await,
         Err(StoreError::Database(DatabaseError::Migrate(_)))
     ));
 }

@@ -69,7 +69,7 @@ fn the_router_sees_neither_prompt_nor_reply_and_only_the_listed_ports() {
         "model": "default", "max_tokens": 30, "ignore_eos": true,
         "messages": [{ "role": "user", "content": prompt }],
     });
-    let host = "chat.maru.internal:18789";
+    let host = "chat.maru.home.arpa:18789";
     let answer = http::request(
         laptop.dial(18789).unwrap(),
         "POST",

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use testkit::blocking::{eventually, eventually_within, http};
 
 /// Where the OpenAI-compatible interface is.
-const HOST: &str = "chat.maru.internal:18789";
+const HOST: &str = "chat.maru.home.arpa:18789";
 
 /// The primary engine among the home's processes.
 const ENGINE: (&str, &str) = ("maru-llm", "run/maru/inference/");
@@ -187,10 +187,10 @@ fn every_way_to_ask_is_answered() {
     assert_eq!(sum("requests"), 5, "{used}");
     assert!(sum("prompt_tokens") > 5 && sum("reply_tokens") > 10, "{used}");
 
-    let named = laptop.machine.sh("getent -s dns hosts chat.maru.internal || true").unwrap();
+    let named = laptop.machine.sh("getent -s dns hosts chat.maru.home.arpa || true").unwrap();
     let address = laptop.status().unwrap()["gateway"]["addresses"].clone();
     assert!(
         address.as_array().unwrap().iter().any(|a| named.starts_with(a.as_str().unwrap())),
-        "chat.maru.internal is {named:?}, should be one of {address}"
+        "chat.maru.home.arpa is {named:?}, should be one of {address}"
     );
 }

@@ -31,7 +31,7 @@ use super::support::{
 /// How the laptop names the model.
 const MODEL: &str = "confidential/smollm2";
 /// Where the OpenAI-compatible interface is.
-const HOST: &str = "chat.maru.internal:18789";
+const HOST: &str = "chat.maru.home.arpa:18789";
 /// In every prompt of the chain.
 const CANARY: &str = "persimmon-7741-canary";
 /// Bytes of a prompt that cannot hide among questions for evidence, which take a few kilobytes.

@@ -31,7 +31,7 @@ fn with_fallback(text: String) -> String {
 /// Asks what the household asks, and says which model answered, and whether evidence stood behind it.
 fn ask(house: &ConfidentialDeployment) -> (String, bool) {
     let body = r#"{"model":"maru","max_tokens":4,"messages":[{"role":"user","content":"hello"}]}"#;
-    let (path, host) = ("/v1/chat/completions", "chat.maru.internal:18789");
+    let (path, host) = ("/v1/chat/completions", "chat.maru.home.arpa:18789");
     let connection = house.laptop.instance.dial(18789).unwrap();
     let answer = http::request(connection, "POST", path, host, &[], Some(body)).unwrap();
     let has_evidence = answer.head.contains("maru-evidence: ");

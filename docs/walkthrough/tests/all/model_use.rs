@@ -19,7 +19,7 @@ use model_sample::{Value as Entry, tiny};
 use serde_json::{Value, json};
 use testkit::blocking::{eventually_within, http};
 
-const HOST: &str = "chat.maru.internal:18789";
+const HOST: &str = "chat.maru.home.arpa:18789";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A streamed chat of so many tokens; an error unless it is whole.

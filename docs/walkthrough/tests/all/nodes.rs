@@ -76,7 +76,7 @@ impl Setup {
         let mut stream = UnixStream::connect(socket).ok()?;
         stream.write_all(&header.encode().unwrap()).ok()?;
         let body = body.to_string();
-        let (path, host) = ("/v1/chat/completions", "chat.maru.internal:18789");
+        let (path, host) = ("/v1/chat/completions", "chat.maru.home.arpa:18789");
         http::request(stream, "POST", path, host, &[], Some(&body)).ok()
     }
 

@@ -22,7 +22,7 @@ use super::support::caller::Caller;
 
 const PORT: u16 = 11434;
 const PATIENCE: Duration = Duration::from_secs(60);
-const HOST: &str = "chat.maru.internal:18789";
+const HOST: &str = "chat.maru.home.arpa:18789";
 const AGENT: &str = "etc/maru/agent.toml";
 const OPENCLAW: &str = "var/lib/maru/gateway/config/openclaw.json";
 /// What an admin wrote, and what nobody may take away.

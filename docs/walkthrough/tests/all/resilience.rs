@@ -25,7 +25,7 @@ const PRIMARY: &str = "llamacpp/default";
 const FALLBACK: &str = "spare/default";
 /// Where telmeet is, and where the gateway is.
 const SERVICES: [(u16, &str); 2] =
-    [(80, "chat.maru.internal"), (18789, "chat.maru.internal:18789")];
+    [(80, "chat.maru.home.arpa"), (18789, "chat.maru.home.arpa:18789")];
 
 fn is_well(stream: Option<impl Read + Write>, path: &str, host: &str) -> bool {
     let answer = stream.and_then(|stream| http::request(stream, "GET", path, host, &[], None).ok());

@@ -12,7 +12,7 @@ use testkit::blocking::http;
 
 use super::support::app::CHAT;
 
-const ROOMS: &str = "rooms.maru.internal";
+const ROOMS: &str = "rooms.maru.home.arpa";
 const PATIENCE: Duration = Duration::from_secs(60);
 const CLIENT: &str = "/_matrix/client/v3";
 const PAGE: &str = "/sign-in/sso?redirectUrl=http%3A%2F%2Flocalhost%3A8000%2Fsso";
@@ -69,7 +69,7 @@ fn two_people_write_to_each_other_and_a_token_works_from_its_own_node_alone() {
     let alices = deployment.member("alices-laptop", "alice").unwrap();
     let bobs = deployment.member("bobs-laptop", "bob").unwrap();
     let (alice, bob) = (App::sign_in(&alices), App::sign_in(&bobs));
-    assert_eq!((&*alice.user, &*bob.user), ("@alice:maru.internal", "@bob:maru.internal"));
+    assert_eq!((&*alice.user, &*bob.user), ("@alice:maru.home.arpa", "@bob:maru.home.arpa"));
 
     let room = json!({"preset": "private_chat", "invite": [bob.user]});
     let room = alice.ask("POST", "/createRoom", Some(&room));

@@ -35,7 +35,7 @@ fn must_be_searched(deployment: &Deployment, laptop: &Member) -> Vec<(u32, Searc
         nodes.push(key.into_bytes());
     }
     let nodes = Search::as_they_are(nodes).unwrap();
-    let name = Search::as_they_are(["chat.maru.internal"]).unwrap();
+    let name = Search::as_they_are(["chat.maru.home.arpa"]).unwrap();
     vec![
         (home("maru-coordinator", "serve"), nodes.clone()),
         (home("maru-coordinator", "relay"), nodes.clone()),

@@ -223,10 +223,10 @@ fn neither_a_hostile_telmeet_nor_the_wifi_of_before_binds_a_key_or_reads_a_sessi
 
     let own = App::new(laptop, 9);
     for origin in [
-        "http://chat.maru.internal",
-        "https://chat.maru.internal",
-        "http://chat.maru.internal:18789",
-        "http://home.maru.internal:18789",
+        "http://chat.maru.home.arpa",
+        "https://chat.maru.home.arpa",
+        "http://chat.maru.home.arpa:18789",
+        "http://home.maru.home.arpa:18789",
     ] {
         script_gets_nothing(laptop, origin, &own);
     }

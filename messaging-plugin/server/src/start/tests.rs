@@ -2,9 +2,9 @@ use std::fs;
 
 use super::*;
 
-const PERSON: &str = "INSERT INTO people (user_id, mesh_user, login, created_at) VALUES ('@a:maru.internal', 1, 'a', 0)";
+const PERSON: &str = "INSERT INTO people (user_id, mesh_user, login, created_at) VALUES ('@a:maru.home.arpa', 1, 'a', 0)";
 const KEY: &str = "INSERT INTO one_time_keys (user_id, device_id, algorithm, key_id, key_json, position, is_claimed) \
-     VALUES ('@a:maru.internal', 'D', 'signed_curve25519', 'k', '{}', 1, 0)";
+     VALUES ('@a:maru.home.arpa', 'D', 'signed_curve25519', 'k', '{}', 1, 0)";
 
 /// Starts, runs these statements, and stops. Returns the generation.
 async fn run(root: &Path, statements: &[&'static str]) -> Result<u32, StartError> {

@@ -9,8 +9,8 @@ fn domain(text: &str) -> Result<String, DomainError> {
 #[test]
 fn a_domain_is_labels_in_lower_case() {
     for (text, written) in [
-        ("maru.internal", "maru.internal"),
-        ("Maru.Internal.", "maru.internal"),
+        ("maru.home.arpa", "maru.home.arpa"),
+        ("Maru.Internal.", "maru.home.arpa"),
         ("a.b.xn--3e0b707e", "a.b.xn--3e0b707e"),
         ("9lives.example", "9lives.example"),
         ("home.arpa", "home.arpa"),
@@ -28,11 +28,11 @@ fn what_is_no_domain_is_refused() {
         ("", Labels),
         (".", Labels),
         ("maru..internal", Labels),
-        ("maru.internal..", Labels),
-        (".maru.internal", Labels),
-        ("-maru.internal", Labels),
+        ("maru.home.arpa..", Labels),
+        (".maru.home.arpa", Labels),
+        ("-maru.home.arpa", Labels),
         ("maru-.internal", Labels),
-        ("maru.internal\nnameserver 192.0.2.1", Labels),
+        ("maru.home.arpa\nnameserver 192.0.2.1", Labels),
         ("maru internal.example", Labels),
         ("*.internal", Labels),
         ("ma_ru.internal", Labels),
@@ -55,38 +55,38 @@ fn what_is_no_domain_is_refused() {
 
 #[test]
 fn hosts_lie_below_their_domain() {
-    let maru: Domain = "maru.internal".parse().unwrap();
+    let maru: Domain = "maru.home.arpa".parse().unwrap();
     let host = |name: &str| maru.host(name);
-    assert_eq!(host("Laptop.maru.internal.").as_deref(), Some("laptop.maru.internal"));
-    assert_eq!(host("a.b.maru.internal").as_deref(), Some("a.b.maru.internal"));
+    assert_eq!(host("Laptop.maru.home.arpa.").as_deref(), Some("laptop.maru.home.arpa"));
+    assert_eq!(host("a.b.maru.home.arpa").as_deref(), Some("a.b.maru.home.arpa"));
     for name in [
-        "maru.internal",
-        ".maru.internal",
+        "maru.home.arpa",
+        ".maru.home.arpa",
         "laptop",
         "laptop.maru.example",
-        "xmaru.internal",
-        "laptop..maru.internal",
-        "laptop.maru.internal..",
-        "la ptop.maru.internal",
-        "_dns.maru.internal",
-        "*.maru.internal",
-        "a\n.maru.internal",
-        "wpad.maru.internal",
-        "ISATAP.maru.internal",
-        "localhost.maru.internal",
+        "xmaru.home.arpa",
+        "laptop..maru.home.arpa",
+        "laptop.maru.home.arpa..",
+        "la ptop.maru.home.arpa",
+        "_dns.maru.home.arpa",
+        "*.maru.home.arpa",
+        "a\n.maru.home.arpa",
+        "wpad.maru.home.arpa",
+        "ISATAP.maru.home.arpa",
+        "localhost.maru.home.arpa",
     ] {
         assert_eq!(host(name), None, "{name:?}");
     }
-    let long = ["a"; 121].join(".") + ".maru.internal";
+    let long = ["a"; 121].join(".") + ".maru.home.arpa";
     assert!(long.len() > NAME_MAX && host(&long).is_none());
 }
 
 #[test]
 fn a_stored_domain_is_checked_when_it_is_read() {
     let read = |json: &str| serde_json::from_str::<Domain>(json).map_err(|error| error.to_string());
-    assert_eq!(read("\"maru.internal\"").unwrap().as_str(), "maru.internal");
+    assert_eq!(read("\"maru.home.arpa\"").unwrap().as_str(), "maru.home.arpa");
     assert!(read("\"com\"").unwrap_err().contains("two labels"));
-    assert!(read("\"maru.internal\\nnameserver 192.0.2.1\"").is_err());
+    assert!(read("\"maru.home.arpa\\nnameserver 192.0.2.1\"").is_err());
 }
 
 /// Texts near to names, as well as any.
@@ -95,7 +95,7 @@ fn texts() -> impl Strategy<Value = String> {
         any::<String>(),
         "[a-zA-Z0-9.\\-_ \n\t\\\\#;*]{0,40}",
         "[a-z0-9-]{1,12}(\\.[a-z0-9-]{1,12}){1,3}\\.?",
-        ("[ -~\n]{0,12}", Just(".maru.internal")).prop_map(|(left, right)| left + right),
+        ("[ -~\n]{0,12}", Just(".maru.home.arpa")).prop_map(|(left, right)| left + right),
     ]
 }
 
@@ -108,7 +108,7 @@ proptest! {
             let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
             text.chars().all(fits) && !text.starts_with('.') && !text.ends_with('.') && !text.contains("..")
         };
-        let maru: Domain = "maru.internal".parse().unwrap();
+        let maru: Domain = "maru.home.arpa".parse().unwrap();
         for domain in [text.parse().unwrap_or(maru.clone()), maru] {
             prop_assert!(is_plain(domain.as_str()) && domain.as_str().contains('.'));
             prop_assert_eq!(domain.as_str().parse(), Ok(domain.clone()));

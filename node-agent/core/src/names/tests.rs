@@ -14,10 +14,10 @@ fn empty() -> Zone {
 
 fn zone() -> Zone {
     let mut zone = empty();
-    zone.add_node("home.maru.internal.", [ip("100.64.0.1"), ip("fd7a:115c:a1e0::1")]);
-    zone.add_node("laptop.maru.internal.", [ip("100.64.0.2")]);
-    zone.add_record("chat.maru.internal", ip("100.64.0.1"));
-    zone.add_record("deep.below.maru.internal", ip("100.64.0.1"));
+    zone.add_node("home.maru.home.arpa.", [ip("100.64.0.1"), ip("fd7a:115c:a1e0::1")]);
+    zone.add_node("laptop.maru.home.arpa.", [ip("100.64.0.2")]);
+    zone.add_record("chat.maru.home.arpa", ip("100.64.0.1"));
+    zone.add_record("deep.below.maru.home.arpa", ip("100.64.0.1"));
     zone.add_record("wiki.example.org", ip("100.64.0.2"));
     zone
 }
@@ -55,9 +55,9 @@ fn v4(text: &str) -> RData {
 #[test]
 fn nodes_and_extra_records_have_their_addresses() {
     let ok = |data| Some((ResponseCode::NoError, data));
-    assert_eq!(ask("home.maru.internal.", RecordType::A), ok(vec![v4("100.64.0.1")]));
+    assert_eq!(ask("home.maru.home.arpa.", RecordType::A), ok(vec![v4("100.64.0.1")]));
     assert_eq!(
-        ask("home.maru.internal.", RecordType::AAAA),
+        ask("home.maru.home.arpa.", RecordType::AAAA),
         ok(vec![RData::AAAA(AAAA("fd7a:115c:a1e0::1".parse().unwrap()))])
     );
     assert_eq!(ask("CHAT.maru.INTERNAL.", RecordType::A), ok(vec![v4("100.64.0.1")]));
@@ -67,23 +67,23 @@ fn nodes_and_extra_records_have_their_addresses() {
 #[test]
 fn a_name_without_that_kind_of_record_exists_all_the_same() {
     let nothing = Some((ResponseCode::NoError, vec![]));
-    assert_eq!(ask("laptop.maru.internal.", RecordType::AAAA), nothing);
-    assert_eq!(ask("laptop.maru.internal.", RecordType::HTTPS), nothing);
-    assert_eq!(ask("maru.internal.", RecordType::A), nothing);
-    assert_eq!(ask("below.maru.internal.", RecordType::A), nothing);
+    assert_eq!(ask("laptop.maru.home.arpa.", RecordType::AAAA), nothing);
+    assert_eq!(ask("laptop.maru.home.arpa.", RecordType::HTTPS), nothing);
+    assert_eq!(ask("maru.home.arpa.", RecordType::A), nothing);
+    assert_eq!(ask("below.maru.home.arpa.", RecordType::A), nothing);
 }
 
 #[test]
 fn unknown_names_of_the_network_are_never_asked_of_others() {
     let unknown = Some((ResponseCode::NXDomain, vec![]));
-    assert_eq!(ask("nobody.maru.internal.", RecordType::A), unknown);
-    assert_eq!(ask("nobody.maru.internal.", RecordType::TXT), unknown);
+    assert_eq!(ask("nobody.maru.home.arpa.", RecordType::A), unknown);
+    assert_eq!(ask("nobody.maru.home.arpa.", RecordType::TXT), unknown);
     assert_eq!(ask("9.0.64.100.in-addr.arpa.", RecordType::PTR), unknown);
 }
 
 #[test]
 fn other_names_are_forwarded() {
-    for name in ["example.org.", "www.wiki.example.org.", "xmaru.internal.", "internal.", "."] {
+    for name in ["example.org.", "www.wiki.example.org.", "xmaru.home.arpa.", "internal.", "."] {
         assert_eq!(ask(name, RecordType::A), None, "{name}");
     }
     assert_eq!(ask("1.2.0.192.in-addr.arpa.", RecordType::PTR), None);
@@ -100,13 +100,13 @@ fn addresses_of_the_mesh_point_back_to_the_node() {
     let name = |text| RData::PTR(PTR(Name::from_ascii(text).unwrap()));
     assert_eq!(
         ask("1.0.64.100.in-addr.arpa.", RecordType::PTR),
-        Some((ResponseCode::NoError, vec![name("home.maru.internal.")]))
+        Some((ResponseCode::NoError, vec![name("home.maru.home.arpa.")]))
     );
     let octets = "fd7a:115c:a1e0::1".parse::<Ipv6Addr>().unwrap().octets();
     let arpa: String = octets.iter().rev().map(|b| format!("{:x}.{:x}.", b & 15, b >> 4)).collect();
     assert_eq!(
         ask(&format!("{arpa}ip6.arpa."), RecordType::PTR),
-        Some((ResponseCode::NoError, vec![name("home.maru.internal.")]))
+        Some((ResponseCode::NoError, vec![name("home.maru.home.arpa.")]))
     );
 }
 
@@ -114,9 +114,9 @@ fn addresses_of_the_mesh_point_back_to_the_node() {
 fn an_answer_too_long_for_a_datagram_says_so() {
     let mut zone = empty();
     for last in 0..200 {
-        zone.add_record("many.maru.internal", IpAddr::from([100, 64, 1, last]));
+        zone.add_record("many.maru.home.arpa", IpAddr::from([100, 64, 1, last]));
     }
-    let packet = query("many.maru.internal.", RecordType::A).to_vec().unwrap();
+    let packet = query("many.maru.home.arpa.", RecordType::A).to_vec().unwrap();
     let Answer::Reply(udp) = zone.answer(&packet, Transport::Udp) else { panic!() };
     assert!(udp.len() <= 512);
     assert!(Message::from_vec(&udp).unwrap().metadata.truncation);
@@ -127,32 +127,32 @@ fn an_answer_too_long_for_a_datagram_says_so() {
 #[test]
 fn a_node_with_an_impossible_name_spoils_nothing() {
     let mut zone = zone();
-    zone.add_node(&format!("{}.maru.internal.", "x".repeat(64)), [ip("100.64.0.9")]);
+    zone.add_node(&format!("{}.maru.home.arpa.", "x".repeat(64)), [ip("100.64.0.9")]);
     zone.add_node("a..b", [ip("100.64.0.9")]);
-    assert_eq!(zone.lookup("home.maru.internal"), [ip("100.64.0.1"), ip("fd7a:115c:a1e0::1")]);
+    assert_eq!(zone.lookup("home.maru.home.arpa"), [ip("100.64.0.1"), ip("fd7a:115c:a1e0::1")]);
 }
 
 #[test]
 fn names_and_addresses_of_others_are_not_taken() {
     let mut zone = empty();
-    for name in ["bank.example", "maru.internal", "org", "wpad.maru.internal", "a b.maru.internal"]
+    for name in ["bank.example", "maru.home.arpa", "org", "wpad.maru.home.arpa", "a b.maru.home.arpa"]
     {
         zone.add_record(name, ip("100.64.0.9"));
         zone.add_node(name, [ip("100.64.0.9")]);
     }
     for address in ["8.8.8.8", "192.168.1.1", "127.0.0.1", "2001:db8::1", "::1"] {
-        zone.add_record("printer.maru.internal", ip(address));
-        zone.add_node("printer.maru.internal", [ip(address)]);
+        zone.add_record("printer.maru.home.arpa", ip(address));
+        zone.add_node("printer.maru.home.arpa", [ip(address)]);
     }
     assert_eq!(zone, empty());
     let mut nameless = Zone::new(None, &[]);
-    nameless.add_node("home.maru.internal", [ip("100.64.0.1")]);
+    nameless.add_node("home.maru.home.arpa", [ip("100.64.0.1")]);
     assert_eq!(nameless, Zone::default());
 }
 
 #[test]
 fn what_is_no_query_gets_no_answer() {
-    let mut response = query("home.maru.internal.", RecordType::A);
+    let mut response = query("home.maru.home.arpa.", RecordType::A);
     response.metadata.message_type = MessageType::Response;
     let packet = response.to_vec().unwrap();
     assert_eq!(zone().answer(&packet, Transport::Udp), Answer::Drop);
@@ -164,7 +164,7 @@ fn names() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
         "[a-zA-Z0-9.*_ \n-]{0,20}",
-        "[a-z-]{1,6}(\\.[a-z]{1,6}){0,2}(\\.maru)?\\.internal\\.?",
+        "[a-z-]{1,6}(\\.[a-z]{1,6}){0,2}(\\.maru)?\\.home\\.arpa\\.?",
         "[a-z.\n]{0,8}\\.example\\.org",
     ]
 }
@@ -191,7 +191,7 @@ proptest! {
         for (name, addresses) in &zone.forward {
             let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
             prop_assert!(name.chars().all(fits), "{name:?}");
-            prop_assert!(name.ends_with(".maru.internal") || name.ends_with(".example.org"), "{name:?}");
+            prop_assert!(name.ends_with(".maru.home.arpa") || name.ends_with(".example.org"), "{name:?}");
             prop_assert!(addresses.iter().all(|address| mesh::contains(*address)), "{addresses:?}");
         }
         for (address, name) in &zone.reverse {
@@ -219,7 +219,7 @@ proptest! {
         to in any::<u8>(),
         cut in any::<prop::sample::Index>(),
     ) {
-        let mut packet = query("home.maru.internal.", RecordType::A).to_vec().unwrap();
+        let mut packet = query("home.maru.home.arpa.", RecordType::A).to_vec().unwrap();
         let at = at.index(packet.len());
         packet[at] = to;
         packet.truncate(cut.index(packet.len() + 1));

@@ -21,7 +21,7 @@ fn node(id: u8, name: &str) -> Node {
     Node {
         id: id.into(),
         stable_id: format!("n{id}"),
-        name: format!("{name}.maru.internal."),
+        name: format!("{name}.maru.home.arpa."),
         user: 1,
         key: NodePublic::from_bytes([id; 32]),
         addresses: vec![
@@ -48,13 +48,13 @@ fn rule(port: u16) -> FilterRule {
 
 fn first() -> MapResponse {
     let chat = DnsRecord {
-        name: "chat.maru.internal".to_owned(),
+        name: "chat.maru.home.arpa".to_owned(),
         value: "100.64.0.1".to_owned(),
         ..DnsRecord::default()
     };
     MapResponse {
         node: Some(node(2, "laptop")),
-        domain: "maru.internal".to_owned(),
+        domain: "maru.home.arpa".to_owned(),
         peers: Some(vec![home(), node(3, "phone")]),
         packet_filters: Some([(BASE_FILTER.to_owned(), Some(vec![rule(80)]))].into()),
         user_profiles: vec![UserProfile {
@@ -229,7 +229,7 @@ fn a_caller_is_the_person_or_the_tagged_node_and_never_this_node() {
 #[test]
 fn the_gateway_is_the_node_that_the_coordinator_names() {
     let gateway = netmap().gateway().unwrap();
-    assert_eq!(gateway.host, "chat.maru.internal");
+    assert_eq!(gateway.host, "chat.maru.home.arpa");
     assert_eq!((gateway.stable_id.as_str(), gateway.identity.as_str()), ("n1", "key"));
     assert_eq!(gateway.addresses, [ip("100.64.0.1")]);
 }
@@ -237,14 +237,14 @@ fn the_gateway_is_the_node_that_the_coordinator_names() {
 #[test]
 fn names_come_from_nodes_and_extra_records() {
     let zone = netmap().zone(&[]);
-    assert_eq!(zone.lookup("phone.maru.internal")[0], ip("100.64.0.3"));
-    assert_eq!(zone.lookup("chat.maru.internal"), [ip("100.64.0.1")]);
+    assert_eq!(zone.lookup("phone.maru.home.arpa")[0], ip("100.64.0.3"));
+    assert_eq!(zone.lookup("chat.maru.home.arpa"), [ip("100.64.0.1")]);
 }
 
 /// A first message of a coordinator that calls the network otherwise, and its home another machine.
 fn renamed() -> MapResponse {
     let elsewhere = |mut node: Node| {
-        node.name = node.name.replace("maru.internal", "bank.example");
+        node.name = node.name.replace("maru.home.arpa", "bank.example");
         node
     };
     let mut response = first();
@@ -264,17 +264,17 @@ fn renamed() -> MapResponse {
 fn the_first_map_fixes_the_domain_and_another_one_is_refused_and_told() {
     let mut netmap = netmap();
     let zone = netmap.zone(&[]);
-    assert_eq!(netmap.network().unwrap().as_str(), "maru.internal");
+    assert_eq!(netmap.network().unwrap().as_str(), "maru.home.arpa");
     assert_eq!(netmap.problem(), None);
 
     netmap.apply_first(renamed()).unwrap();
     for _ in 0..2 {
-        assert_eq!(netmap.network().unwrap().as_str(), "maru.internal");
+        assert_eq!(netmap.network().unwrap().as_str(), "maru.home.arpa");
         assert_eq!(netmap.zone(&[]), zone, "the old names stay");
         assert_eq!(keys(&netmap), [1, 3], "all else is as the coordinator says");
         let problem = netmap.problem().unwrap().to_string();
         assert!(
-            problem.contains("\"bank.example\"") && problem.contains("maru.internal"),
+            problem.contains("\"bank.example\"") && problem.contains("maru.home.arpa"),
             "{problem}"
         );
         // A later message that is about a peer alone.
@@ -289,7 +289,7 @@ fn the_first_map_fixes_the_domain_and_another_one_is_refused_and_told() {
 
 #[test]
 fn a_first_map_without_a_domain_that_can_be_used_means_no_names() {
-    for name in ["laptop.com.", "laptop", "laptop.maru.internal\nnameserver 192.0.2.1"] {
+    for name in ["laptop.com.", "laptop", "laptop.maru.home.arpa\nnameserver 192.0.2.1"] {
         let mut netmap = Netmap::default();
         let node = Node { name: name.to_owned(), ..node(2, "laptop") };
         netmap.apply_first(MapResponse { node: Some(node), ..MapResponse::default() }).unwrap();
@@ -300,7 +300,7 @@ fn a_first_map_without_a_domain_that_can_be_used_means_no_names() {
         // What was not shown when the device joined is not taken later.
         netmap.apply_first(first()).unwrap();
         assert_eq!((netmap.network(), netmap.zone(&[])), (None, Zone::default()));
-        assert!(netmap.problem().unwrap().to_string().contains("maru.internal"));
+        assert!(netmap.problem().unwrap().to_string().contains("maru.home.arpa"));
     }
 }
 
@@ -311,7 +311,7 @@ fn other_domains_are_named_only_if_the_settings_list_them() {
     for (name, value) in [
         ("wiki.kim.example", "100.64.0.1"),
         ("www.bank.example", "100.64.0.1"),
-        ("dns.maru.internal", "8.8.8.8"),
+        ("dns.maru.home.arpa", "8.8.8.8"),
         ("router.kim.example", "192.168.1.1"),
     ] {
         let (name, value) = (name.to_owned(), value.to_owned());
@@ -321,7 +321,7 @@ fn other_domains_are_named_only_if_the_settings_list_them() {
     let listed = ["kim.example".parse().unwrap()];
     assert_eq!(netmap.zone(&listed).lookup("wiki.kim.example"), [ip("100.64.0.1")]);
     assert_eq!(netmap.zone(&[]).lookup("wiki.kim.example"), [] as [IpAddr; 0]);
-    for name in ["www.bank.example", "dns.maru.internal", "router.kim.example"] {
+    for name in ["www.bank.example", "dns.maru.home.arpa", "router.kim.example"] {
         assert_eq!(netmap.zone(&listed).lookup(name), [] as [IpAddr; 0], "{name}");
     }
 }
@@ -333,7 +333,7 @@ fn what_is_shown_or_logged_of_a_map_has_no_control_characters() {
     let peers = response.peers.as_mut().unwrap();
     peers.push(Node { stable_id: bad.to_owned(), ..node(4, "tablet") });
     peers.push(Node { tags: vec![bad.to_owned()], ..node(5, "tv") });
-    peers[1].name = format!("{bad}.maru.internal");
+    peers[1].name = format!("{bad}.maru.home.arpa");
     response.user_profiles[0].login_name = bad.to_owned();
     response.health = Some(vec![bad.to_owned()]);
     let mut netmap = Netmap::default();

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_could_be_more_than_a_domain_is_no_question() {
-        for good in ["maru.internal", "a.b", "x-1.example.org"] {
+        for good in ["maru.home.arpa", "a.b", "x-1.example.org"] {
             let request = Request::Point(domain(good).unwrap());
             assert_eq!(Request::decode(&request.encode()), Some(request), "{good}");
         }
@@ -69,7 +69,7 @@ mod tests {
             "",
             "internal",
             "Maru.internal",
-            "maru.internal.",
+            "maru.home.arpa.",
             "maru..internal",
             "a.b\nnameserver 192.0.2.1",
             "a.b nameserver",

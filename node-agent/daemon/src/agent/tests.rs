@@ -88,18 +88,18 @@ fn the_domain_is_kept_with_the_membership_until_the_next_one() {
     let root = tempfile::tempdir().unwrap();
     let first = agent(root.path());
     first.join(membership("http://a"));
-    assert!(first.apply_map(map("maru.internal"), true));
-    assert_eq!(network(&first).as_deref(), Some("maru.internal"));
+    assert!(first.apply_map(map("maru.home.arpa"), true));
+    assert_eq!(network(&first).as_deref(), Some("maru.home.arpa"));
 
     // Started again, without a map on disk.
     let state = State::load_or_generate(&Paths::new(root.path())).unwrap();
     let again = Agent::new(Config::default(), Paths::new(root.path()), state, Netmap::default());
     assert!(again.apply_map(map("bank.example"), true));
-    assert_eq!(network(&again).as_deref(), Some("maru.internal"));
+    assert_eq!(network(&again).as_deref(), Some("maru.home.arpa"));
     assert!(again.netmap.borrow().problem().is_some());
     again.clear_netmap();
     assert!(again.apply_map(map("bank.example"), true));
-    assert_eq!(network(&again).as_deref(), Some("maru.internal"));
+    assert_eq!(network(&again).as_deref(), Some("maru.home.arpa"));
 
     again.join(membership("http://b"));
     assert!(again.apply_map(map("bank.example"), true));
@@ -111,14 +111,14 @@ fn a_member_of_before_keeps_the_domain_of_its_map_on_disk() {
     let root = tempfile::tempdir().unwrap();
     let mut state = State::generate().unwrap();
     state.membership = Some(Membership { registered: true, ..membership("http://a") });
-    let mut netmap = Netmap { node: map("maru.internal").node, ..Netmap::default() };
+    let mut netmap = Netmap { node: map("maru.home.arpa").node, ..Netmap::default() };
     netmap.naming = Naming::Open;
 
     let agent = Agent::new(Config::default(), Paths::new(root.path()), state, netmap);
 
-    assert_eq!(network(&agent).as_deref(), Some("maru.internal"));
+    assert_eq!(network(&agent).as_deref(), Some("maru.home.arpa"));
     assert!(agent.apply_map(map("bank.example"), true));
-    assert_eq!(network(&agent).as_deref(), Some("maru.internal"));
+    assert_eq!(network(&agent).as_deref(), Some("maru.home.arpa"));
 }
 
 /// One that waited to be written when the device left.

@@ -54,7 +54,7 @@ impl Fake {
         let admitted = RegisterResponse { machine_authorized: true, ..RegisterResponse::default() };
         let node = Node {
             id: 1,
-            name: "laptop.maru.internal.".to_owned(),
+            name: "laptop.maru.home.arpa.".to_owned(),
             machine_authorized: true,
             ..Node::default()
         };

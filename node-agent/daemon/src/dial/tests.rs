@@ -30,7 +30,7 @@ fn node(id: u8, addresses: &[&str]) -> Node {
     Node {
         id: id.into(),
         stable_id: format!("n{id}"),
-        name: format!("node{id}.maru.internal."),
+        name: format!("node{id}.maru.home.arpa."),
         key: NodePublic::from_bytes([id; 32]),
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         ..Node::default()

@@ -133,7 +133,7 @@ mod tests {
         "nameserver 192.0.2.53\nnameserver\t2001:db8::53\nsearch lan\noptions edns0\n";
 
     fn domain() -> Domain {
-        "maru.internal".parse().unwrap()
+        "maru.home.arpa".parse().unwrap()
     }
 
     struct Files {
@@ -170,7 +170,7 @@ mod tests {
         assert!(conf.take(&domain()).unwrap());
         assert!(conf.take(&domain()).unwrap());
         let text = read(&files.path).unwrap();
-        assert!(text.contains("nameserver 100.100.100.100\nsearch maru.internal lan\n"), "{text}");
+        assert!(text.contains("nameserver 100.100.100.100\nsearch maru.home.arpa lan\n"), "{text}");
         assert!(text.contains("options edns0"));
         assert_eq!(files.previous().len(), 2);
         conf.restore().unwrap();

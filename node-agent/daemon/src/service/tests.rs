@@ -15,7 +15,7 @@ fn node(id: u8) -> Node {
     Node {
         id: id.into(),
         stable_id: format!("n{id}"),
-        name: format!("node{id}.maru.internal."),
+        name: format!("node{id}.maru.home.arpa."),
         user: 7,
         key: NodePublic::from_bytes([id; 32]),
         addresses: vec![format!("100.64.0.{id}/32").parse().unwrap()],
@@ -207,7 +207,7 @@ async fn answered(answers: ResponsePolicy, pieces: &[&str]) -> Vec<u8> {
     let serving =
         tokio::spawn(port.serve(stream, address("100.64.0.2:5000"), address("100.64.0.1:80")));
     let (mut saying, _) = service.accept().await.unwrap();
-    client.write_all(b"GET / HTTP/1.1\r\nHost: rooms.maru.internal\r\n\r\n").await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: rooms.maru.home.arpa\r\n\r\n").await.unwrap();
     assert!(saying.read(&mut [0; 4096]).await.unwrap() > 0);
     let mut got = Vec::new();
     for piece in pieces {

@@ -144,7 +144,7 @@ fn without_the_coordinator_an_agent_restarts_and_works() {
         network.laptop.hello(&service).filter(|back| back == "hello")
     });
     let home = (0, vec![network.home.address()]);
-    assert_eq!(network.laptop.resolve("server.maru.internal"), Some(home));
+    assert_eq!(network.laptop.resolve("server.maru.home.arpa"), Some(home));
     let status = network.laptop.status();
     assert_eq!(status["state"], "running");
     assert_eq!(status["coordinator"]["connected"], false);
@@ -197,11 +197,11 @@ fn names_go_through_the_agent_and_back_when_it_stops() {
     let machine = network.laptop.machine.clone();
     let conf = || machine.sh("cat /etc/resolv.conf").unwrap();
     eventually("resolv.conf", || conf().contains("nameserver 100.100.100.100"));
-    assert!(conf().contains("search maru.internal"));
+    assert!(conf().contains("search maru.home.arpa"));
     network.laptop.peer("server");
     let home = Some((0, vec![network.home.address()]));
-    assert_eq!(network.laptop.resolve("server.maru.internal"), home);
-    assert_eq!(network.laptop.resolve("nobody.maru.internal"), Some((3, vec![])));
+    assert_eq!(network.laptop.resolve("server.maru.home.arpa"), home);
+    assert_eq!(network.laptop.resolve("nobody.maru.home.arpa"), Some((3, vec![])));
     // There is no other resolver here: an honest failure, not silence.
     assert_eq!(network.laptop.resolve("example.org"), Some((2, vec![])));
 
@@ -390,9 +390,9 @@ fn the_network_around_does_not_ask_the_resolver() {
     let network = network();
     let router = &network.plane.topology.router;
     router.sh("ip route add 100.100.100.100/32 via 10.77.1.2").unwrap();
-    let ask = || control_plane::resolve(router, "server.maru.internal");
+    let ask = || control_plane::resolve(router, "server.maru.home.arpa");
 
-    assert!(network.home.resolve("server.maru.internal").is_some());
+    assert!(network.home.resolve("server.maru.home.arpa").is_some());
     assert_eq!(ask(), None);
     // Without the table it would have been answered: the drop was the table's doing.
     network.home.machine.flush_nftables_for_good().unwrap();

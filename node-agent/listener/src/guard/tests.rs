@@ -8,7 +8,7 @@ const HERE: &str = "100.64.0.1:80";
 const LISTED: [&str; 3] = ["https://app.example", "http://localhost:3000", "app://notes"];
 
 fn guard() -> Guard {
-    Guard::new(["chat.maru.internal", "host.containers.internal", "10.0.2.2"])
+    Guard::new(["chat.maru.home.arpa", "host.containers.internal", "10.0.2.2"])
         .close_to_browsers("/maru/v1/devices")
         .list_origins(LISTED, &["/v1", "/api"])
 }
@@ -38,7 +38,7 @@ fn get(to: &str, host: &str) -> Result<(), Refusal> {
 #[test]
 fn answers_to_its_names_and_its_address() {
     for host in
-        ["chat.maru.internal", "Chat.Maru.Internal.", "chat.maru.internal:80", "100.64.0.1", HERE]
+        ["chat.maru.home.arpa", "Chat.Maru.Internal.", "chat.maru.home.arpa:80", "100.64.0.1", HERE]
     {
         assert_eq!(get(HERE, host), Ok(()), "{host}");
     }
@@ -50,13 +50,13 @@ fn answers_to_its_names_and_its_address() {
 fn a_name_bound_to_our_address_by_someone_else_is_refused() {
     for host in [
         "evil.example",
-        "chat.maru.internal.evil.example",
-        "chat.maru.internal:8080",
-        "chat.maru.internal:",
+        "chat.maru.home.arpa.evil.example",
+        "chat.maru.home.arpa:8080",
+        "chat.maru.home.arpa:",
         "100.64.0.2",
         "127.0.0.1",
         "localhost",
-        "me@chat.maru.internal",
+        "me@chat.maru.home.arpa",
         "",
     ] {
         assert_eq!(get(HERE, host), Err(Refusal::Host), "{host}");
@@ -70,7 +70,7 @@ fn a_name_bound_to_our_address_by_someone_else_is_refused() {
 
 fn with_origin(path: &str, to: &str, origin: &str) -> Result<(), Refusal> {
     let headers =
-        [("host", "chat.maru.internal"), ("content-type", "application/json"), ("origin", origin)];
+        [("host", "chat.maru.home.arpa"), ("content-type", "application/json"), ("origin", origin)];
     judge(to, "POST", path, &headers)
 }
 
@@ -79,14 +79,14 @@ fn with_origin(path: &str, to: &str, origin: &str) -> Result<(), Refusal> {
 #[test]
 fn no_page_may_speak_not_even_of_its_own_origin() {
     for origin in [
-        "http://chat.maru.internal",
+        "http://chat.maru.home.arpa",
         "http://100.64.0.1",
         "null",
         "https://evil.example",
-        "https://chat.maru.internal",
-        "http://chat.maru.internal:8080",
-        "http://chat.maru.internal.evil.example",
-        "http://chat.maru.internal@evil.example",
+        "https://chat.maru.home.arpa",
+        "http://chat.maru.home.arpa:8080",
+        "http://chat.maru.home.arpa.evil.example",
+        "http://chat.maru.home.arpa@evil.example",
         "http://100.64.0.2",
         "file://",
         "",
@@ -102,13 +102,13 @@ fn no_page_may_speak_not_even_of_its_own_origin() {
 fn what_is_closed_to_browsers_takes_no_mark_of_one() {
     let ask = |method, path, mark: Option<(&str, &str)>| {
         let mut headers =
-            vec![("host", "chat.maru.internal"), ("content-type", "application/json")];
+            vec![("host", "chat.maru.home.arpa"), ("content-type", "application/json")];
         headers.extend(mark);
         judge(HERE, method, path, &headers)
     };
     let (closed, below) = ("/maru/v1/devices", "/maru/v1/devices/abc");
     let marks = [
-        ("origin", "http://chat.maru.internal"),
+        ("origin", "http://chat.maru.home.arpa"),
         ("origin", "null"),
         ("origin", LISTED[0]),
         ("sec-fetch-site", "none"),
@@ -182,7 +182,7 @@ fn on_this_machine_it_is_a_loopback_address_or_one_of_its_names_at_any_port() {
         "LocalHost.",
         "host.containers.internal:18789",
         "10.0.2.2:18789",
-        "chat.maru.internal:18789",
+        "chat.maru.home.arpa:18789",
     ] {
         assert_eq!(judge_here("/v1/models", &[("host", host)]), Ok(()), "{host}");
     }
@@ -255,7 +255,7 @@ proptest! {
         if let Ok(request) = origin(Request::builder().uri("/").header("host", "100.64.0.1")) {
             prop_assert!(guard().check(&request, HERE.parse().unwrap()).is_err());
         }
-        let names_us = text.to_ascii_lowercase().contains("chat.maru.internal")
+        let names_us = text.to_ascii_lowercase().contains("chat.maru.home.arpa")
             || text.contains("100.64.0.1") || text.contains("64.")
             || ["local", "127.", "::1", "10.0", "host"].iter().any(|own| text.to_ascii_lowercase().contains(own));
         prop_assume!(!names_us);

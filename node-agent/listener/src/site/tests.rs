@@ -4,13 +4,13 @@ use proptest::prelude::*;
 use crate::{Guard, Refusal, Site, Website};
 
 const HERE: &str = "100.64.0.1:80";
-const NAME: &str = "rooms.maru.internal";
+const NAME: &str = "rooms.maru.home.arpa";
 const EVIL: (&str, &str) = ("origin", "https://evil.example");
 const JSON: (&str, &str) = ("content-type", "application/json");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const TEXT: (&str, &str) = ("content-type", "text/plain");
 const TOKEN: (&str, &str) = ("authorization", "Bearer abc");
-const OWN: (&str, &str) = ("origin", "http://rooms.maru.internal");
+const OWN: (&str, &str) = ("origin", "http://rooms.maru.home.arpa");
 
 fn guard() -> Guard {
     let rules = &[
@@ -18,7 +18,7 @@ fn guard() -> Guard {
         ("/_matrix/sso", Website::Page),
         ("/_matrix/oauth/token", Website::Forms),
     ];
-    Guard::new(["chat.maru.internal"]).site(Site::new("Rooms.maru.internal.", rules))
+    Guard::new(["chat.maru.home.arpa"]).site(Site::new("Rooms.maru.home.arpa.", rules))
 }
 
 fn judge(asked: &str, host: &str, headers: &[(&str, &str)]) -> Result<(), Refusal> {
@@ -75,9 +75,9 @@ fn no_website_may_ask_what_needs_no_token() {
         "https://evil.example",
         "null",
         "",
-        "http://chat.maru.internal",
-        "http://rooms.maru.internal:8080",
-        "http://rooms.maru.internal.evil.example",
+        "http://chat.maru.home.arpa",
+        "http://rooms.maru.home.arpa:8080",
+        "http://rooms.maru.home.arpa.evil.example",
         "http://100.64.0.1",
     ] {
         assert_eq!(send(&[("origin", origin), FORM, TOKEN]), Err(Refusal::Origin), "{origin}");
@@ -100,16 +100,16 @@ fn no_website_may_ask_what_needs_no_token() {
 
 #[test]
 fn the_rules_of_a_name_are_for_that_name_alone() {
-    for host in ["ROOMS.maru.internal", "rooms.maru.internal.", "rooms.maru.internal:80"] {
+    for host in ["ROOMS.maru.home.arpa", "rooms.maru.home.arpa.", "rooms.maru.home.arpa:80"] {
         assert_eq!(judge("GET /_matrix/sync", host, &[EVIL]), Ok(()), "{host}");
     }
-    for host in ["chat.maru.internal", "100.64.0.1"] {
+    for host in ["chat.maru.home.arpa", "100.64.0.1"] {
         assert_eq!(judge("GET /_matrix/sync", host, &[EVIL]), Err(Refusal::Origin), "{host}");
         let page = [("origin", &format!("http://{host}")[..]), FORM];
         assert_eq!(judge("POST /_matrix/sso", host, &page), Err(Refusal::Origin), "{host}");
     }
     assert_eq!(judge("GET /_matrix/sync", "rooms.evil.example", &[]), Err(Refusal::Host));
-    let other = "GET http://chat.maru.internal/_matrix/sync";
+    let other = "GET http://chat.maru.home.arpa/_matrix/sync";
     assert_eq!(judge(other, NAME, &[]), Err(Refusal::Host), "the request line names another");
 }
 

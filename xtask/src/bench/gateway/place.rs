@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Name that the gateway answers to.
-const HOST: &str = "chat.maru.internal:18789";
+const HOST: &str = "chat.maru.home.arpa:18789";
 
 /// The address of a listener, as options of the load generator.
 #[derive(Clone, Debug)]

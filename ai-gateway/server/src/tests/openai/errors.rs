@@ -162,7 +162,7 @@ async fn refusals_of_the_listener_and_unknown_paths_have_openais_format() {
     let gateway = gateway();
     let send = async |method: Method, path: &str, change: fn(&mut http::Request<Body>)| {
         let body = json!({"messages": []});
-        let mut request = request(method, path, "chat.maru.internal", Some(&body));
+        let mut request = request(method, path, "chat.maru.home.arpa", Some(&body));
         change(&mut request);
         try_send(&gateway.agent_socket(), Some(&ada().header), request).await.unwrap()
     };
@@ -193,7 +193,7 @@ async fn an_authorization_header_changes_nothing() {
     let gateway = gateway();
     let body = json!({"messages": [{"role": "user", "content": "hi"}]});
     let mut request =
-        request(Method::POST, "/v1/chat/completions", "chat.maru.internal", Some(&body));
+        request(Method::POST, "/v1/chat/completions", "chat.maru.home.arpa", Some(&body));
     request.headers_mut().insert(header::AUTHORIZATION, "Bearer sk-anything".parse().unwrap());
     let answer = try_send(&gateway.agent_socket(), Some(&ada().header), request).await.unwrap();
     assert_eq!(answer.status, 200);

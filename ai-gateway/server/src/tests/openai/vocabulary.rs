@@ -55,7 +55,7 @@ async fn everything_that_changes_the_answer_reaches_the_model() {
 async fn half_a_character_reaches_the_model_as_the_replacement_character() {
     let gateway = gateway();
     let (text, host) =
-        (r#"{"messages":[{"role":"user","content":"cut \ud83d"}]}"#, "chat.maru.internal:18789");
+        (r#"{"messages":[{"role":"user","content":"cut \ud83d"}]}"#, "chat.maru.home.arpa:18789");
     let asked = request(Method::POST, "/v1/chat/completions", host, Some(&json!({})));
     let asked = asked.map(|_: Body| Body::from(text));
     let answer = try_send(&gateway.agent_socket(), Some(&ada().header), asked).await.unwrap();

@@ -29,7 +29,7 @@ fn with_routers(
     let tags = r#""tag:router": [], "tag:second": [], "tag:exit": []"#;
     let policy = format!(r#"{{ "tagOwners": {{ {tags} }}, {policy} }}"#);
     let input = Input {
-        domain: "maru.internal",
+        domain: "maru.home.arpa",
         users: &[user(1, "alice"), user(2, "bob")],
         nodes: &nodes,
         records: &[],

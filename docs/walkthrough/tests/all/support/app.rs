@@ -25,9 +25,9 @@ use testkit::blocking::http::{self, Response};
 use uuid::Uuid;
 
 /// The Host of the messenger's listener.
-pub(crate) const CHAT: &str = "chat.maru.internal";
+pub(crate) const CHAT: &str = "chat.maru.home.arpa";
 /// The Host of the gateway's own listener.
-pub(crate) const OWN: &str = "chat.maru.internal:18789";
+pub(crate) const OWN: &str = "chat.maru.home.arpa:18789";
 
 /// An app on a member's device.
 pub(crate) struct App {

@@ -21,7 +21,7 @@ fn the_writer_writes_its_file_and_the_backup_and_nothing_else() {
     // A thread of its own: the rest of the test program goes on as before.
     let work = || {
         confine_to(Some(&file), &folder).unwrap();
-        let point = Request::Point("maru.internal".parse().unwrap());
+        let point = Request::Point("maru.home.arpa".parse().unwrap());
         assert_eq!(answer(&conf, Some(point)), Response::Done);
         assert!(fs::read_to_string(&path).unwrap().contains("100.100.100.100"));
         assert_eq!(answer(&conf, Some(Request::Restore)), Response::Done);
