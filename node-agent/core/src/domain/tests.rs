@@ -10,7 +10,7 @@ fn domain(text: &str) -> Result<String, DomainError> {
 fn a_domain_is_labels_in_lower_case() {
     for (text, written) in [
         ("maru.home.arpa", "maru.home.arpa"),
-        ("Maru.Internal.", "maru.home.arpa"),
+        ("Maru.Home.Arpa.", "maru.home.arpa"),
         ("a.b.xn--3e0b707e", "a.b.xn--3e0b707e"),
         ("9lives.example", "9lives.example"),
         ("home.arpa", "home.arpa"),

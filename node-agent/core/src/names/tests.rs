@@ -9,7 +9,7 @@ fn domain(text: &str) -> Domain {
 }
 
 fn empty() -> Zone {
-    Zone::new(Some(domain("Maru.Internal.")), &[domain("example.org")])
+    Zone::new(Some(domain("Maru.Home.Arpa.")), &[domain("example.org")])
 }
 
 fn zone() -> Zone {
@@ -60,7 +60,7 @@ fn nodes_and_extra_records_have_their_addresses() {
         ask("home.maru.home.arpa.", RecordType::AAAA),
         ok(vec![RData::AAAA(AAAA("fd7a:115c:a1e0::1".parse().unwrap()))])
     );
-    assert_eq!(ask("CHAT.maru.INTERNAL.", RecordType::A), ok(vec![v4("100.64.0.1")]));
+    assert_eq!(ask("CHAT.maru.HOME.ARPA.", RecordType::A), ok(vec![v4("100.64.0.1")]));
     assert_eq!(ask("wiki.example.org.", RecordType::A), ok(vec![v4("100.64.0.2")]));
 }
 
@@ -83,7 +83,7 @@ fn unknown_names_of_the_network_are_never_asked_of_others() {
 
 #[test]
 fn other_names_are_forwarded() {
-    for name in ["example.org.", "www.wiki.example.org.", "xmaru.home.arpa.", "internal.", "."] {
+    for name in ["example.org.", "www.wiki.example.org.", "xmaru.home.arpa.", "home.arpa.", "."] {
         assert_eq!(ask(name, RecordType::A), None, "{name}");
     }
     assert_eq!(ask("1.2.0.192.in-addr.arpa.", RecordType::PTR), None);
