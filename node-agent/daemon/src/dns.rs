@@ -153,7 +153,7 @@ mod tests {
         tasks.spawn(serve_tcp(tcp, context));
 
         let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        query.extend_from_slice(b"\x04home\x04maru\x08internal\x00\x00\x01\x00\x01");
+        query.extend_from_slice(b"\x04home\x04maru\x04home\x04arpa\x00\x00\x01\x00\x01");
         let mut streams = Vec::new();
         for _ in 0..MAX_AT_ONCE {
             let mut stream = TcpStream::connect(to_tcp).await.unwrap();
