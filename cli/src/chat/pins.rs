@@ -129,7 +129,8 @@ mod tests {
         let home = membership("maru.home.arpa", "mkey:01");
         directory.pin(&home, FIRST).unwrap();
 
-        for other in [membership("maru.home.arpa", "mkey:02"), membership("lab.internal", "mkey:01")]
+        for other in
+            [membership("maru.home.arpa", "mkey:02"), membership("lab.internal", "mkey:01")]
         {
             assert_eq!(directory.pinned(&other).unwrap(), None, "{other:?}");
             assert_eq!(directory.pin(&other, SECOND).unwrap(), SECOND, "{other:?}");

@@ -251,9 +251,10 @@ async fn every_error_has_ollamas_shape() {
     let said = error(gateway.post(&ada(), "/api/generate", &gap).await, 400).await;
     assert!(said.contains("llamacpp/smollm2 does not support insert"), "{said}");
     let body = json!({});
-    for (host, kind, status) in
-        [("evil.example", "application/json", 421), ("chat.maru.home.arpa:18789", "text/plain", 415)]
-    {
+    for (host, kind, status) in [
+        ("evil.example", "application/json", 421),
+        ("chat.maru.home.arpa:18789", "text/plain", 415),
+    ] {
         let mut request = request(Method::POST, "/api/chat", host, Some(&body));
         request.headers_mut().insert(header::CONTENT_TYPE, kind.parse().unwrap());
         let answer = try_send(&gateway.agent_socket(), Some(&ada().header), request).await.unwrap();

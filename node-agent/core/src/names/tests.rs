@@ -135,7 +135,8 @@ fn a_node_with_an_impossible_name_spoils_nothing() {
 #[test]
 fn names_and_addresses_of_others_are_not_taken() {
     let mut zone = empty();
-    for name in ["bank.example", "maru.home.arpa", "org", "wpad.maru.home.arpa", "a b.maru.home.arpa"]
+    for name in
+        ["bank.example", "maru.home.arpa", "org", "wpad.maru.home.arpa", "a b.maru.home.arpa"]
     {
         zone.add_record(name, ip("100.64.0.9"));
         zone.add_node(name, [ip("100.64.0.9")]);

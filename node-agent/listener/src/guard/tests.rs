@@ -37,9 +37,13 @@ fn get(to: &str, host: &str) -> Result<(), Refusal> {
 
 #[test]
 fn answers_to_its_names_and_its_address() {
-    for host in
-        ["chat.maru.home.arpa", "Chat.Maru.Home.Arpa.", "chat.maru.home.arpa:80", "100.64.0.1", HERE]
-    {
+    for host in [
+        "chat.maru.home.arpa",
+        "Chat.Maru.Home.Arpa.",
+        "chat.maru.home.arpa:80",
+        "100.64.0.1",
+        HERE,
+    ] {
         assert_eq!(get(HERE, host), Ok(()), "{host}");
     }
     assert_eq!(get("[fd7a:115c:a1e0::1]:18789", "[fd7a:115c:a1e0::1]:18789"), Ok(()));
