@@ -19,6 +19,8 @@ pub enum Callers {
     ApiKey,
     /// Every user of this machine.
     User,
+    /// The AI as a member of rooms, over a link of its own.
+    Participant,
     /// Users that may enter the socket's folder.
     Folder,
     /// Root of this machine.

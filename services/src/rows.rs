@@ -24,6 +24,9 @@ pub const TELMEET: u32 = 61003;
 /// User of the engines.
 pub const ENGINE: u32 = 61004;
 
+/// User of the participant, the AI as a member of rooms.
+pub const PARTICIPANT_UID: u32 = 61007;
+
 /// State of the relay, below the root. The coordinator reads the certificate there; the keys are the relay's alone.
 pub const RELAY_STATE: &str = "var/lib/maru/relay";
 /// Folder with the list of node keys that the coordinator writes for the relay, below the root.
@@ -55,6 +58,8 @@ pub const LOCAL_API: Link =
 pub const GATEWAY_HTTP: Link = new_link!("gateway", "http.sock", GATEWAY, AGENT_GID);
 /// The gateway's plugin interface, for telmeet.
 pub const PLUGIN: Link = new_link!("plugin", "http.sock", GATEWAY, TELMEET);
+/// The gateway's interface for rooms, for the participant.
+pub const PARTICIPANT: Link = new_link!("participant", "http.sock", GATEWAY, PARTICIPANT_UID);
 /// The gateway's admin interface, for root: metrics and apps.
 pub const METRICS: Link = new_link!("metrics", "http.sock", GATEWAY, 0);
 /// telmeet as a mesh service.
@@ -198,7 +203,7 @@ pub const GATEWAY_SERVICE: Service = Service {
     binary: "maru-gateway",
     uid: GATEWAY,
     gid: GATEWAY,
-    listens: &[GATEWAY_HTTP, PLUGIN, METRICS],
+    listens: &[GATEWAY_HTTP, PLUGIN, PARTICIPANT, METRICS],
     calls: &[INFERENCE, INFERENCE_2],
     mesh: Some(GATEWAY_MESH),
     mounts: &[

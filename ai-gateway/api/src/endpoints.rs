@@ -7,6 +7,7 @@ use endpoint::{Callers, Events, Raw};
 use crate::{
     apps::{AddApp, AddedApp, App},
     providers::ProviderNode,
+    rooms,
     sealed::{BindDevice, Device, Devices, KeyDocument, Request, path},
     usage::Report,
 };
@@ -109,6 +110,14 @@ endpoint::declare! {
     HEALTHZ: GET "/healthz" => Raw;
     /// Reports whether a model can answer.
     READYZ: GET "/readyz" => Raw;
+}
+
+endpoint::declare! {
+    /// Rooms.
+    ROOMS for Participant;
+
+    /// Returns which messages are answered.
+    ROOM_SETTINGS: GET {rooms::path::SETTINGS} => rooms::Settings;
 }
 
 endpoint::declare! {

@@ -15,6 +15,8 @@ pub const DEVICE: &str = "device";
 pub const FORBIDDEN: &str = "forbidden";
 /// 404: no such thing.
 pub const NOT_FOUND: &str = "not-found";
+/// 409: the participant sent this event with this attempt before; it runs once.
+pub const REPEATED: &str = "repeated";
 /// 409: the device key is bound to another node.
 pub const DEVICE_BOUND: &str = "device-bound";
 /// 413: the body is larger than this endpoint takes.

@@ -1,4 +1,4 @@
-//! The AI gateway's interface: wire types of sealed chat, settings and the admin interface.
+//! The AI gateway's interface: wire types of sealed chat and of rooms, settings and the admin interface.
 //!
 //! Types only: no sealing, no I/O, no clock. `hpke-envelope` seals and opens; `ai-gateway` serves; `telmeet` and `maru
 //! chat` are its callers.
@@ -9,6 +9,7 @@ pub mod endpoints;
 pub mod kind;
 pub mod memory;
 pub mod providers;
+pub mod rooms;
 pub mod sealed;
 pub mod settings;
 pub mod usage;

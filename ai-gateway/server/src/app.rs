@@ -26,6 +26,7 @@ use crate::{
     models::{Models, PATIENCE, Pinned},
     openclaw::{OpenClaw, OpenClawError, watcher::Watcher},
     queue::Queues,
+    rooms::Rooms,
     sessions::Sessions,
     starts::StartThrottle,
     usage::{self, Ledger},
@@ -51,6 +52,7 @@ pub(crate) struct App {
     /// Throttle for requests that start together.
     pub(crate) starts: StartThrottle,
     pub(crate) queues: Queues,
+    pub(crate) rooms: Rooms,
     pub(crate) usage: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
@@ -131,6 +133,7 @@ impl App {
             starts: StartThrottle::default(),
             queues: Queues::new(&config.line, &models, Arc::clone(&metrics)),
             models,
+            rooms: Rooms::new(openclaw.rooms.clone()),
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
             metrics,
             limits: config.limits,
@@ -232,6 +235,7 @@ impl App {
         let changed = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).changed();
         if let Some(file) = changed {
             self.models.set_nodes(&file);
+            self.rooms.set_policy(file.rooms.clone());
         }
         self.queues.follow(&self.models);
     }

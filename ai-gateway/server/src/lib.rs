@@ -3,7 +3,8 @@
 //! ```text
 //! agent (mesh 18789) ─▶ gateway/http.sock ─┐                              ┌─▶ inference/llm.sock
 //!                                          ├─▶ routes ▶ chat ▶ queue ▶ models
-//! telmeet ────────────▶ plugin/http.sock ──┘      │                       └─▶ the next backend
+//! telmeet ────────────▶ plugin/http.sock ──┤      │                       └─▶ the next backend
+//! participant ───▶ participant/http.sock ──┘      │
 //!                                          sessions, workspace (per person)
 //! root ───────────────▶ metrics/http.sock ──▶ counters, apps, usage by person and day
 //! ```
@@ -30,6 +31,7 @@ mod metrics;
 mod models;
 pub mod openclaw;
 mod queue;
+mod rooms;
 pub mod routes;
 mod sessions;
 mod starts;
@@ -106,6 +108,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     let bind = |path: &Path| Socket::bind(&root.join(path), Access::Group);
     let socket = bind(&config.socket)?;
     let plugin_socket = bind(&config.plugin_socket)?;
+    let participant_socket = bind(&config.participant_socket)?;
     let metrics_socket = bind(&config.metrics_socket)?;
     let threads = NonZeroUsize::new(config.threads.into()).unwrap_or_else(Workers::usual);
     let workers = Arc::new(Workers::start(threads).map_err(RunError::Threads)?);
@@ -122,6 +125,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
         tokio::join!(
             agent.serve_on(&workers, socket, routes::agent_listener(&app), stopping()),
             plugin.serve_on(&workers, plugin_socket, routes::plugin_listener(&app), stopping()),
+            routes::rooms::serve(participant_socket, config.participant_uid, &app, stopping()),
             routes::metrics::serve(metrics_socket, &app, stopping()),
         )
     };

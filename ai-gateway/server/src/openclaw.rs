@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod channels;
 mod error;
 mod keys;
 mod nodes;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use api::Api;
+pub use channels::RoomPolicy;
 pub use error::OpenClawError;
 use error::wrong;
 pub use nodes::{Access, Node};
@@ -149,6 +151,8 @@ pub struct OpenClaw {
     pub file_chars: usize,
     /// Most characters of all workspace files in the prompt.
     pub total_chars: usize,
+    /// Which messages of rooms are answered.
+    pub rooms: RoomPolicy,
     /// OpenClaw's keys that have no effect here.
     pub warnings: Vec<String>,
 }
@@ -158,6 +162,8 @@ pub struct OpenClaw {
 struct Raw {
     models: RawModels,
     agents: RawAgents,
+    channels: channels::RawChannels,
+    ui: channels::RawUi,
 }
 
 #[derive(Default, Deserialize)]
@@ -243,7 +249,7 @@ impl OpenClaw {
             .map_err(|error| OpenClawError::Syntax(error.to_string()))?;
         let mut warnings = keys::check(&value)?;
         let raw: Raw = serde_json::from_value(value)
-            .map_err(|error| wrong("models or agents", error.to_string()))?;
+            .map_err(|error| wrong("models, agents, channels or ui", error.to_string()))?;
 
         let defaults = raw.agents.defaults;
         let reply =
@@ -270,6 +276,7 @@ impl OpenClaw {
             workspace: defaults.workspace,
             file_chars: defaults.bootstrap_max_chars.unwrap_or(total_chars),
             total_chars,
+            rooms: RoomPolicy::read(raw.channels, raw.ui)?,
             warnings,
         })
     }

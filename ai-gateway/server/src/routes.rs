@@ -7,6 +7,8 @@
 //! | `/v1/…`, `/`, `/api/…` | yes | with an app's key | no |
 //! | `/healthz`, `/readyz` | yes | yes | yes |
 //!
+//! [`rooms`] serves the participant on a socket of its own.
+//!
 //! `/metrics`, `/maru/v1/apps` and `/maru/v1/providers` are on neither: [`metrics`] serves them to the superuser.
 
 mod apps;
@@ -19,6 +21,7 @@ mod health;
 pub(crate) mod metrics;
 mod ollama;
 mod openai;
+pub(crate) mod rooms;
 mod sealed;
 mod sse;
 mod surface;
@@ -65,7 +68,7 @@ fn plain_endpoints(listener: Listener) -> Vec<Served<Arc<App>>> {
 
 /// Every endpoint of each socket.
 #[must_use]
-pub fn endpoints() -> [(&'static str, Vec<Declaration>); 3] {
+pub fn endpoints() -> [(&'static str, Vec<Declaration>); 4] {
     let of = |listener: Listener| {
         let lists = [own_endpoints(listener), plain_endpoints(listener)];
         let lists = lists.iter().map(|list| endpoint::list(list));
@@ -74,6 +77,7 @@ pub fn endpoints() -> [(&'static str, Vec<Declaration>); 3] {
     [
         ("gateway", of(Listener::Agent)),
         ("plugin", of(Listener::Plugin)),
+        ("participant", endpoint::list(&rooms::endpoints())),
         ("metrics", endpoint::list(&metrics::endpoints())),
     ]
 }

@@ -14,6 +14,7 @@ mod nodes;
 mod ollama;
 mod openai;
 mod queue;
+mod rooms;
 mod sealed;
 mod usage;
 
@@ -72,8 +73,12 @@ fn gateway_with_models(openclaw: &str) -> TestGateway {
 
 fn gateway_of(change: impl FnOnce(&mut Settings), openclaw: Option<&str>) -> TestGateway {
     let root = tempfile::tempdir().unwrap();
-    let mut config =
-        Settings { agent_uid: own_uid(), telmeet_uid: own_uid(), ..Settings::default() };
+    let mut config = Settings {
+        agent_uid: own_uid(),
+        telmeet_uid: own_uid(),
+        participant_uid: own_uid(),
+        ..Settings::default()
+    };
     // As many as an engine of `maru up` says that it has; the scripted ones do not tell.
     config.line.slots = std::num::NonZeroU16::MIN.saturating_add(1);
     change(&mut config);
@@ -105,7 +110,18 @@ fn serve(config: &Settings, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> 
             routes::plugin_listener(app),
             never(),
         )),
+        tokio::spawn(serve_participant(config, bind(&config.participant_socket), app)),
     ]
+}
+
+/// Serves the participant for ever.
+fn serve_participant(
+    config: &Settings,
+    socket: Socket,
+    app: &Arc<App>,
+) -> impl Future<Output = ()> + use<> {
+    let (uid, app) = (config.participant_uid, Arc::clone(app));
+    async move { routes::rooms::serve(socket, uid, &app, std::future::pending()).await }
 }
 
 impl TestGateway {
@@ -135,6 +151,10 @@ impl TestGateway {
 
     fn agent_socket(&self) -> PathBuf {
         self.root.path().join(&self.config.socket)
+    }
+
+    fn participant_socket(&self) -> PathBuf {
+        self.root.path().join(&self.config.participant_socket)
     }
 
     fn plugin_socket(&self) -> PathBuf {

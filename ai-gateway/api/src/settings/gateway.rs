@@ -36,12 +36,16 @@ pub struct Settings {
     pub socket: PathBuf,
     /// Socket that telmeet connects to. Default: `run/maru/plugin/http.sock`.
     pub plugin_socket: PathBuf,
+    /// Socket that the participant connects to. Default: `run/maru/participant/http.sock`.
+    pub participant_socket: PathBuf,
     /// Socket for the superuser only: counters, apps, usage. Default: `run/maru/metrics/http.sock`.
     pub metrics_socket: PathBuf,
     /// The agent's user id. Default: 61005; 0, an older default, means the same.
     pub agent_uid: u32,
     /// telmeet's user id. Default: 61003.
     pub telmeet_uid: u32,
+    /// The participant's user id. Default: 61007.
+    pub participant_uid: u32,
     /// Threads that serve connections; 0 means one for each processor. Default: 0.
     pub threads: u16,
     /// Lifetime of the keys of sealed chat.
@@ -208,9 +212,11 @@ impl Default for Settings {
             openclaw: "var/lib/maru/gateway/config/openclaw.json".into(),
             socket: services::GATEWAY_HTTP.socket.into(),
             plugin_socket: services::PLUGIN.socket.into(),
+            participant_socket: services::PARTICIPANT.socket.into(),
             metrics_socket: services::METRICS.socket.into(),
             agent_uid: mesh_identity::AGENT_UID,
             telmeet_uid: services::TELMEET,
+            participant_uid: services::PARTICIPANT_UID,
             threads: 0,
             keys: Keys::default(),
             limits: Limits::default(),

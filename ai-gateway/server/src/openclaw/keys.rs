@@ -26,7 +26,7 @@ struct Keys {
 }
 
 const TOP: Keys = Keys {
-    used: &["$schema", "agents", "models"],
+    used: &["$schema", "agents", "channels", "models", "ui"],
     other: &[
         "$include",
         "accessGroups",
@@ -38,7 +38,6 @@ const TOP: Keys = Keys {
         "broadcast",
         "browser",
         "canvasHost",
-        "channels",
         "cli",
         "commands",
         "cron",
@@ -61,7 +60,6 @@ const TOP: Keys = Keys {
         "talk",
         "telemetry",
         "tools",
-        "ui",
         "update",
         "vault",
         "web",
@@ -157,6 +155,10 @@ const DEFAULTS: Keys = Keys {
     ],
 };
 
+const UI: Keys = Keys { used: &["assistant"], other: &["seamColor"] };
+
+const ASSISTANT: Keys = Keys { used: &["name"], other: &["avatar"] };
+
 const CHOICE: Keys = Keys { used: &["fallbacks", "primary"], other: &[] };
 
 /// Keys of `other` that OpenClaw's own examples contain and that would change nothing here: no warning.
@@ -164,6 +166,12 @@ const SILENT: [&str; 2] = ["cost", "meta"];
 
 /// Keys of a model's `compat` that have an effect. OpenClaw adds others often, so no other is an error.
 const COMPAT: [&str; 2] = ["supportsInsert", "supportsTools"];
+
+/// The same of `channels`, of its `matrix`, and of one of that one's `groups`.
+const CHANNELS: [&str; 1] = ["matrix"];
+const MATRIX: [&str; 6] =
+    ["allowFrom", "dmPolicy", "enabled", "groupAllowFrom", "groupPolicy", "groups"];
+const GROUP: [&str; 1] = ["requireMention"];
 
 /// Checks all keys; returns a warning for each that has no effect.
 pub(super) fn check(root: &Value) -> Result<Vec<String>, OpenClawError> {
@@ -176,6 +184,13 @@ pub(super) fn check(root: &Value) -> Result<Vec<String>, OpenClawError> {
     }
     if let Some(agents) = top.get("agents") {
         checker.agents(agents)?;
+    }
+    if let Some(channels) = top.get("channels") {
+        checker.channels(channels);
+    }
+    if let Some(ui) = top.get("ui") {
+        let assistant = checker.object(ui, "ui", &UI)?.and_then(|ui| ui.get("assistant"));
+        assistant.map(|it| checker.object(it, "ui.assistant", &ASSISTANT)).transpose()?;
     }
     Ok(checker.warnings)
 }
@@ -227,13 +242,9 @@ impl KeyChecker {
             for (index, model) in list.enumerate() {
                 let at = format!("{at}.models[{index}]");
                 let model = self.object(model, &at, &MODEL)?;
-                let compat = model.and_then(|model| model.get("compat")?.as_object());
-                let other = compat
-                    .into_iter()
-                    .flat_map(Map::keys)
-                    .filter(|key| !COMPAT.contains(&key.as_str()));
-                let no_effect = |key| format!("`{at}.compat.{key}` has no effect in Maru");
-                self.warnings.extend(other.map(no_effect));
+                if let Some(compat) = model.and_then(|model| model.get("compat")) {
+                    self.others(compat, &format!("{at}.compat"), &COMPAT);
+                }
             }
         }
         Ok(())
@@ -273,6 +284,25 @@ impl KeyChecker {
             self.object(file, &format!("{at}.{name}"), &SECRET)?;
         }
         Ok(())
+    }
+
+    /// Warns of all keys but these.
+    fn others(&mut self, value: &Value, at: &str, used: &[&str]) {
+        let keys = value.as_object().into_iter().flat_map(Map::keys);
+        let others = keys.filter(|key| !used.contains(&key.as_str()));
+        self.warnings.extend(others.map(|key| format!("`{at}.{key}` has no effect in Maru")));
+    }
+
+    fn channels(&mut self, value: &Value) {
+        self.others(value, "channels", &CHANNELS);
+        let Some(matrix) = value.get("matrix") else {
+            return;
+        };
+        let groups = matrix.get("groups").and_then(Value::as_object).into_iter().flatten();
+        for (name, group) in groups {
+            self.others(group, &format!("channels.matrix.groups.{name}"), &GROUP);
+        }
+        self.others(matrix, "channels.matrix", &MATRIX);
     }
 
     fn agents(&mut self, value: &Value) -> Result<(), OpenClawError> {

@@ -1,10 +1,11 @@
-//! Applies changes of `openclaw.json` while the gateway runs: its nodes' `draining` and `slots`.
+//! Applies changes of `openclaw.json` while the gateway runs: its nodes' `draining` and `slots`,
+//! and its `channels`.
 
 use std::{path::PathBuf, sync::Arc};
 
 use chassis::watched::WatchedFiles;
 
-use super::{OpenClaw, error::OpenClawError};
+use super::{OpenClaw, RoomPolicy, error::OpenClawError};
 
 /// Watches the file.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Watcher {
         let differs = rest(&now) != rest(&self.started);
         if differs && !self.warned {
             tracing::warn!(
-                "openclaw.json has changed: `draining` and `slots` apply now, other changes after a restart"
+                "openclaw.json has changed: `draining`, `slots` and `channels` apply now, other changes after a restart"
             );
         }
         self.warned = differs;
@@ -56,6 +57,7 @@ fn rest(file: &OpenClaw) -> OpenClaw {
     for node in file.providers.values_mut().flat_map(|provider| &mut provider.nodes) {
         (node.slots, node.draining) = (None, false);
     }
+    file.rooms = RoomPolicy::default();
     file
 }
 

@@ -15,7 +15,7 @@ use std::{
     process::Command,
 };
 
-use ai_gateway_api::{endpoints, sealed::path};
+use ai_gateway_api::{endpoints, rooms, sealed::path};
 use coordinator_api::public;
 use endpoint::{Callers as Class, Declaration, Method};
 use lab::{Deployment, ROOT, topology::HOME};
@@ -35,11 +35,13 @@ enum Callers {
     Only(&'static str),
     /// This user; the folder lets nobody else in (but root, who is let in everywhere).
     Folder(&'static str),
+    /// No service yet; the listener asks the kernel who calls.
+    Nobody,
     /// Every user of the machine; what changes something is for root.
     Everyone,
 }
 
-use Callers::{Everyone, Folder, Only};
+use Callers::{Everyone, Folder, Nobody, Only};
 
 /// Every link: a socket below `run/maru/`. Users are named by their service.
 const CALLERS: &[(&str, Callers)] = &[
@@ -48,6 +50,7 @@ const CALLERS: &[(&str, Callers)] = &[
     ("inference-2", Folder("gateway")),
     ("gateway", Only("agent")),
     ("plugin", Only("telmeet")),
+    ("participant", Nobody),
     ("metrics", Only("root")),
     ("telmeet", Only("agent")),
     ("agent", Everyone),
@@ -77,6 +80,7 @@ const SURFACES: &[(&str, Lists)] = &[
         ],
     ),
     ("plugin", &[(endpoints::SEALED, Class::Member), (endpoints::HEALTH, Class::Member)]),
+    ("participant", &[(endpoints::ROOMS, Class::Participant)]),
     ("metrics", &[(endpoints::ADMIN, Class::Root)]),
     (
         "telmeet",
@@ -129,7 +133,7 @@ fn every_link_is_classified_and_called_by_whom_its_class_names() {
     assert_eq!(known, classified);
     for (link, (_, callers)) in links().zip(CALLERS) {
         let callers = match callers {
-            Only("root") | Everyone => vec![],
+            Only("root") | Nobody | Everyone => vec![],
             Only(name) | Folder(name) => vec![*name],
         };
         let calling = SERVICES.iter().filter(|service| service.calls.contains(link));
@@ -212,6 +216,7 @@ fn question(link: &Link) -> (&'static str, &'static str, Option<u16>) {
         "agent" => ("/v1/status", "localhost", None),
         "gateway" => (path::KEYS, OWN, Some(18789)),
         "plugin" => (path::KEYS, plugin::HOST, Some(80)),
+        "participant" => (rooms::path::SETTINGS, plugin::HOST, None),
         "metrics" => ("/metrics", "localhost", None),
         "telmeet" => (path::KEYS, CHAT, Some(80)),
         "inference" | "inference-2" => ("/health", "localhost", None),
@@ -246,6 +251,7 @@ fn each_link_answers_its_callers_and_no_other_user() {
         };
         for &(user, own) in &users {
             match callers {
+                Nobody => expect(format!("user {user}"), ask(user, link.group), CLOSED),
                 Everyone => expect(format!("user {user}"), ask(user, own), ANSWERED),
                 Only(name) => {
                     // In the link's group, so that the folder lets it in and the listener has to tell.
@@ -374,6 +380,9 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
     };
     answers_exactly("plugin", |path| {
         link(&services::PLUGIN, uid("telmeet"), Some(&in_alices_name), METHOD, path)
+    });
+    answers_exactly("participant", |path| {
+        link(&services::PARTICIPANT, services::PARTICIPANT_UID, None, METHOD, path)
     });
     answers_exactly("admin", |path| link(&services::ADMIN, 0, None, METHOD, path));
     answers_exactly("metrics", |path| link(&services::METRICS, 0, None, METHOD, path));

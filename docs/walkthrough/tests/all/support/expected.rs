@@ -60,6 +60,7 @@ pub(crate) const CONTAINERS: &[Container] = &[
         writes: &[
             "run/maru/gateway",
             "run/maru/metrics",
+            "run/maru/participant",
             "run/maru/plugin",
             "var/lib/maru/gateway",
         ],
