@@ -13,6 +13,7 @@
 //!   is notified of; [`sliding`]: connections of simplified sliding sync; [`typing`]: who is typing.
 //! * [`keys`]: public keys of end-to-end encryption, and their backup.
 //! * [`media`]: uploaded files.
+//! * [`websocket`]: frames of subscriptions to push messages.
 //! * [`sign_in`]: how an app gets an access token without a password.
 #![forbid(unsafe_code)]
 
@@ -34,6 +35,7 @@ pub mod token;
 pub mod typing;
 pub mod unread;
 pub mod visibility;
+pub mod websocket;
 
 #[cfg(test)]
 mod testing;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 
-use crate::{homeserver::Homeserver, keys, matrix, media, personal, rooms, sign_in, sync};
+use crate::{homeserver::Homeserver, keys, matrix, media, personal, push, rooms, sign_in, sync};
 
 /// Every endpoint. Each area has its own list.
 #[must_use]
@@ -16,12 +16,14 @@ pub fn routes() -> Vec<matrix::Route> {
         sync::routes(),
         keys::routes(),
         media::routes(),
+        push::routes(),
     ];
     areas.into_iter().flatten().collect()
 }
 
-/// The router of the homeserver.
+/// The router of the homeserver, which pushes from now on.
 pub fn router(homeserver: Arc<Homeserver>) -> Router {
+    push::start(&homeserver);
     let guard = middleware::from_fn_with_state(Arc::clone(&homeserver), sign_in::guard);
     matrix::router(routes()).layer(guard).with_state(homeserver)
 }

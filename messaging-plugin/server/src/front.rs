@@ -3,7 +3,7 @@
 //!
 //! The client-server API is for websites, too (specification, "Web browser clients"): every endpoint judges an access token,
 //! a code or a password, which a website does not have. Whatever the person's network position allows alone, which is the
-//! sign-in page and the one-time password, is closed to them.
+//! sign-in page, the one-time password and the topics of phones, is closed to them.
 
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::relay;
 /// What websites may request of the homeserver.
 const RULES: &[(&str, Website)] = &[
     ("/_matrix", Website::Everything),
+    ("/_matrix/push", Website::Nothing),
     ("/.well-known/matrix", Website::Everything),
     ("/sign-in", Website::Page),
     ("/sign-in/register", Website::Everything),

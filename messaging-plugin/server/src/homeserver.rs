@@ -34,6 +34,7 @@ pub use self::{
 use crate::{
     error::Error,
     media::folder::{Folder, Limits},
+    push::service::Push,
     sign_in::state::SignIn,
     sync::devices::Devices,
     vault::Vault,
@@ -85,6 +86,8 @@ pub struct Homeserver {
     pub(crate) syncs: Devices,
     /// The media.
     pub media: Arc<Folder>,
+    /// Topics of phones, and what is to be pushed to them.
+    pub(crate) push: Arc<Push>,
     shared: Arc<Shared>,
     writer: Writer,
 }
@@ -117,11 +120,13 @@ impl Homeserver {
         let sign_in = SignIn::new(&network, plain_oauth);
         sign_in.tokens.load(store.pool()).await?;
         let media = Arc::new(Folder::open(media, limits, store.pool()).await?);
+        let push = Arc::new(Push::load(store.pool(), &network).await?);
         let shared = Arc::new(Shared {
             tokens: Arc::clone(&sign_in.tokens),
             store,
             vault: Vault::new(key),
             media: Arc::clone(&media),
+            push: Arc::clone(&push.pending),
             rooms: Arc::new(Rooms::default()),
             wakers: Wakers::default(),
             clock,
@@ -133,6 +138,7 @@ impl Homeserver {
             sign_in,
             syncs: Devices::default(),
             media,
+            push,
             writer: Writer::start(&shared),
             shared,
         }))
@@ -228,6 +234,7 @@ impl Homeserver {
 
     /// Stops writing and closes the database.
     pub async fn close(&self) {
+        self.push.stop();
         self.writer.close();
         self.shared.store.close().await;
     }

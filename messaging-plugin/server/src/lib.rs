@@ -23,6 +23,7 @@ pub mod keys;
 pub mod matrix;
 pub mod media;
 pub mod personal;
+pub mod push;
 pub mod random;
 mod relay;
 pub mod rooms;

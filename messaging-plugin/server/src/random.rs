@@ -11,6 +11,9 @@ const ID: usize = 22;
 /// Characters of a secret, such as an access token: 258 bits.
 const SECRET: usize = 43;
 
+/// Characters of a push message's id.
+pub const MESSAGE_ID: usize = 12;
+
 /// A text that nobody guesses, for ids.
 ///
 /// # Errors
@@ -23,6 +26,12 @@ pub fn id() -> Result<String, Error> {
 /// A text that nobody guesses, for access tokens.
 pub fn secret() -> Result<String, Error> {
     text(SECRET)
+}
+
+/// The id of a push message: letters and digits alone, as ntfy's have.
+pub fn message_id() -> Result<String, Error> {
+    let number = number()? >> 16;
+    Ok(format!("{number:0MESSAGE_ID$x}"))
 }
 
 /// The id of a new room.

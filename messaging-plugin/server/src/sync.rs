@@ -4,11 +4,11 @@
 pub(crate) mod devices;
 mod long_poll;
 mod person_rooms;
-mod reader;
+pub(crate) mod reader;
 mod sliding;
 mod state;
 mod timeline;
-mod unread;
+pub(crate) mod unread;
 mod v3;
 
 use crate::matrix::Route;

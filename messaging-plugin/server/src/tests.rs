@@ -13,6 +13,7 @@ use tokio::{
 
 use super::*;
 
+mod phones;
 mod roles;
 mod vectors;
 mod websites;

@@ -16,7 +16,7 @@ use telmeet_core::{
     authorise,
     create::Creation,
     event::{Draft, Event},
-    state,
+    state::{self, RoomState},
     token::Position,
 };
 
@@ -44,6 +44,10 @@ pub(super) struct Staged {
     pub(super) touched: BTreeSet<OwnedUserId>,
     /// Apps that signed in or are signed out.
     pub(super) sessions: Vec<Change>,
+    /// Events, each with the room's state after it.
+    pub(super) events: Vec<(Arc<Event>, Arc<RoomState>)>,
+    /// Rooms in which somebody read.
+    pub(super) reads: Vec<(OwnedUserId, OwnedRoomId)>,
     /// Files that no upload has any more.
     pub(super) unused_files: Vec<String>,
 }
@@ -91,6 +95,11 @@ impl Transaction {
     /// Wakes this person's syncs after the commit.
     pub fn touch(&mut self, user: &UserId) {
         self.staged.touched.insert(user.to_owned());
+    }
+
+    /// Notes that a person read in a room, which changes the count of what is unread.
+    pub fn read(&mut self, user: &UserId, room: &RoomId) {
+        self.staged.reads.push((user.to_owned(), room.to_owned()));
     }
 
     /// Wakes the syncs of all who see the room after the commit: joined, invited and knocking people.
@@ -201,6 +210,7 @@ impl Transaction {
             self.touch(&target);
         }
         self.touch_room(&next);
+        self.staged.events.push((Arc::clone(event), Arc::clone(&next.state)));
         let next = Arc::new(next);
         self.staged.rooms.insert(event.room_id.clone(), Arc::clone(&next));
         Ok(next)

@@ -12,7 +12,10 @@ use telmeet_core::token::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{directory::Rooms, transaction::Transaction, wake::Wakers};
-use crate::{error::Error, media::folder::Folder, sign_in::tokens::Tokens, vault::Vault};
+use crate::{
+    error::Error, media::folder::Folder, push::pending::Pending, sign_in::tokens::Tokens,
+    vault::Vault,
+};
 
 /// Most jobs that wait. Beyond that, requests wait before they are queued.
 const QUEUE: usize = 256;
@@ -35,6 +38,7 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) vault: Vault,
     pub(super) media: Arc<Folder>,
+    pub(super) push: Arc<Pending>,
     pub(super) rooms: Arc<Rooms>,
     pub(super) wakers: Wakers,
     pub(super) tokens: Arc<Tokens>,
@@ -143,6 +147,12 @@ impl Shared {
         self.tokens.apply(&staged.sessions);
         self.clock.send_modify(|clock| clock.latest = staged.position);
         self.wakers.wake(&staged.touched);
+        for (event, state) in &staged.events {
+            self.push.stored(event, state);
+        }
+        for (user, room) in &staged.reads {
+            self.push.read(user, room);
+        }
         self.media.remove(staged.unused_files);
         Ok(())
     }

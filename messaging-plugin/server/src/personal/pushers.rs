@@ -1,7 +1,7 @@
 //! Pushers: where an app wants to be told of new messages (specification, client-server API, "Push Notifications").
 //!
-//! Only this server's own push gateway is taken. Another one would learn who gets messages when, and no program of the
-//! network can reach it anyway.
+//! Only this server's own push gateway and topics are taken. Another gateway would learn who gets messages when, and telmeet's
+//! container has no way out anyway; so there is no setting that lists others.
 
 use std::sync::Arc;
 
@@ -13,17 +13,16 @@ use ruma::{
         Pusher, PusherIds, PusherKind, get_notifications, get_pushers,
         set_pusher::{self, v3::PusherAction},
     },
-    push::HttpPusherData,
 };
 use sqlx::AnyConnection;
 use store::column;
-use url::Url;
 
 use crate::{
     error::Error,
     homeserver::Homeserver,
     matrix::{Reply, Route, Ruma, route},
-    session::Session,
+    push::{address, topics::NotYours},
+    session::{Session, Visitor},
 };
 
 /// Most pushers of a person.
@@ -32,8 +31,8 @@ const PUSHERS_MAX: i64 = 50;
 const KEY_MAX: usize = 512;
 /// Longest id of an app, in bytes.
 const APP_MAX: usize = 64;
-/// Largest pusher, in bytes.
-const PUSHER_MAX: usize = 8 << 10;
+/// Largest pusher, in bytes. A message, which repeats its data, has 4 KiB.
+const PUSHER_MAX: usize = 3 << 10;
 
 /// The endpoints.
 pub(crate) fn routes() -> Vec<Route> {
@@ -63,11 +62,15 @@ async fn list(
 async fn set(
     State(homeserver): State<Arc<Homeserver>>,
     session: Session,
+    visitor: Visitor,
     Ruma(request): Ruma<set_pusher::v3::Request>,
 ) -> Result<Reply<set_pusher::v3::Response>, Error> {
     match request.action {
         PusherAction::Post(post) => {
-            let data = check(&post.pusher, &homeserver.network)?;
+            let (data, topic) = check(&post.pusher, &homeserver.network)?;
+            let bound = homeserver.push.topics.bind(visitor.person()?.id, &topic);
+            bound.map_err(|NotYours| elsewhere(&homeserver.network))?;
+            let user = session.user.clone();
             let PusherIds { pushkey, app_id, .. } = post.pusher.ids;
             homeserver
                 .write(move |transaction| {
@@ -81,6 +84,7 @@ async fn set(
                     .boxed()
                 })
                 .await?;
+            homeserver.push.pending.has_pusher(user);
         }
         PusherAction::Delete(ids) => {
             homeserver
@@ -108,8 +112,8 @@ async fn notifications(_: Session) -> Reply<get_notifications::v3::Response> {
     Reply(get_notifications::v3::Response::new(Vec::new()))
 }
 
-/// Checks a pusher. Returns it as JSON.
-fn check(pusher: &Pusher, network: &str) -> Result<String, Error> {
+/// Checks a pusher. Returns it as JSON, and its topic.
+fn check(pusher: &Pusher, network: &str) -> Result<(String, String), Error> {
     let PusherIds { pushkey, app_id, .. } = &pusher.ids;
     if pushkey.is_empty() || pushkey.len() > KEY_MAX || app_id.is_empty() || app_id.len() > APP_MAX
     {
@@ -118,28 +122,23 @@ fn check(pusher: &Pusher, network: &str) -> Result<String, Error> {
     let PusherKind::Http(data) = &pusher.kind else {
         return Err(Error::invalid("only pushers of the kind `http` are supported"));
     };
-    check_gateway(data, network)?;
+    let topic = address::topic(pushkey, network);
+    let topic = topic.filter(|_| address::is_gateway(&data.url, network));
+    let topic = topic.ok_or_else(|| elsewhere(network))?;
     let data = column::to_json(pusher, "data")?;
     if data.len() > PUSHER_MAX {
-        return Err(telmeet_core::Error::TooLarge { what: "the pusher", max: "8 KiB" }.into());
+        return Err(telmeet_core::Error::TooLarge { what: "the pusher", max: "3 KiB" }.into());
     }
-    Ok(data)
+    Ok((data, topic))
 }
 
-fn check_gateway(data: &HttpPusherData, network: &str) -> Result<(), Error> {
-    let host = format!("rooms.{network}");
-    let is_ours = Url::parse(&data.url).is_ok_and(|url| {
-        matches!(url.scheme(), "https" | "http")
-            && url.host_str() == Some(&*host)
-            && url.username().is_empty()
-    });
-    if is_ours {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
+/// A pusher that does not lead to a topic of the person's.
+fn elsewhere(network: &str) -> Error {
+    let host = format!("{}.{network}", services::ROOMS);
+    Error::invalid(format!(
         "a pusher of this network uses the push gateway at {host}: another one would learn who gets messages when. \
          In the app, choose ntfy with the server {host} for notifications."
-    )))
+    ))
 }
 
 async fn insert(

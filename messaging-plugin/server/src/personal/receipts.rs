@@ -243,6 +243,7 @@ async fn set(
         transaction.touch_room(&room);
     }
     transaction.touch(user);
+    transaction.read(user, room);
     Ok(())
 }
 

@@ -44,9 +44,7 @@ pub(crate) async fn count(
         return Ok(Unread::default());
     }
     let rules = reader.rules().await?;
-    let name =
-        profile::read(&mut reader.connection, user).await?.and_then(|profile| profile.display_name);
-    let name = name.unwrap_or_else(|| user.localpart().to_owned());
+    let name = name(reader).await?;
     let mut counted = Vec::new();
     for stored in &events {
         let (event, thread) = (&stored.event, Thread::of(&stored.event));
@@ -65,6 +63,18 @@ pub(crate) async fn count(
         counted.push((stored.position, thread, notification));
     }
     Ok(Unread::count(counted, &receipts))
+}
+
+/// The name by which others mention the reader.
+///
+/// # Errors
+///
+/// [`Error::Database`].
+pub(crate) async fn name(reader: &mut Reader<'_>) -> Result<String, Error> {
+    let user = &reader.session.user;
+    let profile = profile::read(&mut reader.connection, user).await?;
+    let name = profile.and_then(|profile| profile.display_name);
+    Ok(name.unwrap_or_else(|| user.localpart().to_owned()))
 }
 
 /// Counts for the client.

@@ -21,8 +21,10 @@ const WITHOUT_TOKEN: &[&str] = &[
     "/_matrix/client/*/register",
     "/_matrix/client/unstable/org.matrix.msc2965/auth_metadata",
     "/_matrix/client/versions",
+    "/_matrix/push/v1/notify",
     "/maru/v1/rooms/login",
     "/sign-in",
+    "/{topic}",
 ];
 
 /// Whether a path is on the list, or below one that is.

@@ -8,8 +8,8 @@ use crate::testing::{NETWORK, TestServer};
 const EVIL: &str = "Origin: https://evil.example\r\n";
 
 /// telmeet with a homeserver, and an access token.
-struct Daemon {
-    path: PathBuf,
+pub(super) struct Daemon {
+    pub(super) path: PathBuf,
     token: String,
     _root: tempfile::TempDir,
     _server: TestServer,
@@ -22,7 +22,7 @@ impl Drop for Daemon {
     }
 }
 
-async fn house() -> Daemon {
+pub(super) async fn house() -> Daemon {
     let root = tempfile::tempdir().unwrap();
     let config =
         Settings { agent_uid: own_uid(), network: NETWORK.to_owned(), ..Settings::default() };
@@ -37,7 +37,7 @@ async fn house() -> Daemon {
 }
 
 /// Status, head in lower case, and body.
-type Answer = (u16, String, String);
+pub(super) type Answer = (u16, String, String);
 
 impl Daemon {
     /// Asks as a member does: `METHOD path`, further headers, and a body.
@@ -55,7 +55,7 @@ impl Daemon {
         (status, head.to_ascii_lowercase(), body.to_owned())
     }
 
-    async fn rooms(&self, asked: &str, headers: &str, body: &str) -> Answer {
+    pub(super) async fn rooms(&self, asked: &str, headers: &str, body: &str) -> Answer {
         self.ask("rooms", asked, headers, body).await
     }
 }
@@ -111,6 +111,11 @@ async fn a_website_may_read_every_response_of_the_api_but_signs_nobody_in() {
         ("OPTIONS /sign-in/confirm", EVIL),
         ("POST /maru/v1/rooms/login", &json),
         ("OPTIONS /maru/v1/rooms/login", EVIL),
+        ("GET /upAAAA/json?poll=1&since=all", EVIL),
+        ("GET /upAAAA/ws", EVIL),
+        ("POST /upAAAA", &json),
+        ("OPTIONS /upAAAA", EVIL),
+        ("POST /_matrix/push/v1/notify", &json),
     ] {
         let (status, head, _) = house.rooms(asked, headers, "").await;
         assert!(status == 403 && !head.contains("access-control"), "{asked}: {head}");

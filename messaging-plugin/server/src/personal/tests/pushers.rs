@@ -27,19 +27,13 @@ async fn a_pusher_of_the_own_gateway_is_stored() {
     assert_eq!(list["pushers"].as_array().unwrap().len(), 1);
     assert_eq!(list["pushers"][0]["data"]["default_payload"], json!({"cs": "secret"}));
     assert_eq!(min.get(LIST).await, json!({"pushers": []}));
-    min.post(SET, pusher(own, true)).await;
-    assert_eq!(
-        kim.get(LIST).await["pushers"].as_array().unwrap().len(),
-        1,
-        "both are signed in there"
-    );
-    min.post(SET, pusher(own, false)).await;
-    assert_eq!(kim.get(LIST).await, json!({"pushers": []}), "another person signed in there");
+    let refusal = refused(&min, Method::POST, SET, pusher(own, true)).await;
+    assert_eq!(refusal, code(StatusCode::BAD_REQUEST, "M_INVALID_PARAM"), "the topic is kim's");
     let remove = json!({"pushkey": "https://rooms.maru.test/upAAAA?up=1", "app_id": "io.element.android.x", "kind": null});
-    kim.post(SET, remove.clone()).await;
-    assert_eq!(min.get(LIST).await["pushers"].as_array().unwrap().len(), 1, "it is not kim's");
-    min.post(SET, remove).await;
-    assert_eq!(min.get(LIST).await, json!({"pushers": []}));
+    min.post(SET, remove.clone()).await;
+    assert_eq!(kim.get(LIST).await["pushers"].as_array().unwrap().len(), 1, "it is not min's");
+    kim.post(SET, remove).await;
+    assert_eq!(kim.get(LIST).await, json!({"pushers": []}));
     assert_eq!(kim.get("/_matrix/client/v3/notifications").await, json!({"notifications": []}));
 }
 
@@ -59,8 +53,12 @@ async fn a_pusher_of_another_gateway_is_refused() {
         let refusal = refused(&kim, Method::POST, SET, pusher(url, false)).await;
         assert_eq!(refusal, code(StatusCode::BAD_REQUEST, "M_INVALID_PARAM"), "{url}");
     }
-    let mut email = pusher("https://rooms.maru.test/", false);
-    email["kind"] = json!("email");
-    refused(&kim, Method::POST, SET, email).await;
+    let own = "https://rooms.maru.test/_matrix/push/v1/notify";
+    for (field, value) in [("kind", "email"), ("pushkey", "https://ntfy.sh/upAAAA?up=1")] {
+        let mut wrong = pusher(own, false);
+        wrong[field] = json!(value);
+        let refusal = refused(&kim, Method::POST, SET, wrong).await;
+        assert_eq!(refusal, code(StatusCode::BAD_REQUEST, "M_INVALID_PARAM"), "{field}");
+    }
     assert_eq!(kim.get(LIST).await, json!({"pushers": []}));
 }
