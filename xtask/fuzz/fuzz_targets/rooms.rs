@@ -1,5 +1,5 @@
-//! What apps and browsers send to telmeet: contents of events, frames of a WebSocket, filters, lists of sliding sync, positions, names, addresses,
-//! scopes and registrations.
+//! What apps and browsers send to telmeet: contents of events, frames of a WebSocket, filters, lists of sliding sync,
+//! positions, names, addresses, scopes and registrations.
 #![no_main]
 
 use std::collections::BTreeMap;
