@@ -1,7 +1,6 @@
 //! A phone's WebSocket, through the listener, spoken as the app ntfy does.
 
 use serde_json::{Value, json};
-use telmeet_core::websocket as frames;
 
 use super::{websites::house, *};
 
@@ -18,6 +17,15 @@ async fn frame(io: &mut UnixStream) -> (u8, Vec<u8>) {
     let mut payload = vec![0; length];
     io.read_exact(&mut payload).await.unwrap();
     (first, payload)
+}
+
+/// Expects a frame after messages.
+async fn other_frame(io: &mut UnixStream, expected: (u8, Vec<u8>)) {
+    let mut next = frame(io).await;
+    while next.0 == 0x81 {
+        next = frame(io).await;
+    }
+    assert_eq!(next, expected);
 }
 
 async fn message(io: &mut UnixStream) -> Value {
@@ -48,7 +56,6 @@ async fn a_phone_hears_its_topic_over_a_websocket_until_it_closes() {
     io.write_all(&[0x89, 0x82, 0, 0, 0, 0, b'h', b'i', 0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
     assert_eq!(frame(&mut io).await, (0x88, vec![]), "the close frame answers both");
     assert_eq!(io.read(&mut [0]).await.unwrap(), 0);
-    assert_eq!(frames::close(), [0x88, 0]);
 }
 
 #[tokio::test]
@@ -56,14 +63,11 @@ async fn a_phone_that_breaks_the_protocol_is_disconnected() {
     let house = house().await;
     let mut io = UnixStream::connect(&house.path).await.unwrap();
     io.write_all(&member().encode().unwrap()).await.unwrap();
-    io.write_all(OPENING.as_bytes()).await.unwrap();
     // A ping, then a message of 64 KiB.
+    io.write_all(OPENING.as_bytes()).await.unwrap();
     io.write_all(&[0x89, 0x82, 0, 0, 0, 0, b'h', b'i']).await.unwrap();
-    let mut heard = Vec::new();
-    while !heard.ends_with(b"\x8a\x02hi") {
-        heard.push(io.read_u8().await.unwrap());
-    }
+    other_frame(&mut io, (0x8a, b"hi".to_vec())).await;
     io.write_all(&[0x82, 0xfe, 0xff, 0xff, 0, 0, 0, 0]).await.unwrap();
-    assert_eq!(frame(&mut io).await, (0x88, vec![]));
+    other_frame(&mut io, (0x88, vec![])).await;
     assert_eq!(io.read(&mut [0]).await.unwrap(), 0);
 }
