@@ -1,10 +1,11 @@
-// matrix-js-sdk, without encryption.
+// matrix-js-sdk with its crypto: what Element Web does, without its screen.
 
 import * as sdk from "matrix-js-sdk";
 import { logger } from "matrix-js-sdk/lib/logger.js";
 
 import {
-  answer, bye, edited, emoji, expect, main, password, peer, png, renamed, room as name, text, until, url, user,
+  answer, anotherPassword, bye, edited, emoji, encrypts, expect, main, password, peer, png, renamed, room as name, secret,
+  secretAnswer, text, until, url, user,
 } from "./walk.mjs";
 
 logger.setLevel?.("silent");
@@ -15,6 +16,13 @@ const events = {};
 const group = () => client.getRoom(rooms.group);
 const timeline = () => group()?.getLiveTimeline().getEvents() ?? [];
 const says = (body) => timeline().find((it) => it.getContent().body === body);
+// The recovery key, once there is one.
+let recovery;
+// A text of the direct chat that a device could decrypt.
+const direct = (device, body) => {
+  const events = device.getRoom(rooms.direct)?.getLiveTimeline().getEvents() ?? [];
+  return events.find((it) => it.getContent().body === body && it.isEncrypted() && !it.isDecryptionFailure());
+};
 const member = (room, person) => client.getRoom(room)?.getMember(person)?.membership;
 const send = async (content) => (await client.sendMessage(rooms.group, content)).event_id;
 const bearer = () => ({ headers: { Authorization: `Bearer ${client.getAccessToken()}` } });
@@ -24,6 +32,32 @@ async function media(uri, ...size) {
   const response = await fetch(path, bearer());
   expect(response.ok, `${path}: ${response.status}`);
   return response;
+}
+
+// A device of this person, whose syncs run.
+async function device(password, key) {
+  const identifier = { type: "m.id.user", user };
+  const ask = { type: "m.login.password", identifier, password, refresh_token: true };
+  const got = await sdk.createClient({ baseUrl: url }).loginRequest({ ...ask, initial_device_display_name: "js" });
+  const [userId, deviceId, accessToken] = [got.user_id, got.device_id, got.access_token];
+  const getSecretStorageKey = async ({ keys }) => (key ? [Object.keys(keys)[0], key] : null);
+  const cryptoCallbacks = { getSecretStorageKey, cacheSecretStorageKey: (_id, _info, made) => (key = made) };
+  const made = sdk.createClient({ baseUrl: url, userId, deviceId, accessToken, timelineSupport: true, cryptoCallbacks });
+  if (encrypts) await made.initRustCrypto({ useIndexedDB: false });
+  await made.startClient({ initialSyncLimit: 20, lazyLoadMembers: true, threadSupport: true });
+  await until("the first sync", () => ["SYNCING", "PREPARED"].includes(made.getSyncState()));
+  return made;
+}
+
+// A second proof of who one is, which nobody has to give here.
+const confirmed = (upload) => upload(null);
+
+async function signOut(device) {
+  const [accessToken, baseUrl] = [device.getAccessToken(), url];
+  device.stopClient();
+  await device.logout(true);
+  const gone = await sdk.createClient({ baseUrl, accessToken }).whoami().then(() => null, (error) => error);
+  expect(gone?.errcode === "M_UNKNOWN_TOKEN", gone);
 }
 
 const both = {
@@ -36,14 +70,9 @@ const both = {
     const first = sdk.createClient({ baseUrl: url });
     const flows = (await first.loginFlows()).flows.map((flow) => flow.type);
     expect(flows.includes("m.login.password") && flows.includes("m.login.sso"), flows);
-    const identifier = { type: "m.id.user", user };
-    const ask = { type: "m.login.password", identifier, password, refresh_token: true };
-    const got = await first.loginRequest({ ...ask, initial_device_display_name: "js" });
-    expect(got.user_id === user, got.user_id);
-    const [userId, deviceId, accessToken] = [got.user_id, got.device_id, got.access_token];
-    client = sdk.createClient({ baseUrl: url, userId, deviceId, accessToken, timelineSupport: true });
-    await client.startClient({ initialSyncLimit: 20, lazyLoadMembers: true, threadSupport: true });
-    await until("the first sync", () => ["SYNCING", "PREPARED"].includes(client.getSyncState()));
+    client = await device(password);
+    expect(client.getUserId() === user, client.getUserId());
+    if (encrypts) await client.getCrypto().bootstrapCrossSigning({ authUploadDeviceSigningKeys: confirmed, setupNewCrossSigning: true });
   },
 
   async paginate() {
@@ -64,18 +93,23 @@ const both = {
   },
 
   async sign_out() {
-    const [accessToken, baseUrl] = [client.getAccessToken(), url];
-    client.stopClient();
-    await client.logout(true);
-    const gone = await sdk.createClient({ baseUrl, accessToken }).whoami().then(() => null, (error) => error);
-    expect(gone?.errcode === "M_UNKNOWN_TOKEN", gone);
+    await signOut(client);
   },
 };
 
 const host = {
+  async recovery() {
+    const crypto = client.getCrypto();
+    recovery = await crypto.createRecoveryKeyFromPassphrase();
+    const createSecretStorageKey = async () => recovery;
+    await crypto.bootstrapSecretStorage({ createSecretStorageKey, setupNewKeyBackup: true, setupNewSecretStorage: true });
+  },
+
   async direct_chat() {
     const preset = "trusted_private_chat";
-    rooms.direct = (await client.createRoom({ is_direct: true, invite: [peer], preset })).room_id;
+    const content = { algorithm: "m.megolm.v1.aes-sha2" };
+    const initial_state = encrypts ? [{ type: "m.room.encryption", state_key: "", content }] : [];
+    rooms.direct = (await client.createRoom({ is_direct: true, invite: [peer], preset, initial_state })).room_id;
   },
 
   async group() {
@@ -86,6 +120,11 @@ const host = {
   async joined() {
     const all = () => Object.values(rooms).every((room) => member(room, peer) === "join");
     await until("the guest", all);
+  },
+
+  async secret() {
+    await client.sendTextMessage(rooms.direct, secret);
+    await until("the answer", () => direct(client, secretAnswer));
   },
 
   async text() {
@@ -149,6 +188,46 @@ const host = {
   async redact() {
     await client.redactEvent(rooms.group, events.text, undefined, { reason: "a mistake" });
   },
+
+  // A second device, with the recovery key, reads what was written before.
+  async recovered_device() {
+    // The keys of both people's texts, which the app saves within ten seconds.
+    await until("the backup", async () => (await client.getCrypto().getKeyBackupInfo()).count >= 2);
+    const second = await device(await anotherPassword(), recovery.privateKey);
+    const crypto = second.getCrypto();
+    expect(await crypto.userHasCrossSigningKeys(user, true), "an identity");
+    await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: confirmed });
+    await crypto.loadSessionBackupPrivateKeyFromSecretStorage();
+    await crypto.checkKeyBackupAndEnable();
+    await crypto.restoreKeyBackup();
+    await until("the old text", () => direct(second, secret));
+    await signOut(second);
+  },
+
+  // A third device, verified by emoji, is trusted and has the person's secrets.
+  async verified_device() {
+    const third = await device(await anotherPassword());
+    const incoming = new Promise((resolve) => client.on("crypto.verificationRequestReceived", resolve));
+    const asked = await third.getCrypto().requestOwnUserVerification();
+    const request = await incoming;
+    await request.accept();
+    await until("the other's consent", () => asked.phase === 3);
+    const shown = [];
+    const verify = (verifier) => {
+      verifier.on("show_sas", (sas) => {
+        shown.push(sas.sas.emoji.map(([symbol]) => symbol).join(" "));
+        sas.confirm();
+      });
+      return verifier.verify();
+    };
+    const own = verify(await asked.startVerification("m.sas.v1"));
+    await Promise.all([own, verify(await until("the start", () => request.verifier))]);
+    expect(shown.length === 2 && shown[0] === shown[1], shown);
+    const id = third.getDeviceId();
+    await until("trust", async () => (await third.getCrypto().getDeviceVerificationStatus(user, id))?.signedByOwner);
+    await until("the secrets", () => third.getCrypto().isCrossSigningReady());
+    await signOut(third);
+  },
 };
 
 const guest = {
@@ -162,6 +241,11 @@ const guest = {
   async join() {
     for (const room of Object.values(rooms)) await client.joinRoom(room);
     await until("the rooms", () => Object.values(rooms).every((room) => member(room, user) === "join"));
+  },
+
+  async read_secret() {
+    await until("the secret", () => direct(client, secret));
+    await client.sendTextMessage(rooms.direct, secretAnswer);
   },
 
   async read_text() {
@@ -221,8 +305,9 @@ const guest = {
 };
 
 await main({ both, host, guest }, [
-  "discover", "sign_in", "direct_chat", "group", "invited", "join", "joined", "text", "read_text", "edit", "read_edit",
+  "discover", "sign_in", "recovery", "direct_chat", "group", "invited", "join", "joined", "secret", "read_secret", "text",
+  "read_text", "edit", "read_edit",
   "react", "reply", "reaction_and_reply", "start_thread", "thread", "receipt", "read_receipt", "typing", "sees_typing",
   "image", "see_image", "rename", "see_name", "tag", "account_data", "mute", "redact", "see_redaction", "people",
-  "paginate", "sign_out",
+  "paginate", "recovered_device", "verified_device", "sign_out",
 ]);

@@ -5,6 +5,7 @@ see in their rooms alone.
 """
 
 import asyncio
+import base64
 import os
 import sys
 import traceback
@@ -13,6 +14,10 @@ import traceback
 URL = os.environ["MARU_URL"]
 # Who walks: `host`, who makes the rooms, or `guest`.
 ROLE = os.environ["MARU_ROLE"]
+# The steps of this walk, beyond which a client may know more.
+WANTED = set(os.environ["MARU_STEPS"].split(","))
+# Whether both people's apps encrypt.
+ENCRYPTS = not WANTED.isdisjoint({"secret", "read_secret"})
 # The person, a password that works once, and the other person.
 USER = os.environ["MARU_USER"]
 PASSWORD = os.environ["MARU_PASSWORD"]
@@ -21,12 +26,12 @@ PEER = os.environ["MARU_PEER"]
 PATIENCE = 60
 # What is written, in its order.
 TEXT, EDITED, ANSWER, BYE = "good morning", "good evening", "an answer", "bye"
+SECRET, SECRET_ANSWER = "between us", "nobody else"
 EMOJI = "👍"
 ROOM, RENAMED = "Kitchen", "Living room"
 # A picture of one dot.
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-    "0000000c4944415408d763f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 )
 
 steps = []
@@ -36,7 +41,7 @@ def step(role):
     """Makes a function a step of this role, of the function's name."""
 
     def add(run):
-        if role in (ROLE, "both"):
+        if role in (ROLE, "both") and run.__name__ in WANTED:
             steps.append(run)
         return run
 

@@ -117,9 +117,22 @@ pub(crate) fn stock_client() -> Result<()> {
 
 /// Where it lies then.
 pub(crate) fn stock_client_path() -> Result<PathBuf> {
+    interop_program("stock-client")
+}
+
+/// Builds Element X without its screen; returns its path.
+pub(crate) fn element_x() -> Result<PathBuf> {
+    let step = Step::new("building Element X's engine");
+    let target = workspace::target()?.join("interop");
+    cargo(&workspace::root().join("interop"), &["--package", "element-x"], &target, &step)?;
+    step.done("Element X's engine is built");
+    interop_program("element-x-client")
+}
+
+fn interop_program(name: &str) -> Result<PathBuf> {
     let triple = lab::binaries()?;
     let triple = triple.parent().and_then(|dir| dir.file_name()).unwrap_or_default();
-    Ok(workspace::target()?.join("interop").join(triple).join("release/stock-client"))
+    Ok(workspace::target()?.join("interop").join(triple).join("release").join(name))
 }
 
 /// Runs `cargo build --release` in the workspace of `dir`, showing how far it is.

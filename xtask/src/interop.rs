@@ -89,8 +89,13 @@ fn built(args: &Models) -> Result<Outcome> {
 
 /// The part of `cargo xtask test`: every client but the command, whose Ollama takes long to compile, and the comparison
 /// with what a real Ollama answered.
-pub(crate) fn stage(model: &Path) -> Result<Outcome> {
+pub(crate) fn models_stage(model: &Path) -> Result<Outcome> {
     models(&Models { only: None, ollama: None, no_build: true, record: false }, model)
+}
+
+/// The part of `cargo xtask test`: every walk of two people.
+pub(crate) fn matrix_stage(model: &Path) -> Result<Outcome> {
+    matrix::walks(None, model)
 }
 
 fn models(args: &Models, model: &Path) -> Result<Outcome> {

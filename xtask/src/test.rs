@@ -66,7 +66,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if let Some(fuzzing) = fuzzing {
         ok &= stages.run("doctests", doctests);
         ok &= stages.run("fuzz targets", || fuzzing.run(args.fuzz_seconds).map(Count::passed));
-        ok &= stages.run("clients", || clients(&model));
+        ok &= stages.run("clients of models", || clients(|| interop::models_stage(&model)));
+        ok &= stages.run("clients of rooms", || clients(|| interop::matrix_stage(&model)));
         ok &= stages.run("up", demonstration::run);
         ok &= stages.run("bench sealed", bench::sealed);
         ok &= stages.run("bench tunnel", bench::tunnel);
@@ -152,13 +153,13 @@ fn doctests() -> Result<Count> {
     stage::watched(&mut command, stage::libtest_summary)
 }
 
-/// Runs OpenAI's and Ollama's clients on a laptop of a deployment.
-fn clients(model: &std::path::Path) -> Result<Count> {
+/// Runs clients that we did not write on laptops of a deployment.
+fn clients(run: impl FnOnce() -> Result<interop::Outcome>) -> Result<Count> {
     if !interop::is_possible() {
-        println!("skipped: clients of OpenAI and Ollama need root, Podman and /dev/net/tun");
+        println!("skipped: clients on laptops need root, Podman and /dev/net/tun");
         return Ok(Count { skipped: 1, ..Count::default() });
     }
-    let outcome = interop::stage(model)?;
+    let outcome = run()?;
     Ok(Count {
         passed: outcome.passed,
         failed: outcome.failed.len(),

@@ -1,13 +1,12 @@
 //! The list of nodes for the relay: a file of node keys that the coordinator writes and the relay watches, so that the relay
-//! works while the coordinator is down. Beside it, the list of people and nodes for telmeet ([`mesh_identity::members`]).
+//! works while the coordinator is down.
 //!
 //! ```text
-//! database ──▶ Hub ──▶ ListWriter::follow ─┬▶ nodes.json ──▶ Admission::keys ──▶ relay
-//!                                          └▶ members.json ──▶ telmeet
+//! database ──▶ Hub ──▶ ListWriter::follow ──▶ nodes.json ──▶ Admission::keys ──▶ relay
 //! ```
 //!
-//! The files are written before a registration is answered and before a removal is, and the relay checks its own whenever a
-//! client presents a key, so a new node can use the relay at once. Their directories are readable for their readers only.
+//! The file is written before a registration is answered, and checked whenever a client presents a key, so a new node can
+//! use the relay at once. Its directory is readable for the relay only.
 
 mod file;
 mod list;
@@ -47,8 +46,7 @@ impl Admission {
                 Ok(AdmittedKeys::from(content))
             }
             None if was_there.load(Ordering::Relaxed) => {
-                let source = std::io::ErrorKind::NotFound.into();
-                Err(StateError::Read { path: of.clone(), source })
+                Err(file::unreadable(&of, std::io::ErrorKind::NotFound.into()))
             }
             None => {
                 if !was_said.swap(true, Ordering::Relaxed) {

@@ -49,7 +49,7 @@ pub enum ServeError {
     /// Another coordinator uses the database.
     #[error(transparent)]
     DatabaseLock(#[from] LockError),
-    /// A list for the relay or telmeet.
+    /// The list of nodes for the relay.
     #[error(transparent)]
     Nodes(#[from] StateError),
     /// The embedded relay.

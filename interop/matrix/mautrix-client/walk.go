@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,8 +33,9 @@ type step struct {
 // walk runs the steps of this role, up to the first that fails: the rest needs it.
 func walk(steps []step) {
 	role := os.Getenv("MARU_ROLE")
+	wanted := strings.Split(os.Getenv("MARU_STEPS"), ",")
 	for _, step := range steps {
-		if step.role != "both" && step.role != role {
+		if step.role != "both" && step.role != role || !slices.Contains(wanted, step.name) {
 			continue
 		}
 		if err := step.run(); err != nil {

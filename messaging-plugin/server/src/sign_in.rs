@@ -12,7 +12,6 @@ mod page;
 mod password;
 pub mod people;
 mod refused;
-pub mod removal;
 pub mod state;
 pub mod tokens;
 

@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
     thread,
 };
@@ -22,10 +22,13 @@ const SCRIPTS: &str = "interop/matrix";
 /// The homeserver, as a device of the network finds it.
 const URL: &str = "http://rooms.maru.home.arpa";
 
+/// How the two people's parts are called.
+const ROLES: [&str; 2] = ["host", "guest"];
+
 /// Of `cargo xtask interop matrix`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Run only the clients whose name holds this
+    /// Run only walks with a client whose name contains this
     #[arg(value_name = "NAME")]
     only: Option<String>,
     /// Take the programs as they were built
@@ -39,137 +42,220 @@ enum Runs {
     Python(&'static str),
     Node(&'static str),
     Go,
+    Rust,
 }
 
 /// A client that we did not write.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Client {
     /// With its version.
     name: &'static str,
     runs: Runs,
-    /// Steps besides those of every client, of the host and of the guest.
-    more: [&'static [&'static str]; 2],
+    encrypts: bool,
+    /// Steps besides those of every client, of the host and of the guest: with any other client, and with the same.
+    alone: [&'static [&'static str]; 2],
+    together: [&'static [&'static str]; 2],
 }
 
-/// Steps of who makes the rooms.
-const HOST: &[&str] = &[
-    "discover",
-    "sign_in",
-    "direct_chat",
-    "group",
-    "joined",
-    "text",
-    "edit",
-    "reaction_and_reply",
-    "read_receipt",
-    "sees_typing",
-    "image",
-    "rename",
-    "tag",
-    "account_data",
-    "redact",
-    "paginate",
-    "sign_out",
+/// Steps of who makes the rooms, and of who is invited.
+const EVERY: [&[&str]; 2] = [
+    &[
+        "discover",
+        "sign_in",
+        "direct_chat",
+        "group",
+        "joined",
+        "text",
+        "edit",
+        "reaction_and_reply",
+        "read_receipt",
+        "sees_typing",
+        "image",
+        "rename",
+        "tag",
+        "account_data",
+        "redact",
+        "paginate",
+        "sign_out",
+    ],
+    &[
+        "discover",
+        "sign_in",
+        "invited",
+        "join",
+        "read_text",
+        "read_edit",
+        "react",
+        "reply",
+        "receipt",
+        "typing",
+        "see_image",
+        "see_name",
+        "see_redaction",
+        "paginate",
+        "sign_out",
+    ],
 ];
-/// Steps of who is invited.
-const GUEST: &[&str] = &[
-    "discover",
-    "sign_in",
-    "invited",
-    "join",
-    "read_text",
-    "read_edit",
-    "react",
-    "reply",
-    "receipt",
-    "typing",
-    "see_image",
-    "see_name",
-    "see_redaction",
-    "paginate",
-    "sign_out",
+/// Where both encrypt.
+const ENCRYPTED: [&[&str]; 2] = [&["secret"], &["read_secret"]];
+/// Steps of clients in which a person's devices trust each other.
+const DEVICES: [&str; 3] = ["recovery", "recovered_device", "verified_device"];
+
+const NIO: Client = Client {
+    name: "matrix-nio 0.26.0",
+    runs: Runs::Python("nio_client.py"),
+    encrypts: true,
+    alone: [&[], &[]],
+    together: [&[], &[]],
+};
+/// What Element Web stands on.
+const JS: Client = Client {
+    name: "matrix-js-sdk 43.0.0",
+    runs: Runs::Node("js_client.mjs"),
+    encrypts: true,
+    alone: [&["mute", "people", DEVICES[0], DEVICES[1], DEVICES[2]], &["people"]],
+    together: [&["thread"], &["start_thread"]],
+};
+/// What gomuks stands on.
+const MAUTRIX: Client = Client {
+    name: "mautrix-go 0.32.0",
+    runs: Runs::Go,
+    encrypts: false,
+    alone: [&[], &[]],
+    together: [&[], &[]],
+};
+/// What Element X stands on.
+const SDK: Client = Client {
+    name: "matrix-sdk-ui 0.18.0",
+    runs: Runs::Rust,
+    encrypts: true,
+    alone: [
+        &["first_screens", "mute", "pin", DEVICES[0], DEVICES[1], DEVICES[2]],
+        &["notification", "leave"],
+    ],
+    together: [&["secret_image"], &["see_secret_image"]],
+};
+
+const CLIENTS: [&Client; 4] = [&NIO, &JS, &MAUTRIX, &SDK];
+
+/// Who makes the rooms, and who is invited: each client with itself, and people with different ones.
+const PAIRS: [[&Client; 2]; 7] = [
+    [&NIO, &NIO],
+    [&JS, &JS],
+    [&MAUTRIX, &MAUTRIX],
+    [&SDK, &SDK],
+    [&SDK, &JS],
+    [&JS, &NIO],
+    [&NIO, &SDK],
 ];
 
-const CLIENTS: [Client; 3] = [
-    Client { name: "matrix-nio 0.26.0", runs: Runs::Python("nio_client.py"), more: [&[], &[]] },
-    Client {
-        name: "matrix-js-sdk 43.0.0",
-        runs: Runs::Node("js_client.mjs"),
-        more: [&["thread", "mute", "people"], &["start_thread", "people"]],
-    },
-    Client { name: "mautrix-go 0.32.0", runs: Runs::Go, more: [&[], &[]] },
-];
+/// The steps of a pair's host and guest.
+fn steps_of(pair: [&Client; 2]) -> [Vec<&'static str>; 2] {
+    let [host, guest] = pair;
+    [0, 1].map(|role| {
+        let mut steps = [EVERY[role], pair[role].alone[role]].concat();
+        if host.encrypts && guest.encrypts {
+            steps.extend(ENCRYPTED[role]);
+        }
+        if host.name == guest.name {
+            steps.extend(host.together[role]);
+        }
+        steps
+    })
+}
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     let model = if args.no_build { model::get()? } else { build::everything()? };
-    let is_wanted = |client: &&Client| {
-        args.only.as_ref().is_none_or(|name| client.name.contains(name.as_str()))
+    walks(args.only.as_deref(), &model)
+}
+
+/// Runs all walks, or those with a client whose name contains `only`.
+pub(super) fn walks(only: Option<&str>, model: &Path) -> Result<Outcome> {
+    let is_wanted = |pair: &[&Client; 2]| {
+        let wanted = only.unwrap_or_default();
+        pair.iter().any(|client| client.name.contains(wanted))
     };
-    let chosen: Vec<_> = CLIENTS.iter().filter(is_wanted).collect();
+    let chosen: Vec<_> = PAIRS.into_iter().filter(is_wanted).collect();
     let names = CLIENTS.map(|client| client.name).join(", ");
     ensure!(!chosen.is_empty(), "there is no such client: {names}");
     let installed = Installed::get(SCRIPTS, "Matrix clients")?;
-    let step = Step::new("a house with two people");
-    let mut deployment = Deployment::start_with_model(&model, &[])?;
-    let people =
-        [deployment.member("alices-laptop", "alice")?, deployment.member("bobs-laptop", "bob")?];
-    fs::create_dir_all(deployment.state().join("tmp"))?;
-    step.done("the house is up, and two people have a device each");
-    let mut outcome = Outcome::default();
-    for client in chosen {
-        outcome.add(client.walk(&deployment, &installed, &people)?);
+    for client in CLIENTS {
+        if chosen.iter().flatten().any(|chosen| chosen.name == client.name) {
+            client.program(&installed)?;
+        }
     }
-    for mut person in people {
-        let _ = person.agent.stop(STOP)?;
+    let step = Step::new("a house");
+    let mut deployment = Deployment::start_with_model(model, &[])?;
+    fs::create_dir_all(deployment.state().join("tmp"))?;
+    step.done("the house is up");
+    let mut outcome = Outcome::default();
+    for (number, pair) in chosen.into_iter().enumerate() {
+        // New people each time: an app does not replace the keys that another made.
+        let mut person = |name: &str| {
+            deployment.member(&format!("{name}s-laptop-{number}"), &format!("{name}{number}"))
+        };
+        let mut people = [person("alice")?, person("bob")?];
+        outcome.add(walk(pair, &deployment, &installed, &people)?);
+        for person in &mut people {
+            let _ = person.agent.stop(STOP)?;
+        }
+    }
+    Ok(outcome)
+}
+
+/// Both walk at a time.
+fn walk(
+    pair: [&Client; 2],
+    deployment: &Deployment,
+    installed: &Installed,
+    people: &[Member; 2],
+) -> Result<Outcome> {
+    let [host, guest] = people;
+    let own = [SignIn::of(host)?, SignIn::of(guest)?];
+    let peers = [own[1].user.clone(), own[0].user.clone()];
+    let steps = steps_of(pair);
+    let programs = [pair[0].program(installed)?, pair[1].program(installed)?];
+    let one = |role: usize| -> Result<Output> {
+        let (program, script) = &programs[role];
+        let machine = &own[role].member.instance.machine;
+        let mut command = installed.command(machine, program, &deployment.state().join("tmp"));
+        command.args(script.as_deref()).env("MARU_URL", URL).env("MARU_ROLE", ROLES[role]);
+        command.env("MARU_STEPS", steps[role].join(",")).env("MARU_PEER", &peers[role]);
+        command.env("MARU_USER", &own[role].user).env("MARU_PASSWORD", &own[role].password);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.output().with_context(|| format!("{} does not start", program.display()))
+    };
+    let (first, second) = thread::scope(|scope| {
+        let second = scope.spawn(|| one(1));
+        (one(0), second.join())
+    });
+    let second = second.unwrap_or_else(|_| anyhow::bail!("a thread ended"));
+    let mut outcome = Outcome::default();
+    for (role, output) in [first?, second?].into_iter().enumerate() {
+        let said = steps::read(&String::from_utf8_lossy(&output.stdout));
+        let (client, with) = (pair[role].name, pair[1 - role].name);
+        let name = if client == with {
+            format!("{client}, {}", ROLES[role])
+        } else {
+            format!("{client}, {} of {with}", ROLES[role])
+        };
+        let judged = steps::judge(&name, &steps[role], &said);
+        if !judged.failed.is_empty() {
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        outcome.add(judged);
     }
     Ok(outcome)
 }
 
 impl Client {
-    /// Both walk at a time.
-    fn walk(
-        self,
-        deployment: &Deployment,
-        installed: &Installed,
-        people: &[Member; 2],
-    ) -> Result<Outcome> {
-        let [host, guest] = people;
-        let (host, guest) = (SignIn::of(host)?, SignIn::of(guest)?);
-        let (program, script) = self.program(installed)?;
-        let walk = |role: &str, own: &SignIn, peer: &SignIn| -> Result<Output> {
-            let machine = &own.member.instance.machine;
-            let mut command = installed.command(machine, &program, &deployment.state().join("tmp"));
-            command.args(script.as_deref()).env("MARU_URL", URL).env("MARU_ROLE", role);
-            command.env("MARU_USER", &own.user).env("MARU_PASSWORD", &own.password);
-            command.env("MARU_PEER", &peer.user).stdout(Stdio::piped()).stderr(Stdio::piped());
-            command.output().with_context(|| format!("{} does not start", program.display()))
-        };
-        let (first, second) = thread::scope(|scope| {
-            let second = scope.spawn(|| walk("guest", &guest, &host));
-            let first = walk("host", &host, &guest);
-            (first, second.join())
-        });
-        let second = second.unwrap_or_else(|_| anyhow::bail!("a thread ended"));
-        let mut outcome = Outcome::default();
-        let roles = [("host", HOST, first?), ("guest", GUEST, second?)];
-        for ((role, every, output), more) in roles.into_iter().zip(self.more) {
-            let said = steps::read(&String::from_utf8_lossy(&output.stdout));
-            let name = format!("{}, {role}", self.name);
-            let judged = steps::judge(&name, &[every, more].concat(), &said);
-            if !judged.failed.is_empty() {
-                eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-            }
-            outcome.add(judged);
-        }
-        Ok(outcome)
-    }
-
-    fn program(self, installed: &Installed) -> Result<(PathBuf, Option<PathBuf>)> {
+    fn program(&self, installed: &Installed) -> Result<(PathBuf, Option<PathBuf>)> {
         Ok(match self.runs {
             Runs::Python(name) => (PathBuf::from("python3"), Some(installed.script(name))),
             Runs::Node(name) => (installed.node(), Some(installed.script(name))),
             Runs::Go => (go::matrix()?, None),
+            Runs::Rust => (build::element_x()?, None),
         })
     }
 }

@@ -166,10 +166,10 @@ mod tests {
             ]
         );
 
-        stages.run("clients", || Ok(Count { failed: 2, ..Count::default() }));
+        stages.run("clients of models", || Ok(Count { failed: 2, ..Count::default() }));
         assert_eq!(
             stages.counts().last().unwrap(),
-            "tests: 7 passed, 0 failed, 1 skipped; failed besides: clients"
+            "tests: 7 passed, 0 failed, 1 skipped; failed besides: clients of models"
         );
         assert_eq!(stages.report(), 1);
     }
