@@ -438,6 +438,7 @@ network-unused = --network { $network } has no effect: the domain of this networ
 no-server-url = { $file } has no `server_url`, so no other device can reach this network; add server_url = "http://ADDRESS:PORT"
 service-not-offered = { $file } does not offer { $name }, so no device reaches it; add a [[service]] with name = "{ $name }", port = { $port } and socket = { $socket }
 service-shows-pages = { $file } lets { $name } answer with web pages, though it has none; add pages = false to its [[service]]
+service-without-https = { $file } offers { $name } not over HTTPS at { $label }.<network>, which apps such as Element X need; add https = ["{ $label }"] to its [[service]]
 service-hides-pages = { $file } lets { $name } answer with no web page at { $label }.<network>, so signing in to rooms and pictures fail; add page_names = ["{ $label }"] to its [[service]]
 no-own-address = this machine has no route to other networks, so its address is unknown; say how devices reach it: maru up --address HOST
 

@@ -1,4 +1,4 @@
-# The pages that the coordinator and telmeet show to browsers; HTML.
+# The pages that the coordinator, telmeet and the agent show to browsers; HTML.
 
 # The button that shows the page in this language.
 page-language = English
@@ -167,3 +167,39 @@ page-reset =
     <h1>Go back to the app</h1>
     <p>This network asks for no confirmation: the app can reset encryption now. Messages that no other device can decrypt stay
     unreadable.</p>
+
+## node-agent: trusting the network's certificate authority
+
+page-trust =
+    <h1>Trust the certificates of { $network }</h1>
+    <p>Browsers and messengers open { $names } without a warning once this device trusts the network's certificate authority. It
+    can only vouch for names that end in <code>{ $network }</code>, for no other site.</p>
+    <p><a href="{ $file }">Download the certificate</a></p>
+    <p>Compare its SHA-256 fingerprint where the system shows it: <code>{ $fingerprint }</code></p>
+    <p>This page on another device: <code>{ $address }</code></p>
+    { $code }
+    <details><summary>Linux</summary><ol>
+    <li>Run <code>sudo maru trust</code>. It also works for Chromium and Firefox.</li>
+    </ol></details>
+    <details><summary>Android</summary><ol>
+    <li>Download the certificate.</li>
+    <li>Open Settings and search for <b>CA certificate</b>. Tap it, then <b>Install anyway</b>, and choose <code>maru.crt</code>.</li>
+    <li>Element X uses it. FluffyChat does not: give it the address with <code>http://</code>.</li>
+    </ol></details>
+    <details><summary>iPhone, iPad</summary><ol>
+    <li>Open this page in Safari, download the certificate, and allow it.</li>
+    <li>Settings → <b>Profile Downloaded</b> → Install.</li>
+    <li>Settings → General → About → <b>Certificate Trust Settings</b>: switch it on.</li>
+    </ol></details>
+    <details><summary>macOS</summary><ol>
+    <li>Download the certificate and open it: Keychain Access asks where to add it. Choose <b>System</b>.</li>
+    <li>Open it there, then Trust → When using this certificate: <b>Always Trust</b>.</li>
+    </ol></details>
+    <details><summary>Windows</summary><ol>
+    <li>Download the certificate and open it, then <b>Install Certificate</b> → Local Machine.</li>
+    <li>Choose <b>Place all certificates in the following store</b> → Trusted Root Certification Authorities.</li>
+    </ol></details>
+    <details><summary>Firefox on macOS and Windows</summary><ol>
+    <li>Firefox uses the system's certificates by itself. If not: Settings → Privacy &amp; Security → Certificates → <b>Allow
+    Firefox to automatically trust third-party root certificates you install</b>.</li>
+    </ol></details>

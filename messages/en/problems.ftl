@@ -46,6 +46,7 @@ problem-name-reserved = the name is reserved for the home node or a service of t
 problem-name-taken = the name is taken
 problem-network = the network cannot be read
 problem-node-gone = the node is gone
+problem-no-https = no machine of the network offers HTTPS, or it cannot be reached on port 443 (does the policy allow it?)
 problem-not-found = there is nothing here
 problem-no-such =
     there is no such { $thing ->

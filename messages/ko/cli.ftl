@@ -438,6 +438,7 @@ network-unused = --network { $network } 옵션은 효과가 없습니다. 이 �
 no-server-url = { $file }에 `server_url`이 없어서 다른 기기가 이 네트워크에 접속할 수 없습니다. server_url = "http://ADDRESS:PORT"를 추가하세요
 service-not-offered = { $file } 파일에 { $name } 서비스가 없어서 어떤 기기도 접속할 수 없습니다. name = "{ $name }", port = { $port }, socket = { $socket }인 [[service]]를 추가하세요
 service-shows-pages = { $file } 파일에서 { $name } 서비스에 웹 페이지를 허용하지만 그 서비스에는 웹 페이지가 없습니다. 그 [[service]]에 pages = false를 추가하세요
+service-without-https = { $file } 파일에서 { $name }을(를) { $label }.<network> HTTPS 주소로 제공하지 않습니다. Element X 같은 앱에 필요하니 { $name }의 [[service]]에 https = ["{ $label }"]을 추가하세요
 service-hides-pages = { $file } 파일에서 { $label }.<network>의 웹 페이지를 막아서 대화방 로그인과 사진이 동작하지 않습니다. { $name }의 [[service]]에 page_names = ["{ $label }"]를 추가하세요
 no-own-address = 이 컴퓨터에는 외부로 나가는 경로가 없어서 주소를 알 수 없습니다. 기기가 접속할 주소를 maru up --address HOST로 알려 주세요
 

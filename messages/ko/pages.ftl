@@ -1,4 +1,4 @@
-# The pages that the coordinator shows to browsers; HTML.
+# The pages that the coordinator, telmeet and the agent show to browsers; HTML.
 
 # The button that shows the page in this language.
 page-language = 한국어
@@ -164,3 +164,39 @@ page-reset =
     <h1>앱으로 돌아가세요</h1>
     <p>이 네트워크는 확인을 요구하지 않습니다. 이제 앱에서 암호화를 재설정할 수 있습니다. 다른 기기가 복호화할 수 없는 메시지는 계속 읽을 수
     없습니다.</p>
+
+## node-agent: trusting the network's certificate authority
+
+page-trust =
+    <h1>{ $network } 인증서 신뢰하기</h1>
+    <p>이 기기가 네트워크의 인증 기관을 신뢰하면 브라우저와 메신저가 { $names } 주소를 경고 없이 엽니다. 이 인증 기관은
+    <code>{ $network }</code>로 끝나는 이름만 보증할 수 있고, 다른 사이트는 보증할 수 없습니다.</p>
+    <p><a href="{ $file }">인증서 내려받기</a></p>
+    <p>시스템이 보여 주는 SHA-256 지문과 비교하세요: <code>{ $fingerprint }</code></p>
+    <p>다른 기기에서 이 페이지를 여는 주소: <code>{ $address }</code></p>
+    { $code }
+    <details><summary>리눅스</summary><ol>
+    <li><code>sudo maru trust</code>를 실행하세요. Chromium과 Firefox에도 적용됩니다.</li>
+    </ol></details>
+    <details><summary>안드로이드</summary><ol>
+    <li>인증서를 내려받으세요.</li>
+    <li>설정에서 <b>CA 인증서</b>를 검색해 누르고 <b>무시하고 설치</b>를 누른 다음 <code>maru.crt</code>를 고르세요.</li>
+    <li>Element X는 이 인증서를 씁니다. FluffyChat은 쓰지 않으므로 <code>http://</code> 주소를 입력하세요.</li>
+    </ol></details>
+    <details><summary>iPhone, iPad</summary><ol>
+    <li>Safari에서 이 페이지를 열고 인증서를 내려받아 허용하세요.</li>
+    <li>설정 → <b>프로파일이 다운로드됨</b> → 설치.</li>
+    <li>설정 → 일반 → 정보 → <b>인증서 신뢰 설정</b>에서 켜세요.</li>
+    </ol></details>
+    <details><summary>macOS</summary><ol>
+    <li>인증서를 내려받아 열면 키체인 접근이 추가할 곳을 묻습니다. <b>시스템</b>을 고르세요.</li>
+    <li>거기서 인증서를 열고 신뢰 → 이 인증서 사용 시: <b>항상 신뢰</b>를 고르세요.</li>
+    </ol></details>
+    <details><summary>Windows</summary><ol>
+    <li>인증서를 내려받아 열고 <b>인증서 설치</b> → 로컬 컴퓨터를 고르세요.</li>
+    <li><b>모든 인증서를 다음 저장소에 저장</b> → 신뢰할 수 있는 루트 인증 기관을 고르세요.</li>
+    </ol></details>
+    <details><summary>macOS와 Windows의 Firefox</summary><ol>
+    <li>Firefox는 시스템의 인증서를 스스로 씁니다. 그렇지 않으면 설정 → 개인 정보 및 보안 → 인증서에서 <b>Firefox가 사용자가
+    설치한 타사 루트 인증서를 자동으로 신뢰하도록 허용</b>을 켜세요.</li>
+    </ol></details>

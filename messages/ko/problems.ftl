@@ -46,6 +46,7 @@ problem-name-reserved = 집 노드나 네트워크의 서비스를 위해 예약
 problem-name-taken = 이미 쓰이는 이름입니다
 problem-network = 지금은 네트워크의 상태를 읽을 수 없습니다
 problem-node-gone = 노드가 없습니다
+problem-no-https = 네트워크에 HTTPS를 제공하는 컴퓨터가 없거나 443번 포트로 연결할 수 없습니다(정책이 허용하나요?)
 problem-not-found = 찾을 수 없습니다
 problem-no-such =
     { $thing ->

@@ -25,7 +25,7 @@ pub mod systemd;
 pub use entry::{Arg, Kind, Memory, Probe, Readiness, Service, Stage};
 pub use instance::Instance;
 pub use link::Link;
-pub use mesh::Mesh;
+pub use mesh::{HTTPS_PORT, Mesh};
 pub use mount::{Access, Directory, Mount};
 pub use rows::{
     ADMIN, AGENT_GID, AGENT_SERVICE, AGENT_UID, COORDINATOR, COORDINATOR_SERVICE, DIALS, ENGINE,

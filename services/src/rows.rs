@@ -81,12 +81,12 @@ const fn ready(probe: Probe, by: Stage, patience: Duration) -> Readiness {
 /// telmeet in the mesh.
 pub const TELMEET_MESH: Mesh = Mesh {
     port: 80,
-    // For HTTPS, which it does not support yet: the first policy is written only once.
-    open: &[443],
     name: "chat",
     // An attacker who takes telmeet over cannot serve pages under this name either: it is the gateway's, too.
     pages: false,
     page_name: Some(ROOMS),
+    // The other name belongs to the gateway there: telmeet could serve a script that reads prompts.
+    https: Some(ROOMS),
     local: false,
     settings: "etc/maru/telmeet.toml",
     about: "telmeet",
@@ -96,10 +96,10 @@ pub const TELMEET_MESH: Mesh = Mesh {
 /// The gateway in the mesh.
 pub const GATEWAY_MESH: Mesh = Mesh {
     port: 18789,
-    open: &[],
     name: TELMEET_MESH.name,
     pages: true,
     page_name: None,
+    https: Some(TELMEET_MESH.name),
     local: true,
     settings: "etc/maru/gateway.toml",
     about: "The gateway: sockets, identity, limits",

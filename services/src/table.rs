@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     entry::{Service, Stage},
     link::Link,
-    mesh::Mesh,
+    mesh::{HTTPS_PORT, Mesh},
     mount::{Directory, Mount},
     rows::{MODELS, SERVICES},
 };
@@ -48,7 +48,9 @@ pub fn mesh_services() -> Vec<(&'static Service, &'static Mesh)> {
 /// Ports of the home node that the first policy opens.
 #[must_use]
 pub fn mesh_ports() -> BTreeSet<u16> {
-    let ports = |(_, mesh): (_, &'static Mesh)| mesh.open.iter().copied().chain([mesh.port]);
+    let ports = |(_, mesh): (_, &'static Mesh)| {
+        mesh.https.map(|_| HTTPS_PORT).into_iter().chain([mesh.port])
+    };
     mesh_services().into_iter().flat_map(ports).collect()
 }
 

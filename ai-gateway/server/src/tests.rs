@@ -182,6 +182,7 @@ fn member(user: u64) -> Member {
                 tags: vec![],
                 service: "gateway".to_owned(),
             },
+            authority: None,
         },
         key: SigningKey::from_bytes(&[byte; 32]),
     }

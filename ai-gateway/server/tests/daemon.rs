@@ -69,6 +69,7 @@ fn post(root: &Path, body: &str) -> u16 {
             tags: vec![],
             service: "gateway".to_owned(),
         },
+        authority: None,
     };
     let mut io = UnixStream::connect(root.join("run/maru/gateway/http.sock")).unwrap();
     io.write_all(&header.encode().unwrap()).unwrap();

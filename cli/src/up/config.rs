@@ -163,6 +163,15 @@ fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
                     .to_string(),
                 );
             }
+            let lacks = |offered: &Service, label: &str| {
+                offered.name == name && offered.https.iter().all(|name| name != label)
+            };
+            if let Some(label) = mesh.https
+                && agent.service.iter().any(|offered| lacks(offered, label))
+            {
+                lacking
+                    .push(message!("service-without-https", file = AGENT, name, label).to_string());
+            }
             let may_show = |offered: &Service| offered.name == name && offered.pages;
             if !mesh.pages && agent.service.iter().any(may_show) {
                 lacking.push(message!("service-shows-pages", file = AGENT, name).to_string());
@@ -302,6 +311,12 @@ fn agent_toml() -> String {
                 entry,
                 "# For programs of this machine, such as Open WebUI; each needs a key: maru app add NAME\n\
                  # local = [\"127.0.0.1:{port}\"]\n"
+            );
+        }
+        if let Some(label) = mesh.https {
+            let _ = write!(
+                entry,
+                "# Over HTTPS, too, with a certificate of the network's own authority: maru trust\nhttps = [{label:?}]\n"
             );
         }
         entry

@@ -48,7 +48,7 @@ async fn serve(listener: TcpListener, here: SocketAddr, who: (u64, String), sock
         };
         // A mesh address, as the agent has one of the caller.
         let source = SocketAddr::from(([100, 64, 0, u8::try_from(id).unwrap_or(u8::MAX)], 40_000));
-        let header = Header { source, destination: here, identity };
+        let header = Header { source, destination: here, identity, authority: None };
         tokio::spawn(pass(stream, header, socket.clone()));
     }
 }

@@ -65,6 +65,7 @@ pub(crate) fn header(mesh_user: u64, login: &str, node: &str) -> Header {
             tags: Vec::new(),
             service: "telmeet".to_owned(),
         },
+        authority: None,
     }
 }
 

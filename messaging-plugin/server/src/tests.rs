@@ -96,6 +96,7 @@ fn member() -> Header {
             tags: vec![],
             service: "telmeet".to_owned(),
         },
+        authority: None,
     }
 }
 

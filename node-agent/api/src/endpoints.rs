@@ -2,7 +2,7 @@
 
 use endpoint::Callers;
 
-use crate::{Join, Status};
+use crate::{Authority, Join, Status};
 
 endpoint::declare! {
     /// All of them.
@@ -10,6 +10,8 @@ endpoint::declare! {
 
     /// Returns the agent's status.
     STATUS: GET "/v1/status" => Status, callers(Callers::User);
+    /// Returns the certificate authority of the network's names; asks the home node if this is another node.
+    AUTHORITY: GET "/v1/authority" => Authority, callers(Callers::User);
     /// Starts joining a network; responds at once.
     JOIN: POST "/v1/join" (Join) => Status, accepted;
     /// Logs out and wipes the state.

@@ -191,6 +191,17 @@ pub struct Gateway {
     pub addresses: Vec<IpAddr>,
 }
 
+/// The certificate authority of the network's names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Authority {
+    /// The network's domain, by this node's own knowledge. The home node says what the certificate is constrained to.
+    pub network: String,
+    /// The root's certificate, in PEM, as the home node sent it over WireGuard.
+    pub certificate: String,
+    /// The page with the certificate for devices without `maru`.
+    pub page: String,
+}
+
 /// A request to join a network.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

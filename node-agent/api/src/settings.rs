@@ -114,6 +114,9 @@ pub struct Service {
     /// First labels of host names at which its responses may be web pages even so. Default: none.
     #[serde(default)]
     pub page_names: Vec<String>,
+    /// First labels of names, below the network's domain, at which the agent offers it over HTTPS, too, on port 443. Default: none.
+    #[serde(default)]
+    pub https: Vec<String>,
 }
 
 const fn yes() -> bool {

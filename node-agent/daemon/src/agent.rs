@@ -11,7 +11,7 @@ use control_protocol::{
     map::{MapResponse, RegionId},
 };
 use messages::{Message, message};
-use node_agent_core::netmap::Netmap;
+use node_agent_core::{domain::Domain, netmap::Netmap};
 use tokio::sync::watch;
 use wireguard_device::Device;
 
@@ -19,6 +19,7 @@ use crate::{
     backoff::Backoff,
     config::{Config, Paths},
     dns::forward::Forwarder,
+    https::authority::{Authority, AuthorityError},
     relay::HomeRegion,
     state::{self, Membership, State, StateError},
 };
@@ -176,6 +177,21 @@ impl Agent {
         asked
             .or_else(|| self.config.settings.hostname.clone())
             .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+    }
+
+    /// The authority of this network, if it was made.
+    pub(crate) fn own_authority(&self, network: &Domain) -> Option<Authority> {
+        self.state().authority.clone().filter(|authority| authority.network == *network)
+    }
+
+    /// The authority of this network; makes and stores one if there is none, in place of another network's.
+    pub(crate) fn authority(&self, network: &Domain) -> Result<Authority, AuthorityError> {
+        if let Some(authority) = self.own_authority(network) {
+            return Ok(authority);
+        }
+        let authority = Authority::create(network)?;
+        self.change_state(|state| state.authority = Some(authority.clone()));
+        Ok(authority)
     }
 
     /// Changes the state and stores it. If that fails, the error is logged and the change lasts until the agent stops.

@@ -20,14 +20,15 @@ use chassis::{
 use coordinator_api::invitation::{Destination, ServerUrl};
 use messages::{Language, Message, message};
 use node_agent_api::{
-    Join, Status,
-    endpoints::{JOIN, LEAVE, STATUS},
+    Authority, Join, Status,
+    endpoints::{AUTHORITY, JOIN, LEAVE, STATUS},
 };
 use node_agent_core::netmap::Naming;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{agent::Agent, control::tls, state::Membership};
 
+mod authority;
 mod status;
 
 /// Connections of one user at once.
@@ -55,6 +56,8 @@ pub(crate) struct Api {
     pub(crate) agent: Arc<Agent>,
     /// Where commands go.
     pub(crate) commands: mpsc::Sender<Command>,
+    /// The tunnel's interface.
+    pub(crate) interface: String,
 }
 
 /// The uid at the other end of a connection.
@@ -104,8 +107,13 @@ pub(crate) async fn serve(socket: Socket, api: Api, timeouts: Timeouts) {
 }
 
 /// The endpoints.
-pub(crate) fn endpoints() -> [Served<Api>; 3] {
-    [endpoint::serve(&STATUS, status), endpoint::serve(&JOIN, join), endpoint::serve(&LEAVE, leave)]
+pub(crate) fn endpoints() -> [Served<Api>; 4] {
+    [
+        endpoint::serve(&STATUS, status),
+        endpoint::serve(&AUTHORITY, authority),
+        endpoint::serve(&JOIN, join),
+        endpoint::serve(&LEAVE, leave),
+    ]
 }
 
 fn router(api: Api) -> Router {
@@ -114,6 +122,11 @@ fn router(api: Api) -> Router {
 
 async fn status(Ctx(api): Ctx<Api>) -> Json<Status> {
     Json(status::of(&api.agent))
+}
+
+async fn authority(Ctx(api): Ctx<Api>) -> Result<Json<Authority>, Refused> {
+    let found = authority::of(&api.agent, &api.interface).await;
+    found.map(Json).ok_or(Refused::NoHttps)
 }
 
 async fn join(
@@ -204,6 +217,7 @@ enum Refused {
     Request(JsonBodyError),
     Invitation(Message),
     Joined(Message),
+    NoHttps,
     NotFound,
     Stopping,
 }
@@ -215,6 +229,7 @@ impl Refused {
             Self::Request(rejection) => (rejection.status(), "request"),
             Self::Invitation(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invitation"),
             Self::Joined(_) => (StatusCode::CONFLICT, "joined"),
+            Self::NoHttps => (StatusCode::BAD_GATEWAY, "no-https"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         }
@@ -228,6 +243,7 @@ impl Refused {
                 message!("problem-join-request", reason)
             }
             Self::Invitation(message) | Self::Joined(message) => message,
+            Self::NoHttps => message!("problem-no-https"),
             Self::NotFound => message!("problem-not-found"),
             Self::Stopping => message!("problem-stopping"),
         }

@@ -8,7 +8,11 @@ use std::{
 use chassis::settings::{self, SettingsError};
 use common::mesh;
 use node_agent_api::settings::{FILE, Service, Settings};
-use node_agent_core::{domain::Domain, endpoint::is_usable};
+use node_agent_core::{
+    domain::{Domain, is_label},
+    endpoint::is_usable,
+};
+use services::HTTPS_PORT;
 
 mod dial;
 
@@ -62,8 +66,35 @@ fn check(settings: &Settings) -> Result<(), String> {
             return Err(format!("port {} is given to two services", service.port));
         }
     }
+    https(&settings.service)?;
     local(&settings.service)?;
     dial::check(&settings.dial)
+}
+
+/// Checks the services' names over HTTPS.
+fn https(services: &[Service]) -> Result<(), String> {
+    let mut taken = HashSet::new();
+    for service in services {
+        for label in &service.https {
+            if !is_label(label) {
+                return Err(format!(
+                    "service {:?}: https {label:?} is not the first label of a name, such as \"rooms\"",
+                    service.name
+                ));
+            }
+            if !taken.insert(label) {
+                return Err(format!("https name {label:?} is given to two services"));
+            }
+        }
+    }
+    let mut plain = services.iter().filter(|service| service.port == HTTPS_PORT);
+    match plain.next() {
+        Some(service) if !taken.is_empty() => Err(format!(
+            "service {:?} has port {HTTPS_PORT}, which the names of `https` need",
+            service.name
+        )),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Checks the services' local addresses.
@@ -177,6 +208,7 @@ mod tests {
             socket = "run/maru/gateway/http.sock"
             uid = 61002
             local = ["127.0.0.1:18789", "[::1]:18789"]
+            https = ["chat"]
             [[dial]]
             name = "ollama"
             socket = "run/maru/dial/ollama/http.sock"
@@ -189,6 +221,7 @@ mod tests {
         let settings = config.settings;
         assert_eq!(settings.service[0].uid, Some(61002));
         assert_eq!(settings.service[0].local.len(), 2);
+        assert_eq!(settings.service[0].https, ["chat"]);
         assert_eq!(settings.dial[0].to, "[::1]:11434".parse().unwrap());
         assert_eq!(settings.dns, Dns::Off);
         assert_eq!(settings.offload, Offload::Off);
@@ -233,6 +266,9 @@ mod tests {
             "endpoints = [\"[::ffff:127.0.0.1]:41641\"]".to_owned(),
             "endpoints = [\"203.0.113.1:0\"]".to_owned(),
             "dns_domains = [\"com\"]".to_owned(),
+            service(80) + "https = [\"rooms.maru.home.arpa\"]",
+            service(80) + "https = [\"rooms\", \"rooms\"]",
+            service(443) + "https = [\"rooms\"]",
             service(80) + "local = [\"0.0.0.0:80\"]",
             service(80) + "local = [\"192.168.1.10:80\"]",
             service(80) + "local = [\"127.0.0.1:0\"]",

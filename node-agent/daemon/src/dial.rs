@@ -43,7 +43,7 @@ use crate::{
     proxy::{ResponsePolicy, forward, keep_alive},
 };
 
-mod target;
+pub(crate) mod target;
 
 use target::{DialError, Peer, Target};
 

@@ -3,6 +3,7 @@
 //! * `start`: gives up root's rights, before anything else.
 //! * [`control`]: registers this device and follows the network map.
 //! * `tunnel`: applies the map to device, interface, firewall, [`relay`]s, [`dns`], services, endpoint discovery.
+//! * `https`: TLS in front of services, and the network's own authority.
 //! * `dial`: sockets through which users of this machine reach loopback and mesh addresses.
 //! * `api`: the local API for joining and leaving.
 //! * `agent`: shared state; `state` is its part on disk.
@@ -29,6 +30,7 @@ mod dial;
 pub mod dns;
 mod endpoints;
 mod firewall;
+mod https;
 mod link;
 mod proxy;
 pub mod relay;
@@ -126,7 +128,8 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
         }
     };
     let (commands, requests) = mpsc::channel(4);
-    let api = Api { agent: Arc::clone(&agent), commands };
+    let interface = setup.interface.clone();
+    let api = Api { agent: Arc::clone(&agent), commands, interface };
     let api = tokio::spawn(api::serve(socket, api, api::Timeouts::default()));
     let dials = tokio::spawn(dial::run(Arc::clone(&agent), setup.interface.clone()));
     let local = tokio::spawn(service::local::run(Arc::clone(&agent)));

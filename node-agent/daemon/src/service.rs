@@ -16,7 +16,7 @@ use std::{
 
 use chassis::{
     accept::Connections,
-    quota::Quota,
+    quota::{Permit, Quota},
     unix::{ConnectError, Connector},
 };
 use common::mesh;
@@ -27,7 +27,7 @@ use node_agent_core::{
     netmap::Netmap,
 };
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, split},
     net::{TcpListener, TcpStream, UnixStream},
     sync::watch,
     task::{AbortHandle, JoinSet},
@@ -43,9 +43,9 @@ use crate::{
 pub(crate) mod local;
 
 /// Connections of one port at once.
-const MAX_CONNECTIONS: usize = 512;
+pub(crate) const MAX_CONNECTIONS: usize = 512;
 /// Connections of one port at once from one node, so that no node can take them all.
-const MAX_PER_NODE: usize = 64;
+pub(crate) const MAX_PER_NODE: usize = 64;
 /// Timeout of connecting to a service and sending the header.
 const SERVICE_WAIT: Duration = Duration::from_secs(2);
 /// Pause before binding an address is tried again.
@@ -78,9 +78,9 @@ impl AccessSnapshot {
     }
 }
 
-/// One port.
-#[derive(Clone)]
-struct Port {
+/// One port, or one name of the port of HTTPS.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
     name: Arc<str>,
     socket: Arc<Connector>,
     answers: ResponsePolicy,
@@ -102,16 +102,9 @@ pub(crate) async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<Acces
         let own = access.borrow_and_update().netmap.addresses();
         let mut wanted = HashMap::new();
         for service in &agent.config.settings.service {
-            let socket = Arc::new(connector(&agent.paths, service));
             for address in own.iter().filter(|address| mesh::contains(**address)) {
-                let name: Arc<str> = service.name.as_str().into();
-                let port = Port {
-                    name,
-                    socket: Arc::clone(&socket),
-                    answers: answers(service),
-                    access: access.clone(),
-                    nodes: Quota::new(MAX_CONNECTIONS, MAX_PER_NODE),
-                };
+                let nodes = Quota::new(MAX_CONNECTIONS, MAX_PER_NODE);
+                let port = Port::new(&agent.paths, service, access.clone(), nodes);
                 wanted.insert(SocketAddr::new(*address, service.port), port);
             }
         }
@@ -150,8 +143,27 @@ async fn listen(address: SocketAddr, port: Port) {
     connections.serve(listener, std::future::pending(), connect).await;
 }
 
+/// The identity of a caller, with a place among the connections of its node; `None` if it has no access or too many connections.
+pub(crate) fn admit(
+    access: &AccessSnapshot,
+    nodes: &Quota<String>,
+    name: &str,
+    source: SocketAddr,
+    destination: SocketAddr,
+) -> Option<(Identity, Permit<String>)> {
+    let Some(identity) = access.identity(source.ip(), destination, name) else {
+        tracing::info!(%source, service = name, "refused: not a peer with access");
+        return None;
+    };
+    let Ok(permit) = nodes.take(identity.node.clone()) else {
+        tracing::warn!(%source, node = identity.node, service = name, "too many connections of a node: one refused");
+        return None;
+    };
+    Some((identity, permit))
+}
+
 /// Binds as soon as possible; logs the first failure.
-async fn bind(address: SocketAddr, service: &str) -> TcpListener {
+pub(crate) async fn bind(address: SocketAddr, service: &str) -> TcpListener {
     let mut logged = false;
     loop {
         match TcpListener::bind(address).await {
@@ -168,18 +180,46 @@ async fn bind(address: SocketAddr, service: &str) -> TcpListener {
 }
 
 impl Port {
-    async fn serve(mut self, mut stream: TcpStream, source: SocketAddr, destination: SocketAddr) {
-        let access = Arc::clone(&self.access.borrow_and_update());
-        let Some(identity) = access.identity(source.ip(), destination, &self.name) else {
-            tracing::info!(%source, service = %self.name, "refused: not a peer with access");
+    /// The port of a service, which counts connections by `nodes`.
+    pub(crate) fn new(
+        paths: &Paths,
+        service: &Service,
+        access: watch::Receiver<Arc<AccessSnapshot>>,
+        nodes: Quota<String>,
+    ) -> Self {
+        Self {
+            name: service.name.as_str().into(),
+            socket: Arc::new(connector(paths, service)),
+            answers: answers(service),
+            access,
+            nodes,
+        }
+    }
+
+    async fn serve(self, stream: TcpStream, source: SocketAddr, destination: SocketAddr) {
+        let access = Arc::clone(&self.access.borrow());
+        let Some((_, _permit)) = admit(&access, &self.nodes, &self.name, source, destination)
+        else {
             return;
         };
         drop(access);
-        let Ok(_permit) = self.nodes.take(identity.node.clone()) else {
-            tracing::warn!(%source, node = identity.node, service = %self.name, "too many connections of a node: one refused");
-            return;
-        };
-        let header = Header { source, destination, identity };
+        keep_alive(&stream);
+        self.pass(stream, source, destination, None).await;
+    }
+
+    /// Connects a caller to the service, until both have ended or the caller loses its access. `authority` is the name of the
+    /// handshake, if `stream` is TLS.
+    pub(crate) async fn pass(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite,
+        source: SocketAddr,
+        destination: SocketAddr,
+        authority: Option<String>,
+    ) {
+        let access = Arc::clone(&self.access.borrow_and_update());
+        let Some(identity) = access.identity(source.ip(), destination, &self.name) else { return };
+        drop(access);
+        let header = Header { source, destination, identity, authority };
         let mut service = match timeout(SERVICE_WAIT, self.announce(&header)).await {
             Ok(Ok(service)) => service,
             Ok(Err(error)) if ConnectError::of(&error).is_some() => {
@@ -198,9 +238,8 @@ impl Port {
         let Header { identity, .. } = header;
         let node = &identity.node;
         tracing::debug!(%source, %node, service = %self.name, "connection");
-        keep_alive(&stream);
         tokio::select! {
-            _ = forward(stream.split(), service.split(), self.answers.clone()) => {}
+            _ = forward(split(stream), service.split(), self.answers.clone()) => {}
             () = self.withdrawn(source.ip(), destination, &identity) => {
                 tracing::info!(%source, %node, service = %self.name, "cut: the node lost its access");
             }
@@ -226,4 +265,4 @@ impl Port {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

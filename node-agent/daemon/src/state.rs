@@ -13,7 +13,7 @@ use control_protocol::key::{DiscoPrivate, MachinePrivate, MachinePublic, NodePri
 use node_agent_core::netmap::{Naming, Netmap};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Paths;
+use crate::{config::Paths, https::authority::Authority};
 
 const STATE: Format<State> = Format::new(1).remedy(|| REMEDY.into());
 const NETMAP: Format<Netmap> = Format::new(1).remedy(|| REMEDY.into());
@@ -53,6 +53,9 @@ pub(crate) struct State {
     /// The membership that `membership` replaced, until the new coordinator has accepted this device's request.
     #[serde(default)]
     pub(crate) former: Option<Membership>,
+    /// The authority that certifies this node's names, if it offers HTTPS.
+    #[serde(default)]
+    pub(crate) authority: Option<Authority>,
 }
 
 /// The coordinator that this device belongs to, or is joining.
@@ -101,6 +104,7 @@ impl State {
             old_node_key: None,
             membership: None,
             former: None,
+            authority: None,
         })
     }
 

@@ -38,6 +38,7 @@ use crate::{
     },
     endpoints::{self, ForeignDatagram},
     firewall::{self, Firewall, FirewallError},
+    https,
     link::{Link, LinkError},
     relay::Relays,
     service::{self, AccessSnapshot},
@@ -196,6 +197,7 @@ impl Tunnel {
         tasks.spawn(firewall::keep(Arc::clone(&parts.firewall)));
         tasks.spawn(endpoints::run(setup, answers));
         tasks.spawn(service::run(Arc::clone(&parts.agent), parts.access.subscribe()));
+        tasks.spawn(https::run(Arc::clone(&parts.agent), parts.access.subscribe()));
         Self { tasks, parts: Some(parts) }
     }
 

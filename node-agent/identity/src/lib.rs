@@ -22,6 +22,10 @@ pub const LOCAL: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 pub const VERSION: u32 = 1;
 /// Type of the identity's TLV, the first one for applications.
 pub const TLV_IDENTITY: u8 = 0xE0;
+/// Type of the TLV with the name that a TLS client asked for (PROXY protocol, section 2.2.2, `PP2_TYPE_AUTHORITY`).
+pub const TLV_AUTHORITY: u8 = 0x02;
+/// Longest authority, in bytes: the longest name of DNS (RFC 1035, section 2.3.4).
+pub const MAX_AUTHORITY: usize = 253;
 /// Longest identity, in bytes of JSON.
 pub const MAX_IDENTITY: usize = 4096;
 /// Longest header, in bytes.
@@ -29,8 +33,8 @@ pub const MAX_HEADER: usize = FIXED + MAX_REST;
 
 /// Signature, version, family and length.
 const FIXED: usize = 16;
-/// Two IPv6 addresses, two ports, one TLV.
-const MAX_REST: usize = 36 + 3 + MAX_IDENTITY;
+/// Two IPv6 addresses, two ports, two TLVs.
+const MAX_REST: usize = 36 + 3 + MAX_IDENTITY + 3 + MAX_AUTHORITY;
 const PROXY_V2: u8 = 0x21;
 const TCP4: u8 = 0x11;
 const TCP6: u8 = 0x21;
@@ -81,6 +85,8 @@ pub struct Header {
     pub destination: SocketAddr,
     /// The caller's identity.
     pub identity: Identity,
+    /// The name that the caller asked for by TLS (SNI, RFC 6066), in lower case; `None` over plain TCP. The agent ended TLS.
+    pub authority: Option<String>,
 }
 
 /// Why a header cannot be written or read.
@@ -95,12 +101,15 @@ pub enum Error {
     /// The lengths of addresses or TLVs are wrong.
     #[error("the PROXY header's lengths are wrong")]
     Length,
-    /// The header is longer than [`MAX_HEADER`], or the identity than [`MAX_IDENTITY`].
+    /// The header is longer than [`MAX_HEADER`], the identity than [`MAX_IDENTITY`], or the authority than [`MAX_AUTHORITY`].
     #[error("the PROXY header is too long")]
     TooLong,
     /// No identity, or more than one.
     #[error("the PROXY header carries no identity, or several")]
     Missing,
+    /// The authority is repeated, or not UTF-8.
+    #[error("the PROXY header's authority is no name")]
+    Authority,
     /// The identity is of another version.
     #[error("the identity has version {0}, this program knows {VERSION}")]
     Version(u64),
@@ -127,7 +136,11 @@ impl Header {
         if json.len() > MAX_IDENTITY {
             return Err(Error::TooLong);
         }
-        let mut rest = Vec::with_capacity(36 + 3 + json.len());
+        let authority = self.authority.as_deref().unwrap_or_default();
+        if authority.len() > MAX_AUTHORITY {
+            return Err(Error::TooLong);
+        }
+        let mut rest = Vec::with_capacity(36 + 3 + json.len() + 3 + authority.len());
         let family = match (self.source.ip(), self.destination.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 rest.extend_from_slice(&source.octets());
@@ -148,6 +161,11 @@ impl Header {
         rest.push(TLV_IDENTITY);
         rest.extend_from_slice(&length(json.len())?);
         rest.extend_from_slice(&json);
+        if self.authority.is_some() {
+            rest.push(TLV_AUTHORITY);
+            rest.extend_from_slice(&length(authority.len())?);
+            rest.extend_from_slice(authority.as_bytes());
+        }
 
         let mut out = Vec::with_capacity(FIXED + rest.len());
         out.extend_from_slice(&SIGNATURE);
@@ -186,8 +204,8 @@ impl Header {
         };
         let (source, destination, tlvs) =
             if family == TCP4 { addresses_v4(rest)? } else { addresses_v6(rest)? };
-        let identity = identity(tlvs)?;
-        Ok(Some((Self { source, destination, identity }, FIXED + len)))
+        let (identity, authority) = read_tlvs(tlvs)?;
+        Ok(Some((Self { source, destination, identity, authority }, FIXED + len)))
     }
 }
 
@@ -210,13 +228,16 @@ fn addresses_v6(rest: &[u8]) -> Result<Addresses<'_>, Error> {
     Ok((source, destination, tlvs))
 }
 
-fn identity(mut tlvs: &[u8]) -> Result<Identity, Error> {
-    let mut found = None;
+fn read_tlvs(mut tlvs: &[u8]) -> Result<(Identity, Option<String>), Error> {
+    let (mut found, mut authority) = (None, None);
     while let Some(([kind, high, low], rest)) = tlvs.split_first_chunk::<3>() {
         let len = usize::from(u16::from_be_bytes([*high, *low]));
         let (value, rest) = rest.split_at_checked(len).ok_or(Error::Length)?;
         if *kind == TLV_IDENTITY && found.replace(value).is_some() {
             return Err(Error::Missing);
+        }
+        if *kind == TLV_AUTHORITY && authority.replace(read_authority(value)?).is_some() {
+            return Err(Error::Authority);
         }
         tlvs = rest;
     }
@@ -233,7 +254,14 @@ fn identity(mut tlvs: &[u8]) -> Result<Identity, Error> {
     }
     let identity: Identity = serde_json::from_slice(json)?;
     check(&identity)?;
-    Ok(identity)
+    Ok((identity, authority))
+}
+
+fn read_authority(value: &[u8]) -> Result<String, Error> {
+    if value.len() > MAX_AUTHORITY {
+        return Err(Error::TooLong);
+    }
+    Ok(std::str::from_utf8(value).map_err(|_| Error::Authority)?.to_owned())
 }
 
 /// The field that every version of the identity has.

@@ -13,6 +13,7 @@ fn laptop() -> Header {
             tags: vec![],
             service: "gateway".to_owned(),
         },
+        authority: None,
     }
 }
 
@@ -27,6 +28,7 @@ fn tagged() -> Header {
             tags: vec!["tag:ci".to_owned()],
             service: "telmeet".to_owned(),
         },
+        authority: None,
     }
 }
 
@@ -156,6 +158,27 @@ fn an_identity_that_is_too_long_is_not_written() {
 }
 
 #[test]
+fn the_name_of_tls_is_carried_once_and_only_as_text() {
+    let json = serde_json::to_vec(&laptop().identity).unwrap();
+    let tlv = |kind: u8, value: &[u8]| {
+        let len = u16::try_from(value.len()).unwrap().to_be_bytes();
+        [&[kind], &len[..], value].concat()
+    };
+    let identity = tlv(TLV_IDENTITY, &json);
+    let decode = |rest: &[u8]| Header::decode(&with_tlvs(&[&identity, rest].concat()));
+
+    let (header, _) = decode(&tlv(TLV_AUTHORITY, b"chat.maru.home.arpa")).unwrap().unwrap();
+    assert_eq!(header.authority.as_deref(), Some("chat.maru.home.arpa"));
+    let twice = [tlv(TLV_AUTHORITY, b"a"), tlv(TLV_AUTHORITY, b"b")].concat();
+    assert!(matches!(decode(&twice), Err(Error::Authority)));
+    assert!(matches!(decode(&tlv(TLV_AUTHORITY, b"\xff")), Err(Error::Authority)));
+    let long = "a".repeat(MAX_AUTHORITY + 1);
+    assert!(matches!(decode(&tlv(TLV_AUTHORITY, long.as_bytes())), Err(Error::TooLong)));
+    let header = Header { authority: Some(long), ..laptop() };
+    assert!(matches!(header.encode(), Err(Error::TooLong)));
+}
+
+#[test]
 fn mixed_families_are_not_written() {
     let header = Header { source: tagged().source, ..laptop() };
     assert!(matches!(header.encode(), Err(Error::Family)));
@@ -169,11 +192,14 @@ fn any_header() -> impl Strategy<Value = Header> {
     let user = prop::option::of((any::<u64>(), any::<String>()))
         .prop_map(|user| user.map(|(id, login)| User { id, login }));
     let tags = prop::collection::vec("[a-z:]{0,20}", 0..4);
-    (addresses, any::<(u16, u16)>(), "[^\\x00]{1,40}", user, tags, any::<String>()).prop_map(
-        |((source, destination), (from, to), node, user, tags, service)| Header {
+    let authority = prop::option::of("[a-z.]{0,253}");
+    let named = ("[^\\x00]{1,40}", user, tags, any::<String>());
+    (addresses, any::<(u16, u16)>(), named, authority).prop_map(
+        |((source, destination), (from, to), (node, user, tags, service), authority)| Header {
             source: (source, from).into(),
             destination: (destination, to).into(),
             identity: Identity { v: VERSION, node, user, tags, service },
+            authority,
         },
     )
 }

@@ -22,6 +22,7 @@ use std::{
 use axum::http::{HeaderMap, Method, Request, Uri, header, uri::Authority};
 use chassis::browser;
 use endpoint::{Content, Declaration};
+use mesh_identity::Header;
 
 use crate::{
     body_type,
@@ -114,6 +115,21 @@ impl Guard {
     /// The timeout of a request's body, where a site has one of its own.
     pub(crate) fn body_timeout(&self, headers: &HeaderMap) -> Option<Duration> {
         self.sites.iter().find(|site| site.is_called(headers))?.own_body_timeout()
+    }
+
+    /// Checks a request on a connection with this header: over TLS, `Host` must be the name that TLS was begun for, so that
+    /// what a browser knows of one name's certificate never leads to another name (RFC 9110, section 7.4).
+    ///
+    /// # Errors
+    ///
+    /// The rule that the request breaks.
+    pub fn check_mesh<B>(&self, request: &Request<B>, header: &Header) -> Result<(), Refusal> {
+        self.check(request, header.destination)?;
+        let Some(authority) = &header.authority else { return Ok(()) };
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.and_then(|host| host.parse::<Authority>().ok());
+        let is_same = host.is_some_and(|host| canonical(host.host()) == canonical(authority));
+        if is_same { Ok(()) } else { Err(Refusal::Host) }
     }
 
     /// Checks a request to `destination`.

@@ -224,7 +224,7 @@ impl Shared {
         connection: &Connection,
     ) -> Result<Response, Infallible> {
         let response = match who {
-            Preface::Mesh(header) => match self.server.guard.check(&request, header.destination) {
+            Preface::Mesh(header) => match self.server.guard.check_mesh(&request, header) {
                 Ok(()) => {
                     request.extensions_mut().insert(header.clone());
                     self.route(request).await

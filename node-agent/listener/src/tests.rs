@@ -85,6 +85,10 @@ fn start() -> Running {
 }
 
 fn header(node: &str) -> Vec<u8> {
+    header_over(node, None)
+}
+
+fn header_over(node: &str, authority: Option<&str>) -> Vec<u8> {
     let identity = Identity {
         v: mesh_identity::VERSION,
         node: node.to_owned(),
@@ -94,7 +98,8 @@ fn header(node: &str) -> Vec<u8> {
     };
     let (source, destination) =
         ("100.64.0.9:5000".parse().unwrap(), "100.64.0.1:80".parse().unwrap());
-    Header { source, destination, identity }.encode().unwrap()
+    let authority = authority.map(str::to_owned);
+    Header { source, destination, identity, authority }.encode().unwrap()
 }
 
 /// The health check's header: command LOCAL, no addresses.
@@ -120,6 +125,25 @@ fn request(line: &str, extra: &str, body: &str) -> Vec<u8> {
     let length = if len > 0 { format!("Content-Length: {len}\r\n") } else { String::new() };
     format!("{line} HTTP/1.1\r\nHost: 100.64.0.1\r\nConnection: close\r\n{extra}{length}\r\n{body}")
         .into_bytes()
+}
+
+#[tokio::test]
+async fn over_tls_every_request_names_the_host_of_the_handshake() {
+    let running = start();
+    let header = header_over("n1", Some("chat.maru.home.arpa"));
+    let get = |host: &str, connection: &str| {
+        format!("GET /who HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n\r\n")
+            .into_bytes()
+    };
+
+    // The address is this service's, too, but the certificate was for the name.
+    let parts: [&[u8]; 3] =
+        [&header, &get("Chat.maru.home.arpa.", "keep-alive"), &get("100.64.0.1", "close")];
+    let answers = exchange(&running.path, &parts).await;
+
+    assert!(answers.starts_with("HTTP/1.1 200"), "{answers}");
+    assert_eq!(answers.matches("HTTP/1.1 421").count(), 1, "{answers}");
+    assert_eq!(answers.matches("user:7").count(), 1, "{answers}");
 }
 
 #[tokio::test]

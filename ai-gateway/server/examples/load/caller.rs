@@ -103,6 +103,7 @@ pub(crate) fn member(number: usize) -> Result<Header, Failure> {
         source: format!("100.65.{high}.{low}:40000").parse()?,
         destination: "100.64.0.1:18789".parse()?,
         identity,
+        authority: None,
     })
 }
 

@@ -16,6 +16,7 @@ fn caller(user: u64, address: &str) -> Header {
             tags: vec![],
             service: "gateway".to_owned(),
         },
+        authority: None,
     }
 }
 

@@ -121,4 +121,8 @@ fn what_a_file_written_by_hand_lacks_is_said() {
     write("etc/maru/agent.toml", &agent_toml().replace("page_names = [\"rooms\"]\n", ""));
     let lacking = super::lacking(root.path()).unwrap().join("\n");
     assert!(lacking.contains("page_names = [\"rooms\"]"), "{lacking}");
+    // As it was written before there was HTTPS.
+    write("etc/maru/agent.toml", &agent_toml().replace("https = [\"rooms\"]\n", ""));
+    let lacking = super::lacking(root.path()).unwrap().join("\n");
+    assert!(lacking.contains("https = [\"rooms\"]"), "{lacking}");
 }

@@ -71,6 +71,7 @@ impl Setup {
                 tags: vec![],
                 service: "gateway".to_owned(),
             },
+            authority: None,
         };
         let socket = self.root.path().join("run/maru/gateway/http.sock");
         let mut stream = UnixStream::connect(socket).ok()?;

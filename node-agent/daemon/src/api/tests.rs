@@ -66,7 +66,11 @@ fn serving_with(timeouts: Timeouts) -> Serving {
     let socket = agent.paths.socket();
     let listener = Socket::bind(&socket, Access::Everyone).unwrap();
     let (sender, commands) = mpsc::channel(1);
-    tokio::spawn(serve(listener, Api { agent, commands: sender }, timeouts));
+    tokio::spawn(serve(
+        listener,
+        Api { agent, commands: sender, interface: "maru0".to_owned() },
+        timeouts,
+    ));
     Serving { root, socket, commands }
 }
 

@@ -19,7 +19,7 @@ const UNCONFIRMED_MS: u32 = 120_000;
 
 /// A target cannot be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum DialError {
+pub(crate) enum DialError {
     /// No node has the address.
     #[error(
         "no node of the network has this address: correct it in agent.toml, or approve the node"
@@ -38,18 +38,18 @@ pub(super) enum DialError {
 
 /// One address.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// A loopback or mesh address, or another one with `outside`.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Whether it is an outside address.
-    pub(super) outside: bool,
+    pub(crate) outside: bool,
     /// The tunnel's interface.
-    pub(super) interface: String,
+    pub(crate) interface: String,
 }
 
 /// The node that has a mesh address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     stable_id: String,
     /// This node's own address, from which the connection starts.
     from: IpAddr,
@@ -57,14 +57,14 @@ pub(super) struct Peer {
 
 impl Peer {
     /// The node with this stable id, reached `from` this node's address.
-    pub(super) fn new(stable_id: &str, from: IpAddr) -> Self {
+    pub(crate) fn new(stable_id: &str, from: IpAddr) -> Self {
         Self { stable_id: stable_id.to_owned(), from }
     }
 }
 
 impl Target {
     /// The peer of the map with this address; `None` for a loopback or outside address.
-    pub(super) fn peer(&self, netmap: &Netmap) -> Result<Option<Peer>, DialError> {
+    pub(crate) fn peer(&self, netmap: &Netmap) -> Result<Option<Peer>, DialError> {
         let to = self.address.ip();
         if to.is_loopback() || self.outside {
             return Ok(None);
@@ -76,7 +76,7 @@ impl Target {
     }
 
     /// Connects; to a peer from this node's mesh address and over the tunnel's interface, independent of routes.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         peer: &Result<Option<Peer>, DialError>,
         patience: Duration,

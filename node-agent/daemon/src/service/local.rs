@@ -89,6 +89,7 @@ mod tests {
             local: Vec::new(),
             pages: true,
             page_names: Vec::new(),
+            https: Vec::new(),
         };
         Arc::new(connector(&Paths::new(Path::new("/")), &service))
     }

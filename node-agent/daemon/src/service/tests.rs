@@ -24,7 +24,7 @@ fn node(id: u8) -> Node {
 }
 
 /// This node is 1, its peers are 2 and 3; everyone may reach `port`.
-fn access(port: u16) -> AccessSnapshot {
+pub(crate) fn access(port: u16) -> AccessSnapshot {
     let ports = PortRange { first: port, last: port };
     let to = NetPortRange { ip: "100.64.0.1".to_owned(), ports, ..NetPortRange::default() };
     let rule = FilterRule {
@@ -88,14 +88,10 @@ fn port_to(
         local: Vec::new(),
         pages: true,
         page_names: Vec::new(),
+        https: Vec::new(),
     };
-    Port {
-        name: "telmeet".into(),
-        socket: Arc::new(connector(&Paths::new(root), &service)),
-        answers: answers(&service),
-        access: access.subscribe(),
-        nodes: Quota::new(MAX_CONNECTIONS, MAX_PER_NODE),
-    }
+    let nodes = Quota::new(MAX_CONNECTIONS, MAX_PER_NODE);
+    Port::new(&Paths::new(root), &service, access.subscribe(), nodes)
 }
 
 /// A service that reads the header and then echoes; and a connection to it through the port.

@@ -118,6 +118,7 @@ pub(crate) fn header(
             tags: Vec::new(),
             service: "test".to_owned(),
         },
+        authority: None,
     }
 }
 
