@@ -19,6 +19,7 @@ static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| {
         include_str!("../en/cli.ftl"),
         include_str!("../en/pages.ftl"),
         include_str!("../en/problems.ftl"),
+        include_str!("../en/rooms.ftl"),
     ])
 });
 
@@ -29,6 +30,7 @@ static KOREAN: LazyLock<Bundle> = LazyLock::new(|| {
         include_str!("../ko/help.ftl"),
         include_str!("../ko/pages.ftl"),
         include_str!("../ko/problems.ftl"),
+        include_str!("../ko/rooms.ftl"),
     ])
 });
 

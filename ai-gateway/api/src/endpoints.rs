@@ -118,6 +118,8 @@ endpoint::declare! {
 
     /// Returns which messages are answered.
     ROOM_SETTINGS: GET {rooms::path::SETTINGS} => rooms::Settings;
+    /// Answers a message of a room.
+    ROOM_MESSAGES: POST {rooms::path::MESSAGES} (rooms::RoomMessage) => Events;
 }
 
 endpoint::declare! {

@@ -7,8 +7,11 @@ use utoipa::ToSchema;
 
 /// Name under which further people are counted together, once a day has too many.
 pub const OTHERS: &str = "others";
+/// Name under which all rooms are counted together.
+pub const ROOMS: &str = "rooms";
 
-/// Counts by day (`2026-11-22`, in UTC) and person (`user:<id>`, `node:<stable id>`, or [`OTHERS`]).
+/// Counts by day (`2026-11-22`, in UTC) and person (`user:<id>`, `node:<stable id>`, `app:<name>`,
+/// [`ROOMS`] or [`OTHERS`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// Days with requests, oldest first.

@@ -107,9 +107,11 @@ impl App {
         make_private(&state)
             .map_err(|source| StartError::Directory { path: state.clone(), source })?;
         let last_epoch = identity::last_epoch(&state)?;
-        let keys = arena::locked(|_| -> Result<_, StartError> {
+        let (keys, rooms_key) = arena::locked(|_| -> Result<_, StartError> {
             let identity = identity::load(&state)?;
-            Ok(KeyRing::new(identity, config::keys(config.keys), last_epoch, now_ms())?)
+            let rooms_key = identity::derive(&identity, "maru room events 1");
+            let keys = KeyRing::new(identity, config::keys(config.keys), last_epoch, now_ms())?;
+            Ok((keys, rooms_key))
         })?;
         identity::keep_epoch(&state, keys.epoch())?;
         let folder = openclaw
@@ -133,7 +135,7 @@ impl App {
             starts: StartThrottle::default(),
             queues: Queues::new(&config.line, &models, Arc::clone(&metrics)),
             models,
-            rooms: Rooms::new(openclaw.rooms.clone()),
+            rooms: Rooms::load(openclaw.rooms.clone(), &config.limits, &state, rooms_key)?,
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
             metrics,
             limits: config.limits,
@@ -208,6 +210,7 @@ impl App {
             }
             if tick.is_multiple_of(SLOW) {
                 self.limiter.forget();
+                self.rooms.admission.forget();
                 let app = Arc::clone(self);
                 // Writing to disk may block.
                 let kept = spawn_blocking(move || {

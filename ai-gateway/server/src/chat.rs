@@ -10,7 +10,7 @@ mod run;
 mod size;
 mod step;
 
-pub(crate) use compose::{compose, compose_session};
+pub(crate) use compose::{compose, compose_room, compose_session};
 pub(crate) use embed::embed;
 pub(crate) use run::Run;
 pub(crate) use step::{AnsweringModel, Ending, Record, Step};

@@ -3,7 +3,7 @@
 pub(crate) mod ollama;
 pub(crate) mod openai;
 
-use ai_gateway_api::{kind, wire::DecodeError};
+use ai_gateway_api::{kind, rooms::MessageError, wire::DecodeError};
 use axum::{
     Json,
     http::{StatusCode, header},
@@ -65,6 +65,9 @@ pub(crate) enum Error {
     /// The admin's call about an app failed.
     #[error(transparent)]
     App(#[from] AppError),
+    /// The participant sent this attempt at an event before.
+    #[error("this attempt at the event was received before")]
+    Repeated,
     /// The path or object does not exist.
     #[error("not found")]
     NotFound,
@@ -104,6 +107,15 @@ impl From<BodyError> for Error {
             BodyError::NoMemory => Self::Busy,
             BodyError::Incomplete => Self::Cut,
             BodyError::Timeout => Self::Slow,
+        }
+    }
+}
+
+impl From<MessageError> for Error {
+    fn from(error: MessageError) -> Self {
+        match error {
+            MessageError::Decode(error) => error.into(),
+            MessageError::TooLong => Self::TooLarge,
         }
     }
 }
@@ -176,6 +188,9 @@ impl Error {
                 (StatusCode::UNAUTHORIZED, kind::KEY, detail)
             }
             Self::App(error) => app_kind(error),
+            Self::Repeated => {
+                (StatusCode::CONFLICT, kind::REPEATED, "Send the next attempt for another reply.")
+            }
             Self::NotFound => (StatusCode::NOT_FOUND, kind::NOT_FOUND, DOCS),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, kind::NOT_FOUND, DOCS),
             Self::Manage(_) => (StatusCode::FORBIDDEN, kind::FORBIDDEN, AT_HOME),

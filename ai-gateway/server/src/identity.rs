@@ -12,6 +12,7 @@ use ai_gateway_api::wire::Fixed;
 use chassis::state::{Format, StateError};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize as _, ZeroizeOnDrop};
 
 const KEY_FILE: &str = "identity.key";
@@ -88,6 +89,12 @@ fn publish(key: &SigningKey, path: PathBuf) -> Result<(), IdentityError> {
         return Ok(());
     }
     std::fs::write(&path, text).map_err(|source| IdentityError::Public { path, source })
+}
+
+/// A secret for one purpose, which the identity determines.
+#[must_use]
+pub(crate) fn derive(identity: &SigningKey, purpose: &str) -> [u8; 32] {
+    Sha256::new_with_prefix(purpose).chain_update(identity.as_bytes()).finalize().into()
 }
 
 /// The last epoch of this gateway's keys; 0 if unknown.

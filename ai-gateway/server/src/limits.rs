@@ -20,7 +20,8 @@ use governor::{
 };
 use mesh_identity::{Header, Person};
 
-type Keyed<K, C> =
+/// Rates by key.
+pub(crate) type Keyed<K, C> =
     RateLimiter<K, DefaultKeyedStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// Keys and lists may be read this many times as often as chats are started.
@@ -90,12 +91,7 @@ impl<C: Clock + Clone> Limiter<C> {
     /// The same with a given clock.
     #[must_use]
     fn with_clock(limits: &Limits, clock: C) -> Self {
-        let quota = |times: u32| {
-            let minute =
-                limits.chats_per_minute.saturating_mul(times.try_into().unwrap_or(limits.burst));
-            Quota::per_minute(minute)
-                .allow_burst(limits.burst.saturating_mul(times.try_into().unwrap_or(limits.burst)))
-        };
+        let quota = |times| quota(limits, times);
         let rates = |times| Rates {
             people: RateLimiter::dashmap_with_clock(quota(times), clock.clone()),
             addresses: RateLimiter::dashmap_with_clock(quota(times), clock.clone()),
@@ -107,8 +103,8 @@ impl<C: Clock + Clone> Limiter<C> {
     /// Counts a request of a caller that the agent identified.
     pub(crate) fn count(&self, caller: &Header, kind: Kind) -> Result<(), Exceeded> {
         let rates = self.rates(kind);
-        self.take(&rates.people, &caller.identity.person())?;
-        self.take(&rates.addresses, &caller.source.ip().to_canonical())
+        take(&rates.people, &caller.identity.person(), &self.clock)?;
+        take(&rates.addresses, &caller.source.ip().to_canonical(), &self.clock)
     }
 
     /// Counts a request of a caller that telmeet claims, apart from the person's own requests.
@@ -120,18 +116,18 @@ impl<C: Clock + Clone> Limiter<C> {
         if claimed.len() >= MAX_CLAIMED {
             return Err(Exceeded { limit: Limit::Rate, retry_after_s: FORGOTTEN_AFTER_S });
         }
-        self.take(claimed, &caller.identity.person())
+        take(claimed, &caller.identity.person(), &self.clock)
     }
 
     /// Counts an opened sealed request from telmeet against the person who sealed it, but not against the address,
     /// which is only telmeet's claim.
     pub(crate) fn count_proven(&self, person: &Person) -> Result<(), Exceeded> {
-        self.take(&self.rates(Kind::Write).people, person)
+        take(&self.rates(Kind::Write).people, person, &self.clock)
     }
 
     /// Counts a request of an app, identified by its key. Its address is always this machine's and is not counted.
     pub(crate) fn count_app(&self, app: &Person, kind: Kind) -> Result<(), Exceeded> {
-        self.take(&self.rates(kind).people, app)
+        take(&self.rates(kind).people, app, &self.clock)
     }
 
     fn rates(&self, kind: Kind) -> &Rates<C> {
@@ -152,19 +148,27 @@ impl<C: Clock + Clone> Limiter<C> {
             rates.claimed.shrink_to_fit();
         }
     }
+}
 
-    /// Takes one from the key's allowance.
-    fn take<K: Hash + Eq + Clone>(
-        &self,
-        allowances: &Keyed<K, C>,
-        key: &K,
-    ) -> Result<(), Exceeded> {
-        let now = self.clock.now();
-        allowances.check_key(key).map_err(|not| Exceeded {
-            limit: Limit::Rate,
-            retry_after_s: not.wait_time_from(now).as_secs() + 1,
-        })
-    }
+/// So many times the chats that a person may start.
+#[must_use]
+pub(crate) fn quota(limits: &Limits, times: u32) -> Quota {
+    let times = times.try_into().unwrap_or(limits.burst);
+    Quota::per_minute(limits.chats_per_minute.saturating_mul(times))
+        .allow_burst(limits.burst.saturating_mul(times))
+}
+
+/// Takes one from the key's allowance.
+pub(crate) fn take<K: Hash + Eq + Clone, C: Clock>(
+    allowances: &Keyed<K, C>,
+    key: &K,
+    clock: &C,
+) -> Result<(), Exceeded> {
+    let now = clock.now();
+    allowances.check_key(key).map_err(|not| Exceeded {
+        limit: Limit::Rate,
+        retry_after_s: not.wait_time_from(now).as_secs() + 1,
+    })
 }
 
 #[cfg(test)]

@@ -11,14 +11,14 @@ use prometheus_client::{
 /// The API of a chat.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct SurfaceLabel {
-    /// `sealed`, `openai` or `ollama`.
+    /// `sealed`, `openai`, `ollama` or `rooms`.
     pub(crate) surface: &'static str,
 }
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResponseLabels {
-    /// `own`, `openai` or `ollama`.
+    /// `own`, `openai`, `ollama` or `rooms`.
     surface: &'static str,
     status: u16,
 }
@@ -32,7 +32,7 @@ struct ProviderLabel {
 /// How a chat ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutcomeLabels {
-    /// `sealed`, `openai` or `ollama`.
+    /// `sealed`, `openai`, `ollama` or `rooms`.
     pub(crate) surface: &'static str,
     /// `done`, `failed`, or `left` (the client disconnected).
     pub(crate) outcome: &'static str,

@@ -1,19 +1,53 @@
 //! Rooms: what the gateway holds for the participant, the AI as a member of rooms.
+//!
+//! On disk it is the [record](record) of events that ran, as hashes; in memory, the models that rooms have chosen and
+//! counters for the limits. Texts are held while they are answered.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod admission;
+mod command;
+mod models;
+mod prompt;
+mod record;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use ai_gateway_api::settings::gateway::Limits;
+use chassis::state::StateError;
 
 use crate::openclaw::RoomPolicy;
+
+pub(crate) use admission::{Admission, ReplyPermit};
+pub(crate) use command::Command;
+pub(crate) use models::ModelChoices;
+pub(crate) use prompt::{conversation, instructions, joined};
+pub(crate) use record::EventRecord;
 
 /// The state of rooms.
 #[derive(Debug)]
 pub(crate) struct Rooms {
     policy: Mutex<Arc<RoomPolicy>>,
+    pub(crate) events: EventRecord,
+    pub(crate) admission: Admission,
+    pub(crate) models: ModelChoices,
 }
 
 impl Rooms {
-    #[must_use]
-    pub(crate) fn new(policy: RoomPolicy) -> Self {
-        Self { policy: Mutex::new(Arc::new(policy)) }
+    /// Loads the record in the gateway's state; `key` is for its hashes.
+    pub(crate) fn load(
+        policy: RoomPolicy,
+        limits: &Limits,
+        state: &Path,
+        key: [u8; 32],
+    ) -> Result<Self, StateError> {
+        Ok(Self {
+            policy: Mutex::new(Arc::new(policy)),
+            events: EventRecord::load(state.join(record::FILE), key)?,
+            admission: Admission::new(limits),
+            models: ModelChoices::default(),
+        })
     }
 
     /// Which messages are answered.

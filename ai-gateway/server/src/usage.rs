@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ai_gateway_api::usage::{OTHERS, Report, Tally};
+use ai_gateway_api::usage::{OTHERS, ROOMS, Report, Tally};
 use chassis::state::{Format, StateError};
 use chat_vocabulary::Usage;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
@@ -58,7 +58,11 @@ impl Ledger {
         }
         let mut state = self.lock();
         let people = state.report.days.entry(day(now)).or_default();
-        let name = person.to_string();
+        // Nothing of a single room is stored.
+        let name = match person {
+            Person::Room(_) => ROOMS.to_owned(),
+            Person::User(_) | Person::Node(_) | Person::App(_) => person.to_string(),
+        };
         let known = people.contains_key(&name) || people.len() < PEOPLE_MAX;
         let name = if known { name } else { OTHERS.to_owned() };
         people.entry(name).or_default().add(used);

@@ -1,7 +1,8 @@
 //! The workspace: files in which people write who the AI is and what it should know.
 //!
 //! `SOUL.md`, `IDENTITY.md` and `AGENTS.md` are everyone's. `USER.md` and `MEMORY.md` are about one person, so they are
-//! in that person's folder `people/<person>/`, and only in that person's prompts; a program gets everyone's files only.
+//! in that person's folder `people/<person>/`, and only in that person's prompts; a program, and a room, gets everyone's
+//! files only.
 //! The total is limited, because a local model handles long prompts badly.
 
 use std::{
@@ -99,12 +100,13 @@ fn read(path: &Path, most: usize) -> Option<String> {
 }
 
 /// The person's folder: `user:7` is `user-7`. Other characters than letters and digits are written as their code
-/// between underscores, so that no name leads outside the folder and no two people share one. A program has none.
+/// between underscores, so that no name leads outside the folder and no two people share one. A program and a room have
+/// none.
 fn folder_of(person: &Person) -> Option<String> {
     let id = match person {
         Person::User(id) => return Some(format!("user-{id}")),
         Person::Node(id) => id,
-        Person::App(_) => return None,
+        Person::App(_) | Person::Room(_) => return None,
     };
     let mut folder = "node-".to_owned();
     for c in id.chars() {
@@ -181,6 +183,22 @@ mod tests {
         assert!(workspace.prompt(&Person::User(1)).contains("a secret"), "the control");
         for name in ["user-1", "1", "user:1", "../people/user-1"] {
             let prompt = workspace.prompt(&Person::App(name.to_owned()));
+            assert!(prompt.contains("## SOUL.md\n") && !prompt.contains("a secret"), "{prompt}");
+        }
+    }
+
+    #[test]
+    fn a_room_gets_everyones_files_and_no_private_ones() {
+        let (dir, workspace) = workspace();
+        let folder = dir.path().join("workspace");
+        for who in ["user-1", "room-user-1", "room-1", "!r:home", "room:!r:home"] {
+            fs::create_dir_all(folder.join("people").join(who)).unwrap();
+            fs::write(folder.join("people").join(who).join("MEMORY.md"), "a secret").unwrap();
+        }
+        assert!(workspace.prompt(&Person::User(1)).contains("a secret"), "the control");
+        // Whatever its id: telmeet chooses that.
+        for id in ["!r:home", "user-1", "1", "user:1", "../people/user-1", "people/user-1"] {
+            let prompt = workspace.prompt(&Person::Room(id.to_owned()));
             assert!(prompt.contains("## SOUL.md\n") && !prompt.contains("a secret"), "{prompt}");
         }
     }

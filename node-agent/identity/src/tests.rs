@@ -80,13 +80,15 @@ fn a_person_has_one_name() {
         ("user:1", Person::User(1)),
         ("node:n5:x", Person::Node("n5:x".to_owned())),
         ("app:webui", Person::App("webui".to_owned())),
+        ("room:!r:home", Person::Room("!r:home".to_owned())),
     ] {
         assert_eq!(text.parse::<Person>().unwrap(), person);
         assert_eq!(serde_json::to_value(&person).unwrap(), text);
     }
-    for text in
-        ["", "1", "user:", "user:x", "user:01", "user:+1", "user:-1", "node:", "app:", "tag:home"]
-    {
+    for text in [
+        "", "1", "user:", "user:x", "user:01", "user:+1", "user:-1", "node:", "app:", "room:",
+        "tag:home",
+    ] {
         assert_eq!(text.parse::<Person>(), Err(NotAPerson), "{text}");
     }
 }
@@ -217,8 +219,8 @@ proptest! {
         let (one, other) = (one.identity.person(), other.identity.person());
         prop_assert_eq!(one.to_string().parse::<Person>(), Ok(one.clone()));
         prop_assert_eq!(one.to_string() == other.to_string(), one == other);
-        // No header makes anyone a program of the service's own.
-        prop_assert!(!matches!(one, Person::App(_)));
+        // No header makes anyone a program of the service's own, or a room.
+        prop_assert!(!matches!(one, Person::App(_) | Person::Room(_)));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use chat_vocabulary::{Message, Role};
 use mesh_identity::Person;
 
-use crate::{App, Error, arena};
+use ai_gateway_api::rooms::RoomMessage;
+
+use crate::{App, Error, arena, rooms};
 
 /// Least bytes of text per token. A text that fits by this count fits.
 const BYTES_PER_TOKEN: usize = 2;
@@ -38,6 +40,24 @@ pub(crate) async fn compose_session(
     let prompt = prompt(app, person, model, &messages).await?;
     let window = app.models.choose(model)?.context_window;
     Ok(fit(prompt, messages, window))
+}
+
+/// The messages for the reply to a room's message: the workspace's prompt for that room, then as many of the recent
+/// messages as fit, then the message.
+pub(crate) async fn compose_room(
+    app: &Arc<App>,
+    person: &Person,
+    model: Option<&str>,
+    assistant: &str,
+    message: &RoomMessage,
+) -> Result<Vec<Message>, Error> {
+    let (workspace, person) = (app.workspace.clone(), person.clone());
+    let read = tokio::task::spawn_blocking(move || workspace.prompt(&person));
+    let mut prompt = read.await.map_err(|_| Error::Busy)?;
+    prompt.push_str(&rooms::instructions(assistant));
+    let messages = rooms::conversation(message, assistant);
+    let window = app.models.choose(model)?.context_window;
+    Ok(rooms::joined(fit(Some(Message::system(prompt)), messages, window)))
 }
 
 /// The workspace's prompt, if it belongs before these messages.

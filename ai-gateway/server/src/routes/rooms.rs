@@ -4,12 +4,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ai_gateway_api::{endpoints::ROOM_SETTINGS, rooms::Settings};
+use ai_gateway_api::{
+    endpoints::{ROOM_MESSAGES, ROOM_SETTINGS},
+    rooms::{Delta, Final, Finish, MAX_BODY, MAX_REPLY, RoomMessage, Settings, event},
+};
 use axum::{
     Json,
+    body::Bytes,
     extract::{Request, State},
-    http::header,
-    middleware::{Next, from_fn},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
 use chassis::{
@@ -18,10 +22,26 @@ use chassis::{
     http::Http,
     unix::Socket,
 };
+use chat_vocabulary::{ChatRequest, FinishReason};
+use futures_util::stream;
+use mesh_identity::Person;
 use mesh_listener::Refusal;
 use telmeet_api::plugin::HOST;
+use tokio::task::spawn_blocking;
 
-use crate::{App, Error};
+use super::{
+    begin::ReplyReader,
+    body::{Body, MaxBody},
+    sse,
+};
+use crate::{
+    App, Error,
+    chat::compose_room,
+    rooms::{Command, ReplyPermit},
+};
+
+/// The label of rooms in the counters.
+const SURFACE: &str = "rooms";
 
 /// Connections at a time: one for each reply in progress, and some to be refused with a reason.
 const CONNECTIONS: usize = 32;
@@ -34,7 +54,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// Endpoints of this socket.
 pub(super) fn endpoints() -> Vec<Served<Arc<App>>> {
-    vec![endpoint::serve(&ROOM_SETTINGS, settings)]
+    vec![endpoint::serve(&ROOM_SETTINGS, settings), endpoint::serve(&ROOM_MESSAGES, answer)]
 }
 
 /// Serves the participant, whose uid this is, until `stop` completes.
@@ -47,7 +67,7 @@ pub(crate) async fn serve(
     let router = endpoint::router(endpoints())
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::Method)
-        .layer(from_fn(check_host))
+        .layer(from_fn_with_state(Arc::clone(app), admit))
         .with_state(Arc::clone(app));
     let connect = |stream, uid, stopping| {
         if uid != participant {
@@ -60,16 +80,98 @@ pub(crate) async fn serve(
     connections.serve(socket, stop, connect).await;
 }
 
-/// Refuses a request to another name.
-async fn check_host(request: Request, next: Next) -> Response {
+/// Refuses a request to another name, limits its body, and counts the answer.
+async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    if hosts.next().is_some_and(|host| host == HOST) && hosts.next().is_none() {
-        return next.run(request).await;
-    }
-    Error::Listener(Refusal::Host).into_response()
+    let is_ours = hosts.next().is_some_and(|host| host == HOST) && hosts.next().is_none();
+    request.extensions_mut().insert(MaxBody(MAX_BODY));
+    let response = if is_ours {
+        next.run(request).await
+    } else {
+        Error::Listener(Refusal::Host).into_response()
+    };
+    app.metrics.answer(SURFACE, response.status().as_u16());
+    response
 }
 
 /// Which messages are answered.
 async fn settings(State(app): State<Arc<App>>) -> Json<Settings> {
     Json(app.rooms.policy().settings.clone())
+}
+
+/// Answers a message, unless the settings leave it unanswered.
+async fn answer(State(app): State<Arc<App>>, body: Body) -> Result<Response, Error> {
+    begin(&app, body).await.inspect_err(|error| app.metrics.refuse(error.name()))
+}
+
+async fn begin(app: &Arc<App>, body: Body) -> Result<Response, Error> {
+    let message = RoomMessage::decode(body.0?)?;
+    let policy = app.rooms.policy();
+    if !policy.answers(&message) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let admitted = app.rooms.admission.admit(&message.room.id, &message.sender.id);
+    let permit = admitted.map_err(Error::Exceeded)?;
+    record(app, &message).await?;
+    let assistant = &policy.settings.assistant_name;
+    if let Some(command) = Command::parse(&message.text, assistant) {
+        let text = command.answer(&message, &app.models, &app.rooms.models);
+        return Ok(sse::response(stream::iter([last(text, Finish::Stop)])));
+    }
+    let person = Person::Room(message.room.id.to_string());
+    let model = app.rooms.models.of(&message.room.id);
+    let messages = compose_room(app, &person, model.as_deref(), assistant, &message).await?;
+    let request = ChatRequest { model, messages, stream: true, ..ChatRequest::default() };
+    let reader = ReplyReader::begin(app, SURFACE, &person, request).await?;
+    let reply = RoomReply { reader, text: String::new(), _permit: permit };
+    let events = stream::unfold(Some(reply), async |reply| reply?.next().await);
+    Ok(sse::response(events))
+}
+
+/// Records the event, on disk, before anything is done for it.
+async fn record(app: &Arc<App>, message: &RoomMessage) -> Result<(), Error> {
+    let (app, event, attempt) = (Arc::clone(app), message.event_id.clone(), message.attempt);
+    let recorded = spawn_blocking(move || app.rooms.events.record(&event, attempt));
+    if recorded.await.map_err(|_| Error::Busy)?? { Ok(()) } else { Err(Error::Repeated) }
+}
+
+/// A reply that is being sent. If it fails, it ends without `final`: it was cut.
+struct RoomReply {
+    reader: ReplyReader,
+    text: String,
+    _permit: ReplyPermit,
+}
+
+impl RoomReply {
+    /// The next events, and the rest of the stream.
+    async fn next(mut self) -> Option<(Bytes, Option<Self>)> {
+        loop {
+            let Some(delta) = self.reader.next().await.ok()? else {
+                let finish = match self.reader.ending.finish_reason {
+                    Some(FinishReason::Yielded) => Finish::Cut,
+                    Some(FinishReason::Length) => Finish::Length,
+                    _ => Finish::Stop,
+                };
+                return Some((last(self.text, finish), None));
+            };
+            let room = MAX_REPLY - self.text.len();
+            let fits = delta.content.floor_char_boundary(room);
+            let (piece, rest) = delta.content.split_at(fits);
+            self.text.push_str(piece);
+            if !rest.is_empty() {
+                return Some((last(self.text, Finish::Length), None));
+            }
+            if !piece.is_empty() {
+                return Some((
+                    sse::event(event::DELTA, &Delta { text: piece.to_owned() }),
+                    Some(self),
+                ));
+            }
+        }
+    }
+}
+
+/// The last event.
+fn last(text: String, finish: Finish) -> Bytes {
+    sse::event(event::FINAL, &Final { text, finish })
 }
