@@ -147,31 +147,61 @@ impl RoomReply {
     async fn next(mut self) -> Option<(Bytes, Option<Self>)> {
         loop {
             let Some(delta) = self.reader.next().await.ok()? else {
-                let finish = match self.reader.ending.finish_reason {
-                    Some(FinishReason::Yielded) => Finish::Cut,
-                    Some(FinishReason::Length) => Finish::Length,
-                    _ => Finish::Stop,
-                };
+                let finish = finish(self.reader.ending.finish_reason);
                 return Some((last(self.text, finish), None));
             };
-            let room = MAX_REPLY - self.text.len();
-            let fits = delta.content.floor_char_boundary(room);
-            let (piece, rest) = delta.content.split_at(fits);
+            let (piece, rest) = split(&delta.content, MAX_REPLY - self.text.len());
             self.text.push_str(piece);
             if !rest.is_empty() {
                 return Some((last(self.text, Finish::Length), None));
             }
             if !piece.is_empty() {
-                return Some((
-                    sse::event(event::DELTA, &Delta { text: piece.to_owned() }),
-                    Some(self),
-                ));
+                let delta = Delta { text: piece.to_owned() };
+                return Some((sse::event(event::DELTA, &delta), Some(self)));
             }
         }
+    }
+}
+
+/// The first `most` bytes of a text at most, and the rest.
+fn split(text: &str, most: usize) -> (&str, &str) {
+    text.split_at(text.floor_char_boundary(most))
+}
+
+fn finish(reason: Option<FinishReason>) -> Finish {
+    match reason {
+        Some(FinishReason::Yielded) => Finish::Cut,
+        Some(FinishReason::Length) => Finish::Length,
+        Some(
+            FinishReason::Stop
+            | FinishReason::ToolCalls
+            | FinishReason::ContentFilter
+            | FinishReason::Other,
+        )
+        | None => Finish::Stop,
     }
 }
 
 /// The last event.
 fn last(text: String, finish: Finish) -> Bytes {
     sse::event(event::FINAL, &Final { text, finish })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_split_between_characters() {
+        assert_eq!(split("eggs", 4), ("eggs", ""));
+        assert_eq!(split("eggs", 0), ("", "eggs"));
+        assert_eq!(split("달걀", 4), ("달", "걀"));
+    }
+
+    #[test]
+    fn a_preempted_reply_is_cut_and_a_long_one_is_not() {
+        assert_eq!(finish(Some(FinishReason::Yielded)), Finish::Cut);
+        assert_eq!(finish(Some(FinishReason::Length)), Finish::Length);
+        assert_eq!((finish(Some(FinishReason::Stop)), finish(None)), (Finish::Stop, Finish::Stop));
+    }
 }

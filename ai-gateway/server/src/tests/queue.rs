@@ -57,7 +57,7 @@ fn first_token(gateway: &TestGateway, who: &Member, question: &str) -> JoinHandl
 
 impl TestGateway {
     /// Waits until so many wait for the first provider.
-    async fn until_waiting(&self, count: usize) {
+    pub(super) async fn until_waiting(&self, count: usize) {
         eventually(&format!("{count} wait"), async || equal(self.waiting(), count)).await;
     }
 
