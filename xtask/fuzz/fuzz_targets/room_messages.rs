@@ -3,7 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use ai_gateway_api::rooms::{self, MAX_ID, MAX_RECENT, MAX_TEXT, ReplyEvent, RoomMessage, Settings};
+use ai_gateway_api::rooms::{
+    self, MAX_ID, MAX_RECENT, MAX_TEXT, ReplyEvent, RoomMessage, Settings,
+};
 use common::{foreign, surrogate};
 
 fuzz_target!(|bytes: &[u8]| {
