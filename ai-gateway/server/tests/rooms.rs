@@ -103,8 +103,7 @@ fn start(root: &Path) -> RunningGateway {
 fn play(root: &Path, part: &str) {
     let mut messenger = Command::new("python3");
     messenger.arg(repository().join("interop/rooms/messenger.py"));
-    let output =
-        messenger.arg(root.join(SOCKET)).arg(vectors()).arg(part).output().expect("python3");
+    let output = messenger.arg(root.join(SOCKET)).arg(vectors()).arg(part).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let failed = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{part}: {said}{failed}");
