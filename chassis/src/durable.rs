@@ -6,11 +6,12 @@
 use std::{
     ffi::OsString,
     fs::{File, Permissions},
-    io::{self, ErrorKind, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     os::unix::fs::{PermissionsExt as _, fchown},
     path::Path,
 };
 
+use rustix::fs::{Mode, OFlags};
 use tempfile::NamedTempFile;
 
 /// Mode and owner of a file.
@@ -27,6 +28,24 @@ impl Access {
     pub const SECRET: Self = Self { mode: 0o600, owner: None };
     /// Readable by everybody.
     pub const READABLE: Self = Self { mode: 0o644, owner: None };
+}
+
+/// Reads a file of at most `max` bytes in a directory of another user, who is not trusted.
+///
+/// # Errors
+///
+/// It cannot be read, is a link or no regular file, or is longer.
+pub fn read_of_another(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut content = Vec::new();
+    if file.take(max + 1).read_to_end(&mut content)? as u64 > max {
+        return Err(io::Error::other(format!("it is longer than {max} bytes")));
+    }
+    Ok(content)
 }
 
 /// Creates or replaces a file. A symbolic link is replaced, not followed.

@@ -175,6 +175,19 @@ impl<T: DeserializeOwned> Format<T> {
         value.map_err(|error| self.damaged(path, &error))
     }
 
+    /// As [`Self::read`], of at most `max` bytes in a folder of another user, who is not trusted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`]; [`StateError::Read`] for a link, what is no file, and a longer one, too.
+    pub fn read_of_another(&self, path: &Path, max: u64) -> Result<Option<T>, StateError> {
+        match durable::read_of_another(path, max) {
+            Ok(json) => self.parse(path, &json).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StateError::Read { path: path.to_owned(), source }),
+        }
+    }
+
     fn damaged(&self, path: &Path, error: &serde_json::Error) -> StateError {
         let (line, column) = (error.line(), error.column());
         StateError::Damaged { path: path.to_owned(), line, column, remedy: self.remedy }

@@ -31,6 +31,8 @@ pub const PARTICIPANT_UID: u32 = 61007;
 pub const RELAY_STATE: &str = "var/lib/maru/relay";
 /// Folder with the list of node keys that the coordinator writes for the relay, below the root.
 pub const RELAY_NODES: &str = "var/lib/maru/relay-nodes";
+/// Folder with the list of people and nodes that the coordinator writes for telmeet, below the root.
+pub const TELMEET_MEMBERS: &str = "var/lib/maru/telmeet-members";
 /// A file that exists, below the root, during a restore: no service starts then.
 pub const RESTORING: &str = "var/lib/maru/restoring";
 /// Folder of the dials, below the root: each dial of the agent has a folder in it, with its socket.
@@ -124,6 +126,7 @@ pub const COORDINATOR_SERVICE: Service = Service {
             .made(COORDINATOR, COORDINATOR, 0o700)
             .saved(20_000),
         Mount::write(RELAY_NODES),
+        Mount::write(TELMEET_MEMBERS),
         Mount::read(RELAY_STATE),
     ],
     memory: Memory::Mib(512),
@@ -230,6 +233,8 @@ pub const TELMEET_SERVICE: Service = Service {
     mesh: Some(TELMEET_MESH),
     mounts: &[
         Mount::read(TELMEET_MESH.settings),
+        // The folder: the file is replaced.
+        Mount::read(TELMEET_MEMBERS).made(COORDINATOR, TELMEET, 0o750),
         Mount::write(TELMEET_STATE).made(TELMEET, TELMEET, 0o700).saved(30_000),
         Mount::write(TELMEET_KEY).made(TELMEET, TELMEET, 0o700),
     ],

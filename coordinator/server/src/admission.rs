@@ -1,12 +1,13 @@
 //! The list of nodes for the relay: a file of node keys that the coordinator writes and the relay watches, so that the relay
-//! works while the coordinator is down.
+//! works while the coordinator is down. Beside it, the list of people and nodes for telmeet ([`mesh_identity::members`]).
 //!
 //! ```text
-//! database ──▶ Hub ──▶ ListWriter::follow ──▶ nodes.json ──▶ Admission::keys ──▶ relay
+//! database ──▶ Hub ──▶ ListWriter::follow ─┬▶ nodes.json ──▶ Admission::keys ──▶ relay
+//!                                          └▶ members.json ──▶ telmeet
 //! ```
 //!
-//! The file is written before a registration is answered, and checked whenever a client presents a key, so a new node can
-//! use the relay at once. Its directory is readable for the relay only.
+//! The files are written before a registration is answered and before a removal is, and the relay checks its own whenever a
+//! client presents a key, so a new node can use the relay at once. Their directories are readable for their readers only.
 
 mod file;
 mod list;
@@ -46,7 +47,8 @@ impl Admission {
                 Ok(AdmittedKeys::from(content))
             }
             None if was_there.load(Ordering::Relaxed) => {
-                Err(file::unreadable(&of, std::io::ErrorKind::NotFound.into()))
+                let source = std::io::ErrorKind::NotFound.into();
+                Err(StateError::Read { path: of.clone(), source })
             }
             None => {
                 if !was_said.swap(true, Ordering::Relaxed) {

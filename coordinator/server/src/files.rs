@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    io::{self, Read as _},
+    io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use chassis::durable::{self, Access};
 use control_protocol::key::MachinePrivate;
-use rustix::fs::{Mode, OFlags};
 
 use crate::random;
 
@@ -49,6 +48,11 @@ impl Paths {
         self.root.join("var/lib/maru/relay-nodes")
     }
 
+    /// The directory with the list of people and nodes for telmeet.
+    pub(crate) fn telmeet_members(&self) -> PathBuf {
+        self.root.join("var/lib/maru/telmeet-members")
+    }
+
     pub(crate) fn metrics_socket(&self) -> PathBuf {
         self.root.join("run/maru/coordinator/metrics.sock")
     }
@@ -84,20 +88,6 @@ pub(crate) fn read_or_create<E: From<FileError>>(
     }
     durable::create(path, access, &make()?).map_err(failed)?;
     Ok(fs::read(path).map_err(failed)?)
-}
-
-/// Reads a file of at most `max` bytes in a directory of another user, who is not trusted.
-pub(crate) fn read_of_another(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut content = Vec::new();
-    if file.take(max + 1).read_to_end(&mut content)? as u64 > max {
-        return Err(io::Error::other(format!("it is longer than {max} bytes")));
-    }
-    Ok(content)
 }
 
 /// Reads the coordinator's Noise key, or creates it.

@@ -81,7 +81,7 @@ pub enum HubError {
     /// The stored policy is invalid.
     #[error("the stored policy is invalid")]
     Policy(#[source] acl::Error),
-    /// The list of nodes for the relay cannot be written.
+    /// A list for the relay or telmeet cannot be written.
     #[error(transparent)]
     Nodes(#[from] StateError),
 }
@@ -120,7 +120,7 @@ struct NodeStreams {
 }
 
 impl Hub {
-    /// Reads the network, and writes the list of nodes for the relay.
+    /// Reads the network, and writes the lists for the relay and telmeet.
     pub(crate) async fn start(
         store: Store,
         domain: String,
@@ -132,7 +132,7 @@ impl Hub {
         let names = Arc::new(names);
         let loaded = Arc::new(store.load().await?);
         let first = compile(&domain, &names, relays.current(), loaded, BTreeSet::new(), None)?;
-        list.follow(&first.loaded.nodes, clock::now()).await?;
+        list.follow(&first.loaded.users, &first.loaded.nodes, clock::now()).await?;
         Ok(Self {
             store,
             domain,
@@ -160,7 +160,7 @@ impl Hub {
         self.current.subscribe()
     }
 
-    /// Reads the database again. When this returns, the network and the relay's list contain everything that was stored
+    /// Reads the database again. When this returns, the network and the lists contain everything that was stored
     /// before the call. Concurrent calls share one read.
     pub(crate) async fn refresh(&self) -> Result<(), HubError> {
         let request = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
@@ -183,7 +183,7 @@ impl Hub {
         self.publish(loaded).await
     }
 
-    /// Whether the DERP map has changed, or the relay's list could not be written.
+    /// Whether the DERP map has changed, or a list could not be written.
     pub(crate) fn is_outdated(&self) -> bool {
         self.list.has_failed() || !Arc::ptr_eq(&self.relays.current(), &self.current.borrow().derp)
     }
@@ -193,13 +193,14 @@ impl Hub {
         let (domain, names, derp) = (&self.domain, &self.names, self.relays.current());
         let next = compile(domain, names, derp, loaded, self.online(), Some(&before.compiled))?;
         let had_failed = self.list.has_failed();
-        if let Err(error) = self.list.follow(&next.loaded.nodes, clock::now()).await
+        let (users, nodes) = (&next.loaded.users, &next.loaded.nodes);
+        if let Err(error) = self.list.follow(users, nodes, clock::now()).await
             && !had_failed
         {
-            // The change stays. Writing is retried; until then the relay uses the earlier list.
+            // The change stays. Writing is retried; until then relay and telmeet use the earlier lists.
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "cannot write the list of nodes for the relay; retrying"
+                "cannot write the lists for the relay and telmeet; retrying"
             );
         }
         self.current.send_replace(Arc::new(next));

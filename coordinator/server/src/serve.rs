@@ -49,7 +49,7 @@ pub enum ServeError {
     /// Another coordinator uses the database.
     #[error(transparent)]
     DatabaseLock(#[from] LockError),
-    /// The list of nodes for the relay.
+    /// A list for the relay or telmeet.
     #[error(transparent)]
     Nodes(#[from] StateError),
     /// The embedded relay.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use common::mesh;
+use mesh_identity::members::Members;
 use serde::Deserialize;
 
 use crate::plugin;
@@ -42,6 +43,9 @@ pub struct Settings {
     /// Key under which events, account data and media are sealed. It is made at the first start; no backup holds it. Default:
     /// `var/lib/maru/telmeet-key/key`.
     pub key_file: PathBuf,
+    /// List of the network's people and nodes, which the coordinator writes: who is not in it loses access. Default:
+    /// `var/lib/maru/telmeet-members/members.json`. Without the file nobody does.
+    pub members_file: PathBuf,
     /// Largest upload, in bytes. Default: 50 MiB.
     pub upload_bytes: u64,
     /// Bytes of all uploads of one person. Default: 2 GiB.
@@ -67,6 +71,7 @@ impl Default for Settings {
             state: services::TELMEET_STATE.into(),
             database_url_file: None,
             key_file: Path::new(services::TELMEET_KEY).join("key"),
+            members_file: Path::new(services::TELMEET_MEMBERS).join(Members::FILE),
             upload_bytes: 50 << 20,
             media_bytes_per_person: 2 << 30,
             media_bytes: 8 << 30,

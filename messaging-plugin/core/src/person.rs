@@ -1,6 +1,6 @@
 //! User ids and display names of the network's people.
 //!
-//! A person's localpart is chosen from the login at the first sign-in. The caller stores it, never changes it, and
+//! A person's localpart is chosen from the login when telmeet first hears of the person. The caller stores it, never changes it, and
 //! never gives it to anybody else, even after the person was removed.
 
 use common::foreign;
@@ -21,7 +21,7 @@ const RESERVED: [&str; 9] =
 /// The localpart for a login without a usable character.
 const FALLBACK: &str = "person";
 
-/// Chooses a localpart for a person who signs in for the first time.
+/// Chooses a localpart for a person who is new.
 ///
 /// It is the part of the login before `@`, in lower case, with the characters that a localpart may have
 /// (specification, appendices, "User Identifiers"; without `/` and `+`, which some clients do not escape in links). A

@@ -13,7 +13,8 @@ CREATE TABLE homeserver (
     key_check_sealed BLOB
 );
 
--- The network's people. `mesh_user` is the coordinator's id of the user; a user id is never given to anybody else.
+-- The network's people, also those who have not signed in yet: they have no `visited_at`. `mesh_user` is the coordinator's id
+-- of the user; a user id is never given to anybody else.
 CREATE TABLE people (
     user_id TEXT PRIMARY KEY,
     mesh_user BIGINT NOT NULL UNIQUE,
@@ -21,6 +22,7 @@ CREATE TABLE people (
     display_name TEXT,
     avatar TEXT,
     created_at BIGINT NOT NULL,
+    visited_at BIGINT,
     removed_at BIGINT
 );
 

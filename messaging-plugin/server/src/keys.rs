@@ -25,7 +25,7 @@ use crate::matrix;
 
 pub use self::{
     device_lists::changed as device_list_changed,
-    forget::{forget_device, forget_one_time_keys},
+    forget::{forget_device, forget_one_time_keys, forget_person},
 };
 
 /// The endpoints.

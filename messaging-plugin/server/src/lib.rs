@@ -22,6 +22,7 @@ pub mod homeserver;
 pub mod keys;
 pub mod matrix;
 pub mod media;
+pub mod members;
 pub mod personal;
 pub mod push;
 pub mod random;
@@ -48,12 +49,14 @@ use chassis::{
     process,
     settings::{self, SettingsError},
     signal::Termination,
+    state::StateError,
     unix::{Access, BindError, Socket},
 };
 use mesh_listener::{Guard, Limits, Server};
 use store::{CopyError, LockError};
 use telmeet_api::settings::{FILE, Settings};
 
+use members::MemberList;
 use relay::Relay;
 pub use relay::router;
 pub use sealing_key::KeyError;
@@ -87,6 +90,9 @@ pub enum Error {
     /// The homeserver cannot start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The list of people is damaged.
+    #[error(transparent)]
+    Members(#[from] StateError),
     /// Another telmeet took the database.
     #[error(transparent)]
     Lost(#[from] LockError),
@@ -112,6 +118,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
         }
         started => Some(started?),
     };
+    let members = MemberList::open(root.join(&config.members_file))?;
     let socket = Socket::bind(&root.join(&config.socket), Access::Group)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
     tracing::info!(socket = %config.socket.display(), network = config.network, "telmeet is ready");
@@ -131,6 +138,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
     let served = tokio::select! {
         () = serving => Ok(()),
         lost = lock.lost() => Err(lost),
+        never = members::follow(&homeserver, members) => match never {},
     };
     homeserver.close().await;
     tracing::info!("stopped");

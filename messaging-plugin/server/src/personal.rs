@@ -4,6 +4,7 @@
 pub(crate) mod account_data;
 mod config;
 pub(crate) mod filters;
+mod forget;
 mod owner;
 pub(crate) mod profile;
 pub(crate) mod push_rules;
@@ -12,6 +13,7 @@ mod pushers;
 pub(crate) mod receipts;
 pub(crate) mod typing;
 
+pub(crate) use self::forget::forget_person;
 use crate::matrix::Route;
 
 /// The endpoints of this part.

@@ -12,6 +12,7 @@ mod page;
 mod password;
 pub mod people;
 mod refused;
+pub mod removal;
 pub mod state;
 pub mod tokens;
 

@@ -128,7 +128,7 @@ impl TestServer {
         let write = self.homeserver.write(move |tx| {
             Box::pin(async move {
                 let now = store::column::sql(tx.now().get().into());
-                let person = "INSERT INTO people (user_id, mesh_user, login, created_at) VALUES ($1, $2, $3, $4) \
+                let person = "INSERT INTO people (user_id, mesh_user, login, created_at, visited_at) VALUES ($1, $2, $3, $4, $4) \
                      ON CONFLICT DO NOTHING";
                 sqlx::query(person)
                     .bind(id.clone())

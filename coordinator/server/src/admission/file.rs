@@ -8,7 +8,7 @@ use chassis::{
 };
 use coordinator_core::admission::AdmissionList;
 
-use crate::files::{self, Paths};
+use crate::files::Paths;
 
 /// Longest file that is read, in bytes: some ten thousand keys.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
@@ -24,13 +24,5 @@ pub(super) fn path(paths: &Paths) -> PathBuf {
 
 /// Reads the file; `None` if there is none.
 pub(super) fn read(path: &Path) -> Result<Option<AdmissionList>, StateError> {
-    match files::read_of_another(path, FILE_MAX) {
-        Ok(json) => FORMAT.parse(path, &json).map(Some),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(unreadable(path, source)),
-    }
-}
-
-pub(super) fn unreadable(path: &Path, source: std::io::Error) -> StateError {
-    StateError::Read { path: path.to_owned(), source }
+    FORMAT.read_of_another(path, FILE_MAX)
 }

@@ -1,61 +1,107 @@
-//! The coordinator's side: writes the file.
+//! The coordinator's side: writes the files.
 
 use std::{
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use chassis::state::StateError;
+use chassis::{
+    durable::Access,
+    state::{Format, StateError},
+};
 use coordinator_core::{
     admission::{AdmissionList, AdmittedKey},
-    model::Node,
+    model::{Node, User},
     time::Millis,
 };
+use mesh_identity::members::{MemberNode, Members};
+use serde::Serialize;
 
-use super::file::{self, FORMAT};
+use super::file;
 use crate::files::{self, FileError, Paths};
 
-/// Writes the file.
+/// The format of the list for telmeet.
+const MEMBERS: Format<Members> = Format::new(Members::VERSION).access(Access::READABLE);
+
+/// Writes the lists for the relay and for telmeet.
 #[derive(Debug)]
 pub(crate) struct ListWriter {
-    path: PathBuf,
-    state: Mutex<State>,
+    keys: ListFile<AdmissionList>,
+    members: ListFile<Members>,
 }
 
-#[derive(Debug, Default)]
-struct State {
+/// A file with a list.
+#[derive(Debug)]
+struct ListFile<T: 'static> {
+    format: &'static Format<T>,
+    path: PathBuf,
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
     /// The content of the file; `None` if unknown.
-    written: Option<AdmissionList>,
+    written: Option<T>,
     /// Whether the last attempt failed.
     failed: bool,
 }
 
 impl ListWriter {
-    /// Creates the directory if it is missing.
+    /// Creates the directories if they are missing.
     pub(crate) fn open(paths: &Paths) -> Result<Self, FileError> {
         files::make_dir(&paths.relay_nodes(), 0o750)?;
-        Ok(Self { path: file::path(paths), state: Mutex::default() })
+        files::make_dir(&paths.telmeet_members(), 0o750)?;
+        let members = paths.telmeet_members().join(Members::FILE);
+        Ok(Self {
+            keys: ListFile::new(&file::FORMAT, file::path(paths)),
+            members: ListFile::new(&MEMBERS, members),
+        })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Writes these people and nodes unless the files have them already. Must not run twice at once. If writing fails, relay
+    /// and telmeet use the earlier lists.
+    pub(crate) async fn follow(
+        &self,
+        users: &[User],
+        nodes: &[Node],
+        now: Millis,
+    ) -> Result<(), StateError> {
+        let keys = nodes.iter().map(AdmittedKey::from).collect();
+        let nothing = AdmissionList::default();
+        let next = self.keys.state().written.as_ref().unwrap_or(&nothing).next(keys, now);
+        let keys = self.keys.write(next).await;
+        let members = self.members.write(members(users, nodes)).await;
+        keys.and(members)
+    }
+
+    /// Whether the last write failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.keys.state().failed || self.members.state().failed
+    }
+}
+
+fn members(users: &[User], nodes: &[Node]) -> Members {
+    let person = |user: &User| mesh_identity::User { id: user.id, login: user.name.clone() };
+    let node = |node: &Node| MemberNode { node: node.stable_id.clone(), owner: node.owner.user() };
+    Members { people: users.iter().map(person).collect(), nodes: nodes.iter().map(node).collect() }
+}
+
+impl<T: Clone + PartialEq + Serialize + Send> ListFile<T> {
+    fn new(format: &'static Format<T>, path: PathBuf) -> Self {
+        let state = State { written: None, failed: false };
+        Self { format, path, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes these nodes unless the file has them already. Must not run twice at once. If writing fails, the relay uses the
-    /// earlier list.
-    pub(crate) async fn follow(&self, nodes: &[Node], now: Millis) -> Result<(), StateError> {
-        let next = {
-            let state = self.state();
-            let nodes = nodes.iter().map(AdmittedKey::from).collect();
-            let nothing = AdmissionList::default();
-            let next = state.written.as_ref().unwrap_or(&nothing).next(nodes, now);
-            if state.written.as_ref() == Some(&next) {
-                return Ok(());
-            }
-            next
-        };
-        let (path, content) = (self.path.clone(), next.clone());
-        let written = tokio::task::spawn_blocking(move || FORMAT.write(&path, &content)).await;
+    async fn write(&self, next: T) -> Result<(), StateError> {
+        if self.state().written.as_ref() == Some(&next) {
+            return Ok(());
+        }
+        let (format, path, content) = (self.format, self.path.clone(), next.clone());
+        let written = tokio::task::spawn_blocking(move || format.write(&path, &content)).await;
         // The task is only cancelled when the runtime shuts down.
         let written = written.unwrap_or(Ok(()));
         let mut state = self.state();
@@ -63,10 +109,5 @@ impl ListWriter {
         // After a failure the file may have either content.
         state.written = written.is_ok().then_some(next);
         written
-    }
-
-    /// Whether the last write failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.state().failed
     }
 }

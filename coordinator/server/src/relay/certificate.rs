@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::durable::Access;
+use chassis::durable::{self, Access};
 use control_protocol::key::NodePrivate;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
@@ -124,7 +124,7 @@ pub(crate) async fn pin(
     let until = Instant::now() + patience;
     let mut waited = false;
     loop {
-        match files::read_of_another(&path, CERTIFICATE_MAX) {
+        match durable::read_of_another(&path, CERTIFICATE_MAX) {
             Ok(pem) => return Ok(pin_of(&parse(&path, &pem)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(FileError::Io(path, source).into()),

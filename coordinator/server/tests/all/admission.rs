@@ -7,6 +7,7 @@ use coordinator::config::Config;
 use coordinator_api::settings::{Relay, Settings};
 use derp::frame::{Decoder, Frame};
 use hyper::Method;
+use mesh_identity::members::Members;
 use serde_json::{Value, json};
 
 use crate::{
@@ -151,4 +152,39 @@ async fn a_relay_that_stops_tells_its_clients_when_to_come_back() {
         assert!((500..=2000).contains(&reconnect_in_ms) && try_for_ms == 5000);
         assert_eq!(decoder.poll_frame().unwrap(), None, "and then nothing");
     }
+}
+
+#[tokio::test]
+async fn telmeet_reads_who_is_in_the_network_once_a_command_has_returned() {
+    let coordinator = Coordinator::open().await;
+    let list = coordinator.root.path().join("var/lib/maru/telmeet-members").join(Members::FILE);
+    let read = || {
+        let text = std::fs::read(&list).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&text).unwrap()["version"],
+            json!(Members::VERSION)
+        );
+        serde_json::from_slice::<Members>(&text).unwrap()
+    };
+    let wanted = json!({ "user": "alice", "pre_approved": true, "reusable": true });
+    let key = coordinator.key(wanted).await;
+    for name in ["phone", "expires", "server"] {
+        Device::new(name).join(&coordinator, &key).await;
+    }
+    coordinator.ok(Method::POST, "/users", json!({ "name": "bob" })).await;
+    let tags = json!({ "tags": ["tag:server"] });
+    coordinator.ok(Method::POST, "/devices/server/tags", tags).await;
+    coordinator.ok(Method::POST, "/devices/expires/expire", Value::Null).await;
+
+    let there = read();
+    let logins: Vec<_> = there.people.iter().map(|person| person.login.as_str()).collect();
+    assert_eq!(logins, ["alice", "bob"], "also who has no device");
+    let alice = Some(there.people[0].id);
+    let owners: Vec<_> = there.nodes.iter().map(|node| node.owner).collect();
+    assert_eq!(owners, [alice, alice, None], "also one whose key has expired");
+
+    coordinator.ok(Method::DELETE, "/devices/phone", Value::Null).await;
+    coordinator.ok(Method::DELETE, "/users/bob", Value::Null).await;
+    let left = read();
+    assert_eq!((left.people.as_slice(), left.nodes.as_slice()), (&there.people[..1], &there.nodes[1..]));
 }

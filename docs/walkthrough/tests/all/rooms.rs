@@ -1,6 +1,6 @@
 //! Two people write to each other over the mesh, with an app that is written here.
 //!
-//! Fails if a message does not arrive; if an access token works from another person's node; if the sign-in page is cut, or
+//! Fails if a message does not arrive; if a person who was removed stays in a room; if somebody who uses no rooms yet is not found; if an access token works from another person's node; if the sign-in page is cut, or
 //! one appears under the name of sealed chat; or if a website is let in where no token is asked. Blind to stock clients,
 //! which `cargo xtask interop matrix` runs.
 
@@ -8,7 +8,7 @@ use std::{net::TcpStream, time::Duration};
 
 use lab::{Deployment, Member};
 use serde_json::{Value, json};
-use testkit::blocking::http;
+use testkit::blocking::{eventually_within, http};
 
 use super::support::app::CHAT;
 
@@ -95,4 +95,46 @@ fn two_people_write_to_each_other_and_a_token_works_from_its_own_node_alone() {
     for path in [PAGE, "/maru/v1/rooms/login"] {
         assert_eq!(ask(&alices, ("GET", ROOMS, path), &website, None).status, 403, "{path}");
     }
+}
+
+#[test]
+#[ignore = "needs: root, podman, model"]
+fn people_are_those_of_the_network_before_they_sign_in_and_after_they_are_removed() {
+    let mut deployment = Deployment::start().unwrap();
+    let alices = deployment.member("alices-laptop", "alice").unwrap();
+    let bobs = deployment.member("bobs-laptop", "bob").unwrap();
+    let alice = App::sign_in(&alices);
+    let search = || alice.ask("POST", "/user_directory/search", Some(&json!({"search_term": "bob"})));
+    let found = |ids: &[&str]| {
+        let found = search();
+        let found = found["results"].as_array().unwrap().iter();
+        found.map(|person| person["user_id"].as_str().unwrap().to_owned()).eq(ids.iter().copied())
+    };
+    eventually_within(PATIENCE, "he has not signed in, and is found", || found(&["@bob:maru.internal"]));
+    let room = json!({"preset": "private_chat", "invite": ["@bob:maru.internal"]});
+    let room = alice.ask("POST", "/createRoom", Some(&room));
+    let room = room["room_id"].as_str().unwrap().replace('!', "%21").replace(':', "%3A");
+    let bob = App::sign_in(&bobs);
+    bob.ask("POST", &format!("/join/{room}"), Some(&json!({})));
+    let joined = || {
+        let members = alice.ask("GET", &format!("/rooms/{room}/joined_members"), None);
+        members["joined"].as_object().unwrap().len()
+    };
+    assert_eq!(joined(), 2);
+
+    // The coordinator away and back takes nobody away.
+    deployment.crash("maru-coordinator", "serve").unwrap();
+    bob.ask("GET", "/account/whoami", None);
+    eventually_within(PATIENCE, "the coordinator is back", || {
+        deployment.home.ok(&["device", "list"]).is_ok()
+    });
+    bob.ask("GET", "/account/whoami", None);
+
+    deployment.home.ok(&["device", "remove", "bobs-laptop"]).unwrap();
+    assert_eq!(joined(), 2, "the person is still one of the network");
+    deployment.home.ok(&["user", "remove", "bob"]).unwrap();
+    eventually_within(PATIENCE, "he leaves the room", || joined() == 1);
+    assert!(found(&[]));
+    deployment.member("bobs-new-laptop", "bob").unwrap();
+    eventually_within(PATIENCE, "another person, another id", || found(&["@bob-2:maru.internal"]));
 }

@@ -1,4 +1,4 @@
-//! Keys are deleted: those of a device that signs out, and one-time keys after a restore.
+//! Keys are deleted: those of a device that signs out, those of a person who was removed, and one-time keys after a restore.
 
 use ruma::{DeviceId, UserId};
 
@@ -31,6 +31,23 @@ pub async fn forget_device(
         device_lists::changed(transaction, user).await?;
     }
     Ok(())
+}
+
+/// Deletes the identity and the key backups of a person who was removed. The devices are removed before.
+///
+/// # Errors
+///
+/// [`Error::Database`].
+pub async fn forget_person(transaction: &mut Transaction, user: &UserId) -> Result<(), Error> {
+    for query in [
+        "DELETE FROM cross_signing_keys WHERE user_id = $1",
+        "DELETE FROM key_signatures WHERE user_id = $1",
+        "DELETE FROM backed_up_keys WHERE user_id = $1",
+        "DELETE FROM key_backups WHERE user_id = $1",
+    ] {
+        sqlx::query(query).bind(user.as_str()).execute(transaction.connection()).await?;
+    }
+    device_lists::changed(transaction, user).await
 }
 
 /// Deletes all one-time keys of a database that was restored from a backup, since somebody may have claimed them in

@@ -214,6 +214,19 @@ pub async fn remove_all(
         .await
 }
 
+/// Removes all apps of a person.
+///
+/// # Errors
+///
+/// [`Error::Database`].
+pub async fn remove_every(tx: &mut Transaction, user: &UserId) -> Result<(), Error> {
+    for row in rows(tx.connection(), user).await? {
+        let device: String = row.try_get("device_id")?;
+        remove(tx, user, device.as_str().into()).await?;
+    }
+    Ok(())
+}
+
 /// Rows of a person's apps.
 ///
 /// # Errors
@@ -326,15 +339,8 @@ async fn sign_out_all(
     State(homeserver): State<Arc<Homeserver>>,
     session: Session,
 ) -> Result<Json<Value>, Error> {
-    homeserver
-        .write(move |tx| {
-            Box::pin(async move {
-                for row in rows(tx.connection(), &session.user).await? {
-                    let device: String = row.try_get("device_id")?;
-                    remove(tx, &session.user, device.as_str().into()).await?;
-                }
-                Ok(Json(json!({})))
-            })
-        })
-        .await
+    let write =
+        homeserver.write(move |tx| Box::pin(async move { remove_every(tx, &session.user).await }));
+    write.await?;
+    Ok(Json(json!({})))
 }

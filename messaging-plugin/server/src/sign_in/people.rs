@@ -1,6 +1,10 @@
-//! The network's people, as the mesh knows them: each gets a user id at the first sign-in, and keeps it.
+//! The network's people, as the mesh knows them. Each gets a user id when telmeet first hears of the person, by the list of
+//! the network's people or at a sign-in, and keeps it.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    slice,
+};
 
 use mesh_identity::{Header, User};
 use ruma::{OwnedUserId, UserId};
@@ -49,6 +53,10 @@ pub async fn id(
     }
     let query = sqlx::query_scalar::<_, String>("SELECT user_id FROM people");
     let taken: HashSet<String> = query.fetch_all(connection).await?.into_iter().collect();
+    free_id(network, person, &taken)
+}
+
+fn free_id(network: &str, person: &User, taken: &HashSet<String>) -> Result<OwnedUserId, Error> {
     let is_taken = |name: &str| taken.contains(&format!("@{name}:{network}"));
     Ok(person::user_id(&person::localpart(&person.login, is_taken), network)?)
 }
@@ -65,8 +73,79 @@ pub async fn caller(homeserver: &Homeserver, header: &Header) -> Result<Caller, 
     Ok(Caller { person, node: NodeId(header.identity.node.clone()) })
 }
 
-/// Enters a person who signs in: a new one gets a user id, one who was removed has the old one again. The name follows the
-/// login, unless the person chose another. At the first visit the person enters the room that everybody is in.
+/// A person in the database.
+struct KnownPerson {
+    id: OwnedUserId,
+    login: String,
+    name: Option<String>,
+    is_removed: bool,
+}
+
+/// Learns of people of the network: who is new gets a user id. A person's name follows the login, unless the person chose
+/// another.
+///
+/// # Errors
+///
+/// See [`id`].
+pub async fn learn(tx: &mut Transaction, network: &str, people: &[User]) -> Result<(), Error> {
+    let query = "SELECT user_id, mesh_user, login, display_name, removed_at FROM people";
+    let (mut known, mut taken) = (HashMap::new(), HashSet::new());
+    for row in sqlx::query(query).fetch_all(tx.connection()).await? {
+        let text: String = row.try_get("user_id")?;
+        let id = UserId::parse(&text).map_err(|_| DatabaseError::Row("user_id"))?;
+        taken.insert(text);
+        let person = KnownPerson {
+            id,
+            login: row.try_get("login")?,
+            name: row.try_get("display_name")?,
+            is_removed: row.try_get::<Option<i64>, _>("removed_at")?.is_some(),
+        };
+        known.insert(column::number(&row, "mesh_user")?, person);
+    }
+    for person in people {
+        match known.get(&person.id) {
+            Some(known) if known.login == person.login && !known.is_removed => {}
+            Some(known) => update(tx, known, &person.login).await?,
+            None => {
+                let id = free_id(network, person, &taken)?;
+                insert(tx, &id, person).await?;
+                taken.insert(id.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn insert(tx: &mut Transaction, id: &UserId, person: &User) -> Result<(), Error> {
+    let now = column::sql(tx.now().get().into());
+    let query = "INSERT INTO people (user_id, mesh_user, login, display_name, created_at) \
+         VALUES ($1, $2, $3, $4, $5)";
+    sqlx::query(query)
+        .bind(id.to_string())
+        .bind(column::sql(person.id))
+        .bind(person.login.clone())
+        .bind(person::display_name(&person.login))
+        .bind(now)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Notes a new login, and that a person who was removed is there.
+async fn update(tx: &mut Transaction, known: &KnownPerson, login: &str) -> Result<(), Error> {
+    let follows = known.name == person::display_name(&known.login);
+    let name = if follows { person::display_name(login) } else { known.name.clone() };
+    let is_other = name != known.name;
+    let query = "UPDATE people SET login = $1, display_name = $2, removed_at = NULL WHERE user_id = $3";
+    let query = sqlx::query(query).bind(login.to_owned()).bind(name).bind(known.id.to_string());
+    query.execute(tx.connection()).await?;
+    match profile::read(tx.connection(), &known.id).await? {
+        Some(profile) if is_other => profile::show(tx, &known.id, &profile).await,
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Enters a person who signs in. At the first visit the person enters the room that everybody is in.
 ///
 /// # Errors
 ///
@@ -76,48 +155,12 @@ pub async fn enter(
     network: &str,
     person: &User,
 ) -> Result<OwnedUserId, Error> {
-    let now = column::sql(tx.now().get().into());
+    learn(tx, network, slice::from_ref(person)).await?;
     let id = id(tx.connection(), network, person).await?;
-    let query =
-        sqlx::query("SELECT login, display_name, removed_at FROM people WHERE user_id = $1");
-    let known = query.bind(id.to_string()).fetch_optional(tx.connection()).await?;
-    let name = person::display_name(&person.login);
-    let was_here = match &known {
-        Some(row) => row.try_get::<Option<i64>, _>("removed_at")?.is_none(),
-        None => false,
-    };
-    let mut shown_before = None;
-    let query = match known {
-        Some(row) => {
-            let (login, shown): (String, Option<String>) =
-                (row.try_get("login")?, row.try_get("display_name")?);
-            let follows = shown == person::display_name(&login);
-            shown_before = Some(shown.clone());
-            let query = "UPDATE people SET login = $1, display_name = $2, removed_at = NULL \
-                 WHERE user_id = $3";
-            sqlx::query(query)
-                .bind(person.login.clone())
-                .bind(if follows { name } else { shown })
-                .bind(id.to_string())
-        }
-        None => {
-            let query = "INSERT INTO people (user_id, mesh_user, login, display_name, created_at) \
-                 VALUES ($1, $2, $3, $4, $5)";
-            sqlx::query(query)
-                .bind(id.to_string())
-                .bind(column::sql(person.id))
-                .bind(person.login.clone())
-                .bind(name)
-                .bind(now)
-        }
-    };
-    query.execute(tx.connection()).await?;
-    if let Some(profile) = profile::read(tx.connection(), &id).await?
-        && shown_before.is_some_and(|before| before != profile.display_name)
-    {
-        profile::show(tx, &id, &profile).await?;
-    }
-    if !was_here {
+    let now = column::sql(tx.now().get().into());
+    let query = "UPDATE people SET visited_at = $1 WHERE user_id = $2 AND visited_at IS NULL";
+    let query = sqlx::query(query).bind(now).bind(id.to_string());
+    if query.execute(tx.connection()).await?.rows_affected() > 0 {
         rooms::enter_home(tx, &id).await?;
     }
     Ok(id)
