@@ -110,8 +110,8 @@ fn people_are_those_of_the_network_before_they_sign_in_and_after_they_are_remove
         let found = found["results"].as_array().unwrap().iter();
         found.map(|person| person["user_id"].as_str().unwrap().to_owned()).eq(ids.iter().copied())
     };
-    eventually_within(PATIENCE, "he has not signed in, and is found", || found(&["@bob:maru.internal"]));
-    let room = json!({"preset": "private_chat", "invite": ["@bob:maru.internal"]});
+    eventually_within(PATIENCE, "he has not signed in, and is found", || found(&["@bob:maru.home.arpa"]));
+    let room = json!({"preset": "private_chat", "invite": ["@bob:maru.home.arpa"]});
     let room = alice.ask("POST", "/createRoom", Some(&room));
     let room = room["room_id"].as_str().unwrap().replace('!', "%21").replace(':', "%3A");
     let bob = App::sign_in(&bobs);
@@ -136,5 +136,5 @@ fn people_are_those_of_the_network_before_they_sign_in_and_after_they_are_remove
     eventually_within(PATIENCE, "he leaves the room", || joined() == 1);
     assert!(found(&[]));
     deployment.member("bobs-new-laptop", "bob").unwrap();
-    eventually_within(PATIENCE, "another person, another id", || found(&["@bob-2:maru.internal"]));
+    eventually_within(PATIENCE, "another person, another id", || found(&["@bob-2:maru.home.arpa"]));
 }
