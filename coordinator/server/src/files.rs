@@ -1,8 +1,7 @@
 //! The coordinator's files below the root.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };

@@ -71,7 +71,8 @@ pub async fn follow(homeserver: &Homeserver, list: MemberList) -> Infallible {
     let mut applied: Option<Arc<Members>> = None;
     let mut is_failing = false;
     loop {
-        let is_new = |list: &Arc<Members>| !applied.as_ref().is_some_and(|it| Arc::ptr_eq(it, list));
+        let is_new =
+            |list: &Arc<Members>| !applied.as_ref().is_some_and(|it| Arc::ptr_eq(it, list));
         if list.current().is_some_and(|list| is_new(&list)) {
             match apply(homeserver, &list).await {
                 Ok(members) => (applied, is_failing) = (members, false),

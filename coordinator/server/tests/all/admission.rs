@@ -186,5 +186,8 @@ async fn telmeet_reads_who_is_in_the_network_once_a_command_has_returned() {
     coordinator.ok(Method::DELETE, "/devices/phone", Value::Null).await;
     coordinator.ok(Method::DELETE, "/users/bob", Value::Null).await;
     let left = read();
-    assert_eq!((left.people.as_slice(), left.nodes.as_slice()), (&there.people[..1], &there.nodes[1..]));
+    assert_eq!(
+        (left.people.as_slice(), left.nodes.as_slice()),
+        (&there.people[..1], &there.nodes[1..])
+    );
 }

@@ -104,13 +104,16 @@ fn people_are_those_of_the_network_before_they_sign_in_and_after_they_are_remove
     let alices = deployment.member("alices-laptop", "alice").unwrap();
     let bobs = deployment.member("bobs-laptop", "bob").unwrap();
     let alice = App::sign_in(&alices);
-    let search = || alice.ask("POST", "/user_directory/search", Some(&json!({"search_term": "bob"})));
+    let search =
+        || alice.ask("POST", "/user_directory/search", Some(&json!({"search_term": "bob"})));
     let found = |ids: &[&str]| {
         let found = search();
         let found = found["results"].as_array().unwrap().iter();
         found.map(|person| person["user_id"].as_str().unwrap().to_owned()).eq(ids.iter().copied())
     };
-    eventually_within(PATIENCE, "he has not signed in, and is found", || found(&["@bob:maru.home.arpa"]));
+    eventually_within(PATIENCE, "he has not signed in, and is found", || {
+        found(&["@bob:maru.home.arpa"])
+    });
     let room = json!({"preset": "private_chat", "invite": ["@bob:maru.home.arpa"]});
     let room = alice.ask("POST", "/createRoom", Some(&room));
     let room = room["room_id"].as_str().unwrap().replace('!', "%21").replace(':', "%3A");

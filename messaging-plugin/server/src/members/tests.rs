@@ -147,7 +147,8 @@ async fn a_person_who_is_gone_leaves_every_room_and_nobody_gets_the_id() {
 }
 
 #[tokio::test]
-async fn somebody_who_has_not_signed_in_is_found_and_invited_and_visits_home_at_the_first_sign_in() {
+async fn somebody_who_has_not_signed_in_is_found_and_invited_and_visits_home_at_the_first_sign_in()
+{
     let network = Network::new().await;
     let min = network.server.member("min", "PHONE").await;
     let kim = User { id: 77, login: "kim".to_owned() };

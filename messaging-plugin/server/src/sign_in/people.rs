@@ -136,7 +136,8 @@ async fn update(tx: &mut Transaction, known: &KnownPerson, login: &str) -> Resul
     let follows = known.name == person::display_name(&known.login);
     let name = if follows { person::display_name(login) } else { known.name.clone() };
     let is_other = name != known.name;
-    let query = "UPDATE people SET login = $1, display_name = $2, removed_at = NULL WHERE user_id = $3";
+    let query =
+        "UPDATE people SET login = $1, display_name = $2, removed_at = NULL WHERE user_id = $3";
     let query = sqlx::query(query).bind(login.to_owned()).bind(name).bind(known.id.to_string());
     query.execute(tx.connection()).await?;
     match profile::read(tx.connection(), &known.id).await? {

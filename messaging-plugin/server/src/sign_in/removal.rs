@@ -18,7 +18,8 @@ pub async fn remove_person(tx: &mut Transaction, user: &UserId) -> Result<(), Er
     personal::forget_person(tx, user).await?;
     rooms::leave_all(tx, user).await?;
     let now = column::sql(tx.now().get().into());
-    let query = "UPDATE people SET removed_at = $1, visited_at = NULL, avatar = NULL WHERE user_id = $2";
+    let query =
+        "UPDATE people SET removed_at = $1, visited_at = NULL, avatar = NULL WHERE user_id = $2";
     sqlx::query(query).bind(now).bind(user.to_string()).execute(tx.connection()).await?;
     Ok(())
 }
