@@ -46,6 +46,7 @@ CREATE TABLE rooms (
     created_at BIGINT NOT NULL,
     sequence BIGINT NOT NULL
 );
+CREATE INDEX rooms_by_creator ON rooms (creator);
 CREATE INDEX listed_rooms ON rooms (created_at, room_id) WHERE is_listed = 1;
 
 CREATE TABLE aliases (
@@ -109,7 +110,7 @@ CREATE INDEX memberships_by_room ON memberships (room_id, membership);
 CREATE INDEX memberships_by_position ON memberships (position);
 
 -- Events that were sent with a transaction id, which a device uses once for each room and type: the same request again
--- has the same result, whatever the body.
+-- has the same result, whatever the body. They are kept for a week.
 CREATE TABLE transactions (
     user_id TEXT NOT NULL,
     device_id TEXT NOT NULL,
@@ -120,6 +121,7 @@ CREATE TABLE transactions (
     created_at BIGINT NOT NULL,
     PRIMARY KEY (user_id, device_id, room_id, kind, transaction_id)
 );
+CREATE INDEX transactions_by_time ON transactions (created_at);
 
 -- `room_id` is empty for global data. Push rules are `m.push_rules`, tags `m.tag`, the read marker `m.fully_read`.
 CREATE TABLE account_data (

@@ -33,6 +33,7 @@ pub use self::{
 };
 use crate::{
     error::Error,
+    limits::ChangeRates,
     media::folder::{Folder, Limits},
     push::service::Push,
     sign_in::state::SignIn,
@@ -88,6 +89,8 @@ pub struct Homeserver {
     pub media: Arc<Folder>,
     /// Topics of phones, and what is to be pushed to them.
     pub(crate) push: Arc<Push>,
+    /// How much one person may change.
+    pub rates: ChangeRates,
     shared: Arc<Shared>,
     writer: Writer,
 }
@@ -139,6 +142,7 @@ impl Homeserver {
             syncs: Devices::default(),
             media,
             push,
+            rates: ChangeRates::default(),
             writer: Writer::start(&shared),
             shared,
         }))

@@ -20,6 +20,8 @@ pub mod events;
 mod front;
 pub mod homeserver;
 pub mod keys;
+pub mod limits;
+mod maintenance;
 pub mod matrix;
 pub mod media;
 pub mod members;
@@ -139,6 +141,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
         () = serving => Ok(()),
         lost = lock.lost() => Err(lost),
         never = members::follow(&homeserver, members) => match never {},
+        never = maintenance::run(&homeserver) => match never {},
     };
     homeserver.close().await;
     tracing::info!("stopped");

@@ -33,6 +33,9 @@ use crate::{
 /// Name of the room that every person enters at the first visit. Its members may change it.
 const HOME_NAME: &str = "Home";
 
+/// Most rooms that a person makes.
+const MADE_MAX: i64 = 10_000;
+
 /// The endpoints.
 pub(super) fn routes() -> Vec<Route> {
     [
@@ -92,6 +95,7 @@ async fn make(
     room_id: OwnedRoomId,
     creator: OwnedUserId,
 ) -> Result<(), Error> {
+    check_made_count(tx, &creator).await?;
     let mut people = HashMap::new();
     for user in request.invite.iter().take(INVITE_MAX).chain([&creator]) {
         member::check_room_count(tx.connection(), user).await?;
@@ -112,4 +116,14 @@ async fn make(
     };
     let content = json::content(named.content.get().as_bytes())?;
     aliases::check(tx, &room_id, aliases::names(&content)).await
+}
+
+/// Refuses that a person makes more than [`MADE_MAX`] rooms: they stay, also once everybody left them.
+async fn check_made_count(tx: &mut Transaction, user: &UserId) -> Result<(), Error> {
+    let query = "SELECT COUNT(*) FROM rooms WHERE creator = $1";
+    let query = sqlx::query_scalar::<_, i64>(query).bind(user.as_str());
+    if query.fetch_one(tx.connection()).await? < MADE_MAX {
+        return Ok(());
+    }
+    Err(Error::forbidden("a person makes at most 10,000 rooms"))
 }

@@ -1,4 +1,4 @@
-//! What every request passes: it is of a person's node, and ends with the app that sent it.
+//! What every request passes: it is of a person's node, within the person's rate, and ends with the app that sent it.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 /// How long a request may still take once its app is signed out: it may be the one that signs out.
 const SIGNING_OUT: Duration = Duration::from_secs(1);
 
-/// Refuses nodes without a person, and ends a request, such as a waiting sync, when its app is signed out.
+/// Refuses nodes without a person and floods of one person, and ends a request, such as a waiting sync, when its app is signed out.
 pub(crate) async fn guard(
     State(homeserver): State<Arc<Homeserver>>,
     visitor: Visitor,
@@ -32,6 +32,9 @@ pub(crate) async fn guard(
         Ok(person) => person,
         Err(error) => return error.into_response(),
     };
+    if let Err(error) = homeserver.rates.count(person.id, &request) {
+        return error.into_response();
+    }
     let Ok(app) = session::find(&homeserver, request.headers(), &visitor.0) else {
         return next.run(request).await;
     };
