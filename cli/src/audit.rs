@@ -1,6 +1,7 @@
 //! `maru audit`: every way on which what people say may leave the containers, and who can read it there.
 //!
-//! It reads the settings, which bound what the services may do, not the running services.
+//! It reads the settings, which bound what the services may do. Of the running services it asks telmeet alone, how many rooms are
+//! not encrypted.
 
 use std::{net::SocketAddr, path::Path, process::ExitCode};
 
@@ -11,8 +12,10 @@ use confidential_api::policy::EvidenceKind;
 use messages::message;
 use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
+use telmeet_api::rooms::{TOTALS, Totals};
 
 use crate::{
+    client::Client,
     confidential,
     output::{self, Format, OutputArgs},
 };
@@ -45,7 +48,7 @@ enum Location {
 }
 
 /// Prints what leaves, and what protects it.
-pub(crate) fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let agent: Agent = settings::load(None, &root.join(node_agent_api::settings::FILE), Ok)?;
     let gateway: gateway::Settings = settings::load(None, &root.join(gateway::FILE), Ok)?;
     let exits = exits(&agent, &gateway);
@@ -54,8 +57,21 @@ pub(crate) fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
     })?;
     if matches!(args.output, Format::Table) {
         explain(&exits);
+        rooms(root).await;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what of rooms is readable on this machine, without a network.
+async fn rooms(root: &Path) {
+    output::note(message!("audit-rooms"));
+    match Client::telmeet(root).call(&TOTALS, &[], &()).await {
+        Ok(Totals { rooms, encrypted, .. }) => {
+            let plain = rooms.saturating_sub(encrypted);
+            output::note(message!("audit-rooms-plain", rooms, plain));
+        }
+        Err(error) => output::note(message!("audit-rooms-unknown", error = format!("{error:#}"))),
+    }
 }
 
 fn exits(agent: &Agent, gateway: &gateway::Settings) -> Vec<Exit> {

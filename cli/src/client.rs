@@ -63,6 +63,7 @@ enum Daemon {
     Coordinator,
     Agent,
     Gateway,
+    Telmeet,
     Supervisor,
 }
 
@@ -78,6 +79,7 @@ impl Daemon {
             Self::Gateway => {
                 message!("gateway-away")
             }
+            Self::Telmeet => message!("telmeet-away"),
             Self::Supervisor => message!("up-away"),
         }
     }
@@ -85,7 +87,7 @@ impl Daemon {
     /// How long an answer may take.
     fn patience(self) -> Duration {
         match self {
-            Self::Coordinator | Self::Agent | Self::Gateway => TIMEOUT,
+            Self::Coordinator | Self::Agent | Self::Gateway | Self::Telmeet => TIMEOUT,
             // It waits for running replies, and reads the model.
             Self::Supervisor => CHANGING,
         }
@@ -111,6 +113,11 @@ impl Client {
     /// The gateway's socket for root.
     pub(crate) fn gateway(root: &Path) -> Self {
         Self::new(root, &services::METRICS.path(root), Daemon::Gateway)
+    }
+
+    /// telmeet's socket for root.
+    pub(crate) fn telmeet(root: &Path) -> Self {
+        Self::new(root, &services::ROOMS_ADMIN.path(root), Daemon::Telmeet)
     }
 
     /// A running `maru up`; `None` if none runs, or it is not ready yet.

@@ -73,7 +73,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::run(args, &root).await,
         Command::Status(args) => status::run(args, &root).await,
         Command::Doctor(args) => doctor::run(args, &root).await,
-        Command::Audit(args) => audit::run(args, &root),
+        Command::Audit(args) => audit::run(args, &root).await,
         Command::Join(args) => join::join(args, &root).await,
         Command::Leave => join::leave(&root).await,
         Command::Invite { args, at } => invite::run(args, &at.client(&root)?).await,

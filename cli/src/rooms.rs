@@ -1,14 +1,17 @@
 //! `maru rooms`: messengers of this network, whose server is telmeet at `rooms.<network>`.
 
-use std::{net::IpAddr, path::Path, process::ExitCode};
+use std::{fmt, net::IpAddr, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use messages::message;
 use node_agent_api::{Status, endpoints::STATUS};
 use reqwest::StatusCode;
 use serde::Serialize;
-use telmeet_api::rooms::{LOGIN, OneTimePassword};
+use telmeet_api::rooms::{
+    LIST_MEMBERS, LIST_ROOMS, LOGIN, OneTimePassword, REMOVE_ROOM, Room, TOTALS,
+};
+use tokio::time::timeout;
 
 use crate::{
     chat::{agent::check_state, connection},
@@ -16,10 +19,28 @@ use crate::{
     output::{self, Format, OutputArgs},
 };
 
+/// How long the server may take to answer `maru status`.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum RoomsCommand {
     /// Show a password with which a messenger signs in once, within ten minutes
     Login(OutputArgs),
+    /// List the rooms, without what is said in them
+    List(OutputArgs),
+    /// List the people of a room
+    Members(RoomArgs),
+    /// Remove a room: everybody leaves it, and its messages and files are deleted
+    Remove(RoomArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RoomArgs {
+    /// Id of the room from the list, or an alias such as '#home:maru.home.arpa'
+    #[arg(value_name = "ROOM")]
+    pub(crate) room: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 /// What a person enters in a messenger.
@@ -41,13 +62,49 @@ struct Target {
     addresses: Vec<IpAddr>,
 }
 
-/// Asks the server for a one-time password, and prints it.
+/// Runs one of the commands. All but the sign-in are for root on the home machine.
 ///
 /// # Errors
 ///
-/// The device is no approved node of a person, or the server is not reached.
+/// The server is not reached, or refuses.
 pub(crate) async fn run(command: RoomsCommand, root: &Path) -> anyhow::Result<ExitCode> {
-    let RoomsCommand::Login(OutputArgs { output }) = command;
+    let client = Client::telmeet(root);
+    match command {
+        RoomsCommand::Login(OutputArgs { output }) => login(output, root).await?,
+        RoomsCommand::List(OutputArgs { output }) => {
+            let rooms = client.call(&LIST_ROOMS, &[], &()).await?;
+            output::list(output, &rooms, &message!("rooms-heads"), room_row)?;
+        }
+        RoomsCommand::Members(RoomArgs { room, output: OutputArgs { output } }) => {
+            let members = client.call(&LIST_MEMBERS, &[&room], &()).await?;
+            output::list(output, &members, &message!("room-member-heads"), |member| {
+                let name = member.name.clone().unwrap_or_default();
+                let membership = message!("room-membership", is = member.membership).to_string();
+                vec![member.user_id.clone(), name, membership, member.power.to_string()]
+            })?;
+        }
+        RoomsCommand::Remove(RoomArgs { room, output: OutputArgs { output } }) => {
+            let room = client.call(&REMOVE_ROOM, &[&room], &()).await?;
+            let name = room.name.as_ref().unwrap_or(&room.id);
+            output::done(output, &room, &message!("room-removed", name, messages = room.messages))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn room_row(room: &Room) -> Vec<String> {
+    vec![
+        room.id.clone(),
+        room.name.clone().unwrap_or_default(),
+        room.members.to_string(),
+        room.messages.to_string(),
+        room.last_event.clone().unwrap_or_default(),
+        output::yes(room.encrypted),
+    ]
+}
+
+/// Asks the server for a one-time password, and prints it.
+async fn login(output: Format, root: &Path) -> anyhow::Result<()> {
     let target = Target::of(Client::agent(root).call(&STATUS, &[], &()).await?)?;
     let server = format!("http://{}", target.host);
     let OneTimePassword { user_id, password, expires_in } = target.password(&server).await?;
@@ -58,7 +115,53 @@ pub(crate) async fn run(command: RoomsCommand, root: &Path) -> anyhow::Result<Ex
     if output == Format::Table {
         output::note(message!("rooms-login-next"));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// Whether the messengers' server answers, as `maru status` shows it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct RoomsState {
+    /// Its address.
+    server: String,
+    /// Whether it answers, with its rooms.
+    answers: bool,
+}
+
+impl fmt::Display for RoomsState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, answers } = self;
+        let text = match answers {
+            true => message!("status-rooms-answer", server),
+            false => message!("status-rooms-silent", server),
+        };
+        text.fmt(f)
+    }
+}
+
+/// Asks the messengers' server for its versions, over the mesh, and on its own machine over its socket for root. `None` if
+/// this device does not know it, or is its machine and the caller is not root.
+pub(crate) async fn state(status: &Status, root: &Path) -> Option<RoomsState> {
+    let gateway = status.gateway.as_ref()?;
+    let host = format!("{}.{}", services::ROOMS, status.network.as_ref()?);
+    let server = format!("http://{host}");
+    let answers = if status.node.as_ref().is_some_and(|node| node.stable_id == gateway.node) {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        Client::telmeet(root).call(&TOTALS, &[], &()).await.is_ok()
+    } else {
+        let asked = answers(&server, &host, &gateway.addresses);
+        timeout(PATIENCE, asked).await.is_ok_and(|answers| answers.unwrap_or(false))
+    };
+    Some(RoomsState { server, answers })
+}
+
+/// Whether the server has rooms for this device.
+async fn answers(server: &str, host: &str, addresses: &[IpAddr]) -> anyhow::Result<bool> {
+    let http = connection::client(host, addresses)?;
+    let response = http.get(format!("{server}/_matrix/client/versions")).send().await?;
+    // A device without a person is refused, by a server that has rooms.
+    Ok(!response.status().is_server_error())
 }
 
 impl Target {
@@ -85,6 +188,9 @@ impl Target {
         let status = response.status();
         if status == StatusCode::FORBIDDEN {
             bail!(message!("rooms-no-person"));
+        }
+        if status.is_server_error() {
+            bail!(message!("rooms-no-answer", url, status = status.as_u16()));
         }
         let body = connection::read(response).await?;
         let password = serde_json::from_slice(&body).ok().filter(|_| status.is_success());

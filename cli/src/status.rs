@@ -12,12 +12,15 @@ use crate::{
     fingerprint::Fingerprint,
     output::{self, Format, OutputArgs},
     problem,
+    rooms::{self, RoomsState},
 };
 
 /// Prints where this device stands; exit status 1 unless it is a running node.
 pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let status = Client::agent(root).call(&STATUS, &[], &()).await?;
-    let shown = StatusWithEvidence { status: &status, simulated: confidential::simulated(root) };
+    let simulated = confidential::simulated(root);
+    let rooms = rooms::state(&status, root).await;
+    let shown = StatusWithEvidence { status: &status, rooms, simulated };
     output::one(args.output, &shown, &message!("status-labels"), shown.values())?;
     if args.output == Format::Table && !status.peers.is_empty() {
         output::line("")?;
@@ -44,6 +47,9 @@ pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCod
 struct StatusWithEvidence<'a> {
     #[serde(flatten)]
     status: &'a Status,
+    /// The messengers' server; `None` where this device does not know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rooms: Option<RoomsState>,
     /// Deployments whose SIMULATED evidence this home accepts; it proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     simulated: Vec<String>,
@@ -53,6 +59,7 @@ impl StatusWithEvidence<'_> {
     fn values(&self) -> Vec<String> {
         let simulated = self.simulated.iter().map(|name| message!("status-simulated", name));
         let mut values = values(self.status);
+        values.push(self.rooms.as_ref().map(ToString::to_string).unwrap_or_default());
         values.extend(simulated.map(|text| text.to_string()));
         values
     }
@@ -110,7 +117,7 @@ mod tests {
             "state": "running", "version": "0", "interface": "maru0",
         }))
         .unwrap();
-        let shown = |simulated| StatusWithEvidence { status: &status, simulated };
+        let shown = |simulated| StatusWithEvidence { status: &status, rooms: None, simulated };
         let with = shown(vec!["lab".to_owned()]);
         let text = "SIMULATED evidence of lab is accepted; it proves nothing";
         assert_eq!(with.values().last().map(String::as_str), Some(text));

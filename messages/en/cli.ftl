@@ -33,6 +33,7 @@ similar-value = a similar value exists: { $names }
 coordinator-away = the coordinator is not running here; start it with `sudo maru up`, run this command on the home machine, or name its address with --server URL
 agent-away = the agent is not running here; start it with `sudo systemctl start maru-agent`, or with `sudo maru-agent` in another terminal
 gateway-away = the gateway is not running here; start it with `sudo maru up`, or run this command on the home machine
+telmeet-away = telmeet is not running here; start it with `sudo maru up`, or run this command on the home machine
 up-away = `maru up` is not running here; start it with `sudo maru up`
 api-key-unsendable = the API key cannot be sent
 no-https-client = cannot make an HTTPS client
@@ -96,6 +97,9 @@ policy-place = line { $line }, column { $column }: { $place }
 audit-no-dial = there is no dial: what people say to the AI stays in the containers of this machine
 audit-server = a server may pass on what it reads; Maru cannot detect this
 audit-relay = a relay learns this home's address, and its gateway learns which node is asked: if one operator runs both, that operator can tell who asks
+audit-rooms = rooms: root of this machine can read who is in which room, who sends when and how much, and the names of people and rooms
+audit-rooms-plain = { $plain } of { $rooms } rooms are not encrypted by the apps: root and telmeet can read what is said there, see `maru rooms list`
+audit-rooms-unknown = how many rooms are not encrypted is not known: { $error }
 audit-tpm = what a node's TPM computes crosses its bus unencrypted: anybody who can read that bus, at the machine, can open what the node is asked
 
 ## cli/src/user.rs
@@ -186,7 +190,7 @@ device-extended = extended until { $until }: { $device }
 device-extended-for-ever = the key never expires: { $device }
 
 ## status
-status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | gateway | gateway's fingerprint | confidential
+status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | gateway | gateway's fingerprint | rooms | confidential
 status-state =
     { $state ->
         [needs_join] needs join
@@ -195,6 +199,8 @@ status-state =
         [running] running
        *[expired] expired
     }
+status-rooms-answer = { $server } answers
+status-rooms-silent = { $server } does not answer
 status-simulated = SIMULATED evidence of { $name } is accepted; it proves nothing
 connected = connected
 not-connected = not connected
@@ -532,6 +538,18 @@ rooms-login-next = In the messenger, choose another server, enter the address, t
 rooms-here = the messengers' server runs on this machine itself, which belongs to nobody; run this on a device of yours
 rooms-no-person = this device belongs to no person; run this on a device of a person
 rooms-unreachable = the messengers' server at { $url } cannot be reached; check here with `maru status` whether the home machine is connected, and there whether `maru up` runs and the policy lets this device in
+rooms-no-answer = the messengers' server at { $url } cannot answer now (HTTP status { $status }); its log on the home machine, var/log/maru/telmeet.log, says why
+rooms-heads = ROOM | NAME | PEOPLE | MESSAGES | LAST EVENT | ENCRYPTED
+room-member-heads = PERSON | NAME | MEMBERSHIP | POWER
+room-membership =
+    { $is ->
+        [join] in the room
+        [invite] invited
+        [knock] asks to enter
+        [ban] banned
+       *[other] { $is }
+    }
+room-removed = removed { $name } with { $messages } messages
 rooms-not-understood = the answer of { $url } is not that of a messengers' server of this version (HTTP status { $status }); update Maru on both machines
 
 ## cli/src/chat/connection.rs
@@ -703,6 +721,7 @@ socket-answers = { $path } answers
 socket-closed = { $path } is closed to this user, as it should be
 socket-silent = { $path } does not answer: { $error }
 services-root-only = only root may ask them
+rooms-answer = telmeet has its rooms: { $rooms }
 service-ready = { $name } is ready
 service-silent = { $name } does not answer
 fix-wait-for-service = wait; `maru up` waits for it for { $patience }

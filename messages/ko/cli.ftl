@@ -33,6 +33,7 @@ similar-value = 비슷한 값이 있습니다: { $names }
 coordinator-away = 여기서 코디네이터가 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나, 집 컴퓨터에서 이 명령을 실행하거나, --server URL로 주소를 지정하세요
 agent-away = 여기서 에이전트가 실행되고 있지 않습니다. `sudo systemctl start maru-agent`로, 또는 다른 터미널에서 `sudo maru-agent`로 시작하세요
 gateway-away = 여기서 게이트웨이가 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나 집 컴퓨터에서 이 명령을 실행하세요
+telmeet-away = 여기서 telmeet이 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나 집 컴퓨터에서 이 명령을 실행하세요
 up-away = 여기서 `maru up`이 실행되고 있지 않습니다. `sudo maru up`으로 시작하세요
 api-key-unsendable = API 키를 보낼 수 없습니다
 no-https-client = HTTPS 클라이언트를 만들 수 없습니다
@@ -96,6 +97,9 @@ policy-place = { $line }행 { $column }열: { $place }
 audit-no-dial = 외부로 나가는 연결(dial)이 없습니다. AI와 나눈 대화는 이 컴퓨터의 컨테이너를 벗어나지 않습니다
 audit-server = 서버는 읽은 내용을 다른 곳에 넘길 수 있고, 마루는 그것을 알 수 없습니다
 audit-relay = 릴레이는 이 집의 주소를, 그 게이트웨이는 어느 노드에 요청이 가는지를 압니다. 한 운영자가 둘 다 운영하면 누가 묻는지 그 운영자에게 숨길 수 없습니다
+audit-rooms = 방: 누가 어느 방에 있는지, 누가 언제 얼마나 보내는지, 사람과 방의 이름은 이 컴퓨터의 root가 읽을 수 있습니다
+audit-rooms-plain = 방 { $rooms }개 중 { $plain }개는 앱이 암호화하지 않습니다. 그곳의 대화는 root와 telmeet이 읽을 수 있습니다. `maru rooms list`로 확인하세요
+audit-rooms-unknown = 암호화되지 않은 방이 몇 개인지 알 수 없습니다: { $error }
 audit-tpm = 노드의 TPM이 계산한 값은 암호화되지 않고 버스를 지납니다. 그 컴퓨터에서 버스를 읽을 수 있는 사람은 그 노드에 보낸 질문을 열 수 있습니다
 
 ## cli/src/user.rs
@@ -186,7 +190,7 @@ device-extended = 기기의 키를 { $until }까지 연장했습니다: { $devic
 device-extended-for-ever = 기기의 키가 만료되지 않습니다: { $device }
 
 ## status
-status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 게이트웨이 | 게이트웨이 지문 | 기밀 모델
+status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 게이트웨이 | 게이트웨이 지문 | 방 | 기밀 모델
 status-state =
     { $state ->
         [needs_join] 참여 필요
@@ -195,6 +199,8 @@ status-state =
         [running] 실행 중
        *[expired] 만료됨
     }
+status-rooms-answer = { $server }: 응답합니다
+status-rooms-silent = { $server }: 응답하지 않습니다
 status-simulated = { $name }의 SIMULATED 증거를 받아들입니다. 이 증거로는 아무것도 증명되지 않습니다
 connected = 연결됨
 not-connected = 연결 안 됨
@@ -532,6 +538,18 @@ rooms-login-next = 메신저에서 다른 서버를 고르고 주소를 입력�
 rooms-here = 메신저 서버가 바로 이 컴퓨터에서 실행되고 있고, 이 컴퓨터는 누구의 것도 아닙니다. 내 기기에서 실행하세요
 rooms-no-person = 이 기기는 누구의 것도 아닙니다. 주인이 있는 기기에서 실행하세요
 rooms-unreachable = { $url }의 메신저 서버에 연결할 수 없습니다. 이곳에서 `maru status`로 집 컴퓨터와 연결되어 있는지, 그곳에서 `maru up`이 실행 중이고 정책이 이 기기를 허용하는지 확인하세요
+rooms-no-answer = { $url }의 메신저 서버가 지금 응답하지 못합니다(HTTP 상태 { $status }). 집 컴퓨터의 로그 var/log/maru/telmeet.log에서 이유를 확인하세요
+rooms-heads = 방 | 이름 | 사람 | 메시지 | 마지막 이벤트 | 암호화
+room-member-heads = 사람 | 이름 | 상태 | 권한
+room-membership =
+    { $is ->
+        [join] 참여 중
+        [invite] 초대받음
+        [knock] 입장 요청
+        [ban] 차단됨
+       *[other] { $is }
+    }
+room-removed = { $name } 방과 메시지 { $messages }개를 삭제했습니다
 rooms-not-understood = { $url }의 응답은 이 버전의 메신저 서버가 보낸 것이 아닙니다(HTTP 상태 { $status }). 두 컴퓨터의 마루를 모두 업데이트하세요
 
 ## cli/src/chat/connection.rs
@@ -700,6 +718,7 @@ socket-answers = { $path }: 응답합니다
 socket-closed = { $path }: 이 사용자에게는 닫혀 있습니다. 정상입니다
 socket-silent = { $path }: 응답하지 않습니다({ $error })
 services-root-only = root만 조회할 수 있습니다
+rooms-answer = telmeet에 방이 있습니다: { $rooms }개
 service-ready = { $name }: 준비되었습니다
 service-silent = { $name }: 응답하지 않습니다
 fix-wait-for-service = 기다리세요. `maru up`은 { $patience } 동안 기다립니다

@@ -55,6 +55,7 @@ problem-no-such =
         [waiting-device] 그런 대기 중인 기기가
         [key] 그런 키가
         [api-key] 그런 API 키가
+        [room] 그런 방이
        *[record] 그런 레코드가
     } 없습니다
 problem-not-root = root만 할 수 있습니다
@@ -78,6 +79,8 @@ problem-rate = 요청이 너무 많습니다
 problem-read-only = 이 API 키로는 읽기만 할 수 있습니다
     .detail = 바꿀 수 있는 키를 만드세요: sudo maru api-key create NAME --admin
 problem-request = 요청이 올바르지 않습니다
+problem-rooms-key = 방을 봉인한 키가 telmeet에 없습니다
+    .detail = 방을 만든 컴퓨터에서 키를 복사하거나, 방 없이 시작하려면 var/lib/maru/telmeet 폴더를 옮기세요
 problem-route = 쓸 수 없는 경로입니다
 problem-route-half-exit = { $route } 경로는 쓸 수 없습니다. 출구 노드는 0.0.0.0/0과 ::/0을 함께 제공해야 합니다
 problem-route-mesh = { $route } 경로는 쓸 수 없습니다. 네트워크 자체의 주소와 겹칩니다

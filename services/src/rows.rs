@@ -66,6 +66,8 @@ pub const PARTICIPANT: Link = new_link!("participant", "http.sock", GATEWAY, PAR
 pub const METRICS: Link = new_link!("metrics", "http.sock", GATEWAY, 0);
 /// telmeet as a mesh service.
 pub const TELMEET_HTTP: Link = new_link!("telmeet", "http.sock", TELMEET, AGENT_GID);
+/// telmeet's admin interface, for root: rooms.
+pub const ROOMS_ADMIN: Link = new_link!("rooms-admin", "http.sock", TELMEET, 0);
 /// The first engine.
 pub const INFERENCE: Link = new_link!("inference", "llm.sock", ENGINE, GATEWAY);
 /// The spare engine.
@@ -228,7 +230,7 @@ pub const TELMEET_SERVICE: Service = Service {
     binary: "maru-telmeet",
     uid: TELMEET,
     gid: TELMEET,
-    listens: &[TELMEET_HTTP],
+    listens: &[TELMEET_HTTP, ROOMS_ADMIN],
     calls: &[PLUGIN],
     mesh: Some(TELMEET_MESH),
     mounts: &[

@@ -6,9 +6,12 @@ use chassis::unix::ConnectError;
 use coordinator_api::{endpoints::HEALTH, invitation::ServerUrl};
 use messages::{Message, message};
 use node_agent_api::{State, endpoints::STATUS};
-use services::{AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, links};
+use services::{
+    AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, TELMEET_SERVICE, links,
+};
 
 use supervisor::{binaries, local, ports, ready};
+use telmeet_api::rooms::TOTALS;
 
 use crate::{
     client::Client,
@@ -39,6 +42,7 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         findings.extend(readiness(root).await);
         if rustix::process::geteuid().is_root() && up::is_ready(root) {
             findings.extend(providers::check(root).await);
+            findings.push(rooms(root).await);
         }
         findings.push(coordinator(root).await);
         findings.extend(reach(root));
@@ -201,6 +205,18 @@ async fn coordinator(root: &Path) -> Finding {
         Err(error) => {
             let fix = read_and_restart(root, COORDINATOR_SERVICE.name);
             Finding::error("coordinator", format!("{error:#}"), fix)
+        }
+    }
+}
+
+/// Whether telmeet has its rooms: without the key it runs, for sealed chat alone.
+async fn rooms(root: &Path) -> Finding {
+    let asked = async { Client::telmeet(root).call(&TOTALS, &[], &()).await };
+    match asked.await {
+        Ok(totals) => Finding::ok("rooms", message!("rooms-answer", rooms = totals.rooms)),
+        Err(error) => {
+            let fix = read_and_restart(root, TELMEET_SERVICE.name);
+            Finding::error("rooms", format!("{error:#}"), fix)
         }
     }
 }

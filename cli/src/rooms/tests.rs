@@ -48,11 +48,23 @@ async fn the_password_is_the_servers() {
         (403, r#"{"errcode":"M_FORBIDDEN"}"#, "belongs to no person"),
         (404, "{}", "HTTP status 404"),
         (200, "{}", "HTTP status 200"),
-        (502, good, "HTTP status 502"),
+        (502, good, "cannot answer now (HTTP status 502)"),
+        (503, "{}", "telmeet.log"),
     ] {
         let error = target.password(&server(code, body).await).await.unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
     }
     let error = target.password("http://rooms.maru.home.arpa:1").await.unwrap_err();
     assert!(error.to_string().contains("cannot be reached"), "{error}");
+}
+
+#[tokio::test]
+async fn the_status_says_whether_the_server_answers() {
+    let here = [IpAddr::from([127, 0, 0, 1])];
+    let ask = async |url: &str| answers(url, "rooms.maru.home.arpa", &here).await;
+    // It has no such path, but it is there.
+    assert!(ask(&server(200, "{}").await).await.unwrap());
+    assert!(ask("http://rooms.maru.home.arpa:1").await.is_err());
+    let state = RoomsState { server: "http://rooms.maru.home.arpa".to_owned(), answers: false };
+    assert!(state.to_string().contains("does not answer"), "{state}");
 }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// Socket that the agent connects to. Default: `run/maru/telmeet/http.sock`.
     pub socket: PathBuf,
+    /// Socket for root. Default: `run/maru/rooms-admin/http.sock`.
+    pub admin_socket: PathBuf,
     /// The gateway's socket. Default: `run/maru/plugin/http.sock`.
     pub plugin_socket: PathBuf,
     /// The user id that must listen there. Default: the owner of the socket's folder.
@@ -62,6 +64,7 @@ impl Default for Settings {
             network: mesh::DOMAIN.to_owned(),
             names: Vec::new(),
             socket: services::TELMEET_HTTP.socket.into(),
+            admin_socket: services::ROOMS_ADMIN.socket.into(),
             plugin_socket: services::PLUGIN.socket.into(),
             gateway_uid: None,
             agent_uid: mesh_identity::AGENT_UID,

@@ -4,6 +4,7 @@
 //! ```text
 //! agent (mesh 80) ─▶ telmeet/http.sock ─▶ front ─┬─ rooms.<network> ─▶ api ▶ homeserver ▶ database, media
 //!                                                └─ any other name ─▶ relay ─▶ plugin/http.sock of the gateway
+//! root ────────────▶ rooms-admin/http.sock ─▶ admin ▶ homeserver
 //! ```
 //!
 //! The relay opens one connection to the gateway for each request, repeats the identity header that it received, and streams
@@ -14,6 +15,7 @@
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 #![allow(clippy::missing_errors_doc, reason = "documented once, above")]
 
+pub mod admin;
 pub mod api;
 pub mod error;
 pub mod events;
@@ -131,14 +133,21 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
         }
         None => (unavailable(), None),
     };
+    let admin_socket = Socket::bind(&root.join(&config.admin_socket), Access::Group)?;
+    let homeserver = kept.as_ref().map(|(homeserver, _)| Arc::clone(homeserver));
+    let admin = admin::serve_root(admin_socket, homeserver);
     let front = front::router(front::site(&config.rooms_host()), relay, rooms);
     let serving = server(&config).serve(socket, front, termination.asked());
     let Some((homeserver, mut lock)) = kept else {
-        serving.await;
+        tokio::select! {
+            () = serving => {}
+            () = admin => {}
+        }
         return Ok(());
     };
     let served = tokio::select! {
         () = serving => Ok(()),
+        () = admin => Ok(()),
         lost = lock.lost() => Err(lost),
         never = members::follow(&homeserver, members) => match never {},
         never = maintenance::run(&homeserver) => match never {},

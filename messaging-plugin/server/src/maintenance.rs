@@ -1,4 +1,4 @@
-//! Work without a request, once an hour: old rows are deleted.
+//! Work without a request, once an hour: messages that their rooms keep no longer are deleted, and old transaction ids.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -7,6 +7,7 @@ use store::column;
 use crate::{
     error::Error,
     homeserver::{Homeserver, Transaction},
+    rooms,
 };
 
 /// Interval between two rounds.
@@ -20,12 +21,16 @@ pub(crate) async fn run(homeserver: &Homeserver) -> Infallible {
     loop {
         rounds.tick().await;
         homeserver.rates.forget();
-        let pruned = homeserver.write(|tx| Box::pin(forget_transactions(tx)));
-        if let Err(error) = pruned.await {
+        if let Err(error) = round(homeserver).await {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "old transaction ids are not deleted; retrying in an hour");
+            tracing::error!(error, "what is old is not deleted; retrying in an hour");
         }
     }
+}
+
+async fn round(homeserver: &Homeserver) -> Result<(), Error> {
+    rooms::expire_all(homeserver).await?;
+    homeserver.write(|tx| Box::pin(forget_transactions(tx))).await
 }
 
 async fn forget_transactions(tx: &mut Transaction) -> Result<(), Error> {
@@ -58,13 +63,12 @@ mod tests {
             let text = json!({"msgtype": "m.text", "body": "good morning"});
             kim.ok(Method::PUT, &path, text).await["event_id"].clone()
         };
-        let round = async || server.homeserver.write(|tx| Box::pin(forget_transactions(tx))).await;
         let first = send().await;
-        round().await.unwrap();
+        round(&server.homeserver).await.unwrap();
         assert_eq!(send().await, first);
         let older = "UPDATE transactions SET created_at = created_at - 8 * 86400000";
         sqlx::query(older).execute(server.homeserver.pool()).await.unwrap();
-        round().await.unwrap();
+        round(&server.homeserver).await.unwrap();
         assert_ne!(send().await, first);
     }
 }

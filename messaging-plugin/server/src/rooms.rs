@@ -4,13 +4,16 @@
 //! * [`send`]: messages, state and redactions; [`member`]: memberships, by a person and for others;
 //! * [`view`]: what a person may see of a room; [`history`], [`relations`], [`search`]: events; [`list`]: state and
 //!   members;
+//! * [`expire`]: messages that are deleted; [`manage`]: what root sees and may do;
 //! * [`aliases`]: names of rooms; [`directory`]: summaries, spaces, and the network's list of rooms.
 
 mod aliases;
 mod create;
 mod directory;
+mod expire;
 mod history;
 mod list;
+pub(crate) mod manage;
 mod member;
 mod membership;
 mod relations;
@@ -22,6 +25,7 @@ mod view;
 
 use crate::matrix::Route;
 pub use create::enter_home;
+pub(crate) use expire::expire_all;
 pub use member::leave_all;
 
 /// The endpoints.

@@ -21,7 +21,7 @@ use endpoint::{Callers as Class, Declaration, Method};
 use lab::{Deployment, ROOT, topology::HOME};
 use mesh_identity::{Header, LOCAL};
 use services::{Link, SERVICES, links};
-use telmeet_api::plugin;
+use telmeet_api::{plugin, rooms};
 use testkit::blocking::http;
 
 use super::support::{
@@ -53,6 +53,7 @@ const CALLERS: &[(&str, Callers)] = &[
     ("participant", Nobody),
     ("metrics", Only("root")),
     ("telmeet", Only("agent")),
+    ("rooms-admin", Only("root")),
     ("agent", Everyone),
 ];
 
@@ -90,6 +91,7 @@ const SURFACES: &[(&str, Lists)] = &[
             (endpoints::HEALTH, Class::Member),
         ],
     ),
+    ("rooms-admin", &[(rooms::ADMIN, Class::Root)]),
 ];
 
 /// The endpoints that others may call than those of their list.
@@ -109,6 +111,7 @@ fn of_the_product() -> BTreeMap<&'static str, Vec<Declaration>> {
     found.extend(ai_gateway::routes::endpoints());
     found.insert("local", node_agent::endpoints());
     found.insert("telmeet", telmeet::endpoints());
+    found.insert("rooms-admin", telmeet::admin::endpoints());
     found.insert("up", cli::control::endpoints());
     found.extend(confidential::of_the_product());
     found
@@ -218,6 +221,7 @@ fn question(link: &Link) -> (&'static str, &'static str, Option<u16>) {
         "plugin" => (path::KEYS, plugin::HOST, Some(80)),
         "participant" => (rooms::path::SETTINGS, plugin::HOST, None),
         "metrics" => ("/metrics", "localhost", None),
+        "rooms-admin" => ("/maru/v1/totals", "localhost", None),
         "telmeet" => (path::KEYS, CHAT, Some(80)),
         "inference" | "inference-2" => ("/health", "localhost", None),
         new => panic!("what may be asked at {new}?"),
@@ -427,6 +431,7 @@ fn others_are_refused(pid: u32) {
             let (link, user, preface) = match surface {
                 "admin" => (&services::ADMIN, NOBODY, &[][..]),
                 "metrics" => (&services::METRICS, NOBODY, &[][..]),
+                "rooms-admin" => (&services::ROOMS_ADMIN, NOBODY, &[][..]),
                 "local" => (&services::LOCAL_API, NOBODY, &[][..]),
                 // Who names no person is no member.
                 "gateway" => (&services::GATEWAY_HTTP, uid("agent"), &LOCAL[..]),
@@ -438,7 +443,7 @@ fn others_are_refused(pid: u32) {
             let is_health = endpoints::HEALTH.iter().any(|health| health.path == endpoint.path);
             let expected = if is_health || endpoint.callers == Class::User {
                 ANSWERED
-            } else if matches!(surface, "admin" | "metrics") {
+            } else if matches!(surface, "admin" | "metrics" | "rooms-admin") {
                 CLOSED
             } else {
                 // A program of this machine may show the key of an app.

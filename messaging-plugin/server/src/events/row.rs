@@ -120,13 +120,13 @@ pub async fn redact(
     connection: &mut AnyConnection,
     vault: &Vault,
     redacted: &Event,
-    redacted_by: Position,
+    redacted_by: Option<Position>,
 ) -> Result<(), Error> {
     let id = redacted.event_id.as_str();
     let sealed = vault.seal(CELL.0, CELL.1, id.as_bytes(), redacted.content.get().as_bytes())?;
     let query = "UPDATE events SET content_sealed = $1, redacted_by = $2, relates_to = NULL, relation = NULL, \
          relation_key = NULL WHERE event_id = $3";
-    let query = sqlx::query(query).bind(sealed).bind(column::sql(redacted_by)).bind(id);
+    let query = sqlx::query(query).bind(sealed).bind(redacted_by.map(column::sql)).bind(id);
     query.execute(connection).await?;
     Ok(())
 }

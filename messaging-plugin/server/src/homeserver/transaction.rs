@@ -280,22 +280,43 @@ impl Transaction {
     }
 
     /// Replaces the content of a redacted event, in the database and in the room's state, and deletes the files that only
-    /// it named.
+    /// it named. `redacted_by` is the position of the redaction, if there is one.
     ///
     /// # Errors
     ///
     /// [`Error::Database`], [`Error::Seal`], [`Error::Core`].
-    pub async fn redact(&mut self, target: &Event, redacted_by: Position) -> Result<(), Error> {
+    pub async fn redact(
+        &mut self,
+        target: &Event,
+        redacted_by: Option<Position>,
+    ) -> Result<(), Error> {
         let redacted = target.redact()?;
         let vault = self.vault.clone();
         events::redact(self.connection(), &vault, &redacted, redacted_by).await?;
-        let unused = links::delete_for_event(self.connection(), target).await?;
-        self.staged.unused_files.extend(unused);
+        self.delete_files(target.event_id.as_str()).await?;
         if let Some(room) = self.room(&target.room_id).await? {
             let mut room = Room::clone(&room);
             Arc::make_mut(&mut room.state).redact(&redacted);
             self.staged.rooms.insert(target.room_id.clone(), Arc::new(room));
         }
+        Ok(())
+    }
+
+    /// Deletes an event that is no state, with the files that only it named.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn delete(&mut self, event_id: &str) -> Result<(), Error> {
+        self.delete_files(event_id).await?;
+        let query = "DELETE FROM events WHERE event_id = $1 AND state_key IS NULL";
+        sqlx::query(query).bind(event_id.to_owned()).execute(self.connection()).await?;
+        Ok(())
+    }
+
+    async fn delete_files(&mut self, event_id: &str) -> Result<(), Error> {
+        let unused = links::delete_for_event(self.connection(), event_id).await?;
+        self.staged.unused_files.extend(unused);
         Ok(())
     }
 

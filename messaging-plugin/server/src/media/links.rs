@@ -1,4 +1,4 @@
-//! Which events name a file. A file is deleted when the last one is redacted.
+//! Which events name a file. A file is deleted when the last one is redacted or deleted.
 //!
 //! Of encrypted events it is not known what they name, so only a file that its owner named in an event that the server can
 //! read is deleted: otherwise somebody could delete the file of another person's encrypted event by naming and redacting it.
@@ -35,7 +35,7 @@ pub async fn add(connection: &mut AnyConnection, event: &Event) -> Result<(), Er
     Ok(())
 }
 
-/// Deletes the uploads that only this event named, which is being redacted. Returns the files that no upload has any more,
+/// Deletes the uploads that only this event named, which is redacted or deleted. Returns the files that no upload has any more,
 /// which are deleted after the commit.
 ///
 /// # Errors
@@ -43,10 +43,10 @@ pub async fn add(connection: &mut AnyConnection, event: &Event) -> Result<(), Er
 /// [`Error::Database`].
 pub async fn delete_for_event(
     connection: &mut AnyConnection,
-    event: &Event,
+    event_id: &str,
 ) -> Result<Vec<String>, Error> {
     let query = "DELETE FROM media_events WHERE event_id = $1 RETURNING media_id";
-    let query = sqlx::query_scalar::<_, String>(query).bind(event.event_id.as_str());
+    let query = sqlx::query_scalar::<_, String>(query).bind(event_id.to_owned());
     let mut unused = Vec::new();
     for media_id in query.fetch_all(&mut *connection).await? {
         let query = "DELETE FROM media WHERE media_id = $1 AND is_named = 1 \

@@ -341,7 +341,7 @@ async fn redact(homeserver: &Homeserver, event: &std::sync::Arc<Event>) {
     let write = homeserver.write(move |tx| {
         Box::pin(async move {
             let position = tx.position();
-            tx.redact(&event, position).await
+            tx.redact(&event, Some(position)).await
         })
     });
     write.await.unwrap();

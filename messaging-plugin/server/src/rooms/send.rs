@@ -185,14 +185,14 @@ async fn destroy(
         let order = Direction::Forward;
         let related = events::related(tx.connection(), &vault, ids, range, READ_MAX, order).await?;
         for stored in related.iter().filter(|it| relation::is_edit(&it.event, &target.event)) {
-            tx.redact(&stored.event, redacted_by).await?;
+            tx.redact(&stored.event, Some(redacted_by)).await?;
         }
         match related.last() {
             Some(last) if related.len() == READ_MAX => after = last.position,
             Some(_) | None => break,
         }
     }
-    tx.redact(&target.event, redacted_by).await
+    tx.redact(&target.event, Some(redacted_by)).await
 }
 
 async fn set_state(

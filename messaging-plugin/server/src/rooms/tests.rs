@@ -1,6 +1,7 @@
 //! Rooms through the router of the homeserver.
 
 mod creating;
+mod expire;
 mod history;
 mod membership;
 mod names;

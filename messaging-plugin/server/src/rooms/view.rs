@@ -246,10 +246,19 @@ impl<'a> View<'a> {
             Direction::Backward => self.access.previous(from),
             Direction::Forward => self.access.next(from),
         };
-        match nearest {
-            Some(sequence) => position(&mut self.connection, &self.id, sequence).await,
-            None => Ok(None),
-        }
+        let Some(sequence) = nearest else { return Ok(None) };
+        // The event itself may be deleted.
+        let query = match direction {
+            Direction::Backward => {
+                "SELECT MAX(position) FROM events WHERE room_id = $1 AND sequence <= $2"
+            }
+            Direction::Forward => {
+                "SELECT MIN(position) FROM events WHERE room_id = $1 AND sequence >= $2"
+            }
+        };
+        let query = sqlx::query_scalar(query).bind(self.id.as_str()).bind(column::sql(sequence));
+        let position: Option<i64> = query.fetch_one(&mut *self.connection).await?;
+        Ok(column::optional_unsigned(position, "position")?)
     }
 
     /// Those of these events that the person may read.
