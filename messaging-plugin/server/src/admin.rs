@@ -15,9 +15,7 @@ use chassis::{
     unix::Socket,
 };
 use messages::message;
-use telmeet_api::rooms::{
-    LIST_MEMBERS, LIST_ROOMS, REMOVE_ROOM, Room, RoomMember, TOTALS, Totals,
-};
+use telmeet_api::rooms::{LIST_MEMBERS, LIST_ROOMS, REMOVE_ROOM, Room, RoomMember, TOTALS, Totals};
 
 use crate::{error::Error, homeserver::Homeserver, rooms::manage};
 

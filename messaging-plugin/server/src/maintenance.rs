@@ -55,10 +55,8 @@ mod tests {
         let kim = server.member("kim", "PHONE").await;
         let room = kim.post("/_matrix/client/v3/createRoom", json!({})).await;
         let room = ruma::RoomId::parse(room["room_id"].as_str().unwrap()).unwrap();
-        let path = format!(
-            "/_matrix/client/v3/rooms/{}/send/m.room.message/1",
-            TestClient::room(&room)
-        );
+        let path =
+            format!("/_matrix/client/v3/rooms/{}/send/m.room.message/1", TestClient::room(&room));
         let send = async || {
             let text = json!({"msgtype": "m.text", "body": "good morning"});
             kim.ok(Method::PUT, &path, text).await["event_id"].clone()

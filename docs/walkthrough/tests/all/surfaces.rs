@@ -21,7 +21,7 @@ use endpoint::{Callers as Class, Declaration, Method};
 use lab::{Deployment, ROOT, topology::HOME};
 use mesh_identity::{Header, LOCAL};
 use services::{Link, SERVICES, links};
-use telmeet_api::{plugin, rooms};
+use telmeet_api::{plugin, rooms::ADMIN as OF_ROOMS};
 use testkit::blocking::http;
 
 use super::support::{
@@ -91,7 +91,7 @@ const SURFACES: &[(&str, Lists)] = &[
             (endpoints::HEALTH, Class::Member),
         ],
     ),
-    ("rooms-admin", &[(rooms::ADMIN, Class::Root)]),
+    ("rooms-admin", &[(OF_ROOMS, Class::Root)]),
 ];
 
 /// The endpoints that others may call than those of their list.

@@ -85,7 +85,10 @@ async fn root_sees_rooms_and_members_and_removes_a_room() {
         for name in ["%21none%3Amaru.test", "%23garden%3Amaru.test", "garden"] {
             let path = format!("/maru/v1/rooms/{name}{what}");
             let (status, problem) = ask(&server, method.clone(), &path).await;
-            assert_eq!((status, &problem["type"]), (StatusCode::NOT_FOUND, &json!("urn:maru:problem:not-found")));
+            assert_eq!(
+                (status, &problem["type"]),
+                (StatusCode::NOT_FOUND, &json!("urn:maru:problem:not-found"))
+            );
         }
     }
 }

@@ -48,7 +48,11 @@ async fn a_person_makes_rooms_more_slowly_than_messages() {
         if status == StatusCode::TOO_MANY_REQUESTS {
             assert!(made >= 100, "{made}");
             assert!(body["retry_after_ms"].as_u64().is_some_and(|wait| wait <= 2_000), "{body}");
-            kim.put("/_matrix/client/v3/profile/%40kim%3Amaru.test/displayname", json!({"displayname": "K"})).await;
+            kim.put(
+                "/_matrix/client/v3/profile/%40kim%3Amaru.test/displayname",
+                json!({"displayname": "K"}),
+            )
+            .await;
             return;
         }
     }

@@ -67,7 +67,11 @@ pub(crate) async fn delete_before(
     }
 }
 
-async fn delete_batch(tx: &mut Transaction, room: OwnedRoomId, before: u64) -> Result<usize, Error> {
+async fn delete_batch(
+    tx: &mut Transaction,
+    room: OwnedRoomId,
+    before: u64,
+) -> Result<usize, Error> {
     let query = "SELECT event_id, position FROM events WHERE room_id = $1 AND state_key IS NULL AND time < $2 \
          ORDER BY position LIMIT $3";
     let query = sqlx::query(query)

@@ -20,7 +20,10 @@ async fn texts(client: &TestClient, room: &str) -> Vec<Value> {
     let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=100");
     let page = client.get(&path).await;
     let events = page["chunk"].as_array().unwrap().iter();
-    events.filter(|event| event["type"] == "m.room.message").map(|event| event["content"]["body"].clone()).collect()
+    events
+        .filter(|event| event["type"] == "m.room.message")
+        .map(|event| event["content"]["body"].clone())
+        .collect()
 }
 
 #[tokio::test]
@@ -29,7 +32,8 @@ async fn a_room_keeps_messages_as_long_as_its_state_says() {
     let (kim, min) = (server.member("kim", "PHONE").await, server.member("min", "PHONE").await);
     let mut rooms = Vec::new();
     for _ in 0..2 {
-        let room = kim.post("/_matrix/client/v3/createRoom", json!({"preset": "public_chat"})).await;
+        let room =
+            kim.post("/_matrix/client/v3/createRoom", json!({"preset": "public_chat"})).await;
         rooms.push(room["room_id"].as_str().unwrap().replace('!', "%21").replace(':', "%3A"));
     }
     let retention = format!("/_matrix/client/v3/rooms/{}/state/m.room.retention", rooms[0]);
