@@ -23,6 +23,7 @@ use crate::{
     policy::PolicyCommand,
     rooms::RoomsCommand,
     route::RouteCommand,
+    trust::TrustArgs,
     up::args::UpArgs,
     usage::UsageArgs,
     user::UserCommand,
@@ -148,6 +149,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RoomsCommand,
     },
+    /// Trust the network's certificates on this machine: in the system, Chromium and Firefox
+    Trust(TrustArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Run a program that can write only in some places, as `maru up` does

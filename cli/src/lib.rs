@@ -48,6 +48,7 @@ mod rooms;
 mod route;
 mod secret_file;
 mod status;
+mod trust;
 mod up;
 mod usage;
 mod user;
@@ -92,6 +93,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
         Command::Rooms { command } => rooms::run(command, &root).await,
+        Command::Trust(args) => trust::run(args, &root).await,
         Command::Completions(args) => complete::run(&args, help::command()),
         Command::Confine(args) => Err(confine::run(&args)),
     }

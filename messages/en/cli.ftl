@@ -821,3 +821,17 @@ archive-holds-foreign = it holds { $name }, which no backup holds
 archive-holds-too-long = it holds { $name }, which is too long
 archive-file-changed = { $name } changed while it was read; try again
 archive-name-unusable = { $name } is a name that an archive cannot hold
+
+## cli/src/trust.rs
+trust-needs-root = `maru trust` needs root: it changes which authorities this machine trusts; run it as `sudo maru trust`
+trust-network = Certificate authority of { $network }, which can vouch for names below { $network } alone. SHA-256: { $fingerprint }
+trust-refused = the home machine sent a certificate that could vouch for more than names below { $network }, or is none; it is not installed. Tell the admin
+trust-added = Trusted: { $store }
+trust-removed = Trusted no longer: { $store }
+trust-nothing = No authority of a network is installed here.
+trust-no-system = this system has neither update-ca-certificates nor update-ca-trust nor trust; install the package ca-certificates
+trust-command-failed = `{ $command }` failed
+trust-no-person = Chromium was left as it is, since each person has a store: run this with `sudo` as that person.
+trust-no-certutil = Chromium was left as it is: install certutil (package libnss3-tools or nss-tools), then run this again.
+trust-store-left = { $path } was left as it is: it cannot be changed.
+trust-next = Start open browsers again. On phones and other systems, open { $page }

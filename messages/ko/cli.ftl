@@ -818,3 +818,17 @@ archive-holds-foreign = 백업에 들어갈 수 없는 { $name } 파일이 있�
 archive-holds-too-long = 백업에 있는 { $name } 파일이 너무 깁니다
 archive-file-changed = 읽는 동안 { $name } 파일이 바뀌었습니다. 다시 시도하세요
 archive-name-unusable = { $name } 이름은 백업에 넣을 수 없습니다
+
+## cli/src/trust.rs
+trust-needs-root = `maru trust`는 이 컴퓨터가 신뢰하는 인증 기관을 바꾸므로 root 권한이 필요합니다. `sudo maru trust`로 실행하세요
+trust-network = { $network }의 인증 기관입니다. { $network } 아래 이름만 보증할 수 있습니다. SHA-256: { $fingerprint }
+trust-refused = 홈 컴퓨터가 보낸 인증서가 { $network } 아래 이름 말고도 보증할 수 있거나 인증서가 아니어서 설치하지 않았습니다. 관리자에게 알리세요
+trust-added = 신뢰하도록 추가: { $store }
+trust-removed = 신뢰 목록에서 제거: { $store }
+trust-nothing = 설치된 네트워크 인증 기관이 없습니다.
+trust-no-system = 이 시스템에 update-ca-certificates, update-ca-trust, trust가 모두 없습니다. ca-certificates 패키지를 설치하세요
+trust-command-failed = `{ $command }` 명령이 실패했습니다
+trust-no-person = Chromium의 저장소는 사용자마다 따로 있어서 바꾸지 않았습니다. 그 사용자로 `sudo`를 써서 실행하세요.
+trust-no-certutil = Chromium은 바꾸지 않았습니다. certutil(libnss3-tools 또는 nss-tools 패키지)을 설치한 다음 다시 실행하세요.
+trust-store-left = { $path }은(는) 바꿀 수 없어 그대로 두었습니다.
+trust-next = 열려 있는 브라우저를 다시 시작하세요. 휴대전화와 다른 시스템에서는 { $page } 주소를 여세요

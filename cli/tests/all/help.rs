@@ -32,6 +32,7 @@ fn help_of_every_command() {
         "confidential",
         "chat",
         "rooms",
+        "trust",
         "completions",
     ] {
         insta::assert_snapshot!(command, text(&[command, "--help"]));

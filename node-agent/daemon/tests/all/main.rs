@@ -10,4 +10,5 @@ mod hostile;
 mod https;
 mod load;
 mod mesh;
+mod mesh_https;
 mod rights;
