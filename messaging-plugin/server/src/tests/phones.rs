@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{websites::house, *};
+use super::{
+    websites::{Daemon, house},
+    *,
+};
 
 const OPENING: &str = "GET /upAAAA/ws?since=all HTTP/1.1\r\nHost: rooms.maru.test\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -34,9 +37,8 @@ async fn message(io: &mut UnixStream) -> Value {
     serde_json::from_slice(&payload).unwrap()
 }
 
-#[tokio::test]
-async fn a_phone_hears_its_topic_over_a_websocket_until_it_closes() {
-    let house = house().await;
+/// A phone whose WebSocket was accepted.
+async fn phone(house: &Daemon) -> UnixStream {
     let mut io = UnixStream::connect(&house.path).await.unwrap();
     io.write_all(&member().encode().unwrap()).await.unwrap();
     io.write_all(OPENING.as_bytes()).await.unwrap();
@@ -45,6 +47,13 @@ async fn a_phone_hears_its_topic_over_a_websocket_until_it_closes() {
         head.push(io.read_u8().await.unwrap());
     }
     assert!(head.starts_with(b"HTTP/1.1 101"));
+    io
+}
+
+#[tokio::test]
+async fn a_phone_hears_its_topic_over_a_websocket_until_it_closes() {
+    let house = house().await;
+    let mut io = phone(&house).await;
     assert_eq!(message(&mut io).await["event"], "open");
 
     let sent = json!({"long": "x".repeat(1_000)}).to_string();
@@ -61,12 +70,10 @@ async fn a_phone_hears_its_topic_over_a_websocket_until_it_closes() {
 #[tokio::test]
 async fn a_phone_that_breaks_the_protocol_is_disconnected() {
     let house = house().await;
-    let mut io = UnixStream::connect(&house.path).await.unwrap();
-    io.write_all(&member().encode().unwrap()).await.unwrap();
-    // A ping, then a message of 64 KiB.
-    io.write_all(OPENING.as_bytes()).await.unwrap();
+    let mut io = phone(&house).await;
     io.write_all(&[0x89, 0x82, 0, 0, 0, 0, b'h', b'i']).await.unwrap();
     other_frame(&mut io, (0x8a, b"hi".to_vec())).await;
+    // The head of a message of 64 KiB.
     io.write_all(&[0x82, 0xfe, 0xff, 0xff, 0, 0, 0, 0]).await.unwrap();
     other_frame(&mut io, (0x88, vec![])).await;
     assert_eq!(io.read(&mut [0]).await.unwrap(), 0);
