@@ -188,17 +188,33 @@ impl Unread {
         let mut unread = Self::default();
         for (position, thread, notification) in events {
             let is_read = receipts.read_up_to(&thread).is_some_and(|read| position <= read);
-            if is_read || !notification.is_notified {
+            if is_read {
                 continue;
             }
-            let counts = match thread {
-                Thread::Main => &mut unread.main,
-                Thread::Root(root) => unread.threads.entry(root).or_default(),
-            };
-            counts.notifications += 1;
-            counts.highlights += u64::from(notification.is_highlighted);
+            unread.add(thread, notification);
         }
         unread
+    }
+
+    /// Counts a later event.
+    pub fn add(&mut self, thread: Thread, notification: Notification) {
+        if !notification.is_notified {
+            return;
+        }
+        let counts = match thread {
+            Thread::Main => &mut self.main,
+            Thread::Root(root) => self.threads.entry(root).or_default(),
+        };
+        counts.notifications += 1;
+        counts.highlights += u64::from(notification.is_highlighted);
+    }
+
+    /// The person sent an event, which reads what is before it in its thread.
+    pub fn sent(&mut self, thread: &Thread) {
+        match thread {
+            Thread::Main => self.main = Counts::default(),
+            Thread::Root(root) => drop(self.threads.remove(root)),
+        }
     }
 
     /// The counts of the whole room, for clients that did not ask for those of threads (`unread_thread_notifications`).

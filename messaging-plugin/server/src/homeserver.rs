@@ -37,7 +37,7 @@ use crate::{
     media::folder::{Folder, Limits},
     push::service::Push,
     sign_in::state::SignIn,
-    sync::devices::Devices,
+    sync::{devices::Devices, notification_cache::NotificationCache},
     vault::Vault,
 };
 
@@ -85,6 +85,8 @@ pub struct Homeserver {
     pub sign_in: SignIn,
     /// What the syncs of each device have shown.
     pub(crate) syncs: Devices,
+    /// What decides about people's notifications, and what is unread.
+    pub(crate) notifications: Arc<NotificationCache>,
     /// The media.
     pub media: Arc<Folder>,
     /// Topics of phones, and what is to be pushed to them.
@@ -124,7 +126,9 @@ impl Homeserver {
         sign_in.tokens.load(store.pool()).await?;
         let media = Arc::new(Folder::open(media, limits, store.pool()).await?);
         let push = Arc::new(Push::load(store.pool(), &network).await?);
+        let notifications = Arc::<NotificationCache>::default();
         let shared = Arc::new(Shared {
+            notifications: Arc::clone(&notifications),
             tokens: Arc::clone(&sign_in.tokens),
             store,
             vault: Vault::new(key),
@@ -140,6 +144,7 @@ impl Homeserver {
             typing: Mutex::default(),
             sign_in,
             syncs: Devices::default(),
+            notifications,
             media,
             push,
             rates: ChangeRates::default(),

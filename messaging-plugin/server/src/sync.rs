@@ -3,6 +3,7 @@
 
 pub(crate) mod devices;
 mod long_poll;
+pub(crate) mod notification_cache;
 mod person_rooms;
 pub(crate) mod reader;
 mod sliding;

@@ -46,6 +46,8 @@ pub(super) struct Staged {
     pub(super) sessions: Vec<Change>,
     /// Events, each with the room's state after it.
     pub(super) events: Vec<(Arc<Event>, Arc<RoomState>)>,
+    /// People whose push rules, or whose list of ignored people, changed.
+    pub(super) rules: BTreeSet<OwnedUserId>,
     /// Rooms in which somebody read.
     pub(super) reads: Vec<(OwnedUserId, OwnedRoomId)>,
     /// Files that no upload has any more.
@@ -95,6 +97,11 @@ impl Transaction {
     /// Wakes this person's syncs after the commit.
     pub fn touch(&mut self, user: &UserId) {
         self.staged.touched.insert(user.to_owned());
+    }
+
+    /// Notes that a person's push rules, or whom the person ignores, change.
+    pub fn rules_changed(&mut self, user: &UserId) {
+        self.staged.rules.insert(user.to_owned());
     }
 
     /// Notes that a person read in a room, which changes the count of what is unread.

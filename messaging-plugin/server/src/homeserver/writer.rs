@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{directory::Rooms, transaction::Transaction, wake::Wakers};
 use crate::{
     error::Error, media::folder::Folder, push::pending::Pending, sign_in::tokens::Tokens,
-    vault::Vault,
+    sync::notification_cache::NotificationCache, vault::Vault,
 };
 
 /// Most jobs that wait. Beyond that, requests wait before they are queued.
@@ -39,6 +39,7 @@ pub(super) struct Shared {
     pub(super) vault: Vault,
     pub(super) media: Arc<Folder>,
     pub(super) push: Arc<Pending>,
+    pub(super) notifications: Arc<NotificationCache>,
     pub(super) rooms: Arc<Rooms>,
     pub(super) wakers: Wakers,
     pub(super) tokens: Arc<Tokens>,
@@ -107,6 +108,7 @@ async fn run(shared: Weak<Shared>, mut jobs: mpsc::Receiver<Job>) {
         if let Err(error) = &result {
             // It is not known what was committed.
             shared.rooms.clear();
+            shared.notifications.clear();
             if let Err(error) = shared.tokens.load(shared.store.pool()).await {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -145,6 +147,7 @@ impl Shared {
         let staged = transaction.commit().await?;
         self.rooms.committed(&staged.rooms);
         self.tokens.apply(&staged.sessions);
+        self.notifications.forget(&staged.rules);
         self.clock.send_modify(|clock| clock.latest = staged.position);
         self.wakers.wake(&staged.touched);
         for (event, state) in &staged.events {

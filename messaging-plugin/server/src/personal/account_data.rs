@@ -23,6 +23,10 @@ pub(crate) const CONTENT_MAX: usize = 256 << 10;
 pub(crate) const ENTRIES_MAX: u64 = 10_000;
 /// Longest type, in bytes.
 const KIND_MAX: usize = 255;
+/// The type of the list of ignored people.
+const IGNORED: &str = "m.ignored_user_list";
+/// The type of push rules.
+pub(crate) const PUSH_RULES: &str = "m.push_rules";
 /// Where the content is sealed.
 const CELL: (&str, &str) = ("account_data", "content_sealed");
 
@@ -132,6 +136,9 @@ pub(crate) async fn set(
         .execute(transaction.connection())
         .await?;
     transaction.touch(user);
+    if [IGNORED, PUSH_RULES].contains(&kind) {
+        transaction.rules_changed(user);
+    }
     Ok(())
 }
 
@@ -141,7 +148,7 @@ pub(crate) async fn ignored(
     vault: &Vault,
     user: &UserId,
 ) -> Result<BTreeSet<OwnedUserId>, Error> {
-    let content = get(connection, vault, user, None, "m.ignored_user_list").await?;
+    let content = get(connection, vault, user, None, IGNORED).await?;
     let list = content.and_then(|content| serde_json::from_str(content.get()).ok());
     let users =
         list.map(|list: IgnoredUserListEventContent| list.ignored_users.into_keys().collect());

@@ -9,7 +9,7 @@ use super::account_data;
 use crate::{error::Error, homeserver::Transaction, vault::Vault};
 
 /// The type of the account data.
-pub(crate) const KIND: &str = "m.push_rules";
+pub(crate) const KIND: &str = account_data::PUSH_RULES;
 /// Most rules that a person has beside the defaults. An app that mutes a room makes one.
 const RULES_MAX: usize = 500;
 

@@ -132,8 +132,8 @@ async fn is_notified(
         return Ok(false);
     }
     let rules = reader.rules().await?;
-    let name = unread::name(reader).await?;
-    Ok(rules::evaluate(&rules, event, state, &reader.session.user, &name)?.is_notified)
+    let user = &reader.session.user;
+    Ok(rules::evaluate(&rules, event, state, user, &unread::name(state, user))?.is_notified)
 }
 
 /// The person's pushers.

@@ -11,7 +11,10 @@ use telmeet_core::{
     token::{Clock, Position},
 };
 
-use super::person_rooms::{self, PersonRoom};
+use super::{
+    notification_cache::Version,
+    person_rooms::{self, PersonRoom},
+};
 use crate::{
     error::Error,
     events::{self, Audience, StoredEvent},
@@ -32,9 +35,9 @@ pub(crate) struct Reader<'a> {
     /// Its latest position is the one up to which this sync shows everything.
     pub(crate) clock: Clock,
     /// Whom the person ignores.
-    pub(crate) ignored: BTreeSet<OwnedUserId>,
-    /// Read when they are first needed.
-    rules: Option<Arc<Ruleset>>,
+    pub(crate) ignored: Arc<BTreeSet<OwnedUserId>>,
+    /// Of what decides about notifications, before it was read.
+    pub(crate) version: Version,
     now: MilliSecondsSinceUnixEpoch,
 }
 
@@ -48,12 +51,20 @@ impl<'a> Reader<'a> {
         homeserver: &'a Homeserver,
         session: &'a Session,
     ) -> Result<(Self, Vec<PersonRoom>), Error> {
+        let version = homeserver.notifications.version();
         let mut connection = homeserver.pool().acquire().await?;
         let (clock, rooms) = person_rooms::read(homeserver, &mut connection, &session.user).await?;
-        let ignored =
-            account_data::ignored(&mut connection, homeserver.vault(), &session.user).await?;
+        let ignored = match homeserver.notifications.ignored(&session.user) {
+            Some(ignored) => ignored,
+            None => {
+                let (vault, user) = (homeserver.vault(), &session.user);
+                let ignored = Arc::new(account_data::ignored(&mut connection, vault, user).await?);
+                homeserver.notifications.set_ignored(version, user, &ignored);
+                ignored
+            }
+        };
         let now = homeserver.now();
-        Ok((Self { homeserver, connection, session, clock, ignored, rules: None, now }, rooms))
+        Ok((Self { homeserver, connection, session, clock, ignored, version, now }, rooms))
     }
 
     /// For queries.
@@ -73,13 +84,13 @@ impl<'a> Reader<'a> {
     ///
     /// [`Error::Database`], [`Error::Open`].
     pub(crate) async fn rules(&mut self) -> Result<Arc<Ruleset>, Error> {
-        if let Some(rules) = &self.rules {
-            return Ok(Arc::clone(rules));
+        let (homeserver, user) = (self.homeserver, &self.session.user);
+        if let Some(rules) = homeserver.notifications.rules(user) {
+            return Ok(rules);
         }
-        let vault = self.homeserver.vault();
-        let rules =
-            Arc::new(push_rules::read(&mut self.connection, vault, &self.session.user).await?);
-        self.rules = Some(Arc::clone(&rules));
+        let vault = homeserver.vault();
+        let rules = Arc::new(push_rules::read(&mut self.connection, vault, user).await?);
+        homeserver.notifications.set_rules(self.version, user, &rules);
         Ok(rules)
     }
 

@@ -1,16 +1,22 @@
 //! How many events are unread.
 
-use ruma::{UInt, api::client::sync::sync_events::UnreadNotificationsCount};
+use ruma::{
+    UInt, UserId,
+    api::client::sync::sync_events::UnreadNotificationsCount,
+    events::{StateEventType, TimelineEventType},
+};
+use serde_json::Value;
 use telmeet_core::{
     state::RoomState,
-    unread::{self, Counts, Thread, Unread},
+    token::Position,
+    unread::{self, Counts, Notification, Thread, Unread},
 };
 
-use super::{person_rooms::PersonRoom, reader::Reader};
+use super::{notification_cache::Counted, person_rooms::PersonRoom, reader::Reader};
 use crate::{
     error::Error,
-    events::{self, Direction},
-    personal::{profile, receipts},
+    events::{self, Direction, StoredEvent},
+    personal::receipts,
 };
 
 /// Most events that are looked at: a room with more unread ones shows this count.
@@ -26,55 +32,123 @@ pub(crate) async fn count(
     room: &PersonRoom,
     current: &RoomState,
 ) -> Result<Unread, Error> {
-    let (user, vault, latest) = (&reader.session.user, reader.homeserver.vault(), reader.latest());
+    let cache = &reader.homeserver.notifications;
+    let counted = cache.counted(&reader.session.user, &room.room_id).filter(|counted| {
+        let is_same = (counted.joined_at, counted.receipts) == (room.joined_at, room.own_receipts);
+        is_same && counted.upto <= reader.latest()
+    });
+    let unread = match counted {
+        Some(counted) if counted.upto >= room.last => return Ok(counted.unread),
+        Some(counted) => count_on(reader, room, current, counted).await?,
+        None => None,
+    };
+    let unread = match unread {
+        Some(unread) => unread,
+        None => count_all(reader, room, current).await?,
+    };
+    let counted = Counted {
+        joined_at: room.joined_at,
+        receipts: room.own_receipts,
+        upto: reader.latest(),
+        unread: unread.clone(),
+    };
+    cache.set_counted(reader.version, &reader.session.user, &room.room_id, counted);
+    Ok(unread)
+}
+
+/// Counts on from what was counted. Nothing if an event in between changes how earlier ones count: a redaction, or the
+/// person's own name.
+async fn count_on(
+    reader: &mut Reader<'_>,
+    room: &PersonRoom,
+    current: &RoomState,
+    counted: Counted,
+) -> Result<Option<Unread>, Error> {
+    let events = read(reader, room, counted.upto, Direction::Forward).await?;
+    let user = &reader.session.user;
+    let changes_others = |stored: &StoredEvent| {
+        stored.event.kind == TimelineEventType::RoomRedaction
+            || stored.event.state_key.as_deref() == Some(user.as_str())
+    };
+    if events.len() >= EVENTS_MAX || events.iter().any(changes_others) {
+        return Ok(None);
+    }
+    let mut unread = counted.unread;
+    for stored in &events {
+        let thread = Thread::of(&stored.event);
+        if stored.event.sender == *user {
+            if !stored.event.is_state() {
+                unread.sent(&thread);
+            }
+        } else if let Some(notification) = notification(reader, stored, current).await? {
+            unread.add(thread, notification);
+        }
+    }
+    Ok(Some(unread))
+}
+
+/// Counts everything after the person's receipts.
+async fn count_all(
+    reader: &mut Reader<'_>,
+    room: &PersonRoom,
+    current: &RoomState,
+) -> Result<Unread, Error> {
+    let (user, latest) = (&reader.session.user, reader.latest());
     let mut receipts =
         receipts::read_up_to(&mut reader.connection, &room.room_id, user, latest).await?;
     let after = receipts.read_everywhere_up_to().unwrap_or_default().max(room.joined_at);
-    let places = (after, latest);
-    let events = events::timeline(
-        &mut reader.connection,
-        vault,
-        &room.room_id,
-        places,
-        EVENTS_MAX,
-        Direction::Backward,
-    )
-    .await?;
-    if events.is_empty() {
-        return Ok(Unread::default());
-    }
-    let rules = reader.rules().await?;
-    let name = name(reader).await?;
+    let events = read(reader, room, after, Direction::Backward).await?;
     let mut counted = Vec::new();
     for stored in &events {
         let (event, thread) = (&stored.event, Thread::of(&stored.event));
-        if event.sender == *user {
+        if event.sender == reader.session.user {
             // A change of the own profile reads nothing.
             if !event.is_state() {
                 receipts.sent(thread, stored.position);
             }
             continue;
         }
-        let is_read = receipts.read_up_to(&thread).is_some_and(|read| stored.position <= read);
-        if is_read || stored.redacted_by.is_some() || reader.ignored.contains(&event.sender) {
+        if receipts.read_up_to(&thread).is_some_and(|read| stored.position <= read) {
             continue;
         }
-        let notification = unread::evaluate(&rules, event, current, user, &name)?;
-        counted.push((stored.position, thread, notification));
+        if let Some(notification) = notification(reader, stored, current).await? {
+            counted.push((stored.position, thread, notification));
+        }
     }
     Ok(Unread::count(counted, &receipts))
 }
 
-/// The name by which others mention the reader.
-///
-/// # Errors
-///
-/// [`Error::Database`].
-pub(crate) async fn name(reader: &mut Reader<'_>) -> Result<String, Error> {
+async fn read(
+    reader: &mut Reader<'_>,
+    room: &PersonRoom,
+    after: Position,
+    direction: Direction,
+) -> Result<Vec<StoredEvent>, Error> {
+    let (vault, places) = (reader.homeserver.vault(), (after, reader.latest()));
+    let connection = &mut reader.connection;
+    events::timeline(connection, vault, &room.room_id, places, EVENTS_MAX, direction).await
+}
+
+/// What an event of somebody else means to the reader; nothing if it was redacted, or its sender is ignored.
+async fn notification(
+    reader: &mut Reader<'_>,
+    stored: &StoredEvent,
+    current: &RoomState,
+) -> Result<Option<Notification>, Error> {
+    if stored.redacted_by.is_some() || reader.ignored.contains(&stored.event.sender) {
+        return Ok(None);
+    }
+    let rules = reader.rules().await?;
     let user = &reader.session.user;
-    let profile = profile::read(&mut reader.connection, user).await?;
-    let name = profile.and_then(|profile| profile.display_name);
-    Ok(name.unwrap_or_else(|| user.localpart().to_owned()))
+    Ok(Some(unread::evaluate(&rules, &stored.event, current, user, &name(current, user))?))
+}
+
+/// The name by which others in a room mention a person.
+pub(crate) fn name(current: &RoomState, user: &UserId) -> String {
+    let event = current.get(&StateEventType::RoomMember, user.as_str());
+    let content = event.and_then(|event| serde_json::from_str::<Value>(event.content.get()).ok());
+    let name = content.and_then(|content| Some(content["displayname"].as_str()?.to_owned()));
+    name.unwrap_or_else(|| user.localpart().to_owned())
 }
 
 /// Counts for the client.
