@@ -10,6 +10,7 @@ mod memory;
 mod numbers;
 mod process;
 mod report;
+mod rooms;
 mod sealed;
 mod tunnel;
 
@@ -66,6 +67,8 @@ enum Benchmark {
     Memory,
     /// The overhead of the gateway, compared with other gateways
     Gateway,
+    /// The homeserver, compared with Synapse (PyPI)
+    Rooms,
 }
 
 /// What is measured, with whom it is compared.
@@ -77,6 +80,7 @@ enum Task {
     Tunnel(Vec<tunnel::Kind>, tunnel::Effort),
     Memory,
     Gateway(Vec<gateway::Kind>),
+    Rooms,
 }
 
 impl Task {
@@ -100,6 +104,7 @@ impl Task {
             Benchmark::Confidential => Self::Confidential(args.stock),
             Benchmark::Sealed => Self::Sealed,
             Benchmark::Memory => Self::Memory,
+            Benchmark::Rooms => Self::Rooms,
             Benchmark::Gateway => Self::Gateway(named(&args.peers)?),
             Benchmark::Tunnel if args.short => {
                 Self::Tunnel(named(&args.peers)?, tunnel::Effort::SHORT)
@@ -117,6 +122,7 @@ impl Task {
     fn install(&self) -> Result<()> {
         match self {
             Self::Tunnel(..) => packages::for_tunnels(),
+            Self::Rooms => Ok(()),
             Self::Chat | Self::Confidential(_) | Self::Sealed | Self::Memory | Self::Gateway(_) => {
                 packages::for_running()
             }
@@ -135,6 +141,10 @@ impl Task {
                 None
             }
             Self::Sealed => Some(sealed::EXAMPLE),
+            Self::Rooms => {
+                build::programs()?;
+                Some(rooms::EXAMPLE)
+            }
             Self::Gateway(_) => {
                 build::programs()?;
                 Some(gateway::EXAMPLE)
@@ -154,6 +164,7 @@ impl Task {
             Self::Confidential(stock) => confidential::run(*stock)?.into(),
             Self::Gateway(peers) => gateway::run(peers)?.into(),
             Self::Memory => memory::run()?.into(),
+            Self::Rooms => rooms::run()?.into(),
             Self::Sealed => sealed::run()?.into(),
             Self::Tunnel(peers, effort) => tunnel::run(peers, *effort)?,
         })
@@ -174,7 +185,7 @@ fn named<T: ValueEnum>(names: &[String]) -> Result<Vec<T>> {
 /// Runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let task = Task::new(args)?;
-    let alone = matches!(task, Task::Sealed | Task::Confidential(false));
+    let alone = matches!(task, Task::Sealed | Task::Rooms | Task::Confidential(false));
     let root = alone || rustix::process::geteuid().is_root();
     ensure!(root, "the lab's machines need root: run this again with sudo");
     task.install()?;

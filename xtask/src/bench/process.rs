@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The unit of processor time in `/proc` (`USER_HZ`).
@@ -30,6 +30,11 @@ impl Running {
         command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
         let child = command.spawn();
         Ok(Self(child.with_context(|| format!("cannot run {:?}", command.get_program()))?))
+    }
+
+    /// Its process id.
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// Processor time of it and its descendants, in milliseconds.
@@ -99,6 +104,14 @@ pub(super) fn resident_mib(pid: u32) -> Result<f64> {
     let field = lab::inside::status_field(pid, "VmRSS");
     let kib = field.as_deref().and_then(|field| field.strip_suffix(" kB")?.parse::<u32>().ok());
     Ok(f64::from(kib.context("/proc has no resident memory")?) / 1024.0)
+}
+
+/// Runs a command to its end, which must be a success.
+pub(super) fn done(command: &mut Command) -> Result<()> {
+    let status =
+        command.status().with_context(|| format!("cannot run {:?}", command.get_program()))?;
+    ensure!(status.success(), "{:?} ended with {status}", command.get_program());
+    Ok(())
 }
 
 /// Every process; one that ends meanwhile is left out.

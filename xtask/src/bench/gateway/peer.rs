@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, path::Path, process::Command, time::Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,10 @@ use super::{
     place::ListenAddress,
 };
 use crate::{
-    bench::{numbers::round, process::Running},
+    bench::{
+        numbers::round,
+        process::{Running, done},
+    },
     packages, workspace,
 };
 
@@ -293,14 +296,6 @@ fn portkey() -> Result<Started> {
     let version = VERSION.to_owned();
     Ok(Started { command, place: ListenAddress::port(OWN), size: Size::Small, headers, version })
 }
-
-fn done(command: &mut Command) -> Result<()> {
-    let status =
-        command.status().with_context(|| format!("cannot run {:?}", command.get_program()))?;
-    ensure!(status.success(), "{:?} ended with {status}", command.get_program());
-    Ok(())
-}
-
 /// What a program says first, wherever it says it.
 fn first_line(command: &mut Command) -> Result<String> {
     let out =
