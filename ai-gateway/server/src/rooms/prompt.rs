@@ -165,10 +165,20 @@ mod tests {
         }
     }
 
+    /// Any text, with many characters that end lines, turn the direction or look like a name's end.
+    fn hostile() -> impl Strategy<Value = String> {
+        let marks = [
+            '\n', '\r', '\t', ' ', ':', '@', '\u{b}', '\u{85}', '\u{2028}', '\u{2029}', '\u{202e}',
+        ];
+        let c =
+            prop_oneof![any::<char>(), prop::sample::select(marks.to_vec()), Just('b'), Just('o')];
+        prop::collection::vec(c, 0..40).prop_map(String::from_iter)
+    }
+
     proptest! {
         /// A line that is not indented is the first of a message, and so begins with its sender's name.
         #[test]
-        fn no_text_and_no_name_begins_a_message(text in any::<String>(), name in any::<String>(), before in any::<String>()) {
+        fn no_text_and_no_name_begins_a_message(text in hostile(), name in hostile(), before in hostile()) {
             let recent = [("@bob:home", "Bob", before.as_str())];
             let found = shown(&message(&text, ("@eve:home", &name), &recent));
             prop_assert_eq!(found.len(), 1);
