@@ -23,6 +23,7 @@ pub mod problem;
 pub mod process;
 pub mod quota;
 pub mod root;
+pub mod secret;
 pub mod settings;
 pub mod signal;
 pub mod state;

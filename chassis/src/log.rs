@@ -28,7 +28,9 @@ impl LogArgs {
     pub fn start(self, at_most: &[(&'static str, LevelFilter)]) {
         let limit =
             Targets::new().with_default(LevelFilter::TRACE).with_targets(at_most.iter().copied());
-        let lines = tracing_subscriber::fmt::layer().with_writer(|| Sanitizer(io::stderr()));
+        let lines = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(|| Sanitizer(io::stderr()));
         tracing_subscriber::registry().with(self.log).with(limit).with(lines).init();
     }
 }

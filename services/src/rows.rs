@@ -50,6 +50,10 @@ pub const ROOMS: &str = "rooms";
 pub const TELMEET_STATE: &str = "var/lib/maru/telmeet";
 /// Folder of the key under which telmeet seals what it stores, below the root. No backup holds it.
 pub const TELMEET_KEY: &str = "var/lib/maru/telmeet-key";
+/// The participant's records, below the root.
+pub const PARTICIPANT_STATE: &str = "var/lib/maru/participant";
+/// Folder of the key under which the participant seals them, below the root. No backup holds it.
+pub const PARTICIPANT_KEY: &str = "var/lib/maru/participant-key";
 
 /// The coordinator's admin API, for root.
 pub const ADMIN: Link = new_link!("coordinator", "admin.sock", COORDINATOR, 0);
@@ -68,6 +72,10 @@ pub const METRICS: Link = new_link!("metrics", "http.sock", GATEWAY, 0);
 pub const TELMEET_HTTP: Link = new_link!("telmeet", "http.sock", TELMEET, AGENT_GID);
 /// telmeet's admin interface, for root: rooms.
 pub const ROOMS_ADMIN: Link = new_link!("rooms-admin", "http.sock", TELMEET, 0);
+/// telmeet's homeserver, for the participant.
+pub const ROOMS_LINK: Link = new_link!("rooms", "http.sock", TELMEET, PARTICIPANT_UID);
+/// The participant's state, for root: its health, and the fingerprint of the AI's device.
+pub const PARTICIPANT_ADMIN: Link = new_link!("participant-admin", "http.sock", PARTICIPANT_UID, 0);
 /// The first engine.
 pub const INFERENCE: Link = new_link!("inference", "llm.sock", ENGINE, GATEWAY);
 /// The spare engine.
@@ -230,7 +238,7 @@ pub const TELMEET_SERVICE: Service = Service {
     binary: "maru-telmeet",
     uid: TELMEET,
     gid: TELMEET,
-    listens: &[TELMEET_HTTP, ROOMS_ADMIN],
+    listens: &[TELMEET_HTTP, ROOMS_LINK, ROOMS_ADMIN],
     calls: &[PLUGIN],
     mesh: Some(TELMEET_MESH),
     mounts: &[
@@ -242,6 +250,26 @@ pub const TELMEET_SERVICE: Service = Service {
     ],
     // Media, most of it.
     disk_mib: 12_288,
+    ..CONTAINER
+};
+
+/// The participant.
+pub const PARTICIPANT_SERVICE: Service = Service {
+    name: "participant",
+    description: "Maru participant: the AI as a member of rooms",
+    binary: "maru-participant",
+    ready: ready(Probe::Get("/healthz"), Stage::Agent, STARTING),
+    uid: PARTICIPANT_UID,
+    gid: PARTICIPANT_UID,
+    listens: &[PARTICIPANT_ADMIN],
+    calls: &[ROOMS_LINK, PARTICIPANT],
+    // No backup has its keys: messages must not be encrypted again with the keys of an older copy. After a restore the AI
+    // signs in with a new device.
+    mounts: &[
+        Mount::write(PARTICIPANT_STATE).made(PARTICIPANT_UID, PARTICIPANT_UID, 0o700),
+        Mount::write(PARTICIPANT_KEY).made(PARTICIPANT_UID, PARTICIPANT_UID, 0o700),
+    ],
+    memory: Memory::Mib(128),
     ..CONTAINER
 };
 
@@ -287,5 +315,6 @@ pub const SERVICES: &[Service] = &[
     INFERENCE_2_SERVICE,
     GATEWAY_SERVICE,
     TELMEET_SERVICE,
+    PARTICIPANT_SERVICE,
     AGENT_SERVICE,
 ];

@@ -15,7 +15,7 @@ use std::{
 };
 
 use lab::{BIN, Instance, Machine, ROOT, inside};
-use services::{Arg, SERVICES, Service};
+use services::{Arg, PARTICIPANT_SERVICE, SERVICES, Service};
 use testkit::{blocking::eventually, equal};
 
 use super::control_plane::{ControlPlane, URL, last_word};
@@ -363,8 +363,11 @@ fn args(service: &Service) -> Vec<&'static str> {
 fn settings_that_are_named_and_missing_are_refused_by_every_daemon() {
     let home = TestRoot::new();
     let before = home.files();
-    // Engines have no settings.
-    for service in SERVICES.iter().filter(|service| !service.args.contains(&Arg::Model)) {
+    // Engines and the participant have no settings.
+    let has_settings = |service: &&Service| {
+        !service.args.contains(&Arg::Model) && service.name != PARTICIPANT_SERVICE.name
+    };
+    for service in SERVICES.iter().filter(has_settings) {
         let (program, args) = (service.binary, args(service));
         let named = ["--root", ROOT, "--config", "/run/none.toml"];
         let (status, said) = home.ends(program, &[&args[..], &named].concat());

@@ -26,12 +26,16 @@ pub struct Settings {
     pub socket: PathBuf,
     /// Socket for root. Default: `run/maru/rooms-admin/http.sock`.
     pub admin_socket: PathBuf,
+    /// Socket that the participant connects to, the AI as a member of rooms. Default: `run/maru/rooms/http.sock`.
+    pub rooms_socket: PathBuf,
     /// The gateway's socket. Default: `run/maru/plugin/http.sock`.
     pub plugin_socket: PathBuf,
     /// The user id that must listen there. Default: the owner of the socket's folder.
     pub gateway_uid: Option<u32>,
     /// The agent's user id; other processes are refused. Default: 61005; 0, an older default, means the same.
     pub agent_uid: u32,
+    /// The participant's user id. Default: 61007.
+    pub participant_uid: u32,
     /// Connections at a time. Default: 512.
     pub connections: usize,
     /// Connections at a time from one node. Default: 64.
@@ -65,9 +69,11 @@ impl Default for Settings {
             names: Vec::new(),
             socket: services::TELMEET_HTTP.socket.into(),
             admin_socket: services::ROOMS_ADMIN.socket.into(),
+            rooms_socket: services::ROOMS_LINK.socket.into(),
             plugin_socket: services::PLUGIN.socket.into(),
             gateway_uid: None,
             agent_uid: mesh_identity::AGENT_UID,
+            participant_uid: services::PARTICIPANT_UID,
             connections: 512,
             connections_per_node: 64,
             max_body_bytes: plugin::MAX_BODY,

@@ -14,9 +14,21 @@ pub const LOCALPART_MAX: usize = 50;
 /// Longest display name, in characters.
 pub const DISPLAY_NAME_MAX: usize = 100;
 
+/// The AI's localpart.
+pub const PARTICIPANT: &str = "maru";
+
 /// Localparts that no person gets: the AI's, and those that look like a part of the system.
-const RESERVED: [&str; 9] =
-    ["admin", "home", "maru", "maru-participant", "notices", "root", "server", "system", "telmeet"];
+const RESERVED: [&str; 9] = [
+    "admin",
+    "home",
+    PARTICIPANT,
+    "maru-participant",
+    "notices",
+    "root",
+    "server",
+    "system",
+    "telmeet",
+];
 
 /// The localpart for a login without a usable character.
 const FALLBACK: &str = "person";

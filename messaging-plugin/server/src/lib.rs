@@ -5,6 +5,7 @@
 //! agent (mesh 80) ─▶ telmeet/http.sock ─▶ front ─┬─ rooms.<network> ─▶ api ▶ homeserver ▶ database, media
 //!                                                └─ any other name ─▶ relay ─▶ plugin/http.sock of the gateway
 //! root ────────────▶ rooms-admin/http.sock ─▶ admin ▶ homeserver
+//! maru-participant ─▶ rooms/http.sock ─────────▶ api, as `@maru:<network>`
 //! ```
 //!
 //! The relay opens one connection to the gateway for each request, repeats the identity header that it received, and streams
@@ -20,6 +21,7 @@ pub mod api;
 pub mod error;
 pub mod events;
 mod front;
+mod generation;
 pub mod homeserver;
 pub mod keys;
 pub mod limits;
@@ -27,12 +29,12 @@ mod maintenance;
 pub mod matrix;
 pub mod media;
 pub mod members;
+mod participant;
 pub mod personal;
 pub mod push;
 pub mod random;
 mod relay;
 pub mod rooms;
-mod sealing_key;
 pub mod session;
 pub mod sign_in;
 mod start;
@@ -63,7 +65,6 @@ use telmeet_api::settings::{FILE, Settings};
 use members::MemberList;
 use relay::Relay;
 pub use relay::router;
-pub use sealing_key::KeyError;
 pub use start::StartError;
 use start::Started;
 
@@ -138,6 +139,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
     let admin = admin::serve_root(admin_socket, homeserver);
     let front = front::router(front::site(&config.rooms_host()), relay, rooms);
     let serving = server(&config).serve(socket, front, termination.asked());
+    let (rooms_socket, participant_uid) = (root.join(&config.rooms_socket), config.participant_uid);
     let Some((homeserver, mut lock)) = kept else {
         tokio::select! {
             () = serving => {}
@@ -145,9 +147,13 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
         }
         return Ok(());
     };
+    let rooms_socket = Socket::bind(&rooms_socket, Access::Group)?;
+    let participant =
+        participant::serve(rooms_socket, participant_uid, api::router(Arc::clone(&homeserver)));
     let served = tokio::select! {
         () = serving => Ok(()),
         () = admin => Ok(()),
+        () = participant => Ok(()),
         lost = lock.lost() => Err(lost),
         never = members::follow(&homeserver, members) => match never {},
         never = maintenance::run(&homeserver) => match never {},

@@ -30,6 +30,7 @@ use store::{DatabaseError, column};
 use crate::{
     error::Error,
     homeserver::{Homeserver, Transaction},
+    participant,
     sign_in::{devices, people, removal::remove_person},
 };
 
@@ -37,8 +38,6 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(500);
 /// Longest list that is read, in bytes: some ten thousand nodes.
 const FILE_MAX: u64 = 4 << 20;
-/// The number of the AI's participant, which no user of the coordinator has: it counts them from 1.
-const PARTICIPANT: u64 = i64::MAX as u64;
 /// Its format.
 const FORMAT: Format<Members> = Format::new(Members::VERSION)
     .remedy(|| "restart the coordinator, which writes it again".into());
@@ -124,7 +123,7 @@ async fn remove_devices(tx: &mut Transaction, members: &Members) -> Result<(), E
     for row in sqlx::query(query).fetch_all(tx.connection()).await? {
         let (node, person): (String, _) =
             (row.try_get("node")?, column::number(&row, "mesh_user")?);
-        if owners.get(&*node) == Some(&Some(person)) || person == PARTICIPANT {
+        if owners.get(&*node) == Some(&Some(person)) || person == participant::NUMBER {
             continue;
         }
         let device: String = row.try_get("device_id")?;
@@ -140,7 +139,7 @@ async fn gone(tx: &mut Transaction, members: &Members) -> Result<Vec<OwnedUserId
     let mut gone = Vec::new();
     for row in sqlx::query(query).fetch_all(tx.connection()).await? {
         let person = column::number(&row, "mesh_user")?;
-        if !there.contains(&person) && person != PARTICIPANT {
+        if !there.contains(&person) && person != participant::NUMBER {
             gone.push(user(row.try_get("user_id")?)?);
         }
     }

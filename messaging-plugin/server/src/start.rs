@@ -2,17 +2,18 @@
 
 use std::{io, path::Path, sync::Arc, time::SystemTime};
 
+use chassis::secret::{self, SecretError};
 use futures_util::FutureExt as _;
 use sqlx::Row as _;
-use store::{Database, DatabaseLock, LockError};
+use store::{Database, DatabaseLock, LockError, seal::Key};
 use telmeet_api::settings::Settings;
 
 use crate::{
     error::Error,
+    generation,
     homeserver::{self, Homeserver, Setup},
     keys,
     media::folder::Limits,
-    sealing_key::{self, KeyError},
     vault::Vault,
 };
 
@@ -33,7 +34,7 @@ pub enum StartError {
     Database(#[from] Error),
     /// The key cannot be used.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] SecretError),
     /// The database was sealed under another key.
     #[error(
         "the rooms were sealed under another key: copy the key from the machine where they were made, or move the folder `state` away to start without them"
@@ -61,7 +62,7 @@ pub(crate) async fn start(root: &Path, settings: &Settings) -> Result<Started, S
     let (state, key_file) = (root.join(&settings.state), root.join(&settings.key_file));
     std::fs::create_dir_all(&state).map_err(StartError::Folder)?;
     let lock = homeserver::lock(&database).await?;
-    let key = sealing_key::load(&key_file)?;
+    let key = Key::new(&*secret::load(&key_file)?);
     let setup = Setup {
         network: settings.network.clone(),
         database,
@@ -76,13 +77,13 @@ pub(crate) async fn start(root: &Path, settings: &Settings) -> Result<Started, S
     };
     let homeserver = Homeserver::start(setup, Some(&lock)).await?;
     check_key(&homeserver).await?;
-    if sealing_key::generation(&key_file) != Some(homeserver.clock().generation) {
+    if generation::last(&key_file) != Some(homeserver.clock().generation) {
         let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         // One that no client has seen: before the restore there was another one.
         let generation = u32::try_from(seconds.as_secs()).unwrap_or(u32::MAX);
         homeserver.write(|tx| keys::forget_one_time_keys(tx).boxed()).await?;
         homeserver.renew(generation).await?;
-        sealing_key::remember(&key_file, generation)?;
+        generation::remember(&key_file, generation)?;
         tracing::info!(generation, "the database is new or restored: clients sync anew");
     }
     Ok(Started { homeserver, lock })

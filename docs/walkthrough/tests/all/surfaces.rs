@@ -35,13 +35,11 @@ enum Callers {
     Only(&'static str),
     /// This user; the folder lets nobody else in (but root, who is let in everywhere).
     Folder(&'static str),
-    /// No service yet; the listener asks the kernel who calls.
-    Nobody,
     /// Every user of the machine; what changes something is for root.
     Everyone,
 }
 
-use Callers::{Everyone, Folder, Nobody, Only};
+use Callers::{Everyone, Folder, Only};
 
 /// Every link: a socket below `run/maru/`. Users are named by their service.
 const CALLERS: &[(&str, Callers)] = &[
@@ -50,10 +48,12 @@ const CALLERS: &[(&str, Callers)] = &[
     ("inference-2", Folder("gateway")),
     ("gateway", Only("agent")),
     ("plugin", Only("telmeet")),
-    ("participant", Nobody),
+    ("participant", Only("participant")),
     ("metrics", Only("root")),
     ("telmeet", Only("agent")),
+    ("rooms", Only("participant")),
     ("rooms-admin", Only("root")),
+    ("participant-admin", Only("root")),
     ("agent", Everyone),
 ];
 
@@ -83,6 +83,7 @@ const SURFACES: &[(&str, Lists)] = &[
     ("plugin", &[(endpoints::SEALED, Class::Member), (endpoints::HEALTH, Class::Member)]),
     ("participant", &[(endpoints::ROOMS, Class::Participant)]),
     ("metrics", &[(endpoints::ADMIN, Class::Root)]),
+    ("participant-admin", &[(telmeet_api::participant::PARTICIPANT, Class::Root)]),
     (
         "telmeet",
         &[
@@ -112,6 +113,7 @@ fn of_the_product() -> BTreeMap<&'static str, Vec<Declaration>> {
     found.insert("local", node_agent::endpoints());
     found.insert("telmeet", telmeet::endpoints());
     found.insert("rooms-admin", telmeet::admin::endpoints());
+    found.insert("participant-admin", maru_participant::endpoints());
     found.insert("up", cli::control::endpoints());
     found.extend(confidential::of_the_product());
     found
@@ -136,7 +138,7 @@ fn every_link_is_classified_and_called_by_whom_its_class_names() {
     assert_eq!(known, classified);
     for (link, (_, callers)) in links().zip(CALLERS) {
         let callers = match callers {
-            Only("root") | Nobody | Everyone => vec![],
+            Only("root") | Everyone => vec![],
             Only(name) | Folder(name) => vec![*name],
         };
         let calling = SERVICES.iter().filter(|service| service.calls.contains(link));
@@ -222,6 +224,8 @@ fn question(link: &Link) -> (&'static str, &'static str, Option<u16>) {
         "participant" => (rooms::path::SETTINGS, plugin::HOST, None),
         "metrics" => ("/metrics", "localhost", None),
         "rooms-admin" => ("/maru/v1/totals", "localhost", None),
+        "rooms" => ("/_matrix/client/versions", "rooms", None),
+        "participant-admin" => ("/healthz", "localhost", None),
         "telmeet" => (path::KEYS, CHAT, Some(80)),
         "inference" | "inference-2" => ("/health", "localhost", None),
         new => panic!("what may be asked at {new}?"),
@@ -255,7 +259,6 @@ fn each_link_answers_its_callers_and_no_other_user() {
         };
         for &(user, own) in &users {
             match callers {
-                Nobody => expect(format!("user {user}"), ask(user, link.group), CLOSED),
                 Everyone => expect(format!("user {user}"), ask(user, own), ANSWERED),
                 Only(name) => {
                     // In the link's group, so that the folder lets it in and the listener has to tell.
@@ -390,6 +393,9 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
     });
     answers_exactly("admin", |path| link(&services::ADMIN, 0, None, METHOD, path));
     answers_exactly("metrics", |path| link(&services::METRICS, 0, None, METHOD, path));
+    answers_exactly("participant-admin", |path| {
+        link(&services::PARTICIPANT_ADMIN, 0, None, METHOD, path)
+    });
     answers_exactly("counters", |path| {
         let socket = format!("{ROOT}/run/maru/coordinator/metrics.sock");
         let caller = Caller { pid, uid: 0, gid: 0 };
@@ -432,6 +438,7 @@ fn others_are_refused(pid: u32) {
                 "admin" => (&services::ADMIN, NOBODY, &[][..]),
                 "metrics" => (&services::METRICS, NOBODY, &[][..]),
                 "rooms-admin" => (&services::ROOMS_ADMIN, NOBODY, &[][..]),
+                "participant-admin" => (&services::PARTICIPANT_ADMIN, NOBODY, &[][..]),
                 "local" => (&services::LOCAL_API, NOBODY, &[][..]),
                 // Who names no person is no member.
                 "gateway" => (&services::GATEWAY_HTTP, uid("agent"), &LOCAL[..]),
@@ -441,14 +448,15 @@ fn others_are_refused(pid: u32) {
             };
             // It may ask whether the service is well.
             let is_health = endpoints::HEALTH.iter().any(|health| health.path == endpoint.path);
-            let expected = if is_health || endpoint.callers == Class::User {
-                ANSWERED
-            } else if matches!(surface, "admin" | "metrics" | "rooms-admin") {
-                CLOSED
-            } else {
-                // A program of this machine may show the key of an app.
-                Ok(Some(if endpoint.callers == Class::App { 401 } else { 403 }))
-            };
+            let expected =
+                if matches!(surface, "admin" | "metrics" | "rooms-admin" | "participant-admin") {
+                    CLOSED
+                } else if is_health || endpoint.callers == Class::User {
+                    ANSWERED
+                } else {
+                    // A program of this machine may show the key of an app.
+                    Ok(Some(if endpoint.callers == Class::App { 401 } else { 403 }))
+                };
             let found = over_link(link, user, preface, endpoint);
             if found != expected {
                 wrong.push(format!("{surface}: {endpoint}: {found:?}, not {expected:?}"));

@@ -15,6 +15,7 @@ use super::{people, tokens::SignedIn};
 use crate::{
     error::Error,
     homeserver::Homeserver,
+    participant,
     session::{self, Visitor},
 };
 
@@ -32,6 +33,9 @@ pub(crate) async fn guard(
         Ok(person) => person,
         Err(error) => return error.into_response(),
     };
+    if participant::is(person) && !participant::came_by_its_link(&request) {
+        return Error::forbidden("this is the AI's number").into_response();
+    }
     if let Err(error) = homeserver.rates.count(person.id, &request) {
         return error.into_response();
     }

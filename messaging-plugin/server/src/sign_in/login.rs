@@ -26,6 +26,7 @@ use crate::{
     error::Error,
     homeserver::Homeserver,
     matrix::{self, Reply, Route, raw, route},
+    participant,
     session::{Session, Visitor},
 };
 
@@ -78,6 +79,8 @@ async fn login(
     let person = visitor.person()?.clone();
     match login.kind.as_str() {
         "m.login.token" => check_token(&homeserver, &visitor.0, &login).await?,
+        // Whoever calls there is the AI; no app of a person's node is.
+        participant::LOGIN if participant::is(&person) => {}
         "m.login.password" => check_password(&homeserver, &visitor.0, &login).await?,
         _ => {
             let reason = "sign in by m.login.sso or m.login.password";

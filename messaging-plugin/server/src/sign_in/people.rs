@@ -18,6 +18,7 @@ use telmeet_core::{
 use crate::{
     error::Error,
     homeserver::{Homeserver, Transaction},
+    participant,
     personal::profile,
     rooms, session,
 };
@@ -57,6 +58,9 @@ pub async fn id(
 }
 
 fn free_id(network: &str, person: &User, taken: &HashSet<String>) -> Result<OwnedUserId, Error> {
+    if participant::is(person) {
+        return Ok(person::user_id(person::PARTICIPANT, network)?);
+    }
     let is_taken = |name: &str| taken.contains(&format!("@{name}:{network}"));
     Ok(person::user_id(&person::localpart(&person.login, is_taken), network)?)
 }
@@ -161,7 +165,9 @@ pub async fn enter(
     let now = column::sql(tx.now().get().into());
     let query = "UPDATE people SET visited_at = $1 WHERE user_id = $2 AND visited_at IS NULL";
     let query = sqlx::query(query).bind(now).bind(id.to_string());
-    if query.execute(tx.connection()).await?.rows_affected() > 0 {
+    let is_first = query.execute(tx.connection()).await?.rows_affected() > 0;
+    // The AI is where it was invited.
+    if is_first && !participant::is(person) {
         rooms::enter_home(tx, &id).await?;
     }
     Ok(id)

@@ -27,6 +27,7 @@ pub(crate) const RIGHTS: &[(&str, u32, u32, u64)] = &[
     ("inference-2", 61004, 61004, 0),
     ("gateway", 61002, 61002, 0),
     ("telmeet", 61003, 61003, 0),
+    ("participant", 61007, 61007, 0),
     ("agent", 61005, 61000, NET_ADMIN | NET_BIND_SERVICE),
 ];
 
@@ -78,9 +79,27 @@ pub(crate) const CONTAINERS: &[Container] = &[
         name: "telmeet",
         program: "maru-telmeet",
         word: "",
-        writes: &["run/maru/telmeet", "var/lib/maru/telmeet", "var/lib/maru/telmeet-key"],
+        writes: &[
+            "run/maru/rooms",
+            "run/maru/telmeet",
+            "var/lib/maru/telmeet",
+            "var/lib/maru/telmeet-key",
+        ],
         reads: &["etc/maru/telmeet.toml", "run/maru/plugin"],
         memory_mib: 256,
+        pids: 128,
+    },
+    Container {
+        name: "participant",
+        program: "maru-participant",
+        word: "",
+        writes: &[
+            "run/maru/participant-admin",
+            "var/lib/maru/participant",
+            "var/lib/maru/participant-key",
+        ],
+        reads: &["run/maru/participant", "run/maru/rooms"],
+        memory_mib: 128,
         pids: 128,
     },
     Container {

@@ -1,0 +1,28 @@
+//! What the participant serves to `maru`, for root.
+
+use endpoint::Raw;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+endpoint::declare! {
+    /// The AI as a member of rooms.
+    PARTICIPANT for Root;
+
+    /// Answers as long as the participant runs.
+    HEALTHZ: GET "/healthz" => Raw;
+    /// Returns how people recognise the AI's device.
+    FINGERPRINT: GET "/maru/v1/fingerprint" => Fingerprint;
+}
+
+/// How people recognise the AI's device in their apps. Keys are public, in base64.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Fingerprint {
+    /// The AI.
+    pub user_id: String,
+    /// The device.
+    pub device_id: String,
+    /// Its Ed25519 key, which apps show as the session's key.
+    pub device_key: String,
+    /// The master key, with which the AI signs its devices.
+    pub master_key: String,
+}

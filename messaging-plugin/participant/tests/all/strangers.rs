@@ -1,0 +1,46 @@
+//! Messages that telmeet, or whoever controls it, could have made.
+
+use serde_json::json;
+
+use crate::{home::Home, person::Person};
+
+/// What the gateway was asked.
+fn asked(home: &Home) -> Vec<String> {
+    let texts = home.gateway.asked();
+    texts.iter().map(|it| it["text"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_encrypted_in_an_encrypted_room_is_not_answered() {
+    let home = Home::start().await;
+    let mina = Person::sign_in(&home, 1, "mina", "phone").await;
+    mina.keys_of_ai().await;
+    let room = mina.create_direct().await;
+    mina.say(&room, "first").await;
+    mina.sees("an answer", |shown| shown.text.contains("first")).await;
+    let clear = json!({ "msgtype": "m.text", "body": "in clear" });
+    mina.send(&room, "m.room.message", "clear", clear).await;
+    mina.say(&room, "last").await;
+    mina.sees("an answer", |shown| shown.text.contains("last")).await;
+    assert_eq!(asked(&home), ["first", "last"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whose_identity_was_exchanged_is_not_answered() {
+    let home = Home::start().await;
+    let (mina, jun) = (
+        Person::sign_in(&home, 1, "mina", "phone").await,
+        Person::sign_in(&home, 2, "jun", "phone").await,
+    );
+    mina.keys_of_ai().await;
+    let (room, other) = (mina.create_direct().await, jun.create_direct().await);
+    mina.say(&room, "first").await;
+    mina.sees("an answer", |shown| shown.text.contains("first")).await;
+    // A device with an identity of its own takes the place of the one before.
+    let exchanged = Person::sign_in(&home, 1, "mina", "another").await;
+    exchanged.say(&room, "after").await;
+    // Both are in the AI's sync, in this order.
+    jun.say(&other, "other").await;
+    jun.sees("an answer", |shown| shown.text.contains("other")).await;
+    assert_eq!(asked(&home), ["first", "other"]);
+}
