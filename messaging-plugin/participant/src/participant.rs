@@ -51,6 +51,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether telmeet could not be asked now, and may be asked again.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Call(error) | Self::Device(DeviceError::Call(error)) => !error.is_final(),
+            Self::Device(_) | Self::Records(_) => false,
+        }
+    }
+
     /// Whether it has to sign in again.
     #[must_use]
     pub fn is_signed_out(&self) -> bool {

@@ -197,7 +197,7 @@ impl Participant {
         let mut wait = Duration::from_secs(1);
         for _ in 1..TRIES {
             match self.show(view, open, text).await {
-                Err(Error::Call(error)) if !error.is_final() => {}
+                Err(error) if error.is_passing() => {}
                 done => return done,
             }
             sleep(wait).await;

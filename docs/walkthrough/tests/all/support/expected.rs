@@ -81,11 +81,12 @@ pub(crate) const CONTAINERS: &[Container] = &[
         word: "",
         writes: &[
             "run/maru/rooms",
+            "run/maru/rooms-admin",
             "run/maru/telmeet",
             "var/lib/maru/telmeet",
             "var/lib/maru/telmeet-key",
         ],
-        reads: &["etc/maru/telmeet.toml", "run/maru/plugin"],
+        reads: &["etc/maru/telmeet.toml", "run/maru/plugin", "var/lib/maru/telmeet-members"],
         memory_mib: 256,
         pids: 128,
     },
