@@ -1,11 +1,11 @@
-//! The endpoints of the local API.
+//! The endpoints of the agent.
 
-use endpoint::Callers;
+use endpoint::{Callers, Raw};
 
 use crate::{Authority, Join, Status};
 
 endpoint::declare! {
-    /// All of them.
+    /// Those of the local API.
     ENDPOINTS for Root;
 
     /// Returns the agent's status.
@@ -16,4 +16,16 @@ endpoint::declare! {
     JOIN: POST "/v1/join" (Join) => Status, accepted;
     /// Logs out and wipes the state.
     LEAVE: POST "/v1/leave" => Status;
+}
+
+endpoint::declare! {
+    /// Those of plain HTTP on the mesh port of HTTPS: how a device comes to trust the network's certificate authority.
+    TRUST for Member;
+
+    /// Shows the page with the steps.
+    TRUST_PAGE: GET "/" => Raw;
+    /// Returns the root's certificate as browsers and operating systems install it.
+    ROOT_FILE: GET "/maru.crt" => Raw;
+    /// Returns the root's certificate in PEM.
+    ROOT_PEM: GET "/root.pem" => Raw;
 }

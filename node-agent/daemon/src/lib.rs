@@ -53,6 +53,12 @@ pub fn endpoints() -> Vec<chassis::endpoint::Declaration> {
     chassis::endpoint::list(&api::endpoints())
 }
 
+/// Every endpoint of plain HTTP on the mesh port of HTTPS.
+#[must_use]
+pub fn trust_endpoints() -> Vec<chassis::endpoint::Declaration> {
+    chassis::endpoint::list(&https::page::endpoints())
+}
+
 /// Timeout of the logout at the coordinator.
 const LOGOUT: Duration = Duration::from_secs(5);
 /// Pause before the control client is restarted after a panic.

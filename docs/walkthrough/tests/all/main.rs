@@ -27,6 +27,7 @@ mod relay;
 mod resilience;
 mod rights;
 mod rooms;
+mod rooms_https;
 mod secrecy;
 mod strangers;
 mod support;

@@ -69,6 +69,7 @@ const SURFACES: &[(&str, Lists)] = &[
     ("relay", &[(derp::http::ENDPOINTS, Class::Anyone)]),
     ("up", &[(cli::control::ENDPOINTS, Class::Root)]),
     ("local", &[(node_agent_api::endpoints::ENDPOINTS, Class::Root)]),
+    ("trust", &[(node_agent_api::endpoints::TRUST, Class::Member)]),
     (
         "gateway",
         &[
@@ -99,6 +100,7 @@ const SURFACES: &[(&str, Lists)] = &[
 const OTHERS: &[(&str, &str, Class)] = &[
     ("coordinator", "POST /register/{ticket}", Class::Invited),
     ("coordinator", "ANY /api/v1/{*rest}", Class::ApiKey),
+    ("local", "GET /v1/authority", Class::User),
     ("local", "GET /v1/status", Class::User),
     ("gateway", "POST /maru/v1/chat", Class::Sealed),
     ("plugin", "POST /maru/v1/chat", Class::Sealed),
@@ -111,6 +113,7 @@ fn of_the_product() -> BTreeMap<&'static str, Vec<Declaration>> {
     let mut found = BTreeMap::from(coordinator::endpoints());
     found.extend(ai_gateway::routes::endpoints());
     found.insert("local", node_agent::endpoints());
+    found.insert("trust", node_agent::trust_endpoints());
     found.insert("telmeet", telmeet::endpoints());
     found.insert("rooms-admin", telmeet::admin::endpoints());
     found.insert("participant-admin", maru_participant::endpoints());
@@ -373,6 +376,7 @@ fn each_surface_answers_to_its_endpoints_and_to_nothing_else() {
     });
     answers_exactly("gateway", |path| over(laptop.dial(18789).unwrap(), path, OWN));
     answers_exactly("telmeet", |path| over(laptop.dial(80).unwrap(), path, CHAT));
+    answers_exactly("trust", |path| over(laptop.dial(443).unwrap(), path, "rooms.maru.home.arpa"));
 
     let pid = deployment.home.machine.pid();
     let in_alices_name = header(&deployment, laptop, "alice", 80);

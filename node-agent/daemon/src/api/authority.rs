@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{body::Body, http::Request};
 use chassis::{body, client};
-use node_agent_api::Authority;
+use node_agent_api::{Authority, endpoints::ROOT_PEM};
 use node_agent_core::{domain::Domain, netmap::Netmap};
 use services::{HTTPS_PORT, ROOMS};
 
@@ -47,7 +47,8 @@ async fn ask(target: &Target, netmap: &Netmap, network: &Domain) -> Option<Strin
         .inspect_err(|error| tracing::info!(%error, "the home node's HTTPS is not reached"))
         .ok()?;
     let host = format!("{ROOMS}.{network}:{HTTPS_PORT}");
-    let request = Request::get(page::PEM).header("host", host).body(Body::empty()).ok()?;
+    let request =
+        Request::get(ROOT_PEM.declaration.path).header("host", host).body(Body::empty()).ok()?;
     let asked = async {
         let response = client::send(stream, request).await.ok()?;
         let is_ok = response.status().is_success();

@@ -10,10 +10,13 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
-    routing::get,
 };
-use chassis::page::{Page, escaped};
+use chassis::{
+    endpoint::{self, Served, serve},
+    page::{Page, escaped},
+};
 use messages::message;
+use node_agent_api::endpoints::{ROOT_FILE, ROOT_PEM, TRUST_PAGE};
 use qrcode::{Color, EcLevel, QrCode};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use services::{HTTPS_PORT, ROOMS};
@@ -23,10 +26,6 @@ use super::authority::{Authority, AuthorityError};
 
 /// Longest head of a request.
 pub(crate) const HEAD_MAX: usize = 16 << 10;
-/// Where the certificate is, as browsers and operating systems install it.
-const FILE: &str = "/maru.crt";
-/// Where it is in PEM, for `maru trust`.
-pub(crate) const PEM: &str = "/root.pem";
 /// Light modules around a QR code (ISO/IEC 18004, section 6.3.8).
 const QUIET: usize = 4;
 
@@ -59,7 +58,7 @@ impl TrustPage {
             fingerprint = fingerprint(&der),
             address = escaped(&address),
             code = drawing(&address).unwrap_or_default(),
-            file = FILE
+            file = ROOT_FILE.declaration.path
         );
         let page = Page::new(StatusCode::OK, text);
         Ok(Self(Arc::new(Content { page, der, pem: authority.root.clone() })))
@@ -67,14 +66,7 @@ impl TrustPage {
 
     /// The page and the certificate.
     pub(crate) fn router(&self) -> Router {
-        let page = |State(this): State<Self>, headers: HeaderMap| async move {
-            this.0.page.response(&headers)
-        };
-        Router::new()
-            .route("/", get(page))
-            .route(FILE, get(|State(this): State<Self>| async move { this.file() }))
-            .route(PEM, get(|State(this): State<Self>| async move { this.0.pem.clone() }))
-            .with_state(self.clone())
+        endpoint::router(endpoints()).with_state(self.clone())
     }
 
     fn file(&self) -> Response {
@@ -86,6 +78,18 @@ impl TrustPage {
         ];
         (headers, self.0.der.to_vec()).into_response()
     }
+}
+
+/// The endpoints.
+pub(crate) fn endpoints() -> [Served<TrustPage>; 3] {
+    let page = |State(this): State<TrustPage>, headers: HeaderMap| async move {
+        this.0.page.response(&headers)
+    };
+    [
+        serve(&TRUST_PAGE, page),
+        serve(&ROOT_FILE, |State(this): State<TrustPage>| async move { this.file() }),
+        serve(&ROOT_PEM, |State(this): State<TrustPage>| async move { this.0.pem.clone() }),
+    ]
 }
 
 /// Where the page of a network is.

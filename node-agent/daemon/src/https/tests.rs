@@ -216,3 +216,30 @@ async fn who_speaks_plain_http_is_told_how_to_trust_and_reaches_no_service() {
     let nobody = fixture.connect(9).await.read(&mut [0; 1]).await;
     assert!(matches!(nobody, Ok(0) | Err(_)), "not a peer: {nobody:?}");
 }
+
+#[tokio::test]
+async fn the_code_on_the_page_is_its_own_address() {
+    const SCALE: usize = 4;
+    let fixture = fixture();
+    let mut stream = fixture.connect(2).await;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    let side = page.split("viewBox=\"0 0 ").nth(1).unwrap().split(' ').next().unwrap();
+    let side: usize = side.parse().unwrap();
+    let path = page.split("fill=\"#000\" d=\"").nth(1).unwrap().split('"').next().unwrap();
+    let mut image = vec![255; side * side * SCALE * SCALE];
+    for module in path.split('M').skip(1) {
+        let place: Vec<usize> =
+            module.trim_end_matches("h1v1h-1z").split(' ').map(|it| it.parse().unwrap()).collect();
+        for at in 0..SCALE * SCALE {
+            let (x, y) = (place[0] * SCALE + at % SCALE, place[1] * SCALE + at / SCALE);
+            image[y * side * SCALE + x] = 0;
+        }
+    }
+    let mut reader = quircs::Quirc::default();
+    let mut found: Vec<_> = reader.identify(side * SCALE, side * SCALE, &image).collect();
+    assert_eq!(found.len(), 1);
+    let read = found.remove(0).unwrap().decode().unwrap().payload;
+    assert_eq!(String::from_utf8(read).unwrap(), "http://rooms.maru.home.arpa:443/");
+}
