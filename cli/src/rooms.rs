@@ -1,15 +1,22 @@
 //! `maru rooms`: messengers of this network, whose server is telmeet at `rooms.<network>`.
 
-use std::{fmt, net::IpAddr, path::Path, process::ExitCode, time::Duration};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    net::IpAddr,
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use messages::message;
 use node_agent_api::{Status, endpoints::STATUS};
-use reqwest::StatusCode;
+use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use telmeet_api::rooms::{
-    LIST_MEMBERS, LIST_ROOMS, LOGIN, OneTimePassword, REMOVE_ROOM, Room, TOTALS,
+    EXPORT, LIST_MEMBERS, LIST_ROOMS, LOGIN, OneTimePassword, REMOVE_ROOM, Room, TOTALS,
 };
 use tokio::time::timeout;
 
@@ -26,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) enum RoomsCommand {
     /// Show a password with which a messenger signs in once, within ten minutes
     Login(OutputArgs),
+    /// Print what the messengers' server has of you: a JSON object in each line
+    Export,
     /// List the rooms, without what is said in them
     List(OutputArgs),
     /// List the people of a room
@@ -62,7 +71,7 @@ struct Target {
     addresses: Vec<IpAddr>,
 }
 
-/// Runs one of the commands. All but the sign-in are for root on the home machine.
+/// Runs one of the commands. All but sign-in and export are for root on the home machine.
 ///
 /// # Errors
 ///
@@ -71,6 +80,7 @@ pub(crate) async fn run(command: RoomsCommand, root: &Path) -> anyhow::Result<Ex
     let client = Client::telmeet(root);
     match command {
         RoomsCommand::Login(OutputArgs { output }) => login(output, root).await?,
+        RoomsCommand::Export => export(root).await?,
         RoomsCommand::List(OutputArgs { output }) => {
             let rooms = client.call(&LIST_ROOMS, &[], &()).await?;
             output::list(output, &rooms, &message!("rooms-heads"), room_row)?;
@@ -164,6 +174,17 @@ async fn answers(server: &str, host: &str, addresses: &[IpAddr]) -> anyhow::Resu
     Ok(!response.status().is_server_error())
 }
 
+/// Prints the lines of an export as they come.
+async fn export(root: &Path) -> anyhow::Result<()> {
+    let target = Target::of(Client::agent(root).call(&STATUS, &[], &()).await?)?;
+    let url = format!("http://{}", target.host);
+    let mut response = target.ask(&url, Method::GET, &EXPORT.path(&[])).await?;
+    while let Some(piece) = response.chunk().await? {
+        io::stdout().write_all(&piece)?;
+    }
+    Ok(())
+}
+
 impl Target {
     /// The server runs beside the gateway.
     fn of(status: Status) -> anyhow::Result<Self> {
@@ -178,12 +199,15 @@ impl Target {
         Ok(Self { host: format!("{}.{network}", services::ROOMS), addresses: gateway.addresses })
     }
 
-    async fn password(&self, url: &str) -> anyhow::Result<OneTimePassword> {
+    /// Asks the server for something of this person's. A refusal is an error.
+    async fn ask(&self, url: &str, method: Method, path: &str) -> anyhow::Result<Response> {
         let unreachable = |error: reqwest::Error| {
             anyhow!(error.without_url()).context(message!("rooms-unreachable", url))
         };
         let http = connection::client(&self.host, &self.addresses)?;
-        let request = http.post(format!("{url}{}", LOGIN.path(&[]))).json(&serde_json::json!({}));
+        let request = http.request(method.clone(), format!("{url}{path}"));
+        let request =
+            if method == Method::POST { request.json(&serde_json::json!({})) } else { request };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if status == StatusCode::FORBIDDEN {
@@ -192,8 +216,16 @@ impl Target {
         if status.is_server_error() {
             bail!(message!("rooms-no-answer", url, status = status.as_u16()));
         }
-        let body = connection::read(response).await?;
-        let password = serde_json::from_slice(&body).ok().filter(|_| status.is_success());
+        if !status.is_success() {
+            bail!(message!("rooms-not-understood", url, status = status.as_u16()));
+        }
+        Ok(response)
+    }
+
+    async fn password(&self, url: &str) -> anyhow::Result<OneTimePassword> {
+        let response = self.ask(url, Method::POST, &LOGIN.path(&[])).await?;
+        let status = response.status();
+        let password = serde_json::from_slice(&connection::read(response).await?).ok();
         password.with_context(|| message!("rooms-not-understood", url, status = status.as_u16()))
     }
 }

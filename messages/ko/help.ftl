@@ -185,6 +185,7 @@ maru-chat = 집의 AI와 대화합니다. 게이트웨이까지 봉인됩니다
     .output = 답을 출력할 형식: text(나오는 대로), json(한 줄에 이벤트 하나)
 maru-rooms = 이 네트워크의 메신저
 maru-rooms-login = 메신저가 10분 안에 한 번 로그인할 수 있는 비밀번호를 보여 줍니다
+maru-rooms-export = 메신저 서버에 있는 내 정보를 출력합니다. 한 줄에 JSON 객체 하나입니다
 maru-rooms-list = 방을 보여 줍니다. 대화 내용은 보여 주지 않습니다
 maru-rooms-members = 방에 있는 사람을 보여 줍니다
     .room = 목록에 있는 방의 id, 또는 '#home:maru.home.arpa' 같은 별칭

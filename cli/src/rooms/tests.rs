@@ -47,6 +47,7 @@ async fn the_password_is_the_servers() {
     for (code, body, what) in [
         (403, r#"{"errcode":"M_FORBIDDEN"}"#, "belongs to no person"),
         (404, "{}", "HTTP status 404"),
+        (302, "{}", "HTTP status 302"),
         (200, "{}", "HTTP status 200"),
         (502, good, "cannot answer now (HTTP status 502)"),
         (503, "{}", "telmeet.log"),

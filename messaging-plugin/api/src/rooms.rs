@@ -1,5 +1,6 @@
 //! What the homeserver serves to `maru`, besides the client-server API.
 
+use endpoint::Raw;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,6 +10,8 @@ endpoint::declare! {
 
     /// Makes a password that works once, from this person's nodes.
     LOGIN: POST "/maru/v1/rooms/login" => OneTimePassword;
+    /// Returns what the server has of this person, a JSON object in each line.
+    EXPORT: GET "/maru/v1/rooms/export" => Raw;
 }
 
 endpoint::declare! {

@@ -3,6 +3,7 @@
 
 pub(crate) mod account_data;
 mod config;
+mod export;
 pub(crate) mod filters;
 mod forget;
 mod owner;
@@ -20,6 +21,7 @@ use crate::matrix::Route;
 pub(crate) fn routes() -> Vec<Route> {
     [
         config::routes(),
+        export::routes(),
         filters::routes(),
         profile::routes(),
         push_rules_api::routes(),

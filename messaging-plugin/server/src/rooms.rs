@@ -17,6 +17,7 @@ pub(crate) mod manage;
 mod member;
 mod membership;
 mod relations;
+mod report;
 mod search;
 mod send;
 mod space;
@@ -25,7 +26,7 @@ mod view;
 
 use crate::matrix::Route;
 pub use create::enter_home;
-pub(crate) use expire::expire_all;
+pub(crate) use expire::{erase, expire_all};
 pub use member::leave_all;
 
 /// The endpoints.
@@ -38,6 +39,7 @@ pub fn routes() -> Vec<Route> {
         list::routes(),
         membership::routes(),
         relations::routes(),
+        report::routes(),
         search::routes(),
         send::routes(),
         space::routes(),

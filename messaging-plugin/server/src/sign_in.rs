@@ -31,6 +31,7 @@ pub(crate) fn routes() -> Vec<Route> {
         account::routes(),
         devices::routes(),
         refused::routes(),
+        removal::routes(),
     ]
     .into_iter()
     .flatten()

@@ -78,6 +78,24 @@ pub async fn timeline(
     read_all(&query.fetch_all(connection).await?, vault)
 }
 
+/// Events that a person sent, in any room, at positions above `after`.
+pub async fn of_sender(
+    connection: &mut AnyConnection,
+    vault: &Vault,
+    user: &UserId,
+    after: Position,
+    limit: usize,
+) -> Result<Vec<StoredEvent>, Error> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM events WHERE position > $1 AND sender = $2 ORDER BY position LIMIT $3"
+    );
+    let query = sqlx::query(AssertSqlSafe(query))
+        .bind(column::sql(after))
+        .bind(user.as_str())
+        .bind(column::sql(limit.min(READ_MAX) as u64));
+    read_all(&query.fetch_all(connection).await?, vault)
+}
+
 /// Events of a room that relate to `target`, at positions above `after` and up to `upto`.
 pub async fn related(
     connection: &mut AnyConnection,

@@ -321,6 +321,17 @@ impl Transaction {
         Ok(())
     }
 
+    /// Deletes the uploads of a person.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn delete_uploads(&mut self, user: &UserId) -> Result<(), Error> {
+        let unused = links::delete_for_person(self.connection(), user).await?;
+        self.staged.unused_files.extend(unused);
+        Ok(())
+    }
+
     async fn delete_files(&mut self, event_id: &str) -> Result<(), Error> {
         let unused = links::delete_for_event(self.connection(), event_id).await?;
         self.staged.unused_files.extend(unused);

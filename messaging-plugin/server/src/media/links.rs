@@ -3,7 +3,9 @@
 //! Of encrypted events it is not known what they name, so only a file that its owner named in an event that the server can
 //! read is deleted: otherwise somebody could delete the file of another person's encrypted event by naming and redacting it.
 
-use ruma::{CanonicalJsonObject, ServerName};
+use std::collections::BTreeSet;
+
+use ruma::{CanonicalJsonObject, ServerName, UserId};
 use sqlx::{AnyConnection, Row as _};
 use telmeet_core::{event::Event, json, media::named};
 
@@ -62,4 +64,22 @@ pub async fn delete_for_event(
         }
     }
     Ok(unused)
+}
+
+/// Deletes all uploads of a person. Returns their files, which no other person's uploads share.
+///
+/// # Errors
+///
+/// [`Error::Database`].
+pub async fn delete_for_person(
+    connection: &mut AnyConnection,
+    user: &UserId,
+) -> Result<Vec<String>, Error> {
+    let events = "DELETE FROM media_events WHERE media_id IN (SELECT media_id FROM media WHERE user_id = $1)";
+    sqlx::query(events).bind(user.as_str()).execute(&mut *connection).await?;
+    let query = "DELETE FROM media WHERE user_id = $1 RETURNING file";
+    let query = sqlx::query_scalar::<_, Option<String>>(query).bind(user.as_str());
+    let files: BTreeSet<String> =
+        query.fetch_all(connection).await?.into_iter().flatten().collect();
+    Ok(files.into_iter().collect())
 }

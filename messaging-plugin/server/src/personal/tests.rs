@@ -1,6 +1,7 @@
 //! A person's own data, through the router.
 
 mod account_data;
+mod export;
 mod profile;
 mod push_rules;
 mod pushers;

@@ -1,11 +1,12 @@
-//! Messages are deleted: those that are older than a room keeps them (`m.room.retention`, MSC1763), and those of a room that
-//! the admin removes. State stays, and so does each event's number in its room.
+//! Messages are deleted: those that are older than a room keeps them (`m.room.retention`, MSC1763), those of a room that the
+//! admin removes, and those of a person who asks for it. State stays, and so does each event's number in its room.
 
 use futures_util::FutureExt as _;
-use ruma::{OwnedRoomId, RoomId, events::StateEventType};
+use ruma::{EventId, OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType};
 use serde::Deserialize;
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 use store::column;
+use telmeet_core::token::Position;
 
 use crate::{
     error::Error,
@@ -57,42 +58,80 @@ pub(crate) async fn delete_before(
     room: &RoomId,
     before: u64,
 ) -> Result<(), Error> {
+    delete(hs, &Which::Before(room.to_owned(), before)).await
+}
+
+/// Deletes all messages and uploads of a person.
+///
+/// # Errors
+///
+/// [`Error::Database`].
+pub(crate) async fn erase(hs: &Homeserver, user: &UserId) -> Result<(), Error> {
+    delete(hs, &Which::Of(user.to_owned())).await?;
+    let user = user.to_owned();
+    hs.write(move |tx| async move { tx.delete_uploads(&user).await }.boxed()).await
+}
+
+/// Which messages are deleted.
+#[derive(Clone)]
+enum Which {
+    /// Those of a room that were sent before a time.
+    Before(OwnedRoomId, u64),
+    /// Those of a person.
+    Of(OwnedUserId),
+}
+
+async fn delete(hs: &Homeserver, which: &Which) -> Result<(), Error> {
+    let mut after = 0;
     loop {
-        let room = room.to_owned();
+        let which = which.clone();
         // Others write in between.
-        let deleted = hs.write(move |tx| delete_batch(tx, room, before).boxed());
-        if deleted.await? < BATCH {
-            return Ok(());
+        let next = hs.write(move |tx| delete_batch(tx, which, after).boxed()).await?;
+        match next {
+            Some(position) => after = position,
+            None => return Ok(()),
         }
     }
 }
 
+/// Deletes some messages after a position. Returns the position of the last one, if there may be more.
 async fn delete_batch(
     tx: &mut Transaction,
-    room: OwnedRoomId,
-    before: u64,
-) -> Result<usize, Error> {
-    let query = "SELECT event_id, position FROM events WHERE room_id = $1 AND state_key IS NULL AND time < $2 \
-         ORDER BY position LIMIT $3";
-    let query = sqlx::query(query)
-        .bind(room.as_str())
-        .bind(column::sql(before))
-        .bind(column::sql(BATCH as u64));
-    let old = query.fetch_all(tx.connection()).await?;
-    let last = "SELECT MAX(position) FROM events WHERE room_id = $1";
-    let last: Option<i64> =
-        sqlx::query_scalar(last).bind(room.as_str()).fetch_one(tx.connection()).await?;
-    for row in &old {
-        let id: String = row.try_get("event_id")?;
-        if Some(row.try_get::<i64, _>("position")?) != last {
+    which: Which,
+    after: Position,
+) -> Result<Option<Position>, Error> {
+    let columns = "SELECT event_id, room_id, position FROM events";
+    let rest = "AND state_key IS NULL AND position > $2 ORDER BY position LIMIT $3";
+    let (by, value, before) = match which {
+        Which::Before(room, before) => ("room_id", room.to_string(), before),
+        Which::Of(user) => ("sender", user.to_string(), u64::MAX),
+    };
+    let query = format!("{columns} WHERE {by} = $1 AND time < $4 {rest}");
+    let query = sqlx::query(AssertSqlSafe(query))
+        .bind(value)
+        .bind(column::sql(after))
+        .bind(column::sql(BATCH as u64))
+        .bind(column::sql(before));
+    let messages = query.fetch_all(tx.connection()).await?;
+    for row in &messages {
+        let (id, room): (String, String) = (row.try_get("event_id")?, row.try_get("room_id")?);
+        let last = "SELECT MAX(position) FROM events WHERE room_id = $1";
+        let last = sqlx::query_scalar::<_, Option<i64>>(last).bind(room.clone());
+        if Some(row.try_get::<i64, _>("position")?) != last.fetch_one(tx.connection()).await? {
             tx.delete(&id).await?;
             continue;
         }
         // The next event follows the last one, which only loses its content.
-        let (vault, Ok(id)) = (tx.vault(), ruma::EventId::parse(id)) else { continue };
+        let (vault, Ok(id), Ok(room)) = (tx.vault(), EventId::parse(id), RoomId::parse(room))
+        else {
+            continue;
+        };
         if let Some(stored) = events::by_id(tx.connection(), &vault, &room, &id).await? {
             tx.redact(&stored.event, None).await?;
         }
     }
-    Ok(old.len())
+    match messages.last() {
+        Some(last) if messages.len() == BATCH => Ok(Some(column::number(last, "position")?)),
+        Some(_) | None => Ok(None),
+    }
 }

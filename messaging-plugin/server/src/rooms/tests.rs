@@ -7,6 +7,7 @@ mod membership;
 mod names;
 mod redaction;
 mod relations;
+mod report;
 mod search;
 mod sending;
 mod spaces;

@@ -10,15 +10,13 @@ use crate::{
 };
 
 /// Endpoints that are refused whoever asks.
-const REFUSED: [(Method, &str); 16] = [
+const REFUSED: [(Method, &str); 14] = [
     (Method::POST, "/_matrix/client/r0/register"),
     (Method::POST, "/_matrix/client/v3/register"),
     (Method::GET, "/_matrix/client/r0/register/available"),
     (Method::GET, "/_matrix/client/v3/register/available"),
     (Method::POST, "/_matrix/client/r0/account/password"),
     (Method::POST, "/_matrix/client/v3/account/password"),
-    (Method::POST, "/_matrix/client/r0/account/deactivate"),
-    (Method::POST, "/_matrix/client/v3/account/deactivate"),
     (Method::POST, "/_matrix/client/r0/account/3pid"),
     (Method::POST, "/_matrix/client/v3/account/3pid"),
     (Method::POST, "/_matrix/client/v3/account/3pid/add"),

@@ -4,6 +4,7 @@ mod devices;
 mod login;
 mod oauth;
 mod pages;
+mod removal;
 
 use axum::{
     body::Body,
