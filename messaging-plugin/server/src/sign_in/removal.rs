@@ -69,6 +69,11 @@ async fn deactivate(
 ) -> Result<Json<Value>, Error> {
     let (user, person) = (session.user, visitor.person()?.clone());
     if erase {
+        // First, so that no message of the person is a room's last event, which is not deleted as a whole.
+        let leaving = user.clone();
+        let left = homeserver
+            .write(move |tx| Box::pin(async move { rooms::leave_all(tx, &leaving).await }));
+        left.await?;
         rooms::erase(&homeserver, &user).await?;
     }
     homeserver.write(move |tx| Box::pin(begin_anew(tx, user, person))).await?;
