@@ -64,6 +64,7 @@ enum Daemon {
     Agent,
     Gateway,
     Telmeet,
+    Participant,
     Supervisor,
 }
 
@@ -80,6 +81,7 @@ impl Daemon {
                 message!("gateway-away")
             }
             Self::Telmeet => message!("telmeet-away"),
+            Self::Participant => message!("participant-away"),
             Self::Supervisor => message!("up-away"),
         }
     }
@@ -87,7 +89,9 @@ impl Daemon {
     /// How long an answer may take.
     fn patience(self) -> Duration {
         match self {
-            Self::Coordinator | Self::Agent | Self::Gateway | Self::Telmeet => TIMEOUT,
+            Self::Coordinator | Self::Agent | Self::Gateway | Self::Telmeet | Self::Participant => {
+                TIMEOUT
+            }
             // It waits for running replies, and reads the model.
             Self::Supervisor => CHANGING,
         }
@@ -118,6 +122,11 @@ impl Client {
     /// telmeet's socket for root.
     pub(crate) fn telmeet(root: &Path) -> Self {
         Self::new(root, &services::ROOMS_ADMIN.path(root), Daemon::Telmeet)
+    }
+
+    /// The participant's socket for root.
+    pub(crate) fn participant(root: &Path) -> Self {
+        Self::new(root, &services::PARTICIPANT_ADMIN.path(root), Daemon::Participant)
     }
 
     /// A running `maru up`; `None` if none runs, or it is not ready yet.

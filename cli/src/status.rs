@@ -5,6 +5,7 @@ use std::{path::Path, process::ExitCode};
 use messages::{Message, message};
 use node_agent_api::{State, Status, endpoints::STATUS};
 use serde::Serialize;
+use telmeet_api::participant::{FINGERPRINT, Fingerprint as DeviceFingerprint};
 
 use crate::{
     client::Client,
@@ -20,7 +21,9 @@ pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCod
     let status = Client::agent(root).call(&STATUS, &[], &()).await?;
     let simulated = confidential::simulated(root);
     let rooms = rooms::state(&status, root).await;
-    let shown = StatusWithEvidence { status: &status, rooms, simulated };
+    // Root is told at home, nobody elsewhere.
+    let ai_device = Client::participant(root).call(&FINGERPRINT, &[], &()).await.ok();
+    let shown = StatusWithEvidence { status: &status, rooms, ai_device, simulated };
     output::one(args.output, &shown, &message!("status-labels"), shown.values())?;
     if args.output == Format::Table && !status.peers.is_empty() {
         output::line("")?;
@@ -50,6 +53,9 @@ struct StatusWithEvidence<'a> {
     /// The messengers' server; `None` where this device does not know it.
     #[serde(skip_serializing_if = "Option::is_none")]
     rooms: Option<RoomsState>,
+    /// How people recognise the AI's device in rooms; `None` where this user does not learn it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ai_device: Option<DeviceFingerprint>,
     /// Deployments whose SIMULATED evidence this home accepts; it proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     simulated: Vec<String>,
@@ -60,6 +66,11 @@ impl StatusWithEvidence<'_> {
         let simulated = self.simulated.iter().map(|name| message!("status-simulated", name));
         let mut values = values(self.status);
         values.push(self.rooms.as_ref().map(ToString::to_string).unwrap_or_default());
+        let device = self.ai_device.as_ref().map(|ai| {
+            let DeviceFingerprint { user_id, device_id, .. } = ai;
+            message!("status-ai-device", user_id, device_id, key = ai.grouped_key()).to_string()
+        });
+        values.push(device.unwrap_or_default());
         values.extend(simulated.map(|text| text.to_string()));
         values
     }
@@ -117,13 +128,27 @@ mod tests {
             "state": "running", "version": "0", "interface": "maru0",
         }))
         .unwrap();
-        let shown = |simulated| StatusWithEvidence { status: &status, rooms: None, simulated };
-        let with = shown(vec!["lab".to_owned()]);
+        let shown = |simulated, ai_device| StatusWithEvidence {
+            status: &status,
+            rooms: None,
+            ai_device,
+            simulated,
+        };
+        let with = shown(vec!["lab".to_owned()], None);
         let text = "SIMULATED evidence of lab is accepted; it proves nothing";
         assert_eq!(with.values().last().map(String::as_str), Some(text));
         assert_eq!(with.values().len(), message!("status-labels").parts().len());
         assert_eq!(serde_json::to_value(&with).unwrap()["simulated"], serde_json::json!(["lab"]));
-        let without = shown(Vec::new());
+        let ai_device = Some(DeviceFingerprint {
+            user_id: "@maru:maru.home.arpa".to_owned(),
+            device_id: "DEVICE".to_owned(),
+            device_key: "abcdefgh".to_owned(),
+            master_key: "m".to_owned(),
+        });
+        let at_home = shown(Vec::new(), ai_device);
+        let text = "@maru:maru.home.arpa, device DEVICE, key abcd efgh";
+        assert_eq!(at_home.values().last().map(String::as_str), Some(text));
+        let without = shown(Vec::new(), None);
         assert_eq!(without.values().len() + 1, with.values().len());
         assert!(serde_json::to_value(&without).unwrap().get("simulated").is_none());
     }

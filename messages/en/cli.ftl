@@ -34,6 +34,7 @@ coordinator-away = the coordinator is not running here; start it with `sudo maru
 agent-away = the agent is not running here; start it with `sudo systemctl start maru-agent`, or with `sudo maru-agent` in another terminal
 gateway-away = the gateway is not running here; start it with `sudo maru up`, or run this command on the home machine
 telmeet-away = telmeet is not running here; start it with `sudo maru up`, or run this command on the home machine
+participant-away = the participant is not running here; start it with `sudo maru up`, or run this command on the home machine
 up-away = `maru up` is not running here; start it with `sudo maru up`
 api-key-unsendable = the API key cannot be sent
 no-https-client = cannot make an HTTPS client
@@ -190,7 +191,7 @@ device-extended = extended until { $until }: { $device }
 device-extended-for-ever = the key never expires: { $device }
 
 ## status
-status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | gateway | gateway's fingerprint | rooms | confidential
+status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | gateway | gateway's fingerprint | rooms | AI in rooms | confidential
 status-state =
     { $state ->
         [needs_join] needs join
@@ -201,6 +202,7 @@ status-state =
     }
 status-rooms-answer = { $server } answers
 status-rooms-silent = { $server } does not answer
+status-ai-device = { $user_id }, device { $device_id }, key { $key }
 status-simulated = SIMULATED evidence of { $name } is accepted; it proves nothing
 connected = connected
 not-connected = not connected

@@ -34,6 +34,7 @@ coordinator-away = 여기서 코디네이터가 실행되고 있지 않습니다
 agent-away = 여기서 에이전트가 실행되고 있지 않습니다. `sudo systemctl start maru-agent`로, 또는 다른 터미널에서 `sudo maru-agent`로 시작하세요
 gateway-away = 여기서 게이트웨이가 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나 집 컴퓨터에서 이 명령을 실행하세요
 telmeet-away = 여기서 telmeet이 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나 집 컴퓨터에서 이 명령을 실행하세요
+participant-away = 여기서 참여자(maru-participant)가 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나 집 컴퓨터에서 이 명령을 실행하세요
 up-away = 여기서 `maru up`이 실행되고 있지 않습니다. `sudo maru up`으로 시작하세요
 api-key-unsendable = API 키를 보낼 수 없습니다
 no-https-client = HTTPS 클라이언트를 만들 수 없습니다
@@ -190,7 +191,7 @@ device-extended = 기기의 키를 { $until }까지 연장했습니다: { $devic
 device-extended-for-ever = 기기의 키가 만료되지 않습니다: { $device }
 
 ## status
-status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 게이트웨이 | 게이트웨이 지문 | 방 | 기밀 모델
+status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 게이트웨이 | 게이트웨이 지문 | 방 | 방의 AI | 기밀 모델
 status-state =
     { $state ->
         [needs_join] 참여 필요
@@ -201,6 +202,7 @@ status-state =
     }
 status-rooms-answer = { $server }: 응답합니다
 status-rooms-silent = { $server }: 응답하지 않습니다
+status-ai-device = { $user_id }, 기기 { $device_id }, 키 { $key }
 status-simulated = { $name }의 SIMULATED 증거를 받아들입니다. 이 증거로는 아무것도 증명되지 않습니다
 connected = 연결됨
 not-connected = 연결 안 됨

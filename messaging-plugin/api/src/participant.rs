@@ -26,3 +26,13 @@ pub struct Fingerprint {
     /// The master key, with which the AI signs its devices.
     pub master_key: String,
 }
+
+impl Fingerprint {
+    /// The device's key in groups of four characters, as apps show it.
+    #[must_use]
+    pub fn grouped_key(&self) -> String {
+        let characters: Vec<char> = self.device_key.chars().collect();
+        let groups: Vec<String> = characters.chunks(4).map(|it| it.iter().collect()).collect();
+        groups.join(" ")
+    }
+}

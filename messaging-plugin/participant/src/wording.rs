@@ -19,7 +19,7 @@ fn language_of(text: &str) -> Language {
 /// its people.
 #[must_use]
 pub fn told<'a>(fingerprint: &Fingerprint, names: impl IntoIterator<Item = &'a str>) -> String {
-    let key = grouped(&fingerprint.device_key);
+    let key = fingerprint.grouped_key();
     let told = message!("room-told", device = fingerprint.device_id, key);
     if names.into_iter().any(is_korean) {
         return told.text(Language::Korean).into_owned();
@@ -49,14 +49,6 @@ fn marked(reply: &str, mark: &Message) -> String {
     let mark = mark.text(language_of(reply));
     let reply = reply.trim_end();
     if reply.is_empty() { mark.into_owned() } else { format!("{reply} {mark}") }
-}
-
-/// A key in groups of four characters, as apps show it.
-#[must_use]
-pub fn grouped(key: &str) -> String {
-    let characters: Vec<char> = key.chars().collect();
-    let groups: Vec<String> = characters.chunks(4).map(|group| group.iter().collect()).collect();
-    groups.join(" ")
 }
 
 #[cfg(test)]
