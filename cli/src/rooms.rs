@@ -15,8 +15,9 @@ use messages::message;
 use node_agent_api::{Status, endpoints::STATUS};
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
-use telmeet_api::rooms::{
-    EXPORT, LIST_MEMBERS, LIST_ROOMS, LOGIN, OneTimePassword, REMOVE_ROOM, Room, TOTALS,
+use telmeet_api::{
+    participant::ACCEPT,
+    rooms::{EXPORT, LIST_MEMBERS, LIST_ROOMS, LOGIN, OneTimePassword, REMOVE_ROOM, Room, TOTALS},
 };
 use tokio::time::timeout;
 
@@ -41,6 +42,17 @@ pub(crate) enum RoomsCommand {
     Members(RoomArgs),
     /// Remove a room: everybody leaves it, and its messages and files are deleted
     Remove(RoomArgs),
+    /// Let the AI take a person's reset identity for theirs; ask the person first
+    Accept(PersonArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PersonArgs {
+    /// Id of the person, such as '@kim:maru.home.arpa'
+    #[arg(value_name = "PERSON")]
+    pub(crate) person: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -92,6 +104,11 @@ pub(crate) async fn run(command: RoomsCommand, root: &Path) -> anyhow::Result<Ex
                 let membership = message!("room-membership", is = member.membership).to_string();
                 vec![member.user_id.clone(), name, membership, member.power.to_string()]
             })?;
+        }
+        RoomsCommand::Accept(PersonArgs { person, output: OutputArgs { output } }) => {
+            let accepted = Client::participant(root).call(&ACCEPT, &[&person], &()).await?;
+            let done = message!("rooms-accepted", person, key = accepted.master_key);
+            output::done(output, &accepted, &done)?;
         }
         RoomsCommand::Remove(RoomArgs { room, output: OutputArgs { output } }) => {
             let room = client.call(&REMOVE_ROOM, &[&room], &()).await?;

@@ -551,6 +551,7 @@ room-membership =
         [ban] banned
        *[other] { $is }
     }
+rooms-accepted = the AI answers { $person } again, whose master key is { $key } now
 room-removed = removed { $name } with { $messages } messages
 rooms-not-understood = the answer of { $url } is not that of a messengers' server of this version (HTTP status { $status }); update Maru on both machines
 

@@ -551,6 +551,7 @@ room-membership =
         [ban] 차단됨
        *[other] { $is }
     }
+rooms-accepted = 이제 AI는 마스터 키가 { $key }인 { $person } 님에게 다시 답합니다
 room-removed = { $name } 방과 메시지 { $messages }개를 삭제했습니다
 rooms-not-understood = { $url }의 응답은 이 버전의 메신저 서버가 보낸 것이 아닙니다(HTTP 상태 { $status }). 두 컴퓨터의 마루를 모두 업데이트하세요
 

@@ -12,6 +12,17 @@ endpoint::declare! {
     HEALTHZ: GET "/healthz" => Raw;
     /// Returns how people recognise the AI's device.
     FINGERPRINT: GET "/maru/v1/fingerprint" => Fingerprint;
+    /// Takes the identity that a person has now for the person's, after it was reset.
+    ACCEPT: POST "/maru/v1/people/{user}/accept" => AcceptedIdentity;
+}
+
+/// A person's identity in messengers, which the AI takes for the person's from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AcceptedIdentity {
+    /// The person.
+    pub user_id: String,
+    /// The public master key, in base64.
+    pub master_key: String,
 }
 
 /// How people recognise the AI's device in their apps. Keys are public, in base64.

@@ -24,7 +24,7 @@ use ruma::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use telmeet_api::participant::Fingerprint;
+use telmeet_api::participant::{AcceptedIdentity, Fingerprint};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -277,6 +277,20 @@ impl Device {
             Some(UserIdentity::Other(identity)) => !identity.identity_needs_user_approval(),
             Some(UserIdentity::Own(_)) | None => true,
         })
+    }
+
+    /// Takes the identity that a person has now for the person's. `None` if none is known.
+    ///
+    /// # Errors
+    ///
+    /// See [`DeviceError`].
+    pub async fn accept(&self, person: &UserId) -> Result<Option<AcceptedIdentity>, DeviceError> {
+        self.follow(&[person.to_owned()]).await?;
+        let identity = self.machine.get_identity(person, None).await?;
+        let Some(UserIdentity::Other(identity)) = identity else { return Ok(None) };
+        let Some(master) = identity.master_key().get_first_key() else { return Ok(None) };
+        identity.pin_current_master_key().await?;
+        Ok(Some(AcceptedIdentity { user_id: person.to_string(), master_key: master.to_base64() }))
     }
 
     /// Sends what the machine has to send.

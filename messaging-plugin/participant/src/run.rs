@@ -7,22 +7,28 @@ use std::{
     time::Duration,
 };
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::{Path as UrlPath, State},
+    http::StatusCode,
+};
 use chassis::{
     endpoint::{self, Served},
+    problem::ErrorResponse,
     process,
     secret::{self, SecretError},
     signal::Termination,
     superuser,
     unix::{Access, BindError, Connector, Socket},
 };
+use ruma::UserId;
 use services::{PARTICIPANT, PARTICIPANT_ADMIN, PARTICIPANT_KEY, PARTICIPANT_STATE, ROOMS_LINK};
 use store::{LockError, seal::SealError};
-use telmeet_api::participant::{FINGERPRINT, Fingerprint, HEALTHZ};
+use telmeet_api::participant::{ACCEPT, AcceptedIdentity, FINGERPRINT, Fingerprint, HEALTHZ};
 use tokio::time::{interval, sleep};
 
 use crate::{
-    device::Device,
+    device::{Device, DeviceError},
     gateway::Gateway,
     homeserver::{Homeserver, SignedIn},
     ledger::Ledger,
@@ -68,7 +74,7 @@ pub enum RunError {
 }
 
 /// What root is told, once it is known.
-type Known = Arc<OnceLock<Fingerprint>>;
+type Known = Arc<OnceLock<Arc<Participant>>>;
 
 /// Runs the participant below `root` until it is asked to stop.
 ///
@@ -114,15 +120,50 @@ pub fn endpoints() -> Vec<endpoint::Declaration> {
 }
 
 fn served() -> Vec<Served<Known>> {
-    vec![endpoint::serve(&HEALTHZ, async || "ok"), endpoint::serve(&FINGERPRINT, fingerprint)]
+    vec![
+        endpoint::serve(&HEALTHZ, async || "ok"),
+        endpoint::serve(&FINGERPRINT, fingerprint),
+        endpoint::serve(&ACCEPT, accept),
+    ]
 }
 
 fn router(known: Known) -> axum::Router {
     endpoint::router(served()).with_state(known)
 }
 
-async fn fingerprint(State(known): State<Known>) -> Result<Json<Fingerprint>, StatusCode> {
-    known.get().cloned().map(Json).ok_or(StatusCode::SERVICE_UNAVAILABLE)
+async fn fingerprint(State(known): State<Known>) -> Result<Json<Fingerprint>, ErrorResponse> {
+    let fingerprint = participant(&known)?.device.fingerprint().await;
+    fingerprint.map_err(|error| failed(&error))?.map(Json).ok_or_else(not_yet)
+}
+
+/// For root, who has asked the person.
+async fn accept(
+    State(known): State<Known>,
+    UrlPath(user): UrlPath<String>,
+) -> Result<Json<AcceptedIdentity>, ErrorResponse> {
+    let nobody = || {
+        let title = "no identity of this person is known";
+        ErrorResponse::new(StatusCode::NOT_FOUND, "not-found", title)
+            .detail("Name the person by the whole id, such as @kim:maru.home.arpa.")
+    };
+    let user = UserId::parse(user).map_err(|_| nobody())?;
+    let accepted = participant(&known)?.device.accept(&user).await;
+    accepted.map_err(|error| failed(&error))?.map(Json).ok_or_else(nobody)
+}
+
+fn participant(known: &Known) -> Result<&Arc<Participant>, ErrorResponse> {
+    known.get().ok_or_else(not_yet)
+}
+
+fn not_yet() -> ErrorResponse {
+    let title = "the AI has not signed in yet";
+    ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title).retry_after(2)
+}
+
+fn failed(error: &DeviceError) -> ErrorResponse {
+    tracing::warn!(error = error as &dyn std::error::Error, "a request of root failed");
+    let title = "the participant failed; its log says why";
+    ErrorResponse::new(StatusCode::BAD_GATEWAY, "store", title)
 }
 
 /// What the participant needs to be a member.
@@ -164,9 +205,7 @@ impl Home {
             None => (participant.insert(self.open(&signed_in).await?), true),
         };
         participant.device.publish().await?;
-        if let Some(fingerprint) = participant.device.fingerprint().await? {
-            self.known.get_or_init(|| fingerprint);
-        }
+        self.known.get_or_init(|| Arc::clone(participant));
         participant.refresh_settings().await;
         if is_new {
             participant.close_open_replies().await?;

@@ -41,12 +41,34 @@ async fn the_ai_tells_that_it_reads_answers_and_keeps_its_identity_over_a_restar
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs: root"]
+async fn root_has_the_ai_accept_the_identity_that_a_person_has_reset() {
+    let home = Home::start().await;
+    let mina = Person::sign_in(&home, 1, "mina", "phone").await;
+    mina.keys_of_ai().await;
+    let room = mina.create_direct().await;
+    mina.say(&room, "first").await;
+    mina.sees("an answer", |shown| shown.text.contains("first")).await;
+    let again = Person::sign_in(&home, 1, "mina", "again").await;
+    let path = "/maru/v1/people/%40mina%3Amaru.home.arpa/accept";
+    eventually("the identity is accepted", async || {
+        let accepted = home.ask_participant("POST", path)?;
+        let key = again.device.fingerprint().await.unwrap().unwrap().master_key;
+        accepted.contains(&key).then_some(())
+    })
+    .await;
+    again.say(&room, "second").await;
+    again.sees("an answer", |shown| shown.text.contains("second")).await;
+    assert_eq!(home.ask_participant("POST", &path.replace("mina", "nobody")), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs: root"]
 async fn root_is_told_the_fingerprint_of_the_device() {
     let home = Home::start().await;
     let mina = Person::sign_in(&home, 1, "mina", "phone").await;
     let keys = mina.keys_of_ai().await;
     let fingerprint: Fingerprint = eventually("the AI has signed in", async || {
-        let answer = home.ask_participant(FINGERPRINT.declaration.path)?;
+        let answer = home.ask_participant("GET", FINGERPRINT.declaration.path)?;
         serde_json::from_str(&answer).ok()
     })
     .await;

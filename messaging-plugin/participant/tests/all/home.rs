@@ -67,10 +67,10 @@ impl Home {
     }
 
     /// What root asks the participant; `None` without an answer.
-    pub(crate) fn ask_participant(&self, path: &str) -> Option<String> {
+    pub(crate) fn ask_participant(&self, method: &str, path: &str) -> Option<String> {
         let socket = services::PARTICIPANT_ADMIN.path(self.root());
         let stream = std::os::unix::net::UnixStream::connect(socket).ok()?;
-        let answer = http::request(stream, "GET", path, "localhost", &[], None).ok()?;
+        let answer = http::request(stream, method, path, "localhost", &[], None).ok()?;
         if answer.status == 200 { answer.body().ok() } else { None }
     }
 
