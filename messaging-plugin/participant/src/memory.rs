@@ -118,15 +118,19 @@ impl Rooms {
         recent.take_while(|message| message.event_id.as_str() != event).cloned().collect()
     }
 
-    /// Puts a question in the queue; false if it is full. `is_idle` tells whether the caller has to start answering.
-    pub fn ask(&self, room: &RoomId, question: Question) -> Asked {
+    /// Puts a question in the queue of its room.
+    pub fn ask(&self, room: &RoomId, question: Question) -> QueueOutcome {
         let mut state = self.state();
         let room = state.room(room);
         if room.waiting.len() >= WAITING {
-            return Asked::Full;
+            return QueueOutcome::Full;
         }
         room.waiting.push_back(question);
-        if std::mem::replace(&mut room.is_busy, true) { Asked::Waits } else { Asked::Starts }
+        if std::mem::replace(&mut room.is_busy, true) {
+            QueueOutcome::Waits
+        } else {
+            QueueOutcome::Starts
+        }
     }
 
     /// The next question of a room, and its reply; `None` if there is none, and the room is idle from now on.
@@ -186,7 +190,7 @@ impl Rooms {
 
 /// What became of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum QueueOutcome {
     /// The caller has to start answering this room's questions.
     Starts,
     /// It is answered after others.

@@ -19,7 +19,7 @@ use crate::{
     homeserver::{CallError, Homeserver, room_path, segment},
     judge::{self, Message, Reaction, RoomView},
     ledger::{Ledger, OpenReply},
-    memory::{self, Asked, Question, Rooms},
+    memory::{self, Question, QueueOutcome, Rooms},
     records::RecordError,
 };
 
@@ -444,11 +444,11 @@ impl Participant {
             return Ok(());
         }
         match self.rooms.ask(room, question) {
-            Asked::Starts => {
+            QueueOutcome::Starts => {
                 tokio::spawn(Arc::clone(self).answer_all(room.to_owned()));
             }
-            Asked::Waits => {}
-            Asked::Full => {
+            QueueOutcome::Waits => {}
+            QueueOutcome::Full => {
                 tracing::warn!(%room, "too many questions wait in a room: one is dropped");
                 self.ledger.finish(&open.question).await?;
             }

@@ -74,7 +74,7 @@ pub enum RunError {
 }
 
 /// What root is told, once it is known.
-type Known = Arc<OnceLock<Arc<Participant>>>;
+type SharedParticipant = Arc<OnceLock<Arc<Participant>>>;
 
 /// Runs the participant below `root` until it is asked to stop.
 ///
@@ -91,7 +91,7 @@ pub async fn run(root: &Path) -> Result<(), RunError> {
     let records = Arc::new(records);
     let socket = Socket::bind(&PARTICIPANT_ADMIN.path(root), Access::Group)?;
     let mut termination = Termination::watch().map_err(RunError::Signals)?;
-    let known = Known::default();
+    let known = SharedParticipant::default();
     let home = Home {
         homeserver: Arc::new(Homeserver::new(
             Connector::new(root, Path::new(ROOMS_LINK.socket)),
@@ -119,7 +119,7 @@ pub fn endpoints() -> Vec<endpoint::Declaration> {
     endpoint::list(&served())
 }
 
-fn served() -> Vec<Served<Known>> {
+fn served() -> Vec<Served<SharedParticipant>> {
     vec![
         endpoint::serve(&HEALTHZ, async || "ok"),
         endpoint::serve(&FINGERPRINT, fingerprint),
@@ -127,18 +127,20 @@ fn served() -> Vec<Served<Known>> {
     ]
 }
 
-fn router(known: Known) -> axum::Router {
+fn router(known: SharedParticipant) -> axum::Router {
     endpoint::router(served()).with_state(known)
 }
 
-async fn fingerprint(State(known): State<Known>) -> Result<Json<Fingerprint>, ErrorResponse> {
+async fn fingerprint(
+    State(known): State<SharedParticipant>,
+) -> Result<Json<Fingerprint>, ErrorResponse> {
     let fingerprint = participant(&known)?.device.fingerprint().await;
     fingerprint.map_err(|error| failed(&error))?.map(Json).ok_or_else(not_yet)
 }
 
 /// For root, who has asked the person.
 async fn accept(
-    State(known): State<Known>,
+    State(known): State<SharedParticipant>,
     UrlPath(user): UrlPath<String>,
 ) -> Result<Json<AcceptedIdentity>, ErrorResponse> {
     let nobody = || {
@@ -151,7 +153,7 @@ async fn accept(
     accepted.map_err(|error| failed(&error))?.map(Json).ok_or_else(nobody)
 }
 
-fn participant(known: &Known) -> Result<&Arc<Participant>, ErrorResponse> {
+fn participant(known: &SharedParticipant) -> Result<&Arc<Participant>, ErrorResponse> {
     known.get().ok_or_else(not_yet)
 }
 
@@ -171,7 +173,7 @@ struct Home {
     homeserver: Arc<Homeserver>,
     gateway: Gateway,
     records: Arc<Records>,
-    known: Known,
+    known: SharedParticipant,
 }
 
 impl Home {

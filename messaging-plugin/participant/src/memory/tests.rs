@@ -43,19 +43,19 @@ fn recent_messages_are_few_and_short() {
 #[test]
 fn a_room_answers_one_question_after_another() {
     let (rooms, room) = (Rooms::default(), room_id!("!r:maru.test"));
-    assert_eq!(rooms.ask(room, question(0)), Asked::Starts);
-    assert_eq!(rooms.ask(room, question(1)), Asked::Waits);
+    assert_eq!(rooms.ask(room, question(0)), QueueOutcome::Starts);
+    assert_eq!(rooms.ask(room, question(1)), QueueOutcome::Waits);
     let (first, _) = rooms.next(room).unwrap();
     assert_eq!(first.message.event, "$e0");
     for number in 2..5 {
-        assert_eq!(rooms.ask(room, question(number)), Asked::Waits);
+        assert_eq!(rooms.ask(room, question(number)), QueueOutcome::Waits);
     }
-    assert_eq!(rooms.ask(room, question(5)), Asked::Full);
+    assert_eq!(rooms.ask(room, question(5)), QueueOutcome::Full);
     for _ in 1..5 {
         assert!(rooms.next(room).is_some());
     }
     assert!(rooms.next(room).is_none());
-    assert_eq!(rooms.ask(room, question(6)), Asked::Starts);
+    assert_eq!(rooms.ask(room, question(6)), QueueOutcome::Starts);
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn the_reply_in_a_message_is_stopped_and_made_again() {
 fn the_quietest_idle_room_is_forgotten() {
     let rooms = Rooms::default();
     let room = |number: usize| OwnedRoomId::try_from(format!("!r{number}:maru.test")).unwrap();
-    assert_eq!(rooms.ask(&room(0), question(0)), Asked::Starts);
+    assert_eq!(rooms.ask(&room(0), question(0)), QueueOutcome::Starts);
     for number in 1..=ROOMS {
         note(&rooms, &room(number), number, 1);
     }

@@ -28,7 +28,7 @@ pub(crate) struct Shown {
 }
 
 #[derive(Default)]
-struct Seen {
+struct Timeline {
     since: Option<String>,
     /// Messages of the AI, by their event, in their order.
     order: Vec<String>,
@@ -41,7 +41,7 @@ pub(crate) struct Person {
     pub(crate) user: OwnedUserId,
     server: Arc<Homeserver>,
     pub(crate) device: Device,
-    seen: Mutex<Seen>,
+    seen: Mutex<Timeline>,
     _lock: DatabaseLock,
 }
 
@@ -192,7 +192,7 @@ impl Person {
     }
 }
 
-impl Seen {
+impl Timeline {
     fn take(&mut self, event: &Value) {
         let (content, id) = (&event["content"], event["event_id"].as_str().unwrap());
         let relation = &content["m.relates_to"];
