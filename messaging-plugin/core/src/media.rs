@@ -1,7 +1,7 @@
 //! Uploaded files: how they are shown, which part of one is asked for, and which events name one (specification,
 //! client-server API, "Content Repository").
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, MxcUri, ServerName};
 
@@ -67,6 +67,61 @@ pub fn is_inline(content_type: &str) -> bool {
 pub fn is_picture(content_type: &str) -> bool {
     is_inline(content_type)
         && content_type.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("image/"))
+}
+
+/// Largest picture of which a thumbnail is made, in bytes.
+pub const PICTURE_MAX: u64 = 16 << 20;
+/// Largest width or height of a thumbnail, in pixels: that of the largest which the specification suggests.
+const SIDE_MAX: u64 = 800;
+/// How PNG and JPEG begin.
+const STARTS: [(&[u8], &str); 2] =
+    [(b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg")];
+
+/// The size of a thumbnail. Displays as `320 240 scale`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThumbnailSize {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Whether the picture fills it, and what does not fit is cut off; otherwise the whole picture fits into it.
+    pub is_cropped: bool,
+}
+
+impl ThumbnailSize {
+    /// The size that a client asks for, within what there is.
+    #[must_use]
+    pub fn new(width: u64, height: u64, is_cropped: bool) -> Self {
+        let side = |asked: u64| u32::try_from(asked.clamp(1, SIDE_MAX)).unwrap_or(1);
+        Self { width: side(width), height: side(height), is_cropped }
+    }
+
+    /// Reads what it displays as.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (width, height) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let is_cropped = match words.next()? {
+            "crop" => true,
+            "scale" => false,
+            _ => return None,
+        };
+        let size = Self::new(width, height, is_cropped);
+        (words.next().is_none() && size.to_string() == text).then_some(size)
+    }
+}
+
+impl fmt::Display for ThumbnailSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = if self.is_cropped { "crop" } else { "scale" };
+        write!(f, "{} {} {method}", self.width, self.height)
+    }
+}
+
+/// The type of a thumbnail with these bytes; none if it is neither PNG nor JPEG.
+#[must_use]
+pub fn thumbnail_type(bytes: &[u8]) -> Option<&'static str> {
+    STARTS.iter().find(|(start, _)| bytes.starts_with(start)).map(|(_, content_type)| *content_type)
 }
 
 /// The name of a file without folders and control characters; none if nothing is left.
@@ -155,7 +210,24 @@ mod tests {
     use ruma::server_name;
     use serde_json::json;
 
-    use super::{NAME_MAX, Part, content_type, file_name, is_inline, is_picture, named, part};
+    use super::{
+        NAME_MAX, Part, ThumbnailSize, content_type, file_name, is_inline, is_picture, named, part,
+        thumbnail_type,
+    };
+
+    #[test]
+    fn a_size_of_a_thumbnail_is_bounded_and_read_as_it_is_written() {
+        let size = ThumbnailSize::new(0, 1 << 40, true);
+        assert_eq!((size.width, size.height), (1, 800));
+        assert_eq!(ThumbnailSize::parse(&size.to_string()), Some(size));
+        for wrong in
+            ["", "1 800", "1 800 fit", "1 801 crop", "0 1 crop", "1 800 crop ", "+1 1 crop"]
+        {
+            assert_eq!(ThumbnailSize::parse(wrong), None, "{wrong}");
+        }
+        assert_eq!(thumbnail_type(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
+        assert_eq!(thumbnail_type(b"<html>"), None);
+    }
 
     #[test]
     fn only_types_without_script_are_inline() {

@@ -34,7 +34,10 @@ pub use self::{
 use crate::{
     error::Error,
     limits::ChangeRates,
-    media::folder::{Folder, Limits},
+    media::{
+        folder::{Folder, Limits},
+        thumbnail::Thumbnails,
+    },
     push::service::Push,
     sign_in::state::SignIn,
     sync::{devices::Devices, notification_cache::NotificationCache},
@@ -66,6 +69,8 @@ pub struct Setup {
     pub key: Key,
     /// Folder of the media.
     pub media: PathBuf,
+    /// This program, which makes thumbnails if its argument is [`crate::media::thumbnail::ARGUMENT`].
+    pub program: PathBuf,
     /// Whether apps may sign in by OAuth over plain HTTP, too.
     pub plain_oauth: bool,
     /// How much may be in it.
@@ -89,6 +94,8 @@ pub struct Homeserver {
     pub(crate) notifications: Arc<NotificationCache>,
     /// The media.
     pub media: Arc<Folder>,
+    /// Makes thumbnails.
+    pub thumbnails: Thumbnails,
     /// Topics of phones, and what is to be pushed to them.
     pub(crate) push: Arc<Push>,
     /// How much one person may change.
@@ -114,7 +121,7 @@ impl Homeserver {
     /// [`Error::Database`] if it cannot be opened, is newer than this program, or belongs to another network;
     /// [`Error::Media`] if the folder of the media cannot be used.
     pub async fn start(setup: Setup, lock: Option<&DatabaseLock>) -> Result<Arc<Self>, Error> {
-        let Setup { network, database, key, media, limits, plain_oauth } = setup;
+        let Setup { network, database, key, media, limits, plain_oauth, program } = setup;
         let opened = Opened::open(&database, &TABLES).await?;
         begin(opened.pool(), &network).await?;
         let mut store = opened.store().await?;
@@ -146,6 +153,7 @@ impl Homeserver {
             syncs: Devices::default(),
             notifications,
             media,
+            thumbnails: Thumbnails::new(program),
             push,
             rates: ChangeRates::default(),
             writer: Writer::start(&shared),

@@ -41,6 +41,7 @@ mod start;
 pub mod sync;
 #[cfg(test)]
 mod testing;
+pub mod thumbnail;
 pub mod vault;
 
 use std::{

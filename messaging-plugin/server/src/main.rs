@@ -4,6 +4,7 @@ use std::{fs::File, io, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
 
 use chassis::{args::DaemonArgs, failure};
 use clap::{Parser, ValueEnum};
+use tracing::level_filters::LevelFilter;
 
 /// A homeserver for Matrix clients, and the relay of sealed chats, for members of the mesh.
 #[derive(Debug, Parser)]
@@ -19,14 +20,28 @@ struct Args {
 enum Job {
     /// Writes a consistent copy of the database to standard output.
     CopyDatabase,
+    /// Makes a thumbnail of the picture on standard input.
+    #[value(hide = true)]
+    Thumbnail,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if matches!(args.job, Some(Job::Thumbnail)) {
+        // Without threads, which the process could not start any more.
+        return failure::exit("maru-telmeet", telmeet::thumbnail::run());
+    }
+    serve(args)
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    let Args { job, daemon: DaemonArgs { root, config, log } } = Args::parse();
-    log.start(&[]);
+async fn serve(Args { job, daemon: DaemonArgs { root, config, log } }: Args) -> ExitCode {
+    // It says of each event that it is allowed, and below that what is in it.
+    log.start(&[("ruma_state_res", LevelFilter::WARN)]);
     match job {
-        None => failure::exit("maru-telmeet", telmeet::run(&root, config).await),
+        None | Some(Job::Thumbnail) => {
+            failure::exit("maru-telmeet", telmeet::run(&root, config).await)
+        }
         Some(Job::CopyDatabase) => failure::exit("maru-telmeet", copy(root, config).await),
     }
 }

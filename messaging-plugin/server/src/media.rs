@@ -4,13 +4,14 @@
 //! matter for the memory. Whoever of the network has its id may download it, as in Matrix: the id is random, and files of
 //! encrypted rooms are encrypted by the apps. A person's uploads with the same bytes share one file.
 //!
-//! Pictures are their own thumbnails: no picture is decoded here.
+//! No picture is decoded here: thumbnails are made by another process, and where it makes none, the picture is its own.
 
 mod download;
 pub mod file;
 pub mod folder;
 pub mod links;
 mod row;
+pub mod thumbnail;
 mod upload;
 
 use axum::http::Method;

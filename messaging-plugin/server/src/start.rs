@@ -68,6 +68,7 @@ pub(crate) async fn start(root: &Path, settings: &Settings) -> Result<Started, S
         database,
         key,
         media: state.join("media"),
+        program: "/proc/self/exe".into(),
         plain_oauth: settings.oauth,
         limits: Limits {
             upload: settings.upload_bytes,

@@ -98,6 +98,7 @@ impl TestServer {
             database: Database::Sqlite(folder.path().join("rooms.db")),
             key: Key::new(&[7; 32]),
             media: folder.path().join("media"),
+            program: folder.path().join("none"),
             plain_oauth: false,
             limits,
         };

@@ -36,6 +36,7 @@ pub(crate) enum Target {
 /// A person's app.
 #[derive(Debug)]
 pub(crate) struct Client {
+    target: Target,
     sender: SendRequest<Full<Bytes>>,
     /// Which person.
     pub(crate) number: usize,
@@ -46,19 +47,8 @@ pub(crate) struct Client {
 impl Client {
     /// Connects without signing in.
     pub(crate) async fn connect(target: &Target, number: usize) -> Result<Self, Failure> {
-        let sender = match target {
-            Target::Telmeet(socket) => {
-                let mut stream = UnixStream::connect(socket).await?;
-                stream.write_all(&header(number).encode()?).await?;
-                handshake(stream).await?
-            }
-            Target::Other(address) => {
-                let stream = TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                handshake(stream).await?
-            }
-        };
-        Ok(Self { sender, number, token: String::new(), next: 0 })
+        let sender = open(target, number).await?;
+        Ok(Self { target: target.clone(), sender, number, token: String::new(), next: 0 })
     }
 
     /// Connects and signs in a person who is new.
@@ -128,13 +118,19 @@ impl Client {
         body: Bytes,
     ) -> Result<Bytes, Failure> {
         loop {
-            let request = Request::builder()
+            let mut request = Request::builder()
                 .method(method.clone())
                 .uri(path)
                 .header(header::HOST, "rooms.maru.home.arpa")
-                .header(header::CONTENT_TYPE, "application/json")
-                .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
-            self.sender.ready().await?;
+                .header(header::CONTENT_TYPE, "application/json");
+            if !self.token.is_empty() {
+                let token = format!("Bearer {}", self.token);
+                request = request.header(header::AUTHORIZATION, token);
+            }
+            // Servers close connections that are idle.
+            if self.sender.ready().await.is_err() {
+                self.sender = open(&self.target, self.number).await?;
+            }
             let response = self.sender.send_request(request.body(Full::new(body.clone()))?).await?;
             let status = response.status();
             let body = Body::new(response.into_body());
@@ -155,6 +151,21 @@ impl Client {
 pub(crate) fn text(response: &Value, name: &str) -> Result<String, Failure> {
     let text = response[name].as_str().map(str::to_owned);
     text.ok_or_else(|| format!("no {name} in {response}").into())
+}
+
+async fn open(target: &Target, number: usize) -> Result<SendRequest<Full<Bytes>>, Failure> {
+    match target {
+        Target::Telmeet(socket) => {
+            let mut stream = UnixStream::connect(socket).await?;
+            stream.write_all(&header(number).encode()?).await?;
+            handshake(stream).await
+        }
+        Target::Other(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            handshake(stream).await
+        }
+    }
 }
 
 async fn handshake(

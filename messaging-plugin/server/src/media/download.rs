@@ -24,12 +24,14 @@ use ruma::{
         error::ErrorKind,
     },
     http_headers::{ContentDisposition, ContentDispositionType},
+    media::Method,
 };
-use telmeet_core::media::{Part, file_name, is_inline, is_picture, part};
+use telmeet_core::media::{Part, ThumbnailSize, file_name, is_inline, is_picture, part};
 
 use super::{
     file::Reader,
     row::{self, Media},
+    thumbnail::Thumbnails,
 };
 use crate::{error::Error, homeserver::Homeserver, matrix::Ruma, session::Session};
 
@@ -62,7 +64,7 @@ pub(super) async fn download_as(
     respond(&homeserver, media, headers.get(RANGE)).await
 }
 
-/// The picture itself: apps draw it smaller.
+/// A still of a picture, smaller than the picture; or the picture itself, which apps draw smaller.
 pub(super) async fn thumbnail(
     State(homeserver): State<Arc<Homeserver>>,
     _: Session,
@@ -73,6 +75,20 @@ pub(super) async fn thumbnail(
     if !is_picture(&media.content_type) {
         let text = "there are thumbnails of pictures only";
         return Err(Error::bad_request(ErrorKind::Unknown, text));
+    }
+    let size = ThumbnailSize::new(
+        request.width.into(),
+        request.height.into(),
+        request.method == Some(Method::Crop),
+    );
+    if Thumbnails::is_wanted(media.size) {
+        let id = media.file.as_deref().unwrap_or_default();
+        let picture = homeserver.media.read(id, media.size, homeserver.vault()).await?;
+        if let Some(made) = homeserver.thumbnails.make(picture, size).await {
+            let mut response = Response::new(Body::from(made.bytes));
+            describe(response.headers_mut(), made.content_type, &media.name);
+            return Ok(response);
+        }
     }
     respond(&homeserver, media, None).await
 }
@@ -113,16 +129,8 @@ async fn respond(
     let mut reader = homeserver.media.read(id, media.size, homeserver.vault()).await?;
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    let policies = [
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
-        (CACHE_CONTROL, "private, max-age=86400"),
-        (ACCEPT_RANGES, "bytes"),
-    ];
-    headers.extend(policies.map(|(name, value)| (name, HeaderValue::from_static(value))));
-    insert(headers, CONTENT_TYPE, &media.content_type);
-    insert(headers, CONTENT_DISPOSITION, &disposition(&media).to_string());
+    describe(headers, &media.content_type, &media.name);
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let bytes = match part(range.and_then(|range| range.to_str().ok()), media.size) {
         Part::Whole => 0..media.size,
         Part::NotSatisfiable => {
@@ -157,13 +165,23 @@ async fn stream(mut reader: Reader) -> Result<Body, Error> {
     Ok(Body::from_stream(chunks))
 }
 
-fn disposition(media: &Media) -> ContentDisposition {
-    let kind = if is_inline(&media.content_type) {
+/// Sets the headers of a file with this type and name.
+fn describe(headers: &mut HeaderMap, content_type: &str, name: &Option<String>) {
+    let policies = [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+        (CACHE_CONTROL, "private, max-age=86400"),
+    ];
+    headers.extend(policies.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    let kind = if is_inline(content_type) {
         ContentDispositionType::Inline
     } else {
         ContentDispositionType::Attachment
     };
-    ContentDisposition::new(kind).with_filename(media.name.clone())
+    let disposition = ContentDisposition::new(kind).with_filename(name.clone());
+    insert(headers, CONTENT_TYPE, content_type);
+    insert(headers, CONTENT_DISPOSITION, &disposition.to_string());
 }
 
 /// What cannot stand in a header is left out.

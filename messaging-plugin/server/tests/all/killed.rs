@@ -5,15 +5,9 @@
 //! killed process has written.
 //!
 //! `MARU_KILL_ROUNDS` sets how often it is killed, and `MARU_KILL_SEED` draws the same moments again.
-#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
-#![allow(clippy::disallowed_methods, reason = "a test of a process waits on the real clock")]
 
 use std::{
-    fs,
-    io::Write as _,
-    os::unix::{fs::MetadataExt as _, net::UnixStream},
-    path::PathBuf,
-    process::{Child, Command},
+    process::Child,
     sync::{
         OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -22,9 +16,10 @@ use std::{
     time::Duration,
 };
 
-use mesh_identity::{Header, Identity, User, VERSION};
 use serde_json::{Value, json};
-use testkit::blocking::{eventually, http};
+use testkit::blocking::eventually;
+
+use crate::process::{Person, Root};
 
 /// How often it is killed, unless the environment says otherwise.
 const ROUNDS: u64 = 20;
@@ -59,88 +54,6 @@ impl Random {
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
-
-/// telmeet's root, with its settings.
-struct Root(tempfile::TempDir);
-
-impl Root {
-    fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let uid = fs::metadata("/proc/self").unwrap().uid();
-        fs::write(root.path().join("telmeet.toml"), format!("agent_uid = {uid}\n")).unwrap();
-        Self(root)
-    }
-
-    fn start(&self) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_maru-telmeet"));
-        command.arg("--root").arg(self.0.path());
-        command.arg("--config").arg(self.0.path().join("telmeet.toml")).spawn().unwrap()
-    }
-
-    fn person(&self, number: u64) -> Person {
-        let socket = self.0.path().join("run/maru/telmeet/http.sock");
-        let mut person = Person { socket, number, token: String::new(), id: String::new() };
-        person.sign_in();
-        person
-    }
-}
-
-/// A person's app.
-struct Person {
-    socket: PathBuf,
-    number: u64,
-    token: String,
-    id: String,
-}
-
-impl Person {
-    fn sign_in(&mut self) {
-        let password = self.must("POST", "/maru/v1/rooms/login", &json!({}));
-        let login = json!({
-            "type": "m.login.password", "password": password["password"],
-            "identifier": {"type": "m.id.user", "user": password["user_id"]},
-        });
-        let signed_in = self.must("POST", "/_matrix/client/v3/login", &login);
-        let text = |name: &str| signed_in[name].as_str().unwrap().to_owned();
-        (self.token, self.id) = (text("access_token"), text("user_id"));
-    }
-
-    /// A response, which must come.
-    fn must(&self, method: &str, path: &str, body: &Value) -> Value {
-        eventually("telmeet answers", || self.ask(method, path, body))
-    }
-
-    /// A response, unless telmeet is away or ends meanwhile.
-    fn ask(&self, method: &str, path: &str, body: &Value) -> Option<Value> {
-        let mut stream = UnixStream::connect(&self.socket).ok()?;
-        stream.write_all(&self.header().encode().unwrap()).ok()?;
-        let token = format!("Bearer {}", self.token);
-        let headers: &[_] = if self.token.is_empty() { &[] } else { &[("Authorization", &*token)] };
-        let body = (method != "GET").then(|| body.to_string());
-        let host = "rooms.maru.home.arpa";
-        let response = http::request(stream, method, path, host, headers, body.as_deref()).ok()?;
-        let status = response.status;
-        let body: Value = response.json().ok()?;
-        assert_eq!(status, 200, "{method} {path}: {body}");
-        Some(body)
-    }
-
-    fn header(&self) -> Header {
-        let user = User { id: self.number, login: format!("p{}", self.number) };
-        Header {
-            source: "100.64.0.9:40000".parse().unwrap(),
-            destination: "100.64.0.1:80".parse().unwrap(),
-            authority: None,
-            identity: Identity {
-                v: VERSION,
-                node: format!("n{}", self.number),
-                user: Some(user),
-                tags: Vec::new(),
-                service: "telmeet".to_owned(),
-            },
-        }
-    }
 }
 
 /// How far the people are.

@@ -1,6 +1,4 @@
 //! The program itself: how it starts and stops.
-#![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
-#![allow(clippy::disallowed_methods, reason = "a test of a process waits on the real clock")]
 
 use std::{
     fs,
