@@ -14,7 +14,6 @@ use crate::{api, testing::TestServer};
 const WITHOUT_TOKEN: &[&str] = &[
     "/.well-known/matrix/client",
     "/_matrix/client/*/account/3pid",
-    "/_matrix/client/*/account/deactivate",
     "/_matrix/client/*/account/password",
     "/_matrix/client/*/auth_metadata",
     "/_matrix/client/*/login",
@@ -22,6 +21,7 @@ const WITHOUT_TOKEN: &[&str] = &[
     "/_matrix/client/unstable/org.matrix.msc2965/auth_metadata",
     "/_matrix/client/versions",
     "/_matrix/push/v1/notify",
+    "/maru/v1/rooms/export",
     "/maru/v1/rooms/login",
     "/sign-in",
     "/{topic}",
