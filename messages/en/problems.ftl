@@ -72,6 +72,7 @@ problem-question-pairs = the question covers more than { $most } pairs of device
 problem-question-same = source and destination are the same device, which needs no rule: name another, or addresses of the same family
 problem-question-selector = { $reason }
 problem-rate = too many requests
+problem-repeated = the message was received before
 problem-read-only = this API key is read-only
     .detail = create one with write access: sudo maru api-key create NAME --admin
 problem-request = the request cannot be used

@@ -76,6 +76,7 @@ problem-question-pairs = 이 질문에 해당하는 기기의 쌍이 { $most }�
 problem-question-same = 출발과 도착이 같은 기기여서 규칙이 필요 없습니다. 다른 기기나 같은 주소 체계의 주소를 쓰세요
 problem-question-selector = 출발이나 도착을 알 수 없습니다: { $reason }
 problem-rate = 요청이 너무 많습니다
+problem-repeated = 이미 받은 메시지입니다
 problem-read-only = 이 API 키로는 읽기만 할 수 있습니다
     .detail = 바꿀 수 있는 키를 만드세요: sudo maru api-key create NAME --admin
 problem-request = 요청이 올바르지 않습니다
