@@ -11,6 +11,10 @@ use crate::Error;
 /// Longest localpart, in bytes. With the longest network name (200 bytes) a user id stays below its 255 bytes.
 pub const LOCALPART_MAX: usize = 50;
 
+/// Longest user id, in bytes (specification, appendices, "User Identifiers"). `ruma` checks it only where nothing turns on its
+/// feature for longer ids, as `matrix-sdk-crypto` does.
+const ID_MAX: usize = 255;
+
 /// Longest display name, in characters.
 pub const DISPLAY_NAME_MAX: usize = 100;
 
@@ -73,8 +77,9 @@ pub fn is_reserved(localpart: &str) -> bool {
 ///
 /// [`Error::InvalidParam`] if the two do not make a user id.
 pub fn user_id(localpart: &str, network: &str) -> Result<OwnedUserId, Error> {
-    UserId::parse(format!("@{localpart}:{network}"))
-        .map_err(|_| Error::InvalidParam("this is not a user id of the network".to_owned()))
+    let id = format!("@{localpart}:{network}");
+    let id = if id.len() > ID_MAX { None } else { UserId::parse(id).ok() };
+    id.ok_or_else(|| Error::InvalidParam("this is not a user id of the network".to_owned()))
 }
 
 /// A display name without characters that make it look like another or change the text around it: control characters,

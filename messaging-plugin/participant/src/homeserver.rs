@@ -6,19 +6,27 @@ use std::{
 };
 
 use bytes::Bytes;
-use chassis::{body, client, unix::Connector};
+use chassis::{
+    body::{self, BodyError},
+    client,
+    unix::Connector,
+};
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use ruma::api::IncomingResponse;
+use ruma::{RoomId, api::IncomingResponse};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
 /// The kind of login that works on this socket, without a password.
 const LOGIN: &str = "maru.login.participant";
-/// Largest response, in bytes: a sync with many events, or the keys of many devices.
-const BODY_MAX: usize = 8 << 20;
+/// Largest response, in bytes, such as the keys of many devices.
+const BODY_MAX: usize = 4 << 20;
+/// Largest state of a room, in bytes: it is taken apart in memory.
+const STATE_MAX: usize = 1 << 20;
+/// Largest sync, in bytes: an event of 64 KiB for each room that the AI may be in.
+const SYNC_MAX: usize = 20 << 20;
 /// How long a response may take, besides the time that a sync may wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Characters of a path's segment that need no escape.
@@ -38,6 +46,9 @@ pub enum CallError {
         /// Error code of the specification.
         code: String,
     },
+    /// Its answer is too large.
+    #[error("telmeet's answer is too large")]
+    TooLarge,
     /// Its answer is not what the specification says.
     #[error("telmeet's answer is malformed")]
     Malformed,
@@ -165,7 +176,7 @@ impl Homeserver {
         if let Value::Object(fields) = &mut body {
             fields.retain(|_, value| !value.is_null());
         }
-        let bytes = self.bytes(method, path, Some(body), PATIENCE).await?;
+        let bytes = self.bytes(method, path, Some(body), PATIENCE, BODY_MAX).await?;
         let response = hyper::Response::new(bytes.to_vec());
         R::try_from_http_response(response).map_err(|_| CallError::Malformed)
     }
@@ -177,7 +188,18 @@ impl Homeserver {
     /// See [`CallError`].
     pub async fn sync(&self, query: &str, wait: Duration) -> Result<Bytes, CallError> {
         let path = format!("/_matrix/client/v3/sync?{query}&timeout={}", wait.as_millis());
-        self.bytes(Method::GET, &path, None, PATIENCE + wait).await
+        self.bytes(Method::GET, &path, None, PATIENCE + wait, SYNC_MAX).await
+    }
+
+    /// The state of a room.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`].
+    pub async fn state(&self, room: &RoomId) -> Result<Value, CallError> {
+        let path = room_path(room, "state");
+        let bytes = self.bytes(Method::GET, &path, None, PATIENCE, STATE_MAX).await?;
+        serde_json::from_slice(&bytes).map_err(|_| CallError::Malformed)
     }
 
     async fn call(
@@ -186,7 +208,7 @@ impl Homeserver {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, CallError> {
-        let bytes = self.bytes(method, path, body, PATIENCE).await?;
+        let bytes = self.bytes(method, path, body, PATIENCE, BODY_MAX).await?;
         serde_json::from_slice(&bytes).map_err(|_| CallError::Malformed)
     }
 
@@ -196,6 +218,7 @@ impl Homeserver {
         path: &str,
         body: Option<Value>,
         patience: Duration,
+        max: usize,
     ) -> Result<Bytes, CallError> {
         let unreachable =
             |error: Box<dyn std::error::Error + Send + Sync>| CallError::Unreachable(error);
@@ -206,8 +229,12 @@ impl Homeserver {
             let response = client::send(stream, request).await;
             let response = response.map_err(|error| unreachable(error.into()))?;
             let status = response.status();
-            let bytes = body::whole(response.into_body(), BODY_MAX, patience).await;
-            Ok((status, bytes.map_err(|error| unreachable(error.into()))?))
+            let bytes = body::whole(response.into_body(), max, patience).await;
+            let bytes = bytes.map_err(|error| {
+                let is_too_large = matches!(error, BodyError::TooLarge);
+                if is_too_large { CallError::TooLarge } else { unreachable(error.into()) }
+            });
+            Ok((status, bytes?))
         };
         let (status, bytes) =
             timeout(patience, whole).await.map_err(|error| unreachable(error.into()))??;
@@ -246,6 +273,6 @@ pub fn segment(value: &str) -> String {
 
 /// The path of a room.
 #[must_use]
-pub fn room_path(room: &ruma::RoomId, rest: &str) -> String {
+pub fn room_path(room: &RoomId, rest: &str) -> String {
     format!("/_matrix/client/v3/rooms/{}/{rest}", segment(room.as_str()))
 }

@@ -26,7 +26,7 @@ use crate::{
 /// How long a sync waits for something new.
 const WAIT: Duration = Duration::from_secs(30);
 /// Most rooms.
-const ROOMS: usize = 512;
+const ROOMS: usize = 256;
 /// Replies at a time.
 const REPLIES: usize = 8;
 /// Events of a room in one sync.
@@ -60,6 +60,18 @@ impl Error {
         }
     }
 
+    /// Whether the same room would make the same failure again, and others do not.
+    fn is_of_room(&self) -> bool {
+        match self {
+            Self::Call(error) | Self::Device(DeviceError::Call(error)) => {
+                let is_answer = matches!(error, CallError::TooLarge | CallError::Malformed);
+                is_answer || error.is_final() && !error.is_signed_out()
+            }
+            Self::Device(DeviceError::Store(_)) | Self::Records(_) => false,
+            Self::Device(_) => true,
+        }
+    }
+
     /// Whether it has to sign in again.
     #[must_use]
     pub fn is_signed_out(&self) -> bool {
@@ -67,6 +79,19 @@ impl Error {
             Self::Call(error) | Self::Device(DeviceError::Call(error)) => error.is_signed_out(),
             Self::Device(_) | Self::Records(_) => false,
         }
+    }
+}
+
+/// What came of an event or invitation. A failure that would come again, such as an event that cannot be taken apart, is
+/// logged, so that one room does not end the AI in all others.
+fn settle<T>(room: &RoomId, done: Result<T, Error>) -> Result<Option<T>, Error> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.is_of_room() => {
+            tracing::warn!(%room, error = &error as &dyn std::error::Error, "an event is skipped");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -191,12 +216,13 @@ impl Participant {
     /// See [`Error`]. What was not handled comes again.
     pub async fn follow(self: &Arc<Self>) -> Result<Infallible, Error> {
         let mut since = self.ledger.since().await?;
+        let mut limit = TIMELINE;
         loop {
             let filter = json!({
                 "presence": { "types": [] },
                 "account_data": { "types": [] },
                 "room": {
-                    "timeline": { "limit": TIMELINE },
+                    "timeline": { "limit": limit },
                     "state": { "types": [], "lazy_load_members": true },
                     "ephemeral": { "types": [] },
                     "account_data": { "types": [] },
@@ -207,7 +233,16 @@ impl Participant {
                 query.push_str(&format!("&since={}", segment(since)));
             }
             let wait = if since.is_some() { WAIT } else { Duration::ZERO };
-            let body = self.homeserver.sync(&query, wait).await?;
+            let body = match self.homeserver.sync(&query, wait).await {
+                // Members wrote much at once: the last event of each room then.
+                Err(CallError::TooLarge) if limit > 1 => {
+                    tracing::warn!("a sync is too large: the AI skips messages");
+                    limit = 1;
+                    continue;
+                }
+                body => body?,
+            };
+            limit = TIMELINE;
             let keys: SyncedKeys =
                 serde_json::from_slice(&body).map_err(|_| CallError::Malformed)?;
             let synced: Synced = serde_json::from_slice(&body).map_err(|_| CallError::Malformed)?;
@@ -228,13 +263,13 @@ impl Participant {
             self.rooms.forget(room);
         }
         for (room, invited) in &rooms.invite {
-            self.handle_invitation(room, invited).await?;
+            settle(room, self.handle_invitation(room, invited).await)?;
         }
         for (room, joined) in &rooms.join {
             let events = &joined.timeline.events;
             let first = if is_first { events.len() } else { self.first_seen(events) };
             for event in &events[first..] {
-                self.handle_event(room, event).await?;
+                settle(room, self.handle_event(room, event).await)?;
             }
         }
         Ok(())
@@ -302,8 +337,13 @@ impl Participant {
 
     /// A room as it is now; `None` if the AI is not in it. It leaves a room with members of other networks.
     pub(crate) async fn view(&self, room: &RoomId) -> Result<Option<RoomView>, Error> {
-        let state = match self.homeserver.get(&room_path(room, "state")).await {
+        let state = match self.homeserver.state(room).await {
             Ok(state) => state,
+            Err(CallError::TooLarge) => {
+                tracing::warn!(%room, "a room's state is too large: the AI leaves it");
+                self.leave(room).await?;
+                return Ok(None);
+            }
             Err(error) if error.is_final() && !error.is_signed_out() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
@@ -361,7 +401,8 @@ impl Participant {
         let unread =
             std::mem::take(&mut *self.unread.lock().unwrap_or_else(PoisonError::into_inner));
         for message in unread {
-            let is_read = self.read(&message.room, &message.event).await?;
+            let read = self.read(&message.room, &message.event).await;
+            let is_read = settle(&message.room, read)?.unwrap_or(true);
             if !is_read && message.until > Instant::now() {
                 let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
                 unread.push_back(message);

@@ -2,9 +2,8 @@
 
 use std::{fs::File, io, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
 
-use chassis::{args::DaemonArgs, failure};
+use chassis::{args::DaemonArgs, failure, log::LevelFilter};
 use clap::{Parser, ValueEnum};
-use tracing::level_filters::LevelFilter;
 
 /// A homeserver for Matrix clients, and the relay of sealed chats, for members of the mesh.
 #[derive(Debug, Parser)]
@@ -20,7 +19,7 @@ struct Args {
 enum Job {
     /// Writes a consistent copy of the database to standard output.
     CopyDatabase,
-    /// Makes a thumbnail of the picture on standard input.
+    /// Makes a thumbnail of the picture on standard input, without threads, which it could not start any more.
     #[value(hide = true)]
     Thumbnail,
 }
@@ -28,7 +27,6 @@ enum Job {
 fn main() -> ExitCode {
     let args = Args::parse();
     if matches!(args.job, Some(Job::Thumbnail)) {
-        // Without threads, which the process could not start any more.
         return failure::exit("maru-telmeet", telmeet::thumbnail::run());
     }
     serve(args)
@@ -38,12 +36,10 @@ fn main() -> ExitCode {
 async fn serve(Args { job, daemon: DaemonArgs { root, config, log } }: Args) -> ExitCode {
     // It says of each event that it is allowed, and below that what is in it.
     log.start(&[("ruma_state_res", LevelFilter::WARN)]);
-    match job {
-        None | Some(Job::Thumbnail) => {
-            failure::exit("maru-telmeet", telmeet::run(&root, config).await)
-        }
-        Some(Job::CopyDatabase) => failure::exit("maru-telmeet", copy(root, config).await),
+    if matches!(job, Some(Job::CopyDatabase)) {
+        return failure::exit("maru-telmeet", copy(root, config).await);
     }
+    failure::exit("maru-telmeet", telmeet::run(&root, config).await)
 }
 
 async fn copy(root: PathBuf, config: Option<PathBuf>) -> Result<(), Box<dyn std::error::Error>> {

@@ -35,9 +35,11 @@ fn ask(instance: &Instance, ahead: i64) -> Output {
 /// What the device asked for while `work` went on: method and path of each request, as the tunnel shows them. (What TCP
 /// sends again is there twice.)
 fn requests(instance: &Instance, work: impl FnOnce()) -> BTreeSet<String> {
+    // Found out first: this makes requests, too.
+    let gateway = SocketAddr::new(instance.gateway().unwrap(), 80);
     let recording = Recording::begin(&instance.machine, &tunnel(&instance.machine), "requests");
     work();
-    let (file, _) = recording.finish(SocketAddr::new(instance.gateway().unwrap(), 80));
+    let (file, _) = recording.finish(gateway);
     let lines =
         packets(&instance.machine, &format!("{file} -A"), "tcp dst port 80 or tcp dst port 18789");
     let asked = lines.iter().filter_map(|line| {

@@ -90,7 +90,7 @@ fn up_killed_and_started_again_says_what_it_found_and_leaves_nothing() {
     for (service, pid) in children.iter().filter(|(service, _)| slow(service)) {
         says(&format!("  stopping {service} (process {pid})"));
     }
-    says("  removed 4 containers");
+    says("  removed 5 containers");
     says("  removed nftables table maru");
 
     let now = processes(&machine);

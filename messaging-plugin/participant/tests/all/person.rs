@@ -105,6 +105,19 @@ impl Person {
         self.server.post(&path, json!({})).await.unwrap();
     }
 
+    /// Sets a part of a room's state.
+    pub(crate) async fn set_state(&self, room: &RoomId, kind: &str, content: Value) {
+        let path = room_path(room, &format!("state/{}/", segment(kind)));
+        self.server.put(&path, content).await.unwrap();
+    }
+
+    /// What the AI is in a room, such as `join`.
+    pub(crate) async fn membership_of_ai(&self, room: &RoomId) -> Option<String> {
+        let path = room_path(room, &format!("state/m.room.member/{}", segment(AI)));
+        let member = self.server.get(&path).await.ok()?;
+        member["membership"].as_str().map(str::to_owned)
+    }
+
     /// Invites somebody.
     pub(crate) async fn invite(&self, room: &RoomId, request: Value) {
         self.server.post(&room_path(room, "invite"), request).await.unwrap();

@@ -1,8 +1,12 @@
-//! Messages that telmeet, or whoever controls it, could have made.
+//! What telmeet, or whoever controls it, and members with modified apps could send.
 
 use serde_json::json;
+use testkit::eventually;
 
-use crate::{home::Home, person::Person};
+use crate::{
+    home::Home,
+    person::{AI, Person},
+};
 
 /// What the gateway was asked.
 fn asked(home: &Home) -> Vec<String> {
@@ -43,4 +47,25 @@ async fn a_person_whose_identity_was_exchanged_is_not_answered() {
     jun.say(&other, "other").await;
     jun.sees("an answer", |shown| shown.text.contains("other")).await;
     assert_eq!(asked(&home), ["first", "other"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_with_too_much_state_is_left_and_the_others_are_answered() {
+    let home = Home::start().await;
+    let mina = Person::sign_in(&home, 1, "mina", "phone").await;
+    mina.keys_of_ai().await;
+    let room = mina.create(json!({})).await;
+    for part in 0..20 {
+        let content = json!({ "text": "x".repeat(60_000) });
+        mina.set_state(&room, &format!("example.part{part}"), content).await;
+    }
+    mina.invite(&room, json!({ "user_id": AI })).await;
+    eventually("the AI leaves", async || {
+        let membership = mina.membership_of_ai(&room).await?;
+        (membership == "leave").then_some(())
+    })
+    .await;
+    let other = mina.create_direct().await;
+    mina.say(&other, "first").await;
+    mina.sees("an answer", |shown| shown.text.contains("first")).await;
 }
