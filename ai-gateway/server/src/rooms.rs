@@ -1,6 +1,6 @@
 //! Rooms: what the gateway holds for the participant, the AI as a member of rooms.
 //!
-//! On disk it is the [record](record) of events that ran, as hashes; in memory, the models that rooms have chosen and
+//! On disk it is the [record] of events that ran, as hashes; in memory, the models that rooms have chosen and
 //! counters for the limits. Texts are held while they are answered.
 
 mod admission;
