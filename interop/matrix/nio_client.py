@@ -65,11 +65,6 @@ def event(test):
     )
 
 
-def kind(wanted):
-    """An event of nio's own kind, of the group, or None."""
-    return next((it for room, it in seen if room == rooms["group"] and isinstance(it, wanted)), None)
-
-
 def says(body):
     return lambda it: it["type"] == "m.room.message" and it["content"].get("body") == body
 
@@ -217,8 +212,8 @@ async def receipt():
 @step("host")
 async def read_receipt():
     def found():
-        of = kind(nio.ReceiptEvent)
-        return of and any(it.user_id == PEER for it in of.receipts)
+        receipts = [it for room, it in seen if room == rooms["group"] and isinstance(it, nio.ReceiptEvent)]
+        return any(one.user_id == PEER for it in receipts for one in it.receipts)
 
     await until("the receipt", found)
 

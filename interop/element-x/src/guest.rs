@@ -4,8 +4,9 @@ use anyhow::{Context as _, Result, ensure};
 use matrix_sdk::{
     RoomState,
     ruma::{
-        OwnedRoomId, api::client::receipt::create_receipt::v3::ReceiptType,
-        events::room::message::RoomMessageEventContentWithoutRelation,
+        OwnedRoomId,
+        api::client::receipt::create_receipt::v3::ReceiptType,
+        events::{receipt::ReceiptThread, room::message::RoomMessageEventContentWithoutRelation},
     },
 };
 use matrix_sdk_ui::{
@@ -71,7 +72,9 @@ async fn answers(walk: &Walk, group: &Chat<'_>) -> Result<()> {
     })
     .await?;
     walk.step("receipt", async {
-        timeline.mark_as_read(ReceiptType::Read).await?;
+        // Of the text: of its own reply, the last event, the app sends none.
+        let (kind, thread) = (ReceiptType::Read, ReceiptThread::Unthreaded);
+        group.room.send_single_receipt(kind, thread, text.clone()).await?;
         timeline.mark_as_read(ReceiptType::FullyRead).await?;
         Ok(())
     })
