@@ -4,6 +4,7 @@
 //! rooms alone.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Output, Stdio},
@@ -164,6 +165,9 @@ fn steps_of(pair: [&Client; 2]) -> [Vec<&'static str>; 2] {
     })
 }
 
+/// What runs each client, by its name: a program, and its script.
+type Programs = BTreeMap<&'static str, (PathBuf, Option<PathBuf>)>;
+
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     let model = if args.no_build { model::get()? } else { build::everything()? };
@@ -180,9 +184,10 @@ pub(super) fn walks(only: Option<&str>, model: &Path) -> Result<Outcome> {
     let names = CLIENTS.map(|client| client.name).join(", ");
     ensure!(!chosen.is_empty(), "there is no such client: {names}");
     let installed = Installed::get(SCRIPTS, "Matrix clients")?;
+    let mut programs = Programs::new();
     for client in CLIENTS {
         if chosen.iter().flatten().any(|chosen| chosen.name == client.name) {
-            client.program(&installed)?;
+            programs.insert(client.name, client.program(&installed)?);
         }
     }
     let step = Step::new("a house");
@@ -196,7 +201,7 @@ pub(super) fn walks(only: Option<&str>, model: &Path) -> Result<Outcome> {
             deployment.member(&format!("{name}s-laptop-{number}"), &format!("{name}{number}"))
         };
         let mut people = [person("alice")?, person("bob")?];
-        outcome.add(walk(pair, &deployment, &installed, &people)?);
+        outcome.add(walk(pair, &deployment, &installed, &programs, &people)?);
         for person in &mut people {
             let _ = person.agent.stop(STOP)?;
         }
@@ -209,15 +214,15 @@ fn walk(
     pair: [&Client; 2],
     deployment: &Deployment,
     installed: &Installed,
+    programs: &Programs,
     people: &[Member; 2],
 ) -> Result<Outcome> {
     let [host, guest] = people;
     let own = [SignIn::of(host)?, SignIn::of(guest)?];
     let peers = [own[1].user.clone(), own[0].user.clone()];
     let steps = steps_of(pair);
-    let programs = [pair[0].program(installed)?, pair[1].program(installed)?];
     let one = |role: usize| -> Result<Output> {
-        let (program, script) = &programs[role];
+        let (program, script) = &programs[pair[role].name];
         let machine = &own[role].member.instance.machine;
         let mut command = installed.command(machine, program, &deployment.state().join("tmp"));
         command.args(script.as_deref()).env("MARU_URL", URL).env("MARU_ROLE", ROLES[role]);
@@ -250,6 +255,7 @@ fn walk(
 }
 
 impl Client {
+    /// Builds it, if it is compiled.
     fn program(&self, installed: &Installed) -> Result<(PathBuf, Option<PathBuf>)> {
         Ok(match self.runs {
             Runs::Python(name) => (PathBuf::from("python3"), Some(installed.script(name))),
