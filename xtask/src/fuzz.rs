@@ -248,6 +248,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_target_begins_with_a_corpus_or_seeds() {
+        let folder = tempfile::tempdir().expect("a folder is made");
+        let (root, seeds) = (workspace::root(), folder.path().join("seeds"));
+        seeds::write(&root, &seeds).expect("seeds are written");
+        for program in files(&root.join("xtask/fuzz/fuzz_targets")).expect("the folder is read") {
+            let target = program.file_stem().expect("it has a name");
+            let corpus = files(&root.join("xtask/fuzz/corpus").join(target));
+            let seeds = files(&seeds.join(target));
+            let begins = [corpus, seeds].map(|files| files.expect("it is read").is_empty());
+            assert!(begins.contains(&false), "the fuzz target {target:?} begins with nothing");
+        }
+    }
+
+    #[test]
     fn reads_what_a_target_says() {
         let said = "INFO: seed corpus: files: 2\n#3\tINITED cov: 120 ft: 130 corp: 2/9b\n\
             #90\tNEW    cov: 125 ft: 140 corp: 3/9b\n#100\tDONE   cov: 126 ft: 141 corp: 4/10b\n\
