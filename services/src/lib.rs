@@ -37,7 +37,9 @@ pub use rows::{
     TELMEET_SERVICE, TELMEET_STATE, WORKSPACE,
 };
 pub use servers::{SERVER_DIRECTORIES, SERVERS, Server, server_links};
-pub use table::{directories, links, mesh_names, mesh_ports, mesh_services, saved, stages};
+pub use table::{
+    directories, https_names, links, mesh_names, mesh_ports, mesh_services, saved, stages,
+};
 
 #[cfg(test)]
 mod tests;

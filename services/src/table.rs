@@ -60,6 +60,12 @@ pub fn mesh_names() -> BTreeSet<&'static str> {
     mesh_services().into_iter().flat_map(|(_, mesh)| mesh.names()).collect()
 }
 
+/// Labels below the network's domain under which the agent offers services over HTTPS.
+#[must_use]
+pub fn https_names() -> BTreeSet<&'static str> {
+    mesh_services().into_iter().filter_map(|(_, mesh)| mesh.https).collect()
+}
+
 /// Folders in a backup, each with its service.
 pub fn saved() -> impl Iterator<Item = (&'static Service, &'static Mount)> {
     let mounts = SERVICES

@@ -1,5 +1,5 @@
 //! What tests of several crates need: [`eventually`], an HTTP/1.1 client ([`http`]) and scripted servers ([`server`]) over
-//! any stream. [`blocking`] has the same without a runtime.
+//! any stream. [`blocking`] has the same without a runtime; [`pebble`] is an authority for certificates.
 //!
 //! It depends on no crate of this workspace, so the tests of each can use it; a house rule keeps it out of programs.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@
 
 pub mod blocking;
 pub mod http;
+pub mod pebble;
 pub mod server;
 mod wait;
 

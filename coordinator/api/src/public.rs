@@ -2,7 +2,7 @@
 //!
 //! Their bodies belong to other protocols: Tailscale's control protocol (`control-protocol`), HTML, Prometheus.
 
-use control_protocol::{UPGRADE_PATH, admit, key_response, map, register};
+use control_protocol::{UPGRADE_PATH, admit, certificate, key_response, map, register};
 use endpoint::Raw;
 
 use crate::invitation;
@@ -35,6 +35,8 @@ endpoint::declare! {
     REGISTER: POST {register::PATH} (Raw) => Raw;
     /// Returns network maps.
     MAP: POST {map::PATH} (Raw) => Raw;
+    /// Orders a public certificate for a name of the node.
+    CERTIFICATE: POST {certificate::PATH} (Raw) => Raw;
     /// Refuses what is not implemented.
     MACHINE: ANY "/machine/{*rest}" (Raw) => Raw;
 }

@@ -100,12 +100,15 @@ pub struct Acme {
     pub contact: Option<String>,
     /// CA of the directory's own certificate, in PEM. Default: the public ones.
     pub ca: Option<PathBuf>,
+    /// Whether the names of the mesh's services over HTTPS, such as `rooms.<network>`, get certificates, too. They must lead to
+    /// this coordinator in public DNS. Default: false, and the network's own authority issues them.
+    pub mesh_names: bool,
 }
 
 impl Default for Acme {
     fn default() -> Self {
         let directory = "https://acme-v02.api.letsencrypt.org/directory".to_owned();
-        Self { directory, contact: None, ca: None }
+        Self { directory, contact: None, ca: None, mesh_names: false }
     }
 }
 

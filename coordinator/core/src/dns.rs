@@ -1,7 +1,7 @@
-//! Resolvers and extra records: `[dns]` of the settings, validated.
+//! Resolvers and extra records: `[dns]` of the settings, validated; and the names with public certificates.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
 };
 
@@ -28,6 +28,7 @@ pub struct ExtraDns {
     split: BTreeMap<String, Vec<Resolver>>,
     search: Vec<String>,
     records: BTreeMap<String, Vec<IpAddr>>,
+    certified: BTreeSet<String>,
 }
 
 impl ExtraDns {
@@ -63,7 +64,19 @@ impl ExtraDns {
             let name = record_name(&record.name, domain)?;
             records.entry(name).or_default().push(record.address);
         }
-        Ok(Self { resolvers, split, search, records })
+        Ok(Self { resolvers, split, search, records, certified: BTreeSet::new() })
+    }
+
+    /// Lets the nodes with these names have public certificates for them.
+    #[must_use]
+    pub fn certifying(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { certified: names.into_iter().collect(), ..self }
+    }
+
+    /// Whether the node with this name may have a public certificate for it.
+    #[must_use]
+    pub fn certifies(&self, name: &str) -> bool {
+        self.certified.contains(name)
     }
 
     /// Adds them to a node's DNS configuration, except names that `is_taken` by a node or another record.

@@ -225,7 +225,7 @@ impl CompiledNetwork {
                 .map(|(other, entry)| (entry.wire.id, self.shown_to(id, own, *other, entry)))
                 .collect(),
             profiles,
-            dns: self.dns(&seen),
+            dns: self.dns(id, &seen),
             rules: Arc::clone(&own.access.rules),
             derp: Arc::clone(&self.derp),
         })
@@ -292,7 +292,15 @@ impl CompiledNetwork {
         })
     }
 
-    fn dns(&self, seen: &[(NodeId, &Entry)]) -> DnsConfig {
+    /// The names for which node `id` may have public certificates: those that the admin gave to it alone.
+    #[must_use]
+    pub fn certified_names(&self, id: NodeId) -> Vec<String> {
+        let own = self.records.iter().filter(|record| record.node == id);
+        let names = own.map(|record| format!("{}.{}", record.name, self.domain));
+        names.filter(|name| self.names.certifies(name)).collect()
+    }
+
+    fn dns(&self, id: NodeId, seen: &[(NodeId, &Entry)]) -> DnsConfig {
         let mut extra_records = Vec::new();
         for record in &self.records {
             let Some((_, entry)) = seen.iter().find(|(id, _)| *id == record.node) else { continue };
@@ -304,6 +312,7 @@ impl CompiledNetwork {
             domains: vec![self.domain.to_string()],
             proxied: true,
             extra_records,
+            cert_domains: self.certified_names(id),
             ..DnsConfig::default()
         };
         let is_taken = |name: &str| {

@@ -8,6 +8,7 @@
 //! * [`noise`]: the handshake and the encrypted records of the channel.
 //! * [`register`]: how a node becomes and stays registered.
 //! * [`admit`]: how other relays check whether a client is a node.
+//! * [`certificate`]: public certificates for names of the mesh.
 //! * [`map`]: the network map and its changes; [`frame`]: frames of maps in one response.
 //!
 //! JSON is decoded leniently, because three implementations write it: unknown fields are ignored, `null` lists are empty, and
@@ -17,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+pub mod certificate;
 pub mod frame;
 mod json;
 pub mod key;

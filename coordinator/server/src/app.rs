@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     hub::{Hub, HubError},
     limits::{self, Caller, EvictionQueue, Origin},
+    listener::Acme,
     metrics::Metrics,
     store::{Change, Store},
     updates::Updates,
@@ -46,6 +47,9 @@ pub(crate) struct App {
     pub(crate) key_tries: limits::AttemptLimit,
     pub(crate) registrations: limits::RegistrationQueue,
     pub(crate) bodies: limits::RequestBodies,
+    /// Orders certificates, if ACME is set up.
+    pub(crate) acme: Option<Arc<Acme>>,
+    pub(crate) orders: limits::OrderLimit,
     /// Tasks that must complete before the coordinator exits.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the coordinator is to stop.
@@ -58,6 +62,7 @@ impl App {
         store: Store,
         hub: Hub,
         noise: MachinePrivate,
+        acme: Option<Arc<Acme>>,
         stop: CancellationToken,
     ) -> Self {
         let (hub, tasks) = (Arc::new(hub), TaskTracker::new());
@@ -89,6 +94,8 @@ impl App {
             key_tries: limits::AttemptLimit::default(),
             registrations: limits::RegistrationQueue::default(),
             bodies,
+            acme,
+            orders: limits::OrderLimit::default(),
             tasks,
             stop,
         }

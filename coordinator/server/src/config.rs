@@ -98,13 +98,17 @@ impl Config {
         (days > 0).then(|| Millis::from(days) * DAY)
     }
 
-    /// Resolvers and extra DNS records.
+    /// Resolvers, extra DNS records, and the names with public certificates.
     ///
     /// # Errors
     ///
-    /// One sentence about what is wrong with `[dns]`.
+    /// One sentence about what is wrong with `[dns]` or `[tls]`.
     pub fn names(&self) -> Result<ExtraDns, String> {
-        ExtraDns::parse(&self.settings.dns, &self.settings.network)
+        let names = ExtraDns::parse(&self.settings.dns, &self.settings.network)?;
+        Ok(match TlsMode::of(&self.settings)? {
+            TlsMode::Acme { mesh_names, .. } => names.certifying(mesh_names),
+            TlsMode::Plain | TlsMode::Proxied(_) | TlsMode::Files { .. } => names,
+        })
     }
 
     /// The database.

@@ -1,5 +1,6 @@
 //! Tailscale's control protocol: `/key`, `/ts2021`, and inside its Noise channel `/machine/…`.
 
+mod certificate;
 mod lifetime;
 pub(crate) mod machine;
 mod map;

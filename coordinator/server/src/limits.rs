@@ -51,6 +51,8 @@ pub(crate) const ADMIN_CONNECTIONS: usize = 256;
 const TRIES: Size = Size { tokens: 10, period: Duration::from_secs(6) };
 /// Origins that are tracked; more origins are refused until an earlier one is forgotten.
 const TRIED_MAX: usize = 16 * 1024;
+/// Orders of a certificate for one name, which count at the authority: five at once, then one an hour.
+const ORDERS: Size = Size { tokens: 5, period: Duration::from_secs(60 * 60) };
 /// Changes by a node that affect its peers: ten at once, then one in ten seconds.
 const NODE_CHANGES: Size = Size { tokens: 10, period: Duration::from_secs(10) };
 /// Timeout for a TLS handshake.
@@ -126,6 +128,23 @@ impl NodeRateLimit {
     /// The time until there is a token; zero if there is one.
     pub(crate) fn wait(&self, node: NodeId, now: Instant) -> Duration {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).wait(&node, now)
+    }
+}
+
+/// Limits the orders of certificates by name. A restart forgets them.
+#[derive(Clone, Debug)]
+pub(crate) struct OrderLimit(Arc<Mutex<Buckets<String>>>);
+
+impl Default for OrderLimit {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Buckets::new(ORDERS))))
+    }
+}
+
+impl OrderLimit {
+    /// Counts an order for a name that a node may have. The error is the time until the next is allowed.
+    pub(crate) fn take(&self, name: &str, now: Instant) -> Result<(), Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(name.to_owned(), now)
     }
 }
 

@@ -32,9 +32,8 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 pub use self::error::ListenError;
-pub(crate) use self::tls_mode::TlsMode;
+pub(crate) use self::{acme::Acme, tls_mode::TlsMode};
 use self::{
-    acme::Acme,
     caller::{CallerLayer, ConnectionInfo},
     listen::TcpListeners,
     tls::{Opened, Tls},
@@ -78,14 +77,14 @@ impl PublicListener {
             TlsMode::Files { certificate, key, host } => {
                 tls = Some(Tls::from_files(root.join(certificate), root.join(key), &host)?);
             }
-            TlsMode::Acme { acme: wanted, host } => {
+            TlsMode::Acme { acme: wanted, host, mesh_names } => {
                 let ca = wanted.ca.as_ref().map(|ca| root.join(ca));
                 if let Some(ca) = &ca {
                     pem::certificates(ca)?;
                 }
                 let folder = paths.state().join("acme");
                 files::make_dir(&folder, 0o700)?;
-                let ours = Arc::new(Acme::load(folder, wanted, ca, host));
+                let ours = Arc::new(Acme::load(folder, wanted, ca, host, mesh_names));
                 tls = Some(Tls::new(ours.clone())?);
                 acme = Some(ours);
             }
@@ -98,6 +97,11 @@ impl PublicListener {
     /// The first listening address.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.listeners.address()
+    }
+
+    /// What orders the certificates, if ACME is set up.
+    pub(crate) fn acme(&self) -> Option<Arc<Acme>> {
+        self.acme.clone()
     }
 
     /// Accepts connections until the coordinator stops. Until the first ACME certificate is issued, TLS fails and plain

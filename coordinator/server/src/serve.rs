@@ -145,7 +145,7 @@ impl Server {
         let relay = EmbeddedRelay::open(&paths, &config).await?;
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
         let counters = open_counters(&paths, config.settings.metrics_listen).await?;
-        let app = App::new(config, store, hub, noise, stop);
+        let app = App::new(config, store, hub, noise, listener.acme(), stop);
         app.tasks.spawn(maintenance::run(app.clone()));
         Ok(Self { app, listener, relay, admin, counters, hold })
     }

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::{Access, CompiledNetwork, Entry, Input, TAGGED};
 use crate::{
     address::Addresses,
+    dns::ExtraDns,
     map::{MapDeltas, View},
     model::{NewNode, Node, Owner, Record, Registrant, User},
     policy::{AddressRanges, RouterAccess},
@@ -306,4 +307,34 @@ proptest! {
             prop_assert_eq!(deltas.next(view, NOW), None, "the same view was told twice");
         }
     }
+}
+
+#[test]
+fn a_public_certificate_is_for_the_names_that_the_admin_gave_to_the_node() {
+    let nodes = [node(1, Owner::tags(vec!["tag:home".to_owned()])), node(2, Owner::User(1))];
+    let records =
+        [("chat", 1), ("rooms", 1), ("nas", 2)].map(|(name, node)| (name.to_owned(), node));
+    let records = records.map(|(name, node)| Record { name, node });
+    let certified = ["chat", "rooms"].map(|label| format!("{label}.home.example.org"));
+    let names = ExtraDns::default().certifying(certified.clone());
+    let input = Input {
+        domain: "home.example.org",
+        users: &[User { id: 1, name: "alice".to_owned(), created: 0 }],
+        nodes: &nodes,
+        records: &records,
+        names: Arc::new(names),
+        policy: &acl::Policy::parse(&crate::policy::first()).unwrap(),
+        policy_revision: 1,
+        online: &BTreeSet::new(),
+        derp: Arc::new(DerpMap::default()),
+        now: NOW,
+    };
+    let compiled = CompiledNetwork::build(&input, None);
+
+    assert_eq!(compiled.certified_names(1), certified);
+    assert_eq!(compiled.view(1).unwrap().dns.cert_domains, certified);
+    assert!(compiled.certified_names(2).is_empty(), "its name is no service's");
+    assert!(compiled.view(2).unwrap().dns.cert_domains.is_empty());
+    let input = Input { names: Arc::default(), ..input };
+    assert!(CompiledNetwork::build(&input, None).certified_names(1).is_empty(), "it is off");
 }

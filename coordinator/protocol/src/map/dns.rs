@@ -25,6 +25,9 @@ pub struct DnsConfig {
     /// Names other than those of the nodes.
     #[serde(deserialize_with = "json::objects", skip_serializing_if = "Vec::is_empty")]
     pub extra_records: Vec<DnsRecord>,
+    /// Names for which the coordinator helps this node to get public certificates.
+    #[serde(deserialize_with = "json::null_default", skip_serializing_if = "Vec::is_empty")]
+    pub cert_domains: Vec<String>,
 }
 
 /// One resolver.

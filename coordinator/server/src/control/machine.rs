@@ -4,14 +4,15 @@ use axum::{Router, http::StatusCode};
 use chassis::endpoint::{self, Served, serve};
 use coordinator_api::public;
 
-use super::{map, register};
+use super::{certificate, map, register};
 use crate::app::Peer;
 
 /// The endpoints.
-pub(crate) fn endpoints() -> [Served<Peer>; 3] {
+pub(crate) fn endpoints() -> [Served<Peer>; 4] {
     [
         serve(&public::REGISTER, register::register),
         serve(&public::MAP, map::map),
+        serve(&public::CERTIFICATE, certificate::certificate),
         serve(&public::MACHINE, not_implemented),
     ]
 }

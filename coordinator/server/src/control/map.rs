@@ -77,7 +77,7 @@ fn map_headers() -> [(header::HeaderName, &'static str); 1] {
 ///
 /// A node that is not in memory may have been added by another coordinator on the same database. It is looked up there, by
 /// few requests at a time, so that strangers cannot overload the database.
-async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Node, Refused> {
+pub(super) async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Node, Refused> {
     let known = peer.app.hub.snapshot();
     let known = known.loaded.nodes.iter().find(|node| node.keys.node == *node_key);
     let node = match known {

@@ -1,4 +1,4 @@
-//! Certificates by ACME (RFC 8555) with the challenge TLS-ALPN-01 (RFC 8737) on the public port.
+//! Certificates by ACME (RFC 8555): the public port's own, and those of the mesh's names for the node that has them.
 //!
 //! ```text
 //!   no certificate ── ordered ──▶ in use ── two thirds of its lifetime ──▶ ordered again
@@ -7,9 +7,11 @@
 //!            retried
 //! ```
 //!
-//! The coordinator runs without a certificate; only TLS handshakes fail.
+//! The coordinator runs without a certificate; only TLS handshakes fail. For a name of the mesh it only answers challenges:
+//! the private key is the node's, which asks again by itself.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     fs::{self, File},
     path::{Path, PathBuf},
@@ -20,83 +22,36 @@ use std::{
 use chassis::{
     durable::{self, Access},
     pem::{self, Validity},
-    state::{Format, StateError},
+    state::StateError,
 };
 use coordinator_api::settings;
-use coordinator_core::time::{Millis, to_rfc3339};
-use instant_acme::{
-    Account, AccountCredentials, AuthorizationStatus, ChallengeType, Identifier, NewAccount,
-    NewOrder, Order, OrderStatus, RetryPolicy,
+use coordinator_core::{
+    signing_request::SigningRequest,
+    time::{Millis, to_rfc3339},
 };
-use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls::{
-    crypto::aws_lc_rs,
-    pki_types::PrivateKeyDer,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::order::AcmeAuthority;
 use super::certificate;
 use crate::{clock, random};
 
+mod order;
+
+pub(crate) use self::order::AcmeError;
+
 /// The ALPN protocol of the challenge (RFC 8737, section 6.2).
 pub(super) const ALPN: &[u8] = b"acme-tls/1";
-/// Timeout for an order.
-const ORDER_TIME: Duration = Duration::from_secs(120);
 /// Wait after the first failed order; doubles with each further one.
 const RETRY_MIN: Duration = Duration::from_secs(60);
 /// Longest wait after a failed order.
 const RETRY_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// Longest sleep before the clock is checked again: the machine may be suspended meanwhile.
 const LOOK: Duration = Duration::from_secs(60 * 60);
-
-const ACCOUNT: Format<StoredAccount> =
-    Format::new(1).remedy(|| "remove it; another account is created at the authority".into());
-
-/// The account at the authority.
-#[derive(Serialize, Deserialize)]
-struct StoredAccount {
-    /// URL of the authority's directory.
-    directory: String,
-    credentials: AccountCredentials,
-}
-
-/// Why an order failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum AcmeError {
-    /// The authority cannot be reached.
-    #[error(
-        "cannot reach the certificate authority at {directory}: check `directory` and `ca` under [tls.acme] in \
-         coordinator.toml, and this machine's Internet connection"
-    )]
-    Unreachable { directory: String, source: instant_acme::Error },
-    /// The authority refused.
-    #[error(
-        "the certificate authority at {directory} issued no certificate for {host}: {reason}; TCP port 443 of {host} \
-         must lead to `listen` in coordinator.toml"
-    )]
-    Refused {
-        directory: String,
-        host: String,
-        /// The authority's message.
-        reason: String,
-    },
-    /// The order timed out.
-    #[error("the order at the certificate authority {0} timed out")]
-    Slow(String),
-    /// The certificate or its key is unusable.
-    #[error("the issued certificate is unusable")]
-    Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The account or the certificate cannot be stored.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// A file.
-    #[error(transparent)]
-    File(#[from] pem::FileError),
-}
 
 /// A certificate and its validity.
 #[derive(Clone, Debug)]
@@ -105,15 +60,14 @@ struct IssuedCertificate {
     life: Validity,
 }
 
-/// Orders and serves the certificate for one host.
-pub(super) struct Acme {
-    settings: settings::Acme,
-    ca: Option<PathBuf>,
+/// Orders and serves the certificate for one host, and orders those of names of the mesh.
+pub(crate) struct Acme {
+    authority: AcmeAuthority,
     host: String,
+    /// Names of the mesh; nothing but challenges is answered for them.
+    mesh_names: BTreeSet<String>,
     folder: PathBuf,
     issued: RwLock<Option<IssuedCertificate>>,
-    /// The certificate that answers the current challenge.
-    proof: RwLock<Option<Arc<CertifiedKey>>>,
 }
 
 impl fmt::Debug for Acme {
@@ -124,10 +78,12 @@ impl fmt::Debug for Acme {
 
 impl ResolvesServerCert for Acme {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().map(str::to_ascii_lowercase);
         if asks(&hello) {
-            return self.proof.read().unwrap_or_else(PoisonError::into_inner).clone();
+            return self.authority.answer(&name?);
         }
-        Some(self.issued()?.certified)
+        let is_elsewhere = name.is_some_and(|name| self.mesh_names.contains(&name));
+        if is_elsewhere { None } else { Some(self.issued()?.certified) }
     }
 }
 
@@ -143,6 +99,7 @@ impl Acme {
         settings: settings::Acme,
         ca: Option<PathBuf>,
         host: String,
+        mesh_names: BTreeSet<String>,
     ) -> Self {
         let path = folder.join(FILE);
         let issued = if path.exists() {
@@ -152,8 +109,8 @@ impl Acme {
         } else {
             None
         };
-        let (issued, proof) = (RwLock::new(issued), RwLock::default());
-        Self { settings, ca, host, folder, issued, proof }
+        let authority = AcmeAuthority::new(settings, ca, folder.join("account.json"));
+        Self { authority, host, mesh_names, folder, issued: RwLock::new(issued) }
     }
 
     fn issued(&self) -> Option<IssuedCertificate> {
@@ -204,100 +161,26 @@ impl Acme {
     }
 
     /// Orders a certificate, stores it and uses it. The public port must be served meanwhile.
-    pub(super) async fn order(&self) -> Result<(), AcmeError> {
-        let directory = &self.settings.directory;
-        let ordered = timeout(ORDER_TIME, self.try_order()).await;
-        *self.proof.write().unwrap_or_else(PoisonError::into_inner) = None;
-        let pem = ordered.map_err(|_| AcmeError::Slow(directory.clone()))??;
+    async fn order(&self) -> Result<(), AcmeError> {
+        let unusable = |error: rcgen::Error| AcmeError::Unusable(error.into());
+        let key = KeyPair::generate().map_err(unusable)?;
+        let mut wanted = CertificateParams::new(vec![self.host.clone()]).map_err(unusable)?;
+        wanted.distinguished_name = DistinguishedName::new();
+        let request = wanted.serialize_request(&key).map_err(unusable)?;
+        let chain = self.authority.order(&self.host, request.der()).await?;
+        let pem = format!("{}\n{chain}", key.serialize_pem());
         let issued = keep(&self.folder, &pem, &self.host, clock::now())?;
         tracing::info!(host = self.host, ends = to_rfc3339(issued.life.ends), "certificate issued");
         *self.issued.write().unwrap_or_else(PoisonError::into_inner) = Some(issued);
         Ok(())
     }
 
-    /// Orders a certificate; returns it with its key, in PEM.
-    async fn try_order(&self) -> Result<String, AcmeError> {
-        let account = self.account().await?;
-        let names = [Identifier::Dns(self.host.clone())];
-        let mut order =
-            account.new_order(&NewOrder::new(&names)).await.map_err(|error| self.failed(error))?;
-        self.prove(&mut order).await?;
-        let status =
-            order.poll_ready(&RetryPolicy::default()).await.map_err(|error| self.failed(error))?;
-        if status == OrderStatus::Invalid {
-            return Err(self.refused(why(&mut order).await));
-        }
-        let unusable = |error: rcgen::Error| AcmeError::Unusable(error.into());
-        let key = KeyPair::generate().map_err(unusable)?;
-        let mut wanted = CertificateParams::new(vec![self.host.clone()]).map_err(unusable)?;
-        wanted.distinguished_name = DistinguishedName::new();
-        let request = wanted.serialize_request(&key).map_err(unusable)?;
-        order.finalize_csr(request.der()).await.map_err(|error| self.failed(error))?;
-        let chain = order.poll_certificate(&RetryPolicy::default()).await;
-        Ok(format!("{}\n{}", key.serialize_pem(), chain.map_err(|error| self.failed(error))?))
-    }
-
-    /// The account at the authority, created if there is none.
-    async fn account(&self) -> Result<Account, AcmeError> {
-        let path = self.folder.join("account.json");
-        let directory = &self.settings.directory;
-        let builder = match &self.ca {
-            Some(ca) => {
-                pem::certificates(ca)?;
-                Account::builder_with_root(ca)
-            }
-            None => Account::builder(),
-        };
-        let builder = builder.map_err(|error| self.failed(error))?;
-        if let Some(kept) = ACCOUNT.read(&path)?
-            && kept.directory == *directory
-        {
-            let account = builder.from_credentials(kept.credentials).await;
-            return account.map_err(|error| self.failed(error));
-        }
-        let contact: Vec<&str> = self.settings.contact.as_deref().into_iter().collect();
-        let wanted = NewAccount {
-            contact: &contact,
-            terms_of_service_agreed: true,
-            only_return_existing: false,
-        };
-        let made = builder.create(&wanted, directory.clone(), None).await;
-        let (account, credentials) = made.map_err(|error| self.failed(error))?;
-        ACCOUNT.write(&path, &StoredAccount { directory: directory.clone(), credentials })?;
-        Ok(account)
-    }
-
-    /// Completes the challenges of an order.
-    async fn prove(&self, order: &mut Order) -> Result<(), AcmeError> {
-        let mut authorizations = order.authorizations();
-        while let Some(authorization) = authorizations.next().await {
-            let mut authorization = authorization.map_err(|error| self.failed(error))?;
-            if authorization.status != AuthorizationStatus::Pending {
-                continue;
-            }
-            let mut challenge =
-                authorization.challenge(ChallengeType::TlsAlpn01).ok_or_else(|| {
-                    self.refused("it does not offer the challenge tls-alpn-01".to_owned())
-                })?;
-            let digest = challenge.key_authorization().digest();
-            let proof = proof(&self.host, digest.as_ref()).map_err(AcmeError::Unusable)?;
-            *self.proof.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(proof));
-            challenge.set_ready().await.map_err(|error| self.failed(error))?;
-        }
-        Ok(())
-    }
-
-    fn failed(&self, error: instant_acme::Error) -> AcmeError {
-        if let instant_acme::Error::Api(problem) = &error {
-            return self.refused(problem.detail.clone().unwrap_or_else(|| problem.to_string()));
-        }
-        AcmeError::Unreachable { directory: self.settings.directory.clone(), source: error }
-    }
-
-    fn refused(&self, reason: String) -> AcmeError {
-        let reason = common::foreign::short(&reason, 300);
-        let (directory, host) = (self.settings.directory.clone(), self.host.clone());
-        AcmeError::Refused { directory, host, reason }
+    /// Orders the certificate of a name of the mesh; returns the chain in PEM. The public port must be served meanwhile.
+    pub(crate) async fn certify(&self, request: &SigningRequest<'_>) -> Result<String, AcmeError> {
+        let SigningRequest { der, name } = request;
+        let chain = self.authority.order(name, der).await?;
+        tracing::info!(name, "certificate issued for a name of the mesh");
+        Ok(chain)
     }
 }
 
@@ -346,37 +229,6 @@ fn retry(failures: u32) -> Duration {
     let wait = RETRY_MIN.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
     let wait = wait.min(RETRY_MAX);
     wait + random::up_to(wait / 5)
-}
-
-/// The authority's message about the failed challenges.
-async fn why(order: &mut Order) -> String {
-    let mut authorizations = order.authorizations();
-    while let Some(authorization) = authorizations.next().await {
-        let Ok(mut authorization) = authorization else { break };
-        let Ok(state) = authorization.refresh().await else { break };
-        let errors = state.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
-        if let Some(error) = errors.into_iter().next() {
-            return error.detail.clone().unwrap_or_else(|| error.to_string());
-        }
-    }
-    "it gave no reason".to_owned()
-}
-
-/// The certificate that answers a challenge (RFC 8737, section 3).
-fn proof(
-    host: &str,
-    digest: &[u8],
-) -> Result<CertifiedKey, Box<dyn std::error::Error + Send + Sync>> {
-    let digest: [u8; 32] = digest.try_into()?;
-    let key = KeyPair::generate()?;
-    let mut params = CertificateParams::new(vec![host.to_owned()])?;
-    params.custom_extensions = vec![CustomExtension::new_acme_identifier(&digest)];
-    let certificate = params.self_signed(&key)?;
-    let key = PrivateKeyDer::try_from(key.serialize_der())?;
-    let chain = vec![certificate.der().clone()];
-    // `CertifiedKey::from_der` refuses the critical extension.
-    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key)?;
-    Ok(CertifiedKey::new(chain, key))
 }
 
 #[cfg(test)]

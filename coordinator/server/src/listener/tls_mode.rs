@@ -1,6 +1,6 @@
 //! How the public port uses TLS, from `[tls]` and `[proxy]` of the settings.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use axum::http::Uri;
 use coordinator_api::{
@@ -8,6 +8,10 @@ use coordinator_api::{
     settings::{Acme, Settings},
 };
 use coordinator_core::forwarded::Network;
+
+/// Last labels of names that no authority certifies (RFC 6761, RFC 7686, RFC 8375, and ICANN's `internal`).
+const PRIVATE: [&str; 8] =
+    ["arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test"];
 
 /// How the public port uses TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +22,8 @@ pub(crate) enum TlsMode {
     Proxied(Vec<Network>),
     /// HTTPS with a certificate for `host` from two files.
     Files { certificate: PathBuf, key: PathBuf, host: String },
-    /// HTTPS with a certificate for `host` by ACME.
-    Acme { acme: Acme, host: String },
+    /// HTTPS with a certificate for `host` by ACME, and certificates for these names of the mesh.
+    Acme { acme: Acme, host: String, mesh_names: BTreeSet<String> },
 }
 
 impl TlsMode {
@@ -59,7 +63,7 @@ impl TlsMode {
                 return Err("[tls] has both a certificate and [tls.acme]: take out certificate and key, or [tls.acme]"
                     .to_owned());
             }
-            return asked(acme, url.host());
+            return asked(acme, url.host(), &settings.network);
         }
         match (&tls.certificate, &tls.key) {
             (Some(certificate), Some(key)) => Ok(Self::Files {
@@ -79,7 +83,7 @@ impl TlsMode {
     }
 }
 
-fn asked(acme: &Acme, host: &str) -> Result<TlsMode, String> {
+fn asked(acme: &Acme, host: &str, network: &str) -> Result<TlsMode, String> {
     let is_name = host.parse::<std::net::IpAddr>().is_err() && host.contains('.');
     if !is_name {
         return Err(format!(
@@ -99,8 +103,33 @@ fn asked(acme: &Acme, host: &str) -> Result<TlsMode, String> {
         Some(contact) if !contact.starts_with("mailto:") => Err(format!(
             "[tls.acme] contact = {contact:?} is not of the form \"mailto:you@example.org\""
         )),
-        Some(_) | None => Ok(TlsMode::Acme { acme: acme.clone(), host: host.to_owned() }),
+        Some(_) | None => {
+            let mesh_names = mesh_names(acme, host, network)?;
+            Ok(TlsMode::Acme { acme: acme.clone(), host: host.to_owned(), mesh_names })
+        }
     }
+}
+
+/// The names of the mesh that get certificates.
+fn mesh_names(acme: &Acme, host: &str, network: &str) -> Result<BTreeSet<String>, String> {
+    if !acme.mesh_names {
+        return Ok(BTreeSet::new());
+    }
+    let top = network.rsplit('.').next().unwrap_or_default();
+    if PRIVATE.contains(&top) {
+        return Err(format!(
+            "[tls.acme] mesh_names = true needs a network below a public domain of your own, not {network}: a network keeps its \
+             name, so remove mesh_names, or set up another network"
+        ));
+    }
+    if host == network || host.ends_with(&format!(".{network}")) {
+        return Err(format!(
+            "[tls.acme] mesh_names = true needs a server_url outside {network}, whose names devices resolve in the mesh: set \
+             another name"
+        ));
+    }
+    let names = services::https_names().into_iter();
+    Ok(names.map(|label| format!("{label}.{network}")).collect())
 }
 
 fn proxied(trusted: &[String]) -> Result<TlsMode, String> {
@@ -162,6 +191,36 @@ mod tests {
             (acme(name, Acme::default(), Some("cert.pem")), "take out certificate"),
         ] {
             let error = refused.unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_mesh_are_certified_below_a_public_domain_alone() {
+        let of = |network: &str, url: &str, mesh_names: bool| {
+            let acme = Acme { mesh_names, ..Acme::default() };
+            let tls = Some(Tls { acme: Some(acme), ..Tls::default() });
+            let (network, server_url) = (network.to_owned(), Some(url.to_owned()));
+            TlsMode::of(&Settings { server_url, tls, network, ..Settings::default() })
+        };
+        let names =
+            |network: &str, mesh_names| match of(network, "https://maru.example.org", mesh_names)
+                .unwrap()
+            {
+                TlsMode::Acme { mesh_names, .. } => mesh_names.into_iter().collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            };
+        let certified = ["chat", "rooms"].map(|label| format!("{label}.home.example.org"));
+        assert_eq!(names("home.example.org", true), certified);
+        assert!(names("home.example.org", false).is_empty());
+        assert!(names("maru.home.arpa", false).is_empty());
+        for (network, url, named) in [
+            ("maru.home.arpa", "https://maru.example.org", "not maru.home.arpa"),
+            ("home.internal", "https://maru.example.org", "not home.internal"),
+            ("home.example.org", "https://maru.home.example.org", "server_url outside"),
+            ("home.example.org", "https://home.example.org", "server_url outside"),
+        ] {
+            let error = of(network, url, true).unwrap_err();
             assert!(error.contains(named), "{error}");
         }
     }

@@ -1,8 +1,7 @@
 //! A certificate from Pebble, the test authority of Let's Encrypt, by ACME.
 
 use std::{
-    env,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -12,12 +11,11 @@ use coordinator::config::Config;
 use coordinator_api::settings::{Acme, Settings, Tls};
 use hyper::Method;
 use serde_json::json;
-use testkit::{eventually, eventually_within};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-    time::timeout,
+use testkit::{
+    eventually, eventually_within,
+    pebble::{Pebble, names},
 };
+use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     device::Device,
@@ -27,12 +25,12 @@ use crate::{
 };
 
 /// The name that is proved.
-const NAME: &str = "maru.example.org";
+pub(crate) const NAME: &str = "maru.example.org";
 /// Life of a certificate, in seconds.
 const LIFE_S: u64 = 20;
 
 /// Ended when dropped.
-struct Program(Child);
+pub(crate) struct Program(Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -41,57 +39,23 @@ impl Drop for Program {
     }
 }
 
-/// An authority at `address`, which asks `dns` for names and proves them at the port of `coordinator`.
-fn pebble(folder: &Path, address: SocketAddr, dns: SocketAddr, coordinator: SocketAddr) -> Program {
-    let config = json!({ "pebble": {
-        "listenAddress": address.to_string(),
-        "managementListenAddress": lab::free_port().unwrap().to_string(),
-        "certificate": folder.join("cert.pem"),
-        "privateKey": folder.join("key.pem"),
-        "httpPort": 1,
-        "tlsPort": coordinator.port(),
-        "profiles": { "default": { "description": "short", "validityPeriod": LIFE_S } },
-    } });
-    let file = folder.join("pebble.json");
-    std::fs::write(&file, config.to_string()).unwrap();
-    let program = env::var_os("MARU_PEBBLE").expect("cargo xtask names the program in MARU_PEBBLE");
-    let mut pebble = Command::new(program);
-    pebble.arg("-config").arg(file).arg("-dnsserver").arg(dns.to_string()).arg("-strict");
-    pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "0");
-    Program(pebble.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
-}
-
-/// Answers that every name is at 127.0.0.1, over TCP, which Pebble wants; its address.
-async fn names() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let Ok(len) = stream.read_u16().await else { continue };
-            let mut query = vec![0; len.into()];
-            if stream.read_exact(&mut query).await.is_err() {
-                continue;
-            }
-            let answer = here(&query);
-            let _ = stream.write_u16(u16::try_from(answer.len()).unwrap()).await;
-            let _ = stream.write_all(&answer).await;
-        }
-    });
-    address
-}
-
-/// The answer to one question, which follows a head of 12 bytes: a name that ends with a zero byte, type and class.
-fn here(query: &[u8]) -> Vec<u8> {
-    let name = query[12..].iter().position(|byte| *byte == 0).unwrap();
-    let question = &query[12..12 + name + 5];
-    let is_a = question[name + 1..name + 3] == [0, 1];
-    let mut answer = query[..2].to_vec();
-    answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
-    answer.extend(question);
-    if is_a {
-        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
-    }
-    answer
+/// An authority at `address`, which proves names at the port of `coordinator`.
+pub(crate) fn pebble(folder: &Path, address: SocketAddr, coordinator: SocketAddr) -> Program {
+    let dns = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let management = lab::free_port().unwrap();
+    let (tls_port, address_of_names) = (coordinator.port(), dns.local_addr().unwrap());
+    let pebble = Pebble {
+        folder,
+        listen: address,
+        management,
+        dns: address_of_names,
+        tls_port,
+        life_s: LIFE_S,
+    };
+    names(dns, Ipv4Addr::LOCALHOST);
+    let mut command = Command::new(Pebble::program());
+    pebble.configure(&mut command).unwrap();
+    Program(command.spawn().unwrap())
 }
 
 /// The certificate that is shown.
@@ -101,7 +65,7 @@ async fn shown(address: SocketAddr) -> Vec<u8> {
 }
 
 /// Waits until the address is listened on.
-async fn listening(address: SocketAddr) {
+pub(crate) async fn listening(address: SocketAddr) {
     eventually("it listens", async || tokio::net::TcpStream::connect(address).await).await;
 }
 
@@ -110,6 +74,7 @@ fn config(listen: SocketAddr, authority: SocketAddr, folder: &Path) -> Config {
         directory: format!("https://{authority}/dir"),
         contact: Some("mailto:admin@example.org".to_owned()),
         ca: Some(folder.join("ca.pem")),
+        mesh_names: false,
     };
     let tls = Some(Tls { acme: Some(acme), ..Tls::default() });
     let server_url = Some(format!("https://{NAME}"));
@@ -168,7 +133,7 @@ async fn a_certificate_is_issued_and_renewed_and_stays_where_the_authority_is_go
     let [listen, authority] = [(); 2].map(|()| lab::free_port().unwrap());
     let config = config(listen, authority, folder.path());
 
-    let pebble = pebble(folder.path(), authority, names().await, listen);
+    let pebble = pebble(folder.path(), authority, listen);
     listening(authority).await;
     let mut coordinator = Coordinator::with(config, None).await;
     // What fails once is tried again after a minute.
@@ -200,7 +165,7 @@ async fn an_authority_that_cannot_prove_the_name_is_quoted() {
     std::fs::write(folder.path().join("ca.pem"), ours.pem()).unwrap();
     let [listen, authority, elsewhere] = [(); 3].map(|()| lab::free_port().unwrap());
     let config = config(listen, authority, folder.path());
-    let _pebble = pebble(folder.path(), authority, names().await, elsewhere);
+    let _pebble = pebble(folder.path(), authority, elsewhere);
     listening(authority).await;
     let root = tempfile::tempdir().unwrap();
     relay_was_here(root.path(), &config).await;

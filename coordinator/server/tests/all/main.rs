@@ -23,6 +23,7 @@ mod https;
 mod killed;
 mod listener;
 mod map;
+mod mesh_certificates;
 mod metrics;
 mod nginx;
 mod openapi;
