@@ -104,8 +104,21 @@ fn values(status: &Status) -> Vec<String> {
         relay.map(|relay| format!("{} ({})", relay.name, connected(relay.connected))),
         gateway.map(|gateway| format!("{} {}", gateway.host, addresses(&gateway.addresses))),
         fingerprint.map(|fingerprint| fingerprint.to_string()),
+        Some(certificates(status)),
     ];
     values.into_iter().map(Option::unwrap_or_default).collect()
+}
+
+/// The public certificates, and why there is none.
+fn certificates(status: &Status) -> String {
+    let said = status.certificates.iter().flat_map(|certificate| {
+        let name = &certificate.name;
+        let ends = certificate.ends.as_ref().map(|ends| message!("status-certificate", name, ends));
+        let problem = problem::of_certificate(certificate);
+        let problem = problem.map(|problem| message!("status-no-certificate", name, problem));
+        ends.into_iter().chain(problem)
+    });
+    said.map(|text| text.to_string()).collect::<Vec<_>>().join("; ")
 }
 
 fn next(state: State) -> Message {
@@ -121,6 +134,19 @@ fn next(state: State) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn public_certificates_are_shown_with_what_is_wrong() {
+        let status: Status = serde_json::from_value(serde_json::json!({
+            "state": "running", "version": "0", "certificates": [
+                { "name": "chat.home.example.org", "ends": "2027-01-01T00:00:00Z" },
+                { "name": "rooms.home.example.org", "problem": "the authority said no" },
+            ],
+        }))
+        .unwrap();
+        let shown = "chat.home.example.org until 2027-01-01T00:00:00Z; rooms.home.example.org: the authority said no";
+        assert_eq!(certificates(&status), shown);
+    }
 
     #[test]
     fn simulated_evidence_is_shown_and_nothing_where_there_is_none() {

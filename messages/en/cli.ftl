@@ -191,7 +191,7 @@ device-extended = extended until { $until }: { $device }
 device-extended-for-ever = the key never expires: { $device }
 
 ## status
-status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | gateway | gateway's fingerprint | rooms | AI in rooms | confidential
+status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | gateway | gateway's fingerprint | public certificates | rooms | AI in rooms | confidential
 status-state =
     { $state ->
         [needs_join] needs join
@@ -200,6 +200,8 @@ status-state =
         [running] running
        *[expired] expired
     }
+status-certificate = { $name } until { $ends }
+status-no-certificate = { $name }: { $problem }
 status-rooms-answer = { $server } answers
 status-rooms-silent = { $server } does not answer
 status-ai-device = { $user_id }, device { $device_id }, key { $key }
@@ -732,6 +734,7 @@ service-not-ready = { $name } is not ready yet
 fix-read-log = read { $path }, then stop `maru up` and start it again
 apps-untrusted-proxy = devices reach { $server } over a proxy that is not trusted, so they all count as one
 fix-proxy = name the proxy's address in `trusted` under [proxy] in etc/maru/coordinator.toml
+fix-public-certificate = from outside, TCP port 443 of that name must lead to the coordinator; apps go on with the certificate so far, or that of the network's own authority
 apps-ok = { $server } is where stock apps expect HTTPS
 fix-see-status = see `maru status`
 agent-node = this device is a node

@@ -191,7 +191,7 @@ device-extended = 기기의 키를 { $until }까지 연장했습니다: { $devic
 device-extended-for-ever = 기기의 키가 만료되지 않습니다: { $device }
 
 ## status
-status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 게이트웨이 | 게이트웨이 지문 | 방 | 방의 AI | 기밀 모델
+status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 게이트웨이 | 게이트웨이 지문 | 공개 인증서 | 방 | 방의 AI | 기밀 모델
 status-state =
     { $state ->
         [needs_join] 참여 필요
@@ -200,6 +200,8 @@ status-state =
         [running] 실행 중
        *[expired] 만료됨
     }
+status-certificate = { $name }: { $ends }까지
+status-no-certificate = { $name }: { $problem }
 status-rooms-answer = { $server }: 응답합니다
 status-rooms-silent = { $server }: 응답하지 않습니다
 status-ai-device = { $user_id }, 기기 { $device_id }, 키 { $key }
@@ -729,6 +731,7 @@ service-not-ready = { $name }: 아직 준비되지 않았습니다
 fix-read-log = { $path } 로그를 확인한 다음 `maru up`을 멈췄다가 다시 시작하세요
 apps-untrusted-proxy = 기기가 신뢰하지 않는 프록시를 거쳐 { $server }에 접속하므로 모두 같은 기기로 취급됩니다
 fix-proxy = etc/maru/coordinator.toml의 [proxy]에 있는 `trusted`에 프록시의 주소를 적으세요
+fix-public-certificate = 바깥에서 그 이름의 TCP 포트 443이 코디네이터로 이어져야 합니다. 그동안 앱에는 지금까지의 인증서나 네트워크 자체 인증 기관의 인증서가 쓰입니다
 apps-ok = { $server }: 일반 앱이 HTTPS로 접속하는 주소입니다
 fix-see-status = `maru status`를 보세요
 agent-node = 이 기기는 네트워크의 노드입니다

@@ -5,7 +5,7 @@ use std::{os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 use chassis::unix::ConnectError;
 use coordinator_api::{endpoints::HEALTH, invitation::ServerUrl};
 use messages::{Message, message};
-use node_agent_api::{State, endpoints::STATUS};
+use node_agent_api::{Certificate, State, Status, endpoints::STATUS};
 use services::{
     AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, TELMEET_SERVICE, links,
 };
@@ -46,12 +46,12 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         }
         findings.push(coordinator(root).await);
         findings.extend(reach(root));
-        findings.push(agent(root).await);
+        findings.extend(agent(root).await);
     } else {
         let joined = LOCAL_API.path(root).exists();
         findings.extend(free_ports(root, joined));
         if joined {
-            findings.push(agent(root).await);
+            findings.extend(agent(root).await);
         }
     }
     findings
@@ -240,20 +240,44 @@ fn reach(root: &Path) -> Option<Finding> {
     })
 }
 
-async fn agent(root: &Path) -> Finding {
+async fn agent(root: &Path) -> Vec<Finding> {
     let asked = async { Client::agent(root).call(&STATUS, &[], &()).await };
     match asked.await {
-        Ok(status) if status.version != VERSION => version("agent", &status.version),
-        Ok(status) if let Some(problem) = problem::of(&status) => {
-            Finding::warning("agent", problem, message!("fix-see-status"))
+        Ok(status) => {
+            let certificates = status.certificates.iter().map(public_certificate);
+            [device(&status)].into_iter().chain(certificates).collect()
         }
-        Ok(status) if status.state != State::Running => Finding::warning(
-            "agent",
-            message!("agent-state", state = output::word(&status.state)),
-            message!("fix-see-status"),
-        ),
-        Ok(_) => Finding::ok("agent", message!("agent-node")),
-        Err(error) => Finding::error("agent", format!("{error:#}"), message!("fix-agent")),
+        Err(error) => vec![Finding::error("agent", format!("{error:#}"), message!("fix-agent"))],
+    }
+}
+
+/// How this device stands.
+fn device(status: &Status) -> Finding {
+    if status.version != VERSION {
+        return version("agent", &status.version);
+    }
+    if let Some(problem) = problem::of(status) {
+        return Finding::warning("agent", problem, message!("fix-see-status"));
+    }
+    if status.state != State::Running {
+        let text = message!("agent-state", state = output::word(&status.state));
+        return Finding::warning("agent", text, message!("fix-see-status"));
+    }
+    Finding::ok("agent", message!("agent-node"))
+}
+
+/// A name's public certificate. Without one there is that of the network's own authority.
+fn public_certificate(certificate: &Certificate) -> Finding {
+    let (id, name) = ("public-certificate", &certificate.name);
+    match problem::of_certificate(certificate) {
+        Some(problem) => {
+            let text = message!("status-no-certificate", name, problem);
+            Finding::warning(id, text, message!("fix-public-certificate"))
+        }
+        None => {
+            let ends = certificate.ends.as_deref().unwrap_or_default();
+            Finding::ok(id, message!("status-certificate", name, ends))
+        }
     }
 }
 

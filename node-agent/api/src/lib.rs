@@ -103,6 +103,25 @@ pub struct Status {
     /// Packets and datagrams that were dropped since the interface was made, by cause.
     #[serde(default)]
     pub drops: BTreeMap<String, u64>,
+    /// The public certificates of names that this node offers over HTTPS; none if the coordinator orders none for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Certificate>,
+}
+
+/// The public certificate of a name that this node offers over HTTPS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Certificate {
+    /// The name, such as `rooms.home.example.org`.
+    pub name: String,
+    /// When the one in use ends (RFC 3339); `None` if there is none.
+    #[serde(default)]
+    pub ends: Option<String>,
+    /// Why there is none, or no newer one.
+    #[serde(default)]
+    pub problem: Option<String>,
+    /// The message that says the same in other languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem_message: Option<ProblemMessage>,
 }
 
 /// This node.

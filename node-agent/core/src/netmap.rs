@@ -11,7 +11,7 @@ mod view;
 
 pub use map::{Error, Naming, Netmap};
 pub use message::decode;
-pub use view::{Caller, Gateway, TunnelPeer, label, parse_time};
+pub use view::{Caller, Gateway, TunnelPeer, format_time, label, parse_time};
 
 #[cfg(test)]
 mod tests;

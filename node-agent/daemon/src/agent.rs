@@ -1,6 +1,7 @@
 //! State that the agent's parts share: keys, membership, map, progress.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
     time::SystemTime,
@@ -19,7 +20,10 @@ use crate::{
     backoff::Backoff,
     config::{Config, Paths},
     dns::forward::Forwarder,
-    https::authority::{Authority, AuthorityError},
+    https::{
+        authority::{Authority, AuthorityError},
+        public::{CertificateState, StoredCertificate},
+    },
     relay::HomeRegion,
     state::{self, Membership, State, StateError},
 };
@@ -110,6 +114,8 @@ pub(crate) struct Agent {
     pub(crate) home: watch::Sender<Option<HomeRegion>>,
     /// The backoff between attempts to register. A new node key does not reset it.
     pub(crate) attempts: Backoff,
+    /// How the public certificates stand, by name.
+    certificates: Mutex<BTreeMap<String, CertificateState>>,
     state: Mutex<State>,
     /// Held while the map's file is written or removed.
     map_file: Mutex<()>,
@@ -135,6 +141,7 @@ impl Agent {
             report: watch::Sender::default(),
             home: watch::Sender::default(),
             attempts: Backoff::default(),
+            certificates: Mutex::default(),
             state: Mutex::new(state),
             map_file: Mutex::default(),
             device: RwLock::default(),
@@ -192,6 +199,16 @@ impl Agent {
         let authority = Authority::create(network)?;
         self.change_state(|state| state.authority = Some(authority.clone()));
         Ok(authority)
+    }
+
+    /// The stored public certificates.
+    pub(crate) fn certificates(&self) -> Vec<StoredCertificate> {
+        self.state().certificates.clone()
+    }
+
+    /// How the public certificates stand, by name.
+    pub(crate) fn certificate_states(&self) -> MutexGuard<'_, BTreeMap<String, CertificateState>> {
+        self.certificates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the state and stores it. If that fails, the error is logged and the change lasts until the agent stops.

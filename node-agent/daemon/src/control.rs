@@ -22,6 +22,7 @@ use node_agent_core::registration::{self, Action, Registration, Status};
 
 use crate::{agent::Agent, state::Membership};
 
+pub(crate) mod certificate;
 pub mod channel;
 mod map;
 pub mod server;

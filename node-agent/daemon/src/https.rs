@@ -6,7 +6,8 @@
 //! ```
 //!
 //! TLS ends here, so that no service has a key. The header names what the handshake was for
-//! ([`mesh_identity::Header::authority`]); the service refuses a request with another `Host`.
+//! ([`mesh_identity::Header::authority`]); the service refuses a request with another `Host`. The certificates are those of the
+//! network's own [`authority`], or [`public`] ones, which [`orders`] gets through the coordinator.
 //!
 //! A handshake holds a place for [`HANDSHAKE`] at most, and a node only some of the places, so that it cannot keep others out.
 
@@ -45,7 +46,9 @@ use crate::{
 
 pub(crate) mod authority;
 mod certificates;
+mod orders;
 pub(crate) mod page;
+pub(crate) mod public;
 
 use authority::{Authority, AuthorityError};
 use certificates::Certificates;
@@ -122,7 +125,7 @@ pub(crate) async fn run(agent: Arc<Agent>, mut access: watch::Receiver<Arc<Acces
 
 /// Listens on the addresses, and keeps the certificates fresh.
 fn serve_network(
-    agent: &Agent,
+    agent: &Arc<Agent>,
     network: &Domain,
     addresses: &[SocketAddr],
     access: &watch::Receiver<Arc<AccessSnapshot>>,
@@ -134,6 +137,8 @@ fn serve_network(
     for address in addresses {
         tasks.spawn(listen(*address, Arc::clone(&front)));
     }
+    let hosts = front.ports.keys().cloned().collect();
+    tasks.spawn(orders::run(Arc::clone(agent), Arc::clone(&front.certificates), hosts));
     tasks.spawn(async move {
         loop {
             sleep(LOOK).await;

@@ -13,7 +13,10 @@ use control_protocol::key::{DiscoPrivate, MachinePrivate, MachinePublic, NodePri
 use node_agent_core::netmap::{Naming, Netmap};
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Paths, https::authority::Authority};
+use crate::{
+    config::Paths,
+    https::{authority::Authority, public::StoredCertificate},
+};
 
 const STATE: Format<State> = Format::new(1).remedy(|| REMEDY.into());
 const NETMAP: Format<Netmap> = Format::new(1).remedy(|| REMEDY.into());
@@ -56,6 +59,9 @@ pub(crate) struct State {
     /// The authority that certifies this node's names, if it offers HTTPS.
     #[serde(default)]
     pub(crate) authority: Option<Authority>,
+    /// Public certificates of this node's names, if the coordinator orders them.
+    #[serde(default)]
+    pub(crate) certificates: Vec<StoredCertificate>,
 }
 
 /// The coordinator that this device belongs to, or is joining.
@@ -105,6 +111,7 @@ impl State {
             membership: None,
             former: None,
             authority: None,
+            certificates: Vec::new(),
         })
     }
 

@@ -227,6 +227,12 @@ pub fn parse_time(text: &str) -> Option<SystemTime> {
     (time >= jiff::Timestamp::UNIX_EPOCH).then(|| time.into())
 }
 
+/// Writes an RFC 3339 time; `None` if it has more than four digits for the year.
+#[must_use]
+pub fn format_time(time: SystemTime) -> Option<String> {
+    jiff::Timestamp::try_from(time).ok().map(|time| time.to_string())
+}
+
 fn mesh_addresses(node: &Node) -> Vec<IpAddr> {
     node.addresses.iter().map(IpNet::addr).filter(|address| mesh::contains(*address)).collect()
 }

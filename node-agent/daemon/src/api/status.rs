@@ -6,8 +6,10 @@ use std::{
 };
 
 use messages::Message;
-use node_agent_api::{Coordinator, Gateway, Peer, ProblemMessage, Relay, SelfNode, State, Status};
-use node_agent_core::netmap::{Netmap, parse_time};
+use node_agent_api::{
+    Certificate, Coordinator, Gateway, Peer, ProblemMessage, Relay, SelfNode, State, Status,
+};
+use node_agent_core::netmap::{Netmap, format_time, parse_time};
 use wireguard_device::{Path, PeerStats};
 
 use crate::agent::{Agent, InterfaceState};
@@ -46,7 +48,19 @@ pub(super) fn of(agent: &Agent) -> Status {
             addresses: gateway.addresses,
         }),
         drops: drops(agent),
+        certificates: certificates(agent),
     }
+}
+
+fn certificates(agent: &Agent) -> Vec<Certificate> {
+    let states = agent.certificate_states().clone();
+    let told = states.into_iter().map(|(name, state)| Certificate {
+        name,
+        ends: state.ends.and_then(format_time),
+        problem: state.problem.as_ref().map(ToString::to_string),
+        problem_message: state.problem.and_then(Message::into_parts).map(ProblemMessage::from),
+    });
+    told.collect()
 }
 
 /// The state of this device, and the error of this machine's that keeps it from running. A node is running once the

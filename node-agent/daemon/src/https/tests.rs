@@ -11,7 +11,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client};
 
-use super::*;
+use super::{
+    public::{StoredCertificate, tests::PublicAuthority},
+    *,
+};
 use crate::service::tests::access;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -69,10 +72,18 @@ impl Fixture {
 
     /// Begins TLS for a name as the second node, which trusts the network's root or nothing.
     async fn tls(&self, name: &str, trusts: bool) -> io::Result<client::TlsStream<TcpStream>> {
+        self.tls_by(name, trusts.then_some(self.front.authority.root.as_str())).await
+    }
+
+    /// Begins TLS for a name as the second node, which trusts this root in PEM alone.
+    async fn tls_by(
+        &self,
+        name: &str,
+        root: Option<&str>,
+    ) -> io::Result<client::TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
-        if trusts {
-            let root = self.front.authority.root.as_bytes();
-            roots.add(CertificateDer::from_pem_slice(root).unwrap()).unwrap();
+        if let Some(root) = root {
+            roots.add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap()).unwrap();
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
@@ -242,4 +253,29 @@ async fn the_code_on_the_page_is_its_own_address() {
     assert_eq!(found.len(), 1);
     let read = found.remove(0).unwrap().decode().unwrap().payload;
     assert_eq!(String::from_utf8(read).unwrap(), "http://rooms.maru.home.arpa:443/");
+}
+
+#[tokio::test]
+async fn a_public_certificate_is_shown_from_its_coming_on_and_open_connections_stay() {
+    let fixture = fixture();
+    let name = "rooms.maru.home.arpa";
+    let mut client = fixture.tls(name, true).await.unwrap();
+    let (_, mut service) = heard(&fixture.services[1]).await;
+    let (authority, now) = (PublicAuthority::new(), SystemTime::now());
+    let (key, request) = public::request(name).unwrap();
+    let chain = authority.issue(&request, name, now - DAY);
+    let stored = StoredCertificate { host: name.to_owned(), chain, key: key.serialize_pem() };
+
+    fixture.front.certificates.publish(name.to_owned(), stored.check(now).unwrap());
+
+    service.write_all(b"still").await.unwrap();
+    let mut got = [0; 5];
+    client.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"still");
+    fixture.tls_by(name, Some(&authority.pem())).await.unwrap();
+    let other = fixture.tls_by("chat.maru.home.arpa", Some(&authority.pem())).await;
+    assert!(other.unwrap_err().to_string().contains("UnknownIssuer"), "it has none");
+    assert!(fixture.tls("chat.maru.home.arpa", true).await.is_ok());
+    let after = fixture.front.certificates.of(name, now + 90 * DAY).unwrap();
+    assert_ne!(after.cert, stored.check(now).unwrap().certified.cert, "the network's own");
 }

@@ -11,4 +11,5 @@ mod https;
 mod load;
 mod mesh;
 mod mesh_https;
+mod public_certificate;
 mod rights;

@@ -24,7 +24,7 @@ const SERVICE: &str = "hostname = \"server\"\n[[service]]\nname = \"echo\"\nport
 const NAME: &str = "rooms.maru.home.arpa";
 
 /// The authority that a node's agent tells, once it can.
-fn authority(node: &Node) -> Value {
+pub(crate) fn authority(node: &Node) -> Value {
     eventually("the authority", || {
         let (status, body) = ask(&node.socket(), "GET", "/v1/authority", None);
         (status == 200).then_some(body)
@@ -32,7 +32,7 @@ fn authority(node: &Node) -> Value {
 }
 
 /// Says hello over TLS to `name` at the home node; `root` is the only certificate that is trusted.
-fn hello(node: &Node, home: &str, name: &str, root: &str) -> std::io::Result<String> {
+pub(crate) fn hello(node: &Node, home: &str, name: &str, root: &str) -> std::io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
