@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use common::mesh;
 use control_protocol::{
     admit::AdmitRequest,
+    certificate::{CertificateRequest, CertificateResponse},
     frame,
     key_response::KeyResponse,
     map::{DerpMap, MapRequest, MapResponse},
@@ -77,5 +78,7 @@ fuzz_target!(|input: &[u8]| {
     fuzz::json::<KeyResponse>(body);
     fuzz::json::<DerpMap>(body);
     fuzz::json::<AdmitRequest>(body);
+    fuzz::json::<CertificateRequest>(body);
+    fuzz::json::<CertificateResponse>(body);
     map(body);
 });
