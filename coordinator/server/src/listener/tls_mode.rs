@@ -203,13 +203,11 @@ mod tests {
             let (network, server_url) = (network.to_owned(), Some(url.to_owned()));
             TlsMode::of(&Settings { server_url, tls, network, ..Settings::default() })
         };
-        let names =
-            |network: &str, mesh_names| match of(network, "https://maru.example.org", mesh_names)
-                .unwrap()
-            {
-                TlsMode::Acme { mesh_names, .. } => mesh_names.into_iter().collect::<Vec<_>>(),
-                other => panic!("{other:?}"),
-            };
+        let names = |network: &str, mesh_names| {
+            let mode = of(network, "https://maru.example.org", mesh_names).unwrap();
+            let TlsMode::Acme { mesh_names, .. } = mode else { panic!("{mode:?}") };
+            mesh_names.into_iter().collect::<Vec<_>>()
+        };
         let certified = ["chat", "rooms"].map(|label| format!("{label}.home.example.org"));
         assert_eq!(names("home.example.org", true), certified);
         assert!(names("home.example.org", false).is_empty());

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     certificates::Certificates,
-    public::{self, CertificateState, PublicCertificate, StoredCertificate, Unusable},
+    public::{self, CertificateError, CertificateState, PublicCertificate, StoredCertificate},
 };
 use crate::{agent::Agent, backoff::jitter, control::certificate};
 
@@ -31,7 +31,7 @@ const RETRY_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 const LOOK: Duration = Duration::from_secs(60 * 60);
 
 /// What becomes of a signing request: a chain in PEM, or why there is none.
-type Answer = Result<String, Message>;
+type OrderResult = Result<String, Message>;
 
 /// Orders certificates for those of `hosts` that the coordinator offers, as long as the future is polled.
 pub(super) async fn run(
@@ -85,7 +85,7 @@ impl Orders {
     }
 
     /// Orders what is missing or due of the names that the coordinator offers; returns how long nothing else is.
-    async fn tend<F: Future<Output = Answer>>(
+    async fn tend<F: Future<Output = OrderResult>>(
         &mut self,
         offered: &[String],
         order: &impl Fn(String) -> F,
@@ -110,7 +110,7 @@ impl Orders {
     }
 
     /// Orders one certificate; returns the wait until the next order of the name.
-    async fn attempt<F: Future<Output = Answer>>(
+    async fn attempt<F: Future<Output = OrderResult>>(
         &mut self,
         host: &str,
         order: &impl Fn(String) -> F,
@@ -136,12 +136,13 @@ impl Orders {
     }
 
     /// Orders one certificate, checks and stores it, and takes it into use.
-    async fn order<F: Future<Output = Answer>>(
+    async fn order<F: Future<Output = OrderResult>>(
         &self,
         host: &str,
         order: &impl Fn(String) -> F,
     ) -> Result<PublicCertificate, Message> {
-        let unusable = |reason: Unusable| message!("problem-agent-certificate-unusable", reason);
+        let unusable =
+            |reason: CertificateError| message!("problem-agent-certificate-unusable", reason);
         let (key, request) = public::request(host).map_err(unusable)?;
         let chain = order(request).await?;
         let stored = StoredCertificate { host: host.to_owned(), chain, key: key.serialize_pem() };

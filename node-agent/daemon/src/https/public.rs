@@ -26,7 +26,7 @@ const CHAIN_MAX: usize = 8;
 
 /// Why a chain is not used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unusable {
+pub(crate) enum CertificateError {
     /// No key or signing request can be made.
     #[error("no key can be made")]
     Make(#[from] rcgen::Error),
@@ -45,7 +45,7 @@ pub(crate) enum Unusable {
 }
 
 /// A new key for a name, and its signing request in PEM.
-pub(crate) fn request(host: &str) -> Result<(KeyPair, String), Unusable> {
+pub(crate) fn request(host: &str) -> Result<(KeyPair, String), CertificateError> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(vec![host.to_owned()])?;
     params.distinguished_name = DistinguishedName::new();
@@ -73,23 +73,25 @@ impl fmt::Debug for StoredCertificate {
 
 impl StoredCertificate {
     /// Checks that it can be used at `now`.
-    pub(crate) fn check(&self, now: SystemTime) -> Result<PublicCertificate, Unusable> {
+    pub(crate) fn check(&self, now: SystemTime) -> Result<PublicCertificate, CertificateError> {
         let chain = CertificateDer::pem_slice_iter(self.chain.as_bytes()).take(CHAIN_MAX);
-        let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(|_| Unusable::Broken)?;
-        let first = chain.first().ok_or(Unusable::Broken)?;
-        let life = Validity::of(first).ok_or(Unusable::Broken)?;
-        let name = ServerName::try_from(&*self.host).map_err(|_| Unusable::Broken)?;
-        let parsed = ParsedCertificate::try_from(first).map_err(Unusable::Name)?;
-        verify_server_name(&parsed, &name).map_err(Unusable::Name)?;
+        let chain: Vec<_> =
+            chain.collect::<Result<_, _>>().map_err(|_| CertificateError::Broken)?;
+        let first = chain.first().ok_or(CertificateError::Broken)?;
+        let life = Validity::of(first).ok_or(CertificateError::Broken)?;
+        let name = ServerName::try_from(&*self.host).map_err(|_| CertificateError::Broken)?;
+        let parsed = ParsedCertificate::try_from(first).map_err(CertificateError::Name)?;
+        verify_server_name(&parsed, &name).map_err(CertificateError::Name)?;
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes());
-        let key = key.map_err(|_| Unusable::Broken)?;
+        let key = key.map_err(|_| CertificateError::Broken)?;
         let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
-        let certified = Arc::new(certified.map_err(Unusable::Key)?);
+        let certified = Arc::new(certified.map_err(CertificateError::Key)?);
         let at = |millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
-        let at = |millis: i64| u64::try_from(millis).ok().and_then(at).ok_or(Unusable::Broken);
+        let at =
+            |millis: i64| u64::try_from(millis).ok().and_then(at).ok_or(CertificateError::Broken);
         let (begins, ends) = (at(life.begins)?, at(life.ends)?);
         let certificate = PublicCertificate { certified, begins, ends };
-        if certificate.is_valid(now) { Ok(certificate) } else { Err(Unusable::Time) }
+        if certificate.is_valid(now) { Ok(certificate) } else { Err(CertificateError::Time) }
     }
 }
 

@@ -82,9 +82,9 @@ pub(super) struct AcmeAuthority {
 }
 
 /// Removes the answer to a challenge when the order has ended, also when it was abandoned.
-struct Answering<'a>(&'a AcmeAuthority, &'a str);
+struct PendingChallenge<'a>(&'a AcmeAuthority, &'a str);
 
-impl Drop for Answering<'_> {
+impl Drop for PendingChallenge<'_> {
     fn drop(&mut self) {
         let Self(authority, host) = *self;
         authority.answers().remove(host);
@@ -111,7 +111,7 @@ impl AcmeAuthority {
     /// meanwhile.
     pub(super) async fn order(&self, host: &str, request: &[u8]) -> Result<String, AcmeError> {
         let _turn = self.turn.lock().await;
-        let _answering = Answering(self, host);
+        let _pending = PendingChallenge(self, host);
         let ordered = timeout(ORDER_TIME, self.try_order(host, request)).await;
         ordered.map_err(|_| AcmeError::Slow(self.settings.directory.clone()))?
     }

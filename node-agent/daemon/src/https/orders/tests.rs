@@ -55,7 +55,7 @@ async fn what_the_coordinator_offers_is_ordered_used_and_found_again() {
 
     assert_eq!(wait, LOOK);
     assert!(shown(&orders, ROOMS) && !shown(&orders, CHAT), "nobody offered the other");
-    let never = |_| -> Ready<Answer> { panic!("it is not due") };
+    let never = |_| -> Ready<OrderResult> { panic!("it is not due") };
     orders.tend(&offered(&[ROOMS]), &never).await;
     let stored = std::fs::read_to_string(Paths::new(root.path()).state()).unwrap();
     assert_eq!(stored.matches("BEGIN PRIVATE KEY").count(), 1);

@@ -19,9 +19,9 @@ const POINT_LEN: usize = 65;
 pub(crate) struct PublicAuthority(CertifiedIssuer<'static, KeyPair>);
 
 /// The key of a signing request.
-struct AskedKey(Vec<u8>);
+struct RequestedKey(Vec<u8>);
 
-impl PublicKeyData for AskedKey {
+impl PublicKeyData for RequestedKey {
     fn der_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -47,7 +47,7 @@ impl PublicAuthority {
     pub(crate) fn issue(&self, request: &str, host: &str, begins: SystemTime) -> String {
         let request = CertificateSigningRequestDer::from_pem_slice(request.as_bytes()).unwrap();
         let at = request.windows(P256.len()).position(|it| it == P256).unwrap() + P256.len();
-        let key = AskedKey(request[at..at + POINT_LEN].to_vec());
+        let key = RequestedKey(request[at..at + POINT_LEN].to_vec());
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         let since_epoch = begins.duration_since(SystemTime::UNIX_EPOCH).unwrap();
         params.not_before = date_time_ymd(1970, 1, 1) + since_epoch;
@@ -74,15 +74,15 @@ fn only_a_certificate_for_our_key_our_name_and_now_is_used() {
     assert_eq!(used.due_in(now + 60 * DAY), Duration::ZERO);
     assert!(used.is_valid(now + 88 * DAY) && !used.is_valid(now + 90 * DAY));
 
-    assert!(matches!(issue(&others, HOST, now - DAY), Err(Unusable::Key(_))));
+    assert!(matches!(issue(&others, HOST, now - DAY), Err(CertificateError::Key(_))));
     let name = issue(&ours, "chat.home.example.org", now - DAY);
-    assert!(matches!(name, Err(Unusable::Name(_))), "{name:?}");
+    assert!(matches!(name, Err(CertificateError::Name(_))), "{name:?}");
     for begins in [now + DAY, now - 91 * DAY] {
-        assert!(matches!(issue(&ours, HOST, begins), Err(Unusable::Time)));
+        assert!(matches!(issue(&ours, HOST, begins), Err(CertificateError::Time)));
     }
     for chain in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no PEM"] {
         let refused = check(chain.to_owned());
-        assert!(matches!(refused, Err(Unusable::Broken)), "{refused:?}");
+        assert!(matches!(refused, Err(CertificateError::Broken)), "{refused:?}");
     }
 }
 
