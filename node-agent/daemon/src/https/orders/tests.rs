@@ -86,7 +86,9 @@ async fn a_coordinator_that_lies_or_fails_changes_nothing_and_is_asked_ever_less
 
     let mut waits = Vec::new();
     for attempt in 1..=12 {
-        let wait = orders.tend(&offered(&[ROOMS]), &lie).await;
+        let look = orders.tend(&offered(&[ROOMS]), &lie).await;
+        let wait = orders.tries[ROOMS].1 - Instant::now();
+        assert_eq!(look, LOOK.min(wait));
         assert_eq!(asked.load(Ordering::Relaxed), attempt);
         assert!(!shown(&orders, ROOMS), "the network's own stays in use");
         let state = agent.certificate_states()[ROOMS].clone();
