@@ -2,7 +2,7 @@
 
 use ruma::{
     DeviceId, EventId, MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedTransactionId, RoomId,
-    UserId, uint,
+    UserId, events::room::member::MembershipState, uint,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -14,6 +14,8 @@ use crate::{Error, event::Event};
 pub struct Additions {
     /// The request that sent the event.
     pub transaction: Option<Transaction>,
+    /// The reader's membership in the room at this event.
+    pub membership: Option<MembershipState>,
     /// The content of the state that this event replaced.
     pub prev_content: Option<Box<RawValue>>,
     /// The id of the event that it replaced.
@@ -85,6 +87,7 @@ pub fn write(
         kind: event.kind.to_string(),
         unsigned: Unsigned {
             age: age.into(),
+            membership: additions.membership.as_ref(),
             prev_content: additions.prev_content.as_deref(),
             redacted_because: additions.redacted_because.as_deref(),
             relations: additions.relations.as_deref(),
@@ -144,6 +147,8 @@ struct StrippedEvent<'a> {
 struct Unsigned<'a> {
     age: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    membership: Option<&'a MembershipState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     prev_content: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted_because: Option<&'a RawValue>,
@@ -158,8 +163,9 @@ struct Unsigned<'a> {
 #[cfg(test)]
 mod tests {
     use ruma::{
-        MilliSecondsSinceUnixEpoch, device_id, event_id, events::AnySyncTimelineEvent, uint,
-        user_id,
+        MilliSecondsSinceUnixEpoch, device_id, event_id,
+        events::{AnySyncTimelineEvent, room::member::MembershipState},
+        uint, user_id,
     };
     use serde_json::{Value, json, value::RawValue};
 
@@ -228,6 +234,7 @@ mod tests {
         let raw = |text: &str| Some(RawValue::from_string(text.to_owned()).unwrap());
         let additions = Additions {
             transaction: Some(Transaction { device: "PHONE".into(), id: "t1".into() }),
+            membership: Some(MembershipState::Invite),
             prev_content: raw(r#"{"name":"old"}"#),
             replaces_state: Some(event_id!("$old").to_owned()),
             redacted_because: raw(r#"{"type":"m.room.redaction"}"#),
@@ -239,6 +246,7 @@ mod tests {
         assert_eq!(written["state_key"], "");
         let expected = json!({
             "age": 0,
+            "membership": "invite",
             "prev_content": {"name": "old"},
             "redacted_because": {"type": "m.room.redaction"},
             "m.relations": {"m.thread": {"count": 1}},

@@ -128,7 +128,8 @@ pub fn create(
         builder.json("m.room.name", json!({ "name": name }))?;
     }
     if let Some(topic) = &request.topic {
-        builder.json("m.room.topic", json!({ "topic": topic }))?;
+        let text = json!({ "m.text": [{ "body": topic }] });
+        builder.json("m.room.topic", json!({ "topic": topic, "m.topic": text }))?;
     }
     for user in &request.invite {
         let unknown = || Error::InvalidParam(format!("{user} is not a person of this network"));

@@ -10,7 +10,8 @@
 //! * [`state`]: the current state of a room; [`authorise`]: who may send what; [`visibility`]: who may read what;
 //!   [`create`]: the first events of a room.
 //! * [`token`]: positions in syncs and histories; [`filter`]: which events a client asks for; [`unread`]: what a person
-//!   is notified of; [`sliding`]: connections of simplified sliding sync; [`typing`]: who is typing.
+//!   is notified of; [`sliding`]: connections of simplified sliding sync; [`typing`]: who is typing;
+//!   [`presence`]: who is there.
 //! * [`keys`]: public keys of end-to-end encryption, and their backup.
 //! * [`media`]: uploaded files.
 //! * [`websocket`]: frames of subscriptions to push messages.
@@ -27,6 +28,7 @@ pub mod json;
 pub mod keys;
 pub mod media;
 pub mod person;
+pub mod presence;
 pub mod relation;
 pub mod sign_in;
 pub mod sliding;

@@ -11,6 +11,9 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 /// Longest time for which one request says that somebody is typing.
 pub const TYPING_MAX: Duration = Duration::from_secs(120);
 
+/// The shortest. A client that gives none still says that somebody is typing.
+pub const TYPING_MIN: Duration = Duration::from_secs(1);
+
 /// Who is typing in which room.
 #[derive(Debug, Default)]
 pub struct Typing {
@@ -22,12 +25,9 @@ pub struct Typing {
 }
 
 impl Typing {
-    /// Records that a member is typing, for at most [`TYPING_MAX`]; without a time, that it stopped.
+    /// Records that a member is typing, for [`TYPING_MIN`] to [`TYPING_MAX`].
     pub fn start(&mut self, room: &RoomId, user: &UserId, timeout: Duration, now: Instant) {
-        if timeout.is_zero() {
-            return self.stop(room, user);
-        }
-        let until = now + timeout.min(TYPING_MAX);
+        let until = now + timeout.clamp(TYPING_MIN, TYPING_MAX);
         let before = self.rooms.entry(room.to_owned()).or_default().insert(user.to_owned(), until);
         if before.is_none_or(|until| until <= now) {
             self.change(room);
@@ -140,6 +140,14 @@ mod tests {
         assert_eq!(typing.next_timeout_of([room(), other]), Some(now + 10 * SECOND));
         assert_eq!(typing.next_timeout_of([other]), None);
         assert_eq!((typing.latest_change(), typing.last_change(other)), (3, 0));
+    }
+
+    #[test]
+    fn somebody_types_for_a_second_at_least() {
+        let (mut typing, now, kim) = (Typing::default(), now(), user("kim"));
+        typing.start(room(), &kim, Duration::ZERO, now);
+        assert_eq!((typing.users(room(), now), typing.last_change(room())), (vec![&*kim], 1));
+        assert_eq!(typing.next_timeout(), Some(now + SECOND));
     }
 
     #[test]

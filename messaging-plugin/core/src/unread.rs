@@ -48,6 +48,25 @@ pub fn evaluate(
     reader: &UserId,
     name: &str,
 ) -> Result<Notification, Error> {
+    let actions = actions(rules, event, state, reader, name)?;
+    Ok(Notification {
+        is_notified: actions.iter().any(Action::should_notify),
+        is_highlighted: actions.iter().any(Action::is_highlight),
+    })
+}
+
+/// What the first push rule says that matches an event, see [`evaluate`].
+///
+/// # Errors
+///
+/// As [`evaluate`].
+pub fn actions<'a>(
+    rules: &'a Ruleset,
+    event: &Event,
+    state: &RoomState,
+    reader: &UserId,
+    name: &str,
+) -> Result<&'a [Action], Error> {
     let raw = write(
         event,
         Format::Full,
@@ -66,13 +85,9 @@ pub fn evaluate(
     .with_power_levels(state.power_levels().into());
     // It is asynchronous for clients that look up thread subscriptions; here it is ready at once.
     let evaluation = pin!(rules.get_actions(&raw, &context));
-    let actions = match evaluation.poll(&mut Context::from_waker(Waker::noop())) {
+    Ok(match evaluation.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(actions) => actions,
         Poll::Pending => &[],
-    };
-    Ok(Notification {
-        is_notified: actions.iter().any(Action::should_notify),
-        is_highlighted: actions.iter().any(Action::is_highlight),
     })
 }
 

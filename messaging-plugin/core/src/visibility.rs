@@ -57,6 +57,12 @@ impl Access {
                 || at.checked_sub(1).is_some_and(|before| self.allows(before, at)))
     }
 
+    /// The person's membership after the event at `at`.
+    #[must_use]
+    pub fn membership(&self, at: Sequence) -> MembershipState {
+        latest(&self.membership, at).cloned().unwrap_or(MembershipState::Leave)
+    }
+
     /// The next event, from `at` on, that the person may read. It need not exist yet.
     #[must_use]
     pub fn next(&self, at: Sequence) -> Option<Sequence> {
@@ -103,12 +109,12 @@ impl Access {
         if moment != at && !is_change {
             return false;
         }
-        let membership = latest(&self.membership, moment).unwrap_or(&MembershipState::Leave);
+        let membership = self.membership(moment);
         let visibility = latest(&self.visibility, moment).unwrap_or(&HistoryVisibility::Shared);
         let is = |wanted: HistoryVisibility| *visibility == wanted;
         is(HistoryVisibility::WorldReadable)
-            || *membership == MembershipState::Join
-            || (is(HistoryVisibility::Invited) && *membership == MembershipState::Invite)
+            || membership == MembershipState::Join
+            || (is(HistoryVisibility::Invited) && membership == MembershipState::Invite)
             || (is(HistoryVisibility::Shared) && self.joins_after(moment))
     }
 

@@ -10,8 +10,8 @@ mod stored;
 
 pub use self::{
     read::{
-        Direction, READ_MAX, access, at, by_id, current_state, of_sender, related, sent, state_at,
-        timeline,
+        Direction, READ_MAX, access, at, by_id, current_state, near_time, of_others, of_sender,
+        related, sent, state_at, timeline,
     },
     render::{Audience, render},
     row::{insert, redact},

@@ -38,6 +38,7 @@ use crate::{
         folder::{Folder, Limits},
         thumbnail::Thumbnails,
     },
+    personal::presence::list::PresenceList,
     push::service::Push,
     sign_in::state::SignIn,
     sync::{devices::Devices, notification_cache::NotificationCache},
@@ -86,6 +87,8 @@ pub struct Homeserver {
     pub bodies: BodyReader<String>,
     /// Who is typing.
     pub typing: Mutex<Typing>,
+    /// Who is there.
+    pub(crate) presence: PresenceList,
     /// Apps that signed in, and those that are about to.
     pub sign_in: SignIn,
     /// What the syncs of each device have shown.
@@ -149,6 +152,7 @@ impl Homeserver {
             network,
             bodies: BodyReader::new(BODY_MAX, BODIES_OF_NODE, BODIES),
             typing: Mutex::default(),
+            presence: PresenceList::default(),
             sign_in,
             syncs: Devices::default(),
             notifications,

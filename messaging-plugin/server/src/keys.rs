@@ -24,7 +24,7 @@ use ruma::api::client::{keys, to_device::send_event_to_device};
 use crate::matrix;
 
 pub use self::{
-    device_lists::changed as device_list_changed,
+    device_lists::{changed as device_list_changed, sharing},
     forget::{forget_device, forget_one_time_keys, forget_person},
 };
 

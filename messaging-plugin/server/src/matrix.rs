@@ -16,7 +16,7 @@ use chassis::body::BufferedBody;
 use mesh_identity::Header;
 use ruma::api::{
     IncomingRequest, Metadata, OutgoingResponse,
-    error::FromHttpRequestError,
+    error::{DeserializationError, ErrorKind, FromHttpRequestError},
     path_builder::{SinglePath, VersionHistory},
 };
 use serde::de::DeserializeOwned;
@@ -83,7 +83,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Homeserver>> for Json<T> {
         let value = serde_json::from_slice(body.bytes());
         // The texts of the library may repeat a value.
         value.map(Self).map_err(|error| {
-            Error::bad_json(format!("the body is malformed in column {}", error.column()))
+            let reason = format!("the body is malformed in column {}", error.column());
+            Error::bad_request(json_kind(&error), reason)
         })
     }
 }
@@ -114,7 +115,27 @@ async fn parameters(parts: &mut Parts, state: &Arc<Homeserver>) -> Result<Vec<St
 
 /// Why a request is malformed. The texts of the library name fields, never their values.
 fn malformed(error: &FromHttpRequestError) -> Error {
-    Error::bad_json(format!("the request is malformed: {error}"))
+    let kind = match error {
+        FromHttpRequestError::Deserialization(error) => match error {
+            DeserializationError::Json(error) => json_kind(error),
+            DeserializationError::Utf8(_) => ErrorKind::NotJson,
+            DeserializationError::Query(error) if error.to_string().starts_with("missing") => {
+                ErrorKind::MissingParam
+            }
+            DeserializationError::Query(_)
+            | DeserializationError::Ident(_)
+            | DeserializationError::Header(_)
+            | DeserializationError::MultipartMixed(_)
+            | _ => ErrorKind::InvalidParam,
+        },
+        FromHttpRequestError::MethodMismatch { .. } | _ => ErrorKind::Unrecognized,
+    };
+    Error::bad_request(kind, format!("the request is malformed: {error}"))
+}
+
+/// Whether a body is no JSON, or JSON that the endpoint does not take.
+fn json_kind(error: &serde_json::Error) -> ErrorKind {
+    if error.is_data() { ErrorKind::BadJson } else { ErrorKind::NotJson }
 }
 
 /// A response of the client-server API.

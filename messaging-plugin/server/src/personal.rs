@@ -1,5 +1,5 @@
 //! What belongs to one person: account data, push rules, receipts, the profile; and what people see of each other outside
-//! events: who is typing, profiles, the directory of the network's people.
+//! events: who is typing and who is there, profiles, the directory of the network's people.
 
 pub(crate) mod account_data;
 mod config;
@@ -7,6 +7,7 @@ mod export;
 pub(crate) mod filters;
 mod forget;
 mod owner;
+pub(crate) mod presence;
 pub(crate) mod profile;
 pub(crate) mod push_rules;
 mod push_rules_api;
@@ -23,6 +24,7 @@ pub(crate) fn routes() -> Vec<Route> {
         config::routes(),
         export::routes(),
         filters::routes(),
+        presence::routes(),
         profile::routes(),
         push_rules_api::routes(),
         pushers::routes(),

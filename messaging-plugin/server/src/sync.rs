@@ -1,9 +1,10 @@
 //! The two syncs: `GET /sync`, and simplified sliding sync (MSC4186). Each reads what changed after a position, and waits
-//! if nothing did. There is no queue for an app: one that disconnects costs nothing.
+//! if nothing did. There is no queue for an app: one that disconnects costs nothing. And what a person was notified of.
 
 pub(crate) mod devices;
 mod long_poll;
 pub(crate) mod notification_cache;
+mod notifications;
 mod person_rooms;
 pub(crate) mod reader;
 mod sliding;
@@ -16,7 +17,7 @@ use crate::matrix::Route;
 
 /// The endpoints of this part.
 pub(crate) fn routes() -> Vec<Route> {
-    v3::routes().into_iter().chain(sliding::routes()).collect()
+    [v3::routes(), sliding::routes(), notifications::routes()].into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -80,6 +80,8 @@ fn events_come_in_the_order_of_the_specification() {
     assert_eq!(kinds, expected);
     let depths: Vec<u64> = creation.events.iter().map(|event| event.depth.into()).collect();
     assert_eq!(depths, (1..=11).collect::<Vec<u64>>());
+    let topic = json!({"topic": "plants", "m.topic": {"m.text": [{"body": "plants"}]}});
+    assert_eq!(content(&creation, "m.room.topic", ""), topic);
     assert_eq!(creation.alias.as_ref().unwrap(), "#garden:maru.test");
     assert!(!creation.is_listed && creation.state.is_encrypted());
     let invitation = json!({"membership": "invite", "displayname": "MIN", "is_direct": true});

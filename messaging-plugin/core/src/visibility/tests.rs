@@ -26,6 +26,13 @@ fn the_visibility_decides_from_when_on() {
 }
 
 #[test]
+fn a_membership_holds_from_its_event_on() {
+    let access = Access::new([], [(8, Leave), (3, Invite), (5, Join)], false);
+    let memberships: Vec<_> = [1, 3, 4, 5, 7, 8, 9].map(|at| access.membership(at)).into();
+    assert_eq!(memberships, [Leave, Invite, Invite, Join, Join, Leave, Leave]);
+}
+
+#[test]
 fn only_ones_own_events_count_on_both_sides() {
     let access = Access::new([(1, Joined)], [(5, Join), (8, Ban)], false);
     assert!(access.may_read(8), "who was banned sees by whom");

@@ -1,6 +1,8 @@
 //! Reads events.
 
-use ruma::{EventId, OwnedEventId, RoomId, UserId, events::TimelineEventType};
+use ruma::{
+    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, UserId, events::TimelineEventType,
+};
 use sqlx::{AnyConnection, AssertSqlSafe, any::AnyRow};
 use store::column;
 use telmeet_core::{client_event::Transaction, token::Position, visibility::Access};
@@ -78,6 +80,30 @@ pub async fn timeline(
     read_all(&query.fetch_all(connection).await?, vault)
 }
 
+/// Events of a room from a time on, or up to it: those nearest to it first.
+pub async fn near_time(
+    connection: &mut AnyConnection,
+    vault: &Vault,
+    room: &RoomId,
+    time: MilliSecondsSinceUnixEpoch,
+    limit: usize,
+    direction: Direction,
+) -> Result<Vec<StoredEvent>, Error> {
+    let (is_on_side, order) = match direction {
+        Direction::Forward => ("time >= $2", "time, position"),
+        Direction::Backward => ("time <= $2", "time DESC, position DESC"),
+    };
+    let query = format!(
+        "SELECT {COLUMNS} FROM events WHERE position IN (SELECT position FROM events \
+         WHERE room_id = $1 AND {is_on_side} ORDER BY {order} LIMIT $3) ORDER BY {order}"
+    );
+    let query = sqlx::query(AssertSqlSafe(query))
+        .bind(room.as_str())
+        .bind(column::sql(time.get().into()))
+        .bind(column::sql(limit.min(READ_MAX) as u64));
+    read_all(&query.fetch_all(connection).await?, vault)
+}
+
 /// Events that a person sent, in any room, at positions above `after`.
 pub async fn of_sender(
     connection: &mut AnyConnection,
@@ -91,6 +117,26 @@ pub async fn of_sender(
     );
     let query = sqlx::query(AssertSqlSafe(query))
         .bind(column::sql(after))
+        .bind(user.as_str())
+        .bind(column::sql(limit.min(READ_MAX) as u64));
+    read_all(&query.fetch_all(connection).await?, vault)
+}
+
+/// Events of others, in the rooms that a person is in, up to a position: the latest ones first.
+pub async fn of_others(
+    connection: &mut AnyConnection,
+    vault: &Vault,
+    user: &UserId,
+    upto: Position,
+    limit: usize,
+) -> Result<Vec<StoredEvent>, Error> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM events WHERE position <= $1 AND sender <> $2 AND room_id IN \
+         (SELECT room_id FROM memberships WHERE user_id = $2 AND membership = 'join') \
+         ORDER BY position DESC LIMIT $3"
+    );
+    let query = sqlx::query(AssertSqlSafe(query))
+        .bind(column::sql(upto))
         .bind(user.as_str())
         .bind(column::sql(limit.min(READ_MAX) as u64));
     read_all(&query.fetch_all(connection).await?, vault)

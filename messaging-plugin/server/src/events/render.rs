@@ -9,6 +9,7 @@ use telmeet_core::{
     client_event::{self, Additions, Format, Reader},
     relation::{self, REFERENCES_MAX, Relation, ThreadSummary},
     token::Position,
+    visibility::Access,
 };
 
 use super::{
@@ -25,6 +26,8 @@ const THREAD_MAX: usize = 1_000;
 pub struct Audience<'a> {
     /// The reader.
     pub reader: Reader<'a>,
+    /// What the reader was in the room, and when.
+    pub access: &'a Access,
     /// Which fields events have.
     pub format: Format,
     /// Later edits, reactions and redactions are not known yet.
@@ -55,7 +58,7 @@ async fn additions(
     stored: &StoredEvent,
     audience: Audience<'_>,
 ) -> Result<Additions, Error> {
-    let mut additions = Additions { transaction: stored.sent_by.clone(), ..Additions::default() };
+    let mut additions = own_additions(stored, audience);
     if let Some(position) = stored.replaces
         && let Some(replaced) = read::at(connection, vault, position).await?
     {
@@ -120,7 +123,15 @@ fn participates(root: &StoredEvent, thread: &[&StoredEvent], reader: &UserId) ->
 
 /// The event alone.
 fn plain(stored: &StoredEvent, audience: Audience<'_>) -> Result<Box<RawValue>, Error> {
-    let additions = Additions { transaction: stored.sent_by.clone(), ..Additions::default() };
-    let Audience { reader, now, .. } = audience;
+    let (additions, Audience { reader, now, .. }) = (own_additions(stored, audience), audience);
     Ok(client_event::write(&stored.event, Format::Full, &additions, Some(reader), now)?)
+}
+
+/// What is added without reading other events.
+fn own_additions(stored: &StoredEvent, audience: Audience<'_>) -> Additions {
+    Additions {
+        transaction: stored.sent_by.clone(),
+        membership: Some(audience.access.membership(stored.sequence)),
+        ..Additions::default()
+    }
 }

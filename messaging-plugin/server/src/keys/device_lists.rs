@@ -115,6 +115,18 @@ async fn keys_changed(
     query.fetch_all(connection).await?.into_iter().map(parse).collect()
 }
 
+/// Those with whom a person shares a room, and the person.
+///
+/// # Errors
+///
+/// [`Error::Database`].
+pub async fn sharing(
+    connection: &mut AnyConnection,
+    user: &UserId,
+) -> Result<BTreeSet<OwnedUserId>, Error> {
+    users(connection, SHARING, user).await
+}
+
 async fn users(
     connection: &mut AnyConnection,
     query: &'static str,

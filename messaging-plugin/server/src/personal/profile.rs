@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     homeserver::{Homeserver, Transaction},
     matrix::{Reply, Route, Ruma, route},
-    session::Session,
+    session::{NoWebsite, Session},
 };
 
 /// Longest address of an avatar, in bytes.
@@ -69,7 +69,7 @@ pub(crate) async fn read(
 
 async fn get(
     State(homeserver): State<Arc<Homeserver>>,
-    _: Session,
+    _: NoWebsite,
     Ruma(request): Ruma<get_profile::v3::Request>,
 ) -> Result<Reply<get_profile::v3::Response>, Error> {
     let profile = find(&homeserver, &request.user_id).await?;
@@ -79,7 +79,7 @@ async fn get(
 
 async fn get_field(
     State(homeserver): State<Arc<Homeserver>>,
-    _: Session,
+    _: NoWebsite,
     Ruma(request): Ruma<get_profile_field::v3::Request>,
 ) -> Result<Reply<get_profile_field::v3::Response>, Error> {
     let profile = find(&homeserver, &request.user_id).await?;

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use ruma::{
     UserId,
     api::client::push::{
-        Pusher, PusherIds, PusherKind, get_notifications, get_pushers,
+        Pusher, PusherIds, PusherKind, get_pushers,
         set_pusher::{self, v3::PusherAction},
     },
 };
@@ -36,14 +36,10 @@ const PUSHER_MAX: usize = 3 << 10;
 
 /// The endpoints.
 pub(crate) fn routes() -> Vec<Route> {
-    [
-        route::<get_pushers::v3::Request, _, _>(list),
-        route::<set_pusher::v3::Request, _, _>(set),
-        route::<get_notifications::v3::Request, _, _>(notifications),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    [route::<get_pushers::v3::Request, _, _>(list), route::<set_pusher::v3::Request, _, _>(set)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 async fn list(
@@ -105,11 +101,6 @@ async fn set(
         _ => return Err(Error::invalid("this action is not known")),
     }
     Ok(Reply(set_pusher::v3::Response::new()))
-}
-
-/// Answered as if there were none: apps keep what they showed themselves.
-async fn notifications(_: Session) -> Reply<get_notifications::v3::Response> {
-    Reply(get_notifications::v3::Response::new(Vec::new()))
 }
 
 /// Checks a pusher. Returns it as JSON, and its topic.

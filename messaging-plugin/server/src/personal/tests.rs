@@ -2,6 +2,7 @@
 
 mod account_data;
 mod export;
+mod presence;
 mod profile;
 mod push_rules;
 mod pushers;

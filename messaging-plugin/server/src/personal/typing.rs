@@ -1,21 +1,16 @@
-//! Who is typing, and presence, which is not offered (specification, client-server API, "Typing Notifications",
-//! "Presence").
+//! Who is typing (specification, client-server API, "Typing Notifications").
 
 use std::{
     collections::BTreeSet,
     sync::{Arc, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use axum::extract::State;
 use ruma::{
     OwnedUserId, RoomId, UserId,
-    api::client::{
-        presence::{get_presence, set_presence},
-        typing::create_typing_event::v3::{Request, Response, Typing as TypingState},
-    },
+    api::client::typing::create_typing_event::v3::{Request, Response, Typing as TypingState},
     events::room::member::MembershipState,
-    presence::PresenceState,
 };
 use serde_json::{Value, json};
 use telmeet_core::typing::Typing;
@@ -30,14 +25,7 @@ use crate::{
 
 /// The endpoints.
 pub(crate) fn routes() -> Vec<Route> {
-    [
-        route::<Request, _, _>(set),
-        route::<get_presence::v3::Request, _, _>(presence),
-        route::<set_presence::v3::Request, _, _>(ignore_presence),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    route::<Request, _, _>(set)
 }
 
 /// Who is typing. Never held over an await.
@@ -72,14 +60,15 @@ async fn set(
     let room = homeserver.room(&request.room_id).await?;
     let room = room.filter(|room| room.state.membership(&session.user) == MembershipState::Join);
     let room = room.ok_or_else(|| Error::forbidden("you are not in this room"))?;
-    let timeout = match request.state {
-        TypingState::Yes(info) => info.timeout,
-        TypingState::No => Duration::ZERO,
-    };
     let is_changed = {
         let mut typing = lock(&homeserver);
         let before = typing.last_change(&request.room_id);
-        typing.start(&request.room_id, &session.user, timeout, Instant::now());
+        match request.state {
+            TypingState::Yes(info) => {
+                typing.start(&request.room_id, &session.user, info.timeout, Instant::now());
+            }
+            TypingState::No => typing.stop(&request.room_id, &session.user),
+        }
         typing.last_change(&request.room_id) != before
     };
     if is_changed {
@@ -89,19 +78,4 @@ async fn set(
         homeserver.wake(&joined);
     }
     Ok(Reply(Response::new()))
-}
-
-async fn presence(
-    _: Session,
-    Ruma(_): Ruma<get_presence::v3::Request>,
-) -> Reply<get_presence::v3::Response> {
-    Reply(get_presence::v3::Response::new(PresenceState::Offline))
-}
-
-async fn ignore_presence(
-    session: Session,
-    Ruma(request): Ruma<set_presence::v3::Request>,
-) -> Result<Reply<set_presence::v3::Response>, Error> {
-    owner::check(&session, &request.user_id)?;
-    Ok(Reply(set_presence::v3::Response::new()))
 }

@@ -84,7 +84,7 @@ impl Notifier {
             return Ok(());
         }
         let session = Session { user, device: String::new().into(), node: String::new() };
-        let (mut reader, rooms) = Reader::start(homeserver, &session).await?;
+        let (mut reader, rooms) = Reader::start(homeserver, &session, None).await?;
         let mut notified = Vec::new();
         for (event, state) in &news.events {
             if is_notified(&mut reader, event, state).await? {

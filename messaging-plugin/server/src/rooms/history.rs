@@ -6,7 +6,11 @@ use axum::extract::State;
 use ruma::{
     api::{
         Direction as Dir,
-        client::{context::get_context, message::get_message_events, room::get_room_event},
+        client::{
+            context::get_context,
+            message::get_message_events,
+            room::{get_event_by_timestamp, get_room_event},
+        },
     },
     serde::Raw,
 };
@@ -16,11 +20,14 @@ use telmeet_core::filter;
 use super::view::{View, write_state};
 use crate::{
     error::Error,
-    events::Direction,
+    events::{self, Direction},
     homeserver::Homeserver,
     matrix::{Reply, Route, Ruma, route},
     session::Session,
 };
+
+/// Most events near to a time that are looked at, of which the person may not read some.
+const NEAR_MAX: usize = 200;
 
 /// The endpoints.
 pub(super) fn routes() -> Vec<Route> {
@@ -28,6 +35,7 @@ pub(super) fn routes() -> Vec<Route> {
         route::<get_message_events::v3::Request, _, _>(messages),
         route::<get_context::v3::Request, _, _>(context),
         route::<get_room_event::v3::Request, _, _>(event),
+        route::<get_event_by_timestamp::v1::Request, _, _>(near_time),
     ]
     .into_iter()
     .flatten()
@@ -81,22 +89,17 @@ async fn context(
     let event = view.event(&request.event_id).await?;
     let (clock, at) = (view.clock(), event.position);
     let limit = filter::limit(Some(request.limit));
-    let places = (0, at.saturating_sub(1));
-    let before = view.page(&request.filter, places, limit / 2, Direction::Backward).await?;
-    let places = (at, clock.latest);
-    let after = view.page(&request.filter, places, limit - limit / 2, Direction::Forward).await?;
-    let first = before.events.last().map_or(at, |stored| stored.position);
-    let last = after.events.last().map_or(at, |stored| stored.position);
+    let around = view.around(&request.filter, at, (limit / 2, limit - limit / 2)).await?;
 
     let mut response = get_context::v3::Response::new();
-    response.start = Some(clock.page_token(before.next.unwrap_or(first.saturating_sub(1))));
-    response.end = Some(clock.page_token(after.next.unwrap_or(last)));
-    response.events_before = raw(view.render(&before.events).await?);
-    response.events_after = raw(view.render(&after.events).await?);
+    response.start = Some(clock.page_token(around.start));
+    response.end = Some(clock.page_token(around.end));
+    response.events_before = raw(view.render(&around.before).await?);
+    response.events_after = raw(view.render(&around.after).await?);
     response.event = raw(view.render(std::slice::from_ref(&event)).await?).pop();
-    let shown: Vec<_> = before.events.into_iter().chain([event]).chain(after.events).collect();
+    let shown: Vec<_> = around.before.into_iter().chain([event]).chain(around.after).collect();
     response.state = if request.filter.lazy_load_options.is_disabled() {
-        raw(state_at(&hs, &mut view, last).await?)
+        raw(state_at(&hs, &mut view, around.last).await?)
     } else {
         raw(view.senders(&request.filter.lazy_load_options, &shown).await?)
     };
@@ -114,6 +117,26 @@ async fn state_at(
         Err(Error::Core(_)) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+/// The event nearest to a time, from then on or before.
+async fn near_time(
+    State(hs): State<Arc<Homeserver>>,
+    session: Session,
+    Ruma(request): Ruma<get_event_by_timestamp::v1::Request>,
+) -> Result<Reply<get_event_by_timestamp::v1::Response>, Error> {
+    let direction = match request.dir {
+        Dir::Backward => Direction::Backward,
+        Dir::Forward => Direction::Forward,
+    };
+    let mut view = View::open(&hs, &session, &request.room_id).await?;
+    let (vault, room) = (hs.vault(), &request.room_id);
+    let connection = view.connection();
+    let near = events::near_time(connection, vault, room, request.ts, NEAR_MAX, direction).await?;
+    let found = near.into_iter().find(|stored| view.may_read(stored));
+    let event = found.ok_or(Error::NotFound("there is no such event, or you may not read it"))?;
+    let (id, time) = (event.event.event_id.clone(), event.event.time);
+    Ok(Reply(get_event_by_timestamp::v1::Response::new(id, time)))
 }
 
 /// One event.

@@ -77,7 +77,10 @@ async fn enter(
     room: OwnedRoomId,
     reason: Option<String>,
 ) -> Result<(), Error> {
-    hs.write(move |tx| async move { member::join(tx, room, user, reason).await }.boxed()).await
+    let who = user.clone();
+    hs.write(move |tx| async move { member::join(tx, room, user, reason).await }.boxed()).await?;
+    hs.presence.show_again(&who);
+    Ok(())
 }
 
 async fn knock(

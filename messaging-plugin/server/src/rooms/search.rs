@@ -1,27 +1,31 @@
 //! Search in what clients did not encrypt (specification, client-server API, "Server Side Search"). Encrypted messages
 //! are searched by the clients.
 
-use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeSet, slice, sync::Arc};
 
 use axum::extract::State;
 use ruma::{
-    OwnedRoomId, UInt,
-    api::client::search::search_events::{
-        self,
-        v3::{Criteria, ResultCategories, ResultRoomEvents, SearchKeys, SearchResult},
+    OwnedEventId, OwnedRoomId, UInt,
+    api::client::{
+        filter::RoomEventFilter,
+        search::search_events::{
+            self,
+            v3::{Criteria, ResultCategories, ResultRoomEvents, SearchKeys, SearchResult},
+        },
     },
-    serde::Raw,
+    events::StateEventType,
 };
 use serde_json::Value;
-use telmeet_core::{event::Event, filter};
+use telmeet_core::{event::Event, filter, token::Position};
 
 use super::{
+    history::raw,
     member,
     view::{View, is_joined},
 };
 use crate::{
     error::Error,
-    events::{Direction, StoredEvent},
+    events::Direction,
     homeserver::{Homeserver, Room},
     matrix::{Reply, Route, Ruma, route},
     session::Session,
@@ -33,6 +37,8 @@ const TERM_MAX: usize = 1_000;
 const ROOMS_MAX: usize = 50;
 /// Most events of a room that are searched, the latest ones.
 const EVENTS_MAX: usize = 1_000;
+/// Most events that are shown before, and after, one that was found.
+const CONTEXT_MAX: usize = 20;
 
 /// The endpoints.
 pub(super) fn routes() -> Vec<Route> {
@@ -46,16 +52,25 @@ async fn search(
 ) -> Result<Reply<search_events::v3::Response>, Error> {
     let mut categories = ResultCategories::new();
     if let Some(criteria) = &request.search_categories.room_events {
-        categories.room_events = find(&hs, &session, criteria).await?;
+        let token = request.next_batch.as_deref();
+        categories.room_events = find(&hs, &session, criteria, token).await?;
     }
     Ok(Reply(search_events::v3::Response::new(categories)))
 }
 
-/// The latest events that have all words of the text.
+/// An event that was found.
+struct Hit {
+    position: Position,
+    room: OwnedRoomId,
+    event: OwnedEventId,
+}
+
+/// The latest events that have all words of the text: those of the first page, or of the one that begins at a token.
 async fn find(
     hs: &Homeserver,
     session: &Session,
     criteria: &Criteria,
+    token: Option<&str>,
 ) -> Result<ResultRoomEvents, Error> {
     filter::check_events(&criteria.filter)?;
     if criteria.search_term.len() > TERM_MAX {
@@ -63,31 +78,74 @@ async fn find(
     }
     let words: BTreeSet<String> =
         criteria.search_term.to_lowercase().split_whitespace().map(str::to_owned).collect();
-    let limit = filter::limit(criteria.filter.limit);
-    let mut found = Vec::new();
+    let clock = hs.clock();
+    let mut hits = Vec::new();
     for room in rooms(hs, session, criteria).await? {
         let mut view = View::open(hs, session, &room).await?;
         let range = (0, view.upto());
         let page = view.page(&criteria.filter, range, EVENTS_MAX, Direction::Backward).await?;
-        let is_match = |stored: &StoredEvent| matches(&stored.event, criteria, &words);
-        let events: Vec<StoredEvent> =
-            page.events.into_iter().filter(is_match).take(limit).collect();
-        let written = view.render(&events).await?;
-        found.extend(events.into_iter().map(|stored| stored.position).zip(written));
+        let found = page.events.iter().filter(|stored| matches(&stored.event, criteria, &words));
+        hits.extend(found.map(|stored| Hit {
+            position: stored.position,
+            room: room.clone(),
+            event: stored.event.event_id.clone(),
+        }));
     }
     // Every word is in every result, so one is as relevant as another.
-    found.sort_by_key(|(position, _)| Reverse(*position));
+    hits.sort_by_key(|hit| Reverse(hit.position));
     let mut results = ResultRoomEvents::new();
-    results.count = UInt::try_from(found.len()).ok();
+    results.count = UInt::try_from(hits.len()).ok();
     results.highlights = words.into_iter().collect();
-    let result = |(_, event)| {
-        let mut result = SearchResult::new();
-        result.rank = Some(1.0);
-        result.result = Some(Raw::from_json(event));
-        result
-    };
-    results.results = found.into_iter().take(limit).map(result).collect();
+    if let Some(token) = token {
+        let upto = clock.read_page(token);
+        hits.retain(|hit| hit.position <= upto);
+    }
+    let limit = filter::limit(criteria.filter.limit);
+    if let Some(last) = limit.checked_sub(1).and_then(|last| hits.get(last)) {
+        results.next_batch = Some(clock.page_token(last.position.saturating_sub(1)));
+    }
+    for hit in hits.iter().take(limit) {
+        match result(hs, session, criteria, hit).await {
+            Ok(result) => results.results.push(result),
+            // It was deleted, or the person left, meanwhile.
+            Err(Error::NotFound(_) | Error::Core(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
     Ok(results)
+}
+
+/// An event that was found, with those around it.
+async fn result(
+    hs: &Homeserver,
+    session: &Session,
+    criteria: &Criteria,
+    hit: &Hit,
+) -> Result<SearchResult, Error> {
+    let mut view = View::open(hs, session, &hit.room).await?;
+    let stored = view.event(&hit.event).await?;
+    let wanted = &criteria.event_context;
+    let limit = |limit| filter::limit(Some(limit)).min(CONTEXT_MAX);
+    let limits = (limit(wanted.before_limit), limit(wanted.after_limit));
+    let around = view.around(&RoomEventFilter::default(), stored.position, limits).await?;
+    let clock = view.clock();
+    let mut result = SearchResult::new();
+    result.rank = Some(1.0);
+    result.context.start = Some(clock.page_token(around.start));
+    result.context.end = Some(clock.page_token(around.end));
+    result.context.events_before = raw(view.render(&around.before).await?);
+    result.context.events_after = raw(view.render(&around.after).await?);
+    result.result = raw(view.render(slice::from_ref(&stored)).await?).pop();
+    if wanted.include_profile {
+        let state = view.state().await?;
+        for stored in around.before.iter().chain([&stored]).chain(&around.after) {
+            let sender = &stored.event.sender;
+            let member = state.get(&StateEventType::RoomMember, sender.as_str());
+            let profile = member.and_then(|it| serde_json::from_str(it.content.get()).ok());
+            result.context.profile_info.extend(profile.map(|profile| (sender.clone(), profile)));
+        }
+    }
+    Ok(result)
 }
 
 /// The person's rooms that are not encrypted and for which the filter asks.

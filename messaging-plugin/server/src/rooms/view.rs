@@ -79,6 +79,21 @@ pub(super) struct Page {
     pub(super) next: Option<Position>,
 }
 
+/// The events around one.
+#[derive(Debug)]
+pub(super) struct Around {
+    /// Those before it, the latest first.
+    pub(super) before: Vec<StoredEvent>,
+    /// Those after it.
+    pub(super) after: Vec<StoredEvent>,
+    /// Up to where the history before them goes.
+    pub(super) start: Position,
+    /// After which position the history goes on.
+    pub(super) end: Position,
+    /// The position of the last one.
+    pub(super) last: Position,
+}
+
 /// A room as one person may see it.
 #[derive(Debug)]
 pub(super) struct View<'a> {
@@ -236,6 +251,31 @@ impl<'a> View<'a> {
         Ok(page)
     }
 
+    /// So many events, for which a filter asks, before and after a position.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`events`].
+    pub(super) async fn around(
+        &mut self,
+        filter: &RoomEventFilter,
+        at: Position,
+        (before, after): (usize, usize),
+    ) -> Result<Around, Error> {
+        let places = (0, at.saturating_sub(1));
+        let before = self.page(filter, places, before, Direction::Backward).await?;
+        let after = self.page(filter, (at, self.upto), after, Direction::Forward).await?;
+        let first = before.events.last().map_or(at, |stored| stored.position);
+        let last = after.events.last().map_or(at, |stored| stored.position);
+        Ok(Around {
+            start: before.next.unwrap_or(first.saturating_sub(1)),
+            end: after.next.unwrap_or(last),
+            last,
+            before: before.events,
+            after: after.events,
+        })
+    }
+
     /// The position of the nearest event that the person may read.
     async fn readable(
         &mut self,
@@ -285,8 +325,8 @@ impl<'a> View<'a> {
         events: &[StoredEvent],
     ) -> Result<Vec<Box<RawValue>>, Error> {
         let reader = Reader { user: &self.session.user, device: &self.session.device };
-        let audience =
-            Audience { reader, format: Format::Full, upto: self.upto, now: self.hs.now() };
+        let (access, upto, now) = (&self.access, self.upto, self.hs.now());
+        let audience = Audience { reader, access, format: Format::Full, upto, now };
         events::render(&mut self.connection, self.hs.vault(), events, audience).await
     }
 

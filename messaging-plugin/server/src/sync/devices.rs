@@ -30,6 +30,8 @@ pub(crate) struct Device {
     pub(crate) next_batch: Option<String>,
     /// For each `conn_id`, and the other sync under none, the number of the last change of who is typing.
     pub(crate) typing: BTreeMap<Option<String>, u64>,
+    /// The number of the last change of somebody's presence that the other sync has shown.
+    pub(crate) presence: u64,
     waiting: Arc<Semaphore>,
     used: u64,
 }
@@ -42,6 +44,7 @@ impl Default for Device {
             since: None,
             next_batch: None,
             typing: BTreeMap::new(),
+            presence: 0,
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             used: 0,
         }

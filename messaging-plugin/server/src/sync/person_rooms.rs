@@ -19,6 +19,8 @@ pub(crate) struct PersonRoom {
     pub(crate) membership: MembershipState,
     /// The position of the person's member event.
     pub(crate) position: Position,
+    /// Whether the person left it and forgot it.
+    pub(crate) is_forgotten: bool,
     /// The position of the join that began the person's present or last stay; 0 if there was none.
     pub(crate) joined_at: Position,
     /// The position of the last event.
@@ -31,7 +33,8 @@ pub(crate) struct PersonRoom {
     pub(crate) own_receipts: Position,
 }
 
-/// Reads the rooms, and takes a clock such that no room was entered or left after it.
+/// Reads the rooms, and takes a clock such that no room was entered or left after it. Those that the person left after
+/// a position are there although the person forgot them: other apps of the person have to see that.
 ///
 /// # Errors
 ///
@@ -40,16 +43,17 @@ pub(crate) async fn read(
     homeserver: &Homeserver,
     connection: &mut AnyConnection,
     user: &UserId,
+    since: Option<Position>,
 ) -> Result<(Clock, Vec<PersonRoom>), Error> {
     let mut clock = homeserver.clock();
     for _ in 0..READS {
-        let rooms = read_at(connection, user, clock.latest).await?;
+        let rooms = read_at(connection, user, clock.latest, since).await?;
         if rooms.iter().all(|room| room.position <= clock.latest) {
             return Ok((clock, rooms));
         }
         clock = homeserver.clock();
     }
-    let mut rooms = read_at(connection, user, clock.latest).await?;
+    let mut rooms = read_at(connection, user, clock.latest, since).await?;
     rooms.retain(|room| room.position <= clock.latest);
     Ok((clock, rooms))
 }
@@ -58,9 +62,10 @@ async fn read_at(
     connection: &mut AnyConnection,
     user: &UserId,
     upto: Position,
+    since: Option<Position>,
 ) -> Result<Vec<PersonRoom>, Error> {
     // The kinds are those that the proposal names (MSC4186, "bump_stamp").
-    let query = "SELECT m.room_id, m.membership, m.position, m.joined_at, \
+    let query = "SELECT m.room_id, m.membership, m.position, m.joined_at, m.is_forgotten, \
          (SELECT e.position FROM events e WHERE e.room_id = m.room_id AND e.position <= $2 \
           ORDER BY e.position DESC LIMIT 1) AS last, \
          (SELECT e.position FROM events e WHERE e.room_id = m.room_id AND e.position <= $2 \
@@ -70,8 +75,9 @@ async fn read_at(
           AND (r.kind = 'm.read' OR r.user_id = $1) ORDER BY r.position DESC LIMIT 1) AS receipts, \
          (SELECT r.position FROM receipts r WHERE r.room_id = m.room_id AND r.position <= $2 AND r.user_id = $1 \
           ORDER BY r.position DESC LIMIT 1) AS own_receipts \
-         FROM memberships m WHERE m.user_id = $1 AND m.is_forgotten = 0";
-    let query = sqlx::query(query).bind(user.as_str()).bind(column::sql(upto));
+         FROM memberships m WHERE m.user_id = $1 AND (m.is_forgotten = 0 OR m.position > $3)";
+    let since = since.map_or(i64::MAX, column::sql);
+    let query = sqlx::query(query).bind(user.as_str()).bind(column::sql(upto)).bind(since);
     let mut rooms = Vec::new();
     for row in query.fetch_all(connection).await? {
         let (room_id, membership): (String, String) =
@@ -84,6 +90,7 @@ async fn read_at(
             room_id: RoomId::parse(room_id).map_err(|_| DatabaseError::Row("room_id"))?,
             membership: membership.into(),
             position,
+            is_forgotten: row.try_get::<i64, _>("is_forgotten")? != 0,
             joined_at: column::number(&row, "joined_at")?,
             last: optional("last")?,
             bumped: optional("bumped")?,

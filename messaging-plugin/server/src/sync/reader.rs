@@ -9,6 +9,7 @@ use telmeet_core::{
     client_event::{self, Additions, Format, Reader as EventReader},
     event::Event,
     token::{Clock, Position},
+    visibility::Access,
 };
 
 use super::{
@@ -42,7 +43,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Begins to read. Returns the person's rooms, too.
+    /// Begins to read what changed since a position. Returns the person's rooms, too.
     ///
     /// # Errors
     ///
@@ -50,10 +51,12 @@ impl<'a> Reader<'a> {
     pub(crate) async fn start(
         homeserver: &'a Homeserver,
         session: &'a Session,
+        since: Option<Position>,
     ) -> Result<(Self, Vec<PersonRoom>), Error> {
         let version = homeserver.notifications.version();
         let mut connection = homeserver.pool().acquire().await?;
-        let (clock, rooms) = person_rooms::read(homeserver, &mut connection, &session.user).await?;
+        let (clock, rooms) =
+            person_rooms::read(homeserver, &mut connection, &session.user, since).await?;
         let ignored = match homeserver.notifications.ignored(&session.user) {
             Some(ignored) => ignored,
             None => {
@@ -99,10 +102,14 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// [`Error::Database`], [`Error::Open`], [`Error::Core`].
-    pub(crate) async fn render<T>(&mut self, events: &[StoredEvent]) -> Result<Vec<Raw<T>>, Error> {
+    pub(crate) async fn render<T>(
+        &mut self,
+        events: &[StoredEvent],
+        access: &Access,
+    ) -> Result<Vec<Raw<T>>, Error> {
         let reader = EventReader { user: &self.session.user, device: &self.session.device };
-        let audience =
-            Audience { reader, format: Format::Sync, upto: self.clock.latest, now: self.now };
+        let (upto, now) = (self.clock.latest, self.now);
+        let audience = Audience { reader, access, format: Format::Sync, upto, now };
         let vault = self.homeserver.vault();
         let events = events::render(&mut self.connection, vault, events, audience).await?;
         Ok(events.into_iter().map(Raw::from_json).collect())

@@ -41,11 +41,12 @@ async fn sync(
         let received = homeserver.clock().read_to_device(since);
         keys::acknowledge(&homeserver, &session, received).await?;
     }
+    homeserver.presence.synced(&device, &request.set_presence);
     let mut poll = LongPoll::start(&homeserver, &device, request.timeout)?;
     loop {
         poll.read();
         let typing_now = typing::lock(&homeserver).latest_change();
-        let (mut reader, rooms) = Reader::start(&homeserver, &session).await?;
+        let (mut reader, rooms) = Reader::start(&homeserver, &session, None).await?;
         let entries = entries::read(&mut reader, &rooms).await?;
         let plan = homeserver.syncs.with(&device, |device| {
             let connection = device.connections.get(request.conn_id.as_deref(), nonce)?;

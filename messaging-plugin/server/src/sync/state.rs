@@ -120,7 +120,12 @@ pub(crate) async fn membership_before(
     Ok(event.map_or(MembershipState::Leave, |event| state::membership(&event.event)))
 }
 
-async fn event_at(
+/// The event at a position.
+///
+/// # Errors
+///
+/// [`Error::Database`], [`Error::Open`].
+pub(crate) async fn event_at(
     reader: &mut Reader<'_>,
     position: Position,
 ) -> Result<Option<StoredEvent>, Error> {

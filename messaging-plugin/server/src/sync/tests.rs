@@ -1,6 +1,8 @@
 //! Both syncs, through the router.
 
 mod encryption;
+mod membership;
+mod notifications;
 mod sliding;
 mod unread;
 mod v3;

@@ -27,6 +27,8 @@ pub(crate) struct Timeline {
     pub(crate) before: Position,
     /// Whether a state event of the range is not shown, between those that are.
     pub(crate) hides_state: bool,
+    /// What decides which events the person may read.
+    pub(crate) access: Access,
 }
 
 impl Timeline {
@@ -72,12 +74,17 @@ pub(crate) async fn read(
     range: Range<'_>,
 ) -> Result<Timeline, Error> {
     let (vault, user) = (reader.homeserver.vault(), &reader.session.user);
-    let mut timeline =
-        Timeline { events: Vec::new(), is_limited: false, before: range.upto, hides_state: false };
+    let mut timeline = Timeline {
+        events: Vec::new(),
+        is_limited: false,
+        before: range.upto,
+        hides_state: false,
+        access: Access::default(),
+    };
     if range.after >= range.upto {
         return Ok(timeline);
     }
-    let access = events::access(&mut reader.connection, vault, room, user).await?;
+    timeline.access = events::access(&mut reader.connection, vault, room, user).await?;
     let mut looked_at = 0;
     while !timeline.is_limited {
         let page = range.limit + 1 - timeline.events.len();
@@ -94,7 +101,7 @@ pub(crate) async fn read(
         let is_last = events.len() < page;
         looked_at += events.len();
         for stored in events {
-            if !is_shown(reader, &access, &stored, range.filter) {
+            if !is_shown(reader, &timeline.access, &stored, range.filter) {
                 timeline.before = stored.position.saturating_sub(1);
                 timeline.hides_state |= stored.event.is_state();
             } else if timeline.events.len() == range.limit {

@@ -13,7 +13,10 @@ use ruma::{
         filter::FilterDefinition,
         sync::sync_events::{
             DeviceLists,
-            v3::{Filter, GlobalAccountData, InviteState, KnockState, Request, Rooms, ToDevice},
+            v3::{
+                Filter, GlobalAccountData, InviteState, KnockState, Presence, Request, Rooms,
+                ToDevice,
+            },
         },
     },
     events::{AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent, room::member::MembershipState},
@@ -26,13 +29,18 @@ use telmeet_core::{
 };
 
 use self::room::RoomUpdate;
-use super::{long_poll::LongPoll, person_rooms::PersonRoom, reader::Reader, state};
+use super::{
+    long_poll::LongPoll,
+    person_rooms::PersonRoom,
+    reader::{Reader, raw},
+    state,
+};
 use crate::{
     error::Error,
     homeserver::Homeserver,
     keys::sync as keys,
     matrix::{Route, Ruma, route},
-    personal::{filters, typing},
+    personal::{filters, presence, typing},
     session::Session,
 };
 
@@ -46,6 +54,7 @@ pub(crate) fn routes() -> Vec<Route> {
 struct SyncBody {
     next_batch: String,
     rooms: Rooms,
+    presence: Presence,
     account_data: GlobalAccountData,
     to_device: ToDevice,
     device_lists: DeviceLists,
@@ -58,6 +67,7 @@ impl SyncBody {
     fn is_empty(&self) -> bool {
         self.rooms.is_empty()
             && self.rooms.knock.is_empty()
+            && self.presence.is_empty()
             && self.account_data.is_empty()
             && self.to_device.is_empty()
             && self.device_lists.is_empty()
@@ -71,29 +81,39 @@ async fn sync(
 ) -> Result<impl IntoResponse, Error> {
     let definition = definition(&homeserver, &session, request.filter).await?;
     let device = (session.user.clone(), session.device.clone());
-    let mut poll = LongPoll::start(&homeserver, &device, request.timeout)?;
+    homeserver.presence.synced(&device, &request.set_presence);
+    let mut poll = LongPoll::start(&homeserver, &device, request.timeout)?.with_presence();
     let since = request.since;
     let received = homeserver.clock().read_acknowledged(since.as_deref());
     keys::acknowledge(&homeserver, &session, received).await?;
-    let typing_seen = homeserver.syncs.with(&device, |device| {
+    let (typing_seen, presence_seen) = homeserver.syncs.with(&device, |device| {
         // The app did not get the response to its last request: what it showed is sent again.
         if since.is_none() || (device.since == since && device.next_batch != since) {
             device.members = filter::SentMembers::default();
             device.typing.remove(&None);
+            device.presence = 0;
         }
         device.since.clone_from(&since);
-        since.as_ref().map(|_| device.typing.get(&None).copied().unwrap_or_default())
+        let typing = device.typing.get(&None).copied().unwrap_or_default();
+        (since.as_ref().map(|_| typing), device.presence)
     });
     loop {
         poll.read();
         let typing_now = typing::lock(&homeserver).latest_change();
-        let (reader, rooms) = Reader::start(&homeserver, &session).await?;
-        let position = match reader.clock.read_sync(since.as_deref()) {
+        let presence_now = homeserver.presence.latest_change();
+        let position = match homeserver.clock().read_sync(since.as_deref()) {
             Since::Start => None,
             Since::After(position) => Some(position),
         };
-        let mut batch =
-            Batch { reader, filter: &definition, since: position, received, typing_seen };
+        let (reader, rooms) = Reader::start(&homeserver, &session, position).await?;
+        let mut batch = Batch {
+            reader,
+            filter: &definition,
+            since: position,
+            received,
+            typing_seen,
+            presence_seen,
+        };
         let body = batch.read(&rooms).await?;
         drop(batch);
         let joined = rooms.iter().filter(|room| room.membership == MembershipState::Join);
@@ -102,6 +122,7 @@ async fn sync(
             homeserver.syncs.with(&device, |device| {
                 device.next_batch = Some(body.next_batch.clone());
                 device.typing.insert(None, typing_now);
+                device.presence = presence_now;
             });
             return Ok(Json(body));
         }
@@ -136,6 +157,7 @@ struct Batch<'a> {
     /// Up to where the client has messages between devices.
     received: Since,
     typing_seen: Option<u64>,
+    presence_seen: u64,
 }
 
 /// Account data of rooms.
@@ -167,6 +189,7 @@ impl Batch<'_> {
                 self.invited(room, &mut shown).await?;
             }
         }
+        let presence = self.presence(rooms).await?;
         let (clock, latest, session) =
             (self.reader.clock, self.reader.latest(), self.reader.session);
         let vault = self.reader.homeserver.vault();
@@ -185,6 +208,7 @@ impl Batch<'_> {
         Ok(SyncBody {
             next_batch,
             rooms: shown,
+            presence,
             account_data,
             to_device,
             device_lists: keys::device_lists(connection, &session.user, since).await?,
@@ -231,6 +255,18 @@ impl Batch<'_> {
             }
         }
         Ok((global, of_rooms))
+    }
+
+    /// Who is there, of those with whom the person shares a room: who changed, or everybody if the person entered a room.
+    async fn presence(&mut self, rooms: &[PersonRoom]) -> Result<Presence, Error> {
+        let is_new = |room: &PersonRoom| self.since.is_some_and(|since| since < room.joined_at);
+        let seen = if rooms.iter().any(is_new) { 0 } else { self.presence_seen };
+        let Reader { homeserver, session, connection, ignored, .. } = &mut self.reader;
+        let wanted = (&self.filter.presence, &**ignored);
+        let news = presence::news(homeserver, connection, &session.user, seen, wanted).await?;
+        let mut presence = Presence::new();
+        presence.events = news.iter().map(raw).collect::<Result<_, _>>()?;
+        Ok(presence)
     }
 
     /// The `m.typing` event of a room, if it changed.

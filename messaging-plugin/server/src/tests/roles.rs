@@ -49,6 +49,8 @@ async fn asked(server: &TestServer, request: Request<Body>) -> (StatusCode, Valu
 const WITHOUT_WEBSITE: &[(&str, &str)] = &[
     ("directory/list/room/room_id", "directory/list/room/!a:maru.test"),
     ("directory/room/room_alias", "directory/room/%23home:maru.test"),
+    ("profile/user_id", "profile/@alice:maru.test"),
+    ("profile/user_id/field", "profile/@alice:maru.test/displayname"),
     ("publicRooms", "publicRooms"),
 ];
 
@@ -85,7 +87,7 @@ async fn every_endpoint_wants_a_token_that_is_its_nodes_own() {
 }
 
 #[tokio::test]
-async fn apps_read_the_list_of_rooms_without_a_token_and_websites_do_not() {
+async fn apps_read_rooms_and_profiles_without_a_token_and_websites_do_not() {
     let server = TestServer::start().await;
     let alice = server.member("alice", "PHONE").await;
     for (_, path) in WITHOUT_WEBSITE {

@@ -121,5 +121,5 @@ async fn changes_are_read_between_two_positions() {
     let path = format!("/_matrix/client/v3/keys/changes?from={to}&to={to}");
     assert_eq!(kim.get(&path).await, json!({"changed": [], "left": []}));
     let path = "/_matrix/client/v3/keys/changes";
-    refused(&kim, (Method::GET, path, json!(null)), (400, "M_BAD_JSON")).await;
+    refused(&kim, (Method::GET, path, json!(null)), (400, "M_MISSING_PARAM")).await;
 }

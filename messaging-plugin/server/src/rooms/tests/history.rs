@@ -4,7 +4,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    at, encode, forbidden, ids, not_found, refused, room, say, send, shared, state, texts, two,
+    at, encode, forbidden, ids, not_found, refused, room, say, send, shared, state, texts, two, v1,
 };
 
 fn texts_of(range: std::ops::Range<u32>) -> Vec<String> {
@@ -230,4 +230,33 @@ async fn messages_of_ignored_people_are_not_shown() {
     assert_eq!(refused(&bob, Method::GET, &path, Value::Null).await, not_found());
     let page = alice.get(&at(&id, "messages?dir=b&limit=50")).await;
     assert_eq!(texts(&page["chunk"]), ["mine", "noise"]);
+}
+
+#[tokio::test]
+async fn the_event_nearest_to_a_time_is_found() {
+    let (server, alice, bob) = two().await;
+    let id = shared(&alice, &bob, json!({})).await;
+    let mut said = Vec::new();
+    for (text, time) in [("one", 1_000_i64), ("two", 2_000), ("three", 2_000)] {
+        let event = say(&alice, &id, text).await;
+        let query = "UPDATE events SET time = $1 WHERE event_id = $2";
+        let query = sqlx::query(query).bind(time).bind(event.clone());
+        query.execute(server.homeserver.pool()).await.unwrap();
+        said.push(event);
+    }
+    let near = |query: &str| v1(&id, &format!("timestamp_to_event?{query}"));
+    for (query, index, time) in [
+        ("ts=1000&dir=f", 0, 1_000),
+        ("ts=1001&dir=f", 1, 2_000),
+        ("ts=1999&dir=b", 0, 1_000),
+        ("ts=2500&dir=b", 2, 2_000),
+    ] {
+        let expected = json!({"event_id": said[index], "origin_server_ts": time});
+        assert_eq!(bob.get(&near(query)).await, expected, "{query}");
+    }
+    let none = refused(&bob, Method::GET, &near("ts=999&dir=b"), Value::Null).await;
+    assert_eq!(none, not_found());
+    let carol = server.member("carol", "PHONE").await;
+    let answer = refused(&carol, Method::GET, &near("ts=0&dir=f"), Value::Null).await;
+    assert_eq!(answer, forbidden());
 }

@@ -1,9 +1,12 @@
 //! Messages and state that clients send.
 
-use axum::http::Method;
+use axum::{
+    body::Body,
+    http::{Method, Request},
+};
 use serde_json::{Value, json};
 
-use super::{at, event, refused, room, say, send, shared, state, two};
+use super::{api, at, event, refused, room, say, send, shared, state, two};
 
 fn text(body: &str) -> Value {
     json!({"msgtype": "m.text", "body": body})
@@ -83,6 +86,30 @@ async fn what_is_too_large_or_no_event_is_refused() {
     let answer = refused(&alice, Method::PUT, &path, text("a")).await;
     assert_eq!(answer, (400, "M_INVALID_PARAM".to_owned()));
     assert_eq!(say(&alice, &id, "b").await, say(&alice, &id, "b").await);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_and_one_that_does_not_fit_have_their_own_codes() {
+    let (_server, alice, _bob) = two().await;
+    let id = room(&alice, json!({})).await;
+    for (path, body, code) in [
+        (at(&id, "invite"), &b"{\"user_id\": \"@bob:maru.test\""[..], "M_NOT_JSON"),
+        (at(&id, "invite"), b"{\"reason\": \"\x81\"}", "M_NOT_JSON"),
+        (at(&id, "invite"), b"{\"user_id\": 5}", "M_BAD_JSON"),
+        (api("login"), b"{", "M_NOT_JSON"),
+        (api("login"), b"{\"type\": 5}", "M_BAD_JSON"),
+    ] {
+        let request = Request::post(&path).body(Body::from(body)).unwrap();
+        let response = alice.send(request).await;
+        assert_eq!(response.status(), 400, "{path}");
+        let answer = chassis::body::whole(response.into_body(), 1 << 20, testkit::PATIENCE).await;
+        let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
+        assert_eq!(answer["errcode"], code, "{path}: {answer}");
+    }
+    let answer = refused(&alice, Method::GET, &at(&id, "messages"), Value::Null).await;
+    assert_eq!(answer, (400, "M_MISSING_PARAM".to_owned()));
+    let answer = refused(&alice, Method::GET, &at(&id, "messages?dir=x"), Value::Null).await;
+    assert_eq!(answer, (400, "M_INVALID_PARAM".to_owned()));
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ pub(crate) async fn read(
     };
     let timeline = timeline::read(reader, &room.room_id, range).await?;
     shown.initial = since.is_none().then_some(true);
-    shown.timeline = reader.render(&timeline.events).await?;
+    shown.timeline = reader.render(&timeline.events, &timeline.access).await?;
     shown.limited = timeline.is_limited;
     shown.prev_batch = Some(reader.clock.page_token(timeline.before));
     let is_live = |position: Position| since.is_some_and(|since| position > since);

@@ -35,9 +35,9 @@ pub(crate) async fn read(
     if since.is_none() && !wanted.room.include_leave {
         return Ok(None);
     }
-    // Who only declined an invitation sees nothing of the room.
-    let was_joined =
-        state::membership_before(reader, room.position).await? == MembershipState::Join;
+    // Who only declined an invitation, or forgot the room, sees nothing of it but that.
+    let was_joined = !room.is_forgotten
+        && state::membership_before(reader, room.position).await? == MembershipState::Join;
     let since = since.filter(|since| was_joined && room.joined_at <= *since);
     let range = Range {
         after: since.unwrap_or_default(),
@@ -45,7 +45,11 @@ pub(crate) async fn read(
         limit: filter::limit(wanted.room.timeline.limit),
         filter: Some(&wanted.room.timeline),
     };
-    let timeline = timeline::read(reader, &room.room_id, range).await?;
+    let mut timeline = timeline::read(reader, &room.room_id, range).await?;
+    if !was_joined && let Some(own) = state::event_at(reader, room.position).await? {
+        timeline.events.retain(|stored| stored.position != own.position);
+        timeline.events.push(own);
+    }
     let mut left = LeftRoom::new();
     left.timeline = room::show(reader, &timeline).await?;
     if was_joined {

@@ -147,7 +147,7 @@ pub(crate) async fn show(
     let mut shown = ShownTimeline::new();
     shown.limited = timeline.is_limited;
     shown.prev_batch = Some(reader.clock.page_token(timeline.before));
-    shown.events = reader.render(&timeline.events).await?;
+    shown.events = reader.render(&timeline.events, &timeline.access).await?;
     Ok(shown)
 }
 
