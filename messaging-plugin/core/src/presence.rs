@@ -51,7 +51,7 @@ struct Person {
 }
 
 impl Presence {
-    /// Records what an app of a person says. With [`PresenceState::Offline`] it says nothing of the person.
+    /// Records what an app of a person says. With [`PresenceState::Offline`] it says no more that the person is there.
     pub fn report(
         &mut self,
         user: &UserId,

@@ -20,13 +20,15 @@ pub(crate) struct PresenceList {
 }
 
 impl PresenceList {
-    /// Records that an app syncs, and what it says of its person by that.
+    /// Records that an app syncs, and what it says of its person by that. With [`PresenceState::Offline`] that is nothing.
     pub(crate) fn synced(
         &self,
         (user, device): &(OwnedUserId, OwnedDeviceId),
         state: &PresenceState,
     ) {
-        self.change(|presence| presence.report(user, device, state, Instant::now()));
+        if *state != PresenceState::Offline {
+            self.change(|presence| presence.report(user, device, state, Instant::now()));
+        }
     }
 
     /// Records what an app says of its person, and the person's own words.
