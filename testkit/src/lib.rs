@@ -1,5 +1,6 @@
 //! What tests of several crates need: [`eventually`], an HTTP/1.1 client ([`http`]) and scripted servers ([`server`]) over
-//! any stream. [`blocking`] has the same without a runtime; [`pebble`] is an authority for certificates.
+//! any stream. [`blocking`] has the same without a runtime; [`pebble`] is an authority for certificates; [`kill`] draws the
+//! moments at which a program is killed, and [`postgres`] starts a database server.
 //!
 //! It depends on no crate of this workspace, so the tests of each can use it; a house rule keeps it out of programs.
 #![forbid(unsafe_code)]
@@ -13,7 +14,9 @@
 
 pub mod blocking;
 pub mod http;
+pub mod kill;
 pub mod pebble;
+pub mod postgres;
 pub mod server;
 mod wait;
 

@@ -19,8 +19,7 @@ use sqlx::{
     AnyConnection, AssertSqlSafe, Column as _, Connection as _, Row as _, ValueRef as _,
     any::AnyRow,
 };
-
-use crate::postgres::Postgres;
+use testkit::postgres::Postgres;
 
 const NOW: i64 = 1_000_000;
 

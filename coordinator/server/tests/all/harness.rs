@@ -8,10 +8,11 @@ use coordinator_api::settings::{self, Settings};
 use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::{Value, json};
+use testkit::postgres::Postgres;
 use tokio::{net::UnixStream, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{openapi, postgres::Postgres};
+use crate::openapi;
 
 /// Longer than anything here takes on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -14,14 +14,11 @@ use coordinator::{
 };
 use coordinator_api::{Actor, settings::Settings};
 use sqlx::Connection as _;
-use testkit::eventually;
+use testkit::{eventually, postgres::Postgres};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    harness::{PATIENCE, configured, relay_was_here, settings},
-    postgres::Postgres,
-};
+use crate::harness::{PATIENCE, configured, relay_was_here, settings};
 
 /// Takes what the first holds, which is this process.
 async fn is_refused_by_name(database: &Database) {

@@ -29,7 +29,6 @@ mod nginx;
 mod openapi;
 mod page;
 mod pitfalls;
-mod postgres;
 mod process;
 mod registration;
 mod relay;

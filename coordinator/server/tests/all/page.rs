@@ -7,7 +7,7 @@ use coordinator_api::settings::{Proxy, Settings};
 use futures_util::{FutureExt as _, future::join_all};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use testkit::eventually;
+use testkit::{eventually, postgres::Postgres};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpSocket,
@@ -18,7 +18,6 @@ use crate::{
     device::{Channel, Device},
     harness::{Coordinator, PATIENCE, configured, settings},
     http::{get, post_form, raw, request_with_form},
-    postgres::Postgres,
 };
 
 /// How often one address may try at once.

@@ -7,16 +7,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use testkit::eventually;
+use testkit::{eventually, postgres::Postgres};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
 };
 
-use crate::{
-    harness::{config, relay_was_here},
-    postgres::Postgres,
-};
+use crate::harness::{config, relay_was_here};
 
 /// Where it keeps everything.
 pub(crate) struct Root {

@@ -13,7 +13,7 @@ use std::{
 use control_protocol::{key::MachinePublic, map::MapRequest};
 use hyper::StatusCode;
 use serde_json::json;
-use testkit::{eventually, eventually_within};
+use testkit::{eventually, eventually_within, postgres::Postgres};
 use tokio::{
     net::TcpStream,
     process::Command,
@@ -24,7 +24,6 @@ use tokio::{
 use crate::{
     device::{Channel, Device, server_key},
     harness::{Coordinator, OPEN, PATIENCE, config},
-    postgres::Postgres,
 };
 
 /// How long the database takes for a commit.

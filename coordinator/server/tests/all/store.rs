@@ -13,8 +13,7 @@ use coordinator_core::{
     model::{NewNode, NewPending, Owner, Record, Registrant},
 };
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-
-use crate::postgres::Postgres;
+use testkit::postgres::Postgres;
 
 const NOW: i64 = 1_000_000;
 

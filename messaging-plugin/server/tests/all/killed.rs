@@ -1,60 +1,38 @@
 //! telmeet is killed (SIGKILL) at random moments, while twenty people write.
 //!
 //! Fails if, once it runs again, a message is gone that it had acknowledged, one is there twice, a person's messages are
-//! in another order, or an app that syncs on missed one or saw one twice. Blind to a loss of power: what the kernel took, a
-//! killed process has written.
+//! in another order, positions have a gap, or an app that syncs on missed one or saw one twice. Blind to a loss of power:
+//! what the kernel took, a killed process has written.
 //!
-//! `MARU_KILL_ROUNDS` sets how often it is killed, and `MARU_KILL_SEED` draws the same moments again.
+//! [`testkit::kill`] says how to kill it more often, or at the same moments again.
 
 use std::{
-    process::Child,
     sync::{
         OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use serde_json::{Value, json};
-use testkit::blocking::eventually;
+use sqlx::{Connection as _, Row as _};
+use testkit::{
+    blocking::eventually,
+    kill::{self, Moments},
+    postgres::Postgres,
+};
 
-use crate::process::{Person, Root};
+use crate::{
+    process::{Person, Process, Root},
+    room::{Shown, escaped, follow, history},
+};
 
 /// How often it is killed, unless the environment says otherwise.
 const ROUNDS: u64 = 20;
 /// People who write.
 const WRITERS: u64 = 20;
-/// It is killed once so many messages at most were acknowledged…
+/// It is killed after so many acknowledged messages at most.
 const MESSAGES: u64 = 60;
-/// …and so many microseconds at most have passed.
-const THEN_US: u64 = 20_000;
-/// How long a start that is cut off may have had, in microseconds.
-const START_US: u64 = 100_000;
-/// Events of one page.
-const PAGE: usize = 100;
-
-/// Numbers that look random, the same ones for a seed: splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-
-    fn pause(&mut self, end_us: u64) {
-        thread::sleep(Duration::from_micros(self.below(end_us)));
-    }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
 
 /// How far the people are.
 #[derive(Default)]
@@ -77,96 +55,50 @@ fn write(person: &Person, room: &str, progress: &Progress) -> Vec<String> {
     ids
 }
 
-/// A message: its id, its sender and its text.
-type Message = (String, String, String);
-
-fn messages(events: &Value) -> impl Iterator<Item = Message> {
-    let events = events.as_array().into_iter().flatten();
-    let events = events.filter(|event| event["type"] == "m.room.message");
-    events.map(|event| {
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        (text(&event["event_id"]), text(&event["sender"]), text(&event["content"]["body"]))
-    })
-}
-
-/// Syncs from `since` on, until so many messages came as were written. Returns those that it was shown.
-fn follow(
-    person: &Person,
-    room: &str,
-    mut since: String,
-    written: &OnceLock<usize>,
-) -> Vec<Message> {
-    let filter = format!("%7B%22room%22%3A%7B%22timeline%22%3A%7B%22limit%22%3A{PAGE}%7D%7D%7D");
-    let mut shown: Vec<Message> = Vec::new();
-    while written.get().is_none_or(|written| shown.len() < *written) {
-        let path = format!("/_matrix/client/v3/sync?since={since}&timeout=200&filter={filter}");
-        let sync = person.must("GET", &path, &Value::Null);
-        since = sync["next_batch"].as_str().unwrap().to_owned();
-        let timeline = &sync["rooms"]["join"][room]["timeline"];
-        if timeline["limited"] == true {
-            let token = timeline["prev_batch"].as_str().unwrap();
-            let mut missed = history(person, room, ("b", token), shown.last());
-            missed.reverse();
-            shown.append(&mut missed);
-        }
-        shown.extend(messages(&timeline["events"]));
-    }
-    shown
-}
-
-/// The history in a direction, from a token if there is one, up to a message that is known.
-fn history(
-    person: &Person,
-    room: &str,
-    (direction, token): (&str, &str),
-    known: Option<&Message>,
-) -> Vec<Message> {
-    let path =
-        format!("/_matrix/client/v3/rooms/{}/messages?dir={direction}&limit={PAGE}", escaped(room));
-    let (mut found, mut from) = (Vec::new(), token.to_owned());
-    loop {
-        let more = if from.is_empty() { String::new() } else { format!("&from={from}") };
-        let page = person.must("GET", &format!("{path}{more}"), &Value::Null);
-        for message in messages(&page["chunk"]) {
-            if Some(&message) == known {
-                return found;
-            }
-            found.push(message);
-        }
-        match page["end"].as_str() {
-            Some(end) => end.clone_into(&mut from),
-            None => return found,
-        }
-    }
-}
-
-fn escaped(room: &str) -> String {
-    room.replace('!', "%21").replace(':', "%3A")
-}
-
 /// Kills telmeet at a moment that is drawn, sometimes again while it starts, and starts it.
-fn kill(root: &Root, telmeet: &mut Child, random: &mut Random, progress: &Progress) {
+fn kill(root: &Root, telmeet: &mut Process, moments: &mut Moments, progress: &Progress) {
     let acknowledged = || progress.acknowledged.load(Ordering::Relaxed);
-    let until = acknowledged() + 1 + random.below(MESSAGES);
+    let until = acknowledged() + moments.changes(MESSAGES);
     eventually("messages are acknowledged", || acknowledged() >= until);
-    random.pause(THEN_US);
-    telmeet.kill().unwrap();
-    telmeet.wait().unwrap();
-    if random.below(2) == 0 {
-        let mut cut_off = root.start();
-        random.pause(START_US);
-        cut_off.kill().unwrap();
-        cut_off.wait().unwrap();
+    thread::sleep(moments.then());
+    telmeet.kill();
+    if let Some(time) = moments.cut_off() {
+        let mut start = root.start();
+        thread::sleep(time);
+        start.kill();
     }
     *telmeet = root.start();
 }
 
+/// The positions of all messages, in the room's order, if the numbers of the room's events have no gap.
+fn positions(root: &Root, room: &str) -> Vec<i64> {
+    sqlx::any::install_default_drivers();
+    let read = async {
+        let mut database = sqlx::AnyConnection::connect(&root.database_url()).await.unwrap();
+        let query =
+            "SELECT position, sequence, kind FROM events WHERE room_id = $1 ORDER BY sequence";
+        sqlx::query(query).bind(room.to_owned()).fetch_all(&mut database).await.unwrap()
+    };
+    let events = tokio::runtime::Runtime::new().unwrap().block_on(read);
+    let sequences = events.iter().map(|event| event.get::<i64, _>("sequence"));
+    assert!(sequences.eq((1_i64..).take(events.len())), "the room's numbers have a gap");
+    let messages = events.iter().filter(|event| event.get::<String, _>("kind") == "m.room.message");
+    messages.map(|event| event.get("position")).collect()
+}
+
 #[test]
-#[allow(clippy::print_stdout, reason = "who sees it fail can draw the same moments again")]
 fn killed_at_random_moments_it_loses_and_doubles_no_message() {
-    let seed = number("MARU_KILL_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    println!("the moments are drawn by MARU_KILL_SEED={seed}");
-    let (mut random, root) = (Random(seed), Root::new());
+    survives(&Root::new());
+}
+
+#[test]
+#[ignore = "needs: postgres"]
+fn killed_at_random_moments_it_loses_and_doubles_no_message_on_postgres() {
+    survives(&Root::on(Postgres::start()));
+}
+
+fn survives(root: &Root) {
+    let mut moments = Moments::draw();
     let mut telmeet = root.start();
     let people: Vec<_> = (1..=WRITERS).map(|number| root.person(number)).collect();
     let reader = root.person(WRITERS + 1);
@@ -181,17 +113,20 @@ fn killed_at_random_moments_it_loses_and_doubles_no_message() {
 
     let (progress, written) = (Progress::default(), OnceLock::new());
     let (acknowledged, shown) = thread::scope(|scope| {
-        let (progress, written) = (&progress, &written);
+        let (progress, written, reader) = (&progress, &written, &reader);
         let write = |person| scope.spawn(move || write(person, &escaped(room), progress));
         let writers: Vec<_> = people.iter().map(write).collect();
-        let follower = scope.spawn(|| follow(&reader, room, since, written));
-        for _ in 0..number("MARU_KILL_ROUNDS").unwrap_or(ROUNDS) {
-            kill(&root, &mut telmeet, &mut random, progress);
+        let is_all = |shown: &Shown| {
+            written.get().is_some_and(|written: &usize| shown.messages.len() >= *written)
+        };
+        let follower = scope.spawn(move || follow(reader, room, since, is_all));
+        for _ in 0..kill::rounds(ROUNDS) {
+            kill(root, &mut telmeet, &mut moments, progress);
         }
         progress.is_over.store(true, Ordering::Relaxed);
         let acknowledged: Vec<_> = writers.into_iter().map(|it| it.join().unwrap()).collect();
         written.set(acknowledged.iter().map(Vec::len).sum()).unwrap();
-        (acknowledged, follower.join().unwrap())
+        (acknowledged, follower.join().unwrap().messages)
     });
 
     let all = history(&reader, room, ("f", ""), None);
@@ -203,6 +138,7 @@ fn killed_at_random_moments_it_loses_and_doubles_no_message() {
         let expected: Vec<_> = acknowledged.iter().enumerate().map(message).collect();
         assert_eq!(own, expected, "{}", person.id);
     }
-    telmeet.kill().unwrap();
-    telmeet.wait().unwrap();
+    telmeet.kill();
+    let positions = positions(root, room);
+    assert!(positions.iter().copied().eq((positions[0]..).take(all.len())), "{positions:?}");
 }

@@ -1,39 +1,148 @@
 //! The program as a process, and people who use it as the agent lets them.
 
 use std::{
-    fs,
-    io::{Read as _, Write as _},
+    fs::{self, File},
+    io::{self, Read, Write},
     os::unix::{fs::MetadataExt as _, net::UnixStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command},
+    sync::Mutex,
+    thread,
+    time::Duration,
 };
 
-use mesh_identity::{Header, Identity, User, VERSION};
+use chassis::state::Format;
+use mesh_identity::{
+    Header, Identity, User, VERSION,
+    members::{MemberNode, Members},
+};
 use serde_json::{Value, json};
-use testkit::blocking::{eventually, http};
+use testkit::{
+    blocking::{eventually, http},
+    kill::Moments,
+    postgres::Postgres,
+};
 
 /// telmeet's root, with its settings.
-pub(crate) struct Root(tempfile::TempDir);
+pub(crate) struct Root {
+    folder: tempfile::TempDir,
+    database: Option<Postgres>,
+}
 
 impl Root {
     pub(crate) fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let uid = fs::metadata("/proc/self").unwrap().uid();
-        fs::write(root.path().join("telmeet.toml"), format!("agent_uid = {uid}\n")).unwrap();
-        Self(root)
+        fs::write(folder.path().join("telmeet.toml"), format!("agent_uid = {uid}\n")).unwrap();
+        Self { folder, database: None }
     }
 
-    pub(crate) fn start(&self) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_maru-telmeet"));
-        command.arg("--root").arg(self.0.path());
-        command.arg("--config").arg(self.0.path().join("telmeet.toml")).spawn().unwrap()
+    /// With this database.
+    pub(crate) fn on(database: Postgres) -> Self {
+        let root = Self::new();
+        fs::write(root.path().join("database-url"), database.url()).unwrap();
+        let settings = File::options().append(true).open(root.path().join("telmeet.toml"));
+        writeln!(settings.unwrap(), "database_url_file = \"database-url\"").unwrap();
+        Self { database: Some(database), ..root }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn database_url(&self) -> String {
+        let file = self.path().join("var/lib/maru/telmeet/db.sqlite");
+        self.database.as_ref().map_or_else(|| format!("sqlite://{}", file.display()), Postgres::url)
+    }
+
+    pub(crate) fn start(&self) -> Process {
+        Process::start(&mut self.command(&[]))
+    }
+
+    /// Runs it by another program with these arguments.
+    pub(crate) fn command(&self, by: &[&str]) -> Command {
+        let program = env!("CARGO_BIN_EXE_maru-telmeet");
+        let mut command = Command::new(by.first().unwrap_or(&program));
+        if let Some((_, rest)) = by.split_first() {
+            command.args(rest).arg(program);
+        }
+        command.arg("--root").arg(self.path());
+        command.arg("--config").arg(self.path().join("telmeet.toml"));
+        command
+    }
+
+    /// Writes the list of people and nodes, as the coordinator does.
+    pub(crate) fn lists(&self, people: &[&Person]) {
+        let people = people.iter().map(|person| person.header().identity);
+        let members = Members {
+            nodes: people.clone().map(Person::node).collect(),
+            people: people.filter_map(|identity| identity.user).collect(),
+        };
+        let format = Format::new(Members::VERSION);
+        format.write(&self.list(), &members).unwrap();
+    }
+
+    pub(crate) fn list(&self) -> PathBuf {
+        let folder = self.path().join(services::TELMEET_MEMBERS);
+        fs::create_dir_all(&folder).unwrap();
+        folder.join(Members::FILE)
     }
 
     pub(crate) fn person(&self, number: u64) -> Person {
-        let socket = self.0.path().join("run/maru/telmeet/http.sock");
-        let mut person = Person { socket, number, token: String::new(), id: String::new() };
+        let socket = self.path().join("run/maru/telmeet/http.sock");
+        let (token, id, device) = (String::new(), String::new(), String::new());
+        let mut person = Person { socket, number, token, id, device, network: None };
         person.sign_in();
         person
+    }
+}
+
+/// A process that is killed when this is dropped.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A connection that ends once the request is sent.
+struct Cut(UnixStream);
+
+impl Read for Cut {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl Write for Cut {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -43,6 +152,9 @@ pub(crate) struct Person {
     number: u64,
     token: String,
     pub(crate) id: String,
+    pub(crate) device: String,
+    /// Which requests a bad network harms.
+    network: Option<Mutex<Moments>>,
 }
 
 impl Person {
@@ -55,16 +167,58 @@ impl Person {
         let signed_in = self.must("POST", "/_matrix/client/v3/login", &login);
         let text = |name: &str| signed_in[name].as_str().unwrap().to_owned();
         (self.token, self.id) = (text("access_token"), text("user_id"));
+        self.device = text("device_id");
     }
 
-    /// A response, which must come.
+    /// The same app in a network that cuts connections, loses responses, and repeats requests.
+    pub(crate) fn in_a_bad_network(self) -> Self {
+        Self { network: Some(Mutex::new(Moments::draw())), ..self }
+    }
+
+    /// A response, which must come, and be no refusal. An app that asks too often waits as long as it is told.
     pub(crate) fn must(&self, method: &str, path: &str, body: &Value) -> Value {
+        loop {
+            let (status, response) = self.answer(method, path, body);
+            let Some(wait) = response["retry_after_ms"].as_u64().filter(|_| status == 429) else {
+                assert_eq!(status, 200, "{method} {path}: {response}");
+                return response;
+            };
+            thread::sleep(Duration::from_millis(wait));
+        }
+    }
+
+    /// The status and body of a response, which must come.
+    pub(crate) fn answer(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         eventually("telmeet answers", || self.ask(method, path, body))
     }
 
-    /// A response, unless telmeet is away or ends meanwhile.
-    fn ask(&self, method: &str, path: &str, body: &Value) -> Option<Value> {
-        let mut stream = UnixStream::connect(&self.socket).ok()?;
+    /// A response, unless telmeet is away or ends meanwhile, or the network loses it.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let send = || self.request(UnixStream::connect(&self.socket).ok()?, method, path, body);
+        let Some(network) = &self.network else { return send() };
+        let fault = network.lock().unwrap().below(4);
+        match fault {
+            0 => {
+                let cut = Cut(UnixStream::connect(&self.socket).ok()?);
+                self.request(cut, method, path, body)
+            }
+            1 => send().and(None),
+            2 => thread::scope(|scope| {
+                let first = scope.spawn(send);
+                let second = send();
+                first.join().unwrap().or(second)
+            }),
+            _ => send(),
+        }
+    }
+
+    fn request(
+        &self,
+        mut stream: impl Read + Write,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Option<(u16, Value)> {
         stream.write_all(&self.header().encode().unwrap()).ok()?;
         let token = format!("Bearer {}", self.token);
         let headers: &[_] = if self.token.is_empty() { &[] } else { &[("Authorization", &*token)] };
@@ -72,9 +226,7 @@ impl Person {
         let host = "rooms.maru.home.arpa";
         let response = http::request(stream, method, path, host, headers, body.as_deref()).ok()?;
         let status = response.status;
-        let body: Value = response.json().ok()?;
-        assert_eq!(status, 200, "{method} {path}: {body}");
-        Some(body)
+        Some((status, response.json().ok()?))
     }
 
     /// Sends bytes that are no JSON, or asks for some. Returns the head of the response, and its body.
@@ -93,6 +245,10 @@ impl Person {
         let end = response.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
         let head = String::from_utf8_lossy(&response[..end]).to_ascii_lowercase();
         (head, response[end + 4..].to_vec())
+    }
+
+    fn node(identity: Identity) -> MemberNode {
+        MemberNode { node: identity.node, owner: identity.user.map(|user| user.id) }
     }
 
     fn header(&self) -> Header {
