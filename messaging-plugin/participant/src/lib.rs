@@ -21,6 +21,7 @@ pub mod device;
 pub mod edits;
 pub mod gateway;
 pub mod homeserver;
+mod invitation;
 pub mod judge;
 pub mod key_store;
 pub mod ledger;
@@ -29,6 +30,7 @@ pub mod participant;
 pub mod records;
 pub mod reply;
 mod run;
+mod sync;
 pub mod wording;
 
 pub use run::{RunError, endpoints, run};

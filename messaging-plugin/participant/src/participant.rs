@@ -1,20 +1,18 @@
-//! The AI as a member of rooms: follows telmeet's sync, joins where it is invited, and finds the messages that it answers.
+//! The AI as a member of rooms: reads what happens there, and finds the messages that it answers.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    convert::Infallible,
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use ai_gateway_api::rooms::Settings;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
-use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::Semaphore;
 
 use crate::{
-    device::{Device, DeviceError, SyncedKeys},
+    device::{Device, DeviceError},
     gateway::Gateway,
     homeserver::{CallError, Homeserver, room_path, segment},
     judge::{self, Message, Reaction, RoomView},
@@ -23,14 +21,8 @@ use crate::{
     records::RecordError,
 };
 
-/// How long a sync waits for something new.
-const WAIT: Duration = Duration::from_secs(30);
-/// Most rooms.
-const ROOMS: usize = 256;
 /// Replies at a time.
 const REPLIES: usize = 8;
-/// Events of a room in one sync.
-const TIMELINE: usize = 30;
 /// Messages whose keys have not come.
 const UNREAD: usize = 64;
 /// How long keys are waited for.
@@ -84,7 +76,7 @@ impl Error {
 
 /// What came of an event or invitation. A failure that would come again, such as an event that cannot be taken apart, is
 /// logged, so that one room does not end the AI in all others.
-fn settle<T>(room: &RoomId, done: Result<T, Error>) -> Result<Option<T>, Error> {
+pub(crate) fn settle<T>(room: &RoomId, done: Result<T, Error>) -> Result<Option<T>, Error> {
     match done {
         Ok(done) => Ok(Some(done)),
         Err(error) if error.is_of_room() => {
@@ -93,40 +85,6 @@ fn settle<T>(room: &RoomId, done: Result<T, Error>) -> Result<Option<T>, Error> 
         }
         Err(error) => Err(error),
     }
-}
-
-/// What a sync says about rooms.
-#[derive(Debug, Deserialize)]
-struct Synced {
-    next_batch: String,
-    #[serde(default)]
-    rooms: SyncedRooms,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct SyncedRooms {
-    join: BTreeMap<OwnedRoomId, Joined>,
-    invite: BTreeMap<OwnedRoomId, Invited>,
-    leave: BTreeMap<OwnedRoomId, serde::de::IgnoredAny>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Joined {
-    timeline: Events,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Invited {
-    invite_state: Events,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Events {
-    events: Vec<Box<RawValue>>,
 }
 
 /// A message whose key has not come.
@@ -209,123 +167,6 @@ impl Participant {
         }
     }
 
-    /// Follows telmeet's sync until it fails.
-    ///
-    /// # Errors
-    ///
-    /// See [`Error`]. What was not handled comes again.
-    pub async fn follow(self: &Arc<Self>) -> Result<Infallible, Error> {
-        let mut since = self.ledger.since().await?;
-        let mut limit = TIMELINE;
-        loop {
-            let filter = json!({
-                "presence": { "types": [] },
-                "account_data": { "types": [] },
-                "room": {
-                    "timeline": { "limit": limit },
-                    "state": { "types": [], "lazy_load_members": true },
-                    "ephemeral": { "types": [] },
-                    "account_data": { "types": [] },
-                },
-            });
-            let mut query = format!("filter={}", segment(&filter.to_string()));
-            if let Some(since) = &since {
-                query.push_str(&format!("&since={}", segment(since)));
-            }
-            let wait = if since.is_some() { WAIT } else { Duration::ZERO };
-            let body = match self.homeserver.sync(&query, wait).await {
-                // Members wrote much at once: the last event of each room then.
-                Err(CallError::TooLarge) if limit > 1 => {
-                    tracing::warn!("a sync is too large: the AI skips messages");
-                    limit = 1;
-                    continue;
-                }
-                body => body?,
-            };
-            limit = TIMELINE;
-            let keys: SyncedKeys =
-                serde_json::from_slice(&body).map_err(|_| CallError::Malformed)?;
-            let synced: Synced = serde_json::from_slice(&body).map_err(|_| CallError::Malformed)?;
-            drop(body);
-            self.device.receive(keys).await?;
-            self.read_again().await?;
-            self.take(synced.rooms, since.is_none()).await?;
-            if since.as_ref() != Some(&synced.next_batch) {
-                self.ledger.set_since(&synced.next_batch).await?;
-                since = Some(synced.next_batch);
-            }
-        }
-    }
-
-    /// Takes what happened in rooms. Of the first sync of a device only the invitations: what its rooms have was before it.
-    async fn take(self: &Arc<Self>, rooms: SyncedRooms, is_first: bool) -> Result<(), Error> {
-        for room in rooms.leave.keys() {
-            self.rooms.forget(room);
-        }
-        for (room, invited) in &rooms.invite {
-            settle(room, self.handle_invitation(room, invited).await)?;
-        }
-        for (room, joined) in &rooms.join {
-            let events = &joined.timeline.events;
-            let first = if is_first { events.len() } else { self.first_seen(events) };
-            for event in &events[first..] {
-                settle(room, self.handle_event(room, event).await)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The first event that the AI sees of a room's timeline: after its joining. In a direct chat people write right after they
-    /// invited, so it sees from its invitation on.
-    fn first_seen(&self, events: &[Box<RawValue>]) -> usize {
-        let (mut first, mut is_invited) = (0, false);
-        for (at, event) in events.iter().enumerate() {
-            if !event.get().contains("m.room.member") {
-                continue;
-            }
-            let Ok(event) = serde_json::from_str::<Value>(event.get()) else { continue };
-            if event["type"] != "m.room.member" || event["state_key"] != self.me.as_str() {
-                continue;
-            }
-            let content = &event["content"];
-            let is_join = content["membership"] == "join";
-            // Every change of the AI's name is a join, too.
-            let was_joined = event["unsigned"]["prev_content"]["membership"] == "join";
-            if !(is_join && (is_invited || was_joined)) {
-                first = at;
-            }
-            is_invited = content["membership"] == "invite" && content["is_direct"] == true;
-        }
-        first
-    }
-
-    async fn handle_invitation(&self, room: &RoomId, invited: &Invited) -> Result<(), Error> {
-        let events = invited.invite_state.events.iter();
-        let mut events = events.filter_map(|it| serde_json::from_str::<Value>(it.get()).ok());
-        let own = events.find(|event| {
-            event["type"] == "m.room.member" && event["state_key"] == self.me.as_str()
-        });
-        let inviter = own.and_then(|event| UserId::parse(event["sender"].as_str()?).ok());
-        let is_of_network = inviter.is_some_and(|it| it.server_name() == self.me.server_name());
-        let joined = self.homeserver.get("/_matrix/client/v3/joined_rooms").await?;
-        let count = joined["joined_rooms"].as_array().map_or(0, Vec::len);
-        if !is_of_network || count >= ROOMS {
-            tracing::warn!(%room, count, "an invitation is refused");
-            return self.leave(room).await;
-        }
-        let path = format!("/_matrix/client/v3/join/{}", segment(room.as_str()));
-        match self.homeserver.post(&path, json!({})).await {
-            Ok(_) => tracing::info!(%room, "the AI joined a room"),
-            // The invitation was taken back.
-            Err(error) if error.is_final() && !error.is_signed_out() => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-        if let Some(view) = self.view(room).await? {
-            self.tell(room, &view).await?;
-        }
-        Ok(())
-    }
-
     /// Leaves a room, or refuses the invitation to it.
     pub(crate) async fn leave(&self, room: &RoomId) -> Result<(), Error> {
         self.rooms.forget(room);
@@ -365,7 +206,12 @@ impl Participant {
         Ok(Some(view))
     }
 
-    async fn handle_event(self: &Arc<Self>, room: &RoomId, event: &RawValue) -> Result<(), Error> {
+    /// Takes what happened in a room.
+    pub(crate) async fn handle_event(
+        self: &Arc<Self>,
+        room: &RoomId,
+        event: &RawValue,
+    ) -> Result<(), Error> {
         let Ok(value) = serde_json::from_str::<Value>(event.get()) else { return Ok(()) };
         let sender = value["sender"].as_str().and_then(|sender| UserId::parse(sender).ok());
         let Some(sender) = sender.filter(|sender| *sender != self.me) else { return Ok(()) };
@@ -397,7 +243,7 @@ impl Participant {
     }
 
     /// Tries messages again whose keys may have come.
-    async fn read_again(self: &Arc<Self>) -> Result<(), Error> {
+    pub(crate) async fn read_again(self: &Arc<Self>) -> Result<(), Error> {
         let unread =
             std::mem::take(&mut *self.unread.lock().unwrap_or_else(PoisonError::into_inner));
         for message in unread {

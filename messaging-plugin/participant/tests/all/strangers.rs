@@ -69,3 +69,41 @@ async fn a_room_with_too_much_state_is_left_and_the_others_are_answered() {
     mina.say(&other, "first").await;
     mina.sees("an answer", |shown| shown.text.contains("first")).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_sync_that_is_too_large_the_ai_reads_the_last_message_of_each_room() {
+    let mut home = Home::start().await;
+    let mina = Person::sign_in(&home, 1, "mina", "phone").await;
+    mina.keys_of_ai().await;
+    let mut rooms = Vec::new();
+    for _ in 0..12 {
+        rooms.push(mina.create(json!({ "invite": [AI] })).await);
+    }
+    for room in &rooms {
+        eventually("the AI joins", async || {
+            (mina.membership_of_ai(room).await? == "join").then_some(())
+        })
+        .await;
+    }
+    home.kill_participant();
+    let text = |body: &str| json!({ "msgtype": "m.text", "body": body });
+    // 23 MB, of which one sync could hold all.
+    for room in &rooms {
+        for number in 0..30 {
+            let long = text(&"Maru ".repeat(12_600));
+            mina.send(room, "m.room.message", &number.to_string(), long).await;
+        }
+        mina.send(room, "m.room.message", "last", text("good night")).await;
+    }
+    mina.send(&rooms[11], "m.room.message", "question", text("Maru, are you there?")).await;
+    home.start_participant();
+    mina.sees("an answer", |shown| shown.text.contains("are you there")).await;
+    // The next sync is a whole one again.
+    mina.send(&rooms[0], "m.room.message", "sugar", text("we need sugar")).await;
+    mina.send(&rooms[0], "m.room.message", "next", text("Maru, and what else?")).await;
+    mina.sees("an answer", |shown| shown.text.contains("what else")).await;
+    assert_eq!(asked(&home), ["Maru, are you there?", "Maru, and what else?"]);
+    let recent = home.gateway.asked()[1]["recent"].clone();
+    let recent: Vec<_> = recent.as_array().unwrap().iter().map(|it| it["text"].clone()).collect();
+    assert_eq!(recent, ["good night", "we need sugar"]);
+}
