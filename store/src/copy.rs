@@ -51,10 +51,10 @@ pub async fn copy(database: &Database, out: &mut File) -> Result<(), CopyError> 
     let url = file_url(path, "rw")?;
     let mut connection = AnyConnection::connect(&url).await.map_err(DatabaseError::Open)?;
     let wait = sqlx::query("PRAGMA busy_timeout = 10000").execute(&mut connection).await;
-    wait.map_err(DatabaseError::Query)?;
+    wait.map_err(DatabaseError::from)?;
     let copied = sqlx::query("VACUUM INTO $1").bind(target).execute(&mut connection).await;
-    copied.map_err(DatabaseError::Query)?;
-    connection.close().await.map_err(DatabaseError::Query)?;
+    copied.map_err(DatabaseError::from)?;
+    connection.close().await.map_err(DatabaseError::from)?;
     io::copy(&mut File::open(&copy)?, out)?;
     Ok(())
 }

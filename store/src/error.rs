@@ -2,6 +2,9 @@
 
 use sqlx::migrate::MigrateError;
 
+/// Codes of a full disk: SQLite's `SQLITE_FULL` and `SQLITE_IOERR_SHMSIZE`, and PostgreSQL's `disk_full`.
+const FULL: [&str; 3] = ["13", "4874", "53100"];
+
 /// The database failed, or its content is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -18,7 +21,10 @@ pub enum DatabaseError {
     Migrate(#[source] MigrateError),
     /// A query failed; it may succeed later.
     #[error("database query failed")]
-    Query(#[from] sqlx::Error),
+    Query(#[source] sqlx::Error),
+    /// The disk is full, so nothing was changed. It succeeds again once there is room.
+    #[error("the disk of the database is full")]
+    Full,
     /// A row has an invalid value.
     #[error("the database has an invalid {0}")]
     Row(&'static str),
@@ -30,4 +36,15 @@ pub enum DatabaseError {
         "this process has lost its lock on the database and tries to take it again; try again in a moment"
     )]
     NotHeld,
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code());
+        if code.is_some_and(|code| FULL.contains(&&*code)) {
+            Self::Full
+        } else {
+            Self::Query(error)
+        }
+    }
 }

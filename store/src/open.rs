@@ -171,6 +171,11 @@ async fn connect(url: &str, options: AnyPoolOptions) -> Result<AnyPool, Database
     options
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(10))
+        .before_acquire(|connection, _| {
+            // SQLite rolls back by itself when the disk is full. sqlx does not notice, and begins no transaction there any more.
+            let is_usable = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_usable) })
+        })
         .connect_with(connect)
         .await
         .map_err(DatabaseError::Open)

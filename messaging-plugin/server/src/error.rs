@@ -51,8 +51,8 @@ pub enum Error {
     /// Another reason.
     #[error("{2}")]
     Refused(StatusCode, ErrorKind, String),
-    /// The database failed. Whether a change was made is not known.
-    #[error("the database failed")]
+    /// The database failed. Whether a change was made is not known, unless its disk is full.
+    #[error("{}", database(.0))]
     Database(#[from] DatabaseError),
     /// The folder of the media failed.
     #[error("{}", media(.0))]
@@ -105,6 +105,7 @@ impl Error {
             Self::Refused(status, ..) => *status,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Media(error) if is_full(error) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Database(DatabaseError::Full) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Database(_) | Self::Media(_) | Self::Seal(_) | Self::Open(_) => {
                 StatusCode::BAD_GATEWAY
             }
@@ -123,6 +124,7 @@ impl Error {
             Self::Limited { .. } => ErrorKind::LimitExceeded(Default::default()),
             Self::Body(BodyError::TooLarge) => ErrorKind::TooLarge,
             Self::Media(error) if is_full(error) => ErrorKind::TooLarge,
+            Self::Database(DatabaseError::Full) => ErrorKind::TooLarge,
             Self::Unavailable
             | Self::Body(_)
             | Self::Database(_)
@@ -148,13 +150,20 @@ impl Error {
     }
 }
 
+/// What a person reads when nothing can be stored.
+const FULL: &str = "the disk of the home machine is full; make room there, then try again";
+
 /// Whether the disk has no room.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), IoErrorKind::StorageFull | IoErrorKind::QuotaExceeded)
 }
 
 fn media(error: &io::Error) -> &'static str {
-    if is_full(error) { "the disk of the home machine is full" } else { "the file cannot be used" }
+    if is_full(error) { FULL } else { "the file cannot be used" }
+}
+
+fn database(error: &DatabaseError) -> &'static str {
+    if matches!(error, DatabaseError::Full) { FULL } else { "the database failed" }
 }
 
 impl From<sqlx::Error> for Error {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ruma::{OneTimeKeyAlgorithm, UInt, UserId, api::client::sync::sync_events::DeviceLists};
 use serde_json::value::RawValue;
 use sqlx::AnyConnection;
-use store::column;
+use store::{DatabaseError, column};
 use telmeet_core::token::{Position, Since};
 
 use super::{device_lists, one_time, to_device};
@@ -53,7 +53,8 @@ pub async fn to_device(
     Ok(ToDevice { events, upto: last.unwrap_or(upto) })
 }
 
-/// Deletes the messages that the app has received: those up to the token that it brings back.
+/// Deletes the messages that the app has received: those up to the token that it brings back. While the disk is full they
+/// stay, and no sync after that token shows them.
 ///
 /// # Errors
 ///
@@ -76,7 +77,10 @@ pub async fn acknowledge(
     let delete = homeserver.write(move |transaction| {
         Box::pin(async move { to_device::delete(transaction.connection(), &session, upto).await })
     });
-    delete.await
+    match delete.await {
+        Err(Error::Database(DatabaseError::Full)) => Ok(()),
+        deleted => deleted,
+    }
 }
 
 /// Whose keys changed after `since`, with whom the person began to share a room, and with whom no room is left. Later

@@ -18,7 +18,7 @@ use ruma::{
 };
 use serde_json::{Value, json};
 use sqlx::Row as _;
-use store::column;
+use store::{DatabaseError, column};
 use telmeet_core::media::{content_type, file_name};
 
 use super::{
@@ -195,8 +195,9 @@ async fn store(
             // Of two uploads with the same id the first one counts.
             Ok(Stored::Taken) => Err(cannot_overwrite()),
             Err(error) => {
-                // It is not known whether the database has it.
-                if matches!(error, Error::Database(_)) {
+                // It is not known whether the database has it, unless there was no room.
+                if matches!(&error, Error::Database(error) if !matches!(error, DatabaseError::Full))
+                {
                     file.leave();
                 }
                 Err(error)

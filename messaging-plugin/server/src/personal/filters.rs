@@ -39,11 +39,18 @@ async fn create(
     owner::check(&session, &request.user_id)?;
     let definition = column::to_json(&request.filter, "definition")?;
     filter::parse(definition.as_bytes())?;
-    let id = homeserver
-        .write(move |transaction| {
-            async move { store(transaction.connection(), &session.user, &definition).await }.boxed()
-        })
-        .await?;
+    // An app sends the same one at each start.
+    let known = find(&mut *homeserver.pool().acquire().await?, &session.user, &definition).await?;
+    let id = match known {
+        Some(id) => id,
+        None => {
+            let store = homeserver.write(move |transaction| {
+                async move { store(transaction.connection(), &session.user, &definition).await }
+                    .boxed()
+            });
+            store.await?
+        }
+    };
     Ok(Reply(create_filter::v3::Response::new(id.to_string())))
 }
 
@@ -75,14 +82,22 @@ pub(crate) async fn read(
     Ok(filter::parse(definition.as_bytes())?)
 }
 
+async fn find(
+    connection: &mut AnyConnection,
+    user: &UserId,
+    definition: &str,
+) -> Result<Option<i64>, Error> {
+    let query = "SELECT filter_id FROM filters WHERE user_id = $1 AND definition = $2";
+    let query = sqlx::query_scalar::<_, i64>(query).bind(user.as_str()).bind(definition);
+    Ok(query.fetch_optional(connection).await?)
+}
+
 async fn store(
     connection: &mut AnyConnection,
     user: &UserId,
     definition: &str,
 ) -> Result<i64, Error> {
-    let query = "SELECT filter_id FROM filters WHERE user_id = $1 AND definition = $2";
-    let query = sqlx::query_scalar::<_, i64>(query).bind(user.as_str()).bind(definition);
-    if let Some(id) = query.fetch_optional(&mut *connection).await? {
+    if let Some(id) = find(connection, user, definition).await? {
         return Ok(id);
     }
     let query = "SELECT COUNT(*) FROM filters WHERE user_id = $1";
