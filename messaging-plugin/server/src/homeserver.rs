@@ -2,6 +2,8 @@
 
 mod directory;
 mod room;
+mod row;
+mod time;
 mod transaction;
 mod wake;
 mod writer;
@@ -14,12 +16,9 @@ use std::{
 use chassis::body::BodyReader;
 use futures_util::future::BoxFuture;
 use ruma::{MilliSecondsSinceUnixEpoch, OwnedUserId, RoomId, UserId};
-use sqlx::{AnyPool, Row as _};
-use store::{Database, DatabaseError, DatabaseLock, LockError, Opened, Schema, column, seal::Key};
-use telmeet_core::{
-    token::{Clock, Position},
-    typing::Typing,
-};
+use sqlx::AnyPool;
+use store::{Database, DatabaseError, DatabaseLock, LockError, Opened, Schema, seal::Key};
+use telmeet_core::{token::Clock, typing::Typing};
 use tokio::sync::watch;
 
 use self::{
@@ -29,6 +28,7 @@ use self::{
 };
 pub use self::{
     room::Room,
+    time::WallClock,
     transaction::{SentBy, Transaction},
 };
 use crate::{
@@ -76,6 +76,8 @@ pub struct Setup {
     pub plain_oauth: bool,
     /// How much may be in it.
     pub limits: Limits,
+    /// The clock.
+    pub time: WallClock,
 }
 
 /// The homeserver of one network.
@@ -124,14 +126,14 @@ impl Homeserver {
     /// [`Error::Database`] if it cannot be opened, is newer than this program, or belongs to another network;
     /// [`Error::Media`] if the folder of the media cannot be used.
     pub async fn start(setup: Setup, lock: Option<&DatabaseLock>) -> Result<Arc<Self>, Error> {
-        let Setup { network, database, key, media, limits, plain_oauth, program } = setup;
+        let Setup { network, database, key, media, limits, plain_oauth, program, time } = setup;
         let opened = Opened::open(&database, &TABLES).await?;
-        begin(opened.pool(), &network).await?;
+        row::begin(opened.pool(), &network).await?;
         let mut store = opened.store().await?;
         if let Some(lock) = lock {
             store = store.locked_by(lock).await?;
         }
-        let clock = watch::Sender::new(read_clock(store.pool()).await?);
+        let clock = row::read_clock(&mut *store.pool().acquire().await?).await?;
         let sign_in = SignIn::new(&network, plain_oauth);
         sign_in.tokens.load(store.pool()).await?;
         let media = Arc::new(Folder::open(media, limits, store.pool()).await?);
@@ -146,7 +148,8 @@ impl Homeserver {
             push: Arc::clone(&push.pending),
             rooms: Arc::new(Rooms::default()),
             wakers: Wakers::default(),
-            clock,
+            clock: watch::Sender::new(clock),
+            time,
         });
         Ok(Arc::new(Self {
             network,
@@ -250,7 +253,7 @@ impl Homeserver {
     /// The time.
     #[must_use]
     pub fn now(&self) -> MilliSecondsSinceUnixEpoch {
-        MilliSecondsSinceUnixEpoch::now()
+        self.shared.time.now()
     }
 
     /// Stops writing and closes the database.
@@ -259,29 +262,6 @@ impl Homeserver {
         self.writer.close();
         self.shared.store.close().await;
     }
-}
-
-/// Inserts the one row, or checks that the database belongs to this network.
-async fn begin(pool: &AnyPool, network: &str) -> Result<(), Error> {
-    let insert = "INSERT INTO homeserver (id, network, revision, epoch, generation, position) \
-         VALUES (1, $1, 0, 0, 1, 0) ON CONFLICT DO NOTHING";
-    sqlx::query(insert).bind(network).execute(pool).await?;
-    let row = sqlx::query("SELECT network FROM homeserver WHERE id = 1").fetch_one(pool).await?;
-    let stored: String = row.try_get("network")?;
-    if stored == network {
-        return Ok(());
-    }
-    tracing::error!(stored, network, "the database belongs to another network");
-    Err(Error::Database(DatabaseError::Row("network: the database belongs to another network")))
-}
-
-async fn read_clock(pool: &AnyPool) -> Result<Clock, Error> {
-    let query = "SELECT generation, position FROM homeserver WHERE id = 1";
-    let row = sqlx::query(query).fetch_one(pool).await?;
-    let generation = column::number(&row, "generation")?;
-    let latest: Position = column::number(&row, "position")?;
-    let generation = u32::try_from(generation).map_err(|_| DatabaseError::Row("generation"))?;
-    Ok(Clock { generation, latest })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use telmeet_api::settings::Settings;
 use crate::{
     error::Error,
     generation,
-    homeserver::{self, Homeserver, Setup},
+    homeserver::{self, Homeserver, Setup, WallClock},
     keys,
     media::folder::Limits,
     vault::Vault,
@@ -75,6 +75,7 @@ pub(crate) async fn start(root: &Path, settings: &Settings) -> Result<Started, S
             person: settings.media_bytes_per_person,
             total: settings.media_bytes,
         },
+        time: WallClock::default(),
     };
     let homeserver = Homeserver::start(setup, Some(&lock)).await?;
     check_key(&homeserver).await?;

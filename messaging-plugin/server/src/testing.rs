@@ -1,9 +1,19 @@
-//! A homeserver for tests: a database in a temporary folder, and clients that call the router directly.
+//! A homeserver for tests: a new database, and clients that call the router directly.
+//!
+//! [`postgres`] runs every test once more, on the other engine.
 #![allow(dead_code, reason = "each area uses a part of it")]
 
+mod postgres;
 mod rooms;
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use axum::{
     Router,
@@ -12,7 +22,7 @@ use axum::{
     response::Response,
 };
 use mesh_identity::{Header, Identity, User, VERSION};
-use ruma::{OwnedDeviceId, OwnedUserId, RoomId, UserId};
+use ruma::{MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedUserId, RoomId, UInt, UserId};
 use serde_json::Value;
 use store::{Database, seal::Key};
 use tempfile::TempDir;
@@ -20,7 +30,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     api,
-    homeserver::{Homeserver, Setup},
+    homeserver::{Homeserver, Setup, WallClock},
     media::folder::Limits,
     session::token_hash,
     sign_in::tokens::{Change, SignedIn},
@@ -35,7 +45,10 @@ pub(crate) struct TestServer {
     pub(crate) homeserver: Arc<Homeserver>,
     /// All its endpoints.
     pub(crate) router: Router,
+    /// By how much its clock is ahead, in milliseconds.
+    pub(crate) ahead: Arc<AtomicI64>,
     folder: TempDir,
+    database: Database,
 }
 
 /// An app that signed in.
@@ -69,6 +82,15 @@ pub(crate) fn header(mesh_user: u64, login: &str, node: &str) -> Header {
     }
 }
 
+fn wall_clock(ahead: &Arc<AtomicI64>) -> WallClock {
+    let ahead = Arc::clone(ahead);
+    WallClock::new(move || {
+        let now = u64::from(MilliSecondsSinceUnixEpoch::now().get());
+        let now = now.saturating_add_signed(ahead.load(Ordering::Relaxed));
+        MilliSecondsSinceUnixEpoch(UInt::new_saturating(now))
+    })
+}
+
 impl TestServer {
     /// Starts with an empty database.
     pub(crate) async fn start() -> Self {
@@ -77,7 +99,14 @@ impl TestServer {
 
     /// Starts with an empty database and these limits.
     pub(crate) async fn start_with(limits: Limits) -> Self {
-        Self::open(TempDir::new().unwrap(), limits).await
+        let folder = TempDir::new().unwrap();
+        let database = postgres::database(folder.path()).await;
+        Self::open(folder, database, limits, Arc::default()).await
+    }
+
+    /// Starts with this database, which is empty.
+    pub(crate) async fn start_on(database: Database) -> Self {
+        Self::open(TempDir::new().unwrap(), database, Limits::default(), Arc::default()).await
     }
 
     /// Where the database and the media are.
@@ -89,22 +118,28 @@ impl TestServer {
     pub(crate) async fn restart(self) -> Self {
         self.homeserver.close().await;
         drop(self.router);
-        Self::open(self.folder, Limits::default()).await
+        Self::open(self.folder, self.database, Limits::default(), self.ahead).await
     }
 
-    async fn open(folder: TempDir, limits: Limits) -> Self {
+    async fn open(
+        folder: TempDir,
+        database: Database,
+        limits: Limits,
+        ahead: Arc<AtomicI64>,
+    ) -> Self {
         let setup = Setup {
             network: NETWORK.to_owned(),
-            database: Database::Sqlite(folder.path().join("rooms.db")),
+            database: database.clone(),
             key: Key::new(&[7; 32]),
             media: folder.path().join("media"),
             program: folder.path().join("none"),
             plain_oauth: false,
             limits,
+            time: wall_clock(&ahead),
         };
         let homeserver = Homeserver::start(setup, None).await.unwrap();
         let router = api::router(Arc::clone(&homeserver));
-        Self { homeserver, router, folder }
+        Self { homeserver, router, ahead, folder, database }
     }
 
     /// An app that signed in before a restart.

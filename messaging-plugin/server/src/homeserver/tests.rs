@@ -1,5 +1,7 @@
 //! Writing and reading rooms, without endpoints.
 
+mod faults;
+
 use std::sync::Arc;
 
 use ruma::{

@@ -33,6 +33,13 @@ impl Wakers {
         }
     }
 
+    /// Wakes everybody's syncs.
+    pub(super) fn wake_all(&self) {
+        for sender in self.senders().values() {
+            sender.send_modify(|changes| *changes = changes.wrapping_add(1));
+        }
+    }
+
     fn senders(&self) -> MutexGuard<'_, HashMap<OwnedUserId, watch::Sender<u64>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,16 +2,20 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use ruma::MilliSecondsSinceUnixEpoch;
 use store::{DatabaseError, Priority, RevisionUpdate, Store};
 use telmeet_core::token::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{directory::Rooms, transaction::Transaction, wake::Wakers};
+use super::{
+    directory::Rooms, row::read_clock, time::WallClock, transaction::Transaction, wake::Wakers,
+};
 use crate::{
     error::Error, media::folder::Folder, push::pending::Pending, sign_in::tokens::Tokens,
     sync::notification_cache::NotificationCache, vault::Vault,
@@ -22,15 +26,19 @@ const QUEUE: usize = 256;
 /// Most jobs of one transaction.
 const BATCH: usize = 128;
 
-/// Tells whoever waits how the job ended, after the transaction did.
-type Finish = Box<dyn FnOnce(Result<(), Arc<Error>>) + Send>;
+/// Tells whoever waits how the job ended, and whether its transaction was committed.
+type Finish = Box<dyn FnOnce(bool) + Send>;
 /// What is done in a transaction.
 pub(super) type Job =
     Box<dyn for<'a> FnOnce(&'a mut Transaction) -> BoxFuture<'a, (Finish, bool)> + Send>;
 
 /// Queues jobs.
 #[derive(Debug)]
-pub(super) struct Writer(watch::Sender<Option<mpsc::Sender<Job>>>);
+pub(super) struct Writer {
+    jobs: watch::Sender<Option<mpsc::Sender<Job>>>,
+    /// Whether the last transaction failed since the disk is full.
+    is_full: Arc<AtomicBool>,
+}
 
 /// What the task needs.
 #[derive(Debug)]
@@ -44,14 +52,16 @@ pub(super) struct Shared {
     pub(super) wakers: Wakers,
     pub(super) tokens: Arc<Tokens>,
     pub(super) clock: watch::Sender<Clock>,
+    pub(super) time: WallClock,
 }
 
 impl Writer {
     /// Starts the task, which ends when the queue is closed and empty.
     pub(super) fn start(shared: &Arc<Shared>) -> Self {
         let (sender, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(run(Arc::downgrade(shared), jobs));
-        Self(watch::Sender::new(Some(sender)))
+        let is_full = Arc::<AtomicBool>::default();
+        tokio::spawn(run(Arc::downgrade(shared), jobs, Arc::clone(&is_full)));
+        Self { jobs: watch::Sender::new(Some(sender)), is_full }
     }
 
     /// See [`super::Homeserver::write`].
@@ -66,28 +76,28 @@ impl Writer {
             async move {
                 let outcome = job(transaction).await;
                 let is_kept = outcome.is_ok();
-                let finish = move |committed: Result<(), Arc<Error>>| {
-                    // A refusal stands, whether the others were committed or not.
-                    let outcome = match (outcome, committed) {
-                        (Ok(_), Err(_)) => Err(failed()),
-                        (outcome, _) => outcome,
-                    };
-                    drop(reply.send(outcome));
-                };
+                let finish = move |is_committed| drop(reply.send((outcome, is_committed)));
                 (Box::new(finish) as Finish, is_kept)
             }
             .boxed()
         });
-        let sender = self.0.borrow().clone();
+        let sender = self.jobs.borrow().clone();
         let sender = sender.ok_or_else(failed)?;
         sender.send(job).await.map_err(|_| failed())?;
         drop(sender);
-        result.await.map_err(|_| failed())?
+        match result.await {
+            // A refusal stands, whether the others were committed or not.
+            Ok((outcome, is_committed)) if is_committed || outcome.is_err() => outcome,
+            Ok(_) | Err(_) if self.is_full.load(Ordering::Relaxed) => {
+                Err(DatabaseError::Full.into())
+            }
+            Ok(_) | Err(_) => Err(failed()),
+        }
     }
 
     /// Accepts no more jobs. Those that wait are done.
     pub(super) fn close(&self) {
-        self.0.send_replace(None);
+        self.jobs.send_replace(None);
     }
 }
 
@@ -96,15 +106,21 @@ fn failed() -> Error {
     Error::Database(DatabaseError::NotHeld)
 }
 
-async fn run(shared: Weak<Shared>, mut jobs: mpsc::Receiver<Job>) {
+async fn run(shared: Weak<Shared>, mut jobs: mpsc::Receiver<Job>, is_full: Arc<AtomicBool>) {
+    let mut is_known = true;
     while let Some(first) = jobs.recv().await {
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        let mut finishes = Vec::new();
+        let (mut next, mut finishes) = (Some(first), Vec::new());
         // A panic of one job must not end all writing.
-        let batch = AssertUnwindSafe(shared.batch(first, &mut jobs, &mut finishes)).catch_unwind();
-        let result = batch.await.unwrap_or_else(|_| Err(failed())).map_err(Arc::new);
+        let batch = shared.batch(&mut next, &mut jobs, &mut finishes, is_known);
+        let result = AssertUnwindSafe(batch).catch_unwind().await;
+        let result = result.unwrap_or_else(|_| Err(failed()));
+        is_known = result.is_ok();
+        // Set before anybody is told, and before a job is dropped that could not begin.
+        let is_now_full = matches!(result, Err(Error::Database(DatabaseError::Full)));
+        is_full.store(is_now_full, Ordering::Relaxed);
         if let Err(error) = &result {
             // It is not known what was committed.
             shared.rooms.clear();
@@ -115,41 +131,50 @@ async fn run(shared: Weak<Shared>, mut jobs: mpsc::Receiver<Job>) {
                     "cannot load access tokens"
                 );
             }
-            let error: &(dyn std::error::Error + 'static) = &**error;
+            let error: &(dyn std::error::Error + 'static) = error;
             tracing::error!(error, "a write transaction failed");
         }
         for finish in finishes {
-            finish(result.clone());
+            finish(result.is_ok());
         }
     }
 }
 
 impl Shared {
-    /// Runs the first job and those that wait in one transaction, and publishes what changed.
+    /// Runs the next job and those that wait in one transaction, and publishes what changed: also what the last transaction
+    /// did, if that is not known.
     async fn batch(
         &self,
-        first: Job,
+        next: &mut Option<Job>,
         jobs: &mut mpsc::Receiver<Job>,
         finishes: &mut Vec<Finish>,
+        is_known: bool,
     ) -> Result<(), Error> {
-        let write = self.store.write(Priority::High, RevisionUpdate::Increment).await?;
-        let (now, clock) = (MilliSecondsSinceUnixEpoch::now(), *self.clock.borrow());
-        let mut transaction =
-            Transaction::new(write, self.vault.clone(), Arc::clone(&self.rooms), clock.latest, now);
-        let mut next = Some(first);
-        while let Some(job) = next {
+        let mut write = self.store.write(Priority::High, RevisionUpdate::Increment).await?;
+        let mut latest = self.clock.borrow().latest;
+        if !is_known {
+            latest = read_clock(write.connection()).await?.latest;
+        }
+        let (rooms, now) = (Arc::clone(&self.rooms), self.time.now());
+        let mut transaction = Transaction::new(write, self.vault.clone(), rooms, latest, now);
+        while next.is_some() {
             let before = transaction.begin().await?;
+            let Some(job) = next.take() else { break };
             let (finish, is_kept) = job(&mut transaction).await;
             finishes.push(finish);
             transaction.end(before, is_kept).await?;
-            next = if finishes.len() < BATCH { jobs.try_recv().ok() } else { None };
+            *next = if finishes.len() < BATCH { jobs.try_recv().ok() } else { None };
         }
         let staged = transaction.commit().await?;
         self.rooms.committed(&staged.rooms);
         self.tokens.apply(&staged.sessions);
         self.notifications.forget(&staged.rules);
         self.clock.send_modify(|clock| clock.latest = staged.position);
-        self.wakers.wake(&staged.touched);
+        if is_known {
+            self.wakers.wake(&staged.touched);
+        } else {
+            self.wakers.wake_all();
+        }
         for (event, state) in &staged.events {
             self.push.stored(event, state);
         }

@@ -58,3 +58,33 @@ async fn a_person_makes_rooms_more_slowly_than_messages() {
     }
     panic!("{FLOOD} rooms");
 }
+
+/// Five hundred messages that were written without the home are sent at once; more than a thousand at the rate, and in order.
+#[tokio::test]
+async fn an_outbox_beyond_the_allowance_is_sent_whole_by_an_app_that_waits_as_it_is_told() {
+    let server = TestServer::start().await;
+    let kim = server.member("kim", "PHONE").await;
+    let room = server.room(&kim, |_| {}).await;
+    let path = format!("/_matrix/client/v3/rooms/{}", TestClient::room(&room));
+    flood(&kim, Method::POST, "/_matrix/client/v3/rooms/%21none%3Amaru.test/leave").await;
+    let (mut refused, numbers) = (0, 0..20);
+    for number in numbers.clone() {
+        let send = format!("{path}/send/m.room.message/{number}");
+        let text = json!({"msgtype": "m.text", "body": number.to_string()});
+        while let (StatusCode::TOO_MANY_REQUESTS, limited) =
+            kim.call(Method::PUT, &send, text.clone()).await
+        {
+            refused += 1;
+            let wait = limited["retry_after_ms"].as_u64().unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+        }
+    }
+    assert!(
+        (1..=60).contains(&refused),
+        "{refused}: an app that waits so long is seldom refused again"
+    );
+    let page = kim.get(&format!("{path}/messages?dir=f&limit=100")).await;
+    let events = page["chunk"].as_array().unwrap().iter();
+    let texts = events.filter_map(|event| event["content"]["body"].as_str());
+    assert!(texts.eq(numbers.map(|number| number.to_string())));
+}

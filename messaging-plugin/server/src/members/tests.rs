@@ -73,10 +73,11 @@ async fn a_node_that_is_gone_is_signed_out_and_the_persons_others_are_not() {
         "INSERT INTO pushers VALUES ('@kim:maru.test', 'a', 'b', 'PHONE', '{}')",
         "INSERT INTO device_keys VALUES ('@kim:maru.test', 'PHONE', '{}')",
         "INSERT INTO one_time_keys VALUES ('@kim:maru.test', 'PHONE', 'a', 'k', '{}', 1, 0)",
-        "INSERT INTO to_device VALUES (1, '@kim:maru.test', 'PHONE', '@x', 'm.x', x'00', 1, 1)",
     ] {
         sqlx::query(sql).execute(network.server.homeserver.pool()).await.unwrap();
     }
+    let message = json!({"messages": {"@kim:maru.test": {"PHONE": {}}}});
+    laptop.put("/_matrix/client/v3/sendToDevice/m.x/1", message).await;
     let since = phone.get("/_matrix/client/v3/sync").await["next_batch"].clone();
     let path = format!("/_matrix/client/v3/sync?timeout=600000&since={}", since.as_str().unwrap());
     let waiting = tokio::spawn({

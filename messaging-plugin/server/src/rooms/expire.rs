@@ -1,6 +1,8 @@
 //! Messages are deleted: those that are older than a room keeps them (`m.room.retention`, MSC1763), those of a room that the
 //! admin removes, and those of a person who asks for it. State stays, and so does each event's number in its room.
 
+use std::ops::RangeInclusive;
+
 use futures_util::FutureExt as _;
 use ruma::{EventId, OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType};
 use serde::Deserialize;
@@ -37,10 +39,28 @@ pub(crate) async fn expire_all(hs: &Homeserver) -> Result<(), Error> {
     for id in query.fetch_all(hs.pool()).await? {
         let Ok(id) = RoomId::parse(id) else { continue };
         let Some(lifetime) = hs.room(&id).await?.and_then(|room| lifetime(&room)) else { continue };
-        let before = u64::from(hs.now().get()).saturating_sub(lifetime);
-        delete_before(hs, &id, before).await?;
+        let now = u64::from(hs.now().get());
+        let before = now.saturating_sub(lifetime);
+        let upto = first_kept(hs, &id, before..=now).await?;
+        delete(hs, &Which::Before { room: id, before, upto }).await?;
     }
     Ok(())
+}
+
+/// The position of a room's first event that is kept. Those after it are younger, even if the clock was behind when they were
+/// sent.
+async fn first_kept(
+    hs: &Homeserver,
+    room: &RoomId,
+    times: RangeInclusive<u64>,
+) -> Result<Position, Error> {
+    let query = "SELECT MIN(position) FROM events WHERE room_id = $1 AND time >= $2 AND time <= $3";
+    let query = sqlx::query_scalar::<_, Option<i64>>(query)
+        .bind(room.as_str())
+        .bind(column::sql(*times.start()))
+        .bind(column::sql(*times.end()));
+    let first = query.fetch_one(hs.pool()).await?;
+    Ok(column::optional_unsigned(first, "position")?.unwrap_or(Position::MAX))
 }
 
 fn lifetime(room: &Room) -> Option<u64> {
@@ -48,17 +68,14 @@ fn lifetime(room: &Room) -> Option<u64> {
     serde_json::from_str::<Retention>(event.content.get()).ok()?.max_lifetime
 }
 
-/// Deletes the messages of a room that were sent before a time, in Unix milliseconds.
+/// Deletes all messages of a room.
 ///
 /// # Errors
 ///
 /// [`Error::Database`].
-pub(crate) async fn delete_before(
-    hs: &Homeserver,
-    room: &RoomId,
-    before: u64,
-) -> Result<(), Error> {
-    delete(hs, &Which::Before(room.to_owned(), before)).await
+pub(crate) async fn empty(hs: &Homeserver, room: &RoomId) -> Result<(), Error> {
+    let (room, before, upto) = (room.to_owned(), u64::MAX, Position::MAX);
+    delete(hs, &Which::Before { room, before, upto }).await
 }
 
 /// Deletes all messages and uploads of a person.
@@ -75,8 +92,8 @@ pub(crate) async fn erase(hs: &Homeserver, user: &UserId) -> Result<(), Error> {
 /// Which messages are deleted.
 #[derive(Clone)]
 enum Which {
-    /// Those of a room that were sent before a time.
-    Before(OwnedRoomId, u64),
+    /// Those of a room that were sent before a time, in Unix milliseconds, and lie before a position.
+    Before { room: OwnedRoomId, before: u64, upto: Position },
     /// Those of a person.
     Of(OwnedUserId),
 }
@@ -102,16 +119,17 @@ async fn delete_batch(
 ) -> Result<Option<Position>, Error> {
     let columns = "SELECT event_id, room_id, position FROM events";
     let rest = "AND state_key IS NULL AND position > $2 ORDER BY position LIMIT $3";
-    let (by, value, before) = match which {
-        Which::Before(room, before) => ("room_id", room.to_string(), before),
-        Which::Of(user) => ("sender", user.to_string(), u64::MAX),
+    let (by, value, before, upto) = match which {
+        Which::Before { room, before, upto } => ("room_id", room.to_string(), before, upto),
+        Which::Of(user) => ("sender", user.to_string(), u64::MAX, Position::MAX),
     };
-    let query = format!("{columns} WHERE {by} = $1 AND time < $4 {rest}");
+    let query = format!("{columns} WHERE {by} = $1 AND time < $4 AND position < $5 {rest}");
     let query = sqlx::query(AssertSqlSafe(query))
         .bind(value)
         .bind(column::sql(after))
         .bind(column::sql(BATCH as u64))
-        .bind(column::sql(before));
+        .bind(column::sql(before))
+        .bind(column::sql(upto));
     let messages = query.fetch_all(tx.connection()).await?;
     for row in &messages {
         let (id, room): (String, String) = (row.try_get("event_id")?, row.try_get("room_id")?);

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ruma::{
-    OwnedRoomId, OwnedUserId, RoomAliasId, RoomId, UInt,
+    OwnedRoomId, OwnedUserId, RoomAliasId, RoomId,
     events::{
         StateEventType,
         room::{member::MembershipState, power_levels::UserPowerLevel},
@@ -104,7 +104,7 @@ pub(crate) async fn remove(hs: &Homeserver, name: &str) -> Result<api::Room, Err
     let removed = shown(&row, &*hs.room(&id).await?.ok_or(UNKNOWN)?)?;
     let room = id.clone();
     hs.write(move |tx| Box::pin(close(tx, room))).await?;
-    expire::delete_before(hs, &id, u64::from(UInt::MAX)).await?;
+    expire::empty(hs, &id).await?;
     Ok(removed)
 }
 

@@ -1,5 +1,7 @@
 //! Messages that are kept no longer.
 
+use std::sync::atomic::Ordering;
+
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -89,4 +91,27 @@ async fn the_last_message_of_a_room_loses_its_content_and_keeps_its_place() {
     kim.put(&path, json!({"msgtype": "m.text", "body": "next"})).await;
     expire_all(&server.homeserver).await.unwrap();
     assert_eq!(texts(&kim, &room).await, ["next"]);
+}
+
+#[tokio::test]
+async fn a_message_that_was_sent_while_the_clock_was_wrong_is_deleted_with_its_neighbours() {
+    let server = TestServer::start().await;
+    let kim = server.member("kim", "PHONE").await;
+    let room = kim.post("/_matrix/client/v3/createRoom", json!({})).await;
+    let room = room["room_id"].as_str().unwrap().replace('!', "%21").replace(':', "%3A");
+    let retention = format!("/_matrix/client/v3/rooms/{room}/state/m.room.retention");
+    kim.put(&retention, json!({"max_lifetime": DAY})).await;
+    for (text, ahead) in [("1", 0), ("behind", -400 * DAY), ("ahead", 400 * DAY), ("2", 0)] {
+        server.ahead.store(ahead, Ordering::Relaxed);
+        let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/{text}");
+        kim.put(&path, json!({"msgtype": "m.text", "body": text})).await;
+    }
+    expire_all(&server.homeserver).await.unwrap();
+    assert_eq!(texts(&kim, &room).await, ["2", "ahead", "behind", "1"]);
+    age(&server, 2 * DAY).await;
+    let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/last");
+    kim.put(&path, json!({"msgtype": "m.text", "body": "last"})).await;
+    expire_all(&server.homeserver).await.unwrap();
+    // That one is younger than now, so it is not known how old it is.
+    assert_eq!(texts(&kim, &room).await, ["last", "ahead"]);
 }
