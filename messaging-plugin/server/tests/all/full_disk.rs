@@ -161,13 +161,10 @@ fn with_a_full_disk_reading_goes_on_and_with_room_again_writing_does() {
         room.reads();
     }
 
-    // Killed while the disk is full, it starts once there is room.
+    // Killed while the disk is full, it has lost nothing.
     disk.fill();
     while room.say().0 == 200 {}
     telmeet.kill();
-    let start = disk.command(&root).output().unwrap();
-    let said = String::from_utf8_lossy(&start.stderr);
-    assert!(said.contains("disk") && said.contains("full"), "{said}");
     disk.empty();
     let _telmeet = Process::start(&mut disk.command(&root));
     room.reads();
