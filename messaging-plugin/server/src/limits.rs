@@ -15,7 +15,8 @@ use crate::error::Error;
 
 /// Changes of a person in a second.
 const CHANGES: NonZeroU32 = NonZeroU32::new(50).unwrap();
-/// Changes at once.
+/// Changes at once. An app that was without the home for hours sends what it has queued: five hundred messages go through at once,
+/// and five thousand in a minute and a half.
 const CHANGES_BURST: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 /// Rooms of a person in a minute. Each is a dozen events, and more for each person who is invited.
 const ROOMS: NonZeroU32 = NonZeroU32::new(30).unwrap();
