@@ -24,7 +24,7 @@ const SERVICE: &str = "hostname = \"server\"\n[[service]]\nname = \"echo\"\nport
 const NAME: &str = "rooms.maru.home.arpa";
 
 /// The authority that a node's agent tells, once it can.
-pub(crate) fn authority(node: &Node) -> Value {
+fn authority(node: &Node) -> Value {
     eventually("the authority", || {
         let (status, body) = ask(&node.socket(), "GET", "/v1/authority", None);
         (status == 200).then_some(body)
