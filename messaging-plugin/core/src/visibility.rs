@@ -79,6 +79,12 @@ impl Access {
         before.filter(|candidate| self.may_read(*candidate)).max()
     }
 
+    /// How many changes decide.
+    #[must_use]
+    pub fn changes_count(&self) -> usize {
+        self.visibility.len() + self.membership.len()
+    }
+
     /// Where something changes, in no order.
     fn changes(&self) -> impl Iterator<Item = Sequence> {
         let visibility = self.visibility.iter().map(|(at, _)| *at);

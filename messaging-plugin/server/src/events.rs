@@ -13,7 +13,7 @@ pub use self::{
         Direction, READ_MAX, access, at, by_id, current_state, near_time, of_others, of_sender,
         related, sent, state_at, timeline,
     },
-    render::{Audience, render},
+    render::{Audience, Related, related as related_to, render, write},
     row::{insert, redact},
     stored::StoredEvent,
 };

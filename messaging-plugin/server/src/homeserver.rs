@@ -41,7 +41,7 @@ use crate::{
     personal::presence::list::PresenceList,
     push::service::Push,
     sign_in::state::SignIn,
-    sync::{devices::Devices, notification_cache::NotificationCache},
+    sync::{cache::SyncCache, devices::Devices},
     vault::Vault,
 };
 
@@ -95,8 +95,6 @@ pub struct Homeserver {
     pub sign_in: SignIn,
     /// What the syncs of each device have shown.
     pub(crate) syncs: Devices,
-    /// What decides about people's notifications, and what is unread.
-    pub(crate) notifications: Arc<NotificationCache>,
     /// The media.
     pub media: Arc<Folder>,
     /// Makes thumbnails.
@@ -138,9 +136,7 @@ impl Homeserver {
         sign_in.tokens.load(store.pool()).await?;
         let media = Arc::new(Folder::open(media, limits, store.pool()).await?);
         let push = Arc::new(Push::load(store.pool(), &network).await?);
-        let notifications = Arc::<NotificationCache>::default();
         let shared = Arc::new(Shared {
-            notifications: Arc::clone(&notifications),
             tokens: Arc::clone(&sign_in.tokens),
             store,
             vault: Vault::new(key),
@@ -148,7 +144,7 @@ impl Homeserver {
             push: Arc::clone(&push.pending),
             rooms: Arc::new(Rooms::default()),
             wakers: Wakers::default(),
-            clock: watch::Sender::new(clock),
+            cache: SyncCache::new(clock),
             time,
         });
         Ok(Arc::new(Self {
@@ -158,7 +154,6 @@ impl Homeserver {
             presence: PresenceList::default(),
             sign_in,
             syncs: Devices::default(),
-            notifications,
             media,
             thumbnails: Thumbnails::new(program),
             push,
@@ -199,7 +194,7 @@ impl Homeserver {
             })
         });
         renewed.await?;
-        self.shared.clock.send_modify(|clock| clock.generation = generation);
+        self.shared.cache.renew(generation);
         Ok(())
     }
 
@@ -212,7 +207,12 @@ impl Homeserver {
     /// The present generation, and the latest position that readers may show.
     #[must_use]
     pub fn clock(&self) -> Clock {
-        *self.shared.clock.borrow()
+        self.shared.cache.clock()
+    }
+
+    /// What syncs read in memory.
+    pub(crate) fn cache(&self) -> &SyncCache {
+        &self.shared.cache
     }
 
     /// A room as it is now.

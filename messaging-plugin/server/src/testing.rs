@@ -91,6 +91,26 @@ fn wall_clock(ahead: &Arc<AtomicI64>) -> WallClock {
     })
 }
 
+/// Starts a homeserver on a database.
+async fn homeserver(
+    folder: &Path,
+    database: &Database,
+    limits: Limits,
+    ahead: &Arc<AtomicI64>,
+) -> Arc<Homeserver> {
+    let setup = Setup {
+        network: NETWORK.to_owned(),
+        database: database.clone(),
+        key: Key::new(&[7; 32]),
+        media: folder.join("media"),
+        program: folder.join("none"),
+        plain_oauth: false,
+        limits,
+        time: wall_clock(ahead),
+    };
+    Homeserver::start(setup, None).await.unwrap()
+}
+
 impl TestServer {
     /// Starts with an empty database.
     pub(crate) async fn start() -> Self {
@@ -127,19 +147,16 @@ impl TestServer {
         limits: Limits,
         ahead: Arc<AtomicI64>,
     ) -> Self {
-        let setup = Setup {
-            network: NETWORK.to_owned(),
-            database: database.clone(),
-            key: Key::new(&[7; 32]),
-            media: folder.path().join("media"),
-            program: folder.path().join("none"),
-            plain_oauth: false,
-            limits,
-            time: wall_clock(&ahead),
-        };
-        let homeserver = Homeserver::start(setup, None).await.unwrap();
+        let homeserver = homeserver(folder.path(), &database, limits, &ahead).await;
         let router = api::router(Arc::clone(&homeserver));
         Self { homeserver, router, ahead, folder, database }
+    }
+
+    /// The same app at another homeserver, which was just started on the same database.
+    pub(crate) async fn beside(&self, client: &TestClient) -> TestClient {
+        let (folder, limits) = (self.folder.path(), Limits::default());
+        let router = api::router(homeserver(folder, &self.database, limits, &self.ahead).await);
+        TestClient { router, ..client.clone() }
     }
 
     /// An app that signed in before a restart.

@@ -18,8 +18,16 @@ use super::{
 };
 use crate::{error::Error, vault::Vault};
 
-/// Most events of a thread that are read to count it.
-const THREAD_MAX: usize = 1_000;
+/// The events to which an event refers, and those that refer to it.
+#[derive(Clone, Debug, Default)]
+pub struct Related {
+    /// The state event that it replaced.
+    pub replaced: Option<StoredEvent>,
+    /// Its redaction.
+    pub redaction: Option<StoredEvent>,
+    /// Later events that relate to it, the latest first.
+    pub later: Vec<StoredEvent>,
+}
 
 /// For whom, and up to which position, events are written.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +44,17 @@ pub struct Audience<'a> {
     pub now: MilliSecondsSinceUnixEpoch,
 }
 
+impl Related {
+    /// Most later events that are read, to count a thread.
+    pub const LATER_MAX: usize = 1_000;
+
+    /// Whether later events that relate to an event are shown with it.
+    #[must_use]
+    pub fn has_later(stored: &StoredEvent) -> bool {
+        !stored.event.is_state() && stored.redacted_by.is_none()
+    }
+}
+
 /// Events in the format for clients, each with what it replaced, its redaction, and its bundled relations.
 pub async fn render(
     connection: &mut AnyConnection,
@@ -45,52 +64,64 @@ pub async fn render(
 ) -> Result<Vec<Box<RawValue>>, Error> {
     let mut written = Vec::with_capacity(events.len());
     for stored in events {
-        let additions = additions(connection, vault, stored, audience).await?;
-        let Audience { reader, format, now, .. } = audience;
-        written.push(client_event::write(&stored.event, format, &additions, Some(reader), now)?);
+        let related = related(connection, vault, stored, audience.upto).await?;
+        written.push(write(stored, &related, audience)?);
     }
     Ok(written)
 }
 
-async fn additions(
+/// Reads what [`write()`] shows with an event.
+pub async fn related(
     connection: &mut AnyConnection,
     vault: &Vault,
     stored: &StoredEvent,
+    upto: Position,
+) -> Result<Related, Error> {
+    let mut related = Related::default();
+    if let Some(position) = stored.replaces {
+        related.replaced = read::at(connection, vault, position).await?;
+    }
+    if let Some(position) = stored.redacted_by {
+        related.redaction = read::at(connection, vault, position).await?;
+    }
+    if Related::has_later(stored) {
+        let ids = (&*stored.event.room_id, &*stored.event.event_id);
+        let places = (stored.position, upto);
+        let (limit, order) = (Related::LATER_MAX, Direction::Backward);
+        related.later = read::related(connection, vault, ids, places, limit, order).await?;
+    }
+    Ok(related)
+}
+
+/// An event in the format for clients, with what it replaced, its redaction, and its bundled relations.
+pub fn write(
+    stored: &StoredEvent,
+    related: &Related,
     audience: Audience<'_>,
-) -> Result<Additions, Error> {
+) -> Result<Box<RawValue>, Error> {
     let mut additions = own_additions(stored, audience);
-    if let Some(position) = stored.replaces
-        && let Some(replaced) = read::at(connection, vault, position).await?
-    {
+    if let Some(replaced) = &related.replaced {
         let content = RawValue::from_string(replaced.event.content.get().to_owned());
         additions.prev_content = content.ok();
         additions.replaces_state = Some(replaced.event.event_id.clone());
     }
-    if let Some(position) = stored.redacted_by
-        && let Some(redaction) = read::at(connection, vault, position).await?
-    {
-        additions.redacted_because = Some(plain(&redaction, audience)?);
+    if let Some(redaction) = &related.redaction {
+        additions.redacted_because = Some(plain(redaction, audience)?);
     }
-    if !stored.event.is_state() && stored.redacted_by.is_none() {
-        additions.relations = relations(connection, vault, stored, audience).await?;
-    }
-    Ok(additions)
+    additions.relations = relations(stored, &related.later, audience)?;
+    let Audience { reader, format, now, .. } = audience;
+    Ok(client_event::write(&stored.event, format, &additions, Some(reader), now)?)
 }
 
-async fn relations(
-    connection: &mut AnyConnection,
-    vault: &Vault,
+fn relations(
     stored: &StoredEvent,
+    related: &[StoredEvent],
     audience: Audience<'_>,
 ) -> Result<Option<Box<RawValue>>, Error> {
-    let target = &stored.event;
-    let ids = (&*target.room_id, &*target.event_id);
-    let places = (stored.position, audience.upto);
-    let order = Direction::Backward;
-    let related = read::related(connection, vault, ids, places, THREAD_MAX, order).await?;
     if related.is_empty() {
         return Ok(None);
     }
+    let target = &stored.event;
     let edit = relation::latest_edit(target, related.iter().map(|stored| &*stored.event));
     let edit = edit.and_then(|edit| related.iter().find(|it| it.event.event_id == edit.event_id));
     let edit = edit.map(|edit| plain(edit, audience)).transpose()?;

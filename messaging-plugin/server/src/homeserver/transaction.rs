@@ -6,7 +6,7 @@ use std::{
 };
 
 use ruma::{
-    MilliSecondsSinceUnixEpoch, OwnedRoomId, OwnedUserId, RoomId, UserId,
+    EventId, MilliSecondsSinceUnixEpoch, OwnedRoomId, OwnedUserId, RoomId, UserId,
     events::{TimelineEventType, room::member::MembershipState},
 };
 use sqlx::AnyConnection;
@@ -21,7 +21,14 @@ use telmeet_core::{
 };
 
 use super::{directory::Rooms, room::Room};
-use crate::{error::Error, events, media::links, sign_in::tokens::Change, vault::Vault};
+use crate::{
+    error::Error,
+    events::{self, StoredEvent},
+    media::links,
+    sign_in::tokens::Change,
+    sync::recent::{Receipt, RoomChange},
+    vault::Vault,
+};
 
 /// A write transaction. What it changes is seen by others after its commit.
 #[derive(Debug)]
@@ -42,6 +49,12 @@ pub(super) struct Staged {
     pub(super) rooms: BTreeMap<OwnedRoomId, Arc<Room>>,
     /// People whose syncs have something new.
     pub(super) touched: BTreeSet<OwnedUserId>,
+    /// People of whom something changed that is not in [`Self::changes`].
+    pub(super) changed: BTreeSet<OwnedUserId>,
+    /// The rooms whose members' syncs have something new, each with its state.
+    touched_rooms: BTreeMap<OwnedRoomId, TouchedRoom>,
+    /// What changed in rooms.
+    pub(super) changes: Vec<RoomChange>,
     /// Apps that signed in or are signed out.
     pub(super) sessions: Vec<Change>,
     /// Events, each with the room's state after it.
@@ -52,6 +65,33 @@ pub(super) struct Staged {
     pub(super) reads: Vec<(OwnedUserId, OwnedRoomId)>,
     /// Files that no upload has any more.
     pub(super) unused_files: Vec<String>,
+}
+
+/// A room whose members' syncs have something new.
+#[derive(Clone, Debug)]
+struct TouchedRoom {
+    state: Arc<RoomState>,
+    /// Whether more changed than that there is an event or a receipt.
+    is_changed: bool,
+}
+
+impl Staged {
+    /// Notes the members of the rooms that were touched.
+    pub(super) fn add_members(&mut self) {
+        let sees = |membership: &MembershipState| {
+            [MembershipState::Join, MembershipState::Invite, MembershipState::Knock]
+                .contains(membership)
+        };
+        for room in self.touched_rooms.values() {
+            let members = room.state.members().filter(|(_, membership)| sees(membership));
+            for (user, _) in members {
+                if room.is_changed {
+                    self.changed.insert(user.clone());
+                }
+                self.touched.insert(user);
+            }
+        }
+    }
 }
 
 impl Transaction {
@@ -94,9 +134,15 @@ impl Transaction {
         &mut self.staged.sessions
     }
 
-    /// Wakes this person's syncs after the commit.
+    /// Wakes this person's syncs after the commit, which read everything of the person's anew.
     pub fn touch(&mut self, user: &UserId) {
         self.staged.touched.insert(user.to_owned());
+        self.change(user);
+    }
+
+    /// Makes this person's next syncs read everything of the person's anew, without waking them.
+    pub fn change(&mut self, user: &UserId) {
+        self.staged.changed.insert(user.to_owned());
     }
 
     /// Notes that a person's push rules, or whom the person ignores, change.
@@ -104,19 +150,30 @@ impl Transaction {
         self.staged.rules.insert(user.to_owned());
     }
 
-    /// Notes that a person read in a room, which changes the count of what is unread.
-    pub fn read(&mut self, user: &UserId, room: &RoomId) {
-        self.staged.reads.push((user.to_owned(), room.to_owned()));
+    /// Notes that a person read in a room: the syncs of the person, and of the members if they see it, are woken after the
+    /// commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], [`Error::Open`].
+    pub(crate) async fn read(&mut self, receipt: Receipt) -> Result<(), Error> {
+        if receipt.is_public
+            && let Some(room) = self.room(&receipt.room_id).await?
+        {
+            self.touch_room(&receipt.room_id, &room.state, false);
+        }
+        self.staged.touched.insert(receipt.user.clone());
+        self.staged.reads.push((receipt.user.clone(), receipt.room_id.clone()));
+        self.staged.changes.push(RoomChange::Read(receipt));
+        Ok(())
     }
 
-    /// Wakes the syncs of all who see the room after the commit: joined, invited and knocking people.
-    pub fn touch_room(&mut self, room: &Room) {
-        let sees = |membership: &MembershipState| {
-            [MembershipState::Join, MembershipState::Invite, MembershipState::Knock]
-                .contains(membership)
-        };
-        let members = room.state.members().filter(|(_, membership)| sees(membership));
-        self.staged.touched.extend(members.map(|(user, _)| user));
+    /// Wakes the syncs of all who see the room after the commit: joined, invited and knocking people. `is_changed` says
+    /// whether these read everything of theirs anew.
+    fn touch_room(&mut self, id: &RoomId, state: &Arc<RoomState>, is_changed: bool) {
+        let before = self.staged.touched_rooms.get(id).is_some_and(|room| room.is_changed);
+        let room = TouchedRoom { state: Arc::clone(state), is_changed: is_changed || before };
+        self.staged.touched_rooms.insert(id.to_owned(), room);
     }
 
     /// A room as it is in this transaction.
@@ -216,7 +273,16 @@ impl Transaction {
         if let Some(target) = event.state_key.as_deref().and_then(|key| UserId::parse(key).ok()) {
             self.touch(&target);
         }
-        self.touch_room(&next);
+        self.touch_room(&event.room_id, &next.state, event.is_state());
+        let stored = StoredEvent {
+            event: Arc::clone(event),
+            position,
+            sequence: next.sequence,
+            sent_by: sent_by.cloned(),
+            redacted_by: None,
+            replaces,
+        };
+        self.staged.changes.push(RoomChange::Sent(Arc::new(stored)));
         self.staged.events.push((Arc::clone(event), Arc::clone(&next.state)));
         let next = Arc::new(next);
         self.staged.rooms.insert(event.room_id.clone(), Arc::clone(&next));
@@ -300,6 +366,8 @@ impl Transaction {
         let redacted = target.redact()?;
         let vault = self.vault.clone();
         events::redact(self.connection(), &vault, &redacted, redacted_by).await?;
+        let change = RoomChange::Redacted(Arc::new(redacted.clone()), redacted_by);
+        self.staged.changes.push(change);
         self.delete_files(target.event_id.as_str()).await?;
         if let Some(room) = self.room(&target.room_id).await? {
             let mut room = Room::clone(&room);
@@ -314,10 +382,11 @@ impl Transaction {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn delete(&mut self, event_id: &str) -> Result<(), Error> {
-        self.delete_files(event_id).await?;
+    pub async fn delete(&mut self, event_id: &EventId) -> Result<(), Error> {
+        self.delete_files(event_id.as_str()).await?;
+        self.staged.changes.push(RoomChange::Deleted(event_id.to_owned()));
         let query = "DELETE FROM events WHERE event_id = $1 AND state_key IS NULL";
-        sqlx::query(query).bind(event_id.to_owned()).execute(self.connection()).await?;
+        sqlx::query(query).bind(event_id.as_str()).execute(self.connection()).await?;
         Ok(())
     }
 

@@ -10,15 +10,18 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use store::{DatabaseError, Priority, RevisionUpdate, Store};
-use telmeet_core::token::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     directory::Rooms, row::read_clock, time::WallClock, transaction::Transaction, wake::Wakers,
 };
 use crate::{
-    error::Error, media::folder::Folder, push::pending::Pending, sign_in::tokens::Tokens,
-    sync::notification_cache::NotificationCache, vault::Vault,
+    error::Error,
+    media::folder::Folder,
+    push::pending::Pending,
+    sign_in::tokens::Tokens,
+    sync::cache::{Changes, SyncCache},
+    vault::Vault,
 };
 
 /// Most jobs that wait. Beyond that, requests wait before they are queued.
@@ -47,11 +50,10 @@ pub(super) struct Shared {
     pub(super) vault: Vault,
     pub(super) media: Arc<Folder>,
     pub(super) push: Arc<Pending>,
-    pub(super) notifications: Arc<NotificationCache>,
     pub(super) rooms: Arc<Rooms>,
     pub(super) wakers: Wakers,
     pub(super) tokens: Arc<Tokens>,
-    pub(super) clock: watch::Sender<Clock>,
+    pub(super) cache: SyncCache,
     pub(super) time: WallClock,
 }
 
@@ -124,7 +126,7 @@ async fn run(shared: Weak<Shared>, mut jobs: mpsc::Receiver<Job>, is_full: Arc<A
         if let Err(error) = &result {
             // It is not known what was committed.
             shared.rooms.clear();
-            shared.notifications.clear();
+            shared.cache.clear();
             if let Err(error) = shared.tokens.load(shared.store.pool()).await {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -151,7 +153,7 @@ impl Shared {
         is_known: bool,
     ) -> Result<(), Error> {
         let mut write = self.store.write(Priority::High, RevisionUpdate::Increment).await?;
-        let mut latest = self.clock.borrow().latest;
+        let mut latest = self.cache.clock().latest;
         if !is_known {
             latest = read_clock(write.connection()).await?.latest;
         }
@@ -165,11 +167,16 @@ impl Shared {
             transaction.end(before, is_kept).await?;
             *next = if finishes.len() < BATCH { jobs.try_recv().ok() } else { None };
         }
-        let staged = transaction.commit().await?;
+        let mut staged = transaction.commit().await?;
+        staged.add_members();
         self.rooms.committed(&staged.rooms);
         self.tokens.apply(&staged.sessions);
-        self.notifications.forget(&staged.rules);
-        self.clock.send_modify(|clock| clock.latest = staged.position);
+        self.cache.publish(Changes {
+            latest: staged.position,
+            people: &staged.changed,
+            rules: &staged.rules,
+            rooms: staged.changes,
+        });
         if is_known {
             self.wakers.wake(&staged.touched);
         } else {

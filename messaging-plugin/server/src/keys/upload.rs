@@ -45,6 +45,7 @@ impl Upload {
 
     async fn store(self, transaction: &mut Transaction, session: &Session) -> Result<(), Error> {
         let (user, device) = (&session.user, &session.device);
+        transaction.change(user);
         if let Some(keys) = self.device_keys {
             set_device_keys(transaction, session, &keys).await?;
         }

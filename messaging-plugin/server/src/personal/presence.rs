@@ -5,11 +5,11 @@
 
 pub(crate) mod list;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use axum::extract::State;
 use ruma::{
-    OwnedUserId, UInt, UserId,
+    OwnedUserId, UInt,
     api::client::{
         filter::Filter,
         presence::{get_presence, set_presence},
@@ -17,7 +17,6 @@ use ruma::{
     presence::PresenceState,
 };
 use serde_json::{Value, json};
-use sqlx::AnyConnection;
 use telmeet_core::{filter, presence::Status};
 
 use super::owner;
@@ -27,6 +26,7 @@ use crate::{
     keys,
     matrix::{Reply, Route, Ruma, route},
     session::Session,
+    sync::reader::Reader,
 };
 
 /// Most people in one sync.
@@ -45,22 +45,20 @@ pub(crate) fn routes() -> Vec<Route> {
 ///
 /// [`Error::Database`].
 pub(crate) async fn news(
-    homeserver: &Homeserver,
-    connection: &mut AnyConnection,
-    reader: &UserId,
+    reader: &mut Reader<'_>,
     seen: u64,
-    (wanted, ignored): (&Filter, &BTreeSet<OwnedUserId>),
+    wanted: &Filter,
 ) -> Result<Vec<Value>, Error> {
-    let list = &homeserver.presence;
+    let (list, own) = (&reader.homeserver.presence, &reader.session.user);
     let changed = list.changed_after(seen);
-    if changed.iter().all(|user| user == reader) {
+    if changed.iter().all(|user| user == own) {
         return Ok(Vec::new());
     }
-    let sharing = keys::sharing(connection, reader).await?;
+    let sharing = keys::sharing(reader.connection().await?, own).await?;
     let is_shown = |user: &OwnedUserId| {
-        user != reader
+        user != own
             && sharing.contains(user)
-            && !ignored.contains(user)
+            && !reader.ignored.contains(user)
             && filter::matches_data(wanted, "m.presence", Some(user))
     };
     let shown = changed.into_iter().filter(is_shown).take(SHOWN_MAX);

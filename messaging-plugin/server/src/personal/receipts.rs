@@ -27,6 +27,7 @@ use crate::{
     homeserver::{Homeserver, Transaction},
     matrix::{Reply, Route, Ruma, route},
     session::Session,
+    sync::recent::Receipt,
 };
 
 /// Most receipts of a room in one sync.
@@ -237,14 +238,8 @@ async fn set(
         .execute(transaction.connection())
         .await?;
     forget_threads(transaction.connection(), (room, user, kind), thread, event.position).await?;
-    if kind == "m.read"
-        && let Some(room) = transaction.room(room).await?
-    {
-        transaction.touch_room(&room);
-    }
-    transaction.touch(user);
-    transaction.read(user, room);
-    Ok(())
+    let (room_id, user) = (room.to_owned(), user.to_owned());
+    transaction.read(Receipt { room_id, user, is_public: kind == "m.read", position }).await
 }
 
 /// Forgets receipts of threads that a receipt without a thread includes, and the oldest beyond the limit.

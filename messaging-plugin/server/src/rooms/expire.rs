@@ -133,17 +133,15 @@ async fn delete_batch(
     let messages = query.fetch_all(tx.connection()).await?;
     for row in &messages {
         let (id, room): (String, String) = (row.try_get("event_id")?, row.try_get("room_id")?);
+        let (Ok(id), Ok(room)) = (EventId::parse(id), RoomId::parse(room)) else { continue };
         let last = "SELECT MAX(position) FROM events WHERE room_id = $1";
-        let last = sqlx::query_scalar::<_, Option<i64>>(last).bind(room.clone());
+        let last = sqlx::query_scalar::<_, Option<i64>>(last).bind(room.as_str());
         if Some(row.try_get::<i64, _>("position")?) != last.fetch_one(tx.connection()).await? {
             tx.delete(&id).await?;
             continue;
         }
         // The next event follows the last one, which only loses its content.
-        let (vault, Ok(id), Ok(room)) = (tx.vault(), EventId::parse(id), RoomId::parse(room))
-        else {
-            continue;
-        };
+        let vault = tx.vault();
         if let Some(stored) = events::by_id(tx.connection(), &vault, &room, &id).await? {
             tx.redact(&stored.event, None).await?;
         }

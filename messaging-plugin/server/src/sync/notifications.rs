@@ -17,7 +17,7 @@ use telmeet_core::{
     visibility::Access,
 };
 
-use super::{person_rooms::PersonRoom, reader::Reader, unread::name};
+use super::{reader::Reader, room_positions::PersonRoom, unread::name};
 use crate::{
     error::Error,
     events,
@@ -38,7 +38,7 @@ pub(crate) fn routes() -> Vec<Route> {
 /// A room that the person is in.
 struct Place {
     room: Arc<Room>,
-    access: Access,
+    access: Arc<Access>,
     receipts: Receipts,
     joined_at: Position,
 }
@@ -56,8 +56,9 @@ async fn list(
     let (mut reader, rooms) = Reader::start(&homeserver, &session, None).await?;
     let clock = reader.clock;
     let mut upto = request.from.as_deref().map_or(clock.latest, |token| clock.read_page(token));
-    let (vault, user) = (homeserver.vault(), &session.user);
-    let events = events::of_others(reader.connection(), vault, user, upto, LOOKED_AT_MAX).await?;
+    let (vault, user, connection) =
+        (homeserver.vault(), &session.user, reader.connection().await?);
+    let events = events::of_others(connection, vault, user, upto, LOOKED_AT_MAX).await?;
     let is_last = events.len() < LOOKED_AT_MAX;
     let rules = reader.rules().await?;
     let mut places = HashMap::new();
@@ -109,10 +110,10 @@ async fn place<'a>(
             |room: &&PersonRoom| room.room_id == *id && room.membership == MembershipState::Join;
         let Some(joined) = rooms.iter().find(joined) else { return Ok(None) };
         let Some(room) = reader.homeserver.room(id).await? else { return Ok(None) };
-        let (vault, user, latest) =
-            (reader.homeserver.vault(), &reader.session.user, reader.latest());
-        let access = events::access(&mut reader.connection, vault, id, user).await?;
-        let receipts = receipts::read_up_to(&mut reader.connection, id, user, latest).await?;
+        let (user, latest) = (&reader.session.user, reader.latest());
+        let access = reader.access(id).await?;
+        let connection = reader.connection().await?;
+        let receipts = receipts::read_up_to(connection, id, user, latest).await?;
         let joined_at = joined.joined_at;
         places.insert(id.clone(), Place { room, access, receipts, joined_at });
     }

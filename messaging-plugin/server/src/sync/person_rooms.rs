@@ -1,37 +1,15 @@
 //! A person's rooms, and where each last changed.
 
-use ruma::{OwnedRoomId, RoomId, UserId, events::room::member::MembershipState};
-use sqlx::{AnyConnection, Row as _};
+use ruma::{RoomId, UserId};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use store::{DatabaseError, column};
 use telmeet_core::token::{Clock, Position};
 
+use super::room_positions::{BUMPING, PersonRoom};
 use crate::{error::Error, homeserver::Homeserver};
 
 /// How often the rooms are read again because the person entered or left one meanwhile.
 const READS: usize = 3;
-
-/// A room that a person is or was in, or is invited to, and did not forget.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PersonRoom {
-    /// The room.
-    pub(crate) room_id: OwnedRoomId,
-    /// The person's membership.
-    pub(crate) membership: MembershipState,
-    /// The position of the person's member event.
-    pub(crate) position: Position,
-    /// Whether the person left it and forgot it.
-    pub(crate) is_forgotten: bool,
-    /// The position of the join that began the person's present or last stay; 0 if there was none.
-    pub(crate) joined_at: Position,
-    /// The position of the last event.
-    pub(crate) last: Position,
-    /// The position of the last event that moves the room to the top of a list.
-    pub(crate) bumped: Position,
-    /// The position of the last receipt that the person sees.
-    pub(crate) receipts: Position,
-    /// The position of the person's own last receipt.
-    pub(crate) own_receipts: Position,
-}
 
 /// Reads the rooms, and takes a clock such that no room was entered or left after it. Those that the person left after
 /// a position are there although the person forgot them: other apps of the person have to see that.
@@ -39,21 +17,21 @@ pub(crate) struct PersonRoom {
 /// # Errors
 ///
 /// [`Error::Database`].
-pub(crate) async fn read(
+pub(super) async fn read(
     homeserver: &Homeserver,
     connection: &mut AnyConnection,
     user: &UserId,
+    mut clock: Clock,
     since: Option<Position>,
 ) -> Result<(Clock, Vec<PersonRoom>), Error> {
-    let mut clock = homeserver.clock();
     for _ in 0..READS {
-        let rooms = read_at(connection, user, clock.latest, since).await?;
+        let rooms = read_at(&mut *connection, user, clock.latest, since).await?;
         if rooms.iter().all(|room| room.position <= clock.latest) {
             return Ok((clock, rooms));
         }
         clock = homeserver.clock();
     }
-    let mut rooms = read_at(connection, user, clock.latest, since).await?;
+    let mut rooms = read_at(&mut *connection, user, clock.latest, since).await?;
     rooms.retain(|room| room.position <= clock.latest);
     Ok((clock, rooms))
 }
@@ -64,20 +42,22 @@ async fn read_at(
     upto: Position,
     since: Option<Position>,
 ) -> Result<Vec<PersonRoom>, Error> {
-    // The kinds are those that the proposal names (MSC4186, "bump_stamp").
-    let query = "SELECT m.room_id, m.membership, m.position, m.joined_at, m.is_forgotten, \
+    let bumping = BUMPING.map(|kind| format!("'{kind}'")).join(", ");
+    let query = format!(
+        "SELECT m.room_id, m.membership, m.position, m.joined_at, m.is_forgotten, \
          (SELECT e.position FROM events e WHERE e.room_id = m.room_id AND e.position <= $2 \
           ORDER BY e.position DESC LIMIT 1) AS last, \
          (SELECT e.position FROM events e WHERE e.room_id = m.room_id AND e.position <= $2 \
-          AND e.kind IN ('m.room.create', 'm.room.message', 'm.room.encrypted', 'm.sticker', 'm.call.invite', \
-          'm.poll.start', 'm.beacon_info') ORDER BY e.position DESC LIMIT 1) AS bumped, \
+          AND e.kind IN ({bumping}) ORDER BY e.position DESC LIMIT 1) AS bumped, \
          (SELECT r.position FROM receipts r WHERE r.room_id = m.room_id AND r.position <= $2 \
           AND (r.kind = 'm.read' OR r.user_id = $1) ORDER BY r.position DESC LIMIT 1) AS receipts, \
          (SELECT r.position FROM receipts r WHERE r.room_id = m.room_id AND r.position <= $2 AND r.user_id = $1 \
           ORDER BY r.position DESC LIMIT 1) AS own_receipts \
-         FROM memberships m WHERE m.user_id = $1 AND (m.is_forgotten = 0 OR m.position > $3)";
+         FROM memberships m WHERE m.user_id = $1 AND (m.is_forgotten = 0 OR m.position > $3)"
+    );
     let since = since.map_or(i64::MAX, column::sql);
-    let query = sqlx::query(query).bind(user.as_str()).bind(column::sql(upto)).bind(since);
+    let query = sqlx::query(AssertSqlSafe(query));
+    let query = query.bind(user.as_str()).bind(column::sql(upto)).bind(since);
     let mut rooms = Vec::new();
     for row in query.fetch_all(connection).await? {
         let (room_id, membership): (String, String) =
@@ -98,5 +78,6 @@ async fn read_at(
             own_receipts: optional("own_receipts")?,
         });
     }
+    rooms.sort_unstable_by(|one: &PersonRoom, other| one.room_id.cmp(&other.room_id));
     Ok(rooms)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ruma::{MilliSecondsSinceUnixEpoch, OwnedUserId, push::Ruleset, serde::Raw};
+use ruma::{MilliSecondsSinceUnixEpoch, OwnedUserId, RoomId, push::Ruleset, serde::Raw};
 use serde_json::value::RawValue;
 use sqlx::{Any, AnyConnection, pool::PoolConnection};
 use telmeet_core::{
@@ -13,12 +13,13 @@ use telmeet_core::{
 };
 
 use super::{
-    notification_cache::Version,
-    person_rooms::{self, PersonRoom},
+    cache::{Begun, Version},
+    person_rooms,
+    room_positions::PersonRoom,
 };
 use crate::{
     error::Error,
-    events::{self, Audience, StoredEvent},
+    events::{self, Audience, Direction, StoredEvent},
     homeserver::Homeserver,
     personal::{account_data, push_rules},
     session::Session,
@@ -29,21 +30,21 @@ use crate::{
 pub(crate) struct Reader<'a> {
     /// The homeserver.
     pub(crate) homeserver: &'a Homeserver,
-    /// For queries.
-    pub(crate) connection: PoolConnection<Any>,
+    /// For queries, from the first one on.
+    connection: Option<PoolConnection<Any>>,
     /// Who reads.
     pub(crate) session: &'a Session,
     /// Its latest position is the one up to which this sync shows everything.
     pub(crate) clock: Clock,
     /// Whom the person ignores.
     pub(crate) ignored: Arc<BTreeSet<OwnedUserId>>,
-    /// Of what decides about notifications, before it was read.
+    /// Of what is stored in memory, before it was read.
     pub(crate) version: Version,
     now: MilliSecondsSinceUnixEpoch,
 }
 
 impl<'a> Reader<'a> {
-    /// Begins to read what changed since a position. Returns the person's rooms, too.
+    /// Begins to read what changed since a position. Returns the person's rooms, too, in the order of their ids.
     ///
     /// # Errors
     ///
@@ -52,27 +53,48 @@ impl<'a> Reader<'a> {
         homeserver: &'a Homeserver,
         session: &'a Session,
         since: Option<Position>,
-    ) -> Result<(Self, Vec<PersonRoom>), Error> {
-        let version = homeserver.notifications.version();
-        let mut connection = homeserver.pool().acquire().await?;
-        let (clock, rooms) =
-            person_rooms::read(homeserver, &mut connection, &session.user, since).await?;
-        let ignored = match homeserver.notifications.ignored(&session.user) {
+    ) -> Result<(Self, Arc<Vec<PersonRoom>>), Error> {
+        let (cache, user) = (homeserver.cache(), &session.user);
+        let Begun { version, clock, rooms } = cache.begin(user, since);
+        let (ignored, now) = (Arc::default(), homeserver.now());
+        let mut reader =
+            Self { homeserver, connection: None, session, clock, ignored, version, now };
+        let rooms = match rooms {
+            Some(rooms) => rooms,
+            None => {
+                let connection = reader.connection().await?;
+                let (clock, rooms) =
+                    person_rooms::read(homeserver, connection, user, clock, since).await?;
+                let rooms = Arc::new(rooms);
+                cache.set_rooms(version, user, clock.latest, &rooms);
+                reader.clock = clock;
+                rooms
+            }
+        };
+        reader.ignored = match cache.ignored(user) {
             Some(ignored) => ignored,
             None => {
-                let (vault, user) = (homeserver.vault(), &session.user);
-                let ignored = Arc::new(account_data::ignored(&mut connection, vault, user).await?);
-                homeserver.notifications.set_ignored(version, user, &ignored);
+                let connection = reader.connection().await?;
+                let ignored = account_data::ignored(connection, homeserver.vault(), user).await?;
+                let ignored = Arc::new(ignored);
+                cache.set_ignored(version, user, &ignored);
                 ignored
             }
         };
-        let now = homeserver.now();
-        Ok((Self { homeserver, connection, session, clock, ignored, version, now }, rooms))
+        Ok((reader, rooms))
     }
 
     /// For queries.
-    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
-        &mut self.connection
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub(crate) async fn connection(&mut self) -> Result<&mut AnyConnection, Error> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.homeserver.pool().acquire().await?,
+        };
+        Ok(&mut **self.connection.insert(connection))
     }
 
     /// The latest position that this sync shows.
@@ -88,13 +110,50 @@ impl<'a> Reader<'a> {
     /// [`Error::Database`], [`Error::Open`].
     pub(crate) async fn rules(&mut self) -> Result<Arc<Ruleset>, Error> {
         let (homeserver, user) = (self.homeserver, &self.session.user);
-        if let Some(rules) = homeserver.notifications.rules(user) {
+        if let Some(rules) = homeserver.cache().rules(user) {
             return Ok(rules);
         }
-        let vault = homeserver.vault();
-        let rules = Arc::new(push_rules::read(&mut self.connection, vault, user).await?);
-        homeserver.notifications.set_rules(self.version, user, &rules);
+        let connection = self.connection().await?;
+        let rules = Arc::new(push_rules::read(connection, homeserver.vault(), user).await?);
+        let bytes = push_rules::content(&rules)?.get().len();
+        homeserver.cache().set_rules(self.version, user, &rules, bytes);
         Ok(rules)
+    }
+
+    /// Which events of a room the person may read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], [`Error::Open`].
+    pub(crate) async fn access(&mut self, room: &RoomId) -> Result<Arc<Access>, Error> {
+        let (homeserver, user) = (self.homeserver, &self.session.user);
+        if let Some(access) = homeserver.cache().access(user, room) {
+            return Ok(access);
+        }
+        let connection = self.connection().await?;
+        let access = Arc::new(events::access(connection, homeserver.vault(), room, user).await?);
+        homeserver.cache().set_access(self.version, user, room, &access);
+        Ok(access)
+    }
+
+    /// Events of a room at positions above `after` and up to `upto`: at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], [`Error::Open`].
+    pub(crate) async fn timeline(
+        &mut self,
+        room: &RoomId,
+        places: (Position, Position),
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let homeserver = self.homeserver;
+        if let Some(events) = homeserver.cache().timeline(room, places, limit, direction) {
+            return Ok(events);
+        }
+        let (vault, connection) = (homeserver.vault(), self.connection().await?);
+        events::timeline(connection, vault, room, places, limit, direction).await
     }
 
     /// Events of a timeline, for the client.
@@ -108,11 +167,20 @@ impl<'a> Reader<'a> {
         access: &Access,
     ) -> Result<Vec<Raw<T>>, Error> {
         let reader = EventReader { user: &self.session.user, device: &self.session.device };
-        let (upto, now) = (self.clock.latest, self.now);
-        let audience = Audience { reader, access, format: Format::Sync, upto, now };
-        let vault = self.homeserver.vault();
-        let events = events::render(&mut self.connection, vault, events, audience).await?;
-        Ok(events.into_iter().map(Raw::from_json).collect())
+        let (homeserver, upto) = (self.homeserver, self.clock.latest);
+        let audience = Audience { reader, access, format: Format::Sync, upto, now: self.now };
+        let mut written = Vec::with_capacity(events.len());
+        for stored in events {
+            let related = match homeserver.cache().related(stored, upto) {
+                Some(related) => related,
+                None => {
+                    let (vault, connection) = (homeserver.vault(), self.connection().await?);
+                    events::related_to(connection, vault, stored, upto).await?
+                }
+            };
+            written.push(Raw::from_json(events::write(stored, &related, audience)?));
+        }
+        Ok(written)
     }
 
     /// Events of a state, for the client: without what they replaced.
@@ -142,9 +210,12 @@ impl<'a> Reader<'a> {
         after: Option<Position>,
     ) -> Result<Vec<account_data::AccountData>, Error> {
         let (vault, latest) = (self.homeserver.vault(), self.clock.latest);
-        let range = (after.unwrap_or_default(), latest);
-        let user = &self.session.user;
-        let mut data = account_data::changes(&mut self.connection, vault, user, range).await?;
+        let (range, user) = ((after.unwrap_or_default(), latest), &self.session.user);
+        if after.is_some_and(|after| self.homeserver.cache().is_unchanged(user, after)) {
+            return Ok(Vec::new());
+        }
+        let connection = self.connection().await?;
+        let mut data = account_data::changes(connection, vault, user, range).await?;
         let stored =
             data.iter_mut().find(|data| data.room.is_none() && data.kind == push_rules::KIND);
         let (kind, position) = (push_rules::KIND.to_owned(), 0);

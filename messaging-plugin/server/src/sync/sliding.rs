@@ -13,11 +13,12 @@ use ruma::{
 };
 use telmeet_core::sliding::Plan;
 
-use super::{devices::DeviceKey, long_poll::LongPoll, person_rooms::PersonRoom, reader::Reader};
+use super::{
+    devices::DeviceKey, encryption, long_poll::LongPoll, reader::Reader, room_positions::PersonRoom,
+};
 use crate::{
     error::Error,
     homeserver::Homeserver,
-    keys::sync as keys,
     matrix::{Reply, Route, Ruma, route},
     personal::typing,
     random,
@@ -39,7 +40,7 @@ async fn sync(
     if request.extensions.to_device.enabled == Some(true) {
         let since = request.extensions.to_device.since.as_deref();
         let received = homeserver.clock().read_to_device(since);
-        keys::acknowledge(&homeserver, &session, received).await?;
+        encryption::acknowledge(&homeserver, &session, received).await?;
     }
     homeserver.presence.synced(&device, &request.set_presence);
     let mut poll = LongPoll::start(&homeserver, &device, request.timeout)?;
@@ -125,15 +126,15 @@ async fn read(
         response.lists.insert(name.clone(), list);
     }
     for planned in &plan.rooms {
-        let Some(room) = rooms.iter().find(|room| room.room_id == planned.room_id) else {
-            continue;
-        };
+        let place = rooms.binary_search_by(|room| room.room_id.cmp(&planned.room_id));
+        let Ok(place) = place else { continue };
+        let room = &rooms[place];
         if let Some(shown) = room::read(reader, planned, room).await? {
             response.rooms.insert(planned.room_id.clone(), shown);
         }
     }
     let has_news =
-        extensions::read(reader, &request.extensions, plan, typing_seen, &mut response.extensions)
+        extensions::read(reader, request, (plan, rooms), typing_seen, &mut response.extensions)
             .await?;
     let has_news = has_news || !response.rooms.is_empty();
     Ok((response, has_news))

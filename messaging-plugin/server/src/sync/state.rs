@@ -33,17 +33,19 @@ pub(crate) async fn changes(
     room: &RoomId,
     (after, before): (Position, Position),
 ) -> Result<Vec<Arc<Event>>, Error> {
+    if let Some(changed) = reader.homeserver.cache().state(room, (after, before)) {
+        return Ok(changed);
+    }
     let vault = reader.homeserver.vault();
+    let connection = reader.connection().await?;
     let query = "SELECT MAX(position) AS position FROM events WHERE room_id = $1 AND state_key IS NOT NULL \
          AND position > $2 AND position < $3 GROUP BY kind, state_key ORDER BY position";
     let query =
         sqlx::query(query).bind(room.as_str()).bind(column::sql(after)).bind(column::sql(before));
     let mut changed = Vec::new();
-    for row in query.fetch_all(reader.connection()).await? {
+    for row in query.fetch_all(&mut *connection).await? {
         let position = column::number(&row, "position")?;
-        changed.extend(
-            events::at(&mut reader.connection, vault, position).await?.map(|stored| stored.event),
-        );
+        changed.extend(events::at(connection, vault, position).await?.map(|stored| stored.event));
     }
     Ok(changed)
 }
@@ -58,10 +60,13 @@ pub(crate) async fn changed_keys(
     room: &RoomId,
     after: Position,
 ) -> Result<Vec<(StateEventType, String)>, Error> {
+    if let Some(keys) = reader.homeserver.cache().state_keys(room, after) {
+        return Ok(keys);
+    }
     let query = "SELECT kind, state_key FROM room_state WHERE room_id = $1 AND position > $2 ORDER BY position";
     let query = sqlx::query(query).bind(room.as_str()).bind(column::sql(after));
     let mut keys = Vec::new();
-    for row in query.fetch_all(reader.connection()).await? {
+    for row in query.fetch_all(reader.connection().await?).await? {
         let kind: String = row.try_get("kind")?;
         keys.push((kind.into(), row.try_get("state_key")?));
     }
@@ -130,5 +135,5 @@ pub(crate) async fn event_at(
     position: Position,
 ) -> Result<Option<StoredEvent>, Error> {
     let vault = reader.homeserver.vault();
-    events::at(&mut reader.connection, vault, position).await
+    events::at(reader.connection().await?, vault, position).await
 }

@@ -2,6 +2,7 @@
 
 mod encryption;
 mod membership;
+mod memory;
 mod notifications;
 mod sliding;
 mod unread;

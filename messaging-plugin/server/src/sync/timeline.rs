@@ -1,5 +1,7 @@
 //! The part of a room's timeline that a sync shows.
 
+use std::sync::Arc;
+
 use ruma::{EventId, OwnedUserId, RoomId, api::client::filter::RoomEventFilter};
 use telmeet_core::{
     filter,
@@ -10,7 +12,7 @@ use telmeet_core::{
 use super::reader::Reader;
 use crate::{
     error::Error,
-    events::{self, Direction, StoredEvent},
+    events::{Direction, StoredEvent},
 };
 
 /// Most events that are looked at for one timeline, of which the person may not see, or did not want, some.
@@ -28,7 +30,7 @@ pub(crate) struct Timeline {
     /// Whether a state event of the range is not shown, between those that are.
     pub(crate) hides_state: bool,
     /// What decides which events the person may read.
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
 }
 
 impl Timeline {
@@ -73,31 +75,22 @@ pub(crate) async fn read(
     room: &RoomId,
     range: Range<'_>,
 ) -> Result<Timeline, Error> {
-    let (vault, user) = (reader.homeserver.vault(), &reader.session.user);
     let mut timeline = Timeline {
         events: Vec::new(),
         is_limited: false,
         before: range.upto,
         hides_state: false,
-        access: Access::default(),
+        access: Arc::default(),
     };
     if range.after >= range.upto {
         return Ok(timeline);
     }
-    timeline.access = events::access(&mut reader.connection, vault, room, user).await?;
+    timeline.access = reader.access(room).await?;
     let mut looked_at = 0;
     while !timeline.is_limited {
         let page = range.limit + 1 - timeline.events.len();
         let places = (range.after, timeline.before);
-        let events = events::timeline(
-            &mut reader.connection,
-            vault,
-            room,
-            places,
-            page,
-            Direction::Backward,
-        )
-        .await?;
+        let events = reader.timeline(room, places, page, Direction::Backward).await?;
         let is_last = events.len() < page;
         looked_at += events.len();
         for stored in events {

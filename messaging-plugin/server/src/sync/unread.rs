@@ -12,10 +12,10 @@ use telmeet_core::{
     unread::{self, Counts, Notification, Thread, Unread},
 };
 
-use super::{notification_cache::Counted, person_rooms::PersonRoom, reader::Reader};
+use super::{cache::Counted, reader::Reader, room_positions::PersonRoom};
 use crate::{
     error::Error,
-    events::{self, Direction, StoredEvent},
+    events::{Direction, StoredEvent},
     personal::receipts,
 };
 
@@ -32,7 +32,7 @@ pub(crate) async fn count(
     room: &PersonRoom,
     current: &RoomState,
 ) -> Result<Unread, Error> {
-    let cache = &reader.homeserver.notifications;
+    let cache = reader.homeserver.cache();
     let counted = cache.counted(&reader.session.user, &room.room_id).filter(|counted| {
         let is_same = (counted.joined_at, counted.receipts) == (room.joined_at, room.own_receipts);
         is_same && counted.upto <= reader.latest()
@@ -95,7 +95,7 @@ async fn count_all(
 ) -> Result<Unread, Error> {
     let (user, latest) = (&reader.session.user, reader.latest());
     let mut receipts =
-        receipts::read_up_to(&mut reader.connection, &room.room_id, user, latest).await?;
+        receipts::read_up_to(reader.connection().await?, &room.room_id, user, latest).await?;
     let after = receipts.read_everywhere_up_to().unwrap_or_default().max(room.joined_at);
     let events = read(reader, room, after, Direction::Backward).await?;
     let mut counted = Vec::new();
@@ -124,9 +124,8 @@ async fn read(
     after: Position,
     direction: Direction,
 ) -> Result<Vec<StoredEvent>, Error> {
-    let (vault, places) = (reader.homeserver.vault(), (after, reader.latest()));
-    let connection = &mut reader.connection;
-    events::timeline(connection, vault, &room.room_id, places, EVENTS_MAX, direction).await
+    let places = (after, reader.latest());
+    reader.timeline(&room.room_id, places, EVENTS_MAX, direction).await
 }
 
 /// What an event of somebody else means to the reader; nothing if it was redacted, or its sender is ignored.

@@ -30,9 +30,10 @@ use telmeet_core::{
 
 use self::room::RoomUpdate;
 use super::{
+    encryption,
     long_poll::LongPoll,
-    person_rooms::PersonRoom,
     reader::{Reader, raw},
+    room_positions::PersonRoom,
     state,
 };
 use crate::{
@@ -85,7 +86,7 @@ async fn sync(
     let mut poll = LongPoll::start(&homeserver, &device, request.timeout)?.with_presence();
     let since = request.since;
     let received = homeserver.clock().read_acknowledged(since.as_deref());
-    keys::acknowledge(&homeserver, &session, received).await?;
+    encryption::acknowledge(&homeserver, &session, received).await?;
     let (typing_seen, presence_seen) = homeserver.syncs.with(&device, |device| {
         // The app did not get the response to its last request: what it showed is sent again.
         if since.is_none() || (device.since == since && device.next_batch != since) {
@@ -190,13 +191,9 @@ impl Batch<'_> {
             }
         }
         let presence = self.presence(rooms).await?;
-        let (clock, latest, session) =
-            (self.reader.clock, self.reader.latest(), self.reader.session);
-        let vault = self.reader.homeserver.vault();
-        let connection = self.reader.connection();
-        let messages =
-            keys::to_device(connection, vault, session, self.received, latest, keys::MESSAGES_MAX)
-                .await?;
+        let (clock, latest) = (self.reader.clock, self.reader.latest());
+        let (reader, limit) = (&mut self.reader, keys::MESSAGES_MAX);
+        let messages = encryption::to_device(reader, self.received, limit).await?;
         let next_batch = if messages.upto < latest {
             clock.partial_sync_token(latest, messages.upto)
         } else {
@@ -205,16 +202,17 @@ impl Batch<'_> {
         let since = self.since.map_or(Since::Start, Since::After);
         let mut to_device = ToDevice::new();
         to_device.events = messages.events.into_iter().map(Raw::from_json).collect();
+        let device_lists = encryption::device_lists(reader, since).await?;
+        let device_keys = encryption::device_keys(reader).await?;
         Ok(SyncBody {
             next_batch,
             rooms: shown,
             presence,
             account_data,
             to_device,
-            device_lists: keys::device_lists(connection, &session.user, since).await?,
-            device_one_time_keys_count: keys::one_time_key_counts(connection, session).await?,
-            device_unused_fallback_key_types: keys::unused_fallback_types(connection, session)
-                .await?,
+            device_lists,
+            device_one_time_keys_count: device_keys.one_time,
+            device_unused_fallback_key_types: device_keys.fallback,
         })
     }
 
@@ -261,9 +259,7 @@ impl Batch<'_> {
     async fn presence(&mut self, rooms: &[PersonRoom]) -> Result<Presence, Error> {
         let is_new = |room: &PersonRoom| self.since.is_some_and(|since| since < room.joined_at);
         let seen = if rooms.iter().any(is_new) { 0 } else { self.presence_seen };
-        let Reader { homeserver, session, connection, ignored, .. } = &mut self.reader;
-        let wanted = (&self.filter.presence, &**ignored);
-        let news = presence::news(homeserver, connection, &session.user, seen, wanted).await?;
+        let news = presence::news(&mut self.reader, seen, &self.filter.presence).await?;
         let mut presence = Presence::new();
         presence.events = news.iter().map(raw).collect::<Result<_, _>>()?;
         Ok(presence)

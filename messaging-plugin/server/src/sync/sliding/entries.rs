@@ -1,6 +1,6 @@
 //! A person's rooms as lists of sliding sync see them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use ruma::{
     OwnedRoomId,
@@ -8,7 +8,7 @@ use ruma::{
 };
 use telmeet_core::sliding::RoomEntry;
 
-use super::super::{person_rooms::PersonRoom, reader::Reader, state};
+use super::super::{reader::Reader, room_positions::PersonRoom, state};
 use crate::{error::Error, personal::account_data};
 
 /// Reads the rooms' entries.
@@ -44,10 +44,17 @@ pub(crate) async fn read(
 }
 
 /// The rooms that the person's apps call direct.
-async fn direct(reader: &mut Reader<'_>) -> Result<BTreeSet<OwnedRoomId>, Error> {
-    let (vault, user) = (reader.homeserver.vault(), &reader.session.user);
-    let content = account_data::get(&mut reader.connection, vault, user, None, "m.direct").await?;
+async fn direct(reader: &mut Reader<'_>) -> Result<Arc<BTreeSet<OwnedRoomId>>, Error> {
+    let (homeserver, user) = (reader.homeserver, &reader.session.user);
+    if let Some(direct) = homeserver.cache().direct(user) {
+        return Ok(direct);
+    }
+    let (vault, connection) = (homeserver.vault(), reader.connection().await?);
+    let content = account_data::get(connection, vault, user, None, "m.direct").await?;
     let content =
         content.and_then(|content| serde_json::from_str::<DirectEventContent>(content.get()).ok());
-    Ok(content.into_iter().flat_map(|content| content.0.into_values()).flatten().collect())
+    let rooms = content.into_iter().flat_map(|content| content.0.into_values()).flatten();
+    let direct = Arc::new(rooms.collect());
+    homeserver.cache().set_direct(reader.version, user, &direct);
+    Ok(direct)
 }

@@ -3,7 +3,7 @@
 
 use ruma::{
     OwnedRoomId,
-    api::client::sync::sync_events::v5::{request, response},
+    api::client::sync::sync_events::v5::{Request, request, response},
     serde::Raw,
 };
 use telmeet_core::{
@@ -11,7 +11,11 @@ use telmeet_core::{
     token::{Position, Since},
 };
 
-use super::super::reader::{Reader, raw};
+use super::super::{
+    encryption,
+    reader::{Reader, raw},
+    room_positions::PersonRoom,
+};
 use crate::{
     error::Error,
     keys::sync as keys,
@@ -26,16 +30,17 @@ use crate::{
 /// [`Error::Database`], [`Error::Open`], [`Error::Core`].
 pub(crate) async fn read(
     reader: &mut Reader<'_>,
-    wanted: &request::Extensions,
-    plan: &Plan,
+    request: &Request,
+    (plan, rooms): (&Plan, &[PersonRoom]),
     typing_seen: Option<u64>,
     shown: &mut response::Extensions,
 ) -> Result<bool, Error> {
+    let wanted = &request.extensions;
     if wanted.account_data.enabled == Some(true) {
         shown.account_data = account_data(reader, &wanted.account_data, plan).await?;
     }
     if wanted.receipts.enabled == Some(true) {
-        shown.receipts = receipts(reader, &wanted.receipts, plan).await?;
+        shown.receipts = receipts(reader, &wanted.receipts, (plan, rooms)).await?;
     }
     if wanted.typing.enabled == Some(true) {
         let config = &wanted.typing;
@@ -48,26 +53,24 @@ pub(crate) async fn read(
         }
     }
     let has_news = !shown.is_empty();
-    let has_keys = encryption(reader, wanted, plan, shown).await?;
+    let has_keys = read_encryption(reader, wanted, plan, shown).await?;
     Ok(has_news || has_keys)
 }
 
 /// Messages between devices have tokens of their own: what a lost connection showed is not sent twice.
-async fn encryption(
+async fn read_encryption(
     reader: &mut Reader<'_>,
     wanted: &request::Extensions,
     plan: &Plan,
     shown: &mut response::Extensions,
 ) -> Result<bool, Error> {
-    let (clock, latest, session) = (reader.clock, reader.latest(), reader.session);
-    let vault = reader.homeserver.vault();
-    let connection = reader.connection();
+    let clock = reader.clock;
     let mut has_news = false;
     if wanted.to_device.enabled == Some(true) {
         let since = clock.read_to_device(wanted.to_device.since.as_deref());
         let limit = wanted.to_device.limit.and_then(|limit| usize::try_from(u64::from(limit)).ok());
         let limit = limit.unwrap_or(keys::MESSAGES_MAX);
-        let messages = keys::to_device(connection, vault, session, since, latest, limit).await?;
+        let messages = encryption::to_device(reader, since, limit).await?;
         has_news |= !messages.events.is_empty();
         let mut to_device = response::ToDevice::default();
         to_device.next_batch = clock.to_device_token(messages.upto);
@@ -77,12 +80,11 @@ async fn encryption(
     if wanted.e2ee.enabled == Some(true) {
         // A connection that starts may have lost changes.
         let since = plan.since.map_or(Since::Start, Since::After);
-        shown.e2ee.device_lists = keys::device_lists(connection, &session.user, since).await?;
+        shown.e2ee.device_lists = encryption::device_lists(reader, since).await?;
         has_news |= !shown.e2ee.device_lists.is_empty();
-        shown.e2ee.device_one_time_keys_count =
-            keys::one_time_key_counts(connection, session).await?;
-        shown.e2ee.device_unused_fallback_key_types =
-            Some(keys::unused_fallback_types(connection, session).await?);
+        let device_keys = encryption::device_keys(reader).await?;
+        shown.e2ee.device_one_time_keys_count = device_keys.one_time;
+        shown.e2ee.device_unused_fallback_key_types = Some(device_keys.fallback);
     }
     Ok(has_news)
 }
@@ -120,13 +122,18 @@ async fn account_data(
 async fn receipts(
     reader: &mut Reader<'_>,
     config: &request::Receipts,
-    plan: &Plan,
+    (plan, rooms): (&Plan, &[PersonRoom]),
 ) -> Result<response::Receipts, Error> {
     let mut shown = response::Receipts::default();
     let user = &reader.session.user;
     for room in plan.covered(config.lists.as_deref(), config.rooms.as_deref()) {
         let range = (room.since.unwrap_or_default(), reader.latest());
-        let changes = receipts::changes(&mut reader.connection, &room.room_id, user, range).await?;
+        let known = rooms.binary_search_by(|known| known.room_id.cmp(&room.room_id)).ok();
+        if known.is_none_or(|known| rooms[known].receipts <= range.0) {
+            continue;
+        }
+        let connection = reader.connection().await?;
+        let changes = receipts::changes(connection, &room.room_id, user, range).await?;
         if let Some(changes) = changes {
             shown.rooms.insert(room.room_id.clone(), raw(&changes)?);
         }

@@ -21,8 +21,8 @@ use telmeet_core::{
 };
 
 use super::super::{
-    person_rooms::PersonRoom,
     reader::Reader,
+    room_positions::PersonRoom,
     state,
     timeline::{self, Range, Timeline},
     unread,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ruma::{OwnedUserId, api::client::filter::FilterDefinition, events::TimelineEventType};
 use telmeet_core::{event::Event, state::RoomState};
 
-use super::super::{person_rooms::PersonRoom, reader::Reader, timeline::Timeline};
+use super::super::{reader::Reader, room_positions::PersonRoom, timeline::Timeline};
 
 /// The state events that are sent. If the app loads members lazily, of a new room only the members that the timeline and
 /// the room's name need, and later those of new senders.

@@ -11,8 +11,8 @@ use telmeet_core::{filter, token::Position};
 
 use super::{
     super::{
-        person_rooms::PersonRoom,
         reader::Reader,
+        room_positions::PersonRoom,
         state,
         timeline::{self, Range},
     },

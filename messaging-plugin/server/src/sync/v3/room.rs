@@ -18,8 +18,8 @@ use telmeet_core::{event::Event, filter, state::RoomState, token::Position};
 
 use super::{
     super::{
-        person_rooms::PersonRoom,
         reader::{Reader, raw},
+        room_positions::PersonRoom,
         state,
         timeline::{self, Range, Timeline},
         unread,
@@ -131,7 +131,7 @@ async fn state_before(
     }
     let vault = reader.homeserver.vault();
     let at = before.saturating_sub(1);
-    let events = events::state_at(&mut reader.connection, vault, &room.room_id, at).await?;
+    let events = events::state_at(reader.connection().await?, vault, &room.room_id, at).await?;
     Ok(events.into_iter().map(|stored| stored.event).collect())
 }
 
@@ -162,8 +162,8 @@ async fn ephemeral(
     let is_wanted = filter::matches_room_data(&wanted.room.ephemeral, "m.receipt", &room.room_id);
     if is_wanted && room.receipts > since {
         let (range, user) = ((since, reader.latest()), &reader.session.user);
-        let receipts =
-            receipts::changes(&mut reader.connection, &room.room_id, user, range).await?;
+        let connection = reader.connection().await?;
+        let receipts = receipts::changes(connection, &room.room_id, user, range).await?;
         if let Some(receipts) = receipts {
             ephemeral.events.push(raw(&receipts)?);
         }
