@@ -50,7 +50,10 @@ const TABLES: Schema = Schema {
     table: "homeserver",
     // `room` in ASCII.
     lock: 1_919_905_645,
-    migrations: &[("rooms", include_str!("../migrations/rooms.sql"))],
+    migrations: &[
+        ("rooms", include_str!("../migrations/rooms.sql")),
+        ("rooms without sequences", "ALTER TABLE rooms DROP COLUMN sequence;"),
+    ],
 };
 /// Largest body of a request that is not media, in bytes. Key uploads of new devices are the largest.
 const BODY_MAX: usize = 1 << 20;

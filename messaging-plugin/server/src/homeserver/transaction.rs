@@ -193,8 +193,6 @@ impl Transaction {
     }
 
     /// Sends an event into a room: builds it, checks the authorization rules, applies it to the state, and stores it.
-    /// `sent_by` makes the request repeatable; whether it is a repetition is for the caller to check first
-    /// ([`events::sent`]).
     ///
     /// # Errors
     ///
@@ -205,13 +203,41 @@ impl Transaction {
         draft: Draft,
         sent_by: Option<&SentBy>,
     ) -> Result<Arc<Event>, Error> {
+        let (room, event) = self.build(draft).await?;
+        self.store(&event, Some(&room), sent_by).await?;
+        Ok(event)
+    }
+
+    /// Stores an event that [`Self::build`] made, for a request that may be repeated. Returns its position. Nothing changes if
+    /// the device sent an event of this type into the room with this transaction id before ([`events::sent`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::append`].
+    pub async fn append_once(
+        &mut self,
+        room: &Room,
+        event: &Arc<Event>,
+        sent_by: &SentBy,
+    ) -> Result<Option<Position>, Error> {
+        if !self.remember(event, sent_by).await? {
+            return Ok(None);
+        }
+        self.store(event, Some(room), Some(sent_by)).await?;
+        Ok(Some(self.staged.position))
+    }
+
+    /// Builds an event and checks the authorization rules. Nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::append`].
+    pub async fn build(&mut self, draft: Draft) -> Result<(Arc<Room>, Arc<Event>), Error> {
         let room = self.room(&draft.room_id).await?;
         let room = room.ok_or(Error::NotFound("there is no such room"))?;
         let event = Event::build(draft, Some(&room.head), |kind, key| room.state.id(kind, key))?;
         authorise::check(&event, &room.state)?;
-        let event = Arc::new(event);
-        self.store(&event, Some(&room), sent_by).await?;
-        Ok(event)
+        Ok((room, Arc::new(event)))
     }
 
     /// Stores a new room with its first events.
@@ -223,7 +249,8 @@ impl Transaction {
         let Some(first) = creation.events.first() else {
             return Ok(());
         };
-        let query = "INSERT INTO rooms (room_id, creator, is_listed, created_at, sequence) VALUES ($1, $2, $3, $4, 0)";
+        let query =
+            "INSERT INTO rooms (room_id, creator, is_listed, created_at) VALUES ($1, $2, $3, $4)";
         sqlx::query(query)
             .bind(first.room_id.as_str())
             .bind(first.sender.as_str())
@@ -259,16 +286,9 @@ impl Transaction {
         let vault = self.vault.clone();
         events::insert(self.connection(), &vault, event, position, replaces, sent_by).await?;
         links::add(self.connection(), event).await?;
-        if let Some(sent_by) = sent_by {
-            self.remember(event, sent_by).await?;
-        }
         if event.kind == TimelineEventType::RoomMember {
             self.set_membership(event, position).await?;
         }
-        let query = "UPDATE rooms SET sequence = $1 WHERE room_id = $2";
-        let query =
-            sqlx::query(query).bind(column::sql(next.sequence)).bind(event.room_id.as_str());
-        query.execute(self.connection()).await?;
         // Those whom this event removes see it, too.
         if let Some(target) = event.state_key.as_deref().and_then(|key| UserId::parse(key).ok()) {
             self.touch(&target);
@@ -335,11 +355,12 @@ impl Transaction {
         Ok(())
     }
 
-    async fn remember(&mut self, event: &Event, sent_by: &SentBy) -> Result<(), Error> {
+    /// Remembers the request that sends an event; false if it was made before.
+    async fn remember(&mut self, event: &Event, sent_by: &SentBy) -> Result<bool, Error> {
         let now = column::sql(self.now.get().into());
         let query = "INSERT INTO transactions (user_id, device_id, room_id, kind, transaction_id, event_id, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        sqlx::query(query)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+        let inserted = sqlx::query(query)
             .bind(event.sender.as_str())
             .bind(sent_by.device.as_str())
             .bind(event.room_id.as_str())
@@ -349,7 +370,7 @@ impl Transaction {
             .bind(now)
             .execute(self.connection())
             .await?;
-        Ok(())
+        Ok(inserted.rows_affected() > 0)
     }
 
     /// Replaces the content of a redacted event, in the database and in the room's state, and deletes the files that only
@@ -413,14 +434,23 @@ impl Transaction {
         Ok(self.staged.clone())
     }
 
-    /// Ends a job: keeps what it wrote, or undoes it and restores `before`.
-    pub(super) async fn end(&mut self, before: Staged, is_kept: bool) -> Result<(), Error> {
+    /// Ends a job: keeps what it wrote, or undoes it and restores `before`. Begins the next one if there is one.
+    pub(super) async fn end(
+        &mut self,
+        before: Staged,
+        is_kept: bool,
+        has_next: bool,
+    ) -> Result<Staged, Error> {
         if !is_kept {
             sqlx::query("ROLLBACK TO SAVEPOINT job").execute(self.connection()).await?;
-            self.staged = before;
+            self.staged = before.clone();
+            return Ok(before);
         }
-        sqlx::query("RELEASE SAVEPOINT job").execute(self.connection()).await?;
-        Ok(())
+        if !has_next {
+            return Ok(before);
+        }
+        sqlx::raw_sql("RELEASE SAVEPOINT job; SAVEPOINT job").execute(self.connection()).await?;
+        Ok(self.staged.clone())
     }
 
     /// Commits. Returns what is to be published.

@@ -159,13 +159,12 @@ impl Shared {
         }
         let (rooms, now) = (Arc::clone(&self.rooms), self.time.now());
         let mut transaction = Transaction::new(write, self.vault.clone(), rooms, latest, now);
-        while next.is_some() {
-            let before = transaction.begin().await?;
-            let Some(job) = next.take() else { break };
+        let mut before = transaction.begin().await?;
+        while let Some(job) = next.take() {
             let (finish, is_kept) = job(&mut transaction).await;
             finishes.push(finish);
-            transaction.end(before, is_kept).await?;
             *next = if finishes.len() < BATCH { jobs.try_recv().ok() } else { None };
+            before = transaction.end(before, is_kept, next.is_some()).await?;
         }
         let mut staged = transaction.commit().await?;
         staged.add_members();

@@ -12,7 +12,7 @@ use ruma::{
 };
 use telmeet_core::{
     authorise,
-    event::Draft,
+    event::{Draft, Event},
     json,
     relation::{self, Relation},
     token::Position,
@@ -107,17 +107,42 @@ async fn send_once(
     draft: Draft,
     sent_by: &SentBy,
 ) -> Result<OwnedEventId, Error> {
-    let Draft { room_id, sender, kind, .. } = &draft;
-    let room = tx.room(room_id).await?.filter(|room| is_joined(room, sender));
+    let room = tx.room(&draft.room_id).await?.filter(|room| is_joined(room, &draft.sender));
     let room = room.ok_or_else(hidden)?;
-    if let Some(sent) = events::sent(tx.connection(), sender, (room_id, kind), sent_by).await? {
-        return Ok(sent);
-    }
-    if *kind == TimelineEventType::RoomRedaction {
-        return send_redaction(tx, draft, &room, sent_by).await;
-    }
-    check_relation(tx, &draft).await?;
-    Ok(tx.append(draft, Some(sent_by)).await?.event_id.clone())
+    let request = (draft.sender.clone(), draft.room_id.clone(), draft.kind.clone());
+    let refusal = match prepare(tx, draft, &room).await {
+        Ok((event, redacts)) => {
+            if let Some(position) = tx.append_once(&room, &event, sent_by).await? {
+                if let Some(target) = redacts {
+                    destroy(tx, &target, position).await?;
+                }
+                return Ok(event.event_id.clone());
+            }
+            Error::NotFound("the event that this request sent is gone")
+        }
+        Err(refusal) => refusal,
+    };
+    // What is refused, or was sent, now may be a repetition.
+    let (sender, room_id, kind) = request;
+    let sent = events::sent(tx.connection(), &sender, (&room_id, &kind), sent_by).await;
+    sent?.ok_or(refusal)
+}
+
+/// Makes an event and checks whether it may be sent. Returns the event that it redacts, too, unless that was redacted
+/// before. Nothing changes.
+async fn prepare(
+    tx: &mut Transaction,
+    draft: Draft,
+    room: &Room,
+) -> Result<(Arc<Event>, Option<StoredEvent>), Error> {
+    let redacts = if draft.kind == TimelineEventType::RoomRedaction {
+        Some(redaction_target(tx, &draft, room).await?).filter(|it| it.redacted_by.is_none())
+    } else {
+        check_relation(tx, &draft).await?;
+        None
+    };
+    let (_, event) = tx.build(draft).await?;
+    Ok((event, redacts))
 }
 
 /// Refuses a relation that makes no sense: the same reaction again, a thread inside of a thread.
@@ -147,28 +172,20 @@ async fn has_reacted(
     Ok(query.fetch_one(tx.connection()).await? > 0)
 }
 
-/// Sends a redaction and destroys what it redacts: the event's content, and that of its edits.
-async fn send_redaction(
+/// The event that a redaction names, which its sender may redact.
+async fn redaction_target(
     tx: &mut Transaction,
-    draft: Draft,
+    draft: &Draft,
     room: &Room,
-    sent_by: &SentBy,
-) -> Result<OwnedEventId, Error> {
+) -> Result<StoredEvent, Error> {
     let target = draft.content.get("redacts").and_then(CanonicalJsonValue::as_str);
     let target = target.and_then(|id| EventId::parse(id).ok());
     let target = target.ok_or_else(|| Error::bad_json("`redacts` is the id of an event"))?;
-    let (room_id, vault) = (draft.room_id.clone(), tx.vault());
-    let target = events::by_id(tx.connection(), &vault, &room_id, &target).await?;
+    let vault = tx.vault();
+    let target = events::by_id(tx.connection(), &vault, &draft.room_id, &target).await?;
     let target = target.ok_or(Error::NotFound("the room has no such event"))?;
     authorise::check_redaction(&draft.sender, &target.event.sender, &room.state)?;
-    let redaction = tx.append(draft, Some(sent_by)).await?;
-    let stored = events::by_id(tx.connection(), &vault, &room_id, &redaction.event_id).await?;
-    if let Some(stored) = stored
-        && target.redacted_by.is_none()
-    {
-        destroy(tx, &target, stored.position).await?;
-    }
-    Ok(redaction.event_id.clone())
+    Ok(target)
 }
 
 /// Destroys the content of an event and of its edits.
