@@ -23,7 +23,7 @@ const SYNAPSE: &str = "1.163.0";
 /// Its TCP port.
 const PORT: u16 = 18_993;
 /// The figures, as the example names them and as people read them.
-const FIGURES: [(&str, &str); 15] = [
+const FIGURES: [(&str, &str); 17] = [
     ("/start_s", "start, s"),
     ("/rest_mib", "resident at rest, MiB"),
     ("/sent/per_s", "50 people write: messages a second"),
@@ -37,7 +37,9 @@ const FIGURES: [(&str, &str); 15] = [
     ("/sliding/p50_ms", "ms"),
     ("/messages", "messages that are stored"),
     ("/sync/p50_ms", "first sync then, ms"),
+    ("/sync/p99_ms", "p99 ms"),
     ("/sync/bytes", "bytes"),
+    ("/sync/next/p50_ms", "sync after a message then, ms"),
     ("/end_mib", "resident at the end, MiB"),
 ];
 

@@ -19,6 +19,8 @@ use crate::Failure;
 
 /// Largest body of a response, in bytes.
 const BODY_MAX: usize = 64 << 20;
+/// Few events, as apps ask for.
+pub(crate) const FILTER: &str = "filter=%7B%22room%22%3A%7B%22timeline%22%3A%7B%22limit%22%3A20%7D%2C%22state%22%3A%7B%22lazy_load_members%22%3Atrue%7D%7D%7D";
 /// How long a person waits who asked too often.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a body may take.
@@ -151,6 +153,13 @@ impl Client {
 pub(crate) fn text(response: &Value, name: &str) -> Result<String, Failure> {
     let text = response[name].as_str().map(str::to_owned);
     text.ok_or_else(|| format!("no {name} in {response}").into())
+}
+
+/// The position of a sync's response, without reading the rest.
+pub(crate) fn next_batch(response: &[u8]) -> Result<String, Failure> {
+    let text = std::str::from_utf8(response)?;
+    let (_, rest) = text.split_once("\"next_batch\":\"").ok_or("no next_batch")?;
+    Ok(rest.split('"').next().unwrap_or_default().to_owned())
 }
 
 async fn open(target: &Target, number: usize) -> Result<SendRequest<Full<Bytes>>, Failure> {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::{
     Failure,
-    client::{Client, Target},
+    client::{Client, FILTER, Target, next_batch},
     numbers::{self, Times},
 };
 
@@ -16,8 +16,6 @@ use crate::{
 const RATE: u64 = 20;
 /// How long a stream waits for the last message.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Few events, as apps ask for.
-const FILTER: &str = "filter=%7B%22room%22%3A%7B%22timeline%22%3A%7B%22limit%22%3A20%7D%2C%22state%22%3A%7B%22lazy_load_members%22%3Atrue%7D%7D%7D";
 
 /// Measures how long each message takes to each stream.
 pub(crate) async fn measure(
@@ -79,11 +77,4 @@ async fn listen(mut client: Client, mut since: String, messages: u64) -> Result<
         }
     }
     Ok(times)
-}
-
-/// The position of a sync's response, without reading the rest.
-fn next_batch(response: &[u8]) -> Result<String, Failure> {
-    let text = std::str::from_utf8(response)?;
-    let (_, rest) = text.split_once("\"next_batch\":\"").ok_or("no next_batch")?;
-    Ok(rest.split('"').next().unwrap_or_default().to_owned())
 }

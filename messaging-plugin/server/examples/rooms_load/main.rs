@@ -77,7 +77,7 @@ async fn main() -> Result<(), Failure> {
     let missing =
         args.messages.saturating_sub(sent.count() + fan_out["sent"].as_u64().unwrap_or(0) as usize);
     write::at_once(&mut people, &room, Duration::MAX, missing).await?;
-    let sync = start::sync(&mut people[0]).await?;
+    let sync = start::sync(&mut people[0], &room).await?;
     println!(
         "{}",
         json!({

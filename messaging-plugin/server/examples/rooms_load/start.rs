@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Failure,
-    client::{Client, Target, text},
+    client::{Client, FILTER, Target, next_batch, text},
     numbers::Times,
 };
 
@@ -65,17 +65,23 @@ pub(crate) async fn sliding(target: &Target, number: usize) -> Result<Value, Fai
     Ok(figures)
 }
 
-/// The first sync of an app, as desktop apps ask.
-pub(crate) async fn sync(client: &mut Client) -> Result<Value, Failure> {
-    let (mut times, mut bytes) = (Times::default(), 0);
-    let filter = "%7B%22room%22%3A%7B%22timeline%22%3A%7B%22limit%22%3A20%7D%2C%22state%22%3A%7B%22lazy_load_members%22%3Atrue%7D%7D%7D";
+/// The first sync of an app, as desktop apps ask, and the next one, after a message.
+pub(crate) async fn sync(client: &mut Client, room: &str) -> Result<Value, Failure> {
+    let (mut first, mut next, mut bytes) = (Times::default(), Times::default(), 0);
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        let path = format!("/_matrix/client/v3/sync?timeout=0&filter={filter}");
-        bytes = client.get(&path).await?.len();
-        times.add(begun.elapsed());
+        let path = format!("/_matrix/client/v3/sync?timeout=0&{FILTER}");
+        let response = client.get(&path).await?;
+        first.add(begun.elapsed());
+        bytes = response.len();
+        let since = next_batch(&response)?;
+        client.say(room, "a text of the length that people write").await?;
+        let begun = Instant::now();
+        client.get(&format!("{path}&since={since}")).await?;
+        next.add(begun.elapsed());
     }
-    let mut figures = times.figures();
+    let mut figures = first.figures();
     figures["bytes"] = bytes.into();
+    figures["next"] = next.figures();
     Ok(figures)
 }
