@@ -114,10 +114,6 @@ impl World {
         world
     }
 
-    async fn call(&mut self, person: usize, method: Method, path: &str, body: Value) -> Value {
-        self.people[person].call(method, &format!("/_matrix/client/v3/{path}"), body).await.1
-    }
-
     fn event(&self, room: usize, back: usize) -> String {
         let events = &self.events[room];
         let index = events.len().checked_sub(1 + back);
@@ -128,69 +124,86 @@ impl World {
     /// nothing in memory.
     async fn step(&mut self, step: Step) -> Option<(Value, Value)> {
         self.next += 1;
-        let next = self.next;
-        let room_path = |room: usize| format!("rooms/{}", TestClient::room(&self.rooms[room]));
-        let user = |person: usize| self.people[person].user.clone();
-        match step {
-            Step::Say(person, room, relation) => {
-                let mut content =
-                    json!({"msgtype": "m.text", "body": format!("text {next} for p2")});
-                if let Some((kind, back)) = relation {
-                    content["m.relates_to"] =
-                        json!({"rel_type": kind, "event_id": self.event(room, back), "key": "+"});
-                    content["m.new_content"] = json!({"msgtype": "m.text", "body": "new"});
+        let Some((person, method, path, body)) = self.request(&step) else {
+            return match step {
+                Step::Sync(person, back, filter) => {
+                    let tokens = &self.tokens[person];
+                    let since = tokens[tokens.len().saturating_sub(1 + back)].clone();
+                    Some(self.sync(person, Some(&since), filter).await)
                 }
+                Step::Poll(person) => {
+                    self.poll(person).await;
+                    None
+                }
+                step => panic!("{step:?} is no request"),
+            };
+        };
+        let path = format!("/_matrix/client/v3/{path}");
+        let (_, answer) = self.people[person].call(method, &path, body).await;
+        if let Step::Say(_, room, _) = step {
+            self.events[room].extend(answer["event_id"].as_str().map(str::to_owned));
+        }
+        None
+    }
+
+    /// The request of a step: who sends it, and what.
+    fn request(&self, step: &Step) -> Option<(usize, Method, String, Value)> {
+        let next = self.next;
+        let in_room = |room: usize| format!("rooms/{}", TestClient::room(&self.rooms[room]));
+        let user = |person: usize| self.people[person].user.as_str();
+        Some(match step {
+            Step::Say(person, room, relation) => {
                 let kind = match relation {
                     Some(("m.annotation", _)) => "m.reaction",
-                    _ => "m.room.message",
+                    Some(_) | None => "m.room.message",
                 };
-                let path = format!("{}/send/{kind}/{next}", room_path(room));
-                let sent = self.call(person, Method::PUT, &path, content).await;
-                self.events[room].extend(sent["event_id"].as_str().map(str::to_owned));
+                let path = format!("{}/send/{kind}/{next}", in_room(*room));
+                (*person, Method::PUT, path, self.message(*room, *relation))
             }
             Step::Redact(person, room, back) => {
-                let path = format!("{}/redact/{}/{next}", room_path(room), self.event(room, back));
-                self.call(person, Method::PUT, &path, json!({})).await;
+                let path = format!("{}/redact/{}/{next}", in_room(*room), self.event(*room, *back));
+                (*person, Method::PUT, path, json!({}))
             }
             Step::State(person, room, kind, content) => {
-                let path = format!("{}/state/{kind}", room_path(room));
-                self.call(person, Method::PUT, &path, content).await;
+                (*person, Method::PUT, format!("{}/state/{kind}", in_room(*room)), content.clone())
             }
             Step::Membership(person, room, how, whom) => {
-                let body = match how {
-                    "invite" | "kick" => json!({"user_id": user(whom)}),
-                    _ => json!({}),
-                };
-                let path = format!("{}/{how}", room_path(room));
-                self.call(person, Method::POST, &path, body).await;
+                let is_of_other = ["invite", "kick"].contains(how);
+                let body = if is_of_other { json!({"user_id": user(*whom)}) } else { json!({}) };
+                (*person, Method::POST, format!("{}/{how}", in_room(*room)), body)
             }
             Step::Receipt(person, room, kind, back, is_main) => {
-                let path = format!("{}/receipt/{kind}/{}", room_path(room), self.event(room, back));
-                let body = if is_main { json!({"thread_id": "main"}) } else { json!({}) };
-                self.call(person, Method::POST, &path, body).await;
+                let event = self.event(*room, *back);
+                let path = format!("{}/receipt/{kind}/{event}", in_room(*room));
+                let body = if *is_main { json!({"thread_id": "main"}) } else { json!({}) };
+                (*person, Method::POST, path, body)
             }
             Step::AccountData(person, kind, content) => {
-                let path = format!("user/{}/account_data/{kind}", user(person));
-                self.call(person, Method::PUT, &path, content).await;
+                let path = format!("user/{}/account_data/{kind}", user(*person));
+                (*person, Method::PUT, path, content.clone())
             }
             Step::ToDevice(from, to) => {
-                let messages = json!({(user(to).as_str()): {"PHONE": {"number": next}}});
+                let messages = json!({(user(*to)): {"PHONE": {"number": next}}});
                 let path = format!("sendToDevice/test/{next}");
-                self.call(from, Method::PUT, &path, json!({"messages": messages})).await;
+                (*from, Method::PUT, path, json!({ "messages": messages }))
             }
             Step::Keys(person) => {
                 let keys = json!({(format!("curve25519:{next}")): "a2V5"});
-                self.call(person, Method::POST, "keys/upload", json!({"one_time_keys": keys}))
-                    .await;
+                (*person, Method::POST, "keys/upload".to_owned(), json!({"one_time_keys": keys}))
             }
-            Step::Sync(person, back, filter) => {
-                let tokens = &self.tokens[person];
-                let since = tokens[tokens.len().saturating_sub(1 + back)].clone();
-                return Some(self.sync(person, Some(&since), filter).await);
-            }
-            Step::Poll(person) => self.poll(person).await,
+            Step::Sync(..) | Step::Poll(_) => return None,
+        })
+    }
+
+    fn message(&self, room: usize, relation: Option<(&str, usize)>) -> Value {
+        let mut content =
+            json!({"msgtype": "m.text", "body": format!("text {} for p2", self.next)});
+        if let Some((kind, back)) = relation {
+            let event = self.event(room, back);
+            content["m.relates_to"] = json!({"rel_type": kind, "event_id": event, "key": "+"});
+            content["m.new_content"] = json!({"msgtype": "m.text", "body": "new"});
         }
-        None
+        content
     }
 
     async fn sync(&mut self, person: usize, since: Option<&str>, filter: usize) -> (Value, Value) {
@@ -238,7 +251,7 @@ fn comparable(mut value: Value) -> Value {
                 fields.values_mut().for_each(remove);
             }
             Value::Array(items) => items.iter_mut().for_each(remove),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     remove(&mut value);
