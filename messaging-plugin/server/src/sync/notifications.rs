@@ -56,8 +56,7 @@ async fn list(
     let (mut reader, rooms) = Reader::start(&homeserver, &session, None).await?;
     let clock = reader.clock;
     let mut upto = request.from.as_deref().map_or(clock.latest, |token| clock.read_page(token));
-    let (vault, user, connection) =
-        (homeserver.vault(), &session.user, reader.connection().await?);
+    let (vault, user, connection) = (homeserver.vault(), &session.user, reader.connection().await?);
     let events = events::of_others(connection, vault, user, upto, LOOKED_AT_MAX).await?;
     let is_last = events.len() < LOOKED_AT_MAX;
     let rules = reader.rules().await?;
