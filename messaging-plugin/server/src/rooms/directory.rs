@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use axum::extract::State;
+use axum::{Json, extract::State};
 use futures_util::FutureExt as _;
 use ruma::{
     OwnedRoomId, RoomId, UInt,
@@ -16,6 +16,8 @@ use ruma::{
     events::StateEventType,
     room::RoomSummary,
 };
+use serde::Serialize;
+use serde_json::Value;
 use telmeet_core::filter;
 
 use super::{
@@ -49,35 +51,27 @@ async fn all(
     State(hs): State<Arc<Homeserver>>,
     _: NoWebsite,
     Ruma(request): Ruma<get_public_rooms::v3::Request>,
-) -> Result<Reply<get_public_rooms::v3::Response>, Error> {
-    let page = page(&hs, &Filter::new(), request.since.as_deref(), request.limit).await?;
-    let mut response = get_public_rooms::v3::Response::new(page.rooms);
-    response.next_batch = page.next;
-    response.prev_batch = page.previous;
-    response.total_room_count_estimate = Some(page.count);
-    Ok(Reply(response))
+) -> Result<Json<ListPage>, Error> {
+    Ok(Json(page(&hs, &Filter::new(), request.since.as_deref(), request.limit).await?))
 }
 
 async fn filtered(
     State(hs): State<Arc<Homeserver>>,
     _: Session,
     Ruma(request): Ruma<get_public_rooms_filtered::v3::Request>,
-) -> Result<Reply<get_public_rooms_filtered::v3::Response>, Error> {
-    let page = page(&hs, &request.filter, request.since.as_deref(), request.limit).await?;
-    let mut response = get_public_rooms_filtered::v3::Response::new();
-    response.chunk = page.rooms;
-    response.next_batch = page.next;
-    response.prev_batch = page.previous;
-    response.total_room_count_estimate = Some(page.count);
-    Ok(Reply(response))
+) -> Result<Json<ListPage>, Error> {
+    Ok(Json(page(&hs, &request.filter, request.since.as_deref(), request.limit).await?))
 }
 
-/// A part of the list.
+/// A part of the list. `ruma`'s has no join rule if that is `public`; servers send it, and clients may expect it.
+#[derive(Debug, Serialize)]
 struct ListPage {
-    rooms: Vec<PublicRoomsChunk>,
-    next: Option<String>,
-    previous: Option<String>,
-    count: UInt,
+    chunk: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_batch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev_batch: Option<String>,
+    total_room_count_estimate: UInt,
 }
 
 /// Reads a part of the list, the rooms with most members first. A token is the number of rooms before it.
@@ -104,10 +98,21 @@ async fn page(
     let skipped = since.and_then(|since| since.parse().ok()).unwrap_or_default();
     let limit = filter::limit(limit).max(1);
     let left = rooms.len().saturating_sub(skipped);
-    let next = (left > limit).then(|| (skipped + limit).to_string());
-    let previous = (skipped > 0).then(|| skipped.saturating_sub(limit).to_string());
-    let rooms = rooms.into_iter().skip(skipped).take(limit).map(Into::into).collect();
-    Ok(ListPage { rooms, next, previous, count })
+    Ok(ListPage {
+        chunk: rooms.into_iter().skip(skipped).take(limit).map(listed).collect(),
+        next_batch: (left > limit).then(|| (skipped + limit).to_string()),
+        prev_batch: (skipped > 0).then(|| skipped.saturating_sub(limit).to_string()),
+        total_room_count_estimate: count,
+    })
+}
+
+/// A room of the list.
+fn listed(room: RoomSummary) -> Value {
+    let mut listed = serde_json::to_value(PublicRoomsChunk::from(room)).unwrap_or_default();
+    if let Value::Object(fields) = &mut listed {
+        fields.entry("join_rule").or_insert_with(|| "public".into());
+    }
+    listed
 }
 
 /// Whether a filter asks for a room.

@@ -3,15 +3,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{extract::State, http::Method};
+use axum::{Json, extract::State, http::Method};
 use ruma::{
-    OwnedUserId, RoomId, UserId,
+    RoomId, UserId,
     api::client::{
-        membership::{
-            get_member_events,
-            joined_members::{self, v3::RoomMember},
-            joined_rooms,
-        },
+        membership::{get_member_events, joined_members, joined_rooms},
         state::{
             get_state_event_for_key::{self, v3::StateEventFormat},
             get_state_events,
@@ -19,7 +15,8 @@ use ruma::{
     },
     events::{StateEventType, room::member::MembershipState},
 };
-use serde_json::{Value, value::RawValue};
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
 use telmeet_core::{event::Event, state};
 
 use super::{
@@ -119,29 +116,32 @@ async fn members(
     Ok(Reply(get_member_events::v3::Response::new(chunk)))
 }
 
-/// Who is in a room, with their names.
+/// The name and avatar of who is in a room. Both are there if they are not known, which `ruma`'s are not.
+#[derive(Debug, Serialize)]
+struct RoomMember {
+    display_name: Option<String>,
+    avatar_url: Option<String>,
+}
+
+/// Who is in a room.
 async fn joined(
     State(hs): State<Arc<Homeserver>>,
     session: Session,
     Ruma(request): Ruma<joined_members::v3::Request>,
-) -> Result<Reply<joined_members::v3::Response>, Error> {
+) -> Result<Json<Value>, Error> {
     let room = view::joined(&hs, &session.user, &request.room_id).await?;
     let members = room.state.of_type(&StateEventType::RoomMember);
-    let joined = members
+    let joined: BTreeMap<&str, RoomMember> = members
         .filter(|(_, event)| state::membership(event) == MembershipState::Join)
-        .filter_map(|(user, event)| Some((UserId::parse(user).ok()?, room_member(event))));
-    let joined: BTreeMap<OwnedUserId, RoomMember> = joined.collect();
-    Ok(Reply(joined_members::v3::Response::new(joined)))
+        .map(|(user, event)| (user, room_member(event)))
+        .collect();
+    Ok(Json(json!({ "joined": joined })))
 }
 
-/// Name and avatar in a member event.
 fn room_member(event: &Event) -> RoomMember {
     let content: Value = serde_json::from_str(event.content.get()).unwrap_or_default();
     let text = |field: &str| content.get(field)?.as_str().map(str::to_owned);
-    let mut member = RoomMember::new();
-    member.display_name = text("displayname");
-    member.avatar_url = text("avatar_url").map(Into::into);
-    member
+    RoomMember { display_name: text("displayname"), avatar_url: text("avatar_url") }
 }
 
 /// The rooms that a person is in.

@@ -3,19 +3,19 @@
 
 use std::{cmp::Reverse, collections::BTreeSet, slice, sync::Arc};
 
-use axum::extract::State;
+use axum::{Json, extract::State};
 use ruma::{
     OwnedEventId, OwnedRoomId, UInt,
     api::client::{
         filter::RoomEventFilter,
         search::search_events::{
             self,
-            v3::{Criteria, ResultCategories, ResultRoomEvents, SearchKeys, SearchResult},
+            v3::{Criteria, ResultRoomEvents, SearchKeys, SearchResult},
         },
     },
     events::StateEventType,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use telmeet_core::{event::Event, filter, token::Position};
 
 use super::{
@@ -27,7 +27,7 @@ use crate::{
     error::Error,
     events::Direction,
     homeserver::{Homeserver, Room},
-    matrix::{Reply, Route, Ruma, route},
+    matrix::{Route, Ruma, route},
     session::Session,
 };
 
@@ -49,13 +49,17 @@ async fn search(
     State(hs): State<Arc<Homeserver>>,
     session: Session,
     Ruma(request): Ruma<search_events::v3::Request>,
-) -> Result<Reply<search_events::v3::Response>, Error> {
-    let mut categories = ResultCategories::new();
+) -> Result<Json<Value>, Error> {
+    let mut categories = json!({});
     if let Some(criteria) = &request.search_categories.room_events {
         let token = request.next_batch.as_deref();
-        categories.room_events = find(&hs, &session, criteria, token).await?;
+        let found = find(&hs, &session, criteria, token).await?;
+        let mut found = serde_json::to_value(found).unwrap_or_default();
+        // `ruma` leaves out an empty list.
+        found.as_object_mut().map(|found| found.entry("results").or_insert_with(|| json!([])));
+        categories["room_events"] = found;
     }
-    Ok(Reply(search_events::v3::Response::new(categories)))
+    Ok(Json(json!({ "search_categories": categories })))
 }
 
 /// An event that was found.

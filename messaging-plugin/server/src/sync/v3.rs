@@ -92,6 +92,9 @@ async fn sync(
         if since.is_none() || (device.since == since && device.next_batch != since) {
             device.members = filter::SentMembers::default();
             device.typing.remove(&None);
+        }
+        // It follows no response that showed who is there.
+        if since.is_none() || device.next_batch != since {
             device.presence = 0;
         }
         device.since.clone_from(&since);
@@ -114,12 +117,14 @@ async fn sync(
             received,
             typing_seen,
             presence_seen,
+            is_full: request.full_state,
         };
         let body = batch.read(&rooms).await?;
         drop(batch);
         let joined = rooms.iter().filter(|room| room.membership == MembershipState::Join);
         let joined = joined.map(|room| &*room.room_id);
-        if position.is_none() || !body.is_empty() || !poll.changed(joined).await {
+        let is_due = position.is_none() || request.full_state || !body.is_empty();
+        if is_due || !poll.changed(joined).await {
             homeserver.syncs.with(&device, |device| {
                 device.next_batch = Some(body.next_batch.clone());
                 device.typing.insert(None, typing_now);
@@ -159,6 +164,8 @@ struct Batch<'a> {
     received: Since,
     typing_seen: Option<u64>,
     presence_seen: u64,
+    /// Whether the whole state of each room is wanted.
+    is_full: bool,
 }
 
 /// Account data of rooms.
@@ -175,7 +182,8 @@ impl Batch<'_> {
             let data = of_rooms.remove(id).unwrap_or_default();
             if room.membership == MembershipState::Join {
                 let typing = self.typing(id);
-                let shown_room = RoomUpdate { room, account_data: data, typing };
+                let is_full = self.is_full;
+                let shown_room = RoomUpdate { room, account_data: data, typing, is_full };
                 if let Some(joined) =
                     room::joined(&mut self.reader, self.filter, self.since, shown_room).await?
                 {

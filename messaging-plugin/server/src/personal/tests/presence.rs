@@ -34,7 +34,7 @@ async fn who_shares_a_room_sees_who_is_there() {
     let server = TestServer::start().await;
     let (kim, min) = (server.member("kim", "PHONE").await, server.member("min", "PHONE").await);
     let seo = server.member("seo", "PHONE").await;
-    server.room_of(&kim, &[&min]).await;
+    let room = server.room_of(&kim, &[&min]).await;
     let first = sync(&min, None).await;
     assert_eq!(shown(&first), []);
     // Any sync says that the person is there, unless it says otherwise.
@@ -47,7 +47,13 @@ async fn who_shares_a_room_sees_who_is_there() {
     kim.put(&status(&kim), json!({"presence": "unavailable", "status_msg": "asleep"})).await;
     let fourth = sync(&min, Some(&third)).await;
     assert_eq!(shown(&fourth), [(kim.user.as_str(), "unavailable", "asleep")]);
+    server.say(&kim, &room, "good night").await;
     assert_eq!(shown(&sync(&min, None).await), shown(&fourth));
+    assert_eq!(
+        shown(&sync(&min, Some(&first)).await),
+        shown(&fourth),
+        "from where the app was before"
+    );
     assert_eq!(shown(&sync(&seo, None).await), [], "a stranger sees nothing");
     let asked = min.get(&status(&kim)).await;
     assert_eq!(

@@ -207,6 +207,7 @@ async fn members_are_listed_as_they_are_and_as_they_were() {
     assert_eq!(list(format!("at={}", before.as_str().unwrap())).await, std::slice::from_ref(&hers));
     let joined = alice.get(&at(&id, "joined_members")).await;
     assert_eq!(joined["joined"].as_object().unwrap().keys().collect::<Vec<_>>(), [&hers]);
+    assert_eq!(joined["joined"][&hers], json!({"display_name": null, "avatar_url": null}));
     // Who is only invited learns nothing of it yet.
     for path in ["members", "state", "joined_members", "state/m.room.name"] {
         assert_eq!(refused(&bob, Method::GET, &at(&id, path), Value::Null).await, forbidden());

@@ -103,6 +103,8 @@ async fn the_list_has_rooms_that_were_put_on_it() {
     let list = bob.get(&api("publicRooms")).await;
     assert_eq!(listed(&list), [large.clone(), small.clone()]);
     assert_eq!(list["total_room_count_estimate"], 2);
+    let rules = [&list["chunk"][0]["join_rule"], &list["chunk"][1]["join_rule"]];
+    assert_eq!(rules, ["public", "public"]);
     let first = bob.get(&api("publicRooms?limit=1")).await;
     let query = format!("publicRooms?limit=1&since={}", first["next_batch"].as_str().unwrap());
     let second = bob.get(&api(&query)).await;

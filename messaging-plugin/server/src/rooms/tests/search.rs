@@ -43,6 +43,9 @@ async fn pages_follow_each_other_with_what_was_said_around() {
         path = api(&format!("search?next_batch={next}"));
     }
     assert_eq!(pages.len(), 2);
+    let nothing = json!({"search_categories": {"room_events": {"search_term": "salad"}}});
+    let nothing = bob.post(&api("search"), nothing).await;
+    assert_eq!(nothing["search_categories"]["room_events"]["results"], json!([]));
     assert_eq!(pages[0].0, ["soup 5", "soup 4", "soup 3", "soup 2"]);
     assert_eq!(pages[1].0, ["soup 1", "soup 0"]);
     let context = &pages[1].1;

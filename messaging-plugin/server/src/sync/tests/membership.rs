@@ -45,6 +45,27 @@ async fn an_event_says_what_the_reader_was_in_the_room() {
 }
 
 #[tokio::test]
+async fn the_whole_state_is_sent_again_to_who_asks_for_it() {
+    let server = TestServer::start().await;
+    let kim = server.member("kim", "PHONE").await;
+    let room = server.room(&kim, |request| request.name = Some("Garden".to_owned())).await;
+    let first = kim.get(SYNC).await;
+    let since = first["next_batch"].as_str().unwrap();
+    assert_eq!(next(&kim, &first).await["rooms"], json!({}));
+    let path = format!("{SYNC}?timeout=60000&full_state=true&since={since}");
+    let whole = kim.get(&path).await;
+    let shown = &whole["rooms"]["join"][room.as_str()];
+    for (kind, key) in [("m.room.name", ""), ("m.room.member", kim.user.as_str())] {
+        assert_eq!(keys(&shown["state"]["events"], kind), [key]);
+    }
+    assert_eq!(texts(&shown["timeline"]["events"]), Vec::<&str>::new());
+    server.say(&kim, &room, "new").await;
+    let shown = &kim.get(&path).await["rooms"]["join"][room.as_str()].clone();
+    assert_eq!(texts(&shown["timeline"]["events"]), ["new"], "the timeline is that since then");
+    assert_eq!(keys(&shown["state"]["events"], "m.room.name"), [""]);
+}
+
+#[tokio::test]
 async fn the_end_of_an_invitation_or_a_knock_is_shown_though_the_room_is_not() {
     let server = TestServer::start().await;
     let (kim, min) = (server.member("kim", "PHONE").await, server.member("min", "PHONE").await);

@@ -36,6 +36,8 @@ pub(crate) struct RoomUpdate<'a> {
     pub(crate) account_data: Vec<Raw<AnyRoomAccountDataEvent>>,
     /// The `m.typing` event, if it changed.
     pub(crate) typing: Option<Value>,
+    /// Whether the whole state is wanted, changed or not.
+    pub(crate) is_full: bool,
 }
 
 /// What changed in a room since a position, or the whole room if the person was not in it then. Nothing if nothing
@@ -50,10 +52,10 @@ pub(crate) async fn joined(
     since: Option<Position>,
     shown: RoomUpdate<'_>,
 ) -> Result<Option<JoinedRoom>, Error> {
-    let RoomUpdate { room, account_data, typing } = shown;
+    let RoomUpdate { room, account_data, typing, is_full } = shown;
     let since_or_0 = since.unwrap_or_default();
     let is_changed = room.last > since_or_0 || room.receipts > since_or_0;
-    if !is_changed && account_data.is_empty() && typing.is_none() {
+    if !is_changed && !is_full && account_data.is_empty() && typing.is_none() {
         return Ok(None);
     }
     let Some(current) = reader.homeserver.room(&room.room_id).await? else { return Ok(None) };
@@ -62,7 +64,7 @@ pub(crate) async fn joined(
     let mut joined = JoinedRoom::new();
     joined.account_data.events = account_data;
     joined.ephemeral = ephemeral(reader, wanted, room, after, typing).await?;
-    if room.last > since_or_0 {
+    if room.last > since_or_0 || is_full {
         let range = Range {
             after,
             upto: reader.latest(),
@@ -70,8 +72,11 @@ pub(crate) async fn joined(
             filter: Some(&wanted.room.timeline),
         };
         let timeline = timeline::read(reader, &room.room_id, range).await?;
-        let events = state_events(reader, wanted, room, (after, range.upto), &timeline).await?;
-        let events = lazy::apply(reader, wanted, &current.state, events, (room, is_new), &timeline);
+        let places = (if is_full { 0 } else { after }, range.upto);
+        let is_whole = is_new || is_full;
+        let events = state_events(reader, wanted, room, places, &timeline).await?;
+        let events =
+            lazy::apply(reader, wanted, &current.state, events, (room, is_whole), &timeline);
         joined.state = State::Before(StateEvents::with_events(reader.render_state(&events)?));
         joined.summary = summary(&current.state, &reader.session.user);
         joined.timeline = show(reader, &timeline).await?;
