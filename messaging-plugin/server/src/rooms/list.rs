@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::Method};
 use ruma::{
-    RoomId, UserId,
+    RoomId,
     api::client::{
         membership::{get_member_events, joined_members, joined_rooms},
         state::{
