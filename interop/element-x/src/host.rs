@@ -127,7 +127,8 @@ async fn recovery(device: &Device) -> Result<String> {
     Ok(device.client.encryption().recovery().enable().wait_for_backups_to_upload().await?)
 }
 
-async fn direct_chat(walk: &Walk, device: &Device) -> Result<OwnedRoomId> {
+/// Makes an encrypted chat with the other person.
+pub(crate) async fn direct_chat(walk: &Walk, device: &Device) -> Result<OwnedRoomId> {
     let mut room = CreateRoom::new();
     room.is_direct = true;
     room.preset = Some(RoomPreset::TrustedPrivateChat);

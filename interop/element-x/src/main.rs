@@ -6,6 +6,7 @@
 
 #![recursion_limit = "512"]
 
+mod ai;
 mod chat;
 mod device;
 mod guest;
@@ -14,13 +15,16 @@ mod walk;
 
 use std::process::ExitCode;
 
-use walk::Walk;
+use walk::{Role, Walk};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Walk::from_environment() {
-        Ok(walk) if walk.is_host => host::run(&walk).await,
-        Ok(walk) => guest::run(&walk).await,
+        Ok(walk) => match walk.role {
+            Role::Host => host::run(&walk).await,
+            Role::Guest => guest::run(&walk).await,
+            Role::WithAi => ai::run(&walk).await,
+        },
         Err(error) => Err(error),
     };
     match done {

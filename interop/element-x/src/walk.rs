@@ -2,7 +2,7 @@
 
 use std::{env, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use matrix_sdk::ruma::OwnedUserId;
 
 /// How long the other person may take for a step.
@@ -26,6 +26,28 @@ pub(crate) const PNG: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0:~\x9bU\0\0\0\n\
     IDATx\x9cc`\0\0\0\x02\0\x01H\xaf\xa4q\0\0\0\0IEND\xaeB`\x82";
 
+/// Which part a person takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    /// Makes the rooms.
+    Host,
+    /// Is invited.
+    Guest,
+    /// Writes with the AI, which is the other person then.
+    WithAi,
+}
+
+impl Role {
+    fn named(name: &str) -> Result<Self> {
+        match name {
+            "host" => Ok(Self::Host),
+            "guest" => Ok(Self::Guest),
+            "with_ai" => Ok(Self::WithAi),
+            other => bail!("no role {other}"),
+        }
+    }
+}
+
 /// Who walks, and how far.
 #[derive(Debug)]
 pub(crate) struct Walk {
@@ -36,8 +58,8 @@ pub(crate) struct Walk {
     pub(crate) password: String,
     /// The other person.
     pub(crate) peer: OwnedUserId,
-    /// Whether this one makes the rooms.
-    pub(crate) is_host: bool,
+    /// Which part it takes.
+    pub(crate) role: Role,
     steps: Vec<String>,
 }
 
@@ -50,7 +72,7 @@ impl Walk {
             user: get("MARU_USER")?,
             password: get("MARU_PASSWORD")?,
             peer: get("MARU_PEER")?.try_into().context("MARU_PEER is not a user id")?,
-            is_host: get("MARU_ROLE")? == "host",
+            role: Role::named(&get("MARU_ROLE")?)?,
             steps: get("MARU_STEPS")?.split(',').map(str::to_owned).collect(),
         })
     }

@@ -34,7 +34,7 @@ impl Typing {
         }
     }
 
-    /// Records that a member stopped, sent an event, or left.
+    /// Records that a member stopped or left. Whose app sends a message says by itself whether the person goes on.
     pub fn stop(&mut self, room: &RoomId, user: &UserId) {
         let Some(users) = self.rooms.get_mut(room) else { return };
         if users.remove(user).is_some() {

@@ -7,13 +7,16 @@ use bytes::Bytes;
 use chassis::{
     body,
     client::{self, ResponseBody},
-    unix::Connector,
+    unix::{ConnectError, Connector},
 };
 use chat_vocabulary::sse::Decoder;
 use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode, header};
 use telmeet_api::plugin;
-use tokio::time::timeout;
+use tokio::{
+    net::UnixStream,
+    time::{sleep, timeout},
+};
 
 /// How long the start of an answer may take: a message may wait for the model.
 const START: Duration = Duration::from_secs(10 * 60);
@@ -21,6 +24,9 @@ const START: Duration = Duration::from_secs(10 * 60);
 const SETTINGS: Duration = Duration::from_secs(10);
 /// How long a stream may be silent; the gateway sends something every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How often a gateway that is not there is tried, and how long it is waited for in between: `maru up` starts it again.
+const TRIES: u32 = 10;
+const WAIT: Duration = Duration::from_secs(1);
 /// Largest event of a stream, and largest settings, in bytes.
 const EVENT_MAX: usize = 256 << 10;
 
@@ -91,6 +97,16 @@ impl Gateway {
         }
     }
 
+    async fn connect(&self) -> Result<UnixStream, ConnectError> {
+        for _ in 1..TRIES {
+            if let Ok(stream) = self.0.connect().await {
+                return Ok(stream);
+            }
+            sleep(WAIT).await;
+        }
+        self.0.connect().await
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -99,7 +115,7 @@ impl Gateway {
         within: Duration,
     ) -> Result<Response<ResponseBody>, GatewayError> {
         let whole = async {
-            let stream = self.0.connect().await?;
+            let stream = self.connect().await?;
             let request = Request::builder()
                 .method(method)
                 .uri(path)

@@ -254,6 +254,7 @@ impl Participant {
     /// See [`Error`].
     pub async fn close_open_replies(&self) -> Result<(), Error> {
         for mut open in self.ledger.open_replies().await? {
+            self.stop_typing(&open.room).await;
             if let Some(view) = self.view(&open.room).await? {
                 let text = wording::cut(&open.text);
                 if open.answer.is_none() {

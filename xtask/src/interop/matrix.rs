@@ -3,6 +3,9 @@
 //! One makes the rooms and writes, the other is invited and answers. They wait for each other by what they see in their
 //! rooms alone.
 
+mod ai;
+mod person;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -13,15 +16,14 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{Deployment, Member, STOP};
-use serde_json::Value;
 
 use super::{install::Installed, outcome::Outcome, steps};
 use crate::{build, go, model, progress::Step};
+use ai::AI;
+use person::{Part, Person, Program};
 
 /// The scripts, in the repository.
 const SCRIPTS: &str = "interop/matrix";
-/// The homeserver, as a device of the network finds it.
-const URL: &str = "http://rooms.maru.home.arpa";
 
 /// How the two people's parts are called.
 const ROLES: [&str; 2] = ["host", "guest"];
@@ -166,7 +168,7 @@ fn steps_of(pair: [&Client; 2]) -> [Vec<&'static str>; 2] {
 }
 
 /// What runs each client, by its name: a program, and its script.
-type Programs = BTreeMap<&'static str, (PathBuf, Option<PathBuf>)>;
+type Programs = BTreeMap<&'static str, Program>;
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<Outcome> {
@@ -176,17 +178,18 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
 
 /// Runs all walks, or those with a client whose name contains `only`.
 pub(super) fn walks(only: Option<&str>, model: &Path) -> Result<Outcome> {
-    let is_wanted = |pair: &[&Client; 2]| {
-        let wanted = only.unwrap_or_default();
-        pair.iter().any(|client| client.name.contains(wanted))
-    };
-    let chosen: Vec<_> = PAIRS.into_iter().filter(is_wanted).collect();
+    let is_wanted = |name: &str| name.contains(only.unwrap_or_default());
+    let pairs = PAIRS.into_iter();
+    let chosen: Vec<_> =
+        pairs.filter(|pair| pair.iter().any(|client| is_wanted(client.name))).collect();
+    let with_ai = is_wanted(AI) || is_wanted(SDK.name);
     let names = CLIENTS.map(|client| client.name).join(", ");
-    ensure!(!chosen.is_empty(), "there is no such client: {names}");
+    ensure!(with_ai || !chosen.is_empty(), "there is no such client: {names}, {AI}");
     let installed = Installed::get(SCRIPTS, "Matrix clients")?;
     let mut programs = Programs::new();
     for client in CLIENTS {
-        if chosen.iter().flatten().any(|chosen| chosen.name == client.name) {
+        let is_chosen = chosen.iter().flatten().any(|chosen| chosen.name == client.name);
+        if is_chosen || with_ai && client.name == SDK.name {
             programs.insert(client.name, client.program(&installed)?);
         }
     }
@@ -206,6 +209,10 @@ pub(super) fn walks(only: Option<&str>, model: &Path) -> Result<Outcome> {
             let _ = person.agent.stop(STOP)?;
         }
     }
+    if with_ai {
+        let member = deployment.member("mias-laptop", "mia")?;
+        outcome.add(ai::walk(&deployment, &installed, &programs[SDK.name], &member)?);
+    }
     Ok(outcome)
 }
 
@@ -218,18 +225,15 @@ fn walk(
     people: &[Member; 2],
 ) -> Result<Outcome> {
     let [host, guest] = people;
-    let own = [SignIn::of(host)?, SignIn::of(guest)?];
-    let peers = [own[1].user.clone(), own[0].user.clone()];
+    let people = [Person::sign_in(host)?, Person::sign_in(guest)?];
     let steps = steps_of(pair);
+    let tmp = deployment.state().join("tmp");
     let one = |role: usize| -> Result<Output> {
-        let (program, script) = &programs[pair[role].name];
-        let machine = &own[role].member.instance.machine;
-        let mut command = installed.command(machine, program, &deployment.state().join("tmp"));
-        command.args(script.as_deref()).env("MARU_URL", URL).env("MARU_ROLE", ROLES[role]);
-        command.env("MARU_STEPS", steps[role].join(",")).env("MARU_PEER", &peers[role]);
-        command.env("MARU_USER", &own[role].user).env("MARU_PASSWORD", &own[role].password);
+        let (own, program) = (&people[role], &programs[pair[role].name]);
+        let part = Part { role: ROLES[role], peer: &people[1 - role].user, steps: &steps[role] };
+        let mut command = own.command(installed, program, &tmp, &part);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.output().with_context(|| format!("{} does not start", program.display()))
+        command.output().context("the client does not start")
     };
     let (first, second) = thread::scope(|scope| {
         let second = scope.spawn(|| one(1));
@@ -256,30 +260,12 @@ fn walk(
 
 impl Client {
     /// Builds it, if it is compiled.
-    fn program(&self, installed: &Installed) -> Result<(PathBuf, Option<PathBuf>)> {
+    fn program(&self, installed: &Installed) -> Result<Program> {
         Ok(match self.runs {
             Runs::Python(name) => (PathBuf::from("python3"), Some(installed.script(name))),
             Runs::Node(name) => (installed.node(), Some(installed.script(name))),
             Runs::Go => (go::matrix()?, None),
             Runs::Rust => (build::element_x()?, None),
         })
-    }
-}
-
-/// A person with a password for one sign-in.
-struct SignIn<'a> {
-    member: &'a Member,
-    user: String,
-    password: String,
-}
-
-impl<'a> SignIn<'a> {
-    fn of(member: &'a Member) -> Result<Self> {
-        let said = member.instance.ok(&["rooms", "login", "-o", "json"])?;
-        let said: Value = serde_json::from_str(&said).context("no JSON")?;
-        let text = |name: &str| {
-            said[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"))
-        };
-        Ok(Self { member, user: text("user_id")?, password: text("password")? })
     }
 }

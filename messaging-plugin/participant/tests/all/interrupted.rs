@@ -63,3 +63,22 @@ async fn a_gateway_that_is_busy_is_said_in_the_room() {
     mina.say(&room, "busy").await;
     mina.sees("it is said", |shown| shown.text.starts_with("I cannot answer now")).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_starts_again_is_waited_for() {
+    let home = Home::start().await;
+    let mina = Person::sign_in(&home, 1, "mina", "phone").await;
+    mina.keys_of_ai().await;
+    let room = mina.create_direct().await;
+    mina.say(&room, "first").await;
+    mina.sees("an answer", |shown| shown.text.contains("first")).await;
+    let socket = home.root().join(services::PARTICIPANT.socket);
+    let away = socket.with_extension("away");
+    std::fs::rename(&socket, &away).unwrap();
+    mina.say(&room, "second").await;
+    eventually("the AI types", async || mina.sees_typing(&room).await).await;
+    std::fs::rename(&away, &socket).unwrap();
+    mina.sees("an answer", |shown| shown.text.contains("second")).await;
+    eventually("the AI types no more", async || !mina.sees_typing(&room).await).await;
+    assert_eq!(mina.messages().await.len(), 3, "nothing is said in between");
+}

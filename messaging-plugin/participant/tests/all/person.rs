@@ -158,6 +158,15 @@ impl Person {
         .await
     }
 
+    /// Whether the AI types in a room.
+    pub(crate) async fn sees_typing(&self, room: &RoomId) -> bool {
+        let body = self.server.sync("", Duration::ZERO).await.unwrap();
+        let synced: Value = serde_json::from_slice(&body).unwrap();
+        let ephemeral = &synced["rooms"]["join"][room.as_str()]["ephemeral"]["events"];
+        let mut typing = ephemeral.as_array().into_iter().flatten();
+        typing.any(|event| event["content"]["user_ids"] == json!([AI]))
+    }
+
     /// The AI's messages so far.
     pub(crate) async fn messages(&self) -> Vec<Shown> {
         self.sync().await;

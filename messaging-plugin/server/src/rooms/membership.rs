@@ -114,7 +114,7 @@ async fn leave(
 }
 
 /// Records that somebody types no more.
-pub(super) fn stop_typing(hs: &Homeserver, room: &RoomId, user: &UserId) {
+fn stop_typing(hs: &Homeserver, room: &RoomId, user: &UserId) {
     hs.typing.lock().unwrap_or_else(PoisonError::into_inner).stop(room, user);
 }
 

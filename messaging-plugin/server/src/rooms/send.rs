@@ -87,19 +87,15 @@ async fn post(
     }
     let sent_by = SentBy { device: session.device, id: transaction };
     let (room, user) = (room_id.to_owned(), session.user.clone());
-    let event_id = hs
-        .write(move |tx| {
-            async move {
-                let time = tx.now();
-                let draft =
-                    Draft { room_id: room, sender: user, kind, state_key: None, content, time };
-                send_once(tx, draft, &sent_by).await
-            }
-            .boxed()
-        })
-        .await?;
-    membership::stop_typing(hs, room_id, &session.user);
-    Ok(event_id)
+    hs.write(move |tx| {
+        async move {
+            let time = tx.now();
+            let draft = Draft { room_id: room, sender: user, kind, state_key: None, content, time };
+            send_once(tx, draft, &sent_by).await
+        }
+        .boxed()
+    })
+    .await
 }
 
 async fn send_once(

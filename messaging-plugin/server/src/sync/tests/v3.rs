@@ -191,6 +191,24 @@ async fn typing_is_shown_when_it_starts_and_when_it_ends() {
 }
 
 #[tokio::test]
+async fn typing_goes_on_after_a_message_until_the_app_ends_it() {
+    let server = TestServer::start().await;
+    let kim = server.member("kim", "PHONE").await;
+    let room = server.room_of(&kim, &[]).await;
+    let path = format!("/_matrix/client/v3/rooms/{room}/typing/{}", kim.user);
+    let who = async || {
+        let sync = sync(&kim, "").await;
+        joined(&sync, &room)["ephemeral"]["events"][0]["content"]["user_ids"].clone()
+    };
+    kim.put(&path, json!({"typing": true, "timeout": 120_000})).await;
+    // The AI shows a reply that grows.
+    server.say(&kim, &room, "Two").await;
+    assert_eq!(who().await, json!([kim.user]));
+    kim.put(&path, json!({"typing": false})).await;
+    assert_eq!(who().await, Value::Null);
+}
+
+#[tokio::test]
 async fn a_transaction_id_is_shown_to_the_sending_device_only() {
     let server = TestServer::start().await;
     let (phone, laptop) =
