@@ -15,6 +15,7 @@ use matrix_sdk::{
     sliding_sync::VersionBuilder,
 };
 use matrix_sdk_ui::{room_list_service, sync_service::SyncService};
+use reqwest::Certificate;
 use tempfile::TempDir;
 
 use crate::walk::{Walk, until};
@@ -22,9 +23,9 @@ use crate::walk::{Walk, until};
 /// Longest time of one request.
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// A device that found the homeserver; signed in, once it has a sync.
+/// A device that found the homeserver.
 pub(crate) struct Found {
-    client: Client,
+    pub(crate) client: Client,
     store: TempDir,
 }
 
@@ -38,9 +39,15 @@ pub(crate) struct Device {
 impl Found {
     /// Finds the homeserver as the app does when a person types its name.
     pub(crate) async fn homeserver(walk: &Walk) -> Result<Self> {
+        Self::at(&walk.url, Vec::new()).await
+    }
+
+    /// The same at this address, with these authorities besides those of the system.
+    pub(crate) async fn at(url: &str, roots: Vec<Certificate>) -> Result<Self> {
         let store = tempfile::tempdir()?;
         let client = Client::builder()
-            .server_name_or_homeserver_url(&walk.url)
+            .server_name_or_homeserver_url(url)
+            .add_root_certificates(roots)
             .sqlite_store(store.path(), None)
             .sliding_sync_version_builder(VersionBuilder::DiscoverNative)
             .handle_refresh_tokens()
@@ -59,9 +66,14 @@ impl Found {
 
     /// Signs in with a password that works once, and starts the syncs of rooms and of keys.
     pub(crate) async fn sign_in(self, walk: &Walk, password: &str) -> Result<Device> {
-        let Self { client, store } = self;
-        let login = client.matrix_auth().login_username(&walk.user, password);
+        let login = self.client.matrix_auth().login_username(&walk.user, password);
         login.initial_device_display_name("Element X").send().await.context("login")?;
+        self.start(walk).await
+    }
+
+    /// Starts the syncs of an app that has signed in.
+    pub(crate) async fn start(self, walk: &Walk) -> Result<Device> {
+        let Self { client, store } = self;
         ensure!(client.user_id().is_some_and(|user| user.as_str() == walk.user), "another user");
         let sync = SyncService::builder(client.clone()).with_offline_mode().with_share_pos(true);
         let sync = Arc::new(sync.build().await?);

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use crate::{
     chat::{Chat, item},
     device::{Device, Found},
+    oauth,
     walk::{ANSWER, EDITED, EMOJI, RENAMED, ROOM, SECRET, SECRET_ANSWER, TEXT, Walk, until},
 };
 
@@ -58,6 +59,7 @@ pub(crate) async fn run(walk: &Walk) -> Result<()> {
     walk.step("paginate", group.paginate()).await?;
     walk.may("recovered_device", recovered_device(walk, &key, &direct)).await?;
     walk.may("verified_device", verified_device(walk, &device, &direct)).await?;
+    walk.may("oauth", oauth::device(walk)).await?;
     drop((direct, group));
     walk.step("sign_out", device.sign_out()).await
 }

@@ -11,6 +11,7 @@ mod chat;
 mod device;
 mod guest;
 mod host;
+mod oauth;
 mod walk;
 
 use std::process::ExitCode;

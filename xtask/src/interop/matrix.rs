@@ -133,7 +133,7 @@ const SDK: Client = Client {
     runs: Runs::Rust,
     encrypts: true,
     alone: [
-        &["first_screens", "mute", "pin", DEVICES[0], DEVICES[1], DEVICES[2]],
+        &["first_screens", "mute", "pin", DEVICES[0], DEVICES[1], DEVICES[2], "oauth"],
         &["notification", "leave"],
     ],
     together: [&["secret_image"], &["see_secret_image"]],

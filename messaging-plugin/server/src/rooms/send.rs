@@ -21,7 +21,6 @@ use telmeet_core::{
 use super::{
     aliases, list,
     member::{self, Change},
-    membership,
     view::{hidden, is_joined},
 };
 use crate::{
