@@ -2,6 +2,7 @@
 //! model, the AI's client.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
     process::Stdio,
     thread,
@@ -38,6 +39,8 @@ const KILLED: [(&str, &str, &str); 3] = [
     ("gateway_back", "maru-llm", "run/maru/inference/"),
     ("model_back", "maru-participant", ""),
 ];
+/// Shorter replies than the small model sometimes makes, so that none takes a minute.
+const LIMITS: &str = "\n[limits]\ndefault_tokens = 200\n";
 /// Tokens of a reply that is under way.
 const TOKENS: u64 = 8;
 /// How often the model is looked at, and how many looks it may take: a minute.
@@ -51,6 +54,11 @@ pub(super) fn walk(
     program: &Program,
     member: &Member,
 ) -> Result<Outcome> {
+    let settings = deployment.home.root.join("etc/maru/gateway.toml");
+    let text = fs::read_to_string(&settings)?;
+    fs::write(settings, text + LIMITS)?;
+    // It starts again with them.
+    deployment.crash("maru-gateway", "")?;
     let person = Person::sign_in(member)?;
     let (_, network) = person.user.split_once(':').context("a user id names the network")?;
     let part = Part { role: "with_ai", peer: &format!("@maru:{network}"), steps: &STEPS };
