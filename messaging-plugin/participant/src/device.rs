@@ -11,6 +11,7 @@ use matrix_sdk_crypto::{
     CollectStrategy, CryptoStoreError, DecryptionSettings, EncryptionSettings,
     EncryptionSyncChanges, MegolmError, OlmError, OlmMachine, TrustRequirement, UserIdentity,
     types::requests::{AnyOutgoingRequest, ToDeviceRequest},
+    vodozemac::megolm::MegolmMessage,
 };
 use ruma::{
     OneTimeKeyAlgorithm, OwnedUserId, RoomId, TransactionId, UInt, UserId,
@@ -79,6 +80,28 @@ pub struct ToDevice {
     /// In their order.
     #[serde(default)]
     pub events: Vec<Raw<AnyToDeviceEvent>>,
+}
+
+/// Which message of which session of a room an encrypted event is: no two events are the same one, unless telmeet shows one again
+/// under another id. `matrix-sdk-crypto` decrypts it as often as it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The session.
+    pub session: String,
+    /// The number of the message in it.
+    pub index: u32,
+}
+
+impl Place {
+    /// The place of an encrypted event; `None` if it has none.
+    #[must_use]
+    pub fn read(event: &RawValue) -> Option<Self> {
+        let event: Value = serde_json::from_str(event.get()).ok()?;
+        let content = &event["content"];
+        let message = MegolmMessage::from_base64(content["ciphertext"].as_str()?).ok()?;
+        let session = content["session_id"].as_str()?.to_owned();
+        Some(Self { session, index: message.message_index() })
+    }
 }
 
 /// The AI's device.

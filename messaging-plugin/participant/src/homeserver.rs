@@ -17,7 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ruma::{RoomId, api::IncomingResponse};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The kind of login that works on this socket, without a password.
 const LOGIN: &str = "maru.login.participant";
@@ -29,6 +29,8 @@ const STATE_MAX: usize = 1 << 20;
 const SYNC_MAX: usize = 20 << 20;
 /// How long a response may take, besides the time that a sync may wait.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Shortest wait after telmeet answered that there are too many requests.
+const RETRY_MIN: Duration = Duration::from_millis(100);
 /// Characters of a path's segment that need no escape.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -83,6 +85,8 @@ pub struct SignedIn {
 struct Refusal {
     #[serde(default)]
     errcode: String,
+    #[serde(default)]
+    retry_after_ms: u64,
 }
 
 /// telmeet.
@@ -223,18 +227,26 @@ impl Homeserver {
         let unreachable =
             |error: Box<dyn std::error::Error + Send + Sync>| CallError::Unreachable(error);
         let whole = async {
-            let stream =
-                self.connector.connect().await.map_err(|error| unreachable(error.into()))?;
-            let request = self.request(method, path, body).map_err(|_| CallError::Malformed)?;
-            let response = client::send(stream, request).await;
-            let response = response.map_err(|error| unreachable(error.into()))?;
-            let status = response.status();
-            let bytes = body::whole(response.into_body(), max, patience).await;
-            let bytes = bytes.map_err(|error| {
-                let is_too_large = matches!(error, BodyError::TooLarge);
-                if is_too_large { CallError::TooLarge } else { unreachable(error.into()) }
-            });
-            Ok((status, bytes?))
+            loop {
+                let stream =
+                    self.connector.connect().await.map_err(|error| unreachable(error.into()))?;
+                let request = self.request(method.clone(), path, body.as_ref());
+                let response = client::send(stream, request.map_err(|_| CallError::Malformed)?);
+                let response = response.await.map_err(|error| unreachable(error.into()))?;
+                let status = response.status();
+                let bytes = body::whole(response.into_body(), max, patience).await;
+                let bytes = bytes.map_err(|error| {
+                    let is_too_large = matches!(error, BodyError::TooLarge);
+                    if is_too_large { CallError::TooLarge } else { unreachable(error.into()) }
+                })?;
+                if status != StatusCode::TOO_MANY_REQUESTS {
+                    return Ok((status, bytes));
+                }
+                // Members may write faster than the AI may read.
+                let refusal: Refusal = serde_json::from_slice(&bytes).unwrap_or_default();
+                let wait = Duration::from_millis(refusal.retry_after_ms);
+                sleep(wait.clamp(RETRY_MIN, patience)).await;
+            }
         };
         let (status, bytes) =
             timeout(patience, whole).await.map_err(|error| unreachable(error.into()))??;
@@ -250,7 +262,7 @@ impl Homeserver {
         &self,
         method: Method,
         path: &str,
-        body: Option<Value>,
+        body: Option<&Value>,
     ) -> hyper::http::Result<Request<Full<Bytes>>> {
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut request = Request::builder()
@@ -261,7 +273,7 @@ impl Homeserver {
         if !token.is_empty() {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        request.body(Full::from(body.map(|body| body.to_string()).unwrap_or_default()))
+        request.body(Full::from(body.map(Value::to_string).unwrap_or_default()))
     }
 }
 

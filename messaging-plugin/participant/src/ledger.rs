@@ -6,12 +6,17 @@ use std::sync::Arc;
 use ruma::{OwnedRoomId, RoomId};
 use serde::{Deserialize, Serialize};
 
-use crate::records::{Kind, RecordError, Records};
+use crate::{
+    device::Place,
+    records::{Kind, RecordError, Records},
+};
 
 const SYNC: Kind = Kind::new("sync");
 const DEVICE: Kind = Kind::new("device_id");
 /// Events that were handled, each with the last attempt.
 const HANDLED: Kind = Kind::new("handled").at_most(4096);
+/// Messages of encrypted rooms that were answered: the event of each.
+const MESSAGE: Kind = Kind::new("message").at_most(4096);
 /// Replies that were begun and are not complete.
 const OPEN: Kind = Kind::new("open_reply");
 const ROOM: Kind = Kind::new("room").at_most(1024);
@@ -99,6 +104,20 @@ impl Ledger {
     /// See [`Self::device`].
     pub async fn set_since(&self, token: &str) -> Result<(), RecordError> {
         self.0.batch().put(SYNC, &[], OWN, &token)?.commit().await
+    }
+
+    /// Notes of which event a message is answered. Returns false if it was that of another event.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::device`].
+    pub async fn claim(&self, place: &Place, event: &str) -> Result<bool, RecordError> {
+        let id = [&*place.session, &place.index.to_string()];
+        if let Some(known) = self.0.get::<String>(MESSAGE, &id).await? {
+            return Ok(known == event);
+        }
+        self.0.batch().put(MESSAGE, &id, OWN, &event)?.commit().await?;
+        Ok(true)
     }
 
     /// Notes that a reply begins. Returns false if this attempt, or a later one, began before: it must not run again.

@@ -12,7 +12,7 @@ use serde_json::{Value, json, value::RawValue};
 use tokio::sync::Semaphore;
 
 use crate::{
-    device::{Device, DeviceError},
+    device::{Device, DeviceError, Place},
     gateway::Gateway,
     homeserver::{CallError, Homeserver, room_path, segment},
     judge::{self, Message, Reaction, RoomView},
@@ -235,7 +235,7 @@ impl Participant {
             Some("m.room.message") => {
                 // In an encrypted room anybody who controls telmeet could have written it.
                 let is_encrypted = self.view(room).await?.is_none_or(|view| view.is_encrypted);
-                if is_encrypted { Ok(()) } else { self.handle_text(room, &value).await }
+                if is_encrypted { Ok(()) } else { self.handle_text(room, &value, None).await }
             }
             Some("m.reaction") => self.handle_reaction(room, &value).await,
             Some(_) | None => Ok(()),
@@ -259,11 +259,12 @@ impl Participant {
 
     /// Decrypts and handles an event; false if it cannot be read.
     async fn read(self: &Arc<Self>, room: &RoomId, event: &RawValue) -> Result<bool, Error> {
+        let place = Place::read(event);
         let Some(event) = self.device.decrypt(room, event).await? else { return Ok(false) };
         let sender = event["sender"].as_str().and_then(|sender| UserId::parse(sender).ok());
         if let Some(sender) = sender {
             if self.device.is_trusted(&sender).await? {
-                self.handle_text(room, &event).await?;
+                self.handle_text(room, &event, place).await?;
             } else {
                 tracing::warn!(%sender, "a person has another identity than before: not answered");
             }
@@ -271,7 +272,13 @@ impl Participant {
         Ok(true)
     }
 
-    async fn handle_text(self: &Arc<Self>, room: &RoomId, event: &Value) -> Result<(), Error> {
+    /// Handles a message, which was encrypted if it has a `place`.
+    async fn handle_text(
+        self: &Arc<Self>,
+        room: &RoomId,
+        event: &Value,
+        place: Option<Place>,
+    ) -> Result<(), Error> {
         let Some(message) = Message::read(event, &self.me) else { return Ok(()) };
         if message.stops() {
             self.rooms.stop(room, None);
@@ -287,6 +294,12 @@ impl Participant {
             || self.is_reply_to_me(room, &message).await?;
         self.rooms.note(room, recent);
         if !judge::is_answered(&settings, &id, view.is_direct(), is_called) {
+            return Ok(());
+        }
+        if let Some(place) = place
+            && !self.ledger.claim(&place, message.event.as_str()).await?
+        {
+            tracing::warn!(%room, "telmeet shows a message again as another event: not answered");
             return Ok(());
         }
         self.ask(room, Question { message, is_called, attempt: 0, answer: None }).await

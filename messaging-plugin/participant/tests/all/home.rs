@@ -17,23 +17,39 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
-use crate::gateway::Gateway;
+use crate::{
+    gateway::Gateway,
+    hostile::{self, Tamper},
+};
 
 pub(crate) struct Home {
     pub(crate) gateway: Gateway,
     participant: Option<Child>,
-    _server: Server,
+    _servers: (Server, Option<Server>),
     folder: TempDir,
 }
 
 impl Home {
     /// Starts everything.
     pub(crate) async fn start() -> Self {
+        Self::start_at(services::ROOMS_LINK.socket, None).await
+    }
+
+    /// Starts everything, with a telmeet that changes what it answers the participant.
+    pub(crate) async fn start_hostile(tamper: Tamper) -> Self {
+        Self::start_at("run/honest/http.sock", Some(tamper)).await
+    }
+
+    /// With telmeet's socket for the participant at this path.
+    async fn start_at(rooms_socket: &str, tamper: Option<Tamper>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_owned();
         let uid = fs::metadata("/proc/self").unwrap().uid();
         let settings = root.join("telmeet.toml");
-        fs::write(&settings, format!("agent_uid = {uid}\nparticipant_uid = {uid}\n")).unwrap();
+        let text = format!(
+            "agent_uid = {uid}\nparticipant_uid = {uid}\nrooms_socket = '{rooms_socket}'\n"
+        );
+        fs::write(&settings, text).unwrap();
         let telmeet = root.clone();
         // A thread of its own, since its future stays on one.
         std::thread::spawn(move || {
@@ -41,9 +57,10 @@ impl Home {
             runtime.block_on(telmeet::run(&telmeet, Some(settings))).unwrap();
         });
         let (gateway, server) = Gateway::start(&root);
-        let mut home = Self { gateway, participant: None, _server: server, folder };
-        let rooms = Connector::new(&root, Path::new(services::ROOMS_LINK.socket));
+        let rooms = Connector::new(&root, Path::new(rooms_socket));
         eventually("telmeet listens", async || rooms.connect().await.is_ok()).await;
+        let hostile = tamper.map(|tamper| hostile::between(&root, rooms_socket, tamper));
+        let mut home = Self { gateway, participant: None, _servers: (server, hostile), folder };
         home.start_participant();
         home
     }

@@ -9,6 +9,7 @@ mod direct;
 mod gateway;
 mod group;
 mod home;
+mod hostile;
 mod interrupted;
 mod person;
 mod strangers;
