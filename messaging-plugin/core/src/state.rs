@@ -27,7 +27,7 @@ use crate::{
 pub const ENTRIES_MAX: usize = 20_000;
 
 /// Most bytes of contents and state keys in a room's state.
-pub const BYTES_MAX: usize = 16 << 20;
+pub const BYTES_MAX: usize = 4 << 20;
 
 /// Most members that name a room without a name (specification, client-server API, "Syncing", `m.heroes`).
 const HEROES_MAX: usize = 5;
@@ -105,7 +105,7 @@ impl RoomState {
             return Err(Error::TooLarge { what: "the room's state", max: "20,000 events" });
         }
         if bytes > BYTES_MAX && bytes > self.bytes && !is_leaving {
-            return Err(Error::TooLarge { what: "the room's state", max: "16 MiB" });
+            return Err(Error::TooLarge { what: "the room's state", max: "4 MiB" });
         }
         self.bytes = bytes;
         self.count(replaced.as_ref(), &event);
@@ -129,6 +129,12 @@ impl RoomState {
             self.count(Some(&current), &redacted);
             self.events[index].1 = redacted;
         }
+    }
+
+    /// Bytes of contents and state keys.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The membership of a user; `leave` if there is none.

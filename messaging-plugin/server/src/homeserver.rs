@@ -16,7 +16,7 @@ use std::{
 use chassis::body::BodyReader;
 use futures_util::future::BoxFuture;
 use ruma::{MilliSecondsSinceUnixEpoch, OwnedUserId, RoomId, UserId};
-use sqlx::AnyPool;
+use sqlx::{AnyConnection, AnyPool};
 use store::{Database, DatabaseError, DatabaseLock, LockError, Opened, Schema, seal::Key};
 use telmeet_core::{token::Clock, typing::Typing};
 use tokio::sync::watch;
@@ -33,7 +33,7 @@ pub use self::{
 };
 use crate::{
     error::Error,
-    limits::ChangeRates,
+    limits::{Rates, answers::Answers},
     media::{
         folder::{Folder, Limits},
         thumbnail::Thumbnails,
@@ -104,8 +104,10 @@ pub struct Homeserver {
     pub thumbnails: Thumbnails,
     /// Topics of phones, and what is to be pushed to them.
     pub(crate) push: Arc<Push>,
-    /// How much one person may change.
-    pub rates: ChangeRates,
+    /// How much one person may ask.
+    pub rates: Rates,
+    /// How much memory one person's responses may take.
+    pub answers: Answers,
     shared: Arc<Shared>,
     writer: Writer,
 }
@@ -160,7 +162,8 @@ impl Homeserver {
             media,
             thumbnails: Thumbnails::new(program),
             push,
-            rates: ChangeRates::default(),
+            rates: Rates::default(),
+            answers: Answers::default(),
             writer: Writer::start(&shared),
             shared,
         }))
@@ -224,12 +227,30 @@ impl Homeserver {
     ///
     /// [`Error::Database`], [`Error::Open`].
     pub async fn room(&self, id: &RoomId) -> Result<Option<Arc<Room>>, Error> {
-        if let Some(room) = self.shared.rooms.get(id) {
+        if let Some(room) = self.room_in_memory(id) {
             return Ok(Some(room));
         }
-        let version = self.shared.rooms.version();
         let mut connection = self.pool().acquire().await.map_err(DatabaseError::from)?;
-        let Some(room) = Room::load(&mut connection, self.vault(), id).await? else {
+        self.room_by(&mut connection, id).await
+    }
+
+    /// A room as it is now, if it is in memory.
+    pub fn room_in_memory(&self, id: &RoomId) -> Option<Arc<Room>> {
+        self.shared.rooms.get(id)
+    }
+
+    /// A room as it is now, read from the database by callers that hold a connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], [`Error::Open`].
+    pub async fn room_by(
+        &self,
+        connection: &mut AnyConnection,
+        id: &RoomId,
+    ) -> Result<Option<Arc<Room>>, Error> {
+        let version = self.shared.rooms.version();
+        let Some(room) = Room::load(connection, self.vault(), id).await? else {
             return Ok(None);
         };
         let room = Arc::new(room);

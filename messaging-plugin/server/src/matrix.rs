@@ -220,9 +220,10 @@ async fn wrong_method() -> Response {
     response
 }
 
-/// The access token of a request. Tokens in the query, which end up in logs, are not read.
+/// The access token of a request; none if there are two. Tokens in the query, which end up in logs, are not read.
 pub fn bearer(headers: &axum::http::HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }

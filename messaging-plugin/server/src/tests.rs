@@ -13,6 +13,7 @@ use tokio::{
 
 use super::*;
 
+mod attacks;
 mod phones;
 mod roles;
 mod vectors;

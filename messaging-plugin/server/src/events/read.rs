@@ -14,8 +14,8 @@ use crate::{error::Error, vault::Vault};
 const COLUMNS: &str = "position, event_id, room_id, sequence, sender, kind, state_key, content_sealed, time, previous, \
      auth_events, redacts, redacted_by, replaces, device_id, transaction_id";
 
-/// Most events of one read.
-pub const READ_MAX: usize = 1_000;
+/// Most events of one read. Each may have 64 KiB.
+pub const READ_MAX: usize = 100;
 
 /// In which order events are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

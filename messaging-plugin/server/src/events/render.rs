@@ -13,7 +13,7 @@ use telmeet_core::{
 };
 
 use super::{
-    read::{self, Direction},
+    read::{self, Direction, READ_MAX},
     stored::StoredEvent,
 };
 use crate::{error::Error, vault::Vault};
@@ -28,6 +28,9 @@ pub struct Related {
     /// Later events that relate to it, the latest first.
     pub later: Vec<StoredEvent>,
 }
+
+/// From how many bytes on no further later events are read.
+const LATER_BYTES: usize = 4 << 20;
 
 /// For whom, and up to which position, events are written.
 #[derive(Clone, Copy, Debug)]
@@ -86,9 +89,18 @@ pub async fn related(
     }
     if Related::has_later(stored) {
         let ids = (&*stored.event.room_id, &*stored.event.event_id);
-        let places = (stored.position, upto);
-        let (limit, order) = (Related::LATER_MAX, Direction::Backward);
-        related.later = read::related(connection, vault, ids, places, limit, order).await?;
+        let (mut upto, mut bytes, order) = (upto, 0, Direction::Backward);
+        while related.later.len() < Related::LATER_MAX && bytes < LATER_BYTES {
+            let places = (stored.position, upto);
+            let page = read::related(connection, vault, ids, places, READ_MAX, order).await?;
+            let is_last = page.len() < READ_MAX;
+            bytes += page.iter().map(|later| later.event.content.get().len()).sum::<usize>();
+            upto = page.last().map_or(0, |last| last.position.saturating_sub(1));
+            related.later.extend(page);
+            if is_last {
+                break;
+            }
+        }
     }
     Ok(related)
 }

@@ -1,4 +1,5 @@
-//! The rooms in memory. A room that was not used for longest is dropped, since ten thousand of them take 41 MB.
+//! The rooms in memory. The room that was not used for longest is dropped: ten thousand of them take 41 MB, and a member can
+//! fill one with 4 MiB.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,6 +12,8 @@ use super::room::Room;
 
 /// Most rooms in memory.
 const ROOMS_MAX: usize = 1_000;
+/// Most bytes of their states, one room more at most.
+const BYTES_MAX: usize = 24 << 20;
 
 /// The rooms in memory.
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ struct Inner {
     next_use: u64,
     /// Number of commits so far.
     version: u64,
+    /// Of the states.
+    bytes: usize,
 }
 
 impl Rooms {
@@ -65,6 +70,7 @@ impl Rooms {
         let mut inner = self.inner();
         inner.version += 1;
         inner.rooms.clear();
+        inner.bytes = 0;
         inner.uses.clear();
     }
 
@@ -76,15 +82,23 @@ impl Rooms {
 impl Inner {
     fn insert(&mut self, id: &RoomId, room: &Arc<Room>) {
         self.next_use += 1;
+        self.bytes += room.state.bytes();
         let earlier = self.rooms.insert(id.to_owned(), (Arc::clone(room), self.next_use));
-        if let Some((_, used)) = earlier {
+        if let Some((earlier, used)) = earlier {
+            self.bytes -= earlier.state.bytes();
             self.uses.remove(&used);
         }
         self.uses.insert(self.next_use, id.to_owned());
-        if self.rooms.len() > ROOMS_MAX
+        let is_full = |inner: &Self| inner.rooms.len() > ROOMS_MAX || inner.bytes > BYTES_MAX;
+        while self.rooms.len() > 1
+            && is_full(self)
             && let Some((_, oldest)) = self.uses.pop_first()
         {
-            self.rooms.remove(&oldest);
+            let dropped = self.rooms.remove(&oldest);
+            self.bytes -= dropped.map_or(0, |(room, _)| room.state.bytes());
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,9 @@ impl Link {
         let response = chassis::client::send(stream, request).await.ok()?;
         let status = response.status();
         let body = chassis::body::whole(response.into_body(), 1 << 20, testkit::PATIENCE);
-        Some((status, serde_json::from_slice(&body.await.unwrap()).unwrap()))
+        let body = body.await.unwrap();
+        let text = || String::from_utf8(body.to_vec()).unwrap().into();
+        Some((status, serde_json::from_slice(&body).unwrap_or_else(|_| text())))
     }
 
     async fn sign_in(&self) -> String {
@@ -84,6 +86,42 @@ async fn the_process_of_the_participant_is_the_ai_and_its_token_works_on_its_soc
     alice.token = token;
     let (status, _) = alice.call(axum::http::Method::GET, who, Value::Null).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+/// Whoever takes the participant over is a person without the others' things.
+#[tokio::test]
+async fn on_its_link_the_ai_is_a_person_like_others() {
+    let server = TestServer::start().await;
+    let link = Link::start(&server, own_uid());
+    let alice = server.member("alice", "PHONE").await;
+    let room = server.room(&alice, |_| {}).await;
+    let token = link.sign_in().await;
+    let room = crate::testing::TestClient::room(&room);
+    let name = json!({ "displayname": "alice" });
+    for (method, path, token, status) in [
+        ("GET", "/_matrix/client/v3/account/whoami".to_owned(), &alice.token, 401),
+        ("GET", format!("/_matrix/client/v3/rooms/{room}/state"), &token, 403),
+        ("POST", format!("/_matrix/client/v3/join/{room}"), &token, 403),
+        ("PUT", format!("/_matrix/client/v3/profile/{}/displayname", alice.user), &token, 403),
+        ("GET", "/maru/v1/rooms".to_owned(), &token, 404),
+        ("DELETE", format!("/maru/v1/rooms/{room}"), &token, 404),
+    ] {
+        let answer = link.call(method, &path, token, name.clone()).await.unwrap();
+        assert_eq!(answer.0.as_u16(), status, "{method} {path}: {}", answer.1);
+    }
+    let export = link.call("GET", "/maru/v1/rooms/export", &token, Value::Null).await.unwrap();
+    assert!(!export.1.to_string().contains("alice"), "{}", export.1);
+    // It is within a person's limits.
+    let mut refused = None;
+    for _ in 0..20_000 {
+        let path = "/_matrix/client/v3/rooms/%21none%3Amaru.test/leave";
+        let answer = link.call("POST", path, &token, json!({})).await.unwrap();
+        if answer.0 == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(answer.1);
+            break;
+        }
+    }
+    assert_eq!(refused.unwrap()["errcode"], "M_LIMIT_EXCEEDED");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Events that are read at once.
-const PAGE: usize = 200;
+const PAGE: usize = events::READ_MAX;
 
 /// The endpoint.
 pub(super) fn routes() -> Vec<Route> {

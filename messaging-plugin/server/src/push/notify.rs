@@ -100,7 +100,7 @@ impl Notifier {
         }
         for counted in counted.take(ROOMS_MAX) {
             if counted.membership == MembershipState::Join
-                && let Some(current) = homeserver.room(&counted.room_id).await?
+                && let Some(current) = reader.room(&counted.room_id).await?
                 && unread::count(&mut reader, counted, &current.state).await?.total().notifications
                     > 0
             {

@@ -98,7 +98,8 @@ async fn make(
     check_made_count(tx, &creator).await?;
     let mut people = HashMap::new();
     for user in request.invite.iter().take(INVITE_MAX).chain([&creator]) {
-        member::check_room_count(tx.connection(), user).await?;
+        member::check_room_count(tx.connection(), user, 1).await?;
+        member::check_invitations(tx.connection(), &creator, user).await?;
         if let Some(shown) = profile::read(tx.connection(), user).await? {
             people.insert(user.clone(), shown);
         }

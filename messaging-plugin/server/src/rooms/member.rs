@@ -7,7 +7,7 @@ use ruma::{
     UserId,
     events::{TimelineEventType, room::member::MembershipState},
 };
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, Row as _};
 use telmeet_core::{
     authorise,
     create::{Profile, member_content},
@@ -24,6 +24,13 @@ use crate::{
 
 /// Most rooms that a person is in, is invited to, or knocks at.
 pub(super) const ROOMS_MAX: i64 = 10_000;
+
+/// Most invitations that wait for one person's answer, and those of them that one member sent.
+pub(super) const INVITATIONS_MAX: i64 = 500;
+/// See [`INVITATIONS_MAX`].
+pub(super) const INVITATIONS_OF_MEMBER_MAX: i64 = 50;
+/// Longest content of a member event, in bytes. It has a reason of any text, and whoever is invited is shown it.
+const CONTENT_MAX: usize = 4 << 10;
 
 /// A new membership.
 #[derive(Debug)]
@@ -51,11 +58,16 @@ pub(super) async fn set(tx: &mut Transaction, change: Change) -> Result<OwnedEve
     authorise::remove_server_fields(&kind, &mut content);
     let membership = content.get("membership").and_then(CanonicalJsonValue::as_str);
     let membership = membership.map(MembershipState::from);
+    let is_own = target == sender && membership != Some(MembershipState::Invite);
+    if !is_own && before != MembershipState::Join {
+        return Err(hidden());
+    }
     if membership == Some(MembershipState::Invite) {
         let shown = profile::read(tx.connection(), &target).await?;
         let shown = shown.ok_or_else(|| not_a_person(&target))?;
         if room.state.membership(&target) != MembershipState::Invite {
-            check_room_count(tx.connection(), &target).await?;
+            check_room_count(tx.connection(), &target, 1).await?;
+            check_invitations(tx.connection(), &sender, &target).await?;
         }
         content.remove("displayname");
         content.remove("avatar_url");
@@ -63,22 +75,28 @@ pub(super) async fn set(tx: &mut Transaction, change: Change) -> Result<OwnedEve
     } else {
         clean_name(&mut content);
     }
-    if membership == Some(MembershipState::Join) && before != MembershipState::Join {
-        check_room_count(tx.connection(), &target).await?;
-        if before != MembershipState::Invite {
-            authorise_join(tx, &room, &target, &mut content).await?;
-        }
+    let is_joining = membership == Some(MembershipState::Join) && before != MembershipState::Join;
+    if is_joining && before != MembershipState::Invite {
+        authorise_join(tx, &room, &target, &mut content).await?;
     }
-    let state_key = Some(target.to_string());
-    let time = tx.now();
+    let is_long = serde_json::to_string(&content).map_or(0, |it| it.len()) > CONTENT_MAX;
+    let (state_key, time) = (Some(target.to_string()), tx.now());
     let draft = Draft { room_id, sender, kind, state_key, content, time };
+    let event = if is_long {
+        Err(telmeet_core::Error::TooLarge { what: "a member event", max: "4 KiB" }.into())
+    } else {
+        tx.append(draft, None).await
+    };
     let sees = [MembershipState::Join, MembershipState::Invite, MembershipState::Knock];
-    let event = tx.append(draft, None).await;
-    let is_refused = matches!(event, Err(Error::Core(telmeet_core::Error::Forbidden(_))));
-    if is_refused && !sees.contains(&before) {
+    if matches!(event, Err(Error::Core(_))) && !sees.contains(&before) {
         return Err(hidden());
     }
-    Ok(event?.event_id.clone())
+    let event_id = event?.event_id.clone();
+    if is_joining {
+        // Only now: whoever may not enter is not told that there is a room.
+        check_room_count(tx.connection(), &target, 0).await?;
+    }
+    Ok(event_id)
 }
 
 /// Makes a person a member, by the person's own will. Nothing happens if the person is one.
@@ -179,7 +197,7 @@ pub(super) async fn joined_rooms(
     Ok(rooms.iter().filter_map(|room| RoomId::parse(room).ok()).collect())
 }
 
-/// Refuses that a person is in more than [`ROOMS_MAX`] rooms.
+/// Refuses that a person is in more than [`ROOMS_MAX`] rooms, with so many `more`.
 ///
 /// # Errors
 ///
@@ -187,13 +205,41 @@ pub(super) async fn joined_rooms(
 pub(super) async fn check_room_count(
     connection: &mut AnyConnection,
     user: &UserId,
+    more: i64,
 ) -> Result<(), Error> {
     let query = "SELECT COUNT(*) FROM memberships WHERE user_id = $1 AND membership IN ('join', 'invite', 'knock')";
     let query = sqlx::query_scalar::<_, i64>(query).bind(user.as_str());
-    if query.fetch_one(connection).await? < ROOMS_MAX {
+    if query.fetch_one(connection).await? + more <= ROOMS_MAX {
         return Ok(());
     }
     Err(Error::forbidden("a person is in at most 10,000 rooms"))
+}
+
+/// Refuses that more invitations wait for one person's answer than [`INVITATIONS_MAX`], or than
+/// [`INVITATIONS_OF_MEMBER_MAX`] of one member: each is shown by every app of the person.
+///
+/// # Errors
+///
+/// [`Error::Core`].
+pub(super) async fn check_invitations(
+    connection: &mut AnyConnection,
+    inviter: &UserId,
+    user: &UserId,
+) -> Result<(), Error> {
+    let query = "SELECT COUNT(*) AS pending, COUNT(CASE WHEN e.sender = $2 THEN 1 END) AS own FROM memberships m \
+         JOIN events e ON e.position = m.position WHERE m.user_id = $1 AND m.membership = 'invite'";
+    let query = sqlx::query(query).bind(user.as_str()).bind(inviter.as_str());
+    let row = query.fetch_one(connection).await?;
+    let (pending, own): (i64, i64) = (row.try_get("pending")?, row.try_get("own")?);
+    if own >= INVITATIONS_OF_MEMBER_MAX {
+        return Err(Error::forbidden(
+            "50 of your invitations wait for this person's answer already",
+        ));
+    }
+    if pending >= INVITATIONS_MAX {
+        return Err(Error::forbidden("500 invitations wait for this person's answer already"));
+    }
+    Ok(())
 }
 
 /// Names the member who lets a person in who is in one of the rooms whose members may enter.

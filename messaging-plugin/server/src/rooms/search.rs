@@ -40,6 +40,9 @@ const EVENTS_MAX: usize = 1_000;
 /// Most events that are shown before, and after, one that was found.
 const CONTEXT_MAX: usize = 20;
 
+/// Most bytes of events on one page of results, those of one result more at most.
+const FOUND_MAX: usize = 4 << 20;
+
 /// The endpoints.
 pub(super) fn routes() -> Vec<Route> {
     route::<search_events::v3::Request, _, _>(search)
@@ -108,24 +111,32 @@ async fn find(
     if let Some(last) = limit.checked_sub(1).and_then(|last| hits.get(last)) {
         results.next_batch = Some(clock.page_token(last.position.saturating_sub(1)));
     }
+    let mut bytes = 0;
     for hit in hits.iter().take(limit) {
         match result(hs, session, criteria, hit).await {
-            Ok(result) => results.results.push(result),
+            Ok((result, size)) => {
+                results.results.push(result);
+                bytes += size;
+            }
             // It was deleted, or the person left, meanwhile.
             Err(Error::NotFound(_) | Error::Core(_)) => {}
             Err(error) => return Err(error),
+        }
+        if bytes > FOUND_MAX {
+            results.next_batch = Some(clock.page_token(hit.position.saturating_sub(1)));
+            break;
         }
     }
     Ok(results)
 }
 
-/// An event that was found, with those around it.
+/// An event that was found, with those around it, and the bytes of their contents.
 async fn result(
     hs: &Homeserver,
     session: &Session,
     criteria: &Criteria,
     hit: &Hit,
-) -> Result<SearchResult, Error> {
+) -> Result<(SearchResult, usize), Error> {
     let mut view = View::open(hs, session, &hit.room).await?;
     let stored = view.event(&hit.event).await?;
     let wanted = &criteria.event_context;
@@ -140,16 +151,17 @@ async fn result(
     result.context.events_before = raw(view.render(&around.before).await?);
     result.context.events_after = raw(view.render(&around.after).await?);
     result.result = raw(view.render(slice::from_ref(&stored)).await?).pop();
+    let shown = around.before.iter().chain([&stored]).chain(&around.after);
     if wanted.include_profile {
         let state = view.state().await?;
-        for stored in around.before.iter().chain([&stored]).chain(&around.after) {
+        for stored in shown.clone() {
             let sender = &stored.event.sender;
             let member = state.get(&StateEventType::RoomMember, sender.as_str());
             let profile = member.and_then(|it| serde_json::from_str(it.content.get()).ok());
             result.context.profile_info.extend(profile.map(|profile| (sender.clone(), profile)));
         }
     }
-    Ok(result)
+    Ok((result, shown.map(|stored| stored.event.content.get().len()).sum()))
 }
 
 /// The person's rooms that are not encrypted and for which the filter asks.

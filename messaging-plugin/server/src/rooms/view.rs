@@ -29,6 +29,8 @@ use crate::{
 
 /// Most events that are read for one page: a filter may ask for few of them.
 const SCANNED_MAX: usize = 5_000;
+/// From how many bytes of events on a page ends early.
+const PAGE_BYTES: usize = 4 << 20;
 /// Fewest events that are read at once.
 const BATCH_MIN: usize = 16;
 
@@ -211,7 +213,8 @@ impl<'a> View<'a> {
         let mut upto = upto.min(self.upto);
         let mut page = Page { events: Vec::new(), next: None };
         let mut scanned = 0;
-        while page.events.len() < limit && scanned < SCANNED_MAX {
+        let mut bytes = 0;
+        while page.events.len() < limit && scanned < SCANNED_MAX && bytes < PAGE_BYTES {
             let wanted = (limit - page.events.len()).clamp(BATCH_MIN, READ_MAX);
             let vault = self.hs.vault();
             let (range, connection) = ((after, upto), &mut self.connection);
@@ -237,9 +240,11 @@ impl<'a> View<'a> {
                     break;
                 }
                 if self.may_read(&stored) && filter::matches(filter, &stored.event) {
+                    bytes += stored.event.content.get().len();
                     page.events.push(stored);
                 }
-                if page.events.len() == limit {
+                if page.events.len() == limit || bytes >= PAGE_BYTES {
+                    is_last = false;
                     break;
                 }
             }

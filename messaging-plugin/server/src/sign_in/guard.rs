@@ -1,4 +1,4 @@
-//! What every request passes: it is of a person's node, within the person's rate, and ends with the app that sent it.
+//! What every request passes: it is of a person's node, within the person's limits, and ends with the app that sent it.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -36,17 +36,32 @@ pub(crate) async fn guard(
     if participant::is(person) && !participant::came_by_its_link(&request) {
         return Error::forbidden("this is the AI's number").into_response();
     }
-    if let Err(error) = homeserver.rates.count(person.id, &request) {
-        return error.into_response();
-    }
-    let Ok(app) = session::find(&homeserver, request.headers(), &visitor.0) else {
+    let within = homeserver.rates.count(person.id, &request);
+    let place = match within.and_then(|()| homeserver.answers.start(person.id)) {
+        Ok(place) => place,
+        Err(error) => return error.into_response(),
+    };
+    let response = answer(&homeserver, &visitor, person, request, next).await;
+    drop(place);
+    homeserver.answers.send(person.id, response).unwrap_or_else(Error::into_response)
+}
+
+/// Answers a request of a person.
+async fn answer(
+    homeserver: &Arc<Homeserver>,
+    visitor: &Visitor,
+    person: &User,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Ok(app) = session::find(homeserver, request.headers(), &visitor.0) else {
         return next.run(request).await;
     };
     if app.note(homeserver.now().get().into()) {
-        store_seen(&homeserver, &app);
+        store_seen(homeserver, &app);
     }
     if app.is_renamed(&person.login) {
-        rename(&homeserver, person.clone());
+        rename(homeserver, person.clone());
     }
     let mut response = pin!(next.run(request));
     tokio::select! {

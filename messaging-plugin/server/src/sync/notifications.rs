@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Most events that are looked at for one page, which may then be empty although there are more.
-const LOOKED_AT_MAX: usize = 500;
+const LOOKED_AT_MAX: usize = events::READ_MAX;
 
 /// The endpoint.
 pub(crate) fn routes() -> Vec<Route> {
@@ -108,7 +108,7 @@ async fn place<'a>(
         let joined =
             |room: &&PersonRoom| room.room_id == *id && room.membership == MembershipState::Join;
         let Some(joined) = rooms.iter().find(joined) else { return Ok(None) };
-        let Some(room) = reader.homeserver.room(id).await? else { return Ok(None) };
+        let Some(room) = reader.room(id).await? else { return Ok(None) };
         let (user, latest) = (&reader.session.user, reader.latest());
         let access = reader.access(id).await?;
         let connection = reader.connection().await?;

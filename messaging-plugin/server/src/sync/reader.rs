@@ -20,10 +20,14 @@ use super::{
 use crate::{
     error::Error,
     events::{self, Audience, Direction, StoredEvent},
-    homeserver::Homeserver,
+    homeserver::{Homeserver, Room},
+    limits::answers::AnswerSize,
     personal::{account_data, push_rules},
     session::Session,
 };
+
+/// From how many bytes of timelines on each further room shows one event: the client asks for the others when it shows them.
+const TIMELINES_LONG: usize = 4 << 20;
 
 /// What one sync reads with. It does not outlive a wait, so that waiting syncs hold no connection.
 #[derive(Debug)]
@@ -41,6 +45,9 @@ pub(crate) struct Reader<'a> {
     /// Of what is stored in memory, before it was read.
     pub(crate) version: Version,
     now: MilliSecondsSinceUnixEpoch,
+    /// Bytes of the timelines so far.
+    timelines: usize,
+    size: AnswerSize,
 }
 
 impl<'a> Reader<'a> {
@@ -57,8 +64,10 @@ impl<'a> Reader<'a> {
         let (cache, user) = (homeserver.cache(), &session.user);
         let Begun { version, clock, rooms } = cache.begin(user, since);
         let (ignored, now) = (Arc::default(), homeserver.now());
+        let (timelines, size) = (0, homeserver.answers.begin(user));
+        let connection = None;
         let mut reader =
-            Self { homeserver, connection: None, session, clock, ignored, version, now };
+            Self { homeserver, connection, session, clock, ignored, version, now, timelines, size };
         let rooms = match rooms {
             Some(rooms) => rooms,
             None => {
@@ -82,6 +91,31 @@ impl<'a> Reader<'a> {
             }
         };
         Ok((reader, rooms))
+    }
+
+    /// A room as it is now. It is read with this connection: a reader that waited for another one could wait for readers that
+    /// wait for its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], [`Error::Open`].
+    pub(crate) async fn room(&mut self, id: &RoomId) -> Result<Option<Arc<Room>>, Error> {
+        let homeserver = self.homeserver;
+        match homeserver.room_in_memory(id) {
+            Some(room) => Ok(Some(room)),
+            None => homeserver.room_by(self.connection().await?, id).await,
+        }
+    }
+
+    /// Whether the timelines are so long that further rooms show one event.
+    #[must_use]
+    pub(crate) fn is_long(&self) -> bool {
+        self.timelines >= TIMELINES_LONG
+    }
+
+    /// Counts an event of a timeline.
+    pub(crate) fn lengthen(&mut self, event: &Event) {
+        self.timelines += event.content.get().len();
     }
 
     /// For queries.
@@ -160,7 +194,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`], [`Error::Open`], [`Error::Core`].
+    /// [`Error::Database`], [`Error::Open`], [`Error::Core`]; those of [`AnswerSize::add`].
     pub(crate) async fn render<T>(
         &mut self,
         events: &[StoredEvent],
@@ -178,7 +212,9 @@ impl<'a> Reader<'a> {
                     events::related_to(connection, vault, stored, upto).await?
                 }
             };
-            written.push(Raw::from_json(events::write(stored, &related, audience)?));
+            let event = events::write(stored, &related, audience)?;
+            self.size.add(event.get().len())?;
+            written.push(Raw::from_json(event));
         }
         Ok(written)
     }
@@ -187,14 +223,15 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Core`].
+    /// [`Error::Core`]; those of [`AnswerSize::add`].
     pub(crate) fn render_state<'b, T>(
-        &self,
+        &mut self,
         events: impl IntoIterator<Item = &'b Arc<Event>>,
     ) -> Result<Vec<Raw<T>>, Error> {
         let write = |event: &'b Arc<Event>| -> Result<Raw<T>, Error> {
             let written =
                 client_event::write(event, Format::Sync, &Additions::default(), None, self.now)?;
+            self.size.add(written.get().len())?;
             Ok(Raw::from_json(written))
         };
         events.into_iter().map(write).collect()

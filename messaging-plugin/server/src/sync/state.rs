@@ -23,6 +23,10 @@ use crate::{
     events::{self, StoredEvent},
 };
 
+/// Longest content of an event that is shown to somebody who is not in the room, in bytes. Somebody who is invited by
+/// strangers did not choose to read it.
+const STRIPPED_MAX: usize = 4 << 10;
+
 /// The state events that replaced others at positions above `after` and below `before`, as they were before `before`.
 ///
 /// # Errors
@@ -86,7 +90,9 @@ pub(crate) fn stripped(
     let sender = own.and_then(|own| state.get(&StateEventType::RoomMember, own.sender.as_str()));
     let sender = sender.filter(|sender| own.is_some_and(|own| own.event_id != sender.event_id));
     let shown = state.iter().filter(|event| {
-        event.state_key.as_deref() == Some("") && is_stripped_state(&event.state_type())
+        event.state_key.as_deref() == Some("")
+            && is_stripped_state(&event.state_type())
+            && event.content.get().len() <= STRIPPED_MAX
     });
     let write = |event: &Arc<Event>| -> Result<_, Error> {
         Ok(Raw::from_json(client_event::write_stripped(event)?))

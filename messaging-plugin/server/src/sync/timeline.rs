@@ -12,7 +12,7 @@ use telmeet_core::{
 use super::reader::Reader;
 use crate::{
     error::Error,
-    events::{Direction, StoredEvent},
+    events::{Direction, READ_MAX, StoredEvent},
 };
 
 /// Most events that are looked at for one timeline, of which the person may not see, or did not want, some.
@@ -65,7 +65,7 @@ pub(crate) struct Range<'a> {
     pub(crate) filter: Option<&'a RoomEventFilter>,
 }
 
-/// Reads the last events of a range that the person may read and wants.
+/// Reads the last events of a range that the person may read and wants: fewer, but one, once the sync's timelines are long.
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ pub(crate) async fn read(
     timeline.access = reader.access(room).await?;
     let mut looked_at = 0;
     while !timeline.is_limited {
-        let page = range.limit + 1 - timeline.events.len();
+        let page = (range.limit + 1 - timeline.events.len()).min(READ_MAX);
         let places = (range.after, timeline.before);
         let events = reader.timeline(room, places, page, Direction::Backward).await?;
         let is_last = events.len() < page;
@@ -97,11 +97,14 @@ pub(crate) async fn read(
             if !is_shown(reader, &timeline.access, &stored, range.filter) {
                 timeline.before = stored.position.saturating_sub(1);
                 timeline.hides_state |= stored.event.is_state();
-            } else if timeline.events.len() == range.limit {
+            } else if timeline.events.len() == range.limit
+                || (reader.is_long() && !timeline.events.is_empty())
+            {
                 timeline.is_limited = true;
                 break;
             } else {
                 timeline.before = stored.position.saturating_sub(1);
+                reader.lengthen(&stored.event);
                 timeline.events.push(stored);
             }
         }

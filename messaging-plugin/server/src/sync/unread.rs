@@ -15,7 +15,7 @@ use telmeet_core::{
 use super::{cache::Counted, reader::Reader, room_positions::PersonRoom};
 use crate::{
     error::Error,
-    events::{Direction, StoredEvent},
+    events::{Direction, READ_MAX, StoredEvent},
     personal::receipts,
 };
 
@@ -64,24 +64,26 @@ async fn count_on(
     current: &RoomState,
     counted: Counted,
 ) -> Result<Option<Unread>, Error> {
-    let events = read(reader, room, counted.upto, Direction::Forward).await?;
     let user = &reader.session.user;
     let changes_others = |stored: &StoredEvent| {
         stored.event.kind == TimelineEventType::RoomRedaction
             || stored.event.state_key.as_deref() == Some(user.as_str())
     };
-    if events.len() >= EVENTS_MAX || events.iter().any(changes_others) {
-        return Ok(None);
-    }
     let mut unread = counted.unread;
-    for stored in &events {
-        let thread = Thread::of(&stored.event);
-        if stored.event.sender == *user {
-            if !stored.event.is_state() {
-                unread.sent(&thread);
+    let mut pages = Pages::new(reader, counted.upto, Direction::Forward);
+    while let Some(events) = pages.next(reader, room).await? {
+        if pages.looked_at >= EVENTS_MAX || events.iter().any(changes_others) {
+            return Ok(None);
+        }
+        for stored in &events {
+            let thread = Thread::of(&stored.event);
+            if stored.event.sender == *user {
+                if !stored.event.is_state() {
+                    unread.sent(&thread);
+                }
+            } else if let Some(notification) = notification(reader, stored, current).await? {
+                unread.add(thread, notification);
             }
-        } else if let Some(notification) = notification(reader, stored, current).await? {
-            unread.add(thread, notification);
         }
     }
     Ok(Some(unread))
@@ -97,35 +99,65 @@ async fn count_all(
     let mut receipts =
         receipts::read_up_to(reader.connection().await?, &room.room_id, user, latest).await?;
     let after = receipts.read_everywhere_up_to().unwrap_or_default().max(room.joined_at);
-    let events = read(reader, room, after, Direction::Backward).await?;
     let mut counted = Vec::new();
-    for stored in &events {
-        let (event, thread) = (&stored.event, Thread::of(&stored.event));
-        if event.sender == reader.session.user {
-            // A change of the own profile reads nothing.
-            if !event.is_state() {
-                receipts.sent(thread, stored.position);
+    let mut pages = Pages::new(reader, after, Direction::Backward);
+    while let Some(events) = pages.next(reader, room).await? {
+        for stored in &events {
+            let (event, thread) = (&stored.event, Thread::of(&stored.event));
+            if event.sender == reader.session.user {
+                // A change of the own profile reads nothing.
+                if !event.is_state() {
+                    receipts.sent(thread, stored.position);
+                }
+                continue;
             }
-            continue;
-        }
-        if receipts.read_up_to(&thread).is_some_and(|read| stored.position <= read) {
-            continue;
-        }
-        if let Some(notification) = notification(reader, stored, current).await? {
-            counted.push((stored.position, thread, notification));
+            if receipts.read_up_to(&thread).is_some_and(|read| stored.position <= read) {
+                continue;
+            }
+            if let Some(notification) = notification(reader, stored, current).await? {
+                counted.push((stored.position, thread, notification));
+            }
         }
     }
     Ok(Unread::count(counted, &receipts))
 }
 
-async fn read(
-    reader: &mut Reader<'_>,
-    room: &PersonRoom,
+/// At most [`EVENTS_MAX`] events of a range, a few at a time: together they may have 64 MiB.
+struct Pages {
     after: Position,
+    upto: Position,
     direction: Direction,
-) -> Result<Vec<StoredEvent>, Error> {
-    let places = (after, reader.latest());
-    reader.timeline(&room.room_id, places, EVENTS_MAX, direction).await
+    looked_at: usize,
+    is_over: bool,
+}
+
+impl Pages {
+    fn new(reader: &Reader<'_>, after: Position, direction: Direction) -> Self {
+        Self { after, upto: reader.latest(), direction, looked_at: 0, is_over: false }
+    }
+
+    /// The next events; nothing after the last ones.
+    async fn next(
+        &mut self,
+        reader: &mut Reader<'_>,
+        room: &PersonRoom,
+    ) -> Result<Option<Vec<StoredEvent>>, Error> {
+        let (range, direction) = ((self.after, self.upto), self.direction);
+        let limit = READ_MAX.min(EVENTS_MAX - self.looked_at);
+        if self.is_over || limit == 0 {
+            return Ok(None);
+        }
+        let events = reader.timeline(&room.room_id, range, limit, direction).await?;
+        self.looked_at += events.len();
+        self.is_over = events.len() < limit;
+        if let Some(last) = events.last() {
+            match direction {
+                Direction::Forward => self.after = last.position,
+                Direction::Backward => self.upto = last.position.saturating_sub(1),
+            }
+        }
+        Ok(Some(events))
+    }
 }
 
 /// What an event of somebody else means to the reader; nothing if it was redacted, or its sender is ignored.

@@ -226,10 +226,10 @@ impl Batch<'_> {
 
     /// Shows an invitation or a knock.
     async fn invited(&mut self, room: &PersonRoom, shown: &mut Rooms) -> Result<(), Error> {
-        let user = &self.reader.session.user;
-        let Some(current) = self.reader.homeserver.room(&room.room_id).await? else {
+        let Some(current) = self.reader.room(&room.room_id).await? else {
             return Ok(());
         };
+        let user = &self.reader.session.user;
         if state::is_ignored_invitation(&current.state, user, &self.reader.ignored) {
             return Ok(());
         }

@@ -1,4 +1,5 @@
-//! Every endpoint of the homeserver, asked without an access token and with another node's.
+//! Every endpoint of the homeserver, asked without an access token, with another node's, with one that is void, with two, and
+//! with one in the query.
 
 use axum::{
     body::Body,
@@ -60,24 +61,43 @@ async fn every_endpoint_wants_a_token_that_is_its_nodes_own() {
     let (alice, bob) = (server.member("alice", "PHONE").await, server.member("bob", "PHONE").await);
     let mut stolen = alice.clone();
     stolen.header = bob.header.clone();
+    let removed = server.member("alice", "OLD").await;
+    removed.post("/_matrix/client/v3/logout", serde_json::json!({})).await;
     let mut wrong = Vec::new();
     for route in api::routes() {
         let path = route.path.replace(['{', '}', '*'], "");
         if needs_no_token(route.path) {
             continue;
         }
-        let request = Request::builder().method(route.method.clone()).uri(&path);
-        let request = request.header("host", "rooms.maru.test").extension(alice.header.clone());
-        let request = request.header("content-type", "application/json");
         let is_for_apps = route.method == Method::GET
             && WITHOUT_WEBSITE.iter().any(|(end, _)| path.ends_with(end));
-        let request = match is_for_apps {
-            true => request.header("origin", "https://evil.example"),
-            false => request,
+        let ask = async |query: &str, tokens: &[&str]| {
+            let mut request = Request::builder()
+                .method(route.method.clone())
+                .uri(format!("{path}{query}"))
+                .header("host", "rooms.maru.test")
+                .header("content-type", "application/json")
+                .extension(alice.header.clone());
+            for token in tokens {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            if is_for_apps {
+                request = request.header("origin", "https://evil.example");
+            }
+            asked(&server, request.body(Body::from("{}")).unwrap()).await
         };
-        let without = asked(&server, request.body(Body::from("{}")).unwrap()).await;
-        let with = stolen.call(route.method.clone(), &path, serde_json::json!({})).await;
-        for ((status, body), code) in [(without, "M_MISSING_TOKEN"), (with, "M_UNKNOWN_TOKEN")] {
+        let in_query = format!("?access_token={}", alice.token);
+        let void = removed.call(route.method.clone(), &path, serde_json::json!({})).await;
+        let of_another_node = stolen.call(route.method.clone(), &path, serde_json::json!({})).await;
+        for ((status, body), code) in [
+            (ask("", &[]).await, "M_MISSING_TOKEN"),
+            (ask(&in_query, &[]).await, "M_MISSING_TOKEN"),
+            (ask("", &[&alice.token, &bob.token]).await, "M_MISSING_TOKEN"),
+            (ask("", &[&bob.token, &alice.token]).await, "M_MISSING_TOKEN"),
+            (ask("", &[&bob.token]).await, "M_UNKNOWN_TOKEN"),
+            (void, "M_UNKNOWN_TOKEN"),
+            (of_another_node, "M_UNKNOWN_TOKEN"),
+        ] {
             if (status, &body["errcode"]) != (StatusCode::UNAUTHORIZED, &Value::from(code)) {
                 wrong.push(format!("{} {path}: {status} {body}, not {code}", route.method));
             }

@@ -23,7 +23,7 @@ pub(crate) async fn read(
     let direct = direct(reader).await?;
     let mut entries = Vec::with_capacity(rooms.len());
     for room in rooms {
-        let Some(current) = reader.homeserver.room(&room.room_id).await? else { continue };
+        let Some(current) = reader.room(&room.room_id).await? else { continue };
         let user = &reader.session.user;
         if state::is_ignored_invitation(&current.state, user, &reader.ignored) {
             continue;

@@ -39,7 +39,7 @@ pub(crate) async fn read(
     plan: &RoomPlan,
     room: &PersonRoom,
 ) -> Result<Option<ShownRoom>, Error> {
-    let Some(current) = reader.homeserver.room(&room.room_id).await? else { return Ok(None) };
+    let Some(current) = reader.room(&room.room_id).await? else { return Ok(None) };
     let state = &*current.state;
     let user = &reader.session.user;
     let mut shown = ShownRoom::new();

@@ -58,7 +58,7 @@ pub(crate) async fn joined(
     if !is_changed && !is_full && account_data.is_empty() && typing.is_none() {
         return Ok(None);
     }
-    let Some(current) = reader.homeserver.room(&room.room_id).await? else { return Ok(None) };
+    let Some(current) = reader.room(&room.room_id).await? else { return Ok(None) };
     let is_new = since.is_none_or(|since| since < room.joined_at);
     let after = if is_new { 0 } else { since_or_0 };
     let mut joined = JoinedRoom::new();
