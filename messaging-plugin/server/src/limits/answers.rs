@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
-use axum::{body::HttpBody as _, response::Response};
+use axum::{
+    body::{Body, HttpBody as _},
+    response::Response,
+};
 use chassis::{
-    body::with_guard,
+    body::counted,
     quota::{Permit, Quota},
 };
+use http_body_util::BodyExt as _;
 use ruma::{OwnedUserId, UserId, api::error::ErrorKind};
 
 use crate::error::Error;
@@ -58,7 +62,11 @@ impl Answers {
 
     /// Counts the memory of a person's response until it is sent. One for which there is none is dropped, and the person asks
     /// again: what it read is read again, and a change that it reports was made.
-    pub fn send(&self, person: u64, response: Response) -> Result<Response, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limited`].
+    pub async fn send(&self, person: u64, response: Response) -> Result<Response, Error> {
         let size = response.body().size_hint().exact().unwrap_or_default();
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         if size <= SMALL {
@@ -66,7 +74,10 @@ impl Answers {
         }
         let mut permit = self.unsent.take(person).map_err(|_| limited())?;
         permit.add(size.saturating_sub(1)).map_err(|_| limited())?;
-        Ok(response.map(|body| with_guard(body, permit)))
+        let (parts, body) = response.into_parts();
+        // The connection takes the bytes at once, and drops the body before they are sent.
+        let bytes = body.collect().await.map_err(|_| Error::Unavailable)?.to_bytes();
+        Ok(Response::from_parts(parts, Body::from(counted(bytes, permit))))
     }
 
     /// Begins to count what one sync of a person reads.

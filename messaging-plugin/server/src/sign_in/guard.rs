@@ -43,7 +43,7 @@ pub(crate) async fn guard(
     };
     let response = answer(&homeserver, &visitor, person, request, next).await;
     drop(place);
-    homeserver.answers.send(person.id, response).unwrap_or_else(Error::into_response)
+    homeserver.answers.send(person.id, response).await.unwrap_or_else(Error::into_response)
 }
 
 /// Answers a request of a person.
