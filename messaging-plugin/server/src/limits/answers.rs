@@ -8,10 +8,9 @@ use axum::{
     response::Response,
 };
 use chassis::{
-    body::counted,
+    body::{counted, whole},
     quota::{Permit, Quota},
 };
-use http_body_util::BodyExt as _;
 use ruma::{OwnedUserId, UserId, api::error::ErrorKind};
 
 use crate::error::Error;
@@ -76,7 +75,7 @@ impl Answers {
         permit.add(size.saturating_sub(1)).map_err(|_| limited())?;
         let (parts, body) = response.into_parts();
         // The connection takes the bytes at once, and drops the body before they are sent.
-        let bytes = body.collect().await.map_err(|_| Error::Unavailable)?.to_bytes();
+        let bytes = whole(body, size, RETRY).await?;
         Ok(Response::from_parts(parts, Body::from(counted(bytes, permit))))
     }
 

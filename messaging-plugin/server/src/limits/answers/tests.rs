@@ -13,7 +13,8 @@ fn response(size: usize) -> Response {
 async fn fill(answers: &Answers, person: impl Fn(usize) -> u64) -> Vec<Bytes> {
     let mut unread = Vec::new();
     while let Ok(response) = answers.send(person(unread.len()), self::response(MIB)).await {
-        unread.push(response.into_body().collect().await.unwrap().to_bytes());
+        let frame = chassis::body::frame(&mut response.into_body()).await;
+        unread.push(frame.unwrap().unwrap().into_data().unwrap());
     }
     unread
 }
