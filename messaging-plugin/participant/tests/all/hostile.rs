@@ -61,11 +61,9 @@ async fn unsigned_device(owner: &str) -> (Value, Value) {
     let owner = UserId::parse(owner).unwrap();
     let machine = OlmMachine::new(&owner, "EVIL".into()).await;
     let requests = machine.outgoing_requests().await.unwrap();
-    let keys = requests.iter().find_map(|request| match request.request() {
-        AnyOutgoingRequest::KeysUpload(keys) => {
-            Some((json!(keys.device_keys), json!(keys.one_time_keys)))
-        }
-        _ => None,
+    let keys = requests.iter().find_map(|request| {
+        let AnyOutgoingRequest::KeysUpload(keys) = request.request() else { return None };
+        Some((json!(keys.device_keys), json!(keys.one_time_keys)))
     });
     keys.unwrap()
 }
