@@ -1,7 +1,7 @@
 //! What telmeet, or whoever controls it, and members with modified apps could send.
 
 use serde_json::json;
-use testkit::{equal, eventually};
+use testkit::eventually;
 
 use crate::{
     home::Home,
@@ -71,7 +71,7 @@ async fn a_room_with_too_much_state_is_left_and_the_others_are_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_sync_that_is_too_large_the_ai_reads_the_last_message_of_each_room() {
+async fn of_rooms_that_are_full_the_ai_reads_the_last_message() {
     let mut home = Home::start().await;
     let mina = Person::sign_in(&home, 1, "mina", "phone").await;
     mina.keys_of_ai().await;
@@ -87,7 +87,7 @@ async fn of_a_sync_that_is_too_large_the_ai_reads_the_last_message_of_each_room(
     }
     home.kill_participant();
     let text = |body: &str| json!({ "msgtype": "m.text", "body": body });
-    // 23 MB, of which one sync could hold all.
+    // 23 MB. A sync shows the messages of two rooms, and the last ones of the others.
     for room in &rooms {
         for number in 0..30 {
             let long = text(&"Maru ".repeat(12_600));
@@ -95,18 +95,13 @@ async fn of_a_sync_that_is_too_large_the_ai_reads_the_last_message_of_each_room(
         }
         mina.send(room, "m.room.message", "last", text("good night")).await;
     }
-    mina.send(&rooms[11], "m.room.message", "question", text("Maru, are you there?")).await;
     home.start_participant();
-    mina.sees("an answer", |shown| shown.text.contains("are you there")).await;
-    // The next sync is a whole one again.
-    mina.send(&rooms[0], "m.room.message", "next", text("we need sugar")).await;
-    let mut expected = vec!["good night".to_owned(); 11];
-    expected.extend(["Maru, are you there?", "we need sugar"].map(str::to_owned));
-    expected.sort_unstable();
-    eventually("each is answered", async || {
-        let mut asked = asked(&home);
-        asked.sort_unstable();
-        equal(asked, expected.clone())
+    eventually("the last messages are answered", async || {
+        let count = asked(&home).iter().filter(|text| *text == "good night").count();
+        (count >= 9).then_some(())
     })
     .await;
+    let other = mina.create_direct().await;
+    mina.say(&other, "we need sugar").await;
+    mina.sees("an answer", |shown| shown.text.contains("sugar")).await;
 }
