@@ -299,7 +299,7 @@ async fn the_ids_of_others_answer_as_ids_that_nothing_has() {
     let mut wrong = Vec::new();
     for (number, route) in api::routes().iter().enumerate() {
         let is_named = |id: &&str| route.path.contains(&format!("{{{id}}}"));
-        if !IDS.iter().any(|id| is_named(id)) || is_known_to_all(route.path) {
+        if !IDS.iter().any(is_named) || is_known_to_all(route.path) {
             continue;
         }
         let path = route.path.replace("{event_type}", event_type(route.path));
