@@ -101,7 +101,8 @@ async fn of_rooms_that_are_full_the_ai_reads_the_last_message() {
         (count >= 9).then_some(())
     })
     .await;
-    let other = mina.create_direct().await;
-    mina.say(&other, "we need sugar").await;
-    mina.sees("an answer", |shown| shown.text.contains("sugar")).await;
+    let jun = Person::sign_in(&home, 2, "jun", "phone").await;
+    let other = jun.create_direct().await;
+    jun.say(&other, "we need sugar").await;
+    jun.sees("an answer", |shown| shown.text.contains("sugar")).await;
 }
