@@ -33,6 +33,7 @@ async fn every_test_of_the_homeserver_passes_on_postgres() {
     let output = all.arg("--test-threads=4").env(SERVER, server.url()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 
+    sqlx::any::install_default_drivers();
     let mut connection = AnyConnection::connect(&server.url()).await.unwrap();
     let schemas = "SELECT COUNT(*) FROM pg_tables WHERE tablename = 'homeserver'";
     let schemas: i64 = sqlx::query_scalar(schemas).fetch_one(&mut connection).await.unwrap();
