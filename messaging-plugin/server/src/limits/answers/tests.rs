@@ -9,10 +9,12 @@ fn response(size: usize) -> Response {
     Body::from(vec![b'x'; size]).into_response()
 }
 
-/// Sends until there is no memory. Returns the bytes that a connection holds: it has dropped the bodies.
+/// Sends until there is no memory, or 200 MiB. Returns the bytes that a connection holds: it has dropped the bodies.
 async fn fill(answers: &Answers, person: impl Fn(usize) -> u64) -> Vec<Bytes> {
     let mut unread = Vec::new();
-    while let Ok(response) = answers.send(person(unread.len()), self::response(MIB)).await {
+    while unread.len() < 200
+        && let Ok(response) = answers.send(person(unread.len()), self::response(MIB)).await
+    {
         let frame = chassis::body::frame(&mut response.into_body()).await;
         unread.push(frame.unwrap().unwrap().into_data().unwrap());
     }
