@@ -85,14 +85,14 @@ pub struct ToDevice {
 /// Which message of which session of a room an encrypted event is: no two events are the same one, unless telmeet shows one again
 /// under another id. `matrix-sdk-crypto` decrypts it as often as it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct MessageIndex {
     /// The session.
     pub session: String,
     /// The number of the message in it.
     pub index: u32,
 }
 
-impl Place {
+impl MessageIndex {
     /// The place of an encrypted event; `None` if it has none.
     #[must_use]
     pub fn read(event: &RawValue) -> Option<Self> {

@@ -7,7 +7,7 @@ use ruma::{OwnedRoomId, RoomId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    device::Place,
+    device::MessageIndex,
     records::{Kind, RecordError, Records},
 };
 
@@ -111,7 +111,7 @@ impl Ledger {
     /// # Errors
     ///
     /// See [`Self::device`].
-    pub async fn claim(&self, place: &Place, event: &str) -> Result<bool, RecordError> {
+    pub async fn claim(&self, place: &MessageIndex, event: &str) -> Result<bool, RecordError> {
         let id = [&*place.session, &place.index.to_string()];
         if let Some(known) = self.0.get::<String>(MESSAGE, &id).await? {
             return Ok(known == event);

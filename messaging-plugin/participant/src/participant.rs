@@ -12,7 +12,7 @@ use serde_json::{Value, json, value::RawValue};
 use tokio::sync::Semaphore;
 
 use crate::{
-    device::{Device, DeviceError, Place},
+    device::{Device, DeviceError, MessageIndex},
     gateway::Gateway,
     homeserver::{CallError, Homeserver, room_path, segment},
     judge::{self, Message, Reaction, RoomView},
@@ -259,7 +259,7 @@ impl Participant {
 
     /// Decrypts and handles an event; false if it cannot be read.
     async fn read(self: &Arc<Self>, room: &RoomId, event: &RawValue) -> Result<bool, Error> {
-        let place = Place::read(event);
+        let place = MessageIndex::read(event);
         let Some(event) = self.device.decrypt(room, event).await? else { return Ok(false) };
         let sender = event["sender"].as_str().and_then(|sender| UserId::parse(sender).ok());
         if let Some(sender) = sender {
@@ -277,7 +277,7 @@ impl Participant {
         self: &Arc<Self>,
         room: &RoomId,
         event: &Value,
-        place: Option<Place>,
+        place: Option<MessageIndex>,
     ) -> Result<(), Error> {
         let Some(message) = Message::read(event, &self.me) else { return Ok(()) };
         if message.stops() {

@@ -36,7 +36,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// A room that the person is in.
-struct Place {
+struct NotificationRoom {
     room: Arc<Room>,
     access: Arc<Access>,
     receipts: Receipts,
@@ -101,9 +101,9 @@ async fn list(
 async fn place<'a>(
     reader: &mut Reader<'_>,
     rooms: &[PersonRoom],
-    places: &'a mut HashMap<OwnedRoomId, Place>,
+    places: &'a mut HashMap<OwnedRoomId, NotificationRoom>,
     id: &OwnedRoomId,
-) -> Result<Option<&'a Place>, Error> {
+) -> Result<Option<&'a NotificationRoom>, Error> {
     if !places.contains_key(id) {
         let joined =
             |room: &&PersonRoom| room.room_id == *id && room.membership == MembershipState::Join;
@@ -114,7 +114,7 @@ async fn place<'a>(
         let connection = reader.connection().await?;
         let receipts = receipts::read_up_to(connection, id, user, latest).await?;
         let joined_at = joined.joined_at;
-        places.insert(id.clone(), Place { room, access, receipts, joined_at });
+        places.insert(id.clone(), NotificationRoom { room, access, receipts, joined_at });
     }
     Ok(places.get(id))
 }

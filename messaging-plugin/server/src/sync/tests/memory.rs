@@ -74,7 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// A homeserver with people who do something.
-struct World {
+struct Simulation {
     server: TestServer,
     people: Vec<TestClient>,
     rooms: Vec<OwnedRoomId>,
@@ -86,7 +86,7 @@ struct World {
     next: usize,
 }
 
-impl World {
+impl Simulation {
     async fn start() -> Self {
         let server = TestServer::start().await;
         let mut people = Vec::new();
@@ -262,7 +262,7 @@ proptest! {
     fn a_sync_from_memory_shows_what_one_from_the_database_does(steps in prop::collection::vec(step(), 20..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut world = World::start().await;
+            let mut world = Simulation::start().await;
             for step in steps {
                 if let Some((shown, cold)) = world.step(step).await {
                     prop_assert_eq!(shown, cold);
@@ -280,7 +280,7 @@ proptest! {
 
 #[tokio::test]
 async fn a_sync_that_a_message_woke_asks_the_database_nothing() {
-    let mut world = World::start().await;
+    let mut world = Simulation::start().await;
     let (kim, min) = (world.people[0].clone(), world.people[1].clone());
     let room = world.rooms[0].clone();
     for person in 0..2 {
@@ -310,6 +310,6 @@ async fn a_sync_that_a_message_woke_asks_the_database_nothing() {
     drop(all);
 }
 
-async fn server_says(world: &World, sender: &TestClient, text: &str) {
+async fn server_says(world: &Simulation, sender: &TestClient, text: &str) {
     world.server.say(sender, &world.rooms[0], text).await;
 }
