@@ -104,18 +104,9 @@ impl Client {
         self.speak(dial::tcp(&address.ip().to_string(), address.port()).await.ok()?).await
     }
 
-    /// What is written and read as it is, from 127.0.0.`last`.
-    pub(crate) async fn stream_from(&self, last: u8, address: SocketAddr) -> Option<dial::Stream> {
-        self.secure(connect_from(last, address).await).await
-    }
-
     async fn speak(&self, stream: TcpStream) -> Option<Connection> {
-        Some(Connection::over(self.secure(stream).await?).await)
-    }
-
-    async fn secure(&self, stream: TcpStream) -> Option<dial::Stream> {
         let trust = (Arc::clone(&self.0), stream.peer_addr().ok()?.ip().into());
-        dial::secure(stream, Some(trust)).await.ok()
+        Some(Connection::over(dial::secure(stream, Some(trust)).await.ok()?).await)
     }
 
     pub(crate) async fn whole(&self, address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {

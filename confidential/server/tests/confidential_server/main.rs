@@ -3,7 +3,6 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "nothing to do but fail")]
 
 mod auth;
-mod bodies;
 mod chain;
 mod client;
 mod deployment;

@@ -51,10 +51,6 @@ impl Process {
         Self { address, child, _log: log }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Makes it fail.
     pub(crate) fn fail(&mut self, fault: Fault) {
         match fault {
@@ -63,7 +59,7 @@ impl Process {
                 self.child.wait().unwrap();
             }
             Fault::Hung => {
-                let pid = self.pid().to_string();
+                let pid = self.child.id().to_string();
                 assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
             }
         }
