@@ -26,6 +26,8 @@ use crate::{
 
 /// Connections to the database.
 const CONNECTIONS: u32 = 8;
+/// Begins a write transaction of SQLite: it takes the lock at once.
+const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 /// How long a write waits while the lock on the database is lost.
 const HOLD_TIME: Duration = Duration::from_secs(10);
 
@@ -54,7 +56,7 @@ impl Opened {
                 )
                 .await?;
                 migrate(schema.migrations, "BLOB", &pool).await?;
-                (pool, "BEGIN IMMEDIATE")
+                (pool, BEGIN_SQLITE)
             }
             Database::Postgres(url) => {
                 let pool = connect(url, AnyPoolOptions::new()).await?;
@@ -157,6 +159,15 @@ impl Store {
         &self.metrics
     }
 
+    /// Removes from SQLite's write-ahead log what was written before; a reader that is not done keeps it. PostgreSQL keeps
+    /// what was deleted until its vacuum.
+    pub async fn checkpoint(&self) -> Result<(), DatabaseError> {
+        if self.begin == BEGIN_SQLITE {
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+
     /// Closes the connections, which checkpoints SQLite's write-ahead log.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -192,6 +203,8 @@ fn prepare_sqlite(
             // Committed transactions survive a power failure.
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
+            // What is deleted is overwritten: a sealed key that is deleted is destroyed.
+            "PRAGMA secure_delete = ON",
             // The journals of savepoints, too: a container has no folder for temporary files.
             "PRAGMA temp_store = MEMORY",
         ] {

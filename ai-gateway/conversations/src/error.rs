@@ -1,0 +1,49 @@
+//! What can be wrong.
+
+use store::{
+    DatabaseError, LockError,
+    seal::{OpenError, SealError},
+};
+
+/// A conversation cannot be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database failed. Whether a change was made is not known.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Another process has the database.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A value cannot be sealed.
+    #[error("a value cannot be stored")]
+    Seal(#[from] SealError),
+    /// A stored value does not open.
+    #[error("a stored value cannot be read")]
+    Open(#[from] OpenError),
+    /// A stored message is not of a known format.
+    #[error("a stored message has an unknown format")]
+    Format(#[source] serde_json::Error),
+    /// The person's key was sealed on another machine.
+    #[error(
+        "these conversations were sealed on another machine: open them with the recovery code, or forget them"
+    )]
+    OtherMachine,
+    /// The recovery code is not this person's.
+    #[error("the recovery code does not open these conversations")]
+    WrongCode,
+    /// The person's conversations take all that they may.
+    #[error("there is no room for more conversations: delete some")]
+    Full,
+    /// There is no such conversation.
+    #[error("there is no such conversation")]
+    Missing,
+    /// Another conversation has this name.
+    #[error("another conversation has this name")]
+    Taken,
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}

@@ -1,0 +1,25 @@
+//! Conversations with the AI at rest: sealed, each person's own.
+//!
+//! ```text
+//! machine key (outside state and backups) ─▶ person's key ─▶ conversation's key ─▶ message
+//!                     recovery code ────────▶ person's key
+//! ```
+//!
+//! Each key is sealed under the one before it, with the row that it belongs to as associated data; a message with its
+//! person, conversation and number. What was moved to another place does not open. To destroy a conversation, its row with
+//! its key is deleted; the database overwrites what it deletes.
+//!
+//! What the file shows without a key: how many people have conversations here (as numbers), how many conversations and
+//! messages, when, and how long they are.
+#![forbid(unsafe_code)]
+
+mod conversations;
+mod error;
+mod keys;
+mod message;
+mod recovery;
+
+pub use conversations::{Conversations, Limits, Summary};
+pub use error::Error;
+pub use message::Message;
+pub use recovery::{NotACode, RecoveryCode};
