@@ -63,7 +63,7 @@ enum Question {
 fn question(args: &ChatArgs) -> anyhow::Result<Question> {
     if args.history {
         let session = args.session.clone();
-        return Ok(Question::Once(Box::new(Operation::History(History { session }))));
+        return Ok(Question::Once(Box::new(Operation::History(History::all(session)))));
     }
     let text = match &args.ask {
         Some(text) => text.clone(),

@@ -10,12 +10,16 @@ use uuid::Uuid;
 
 use crate::wire::{Bytes, DecodeError, Fixed, Version, decode, decode_version};
 
+mod events;
+mod operation;
 mod plaintext;
 mod session;
 
-pub use plaintext::{
-    Chat, Event, History, Input, Operation, PlaintextError, decode_events, encode_events,
+pub use events::{Conversation, Event, Found, SessionMessage, decode_events, encode_events};
+pub use operation::{
+    Branch, Chat, Export, ExportFormat, History, Input, Operation, Recover, Rename, Search,
 };
+pub use plaintext::PlaintextError;
 pub use session::{NameTooLong, SessionName};
 
 /// Largest request body that a gateway reads, in bytes: a full plaintext bucket, base64url, and the other fields.

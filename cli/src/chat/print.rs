@@ -52,7 +52,7 @@ impl<W: Write> Printer<W> {
                         role.as_str().to_owned()
                     }
                 };
-                let text = self.safe(&message.content.text());
+                let text = self.safe(&message.content);
                 self.write(format!("{name}: {}\n", text.trim_end()).as_bytes())
             }
             Event::Finish(FinishReason::Length) => {
@@ -71,7 +71,18 @@ impl<W: Write> Printer<W> {
                 output::note(message!("reply-evidence", class, image));
                 Ok(())
             }
-            Event::Finish(_) | Event::Model(_) | Event::Usage(_) | Event::Error { .. } => Ok(()),
+            Event::Notice { message, .. } => {
+                self.end()?;
+                output::note(message);
+                Ok(())
+            }
+            Event::Conversation(_)
+            | Event::Found(_)
+            | Event::RecoveryCode(_)
+            | Event::Finish(_)
+            | Event::Model(_)
+            | Event::Usage(_)
+            | Event::Error { .. } => Ok(()),
         }
     }
 
@@ -100,7 +111,8 @@ impl<W: Write> Printer<W> {
 
 #[cfg(test)]
 mod tests {
-    use chat_vocabulary::{Message, Usage};
+    use ai_gateway_api::sealed::SessionMessage;
+    use chat_vocabulary::Usage;
 
     use super::*;
 
@@ -131,8 +143,11 @@ mod tests {
 
     #[test]
     fn history_names_who_spoke() {
-        let events =
-            [Event::Message(Message::user("hi\n")), Event::Message(Message::assistant("hello"))];
+        let message = |role, text: &str| {
+            let content = text.to_owned();
+            Event::Message(SessionMessage { role, content, number: None, time: None })
+        };
+        let events = [message(Role::User, "hi\n"), message(Role::Assistant, "hello")];
 
         assert_eq!(print(ChatFormat::Text, false, &events), "you: hi\nassistant: hello\n");
     }

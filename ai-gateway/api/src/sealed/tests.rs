@@ -1,6 +1,6 @@
 //! Tests of the sealed-chat formats.
 
-use chat_vocabulary::{Evidence, FinishReason, Message, Options, Usage};
+use chat_vocabulary::{Evidence, FinishReason, Message, Options, Role, Usage};
 use proptest::prelude::*;
 
 use super::*;
@@ -69,7 +69,6 @@ fn an_operation_says_text_or_messages_but_not_both() {
         (r#"{"version":1,"operation":"chat","messages":[{"role":"user","content":"hi"}]}"#, true),
         (r#"{"version":1,"operation":"chat"}"#, false),
         (r#"{"version":1,"operation":"chat","text":"hi","messages":[]}"#, false),
-        (r#"{"version":1,"operation":"history"}"#, false),
         (r#"{"version":1,"operation":"forget","session":"a"}"#, false),
         (r#"{"version":9,"operation":"chat","text":"hi"}"#, false),
     ] {
@@ -78,6 +77,31 @@ fn an_operation_says_text_or_messages_but_not_both() {
             good,
             "{json}"
         );
+    }
+}
+
+#[test]
+fn an_operation_without_a_field_that_it_needs_is_refused() {
+    for json in [
+        r#"{"version":1,"operation":"history","session":"a"}"#,
+        r#"{"version":1,"operation":"search","text":"hi"}"#,
+        r#"{"version":1,"operation":"rename","session":"a","to":"b"}"#,
+        r#"{"version":1,"operation":"branch","session":"a","before":2,"to":"b"}"#,
+        r#"{"version":1,"operation":"delete","session":"a"}"#,
+        r#"{"version":1,"operation":"export","format":"json"}"#,
+        r#"{"version":1,"operation":"recover","code":"1040"}"#,
+    ] {
+        let whole: serde_json::Map<_, _> = serde_json::from_str(json).unwrap();
+        let decode = |object: &serde_json::Map<String, serde_json::Value>| {
+            Operation::decode(&mut serde_json::to_vec(object).unwrap(), OwnMemory)
+        };
+        assert!(decode(&whole).is_ok(), "{json}");
+        for field in whole.keys().filter(|field| !["version", "operation"].contains(&&***field)) {
+            let mut less = whole.clone();
+            less.remove(field);
+            let decoded = decode(&less);
+            assert!(matches!(decoded, Err(PlaintextError::Field)), "{json} without {field}");
+        }
     }
 }
 
@@ -118,7 +142,18 @@ fn events_have_the_documented_shape() {
             verified_at: 1,
         }),
         Event::Delta("안녕".to_owned()),
-        Event::Message(Message::user("hi")),
+        Event::Message(SessionMessage { time: None, ..message("hi") }),
+        Event::Message(message("hi")),
+        Event::Conversation(Conversation {
+            name: "main".to_owned(),
+            messages: 4,
+            bytes: 90,
+            created_at: 1,
+            used_at: 2,
+        }),
+        Event::Found(found("hi")),
+        Event::RecoveryCode("1040-G208".to_owned()),
+        Event::Notice { kind: "not-kept".to_owned(), message: "the disk is full".to_owned() },
         Event::Usage(Usage { prompt_tokens: 3, completion_tokens: 1 }),
         Event::Finish(FinishReason::Length),
         Event::Error { kind: "model".to_owned(), message: "no model answers".to_owned() },
@@ -131,7 +166,12 @@ fn events_have_the_documented_shape() {
         concat!(
             r#"[{"model":"llamacpp/smollm2"},"#,
             r#"{"evidence":{"class":"SIMULATED","image":"lab","node":"n","verified_at":1}},"#,
-            r#"{"delta":"안녕"},{"message":{"role":"user","content":"hi"}},"#,
+            r#"{"delta":"안녕"},{"message":{"role":"user","content":"hi","number":3}},"#,
+            r#"{"message":{"role":"user","content":"hi","number":3,"time":5}},"#,
+            r#"{"conversation":{"name":"main","messages":4,"bytes":90,"created_at":1,"used_at":2}},"#,
+            r#"{"found":{"conversation":"main","number":3,"role":"user","excerpt":"hi","time":5}},"#,
+            r#"{"recovery_code":"1040-G208"},"#,
+            r#"{"notice":{"kind":"not-kept","message":"the disk is full"}},"#,
             r#"{"usage":{"prompt_tokens":3,"completion_tokens":1}},{"finish":"length"},"#,
             r#"{"error":{"kind":"model","message":"no model answers"}}]"#
         )
@@ -148,13 +188,33 @@ fn debug_shows_nothing_that_was_written() {
         options: Options::default(),
     });
 
+    let text = || "canary".to_owned();
     let shown = format!(
-        "{chat:?}{:?}{:?}",
-        Event::Delta("canary".to_owned()),
-        Event::Message(Message::user("canary"))
+        "{chat:?}{:?}{:?}{:?}{:?}",
+        Operation::Search(Search { text: text() }),
+        Operation::Recover(Recover { code: text() }),
+        message(&text()),
+        found(&text()),
     );
+    let events = [
+        Event::Delta(text()),
+        Event::Message(message(&text())),
+        Event::Found(found(&text())),
+        Event::RecoveryCode(text()),
+    ];
+    let shown = format!("{shown}{events:?}");
 
     assert!(!shown.contains("canary"), "{shown}");
+}
+
+fn message(text: &str) -> SessionMessage {
+    let (content, number, time) = (text.to_owned(), Some(3), Some(5));
+    SessionMessage { role: Role::User, content, number, time }
+}
+
+fn found(text: &str) -> Found {
+    let (conversation, excerpt) = ("main".to_owned(), text.to_owned());
+    Found { conversation, number: 3, role: Role::User, excerpt, time: 5 }
 }
 
 fn session() -> impl Strategy<Value = SessionName> {
@@ -174,12 +234,26 @@ fn operation() -> impl Strategy<Value = Operation> {
         any::<Option<u32>>(),
         any::<bool>(),
     );
+    let format = prop_oneof![Just(ExportFormat::Json), Just(ExportFormat::Markdown)];
     prop_oneof![
         chat.prop_map(|(session, input, model, max_tokens, ignore_eos)| {
             let options = Options { max_tokens, ignore_eos, ..Options::default() };
             Operation::Chat(Chat { session, input, model, options })
         }),
-        session().prop_map(|session| Operation::History(History { session })),
+        (session(), any::<Option<u64>>(), any::<Option<u64>>()).prop_map(
+            |(session, before, limit)| Operation::History(History { session, before, limit })
+        ),
+        Just(Operation::List),
+        any::<String>().prop_map(|text| Operation::Search(Search { text })),
+        (session(), session()).prop_map(|(session, to)| Operation::Rename(Rename { session, to })),
+        (session(), any::<u64>(), session()).prop_map(|(session, before, to)| {
+            Operation::Branch(Branch { session, before, to })
+        }),
+        session().prop_map(Operation::Delete),
+        (prop::option::of(session()), format)
+            .prop_map(|(session, format)| Operation::Export(Export { session, format })),
+        Just(Operation::RecoveryCode),
+        any::<String>().prop_map(|code| Operation::Recover(Recover { code })),
     ]
 }
 

@@ -6,7 +6,7 @@ use ai_gateway_api::{
     endpoints::{CHAT, KEYS},
     sealed::{
         Chat, Event, History, Input, KeyDocument, Operation, PlaintextError, Request,
-        encode_events, event,
+        SessionMessage, encode_events, event,
     },
 };
 use axum::{Extension, Json, body::Bytes, extract::State, response::Response};
@@ -57,7 +57,8 @@ async fn chat(
         Ok(Operation::Chat(chat)) => begin(&app, person, chat).await,
         Ok(Operation::History(history)) => Ok(recall(&app, &person, &history)),
         Err(PlaintextError::Session(_)) => Err(Error::Request("the session's name is too long")),
-        Err(PlaintextError::Decode(_) | PlaintextError::Operation | PlaintextError::Field) => {
+        Ok(_)
+        | Err(PlaintextError::Decode(_) | PlaintextError::Operation | PlaintextError::Field) => {
             Err(Error::Request("this gateway does not support the sealed operation"))
         }
     };
@@ -127,7 +128,11 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
 /// The messages of the caller's own session.
 fn recall(app: &App, person: &Person, history: &History) -> Answer {
     let messages = app.sessions.history(person, &history.session);
-    Answer::Events(messages.into_iter().map(Event::Message).collect())
+    let message = |message: Message| {
+        let content = arena::locked(|_| message.content.text().into_owned());
+        Event::Message(SessionMessage { role: message.role, content, number: None, time: None })
+    };
+    Answer::Events(messages.into_iter().map(message).collect())
 }
 
 fn failure(error: &Error) -> Event {
@@ -208,9 +213,16 @@ fn first_part(events: &mut Vec<Event>) -> Vec<Event> {
     let mut size = 0;
     let most = events.iter().take_while(|event| {
         size += match event {
-            Event::Message(message) => message.size(),
+            Event::Message(message) => message.content.len(),
             Event::Model(text) | Event::Delta(text) => text.len(),
-            Event::Evidence(_) | Event::Usage(_) | Event::Finish(_) | Event::Error { .. } => 0,
+            Event::Evidence(_)
+            | Event::Conversation(_)
+            | Event::Found(_)
+            | Event::RecoveryCode(_)
+            | Event::Notice { .. }
+            | Event::Usage(_)
+            | Event::Finish(_)
+            | Event::Error { .. } => 0,
         };
         size <= HISTORY_CHUNK
     });

@@ -157,14 +157,14 @@ impl TestGateway {
         let events = self.sealed(who, &history(session)).await;
         let text = |event| {
             let Event::Message(message) = event else { panic!("{event:?}") };
-            message.content.text().into_owned()
+            message.content
         };
         events.into_iter().map(text).collect()
     }
 }
 
 pub(super) fn history(session: &str) -> Operation {
-    Operation::History(History { session: session.parse().unwrap() })
+    Operation::History(History::all(session.parse().unwrap()))
 }
 
 pub(super) fn chat(session: Option<&str>, text: &str) -> Operation {

@@ -120,6 +120,10 @@ fn sealed(events: &[Event]) -> String {
         | Event::Evidence(_)
         | Event::Delta(_)
         | Event::Message(_)
+        | Event::Conversation(_)
+        | Event::Found(_)
+        | Event::RecoveryCode(_)
+        | Event::Notice { .. }
         | Event::Usage(_)
         | Event::Finish(_) => None,
     });

@@ -138,7 +138,7 @@ pub(crate) fn say(session: &str, text: &str) -> Operation {
 
 /// What a session holds.
 pub(crate) fn history(session: &str) -> Operation {
-    Operation::History(History { session: session.parse().unwrap() })
+    Operation::History(History::all(session.parse().unwrap()))
 }
 
 /// The events of a whole reply.
