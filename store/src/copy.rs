@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Prefix of the temporary folder for a copy.
-const PREFIX: &str = ".copy-";
+pub(crate) const PREFIX: &str = ".copy-";
 
 /// The database cannot be copied.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,14 @@ fn begin(folder: &Path) -> io::Result<File> {
         remove_left(folder)?;
     }
     lock.lock_shared()?;
+    Ok(lock)
+}
+
+/// The right to be the only one that copies in this folder. What killed processes left there is removed.
+pub(crate) fn alone(folder: &Path) -> io::Result<File> {
+    let lock = File::open(folder)?;
+    lock.lock()?;
+    remove_left(folder)?;
     Ok(lock)
 }
 

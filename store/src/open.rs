@@ -1,13 +1,11 @@
 //! Opens a database, and begins write transactions.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use futures_util::future::BoxFuture;
 use sqlx::{
-    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Row as _, SqlSafeStr as _,
-    Transaction,
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Row as _, Transaction,
     any::{AnyConnectOptions, AnyPoolOptions},
-    migrate::{self, MigrationType, Migrator},
 };
 use tokio::{
     sync::watch,
@@ -19,8 +17,10 @@ use crate::{
     error::DatabaseError,
     lock::DatabaseLock,
     metrics::DatabaseMetrics,
+    migrate,
     queue::{Priority, Queue},
-    schema::{Migration, Schema},
+    rehearse,
+    schema::Schema,
     write::{RevisionUpdate, WriteTransaction},
 };
 
@@ -35,36 +35,37 @@ const HOLD_TIME: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Opened {
     pool: AnyPool,
-    begin: &'static str,
+    /// The file of SQLite.
+    file: Option<PathBuf>,
     table: &'static str,
 }
 
 impl Opened {
-    /// Opens the database, creates the file if it is missing, and runs migrations.
+    /// Opens the database, creates the file if it is missing, and runs migrations: on SQLite on a copy, which takes the
+    /// file's place once it was checked, on PostgreSQL in one transaction. After an error the database is as it was.
+    ///
+    /// A daemon has the lock on the database before it opens it, see [`DatabaseLock`].
     ///
     /// # Errors
     ///
-    /// Fails if it cannot be opened, or is newer than this program.
+    /// Fails if it cannot be opened or migrated, is damaged, or is newer than this program.
     pub async fn open(database: &Database, schema: &Schema) -> Result<Self, DatabaseError> {
         database.check()?;
         sqlx::any::install_default_drivers();
-        let (pool, begin) = match database {
+        let (pool, file, blob) = match database {
             Database::Sqlite(path) => {
+                rehearse::migrate(path, schema.migrations).await?;
                 let pool = connect(
                     &file_url(path, "rwc")?,
                     AnyPoolOptions::new().after_connect(prepare_sqlite),
                 )
                 .await?;
-                migrate(schema.migrations, "BLOB", &pool).await?;
-                (pool, BEGIN_SQLITE)
+                (pool, Some(path.clone()), "BLOB")
             }
-            Database::Postgres(url) => {
-                let pool = connect(url, AnyPoolOptions::new()).await?;
-                migrate(schema.migrations, "BYTEA", &pool).await?;
-                (pool, "BEGIN")
-            }
+            Database::Postgres(url) => (connect(url, AnyPoolOptions::new()).await?, None, "BYTEA"),
         };
-        Ok(Self { pool, begin, table: schema.table })
+        migrate::run(schema.migrations, blob, &mut *pool.acquire().await?).await?;
+        Ok(Self { pool, file, table: schema.table })
     }
 
     /// Its connections, for the daemon to insert the row of [`Schema::table`] if it is missing.
@@ -75,11 +76,11 @@ impl Opened {
 
     /// Continues with the current epoch.
     pub async fn store(self) -> Result<Store, DatabaseError> {
-        let Self { pool, begin, table } = self;
+        let Self { pool, file, table } = self;
         let row = AssertSqlSafe(format!("SELECT epoch FROM {table} WHERE id = 1"));
         let epoch: i64 = sqlx::query(row).fetch_one(&pool).await?.try_get("epoch")?;
         let (queue, metrics) = (Queue::default(), DatabaseMetrics::default());
-        Ok(Store { pool, begin, table, queue, epoch: watch::channel(Some(epoch)).1, metrics })
+        Ok(Store { pool, file, table, queue, epoch: watch::channel(Some(epoch)).1, metrics })
     }
 }
 
@@ -87,7 +88,8 @@ impl Opened {
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
-    begin: &'static str,
+    /// The file of SQLite.
+    file: Option<PathBuf>,
     table: &'static str,
     /// Writes of this process queue here, so that they occupy no connection.
     queue: Queue,
@@ -136,7 +138,8 @@ impl Store {
         let Some(epoch) = held.ok().and_then(Result::ok).and_then(|epoch| *epoch) else {
             return Err(DatabaseError::NotHeld);
         };
-        let mut tx = self.pool.begin_with(self.begin).await?;
+        let begin = if self.file.is_some() { BEGIN_SQLITE } else { "BEGIN" };
+        let mut tx = self.pool.begin_with(begin).await?;
         let table = self.table;
         let row =
             format!("UPDATE {table} SET revision = revision + $1 WHERE id = 1 AND epoch = $2");
@@ -159,11 +162,12 @@ impl Store {
         &self.metrics
     }
 
-    /// Removes from SQLite's write-ahead log what was written before; a reader that is not done keeps it. PostgreSQL keeps
-    /// what was deleted until its vacuum.
+    /// Removes from SQLite's write-ahead log what was written before; a reader that is not done keeps it. The file of before
+    /// a migration goes, too: what was deleted is in it. PostgreSQL keeps what was deleted until its vacuum.
     pub async fn checkpoint(&self) -> Result<(), DatabaseError> {
-        if self.begin == BEGIN_SQLITE {
+        if let Some(file) = &self.file {
             sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await?;
+            rehearse::remove_former(file, Duration::ZERO);
         }
         Ok(())
     }
@@ -175,10 +179,10 @@ impl Store {
 }
 
 async fn connect(url: &str, options: AnyPoolOptions) -> Result<AnyPool, DatabaseError> {
-    let connect: AnyConnectOptions = url.parse().map_err(DatabaseError::Open)?;
+    let connect: AnyConnectOptions = url.parse().map_err(DatabaseError::opening)?;
     // A pool would retry until its timeout and hide the error.
-    let first = AnyConnection::connect_with(&connect).await.map_err(DatabaseError::Open)?;
-    first.close().await.map_err(DatabaseError::Open)?;
+    let first = AnyConnection::connect_with(&connect).await.map_err(DatabaseError::opening)?;
+    first.close().await.map_err(DatabaseError::opening)?;
     options
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(10))
@@ -189,7 +193,7 @@ async fn connect(url: &str, options: AnyPoolOptions) -> Result<AnyPool, Database
         })
         .connect_with(connect)
         .await
-        .map_err(DatabaseError::Open)
+        .map_err(DatabaseError::opening)
 }
 
 fn prepare_sqlite(
@@ -212,16 +216,4 @@ fn prepare_sqlite(
         }
         Ok(())
     })
-}
-
-/// Runs migrations, with the engine's word for BLOB.
-///
-/// sqlx's `migrate!` would build the database drivers a second time, for the compiler.
-async fn migrate(texts: &[Migration], blob: &str, pool: &AnyPool) -> Result<(), DatabaseError> {
-    let migration = |(version, &(name, text)): (i64, &Migration)| {
-        let text = AssertSqlSafe(text.replace("BLOB", blob)).into_sql_str();
-        migrate::Migration::new(version, name.into(), MigrationType::Simple, text, false)
-    };
-    let migrations = (1..).zip(texts).map(migration).collect();
-    Migrator::with_migrations(migrations).run(pool).await.map_err(DatabaseError::Migrate)
 }

@@ -96,8 +96,9 @@ pub(super) fn folder(of: durable::Access) -> durable::Access {
     durable::Access { mode, ..of }
 }
 
-/// SQLite's temporary files, and a daemon's lock.
+/// SQLite's temporary files, the file of before a migration, and a daemon's lock.
 fn is_passing(file: &str) -> bool {
     let of_database = file.strip_prefix("db.sqlite");
-    of_database.is_some_and(|rest| ["-wal", "-shm", "-journal", ".lock"].contains(&rest))
+    let passing = ["-wal", "-shm", "-journal", ".lock"];
+    of_database.is_some_and(|rest| passing.contains(&rest) || rest.starts_with(".before-"))
 }

@@ -309,6 +309,6 @@ async fn a_database_of_a_newer_version_is_refused_untouched() {
 
     assert!(matches!(
         Store::open(&database, "maru.home.arpa").await,
-        Err(StoreError::Database(DatabaseError::Migrate(_)))
+        Err(StoreError::Database(DatabaseError::Newer))
     ));
 }
