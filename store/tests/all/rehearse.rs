@@ -134,7 +134,10 @@ async fn a_migration_that_fails_or_loses_rows_changes_nothing() {
         let error = migrate(&database, last).await.unwrap_err();
 
         if lost {
-            assert!(matches!(&error, DatabaseError::Lost(table) if table == "numbers"), "{error:?}");
+            assert!(
+                matches!(&error, DatabaseError::Lost(table) if table == "numbers"),
+                "{error:?}"
+            );
         } else {
             assert!(matches!(error, DatabaseError::Migrate(_)), "{error:?}");
         }
