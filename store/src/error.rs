@@ -49,7 +49,9 @@ pub enum DatabaseError {
     )]
     Damaged,
     /// A query failed; it may succeed later.
-    #[error("database query failed")]
+    #[error(
+        "a query of the database failed; try again, and if it fails again, restore a backup with `maru restore`"
+    )]
     Query(#[source] sqlx::Error),
     /// The disk is full, so nothing was changed. It succeeds again once there is room.
     #[error("the disk of the database is full")]
@@ -83,6 +85,9 @@ impl DatabaseError {
 
     /// The same error if the disk or the file is at fault, not the query.
     pub(crate) fn of_file(error: &sqlx::Error) -> Option<Self> {
+        if let sqlx::Error::ColumnDecode { .. } = error {
+            return Some(Self::Damaged);
+        }
         let code = error.as_database_error().and_then(|error| error.code())?;
         match &*code {
             code if FULL.contains(&code) => Some(Self::Full),

@@ -18,10 +18,10 @@ pub enum Error {
     #[error("a value cannot be stored")]
     Seal(#[from] SealError),
     /// A stored value does not open.
-    #[error("a stored value cannot be read")]
+    #[error("a conversation is damaged: delete it, or restore a backup with `maru restore`")]
     Open(#[from] OpenError),
     /// A stored message is not of a known format.
-    #[error("a stored message has an unknown format")]
+    #[error("a stored message has an unknown format: update Maru, or delete the conversation")]
     Format(#[source] serde_json::Error),
     /// The person's key was sealed on another machine.
     #[error(
