@@ -21,6 +21,7 @@ pub(crate) mod agent;
 pub(crate) mod args;
 pub(crate) mod connection;
 mod conversation;
+mod markdown;
 mod pins;
 mod print;
 mod state;

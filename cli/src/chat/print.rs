@@ -7,7 +7,7 @@ use chat_vocabulary::{Evidence, FinishReason, Role};
 use common::foreign;
 use messages::message;
 
-use super::args::ChatFormat;
+use super::{args::ChatFormat, markdown::Markdown};
 use crate::output;
 
 /// Prints events; each is flushed at once.
@@ -15,16 +15,40 @@ use crate::output;
 pub(super) struct Printer<W = io::Stdout> {
     out: W,
     format: ChatFormat,
-    terminal: bool,
-    /// Whether the last line printed has no end yet.
+    surface: Surface,
+    /// Whether the last line has no end yet.
     open_line: bool,
+}
+
+/// Where the text is printed.
+#[derive(Debug)]
+pub(super) enum Surface {
+    /// A file or a pipe gets the text as it is.
+    Pipe,
+    /// A terminal gets no character that could steer it.
+    Terminal,
+    /// The same, with Markdown in styles.
+    Styled(Markdown),
+}
+
+impl Surface {
+    /// Standard output. Markdown is not shown where people ask for no colors (<https://no-color.org>) or the terminal has
+    /// none.
+    fn of_stdout() -> Self {
+        let variable = |name| std::env::var_os(name).unwrap_or_default();
+        match io::stdout().is_terminal() {
+            false => Self::Pipe,
+            true if !variable("NO_COLOR").is_empty() || variable("TERM") == "dumb" => {
+                Self::Terminal
+            }
+            true => Self::Styled(Markdown::default()),
+        }
+    }
 }
 
 impl Printer {
     pub(super) fn new(format: ChatFormat) -> Self {
-        let out = io::stdout();
-        let terminal = out.is_terminal();
-        Self { out, format, terminal, open_line: false }
+        Self { out: io::stdout(), format, surface: Surface::of_stdout(), open_line: false }
     }
 }
 
@@ -40,10 +64,14 @@ impl<W: Write> Printer<W> {
     fn text(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Delta(text) => {
-                let text = self.safe(text);
                 self.open_line =
                     text.as_bytes().last().map_or(self.open_line, |&byte| byte != b'\n');
-                self.write(text.as_bytes())
+                let shown = match &mut self.surface {
+                    Surface::Pipe => text.clone(),
+                    Surface::Terminal => foreign::lines(text),
+                    Surface::Styled(markdown) => markdown.push(&foreign::lines(text)),
+                };
+                self.write(shown.as_bytes())
             }
             Event::Message(message) => {
                 let name = match message.role {
@@ -52,8 +80,8 @@ impl<W: Write> Printer<W> {
                         role.as_str().to_owned()
                     }
                 };
-                let text = self.safe(&message.content);
-                self.write(format!("{name}: {}\n", text.trim_end()).as_bytes())
+                self.text(&Event::Delta(format!("{name}: {}", message.content.trim_end())))?;
+                self.end()
             }
             Event::Finish(FinishReason::Length) => {
                 self.end()?;
@@ -67,7 +95,6 @@ impl<W: Write> Printer<W> {
             }
             Event::Evidence(Evidence { class, image, .. }) => {
                 self.end()?;
-                let (class, image) = (self.safe(class), self.safe(image));
                 output::note(message!("reply-evidence", class, image));
                 Ok(())
             }
@@ -86,14 +113,13 @@ impl<W: Write> Printer<W> {
         }
     }
 
-    /// Ends the last line.
+    /// Ends the text and its last line.
     pub(super) fn end(&mut self) -> io::Result<()> {
+        if let Surface::Styled(markdown) = &mut self.surface {
+            let shown = markdown.end();
+            self.write(shown.as_bytes())?;
+        }
         if std::mem::take(&mut self.open_line) { self.write(b"\n") } else { Ok(()) }
-    }
-
-    /// On a terminal, text without what could steer it.
-    fn safe(&self, text: &str) -> String {
-        if self.terminal { foreign::lines(text) } else { text.to_owned() }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -104,8 +130,8 @@ impl<W: Write> Printer<W> {
 
 #[cfg(test)]
 impl<W: Write> Printer<W> {
-    pub(super) fn to(out: W, format: ChatFormat, terminal: bool) -> Self {
-        Self { out, format, terminal, open_line: false }
+    pub(super) fn to(out: W, format: ChatFormat, surface: Surface) -> Self {
+        Self { out, format, surface, open_line: false }
     }
 }
 
@@ -116,9 +142,9 @@ mod tests {
 
     use super::*;
 
-    fn print(format: ChatFormat, terminal: bool, events: &[Event]) -> String {
+    fn print(format: ChatFormat, surface: Surface, events: &[Event]) -> String {
         let mut bytes = Vec::new();
-        let mut printer = Printer::to(&mut bytes, format, terminal);
+        let mut printer = Printer::to(&mut bytes, format, surface);
         events.iter().for_each(|event| printer.event(event).unwrap());
         printer.end().unwrap();
         String::from_utf8(bytes).unwrap()
@@ -128,17 +154,30 @@ mod tests {
     fn text_is_printed_as_it_is_and_ends_its_line() {
         let events = ["Hel", "lo"].map(|text| Event::Delta(text.to_owned()));
 
-        assert_eq!(print(ChatFormat::Text, false, &events), "Hello\n");
-        assert_eq!(print(ChatFormat::Text, false, &[Event::Delta("Hi\n".to_owned())]), "Hi\n");
-        assert_eq!(print(ChatFormat::Text, false, &[Event::Usage(Usage::default())]), "");
+        assert_eq!(print(ChatFormat::Text, Surface::Pipe, &events), "Hello\n");
+        assert_eq!(
+            print(ChatFormat::Text, Surface::Pipe, &[Event::Delta("Hi\n".to_owned())]),
+            "Hi\n"
+        );
+        assert_eq!(print(ChatFormat::Text, Surface::Pipe, &[Event::Usage(Usage::default())]), "");
     }
 
     #[test]
     fn a_reply_cannot_steer_the_terminal() {
         let events = [Event::Delta("a\u{1b}[2Jb\tc".to_owned())];
 
-        assert_eq!(print(ChatFormat::Text, true, &events), "a\u{fffd}[2Jb\tc\n");
-        assert_eq!(print(ChatFormat::Text, false, &events), "a\u{1b}[2Jb\tc\n");
+        assert_eq!(print(ChatFormat::Text, Surface::Terminal, &events), "a\u{fffd}[2Jb\tc\n");
+        assert_eq!(print(ChatFormat::Text, Surface::Pipe, &events), "a\u{1b}[2Jb\tc\n");
+    }
+
+    #[test]
+    fn a_terminal_shows_markdown() {
+        let styled = || Surface::Styled(Markdown::default());
+        let events = ["a **b", "**\u{1b}[1m\n- c"].map(|text| Event::Delta(text.to_owned()));
+        let plain = "a \u{1b}[1mb\u{1b}[0m\u{fffd}[1m\n• c\n";
+        assert_eq!(print(ChatFormat::Text, styled(), &events), plain);
+        let events = [Event::Delta("a **b".to_owned()), Event::Finish(FinishReason::Length)];
+        assert_eq!(print(ChatFormat::Text, styled(), &events), "a **b\n");
     }
 
     #[test]
@@ -149,7 +188,7 @@ mod tests {
         };
         let events = [message(Role::User, "hi\n"), message(Role::Assistant, "hello")];
 
-        assert_eq!(print(ChatFormat::Text, false, &events), "you: hi\nassistant: hello\n");
+        assert_eq!(print(ChatFormat::Text, Surface::Pipe, &events), "you: hi\nassistant: hello\n");
     }
 
     #[test]
@@ -157,7 +196,7 @@ mod tests {
         let events = [Event::Delta("a\nb".to_owned()), Event::Finish(FinishReason::Stop)];
 
         assert_eq!(
-            print(ChatFormat::Json, true, &events),
+            print(ChatFormat::Json, Surface::Terminal, &events),
             "{\"delta\":\"a\\nb\"}\n{\"finish\":\"stop\"}\n"
         );
     }

@@ -31,7 +31,7 @@ use tokio::{
 
 use super::{
     agent::Target, args::ChatFormat, connection::Connection, conversation::Conversation,
-    pins::Membership, state::Directory, *,
+    pins::Membership, print::Surface, state::Directory, *,
 };
 use crate::fingerprint::Fingerprint;
 
@@ -272,7 +272,7 @@ fn hello() -> Operation {
 /// Asks once; gives what was printed, and the error if there was one.
 async fn ask(conversation: &mut Conversation) -> (String, Result<(), String>) {
     let mut printed = Vec::new();
-    let mut printer = Printer::to(&mut printed, ChatFormat::Text, false);
+    let mut printer = Printer::to(&mut printed, ChatFormat::Text, Surface::Pipe);
     let asked =
         conversation.ask(&hello(), &mut printer).await.map_err(|error| format!("{error:#}"));
     (String::from_utf8(printed).unwrap(), asked)
@@ -317,7 +317,9 @@ async fn deltas_are_printed_as_they_come() {
     gateway.lock().unwrap().go_on = Some(held);
     let (sender, printed) = mpsc::channel();
     let asking = tokio::spawn(async move {
-        conversation.ask(&hello(), &mut Printer::to(Signal(sender), ChatFormat::Text, false)).await
+        conversation
+            .ask(&hello(), &mut Printer::to(Signal(sender), ChatFormat::Text, Surface::Pipe))
+            .await
     });
 
     let first = tokio::task::spawn_blocking(move || {
