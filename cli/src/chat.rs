@@ -12,7 +12,7 @@ use std::{
 
 use ai_gateway_api::sealed::{Chat, History, Input, Operation};
 use chat_vocabulary::Options;
-use messages::message;
+use messages::{Language, message};
 use zeroize::Zeroizing;
 
 use crate::{error::Usage, output};
@@ -87,6 +87,7 @@ fn operation(args: &ChatArgs, text: String) -> Operation {
         session: Some(args.session.clone()),
         input: Input::Text(text),
         model: args.model.clone(),
+        language: Some(Language::current().tag().to_owned()),
         options: Options {
             max_tokens: args.max_tokens,
             temperature: args.temperature,

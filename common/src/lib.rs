@@ -3,6 +3,7 @@
 //! * [`foreign`]: text of others, as it may be shown.
 //! * [`media`]: types of answers that are no pages.
 //! * [`mesh`]: the address ranges of the mesh.
+//! * [`nearest`]: what somebody may have meant by an unknown name.
 //! * [`problem`]: the body of an HTTP error (RFC 9457).
 //! * [`surrogate`]: half characters in JSON text, and what takes their place.
 //! * [`wire`]: versions that are refused by name, and binary as base64url, in JSON.
@@ -11,6 +12,7 @@
 pub mod foreign;
 pub mod media;
 pub mod mesh;
+pub mod nearest;
 pub mod problem;
 pub mod surrogate;
 pub mod wire;

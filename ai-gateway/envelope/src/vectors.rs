@@ -116,6 +116,7 @@ fn make_case(suite: Suite) -> Value {
         session: Some("main".parse().unwrap()),
         input: Input::Text("안녕, Maru?".to_owned()),
         model: Some("llamacpp/smollm2".to_owned()),
+        language: None,
         options: Options { max_tokens: Some(64), ..Options::default() },
     })
     .encode();

@@ -18,6 +18,7 @@ use crate::{
     apps::Apps,
     arena,
     bodies::BodyMemory,
+    chat::SessionModels,
     config::{self, below},
     devices::Devices,
     gauges, identity,
@@ -44,6 +45,7 @@ pub(crate) struct App {
     pub(crate) devices: Devices,
     pub(crate) apps: Apps,
     pub(crate) sessions: Sessions,
+    pub(crate) session_models: SessionModels,
     /// Models and their backends.
     pub(crate) models: Models,
     pub(crate) workspace: Workspace,
@@ -129,6 +131,7 @@ impl App {
             devices: Devices::load(state.join("devices.json"))?,
             apps: Apps::load(state.join("apps.json"))?,
             sessions: Sessions::new(&config.limits),
+            session_models: SessionModels::default(),
             workspace,
             limiter: Limiter::new(&config.limits),
             bodies: BodyMemory::new(&config.limits),

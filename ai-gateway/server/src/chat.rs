@@ -4,12 +4,14 @@
 //! routes ──compose──▶ Run::start ──▶ queue ▶ chain ▶ deltas ──Run::next──▶ HTTP response
 //! ```
 
+mod command;
 mod compose;
 mod embed;
 mod run;
 mod size;
 mod step;
 
+pub(crate) use command::{SessionModels, carry_out};
 pub(crate) use compose::{compose, compose_room, compose_session};
 pub(crate) use embed::embed;
 pub(crate) use run::Run;

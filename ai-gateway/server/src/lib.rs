@@ -21,6 +21,8 @@ mod bodies;
 mod breaker;
 mod changes;
 mod chat;
+mod choices;
+mod commands;
 mod config;
 mod devices;
 mod error;

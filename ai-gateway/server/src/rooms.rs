@@ -5,7 +5,6 @@
 
 mod admission;
 mod command;
-mod models;
 mod prompt;
 mod record;
 
@@ -14,14 +13,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use ai_gateway_api::settings::gateway::Limits;
+use ai_gateway_api::{rooms::Id, settings::gateway::Limits};
 use chassis::state::StateError;
 
-use crate::openclaw::RoomPolicy;
+use crate::{choices::ModelChoices, openclaw::RoomPolicy};
 
 pub(crate) use admission::{Admission, ReplyPermit};
 pub(crate) use command::Command;
-pub(crate) use models::ModelChoices;
 pub(crate) use prompt::{conversation, instructions, joined};
 pub(crate) use record::EventRecord;
 
@@ -31,7 +29,7 @@ pub(crate) struct Rooms {
     policy: Mutex<Arc<RoomPolicy>>,
     pub(crate) events: EventRecord,
     pub(crate) admission: Admission,
-    pub(crate) models: ModelChoices,
+    pub(crate) models: ModelChoices<Id>,
 }
 
 impl Rooms {

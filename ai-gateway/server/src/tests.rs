@@ -5,6 +5,7 @@ mod backend;
 mod begin;
 mod bodies;
 mod client;
+mod commands;
 mod confidential;
 mod endless;
 mod faults;

@@ -265,6 +265,7 @@ fn hello() -> Operation {
         session: Some("main".parse().unwrap()),
         input: Input::Text(CANARY.to_owned()),
         model: None,
+        language: None,
         options: Options::default(),
     })
 }

@@ -43,6 +43,8 @@ pub struct Chat {
     pub model: Option<String>,
     /// Options of generation.
     pub options: Options,
+    /// The person's language (BCP 47), for what the gateway itself says; English by default.
+    pub language: Option<String>,
 }
 
 /// The input of a [`Chat`].

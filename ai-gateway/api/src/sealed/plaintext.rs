@@ -50,6 +50,8 @@ struct Raw {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     options: Option<Options>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
@@ -81,8 +83,8 @@ impl Raw {
             Input::Messages(messages) => (None, Some(messages.clone())),
         };
         let options = (chat.options != Options::default()).then(|| chat.options.clone());
-        let model = chat.model.clone();
-        Self { text, messages, model, options, ..Self::of("chat", chat.session.as_ref()) }
+        let (model, language) = (chat.model.clone(), chat.language.clone());
+        Self { text, messages, model, options, language, ..Self::of("chat", chat.session.as_ref()) }
     }
 
     fn into_chat(self) -> Result<Chat, PlaintextError> {
@@ -91,8 +93,13 @@ impl Raw {
             (None, Some(messages)) => Input::Messages(messages),
             (None, None) | (Some(_), Some(_)) => return Err(PlaintextError::Field),
         };
-        let options = self.options.unwrap_or_default();
-        Ok(Chat { session: session(self.session)?, input, model: self.model, options })
+        Ok(Chat {
+            session: session(self.session)?,
+            input,
+            model: self.model,
+            options: self.options.unwrap_or_default(),
+            language: self.language,
+        })
     }
 }
 

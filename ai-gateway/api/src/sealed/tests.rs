@@ -185,6 +185,7 @@ fn debug_shows_nothing_that_was_written() {
         session: None,
         input: Input::Text("canary".to_owned()),
         model: None,
+        language: None,
         options: Options::default(),
     });
 
@@ -233,12 +234,13 @@ fn operation() -> impl Strategy<Value = Operation> {
         any::<Option<String>>(),
         any::<Option<u32>>(),
         any::<bool>(),
+        any::<Option<String>>(),
     );
     let format = prop_oneof![Just(ExportFormat::Json), Just(ExportFormat::Markdown)];
     prop_oneof![
-        chat.prop_map(|(session, input, model, max_tokens, ignore_eos)| {
+        chat.prop_map(|(session, input, model, max_tokens, ignore_eos, language)| {
             let options = Options { max_tokens, ignore_eos, ..Options::default() };
-            Operation::Chat(Chat { session, input, model, options })
+            Operation::Chat(Chat { session, input, model, options, language })
         }),
         (session(), any::<Option<u64>>(), any::<Option<u64>>()).prop_map(
             |(session, before, limit)| Operation::History(History { session, before, limit })

@@ -49,6 +49,7 @@ pub(crate) async fn requests(
         session: None,
         input: Input::Text("In a few sentences: what is a home?".to_owned()),
         model: Some(args.model.clone()),
+        language: None,
         options: Options { max_tokens: Some(64), ..Options::default() },
     });
     let plaintext = operation.encode();

@@ -1,13 +1,13 @@
 //! Commands in rooms, which are answered without a model.
 
-use ai_gateway_api::rooms::RoomMessage;
-use messages::{Language, Message, message};
+use ai_gateway_api::rooms::{Id, RoomMessage};
+use messages::{Language, message};
 
-use super::models::ModelChoices;
-use crate::models::{HOUSEHOLD, Models};
-
-/// The argument of `/model` that chooses the household's AI again.
-const DEFAULT: &str = "default";
+use crate::{
+    choices::ModelChoices,
+    commands::{self, Verb},
+    models::Models,
+};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +21,16 @@ pub(crate) enum Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// The command that a text consists of, perhaps after the AI's name.
+    /// The command that a text consists of, perhaps after the AI's name. Those of conversations are texts here.
     #[must_use]
     pub(crate) fn parse(text: &'a str, assistant: &str) -> Option<Self> {
-        let mut words = without_name(text.trim(), assistant).split_whitespace();
-        match (words.next()?, words.next(), words.next()) {
-            ("/help", None, None) => Some(Self::Help),
-            ("/status", None, None) => Some(Self::Status),
-            ("/model" | "/models", name, None) => Some(Self::Model(name)),
-            _ => None,
+        let commands::Command { verb, argument } =
+            commands::parse(without_name(text.trim(), assistant))?.ok()?;
+        match verb {
+            Verb::Help => Some(Self::Help),
+            Verb::Status => Some(Self::Status),
+            Verb::Model => Some(Self::Model(argument)),
+            Verb::New | Verb::Stop | Verb::Export => None,
         }
     }
 
@@ -39,50 +40,30 @@ impl<'a> Command<'a> {
         self,
         message: &RoomMessage,
         models: &Models,
-        choices: &ModelChoices,
+        choices: &ModelChoices<Id>,
     ) -> String {
-        let room = &message.room.id;
+        let (room, language) = (&message.room.id, language(message));
         let answer = match self {
             Self::Help => message!("room-help"),
             Self::Status => {
-                let model = current(models, choices.of(room).as_deref());
-                let answers =
-                    models.describe().iter().any(|it| it.answers && it.name.to_string() == model);
-                let health = if answers { message!("room-well") } else { message!("room-unwell") };
-                let language = language(message);
-                return message!("room-status", model, health = health.text(language))
-                    .text(language)
-                    .into_owned();
+                let model = commands::current(models, choices.of(room).as_deref());
+                let health = commands::health(models, &model);
+                message!("room-status", model, health = health.text(language))
             }
             Self::Model(None) => {
-                let model = current(models, choices.of(room).as_deref());
-                let names: Vec<_> =
-                    models.list().iter().map(|(model, _)| format!("- {model}")).collect();
-                message!("room-models", model, models = names.join("\n"))
+                let model = commands::current(models, choices.of(room).as_deref());
+                message!("room-models", model, models = commands::list(models))
             }
-            Self::Model(Some(name)) => {
-                let name = if name == DEFAULT { HOUSEHOLD } else { name };
-                match models.choose(Some(name)) {
-                    Ok(chain) => {
-                        let model = chain.first.to_string();
-                        choices.set(room, (!chain.household).then(|| model.clone()));
-                        message!("room-model", model)
-                    }
-                    Err(_) => message!("room-model-unknown"),
+            Self::Model(Some(name)) => match commands::choose(models, name) {
+                Ok((model, chosen)) => {
+                    choices.set(room, chosen);
+                    message!("room-model", model)
                 }
-            }
+                Err(unknown) => unknown,
+            },
         };
-        text(&answer, message)
+        answer.text(language).into_owned()
     }
-}
-
-fn text(answer: &Message, message: &RoomMessage) -> String {
-    answer.text(language(message)).into_owned()
-}
-
-/// The model that answers in a room.
-fn current(models: &Models, chosen: Option<&str>) -> String {
-    models.choose(chosen).map(|chain| chain.first.to_string()).unwrap_or_default()
 }
 
 /// The text after the AI's name, if it begins with that.

@@ -15,19 +15,19 @@ use chat_vocabulary::{ChatRequest, Message};
 use futures_util::{StreamExt as _, stream};
 use hpke_envelope::{gateway::Opened, reply::ReplySealer};
 use mesh_identity::{Header, Person};
+use messages::Language;
 
 use super::{body::Body, sse, surface::Listener};
 use crate::{
     App, Error, arena,
-    chat::{AnsweringModel, Ending, Record, Run, Step, compose, compose_session},
+    chat::{AnsweringModel, Ending, Record, Run, Step, carry_out, compose, compose_session},
+    commands,
 };
 
 /// Locked memory of a request per byte of its body: the plaintext decoded and composed, and the reply.
 const PER_BODY_BYTE: usize = 3;
 /// Most text in one chunk of a history.
 const HISTORY_CHUNK: usize = 16 << 10;
-/// The answer after a session was cleared.
-const CLEARED: &str = "A new conversation.";
 
 /// Endpoints of this resource.
 pub(super) fn endpoints() -> [Served<Arc<App>>; 2] {
@@ -93,15 +93,20 @@ enum Answer {
 }
 
 async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Error> {
-    let Chat { session, input, model, options } = chat;
+    let Chat { session, input, model, options, language } = chat;
+    if let Input::Text(text) = &input
+        && let Some(command) = commands::parse(text)
+    {
+        let language = Language::accepted(language.as_deref().unwrap_or_default());
+        let said = carry_out(app, &person, session.as_ref(), command, language).await?;
+        return Ok(Answer::Events(vec![Event::Delta(said)]));
+    }
+    let chosen = || session.as_ref().and_then(|session| app.session_models.of(&person).of(session));
+    let model = model.or_else(chosen);
     let (messages, record) = match (input, session) {
         (Input::Messages(messages), _) => (messages, None),
         (Input::Text(text), None) => (arena::locked(|_| vec![Message::user(text)]), None),
         (Input::Text(text), Some(session)) => {
-            if matches!(text.trim(), "/new" | "/reset") {
-                app.sessions.clear(&person, &session);
-                return Ok(Answer::Events(vec![Event::Delta(CLEARED.to_owned())]));
-            }
             let mut messages = app.sessions.history(&person, &session);
             arena::locked(|_| {
                 messages.push(Message::user(text.as_str()));

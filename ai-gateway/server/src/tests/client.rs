@@ -172,6 +172,7 @@ pub(super) fn chat(session: Option<&str>, text: &str) -> Operation {
         session: session.map(|name| name.parse().unwrap()),
         input: Input::Text(text.to_owned()),
         model: None,
+        language: None,
         options: Options::default(),
     })
 }

@@ -133,6 +133,7 @@ async fn a_conversation_of_ones_own_is_beside_the_session() {
         session: Some("main".parse().unwrap()),
         input: Input::Messages(vec![Message::system("Speak Latin."), Message::user("salve")]),
         model: Some("spare/smollm2".to_owned()),
+        language: None,
         options: Default::default(),
     });
     let events = gateway.sealed(&ada(), &operation).await;
@@ -350,6 +351,7 @@ async fn an_error_in_the_sealed_operation_is_answered_sealed() {
         session: None,
         input: Input::Text("hi".to_owned()),
         model: Some("gpt/4".to_owned()),
+        language: None,
         options: Default::default(),
     });
     let events = gateway.sealed(&ada(), &unknown).await;

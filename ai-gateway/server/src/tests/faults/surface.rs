@@ -45,6 +45,7 @@ impl Surface {
                     session: None,
                     input: Input::Text("hi".to_owned()),
                     model: Some(model.to_owned()),
+                    language: None,
                     options: Options::default(),
                 });
                 sealed(&gateway.sealed(who, &operation).await)

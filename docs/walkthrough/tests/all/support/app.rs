@@ -82,7 +82,8 @@ impl App {
     pub(crate) fn seal_at(&self, time: u64) -> Request {
         let options = Options { max_tokens: Some(3), ..Options::default() };
         let input = Input::Text("Hello!".to_owned());
-        let question = Operation::Chat(Chat { session: None, input, model: None, options });
+        let question =
+            Operation::Chat(Chat { session: None, input, model: None, options, language: None });
         let key = self.keys.select(Suite::XWing, now_ms()).unwrap();
         seal(&self.key, key, Uuid::now_v7(), &question.encode(), time).unwrap().0
     }
@@ -132,6 +133,7 @@ pub(crate) fn say(session: &str, text: &str) -> Operation {
         session: Some(session.parse().unwrap()),
         input: Input::Text(text.to_owned()),
         model: None,
+        language: None,
         options: Options { max_tokens: Some(3), ..Options::default() },
     })
 }

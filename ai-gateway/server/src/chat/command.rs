@@ -1,0 +1,79 @@
+//! The answers to slash commands in conversations.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ai_gateway_api::sealed::SessionName;
+use mesh_identity::Person;
+use messages::{Language, message};
+
+use crate::{
+    App, Error,
+    choices::ModelChoices,
+    commands::{self, Command, Unknown, Verb},
+};
+
+/// The models that people have chosen for their sessions. Nobody's choices displace another person's.
+#[derive(Debug, Default)]
+pub(crate) struct SessionModels(Mutex<HashMap<Person, Arc<ModelChoices<SessionName>>>>);
+
+impl SessionModels {
+    /// The choices of a person.
+    #[must_use]
+    pub(crate) fn of(&self, person: &Person) -> Arc<ModelChoices<SessionName>> {
+        let mut people = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(people.entry(person.clone()).or_default())
+    }
+}
+
+/// Carries out a command in a session; returns what to say. Without a session nothing is kept, and so nothing is changed.
+///
+/// # Errors
+///
+/// The conversations cannot be changed now.
+pub(crate) async fn carry_out(
+    app: &App,
+    person: &Person,
+    session: Option<&SessionName>,
+    command: Result<Command<'_>, Unknown<'_>>,
+    language: Language,
+) -> Result<String, Error> {
+    let choices = app.session_models.of(person);
+    let chosen = session.and_then(|session| choices.of(session));
+    let Command { verb, argument } = match command {
+        Ok(command) => command,
+        Err(unknown) => return Ok(unknown.message().text(language).into_owned()),
+    };
+    let said = match (verb, argument) {
+        (Verb::New, _) => {
+            if let Some(session) = session {
+                app.sessions.clear(person, session);
+                choices.set(session, None);
+            }
+            message!("command-new")
+        }
+        (Verb::Status, _) => {
+            let model = commands::current(&app.models, chosen.as_deref());
+            let health = commands::health(&app.models, &model);
+            message!("command-status", model, health = health.text(language))
+        }
+        (Verb::Model, None) => {
+            let model = commands::current(&app.models, chosen.as_deref());
+            message!("command-models", model, models = commands::list(&app.models))
+        }
+        (Verb::Model, Some(name)) => match (commands::choose(&app.models, name), session) {
+            (Ok((model, chosen)), Some(session)) => {
+                choices.set(session, chosen);
+                message!("command-model", model)
+            }
+            (Ok(_), None) => message!("command-model-unkept"),
+            (Err(unknown), _) => unknown,
+        },
+        (Verb::Stop, _) => message!("command-stop"),
+        (Verb::Export, _) => message!("command-export"),
+        (Verb::Help, _) => message!("command-help"),
+    };
+    Ok(said.text(language).into_owned())
+}
