@@ -39,6 +39,8 @@ pub const RESTORING: &str = "var/lib/maru/restoring";
 pub const DIALS: &str = "run/maru/dial";
 /// State of the gateway, below the root.
 pub const GATEWAY_STATE: &str = "var/lib/maru/gateway";
+/// Folder of the key under which the gateway seals conversations, below the root. No backup holds it.
+pub const GATEWAY_KEY: &str = "var/lib/maru/gateway-key";
 /// Where the gateway's agents read and write files, below the root.
 pub const WORKSPACE: &str = "var/lib/maru/gateway/workspace";
 /// Directory of the models, below the root.
@@ -226,6 +228,7 @@ pub const GATEWAY_SERVICE: Service = Service {
         Mount::write(GATEWAY_STATE).made(GATEWAY, GATEWAY, 0o700).saved(15_000),
         Mount::read("var/lib/maru/gateway/config").made(0, GATEWAY, 0o750),
         Mount::inside(WORKSPACE).made(GATEWAY, GATEWAY, 0o700).saved(40_000),
+        Mount::write(GATEWAY_KEY).made(GATEWAY, GATEWAY, 0o700),
     ],
     disk_mib: 2048,
     ..CONTAINER

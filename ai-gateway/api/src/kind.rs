@@ -29,6 +29,12 @@ pub const HOST: &str = "host";
 pub const TAKEN: &str = "taken";
 /// 403: the Origin is another site.
 pub const ORIGIN: &str = "origin";
+/// 409: the person's conversations were sealed on another machine; their recovery code opens them.
+pub const OTHER_MACHINE: &str = "other-machine";
+/// 507: the person's conversations take all that they may.
+pub const FULL: &str = "full";
+/// A notice in a sealed reply: this turn is answered, but not kept.
+pub const NOT_KEPT: &str = "not-kept";
 /// 429: too many requests from this person or address.
 pub const RATE: &str = "rate";
 /// 502: the next hop (the gateway behind telmeet) cannot be reached.

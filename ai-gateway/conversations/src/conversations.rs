@@ -10,7 +10,7 @@ use store::{
 use crate::{
     error::Error,
     keys::{ConversationKey, PersonKey},
-    message::Message,
+    message::{Message, SealedMessages},
     recovery::RecoveryCode,
 };
 
@@ -153,25 +153,27 @@ impl Conversations {
         Ok(tx.commit().await?)
     }
 
-    /// The newest messages of a conversation, oldest first, as many as `max_bytes` of text hold; none if it is not there.
+    /// The newest messages of a conversation, as many as `max_bytes` hold as they are stored; none if it is not there.
     ///
     /// # Errors
     ///
-    /// A message does not open, or the database fails.
+    /// [`Error::OtherMachine`], or the database fails.
     pub async fn latest(
         &self,
         person: &Person,
         name: &str,
         max_bytes: usize,
-    ) -> Result<Vec<Message>, Error> {
+    ) -> Result<SealedMessages, Error> {
         let mut connection = self.store.pool().acquire().await?;
-        let Some(key) = self.person(&mut connection, person).await? else { return Ok(Vec::new()) };
-        let Some(conversation) = find(&mut connection, person, &key, name).await? else {
-            return Ok(Vec::new());
+        let Some(key) = self.person(&mut connection, person).await? else {
+            return Ok(SealedMessages::default());
         };
-        let (mut messages, mut bytes, mut before) = (Vec::new(), 0, conversation.next_number);
-        loop {
-            let rows = sqlx::query(
+        let Some(conversation) = find(&mut connection, person, &key, name).await? else {
+            return Ok(SealedMessages::default());
+        };
+        let (mut rows, mut bytes, mut before) = (Vec::new(), 0, conversation.next_number);
+        'all: loop {
+            let next = sqlx::query(
                 "SELECT number, content_sealed FROM messages \
                  WHERE conversation = $1 AND number < $2 ORDER BY number DESC LIMIT 64",
             )
@@ -179,21 +181,34 @@ impl Conversations {
             .bind(before)
             .fetch_all(&mut *connection)
             .await?;
-            let Some(last) = rows.last() else { break };
+            let Some(last) = next.last() else { break };
             before = last.try_get("number")?;
-            for row in rows {
+            for row in next {
                 let sealed: Vec<u8> = row.try_get("content_sealed")?;
-                let message = conversation.key.open(row.try_get("number")?, &sealed)?;
-                bytes += message.text.len();
+                bytes += sealed.len();
                 if bytes > max_bytes {
-                    messages.reverse();
-                    return Ok(messages);
+                    break 'all;
                 }
-                messages.push(message);
+                rows.push((row.try_get("number")?, sealed));
             }
         }
-        messages.reverse();
-        Ok(messages)
+        rows.reverse();
+        Ok(SealedMessages::new(conversation.key, rows))
+    }
+
+    /// How many conversations there are, and what their messages take, in bytes as they are stored.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn size(&self) -> Result<(i64, i64), Error> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM conversations) AS number, \
+             (SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM people) AS bytes",
+        )
+        .fetch_one(self.store.pool())
+        .await?;
+        Ok((row.try_get("number")?, row.try_get("bytes")?))
     }
 
     /// A person's conversations, the last used first.

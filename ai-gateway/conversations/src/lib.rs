@@ -21,5 +21,5 @@ mod recovery;
 
 pub use conversations::{Conversations, Limits, Summary};
 pub use error::Error;
-pub use message::Message;
+pub use message::{Message, SealedMessages};
 pub use recovery::{NotACode, RecoveryCode};

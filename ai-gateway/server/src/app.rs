@@ -95,8 +95,9 @@ pub enum StartError {
 impl App {
     /// Counters and gauges as text, in Prometheus' format.
     #[must_use]
-    pub(crate) fn counters(&self) -> String {
-        self.metrics.render(gauges::render(&self.models, &self.queues, &self.sessions))
+    pub(crate) async fn counters(&self) -> String {
+        let sessions = self.sessions.size().await;
+        self.metrics.render(gauges::render(&self.models, &self.queues, sessions))
     }
 
     /// Loads the state below `root` and makes new keys; each start begins a new epoch.
@@ -130,7 +131,7 @@ impl App {
         Ok(Self {
             devices: Devices::load(state.join("devices.json"))?,
             apps: Apps::load(state.join("apps.json"))?,
-            sessions: Sessions::new(&config.limits),
+            sessions: Sessions::new(config, root),
             session_models: SessionModels::default(),
             workspace,
             limiter: Limiter::new(&config.limits),
@@ -199,10 +200,10 @@ impl App {
         Ok(())
     }
 
-    /// Maintains keys, limits and backends for as long as it is polled.
+    /// Maintains keys, limits, backends and the database for as long as it is polled.
     pub(crate) async fn run_maintenance(self: &Arc<Self>) {
         // A backend that does not answer must not delay the rest.
-        tokio::join!(self.maintain_keys(), self.maintain_backends());
+        tokio::join!(self.maintain_keys(), self.maintain_backends(), self.sessions.keep_open());
     }
 
     async fn maintain_keys(self: &Arc<Self>) {

@@ -15,4 +15,4 @@ pub(crate) use command::{SessionModels, carry_out};
 pub(crate) use compose::{compose, compose_room, compose_session};
 pub(crate) use embed::embed;
 pub(crate) use run::Run;
-pub(crate) use step::{AnsweringModel, Ending, Record, Step};
+pub(crate) use step::{AnsweringModel, Ending, Step};

@@ -19,6 +19,7 @@ use crate::{
     devices::BindError,
     limits::{Exceeded, Limit},
     models::Failure,
+    sessions::NotKept,
 };
 
 /// Why a request failed.
@@ -98,6 +99,9 @@ pub(crate) enum Error {
     /// The gateway's own state could not be stored.
     #[error("the gateway cannot store its state")]
     Store(#[from] StateError),
+    /// A session cannot be read or changed.
+    #[error(transparent)]
+    Session(#[from] NotKept),
 }
 
 impl From<BodyError> for Error {
@@ -199,6 +203,7 @@ impl Error {
             Self::Busy => busy(),
             Self::Model(failure) => model_kind(failure),
             Self::Store(_) => not_stored(),
+            Self::Session(reason) => session_kind(*reason),
         }
     }
 
@@ -250,6 +255,18 @@ impl Error {
             tracing::debug!(reason = self.reason(), %status, "request refused");
         }
     }
+}
+
+fn session_kind(reason: NotKept) -> Kind {
+    let (status, kind) = match reason {
+        NotKept::Full => (StatusCode::INSUFFICIENT_STORAGE, kind::FULL),
+        NotKept::OtherMachine => (StatusCode::CONFLICT, kind::OTHER_MACHINE),
+        NotKept::Memory | NotKept::TooLong | NotKept::NoText => {
+            (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY)
+        }
+        NotKept::Disk | NotKept::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "store"),
+    };
+    (status, kind, reason.advice())
 }
 
 fn app_kind(error: &AppError) -> Kind {

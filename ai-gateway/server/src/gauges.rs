@@ -4,11 +4,11 @@ use crate::{
     arena,
     models::{Models, State},
     queue::{QueueState, Queues},
-    sessions::Sessions,
+    sessions::Size,
 };
 
 /// The state of `models`, `queues`, `sessions` and the arena.
-pub(crate) fn render(models: &Models, queues: &Queues, sessions: &Sessions) -> String {
+pub(crate) fn render(models: &Models, queues: &Queues, sessions: Size) -> String {
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, rows: &[(String, usize)]| {
         text.push_str(&format!(
@@ -37,9 +37,11 @@ pub(crate) fn render(models: &Models, queues: &Queues, sessions: &Sessions) -> S
     gauge("line_waiting", "Requests that wait for a slot of a provider", &rows(|it| it.waiting));
     gauge("line_running", "Requests that hold a slot of a provider", &rows(|it| it.running));
     gauge("line_slots", "Slots of a provider", &rows(|it| it.slots));
-    let (count, bytes) = sessions.size();
-    gauge("sessions", "Sessions in memory", &[(String::new(), count)]);
-    gauge("session_bytes", "Text of the sessions in memory", &[(String::new(), bytes)]);
+    let help = "Whether the database of conversations is open";
+    gauge("conversations_open", help, &[(String::new(), sessions.open.into())]);
+    gauge("conversations", "Conversations that are stored", &[(String::new(), sessions.sessions)]);
+    let help = "Bytes of all conversations as they are stored";
+    gauge("conversation_bytes", help, &[(String::new(), sessions.bytes)]);
     let arena = arena::usage();
     gauge("locked_bytes", "Locked memory in use", &[(String::new(), arena.used)]);
     gauge("locked_bytes_total", "Size of the locked memory", &[(String::new(), arena.size)]);

@@ -9,9 +9,9 @@
 //! root ───────────────▶ metrics/http.sock ──▶ counters, apps, usage by person and day
 //! ```
 //!
-//! People's text is in memory only ([`sessions`], [`arena`]) and never logged. On disk are the gateway's identity, the
-//! epoch of its keys, the bindings of device keys, the apps with the digests of their keys, and usage by person and
-//! day.
+//! People's text is never logged. In memory it is in [`arena`]; on disk are the conversations that people keep
+//! ([`sessions`]), sealed. Also on disk are the gateway's identity, the epoch of its keys, the bindings of device keys, the
+//! apps with the digests of their keys, and usage by person and day.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 mod app;
@@ -142,6 +142,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
         () = app.run_maintenance() => {}
     }
     app.usage.keep(std::time::SystemTime::now());
+    app.sessions.close().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -104,7 +104,9 @@ fn serve(config: &Settings, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> 
     let never = std::future::pending::<()>;
     let bind = |path: &Path| Socket::bind(&root.join(path), Access::Group).unwrap();
     let (socket, plugin_socket) = (bind(&config.socket), bind(&config.plugin_socket));
+    let keeping = Arc::clone(app);
     vec![
+        tokio::spawn(async move { keeping.sessions.keep_open().await }),
         tokio::spawn(agent_server(config).serve(socket, routes::agent_listener(app), never())),
         tokio::spawn(plugin_server(config).serve(
             plugin_socket,

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     num::{NonZeroU16, NonZeroU32},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use common::{mesh, wire::Fixed};
@@ -28,7 +28,7 @@ pub struct Settings {
     /// Origins of web pages that may use `/v1` and `/api`, exactly as browsers send them, such as
     /// `https://webui.example` or `http://localhost:3000`. Default: none.
     pub origins: Vec<Origin>,
-    /// State: identity, epoch, bound devices, apps. Default: `var/lib/maru/gateway`.
+    /// State: identity, epoch, bound devices, apps, usage, conversations. Default: `var/lib/maru/gateway`.
     pub state: PathBuf,
     /// Models and agents. Default: `var/lib/maru/gateway/config/openclaw.json`.
     pub openclaw: PathBuf,
@@ -58,6 +58,8 @@ pub struct Settings {
     pub breaker: Breaker,
     /// Storage of usage counts.
     pub usage: Usage,
+    /// Storage of conversations.
+    pub conversations: Conversations,
     /// Pins of deployments of the confidential chain, by their provider's name in `openclaw.json`. Default: none.
     pub confidential: BTreeMap<String, Deployment>,
 }
@@ -144,13 +146,8 @@ pub struct Limits {
     pub max_tokens: u32,
     /// Tokens of a reply if neither request nor model sets a limit. Default: 4,096.
     pub default_tokens: u32,
-    /// Sessions of one person. Default: 32.
-    pub sessions_per_person: usize,
-    /// Text of one session, in bytes; the oldest messages are removed first. Default: 65,536.
+    /// Messages of a session that are read for its next reply, in bytes; older ones stay stored. Default: 65,536.
     pub session_bytes: usize,
-    /// Text of all sessions, in bytes; the least recently used session of the person who has most is removed first.
-    /// Default: 2,097,152.
-    pub sessions_bytes: usize,
     /// Locked memory for keys and people's text, in bytes; less if the system allows less. Default: 7,340,032.
     pub locked_bytes: usize,
     /// Connections at a time on each socket. Default: 512.
@@ -202,6 +199,21 @@ pub struct Usage {
     pub days: u16,
 }
 
+/// Storage of conversations.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Conversations {
+    /// Key under which they are sealed. It is made at the first start; no backup holds it. Default:
+    /// `var/lib/maru/gateway-key/key`.
+    pub key_file: PathBuf,
+    /// File with the URL of a PostgreSQL database. Default: none, a SQLite file in `state`.
+    pub database_url_file: Option<PathBuf>,
+    /// Conversations of one person. Default: 10,000.
+    pub per_person: u32,
+    /// What all conversations of one person may take, in bytes as they are stored. Default: 1 GiB.
+    pub bytes_per_person: u64,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -223,6 +235,7 @@ impl Default for Settings {
             line: Queue::default(),
             breaker: Breaker::default(),
             usage: Usage::default(),
+            conversations: Conversations::default(),
             confidential: BTreeMap::new(),
         }
     }
@@ -246,9 +259,7 @@ impl Default for Limits {
             headers_seconds: 10,
             max_tokens: 32_768,
             default_tokens: 4096,
-            sessions_per_person: 32,
             session_bytes: 65_536,
-            sessions_bytes: 2 << 20,
             locked_bytes: 7 << 20,
             connections: 512,
             connections_per_node: 64,
@@ -286,7 +297,24 @@ impl Default for Usage {
     }
 }
 
+impl Default for Conversations {
+    fn default() -> Self {
+        Self {
+            key_file: Path::new(services::GATEWAY_KEY).join("key"),
+            database_url_file: None,
+            per_person: 10_000,
+            bytes_per_person: 1 << 30,
+        }
+    }
+}
+
 impl Settings {
+    /// The SQLite database of conversations, below the root.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.state.join("conversations.sqlite")
+    }
+
     /// The DNS name of telmeet and of this gateway.
     #[must_use]
     pub fn chat_host(&self) -> String {

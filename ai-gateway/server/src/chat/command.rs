@@ -49,7 +49,7 @@ pub(crate) async fn carry_out(
     let said = match (verb, argument) {
         (Verb::New, _) => {
             if let Some(session) = session {
-                app.sessions.clear(person, session);
+                app.sessions.clear(person, session).await?;
                 choices.set(session, None);
             }
             message!("command-new")

@@ -1,7 +1,7 @@
 //! A reply in progress, and its reader.
 //!
 //! ```text
-//!  start ──▶ Waiting ──slot──▶ Opening ──first delta──▶ Replying ──last delta──▶ recorded, ended
+//!  start ──▶ Waiting ──slot──▶ Opening ──first delta──▶ Replying ──last delta──▶ its turn, ended
 //!               │                 │                        │
 //!               └────────── failed, or dropped ────────────┴──▶ ended: leaves the queue, closes the connection
 //! ```
@@ -28,8 +28,12 @@ use futures_util::{
 use mesh_identity::Person;
 use tokio::{select, task::AbortHandle, time::sleep};
 
-use super::step::{Record, Step};
-use crate::{App, Error, models::Failure};
+use super::step::Step;
+use crate::{
+    App, Error,
+    models::Failure,
+    sessions::{NotKept, Record},
+};
 use source::{ReplySource, StepStream};
 
 /// How long the reader may delay the model in total. What is unread by then is more than a connection buffers.
@@ -86,13 +90,13 @@ impl std::fmt::Debug for State {
 }
 
 impl Run {
-    /// Starts a reply for `person`.
+    /// Starts a reply for `person`. `record`: the session that gets the turn, if there is one.
     pub(crate) fn start(
         app: &Arc<App>,
         surface: &'static str,
         person: &Person,
         request: ChatRequest,
-        record: Option<Record>,
+        record: Option<Result<Record, NotKept>>,
     ) -> Result<Self, Error> {
         let source = ReplySource::enter(app, surface, person, request, record)?;
         Ok(Self::begin(source, HELD_UP_MAX))
@@ -274,7 +278,7 @@ impl Drop for Run {
 /// Whether it is the last step.
 fn is_end(step: &Step) -> bool {
     match step {
-        Step::Failed(_) | Step::Refused(_) => true,
+        Step::Turn(_) | Step::Failed(_) | Step::Refused(_) => true,
         Step::Started | Step::Model(_) | Step::Delta(_) => false,
     }
 }

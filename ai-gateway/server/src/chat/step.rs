@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::sealed::SessionName;
 use chat_vocabulary::{Delta, Evidence, FinishReason, Usage};
-use mesh_identity::Person;
 
-use crate::{limits::Exceeded, models::Failure, openclaw::ModelRef};
+use crate::{
+    limits::Exceeded,
+    models::Failure,
+    openclaw::ModelRef,
+    sessions::{NotKept, Turn},
+};
 
 /// A step of a reply.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ pub(crate) enum Step {
     Model(AnsweringModel),
     /// The next piece.
     Delta(Delta),
+    /// The reply is whole and this turn is to be kept, or it cannot be kept. The last step of a reply in a session.
+    Turn(Result<Turn, NotKept>),
     /// The reply failed. The last step.
     Failed(Failure),
     /// A limit was exceeded. The last step.
@@ -35,14 +40,6 @@ impl From<ModelRef> for AnsweringModel {
     fn from(model: ModelRef) -> Self {
         Self { model, evidence: None }
     }
-}
-
-/// The session that a question and its reply are added to.
-#[derive(Clone, Debug)]
-pub(crate) struct Record {
-    pub(crate) person: Person,
-    pub(crate) session: SessionName,
-    pub(crate) question: String,
 }
 
 /// The notice of a reply that was preempted.

@@ -145,7 +145,8 @@ impl ReplyReader {
                     return Ok(Some(delta));
                 }
                 Some(Step::Model(answering)) => self.model = answering.model.to_string(),
-                Some(Step::Started | Step::Failed(_) | Step::Refused(_)) => {}
+                // It is of no session.
+                Some(Step::Started | Step::Turn(_) | Step::Failed(_) | Step::Refused(_)) => {}
                 None => return Ok(None),
             }
         }

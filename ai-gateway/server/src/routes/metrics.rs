@@ -40,7 +40,7 @@ pub(crate) async fn serve(socket: Socket, app: &Arc<App>, stop: impl Future<Outp
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    superuser::counters(app.counters())
+    superuser::counters(app.counters().await)
 }
 
 async fn usage(State(app): State<Arc<App>>) -> Json<usage::Report> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ai_gateway_api::{
+    kind,
     endpoints::{CHAT, KEYS},
     sealed::{
         Chat, Event, History, Input, KeyDocument, Operation, PlaintextError, Request,
@@ -20,8 +21,9 @@ use messages::Language;
 use super::{body::Body, sse, surface::Listener};
 use crate::{
     App, Error, arena,
-    chat::{AnsweringModel, Ending, Record, Run, Step, carry_out, compose, compose_session},
+    chat::{AnsweringModel, Ending, Run, Step, carry_out, compose, compose_session},
     commands,
+    sessions::{NotKept, Record, Turn},
 };
 
 /// Locked memory of a request per byte of its body: the plaintext decoded and composed, and the reply.
@@ -55,7 +57,7 @@ async fn chat(
     let person = caller.identity.person();
     let answer = match operation {
         Ok(Operation::Chat(chat)) => begin(&app, person, chat).await,
-        Ok(Operation::History(history)) => Ok(recall(&app, &person, &history)),
+        Ok(Operation::History(history)) => recall(&app, &person, &history).await,
         Err(PlaintextError::Session(_)) => Err(Error::Request("the session's name is too long")),
         Ok(_)
         | Err(PlaintextError::Decode(_) | PlaintextError::Operation | PlaintextError::Field) => {
@@ -63,7 +65,7 @@ async fn chat(
         }
     };
     let answer = answer.unwrap_or_else(|error| Answer::Events(vec![failure(&error)]));
-    Ok(respond(reply, answer))
+    Ok(respond(app, reply, answer))
 }
 
 /// Opens a request that was sealed with a device key of the caller. On telmeet's listener only this proves the identity
@@ -107,11 +109,15 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
         (Input::Messages(messages), _) => (messages, None),
         (Input::Text(text), None) => (arena::locked(|_| vec![Message::user(text)]), None),
         (Input::Text(text), Some(session)) => {
-            let mut messages = app.sessions.history(&person, &session);
-            arena::locked(|_| {
+            // A question is answered also if nothing can be read and kept.
+            let history = app.sessions.history(&person, &session).await;
+            let readable = history.as_ref().map(|_| ()).map_err(|reason| *reason);
+            let mut messages = history.unwrap_or_default();
+            let record = arena::locked(|_| {
                 messages.push(Message::user(text.as_str()));
-                (messages, Some(Record { person: person.clone(), session, question: text }))
-            })
+                readable.map(|()| Record { person: person.clone(), session, question: text })
+            });
+            (messages, Some(record))
         }
     };
     if messages.is_empty() {
@@ -131,30 +137,36 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
 }
 
 /// The messages of the caller's own session.
-fn recall(app: &App, person: &Person, history: &History) -> Answer {
-    let messages = app.sessions.history(person, &history.session);
+async fn recall(app: &App, person: &Person, history: &History) -> Result<Answer, Error> {
+    let messages = app.sessions.history(person, &history.session).await?;
     let message = |message: Message| {
         let content = arena::locked(|_| message.content.text().into_owned());
         Event::Message(SessionMessage { role: message.role, content, number: None, time: None })
     };
-    Answer::Events(messages.into_iter().map(message).collect())
+    Ok(Answer::Events(messages.into_iter().map(message).collect()))
 }
 
 fn failure(error: &Error) -> Event {
     Event::Error { kind: error.name().to_owned(), message: error.message() }
 }
 
+fn not_kept(reason: NotKept) -> Event {
+    let message = format!("This turn is not kept: {reason}. {}", reason.advice());
+    Event::Notice { kind: kind::NOT_KEPT.to_owned(), message }
+}
+
 /// Seals the answer, event by event.
-fn respond(sealer: ReplySealer, answer: Answer) -> Response {
+fn respond(app: Arc<App>, sealer: ReplySealer, answer: Answer) -> Response {
     let start = sse::event(event::START, &sealer.start());
-    let sealing = SealedStream { sealer, answer, ending: Ending::default() };
+    let sealing = SealedStream { app, sealer, answer, ending: Ending::default() };
     let rest = stream::unfold(Some(sealing), async |sealing| sealing?.next().await);
     sse::response(stream::iter([start]).chain(rest))
 }
 
 /// A reply that is being sealed and sent. Only [`Self::finish`] writes `final`; a client treats a reply without it as
-/// cut.
+/// cut. A turn of a session is on the disk before that, or a notice says that it is not.
 struct SealedStream {
+    app: Arc<App>,
     sealer: ReplySealer,
     answer: Answer,
     ending: Ending,
@@ -180,6 +192,10 @@ impl SealedStream {
                     Some(Step::Refused(exceeded)) => {
                         return self.finish(vec![failure(&Error::Exceeded(exceeded))]);
                     }
+                    Some(Step::Turn(turn)) => {
+                        let kept = self.keep(turn).await;
+                        return self.finish(kept.err().map(not_kept).into_iter().collect());
+                    }
                     Some(Step::Started) => continue,
                     Some(Step::Model(AnsweringModel { model, evidence })) => {
                         let evidence = evidence.map(|it| Event::Evidence((*it).clone()));
@@ -201,6 +217,10 @@ impl SealedStream {
             };
             return Some((sse::event(event::CHUNK, &chunk), Some(self)));
         }
+    }
+
+    async fn keep(&self, turn: Result<Turn, NotKept>) -> Result<(), NotKept> {
+        self.app.sessions.append(&turn?).await
     }
 
     /// The last event.

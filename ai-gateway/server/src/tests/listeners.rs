@@ -204,7 +204,7 @@ async fn a_caller_above_the_rate_gets_429_even_while_still_sending() {
     let body = json!({"messages": [{"role": "user", "content": "hi"}]});
     assert_eq!(gateway.post(&ada(), "/v1/chat/completions", &body).await.status, 200);
     let app = &gateway.app;
-    let refused = || app.counters();
+    let refused = async || app.counters().await;
     let count = |times: usize| format!("refused_total{{reason=\"rate\"}} {times}\n");
 
     let mut stream = tokio::net::UnixStream::connect(gateway.agent_socket()).await.unwrap();
@@ -213,7 +213,7 @@ async fn a_caller_above_the_rate_gets_429_even_while_still_sending() {
         content-type: application/json\r\ncontent-length: 2\r\n\r\n";
     for times in [1, 2] {
         stream.write_all(head.as_bytes()).await.unwrap();
-        testkit::eventually("it is counted", async || refused().contains(&count(times))).await;
+        testkit::eventually("it is counted", async || refused().await.contains(&count(times))).await;
         stream.write_all(b"{}").await.unwrap();
     }
     let mut said = String::new();

@@ -61,8 +61,8 @@ impl TestGateway {
         eventually(&format!("{count} wait"), async || equal(self.waiting(), count)).await;
     }
 
-    fn metrics(&self) -> String {
-        self.app.counters()
+    async fn metrics(&self) -> String {
+        self.app.counters().await
     }
 
     fn waiting(&self) -> usize {

@@ -383,7 +383,7 @@ async fn no_prompt_or_reply_is_on_disk_or_in_the_counters() {
     gateway.bind(&ada()).await;
     gateway.say(&ada(), "canary-session", "canary-prompt").await;
     let app = &gateway.app;
-    let metrics = app.counters();
+    let metrics = app.counters().await;
     for text in ["canary", "Hello", "person11"] {
         assert!(!metrics.contains(text), "{text} in {metrics}");
     }

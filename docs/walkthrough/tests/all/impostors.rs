@@ -147,7 +147,7 @@ fn counted(deployment: &Deployment) -> Vec<String> {
         UnixStream::connect(deployment.home.root.join("run/maru/metrics/http.sock")).unwrap();
     let answer = http::request(stream, "GET", "/metrics", "localhost", &[], None).unwrap();
     let text = answer.body().unwrap();
-    let what = ["chats", "tokens", "sessions", "session_bytes", "active_chats"];
+    let what = ["chats", "tokens", "conversations", "conversation_bytes", "active_chats"];
     let is_of = |line: &&str| {
         let name = line.strip_prefix("maru_gateway_").unwrap_or_default();
         what.iter().any(|what| name.starts_with(what))

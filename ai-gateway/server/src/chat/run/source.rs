@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use chat_vocabulary::{ChatRequest, Delta, FinishReason, Message};
+use chat_vocabulary::{ChatRequest, Delta, FinishReason};
 use futures_util::{StreamExt as _, future::BoxFuture};
 use llm_backend::DeltaStream;
 use mesh_identity::Person;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{
     size::size,
-    step::{AnsweringModel, Record, Step},
+    step::{AnsweringModel, Step},
 };
 use crate::{
     App, Error, arena,
@@ -20,11 +20,14 @@ use crate::{
     models::{Chain, Failure, Reply, report},
     openclaw::ModelRef,
     queue::Ticket,
+    sessions::{NotKept, Record},
     usage::UsageGuard,
 };
 
 /// Longest reply, in bytes: more than any model's context.
 const REPLY_MAX: usize = 16 << 20;
+/// Longest text of a reply that is kept, in bytes: replies in progress share the locked memory.
+const KEPT_MAX: usize = 512 << 10;
 
 /// A stream of steps that can be preempted.
 pub(super) trait StepStream: Send + 'static {
@@ -39,7 +42,7 @@ pub(super) trait StepStream: Send + 'static {
 pub(super) struct ReplySource {
     app: Arc<App>,
     chain: Chain,
-    record: Option<Record>,
+    record: Option<Result<Record, NotKept>>,
     state: State,
     /// Bytes of the request.
     bytes: usize,
@@ -65,6 +68,8 @@ enum State {
     Opening(OpeningReply),
     /// A model answers.
     Replying { model: ModelRef, deltas: DeltaStream, text: String },
+    /// This step is the last.
+    Last(Step),
     /// Nothing follows.
     Ended,
 }
@@ -79,7 +84,7 @@ impl ReplySource {
         surface: &'static str,
         person: &Person,
         mut request: ChatRequest,
-        record: Option<Record>,
+        record: Option<Result<Record, NotKept>>,
     ) -> Result<Self, Error> {
         let chain = app.models.choose(request.model.as_deref())?.of(person);
         let bytes = size(&request);
@@ -154,6 +159,7 @@ impl ReplySource {
     async fn next_from_model(&mut self) -> Option<Step> {
         match &mut self.state {
             State::Waiting(_) | State::Ended => None,
+            State::Last(_) => self.take_last(),
             State::Opening(reply) => match reply.await {
                 Ok(Reply { model, asked, evidence, deltas }) => {
                     self.watch.answered(&model.provider, asked);
@@ -172,7 +178,7 @@ impl ReplySource {
                 }
                 None => {
                     self.finish();
-                    None
+                    self.take_last()
                 }
             },
         }
@@ -182,11 +188,12 @@ impl ReplySource {
     fn end_early(&mut self) -> Option<Step> {
         match &self.state {
             State::Waiting(_) | State::Ended => None,
+            State::Last(_) => self.take_last(),
             State::Opening(_) => Some(self.refuse(self.ticket.preempted_error())),
             State::Replying { model, text, .. } => {
                 tracing::info!(%model, "reply ended early: others waited for its slot");
                 if text.is_empty() {
-                    self.record = None;
+                    self.do_not_keep(NotKept::NoText);
                 }
                 self.finish();
                 let reason = Some(FinishReason::Yielded);
@@ -221,17 +228,24 @@ impl ReplySource {
 
     /// Appends to the text that the session will store.
     fn append(&mut self, content: &str) {
-        let (Some(_), State::Replying { text, .. }) = (&self.record, &mut self.state) else {
+        let (Some(Ok(_)), State::Replying { text, .. }) = (&self.record, &mut self.state) else {
             return;
         };
-        // A session drops a turn that is longer than its limit, so more text would be stored in vain.
-        if text.len() > self.app.limits.session_bytes {
+        let reason = if text.len() + content.len() > KEPT_MAX {
+            NotKept::TooLong
+        } else if arena::append(text, content).is_err() {
+            NotKept::Memory
+        } else {
             return;
-        }
-        if arena::append(text, content).is_err() {
-            tracing::warn!("locked memory is full; this turn is not added to the session");
-            *text = String::new();
-            self.record = None;
+        };
+        *text = String::new();
+        self.do_not_keep(reason);
+    }
+
+    /// If the turn was to be kept, its reader gets the reason why it is not.
+    fn do_not_keep(&mut self, reason: NotKept) {
+        if let Some(Ok(_)) = self.record {
+            self.record = Some(Err(reason));
         }
     }
 
@@ -250,15 +264,21 @@ impl ReplySource {
         Step::Refused(exceeded)
     }
 
-    /// Adds the turn to the session. A cut reply is not added, because it would later look complete.
+    /// Ends a whole reply. The turn of a cut one is not kept, because it would later look complete.
     fn finish(&mut self) {
         self.watch.end(true);
         let State::Replying { text, .. } = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
         if let Some(record) = self.record.take() {
-            let turn = [Message::user(record.question), Message::assistant(text)];
-            self.app.sessions.append(&record.person, &record.session, turn);
+            self.state = State::Last(Step::Turn(record.map(|record| record.answered(text))));
+        }
+    }
+
+    fn take_last(&mut self) -> Option<Step> {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Last(step) => Some(step),
+            _ => None,
         }
     }
 }

@@ -64,6 +64,7 @@ pub(crate) const CONTAINERS: &[Container] = &[
             "run/maru/participant",
             "run/maru/plugin",
             "var/lib/maru/gateway",
+            "var/lib/maru/gateway-key",
         ],
         reads: &[
             "etc/maru/gateway.toml",
