@@ -103,7 +103,10 @@ impl Sessions {
                 }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "conversations are not kept: their database cannot be opened");
+                    tracing::error!(
+                        error,
+                        "conversations are not kept: their database cannot be opened"
+                    );
                 }
             }
             self.state.send_replace(State::Closed);

@@ -7,6 +7,7 @@ mod bodies;
 mod client;
 mod commands;
 mod confidential;
+mod conversations;
 mod endless;
 mod faults;
 mod listeners;

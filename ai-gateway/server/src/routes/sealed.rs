@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ai_gateway_api::{
-    kind,
     endpoints::{CHAT, KEYS},
+    kind,
     sealed::{
         Chat, Event, History, Input, KeyDocument, Operation, PlaintextError, Request,
         SessionMessage, encode_events, event,

@@ -6,7 +6,7 @@ use conversations::Message;
 use mesh_identity::Person;
 
 use super::{NotKept, Sessions};
-use crate::{arena, now_ms};
+use crate::now_ms;
 
 /// A question, and the session that it and its reply are added to.
 #[derive(Clone)]

@@ -213,7 +213,8 @@ async fn a_caller_above_the_rate_gets_429_even_while_still_sending() {
         content-type: application/json\r\ncontent-length: 2\r\n\r\n";
     for times in [1, 2] {
         stream.write_all(head.as_bytes()).await.unwrap();
-        testkit::eventually("it is counted", async || refused().await.contains(&count(times))).await;
+        testkit::eventually("it is counted", async || refused().await.contains(&count(times)))
+            .await;
         stream.write_all(b"{}").await.unwrap();
     }
     let mut said = String::new();

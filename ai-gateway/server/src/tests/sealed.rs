@@ -291,7 +291,7 @@ async fn replayed_stale_changed_and_unknown_requests_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn a_restart_begins_a_new_epoch_and_forgets_conversations() {
+async fn a_restart_begins_a_new_epoch() {
     let mut gateway = gateway();
     gateway.bind(&ada()).await;
     gateway.say(&ada(), "main", "before").await;
@@ -304,7 +304,6 @@ async fn a_restart_begins_a_new_epoch_and_forgets_conversations() {
     assert_eq!(gateway.app.identity(), identity);
     gateway.send(&ada(), &old).await.problem(400, "sealed").await;
     assert_eq!(gateway.say(&ada(), "main", "after").await, "Hello there", "the key is still bound");
-    assert_eq!(gateway.history(&ada(), "main").await, ["after", "Hello there"]);
 }
 
 #[tokio::test]
@@ -378,7 +377,7 @@ async fn bodies_that_are_no_requests_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn no_prompt_or_reply_is_on_disk_or_in_the_counters() {
+async fn no_prompt_or_reply_is_readable_on_disk_or_in_the_counters() {
     let gateway = gateway();
     gateway.bind(&ada()).await;
     gateway.say(&ada(), "canary-session", "canary-prompt").await;

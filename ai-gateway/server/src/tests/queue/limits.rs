@@ -43,7 +43,7 @@ async fn a_full_line_is_429_for_one_person_and_503_for_all_with_retry_after() {
     for ask in asked {
         assert_eq!(ask.await.unwrap().0, 200);
     }
-    let metrics = gateway.metrics();
+    let metrics = gateway.metrics().await;
     for (reason, count) in [("person", 2), ("total", 4)] {
         let line = format!("maru_gateway_line_refused_total{{reason=\"{reason}\"}} {count}\n");
         assert!(metrics.contains(&line), "{metrics}");

@@ -1,0 +1,132 @@
+//! Conversations that are kept, and those that cannot be.
+
+use ai_gateway_api::sealed::Event;
+
+use super::{
+    ada, bob,
+    client::{chat, text_of},
+    gateway, gateway_with,
+};
+
+/// The message of the notice that a turn is not kept.
+fn not_kept(events: &[Event]) -> Option<&str> {
+    events.iter().find_map(|event| match event {
+        Event::Notice { kind, message } if kind == "not-kept" => Some(&**message),
+        _ => None,
+    })
+}
+
+#[tokio::test]
+async fn a_restart_forgets_nothing() {
+    let mut gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.say(&ada(), "main", "first").await;
+
+    gateway.restart().await;
+
+    assert_eq!(gateway.history(&ada(), "main").await, ["first", "Hello there"]);
+    let events = gateway.sealed(&ada(), &chat(Some("main"), "second")).await;
+    assert_eq!(not_kept(&events), None);
+    let sent = gateway.one.requests().pop().unwrap()["messages"].to_string();
+    assert!(sent.contains("first") && sent.contains("second"), "{sent}");
+    let history = gateway.history(&ada(), "main").await;
+    assert_eq!(history, ["first", "Hello there", "second", "Hello there"]);
+}
+
+#[tokio::test]
+async fn a_chat_without_a_session_touches_no_disk() {
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    let state = gateway.root.path().join("var/lib/maru/gateway");
+    let files = || {
+        let read = |entry: std::io::Result<std::fs::DirEntry>| {
+            let path = entry.unwrap().path();
+            (path.is_file() && path.to_str().unwrap().contains("conversations"))
+                .then(|| (path.clone(), std::fs::read(&path).unwrap()))
+        };
+        std::fs::read_dir(&state).unwrap().filter_map(read).collect::<Vec<_>>()
+    };
+    gateway.say(&ada(), "main", "kept").await;
+    let before = files();
+    assert!(before.len() >= 2, "database and lock");
+
+    gateway.sealed(&ada(), &chat(None, "temporary")).await;
+
+    assert!(files() == before);
+    gateway.say(&ada(), "main", "kept").await;
+    assert!(files() != before, "the comparison sees what is written");
+}
+
+#[tokio::test]
+async fn a_gateway_whose_database_does_not_open_answers_and_says_that_nothing_is_kept() {
+    let gateway = gateway_with(|config| config.state = "elsewhere".into());
+    let database = gateway.root.path().join("elsewhere/conversations.sqlite");
+    let garbage = vec![b'x'; 10_000];
+    std::fs::write(&database, &garbage).unwrap();
+    gateway.bind(&ada()).await;
+
+    let events = gateway.sealed(&ada(), &chat(Some("main"), "hi")).await;
+
+    assert_eq!(text_of(&events), "Hello there");
+    let said = not_kept(&events).expect("a notice");
+    assert!(said.contains("cannot be used") && said.contains("maru doctor"), "{said}");
+    let events = gateway.sealed(&ada(), &super::client::history("main")).await;
+    assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "store"), "{events:?}");
+    let events = gateway.sealed(&ada(), &chat(None, "temporary")).await;
+    assert_eq!((text_of(&events), not_kept(&events)), ("Hello there".to_owned(), None));
+    let metrics = gateway.app.counters().await;
+    assert!(metrics.contains("maru_gateway_conversations_open 0\n"), "{metrics}");
+    assert!(std::fs::read(&database).unwrap() == garbage, "nothing was changed");
+}
+
+#[tokio::test]
+async fn with_another_key_former_conversations_stay_and_new_people_begin() {
+    let mut gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.bind(&bob()).await;
+    gateway.say(&ada(), "main", "sealed by the first key").await;
+    let key = gateway.root.path().join(&gateway.config.conversations.key_file);
+    let first = std::fs::read(&key).unwrap();
+    std::fs::write(&key, [7; 32]).unwrap();
+    gateway.restart().await;
+
+    let events = gateway.sealed(&ada(), &chat(Some("main"), "hi")).await;
+    assert_eq!(text_of(&events), "Hello there");
+    let said = not_kept(&events).expect("a notice");
+    assert!(said.contains("another machine") && said.contains("recovery code"), "{said}");
+    let events = gateway.sealed(&ada(), &chat(Some("main"), "/new")).await;
+    assert!(
+        matches!(&events[..], [Event::Error { kind, .. }] if kind == "other-machine"),
+        "{events:?}"
+    );
+    let events = gateway.sealed(&bob(), &chat(Some("main"), "hi")).await;
+    assert_eq!(not_kept(&events), None);
+
+    std::fs::write(&key, first).unwrap();
+    gateway.restart().await;
+    let history = gateway.history(&ada(), "main").await;
+    assert_eq!(history, ["sealed by the first key", "Hello there"]);
+}
+
+#[tokio::test]
+async fn who_fills_their_room_is_told_and_takes_nothing_of_others() {
+    let gateway = gateway_with(|config| {
+        config.conversations.bytes_per_person = 2000;
+        config.conversations.per_person = 2;
+    });
+    gateway.bind(&ada()).await;
+    gateway.bind(&bob()).await;
+    gateway.say(&ada(), "main", &"x".repeat(1500)).await;
+    gateway.say(&bob(), "main", "bob's").await;
+
+    let events = gateway.sealed(&ada(), &chat(Some("main"), &"y".repeat(1500))).await;
+
+    assert_eq!(text_of(&events), "Hello there");
+    assert!(not_kept(&events).is_some_and(|said| said.contains("Delete some")), "{events:?}");
+    assert_eq!(gateway.history(&ada(), "main").await, [&*"x".repeat(1500), "Hello there"]);
+    for session in ["2", "3"] {
+        let events = gateway.sealed(&bob(), &chat(Some(session), "bob's")).await;
+        assert_eq!(not_kept(&events).is_some(), session == "3", "one conversation too many");
+    }
+    assert_eq!(gateway.history(&bob(), "main").await, ["bob's", "Hello there"]);
+}
