@@ -57,7 +57,14 @@ impl From<Error> for NotKept {
                 tracing::warn!("the disk is full: conversations are not kept");
                 Self::Disk
             }
-            error => {
+            error @ (Error::Database(_)
+            | Error::Lock(_)
+            | Error::Seal(_)
+            | Error::Open(_)
+            | Error::Format(_)
+            | Error::WrongCode
+            | Error::Missing
+            | Error::Taken) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "a conversation could not be read or kept");
                 Self::Unavailable

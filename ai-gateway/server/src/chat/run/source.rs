@@ -276,9 +276,9 @@ impl ReplySource {
     }
 
     fn take_last(&mut self) -> Option<Step> {
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::Last(step) => Some(step),
-            _ => None,
-        }
+        let State::Last(step) = std::mem::replace(&mut self.state, State::Ended) else {
+            return None;
+        };
+        Some(step)
     }
 }
