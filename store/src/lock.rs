@@ -13,7 +13,6 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -90,8 +89,8 @@ enum Lock {
     File(#[expect(dead_code, reason = "it is locked while it is open")] File),
     Connection {
         server: Server,
-        /// `None` while the lock is lost. The mutex makes it `Sync`; only [`DatabaseLock::lost`] uses it.
-        connection: Mutex<Option<AnyConnection>>,
+        /// `None` while the lock is lost.
+        connection: Option<AnyConnection>,
     },
 }
 
@@ -119,8 +118,7 @@ impl DatabaseLock {
                 Database::Postgres(url) => {
                     let server = Server { url: url.clone(), name: name.clone(), schema };
                     let connection = server.connect().await;
-                    connection
-                        .map(|it| Lock::Connection { server, connection: Mutex::new(Some(it)) })
+                    connection.map(|it| Lock::Connection { server, connection: Some(it) })
                 }
             };
             match taken {
@@ -148,7 +146,6 @@ impl DatabaseLock {
         let Lock::Connection { server, connection } = &mut self.lock else {
             return std::future::pending().await;
         };
-        let connection = connection.get_mut().unwrap_or_else(PoisonError::into_inner);
         loop {
             sleep(LOOK).await;
             if let Some(connection) = connection

@@ -24,7 +24,11 @@ use std::os::unix::fs::MetadataExt as _;
 
 use ed25519_dalek::SigningKey;
 use mesh_identity::{Header, Identity, User};
-use tokio::task::JoinHandle;
+use tokio::{
+    runtime::Handle,
+    task::{JoinHandle, spawn_blocking},
+};
+use tokio_util::sync::CancellationToken;
 
 use self::backend::Backend;
 use super::*;
@@ -105,9 +109,8 @@ fn serve(config: &Settings, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> 
     let never = std::future::pending::<()>;
     let bind = |path: &Path| Socket::bind(&root.join(path), Access::Group).unwrap();
     let (socket, plugin_socket) = (bind(&config.socket), bind(&config.plugin_socket));
-    let keeping = Arc::clone(app);
     vec![
-        tokio::spawn(async move { keeping.sessions.keep_open().await }),
+        keep_conversations(app),
         tokio::spawn(agent_server(config).serve(socket, routes::agent_listener(app), never())),
         tokio::spawn(plugin_server(config).serve(
             plugin_socket,
@@ -116,6 +119,26 @@ fn serve(config: &Settings, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> 
         )),
         tokio::spawn(serve_participant(config, bind(&config.participant_socket), app)),
     ]
+}
+
+/// Keeps the database of conversations open until the task is aborted, on a thread of its own: sqlx's migrations are not
+/// `Send`.
+fn keep_conversations(app: &Arc<App>) -> JoinHandle<()> {
+    let (app, runtime) = (Arc::clone(app), Handle::current());
+    let ended = CancellationToken::new();
+    let guard = ended.clone().drop_guard();
+    let kept = spawn_blocking(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = app.sessions.keep_open() => {}
+            }
+        });
+    });
+    tokio::spawn(async move {
+        let _guard = guard;
+        drop(kept.await);
+    })
 }
 
 /// Serves the participant for ever.

@@ -10,9 +10,9 @@ use super::{
 
 /// The message of the notice that a turn is not kept.
 fn not_kept(events: &[Event]) -> Option<&str> {
-    events.iter().find_map(|event| match event {
-        Event::Notice { kind, message } if kind == "not-kept" => Some(&**message),
-        _ => None,
+    events.iter().find_map(|event| {
+        let Event::Notice { kind, message } = event else { return None };
+        (kind == "not-kept").then_some(&**message)
     })
 }
 
