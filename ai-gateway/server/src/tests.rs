@@ -24,10 +24,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use ed25519_dalek::SigningKey;
 use mesh_identity::{Header, Identity, User};
-use tokio::{
-    runtime::Handle,
-    task::{JoinHandle, spawn_blocking},
-};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::backend::Backend;
@@ -122,12 +119,12 @@ fn serve(config: &Settings, root: &Path, app: &Arc<App>) -> Vec<JoinHandle<()>> 
 }
 
 /// Keeps the database of conversations open until the task is aborted, on a thread of its own: sqlx's migrations are not
-/// `Send`.
+/// `Send`, and a test's clock may be paused.
 fn keep_conversations(app: &Arc<App>) -> JoinHandle<()> {
-    let (app, runtime) = (Arc::clone(app), Handle::current());
-    let ended = CancellationToken::new();
+    let (app, ended) = (Arc::clone(app), CancellationToken::new());
     let guard = ended.clone().drop_guard();
-    let kept = spawn_blocking(move || {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             tokio::select! {
                 () = ended.cancelled() => {}
@@ -137,7 +134,7 @@ fn keep_conversations(app: &Arc<App>) -> JoinHandle<()> {
     });
     tokio::spawn(async move {
         let _guard = guard;
-        drop(kept.await);
+        std::future::pending().await
     })
 }
 
