@@ -51,7 +51,7 @@ async fn texts(
     person: &Person,
     name: &str,
 ) -> Result<Vec<Message>, Error> {
-    conversations.latest(person, name, 1 << 20).await
+    conversations.latest(person, name, 1 << 20).await?.open()
 }
 
 async fn names(conversations: &Conversations, person: &Person) -> Result<Vec<String>, Error> {
