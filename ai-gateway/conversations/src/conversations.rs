@@ -1,5 +1,9 @@
 //! Reads and writes conversations.
 
+mod branch;
+pub(crate) mod list;
+pub(crate) mod read;
+
 use mesh_identity::Person;
 use sqlx::{AnyConnection, Row as _};
 use store::{
@@ -10,7 +14,7 @@ use store::{
 use crate::{
     error::Error,
     keys::{ConversationKey, PersonKey},
-    message::{Message, SealedMessages},
+    message::{Message, SealedMessage, SealedMessages},
     recovery::RecoveryCode,
 };
 
@@ -31,19 +35,6 @@ pub struct Limits {
     pub conversations: i64,
 }
 
-/// A conversation in a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Its name.
-    pub name: String,
-    /// What its messages take, in bytes as they are stored.
-    pub bytes: i64,
-    /// When it began, in Unix milliseconds.
-    pub created_at: i64,
-    /// When it was last added to, in Unix milliseconds.
-    pub used_at: i64,
-}
-
 /// All conversations.
 #[derive(Debug)]
 pub struct Conversations {
@@ -57,6 +48,13 @@ struct Conversation {
     id: i64,
     key: ConversationKey,
     next_number: i64,
+    bytes: i64,
+}
+
+/// What a conversation gets.
+struct Addition {
+    messages: i64,
+    bytes: i64,
 }
 
 impl Conversations {
@@ -114,43 +112,45 @@ impl Conversations {
             Some(found) => found,
             None => self.begin(connection, person, &key, name, now_ms).await?,
         };
-        let mut bytes = 0;
+        let mut addition = Addition { messages: 0, bytes: 0 };
         for (number, message) in (conversation.next_number..).zip(messages) {
-            let sealed = conversation.key.seal(number, message)?;
-            bytes += i64::try_from(sealed.len()).map_err(|_| SealError::Long)?;
-            sqlx::query(
-                "INSERT INTO messages (conversation, number, content_sealed, created_at) \
-                 VALUES ($1, $2, $3, $4)",
-            )
-            .bind(conversation.id)
-            .bind(number)
-            .bind(sealed)
-            .bind(now_ms)
-            .execute(&mut *connection)
-            .await?;
+            let content = conversation.key.seal(number, message)?;
+            let message = SealedMessage { number, content, created_at: now_ms };
+            addition.messages += 1;
+            addition.bytes += message.bytes();
+            insert(connection, conversation.id, message).await?;
         }
-        let count = i64::try_from(messages.len()).map_err(|_| SealError::Long)?;
+        self.count(connection, person, conversation.id, addition, now_ms).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Counts messages that a conversation gets, for itself and for its person, who may have so many bytes.
+    async fn count(
+        &self,
+        connection: &mut AnyConnection,
+        person: &Person,
+        id: i64,
+        addition: Addition,
+        now_ms: i64,
+    ) -> Result<(), Error> {
         sqlx::query(
             "UPDATE conversations SET next_number = next_number + $1, bytes = bytes + $2, \
              used_at = $3 WHERE id = $4",
         )
-        .bind(count)
-        .bind(bytes)
+        .bind(addition.messages)
+        .bind(addition.bytes)
         .bind(now_ms)
-        .bind(conversation.id)
+        .bind(id)
         .execute(&mut *connection)
         .await?;
         let person_bytes: i64 =
             sqlx::query("UPDATE people SET bytes = bytes + $1 WHERE person = $2 RETURNING bytes")
-                .bind(bytes)
+                .bind(addition.bytes)
                 .bind(person.to_string())
-                .fetch_one(&mut *connection)
+                .fetch_one(connection)
                 .await?
                 .try_get(0)?;
-        if person_bytes > self.limits.person_bytes {
-            return Err(Error::Full);
-        }
-        Ok(tx.commit().await?)
+        if person_bytes > self.limits.person_bytes { Err(Error::Full) } else { Ok(()) }
     }
 
     /// The newest messages of a conversation, as many as `max_bytes` hold as they are stored; none if it is not there.
@@ -174,7 +174,7 @@ impl Conversations {
         let (mut rows, mut bytes, mut before) = (Vec::new(), 0, conversation.next_number);
         'all: loop {
             let next = sqlx::query(
-                "SELECT number, content_sealed FROM messages \
+                "SELECT number, content_sealed, created_at FROM messages \
                  WHERE conversation = $1 AND number < $2 ORDER BY number DESC LIMIT 64",
             )
             .bind(conversation.id)
@@ -184,12 +184,12 @@ impl Conversations {
             let Some(last) = next.last() else { break };
             before = last.try_get("number")?;
             for row in next {
-                let sealed: Vec<u8> = row.try_get("content_sealed")?;
-                bytes += sealed.len();
+                let message = SealedMessage::read(&row)?;
+                bytes += message.content.len();
                 if bytes > max_bytes {
                     break 'all;
                 }
-                rows.push((row.try_get("number")?, sealed));
+                rows.push(message);
             }
         }
         rows.reverse();
@@ -209,33 +209,6 @@ impl Conversations {
         .fetch_one(self.store.pool())
         .await?;
         Ok((row.try_get("number")?, row.try_get("bytes")?))
-    }
-
-    /// A person's conversations, the last used first.
-    ///
-    /// # Errors
-    ///
-    /// A name does not open, or the database fails.
-    pub async fn list(&self, person: &Person) -> Result<Vec<Summary>, Error> {
-        let mut connection = self.store.pool().acquire().await?;
-        let Some(key) = self.person(&mut connection, person).await? else { return Ok(Vec::new()) };
-        let rows = sqlx::query(
-            "SELECT id, name_sealed, bytes, created_at, used_at FROM conversations \
-             WHERE person = $1 ORDER BY used_at DESC, id",
-        )
-        .bind(person.to_string())
-        .fetch_all(&mut *connection)
-        .await?;
-        let summary = |row: sqlx::any::AnyRow| {
-            let sealed: Vec<u8> = row.try_get("name_sealed")?;
-            Ok(Summary {
-                name: key.open_name(row.try_get("id")?, &sealed)?,
-                bytes: row.try_get("bytes")?,
-                created_at: row.try_get("created_at")?,
-                used_at: row.try_get("used_at")?,
-            })
-        };
-        rows.into_iter().map(summary).collect()
     }
 
     /// Gives a conversation another name.
@@ -438,8 +411,27 @@ impl Conversations {
         .bind(now_ms)
         .execute(connection)
         .await?;
-        Ok(Conversation { id, key: conversation, next_number: 0 })
+        Ok(Conversation { id, key: conversation, next_number: 0, bytes: 0 })
     }
+}
+
+/// Inserts a message.
+async fn insert(
+    connection: &mut AnyConnection,
+    conversation: i64,
+    message: SealedMessage,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO messages (conversation, number, content_sealed, created_at) \
+         VALUES ($1, $2, $3, $4)",
+    )
+    .bind(conversation)
+    .bind(message.number)
+    .bind(message.content)
+    .bind(message.created_at)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// A person's conversation of this name.
@@ -450,7 +442,7 @@ async fn find(
     name: &str,
 ) -> Result<Option<Conversation>, Error> {
     let row = sqlx::query(
-        "SELECT id, key_sealed, next_number FROM conversations \
+        "SELECT id, key_sealed, next_number, bytes FROM conversations \
          WHERE person = $1 AND name_digest = $2",
     )
     .bind(person.to_string())
@@ -463,6 +455,7 @@ async fn find(
         id,
         key: key.key(id, &sealed)?,
         next_number: row.try_get("next_number")?,
+        bytes: row.try_get("bytes")?,
     }))
 }
 

@@ -34,6 +34,12 @@ pub enum Error {
     /// The person's conversations take all that they may.
     #[error("there is no room for more conversations: delete some")]
     Full,
+    /// A branch would be too long.
+    #[error("the beginning of the conversation is too long to be copied")]
+    Long,
+    /// A branch would begin behind the conversation's last message.
+    #[error("the conversation has no message of this number")]
+    Number,
     /// There is no such conversation.
     #[error("there is no such conversation")]
     Missing,

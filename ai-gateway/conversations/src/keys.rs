@@ -19,6 +19,7 @@ pub(crate) struct PersonKey {
 }
 
 /// A conversation's key: it seals its messages.
+#[derive(Clone)]
 pub(crate) struct ConversationKey {
     /// The person and the conversation's number, of which each message's associated data begin.
     row: Vec<u8>,
@@ -140,5 +141,16 @@ impl ConversationKey {
 
     pub(crate) fn open(&self, number: i64, sealed: &[u8]) -> Result<Message, Error> {
         Message::decode(&self.seal.open(Self::cell(&self.row(number)), sealed)?)
+    }
+
+    /// Seals a message of this conversation as the message of the same number of another one.
+    pub(crate) fn seal_for(
+        &self,
+        other: &Self,
+        number: i64,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let opened = self.seal.open(Self::cell(&self.row(number)), sealed)?;
+        Ok(other.seal.seal(Self::cell(&other.row(number)), &opened)?)
     }
 }

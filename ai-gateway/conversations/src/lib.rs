@@ -18,8 +18,14 @@ mod error;
 mod keys;
 mod message;
 mod recovery;
+mod search;
 
-pub use conversations::{Conversations, Limits, Summary};
+pub use conversations::{
+    Conversations, Limits,
+    list::{Entries, Entry, Summary},
+    read::Reader,
+};
 pub use error::Error;
-pub use message::{Message, SealedMessages};
+pub use message::{Message, NumberedMessage, SealedMessages};
 pub use recovery::{NotACode, RecoveryCode};
+pub use search::Pattern;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chat_vocabulary::Role;
 use serde::{Deserialize, Serialize};
+use sqlx::{Row as _, any::AnyRow};
 use zeroize::Zeroizing;
 
 use crate::{error::Error, keys::ConversationKey};
@@ -27,8 +28,41 @@ impl fmt::Debug for Message {
 #[derive(Default)]
 pub struct SealedMessages {
     key: Option<ConversationKey>,
-    /// With their numbers.
-    rows: Vec<(i64, Vec<u8>)>,
+    rows: Vec<SealedMessage>,
+}
+
+/// A message as it is stored.
+pub(crate) struct SealedMessage {
+    pub(crate) number: i64,
+    pub(crate) content: Vec<u8>,
+    pub(crate) created_at: i64,
+}
+
+/// A message and its place in the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberedMessage {
+    /// Its number, from 0.
+    pub number: i64,
+    /// When it was stored, in Unix milliseconds.
+    pub created_at: i64,
+    /// Its author and text.
+    pub message: Message,
+}
+
+impl SealedMessage {
+    pub(crate) fn read(row: &AnyRow) -> Result<Self, Error> {
+        Ok(Self {
+            number: row.try_get("number")?,
+            content: row.try_get("content_sealed")?,
+            created_at: row.try_get("created_at")?,
+        })
+    }
+
+    /// What it takes.
+    pub(crate) fn bytes(&self) -> i64 {
+        // Memory holds less.
+        i64::try_from(self.content.len()).unwrap_or(i64::MAX)
+    }
 }
 
 impl fmt::Debug for SealedMessages {
@@ -38,7 +72,7 @@ impl fmt::Debug for SealedMessages {
 }
 
 impl SealedMessages {
-    pub(crate) fn new(key: ConversationKey, rows: Vec<(i64, Vec<u8>)>) -> Self {
+    pub(crate) fn new(key: ConversationKey, rows: Vec<SealedMessage>) -> Self {
         Self { key: Some(key), rows }
     }
 
@@ -49,7 +83,34 @@ impl SealedMessages {
     /// [`Error::Open`] or [`Error::Format`].
     pub fn open(&self) -> Result<Vec<Message>, Error> {
         let Some(key) = &self.key else { return Ok(Vec::new()) };
-        self.rows.iter().map(|(number, sealed)| key.open(*number, sealed)).collect()
+        self.rows.iter().map(|row| key.open(row.number, &row.content)).collect()
+    }
+
+    /// The same, with their numbers and times.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_numbered(&self) -> Result<Vec<NumberedMessage>, Error> {
+        let Some(key) = &self.key else { return Ok(Vec::new()) };
+        let numbered = |row: &SealedMessage| {
+            let message = key.open(row.number, &row.content)?;
+            Ok(NumberedMessage { number: row.number, created_at: row.created_at, message })
+        };
+        self.rows.iter().map(numbered).collect()
+    }
+
+    /// The same messages, sealed for another conversation.
+    pub(crate) fn seal_for(
+        &self,
+        other: &ConversationKey,
+    ) -> impl Iterator<Item = Result<SealedMessage, Error>> {
+        self.rows.iter().filter_map(|row| {
+            let SealedMessage { number, content, created_at } = row;
+            let content = self.key.as_ref()?.seal_for(other, *number, content);
+            let (number, created_at) = (*number, *created_at);
+            Some(content.map(|content| SealedMessage { number, content, created_at }))
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::message::NumberedMessage;
 
 const LIMITS: Limits = Limits { person_bytes: 10_000, conversations: 4 };
 const ADA: Person = Person::User(1);
@@ -37,6 +38,22 @@ async fn latest(
     max_bytes: usize,
 ) -> Result<Vec<Message>, Error> {
     conversations.latest(person, name, max_bytes).await?.open()
+}
+
+/// What a reader gives, and in how many parts.
+async fn read(
+    conversations: &Conversations,
+    name: &str,
+    before: i64,
+    limit: i64,
+) -> (Vec<NumberedMessage>, usize) {
+    let mut reader = conversations.read(&ADA, name, before, limit).await.unwrap();
+    let (mut messages, mut parts) = (Vec::new(), 0);
+    while let Some(part) = conversations.part(&mut reader).await.unwrap() {
+        messages.extend(part.open_numbered().unwrap());
+        parts += 1;
+    }
+    (messages, parts)
 }
 
 async fn run(conversations: &Conversations, statement: &'static str) {
@@ -190,8 +207,9 @@ async fn names_change_and_the_last_used_is_listed_first() {
     conversations.rename(&ADA, "a", "c").await.unwrap();
 
     let list = conversations.list(&ADA).await.unwrap();
-    let listed: Vec<_> = list.iter().map(|it| (&*it.name, it.created_at, it.used_at)).collect();
-    assert_eq!(listed, [("c", 1, 3), ("b", 2, 2)]);
+    let listed: Vec<_> =
+        list.iter().map(|it| (&*it.name, it.messages, it.created_at, it.used_at)).collect();
+    assert_eq!(listed, [("c", 4, 1, 3), ("b", 2, 2, 2)]);
     assert_eq!(latest(&conversations, &ADA, "c", 1000).await.unwrap().len(), 4);
     assert_eq!(latest(&conversations, &ADA, "a", 1000).await.unwrap(), []);
 }
@@ -227,6 +245,113 @@ async fn those_that_were_not_used_for_long_go_and_make_room() {
     let list = conversations.list(&ADA).await.unwrap();
     assert_eq!(list.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["new"]);
     conversations.append(&ADA, "next", &long, 30).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_conversation_is_read_in_parts_and_from_any_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::Sqlite(folder.path().join("conversations.sqlite"));
+    let limits = Limits { person_bytes: i64::MAX, conversations: 4 };
+    let conversations =
+        Conversations::open(&database, None, Key::new(&[1; 32]), limits).await.unwrap();
+    let mut expected = Vec::new();
+    for (text, time) in ["a", &"b".repeat(40_000), &"c".repeat(100_000), "d"].iter().zip(5..) {
+        conversations.append(&ADA, "long", &turn(text), time).await.unwrap();
+        expected.extend(turn(text).map(|message| (time, message)));
+    }
+    let expected: Vec<_> = (0..)
+        .zip(expected)
+        .map(|(number, (created_at, message))| NumberedMessage { number, created_at, message })
+        .collect();
+
+    // "a" and a long one, the other long one, each of the longest, "d".
+    assert_eq!(read(&conversations, "long", i64::MAX, i64::MAX).await, (expected.clone(), 5));
+    for before in -1..10 {
+        for limit in -1..10 {
+            let end = usize::try_from(before.clamp(0, 8)).unwrap();
+            let start = end.saturating_sub(limit.try_into().unwrap_or_default());
+            let (messages, _) = read(&conversations, "long", before, limit).await;
+            assert_eq!(messages, expected[start..end], "{limit} before {before}");
+        }
+    }
+    let missing = conversations.read(&BOB, "long", 9, 9).await;
+    assert!(matches!(missing, Err(Error::Missing)));
+    let missing = conversations.read(&ADA, "short", 9, 9).await;
+    assert!(matches!(missing, Err(Error::Missing)));
+
+    let mut reader = conversations.read(&ADA, "long", 9, 9).await.unwrap();
+    conversations.part(&mut reader).await.unwrap().unwrap();
+    conversations.delete(&ADA, "long").await.unwrap();
+    assert!(conversations.part(&mut reader).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn all_conversations_are_read_one_after_the_other() {
+    let (_folder, conversations) = opened().await;
+    for (name, now) in [("a", 1), ("b", 2)] {
+        conversations.append(&ADA, name, &turn(name), now).await.unwrap();
+    }
+    conversations.append(&BOB, "c", &turn("c"), 3).await.unwrap();
+    let mut found = Vec::new();
+    for entry in conversations.entries(&ADA).await.unwrap() {
+        let mut reader = entry.reader().unwrap();
+        let part = conversations.part(&mut reader).await.unwrap().unwrap();
+        found.push((entry.summary().unwrap().name, part.open().unwrap()));
+        assert!(conversations.part(&mut reader).await.unwrap().is_none());
+    }
+    assert_eq!(found, ["b", "a"].map(|name| (name.to_owned(), turn(name).to_vec())));
+}
+
+#[tokio::test]
+async fn a_branch_begins_as_the_other_one_and_stands_alone() {
+    let (folder, conversations) = opened().await;
+    for (text, now) in [("one", 5), ("two", 6)] {
+        conversations.append(&ADA, "main", &turn(text), now).await.unwrap();
+    }
+    conversations.branch(&ADA, "main", 3, "branch", 7).await.unwrap();
+    conversations.append(&ADA, "branch", &turn("other"), 8).await.unwrap();
+
+    let (main, _) = read(&conversations, "main", 9, 9).await;
+    let (branch, _) = read(&conversations, "branch", 9, 9).await;
+    assert_eq!(branch[..3], main[..3]);
+    let rest: Vec<_> = branch[3..].iter().map(|it| (it.number, it.message.clone())).collect();
+    assert_eq!(rest, (3..).zip(turn("other")).collect::<Vec<_>>());
+    let listed = conversations.list(&ADA).await.unwrap();
+    let counts: Vec<_> = listed.iter().map(|it| (&*it.name, it.messages, it.created_at)).collect();
+    assert_eq!(counts, [("branch", 5, 7), ("main", 4, 5)]);
+
+    conversations.delete(&ADA, "main").await.unwrap();
+    conversations.close().await;
+    let conversations = open(folder.path(), 1).await;
+    assert_eq!(read(&conversations, "branch", 9, 9).await.0, branch);
+    conversations.delete(&ADA, "branch").await.unwrap();
+    let row = sqlx::query("SELECT bytes FROM people").fetch_one(conversations.store.pool()).await;
+    assert_eq!(row.unwrap().try_get::<i64, _>(0).unwrap(), 0, "what it took is counted");
+}
+
+#[tokio::test]
+async fn a_branch_that_cannot_be_leaves_nothing() {
+    let (_folder, conversations) = opened().await;
+    conversations.append(&ADA, "main", &turn(&"x".repeat(2000)), 5).await.unwrap();
+    conversations.append(&ADA, "other", &turn("other"), 5).await.unwrap();
+    let branch = async |person, name, before, to| {
+        conversations.branch(person, name, before, to, 6).await.map_err(|error| error.to_string())
+    };
+    let why = |error: Error| Err(error.to_string());
+    assert_eq!(branch(&ADA, "main", 3, "new").await, why(Error::Number));
+    assert_eq!(branch(&ADA, "main", -1, "new").await, why(Error::Number));
+    assert_eq!(branch(&ADA, "main", 1, "other").await, why(Error::Taken));
+    assert_eq!(branch(&ADA, "main", 1, "main").await, why(Error::Taken));
+    assert_eq!(branch(&ADA, "none", 1, "new").await, why(Error::Missing));
+    assert_eq!(branch(&BOB, "main", 1, "mine").await, why(Error::Missing));
+    assert_eq!(branch(&ADA, "main", 2, "second").await, Ok(()));
+    assert_eq!(branch(&ADA, "main", 2, "third").await, why(Error::Full));
+    assert_eq!(branch(&ADA, "main", 0, "empty").await, Ok(()));
+    assert_eq!(branch(&ADA, "main", 0, "fifth").await, why(Error::Full));
+    let names: Vec<_> = conversations.list(&ADA).await.unwrap();
+    let mut names: Vec<_> = names.iter().map(|it| (&*it.name, it.messages)).collect();
+    names.sort_unstable();
+    assert_eq!(names, [("empty", 0), ("main", 2), ("other", 2), ("second", 2)]);
 }
 
 proptest! {
