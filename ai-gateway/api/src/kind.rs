@@ -25,6 +25,8 @@ pub const TOO_LARGE: &str = "too-large";
 pub const CONTENT_TYPE: &str = "content-type";
 /// 421: the Host is not a name of this service.
 pub const HOST: &str = "host";
+/// 409: another session of the person has this name.
+pub const NAME_TAKEN: &str = "name-taken";
 /// 409: another app has this name.
 pub const TAKEN: &str = "taken";
 /// 403: the Origin is another site.

@@ -76,6 +76,12 @@ impl SealedMessages {
         Self { key: Some(key), rows }
     }
 
+    /// What they take, in bytes as they are stored.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| row.content.len()).sum()
+    }
+
     /// Opens them. It awaits nothing, so that the caller chooses the memory that the texts are in.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use crate::{
     devices::BindError,
     limits::{Exceeded, Limit},
     models::Failure,
-    sessions::NotKept,
+    sessions::{NotKept, OperationError},
 };
 
 /// Why a request failed.
@@ -102,6 +102,9 @@ pub(crate) enum Error {
     /// A session cannot be read or changed.
     #[error(transparent)]
     Session(#[from] NotKept),
+    /// An operation on a session failed.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
 }
 
 impl From<BodyError> for Error {
@@ -204,6 +207,7 @@ impl Error {
             Self::Model(failure) => model_kind(failure),
             Self::Store(_) => not_stored(),
             Self::Session(reason) => session_kind(*reason),
+            Self::Operation(error) => operation_kind(error),
         }
     }
 
@@ -267,6 +271,28 @@ fn session_kind(reason: NotKept) -> Kind {
         NotKept::Disk | NotKept::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "store"),
     };
     (status, kind, reason.advice())
+}
+
+fn operation_kind(error: &OperationError) -> Kind {
+    match error {
+        OperationError::Missing => {
+            (StatusCode::NOT_FOUND, kind::NOT_FOUND, "`maru chat --list` lists your sessions.")
+        }
+        OperationError::Taken => {
+            (StatusCode::CONFLICT, kind::NAME_TAKEN, "Choose another name, or delete that one.")
+        }
+        OperationError::Name => bad_request(kind::BODY, "Choose another name."),
+        OperationError::Number => bad_request(kind::BODY, "Read the session again."),
+        OperationError::Long => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            kind::TOO_LARGE,
+            "Start a new session, or branch at an earlier message.",
+        ),
+        OperationError::Running => {
+            (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for it, or stop it.")
+        }
+        OperationError::Unavailable(reason) => session_kind(*reason),
+    }
 }
 
 fn app_kind(error: &AppError) -> Kind {

@@ -8,6 +8,7 @@
 //! half minute it is opened again.
 
 mod not_kept;
+mod operations;
 mod turn;
 
 use std::{
@@ -28,6 +29,7 @@ use tokio::{sync::watch, time::sleep};
 use crate::arena;
 
 pub(crate) use not_kept::NotKept;
+pub(crate) use operations::{Messages, OperationError, Scan};
 pub(crate) use turn::{Record, Turn};
 
 /// How long a database that could not be opened is left alone.
@@ -43,6 +45,7 @@ pub(crate) struct Sessions {
     /// What is read of a session for its next reply, in bytes.
     session_bytes: usize,
     state: watch::Sender<State>,
+    scans: operations::Scans,
 }
 
 #[derive(Clone, Debug)]
@@ -88,6 +91,7 @@ impl Sessions {
             },
             session_bytes: config.limits.session_bytes,
             state: watch::Sender::new(State::Opening),
+            scans: operations::Scans::default(),
         }
     }
 

@@ -1,35 +1,33 @@
 //! Sealed chat: `docs/protocols/sealed-chat.md`.
 
+mod answer;
+mod export;
+mod operations;
+
 use std::sync::Arc;
 
 use ai_gateway_api::{
     endpoints::{CHAT, KEYS},
-    kind,
-    sealed::{
-        Chat, Event, History, Input, KeyDocument, Operation, PlaintextError, Request,
-        SessionMessage, encode_events, event,
-    },
+    sealed::{Chat, Event, Input, KeyDocument, Operation, PlaintextError, Request},
 };
-use axum::{Extension, Json, body::Bytes, extract::State, response::Response};
+use axum::{Extension, Json, extract::State, response::Response};
 use chassis::endpoint::{Served, serve};
 use chat_vocabulary::{ChatRequest, Message};
-use futures_util::{StreamExt as _, stream};
-use hpke_envelope::{gateway::Opened, reply::ReplySealer};
+use hpke_envelope::gateway::Opened;
 use mesh_identity::{Header, Person};
 use messages::Language;
 
-use super::{body::Body, sse, surface::Listener};
+use super::{body::Body, surface::Listener};
 use crate::{
     App, Error, arena,
-    chat::{AnsweringModel, Ending, Run, Step, carry_out, compose, compose_session},
+    chat::{Run, carry_out, compose, compose_session},
     commands,
-    sessions::{NotKept, Record, Turn},
+    sessions::Record,
 };
+use answer::{Answer, respond};
 
 /// Locked memory of a request per byte of its body: the plaintext decoded and composed, and the reply.
 const PER_BODY_BYTE: usize = 3;
-/// Most text in one chunk of a history.
-const HISTORY_CHUNK: usize = 16 << 10;
 
 /// Endpoints of this resource.
 pub(super) fn endpoints() -> [Served<Arc<App>>; 2] {
@@ -57,15 +55,13 @@ async fn chat(
     let person = caller.identity.person();
     let answer = match operation {
         Ok(Operation::Chat(chat)) => begin(&app, person, chat).await,
-        Ok(Operation::History(history)) => recall(&app, &person, &history).await,
+        Ok(operation) => operations::answer(&app, &person, &operation).await,
         Err(PlaintextError::Session(_)) => Err(Error::Request("the session's name is too long")),
-        Ok(_)
-        | Err(PlaintextError::Decode(_) | PlaintextError::Operation | PlaintextError::Field) => {
+        Err(PlaintextError::Decode(_) | PlaintextError::Operation | PlaintextError::Field) => {
             Err(Error::Request("this gateway does not support the sealed operation"))
         }
     };
-    let answer = answer.unwrap_or_else(|error| Answer::Events(vec![failure(&error)]));
-    Ok(respond(app, reply, answer))
+    Ok(respond(app, reply, answer.unwrap_or_else(|error| Answer::from(Err(error)))))
 }
 
 /// Opens a request that was sealed with a device key of the caller. On telmeet's listener only this proves the identity
@@ -86,14 +82,6 @@ fn open(app: &App, caller: &Header, listener: Listener, body: Body) -> Result<Op
     Ok(opened)
 }
 
-/// The answer to seal.
-enum Answer {
-    /// Complete.
-    Events(Vec<Event>),
-    /// A model's reply in progress.
-    Reply(Run),
-}
-
 async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Error> {
     let Chat { session, input, model, options, language } = chat;
     if let Input::Text(text) = &input
@@ -101,7 +89,7 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     {
         let language = Language::accepted(language.as_deref().unwrap_or_default());
         let said = carry_out(app, &person, session.as_ref(), command, language).await?;
-        return Ok(Answer::Events(vec![Event::Delta(said)]));
+        return Ok(Answer::from(Ok(vec![Event::Delta(said)])));
     }
     let chosen = || session.as_ref().and_then(|session| app.session_models.of(&person).of(session));
     let model = model.or_else(chosen);
@@ -134,123 +122,4 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     let request = ChatRequest { model, messages, options, ..ChatRequest::default() };
     let reply = Run::start(app, "sealed", &person, request, record)?;
     Ok(Answer::Reply(reply))
-}
-
-/// The messages of the caller's own session.
-async fn recall(app: &App, person: &Person, history: &History) -> Result<Answer, Error> {
-    let messages = app.sessions.history(person, &history.session).await?;
-    let message = |message: Message| {
-        let content = arena::locked(|_| message.content.text().into_owned());
-        Event::Message(SessionMessage { role: message.role, content, number: None, time: None })
-    };
-    Ok(Answer::Events(messages.into_iter().map(message).collect()))
-}
-
-fn failure(error: &Error) -> Event {
-    Event::Error { kind: error.name().to_owned(), message: error.message() }
-}
-
-fn not_kept(reason: NotKept) -> Event {
-    let message = format!("This turn is not kept: {reason}. {}", reason.advice());
-    Event::Notice { kind: kind::NOT_KEPT.to_owned(), message }
-}
-
-/// Seals the answer, event by event.
-fn respond(app: Arc<App>, sealer: ReplySealer, answer: Answer) -> Response {
-    let start = sse::event(event::START, &sealer.start());
-    let sealing = SealedStream { app, sealer, answer, ending: Ending::default() };
-    let rest = stream::unfold(Some(sealing), async |sealing| sealing?.next().await);
-    sse::response(stream::iter([start]).chain(rest))
-}
-
-/// A reply that is being sealed and sent. Only [`Self::finish`] writes `final`; a client treats a reply without it as
-/// cut. A turn of a session is on the disk before that, or a notice says that it is not.
-struct SealedStream {
-    app: Arc<App>,
-    sealer: ReplySealer,
-    answer: Answer,
-    ending: Ending,
-}
-
-impl SealedStream {
-    /// The next event, and the rest of the stream.
-    async fn next(mut self) -> Option<(Bytes, Option<Self>)> {
-        loop {
-            let events = match &mut self.answer {
-                Answer::Events(events) => {
-                    let part = first_part(events);
-                    if events.is_empty() {
-                        return self.finish(part);
-                    }
-                    part
-                }
-                Answer::Reply(reply) => match reply.next().await {
-                    None => return self.finish(Vec::new()),
-                    Some(Step::Failed(failed)) => {
-                        return self.finish(vec![failure(&Error::Model(failed))]);
-                    }
-                    Some(Step::Refused(exceeded)) => {
-                        return self.finish(vec![failure(&Error::Exceeded(exceeded))]);
-                    }
-                    Some(Step::Turn(turn)) => {
-                        let kept = self.keep(turn).await;
-                        return self.finish(kept.err().map(not_kept).into_iter().collect());
-                    }
-                    Some(Step::Started) => continue,
-                    Some(Step::Model(AnsweringModel { model, evidence })) => {
-                        let evidence = evidence.map(|it| Event::Evidence((*it).clone()));
-                        [Event::Model(model.to_string())].into_iter().chain(evidence).collect()
-                    }
-                    Some(Step::Delta(delta)) => {
-                        self.ending.take(&delta);
-                        if delta.content.is_empty() {
-                            continue;
-                        }
-                        vec![Event::Delta(delta.content)]
-                    }
-                },
-            };
-            let chunk = arena::locked(|_| self.sealer.chunk(&encode_events(&events)));
-            let Ok(chunk) = chunk else {
-                tracing::error!("part of a reply is too long to seal; the reply is cut");
-                return None;
-            };
-            return Some((sse::event(event::CHUNK, &chunk), Some(self)));
-        }
-    }
-
-    async fn keep(&self, turn: Result<Turn, NotKept>) -> Result<(), NotKept> {
-        self.app.sessions.append(&turn?).await
-    }
-
-    /// The last event.
-    fn finish(self, mut events: Vec<Event>) -> Option<(Bytes, Option<Self>)> {
-        events.extend(self.ending.usage.map(Event::Usage));
-        let failed = events.iter().any(|event| matches!(event, Event::Error { .. }));
-        events.extend(self.ending.finish_reason.filter(|_| !failed).map(Event::Finish));
-        let sealed = arena::locked(|_| self.sealer.finish(&encode_events(&events)));
-        sealed.ok().map(|sealed| (sse::event(event::FINAL, &sealed), None))
-    }
-}
-
-/// Takes as many events as fit into one chunk.
-fn first_part(events: &mut Vec<Event>) -> Vec<Event> {
-    let mut size = 0;
-    let most = events.iter().take_while(|event| {
-        size += match event {
-            Event::Message(message) => message.content.len(),
-            Event::Model(text) | Event::Delta(text) => text.len(),
-            Event::Evidence(_)
-            | Event::Conversation(_)
-            | Event::Found(_)
-            | Event::RecoveryCode(_)
-            | Event::Notice { .. }
-            | Event::Usage(_)
-            | Event::Finish(_)
-            | Event::Error { .. } => 0,
-        };
-        size <= HISTORY_CHUNK
-    });
-    let count = most.count().max(1).min(events.len());
-    events.drain(..count).collect()
 }

@@ -63,6 +63,8 @@ impl From<Error> for NotKept {
             | Error::Open(_)
             | Error::Format(_)
             | Error::WrongCode
+            | Error::Long
+            | Error::Number
             | Error::Missing
             | Error::Taken) => {
                 let error = &error as &dyn std::error::Error;
