@@ -15,6 +15,7 @@ mod metrics;
 mod nodes;
 mod ollama;
 mod openai;
+mod operations;
 mod queue;
 mod rooms;
 mod sealed;

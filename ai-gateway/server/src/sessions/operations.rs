@@ -48,7 +48,14 @@ impl From<Error> for OperationError {
             Error::Taken => Self::Taken,
             Error::Number => Self::Number,
             Error::Long => Self::Long,
-            error => Self::Unavailable(error.into()),
+            error @ (Error::Database(_)
+            | Error::Lock(_)
+            | Error::Seal(_)
+            | Error::Open(_)
+            | Error::Format(_)
+            | Error::OtherMachine
+            | Error::WrongCode
+            | Error::Full) => Self::Unavailable(error.into()),
         }
     }
 }
@@ -56,20 +63,34 @@ impl From<Error> for OperationError {
 /// People whose sessions are being read as a whole: each for one request at a time, because it takes long.
 pub(crate) type Scans = Arc<Mutex<HashSet<Person>>>;
 
+/// The one request of a person that reads all their sessions.
+#[derive(Debug)]
+struct ScanPermit {
+    scans: Scans,
+    person: Person,
+}
+
+impl ScanPermit {
+    fn take(scans: &Scans, person: &Person) -> Result<Self, OperationError> {
+        let is_new = scans.lock().unwrap_or_else(PoisonError::into_inner).insert(person.clone());
+        let permit = || Self { scans: Arc::clone(scans), person: person.clone() };
+        is_new.then(permit).ok_or(OperationError::Running)
+    }
+}
+
+impl Drop for ScanPermit {
+    fn drop(&mut self) {
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.person);
+    }
+}
+
 /// A request that reads all sessions of a person.
 #[derive(Debug)]
 pub(crate) struct Scan {
     conversations: Arc<Conversations>,
     /// The sessions that are not read yet.
     entries: Entries,
-    scans: Scans,
-    person: Person,
-}
-
-impl Drop for Scan {
-    fn drop(&mut self) {
-        self.scans.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.person);
-    }
+    _permit: ScanPermit,
 }
 
 impl Scan {
@@ -137,16 +158,10 @@ impl Sessions {
 
     /// Begins to read all sessions of a person.
     pub(crate) async fn scan(&self, person: &Person) -> Result<Scan, OperationError> {
+        let permit = ScanPermit::take(&self.scans, person)?;
         let conversations = self.opened().await?;
-        let mut running = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
-        if !running.insert(person.clone()) {
-            return Err(OperationError::Running);
-        }
-        drop(running);
-        let (scans, person) = (Arc::clone(&self.scans), person.clone());
-        let mut scan = Scan { conversations, entries: Entries::default(), scans, person };
-        scan.entries = scan.conversations.entries(&scan.person).await?;
-        Ok(scan)
+        let entries = conversations.entries(person).await?;
+        Ok(Scan { conversations, entries, _permit: permit })
     }
 
     /// Begins to read a session; `None` if it is not there.
