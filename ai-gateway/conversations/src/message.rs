@@ -122,13 +122,18 @@ impl SealedMessages {
 
 impl Message {
     /// As it is sealed: JSON, to which later versions may add members.
-    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+    #[must_use]
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         // A role and a text: neither can fail.
         Zeroizing::new(serde_json::to_vec(self).unwrap_or_default())
     }
 
     /// Reads what was sealed.
-    pub(crate) fn decode(json: &[u8]) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`].
+    pub fn decode(json: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(json).map_err(Error::Format)
     }
 }
