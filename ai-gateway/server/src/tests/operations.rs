@@ -50,9 +50,9 @@ async fn change(gateway: &TestGateway, who: &Member, operation: &Operation) {
 }
 
 async fn list(gateway: &TestGateway, who: &Member) -> Vec<Conversation> {
-    let conversation = |event| match event {
-        Event::Conversation(conversation) => conversation,
-        other => panic!("{other:?}"),
+    let conversation = |event| {
+        let Event::Conversation(conversation) = event else { panic!("{event:?}") };
+        conversation
     };
     gateway.sealed(who, &Operation::List).await.into_iter().map(conversation).collect()
 }
@@ -62,18 +62,18 @@ async fn names(gateway: &TestGateway, who: &Member) -> Vec<String> {
 }
 
 async fn messages(gateway: &TestGateway, who: &Member, history: History) -> Vec<SessionMessage> {
-    let message = |event| match event {
-        Event::Message(message) => message,
-        other => panic!("{other:?}"),
+    let message = |event| {
+        let Event::Message(message) = event else { panic!("{event:?}") };
+        message
     };
     let history = Operation::History(history);
     gateway.sealed(who, &history).await.into_iter().map(message).collect()
 }
 
 async fn find(gateway: &TestGateway, who: &Member, text: &str) -> Vec<Found> {
-    let found = |event| match event {
-        Event::Found(found) => found,
-        other => panic!("{other:?}"),
+    let found = |event| {
+        let Event::Found(found) = event else { panic!("{event:?}") };
+        found
     };
     gateway.sealed(who, &search(text)).await.into_iter().map(found).collect()
 }
