@@ -9,6 +9,8 @@ mod channels;
 mod error;
 mod keys;
 mod nodes;
+mod substitution;
+mod variables;
 pub(crate) mod watcher;
 
 use std::{
@@ -30,6 +32,8 @@ pub use channels::RoomPolicy;
 pub use error::OpenClawError;
 use error::wrong;
 pub use nodes::{Access, Node};
+use substitution::Substituted;
+pub use variables::Variables;
 
 /// The settings used without a file: the embedded engine.
 const DEFAULT: &str = include_str!("../openclaw.example.json");
@@ -235,19 +239,46 @@ impl OpenClaw {
     /// See [`OpenClawError`].
     pub fn read(path: &Path) -> Result<Self, OpenClawError> {
         let failed = |source| OpenClawError::Read { path: path.to_owned(), source };
-        Self::parse(&std::fs::read_to_string(path).map_err(failed)?)
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        Self::parse_with(&text, &Variables::beside(path)?)
     }
 
-    /// Parses the text of the file.
+    /// Parses the text of the file, without a file of variables.
     ///
     /// # Errors
     ///
     /// See [`OpenClawError`].
     pub fn parse(text: &str) -> Result<Self, OpenClawError> {
+        Self::parse_with(text, &Variables::default())
+    }
+
+    /// Parses the text of the file with the variables that it names.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenClawError`].
+    pub fn parse_with(text: &str, variables: &Variables) -> Result<Self, OpenClawError> {
         let options = ParseOptions { allow_missing_commas: false, ..ParseOptions::default() };
-        let value: Value = jsonc_parser::parse_to_serde_value(text, &options)
+        let mut value: Value = jsonc_parser::parse_to_serde_value(text, &options)
             .map_err(|error| OpenClawError::Syntax(error.to_string()))?;
-        let mut warnings = keys::check(&value)?;
+        let variables = variables.with_own(&value);
+        let substituted = Substituted::replace(&mut value, &variables)?;
+        let hide = |text| substituted.hide(text);
+        let ignored = keys::check(&value)?;
+        let mut missing = substituted.missing.iter();
+        if let Some((at, name)) = missing.find(|(at, _)| !ignored.contains(at)) {
+            let (at, name) = (at.clone(), name.clone());
+            return Err(OpenClawError::Missing { at, name, file: variables.file().to_owned() });
+        }
+        let mut read = Self::decode(value).map_err(|error| error.hidden(hide))?;
+        read.warnings.splice(..0, ignored.warnings());
+        read.warnings = read.warnings.into_iter().map(hide).collect();
+        Ok(read)
+    }
+
+    /// Decodes a file whose keys were checked and whose variables were replaced.
+    fn decode(value: Value) -> Result<Self, OpenClawError> {
+        let mut warnings = Vec::new();
         let raw: Raw = serde_json::from_value(value)
             .map_err(|error| wrong("models, agents, channels or ui", error.to_string()))?;
 

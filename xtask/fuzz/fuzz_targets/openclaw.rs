@@ -1,18 +1,23 @@
-//! The text of `openclaw.json`.
+//! The text of `openclaw.json` and, after a NUL, that of `.env`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-use ai_gateway::openclaw::OpenClaw;
+use ai_gateway::openclaw::{OpenClaw, Variables};
 use llm_backend::ApiKey;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let read = match OpenClaw::parse(text) {
+    let (text, variables) = text.split_once('\0').unwrap_or((text, ""));
+    let variables = match Variables::parse(".env", variables) {
+        Ok(variables) => variables,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let read = match OpenClaw::parse_with(text, &variables) {
         Ok(read) => read,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
-    assert_eq!(OpenClaw::parse(text).expect("it was read before"), read);
+    assert_eq!(OpenClaw::parse_with(text, &variables).expect("it was read before"), read);
     // Each model that may be asked is one of a provider, and each provider can be reached somewhere.
     for named in [&read.primary].into_iter().chain(&read.fallbacks) {
         let provider = &read.providers[&named.provider];

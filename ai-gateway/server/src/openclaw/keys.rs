@@ -1,19 +1,23 @@
-//! The keys that OpenClaw has, and which of them have an effect here.
+//! The keys that OpenClaw 2026.9.6 and earlier versions have, and which of them have an effect here.
 
+use common::nearest::nearest;
 use serde_json::{Map, Value};
 
-use super::error::OpenClawError;
+use super::{api::Api, error::OpenClawError};
 
 /// The APIs of providers that OpenClaw supports.
-pub(super) const APIS: [&str; 9] = [
+pub(super) const APIS: [&str; 12] = [
     "openai-completions",
     "openai-responses",
+    "openai-chatgpt-responses",
     "openai-codex-responses",
     "anthropic-messages",
     "google-generative-ai",
+    "google-vertex",
     "github-copilot",
     "bedrock-converse-stream",
     "azure-openai-responses",
+    "pi-messages",
     "ollama",
 ];
 
@@ -26,12 +30,13 @@ struct Keys {
 }
 
 const TOP: Keys = Keys {
-    used: &["$schema", "agents", "channels", "models", "ui"],
+    used: &["$schema", "agents", "channels", "env", "models", "ui"],
     other: &[
         "$include",
         "accessGroups",
         "acp",
         "approvals",
+        "attachments",
         "audio",
         "auth",
         "bindings",
@@ -39,11 +44,12 @@ const TOP: Keys = Keys {
         "browser",
         "canvasHost",
         "cli",
+        "cloudWorkers",
         "commands",
         "cron",
+        "desktop",
         "diagnostics",
         "discovery",
-        "env",
         "gateway",
         "hooks",
         "logging",
@@ -54,31 +60,48 @@ const TOP: Keys = Keys {
         "meta",
         "nodeHost",
         "plugins",
+        "proxy",
         "secrets",
+        "security",
         "session",
         "skills",
+        "surfaces",
         "talk",
         "telemetry",
         "tools",
+        "transcripts",
+        "tts",
         "update",
         "vault",
         "web",
         "wizard",
+        "worktreeAcceleration",
+        "worktreeRoot",
     ],
 };
 
-const MODELS: Keys =
-    Keys { used: &["mode", "providers"], other: &["bedrockDiscovery", "pricing", "proxy"] };
+const ENV: [&str; 1] = ["vars"];
+
+const MODELS: Keys = Keys {
+    used: &["mode", "providers"],
+    other: &["bedrockDiscovery", "catalogRefresh", "pricing", "proxy"],
+};
 
 /// `nodes`, `relays`, `timeouts` and `uid` are Maru's own.
 const PROVIDER: Keys = Keys {
     used: &["api", "apiKey", "baseUrl", "models", "nodes", "relays", "request", "timeouts", "uid"],
     other: &[
+        "agentRuntime",
         "auth",
         "authHeader",
+        "contextWindow",
         "headers",
         "injectNumCtxForOpenAICompat",
+        "localService",
+        "maxTokens",
         "name",
+        "params",
+        "region",
         "timeoutSeconds",
     ],
 };
@@ -103,15 +126,27 @@ const TLS: Keys = Keys {
 
 const MODEL: Keys = Keys {
     used: &["compat", "contextWindow", "id", "input", "maxTokens", "name", "reasoning"],
-    other: &["api", "contextTokens", "cost", "headers"],
+    other: &[
+        "agentRuntime",
+        "api",
+        "baseUrl",
+        "contextTokens",
+        "cost",
+        "headers",
+        "mediaInput",
+        "metadataSource",
+        "params",
+        "thinkingLevelMap",
+    ],
 };
 
-const AGENTS: Keys = Keys { used: &["defaults"], other: &["entries", "list"] };
+const AGENTS: Keys = Keys { used: &["defaults"], other: &["entries", "list", "ownership"] };
 
 const DEFAULTS: Keys = Keys {
     used: &["bootstrapMaxChars", "bootstrapTotalMaxChars", "model", "timeoutSeconds", "workspace"],
     other: &[
         "additionalSystemPrompt",
+        "authInheritance",
         "blockStreamingBreak",
         "blockStreamingChunk",
         "blockStreamingCoalesce",
@@ -120,42 +155,61 @@ const DEFAULTS: Keys = Keys {
         "cliBackends",
         "compaction",
         "contextInjection",
+        "contextLimits",
         "contextPruning",
         "contextTokens",
+        "cwd",
+        "decisionModel",
         "elevatedDefault",
+        "embeddedAgent",
         "embeddedPi",
         "envelopeElapsed",
         "envelopeTimestamp",
         "envelopeTimezone",
+        "experimental",
+        "fastModeDefault",
         "heartbeat",
         "humanDelay",
         "imageGenerationModel",
         "imageMaxDimensionPx",
         "imageModel",
+        "imageQuality",
         "maxConcurrent",
         "mediaMaxMb",
+        "mediaModels",
         "memorySearch",
+        "modelPolicy",
+        "modelSelectionScope",
         "models",
         "params",
         "pdfMaxBytesMb",
+        "pdfMaxMb",
         "pdfMaxPages",
         "pdfModel",
+        "reasoningDefault",
         "repoRoot",
         "sandbox",
+        "sessionStore",
+        "silentReply",
         "skills",
         "skipBootstrap",
+        "skipOptionalBootstrapFiles",
+        "startupContext",
         "subagents",
+        "systemAgent",
         "thinkingDefault",
         "timeFormat",
+        "toolProgressDetail",
         "typingIntervalSeconds",
         "typingMode",
         "userTimezone",
         "utilityModel",
         "verboseDefault",
+        "voiceModel",
     ],
 };
 
-const UI: Keys = Keys { used: &["assistant"], other: &["seamColor"] };
+const UI: Keys = Keys { used: &["assistant"], other: &["prefs", "seamColor"] };
 
 const ASSISTANT: Keys = Keys { used: &["name"], other: &["avatar"] };
 
@@ -173,11 +227,35 @@ const MATRIX: [&str; 6] =
     ["allowFrom", "dmPolicy", "enabled", "groupAllowFrom", "groupPolicy", "groups"];
 const GROUP: [&str; 1] = ["requireMention"];
 
-/// Checks all keys; returns a warning for each that has no effect.
-pub(super) fn check(root: &Value) -> Result<Vec<String>, OpenClawError> {
-    let mut checker = KeyChecker { warnings: Vec::new() };
+/// The keys of a file that have no effect, with their parents.
+#[derive(Default)]
+pub(super) struct Ignored {
+    /// Those that a warning names.
+    named: Vec<String>,
+    /// The others: nobody misses them, or another warning names them.
+    silent: Vec<String>,
+}
+
+impl Ignored {
+    /// Whether the value at this place has no effect.
+    pub(super) fn contains(&self, at: &str) -> bool {
+        self.named.iter().chain(&self.silent).any(|ignored| {
+            at.strip_prefix(ignored.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    /// A warning for each that is named.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.named.iter().map(|path| format!("`{path}` has no effect in Maru")).collect()
+    }
+}
+
+/// Checks all keys; returns those without effect.
+pub(super) fn check(root: &Value) -> Result<Ignored, OpenClawError> {
+    let mut checker = KeyChecker { ignored: Ignored::default() };
     let Some(top) = checker.object(root, "", &TOP)? else {
-        return Ok(checker.warnings);
+        return Ok(checker.ignored);
     };
     if let Some(models) = top.get("models") {
         checker.models(models)?;
@@ -188,15 +266,18 @@ pub(super) fn check(root: &Value) -> Result<Vec<String>, OpenClawError> {
     if let Some(channels) = top.get("channels") {
         checker.channels(channels);
     }
+    if let Some(env) = top.get("env") {
+        checker.others(env, "env", &ENV);
+    }
     if let Some(ui) = top.get("ui") {
         let assistant = checker.object(ui, "ui", &UI)?.and_then(|ui| ui.get("assistant"));
         assistant.map(|it| checker.object(it, "ui.assistant", &ASSISTANT)).transpose()?;
     }
-    Ok(checker.warnings)
+    Ok(checker.ignored)
 }
 
 struct KeyChecker {
-    warnings: Vec<String>,
+    ignored: Ignored,
 }
 
 impl KeyChecker {
@@ -216,10 +297,13 @@ impl KeyChecker {
                 continue;
             }
             if !keys.other.contains(&key.as_str()) {
-                return Err(OpenClawError::Unknown(path));
+                let known = keys.used.iter().chain(keys.other).copied();
+                return Err(OpenClawError::Unknown { at: path, nearest: nearest(key, known) });
             }
-            if !SILENT.contains(&key.as_str()) {
-                self.warnings.push(format!("`{path}` has no effect in Maru"));
+            if SILENT.contains(&key.as_str()) {
+                self.ignored.silent.push(path);
+            } else {
+                self.ignored.named.push(path);
             }
         }
         Ok(Some(object))
@@ -233,6 +317,12 @@ impl KeyChecker {
             models.get("providers").and_then(Value::as_object).into_iter().flatten()
         {
             let at = format!("models.providers.{name}");
+            let api = provider.get("api").and_then(Value::as_str).unwrap_or_default();
+            if Api::parse(api).is_none() && APIS.contains(&api) {
+                // It is ignored as a whole, with a warning of its own.
+                self.ignored.silent.push(at);
+                continue;
+            }
             let Some(provider) = self.object(provider, &at, &PROVIDER)? else {
                 continue;
             };
@@ -290,7 +380,7 @@ impl KeyChecker {
     fn others(&mut self, value: &Value, at: &str, used: &[&str]) {
         let keys = value.as_object().into_iter().flat_map(Map::keys);
         let others = keys.filter(|key| !used.contains(&key.as_str()));
-        self.warnings.extend(others.map(|key| format!("`{at}.{key}` has no effect in Maru")));
+        self.ignored.named.extend(others.map(|key| format!("{at}.{key}")));
     }
 
     fn channels(&mut self, value: &Value) {

@@ -63,17 +63,21 @@ fn the_file_decides_what_a_model_lacks() {
 }
 
 #[test]
-fn mistyped_keys_are_named_where_they_stand() {
+fn mistyped_keys_are_named_where_they_stand_with_the_nearest() {
     for (text, named) in [
-        ("{model: {}}", "`model`"),
+        ("{model: {}}", "`model`: write `models`"),
+        ("{zzz: {}}", "`zzz`: correct or remove it"),
         ("{models: {provider: {}}}", "`models.provider`"),
-        ("{models: {providers: {a: {baseURL: 'x'}}}}", "`models.providers.a.baseURL`"),
+        (
+            "{models: {providers: {a: {baseURL: 'x'}}}}",
+            "`models.providers.a.baseURL`: write `baseUrl`",
+        ),
         (
             "{models: {providers: {a: {baseUrl: 'x', models: [{id: 'm'}, {idd: 'm'}]}}}}",
             "`models.providers.a.models[1].idd`",
         ),
         ("{agents: {default: {}}}", "`agents.default`"),
-        ("{agents: {defaults: {modle: 'a/b'}}}", "`agents.defaults.modle`"),
+        ("{agents: {defaults: {modle: 'a/b'}}}", "`agents.defaults.modle`: write `model`"),
         ("{agents: {defaults: {model: {primry: 'a/b'}}}}", "`agents.defaults.model.primry`"),
     ] {
         let error = failure(text);
@@ -134,11 +138,13 @@ fn an_ollama_answers_with_the_models_that_it_has_at_home() {
     assert_eq!(OpenClaw::parse(&openai).unwrap().providers["o"].models.len(), 2);
 }
 
+/// Reads a provider with these variables.
 fn provider(extra: &str) -> Result<Provider, OpenClawError> {
+    let variables = Variables::parse("/c/.env", "GPU_KEY=s3cret\nCA_PEM='-----BEGIN'").unwrap();
     let text = format!(
         "{{models: {{providers: {{a: {{baseUrl: 'https://gpu', models: [{{id: 'm'}}], {extra}}}}}}}}}"
     );
-    OpenClaw::parse(&text).map(|mut loaded| loaded.providers.remove("a").unwrap())
+    OpenClaw::parse_with(&text, &variables).map(|mut loaded| loaded.providers.remove("a").unwrap())
 }
 
 #[test]
@@ -149,6 +155,8 @@ fn a_key_comes_from_the_file_itself_a_variable_or_another_file() {
     let package = env!("CARGO_PKG_NAME");
     assert_eq!(key("'none'"), text("none"));
     assert_eq!(key("'${CARGO_PKG_NAME}'"), text(package));
+    assert_eq!(key("'Bearer ${GPU_KEY}'"), text("Bearer s3cret"));
+    assert_eq!(key("'$${GPU_KEY}'"), text("${GPU_KEY}"));
     assert_eq!(key("{source: 'env', provider: 'default', id: 'CARGO_PKG_NAME'}"), text(package));
     let path = "/var/lib/maru/gateway/config/gpu.key";
     assert_eq!(
@@ -161,9 +169,9 @@ fn a_key_comes_from_the_file_itself_a_variable_or_another_file() {
 #[test]
 fn keys_that_cannot_be_had_are_refused_with_what_to_write() {
     for (text, said) in [
-        ("'${MARU_TEST_NO_SUCH_VARIABLE}'", "no environment variable MARU_TEST_NO_SUCH_VARIABLE"),
-        ("{source: 'env', id: 'MARU_TEST_NO_SUCH_VARIABLE'}", "{source: \"file\", path: "),
-        ("'Bearer ${CARGO_PKG_NAME}'", "cannot be combined"),
+        ("'${NO_SUCH_KEY}'", "`models.providers.a.apiKey` needs the variable NO_SUCH_KEY"),
+        ("'x${NO_SUCH_KEY}'", "write `NO_SUCH_KEY=…` into /c/.env"),
+        ("{source: 'env', id: 'NO_SUCH_KEY'}", "write `NO_SUCH_KEY=…` into /c/.env"),
         ("'$s3cret{'", ""),
         ("{source: 'exec', id: 'x'}", "\"file\""),
         ("{source: 'file', provider: 'filemain', id: '/providers/a'}", "\"path\""),
@@ -189,8 +197,8 @@ fn certificates_are_files() {
     assert_eq!(provider(text).unwrap().nodes[0].access.tls, expected);
     for (text, said) in [
         ("request: {tls: {ca: '-----BEGIN CERTIFICATE-----'}}", "its own file"),
-        ("request: {tls: {ca: '${CA}'}}", "its own file"),
-        ("request: {tls: {ca: {source: 'env', id: 'CA'}}}", "its own file"),
+        ("request: {tls: {ca: '${CA_PEM}'}}", "its own file"),
+        ("request: {tls: {ca: {source: 'env', id: 'CA_PEM'}}}", "its own file"),
         ("request: {tls: {cafile: 'x'}}", "`models.providers.a.request.tls.cafile`"),
     ] {
         let error = provider(text).unwrap_err().to_string();
@@ -283,6 +291,59 @@ fn a_reply_may_take_as_long_as_the_agents_settings_say() {
     let loaded = OpenClaw::parse(text).unwrap();
     let budget = |name: &str| loaded.providers[name].timeouts.budget.as_secs();
     assert_eq!((budget("a"), budget("b")), (30, 7));
+}
+
+/// In errors and warnings the variable's name stands for its value.
+#[test]
+fn a_variables_value_is_in_no_error_and_no_warning() {
+    let variables = Variables::parse("/c/.env", "TOKEN='s3cret \"token\"'").unwrap();
+    let with = |provider: &str, rest: &str| {
+        let text = format!(
+            "{{models: {{providers: {{a: {{baseUrl: 'unix:///s', models: [{{id: 'm'}}], {provider}}}}}}}, {rest}}}"
+        );
+        OpenClaw::parse_with(&text, &variables)
+    };
+    for (provider, rest) in [
+        ("api: '${TOKEN}'", ""),
+        ("apiKey: {source: '${TOKEN}'}", ""),
+        ("uid: '${TOKEN}'", ""),
+        ("", "agents: {defaults: {model: '${TOKEN}'}}"),
+        ("", "agents: {defaults: {model: 'a/${TOKEN}'}}"),
+        ("", "channels: {matrix: {dmPolicy: '${TOKEN}'}}"),
+    ] {
+        let error = with(provider, rest).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+    }
+    let cloud = "api: 'ollama', models: [{id: 'm'}, {id: '${TOKEN}-cloud'}]";
+    let warnings = with(cloud, "").unwrap().warnings;
+    assert_eq!(warnings, ["a/${TOKEN}-cloud is ignored: it runs in Ollama's cloud, not at home"]);
+}
+
+/// As in files that were written for OpenClaw.
+#[test]
+fn a_variable_that_is_missing_where_it_has_no_effect_is_no_error() {
+    let text = "{env: {vars: {HOST: 'gpu'}, shellEnv: {enabled: true}}, models: {providers: {
+        a: {baseUrl: 'http://${HOST}', models: [{id: 'm', headers: {x: '${MISSING}'}}]},
+        c: {api: 'anthropic-messages', apiKey: '${MISSING}'}}},
+        gateway: {auth: {token: '${MISSING}'}}, channels: {telegram: {botToken: '${MISSING}'}}}";
+    let loaded = OpenClaw::parse(text).unwrap();
+    assert_eq!(loaded.providers["a"].nodes[0].base_url, "http://gpu");
+    assert!(failure(&text.replace("'gpu'", "''")).contains("`models.providers.a.baseUrl` needs"));
+}
+
+#[test]
+fn a_key_is_read_from_the_file_of_variables_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("openclaw.json");
+    std::fs::write(&path, "{models: {providers: {a: {baseUrl: 'unix:///s', apiKey: '${GPU_KEY}', models: [{id: 'm'}]}}}}").unwrap();
+    let error = OpenClaw::load(&path).unwrap_err().to_string();
+    assert!(error.contains(&folder.path().join(".env").display().to_string()), "{error}");
+    std::fs::write(folder.path().join(".env"), "GPU_KEY=k").unwrap();
+    let loaded = OpenClaw::load(&path).unwrap();
+    assert_eq!(
+        loaded.providers["a"].nodes[0].access.key,
+        Some(ApiKey::Text("k".to_owned().into()))
+    );
 }
 
 proptest! {

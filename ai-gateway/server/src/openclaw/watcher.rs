@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use chassis::watched::WatchedFiles;
 
-use super::{OpenClaw, RoomPolicy, error::OpenClawError};
+use super::{OpenClaw, RoomPolicy, Variables, error::OpenClawError};
 
 /// Watches the file.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ impl Watcher {
             let read = if path.exists() { OpenClaw::read } else { OpenClaw::load };
             move || read(&path).map(Arc::new)
         };
-        let file = WatchedFiles::load("openclaw.json", vec![path], read)?;
+        let paths = vec![path.clone(), Variables::path(&path)];
+        let file = WatchedFiles::load("openclaw.json", paths, read)?;
         Ok(Self { file, last: None, started, warned: false })
     }
 
@@ -36,7 +37,8 @@ impl Watcher {
     /// this may be called often. It returns nothing while the file is invalid.
     pub(crate) fn changed(&mut self) -> Option<Arc<OpenClaw>> {
         let now = self.file.current();
-        if self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &now)) {
+        // A missing `.env` is looked for again and again, and then the file is read anew.
+        if self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &now) || *last == now) {
             return None;
         }
         let differs = rest(&now) != rest(&self.started);
