@@ -29,3 +29,6 @@ pub use error::Error;
 pub use message::{Message, NumberedMessage, SealedMessages};
 pub use recovery::{NotACode, RecoveryCode};
 pub use search::Pattern;
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::message::NumberedMessage;
+use crate::{message::NumberedMessage, tests::database};
 
 const LIMITS: Limits = Limits { person_bytes: 10_000, conversations: 4 };
 const ADA: Person = Person::User(1);
@@ -20,7 +20,7 @@ fn turn(text: &str) -> [Message; 2] {
 }
 
 async fn open(folder: &Path, machine: u8) -> Conversations {
-    let database = Database::Sqlite(folder.join("conversations.sqlite"));
+    let database = database(folder).await;
     Conversations::open(&database, None, Key::new(&[machine; 32]), LIMITS).await.unwrap()
 }
 
@@ -250,7 +250,7 @@ async fn those_that_were_not_used_for_long_go_and_make_room() {
 #[tokio::test]
 async fn a_conversation_is_read_in_parts_and_from_any_place() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Database::Sqlite(folder.path().join("conversations.sqlite"));
+    let database = database(folder.path()).await;
     let limits = Limits { person_bytes: i64::MAX, conversations: 4 };
     let conversations =
         Conversations::open(&database, None, Key::new(&[1; 32]), limits).await.unwrap();
