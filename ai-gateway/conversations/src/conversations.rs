@@ -135,7 +135,7 @@ impl Conversations {
     ) -> Result<(), Error> {
         sqlx::query(
             "UPDATE conversations SET next_number = next_number + $1, bytes = bytes + $2, \
-             used_at = $3 WHERE id = $4",
+             used_at = CASE WHEN used_at < $3 THEN $3 ELSE used_at END WHERE id = $4",
         )
         .bind(addition.messages)
         .bind(addition.bytes)

@@ -193,6 +193,19 @@ async fn another_key_opens_nothing_and_changes_nothing() {
     assert_whole(&open(&file.path, MACHINE).await.unwrap()).await;
 }
 
+#[tokio::test]
+async fn a_clock_that_was_set_back_changes_no_order_and_prunes_nothing() {
+    let file = File::new().await;
+    let conversations = open(&file.path, MACHINE).await.unwrap();
+    let (person, name) = (&PEOPLE[0], NAMES[0]);
+    conversations.append(person, name, &turn(person, name, 3), 5).await.unwrap();
+
+    conversations.prune(1_000_000).await.unwrap();
+
+    let expected: Vec<_> = (0..4).flat_map(|number| turn(person, name, number)).collect();
+    assert_eq!(texts(&conversations, person, name).await.unwrap(), expected);
+}
+
 async fn execute(path: &Path, statement: String) {
     sqlx::any::install_default_drivers();
     let url = format!("sqlite://{}", path.display());
