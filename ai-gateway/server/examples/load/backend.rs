@@ -1,6 +1,11 @@
 //! A model server whose answers cost next to nothing.
 
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write as _,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use serde::Deserialize;
 use tokio::{
@@ -17,6 +22,9 @@ const FAST_TOKENS: usize = 16;
 pub(crate) const PACED_TOKENS: usize = 64;
 /// Time between two of them.
 const PACE: Duration = Duration::from_millis(20);
+
+/// Bytes of the last chat that was asked.
+static LAST: AtomicUsize = AtomicUsize::new(0);
 
 const MODELS: &str =
     r#"{"object":"list","data":[{"id":"fast","object":"model"},{"id":"paced","object":"model"}]}"#;
@@ -68,9 +76,12 @@ async fn serve(mut io: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<(
     loop {
         let Some((is_get, end)) = request(&mut io, &mut buffer).await? else { return Ok(()) };
         let head = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(0) + 4;
-        if is_get {
+        if is_get && buffer.starts_with(b"GET /last") {
+            io.write_all(json(&LAST.load(Ordering::Relaxed).to_string()).as_bytes()).await?;
+        } else if is_get {
             io.write_all(json(MODELS).as_bytes()).await?;
         } else {
+            LAST.store(end - head, Ordering::Relaxed);
             match serde_json::from_slice::<ChatBody>(&buffer[head..end]) {
                 Ok(asked) if asked.stream && asked.model.ends_with("paced") => {
                     paced(&mut io).await?

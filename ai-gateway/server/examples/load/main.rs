@@ -1,12 +1,14 @@
-//! Load for `cargo xtask bench gateway`: a model server that answers at once, and callers that count.
+//! Load for `cargo xtask bench gateway` and `conversations`: a model server that answers at once, callers that count, and
+//! conversations that are stored before.
 //!
-//! Both speak HTTP/1.1 by hand, on one thread each: what they cost is part of every figure.
+//! Server and callers speak HTTP/1.1 by hand, on one thread each: what they cost is part of every figure.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 #![allow(clippy::print_stdout, reason = "the result is what it prints")]
 
 mod ask;
 mod backend;
 mod caller;
+mod fill;
 mod response;
 mod sealed;
 mod summary;
@@ -27,6 +29,10 @@ enum Command {
     Ask(ask::Args),
     /// Ends once the gateway's socket answers
     Ready(ask::Target),
+    /// Prints how many bytes the last chat had that the model server was asked
+    Last(ask::Target),
+    /// Stores conversations
+    Fill(fill::Args),
 }
 
 fn main() -> Result<(), Failure> {
@@ -40,6 +46,8 @@ fn main() -> Result<(), Failure> {
             Command::Backend(args) => backend::run(args).await,
             Command::Ask(args) => ask::run(args).await,
             Command::Ready(target) => ask::ready(&target).await,
+            Command::Last(target) => ask::last(&target).await,
+            Command::Fill(args) => fill::run(args).await,
         }
     })
 }

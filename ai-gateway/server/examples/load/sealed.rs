@@ -1,6 +1,8 @@
 //! Requests under the seal, sealed before anything is measured.
 
-use ai_gateway_api::sealed::{Chat, Input, Operation, decode_keys, path};
+use ai_gateway_api::sealed::{
+    Chat, History, Input, Operation, Search, SessionName, decode_keys, path,
+};
 use chat_vocabulary::Options;
 use ed25519_dalek::SigningKey;
 use hpke_envelope::{
@@ -14,8 +16,24 @@ use crate::{
     Failure,
     ask::Args,
     caller::{Caller, node},
-    now_us,
+    fill, now_us,
 };
+
+/// Turns of a session, until the next one begins.
+const TURNS: usize = 10;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Operations {
+    /// Chats
+    Chat,
+    /// What is stored of the member
+    List,
+    /// One stored conversation after the other
+    History,
+    /// All conversations of the member, for a word that is in none
+    Search,
+}
 
 /// `count` requests of the `number`th member, whose key is bound first.
 pub(crate) async fn requests(
@@ -45,19 +63,36 @@ pub(crate) async fn requests(
         return Err(format!("the member's key was not bound: status {status}").into());
     }
 
-    let operation = Operation::Chat(Chat {
-        session: None,
-        input: Input::Text("In a few sentences: what is a home?".to_owned()),
-        model: Some(args.model.clone()),
-        language: None,
-        options: Options { max_tokens: Some(64), ..Options::default() },
-    });
-    let plaintext = operation.encode();
     let mut requests = Vec::with_capacity(count);
-    for _ in 0..count {
+    for at in 0..count {
+        let plaintext = operation(args, at)?.encode();
         let (request, _) = seal(&own, key, Uuid::now_v7(), &plaintext, now_us() / 1000)?;
         let body = serde_json::to_string(&request)?;
         requests.push((args.target.head("POST", path::CHAT, &[], body.len()) + &body).into_bytes());
     }
     Ok(requests)
+}
+
+/// The operation of one request.
+fn operation(args: &Args, at: usize) -> Result<Operation, Failure> {
+    Ok(match args.operation {
+        Operations::Chat => Operation::Chat(Chat {
+            session: args.session.as_ref().map(|name| session(name, at / TURNS)).transpose()?,
+            input: Input::Text(args.text.clone()),
+            model: Some(args.model.clone()),
+            language: None,
+            options: Options { max_tokens: Some(64), ..Options::default() },
+        }),
+        Operations::List => Operation::List,
+        Operations::History => Operation::History(History {
+            session: session(fill::SESSION, at)?,
+            before: None,
+            limit: None,
+        }),
+        Operations::Search => Operation::Search(Search { text: "kingfisher".to_owned() }),
+    })
+}
+
+fn session(name: &str, number: usize) -> Result<SessionName, Failure> {
+    Ok(format!("{name}-{number}").parse()?)
 }

@@ -12,14 +12,14 @@ use super::{
 
 /// What is asked.
 #[derive(Debug)]
-pub(super) struct Ask<'a> {
+pub(in crate::bench) struct Ask<'a> {
     peer: &'a Peer,
     options: Vec<String>,
 }
 
 impl<'a> Ask<'a> {
     /// So many requests.
-    pub(super) fn new(peer: &'a Peer, requests: u32) -> Self {
+    pub(in crate::bench) fn new(peer: &'a Peer, requests: u32) -> Self {
         let mut options = vec!["--requests".to_owned(), requests.to_string()];
         options
             .extend(peer.headers.iter().flat_map(|header| ["--header".to_owned(), header.clone()]));
@@ -36,12 +36,18 @@ impl<'a> Ask<'a> {
         self
     }
 
+    /// With another option of the load generator.
+    pub(in crate::bench) fn option(mut self, name: &str, value: &str) -> Self {
+        self.options.extend([name, value].map(str::to_owned));
+        self
+    }
+
     pub(super) fn parallel(mut self, parallel: u32) -> Self {
         self.options.extend(["--parallel".to_owned(), parallel.to_string()]);
         self
     }
 
-    pub(super) fn model(mut self, model: &str) -> Self {
+    pub(in crate::bench) fn model(mut self, model: &str) -> Self {
         self.options.retain(|option| !option.starts_with("--model="));
         self.options.push(format!("--model={model}"));
         self
@@ -50,7 +56,7 @@ impl<'a> Ask<'a> {
 
 impl Load {
     /// Has a peer asked.
-    pub(super) fn ask(&self, ask: &Ask<'_>) -> Result<Value> {
+    pub(in crate::bench) fn ask(&self, ask: &Ask<'_>) -> Result<Value> {
         let mut command = Command::new(&self.program);
         command.arg("ask").args(&ask.peer.place.options).args(&ask.options);
         let out = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::place::ListenAddress;
 use crate::bench::process::Running;
@@ -14,19 +14,19 @@ use crate::bench::process::Running;
 /// The example of `ai-gateway` that asks and answers.
 pub(in crate::bench) const EXAMPLE: &str = "load";
 /// TCP port of the model server, for peers that know no UNIX socket.
-pub(super) const PORT: u16 = 18_990;
+pub(in crate::bench) const PORT: u16 = 18_990;
 
 /// A folder for sockets and settings, with the model server running in it.
 #[derive(Debug)]
-pub(super) struct Load {
-    pub(super) dir: tempfile::TempDir,
-    pub(super) program: PathBuf,
+pub(in crate::bench) struct Load {
+    pub(in crate::bench) dir: tempfile::TempDir,
+    pub(in crate::bench) program: PathBuf,
     _server: Running,
 }
 
 impl Load {
     /// Starts the server.
-    pub(super) fn start() -> Result<Self> {
+    pub(in crate::bench) fn start() -> Result<Self> {
         let program = lab::binary(&format!("examples/{EXAMPLE}"))?;
         let dir = tempfile::tempdir()?;
         let mut command = Command::new(&program);
@@ -48,5 +48,11 @@ impl Load {
         let status = Command::new(&self.program).arg("ready").args(&place.options).status()?;
         ensure!(status.success(), "it did not start:\n{}", fs::read_to_string(log)?);
         Ok(())
+    }
+
+    /// How many bytes the last chat had that the server was asked.
+    pub(in crate::bench) fn last_bytes(&self) -> Result<u64> {
+        let out = Command::new(&self.program).arg("last").args(&self.place().options).output()?;
+        String::from_utf8(out.stdout)?.trim().parse().context("the model server says no number")
     }
 }

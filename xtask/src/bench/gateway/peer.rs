@@ -46,7 +46,7 @@ pub(super) enum Size {
 
 /// A peer that runs.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(in crate::bench) struct Peer {
     pub(super) kind: Kind,
     pub(super) size: Size,
     pub(super) place: ListenAddress,
@@ -98,6 +98,34 @@ impl Peer {
             Kind::Litellm => litellm(&dir)?,
             Kind::Portkey => portkey()?,
         };
+        Self::run(kind, started, &dir, load)
+    }
+
+    /// Our gateway under the seal. `prepare` gets its root before it starts.
+    pub(in crate::bench) fn sealed(
+        name: &str,
+        load: &Load,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        let dir = load.dir.path().join(name);
+        fs::create_dir(&dir)?;
+        let started = gateway(&dir, load)?;
+        prepare(&dir)?;
+        Self::run(Kind::Sealed, started, &dir, load)
+    }
+
+    /// Another program that listens at a port of 127.0.0.1, and asks for these headers.
+    pub(in crate::bench) fn other(
+        command: Command,
+        (port, headers, version): (u16, Vec<String>, String),
+        dir: &Path,
+        load: &Load,
+    ) -> Result<Self> {
+        let (place, size) = (ListenAddress::port(port), Size::Small);
+        Self::run(Kind::Direct, Started { command, place, size, headers, version }, dir, load)
+    }
+
+    fn run(kind: Kind, started: Started, dir: &Path, load: &Load) -> Result<Self> {
         let Started { mut command, place, size, headers, version } = started;
         let begun = Instant::now();
         let log = dir.join("log");
@@ -123,7 +151,7 @@ impl Peer {
     }
 
     /// What is known once it runs.
-    pub(super) fn start_figures(&self) -> Map<String, Value> {
+    pub(in crate::bench) fn start_figures(&self) -> Map<String, Value> {
         let mut figures = Map::new();
         figures.extend(self.start_s.map(|seconds| ("start_s".to_owned(), seconds.into())));
         figures.extend(self.idle_kib.map(|kib| ("idle_kib".to_owned(), kib.into())));
@@ -133,6 +161,16 @@ impl Peer {
     /// Processor time so far, in milliseconds; none of the server itself.
     pub(super) fn processor_ms(&self) -> Result<f64> {
         self.running.as_ref().map_or(Ok(f64::NAN), Running::processor_ms)
+    }
+
+    /// Its kind.
+    pub(in crate::bench) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Memory now.
+    pub(in crate::bench) fn resident_kib(&self) -> Result<Option<u64>> {
+        self.running.as_ref().map(|running| running.memory_kib("VmRSS")).transpose()
     }
 
     /// Most memory so far.
