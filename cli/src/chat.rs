@@ -5,35 +5,37 @@
 //! believed before that identity has signed it.
 
 use std::{
-    io::{BufRead as _, IsTerminal as _, Read as _, Write as _},
+    io::{IsTerminal as _, stdin},
     path::Path,
     process::ExitCode,
 };
 
-use ai_gateway_api::sealed::{Chat, History, Input, Operation};
-use chat_vocabulary::Options;
-use messages::{Language, message};
-use zeroize::Zeroizing;
+use messages::message;
 
-use crate::{error::Usage, output};
+use crate::error::Usage;
 
+mod actions;
 pub(crate) mod agent;
 pub(crate) mod args;
 pub(crate) mod connection;
 mod conversation;
+mod gateway;
+mod lines;
 mod markdown;
 mod pins;
 mod print;
+mod question;
 mod state;
+mod talk;
 
-use args::ChatArgs;
+use args::{Action, ChatArgs};
 use conversation::Conversation;
+use gateway::Gateway as _;
+use lines::Lines;
 use print::Printer;
+use talk::{Place, Talk};
 
-/// Most bytes of a question read from a pipe.
-const MAX_QUESTION: u64 = 1 << 20;
-
-/// Asks, and prints the reply as it comes.
+/// Asks, and prints the reply as it comes; or does what the arguments say instead.
 ///
 /// Exit status 1 if the reply is not whole: the error says whether it was cut or failed.
 ///
@@ -42,92 +44,66 @@ const MAX_QUESTION: u64 = 1 << 20;
 /// The device is no approved node, the gateway is not reached, not the one the network names or
 /// not the one that is known, the clock is off, or the gateway refuses.
 pub(crate) async fn run(args: ChatArgs, root: &Path) -> anyhow::Result<ExitCode> {
-    let question = question(&args)?;
+    let terminal = stdin().is_terminal();
+    if args.resume == Some(None) && !terminal {
+        return Err(Usage(message!("resume-without-name")).into());
+    }
+    let action = args.action.action();
+    let asked = if action.is_none() { question::read(&args, terminal)? } else { None };
     let target = agent::target(root).await?;
     let mut conversation = Conversation::new(target, root, args.suite.into())?;
     conversation.recognise(args.accept_identity)?;
-    match question {
-        Question::Once(operation) => {
-            conversation.ask(&operation, &mut Printer::new(args.output)).await?;
+    match action {
+        Some(action) => {
+            let plain = matches!(action, Action::Export(_));
+            let printer = if plain { Printer::plain } else { Printer::new };
+            let mut printer = printer(args.output);
+            actions::carry_out(action, &args, &mut conversation, &mut printer).await?;
         }
-        Question::Lines => talk(&mut conversation, &args).await?,
+        None => ask(&args, asked, &mut conversation).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-enum Question {
-    Once(Box<Operation>),
-    /// Line by line, from the terminal.
-    Lines,
-}
-
-fn question(args: &ChatArgs) -> anyhow::Result<Question> {
-    if args.history {
-        let session = args.session.clone();
-        return Ok(Question::Once(Box::new(Operation::History(History::all(session)))));
-    }
-    let text = match &args.ask {
-        Some(text) => text.clone(),
-        None if !args.text.is_empty() => args.text.join(" "),
-        None if std::io::stdin().is_terminal() => return Ok(Question::Lines),
-        None => {
-            let mut text = String::new();
-            std::io::stdin().lock().take(MAX_QUESTION).read_to_string(&mut text)?;
-            text
+/// Asks one question, or what the person types.
+async fn ask(
+    args: &ChatArgs,
+    asked: Option<String>,
+    conversation: &mut Conversation,
+) -> anyhow::Result<()> {
+    // Only a terminal is read line by line.
+    let mut lines = (asked.is_none() || args.resume == Some(None)).then(Lines::of_stdin);
+    let session = match (&args.resume, &mut lines) {
+        (Some(Some(name)), _) => {
+            actions::exists(conversation, name).await?;
+            name.clone()
         }
-    };
-    if text.trim().is_empty() {
-        return Err(Usage(message!("no-question")).into());
-    }
-    Ok(Question::Once(Box::new(operation(args, text))))
-}
-
-fn operation(args: &ChatArgs, text: String) -> Operation {
-    Operation::Chat(Chat {
-        session: Some(args.session.clone()),
-        input: Input::Text(text),
-        model: args.model.clone(),
-        language: Some(Language::current().tag().to_owned()),
-        options: Options {
-            max_tokens: args.max_tokens,
-            temperature: args.temperature,
-            ignore_eos: args.ignore_eos,
-            ..Options::default()
+        (Some(None), Some(lines)) => match actions::pick(conversation, lines).await? {
+            Some(name) => name,
+            None => return Ok(()),
         },
-    })
-}
-
-/// Asks line by line until the end of input, also after errors.
-async fn talk(conversation: &mut Conversation, args: &ChatArgs) -> anyhow::Result<()> {
-    loop {
-        prompt();
-        let Some(line) = read_line().await? else {
-            return Ok(());
-        };
-        if line.trim().is_empty() {
-            continue;
+        (Some(None) | None, _) => args.session.clone(),
+    };
+    let mut sink = Printer::new(args.output);
+    match (asked, &mut lines) {
+        (Some(text), _) => {
+            let session = (!args.temporary).then_some(session);
+            conversation.ask(&question::text(args, session, &text), &mut sink).await
         }
-        let asked = conversation
-            .ask(&operation(args, line.to_string()), &mut Printer::new(args.output))
-            .await;
-        if let Err(error) = asked {
-            output::note(message!("chat-error", error = format!("{error:#}")));
+        (None, Some(lines)) => {
+            let place = match args.temporary {
+                true => Place::Temporary(Vec::new()),
+                false => Place::Session(session),
+            };
+            let mut talk = Talk { gateway: conversation, sink, args, place };
+            if args.resume.is_some() {
+                talk.show_newest().await?;
+            }
+            talk.run(lines).await;
+            Ok(())
         }
+        (None, None) => Ok(()),
     }
-}
-
-fn prompt() {
-    let mut err = std::io::stderr().lock();
-    let _ = err.write_all(b"> ").and_then(|()| err.flush());
-}
-
-/// The next line, `None` at the end; read on a thread, so that Ctrl-C interrupts it.
-async fn read_line() -> anyhow::Result<Option<Zeroizing<String>>> {
-    let read = tokio::task::spawn_blocking(|| {
-        let mut line = Zeroizing::new(String::new());
-        std::io::stdin().lock().read_line(&mut line).map(|length| (length > 0).then_some(line))
-    });
-    Ok(read.await??)
 }
 
 #[cfg(test)]

@@ -522,7 +522,37 @@ process-ended = ended ({ $status })
 
 ## cli/src/chat.rs
 no-question = there is no question; write maru chat "TEXT"
+resume-without-name = without a terminal --resume needs the name of a conversation; `maru chat --list` shows them
 chat-error = maru: { $error }
+
+## cli/src/chat/actions.rs
+chat-list-heads = NAME | MESSAGES | SIZE | LAST USED
+chat-search-heads = CONVERSATION | TIME | WHO | TEXT
+chat-renamed = { $session } is now called { $to }
+chat-deleted = { $session } is deleted
+conversation-near = you have no conversation { $name }; did you mean { $nearest }?
+conversation-unknown = you have no conversation { $name }; `maru chat --list` shows those that you have
+no-conversations = you have no conversation yet; `maru chat` begins one
+chat-choice = { $number }  { $name } ({ $messages ->
+        [1] 1 message
+       *[other] { $messages } messages
+    }, { $used })
+chat-choose = Number or name, 1 to { $last } [1]:
+
+## cli/src/chat/talk.rs
+chat-help =
+    /edit TEXT: ask TEXT in place of the last question, in a new conversation that begins as this one
+    /export FILE: write this conversation to a new file: JSON if its name ends with .json, else Markdown
+    /stop, or Ctrl-C: end the reply
+nothing-to-stop = nothing is being answered
+nothing-to-edit = there is no question to edit in this conversation
+edit-without-text = write the new question after the command: /edit TEXT
+reply-ended = stopped; this question and its reply are not kept
+temporary-new = a new conversation, which is not kept either
+temporary-export = this conversation is not on the gateway, so it cannot be exported; copy it from the terminal
+chat-branched = { $session } stays as it is; this goes on in { $to }
+chat-exported = { $session } is in { $name }
+export-not-made = cannot write { $name }; name another file: /export FILE
 
 ## cli/src/chat/agent.rs
 node-unknown = the agent does not know this node's name yet; try again

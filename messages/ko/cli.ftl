@@ -521,8 +521,35 @@ process-not-started = 시작할 수 없습니다({ $error })
 process-ended = 종료되었습니다({ $status })
 
 ## cli/src/chat.rs
-no-question = 질문이 없습니다. maru chat "TEXT"처럼 쓰세요
+no-question = 질문이 없습니다. maru chat "질문"처럼 쓰세요
+resume-without-name = 터미널이 아니면 --resume 에 대화 이름이 필요합니다. `maru chat --list`로 볼 수 있습니다
 chat-error = maru: { $error }
+
+## cli/src/chat/actions.rs
+chat-list-heads = 이름 | 메시지 | 크기 | 마지막 사용
+chat-search-heads = 대화 | 시각 | 누가 | 내용
+chat-renamed = { $session } 대화의 이름을 { $to }(으)로 바꾸었습니다
+chat-deleted = { $session } 대화를 삭제했습니다
+conversation-near = { $name } 대화가 없습니다. 혹시 { $nearest } 인가요?
+conversation-unknown = { $name } 대화가 없습니다. `maru chat --list`로 있는 대화를 볼 수 있습니다
+no-conversations = 아직 대화가 없습니다. `maru chat`으로 시작하세요
+chat-choice = { $number }  { $name } (메시지 { $messages }개, { $used })
+chat-choose = 번호나 이름, 1부터 { $last }까지 [1]:
+
+## cli/src/chat/talk.rs
+chat-help =
+    /edit 질문: 마지막 질문 대신 이 질문을 합니다. 지금까지와 같이 시작하는 새 대화에서 이어 갑니다
+    /export 파일: 이 대화를 새 파일에 씁니다. 이름이 .json으로 끝나면 JSON, 아니면 마크다운입니다
+    /stop 또는 Ctrl-C: 답을 멈춥니다
+nothing-to-stop = 진행 중인 답이 없습니다
+nothing-to-edit = 이 대화에는 고칠 질문이 없습니다
+edit-without-text = 명령 뒤에 새 질문을 쓰세요: /edit 질문
+reply-ended = 멈추었습니다. 이 질문과 답은 저장되지 않습니다
+temporary-new = 새 대화입니다. 이 대화도 저장되지 않습니다
+temporary-export = 이 대화는 게이트웨이에 없어 내보낼 수 없습니다. 터미널에서 복사하세요
+chat-branched = { $session } 대화는 그대로 두고 { $to } 대화에서 이어 갑니다
+chat-exported = { $session } 대화를 { $name } 파일에 썼습니다
+export-not-made = { $name } 파일을 쓸 수 없습니다. 다른 파일을 지정하세요: /export 파일
 
 ## cli/src/chat/agent.rs
 node-unknown = 에이전트가 아직 이 노드의 이름을 모릅니다. 다시 시도하세요

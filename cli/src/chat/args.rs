@@ -1,6 +1,6 @@
 //! The arguments of `maru chat`.
 
-use ai_gateway_api::sealed::SessionName;
+use ai_gateway_api::sealed::{ExportFormat, SessionName};
 use clap::{Args, ValueEnum};
 use hpke_envelope::Suite;
 
@@ -9,17 +9,25 @@ use crate::{fingerprint::Fingerprint, number};
 #[derive(Clone, Args)]
 pub(crate) struct ChatArgs {
     /// Question [default: read from standard input; on a terminal, line by line]
-    #[arg(value_name = "TEXT")]
+    #[arg(value_name = "TEXT", conflicts_with = "action")]
     pub(crate) text: Vec<String>,
     /// Question, as one argument
-    #[arg(long, value_name = "TEXT", conflicts_with = "text")]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["text", "action"])]
     pub(crate) ask: Option<String>,
-    /// Conversation to continue
+    /// Conversation to continue, or to begin if there is none of this name
     #[arg(long, value_name = "NAME", default_value = "main")]
     pub(crate) session: SessionName,
-    /// Print the conversation so far, and ask nothing
-    #[arg(long, conflicts_with_all = ["text", "ask"])]
-    pub(crate) history: bool,
+    /// Continue a conversation that there is; without NAME, choose it from a list
+    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["session", "action"])]
+    pub(crate) resume: Option<Option<SessionName>>,
+    /// Keep nothing of this conversation
+    #[arg(long, conflicts_with_all = ["session", "resume", "action"])]
+    pub(crate) temporary: bool,
+    #[command(flatten)]
+    pub(crate) action: ActionArgs,
+    /// Format of the exported conversations
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FileFormat::Markdown, requires = "export")]
+    pub(crate) format: FileFormat,
     /// Model that answers, as provider/model [default: the gateway's primary]
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
@@ -43,15 +51,84 @@ pub(crate) struct ChatArgs {
     pub(crate) output: ChatFormat,
 }
 
+/// What is done instead of asking.
+#[derive(Clone, Args)]
+#[group(id = "action", multiple = false)]
+pub(crate) struct ActionArgs {
+    /// Print the conversation so far, and ask nothing
+    #[arg(long)]
+    history: bool,
+    /// List your conversations, the last used first
+    #[arg(long)]
+    list: bool,
+    /// Find messages of your conversations that contain TEXT
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Give a conversation another name
+    #[arg(long, num_args = 2, value_names = ["NAME", "NEW"])]
+    rename: Option<Vec<SessionName>>,
+    /// Delete a conversation for good
+    #[arg(long, value_name = "NAME")]
+    delete: Option<SessionName>,
+    /// Print a conversation as a file; without NAME, all of them
+    #[arg(long, value_name = "NAME", num_args = 0..=1)]
+    export: Option<Option<SessionName>>,
+}
+
+/// The same as one value.
+#[derive(Clone)]
+pub(super) enum Action {
+    History,
+    List,
+    Search(String),
+    Rename(SessionName, SessionName),
+    Delete(SessionName),
+    Export(Option<SessionName>),
+}
+
+impl ActionArgs {
+    /// What is to be done, if anything.
+    pub(super) fn action(&self) -> Option<Action> {
+        let Self { history, list, search, rename, delete, export } = self.clone();
+        let rename = rename.and_then(|names| <[_; 2]>::try_from(names).ok());
+        history
+            .then_some(Action::History)
+            .or(list.then_some(Action::List))
+            .or(search.map(Action::Search))
+            .or(rename.map(|[name, to]| Action::Rename(name, to)))
+            .or(delete.map(Action::Delete))
+            .or(export.map(Action::Export))
+    }
+}
+
 /// Shows everything but what is asked.
 impl std::fmt::Debug for ChatArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ChatArgs")
             .field("session", &self.session)
-            .field("history", &self.history)
+            .field("resume", &self.resume)
+            .field("temporary", &self.temporary)
             .field("model", &self.model)
             .field("suite", &self.suite)
             .finish_non_exhaustive()
+    }
+}
+
+/// The format of a file of conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    /// For people.
+    Markdown,
+    /// For programs.
+    Json,
+}
+
+impl From<FileFormat> for ExportFormat {
+    fn from(format: FileFormat) -> Self {
+        match format {
+            FileFormat::Markdown => Self::Markdown,
+            FileFormat::Json => Self::Json,
+        }
     }
 }
 

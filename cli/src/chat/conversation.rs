@@ -1,7 +1,6 @@
 //! One question after the other: keys, seal, send, open.
 
 use std::{
-    io::Write,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -25,8 +24,9 @@ use zeroize::Zeroizing;
 use super::{
     agent::Target,
     connection::{Connection, Failure},
+    gateway::Gateway,
     pins,
-    print::Printer,
+    print::Sink,
     state::Directory,
 };
 use crate::{duration, fingerprint::Fingerprint};
@@ -77,40 +77,6 @@ impl Conversation {
             bail!(pins::changed(&membership.network, known, *identity));
         }
         Ok(())
-    }
-
-    /// Asks, and prints the reply as it comes.
-    ///
-    /// After the first refusal to open, the keys are fetched and the request is sealed again, once; after the first
-    /// refusal of the device key, it is bound again, once.
-    pub(super) async fn ask<W: Write>(
-        &mut self,
-        operation: &Operation,
-        printer: &mut Printer<W>,
-    ) -> anyhow::Result<()> {
-        let plaintext = Zeroizing::new(operation.encode());
-        let mut keys = self.keys().await?;
-        let request_id = Uuid::now_v7();
-        if self.directory.seen(self.target.identity)?.bound_to.as_deref() != Some(&self.target.node)
-        {
-            self.bind().await?;
-        }
-        let (mut sealed_again, mut bound_again) = (false, false);
-        loop {
-            let (request, reply) = self.seal(&keys, request_id, &plaintext)?;
-            match self.connection.chat(&request).await {
-                Ok(response) => return read(response, reply, printer).await,
-                Err(Failure::Sealed) if !sealed_again => {
-                    sealed_again = true;
-                    keys = self.keys().await?;
-                }
-                Err(Failure::Device) if !bound_again => {
-                    bound_again = true;
-                    self.bind().await?;
-                }
-                Err(failure) => return Err(self.refused(failure)),
-            }
-        }
     }
 
     /// The error of a request that was refused again.
@@ -184,11 +150,41 @@ impl Conversation {
     }
 }
 
-/// Reads the reply to its end, printing as it comes.
-async fn read<W: Write>(
+impl Gateway for Conversation {
+    /// After the first refusal to open, the keys are fetched and the request is sealed again, once; after the first
+    /// refusal of the device key, it is bound again, once.
+    async fn ask<S: Sink>(&mut self, operation: &Operation, sink: &mut S) -> anyhow::Result<()> {
+        let plaintext = Zeroizing::new(operation.encode());
+        let mut keys = self.keys().await?;
+        let request_id = Uuid::now_v7();
+        if self.directory.seen(self.target.identity)?.bound_to.as_deref() != Some(&self.target.node)
+        {
+            self.bind().await?;
+        }
+        let (mut sealed_again, mut bound_again) = (false, false);
+        loop {
+            let (request, reply) = self.seal(&keys, request_id, &plaintext)?;
+            match self.connection.chat(&request).await {
+                Ok(response) => return read(response, reply, sink).await,
+                Err(Failure::Sealed) if !sealed_again => {
+                    sealed_again = true;
+                    keys = self.keys().await?;
+                }
+                Err(Failure::Device) if !bound_again => {
+                    bound_again = true;
+                    self.bind().await?;
+                }
+                Err(failure) => return Err(self.refused(failure)),
+            }
+        }
+    }
+}
+
+/// Reads the reply to its end.
+async fn read<S: Sink>(
     mut response: Response,
     mut reply: Reply,
-    printer: &mut Printer<W>,
+    sink: &mut S,
 ) -> anyhow::Result<()> {
     let (mut decoder, mut parts) = (event_decoder(), Vec::new());
     let ended = loop {
@@ -201,7 +197,7 @@ async fn read<W: Write>(
         let mut refused = None;
         for (name, data) in parts.drain(..) {
             match take(&mut reply, &name, data.as_bytes()) {
-                Ok(events) => print(&events, printer)?,
+                Ok(events) => hand_on(&events, sink)?,
                 Err(error) => {
                     refused = Some(error);
                     break;
@@ -212,7 +208,7 @@ async fn read<W: Write>(
             break refused.map_or_else(|| reply.end(), Err);
         }
     };
-    printer.end()?;
+    sink.end()?;
     ended.map_err(|error| match error {
         ReplyError::Cut => anyhow!(message!("reply-cut", error)),
         ReplyError::Broken => anyhow!(message!("reply-broken", error)),
@@ -227,11 +223,11 @@ fn take(reply: &mut Reply, name: &str, data: &[u8]) -> Result<Vec<Event>, ReplyE
     }
 }
 
-fn print<W: Write>(events: &[Event], printer: &mut Printer<W>) -> anyhow::Result<()> {
+fn hand_on<S: Sink>(events: &[Event], sink: &mut S) -> anyhow::Result<()> {
     for event in events {
-        printer.event(event).context(message!("reply-not-printed"))?;
+        sink.event(event).context(message!("reply-not-printed"))?;
         if let Event::Error { kind, message } = event {
-            printer.end()?;
+            sink.end()?;
             let problem = Problem::new(kind, 0, message.as_str());
             bail!(common::foreign::line(&messages::problem(&problem)));
         }

@@ -4,11 +4,22 @@ use std::io::{self, IsTerminal as _, Write};
 
 use ai_gateway_api::sealed::Event;
 use chat_vocabulary::{Evidence, FinishReason, Role};
-use common::foreign;
+use common::{foreign, problem::Problem};
 use messages::message;
 
 use super::{args::ChatFormat, markdown::Markdown};
 use crate::output;
+
+/// What takes the events of a reply.
+pub(super) trait Sink {
+    /// Takes the next event.
+    fn event(&mut self, event: &Event) -> io::Result<()>;
+
+    /// The reply ends, whole or not.
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Prints events; each is flushed at once.
 #[derive(Debug)]
@@ -50,17 +61,33 @@ impl Printer {
     pub(super) fn new(format: ChatFormat) -> Self {
         Self { out: io::stdout(), format, surface: Surface::of_stdout(), open_line: false }
     }
+
+    /// Prints text without styles.
+    pub(super) fn plain(format: ChatFormat) -> Self {
+        let surface = if io::stdout().is_terminal() { Surface::Terminal } else { Surface::Pipe };
+        Self { surface, ..Self::new(format) }
+    }
 }
 
-impl<W: Write> Printer<W> {
-    /// Prints one event.
-    pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {
+impl<W: Write> Sink for Printer<W> {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
         match self.format {
             ChatFormat::Json => self.write(format!("{}\n", output::json(event)?).as_bytes()),
             ChatFormat::Text => self.text(event),
         }
     }
 
+    /// Ends the text and its last line.
+    fn end(&mut self) -> io::Result<()> {
+        if let Surface::Styled(markdown) = &mut self.surface {
+            let shown = markdown.end();
+            self.write(shown.as_bytes())?;
+        }
+        if std::mem::take(&mut self.open_line) { self.write(b"\n") } else { Ok(()) }
+    }
+}
+
+impl<W: Write> Printer<W> {
     fn text(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Delta(text) => {
@@ -80,7 +107,13 @@ impl<W: Write> Printer<W> {
                         role.as_str().to_owned()
                     }
                 };
-                self.text(&Event::Delta(format!("{name}: {}", message.content.trim_end())))?;
+                self.write(format!("{name}: ").as_bytes())?;
+                self.text(&Event::Delta(message.content.trim_end().to_owned()))?;
+                self.open_line = true;
+                self.end()
+            }
+            Event::RecoveryCode(code) => {
+                self.text(&Event::Delta(code.clone()))?;
                 self.end()
             }
             Event::Finish(FinishReason::Length) => {
@@ -98,28 +131,19 @@ impl<W: Write> Printer<W> {
                 output::note(message!("reply-evidence", class, image));
                 Ok(())
             }
-            Event::Notice { message, .. } => {
+            Event::Notice { kind, message } => {
                 self.end()?;
-                output::note(message);
+                let error = messages::problem(&Problem::new(kind, 0, message.as_str()));
+                output::note(message!("chat-error", error));
                 Ok(())
             }
             Event::Conversation(_)
             | Event::Found(_)
-            | Event::RecoveryCode(_)
             | Event::Finish(_)
             | Event::Model(_)
             | Event::Usage(_)
             | Event::Error { .. } => Ok(()),
         }
-    }
-
-    /// Ends the text and its last line.
-    pub(super) fn end(&mut self) -> io::Result<()> {
-        if let Surface::Styled(markdown) = &mut self.surface {
-            let shown = markdown.end();
-            self.write(shown.as_bytes())?;
-        }
-        if std::mem::take(&mut self.open_line) { self.write(b"\n") } else { Ok(()) }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

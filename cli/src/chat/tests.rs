@@ -12,10 +12,12 @@ use std::{
 use ai_gateway_api::{
     kind,
     memory::OwnMemory,
-    sealed::{BindDevice, Ed25519Public, Event, Request, encode_events, path},
+    sealed::{
+        BindDevice, Chat, Ed25519Public, Event, Input, Operation, Request, encode_events, path,
+    },
     wire::Fixed,
 };
-use chat_vocabulary::FinishReason;
+use chat_vocabulary::{FinishReason, Options};
 use common::problem::Problem;
 use ed25519_dalek::SigningKey;
 use hpke_envelope::{

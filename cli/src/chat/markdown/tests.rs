@@ -64,7 +64,6 @@ fn what_is_no_markdown_is_shown_as_it_is() {
         "[a](https://b.example)",
         "| a | b |",
         "C:\\new",
-        "****",
         "1. one",
         "-1",
     ] {
