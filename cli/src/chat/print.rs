@@ -1,6 +1,9 @@
 //! Printing a reply as it comes.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal as _, Write},
+};
 
 use ai_gateway_api::sealed::Event;
 use chat_vocabulary::{Evidence, FinishReason, Role};
@@ -29,6 +32,8 @@ pub(super) struct Printer<W = io::Stdout> {
     surface: Surface,
     /// Whether the last line has no end yet.
     open_line: bool,
+    /// The number of the last message.
+    message: Option<u64>,
 }
 
 /// Where the text is printed.
@@ -59,7 +64,13 @@ impl Surface {
 
 impl Printer {
     pub(super) fn new(format: ChatFormat) -> Self {
-        Self { out: io::stdout(), format, surface: Surface::of_stdout(), open_line: false }
+        Self {
+            out: io::stdout(),
+            format,
+            surface: Surface::of_stdout(),
+            open_line: false,
+            message: None,
+        }
     }
 
     /// Prints text without styles.
@@ -90,30 +101,25 @@ impl<W: Write> Sink for Printer<W> {
 impl<W: Write> Printer<W> {
     fn text(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::Delta(text) => {
-                self.open_line =
-                    text.as_bytes().last().map_or(self.open_line, |&byte| byte != b'\n');
-                let shown = match &mut self.surface {
-                    Surface::Pipe => text.clone(),
-                    Surface::Terminal => foreign::lines(text),
-                    Surface::Styled(markdown) => markdown.push(&foreign::lines(text)),
-                };
-                self.write(shown.as_bytes())
-            }
+            Event::Delta(text) => self.piece(text),
             Event::Message(message) => {
-                let name = match message.role {
-                    Role::User => message!("chat-you").to_string(),
-                    role @ (Role::System | Role::Assistant | Role::Tool) => {
-                        role.as_str().to_owned()
-                    }
-                };
-                self.write(format!("{name}: ").as_bytes())?;
-                self.text(&Event::Delta(message.content.trim_end().to_owned()))?;
-                self.open_line = true;
-                self.end()
+                // A long message comes in several events.
+                if message.number.is_none() || self.message != message.number {
+                    self.end()?;
+                    let name = match message.role {
+                        Role::User => message!("chat-you").to_string(),
+                        role @ (Role::System | Role::Assistant | Role::Tool) => {
+                            role.as_str().to_owned()
+                        }
+                    };
+                    self.write(format!("{name}: ").as_bytes())?;
+                    self.open_line = true;
+                }
+                self.message = message.number;
+                self.piece(&message.content)
             }
             Event::RecoveryCode(code) => {
-                self.text(&Event::Delta(code.clone()))?;
+                self.piece(code)?;
                 self.end()
             }
             Event::Finish(FinishReason::Length) => {
@@ -146,6 +152,17 @@ impl<W: Write> Printer<W> {
         }
     }
 
+    /// Prints the next piece of a text.
+    fn piece(&mut self, text: &str) -> io::Result<()> {
+        self.open_line = text.as_bytes().last().map_or(self.open_line, |&byte| byte != b'\n');
+        let shown = match &mut self.surface {
+            Surface::Pipe => Cow::Borrowed(text),
+            Surface::Terminal => foreign::lines(text).into(),
+            Surface::Styled(markdown) => markdown.push(&foreign::lines(text)).into(),
+        };
+        self.write(shown.as_bytes())
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)?;
         self.out.flush()
@@ -155,7 +172,7 @@ impl<W: Write> Printer<W> {
 #[cfg(test)]
 impl<W: Write> Printer<W> {
     pub(super) fn to(out: W, format: ChatFormat, surface: Surface) -> Self {
-        Self { out, format, surface, open_line: false }
+        Self { out, format, surface, open_line: false, message: None }
     }
 }
 
@@ -206,13 +223,17 @@ mod tests {
 
     #[test]
     fn history_names_who_spoke() {
-        let message = |role, text: &str| {
+        let message = |role, text: &str, number| {
             let content = text.to_owned();
-            Event::Message(SessionMessage { role, content, number: None, time: None })
+            Event::Message(SessionMessage { role, content, number, time: None })
         };
-        let events = [message(Role::User, "hi\n"), message(Role::Assistant, "hello")];
+        let events = [message(Role::User, "hi\n", None), message(Role::Assistant, "hello", None)];
 
         assert_eq!(print(ChatFormat::Text, Surface::Pipe, &events), "you: hi\nassistant: hello\n");
+
+        let events = [("lo", 1), ("ng", 1), ("next", 2)]
+            .map(|(text, number)| message(Role::User, text, Some(number)));
+        assert_eq!(print(ChatFormat::Text, Surface::Pipe, &events), "you: long\nyou: next\n");
     }
 
     #[test]
