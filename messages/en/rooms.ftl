@@ -22,13 +22,14 @@ model-unknown = There is no model of this name. /model shows which there are.
 ## ai-gateway/server/src/chat/command.rs
 
 command-help =
-    - /new, /reset: begin a new conversation
+    - /new, /reset: begin a new conversation; the former one is kept under another name
     - /status: which model answers
     - /model: which models there are; /model NAME chooses one for this conversation, /model default the usual one
     - /stop: end a reply, where the app offers it
     - /export: the conversation as a file, where the app offers it
     - /help: this list
 command-new = A new conversation.
+command-new-former = A new conversation. The former one is kept as "{ $former }".
 command-status = { $model } answers in this conversation. { $health }
 command-models =
     { $model } answers in this conversation. /model NAME chooses another one:

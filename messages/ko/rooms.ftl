@@ -22,13 +22,14 @@ model-unknown = 그런 이름의 모델이 없습니다. /model 로 쓸 수 있�
 ## ai-gateway/server/src/chat/command.rs
 
 command-help =
-    - /new, /reset: 새 대화를 시작합니다
+    - /new, /reset: 새 대화를 시작합니다. 지금까지의 대화는 다른 이름으로 남습니다
     - /status: 어느 모델이 답하는지 보여 줍니다
     - /model: 쓸 수 있는 모델을 보여 줍니다. /model NAME 은 이 대화에서 쓸 모델을 고르고, /model default 는 기본 모델로 되돌립니다
     - /stop: 답을 멈춥니다(앱이 지원할 때)
     - /export: 대화를 파일로 저장합니다(앱이 지원할 때)
     - /help: 이 목록을 보여 줍니다
 command-new = 새 대화입니다.
+command-new-former = 새 대화입니다. 지금까지의 대화는 "{ $former }"(으)로 남습니다.
 command-status = 이 대화에서는 { $model } 모델이 답합니다. { $health }
 command-models =
     이 대화에서는 { $model } 모델이 답합니다. /model NAME 으로 다른 모델을 고를 수 있습니다:

@@ -7,6 +7,7 @@
 //! The database alone has them; each turn reads from it. While it is closed, chats are answered but not kept, and every
 //! half minute it is opened again.
 
+mod former;
 mod not_kept;
 mod operations;
 mod turn;
@@ -156,12 +157,6 @@ impl Sessions {
             Ok(messages.map(|message| Message::new(message.role, message.text)).collect())
         });
         messages.map_err(|error: conversations::Error| error.into())
-    }
-
-    /// Removes one person's session.
-    pub(crate) async fn clear(&self, person: &Person, name: &SessionName) -> Result<(), NotKept> {
-        self.opened().await?.delete(person, name.as_str()).await?;
-        Ok(())
     }
 
     /// Of all sessions.

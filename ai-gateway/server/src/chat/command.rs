@@ -48,11 +48,17 @@ pub(crate) async fn carry_out(
     };
     let said = match (verb, argument) {
         (Verb::New, _) => {
-            if let Some(session) = session {
-                app.sessions.clear(person, session).await?;
-                choices.set(session, None);
+            let former = match session {
+                Some(session) => {
+                    choices.set(session, None);
+                    app.sessions.set_aside(person, session).await?
+                }
+                None => None,
+            };
+            match former {
+                Some(former) => message!("command-new-former", former),
+                None => message!("command-new"),
             }
-            message!("command-new")
         }
         (Verb::Status, _) => {
             let model = commands::current(&app.models, chosen.as_deref());

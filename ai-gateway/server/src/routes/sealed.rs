@@ -4,7 +4,7 @@ mod answer;
 mod export;
 mod operations;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use ai_gateway_api::{
     endpoints::{CHAT, KEYS},
@@ -12,7 +12,7 @@ use ai_gateway_api::{
 };
 use axum::{Extension, Json, extract::State, response::Response};
 use chassis::endpoint::{Served, serve};
-use chat_vocabulary::{ChatRequest, Message};
+use chat_vocabulary::{ChatRequest, Message, Role};
 use hpke_envelope::gateway::Opened;
 use mesh_identity::{Header, Person};
 use messages::Language;
@@ -84,13 +84,13 @@ fn open(app: &App, caller: &Header, listener: Listener, body: Body) -> Result<Op
 
 async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Error> {
     let Chat { session, input, model, options, language } = chat;
-    if let Input::Text(text) = &input
-        && let Some(command) = commands::parse(text)
-    {
+    let asked = arena::locked(|_| asked(&input));
+    if let Some(command) = commands::parse(&asked) {
         let language = Language::accepted(language.as_deref().unwrap_or_default());
         let said = carry_out(app, &person, session.as_ref(), command, language).await?;
         return Ok(Answer::from(Ok(vec![Event::Delta(said)])));
     }
+    drop(asked);
     let chosen = || session.as_ref().and_then(|session| app.session_models.of(&person).of(session));
     let model = model.or_else(chosen);
     let (messages, record) = match (input, session) {
@@ -122,4 +122,15 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     let request = ChatRequest { model, messages, options, ..ChatRequest::default() };
     let reply = Run::start(app, "sealed", &person, request, record)?;
     Ok(Answer::Reply(reply))
+}
+
+/// The message that is answered.
+fn asked(input: &Input) -> Cow<'_, str> {
+    match input {
+        Input::Text(text) => text.into(),
+        Input::Messages(messages) => match messages.last() {
+            Some(last) if last.role == Role::User => last.content.text(),
+            Some(_) | None => "".into(),
+        },
+    }
 }

@@ -2,6 +2,8 @@
 
 use ai_gateway_api::sealed::{Chat, Event, Input, Operation};
 
+use chat_vocabulary::Message;
+
 use super::{
     ada, bob,
     client::{chat, text_of},
@@ -30,6 +32,42 @@ async fn commands_are_answered_without_a_model_and_are_not_kept() {
 
     gateway.say(&ada(), "main", "/etc is full").await;
     assert_eq!(gateway.one.requests().len(), 1, "this is a question");
+}
+
+#[tokio::test]
+async fn a_new_conversation_leaves_the_former_one() {
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    assert_eq!(gateway.say(&ada(), "main", "/new").await, "A new conversation.");
+    for text in ["first", "second"] {
+        gateway.say(&ada(), "main", text).await;
+        let said = gateway.say(&ada(), "main", "/reset").await;
+        let former = said.split('"').nth(1).expect("its name").to_owned();
+        assert!(former.starts_with("main 20"), "{said}");
+        assert_eq!(gateway.history(&ada(), "main").await, Vec::<String>::new());
+        assert_eq!(gateway.history(&ada(), &former).await, [text, "Hello there"]);
+    }
+}
+
+#[tokio::test]
+async fn the_last_of_an_apps_own_messages_may_be_a_command() {
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    let messages = |last: Message| {
+        Operation::Chat(Chat {
+            session: None,
+            input: Input::Messages(vec![Message::user("/help"), last]),
+            model: None,
+            language: None,
+            options: Default::default(),
+        })
+    };
+
+    let said = text_of(&gateway.sealed(&ada(), &messages(Message::user("/status"))).await);
+    assert!(said.contains("answers in this conversation"), "{said}");
+    assert_eq!(gateway.one.requests().len(), 0);
+    gateway.sealed(&ada(), &messages(Message::assistant("/status"))).await;
+    assert_eq!(gateway.one.requests().len(), 1);
 }
 
 #[tokio::test]
