@@ -6,6 +6,7 @@
 //! * [`nearest`]: what somebody may have meant by an unknown name.
 //! * [`problem`]: the body of an HTTP error (RFC 9457).
 //! * [`surrogate`]: half characters in JSON text, and what takes their place.
+//! * [`websocket`]: frames of a WebSocket.
 //! * [`wire`]: versions that are refused by name, and binary as base64url, in JSON.
 #![forbid(unsafe_code)]
 
@@ -15,4 +16,5 @@ pub mod mesh;
 pub mod nearest;
 pub mod problem;
 pub mod surrogate;
+pub mod websocket;
 pub mod wire;

@@ -6,6 +6,7 @@ mod foreign;
 mod house;
 mod install;
 mod matrix;
+mod openclaw;
 mod openpcc;
 mod outcome;
 mod stage;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Models(Models),
     /// Matrix clients of two people, each on a device of their own: rooms, messages, pictures
     Matrix(matrix::Args),
+    /// OpenClaw's client of its WebSocket on a laptop: list, chat, streamed reply, stop
+    Openclaw(openclaw::Args),
     /// Stock Tailscale nodes that join a deployment: only the tests with them
     Tailscale(tailscale::Args),
     /// OpenPCC's client, relay, router and node with our confidential chain: only the tests with them
@@ -60,6 +63,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Models(args) => checked(|| built(args)),
         Command::Matrix(args) => checked(|| matrix::run(args)),
+        Command::Openclaw(args) => checked(|| openclaw::run(args)),
         Command::Tailscale(args) => tailscale::run(args),
         Command::Openpcc(args) => openpcc::run(args),
     }
@@ -91,6 +95,11 @@ fn built(args: &Models) -> Result<Outcome> {
 /// with what a real Ollama answered.
 pub(crate) fn models_stage(model: &Path) -> Result<Outcome> {
     models(&Models { only: None, ollama: None, no_build: true, record: false }, model)
+}
+
+/// The part of `cargo xtask test`: OpenClaw's client, as it is pinned.
+pub(crate) fn openclaw_stage(model: &Path) -> Result<Outcome> {
+    openclaw::stage(model)
 }
 
 /// The part of `cargo xtask test`: every walk of two people.

@@ -67,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         ok &= stages.run("doctests", doctests);
         ok &= stages.run("fuzz targets", || fuzzing.run(args.fuzz_seconds).map(Count::passed));
         ok &= stages.run("clients of models", || clients(|| interop::models_stage(&model)));
+        ok &= stages.run("client of OpenClaw", || clients(|| interop::openclaw_stage(&model)));
         ok &= stages.run("clients of rooms", || clients(|| interop::matrix_stage(&model)));
         ok &= stages.run("up", demonstration::run);
         ok &= stages.run("bench sealed", bench::sealed);

@@ -64,7 +64,7 @@ endpoint::declare! {
     /// Ollama's API.
     OLLAMA for App;
 
-    /// Answers as a running Ollama does.
+    /// Answers as a running Ollama does; for a member who asks for it, opens OpenClaw's WebSocket.
     OLLAMA_RUNS: GET "/" => Raw;
     /// Returns the version of Ollama whose API this is.
     OLLAMA_VERSION: GET "/api/version" => Raw;

@@ -12,6 +12,7 @@ use ai_gateway_api::{
     settings::gateway::{Limits, Settings},
 };
 use hpke_envelope::gateway::{KeyRing, OpenError, Opened, RandomError};
+use mesh_identity::Person;
 use tokio::task::spawn_blocking;
 
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
     metrics::Metrics,
     models::{Models, PATIENCE, Pinned},
     openclaw::{OpenClaw, OpenClawError, watcher::Watcher},
+    operator::Operators,
     queue::Queues,
     rooms::Rooms,
     sessions::Sessions,
@@ -55,6 +57,10 @@ pub(crate) struct App {
     pub(crate) starts: StartThrottle,
     pub(crate) queues: Queues,
     pub(crate) rooms: Rooms,
+    /// Clients of OpenClaw's WebSocket.
+    pub(crate) operators: Operators,
+    /// Who may have administration there.
+    pub(crate) admins: Vec<Person>,
     pub(crate) usage: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
@@ -139,6 +145,8 @@ impl App {
             starts: StartThrottle::default(),
             queues: Queues::new(&config.line, &models, Arc::clone(&metrics)),
             models,
+            operators: Operators::default(),
+            admins: config.admins.clone(),
             rooms: Rooms::load(openclaw.rooms.clone(), &config.limits, &state, rooms_key)?,
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
             metrics,
@@ -215,6 +223,7 @@ impl App {
             if tick.is_multiple_of(SLOW) {
                 self.limiter.forget();
                 self.rooms.admission.forget();
+                self.operators.forget();
                 let app = Arc::clone(self);
                 // Writing to disk may block.
                 let kept = spawn_blocking(move || {

@@ -49,6 +49,13 @@ pub(crate) struct Unknown<'a> {
     nearest: Option<&'static str>,
 }
 
+/// All commands: name without the slash, what it does, whether a word may follow.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, Verb, bool)> {
+    COMMANDS
+        .iter()
+        .map(|&(name, verb, takes_word)| (name.trim_start_matches('/'), verb, takes_word))
+}
+
 /// The command that a message consists of. A message that only begins like one is for the model.
 #[must_use]
 pub(crate) fn parse(text: &str) -> Option<Result<Command<'_>, Unknown<'_>>> {

@@ -223,6 +223,12 @@ impl Error {
         self.kind().1
     }
 
+    /// Whether the caller has to change the request.
+    #[must_use]
+    pub(crate) fn is_for_the_caller(&self) -> bool {
+        self.kind().0.is_client_error()
+    }
+
     /// The text for people: what happened, and what to do.
     #[must_use]
     pub(crate) fn message(&self) -> String {
@@ -232,7 +238,8 @@ impl Error {
         format!("{first}{}. {}", chars.as_str(), self.kind().2)
     }
 
-    fn retry_after_s(&self) -> Option<u64> {
+    /// When to send the request again, in seconds, if that is known.
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
         if let Self::Exceeded(exceeded) = self {
             return Some(exceeded.retry_after_s);
         }

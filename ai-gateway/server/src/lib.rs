@@ -5,7 +5,7 @@
 //!                                          ├─▶ routes ▶ chat ▶ queue ▶ models
 //! telmeet ────────────▶ plugin/http.sock ──┤      │                       └─▶ the next backend
 //! participant ───▶ participant/http.sock ──┘      │
-//!                                          sessions, workspace (per person)
+//!                                          sessions, workspace (per person), operator (WebSocket)
 //! root ───────────────▶ metrics/http.sock ──▶ counters, apps, usage by person and day
 //! ```
 //!
@@ -32,6 +32,7 @@ mod limits;
 mod metrics;
 mod models;
 pub mod openclaw;
+pub mod operator;
 mod queue;
 mod rooms;
 pub mod routes;

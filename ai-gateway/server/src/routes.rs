@@ -5,6 +5,7 @@
 //! | `/maru/v1/chat`, `/maru/v1/keys` | yes | no | yes |
 //! | `/maru/v1/devices` | yes | no | no: only a node's own connection may bind a key to it |
 //! | `/v1/…`, `/`, `/api/…` | yes | with an app's key | no |
+//! | `/` as a WebSocket ([`operator`](crate::operator)) | yes | no | no |
 //! | `/healthz`, `/readyz` | yes | yes | yes |
 //!
 //! [`rooms`] serves the participant on a socket of its own.
@@ -45,8 +46,8 @@ use self::surface::{Listener, Surface};
 
 pub(crate) use caller::is_for_apps;
 
-/// Paths below which web pages of listed origins may send requests.
-pub(crate) const FOR_PAGES: [&str; 2] = ["/v1", "/api"];
+/// Paths below which web pages of listed origins may send requests; `/` stands for itself alone, where the WebSocket is.
+pub(crate) const FOR_PAGES: [&str; 3] = ["/v1", "/api", "/"];
 
 /// Endpoints of a listener in Maru's own formats, without health.
 fn own_endpoints(listener: Listener) -> Vec<Served<Arc<App>>> {

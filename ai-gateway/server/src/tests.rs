@@ -16,6 +16,7 @@ mod nodes;
 mod ollama;
 mod openai;
 mod operations;
+mod operator;
 mod queue;
 mod rooms;
 mod sealed;

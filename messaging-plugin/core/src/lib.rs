@@ -14,7 +14,6 @@
 //!   [`presence`]: who is there.
 //! * [`keys`]: public keys of end-to-end encryption, and their backup.
 //! * [`media`]: uploaded files.
-//! * [`websocket`]: frames of subscriptions to push messages.
 //! * [`sign_in`]: how an app gets an access token without a password.
 #![forbid(unsafe_code)]
 
@@ -37,7 +36,6 @@ pub mod token;
 pub mod typing;
 pub mod unread;
 pub mod visibility;
-pub mod websocket;
 
 #[cfg(test)]
 mod testing;

@@ -75,7 +75,7 @@ impl Guard {
         self
     }
 
-    /// Accepts these origins below these paths, such as `/v1`. They are compared with the header byte by byte.
+    /// Accepts these origins below these paths, such as `/v1`; `/` stands for itself alone. They are compared with the header byte by byte.
     #[must_use]
     pub fn list_origins(
         mut self,
@@ -83,7 +83,7 @@ impl Guard {
         below: &[&str],
     ) -> Self {
         let origins = origins.into_iter().map(Into::into).collect();
-        self.listed = (origins, below.iter().map(|path| format!("{path}/")).collect());
+        self.listed = (origins, below.iter().map(|path| (*path).to_owned()).collect());
         self
     }
 
@@ -239,7 +239,11 @@ impl Guard {
 
     fn is_listed(&self, path: &str, origin: &[u8]) -> bool {
         let (origins, below) = &self.listed;
-        below.iter().any(|prefix| path.starts_with(prefix))
+        let is_below = |of: &String| match of.as_str() {
+            "/" => path == "/",
+            of => path.strip_prefix(of).is_some_and(|rest| rest.starts_with('/')),
+        };
+        below.iter().any(is_below)
             && origins.iter().any(|listed| listed.as_bytes() == origin)
     }
 }

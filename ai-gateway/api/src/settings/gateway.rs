@@ -8,6 +8,7 @@ use std::{
 
 use common::{mesh, wire::Fixed};
 use confidential_api::policy::{Anchor, Image};
+use mesh_identity::Person;
 use serde::Deserialize;
 
 use crate::{sealed::MAX_BODY, settings::origin::Origin};
@@ -25,9 +26,11 @@ pub struct Settings {
     pub network: String,
     /// Further names that it answers to, such as the home node's own. Default: none.
     pub names: Vec<String>,
-    /// Origins of web pages that may use `/v1` and `/api`, exactly as browsers send them, such as
+    /// Origins of web pages that may use `/v1`, `/api` and OpenClaw's WebSocket, exactly as browsers send them, such as
     /// `https://webui.example` or `http://localhost:3000`. Default: none.
     pub origins: Vec<Origin>,
+    /// People to whom OpenClaw's WebSocket grants `operator.admin`, such as `user:1`. Default: none.
+    pub admins: Vec<Person>,
     /// State: identity, epoch, bound devices, apps, usage, conversations. Default: `var/lib/maru/gateway`.
     pub state: PathBuf,
     /// Models and agents. Default: `var/lib/maru/gateway/config/openclaw.json`.
@@ -220,6 +223,7 @@ impl Default for Settings {
             network: mesh::DOMAIN.to_owned(),
             names: Vec::new(),
             origins: Vec::new(),
+            admins: Vec::new(),
             state: services::GATEWAY_STATE.into(),
             openclaw: "var/lib/maru/gateway/config/openclaw.json".into(),
             socket: services::GATEWAY_HTTP.socket.into(),

@@ -10,11 +10,17 @@ mod reply;
 use std::sync::Arc;
 
 use ai_gateway_api::endpoints;
-use axum::{Json, http::Uri};
+use axum::{
+    Extension, Json,
+    extract::{Request, State},
+    http::{Uri, header},
+    response::{IntoResponse as _, Response},
+};
 use chassis::endpoint::{Served, serve};
+use mesh_identity::Header;
 use serde_json::{Value, json};
 
-use crate::{App, Error, error::ollama::OllamaError};
+use crate::{App, Error, error::ollama::OllamaError, operator};
 
 /// The version of Ollama whose API this is. Clients require a minimum version.
 const VERSION: &str = "0.17.4";
@@ -22,7 +28,7 @@ const VERSION: &str = "0.17.4";
 /// Endpoints of this surface.
 pub(super) fn endpoints() -> Vec<Served<Arc<App>>> {
     vec![
-        serve(&endpoints::OLLAMA_RUNS, async || "Ollama is running"),
+        serve(&endpoints::OLLAMA_RUNS, root),
         serve(&endpoints::OLLAMA_VERSION, version),
         serve(&endpoints::OLLAMA_TAGS, models::tags),
         serve(&endpoints::OLLAMA_PS, models::ps),
@@ -38,6 +44,21 @@ pub(super) fn endpoints() -> Vec<Served<Arc<App>>> {
         serve(&endpoints::OLLAMA_DELETE, refuse),
         serve(&endpoints::OLLAMA_BLOB, refuse),
     ]
+}
+
+/// `/`: a program asks whether Ollama runs, or an operator's client of OpenClaw opens its WebSocket.
+async fn root(
+    State(app): State<Arc<App>>,
+    caller: Option<Extension<Header>>,
+    request: Request,
+) -> Result<Response, Error> {
+    if !request.headers().contains_key(header::UPGRADE) {
+        return Ok("Ollama is running".into_response());
+    }
+    let Some(Extension(caller)) = caller else {
+        return Err(Error::Request("the WebSocket is for members of the network, not for apps"));
+    };
+    Ok(operator::open(app, caller, request))
 }
 
 async fn version() -> Json<Value> {

@@ -11,10 +11,10 @@ use axum::{
 };
 use bytes::Bytes;
 use chassis::{quota::Permit, websocket, write_timeout::WriteTimeout};
+use common::websocket::{self as frames, Decoder, FrameError, Incoming};
 use futures_util::stream;
 use ruma::api::error::ErrorKind;
 use serde_json::{Value, json};
-use telmeet_core::websocket::{self as frames, Frame};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::broadcast::Receiver,
@@ -195,9 +195,9 @@ async fn serve(
     mut subscription: Subscription,
 ) -> std::io::Result<()> {
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let (mut received, mut silence) = (Vec::with_capacity(2 * frames::FRAME_MAX), 0);
+    let (mut decoder, mut silence) = (Decoder::new(frames::CONTROL_MAX), 0);
     loop {
-        let mut bytes = [0; frames::FRAME_MAX];
+        let mut bytes = [0; frames::CONTROL_MAX];
         let frame = tokio::select! {
             next = subscription.next() => match next {
                 Some(Next::Line(line)) => frames::text(&line),
@@ -210,10 +210,10 @@ async fn serve(
             count = reader.read(&mut bytes) => {
                 let count = count?;
                 silence = 0;
-                received.extend_from_slice(&bytes[..count]);
-                match replies(&mut received) {
-                    Some(replies) if count > 0 => replies,
-                    Some(_) | None => return writer.write_all(&frames::close()).await,
+                decoder.push(&bytes[..count]);
+                match replies(&mut decoder) {
+                    Ok(Some(replies)) if count > 0 => replies,
+                    Ok(_) | Err(_) => return writer.write_all(&frames::close()).await,
                 }
             }
         };
@@ -221,16 +221,16 @@ async fn serve(
     }
 }
 
-/// The frames that answer those which were received; nothing if the connection is to be closed.
-fn replies(received: &mut Vec<u8>) -> Option<Vec<u8>> {
+/// The frames that answer those which were received; nothing if the connection is to be closed. Nobody waits for what a phone
+/// says.
+fn replies(decoder: &mut Decoder) -> Result<Option<Vec<u8>>, FrameError> {
     let mut replies = Vec::new();
-    while let Some((frame, length)) = frames::decode(received).ok()? {
-        match frame {
-            Frame::Ping(payload) => replies.extend(frames::pong(&payload)),
-            Frame::Ignored => {}
-            Frame::Close => return None,
+    while let Some(incoming) = decoder.decode()? {
+        match incoming {
+            Incoming::Ping(payload) => replies.extend(frames::pong(&payload)),
+            Incoming::Text(_) | Incoming::Binary(_) | Incoming::Pong => {}
+            Incoming::Close => return Ok(None),
         }
-        received.drain(..length);
     }
-    Some(replies)
+    Ok(Some(replies))
 }

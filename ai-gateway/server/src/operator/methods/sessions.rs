@@ -1,0 +1,202 @@
+//! A person's sessions: list, describe, rename, delete.
+
+use ai_gateway_api::sealed::SessionName;
+use conversations::{Error as StoreError, Summary};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    Error, now_ms,
+    operator::{
+        caller::Caller,
+        frame::{Failure, Request},
+        key, run,
+    },
+    sessions::NotKept,
+};
+
+/// Sessions of a list, unless the client says how many (OpenClaw's default), and at most.
+const LISTED: usize = 100;
+const LISTED_MAX: usize = 1000;
+
+/// A method of this file.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Call {
+    List,
+    Describe,
+    Subscribe,
+    Messages,
+    Patch,
+    Reset,
+    Delete,
+}
+
+/// Of `sessions.list` and `sessions.subscribe`.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct List {
+    limit: Option<usize>,
+    offset: usize,
+    search: Option<String>,
+    label: Option<String>,
+    active_minutes: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct Patch {
+    key: String,
+    label: Option<String>,
+}
+
+impl Call {
+    pub(super) async fn run(
+        self,
+        caller: &Caller<'_>,
+        request: &Request<'_>,
+    ) -> Result<Value, Failure> {
+        match self {
+            Self::List => list(caller, &request.params()?).await,
+            Self::Describe => {
+                let session = key::session(&request.params::<Named>()?.key)?;
+                Ok(json!({"session": described(caller, &session).await?}))
+            }
+            Self::Subscribe => {
+                // Events come to each connection; the list comes for those who ask for it.
+                let params: Option<serde_json::Map<String, Value>> = request.params()?;
+                let mut subscribed = json!({"subscribed": true});
+                if params.is_some_and(|params| !params.is_empty()) {
+                    subscribed["list"] = list(caller, &request.params()?).await?;
+                }
+                Ok(subscribed)
+            }
+            Self::Messages => {
+                let key = request.params::<Named>()?.key;
+                Ok(json!({"subscribed": true, "key": key::of(&key::session(&key)?)}))
+            }
+            Self::Patch => patch(caller, request.params()?).await,
+            Self::Reset => {
+                let session = remove(caller, request, "reset").await?.0;
+                let entry = json!({"sessionId": session.as_str(), "updatedAt": now_ms()});
+                Ok(json!({"ok": true, "key": key::of(&session), "entry": entry}))
+            }
+            Self::Delete => {
+                let (session, deleted) = remove(caller, request, "delete").await?;
+                let key = key::of(&session);
+                Ok(json!({"ok": true, "key": key, "deleted": deleted, "archived": []}))
+            }
+        }
+    }
+}
+
+/// The caller's sessions, the last used first.
+async fn list(caller: &Caller<'_>, list: &List) -> Result<Value, Failure> {
+    let since =
+        list.active_minutes.map(|minutes| now_ms().saturating_sub(minutes.saturating_mul(60_000)));
+    let search = list.search.as_ref().map(|text| text.to_lowercase());
+    let is_wanted = |it: &Summary| {
+        search.as_ref().is_none_or(|text| it.name.to_lowercase().contains(text.as_str()))
+            && list.label.as_ref().is_none_or(|label| *label == it.name)
+            && since.is_none_or(|since| u64::try_from(it.used_at).is_ok_and(|at| at >= since))
+    };
+    let all = stored(caller).await?;
+    let all: Vec<_> = all.into_iter().filter(is_wanted).collect();
+    let limit = list.limit.unwrap_or(LISTED).min(LISTED_MAX);
+    let runs = caller.app.operators.runs(caller.person);
+    let rows: Vec<_> =
+        all.iter().skip(list.offset).take(limit).map(|it| row(&it.name, Some(it), &runs)).collect();
+    let next = list.offset.saturating_add(rows.len());
+    Ok(json!({
+        "ts": now_ms(),
+        "path": "",
+        "count": rows.len(),
+        "totalCount": all.len(),
+        "limitApplied": limit,
+        "offset": list.offset,
+        "nextOffset": (next < all.len()).then_some(next),
+        "hasMore": next < all.len(),
+        "defaults": {"modelProvider": null, "model": null, "contextTokens": null},
+        "sessions": rows,
+    }))
+}
+
+async fn stored(caller: &Caller<'_>) -> Result<Vec<Summary>, Failure> {
+    let conversations = caller.app.sessions.opened().await.map_err(Error::from)?;
+    conversations.list(caller.person).await.map_err(failure)
+}
+
+fn failure(error: StoreError) -> Failure {
+    if matches!(error, StoreError::Missing | StoreError::Taken) {
+        return Failure::Invalid(error.to_string().into());
+    }
+    Error::from(NotKept::from(error)).into()
+}
+
+/// One session's row; of a session that has no message yet, too: a client opens it and writes the first.
+pub(super) async fn described(
+    caller: &Caller<'_>,
+    session: &SessionName,
+) -> Result<Value, Failure> {
+    let all = stored(caller).await?;
+    let found = all.iter().find(|it| it.name == session.as_str());
+    Ok(row(session.as_str(), found, &caller.app.operators.runs(caller.person)))
+}
+
+/// A session (`SessionRow`).
+fn row(name: &str, stored: Option<&Summary>, runs: &[(String, SessionName)]) -> Value {
+    let own = runs.iter().filter(|(_, session)| session.as_str() == name);
+    let own: Vec<_> = own.map(|(id, _)| id.as_str()).collect();
+    let mut row = json!({
+        "key": format!("agent:{}:{name}", key::AGENT),
+        "sessionId": name,
+        "kind": "direct",
+        "agentId": key::AGENT,
+        "displayName": name,
+        "isMain": name == key::MAIN,
+        "updatedAt": stored.map(|it| it.used_at),
+        "hasActiveRun": !own.is_empty(),
+        "activeRunIds": own,
+    });
+    if let Some(stored) = stored {
+        row["label"] = name.into();
+        row["createdAt"] = stored.created_at.into();
+        row["lastActivityAt"] = stored.used_at.into();
+    }
+    row
+}
+
+/// Renames a session: its label is its name.
+async fn patch(caller: &Caller<'_>, patch: Patch) -> Result<Value, Failure> {
+    let session = key::session(&patch.key)?;
+    let Some(label) = patch.label else {
+        return Err(Failure::Invalid("this gateway changes the label of a session alone".into()));
+    };
+    let to = key::named(&label)?;
+    if to != session {
+        let conversations = caller.app.sessions.opened().await.map_err(Error::from)?;
+        let renamed = conversations.rename(caller.person, session.as_str(), to.as_str()).await;
+        renamed.map_err(failure)?;
+        run::changed(caller.app, caller.person, &session, "delete");
+        run::changed(caller.app, caller.person, &to, "patch");
+    }
+    let entry = json!({"sessionId": to.as_str(), "label": to.as_str(), "updatedAt": now_ms()});
+    Ok(json!({"ok": true, "path": "", "key": key::of(&to), "entry": entry}))
+}
+
+/// Ends a session's replies and deletes it; whether it was there.
+async fn remove(
+    caller: &Caller<'_>,
+    request: &Request<'_>,
+    reason: &'static str,
+) -> Result<(SessionName, bool), Failure> {
+    let session = key::session(&request.params::<Named>()?.key)?;
+    caller.app.operators.abort(caller.person, &session, None);
+    let conversations = caller.app.sessions.opened().await.map_err(Error::from)?;
+    let removed = conversations.delete(caller.person, session.as_str()).await.map_err(failure)?;
+    run::changed(caller.app, caller.person, &session, reason);
+    Ok((session, removed))
+}

@@ -1,0 +1,157 @@
+//! A run: one question to the model, whose reply goes as events to every client of the person. It goes on when the client
+//! that began it leaves, and is stopped by `chat.abort`.
+
+use std::sync::Arc;
+
+use ai_gateway_api::sealed::SessionName;
+use mesh_identity::Person;
+use serde_json::{Value, json};
+use tokio::select;
+
+use super::{key, people::RunPermit};
+use crate::{
+    App, Error, arena,
+    chat::{Ending, Run, Step},
+    now_ms,
+    sessions::NotKept,
+};
+
+/// Longest reply that its last event repeats as a whole, in bytes. Clients have a longer one by its deltas.
+const WHOLE_MAX: usize = 256 << 10;
+
+/// A run that is being sent.
+pub(super) struct RunEvents {
+    pub(super) app: Arc<App>,
+    pub(super) person: Person,
+    pub(super) session: SessionName,
+    pub(super) id: String,
+}
+
+impl RunEvents {
+    /// Sends the reply's events, on a task of its own.
+    pub(super) fn start(self, run: Run, place: RunPermit) {
+        tokio::spawn(async move { self.send(run, place).await });
+    }
+
+    /// Answers without a model, with this text.
+    pub(super) fn answer(&self, text: &str) {
+        self.tell("final", 0, [("message", Some(assistant(text))), ("", None)]);
+    }
+
+    async fn send(self, mut run: Run, place: RunPermit) {
+        let (mut seq, mut text, mut ending) = (0_u64, Some(String::new()), Ending::default());
+        loop {
+            let step = select! {
+                biased;
+                () = place.stop.cancelled() => {
+                    drop(run);
+                    drop(place);
+                    let message = text.filter(|text| !text.is_empty()).map(|it| assistant(&it));
+                    let reason = Some("rpc".into());
+                    self.tell("aborted", seq, [("message", message), ("stopReason", reason)]);
+                    return;
+                }
+                step = run.next() => step,
+            };
+            match step {
+                Some(Step::Started | Step::Model(_)) => {}
+                Some(Step::Delta(delta)) => {
+                    ending.take(&delta);
+                    if delta.content.is_empty() {
+                        continue;
+                    }
+                    text = text.and_then(|text| longer(text, &delta.content));
+                    self.tell(
+                        "delta",
+                        seq,
+                        [("deltaText", Some(delta.content.into())), ("", None)],
+                    );
+                    seq += 1;
+                }
+                Some(Step::Failed(failure)) => return self.fail(place, seq, &failure.into()),
+                Some(Step::Refused(exceeded)) => {
+                    return self.fail(place, seq, &Error::Exceeded(exceeded));
+                }
+                Some(Step::Turn(turn)) => {
+                    let kept = match turn {
+                        Ok(turn) => self.app.sessions.append(&turn).await,
+                        Err(reason) => Err(reason),
+                    };
+                    return self.finish(place, seq, (text, kept.err()), &ending);
+                }
+                None => return self.finish(place, seq, (text, None), &ending),
+            }
+        }
+    }
+
+    /// The reply is whole, and its turn on the disk or not.
+    fn finish(
+        &self,
+        place: RunPermit,
+        seq: u64,
+        (text, not_kept): (Option<String>, Option<NotKept>),
+        ending: &Ending,
+    ) {
+        drop(place);
+        let mut message = text.map(|text| assistant(&text));
+        if let Some(reason) = not_kept {
+            let notice = format!("This turn is not kept: {reason}. {}", reason.advice());
+            let message = message.get_or_insert_with(|| assistant(""));
+            if let Some(blocks) = message["content"].as_array_mut() {
+                blocks.push(json!({"type": "text", "text": notice}));
+            }
+        } else {
+            changed(&self.app, &self.person, &self.session, "chat");
+        }
+        let reason = ending.reason().as_str().into();
+        self.tell("final", seq, [("message", message), ("stopReason", Some(reason))]);
+    }
+
+    fn fail(&self, place: RunPermit, seq: u64, error: &Error) {
+        drop(place);
+        self.tell("error", seq, [("errorMessage", Some(error.message().into())), ("", None)]);
+    }
+
+    /// Sends an event of this run (`ChatEvent`).
+    fn tell(&self, state: &'static str, seq: u64, more: [(&str, Option<Value>); 2]) {
+        let mut payload = json!({
+            "runId": self.id,
+            "sessionKey": key::of(&self.session),
+            "agentId": key::AGENT,
+            "seq": seq,
+            "state": state,
+        });
+        for (name, value) in more {
+            if let Some(value) = value {
+                payload[name] = value;
+            }
+        }
+        self.app.operators.tell(&self.person, "chat", &payload);
+    }
+}
+
+/// Tells a person's clients that a session changed.
+pub(super) fn changed(app: &App, person: &Person, session: &SessionName, reason: &str) {
+    let payload = json!({
+        "sessionKey": key::of(session),
+        "agentId": key::AGENT,
+        "reason": reason,
+        "ts": now_ms(),
+    });
+    app.operators.tell(person, "sessions.changed", &payload);
+}
+
+/// The text with more, in locked memory; nothing if it becomes too long or the memory is full.
+fn longer(mut text: String, more: &str) -> Option<String> {
+    let fits = text.len() + more.len() <= WHOLE_MAX && arena::append(&mut text, more).is_ok();
+    fits.then_some(text)
+}
+
+/// A reply as a message.
+fn assistant(text: &str) -> Value {
+    json!({
+        "role": "assistant",
+        "content": [{"type": "text", "text": text}],
+        "timestamp": now_ms(),
+    })
+}
