@@ -137,7 +137,7 @@ impl Sessions {
     }
 
     /// The open database. It waits for the first attempt to open it, and for no other.
-    pub(crate) async fn opened(&self) -> Result<Arc<Conversations>, NotKept> {
+    async fn opened(&self) -> Result<Arc<Conversations>, NotKept> {
         let mut state = self.state.subscribe();
         match state.wait_for(|state| !matches!(state, State::Opening)).await.as_deref() {
             Ok(State::Open(conversations)) => Ok(Arc::clone(conversations)),

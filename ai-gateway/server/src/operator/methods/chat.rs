@@ -1,7 +1,10 @@
 //! Chats: a question to the model, its reply's end, and the messages of a session.
 
-use ai_gateway_api::sealed::SessionName;
+use std::collections::VecDeque;
+
+use ai_gateway_api::sealed::{self, SessionName};
 use chat_vocabulary::{ChatRequest, Message};
+use conversations::NumberedMessage;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
@@ -23,7 +26,11 @@ use crate::{
 /// Longest key of a run, in bytes.
 const KEY_MAX: usize = 256;
 /// Messages of a history, unless the client says how many (OpenClaw's default).
-const HISTORY: usize = 200;
+const HISTORY: u64 = 200;
+/// Text of a history, in bytes; one message at least.
+const HISTORY_BYTES: usize = 512 << 10;
+/// Messages that are read at a time.
+const PAGE: u64 = 16;
 /// Locked memory for a question per byte: as it was read, and for the model.
 const PER_QUESTION_BYTE: usize = 2;
 
@@ -59,9 +66,9 @@ struct Abort {
 struct History {
     session_key: String,
     #[serde(default)]
-    limit: Option<usize>,
+    limit: Option<u64>,
     #[serde(default)]
-    offset: usize,
+    offset: u64,
     /// Positions are not given out, so that one that comes is of another gateway.
     #[serde(default)]
     cursor: Option<IgnoredAny>,
@@ -181,32 +188,68 @@ fn aborted(runs: &[String]) -> Value {
     json!({"ok": true, "aborted": !runs.is_empty(), "runIds": runs})
 }
 
-/// The newest messages of a session.
+/// The newest messages of a session, as many as the client asks for and a message may hold.
 async fn history(caller: &Caller<'_>, history: &History) -> Result<Value, Failure> {
     if history.cursor.is_some() {
         return Ok(json!({"kind": "reset"}));
     }
     let session = key::session(&history.session_key)?;
-    let messages = caller.app.sessions.history(caller.person, &session).await;
-    let messages = messages.map_err(Error::from)?;
-    let total = messages.len();
+    let stored = sessions::find(caller, &session).await?;
+    let total = stored.as_ref().map_or(0, |it| u64::try_from(it.messages).unwrap_or_default());
     let end = total.saturating_sub(history.offset);
-    let start = end.saturating_sub(history.limit.unwrap_or(HISTORY));
-    let page: Vec<_> = messages.get(start..end).unwrap_or_default().iter().map(message).collect();
+    let limit = history.limit.unwrap_or(HISTORY);
+    let messages = newest(caller, &session, end, limit).await?;
+    let start = end.saturating_sub(messages.len() as u64);
     Ok(json!({
         "sessionKey": key::of(&session),
         "sessionId": session.as_str(),
-        "messages": page,
+        "messages": messages,
         "offset": history.offset,
         "hasMore": start > 0,
         "totalMessages": total,
-        "sessionInfo": sessions::described(caller, &session).await?,
+        "sessionInfo": sessions::described(caller, &session, stored.as_ref()),
     }))
 }
 
-fn message(message: &Message) -> Value {
+/// The messages below a number, at most `limit`.
+async fn newest(
+    caller: &Caller<'_>,
+    session: &SessionName,
+    end: u64,
+    limit: u64,
+) -> Result<VecDeque<Value>, Failure> {
+    let (mut messages, mut bytes, mut before) = (VecDeque::new(), 0, end);
+    while before > 0 && (messages.len() as u64) < limit {
+        let page = PAGE.min(limit - messages.len() as u64);
+        let asked =
+            sealed::History { session: session.clone(), before: Some(before), limit: Some(page) };
+        let read = caller.app.sessions.read(caller.person, &asked).await.map_err(Error::from)?;
+        let Some(mut read) = read else { break };
+        let mut found = Vec::new();
+        while let Some(part) = read.next().await.map_err(Error::from)? {
+            found.extend(part);
+        }
+        if found.is_empty() {
+            break;
+        }
+        for it in found.iter().rev() {
+            bytes += it.message.text.len();
+            if bytes > HISTORY_BYTES && !messages.is_empty() {
+                return Ok(messages);
+            }
+            messages.push_front(message(it));
+        }
+        before = before.saturating_sub(page);
+    }
+    Ok(messages)
+}
+
+/// A message, as OpenClaw's clients show it.
+fn message(it: &NumberedMessage) -> Value {
     json!({
-        "role": message.role,
-        "content": [{"type": "text", "text": message.content.text()}],
+        "role": it.message.role,
+        "content": [{"type": "text", "text": it.message.text}],
+        "timestamp": it.created_at,
+        "__openclaw": {"id": it.number.to_string(), "seq": it.number + 1},
     })
 }

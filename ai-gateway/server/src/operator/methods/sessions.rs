@@ -1,18 +1,18 @@
 //! A person's sessions: list, describe, rename, delete.
 
-use ai_gateway_api::sealed::SessionName;
-use conversations::{Error as StoreError, Summary};
+use ai_gateway_api::sealed::{Rename, SessionName};
+use conversations::Summary;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, now_ms,
+    Error, arena, now_ms,
     operator::{
         caller::Caller,
         frame::{Failure, Request},
         key, run,
     },
-    sessions::NotKept,
+    sessions::OperationError,
 };
 
 /// Sessions of a list, unless the client says how many (OpenClaw's default), and at most.
@@ -63,7 +63,8 @@ impl Call {
             Self::List => list(caller, &request.params()?).await,
             Self::Describe => {
                 let session = key::session(&request.params::<Named>()?.key)?;
-                Ok(json!({"session": described(caller, &session).await?}))
+                let stored = find(caller, &session).await?;
+                Ok(json!({"session": described(caller, &session, stored.as_ref())}))
             }
             Self::Subscribe => {
                 // Events come to each connection; the list comes for those who ask for it.
@@ -95,55 +96,67 @@ impl Call {
 
 /// The caller's sessions, the last used first.
 async fn list(caller: &Caller<'_>, list: &List) -> Result<Value, Failure> {
-    let since =
-        list.active_minutes.map(|minutes| now_ms().saturating_sub(minutes.saturating_mul(60_000)));
+    let minutes = list.active_minutes.map(|minutes| minutes.saturating_mul(60_000));
+    let since = minutes.map(|milliseconds| now_ms().saturating_sub(milliseconds));
     let search = list.search.as_ref().map(|text| text.to_lowercase());
     let is_wanted = |it: &Summary| {
         search.as_ref().is_none_or(|text| it.name.to_lowercase().contains(text.as_str()))
             && list.label.as_ref().is_none_or(|label| *label == it.name)
             && since.is_none_or(|since| u64::try_from(it.used_at).is_ok_and(|at| at >= since))
     };
-    let all = stored(caller).await?;
-    let all: Vec<_> = all.into_iter().filter(is_wanted).collect();
     let limit = list.limit.unwrap_or(LISTED).min(LISTED_MAX);
     let runs = caller.app.operators.runs(caller.person);
-    let rows: Vec<_> =
-        all.iter().skip(list.offset).take(limit).map(|it| row(&it.name, Some(it), &runs)).collect();
+    let (mut rows, mut total) = (Vec::new(), 0);
+    for summary in stored(caller).await? {
+        let summary = summary.map_err(Error::from)?;
+        if is_wanted(&summary) {
+            if total >= list.offset && rows.len() < limit {
+                rows.push(row(&summary.name, Some(&summary), &runs));
+            }
+            total += 1;
+        }
+    }
     let next = list.offset.saturating_add(rows.len());
     Ok(json!({
         "ts": now_ms(),
         "path": "",
         "count": rows.len(),
-        "totalCount": all.len(),
+        "totalCount": total,
         "limitApplied": limit,
         "offset": list.offset,
-        "nextOffset": (next < all.len()).then_some(next),
-        "hasMore": next < all.len(),
+        "nextOffset": (next < total).then_some(next),
+        "hasMore": next < total,
         "defaults": {"modelProvider": null, "model": null, "contextTokens": null},
         "sessions": rows,
     }))
 }
 
-async fn stored(caller: &Caller<'_>) -> Result<Vec<Summary>, Failure> {
-    let conversations = caller.app.sessions.opened().await.map_err(Error::from)?;
-    conversations.list(caller.person).await.map_err(failure)
+/// The caller's sessions, whose names are opened one after another.
+async fn stored(
+    caller: &Caller<'_>,
+) -> Result<impl Iterator<Item = Result<Summary, OperationError>>, Failure> {
+    let entries = caller.app.sessions.entries(caller.person).await.map_err(Error::from)?;
+    Ok(entries.map(|entry| arena::locked(|_| Ok(entry.summary()?))))
 }
 
-fn failure(error: StoreError) -> Failure {
-    if matches!(error, StoreError::Missing | StoreError::Taken) {
-        return Failure::Invalid(error.to_string().into());
-    }
-    Error::from(NotKept::from(error)).into()
+/// A session, if it has messages.
+pub(super) async fn find(
+    caller: &Caller<'_>,
+    session: &SessionName,
+) -> Result<Option<Summary>, Failure> {
+    let found = stored(caller)
+        .await?
+        .find(|it| it.as_ref().map_or(true, |summary| summary.name == session.as_str()));
+    Ok(found.transpose().map_err(Error::from)?)
 }
 
 /// One session's row; of a session that has no message yet, too: a client opens it and writes the first.
-pub(super) async fn described(
+pub(super) fn described(
     caller: &Caller<'_>,
     session: &SessionName,
-) -> Result<Value, Failure> {
-    let all = stored(caller).await?;
-    let found = all.iter().find(|it| it.name == session.as_str());
-    Ok(row(session.as_str(), found, &caller.app.operators.runs(caller.person)))
+    stored: Option<&Summary>,
+) -> Value {
+    row(session.as_str(), stored, &caller.app.operators.runs(caller.person))
 }
 
 /// A session (`SessionRow`).
@@ -165,6 +178,7 @@ fn row(name: &str, stored: Option<&Summary>, runs: &[(String, SessionName)]) -> 
         row["label"] = name.into();
         row["createdAt"] = stored.created_at.into();
         row["lastActivityAt"] = stored.used_at.into();
+        row["messageCount"] = stored.messages.into();
     }
     row
 }
@@ -177,9 +191,8 @@ async fn patch(caller: &Caller<'_>, patch: Patch) -> Result<Value, Failure> {
     };
     let to = key::named(&label)?;
     if to != session {
-        let conversations = caller.app.sessions.opened().await.map_err(Error::from)?;
-        let renamed = conversations.rename(caller.person, session.as_str(), to.as_str()).await;
-        renamed.map_err(failure)?;
+        let rename = Rename { session: session.clone(), to: to.clone() };
+        caller.app.sessions.rename(caller.person, &rename).await.map_err(Error::from)?;
         run::changed(caller.app, caller.person, &session, "delete");
         run::changed(caller.app, caller.person, &to, "patch");
     }
@@ -195,8 +208,11 @@ async fn remove(
 ) -> Result<(SessionName, bool), Failure> {
     let session = key::session(&request.params::<Named>()?.key)?;
     caller.app.operators.abort(caller.person, &session, None);
-    let conversations = caller.app.sessions.opened().await.map_err(Error::from)?;
-    let removed = conversations.delete(caller.person, session.as_str()).await.map_err(failure)?;
+    let removed = match caller.app.sessions.delete(caller.person, &session).await {
+        Ok(()) => true,
+        Err(OperationError::Missing) => false,
+        Err(error) => return Err(Error::from(error).into()),
+    };
     run::changed(caller.app, caller.person, &session, reason);
     Ok((session, removed))
 }
