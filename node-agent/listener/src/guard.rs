@@ -243,8 +243,7 @@ impl Guard {
             "/" => path == "/",
             of => path.strip_prefix(of).is_some_and(|rest| rest.starts_with('/')),
         };
-        below.iter().any(is_below)
-            && origins.iter().any(|listed| listed.as_bytes() == origin)
+        below.iter().any(is_below) && origins.iter().any(|listed| listed.as_bytes() == origin)
     }
 }
 
