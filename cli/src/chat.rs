@@ -20,20 +20,20 @@ pub(crate) mod args;
 pub(crate) mod connection;
 mod conversation;
 mod gateway;
+mod interactive;
 mod lines;
 mod markdown;
 mod pins;
 mod print;
 mod question;
 mod state;
-mod talk;
 
 use args::{Action, ChatArgs};
 use conversation::Conversation;
 use gateway::Gateway as _;
+use interactive::{InteractiveChat, Transcript};
 use lines::Lines;
 use print::Printer;
-use talk::{Place, Talk};
 
 /// Asks, and prints the reply as it comes; or does what the arguments say instead.
 ///
@@ -91,15 +91,15 @@ async fn ask(
             conversation.ask(&question::text(args, session, &text), &mut sink).await
         }
         (None, Some(lines)) => {
-            let place = match args.temporary {
-                true => Place::Temporary(Vec::new()),
-                false => Place::Session(session),
+            let transcript = match args.temporary {
+                true => Transcript::Temporary(Vec::new()),
+                false => Transcript::Session(session),
             };
-            let mut talk = Talk { gateway: conversation, sink, args, place };
+            let mut chat = InteractiveChat { gateway: conversation, sink, args, transcript };
             if args.resume.is_some() {
-                talk.show_newest().await?;
+                chat.show_newest().await?;
             }
-            talk.run(lines).await;
+            chat.run(lines).await;
             Ok(())
         }
         (None, None) => Ok(()),

@@ -539,7 +539,7 @@ chat-choice = { $number }  { $name } ({ $messages ->
     }, { $used })
 chat-choose = Number or name, 1 to { $last } [1]:
 
-## cli/src/chat/talk.rs
+## cli/src/chat/interactive.rs
 chat-help =
     /edit TEXT: ask TEXT in place of the last question, in a new conversation that begins as this one
     /export FILE: write this conversation to a new file: JSON if its name ends with .json, else Markdown

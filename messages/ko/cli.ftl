@@ -536,7 +536,7 @@ no-conversations = 아직 대화가 없습니다. `maru chat`으로 시작하세
 chat-choice = { $number }  { $name } (메시지 { $messages }개, { $used })
 chat-choose = 번호나 이름, 1부터 { $last }까지 [1]:
 
-## cli/src/chat/talk.rs
+## cli/src/chat/interactive.rs
 chat-help =
     /edit 질문: 마지막 질문 대신 이 질문을 합니다. 지금까지와 같이 시작하는 새 대화에서 이어 갑니다
     /export 파일: 이 대화를 새 파일에 씁니다. 이름이 .json으로 끝나면 JSON, 아니면 마크다운입니다

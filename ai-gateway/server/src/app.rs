@@ -19,7 +19,7 @@ use crate::{
     apps::Apps,
     arena,
     bodies::BodyMemory,
-    chat::SessionModels,
+    choices::SessionModels,
     config::{self, below},
     devices::Devices,
     gauges, identity,

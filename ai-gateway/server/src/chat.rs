@@ -11,7 +11,7 @@ mod run;
 mod size;
 mod step;
 
-pub(crate) use command::{SessionModels, carry_out};
+pub(crate) use command::carry_out;
 pub(crate) use compose::{compose, compose_room, compose_session};
 pub(crate) use embed::embed;
 pub(crate) use run::Run;

@@ -1,32 +1,13 @@
 //! The answers to slash commands in conversations.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
-
 use ai_gateway_api::sealed::SessionName;
 use mesh_identity::Person;
 use messages::{Language, message};
 
 use crate::{
     App, Error,
-    choices::ModelChoices,
     commands::{self, Command, Unknown, Verb},
 };
-
-/// The models that people have chosen for their sessions. Nobody's choices displace another person's.
-#[derive(Debug, Default)]
-pub(crate) struct SessionModels(Mutex<HashMap<Person, Arc<ModelChoices<SessionName>>>>);
-
-impl SessionModels {
-    /// The choices of a person.
-    #[must_use]
-    pub(crate) fn of(&self, person: &Person) -> Arc<ModelChoices<SessionName>> {
-        let mut people = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(people.entry(person.clone()).or_default())
-    }
-}
 
 /// Carries out a command in a session; returns what to say. Without a session nothing is kept, and so nothing is changed.
 ///

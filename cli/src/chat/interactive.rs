@@ -27,15 +27,15 @@ const SHOWN: u64 = 4;
 const NEWEST: u64 = 16;
 
 /// A conversation in progress.
-pub(super) struct Talk<'a, G, S> {
+pub(super) struct InteractiveChat<'a, G, S> {
     pub(super) gateway: &'a mut G,
     pub(super) sink: S,
     pub(super) args: &'a ChatArgs,
-    pub(super) place: Place,
+    pub(super) transcript: Transcript,
 }
 
 /// Where its messages are.
-pub(super) enum Place {
+pub(super) enum Transcript {
     /// On the gateway, in the session of this name.
     Session(SessionName),
     /// Here alone.
@@ -51,7 +51,7 @@ enum Command<'a> {
     New,
 }
 
-impl<G: Gateway, S: Sink> Talk<'_, G, S> {
+impl<G: Gateway, S: Sink> InteractiveChat<'_, G, S> {
     /// Asks line by line until the end of input, also after errors.
     pub(super) async fn run(&mut self, lines: &mut Lines) {
         loop {
@@ -68,7 +68,7 @@ impl<G: Gateway, S: Sink> Talk<'_, G, S> {
 
     /// Shows the newest messages of a conversation that goes on.
     pub(super) async fn show_newest(&mut self) -> anyhow::Result<()> {
-        let Place::Session(session) = &self.place else { return Ok(()) };
+        let Transcript::Session(session) = &self.transcript else { return Ok(()) };
         let history = History { session: session.clone(), before: None, limit: Some(SHOWN) };
         self.gateway.ask(&Operation::History(history), &mut self.sink).await
     }
@@ -83,7 +83,7 @@ impl<G: Gateway, S: Sink> Talk<'_, G, S> {
                 self.forget_last_question().await?;
                 self.ask(text, lines).await?;
             }
-            Some(Command::New) if let Place::Temporary(messages) = &mut self.place => {
+            Some(Command::New) if let Transcript::Temporary(messages) = &mut self.transcript => {
                 messages.clear();
                 output::note(message!("temporary-new"));
             }
@@ -98,9 +98,9 @@ impl<G: Gateway, S: Sink> Talk<'_, G, S> {
 
     /// Asks, until the reply has ended or the person stops it.
     async fn ask(&mut self, text: &str, lines: &mut Lines) -> anyhow::Result<()> {
-        let operation = match &self.place {
-            Place::Session(session) => question::text(self.args, Some(session.clone()), text),
-            Place::Temporary(messages) => {
+        let operation = match &self.transcript {
+            Transcript::Session(session) => question::text(self.args, Some(session.clone()), text),
+            Transcript::Temporary(messages) => {
                 let next = Message::user(text.trim_end_matches('\n'));
                 question::messages(self.args, messages.iter().cloned().chain([next]).collect())
             }
@@ -114,7 +114,9 @@ impl<G: Gateway, S: Sink> Talk<'_, G, S> {
                 return Ok(());
             }
         }
-        if let (Place::Temporary(messages), Some(reply)) = (&mut self.place, recorder.reply) {
+        if let (Transcript::Temporary(messages), Some(reply)) =
+            (&mut self.transcript, recorder.reply)
+        {
             messages.push(Message::user(text.trim_end_matches('\n')));
             messages.push(Message::assistant(reply.as_str()));
         }
@@ -123,9 +125,9 @@ impl<G: Gateway, S: Sink> Talk<'_, G, S> {
 
     /// Goes back to before the last question: in a new conversation, which begins as this one.
     async fn forget_last_question(&mut self) -> anyhow::Result<()> {
-        let session = match &mut self.place {
-            Place::Session(session) => session,
-            Place::Temporary(messages) => {
+        let session = match &mut self.transcript {
+            Transcript::Session(session) => session,
+            Transcript::Temporary(messages) => {
                 let last = messages.iter().rposition(|message| message.role == Role::User);
                 messages.truncate(last.context(message!("nothing-to-edit"))?);
                 return Ok(());
@@ -151,7 +153,9 @@ impl<G: Gateway, S: Sink> Talk<'_, G, S> {
 
     /// Writes the conversation to a new file.
     async fn export(&mut self, file: &str) -> anyhow::Result<()> {
-        let Place::Session(session) = &self.place else { bail!(message!("temporary-export")) };
+        let Transcript::Session(session) = &self.transcript else {
+            bail!(message!("temporary-export"))
+        };
         let name = if file.is_empty() { file_name(session) } else { file.to_owned() };
         let format =
             if name.ends_with(".json") { ExportFormat::Json } else { ExportFormat::Markdown };

@@ -36,20 +36,20 @@ fn conversation(name: &str) -> Event {
 async fn typed(
     gateway: &mut Scripted,
     args: &ChatArgs,
-    place: Place,
+    transcript: Transcript,
     text: &[&str],
-) -> (Vec<Operation>, Place) {
+) -> (Vec<Operation>, Transcript) {
     let (_sender, mut lines) = Lines::channel();
-    let mut talk = Talk { gateway, sink: Collected::default(), args, place };
+    let mut chat = InteractiveChat { gateway, sink: Collected::default(), args, transcript };
     for line in text {
-        talk.take(line, &mut lines).await.unwrap();
+        chat.take(line, &mut lines).await.unwrap();
     }
-    let place = talk.place;
-    (std::mem::take(&mut gateway.asked), place)
+    let transcript = chat.transcript;
+    (std::mem::take(&mut gateway.asked), transcript)
 }
 
-fn session(name: &str) -> Place {
-    Place::Session(name.parse().unwrap())
+fn session(name: &str) -> Transcript {
+    Transcript::Session(name.parse().unwrap())
 }
 
 /// The texts of a question.
@@ -69,11 +69,11 @@ async fn a_temporary_conversation_is_held_here_alone() {
     let args = args(&["--temporary"]);
     let mut gateway = Scripted::new([reply("one"), said("a list"), reply("two"), reply("three")]);
 
-    let place = Place::Temporary(vec![]);
-    let (asked, place) = typed(
+    let transcript = Transcript::Temporary(vec![]);
+    let (asked, transcript) = typed(
         &mut gateway,
         &args,
-        place,
+        transcript,
         &["first\n", "/model\n", "second\n", "/new\n", "third\n"],
     )
     .await;
@@ -83,7 +83,7 @@ async fn a_temporary_conversation_is_held_here_alone() {
     assert_eq!(asked[1], ["first", "one", "/model"]);
     assert_eq!(asked[2], ["first", "one", "second"], "a command is no part of it");
     assert_eq!(asked[3], ["third"]);
-    let Place::Temporary(messages) = place else { panic!("it is kept") };
+    let Transcript::Temporary(messages) = transcript else { panic!("it is kept") };
     assert_eq!(messages, [Message::user("third"), Message::assistant("three")]);
 }
 
@@ -94,17 +94,18 @@ async fn an_edited_question_begins_a_branch() {
     let taken = vec![conversation("main"), conversation("main (2)")];
     let mut gateway = Scripted::new([newest, taken, vec![], reply("hello")]);
 
-    let (asked, place) = typed(&mut gateway, &args, session("main"), &["/edit Again?\n"]).await;
+    let (asked, transcript) =
+        typed(&mut gateway, &args, session("main"), &["/edit Again?\n"]).await;
 
     let to: SessionName = "main (3)".parse().unwrap();
     let branch = Branch { session: "main".parse().unwrap(), before: 4, to: to.clone() };
     assert_eq!(asked[2], Operation::Branch(branch));
     assert_eq!(asked[3], question::text(&args, Some(to.clone()), "Again?"));
-    assert!(matches!(place, Place::Session(name) if name == to));
+    assert!(matches!(transcript, Transcript::Session(name) if name == to));
 
-    let place = Place::Temporary(vec![Message::user("a"), Message::assistant("b")]);
+    let transcript = Transcript::Temporary(vec![Message::user("a"), Message::assistant("b")]);
     let mut gateway = Scripted::new([reply("c")]);
-    let (asked, _) = typed(&mut gateway, &args, place, &["/edit z\n"]).await;
+    let (asked, _) = typed(&mut gateway, &args, transcript, &["/edit z\n"]).await;
     assert_eq!(texts(&asked[0]), ["z"]);
 }
 
@@ -112,16 +113,20 @@ async fn an_edited_question_begins_a_branch() {
 async fn what_cannot_be_edited_or_exported_is_said() {
     let args = args(&[]);
     let (_sender, mut lines) = Lines::channel();
-    for (place, line, words) in [
+    for (transcript, line, words) in [
         (session("main"), "/edit", "/edit TEXT"),
         (session("main"), "/edit a", "no question"),
-        (Place::Temporary(vec![]), "/edit a", "no question"),
-        (Place::Temporary(vec![]), "/export", "not on the gateway"),
+        (Transcript::Temporary(vec![]), "/edit a", "no question"),
+        (Transcript::Temporary(vec![]), "/export", "not on the gateway"),
     ] {
         let mut gateway = Scripted::new([vec![]]);
-        let mut talk =
-            Talk { gateway: &mut gateway, sink: Collected::default(), args: &args, place };
-        let error = talk.take(line, &mut lines).await.unwrap_err().to_string();
+        let mut chat = InteractiveChat {
+            gateway: &mut gateway,
+            sink: Collected::default(),
+            args: &args,
+            transcript,
+        };
+        let error = chat.take(line, &mut lines).await.unwrap_err().to_string();
         assert!(error.contains(words), "{line}: {error}");
     }
 }
@@ -134,12 +139,17 @@ async fn a_reply_is_stopped_and_other_lines_wait() {
         sender.send(line.to_owned().into()).await.unwrap();
     }
     let mut gateway = Scripted::default();
-    let place = Place::Temporary(vec![]);
-    let mut talk = Talk { gateway: &mut gateway, sink: Collected::default(), args: &args, place };
+    let transcript = Transcript::Temporary(vec![]);
+    let mut chat = InteractiveChat {
+        gateway: &mut gateway,
+        sink: Collected::default(),
+        args: &args,
+        transcript,
+    };
 
-    talk.take("endless\n", &mut lines).await.unwrap();
+    chat.take("endless\n", &mut lines).await.unwrap();
 
-    assert!(matches!(talk.place, Place::Temporary(messages) if messages.is_empty()));
+    assert!(matches!(chat.transcript, Transcript::Temporary(messages) if messages.is_empty()));
     drop(sender);
     let mut left = Vec::new();
     while let Some(line) = lines.next().await {
@@ -155,16 +165,16 @@ async fn a_conversation_is_exported_to_a_new_file_of_its_owner() {
     let args = args(&[]);
     let (_sender, mut lines) = Lines::channel();
     let mut gateway = Scripted::new([said("text"), said("other")]);
-    let mut talk = Talk {
+    let mut chat = InteractiveChat {
         gateway: &mut gateway,
         sink: Collected::default(),
         args: &args,
-        place: session("main"),
+        transcript: session("main"),
     };
     let line = format!("/export {}\n", path.display());
 
-    talk.take(&line, &mut lines).await.unwrap();
-    let again = talk.take(&line, &mut lines).await.unwrap_err().to_string();
+    chat.take(&line, &mut lines).await.unwrap();
+    let again = chat.take(&line, &mut lines).await.unwrap_err().to_string();
 
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
