@@ -156,6 +156,7 @@ mod tests {
         &["device", "frob"],
         &["chat", "--ask", "x", "y"],
         &["chat", "--history", "--ask", "x", "y"],
+        &["chat", "--format", "json", "x"],
         &["key", "create", "--expires", "soon"],
     ];
 

@@ -26,7 +26,7 @@ pub(crate) struct ChatArgs {
     #[command(flatten)]
     pub(crate) action: ActionArgs,
     /// Format of the exported conversations
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FileFormat::Markdown, requires = "export")]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FileFormat::Markdown, requires = "export", conflicts_with_all = ["text", "ask"])]
     pub(crate) format: FileFormat,
     /// Model that answers, as provider/model [default: the gateway's primary]
     #[arg(long, value_name = "MODEL")]
