@@ -55,11 +55,10 @@ impl Opened {
         let (pool, file, blob) = match database {
             Database::Sqlite(path) => {
                 rehearse::migrate(path, schema.migrations).await?;
-                let pool = connect(
-                    &file_url(path, "rwc")?,
-                    AnyPoolOptions::new().after_connect(prepare_sqlite),
-                )
-                .await?;
+                // A file needs no test whether its connection still stands, which costs as much as a short query.
+                let options = AnyPoolOptions::new().test_before_acquire(false);
+                let options = options.after_connect(prepare_sqlite);
+                let pool = connect(&file_url(path, "rwc")?, options).await?;
                 (pool, Some(path.clone()), "BLOB")
             }
             Database::Postgres(url) => (connect(url, AnyPoolOptions::new()).await?, None, "BYTEA"),

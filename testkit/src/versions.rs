@@ -22,16 +22,15 @@ impl MigratedDatabase {
     }
 }
 
-/// The databases of all versions from `first` on, each migrated by `open`, which opens a file as the daemon does.
+/// The databases of former versions, each migrated by `open`, which opens a file as the daemon does.
 ///
-/// `dumps` has what `sqlite3 FILE .dump` prints of a database with N migrations, as `N.sql`; `new` makes a database of the
-/// current version with sample rows.
+/// `dumps` has what `sqlite3 FILE .dump` prints of a database of each version that was ever on `main`: `N.sql`, if it has N
+/// migrations. `new` makes a database of the current version with sample rows.
 ///
-/// It panics if a version has no dump (the message says how to make it), if a migration has changed since, or if the tables
-/// of a migrated database are not those of a new one.
+/// It panics if the current version has no dump (the message says how to make it), if a migration has changed since, or if
+/// the tables of a migrated database are not those of a new one.
 pub async fn migrated(
     dumps: &Path,
-    first: i64,
     new: impl AsyncFn(&Path),
     open: impl AsyncFn(&Path),
 ) -> Vec<MigratedDatabase> {
@@ -40,21 +39,18 @@ pub async fn migrated(
     let current = dir.path().join("current.sqlite");
     new(&current).await;
     let (version, tables) = schema(&current).await;
+    let newest = dumps.join(format!("{version}.sql"));
+    if !newest.exists() {
+        let (kept, newest) = (dir.keep().join("current.sqlite"), newest.display());
+        panic!("{newest} is missing: sqlite3 {} .dump > {newest}", kept.display());
+    }
     let mut databases = Vec::new();
-    for number in first..=version {
-        let dump = dumps.join(format!("{number}.sql"));
-        let Ok(text) = fs::read_to_string(&dump) else {
-            let (kept, dump) = (dir.keep().join("current.sqlite"), dump.display());
-            panic!(
-                "{dump} is missing; for version {version}: sqlite3 {} .dump > {dump}",
-                kept.display()
-            );
-        };
-        let dir = tempfile::tempdir().unwrap();
+    for dump in fs::read_dir(dumps).unwrap() {
+        let (dump, dir) = (dump.unwrap().path(), tempfile::tempdir().unwrap());
         let path = dir.path().join("db.sqlite");
-        restore(&text, &path).await;
+        restore(&fs::read_to_string(&dump).unwrap(), &path).await;
         open(&path).await;
-        assert_eq!(schema(&path).await, (version, tables.clone()), "from version {number}");
+        assert_eq!(schema(&path).await, (version, tables.clone()), "{}", dump.display());
         databases.push(MigratedDatabase { path, _dir: dir });
     }
     databases

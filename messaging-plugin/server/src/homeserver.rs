@@ -52,7 +52,7 @@ const TABLES: Schema = Schema {
     lock: 1_919_905_645,
     migrations: &[
         ("rooms", include_str!("../migrations/rooms.sql")),
-        ("rooms without sequences", "ALTER TABLE rooms DROP COLUMN sequence;"),
+        ("rooms without sequences", include_str!("../migrations/rooms_without_sequences.sql")),
     ],
 };
 /// Largest body of a request that is not media, in bytes. Key uploads of new devices are the largest.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
 mod rehearse;
+mod released;
 
 use std::path::Path;
 

@@ -4,14 +4,14 @@
 
 mod openclaw;
 
-use std::{path::Path, process::Command};
+use std::{fs::File, io::Write as _, path::Path, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{
     gateway::{Ask, Load, Peer},
-    numbers::{median, round},
+    numbers::{median, milliseconds, round},
     process::done,
     report::{Report, row},
 };
@@ -27,7 +27,7 @@ const READS: u32 = 100;
 const ROUNDS: usize = 7;
 const TURNS: u32 = 50;
 /// The figures, by their place in the results and as people read them.
-const FIGURES: [(&str, &str); 15] = [
+const FIGURES: [(&str, &str); 16] = [
     ("/start_s", "start, s"),
     ("/idle_kib", "resident after the start, KiB"),
     ("/idle_empty_kib", "the same with nothing stored"),
@@ -42,6 +42,7 @@ const FIGURES: [(&str, &str); 15] = [
     ("/turn_ms", "turn, p50 ms"),
     ("/temporary_turn_ms", "turn that is not kept"),
     ("/added_turn_ms", "added by keeping it, median of rounds"),
+    ("/sync_ms", "one write that is synced to this disk, p50 ms"),
     ("/prompt_bytes", "bytes that the model is sent for `hi`"),
 ];
 
@@ -118,10 +119,23 @@ fn turns(load: &Load, peer: &Peer, results: &mut Value) -> Result<()> {
         step.done(&format!("turns: round {number} of {ROUNDS}"));
     }
     let added = kept.iter().zip(&temporary).map(|(kept, temporary)| kept - temporary).collect();
+    results["sync_ms"] = round(sync_ms(load.dir.path())?, 3).into();
     results["turn_ms"] = round(median(kept), 3).into();
     results["temporary_turn_ms"] = round(median(temporary), 3).into();
     results["added_turn_ms"] = round(median(added), 3).into();
     Ok(())
+}
+
+/// How long a write takes that is synced to the disk: a turn that is kept waits for one.
+fn sync_ms(dir: &Path) -> Result<f64> {
+    let mut file = File::create(dir.join("synced"))?;
+    let mut write = || {
+        let begun = Instant::now();
+        file.write_all(&[0; 12 << 10])?;
+        file.sync_data()?;
+        Ok(milliseconds(begun.elapsed()))
+    };
+    Ok(median((0..TURNS).map(|_| write()).collect::<Result<_>>()?))
 }
 
 /// Asks; each request must be answered.
