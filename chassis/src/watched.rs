@@ -11,6 +11,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::failure::Failure;
+
 /// Default time between two attempts to read unusable files.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -32,8 +34,8 @@ struct State<T> {
     seen: Vec<Option<Stamp>>,
     /// Time of the last attempt.
     tried: Instant,
-    /// Whether the last attempt failed, which may depend on more than the files, such as the clock.
-    failed: bool,
+    /// Why the last attempt failed, which may depend on more than the files, such as the clock.
+    failure: Option<String>,
 }
 
 /// Metadata that differ once a file is replaced or written.
@@ -64,7 +66,7 @@ impl<T: Clone, E: Error + 'static> WatchedFiles<T, E> {
         read: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, E> {
         let seen = stamps(&paths);
-        let state = State { content: read()?, seen, tried: Instant::now(), failed: false };
+        let state = State { content: read()?, seen, tried: Instant::now(), failure: None };
         Ok(Self { what, paths, read: Box::new(read), again: AGAIN, state: Mutex::new(state) })
     }
 
@@ -80,19 +82,20 @@ impl<T: Clone, E: Error + 'static> WatchedFiles<T, E> {
         // Before reading, so that a change in between is found the next time.
         let seen = stamps(&self.paths);
         let differ = seen != state.seen;
-        let is_open = state.failed || seen.contains(&None);
+        let is_open = state.failure.is_some() || seen.contains(&None);
         if differ || (is_open && state.tried.elapsed() >= self.again) {
             (state.seen, state.tried) = (seen, Instant::now());
             // Logged once, not at each attempt.
-            let is_news = differ || !state.failed;
+            let is_news = differ || state.failure.is_none();
             match (self.read)() {
                 Ok(content) => {
-                    if differ || state.failed {
+                    if differ || state.failure.is_some() {
                         tracing::info!("{}: reloaded", self.what);
                     }
-                    (state.content, state.failed) = (content, false);
+                    (state.content, state.failure) = (content, None);
                 }
                 Err(error) => {
+                    state.failure = Some(Failure::of(&error).failure);
                     if is_news {
                         let error = &error as &dyn Error;
                         tracing::warn!(
@@ -101,11 +104,15 @@ impl<T: Clone, E: Error + 'static> WatchedFiles<T, E> {
                             self.what
                         );
                     }
-                    state.failed = true;
                 }
             }
         }
         state.content.clone()
+    }
+
+    /// Why the files could not be used at the last attempt, on one line; `None` if they could.
+    pub fn failure(&self) -> Option<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).failure.clone()
     }
 }
 
@@ -146,12 +153,15 @@ mod tests {
         fs::rename(&next, &path).unwrap();
         assert_eq!(watched.current(), 2);
 
+        assert_eq!(watched.failure(), None);
+
         fs::write(&path, "three").unwrap();
         assert_eq!(watched.current(), 2);
+        assert_eq!(watched.failure().as_deref(), Some("invalid digit found in string"));
         fs::remove_file(&path).unwrap();
         assert_eq!(watched.current(), 2);
         fs::write(&path, "4").unwrap();
-        assert_eq!(watched.current(), 4);
+        assert_eq!((watched.current(), watched.failure()), (4, None));
     }
 
     #[test]

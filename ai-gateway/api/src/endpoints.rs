@@ -6,6 +6,7 @@ use endpoint::{Callers, Events, Raw};
 
 use crate::{
     apps::{AddApp, AddedApp, App},
+    config::ConfigReport,
     providers::ProviderNode,
     rooms,
     sealed::{BindDevice, Device, Devices, KeyDocument, Request, path},
@@ -138,4 +139,6 @@ endpoint::declare! {
     REMOVE_APP: DELETE "/maru/v1/apps/{name}" => App;
     /// Checks every server behind the models and lists the results.
     LIST_PROVIDERS: GET "/maru/v1/providers" => [ProviderNode];
+    /// Says how the settings of models and agents stand.
+    CONFIG: GET "/maru/v1/config" => ConfigReport;
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apps;
+pub mod config;
 pub mod endpoints;
 pub mod kind;
 pub mod memory;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use ai_gateway_api::{
+    config::ConfigReport,
     sealed::{Ed25519Public, KeyDocument, Request},
     settings::gateway::{Limits, Settings},
 };
@@ -25,7 +26,7 @@ use crate::{
     gauges, identity,
     limits::Limiter,
     metrics::Metrics,
-    models::{Models, PATIENCE, Pinned},
+    models::{Models, Opener, PATIENCE},
     openclaw::{OpenClaw, OpenClawError, watcher::Watcher},
     operator::Operators,
     queue::Queues,
@@ -50,6 +51,7 @@ pub(crate) struct App {
     pub(crate) session_models: SessionModels,
     /// Models and their backends.
     pub(crate) models: Models,
+    opener: Opener,
     pub(crate) workspace: Workspace,
     pub(crate) limiter: Limiter,
     pub(crate) bodies: BodyMemory,
@@ -103,7 +105,8 @@ impl App {
     #[must_use]
     pub(crate) async fn counters(&self) -> String {
         let sessions = self.sessions.size().await;
-        self.metrics.render(gauges::render(&self.models, &self.queues, sessions))
+        let config = self.config_report();
+        self.metrics.render(gauges::render(&self.models, &self.queues, sessions, &config))
     }
 
     /// Loads the state below `root` and makes new keys; each start begins a new epoch.
@@ -132,8 +135,8 @@ impl App {
             tracing::warn!(%error, "the workspace's templates cannot be written");
         }
         let metrics = Arc::<Metrics>::default();
-        let pinned = Pinned { deployments: &config.confidential, state: &state };
-        let models = Models::new(openclaw, config.breaker, &pinned, root)?;
+        let opener = Opener::new(config, &state, root);
+        let models = Models::new(openclaw, &opener)?;
         Ok(Self {
             devices: Devices::load(state.join("devices.json"))?,
             apps: Apps::load(state.join("apps.json"))?,
@@ -147,6 +150,7 @@ impl App {
             models,
             operators: Operators::default(),
             admins: config.admins.clone(),
+            opener,
             rooms: Rooms::load(openclaw.rooms.clone(), &config.limits, &state, rooms_key)?,
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
             metrics,
@@ -246,14 +250,27 @@ impl App {
         }
     }
 
-    /// Applies the current `openclaw.json` to the nodes, and the slots that nodes report.
+    /// Applies the current `openclaw.json`, and the slots that nodes report.
     pub(crate) fn follow_settings(&self) {
-        let changed = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).changed();
-        if let Some(file) = changed {
-            self.models.set_nodes(&file);
-            self.rooms.set_policy(file.rooms.clone());
+        let mut watcher = self.watcher();
+        if let Some(change) = watcher.changed() {
+            match self.models.change(&change.former, &change.file, &self.opener) {
+                Ok(()) => self.rooms.set_policy(change.file.rooms.clone()),
+                Err(error) => watcher.refuse(change, &error),
+            }
         }
+        drop(watcher);
         self.queues.follow(&self.models);
+    }
+
+    /// How `openclaw.json` stands.
+    #[must_use]
+    pub(crate) fn config_report(&self) -> ConfigReport {
+        self.watcher().report()
+    }
+
+    fn watcher(&self) -> MutexGuard<'_, Watcher> {
+        self.watcher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keys(&self) -> MutexGuard<'_, KeyRing> {

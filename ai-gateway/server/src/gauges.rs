@@ -1,5 +1,7 @@
 //! Gauges, in Prometheus' format.
 
+use ai_gateway_api::config::ConfigReport;
+
 use crate::{
     arena,
     models::{Models, State},
@@ -8,7 +10,12 @@ use crate::{
 };
 
 /// The state of `models`, `queues`, `sessions` and the arena.
-pub(crate) fn render(models: &Models, queues: &Queues, sessions: Size) -> String {
+pub(crate) fn render(
+    models: &Models,
+    queues: &Queues,
+    sessions: Size,
+    config: &ConfigReport,
+) -> String {
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, rows: &[(String, usize)]| {
         text.push_str(&format!(
@@ -42,6 +49,10 @@ pub(crate) fn render(models: &Models, queues: &Queues, sessions: Size) -> String
     gauge("conversations", "Conversations that are stored", &[(String::new(), sessions.sessions)]);
     let help = "Bytes of all conversations as they are stored";
     gauge("conversation_bytes", help, &[(String::new(), sessions.bytes)]);
+    let help = "Whether openclaw.json can be used as it is now; otherwise the former one is in use";
+    gauge("config_usable", help, &[(String::new(), config.trouble.is_none().into())]);
+    let help = "Whether a part of openclaw.json applies after a restart only";
+    gauge("config_waits", help, &[(String::new(), config.restart.into())]);
     let arena = arena::usage();
     gauge("locked_bytes", "Locked memory in use", &[(String::new(), arena.used)]);
     gauge("locked_bytes_total", "Size of the locked memory", &[(String::new(), arena.size)]);

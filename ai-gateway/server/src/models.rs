@@ -3,7 +3,10 @@
 //! ```text
 //! name ─▶ Chain: candidates, in order ─▶ each one's Provider ─▶ its Nodes, in the order of `nodes`
 //! ```
+//!
+//! A changed `openclaw.json` makes another [`Catalog`]. Requests in progress hold the providers that they began with.
 
+mod catalog;
 mod chain;
 mod confidential;
 mod examine;
@@ -15,21 +18,15 @@ mod open;
 mod provider;
 mod settings;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use ai_gateway_api::settings::gateway;
-use futures_util::{StreamExt as _, future::join_all, stream};
-use llm_backend::{Error, Health};
+use ai_gateway_api::providers::ProviderNode;
+use llm_backend::Error;
 
-use self::{
-    chain::Candidate,
-    name::{LATEST, is_household},
-    node::ProbeResult,
-};
-use crate::openclaw::{self, Model, ModelRef, OpenClaw};
+use self::catalog::Catalog;
+use crate::openclaw::{ModelRef, OpenClaw};
 
 pub(crate) use chain::{Chain, Reply};
-pub(crate) use confidential::Pinned;
 pub(crate) use failure::Failure;
 pub(crate) use failure::report;
 pub(crate) use name::HOUSEHOLD;
@@ -37,235 +34,120 @@ pub(crate) use name::HOUSEHOLD;
 pub(crate) use node::Node;
 pub(crate) use node::PATIENCE;
 pub(crate) use node::State;
-pub(crate) use provider::{Description, Provider};
+pub(crate) use open::Opener;
+pub(crate) use provider::Description;
+#[cfg(test)]
+pub(crate) use provider::Provider;
 
-/// Health checks at a time.
-const CHECKS: usize = 32;
-
-/// All models, and their order.
+/// The models in use.
 #[derive(Debug)]
 pub(crate) struct Models {
-    providers: BTreeMap<String, Arc<Provider>>,
-    primary: ModelRef,
-    fallbacks: Vec<ModelRef>,
+    catalog: RwLock<Arc<Catalog>>,
 }
 
-/// Longest part of an unknown model's name in an error, in characters.
-const NAME_MAX: usize = 100;
-
 impl Models {
-    /// Opens the backends of `openclaw.json`, each with a circuit breaker; UNIX sockets are below `root`. A file that
-    /// cannot be used makes its provider unavailable until it can; the log names the file.
-    pub(crate) fn new(
-        config: &OpenClaw,
-        breaker: gateway::Breaker,
-        pinned: &Pinned<'_>,
-        root: &Path,
-    ) -> Result<Self, Error> {
-        let (mut providers, mut stores) = (BTreeMap::new(), confidential::FileStores::default());
-        for (name, provider) in &config.providers {
-            let opened = open::open(name, provider, breaker, pinned, &mut stores, root)?;
-            providers.insert(name.clone(), opened);
-        }
-        Ok(Self::with_providers(providers, config.primary.clone(), config.fallbacks.clone()))
+    /// Opens the backends of `openclaw.json`, each with a circuit breaker. A file that cannot be used makes its provider
+    /// unavailable until it can; the log names the file.
+    pub(crate) fn new(file: &OpenClaw, opener: &Opener) -> Result<Self, Error> {
+        Ok(Self::of(Catalog::open(file, None, opener)?))
+    }
+
+    fn of(catalog: Catalog) -> Self {
+        Self { catalog: RwLock::new(Arc::new(catalog)) }
     }
 
     /// Makes the models of these providers.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn with_providers(
-        providers: BTreeMap<String, Provider>,
+        providers: std::collections::BTreeMap<String, Provider>,
         primary: ModelRef,
         fallbacks: Vec<ModelRef>,
     ) -> Self {
-        let providers = providers.into_iter().map(|(name, it)| (name, Arc::new(it))).collect();
-        Self { providers, primary, fallbacks }
+        Self::of(Catalog::with_providers(providers, primary, fallbacks))
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes from the models of `former` to those of `file`. Requests in progress keep their backends, and an error
+    /// changes nothing.
+    pub(crate) fn change(
+        &self,
+        former: &OpenClaw,
+        file: &OpenClaw,
+        opener: &Opener,
+    ) -> Result<(), Error> {
+        let next = Catalog::open(file, Some((former, &self.catalog())), opener)?;
+        next.set_nodes(file);
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        Ok(())
     }
 
     /// Every model, as `provider/model`, the primary first.
     #[must_use]
     pub(crate) fn list(&self) -> Vec<(ModelRef, Option<u32>)> {
-        let mut list: Vec<_> = self
-            .providers
-            .iter()
-            .flat_map(|(name, provider)| {
-                provider.models.iter().map(|model| {
-                    let model_ref = ModelRef { provider: name.clone(), model: model.id.clone() };
-                    (model_ref, provider.context_window(model))
-                })
-            })
-            .collect();
-        list.sort_by_key(|(model, _)| *model != self.primary);
-        list
+        self.catalog().list()
     }
 
     /// Returns the nodes of every provider, by the provider's name.
     #[must_use]
     pub(crate) fn nodes(&self) -> Vec<(String, State)> {
-        let states = self.providers.iter().flat_map(|(name, provider)| {
-            provider.nodes.iter().map(|node| (name.clone(), node.state()))
-        });
-        states.collect()
+        self.catalog().nodes()
     }
 
     /// The names of the providers.
-    pub(crate) fn providers(&self) -> impl Iterator<Item = &str> {
-        self.providers.keys().map(String::as_str)
+    #[must_use]
+    pub(crate) fn providers(&self) -> Vec<String> {
+        self.catalog().providers()
     }
 
     /// Concurrent replies of a provider, by the settings or as its nodes report; `default` for a node without either.
     #[must_use]
     pub(crate) fn slots(&self, provider: &str, default: u32) -> u32 {
-        self.providers.get(provider).map_or(default, |provider| provider.slots(default))
-    }
-
-    /// Sets each node's `draining` and `slots` to the file's. Nodes are neither added nor removed.
-    pub(crate) fn set_nodes(&self, file: &OpenClaw) {
-        for (name, provider) in &file.providers {
-            let nodes = self.providers.get(name).into_iter().flat_map(|provider| &provider.nodes);
-            for node in nodes {
-                if let Some(it) = provider.nodes.iter().find(|it| it.base_url == node.name()) {
-                    node.set(it.slots, it.draining);
-                }
-            }
-        }
+        self.catalog().slots(provider, default)
     }
 
     /// Chooses the candidates for a model's name: the primary and its fallbacks if the name is absent, the household's
     /// or the primary's; otherwise that model alone. A name is `provider/model`, or the model's id if only one provider
     /// has it, each with or without Ollama's `:latest`.
     pub(crate) fn choose(&self, asked: Option<&str>) -> Result<Chain, Failure> {
-        let named = asked.filter(|asked| !is_household(asked));
-        let chosen = named.map_or_else(|| Ok(self.primary.clone()), |asked| self.find(asked))?;
-        let list = if chosen == self.primary {
-            [&self.primary].into_iter().chain(&self.fallbacks).collect()
-        } else {
-            vec![&chosen]
-        };
-        let mut chain = Chain {
-            candidates: Vec::new(),
-            person: None,
-            first: chosen.clone(),
-            household: named.is_none(),
-            context_window: None,
-            max_tokens: None,
-        };
-        for name in list {
-            let Some((provider, model)) = self.get(name) else {
-                continue;
-            };
-            if chain.candidates.is_empty() {
-                chain.max_tokens = model.max_tokens;
-            }
-            let windows = [chain.context_window, provider.context_window(model)];
-            chain.context_window = windows.into_iter().flatten().min();
-            let (name, model) = (name.clone(), model.clone());
-            chain.candidates.push(Candidate { name, model, provider: Arc::clone(provider) });
-        }
-        Ok(chain)
-    }
-
-    fn find(&self, asked: &str) -> Result<ModelRef, Failure> {
-        let other = match asked.strip_suffix(LATEST) {
-            Some(bare) => bare.to_owned(),
-            None => format!("{asked}{LATEST}"),
-        };
-        let exact = [asked, &other].into_iter().find_map(|name| self.find_exactly(name));
-        exact.or_else(|| self.find_confidential(asked)).ok_or_else(|| Failure::Unknown {
-            asked: asked.chars().take(NAME_MAX).collect(),
-            known: self.list().iter().map(|(model, _)| model.to_string()).collect(),
-        })
-    }
-
-    /// The model of this name, with its provider's or without; of several, the primary.
-    fn find_exactly(&self, name: &str) -> Option<ModelRef> {
-        let owned = |(provider, model): (&str, &str)| ModelRef {
-            provider: provider.to_owned(),
-            model: model.to_owned(),
-        };
-        let all = || {
-            self.providers.iter().flat_map(|(provider, it)| {
-                it.models.iter().map(|model| (provider.as_str(), model.id.as_str()))
-            })
-        };
-        let primary = (self.primary.provider.as_str(), self.primary.model.as_str());
-        let primary = Some(primary).filter(|_| self.get(&self.primary).is_some());
-        let is_whole = |(provider, model): &(&str, &str)| {
-            let rest = name.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
-            rest == Some(model)
-        };
-        if let Some(found) = primary.into_iter().chain(all()).find(is_whole) {
-            return Some(owned(found));
-        }
-        let mut bare = all().filter(|(of, model)| *model == name && self.is_ours(of));
-        match (bare.next(), bare.next()) {
-            (Some(found), None) => Some(owned(found)),
-            // Several providers have this id: the primary, if it is among them.
-            (Some(_), Some(_)) => primary.filter(|(_, model)| *model == name).map(owned),
-            _ => None,
-        }
-    }
-
-    fn get(&self, model: &ModelRef) -> Option<(&Arc<Provider>, &Model)> {
-        let provider = self.providers.get(&model.provider)?;
-        let found = provider.models.iter().find(|it| it.id == model.model)?;
-        Some((provider, found))
+        self.catalog().choose(asked)
     }
 
     /// Describes every model, the primary first.
     #[must_use]
     pub(crate) fn describe(&self) -> Vec<Description> {
-        self.list().into_iter().filter_map(|(name, _)| self.describe_one(&name)).collect()
+        self.catalog().describe()
     }
 
     /// Describes one; `None` if it does not exist.
     #[must_use]
     pub(crate) fn describe_one(&self, name: &ModelRef) -> Option<Description> {
-        let (provider, model) = self.get(name)?;
-        Some(Description {
-            name: name.clone(),
-            context_window: provider.context_window(model),
-            capabilities: provider.capabilities(model),
-            answers: provider.answers(),
-        })
-    }
-
-    /// Whether a bare name may mean a model of this provider. Models of a confidential chain must be named in full.
-    fn is_ours(&self, provider: &str) -> bool {
-        self.providers.get(provider).is_none_or(|provider| !provider.confidential)
-    }
-
-    /// The model that `confidential/NAME` means: the first of the deployment of that name, or the only one with that
-    /// id.
-    fn find_confidential(&self, asked: &str) -> Option<ModelRef> {
-        let deployments = self.providers.iter().filter(|(_, provider)| provider.confidential);
-        let deployments = deployments.map(|(name, it)| (name.as_str(), it.models.as_slice()));
-        openclaw::find_confidential(asked, deployments)
+        self.catalog().describe_one(name)
     }
 
     /// Checks the health of nodes that were unhealthy, and of all nodes of providers with several.
     pub(crate) async fn probe(&self) {
-        let asked = self.providers.values().flat_map(|provider| {
-            let choice = provider.nodes.len() > 1;
-            provider.nodes.iter().filter(move |node| choice || node.is_unwell())
-        });
-        stream::iter(asked).for_each_concurrent(CHECKS, |node| node.probe()).await;
+        self.catalog().probe().await;
     }
 
     /// Asks backends for context sizes and capabilities that are not in the settings; with `again` also those that have
     /// answered before.
     pub(crate) async fn learn(&self, again: bool) {
-        join_all(self.providers.values().map(|provider| provider.learn(again))).await;
+        self.catalog().learn(again).await;
     }
 
     /// Whether a backend is ready now.
     pub(crate) async fn ready(&self) -> bool {
-        let nodes = self.providers.values().flat_map(|provider| &provider.nodes);
-        let checks = stream::iter(nodes).map(|node| node.check(Duration::ZERO));
-        let mut ready = checks
-            .buffer_unordered(CHECKS)
-            .filter(|found| std::future::ready(*found == ProbeResult::Health(Health::Ready)))
-            .boxed();
-        ready.next().await.is_some()
+        self.catalog().ready().await
+    }
+
+    /// Checks each node's health now, and lists its models if it is healthy, so that a wrong key is noticed. In the
+    /// order of the settings.
+    pub(crate) async fn examine(&self) -> Vec<ProviderNode> {
+        self.catalog().examine().await
     }
 }
 

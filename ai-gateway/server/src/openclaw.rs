@@ -9,6 +9,7 @@ mod channels;
 mod error;
 mod keys;
 mod nodes;
+mod reload;
 mod substitution;
 mod variables;
 pub(crate) mod watcher;
@@ -32,6 +33,7 @@ pub use channels::RoomPolicy;
 pub use error::OpenClawError;
 use error::wrong;
 pub use nodes::{Access, Node};
+pub use reload::Reload;
 use substitution::Substituted;
 pub use variables::Variables;
 
@@ -79,6 +81,20 @@ pub struct Provider {
     pub timeouts: Timeouts,
     /// Its models.
     pub models: Vec<Model>,
+}
+
+impl Provider {
+    /// Whether the other is the same but for `draining` and `slots` of its nodes.
+    pub(crate) fn equals_but_for_load(&self, other: &Self) -> bool {
+        let plain = |provider: &Self| {
+            let mut provider = provider.clone();
+            for node in &mut provider.nodes {
+                (node.slots, node.draining) = (None, false);
+            }
+            provider
+        };
+        plain(self) == plain(other)
+    }
 }
 
 /// A configured model.
@@ -157,6 +173,8 @@ pub struct OpenClaw {
     pub total_chars: usize,
     /// Which messages of rooms are answered.
     pub rooms: RoomPolicy,
+    /// Whether a change of the file applies while the gateway runs: `gateway.reload.mode`.
+    pub reload: Reload,
     /// OpenClaw's keys that have no effect here.
     pub warnings: Vec<String>,
 }
@@ -168,6 +186,7 @@ struct Raw {
     agents: RawAgents,
     channels: channels::RawChannels,
     ui: channels::RawUi,
+    gateway: reload::RawGateway,
 }
 
 #[derive(Default, Deserialize)]
@@ -280,7 +299,7 @@ impl OpenClaw {
     fn decode(value: Value) -> Result<Self, OpenClawError> {
         let mut warnings = Vec::new();
         let raw: Raw = serde_json::from_value(value)
-            .map_err(|error| wrong("models, agents, channels or ui", error.to_string()))?;
+            .map_err(|error| wrong("models, agents, channels, gateway or ui", error.to_string()))?;
 
         let defaults = raw.agents.defaults;
         let reply =
@@ -308,6 +327,7 @@ impl OpenClaw {
             file_chars: defaults.bootstrap_max_chars.unwrap_or(total_chars),
             total_chars,
             rooms: RoomPolicy::read(raw.channels, raw.ui)?,
+            reload: raw.gateway.read(&mut warnings)?,
             warnings,
         })
     }

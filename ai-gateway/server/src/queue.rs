@@ -18,7 +18,11 @@ mod entry;
 mod scheduler;
 mod service_time;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
+};
 
 use ai_gateway_api::settings::gateway;
 use mesh_identity::Person;
@@ -44,7 +48,7 @@ const RETRY_MAX_S: u64 = 60;
 /// The queue of each provider.
 #[derive(Debug)]
 pub(crate) struct Queues {
-    by_provider: BTreeMap<String, Queue<Person>>,
+    by_provider: RwLock<BTreeMap<String, Queue<Person>>>,
     settings: gateway::Queue,
     metrics: Arc<Metrics>,
 }
@@ -64,35 +68,53 @@ impl Queues {
     /// A queue for each provider. Settings for an unknown provider are logged.
     #[must_use]
     pub(crate) fn new(settings: &gateway::Queue, models: &Models, metrics: Arc<Metrics>) -> Self {
-        let queue = |name: &str| {
-            let bounds = QueueLimits {
-                slots: slots(settings, name, models),
-                waiting: settings.waiting,
-                waiting_per_person: settings.waiting_per_person,
-                bytes: settings.waiting_bytes,
-                bytes_per_person: settings.waiting_bytes_per_person,
-                yield_after: Duration::from_secs(settings.yield_seconds.get().into()),
-                patience: Duration::from_secs(settings.seconds.into()),
-            };
-            (name.to_owned(), Queue::new(bounds))
-        };
-        let by_provider: BTreeMap<_, _> = models.providers().map(queue).collect();
-        for name in settings.providers.keys().filter(|name| !by_provider.contains_key(*name)) {
+        let queues = Self { by_provider: RwLock::default(), settings: settings.clone(), metrics };
+        queues.follow(models);
+        let known = queues.by_provider();
+        for name in settings.providers.keys().filter(|name| !known.contains_key(*name)) {
             tracing::warn!(
                 "gateway.toml: line.providers names {name:?}, which is not a provider in openclaw.json"
             );
         }
-        Self { by_provider, settings: settings.clone(), metrics }
+        drop(known);
+        queues
     }
 
-    /// Gives each queue as many slots as its provider has now. Call it after each health check of nodes.
+    /// Has a queue for each provider, with as many slots as that has now. Call it after each health check of nodes. A
+    /// request in the queue of a provider that is gone keeps its place there.
     pub(crate) fn follow(&self, models: &Models) {
-        for (name, queue) in &self.by_provider {
+        let providers = models.providers();
+        if !self.by_provider().keys().eq(&providers) {
+            let mut queues = self.by_provider.write().unwrap_or_else(PoisonError::into_inner);
+            queues.retain(|name, _| providers.contains(name));
+            for name in providers {
+                let slots = slots(&self.settings, &name, models);
+                queues.entry(name).or_insert_with(|| Queue::new(self.bounds(slots)));
+            }
+        }
+        for (name, queue) in &*self.by_provider() {
             let slots = slots(&self.settings, name, models);
             if queue.state().slots != slots {
                 tracing::info!(provider = name, slots, "the number of concurrent replies changed");
                 queue.set_slots(slots);
             }
+        }
+    }
+
+    fn by_provider(&self) -> RwLockReadGuard<'_, BTreeMap<String, Queue<Person>>> {
+        self.by_provider.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bounds(&self, slots: usize) -> QueueLimits {
+        let settings = &self.settings;
+        QueueLimits {
+            slots,
+            waiting: settings.waiting,
+            waiting_per_person: settings.waiting_per_person,
+            bytes: settings.waiting_bytes,
+            bytes_per_person: settings.waiting_bytes_per_person,
+            yield_after: Duration::from_secs(settings.yield_seconds.get().into()),
+            patience: Duration::from_secs(settings.seconds.into()),
         }
     }
 
@@ -106,7 +128,7 @@ impl Queues {
     ) -> Result<(usize, Ticket), Exceeded> {
         let mut refused = None;
         for (index, name) in providers.into_iter().enumerate() {
-            let Some(queue) = self.by_provider.get(name) else {
+            let Some(queue) = self.by_provider().get(name).cloned() else {
                 return Ok((index, self.ticket(None)));
             };
             match queue.enter(person, bytes) {
@@ -137,7 +159,8 @@ impl Queues {
         preempted: &CancellationToken,
     ) -> Option<(usize, Ticket)> {
         providers.into_iter().enumerate().find_map(|(index, name)| {
-            let entry = self.by_provider.get(name)?.take_free(person, bytes, preempted.clone())?;
+            let entry =
+                self.by_provider().get(name)?.take_free(person, bytes, preempted.clone())?;
             Some((index, self.ticket(Some(entry))))
         })
     }
@@ -150,7 +173,7 @@ impl Queues {
     /// Each provider with the current state of its queue.
     #[must_use]
     pub(crate) fn state(&self) -> Vec<(String, QueueState)> {
-        self.by_provider.iter().map(|(name, queue)| (name.clone(), queue.state())).collect()
+        self.by_provider().iter().map(|(name, queue)| (name.clone(), queue.state())).collect()
     }
 }
 

@@ -34,52 +34,63 @@ const SEEN: Format<SeenDocuments> = Format::new(1).remedy(|| {
 });
 
 /// Settings and state of deployments.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pinned<'a> {
+#[derive(Debug)]
+pub(super) struct Pins {
     /// By the provider's name.
-    pub(crate) deployments: &'a BTreeMap<String, Deployment>,
+    deployments: BTreeMap<String, Deployment>,
     /// The gateway's state.
-    pub(crate) state: &'a Path,
+    state: PathBuf,
+    stores: Mutex<FileStores>,
 }
 
-/// Opens the provider that `openclaw.json` and `gateway.toml` describe together.
-pub(super) fn open(
-    name: &str,
-    provider: &openclaw::Provider,
-    breaker: BreakerSettings,
-    pinned: &Pinned<'_>,
-    stores: &mut FileStores,
-    root: &Path,
-) -> Result<Provider, Error> {
-    let (Some(auth), Some(deployment)) = (provider.nodes.first(), pinned.deployments.get(name))
-    else {
-        return Err(Error::Address {
-            url: format!("confidential.{name}"),
-            reason: "gateway.toml must contain the deployment's identity; `maru confidential add` writes both",
-        });
-    };
-    let settings = |node| settings::settings(root, node, provider.timeouts);
-    let backend = Confidential::new(Settings {
-        name: name.to_owned(),
-        auth: settings(auth),
-        relays: provider.relays.iter().map(settings).collect(),
-        pin: pin(deployment),
-        simulated: deployment.simulated,
-        shared_seeds: deployment.shared_seeds,
-        verified_for: Duration::from_secs(deployment.verified_for_s.get().into()).min(VERIFIED_MAX),
-        timeouts: provider.timeouts,
-        memory: stores.of(pinned.state, &deployment.identity)?,
-    })?;
-    if deployment.simulated {
-        tracing::warn!(provider = name, "SIMULATED evidence is accepted: it proves nothing");
+impl Pins {
+    pub(super) fn new(deployments: BTreeMap<String, Deployment>, state: PathBuf) -> Self {
+        Self { deployments, state, stores: Mutex::default() }
     }
-    let node = Node::new(&auth.base_url, Arc::new(backend));
-    let slots = auth.slots.or(Some(SLOTS));
-    let node = node.with(slots, auth.draining, provider.timeouts.health);
-    let node = node.spared_by(Breaker::new(breaker));
-    let mut provider = Provider::new(vec![node], provider.models.clone());
-    provider.confidential = true;
-    Ok(provider)
+
+    /// Opens the provider that `openclaw.json` and `gateway.toml` describe together.
+    pub(super) fn open(
+        &self,
+        name: &str,
+        provider: &openclaw::Provider,
+        breaker: BreakerSettings,
+        root: &Path,
+    ) -> Result<Provider, Error> {
+        let (Some(auth), Some(deployment)) = (provider.nodes.first(), self.deployments.get(name))
+        else {
+            return Err(Error::Address {
+                url: format!("confidential.{name}"),
+                reason: "gateway.toml must contain the deployment's identity; `maru confidential add` writes both",
+            });
+        };
+        let settings = |node| settings::settings(root, node, provider.timeouts);
+        let memory = {
+            let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+            stores.of(&self.state, &deployment.identity)?
+        };
+        let backend = Confidential::new(Settings {
+            name: name.to_owned(),
+            auth: settings(auth),
+            relays: provider.relays.iter().map(settings).collect(),
+            pin: pin(deployment),
+            simulated: deployment.simulated,
+            shared_seeds: deployment.shared_seeds,
+            verified_for: Duration::from_secs(deployment.verified_for_s.get().into())
+                .min(VERIFIED_MAX),
+            timeouts: provider.timeouts,
+            memory,
+        })?;
+        if deployment.simulated {
+            tracing::warn!(provider = name, "SIMULATED evidence is accepted: it proves nothing");
+        }
+        let node = Node::new(&auth.base_url, Arc::new(backend));
+        let slots = auth.slots.or(Some(SLOTS));
+        let node = node.with(slots, auth.draining, provider.timeouts.health);
+        let node = node.spared_by(Breaker::new(breaker));
+        let mut provider = Provider::new(vec![node], provider.models.clone());
+        provider.confidential = true;
+        Ok(provider)
+    }
 }
 
 fn pin(deployment: &Deployment) -> Pin {
@@ -98,7 +109,7 @@ fn pin(deployment: &Deployment) -> Pin {
 /// The stores of seen documents, by the deployment's identity: several providers of one deployment share a store, and
 /// another deployment under the same name gets its own.
 #[derive(Debug, Default)]
-pub(super) struct FileStores(BTreeMap<[u8; 32], Arc<FileStore>>);
+struct FileStores(BTreeMap<[u8; 32], Arc<FileStore>>);
 
 impl FileStores {
     fn of(&mut self, state: &Path, identity: &Fixed<32>) -> Result<Arc<FileStore>, Error> {

@@ -5,12 +5,15 @@ use chassis::failure::Failure;
 use futures_util::{StreamExt as _, stream};
 use llm_backend::{Error, Health};
 
-use super::{CHECKS, Models, node::Node};
+use super::{
+    catalog::{CHECKS, Catalog},
+    node::Node,
+};
 
-impl Models {
+impl Catalog {
     /// Checks each node's health now, and lists its models if it is healthy, so that a wrong key is noticed. In the
     /// order of the settings.
-    pub(crate) async fn examine(&self) -> Vec<ProviderNode> {
+    pub(super) async fn examine(&self) -> Vec<ProviderNode> {
         let nodes = self.providers.iter().flat_map(|(name, provider)| {
             provider.nodes.iter().map(move |node| async move {
                 let (condition, trouble) = examine(node).await;

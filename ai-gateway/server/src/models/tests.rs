@@ -188,6 +188,11 @@ fn models() -> (Models, Arc<Scripted>, Arc<Scripted>) {
     (Models::with_providers(providers, primary, vec!["two/m".parse().unwrap()]), one, two)
 }
 
+/// The providers and fallbacks, to change them.
+fn catalog(models: &mut Models) -> &mut Catalog {
+    Arc::get_mut(models.catalog.get_mut().unwrap()).expect("nobody else has it")
+}
+
 async fn ask(models: &Models, model: Option<&str>) -> Result<(String, usize), Failure> {
     let request = ChatRequest { messages: vec![Message::user("hi")], ..ChatRequest::default() };
     let reply = models.choose(model)?.open(request).await?;
@@ -265,7 +270,7 @@ fn provider_of(backend: &Arc<Scripted>, model: Model) -> Arc<Provider> {
 #[tokio::test]
 async fn a_capability_that_the_settings_deny_is_refused_before_the_request() {
     let (mut models, one, two) = models();
-    models.providers.insert("one".to_owned(), provider_of(&one, reads(false)));
+    catalog(&mut models).providers.insert("one".to_owned(), provider_of(&one, reads(false)));
     let refused = models.choose(None).unwrap().open(image()).await.unwrap_err();
     assert_eq!(
         refused,
@@ -290,7 +295,7 @@ async fn an_image_is_refused_where_the_backend_tells_that_its_model_sees_none() 
     ] {
         let (mut models, one, _two) = models();
         *one.capabilities.lock().unwrap() = told.clone();
-        models.providers.insert("one".to_owned(), provider_of(&one, settings));
+        catalog(&mut models).providers.insert("one".to_owned(), provider_of(&one, settings));
         // Nobody has asked before what it can do.
         let reply = models.choose(None).unwrap().open(image()).await;
         assert_eq!(reply.err(), expected, "{told:?}");
@@ -306,7 +311,7 @@ async fn a_fallback_that_lacks_what_is_needed_does_not_hide_that_the_primary_is_
     let by_settings = provider_of(&two, reads(false));
     let by_itself = provider_of(&two, model("m"));
     for (provider, tried) in [(by_settings, &["one/m"][..]), (by_itself, &["one/m", "two/m"])] {
-        models.providers.insert("two".to_owned(), provider);
+        catalog(&mut models).providers.insert("two".to_owned(), provider);
         two.replies.lock().unwrap().push(Script::Refuse(400, "m does not support vision"));
         let absent = models.choose(None).unwrap().open(image()).await.unwrap_err();
         let tried = tried.iter().map(|name| (*name).to_owned()).collect();
@@ -315,10 +320,10 @@ async fn a_fallback_that_lacks_what_is_needed_does_not_hide_that_the_primary_is_
     assert_eq!(two.asked.load(Ordering::Relaxed), 1);
 
     // The next one that does not lack it answers.
-    models.providers.insert("two".to_owned(), provider_of(&two, reads(false)));
+    catalog(&mut models).providers.insert("two".to_owned(), provider_of(&two, reads(false)));
     let three = Arc::<Scripted>::default();
-    models.providers.insert("three".to_owned(), provider_of(&three, model("m")));
-    models.fallbacks.push("three/m".parse().unwrap());
+    catalog(&mut models).providers.insert("three".to_owned(), provider_of(&three, model("m")));
+    catalog(&mut models).fallbacks.push("three/m".parse().unwrap());
     let reply = models.choose(None).unwrap().open(image()).await.unwrap();
     assert_eq!(reply.model.to_string(), "three/m");
 }
@@ -348,7 +353,7 @@ fn no_line_is_entered_before_a_fallback_that_lacks_what_the_request_needs() {
         chain.providers(&request).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(providers(&models), ["one", "two"]);
-    models.providers.insert("two".to_owned(), provider_of(&two, reads(false)));
+    catalog(&mut models).providers.insert("two".to_owned(), provider_of(&two, reads(false)));
     assert_eq!(providers(&models), ["one"], "it would refuse what the first could answer");
 }
 

@@ -30,7 +30,7 @@ struct Keys {
 }
 
 const TOP: Keys = Keys {
-    used: &["$schema", "agents", "channels", "env", "models", "ui"],
+    used: &["$schema", "agents", "channels", "env", "gateway", "models", "ui"],
     other: &[
         "$include",
         "accessGroups",
@@ -50,7 +50,6 @@ const TOP: Keys = Keys {
         "desktop",
         "diagnostics",
         "discovery",
-        "gateway",
         "hooks",
         "logging",
         "mcp",
@@ -79,6 +78,39 @@ const TOP: Keys = Keys {
         "worktreeRoot",
     ],
 };
+
+const GATEWAY: Keys = Keys {
+    used: &["reload"],
+    other: &[
+        "allowRealIpFallback",
+        "auth",
+        "bind",
+        "channelHealthCheckMinutes",
+        "channelMaxRestartsPerHour",
+        "channelStaleEventThresholdMinutes",
+        "cliAgents",
+        "controlUi",
+        "customBindHost",
+        "handshakeTimeoutMs",
+        "http",
+        "mode",
+        "nodes",
+        "port",
+        "portals",
+        "publicOrigin",
+        "push",
+        "remote",
+        "roles",
+        "tailscale",
+        "terminal",
+        "tls",
+        "tools",
+        "trustedProxies",
+        "webchat",
+    ],
+};
+
+const RELOAD: Keys = Keys { used: &["mode"], other: &["debounceMs", "deferralTimeoutMs"] };
 
 const ENV: [&str; 1] = ["vars"];
 
@@ -265,6 +297,10 @@ pub(super) fn check(root: &Value) -> Result<Ignored, OpenClawError> {
     }
     if let Some(channels) = top.get("channels") {
         checker.channels(channels);
+    }
+    if let Some(gateway) = top.get("gateway") {
+        let reload = checker.object(gateway, "gateway", &GATEWAY)?.and_then(|it| it.get("reload"));
+        reload.map(|it| checker.object(it, "gateway.reload", &RELOAD)).transpose()?;
     }
     if let Some(env) = top.get("env") {
         checker.others(env, "env", &ENV);

@@ -31,7 +31,9 @@ const THEIRS: &str = r#"{"gateway":{"mode":"local","port":18789,"bind":"loopback
 #[test]
 fn openclaws_own_file_works_and_says_what_has_no_effect() {
     let loaded = OpenClaw::parse(THEIRS).unwrap();
-    assert_eq!(loaded.warnings, ["`gateway` has no effect in Maru"]);
+    let without = ["auth", "bind", "http", "mode", "port"];
+    let without = without.map(|key| format!("`gateway.{key}` has no effect in Maru"));
+    assert_eq!(loaded.warnings, without);
     let model = &loaded.providers["local"].models[0];
     assert_eq!((model.context_window, model.max_tokens), (Some(8192), Some(256)));
 }
@@ -100,6 +102,22 @@ fn models_that_are_not_there_are_refused_by_name() {
     assert!(failure("{}").contains("no model"));
     assert!(failure("{ models: ").contains("JSON5"));
     assert!(failure("[]").contains("wrong"));
+}
+
+#[test]
+fn the_mode_of_reloading_has_openclaws_values() {
+    let with = |mode: &str| {
+        let text = format!(
+            "{{gateway: {{reload: {{mode: '{mode}'}}}}, models: {{providers: {{a: {{baseUrl: 'unix:///s', models: [{{id: 'm'}}]}}}}}}}}"
+        );
+        OpenClaw::parse(&text).map(|loaded| (loaded.reload, loaded.warnings.len()))
+    };
+    assert_eq!(with("off").unwrap(), (Reload::Off, 0));
+    assert_eq!(with("hybrid").unwrap(), (Reload::Hybrid, 0));
+    // Retired, with a warning.
+    assert_eq!(with("hot").unwrap(), (Reload::Hybrid, 1));
+    assert_eq!(with("restart").unwrap(), (Reload::Hybrid, 1));
+    assert!(with("always").unwrap_err().to_string().contains("`gateway.reload.mode`"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The superuser's socket: `/metrics` has counters for Prometheus, `/maru/v1/usage` counts by person and day;
-//! [`super::apps`] and `/maru/v1/providers` are for the admin.
+//! [`super::apps`], `/maru/v1/providers` and `/maru/v1/config` are for the admin.
 //!
 //! No counter contains text of a request or reply. But whoever reads the counters before and after a sealed request
 //! learns the number of tokens of the request and its reply, which the padding hides. So neither the mesh's listener
@@ -8,7 +8,8 @@
 use std::{sync::Arc, time::SystemTime};
 
 use ai_gateway_api::{
-    endpoints::{LIST_PROVIDERS, METRICS, USAGE},
+    config::ConfigReport,
+    endpoints::{CONFIG, LIST_PROVIDERS, METRICS, USAGE},
     providers::ProviderNode,
     usage,
 };
@@ -27,6 +28,7 @@ pub(super) fn endpoints() -> Vec<Served<Arc<App>>> {
         endpoint::serve(&METRICS, metrics),
         endpoint::serve(&USAGE, usage),
         endpoint::serve(&LIST_PROVIDERS, providers),
+        endpoint::serve(&CONFIG, config),
     ];
     own.into_iter().chain(super::apps::endpoints()).collect()
 }
@@ -50,4 +52,9 @@ async fn usage(State(app): State<Arc<App>>) -> Json<usage::Report> {
 /// Checks every node of the providers, and lists them.
 async fn providers(State(app): State<Arc<App>>) -> Json<Vec<ProviderNode>> {
     Json(app.models.examine().await)
+}
+
+/// How `openclaw.json` stands.
+async fn config(State(app): State<Arc<App>>) -> Json<ConfigReport> {
+    Json(app.config_report())
 }
