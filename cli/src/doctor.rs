@@ -6,6 +6,7 @@ use std::{path::Path, process::ExitCode};
 use crate::output::{self, Format, OutputArgs};
 
 mod certificates;
+mod config;
 mod finding;
 mod host;
 mod providers;

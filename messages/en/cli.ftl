@@ -744,6 +744,12 @@ fix-provider = start it, or correct its baseUrl
 provider-unusable = { $name } is not used: { $trouble }
 fix-provider-file = put the file there, readable for the gateway; it is used without a restart
 
+## cli/src/doctor/config.rs
+openclaw-used = openclaw.json is in use
+openclaw-former = openclaw.json cannot be used as it is now; the former one is in use, and the gateway would not start again: { $error }
+openclaw-waits = a part of openclaw.json applies after a restart only
+fix-openclaw = correct the file; it is used without a restart
+
 ## cli/src/doctor/services.rs
 programs-found = all of Maru's programs are found
 fix-programs = only `maru up` needs them; install all of Maru's programs in one folder

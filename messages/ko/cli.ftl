@@ -738,6 +738,12 @@ fix-provider = 시작하거나 baseUrl을 고치세요
 provider-unusable = { $name }: 사용하지 않습니다({ $trouble })
 fix-provider-file = 게이트웨이가 읽을 수 있게 그 위치에 파일을 두세요. 자동으로 적용됩니다
 
+## cli/src/doctor/config.rs
+openclaw-used = openclaw.json을 사용하고 있습니다
+openclaw-former = 지금의 openclaw.json은 쓸 수 없어 이전 설정을 계속 사용합니다. 이대로는 게이트웨이가 다시 시작되지 않습니다: { $error }
+openclaw-waits = openclaw.json의 일부는 다시 시작해야 적용됩니다
+fix-openclaw = 파일을 고치세요. 다시 시작하지 않아도 적용됩니다
+
 ## cli/src/doctor/services.rs
 programs-found = 마루의 프로그램이 모두 있습니다
 fix-programs = `maru up`에만 필요합니다. 마루의 프로그램을 모두 한 폴더에 설치하세요

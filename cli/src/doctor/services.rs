@@ -41,6 +41,7 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         findings.extend(links().filter(runs).map(|link| socket(root, link)));
         findings.extend(readiness(root).await);
         if rustix::process::geteuid().is_root() && up::is_ready(root) {
+            findings.extend(super::config::check(root).await);
             findings.extend(providers::check(root).await);
             findings.push(rooms(root).await);
         }
