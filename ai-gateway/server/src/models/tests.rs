@@ -1,22 +1,27 @@
 mod confidential;
 mod several;
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use chat_vocabulary::{
     Capability, ChatRequest, Content, Delta, Evidence, Image, Message, ModelInfo, Part,
 };
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use llm_backend::{
-    ApiKey, Backend, DeltaStream, Detail, EmbedRequest, Embeddings, SocketTrust, Timeouts,
+    ApiKey, Backend, DeltaStream, Detail, EmbedRequest, Embeddings, Health, SocketTrust, Timeouts,
 };
 use mesh_identity::Person;
 
 use super::{settings::settings, *};
-use crate::openclaw;
+use crate::openclaw::{self, Model};
 
 /// Answers as told.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ai_gateway_api::providers::Condition;
+use ai_gateway_api::{config::ConfigReport, providers::Condition};
 use serde_json::json;
 
 use super::{
@@ -82,6 +82,74 @@ async fn draining_holds_without_a_start_and_replies_under_way_go_on() {
     let (one, two) = gateway.ask_twenty().await;
     assert!(one > 0 && two > 0, "{one} and {two}: it takes requests again");
     assert_eq!(gateway.app.queues.state()[0].1.slots, 5);
+}
+
+/// Another server, another model, another name: nothing is cut, and what is asked next goes to the new one.
+#[tokio::test]
+async fn changed_providers_answer_at_once_and_no_stream_is_cut() {
+    let with = |provider: &str, address: &str| {
+        format!(
+            r#"{{models: {{providers: {{{provider}: {{baseUrl: "{address}", models: [{{id: "m"}}]}}}}}}}}"#
+        )
+    };
+    let [one, two] =
+        ["inference", "inference-2"].map(|it| format!("unix:///run/maru/{it}/llm.sock"));
+    let mut gateway = gateway_with_models(&with("p", &one));
+    gateway.app.follow_settings();
+    let body = json!({"model": "maru", "messages": [{"role": "user", "content": "hi"}]});
+    gateway.one.script(Script::Held);
+    let held = tokio::spawn(gateway.sending(&ada(), "/v1/chat/completions", body.clone()));
+    testkit::eventually("it is asked", async || gateway.one.open() > 0).await;
+
+    gateway.rewrite(&with("other", &two));
+    let answer = gateway.post(&member(34), "/v1/chat/completions", &body).await;
+    assert_eq!(answer.json().await["model"], "other/m");
+    assert_eq!((gateway.one.requests().len(), gateway.two.requests().len()), (1, 1));
+    let queues = gateway.app.queues.state();
+    assert_eq!(queues.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["other"]);
+
+    // An address that no client can be made for, and a file that is no JSON5.
+    for wrong in [with("other", "ftp://x"), "{".to_owned()] {
+        gateway.rewrite(&wrong);
+        assert!(gateway.app.config_report().trouble.is_some(), "{wrong}");
+        assert!(gateway.app.counters().await.contains("maru_gateway_config_usable 0\n"));
+        let answer = gateway.post(&member(34), "/v1/chat/completions", &body).await;
+        assert_eq!(answer.json().await["model"], "other/m", "the last good file stays");
+    }
+    gateway.one.release(1);
+    assert_eq!(held.await.unwrap().status, 200, "what was under way ends");
+
+    gateway.rewrite(&with("p", &two));
+    assert_eq!(gateway.app.config_report(), ConfigReport::default());
+    assert!(gateway.app.counters().await.contains("maru_gateway_config_usable 1\n"));
+    gateway.restart().await;
+    let answer = gateway.post(&ada(), "/v1/chat/completions", &body).await;
+    assert_eq!(answer.json().await["model"], "p/m");
+}
+
+/// Its breaker and what it has learned stay.
+#[tokio::test]
+async fn a_provider_that_stays_the_same_stays_open() {
+    let with = |more: &str| {
+        format!(
+            r#"{{models: {{providers: {{p: {{baseUrl: "unix:///run/maru/none.sock", models: [{{id: "m"}}]}}{more}}}}}}}"#
+        )
+    };
+    let gateway = gateway_with_models(&with(""));
+    gateway.app.follow_settings();
+    let body = json!({"model": "p/m", "messages": [{"role": "user", "content": "hi"}]});
+    let faults = || {
+        let nodes = gateway.app.models.nodes();
+        nodes.iter().find(|(name, _)| name == "p").unwrap().1.faults
+    };
+    assert_eq!(gateway.post(&ada(), "/v1/chat/completions", &body).await.status, 502);
+    let before = faults();
+    assert!(before > 0);
+    let other = r#", q: {baseUrl: "unix:///run/maru/inference/llm.sock", models: [{id: "n"}]}"#;
+    gateway.rewrite(&with(other));
+    assert_eq!((gateway.app.models.nodes().len(), faults()), (2, before));
+    gateway.rewrite(&with("").replace("none.sock", "inference/llm.sock"));
+    assert_eq!(faults(), 0, "it is another");
 }
 
 #[tokio::test]
