@@ -1,3 +1,6 @@
+mod habitual;
+
+use chat_vocabulary::Capability;
 use llm_backend::{ApiKey, Tls};
 use proptest::prelude::*;
 
@@ -99,7 +102,8 @@ fn models_that_are_not_there_are_refused_by_name() {
     assert!(failure(&with("'a/other'")).contains("\"a/other\""));
     assert!(failure(&with("'m'")).contains("provider/model"));
     assert!(failure(&with("{primary: 'a/m/x', fallbacks: ['b/c']}")).contains("\"b/c\""));
-    assert!(failure("{}").contains("no model"));
+    let none = "{models: {providers: {a: {baseUrl: 'unix:///s', models: []}}}}";
+    assert!(failure(none).contains("no model"));
     assert!(failure("{ models: ").contains("JSON5"));
     assert!(failure("[]").contains("wrong"));
 }
