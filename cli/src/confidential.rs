@@ -29,7 +29,10 @@ use messages::message;
 use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
 
-use crate::output::{self, OutputArgs};
+use crate::{
+    edited_file,
+    output::{self, OutputArgs},
+};
 
 mod deployment;
 mod files;
@@ -347,7 +350,7 @@ impl Changes {
 
     fn write(self) -> anyhow::Result<()> {
         for (path, place, text, access) in self.0 {
-            durable::replace(&place, access, text.as_bytes())
+            edited_file::replace(&place, access, &text)
                 .with_context(|| message!("file-not-saved", path = place.display()))?;
             output::note(message!("file-changed", path = path.display()));
         }

@@ -28,6 +28,7 @@ pub mod decoders;
 mod device;
 mod doctor;
 mod duration;
+mod edited_file;
 mod error;
 mod fingerprint;
 mod help;

@@ -21,7 +21,7 @@ use services::{INFERENCE, INFERENCE_2, Mesh, SERVICES, mesh_services};
 
 use supervisor::ports::{Port, Protocol};
 
-use crate::output;
+use crate::{edited_file, output};
 
 /// The home node's tag.
 pub(super) const TAG: &str = "tag:home";
@@ -390,12 +390,12 @@ fn write(root: &Path, file: &File) -> anyhow::Result<()> {
         .with_context(|| message!("file-not-saved", path = path.display()))
 }
 
-/// Replaces a file's text; owner and mode stay.
+/// Replaces a file's text; owner and mode stay, and so does a copy of the former one.
 fn replace(change: &Change) -> std::io::Result<()> {
     let found = std::fs::metadata(&change.path)?;
     let owner = Some((found.uid(), found.gid()));
     let access = Access { mode: found.mode() & 0o7777, owner };
-    durable::replace(&change.path, access, change.text.as_bytes())
+    edited_file::replace(&change.path, access, &change.text)
 }
 
 #[cfg(test)]
