@@ -16,6 +16,7 @@ problem-body-cut = the body ended early
 problem-body-late = the body did not arrive in time
     .detail = send the whole body without pauses
 problem-busy = a limit is reached; try again in a moment
+problem-changed = it has changed since it was read
 problem-content-type = the content type must be application/json
 problem-device = the device key is not bound to this node and its person
 problem-device-bound = the device key is bound to another node

@@ -25,6 +25,7 @@ command-help =
     - /new, /reset: begin a new conversation; the former one is kept under another name
     - /status: which model answers
     - /model: which models there are; /model NAME chooses one for this conversation, /model default the usual one
+    - /remember TEXT: know it in every conversation; /forget TEXT removes lines, /memory shows the files
     - /stop: end a reply, where the app offers it
     - /export: the conversation as a file, where the app offers it
     - /help: this list

@@ -16,6 +16,7 @@ problem-body-cut = 요청의 본문이 중간에 끊겼습니다
 problem-body-late = 요청의 본문이 제때 오지 않았습니다
     .detail = 본문 전체를 끊김 없이 보내세요
 problem-busy = 한도에 도달했습니다. 잠시 뒤 다시 시도하세요
+problem-changed = 읽은 뒤에 내용이 바뀌었습니다
 problem-content-type = 요청의 본문은 application/json이어야 합니다
 problem-device = 기기 키가 이 노드와 그 사용자에게 등록되어 있지 않습니다
 problem-device-bound = 기기 키가 다른 노드에 등록되어 있습니다

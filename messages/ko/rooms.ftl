@@ -25,6 +25,7 @@ command-help =
     - /new, /reset: 새 대화를 시작합니다. 지금까지의 대화는 다른 이름으로 남습니다
     - /status: 어느 모델이 답하는지 보여 줍니다
     - /model: 쓸 수 있는 모델을 보여 줍니다. /model NAME 은 이 대화에서 쓸 모델을 고르고, /model default 는 기본 모델로 되돌립니다
+    - /remember TEXT: 모든 대화에서 기억합니다. /forget TEXT 는 지우고, /memory 는 파일을 보여 줍니다
     - /stop: 답을 멈춥니다(앱이 지원할 때)
     - /export: 대화를 파일로 저장합니다(앱이 지원할 때)
     - /help: 이 목록을 보여 줍니다

@@ -16,6 +16,7 @@ type Bundle = FluentBundle<FluentResource>;
 
 static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| {
     bundle(&[
+        include_str!("../en/chat.ftl"),
         include_str!("../en/cli.ftl"),
         include_str!("../en/pages.ftl"),
         include_str!("../en/problems.ftl"),
@@ -26,6 +27,7 @@ static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| {
 /// Help texts in English are the doc comments of the command's arguments.
 static KOREAN: LazyLock<Bundle> = LazyLock::new(|| {
     bundle(&[
+        include_str!("../ko/chat.ftl"),
         include_str!("../ko/cli.ftl"),
         include_str!("../ko/help.ftl"),
         include_str!("../ko/pages.ftl"),

@@ -17,6 +17,12 @@ pub const FORBIDDEN: &str = "forbidden";
 pub const NOT_FOUND: &str = "not-found";
 /// 409: the participant sent this event with this attempt before; it runs once.
 pub const REPEATED: &str = "repeated";
+/// In a notice: the AI added a line to the person's memory.
+pub const REMEMBERED: &str = "remembered";
+/// In a notice: the oldest messages are no longer in prompts, and no summary stands for them.
+pub const CUT: &str = "cut";
+/// 409: a file of the memory has another text by now.
+pub const CHANGED: &str = "changed";
 /// 409: the device key is bound to another node.
 pub const DEVICE_BOUND: &str = "device-bound";
 /// 413: the body is larger than this endpoint takes.

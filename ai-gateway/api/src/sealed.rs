@@ -11,11 +11,13 @@ use uuid::Uuid;
 use crate::wire::{Bytes, DecodeError, Fixed, Version, decode, decode_version};
 
 mod events;
+mod memory;
 mod operation;
 mod plaintext;
 mod session;
 
 pub use events::{Conversation, Event, Found, SessionMessage, decode_events, encode_events};
+pub use memory::{MemoryFile, MemoryName, MemoryOperation, NotAMemoryName};
 pub use operation::{
     Branch, Chat, Export, ExportFormat, History, Input, Operation, Recover, Rename, Search,
 };

@@ -1,6 +1,7 @@
 //! Reads and writes conversations.
 
 mod branch;
+pub(crate) mod context;
 pub(crate) mod list;
 pub(crate) mod read;
 
@@ -23,7 +24,10 @@ const TABLES: Schema = Schema {
     table: "conversation_store",
     // `conv` in ASCII.
     lock: 1_668_247_158,
-    migrations: &[("conversations", include_str!("../migrations/conversations.sql"))],
+    migrations: &[
+        ("conversations", include_str!("../migrations/conversations.sql")),
+        ("memory", include_str!("../migrations/memory.sql")),
+    ],
 };
 
 /// What people may keep.
@@ -38,7 +42,7 @@ pub struct Limits {
 /// All conversations.
 #[derive(Debug)]
 pub struct Conversations {
-    store: Store,
+    pub(crate) store: Store,
     machine: Key,
     limits: Limits,
 }
@@ -104,10 +108,7 @@ impl Conversations {
     ) -> Result<(), Error> {
         let mut tx = self.write(Priority::High).await?;
         let connection = tx.connection();
-        let key = match self.person(connection, person).await? {
-            Some(key) => key,
-            None => self.begin_person(connection, person).await?,
-        };
+        let key = self.key_of(connection, person).await?;
         let conversation = match find(connection, person, &key, name).await? {
             Some(found) => found,
             None => self.begin(connection, person, &key, name, now_ms).await?,
@@ -171,28 +172,7 @@ impl Conversations {
         let Some(conversation) = find(&mut connection, person, &key, name).await? else {
             return Ok(SealedMessages::default());
         };
-        let (mut rows, mut bytes, mut before) = (Vec::new(), 0, conversation.next_number);
-        'all: loop {
-            let next = sqlx::query(
-                "SELECT number, content_sealed, created_at FROM messages \
-                 WHERE conversation = $1 AND number < $2 ORDER BY number DESC LIMIT 64",
-            )
-            .bind(conversation.id)
-            .bind(before)
-            .fetch_all(&mut *connection)
-            .await?;
-            let Some(last) = next.last() else { break };
-            before = last.try_get("number")?;
-            for row in next {
-                let message = SealedMessage::read(&row)?;
-                bytes += message.content.len();
-                if bytes > max_bytes {
-                    break 'all;
-                }
-                rows.push(message);
-            }
-        }
-        rows.reverse();
+        let rows = context::newest(&mut connection, &conversation, 0, max_bytes).await?;
         Ok(SealedMessages::new(conversation.key, rows))
     }
 
@@ -285,10 +265,7 @@ impl Conversations {
         let code = RecoveryCode::random().map_err(SealError::Random)?;
         let mut tx = self.write(Priority::High).await?;
         let connection = tx.connection();
-        let key = match self.person(connection, person).await? {
-            Some(key) => key,
-            None => self.begin_person(connection, person).await?,
-        };
+        let key = self.key_of(connection, person).await?;
         sqlx::query("UPDATE people SET recovery_sealed = $1 WHERE person = $2")
             .bind(key.seal_for(&code)?)
             .bind(person.to_string())
@@ -345,12 +322,12 @@ impl Conversations {
         self.store.close().await;
     }
 
-    async fn write(&self, priority: Priority) -> Result<WriteTransaction, Error> {
+    pub(crate) async fn write(&self, priority: Priority) -> Result<WriteTransaction, Error> {
         Ok(self.store.write(priority, RevisionUpdate::Keep).await?)
     }
 
     /// The person's key, if they have one.
-    async fn person(
+    pub(crate) async fn person(
         &self,
         connection: &mut AnyConnection,
         person: &Person,
@@ -362,6 +339,18 @@ impl Conversations {
         let Some(row) = row else { return Ok(None) };
         let sealed: Vec<u8> = row.try_get("key_sealed")?;
         PersonKey::open(&self.machine, person.to_string(), &sealed).map(Some)
+    }
+
+    /// The person's key; who has none gets one.
+    pub(crate) async fn key_of(
+        &self,
+        connection: &mut AnyConnection,
+        person: &Person,
+    ) -> Result<PersonKey, Error> {
+        match self.person(connection, person).await? {
+            Some(key) => Ok(key),
+            None => self.begin_person(connection, person).await,
+        }
     }
 
     async fn begin_person(

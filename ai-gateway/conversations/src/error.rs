@@ -40,6 +40,9 @@ pub enum Error {
     /// A branch would begin behind the conversation's last message.
     #[error("the conversation has no message of this number")]
     Number,
+    /// The person's memory takes all that it may, or one of its files does.
+    #[error("there is no room for more memory: forget some of it")]
+    MemoryFull,
     /// There is no such conversation.
     #[error("there is no such conversation")]
     Missing,

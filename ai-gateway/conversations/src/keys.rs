@@ -107,6 +107,24 @@ impl PersonKey {
         String::from_utf8(name.to_vec()).map_err(|_| OpenError::Refused)
     }
 
+    /// The cell of a file of the person's memory.
+    fn memory(row: &[u8]) -> Cell<'_> {
+        Cell { table: "memory_files", column: "content_sealed", row }
+    }
+
+    fn memory_row(&self, name: &str) -> Vec<u8> {
+        [self.person.as_bytes(), b"\0", name.as_bytes()].concat()
+    }
+
+    pub(crate) fn seal_memory(&self, name: &str, text: &str) -> Result<Vec<u8>, SealError> {
+        self.seal.seal(Self::memory(&self.memory_row(name)), text.as_bytes())
+    }
+
+    pub(crate) fn open_memory(&self, name: &str, sealed: &[u8]) -> Result<String, OpenError> {
+        let text = self.seal.open(Self::memory(&self.memory_row(name)), sealed)?;
+        String::from_utf8(text.to_vec()).map_err(|_| OpenError::Refused)
+    }
+
     /// A new key for a conversation, and its sealed form.
     pub(crate) fn new_key(&self, id: i64) -> Result<(ConversationKey, Vec<u8>), SealError> {
         let bytes = random()?;
@@ -133,6 +151,20 @@ impl ConversationKey {
 
     fn row(&self, number: i64) -> Vec<u8> {
         [&*self.row, &number.to_be_bytes()].concat()
+    }
+
+    fn summary_cell(row: &[u8]) -> Cell<'_> {
+        Cell { table: "compactions", column: "summary_sealed", row }
+    }
+
+    /// Seals a summary of the messages before `first`.
+    pub(crate) fn seal_summary(&self, first: i64, summary: &str) -> Result<Vec<u8>, SealError> {
+        self.seal.seal(Self::summary_cell(&self.row(first)), summary.as_bytes())
+    }
+
+    pub(crate) fn open_summary(&self, first: i64, sealed: &[u8]) -> Result<String, OpenError> {
+        let text = self.seal.open(Self::summary_cell(&self.row(first)), sealed)?;
+        String::from_utf8(text.to_vec()).map_err(|_| OpenError::Refused)
     }
 
     pub(crate) fn seal(&self, number: i64, message: &Message) -> Result<Vec<u8>, SealError> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! machine key (outside state and backups) ─▶ person's key ─▶ conversation's key ─▶ message
-//!                     recovery code ────────▶ person's key
+//!                     recovery code ────────▶ person's key ─▶ the person's memory
 //! ```
 //!
 //! Each key is sealed under the one before it, with the row that it belongs to as associated data; a message with its
@@ -10,22 +10,25 @@
 //! its key is deleted; the database overwrites what it deletes.
 //!
 //! What the file shows without a key: how many people have conversations here (as numbers), how many conversations and
-//! messages, when, and how long they are.
+//! messages, when, and how long they are; the names of memory files, which are dates, and their lengths.
 #![forbid(unsafe_code)]
 
 mod conversations;
 mod error;
 mod keys;
+mod memory;
 mod message;
 mod recovery;
 mod search;
 
+pub use conversations::context::{Context, SealedContext};
 pub use conversations::{
     Conversations, Limits,
     list::{Entries, Entry, Summary},
     read::Reader,
 };
 pub use error::Error;
+pub use memory::{MEMORY_FILE_MAX, MemoryChange, SealedMemory};
 pub use message::{Message, NumberedMessage, SealedMessages};
 pub use recovery::{NotACode, RecoveryCode};
 pub use search::Pattern;

@@ -130,7 +130,7 @@ impl App {
             .workspace
             .as_deref()
             .map_or_else(|| state.join("workspace"), |folder| below(root, folder));
-        let workspace = Workspace::new(folder, openclaw.file_chars, openclaw.total_chars);
+        let workspace = Workspace::new(folder, openclaw.prompt_limit);
         if let Err(error) = workspace.prepare() {
             tracing::warn!(%error, "the workspace's templates cannot be written");
         }

@@ -5,8 +5,10 @@
 //! ```
 
 mod command;
+mod compact;
 mod compose;
 mod embed;
+mod remember;
 mod run;
 mod size;
 mod step;
@@ -14,5 +16,6 @@ mod step;
 pub(crate) use command::carry_out;
 pub(crate) use compose::{compose, compose_room, compose_session};
 pub(crate) use embed::embed;
+pub(crate) use remember::{RememberCalls, offer};
 pub(crate) use run::Run;
 pub(crate) use step::{AnsweringModel, Ending, Step};

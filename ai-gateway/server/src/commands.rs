@@ -17,6 +17,9 @@ const COMMANDS: [(&str, Verb, bool); 8] = [
     ("/help", Verb::Help, false),
 ];
 
+/// Commands on the memory, which take a text.
+const MEMORY: [&str; 3] = ["/remember", "/forget", "/memory"];
+
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -69,7 +72,8 @@ pub(crate) fn parse(text: &str) -> Option<Result<Command<'_>, Unknown<'_>>> {
     if letters.is_empty() || !letters.chars().all(char::is_alphabetic) {
         return None;
     }
-    let nearest = nearest(name, COMMANDS.iter().map(|(known, ..)| *known));
+    let known = COMMANDS.iter().map(|(known, ..)| *known).chain(MEMORY);
+    let nearest = nearest(name, known);
     let unknown = Unknown { name, nearest };
     (nearest.is_some() || argument.is_none()).then_some(Err(unknown))
 }

@@ -99,6 +99,9 @@ pub(crate) enum Error {
     /// The gateway's own state could not be stored.
     #[error("the gateway cannot store its state")]
     Store(#[from] StateError),
+    /// A file of the memory has another text than the app has read.
+    #[error("the file has changed since it was read")]
+    MemoryChanged,
     /// A session cannot be read or changed.
     #[error(transparent)]
     Session(#[from] NotKept),
@@ -206,6 +209,9 @@ impl Error {
             Self::Busy => busy(),
             Self::Model(failure) => model_kind(failure),
             Self::Store(_) => not_stored(),
+            Self::MemoryChanged => {
+                (StatusCode::CONFLICT, kind::CHANGED, "Read it again, then change it.")
+            }
             Self::Session(reason) => session_kind(*reason),
             Self::Operation(error) => operation_kind(error),
         }
@@ -270,7 +276,7 @@ impl Error {
 
 fn session_kind(reason: NotKept) -> Kind {
     let (status, kind) = match reason {
-        NotKept::Full => (StatusCode::INSUFFICIENT_STORAGE, kind::FULL),
+        NotKept::Full | NotKept::MemoryFull => (StatusCode::INSUFFICIENT_STORAGE, kind::FULL),
         NotKept::OtherMachine => (StatusCode::CONFLICT, kind::OTHER_MACHINE),
         NotKept::Memory | NotKept::TooLong | NotKept::NoText => {
             (StatusCode::SERVICE_UNAVAILABLE, kind::BUSY)

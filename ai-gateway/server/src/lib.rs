@@ -29,6 +29,7 @@ mod error;
 mod gauges;
 mod identity;
 mod limits;
+mod memory;
 mod metrics;
 mod models;
 pub mod openclaw;

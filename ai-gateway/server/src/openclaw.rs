@@ -10,6 +10,7 @@ mod choice;
 mod error;
 mod keys;
 mod nodes;
+mod prompt_limit;
 mod provider;
 mod reload;
 mod substitution;
@@ -34,6 +35,7 @@ pub(crate) use choice::find_confidential;
 pub use error::OpenClawError;
 use error::wrong;
 pub use nodes::{Access, Node};
+pub use prompt_limit::PromptLimit;
 pub use provider::{Compat, Model, ModelRef, Provider};
 pub use reload::Reload;
 use substitution::Substituted;
@@ -56,10 +58,8 @@ pub struct OpenClaw {
     pub fallbacks: Vec<ModelRef>,
     /// Folder of the workspace files, if not the default.
     pub workspace: Option<PathBuf>,
-    /// Most characters of one workspace file in the prompt.
-    pub file_chars: usize,
-    /// Most characters of all workspace files in the prompt.
-    pub total_chars: usize,
+    /// How much of the workspace files is in the prompt.
+    pub prompt_limit: PromptLimit,
     /// Which messages of rooms are answered.
     pub rooms: RoomPolicy,
     /// Whether a change of the file applies while the gateway runs: `gateway.reload.mode`.
@@ -215,14 +215,14 @@ impl OpenClaw {
         if is_at_home {
             warnings.push(HOME.to_owned());
         }
-        let total_chars = defaults.bootstrap_total_max_chars.unwrap_or(6000);
+        let prompt_limit =
+            PromptLimit::new(defaults.bootstrap_max_chars, defaults.bootstrap_total_max_chars);
         Ok(Self {
             primary,
             fallbacks,
             providers,
             workspace,
-            file_chars: defaults.bootstrap_max_chars.unwrap_or(total_chars),
-            total_chars,
+            prompt_limit,
             rooms: RoomPolicy::read(raw.channels, raw.ui)?,
             reload: raw.gateway.read(&mut warnings)?,
             warnings,

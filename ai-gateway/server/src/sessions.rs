@@ -8,6 +8,7 @@
 //! half minute it is opened again.
 
 mod former;
+mod memory;
 mod not_kept;
 mod operations;
 mod turn;
@@ -21,8 +22,7 @@ use std::{
 
 use ai_gateway_api::{sealed::SessionName, settings::gateway::Settings};
 use chassis::secret::{self, SecretError};
-use chat_vocabulary::Message;
-use conversations::{Conversations, Limits};
+use conversations::{Context, Conversations, Limits};
 use mesh_identity::Person;
 use store::{Database, DatabaseLock, seal::Key};
 use tokio::{sync::watch, time::sleep};
@@ -145,18 +145,26 @@ impl Sessions {
         }
     }
 
-    /// The newest messages of one person's session, oldest first.
-    pub(crate) async fn history(
+    /// What of one person's session is in its next prompt.
+    pub(crate) async fn context(
         &self,
         person: &Person,
         name: &SessionName,
-    ) -> Result<Vec<Message>, NotKept> {
-        let sealed = self.opened().await?.latest(person, name.as_str(), self.session_bytes).await?;
-        let messages = arena::locked(|_| {
-            let messages = sealed.open()?.into_iter();
-            Ok(messages.map(|message| Message::new(message.role, message.text)).collect())
-        });
-        messages.map_err(|error: conversations::Error| error.into())
+    ) -> Result<Context, NotKept> {
+        let opened = self.opened().await?;
+        let sealed = opened.context(person, name.as_str(), self.session_bytes).await?;
+        Ok(arena::locked(|_| sealed.open())?)
+    }
+
+    /// Leaves the messages before `first` out of prompts; the summary stands for them.
+    pub(crate) async fn compact(
+        &self,
+        person: &Person,
+        id: i64,
+        first: i64,
+        summary: Option<&str>,
+    ) -> Result<(), NotKept> {
+        Ok(self.opened().await?.compact(person, id, first, summary).await?)
     }
 
     /// Of all sessions.

@@ -1,20 +1,28 @@
 //! The workspace: files in which people write who the AI is and what it should know.
 //!
-//! `SOUL.md`, `IDENTITY.md` and `AGENTS.md` are everyone's. `USER.md` and `MEMORY.md` are about one person, so they are
-//! in that person's folder `people/<person>/`, and only in that person's prompts; a program, and a room, gets everyone's
-//! files only.
-//! The total is limited, because a local model handles long prompts badly.
+//! `SOUL.md`, `IDENTITY.md` and `AGENTS.md` are everyone's and stand in its folder. What is about one person (`USER.md`,
+//! `MEMORY.md`, `memory/<date>.md`) is that person's memory, which is stored sealed and is only in that person's prompts; a
+//! program, and a room, gets everyone's files only. The total is limited, because a local model handles long prompts badly.
+//!
+//! What changes least often comes first, so that backends can reuse it: everyone's files, the person's, the days.
+
+mod files;
+mod prompt;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
+use conversations::{MEMORY_FILE_MAX, SealedMemory};
 use mesh_identity::Person;
 
-/// Everyone's files, in the order of the prompt: the least often changed come first, so that backends can reuse them.
+use self::{files::WorkspaceFile, prompt::Prompt};
+use crate::openclaw::PromptLimit;
+
+/// Everyone's files, in the order of the prompt.
 const SHARED: [&str; 3] = ["SOUL.md", "IDENTITY.md", "AGENTS.md"];
-/// Files of one person.
+/// Files of one person, before those of days.
 const PRIVATE: [&str; 2] = ["USER.md", "MEMORY.md"];
 /// Templates of everyone's files.
 const TEMPLATES: [(&str, &str); 3] = [
@@ -22,22 +30,37 @@ const TEMPLATES: [(&str, &str); 3] = [
     ("IDENTITY.md", include_str!("../templates/IDENTITY.md")),
     ("AGENTS.md", include_str!("../templates/AGENTS.md")),
 ];
-/// Marks where a file was truncated.
-const TRUNCATED: &str = "\n[the rest of this file is too long for the prompt]";
 
 /// The folder of workspace files.
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
     folder: PathBuf,
-    file_chars: usize,
-    total_chars: usize,
+    limit: PromptLimit,
+}
+
+/// A file about one person that somebody put into the folder `people/<person>/`, to be moved to the person's memory.
+pub(crate) struct PrivateFile {
+    /// Its name there and in the memory.
+    pub(crate) name: &'static str,
+    /// Its text.
+    pub(crate) text: String,
+    file: WorkspaceFile,
+}
+
+impl PrivateFile {
+    /// Deletes it, once the memory has it.
+    pub(crate) fn delete(self) {
+        if let Err(error) = self.file.delete() {
+            tracing::warn!(%error, name = self.name, "a file that is in the memory now cannot be deleted");
+        }
+    }
 }
 
 impl Workspace {
-    /// Uses `folder`; a prompt contains at most so many characters of each file, and of all.
+    /// Uses `folder`; a prompt contains so much of the files.
     #[must_use]
-    pub(crate) fn new(folder: PathBuf, file_chars: usize, total_chars: usize) -> Self {
-        Self { folder, file_chars, total_chars }
+    pub(crate) fn new(folder: PathBuf, limit: PromptLimit) -> Self {
+        Self { folder, limit }
     }
 
     /// Writes the templates, if the folder holds none of the files yet.
@@ -59,44 +82,74 @@ impl Workspace {
         Ok(())
     }
 
-    /// The system prompt of one person's chats; empty if there is no file.
+    /// The system prompt of one person's chats, or of nobody's; empty if there is no file.
     #[must_use]
-    pub(crate) fn prompt(&self, person: &Person) -> String {
-        let own = folder_of(person).map(|folder| self.folder.join("people").join(folder));
-        let shared = SHARED.iter().map(|name| (*name, self.folder.join(name)));
-        let private = own.iter().flat_map(|own| PRIVATE.iter().map(|name| (*name, own.join(name))));
-        let mut prompt = String::new();
-        let mut available = self.total_chars;
-        for (name, path) in shared.chain(private) {
-            let Some(text) = read(&path, self.file_chars.min(available)) else {
-                continue;
-            };
-            available = available.saturating_sub(text.chars().count());
-            if prompt.is_empty() {
-                prompt.push_str("# Project Context\n");
+    pub(crate) fn prompt(&self, memory: Option<&SealedMemory>) -> String {
+        let mut prompt = Prompt::new(self.limit);
+        for name in SHARED {
+            let most = prompt.most_bytes();
+            if let Some((_, text, more)) = read(&self.folder, &[name], most) {
+                prompt.add(name, &text, more);
             }
-            prompt.push_str("\n## ");
-            prompt.push_str(name);
-            prompt.push('\n');
-            prompt.push_str(&text);
-            prompt.push('\n');
         }
-        prompt
+        if let Some(memory) = memory {
+            let open = |name: &str| {
+                let opened = memory.open(name);
+                opened.inspect_err(|error| tracing::error!(%error, "memory is left out")).ok()
+            };
+            for name in PRIVATE {
+                prompt.add(name, &open(name).unwrap_or_default(), false);
+            }
+            let days = memory.names().rev().filter(|name| !PRIVATE.contains(name));
+            prompt.add_newest(days.filter_map(|name| Some((name, open(name)?))));
+        }
+        prompt.into_text()
+    }
+
+    /// Files about a person that are to be moved to the person's memory. One that is too long for it stays.
+    #[must_use]
+    pub(crate) fn private_files(&self, person: &Person) -> Vec<PrivateFile> {
+        let Some(own) = folder_of(person) else { return Vec::new() };
+        let file = |name: &'static str| {
+            let (file, text, more) = read(&self.folder, &["people", &own, name], MEMORY_FILE_MAX)?;
+            if more {
+                tracing::warn!(
+                    "workspace/people/{own}/{name} is ignored: shorten it to {MEMORY_FILE_MAX} bytes"
+                );
+                return None;
+            }
+            if !file.may_be_deleted() {
+                tracing::warn!(
+                    "workspace/people/{own}/{name} is ignored: make the folder the gateway's, so that the file can be moved"
+                );
+                return None;
+            }
+            (!text.trim().is_empty()).then_some(PrivateFile { name, text, file })
+        };
+        PRIVATE.into_iter().filter_map(file).collect()
     }
 }
 
-/// Reads a file's first characters; `None` if it is empty or cannot be read.
-fn read(path: &Path, most: usize) -> Option<String> {
-    let mut text = fs::read_to_string(path).ok()?;
-    text.truncate(text.trim_end().len());
-    if text.is_empty() {
-        return None;
-    }
-    if let Some((end, _)) = text.char_indices().nth(most) {
-        text.truncate(end);
-        text.push_str(TRUNCATED);
-    }
-    Some(text)
+/// Reads a file up to `most` bytes, and says whether there is more; `None` if there is none, or it cannot be used.
+fn read(folder: &Path, path: &[&str], most: usize) -> Option<(WorkspaceFile, String, bool)> {
+    let opened = WorkspaceFile::open(folder, path).and_then(|file| {
+        let Some(file) = file else { return Ok(None) };
+        let (text, more) = file.read(most)?;
+        Ok(Some((file, text, more)))
+    });
+    opened
+        .inspect_err(|error| {
+            let path = path.join("/");
+            tracing::warn!(%error, "workspace/{path} is ignored: make it a regular file of text in UTF-8");
+        })
+        .ok()
+        .flatten()
+}
+
+/// Whether a memory is kept for the person: a program and a room have none.
+#[must_use]
+pub(crate) fn has_memory(person: &Person) -> bool {
+    folder_of(person).is_some()
 }
 
 /// The person's folder: `user:7` is `user-7`. Other characters than letters and digits are written as their code
@@ -120,108 +173,4 @@ fn folder_of(person: &Person) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn workspace() -> (tempfile::TempDir, Workspace) {
-        let dir = tempfile::tempdir().unwrap();
-        let workspace = Workspace::new(dir.path().join("workspace"), 6000, 6000);
-        workspace.prepare().unwrap();
-        (dir, workspace)
-    }
-
-    #[test]
-    fn the_templates_make_a_short_prompt() {
-        let (_dir, workspace) = workspace();
-        let prompt = workspace.prompt(&Person::User(1));
-        for name in SHARED {
-            assert!(prompt.contains(&format!("## {name}\n")), "{prompt}");
-        }
-        // No tokenizer makes more than a token per two characters of plain English.
-        assert!(prompt.chars().count() / 2 < 1000, "{} characters", prompt.chars().count());
-    }
-
-    #[test]
-    fn changed_files_stay_and_removed_files_are_not_written_again() {
-        let (dir, workspace) = workspace();
-        let folder = dir.path().join("workspace");
-        fs::write(folder.join("SOUL.md"), "Be brief.").unwrap();
-        fs::remove_file(folder.join("AGENTS.md")).unwrap();
-        workspace.prepare().unwrap();
-        let prompt = workspace.prompt(&Person::User(1));
-        assert!(prompt.contains("## SOUL.md\nBe brief.\n"), "{prompt}");
-        assert!(!prompt.contains("AGENTS.md"), "{prompt}");
-    }
-
-    #[test]
-    fn private_files_are_in_their_persons_prompt_only() {
-        let (dir, workspace) = workspace();
-        let folder = dir.path().join("workspace");
-        for (who, text) in [("user-1", "Ada likes tea"), ("node-nAbc", "the tagged one")] {
-            fs::create_dir_all(folder.join("people").join(who)).unwrap();
-            fs::write(folder.join("people").join(who).join("MEMORY.md"), text).unwrap();
-        }
-        fs::write(folder.join("USER.md"), "nobody's").unwrap();
-        assert!(workspace.prompt(&Person::User(1)).contains("Ada likes tea"));
-        assert!(!workspace.prompt(&Person::User(2)).contains("Ada"));
-        assert!(!workspace.prompt(&Person::User(1)).contains("tagged"));
-        assert!(workspace.prompt(&Person::Node("nAbc".to_owned())).contains("the tagged one"));
-        assert!(!workspace.prompt(&Person::User(1)).contains("nobody's"));
-    }
-
-    #[test]
-    fn a_program_gets_everyones_files_and_no_private_ones() {
-        let (dir, workspace) = workspace();
-        let folder = dir.path().join("workspace");
-        // Whatever its name, and whoever made folders for it.
-        for who in ["app-user-1", "app-1", "user-1", "app:user-1", "app_3a_user-1"] {
-            fs::create_dir_all(folder.join("people").join(who)).unwrap();
-            fs::write(folder.join("people").join(who).join("MEMORY.md"), "a secret").unwrap();
-        }
-        assert!(workspace.prompt(&Person::User(1)).contains("a secret"), "the control");
-        for name in ["user-1", "1", "user:1", "../people/user-1"] {
-            let prompt = workspace.prompt(&Person::App(name.to_owned()));
-            assert!(prompt.contains("## SOUL.md\n") && !prompt.contains("a secret"), "{prompt}");
-        }
-    }
-
-    #[test]
-    fn a_room_gets_everyones_files_and_no_private_ones() {
-        let (dir, workspace) = workspace();
-        let folder = dir.path().join("workspace");
-        for who in ["user-1", "room-user-1", "room-1", "!r:home", "room:!r:home"] {
-            fs::create_dir_all(folder.join("people").join(who)).unwrap();
-            fs::write(folder.join("people").join(who).join("MEMORY.md"), "a secret").unwrap();
-        }
-        assert!(workspace.prompt(&Person::User(1)).contains("a secret"), "the control");
-        // Whatever its id: telmeet chooses that.
-        for id in ["!r:home", "user-1", "1", "user:1", "../people/user-1", "people/user-1"] {
-            let prompt = workspace.prompt(&Person::Room(id.to_owned()));
-            assert!(prompt.contains("## SOUL.md\n") && !prompt.contains("a secret"), "{prompt}");
-        }
-    }
-
-    #[test]
-    fn long_files_are_cut_and_the_whole_is_bounded() {
-        let dir = tempfile::tempdir().unwrap();
-        let workspace = Workspace::new(dir.path().to_owned(), 10, 15);
-        fs::write(dir.path().join("SOUL.md"), "가".repeat(50)).unwrap();
-        fs::write(dir.path().join("IDENTITY.md"), "b".repeat(50)).unwrap();
-        let prompt = workspace.prompt(&Person::User(1));
-        assert_eq!(prompt.matches('가').count(), 10);
-        assert!(prompt.matches('b').count() <= 15, "{prompt}");
-        assert!(prompt.contains(TRUNCATED.trim()));
-    }
-
-    proptest! {
-        #[test]
-        fn no_persons_name_leads_out_of_the_folder_or_into_anothers(one in "\\PC{0,30}", other in "\\PC{0,30}") {
-            let folder_of = |node: &str| folder_of(&Person::Node(node.to_owned())).unwrap();
-            let folder = folder_of(&one);
-            prop_assert!(!folder.contains(['/', '.', '\0']), "{}", folder);
-            prop_assert_eq!(folder == folder_of(&other), one == other);
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal as _, Write},
 };
 
-use ai_gateway_api::sealed::Event;
+use ai_gateway_api::sealed::{Event, MemoryFile};
 use chat_vocabulary::{Evidence, FinishReason, Role};
 use common::{foreign, problem::Problem};
 use messages::message;
@@ -120,6 +120,10 @@ impl<W: Write> Printer<W> {
             }
             Event::RecoveryCode(code) => {
                 self.piece(code)?;
+                self.end()
+            }
+            Event::Memory(MemoryFile { file, text }) => {
+                self.piece(&format!("# {file}\n\n{text}"))?;
                 self.end()
             }
             Event::Finish(FinishReason::Length) => {

@@ -5,6 +5,7 @@ use std::fmt;
 use chat_vocabulary::{Evidence, FinishReason, Role, Usage};
 use serde::{Deserialize, Serialize};
 
+use super::memory::MemoryFile;
 use crate::wire::DecodeError;
 
 /// An event of a reply. A chunk carries a list of them.
@@ -23,6 +24,8 @@ pub enum Event {
     Conversation(Conversation),
     /// A message that contains the text, in answer to `search`.
     Found(Found),
+    /// A file of the person's memory, in answer to `memory`.
+    Memory(MemoryFile),
     /// A new recovery code, in answer to `recovery_code`. It is shown this once.
     RecoveryCode(String),
     /// The operation goes on, but not as the person may expect.
@@ -99,6 +102,7 @@ impl fmt::Debug for Event {
             Self::Message(_) => f.write_str("Message([redacted])"),
             Self::Conversation(it) => f.debug_tuple("Conversation").field(it).finish(),
             Self::Found(_) => f.write_str("Found([redacted])"),
+            Self::Memory(file) => f.debug_tuple("Memory").field(file).finish(),
             Self::RecoveryCode(_) => f.write_str("RecoveryCode([redacted])"),
             Self::Notice { kind, message } => {
                 f.debug_struct("Notice").field("kind", kind).field("message", message).finish()

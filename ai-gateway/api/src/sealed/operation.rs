@@ -5,7 +5,7 @@ use std::fmt;
 use chat_vocabulary::{Message, Options};
 use serde::{Deserialize, Serialize};
 
-use super::session::SessionName;
+use super::{memory::MemoryOperation, session::SessionName};
 
 /// The operation of a sealed request. Each name of a session is one within the person's own.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,8 @@ pub enum Operation {
     Delete(SessionName),
     /// Writes sessions as a file, which comes in [`Event::Delta`](super::Event::Delta).
     Export(Export),
+    /// Reads or changes the person's memory.
+    Memory(MemoryOperation),
     /// Makes a recovery code, which replaces the one before.
     RecoveryCode,
     /// Opens the person's sessions, which another machine sealed.

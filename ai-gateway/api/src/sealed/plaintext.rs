@@ -5,6 +5,7 @@ use common::surrogate;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    memory::{NotAMemoryName, RawMemory},
     operation::{
         Branch, Chat, Export, ExportFormat, History, Input, Operation, Recover, Rename, Search,
     },
@@ -30,6 +31,9 @@ pub enum PlaintextError {
     /// The session's name is too long.
     #[error(transparent)]
     Session(#[from] NameTooLong),
+    /// The memory has no file of this name.
+    #[error(transparent)]
+    Memory(#[from] NotAMemoryName),
 }
 
 /// The fields of all operations.
@@ -59,6 +63,8 @@ struct Raw {
     format: Option<ExportFormat>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory: Option<RawMemory>,
 }
 
 /// A field that the operation needs.
@@ -128,6 +134,7 @@ impl Operation {
             Self::Export(Export { session, format }) => {
                 Raw { format: Some(*format), ..Raw::of("export", session.as_ref()) }
             }
+            Self::Memory(memory) => Raw { memory: Some(memory.into()), ..Raw::of("memory", None) },
             Self::RecoveryCode => Raw::of("recovery_code", None),
             Self::Recover(Recover { code }) => {
                 Raw { code: Some(code.clone()), ..Raw::of("recover", None) }
@@ -167,6 +174,10 @@ impl Operation {
                 session: session(raw.session)?,
                 format: required(raw.format)?,
             }),
+            "memory" => {
+                let memory = required(raw.memory)?.into_operation()?;
+                Self::Memory(required(memory)?)
+            }
             "recovery_code" => Self::RecoveryCode,
             "recover" => Self::Recover(Recover { code: required(raw.code)? }),
             _ => return Err(PlaintextError::Operation),

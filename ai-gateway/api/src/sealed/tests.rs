@@ -106,6 +106,31 @@ fn an_operation_without_a_field_that_it_needs_is_refused() {
 }
 
 #[test]
+fn a_memory_operation_names_a_file_of_the_memory_and_what_it_needs() {
+    let decode = |memory: &str| {
+        let json = format!(r#"{{"version":1,"operation":"memory","memory":{memory}}}"#);
+        Operation::decode(&mut json.into_bytes(), OwnMemory)
+    };
+    for good in [
+        r#"{"action":"read"}"#,
+        r#"{"action":"read","file":"USER.md"}"#,
+        r#"{"action":"write","file":"memory/2026-11-26.md","text":""}"#,
+        r#"{"action":"ai_remembers","on":true}"#,
+    ] {
+        assert!(decode(good).is_ok(), "{good}");
+    }
+    for incomplete in [
+        r#"{"action":"write","file":"USER.md"}"#,
+        r#"{"action":"ai_remembers"}"#,
+        r#"{"action":"x"}"#,
+    ] {
+        assert!(matches!(decode(incomplete), Err(PlaintextError::Field)), "{incomplete}");
+    }
+    let elsewhere = r#"{"action":"read","file":"../user-2/USER.md"}"#;
+    assert!(matches!(decode(elsewhere), Err(PlaintextError::Memory(_))));
+}
+
+#[test]
 fn a_sessions_name_is_bounded() {
     for (length, good) in [(SessionName::MAX, true), (SessionName::MAX + 1, false)] {
         let name = "x".repeat(length);
@@ -152,6 +177,7 @@ fn events_have_the_documented_shape() {
             used_at: 2,
         }),
         Event::Found(found("hi")),
+        Event::Memory(memory_file("- tea")),
         Event::RecoveryCode("1040-G208".to_owned()),
         Event::Notice { kind: "not-kept".to_owned(), message: "the disk is full".to_owned() },
         Event::Usage(Usage { prompt_tokens: 3, completion_tokens: 1 }),
@@ -170,6 +196,7 @@ fn events_have_the_documented_shape() {
             r#"{"message":{"role":"user","content":"hi","number":3,"time":5}},"#,
             r#"{"conversation":{"name":"main","messages":4,"bytes":90,"created_at":1,"used_at":2}},"#,
             r#"{"found":{"conversation":"main","number":3,"role":"user","excerpt":"hi","time":5}},"#,
+            r#"{"memory":{"file":"MEMORY.md","text":"- tea"}},"#,
             r#"{"recovery_code":"1040-G208"},"#,
             r#"{"notice":{"kind":"not-kept","message":"the disk is full"}},"#,
             r#"{"usage":{"prompt_tokens":3,"completion_tokens":1}},{"finish":"length"},"#,
@@ -191,7 +218,12 @@ fn debug_shows_nothing_that_was_written() {
 
     let text = || "canary".to_owned();
     let shown = format!(
-        "{chat:?}{:?}{:?}{:?}{:?}",
+        "{chat:?}{:?}{:?}{:?}{:?}{:?}",
+        Operation::Memory(MemoryOperation::Write {
+            file: "USER.md".parse().unwrap(),
+            text: text(),
+            was: Some(text()),
+        }),
         Operation::Search(Search { text: text() }),
         Operation::Recover(Recover { code: text() }),
         message(&text()),
@@ -202,6 +234,7 @@ fn debug_shows_nothing_that_was_written() {
         Event::Message(message(&text())),
         Event::Found(found(&text())),
         Event::RecoveryCode(text()),
+        Event::Memory(memory_file(&text())),
     ];
     let shown = format!("{shown}{events:?}");
 
@@ -213,6 +246,10 @@ fn message(text: &str) -> SessionMessage {
     SessionMessage { role: Role::User, content, number, time }
 }
 
+fn memory_file(text: &str) -> MemoryFile {
+    MemoryFile { file: "MEMORY.md".to_owned(), text: text.to_owned() }
+}
+
 fn found(text: &str) -> Found {
     let (conversation, excerpt) = ("main".to_owned(), text.to_owned());
     Found { conversation, number: 3, role: Role::User, excerpt, time: 5 }
@@ -220,6 +257,17 @@ fn found(text: &str) -> Found {
 
 fn session() -> impl Strategy<Value = SessionName> {
     ".{0,25}".prop_map(|name| name.parse().unwrap())
+}
+
+fn memory() -> impl Strategy<Value = MemoryOperation> {
+    let name = || prop_oneof![Just("MEMORY.md"), Just("USER.md"), Just("memory/2026-11-26.md")];
+    let name = move || name().prop_map(|name| name.parse::<MemoryName>().unwrap());
+    let write = (name(), any::<String>(), any::<Option<String>>());
+    prop_oneof![
+        prop::option::of(name()).prop_map(MemoryOperation::Read),
+        write.prop_map(|(file, text, was)| MemoryOperation::Write { file, text, was }),
+        any::<bool>().prop_map(MemoryOperation::AiRemembers),
+    ]
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -254,6 +302,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         session().prop_map(Operation::Delete),
         (prop::option::of(session()), format)
             .prop_map(|(session, format)| Operation::Export(Export { session, format })),
+        memory().prop_map(Operation::Memory),
         Just(Operation::RecoveryCode),
         any::<String>().prop_map(|code| Operation::Recover(Recover { code })),
     ]

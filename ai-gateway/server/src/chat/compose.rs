@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
+use ai_gateway_api::rooms::RoomMessage;
 use chat_vocabulary::{Message, Role};
+use conversations::{Context, SealedMemory};
 use mesh_identity::Person;
 
-use ai_gateway_api::rooms::RoomMessage;
-
-use crate::{App, Error, arena, rooms};
-
-/// Least bytes of text per token. A text that fits by this count fits.
-const BYTES_PER_TOKEN: usize = 2;
-/// Tokens of a message besides its text.
-const TOKENS_PER_MESSAGE: usize = 8;
+use super::{
+    compact::{self, Compaction},
+    size::{BYTES_PER_TOKEN, tokens_of},
+};
+use crate::{App, Error, arena, memory, rooms};
 
 /// Puts the workspace's prompt before a conversation with the household's AI, unless it has its own system message.
 /// Other models get the client's messages unchanged.
@@ -25,21 +24,59 @@ pub(crate) async fn compose(
     mut messages: Vec<Message>,
 ) -> Result<Vec<Message>, Error> {
     if let Some(prompt) = prompt(app, person, model, &messages).await? {
-        messages.insert(0, prompt);
+        messages.insert(0, prompt.message);
     }
     Ok(messages)
 }
 
-/// The same for a session of the gateway: drops the oldest messages until the rest and a reply fit the model's context.
+/// The prompt for a question in a session of the gateway.
+pub(crate) struct SessionPrompt {
+    system: Option<Message>,
+    /// Whether the model may add to the person's memory.
+    pub(crate) may_remember: bool,
+    /// The messages and the question; or what has to be left out first.
+    messages: Result<Vec<Message>, Box<Compaction>>,
+}
+
+/// Puts the workspace's prompt before a session's messages and the question.
 pub(crate) async fn compose_session(
     app: &Arc<App>,
     person: &Person,
     model: Option<&str>,
-    messages: Vec<Message>,
-) -> Result<Vec<Message>, Error> {
-    let prompt = prompt(app, person, model, &messages).await?;
-    let window = app.models.choose(model)?.context_window;
-    Ok(fit(prompt, messages, window))
+    context: Context,
+    question: Message,
+) -> Result<SessionPrompt, Error> {
+    let system = prompt(app, person, model, &[]).await?;
+    let chain = app.models.choose(model)?;
+    let may_remember = system.as_ref().is_some_and(|it| it.ai_remembers) && chain.calls_tools();
+    let system = system.map(|system| system.message);
+    // No more than half of what is read of a session, so that it is read whole until something is left out.
+    let session = app.limits.session_bytes / 2 / BYTES_PER_TOKEN;
+    let taken = system.iter().chain([&question]).map(tokens).sum();
+    let room = half(chain.context_window).min(session).saturating_sub(taken);
+    Ok(SessionPrompt { system, may_remember, messages: compact::fit(context, question, room) })
+}
+
+impl SessionPrompt {
+    /// Whether messages have to be left out first, for which the model is asked.
+    #[must_use]
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.messages.is_err()
+    }
+
+    /// All messages, and whether a summary stands for those that are left out.
+    pub(crate) async fn messages(
+        self,
+        app: &Arc<App>,
+        person: &Person,
+        model: Option<&str>,
+    ) -> (Vec<Message>, bool) {
+        let (messages, is_whole) = match self.messages {
+            Ok(messages) => (messages, true),
+            Err(compaction) => compaction.run(app, person, model).await,
+        };
+        (arena::locked(|_| self.system.into_iter().chain(messages).collect()), is_whole)
+    }
 }
 
 /// The messages for the reply to a room's message: the workspace's prompt for that room, then as many of the recent
@@ -51,13 +88,18 @@ pub(crate) async fn compose_room(
     assistant: &str,
     message: &RoomMessage,
 ) -> Result<Vec<Message>, Error> {
-    let (workspace, person) = (app.workspace.clone(), person.clone());
-    let read = tokio::task::spawn_blocking(move || workspace.prompt(&person));
-    let mut prompt = read.await.map_err(|_| Error::Busy)?;
+    let (mut prompt, _) = workspace(app, person).await?;
     prompt.push_str(&rooms::instructions(assistant));
     let messages = rooms::conversation(message, assistant);
     let window = app.models.choose(model)?.context_window;
     Ok(rooms::joined(fit(Some(Message::system(prompt)), messages, window)))
+}
+
+/// The workspace's prompt.
+struct SystemPrompt {
+    message: Message,
+    /// Whether the person has allowed the AI to add to their memory.
+    ai_remembers: bool,
 }
 
 /// The workspace's prompt, if it belongs before these messages.
@@ -66,27 +108,44 @@ async fn prompt(
     person: &Person,
     model: Option<&str>,
     messages: &[Message],
-) -> Result<Option<Message>, Error> {
+) -> Result<Option<SystemPrompt>, Error> {
     let own = messages.first().is_some_and(|first| first.role == Role::System);
     if own || !app.models.choose(model)?.household {
         return Ok(None);
     }
-    let (workspace, person) = (app.workspace.clone(), person.clone());
-    let read = move || arena::locked(|_| Message::system(workspace.prompt(&person)));
-    let prompt = tokio::task::spawn_blocking(read).await.map_err(|_| Error::Busy)?;
-    Ok(Some(prompt).filter(|prompt| !prompt.content.is_empty()))
+    let (prompt, ai_remembers) = workspace(app, person).await?;
+    let message = || arena::locked(|_| Message::system(prompt.as_str()));
+    Ok((!prompt.is_empty()).then(|| SystemPrompt { message: message(), ai_remembers }))
 }
 
-/// Prompt and messages within half of the context; the rest is for the reply.
+/// The workspace's text with the person's memory, and whether the AI may add to that.
+async fn workspace(app: &Arc<App>, person: &Person) -> Result<(String, bool), Error> {
+    // A question is answered also if the memory cannot be read; the log has the reason.
+    let memory = memory::read(app, person).await.unwrap_or_default();
+    let ai_remembers = memory.as_ref().is_some_and(SealedMemory::ai_remembers);
+    let workspace = app.workspace.clone();
+    let read = move || arena::locked(|_| workspace.prompt(memory.as_ref()));
+    let text = tokio::task::spawn_blocking(read).await.map_err(|_| Error::Busy)?;
+    Ok((text, ai_remembers))
+}
+
+/// Tokens of a prompt: half of the context. The rest is for the reply.
+fn half(context_window: Option<u32>) -> usize {
+    context_window.map_or(usize::MAX, |window| usize::try_from(window / 2).unwrap_or(usize::MAX))
+}
+
+/// The tokens of a message, by estimate.
+fn tokens(message: &Message) -> usize {
+    tokens_of(message.size())
+}
+
+/// Prompt and a room's messages within half of the context.
 fn fit(
     prompt: Option<Message>,
     mut messages: Vec<Message>,
     context_window: Option<u32>,
 ) -> Vec<Message> {
-    let tokens = |message: &Message| message.size() / BYTES_PER_TOKEN + TOKENS_PER_MESSAGE;
-    let mut available = context_window
-        .map_or(usize::MAX, |window| usize::try_from(window / 2).unwrap_or(usize::MAX))
-        .saturating_sub(prompt.as_ref().map_or(0, tokens));
+    let mut available = half(context_window).saturating_sub(prompt.as_ref().map_or(0, tokens));
     let mut from = messages.len();
     while let Some(message) = from.checked_sub(1).and_then(|index| messages.get(index)) {
         let needed = tokens(message);

@@ -4,6 +4,16 @@ use std::io;
 
 use chat_vocabulary::ChatRequest;
 
+/// Least bytes of text per token. A text that fits by this count fits.
+pub(super) const BYTES_PER_TOKEN: usize = 2;
+/// Tokens of a message besides its text.
+const TOKENS_PER_MESSAGE: usize = 8;
+
+/// The tokens of a message of so many bytes, by estimate.
+pub(super) fn tokens_of(bytes: usize) -> usize {
+    bytes / BYTES_PER_TOKEN + TOKENS_PER_MESSAGE
+}
+
 /// A writer that only counts bytes.
 struct Counter(usize);
 

@@ -61,6 +61,14 @@ impl Chain {
         Self { person: Some(person.clone()), ..self }
     }
 
+    /// Whether all candidates are known to call tools.
+    #[must_use]
+    pub(crate) fn calls_tools(&self) -> bool {
+        let calls =
+            |it: &Candidate| it.provider.capabilities(&it.model).contains(&Capability::Tools);
+        self.candidates.iter().all(calls)
+    }
+
     /// The providers of the candidates for this request, up to the first fallback that lacks a required capability.
     pub(crate) fn providers(&self, request: &ChatRequest) -> impl Iterator<Item = &str> {
         let able = |it: &Candidate| lacking(&it.provider, &it.model, request).is_none();

@@ -8,23 +8,24 @@ use std::{borrow::Cow, sync::Arc};
 
 use ai_gateway_api::{
     endpoints::{CHAT, KEYS},
-    sealed::{Chat, Event, Input, KeyDocument, Operation, PlaintextError, Request},
+    sealed::{Chat, Event, Input, KeyDocument, Operation, PlaintextError, Request, SessionName},
 };
 use axum::{Extension, Json, extract::State, response::Response};
 use chassis::endpoint::{Served, serve};
-use chat_vocabulary::{ChatRequest, Message, Role};
+use chat_vocabulary::{ChatRequest, Message, Options, Role};
 use hpke_envelope::gateway::Opened;
 use mesh_identity::{Header, Person};
-use messages::Language;
+use messages::{Language, message};
 
 use super::{body::Body, surface::Listener};
 use crate::{
     App, Error, arena,
-    chat::{Run, carry_out, compose, compose_session},
+    chat::{Run, carry_out, compose, compose_session, offer},
     commands,
-    sessions::Record,
+    memory::{self, MemoryCommand},
+    sessions::{NotKept, Record},
 };
-use answer::{Answer, respond};
+use answer::{Answer, Begun, Calls, respond};
 
 /// Locked memory of a request per byte of its body: the plaintext decoded and composed, and the reply.
 const PER_BODY_BYTE: usize = 3;
@@ -55,8 +56,14 @@ async fn chat(
     let person = caller.identity.person();
     let answer = match operation {
         Ok(Operation::Chat(chat)) => begin(&app, person, chat).await,
+        Ok(Operation::Memory(operation)) => {
+            memory::perform(&app, &person, operation).await.map(|events| Answer::from(Ok(events)))
+        }
         Ok(operation) => operations::answer(&app, &person, &operation).await,
         Err(PlaintextError::Session(_)) => Err(Error::Request("the session's name is too long")),
+        Err(PlaintextError::Memory(_)) => Err(Error::Request(
+            "the memory's files are MEMORY.md, USER.md and memory/YYYY-MM-DD.md",
+        )),
         Err(PlaintextError::Decode(_) | PlaintextError::Operation | PlaintextError::Field) => {
             Err(Error::Request("this gateway does not support the sealed operation"))
         }
@@ -84,44 +91,88 @@ fn open(app: &App, caller: &Header, listener: Listener, body: Body) -> Result<Op
 
 async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Error> {
     let Chat { session, input, model, options, language } = chat;
+    let language = Language::accepted(language.as_deref().unwrap_or_default());
     let asked = arena::locked(|_| asked(&input));
+    if let Some(command) = MemoryCommand::parse(&asked) {
+        let said = command.carry_out(app, &person).await?.text(language).into_owned();
+        return Ok(Answer::from(Ok(vec![Event::Delta(said)])));
+    }
     if let Some(command) = commands::parse(&asked) {
-        let language = Language::accepted(language.as_deref().unwrap_or_default());
         let said = carry_out(app, &person, session.as_ref(), command, language).await?;
         return Ok(Answer::from(Ok(vec![Event::Delta(said)])));
     }
     drop(asked);
     let chosen = || session.as_ref().and_then(|session| app.session_models.of(&person).of(session));
     let model = model.or_else(chosen);
-    let (messages, record) = match (input, session) {
-        (Input::Messages(messages), _) => (messages, None),
-        (Input::Text(text), None) => (arena::locked(|_| vec![Message::user(text)]), None),
+    let messages = match (input, session) {
+        (Input::Messages(messages), _) => messages,
+        (Input::Text(text), None) => arena::locked(|_| vec![Message::user(text)]),
         (Input::Text(text), Some(session)) => {
-            // A question is answered also if nothing can be read and kept.
-            let history = app.sessions.history(&person, &session).await;
-            let readable = history.as_ref().map(|_| ()).map_err(|reason| *reason);
-            let mut messages = history.unwrap_or_default();
-            let record = arena::locked(|_| {
-                messages.push(Message::user(text.as_str()));
-                readable.map(|()| Record { person: person.clone(), session, question: text })
-            });
-            (messages, Some(record))
+            let question = Question { text, model, options, language };
+            return begin_in(app, person, session, question).await;
         }
     };
     if messages.is_empty() {
         return Err(Error::Request("the conversation is empty"));
     }
-    // Old messages of a session are dropped if they do not fit. A client's own messages are never dropped.
-    let messages = match record {
-        Some(_) => compose_session(app, &person, model.as_deref(), messages).await?,
-        None => compose(app, &person, model.as_deref(), messages).await?,
+    // A client's own messages are never dropped.
+    let messages = compose(app, &person, model.as_deref(), messages).await?;
+    let request = ChatRequest { model, messages, options, ..ChatRequest::default() };
+    Ok(Answer::Reply(start(app, &person, request, None)?, None))
+}
+
+/// A question in a session.
+struct Question {
+    text: String,
+    model: Option<String>,
+    options: Options,
+    language: Language,
+}
+
+/// Begins the reply to a question in a session. What does not fit of the session is summarized first.
+async fn begin_in(
+    app: &Arc<App>,
+    person: Person,
+    session: SessionName,
+    question: Question,
+) -> Result<Answer, Error> {
+    let Question { text, model, options, language } = question;
+    // A question is answered also if nothing can be read and kept.
+    let context = app.sessions.context(&person, &session).await;
+    let readable = context.as_ref().map(|_| ()).map_err(|reason| *reason);
+    let message = arena::locked(|_| Message::user(text.as_str()));
+    let context = context.unwrap_or_default();
+    let prompt = compose_session(app, &person, model.as_deref(), context, message).await?;
+    let record = readable.map(|()| Record { person: person.clone(), session, question: text });
+    let (is_too_long, may_remember) = (prompt.is_too_long(), prompt.may_remember);
+    let app = Arc::clone(app);
+    let begun = async move {
+        let (messages, is_whole) = prompt.messages(&app, &person, model.as_deref()).await;
+        let mut request = ChatRequest { model, messages, options, ..ChatRequest::default() };
+        let calls = if may_remember { offer(&mut request, &record, language) } else { None };
+        let reply = start(&app, &person, request, Some(record))?;
+        let notice = (!is_whole).then(|| message!("chat-cut").text(language).into_owned());
+        let calls = calls.map(|calls| Box::new(Calls { person, calls }));
+        Ok(Begun { reply, calls, cut: notice })
     };
-    if !arena::has_room(messages.iter().map(Message::size).sum()) {
+    if is_too_long {
+        return Ok(Answer::Summarizing(Box::pin(begun)));
+    }
+    let Begun { reply, calls, .. } = begun.await?;
+    Ok(Answer::Reply(reply, calls))
+}
+
+/// Starts a reply, if there is locked memory for its prompt.
+fn start(
+    app: &Arc<App>,
+    person: &Person,
+    request: ChatRequest,
+    record: Option<Result<Record, NotKept>>,
+) -> Result<Run, Error> {
+    if !arena::has_room(request.messages.iter().map(Message::size).sum()) {
         return Err(Error::Busy);
     }
-    let request = ChatRequest { model, messages, options, ..ChatRequest::default() };
-    let reply = Run::start(app, "sealed", &person, request, record)?;
-    Ok(Answer::Reply(reply))
+    Run::start(app, "sealed", person, request, record)
 }
 
 /// The message that is answered.

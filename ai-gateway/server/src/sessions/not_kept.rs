@@ -9,6 +9,9 @@ pub(crate) enum NotKept {
     /// The person's conversations take all that they may.
     #[error("your conversations take all the room that they may have")]
     Full,
+    /// The person's memory, or a file of it, takes all that it may.
+    #[error("your memory takes all the room that it may have")]
+    MemoryFull,
     /// The database's disk is full.
     #[error("the disk where conversations are stored is full")]
     Disk,
@@ -34,6 +37,7 @@ impl NotKept {
     pub(crate) const fn advice(self) -> &'static str {
         match self {
             Self::Full => "Delete some of them.",
+            Self::MemoryFull => "Forget some of it.",
             Self::Disk => "Make room on the home machine; the next ones are kept again.",
             Self::OtherMachine => {
                 "Open them with your recovery code (`maru chat --recover`), or have them forgotten."
@@ -52,6 +56,7 @@ impl From<Error> for NotKept {
     fn from(error: Error) -> Self {
         match error {
             Error::Full => Self::Full,
+            Error::MemoryFull => Self::MemoryFull,
             Error::OtherMachine => Self::OtherMachine,
             Error::Database(DatabaseError::Full) => {
                 tracing::warn!("the disk is full: conversations are not kept");
@@ -64,8 +69,8 @@ impl From<Error> for NotKept {
             | Error::Format(_)
             | Error::WrongCode
             | Error::Long
-            | Error::Number
             | Error::Missing
+            | Error::Number
             | Error::Taken) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "a conversation could not be read or kept");

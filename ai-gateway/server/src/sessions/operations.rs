@@ -55,7 +55,8 @@ impl From<Error> for OperationError {
             | Error::Format(_)
             | Error::OtherMachine
             | Error::WrongCode
-            | Error::Full) => Self::Unavailable(error.into()),
+            | Error::Full
+            | Error::MemoryFull) => Self::Unavailable(error.into()),
         }
     }
 }

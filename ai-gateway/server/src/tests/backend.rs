@@ -48,6 +48,10 @@ pub(super) enum Script {
     Calls,
     /// Says a token without text, then "a", each with its likelihood.
     Likelihoods,
+    /// Calls the tool `remember` with a text, in pieces; after its result, says "Hello", " there".
+    Remembers,
+    /// Refuses to summarize; else says "Hello", " there".
+    NoSummary,
     /// Refuses, as vLLM does, a request whose `max_tokens` do not fit beside the conversation; else says "Hello" a
     /// hundred times.
     Narrow,
@@ -209,6 +213,20 @@ fn calls() -> Vec<String> {
     deltas.iter().map(|delta| format!("data: {}\n\n", chunk(delta))).collect()
 }
 
+/// A piece of a call of `remember`; the first one has an id.
+fn remember(id: &str, arguments: &str) -> String {
+    let function = match id {
+        "" => json!({"arguments": arguments}),
+        _ => json!({"name": "remember", "arguments": arguments}),
+    };
+    let mut call = json!({"index": 0, "function": function});
+    if !id.is_empty() {
+        call["id"] = id.into();
+    }
+    let choice = json!({"index": 0, "delta": {"tool_calls": [call]}});
+    format!("data: {}\n\n", json!({"choices": [choice]}))
+}
+
 fn end() -> String {
     let finish = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}});
@@ -246,12 +264,26 @@ async fn completions(State(shared): State<Arc<Shared>>, Json(request): Json<Valu
 
 async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
     let limited = request.get("max_tokens").is_some();
+    let was_called = request.to_string().contains("tool_call_id");
+    let summarizes = request.to_string().contains("Summarize the conversation");
     shared.requests.lock().unwrap().push(request);
     shared.open.fetch_add(1, Ordering::SeqCst);
     let open = Open(Arc::clone(&shared));
     let script = *shared.script.lock().unwrap();
     let parts: Vec<Result<String, std::io::Error>> = match script {
-        Script::Hello => vec![Ok(delta("Hello")), Ok(delta(" there")), Ok(end())],
+        Script::Remembers if !was_called => {
+            vec![
+                Ok(remember("c1", "{\"text\": \"Ada has")),
+                Ok(remember("", " a\\ncat\"}")),
+                Ok(end()),
+            ]
+        }
+        Script::NoSummary if summarizes => {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        Script::Hello | Script::NoSummary | Script::Remembers => {
+            vec![Ok(delta("Hello")), Ok(delta(" there")), Ok(end())]
+        }
         Script::Endless | Script::Held => vec![Ok(delta("Hello"))],
         Script::Cut => vec![Ok(delta("Hello")), Err(std::io::ErrorKind::BrokenPipe.into())],
         Script::Silent => std::future::pending().await,

@@ -66,11 +66,9 @@ fn nobody_lends_a_name() {
         .map(|(it, who)| header(&deployment, &it.instance, who, 80));
     let apps =
         [App::bound(&alice.instance, 1), App::bound(&bob.instance, 2), App::new(&bob.instance, 3)];
-    let private = deployment.home.root.join("var/lib/maru/gateway/workspace/people");
-    let private = private.join(headers[0].identity.person().to_string().replace(':', "-"));
-    std::fs::create_dir_all(&private).unwrap();
-    std::fs::write(private.join("MEMORY.md"), "Alice collects stamps. ".repeat(40)).unwrap();
-    // The same question of both: Alice's prompt holds her private file, and Bob's does not.
+    let remember = format!("/remember {}", "Alice collects stamps. ".repeat(40));
+    apps[0].ask(&app::say("main", &remember));
+    // The same question of both: Alice's prompt holds her memory, and Bob's does not.
     let [alices, bobs] = [0, 1].map(|at| prompt_tokens(&apps[at].ask(&app::say("main", "Hello!"))));
     assert!(alices > bobs + 100, "{alices} tokens of Alice's prompt, {bobs} of Bob's");
     let kept = [0, 1].map(|at| apps[at].ask(&app::history("main")));

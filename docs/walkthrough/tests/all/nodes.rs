@@ -114,6 +114,32 @@ impl Setup {
     }
 }
 
+#[test]
+#[ignore = "needs: model"]
+fn the_prompt_for_hi_stays_under_2000_tokens_whatever_the_workspace_holds() {
+    let house = Setup::start();
+    let mut hi = hello("hi");
+    hi["model"] = "maru".into();
+    let tokens = || {
+        let answer = house.ask(&hi).unwrap().json().unwrap();
+        answer["usage"]["prompt_tokens"].as_u64().unwrap_or_else(|| panic!("{answer}"))
+    };
+    let templates = tokens();
+    assert!((50..400).contains(&templates), "{templates} tokens of the templates alone");
+    for text in [
+        "Ada collects stamps from Norway and drinks green tea at night. ",
+        "아다는 노르웨이 우표를 모으고 밤에는 녹차를 마신다. ",
+        "Phone 010-2837-1928, born 1987-04-12, card 9921 8837 2211. ",
+        "fn main() { let x = a[i] + b->c; }\n",
+        "🌊🌴😀 ",
+    ] {
+        let soul = house.root.path().join("var/lib/maru/gateway/workspace/SOUL.md");
+        write(&soul, &text.repeat(1000));
+        let tokens = tokens();
+        assert!((templates + 300..2000).contains(&tokens), "{tokens} tokens with {text}");
+    }
+}
+
 fn hello(question: &str) -> Value {
     let message = json!({"role": "user", "content": question});
     json!({"model": "p/smollm2", "messages": [message], "max_tokens": 2})

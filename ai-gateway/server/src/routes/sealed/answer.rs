@@ -9,14 +9,16 @@ use ai_gateway_api::{
 use axum::{body::Bytes, response::Response};
 use futures_util::{
     StreamExt as _,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use hpke_envelope::reply::ReplySealer;
+use mesh_identity::Person;
 
 use super::super::sse;
 use crate::{
     App, Error, arena,
-    chat::{AnsweringModel, Ending, Run, Step},
+    chat::{AnsweringModel, Ending, RememberCalls, Run, Step},
     sessions::{NotKept, Turn},
 };
 
@@ -28,7 +30,23 @@ pub(super) enum Answer {
     /// Events in parts, up to the end or an error.
     Events(BoxStream<'static, Result<Vec<Event>, Error>>),
     /// A model's reply in progress.
-    Reply(Run),
+    Reply(Run, Option<Box<Calls>>),
+    /// The beginning of a reply, for which the model first summarizes what is too long for it.
+    Summarizing(BoxFuture<'static, Result<Begun, Error>>),
+}
+
+/// The calls of a reply whose model may add to the person's memory.
+pub(super) struct Calls {
+    pub(super) person: Person,
+    pub(super) calls: RememberCalls,
+}
+
+/// A reply to a question in a session.
+pub(super) struct Begun {
+    pub(super) reply: Run,
+    pub(super) calls: Option<Box<Calls>>,
+    /// What to say if no summary stands for what is left out of the prompt.
+    pub(super) cut: Option<String>,
 }
 
 impl From<Result<Vec<Event>, Error>> for Answer {
@@ -77,7 +95,15 @@ impl SealedStream {
                         Some(Err(error)) => return self.finish(vec![failure(&error)]),
                         Some(Ok(events)) => self.pending = events,
                     },
-                    Answer::Reply(reply) => match reply.next().await {
+                    Answer::Summarizing(begun) => match begun.await {
+                        Err(error) => return self.finish(vec![failure(&error)]),
+                        Ok(Begun { reply, calls, cut }) => {
+                            self.answer = Answer::Reply(reply, calls);
+                            let notice = |message| Event::Notice { kind: kind::CUT.to_owned(), message };
+                            self.pending.extend(cut.map(notice));
+                        }
+                    },
+                    Answer::Reply(reply, calls) => match reply.next().await {
                         None => return self.finish(Vec::new()),
                         Some(Step::Failed(failed)) => {
                             return self.finish(vec![failure(&Error::Model(failed))]);
@@ -86,8 +112,22 @@ impl SealedStream {
                             return self.finish(vec![failure(&Error::Exceeded(exceeded))]);
                         }
                         Some(Step::Turn(turn)) => {
+                            let mut told = Vec::new();
+                            if let Some(calls) = calls.take() {
+                                let Calls { person, calls } = *calls;
+                                match calls.carry_out(&self.app, &person).await {
+                                    Err(error) => return self.finish(vec![failure(&error)]),
+                                    Ok((notices, None)) => told = notices,
+                                    Ok((notices, Some(reply))) => {
+                                        self.answer = Answer::Reply(reply, None);
+                                        self.pending = notices;
+                                        continue;
+                                    }
+                                }
+                            }
                             let kept = keep(&self.app, turn).await;
-                            return self.finish(kept.err().map(not_kept).into_iter().collect());
+                            told.extend(kept.err().map(not_kept));
+                            return self.finish(told);
                         }
                         Some(Step::Started) => {}
                         Some(Step::Model(AnsweringModel { model, evidence })) => {
@@ -97,6 +137,9 @@ impl SealedStream {
                         }
                         Some(Step::Delta(delta)) => {
                             self.ending.take(&delta);
+                            if let Some(calls) = calls {
+                                calls.calls.take(&delta);
+                            }
                             if !delta.content.is_empty() {
                                 self.pending.push(Event::Delta(delta.content));
                             }
@@ -135,6 +178,7 @@ fn first_part(events: &mut Vec<Event>) -> Vec<Event> {
     let most = events.iter().take_while(|event| {
         size += match event {
             Event::Message(message) => message.content.len(),
+            Event::Memory(file) => file.text.len(),
             Event::Found(found) => found.excerpt.len(),
             Event::Conversation(conversation) => {
                 size_of_val(conversation) + conversation.name.len()

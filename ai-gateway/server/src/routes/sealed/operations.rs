@@ -45,7 +45,9 @@ pub(super) async fn answer(
         Operation::Branch(branch) => done(sessions.branch(person, branch).await)?,
         Operation::Delete(session) => done(sessions.delete(person, session).await)?,
         Operation::Export(asked) => export(sessions.scan(person).await?, asked)?,
-        Operation::Chat(_) | Operation::RecoveryCode | Operation::Recover(_) => {
+        Operation::Chat(_)
+        | Operation::Memory(_)
+        | Operation::RecoveryCode | Operation::Recover(_) => {
             return Err(Error::Request("this gateway does not support the sealed operation"));
         }
     };

@@ -123,6 +123,7 @@ fn sealed(events: &[Event]) -> String {
         | Event::Message(_)
         | Event::Conversation(_)
         | Event::Found(_)
+        | Event::Memory(_)
         | Event::RecoveryCode(_)
         | Event::Notice { .. }
         | Event::Usage(_)
