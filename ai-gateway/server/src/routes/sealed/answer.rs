@@ -99,7 +99,8 @@ impl SealedStream {
                         Err(error) => return self.finish(vec![failure(&error)]),
                         Ok(Begun { reply, calls, cut }) => {
                             self.answer = Answer::Reply(reply, calls);
-                            let notice = |message| Event::Notice { kind: kind::CUT.to_owned(), message };
+                            let notice =
+                                |message| Event::Notice { kind: kind::CUT.to_owned(), message };
                             self.pending.extend(cut.map(notice));
                         }
                     },

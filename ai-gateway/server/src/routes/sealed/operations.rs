@@ -47,7 +47,8 @@ pub(super) async fn answer(
         Operation::Export(asked) => export(sessions.scan(person).await?, asked)?,
         Operation::Chat(_)
         | Operation::Memory(_)
-        | Operation::RecoveryCode | Operation::Recover(_) => {
+        | Operation::RecoveryCode
+        | Operation::Recover(_) => {
             return Err(Error::Request("this gateway does not support the sealed operation"));
         }
     };
