@@ -23,6 +23,7 @@ mod gateway;
 mod interactive;
 mod lines;
 mod markdown;
+mod memory;
 mod pins;
 mod print;
 mod question;

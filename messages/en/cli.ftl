@@ -877,3 +877,9 @@ trust-no-person = Chromium was left as it is, since each person has a store: run
 trust-no-certutil = Chromium was left as it is: install certutil (package libnss3-tools or nss-tools), then run this again.
 trust-store-left = { $path } was left as it is: it cannot be changed.
 trust-next = Start open browsers again. On phones and other systems, open { $page }
+
+## cli/src/chat/memory.rs
+
+memory-unchanged = { $file } was not changed
+memory-written = { $file } is written
+editor-failed = the editor { $editor } failed; nothing was changed

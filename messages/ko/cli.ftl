@@ -871,3 +871,9 @@ trust-no-person = Chromium의 저장소는 사용자마다 따로 있어서 바�
 trust-no-certutil = Chromium은 바꾸지 않았습니다. certutil(libnss3-tools 또는 nss-tools 패키지)을 설치한 다음 다시 실행하세요.
 trust-store-left = { $path }은(는) 바꿀 수 없어 그대로 두었습니다.
 trust-next = 열려 있는 브라우저를 다시 시작하세요. 휴대전화와 다른 시스템에서는 { $page } 주소를 여세요
+
+## cli/src/chat/memory.rs
+
+memory-unchanged = { $file } 파일을 바꾸지 않았습니다
+memory-written = { $file } 파일을 저장했습니다
+editor-failed = 편집기 { $editor } 실행이 실패해 아무것도 바꾸지 않았습니다

@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use ai_gateway_api::sealed::{
-    Conversation, Event, Export, Found, History, Operation, Rename, Search, SessionName,
+    Conversation, Event, Export, Found, History, MemoryOperation, Operation, Rename, Search,
+    SessionName,
 };
 use anyhow::bail;
 use common::nearest::nearest;
@@ -14,20 +15,10 @@ use super::{
     args::{Action, ChatArgs, ChatFormat},
     gateway::Gateway,
     lines::Lines,
-    print::{Printer, Sink},
+    memory,
+    print::{Collected, Printer},
 };
 use crate::output::{self, Format};
-
-/// Events that are looked at once all are there.
-#[derive(Default)]
-pub(super) struct Collected(pub(super) Vec<Event>);
-
-impl Sink for Collected {
-    fn event(&mut self, event: &Event) -> std::io::Result<()> {
-        self.0.push(event.clone());
-        Ok(())
-    }
-}
 
 /// Carries out an action and prints its result.
 ///
@@ -78,6 +69,13 @@ pub(super) async fn carry_out<G: Gateway, W: Write>(
             }
             let export = Export { session, format: args.format.into() };
             gateway.ask(&Operation::Export(export), printer).await
+        }
+        Action::Memory => {
+            gateway.ask(&Operation::Memory(MemoryOperation::Read(None)), printer).await
+        }
+        Action::EditMemory(file) => {
+            let said = memory::edit(gateway, file, memory::in_editor).await?;
+            done(text, || said.clone())
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The arguments of `maru chat`.
 
-use ai_gateway_api::sealed::{ExportFormat, SessionName};
+use ai_gateway_api::sealed::{ExportFormat, MemoryName, SessionName};
 use clap::{Args, ValueEnum};
 use hpke_envelope::Suite;
 
@@ -73,6 +73,12 @@ pub(crate) struct ActionArgs {
     /// Print a conversation as a file; without NAME, all of them
     #[arg(long, value_name = "NAME", num_args = 0..=1)]
     export: Option<Option<SessionName>>,
+    /// Print what the AI remembers of you
+    #[arg(long)]
+    memory: bool,
+    /// Edit a file of what the AI remembers of you: MEMORY.md, USER.md or memory/DATE.md
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = MemoryName::MEMORY)]
+    edit_memory: Option<MemoryName>,
 }
 
 /// The same as one value.
@@ -84,12 +90,15 @@ pub(super) enum Action {
     Rename(SessionName, SessionName),
     Delete(SessionName),
     Export(Option<SessionName>),
+    Memory,
+    EditMemory(MemoryName),
 }
 
 impl ActionArgs {
     /// What is to be done, if anything.
     pub(super) fn action(&self) -> Option<Action> {
-        let Self { history, list, search, rename, delete, export } = self.clone();
+        let Self { history, list, search, rename, delete, export, memory, edit_memory } =
+            self.clone();
         let rename = rename.and_then(|names| <[_; 2]>::try_from(names).ok());
         history
             .then_some(Action::History)
@@ -98,6 +107,8 @@ impl ActionArgs {
             .or(rename.map(|[name, to]| Action::Rename(name, to)))
             .or(delete.map(Action::Delete))
             .or(export.map(Action::Export))
+            .or(memory.then_some(Action::Memory))
+            .or(edit_memory.map(Action::EditMemory))
     }
 }
 

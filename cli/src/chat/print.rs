@@ -24,6 +24,17 @@ pub(super) trait Sink {
     }
 }
 
+/// Events that are looked at once all are there.
+#[derive(Default)]
+pub(super) struct Collected(pub(super) Vec<Event>);
+
+impl Sink for Collected {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        self.0.push(event.clone());
+        Ok(())
+    }
+}
+
 /// Prints events; each is flushed at once.
 #[derive(Debug)]
 pub(super) struct Printer<W = io::Stdout> {
