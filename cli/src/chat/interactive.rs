@@ -12,11 +12,11 @@ use tokio::select;
 use zeroize::Zeroizing;
 
 use super::{
-    actions::{self, Collected},
+    actions,
     args::ChatArgs,
     gateway::Gateway,
     lines::Lines,
-    print::Sink,
+    print::{Collected, Sink},
     question,
 };
 use crate::output;

@@ -13,6 +13,7 @@ use crate::{
     Error, arena,
     chat::{Run, carry_out, compose_session},
     commands::{self, Command, Verb},
+    memory::MemoryCommand,
     operator::{
         caller::Caller,
         frame::{Failure, Request},
@@ -126,6 +127,18 @@ async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
     };
     let (app, person) = (caller.app.clone(), caller.person.clone());
     let events = RunEvents { app, person, session: session.clone(), id: id.clone() };
+    if let Some(command) = MemoryCommand::parse(&send.message) {
+        return match command.carry_out(caller.app, caller.person).await {
+            Ok(said) => {
+                events.answer(&said.text(caller.connected.language));
+                Ok(json!({"runId": id, "status": "ok"}))
+            }
+            Err(error) => {
+                place.undo();
+                Err(Error::from(error).into())
+            }
+        };
+    }
     let command = match commands::parse(&send.message) {
         Some(Ok(Command { verb: Verb::Stop, .. })) => {
             drop(place);
@@ -163,14 +176,14 @@ async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
 async fn begin(caller: &Caller<'_>, session: SessionName, question: String) -> Result<Run, Error> {
     let (app, person) = (caller.app, caller.person);
     let model = app.session_models.of(person).of(&session);
-    let history = app.sessions.history(person, &session).await;
-    let readable = history.as_ref().map(|_| ()).map_err(|reason| *reason);
-    let mut messages = history.unwrap_or_default();
-    let record = arena::locked(|_| {
-        messages.push(Message::user(question.as_str()));
-        readable.map(|()| Record { person: person.clone(), session, question })
-    });
-    let messages = compose_session(app, person, model.as_deref(), messages).await?;
+    let context = app.sessions.context(person, &session).await;
+    let readable = context.as_ref().map(|_| ()).map_err(|reason| *reason);
+    let message = arena::locked(|_| Message::user(question.as_str()));
+    let record = readable.map(|()| Record { person: person.clone(), session, question });
+    let context = context.unwrap_or_default();
+    let prompt = compose_session(app, person, model.as_deref(), context, message).await?;
+    // The protocol has no event that would tell of a cut.
+    let (messages, _) = prompt.messages(app, person, model.as_deref()).await;
     if !arena::has_room(messages.iter().map(Message::size).sum()) {
         return Err(Error::Busy);
     }
