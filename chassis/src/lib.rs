@@ -27,6 +27,7 @@ pub mod secret;
 pub mod settings;
 pub mod signal;
 pub mod state;
+pub mod steadiness;
 pub mod superuser;
 pub mod tls;
 pub mod unix;

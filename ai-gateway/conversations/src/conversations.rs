@@ -4,6 +4,7 @@ mod branch;
 pub(crate) mod context;
 pub(crate) mod list;
 pub(crate) mod read;
+pub(crate) mod retention;
 
 use mesh_identity::Person;
 use sqlx::{AnyConnection, Row as _};
@@ -296,24 +297,6 @@ impl Conversations {
             .bind(person.to_string())
             .execute(connection)
             .await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// Deletes conversations that were last used before `before_ms`.
-    ///
-    /// # Errors
-    ///
-    /// The database fails.
-    pub async fn prune(&self, before_ms: i64) -> Result<(), Error> {
-        let mut tx = self.write(Priority::Low).await?;
-        let connection = tx.connection();
-        sqlx::query("DELETE FROM conversations WHERE used_at < $1")
-            .bind(before_ms)
-            .execute(&mut *connection)
-            .await?;
-        let recount = "UPDATE people SET bytes = (SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) \
-             FROM conversations WHERE conversations.person = people.person)";
-        sqlx::query(recount).execute(connection).await?;
         Ok(tx.commit().await?)
     }
 

@@ -26,6 +26,7 @@ pub use conversations::{
     Conversations, Limits,
     list::{Entries, Entry, Summary},
     read::Reader,
+    retention::Retention,
 };
 pub use error::Error;
 pub use memory::{MEMORY_FILE_MAX, MemoryChange, SealedMemory};

@@ -12,6 +12,7 @@ use ai_gateway_api::{
     sealed::{Ed25519Public, KeyDocument, Request},
     settings::gateway::{Limits, Settings},
 };
+use conversations::Retention;
 use hpke_envelope::gateway::{KeyRing, OpenError, Opened, RandomError};
 use mesh_identity::Person;
 use tokio::task::spawn_blocking;
@@ -66,6 +67,8 @@ pub(crate) struct App {
     pub(crate) usage: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
+    /// How long sessions are kept.
+    retention: Retention,
     /// Follows changes of `openclaw.json`.
     watcher: Mutex<Watcher>,
     state: PathBuf,
@@ -155,6 +158,7 @@ impl App {
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
             metrics,
             limits: config.limits,
+            retention: openclaw.retention,
             watcher: Mutex::new(Watcher::new(root.join(&config.openclaw), openclaw.clone())?),
             state,
             keys: Mutex::new(keys),
@@ -215,7 +219,12 @@ impl App {
     /// Maintains keys, limits, backends and the database for as long as it is polled.
     pub(crate) async fn run_maintenance(self: &Arc<Self>) {
         // A backend that does not answer must not delay the rest.
-        tokio::join!(self.maintain_keys(), self.maintain_backends(), self.sessions.keep_open());
+        tokio::join!(
+            self.maintain_keys(),
+            self.maintain_backends(),
+            self.sessions.keep_open(),
+            self.sessions.expire(self.retention),
+        );
     }
 
     async fn maintain_keys(self: &Arc<Self>) {

@@ -13,6 +13,7 @@ mod nodes;
 mod prompt_limit;
 mod provider;
 mod reload;
+mod session;
 mod substitution;
 mod variables;
 pub(crate) mod watcher;
@@ -24,6 +25,7 @@ use std::{
     time::Duration,
 };
 
+use conversations::Retention;
 use jsonc_parser::ParseOptions;
 use llm_backend::Timeouts;
 use serde::Deserialize;
@@ -64,6 +66,8 @@ pub struct OpenClaw {
     pub rooms: RoomPolicy,
     /// Whether a change of the file applies while the gateway runs: `gateway.reload.mode`.
     pub reload: Reload,
+    /// How long conversations are kept.
+    pub retention: Retention,
     /// OpenClaw's keys that have no effect here.
     pub warnings: Vec<String>,
 }
@@ -74,6 +78,7 @@ struct Raw {
     models: RawModels,
     agents: RawAgents,
     channels: channels::RawChannels,
+    session: session::RawSession,
     ui: channels::RawUi,
     gateway: reload::RawGateway,
 }
@@ -176,8 +181,9 @@ impl OpenClaw {
     /// Decodes a file whose keys were checked and whose variables were replaced.
     fn decode(value: Value) -> Result<Self, OpenClawError> {
         let mut warnings = Vec::new();
-        let raw: Raw = serde_json::from_value(value)
-            .map_err(|error| wrong("models, agents, channels, gateway or ui", error.to_string()))?;
+        let raw: Raw = serde_json::from_value(value).map_err(|error| {
+            wrong("models, agents, channels, gateway, session or ui", error.to_string())
+        })?;
 
         let defaults = raw.agents.defaults;
         let reply =
@@ -225,6 +231,7 @@ impl OpenClaw {
             prompt_limit,
             rooms: RoomPolicy::read(raw.channels, raw.ui)?,
             reload: raw.gateway.read(&mut warnings)?,
+            retention: session::read(raw.session)?,
             warnings,
         })
     }

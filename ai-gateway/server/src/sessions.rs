@@ -11,6 +11,7 @@ mod former;
 mod memory;
 mod not_kept;
 mod operations;
+mod retention;
 mod turn;
 
 use std::{

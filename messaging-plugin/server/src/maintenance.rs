@@ -1,14 +1,11 @@
 //! Work without a request, once an hour: messages that their rooms keep no longer are deleted, and old transaction ids.
-//!
-//! By a clock that is years ahead all messages are old. So nothing is deleted until the clock has run for hours without being
-//! set: a time server corrects one that was wrong at the start before.
 
 use std::{
     convert::Infallible,
     time::{Duration, Instant},
 };
 
-use ruma::MilliSecondsSinceUnixEpoch;
+use chassis::steadiness::Steadiness;
 use store::column;
 
 use crate::{
@@ -22,47 +19,14 @@ const ROUND: Duration = Duration::from_secs(60 * 60);
 /// How long a transaction id is remembered: far longer than an app without a network repeats a request.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How long the clock was not set when it is believed. A machine that was suspended counts as one whose clock was set.
-const STEADY: Duration = Duration::from_secs(6 * 60 * 60);
-/// How much the clock may gain or lose in a round: a time server slews it.
-const DRIFT: Duration = Duration::from_secs(60);
-
-/// Notices that the wall clock is set, by one that nobody can set.
-#[derive(Debug)]
-struct Steadiness {
-    /// When it was set last, or telmeet started.
-    since: Instant,
-    /// When it was looked at last, in Unix milliseconds by the wall clock and by the other.
-    last: (u64, Instant),
-}
-
-impl Steadiness {
-    fn new(wall: MilliSecondsSinceUnixEpoch, now: Instant) -> Self {
-        Self { since: now, last: (wall.get().into(), now) }
-    }
-
-    /// Looks at the wall clock. Returns whether it was not set for [`STEADY`].
-    fn handle_round(&mut self, wall: MilliSecondsSinceUnixEpoch, now: Instant) -> bool {
-        let wall = u64::from(wall.get());
-        let (before, then) = std::mem::replace(&mut self.last, (wall, now));
-        let elapsed = now.saturating_duration_since(then);
-        let passed = Duration::from_millis(wall.saturating_sub(before));
-        if wall < before || passed.abs_diff(elapsed) > DRIFT {
-            tracing::warn!("the clock was set: nothing that is old is deleted for some hours");
-            self.since = now;
-        }
-        now.saturating_duration_since(self.since) >= STEADY
-    }
-}
-
 /// Runs for ever.
 pub(crate) async fn run(homeserver: &Homeserver) -> Infallible {
     let mut rounds = tokio::time::interval(ROUND);
-    let mut clock = Steadiness::new(homeserver.now(), Instant::now());
+    let mut clock = Steadiness::new(homeserver.now().get().into(), Instant::now());
     loop {
         rounds.tick().await;
         homeserver.rates.forget();
-        if !clock.handle_round(homeserver.now(), Instant::now()) {
+        if !clock.handle_round(homeserver.now().get().into(), Instant::now()) {
             continue;
         }
         if let Err(error) = round(homeserver).await {
@@ -92,33 +56,6 @@ mod tests {
 
     use super::*;
     use crate::testing::{TestClient, TestServer};
-
-    const YEAR: u64 = 365 * 24 * 3600;
-
-    /// The hours after which something is deleted, if the clock is wrong by so many seconds in these hours.
-    fn rounds(wrong: impl Fn(u64) -> u64) -> Vec<u64> {
-        let (begin, correct) = (Instant::now(), 50 * YEAR);
-        let wall = |hour: u64| {
-            let seconds = correct + hour * 3600 + wrong(hour);
-            MilliSecondsSinceUnixEpoch(ruma::UInt::new_saturating(seconds * 1000))
-        };
-        let mut clock = Steadiness::new(wall(0), begin);
-        let later = |hour: u64| begin + Duration::from_secs(hour * 3600);
-        (0..=24).filter(|hour| clock.handle_round(wall(*hour), later(*hour))).collect()
-    }
-
-    #[test]
-    fn nothing_is_deleted_until_the_clock_was_not_set_for_hours() {
-        assert_eq!(rounds(|_| 0), (6..=24).collect::<Vec<_>>());
-        // A year ahead for three hours: until it was right for six hours again.
-        let ahead = |hour| if (10..13).contains(&hour) { YEAR } else { 0 };
-        assert_eq!(rounds(ahead), [6, 7, 8, 9, 19, 20, 21, 22, 23, 24]);
-        // Wrong by an hour from the start on.
-        let at_start = |hour| if hour < 4 { 3600 } else { 0 };
-        assert_eq!(rounds(at_start), (10..=24).collect::<Vec<_>>());
-        // Slewed by a time server.
-        assert_eq!(rounds(|hour| hour * 59), (6..=24).collect::<Vec<_>>());
-    }
 
     #[tokio::test]
     async fn a_transaction_id_is_remembered_for_a_week() {

@@ -241,10 +241,48 @@ async fn those_that_were_not_used_for_long_go_and_make_room() {
     for (name, now) in [("old", 10), ("new", 20)] {
         conversations.append(&ADA, name, &long, now).await.unwrap();
     }
-    conversations.prune(20).await.unwrap();
+    let retention = Retention { age_ms: Some(10), ..Retention::default() };
+    assert_eq!(
+        conversations.retain(retention, 5).await.unwrap(),
+        0,
+        "by a clock that was set back"
+    );
+    assert_eq!(conversations.retain(retention, 30).await.unwrap(), 1);
     let list = conversations.list(&ADA).await.unwrap();
     assert_eq!(list.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["new"]);
     conversations.append(&ADA, "next", &long, 30).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_each_person_the_last_used_are_kept() {
+    let (_folder, conversations) = opened().await;
+    let long = turn(&"x".repeat(1500));
+    for (person, names) in [(&ADA, ["a", "b", "c"]), (&BOB, ["d", "e", "f"])] {
+        for (name, now) in names.into_iter().zip(1..) {
+            conversations.append(person, name, &turn("short"), now).await.unwrap();
+        }
+    }
+    conversations.append(&ADA, "a", &long, 9).await.unwrap();
+    let kept = async |person| {
+        let list = conversations.list(person).await.unwrap();
+        list.into_iter().map(|it| it.name).collect::<Vec<_>>()
+    };
+    assert_eq!(conversations.retain(Retention::default(), i64::MAX).await.unwrap(), 0);
+    let two = Retention { conversations: Some(2), ..Retention::default() };
+    assert_eq!(conversations.retain(two, 10).await.unwrap(), 2);
+    assert_eq!(
+        (kept(&ADA).await, kept(&BOB).await),
+        (vec!["a".into(), "c".into()], vec!["f".into(), "e".into()])
+    );
+    // The last used one stays, however long it is.
+    let bytes = Retention { person_bytes: Some(1000), ..Retention::default() };
+    assert_eq!(conversations.retain(bytes, 10).await.unwrap(), 1);
+    assert_eq!((kept(&ADA).await, kept(&BOB).await.len()), (vec!["a".to_owned()], 2));
+    let size = conversations.size().await.unwrap();
+    let listed = async |person| {
+        conversations.list(person).await.unwrap().iter().map(|it| it.bytes).sum::<i64>()
+    };
+    assert_eq!(size, (3, listed(&ADA).await + listed(&BOB).await));
 }
 
 #[tokio::test]

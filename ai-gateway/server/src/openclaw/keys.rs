@@ -30,7 +30,7 @@ struct Keys {
 }
 
 const TOP: Keys = Keys {
-    used: &["$schema", "agents", "channels", "env", "gateway", "models", "ui"],
+    used: &["$schema", "agents", "channels", "env", "gateway", "models", "session", "ui"],
     other: &[
         "$include",
         "accessGroups",
@@ -62,7 +62,6 @@ const TOP: Keys = Keys {
         "proxy",
         "secrets",
         "security",
-        "session",
         "skills",
         "surfaces",
         "talk",
@@ -259,6 +258,10 @@ const MATRIX: [&str; 6] =
     ["allowFrom", "dmPolicy", "enabled", "groupAllowFrom", "groupPolicy", "groups"];
 const GROUP: [&str; 1] = ["requireMention"];
 
+/// The same of `session`, and of its `maintenance`.
+const SESSION: [&str; 1] = ["maintenance"];
+const MAINTENANCE: [&str; 4] = ["maxDiskBytes", "maxEntries", "mode", "pruneAfter"];
+
 /// The keys of a file that have no effect, with their parents.
 #[derive(Default)]
 pub(super) struct Ignored {
@@ -304,6 +307,11 @@ pub(super) fn check(root: &Value) -> Result<Ignored, OpenClawError> {
     }
     if let Some(env) = top.get("env") {
         checker.others(env, "env", &ENV);
+    }
+    if let Some(session) = top.get("session") {
+        checker.others(session, "session", &SESSION);
+        let maintenance = session.get("maintenance");
+        maintenance.inspect(|it| checker.others(it, "session.maintenance", &MAINTENANCE));
     }
     if let Some(ui) = top.get("ui") {
         let assistant = checker.object(ui, "ui", &UI)?.and_then(|ui| ui.get("assistant"));

@@ -42,6 +42,49 @@ fn openclaws_own_file_works_and_says_what_has_no_effect() {
 }
 
 #[test]
+fn conversations_are_kept_for_ever_unless_the_file_says_otherwise() {
+    let with = |session: &str| {
+        OpenClaw::parse(&DEFAULT.trim_end().replacen(
+            '{',
+            &format!("{{ \"session\": {session},"),
+            1,
+        ))
+    };
+    let retention = |maintenance: &str| {
+        with(&format!("{{maintenance: {maintenance}}}")).map(|file| file.retention)
+    };
+    assert_eq!(retention("{}").unwrap(), Retention::default());
+    assert_eq!(
+        retention("{pruneAfter: '30d', maxEntries: 500, maxDiskBytes: '500mb'}").unwrap(),
+        Retention {
+            age_ms: Some(30 * 86_400_000),
+            conversations: Some(500),
+            person_bytes: Some(500 << 20),
+        }
+    );
+    assert_eq!(retention("{pruneAfter: 7}").unwrap().age_ms, Some(7 * 86_400_000));
+    assert_eq!(retention("{mode: 'warn', pruneAfter: '1h'}").unwrap(), Retention::default());
+    for (wrong, said) in [
+        ("{pruneAfter: '30 years'}", "session.maintenance.pruneAfter"),
+        ("{pruneAfter: '0d'}", "a number above 0"),
+        ("{maxDiskBytes: '99999999999tb'}", "session.maintenance.maxDiskBytes"),
+        ("{mode: 'later'}", "session.maintenance.mode"),
+    ] {
+        let error = retention(wrong).unwrap_err().to_string();
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
+    let warnings =
+        with("{dmScope: 'per-peer', maintenance: {rotateBytes: '10mb'}}").unwrap().warnings;
+    assert_eq!(
+        warnings,
+        [
+            "`session.dmScope` has no effect in Maru",
+            "`session.maintenance.rotateBytes` has no effect in Maru"
+        ]
+    );
+}
+
+#[test]
 fn the_file_decides_what_a_model_lacks() {
     let with = |more: &str| {
         let text = format!(
