@@ -40,6 +40,7 @@ impl Steadiness {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "some moment to begin with")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,6 @@
 //! The gateway behind its real sockets, with a scripted backend behind its own.
 
+mod apart;
 mod apps;
 mod backend;
 mod begin;

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use conversations::Error;
+use conversations::{Error, Retention};
 use sqlx::{AnyConnection, Connection as _};
 use tempfile::TempDir;
 
@@ -200,7 +200,8 @@ async fn a_clock_that_was_set_back_changes_no_order_and_prunes_nothing() {
     let (person, name) = (&PEOPLE[0], NAMES[0]);
     conversations.append(person, name, &turn(person, name, 3), 5).await.unwrap();
 
-    conversations.prune(1_000_000).await.unwrap();
+    let unused = Retention { age_ms: Some(0), ..Retention::default() };
+    assert_eq!(conversations.retain(unused, 1_000_000).await.unwrap(), 0);
 
     let expected: Vec<_> = (0..4).flat_map(|number| turn(person, name, number)).collect();
     assert_eq!(texts(&conversations, person, name).await.unwrap(), expected);

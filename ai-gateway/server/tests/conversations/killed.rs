@@ -8,6 +8,7 @@
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
 use testkit::{
@@ -23,6 +24,8 @@ const ROUNDS: u64 = 200;
 const PEOPLE: u8 = 6;
 /// It is killed after so many acknowledged turns at most.
 const TURNS: u64 = 12;
+/// How long a person waits after a cut reply.
+const PAUSE: Duration = Duration::from_millis(5);
 
 #[derive(Default)]
 struct Progress {
@@ -43,7 +46,7 @@ fn chat(person: &Person, progress: &Progress) -> Vec<u64> {
                 progress.acknowledged.fetch_add(1, Ordering::Relaxed);
             }
             Ok(Some(_)) => {}
-            Err(_) => thread::sleep(testkit::wait::INTERVAL),
+            Err(_) => thread::sleep(PAUSE),
         }
     }
     acknowledged

@@ -6,7 +6,6 @@ use std::{
     os::unix::{
         fs::MetadataExt as _,
         net::{UnixListener, UnixStream},
-        process::CommandExt as _,
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -35,14 +34,6 @@ use uuid::Uuid;
 pub(crate) struct Process(Child);
 
 impl Process {
-    pub(crate) fn start(command: &mut Command) -> Self {
-        Self(command.process_group(0).spawn().unwrap())
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
-    }
-
     /// Kills it (SIGKILL).
     pub(crate) fn kill(&mut self) {
         let _ = self.0.kill();
@@ -65,7 +56,15 @@ const SETTINGS: &str = "[limits]\nchats_per_minute = 1000000\nburst = 1000000\n\
 
 impl Root {
     pub(crate) fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        Self::of(tempfile::tempdir().unwrap())
+    }
+
+    /// One in a folder.
+    pub(crate) fn new_in(folder: &Path) -> Self {
+        Self::of(tempfile::tempdir_in(folder).unwrap())
+    }
+
+    fn of(root: tempfile::TempDir) -> Self {
         let uid = fs::metadata("/proc/self").unwrap().uid();
         fs::create_dir_all(root.path().join("etc/maru")).unwrap();
         let settings = format!("agent_uid = {uid}\ntelmeet_uid = {uid}\n{SETTINGS}");
@@ -79,17 +78,10 @@ impl Root {
         self.0.path()
     }
 
-    /// The gateway's command, after the words of another one that starts it.
-    pub(crate) fn command(&self, starter: &[&str]) -> Command {
-        let program = env!("CARGO_BIN_EXE_maru-gateway");
-        let mut words = starter.iter().copied().chain([program]);
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).arg("--root").arg(self.path()).stderr(Stdio::null());
-        command
-    }
-
     pub(crate) fn start(&self) -> Process {
-        Process::start(&mut self.command(&[]))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maru-gateway"));
+        command.arg("--root").arg(self.path()).stderr(Stdio::null());
+        Process(command.spawn().unwrap())
     }
 
     fn socket(&self) -> PathBuf {
