@@ -19,7 +19,7 @@ use testkit::{
 use crate::process::{Person, Process, Root};
 
 /// How often it is killed, unless the environment says otherwise.
-const ROUNDS: u64 = 200;
+const ROUNDS: u64 = 20;
 /// People who chat.
 const PEOPLE: u8 = 6;
 /// It is killed after so many acknowledged turns at most.
