@@ -12,7 +12,6 @@ use ai_gateway_api::{
     sealed::{Ed25519Public, KeyDocument, Request},
     settings::gateway::{Limits, Settings},
 };
-use conversations::Retention;
 use hpke_envelope::gateway::{KeyRing, OpenError, Opened, RandomError};
 use mesh_identity::Person;
 use tokio::task::spawn_blocking;
@@ -67,8 +66,6 @@ pub(crate) struct App {
     pub(crate) usage: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
-    /// How long sessions are kept.
-    retention: Retention,
     /// Follows changes of `openclaw.json`.
     watcher: Mutex<Watcher>,
     state: PathBuf,
@@ -158,7 +155,6 @@ impl App {
             usage: Arc::new(Ledger::load(state.join(usage::FILE), config.usage.days)?),
             metrics,
             limits: config.limits,
-            retention: openclaw.retention,
             watcher: Mutex::new(Watcher::new(root.join(&config.openclaw), openclaw.clone())?),
             state,
             keys: Mutex::new(keys),
@@ -223,7 +219,7 @@ impl App {
             self.maintain_keys(),
             self.maintain_backends(),
             self.sessions.keep_open(),
-            self.sessions.expire(self.retention),
+            self.sessions.expire(|| self.watcher().retention()),
         );
     }
 

@@ -7,6 +7,7 @@ use std::{mem, path::PathBuf, sync::Arc};
 
 use ai_gateway_api::config::ConfigReport;
 use chassis::{failure::Failure, watched::WatchedFiles};
+use conversations::Retention;
 
 use super::{OpenClaw, Reload, Variables, error::OpenClawError};
 
@@ -80,6 +81,11 @@ impl Watcher {
         tracing::warn!("openclaw.json: the previous content stays in use: {error}");
         self.refused = Some(error);
         self.applied = change.former;
+    }
+
+    /// How long conversations are kept.
+    pub(crate) fn retention(&self) -> Retention {
+        self.applied.retention
     }
 
     /// How the file stands.

@@ -12,16 +12,15 @@ use crate::now_ms;
 const ROUND: Duration = Duration::from_secs(60 * 60);
 
 impl Sessions {
-    /// Deletes what is kept no longer, for as long as it is polled; returns if everything is kept.
-    pub(crate) async fn expire(&self, retention: Retention) {
-        if retention == Retention::default() {
-            return;
-        }
+    /// Deletes what is kept no longer by the settings of that moment, for as long as it is polled.
+    pub(crate) async fn expire(&self, retention: impl Fn() -> Retention) {
         let mut rounds = tokio::time::interval(ROUND);
         let mut clock = Steadiness::new(now_ms(), Instant::now());
         loop {
             rounds.tick().await;
-            if clock.handle_round(now_ms(), Instant::now()) {
+            let (retention, is_steady) =
+                (retention(), clock.handle_round(now_ms(), Instant::now()));
+            if is_steady && retention != Retention::default() {
                 match self.retain(retention).await {
                     Ok(0) => {}
                     Ok(count) => {
