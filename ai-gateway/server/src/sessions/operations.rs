@@ -1,19 +1,19 @@
 //! What people do with their sessions besides chatting.
 
+mod calls;
+
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ai_gateway_api::sealed::{Branch, History, Rename, SessionName};
-use common::foreign;
 use conversations::{
     Conversations, Entries, Entry, Error, NumberedMessage, Reader, SealedMessages,
 };
 use mesh_identity::Person;
 
-use super::{NotKept, Sessions};
-use crate::{arena, now_ms};
+use super::NotKept;
+use crate::arena;
 
 /// Why an operation on a session failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,75 +138,4 @@ fn opened(part: &SealedMessages) -> Result<Vec<NumberedMessage>, OperationError>
         return Err(NotKept::Memory.into());
     }
     Ok(arena::locked(|_| part.open_numbered())?)
-}
-
-/// A name that a session gets.
-fn new_name(name: &SessionName) -> Result<&str, OperationError> {
-    let name = name.as_str();
-    let is_good = !name.trim().is_empty() && !name.contains(foreign::steers);
-    is_good.then_some(name).ok_or(OperationError::Name)
-}
-
-fn number(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-impl Sessions {
-    /// A person's sessions, the last used first.
-    pub(crate) async fn entries(&self, person: &Person) -> Result<Entries, OperationError> {
-        Ok(self.opened().await?.entries(person).await?)
-    }
-
-    /// Begins to read all sessions of a person.
-    pub(crate) async fn scan(&self, person: &Person) -> Result<Scan, OperationError> {
-        let permit = ScanPermit::take(&self.scans, person)?;
-        let conversations = self.opened().await?;
-        let entries = conversations.entries(person).await?;
-        Ok(Scan { conversations, entries, _permit: permit })
-    }
-
-    /// Begins to read a session; `None` if it is not there.
-    pub(crate) async fn read(
-        &self,
-        person: &Person,
-        history: &History,
-    ) -> Result<Option<Messages>, OperationError> {
-        let History { session, before, limit } = history;
-        let (before, limit) = (before.map_or(i64::MAX, number), limit.map_or(i64::MAX, number));
-        let conversations = self.opened().await?;
-        match conversations.read(person, session.as_str(), before, limit).await {
-            Ok(reader) => Ok(Some(Messages { conversations, reader })),
-            Err(Error::Missing) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Gives a session another name.
-    pub(crate) async fn rename(
-        &self,
-        person: &Person,
-        Rename { session, to }: &Rename,
-    ) -> Result<(), OperationError> {
-        Ok(self.opened().await?.rename(person, session.as_str(), new_name(to)?).await?)
-    }
-
-    /// Copies the beginning of a session to a new one.
-    pub(crate) async fn branch(
-        &self,
-        person: &Person,
-        Branch { session, before, to }: &Branch,
-    ) -> Result<(), OperationError> {
-        let (name, to, now) = (session.as_str(), new_name(to)?, number(now_ms()));
-        Ok(self.opened().await?.branch(person, name, number(*before), to, now).await?)
-    }
-
-    /// Deletes a session.
-    pub(crate) async fn delete(
-        &self,
-        person: &Person,
-        session: &SessionName,
-    ) -> Result<(), OperationError> {
-        let deleted = self.opened().await?.delete(person, session.as_str()).await?;
-        if deleted { Ok(()) } else { Err(OperationError::Missing) }
-    }
 }

@@ -5,9 +5,6 @@ use chat_vocabulary::Role;
 use conversations::Message;
 use mesh_identity::Person;
 
-use super::{NotKept, Sessions};
-use crate::now_ms;
-
 /// A question, and the session that it and its reply are added to.
 #[derive(Clone)]
 pub(crate) struct Record {
@@ -37,17 +34,7 @@ impl Record {
 /// A question and its whole reply.
 #[derive(Clone, Debug)]
 pub(crate) struct Turn {
-    person: Person,
-    session: SessionName,
-    messages: [Message; 2],
-}
-
-impl Sessions {
-    /// Appends a turn. Once this returns, it is on the disk.
-    pub(crate) async fn append(&self, turn: &Turn) -> Result<(), NotKept> {
-        let Turn { person, session, messages } = turn;
-        let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
-        self.opened().await?.append(person, session.as_str(), messages, now).await?;
-        Ok(())
-    }
+    pub(super) person: Person,
+    pub(super) session: SessionName,
+    pub(super) messages: [Message; 2],
 }
