@@ -102,7 +102,7 @@ impl Watcher {
 
 /// Whether the settings differ where they are read at the start only.
 fn needs_restart(file: &OpenClaw, started: &OpenClaw) -> bool {
-    let rest = |file: &OpenClaw| (file.workspace.clone(), file.file_chars, file.total_chars);
+    let rest = |file: &OpenClaw| (file.workspace.clone(), file.prompt_limit);
     rest(file) != rest(started)
 }
 
