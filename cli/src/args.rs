@@ -20,6 +20,7 @@ use crate::{
     log::LogArgs,
     model::ModelCommand,
     output::OutputArgs,
+    passphrase::PassphraseCommand,
     policy::PolicyCommand,
     rooms::RoomsCommand,
     route::RouteCommand,
@@ -49,7 +50,7 @@ pub(crate) enum Command {
     Status(OutputArgs),
     /// Find problems of this machine, and say how to fix them
     Doctor(OutputArgs),
-    /// List every way by which conversations may leave the containers, and who can read them there
+    /// List every way by which conversations may leave the containers, who can read them there, and who could read those that are stored
     Audit(OutputArgs),
     /// Join a network by an invitation, or by its coordinator's address
     Join(JoinArgs),
@@ -139,6 +140,12 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Restore a lost network from a backup
     Restore(RestoreArgs),
+    /// Passphrase of this machine's key, under which conversations with the AI are sealed
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Passphrase {
+        #[command(subcommand)]
+        command: PassphraseCommand,
+    },
     /// Show how many tokens each person used on which day
     Usage(UsageArgs),
     /// Talk with the AI at home, sealed to its gateway

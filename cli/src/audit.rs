@@ -1,4 +1,5 @@
-//! `maru audit`: every way on which what people say may leave the containers, and who can read it there.
+//! `maru audit`: every way on which what people say may leave the containers, and who can read it there; and who could read
+//! what is stored.
 //!
 //! It reads the settings, which bound what the services may do. Of the running services it asks telmeet alone, how many rooms are
 //! not encrypted.
@@ -19,6 +20,19 @@ use crate::{
     confidential,
     output::{self, Format, OutputArgs},
 };
+
+mod stored;
+
+use stored::Stored;
+
+/// What `maru audit` found.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Audit {
+    /// Every way out of the containers.
+    dials: Vec<Exit>,
+    /// Conversations with the AI that are stored here.
+    conversations: Stored,
+}
 
 /// A dial, by which conversations may leave the containers.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -51,14 +65,18 @@ enum Location {
 pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let agent: Agent = settings::load(None, &root.join(node_agent_api::settings::FILE), Ok)?;
     let gateway: gateway::Settings = settings::load(None, &root.join(gateway::FILE), Ok)?;
-    let exits = exits(&agent, &gateway);
-    output::list(args.output, &exits, &message!("audit-heads"), |exit| {
+    let (conversations, error) = stored::look(root);
+    let audit = Audit { dials: exits(&agent, &gateway), conversations };
+    if args.output != Format::Table {
+        output::structured(args.output, &audit)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::list(args.output, &audit.dials, &message!("audit-heads"), |exit| {
         vec![exit.dial.clone(), exit.to.to_string(), location(exit), readers(exit)]
     })?;
-    if matches!(args.output, Format::Table) {
-        explain(&exits);
-        rooms(root).await;
-    }
+    explain(&audit.dials);
+    stored::explain(conversations, error, root);
+    rooms(root).await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -39,7 +39,7 @@ mod walk;
 
 use manifest::{Database, Manifest, VERSION};
 use places::{DATABASE, ROOMS_DATABASE};
-use root::as_root;
+pub(crate) use root::as_root;
 
 /// The coordinator, asked for a copy of its database. It writes in the coordinator's own folder alone, and asks for no
 /// other: one that an update brings is there after the next `maru up`, and backups are made before that too.

@@ -36,11 +36,13 @@ mod invite;
 mod join;
 mod key;
 mod log;
+mod machine_key;
 mod model;
 mod node_id;
 mod number;
 mod openclaw;
 mod output;
+mod passphrase;
 mod policy;
 mod problem;
 mod qr;
@@ -90,6 +92,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Route { command, at } => route::run(command, &at.client(&root)?).await,
         Command::Backup(args) => backup::run(&args, &root),
         Command::Restore(args) => backup::restore::run(&args, &root),
+        Command::Passphrase { command } => passphrase::run(command, &root),
         Command::Log { args, at } => log::run(args, &at.client(&root)?).await,
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,

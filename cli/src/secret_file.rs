@@ -11,6 +11,11 @@ const OTHERS: u32 = 0o077;
 
 /// Reads `what`, one word, from a file that only its owner may read; a pipe needs no such mode.
 pub(crate) fn read(path: &Path, what: &Message) -> anyhow::Result<Zeroizing<String>> {
+    word(&text(path, what)?, what).with_context(|| message!("file-unusable", path = path.display()))
+}
+
+/// Reads `what`, any text, from such a file.
+pub(crate) fn text(path: &Path, what: &Message) -> anyhow::Result<Zeroizing<String>> {
     let found = std::fs::metadata(path)
         .with_context(|| message!("file-unreadable", path = path.display()))?;
     ensure!(
@@ -18,8 +23,7 @@ pub(crate) fn read(path: &Path, what: &Message) -> anyhow::Result<Zeroizing<Stri
         message!("secret-readable", what, path = path.display())
     );
     let bytes = chassis::pem::contents(path)?;
-    word(std::str::from_utf8(&bytes).unwrap_or_default(), what)
-        .with_context(|| message!("file-unusable", path = path.display()))
+    Ok(Zeroizing::new(std::str::from_utf8(&bytes).unwrap_or_default().to_owned()))
 }
 
 /// One word of printable ASCII, without the space around it.

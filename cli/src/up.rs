@@ -27,6 +27,7 @@ use supervisor::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    machine_key,
     output::{self, note, note_message},
     up::{args::UpArgs, control::Control, plan::Plan, saved_options::SavedOptions, start::Started},
 };
@@ -109,6 +110,7 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
     supervisor.stop_all().await;
     memory::Group::of(root).remove();
     leftovers::after_stop(root, &podman, note_message).await;
+    machine_key::take_back(root);
     supervisor.release()?;
     ended?;
     Ok(ExitCode::SUCCESS)

@@ -102,6 +102,12 @@ audit-rooms = rooms: root of this machine can read who is in which room, who sen
 audit-rooms-plain = { $plain } of { $rooms } rooms are not encrypted by the apps: root and telmeet can read what is said there, see `maru rooms list`
 audit-rooms-unknown = how many rooms are not encrypted is not known: { $error }
 audit-tpm = what a node's TPM computes crosses its bus unencrypted: anybody who can read that bus, at the machine, can open what the node is asked
+audit-key-file = conversations: the machine's key is in { $path } without a passphrase: root, and a thief of this disk unless it is encrypted, can read what was said; seal it with `sudo maru passphrase set`
+audit-key-passphrase = conversations: the machine's key is sealed under a passphrase: a thief of this disk learns how many conversations there are, when they were written and how long they are, and can try passphrases
+audit-key-none = conversations: this machine has no key yet; `maru up` makes one
+audit-key-unknown = conversations: what protects the machine's key is not known: { $error }
+audit-key-backup = conversations: no backup holds the machine's key: a thief of a backup learns how many there are, when they were written and how long they are, and reads those of a person whose recovery code they have, too
+audit-memory = files below workspace/people, in which the AI remembers, are not sealed: a thief of this disk or of a backup can read them
 
 ## cli/src/user.rs
 user-created = created { $name }
@@ -109,6 +115,28 @@ user-renamed = renamed { $name } { $new }
 policy-names-old = the policy still names { $name }, a user that no longer exists: correct it with `maru policy set`
 policy-names-new = the policy names { $new }: its rules now apply to this user
 user-removed = removed { $name }
+
+## cli/src/machine_key
+remedy-machine-key = copy it from the machine where the conversations were kept; or move it away to start with a new key, with which only recovery codes open them
+machine-key-damaged = var/lib/maru/machine-key.json is damaged: copy it from the machine where it was made
+machine-key-made-meanwhile = another `maru` has just made the machine's key; try again
+machine-key-not-overwritten = the machine's key is stored, but the former file could not be overwritten: what it held may still be on the disk
+machine-key-not-handed-over = cannot hand the machine's key to the gateway in { $path }
+
+## cli/src/passphrase
+passphrase = passphrase
+passphrase-ask = Passphrase of this machine's key
+passphrase-ask-new = New passphrase of this machine's key
+passphrase-ask-again = The new passphrase again
+passphrase-needed = this machine's key has a passphrase, and there is no terminal to ask at: give --passphrase-file
+passphrase-wrong = this is not the passphrase of this machine's key; nothing was changed
+passphrase-short = a passphrase has at least { $min } characters: whoever has this disk can try many of them; nothing was changed
+passphrases-differ = the two passphrases differ; nothing was changed
+passphrase-set = The machine's key is sealed under this passphrase. The next start of `maru up` needs it.
+passphrase-lost = Nobody can replace a lost passphrase: then only recovery codes open conversations (`maru chat --recovery-code`).
+passphrase-none = This machine has no key yet.
+passphrase-removed = The machine's key is in { $path } without a passphrase: root, and whoever takes this disk, can read it.
+stdin-unreadable = cannot read standard input
 
 ## cli/src/app.rs
 app-removed = removed { $name }

@@ -102,6 +102,12 @@ audit-rooms = 방: 누가 어느 방에 있는지, 누가 언제 얼마나 보�
 audit-rooms-plain = 방 { $rooms }개 중 { $plain }개는 앱이 암호화하지 않습니다. 그곳의 대화는 root와 telmeet이 읽을 수 있습니다. `maru rooms list`로 확인하세요
 audit-rooms-unknown = 암호화되지 않은 방이 몇 개인지 알 수 없습니다: { $error }
 audit-tpm = 노드의 TPM이 계산한 값은 암호화되지 않고 버스를 지납니다. 그 컴퓨터에서 버스를 읽을 수 있는 사람은 그 노드에 보낸 질문을 열 수 있습니다
+audit-key-file = 대화: 이 컴퓨터의 키가 암호 없이 { $path } 파일에 있습니다. root와, 디스크가 암호화되지 않았다면 이 디스크를 훔친 사람이 대화를 읽을 수 있습니다. `sudo maru passphrase set`으로 봉인하세요
+audit-key-passphrase = 대화: 이 컴퓨터의 키가 암호로 봉인되어 있습니다. 이 디스크를 훔친 사람은 대화의 수와 시각과 길이를 알 수 있고, 암호를 시험해 볼 수 있습니다
+audit-key-none = 대화: 이 컴퓨터에는 아직 키가 없습니다. `maru up`이 만듭니다
+audit-key-unknown = 대화: 이 컴퓨터의 키를 무엇이 보호하는지 알 수 없습니다: { $error }
+audit-key-backup = 대화: 백업에는 이 컴퓨터의 키가 없습니다. 백업을 훔친 사람은 대화의 수와 시각과 길이를 알 수 있고, 어떤 사람의 복구 코드까지 가졌다면 그 사람의 대화를 읽을 수 있습니다
+audit-memory = AI가 기억하는 내용을 적는 workspace/people 아래의 파일은 봉인되지 않습니다. 이 디스크나 백업을 훔친 사람이 읽을 수 있습니다
 
 ## cli/src/user.rs
 user-created = { $name } 사용자를 만들었습니다
@@ -109,6 +115,28 @@ user-renamed = 사용자 이름을 바꾸었습니다: { $name } → { $new }
 policy-names-old = 이제 없는 { $name } 사용자가 정책에 남아 있습니다. `maru policy set`으로 고치세요
 policy-names-new = 정책에 { $new } 사용자가 이미 있어서 그 규칙이 이제 이 사용자에게 적용됩니다
 user-removed = { $name } 사용자를 삭제했습니다
+
+## cli/src/machine_key
+remedy-machine-key = 대화를 보관한 컴퓨터에서 복사하세요. 다른 곳으로 옮기면 새 키로 시작하며, 그때는 복구 코드로만 대화를 열 수 있습니다
+machine-key-damaged = var/lib/maru/machine-key.json 파일이 손상되었습니다. 이 키를 만든 컴퓨터에서 복사하세요
+machine-key-made-meanwhile = 다른 `maru`가 방금 이 컴퓨터의 키를 만들었습니다. 다시 시도하세요
+machine-key-not-overwritten = 이 컴퓨터의 키를 저장했지만 이전 파일을 덮어쓰지 못했습니다. 그 내용이 아직 디스크에 남아 있을 수 있습니다
+machine-key-not-handed-over = { $path } 폴더로 이 컴퓨터의 키를 게이트웨이에 넘길 수 없습니다
+
+## cli/src/passphrase
+passphrase = 암호
+passphrase-ask = 이 컴퓨터 키의 암호
+passphrase-ask-new = 이 컴퓨터 키의 새 암호
+passphrase-ask-again = 새 암호 다시 입력
+passphrase-needed = 이 컴퓨터의 키에 암호가 있는데 물어볼 터미널이 없습니다. --passphrase-file을 주세요
+passphrase-wrong = 이 컴퓨터 키의 암호가 아닙니다. 아무것도 바꾸지 않았습니다
+passphrase-short = 암호는 { $min }자 이상이어야 합니다. 이 디스크를 가진 사람은 많은 암호를 시험해 볼 수 있습니다. 아무것도 바꾸지 않았습니다
+passphrases-differ = 두 암호가 다릅니다. 아무것도 바꾸지 않았습니다
+passphrase-set = 이 컴퓨터의 키를 이 암호로 봉인했습니다. 다음에 `maru up`을 시작할 때부터 암호가 필요합니다.
+passphrase-lost = 잃어버린 암호는 되찾을 수 없습니다. 그때는 복구 코드로만 대화를 열 수 있습니다(`maru chat --recovery-code`).
+passphrase-none = 이 컴퓨터에는 아직 키가 없습니다.
+passphrase-removed = 이 컴퓨터의 키가 암호 없이 { $path } 파일에 있습니다. root와 이 디스크를 가져간 사람이 읽을 수 있습니다.
+stdin-unreadable = 표준 입력을 읽을 수 없습니다
 
 ## cli/src/app.rs
 app-removed = 프로그램 목록에서 { $name } 항목을 삭제했습니다

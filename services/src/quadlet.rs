@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use crate::{
     entry::{Kind, Service},
     podman::{self, Limits, Settings},
-    rows::{RESTORING, SERVICES},
+    rows::{GATEWAY_KEY, RESTORING, SERVICES},
 };
 
 /// Limit of open files in a unit.
@@ -59,9 +59,12 @@ fn quadlet(service: &Service) -> String {
     {
         let _ = writeln!(out, "Exec={}", command[at + 1..].join(" "));
     }
+    out.push_str("\n[Service]\n");
+    if service.mounts.iter().any(|mount| mount.path == GATEWAY_KEY) {
+        out.push_str("ExecStartPre=/usr/bin/maru passphrase unlock\n");
+    }
     out.push_str(
-        "\n[Service]\nRestart=always\nRestartSec=1\nLimitCORE=0\n\n[Install]\n\
-         WantedBy=multi-user.target\n",
+        "Restart=always\nRestartSec=1\nLimitCORE=0\n\n[Install]\nWantedBy=multi-user.target\n",
     );
     out
 }

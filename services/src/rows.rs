@@ -39,8 +39,8 @@ pub const RESTORING: &str = "var/lib/maru/restoring";
 pub const DIALS: &str = "run/maru/dial";
 /// State of the gateway, below the root.
 pub const GATEWAY_STATE: &str = "var/lib/maru/gateway";
-/// Folder of the key under which the gateway seals conversations, below the root. No backup holds it.
-pub const GATEWAY_KEY: &str = "var/lib/maru/gateway-key";
+/// Folder of the key under which the gateway seals conversations, below the root: `maru` hands it over on a tmpfs.
+pub const GATEWAY_KEY: &str = "run/maru/gateway-key";
 /// Where the gateway's agents read and write files, below the root.
 pub const WORKSPACE: &str = "var/lib/maru/gateway/workspace";
 /// Directory of the models, below the root.
@@ -225,10 +225,10 @@ pub const GATEWAY_SERVICE: Service = Service {
         // The whole folder: a new dial needs no change of the container.
         Mount::read(DIALS),
         Mount::read(GATEWAY_MESH.settings),
+        Mount::read(GATEWAY_KEY).made(0, GATEWAY, 0o750),
         Mount::write(GATEWAY_STATE).made(GATEWAY, GATEWAY, 0o700).saved(15_000),
         Mount::read("var/lib/maru/gateway/config").made(0, GATEWAY, 0o750),
         Mount::inside(WORKSPACE).made(GATEWAY, GATEWAY, 0o700).saved(40_000),
-        Mount::write(GATEWAY_KEY).made(GATEWAY, GATEWAY, 0o700),
     ],
     disk_mib: 2048,
     ..CONTAINER

@@ -4,7 +4,7 @@ use anyhow::bail;
 use messages::message;
 
 /// Refuses every user but root.
-pub(super) fn as_root(command: &str) -> anyhow::Result<()> {
+pub(crate) fn as_root(command: &str) -> anyhow::Result<()> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
-use crate::{number, up::ollama};
+use crate::{number, passphrase::PassphraseSource, up::ollama};
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct UpArgs {
@@ -38,6 +38,8 @@ pub(crate) struct UpArgs {
     /// Person to create, if missing
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseSource,
     /// Show every line that the services log, not only warnings
     #[arg(short, long)]
     pub(crate) verbose: bool,

@@ -141,6 +141,7 @@ mod tests {
             engines: None,
             ollama: None,
             user: user.map(str::to_owned),
+            passphrase: crate::passphrase::PassphraseSource::default(),
             verbose: false,
         }
     }

@@ -5,11 +5,14 @@ use std::{net::SocketAddr, path::Path};
 use services::{Kind, RELAY_SERVICE, SERVICES, Service};
 use supervisor::{Parameters, binaries, directories};
 
-use crate::up::{
-    args::UpArgs,
-    checks, config,
-    ollama::{self, OllamaServer},
-    saved_options::SavedOptions,
+use crate::{
+    machine_key::{self, MachineKey},
+    up::{
+        args::UpArgs,
+        checks, config,
+        ollama::{self, OllamaServer},
+        saved_options::SavedOptions,
+    },
 };
 
 /// A checked plan.
@@ -25,6 +28,8 @@ pub(super) struct Plan {
     relays_itself: bool,
     /// The configuration.
     pub(super) config: config::ConfigPlan,
+    /// The machine's key, if there is one.
+    machine_key: Option<MachineKey>,
     /// An Ollama to ask once there is a mesh.
     pub(super) ollama: Option<SocketAddr>,
     /// The options, if this run changes them.
@@ -68,6 +73,7 @@ impl Plan {
             user: args.user.clone(),
             relays_itself: config::coordinator(root)?.relay.embedded,
             config,
+            machine_key: machine_key::open(root, || args.passphrase.read())?,
             ollama: args.ollama.filter(|at| ollama::is_mesh(*at)),
             news: (after != before).then_some(after),
         })
@@ -82,7 +88,8 @@ impl Plan {
             let program = binaries::for_everyone(self.parameters.program(service)?, root)?;
             self.parameters.programs.insert(service.binary, program);
         }
-        Ok(())
+        let key = self.machine_key.take().map_or_else(|| machine_key::make(root), Ok)?;
+        machine_key::hand_over(root, &key)
     }
 
     /// The services that run, in the order in which they start.

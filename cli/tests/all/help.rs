@@ -29,6 +29,7 @@ fn help_of_every_command() {
         "restore",
         "usage",
         "audit",
+        "passphrase",
         "confidential",
         "chat",
         "rooms",
@@ -51,6 +52,7 @@ fn help_of_every_command() {
     let verify = text(&["confidential", "verify", "--help"]);
     insta::assert_snapshot!("confidential-verify", verify);
     insta::assert_snapshot!("confidential-add", text(&["confidential", "add", "--help"]));
+    insta::assert_snapshot!("passphrase-set", text(&["passphrase", "set", "--help"]));
     insta::assert_snapshot!("rooms-login", text(&["rooms", "login", "--help"]));
     insta::assert_snapshot!("model-pull", text(&["model", "pull", "--help"]));
     insta::assert_snapshot!("api-key-create", text(&["api-key", "create", "--help"]));
