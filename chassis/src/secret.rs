@@ -39,7 +39,17 @@ pub fn load(path: &Path) -> Result<Zeroizing<[u8; 32]>, SecretError> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         durable::create(path, Access::SECRET, &*bytes).map_err(failed)?;
     }
-    let bytes = Zeroizing::new(fs::read(path).map_err(failed)?);
+    read(path)
+}
+
+/// Reads the secret.
+///
+/// # Errors
+///
+/// [`SecretError::File`], also if there is none; [`SecretError::Length`].
+pub fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+    let bytes = fs::read(path).map_err(|error| SecretError::File(path.to_owned(), error))?;
+    let bytes = Zeroizing::new(bytes);
     let bytes = bytes.as_slice().try_into().map_err(|_| SecretError::Length(path.to_owned()))?;
     Ok(Zeroizing::new(bytes))
 }

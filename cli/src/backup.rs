@@ -19,7 +19,10 @@ use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
 use coordinator_core::time;
 use messages::message;
-use services::{Arg, COORDINATOR_SERVICE, Mount, Service, TELMEET_SERVICE, TELMEET_STATE, child};
+use services::{
+    Arg, COORDINATOR_SERVICE, GATEWAY_SERVICE, GATEWAY_STATE, Mount, Service, TELMEET_SERVICE,
+    TELMEET_STATE, child,
+};
 
 use supervisor::binaries;
 
@@ -38,7 +41,7 @@ mod unfinished;
 mod walk;
 
 use manifest::{Database, Manifest, VERSION};
-use places::{DATABASE, ROOMS_DATABASE};
+use places::{CONVERSATIONS_DATABASE, DATABASE, ROOMS_DATABASE};
 pub(crate) use root::as_root;
 
 /// The coordinator, asked for a copy of its database. It writes in the coordinator's own folder alone, and asks for no
@@ -56,6 +59,15 @@ const COPY_ROOMS: Service = Service {
     calls: &[],
     mounts: &[Mount::write(TELMEET_STATE)],
     ..TELMEET_SERVICE
+};
+/// The gateway's program on this machine, asked for a copy of the conversations' database, with the rights of its
+/// container's user.
+const COPY_CONVERSATIONS: Service = Service {
+    args: &[Arg::Text("copy-database")],
+    listens: &[],
+    calls: &[],
+    mounts: &[Mount::write(GATEWAY_STATE)],
+    ..GATEWAY_SERVICE
 };
 
 #[derive(Clone, Debug, Args)]
@@ -96,12 +108,18 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
     if database == Database::Sqlite {
         copies.push((DATABASE, copy_database(&COPY, root)?));
     }
-    // What a container wrote cannot prevent saving the rest.
-    let rooms = root.join(ROOMS_DATABASE).symlink_metadata().is_ok();
-    let mut not_copied = None;
-    match rooms.then(|| copy_database(&COPY_ROOMS, root)).transpose() {
-        Ok(copy) => copies.extend(copy.map(|copy| (ROOMS_DATABASE, copy))),
-        Err(error) => not_copied = Some(format!("{ROOMS_DATABASE}: {error:#}")),
+    let mut not_copied = Vec::new();
+    for (name, service) in
+        [(ROOMS_DATABASE, COPY_ROOMS), (CONVERSATIONS_DATABASE, COPY_CONVERSATIONS)]
+    {
+        if root.join(name).symlink_metadata().is_err() {
+            continue;
+        }
+        // What a container wrote cannot prevent saving the rest.
+        match copy_database(&service, root) {
+            Ok(copy) => copies.push((name, copy)),
+            Err(error) => not_copied.push(format!("{name}: {error:#}")),
+        }
     }
     let (mut count, mut left_out) = (0, Vec::new());
     durable::write(&file, Access::SECRET, args.force, |out| {

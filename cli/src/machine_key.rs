@@ -15,12 +15,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ai_gateway_api::settings::gateway;
 use anyhow::{Context as _, anyhow, bail};
 use chassis::state::Format;
 use common::wire::Fixed;
 use messages::message;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+use crate::output;
 
 mod handed;
 mod sealed;
@@ -80,8 +83,17 @@ pub(crate) fn open(
     })
 }
 
+/// Makes and stores a key; says so if there are conversations, which it does not open.
+pub(crate) fn begin(root: &Path) -> anyhow::Result<MachineKey> {
+    let key = make(root)?;
+    if root.join(gateway::Settings::default().database()).exists() {
+        output::note(message!("machine-key-new", path = path(root).display()));
+    }
+    Ok(key)
+}
+
 /// Makes and stores a key.
-pub(crate) fn make(root: &Path) -> anyhow::Result<MachineKey> {
+fn make(root: &Path) -> anyhow::Result<MachineKey> {
     let mut key = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *key).map_err(|error| anyhow!(message!("no-random-bytes", error)))?;
     let path = root.join(FILE);

@@ -41,7 +41,7 @@ pub(crate) fn run(command: PassphraseCommand, root: &Path) -> anyhow::Result<Exi
         PassphraseCommand::Set(SetArgs { present, new_file }) => {
             let key = machine_key::open(root, || present.read())?;
             let new = read_new(new_file.as_deref())?;
-            let key = key.map_or_else(|| machine_key::make(root), Ok)?;
+            let key = key.map_or_else(|| machine_key::begin(root), Ok)?;
             machine_key::store(root, &key, Some(&new))?;
             output::line(message!("passphrase-set"))?;
             output::note(message!("passphrase-lost"));
@@ -56,7 +56,7 @@ pub(crate) fn run(command: PassphraseCommand, root: &Path) -> anyhow::Result<Exi
         PassphraseCommand::Unlock(present) => {
             if !machine_key::is_handed_over(root) {
                 let key = machine_key::open(root, || present.read())?;
-                let key = key.map_or_else(|| machine_key::make(root), Ok)?;
+                let key = key.map_or_else(|| machine_key::begin(root), Ok)?;
                 machine_key::hand_over(root, &key)?;
             }
         }

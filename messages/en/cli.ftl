@@ -119,6 +119,7 @@ user-removed = removed { $name }
 ## cli/src/machine_key
 remedy-machine-key = copy it from the machine where the conversations were kept; or move it away to start with a new key, with which only recovery codes open them
 machine-key-damaged = var/lib/maru/machine-key.json is damaged: copy it from the machine where it was made
+machine-key-new = a new key of this machine was made, which does not open the conversations that are stored here: copy the former key to { $path }, or let each person open theirs with a recovery code (`maru chat --recover`)
 machine-key-made-meanwhile = another `maru` has just made the machine's key; try again
 machine-key-not-overwritten = the machine's key is stored, but the former file could not be overwritten: what it held may still be on the disk
 machine-key-not-handed-over = cannot hand the machine's key to the gateway in { $path }
@@ -404,6 +405,7 @@ mark-not-removed = cannot remove var/lib/maru/restoring
 restored = The network { $network } is restored as it was at { $created }.
 restored-postgres = Its database is on a PostgreSQL server: if that is lost too, load its dump first with `pg_restore --dbname=DATABASE_URL maru.dump`
 restored-removed = What was removed after the backup is back: removed devices, used or removed keys, removed API keys. Before you let people in, check `maru device list`, `maru key list` and `maru api-key list`.
+restored-conversations = Conversations with the AI are sealed under the former machine's key, which no backup holds. Before `maru up`, copy it from there to { $path }, owned by root with mode 0600; without it each person needs their recovery code (`maru chat --recover`).
 restored-next = Next: `sudo maru up`, with --model MODEL.gguf if the model is not at its old path. Devices use the address { $server }: if this machine has another address, point that name to it.
 root-in-use = { $root } is in use: there is { $file }; restore to an empty --root, or move the old network away first
 coordinator-runs = a coordinator runs on { $root }; stop it first, such as with `sudo systemctl stop 'maru-*'`

@@ -119,6 +119,7 @@ user-removed = { $name } 사용자를 삭제했습니다
 ## cli/src/machine_key
 remedy-machine-key = 대화를 보관한 컴퓨터에서 복사하세요. 다른 곳으로 옮기면 새 키로 시작하며, 그때는 복구 코드로만 대화를 열 수 있습니다
 machine-key-damaged = var/lib/maru/machine-key.json 파일이 손상되었습니다. 이 키를 만든 컴퓨터에서 복사하세요
+machine-key-new = 이 컴퓨터의 새 키를 만들었습니다. 이 키로는 이곳에 저장된 대화를 열 수 없습니다. 이전 키를 { $path } 파일로 복사하거나, 각자 복구 코드로 여세요(`maru chat --recover`)
 machine-key-made-meanwhile = 다른 `maru`가 방금 이 컴퓨터의 키를 만들었습니다. 다시 시도하세요
 machine-key-not-overwritten = 이 컴퓨터의 키를 저장했지만 이전 파일을 덮어쓰지 못했습니다. 그 내용이 아직 디스크에 남아 있을 수 있습니다
 machine-key-not-handed-over = { $path } 폴더로 이 컴퓨터의 키를 게이트웨이에 넘길 수 없습니다
@@ -404,6 +405,7 @@ mark-not-removed = var/lib/maru/restoring을 삭제할 수 없습니다
 restored = { $network } 네트워크를 { $created } 시점의 상태로 복원했습니다.
 restored-postgres = 데이터베이스는 PostgreSQL 서버에 있습니다. 그것도 잃었다면 먼저 `pg_restore --dbname=DATABASE_URL maru.dump`로 덤프를 불러오세요
 restored-removed = 백업 이후에 제거한 기기, 사용하거나 삭제한 키, 삭제한 API 키가 되살아났습니다. 사람들이 접속하기 전에 `maru device list`, `maru key list`, `maru api-key list`를 확인하세요.
+restored-conversations = AI와 나눈 대화는 이전 컴퓨터의 키로 봉인되어 있고, 그 키는 어느 백업에도 없습니다. `maru up`을 시작하기 전에 키를 { $path } 파일로 복사하세요(소유자 root, 모드 0600). 키가 없으면 사람마다 복구 코드가 필요합니다(`maru chat --recover`).
 restored-next = 다음: `sudo maru up`. 모델이 전과 같은 위치에 없으면 --model MODEL.gguf를 함께 주세요. 기기는 { $server } 주소를 찾으므로, 이 컴퓨터의 주소가 달라졌으면 그 이름이 이곳을 가리키게 하세요.
 root-in-use = { $root } 폴더는 사용 중입니다({ $file } 파일이 있음). 빈 --root에 복원하거나 이전 네트워크를 먼저 다른 곳으로 옮기세요
 coordinator-runs = { $root }에서 코디네이터가 실행되고 있습니다. `sudo systemctl stop 'maru-*'` 등으로 먼저 멈추세요

@@ -43,6 +43,7 @@ mod usage;
 mod workspace;
 
 use std::{
+    fs::File,
     io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -147,6 +148,39 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     app.sessions.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The database of conversations was not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The root is not safe.
+    #[error(transparent)]
+    Root(#[from] chassis::root::UnsafeRoot),
+    /// `gateway.toml` cannot be used.
+    #[error(transparent)]
+    Config(#[from] chassis::settings::SettingsError),
+    /// The file with the database's URL cannot be read.
+    #[error("cannot read `conversations.database_url_file`")]
+    Url(#[source] io::Error),
+    /// The database cannot be copied.
+    #[error(transparent)]
+    Copy(#[from] store::CopyError),
+}
+
+/// Writes a consistent copy of the database of conversations, while the gateway runs or not.
+///
+/// # Errors
+///
+/// See [`CopyError`].
+pub async fn copy_database(
+    root: &Path,
+    config: Option<PathBuf>,
+    out: &mut File,
+) -> Result<(), CopyError> {
+    chassis::root::check(root)?;
+    let config = config::load(root, config.as_deref())?;
+    let database = sessions::Sessions::new(&config, root).database().map_err(CopyError::Url)?;
+    Ok(store::copy(&database, out).await?)
 }
 
 /// The server for the agent's connections.

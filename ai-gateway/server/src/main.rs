@@ -1,10 +1,10 @@
 //! `maru-gateway`: see the library.
 
-use std::process::ExitCode;
+use std::{fs::File, io, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
 
 use ai_gateway::arena::Allocator;
 use chassis::{args::DaemonArgs, failure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -13,14 +13,30 @@ static ALLOCATOR: Allocator = Allocator;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
+    /// Something else to do than to serve
+    job: Option<Job>,
     #[command(flatten)]
     daemon: DaemonArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Job {
+    /// Writes a consistent copy of the conversations' database to standard output.
+    CopyDatabase,
 }
 
 // This thread is one of the workers; `run` starts the others.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let DaemonArgs { root, config, log } = Args::parse().daemon;
+    let Args { job, daemon: DaemonArgs { root, config, log } } = Args::parse();
     log.start(&[]);
+    if matches!(job, Some(Job::CopyDatabase)) {
+        return failure::exit("maru-gateway", copy(root, config).await);
+    }
     failure::exit("maru-gateway", ai_gateway::run(&root, config).await)
+}
+
+async fn copy(root: PathBuf, config: Option<PathBuf>) -> Result<(), Box<dyn std::error::Error>> {
+    let mut out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    Ok(ai_gateway::copy_database(&root, config, &mut out).await?)
 }

@@ -27,6 +27,7 @@ use conversations::{Context, Conversations, Limits};
 use mesh_identity::Person;
 use store::{Database, DatabaseLock, seal::Key};
 use tokio::{sync::watch, time::sleep};
+use zeroize::Zeroizing;
 
 use crate::arena;
 
@@ -64,6 +65,10 @@ enum State {
 enum OpenError {
     #[error("cannot read `conversations.database_url_file`")]
     Url(#[source] io::Error),
+    #[error(
+        "there is no key in {}: `maru up` hands it over, and `sudo maru passphrase unlock` where systemd starts the gateway", .0.display()
+    )]
+    NoKey(PathBuf),
     #[error(transparent)]
     Key(#[from] SecretError),
     #[error(transparent)]
@@ -120,14 +125,28 @@ impl Sessions {
         }
     }
 
+    /// Which database it is.
+    pub(crate) fn database(&self) -> io::Result<Database> {
+        Database::configured(self.url_file.as_deref(), self.database.clone())
+    }
+
     async fn open(&self) -> Result<(Conversations, DatabaseLock), OpenError> {
-        let database = Database::configured(self.url_file.as_deref(), self.database.clone())
-            .map_err(OpenError::Url)?;
+        let database = self.database().map_err(OpenError::Url)?;
         let lock = Conversations::lock(&database).await?;
-        let machine = Key::new(&*secret::load(&self.key_file)?);
+        let machine = Key::new(&*self.key()?);
         let conversations =
             Conversations::open(&database, Some(&lock), machine, self.limits).await?;
         Ok((conversations, lock))
+    }
+
+    /// Reads the key, which `maru` hands over. The gateway makes none: under another one nothing that is stored opens.
+    fn key(&self) -> Result<Zeroizing<[u8; 32]>, OpenError> {
+        secret::read(&self.key_file).map_err(|error| match error {
+            SecretError::File(path, source) if source.kind() == io::ErrorKind::NotFound => {
+                OpenError::NoKey(path)
+            }
+            SecretError::File(..) | SecretError::Length(_) | SecretError::Random(_) => error.into(),
+        })
     }
 
     /// Closes the database for good.

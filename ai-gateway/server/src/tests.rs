@@ -95,6 +95,9 @@ fn gateway_of(change: impl FnOnce(&mut Settings), openclaw: Option<&str>) -> Tes
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, text).unwrap();
     }
+    let key = root.path().join(&config.conversations.key_file);
+    std::fs::create_dir_all(key.parent().unwrap()).unwrap();
+    std::fs::write(key, [3; 32]).unwrap();
     let one = Backend::start(&root.path().join("run/maru/inference/llm.sock"));
     let two = Backend::start(&root.path().join("run/maru/inference-2/llm.sock"));
     let app = start(&config, root.path());

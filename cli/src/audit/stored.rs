@@ -86,7 +86,7 @@ mod tests {
     fn the_key_is_looked_at_where_it_is_stored() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(look(root.path()).0.key, None);
-        machine_key::make(root.path()).unwrap();
+        machine_key::begin(root.path()).unwrap();
         let (stored, error) = look(root.path());
         assert!(stored.key == Some(Protection::File) && error.is_none(), "{error:?}");
     }

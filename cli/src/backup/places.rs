@@ -1,15 +1,16 @@
 //! What a backup holds, and the owner of each file. Owners and modes in an archive are ignored.
 
 use chassis::durable;
-use services::{
-    Access, COORDINATOR, COORDINATOR_SERVICE, Kind, Mount, RELAY, RELAY_STATE, SERVICES, Service,
-    TELMEET_SERVICE, saved,
-};
+use services::{Access, COORDINATOR, Kind, Mount, RELAY, RELAY_STATE, SERVICES, Service, saved};
 
 /// Where the database lies in a backup, and below the root.
 pub(super) const DATABASE: &str = "var/lib/maru/coordinator/db.sqlite";
 /// Where the rooms' database lies.
 pub(super) const ROOMS_DATABASE: &str = "var/lib/maru/telmeet/db.sqlite";
+/// Where the conversations' database lies.
+pub(super) const CONVERSATIONS_DATABASE: &str = "var/lib/maru/gateway/conversations.sqlite";
+/// Every database of which a backup holds a copy.
+pub(super) const COPIED: [&str; 3] = [DATABASE, ROOMS_DATABASE, CONVERSATIONS_DATABASE];
 /// Settings of every daemon, below the root.
 const SETTINGS: &str = "etc/maru";
 /// What `maru up` was told, below the root.
@@ -73,11 +74,7 @@ pub(super) fn of(name: &str) -> Option<durable::Access> {
         TOLD => access(0, 0, 0o600),
         RELAY_STATE if file.starts_with("certificate-") => access(RELAY, COORDINATOR, 0o644),
         RELAY_STATE => access(RELAY, RELAY, 0o600),
-        _ if [COORDINATOR_SERVICE, TELMEET_SERVICE].iter().any(|it| it.state() == Some(place))
-            && is_passing(file) =>
-        {
-            None
-        }
+        _ if is_passing(name) => None,
         // As the innermost folder of the service table that it is in: a file that root writes is for that folder's group.
         _ => {
             let folders = SERVICES.iter().flat_map(|service| service.mounts);
@@ -97,8 +94,9 @@ pub(super) fn folder(of: durable::Access) -> durable::Access {
 }
 
 /// SQLite's temporary files, the file of before a migration, and a daemon's lock.
-fn is_passing(file: &str) -> bool {
-    let of_database = file.strip_prefix("db.sqlite");
+fn is_passing(name: &str) -> bool {
+    let of_database = COPIED.iter().find_map(|database| name.strip_prefix(database));
     let passing = ["-wal", "-shm", "-journal", ".lock"];
     of_database.is_some_and(|rest| passing.contains(&rest) || rest.starts_with(".before-"))
+}
 }

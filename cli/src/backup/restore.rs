@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     archive::{self, ArchiveError},
-    output, up,
+    machine_key, output, up,
 };
 
 pub(crate) use super::unfinished::{is_whole, left_behind};
@@ -97,6 +97,11 @@ fn tell(about: &Manifest, root: &Path) -> anyhow::Result<()> {
         output::note(message!("restored-postgres"));
     }
     output::note(message!("restored-removed"));
+    let conversations = root.join(places::CONVERSATIONS_DATABASE).exists();
+    if conversations && machine_key::protection(root)?.is_none() {
+        let path = machine_key::path(root);
+        output::note(message!("restored-conversations", path = path.display()));
+    }
     // What is wrong with them, `maru up` says.
     let Ok(settings) = up::config::coordinator(root) else { return Ok(()) };
     output::note(message!("restored-next", server = settings.server_url()));

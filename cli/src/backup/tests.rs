@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ai_gateway_api::settings::gateway;
 use services::COORDINATOR;
 
 use super::{
@@ -335,9 +336,23 @@ fn only_what_a_backup_holds_has_a_place() {
     for gone in ["db.sqlite-wal", "db.sqlite-shm", "db.sqlite.lock"] {
         assert!(places::of(&format!("var/lib/maru/coordinator/{gone}")).is_none());
         assert!(places::of(&format!("var/lib/maru/telmeet/{gone}")).is_none());
+        let gone = gone.replace("db", "conversations");
+        assert!(places::of(&format!("var/lib/maru/gateway/{gone}")).is_none());
     }
-    // The key is not beside what it seals.
-    assert!(places::of("var/lib/maru/telmeet-key/key").is_none());
+    // No key is beside what it seals.
+    let keys = [
+        "var/lib/maru/telmeet-key/key",
+        "var/lib/maru/machine-key.json",
+        "run/maru/gateway-key/key",
+    ];
+    for key in keys {
+        assert!(places::of(key).is_none(), "{key}");
+        assert!(places::all().iter().all(|place| !places::is_below(key, place)), "{key}");
+    }
+    assert_eq!(
+        places::CONVERSATIONS_DATABASE,
+        gateway::Settings::default().database().to_str().unwrap()
+    );
     assert!(places::of(places::ROOMS_DATABASE).is_some());
     assert!(places::of("var/lib/maru/coordinator/db.sqlite").is_some());
     assert!(Path::new(super::DATABASE).starts_with("var/lib/maru/coordinator"));

@@ -16,7 +16,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::places::{self, Bound, DATABASE, ROOMS_DATABASE};
+use super::places::{self, Bound, COPIED};
 
 /// Deepest folder.
 const DEPTH_MAX: usize = 32;
@@ -103,7 +103,7 @@ impl Walk<'_> {
         if meta.is_dir() {
             return self.folder(&file, name, depth);
         }
-        let is_copied = [DATABASE, ROOMS_DATABASE].contains(&name);
+        let is_copied = COPIED.contains(&name);
         if is_copied || is_temporary(name) || places::of(name).is_none() {
             return Ok(());
         }

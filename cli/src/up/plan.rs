@@ -88,7 +88,10 @@ impl Plan {
             let program = binaries::for_everyone(self.parameters.program(service)?, root)?;
             self.parameters.programs.insert(service.binary, program);
         }
-        let key = self.machine_key.take().map_or_else(|| machine_key::make(root), Ok)?;
+        let key = match self.machine_key.take() {
+            Some(key) => key,
+            None => machine_key::begin(root)?,
+        };
         machine_key::hand_over(root, &key)
     }
 

@@ -206,8 +206,8 @@ pub struct Usage {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Conversations {
-    /// Key under which they are sealed. It is made at the first start; no backup holds it. Default:
-    /// `var/lib/maru/gateway-key/key`.
+    /// Key under which they are sealed, which `maru up` hands over on a tmpfs; no backup holds it. Default:
+    /// `run/maru/gateway-key/key`.
     pub key_file: PathBuf,
     /// File with the URL of a PostgreSQL database. Default: none, a SQLite file in `state`.
     pub database_url_file: Option<PathBuf>,

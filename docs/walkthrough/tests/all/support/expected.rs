@@ -64,11 +64,11 @@ pub(crate) const CONTAINERS: &[Container] = &[
             "run/maru/participant",
             "run/maru/plugin",
             "var/lib/maru/gateway",
-            "var/lib/maru/gateway-key",
         ],
         reads: &[
             "etc/maru/gateway.toml",
             "run/maru/dial",
+            "run/maru/gateway-key",
             "run/maru/inference",
             "run/maru/inference-2",
             "var/lib/maru/gateway/config",
