@@ -84,7 +84,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Device { command, at } => device::run(command, &at.client(&root)?).await,
         Command::Key { command, at } => key::run(command, &at.client(&root)?).await,
         Command::ApiKey { command, at } => api_key::run(command, &at.client(&root)?).await,
-        Command::User { command, at } => user::run(command, &at.client(&root)?).await,
+        Command::User { command, at } => user::run(command, &at.client(&root)?, &root).await,
         Command::App { command } => app::run(command, &root).await,
         Command::Model { command } => model::run(command, &root).await,
         Command::Confidential { command } => confidential::run(command, &root),

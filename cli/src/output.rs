@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, io::Write as _};
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use common::foreign;
@@ -48,6 +49,14 @@ pub(crate) fn note(text: impl Display) {
 /// As [`note`], for the supervisor.
 pub(crate) fn note_message(message: &Message) {
     note(message);
+}
+
+/// Asks whether to go on, at the terminal.
+pub(crate) fn is_confirmed(question: &Message) -> anyhow::Result<bool> {
+    note(question);
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context(message!("no-confirmation"))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "예" | "네"))
 }
 
 /// Prints a list; the parts of `heads` are the heads of its table.

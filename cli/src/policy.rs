@@ -133,7 +133,7 @@ async fn set(client: &Client, SetArgs { file, yes }: SetArgs) -> anyhow::Result<
     let diff = client.call(&endpoints::DIFF_POLICY, &[], &body).await.map_err(correct)?;
     show::notes(&diff.changes);
     let asks = !yes && !from_input && std::io::stdin().is_terminal();
-    if asks && !is_confirmed()? {
+    if asks && !output::is_confirmed(&message!("put-in-force"))? {
         return Err(anyhow!(message!("policy-not-confirmed")));
     }
     let body = Policy { revision: Some(diff.revision), ..body };
@@ -148,13 +148,6 @@ fn unchanged(advice: Message) -> impl Fn(anyhow::Error) -> anyhow::Error {
         Ok(Refused(why)) => anyhow!(message!("refused-advice", why, advice)),
         Err(error) => error,
     }
-}
-
-fn is_confirmed() -> anyhow::Result<bool> {
-    output::note(message!("put-in-force"));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).context(message!("no-confirmation"))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "예" | "네"))
 }
 
 async fn explain(client: &Client, args: &ExplainArgs) -> anyhow::Result<()> {

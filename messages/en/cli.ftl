@@ -107,7 +107,7 @@ audit-key-passphrase = conversations: the machine's key is sealed under a passph
 audit-key-none = conversations: this machine has no key yet; `maru up` makes one
 audit-key-unknown = conversations: what protects the machine's key is not known: { $error }
 audit-key-backup = conversations: no backup holds the machine's key: a thief of a backup learns how many there are, when they were written and how long they are, and reads those of a person whose recovery code they have, too
-audit-memory = files below workspace/people, in which the AI remembers, are not sealed: a thief of this disk or of a backup can read them
+audit-workspace = workspace: files in it, also those that somebody put below people/, are not sealed: a thief of this disk or of a backup can read them
 
 ## cli/src/user.rs
 user-created = created { $name }
@@ -115,6 +115,12 @@ user-renamed = renamed { $name } { $new }
 policy-names-old = the policy still names { $name }, a user that no longer exists: correct it with `maru policy set`
 policy-names-new = the policy names { $new }: its rules now apply to this user
 user-removed = removed { $name }
+user-unknown = there is no person { $name }: see `maru user list`; give user:N for a person who was removed
+user-forget-asks = The conversations, memory, device keys and usage that the gateway keeps of { $name } will be deleted, and nobody can bring them back. Delete them? [y/N]
+user-forget-needs-yes = there is no terminal to ask at, so nothing was deleted: give --yes
+user-not-forgotten = nothing of { $name } was deleted
+user-forgotten = deleted of { $name }: { $conversations } conversations and their keys, memory, { $device_keys } device keys, usage of { $usage_days } days
+user-forgotten-not = Not deleted: backups that were made before, rooms and what { $name } wrote there, and the account. An approved device may begin new conversations; see `maru device list` and `maru user remove`.
 
 ## cli/src/machine_key
 remedy-machine-key = copy it from the machine where the conversations were kept; or move it away to start with a new key, with which only recovery codes open them

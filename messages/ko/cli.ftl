@@ -107,7 +107,7 @@ audit-key-passphrase = 대화: 이 컴퓨터의 키가 암호로 봉인되어 �
 audit-key-none = 대화: 이 컴퓨터에는 아직 키가 없습니다. `maru up`이 만듭니다
 audit-key-unknown = 대화: 이 컴퓨터의 키를 무엇이 보호하는지 알 수 없습니다: { $error }
 audit-key-backup = 대화: 백업에는 이 컴퓨터의 키가 없습니다. 백업을 훔친 사람은 대화의 수와 시각과 길이를 알 수 있고, 어떤 사람의 복구 코드까지 가졌다면 그 사람의 대화를 읽을 수 있습니다
-audit-memory = AI가 기억하는 내용을 적는 workspace/people 아래의 파일은 봉인되지 않습니다. 이 디스크나 백업을 훔친 사람이 읽을 수 있습니다
+audit-workspace = 작업 공간(workspace): 누군가 people/ 아래에 둔 파일을 포함해 그 안의 파일은 봉인되지 않습니다. 이 디스크나 백업을 훔친 사람이 읽을 수 있습니다
 
 ## cli/src/user.rs
 user-created = { $name } 사용자를 만들었습니다
@@ -115,6 +115,12 @@ user-renamed = 사용자 이름을 바꾸었습니다: { $name } → { $new }
 policy-names-old = 이제 없는 { $name } 사용자가 정책에 남아 있습니다. `maru policy set`으로 고치세요
 policy-names-new = 정책에 { $new } 사용자가 이미 있어서 그 규칙이 이제 이 사용자에게 적용됩니다
 user-removed = { $name } 사용자를 삭제했습니다
+user-unknown = { $name } 사용자가 없습니다. `maru user list`로 확인하고, 이미 삭제한 사용자는 user:N으로 주세요
+user-forget-asks = 게이트웨이가 보관하는 { $name } 사용자의 대화, 기억, 기기 키, 사용량을 삭제하며 아무도 되돌릴 수 없습니다. 삭제할까요? [y/N]
+user-forget-needs-yes = 물어볼 터미널이 없어 아무것도 삭제하지 않았습니다. --yes를 주세요
+user-not-forgotten = { $name } 사용자의 것은 아무것도 삭제하지 않았습니다
+user-forgotten = { $name } 사용자의 대화 { $conversations }개와 그 키, 기억, 기기 키 { $device_keys }개, { $usage_days }일분의 사용량을 삭제했습니다
+user-forgotten-not = 삭제하지 않은 것: 이전에 만든 백업, 방과 { $name } 사용자가 방에 쓴 내용, 계정. 승인된 기기는 새 대화를 시작할 수 있습니다. `maru device list`와 `maru user remove`를 확인하세요.
 
 ## cli/src/machine_key
 remedy-machine-key = 대화를 보관한 컴퓨터에서 복사하세요. 다른 곳으로 옮기면 새 키로 시작하며, 그때는 복구 코드로만 대화를 열 수 있습니다

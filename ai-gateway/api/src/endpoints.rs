@@ -7,6 +7,7 @@ use endpoint::{Callers, Events, Raw};
 use crate::{
     apps::{AddApp, AddedApp, App},
     config::ConfigReport,
+    people::Forgotten,
     providers::ProviderNode,
     rooms,
     sealed::{BindDevice, Device, Devices, KeyDocument, Request, path},
@@ -137,6 +138,8 @@ endpoint::declare! {
     ADD_APP: POST "/maru/v1/apps" (AddApp) => AddedApp;
     /// Removes an app; its key is refused from then on.
     REMOVE_APP: DELETE "/maru/v1/apps/{name}" => App;
+    /// Deletes all that the gateway keeps of a person, such as `user:7`.
+    FORGET_PERSON: DELETE "/maru/v1/people/{person}" => Forgotten;
     /// Checks every server behind the models and lists the results.
     LIST_PROVIDERS: GET "/maru/v1/providers" => [ProviderNode];
     /// Says how the settings of models and agents stand.

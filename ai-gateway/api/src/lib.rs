@@ -9,6 +9,7 @@ pub mod config;
 pub mod endpoints;
 pub mod kind;
 pub mod memory;
+pub mod people;
 pub mod providers;
 pub mod rooms;
 pub mod sealed;

@@ -242,19 +242,26 @@ impl Conversations {
         Ok(true)
     }
 
-    /// Deletes all of a person: keys, conversations, recovery code. No key is needed for it.
+    /// Deletes all of a person: keys, conversations, recovery code. No key is needed for it. Returns how many conversations
+    /// there were.
     ///
     /// # Errors
     ///
     /// The database fails.
-    pub async fn forget(&self, person: &Person) -> Result<(), Error> {
+    pub async fn forget(&self, person: &Person) -> Result<u64, Error> {
         let mut tx = self.write(Priority::High).await?;
+        let count: i64 = sqlx::query("SELECT COUNT(*) FROM conversations WHERE person = $1")
+            .bind(person.to_string())
+            .fetch_one(tx.connection())
+            .await?
+            .try_get(0)?;
         sqlx::query("DELETE FROM people WHERE person = $1")
             .bind(person.to_string())
             .execute(tx.connection())
             .await?;
         tx.commit().await?;
-        Ok(self.store.checkpoint().await?)
+        self.store.checkpoint().await?;
+        Ok(count.unsigned_abs())
     }
 
     /// Makes a person's recovery code; one that was made before opens nothing any more.

@@ -155,6 +155,19 @@ impl Devices {
         Ok(true)
     }
 
+    /// Unbinds all keys of a person; returns how many there were.
+    pub(crate) fn forget(&self, person: &Person) -> Result<u64, StateError> {
+        let change = self.changes.begin();
+        let mut next = self.lock().clone();
+        let before = next.len();
+        next.retain(|_, bound| bound.person != *person);
+        let removed = before - next.len();
+        if removed > 0 {
+            self.store(&change, next)?;
+        }
+        Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+    }
+
     /// Stores the bindings on disk, then in memory.
     fn store(
         &self,

@@ -102,6 +102,9 @@ pub(crate) enum Error {
     /// A file of the memory has another text than the app has read.
     #[error("the file has changed since it was read")]
     MemoryChanged,
+    /// A person's files in the workspace cannot be deleted.
+    #[error("the person's files in the workspace cannot be deleted")]
+    Workspace(#[source] std::io::Error),
     /// A session cannot be read or changed.
     #[error(transparent)]
     Session(#[from] NotKept),
@@ -208,7 +211,7 @@ impl Error {
             Self::Exceeded(exceeded) => limit_kind(exceeded.limit),
             Self::Busy => busy(),
             Self::Model(failure) => model_kind(failure),
-            Self::Store(_) => not_stored(),
+            Self::Store(_) | Self::Workspace(_) => not_stored(),
             Self::MemoryChanged => {
                 (StatusCode::CONFLICT, kind::CHANGED, "Read it again, then change it.")
             }

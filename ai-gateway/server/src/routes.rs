@@ -22,6 +22,7 @@ mod health;
 pub(crate) mod metrics;
 mod ollama;
 mod openai;
+mod people;
 pub(crate) mod rooms;
 mod sealed;
 mod sse;

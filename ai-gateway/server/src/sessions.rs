@@ -187,6 +187,11 @@ impl Sessions {
         Ok(self.opened().await?.compact(person, id, first, summary).await?)
     }
 
+    /// Deletes all of one person; returns how many sessions they had.
+    pub(crate) async fn forget(&self, person: &Person) -> Result<u64, NotKept> {
+        Ok(self.opened().await?.forget(person).await?)
+    }
+
     /// Of all sessions.
     pub(crate) async fn size(&self) -> Size {
         let Ok(conversations) = self.opened().await else { return Size::default() };

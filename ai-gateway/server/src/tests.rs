@@ -20,6 +20,7 @@ mod ollama;
 mod openai;
 mod operations;
 mod operator;
+mod people;
 mod queue;
 mod rooms;
 mod sealed;

@@ -78,21 +78,43 @@ impl Ledger {
         state.report.clone()
     }
 
+    /// Removes a person's counts, on the disk too; returns on how many days there were some.
+    pub(crate) fn forget_person(
+        &self,
+        person: &Person,
+        now: SystemTime,
+    ) -> Result<u64, StateError> {
+        let name = person.to_string();
+        let mut days = 0;
+        {
+            let mut state = self.lock();
+            for people in state.report.days.values_mut() {
+                days += u64::from(people.remove(&name).is_some());
+            }
+            state.changed |= days > 0;
+        }
+        self.store(now)?;
+        Ok(days)
+    }
+
     /// Writes the file if something changed. Call it each minute and before the process ends.
     pub(crate) fn keep(&self, now: SystemTime) {
+        if let Err(error) = self.store(now) {
+            tracing::error!(error = &error as &dyn std::error::Error, "usage could not be stored");
+        }
+    }
+
+    fn store(&self, now: SystemTime) -> Result<(), StateError> {
         let change = self.changes.begin();
         let report = {
             let mut state = self.lock();
             self.forget(&mut state, now);
             if !std::mem::take(&mut state.changed) {
-                return;
+                return Ok(());
             }
             state.report.clone()
         };
-        if let Err(error) = change.write(&FORMAT, &report) {
-            self.lock().changed = true;
-            tracing::error!(error = &error as &dyn std::error::Error, "usage could not be stored");
-        }
+        change.write(&FORMAT, &report).inspect_err(|_| self.lock().changed = true)
     }
 
     /// Removes days that are too old, and the oldest if there are too many: the clock may have been wrong.

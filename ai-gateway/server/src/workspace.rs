@@ -106,6 +106,17 @@ impl Workspace {
         prompt.into_text()
     }
 
+    /// Deletes a person's folder; returns whether there was one.
+    pub(crate) fn forget(&self, person: &Person) -> io::Result<bool> {
+        let Some(own) = folder_of(person) else { return Ok(false) };
+        // A link is not followed.
+        match fs::remove_dir_all(self.folder.join("people").join(own)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Files about a person that are to be moved to the person's memory. One that is too long for it stays.
     #[must_use]
     pub(crate) fn private_files(&self, person: &Person) -> Vec<PrivateFile> {

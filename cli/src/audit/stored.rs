@@ -62,7 +62,7 @@ pub(super) fn explain(stored: Stored, error: Option<anyhow::Error>, root: &Path)
         (None, None) => message!("audit-key-none"),
     });
     output::note(message!("audit-key-backup"));
-    output::note(message!("audit-memory"));
+    output::note(message!("audit-workspace"));
 }
 
 #[cfg(test)]

@@ -99,4 +99,3 @@ fn is_passing(name: &str) -> bool {
     let passing = ["-wal", "-shm", "-journal", ".lock"];
     of_database.is_some_and(|rest| passing.contains(&rest) || rest.starts_with(".before-"))
 }
-}

@@ -1,5 +1,5 @@
 //! The superuser's socket: `/metrics` has counters for Prometheus, `/maru/v1/usage` counts by person and day;
-//! [`super::apps`], `/maru/v1/providers` and `/maru/v1/config` are for the admin.
+//! [`super::apps`], [`super::people`], `/maru/v1/providers` and `/maru/v1/config` are for the admin.
 //!
 //! No counter contains text of a request or reply. But whoever reads the counters before and after a sealed request
 //! learns the number of tokens of the request and its reply, which the padding hides. So neither the mesh's listener
@@ -30,7 +30,7 @@ pub(super) fn endpoints() -> Vec<Served<Arc<App>>> {
         endpoint::serve(&LIST_PROVIDERS, providers),
         endpoint::serve(&CONFIG, config),
     ];
-    own.into_iter().chain(super::apps::endpoints()).collect()
+    own.into_iter().chain(super::apps::endpoints()).chain(super::people::endpoints()).collect()
 }
 
 /// Serves the superuser until `stop` completes. The socket is not a mesh service: connections have no preface.
