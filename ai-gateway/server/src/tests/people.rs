@@ -22,6 +22,7 @@ impl TestGateway {
         let request = testkit::http::request(Method::DELETE, &target, "localhost", None);
         let answer = client::try_send(&path, None, request).await.expect("an answer");
         serving.abort();
+        drop(serving.await);
         answer
     }
 
