@@ -154,7 +154,7 @@ fn fill(load: &Load, root: &Path, stored: u32) -> Result<()> {
     let mut command = Command::new(&load.program);
     command.arg("fill");
     command.arg("--database").arg(root.join("var/lib/maru/gateway/conversations.sqlite"));
-    command.arg("--key").arg(root.join("var/lib/maru/gateway-key/key"));
+    command.arg("--key").arg(root.join(services::GATEWAY_KEY).join("key"));
     for (option, number) in
         [("--people", PEOPLE), ("--conversations", stored / PEOPLE), ("--messages", MESSAGES)]
     {

@@ -45,6 +45,8 @@ async fn all_of_a_person_is_deleted_and_nothing_of_another() {
         std::fs::write(people.join(folder).join("notes.md"), "a secret").unwrap();
     }
 
+    gateway.app.usage.keep(SystemTime::now());
+
     let answer = gateway.forget("user:11").await;
 
     assert_eq!(answer.status, 200);
