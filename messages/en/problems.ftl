@@ -90,6 +90,7 @@ problem-route-nowhere = { $route } cannot be routed: it is a loopback, link-loca
 problem-sealed = the request cannot be opened
 problem-server-url = `server_url` in coordinator.toml is not an address that an invitation can contain
 problem-several = several devices have that name: use the code or the number from the list
+problem-wrong-code = this is not your newest recovery code
 problem-other-machine = your conversations were sealed on another machine
 problem-state = the request conflicts with the present state
 problem-state-conflict = the database is unavailable

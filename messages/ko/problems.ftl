@@ -94,6 +94,7 @@ problem-route-nowhere = { $route } 경로는 쓸 수 없습니다. 루프백, �
 problem-sealed = 요청을 열 수 없습니다
 problem-server-url = coordinator.toml의 `server_url`은 기기가 참여할 수 있는 주소가 아닙니다
 problem-several = 같은 이름의 기기가 여럿입니다. 목록에 있는 코드나 번호를 쓰세요
+problem-wrong-code = 가장 최근에 만든 복구 코드가 아닙니다
 problem-other-machine = 다른 컴퓨터에서 봉인된 대화입니다
 problem-state = 지금 상태에서는 할 수 없습니다
 problem-state-conflict = 지금은 데이터베이스를 쓸 수 없습니다

@@ -39,6 +39,8 @@ pub const TAKEN: &str = "taken";
 pub const ORIGIN: &str = "origin";
 /// 409: the person's conversations were sealed on another machine; their recovery code opens them.
 pub const OTHER_MACHINE: &str = "other-machine";
+/// 403: the person's recovery code is another one.
+pub const WRONG_CODE: &str = "wrong-code";
 /// 507: the person's conversations take all that they may.
 pub const FULL: &str = "full";
 /// A notice in a sealed reply: this turn is answered, but not kept.

@@ -307,6 +307,13 @@ fn operation_kind(error: &OperationError) -> Kind {
         OperationError::Running => {
             (StatusCode::TOO_MANY_REQUESTS, kind::RATE, "Wait for it, or stop it.")
         }
+        OperationError::NotACode => {
+            bad_request(kind::BODY, "Look for a letter that is missing or was read as another.")
+        }
+        OperationError::WrongCode => {
+            let detail = "Look for the code that you made last; without it nobody can open them.";
+            (StatusCode::FORBIDDEN, kind::WRONG_CODE, detail)
+        }
         OperationError::Unavailable(reason) => session_kind(*reason),
     }
 }

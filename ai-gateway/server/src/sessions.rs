@@ -11,6 +11,7 @@ mod former;
 mod memory;
 mod not_kept;
 mod operations;
+mod recovery;
 mod retention;
 mod turn;
 

@@ -22,6 +22,7 @@ mod operations;
 mod operator;
 mod people;
 mod queue;
+mod recovery;
 mod rooms;
 mod sealed;
 mod usage;

@@ -36,6 +36,12 @@ pub(crate) enum OperationError {
     /// The person's sessions are searched or exported already.
     #[error("another search or export of yours is running")]
     Running,
+    /// What was typed is no recovery code.
+    #[error("a recovery code has 32 letters and digits")]
+    NotACode,
+    /// It is not the person's newest recovery code.
+    #[error("this is not your newest recovery code")]
+    WrongCode,
     /// Sessions cannot be read or changed.
     #[error(transparent)]
     Unavailable(#[from] NotKept),
@@ -48,13 +54,13 @@ impl From<Error> for OperationError {
             Error::Taken => Self::Taken,
             Error::Number => Self::Number,
             Error::Long => Self::Long,
+            Error::WrongCode => Self::WrongCode,
             error @ (Error::Database(_)
             | Error::Lock(_)
             | Error::Seal(_)
             | Error::Open(_)
             | Error::Format(_)
             | Error::OtherMachine
-            | Error::WrongCode
             | Error::Full
             | Error::MemoryFull) => Self::Unavailable(error.into()),
         }

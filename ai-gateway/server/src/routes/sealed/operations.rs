@@ -1,7 +1,8 @@
 //! Operations on the person's own sessions.
 
 use ai_gateway_api::sealed::{
-    Conversation, Event, Export, Found, History, Operation, Search, SessionMessage, SessionName,
+    Conversation, Event, Export, Found, History, Operation, Recover, Search, SessionMessage,
+    SessionName,
 };
 use conversations::{Entries, Entry, NumberedMessage, Pattern, Summary};
 use futures_util::{
@@ -45,10 +46,13 @@ pub(super) async fn answer(
         Operation::Branch(branch) => done(sessions.branch(person, branch).await)?,
         Operation::Delete(session) => done(sessions.delete(person, session).await)?,
         Operation::Export(asked) => export(sessions.scan(person).await?, asked)?,
-        Operation::Chat(_)
-        | Operation::Memory(_)
-        | Operation::RecoveryCode
-        | Operation::Recover(_) => {
+        Operation::RecoveryCode => {
+            let code = sessions.recovery_code(person).await?;
+            let event = arena::locked(|_| Event::RecoveryCode(code.to_string()));
+            stream::iter([Ok(vec![event])]).boxed()
+        }
+        Operation::Recover(Recover { code }) => done(sessions.recover(person, code).await)?,
+        Operation::Chat(_) | Operation::Memory(_) => {
             return Err(Error::Request("this gateway does not support the sealed operation"));
         }
     };
