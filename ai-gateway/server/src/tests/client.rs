@@ -115,7 +115,12 @@ impl TestGateway {
     }
 
     /// The same with a plaintext that may be no operation.
-    async fn seal_text(&self, who: &Member, plaintext: &[u8], suite: Suite) -> (Request, Reply) {
+    pub(super) async fn seal_text(
+        &self,
+        who: &Member,
+        plaintext: &[u8],
+        suite: Suite,
+    ) -> (Request, Reply) {
         let document = self.relay(who, Method::GET, path::KEYS, None).await.text().await;
         let document = decode_keys(document.as_bytes()).unwrap();
         let keys = Keys::verify(&document, self.app.identity(), 0).unwrap();
