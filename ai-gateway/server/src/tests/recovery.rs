@@ -45,11 +45,8 @@ async fn the_newest_code_of_the_person_opens_their_sessions_on_another_machine()
     move_to_another_machine(&mut gateway).await;
 
     let events = gateway.sealed(&ada(), &chat(Some("main"), "hi")).await;
-    let told = events.iter().find_map(|event| match event {
-        Event::Notice { message, .. } => Some(message),
-        _ => None,
-    });
-    assert!(told.unwrap().contains("maru chat --recover"), "{events:?}");
+    let is_told = |event: &Event| matches!(event, Event::Notice { message, .. } if message.contains("maru chat --recover"));
+    assert!(events.iter().any(is_told), "{events:?}");
     for wrong in [&former, &bobs] {
         let (kind, message) = recover(&gateway, &ada(), wrong).await.unwrap();
         assert_eq!(kind, "wrong-code", "{message}");
