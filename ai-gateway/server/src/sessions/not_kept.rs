@@ -42,9 +42,7 @@ impl NotKept {
             Self::OtherMachine => {
                 "Open them with your recovery code (`maru chat --recover`), or have them forgotten."
             }
-            Self::Unavailable => {
-                "The admin finds the reason with `maru doctor` or in the gateway's log."
-            }
+            Self::Unavailable => "The admin finds the reason in the gateway's log.",
             Self::Memory | Self::NoText => "Ask again in a moment.",
             Self::TooLong => "Copy what you need, or ask for a shorter one.",
         }

@@ -71,7 +71,7 @@ async fn a_gateway_whose_database_does_not_open_answers_and_says_that_nothing_is
 
     assert_eq!(text_of(&events), "Hello there");
     let said = not_kept(&events).expect("a notice");
-    assert!(said.contains("cannot be used") && said.contains("maru doctor"), "{said}");
+    assert!(said.contains("cannot be used") && said.contains("the gateway's log"), "{said}");
     let events = gateway.sealed(&ada(), &super::client::history("main")).await;
     assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "store"), "{events:?}");
     let events = gateway.sealed(&ada(), &chat(None, "temporary")).await;
