@@ -180,6 +180,9 @@ impl OpenClaw {
 
     /// Decodes a file whose keys were checked and whose variables were replaced.
     fn decode(value: Value) -> Result<Self, OpenClawError> {
+        if !value.is_object() {
+            return Err(wrong("the file", "its text must be an object: { models: …, agents: … }"));
+        }
         let mut warnings = Vec::new();
         let raw: Raw = serde_json::from_value(value).map_err(|error| {
             wrong("models, agents, channels, gateway, session or ui", error.to_string())
