@@ -262,6 +262,32 @@ async fn completions(State(shared): State<Arc<Shared>>, Json(request): Json<Valu
     ([("content-type", "text/event-stream")], body).into_response()
 }
 
+/// A call of `remember`, in pieces.
+fn remember_call() -> [String; 3] {
+    [remember("c1", "{\"text\": \"Ada has"), remember("", " a\\ncat\"}"), end()]
+}
+
+/// A refusal; it names a field if there is one.
+fn bad_request(code: &Value, words: &str, param: Option<&str>) -> Response {
+    let mut error = json!({"code": code, "message": words, "type": "x"});
+    if let Some(param) = param {
+        error["param"] = param.into();
+    }
+    (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response()
+}
+
+/// What comes after the parts, when it does.
+async fn rest(shared: Arc<Shared>, script: Script) -> Result<Bytes, std::io::Error> {
+    if script == Script::Endless {
+        std::future::pending::<()>().await;
+    }
+    if script == Script::Held {
+        shared.releases.acquire().await.unwrap().forget();
+        return Ok(Bytes::from(end()));
+    }
+    Ok(Bytes::new())
+}
+
 async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
     let limited = request.get("max_tokens").is_some();
     let was_called = request.to_string().contains("tool_call_id");
@@ -271,13 +297,7 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
     let open = Open(Arc::clone(&shared));
     let script = *shared.script.lock().unwrap();
     let parts: Vec<Result<String, std::io::Error>> = match script {
-        Script::Remembers if !was_called => {
-            vec![
-                Ok(remember("c1", "{\"text\": \"Ada has")),
-                Ok(remember("", " a\\ncat\"}")),
-                Ok(end()),
-            ]
-        }
+        Script::Remembers if !was_called => remember_call().map(Ok).into(),
         Script::NoSummary if summarizes => {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
@@ -298,39 +318,24 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
         Script::Calls => calls().into_iter().chain([end()]).map(Ok).collect(),
         Script::Likelihoods => vec![Ok(likely("", -0.25)), Ok(likely("a", -0.5)), Ok(end())],
         Script::Narrow if limited => {
-            let words = "This model's maximum context length is 64 tokens.";
-            let error = json!({"error": {"code": 400, "message": words, "type": "x"}});
-            return (StatusCode::BAD_REQUEST, Json(error)).into_response();
+            return bad_request(
+                &json!(400),
+                "This model's maximum context length is 64 tokens.",
+                None,
+            );
         }
         Script::Narrow => (0..100).map(|_| Ok(delta("Hello"))).collect(),
         Script::Code(code, param) => {
-            let words = format!("the words of {code}");
-            let error =
-                json!({"error": {"code": code, "param": param, "message": words, "type": "x"}});
-            return (StatusCode::BAD_REQUEST, Json(error)).into_response();
+            return bad_request(&json!(code), &format!("the words of {code}"), param);
         }
-        Script::Refuse(words) => {
-            let error = json!({"error": {"code": 400, "message": words, "type": "x"}});
-            return (StatusCode::BAD_REQUEST, Json(error)).into_response();
-        }
+        Script::Refuse(words) => return bad_request(&json!(400), words, None),
     };
     let parts = stream::iter(parts).then(async |part| {
         // Each part in a write of its own.
         sleep(Duration::from_millis(2)).await;
         part.map(Bytes::from)
     });
-    let releaser = Arc::clone(&shared);
-    let hang = stream::once(async move {
-        if script == Script::Endless {
-            std::future::pending::<()>().await;
-        }
-        if script == Script::Held {
-            releaser.releases.acquire().await.unwrap().forget();
-            return Ok(Bytes::from(end()));
-        }
-        Ok(Bytes::new())
-    });
-    let body = parts.chain(hang).map(move |part| {
+    let body = parts.chain(stream::once(rest(Arc::clone(&shared), script))).map(move |part| {
         let _ = &open;
         part
     });

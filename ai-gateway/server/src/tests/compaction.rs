@@ -24,10 +24,8 @@ async fn ask(gateway: &TestGateway, turns: usize) -> Vec<Vec<String>> {
     for turn in 0..turns {
         let events = gateway.sealed(&ada(), &chat(Some("main"), &question(turn))).await;
         assert_eq!(text_of(&events), "Hello there", "{events:?}");
-        let kinds = events.into_iter().filter_map(|event| match event {
-            Event::Notice { kind, .. } => Some(kind),
-            _ => None,
-        });
+        let kind = |event| if let Event::Notice { kind, .. } = event { Some(kind) } else { None };
+        let kinds = events.into_iter().filter_map(kind);
         notices.push(kinds.collect());
     }
     notices

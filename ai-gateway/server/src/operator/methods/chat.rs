@@ -18,7 +18,7 @@ use crate::{
         caller::Caller,
         frame::{Failure, Request},
         key,
-        people::RunStart,
+        people::{RunPermit, RunStart},
         run::{self, RunEvents},
     },
     sessions::Record,
@@ -128,16 +128,9 @@ async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
     let (app, person) = (caller.app.clone(), caller.person.clone());
     let events = RunEvents { app, person, session: session.clone(), id: id.clone() };
     if let Some(command) = MemoryCommand::parse(&send.message) {
-        return match command.carry_out(caller.app, caller.person).await {
-            Ok(said) => {
-                events.answer(&said.text(caller.connected.language));
-                Ok(json!({"runId": id, "status": "ok"}))
-            }
-            Err(error) => {
-                place.undo();
-                Err(Error::from(error).into())
-            }
-        };
+        let said = command.carry_out(caller.app, caller.person).await;
+        let said = said.map(|said| said.text(caller.connected.language).into_owned());
+        return answered(&events, place, said.map_err(Error::from));
     }
     let command = match commands::parse(&send.message) {
         Some(Ok(Command { verb: Verb::Stop, .. })) => {
@@ -159,11 +152,23 @@ async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
         }
     };
     let language = caller.connected.language;
-    match carry_out(caller.app, caller.person, Some(&session), command, language).await {
+    let said = carry_out(caller.app, caller.person, Some(&session), command, language).await;
+    if said.is_ok() {
+        run::changed(caller.app, caller.person, &session, "command");
+    }
+    answered(&events, place, said)
+}
+
+/// Answers a command.
+fn answered(
+    events: &RunEvents,
+    place: RunPermit,
+    said: Result<String, Error>,
+) -> Result<Value, Failure> {
+    match said {
         Ok(said) => {
-            run::changed(caller.app, caller.person, &session, "command");
             events.answer(&said);
-            Ok(json!({"runId": id, "status": "ok"}))
+            Ok(json!({"runId": events.id, "status": "ok"}))
         }
         Err(error) => {
             place.undo();

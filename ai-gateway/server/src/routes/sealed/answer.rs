@@ -61,7 +61,11 @@ fn failure(error: &Error) -> Event {
 
 fn not_kept(reason: NotKept) -> Event {
     let message = format!("This turn is not kept: {reason}. {}", reason.advice());
-    Event::Notice { kind: kind::NOT_KEPT.to_owned(), message }
+    notice(kind::NOT_KEPT, message)
+}
+
+fn notice(kind: &str, message: String) -> Event {
+    Event::Notice { kind: kind.to_owned(), message }
 }
 
 /// Seals the answer, event by event.
@@ -99,9 +103,7 @@ impl SealedStream {
                         Err(error) => return self.finish(vec![failure(&error)]),
                         Ok(Begun { reply, calls, cut }) => {
                             self.answer = Answer::Reply(reply, calls);
-                            let notice =
-                                |message| Event::Notice { kind: kind::CUT.to_owned(), message };
-                            self.pending.extend(cut.map(notice));
+                            self.pending.extend(cut.map(|message| notice(kind::CUT, message)));
                         }
                     },
                     Answer::Reply(reply, calls) => match reply.next().await {
@@ -113,22 +115,14 @@ impl SealedStream {
                             return self.finish(vec![failure(&Error::Exceeded(exceeded))]);
                         }
                         Some(Step::Turn(turn)) => {
-                            let mut told = Vec::new();
-                            if let Some(calls) = calls.take() {
-                                let Calls { person, calls } = *calls;
-                                match calls.carry_out(&self.app, &person).await {
-                                    Err(error) => return self.finish(vec![failure(&error)]),
-                                    Ok((notices, None)) => told = notices,
-                                    Ok((notices, Some(reply))) => {
-                                        self.answer = Answer::Reply(reply, None);
-                                        self.pending = notices;
-                                        continue;
-                                    }
+                            match end_turn(&self.app, calls.take(), turn).await {
+                                Err(error) => return self.finish(vec![failure(&error)]),
+                                Ok((notices, None)) => return self.finish(notices),
+                                Ok((notices, Some(reply))) => {
+                                    self.answer = Answer::Reply(reply, None);
+                                    self.pending = notices;
                                 }
                             }
-                            let kept = keep(&self.app, turn).await;
-                            told.extend(kept.err().map(not_kept));
-                            return self.finish(told);
                         }
                         Some(Step::Started) => {}
                         Some(Step::Model(AnsweringModel { model, evidence })) => {
@@ -149,14 +143,19 @@ impl SealedStream {
                 }
                 continue;
             }
-            let events = first_part(&mut self.pending);
-            let chunk = arena::locked(|_| self.sealer.chunk(&encode_events(&events)));
-            let Ok(chunk) = chunk else {
-                tracing::error!("part of a reply is too long to seal; the reply is cut");
-                return None;
-            };
-            return Some((sse::event(event::CHUNK, &chunk), Some(self)));
+            return self.send();
         }
+    }
+
+    /// A chunk, and the rest of the stream.
+    fn send(mut self) -> Option<(Bytes, Option<Self>)> {
+        let events = first_part(&mut self.pending);
+        let chunk = arena::locked(|_| self.sealer.chunk(&encode_events(&events)));
+        let Ok(chunk) = chunk else {
+            tracing::error!("part of a reply is too long to seal; the reply is cut");
+            return None;
+        };
+        Some((sse::event(event::CHUNK, &chunk), Some(self)))
     }
 
     /// The last event.
@@ -167,6 +166,26 @@ impl SealedStream {
         let sealed = arena::locked(|_| self.sealer.finish(&encode_events(&events)));
         sealed.ok().map(|sealed| (sse::event(event::FINAL, &sealed), None))
     }
+}
+
+/// Carries out the calls of a whole reply. Returns what the person is told, and the next reply if this one has no text;
+/// without one, the turn is kept.
+async fn end_turn(
+    app: &Arc<App>,
+    calls: Option<Box<Calls>>,
+    turn: Result<Turn, NotKept>,
+) -> Result<(Vec<Event>, Option<Run>), Error> {
+    let mut told = Vec::new();
+    if let Some(calls) = calls {
+        let Calls { person, calls } = *calls;
+        let (notices, reply) = calls.carry_out(app, &person).await?;
+        if reply.is_some() {
+            return Ok((notices, reply));
+        }
+        told = notices;
+    }
+    told.extend(keep(app, turn).await.err().map(not_kept));
+    Ok((told, None))
 }
 
 async fn keep(app: &App, turn: Result<Turn, NotKept>) -> Result<(), NotKept> {
