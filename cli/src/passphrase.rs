@@ -12,8 +12,8 @@ use crate::{backup::as_root, machine_key, output};
 
 mod source;
 
-pub(crate) use source::PassphraseSource;
 use source::read_new;
+pub(crate) use source::{PassphraseSource, read_secret};
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum PassphraseCommand {

@@ -919,3 +919,8 @@ trust-next = Start open browsers again. On phones and other systems, open { $pag
 memory-unchanged = { $file } was not changed
 memory-written = { $file } is written
 editor-failed = the editor { $editor } failed; nothing was changed
+
+## cli/src/chat/actions/recovery.rs
+recovery-code-made = Write this code down and keep it apart from this device and from backups: it is not shown again, and whoever has it and a copy of the database reads your conversations. An older code opens nothing any more.
+recovery-code-ask = Your recovery code
+recovered = Your conversations are open on this machine.

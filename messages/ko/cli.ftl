@@ -913,3 +913,8 @@ trust-next = 열려 있는 브라우저를 다시 시작하세요. 휴대전화�
 memory-unchanged = { $file } 파일을 바꾸지 않았습니다
 memory-written = { $file } 파일을 저장했습니다
 editor-failed = 편집기 { $editor } 실행이 실패해 아무것도 바꾸지 않았습니다
+
+## cli/src/chat/actions/recovery.rs
+recovery-code-made = 이 코드를 적어 이 기기나 백업과 다른 곳에 보관하세요. 다시 표시되지 않으며, 이 코드와 데이터베이스 사본을 함께 가진 사람은 대화를 읽을 수 있습니다. 이전 코드로는 더 이상 아무것도 열 수 없습니다.
+recovery-code-ask = 복구 코드
+recovered = 이제 이 컴퓨터에서 대화를 열 수 있습니다.

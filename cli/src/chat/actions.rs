@@ -11,6 +11,8 @@ use common::nearest::nearest;
 use jiff::Timestamp;
 use messages::message;
 
+mod recovery;
+
 use super::{
     args::{Action, ChatArgs, ChatFormat},
     gateway::Gateway,
@@ -77,6 +79,8 @@ pub(super) async fn carry_out<G: Gateway, W: Write>(
             let said = memory::edit(gateway, file, memory::in_editor).await?;
             done(text, || said.clone())
         }
+        Action::RecoveryCode => recovery::make(gateway, printer, text).await,
+        Action::Recover => recovery::recover(gateway, printer, text).await,
     }
 }
 

@@ -79,6 +79,12 @@ pub(crate) struct ActionArgs {
     /// Edit a file of what the AI remembers of you: MEMORY.md, USER.md or memory/DATE.md
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = MemoryName::MEMORY)]
     edit_memory: Option<MemoryName>,
+    /// Make a recovery code, which opens your conversations on another machine; the one before opens nothing any more
+    #[arg(long)]
+    recovery_code: bool,
+    /// Open conversations that another machine sealed; your recovery code is read from the terminal or standard input
+    #[arg(long)]
+    recover: bool,
 }
 
 /// The same as one value.
@@ -92,12 +98,14 @@ pub(super) enum Action {
     Export(Option<SessionName>),
     Memory,
     EditMemory(MemoryName),
+    RecoveryCode,
+    Recover,
 }
 
 impl ActionArgs {
     /// What is to be done, if anything.
     pub(super) fn action(&self) -> Option<Action> {
-        let Self { history, list, search, rename, delete, export, memory, edit_memory } =
+        let Self { history, list, search, rename, delete, export, memory, edit_memory, .. } =
             self.clone();
         let rename = rename.and_then(|names| <[_; 2]>::try_from(names).ok());
         history
@@ -109,6 +117,8 @@ impl ActionArgs {
             .or(export.map(Action::Export))
             .or(memory.then_some(Action::Memory))
             .or(edit_memory.map(Action::EditMemory))
+            .or(self.recovery_code.then_some(Action::RecoveryCode))
+            .or(self.recover.then_some(Action::Recover))
     }
 }
 

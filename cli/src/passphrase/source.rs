@@ -60,6 +60,12 @@ fn read(file: Option<&Path>, prompt: &Message) -> anyhow::Result<Zeroizing<Strin
     Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
+/// Reads a secret that is no passphrase: at the terminal, or the first line of standard input.
+pub(crate) fn read_secret(prompt: &Message) -> anyhow::Result<Zeroizing<String>> {
+    let at_terminal = std::io::stdin().is_terminal();
+    read((!at_terminal).then_some(Path::new("-")), prompt)
+}
+
 /// Asks at the terminal, without showing what is typed.
 fn ask(prompt: &Message) -> anyhow::Result<Zeroizing<String>> {
     let terminal = Term::stderr();
