@@ -13,6 +13,7 @@ use std::{
 };
 
 use ai_gateway_api::{
+    kind::NOT_KEPT,
     sealed::{
         Chat, Ed25519Public, Event, History, Input, Operation, ReplyPart, decode_events,
         decode_keys, path,
@@ -204,8 +205,8 @@ impl Person {
         anyhow::ensure!(failed.is_none(), "{failed:?}");
         anyhow::ensure!(events.contains(&Event::Delta("yes".to_owned())), "{events:?}");
         Ok(events.into_iter().find_map(|event| {
-            let Event::Notice { message, .. } = event else { return None };
-            Some(message)
+            let Event::Notice { kind, message } = event else { return None };
+            (kind == NOT_KEPT).then_some(message)
         }))
     }
 
