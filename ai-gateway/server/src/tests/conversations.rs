@@ -61,10 +61,16 @@ async fn a_chat_without_a_session_touches_no_disk() {
 
 #[tokio::test]
 async fn a_gateway_whose_database_does_not_open_answers_and_says_that_nothing_is_kept() {
-    let gateway = gateway_with(|config| config.state = "elsewhere".into());
+    let mut gateway = gateway_with(|config| config.state = "elsewhere".into());
     let database = gateway.root.path().join("elsewhere/conversations.sqlite");
     let garbage = vec![b'x'; 10_000];
+    // The start may have made one already.
+    gateway.stop().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", database.display()));
+    }
     std::fs::write(&database, &garbage).unwrap();
+    gateway.restart().await;
     gateway.bind(&ada()).await;
 
     let events = gateway.sealed(&ada(), &chat(Some("main"), "hi")).await;
