@@ -134,7 +134,7 @@ fn uses(source: &str) -> Vec<(String, BTreeSet<String>)> {
 
 #[test]
 fn both_languages_have_the_same_messages_with_the_same_arguments() {
-    let files = ["cli", "pages", "problems", "rooms"];
+    let files = ["chat", "cli", "pages", "problems", "rooms"];
     let (english, korean) = (texts("en", &files), texts("ko", &files));
     for (id, text) in &english {
         assert_eq!(korean.get(id), Some(text), "{id} in Korean");
@@ -145,7 +145,7 @@ fn both_languages_have_the_same_messages_with_the_same_arguments() {
 #[test]
 fn every_use_names_a_message_and_its_arguments_and_every_message_is_used() {
     let mut catalogue = Texts::new();
-    for (id, (arguments, parts)) in texts("en", &["cli", "pages", "problems", "rooms"]) {
+    for (id, (arguments, parts)) in texts("en", &["chat", "cli", "pages", "problems", "rooms"]) {
         let id = id.split('.').next().unwrap().to_owned();
         catalogue.entry(id).or_insert((BTreeSet::new(), parts)).0.extend(arguments);
     }
