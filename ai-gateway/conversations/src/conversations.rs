@@ -3,6 +3,7 @@
 mod branch;
 pub(crate) mod context;
 pub(crate) mod list;
+mod newest;
 pub(crate) mod read;
 pub(crate) mod retention;
 
@@ -173,7 +174,13 @@ impl Conversations {
         let Some(conversation) = find(&mut connection, person, &key, name).await? else {
             return Ok(SealedMessages::default());
         };
-        let rows = context::newest(&mut connection, &conversation, 0, max_bytes).await?;
+        let rows = newest::newest(
+            &mut connection,
+            conversation.id,
+            0..conversation.next_number,
+            max_bytes,
+        )
+        .await?;
         Ok(SealedMessages::new(conversation.key, rows))
     }
 

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use mesh_identity::Person;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 use store::Priority;
 
-use super::{Conversation, Conversations, find};
+use super::{Conversations, find, newest::newest};
 use crate::{
     error::Error,
     keys::ConversationKey,
-    message::{NumberedMessage, SealedMessage, SealedMessages},
+    message::{NumberedMessage, SealedMessages},
 };
 
 /// What of a conversation is in its next prompt, as it is stored.
@@ -104,7 +104,7 @@ impl Conversations {
         });
         let compaction = compaction.transpose()?;
         let first = compaction.as_ref().map_or(0, |compaction| compaction.first);
-        let rows = newest(&mut connection, &found, first, max_bytes).await?;
+        let rows = newest(&mut connection, found.id, first..found.next_number, max_bytes).await?;
         let has_older = rows.first().map_or(found.next_number, |row| row.number) > first;
         Ok(SealedContext {
             messages: SealedMessages::new(found.key.clone(), rows),
@@ -149,40 +149,6 @@ impl Conversations {
         .await?;
         Ok(tx.commit().await?)
     }
-}
-
-/// The newest messages from `first` on, as many as `max_bytes` hold as they are stored, oldest first.
-pub(super) async fn newest(
-    connection: &mut AnyConnection,
-    conversation: &Conversation,
-    first: i64,
-    max_bytes: usize,
-) -> Result<Vec<SealedMessage>, Error> {
-    let (mut rows, mut bytes, mut before) = (Vec::new(), 0, conversation.next_number);
-    'all: loop {
-        let next = sqlx::query(
-            "SELECT number, content_sealed, created_at FROM messages \
-             WHERE conversation = $1 AND number >= $2 AND number < $3 \
-             ORDER BY number DESC LIMIT 64",
-        )
-        .bind(conversation.id)
-        .bind(first)
-        .bind(before)
-        .fetch_all(&mut *connection)
-        .await?;
-        let Some(last) = next.last() else { break };
-        before = last.try_get("number")?;
-        for row in next {
-            let message = SealedMessage::read(&row)?;
-            bytes += message.content.len();
-            if bytes > max_bytes {
-                break 'all;
-            }
-            rows.push(message);
-        }
-    }
-    rows.reverse();
-    Ok(rows)
 }
 
 #[cfg(test)]
