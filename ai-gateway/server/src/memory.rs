@@ -1,7 +1,7 @@
 //! A person's memory: what they have the AI know in each conversation, one fact a line. Only the person changes it, or the
 //! AI where the person has allowed that.
 
-mod command;
+pub(crate) mod command;
 
 use std::sync::Arc;
 
@@ -17,8 +17,6 @@ use crate::{
     sessions::NotKept,
     workspace::{self, PrivateFile},
 };
-
-pub(crate) use command::MemoryCommand;
 
 /// Most characters of a remembered line, so that some lines fit into a prompt.
 const LINE_MAX: usize = 1000;

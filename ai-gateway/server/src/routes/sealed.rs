@@ -22,7 +22,7 @@ use crate::{
     App, Error, arena,
     chat::{Run, carry_out, compose, compose_session, offer},
     commands,
-    memory::{self, MemoryCommand},
+    memory::{self, command::MemoryCommand},
     sessions::{NotKept, Record},
 };
 use answer::{Answer, Begun, Calls, respond};

@@ -13,7 +13,7 @@ use crate::{
     Error, arena,
     chat::{Run, carry_out, compose_session},
     commands::{self, Command, Verb},
-    memory::MemoryCommand,
+    memory::command::MemoryCommand,
     operator::{
         caller::Caller,
         frame::{Failure, Request},
