@@ -8,7 +8,6 @@
 //! start, and takes it back when everything has stopped; `maru passphrase unlock` does so where units start the gateway.
 
 use std::{
-    fmt,
     fs::{self, File},
     io::{self, Write as _},
     os::unix::fs::DirBuilderExt as _,
@@ -26,24 +25,16 @@ use zeroize::Zeroizing;
 use crate::output;
 
 mod handed;
+mod key;
 mod sealed;
 
 pub(crate) use handed::{hand_over, is_handed_over, take_back};
+pub(crate) use key::MachineKey;
 use sealed::SealedKey;
 
 /// The stored key, below the root.
 const FILE: &str = "var/lib/maru/machine-key.json";
 const FORMAT: Format<Stored> = Format::new(1).remedy(|| message!("remedy-machine-key"));
-
-/// The key's bytes.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct MachineKey(Zeroizing<[u8; 32]>);
-
-impl fmt::Debug for MachineKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MachineKey([redacted])")
-    }
-}
 
 /// What protects the stored key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -17,8 +17,9 @@ use store::{
 use crate::{
     error::Error,
     keys::{ConversationKey, PersonKey},
-    message::{Message, SealedMessage, SealedMessages},
+    message::Message,
     recovery::RecoveryCode,
+    sealed::{SealedMessage, SealedMessages},
 };
 
 /// The database's tables.

@@ -19,6 +19,7 @@ mod keys;
 mod memory;
 mod message;
 mod recovery;
+mod sealed;
 mod search;
 
 pub use conversations::context::{Context, SealedContext};
@@ -30,8 +31,9 @@ pub use conversations::{
 };
 pub use error::Error;
 pub use memory::{MEMORY_FILE_MAX, MemoryChange, SealedMemory};
-pub use message::{Message, NumberedMessage, SealedMessages};
+pub use message::Message;
 pub use recovery::{NotACode, RecoveryCode};
+pub use sealed::{NumberedMessage, SealedMessages};
 pub use search::Pattern;
 
 #[cfg(test)]

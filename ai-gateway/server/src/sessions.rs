@@ -34,7 +34,7 @@ use crate::arena;
 
 pub(crate) use not_kept::NotKept;
 pub(crate) use operations::{Messages, OperationError, Scan};
-pub(crate) use turn::{Record, Turn};
+pub(crate) use turn::{CompletedTurn, Record};
 
 /// How long a database that could not be opened is left alone.
 const RETRY: Duration = Duration::from_secs(30);

@@ -80,7 +80,10 @@ pub(super) async fn carry_out<G: Gateway, W: Write>(
             done(text, || said.clone())
         }
         Action::RecoveryCode => recovery::make(gateway, printer, text).await,
-        Action::Recover => recovery::recover(gateway, printer, text).await,
+        Action::Recover => {
+            recovery::recover(gateway, printer).await?;
+            done(text, || message!("recovered"))
+        }
     }
 }
 

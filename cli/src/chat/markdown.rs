@@ -6,15 +6,10 @@
 //! tell what kind of line it is. The caller removes whatever could control the terminal beforehand.
 
 mod inline;
+mod style;
 
 use inline::{Inline, run, styled};
-
-/// Most bytes that wait for a style. Emphasis that is longer is shown with its marks.
-const HELD_MAX: usize = 1024;
-
-const BOLD: &str = "1";
-const DIM: &str = "2";
-const CODE: &str = "36";
+use style::{BOLD, CODE, DIM, HELD_MAX};
 
 /// Renders the text of one reply, piece by piece.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use rustix::{
 };
 use services::{GATEWAY, GATEWAY_KEY};
 
-use super::MachineKey;
+use super::key::MachineKey;
 
 /// The key's file in the handed-over folder: what `key_file` of `gateway.toml` names.
 const FILE: &str = "key";

@@ -8,7 +8,7 @@ use messages::message;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::MachineKey;
+use super::key::MachineKey;
 
 /// The second recommended option of RFC 9106, section 4: 64 MiB, three passes, four lanes.
 const COST: Cost = Cost { memory_kib: 64 << 10, passes: 3, lanes: 4 };

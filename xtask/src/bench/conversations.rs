@@ -2,11 +2,12 @@
 //!
 //! Callers, gateway and model server share the machine's processors, so only figures of the same run can be compared.
 
+mod ask;
 mod openclaw;
 
 use std::{fs::File, io::Write as _, path::Path, process::Command, time::Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
     report::{Report, row},
 };
 use crate::{progress::Step, stop};
+use ask::{ask, p50_ms};
 
 /// People whose conversations are stored, as many of each.
 const PEOPLE: u32 = 10;
@@ -136,17 +138,6 @@ fn sync_ms(dir: &Path) -> Result<f64> {
         Ok(milliseconds(begun.elapsed()))
     };
     Ok(median((0..TURNS).map(|_| write()).collect::<Result<_>>()?))
-}
-
-/// Asks; each request must be answered.
-fn ask(load: &Load, peer: &Peer, ask: Ask<'_>) -> Result<Value> {
-    let asked = load.ask(&ask)?;
-    ensure!(asked["failed"] == 0, "{}: not everything was answered: {asked}", peer.kind());
-    Ok(asked)
-}
-
-fn p50_ms(asked: &Value) -> Result<f64> {
-    Ok(asked["total_us"]["p50"].as_f64().context("no time")? / 1e3)
 }
 
 /// Stores conversations where the gateway of this root looks for them.

@@ -10,7 +10,7 @@ use super::{Conversations, find, newest::newest};
 use crate::{
     error::Error,
     keys::ConversationKey,
-    message::{NumberedMessage, SealedMessages},
+    sealed::{NumberedMessage, SealedMessages},
 };
 
 /// What of a conversation is in its next prompt, as it is stored.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sqlx::{AnyConnection, Row as _};
 
-use crate::{error::Error, message::SealedMessage};
+use crate::{error::Error, sealed::SealedMessage};
 
 /// The newest messages of these numbers, as many as `max_bytes` hold as they are stored, oldest first.
 pub(super) async fn newest(

@@ -9,7 +9,7 @@ use super::{Conversations, find};
 use crate::{
     error::Error,
     keys::ConversationKey,
-    message::{SealedMessage, SealedMessages},
+    sealed::{SealedMessage, SealedMessages},
 };
 
 /// What the messages of a part take at most, in bytes as they are stored. A longer message is a part of its own.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{Retention, message::NumberedMessage, tests::database};
+use crate::{Retention, sealed::NumberedMessage, tests::database};
 
 const LIMITS: Limits = Limits { person_bytes: 10_000, conversations: 4 };
 const ADA: Person = Person::User(1);

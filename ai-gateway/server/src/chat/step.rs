@@ -8,7 +8,7 @@ use crate::{
     limits::Exceeded,
     models::Failure,
     openclaw::ModelRef,
-    sessions::{NotKept, Turn},
+    sessions::{CompletedTurn, NotKept},
 };
 
 /// A step of a reply.
@@ -21,7 +21,7 @@ pub(crate) enum Step {
     /// The next piece.
     Delta(Delta),
     /// The reply is whole and this turn is to be kept, or it cannot be kept. The last step of a reply in a session.
-    Turn(Result<Turn, NotKept>),
+    Turn(Result<CompletedTurn, NotKept>),
     /// The reply failed. The last step.
     Failed(Failure),
     /// A limit was exceeded. The last step.

@@ -21,19 +21,19 @@ impl std::fmt::Debug for Record {
 
 impl Record {
     /// The turn with its reply.
-    pub(crate) fn answered(self, reply: String) -> Turn {
+    pub(crate) fn answered(self, reply: String) -> CompletedTurn {
         let Self { person, session, question } = self;
         let messages = [
             Message { role: Role::User, text: question },
             Message { role: Role::Assistant, text: reply },
         ];
-        Turn { person, session, messages }
+        CompletedTurn { person, session, messages }
     }
 }
 
 /// A question and its whole reply.
 #[derive(Clone, Debug)]
-pub(crate) struct Turn {
+pub(crate) struct CompletedTurn {
     pub(super) person: Person,
     pub(super) session: SessionName,
     pub(super) messages: [Message; 2],

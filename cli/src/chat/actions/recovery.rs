@@ -5,7 +5,7 @@ use std::io::Write;
 use ai_gateway_api::sealed::{Operation, Recover};
 use messages::message;
 
-use super::{super::print::Printer, Gateway, done};
+use super::super::{gateway::Gateway, print::Printer};
 use crate::{output, passphrase};
 
 /// Makes a recovery code and prints it, this once.
@@ -25,9 +25,7 @@ pub(super) async fn make<G: Gateway, W: Write>(
 pub(super) async fn recover<G: Gateway, W: Write>(
     gateway: &mut G,
     printer: &mut Printer<W>,
-    text: bool,
 ) -> anyhow::Result<()> {
     let code = passphrase::read_secret(&message!("recovery-code-ask"))?.to_string();
-    gateway.ask(&Operation::Recover(Recover { code }), printer).await?;
-    done(text, || message!("recovered"))
+    gateway.ask(&Operation::Recover(Recover { code }), printer).await
 }

@@ -1,6 +1,6 @@
 //! Emphasis and code within a line.
 
-use super::{BOLD, CODE, HELD_MAX};
+use super::style::{BOLD, CODE, HELD_MAX};
 
 /// The most backticks that open code.
 const TICKS_MAX: usize = 8;

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::{ask, p50_ms};
+use super::ask::{ask, p50_ms};
 use crate::{
     bench::{
         gateway::{Ask, Load, PORT, Peer},

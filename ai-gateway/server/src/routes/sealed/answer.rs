@@ -19,7 +19,7 @@ use super::super::sse;
 use crate::{
     App, Error, arena,
     chat::{AnsweringModel, Ending, RememberCalls, Run, Step},
-    sessions::{NotKept, Turn},
+    sessions::{CompletedTurn, NotKept},
 };
 
 /// Most text in one chunk of stored messages.
@@ -173,7 +173,7 @@ impl SealedStream {
 async fn end_turn(
     app: &Arc<App>,
     calls: Option<Box<Calls>>,
-    turn: Result<Turn, NotKept>,
+    turn: Result<CompletedTurn, NotKept>,
 ) -> Result<(Vec<Event>, Option<Run>), Error> {
     let mut told = Vec::new();
     if let Some(calls) = calls {
@@ -188,7 +188,7 @@ async fn end_turn(
     Ok((told, None))
 }
 
-async fn keep(app: &App, turn: Result<Turn, NotKept>) -> Result<(), NotKept> {
+async fn keep(app: &App, turn: Result<CompletedTurn, NotKept>) -> Result<(), NotKept> {
     app.sessions.append(&turn?).await
 }
 

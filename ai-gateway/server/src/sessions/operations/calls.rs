@@ -6,7 +6,7 @@ use conversations::{Entries, Error};
 use mesh_identity::Person;
 
 use super::{
-    super::{NotKept, Sessions, Turn},
+    super::{CompletedTurn, NotKept, Sessions},
     Messages, OperationError, Scan, ScanPermit,
 };
 use crate::now_ms;
@@ -24,8 +24,8 @@ fn number(value: u64) -> i64 {
 
 impl Sessions {
     /// Appends a turn. Once this returns, it is on the disk.
-    pub(crate) async fn append(&self, turn: &Turn) -> Result<(), NotKept> {
-        let Turn { person, session, messages } = turn;
+    pub(crate) async fn append(&self, turn: &CompletedTurn) -> Result<(), NotKept> {
+        let CompletedTurn { person, session, messages } = turn;
         let now = number(now_ms());
         self.opened().await?.append(person, session.as_str(), messages, now).await?;
         Ok(())
