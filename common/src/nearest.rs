@@ -1,11 +1,12 @@
 //! What somebody may have meant by a name that is unknown.
 
 /// The candidate that is nearest to a name: at most a third of the name's characters, and at least one, are added, missing,
-/// replaced or swapped with their neighbour. Upper and lower case are alike.
+/// replaced or swapped with their neighbour. Upper and lower case are alike; nothing is near an empty name.
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
-    let most = (name.chars().count() / 3).max(1);
+    let chars = name.chars().count();
+    let most = (chars / 3).max(1).min(chars);
     let distances = candidates
         .into_iter()
         .map(|candidate| (strsim::osa_distance(&name, &candidate.to_lowercase()), candidate));

@@ -59,7 +59,13 @@ impl Podman {
             std::os::unix::fs::chown(&path, Some(link.owner), Some(link.group)).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(link.mode)).unwrap();
         }
-        for folder in ["etc/maru", "run/maru/dial", "var/lib/maru/gateway/config", "build"] {
+        for folder in [
+            "etc/maru",
+            "run/maru/dial",
+            "run/maru/gateway-key",
+            "var/lib/maru/gateway/config",
+            "build",
+        ] {
             fs::create_dir_all(podman.path(folder)).unwrap();
         }
         fs::write(podman.path("etc/maru/gateway.toml"), "").unwrap();
