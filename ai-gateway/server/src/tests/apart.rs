@@ -1,5 +1,5 @@
-//! What another member's device attempts at a person's conversations, by each way that it has. Backup, counters and the model
-//! itself are tried in `docs/walkthrough/tests`.
+//! What another member's device attempts at a person's conversations, through sealed chat, `/v1`, `/api` and telmeet's
+//! socket. The WebSocket is tried in `operator`; backups, the time of a cached prompt and asking the model are not tried yet.
 
 use ai_gateway_api::sealed::{
     Branch, Event, Export, ExportFormat, History, Operation, Rename, Search, path,
