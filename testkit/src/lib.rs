@@ -1,7 +1,6 @@
 //! What tests of several crates need: [`eventually`], an HTTP/1.1 client ([`http`]) and scripted servers ([`server`]) over
 //! any stream. [`blocking`] has the same without a runtime; [`pebble`] is an authority for certificates; [`kill`] draws the
-//! moments at which a program is killed, [`postgres`] starts a database server, [`small_disk`] is soon
-//! full, and `versions` has databases of former versions.
+//! moments at which a program is killed, [`postgres`] starts a database server, and [`small_disk`] is soon full.
 //!
 //! It depends on no crate of this workspace, so the tests of each can use it; a house rule keeps it out of programs.
 #![forbid(unsafe_code)]
@@ -20,8 +19,6 @@ pub mod pebble;
 pub mod postgres;
 pub mod server;
 pub mod small_disk;
-#[cfg(feature = "database")]
-pub mod versions;
 mod wait;
 
 pub use wait::{Condition, PATIENCE, equal, eventually, eventually_within};

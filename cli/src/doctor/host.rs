@@ -199,7 +199,7 @@ async fn try_limits() -> anyhow::Result<MissingLimits> {
     };
     let refused = tried.await;
     let _ = podman.remove_containers().await;
-    podman.unmount();
+    podman.unmount().await;
     let _ = std::fs::remove_dir_all(&folder);
     refused
 }

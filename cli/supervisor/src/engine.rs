@@ -5,13 +5,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Stdio,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
 use messages::message;
 use services::podman;
 use sha2::{Digest as _, Sha256};
-use tokio::process::Command;
+use tokio::{process::Command, time::sleep};
 
 use crate::binaries;
 
@@ -19,6 +20,8 @@ use crate::binaries;
 const STORAGE: &str = "var/lib/maru/containers";
 /// Files that last until the next boot, below the root.
 const RUN: &str = "run/maru/containers";
+/// How long Podman may take to clean up after its containers.
+const CLEANUP: Duration = Duration::from_secs(10);
 
 /// Podman for one instance.
 #[derive(Clone, Debug)]
@@ -210,7 +213,7 @@ impl Podman {
 
     /// Removes the state of the last boot.
     pub(crate) fn forget_run(&self) -> anyhow::Result<()> {
-        self.unmount();
+        self.unmount_now();
         for folder in ["run", "tmp"] {
             remove(&self.root.join(RUN).join(folder))?;
         }
@@ -226,8 +229,26 @@ impl Podman {
             .with_context(|| message!("directory-not-made", path = storage.display()))
     }
 
-    /// Unmounts what containers left mounted below the root, the innermost first.
-    pub fn unmount(&self) {
+    /// Unmounts what containers left mounted below the root, the innermost first. Podman, which cleans up once more after
+    /// a container that ended, mounts its storage for that: it is waited for, but not longer than [`CLEANUP`].
+    pub async fn unmount(&self) {
+        let started = Instant::now();
+        while self.is_used() && started.elapsed() < CLEANUP {
+            sleep(Duration::from_millis(50)).await;
+        }
+        self.unmount_now();
+    }
+
+    /// Whether a process runs that was given the storage: Podman, or the keeper of a container.
+    fn is_used(&self) -> bool {
+        let storage = self.root.join(STORAGE);
+        let storage = storage.as_os_str().as_encoded_bytes();
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut commands = processes.filter_map(|it| fs::read(it.path().join("cmdline")).ok());
+        commands.any(|command| command.windows(storage.len()).any(|part| part == storage))
+    }
+
+    fn unmount_now(&self) {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let folders = [self.root.join(STORAGE), self.root.join(RUN)];
         let points: Vec<_> = mounts

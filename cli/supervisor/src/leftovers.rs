@@ -65,7 +65,7 @@ pub async fn after_stop(root: &Path, podman: &Podman, note: Note) {
         if let Err(error) = podman.remove_containers().await {
             note(&format!("{error:#}").into());
         }
-        podman.unmount();
+        podman.unmount().await;
     }
     remove_table(root, note).await;
 }

@@ -42,8 +42,9 @@ pub struct Question {
 }
 
 /// A reply in progress.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Running {
+    question: Question,
     /// The message in which it is, once it is there.
     answer: Mutex<Option<String>>,
     is_stopped: AtomicBool,
@@ -51,6 +52,15 @@ pub struct Running {
 }
 
 impl Running {
+    fn new(question: &Question) -> Self {
+        Self {
+            question: question.clone(),
+            answer: Mutex::default(),
+            is_stopped: AtomicBool::default(),
+            stop: Notify::new(),
+        }
+    }
+
     /// Notes the message in which it is.
     pub fn set_answer(&self, event: &str) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(event.to_owned());
@@ -139,7 +149,7 @@ impl Rooms {
         let mut state = self.state();
         let room = state.room(room);
         let question = room.waiting.pop_front();
-        let running = question.as_ref().map(|_| Arc::new(Running::default()));
+        let running = question.as_ref().map(|question| Arc::new(Running::new(question)));
         room.running.clone_from(&running);
         room.is_busy = running.is_some();
         question.zip(running)
@@ -156,12 +166,17 @@ impl Rooms {
         }
     }
 
-    /// The next attempt at the reply in this message, if it is one of the last and ended.
+    /// The next attempt at the reply in this message, if it is one of the last, or the one in progress: what people see as
+    /// its end comes before it is noted.
     #[must_use]
     pub fn again(&self, room: &RoomId, answer: &str) -> Option<Question> {
         let mut state = self.state();
-        let mut replies = state.room(room).replies.iter();
-        let (_, question) = replies.find(|(known, _)| known == answer)?;
+        let room = state.room(room);
+        let ended = room.replies.iter().find(|(known, _)| known == answer);
+        let running = room.running.as_ref().filter(|running| running.is_in(answer));
+        // The one in progress is the later attempt.
+        let running = running.map(|running| &running.question);
+        let question = running.or_else(|| ended.map(|(_, question)| question))?;
         let attempt = question.attempt.checked_add(1)?;
         Some(Question { attempt, answer: Some(answer.to_owned()), ..question.clone() })
     }

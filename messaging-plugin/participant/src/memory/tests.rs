@@ -69,10 +69,13 @@ async fn the_reply_in_a_message_is_stopped_and_made_again() {
     rooms.stop(room, Some("$answer"));
     running.stopped().await;
 
-    assert!(rooms.again(room, "$answer").is_none());
+    assert!(rooms.again(room, "$other").is_none());
+    let again = || rooms.again(room, "$answer").map(|it| (it.attempt, it.answer));
+    let expected = Some((1, Some("$answer".to_owned())));
+    assert_eq!(again(), expected, "in progress");
     rooms.replied(room, "$answer".to_owned(), question);
-    let again = rooms.again(room, "$answer").unwrap();
-    assert_eq!((again.attempt, again.answer.as_deref()), (1, Some("$answer")));
+    assert!(rooms.next(room).is_none());
+    assert_eq!(again(), expected, "ended");
 }
 
 #[test]

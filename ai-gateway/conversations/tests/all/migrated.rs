@@ -1,4 +1,4 @@
-//! Databases of former versions of a daemon, which its current version migrates.
+//! Databases of former versions, which the current version migrates.
 
 use std::{
     fs,
@@ -10,26 +10,26 @@ use tempfile::TempDir;
 
 /// A database that was migrated.
 #[derive(Debug)]
-pub struct MigratedDatabase {
+pub(crate) struct MigratedDatabase {
     path: PathBuf,
     _dir: TempDir,
 }
 
 impl MigratedDatabase {
     /// Its file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// The databases of former versions, each migrated by `open`, which opens a file as the daemon does.
+/// The databases of former versions, each migrated by `open`, which opens a file as the gateway does.
 ///
 /// `dumps` has what `sqlite3 FILE .dump` prints of a database of each version that was ever on `main`: `N.sql`, if it has N
 /// migrations. `new` makes a database of the current version with sample rows.
 ///
 /// It panics if the current version has no dump (the message says how to make it), if a migration has changed since, or if
 /// the tables of a migrated database are not those of a new one.
-pub async fn migrated(
+pub(crate) async fn migrated(
     dumps: &Path,
     new: impl AsyncFn(&Path),
     open: impl AsyncFn(&Path),
