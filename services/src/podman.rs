@@ -194,8 +194,7 @@ fn command(service: &Service, settings: &Settings) -> Vec<String> {
 #[must_use]
 pub fn containerfile(binary: &str) -> String {
     format!(
-        "# {binary} and nothing else: it is static. Generated from the service table by\n\
-         # `cargo run --release -p cli --example units`.\n\
+        "# {binary} and nothing else: it is static.\n\
          FROM scratch\nCOPY {binary} /{binary}\nENTRYPOINT [\"/{binary}\"]\n"
     )
 }

@@ -1,11 +1,15 @@
 //! A service as a Quadlet: `podman/maru-….container`, for an installed appliance.
+//!
+//! The images are in archives, which the package brings. A Quadlet of the kind `.image` copies each into Podman's storage before
+//! its containers start, at each start of the target: an update needs nothing else, and neither does a storage that was emptied.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
 use crate::{
     entry::{Kind, Service},
     podman::{self, Limits, Settings},
     rows::{GATEWAY_KEY, RESTORING, SERVICES},
+    systemd::{GENERATED, PART_OF_TARGET},
 };
 
 /// Limit of open files in a unit.
@@ -14,33 +18,61 @@ const OPEN_FILES: u64 = 8192;
 /// Threads that an installed engine takes unless its unit is changed.
 const THREADS: u16 = 4;
 
-/// Name and text of every Quadlet and Containerfile.
+/// Folder of the images' archives, below the root.
+pub const IMAGES: &str = "usr/lib/maru/images";
+
+/// The programs that run in containers; each has an image of the same name.
+#[must_use]
+pub fn programs() -> BTreeSet<&'static str> {
+    containers().map(|service| service.binary).collect()
+}
+
+/// The name of the image with the program `binary`.
+#[must_use]
+pub fn image_name(binary: &str) -> String {
+    format!("localhost/{binary}:latest")
+}
+
+/// The archive of the image with the program `binary`, below the root.
+#[must_use]
+pub fn archive(binary: &str) -> String {
+    format!("{IMAGES}/{binary}.tar")
+}
+
+/// Name and text of every Quadlet.
 #[must_use]
 pub fn files() -> Vec<(String, String)> {
-    let containers = || SERVICES.iter().filter(|service| service.kind == Kind::Container);
-    let mut files: Vec<_> = containers()
-        .map(|service| (format!("{}.container", service.unit()), quadlet(service)))
-        .collect();
-    for service in containers() {
-        let name = format!("{}.Containerfile", service.binary);
-        if files.iter().all(|file| file.0 != name) {
-            files.push((name, podman::containerfile(service.binary)));
-        }
-    }
-    files
+    let images = programs().into_iter().map(|binary| (format!("{binary}.image"), image(binary)));
+    let containers =
+        containers().map(|service| (format!("{}.container", service.unit()), quadlet(service)));
+    images.chain(containers).collect()
+}
+
+fn containers() -> impl Iterator<Item = &'static Service> {
+    SERVICES.iter().filter(|service| service.kind == Kind::Container)
+}
+
+fn image(binary: &str) -> String {
+    format!(
+        "{GENERATED}\n\
+         [Unit]\nDescription=The image of {binary}, from its archive\n{PART_OF_TARGET}\n\
+         [Image]\nImage=oci-archive:/{}\nImageTag={}\n",
+        archive(binary),
+        image_name(binary),
+    )
 }
 
 fn quadlet(service: &Service) -> String {
     let settings = Settings {
         root: PathBuf::from("/"),
-        image: format!("localhost/{}:latest", service.binary),
+        image: format!("{}.image", service.binary),
         model: None,
         threads: THREADS,
         limits: Limits::full(OPEN_FILES),
     };
     let mut out = format!(
-        "# Generated from the service table by `cargo run --release -p cli --example units`.\n\
-         [Unit]\nDescription={}\nConditionPathExists=!/{RESTORING}\n\
+        "{GENERATED}\n\
+         [Unit]\nDescription={}\n{PART_OF_TARGET}ConditionPathExists=!/{RESTORING}\n\
          StartLimitIntervalSec=0\n\n[Container]\nContainerName={}\nImage={}\n",
         service.description,
         service.unit(),
@@ -63,9 +95,7 @@ fn quadlet(service: &Service) -> String {
     if service.mounts.iter().any(|mount| mount.path == GATEWAY_KEY) {
         out.push_str("ExecStartPre=/usr/bin/maru passphrase unlock\n");
     }
-    out.push_str(
-        "Restart=always\nRestartSec=1\nLimitCORE=0\n\n[Install]\nWantedBy=multi-user.target\n",
-    );
+    out.push_str("Restart=always\nRestartSec=1\nLimitCORE=0\n");
     out
 }
 

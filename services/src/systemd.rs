@@ -1,17 +1,18 @@
-//! Services as systemd units, directories as `tmpfiles.d`, devices as rules of udev.
+//! Services as systemd units, directories as `tmpfiles.d`, users as `sysusers.d`, devices as rules of udev.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use crate::{
     entry::{Arg, Kind, Memory, Service},
     link::Link,
     mount::Directory,
-    rows::{RESTORING, SERVICES},
+    rows::{AGENT_SERVICE, RESTORING, SERVICES},
     servers::{SERVER_DIRECTORIES, SERVERS, Server, server_links},
-    table::{directories, links},
+    table::directories_of,
 };
 
-const GENERATED: &str =
+/// First line of every file that is made from the table.
+pub(crate) const GENERATED: &str =
     "# Generated from the service table by `cargo run --release -p cli --example units`.";
 const NO_DEVICES: &str = "PrivateDevices=yes\nProtectKernelTunables=yes\n";
 const NETWORK: &str = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n";
@@ -44,23 +45,49 @@ SystemCallFilter=landlock_add_rule landlock_create_ruleset landlock_restrict_sel
 UMask=0077
 ";
 
+/// Name of the target that wants every service of the machine.
+pub const TARGET: &str = "maru.target";
+/// A line of every unit that stops and restarts with it.
+pub(crate) const PART_OF_TARGET: &str = "PartOf=maru.target\n";
+
 /// Name and text of every unit, of services and of a deployment's servers, and of the files that they need.
 #[must_use]
 pub fn files() -> Vec<(String, String)> {
-    let children = SERVICES.iter().filter(|service| service.kind == Kind::Child);
-    let services = children.map(|service| (service.unit(), Unit::of(service)));
-    let servers = SERVERS.iter().map(|server| (server.unit(), Unit::of_server(server)));
-    let mut files: Vec<_> = services
-        .chain(servers)
-        .map(|(name, unit)| (format!("{name}.service"), unit.text()))
+    [of_services(SERVICES), of_servers()].concat()
+}
+
+/// Those of a device that is no home: the agent's.
+#[must_use]
+pub fn device_files() -> Vec<(String, String)> {
+    of_services(&[AGENT_SERVICE])
+}
+
+fn of_services(services: &[Service]) -> Vec<(String, String)> {
+    let children = services.iter().filter(|service| service.kind == Kind::Child);
+    let mut files: Vec<_> = children
+        .map(|service| (format!("{}.service", service.unit()), Unit::of(service).text()))
         .collect();
+    let links = services.iter().flat_map(|service| service.listens);
+    let users = services.iter().map(|service| (service.unit(), service.uid, service.gid));
+    files.push((TARGET.to_owned(), target(services)));
+    files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(&directories_of(services), links)));
+    files.push(("maru.sysusers.conf".to_owned(), sysusers(users)));
+    files
+}
+
+fn of_servers() -> Vec<(String, String)> {
+    let units = SERVERS
+        .iter()
+        .map(|server| (format!("{}.service", server.unit()), Unit::of_server(server).text()));
+    let mut files: Vec<_> = units.collect();
     let devices =
         SERVERS.iter().flat_map(|server| server.devices.iter().map(|device| (*device, server.gid)));
-    files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(&directories(), links())));
+    let users = SERVERS.iter().map(|server| (server.unit(), server.uid, server.gid));
     files.push((
         "maru-confidential.tmpfiles.conf".to_owned(),
         tmpfiles(SERVER_DIRECTORIES, server_links()),
     ));
+    files.push(("maru-confidential.sysusers.conf".to_owned(), sysusers(users)));
     files.push(("90-maru-confidential.rules".to_owned(), rules(devices)));
     files
 }
@@ -79,6 +106,8 @@ struct Unit {
     file_mib: u64,
     pids: u32,
     writable: Vec<String>,
+    /// Whether it starts and stops with [`TARGET`]; else whoever runs it enables it.
+    in_target: bool,
 }
 
 impl Unit {
@@ -102,6 +131,7 @@ impl Unit {
             file_mib: service.disk_mib,
             pids: service.pids,
             writable: service.writable(),
+            in_target: true,
         }
     }
 
@@ -117,17 +147,23 @@ impl Unit {
             file_mib: server.file_mib,
             pids: server.pids,
             writable: server.writable(),
+            in_target: false,
         }
     }
 
     fn text(&self) -> String {
         let mut out = format!(
             "{GENERATED}\n\
-             [Unit]\nDescription={}\nConditionPathExists=!/{RESTORING}\n\
+             [Unit]\nDescription={}\n{}ConditionPathExists=!/{RESTORING}\n\
              Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
              [Service]\nExecStart={}\nUser={}\nGroup={}\nRestart=always\nRestartSec=1\n\
              TimeoutStopSec=10\n{}{HARDENING}",
-            self.description, self.command, self.uid, self.gid, self.rights,
+            self.description,
+            if self.in_target { PART_OF_TARGET } else { "" },
+            self.command,
+            self.uid,
+            self.gid,
+            self.rights,
         );
         if let Some(mib) = self.memory_mib {
             let _ = writeln!(out, "MemoryMax={mib}M");
@@ -137,9 +173,21 @@ impl Unit {
         for path in &self.writable {
             let _ = writeln!(out, "ReadWritePaths=/{path}");
         }
-        out.push_str("\n[Install]\nWantedBy=multi-user.target\n");
+        if !self.in_target {
+            out.push_str("\n[Install]\nWantedBy=multi-user.target\n");
+        }
         out
     }
+}
+
+/// The target: it starts nothing before somebody enables it.
+fn target(services: &[Service]) -> String {
+    let mut out = format!("{GENERATED}\n[Unit]\nDescription=Maru: every service of this machine\n");
+    for service in services {
+        let _ = writeln!(out, "Wants={}.service", service.unit());
+    }
+    out.push_str("\n[Install]\nWantedBy=multi-user.target\n");
+    out
 }
 
 /// Devices, capabilities and network of a service; only one with capabilities configures the network.
@@ -197,6 +245,21 @@ fn tmpfiles<'a>(directories: &[Directory], links: impl IntoIterator<Item = &'a L
     let links = links.into_iter().map(|it| (it.directory(), it.mode, it.owner, it.group));
     for (path, mode, uid, gid) in directories.chain(links) {
         let _ = writeln!(out, "d /{path} {mode:04o} {uid} {gid} -");
+    }
+    out
+}
+
+/// `sysusers.d(5)`: these users and their groups, so that nobody else is given their numbers. Services with one user share the
+/// name of the first.
+fn sysusers(users: impl IntoIterator<Item = (String, u32, u32)>) -> String {
+    let mut out = format!("{GENERATED}\n# Type Name ID\n");
+    let mut known = BTreeSet::new();
+    for (name, uid, gid) in users.into_iter().filter(|(_, uid, _)| known.insert(*uid)) {
+        if uid == gid {
+            let _ = writeln!(out, "u {name} {uid}");
+        } else {
+            let _ = writeln!(out, "g {name} {gid}\nu {name} {uid}:{gid}");
+        }
     }
     out
 }

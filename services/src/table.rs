@@ -24,14 +24,21 @@ pub fn stages() -> BTreeSet<Stage> {
 /// Directories beside the links, parents first; in `run/` before those in `var/`.
 #[must_use]
 pub fn directories() -> Vec<Directory> {
+    directories_of(SERVICES)
+}
+
+/// Those of some services.
+pub(crate) fn directories_of(services: &[Service]) -> Vec<Directory> {
     let of_root = |path| Directory::new(path, 0, 0, 0o755);
     let mut directories = ["etc/maru", "run/maru", "var/lib/maru"].map(of_root).to_vec();
     // Services that start as root first: they hand their folders to their users by themselves.
     let (first, rest): (Vec<&Service>, Vec<&Service>) =
-        SERVICES.iter().partition(|service| service.starts_as_root());
+        services.iter().partition(|service| service.starts_as_root());
     let mounts = first.into_iter().chain(rest).flat_map(|service| service.mounts);
     directories.extend(mounts.filter_map(|mount| mount.directory));
-    directories.push(of_root(MODELS));
+    if services.iter().flat_map(|service| service.mounts).any(|mount| mount.path == MODELS) {
+        directories.push(of_root(MODELS));
+    }
     directories.sort_by_key(|directory| directory.path.split('/').next());
     directories
 }

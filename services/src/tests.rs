@@ -39,6 +39,58 @@ fn the_files_of_podman_and_systemd_are_what_the_table_gives() {
     }
 }
 
+/// Whoever enables it gets all of them, and a package alone starts none.
+#[test]
+fn the_target_wants_every_service_and_nothing_else_does() {
+    let files = [systemd::files(), quadlet::files()].concat();
+    let text = |name: &str| &files.iter().find(|(known, _)| known == name).unwrap().1;
+    let wanted: BTreeSet<_> =
+        text(systemd::TARGET).lines().filter_map(|line| line.strip_prefix("Wants=")).collect();
+    let units: Vec<_> = SERVICES.iter().map(|it| format!("{}.service", it.unit())).collect();
+    assert_eq!(wanted, units.iter().map(String::as_str).collect());
+
+    for service in SERVICES {
+        let suffix = if service.kind == Kind::Container { "container" } else { "service" };
+        let text = text(&format!("{}.{suffix}", service.unit()));
+        assert!(text.contains("\nPartOf=maru.target\n"), "{}", service.name);
+        assert!(!text.contains("[Install]"), "{}", service.name);
+    }
+    for server in SERVERS {
+        let text = text(&format!("{}.service", server.unit()));
+        assert!(!text.contains("maru.target") && text.contains("[Install]"), "{}", server.name);
+    }
+}
+
+#[test]
+fn every_container_runs_an_image_of_the_package() {
+    let files = quadlet::files();
+    let of = |suffix: &str| -> Vec<_> {
+        files.iter().filter(|(name, _)| name.ends_with(suffix)).collect()
+    };
+    let images: BTreeSet<_> = of(".image").into_iter().map(|(name, _)| name.as_str()).collect();
+    let used = of(".container").into_iter().map(|(name, text)| {
+        let image = text.lines().find_map(|line| line.strip_prefix("Image="));
+        image.unwrap_or_else(|| panic!("{name} names no image"))
+    });
+    assert_eq!(used.collect::<BTreeSet<_>>(), images);
+}
+
+/// A device gets no folder, user or unit of a home's.
+#[test]
+fn a_device_gets_what_its_agent_needs() {
+    let files = systemd::device_files();
+    let units: Vec<_> =
+        files.iter().map(|(name, _)| name).filter(|name| name.ends_with(".service")).collect();
+    assert_eq!(units, ["maru-agent.service"]);
+    let (_, folders) = files.iter().find(|(name, _)| name == "maru.tmpfiles.conf").unwrap();
+    for path in AGENT_SERVICE.writable() {
+        assert!(folders.contains(&format!("d /{path} ")), "{path}");
+    }
+    for other in ["61001", "61002", "models"] {
+        assert!(files.iter().all(|(_, text)| !text.contains(other)), "{other}");
+    }
+}
+
 #[test]
 fn the_arguments_of_podman() {
     insta::assert_snapshot!("podman-gateway", run(&GATEWAY_SERVICE, &settings()).join("\n"));

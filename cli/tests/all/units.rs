@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use services::systemd;
+use services::{SERVERS, SERVICES, systemd};
 
 /// What systemd says of these units, whose programs are where the tests built them.
 fn verify(units: &[(String, String)]) -> Output {
@@ -16,13 +16,38 @@ fn verify(units: &[(String, String)]) -> Output {
     let programs = lab::binaries().unwrap();
     let mut command = Command::new("systemd-analyze");
     command.args(["--man=no", "--generators=no", "--recursive-errors=no", "verify"]);
-    for (name, text) in units.iter().filter(|(name, _)| name.ends_with(".service")) {
+    let is_unit = |name: &str| name.ends_with(".service") || name.ends_with(".target");
+    for (name, text) in units.iter().filter(|(name, _)| is_unit(name)) {
         let path = folder.path().join(name);
         let text = text.replace("=/usr/bin/maru", &format!("={}/maru", programs.display()));
         fs::write(&path, text).unwrap();
         command.arg(path);
     }
     command.output().unwrap()
+}
+
+/// So that no other package is given a number of ours.
+#[test]
+#[ignore = "needs: systemd"]
+fn systemd_gives_every_service_its_user() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("usr/lib/sysusers.d");
+    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir(root.path().join("etc")).unwrap();
+    for (name, text) in systemd::files().iter().filter(|(name, _)| name.ends_with(".sysusers.conf")) {
+        fs::write(folder.join(name), text).unwrap();
+    }
+
+    let output = Command::new("systemd-sysusers").arg("--root").arg(root.path()).output().unwrap();
+
+    assert!(output.status.success(), "{output:?}");
+    let users = fs::read_to_string(root.path().join("etc/passwd")).unwrap();
+    let services = SERVICES.iter().map(|it| (it.unit(), it.uid, it.gid));
+    for (name, uid, gid) in services.chain(SERVERS.iter().map(|it| (it.unit(), it.uid, it.gid))) {
+        // The spare engine is the first one's user.
+        let named = name.trim_end_matches("-2");
+        assert!(users.contains(&format!("{named}:x:{uid}:{gid}:")), "{named}: {users}");
+    }
 }
 
 #[test]
