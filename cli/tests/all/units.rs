@@ -34,7 +34,8 @@ fn systemd_gives_every_service_its_user() {
     let folder = root.path().join("usr/lib/sysusers.d");
     fs::create_dir_all(&folder).unwrap();
     fs::create_dir(root.path().join("etc")).unwrap();
-    for (name, text) in systemd::files().iter().filter(|(name, _)| name.ends_with(".sysusers.conf")) {
+    for (name, text) in systemd::files().iter().filter(|(name, _)| name.ends_with(".sysusers.conf"))
+    {
         fs::write(folder.join(name), text).unwrap();
     }
 
