@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{build, model, traces::Traces};
+use crate::{build, model, traces::Traces, workspace};
 use clients::Client;
 use house::TestDeployment;
 use install::Installed;
@@ -104,7 +104,7 @@ pub(crate) fn openclaw_stage(model: &Path) -> Result<Outcome> {
 
 /// The part of `cargo xtask test`: every walk of two people.
 pub(crate) fn matrix_stage(model: &Path) -> Result<Outcome> {
-    matrix::walks(None, model)
+    matrix::of_turn(workspace::turn(&workspace::root())?, model)
 }
 
 fn models(args: &Models, model: &Path) -> Result<Outcome> {

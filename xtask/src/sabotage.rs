@@ -9,11 +9,7 @@ mod items;
 mod record;
 mod trial;
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-    time::Instant,
-};
+use std::{path::Path, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -48,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
     let mut records = record::read(&root, &args.names)?;
     if let Some(count) = args.next {
-        records = record::next(records, count, turn(&root)?);
+        records = record::next(records, count, workspace::turn(&root)?);
     }
     if args.list {
         for record in records {
@@ -99,18 +95,9 @@ fn all_name_tests(records: &[Record], programs: &nextest::Programs) -> Result<()
 /// others.
 pub(crate) fn try_next(programs: &nextest::Programs, count: usize) -> Result<(usize, Vec<String>)> {
     let root = workspace::root();
-    let records = record::next(record::read(&root, &[])?, count, turn(&root)?);
+    let records = record::next(record::read(&root, &[])?, count, workspace::turn(&root)?);
     let missed = try_all(programs, &root, &workspace::target()?, &records)?;
     Ok((records.len() - missed.len(), missed))
-}
-
-/// The number that chooses the sabotages: the hour of the current commit, which a shallow clone has, too.
-fn turn(root: &Path) -> Result<usize> {
-    let mut git = Command::new("git");
-    git.args(["log", "-1", "--format=%ct"]).current_dir(root).stdin(Stdio::null());
-    let out = git.output().context("cannot run git")?;
-    let seconds = String::from_utf8_lossy(&out.stdout).trim().parse::<usize>();
-    Ok(seconds.context("git has no commit: name the sabotages instead of `--next`")? / 3600)
 }
 
 /// Breaks a copy of the workspace in `root` in every way, one at a time; returns what its tests,
@@ -194,7 +181,7 @@ fn build(copy: &Copy, selections: &[Selection], name: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs};
+    use std::{collections::BTreeSet, fs, process::Command};
 
     use super::*;
 
@@ -305,28 +292,6 @@ junit = { path = \"junit.xml\" }
         });
         let words = lists.flat_map(|list| list.split(['`', ',', ' ', '\n']));
         words.filter(|word| word.contains('-')).collect()
-    }
-
-    #[test]
-    fn each_hour_of_commits_has_a_turn_of_its_own_in_a_shallow_clone_too() {
-        let dir = tempfile::tempdir().unwrap();
-        let [whole, shallow] = ["whole", "shallow"].map(|name| dir.path().join(name));
-        fs::create_dir(&whole).unwrap();
-        let git = |date: &str, args: &[&str]| {
-            let who = ["-c", "user.name=Maru", "-c", "user.email=maru@example.com"];
-            let mut git = Command::new("git");
-            git.args(who).args(args).env("GIT_COMMITTER_DATE", date).current_dir(&whole);
-            assert!(git.status().unwrap().success(), "{args:?}");
-        };
-        git("", &["init", "--quiet"]);
-        assert!(turn(&whole).unwrap_err().to_string().contains("--next"), "no commit yet");
-        for (date, expected) in [("@3599 +0000", 0), ("@3600 +0000", 1), ("@90000 +0900", 25)] {
-            git(date, &["commit", "--quiet", "--allow-empty", "--message", "."]);
-            assert_eq!(turn(&whole).unwrap(), expected, "{date}");
-        }
-        let (from, to) = (format!("file://{}", whole.display()), shallow.to_str().unwrap());
-        git("", &["clone", "--quiet", "--depth=1", &from, to]);
-        assert_eq!(turn(&shallow).unwrap(), 25);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "S", default_value_t = 3)]
     fuzz_seconds: u32,
     /// Number of sabotages to try, chosen by the commit
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(long, value_name = "N", default_value_t = 3)]
     sabotages: usize,
     /// Also check lints and documentation while the tests run
     #[arg(long, conflicts_with = "only")]

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result};
@@ -33,4 +33,42 @@ pub(crate) fn with_cargo(program: impl AsRef<std::ffi::OsStr>) -> Command {
         }
     }
     command
+}
+
+/// The number that chooses what takes turns: the hour of the current commit, which a shallow clone has, too.
+pub(crate) fn turn(root: &Path) -> Result<usize> {
+    let mut git = Command::new("git");
+    git.args(["log", "-1", "--format=%ct"]).current_dir(root).stdin(Stdio::null());
+    let out = git.output().context("cannot run git")?;
+    let seconds = String::from_utf8_lossy(&out.stdout).trim().parse::<usize>();
+    Ok(seconds.context("git has no commit, whose time chooses what takes turns")? / 3600)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn each_hour_of_commits_has_a_turn_of_its_own_in_a_shallow_clone_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let [whole, shallow] = ["whole", "shallow"].map(|name| dir.path().join(name));
+        fs::create_dir(&whole).unwrap();
+        let git = |date: &str, args: &[&str]| {
+            let who = ["-c", "user.name=Maru", "-c", "user.email=maru@example.com"];
+            let mut git = Command::new("git");
+            git.args(who).args(args).env("GIT_COMMITTER_DATE", date).current_dir(&whole);
+            assert!(git.status().unwrap().success(), "{args:?}");
+        };
+        git("", &["init", "--quiet"]);
+        assert!(turn(&whole).unwrap_err().to_string().contains("no commit"), "none yet");
+        for (date, expected) in [("@3599 +0000", 0), ("@3600 +0000", 1), ("@90000 +0900", 25)] {
+            git(date, &["commit", "--quiet", "--allow-empty", "--message", "."]);
+            assert_eq!(turn(&whole).unwrap(), expected, "{date}");
+        }
+        let (from, to) = (format!("file://{}", whole.display()), shallow.to_str().unwrap());
+        git("", &["clone", "--quiet", "--depth=1", &from, to]);
+        assert_eq!(turn(&shallow).unwrap(), 25);
+    }
 }
