@@ -24,6 +24,7 @@ use crate::{
     policy::PolicyCommand,
     rooms::RoomsCommand,
     route::RouteCommand,
+    setup::args::SetupArgs,
     trust::TrustArgs,
     up::args::UpArgs,
     usage::UsageArgs,
@@ -44,6 +45,8 @@ pub(crate) struct Cli {
 /// What `maru` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Set up the installed appliance and start it, now and at each boot; again, it changes what is named
+    Setup(SetupArgs),
     /// Start the appliance on this machine, in the foreground
     Up(UpArgs),
     /// Show the state of this device in the network
@@ -160,6 +163,9 @@ pub(crate) enum Command {
     Trust(TrustArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Check that `maru up` does not run, and name the model for the engines; systemd runs it before the services
+    #[command(hide = true)]
+    Prepare,
     /// Run a program that can write only in some places, as `maru up` does
     #[command(hide = true)]
     Confine(ConfineArgs),

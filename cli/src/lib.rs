@@ -44,14 +44,18 @@ mod openclaw;
 mod output;
 mod passphrase;
 mod policy;
+mod prepare;
 mod problem;
 mod qr;
 mod reach;
 mod rooms;
 mod route;
 mod secret_file;
+mod setup;
 mod status;
+mod sudo;
 mod trust;
+mod units;
 mod up;
 mod usage;
 mod user;
@@ -74,6 +78,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
     let root = std::path::absolute(&cli.root)?;
     chassis::root::check(&root)?;
     match cli.command {
+        Command::Setup(args) => setup::run(args, &root).await,
         Command::Up(args) => up::run(args, &root).await,
         Command::Status(args) => status::run(args, &root).await,
         Command::Doctor(args) => doctor::run(args, &root).await,
@@ -99,6 +104,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rooms { command } => rooms::run(command, &root).await,
         Command::Trust(args) => trust::run(args, &root).await,
         Command::Completions(args) => complete::run(&args, help::command()),
+        Command::Prepare => prepare::run(&root),
         Command::Confine(args) => Err(confine::run(&args)),
     }
 }

@@ -8,6 +8,7 @@ use messages::{Message, message};
 use crate::{
     client::Client,
     output::{self, OutputArgs},
+    units::{self, engines},
     up::{
         control::{USE_MODEL, UseModel},
         progress::Spinner,
@@ -17,12 +18,12 @@ use crate::{
 mod args;
 mod disk;
 pub(crate) mod download;
-mod folder;
+pub(crate) mod folder;
 mod memory;
 pub(crate) mod ollama;
 mod part;
 mod pull;
-mod size;
+pub(crate) mod size;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -37,7 +38,7 @@ pub(crate) enum ModelCommand {
     List(OutputArgs),
     /// Get a model from a URL, a file, or a folder of Ollama's (~/.ollama/models)
     Pull(PullArgs),
-    /// Choose the model that answers; chats go on while a running `maru up` changes to it
+    /// Choose the model that answers; with a spare engine chats go on while the engines change to it
     Use(NameArgs),
     /// Remove a model that is not in use
     Remove(NameArgs),
@@ -80,17 +81,29 @@ pub(crate) async fn run(command: ModelCommand, root: &Path) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Chooses a model: now if `maru up` runs, else for its next start. The message says which.
+/// Copies a file into the folder of models.
+pub(crate) async fn copy(root: &Path, file: &Path) -> anyhow::Result<()> {
+    let output = OutputArgs { output: output::Format::Table };
+    let source = file.display().to_string();
+    let args = PullArgs { source, name: None, model: None, sha256: None, output };
+    pull::run(&Folder::of(root), &args).await.map(drop)
+}
+
+/// Chooses a model: now if the services run, else for their next start. The message says which.
 async fn choose(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Entry, Message)> {
-    let Some(supervisor) = Client::supervisor(root).await else {
+    let supervisor = Client::supervisor(root).await;
+    if supervisor.is_none() && !units::are_active(root).await {
         return Ok((folder.choose(name)?, message!("model-used-later", name)));
-    };
+    }
     let entry = folder.usable(name)?;
     folder.fits_beside(&entry)?;
+    let path = folder.path(&entry)?;
     let step = Spinner::new();
     step.now(message!("changing-engines"));
-    let asked = UseModel { path: folder.path(&entry)? };
-    supervisor.call(&USE_MODEL, &[], &asked).await?;
+    match supervisor {
+        Some(supervisor) => drop(supervisor.call(&USE_MODEL, &[], &UseModel { path }).await?),
+        None => engines::use_model(root, &path).await?,
+    }
     drop(step);
     Ok((Entry { in_use: true, ..entry }, message!("model-used-now", name)))
 }

@@ -6,12 +6,7 @@
 //! watch, and change the model when asked to, until a signal, and stop everything. Every step may be repeated: what is there is
 //! used. A start that is refused leaves everything as it was.
 
-use std::{
-    io::IsTerminal as _,
-    os::unix::process::CommandExt as _,
-    path::Path,
-    process::{Command, ExitCode},
-};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use messages::message;
@@ -29,20 +24,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     machine_key,
     output::{self, note, note_message},
+    sudo, units,
     up::{args::UpArgs, control::Control, plan::Plan, saved_options::SavedOptions, start::Started},
 };
 
 pub(crate) mod args;
-mod checks;
+pub(crate) mod checks;
 pub(crate) mod config;
 pub mod control;
-mod guide;
+pub(crate) mod guide;
 pub(crate) mod ollama;
 mod plan;
 pub(crate) mod progress;
 pub(crate) mod saved_options;
-mod setup;
-mod start;
+pub(crate) mod setup;
+pub(crate) mod start;
 
 pub(crate) use checks::missing_tools;
 
@@ -68,10 +64,11 @@ pub(crate) fn hold(root: &Path) -> anyhow::Result<impl Sized + use<>> {
 
 /// Runs the services until a signal.
 pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
-    checks::options(&args)?;
+    checks::options(args.address.as_deref(), args.network.as_deref(), args.user.as_deref())?;
     if !rustix::process::geteuid().is_root() {
-        return Err(again_with_sudo());
+        return Err(sudo::again(message!("up-needs-root")));
     }
+    units::refuse_beside(root).await?;
     checks::machine()?;
     // Keeps keys and texts of every service out of core dumps: children inherit the limit.
     chassis::process::forbid_core_files().context(message!("no-core-limit"))?;
@@ -126,7 +123,7 @@ async fn keep(
     let mut control = Control::serve(root)?;
     std::fs::write(root.join(READY), format!("{}\n", std::process::id()))
         .context(message!("ready-not-written"))?;
-    guide::print(home)?;
+    guide::print(home, &message!("guide-end"))?;
     output::line(message!("up-ready"))?;
     loop {
         let ask = tokio::select! {
@@ -216,19 +213,6 @@ fn refused(lock: Option<Lock>, error: anyhow::Error) -> anyhow::Error {
         Some(Err(other)) => other.context(error.to_string()),
         Some(Ok(())) | None => error,
     }
-}
-
-/// Replaces this process by the same command under sudo; returns only on failure.
-fn again_with_sudo() -> anyhow::Error {
-    let needs = message!("up-needs-root");
-    if !std::io::stdin().is_terminal() {
-        return anyhow::anyhow!(needs);
-    }
-    note(message!("sudo-asks"));
-    let program = std::env::current_exe().unwrap_or_else(|_| "maru".into());
-    let error =
-        Command::new("sudo").arg("--").arg(program).args(std::env::args_os().skip(1)).exec();
-    anyhow::anyhow!(message!("sudo-failed", needs, error))
 }
 
 /// The signals that end `maru up`.

@@ -338,7 +338,7 @@ no-such-model = there is no model { $name } here; there are: { $names }
 model-in-use = { $name } is in use; choose another one first, with `maru model use`
 file-not-removed = cannot remove { $path }; run it with sudo
 model-unusable = { $name } cannot be used: { $problem }
-none-fits = none of the models here does; choose a smaller one, or one with fewer bits
+none-fits = none of the models here does; one of at most { $parameters } in Q4 would
 these-fit = these would: { $names }
 model-does-not-fit = { $name } does not fit into this machine's memory; { $others }
 model-does-not-fit-beside = { $name } does not fit into this machine's memory beside { $used }, which answers until the change is done; stop `maru up`, choose the model again, and start
@@ -474,8 +474,8 @@ tun-closed = { $device } cannot be opened ({ $error }); load its driver with `su
 ports-taken = { $ports }; { $advice }
 model-unusable-here = { $path } cannot be used: { $error }
 model-unreadable = the engine's user may not read { $path }; allow it with `chmod o+r { $path }`
-no-model-yet = there is no model yet; give one with `maru up --model FILE.gguf`, or put it into { $path }
-several-models = { $path } holds several models; choose one with `maru up --model FILE.gguf`
+no-model-yet = there is no model yet; give one with `--model FILE.gguf`, or put it into { $path }
+several-models = { $path } holds several models; choose one with `--model FILE.gguf`
 
 ## cli/src/up/config.rs
 file-not-saved = cannot write { $path }
@@ -486,7 +486,7 @@ service-not-offered = { $file } does not offer { $name }, so no device reaches i
 service-shows-pages = { $file } lets { $name } answer with web pages, though it has none; add pages = false to its [[service]]
 service-without-https = { $file } offers { $name } not over HTTPS at { $label }.<network>, which apps such as Element X need; add https = ["{ $label }"] to its [[service]]
 service-hides-pages = { $file } lets { $name } answer with no web page at { $label }.<network>, so signing in to rooms and pictures fail; add page_names = ["{ $label }"] to its [[service]]
-no-own-address = this machine has no route to other networks, so its address is unknown; say how devices reach it: maru up --address HOST
+no-own-address = this machine has no route to other networks, so its address is unknown; say how devices reach it with --address HOST
 
 ## cli/src/up/ollama.rs
 not-an-ollama-address = give a loopback address or one of the mesh's, such as { $usual } or http://100.64.0.5:{ $port }
@@ -837,7 +837,7 @@ fix-restart = stop `maru up` and start it again
 model-heads = NAME | SIZE | KIND | CONTEXT | IN USE
 model-pulled = { $name } is here ({ $size }, SHA-256 { $sha256 })
 model-used-now = { $name } answers now
-model-used-later = { $name } answers from the next start of `maru up` on
+model-used-later = { $name } answers from the next start on
 
 ## cli/src/chat
 chat-you = you
@@ -924,3 +924,50 @@ editor-failed = the editor { $editor } failed; nothing was changed
 recovery-code-made = Write this code down and keep it apart from this device and from backups: it is not shown again, and whoever has it and a copy of the database reads your conversations. An older code opens nothing any more.
 recovery-code-ask = Your recovery code
 recovered = Your conversations are open on this machine.
+
+## cli/src/setup.rs
+setup-needs-root = `maru setup` needs root: it writes settings and starts services; run it as `sudo maru setup`
+setup-needs-options = there is no terminal to ask at; give { $options }
+setup-labels = Network | Devices reach it at | First person | Model | Copied from | Writes
+setup-dry-run = Nothing was changed (--dry-run).
+setup-go-on = Write this, and start Maru now and at each boot? [y/N]
+setup-nothing-changed = Nothing was changed.
+setup-starting = starting { $target }
+setup-end = Everything starts at each boot; `sudo systemctl stop { $target }` stops it until the next one.
+
+## cli/src/setup/args.rs
+not-a-public-name = --domain { $name } is not a name in public DNS; give one that leads to this machine, such as home.example.org, or use --lan
+
+## cli/src/setup/host.rs
+setup-other-root = `maru setup` sets up the units, which serve the root / alone; for { $root } use `maru up`
+setup-no-systemd = systemd does not run here, and `maru setup` needs it to start the services; use `sudo maru up`, which starts them itself
+setup-not-installed = { $target } is not installed; install the package maru-home, or use `sudo maru up`, which needs no units
+setup-unknown-release = warning: this is { $name }; Maru's packages are made for Debian 12 and 13 and Ubuntu 24.04
+
+## cli/src/setup/questions.rs
+setup-ask-network = Name of the network; it never changes [{ $usual }]
+setup-ask-user = First person, such as ann
+setup-ask-domain = Name in public DNS that leads to this machine, for a certificate [none: only devices in the local network]
+setup-ask-model = Model that answers, by its number or as a GGUF file{ $list }
+    Which one
+setup-ask-model-or = Model that answers, by its number or as a GGUF file{ $list }
+    Which one [{ $usual }]
+setup-ask-file = Model that answers, a GGUF file
+setup-no-model = choose a model
+setup-no-answer = there was no answer; nothing was changed
+
+## cli/src/setup/plan.rs
+setup-network-stays = --network { $network } cannot be used: the domain of this network is { $known } and never changes
+setup-model-name = { $path } cannot be copied under this name; rename it to letters, digits, dots, hyphens and underscores
+setup-model-exists = the folder of models has another { $name }; rename one of them
+address-by-hand = { $file } cannot be changed without a doubt; set server_url = "{ $url }" there by hand
+
+## cli/src/units
+units-run = systemd runs Maru here already; use it as it is (`maru status`), or stop it first with `sudo systemctl stop { $target }`
+no-systemctl = cannot run systemctl
+systemctl-failed = `systemctl { $args }` failed: { $error }
+unit-ends = { $unit } ends again and again; `journalctl -u { $unit }` says why
+unit-not-ready = { $unit } is not ready after { $seconds } s; `journalctl -u { $unit }` says why
+model-outside = the engines see no model outside of { $folder }: get { $path } there with `maru model pull`
+model-stays = { $reason }; the former model stays
+model-not-back = { $reason }; the former model does not start either

@@ -338,7 +338,7 @@ no-such-model = { $name } 모델이 없습니다. 있는 모델: { $names }
 model-in-use = { $name } 모델은 사용 중입니다. 먼저 `maru model use`로 다른 모델을 고르세요
 file-not-removed = { $path } 파일을 삭제할 수 없습니다. sudo로 실행하세요
 model-unusable = { $name } 모델을 쓸 수 없습니다: { $problem }
-none-fits = 여기 있는 모델은 모두 너무 큽니다. 더 작거나 비트 수가 적은 모델이 필요합니다
+none-fits = 여기 있는 모델은 모두 너무 큽니다. Q4로 양자화한 { $parameters } 이하의 모델이면 됩니다
 these-fit = 맞는 모델: { $names }
 model-does-not-fit = { $name } 모델을 이 컴퓨터의 메모리에 올릴 수 없습니다. { $others }
 model-does-not-fit-beside = { $name } 모델을 지금 쓰고 있는 { $used } 모델과 함께 메모리에 올릴 수 없습니다. `maru up`을 멈추고 모델을 다시 고른 뒤 시작하세요
@@ -474,8 +474,8 @@ tun-closed = { $device } 장치를 열 수 없습니다({ $error }). `sudo modpr
 ports-taken = { $ports }. { $advice }
 model-unusable-here = { $path } 모델을 쓸 수 없습니다: { $error }
 model-unreadable = 엔진의 사용자가 { $path } 파일을 읽을 수 없습니다. `chmod o+r { $path }`로 허용하세요
-no-model-yet = 아직 모델이 없습니다. `maru up --model FILE.gguf`로 지정하거나 { $path }에 넣으세요
-several-models = { $path }에 모델이 여럿 있습니다. `maru up --model FILE.gguf`로 하나를 고르세요
+no-model-yet = 아직 모델이 없습니다. `--model FILE.gguf`로 지정하거나 { $path }에 넣으세요
+several-models = { $path }에 모델이 여럿 있습니다. `--model FILE.gguf`로 하나를 고르세요
 
 ## cli/src/up/config.rs
 file-not-saved = { $path } 파일을 쓸 수 없습니다
@@ -486,7 +486,7 @@ service-not-offered = { $file } 파일에 { $name } 서비스가 없어서 어�
 service-shows-pages = { $file } 파일에서 { $name } 서비스에 웹 페이지를 허용하지만 그 서비스에는 웹 페이지가 없습니다. 그 [[service]]에 pages = false를 추가하세요
 service-without-https = { $file } 파일에서 { $name }을(를) { $label }.<network> HTTPS 주소로 제공하지 않습니다. Element X 같은 앱에 필요하니 { $name }의 [[service]]에 https = ["{ $label }"]을 추가하세요
 service-hides-pages = { $file } 파일에서 { $label }.<network>의 웹 페이지를 막아서 대화방 로그인과 사진이 동작하지 않습니다. { $name }의 [[service]]에 page_names = ["{ $label }"]를 추가하세요
-no-own-address = 이 컴퓨터에는 외부로 나가는 경로가 없어서 주소를 알 수 없습니다. 기기가 접속할 주소를 maru up --address HOST로 알려 주세요
+no-own-address = 이 컴퓨터에는 외부로 나가는 경로가 없어서 주소를 알 수 없습니다. 기기가 접속할 주소를 --address HOST로 알려 주세요
 
 ## cli/src/up/ollama.rs
 not-an-ollama-address = { $usual } 또는 http://100.64.0.5:{ $port }처럼 루프백 주소나 메시의 주소를 주세요
@@ -831,7 +831,7 @@ fix-restart = `maru up`을 멈췄다가 다시 시작하세요
 model-heads = 이름 | 크기 | 종류 | 컨텍스트 | 사용 중
 model-pulled = { $name } 모델을 가져왔습니다({ $size }, SHA-256 { $sha256 })
 model-used-now = 이제 { $name } 모델이 답합니다
-model-used-later = 다음에 `maru up`을 시작하면 { $name } 모델이 답합니다
+model-used-later = 다음에 시작할 때부터 { $name } 모델이 답합니다
 
 ## cli/src/chat
 chat-you = 나
@@ -918,3 +918,50 @@ editor-failed = 편집기 { $editor } 실행이 실패해 아무것도 바꾸지
 recovery-code-made = 이 코드를 적어 이 기기나 백업과 다른 곳에 보관하세요. 다시 표시되지 않으며, 이 코드와 데이터베이스 사본을 함께 가진 사람은 대화를 읽을 수 있습니다. 이전 코드로는 더 이상 아무것도 열 수 없습니다.
 recovery-code-ask = 복구 코드
 recovered = 이제 이 컴퓨터에서 대화를 열 수 있습니다.
+
+## cli/src/setup.rs
+setup-needs-root = `maru setup`은 설정을 쓰고 서비스를 시작하므로 root 권한이 필요합니다. `sudo maru setup`으로 실행하세요
+setup-needs-options = 물어볼 터미널이 없습니다. 다음 옵션을 주세요: { $options }
+setup-labels = 네트워크 | 기기가 접속하는 주소 | 첫 사용자 | 모델 | 복사할 파일 | 쓰는 파일
+setup-dry-run = 아무것도 바꾸지 않았습니다(--dry-run).
+setup-go-on = 이대로 쓰고, 지금부터 부팅할 때마다 마루를 시작할까요? [y/N]
+setup-nothing-changed = 아무것도 바꾸지 않았습니다.
+setup-starting = { $target } 시작하는 중
+setup-end = 부팅할 때마다 모두 시작됩니다. `sudo systemctl stop { $target }` 명령으로 다음 부팅 때까지 멈춥니다.
+
+## cli/src/setup/args.rs
+not-a-public-name = --domain { $name } 값은 공개 DNS의 이름이 아닙니다. home.example.org처럼 이 컴퓨터로 연결되는 이름을 주거나 --lan을 쓰세요
+
+## cli/src/setup/host.rs
+setup-other-root = `maru setup`은 루트 /에서만 실행되는 유닛을 설정합니다. { $root } 폴더에는 `maru up`을 쓰세요
+setup-no-systemd = `maru setup`은 systemd로 서비스를 시작하는데 이 컴퓨터에는 systemd가 실행되고 있지 않습니다. 서비스를 직접 시작하는 `sudo maru up`을 쓰세요
+setup-not-installed = { $target } 유닛이 설치되어 있지 않습니다. maru-home 패키지를 설치하거나, 유닛이 필요 없는 `sudo maru up`을 쓰세요
+setup-unknown-release = 경고: 이 시스템은 { $name }입니다. 마루의 패키지는 Debian 12와 13, Ubuntu 24.04에 맞춰져 있습니다
+
+## cli/src/setup/questions.rs
+setup-ask-network = 네트워크 이름. 나중에 바꿀 수 없습니다 [{ $usual }]
+setup-ask-user = 첫 사용자의 이름. 예: ann
+setup-ask-domain = 인증서를 받을, 이 컴퓨터로 연결되는 공개 DNS 이름 [없음: 같은 로컬 네트워크의 기기만]
+setup-ask-model = 답할 모델. 번호나 GGUF 파일로 고르세요{ $list }
+    모델
+setup-ask-model-or = 답할 모델. 번호나 GGUF 파일로 고르세요{ $list }
+    모델 [{ $usual }]
+setup-ask-file = 답할 모델의 GGUF 파일
+setup-no-model = 모델을 고르세요
+setup-no-answer = 답이 없습니다. 아무것도 바꾸지 않았습니다
+
+## cli/src/setup/plan.rs
+setup-network-stays = --network { $network } 값은 쓸 수 없습니다. 이 네트워크의 도메인은 { $known } 도메인이며 바꿀 수 없습니다
+setup-model-name = { $path } 파일은 이 이름으로 복사할 수 없습니다. 글자, 숫자, 점, 하이픈, 밑줄로 이름을 바꾸세요
+setup-model-exists = 모델 폴더에 다른 { $name } 파일이 있습니다. 둘 중 하나의 이름을 바꾸세요
+address-by-hand = { $file } 파일을 확실하게 고칠 수 없습니다. 직접 server_url = "{ $url }"로 바꾸세요
+
+## cli/src/units
+units-run = 이 컴퓨터에서 systemd가 이미 마루를 실행하고 있습니다. 그대로 쓰거나(`maru status`), `sudo systemctl stop { $target }` 명령으로 먼저 멈추세요
+no-systemctl = systemctl을 실행할 수 없습니다
+systemctl-failed = `systemctl { $args }` 명령이 실패했습니다: { $error }
+unit-ends = { $unit } 유닛이 되풀이해서 끝납니다. `journalctl -u { $unit }` 명령으로 이유를 보세요
+unit-not-ready = { $unit } 유닛이 { $seconds }초 동안 준비되지 않았습니다. `journalctl -u { $unit }` 명령으로 이유를 보세요
+model-outside = 엔진은 { $folder } 폴더 밖의 모델을 볼 수 없습니다. `maru model pull` 명령으로 { $path } 파일을 그곳에 가져오세요
+model-stays = { $reason }. 이전 모델을 그대로 씁니다
+model-not-back = { $reason }. 이전 모델도 시작되지 않습니다

@@ -22,8 +22,8 @@ pub struct Settings {
     pub image: String,
     /// The model, if the service takes one.
     pub model: Option<Model>,
-    /// Threads of an engine.
-    pub threads: u16,
+    /// Threads of an engine: a number, or in a Quadlet a variable.
+    pub threads: String,
     /// Limits that this host enforces.
     pub limits: Limits,
 }
@@ -181,7 +181,7 @@ fn command(service: &Service, settings: &Settings) -> Vec<String> {
         Arg::Text(text) => text.to_owned(),
         // Where the container finds it.
         Arg::Socket => service.socket(Path::new("/")).unwrap_or_default().display().to_string(),
-        Arg::Threads => settings.threads.to_string(),
+        Arg::Threads => settings.threads.clone(),
         Arg::Model => settings
             .model
             .as_ref()

@@ -2,21 +2,28 @@
 //!
 //! The images are in archives, which the package brings. A Quadlet of the kind `.image` copies each into Podman's storage before
 //! its containers start, at each start of the target: an update needs nothing else, and neither does a storage that was emptied.
+//!
+//! The model of the engines is chosen later: their Quadlets take it from a file of [`variables`], which `maru prepare` writes
+//! before they start. systemd replaces the variables in the command line (`systemd.service(5)`, command lines).
 
 use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
 use crate::{
-    entry::{Kind, Service},
-    podman::{self, Limits, Settings},
-    rows::{GATEWAY_KEY, RESTORING, SERVICES},
-    systemd::{GENERATED, PART_OF_TARGET},
+    entry::{Kind, Memory, Service},
+    podman::{self, Limits, Model, Settings},
+    rows::{GATEWAY_KEY, MODELS, RESTORING, SERVICES},
+    systemd::{GENERATED, PART_OF_TARGET, PREPARED},
 };
 
 /// Limit of open files in a unit.
 const OPEN_FILES: u64 = 8192;
 
-/// Threads that an installed engine takes unless its unit is changed.
-const THREADS: u16 = 4;
+/// Variable with the model's name in the folder of models.
+const MODEL: &str = "MARU_MODEL";
+/// Variable with the threads of an engine.
+const THREADS: &str = "MARU_THREADS";
+/// Variable with the most memory of an engine, in MiB.
+const MEMORY: &str = "MARU_MEMORY_MIB";
 
 /// Folder of the images' archives, below the root.
 pub const IMAGES: &str = "usr/lib/maru/images";
@@ -62,24 +69,57 @@ fn image(binary: &str) -> String {
     )
 }
 
+/// The file of variables of a service that takes a model, below the root.
+#[must_use]
+pub fn variables_file(service: &Service) -> Option<String> {
+    match service.memory {
+        Memory::Model(_) => Some(format!("run/maru/{}.env", service.name)),
+        Memory::Mib(_) => None,
+    }
+}
+
+/// The text of a file of variables, as systemd reads it (`EnvironmentFile=` in `systemd.exec(5)`). `name` is the model's in the
+/// folder of models, of letters, digits, dots, hyphens and underscores; it has `bytes`.
+#[must_use]
+pub fn variables(service: &Service, name: &str, bytes: u64, threads: u16) -> String {
+    let memory = service.memory.mib(Some(bytes));
+    format!("{MODEL}={name}\n{THREADS}={threads}\n{MEMORY}={memory}\n")
+}
+
 fn quadlet(service: &Service) -> String {
+    let variables = variables_file(service);
     let settings = Settings {
         root: PathBuf::from("/"),
         image: format!("{}.image", service.binary),
-        model: None,
-        threads: THREADS,
+        // The limit of memory, which its size gives, is a variable, too.
+        model: variables
+            .is_some()
+            .then(|| Model { path: PathBuf::from(format!("/{MODELS}/${{{MODEL}}}")), size: 0 }),
+        threads: format!("${{{THREADS}}}"),
         limits: Limits::full(OPEN_FILES),
     };
     let mut out = format!(
         "{GENERATED}\n\
-         [Unit]\nDescription={}\n{PART_OF_TARGET}ConditionPathExists=!/{RESTORING}\n\
-         StartLimitIntervalSec=0\n\n[Container]\nContainerName={}\nImage={}\n",
+         [Unit]\nDescription={}\n{PART_OF_TARGET}{PREPARED}ConditionPathExists=!/{RESTORING}\n",
         service.description,
+    );
+    if let Some(file) = &variables {
+        let _ = writeln!(out, "ConditionPathExists=/{file}");
+    }
+    let _ = write!(
+        out,
+        "StartLimitIntervalSec=0\n\n[Container]\nContainerName={}\nImage={}\n",
         service.unit(),
         settings.image,
     );
     out.push_str("Pull=never\nLogDriver=journald\n");
     for arg in podman::isolation(service, &settings) {
+        let arg = match (service.memory, arg.split_once('=')) {
+            (Memory::Model(_), Some((name @ ("--memory" | "--memory-swap"), _))) => {
+                format!("{name}=${{{MEMORY}}}m")
+            }
+            (Memory::Model(_) | Memory::Mib(_), _) => arg,
+        };
         let _ = writeln!(out, "{}", key(&arg));
     }
     for volume in podman::volumes(service, &settings) {
@@ -92,6 +132,9 @@ fn quadlet(service: &Service) -> String {
         let _ = writeln!(out, "Exec={}", command[at + 1..].join(" "));
     }
     out.push_str("\n[Service]\n");
+    if let Some(file) = &variables {
+        let _ = writeln!(out, "EnvironmentFile=/{file}");
+    }
     if service.mounts.iter().any(|mount| mount.path == GATEWAY_KEY) {
         out.push_str("ExecStartPre=/usr/bin/maru passphrase unlock\n");
     }

@@ -49,6 +49,11 @@ UMask=0077
 pub const TARGET: &str = "maru.target";
 /// A line of every unit that stops and restarts with it.
 pub(crate) const PART_OF_TARGET: &str = "PartOf=maru.target\n";
+/// Name of the unit of `maru prepare`.
+pub const PREPARE: &str = "maru-prepare.service";
+/// Lines of every service's unit: it starts after `maru prepare`, which refuses beside `maru up`.
+pub(crate) const PREPARED: &str =
+    "Requires=maru-prepare.service\nAfter=maru-prepare.service\n";
 
 /// Name and text of every unit, of services and of a deployment's servers, and of the files that they need.
 #[must_use]
@@ -70,6 +75,7 @@ fn of_services(services: &[Service]) -> Vec<(String, String)> {
     let links = services.iter().flat_map(|service| service.listens);
     let users = services.iter().map(|service| (service.unit(), service.uid, service.gid));
     files.push((TARGET.to_owned(), target(services)));
+    files.push((PREPARE.to_owned(), prepare()));
     files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(&directories_of(services), links)));
     files.push(("maru.sysusers.conf".to_owned(), sysusers(users)));
     files
@@ -154,12 +160,13 @@ impl Unit {
     fn text(&self) -> String {
         let mut out = format!(
             "{GENERATED}\n\
-             [Unit]\nDescription={}\n{}ConditionPathExists=!/{RESTORING}\n\
+             [Unit]\nDescription={}\n{}{}ConditionPathExists=!/{RESTORING}\n\
              Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
              [Service]\nExecStart={}\nUser={}\nGroup={}\nRestart=always\nRestartSec=1\n\
              TimeoutStopSec=10\n{}{HARDENING}",
             self.description,
             if self.in_target { PART_OF_TARGET } else { "" },
+            if self.in_target { PREPARED } else { "" },
             self.command,
             self.uid,
             self.gid,
@@ -188,6 +195,19 @@ fn target(services: &[Service]) -> String {
     }
     out.push_str("\n[Install]\nWantedBy=multi-user.target\n");
     out
+}
+
+/// The unit of `maru prepare`: once for each start of the target, before every service.
+fn prepare() -> String {
+    format!(
+        "{GENERATED}\n\
+         [Unit]\nDescription=Maru: checks that `maru up` does not run, and names the model for the engines\n\
+         {PART_OF_TARGET}\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/maru prepare\n\
+         CapabilityBoundingSet=\n{NO_DEVICES}{NO_NETWORK}{HARDENING}\
+         MemoryMax=64M\nLimitFSIZE=1M\nTasksMax=16\nReadWritePaths=/run/maru\n\
+         # It sees whether processes of a killed `maru up` still run.\nProtectProc=default\n"
+    )
 }
 
 /// Devices, capabilities and network of a service; only one with capabilities configures the network.

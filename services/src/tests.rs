@@ -15,7 +15,7 @@ fn settings() -> Settings {
         root: PathBuf::from("/srv/maru"),
         image: "localhost/image:1".to_owned(),
         model: Some(Model { path: PathBuf::from("/data/small.gguf"), size: 100 << 20 }),
-        threads: 2,
+        threads: "2".to_owned(),
         limits: Limits::full(20_000),
     }
 }

@@ -22,19 +22,19 @@ const NAME_MAX: usize = 128;
 
 /// The folder of models of one instance.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     root: PathBuf,
     /// Where it is.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 /// A model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Its file's name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its size.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Family and size, such as `llama 135M`.
     pub(super) kind: Option<String>,
     /// Tokens that a conversation may hold.
@@ -51,7 +51,7 @@ pub(super) struct Entry {
 
 impl Folder {
     /// The one of the instance at `root`.
-    pub(super) fn of(root: &Path) -> Self {
+    pub(crate) fn of(root: &Path) -> Self {
         Self { root: root.to_owned(), path: root.join(MODELS) }
     }
 
@@ -62,7 +62,7 @@ impl Folder {
     }
 
     /// Every model, by name.
-    pub(super) fn list(&self) -> anyhow::Result<Vec<Entry>> {
+    pub(crate) fn list(&self) -> anyhow::Result<Vec<Entry>> {
         let found = match fs::read_dir(&self.path) {
             Ok(found) => found,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -84,7 +84,7 @@ impl Folder {
     }
 
     /// What is known of one model; `None` if it is gone.
-    pub(super) fn get(&self, name: &str) -> anyhow::Result<Option<Entry>> {
+    pub(crate) fn get(&self, name: &str) -> anyhow::Result<Option<Entry>> {
         let used = self.used()?;
         self.entry(name, used.as_deref())
     }
@@ -136,33 +136,39 @@ impl Folder {
     }
 
     /// The model of that name, if engines could use it: it is whole and fits into memory.
-    pub(super) fn usable(&self, name: &str) -> anyhow::Result<Entry> {
+    pub(crate) fn usable(&self, name: &str) -> anyhow::Result<Entry> {
         let entry = self.known(name)?;
         if let Some(problem) = &entry.problem {
             bail!(message!("model-unusable", name, problem));
         }
+        self.fits(name, &self.path.join(name))?;
+        Ok(entry)
+    }
+
+    /// Fails if the model at `path` does not fit into memory; says which one here does, or of which size one would.
+    pub(crate) fn fits(&self, name: &str, path: &Path) -> anyhow::Result<()> {
         let (has, told) = (memory::total()?, SavedOptions::load(&self.root)?);
         let engines = SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() as u64;
-        let needs = |name: &str| -> anyhow::Result<Option<u64>> {
-            let found = inspect(&self.path.join(name))?;
+        let needs = |path: &Path| -> anyhow::Result<Option<u64>> {
+            let found = inspect(path)?;
             Ok(found
                 .and_then(|(bytes, header)| Some(memory::needed(bytes, &header.ok()?, engines))))
         };
-        if needs(name)?.is_none_or(|needed| needed > has) {
-            let mut fits = Vec::new();
-            for other in self.list()? {
-                if needs(&other.name)?.is_some_and(|needed| needed <= has) {
-                    fits.push(other.name);
-                }
-            }
-            let others = if fits.is_empty() {
-                message!("none-fits").to_string()
-            } else {
-                message!("these-fit", names = fits.join(", ")).to_string()
-            };
-            bail!(message!("model-does-not-fit", name, others));
+        if needs(path)?.is_some_and(|needed| needed <= has) {
+            return Ok(());
         }
-        Ok(entry)
+        let mut fits = Vec::new();
+        for other in self.list()? {
+            if needs(&self.path.join(&other.name))?.is_some_and(|needed| needed <= has) {
+                fits.push(other.name);
+            }
+        }
+        let others = if fits.is_empty() {
+            message!("none-fits", parameters = memory::largest(has))
+        } else {
+            message!("these-fit", names = fits.join(", "))
+        };
+        bail!(message!("model-does-not-fit", name, others))
     }
 
     /// Fails if the model does not fit into memory beside the one in use, which a spare engine keeps until the other engine has
@@ -182,7 +188,7 @@ impl Folder {
     }
 
     /// Where a model lies, without links in the path.
-    pub(super) fn path(&self, entry: &Entry) -> anyhow::Result<PathBuf> {
+    pub(crate) fn path(&self, entry: &Entry) -> anyhow::Result<PathBuf> {
         Ok(fs::canonicalize(self.path.join(&entry.name))?)
     }
 
@@ -215,7 +221,7 @@ fn inspect(path: &Path) -> anyhow::Result<Option<(u64, Result<Header, String>)>>
 }
 
 /// Whether a file may have this name here: a plain one, without folders, that ends as models do.
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     name.len() <= NAME_MAX
         && name.len() > ENDING.len()

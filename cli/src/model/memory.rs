@@ -19,6 +19,14 @@ pub(super) fn total() -> anyhow::Result<u64> {
     Ok(total.saturating_sub(OTHERS))
 }
 
+/// Parameters of the largest usual model in Q4 for a machine that has so many bytes for engines: 36 GB of memory hold one of
+/// 32B, 16 GB one of 13B, 8 GB one of 7B. The kernel counts a little less than what is installed.
+pub(super) fn largest(bytes: u64) -> &'static str {
+    let sizes = [(34, "32B"), (15, "13B"), (7, "7B"), (3, "3B")];
+    let fits = |size: &&(u64, &str)| bytes + OTHERS >= size.0 << 30;
+    sizes.iter().find(fits).map_or("1B", |size| size.1)
+}
+
 /// Memory that the engines need for a model, in bytes. The model itself is in memory once, since they map the same file.
 pub(super) fn needed(bytes: u64, header: &Header, engines: u64) -> u64 {
     let cache = header.cache_bytes_per_token.unwrap_or_default().saturating_mul(CACHE_TOKENS);
@@ -39,6 +47,8 @@ mod tests {
     fn memory_is_read_and_caches_count_for_each_engine() {
         assert_eq!(parse("MemFree: 3 kB\nMemTotal:       2048 kB\n"), Some(2 << 20));
         assert_eq!(parse("MemTotal: many kB\n"), None);
+        let sizes = [36_u64, 16, 8, 4, 2].map(|gb| largest((gb << 30) - (gb << 24) - OTHERS));
+        assert_eq!(sizes, ["32B", "13B", "7B", "3B", "1B"]);
         let header = Header { cache_bytes_per_token: Some(1024), ..Header::default() };
         assert_eq!(needed(5, &header, 1), 5 + ENGINE + 1024 * CACHE_TOKENS);
         assert_eq!(needed(5, &header, 2), 5 + 2 * (ENGINE + 1024 * CACHE_TOKENS));

@@ -1,6 +1,6 @@
 //! Sizes as text.
 
 /// A number of bytes with a binary unit.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }

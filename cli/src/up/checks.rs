@@ -15,7 +15,7 @@ use services::{MODELS, podman::Model};
 
 use supervisor::{binaries, ports};
 
-use crate::{error::Usage, up::args::UpArgs};
+use crate::error::Usage;
 
 /// Programs of the system that `maru up` uses, with the Debian package of each.
 const TOOLS: &[(&str, &str)] =
@@ -30,14 +30,18 @@ pub(crate) fn missing_tools() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Checks options that will be written into the configuration.
-pub(super) fn options(args: &UpArgs) -> Result<(), Usage> {
-    if let Some(address) = args.address.as_deref().filter(|address| !is_host(address)) {
+pub(crate) fn options(
+    address: Option<&str>,
+    network: Option<&str>,
+    user: Option<&str>,
+) -> Result<(), Usage> {
+    if let Some(address) = address.filter(|address| !is_host(address)) {
         return Err(Usage(message!("not-an-address", address = format!("{address:?}"))));
     }
-    if let Some(network) = args.network.as_deref().filter(|network| !name::is_domain(network)) {
+    if let Some(network) = network.filter(|network| !name::is_domain(network)) {
         return Err(Usage(message!("not-a-domain", network = format!("{network:?}"))));
     }
-    if let Some(user) = &args.user {
+    if let Some(user) = user {
         name::check_user(user)
             .map_err(|error| Usage(message!("option-wrong", user = format!("{user:?}"), error)))?;
     }
@@ -62,7 +66,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// Checks the machine.
-pub(super) fn machine() -> anyhow::Result<()> {
+pub(crate) fn machine() -> anyhow::Result<()> {
     let missing = missing_tools();
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|tool| tool.0).collect();
@@ -77,7 +81,7 @@ pub(super) fn machine() -> anyhow::Result<()> {
 }
 
 /// Checks that the ports are free.
-pub(super) fn ports_free(wanted: &[ports::Port]) -> anyhow::Result<()> {
+pub(crate) fn ports_free(wanted: &[ports::Port]) -> anyhow::Result<()> {
     let taken = ports::taken(wanted)?;
     if taken.is_empty() {
         return Ok(());
@@ -87,7 +91,7 @@ pub(super) fn ports_free(wanted: &[ports::Port]) -> anyhow::Result<()> {
 }
 
 /// Checks that the file at `path` is a model that the engine can open.
-pub(super) fn model(path: &Path) -> anyhow::Result<Model> {
+pub(crate) fn model(path: &Path) -> anyhow::Result<Model> {
     let path = std::fs::canonicalize(path)
         .with_context(|| message!("no-model-at", path = path.display()))?;
     let shown = path.display();
@@ -106,7 +110,7 @@ pub(super) fn model(path: &Path) -> anyhow::Result<Model> {
 }
 
 /// The one model in the folder of models.
-pub(super) fn only_model(root: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn only_model(root: &Path) -> anyhow::Result<PathBuf> {
     let folder = root.join(MODELS);
     let mut models = Vec::new();
     if let Ok(entries) = std::fs::read_dir(&folder) {
@@ -130,26 +134,11 @@ mod tests {
     use services::MODELS;
 
     use super::{model, only_model, options};
-    use crate::up::args::UpArgs;
-
-    fn args(address: Option<&str>, network: Option<&str>, user: Option<&str>) -> UpArgs {
-        UpArgs {
-            address: address.map(str::to_owned),
-            network: network.map(str::to_owned),
-            model: None,
-            threads: None,
-            engines: None,
-            ollama: None,
-            user: user.map(str::to_owned),
-            passphrase: crate::passphrase::PassphraseSource::default(),
-            verbose: false,
-        }
-    }
 
     #[test]
     fn what_would_be_written_down_for_good_is_checked_first() {
-        let address = |text| options(&args(Some(text), None, None)).is_ok();
-        let network = |text| options(&args(None, Some(text), None)).is_ok();
+        let address = |text| options(Some(text), None, None).is_ok();
+        let network = |text| options(None, Some(text), None).is_ok();
         for good in ["192.0.2.7", "2001:db8::7", "[2001:db8::7]", "home", "Home.example.org"] {
             assert!(address(good), "{good}");
         }
@@ -162,7 +151,7 @@ mod tests {
         for wrong in ["", "home", "Maru.internal", "maru..internal", "maru.home.arpa.", "a b.c"] {
             assert!(!network(wrong), "{wrong}");
         }
-        let error = options(&args(None, None, Some("Jane Doe"))).unwrap_err();
+        let error = options(None, None, Some("Jane Doe")).unwrap_err();
         assert!(error.to_string().starts_with("--user \"Jane Doe\": a user's name is"), "{error}");
     }
 

@@ -3,12 +3,12 @@
 use std::{
     fmt::Write as _,
     io::ErrorKind,
-    net::{Ipv6Addr, UdpSocket},
+    net::UdpSocket,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use chassis::{
     durable::{self, Access},
     settings::{self, SettingsError},
@@ -22,6 +22,10 @@ use services::{INFERENCE, INFERENCE_2, Mesh, SERVICES, mesh_services};
 use supervisor::ports::{Port, Protocol};
 
 use crate::{edited_file, output};
+
+mod reach;
+
+pub(crate) use reach::Reach;
 
 /// The home node's tag.
 pub(super) const TAG: &str = "tag:home";
@@ -41,9 +45,9 @@ struct File {
 
 /// The configuration of a run as it will be.
 #[derive(Debug)]
-pub(super) struct ConfigPlan {
+pub(crate) struct ConfigPlan {
     /// The coordinator's.
-    pub(super) coordinator: Coordinator,
+    pub(crate) coordinator: Coordinator,
     files: Vec<File>,
     changes: Vec<Change>,
 }
@@ -55,22 +59,22 @@ struct Change {
     text: String,
 }
 
-/// Reads the present configuration and plans the missing files; writes nothing.
-pub(super) fn plan(
+/// Reads the present configuration and plans the missing files; writes nothing. Without `reach` devices reach this machine by
+/// its address on the network.
+pub(crate) fn plan(
     root: &Path,
-    address: Option<&str>,
+    reach: Option<Reach>,
     network: Option<&str>,
 ) -> anyhow::Result<ConfigPlan> {
     let mut files = Vec::new();
-    let coordinator = if root.join(COORDINATOR).exists() {
-        remark_unused(root, address, network)?;
+    let coordinator = if is_there(root) {
         coordinator(root)?
     } else {
-        let address = match address {
-            Some(address) => address.to_owned(),
-            None => own_address()?,
+        let reach = match reach {
+            Some(reach) => reach,
+            None => Reach::Plain(own_address()?),
         };
-        let text = coordinator_toml(&address, network.unwrap_or(mesh::DOMAIN));
+        let text = coordinator_toml(&reach, network.unwrap_or(mesh::DOMAIN));
         let coordinator: Coordinator = settings::parse(&root.join(COORDINATOR), &text)?;
         files.push(File { path: COORDINATOR, text, group: 0 });
         coordinator
@@ -117,8 +121,30 @@ impl ConfigPlan {
         }
     }
 
+    /// Plans another address for an existing network; whether that changes anything.
+    pub(crate) fn readdress(&mut self, root: &Path, reach: &Reach) -> anyhow::Result<bool> {
+        let file = Path::new(COORDINATOR);
+        let text = self.text(root, file)?.unwrap_or_default();
+        let Some(edited) = reach::edit(&text, reach) else {
+            bail!(message!("address-by-hand", file = COORDINATOR, url = reach.server_url()));
+        };
+        if edited == text {
+            return Ok(false);
+        }
+        self.coordinator = settings::parse(file, &edited)?;
+        self.change(root, file, edited);
+        Ok(true)
+    }
+
+    /// The files that are missing or change, below the root.
+    pub(crate) fn writes(&self, root: &Path) -> Vec<String> {
+        let missing = self.files.iter().map(|file| root.join(file.path)).filter(|it| !it.exists());
+        let changes = self.changes.iter().map(|change| change.path.clone());
+        missing.chain(changes).map(|path| path.display().to_string()).collect()
+    }
+
     /// Writes missing and changed files.
-    pub(super) fn write(&mut self, root: &Path) -> anyhow::Result<()> {
+    pub(crate) fn write(&mut self, root: &Path) -> anyhow::Result<()> {
         self.files.iter().try_for_each(|file| write(root, file))?;
         self.changes.drain(..).try_for_each(|change| {
             replace(&change)
@@ -128,10 +154,17 @@ impl ConfigPlan {
 }
 
 /// Reports options that have no effect, since there is a configuration already.
-fn remark_unused(root: &Path, address: Option<&str>, network: Option<&str>) -> anyhow::Result<()> {
+pub(super) fn remark_unused(
+    root: &Path,
+    address: Option<&str>,
+    network: Option<&str>,
+) -> anyhow::Result<()> {
+    if !is_there(root) {
+        return Ok(());
+    }
     let config = coordinator(root)?;
     if let (Some(address), Some(known)) = (address, &config.server_url)
-        && *known != server_url(address)
+        && *known != Reach::Plain(address.to_owned()).server_url()
     {
         output::note(message!("address-unused", address, known, file = COORDINATOR));
     }
@@ -191,6 +224,11 @@ fn lacking(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(lacking)
 }
 
+/// Whether this network has a configuration.
+pub(crate) fn is_there(root: &Path) -> bool {
+    root.join(COORDINATOR).exists()
+}
+
 /// Reads the coordinator's configuration.
 pub(crate) fn coordinator(root: &Path) -> Result<Coordinator, SettingsError> {
     settings::load(None, &root.join(COORDINATOR), Ok)
@@ -236,7 +274,7 @@ pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
 }
 
 /// This machine's address on its default route. Nothing is sent: connecting a UDP socket only asks the routing table.
-fn own_address() -> anyhow::Result<String> {
+pub(crate) fn own_address() -> anyhow::Result<String> {
     // Documentation addresses (RFC 5737, RFC 3849), which use the default route.
     for (from, to) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
         let found = UdpSocket::bind(from)
@@ -251,7 +289,7 @@ fn own_address() -> anyhow::Result<String> {
     Err(anyhow!(message!("no-own-address")))
 }
 
-fn coordinator_toml(address: &str, network: &str) -> String {
+fn coordinator_toml(reach: &Reach, network: &str) -> String {
     format!(
         "# The coordinator. Every key, with its default: docs/configuration.md.\n\n\
          # Where devices reach it. A device that joined remembers it.\n\
@@ -260,9 +298,10 @@ fn coordinator_toml(address: &str, network: &str) -> String {
          network = {network:?}\n\n\
          [relay]\n\
          # Name or address of the relay, for the map that devices get.\n\
-         host = {:?}\n",
-        server_url(address),
-        address.trim_start_matches('[').trim_end_matches(']'),
+         host = {:?}\n{}",
+        reach.server_url(),
+        reach.host(),
+        reach.tls_toml(),
     )
 }
 
@@ -323,14 +362,6 @@ fn agent_toml() -> String {
     };
     text.push_str(&mesh_services.iter().map(entry).collect::<Vec<_>>().join("\n"));
     text
-}
-
-fn server_url(address: &str) -> String {
-    let port = Coordinator::default().listen.reachable().port();
-    match address.parse::<Ipv6Addr>() {
-        Ok(address) => format!("http://[{address}]:{port}"),
-        Err(_) => format!("http://{address}:{port}"),
-    }
 }
 
 /// Where the home agent reaches the coordinator: by loopback if that is listened on, since

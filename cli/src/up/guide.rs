@@ -1,34 +1,34 @@
-//! What `maru up` prints once everything runs.
+//! What `maru up` and `maru setup` print once everything runs.
 
 use std::path::PathBuf;
 
-use messages::{Language, message};
+use messages::{Language, Message, message};
 
 use crate::{fingerprint::Fingerprint, output};
 
 /// The network once everything runs.
 #[derive(Clone, Debug)]
-pub(super) struct Summary {
+pub(crate) struct Summary {
     /// The instance's root.
-    pub(super) root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Domain of the network.
-    pub(super) network: String,
+    pub(crate) network: String,
     /// Where devices reach the coordinator.
-    pub(super) server_url: String,
+    pub(crate) server_url: String,
     /// By what apps recognise the AI gateway.
-    pub(super) gateway: Fingerprint,
+    pub(crate) gateway: Fingerprint,
     /// Devices beside the home machine.
-    pub(super) members: usize,
+    pub(crate) members: usize,
     /// Devices that wait for approval.
-    pub(super) waiting: usize,
+    pub(crate) waiting: usize,
 }
 
-/// Prints it.
-pub(super) fn print(home: &Summary) -> anyhow::Result<()> {
-    output::line(text(home, Language::current()))
+/// Prints it; `end` is how everything is stopped.
+pub(crate) fn print(home: &Summary, end: &Message) -> anyhow::Result<()> {
+    output::line(text(home, end, Language::current()))
 }
 
-fn text(home: &Summary, language: Language) -> String {
+fn text(home: &Summary, end: &Message, language: Language) -> String {
     let Summary { network, server_url, gateway, members, waiting, .. } = home;
     let maru = if home.root.as_os_str() == "/" {
         "sudo maru".to_owned()
@@ -47,14 +47,14 @@ fn text(home: &Summary, language: Language) -> String {
         .iter()
         .map(|(command, purpose)| format!("  {command:width$}   {}\n", purpose.text(language)));
     let steps: String = steps.collect();
-    format!("{}\n{steps}{}", head.text(language), message!("guide-end").text(language))
+    format!("{}\n{steps}{}", head.text(language), end.text(language))
 }
 
 #[cfg(test)]
 mod tests {
     use ai_gateway_api::wire::Fixed;
 
-    use super::{Fingerprint, Language, Summary, text};
+    use super::{Fingerprint, Language, Summary, message, text};
 
     #[test]
     fn the_guide() {
@@ -67,7 +67,8 @@ mod tests {
             waiting: 2,
         };
 
-        insta::assert_snapshot!("guide-english", text(&home, Language::English));
-        insta::assert_snapshot!("guide-korean", text(&home, Language::Korean));
+        let end = message!("guide-end");
+        insta::assert_snapshot!("guide-english", text(&home, &end, Language::English));
+        insta::assert_snapshot!("guide-korean", text(&home, &end, Language::Korean));
     }
 }

@@ -9,7 +9,8 @@ use crate::{
     machine_key::{self, MachineKey},
     up::{
         args::UpArgs,
-        checks, config,
+        checks,
+        config::{self, Reach},
         ollama::{self, OllamaServer},
         saved_options::SavedOptions,
     },
@@ -57,7 +58,9 @@ impl Plan {
         after.engines = args.engines.or(before.engines);
         let find = |service: &Service| Ok((service.binary, binaries::find(service.binary)?));
         let programs = SERVICES.iter().map(find).collect::<anyhow::Result<_>>()?;
-        let mut config = config::plan(root, args.address.as_deref(), args.network.as_deref())?;
+        config::remark_unused(root, args.address.as_deref(), args.network.as_deref())?;
+        let reach = args.address.clone().map(Reach::Plain);
+        let mut config = config::plan(root, reach, args.network.as_deref())?;
         checks::ports_free(&config::ports(root)?)?;
         if let Some(found) = found {
             ollama::connect(found, &mut config, root)?;
@@ -66,7 +69,7 @@ impl Plan {
             parameters: Parameters {
                 root: root.to_owned(),
                 model,
-                threads: after.threads.unwrap_or_else(half_of_the_processors),
+                threads: after.threads(),
                 programs,
             },
             told: after.clone(),
@@ -107,11 +110,4 @@ impl Plan {
     pub(super) fn remember(&self) -> anyhow::Result<()> {
         self.news.as_ref().map_or(Ok(()), |news| news.store(&self.parameters.root))
     }
-}
-
-/// Half of the processors: the other half answers people, and two threads on one core slow
-/// each other.
-fn half_of_the_processors() -> u16 {
-    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u16::try_from(count / 2).unwrap_or(u16::MAX).max(1)
 }

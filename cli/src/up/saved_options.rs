@@ -33,6 +33,13 @@ impl SavedOptions {
         self.engines != Some(1) || service.name != INFERENCE_2_SERVICE.name
     }
 
+    /// Threads of each engine. Without a choice half of the processors: the other half answers people, and two threads on one
+    /// core slow each other.
+    pub(crate) fn threads(&self) -> u16 {
+        let half = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get) / 2;
+        self.threads.unwrap_or_else(|| u16::try_from(half()).unwrap_or(u16::MAX).max(1))
+    }
+
     /// Saves the model that the engines of the instance at `root` use.
     pub(crate) fn keep_model(root: &Path, model: &Path) -> anyhow::Result<()> {
         let mut told = Self::load(root)?;

@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use coordinator_api::{
     CreateKey, CreateUser, Device, DeviceState, SetRecord, endpoints,
     invitation::{Invitation, ServerUrl},
+    settings::Settings,
 };
 use messages::message;
 use node_agent_api::{
@@ -27,7 +28,7 @@ use crate::{
     client::Client,
     fingerprint::Fingerprint,
     output, problem,
-    up::{config, guide::Summary, plan::Plan},
+    up::{config, guide::Summary},
 };
 
 /// Name that the home node asks for.
@@ -42,13 +43,17 @@ const IDENTITY: &str = "identity.pub";
 const IDENTITY_MAX: u64 = 100;
 
 /// Joins the home node and tells the coordinator what it offers.
-pub(super) async fn home(plan: &Plan) -> anyhow::Result<Summary> {
-    let coordinator = Client::coordinator(&plan.parameters.root);
-    let agent = Client::agent(&plan.parameters.root);
-    if let Some(user) = &plan.user {
+pub(crate) async fn home(
+    root: &Path,
+    user: Option<&str>,
+    settings: &Settings,
+) -> anyhow::Result<Summary> {
+    let coordinator = Client::coordinator(root);
+    let agent = Client::agent(root);
+    if let Some(user) = user {
         create_user(&coordinator, user).await?;
     }
-    let status = join(plan, &coordinator, &agent).await?;
+    let status = join(settings, &coordinator, &agent).await?;
     let stable_id = status.node.map(|node| node.stable_id).unwrap_or_default();
     let devices = coordinator.call(&endpoints::LIST_DEVICES, &[], &()).await?;
     let Some(device) = devices.iter().find(|device| device.stable_id == stable_id) else {
@@ -60,11 +65,11 @@ pub(super) async fn home(plan: &Plan) -> anyhow::Result<Summary> {
             set_record(&coordinator, name, device).await?;
         }
     }
-    let identity = gateway_identity(&coordinator, device, &plan.parameters.root).await?;
+    let identity = gateway_identity(&coordinator, device, root).await?;
     let network = coordinator.call(&endpoints::NETWORK, &[], &()).await?;
     let waiting = devices.iter().filter(|device| device.state == DeviceState::Pending).count();
     Ok(Summary {
-        root: plan.parameters.root.clone(),
+        root: root.to_owned(),
         network: network.network,
         server_url: network.server_url,
         gateway: Fingerprint::of(identity),
@@ -83,7 +88,7 @@ async fn create_user(coordinator: &Client, name: &str) -> anyhow::Result<()> {
 }
 
 /// Waits until the agent runs; joins on the way if need be.
-async fn join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Result<Status> {
+async fn join(settings: &Settings, coordinator: &Client, agent: &Client) -> anyhow::Result<Status> {
     let started = Instant::now();
     let mut asked = false;
     loop {
@@ -92,7 +97,7 @@ async fn join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Resu
             State::Running => return Ok(status),
             // It waits where its node was removed: a key of its own lets it in again.
             State::NeedsJoin | State::Expired | State::WaitingForApproval if !asked => {
-                ask_to_join(plan, coordinator, agent).await?;
+                ask_to_join(settings, coordinator, agent).await?;
                 asked = true;
             }
             State::NeedsJoin | State::Expired | State::WaitingForApproval | State::Joining => {}
@@ -107,7 +112,11 @@ async fn join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Resu
     }
 }
 
-async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyhow::Result<()> {
+async fn ask_to_join(
+    settings: &Settings,
+    coordinator: &Client,
+    agent: &Client,
+) -> anyhow::Result<()> {
     let body = CreateKey {
         tags: vec![config::TAG.to_owned()],
         pre_approved: true,
@@ -117,7 +126,7 @@ async fn ask_to_join(plan: &Plan, coordinator: &Client, agent: &Client) -> anyho
     let key = coordinator.call(&endpoints::CREATE_KEY, &[], &body).await?;
     let network = coordinator.call(&endpoints::NETWORK, &[], &()).await?;
     let invitation = Invitation {
-        server: ServerUrl::parse(&config::local_url(&plan.config.coordinator))?,
+        server: ServerUrl::parse(&config::local_url(settings))?,
         noise_key: network.noise_public_key.parse()?,
         auth_key: key.key,
     };

@@ -57,7 +57,8 @@ pub(super) async fn all(
         }
         if stage == Stage::Agent {
             step.now(message!("joining-home"));
-            home = Some(setup::home(plan).await?);
+            let user = plan.user.as_deref();
+            home = Some(setup::home(&parameters.root, user, &plan.config.coordinator).await?);
         }
     }
     plan.remember()?;
@@ -69,7 +70,7 @@ pub(super) async fn all(
 }
 
 /// What a stage does, for people.
-fn progress(stage: Stage) -> Message {
+pub(crate) fn progress(stage: Stage) -> Message {
     match stage {
         Stage::ControlPlane => message!("starting-control-plane"),
         Stage::Containers => message!("starting-containers"),

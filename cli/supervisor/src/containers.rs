@@ -62,7 +62,7 @@ impl Containers {
             root: parameters.root.clone(),
             image: image(&self.images, service)?.to_owned(),
             model: Some(parameters.model.clone()),
-            threads: parameters.threads,
+            threads: parameters.threads.to_string(),
             limits: self.limits,
         };
         let mut command: Vec<String> =

@@ -99,7 +99,7 @@ async fn attempt(
         root: PathBuf::from("/"),
         image: image.to_owned(),
         model: None,
-        threads: 1,
+        threads: "1".to_owned(),
         limits,
     };
     let mut args: Vec<String> = ["run", "--rm", "--pull=never"].map(str::to_owned).to_vec();

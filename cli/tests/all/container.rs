@@ -121,7 +121,7 @@ impl Podman {
             root: self.root.path().to_owned(),
             image: "localhost/probe:1".to_owned(),
             model: None,
-            threads: 1,
+            threads: "1".to_owned(),
             limits: Limits {
                 memory: false,
                 swap: false,

@@ -10,5 +10,6 @@ mod control_plane;
 mod help;
 mod least_right;
 mod over_https;
+mod setup;
 mod units;
 mod usage;

@@ -12,6 +12,10 @@ fn root() -> tempfile::TempDir {
     root
 }
 
+fn plain(host: &str) -> Option<Reach> {
+    Some(Reach::Plain(host.to_owned()))
+}
+
 fn written(root: &Path, path: &str) -> String {
     std::fs::read_to_string(root.join(path)).unwrap()
 }
@@ -23,7 +27,7 @@ fn what_the_user_wrote_stays() {
     let own = "server_url = \"http://maru.example.org:8443\"\nlisten = \"127.0.0.1:9443\"\n";
     std::fs::write(root.path().join("etc/maru/coordinator.toml"), own).unwrap();
 
-    let mut planned = plan(root.path(), Some("203.0.113.7"), Some("other.internal")).unwrap();
+    let mut planned = plan(root.path(), plain("203.0.113.7"), Some("other.internal")).unwrap();
     planned.write(root.path()).unwrap();
 
     assert_eq!(written(root.path(), "etc/maru/coordinator.toml"), own);
@@ -38,7 +42,7 @@ fn the_first_configuration_is_complete() {
     let root = root();
 
     let before = ports(root.path()).unwrap();
-    let mut planned = plan(root.path(), Some("2001:db8::7"), Some("home.example.org")).unwrap();
+    let mut planned = plan(root.path(), plain("2001:db8::7"), Some("home.example.org")).unwrap();
     assert!(!root.path().join("etc/maru/coordinator.toml").exists(), "only planned so far");
     planned.write(root.path()).unwrap();
 
@@ -92,7 +96,10 @@ fn each_daemon_reads_what_is_written_for_it() {
 
 #[test]
 fn text_of_the_first_configuration() {
-    insta::assert_snapshot!("coordinator", coordinator_toml("203.0.113.7", "maru.home.arpa"));
+    insta::assert_snapshot!(
+        "coordinator",
+        coordinator_toml(&Reach::Plain("203.0.113.7".to_owned()), "maru.home.arpa")
+    );
     insta::assert_snapshot!("agent", agent_toml());
     assert!(openclaw().contains("unix:///run/maru/inference-2/llm.sock"));
 }
@@ -102,7 +109,7 @@ fn text_of_the_first_configuration() {
 fn what_a_file_written_by_hand_lacks_is_said() {
     let root = root();
     assert!(lacking(root.path()).unwrap().is_empty(), "a file that is missing will be written");
-    let mut planned = plan(root.path(), Some("203.0.113.7"), None).unwrap();
+    let mut planned = plan(root.path(), plain("203.0.113.7"), None).unwrap();
     planned.write(root.path()).unwrap();
     assert!(lacking(root.path()).unwrap().is_empty(), "what was written lacks nothing");
 

@@ -222,7 +222,9 @@ fn the_first_configuration_and_one_that_is_there_get_both() {
     }
     let read = |path: &str| std::fs::read_to_string(root.path().join(path)).unwrap();
     let (agent, openclaw) = ("etc/maru/agent.toml", "var/lib/maru/gateway/config/openclaw.json");
-    let plan = || config::plan(root.path(), Some("192.0.2.7"), None).unwrap();
+    let plan = || {
+        config::plan(root.path(), Some(config::Reach::Plain("192.0.2.7".to_owned())), None).unwrap()
+    };
 
     let mut first = plan();
     assert!(connect(&one(), &mut first, root.path()).unwrap());
@@ -252,7 +254,9 @@ fn a_changed_file_keeps_its_owner_and_mode() {
     std::fs::write(&path, AGENT).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
     std::os::unix::fs::chown(&path, Some(0), Some(61_005)).unwrap();
-    let mut plan = config::plan(root.path(), Some("192.0.2.7"), None).unwrap();
+    let mut plan =
+        config::plan(root.path(), Some(config::Reach::Plain("192.0.2.7".to_owned())), None)
+            .unwrap();
 
     assert!(connect(&one(), &mut plan, root.path()).unwrap());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), AGENT, "not yet");

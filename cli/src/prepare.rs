@@ -1,0 +1,22 @@
+//! `maru prepare`: what `maru-prepare.service` runs before systemd starts the services.
+
+use std::{path::Path, process::ExitCode};
+
+use crate::{
+    backup::as_root,
+    output,
+    units::engines,
+    up::{self, saved_options::SavedOptions},
+};
+
+/// Fails beside a running `maru up`. Tells the engines their model; without one they do not start, and the rest does.
+pub(crate) fn run(root: &Path) -> anyhow::Result<ExitCode> {
+    as_root("prepare")?;
+    drop(up::hold(root)?);
+    let told = SavedOptions::load(root).and_then(|options| engines::tell(root, &options));
+    if let Err(error) = told {
+        engines::forget(root)?;
+        output::note(format!("{error:#}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}

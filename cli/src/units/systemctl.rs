@@ -1,0 +1,65 @@
+//! `systemctl`, the only way by which systemd is asked for anything.
+
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use anyhow::{Context as _, bail};
+use messages::message;
+pub(crate) use services::systemd::{PREPARE, TARGET};
+use tokio::process::Command;
+
+/// Exists if systemd is this machine's first process (`sd_booted(3)`).
+const BOOTED: &str = "/run/systemd/system";
+
+/// Whether systemd is this machine's first process.
+pub(crate) fn is_booted() -> bool {
+    Path::new(BOOTED).exists()
+}
+
+/// Whether at least one of these units runs.
+pub(crate) async fn is_any_active(units: &[String]) -> bool {
+    let mut args = vec!["is-active", "--quiet"];
+    args.extend(units.iter().map(String::as_str));
+    is_booted() && output(&args).await.is_ok_and(|said| said.status.success())
+}
+
+/// Whether this unit is installed.
+pub(crate) async fn is_installed(unit: &str) -> bool {
+    output(&["cat", "--no-pager", unit]).await.is_ok_and(|said| said.status.success())
+}
+
+/// Starts the target now and at each boot.
+pub(crate) async fn enable_now() -> anyhow::Result<()> {
+    call(&["enable", "--now", TARGET]).await
+}
+
+/// Restarts a unit, or starts it.
+pub(crate) async fn restart(unit: &str) -> anyhow::Result<()> {
+    call(&["restart", unit]).await
+}
+
+/// How often systemd has restarted a unit by itself since it was last started.
+pub(crate) async fn restarts(unit: &str) -> u32 {
+    let said = output(&["show", "--property=NRestarts", "--value", unit]).await;
+    let count = said.map(|said| String::from_utf8_lossy(&said.stdout).trim().parse());
+    count.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+async fn call(args: &[&str]) -> anyhow::Result<()> {
+    let said = output(args).await?;
+    if said.status.success() {
+        return Ok(());
+    }
+    let errors = String::from_utf8_lossy(&said.stderr);
+    let last = errors.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let error = last.map_or_else(|| said.status.to_string(), str::to_owned);
+    bail!(message!("systemctl-failed", args = args.join(" "), error))
+}
+
+async fn output(args: &[&str]) -> anyhow::Result<Output> {
+    let mut systemctl = Command::new("systemctl");
+    systemctl.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    systemctl.output().await.context(message!("no-systemctl"))
+}

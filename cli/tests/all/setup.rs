@@ -1,0 +1,238 @@
+//! `maru setup`, `maru prepare`, and `maru up` beside the units, on a machine whose `systemctl` is a script.
+//!
+//! Fails if a refusal writes anything or is not one sentence that names the mistake, if a second run does not end what an
+//! interrupted one began, or if both ways to run the services work at once. Blind to what systemd makes of the units.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::TcpListener,
+    process::{Command, Output, Stdio},
+    sync::Arc,
+};
+
+use lab::{BIN, Instance, Machine};
+
+use super::control_plane::last_word;
+
+/// What systemd would do. Each call is a line of `/run/calls`; files in `/run/fake` say how it goes.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+echo "$*" >> /run/calls
+case "$1" in
+cat) [ -e /run/fake/installed ] ;;
+is-active) [ -e /run/fake/active ] ;;
+enable)
+    if [ -e /run/fake/broken ]; then echo "Failed to start maru.target." >&2; exit 1; fi
+    touch /run/fake/active ;;
+show) cat /run/fake/restarts ;;
+esac
+"#;
+
+/// A machine with systemd and the units, whose `/etc`, `/run` and `/var/lib` are its own.
+struct TestMachine {
+    instance: Instance,
+    _folder: tempfile::TempDir,
+}
+
+impl TestMachine {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Arc::new(Machine::new("home").unwrap());
+        let instance = Instance::new(&machine, folder.path()).unwrap();
+        machine
+            .sh("mount -t tmpfs none /var/lib
+                rm -rf /etc/maru
+                printf 'ID=debian\\nVERSION_ID=13\\n' > /run/release
+                mount --bind /run/release /etc/os-release
+                mkdir -p /run/systemd/system /run/tools /run/fake
+                echo 0 > /run/fake/restarts
+                touch /run/calls /run/fake/installed")
+            .unwrap();
+        fs::write(machine.path("/run/tools/systemctl"), SYSTEMCTL).unwrap();
+        machine.sh("chmod +x /run/tools/systemctl").unwrap();
+        Self { instance, _folder: folder }
+    }
+
+    fn sh(&self, script: &str) -> String {
+        self.instance.machine.sh(script).unwrap()
+    }
+
+    /// Puts a model into the folder of models.
+    fn model(&self, name: &str, bytes: &[u8]) {
+        self.sh("mkdir -p /var/lib/maru/models");
+        let path = self.instance.machine.path(&format!("/var/lib/maru/models/{name}"));
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn maru(&self, args: &[&str]) -> Command {
+        let mut command = self.instance.machine.command("env");
+        command.args(["PATH=/run/tools:/usr/sbin:/usr/bin:/sbin:/bin", &format!("{BIN}/maru")]);
+        command.args(args).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.maru(args).output().unwrap()
+    }
+
+    /// Runs a command that must be refused with one sentence, and change no file and no unit.
+    fn refused(&self, args: &[&str], status: i32) -> String {
+        let before = self.state();
+        let said = last_word(&self.run(args), status, 1);
+        assert_eq!(self.state(), before, "{said}");
+        said
+    }
+
+    /// Files and their content, and whether the target was started.
+    fn state(&self) -> String {
+        self.sh("find /etc/maru /var/lib /run/maru -type f 2>/dev/null | sort | xargs -r sha256sum
+            find /etc/maru /var/lib /run/maru 2>/dev/null | sort
+            ls /run/fake")
+    }
+
+    fn file(&self, path: &str) -> String {
+        fs::read_to_string(self.instance.machine.path(path)).unwrap()
+    }
+}
+
+/// Options that answer all questions.
+const ALL: &[&str] =
+    &["setup", "--network", "maru.internal", "--user", "ann", "--address", "192.0.2.7"];
+
+fn small() -> Vec<u8> {
+    model_sample::tiny().bytes()
+}
+
+fn says(said: &str, start: &str, words: &[&str]) {
+    assert!(said.starts_with(start), "{said}");
+    for words in words {
+        assert!(said.contains(words), "{words:?} in: {said}");
+    }
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn a_machine_or_an_answer_that_does_not_do_is_refused_and_nothing_is_written() {
+    let home = TestMachine::new();
+    home.model("small.gguf", &small());
+    let with = |more: &[&'static str]| [ALL, more].concat();
+
+    let said = home.refused(&["setup"], 2);
+    says(
+        &said,
+        "there is no terminal to ask at; give --network NAME, --user NAME, --lan, --domain NAME",
+        &[],
+    );
+    let said = home.refused(&["setup", "--network", "home", "--user", "ann", "--lan"], 2);
+    says(&said, "--network \"home\" is not a domain", &["such as maru.home.arpa"]);
+    let said = home.refused(&["setup", "--domain", "192.0.2.7"], 2);
+    says(&said, "--domain \"192.0.2.7\" is not a name in public DNS", &["--lan"]);
+    let said = home.refused(&with(&["--model", "none.gguf"]), 1);
+    says(&said, "there is no model at none.gguf", &[]);
+    home.model("cut.gguf", &small()[..9000]);
+    let said = home.refused(&with(&["--model", "cut.gguf"]), 1);
+    says(&said, "/var/lib/maru/models/cut.gguf cannot be used: ", &["the file was cut"]);
+    let said = home.refused(ALL, 2);
+    says(&said, "there is no terminal to ask at; give --model MODEL", &[]);
+
+    let machine = &home.instance.machine;
+    let held = machine.in_network(|| TcpListener::bind("0.0.0.0:8443").unwrap());
+    let said = home.refused(&with(&["--model", "small.gguf"]), 1);
+    says(&said, "TCP port 8443, which the coordinator needs, is held by", &["stop it, or"]);
+    drop(held);
+
+    let said = home.refused(&["--root", "/srv/maru", "setup"], 1);
+    says(&said, "`maru setup` sets up the units, which serve the root / alone", &["maru up"]);
+    home.sh("rm /run/fake/installed");
+    let said = home.refused(ALL, 1);
+    says(&said, "maru.target is not installed", &["maru-home", "`sudo maru up`"]);
+    home.sh("rmdir /run/systemd/system");
+    let said = home.refused(ALL, 1);
+    says(&said, "systemd does not run here", &["`sudo maru up`"]);
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn a_second_run_ends_what_an_interrupted_one_began_and_changes_what_is_named() {
+    let home = TestMachine::new();
+    let outside = home.instance.root.join("small.gguf");
+    fs::File::create(&outside).unwrap().write_all(&small()).unwrap();
+    let outside = home.instance.lend(&outside).unwrap();
+    let all = [ALL, &["--model", outside.as_str()]].concat();
+
+    let before = home.state();
+    let shown = home.run(&[&all[..], &["--dry-run"]].concat());
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for words in ["maru.internal", "http://192.0.2.7:8443", "ann", "/etc/maru/coordinator.toml"] {
+        assert!(shown.contains(words), "{words:?} in: {shown}");
+    }
+    assert_eq!(home.state(), before);
+
+    home.sh("touch /run/fake/broken");
+    let said = last_word(&home.run(&all), 1, usize::MAX);
+    says(&said, "`systemctl enable --now maru.target` failed: Failed to start maru.target.", &[]);
+    let written = home.state();
+    assert!(written.contains("/var/lib/maru/models/small.gguf"), "{written}");
+    let key = home.file("/var/lib/maru/machine-key.json");
+
+    // Systemd starts it, and every service ends again and again: there are none.
+    home.sh("rm /run/fake/broken; echo 10 > /run/fake/restarts");
+    for again in [&all[..], &["setup"]] {
+        let said = last_word(&home.run(again), 1, usize::MAX);
+        says(&said, "maru-coordinator ends again and again", &["journalctl -u maru-coordinator"]);
+        assert_eq!(home.file("/var/lib/maru/machine-key.json"), key);
+    }
+    assert_eq!(home.sh("grep -c restart /run/calls || true").trim(), "0", "nothing had changed");
+
+    home.run(&["setup", "--domain", "home.example.org"]);
+    let toml = home.file("/etc/maru/coordinator.toml");
+    for words in ["\"https://home.example.org\"", "network = \"maru.internal\"", "[tls.acme]"] {
+        assert!(toml.contains(words), "{words:?} in: {toml}");
+    }
+    assert_eq!(home.sh("grep -c 'restart maru-prepare.service' /run/calls").trim(), "1");
+    let said = home.refused(&["setup", "--network", "other.internal"], 2);
+    says(&said, "--network other.internal cannot be used", &["maru.internal"]);
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn units_and_maru_up_refuse_to_run_beside_each_other() {
+    let home = TestMachine::new();
+    home.model("small.gguf", &small());
+
+    let done = home.run(&["prepare"]);
+    assert!(done.status.success(), "{done:?}");
+    let variables = home.file("/run/maru/inference.env");
+    assert!(variables.starts_with("MARU_MODEL=small.gguf\n"), "{variables}");
+    home.sh("touch /run/fake/active");
+    let said = home.refused(&["up", "--address", "192.0.2.7"], 1);
+    says(&said, "systemd runs Maru here already", &["sudo systemctl stop maru.target"]);
+
+    home.sh("rm /run/fake/active");
+    let mut up = home.instance.machine.command("flock");
+    up.args(["/run/maru/up.pid", "sh", "-c", "echo held; sleep 60"]).stdout(Stdio::piped());
+    let mut up = home.instance.machine.spawn(&mut up).unwrap();
+    let mut word = [0; 4];
+    std::io::Read::read_exact(up.child().stdout.as_mut().unwrap(), &mut word).unwrap();
+    let said = home.refused(&["prepare"], 1);
+    says(&said, "`maru up` already runs here", &[]);
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn an_engine_that_does_not_start_with_a_model_returns_to_the_former_one() {
+    let home = TestMachine::new();
+    home.model("small.gguf", &small());
+    home.model("other.gguf", &small());
+    home.sh("mkdir -p /etc/maru; echo 10 > /run/fake/restarts");
+    assert!(home.run(&["model", "use", "small.gguf"]).status.success());
+    assert!(home.run(&["prepare"]).status.success());
+    home.sh("touch /run/fake/active");
+
+    let said = last_word(&home.run(&["model", "use", "other.gguf"]), 1, usize::MAX);
+
+    says(&said, "maru-inference-2 ends again and again", &["the former model"]);
+    assert!(home.file("/run/maru/inference.env").starts_with("MARU_MODEL=small.gguf\n"));
+    assert!(home.file("/var/lib/maru/up.json").contains("small.gguf"));
+    assert_eq!(home.sh("grep -c 'restart maru-inference-2.service' /run/calls").trim(), "2");
+}
