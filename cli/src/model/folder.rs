@@ -36,17 +36,17 @@ pub(crate) struct Entry {
     /// Its size.
     pub(crate) bytes: u64,
     /// Family and size, such as `llama 135M`.
-    pub(super) kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// Tokens that a conversation may hold.
-    pub(super) context_tokens: Option<u64>,
+    pub(crate) context_tokens: Option<u64>,
     /// Whether `maru up` starts it.
-    pub(super) in_use: bool,
+    pub(crate) in_use: bool,
     /// Why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) problem: Option<String>,
+    pub(crate) problem: Option<String>,
     /// The file's SHA-256, once it was computed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) sha256: Option<String>,
+    pub(crate) sha256: Option<String>,
 }
 
 impl Folder {
