@@ -52,8 +52,7 @@ pub(crate) const PART_OF_TARGET: &str = "PartOf=maru.target\n";
 /// Name of the unit of `maru prepare`.
 pub const PREPARE: &str = "maru-prepare.service";
 /// Lines of every service's unit: it starts after `maru prepare`, which refuses beside `maru up`.
-pub(crate) const PREPARED: &str =
-    "Requires=maru-prepare.service\nAfter=maru-prepare.service\n";
+pub(crate) const PREPARED: &str = "Requires=maru-prepare.service\nAfter=maru-prepare.service\n";
 
 /// Name and text of every unit, of services and of a deployment's servers, and of the files that they need.
 #[must_use]

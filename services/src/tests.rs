@@ -81,7 +81,7 @@ fn a_device_gets_what_its_agent_needs() {
     let files = systemd::device_files();
     let units: Vec<_> =
         files.iter().map(|(name, _)| name).filter(|name| name.ends_with(".service")).collect();
-    assert_eq!(units, ["maru-agent.service"]);
+    assert_eq!(units, ["maru-agent.service", systemd::PREPARE]);
     let (_, folders) = files.iter().find(|(name, _)| name == "maru.tmpfiles.conf").unwrap();
     for path in AGENT_SERVICE.writable() {
         assert!(folders.contains(&format!("d /{path} ")), "{path}");
