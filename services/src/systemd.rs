@@ -102,7 +102,8 @@ struct Unit {
     description: &'static str,
     /// Program and arguments.
     command: String,
-    uid: u32,
+    /// `None` for root: from a unit with `User=0` and filters of system calls, systemd 257 takes `CAP_SETUID` away.
+    uid: Option<u32>,
     gid: u32,
     /// Lines about devices, capabilities and the network.
     rights: String,
@@ -126,7 +127,7 @@ impl Unit {
         Self {
             description: service.description,
             command,
-            uid: if service.starts_as_root() { 0 } else { service.uid },
+            uid: (!service.starts_as_root()).then_some(service.uid),
             gid: service.gid,
             rights: rights(service),
             memory_mib: match service.memory {
@@ -141,12 +142,11 @@ impl Unit {
     }
 
     fn of_server(server: &Server) -> Self {
-        let (uid, gid) = (server.uid, server.gid);
         Self {
             description: server.description,
             command: format!("/usr/bin/{} {}", server.binary, server.args.join(" ")),
-            uid,
-            gid,
+            uid: Some(server.uid),
+            gid: server.gid,
             rights: server_rights(server),
             memory_mib: server.memory_mib,
             file_mib: server.file_mib,
@@ -161,13 +161,13 @@ impl Unit {
             "{GENERATED}\n\
              [Unit]\nDescription={}\n{}{}ConditionPathExists=!/{RESTORING}\n\
              Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
-             [Service]\nExecStart={}\nUser={}\nGroup={}\nRestart=always\nRestartSec=1\n\
+             [Service]\nExecStart={}\n{}Group={}\nRestart=always\nRestartSec=1\n\
              TimeoutStopSec=10\n{}{HARDENING}",
             self.description,
             if self.in_target { PART_OF_TARGET } else { "" },
             if self.in_target { PREPARED } else { "" },
             self.command,
-            self.uid,
+            self.uid.map_or_else(String::new, |uid| format!("User={uid}\n")),
             self.gid,
             self.rights,
         );

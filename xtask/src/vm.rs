@@ -1,0 +1,96 @@
+//! `cargo xtask vm`: Maru's packages under systemd, in an emulated machine with Debian 13.
+//!
+//! The machine is made anew for each run from a disk that is kept. It has no way out: packages come on a second disk. Each
+//! test is a script of bash that runs as root in the machine and fails with what was wrong; the scripts take turns, and
+//! leave the machine as they found it.
+
+mod agent;
+mod disk;
+mod machine;
+mod tests;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{packages, progress::Step, workspace};
+use disk::Disk;
+use machine::Machine;
+use tests::{INSTALL, TESTS, Test};
+
+/// Arguments of `cargo xtask vm`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Run only these tests
+    #[arg(value_name = "NAME", value_parser = tests::by_name)]
+    names: Vec<&'static Test>,
+    /// Folder of the packages [default: target/packages, where `cargo xtask package` writes them]
+    #[arg(long, value_name = "DIR")]
+    packages: Option<PathBuf>,
+    /// Time limit of the machine, in minutes
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+    minutes: u64,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    packages::for_virtual_machines()?;
+    let folder = match &args.packages {
+        Some(folder) => folder.clone(),
+        None => workspace::target()?.join("packages"),
+    };
+    let deadline = Instant::now() + Duration::from_secs(args.minutes * 60);
+    let disk = Disk::get()?;
+    let dir = tempfile::tempdir_in(workspace::target()?.join("vm"))?;
+    let files = dir.path().join("packages.img");
+    lend(&folder, &files)?;
+
+    let step = Step::new("starting a machine with Debian 13 and installing Maru");
+    let mut machine = Machine::start(dir.path(), &disk, &files, deadline)?;
+    step.line(machine.check(INSTALL).context("Maru was not installed")?.trim());
+    step.done("Maru runs in the machine");
+
+    let all: Vec<_> = TESTS.iter().collect();
+    let chosen = if args.names.is_empty() { &all } else { &args.names };
+    let mut failed = Vec::new();
+    for test in chosen {
+        let begun = Instant::now();
+        let (verdict, text) = match test.run(&mut machine)? {
+            Ok(text) => ("passed", text),
+            Err(text) => {
+                failed.push(test.name);
+                ("FAILED", text)
+            }
+        };
+        println!("{verdict}: {} ({} s)", test.name, begun.elapsed().as_secs());
+        text.lines().for_each(|line| println!("    {line}"));
+    }
+    machine.power_off().context("the machine does not switch itself off")?;
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// Puts the packages onto a disk for the machine.
+fn lend(folder: &Path, image: &Path) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let entries = fs::read_dir(folder).with_context(|| {
+        format!("there are no packages in {}: run `cargo xtask package`", folder.display())
+    })?;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let text = name.to_string_lossy();
+        if text.starts_with("maru-") && text.ends_with(".deb") {
+            fs::copy(entry.path(), scratch.path().join(&name))?;
+        }
+    }
+    let count = fs::read_dir(scratch.path())?.count();
+    ensure!(count == 2, "{} has {count} packages of a home instead of two", folder.display());
+    disk::of_files(scratch.path(), image)
+}

@@ -1,0 +1,73 @@
+//! The tests of the machine, in the order in which they run.
+
+use anyhow::Result;
+
+use crate::vm::machine::Machine;
+
+/// What every script begins with.
+const PRELUDE: &str = include_str!("tests/prelude.sh");
+/// Installs Maru and starts it.
+pub(super) const INSTALL: &str = include_str!("tests/install.sh");
+
+/// One test.
+#[derive(Debug)]
+pub(super) struct Test {
+    /// Its name, for people who run it alone.
+    pub(super) name: &'static str,
+    /// What happens, one after the other.
+    steps: &'static [Step],
+}
+
+/// A part of a test.
+#[derive(Debug)]
+enum Step {
+    /// This script succeeds.
+    Script(&'static str),
+    /// The machine starts anew.
+    Reboot,
+}
+
+const ACTIVE: Step = Step::Script(include_str!("tests/active.sh"));
+
+/// Every test.
+pub(super) const TESTS: &[Test] = &[
+    Test { name: "active", steps: &[ACTIVE] },
+    Test { name: "limits", steps: &[Step::Script(include_str!("tests/limits.sh"))] },
+    Test { name: "isolation", steps: &[Step::Script(include_str!("tests/isolation.sh"))] },
+    Test { name: "security", steps: &[Step::Script(include_str!("tests/security.sh"))] },
+    Test { name: "kill", steps: &[Step::Script(include_str!("tests/kill.sh")), ACTIVE] },
+    Test { name: "clock", steps: &[Step::Script(include_str!("tests/clock.sh")), ACTIVE] },
+    Test { name: "full-disk", steps: &[Step::Script(include_str!("tests/full-disk.sh")), ACTIVE] },
+    Test {
+        name: "reboot",
+        steps: &[Step::Reboot, ACTIVE, Step::Script(include_str!("tests/shutdown.sh"))],
+    },
+];
+
+impl Test {
+    /// Runs it; what the scripts wrote, or why it failed. Fails itself if the machine does.
+    pub(super) fn run(&self, machine: &mut Machine) -> Result<Result<String, String>> {
+        let mut text = String::new();
+        for step in self.steps {
+            match step {
+                Step::Reboot => machine.reboot()?,
+                Step::Script(script) => {
+                    let ended = machine.run(&format!("{PRELUDE}\n{script}"))?;
+                    text.push_str(&ended.text);
+                    if ended.status != 0 {
+                        return Ok(Err(format!("{text}exit status {}", ended.status)));
+                    }
+                }
+            }
+        }
+        Ok(Ok(text))
+    }
+}
+
+/// The test of this name.
+pub(super) fn by_name(name: &str) -> Result<&'static Test, String> {
+    TESTS.iter().find(|test| test.name == name).ok_or_else(|| {
+        let names: Vec<_> = TESTS.iter().map(|test| test.name).collect();
+        format!("the tests are {}", names.join(", "))
+    })
+}
