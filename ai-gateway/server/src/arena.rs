@@ -1,7 +1,8 @@
 //! Locked memory for keys and people's text.
 //!
 //! A fixed arena, mapped once at the start: locked (never swapped), excluded from core dumps, not inherited by
-//! children. Allocations inside [`locked`] are made in it and stay in it when they grow or move; all others are made by
+//! children. A page takes memory from its first use on, and is locked before anything is written to it (mlock2(2),
+//! `MLOCK_ONFAULT`); the whole arena counts against the limit at once. Allocations inside [`locked`] are made in it and stay in it when they grow or move; all others are made by
 //! the system allocator. Every block of either kind is zeroed before it is freed, so copies that libraries make are
 //! zeroed, too.
 //!
@@ -41,7 +42,7 @@ use std::{
 use ai_gateway_api::memory::Memory;
 use linked_list_allocator::Heap;
 use rustix::{
-    mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous},
+    mm::{Advice, MapFlags, MlockFlags, ProtFlags, madvise, mlock_with, mmap_anonymous},
     process::{Resource, getrlimit},
 };
 
@@ -121,7 +122,7 @@ pub fn init(size: usize) -> Result<usize, ArenaError> {
     }?;
     // SAFETY: the range is the mapping just made, which nothing else uses; none of these calls changes its contents.
     unsafe {
-        mlock(start, size)?;
+        mlock_with(start, size, MlockFlags::ONFAULT)?;
         madvise(start, size, Advice::LinuxDontDump)?;
         madvise(start, size, Advice::LinuxDontFork)?;
         // The heap is given the whole mapping, which is never unmapped.

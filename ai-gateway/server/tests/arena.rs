@@ -18,6 +18,7 @@ fn the_arena_keeps_what_is_made_in_it() {
     assert_eq!(arena::init(SIZE).unwrap(), SIZE);
     assert!(matches!(arena::init(SIZE), Err(arena::ArenaError::Twice)));
 
+    it_takes_memory_for_what_was_used_and_all_of_that_is_locked();
     it_is_locked_and_left_out_of_dumps();
     what_is_made_inside_stays_inside_when_it_grows();
     what_is_made_outside_lies_outside();
@@ -33,8 +34,8 @@ fn secret() -> Vec<u8> {
     arena::locked(|_| b"correct horse battery staple".to_vec())
 }
 
-/// Flags of the mapping that holds `address` (proc(5), `VmFlags`).
-fn flags(address: usize) -> (bool, String) {
+/// What the kernel tells of the mapping that holds `address` (proc(5), `smaps`).
+fn mapping(address: usize, what: &str) -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
     let mut found = false;
     for line in maps.lines() {
@@ -45,22 +46,37 @@ fn flags(address: usize) -> (bool, String) {
         if let Some((from, to)) = bounds {
             found = (from..to).contains(&address);
         }
-        if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| found) {
-            return (true, flags.to_owned());
+        if let Some(value) = line.strip_prefix(what).filter(|_| found) {
+            return Some(value.trim().to_owned());
         }
     }
-    (false, String::new())
+    None
+}
+
+fn kib(address: usize, what: &str) -> usize {
+    mapping(address, what).unwrap().trim_end_matches(" kB").parse().unwrap()
 }
 
 fn is_locked(block: &[u8]) -> bool {
-    let (found, flags) = flags(block.as_ptr() as usize);
-    assert!(found);
+    let flags = mapping(block.as_ptr() as usize, "VmFlags:").unwrap();
     flags.split_whitespace().any(|flag| flag == "lo")
+}
+
+fn it_takes_memory_for_what_was_used_and_all_of_that_is_locked() {
+    const USED: usize = SIZE / 4;
+    let secret = secret();
+    let address = secret.as_ptr() as usize;
+    assert!(kib(address, "Rss:") < USED >> 10, "pages that nobody used");
+    let used = arena::locked(|_| vec![1_u8; USED]);
+    assert!(used.as_ptr() as usize > address && is_locked(&used));
+    let resident = kib(address, "Rss:");
+    assert!((USED >> 10..SIZE >> 11).contains(&resident), "{resident} KiB");
+    assert_eq!(kib(address, "Locked:"), resident);
 }
 
 fn it_is_locked_and_left_out_of_dumps() {
     let secret = secret();
-    let (_, flags) = flags(secret.as_ptr() as usize);
+    let flags = mapping(secret.as_ptr() as usize, "VmFlags:").unwrap();
     for flag in ["lo", "dd", "dc"] {
         assert!(flags.split_whitespace().any(|it| it == flag), "{flag} in {flags}");
     }
