@@ -90,6 +90,19 @@ impl Key {
 
     /// Opens a value that was sealed for this cell.
     pub fn open(&self, cell: Cell<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let mut value = Zeroizing::default();
+        self.open_into(cell, sealed, &mut value)?;
+        Ok(value)
+    }
+
+    /// The same, in the memory of a value that was opened before. After an error there is nothing in it to be read.
+    pub fn open_into(
+        &self,
+        cell: Cell<'_>,
+        sealed: &[u8],
+        value: &mut Zeroizing<Vec<u8>>,
+    ) -> Result<(), OpenError> {
+        value.clear();
         let (&version, rest) = sealed.split_first().ok_or(OpenError::Refused)?;
         if version != VERSION {
             return Err(OpenError::Version(version));
@@ -97,17 +110,24 @@ impl Key {
         let (nonce, rest) = rest.split_first_chunk::<NONCE>().ok_or(OpenError::Refused)?;
         let (text, tag) = rest.split_last_chunk::<TAG>().ok_or(OpenError::Refused)?;
         let (nonce, tag) = (XNonce::from_slice(nonce), Tag::from_slice(tag));
-        let mut value = Zeroizing::new(text.to_vec());
-        let opened = self.0.decrypt_in_place_detached(nonce, &associated(cell), &mut value, tag);
-        opened.map(|()| value).map_err(|_| OpenError::Refused)
+        value.extend_from_slice(text);
+        let opened = self.0.decrypt_in_place_detached(nonce, &associated(cell), value, tag);
+        opened.map_err(|_| {
+            value.clear();
+            OpenError::Refused
+        })
     }
 }
 
 /// Associated data: the version, then each part with its length, so that it is unique for each cell.
 fn associated(cell: Cell<'_>) -> Vec<u8> {
-    let mut data = b"maru sealed value ".to_vec();
+    const LABEL: &[u8] = b"maru sealed value ";
+    let parts = [cell.table.as_bytes(), cell.column.as_bytes(), cell.row];
+    let length = parts.iter().map(|part| size_of::<u64>() + part.len()).sum::<usize>();
+    let mut data = Vec::with_capacity(LABEL.len() + 1 + length);
+    data.extend_from_slice(LABEL);
     data.push(VERSION);
-    for part in [cell.table.as_bytes(), cell.column.as_bytes(), cell.row] {
+    for part in parts {
         data.extend_from_slice(&(part.len() as u64).to_be_bytes());
         data.extend_from_slice(part);
     }

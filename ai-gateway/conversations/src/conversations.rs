@@ -4,6 +4,7 @@ mod branch;
 pub(crate) mod context;
 pub(crate) mod list;
 mod newest;
+pub(crate) mod parts;
 pub(crate) mod read;
 pub(crate) mod retention;
 

@@ -175,6 +175,16 @@ impl ConversationKey {
         Message::decode(&self.seal.open(Self::cell(&self.row(number)), sealed)?)
     }
 
+    /// Opens a message in memory that is used again: it replaces what is in `json`.
+    pub(crate) fn open_json(
+        &self,
+        number: i64,
+        sealed: &[u8],
+        json: &mut Zeroizing<Vec<u8>>,
+    ) -> Result<(), OpenError> {
+        self.seal.open_into(Self::cell(&self.row(number)), sealed, json)
+    }
+
     /// Seals a message of this conversation as the message of the same number of another one.
     pub(crate) fn seal_for(
         &self,

@@ -26,6 +26,7 @@ pub use conversations::context::{Context, SealedContext};
 pub use conversations::{
     Conversations, Limits,
     list::{Entries, Entry, Summary},
+    parts::{Part, Parts},
     read::Reader,
     retention::Retention,
 };
@@ -33,7 +34,7 @@ pub use error::Error;
 pub use memory::{MEMORY_FILE_MAX, MemoryChange, SealedMemory};
 pub use message::Message;
 pub use recovery::{NotACode, RecoveryCode};
-pub use sealed::{NumberedMessage, SealedMessages};
+pub use sealed::{FoundMessage, NumberedMessage, SealedMessages};
 pub use search::Pattern;
 
 #[cfg(test)]

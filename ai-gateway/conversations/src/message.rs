@@ -1,6 +1,6 @@
 //! A message at rest.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use chat_vocabulary::Role;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,21 @@ pub struct Message {
     pub role: Role,
     /// Its text.
     pub text: String,
+}
+
+/// A message whose text is in its sealed form.
+#[derive(Deserialize)]
+pub(crate) struct BorrowedMessage<'a> {
+    pub(crate) role: Role,
+    #[serde(borrow)]
+    pub(crate) text: Cow<'a, str>,
+}
+
+impl<'a> BorrowedMessage<'a> {
+    /// Reads what was sealed, as [`Message::decode`].
+    pub(crate) fn decode(json: &'a [u8]) -> Result<Self, Error> {
+        serde_json::from_slice(json).map_err(Error::Format)
+    }
 }
 
 impl fmt::Debug for Message {

@@ -2,9 +2,16 @@
 
 use std::fmt;
 
+use chat_vocabulary::Role;
 use sqlx::{Row as _, any::AnyRow};
+use zeroize::Zeroizing;
 
-use crate::{error::Error, keys::ConversationKey, message::Message};
+use crate::{
+    error::Error,
+    keys::ConversationKey,
+    message::{BorrowedMessage, Message},
+    search::Pattern,
+};
 
 /// Messages of a conversation as they are stored, oldest first, and what opens them.
 #[derive(Default)]
@@ -29,6 +36,25 @@ pub struct NumberedMessage {
     pub created_at: i64,
     /// Its author and text.
     pub message: Message,
+}
+
+/// A message that has the text that is searched for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FoundMessage {
+    /// Its number, from 0.
+    pub number: i64,
+    /// When it was stored, in Unix milliseconds.
+    pub created_at: i64,
+    /// Its author.
+    pub role: Role,
+    /// The text and what is around it.
+    pub excerpt: String,
+}
+
+impl fmt::Debug for FoundMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FoundMessage").field("number", &self.number).finish_non_exhaustive()
+    }
 }
 
 impl SealedMessage {
@@ -86,6 +112,26 @@ impl SealedMessages {
             Ok(NumberedMessage { number: row.number, created_at: row.created_at, message })
         };
         self.rows.iter().map(numbered).collect()
+    }
+
+    /// Opens one after the other, in memory that is used again, and returns those that have the pattern.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn find(&self, pattern: &Pattern) -> Result<Vec<FoundMessage>, Error> {
+        let Some(key) = &self.key else { return Ok(Vec::new()) };
+        let (mut json, mut small) = (Zeroizing::default(), Zeroizing::new(String::new()));
+        let mut found = Vec::new();
+        for &SealedMessage { number, ref content, created_at } in &self.rows {
+            key.open_json(number, content, &mut json)?;
+            let BorrowedMessage { role, text } = BorrowedMessage::decode(&json)?;
+            if pattern.is_in(&text, &mut small) {
+                let excerpt = pattern.excerpt(&text).unwrap_or_default();
+                found.push(FoundMessage { number, created_at, role, excerpt });
+            }
+        }
+        Ok(found)
     }
 
     /// The same messages, sealed for another conversation.

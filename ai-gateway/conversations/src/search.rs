@@ -17,12 +17,22 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// The text in small letters, each character for itself.
-fn small(text: &str) -> String {
+/// Puts the text in small letters into `small`, each character for itself.
+fn lowercase(text: &str, small: &mut String) {
+    small.clear();
     if text.is_ascii() {
-        return text.to_ascii_lowercase();
+        small.push_str(text);
+        small.make_ascii_lowercase();
+    } else {
+        small.extend(text.chars().flat_map(char::to_lowercase));
     }
-    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// The text in small letters.
+fn small(text: &str) -> String {
+    let mut small = String::new();
+    lowercase(text, &mut small);
+    small
 }
 
 impl Pattern {
@@ -33,9 +43,14 @@ impl Pattern {
         (!text.is_empty()).then_some(Self { text })
     }
 
+    /// Whether the pattern is in a message. `small` is memory that is used again for the next one.
+    pub(crate) fn is_in(&self, message: &str, small: &mut String) -> bool {
+        lowercase(message, small);
+        small.contains(&self.text)
+    }
+
     /// The part of a message around the first place where the pattern is, if it is there.
-    #[must_use]
-    pub fn excerpt(&self, message: &str) -> Option<String> {
+    pub(crate) fn excerpt(&self, message: &str) -> Option<String> {
         let at = small(message).find(&self.text)?;
         let mut length = 0;
         // Small letters may take more or fewer bytes.
@@ -102,8 +117,17 @@ mod tests {
         #[test]
         fn what_is_in_a_message_is_found(before: String, text in ".{0,20}", after: String) {
             let Some(pattern) = Pattern::new(&text) else { return Ok(()) };
-            let found = pattern.excerpt(&format!("{before}{text}{after}"));
+            let message = format!("{before}{text}{after}");
+            let found = pattern.excerpt(&message);
             prop_assert!(small(&found.unwrap()).contains(&pattern.text));
+            prop_assert!(pattern.is_in(&message, &mut before.clone()));
+        }
+
+        #[test]
+        fn there_is_an_excerpt_of_what_has_the_pattern(text in "[aAİiKk\u{307}ß가]{1,2}", message in "[aAİiKk\u{307}ß가 ]{0,8}") {
+            let pattern = Pattern::new(&text).unwrap();
+            let is_in = pattern.is_in(&message, &mut String::new());
+            prop_assert_eq!(pattern.excerpt(&message).is_some(), is_in);
         }
     }
 }

@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 use crate::arena;
 
 pub(crate) use not_kept::NotKept;
-pub(crate) use operations::{Messages, OperationError, Scan};
+pub(crate) use operations::{Messages, OperationError, Scan, SearchScan};
 pub(crate) use turn::{CompletedTurn, Record};
 
 /// How long a database that could not be opened is left alone.

@@ -41,6 +41,9 @@ impl Reader {
         &mut self,
         connection: &mut AnyConnection,
     ) -> Result<Option<SealedMessages>, Error> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
         let end = if self.bytes <= PART { self.rest.end } else { self.fit(connection).await? };
         let rows = sqlx::query(
             "SELECT number, content_sealed, created_at FROM messages \

@@ -8,8 +8,10 @@ use std::{
 };
 
 use conversations::{
-    Conversations, Entries, Entry, Error, NumberedMessage, Reader, SealedMessages,
+    Conversations, Entries, Entry, Error, FoundMessage, NumberedMessage, Part, Parts, Pattern,
+    Reader, SealedMessages,
 };
+use futures_util::future::join;
 use mesh_identity::Person;
 
 use super::NotKept;
@@ -115,6 +117,57 @@ impl Scan {
     }
 }
 
+/// A search of all sessions of a person. Each part is searched while the next one is read.
+#[derive(Debug)]
+pub(crate) struct SearchScan {
+    parts: Parts,
+    /// The next part to be searched.
+    ahead: Option<Part>,
+    pattern: Pattern,
+    _permit: ScanPermit,
+}
+
+impl SearchScan {
+    /// A search of what `scan` has.
+    pub(crate) fn new(scan: Scan, pattern: Pattern) -> Self {
+        let Scan { conversations, entries, _permit } = scan;
+        Self { parts: Parts::new(conversations, entries), ahead: None, pattern, _permit }
+    }
+
+    /// The next session that has the pattern, and its newest messages that have it, oldest first, at most so many.
+    pub(crate) async fn next(
+        &mut self,
+        most: usize,
+    ) -> Result<Option<(Arc<Entry>, Vec<FoundMessage>)>, OperationError> {
+        let mut found = Vec::new();
+        loop {
+            let part = self.ahead.take();
+            let search = async { part.as_ref().map(|part| find(part, &self.pattern)).transpose() };
+            // The first is polled first: it has been asked for when the other one keeps this thread busy.
+            let (ahead, more) = join(self.parts.next(), search).await;
+            self.ahead = ahead?;
+            found.extend(more?.unwrap_or_default());
+            found.drain(..found.len().saturating_sub(most));
+            if let Some(part) = part
+                && !found.is_empty()
+                && self.ahead.as_ref().is_none_or(|ahead| !ahead.continues(&part))
+            {
+                self.parts.release();
+                return Ok(Some((part.entry, found)));
+            }
+            if self.ahead.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Searches a part in locked memory.
+fn find(part: &Part, pattern: &Pattern) -> Result<Vec<FoundMessage>, OperationError> {
+    has_room(&part.messages)?;
+    Ok(arena::locked(|_| part.messages.find(pattern))?)
+}
+
 /// The messages of one session that a person reads.
 #[derive(Debug)]
 pub(crate) struct Messages {
@@ -139,9 +192,12 @@ async fn part(
 }
 
 fn opened(part: &SealedMessages) -> Result<Vec<NumberedMessage>, OperationError> {
-    // Each text is decoded from JSON, and then encoded again.
-    if !arena::has_room(part.bytes().saturating_mul(3)) {
-        return Err(NotKept::Memory.into());
-    }
+    has_room(part)?;
     Ok(arena::locked(|_| part.open_numbered())?)
+}
+
+/// Fails if there is no locked memory for a part. Each text is decoded from JSON, and then encoded again.
+fn has_room(part: &SealedMessages) -> Result<(), NotKept> {
+    let has_room = arena::has_room(part.bytes().saturating_mul(3));
+    has_room.then_some(()).ok_or(NotKept::Memory)
 }

@@ -4,7 +4,7 @@ use ai_gateway_api::sealed::{
     Conversation, Event, Export, Found, History, Operation, Recover, Search, SessionMessage,
     SessionName,
 };
-use conversations::{Entries, Entry, NumberedMessage, Pattern, Summary};
+use conversations::{Entries, Entry, FoundMessage, NumberedMessage, Pattern, Summary};
 use futures_util::{
     StreamExt as _,
     stream::{self, BoxStream},
@@ -14,7 +14,7 @@ use mesh_identity::Person;
 use super::{answer::Answer, export::ExportStream};
 use crate::{
     App, Error, arena,
-    sessions::{Messages, OperationError, Scan},
+    sessions::{Messages, OperationError, Scan, SearchScan},
 };
 
 /// Sessions of a list in one part of the answer.
@@ -127,49 +127,26 @@ fn conversation(entry: &Entry) -> Result<Event, OperationError> {
 
 /// Messages with the pattern: those of the last used session first, the newest of each first.
 fn search(scan: Scan, pattern: Pattern) -> Parts {
-    let state = (scan, pattern, FOUND);
-    let parts = stream::try_unfold(state, async |(mut scan, pattern, most)| {
-        while most > 0
-            && let Some(entry) = scan.next()
-        {
-            let found = find(&scan, &entry, &pattern, most).await?;
-            if !found.is_empty() {
-                let rest = most - found.len();
-                return Ok(Some((found, (scan, pattern, rest))));
-            }
+    let state = (SearchScan::new(scan, pattern), FOUND);
+    let parts = stream::try_unfold(state, async |(mut scan, most)| {
+        if most == 0 {
+            return Ok(None);
         }
-        Ok(None)
+        let Some((entry, found)) = scan.next(most).await? else { return Ok(None) };
+        let rest = most - found.len();
+        Ok(Some((arena::locked(|_| events(&entry, found))?, (scan, rest))))
     });
     parts.boxed()
 }
 
-/// The newest messages of one session that have the pattern, at most so many.
-async fn find(
-    scan: &Scan,
-    entry: &Entry,
-    pattern: &Pattern,
-    most: usize,
-) -> Result<Vec<Event>, OperationError> {
-    let mut reader = entry.reader()?;
-    let mut found = Vec::new();
-    while let Some(part) = scan.part(&mut reader).await? {
-        arena::locked(|_| -> Result<(), OperationError> {
-            for NumberedMessage { number, created_at, message } in part {
-                let Some(excerpt) = pattern.excerpt(&message.text) else { continue };
-                found.push(Event::Found(Found {
-                    conversation: entry.summary()?.name,
-                    number: count(number),
-                    role: message.role,
-                    excerpt,
-                    time: count(created_at),
-                }));
-            }
-            found.drain(..found.len().saturating_sub(most));
-            Ok(())
-        })?;
-    }
-    found.reverse();
-    Ok(found)
+/// What was found in one session, the newest first.
+fn events(entry: &Entry, found: Vec<FoundMessage>) -> Result<Vec<Event>, OperationError> {
+    let event = |FoundMessage { number, created_at, role, excerpt }| -> Result<_, OperationError> {
+        let (number, time) = (count(number), count(created_at));
+        let conversation = entry.summary()?.name;
+        Ok(Event::Found(Found { conversation, number, role, excerpt, time }))
+    };
+    found.into_iter().rev().map(event).collect()
 }
 
 /// A file of one session, or of all, in parts.
