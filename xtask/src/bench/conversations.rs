@@ -5,7 +5,13 @@
 mod ask;
 mod openclaw;
 
-use std::{fs::File, io::Write as _, path::Path, process::Command, time::Instant};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::Path,
+    process::Command,
+    time::Instant,
+};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -140,16 +146,21 @@ fn sync_ms(dir: &Path) -> Result<f64> {
     Ok(median((0..TURNS).map(|_| write()).collect::<Result<_>>()?))
 }
 
-/// Stores conversations where the gateway of this root looks for them.
+/// Stores conversations where the gateway of this root looks for them. Each is synced once, which takes a slow disk many
+/// minutes in all, so they are stored in memory first.
 fn fill(load: &Load, root: &Path, stored: u32) -> Result<()> {
+    let memory = tempfile::tempdir_in("/dev/shm")?;
+    let database = memory.path().join("conversations.sqlite");
     let mut command = Command::new(&load.program);
     command.arg("fill");
-    command.arg("--database").arg(root.join("var/lib/maru/gateway/conversations.sqlite"));
+    command.arg("--database").arg(&database);
     command.arg("--key").arg(root.join(services::GATEWAY_KEY).join("key"));
     for (option, number) in
         [("--people", PEOPLE), ("--conversations", stored / PEOPLE), ("--messages", MESSAGES)]
     {
         command.args([option, &number.to_string()]);
     }
-    done(&mut command)
+    done(&mut command)?;
+    fs::copy(database, root.join("var/lib/maru/gateway/conversations.sqlite"))?;
+    Ok(())
 }
