@@ -803,6 +803,7 @@ service-ready = { $name } is ready
 service-silent = { $name } does not answer
 fix-wait-for-service = wait; `maru up` waits for it for { $patience }
 service-not-ready = { $name } is not ready yet
+fix-read-journal = read what it logged with `journalctl -u { $unit }`; `sudo systemctl restart { $unit }` starts it again
 fix-read-log = read { $path }, then stop `maru up` and start it again
 apps-untrusted-proxy = devices reach { $server } over a proxy that is not trusted, so they all count as one
 fix-proxy = name the proxy's address in `trusted` under [proxy] in etc/maru/coordinator.toml

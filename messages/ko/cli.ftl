@@ -797,6 +797,7 @@ service-ready = { $name }: 준비되었습니다
 service-silent = { $name }: 응답하지 않습니다
 fix-wait-for-service = 기다리세요. `maru up`은 { $patience } 동안 기다립니다
 service-not-ready = { $name }: 아직 준비되지 않았습니다
+fix-read-journal = `journalctl -u { $unit }` 명령으로 기록을 읽으세요. `sudo systemctl restart { $unit }` 명령으로 다시 시작합니다
 fix-read-log = { $path } 로그를 확인한 다음 `maru up`을 멈췄다가 다시 시작하세요
 apps-untrusted-proxy = 기기가 신뢰하지 않는 프록시를 거쳐 { $server }에 접속하므로 모두 같은 기기로 취급됩니다
 fix-proxy = etc/maru/coordinator.toml의 [proxy]에 있는 `trusted`에 프록시의 주소를 적으세요

@@ -18,6 +18,7 @@ use crate::{
     doctor::{certificates, finding::Finding, providers, read::read},
     output, problem,
     reach::HttpsGap,
+    units,
     up::{self, config, saved_options::SavedOptions},
 };
 
@@ -34,13 +35,14 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
     if let Ok(settings) = config::coordinator(root) {
         findings.extend(certificates::check(root, &settings));
     }
-    let running = !read(root.join("run/maru/up.pid")).is_empty();
-    if running {
+    let by_systemd = units::are_active(root).await;
+    if by_systemd || !read(root.join("run/maru/up.pid")).is_empty() {
+        let started = by_systemd || up::is_ready(root);
         let remembered = SavedOptions::load(root).unwrap_or_default();
         let runs = |link: &&Link| service_of(link).is_none_or(|service| remembered.runs(service));
         findings.extend(links().filter(runs).map(|link| socket(root, link)));
-        findings.extend(readiness(root).await);
-        if rustix::process::geteuid().is_root() && up::is_ready(root) {
+        findings.extend(readiness(root, started, by_systemd).await);
+        if rustix::process::geteuid().is_root() && started {
             findings.extend(super::config::check(root).await);
             findings.extend(providers::check(root).await);
             findings.push(rooms(root).await);
@@ -153,8 +155,8 @@ fn service_of(link: &Link) -> Option<&'static Service> {
     SERVICES.iter().find(|service| service.listens.contains(link))
 }
 
-/// Whether every service answers as `maru up` expects; only root may ask most of them.
-async fn readiness(root: &Path) -> Vec<Finding> {
+/// Whether every service answers as its row expects; only root may ask most of them. Until all have `started` they may be silent.
+async fn readiness(root: &Path, started: bool, by_systemd: bool) -> Vec<Finding> {
     let settings = match config::coordinator(root) {
         Ok(settings) => settings,
         Err(error) => {
@@ -168,8 +170,6 @@ async fn readiness(root: &Path) -> Vec<Finding> {
             "sudo maru doctor",
         )];
     }
-    // Until then they are being started.
-    let started = up::is_ready(root);
     let remembered = SavedOptions::load(root).unwrap_or_default();
     let mut findings = Vec::new();
     for service in SERVICES.iter().filter(|service| remembered.runs(service)) {
@@ -177,7 +177,11 @@ async fn readiness(root: &Path) -> Vec<Finding> {
         findings.push(if ready::is_ready(service, root, &settings).await {
             Finding::ok("services", message!("service-ready", name))
         } else if started {
-            let fix = read_and_restart(root, name);
+            let fix = if by_systemd {
+                message!("fix-read-journal", unit = service.unit())
+            } else {
+                read_and_restart(root, name)
+            };
             Finding::error("services", message!("service-silent", name), fix)
         } else {
             let fix = message!(

@@ -199,6 +199,7 @@ fn a_second_run_ends_what_an_interrupted_one_began_and_changes_what_is_named() {
 fn units_and_maru_up_refuse_to_run_beside_each_other() {
     let home = TestMachine::new();
     home.model("small.gguf", &small());
+    home.sh("mkdir -p /etc/maru; : > /etc/maru/coordinator.toml");
 
     let done = home.run(&["prepare"]);
     assert!(done.status.success(), "{done:?}");
@@ -224,7 +225,7 @@ fn an_engine_that_does_not_start_with_a_model_returns_to_the_former_one() {
     let home = TestMachine::new();
     home.model("small.gguf", &small());
     home.model("other.gguf", &small());
-    home.sh("mkdir -p /etc/maru; echo 10 > /run/fake/restarts");
+    home.sh("mkdir -p /etc/maru; : > /etc/maru/coordinator.toml; echo 10 > /run/fake/restarts");
     assert!(home.run(&["model", "use", "small.gguf"]).status.success());
     assert!(home.run(&["prepare"]).status.success());
     home.sh("touch /run/fake/active");
