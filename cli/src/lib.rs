@@ -62,6 +62,12 @@ mod user;
 
 pub use up::control;
 
+/// The command line with its help in a language, for the manual.
+#[must_use]
+pub fn command_in(language: Language) -> clap::Command {
+    help::in_language(language)
+}
+
 /// Runs the command that was typed, in the language of the environment.
 pub fn main() -> ExitCode {
     Language::of_environment(|name| std::env::var(name).ok()).make_current();

