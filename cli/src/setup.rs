@@ -25,7 +25,7 @@ use crate::{
     setup::{
         args::SetupArgs,
         plan::Plan,
-        questions::{Answers, Known, Terminal},
+        questions::{Answers, ExistingSetup, Terminal},
     },
     sudo,
     units::{self, ready, systemctl},
@@ -87,7 +87,7 @@ pub(crate) async fn run(args: SetupArgs, root: &Path) -> anyhow::Result<ExitCode
 async fn answers(args: &SetupArgs, root: &Path) -> anyhow::Result<Answers> {
     let network = config::is_there(root);
     let users = Client::coordinator(root).call(&LIST_USERS, &[], &()).await;
-    let known = Known {
+    let known = ExistingSetup {
         network,
         user: network && users.is_ok_and(|users| !users.is_empty()),
         model: SavedOptions::load(root)?.model.is_some(),

@@ -34,7 +34,7 @@ pub(super) struct Answers {
 
 /// What an earlier run answered.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct ExistingSetup {
     /// Whether there is a configuration.
     pub(super) network: bool,
     /// Whether there is a person.
@@ -47,7 +47,7 @@ pub(super) struct Known {
 
 impl Answers {
     /// The options that are missing where nobody can be asked.
-    pub(super) fn missing(&self, known: &Known) -> Vec<&'static str> {
+    pub(super) fn missing(&self, known: &ExistingSetup) -> Vec<&'static str> {
         let mut missing = Vec::new();
         if !known.network {
             missing.extend(self.network.is_none().then_some("--network NAME"));
@@ -63,7 +63,7 @@ impl Answers {
     /// Asks for what is neither answered nor known.
     pub(super) fn ask(
         mut self,
-        known: &Known,
+        known: &ExistingSetup,
         terminal: &mut Terminal<impl BufRead, impl Write>,
     ) -> anyhow::Result<Self> {
         if !known.network && self.network.is_none() {
@@ -100,7 +100,7 @@ impl<R: BufRead, W: Write> Terminal<R, W> {
     }
 
     /// Nobody need be named where somebody may be known already.
-    fn user(&mut self, known: &Known) -> anyhow::Result<Option<String>> {
+    fn user(&mut self, known: &ExistingSetup) -> anyhow::Result<Option<String>> {
         self.ask(&message!("setup-ask-user"), |text| {
             if text.is_empty() && known.network {
                 return Ok(None);

@@ -14,15 +14,15 @@ fn model(name: &str) -> Entry {
     }
 }
 
-fn known(models: &[&str]) -> Known {
+fn known(models: &[&str]) -> ExistingSetup {
     let models = models.iter().map(|name| model(name)).collect();
-    Known { network: false, user: false, model: false, models }
+    ExistingSetup { network: false, user: false, model: false, models }
 }
 
 /// What is answered to these lines, and what was shown.
 fn asked(
     said: Answers,
-    known: &Known,
+    known: &ExistingSetup,
     lines: &str,
     language: Language,
 ) -> (anyhow::Result<Answers>, String) {
@@ -76,12 +76,12 @@ fn the_end_of_the_input_is_no_answer() {
 
 #[test]
 fn a_second_run_asks_only_for_what_nobody_named() {
-    let again = Known { network: true, model: true, ..known(&["a.gguf", "b.gguf"]) };
+    let again = ExistingSetup { network: true, model: true, ..known(&["a.gguf", "b.gguf"]) };
     let (answers, shown) = asked(Answers::default(), &again, "\n", Language::English);
     assert_eq!(answers.unwrap(), Answers::default());
     assert_eq!(shown, "First person, such as ann: ");
 
-    let complete = Known { user: true, ..again };
+    let complete = ExistingSetup { user: true, ..again };
     let (answers, shown) = asked(Answers::default(), &complete, "", Language::English);
     assert_eq!((answers.unwrap(), shown.as_str()), (Answers::default(), ""));
 }
@@ -92,6 +92,6 @@ fn without_a_terminal_the_missing_options_are_named() {
         ["--network NAME", "--user NAME", "--lan, --domain NAME / --address HOST", "--model MODEL"];
     assert_eq!(Answers::default().missing(&known(&[])), all);
     assert_eq!(Answers::default().missing(&known(&["only.gguf"])), all[..3]);
-    let again = Known { network: true, model: true, ..known(&[]) };
+    let again = ExistingSetup { network: true, model: true, ..known(&[]) };
     assert_eq!(Answers::default().missing(&again), Vec::<&str>::new());
 }

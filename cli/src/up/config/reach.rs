@@ -56,17 +56,17 @@ impl Reach {
 /// configured stays.
 pub(super) fn edit(text: &str, reach: &Reach) -> Option<String> {
     #[derive(Deserialize)]
-    struct Places {
+    struct Spans {
         server_url: Spanned<String>,
-        relay: Option<RelayPlace>,
+        relay: Option<RelaySpans>,
     }
     #[derive(Deserialize)]
-    struct RelayPlace {
+    struct RelaySpans {
         host: Option<Spanned<String>>,
     }
     let read = |text: &str| settings::parse::<Settings>(Path::new(FILE), text).ok();
     let mut expected = read(text)?;
-    let places: Places = toml::from_str(text).ok()?;
+    let places: Spans = toml::from_str(text).ok()?;
     let host = places.relay.and_then(|relay| relay.host);
     let mut edits: Vec<(Range<usize>, String)> =
         vec![(places.server_url.span(), reach.server_url())];
