@@ -1,23 +1,23 @@
 //! `maru audit`: every way on which what people say may leave the containers, and who can read it there; and who could read
 //! what is stored.
 //!
-//! It reads the settings, which bound what the services may do. Of the running services it asks telmeet alone, how many rooms are
-//! not encrypted.
+//! It reads the settings, which bound what the services may do. Of the running services it asks telmeet how many rooms are not
+//! encrypted, and the gateway which apps have keys.
 
-use std::{net::SocketAddr, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use ai_gateway_api::settings::gateway;
 use chassis::settings;
-use common::mesh;
-use confidential_api::policy::EvidenceKind;
-use messages::message;
+use messages::{Language, message};
 use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
 use telmeet_api::rooms::{TOTALS, Totals};
 
 use crate::{
     client::Client,
-    confidential,
+    exits::{Exit, exits},
+    finding::{self, Finding},
+    gateway::check,
     output::{self, Format, OutputArgs},
 };
 
@@ -32,41 +32,21 @@ struct Audit {
     dials: Vec<Exit>,
     /// Conversations with the AI that are stored here.
     conversations: Stored,
-}
-
-/// A dial, by which conversations may leave the containers.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Exit {
-    /// The dial's name in `agent.toml`.
-    dial: String,
-    /// The one address that it leads to.
-    to: SocketAddr,
-    /// Where that is.
-    #[serde(rename = "place")]
-    location: Location,
-    /// The deployment that it belongs to, if it is one's of a confidential chain.
-    deployment: Option<String>,
-    /// Whether evidence that proves nothing is taken of that deployment.
-    simulated: bool,
-    /// Whether nodes of it may prove themselves by a TPM, whose bus is no secret on their machine.
-    tpm: bool,
-}
-
-/// Where an address is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Location {
-    ThisMachine,
-    Mesh,
-    Outside,
+    /// What the gateway works with, as `maru doctor` says it.
+    findings: Vec<Finding>,
 }
 
 /// Prints what leaves, and what protects it.
 pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    // Findings quote errors, which are made in the current language; JSON and YAML are English.
+    if args.output != Format::Table {
+        Language::English.make_current();
+    }
     let agent: Agent = settings::load(None, &root.join(node_agent_api::settings::FILE), Ok)?;
     let gateway: gateway::Settings = settings::load(None, &root.join(gateway::FILE), Ok)?;
     let (conversations, error) = stored::look(root);
-    let audit = Audit { dials: exits(&agent, &gateway), conversations };
+    let findings = check(root).await;
+    let audit = Audit { dials: exits(&agent, &gateway), conversations, findings };
     if args.output != Format::Table {
         output::structured(args.output, &audit)?;
         return Ok(ExitCode::SUCCESS);
@@ -77,6 +57,7 @@ pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCod
     explain(&audit.dials);
     stored::explain(conversations, error, root);
     rooms(root).await;
+    finding::print(args.output, &audit.findings)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,29 +71,6 @@ async fn rooms(root: &Path) {
         }
         Err(error) => output::note(message!("audit-rooms-unknown", error = format!("{error:#}"))),
     }
-}
-
-fn exits(agent: &Agent, gateway: &gateway::Settings) -> Vec<Exit> {
-    let exits = agent.dial.iter().map(|dial| {
-        let of = |name: &&String| confidential::is_dial_of(&dial.name, name);
-        let deployment = gateway.confidential.keys().find(of).cloned();
-        let pinned = deployment.as_ref().and_then(|name| gateway.confidential.get(name));
-        Exit {
-            dial: dial.name.clone(),
-            to: dial.to,
-            location: match dial.to.ip() {
-                ip if ip.is_loopback() => Location::ThisMachine,
-                ip if mesh::contains(ip) => Location::Mesh,
-                _ => Location::Outside,
-            },
-            simulated: pinned.is_some_and(|it| it.simulated),
-            tpm: pinned.is_some_and(|it| {
-                it.anchors.iter().any(|pinned| pinned.anchor.kind == EvidenceKind::Tpm)
-            }),
-            deployment,
-        }
-    });
-    exits.collect()
 }
 
 fn location(exit: &Exit) -> String {

@@ -3,17 +3,17 @@
 use messages::{Language, message};
 use std::{path::Path, process::ExitCode};
 
-use crate::output::{self, Format, OutputArgs};
+use crate::{
+    finding::{self, Severity},
+    output::{self, Format, OutputArgs},
+};
 
 mod certificates;
 mod config;
-mod finding;
 mod host;
 mod providers;
 mod read;
 mod services;
-
-use finding::Severity;
 
 /// Runs every check; exit status 1 if one found an error.
 pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
@@ -24,14 +24,7 @@ pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCod
     let mut findings = host::check(root).await;
     findings.extend(services::check(root).await);
     let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
-    output::list(args.output, &findings, &message!("doctor-heads"), |finding| {
-        vec![
-            finding.id.to_owned(),
-            finding.severity.to_string(),
-            finding.text.to_string(),
-            finding.fix_text(),
-        ]
-    })?;
+    finding::print(args.output, &findings)?;
     if args.output == Format::Table && worst == Severity::Ok {
         output::note(message!("nothing-wrong"));
     }

@@ -785,6 +785,45 @@ openclaw-used = openclaw.json is in use
 openclaw-former = openclaw.json cannot be used as it is now; the former one is in use, and the gateway would not start again: { $error }
 openclaw-waits = a part of openclaw.json applies after a restart only
 fix-openclaw = correct the file; it is used without a restart
+conversations-kept = conversations are kept
+conversations-not-kept = the AI answers, but no conversation is kept: { $error }
+fix-conversations = correct that; the database is opened again within half a minute
+
+## cli/src/gateway/backends.rs
+backends-near = what people ask the AI goes to this machine, to the mesh, or to nodes that prove what they run
+backends-unknown = which servers are asked is not known: openclaw.json cannot be read
+backend-dial = the dial { $name } leads in plain HTTP to { $to }, outside of this machine and the mesh: whoever is on the way, and the operator there, can read what people ask and change the answers
+fix-backend-dial = make that server a node of the network, or use a deployment that proves itself (`maru confidential add`); or else remove the dial from agent.toml and its provider from openclaw.json
+backend-far = the provider { $name } asks { $url }, outside of this machine and the mesh: its operator can read what people ask
+backend-plain = the provider { $name } names { $url }, outside of this machine and the mesh and without TLS: whoever is on the way could read what people ask
+fix-backend = make that server a node of the network, or use a deployment that proves itself (`maru confidential add`); or else remove the provider from openclaw.json
+
+## cli/src/gateway/origins.rs
+origins-safe = pages of other origins that may use the AI, none of them over plain HTTP from elsewhere: { $count }
+origins-plain = pages that come from elsewhere over plain HTTP may use the AI: { $origins }; whoever is on the way can replace such a page, which then asks as the person who has it open
+fix-origins = serve the page over HTTPS, or remove it from origins in gateway.toml
+
+## cli/src/gateway/app_keys.rs
+app-keys = apps of this machine with a key, each valid until `maru app remove`: { $count }
+app-key-unused = the key of the app { $name } was last used on { $day }
+app-key-never-used = the key of the app { $name } was made on { $created } and never used
+fix-app-key = sudo maru app remove { $name }
+fix-app-keys-unknown = run it as root while `maru up` runs
+
+## cli/src/gateway/workspace.rs
+workspace-none = there is no workspace yet
+workspace-fine = files: { $files }, bytes: { $bytes }; only root and the gateway can write them
+workspace-unknown = { $path } cannot be looked at: { $error }
+fix-workspace-unknown = look at it as root; it should be a folder and no link
+workspace-open = others than root and the gateway can write there, and so decide what everybody's prompts contain: { $names }
+fix-workspace-open = sudo chmod -R go-w { $path }, and let root or the gateway own what is in it
+workspace-links = links, which the gateway does not follow: { $names }
+fix-workspace-links = put the file itself there
+workspace-large = files of 1 GiB or more, of which a prompt holds the beginning at most: { $names }
+workspace-long = SOUL.md, IDENTITY.md and AGENTS.md have { $bytes } bytes; a prompt holds { $max } at most, and the rest is left out
+fix-workspace-long = shorten them
+workspace-cut = { $path } has more than { $max } files and folders; the others were not looked at
+fix-workspace-cut = remove what does not belong there
 
 ## cli/src/doctor/services.rs
 programs-found = all of Maru's programs are found
@@ -816,14 +855,16 @@ version-answers = answers, version { $found }
 version-differs = version { $found }, while maru is { $version }
 fix-version = install all programs of one version, then restart
 
-## cli/src/doctor.rs
-doctor-heads = CHECK | RESULT | FOUND | FIX
+## cli/src/finding.rs
+finding-heads = CHECK | RESULT | FOUND | FIX
 severity =
     { $severity ->
         [error] error
         [warning] warning
        *[ok] ok
     }
+
+## cli/src/doctor/services.rs
 agent-state =
     { $state ->
         [needs_join] state: needs join

@@ -779,6 +779,45 @@ openclaw-used = openclaw.json을 사용하고 있습니다
 openclaw-former = 지금의 openclaw.json은 쓸 수 없어 이전 설정을 계속 사용합니다. 이대로는 게이트웨이가 다시 시작되지 않습니다: { $error }
 openclaw-waits = openclaw.json의 일부는 다시 시작해야 적용됩니다
 fix-openclaw = 파일을 고치세요. 다시 시작하지 않아도 적용됩니다
+conversations-kept = 대화를 보관하고 있습니다
+conversations-not-kept = AI는 답하지만 대화를 보관하지 않습니다: { $error }
+fix-conversations = 그 문제를 고치세요. 30초 안에 데이터베이스를 다시 엽니다
+
+## cli/src/gateway/backends.rs
+backends-near = AI에게 묻는 내용은 이 컴퓨터, 메시, 또는 무엇을 실행하는지 증명하는 노드로만 갑니다
+backends-unknown = openclaw.json을 읽을 수 없어 어느 서버에 묻는지 알 수 없습니다
+backend-dial = 연결(dial) { $name } 항목이 이 컴퓨터와 메시 밖의 { $to } 주소로 평문 HTTP로 나갑니다. 중간에 있는 누구나, 그리고 그곳의 운영자가 질문을 읽고 답을 바꿀 수 있습니다
+fix-backend-dial = 그 서버를 네트워크의 노드로 만들거나, 스스로를 증명하는 배포를 쓰세요(`maru confidential add`). 아니면 agent.toml의 연결과 openclaw.json의 제공자를 지우세요
+backend-far = 제공자 { $name } 항목이 이 컴퓨터와 메시 밖의 { $url } 서버에 묻습니다. 그 운영자가 질문을 읽을 수 있습니다
+backend-plain = 제공자 { $name } 항목이 이 컴퓨터와 메시 밖의 { $url } 주소를 TLS 없이 씁니다. 중간에 있는 누구나 질문을 읽을 수 있습니다
+fix-backend = 그 서버를 네트워크의 노드로 만들거나, 스스로를 증명하는 배포를 쓰세요(`maru confidential add`). 아니면 openclaw.json의 제공자를 지우세요
+
+## cli/src/gateway/origins.rs
+origins-safe = AI를 쓸 수 있는 다른 출처의 페이지 수(외부에서 평문 HTTP로 오는 것은 없음): { $count }
+origins-plain = 외부에서 평문 HTTP로 오는 페이지가 AI를 쓸 수 있습니다: { $origins }. 중간에 있는 사람이 그 페이지를 바꿔치기하면, 그것을 연 사람의 이름으로 묻습니다
+fix-origins = 페이지를 HTTPS로 제공하거나, gateway.toml의 origins에서 지우세요
+
+## cli/src/gateway/app_keys.rs
+app-keys = 키가 있는 이 컴퓨터의 앱 수(키는 `maru app remove`를 할 때까지 유효함): { $count }
+app-key-unused = 앱 { $name }의 키가 { $day } 이후로 쓰이지 않았습니다
+app-key-never-used = 앱 { $name }의 키는 { $created }에 만들었고 쓰인 적이 없습니다
+fix-app-key = sudo maru app remove { $name }
+fix-app-keys-unknown = `maru up`이 실행되는 동안 root로 실행하세요
+
+## cli/src/gateway/workspace.rs
+workspace-none = 아직 작업 공간(workspace)이 없습니다
+workspace-fine = 파일 수: { $files }, 바이트: { $bytes }. root와 게이트웨이만 쓸 수 있습니다
+workspace-unknown = { $path } 폴더를 살펴볼 수 없습니다: { $error }
+fix-workspace-unknown = root로 살펴보세요. 링크가 아닌 폴더여야 합니다
+workspace-open = root와 게이트웨이가 아닌 사용자도 쓸 수 있어, 모든 사람의 프롬프트에 무엇이 들어갈지 정할 수 있습니다: { $names }
+fix-workspace-open = sudo chmod -R go-w { $path } 명령을 실행하고, 그 안의 파일을 root나 게이트웨이의 것으로 하세요
+workspace-links = 링크는 게이트웨이가 따라가지 않습니다: { $names }
+fix-workspace-links = 그 자리에 파일을 직접 두세요
+workspace-large = 1GiB 이상의 파일은 프롬프트에 앞부분만 들어갑니다: { $names }
+workspace-long = SOUL.md, IDENTITY.md, AGENTS.md의 크기가 모두 { $bytes }바이트입니다. 프롬프트에는 많아야 { $max }바이트가 들어가고 나머지는 빠집니다
+fix-workspace-long = 내용을 줄이세요
+workspace-cut = { $path } 폴더에 파일과 폴더가 { $max }개보다 많아 나머지는 살펴보지 않았습니다
+fix-workspace-cut = 그곳에 있을 필요가 없는 것을 지우세요
 
 ## cli/src/doctor/services.rs
 programs-found = 마루의 프로그램이 모두 있습니다
@@ -810,14 +849,16 @@ version-answers = 응답합니다(버전 { $found })
 version-differs = 버전 { $found }인데 maru는 { $version }입니다
 fix-version = 모든 프로그램을 같은 버전으로 설치하고 다시 시작하세요
 
-## cli/src/doctor.rs
-doctor-heads = 검사 | 결과 | 내용 | 해결 방법
+## cli/src/finding.rs
+finding-heads = 검사 | 결과 | 내용 | 해결 방법
 severity =
     { $severity ->
         [error] 오류
         [warning] 경고
        *[ok] 정상
     }
+
+## cli/src/doctor/services.rs
 agent-state =
     { $state ->
         [needs_join] 상태: 참여 필요

@@ -142,6 +142,6 @@ endpoint::declare! {
     FORGET_PERSON: DELETE "/maru/v1/people/{person}" => Forgotten;
     /// Checks every server behind the models and lists the results.
     LIST_PROVIDERS: GET "/maru/v1/providers" => [ProviderNode];
-    /// Says how the settings of models and agents stand.
+    /// Says how the settings of models and agents, and the database of conversations, stand.
     CONFIG: GET "/maru/v1/config" => ConfigReport;
 }

@@ -20,6 +20,7 @@ use crate::{
     apps::Apps,
     arena,
     bodies::BodyMemory,
+    chat::PromptMarks,
     choices::SessionModels,
     config::{self, below},
     devices::Devices,
@@ -57,6 +58,8 @@ pub(crate) struct App {
     pub(crate) bodies: BodyMemory,
     /// Throttle for requests that start together.
     pub(crate) starts: StartThrottle,
+    /// What keeps the prompts of people apart in a model server's cache.
+    pub(crate) marks: PromptMarks,
     pub(crate) queues: Queues,
     pub(crate) rooms: Rooms,
     /// Clients of OpenClaw's WebSocket.
@@ -119,11 +122,12 @@ impl App {
         make_private(&state)
             .map_err(|source| StartError::Directory { path: state.clone(), source })?;
         let last_epoch = identity::last_epoch(&state)?;
-        let (keys, rooms_key) = arena::locked(|_| -> Result<_, StartError> {
+        let (keys, rooms_key, marks) = arena::locked(|_| -> Result<_, StartError> {
             let identity = identity::load(&state)?;
             let rooms_key = identity::derive(&identity, "maru room events 1");
+            let marks = PromptMarks::new(identity::derive(&identity, "maru prompt marks 1"));
             let keys = KeyRing::new(identity, config::keys(config.keys), last_epoch, now_ms())?;
-            Ok((keys, rooms_key))
+            Ok((keys, rooms_key, marks))
         })?;
         identity::keep_epoch(&state, keys.epoch())?;
         let folder = openclaw
@@ -143,6 +147,7 @@ impl App {
             sessions: Sessions::new(config, root),
             session_models: SessionModels::default(),
             workspace,
+            marks,
             limiter: Limiter::new(&config.limits),
             bodies: BodyMemory::new(&config.limits),
             starts: StartThrottle::default(),
@@ -268,10 +273,10 @@ impl App {
         self.queues.follow(&self.models);
     }
 
-    /// How `openclaw.json` stands.
+    /// How `openclaw.json` and the database of conversations stand.
     #[must_use]
     pub(crate) fn config_report(&self) -> ConfigReport {
-        self.watcher().report()
+        ConfigReport { not_kept: self.sessions.trouble(), ..self.watcher().report() }
     }
 
     fn watcher(&self) -> MutexGuard<'_, Watcher> {

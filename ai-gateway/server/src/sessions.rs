@@ -23,7 +23,10 @@ use std::{
 };
 
 use ai_gateway_api::{sealed::SessionName, settings::gateway::Settings};
-use chassis::secret::{self, SecretError};
+use chassis::{
+    failure::Failure,
+    secret::{self, SecretError},
+};
 use conversations::{Context, Conversations, Limits};
 use mesh_identity::Person;
 use store::{Database, DatabaseLock, seal::Key};
@@ -57,8 +60,8 @@ enum State {
     /// The first attempt is under way.
     Opening,
     Open(Arc<Conversations>),
-    /// It cannot be opened now; the log has the reason.
-    Closed,
+    /// It cannot be used now, for this reason, which the log has, too.
+    Closed(Arc<str>),
 }
 
 /// The database cannot be opened.
@@ -112,16 +115,18 @@ impl Sessions {
                     self.state.send_replace(State::Open(Arc::new(conversations)));
                     let lost = lock.lost().await;
                     tracing::error!(%lost, "conversations are not kept");
+                    self.state.send_replace(State::Closed(lost.to_string().into()));
                 }
                 Err(error) => {
+                    let reason = Failure::of(&error).failure;
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(
                         error,
                         "conversations are not kept: their database cannot be opened"
                     );
+                    self.state.send_replace(State::Closed(reason.into()));
                 }
             }
-            self.state.send_replace(State::Closed);
             sleep(RETRY).await;
         }
     }
@@ -150,9 +155,18 @@ impl Sessions {
         })
     }
 
+    /// Why the database is closed; none if it is open or being opened for the first time.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            State::Closed(reason) => Some(reason.to_string()),
+            State::Opening | State::Open(_) => None,
+        }
+    }
+
     /// Closes the database for good.
     pub(crate) async fn close(&self) {
-        if let State::Open(conversations) = self.state.send_replace(State::Closed) {
+        let closed = State::Closed("the gateway stops".into());
+        if let State::Open(conversations) = self.state.send_replace(closed) {
             conversations.close().await;
         }
     }
@@ -162,7 +176,7 @@ impl Sessions {
         let mut state = self.state.subscribe();
         match state.wait_for(|state| !matches!(state, State::Opening)).await.as_deref() {
             Ok(State::Open(conversations)) => Ok(Arc::clone(conversations)),
-            Ok(State::Opening | State::Closed) | Err(_) => Err(NotKept::Unavailable),
+            Ok(State::Opening | State::Closed(_)) | Err(_) => Err(NotKept::Unavailable),
         }
     }
 

@@ -82,9 +82,9 @@ impl Workspace {
         Ok(())
     }
 
-    /// The system prompt of one person's chats, or of nobody's; empty if there is no file.
+    /// The system prompt of one person's chats, or of nobody's. The mark stands between everyone's files and the person's.
     #[must_use]
-    pub(crate) fn prompt(&self, memory: Option<&SealedMemory>) -> String {
+    pub(crate) fn prompt(&self, memory: Option<&SealedMemory>, mark: &str) -> String {
         let mut prompt = Prompt::new(self.limit);
         for name in SHARED {
             let most = prompt.most_bytes();
@@ -92,6 +92,7 @@ impl Workspace {
                 prompt.add(name, &text, more);
             }
         }
+        prompt.add_line(mark);
         if let Some(memory) = memory {
             let open = |name: &str| {
                 let opened = memory.open(name);

@@ -11,7 +11,7 @@ use coordinator_api::settings::Settings;
 use coordinator_core::time::{self, DAY, Millis};
 use messages::{Message, message};
 
-use super::finding::Finding;
+use crate::finding::Finding;
 
 /// A certificate that is valid for fewer days is a warning: ACME authorities issue them for 90 days, and clients renew them when
 /// 30 are left.
@@ -122,7 +122,7 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;
-    use crate::doctor::finding::Severity;
+    use crate::finding::Severity;
 
     /// From 2026-05-01 to 2026-08-01.
     fn write(path: &Path) {

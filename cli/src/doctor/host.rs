@@ -18,10 +18,7 @@ use supervisor::{
 };
 use tokio::process::Command;
 
-use crate::{
-    doctor::{finding::Finding, read::read},
-    up,
-};
+use crate::{doctor::read::read, finding::Finding, up};
 
 /// The device that makes network interfaces.
 const TUN: &str = "/dev/net/tun";
@@ -218,7 +215,7 @@ mod tests {
 
     use super::{AGENT_GID, AGENT_UID, Finding, as_user, landlock, major, refusal, swap};
 
-    use crate::doctor::finding::Severity;
+    use crate::finding::Severity;
 
     #[test]
     fn swap_on_a_disk_is_a_warning() {

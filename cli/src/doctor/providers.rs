@@ -9,8 +9,7 @@ use ai_gateway_api::{
 use messages::{Message, message};
 use services::{INFERENCE, INFERENCE_2};
 
-use super::finding::Finding;
-use crate::{client::Client, confidential};
+use crate::{client::Client, confidential, finding::Finding};
 
 const ID: &str = "providers";
 
@@ -86,7 +85,7 @@ fn finding(node: &ProviderNode, has_replacement: bool) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Severity;
+    use crate::finding::Severity;
 
     fn node(provider: &str, node: &str, condition: Condition) -> ProviderNode {
         let trouble = Some("/k cannot be used: it is missing".to_owned());

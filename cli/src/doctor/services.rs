@@ -15,8 +15,9 @@ use telmeet_api::rooms::TOTALS;
 
 use crate::{
     client::Client,
-    doctor::{certificates, finding::Finding, providers, read::read},
-    output, problem,
+    doctor::{certificates, providers, read::read},
+    finding::Finding,
+    gateway, output, problem,
     reach::HttpsGap,
     units,
     up::{self, config, saved_options::SavedOptions},
@@ -45,6 +46,7 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         if rustix::process::geteuid().is_root() && started {
             findings.extend(super::config::check(root).await);
             findings.extend(providers::check(root).await);
+            findings.extend(gateway::check(root).await);
             findings.push(rooms(root).await);
         }
         findings.push(coordinator(root).await);
@@ -304,7 +306,7 @@ mod tests {
     use services::{INFERENCE_2, METRICS, PLUGIN, SERVICES, links};
 
     use super::{free_ports, listener};
-    use crate::doctor::finding::Severity;
+    use crate::finding::Severity;
 
     #[test]
     fn the_log_to_read_is_there() {

@@ -159,7 +159,9 @@ async fn summarize(
     transcript: String,
     max: usize,
 ) -> Option<String> {
-    let messages = arena::locked(|_| vec![Message::user(transcript)]);
+    // No other request begins the same, so that nobody learns by the time whether one was made.
+    let mark = app.marks.line(person, &transcript);
+    let messages = arena::locked(|_| vec![Message::user([mark, transcript].concat())]);
     let options = Options { max_tokens: Some(SUMMARY_TOKENS), ..Options::default() };
     let model = model.map(ToOwned::to_owned);
     let request = ChatRequest { model, messages, options, ..ChatRequest::default() };

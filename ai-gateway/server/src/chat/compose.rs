@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::rooms::RoomMessage;
+use ai_gateway_api::{rooms::RoomMessage, sealed::SessionName};
 use chat_vocabulary::{Message, Role};
 use conversations::{Context, SealedMemory};
 use mesh_identity::Person;
 
 use super::{
     compact::{self, Compaction},
+    mark::first_question,
     size::{BYTES_PER_TOKEN, tokens_of},
 };
 use crate::{App, Error, arena, memory, rooms};
@@ -23,7 +24,8 @@ pub(crate) async fn compose(
     model: Option<&str>,
     mut messages: Vec<Message>,
 ) -> Result<Vec<Message>, Error> {
-    if let Some(prompt) = prompt(app, person, model, &messages).await? {
+    let conversation = arena::locked(|_| first_question(&messages));
+    if let Some(prompt) = prompt(app, person, model, &messages, &conversation).await? {
         messages.insert(0, prompt.message);
     }
     Ok(messages)
@@ -43,10 +45,10 @@ pub(crate) async fn compose_session(
     app: &Arc<App>,
     person: &Person,
     model: Option<&str>,
-    context: Context,
-    question: Message,
+    session: &SessionName,
+    (context, question): (Context, Message),
 ) -> Result<SessionPrompt, Error> {
-    let system = prompt(app, person, model, &[]).await?;
+    let system = prompt(app, person, model, &[], session.as_str()).await?;
     let chain = app.models.choose(model)?;
     let may_remember = system.as_ref().is_some_and(|it| it.ai_remembers) && chain.calls_tools();
     let system = system.map(|system| system.message);
@@ -88,7 +90,7 @@ pub(crate) async fn compose_room(
     assistant: &str,
     message: &RoomMessage,
 ) -> Result<Vec<Message>, Error> {
-    let (mut prompt, _) = workspace(app, person).await?;
+    let (mut prompt, _) = workspace(app, person, "").await?;
     prompt.push_str(&rooms::instructions(assistant));
     let messages = rooms::conversation(message, assistant);
     let window = app.models.choose(model)?.context_window;
@@ -108,23 +110,31 @@ async fn prompt(
     person: &Person,
     model: Option<&str>,
     messages: &[Message],
+    conversation: &str,
 ) -> Result<Option<SystemPrompt>, Error> {
     let own = messages.first().is_some_and(|first| first.role == Role::System);
     if own || !app.models.choose(model)?.household {
         return Ok(None);
     }
-    let (prompt, ai_remembers) = workspace(app, person).await?;
-    let message = || arena::locked(|_| Message::system(prompt.as_str()));
-    Ok((!prompt.is_empty()).then(|| SystemPrompt { message: message(), ai_remembers }))
+    let (prompt, ai_remembers) = workspace(app, person, conversation).await?;
+    let message = arena::locked(|_| Message::system(prompt.as_str()));
+    Ok(Some(SystemPrompt { message, ai_remembers }))
 }
 
 /// The workspace's text with the person's memory, and whether the AI may add to that.
-async fn workspace(app: &Arc<App>, person: &Person) -> Result<(String, bool), Error> {
+async fn workspace(
+    app: &Arc<App>,
+    person: &Person,
+    conversation: &str,
+) -> Result<(String, bool), Error> {
     // A question is answered also if the memory cannot be read; the log has the reason.
     let memory = memory::read(app, person).await.unwrap_or_default();
     let ai_remembers = memory.as_ref().is_some_and(SealedMemory::ai_remembers);
+    // A memory tells whose conversations they are; then all of them may begin the same.
+    let is_known = memory.as_ref().is_some_and(|memory| memory.names().next().is_some());
+    let mark = app.marks.line(person, if is_known { "" } else { conversation });
     let workspace = app.workspace.clone();
-    let read = move || arena::locked(|_| workspace.prompt(memory.as_ref()));
+    let read = move || arena::locked(|_| workspace.prompt(memory.as_ref(), &mark));
     let text = tokio::task::spawn_blocking(read).await.map_err(|_| Error::Busy)?;
     Ok((text, ai_remembers))
 }

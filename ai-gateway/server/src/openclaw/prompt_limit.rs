@@ -1,8 +1,6 @@
 //! How much of the workspace a prompt contains: `bootstrapMaxChars` and `bootstrapTotalMaxChars`.
 
-/// Half tokens of all workspace files, by [`PromptLimit::cost`], so that the prompt for a short question stays under
-/// 2,000 tokens.
-const HALF_TOKENS: usize = 2 * 1700;
+use ai_gateway_api::config::PROMPT_HALF_TOKENS;
 
 /// How much of the workspace files a prompt contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +20,7 @@ impl PromptLimit {
 
     /// What all files may cost.
     pub(crate) fn total(self) -> usize {
-        self.total.unwrap_or(HALF_TOKENS)
+        self.total.unwrap_or(PROMPT_HALF_TOKENS)
     }
 
     /// What one file may cost.

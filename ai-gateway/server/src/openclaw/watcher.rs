@@ -96,6 +96,7 @@ impl Watcher {
                 || needs_restart(&self.seen, &self.started),
             trouble: self.file.failure().or_else(|| self.refused.clone()),
             warnings: self.applied.warnings.clone(),
+            not_kept: None,
         }
     }
 }

@@ -54,7 +54,7 @@ async fn providers(State(app): State<Arc<App>>) -> Json<Vec<ProviderNode>> {
     Json(app.models.examine().await)
 }
 
-/// How `openclaw.json` stands.
+/// How `openclaw.json` and the database of conversations stand.
 async fn config(State(app): State<Arc<App>>) -> Json<ConfigReport> {
     Json(app.config_report())
 }

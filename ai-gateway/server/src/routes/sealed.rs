@@ -141,8 +141,8 @@ async fn begin_in(
     let context = app.sessions.context(&person, &session).await;
     let readable = context.as_ref().map(|_| ()).map_err(|reason| *reason);
     let message = arena::locked(|_| Message::user(text.as_str()));
-    let context = context.unwrap_or_default();
-    let prompt = compose_session(app, &person, model.as_deref(), context, message).await?;
+    let asked = (context.unwrap_or_default(), message);
+    let prompt = compose_session(app, &person, model.as_deref(), &session, asked).await?;
     let record = readable.map(|()| Record { person: person.clone(), session, question: text });
     let (is_too_long, may_remember) = (prompt.is_too_long(), prompt.may_remember);
     let app = Arc::clone(app);

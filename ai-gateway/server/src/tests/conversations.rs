@@ -27,6 +27,7 @@ async fn a_restart_forgets_nothing() {
     assert_eq!(gateway.history(&ada(), "main").await, ["first", "Hello there"]);
     let events = gateway.sealed(&ada(), &chat(Some("main"), "second")).await;
     assert_eq!(not_kept(&events), None);
+    assert_eq!(gateway.app.config_report().not_kept, None);
     let sent = gateway.one.requests().pop().unwrap()["messages"].to_string();
     assert!(sent.contains("first") && sent.contains("second"), "{sent}");
     let history = gateway.history(&ada(), "main").await;
@@ -84,6 +85,8 @@ async fn a_gateway_whose_database_does_not_open_answers_and_says_that_nothing_is
     assert_eq!((text_of(&events), not_kept(&events)), ("Hello there".to_owned(), None));
     let metrics = gateway.app.counters().await;
     assert!(metrics.contains("maru_gateway_conversations_open 0\n"), "{metrics}");
+    let reported = gateway.app.config_report().not_kept.expect("the reason, for the admin");
+    assert!(reported.len() > 20, "{reported}");
     assert!(std::fs::read(&database).unwrap() == garbage, "nothing was changed");
 }
 

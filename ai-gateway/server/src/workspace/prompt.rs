@@ -12,12 +12,14 @@ pub(super) struct Prompt {
     limit: PromptLimit,
     available: usize,
     text: String,
+    /// Whether it has a file's text.
+    is_begun: bool,
 }
 
 impl Prompt {
     /// Empty.
     pub(super) fn new(limit: PromptLimit) -> Self {
-        Self { limit, available: limit.total(), text: String::new() }
+        Self { limit, available: limit.total(), text: String::new(), is_begun: false }
     }
 
     /// No file needs to be read further.
@@ -77,6 +79,12 @@ impl Prompt {
         }
     }
 
+    /// Adds a line that is no file's and costs nothing.
+    pub(super) fn add_line(&mut self, line: &str) {
+        self.text.push('\n');
+        self.text.push_str(line);
+    }
+
     /// The prompt.
     pub(super) fn into_text(self) -> String {
         self.text
@@ -87,7 +95,8 @@ impl Prompt {
     }
 
     fn section(&mut self, name: &str, before: &str, text: &str, after: &str) {
-        if self.text.is_empty() {
+        if !self.is_begun {
+            self.is_begun = true;
             self.text.push_str("# Project Context\n");
         }
         for part in ["\n## ", name, "\n", before, text, after, "\n"] {

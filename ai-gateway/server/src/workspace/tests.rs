@@ -48,7 +48,7 @@ fn changed_files_stay_and_removed_files_are_not_written_again() {
     fs::write(folder.join("SOUL.md"), "Be brief.").unwrap();
     fs::remove_file(folder.join("AGENTS.md")).unwrap();
     workspace.prepare().unwrap();
-    let prompt = workspace.prompt(None);
+    let prompt = workspace.prompt(None, "mark");
     assert!(prompt.contains("## SOUL.md\nBe brief.\n"), "{prompt}");
     assert!(!prompt.contains("AGENTS.md"), "{prompt}");
 }
@@ -62,14 +62,15 @@ async fn what_changes_least_comes_first() {
         ("MEMORY.md", "- for good"),
         ("USER.md", "Ada"),
     ];
-    let prompt = workspace.prompt(Some(&memory(&dir, &files).await));
-    let order = ["SOUL.md", "IDENTITY.md", "AGENTS.md", "Ada", "for good", "long ago", "today"];
+    let prompt = workspace.prompt(Some(&memory(&dir, &files).await), "mark");
+    let order =
+        ["SOUL.md", "IDENTITY.md", "AGENTS.md", "mark", "Ada", "for good", "long ago", "today"];
     let order = order.map(|part| prompt.find(part).unwrap_or_else(|| panic!("{part}: {prompt}")));
     assert!(order.is_sorted(), "{prompt}");
 
     // What a new day adds stands behind all that was there, so that a backend reads only that anew.
     let more = [files.as_slice(), &[("memory/2026-11-27.md", "- tomorrow")]].concat();
-    let longer = workspace.prompt(Some(&memory(&dir, &more).await));
+    let longer = workspace.prompt(Some(&memory(&dir, &more).await), "mark");
     assert!(longer.starts_with(&prompt), "{longer}");
 }
 
@@ -80,7 +81,7 @@ async fn of_a_long_memory_the_newest_lines_are_in_the_prompt() {
     let line = format!("- {}\n", "tea ".repeat(30));
     let text = line.repeat(9) + "- the last of its day\n";
     let files: Vec<_> = days.iter().map(|day| (day.as_str(), text.as_str())).collect();
-    let prompt = workspace.prompt(Some(&memory(&dir, &files).await));
+    let prompt = workspace.prompt(Some(&memory(&dir, &files).await), "mark");
 
     assert!(prompt.contains("## memory/2026-11-30.md\n- tea"), "{prompt}");
     assert!(!prompt.contains("2026-11-01"), "{prompt}");
@@ -137,7 +138,7 @@ fn long_files_are_cut_and_the_whole_is_bounded() {
     let folder = dir.path().join("workspace");
     fs::write(folder.join("SOUL.md"), "가".repeat(50)).unwrap();
     fs::write(folder.join("IDENTITY.md"), "b".repeat(50)).unwrap();
-    let prompt = workspace.prompt(None);
+    let prompt = workspace.prompt(None, "mark");
     assert_eq!(prompt.matches('가').count(), 10);
     // The names count as well: 7 and 11 characters.
     assert_eq!(prompt.matches('b').count(), 35 - 7 - 10 - 11, "{prompt}");
@@ -146,7 +147,7 @@ fn long_files_are_cut_and_the_whole_is_bounded() {
 
     // A file of any size is read up to what the prompt has room for.
     fs::File::options().write(true).open(folder.join("SOUL.md")).unwrap().set_len(1 << 30).unwrap();
-    assert_eq!(workspace.prompt(None), prompt);
+    assert_eq!(workspace.prompt(None, "mark"), prompt);
 }
 
 proptest! {

@@ -184,9 +184,9 @@ async fn begin(caller: &Caller<'_>, session: SessionName, question: String) -> R
     let context = app.sessions.context(person, &session).await;
     let readable = context.as_ref().map(|_| ()).map_err(|reason| *reason);
     let message = arena::locked(|_| Message::user(question.as_str()));
+    let asked = (context.unwrap_or_default(), message);
+    let prompt = compose_session(app, person, model.as_deref(), &session, asked).await?;
     let record = readable.map(|()| Record { person: person.clone(), session, question });
-    let context = context.unwrap_or_default();
-    let prompt = compose_session(app, person, model.as_deref(), context, message).await?;
     // The protocol has no event that would tell of a cut.
     let (messages, _) = prompt.messages(app, person, model.as_deref()).await;
     if !arena::has_room(messages.iter().map(Message::size).sum()) {

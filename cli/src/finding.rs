@@ -1,16 +1,16 @@
-//! A check's result.
+//! What a check found: a name, how bad it is, and what to do.
 
 use std::fmt;
 
 use messages::{Message, message};
 use serde::Serialize;
 
-use crate::output;
+use crate::output::{self, Format};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Severity {
+pub(crate) enum Severity {
     /// No problem.
     Ok,
     /// It works, but a guarantee is weaker.
@@ -27,22 +27,22 @@ impl fmt::Display for Severity {
 
 /// One check's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     /// Name of the check; stays the same between versions.
-    pub(super) id: &'static str,
-    pub(super) severity: Severity,
+    pub(crate) id: &'static str,
+    pub(crate) severity: Severity,
     /// What was found.
-    pub(super) text: Message,
+    pub(crate) text: Message,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) fix: Option<Message>,
+    pub(crate) fix: Option<Message>,
 }
 
 impl Finding {
-    pub(super) fn ok(id: &'static str, text: impl Into<Message>) -> Self {
+    pub(crate) fn ok(id: &'static str, text: impl Into<Message>) -> Self {
         Self { id, severity: Severity::Ok, text: text.into(), fix: None }
     }
 
-    pub(super) fn warning(
+    pub(crate) fn warning(
         id: &'static str,
         text: impl Into<Message>,
         fix: impl Into<Message>,
@@ -51,15 +51,27 @@ impl Finding {
     }
 
     /// What to do, as text.
-    pub(super) fn fix_text(&self) -> String {
+    pub(crate) fn fix_text(&self) -> String {
         self.fix.as_ref().map(ToString::to_string).unwrap_or_default()
     }
 
-    pub(super) fn error(
+    pub(crate) fn error(
         id: &'static str,
         text: impl Into<Message>,
         fix: impl Into<Message>,
     ) -> Self {
         Self { id, severity: Severity::Error, text: text.into(), fix: Some(fix.into()) }
     }
+}
+
+/// Prints findings as a table, or else as a list.
+pub(crate) fn print(format: Format, findings: &[Finding]) -> anyhow::Result<()> {
+    output::list(format, findings, &message!("finding-heads"), |finding| {
+        vec![
+            finding.id.to_owned(),
+            finding.severity.to_string(),
+            finding.text.to_string(),
+            finding.fix_text(),
+        ]
+    })
 }
