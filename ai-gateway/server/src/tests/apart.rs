@@ -1,5 +1,20 @@
-//! What another member's device attempts at a person's conversations, through sealed chat, `/v1`, `/api` and telmeet's
-//! socket. The WebSocket is tried in `operator`; backups, the time of a cached prompt and asking the model are not tried yet.
+//! What another member's device attempts at a person's conversations.
+//!
+//! | Way | Where it is tried |
+//! |---|---|
+//! | sealed chat, `/v1`, `/api`, telmeet's socket, paths of the workspace | below |
+//! | keys of apps and of devices | [`app_keys`] |
+//! | asking the model | [`asked`] |
+//! | backup and restore, a node with another owner | [`moved`], below |
+//! | WebSocket | [`websocket`], `tests::operator` and `tests::operator::bounds` |
+//! | memory | `tests::memory` |
+//! | recovery codes | `tests::recovery` |
+//! | filling the disk, and other sizes | `tests::conversations`, `tests::operations` |
+
+mod app_keys;
+mod asked;
+mod moved;
+mod websocket;
 
 use ai_gateway_api::sealed::{
     Branch, Event, Export, ExportFormat, History, Operation, Rename, Search, path,

@@ -24,7 +24,7 @@ pub(super) enum Received {
     End,
 }
 
-pub(super) struct Client {
+pub(in crate::tests) struct Client {
     pub(super) io: UnixStream,
     buffer: Vec<u8>,
     requests: u64,
@@ -84,7 +84,7 @@ impl TestGateway {
     }
 
     /// Opens a WebSocket and connects as a device of the member, with these scopes.
-    pub(super) async fn connect(&self, who: &Member, scopes: &[&str]) -> (Client, Value) {
+    pub(in crate::tests) async fn connect(&self, who: &Member, scopes: &[&str]) -> (Client, Value) {
         let mut client = self.open(who).await;
         let challenge = client.event("connect.challenge").await;
         let hello = client.request("connect", &signed(who, scopes, &challenge)).await;
@@ -92,7 +92,7 @@ impl TestGateway {
         (client, hello["payload"].clone())
     }
 
-    pub(super) async fn operator(&self, who: &Member) -> Client {
+    pub(in crate::tests) async fn operator(&self, who: &Member) -> Client {
         self.connect(who, &["operator.read", "operator.write"]).await.0
     }
 }
@@ -129,7 +129,7 @@ impl Client {
     }
 
     /// Sends a request; its response.
-    pub(super) async fn request(&mut self, method: &str, params: &Value) -> Value {
+    pub(in crate::tests) async fn request(&mut self, method: &str, params: &Value) -> Value {
         let id = self.ask(method, params).await;
         loop {
             match self.next().await {
@@ -144,21 +144,21 @@ impl Client {
     }
 
     /// The payload of a request that succeeds.
-    pub(super) async fn call(&mut self, method: &str, params: &Value) -> Value {
+    pub(in crate::tests) async fn call(&mut self, method: &str, params: &Value) -> Value {
         let response = self.request(method, params).await;
         assert_eq!(response["ok"], true, "{method}: {response}");
         response["payload"].clone()
     }
 
     /// The error of a request that fails.
-    pub(super) async fn fail(&mut self, method: &str, params: &Value) -> Value {
+    pub(in crate::tests) async fn fail(&mut self, method: &str, params: &Value) -> Value {
         let response = self.request(method, params).await;
         assert_eq!(response["ok"], false, "{method}: {response}");
         response["error"].clone()
     }
 
     /// The payload of the next event of this name.
-    pub(super) async fn event(&mut self, name: &str) -> Value {
+    pub(in crate::tests) async fn event(&mut self, name: &str) -> Value {
         while let Some(event) = self.events.pop_front() {
             if event["event"] == name {
                 return event["payload"].clone();
