@@ -212,7 +212,9 @@ impl Connect<'_> {
         let signature = device.signature.trim_end_matches('=').parse::<Signature>().ok();
         let holds = signature.is_some_and(|signature| {
             let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-            key.verify_strict(self.signed(device).as_bytes(), &signature).is_ok()
+            self.signed(device)
+                .iter()
+                .any(|text| key.verify_strict(text.as_bytes(), &signature).is_ok())
         });
         if holds {
             return Ok(());
@@ -221,8 +223,9 @@ impl Connect<'_> {
         Err(Failure::Connect("DEVICE_AUTH_SIGNATURE_INVALID", text))
     }
 
-    /// What a device signs (`buildDeviceAuthPayloadV3` of `@openclaw/gateway-client` 2026.9.1).
-    fn signed(&self, device: &Device<'_>) -> String {
+    /// What a device signs (`buildDeviceAuthPayloadV3` of `@openclaw/gateway-client` 2026.9.1), or what the Control UI of 2026.9.6
+    /// does: the same without platform and family.
+    fn signed(&self, device: &Device<'_>) -> [String; 2] {
         let auth = self.auth.as_ref();
         let token = auth.and_then(|auth| {
             auth.token
@@ -230,9 +233,7 @@ impl Connect<'_> {
                 .or(auth.device_token.as_deref())
                 .or(auth.bootstrap_token.as_deref())
         });
-        let family = self.client.device_family.as_deref().unwrap_or_default();
-        [
-            "v3",
+        let common = [
             &device.id,
             &self.client.id,
             &self.client.mode,
@@ -241,10 +242,12 @@ impl Connect<'_> {
             &device.signed_at.to_string(),
             token.unwrap_or_default(),
             &device.nonce,
-            &self.client.platform.trim().to_ascii_lowercase(),
-            &family.trim().to_ascii_lowercase(),
         ]
-        .join("|")
+        .join("|");
+        let platform = self.client.platform.trim().to_ascii_lowercase();
+        let family = self.client.device_family.as_deref().unwrap_or_default();
+        let family = family.trim().to_ascii_lowercase();
+        [format!("v3|{common}|{platform}|{family}"), format!("v2|{common}")]
     }
 }
 

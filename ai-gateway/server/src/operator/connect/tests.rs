@@ -60,6 +60,22 @@ fn a_device_that_signed_this_challenge_connects_whatever_its_token() {
 }
 
 #[test]
+fn a_signature_without_platform_and_family_holds_too() {
+    let key = key();
+    let mut connect = signed(&key, &["operator.read"]);
+    let id = connect["device"]["id"].as_str().unwrap();
+    let text = |nonce| {
+        format!("v2|{id}|openclaw-tui|ui|operator|operator.read|1737264000000|secret|{nonce}")
+    };
+    let [signature, other] = ["nonce", "other"]
+        .map(|nonce| Fixed(key.sign(text(nonce).as_bytes()).to_bytes()).to_string());
+    connect["device"]["signature"] = json!(signature);
+    check(&connect, false).unwrap();
+    connect["device"]["signature"] = json!(other);
+    assert_eq!(code(&connect), "DEVICE_AUTH_SIGNATURE_INVALID");
+}
+
+#[test]
 fn a_signature_over_anything_else_is_refused() {
     type Change = fn(&mut Value);
     let changes: [(Change, &str); 9] = [
