@@ -200,6 +200,18 @@ async fn every_method_that_is_announced_answers_and_any_other_is_refused_by_name
     }
 }
 
+/// The Control UI sends nothing to an agent whose model is not in the list.
+#[tokio::test]
+async fn the_agents_model_is_one_of_the_list() {
+    let gateway = gateway();
+    let mut client = gateway.operator(&ada()).await;
+    let startup = client.call("chat.startup", &main()).await;
+    let primary = &startup["agentsList"]["agents"][0]["model"]["primary"];
+    let name = |model: &Value| format!("{}/{}", model["provider"], model["id"]).replace('"', "");
+    let models = startup["metadata"]["models"].as_array().unwrap();
+    assert!(models.iter().any(|model| name(model) == *primary), "{primary}");
+}
+
 #[tokio::test]
 async fn administration_is_for_admins_and_who_asked_to_read_only_reads() {
     let gateway = gateway_with(|config| config.admins = vec![bob().header.identity.person()]);

@@ -34,13 +34,19 @@ impl Call {
     }
 }
 
-/// Agents (`AgentsListResult`).
+/// Agents (`AgentsListResult`). The Control UI sends nothing to an agent without a model.
 pub(super) fn list() -> Value {
+    let model = format!("{HOUSEHOLD}/{HOUSEHOLD}");
     json!({
         "defaultId": AGENT,
         "mainKey": MAIN,
         "scope": "per-sender",
-        "agents": [{"id": AGENT, "name": NAME, "identity": {"name": NAME}}],
+        "agents": [{
+            "id": AGENT,
+            "name": NAME,
+            "identity": {"name": NAME},
+            "model": {"primary": model},
+        }],
     })
 }
 
