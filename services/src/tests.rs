@@ -61,6 +61,14 @@ fn the_target_wants_every_service_and_nothing_else_does() {
     }
 }
 
+/// With `User=0`, systemd takes a capability away that the agent needs to give root's rights up.
+#[test]
+fn a_unit_of_root_names_no_user() {
+    for (name, text) in systemd::files() {
+        assert!(!text.contains("User=0\n"), "{name}");
+    }
+}
+
 #[test]
 fn every_container_runs_an_image_of_the_package() {
     let files = quadlet::files();

@@ -6,16 +6,11 @@
 mod debian;
 mod initrd;
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::{build, nextest, packages, workspace};
+use crate::{build, emulator, nextest, packages, workspace};
 use debian::Kernel;
 
 /// The first release of Linux that lacks nothing: it has USO.
@@ -71,20 +66,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The emulator, with nothing but processors, memory and a serial console, which is shown and kept. It ends with this
-/// process, however that ends.
+/// The machine, with nothing but processors, memory and a serial console, which is shown and kept.
 fn machine(dir: &Path, kernel: &Kernel) -> Command {
-    let mut command = Command::new("setpriv");
+    let console = format!("stdio,id={},signal=off,logfile={CONSOLE}", emulator::CONSOLE);
+    let mut command = emulator::command(dir, 2048);
     command
-        .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
-        .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-m", "2048", "-smp", "2"])
-        .args(["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"])
-        .args(["-chardev", &format!("stdio,id=console,signal=off,logfile={CONSOLE}")])
-        .args(["-serial", "chardev:console"])
+        .args(["-smp", "2", "-no-reboot", "-chardev", &console])
         .args(["-append", "console=ttyS0 panic=-1 quiet", "-initrd", initrd::FILE, "-kernel"])
-        .arg(&kernel.image)
-        .stdin(Stdio::null())
-        .current_dir(dir);
+        .arg(&kernel.image);
     command
 }
 

@@ -6,6 +6,7 @@ mod background;
 mod bench;
 mod build;
 mod check;
+mod emulator;
 mod fuzz;
 mod go;
 mod interop;
@@ -22,6 +23,7 @@ mod test;
 mod tools;
 mod traces;
 mod up;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -50,6 +52,8 @@ enum Command {
     Interop(interop::Command),
     /// Run the tunnel's tests on the kernel of Debian 12, in an emulated machine
     Kernel(kernel::Args),
+    /// Test Maru under systemd, in an emulated machine with Debian 13
+    Vm(vm::Args),
     /// Formatting, lints, documentation and licences, with warnings denied
     Check(check::Args),
     /// Break each listed property in a copy of the workspace, and check that its tests fail
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Interop(command) => interop::run(&command),
         Command::Kernel(args) => kernel::run(&args),
+        Command::Vm(args) => vm::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Sabotage(args) => sabotage::run(&args),
         Command::Package(args) => package::run(&args),

@@ -65,6 +65,15 @@ const EMULATE: &[Package] = &[
     ("util-linux", "/usr/bin/nsenter", "to make the lab's machines"),
 ];
 
+/// Further packages for emulating a machine that runs Debian.
+const DEBIAN: &[Package] = &[
+    ("debootstrap", "/usr/sbin/debootstrap", "to make the emulated machine's disk"),
+    ("e2fsprogs", "/usr/sbin/mke2fs", "to make the emulated machine's disk"),
+    ("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "to emulate a machine"),
+    ("qemu-utils", "/usr/bin/qemu-img", "to keep the emulated machine's disk as it was"),
+    ("util-linux", "/usr/bin/setpriv", "to end the machine with this program"),
+];
+
 const APT: &str = "/usr/bin/apt-get";
 
 /// Gateways to compare with.
@@ -83,6 +92,11 @@ pub(crate) fn for_tunnels() -> Result<()> {
 /// Installs the packages for emulating a machine.
 pub(crate) fn for_emulating() -> Result<()> {
     install(&[BUILD, EMULATE].concat())
+}
+
+/// Installs the packages for building Maru and emulating a machine that runs Debian.
+pub(crate) fn for_virtual_machines() -> Result<()> {
+    install(&[BUILD, ENGINE, DEBIAN].concat())
 }
 
 /// Installs the packages for static checks.

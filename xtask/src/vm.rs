@@ -7,7 +7,7 @@
 mod agent;
 mod disk;
 mod machine;
-mod tests;
+mod scripts;
 
 use std::{
     fs,
@@ -20,13 +20,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::{packages, progress::Step, workspace};
 use disk::Disk;
 use machine::Machine;
-use tests::{INSTALL, TESTS, Test};
+use scripts::{INSTALL, TESTS, Test};
 
 /// Arguments of `cargo xtask vm`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Run only these tests
-    #[arg(value_name = "NAME", value_parser = tests::by_name)]
+    #[arg(value_name = "NAME", value_parser = scripts::by_name)]
     names: Vec<&'static Test>,
     /// Folder of the packages [default: target/packages, where `cargo xtask package` writes them]
     #[arg(long, value_name = "DIR")]

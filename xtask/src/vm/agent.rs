@@ -7,12 +7,11 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rustix::thread::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::stop;
@@ -91,7 +90,7 @@ impl Agent {
     fn greet(&mut self) -> Result<()> {
         let stream = self.stream.get_ref();
         stream.set_read_timeout(Some(GREETING))?;
-        let id = clock_gettime(ClockId::Monotonic).tv_nsec;
+        let id = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
         self.send("guest-sync", &json!({ "id": id }))?;
         while self.receive()?["return"] != id {}
         Ok(())

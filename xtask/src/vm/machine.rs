@@ -20,7 +20,7 @@ use crate::{
 /// Memory of the machine, in MiB.
 const MEMORY_MIB: u32 = 3072;
 /// What the serial console said, in the machine's folder.
-pub(super) const CONSOLE: &str = "console.log";
+const CONSOLE: &str = "console.log";
 /// The socket of the guest agent, in the machine's folder.
 const AGENT: &str = "agent.sock";
 /// The guest agent's port, by the name under which Debian starts it (`qemu-guest-agent.service`).

@@ -3,7 +3,7 @@
 for unit in $(systemctl list-unit-files --no-legend 'maru-*.service' | awk '{ print $1 }'); do
     if [ "$(property "$unit" SourcePath)" != "" ]; then continue; fi
     case $unit in
-    maru-agent.service) limit=35 ;;
+    maru-agent.service) limit=32 ;;
     *) limit=20 ;;
     esac
     said=$(systemd-analyze security --no-pager --threshold=$limit "$unit" 2>&1) ||

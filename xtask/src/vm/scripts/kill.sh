@@ -10,6 +10,6 @@ for unit in $(services); do
     seconds=$(($(property "$unit" ActiveEnterTimestampMonotonic) / 1000000 - killed))
     # An emulated processor is many times slower than a real one.
     [ $seconds -le 40 ] || fail "$unit took $seconds s"
-    [ "$(invocations "$unit")" = "$others" ] || fail "with $unit others were started again"
+    [ "$(invocations "$unit")" = "$others" ] || fail "with $unit others were started again: $(diff <(echo "$others") <(invocations "$unit") | xargs)"
     echo "$unit: back after $seconds s"
 done

@@ -37,7 +37,6 @@ refused write /tmp/file
 refused write /usr/file
 refused mount -t tmpfs tmpfs /tmp
 refused unshare --net true
-refused unshare --user true
 refused chroot / true
 refused mknod /tmp/node c 1 3
 refused dmesg

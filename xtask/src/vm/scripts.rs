@@ -5,9 +5,9 @@ use anyhow::Result;
 use crate::vm::machine::Machine;
 
 /// What every script begins with.
-const PRELUDE: &str = include_str!("tests/prelude.sh");
+const PRELUDE: &str = include_str!("scripts/prelude.sh");
 /// Installs Maru and starts it.
-pub(super) const INSTALL: &str = include_str!("tests/install.sh");
+pub(super) const INSTALL: &str = include_str!("scripts/install.sh");
 
 /// One test.
 #[derive(Debug)]
@@ -27,20 +27,23 @@ enum Step {
     Reboot,
 }
 
-const ACTIVE: Step = Step::Script(include_str!("tests/active.sh"));
+const ACTIVE: Step = Step::Script(include_str!("scripts/active.sh"));
 
 /// Every test.
 pub(super) const TESTS: &[Test] = &[
     Test { name: "active", steps: &[ACTIVE] },
-    Test { name: "limits", steps: &[Step::Script(include_str!("tests/limits.sh"))] },
-    Test { name: "isolation", steps: &[Step::Script(include_str!("tests/isolation.sh"))] },
-    Test { name: "security", steps: &[Step::Script(include_str!("tests/security.sh"))] },
-    Test { name: "kill", steps: &[Step::Script(include_str!("tests/kill.sh")), ACTIVE] },
-    Test { name: "clock", steps: &[Step::Script(include_str!("tests/clock.sh")), ACTIVE] },
-    Test { name: "full-disk", steps: &[Step::Script(include_str!("tests/full-disk.sh")), ACTIVE] },
+    Test { name: "limits", steps: &[Step::Script(include_str!("scripts/limits.sh"))] },
+    Test { name: "isolation", steps: &[Step::Script(include_str!("scripts/isolation.sh"))] },
+    Test { name: "security", steps: &[Step::Script(include_str!("scripts/security.sh"))] },
+    Test { name: "kill", steps: &[Step::Script(include_str!("scripts/kill.sh")), ACTIVE] },
+    Test { name: "clock", steps: &[Step::Script(include_str!("scripts/clock.sh")), ACTIVE] },
+    Test {
+        name: "full-disk",
+        steps: &[Step::Script(include_str!("scripts/full-disk.sh")), ACTIVE],
+    },
     Test {
         name: "reboot",
-        steps: &[Step::Reboot, ACTIVE, Step::Script(include_str!("tests/shutdown.sh"))],
+        steps: &[Step::Reboot, ACTIVE, Step::Script(include_str!("scripts/shutdown.sh"))],
     },
 ];
 
