@@ -1,5 +1,7 @@
 //! The answers to slash commands in conversations.
 
+use std::sync::Arc;
+
 use ai_gateway_api::sealed::SessionName;
 use mesh_identity::Person;
 use messages::{Language, message};
@@ -7,14 +9,28 @@ use messages::{Language, message};
 use crate::{
     App, Error,
     commands::{self, Command, Unknown, Verb},
+    memory::command::MemoryCommand,
 };
 
-/// Carries out a command in a session; returns what to say. Without a session nothing is kept, and so nothing is changed.
-///
-/// # Errors
-///
-/// The conversations cannot be changed now.
-pub(crate) async fn carry_out(
+/// The answer to a message that is a command; `None` for any other message. Without a session nothing is kept, and so no
+/// session is changed.
+pub(crate) async fn answer_command(
+    app: &Arc<App>,
+    person: &Person,
+    session: Option<&SessionName>,
+    text: &str,
+    language: Language,
+) -> Option<Result<String, Error>> {
+    if let Some(command) = MemoryCommand::parse(text) {
+        let said = command.carry_out(app, person).await;
+        return Some(said.map(|said| said.text(language).into_owned()).map_err(Error::from));
+    }
+    let command = commands::parse(text)?;
+    Some(carry_out(app, person, session, command, language).await)
+}
+
+/// Carries out a command in a session; returns what to say.
+async fn carry_out(
     app: &App,
     person: &Person,
     session: Option<&SessionName>,

@@ -90,13 +90,17 @@ impl Compaction {
         app: &Arc<App>,
         person: &Person,
         model: Option<&str>,
+        surface: &'static str,
     ) -> (Vec<Message>, bool) {
         let Self { mut context, question, left_out, room } = self;
         // It takes little of the room, also of a small model's.
         let bytes = room.saturating_mul(BYTES_PER_TOKEN);
         let summary_max = SUMMARY_BYTES.min(bytes / 4);
         let summary = match transcript(&context, left_out, bytes) {
-            Some(transcript) => summarize(app, person, model, transcript, summary_max).await,
+            Some(transcript) => {
+                let request = summary_request(app, person, model, transcript);
+                summarize(app, surface, person, request, summary_max).await
+            }
             None => None,
         };
         let is_whole = summary.is_some();
@@ -151,21 +155,29 @@ fn start(text: &str, max: usize) -> &str {
     text.split_at(text.floor_char_boundary(max)).0
 }
 
-/// Asks the model for a summary of at most `max` bytes, as a request of the person. `None` if there is none.
-async fn summarize(
-    app: &Arc<App>,
+fn summary_request(
+    app: &App,
     person: &Person,
     model: Option<&str>,
     transcript: String,
-    max: usize,
-) -> Option<String> {
+) -> ChatRequest {
     // No other request begins the same, so that nobody learns by the time whether one was made.
     let mark = app.marks.line(person, &transcript);
     let messages = arena::locked(|_| vec![Message::user([mark, transcript].concat())]);
     let options = Options { max_tokens: Some(SUMMARY_TOKENS), ..Options::default() };
     let model = model.map(ToOwned::to_owned);
-    let request = ChatRequest { model, messages, options, ..ChatRequest::default() };
-    let mut run = Run::start(app, "sealed", person, request, None).ok()?;
+    ChatRequest { model, messages, options, ..ChatRequest::default() }
+}
+
+/// Asks the model for a summary of at most `max` bytes, as a request of the person. `None` if there is none.
+async fn summarize(
+    app: &Arc<App>,
+    surface: &'static str,
+    person: &Person,
+    request: ChatRequest,
+    max: usize,
+) -> Option<String> {
+    let mut run = Run::start(app, surface, person, request, None).ok()?;
     let mut summary = String::new();
     while let Some(step) = run.next().await {
         match step {

@@ -72,10 +72,11 @@ impl SessionPrompt {
         app: &Arc<App>,
         person: &Person,
         model: Option<&str>,
+        surface: &'static str,
     ) -> (Vec<Message>, bool) {
         let (messages, is_whole) = match self.messages {
             Ok(messages) => (messages, true),
-            Err(compaction) => compaction.run(app, person, model).await,
+            Err(compaction) => compaction.run(app, person, model, surface).await,
         };
         (arena::locked(|_| self.system.into_iter().chain(messages).collect()), is_whole)
     }

@@ -8,13 +8,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ai_gateway_api::{kind, sealed::Event};
+use ai_gateway_api::kind;
 use chat_vocabulary::{ChatRequest, Delta, Message, Role, Tool, ToolCall, ToolChoice};
 use mesh_identity::Person;
 use messages::{Language, message};
 use serde::Deserialize;
 
-use super::run::Run;
+use super::{notice::Notice, run::Run};
 use crate::{
     App, Error, arena, memory,
     sessions::{NotKept, Record},
@@ -30,7 +30,7 @@ const PARAMETERS: &str = r#"{"type":"object","properties":{"text":{"type":"strin
 
 /// The calls of a reply whose model may add to the memory.
 #[derive(Debug)]
-pub(crate) struct RememberCalls {
+pub(super) struct RememberCalls {
     /// What the model is asked if its reply consists of calls alone.
     request: ChatRequest,
     record: Result<Record, NotKept>,
@@ -48,7 +48,7 @@ struct Arguments {
 }
 
 /// Adds the tool to a request.
-pub(crate) fn offer(
+pub(super) fn offer(
     request: &mut ChatRequest,
     record: &Result<Record, NotKept>,
     language: Language,
@@ -63,7 +63,7 @@ pub(crate) fn offer(
 
 impl RememberCalls {
     /// Takes over the calls of a delta.
-    pub(crate) fn take(&mut self, delta: &Delta) {
+    pub(super) fn take(&mut self, delta: &Delta) {
         self.says |= !delta.content.is_empty();
         for piece in &delta.tool_calls {
             if self.calls.len() < LINES_MAX || self.calls.contains_key(&piece.index) {
@@ -78,11 +78,12 @@ impl RememberCalls {
     /// # Errors
     ///
     /// The model cannot be asked again.
-    pub(crate) async fn carry_out(
+    pub(super) async fn carry_out(
         self,
         app: &Arc<App>,
         person: &Person,
-    ) -> Result<(Vec<Event>, Option<Run>), Error> {
+        surface: &'static str,
+    ) -> Result<(Vec<Notice>, Option<Run>), Error> {
         let Self { mut request, record, language, calls, says } = self;
         let (mut notices, mut results) = (Vec::new(), Vec::new());
         for mut call in calls.into_values() {
@@ -94,7 +95,7 @@ impl RememberCalls {
             };
             let said = if let Some(line) = line {
                 let message = message!("memory-added", line).text(language).into_owned();
-                notices.push(Event::Notice { kind: kind::REMEMBERED.to_owned(), message });
+                notices.push(Notice { kind: kind::REMEMBERED, message });
                 "It is remembered."
             } else {
                 // A template that shows the arguments needs valid JSON.
@@ -113,7 +114,7 @@ impl RememberCalls {
         }
         request.messages.append(&mut results);
         request.tool_choice = Some(ToolChoice::None);
-        let reply = Run::start(app, "sealed", person, request, Some(record))?;
+        let reply = Run::start(app, surface, person, request, Some(record))?;
         Ok((notices, Some(reply)))
     }
 }

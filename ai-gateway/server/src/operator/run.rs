@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ai_gateway_api::sealed::SessionName;
+use ai_gateway_api::{kind, sealed::SessionName};
 use mesh_identity::Person;
 use serde_json::{Value, json};
 use tokio::select;
@@ -11,9 +11,8 @@ use tokio::select;
 use super::{key, people::RunPermit};
 use crate::{
     App, Error, arena,
-    chat::{Ending, Run, Step},
+    chat::{ChatReply, Ending, Notice, ReplyEvent},
     now_ms,
-    sessions::NotKept,
 };
 
 /// Longest reply that its last event repeats as a whole, in bytes. Clients have a longer one by its deltas.
@@ -29,8 +28,8 @@ pub(super) struct RunEvents {
 
 impl RunEvents {
     /// Sends the reply's events, on a task of its own.
-    pub(super) fn start(self, run: Run, place: RunPermit) {
-        tokio::spawn(async move { self.send(run, place).await });
+    pub(super) fn start(self, reply: ChatReply, place: RunPermit) {
+        tokio::spawn(async move { self.send(reply, place).await });
     }
 
     /// Answers without a model, with this text.
@@ -38,24 +37,25 @@ impl RunEvents {
         self.tell("final", 0, [("message", Some(assistant(text))), ("", None)]);
     }
 
-    async fn send(self, mut run: Run, place: RunPermit) {
+    async fn send(self, mut reply: ChatReply, place: RunPermit) {
         let (mut seq, mut text, mut ending) = (0_u64, Some(String::new()), Ending::default());
+        let mut notices = Vec::new();
         loop {
-            let step = select! {
+            let event = select! {
                 biased;
                 () = place.stop.cancelled() => {
-                    drop(run);
+                    drop(reply);
                     drop(place);
                     let message = text.filter(|text| !text.is_empty()).map(|it| assistant(&it));
                     let reason = Some("rpc".into());
                     self.tell("aborted", seq, [("message", message), ("stopReason", reason)]);
                     return;
                 }
-                step = run.next() => step,
+                event = reply.next() => event,
             };
-            match step {
-                Some(Step::Started | Step::Model(_)) => {}
-                Some(Step::Delta(delta)) => {
+            match event {
+                Some(Ok(ReplyEvent::Model(_))) => {}
+                Some(Ok(ReplyEvent::Delta(delta))) => {
                     ending.take(&delta);
                     if delta.content.is_empty() {
                         continue;
@@ -68,40 +68,36 @@ impl RunEvents {
                     );
                     seq += 1;
                 }
-                Some(Step::Failed(failure)) => return self.fail(place, seq, &failure.into()),
-                Some(Step::Refused(exceeded)) => {
-                    return self.fail(place, seq, &Error::Exceeded(exceeded));
+                Some(Ok(ReplyEvent::Notice(notice))) => notices.push(notice),
+                Some(Ok(ReplyEvent::Turn(turn))) => {
+                    if let Err(error) = reply.end_turn(turn).await {
+                        return self.fail(place, seq, &error);
+                    }
                 }
-                Some(Step::Turn(turn)) => {
-                    let kept = match turn {
-                        Ok(turn) => self.app.sessions.append(&turn).await,
-                        Err(reason) => Err(reason),
-                    };
-                    return self.finish(place, seq, (text, kept.err()), &ending);
-                }
-                None => return self.finish(place, seq, (text, None), &ending),
+                Some(Err(error)) => return self.fail(place, seq, &error),
+                None => return self.finish(place, seq, (text, notices), &ending),
             }
         }
     }
 
-    /// The reply is whole, and its turn on the disk or not.
+    /// The reply is whole, and its turn on the disk or not. Each notice is a block of its own behind the text.
     fn finish(
         &self,
         place: RunPermit,
         seq: u64,
-        (text, not_kept): (Option<String>, Option<NotKept>),
+        (text, notices): (Option<String>, Vec<Notice>),
         ending: &Ending,
     ) {
         drop(place);
+        if notices.iter().all(|notice| notice.kind != kind::NOT_KEPT) {
+            changed(&self.app, &self.person, &self.session, "chat");
+        }
         let mut message = text.map(|text| assistant(&text));
-        if let Some(reason) = not_kept {
-            let notice = format!("This turn is not kept: {reason}. {}", reason.advice());
+        for notice in notices {
             let message = message.get_or_insert_with(|| assistant(""));
             if let Some(blocks) = message["content"].as_array_mut() {
-                blocks.push(json!({"type": "text", "text": notice}));
+                blocks.push(json!({"type": "text", "text": notice.message}));
             }
-        } else {
-            changed(&self.app, &self.person, &self.session, "chat");
         }
         let reason = ending.reason().as_str().into();
         self.tell("final", seq, [("message", message), ("stopReason", Some(reason))]);

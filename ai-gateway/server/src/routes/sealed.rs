@@ -8,27 +8,27 @@ use std::{borrow::Cow, sync::Arc};
 
 use ai_gateway_api::{
     endpoints::{CHAT, KEYS},
-    sealed::{Chat, Event, Input, KeyDocument, Operation, PlaintextError, Request, SessionName},
+    sealed::{Chat, Event, Input, KeyDocument, Operation, PlaintextError, Request},
 };
 use axum::{Extension, Json, extract::State, response::Response};
 use chassis::endpoint::{Served, serve};
-use chat_vocabulary::{ChatRequest, Message, Options, Role};
+use chat_vocabulary::{ChatRequest, Message, Role};
 use hpke_envelope::gateway::Opened;
 use mesh_identity::{Header, Person};
-use messages::{Language, message};
+use messages::Language;
 
 use super::{body::Body, surface::Listener};
 use crate::{
     App, Error, arena,
-    chat::{Run, carry_out, compose, compose_session, offer},
-    commands,
-    memory::{self, command::MemoryCommand},
-    sessions::{NotKept, Record},
+    chat::{ChatReply, Question, answer_command, compose},
+    memory,
 };
-use answer::{Answer, Begun, Calls, respond};
+use answer::{Answer, respond};
 
 /// Locked memory of a request per byte of its body: the plaintext decoded and composed, and the reply.
 const PER_BODY_BYTE: usize = 3;
+/// This API in the metrics.
+const SURFACE: &str = "sealed";
 
 /// Endpoints of this resource.
 pub(super) fn endpoints() -> [Served<Arc<App>>; 2] {
@@ -68,7 +68,7 @@ async fn chat(
             Err(Error::Request("this gateway does not support the sealed operation"))
         }
     };
-    Ok(respond(app, reply, answer.unwrap_or_else(|error| Answer::from(Err(error)))))
+    Ok(respond(reply, answer.unwrap_or_else(|error| Answer::from(Err(error)))))
 }
 
 /// Opens a request that was sealed with a device key of the caller. On telmeet's listener only this proves the identity
@@ -93,13 +93,8 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     let Chat { session, input, model, options, language } = chat;
     let language = Language::accepted(language.as_deref().unwrap_or_default());
     let asked = arena::locked(|_| asked(&input));
-    if let Some(command) = MemoryCommand::parse(&asked) {
-        let said = command.carry_out(app, &person).await?.text(language).into_owned();
-        return Ok(Answer::from(Ok(vec![Event::Delta(said)])));
-    }
-    if let Some(command) = commands::parse(&asked) {
-        let said = carry_out(app, &person, session.as_ref(), command, language).await?;
-        return Ok(Answer::from(Ok(vec![Event::Delta(said)])));
+    if let Some(said) = answer_command(app, &person, session.as_ref(), &asked, language).await {
+        return Ok(Answer::from(Ok(vec![Event::Delta(said?)])));
     }
     drop(asked);
     let chosen = || session.as_ref().and_then(|session| app.session_models.of(&person).of(session));
@@ -108,8 +103,8 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
         (Input::Messages(messages), _) => messages,
         (Input::Text(text), None) => arena::locked(|_| vec![Message::user(text)]),
         (Input::Text(text), Some(session)) => {
-            let question = Question { text, model, options, language };
-            return begin_in(app, person, session, question).await;
+            let question = Question { session, text, model, options, language, surface: SURFACE };
+            return Ok(Answer::Reply(ChatReply::begin(app, &person, question).await?));
         }
     };
     if messages.is_empty() {
@@ -118,61 +113,7 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     // A client's own messages are never dropped.
     let messages = compose(app, &person, model.as_deref(), messages).await?;
     let request = ChatRequest { model, messages, options, ..ChatRequest::default() };
-    Ok(Answer::Reply(start(app, &person, request, None)?, None))
-}
-
-/// A question in a session.
-struct Question {
-    text: String,
-    model: Option<String>,
-    options: Options,
-    language: Language,
-}
-
-/// Begins the reply to a question in a session. What does not fit of the session is summarized first.
-async fn begin_in(
-    app: &Arc<App>,
-    person: Person,
-    session: SessionName,
-    question: Question,
-) -> Result<Answer, Error> {
-    let Question { text, model, options, language } = question;
-    // A question is answered also if nothing can be read and kept.
-    let context = app.sessions.context(&person, &session).await;
-    let readable = context.as_ref().map(|_| ()).map_err(|reason| *reason);
-    let message = arena::locked(|_| Message::user(text.as_str()));
-    let asked = (context.unwrap_or_default(), message);
-    let prompt = compose_session(app, &person, model.as_deref(), &session, asked).await?;
-    let record = readable.map(|()| Record { person: person.clone(), session, question: text });
-    let (is_too_long, may_remember) = (prompt.is_too_long(), prompt.may_remember);
-    let app = Arc::clone(app);
-    let begun = async move {
-        let (messages, is_whole) = prompt.messages(&app, &person, model.as_deref()).await;
-        let mut request = ChatRequest { model, messages, options, ..ChatRequest::default() };
-        let calls = if may_remember { offer(&mut request, &record, language) } else { None };
-        let reply = start(&app, &person, request, Some(record))?;
-        let notice = (!is_whole).then(|| message!("chat-cut").text(language).into_owned());
-        let calls = calls.map(|calls| Box::new(Calls { person, calls }));
-        Ok(Begun { reply, calls, cut: notice })
-    };
-    if is_too_long {
-        return Ok(Answer::Summarizing(Box::pin(begun)));
-    }
-    let Begun { reply, calls, .. } = begun.await?;
-    Ok(Answer::Reply(reply, calls))
-}
-
-/// Starts a reply, if there is locked memory for its prompt.
-fn start(
-    app: &Arc<App>,
-    person: &Person,
-    request: ChatRequest,
-    record: Option<Result<Record, NotKept>>,
-) -> Result<Run, Error> {
-    if !arena::has_room(request.messages.iter().map(Message::size).sum()) {
-        return Err(Error::Busy);
-    }
-    Run::start(app, "sealed", person, request, record)
+    Ok(Answer::Reply(ChatReply::begin_unrecorded(app, &person, SURFACE, request)?))
 }
 
 /// The message that is answered.

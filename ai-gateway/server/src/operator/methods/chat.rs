@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use ai_gateway_api::sealed::{self, SessionName};
-use chat_vocabulary::{ChatRequest, Message};
+use chat_vocabulary::Options;
 use conversations::NumberedMessage;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 use super::{agents, sessions};
 use crate::{
     Error, arena,
-    chat::{Run, carry_out, compose_session},
+    chat::{ChatReply, Question, answer_command},
     commands::{self, Command, Verb},
-    memory::command::MemoryCommand,
     operator::{
         caller::Caller,
         frame::{Failure, Request},
@@ -21,7 +20,6 @@ use crate::{
         people::{RunPermit, RunStart},
         run::{self, RunEvents},
     },
-    sessions::Record,
 };
 
 /// Longest key of a run, in bytes.
@@ -34,6 +32,8 @@ const HISTORY_BYTES: usize = 512 << 10;
 const PAGE: u64 = 16;
 /// Locked memory for a question per byte: as it was read, and for the model.
 const PER_QUESTION_BYTE: usize = 2;
+/// This API in the metrics.
+const SURFACE: &str = "openclaw";
 
 /// A method of this file.
 #[derive(Clone, Copy, Debug)]
@@ -127,36 +127,31 @@ async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
     };
     let (app, person) = (caller.app.clone(), caller.person.clone());
     let events = RunEvents { app, person, session: session.clone(), id: id.clone() };
-    if let Some(command) = MemoryCommand::parse(&send.message) {
-        let said = command.carry_out(caller.app, caller.person).await;
-        let said = said.map(|said| said.text(caller.connected.language).into_owned());
-        return answered(&events, place, said.map_err(Error::from));
+    if let Some(Ok(Command { verb: Verb::Stop, .. })) = commands::parse(&send.message) {
+        drop(place);
+        return Ok(aborted(&operators.abort(caller.person, &session, None)));
     }
-    let command = match commands::parse(&send.message) {
-        Some(Ok(Command { verb: Verb::Stop, .. })) => {
-            drop(place);
-            return Ok(aborted(&operators.abort(caller.person, &session, None)));
+    let (person, language) = (caller.person, caller.connected.language);
+    let said = answer_command(caller.app, person, Some(&session), &send.message, language).await;
+    if let Some(said) = said {
+        if said.is_ok() {
+            run::changed(caller.app, person, &session, "command");
         }
-        Some(command) => command,
-        None => {
-            return match begin(caller, session, send.message).await {
-                Ok(run) => {
-                    events.start(run, place);
-                    Ok(json!({"runId": id, "status": "started"}))
-                }
-                Err(error) => {
-                    place.undo();
-                    Err(error.into())
-                }
-            };
-        }
-    };
-    let language = caller.connected.language;
-    let said = carry_out(caller.app, caller.person, Some(&session), command, language).await;
-    if said.is_ok() {
-        run::changed(caller.app, caller.person, &session, "command");
+        return answered(&events, place, said);
     }
-    answered(&events, place, said)
+    let model = caller.app.session_models.of(person).of(&session);
+    let (text, options) = (send.message, Options::default());
+    let question = Question { session, text, model, options, language, surface: SURFACE };
+    match ChatReply::begin(caller.app, person, question).await {
+        Ok(reply) => {
+            events.start(reply, place);
+            Ok(json!({"runId": id, "status": "started"}))
+        }
+        Err(error) => {
+            place.undo();
+            Err(error.into())
+        }
+    }
 }
 
 /// Answers a command.
@@ -175,25 +170,6 @@ fn answered(
             Err(error.into())
         }
     }
-}
-
-/// Asks the model what follows in a session. A question is answered also if nothing can be read and kept.
-async fn begin(caller: &Caller<'_>, session: SessionName, question: String) -> Result<Run, Error> {
-    let (app, person) = (caller.app, caller.person);
-    let model = app.session_models.of(person).of(&session);
-    let context = app.sessions.context(person, &session).await;
-    let readable = context.as_ref().map(|_| ()).map_err(|reason| *reason);
-    let message = arena::locked(|_| Message::user(question.as_str()));
-    let asked = (context.unwrap_or_default(), message);
-    let prompt = compose_session(app, person, model.as_deref(), &session, asked).await?;
-    let record = readable.map(|()| Record { person: person.clone(), session, question });
-    // The protocol has no event that would tell of a cut.
-    let (messages, _) = prompt.messages(app, person, model.as_deref()).await;
-    if !arena::has_room(messages.iter().map(Message::size).sum()) {
-        return Err(Error::Busy);
-    }
-    let request = ChatRequest { model, messages, ..ChatRequest::default() };
-    Run::start(app, "openclaw", person, request, Some(record))
 }
 
 fn abort(caller: &Caller<'_>, abort: &Abort) -> Result<Value, Failure> {

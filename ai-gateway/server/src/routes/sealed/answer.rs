@@ -1,25 +1,17 @@
 //! Seals an answer, event by event.
 
-use std::sync::Arc;
-
-use ai_gateway_api::{
-    kind,
-    sealed::{Event, encode_events, event},
-};
+use ai_gateway_api::sealed::{Event, encode_events, event};
 use axum::{body::Bytes, response::Response};
 use futures_util::{
     StreamExt as _,
-    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use hpke_envelope::reply::ReplySealer;
-use mesh_identity::Person;
 
 use super::super::sse;
 use crate::{
-    App, Error, arena,
-    chat::{AnsweringModel, Ending, RememberCalls, Run, Step},
-    sessions::{CompletedTurn, NotKept},
+    Error, arena,
+    chat::{AnsweringModel, ChatReply, Ending, Notice, ReplyEvent},
 };
 
 /// Most text in one chunk of stored messages.
@@ -30,23 +22,7 @@ pub(super) enum Answer {
     /// Events in parts, up to the end or an error.
     Events(BoxStream<'static, Result<Vec<Event>, Error>>),
     /// A model's reply in progress.
-    Reply(Run, Option<Box<Calls>>),
-    /// The beginning of a reply, for which the model first summarizes what is too long for it.
-    Summarizing(BoxFuture<'static, Result<Begun, Error>>),
-}
-
-/// The calls of a reply whose model may add to the person's memory.
-pub(super) struct Calls {
-    pub(super) person: Person,
-    pub(super) calls: RememberCalls,
-}
-
-/// A reply to a question in a session.
-pub(super) struct Begun {
-    pub(super) reply: Run,
-    pub(super) calls: Option<Box<Calls>>,
-    /// What to say if no summary stands for what is left out of the prompt.
-    pub(super) cut: Option<String>,
+    Reply(ChatReply),
 }
 
 impl From<Result<Vec<Event>, Error>> for Answer {
@@ -59,20 +35,11 @@ fn failure(error: &Error) -> Event {
     Event::Error { kind: error.name().to_owned(), message: error.message() }
 }
 
-fn not_kept(reason: NotKept) -> Event {
-    let message = format!("This turn is not kept: {reason}. {}", reason.advice());
-    notice(kind::NOT_KEPT, message)
-}
-
-fn notice(kind: &str, message: String) -> Event {
-    Event::Notice { kind: kind.to_owned(), message }
-}
-
 /// Seals the answer, event by event.
-pub(super) fn respond(app: Arc<App>, sealer: ReplySealer, answer: Answer) -> Response {
+pub(super) fn respond(sealer: ReplySealer, answer: Answer) -> Response {
     let start = sse::event(event::START, &sealer.start());
     let (pending, ending) = (Vec::new(), Ending::default());
-    let sealing = SealedStream { app, sealer, answer, pending, ending };
+    let sealing = SealedStream { sealer, answer, pending, ending };
     let rest = stream::unfold(Some(sealing), async |sealing| sealing?.next().await);
     sse::response(stream::iter([start]).chain(rest))
 }
@@ -80,7 +47,6 @@ pub(super) fn respond(app: Arc<App>, sealer: ReplySealer, answer: Answer) -> Res
 /// A reply that is being sealed and sent. Only [`Self::finish`] writes `final`; a client treats a reply without it as
 /// cut. A turn of a session is on the disk before that, or a notice says that it is not.
 struct SealedStream {
-    app: Arc<App>,
     sealer: ReplySealer,
     answer: Answer,
     /// The rest of a part.
@@ -99,42 +65,24 @@ impl SealedStream {
                         Some(Err(error)) => return self.finish(vec![failure(&error)]),
                         Some(Ok(events)) => self.pending = events,
                     },
-                    Answer::Summarizing(begun) => match begun.await {
-                        Err(error) => return self.finish(vec![failure(&error)]),
-                        Ok(Begun { reply, calls, cut }) => {
-                            self.answer = Answer::Reply(reply, calls);
-                            self.pending.extend(cut.map(|message| notice(kind::CUT, message)));
-                        }
-                    },
-                    Answer::Reply(reply, calls) => match reply.next().await {
+                    Answer::Reply(reply) => match reply.next().await {
                         None => return self.finish(Vec::new()),
-                        Some(Step::Failed(failed)) => {
-                            return self.finish(vec![failure(&Error::Model(failed))]);
-                        }
-                        Some(Step::Refused(exceeded)) => {
-                            return self.finish(vec![failure(&Error::Exceeded(exceeded))]);
-                        }
-                        Some(Step::Turn(turn)) => {
-                            match end_turn(&self.app, calls.take(), turn).await {
-                                Err(error) => return self.finish(vec![failure(&error)]),
-                                Ok((notices, None)) => return self.finish(notices),
-                                Ok((notices, Some(reply))) => {
-                                    self.answer = Answer::Reply(reply, None);
-                                    self.pending = notices;
-                                }
+                        Some(Err(error)) => return self.finish(vec![failure(&error)]),
+                        Some(Ok(ReplyEvent::Turn(turn))) => {
+                            if let Err(error) = reply.end_turn(turn).await {
+                                return self.finish(vec![failure(&error)]);
                             }
                         }
-                        Some(Step::Started) => {}
-                        Some(Step::Model(AnsweringModel { model, evidence })) => {
+                        Some(Ok(ReplyEvent::Notice(Notice { kind, message }))) => {
+                            self.pending.push(Event::Notice { kind: kind.to_owned(), message });
+                        }
+                        Some(Ok(ReplyEvent::Model(AnsweringModel { model, evidence }))) => {
                             let evidence = evidence.map(|it| Event::Evidence((*it).clone()));
                             self.pending.push(Event::Model(model.to_string()));
                             self.pending.extend(evidence);
                         }
-                        Some(Step::Delta(delta)) => {
+                        Some(Ok(ReplyEvent::Delta(delta))) => {
                             self.ending.take(&delta);
-                            if let Some(calls) = calls {
-                                calls.calls.take(&delta);
-                            }
                             if !delta.content.is_empty() {
                                 self.pending.push(Event::Delta(delta.content));
                             }
@@ -166,30 +114,6 @@ impl SealedStream {
         let sealed = arena::locked(|_| self.sealer.finish(&encode_events(&events)));
         sealed.ok().map(|sealed| (sse::event(event::FINAL, &sealed), None))
     }
-}
-
-/// Carries out the calls of a whole reply. Returns what the person is told, and the next reply if this one has no text;
-/// without one, the turn is kept.
-async fn end_turn(
-    app: &Arc<App>,
-    calls: Option<Box<Calls>>,
-    turn: Result<CompletedTurn, NotKept>,
-) -> Result<(Vec<Event>, Option<Run>), Error> {
-    let mut told = Vec::new();
-    if let Some(calls) = calls {
-        let Calls { person, calls } = *calls;
-        let (notices, reply) = calls.carry_out(app, &person).await?;
-        if reply.is_some() {
-            return Ok((notices, reply));
-        }
-        told = notices;
-    }
-    told.extend(keep(app, turn).await.err().map(not_kept));
-    Ok((told, None))
-}
-
-async fn keep(app: &App, turn: Result<CompletedTurn, NotKept>) -> Result<(), NotKept> {
-    app.sessions.append(&turn?).await
 }
 
 /// Takes as many events as fit into one chunk, but one at least.
