@@ -49,6 +49,9 @@ const results = {
   },
   "sessions.list": (it) => it.sessions.forEach((row) => check("SessionRow", row, "sessions.list")),
   "sessions.describe": (it) => check("SessionRow", it.session, "sessions.describe"),
+  "sessions.create": (it) => check("SessionsCreateResult", it, "sessions.create"),
+  "sessions.fork": (it) => check("SessionsForkResult", it, "sessions.fork"),
+  "sessions.resolve": (it) => check("SessionsResolveResult", it, "sessions.resolve"),
   "sessions.delete": (it) => check("SessionsDeleteResult", it, "sessions.delete"),
   "sessions.branches.list": (it) => check("SessionsBranchesListResult", it, "sessions.branches.list"),
   "sessions.companion.state": (it) => check("SessionsCompanionStateResult", it, "sessions.companion.state"),
@@ -216,6 +219,21 @@ const cases = {
     expect(texts(await peer.request("chat.history", { sessionKey: other })).length === 0, "a cut reply is kept");
   },
 
+  async copies() {
+    const label = `interop ${randomUUID()}`;
+    const whole = await peer.request("sessions.create", { parentSessionKey: sessionKey, fork: true, label });
+    expect(texts(await peer.request("chat.history", { sessionKey: whole.key })).length === 4, whole);
+    expect((await peer.request("sessions.resolve", { label })).key === whole.key, label);
+    const { messages } = await peer.request("chat.history", { sessionKey });
+    const forked = await peer.request("sessions.fork", { sessionKey, entryId: messages[2].__openclaw.id });
+    expect(forked.editorText === "Say hello again.", forked);
+    expect(texts(await peer.request("chat.history", forked)).length === 2, forked);
+    const begun = await peer.request("sessions.create", { message: "Say hello.", idempotencyKey: randomUUID() });
+    const last = await answer(peer, begun.runId);
+    expect(begun.runStarted && last.state === "final", last);
+    for (const key of [whole.key, forked.sessionKey, begun.key]) await peer.request("sessions.delete", { key });
+  },
+
   async sessions() {
     const listed = (await peer.request("sessions.list", { search: "interop" })).sessions.map((it) => it.key);
     expect(listed.includes(sessionKey), listed);
@@ -227,9 +245,10 @@ const cases = {
 
   async every_method() {
     const params = { sessionKey, key: sessionKey, label: "interop", message: "/stop", idempotencyKey: randomUUID() };
-    const scopes = new Set(["sessions.patch", "update.status"]);
+    // What needs a session that is there, or another scope.
+    const others = new Set(["sessions.patch", "sessions.fork", "sessions.resolve", "update.status"]);
     for (const method of peer.hello.features.methods) {
-      if (!scopes.has(method)) await peer.request(method, params);
+      if (!others.has(method)) await peer.request(method, params);
     }
   },
 

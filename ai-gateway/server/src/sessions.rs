@@ -7,7 +7,7 @@
 //! The database alone has them; each turn reads from it. While it is closed, chats are answered but not kept, and every
 //! half minute it is opened again.
 
-mod former;
+mod dated;
 mod memory;
 mod not_kept;
 mod operations;
@@ -35,6 +35,7 @@ use zeroize::Zeroizing;
 
 use crate::arena;
 
+pub(crate) use dated::dated_names;
 pub(crate) use not_kept::NotKept;
 pub(crate) use operations::{Messages, OperationError, Scan, SearchScan};
 pub(crate) use turn::{CompletedTurn, Record};

@@ -26,13 +26,14 @@ const NEWEST: &str = "OpenClaw, newest";
 const PACKAGES: [&str; 2] =
     ["@openclaw/gateway-client@latest", "@openclaw/gateway-protocol@latest"];
 /// What the client has to do.
-const CASES: [&str; 10] = [
+const CASES: [&str; 11] = [
     "connect",
     "foreign_nonce",
     "chat",
     "history",
     "once",
     "abort",
+    "copies",
     "sessions",
     "every_method",
     "unknown_method",

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use common::surrogate;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::Error;
 
@@ -76,6 +76,14 @@ pub(super) enum Failure {
     Scope(&'static str),
     /// The same request may succeed later.
     Unavailable(Cow<'static, str>, Option<u64>),
+}
+
+impl Failure {
+    /// Itself as JSON, for the result of a request that succeeded in part.
+    pub(super) fn shape(&self) -> Value {
+        // Texts and numbers: it cannot fail.
+        serde_json::to_value(ErrorShape::from(self)).unwrap_or_default()
+    }
 }
 
 impl From<Error> for Failure {
@@ -181,7 +189,7 @@ fn encode(frame: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

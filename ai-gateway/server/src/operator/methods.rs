@@ -3,6 +3,7 @@
 mod absent;
 mod agents;
 mod chat;
+mod new_session;
 mod sessions;
 mod status;
 
@@ -28,6 +29,7 @@ pub(super) struct Method {
 enum Action {
     Chat(chat::Call),
     Sessions(sessions::Call),
+    NewSession(new_session::Call),
     Agents(agents::Call),
     Status(status::Call),
     /// This gateway has nothing of the kind.
@@ -62,6 +64,11 @@ const METHODS: &[Method] = &[
         Scope::Read,
         Action::Sessions(sessions::Call::Messages),
     ),
+    method("sessions.create", Scope::Write, Action::NewSession(new_session::Call::Create)),
+    method("sessions.fork", Scope::Write, Action::NewSession(new_session::Call::Fork)),
+    method("sessions.send", Scope::Write, Action::Chat(chat::Call::Send)),
+    method("sessions.abort", Scope::Write, Action::Chat(chat::Call::AbortSession)),
+    method("sessions.resolve", Scope::Read, Action::Sessions(sessions::Call::Resolve)),
     method("sessions.patch", Scope::Write, Action::Sessions(sessions::Call::Patch)),
     method("sessions.reset", Scope::Write, Action::Sessions(sessions::Call::Reset)),
     method("sessions.delete", Scope::Write, Action::Sessions(sessions::Call::Delete)),
@@ -111,6 +118,7 @@ impl Method {
         match self.action {
             Action::Chat(call) => call.run(caller, request).await,
             Action::Sessions(call) => call.run(caller, request).await,
+            Action::NewSession(call) => call.run(caller, request).await,
             Action::Agents(call) => Ok(call.run(caller.app)),
             Action::Status(call) => Ok(call.run(caller).await),
             Action::Absent(answer) => Ok(answer()),

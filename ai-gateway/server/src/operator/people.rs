@@ -156,17 +156,18 @@ impl Operators {
         Ok(RunStart::Run(RunPermit { operators, person, id: key.to_owned(), stop }))
     }
 
-    /// Stops a session's runs, or one of them; returns which.
+    /// Stops the runs of a session, one of them, or one of any session; returns which.
     pub(super) fn abort(
         &self,
         person: &Person,
-        session: &SessionName,
+        session: Option<&SessionName>,
         run: Option<&str>,
     ) -> Vec<String> {
         let inner = lock(&self.inner);
         let runs = inner.people.get(person).into_iter().flat_map(|operator| &operator.runs);
         let stopped = runs.filter(|(id, active)| {
-            active.session == *session && run.is_none_or(|run| run == id.as_str())
+            session.is_none_or(|session| active.session == *session)
+                && run.is_none_or(|run| run == id.as_str())
         });
         stopped.inspect(|(_, active)| active.stop.cancel()).map(|(id, _)| id.clone()).collect()
     }
@@ -327,11 +328,13 @@ mod tests {
         let operators = Operators::default();
         let (ada, bob) = (Person::User(1), Person::User(2));
         let Ok(RunStart::Run(run)) = operators.begin(&ada, "key", &main()) else { panic!("new") };
-        assert!(operators.abort(&bob, &main(), Some("key")).is_empty());
-        assert!(operators.abort(&ada, &"other".parse().unwrap(), None).is_empty());
-        assert!(operators.abort(&ada, &main(), Some("another")).is_empty());
+        assert!(operators.abort(&bob, Some(&main()), Some("key")).is_empty());
+        assert!(operators.abort(&bob, None, Some("key")).is_empty());
+        assert!(operators.abort(&ada, Some(&"other".parse().unwrap()), None).is_empty());
+        assert!(operators.abort(&ada, Some(&main()), Some("another")).is_empty());
         assert!(!run.stop.is_cancelled() && operators.runs(&bob).is_empty());
-        assert_eq!(operators.abort(&ada, &main(), None), ["key"]);
+        assert_eq!(operators.abort(&ada, Some(&main()), None), ["key"]);
+        assert_eq!(operators.abort(&ada, None, Some("key")), ["key"]);
         assert!(run.stop.is_cancelled());
     }
 }

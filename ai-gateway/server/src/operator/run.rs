@@ -126,6 +126,13 @@ impl RunEvents {
     }
 }
 
+/// The id of a run whose client gives it none.
+pub(super) fn random_id() -> Result<String, Error> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|_| Error::Busy)?;
+    Ok(hex::encode(id))
+}
+
 /// Tells a person's clients that a session changed.
 pub(super) fn changed(app: &App, person: &Person, session: &SessionName, reason: &str) {
     let payload = json!({

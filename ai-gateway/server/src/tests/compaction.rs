@@ -11,10 +11,10 @@ use super::{
 };
 
 /// Half of the context is 2,048 tokens, which are 4 or 5 turns of [`question`] beside the workspace's prompt.
-const MODELS: &str = r#"{models: {providers: {llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock",
+pub(super) const MODELS: &str = r#"{models: {providers: {llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock",
     models: [{id: "smollm2", contextWindow: 4096}]}}}, agents: {defaults: {model: "llamacpp/smollm2"}}}"#;
 
-fn question(turn: usize) -> String {
+pub(super) fn question(turn: usize) -> String {
     format!("{turn:0>600}")
 }
 

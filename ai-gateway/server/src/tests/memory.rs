@@ -33,7 +33,7 @@ impl TestGateway {
     }
 
     /// All text of a member's memory.
-    async fn remembered(&self, who: &Member) -> String {
+    pub(super) async fn remembered(&self, who: &Member) -> String {
         let files = self.memory(who, read(None)).await.into_iter();
         let text = |event| {
             let Event::Memory(file) = event else { panic!("{event:?}") };
@@ -173,7 +173,7 @@ async fn a_question_is_answered_also_while_the_memory_cannot_be_read() {
 }
 
 /// A model that calls tools.
-const CALLS_TOOLS: &str = r#"{models: {providers: {llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock",
+pub(super) const CALLS_TOOLS: &str = r#"{models: {providers: {llamacpp: {baseUrl: "unix:///run/maru/inference/llm.sock",
     models: [{id: "smollm2", compat: {supportsTools: true}}]}}}, agents: {defaults: {model: "llamacpp/smollm2"}}}"#;
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 mod bounds;
 mod client;
+mod new_sessions;
+mod notices;
 
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -184,9 +186,11 @@ async fn every_method_that_is_announced_answers_and_any_other_is_refused_by_name
         hello["auth"]["scopes"],
         json!(["operator.read", "operator.write", "operator.admin"])
     );
+    gateway.bind(&ada()).await;
+    gateway.say(&ada(), "main", "hi").await;
     let params = json!({
         "key": "agent:main:main", "sessionKey": "agent:main:main", "label": "main",
-        "message": "hi", "idempotencyKey": "one",
+        "message": "hi", "idempotencyKey": "one", "entryId": "0",
     });
     for method in hello["features"]["methods"].as_array().unwrap() {
         let method = method.as_str().unwrap();

@@ -20,6 +20,7 @@ use crate::{
         people::{RunPermit, RunStart},
         run::{self, RunEvents},
     },
+    sessions::OperationError,
 };
 
 /// Longest key of a run, in bytes.
@@ -40,14 +41,18 @@ const SURFACE: &str = "openclaw";
 pub(super) enum Call {
     Send,
     Abort,
+    /// `sessions.abort`, with another answer than [`Self::Abort`].
+    AbortSession,
     History,
     Startup,
 }
 
+/// Of `chat.send` and `sessions.send`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Send {
-    session_key: String,
+    session_key: Option<String>,
+    key: Option<String>,
     message: String,
     idempotency_key: String,
     #[serde(default)]
@@ -58,7 +63,14 @@ struct Send {
 #[serde(rename_all = "camelCase")]
 struct Abort {
     session_key: String,
-    #[serde(default)]
+    run_id: Option<String>,
+}
+
+/// Of `sessions.abort`: a session, a run, or both.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AbortSession {
+    key: Option<String>,
     run_id: Option<String>,
 }
 
@@ -83,12 +95,13 @@ impl Call {
     ) -> Result<Value, Failure> {
         match self {
             Self::Send => {
-                if !arena::has_room(request.len() * PER_QUESTION_BYTE) {
+                if !arena::has_room(locked_bytes(request)) {
                     return Err(Error::Busy.into());
                 }
                 send(caller, arena::locked(|_| request.params())?).await
             }
             Self::Abort => abort(caller, &request.params()?),
+            Self::AbortSession => abort_session(caller, &request.params()?),
             Self::History => history(caller, &request.params()?).await,
             Self::Startup => {
                 let mut startup = history(caller, &request.params()?).await?;
@@ -100,17 +113,33 @@ impl Call {
     }
 }
 
-/// Begins a run, once for each key.
+/// Locked memory for a request with a question.
+pub(super) fn locked_bytes(request: &Request<'_>) -> usize {
+    request.len() * PER_QUESTION_BYTE
+}
+
 async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
-    let session = key::session(&send.session_key)?;
+    let Some(session) = send.session_key.or(send.key) else {
+        return Err(Failure::Invalid("name a session".into()));
+    };
+    let session = key::session(&session)?;
     if !send.attachments.is_empty() {
         return Err(Failure::Invalid("this gateway takes no attachments".into()));
     }
-    let id = send.idempotency_key;
+    begin(caller, session, send.message, send.idempotency_key).await
+}
+
+/// Begins a run, once for each key, which is its id.
+pub(super) async fn begin(
+    caller: &Caller<'_>,
+    session: SessionName,
+    text: String,
+    id: String,
+) -> Result<Value, Failure> {
     if !(1..=KEY_MAX).contains(&id.len()) {
         return Err(Failure::Invalid("an idempotencyKey has 1 to 256 bytes".into()));
     }
-    if send.message.trim().is_empty() {
+    if text.trim().is_empty() {
         return Err(Failure::Invalid("the message is empty".into()));
     }
     let operators = &caller.app.operators;
@@ -127,12 +156,12 @@ async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
     };
     let (app, person) = (caller.app.clone(), caller.person.clone());
     let events = RunEvents { app, person, session: session.clone(), id: id.clone() };
-    if let Some(Ok(Command { verb: Verb::Stop, .. })) = commands::parse(&send.message) {
+    if let Some(Ok(Command { verb: Verb::Stop, .. })) = commands::parse(&text) {
         drop(place);
-        return Ok(aborted(&operators.abort(caller.person, &session, None)));
+        return Ok(aborted(&operators.abort(caller.person, Some(&session), None)));
     }
     let (person, language) = (caller.person, caller.connected.language);
-    let said = answer_command(caller.app, person, Some(&session), &send.message, language).await;
+    let said = answer_command(caller.app, person, Some(&session), &text, language).await;
     if let Some(said) = said {
         if said.is_ok() {
             run::changed(caller.app, person, &session, "command");
@@ -140,7 +169,7 @@ async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
         return answered(&events, place, said);
     }
     let model = caller.app.session_models.of(person).of(&session);
-    let (text, options) = (send.message, Options::default());
+    let options = Options::default();
     let question = Question { session, text, model, options, language, surface: SURFACE };
     match ChatReply::begin(caller.app, person, question).await {
         Ok(reply) => {
@@ -175,7 +204,18 @@ fn answered(
 fn abort(caller: &Caller<'_>, abort: &Abort) -> Result<Value, Failure> {
     let session = key::session(&abort.session_key)?;
     let run = abort.run_id.as_deref();
-    Ok(aborted(&caller.app.operators.abort(caller.person, &session, run)))
+    Ok(aborted(&caller.app.operators.abort(caller.person, Some(&session), run)))
+}
+
+fn abort_session(caller: &Caller<'_>, abort: &AbortSession) -> Result<Value, Failure> {
+    let session = abort.key.as_deref().map(key::session).transpose()?;
+    if session.is_none() && abort.run_id.is_none() {
+        return Err(Failure::Invalid("name a session or a run".into()));
+    }
+    let run = abort.run_id.as_deref();
+    let runs = caller.app.operators.abort(caller.person, session.as_ref(), run);
+    let status = if runs.is_empty() { "no-active-run" } else { "aborted" };
+    Ok(json!({"ok": true, "abortedRunId": runs.first(), "status": status}))
 }
 
 fn aborted(runs: &[String]) -> Value {
@@ -236,6 +276,21 @@ async fn newest(
         before = before.saturating_sub(page);
     }
     Ok(messages)
+}
+
+/// The text of a message.
+pub(super) async fn text(
+    caller: &Caller<'_>,
+    session: &SessionName,
+    number: u64,
+) -> Result<String, Failure> {
+    let before = number.checked_add(1);
+    let asked = sealed::History { session: session.clone(), before, limit: Some(1) };
+    let read = caller.app.sessions.read(caller.person, &asked).await.map_err(Error::from)?;
+    let mut read = read.ok_or(Error::from(OperationError::Missing))?;
+    let part = read.next().await.map_err(Error::from)?.unwrap_or_default();
+    let asked = part.into_iter().find(|it| u64::try_from(it.number) == Ok(number));
+    Ok(asked.ok_or(Error::from(OperationError::Number))?.message.text)
 }
 
 /// A message, as OpenClaw's clients show it.

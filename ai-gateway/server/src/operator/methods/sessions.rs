@@ -26,6 +26,7 @@ pub(super) enum Call {
     Describe,
     Subscribe,
     Messages,
+    Resolve,
     Patch,
     Reset,
     Delete,
@@ -45,6 +46,18 @@ struct List {
 #[derive(Deserialize)]
 struct Named {
     key: String,
+}
+
+/// Of `sessions.resolve`: the session by its key, or by its name, which is its id and label. It has no short id.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Resolve {
+    key: Option<String>,
+    session_id: Option<String>,
+    label: Option<String>,
+    short_id: Option<String>,
+    #[serde(default)]
+    allow_missing: bool,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +92,7 @@ impl Call {
                 let key = request.params::<Named>()?.key;
                 Ok(json!({"subscribed": true, "key": key::of(&key::session(&key)?)}))
             }
+            Self::Resolve => resolve(caller, &request.params()?).await,
             Self::Patch => patch(caller, request.params()?).await,
             Self::Reset => {
                 let session = remove(caller, request, "reset").await?.0;
@@ -183,6 +197,21 @@ fn row(name: &str, stored: Option<&Summary>, runs: &[(String, SessionName)]) -> 
     row
 }
 
+/// The key of a session that has messages.
+async fn resolve(caller: &Caller<'_>, resolve: &Resolve) -> Result<Value, Failure> {
+    let name = resolve.session_id.as_deref().or(resolve.label.as_deref());
+    let session = match (resolve.key.as_deref(), name.or(resolve.short_id.as_deref())) {
+        (Some(key), _) => key::session(key)?,
+        (None, Some(name)) => key::named(name)?,
+        (None, None) => return Err(Failure::Invalid("name a session".into())),
+    };
+    match find(caller, &session).await? {
+        Some(_) => Ok(json!({"ok": true, "key": key::of(&session), "agentId": key::AGENT})),
+        None if resolve.allow_missing => Ok(json!({"ok": false})),
+        None => Err(Error::from(OperationError::Missing).into()),
+    }
+}
+
 /// Renames a session: its label is its name.
 async fn patch(caller: &Caller<'_>, patch: Patch) -> Result<Value, Failure> {
     let session = key::session(&patch.key)?;
@@ -207,7 +236,7 @@ async fn remove(
     reason: &'static str,
 ) -> Result<(SessionName, bool), Failure> {
     let session = key::session(&request.params::<Named>()?.key)?;
-    caller.app.operators.abort(caller.person, &session, None);
+    caller.app.operators.abort(caller.person, Some(&session), None);
     let removed = match caller.app.sessions.delete(caller.person, &session).await {
         Ok(()) => true,
         Err(OperationError::Missing) => false,
