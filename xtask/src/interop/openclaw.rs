@@ -2,12 +2,14 @@
 //! compared with OpenClaw's schema.
 //!
 //! The newest client that is published is tried as well, since the protocol moves by calendar: what differs is printed, and fails
-//! nothing.
+//! nothing. With `--full`, people's own clients follow: OpenClaw on a terminal, and its Control UI in Chromium.
+
+mod full;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -46,28 +48,40 @@ pub(crate) struct Args {
     /// Use the existing programs without building them
     #[arg(long)]
     no_build: bool,
+    /// Also try OpenClaw on a terminal and its Control UI in Chromium (fetches 650 MB)
+    #[arg(long)]
+    full: bool,
 }
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     let model = if args.no_build { model::get()? } else { build::everything()? };
     let installed = Installed::get(SCRIPTS, "OpenClaw's client")?;
+    if args.full {
+        full::ensure_browser()?;
+    }
     let newest = newest(&installed)?;
-    client(&model, &installed, newest.as_deref())
+    let whole = args.full.then(|| full::install(&installed)).transpose()?;
+    client(&model, &installed, newest.as_deref(), whole.as_deref())
 }
 
 /// The part of `cargo xtask test`: the pinned client.
 pub(super) fn stage(model: &Path) -> Result<Outcome> {
-    client(model, &Installed::get(SCRIPTS, "OpenClaw's client")?, None)
+    client(model, &Installed::get(SCRIPTS, "OpenClaw's client")?, None, None)
 }
 
-fn client(model: &Path, installed: &Installed, newest: Option<&Path>) -> Result<Outcome> {
+fn client(
+    model: &Path,
+    installed: &Installed,
+    newest: Option<&Path>,
+    whole: Option<&Path>,
+) -> Result<Outcome> {
     let step = Step::new("a house");
     let mut deployment = Deployment::start_with_model(model, &[])?;
     fs::create_dir_all(deployment.state().join("tmp"))?;
     let mut laptop = deployment.member("laptop", "alice")?;
     step.done("the house is up, and a laptop is a member");
-    let outcome = cases(PINNED, &deployment, installed, &laptop, None)?;
+    let mut outcome = cases(PINNED, &deployment, installed, &laptop, None)?;
     if let Some(packages) = newest {
         let tried = cases(NEWEST, &deployment, installed, &laptop, Some(packages))?;
         println!(
@@ -75,6 +89,9 @@ fn client(model: &Path, installed: &Installed, newest: Option<&Path>) -> Result<
             tried.passed,
             tried.failed.len()
         );
+    }
+    if let Some(packages) = whole {
+        outcome.add(full::run(&deployment, installed, &laptop, packages)?);
     }
     let _ = laptop.agent.stop(STOP)?;
     Ok(outcome)
@@ -88,20 +105,33 @@ fn cases(
     laptop: &Member,
     packages: Option<&Path>,
 ) -> Result<Outcome> {
-    let machine = &laptop.instance.machine;
-    let tmp = deployment.state().join("tmp");
-    let mut command = installed.command(machine, &installed.node(), &tmp);
-    let address = laptop.instance.gateway()?;
-    command
-        .arg(installed.script("client.mjs"))
-        .env("MARU_ADDRESS", format!("http://{address}:18789"));
+    let mut command = on_laptop(deployment, installed, laptop, &installed.node())?;
+    command.arg(installed.script("client.mjs"));
     if let Some(packages) = packages {
         command.env("OPENCLAW_PACKAGES", packages);
     }
+    judged(name, &CASES, command)
+}
+
+/// A command on the laptop, told where the gateway is.
+fn on_laptop(
+    deployment: &Deployment,
+    installed: &Installed,
+    laptop: &Member,
+    program: &Path,
+) -> Result<Command> {
+    let tmp = deployment.state().join("tmp");
+    let mut command = installed.command(&laptop.instance.machine, program, &tmp);
+    let address = laptop.instance.gateway()?;
+    command.env("MARU_ADDRESS", format!("http://{address}:18789"));
+    Ok(command)
+}
+
+/// Runs a client, and judges its steps.
+fn judged(name: &str, steps: &[&str], mut command: Command) -> Result<Outcome> {
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
     let output = output.context("the client does not start")?;
-    let outcome =
-        steps::judge(name, &CASES, &steps::read(&String::from_utf8_lossy(&output.stdout)));
+    let outcome = steps::judge(name, steps, &steps::read(&String::from_utf8_lossy(&output.stdout)));
     if !outcome.failed.is_empty() {
         eprintln!("{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -114,20 +144,25 @@ fn newest(installed: &Installed) -> Result<Option<PathBuf>> {
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
-    let mut npm = Command::new(installed.node());
-    npm.arg(installed.npm())
-        .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"])
-        .args(PACKAGES)
-        .current_dir(&folder);
-    let output = npm.stdin(Stdio::null()).output().context("npm does not start")?;
+    let output = npm_install(installed, &folder, &PACKAGES)?;
     if !output.status.success() {
         println!("{NEWEST}: npm has none: {}", String::from_utf8_lossy(&output.stderr));
         return Ok(None);
     }
     ensure!(folder.join("node_modules").exists(), "npm installed nothing");
     Ok(Some(folder))
+}
+
+/// Installs packages in a new folder.
+fn npm_install(installed: &Installed, folder: &Path, packages: &[&str]) -> Result<Output> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
+    let mut npm = Command::new(installed.node());
+    npm.arg(installed.npm())
+        .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"])
+        .args(packages)
+        .current_dir(folder);
+    npm.stdin(Stdio::null()).output().context("npm does not start")
 }
 
 #[cfg(test)]
