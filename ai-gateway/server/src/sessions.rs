@@ -9,6 +9,7 @@
 
 mod dated;
 mod memory;
+mod names;
 mod not_kept;
 mod operations;
 mod recovery;
@@ -35,7 +36,7 @@ use zeroize::Zeroizing;
 
 use crate::arena;
 
-pub(crate) use dated::dated_names;
+pub(crate) use names::dated_names;
 pub(crate) use not_kept::NotKept;
 pub(crate) use operations::{Messages, OperationError, Scan, SearchScan};
 pub(crate) use turn::{CompletedTurn, Record};

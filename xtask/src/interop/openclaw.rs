@@ -5,18 +5,19 @@
 //! nothing. With `--full`, people's own clients follow: OpenClaw on a terminal, and its Control UI in Chromium.
 
 mod full;
+mod programs;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use lab::{Deployment, Member, STOP};
 
-use super::{install::Installed, outcome::Outcome, steps};
+use super::{install::Installed, outcome::Outcome};
 use crate::{build, model, progress::Step};
+use programs::{judged, npm_install, on_laptop};
 
 /// The script, in the repository.
 const SCRIPTS: &str = "interop/openclaw";
@@ -113,31 +114,6 @@ fn cases(
     judged(name, &CASES, command)
 }
 
-/// A command on the laptop, told where the gateway is.
-fn on_laptop(
-    deployment: &Deployment,
-    installed: &Installed,
-    laptop: &Member,
-    program: &Path,
-) -> Result<Command> {
-    let tmp = deployment.state().join("tmp");
-    let mut command = installed.command(&laptop.instance.machine, program, &tmp);
-    let address = laptop.instance.gateway()?;
-    command.env("MARU_ADDRESS", format!("http://{address}:18789"));
-    Ok(command)
-}
-
-/// Runs a client, and judges its steps.
-fn judged(name: &str, steps: &[&str], mut command: Command) -> Result<Outcome> {
-    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
-    let output = output.context("the client does not start")?;
-    let outcome = steps::judge(name, steps, &steps::read(&String::from_utf8_lossy(&output.stdout)));
-    if !outcome.failed.is_empty() {
-        eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(outcome)
-}
-
 /// A folder with the newest packages; nothing where npm has none for this machine.
 fn newest(installed: &Installed) -> Result<Option<PathBuf>> {
     let folder = installed.dir.join("newest");
@@ -151,18 +127,6 @@ fn newest(installed: &Installed) -> Result<Option<PathBuf>> {
     }
     ensure!(folder.join("node_modules").exists(), "npm installed nothing");
     Ok(Some(folder))
-}
-
-/// Installs packages in a new folder.
-fn npm_install(installed: &Installed, folder: &Path, packages: &[&str]) -> Result<Output> {
-    fs::create_dir_all(folder)?;
-    fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
-    let mut npm = Command::new(installed.node());
-    npm.arg(installed.npm())
-        .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"])
-        .args(packages)
-        .current_dir(folder);
-    npm.stdin(Stdio::null()).output().context("npm does not start")
 }
 
 #[cfg(test)]

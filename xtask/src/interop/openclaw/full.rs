@@ -10,7 +10,7 @@ use lab::{Deployment, Member};
 
 use super::{
     super::{install::Installed, outcome::Outcome},
-    judged, npm_install, on_laptop,
+    programs::{judged, npm_install, on_laptop},
 };
 use crate::progress::Step;
 
