@@ -6,6 +6,7 @@ use std::{
 };
 
 use ai_gateway_api::sealed::{Event, Operation, Recover};
+use testkit::eventually;
 
 use super::{
     super::{TestGateway, ada, bob},
@@ -55,8 +56,10 @@ async fn backup(gateway: &mut TestGateway) -> tempfile::TempDir {
 /// Puts the copy in the place of the state, on a machine with this key.
 async fn restore(gateway: &mut TestGateway, backup: &Path, machine: [u8; 32]) {
     stop(gateway).await;
-    fs::remove_dir_all(state(gateway)).unwrap();
-    copy(backup, &state(gateway));
+    // The end of a request may still be noted in a file.
+    let state = state(gateway);
+    eventually("nothing is written", async || fs::remove_dir_all(&state).is_ok()).await;
+    copy(backup, &state);
     fs::write(gateway.root.path().join(&gateway.config.conversations.key_file), machine).unwrap();
     gateway.restart().await;
 }

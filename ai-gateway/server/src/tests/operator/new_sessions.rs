@@ -74,10 +74,8 @@ async fn a_session_is_copied_whole_or_up_to_a_question_by_its_person_alone() {
     let whole = json!({"parentSessionKey": "agent:main:main", "fork": true, "label": "copy"});
     assert_eq!(client.call("sessions.create", &whole).await["key"], "agent:main:copy");
     assert_eq!(gateway.history(&ada(), "copy").await.len(), 4);
-    assert_eq!(
-        client.fail("sessions.create", &whole).await["message"],
-        "another session has this name"
-    );
+    let taken = client.fail("sessions.create", &whole).await;
+    assert!(taken["message"].as_str().unwrap().starts_with("Another session has this name."));
 
     let messages = client.call("chat.history", &json!({"sessionKey": "main"})).await;
     let id = messages["messages"][2]["__openclaw"]["id"].clone();
