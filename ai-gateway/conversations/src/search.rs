@@ -50,7 +50,8 @@ impl Pattern {
     }
 
     /// The part of a message around the first place where the pattern is, if it is there.
-    pub(crate) fn excerpt(&self, message: &str) -> Option<String> {
+    #[must_use]
+    pub fn excerpt(&self, message: &str) -> Option<String> {
         let at = small(message).find(&self.text)?;
         let mut length = 0;
         // Small letters may take more or fewer bytes.
