@@ -4,6 +4,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
+    net::Shutdown,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     thread,
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use crate::stop;
 
 /// How long an answer may take: the agent answers at once, but the machine is slow.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_secs(5 * 60);
 /// How long a machine that starts may take before it answers a greeting.
 const GREETING: Duration = Duration::from_secs(20);
 /// How often a command is looked at.
@@ -58,8 +59,9 @@ impl Agent {
         }
     }
 
-    /// Waits until the agent answers again, after the machine started anew.
+    /// Waits until the agent answers again, after the machine started anew. The emulator has one connection at a time.
     pub(super) fn reconnect(&mut self) -> Result<()> {
+        self.stream.get_ref().shutdown(Shutdown::Both)?;
         *self = Self::connect(&self.path, self.deadline)?;
         Ok(())
     }
