@@ -18,7 +18,7 @@ use lab::{BIN, Instance, Machine, ROOT, inside};
 use services::{Arg, PARTICIPANT_SERVICE, SERVICES, Service};
 use testkit::{blocking::eventually, equal};
 
-use super::control_plane::{ControlPlane, URL, last_word};
+use super::control_plane::{ControlPlane, URL, last_word, says};
 
 /// A machine on which nothing of Maru ran yet.
 struct TestRoot {
@@ -128,14 +128,6 @@ fn incomplete_model() -> Vec<u8> {
     let mut model = model_sample::tiny();
     model.tensors.pop();
     model.bytes()
-}
-
-/// The start of a sentence, and what else it must say.
-fn says(said: &str, start: &str, words: &[&str]) {
-    assert!(said.starts_with(start), "{said}");
-    for words in words {
-        assert!(said.contains(words), "{words:?} in: {said}");
-    }
 }
 
 #[test]

@@ -93,3 +93,11 @@ pub(crate) fn last_word(output: &Output, status: i32, lines: usize) -> String {
     assert_eq!(own.len(), 1, "{said}");
     own[0].to_owned()
 }
+
+/// The start of a sentence, and what else it must say.
+pub(crate) fn says(said: &str, start: &str, words: &[&str]) {
+    assert!(said.starts_with(start), "{said}");
+    for words in words {
+        assert!(said.contains(words), "{words:?} in: {said}");
+    }
+}

@@ -13,7 +13,7 @@ use std::{
 
 use lab::{BIN, Instance, Machine};
 
-use super::control_plane::last_word;
+use super::control_plane::{last_word, says};
 
 /// What systemd would do. Each call is a line of `/run/calls`; files in `/run/fake` say how it goes.
 const SYSTEMCTL: &str = r#"#!/bin/sh
@@ -101,13 +101,6 @@ const ALL: &[&str] =
 
 fn small() -> Vec<u8> {
     model_sample::tiny().bytes()
-}
-
-fn says(said: &str, start: &str, words: &[&str]) {
-    assert!(said.starts_with(start), "{said}");
-    for words in words {
-        assert!(said.contains(words), "{words:?} in: {said}");
-    }
 }
 
 #[test]
