@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use crate::workspace;
+
 /// The stage that runs the workspace's test functions: its count is the last line.
 pub(super) const TESTS: &str = "tests";
 
@@ -41,6 +43,14 @@ impl fmt::Display for Count {
     }
 }
 
+/// How much of the disk below the workspace is free. A full disk also ends the output that would have named it.
+fn free() -> String {
+    match rustix::fs::statvfs(workspace::root()) {
+        Ok(disk) => format!("{} GB of disk free", disk.f_bavail * disk.f_frsize / 1_000_000_000),
+        Err(error) => format!("free disk unknown: {error}"),
+    }
+}
+
 /// What ran so far.
 #[derive(Debug, Default)]
 pub(super) struct Stages {
@@ -50,7 +60,7 @@ pub(super) struct Stages {
 impl Stages {
     /// Runs a stage; whether nothing failed in it.
     pub(super) fn run(&mut self, name: &'static str, work: impl FnOnce() -> Result<Count>) -> bool {
-        println!("== {name}");
+        println!("== {name} ({})", free());
         let start = Instant::now();
         let count = work().unwrap_or_else(|error| {
             eprintln!("error: {name}: {error:#}");
