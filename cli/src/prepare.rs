@@ -1,6 +1,11 @@
 //! `maru prepare`: what `maru-prepare.service` runs before systemd starts the services.
 
-use std::{path::Path, process::ExitCode};
+use std::{fs, io::ErrorKind, path::Path, process::ExitCode};
+
+use anyhow::Context as _;
+use chassis::durable::{self, Access};
+use messages::message;
+use services::RELAY_EMBEDDED;
 
 use crate::{
     backup::as_root,
@@ -9,7 +14,8 @@ use crate::{
     up::{self, config, saved_options::SavedOptions},
 };
 
-/// Fails beside a running `maru up`. Tells the engines their model; without one they do not start, and the rest does.
+/// Fails beside a running `maru up`. Tells the engines their model, and the relay whether it is wanted. Without a model the
+/// engines do not start, and the rest does.
 pub(crate) fn run(root: &Path) -> anyhow::Result<ExitCode> {
     as_root("prepare")?;
     drop(up::hold(root)?);
@@ -22,5 +28,22 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<ExitCode> {
         engines::forget(root)?;
         output::note(format!("{error:#}"));
     }
+    if let Err(error) = tell_relay(root) {
+        output::note(format!("{error:#}"));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell_relay(root: &Path) -> anyhow::Result<()> {
+    let file = root.join(RELAY_EMBEDDED);
+    if config::coordinator(root)?.relay.embedded {
+        return durable::replace(&file, Access::READABLE, b"")
+            .with_context(|| message!("file-not-saved", path = file.display()));
+    }
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| message!("file-not-deleted", path = file.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

@@ -22,6 +22,8 @@ pub struct Settings {
     pub image: String,
     /// The model, if the service takes one.
     pub model: Option<Model>,
+    /// The profile of system calls ([`seccomp`](crate::seccomp)).
+    pub seccomp: PathBuf,
     /// Threads of an engine: a number, or in a Quadlet a variable.
     pub threads: String,
     /// Limits that this host enforces.
@@ -101,6 +103,7 @@ pub fn run(service: &Service, settings: &Settings) -> Vec<String> {
 pub fn isolation(service: &Service, settings: &Settings) -> Vec<String> {
     let limits = settings.limits;
     let mut args: Vec<String> = ISOLATION.iter().map(|&arg| arg.to_owned()).collect();
+    args.push(format!("--security-opt=seccomp={}", settings.seccomp.display()));
     args.push(format!("--user={}:{}", service.uid, service.gid));
     let memory = service.memory.mib(settings.model.as_ref().map(|model| model.size));
     if limits.memory {

@@ -6,12 +6,17 @@
 //! The model of the engines is chosen later: their Quadlets take it from a file of [`variables`], which `maru prepare` writes
 //! before they start. systemd replaces the variables in the command line (`systemd.service(5)`, command lines).
 
-use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     entry::{Kind, Memory, Service},
     podman::{self, Limits, Model, Settings},
     rows::{GATEWAY_KEY, MODELS, RESTORING, SERVICES},
+    seccomp,
     systemd::{GENERATED, PART_OF_TARGET, PREPARED},
 };
 
@@ -46,13 +51,14 @@ pub fn archive(binary: &str) -> String {
     format!("{IMAGES}/{binary}.tar")
 }
 
-/// Name and text of every Quadlet.
+/// Name and text of every Quadlet, and of the profile that they name.
 #[must_use]
 pub fn files() -> Vec<(String, String)> {
     let images = programs().into_iter().map(|binary| (format!("{binary}.image"), image(binary)));
     let containers =
         containers().map(|service| (format!("{}.container", service.unit()), quadlet(service)));
-    images.chain(containers).collect()
+    let profile = (seccomp::FILE.to_owned(), seccomp::profile());
+    images.chain(containers).chain([profile]).collect()
 }
 
 fn containers() -> impl Iterator<Item = &'static Service> {
@@ -91,6 +97,7 @@ fn quadlet(service: &Service) -> String {
     let settings = Settings {
         root: PathBuf::from("/"),
         image: format!("{}.image", service.binary),
+        seccomp: Path::new("/").join(seccomp::INSTALLED),
         // The limit of memory, which its size gives, is a variable, too.
         model: variables
             .is_some()
@@ -148,6 +155,10 @@ fn key(arg: &str) -> String {
         ("--network", network) => format!("Network={network}"),
         ("--cap-drop", _) => "DropCapability=all".to_owned(),
         ("--security-opt", "no-new-privileges") => "NoNewPrivileges=true".to_owned(),
+        ("--security-opt", option) => match option.split_once('=') {
+            Some(("seccomp", profile)) => format!("SeccompProfile={profile}"),
+            Some(_) | None => format!("PodmanArgs={arg}"),
+        },
         ("--read-only", _) => "ReadOnly=true".to_owned(),
         ("--read-only-tmpfs", value) => format!("ReadOnlyTmpfs={value}"),
         ("--user", user) => match user.split_once(':') {

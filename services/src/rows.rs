@@ -35,6 +35,8 @@ pub const RELAY_NODES: &str = "var/lib/maru/relay-nodes";
 pub const TELMEET_MEMBERS: &str = "var/lib/maru/telmeet-members";
 /// A file that exists, below the root, during a restore: no service starts then.
 pub const RESTORING: &str = "var/lib/maru/restoring";
+/// A file that exists, below the root, where the coordinator is the relay: the relay's unit does not start then.
+pub const RELAY_EMBEDDED: &str = "run/maru/relay-embedded";
 /// Folder of the dials, below the root: each dial of the agent has a folder in it, with its socket.
 pub const DIALS: &str = "run/maru/dial";
 /// State of the gateway, below the root.

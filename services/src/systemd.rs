@@ -6,7 +6,7 @@ use crate::{
     entry::{Arg, Kind, Memory, Service},
     link::Link,
     mount::Directory,
-    rows::{AGENT_SERVICE, RESTORING, SERVICES},
+    rows::{AGENT_SERVICE, RELAY_EMBEDDED, RELAY_SERVICE, RESTORING, SERVICES},
     servers::{SERVER_DIRECTORIES, SERVERS, Server, server_links},
     table::directories_of,
 };
@@ -114,6 +114,8 @@ struct Unit {
     writable: Vec<String>,
     /// Whether it starts and stops with [`TARGET`]; else whoever runs it enables it.
     in_target: bool,
+    /// A file, below the root, where it does not start.
+    unless: Option<&'static str>,
 }
 
 impl Unit {
@@ -138,6 +140,7 @@ impl Unit {
             pids: service.pids,
             writable: service.writable(),
             in_target: true,
+            unless: (service.name == RELAY_SERVICE.name).then_some(RELAY_EMBEDDED),
         }
     }
 
@@ -153,19 +156,21 @@ impl Unit {
             pids: server.pids,
             writable: server.writable(),
             in_target: false,
+            unless: None,
         }
     }
 
     fn text(&self) -> String {
         let mut out = format!(
             "{GENERATED}\n\
-             [Unit]\nDescription={}\n{}{}ConditionPathExists=!/{RESTORING}\n\
+             [Unit]\nDescription={}\n{}{}ConditionPathExists=!/{RESTORING}\n{}\
              Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
              [Service]\nExecStart={}\n{}Group={}\nRestart=always\nRestartSec=1\n\
              TimeoutStopSec=10\n{}{HARDENING}",
             self.description,
             if self.in_target { PART_OF_TARGET } else { "" },
             if self.in_target { PREPARED } else { "" },
+            self.unless.map_or_else(String::new, |file| format!("ConditionPathExists=!/{file}\n")),
             self.command,
             self.uid.map_or_else(String::new, |uid| format!("User={uid}\n")),
             self.gid,

@@ -5,9 +5,10 @@ use std::{
 
 use super::{
     AGENT_SERVICE, COORDINATOR_SERVICE, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind, Link, Probe,
-    SERVER_DIRECTORIES, SERVERS, SERVICES, Stage, child, directories, links, mesh_services,
+    RELAY_EMBEDDED, SERVER_DIRECTORIES, SERVERS, SERVICES, Stage, child, directories, links,
+    mesh_services,
     podman::{Limits, Model, Settings, run},
-    quadlet, server_links, stages, systemd,
+    quadlet, seccomp, server_links, stages, systemd,
 };
 
 fn settings() -> Settings {
@@ -15,6 +16,7 @@ fn settings() -> Settings {
         root: PathBuf::from("/srv/maru"),
         image: "localhost/image:1".to_owned(),
         model: Some(Model { path: PathBuf::from("/data/small.gguf"), size: 100 << 20 }),
+        seccomp: PathBuf::from("/srv/maru/seccomp.json"),
         threads: "2".to_owned(),
         limits: Limits::full(20_000),
     }
@@ -81,6 +83,67 @@ fn every_container_runs_an_image_of_the_package() {
         image.unwrap_or_else(|| panic!("{name} names no image"))
     });
     assert_eq!(used.collect::<BTreeSet<_>>(), images);
+    for (name, text) in of(".container") {
+        assert!(text.contains("\nPull=never\n"), "{name}");
+    }
+    for (name, text) in of(".image") {
+        assert!(text.contains("\nImage=oci-archive:/usr/lib/maru/images/"), "{name}");
+    }
+}
+
+#[test]
+fn every_unit_is_confined() {
+    for (name, text) in systemd::files() {
+        if !name.ends_with(".service") {
+            continue;
+        }
+        for line in [
+            "NoNewPrivileges=yes",
+            "LimitCORE=0",
+            "MemorySwapMax=0",
+            "ProtectSystem=strict",
+            "SystemCallFilter=@system-service",
+        ] {
+            assert!(text.lines().any(|has| has == line), "{name} lacks {line}");
+        }
+        let has_capabilities = !text.contains("\nCapabilityBoundingSet=\n");
+        assert_eq!(has_capabilities, name == "maru-agent.service", "{name}");
+    }
+    for (name, text) in quadlet::files() {
+        if name.ends_with(".container") {
+            for line in ["SeccompProfile=/usr/share/maru/seccomp.json", "NoNewPrivileges=true"] {
+                assert!(text.lines().any(|has| has == line), "{name} lacks {line}");
+            }
+        }
+    }
+}
+
+/// What the kernel makes of the profile: `cli`, `container`.
+#[test]
+fn a_container_can_make_no_namespace_and_no_other_socket_than_a_local_one() {
+    let profile = seccomp::profile();
+    let rules_with = |call: &str| -> Vec<_> {
+        let call = format!("\"{call}\"");
+        profile.split("{\"names\"").skip(1).filter(|rule| rule.contains(&call)).collect()
+    };
+    for call in ["unshare", "setns", "mount", "ptrace", "process_vm_readv"] {
+        let [rule] = rules_with(call)[..] else { panic!("{call}") };
+        assert!(rule.contains("\"SCMP_ACT_ERRNO\""), "{call}: {rule}");
+    }
+    for call in ["clone", "socket", "socketpair"] {
+        let [rule] = rules_with(call)[..] else { panic!("{call}") };
+        assert!(rule.contains("\"args\""), "{call} is allowed whatever is asked: {rule}");
+    }
+    assert!(rules_with("clone3").is_empty() && rules_with("io_uring_enter").is_empty());
+}
+
+/// `maru prepare` makes the file where the coordinator is the relay.
+#[test]
+fn the_relay_does_not_start_where_the_coordinator_is_the_relay() {
+    let line = format!("\nConditionPathExists=!/{RELAY_EMBEDDED}\n");
+    for (name, text) in systemd::files() {
+        assert_eq!(text.contains(&line), name == "maru-relay.service", "{name}");
+    }
 }
 
 /// A device gets no folder, user or unit of a home's.

@@ -62,6 +62,7 @@ impl Containers {
             root: parameters.root.clone(),
             image: image(&self.images, service)?.to_owned(),
             model: Some(parameters.model.clone()),
+            seccomp: podman.seccomp(),
             threads: parameters.threads.to_string(),
             limits: self.limits,
         };

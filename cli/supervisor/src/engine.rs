@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use messages::message;
-use services::podman;
+use services::{podman, seccomp};
 use sha2::{Digest as _, Sha256};
 use tokio::{process::Command, time::sleep};
 
@@ -62,6 +62,7 @@ impl Podman {
         }
         let overlay = !self.root.join(STORAGE).join("vfs-images").exists();
         self.use_driver(if overlay { "overlay" } else { "vfs" })?;
+        self.write(seccomp::FILE, &seccomp::profile())?;
         self.use_options(&runtime_options()[0])
     }
 
@@ -91,6 +92,11 @@ impl Podman {
     fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let path = self.root.join(RUN).join(name);
         fs::write(&path, text).with_context(|| message!("file-not-saved", path = path.display()))
+    }
+
+    /// The profile of system calls for its containers.
+    pub(crate) fn seccomp(&self) -> PathBuf {
+        self.root.join(RUN).join(seccomp::FILE)
     }
 
     /// The arguments before a command of Podman's.

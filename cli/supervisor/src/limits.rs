@@ -99,6 +99,7 @@ async fn attempt(
         root: PathBuf::from("/"),
         image: image.to_owned(),
         model: None,
+        seccomp: podman.seccomp(),
         threads: "1".to_owned(),
         limits,
     };

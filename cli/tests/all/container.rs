@@ -1,8 +1,8 @@
 //! The container recipe on this machine: what a program sees that is started with it.
 //!
 //! Fails if: an interface but `lo` is there, a capability is left, a write outside the mounts
-//! succeeds, a file may grow without bound, privileges can be gained. Blind to: what the real daemons do; end-to-end tests
-//! look into those.
+//! succeeds, a file may grow without bound, privileges can be gained, a namespace can be made, a socket leads out. Blind to: what
+//! the real daemons do; end-to-end tests look into those.
 
 use std::{
     fs,
@@ -14,11 +14,27 @@ use std::{
 use services::{
     GATEWAY, GATEWAY_SERVICE, Service,
     podman::{Limits, Settings, run},
+    seccomp,
 };
 
 /// The smallest program that looks around; built static by the host's compiler.
 const PROBE: &str = r##"
+extern "C" {
+    fn unshare(flags: i32) -> i32;
+    fn socket(family: i32, kind: i32, protocol: i32) -> i32;
+}
 fn main() {
+    // A user's namespace, before threads or files are in use.
+    if unsafe { unshare(0x1000_0000) } != 0 {
+        println!("namespace {:?}", std::io::Error::last_os_error().raw_os_error());
+    }
+    // UNIX, IPv4, netlink, AF_ALG, AF_VSOCK (socket(2)).
+    for family in [1, 2, 16, 38, 40] {
+        if unsafe { socket(family, if family == 38 { 5 } else { 1 }, 0) } >= 0 {
+            println!("socket {family}");
+        }
+    }
+    println!("child {}", std::thread::spawn(|| 7).join().unwrap());
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     for line in read("/proc/self/status").lines() {
         if ["CapEff", "CapBnd", "NoNewPrivs", "Uid", "Seccomp:"].iter().any(|k| line.starts_with(k)) {
@@ -69,6 +85,7 @@ impl Podman {
             fs::create_dir_all(podman.path(folder)).unwrap();
         }
         fs::write(podman.path("etc/maru/gateway.toml"), "").unwrap();
+        fs::write(podman.path(seccomp::FILE), seccomp::profile()).unwrap();
         let state = podman.path("var/lib/maru/gateway");
         std::os::unix::fs::chown(state, Some(GATEWAY), Some(GATEWAY)).unwrap();
         podman.build();
@@ -121,6 +138,7 @@ impl Podman {
             root: self.root.path().to_owned(),
             image: "localhost/probe:1".to_owned(),
             model: None,
+            seccomp: self.path(seccomp::FILE),
             threads: "1".to_owned(),
             limits: Limits {
                 memory: false,
@@ -169,6 +187,8 @@ fn is_isolated(seen: &[String]) -> Result<(), String> {
         "CapEff: 0000000000000000",
         "CapBnd: 0000000000000000",
         "NoNewPrivs: 1",
+        "namespace Some(1)",
+        "child 7",
         "core 0",
         &uid,
         &file,
@@ -176,6 +196,10 @@ fn is_isolated(seen: &[String]) -> Result<(), String> {
         if !has(line) {
             return Err(format!("missing {line:?} in {seen:?}"));
         }
+    }
+    let sockets: Vec<_> = seen.iter().filter(|line| line.starts_with("socket")).collect();
+    if sockets != ["socket 1"] {
+        return Err(format!("sockets: {sockets:?}"));
     }
     let writable = ["write /run/maru/gateway/x true", "write /var/lib/maru/gateway/x true"];
     let written: Vec<_> =
@@ -196,6 +220,10 @@ fn a_container_sees_lo_alone_has_no_capability_and_writes_nowhere_else() {
         podman.probe(&GATEWAY_SERVICE, &["--network=host"]),
         podman.probe(&GATEWAY_SERVICE, &["--read-only=false", "--user=0:0"]),
         podman.probe(&GATEWAY_SERVICE, &["--cap-add=NET_ADMIN"]),
+        podman.probe(
+            &GATEWAY_SERVICE,
+            &["--security-opt=no-new-privileges", "--security-opt=seccomp=unconfined"],
+        ),
     ];
 
     assert_eq!(is_isolated(&seen), Ok(()));

@@ -198,6 +198,11 @@ fn units_and_maru_up_refuse_to_run_beside_each_other() {
     assert!(done.status.success(), "{done:?}");
     let variables = home.file("/run/maru/inference.env");
     assert!(variables.starts_with("MARU_MODEL=small.gguf\n"), "{variables}");
+    for (settings, is_relay) in [("[relay]\nembedded = true\n", true), ("", false)] {
+        fs::write(home.instance.machine.path("/etc/maru/coordinator.toml"), settings).unwrap();
+        assert!(home.run(&["prepare"]).status.success());
+        assert_eq!(home.instance.machine.path("/run/maru/relay-embedded").exists(), is_relay);
+    }
     home.sh("touch /run/fake/active");
     let said = home.refused(&["up", "--address", "192.0.2.7"], 1);
     says(&said, "systemd runs Maru here already", &["sudo systemctl stop maru.target"]);

@@ -37,6 +37,10 @@ refused write /tmp/file
 refused write /usr/file
 refused mount -t tmpfs tmpfs /tmp
 refused unshare --net true
+unshare --user true 2>&1 | grep -q 'Operation not permitted' || { echo "a namespace of users"; exit 1; }
+# Families of sockets (socket(2)): IPv4 and AF_VSOCK; the local one is allowed.
+for family in 2 40; do refused perl -e 'exit !socket(my $socket, shift, 1, 0)' $family; done
+perl -e 'exit !socket(my $socket, 1, 1, 0)' || { echo "no local socket"; exit 1; }
 refused chroot / true
 refused mknod /tmp/node c 1 3
 refused dmesg
