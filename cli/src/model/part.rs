@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -47,11 +47,13 @@ impl Part {
     /// Opens the part of a model, with what an earlier attempt left of it.
     pub(super) fn open(folder: &Path, name: &str) -> anyhow::Result<Self> {
         let path = folder.join(format!(".{name}.part"));
+        // Readable by all once it is a model: before, it may be any file of root's that a link led to.
         let file = File::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&path)
             .with_context(|| message!("file-not-written", path = path.display()))?;
         if file.try_lock().is_err() {

@@ -2,7 +2,7 @@ mod server;
 
 use std::{
     fs::{self, File},
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
     sync::atomic::Ordering,
 };
@@ -238,6 +238,8 @@ async fn a_download_that_was_cut_goes_on_from_there() {
     let error = pull::run(&folder, &asked).await.unwrap_err().to_string();
     assert!(error.contains("the same command"), "{error}");
     assert_eq!(names(root.path()), [".sea.gguf.part", ".sea.gguf.part.json"]);
+    let part = fs::metadata(root.path().join(MODELS).join(".sea.gguf.part")).unwrap();
+    assert_eq!(part.permissions().mode() & 0o777, 0o600);
 
     server.shared.cut_after.store(usize::MAX, Ordering::SeqCst);
     pull::run(&folder, &asked).await.unwrap();

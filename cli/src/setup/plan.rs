@@ -101,14 +101,15 @@ impl Plan {
         rows
     }
 
-    /// Copies the model, makes directories and keys, and writes missing and changed files. A run that was interrupted here is
+    /// Makes directories, copies the model, makes keys, and writes missing and changed files. A run that was interrupted here is
     /// continued by the next.
     pub(super) async fn write(&mut self) -> anyhow::Result<()> {
         let root = &self.root;
+        // First: nothing is written into a folder that somebody else could replace.
+        directories::all(root)?;
         if let Some(path) = &self.copied {
             model::copy(root, path).await?;
         }
-        directories::all(root)?;
         self.config.write(root)?;
         self.options.store(root)?;
         let key = match self.machine_key.take() {

@@ -95,6 +95,32 @@ mod tests {
         }
     }
 
+    /// A service owns the folder around two of root's, and what was taken over there may replace them.
+    #[test]
+    #[ignore = "needs: root"]
+    fn a_link_in_place_of_a_folder_is_refused_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        root(folder.path()).unwrap();
+        all(folder.path()).unwrap();
+        std::fs::create_dir(at("ann")).unwrap();
+        for planted in ["var/lib/maru/gateway/workspace", "var/lib/maru/gateway/config"] {
+            std::fs::remove_dir(at(planted)).unwrap();
+            std::os::unix::fs::symlink(at("ann"), at(planted)).unwrap();
+
+            let error = all(folder.path()).unwrap_err().to_string();
+
+            assert!(error.contains(planted), "{error}");
+            let meta = std::fs::metadata(at("ann")).unwrap();
+            assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (0, 0, 0o755));
+            std::fs::remove_file(at(planted)).unwrap();
+        }
+        // What somebody else owned is taken back.
+        std::os::unix::fs::chown(at("var/lib/maru/models"), Some(1000), Some(1000)).unwrap();
+        all(folder.path()).unwrap();
+        assert_eq!(std::fs::metadata(at("var/lib/maru/models")).unwrap().uid(), 0);
+    }
+
     #[test]
     #[ignore = "needs: root"]
     fn a_private_root_is_refused_with_what_to_do() {

@@ -171,7 +171,8 @@ fn installed(name: &str) -> String {
     }
     let folder = match name.rsplit_once('.') {
         Some((_, "container" | "image")) => "usr/share/containers/systemd",
-        Some((_, "rules")) => "usr/lib/udev/rules.d",
+        // The rules are for a node of a confidential deployment: elsewhere they would take the TPM from other programs.
+        Some((_, "json" | "rules")) => "usr/share/maru",
         Some(_) | None => "usr/lib/systemd/system",
     };
     format!("{folder}/{name}")
