@@ -30,11 +30,11 @@ similar-commands = some similar subcommands exist: { $names }
 similar-value = a similar value exists: { $names }
 
 ## cli/src/client.rs
-coordinator-away = the coordinator is not running here; start it with `sudo maru up`, run this command on the home machine, or name its address with --server URL
+coordinator-away = the coordinator is not running here; start Maru (`sudo systemctl start maru.target` or `sudo maru up`), run this command on the home machine, or name its address with --server URL
 agent-away = the agent is not running here; start it with `sudo systemctl start maru-agent`, or with `sudo maru-agent` in another terminal
-gateway-away = the gateway is not running here; start it with `sudo maru up`, or run this command on the home machine
-telmeet-away = telmeet is not running here; start it with `sudo maru up`, or run this command on the home machine
-participant-away = the participant is not running here; start it with `sudo maru up`, or run this command on the home machine
+gateway-away = the gateway is not running here; start Maru (`sudo systemctl start maru.target` or `sudo maru up`), or run this command on the home machine
+telmeet-away = telmeet is not running here; start Maru (`sudo systemctl start maru.target` or `sudo maru up`), or run this command on the home machine
+participant-away = the participant is not running here; start Maru (`sudo systemctl start maru.target` or `sudo maru up`), or run this command on the home machine
 up-away = `maru up` is not running here; start it with `sudo maru up`
 api-key-unsendable = the API key cannot be sent
 no-https-client = cannot make an HTTPS client
@@ -148,7 +148,7 @@ stdin-unreadable = cannot read standard input
 ## cli/src/app.rs
 app-removed = removed { $name }
 app-address = The key is shown only once. OpenAI's clients use it with http://{ $address }/v1, Ollama's with http://{ $address } as a Bearer token.
-app-no-address = The key is shown only once. No program of this machine reaches the gateway yet: add local = ["127.0.0.1:{ $port }"] to its [[service]] in etc/maru/agent.toml, then start `maru up` again.
+app-no-address = The key is shown only once. No program of this machine reaches the gateway yet: add local = ["127.0.0.1:{ $port }"] to its [[service]] in etc/maru/agent.toml, then restart Maru.
 
 ## cli/src/api_key.rs
 api-key-removed = removed { $id } { $name }
@@ -658,9 +658,9 @@ no-home-folder = there is no folder for the app's device key; set HOME
 ca-has-private-key = { $path } holds a private key, which only its operator should have, so nothing is changed: give a file of certificates
 pinned-for-another = { $file } has { $keys } for { $name }, written for another identity, so nothing is changed: run `maru confidential remove` first
 ca-not-written = cannot write { $path }; nothing else is changed
-confidential-added = start `maru up` again; then confidential/{ $name } answers requests that name it ({ $models }), and where agents.defaults.model.fallbacks lists it
+confidential-added = restart Maru (`sudo systemctl restart maru.target`, or `maru up`); then confidential/{ $name } answers requests that name it ({ $models }), and where agents.defaults.model.fallbacks lists it
 no-deployment = there is no deployment { $name }; `maru confidential list` shows those that there are
-confidential-removed = start `maru up` again, so that the gateway forgets it as well
+confidential-removed = restart Maru (`sudo systemctl restart maru.target`, or `maru up`), so that the gateway forgets it as well
 not-a-deployment-name = { $name } is not a name of 1 to { $max } lower-case letters, digits, dots and hyphens
 not-an-attestation-key = { $path } is no line that `maru-compute ak` printed
 several-certificates = { $path } holds several certificates: give one root
@@ -808,7 +808,7 @@ app-keys = apps of this machine with a key, each valid until `maru app remove`: 
 app-key-unused = the key of the app { $name } was last used on { $day }
 app-key-never-used = the key of the app { $name } was made on { $created } and never used
 fix-app-key = sudo maru app remove { $name }
-fix-app-keys-unknown = run it as root while `maru up` runs
+fix-app-keys-unknown = run it as root while Maru runs
 
 ## cli/src/gateway/workspace.rs
 workspace-none = there is no workspace yet
@@ -873,7 +873,7 @@ agent-state =
         [running] state: running
        *[expired] state: expired
     }
-fix-restart = stop `maru up` and start it again
+fix-restart = `sudo systemctl restart maru.target`, or stop `maru up` and start it again
 
 ## cli/src/model.rs
 model-heads = NAME | SIZE | KIND | CONTEXT | IN USE

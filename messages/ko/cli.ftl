@@ -30,11 +30,11 @@ similar-commands = 비슷한 명령이 있습니다: { $names }
 similar-value = 비슷한 값이 있습니다: { $names }
 
 ## cli/src/client.rs
-coordinator-away = 여기서 코디네이터가 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나, 집 컴퓨터에서 이 명령을 실행하거나, --server URL로 주소를 지정하세요
+coordinator-away = 여기서 코디네이터가 실행되고 있지 않습니다. 마루를 시작하거나(`sudo systemctl start maru.target` 또는 `sudo maru up`), 집 컴퓨터에서 이 명령을 실행하거나, --server URL로 주소를 지정하세요
 agent-away = 여기서 에이전트가 실행되고 있지 않습니다. `sudo systemctl start maru-agent`로, 또는 다른 터미널에서 `sudo maru-agent`로 시작하세요
-gateway-away = 여기서 게이트웨이가 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나 집 컴퓨터에서 이 명령을 실행하세요
-telmeet-away = 여기서 telmeet이 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나 집 컴퓨터에서 이 명령을 실행하세요
-participant-away = 여기서 참여자(maru-participant)가 실행되고 있지 않습니다. `sudo maru up`으로 시작하거나 집 컴퓨터에서 이 명령을 실행하세요
+gateway-away = 여기서 게이트웨이가 실행되고 있지 않습니다. 마루를 시작하거나(`sudo systemctl start maru.target` 또는 `sudo maru up`) 집 컴퓨터에서 이 명령을 실행하세요
+telmeet-away = 여기서 telmeet이 실행되고 있지 않습니다. 마루를 시작하거나(`sudo systemctl start maru.target` 또는 `sudo maru up`) 집 컴퓨터에서 이 명령을 실행하세요
+participant-away = 여기서 참여자(maru-participant)가 실행되고 있지 않습니다. 마루를 시작하거나(`sudo systemctl start maru.target` 또는 `sudo maru up`) 집 컴퓨터에서 이 명령을 실행하세요
 up-away = 여기서 `maru up`이 실행되고 있지 않습니다. `sudo maru up`으로 시작하세요
 api-key-unsendable = API 키를 보낼 수 없습니다
 no-https-client = HTTPS 클라이언트를 만들 수 없습니다
@@ -148,7 +148,7 @@ stdin-unreadable = 표준 입력을 읽을 수 없습니다
 ## cli/src/app.rs
 app-removed = 프로그램 목록에서 { $name } 항목을 삭제했습니다
 app-address = 키는 지금 한 번만 표시됩니다. OpenAI 클라이언트는 http://{ $address }/v1 주소에, Ollama 클라이언트는 http://{ $address } 주소에 Bearer 토큰으로 이 키를 쓰세요.
-app-no-address = 키는 지금 한 번만 표시됩니다. 아직 이 컴퓨터의 프로그램은 게이트웨이에 접속할 수 없습니다. etc/maru/agent.toml의 해당 [[service]]에 local = ["127.0.0.1:{ $port }"]를 추가하고 `maru up`을 다시 시작하세요.
+app-no-address = 키는 지금 한 번만 표시됩니다. 아직 이 컴퓨터의 프로그램은 게이트웨이에 접속할 수 없습니다. etc/maru/agent.toml의 해당 [[service]]에 local = ["127.0.0.1:{ $port }"]를 추가하고 마루를 다시 시작하세요.
 
 ## cli/src/api_key.rs
 api-key-removed = API 키를 삭제했습니다: { $id } { $name }
@@ -655,9 +655,9 @@ no-home-folder = 앱의 기기 키를 둘 위치를 알 수 없습니다. HOME�
 ca-has-private-key = { $path }에 운영자만 가져야 할 개인 키가 들어 있어서 아무것도 바꾸지 않았습니다. 인증서 파일을 주세요
 pinned-for-another = { $file } 파일에 있는 { $name }의 { $keys } 값이 다른 신원의 것이어서 아무것도 바꾸지 않았습니다. 먼저 `maru confidential remove`로 지우세요
 ca-not-written = { $path } 파일을 쓸 수 없어서 다른 것도 바꾸지 않았습니다
-confidential-added = `maru up`을 다시 시작하세요. 그러면 이름({ $models })을 지정한 요청과 agents.defaults.model.fallbacks에 적힌 경우에 confidential/{ $name } 모델이 답합니다
+confidential-added = 마루를 다시 시작하세요(`sudo systemctl restart maru.target` 또는 `maru up`). 그러면 이름({ $models })을 지정한 요청과 agents.defaults.model.fallbacks에 적힌 경우에 confidential/{ $name } 모델이 답합니다
 no-deployment = { $name } 배포가 없습니다. 있는 것은 `maru confidential list`로 볼 수 있습니다
-confidential-removed = 게이트웨이에도 반영되도록 `maru up`을 다시 시작하세요
+confidential-removed = 게이트웨이에도 반영되도록 마루를 다시 시작하세요(`sudo systemctl restart maru.target` 또는 `maru up`)
 not-a-deployment-name = { $name } 이름은 쓸 수 없습니다. 영문 소문자, 숫자, 점, 하이픈으로 된 1~{ $max }자여야 합니다
 not-an-attestation-key = { $path } 파일은 `maru-compute ak`가 출력한 줄이 아닙니다
 several-certificates = { $path }에 인증서가 여럿 있습니다. 루트 하나만 주세요
@@ -802,7 +802,7 @@ app-keys = 키가 있는 이 컴퓨터의 앱 수(키는 `maru app remove`를 �
 app-key-unused = 앱 { $name }의 키가 { $day } 이후로 쓰이지 않았습니다
 app-key-never-used = 앱 { $name }의 키는 { $created }에 만들었고 쓰인 적이 없습니다
 fix-app-key = sudo maru app remove { $name }
-fix-app-keys-unknown = `maru up`이 실행되는 동안 root로 실행하세요
+fix-app-keys-unknown = 마루가 실행되는 동안 root로 실행하세요
 
 ## cli/src/gateway/workspace.rs
 workspace-none = 아직 작업 공간(workspace)이 없습니다
@@ -867,7 +867,7 @@ agent-state =
         [running] 상태: 실행 중
        *[expired] 상태: 만료됨
     }
-fix-restart = `maru up`을 멈췄다가 다시 시작하세요
+fix-restart = `sudo systemctl restart maru.target`을 실행하거나 `maru up`을 멈췄다가 다시 시작하세요
 
 ## cli/src/model.rs
 model-heads = 이름 | 크기 | 종류 | 컨텍스트 | 사용 중

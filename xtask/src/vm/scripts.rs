@@ -32,6 +32,7 @@ const ACTIVE: Step = Step::Script(include_str!("scripts/active.sh"));
 /// Every test.
 pub(super) const TESTS: &[Test] = &[
     Test { name: "active", steps: &[ACTIVE] },
+    Test { name: "chat", steps: &[Step::Script(include_str!("scripts/chat.sh"))] },
     Test { name: "limits", steps: &[Step::Script(include_str!("scripts/limits.sh"))] },
     Test { name: "isolation", steps: &[Step::Script(include_str!("scripts/isolation.sh"))] },
     Test { name: "security", steps: &[Step::Script(include_str!("scripts/security.sh"))] },
