@@ -46,6 +46,7 @@ pub(super) const TESTS: &[Test] = &[
         name: "reboot",
         steps: &[Step::Reboot, ACTIVE, Step::Script(include_str!("scripts/shutdown.sh"))],
     },
+    Test { name: "purge", steps: &[Step::Script(include_str!("scripts/purge.sh")), ACTIVE] },
 ];
 
 impl Test {
