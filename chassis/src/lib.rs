@@ -17,6 +17,7 @@ pub mod hang_up;
 pub mod http;
 pub mod idle;
 pub mod log;
+pub mod notify;
 pub mod page;
 pub mod pem;
 pub mod problem;

@@ -5,6 +5,8 @@ use std::io;
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::notify;
+
 /// SIGTERM and SIGINT.
 #[derive(Debug)]
 pub struct Termination {
@@ -33,11 +35,12 @@ impl Termination {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT. Cancel-safe.
+    /// Waits for SIGTERM or SIGINT, and tells the service manager that the daemon stops. Cancel-safe.
     pub async fn asked(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+        notify::stopping();
     }
 }

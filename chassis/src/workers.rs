@@ -74,6 +74,11 @@ impl Workers {
         thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
     }
 
+    /// The runtimes of all threads.
+    pub(crate) fn runtimes(&self) -> Vec<Handle> {
+        self.workers.iter().map(|worker| worker.runtime.clone()).collect()
+    }
+
     /// Chooses the thread with the fewest connections.
     #[must_use]
     pub fn choose(&self) -> Option<(&Handle, WorkerSlot)> {

@@ -45,6 +45,10 @@ SystemCallFilter=landlock_add_rule landlock_create_ruleset landlock_restrict_sel
 UMask=0077
 ";
 
+/// A daemon says that it is ready, and then that it runs (`chassis::notify`). One that hangs is killed, and back within ten
+/// seconds of its last word. The start may take longer than a migration of its database, which must not be killed each time.
+const WATCHED: &str = "Type=notify\nTimeoutStartSec=600\nWatchdogSec=8\n";
+
 /// Name of the target that wants every service of the machine.
 pub const TARGET: &str = "maru.target";
 /// A line of every unit that stops and restarts with it.
@@ -165,7 +169,7 @@ impl Unit {
             "{GENERATED}\n\
              [Unit]\nDescription={}\n{}{}ConditionPathExists=!/{RESTORING}\n{}\
              Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
-             [Service]\nExecStart={}\n{}Group={}\nRestart=always\nRestartSec=1\n\
+             [Service]\n{WATCHED}ExecStart={}\n{}Group={}\nRestart=always\nRestartSec=1\n\
              TimeoutStopSec=10\n{}{HARDENING}",
             self.description,
             if self.in_target { PART_OF_TARGET } else { "" },

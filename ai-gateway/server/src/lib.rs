@@ -52,6 +52,7 @@ use std::{
 
 use ai_gateway_api::{sealed::path, settings::gateway::Settings};
 use chassis::{
+    notify,
     signal::Termination,
     unix::{Access, BindError, Socket},
     workers::Workers,
@@ -118,6 +119,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), RunError> {
     let threads = NonZeroUsize::new(config.threads.into()).unwrap_or_else(Workers::usual);
     let workers = Arc::new(Workers::start(threads).map_err(RunError::Threads)?);
     let mut termination = Termination::watch().map_err(RunError::Signals)?;
+    notify::ready_with(&workers);
     tracing::info!(identity = %app.identity(), primary = %openclaw.primary, "the gateway is ready");
 
     let (stop, _) = tokio::sync::watch::channel(());

@@ -18,7 +18,7 @@ use std::{
 
 use chassis::{
     accept::{Connections, ShutdownSignal},
-    process,
+    notify, process,
     signal::Termination,
     unix::{Access, Socket},
 };
@@ -81,6 +81,7 @@ pub async fn run(root: &Root, settings: &Settings, program: Program) -> Result<(
     let boot = Arc::new(Boot { reks, line, workers, again: Arc::new(Semaphore::new(1)), uid });
     let socket = Socket::bind(&root.path(&settings.boot_socket), Access::Group)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
+    notify::ready();
     tracing::info!(socket = %settings.boot_socket.display(), holder = %at.display(), "ready");
     let connect = |stream, uid, stopping| {
         let boot = Arc::clone(&boot);

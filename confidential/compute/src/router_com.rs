@@ -28,7 +28,7 @@ use chassis::{
     connection_limit::{ConnectionLimit, PendingConnection},
     endpoint::{self, Declaration},
     http::Http,
-    process,
+    notify, process,
     signal::Termination,
     tls,
     unix::Connector,
@@ -108,6 +108,7 @@ pub async fn run(root: &Root, settings: &Settings) -> Result<(), Error> {
     // The router forwards the requests of all clients, so its connections are not limited by address.
     let (connections, each) = (settings.connections, settings.connections_per_address);
     let limit = ConnectionLimit::new("connections of routers", connections, each).with_carriers();
+    notify::ready();
     tracing::info!(%node, at = %settings.listen, "ready");
 
     let stop = async {

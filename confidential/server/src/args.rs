@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use chassis::{failure, log::LogArgs, process, settings, signal::Termination};
+use chassis::{failure, log::LogArgs, notify, process, settings, signal::Termination};
 use clap::{Parser, Subcommand};
 use confidential_api::settings as files;
 use serde::de::DeserializeOwned;
@@ -102,6 +102,7 @@ async fn role(
         // It has run already, and serves nothing.
         Command::Deployment(_) => return Ok(()),
     };
+    notify::ready();
     tracing::info!("{name} is ready");
     server.serve(stop).await;
     tracing::info!("stopped");

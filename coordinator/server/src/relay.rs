@@ -17,6 +17,7 @@ use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use chassis::{
     accept::{Connections, ShutdownSignal},
+    notify,
     state::StateError,
 };
 use derp::stun;
@@ -88,6 +89,7 @@ pub async fn relay(
     stop: CancellationToken,
 ) -> Result<(), RelayError> {
     let relay = Relay::start(root, config, stop).await?;
+    notify::ready();
     tracing::info!(derp = ?relay.listener.local_addr().ok(), stun = ?relay.stun.local_addr().ok(), "relay is ready");
     relay.run().await;
     Ok(())

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use chassis::{
+    notify,
     state::StateError,
     unix::{Access, BindError, Socket},
 };
@@ -91,6 +92,7 @@ pub struct Server {
 /// Fails if it cannot start, or if another coordinator takes the database.
 pub async fn serve(root: &Path, config: Config, stop: CancellationToken) -> Result<(), ServeError> {
     let server = Server::start(root, config, stop).await?;
+    notify::ready();
     tracing::info!(address = %server.address(), network = server.app.config.settings.network, "coordinator is ready");
     server.run().await
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chassis::{
     accept::Connections,
     http::Http,
+    notify,
     signal::Termination,
     unix::{Access, Socket},
 };
@@ -33,6 +34,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let socket = Socket::bind(&options.root.join(&options.socket), Access::Group)?;
     let (engine, mut end) = Engine::start(&options)?;
     let mut termination = Termination::watch().map_err(Error::Signals)?;
+    notify::ready();
 
     let mut result = None;
     let stop = async {

@@ -14,6 +14,7 @@ use axum::{
 };
 use chassis::{
     endpoint::{self, Served},
+    notify,
     problem::ErrorResponse,
     process,
     secret::{self, SecretError},
@@ -101,6 +102,7 @@ pub async fn run(root: &Path) -> Result<(), RunError> {
         records: Arc::clone(&records),
         known: Arc::clone(&known),
     };
+    notify::ready();
     tracing::info!("the participant runs");
     let stopped = tokio::select! {
         () = termination.asked() => Ok(()),

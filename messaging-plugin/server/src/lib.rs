@@ -53,7 +53,7 @@ use std::{
 
 use axum::Router;
 use chassis::{
-    process,
+    notify, process,
     settings::{self, SettingsError},
     signal::Termination,
     state::StateError,
@@ -142,6 +142,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
     let serving = server(&config).serve(socket, front, termination.asked());
     let (rooms_socket, participant_uid) = (root.join(&config.rooms_socket), config.participant_uid);
     let Some((homeserver, mut lock)) = kept else {
+        notify::ready();
         tokio::select! {
             () = serving => {}
             () = admin => {}
@@ -149,6 +150,7 @@ pub async fn run(root: &Path, config: Option<PathBuf>) -> Result<(), Error> {
         return Ok(());
     };
     let rooms_socket = Socket::bind(&rooms_socket, Access::Group)?;
+    notify::ready();
     let participant =
         participant::serve(rooms_socket, participant_uid, api::router(Arc::clone(&homeserver)));
     let served = tokio::select! {

@@ -15,6 +15,7 @@
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use chassis::{
+    notify,
     signal::Termination,
     unix::{Access, BindError, Socket},
 };
@@ -140,6 +141,7 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
     let dials = tokio::spawn(dial::run(Arc::clone(&agent), setup.interface.clone()));
     let local = tokio::spawn(service::local::run(Arc::clone(&agent)));
     let store = tokio::spawn(keep_map(Arc::clone(&agent)));
+    notify::ready();
     tracing::info!(interface = setup.interface, "agent started");
 
     let agent_loop = AgentLoop { agent: Arc::clone(&agent), setup, requests };

@@ -37,6 +37,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "isolation", steps: &[Step::Script(include_str!("scripts/isolation.sh"))] },
     Test { name: "security", steps: &[Step::Script(include_str!("scripts/security.sh"))] },
     Test { name: "kill", steps: &[Step::Script(include_str!("scripts/kill.sh")), ACTIVE] },
+    Test { name: "hang", steps: &[Step::Script(include_str!("scripts/hang.sh")), ACTIVE] },
     Test { name: "clock", steps: &[Step::Script(include_str!("scripts/clock.sh")), ACTIVE] },
     Test {
         name: "full-disk",

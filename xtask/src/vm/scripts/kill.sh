@@ -1,6 +1,4 @@
 # A service whose process is killed is back within ten seconds, and no other is started again because of it.
-invocations() { for unit in $(services); do [ "$unit" = "$1" ] || echo "$unit $(property "$unit" InvocationID)"; done; }
-back() { [ "$(property "$1" ActiveState)" = active ] && [ "$(property "$1" InvocationID)" != "$2" ]; }
 for unit in $(services); do
     before=$(property "$unit" InvocationID)
     others=$(invocations "$unit")

@@ -30,3 +30,7 @@ within() {
         sleep 0.5
     done
 }
+# Which starts of the services but one this is.
+invocations() { for unit in $(services); do [ "$unit" = "$1" ] || echo "$unit $(property "$unit" InvocationID)"; done; }
+# Whether a service runs, started anew.
+back() { [ "$(property "$1" ActiveState)" = active ] && [ "$(property "$1" InvocationID)" != "$2" ]; }
