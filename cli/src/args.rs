@@ -27,6 +27,7 @@ use crate::{
     setup::args::SetupArgs,
     trust::TrustArgs,
     up::args::UpArgs,
+    upgrade::UpgradeArgs,
     usage::UsageArgs,
     user::UserCommand,
 };
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Setup(SetupArgs),
     /// Start the appliance on this machine, in the foreground
     Up(UpArgs),
+    /// Install a newer package; if the new version does not run, the former one is put back with its data
+    Upgrade(UpgradeArgs),
     /// Show the state of this device in the network
     Status(OutputArgs),
     /// Find problems of this machine, and say how to fix them
@@ -166,6 +169,9 @@ pub(crate) enum Command {
     /// Check that `maru up` does not run, and name the model for the engines; systemd runs it before the services
     #[command(hide = true)]
     Prepare,
+    /// Start the new version after an update, and put the former one back if it does not run; packages run it
+    #[command(hide = true)]
+    FinishUpgrade,
     /// Run a program that can write only in some places, as `maru up` does
     #[command(hide = true)]
     Confine(ConfineArgs),

@@ -60,6 +60,7 @@ mod sudo;
 mod trust;
 mod units;
 mod up;
+mod upgrade;
 mod usage;
 mod user;
 
@@ -89,6 +90,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Setup(args) => setup::run(args, &root).await,
         Command::Up(args) => up::run(args, &root).await,
+        Command::Upgrade(args) => upgrade::run(args, &root).await,
         Command::Status(args) => status::run(args, &root).await,
         Command::Doctor(args) => doctor::run(args, &root).await,
         Command::Audit(args) => audit::run(args, &root).await,
@@ -114,6 +116,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Trust(args) => trust::run(args, &root).await,
         Command::Completions(args) => complete::run(&args, help::command()),
         Command::Prepare => prepare::run(&root),
+        Command::FinishUpgrade => upgrade::finish(&root).await,
         Command::Confine(args) => Err(confine::run(&args)),
     }
 }

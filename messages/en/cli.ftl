@@ -1013,3 +1013,36 @@ unit-not-ready = { $unit } is not ready after { $seconds } s; `journalctl -u { $
 model-outside = the engines see no model outside of { $folder }: get { $path } there with `maru model pull`
 model-stays = { $reason }; the former model stays
 model-not-back = { $reason }; the former model does not start either
+
+## cli/src/upgrade.rs
+upgrade-other-root = `maru upgrade` updates the installed package, which serves the root / alone; for { $root } there is nothing to update
+upgrade-not-installed = no package of Maru is installed here; install maru-home, or maru on a device, with `sudo apt install ./FILE`
+upgrade-no-file = no update was cut short; name the package to install: `maru upgrade FILE`
+upgrade-needs-root = `maru upgrade` needs root: it installs packages and restarts services; run it as `sudo maru upgrade`
+upgrade-runs = an update is going on; wait until it is done
+upgrade-fix-undone = install a package that works, or the former one again: `sudo maru upgrade FILE`
+upgrade-unfinished = an update is going on, or was cut short
+upgrade-plan = { $name } { $version } will be installed; { $own } of Maru runs now.
+upgrade-steps = First a backup is made. Then the new version starts; if it does not run well, the former one is put back with its data. The network is away for about a minute.
+upgrade-go-on = Install it? [y/N]
+upgrade-no-program = cannot run { $program }
+
+## cli/src/upgrade/former.rs
+upgrade-stage = { $path } names a stage of an update that this version does not know; install the newest package
+upgrade-interrupted = it was cut short
+upgrade-mount = { $path } is on a disk of its own and could not be put back; mount the disk at { $folder } as a whole instead
+upgrade-not-copied = the data could not be copied: { $error }
+no-cp = cannot run cp
+
+## cli/src/upgrade/package.rs
+upgrade-not-a-package = { $path } is not a Debian package that can be read; download it again
+upgrade-architecture = { $path } is for { $architecture }, and this machine is { $own }; get the package for { $own }
+upgrade-other-package = { $path } is the package { $name }, and { $own } is installed here; get a package { $own }
+upgrade-not-newer = { $path } has version { $version }, which is not newer than { $own }, the installed one; nothing was changed
+
+## cli/src/upgrade/trial.rs
+upgrade-taken-back = the update was taken back, and { $version } is here again with its data as before: { $why }
+
+## cli/src/upgrade/units.rs
+upgrade-no-answer = { $unit } does not answer a chat; `journalctl -u { $unit }` says why
+upgrade-former-away = the former version was put back with its data, and does not start

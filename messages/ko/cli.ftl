@@ -1007,3 +1007,36 @@ unit-not-ready = { $unit } 유닛이 { $seconds }초 동안 준비되지 않았�
 model-outside = 엔진은 { $folder } 폴더 밖의 모델을 볼 수 없습니다. `maru model pull` 명령으로 { $path } 파일을 그곳에 가져오세요
 model-stays = { $reason }. 이전 모델을 그대로 씁니다
 model-not-back = { $reason }. 이전 모델도 시작되지 않습니다
+
+## cli/src/upgrade.rs
+upgrade-other-root = `maru upgrade`는 루트 /에서만 실행되는 설치된 패키지를 업데이트합니다. { $root } 폴더에는 업데이트할 것이 없습니다
+upgrade-not-installed = 이 컴퓨터에는 Maru 패키지가 설치되어 있지 않습니다. `sudo apt install ./FILE`로 maru-home을, 기기라면 maru를 설치하세요
+upgrade-no-file = 중간에 끊긴 업데이트가 없습니다. 설치할 패키지를 적으세요: `maru upgrade FILE`
+upgrade-needs-root = `maru upgrade`는 패키지를 설치하고 서비스를 다시 시작하므로 root 권한이 필요합니다. `sudo maru upgrade`로 실행하세요
+upgrade-runs = 업데이트가 진행되고 있습니다. 끝날 때까지 기다리세요
+upgrade-fix-undone = 제대로 된 패키지나 이전 패키지를 다시 설치하세요: `sudo maru upgrade FILE`
+upgrade-unfinished = 업데이트가 진행되고 있거나 중간에 끊겼습니다
+upgrade-plan = { $name } { $version } 버전을 설치합니다. 지금은 Maru { $own } 버전입니다.
+upgrade-steps = 먼저 백업을 만듭니다. 그다음 새 버전을 시작하고, 제대로 실행되지 않으면 이전 버전과 데이터를 되돌립니다. 네트워크는 1분 정도 쓸 수 없습니다.
+upgrade-go-on = 설치할까요? [y/N]
+upgrade-no-program = { $program } 프로그램을 실행할 수 없습니다
+
+## cli/src/upgrade/former.rs
+upgrade-stage = { $path } 파일에 이 버전이 모르는 업데이트 단계가 적혀 있습니다. 가장 새로운 패키지를 설치하세요
+upgrade-interrupted = 중간에 끊겼습니다
+upgrade-mount = { $path } 폴더는 다른 디스크에 있어 되돌릴 수 없습니다. 디스크를 { $folder } 폴더 전체에 마운트하세요
+upgrade-not-copied = 데이터를 복사하지 못했습니다: { $error }
+no-cp = cp 프로그램을 실행할 수 없습니다
+
+## cli/src/upgrade/package.rs
+upgrade-not-a-package = { $path } 파일은 읽을 수 있는 데비안 패키지가 아닙니다. 다시 내려받으세요
+upgrade-architecture = { $path } 파일은 { $architecture }용이고 이 컴퓨터는 { $own }입니다. { $own }용 패키지를 받으세요
+upgrade-other-package = { $path } 파일은 { $name } 패키지인데 이 컴퓨터에는 { $own } 패키지가 설치되어 있습니다. { $own } 패키지를 받으세요
+upgrade-not-newer = { $path } 파일의 { $version } 버전은 설치된 { $own } 버전보다 새롭지 않습니다. 아무것도 바뀌지 않았습니다
+
+## cli/src/upgrade/trial.rs
+upgrade-taken-back = 업데이트를 취소하고 { $version } 버전과 이전 데이터를 되돌렸습니다: { $why }
+
+## cli/src/upgrade/units.rs
+upgrade-no-answer = { $unit } 유닛이 대화에 답하지 않습니다. `journalctl -u { $unit }` 명령으로 이유를 보세요
+upgrade-former-away = 이전 버전과 데이터를 되돌렸지만 시작되지 않습니다

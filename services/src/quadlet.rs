@@ -17,7 +17,7 @@ use crate::{
     podman::{self, Limits, Model, Settings},
     rows::{GATEWAY_KEY, MODELS, RESTORING, SERVICES},
     seccomp,
-    systemd::{GENERATED, PART_OF_TARGET, PREPARED},
+    systemd::{GENERATED, PART_OF_TARGET, PREPARED, UPGRADE},
 };
 
 /// Limit of open files in a unit.
@@ -68,7 +68,7 @@ fn containers() -> impl Iterator<Item = &'static Service> {
 fn image(binary: &str) -> String {
     format!(
         "{GENERATED}\n\
-         [Unit]\nDescription=The image of {binary}, from its archive\n{PART_OF_TARGET}\n\
+         [Unit]\nDescription=The image of {binary}, from its archive\n{PART_OF_TARGET}After={UPGRADE}\n\n\
          [Image]\nImage=oci-archive:/{}\nImageTag={}\n",
         archive(binary),
         image_name(binary),

@@ -37,6 +37,9 @@ pub const TELMEET_MEMBERS: &str = "var/lib/maru/telmeet-members";
 pub const RESTORING: &str = "var/lib/maru/restoring";
 /// A file that exists, below the root, where the coordinator is the relay: the relay's unit does not start then.
 pub const RELAY_EMBEDDED: &str = "run/maru/relay-embedded";
+/// Folder of root's, below the root, in which an update keeps the former programs and data until the new ones have proved
+/// themselves.
+pub const FORMER: &str = "var/lib/maru/former";
 /// Folder of the dials, below the root: each dial of the agent has a folder in it, with its socket.
 pub const DIALS: &str = "run/maru/dial";
 /// State of the gateway, below the root.
@@ -323,3 +326,6 @@ pub const SERVICES: &[Service] = &[
     PARTICIPANT_SERVICE,
     AGENT_SERVICE,
 ];
+
+/// Services with a database: `maru backup` asks their programs on this machine for a copy.
+pub const DATABASE_SERVICES: &[Service] = &[COORDINATOR_SERVICE, TELMEET_SERVICE, GATEWAY_SERVICE];

@@ -6,7 +6,7 @@ use crate::{
     entry::{Arg, Kind, Memory, Service},
     link::Link,
     mount::Directory,
-    rows::{AGENT_SERVICE, RELAY_EMBEDDED, RELAY_SERVICE, RESTORING, SERVICES},
+    rows::{AGENT_SERVICE, FORMER, RELAY_EMBEDDED, RELAY_SERVICE, RESTORING, SERVICES},
     servers::{SERVER_DIRECTORIES, SERVERS, Server, server_links},
     table::directories_of,
 };
@@ -55,6 +55,8 @@ pub const TARGET: &str = "maru.target";
 pub(crate) const PART_OF_TARGET: &str = "PartOf=maru.target\n";
 /// Name of the unit of `maru prepare`.
 pub const PREPARE: &str = "maru-prepare.service";
+/// Name of the unit that takes an update back that a power cut has interrupted.
+pub const UPGRADE: &str = "maru-upgrade.service";
 /// Lines of every service's unit: it starts after `maru prepare`, which refuses beside `maru up`.
 pub(crate) const PREPARED: &str = "Requires=maru-prepare.service\nAfter=maru-prepare.service\n";
 
@@ -79,6 +81,7 @@ fn of_services(services: &[Service]) -> Vec<(String, String)> {
     let users = services.iter().map(|service| (service.unit(), service.uid, service.gid));
     files.push((TARGET.to_owned(), target(services)));
     files.push((PREPARE.to_owned(), prepare()));
+    files.push((UPGRADE.to_owned(), upgrade()));
     files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(&directories_of(services), links)));
     files.push(("maru.sysusers.conf".to_owned(), sysusers(users)));
     files
@@ -210,11 +213,25 @@ fn prepare() -> String {
     format!(
         "{GENERATED}\n\
          [Unit]\nDescription=Maru: checks that `maru up` does not run, and names the model for the engines\n\
-         {PART_OF_TARGET}\n\
+         {PART_OF_TARGET}Requires={UPGRADE}\nAfter={UPGRADE}\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/maru prepare\n\
          CapabilityBoundingSet=\n{NO_DEVICES}{NO_NETWORK}{HARDENING}\
          MemoryMax=64M\nLimitFSIZE=1M\nTasksMax=16\nReadWritePaths=/run/maru\n\
          # It sees whether processes of a killed `maru up` still run.\nProtectProc=default\n"
+    )
+}
+
+/// The unit that comes before `maru prepare`: it puts the former programs and data back.
+fn upgrade() -> String {
+    format!(
+        "{GENERATED}\n\
+         [Unit]\nDescription=Maru: takes an update back that was cut short\n\
+         ConditionPathExists=/{FORMER}/stage\n\n\
+         [Service]\nType=oneshot\nExecStart=/usr/bin/maru upgrade --before-start\n\
+         # It replaces programs, and data of every user.\n\
+         CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER\n\
+         {NO_DEVICES}{NO_NETWORK}{HARDENING}\
+         MemoryMax=256M\nTasksMax=16\nReadWritePaths=/usr -/var/lib/maru\n"
     )
 }
 

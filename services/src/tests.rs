@@ -107,7 +107,8 @@ fn every_unit_is_confined() {
             assert!(text.lines().any(|has| has == line), "{name} lacks {line}");
         }
         let has_capabilities = !text.contains("\nCapabilityBoundingSet=\n");
-        assert_eq!(has_capabilities, name == "maru-agent.service", "{name}");
+        let may = ["maru-agent.service", systemd::UPGRADE].contains(&name.as_str());
+        assert_eq!(has_capabilities, may, "{name}");
     }
     for (name, text) in quadlet::files() {
         if name.ends_with(".container") {
@@ -152,7 +153,7 @@ fn a_device_gets_what_its_agent_needs() {
     let files = systemd::device_files();
     let units: Vec<_> =
         files.iter().map(|(name, _)| name).filter(|name| name.ends_with(".service")).collect();
-    assert_eq!(units, ["maru-agent.service", systemd::PREPARE]);
+    assert_eq!(units, ["maru-agent.service", systemd::PREPARE, systemd::UPGRADE]);
     let (_, folders) = files.iter().find(|(name, _)| name == "maru.tmpfiles.conf").unwrap();
     for path in AGENT_SERVICE.writable() {
         assert!(folders.contains(&format!("d /{path} ")), "{path}");

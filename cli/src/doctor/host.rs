@@ -18,7 +18,7 @@ use supervisor::{
 };
 use tokio::process::Command;
 
-use crate::{doctor::read::read, finding::Finding, up};
+use crate::{doctor::read::read, finding::Finding, up, upgrade};
 
 /// The device that makes network interfaces.
 const TUN: &str = "/dev/net/tun";
@@ -35,6 +35,7 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
     ];
     findings.push(podman_version().await);
     findings.extend(container_limits(root).await);
+    findings.extend(upgrade::found(root));
     findings
 }
 

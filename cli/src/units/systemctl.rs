@@ -35,6 +35,40 @@ pub(crate) async fn enable_now() -> anyhow::Result<()> {
     call(&["enable", "--now", TARGET]).await
 }
 
+/// Those of these units that run.
+pub(crate) async fn active(units: &[String]) -> Vec<String> {
+    let mut active = Vec::new();
+    if is_booted() {
+        for unit in units {
+            if is_any_active(std::slice::from_ref(unit)).await {
+                active.push(unit.clone());
+            }
+        }
+    }
+    active
+}
+
+/// Whether a unit starts at each boot.
+pub(crate) async fn is_enabled(unit: &str) -> bool {
+    let said = output(&["is-enabled", "--quiet", unit]).await;
+    is_booted() && said.is_ok_and(|said| said.status.success())
+}
+
+/// Begins to start units; whoever needs them waits until they are ready.
+pub(crate) async fn start(units: &[&str]) -> anyhow::Result<()> {
+    call(&[&["start", "--no-block"], units].concat()).await
+}
+
+/// Stops units; a pattern means those that are loaded.
+pub(crate) async fn stop(units: &[&str]) -> anyhow::Result<()> {
+    call(&[&["stop"], units].concat()).await
+}
+
+/// Reads all unit files again.
+pub(crate) async fn reload() -> anyhow::Result<()> {
+    call(&["daemon-reload"]).await
+}
+
 /// Restarts a unit, or starts it.
 pub(crate) async fn restart(unit: &str) -> anyhow::Result<()> {
     call(&["restart", unit]).await

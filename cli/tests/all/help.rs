@@ -29,6 +29,7 @@ fn help_of_every_command() {
         "backup",
         "restore",
         "usage",
+        "upgrade",
         "audit",
         "passphrase",
         "confidential",

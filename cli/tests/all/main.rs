@@ -12,4 +12,5 @@ mod least_right;
 mod over_https;
 mod setup;
 mod units;
+mod upgrade;
 mod usage;

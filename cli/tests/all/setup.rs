@@ -29,13 +29,13 @@ esac
 "#;
 
 /// A machine with systemd and the units, whose `/etc`, `/run` and `/var/lib` are its own.
-struct TestMachine {
-    instance: Instance,
+pub(super) struct TestMachine {
+    pub(super) instance: Instance,
     _folder: tempfile::TempDir,
 }
 
 impl TestMachine {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let machine = Arc::new(Machine::new("home").unwrap());
         let instance = Instance::new(&machine, folder.path()).unwrap();
@@ -53,7 +53,7 @@ impl TestMachine {
         Self { instance, _folder: folder }
     }
 
-    fn sh(&self, script: &str) -> String {
+    pub(super) fn sh(&self, script: &str) -> String {
         self.instance.machine.sh(script).unwrap()
     }
 
@@ -71,7 +71,7 @@ impl TestMachine {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(super) fn run(&self, args: &[&str]) -> Output {
         self.maru(args).output().unwrap()
     }
 
@@ -90,7 +90,7 @@ impl TestMachine {
             ls /run/fake")
     }
 
-    fn file(&self, path: &str) -> String {
+    pub(super) fn file(&self, path: &str) -> String {
         fs::read_to_string(self.instance.machine.path(path)).unwrap()
     }
 }

@@ -68,7 +68,8 @@ fn systemd_takes_every_unit() {
         ("ExecStart=/usr/bin/maru-coordinator", "ExecStart=/usr/bin/maru-kordinator"),
     ] {
         let mut units = units.clone();
-        units.retain(|(name, _)| name == "maru-coordinator.service" || name == systemd::PREPARE);
+        let kept = ["maru-coordinator.service", systemd::PREPARE, systemd::UPGRADE];
+        units.retain(|(name, _)| kept.contains(&name.as_str()));
         assert!(verify(&units).stderr.is_empty());
         units[0].1 = units[0].1.replace(right, wrong);
         let output = verify(&units);

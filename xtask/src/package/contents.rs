@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use services::{AGENT_SERVICE, Kind, MODELS, SERVERS, SERVICES, quadlet, systemd};
+use services::{
+    AGENT_SERVICE, DATABASE_SERVICES, Kind, MODELS, SERVERS, SERVICES, quadlet, systemd,
+};
 
 use crate::package::{
     archive::File,
@@ -20,6 +22,7 @@ const PODMAN: &str = "podman (>= 4.8), nftables, systemd";
 
 /// Maintainer scripts of a package with programs (`deb-postinst(5)` and its like).
 const SCRIPTS: &[(&str, &str)] = &[
+    ("preinst", include_str!("scripts/preinst")),
     ("postinst", include_str!("scripts/postinst")),
     ("prerm", include_str!("scripts/prerm")),
     ("postrm", include_str!("scripts/postrm")),
@@ -41,8 +44,8 @@ pub(super) struct Parts {
 /// The names of a home's programs that are installed as such: the others are in images alone.
 fn home_programs() -> BTreeSet<&'static str> {
     let children = SERVICES.iter().filter(|service| service.kind == Kind::Child);
-    let children = children.map(|service| service.binary);
-    children.chain(SERVERS.iter().map(|server| server.binary)).chain([COMMAND]).collect()
+    let run = children.chain(DATABASE_SERVICES).map(|service| service.binary);
+    run.chain(SERVERS.iter().map(|server| server.binary)).chain([COMMAND]).collect()
 }
 
 /// The names of every program in the packages.

@@ -17,6 +17,8 @@ use super::{
     deb::{Package, Tree},
 };
 
+mod update;
+
 fn parts() -> Parts {
     let programs = contents::programs();
     let page = ("usr/share/man/man1/maru.1".to_owned(), File::text("A page."));
@@ -107,6 +109,16 @@ fn units_find_their_programs_and_images() {
             }
         }
         assert!(found.contains("/usr/bin/maru-agent"), "{name}: {found:?}");
+    }
+}
+
+/// Without them a backup would go without rooms and conversations.
+#[test]
+fn a_backup_finds_every_program_that_copies_a_database() {
+    let package = package("maru-home");
+    for service in services::DATABASE_SERVICES {
+        let path = format!("usr/bin/{}", service.binary);
+        assert!(package.tree.contains_key(&path), "{path}");
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) const TESTS: &[Test] = &[
         name: "full-disk",
         steps: &[Step::Script(include_str!("scripts/full-disk.sh")), ACTIVE],
     },
+    Test { name: "upgrade", steps: &[Step::Script(include_str!("scripts/upgrade.sh")), ACTIVE] },
     Test {
         name: "reboot",
         steps: &[Step::Reboot, ACTIVE, Step::Script(include_str!("scripts/shutdown.sh"))],

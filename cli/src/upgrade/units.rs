@@ -1,0 +1,134 @@
+//! An update's services, which systemd runs.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use coordinator_api::settings::Settings;
+use messages::message;
+use serde_json::json;
+use services::{
+    AGENT_SERVICE, COORDINATOR_SERVICE, INFERENCE_2_SERVICE, INFERENCE_SERVICE, SERVERS, SERVICES,
+    Service,
+};
+use supervisor::local::{LocalClient, connector};
+
+use super::{machine::Machine, package};
+use crate::{
+    units::{ready, systemctl},
+    up::config,
+};
+
+/// How long a service other than an engine may take; images are loaded meanwhile.
+const STARTING: Duration = Duration::from_secs(5 * 60);
+/// How long the answer of one token may take; the model may still be read from the disk.
+const ANSWER: Duration = Duration::from_secs(60);
+/// What lets the outside in, in the order of its start: the coordinator, where devices register, and the agent, through which
+/// alone messages come.
+const DOORS: [&str; 2] = [COORDINATOR_SERVICE.name, AGENT_SERVICE.name];
+
+/// The units of the instance at `root`.
+#[derive(Debug)]
+pub(super) struct Units<'a> {
+    root: &'a Path,
+    /// Units that ran before.
+    running: Vec<String>,
+}
+
+impl<'a> Units<'a> {
+    pub(super) fn of(root: &'a Path) -> Self {
+        Self { root, running: Vec::new() }
+    }
+
+    /// Services that ran before.
+    fn services(&self) -> impl Iterator<Item = &'static Service> {
+        SERVICES.iter().filter(move |service| self.running.contains(&unit(service)))
+    }
+
+    async fn wait(&self, service: &Service) -> anyhow::Result<()> {
+        // Another device than a home has no coordinator.
+        let settings = if config::is_there(self.root) {
+            config::coordinator(self.root)?
+        } else {
+            Settings::default()
+        };
+        ready::wait(service, service.ready.patience.max(STARTING), self.root, &settings).await
+    }
+
+    /// Fails unless an engine answers with one token.
+    async fn chat(&self, engine: &Service) -> anyhow::Result<()> {
+        let name = engine.unit();
+        let link = engine.listens.first().context("an engine has a socket")?;
+        let local = LocalClient::open(&connector(link, self.root), ANSWER)
+            .await
+            .with_context(|| message!("upgrade-no-answer", unit = &name))?;
+        let asked = json!({ "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 1 });
+        let answer = local.http.post("http://localhost/v1/chat/completions").json(&asked).send();
+        if !answer.await.is_ok_and(|answer| answer.status().is_success()) {
+            bail!(message!("upgrade-no-answer", unit = &name));
+        }
+        Ok(())
+    }
+}
+
+impl Machine for Units<'_> {
+    async fn is_running(&mut self) -> anyhow::Result<bool> {
+        let servers = SERVERS.iter().map(|server| format!("{}.service", server.unit()));
+        let units: Vec<_> = SERVICES.iter().map(unit).chain(servers).collect();
+        self.running = systemctl::active(&units).await;
+        Ok(!self.running.is_empty())
+    }
+
+    async fn stop(&mut self) -> anyhow::Result<()> {
+        systemctl::stop(&[systemctl::TARGET, "maru-*.service"]).await
+    }
+
+    async fn reload(&mut self) -> anyhow::Result<()> {
+        systemctl::reload().await
+    }
+
+    async fn start_and_judge(&mut self) -> anyhow::Result<()> {
+        let doors = DOORS.map(|name| format!("maru-{name}.service"));
+        let inner: Vec<_> =
+            self.running.iter().filter(|unit| !doors.contains(unit)).map(String::as_str).collect();
+        if !inner.is_empty() {
+            systemctl::start(&inner).await?;
+        }
+        for service in self.services().filter(|service| !DOORS.contains(&service.name)) {
+            self.wait(service).await?;
+        }
+        for engine in [INFERENCE_SERVICE, INFERENCE_2_SERVICE] {
+            if self.running.contains(&unit(&engine)) {
+                self.chat(&engine).await?;
+            }
+        }
+        for service in self.services().filter(|service| DOORS.contains(&service.name)) {
+            systemctl::start(&[&unit(service)]).await?;
+            self.wait(service).await?;
+        }
+        // Units that the new version adds.
+        systemctl::start(&[systemctl::TARGET]).await
+    }
+
+    async fn start_former(&mut self) -> anyhow::Result<()> {
+        let mut units: Vec<_> = self.running.iter().map(String::as_str).collect();
+        if !units.is_empty() || systemctl::is_enabled(systemctl::TARGET).await {
+            units.push(systemctl::TARGET);
+            systemctl::start(&units).await?;
+        }
+        for service in self.services() {
+            self.wait(service).await.context(message!("upgrade-former-away"))?;
+        }
+        Ok(())
+    }
+
+    fn package_files(&mut self) -> Vec<PathBuf> {
+        package::files()
+    }
+}
+
+fn unit(service: &Service) -> String {
+    format!("{}.service", service.unit())
+}

@@ -1,0 +1,88 @@
+//! `maru finish-upgrade` and `maru upgrade`, on a machine whose `systemctl` is a script.
+//!
+//! Fails if a version that does not become healthy stays, if the doors were opened before it was judged, or if what was cut
+//! short is not taken back. Blind to systemd and dpkg.
+
+use super::{
+    control_plane::{last_word, says},
+    setup::TestMachine,
+};
+
+/// A machine on which the services run, and dpkg has unpacked a new version of a program.
+fn unpacked() -> TestMachine {
+    let home = TestMachine::new();
+    home.sh("mkdir -p /etc/maru /var/lib/maru/coordinator /var/lib/maru/models /var/lib/maru/former/files/run
+        : > /etc/maru/coordinator.toml
+        echo former > /var/lib/maru/coordinator/db.sqlite
+        chown 61001:61001 /var/lib/maru/coordinator/db.sqlite
+        echo former > /var/lib/maru/former/files/run/program
+        echo new > /run/program
+        echo 0.0.1 > /var/lib/maru/former/version
+        echo unpacking > /var/lib/maru/former/stage
+        touch /run/fake/active
+        printf '#!/bin/sh\\nexit 1\\n' > /run/tools/dpkg-query
+        chmod +x /run/tools/dpkg-query");
+    home
+}
+
+fn is_former(home: &TestMachine) {
+    assert_eq!(home.file("/run/program"), "former\n");
+    assert_eq!(home.file("/var/lib/maru/coordinator/db.sqlite"), "former\n");
+    assert_eq!(home.sh("stat -c %u /var/lib/maru/coordinator/db.sqlite").trim(), "61001");
+    assert_eq!(home.file("/var/lib/maru/former/stage"), "undone");
+    assert_eq!(home.sh("ls /var/lib/maru").split_whitespace().count(), 3);
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn a_version_whose_services_end_again_and_again_is_taken_back_before_its_doors_open() {
+    let home = unpacked();
+    home.sh("echo 10 > /run/fake/restarts");
+
+    let said = last_word(&home.run(&["finish-upgrade"]), 1, usize::MAX);
+
+    says(&said, "the update was taken back, and 0.0.1 is here again", &["maru-"]);
+    is_former(&home);
+    let calls = home.file("/run/calls");
+    let (judged, back) = calls.split_once("daemon-reload").unwrap();
+    assert!(
+        judged.contains("stop maru.target maru-*.service\nstart --no-block maru-relay.service"),
+        "{calls}"
+    );
+    for door in ["block maru-agent", "block maru-coordinator", "block maru.target"] {
+        assert!(!judged.contains(door), "{calls}");
+    }
+    assert!(back.contains("maru-agent.service") && back.contains("maru.target"), "{calls}");
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn an_update_that_was_cut_short_is_taken_back_before_the_services_start() {
+    let home = unpacked();
+    home.sh("cd /var/lib/maru
+        mkdir former/data; cp -a coordinator former/data
+        echo new > coordinator/db.sqlite
+        mkdir invented
+        echo trying > former/stage
+        : > /run/calls");
+
+    let done = home.run(&["upgrade", "--before-start"]);
+
+    assert!(done.status.success(), "{done:?}");
+    is_former(&home);
+    assert_eq!(home.file("/run/calls"), "daemon-reload\n");
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert!(said.contains("it was cut short"), "{said}");
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn without_an_update_there_is_nothing_to_end() {
+    let home = TestMachine::new();
+
+    let said = last_word(&home.run(&["upgrade"]), 2, 1);
+    says(&said, "no update was cut short; name the package", &["maru upgrade FILE"]);
+    assert!(home.run(&["finish-upgrade"]).status.success());
+    let said = last_word(&home.run(&["--root", "/srv", "upgrade", "x.deb"]), 1, 1);
+    says(&said, "`maru upgrade` updates the installed package", &["for /srv"]);
+}

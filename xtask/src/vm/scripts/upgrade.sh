@@ -1,0 +1,60 @@
+# The installed package is packed again, under higher versions: one that works, then one whose coordinator is broken.
+name=maru-home
+version() { dpkg-query --show --showformat='${Version}' $name; }
+# Makes a package of the installed one's files and scripts, with this version; the commands after it change its files in `tree`.
+repack() {
+    rm -rf /tmp/tree "/tmp/$1.deb"
+    mkdir -p /tmp/tree/DEBIAN
+    dpkg-query --listfiles $name | while read -r path; do
+        if [ -f "$path" ]; then
+            mkdir -p "/tmp/tree${path%/*}"
+            cp --preserve "$path" "/tmp/tree$path"
+        fi
+    done
+    for script in preinst postinst prerm postrm; do
+        cp "/var/lib/dpkg/info/$name.$script" /tmp/tree/DEBIAN/
+    done
+    {
+        echo "Package: $name"
+        echo "Version: $1"
+        dpkg-query --show --showformat='Architecture: ${Architecture}\nDepends: ${Depends}\n' $name
+        echo "Maintainer: test <test@localhost>"
+        echo "Description: test"
+    } > /tmp/tree/DEBIAN/control
+}
+build() { dpkg-deb --root-owner-group -Znone --build /tmp/tree "/tmp/$1.deb" > /dev/null; }
+data() { find /etc/maru /var/lib/maru -path /var/lib/maru/former -prune -o -printf '%p %y %m %U %G\n' | grep -v -e -wal -e -shm | sort; }
+healthy() { maru user list -o json | grep -q kim && maru status > /dev/null; }
+
+before=$(version)
+repack 8.0 && build 8.0
+maru upgrade --dry-run /tmp/8.0.deb | grep -q '8.0 will be installed' || fail "the plan is not told"
+began=$SECONDS
+maru upgrade /tmp/8.0.deb < /dev/null > /tmp/upgrade.log 2>&1 || fail "$(tail -n 20 /tmp/upgrade.log)"
+[ "$(version)" = 8.0 ] && within 60 healthy || fail "8.0 does not run"
+[ -s /var/lib/maru/former/backup.tar ] && [ ! -e /var/lib/maru/former/stage ] || fail "$(ls /var/lib/maru/former)"
+echo "updated in $((SECONDS - began)) s"
+
+# An older one is refused, and nothing changes.
+repack "$before" && build "$before"
+if dpkg --install "/tmp/$before.deb" > /tmp/older.log 2>&1; then fail "an older version was installed"; fi
+grep -q "may not be able to read the data of 8.0" /tmp/older.log || fail "$(cat /tmp/older.log)"
+[ "$(version)" = 8.0 ] && healthy || fail "a refused version changed something"
+
+# One that does not run is taken back.
+sums=$(sha256sum /usr/bin/maru-*)
+there=$(data)
+repack 9.0
+printf '#!/bin/sh\nexit 1\n' > /tmp/tree/usr/bin/maru-coordinator
+build 9.0
+began=$SECONDS
+if maru upgrade /tmp/9.0.deb < /dev/null > /tmp/broken.log 2>&1; then fail "a broken version was installed"; fi
+grep -q "the update was taken back, and 8.0 is here again" /tmp/broken.log || fail "$(tail -n 20 /tmp/broken.log)"
+echo "taken back in $((SECONDS - began)) s"
+[ "$(sha256sum /usr/bin/maru-*)" = "$sums" ] || fail "the former programs are not back"
+within 60 healthy || fail "the former version does not run"
+[ "$(data | cut -d ' ' -f 1-2)" = "$(cut -d ' ' -f 1-2 <<< "$there")" ] || fail "$(diff <(data) <(echo "$there"))"
+
+# The same version as before is a repair; dpkg is content again.
+dpkg --install /tmp/8.0.deb > /tmp/repair.log 2>&1 || fail "$(tail -n 20 /tmp/repair.log)"
+[ "$(dpkg-query --show --showformat='${db:Status-Abbrev}' $name)" = "ii " ] && within 60 healthy || fail "no repair"
