@@ -1,5 +1,5 @@
 //! How a daemon reports a fatal error: a sentence on standard error, and a JSON record on standard output, where daemons
-//! write nothing else.
+//! write nothing else. Under systemd it is one entry of the journal instead.
 
 use std::{
     error::Error,
@@ -7,8 +7,9 @@ use std::{
     process::ExitCode,
 };
 
-use common::foreign;
 use serde::{Deserialize, Serialize};
+
+use crate::{causes, log::journal};
 
 /// A fatal error, as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,16 +23,7 @@ impl Failure {
     /// An error and its causes, on one line without control characters.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let line = |error: &dyn Error| foreign::line(&error.to_string().trim().replace('\n', " "));
-        let mut failure = line(error);
-        for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
-            let cause = line(cause);
-            // Some libraries include the cause in their own text.
-            if !failure.ends_with(&cause) {
-                failure = format!("{failure}: {cause}");
-            }
-        }
-        Self { failure }
+        Self { failure: causes::line(error) }
     }
 
     /// What the daemon `program` writes to standard error and, unless that is a terminal, to standard output.
@@ -63,7 +55,11 @@ pub struct FailureOutput {
 /// Reports an error of the daemon `program`, and returns the exit code of its `main`.
 pub fn exit<E: Into<Box<dyn Error>>>(program: &str, ended: Result<(), E>) -> ExitCode {
     let Err(error) = ended else { return ExitCode::SUCCESS };
-    let output = Failure::of(error.into().as_ref()).output(program);
+    let failure = Failure::of(error.into().as_ref());
+    if journal::report(program, &failure.failure) {
+        return ExitCode::FAILURE;
+    }
+    let output = failure.output(program);
     // A failed write cannot be reported.
     let _ = std::io::stderr().write_all(output.error.as_bytes());
     let _ = std::io::stdout().write_all(output.output.as_bytes());

@@ -5,6 +5,7 @@ pub mod accept;
 pub mod args;
 pub mod body;
 pub mod browser;
+mod causes;
 pub mod client;
 pub mod confine;
 pub mod connection_limit;

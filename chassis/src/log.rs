@@ -1,7 +1,12 @@
-//! A daemon's log: the argument `--log`, and lines on standard error.
+//! A daemon's log: the argument `--log`, entries of systemd's journal, or else lines on standard error.
 //!
-//! Lines have no colours: systemd or `maru up` reads them. Control characters are replaced, so that untrusted text, such as
-//! a hostname, can neither control a terminal nor begin a line.
+//! Lines have no colours: Podman or `maru up` reads them. Control characters are replaced in both, so that untrusted text,
+//! such as a hostname, can neither control a terminal nor begin a line.
+
+pub mod event;
+pub(crate) mod journal;
+
+mod entry;
 
 use std::io::{self, Write};
 
@@ -22,16 +27,19 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// Starts logging to standard error. Call it once, before anything else.
+    /// Starts logging: to the journal if standard error leads there, else to standard error. Call it once, before anything
+    /// else.
     ///
     /// `at_most` limits targets regardless of the filter: below that level they are misleading, or log content.
     pub fn start(self, at_most: &[(&'static str, LevelFilter)]) {
         let limit =
             Targets::new().with_default(LevelFilter::TRACE).with_targets(at_most.iter().copied());
-        let lines = tracing_subscriber::fmt::layer()
-            .with_ansi(false)
-            .with_writer(|| Sanitizer(io::stderr()));
-        tracing_subscriber::registry().with(self.log).with(limit).with(lines).init();
+        let entries = journal::open().map(journal::Entries);
+        let lines = entries.is_none().then(|| {
+            let lines = tracing_subscriber::fmt::layer().with_ansi(false);
+            lines.with_writer(|| Sanitizer(io::stderr()))
+        });
+        tracing_subscriber::registry().with(self.log).with(limit).with(entries).with(lines).init();
     }
 }
 

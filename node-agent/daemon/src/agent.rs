@@ -7,6 +7,7 @@ use std::{
     time::SystemTime,
 };
 
+use chassis::log::event;
 use control_protocol::{
     key::{DiscoPublic, MachinePrivate, NodePrivate, NodePublic},
     map::{MapResponse, RegionId},
@@ -216,7 +217,8 @@ impl Agent {
         let mut state = self.state();
         change(&mut state);
         if let Err(error) = state.store(&self.paths) {
-            tracing::error!(error = &error as &dyn std::error::Error, "the state is not stored");
+            let (event, error) = (event::STATE_NOT_STORED, &error as &dyn std::error::Error);
+            tracing::error!(%event, error, "the state is not stored");
         }
     }
 

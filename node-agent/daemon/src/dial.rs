@@ -25,6 +25,7 @@ use std::{
 use chassis::{
     accept::Connections,
     hang_up::HangUp,
+    log::event,
     unix::{Access, Socket},
 };
 use node_agent_api::settings;
@@ -188,7 +189,8 @@ impl Dial {
     fn log_unreachable(&self, error: DialError) {
         let Target { address: to, .. } = *self.target;
         if !self.logged.unreachable.swap(true, Ordering::Relaxed) {
-            tracing::warn!(dial = %self.name, %to, %error, "the target cannot be reached (logged once until it can)");
+            let event = event::BACKEND_UNREACHABLE;
+            tracing::warn!(%event, dial = %self.name, %to, %error, "the target cannot be reached (logged once until it can)");
         }
     }
 

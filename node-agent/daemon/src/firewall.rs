@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use chassis::log::event;
 use common::mesh::{self, RESOLVER};
 
 mod watch;
@@ -95,6 +96,7 @@ pub(crate) async fn keep(firewall: Arc<Firewall>) {
             Ok(is_back) => {
                 if is_back {
                     tracing::warn!(
+                        event = %event::FIREWALL,
                         table,
                         "another program removed the nftables table: it is restored"
                     );
@@ -106,6 +108,7 @@ pub(crate) async fn keep(firewall: Arc<Firewall>) {
                 if !logged {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(
+                        event = %event::FIREWALL,
                         table,
                         error,
                         "the nftables table was removed and cannot be restored"

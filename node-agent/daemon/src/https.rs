@@ -22,6 +22,7 @@ use std::{
 use chassis::{
     accept::{Connections, ShutdownSignal},
     http::Http,
+    log::event,
     quota::Quota,
 };
 use common::mesh;
@@ -144,7 +145,8 @@ fn serve_network(
             sleep(LOOK).await;
             if let Err(error) = front.renew(SystemTime::now()) {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "the certificates of the mesh's names are not renewed");
+                let event = event::CERTIFICATE;
+                tracing::error!(%event, error, "the certificates of the mesh's names are not renewed");
             }
         }
     });

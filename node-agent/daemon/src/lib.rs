@@ -15,6 +15,7 @@
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use chassis::{
+    log::event,
     notify,
     signal::Termination,
     unix::{Access, BindError, Socket},
@@ -207,12 +208,13 @@ impl AgentLoop {
                     drop(done);
                 }
                 Event::Control(Some(ControlEnd::Refused(reason))) => {
-                    tracing::warn!(%reason, "the coordinator refused this device");
+                    let event = event::DEVICE_REFUSED;
+                    tracing::warn!(%event, %reason, "the coordinator refused this device");
                     self.agent.revert_join(reason);
                     control = self.control();
                 }
                 Event::Control(Some(ControlEnd::KeyExpired)) => {
-                    tracing::warn!("the node key has expired: registering another");
+                    tracing::warn!(event = %event::KEY_EXPIRED, "the node key has expired: registering another");
                     self.agent.rotate_node_key()?;
                     self.agent.clear_netmap();
                     self.agent.progress.send_modify(Progress::restart);
@@ -287,7 +289,8 @@ async fn keep_map(agent: Arc<Agent>) {
 
 fn store_map(agent: &Agent) {
     if let Err(error) = agent.store_map() {
-        tracing::error!(error = &error as &dyn std::error::Error, "the map is not stored");
+        let (event, error) = (event::STATE_NOT_STORED, &error as &dyn std::error::Error);
+        tracing::error!(%event, error, "the map is not stored");
     }
 }
 

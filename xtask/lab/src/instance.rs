@@ -4,7 +4,10 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
     net::{IpAddr, SocketAddr, TcpStream},
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Arc, mpsc},
@@ -27,6 +30,17 @@ const START: Duration = Duration::from_secs(300);
 pub const STOP: Duration = Duration::from_secs(30);
 /// How long a join and an approval may take.
 const JOIN: Duration = Duration::from_secs(60);
+
+/// What systemd would name a daemon's standard error in `JOURNAL_STREAM`, so that it logs to the journal, where its machine
+/// has one (`systemd.exec(5)`).
+///
+/// # Errors
+///
+/// The file cannot be asked.
+pub fn stream(file: &fs::File) -> Result<String> {
+    let meta = file.metadata()?;
+    Ok(format!("{}:{}", meta.dev(), meta.ino()))
+}
 
 /// A machine with state and the product's binaries.
 #[derive(Clone, Debug)]
@@ -237,6 +251,7 @@ impl Instance {
         let log =
             fs::File::options().create(true).append(true).open(self.root.join("agent.log"))?;
         command.args(["--root", ROOT]).stdin(Stdio::null());
+        command.env("JOURNAL_STREAM", stream(&log)?);
         command.stdout(log.try_clone()?).stderr(log);
         let mut process = self.machine.spawn(&mut command)?;
         let socket = self.root.join("run/maru/agent/api.sock");

@@ -37,7 +37,7 @@ pub mod wireguard;
 
 pub use binaries::{binaries, binary};
 pub use deployment::{Deployment, Member};
-pub use instance::{BIN, Instance, ROOT, STOP};
+pub use instance::{BIN, Instance, ROOT, STOP, stream};
 pub use machine::{Machine, link};
 pub use port::free_port;
 pub use process::Process;

@@ -1,5 +1,6 @@
 //! Why no model answered.
 
+use chassis::log::event;
 use llm_backend::{Detail, Error};
 
 use crate::openclaw::ModelRef;
@@ -73,7 +74,8 @@ const fn not_trusted(sent: bool) -> &'static str {
 pub(crate) fn report(model: &ModelRef, error: &Error) {
     match error {
         Error::Unreachable { .. } | Error::Address { .. } | Error::File { .. } | Error::Key(_) => {
-            tracing::warn!(%model, error = error as &dyn std::error::Error, "model does not answer");
+            let (event, error) = (event::BACKEND_UNREACHABLE, error as &dyn std::error::Error);
+            tracing::warn!(%event, %model, error, "model does not answer");
         }
         Error::Untrusted { code, sent: false, .. } => {
             tracing::warn!(%model, code, %error, "no node was verified, so nothing was sent");

@@ -1,5 +1,6 @@
 //! Why a turn is not kept.
 
+use chassis::log::event;
 use conversations::Error;
 use store::DatabaseError;
 
@@ -57,7 +58,7 @@ impl From<Error> for NotKept {
             Error::MemoryFull => Self::MemoryFull,
             Error::OtherMachine => Self::OtherMachine,
             Error::Database(DatabaseError::Full) => {
-                tracing::warn!("the disk is full: conversations are not kept");
+                tracing::warn!(event = %event::DISK_FULL, "the disk is full: conversations are not kept");
                 Self::Disk
             }
             error @ (Error::Database(_)

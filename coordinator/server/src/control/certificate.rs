@@ -9,6 +9,7 @@
 use std::time::Instant;
 
 use axum::{Json, body::Body, extract::State, http::StatusCode};
+use chassis::log::event;
 use control_protocol::certificate::{CertificateRequest, CertificateResponse, MAX_REQUEST_LEN};
 use coordinator_core::signing_request::SigningRequest;
 use rustls::pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
@@ -46,7 +47,8 @@ pub(super) async fn certificate(
         Err(error) => {
             let text = error.to_string();
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(name = request.name, error, "no certificate for a name of the mesh");
+            let event = event::CERTIFICATE;
+            tracing::warn!(%event, name = request.name, error, "no certificate for a name of the mesh");
             // The node's admin has to know why.
             Err(Refused(StatusCode::BAD_GATEWAY, text))
         }

@@ -21,6 +21,7 @@ use std::{
 
 use chassis::{
     durable::{self, Access},
+    log::event,
     pem::{self, Validity},
     state::StateError,
 };
@@ -153,9 +154,11 @@ impl Acme {
         if *said == why {
             tracing::info!(ends, "the certificate order failed again; retrying later");
         } else if ends.is_some() {
-            tracing::warn!(error, ends, "cannot renew the certificate; the old one stays in use");
+            let event = event::CERTIFICATE;
+            tracing::warn!(%event, error, ends, "cannot renew the certificate; the old one stays in use");
         } else {
-            tracing::warn!(error, "there is no certificate, so no HTTPS; retrying later");
+            let event = event::CERTIFICATE;
+            tracing::warn!(%event, error, "there is no certificate, so no HTTPS; retrying later");
         }
         *said = why;
     }

@@ -37,7 +37,7 @@ struct Secret {
 
 /// Secrets, by what each is.
 #[derive(Debug, Default)]
-struct Secrets(BTreeMap<String, Secret>);
+pub(super) struct Secrets(BTreeMap<String, Secret>);
 
 impl Secrets {
     fn add(&mut self, what: String, bytes: Vec<u8>) {
@@ -47,7 +47,7 @@ impl Secrets {
     }
 
     /// One that is a text, such as a key that a person is shown; only what is random in it counts.
-    fn add_text(&mut self, what: &str, text: &str) {
+    pub(super) fn add_text(&mut self, what: &str, text: &str) {
         let random = text.rsplit(['-', '.', '/', ':']).next().unwrap();
         let bytes = hex::decode(random).expect("it is written in hex");
         assert!(bytes.len() >= 2 * PART, "{what} is too short to be told apart");
@@ -55,7 +55,7 @@ impl Secrets {
     }
 
     /// Every private key in the files below a folder.
-    fn add_files(&mut self, folder: &Path) {
+    pub(super) fn add_files(&mut self, folder: &Path) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let meta = fs::symlink_metadata(&path).unwrap();
@@ -82,7 +82,7 @@ impl Secrets {
     }
 
     /// What of these is in a log.
-    fn found_in(&self, log: &[u8]) -> Vec<&String> {
+    pub(super) fn found_in(&self, log: &[u8]) -> Vec<&String> {
         let is_there = |secret: &Secret| secret.search.finds_in(log);
         self.0.iter().filter(|(_, secret)| is_there(secret)).map(|(what, _)| what).collect()
     }
@@ -244,7 +244,7 @@ fn is_of_these_steps(form: &str, log: &str) {
 }
 
 /// The same search finds each secret, in each form, within such a log.
-fn finds_what_is_there(secrets: &Secrets, log: &[u8]) {
+pub(super) fn finds_what_is_there(secrets: &Secrets, log: &[u8]) {
     let tail = &log[log.len() - log.len().min(4096)..];
     for (what, secret) in &secrets.0 {
         let bytes = &secret.bytes;

@@ -16,6 +16,7 @@ mod house;
 mod identity;
 mod impostors;
 mod interop;
+mod journal;
 mod killed;
 mod links;
 mod logs;

@@ -14,6 +14,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use chassis::log::event;
 use messages::{Message, message};
 use tokio::time::{Instant, sleep};
 
@@ -124,7 +125,8 @@ impl Orders {
                 (0, LOOK.min(issued.lifetime() / 3), state)
             }
             Err(problem) => {
-                tracing::warn!(host, %problem, "no public certificate; trying again later");
+                let event = event::CERTIFICATE;
+                tracing::warn!(%event, host, %problem, "no public certificate; trying again later");
                 let ends = self.certificates.public(host).map(|current| current.ends);
                 let state = CertificateState { ends, problem: Some(problem) };
                 (failures.saturating_add(1), retry(failures), state)

@@ -40,6 +40,7 @@ impl Control {
         let [mut coordinator, relay] = ["serve", "relay"].map(|what| {
             let log = fs::File::create(home.root.join(what)).unwrap();
             let mut command = home.program("maru-coordinator");
+            command.env("JOURNAL_STREAM", lab::stream(&log).unwrap());
             command.args(["--root", ROOT, what]).args(args).stdin(Stdio::null()).stderr(log);
             home.machine.spawn(&mut command).unwrap()
         });
