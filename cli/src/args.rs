@@ -135,7 +135,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfidentialCommand,
     },
-    /// Show who changed what in the network, and when
+    /// Show who changed what in the network, and when, or what the daemons of this machine log
     Log {
         #[command(flatten)]
         args: LogArgs,

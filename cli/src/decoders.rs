@@ -1,9 +1,10 @@
-//! Decoders of bytes from model servers and Ollama, public only for the fuzz targets.
+//! Decoders of bytes from model servers, Ollama and the journal, public only for the fuzz targets.
 
 use std::net::SocketAddr;
 
 use reqwest::header::HeaderMap;
 
+pub use crate::log::entry::{Entry, Priority};
 use crate::{
     model::{download, ollama as manifests},
     up::ollama,

@@ -10,6 +10,7 @@ use crate::{
 
 mod certificates;
 mod config;
+mod failures;
 mod host;
 mod providers;
 mod read;
@@ -23,6 +24,7 @@ pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCod
     }
     let mut findings = host::check(root).await;
     findings.extend(services::check(root).await);
+    findings.extend(failures::check(root).await);
     let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
     finding::print(args.output, &findings)?;
     if args.output == Format::Table && worst == Severity::Ok {

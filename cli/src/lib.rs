@@ -109,7 +109,10 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::run(&args, &root),
         Command::Restore(args) => backup::restore::run(&args, &root),
         Command::Passphrase { command } => passphrase::run(command, &root),
-        Command::Log { args, at } => log::run(args, &at.client(&root)?).await,
+        Command::Log { args, at } => match args.of_daemons() {
+            Some(wanted) => log::daemons::run(wanted, &root).await,
+            None => log::run(args, &at.client(&root)?).await,
+        },
         Command::Usage(args) => usage::run(args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
         Command::Rooms { command } => rooms::run(command, &root).await,

@@ -1,4 +1,4 @@
-//! `maru log`.
+//! `maru log`: who changed what, or what daemons log.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -12,8 +12,12 @@ use crate::{
     output::{self, Format, OutputArgs},
 };
 
-/// Interval between requests for new entries.
-const LOOK: Duration = Duration::from_secs(1);
+pub(crate) mod daemons;
+pub(crate) mod entry;
+mod files;
+
+use daemons::{LOOK, Wanted};
+use entry::Priority;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LogArgs {
@@ -23,11 +27,31 @@ pub(crate) struct LogArgs {
     /// Only changes by one actor: root, uid:1000, api-key:NAME, key:ID, device:ID or system
     #[arg(long, value_name = "ACTOR")]
     pub(crate) actor: Option<String>,
+    /// What the daemons of this machine log instead: of one, or of all
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = daemons::ALL,
+        value_parser = daemons::names(), conflicts_with_all = ["actor", "server"])]
+    pub(crate) daemon: Option<String>,
+    /// Only what daemons log at this level or above
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = Priority::Info, requires = "daemon")]
+    pub(crate) priority: Priority,
     /// Print new entries, one a line, until Ctrl-C
     #[arg(long)]
     pub(crate) follow: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+impl LogArgs {
+    /// What is asked for, if it is what daemons log.
+    pub(crate) fn of_daemons(&self) -> Option<Wanted> {
+        Some(Wanted {
+            name: self.daemon.clone()?,
+            since: self.since,
+            priority: self.priority,
+            follow: self.follow,
+            format: self.output.output,
+        })
+    }
 }
 
 /// Prints who changed what.

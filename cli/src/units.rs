@@ -9,6 +9,7 @@ use messages::message;
 use services::SERVICES;
 
 pub(crate) mod engines;
+pub(crate) mod journalctl;
 pub(crate) mod ready;
 pub(crate) mod systemctl;
 
@@ -21,6 +22,13 @@ pub(crate) async fn are_active(root: &Path) -> bool {
         SERVICES.iter().map(|service| format!("{}.service", service.unit())).collect();
     units.push(systemctl::TARGET.to_owned());
     systemctl::is_any_active(&units).await
+}
+
+/// Whether the units of the instance at `root` are installed on a machine that systemd runs, whether they run or not.
+pub(crate) async fn are_installed(root: &Path) -> bool {
+    root == Path::new("/")
+        && systemctl::is_booted()
+        && systemctl::is_installed(systemctl::TARGET).await
 }
 
 /// Fails if systemd runs services of the instance at `root`.

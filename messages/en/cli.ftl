@@ -1006,6 +1006,9 @@ address-by-hand = { $file } cannot be changed without a doubt; set server_url = 
 
 ## cli/src/units
 units-run = systemd runs Maru here already; use it as it is (`maru status`), or stop it first with `sudo systemctl stop { $target }`
+no-journalctl = cannot run journalctl
+log-root = only root, and who is in the group adm, can read what daemons log: run `sudo maru log --daemon`
+last-failure = { $unit } failed last at { $at }: { $text }
 no-systemctl = cannot run systemctl
 systemctl-failed = `systemctl { $args }` failed: { $error }
 unit-ends = { $unit } ends again and again; `journalctl -u { $unit }` says why

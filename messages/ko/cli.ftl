@@ -1000,6 +1000,9 @@ address-by-hand = { $file } 파일을 확실하게 고칠 수 없습니다. 직�
 
 ## cli/src/units
 units-run = 이 컴퓨터에서 systemd가 이미 마루를 실행하고 있습니다. 그대로 쓰거나(`maru status`), `sudo systemctl stop { $target }` 명령으로 먼저 멈추세요
+no-journalctl = journalctl을 실행할 수 없습니다
+log-root = 데몬의 로그는 root와 adm 그룹만 읽을 수 있습니다. `sudo maru log --daemon` 명령을 쓰세요
+last-failure = { $unit }: 마지막 오류 { $at }: { $text }
 no-systemctl = systemctl을 실행할 수 없습니다
 systemctl-failed = `systemctl { $args }` 명령이 실패했습니다: { $error }
 unit-ends = { $unit } 유닛이 되풀이해서 끝납니다. `journalctl -u { $unit }` 명령으로 이유를 보세요

@@ -20,7 +20,7 @@ pub mod leftovers;
 pub mod limits;
 pub mod local;
 mod lock;
-mod log;
+pub mod log;
 pub mod memory;
 mod parameters;
 pub mod ports;

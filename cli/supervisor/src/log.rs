@@ -95,11 +95,18 @@ pub(crate) fn record(line: &str) -> Option<Failure> {
     Some(Failure { failure: common::foreign::line(&failure) })
 }
 
-/// Whether a line is a warning or an error of `tracing`: a time, then the level.
+/// Time, level and the rest of a line of `tracing`; `None` if it is another line.
+#[must_use]
+pub fn parts(line: &str) -> Option<(Timestamp, &str, &str)> {
+    let (time, rest) = line.trim_start().split_once(' ')?;
+    let (level, rest) = rest.trim_start().split_once(' ')?;
+    let is_level = matches!(level, "ERROR" | "WARN" | "INFO" | "DEBUG" | "TRACE");
+    is_level.then_some((time.parse().ok()?, level, rest))
+}
+
+/// Whether a line is a warning or an error of `tracing`.
 pub(crate) fn is_warning(line: &str) -> bool {
-    let mut words = line.split_ascii_whitespace();
-    let is_time = |word: &str| word.parse::<Timestamp>().is_ok();
-    words.next().is_some_and(is_time) && matches!(words.next(), Some("WARN" | "ERROR"))
+    matches!(parts(line), Some((_, "WARN" | "ERROR", _)))
 }
 
 #[cfg(test)]

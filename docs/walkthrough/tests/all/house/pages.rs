@@ -1,4 +1,4 @@
-//! Pages that list what the code declares: keys of settings, counters.
+//! Pages that list what the code declares: keys of settings, counters, events.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use chassis::log::event::EVENTS;
 use confidential_api::settings::{auth, gateway, relay, router};
 use serde::Deserialize;
 
@@ -84,6 +85,16 @@ fn each_key_of_the_settings_is_documented_and_no_other() {
         let is_its = |heading| mesh.settings == format!("etc/maru/{heading}");
         assert!(SETTINGS.iter().any(|(heading, _)| is_its(heading)), "{}", service.name);
     }
+}
+
+#[test]
+fn each_event_for_programs_is_documented_and_no_other() {
+    let page = read("docs/administration.md");
+    let rows = rows(&page, "What daemons log", "event");
+    let documented: Vec<_> =
+        rows.iter().map(|row| [0, 1].map(|at| spans(row[at]).next())).collect();
+    let declared: Vec<_> = EVENTS.iter().map(|event| [Some(event.name), Some(event.id)]).collect();
+    assert_eq!(documented, declared);
 }
 
 #[test]
