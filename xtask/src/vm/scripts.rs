@@ -39,6 +39,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "kill", steps: &[Step::Script(include_str!("scripts/kill.sh")), ACTIVE] },
     Test { name: "hang", steps: &[Step::Script(include_str!("scripts/hang.sh")), ACTIVE] },
     Test { name: "clock", steps: &[Step::Script(include_str!("scripts/clock.sh")), ACTIVE] },
+    Test { name: "journal", steps: &[Step::Script(include_str!("scripts/journal.sh")), ACTIVE] },
     Test {
         name: "full-disk",
         steps: &[Step::Script(include_str!("scripts/full-disk.sh")), ACTIVE],
