@@ -18,6 +18,7 @@ use crate::{
     join::JoinArgs,
     key::KeyCommand,
     log::LogArgs,
+    metrics::MetricsArgs,
     model::ModelCommand,
     output::OutputArgs,
     passphrase::PassphraseCommand,
@@ -154,6 +155,8 @@ pub(crate) enum Command {
     },
     /// Show how many tokens each person used on which day
     Usage(UsageArgs),
+    /// Print the counters of this machine's services, and how the machine stands, for Prometheus
+    Metrics(MetricsArgs),
     /// Talk with the AI at home, sealed to its gateway
     Chat(ChatArgs),
     /// Messengers of this network

@@ -31,6 +31,7 @@ use crate::{
     output, up,
 };
 
+mod last;
 mod manifest;
 mod places;
 pub(crate) mod restore;
@@ -40,6 +41,7 @@ mod tests;
 mod unfinished;
 mod walk;
 
+pub(crate) use last::last;
 use manifest::{Database, Manifest, VERSION};
 use places::{CONVERSATIONS_DATABASE, DATABASE, ROOMS_DATABASE};
 pub(crate) use root::as_root;
@@ -127,6 +129,11 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
         anyhow::Ok(())
     })
     .with_context(|| message!("backup-not-written", path = shown))?;
+    if not_copied.is_empty()
+        && let Err(error) = last::made(root, &about.created)
+    {
+        output::note(error);
+    }
     left_out.extend(not_copied);
     left_out.iter().for_each(|what| output::note(message!("left-out", file = foreign::line(what))));
     outside(&settings).iter().for_each(|path| {

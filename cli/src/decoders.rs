@@ -1,4 +1,4 @@
-//! Decoders of bytes from model servers, Ollama and the journal, public only for the fuzz targets.
+//! Decoders of bytes from model servers, Ollama, daemons and the journal, public only for the fuzz targets.
 
 use std::net::SocketAddr;
 
@@ -6,6 +6,7 @@ use reqwest::header::HeaderMap;
 
 pub use crate::log::entry::{Entry, Priority};
 use crate::{
+    metrics::text,
     model::{download, ollama as manifests},
     up::ollama,
 };
@@ -43,4 +44,10 @@ pub fn edits(
     texts: [&str; 2],
 ) -> [Option<String>; 2] {
     ollama::edits(at, models, texts)
+}
+
+/// The metrics of a daemon whose names begin with `prefix`, in Prometheus' text format.
+#[must_use]
+pub fn metrics(answer: &str, prefix: &str) -> String {
+    text::prometheus(answer, prefix)
 }

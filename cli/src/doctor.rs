@@ -8,7 +8,7 @@ use crate::{
     output::{self, Format, OutputArgs},
 };
 
-mod certificates;
+pub(crate) mod certificates;
 mod config;
 mod failures;
 mod host;

@@ -40,6 +40,7 @@ mod join;
 mod key;
 mod log;
 mod machine_key;
+mod metrics;
 mod model;
 mod node_id;
 mod number;
@@ -114,6 +115,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
             None => log::run(args, &at.client(&root)?).await,
         },
         Command::Usage(args) => usage::run(args, &root).await,
+        Command::Metrics(args) => metrics::run(&args, &root).await,
         Command::Chat(args) => chat::run(args, &root).await,
         Command::Rooms { command } => rooms::run(command, &root).await,
         Command::Trust(args) => trust::run(args, &root).await,

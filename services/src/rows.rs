@@ -64,6 +64,8 @@ pub const PARTICIPANT_KEY: &str = "var/lib/maru/participant-key";
 
 /// The coordinator's admin API, for root.
 pub const ADMIN: Link = new_link!("coordinator", "admin.sock", COORDINATOR, 0);
+/// The coordinator's metrics, for root.
+pub const COUNTERS: Link = new_link!("coordinator", "metrics.sock", COORDINATOR, 0);
 /// The agent's local API: everyone may read, the agent itself refuses changes by others than root.
 pub const LOCAL_API: Link =
     Link { mode: 0o755, ..new_link!("agent", "api.sock", AGENT_UID, AGENT_GID) };

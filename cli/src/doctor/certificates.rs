@@ -28,8 +28,23 @@ struct CertificateFile {
     fix: Message,
 }
 
-/// Every certificate that the settings name, and the relay's.
+/// The state of each of [`files`].
 pub(super) fn check(root: &Path, settings: &Settings) -> Vec<Finding> {
+    let now = time::from_system(SystemTime::now());
+    files(root, settings).iter().map(|file| finding(file, now)).collect()
+}
+
+/// The id of each of [`files`], and when that certificate ends; `None` if it cannot be read.
+pub(crate) fn ends(root: &Path, settings: &Settings) -> Vec<(&'static str, Option<Millis>)> {
+    let end = |file: &CertificateFile| {
+        let chain = pem::certificates(&file.path).ok()?;
+        chain.first().and_then(Validity::of).map(|life| life.ends)
+    };
+    files(root, settings).iter().map(|file| (file.id, end(file))).collect()
+}
+
+/// Every certificate that the settings name, and the relay's.
+fn files(root: &Path, settings: &Settings) -> Vec<CertificateFile> {
     let mut files = Vec::new();
     if let Some(tls) = &settings.tls {
         if tls.acme.is_some() {
@@ -47,7 +62,7 @@ pub(super) fn check(root: &Path, settings: &Settings) -> Vec<Finding> {
         }
     }
     files.extend(relays(root));
-    files.iter().map(|file| finding(file, time::from_system(SystemTime::now()))).collect()
+    files
 }
 
 /// The relay's certificates, which it creates when it starts.

@@ -30,6 +30,7 @@ fn help_of_every_command() {
         "restore",
         "usage",
         "upgrade",
+        "metrics",
         "audit",
         "passphrase",
         "confidential",

@@ -9,6 +9,7 @@ mod container;
 mod control_plane;
 mod help;
 mod least_right;
+mod metrics;
 mod over_https;
 mod setup;
 mod units;

@@ -53,7 +53,7 @@ impl Paths {
     }
 
     pub(crate) fn metrics_socket(&self) -> PathBuf {
-        self.root.join("run/maru/coordinator/metrics.sock")
+        services::COUNTERS.path(&self.root)
     }
 
     pub(crate) fn admin_socket(&self) -> PathBuf {

@@ -153,22 +153,6 @@ fn number(count: usize) -> i64 {
 mod tests {
     use super::*;
 
-    /// Name, type and help of each metric, as a row of the page.
-    fn rows(text: &str) -> Vec<String> {
-        let lines = |prefix| text.lines().filter_map(move |line| line.strip_prefix(prefix));
-        let row = |(help, kind): (&str, &str)| {
-            let (name, help) = help.split_once(' ').unwrap();
-            let kind = kind.rsplit(' ').next().unwrap();
-            let suffix = match kind {
-                "counter" => "_total",
-                "info" => "_info",
-                _ => "",
-            };
-            format!("| `{name}{suffix}` | {kind} | {} |", help.trim_end_matches('.'))
-        };
-        lines("# HELP ").zip(lines("# TYPE ")).map(row).collect()
-    }
-
     #[test]
     fn the_page_lists_every_metric() {
         let metrics = Metrics::new(&DatabaseMetrics::default());
@@ -181,9 +165,6 @@ mod tests {
         let mut text = String::new();
         encode(&mut text, &metrics.registry).unwrap();
 
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/administration.md");
-        let page = std::fs::read_to_string(page).unwrap();
-        let listed = page.lines().filter(|line| line.starts_with("| `maru_coordinator_"));
-        assert_eq!(listed.collect::<Vec<_>>(), rows(&text), "in docs/administration.md");
+        testkit::metrics::listed(&text, "maru_coordinator_");
     }
 }

@@ -78,5 +78,6 @@ async fn metrics_have_latencies_and_the_queue_but_no_names_of_people() {
         assert!(!text.contains(said), "{said}: {text}");
     }
     assert!(text.ends_with("# EOF\n"));
+    testkit::metrics::listed(&text, "maru_gateway_");
     drop(open);
 }

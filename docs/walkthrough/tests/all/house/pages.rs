@@ -1,4 +1,4 @@
-//! Pages that list what the code declares: keys of settings, counters, events.
+//! Pages that list what the code declares: keys of settings, events.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -158,53 +158,4 @@ fn a_key_that_is_missing_or_unknown_is_found() {
     let other = whole.replace("`key`", "`kye`");
     let expected = ["tls.key is not documented", "there is no tls.kye"];
     assert_eq!(differences(&declared, &page(&other)), expected);
-}
-
-/// The names of counters that a source file registers by `call`.
-fn registered(source: &str, call: &str) -> BTreeSet<String> {
-    let source = read(source);
-    let calls = source.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
-    calls.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
-}
-
-/// The counters that a cell names, without their labels.
-fn counters(cell: &str) -> impl Iterator<Item = &str> {
-    let names = spans(cell).filter_map(|span| span.split('{').next());
-    names.filter(|name| !name.is_empty())
-}
-
-/// Counters that are registered and not documented, and the reverse. The library adds `_total` or `_info` to some names.
-fn undocumented(registered: &BTreeSet<String>, documented: &BTreeSet<&str>) -> Vec<String> {
-    let is = |name: &str, page: &str| {
-        page.strip_prefix(name).is_some_and(|end| ["", "_total", "_info"].contains(&end))
-    };
-    let missing = registered.iter().filter(|name| !documented.iter().any(|page| is(name, page)));
-    let unknown = documented.iter().filter(|page| !registered.iter().any(|name| is(name, page)));
-    let missing = missing.map(|name| format!("{name} is not documented"));
-    missing.chain(unknown.map(|name| format!("there is no {name}"))).collect()
-}
-
-#[test]
-fn each_counter_is_documented_and_no_other() {
-    let page = read("docs/administration.md");
-    let rows_of = rows(&page, "Counters", "counter");
-    let documented = rows_of.iter().flat_map(|row| counters(row[0]));
-    let documented = documented
-        .map(|name| name.trim_start_matches("maru_coordinator_").trim_start_matches("…_"))
-        .collect();
-    let declared = registered("coordinator/server/src/metrics.rs", ".register(");
-    assert!(declared.len() > 10);
-    assert_eq!(undocumented(&declared, &documented), [""; 0]);
-
-    let page = read("docs/configuration.md");
-    let rows_of = rows(&page, "gateway.toml", "meaning");
-    let documented = rows_of.iter().flat_map(|row| counters(row[1])).collect();
-    let mut declared = registered("ai-gateway/server/src/metrics.rs", ".register(");
-    declared.extend(registered("ai-gateway/server/src/gauges.rs", "gauge("));
-    assert!(declared.len() > 20);
-    assert_eq!(undocumented(&declared, &documented), [""; 0]);
-
-    let declared = ["chats", "nodes"].map(str::to_owned).into();
-    let expected = ["nodes is not documented", "there is no users"];
-    assert_eq!(undocumented(&declared, &["chats_total", "users"].into()), expected);
 }
