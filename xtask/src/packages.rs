@@ -44,6 +44,7 @@ const TEST: &[Package] = &[
     ("iputils-ping", "/usr/bin/ping", "to test tunnels"),
     ("nginx-light", "/usr/sbin/nginx", "to test the coordinator behind a reverse proxy"),
     ("postgresql", "/usr/lib/postgresql/15/bin/initdb", "to test the store on PostgreSQL"),
+    ("prometheus", "/usr/bin/promtool", "to test the alert rules"),
     ("systemd", "/usr/bin/systemd-analyze", "to look for mistakes in the units"),
     ("tcpdump", "/usr/bin/tcpdump", "to look at what is on the wire"),
     ("tpm2-tools", "/usr/bin/tpm2_checkquote", "to check a TPM's quotes by another program"),

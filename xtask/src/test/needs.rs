@@ -111,6 +111,7 @@ pub(super) fn met(need: &str, root: &Path) -> bool {
         "postgres" => Path::new("/usr/lib/postgresql").is_dir(),
         "systemd" => Path::new("/usr/bin/systemd-analyze").exists(),
         "nginx" => Path::new("/usr/sbin/nginx").exists(),
+        "promtool" => Path::new("/usr/bin/promtool").exists(),
         "swtpm" => Path::new("/usr/bin/swtpm").exists(),
         "tpm2-tools" => Path::new("/usr/bin/tpm2_checkquote").exists(),
         "chromium" => Path::new("/usr/bin/chromium").exists(),

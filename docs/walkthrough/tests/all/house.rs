@@ -10,6 +10,7 @@ use std::{
 use serde_json::Value;
 
 mod circles;
+mod dashboards;
 mod names;
 mod pages;
 
