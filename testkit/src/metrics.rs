@@ -109,7 +109,7 @@ fn unit(name: &str) -> &'static str {
         "tokens/s"
     } else if ends("_seconds") {
         "s"
-    } else if ends("_bytes") || name.contains("_bytes_") {
+    } else if ends("_bytes") {
         "bytes"
     } else {
         "1"

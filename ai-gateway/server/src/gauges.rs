@@ -55,7 +55,7 @@ pub(crate) fn render(
     gauge("config_waits", help, &[(String::new(), config.restart.into())]);
     let arena = arena::usage();
     gauge("locked_bytes", "Locked memory in use", &[(String::new(), arena.used)]);
-    gauge("locked_bytes_total", "Size of the locked memory", &[(String::new(), arena.size)]);
+    gauge("locked_size_bytes", "Size of the locked memory", &[(String::new(), arena.size)]);
     let help = "Allocations that did not fit into the locked memory";
     gauge("locked_spills", help, &[(String::new(), arena.spilled)]);
     text
