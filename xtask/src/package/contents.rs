@@ -41,6 +41,21 @@ pub(super) struct Parts {
     pub(super) model: (&'static str, File),
 }
 
+/// Files of `docs/dashboards`, for Prometheus and Grafana.
+macro_rules! dashboards {
+    ($($name:literal),*) => {
+        [$(($name, include_str!(concat!("../../../docs/dashboards/", $name)))),*]
+    };
+}
+const DASHBOARDS: [(&str, &str); 6] = dashboards!(
+    "house.json",
+    "gateway.json",
+    "mesh.json",
+    "maru.rules.yml",
+    "maru-metrics.service",
+    "maru-metrics.timer"
+);
+
 /// The names of a home's programs that are installed as such: the others are in images alone.
 fn home_programs() -> BTreeSet<&'static str> {
     let children = SERVICES.iter().filter(|service| service.kind == Kind::Child);
@@ -71,6 +86,9 @@ fn home(parts: &Parts) -> Result<Package> {
         tree.insert(quadlet::archive(binary), File { bytes, runs: false });
     }
     add_units(&mut tree, [systemd::files(), quadlet::files()].concat());
+    for (name, text) in DASHBOARDS {
+        tree.insert(format!("usr/share/maru/dashboards/{name}"), File::text(text));
+    }
     Ok(Package {
         name: "maru-home",
         architecture: ARCHITECTURE,
