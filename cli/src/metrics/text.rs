@@ -200,7 +200,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_taken_is_taken_again_and_is_the_daemons_own(
+        fn what_is_taken_is_the_daemons_own(
             lines in proptest::collection::vec(
                 prop_oneof![
                     "# TYPE maru_(gateway|machine)_[ab] (gauge|counter|histogram|info|x)",
