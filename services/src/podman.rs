@@ -13,6 +13,9 @@ use crate::{
 /// Most open files of a container.
 const OPEN_FILES: u64 = 8192;
 
+/// A container that has not stopped after these seconds is killed.
+pub(crate) const STOP: &str = "--stop-timeout=5";
+
 /// Settings of one machine and instance, beside the table.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -85,7 +88,7 @@ pub fn run(service: &Service, settings: &Settings) -> Vec<String> {
         format!("--name={name}"),
         format!("--hostname={}", service.name),
         "--log-driver=none".to_owned(),
-        "--stop-timeout=5".to_owned(),
+        STOP.to_owned(),
         // Logs go to files, not to a terminal.
         "--env=NO_COLOR=1".to_owned(),
     ];

@@ -120,6 +120,7 @@ fn quadlet(service: &Service) -> String {
         settings.image,
     );
     out.push_str("Pull=never\nLogDriver=journald\n");
+    let _ = writeln!(out, "{}", key(podman::STOP));
     for arg in podman::isolation(service, &settings) {
         let arg = match (service.memory, arg.split_once('=')) {
             (Memory::Model(_), Some((name @ ("--memory" | "--memory-swap"), _))) => {
