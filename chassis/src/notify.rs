@@ -103,12 +103,12 @@ mod tests {
     const PERIOD: Duration = Duration::from_millis(400);
 
     /// The service manager, which this test plays.
-    struct Manager {
+    struct Systemd {
         folder: tempfile::TempDir,
         socket: UnixDatagram,
     }
 
-    impl Manager {
+    impl Systemd {
         fn start() -> (Self, Child) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("notify");
@@ -166,29 +166,29 @@ mod tests {
             return daemon(Path::new(&socket));
         }
         for hanging in ["own", "other"] {
-            let (manager, mut daemon) = Manager::start();
-            assert_eq!(manager.heard().unwrap(), "READY=1\n", "before anything else");
+            let (systemd, mut daemon) = Systemd::start();
+            assert_eq!(systemd.heard().unwrap(), "READY=1\n", "before anything else");
             for _ in 0..8 {
-                assert_eq!(manager.heard().unwrap(), "WATCHDOG=1\n");
+                assert_eq!(systemd.heard().unwrap(), "WATCHDOG=1\n");
             }
             let knock = UnixDatagram::unbound().unwrap();
             knock
-                .send_to(b"x", manager.folder.path().join("daemon").with_extension(hanging))
+                .send_to(b"x", systemd.folder.path().join("daemon").with_extension(hanging))
                 .unwrap();
-            manager.wait_for("STATUS=hangs\n");
+            systemd.wait_for("STATUS=hangs\n");
             // One may have been on its way.
-            manager.socket.set_read_timeout(Some(PERIOD)).unwrap();
-            let late = (0..4).take_while(|_| manager.heard().is_ok()).count();
+            systemd.socket.set_read_timeout(Some(PERIOD)).unwrap();
+            let late = (0..4).take_while(|_| systemd.heard().is_ok()).count();
             daemon.kill().unwrap();
             daemon.wait().unwrap();
             assert!(late <= 1, "{hanging} runtime hangs, and yet {late} times it runs");
         }
-        let (manager, mut daemon) = Manager::start();
-        manager.wait_for("WATCHDOG=1\n");
+        let (systemd, mut daemon) = Systemd::start();
+        systemd.wait_for("WATCHDOG=1\n");
         kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
-        manager.wait_for("STOPPING=1\n");
+        systemd.wait_for("STOPPING=1\n");
         // It still runs, and says so, while it stops.
-        assert_eq!(manager.heard().unwrap(), "WATCHDOG=1\n");
+        assert_eq!(systemd.heard().unwrap(), "WATCHDOG=1\n");
         assert!(daemon.wait().unwrap().success());
     }
 

@@ -248,9 +248,10 @@ fn rights(service: &Service) -> String {
         out.push_str(NO_DEVICES);
         out.push_str(NETWORK);
     } else {
-        // Its helper, which stays root, writes the resolver's file and restores it after the stop signal.
+        // Its helper, which stays root, writes the resolver's file and restores it after the stop signal. Its TUN device, and
+        // with it the interface, is kept over a restart.
         out.push_str(
-            "KillMode=mixed\nDeviceAllow=/dev/net/tun rw\nDevicePolicy=closed\n\
+            "KillMode=mixed\nFileDescriptorStoreMax=1\nDeviceAllow=/dev/net/tun rw\nDevicePolicy=closed\n\
              ReadWritePaths=/etc\n\
              RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n",
         );

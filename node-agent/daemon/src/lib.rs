@@ -12,7 +12,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, os::fd::AsFd as _, path::PathBuf, sync::Arc, time::Duration};
 
 use chassis::{
     log::event,
@@ -45,7 +45,7 @@ use agent::{Agent, Progress};
 use api::{Api, Command};
 use control::ControlEnd;
 use dns::helper::Helper;
-use start::{RootResources, StartError, Startup};
+use start::{RootResources, STORED_TUN, StartError, Startup};
 use state::{State, StateError};
 use tunnel::{Tunnel, TunnelError, TunnelSetup};
 
@@ -126,7 +126,13 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
     let agent = Arc::new(Agent::new(config, paths, state, netmap.unwrap_or_default()));
     let mut stop = Termination::watch().map_err(Error::Signals)?;
 
-    let setup = TunnelSetup { interface, table, tun, helper };
+    let is_stored = tun.as_ref().is_some_and(|tun| {
+        notify::store_fd(STORED_TUN, tun.as_fd()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "connections will end when the agent is restarted");
+            false
+        })
+    });
+    let setup = TunnelSetup { interface, table, tun, is_stored, helper };
     let tunnel = Tunnel::start(&agent, &setup).await?;
     let socket = match Socket::bind(&agent.paths.socket(), Access::Everyone) {
         Ok(socket) => socket,
@@ -187,7 +193,11 @@ impl AgentLoop {
                 Event::Stop | Event::Command(None) => {
                     cancel(control).await;
                     tracing::info!("agent stops");
-                    tunnel.stop().await;
+                    if self.setup.is_stored {
+                        tunnel.hand_over().await
+                    } else {
+                        tunnel.stop().await
+                    }
                     return Ok(());
                 }
                 Event::InterfaceRemoved => {

@@ -42,7 +42,7 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Opens the interface and brings it up.
+    /// Opens the interface and brings it up. It may have addresses of the mesh already.
     pub(crate) async fn up(interface: &str, mtu: u16) -> Result<Self, LinkError> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Open)?;
         let connection = tokio::spawn(connection);
@@ -55,7 +55,11 @@ impl Link {
         let index = link.ok_or_else(|| LinkError::Gone(interface.to_owned()))?.header.index;
         let up = LinkUnspec::new_with_index(index).mtu(mtu.into()).up().build();
         handle.link().set(up).execute().await.map_err(refused("bring up"))?;
-        Ok(Self { handle, index, addresses: Mutex::default(), connection })
+        let list = handle.address().get().set_link_index_filter(index).execute();
+        let list: Vec<_> = list.try_collect().await.map_err(refused("list the addresses of"))?;
+        let addresses =
+            list.iter().filter_map(address_of).filter(|it| mesh::contains(*it)).collect();
+        Ok(Self { handle, index, addresses: Mutex::new(addresses), connection })
     }
 
     /// Sets the interface's addresses and the mesh's routes.

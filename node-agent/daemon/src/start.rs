@@ -1,7 +1,7 @@
 //! The start, while the agent has one thread: opens what needs root, and gives up root's rights.
 //!
-//! Started as root it (1) opens the TUN and starts the [`Helper`], (2) takes over its folders, which root owned before
-//! ([`folders`]), (3) becomes its own user with two capabilities ([`rights`]). Another user that has these two just
+//! Started as root it (1) takes over or opens the TUN and starts the [`Helper`], (2) takes over its folders, which root owned
+//! before ([`folders`]), (3) becomes its own user with two capabilities ([`rights`]). Another user that has these two just
 //! runs, without the helper. Either may then write in its own folders alone ([`chassis::confine`]).
 
 use std::{
@@ -15,8 +15,9 @@ use chassis::{
     confine::{self, Enforcement},
     settings::SettingsError,
 };
-use node_agent_api::settings::{Dial, Dns};
+use node_agent_api::settings::{Dial, Dns, Settings};
 use rustix::fs::{Mode, OFlags, open};
+use services::Instance;
 
 use crate::{
     config::{Config, Paths},
@@ -34,6 +35,8 @@ use rights::RightsError;
 
 /// The device that makes network interfaces.
 const TUN: &str = "/dev/net/tun";
+/// The TUN's name in the service manager's store of descriptors.
+pub(crate) const STORED_TUN: &str = "tun";
 /// What the agent writes beside its folders.
 const WRITABLE: [&str; 3] = [TUN, "/proc/sys/net", "/dev/null"];
 
@@ -70,7 +73,8 @@ pub(crate) struct Startup {
 /// Resources that only root can open or start.
 #[derive(Debug, Default)]
 pub(crate) struct RootResources {
-    /// `/dev/net/tun`, where others than root may not open it.
+    /// `/dev/net/tun`, where others than root may not open it: what an earlier agent left with the service manager, or a new
+    /// one.
     pub(crate) tun: Option<OwnedFd>,
     /// Writes `resolv.conf`.
     pub(crate) helper: Option<Helper>,
@@ -84,7 +88,7 @@ pub(crate) fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Startup,
     let paths = Paths::new(&root);
     let config = Config::load(&root, config.as_deref())?;
     let inherited = if rights::is_root() {
-        from_root(&root, &paths, &config.settings.dial)?
+        from_root(&root, &paths, &config.settings)?
     } else {
         rights::become_agent()?;
         folders::make(&paths)?;
@@ -99,10 +103,12 @@ pub(crate) fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Startup,
 }
 
 /// Opens what needs root, then gives up root's rights.
-fn from_root(root: &Path, paths: &Paths, dials: &[Dial]) -> Result<RootResources, StartError> {
-    let tun = File::options().read(true).write(true).open(TUN).ok().map(OwnedFd::from);
+fn from_root(root: &Path, paths: &Paths, settings: &Settings) -> Result<RootResources, StartError> {
+    let open = || File::options().read(true).write(true).open(TUN).ok().map(OwnedFd::from);
+    let interface = settings.interface(&Instance::of(root));
+    let tun = wireguard_device::handed_over(STORED_TUN, &interface).or_else(open);
     let helper = Helper::start(root)?;
-    match give_up(root, paths, dials) {
+    match give_up(root, paths, &settings.dial) {
         Ok(()) => Ok(RootResources { tun, helper: Some(helper) }),
         Err(error) => {
             helper.end();

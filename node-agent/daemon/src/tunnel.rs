@@ -79,6 +79,8 @@ pub(crate) struct TunnelSetup {
     pub(crate) table: String,
     /// The TUN device that root opened.
     pub(crate) tun: Option<OwnedFd>,
+    /// Whether the service manager has the TUN device, too: it keeps the interface over a restart.
+    pub(crate) is_stored: bool,
     /// Writes `resolv.conf`.
     pub(crate) helper: Option<Arc<Helper>>,
 }
@@ -129,6 +131,8 @@ struct Parts {
     link: Arc<Link>,
     device: Arc<Device>,
     zone: watch::Sender<Arc<Zone>>,
+    /// Whether the peers of an interface that was taken over have heard that their sessions are lost.
+    has_greeted: AtomicBool,
     /// Whether it was logged that `resolv.conf` is left alone.
     logged: AtomicBool,
     access: watch::Sender<Arc<AccessSnapshot>>,
@@ -157,7 +161,14 @@ impl Tunnel {
         let link = Arc::new(Link::up(interface, MTU).await?);
         let resolv_conf = setup.helper.clone().map(RestoreOnDrop);
         agent.forwarder.set_servers(&helper::previous(&agent.paths));
-        link.set_addresses(&[RESOLVER.into()]).await?;
+        let mut addresses = vec![RESOLVER.into()];
+        if device.is_adopted() {
+            // Connections go on: the interface keeps the addresses that the map on disk has.
+            let own = agent.netmap.borrow().addresses();
+            tokio::task::block_in_place(|| firewall.set_addresses(&own))?;
+            addresses.extend(own);
+        }
+        link.set_addresses(&addresses).await?;
         let zone = watch::Sender::new(Arc::default());
         let mut tasks = JoinSet::new();
         let resolver = Resolver::start(zone.subscribe(), Arc::clone(&agent.forwarder)).await;
@@ -174,6 +185,7 @@ impl Tunnel {
         let relays = Arc::new(relays(agent, &device));
         let _ = bridge.relays.set(Arc::clone(&relays));
         agent.set_device(&device);
+        let has_greeted = AtomicBool::new(!device.is_adopted());
         let parts = Parts {
             agent: Arc::clone(agent),
             resolv_conf,
@@ -182,6 +194,7 @@ impl Tunnel {
             link,
             device,
             zone,
+            has_greeted,
             logged: AtomicBool::new(false),
             access: watch::Sender::default(),
         };
@@ -232,15 +245,25 @@ impl Tunnel {
     }
 
     /// Takes everything down, the interface last.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
+        let Some(link) = self.end().await else { return };
+        // While the TUN device stays open for the next tunnel, the interface would stay, too.
+        link.remove_interface().await;
+    }
+
+    /// Takes everything down but the interface, which stays as long as the TUN device is open.
+    pub(crate) async fn hand_over(self) {
+        self.end().await;
+    }
+
+    async fn end(mut self) -> Option<Arc<Link>> {
         self.tasks.shutdown().await;
-        let Some(parts) = self.parts.take() else { return };
+        let parts = self.parts.take()?;
         parts.relays.close();
         parts.agent.interface.send_replace(InterfaceState::Configured(Vec::new()));
         let link = Arc::clone(&parts.link);
         tokio::task::block_in_place(|| drop(parts));
-        // While the TUN device stays open for the next tunnel, the interface would stay, too.
-        link.remove_interface().await;
+        Some(link)
     }
 }
 
@@ -280,6 +303,9 @@ impl Parts {
         self.relays.set_peers(&peers);
         self.relays.set_map(&netmap.relays);
         self.device.set_peers(peers.into_iter().map(device_peer).collect());
+        if !self.has_greeted.swap(true, Ordering::Relaxed) {
+            self.device.greet();
+        }
         self.agent.interface.send_replace(interface);
         is_up
     }

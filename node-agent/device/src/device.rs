@@ -25,9 +25,7 @@ use crate::{
     gate::Gate,
     inbound,
     offload::{self, OffloadState},
-    outbound,
-    outgoing::Outgoing,
-    peer,
+    outbound, peer,
     protocol::wireguard::WireGuard,
     shared::Shared,
     sys::{Stop, lock, random_u32},
@@ -68,7 +66,7 @@ impl Device {
     }
 
     /// Like [`Self::start`], with an open `/dev/net/tun`. If the caller keeps a duplicate of the descriptor, the interface
-    /// outlives the device and must be removed before the next start.
+    /// outlives the device: the next one on it adopts the interface ([`Self::is_adopted`]), with addresses and routes.
     ///
     /// # Errors
     ///
@@ -159,6 +157,21 @@ impl Device {
         peer::Peer::new(key, wanted.discovery_key, index, Box::new(sessions))
     }
 
+    /// Whether the interface was there before, left by an earlier device.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        self.shared.tun.is_adopted
+    }
+
+    /// Starts a handshake with each peer. After a restart their sessions are lost, of which they would hear late.
+    pub fn greet(&self) {
+        let mut out = self.shared.outgoing();
+        for peer in self.shared.table.load_full().by_key.values() {
+            peer.greet(&mut out, Instant::now());
+            self.shared.flush(&mut out);
+        }
+    }
+
     /// Replaces the packet filter, also for open connections.
     pub fn set_filter(&self, filter: Arc<PacketFilter>) {
         self.shared.filter.store(filter);
@@ -236,7 +249,7 @@ impl Drop for Device {
 
 /// Runs every peer's timers until the device stops.
 fn tick(shared: &Shared) {
-    let mut out = Outgoing::new(512, 512 * (shared.tun.mtu() + 64));
+    let mut out = shared.outgoing();
     let mut probes = Vec::new();
     let mut resumed_at = Instant::now();
     while shared.stop.wait::<0>([], Some(TICK)).is_some() {

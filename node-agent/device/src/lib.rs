@@ -54,3 +54,4 @@ pub use device::Device;
 pub use error::Error;
 pub use offload::Offload;
 pub use stats::{LocalPorts, Path, PeerStats};
+pub use tun::handed_over;

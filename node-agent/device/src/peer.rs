@@ -155,6 +155,15 @@ impl Peer {
         link.protocol.has_waiting()
     }
 
+    /// Starts a handshake.
+    pub(crate) fn greet(&self, out: &mut Outgoing, now: Instant) {
+        let mut link = self.lock();
+        let Some(link) = link.as_mut() else { return };
+        let first = out.batch.len();
+        link.protocol.initiate(&mut out.batch, now);
+        link.dispatch(&self.key, first, out, |_| None, now);
+    }
+
     /// Advances timers and paths. `probes` is scratch space. Returns how many packets were dropped without a session.
     pub(crate) fn tick(
         &self,

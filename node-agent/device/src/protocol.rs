@@ -72,6 +72,9 @@ pub trait Protocol: Send {
     /// Seals an empty packet into `out`. Returns whether there is a session.
     fn keepalive(&mut self, out: &mut Batch, now: Instant) -> bool;
 
+    /// Starts a handshake, unless one is under way: `out` gets an initiation.
+    fn initiate(&mut self, out: &mut Batch, now: Instant);
+
     /// Runs the timers: repeats and renews handshakes, drops old keys. Returns how many queued packets were dropped as too old.
     fn tick(&mut self, out: &mut Batch, now: Instant) -> usize;
 

@@ -39,6 +39,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Room for the messages of [`Self::flush`].
+    pub(crate) fn outgoing(&self) -> Outgoing {
+        Outgoing::new(512, 512 * (self.tun.mtu() + 64))
+    }
+
     /// Sends all messages, one per system call; unsent ones are lost. For the few messages that do not come from the TUN.
     pub(crate) fn flush(&self, out: &mut Outgoing) {
         self.forget_moved(out);

@@ -15,26 +15,30 @@ use crate::{
     wire::DATA_OVERHEAD,
 };
 
+mod handed_over;
 mod limit;
 pub(crate) mod read;
 mod verdict;
 pub(crate) mod write;
 
+pub use handed_over::handed_over;
+use handed_over::{Attachment, FLAGS, attachment};
 use verdict::Verdicts;
 
 const DEVICE: &str = "/dev/net/tun";
-
-/// A TUN interface, removed on drop.
+/// A TUN interface, removed with the last descriptor of it.
 ///
 /// Each packet has a header (`IFF_VNET_HDR`), so that one read or write transfers a super-packet of many segments.
 pub(crate) struct Tun {
     file: File,
     mtu: usize,
     verdicts: Verdicts,
+    /// Whether the interface was there before.
+    pub(crate) is_adopted: bool,
 }
 
 impl Tun {
-    /// Creates the interface `name`: down, without addresses.
+    /// Creates the interface `name`: down, without addresses. A `device` that has this interface already keeps it, as it is.
     ///
     /// Of the offloads that `switches` allow, those that the kernel refuses are switched off.
     pub(crate) fn create(
@@ -58,13 +62,18 @@ impl Tun {
         };
         let failed = |source| Error::Interface { interface: name.to_owned(), source };
         let mut request = request_for(name)?;
-        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-        request.ifr_ifru.ifru_flags = flags as libc::c_short;
-        // SAFETY: TUNSETIFF reads one `ifreq`.
-        check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &raw const request) })
-            .map_err(failed)?;
+        request.ifr_ifru.ifru_flags = FLAGS as libc::c_short;
+        let is_adopted =
+            matches!(attachment(file.as_fd()), Ok(Attachment::Interface(found)) if found == name);
+        if !is_adopted {
+            let fd = file.as_raw_fd();
+            // SAFETY: TUNSETIFF reads one `ifreq`.
+            check(unsafe { libc::ioctl(fd, libc::TUNSETIFF as _, &raw const request) })
+                .map_err(failed)?;
+        }
         set_mtu(name, mtu).map_err(failed)?;
-        let tun = Self { file, mtu: usize::from(mtu), verdicts: Verdicts::default() };
+        let mtu = usize::from(mtu);
+        let tun = Self { file, mtu, verdicts: Verdicts::default(), is_adopted };
         tun.offload(switches);
         if let Err(error) = limit::set_max_segments(name, max_segments(tun.mtu)) {
             tracing::info!(%error, "the size of {name}'s super-packets cannot be limited: a full one needs two sends");

@@ -6,6 +6,7 @@ mod bad_input;
 mod control_plane;
 mod dial;
 mod endpoints;
+mod handover;
 mod hostile;
 mod https;
 mod load;

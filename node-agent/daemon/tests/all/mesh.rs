@@ -15,16 +15,16 @@ use super::control_plane::{self, ControlPlane, Node, echo};
 
 const SERVICE: &str = "hostname = \"server\"\n\
     [[service]]\nname = \"echo\"\nport = 80\nsocket = \"run/maru/echo/http.sock\"\n";
-const LAPTOP: &str = "hostname = \"laptop\"\n";
+pub(crate) const LAPTOP: &str = "hostname = \"laptop\"\n";
 
-struct Network {
-    plane: ControlPlane,
-    home: Node,
-    laptop: Node,
+pub(crate) struct Network {
+    pub(crate) plane: ControlPlane,
+    pub(crate) home: Node,
+    pub(crate) laptop: Node,
 }
 
 /// Home and an approved laptop; everyone may reach everything.
-fn network() -> Network {
+pub(crate) fn network() -> Network {
     let plane = ControlPlane::new();
     plane.open_policy();
     let home = Node::start(&plane.topology.home.clone(), SERVICE);

@@ -143,24 +143,6 @@ impl WireGuard {
         counter >= REKEY_AFTER_MESSAGES
     }
 
-    /// Starts a handshake, unless one is under way.
-    fn initiate(&mut self, out: &mut Batch, now: Instant) {
-        let recent = |at: Option<Instant>| {
-            at.is_some_and(|at| now.saturating_duration_since(at) < REKEY_TIMEOUT)
-        };
-        if recent(self.initiated_at) || recent(self.responded_at) {
-            return;
-        }
-        let Some(room) = out.room(INITIATION_LEN) else { return };
-        if let TunnResult::WriteToNetwork(message) =
-            self.tunn(now).format_handshake_initiation(room, true)
-        {
-            let len = message.len();
-            out.commit(len, NO_TAG);
-            self.note_initiation(now);
-        }
-    }
-
     fn note_initiation(&mut self, now: Instant) {
         self.initiated_at = Some(now);
         self.trying_since.get_or_insert(now);
@@ -337,6 +319,23 @@ impl Protocol for WireGuard {
         let before = out.len();
         self.seal_one(&[], out, NO_TAG, now);
         out.len() > before
+    }
+
+    fn initiate(&mut self, out: &mut Batch, now: Instant) {
+        let recent = |at: Option<Instant>| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < REKEY_TIMEOUT)
+        };
+        if recent(self.initiated_at) || recent(self.responded_at) {
+            return;
+        }
+        let Some(room) = out.room(INITIATION_LEN) else { return };
+        if let TunnResult::WriteToNetwork(message) =
+            self.tunn(now).format_handshake_initiation(room, true)
+        {
+            let len = message.len();
+            out.commit(len, NO_TAG);
+            self.note_initiation(now);
+        }
     }
 
     fn tick(&mut self, out: &mut Batch, now: Instant) -> usize {
