@@ -1,5 +1,5 @@
 //! How a daemon reports a fatal error: a sentence on standard error, and a JSON record on standard output, where daemons
-//! write nothing else. Under systemd it is one entry of the journal instead.
+//! write nothing else. Where both lead to systemd's journal it is the sentence alone.
 
 use std::{
     error::Error,
@@ -56,10 +56,11 @@ pub struct FailureOutput {
 pub fn exit<E: Into<Box<dyn Error>>>(program: &str, ended: Result<(), E>) -> ExitCode {
     let Err(error) = ended else { return ExitCode::SUCCESS };
     let failure = Failure::of(error.into().as_ref());
-    if journal::report(program, &failure.failure) {
-        return ExitCode::FAILURE;
-    }
-    let output = failure.output(program);
+    let output = if journal::open().is_some() {
+        FailureOutput { error: journal::failure_line(&failure.failure), output: String::new() }
+    } else {
+        failure.output(program)
+    };
     // A failed write cannot be reported.
     let _ = std::io::stderr().write_all(output.error.as_bytes());
     let _ = std::io::stdout().write_all(output.output.as_bytes());

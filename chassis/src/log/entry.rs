@@ -65,18 +65,10 @@ impl Entry {
             if *name == "event"
                 && let Some(event) = Event::named(value)
             {
-                entry.id(event);
+                entry.put("MESSAGE_ID", event.id);
             }
             entry.put(&own_name(name), value);
         }
-        entry
-    }
-
-    /// The entry of a fatal error.
-    pub(super) fn of_failure(program: &str, failure: &str) -> Self {
-        let mut entry = Self::new(priority(Level::ERROR), program, failure);
-        entry.id(super::event::FAILED);
-        entry.put("EVENT", super::event::FAILED.name);
         entry
     }
 
@@ -86,10 +78,6 @@ impl Entry {
         entry.put("SYSLOG_IDENTIFIER", program);
         entry.put("MESSAGE", message);
         entry
-    }
-
-    fn id(&mut self, event: Event) {
-        self.put("MESSAGE_ID", event.id);
     }
 
     /// Adds a field. The value is on one line, so that it cannot begin another field.

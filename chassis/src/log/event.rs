@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// A kind of event; give it to a macro of `tracing` as `event = %event::FAILED`.
+/// A kind of event; give it to a macro of `tracing` as `event = %event::FIREWALL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// In log lines.
@@ -37,8 +37,6 @@ macro_rules! events {
 }
 
 events! {
-    /// A daemon ended because of an error: it did not start, or could not go on.
-    FAILED = "failed", "a5af2ea4ed5f45269054781603b4ef2e";
     /// A backend of a model, or another target of a dial, is not reachable.
     BACKEND_UNREACHABLE = "backend-unreachable", "d18f3a292d6547e78beb75882f168bd6";
     /// A certificate is not issued or not renewed.

@@ -26,7 +26,7 @@ static JOURNAL: OnceLock<Option<Journal>> = OnceLock::new();
 
 /// A connection to journald. Its socket is systemd's and stays when journald restarts.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     socket: UnixDatagram,
     program: String,
 }
@@ -47,7 +47,7 @@ impl Journal {
 }
 
 /// The connection of this process, made at the first call.
-pub(super) fn open() -> Option<&'static Journal> {
+pub(crate) fn open() -> Option<&'static Journal> {
     let connect = || {
         let stream = env::var(STREAM).ok()?;
         if !is_stream(&stream, &io::stderr()) {
@@ -58,13 +58,12 @@ pub(super) fn open() -> Option<&'static Journal> {
     JOURNAL.get_or_init(connect).as_ref()
 }
 
-/// Writes the fatal error of `program` to the journal; returns false if this process does not log there.
-pub(crate) fn report(program: &str, failure: &str) -> bool {
-    let journal = JOURNAL.get().and_then(Option::as_ref);
-    if let Some(journal) = journal {
-        journal.send(&Entry::of_failure(program, failure));
-    }
-    journal.is_some()
+/// A fatal error as a line for standard error, which systemd reads with its priority (`sd-daemon(3)`).
+///
+/// It is no entry of ours: journald looks up the unit of an entry's sender, and finds none once the process has ended. What
+/// comes by the stream is always the unit's.
+pub(crate) fn failure_line(failure: &str) -> String {
+    format!("<3>{failure}\n")
 }
 
 /// Whether `file` is the stream that `named` says, as `DEVICE:INODE`.
@@ -148,19 +147,6 @@ mod tests {
                 "EVENT=disk-full".to_owned(),
             ]
         );
-    }
-
-    #[test]
-    fn a_fatal_error_is_an_entry_that_programs_know() {
-        let (socket, journal) = journald();
-
-        journal.send(&Entry::of_failure("maru-test", "no room\nPRIORITY=7"));
-
-        let said = received(&socket);
-        for line in ["PRIORITY=3", "MESSAGE=no room PRIORITY=7", "EVENT=failed"] {
-            assert!(said.iter().any(|it| it == line), "{said:?}");
-        }
-        assert!(said.contains(&format!("MESSAGE_ID={}", event::FAILED.id)), "{said:?}");
     }
 
     #[test]
