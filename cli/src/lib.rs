@@ -111,7 +111,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Restore(args) => backup::restore::run(&args, &root),
         Command::Passphrase { command } => passphrase::run(command, &root),
         Command::Log { args, at } => match args.of_daemons() {
-            Some(wanted) => log::daemons::run(wanted, &root).await,
+            Some(selection) => log::daemons::run(selection, &root).await,
             None => log::run(args, &at.client(&root)?).await,
         },
         Command::Usage(args) => usage::run(args, &root).await,

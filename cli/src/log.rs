@@ -16,7 +16,7 @@ pub(crate) mod daemons;
 pub(crate) mod entry;
 mod files;
 
-use daemons::{LOOK, Wanted};
+use daemons::{LOOK, Selection};
 use entry::Priority;
 
 #[derive(Clone, Debug, Args)]
@@ -43,8 +43,8 @@ pub(crate) struct LogArgs {
 
 impl LogArgs {
     /// What is asked for, if it is what daemons log.
-    pub(crate) fn of_daemons(&self) -> Option<Wanted> {
-        Some(Wanted {
+    pub(crate) fn of_daemons(&self) -> Option<Selection> {
+        Some(Selection {
             name: self.daemon.clone()?,
             since: self.since,
             priority: self.priority,

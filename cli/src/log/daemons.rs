@@ -35,7 +35,7 @@ pub(super) fn names() -> PossibleValuesParser {
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct Selection {
     /// A name of [`names`].
     pub(super) name: String,
     pub(super) since: Duration,
@@ -44,20 +44,20 @@ pub(crate) struct Wanted {
     pub(super) format: Format,
 }
 
-impl Wanted {
+impl Selection {
     fn is_asked(&self, name: &str) -> bool {
         self.name == ALL || self.name == name
     }
 }
 
 /// Prints what they log.
-pub(crate) async fn run(wanted: Wanted, root: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(selection: Selection, root: &Path) -> anyhow::Result<ExitCode> {
     if units::are_active(root).await || (units::are_installed(root).await && !has_files(root)) {
-        return journal(&wanted).await;
+        return journal(&selection).await;
     }
     let services = SERVICES.iter().map(|service| service.name);
-    let services = services.filter(|name| wanted.is_asked(name));
-    files(&wanted, services.map(|service| LogFile::new(root, service)).collect()).await
+    let services = services.filter(|name| selection.is_asked(name));
+    files(&selection, services.map(|service| LogFile::new(root, service)).collect()).await
 }
 
 /// Whether `maru up` ever wrote logs below `root`.
@@ -65,41 +65,41 @@ fn has_files(root: &Path) -> bool {
     root.join("var/log/maru").exists()
 }
 
-async fn journal(wanted: &Wanted) -> anyhow::Result<ExitCode> {
+async fn journal(selection: &Selection) -> anyhow::Result<ExitCode> {
     let servers = SERVERS.iter().map(|server| server.name);
     let names = SERVICES.iter().map(|service| service.name).chain(servers);
-    let names = names.filter(|name| wanted.is_asked(name));
+    let names = names.filter(|name| selection.is_asked(name));
     let units: Vec<_> = names.map(|name| format!("maru-{name}")).collect();
     let mut entries = Entries::read(&Query {
         units: &units,
-        since: wanted.since,
-        priority: wanted.priority,
+        since: selection.since,
+        priority: selection.priority,
         lines: u32::try_from(ENTRIES_MAX)?,
         newest_first: false,
-        follow: wanted.follow,
+        follow: selection.follow,
     })?;
     let mut read = Vec::new();
     while let Some(entry) = entries.next().await? {
-        if wanted.follow {
-            one(wanted.format, &entry)?;
+        if selection.follow {
+            one(selection.format, &entry)?;
         } else {
             read.push(entry);
         }
     }
-    print(wanted, &read)
+    print(selection, &read)
 }
 
-async fn files(wanted: &Wanted, mut files: Vec<LogFile>) -> anyhow::Result<ExitCode> {
-    let since = since(wanted.since);
+async fn files(selection: &Selection, mut files: Vec<LogFile>) -> anyhow::Result<ExitCode> {
+    let since = since(selection.since);
     loop {
         let mut entries: Vec<_> = files.iter_mut().flat_map(LogFile::read).collect();
-        entries.retain(|entry| entry.at >= since && entry.priority <= wanted.priority);
+        entries.retain(|entry| entry.at >= since && entry.priority <= selection.priority);
         entries.sort_by_key(|entry| entry.at);
-        if !wanted.follow {
+        if !selection.follow {
             let first = entries.len().saturating_sub(ENTRIES_MAX);
-            return print(wanted, &entries[first..]);
+            return print(selection, &entries[first..]);
         }
-        entries.iter().try_for_each(|entry| one(wanted.format, entry))?;
+        entries.iter().try_for_each(|entry| one(selection.format, entry))?;
         tokio::time::sleep(LOOK).await;
     }
 }
@@ -109,11 +109,11 @@ fn since(ago: Duration) -> Timestamp {
     Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN)
 }
 
-fn print(wanted: &Wanted, entries: &[Entry]) -> anyhow::Result<ExitCode> {
+fn print(selection: &Selection, entries: &[Entry]) -> anyhow::Result<ExitCode> {
     if entries.is_empty() && !rustix::process::geteuid().is_root() {
         output::note(message!("log-root"));
     }
-    match wanted.format {
+    match selection.format {
         Format::Table => entries.iter().try_for_each(|entry| one(Format::Table, entry))?,
         format @ (Format::Json | Format::Yaml) => output::structured(format, &entries)?,
     }
