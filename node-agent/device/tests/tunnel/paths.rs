@@ -151,6 +151,19 @@ fn a_direct_path_needs_no_relay_not_even_for_the_handshake() {
     pair.wait_for(20, is_direct);
 }
 
+/// As after a restart, where the peer may have the next word but no way to know that its session is lost.
+#[test]
+#[ignore = "needs: root"]
+fn a_greeting_makes_sessions_before_there_is_a_packet() {
+    let pair = Pair::new("greet");
+    pair.connect(true, false);
+    assert_eq!([pair.a.path(), pair.b.path()], [Path::None; 2]);
+
+    pair.a.device.greet();
+
+    pair.wait_for(20, |path| path != Path::None);
+}
+
 /// Closes UDP on B's cable.
 fn block(pair: &Pair, chain: &str) {
     let rules = format!(
