@@ -140,6 +140,23 @@ fn a_container_can_make_no_namespace_and_no_other_socket_than_a_local_one() {
 
 /// `maru prepare` makes the file where the coordinator is the relay.
 #[test]
+fn no_container_has_the_socket_of_the_journal() {
+    for (name, text) in
+        quadlet::files().into_iter().filter(|(name, _)| name.ends_with(".container"))
+    {
+        let volumes: Vec<_> =
+            text.lines().filter_map(|line| line.strip_prefix("Volume=/")).collect();
+        assert!(!volumes.is_empty(), "{name}");
+        let leads = |volume: &&&str| {
+            let path = volume.split(':').next().unwrap_or_default();
+            "run/systemd/journal/socket".starts_with(path) || path.starts_with("run/systemd")
+        };
+        assert_eq!(volumes.iter().find(leads), None, "{name}: {text}");
+        assert!(text.contains("\nLogDriver=journald\n"), "{name}");
+    }
+}
+
+#[test]
 fn the_relay_does_not_start_where_the_coordinator_is_the_relay() {
     let line = format!("\nConditionPathExists=!/{RELAY_EMBEDDED}\n");
     for (name, text) in systemd::files() {
