@@ -80,6 +80,18 @@ pub enum UnsafeRoot {
 }
 
 impl UnsafeRoot {
+    /// The folder or link that is the reason.
+    #[must_use]
+    pub fn at(&self) -> &Path {
+        match self {
+            Self::Owner { at, .. }
+            | Self::Writable { at, .. }
+            | Self::NotAFolder { at, .. }
+            | Self::Closed { at, .. }
+            | Self::Unknown { at, .. } => at,
+        }
+    }
+
     /// What is wrong, and what to do.
     fn message(&self) -> Message {
         match self {

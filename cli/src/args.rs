@@ -14,6 +14,7 @@ use crate::{
     confine::ConfineArgs,
     coordinator::CoordinatorArgs,
     device::DeviceCommand,
+    doctor::DoctorArgs,
     invite::InviteArgs,
     join::JoinArgs,
     key::KeyCommand,
@@ -56,7 +57,7 @@ pub(crate) enum Command {
     /// Show the state of this device in the network
     Status(OutputArgs),
     /// Find problems of this machine, and say how to fix them
-    Doctor(OutputArgs),
+    Doctor(DoctorArgs),
     /// List every way by which conversations may leave the containers, who can read them there, and who could read those that are stored
     Audit(OutputArgs),
     /// Join a network by an invitation, or by its coordinator's address
@@ -175,6 +176,9 @@ pub(crate) enum Command {
     /// Start the new version after an update, and put the former one back if it does not run; packages run it
     #[command(hide = true)]
     FinishUpgrade,
+    /// Note in the journal what expires soon; systemd runs it each day
+    #[command(hide = true)]
+    Notices,
     /// Run a program that can write only in some places, as `maru up` does
     #[command(hide = true)]
     Confine(ConfineArgs),

@@ -17,7 +17,7 @@ use chassis::durable::{self, Access};
 use clap::Args;
 use common::foreign;
 use coordinator_api::{SCHEMA, settings::Settings};
-use coordinator_core::time;
+use coordinator_core::time::{self, Millis};
 use messages::message;
 use services::{
     Arg, COORDINATOR_SERVICE, GATEWAY_SERVICE, GATEWAY_STATE, Mount, Service, TELMEET_SERVICE,
@@ -28,9 +28,11 @@ use supervisor::binaries;
 
 use crate::{
     archive::{ArchiveError, Writer},
-    output, up,
+    output,
+    up::{self, saved_options::SavedOptions},
 };
 
+pub(crate) mod kept;
 mod last;
 mod manifest;
 mod places;
@@ -39,8 +41,10 @@ mod root;
 #[cfg(test)]
 mod tests;
 mod unfinished;
+mod verify;
 mod walk;
 
+use kept::Kept;
 pub(crate) use last::last;
 use manifest::{Database, Manifest, VERSION};
 use places::{CONVERSATIONS_DATABASE, DATABASE, ROOMS_DATABASE};
@@ -72,23 +76,72 @@ const COPY_CONVERSATIONS: Service = Service {
     ..GATEWAY_SERVICE
 };
 
-#[derive(Clone, Debug, Args)]
+/// Every database, with the program that is asked for a copy of it.
+const COPIES: [(&str, Service); 3] =
+    [(DATABASE, COPY), (ROOMS_DATABASE, COPY_ROOMS), (CONVERSATIONS_DATABASE, COPY_CONVERSATIONS)];
+
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct BackupArgs {
-    /// File to write; it will hold every key of this network
+    /// File to write; it will hold every key of this network [default: a new one in the folder of the daily backups]
     #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    pub(crate) file: Option<PathBuf>,
     /// Replace the file if it exists
-    #[arg(long)]
+    #[arg(long, requires = "file")]
     pub(crate) force: bool,
+    /// Restore the backup into an empty folder of this machine, to see that it is whole
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Without FILE: how many backups stay in the folder, older ones are deleted [default: 7, or as `maru setup` was told]
+    #[arg(long, value_name = "N", conflicts_with = "file", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) keep: Option<u16>,
     /// Exit with status 1 if anything was left out: a link, or a sparse or too large file
     #[arg(long)]
     pub(crate) strict: bool,
 }
 
-/// Makes a backup.
+/// Makes a backup. In the folder of the daily ones, older ones go only once this one is written, holds every
+/// database and, if asked for, is verified.
 pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
     as_root("backup")?;
-    let file = std::path::absolute(&args.file)?;
+    let now = time::from_system(SystemTime::now());
+    let Some(file) = &args.file else {
+        let told = SavedOptions::load(root)?;
+        let kept = Kept::of(root, &told).keeping(args.keep);
+        // Nobody chose a folder on a machine that was set up before there were daily backups.
+        if told.backups.is_none() {
+            kept.make()?
+        } else {
+            kept.check()?
+        }
+        kept.has_room()?;
+        let file = kept.file(now);
+        let made = make(&file, args, root, now)?;
+        if !made.has_databases {
+            return Ok(ExitCode::FAILURE);
+        }
+        let deleted = kept.delete_old(&file)?;
+        deleted.iter().try_for_each(|name| output::line(message!("backup-deleted", name)))?;
+        return Ok(made.status(args));
+    };
+    Ok(make(&std::path::absolute(file)?, args, root, now)?.status(args))
+}
+
+/// What a backup holds.
+struct Made {
+    /// Nothing was left out.
+    is_complete: bool,
+    /// No database was left out.
+    has_databases: bool,
+}
+
+impl Made {
+    fn status(&self, args: &BackupArgs) -> ExitCode {
+        if self.is_complete || !args.strict { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// Writes a backup to `file`, and verifies it if asked for.
+fn make(file: &Path, args: &BackupArgs, root: &Path, now: Millis) -> anyhow::Result<Made> {
     let shown = file.display();
     if !args.force && file.symlink_metadata().is_ok() {
         bail!(message!("file-exists", path = shown));
@@ -102,38 +155,19 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
         version: VERSION,
         maru: env!("CARGO_PKG_VERSION").to_owned(),
         schema: SCHEMA,
-        created: time::to_rfc3339(time::from_system(SystemTime::now())),
+        created: time::to_rfc3339(now),
         network: settings.network.clone(),
         database,
     };
-    let mut copies = Vec::new();
-    if database == Database::Sqlite {
-        copies.push((DATABASE, copy_database(&COPY, root)?));
-    }
     let mut not_copied = Vec::new();
-    for (name, service) in
-        [(ROOMS_DATABASE, COPY_ROOMS), (CONVERSATIONS_DATABASE, COPY_CONVERSATIONS)]
-    {
-        if root.join(name).symlink_metadata().is_err() {
-            continue;
-        }
-        // What a container wrote cannot prevent saving the rest.
-        match copy_database(&service, root) {
-            Ok(copy) => copies.push((name, copy)),
-            Err(error) => not_copied.push(format!("{name}: {error:#}")),
-        }
-    }
+    let copies = copies(database, root, &mut not_copied)?;
     let (mut count, mut left_out) = (0, Vec::new());
-    durable::write(&file, Access::SECRET, args.force, |out| {
+    durable::write(file, Access::SECRET, args.force, |out| {
         (count, left_out) = fill(out, &about, root, copies)?;
         anyhow::Ok(())
     })
     .with_context(|| message!("backup-not-written", path = shown))?;
-    if not_copied.is_empty()
-        && let Err(error) = last::made(root, &about.created)
-    {
-        output::note(error);
-    }
+    let has_databases = not_copied.is_empty();
     left_out.extend(not_copied);
     left_out.iter().for_each(|what| output::note(message!("left-out", file = foreign::line(what))));
     outside(&settings).iter().for_each(|path| {
@@ -143,11 +177,53 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
         output::note(message!("backup-postgres"));
     }
     output::line(message!("backup-done", path = shown, count))?;
-    if left_out.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    if args.verify {
+        verify::verify(file, root, read_databases)
+            .with_context(|| message!("backup-broken", path = shown))?;
+        output::line(message!("backup-verified", path = shown))?;
     }
-    output::note(message!("backup-incomplete"));
-    Ok(if args.strict { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if has_databases && let Err(error) = last::made(root, &about.created) {
+        output::note(error);
+    }
+    let is_complete = left_out.is_empty();
+    if !is_complete {
+        output::note(message!("backup-incomplete"));
+    }
+    Ok(Made { is_complete, has_databases })
+}
+
+/// Has each daemon's program read its database at this root.
+fn read_databases(root: &Path) -> anyhow::Result<()> {
+    for (name, service) in COPIES {
+        if root.join(name).exists() {
+            copy_database(&service, root)
+                .with_context(|| message!("backup-database-broken", name))?;
+        }
+    }
+    Ok(())
+}
+
+/// A copy of each database that is a file; in `left_out` those that could not be copied.
+fn copies(
+    database: Database,
+    root: &Path,
+    left_out: &mut Vec<String>,
+) -> anyhow::Result<Vec<(&'static str, File)>> {
+    let mut copies = Vec::new();
+    for (name, service) in COPIES {
+        if name == DATABASE {
+            if database == Database::Sqlite {
+                copies.push((name, copy_database(&service, root)?));
+            }
+        } else if root.join(name).symlink_metadata().is_ok() {
+            // What a container wrote cannot prevent saving the rest.
+            match copy_database(&service, root) {
+                Ok(copy) => copies.push((name, copy)),
+                Err(error) => left_out.push(format!("{name}: {error:#}")),
+            }
+        }
+    }
+    Ok(copies)
 }
 
 /// Files that the coordinator's settings name outside of what a backup holds.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use messages::{Message, message};
 use serde::Serialize;
+use services::systemd::TARGET;
 
 use crate::output::{self, Format};
 
@@ -35,11 +36,39 @@ pub(crate) struct Finding {
     pub(crate) text: Message,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fix: Option<Message>,
+    /// What `maru doctor --fix` does about it.
+    #[serde(skip)]
+    pub(crate) repair: Option<Repair>,
+}
+
+/// A repair by which nothing can be lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Repair {
+    /// Makes folders, and sets their owners and modes as the service table says.
+    Directories,
+    /// Has systemd start the target at each boot.
+    Enable,
+    /// Restarts this unit, which does not answer.
+    Restart(String),
+    /// Makes a backup in the folder of the daily ones.
+    Backup,
+}
+
+impl Repair {
+    /// What it does, for people.
+    pub(crate) fn text(&self) -> Message {
+        match self {
+            Self::Directories => message!("repair-directories"),
+            Self::Enable => message!("repair-enable", target = TARGET),
+            Self::Restart(unit) => message!("repair-restart", unit),
+            Self::Backup => message!("repair-backup"),
+        }
+    }
 }
 
 impl Finding {
     pub(crate) fn ok(id: &'static str, text: impl Into<Message>) -> Self {
-        Self { id, severity: Severity::Ok, text: text.into(), fix: None }
+        Self { id, severity: Severity::Ok, text: text.into(), fix: None, repair: None }
     }
 
     pub(crate) fn warning(
@@ -47,7 +76,18 @@ impl Finding {
         text: impl Into<Message>,
         fix: impl Into<Message>,
     ) -> Self {
-        Self { id, severity: Severity::Warning, text: text.into(), fix: Some(fix.into()) }
+        Self {
+            id,
+            severity: Severity::Warning,
+            text: text.into(),
+            fix: Some(fix.into()),
+            repair: None,
+        }
+    }
+
+    /// With a repair for `maru doctor --fix`.
+    pub(crate) fn repaired_by(self, repair: Repair) -> Self {
+        Self { repair: Some(repair), ..self }
     }
 
     /// What to do, as text.
@@ -60,7 +100,13 @@ impl Finding {
         text: impl Into<Message>,
         fix: impl Into<Message>,
     ) -> Self {
-        Self { id, severity: Severity::Error, text: text.into(), fix: Some(fix.into()) }
+        Self {
+            id,
+            severity: Severity::Error,
+            text: text.into(),
+            fix: Some(fix.into()),
+            repair: None,
+        }
     }
 }
 

@@ -43,6 +43,7 @@ mod machine_key;
 mod metrics;
 mod model;
 mod node_id;
+mod notices;
 mod number;
 mod openclaw;
 mod output;
@@ -122,6 +123,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Completions(args) => complete::run(&args, help::command()),
         Command::Prepare => prepare::run(&root),
         Command::FinishUpgrade => upgrade::finish(&root).await,
+        Command::Notices => notices::run(&root).await,
         Command::Confine(args) => Err(confine::run(&args)),
     }
 }

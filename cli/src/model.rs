@@ -16,7 +16,7 @@ use crate::{
 };
 
 mod args;
-mod disk;
+pub(crate) mod disk;
 pub(crate) mod download;
 pub(crate) mod folder;
 mod memory;

@@ -63,7 +63,11 @@ pub(crate) async fn run(args: SetupArgs, root: &Path) -> anyhow::Result<ExitCode
     }
     let answers = answers(&args, root).await?;
     let is_running = units::are_active(root).await;
-    let mut plan = Plan::make(root, &answers, &args.passphrase, is_running)?;
+    let mut plan = Plan::make(root, &answers, &args, is_running)?;
+    // The memory of engines that run is taken already.
+    if let Some(warning) = plan.warning()?.filter(|_| !is_running) {
+        output::note(warning);
+    }
     output::one(Format::Table, &(), &message!("setup-labels"), plan.rows())?;
     if args.dry_run {
         return output::line(message!("setup-dry-run")).map(|()| ExitCode::SUCCESS);
@@ -87,10 +91,12 @@ pub(crate) async fn run(args: SetupArgs, root: &Path) -> anyhow::Result<ExitCode
 async fn answers(args: &SetupArgs, root: &Path) -> anyhow::Result<Answers> {
     let network = config::is_there(root);
     let users = Client::coordinator(root).call(&LIST_USERS, &[], &()).await;
+    let options = SavedOptions::load(root)?;
     let known = ExistingSetup {
         network,
         user: network && users.is_ok_and(|users| !users.is_empty()),
-        model: SavedOptions::load(root)?.model.is_some(),
+        model: options.model.is_some(),
+        backups: options.backups.is_some(),
         models: Folder::of(root).list()?,
     };
     let said = Answers {
@@ -98,6 +104,7 @@ async fn answers(args: &SetupArgs, root: &Path) -> anyhow::Result<Answers> {
         user: args.user.clone(),
         reach: args.reach()?,
         model: args.model.clone(),
+        backups: args.backups.clone(),
     };
     if is_terminal() {
         let language = Language::current();

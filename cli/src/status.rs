@@ -10,6 +10,7 @@ use telmeet_api::participant::{FINGERPRINT, Fingerprint as DeviceFingerprint};
 use crate::{
     client::Client,
     confidential,
+    doctor::expiry,
     fingerprint::Fingerprint,
     output::{self, Format, OutputArgs},
     problem,
@@ -95,7 +96,7 @@ fn values(status: &Status) -> Vec<String> {
         gateway.and_then(|gateway| gateway.identity.parse().ok()).map(Fingerprint::of);
     let values = [
         Some(message!("status-state", state = output::word(&status.state)).to_string()),
-        problem::of(status),
+        problem::of(status).or_else(|| expiry::own(status).map(|text| text.to_string())),
         status.network.clone(),
         node.map(|node| node.name.clone()),
         node.map(|node| addresses(&node.addresses)),

@@ -312,6 +312,57 @@ audit-readers-proved = nodes of { $name } that proved what they run
 
 ## cli/src/doctor.rs
 nothing-wrong = No problem was found.
+no-repair = There is nothing here that can be repaired without risk.
+repair-needs-yes = there is no terminal to ask at, so nothing was repaired; give --yes
+repair-asks = { $repair }? [y/N]
+repair-left = Not done: { $repair }.
+repaired = Done: { $repair }.
+repair-failed = Failed: { $repair }: { $error }
+repair-directories = make the folders of Maru, and set their owners and modes
+repair-enable = start { $target } at each boot
+repair-restart = restart { $unit }, which does not answer
+repair-backup = make a backup now, and verify it
+
+## cli/src/doctor/backups.rs
+backups-none = there is no daily backup yet
+backups-old =
+    the newest daily backup was made { NUMBER($days) ->
+        [1] 1 day
+       *[other] { $days } days
+    } ago
+backups-fresh = the newest daily backup was made on { $made }
+fix-backups = read `journalctl -u maru-backup`, and try `sudo maru backup --verify`; `sudo maru setup --backups DIR` chooses another folder
+
+## cli/src/doctor/expiry.rs
+device-expires =
+    the key of the device { $name } expires in { NUMBER($days) ->
+        [0] less than a day
+        [1] 1 day
+       *[other] { $days } days
+    }, and then it is no node any more
+api-key-expires =
+    the API key { $name } expires in { NUMBER($days) ->
+        [0] less than a day
+        [1] 1 day
+       *[other] { $days } days
+    }
+fix-api-key = if it is still used, create another with `sudo maru api-key create`
+key-expires =
+    the pre-auth key { $id } expires in { NUMBER($days) ->
+        [0] less than a day
+        [1] 1 day
+       *[other] { $days } days
+    }
+fix-key = if devices still join with it, create another with `sudo maru key create`
+more-expire = { $more } more expire soon
+none-expires = no key of the network expires within { $days } days
+own-key-expires =
+    the key of this device expires in { NUMBER($days) ->
+        [0] less than a day
+        [1] 1 day
+       *[other] { $days } days
+    }, and then it is no node any more
+fix-own-key = at home: sudo maru device extend, with the name of this device
 
 ## cli/src/model.rs
 
@@ -344,6 +395,7 @@ none-fits = none of the models here does; one of at most { $parameters } in Q4 w
 these-fit = these would: { $names }
 model-does-not-fit = { $name } does not fit into this machine's memory; { $others }
 model-does-not-fit-beside = { $name } does not fit into this machine's memory beside { $used }, which answers until the change is done; stop `maru up`, choose the model again, and start
+model-crowded = warning: the engines need { $needed } for { $name }, and other programs leave { $free } of this machine's memory now; stop some of them, or chat will be slow or fail
 
 ## cli/src/model/memory.rs
 meminfo-not-read = cannot read /proc/meminfo
@@ -385,6 +437,13 @@ other-sha256 = the SHA-256 of { $name } is not that of --sha256
 
 ## cli/src/backup/root.rs
 backup-needs-root = `maru { $command }` needs root: it reads and writes the keys of every service; run it as `sudo maru { $command }`
+
+## cli/src/backup/kept.rs
+backup-no-room = there is no room for { $needed } in { $path }: { $free } may be used there; make room on that disk, or choose a folder on a larger one with `sudo maru setup --backups DIR`
+backups-missing = the folder of the daily backups, { $path }, is not there: is its disk mounted? `sudo maru setup --backups DIR` makes and names another one
+backups-open = { $path } cannot hold backups, since it is not a folder of root alone: a backup holds every key of this network; `sudo chown root { $path } && sudo chmod 700 { $path }`, on a file system that knows owners
+backups-unsafe = { $path } cannot hold backups: others than root may change { $at }, and so put another folder in its place
+backups-elsewhere = { $path } cannot hold the daily backups: their unit may write only below { $places }
 
 ## cli/src/backup/unfinished.rs
 restore-unfinished = a restore of this network was cut short; run `sudo maru restore FILE` again
@@ -443,6 +502,11 @@ backup-not-written = cannot write { $path }
 left-out = left out: { $file }
 left-out-outside = left out: { $path }, which coordinator.toml names; keep a copy of it yourself
 backup-postgres = The database is on a PostgreSQL server and not in this file; copy it too: `pg_dump --format=custom --file=maru.dump DATABASE_URL`
+backup-deleted = deleted { $name }: enough newer ones are there
+backup-verified = { $path } was restored into an empty folder of this machine, and every database in it can be read
+backup-broken = { $path } cannot be restored; no older backup was deleted, so keep one of those, and look for a failing disk
+backup-database-broken = { $name } cannot be read
+backup-verified-already = another `maru backup` restores its backup now; wait until it ends
 backup-done = { $path }: { $count } files; it holds every key of this network, so protect it like a key
 backup-incomplete = warning: the backup is not complete; what was left out is listed above
 no-temporary-file = cannot create a temporary file
@@ -828,6 +892,9 @@ workspace-cut = { $path } has more than { $max } files and folders; the others w
 fix-workspace-cut = remove what does not belong there
 
 ## cli/src/doctor/services.rs
+units-enabled = { $target } starts at each boot
+units-not-enabled = systemd runs Maru, and { $target } does not start at the next boot
+fix-units = sudo systemctl enable { $target }
 programs-found = all of Maru's programs are found
 fix-programs = only `maru up` needs them; install all of Maru's programs in one folder
 fix-file = correct that file
@@ -972,7 +1039,7 @@ recovered = Your conversations are open on this machine.
 ## cli/src/setup.rs
 setup-needs-root = `maru setup` needs root: it writes settings and starts services; run it as `sudo maru setup`
 setup-needs-options = there is no terminal to ask at; give { $options }
-setup-labels = Network | Devices reach it at | First person | Model | Copied from | Writes
+setup-labels = Network | Devices reach it at | First person | Model | Copied from | Daily backups | Writes
 setup-dry-run = Nothing was changed (--dry-run).
 setup-go-on = Write this, and start Maru now and at each boot? [y/N]
 setup-nothing-changed = Nothing was changed.
@@ -986,7 +1053,8 @@ not-a-public-name = --domain { $name } is not a name in public DNS; give one tha
 setup-other-root = `maru setup` sets up the units, which serve the root / alone; for { $root } use `maru up`
 setup-no-systemd = systemd does not run here, and `maru setup` needs it to start the services; use `sudo maru up`, which starts them itself
 setup-not-installed = { $target } is not installed; install the package maru-home, or use `sudo maru up`, which needs no units
-setup-unknown-release = warning: this is { $name }; Maru's packages are made for Debian 12 and 13 and Ubuntu 24.04
+setup-unknown-release = warning: this is { $name }; Maru's packages are made for Debian 13 and Ubuntu 24.04
+setup-old-release = { $name } is too old for the units of Maru: its Podman has no Quadlets; update it to Debian 13 or Ubuntu 24.04, or use `sudo maru up`, which starts the services itself
 
 ## cli/src/setup/questions.rs
 setup-ask-network = Name of the network; it never changes [{ $usual }]
@@ -997,6 +1065,7 @@ setup-ask-model = Model that answers, by its number or as a GGUF file{ $list }
 setup-ask-model-or = Model that answers, by its number or as a GGUF file{ $list }
     Which one [{ $usual }]
 setup-ask-file = Model that answers, a GGUF file
+setup-ask-backups = Folder of the daily backups, best on another disk [{ $usual }]
 setup-no-model = choose a model
 setup-no-answer = there was no answer; nothing was changed
 

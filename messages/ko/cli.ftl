@@ -312,6 +312,49 @@ audit-readers-proved = 무엇을 실행하는지 증명한 { $name }의 노드
 
 ## cli/src/doctor.rs
 nothing-wrong = 문제가 없습니다.
+no-repair = 위험 없이 고칠 수 있는 것이 없습니다.
+repair-needs-yes = 물어볼 터미널이 없어 아무것도 고치지 않았습니다. --yes를 주세요
+repair-asks = { $repair } 할까요? [y/N]
+repair-left = 하지 않음: { $repair }.
+repaired = 완료: { $repair }.
+repair-failed = 실패: { $repair }: { $error }
+repair-directories = 마루의 폴더를 만들고 소유자와 권한 맞추기
+repair-enable = 부팅할 때마다 { $target } 시작하기
+repair-restart = 응답하지 않는 { $unit } 유닛 다시 시작하기
+repair-backup = 지금 백업을 만들고 복원해 보기
+
+## cli/src/doctor/backups.rs
+backups-none = 매일 만드는 백업이 아직 없습니다
+backups-old = 마지막 백업을 만든 지 { $days }일이 지났습니다
+backups-fresh = 마지막 백업을 { $made }에 만들었습니다
+fix-backups = `journalctl -u maru-backup` 명령으로 기록을 읽고 `sudo maru backup --verify` 명령을 실행해 보세요. `sudo maru setup --backups DIR` 명령으로 다른 폴더를 고릅니다
+
+## cli/src/doctor/expiry.rs
+device-expires =
+    { NUMBER($days) ->
+        [0] 하루 안에
+       *[other] { $days }일 뒤에
+    } { $name } 기기의 키가 만료되고, 그 뒤에는 네트워크에서 빠집니다
+api-key-expires =
+    { NUMBER($days) ->
+        [0] 하루 안에
+       *[other] { $days }일 뒤에
+    } API 키 { $name } 키가 만료됩니다
+fix-api-key = 아직 쓴다면 `sudo maru api-key create` 명령으로 새로 만드세요
+key-expires =
+    { NUMBER($days) ->
+        [0] 하루 안에
+       *[other] { $days }일 뒤에
+    } 사전 인증 키 { $id } 키가 만료됩니다
+fix-key = 이 키로 기기가 계속 참여한다면 `sudo maru key create` 명령으로 새로 만드세요
+more-expire = 곧 만료되는 것이 { $more }개 더 있습니다
+none-expires = { $days }일 안에 만료되는 네트워크의 키가 없습니다
+own-key-expires =
+    { NUMBER($days) ->
+        [0] 하루 안에
+       *[other] { $days }일 뒤에
+    } 이 기기의 키가 만료되고, 그 뒤에는 네트워크에서 빠집니다
+fix-own-key = 홈 컴퓨터에서 이 기기의 이름으로 sudo maru device extend 명령을 실행하세요
 
 ## cli/src/model.rs
 
@@ -344,6 +387,7 @@ none-fits = 여기 있는 모델은 모두 너무 큽니다. Q4로 양자화한 
 these-fit = 맞는 모델: { $names }
 model-does-not-fit = { $name } 모델을 이 컴퓨터의 메모리에 올릴 수 없습니다. { $others }
 model-does-not-fit-beside = { $name } 모델을 지금 쓰고 있는 { $used } 모델과 함께 메모리에 올릴 수 없습니다. `maru up`을 멈추고 모델을 다시 고른 뒤 시작하세요
+model-crowded = 경고: { $name } 모델에는 엔진 메모리 { $needed }가 필요한데 지금 다른 프로그램이 남긴 메모리는 { $free }입니다. 다른 프로그램을 끝내세요. 그러지 않으면 대화가 느리거나 실패할 수 있습니다
 
 ## cli/src/model/memory.rs
 meminfo-not-read = /proc/meminfo를 읽을 수 없습니다
@@ -385,6 +429,13 @@ other-sha256 = { $name } 모델의 SHA-256이 --sha256의 값과 다릅니다
 
 ## cli/src/backup/root.rs
 backup-needs-root = `maru { $command }` 명령은 모든 서비스의 키를 읽고 쓰므로 root 권한이 필요합니다. `sudo maru { $command }`로 실행하세요
+
+## cli/src/backup/kept.rs
+backup-no-room = { $path } 폴더에 { $needed } 쓸 자리가 없습니다. 그곳에서 쓸 수 있는 공간은 { $free }입니다. 그 디스크에 자리를 만들거나 `sudo maru setup --backups DIR` 명령으로 더 큰 디스크의 폴더를 고르세요
+backups-missing = 매일 백업하는 폴더 { $path } 폴더가 없습니다. 디스크가 연결되어 있나요? `sudo maru setup --backups DIR` 명령으로 다른 폴더를 만들어 지정할 수 있습니다
+backups-open = { $path } 폴더는 root만의 폴더가 아니어서 백업을 둘 수 없습니다. 백업에는 이 네트워크의 모든 키가 들어 있습니다. 소유자를 저장하는 파일 시스템에서 `sudo chown root { $path } && sudo chmod 700 { $path }` 명령을 실행하세요
+backups-unsafe = { $path } 폴더에는 백업을 둘 수 없습니다. root가 아닌 사용자가 { $at } 폴더를 바꾸어 다른 폴더로 바꿔 놓을 수 있습니다
+backups-elsewhere = { $path } 폴더에는 매일 백업할 수 없습니다. 백업 유닛은 { $places } 아래에만 쓸 수 있습니다
 
 ## cli/src/backup/unfinished.rs
 restore-unfinished = 이 네트워크의 복원이 중간에 끊겼습니다. `sudo maru restore FILE`을 다시 실행하세요
@@ -443,6 +494,11 @@ backup-not-written = { $path } 파일을 쓸 수 없습니다
 left-out = 제외됨: { $file }
 left-out-outside = 제외됨: { $path }. coordinator.toml에서 쓰는 파일이니 따로 복사해 두세요
 backup-postgres = 데이터베이스는 PostgreSQL 서버에 있어 이 파일에 들어 있지 않습니다. `pg_dump --format=custom --file=maru.dump DATABASE_URL`로 함께 복사하세요
+backup-deleted = { $name } 파일을 지웠습니다. 더 새로운 백업이 충분히 있습니다
+backup-verified = { $path } 백업을 이 컴퓨터의 빈 폴더에 복원해 보았고, 그 안의 모든 데이터베이스를 읽을 수 있습니다
+backup-broken = { $path } 백업은 복원할 수 없습니다. 이전 백업은 지우지 않았으니 보관하고, 디스크가 고장 나지 않았는지 확인하세요
+backup-database-broken = { $name } 데이터베이스를 읽을 수 없습니다
+backup-verified-already = 다른 `maru backup` 명령이 지금 백업을 복원해 보고 있습니다. 끝날 때까지 기다리세요
 backup-done = { $path }: 파일 { $count }개. 이 네트워크의 모든 키가 들어 있으니 키처럼 보관하세요
 backup-incomplete = 경고: 백업이 완전하지 않습니다. 제외된 항목은 위에 있습니다
 no-temporary-file = 임시 파일을 만들 수 없습니다
@@ -822,6 +878,9 @@ workspace-cut = { $path } 폴더에 파일과 폴더가 { $max }개보다 많아
 fix-workspace-cut = 그곳에 있을 필요가 없는 것을 지우세요
 
 ## cli/src/doctor/services.rs
+units-enabled = 부팅할 때마다 { $target } 시작합니다
+units-not-enabled = systemd가 마루를 실행하고 있지만 다음 부팅 때는 { $target } 시작하지 않습니다
+fix-units = sudo systemctl enable { $target }
 programs-found = 마루의 프로그램이 모두 있습니다
 fix-programs = `maru up`에만 필요합니다. 마루의 프로그램을 모두 한 폴더에 설치하세요
 fix-file = 그 파일을 고치세요
@@ -966,7 +1025,7 @@ recovered = 이제 이 컴퓨터에서 대화를 열 수 있습니다.
 ## cli/src/setup.rs
 setup-needs-root = `maru setup`은 설정을 쓰고 서비스를 시작하므로 root 권한이 필요합니다. `sudo maru setup`으로 실행하세요
 setup-needs-options = 물어볼 터미널이 없습니다. 다음 옵션을 주세요: { $options }
-setup-labels = 네트워크 | 기기가 접속하는 주소 | 첫 사용자 | 모델 | 복사할 파일 | 쓰는 파일
+setup-labels = 네트워크 | 기기가 접속하는 주소 | 첫 사용자 | 모델 | 복사할 파일 | 매일 백업하는 폴더 | 쓰는 파일
 setup-dry-run = 아무것도 바꾸지 않았습니다(--dry-run).
 setup-go-on = 이대로 쓰고, 지금부터 부팅할 때마다 마루를 시작할까요? [y/N]
 setup-nothing-changed = 아무것도 바꾸지 않았습니다.
@@ -980,7 +1039,8 @@ not-a-public-name = --domain { $name } 값은 공개 DNS의 이름이 아닙니�
 setup-other-root = `maru setup`은 루트 /에서만 실행되는 유닛을 설정합니다. { $root } 폴더에는 `maru up`을 쓰세요
 setup-no-systemd = `maru setup`은 systemd로 서비스를 시작하는데 이 컴퓨터에는 systemd가 실행되고 있지 않습니다. 서비스를 직접 시작하는 `sudo maru up`을 쓰세요
 setup-not-installed = { $target } 유닛이 설치되어 있지 않습니다. maru-home 패키지를 설치하거나, 유닛이 필요 없는 `sudo maru up`을 쓰세요
-setup-unknown-release = 경고: 이 시스템은 { $name }입니다. 마루의 패키지는 Debian 12와 13, Ubuntu 24.04에 맞춰져 있습니다
+setup-unknown-release = 경고: 이 시스템은 { $name }입니다. 마루의 패키지는 Debian 13과 Ubuntu 24.04에 맞춰져 있습니다
+setup-old-release = { $name } 시스템은 Podman에 Quadlet이 없어 마루의 유닛을 쓸 수 없습니다. Debian 13이나 Ubuntu 24.04로 올리거나, 서비스를 직접 시작하는 `sudo maru up`을 쓰세요
 
 ## cli/src/setup/questions.rs
 setup-ask-network = 네트워크 이름. 나중에 바꿀 수 없습니다 [{ $usual }]
@@ -991,6 +1051,7 @@ setup-ask-model = 답할 모델. 번호나 GGUF 파일로 고르세요{ $list }
 setup-ask-model-or = 답할 모델. 번호나 GGUF 파일로 고르세요{ $list }
     모델 [{ $usual }]
 setup-ask-file = 답할 모델의 GGUF 파일
+setup-ask-backups = 매일 백업할 폴더. 다른 디스크가 좋습니다 [{ $usual }]
 setup-no-model = 모델을 고르세요
 setup-no-answer = 답이 없습니다. 아무것도 바꾸지 않았습니다
 

@@ -5,7 +5,7 @@
 //! start and stop ([`Stage`]), readiness probes ([`Readiness`]), directories ([`directories`]), the mesh services of
 //! `agent.toml` and the ports of the first policy ([`mesh_services`]), the contents of a backup ([`saved`]), the programs that
 //! `xtask` builds, the systemd units ([`systemd`]) and the Quadlets ([`quadlet`]) in `systemd/` and `podman/`; a test compares
-//! those files with the table. [`SERVERS`] are the servers of a confidential deployment, for which only units are made.
+//! those files with the table. [`jobs`] are what timers start. [`SERVERS`] are the servers of a confidential deployment, for which only units are made.
 #![forbid(unsafe_code)]
 
 mod entry;
@@ -17,6 +17,7 @@ mod rows;
 mod table;
 
 pub mod child;
+pub mod jobs;
 pub mod podman;
 pub mod quadlet;
 pub mod seccomp;

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use crate::{
     entry::{Arg, Kind, Memory, Service},
+    jobs::{JOBS, Job},
     link::Link,
     mount::Directory,
     rows::{AGENT_SERVICE, FORMER, RELAY_EMBEDDED, RELAY_SERVICE, RESTORING, SERVICES},
@@ -63,23 +64,28 @@ pub(crate) const PREPARED: &str = "Requires=maru-prepare.service\nAfter=maru-pre
 /// Name and text of every unit, of services and of a deployment's servers, and of the files that they need.
 #[must_use]
 pub fn files() -> Vec<(String, String)> {
-    [of_services(SERVICES), of_servers()].concat()
+    [of_services(SERVICES, JOBS), of_servers()].concat()
 }
 
 /// Those of a device that is no home: the agent's.
 #[must_use]
 pub fn device_files() -> Vec<(String, String)> {
-    of_services(&[AGENT_SERVICE])
+    let jobs: Vec<_> = JOBS.iter().filter(|job| job.on_devices).copied().collect();
+    of_services(&[AGENT_SERVICE], &jobs)
 }
 
-fn of_services(services: &[Service]) -> Vec<(String, String)> {
+fn of_services(services: &[Service], jobs: &[Job]) -> Vec<(String, String)> {
     let children = services.iter().filter(|service| service.kind == Kind::Child);
     let mut files: Vec<_> = children
         .map(|service| (format!("{}.service", service.unit()), Unit::of(service).text()))
         .collect();
     let links = services.iter().flat_map(|service| service.listens);
     let users = services.iter().map(|service| (service.unit(), service.uid, service.gid));
-    files.push((TARGET.to_owned(), target(services)));
+    files.extend(
+        jobs.iter()
+            .flat_map(|job| [(job.service(), job_service(job)), (job.timer(), job_timer(job))]),
+    );
+    files.push((TARGET.to_owned(), target(services, jobs)));
     files.push((PREPARE.to_owned(), prepare()));
     files.push((UPGRADE.to_owned(), upgrade()));
     files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(&directories_of(services), links)));
@@ -199,10 +205,13 @@ impl Unit {
 }
 
 /// The target: it starts nothing before somebody enables it.
-fn target(services: &[Service]) -> String {
+fn target(services: &[Service], jobs: &[Job]) -> String {
     let mut out = format!("{GENERATED}\n[Unit]\nDescription=Maru: every service of this machine\n");
     for service in services {
         let _ = writeln!(out, "Wants={}.service", service.unit());
+    }
+    for job in jobs {
+        let _ = writeln!(out, "Wants={}", job.timer());
     }
     out.push_str("\n[Install]\nWantedBy=multi-user.target\n");
     out
@@ -232,6 +241,37 @@ fn upgrade() -> String {
          CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER\n\
          {NO_DEVICES}{NO_NETWORK}{HARDENING}\
          MemoryMax=256M\nTasksMax=16\nReadWritePaths=/usr -/var/lib/maru\n"
+    )
+}
+
+/// The service of a job, which its timer starts.
+fn job_service(job: &Job) -> String {
+    let mut out = format!("{GENERATED}\n[Unit]\nDescription={}\n", job.description);
+    if let Some(path) = job.needs {
+        let _ = writeln!(out, "ConditionPathExists={path}");
+    }
+    let _ = write!(
+        out,
+        "ConditionPathExists=!/{RESTORING}\n\n\
+         [Service]\nType=oneshot\nExecStart=/usr/bin/maru {}\n\
+         CapabilityBoundingSet={}\nNice=10\nIOSchedulingClass=idle\nTimeoutStartSec=6h\n\
+         {NO_DEVICES}{NO_NETWORK}{HARDENING}MemoryMax={}M\nTasksMax=64\n",
+        job.command, job.capabilities, job.memory_mib,
+    );
+    if !job.writable.is_empty() {
+        let places: Vec<_> = job.writable.iter().map(|place| format!("-{place}")).collect();
+        out.push_str("# Copies of databases are too large for a /tmp in memory.\n");
+        out.push_str("Environment=TMPDIR=/var/tmp\n");
+        let _ = writeln!(out, "ReadWritePaths=/var/lib/maru {}", places.join(" "));
+    }
+    out
+}
+
+fn job_timer(job: &Job) -> String {
+    format!(
+        "{GENERATED}\n[Unit]\nDescription=Maru: the daily {}\n{PART_OF_TARGET}\n\
+         [Timer]\nOnCalendar=daily\nRandomizedDelaySec=2h\nPersistent=yes\n",
+        job.name
     )
 }
 

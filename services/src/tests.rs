@@ -48,7 +48,9 @@ fn the_target_wants_every_service_and_nothing_else_does() {
     let text = |name: &str| &files.iter().find(|(known, _)| known == name).unwrap().1;
     let wanted: BTreeSet<_> =
         text(systemd::TARGET).lines().filter_map(|line| line.strip_prefix("Wants=")).collect();
-    let units: Vec<_> = SERVICES.iter().map(|it| format!("{}.service", it.unit())).collect();
+    let services = SERVICES.iter().map(|it| format!("{}.service", it.unit()));
+    let units: Vec<_> =
+        services.chain(crate::jobs::JOBS.iter().map(crate::jobs::Job::timer)).collect();
     assert_eq!(wanted, units.iter().map(String::as_str).collect());
 
     for service in SERVICES {
@@ -107,8 +109,9 @@ fn every_unit_is_confined() {
             assert!(text.lines().any(|has| has == line), "{name} lacks {line}");
         }
         let has_capabilities = !text.contains("\nCapabilityBoundingSet=\n");
-        let may = ["maru-agent.service", systemd::UPGRADE].contains(&name.as_str());
-        assert_eq!(has_capabilities, may, "{name}");
+        let with =
+            ["maru-agent.service", "maru-backup.service", "maru-notices.service", systemd::UPGRADE];
+        assert_eq!(has_capabilities, with.contains(&name.as_str()), "{name}");
     }
     for (name, text) in quadlet::files() {
         if name.ends_with(".container") {
@@ -170,7 +173,9 @@ fn a_device_gets_what_its_agent_needs() {
     let files = systemd::device_files();
     let units: Vec<_> =
         files.iter().map(|(name, _)| name).filter(|name| name.ends_with(".service")).collect();
-    assert_eq!(units, ["maru-agent.service", systemd::PREPARE, systemd::UPGRADE]);
+    let expected =
+        ["maru-agent.service", "maru-notices.service", systemd::PREPARE, systemd::UPGRADE];
+    assert_eq!(units, expected);
     let (_, folders) = files.iter().find(|(name, _)| name == "maru.tmpfiles.conf").unwrap();
     for path in AGENT_SERVICE.writable() {
         assert!(folders.contains(&format!("d /{path} ")), "{path}");

@@ -73,18 +73,29 @@ pub(crate) fn run(args: &RestoreArgs, root: &Path) -> anyhow::Result<ExitCode> {
         database_is_free(root)?;
         clear(root)?;
     }
-    let (about, beside) =
+    let (about, staging) =
         unpack(file, root).with_context(|| message!("cannot-restore", path = shown))?;
     durable::replace(&root.join(RESTORING), Access::READABLE, shown.to_string().as_bytes())
         .context(message!("state-not-written"))?;
-    for place in places::all() {
-        put(&beside.of(place), &root.join(place)).with_context(|| message!("not-put", place))?;
-    }
+    put_all(&staging, root)?;
     sync(root)?;
     fs::remove_file(root.join(RESTORING)).context(message!("mark-not-removed"))?;
     directories::all(root)?;
     tell(&about, root)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Restores a backup into an empty folder where no daemon ever starts.
+pub(super) fn beside(file: File, root: &Path) -> anyhow::Result<()> {
+    let (_, staging) = unpack(file, root)?;
+    put_all(&staging, root)?;
+    directories::state(root)
+}
+
+fn put_all(staging: &Staging, root: &Path) -> anyhow::Result<()> {
+    places::all().into_iter().try_for_each(|place| {
+        put(&staging.of(place), &root.join(place)).with_context(|| message!("not-put", place))
+    })
 }
 
 fn tell(about: &Manifest, root: &Path) -> anyhow::Result<()> {

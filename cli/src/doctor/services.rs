@@ -15,11 +15,11 @@ use telmeet_api::rooms::TOTALS;
 
 use crate::{
     client::Client,
-    doctor::{certificates, providers, read::read},
-    finding::Finding,
+    doctor::{backups, certificates, expiry, providers, read::read},
+    finding::{Finding, Repair},
     gateway, output, problem,
     reach::HttpsGap,
-    units,
+    units::{self, systemctl},
     up::{self, config, saved_options::SavedOptions},
 };
 
@@ -48,6 +48,13 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
             findings.extend(providers::check(root).await);
             findings.extend(gateway::check(root).await);
             findings.push(rooms(root).await);
+            findings.extend(expiry::check(root).await);
+        }
+        if by_systemd {
+            findings.push(enabled().await);
+            if rustix::process::geteuid().is_root() {
+                findings.push(backups::check(root));
+            }
         }
         findings.push(coordinator(root).await);
         findings.extend(reach(root));
@@ -60,6 +67,30 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether the units start at the next boot, too.
+async fn enabled() -> Finding {
+    if systemctl::is_enabled(systemctl::TARGET).await {
+        return Finding::ok("units", message!("units-enabled", target = systemctl::TARGET));
+    }
+    Finding::warning(
+        "units",
+        message!("units-not-enabled", target = systemctl::TARGET),
+        message!("fix-units", target = systemctl::TARGET),
+    )
+    .repaired_by(Repair::Enable)
+}
+
+/// A warning if the key of this device expires soon; nothing if its agent does not run.
+pub(super) async fn own_key(root: &Path) -> Vec<Finding> {
+    let Ok(status) = Client::agent(root).call(&STATUS, &[], &()).await else { return Vec::new() };
+    key(&status).into_iter().collect()
+}
+
+fn key(status: &Status) -> Option<Finding> {
+    let text = expiry::own(status)?;
+    Some(Finding::warning("expiry", text, message!("fix-own-key")))
 }
 
 fn programs() -> Finding {
@@ -115,7 +146,8 @@ fn socket(root: &Path, link: &Link) -> Finding {
             "sockets",
             message!("file-missing", path = folder.display()),
             message!("fix-restart"),
-        );
+        )
+        .repaired_by(Repair::Directories);
     };
     let found = (meta.uid(), meta.gid(), meta.mode() & 0o7777);
     if found != (link.owner, link.group, link.mode) {
@@ -129,7 +161,8 @@ fn socket(root: &Path, link: &Link) -> Finding {
             group = link.group,
             right = format!("{:o}", link.mode)
         );
-        return Finding::error("sockets", text, message!("fix-restart"));
+        let finding = Finding::error("sockets", text, message!("fix-restart"));
+        return finding.repaired_by(Repair::Directories);
     }
     match local::connector(link, root).connect_blocking(PATIENCE) {
         Ok(_) => Finding::ok("sockets", message!("socket-answers", path = shown)),
@@ -179,12 +212,15 @@ async fn readiness(root: &Path, started: bool, by_systemd: bool) -> Vec<Finding>
         findings.push(if ready::is_ready(service, root, &settings).await {
             Finding::ok("services", message!("service-ready", name))
         } else if started {
-            let fix = if by_systemd {
-                message!("fix-read-journal", unit = service.unit())
+            let text = message!("service-silent", name);
+            if by_systemd {
+                let unit = service.unit();
+                let fix = message!("fix-read-journal", unit = &unit);
+                let repair = Repair::Restart(format!("{unit}.service"));
+                Finding::error("services", text, fix).repaired_by(repair)
             } else {
-                read_and_restart(root, name)
-            };
-            Finding::error("services", message!("service-silent", name), fix)
+                Finding::error("services", text, read_and_restart(root, name))
+            }
         } else {
             let fix = message!(
                 "fix-wait-for-service",
@@ -252,7 +288,7 @@ async fn agent(root: &Path) -> Vec<Finding> {
     match asked.await {
         Ok(status) => {
             let certificates = status.certificates.iter().map(public_certificate);
-            [device(&status)].into_iter().chain(certificates).collect()
+            [device(&status)].into_iter().chain(key(&status)).chain(certificates).collect()
         }
         Err(error) => vec![Finding::error("agent", format!("{error:#}"), message!("fix-agent"))],
     }

@@ -10,10 +10,13 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use gguf::{self, Header};
-use messages::message;
+use messages::{Message, message};
 use services::{ENGINE, MODELS, SERVICES};
 
-use crate::{model::memory, up::saved_options::SavedOptions};
+use crate::{
+    model::{memory, size::size},
+    up::saved_options::SavedOptions,
+};
 
 /// What every model's name ends with.
 pub(super) const ENDING: &str = ".gguf";
@@ -147,8 +150,7 @@ impl Folder {
 
     /// Fails if the model at `path` does not fit into memory; says which one here does, or of which size one would.
     pub(crate) fn fits(&self, name: &str, path: &Path) -> anyhow::Result<()> {
-        let (has, told) = (memory::total()?, SavedOptions::load(&self.root)?);
-        let engines = SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() as u64;
+        let (has, engines) = (memory::total()?, self.engines()?);
         let needs = |path: &Path| -> anyhow::Result<Option<u64>> {
             let found = inspect(path)?;
             Ok(found
@@ -169,6 +171,20 @@ impl Folder {
             message!("these-fit", names = fits.join(", "))
         };
         bail!(message!("model-does-not-fit", name, others))
+    }
+
+    /// A warning if other programs leave too little memory for the model at `path` now.
+    pub(crate) fn crowded(&self, name: &str, path: &Path) -> anyhow::Result<Option<Message>> {
+        let Some((bytes, Ok(header))) = inspect(path)? else { return Ok(None) };
+        let (needed, free) = (memory::needed(bytes, &header, self.engines()?), memory::free()?);
+        Ok((needed > free)
+            .then(|| message!("model-crowded", name, needed = size(needed), free = size(free))))
+    }
+
+    /// How many engines this machine runs.
+    fn engines(&self) -> anyhow::Result<u64> {
+        let told = SavedOptions::load(&self.root)?;
+        Ok(SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() as u64)
     }
 
     /// Fails if the model does not fit into memory beside the one in use, which a spare engine keeps until the other engine has

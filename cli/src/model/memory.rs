@@ -14,9 +14,17 @@ const CACHE_TOKENS: u64 = 8192;
 
 /// Bytes of memory that this machine can give to engines.
 pub(super) fn total() -> anyhow::Result<u64> {
+    Ok(read("MemTotal")?.saturating_sub(OTHERS))
+}
+
+/// Bytes of memory that programs could have now, without swap.
+pub(super) fn free() -> anyhow::Result<u64> {
+    read("MemAvailable")
+}
+
+fn read(key: &str) -> anyhow::Result<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").context(message!("meminfo-not-read"))?;
-    let total = parse(&text).context(message!("meminfo-unknown"))?;
-    Ok(total.saturating_sub(OTHERS))
+    parse(&text, key).context(message!("meminfo-unknown"))
 }
 
 /// Parameters of the largest usual model in Q4 for a machine that has so many bytes for engines: 36 GB of memory hold one of
@@ -33,9 +41,9 @@ pub(super) fn needed(bytes: u64, header: &Header, engines: u64) -> u64 {
     bytes.saturating_add(ENGINE.saturating_add(cache).saturating_mul(engines))
 }
 
-/// `MemTotal` in bytes (proc_meminfo(5)).
-fn parse(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// The value of a key in bytes (proc_meminfo(5)).
+fn parse(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -45,8 +53,10 @@ mod tests {
 
     #[test]
     fn memory_is_read_and_caches_count_for_each_engine() {
-        assert_eq!(parse("MemFree: 3 kB\nMemTotal:       2048 kB\n"), Some(2 << 20));
-        assert_eq!(parse("MemTotal: many kB\n"), None);
+        let text = "MemTotalX: 9 kB\nMemFree: 3 kB\nMemTotal:       2048 kB\nMemAvailable: 4 kB\n";
+        assert_eq!(parse(text, "MemTotal"), Some(2 << 20));
+        assert_eq!(parse(text, "MemAvailable"), Some(4 << 10));
+        assert_eq!(parse("MemTotal: many kB\n", "MemTotal"), None);
         let sizes = [36_u64, 16, 8, 4, 2].map(|gb| largest((gb << 30) - (gb << 24) - OTHERS));
         assert_eq!(sizes, ["32B", "13B", "7B", "3B", "1B"]);
         let header = Header { cache_bytes_per_token: Some(1024), ..Header::default() };

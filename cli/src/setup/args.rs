@@ -1,10 +1,13 @@
 //! The arguments of `maru setup`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use coordinator_core::name;
 use messages::message;
 
 use crate::{
+    backup::kept,
     error::Usage,
     passphrase::PassphraseSource,
     up::{
@@ -34,6 +37,12 @@ pub(crate) struct SetupArgs {
     /// Model that answers: its name in the folder of models, or a GGUF file, which is copied there
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
+    /// Folder of the daily backups, below /var/backups, /mnt, /media or /srv [default: /var/backups/maru]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backups: Option<PathBuf>,
+    /// How many daily backups stay; older ones are deleted [default: 7]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) keep_backups: Option<u16>,
     /// Check everything and show what would be written; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -46,6 +55,9 @@ impl SetupArgs {
     pub(super) fn check(&self) -> Result<(), Usage> {
         let (address, network, user) = (&self.address, &self.network, &self.user);
         checks::options(address.as_deref(), network.as_deref(), user.as_deref())?;
+        if let Some(folder) = &self.backups {
+            kept::check_place(folder).map_err(Usage)?;
+        }
         self.domain.as_deref().map_or(Ok(()), check_domain)
     }
 

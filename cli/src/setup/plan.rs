@@ -7,11 +7,15 @@ use std::{
 };
 
 use anyhow::bail;
-use messages::message;
+use messages::{Message, message};
 use supervisor::directories;
 
-use super::questions::{Answers, model_path};
+use super::{
+    args::SetupArgs,
+    questions::{Answers, model_path},
+};
 use crate::{
+    backup::kept::Kept,
     error::Usage,
     machine_key::{self, MachineKey},
     model::{
@@ -19,7 +23,6 @@ use crate::{
         folder::{Folder, is_name},
         size::size,
     },
-    passphrase::PassphraseSource,
     up::{
         checks,
         config::{self, ConfigPlan},
@@ -53,7 +56,7 @@ impl Plan {
     pub(super) fn make(
         root: &Path,
         answers: &Answers,
-        passphrase: &PassphraseSource,
+        args: &SetupArgs,
         is_running: bool,
     ) -> anyhow::Result<Self> {
         let was_there = config::is_there(root);
@@ -72,16 +75,30 @@ impl Plan {
         let before = SavedOptions::load(root)?;
         let (path, copied, model_bytes) = find_model(root, answers.model.as_deref(), &before)?;
         changes |= before.model.as_ref() != Some(&path);
+        let options = SavedOptions {
+            model: Some(path),
+            backups: answers.backups.clone().or(before.backups),
+            keep_backups: args.keep_backups.or(before.keep_backups),
+            ..before
+        };
+        Kept::of(root, &options).can_be_made()?;
         Ok(Self {
             root: root.to_owned(),
             config,
             user: answers.user.clone(),
-            options: SavedOptions { model: Some(path), ..before },
+            options,
             copied,
             model_bytes,
             changes,
-            machine_key: machine_key::open(root, || passphrase.read())?,
+            machine_key: machine_key::open(root, || args.passphrase.read())?,
         })
+    }
+
+    /// A warning if other programs leave too little memory for the model now.
+    pub(super) fn warning(&self) -> anyhow::Result<Option<Message>> {
+        let Some(model) = &self.options.model else { return Ok(None) };
+        let name = model.file_name().unwrap_or_default().to_string_lossy();
+        Folder::of(&self.root).crowded(&name, self.copied.as_ref().unwrap_or(model))
     }
 
     /// Rows of what will be, for [`crate::output::one`].
@@ -90,12 +107,14 @@ impl Plan {
         let model = self.options.model.as_deref().unwrap_or(Path::new("")).display();
         let model = format!("{model} ({})", size(self.model_bytes));
         let from = self.copied.as_ref().map(|path| path.display().to_string());
+        let backups = Kept::of(&self.root, &self.options).folder;
         let mut rows = vec![
             coordinator.network.clone(),
             coordinator.server_url(),
             self.user.clone().unwrap_or_default(),
             model,
             from.unwrap_or_default(),
+            backups.display().to_string(),
         ];
         rows.extend(self.config.writes(&self.root));
         rows
@@ -111,6 +130,7 @@ impl Plan {
             model::copy(root, path).await?;
         }
         self.config.write(root)?;
+        Kept::of(root, &self.options).make()?;
         self.options.store(root)?;
         let key = match self.machine_key.take() {
             Some(key) => key,

@@ -1,4 +1,4 @@
-//! The four questions of `maru setup`, for what no option said.
+//! The questions of `maru setup`, for what no option said.
 
 use std::{
     io::{BufRead, Write},
@@ -8,9 +8,11 @@ use std::{
 use anyhow::bail;
 use common::mesh;
 use messages::{Language, Message, message};
+use services::jobs::BACKUPS;
 
 use super::args::check_domain;
 use crate::{
+    backup::kept,
     error::Usage,
     model::{folder::Entry, size::size},
     up::{
@@ -30,6 +32,8 @@ pub(super) struct Answers {
     pub(super) reach: Option<Reach>,
     /// The model: a name in the folder of models, or a file.
     pub(super) model: Option<String>,
+    /// Folder of the daily backups.
+    pub(super) backups: Option<PathBuf>,
 }
 
 /// What an earlier run answered.
@@ -41,6 +45,8 @@ pub(super) struct ExistingSetup {
     pub(super) user: bool,
     /// Whether a model was chosen.
     pub(super) model: bool,
+    /// Whether a folder of the daily backups was chosen.
+    pub(super) backups: bool,
     /// The models in the folder.
     pub(super) models: Vec<Entry>,
 }
@@ -77,6 +83,9 @@ impl Answers {
         }
         if !known.model && self.model.is_none() {
             self.model = Some(terminal.model(&known.models)?);
+        }
+        if !known.network && !known.backups && self.backups.is_none() {
+            self.backups = Some(terminal.backups()?);
         }
         Ok(self)
     }
@@ -140,6 +149,15 @@ impl<R: BufRead, W: Write> Terminal<R, W> {
                 ("", _) => Err(Usage(message!("setup-no-model"))),
                 _ => Ok(numbered.map_or_else(|| text.to_owned(), |model| model.name.clone())),
             }
+        })
+    }
+
+    fn backups(&mut self) -> anyhow::Result<PathBuf> {
+        let usual = format!("/{BACKUPS}");
+        self.ask(&message!("setup-ask-backups", usual = &usual), |text| {
+            let folder = PathBuf::from(if text.is_empty() { &usual } else { text });
+            kept::check_place(&folder).map_err(Usage)?;
+            Ok(folder)
         })
     }
 

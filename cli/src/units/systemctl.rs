@@ -48,6 +48,11 @@ pub(crate) async fn active(units: &[String]) -> Vec<String> {
     active
 }
 
+/// Has the target start at each boot.
+pub(crate) async fn enable() -> anyhow::Result<()> {
+    call(&["enable", TARGET]).await
+}
+
 /// Whether a unit starts at each boot.
 pub(crate) async fn is_enabled(unit: &str) -> bool {
     let said = output(&["is-enabled", "--quiet", unit]).await;

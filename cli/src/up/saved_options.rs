@@ -20,6 +20,10 @@ pub(crate) struct SavedOptions {
     pub(crate) threads: Option<u16>,
     /// How many engines: 1, or 2 if nothing was told.
     pub(crate) engines: Option<u8>,
+    /// Folder of the daily backups.
+    pub(crate) backups: Option<PathBuf>,
+    /// How many of them stay.
+    pub(crate) keep_backups: Option<u16>,
 }
 
 impl SavedOptions {
@@ -63,8 +67,13 @@ mod tests {
     fn what_an_earlier_run_was_told_is_remembered() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("var/lib/maru")).unwrap();
-        let told =
-            SavedOptions { model: Some("/m.gguf".into()), threads: Some(3), engines: Some(1) };
+        let told = SavedOptions {
+            model: Some("/m.gguf".into()),
+            threads: Some(3),
+            engines: Some(1),
+            backups: Some("/mnt/disk".into()),
+            keep_backups: Some(3),
+        };
 
         told.store(root.path()).unwrap();
 

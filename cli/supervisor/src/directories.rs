@@ -35,13 +35,18 @@ pub fn root(root: &Path) -> anyhow::Result<()> {
 
 /// Makes every directory of the service table, or corrects its owner and mode.
 pub fn all(root: &Path) -> anyhow::Result<()> {
-    for directory in directories() {
-        make(&root.join(directory.path), directory.uid, directory.gid, directory.mode)?;
-    }
+    state(root)?;
     for link in links() {
         make(&root.join(link.directory()), link.owner, link.group, link.mode)?;
     }
     make(&root.join("var/log/maru"), 0, 0, 0o750)
+}
+
+/// Makes every directory of the service table but those of links and logs, or corrects its owner and mode.
+pub fn state(root: &Path) -> anyhow::Result<()> {
+    directories().into_iter().try_for_each(|directory| {
+        make(&root.join(directory.path), directory.uid, directory.gid, directory.mode)
+    })
 }
 
 fn make(path: &Path, uid: u32, gid: u32, mode: u32) -> anyhow::Result<()> {

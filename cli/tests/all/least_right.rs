@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test connects to what it started")]
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fs,
     io::{ErrorKind, Read as _, Write as _},
@@ -245,6 +246,40 @@ fn the_admin_socket_answers_root_alone() {
     assert!(home.health(0).unwrap().starts_with("HTTP/1.1 200"));
 }
 
+fn daily_backups_are_kept_by_number(home: &TestRoot) {
+    let folder = home.instance.root.join("var/backups/maru");
+    let daily = &["backup", "--verify", "--keep", "2"];
+    let said = home.instance.run(daily).unwrap();
+    assert_eq!(said.status.code(), Some(1), "its disk is not mounted: {said:?}");
+    fs::create_dir_all(folder.parent().unwrap()).unwrap();
+    let verified = home.instance.ok(daily).unwrap();
+    assert!(verified.contains("every database in it can be read"), "{verified}");
+    let scratch = home.instance.root.join("var/lib/maru/.verify");
+    assert_eq!(fs::read_dir(scratch).unwrap().count(), 0, "what was restored is still there");
+    let names = || {
+        let files = fs::read_dir(&folder).unwrap();
+        files.map(|file| file.unwrap().file_name()).collect::<BTreeSet<_>>()
+    };
+    let first = names().pop_first().unwrap();
+    fs::rename(folder.join(first), folder.join("maru-2026-01-02T00-00-00Z.tar")).unwrap();
+    for name in ["maru-2026-01-01T00-00-00Z.tar", "notes.txt"] {
+        fs::write(folder.join(name), "").unwrap();
+    }
+
+    // Nothing is deleted by one that is not written.
+    let mode = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o755);
+    let refused = home.instance.run(daily).unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("root alone"), "{said}");
+    mode(0o700);
+    assert_eq!(names().len(), 3);
+    home.instance.ok(daily).unwrap();
+    let left = names();
+    assert_eq!(left.len(), 3, "two backups and what is not ours: {left:?}");
+    assert!(left.contains(OsStr::new("maru-2026-01-02T00-00-00Z.tar")), "{left:?}");
+}
+
 /// The backup is made while both run; the machine that it is of is gone before it is restored.
 #[test]
 #[ignore = "needs: root"]
@@ -280,6 +315,7 @@ fn a_backup_of_a_lost_machine_restores_every_key_and_every_right() {
     let strict = home.instance.run(&["backup", "--force", "--strict", &file]).unwrap();
     assert_eq!(strict.status.code(), Some(1), "{strict:?}");
     home.instance.ok(&["backup", "--force", &file]).unwrap();
+    daily_backups_are_kept_by_number(&home);
     let used = home.instance.run(&["restore", &file]).unwrap();
     assert!(String::from_utf8_lossy(&used.stderr).contains("is in use: there is "), "{used:?}");
     let kept = ["certificate-", "key-", "derp.key"]

@@ -21,6 +21,7 @@ echo "$*" >> /run/calls
 case "$1" in
 cat) [ -e /run/fake/installed ] ;;
 is-active) [ -e /run/fake/active ] ;;
+is-enabled) [ ! -e /run/fake/disabled ] ;;
 enable)
     if [ -e /run/fake/broken ]; then echo "Failed to start maru.target." >&2; exit 1; fi
     touch /run/fake/active ;;
@@ -41,6 +42,7 @@ impl TestMachine {
         let instance = Instance::new(&machine, folder.path()).unwrap();
         machine
             .sh("mount -t tmpfs none /var/lib
+                mkdir -p /var/backups; mount -t tmpfs none /var/backups
                 rm -rf /etc/maru
                 printf 'ID=debian\\nVERSION_ID=13\\n' > /run/release
                 mount --bind /run/release /etc/os-release
@@ -85,8 +87,8 @@ impl TestMachine {
 
     /// Files and their content, and whether the target was started.
     fn state(&self) -> String {
-        self.sh("find /etc/maru /var/lib /run/maru -type f 2>/dev/null | sort | xargs -r sha256sum
-            find /etc/maru /var/lib /run/maru 2>/dev/null | sort
+        self.sh("find /etc/maru /var/lib /var/backups /run/maru -type f 2>/dev/null | sort | xargs -r sha256sum
+            find /etc/maru /var/lib /var/backups /run/maru 2>/dev/null | sort
             ls /run/fake")
     }
 
@@ -128,6 +130,21 @@ fn a_machine_or_an_answer_that_does_not_do_is_refused_and_nothing_is_written() {
     let said = home.refused(ALL, 2);
     says(&said, "there is no terminal to ask at; give --model MODEL", &[]);
 
+    let said = home.refused(&with(&["--model", "small.gguf", "--backups", "/home/ann"]), 2);
+    says(&said, "/home/ann cannot hold the daily backups", &["/var/backups, /mnt"]);
+    let said = home.refused(&with(&["--model", "small.gguf", "--backups", "/mnt/none/maru"]), 1);
+    says(&said, "the folder of the daily backups, /mnt/none, is not there", &["mounted"]);
+    home.sh("mkdir -m 777 /var/backups/open");
+    let said =
+        home.refused(&with(&["--model", "small.gguf", "--backups", "/var/backups/open/maru"]), 1);
+    says(&said, "/var/backups/open/maru cannot hold backups", &["/var/backups/open"]);
+    let meminfo = "MemTotal: 1200000 kB\nMemAvailable: 9000000 kB\n";
+    home.sh(&format!("printf '{meminfo}' > /run/meminfo; mount --bind /run/meminfo /proc/meminfo"));
+    let said = home.refused(&with(&["--model", "small.gguf"]), 1);
+    let words = ["none of the models here does; one of at most 1B in Q4 would"];
+    says(&said, "small.gguf does not fit into this machine's memory; ", &words);
+    home.sh("umount /proc/meminfo");
+
     let machine = &home.instance.machine;
     let held = machine.in_network(|| TcpListener::bind("0.0.0.0:8443").unwrap());
     let said = home.refused(&with(&["--model", "small.gguf"]), 1);
@@ -136,6 +153,9 @@ fn a_machine_or_an_answer_that_does_not_do_is_refused_and_nothing_is_written() {
 
     let said = home.refused(&["--root", "/srv/maru", "setup"], 1);
     says(&said, "`maru setup` sets up the units, which serve the root / alone", &["maru up"]);
+    home.sh("printf 'PRETTY_NAME=\"Debian GNU/Linux 12\"\\nID=debian\\nVERSION_ID=12\\n' > /run/release");
+    let said = home.refused(ALL, 1);
+    says(&said, "Debian GNU/Linux 12 is too old for the units of Maru", &["`sudo maru up`"]);
     home.sh("rm /run/fake/installed");
     let said = home.refused(ALL, 1);
     says(&said, "maru.target is not installed", &["maru-home", "`sudo maru up`"]);
@@ -160,6 +180,12 @@ fn a_second_run_ends_what_an_interrupted_one_began_and_changes_what_is_named() {
         assert!(shown.contains(words), "{words:?} in: {shown}");
     }
     assert_eq!(home.state(), before);
+    let meminfo = "MemTotal: 9000000 kB\nMemAvailable: 1000 kB\n";
+    home.sh(&format!("printf '{meminfo}' > /run/meminfo; mount --bind /run/meminfo /proc/meminfo"));
+    let crowded = home.run(&[&all[..], &["--dry-run"]].concat());
+    let said = String::from_utf8(crowded.stderr).unwrap();
+    assert!(crowded.status.success() && said.contains("other programs leave 1000"), "{said}");
+    home.sh("umount /proc/meminfo");
 
     home.sh("touch /run/fake/broken");
     let said = last_word(&home.run(&all), 1, usize::MAX);
@@ -234,4 +260,34 @@ fn an_engine_that_does_not_start_with_a_model_returns_to_the_former_one() {
     assert!(home.file("/run/maru/inference.env").starts_with("MARU_MODEL=small.gguf\n"));
     assert!(home.file("/var/lib/maru/up.json").contains("small.gguf"));
     assert_eq!(home.sh("grep -c 'restart maru-inference-2.service' /run/calls").trim(), "2");
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn repairs_are_made_when_somebody_agreed_and_change_nothing_that_is_stored() {
+    let home = TestMachine::new();
+    home.model("small.gguf", &small());
+    home.sh("mkdir -p /etc/maru; : > /etc/maru/coordinator.toml; touch /run/fake/active /run/fake/disabled");
+    home.sh("mkdir -p -m 777 /run/maru/plugin");
+    let said = home.refused(&["doctor", "--fix"], 2);
+    says(&said, "there is no terminal to ask at, so nothing was repaired", &["--yes"]);
+    let settings = || home.sh("sha256sum /etc/maru/* /var/lib/maru/models/*");
+    let before = settings();
+
+    let done = home.run(&["doctor", "--fix", "--yes"]);
+
+    let said = String::from_utf8(done.stderr).unwrap();
+    for words in [
+        "Done: make the folders of Maru, and set their owners and modes.",
+        "Done: start maru.target at each boot.",
+        "Done: restart maru-gateway.service, which does not answer.",
+        // Nothing runs here that has a database.
+        "Failed: make a backup now, and verify it: ",
+    ] {
+        assert!(said.contains(words), "{words:?} in: {said}");
+    }
+    assert_eq!(home.sh("stat --format='%a %u %g' /run/maru/plugin").trim(), "2750 61002 61003");
+    assert_eq!(home.sh("grep -c '^enable maru.target' /run/calls").trim(), "1");
+    assert_eq!(home.sh("grep -c '^restart maru-gateway.service' /run/calls").trim(), "1");
+    assert_eq!(settings(), before);
 }

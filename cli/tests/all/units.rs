@@ -16,7 +16,8 @@ fn verify(units: &[(String, String)]) -> Output {
     let programs = lab::binaries().unwrap();
     let mut command = Command::new("systemd-analyze");
     command.args(["--man=no", "--generators=no", "--recursive-errors=no", "verify"]);
-    let is_unit = |name: &str| name.ends_with(".service") || name.ends_with(".target");
+    let is_unit =
+        |name: &str| [".service", ".target", ".timer"].iter().any(|kind| name.ends_with(kind));
     for (name, text) in units.iter().filter(|(name, _)| is_unit(name)) {
         let path = folder.path().join(name);
         let text = text.replace("=/usr/bin/maru", &format!("={}/maru", programs.display()));

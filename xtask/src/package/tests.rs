@@ -175,7 +175,7 @@ fn a_shell_reads_the_maintainer_scripts() {
 fn script(name: &str, argument: &str, root: &Path) -> Command {
     let (_, text) = package("maru-home").scripts.iter().find(|(known, _)| *known == name).unwrap();
     let mut text = (*text).to_owned();
-    for folder in ["/etc/", "/var/lib/", "/run/", "/usr/bin/", "/usr/lib/"] {
+    for folder in ["/etc/", "/var/backups/", "/var/lib/", "/run/", "/usr/bin/", "/usr/lib/"] {
         text = text.replace(&format!(" {folder}"), &format!(" {}{folder}", root.display()));
     }
     let mut shell = Command::new("sh");
@@ -193,6 +193,7 @@ fn purge(file: Option<&str>, language: &str) -> (TempDir, String) {
     }
     fs::write(at("home/ann/letter"), "").unwrap();
     if let Some(file) = file {
+        fs::create_dir_all(at(file).parent().unwrap()).unwrap();
         fs::write(at(file), "").unwrap();
         for link in ["var/lib/maru/models/link", "run/maru/link"] {
             symlink(at("home/ann"), at(link)).unwrap();
@@ -320,5 +321,65 @@ fn a_purge_leaves_the_other_package_alone() {
     assert_eq!(said, "");
     for folder in ["etc/maru", "var/lib/maru/models", "run/maru"] {
         assert!(root.path().join(folder).exists(), "{folder}");
+    }
+}
+
+#[test]
+fn a_purge_keeps_backups_and_says_where() {
+    let (root, said) = purge(Some("var/backups/maru/maru-2026-11-26T00-00-00Z.tar"), "C");
+    assert!(said.starts_with("Backups are kept in "), "{said}");
+    assert!(root.path().join("var/backups/maru/maru-2026-11-26T00-00-00Z.tar").exists());
+}
+
+/// So what was edited by hand is kept by every update, without a question of dpkg's.
+#[test]
+fn no_package_has_a_file_in_etc() {
+    for package in contents::packages(&parts()).unwrap() {
+        let settings: Vec<_> =
+            package.tree.keys().filter(|path| path.starts_with("etc/")).collect();
+        assert!(settings.is_empty(), "{}: {settings:?}", package.name);
+    }
+}
+
+/// A power cut may end a script before any of its commands: dpkg runs it again, and the second run does all of it.
+#[test]
+fn an_interrupted_script_runs_again_to_its_end() {
+    const COMMANDS: [&str; 6] =
+        ["systemctl", "systemd-sysusers", "systemd-tmpfiles", "podman", "rm", "umount"];
+    let scripts = [("postinst", "configure"), ("prerm", "remove"), ("postrm", "purge")];
+    for (name, action) in scripts {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().display();
+        let at = |name: &str| root.path().join(name);
+        for folder in ["run/systemd/system", "usr/lib/maru/images", "etc/maru", "tools"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        fs::write(at("usr/lib/maru/images/maru-gateway.tar"), "").unwrap();
+        fs::write(at("etc/maru/purge-data"), "").unwrap();
+        // Each command notes its call; call number $END ends the script, as a power cut would.
+        let stub = format!(
+            "#!/bin/sh\necho \"${{0##*/}} $*\" >> {path}/calls\n\
+             [ \"$(grep -c '' {path}/calls)\" != \"$END\" ] || kill -KILL $PPID\n"
+        );
+        for command in COMMANDS {
+            let tool = at("tools").join(command);
+            fs::write(&tool, &stub).unwrap();
+            fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
+        }
+        let run = |end: usize| {
+            let _ = fs::remove_file(at("calls"));
+            let mut shell = script(name, action, root.path());
+            let search = format!("{path}/tools:/usr/bin:/bin");
+            shell.env("PATH", search).env("END", end.to_string());
+            let ended = shell.output().unwrap().status.success();
+            let calls = fs::read_to_string(at("calls")).unwrap_or_default();
+            (ended, calls.lines().map(str::to_owned).collect::<Vec<_>>())
+        };
+        let (ended, whole) = run(0);
+        assert!(ended && whole.len() > 1, "{name}: {whole:?}");
+        for end in 1..=whole.len() {
+            assert_eq!(run(end), (false, whole[..end].to_vec()), "{name}");
+            assert_eq!(run(0), (true, whole.clone()), "{name} after it ended at call {end}");
+        }
     }
 }

@@ -46,11 +46,17 @@ pub(super) const TESTS: &[Test] = &[
         steps: &[Step::Script(include_str!("scripts/full-disk.sh")), ACTIVE],
     },
     Test { name: "upgrade", steps: &[Step::Script(include_str!("scripts/upgrade.sh")), ACTIVE] },
+    Test { name: "timers", steps: &[Step::Script(include_str!("scripts/timers.sh"))] },
     Test {
         name: "reboot",
         steps: &[Step::Reboot, ACTIVE, Step::Script(include_str!("scripts/shutdown.sh"))],
     },
     Test { name: "purge", steps: &[Step::Script(include_str!("scripts/purge.sh")), ACTIVE] },
+    // The last one: nothing of Maru runs after it.
+    Test {
+        name: "purge-compared",
+        steps: &[Step::Script(include_str!("scripts/purge-compared.sh"))],
+    },
 ];
 
 impl Test {

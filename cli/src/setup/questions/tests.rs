@@ -16,7 +16,7 @@ fn model(name: &str) -> Entry {
 
 fn known(models: &[&str]) -> ExistingSetup {
     let models = models.iter().map(|name| model(name)).collect();
-    ExistingSetup { network: false, user: false, model: false, models }
+    ExistingSetup { network: false, user: false, model: false, backups: false, models }
 }
 
 /// What is answered to these lines, and what was shown.
@@ -33,9 +33,9 @@ fn asked(
 }
 
 #[test]
-fn the_four_questions_in_both_languages() {
+fn the_questions_in_both_languages() {
     let known = known(&["big.gguf", "small.gguf"]);
-    let lines = "\nann\nhome.example.org\n2\n";
+    let lines = "\nann\nhome.example.org\n2\n/home/ann\n/mnt/disk/maru\n";
 
     let (answers, english) = asked(Answers::default(), &known, lines, Language::English);
     let (_, korean) = asked(Answers::default(), &known, lines, Language::Korean);
@@ -45,6 +45,7 @@ fn the_four_questions_in_both_languages() {
         user: Some("ann".to_owned()),
         reach: Some(Reach::Certified("home.example.org".to_owned())),
         model: Some("small.gguf".to_owned()),
+        backups: Some("/mnt/disk/maru".into()),
     };
     assert_eq!(answers.unwrap(), expected);
     insta::assert_snapshot!("english", english);
@@ -54,7 +55,7 @@ fn the_four_questions_in_both_languages() {
 #[test]
 fn an_answer_that_cannot_be_used_is_asked_for_again() {
     let said = Answers { reach: Some(Reach::Plain("192.0.2.7".to_owned())), ..Answers::default() };
-    let lines = "home\nhome.internal\n\nAnn Lee\nann\n\n";
+    let lines = "home\nhome.internal\n\nAnn Lee\nann\n\n\n";
 
     let (answers, shown) = asked(said, &known(&["only.gguf"]), lines, Language::English);
 
@@ -64,6 +65,7 @@ fn an_answer_that_cannot_be_used_is_asked_for_again() {
         (answers.user.as_deref(), answers.model.as_deref()),
         (Some("ann"), Some("only.gguf"))
     );
+    assert_eq!(answers.backups, Some("/var/backups/maru".into()));
     insta::assert_snapshot!("again", shown);
 }
 

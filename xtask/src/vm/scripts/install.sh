@@ -1,5 +1,18 @@
 # Installs the packages from the second disk, and sets a home up.
 set -eu
+# What `purge` compares: files, users and tables. Users of ours stay.
+cat > /var/tmp/maru-host.sh <<'END'
+host() {
+    find /etc /usr /opt /srv /var -xdev \( -path /var/log -o -path /var/cache -o -path /var/tmp -o -path /var/lib/dpkg \
+        -o -path /var/lib/systemd -o -path /var/lib/containers -o -path /var/lib/apt -o -name ld.so.cache \) -prune \
+        -o -printf 'file %p\n' | grep -v -E ' /etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$' | sort
+    cut -d : -f 1 /etc/passwd | grep -v '^maru-' | sed 's/^/user /'
+    nft list ruleset
+    cat /etc/resolv.conf
+}
+END
+. /var/tmp/maru-host.sh
+host > /var/tmp/maru-host.before
 mkdir -p /mnt/packages
 mount -o ro /dev/vdb /mnt/packages
 begin=$SECONDS

@@ -3,6 +3,7 @@ fail() { echo "$*"; exit 1; }
 # The services that this machine is to run: what the target wants, without units whose conditions were looked at and said no.
 services() {
     for unit in $(systemctl show --property=Wants --value maru.target); do
+        case $unit in *.timer) continue ;; esac
         case $(systemctl show --property=ConditionResult,ConditionTimestampMonotonic --value "$unit" | xargs) in
         "no 0") echo "$unit" ;;
         no*) ;;
