@@ -49,10 +49,16 @@ pub(crate) async fn run(args: UpgradeArgs, root: &Path) -> anyhow::Result<ExitCo
     if args.files.is_empty() {
         return take_back(&args, root).await;
     }
-    let installed = package::installed().context(message!("upgrade-not-installed"))?;
+    let mut installed = package::installed().context(message!("upgrade-not-installed"))?;
+    let former = Former::of(root);
+    // Only root can see it.
+    let is_undone = former.stage().is_ok_and(|stage| stage == Some(Stage::Undone));
+    if is_undone {
+        installed.version = former.version();
+    }
     let mut files = Vec::new();
     for file in &args.files {
-        let package = package::check(file, &installed)?;
+        let package = package::check(file, &installed, is_undone)?;
         output::line(message!(
             "upgrade-plan",
             name = package.name,

@@ -101,11 +101,11 @@ impl Former {
 
     /// Lets nobody else work on the update until it is dropped; `None` if somebody does.
     pub(super) fn hold(&self) -> anyhow::Result<Option<File>> {
-        let path = self.path("lock");
+        let path = self.root.join(FORMER);
         let failed = || message!("file-not-locked", path = path.display());
-        let file = File::options().create(true).append(true).open(&path).with_context(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
+        let folder = File::open(&path).with_context(failed)?;
+        match folder.try_lock() {
+            Ok(()) => Ok(Some(folder)),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(error) => Err(error).with_context(failed),
         }
@@ -238,6 +238,8 @@ impl Former {
         for name in ["files", "version", "why"] {
             let _ = remove(&self.path(name));
         }
+        // Without a backup in it.
+        let _ = fs::remove_dir(self.root.join(FORMER));
         Ok(())
     }
 

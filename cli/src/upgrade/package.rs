@@ -43,8 +43,9 @@ pub(super) fn files() -> Vec<PathBuf> {
     listed.unwrap_or_default().lines().map(PathBuf::from).collect()
 }
 
-/// Reads a package's file, and fails unless it may be installed over `installed`, or beside it.
-pub(super) fn check(file: &Path, installed: &Package) -> anyhow::Result<Package> {
+/// Reads a package's file, and fails unless it may be installed over `installed`, or beside it. The same version `repairs` what
+/// dpkg takes for another one.
+pub(super) fn check(file: &Path, installed: &Package, repairs: bool) -> anyhow::Result<Package> {
     let shown = file.display();
     let name = file.to_str().with_context(|| message!("upgrade-not-a-package", path = shown))?;
     let format = "--showformat=${Package}\n${Version}\n${Architecture}\n";
@@ -64,7 +65,8 @@ pub(super) fn check(file: &Path, installed: &Package) -> anyhow::Result<Package>
     if *name != installed.name {
         bail!(message!("upgrade-other-package", path = shown, name, own = &installed.name));
     }
-    if output("dpkg", &["--compare-versions", version, "gt", &installed.version]).is_err() {
+    let newer = if repairs { "ge" } else { "gt" };
+    if output("dpkg", &["--compare-versions", version, newer, &installed.version]).is_err() {
         bail!(message!("upgrade-not-newer", path = shown, version, own = &installed.version));
     }
     Ok(package)

@@ -320,7 +320,7 @@ fn a_package_that_does_not_fit_is_refused_in_one_sentence() {
         Package { name: word("maru-home"), version: word("0.2.0"), architecture: word("amd64") };
     let check = |name, version, architecture| {
         let file = deb(folder.path(), name, version, architecture);
-        package::check(&file, &installed).map_err(|error| format!("{error:#}"))
+        package::check(&file, &installed, false).map_err(|error| format!("{error:#}"))
     };
     let refused = |name, version, architecture, words: &str| {
         let said = check(name, version, architecture).unwrap_err();
@@ -333,8 +333,10 @@ fn a_package_that_does_not_fit_is_refused_in_one_sentence() {
     refused("maru-home", "0.2.0", "amd64", "not newer than 0.2.0");
     refused("maru-home", "0.3.0", "arm64", "is for arm64, and this machine is amd64");
     refused("maru", "0.3.0", "amd64", "get a package maru-home");
+    let same = deb(folder.path(), "maru-home", "0.2.0", "amd64");
+    assert!(package::check(&same, &installed, true).is_ok(), "after an update was taken back");
     let text = folder.path().join("notes.deb");
     fs::write(&text, "!<arch>\nnot one").unwrap();
-    let said = format!("{:#}", package::check(&text, &installed).unwrap_err());
+    let said = format!("{:#}", package::check(&text, &installed, false).unwrap_err());
     assert!(said.contains("is not a Debian package that can be read"), "{said}");
 }

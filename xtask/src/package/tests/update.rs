@@ -161,3 +161,21 @@ fn what_dpkg_itself_put_back_is_no_update_any_more() {
     assert!(home.run("postrm", &["abort-upgrade", "1.2"]).status.success());
     assert_eq!(home.stage().as_deref(), Some("undone"));
 }
+
+/// The package was removed after an update was taken back.
+#[test]
+fn an_update_does_not_outlive_its_package() {
+    for old in ["", "1.3"] {
+        let home = Home::new();
+        assert!(home.run("preinst", &["upgrade", "1.2", "1.3"]).status.success());
+        assert!(home.run("prerm", &["remove"]).status.success());
+        assert!(home.calls().ends_with("maru upgrade\n"), "{}", home.calls());
+        fs::write(home.at("var/lib/maru/former/stage"), "undone").unwrap();
+        assert!(home.run("prerm", &["remove"]).status.success());
+        assert!(!home.at("usr/bin/maru-agent").exists(), "dpkg may not know it");
+
+        assert!(home.run("preinst", &["install", old, "1.3"]).status.success());
+        assert!(home.run("postinst", &["configure", old]).status.success());
+        assert_eq!(home.stage(), None);
+    }
+}
