@@ -21,7 +21,7 @@ use std::{
 use messages::{Message, message};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2},
+    fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat},
     io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
@@ -221,18 +221,21 @@ impl Connector {
         Ok((socket, meta))
     }
 
-    /// Opens the socket's folder.
+    /// Opens the socket's folder, one part of the path after the other: a unit with `RestrictSUIDSGID=` has no `openat2`.
     fn folder(&self) -> Result<OwnedFd, ConnectError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let above = self.path.parent().filter(|above| !above.as_os_str().is_empty());
-        let above = above.unwrap_or(Path::new("."));
         let root = openat(CWD, &self.root, flags, Mode::empty());
-        let root = root.map_err(|errno| self.away(errno))?;
-        let no_links = ResolveFlags::NO_SYMLINKS;
-        openat2(root, above, flags, Mode::empty(), no_links).map_err(|errno| match errno {
-            Errno::LOOP => ConnectError::NoSocket(self.path()),
-            errno => self.away(errno),
-        })
+        let mut folder = root.map_err(|errno| self.away(errno))?;
+        for part in self.path.parent().into_iter().flat_map(Path::components) {
+            let no_link = flags | OFlags::NOFOLLOW;
+            let next = openat(&folder, part.as_os_str(), no_link, Mode::empty());
+            folder = next.map_err(|errno| match errno {
+                // What a link gives with these flags (open(2)).
+                Errno::NOTDIR => ConnectError::NoSocket(self.path()),
+                errno => self.away(errno),
+            })?;
+        }
+        Ok(folder)
     }
 
     fn check(&self, stream: impl AsFd, expected: u32) -> Result<(), ConnectError> {
