@@ -25,6 +25,7 @@ mod listener;
 mod map;
 mod mesh_certificates;
 mod metrics;
+mod migrated;
 mod nginx;
 mod openapi;
 mod page;

@@ -15,7 +15,7 @@ use coordinator_core::{
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use testkit::postgres::Postgres;
 
-const NOW: i64 = 1_000_000;
+pub(crate) const NOW: i64 = 1_000_000;
 
 /// Runs `$test` with two openings of one new database, as two processes would have them.
 macro_rules! on_both_engines {
@@ -54,11 +54,11 @@ on_both_engines! {
     the_log_is_kept_as_far_as_wanted => log_on_sqlite, log_on_postgres;
 }
 
-async fn open(database: &Database) -> Store {
+pub(crate) async fn open(database: &Database) -> Store {
     Store::open(database, "maru.home.arpa").await.unwrap()
 }
 
-fn new_node(byte: u8, owner: Owner) -> NewNode {
+pub(crate) fn new_node(byte: u8, owner: Owner) -> NewNode {
     NewNode {
         id: None,
         owner,
@@ -78,7 +78,7 @@ fn tagged() -> Owner {
     Owner::tags(vec!["tag:home".to_owned()])
 }
 
-async fn new_key(change: &mut Change, reusable: bool, expires: i64) -> (u64, KeyHash) {
+pub(crate) async fn new_key(change: &mut Change, reusable: bool, expires: i64) -> (u64, KeyHash) {
     let hash = key::hash(key::format(&rand()).reveal()).unwrap();
     let key = PreAuthKey {
         id: 0,
