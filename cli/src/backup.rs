@@ -44,7 +44,7 @@ mod unfinished;
 mod verify;
 mod walk;
 
-use kept::Kept;
+use kept::BackupFolder;
 pub(crate) use last::last;
 use manifest::{Database, Manifest, VERSION};
 use places::{CONVERSATIONS_DATABASE, DATABASE, ROOMS_DATABASE};
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let now = time::from_system(SystemTime::now());
     let Some(file) = &args.file else {
         let told = SavedOptions::load(root)?;
-        let kept = Kept::of(root, &told).keeping(args.keep);
+        let kept = BackupFolder::of(root, &told).keeping(args.keep);
         // Nobody chose a folder on a machine that was set up before there were daily backups.
         if told.backups.is_none() {
             kept.make()?
@@ -127,21 +127,21 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// What a backup holds.
-struct Made {
+struct Contents {
     /// Nothing was left out.
     is_complete: bool,
     /// No database was left out.
     has_databases: bool,
 }
 
-impl Made {
+impl Contents {
     fn status(&self, args: &BackupArgs) -> ExitCode {
         if self.is_complete || !args.strict { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
 /// Writes a backup to `file`, and verifies it if asked for.
-fn make(file: &Path, args: &BackupArgs, root: &Path, now: Millis) -> anyhow::Result<Made> {
+fn make(file: &Path, args: &BackupArgs, root: &Path, now: Millis) -> anyhow::Result<Contents> {
     let shown = file.display();
     if !args.force && file.symlink_metadata().is_ok() {
         bail!(message!("file-exists", path = shown));
@@ -189,7 +189,7 @@ fn make(file: &Path, args: &BackupArgs, root: &Path, now: Millis) -> anyhow::Res
     if !is_complete {
         output::note(message!("backup-incomplete"));
     }
-    Ok(Made { is_complete, has_databases })
+    Ok(Contents { is_complete, has_databases })
 }
 
 /// Has each daemon's program read its database at this root.

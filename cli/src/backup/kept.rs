@@ -22,13 +22,13 @@ const KEEP: u16 = 7;
 
 /// The folder of the daily backups.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct BackupFolder {
     /// Where they are.
     pub(crate) folder: PathBuf,
     keep: usize,
 }
 
-impl Kept {
+impl BackupFolder {
     /// As the saved options of the instance at `root` say.
     pub(crate) fn of(root: &Path, told: &SavedOptions) -> Self {
         let folder = told.backups.clone().unwrap_or_else(|| root.join(BACKUPS));
@@ -179,8 +179,8 @@ mod tests {
 
     use super::*;
 
-    fn kept(folder: &Path, keep: u16) -> Kept {
-        Kept { folder: folder.to_owned(), keep: keep.into() }
+    fn kept(folder: &Path, keep: u16) -> BackupFolder {
+        BackupFolder { folder: folder.to_owned(), keep: keep.into() }
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
         fs::set_permissions(above.path(), Permissions::from_mode(0o755)).unwrap();
         let link = above.path().join("link");
         std::os::unix::fs::symlink(&folder, &link).unwrap();
-        let linked = Kept { folder: link, keep: 1 };
+        let linked = BackupFolder { folder: link, keep: 1 };
         assert!(linked.check().unwrap_err().to_string().contains("root alone"));
         kept.check().unwrap();
     }

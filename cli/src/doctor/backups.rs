@@ -6,7 +6,7 @@ use coordinator_core::time::{self, DAY, Millis};
 use messages::message;
 
 use crate::{
-    backup::kept::Kept,
+    backup::kept::BackupFolder,
     finding::{Finding, Repair},
     up::saved_options::SavedOptions,
 };
@@ -18,7 +18,7 @@ const OLD_DAYS: i64 = 2;
 /// Looks at the folder, which only root may.
 pub(super) fn check(root: &Path) -> Finding {
     let told = SavedOptions::load(root).unwrap_or_default();
-    let kept = Kept::of(root, &told);
+    let kept = BackupFolder::of(root, &told);
     // The first backup makes a folder that nobody chose.
     if told.backups.is_none() && kept.folder.symlink_metadata().is_err() {
         return judge(None, 0);

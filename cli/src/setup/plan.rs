@@ -15,7 +15,7 @@ use super::{
     questions::{Answers, model_path},
 };
 use crate::{
-    backup::kept::Kept,
+    backup::kept::BackupFolder,
     error::Usage,
     machine_key::{self, MachineKey},
     model::{
@@ -81,7 +81,7 @@ impl Plan {
             keep_backups: args.keep_backups.or(before.keep_backups),
             ..before
         };
-        Kept::of(root, &options).can_be_made()?;
+        BackupFolder::of(root, &options).can_be_made()?;
         Ok(Self {
             root: root.to_owned(),
             config,
@@ -107,7 +107,7 @@ impl Plan {
         let model = self.options.model.as_deref().unwrap_or(Path::new("")).display();
         let model = format!("{model} ({})", size(self.model_bytes));
         let from = self.copied.as_ref().map(|path| path.display().to_string());
-        let backups = Kept::of(&self.root, &self.options).folder;
+        let backups = BackupFolder::of(&self.root, &self.options).folder;
         let mut rows = vec![
             coordinator.network.clone(),
             coordinator.server_url(),
@@ -130,7 +130,7 @@ impl Plan {
             model::copy(root, path).await?;
         }
         self.config.write(root)?;
-        Kept::of(root, &self.options).make()?;
+        BackupFolder::of(root, &self.options).make()?;
         self.options.store(root)?;
         let key = match self.machine_key.take() {
             Some(key) => key,
