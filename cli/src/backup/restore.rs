@@ -19,7 +19,6 @@ use coordinator_api::SCHEMA;
 use messages::message;
 use rustix::fs::OFlags;
 use services::RESTORING;
-
 use supervisor::directories;
 use tempfile::TempDir;
 
@@ -191,7 +190,7 @@ impl Staging {
     fn new(root: &Path) -> anyhow::Result<Self> {
         let make = |folder: &str| {
             let folder = root.join(folder);
-            let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&folder);
+            let made = directories::folders(&folder, 0o755);
             made.and_then(|()| tempfile::Builder::new().prefix(UNPACKED).tempdir_in(&folder))
                 .with_context(|| message!("no-folder-in", path = folder.display()))
         };

@@ -3,12 +3,12 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 use messages::message;
+use supervisor::directories;
 
 use super::{kept, restore};
 
@@ -41,7 +41,7 @@ impl Scratch {
     fn make(path: PathBuf) -> anyhow::Result<Self> {
         let shown = path.display().to_string();
         let failed = || message!("directory-not-made", path = &shown);
-        fs::DirBuilder::new().recursive(true).mode(0o711).create(&path).with_context(failed)?;
+        directories::folders(&path, 0o711).with_context(failed)?;
         let lock = File::open(&path).with_context(failed)?;
         match lock.try_lock() {
             Ok(()) => {}

@@ -1,6 +1,11 @@
 //! The directories of an instance, with their owners.
 
-use std::{io::ErrorKind, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::{
+    fs::DirBuilder,
+    io::{self, ErrorKind},
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+};
 
 use anyhow::{Context as _, bail};
 use chassis::process::as_user;
@@ -23,11 +28,7 @@ pub fn passable(root: &Path) -> anyhow::Result<()> {
 
 /// Makes the root if it is missing, and the folder of the lock.
 pub fn root(root: &Path) -> anyhow::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(root)
-        .with_context(|| message!("directory-not-made", path = root.display()))?;
+    folders(root, 0o755).with_context(|| message!("directory-not-made", path = root.display()))?;
     // Another user may have made a part of it meanwhile.
     chassis::root::check(root)?;
     make(&root.join("run/maru"), 0, 0, 0o755)
@@ -51,13 +52,11 @@ pub fn state(root: &Path) -> anyhow::Result<()> {
 
 fn make(path: &Path, uid: u32, gid: u32, mode: u32) -> anyhow::Result<()> {
     let shown = path.display();
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o755);
     match std::fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => {}
         Ok(_) => bail!(message!("not-a-directory", path = shown)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            builder.create(path).with_context(|| message!("directory-not-made", path = shown))?;
+            folders(path, 0o755).with_context(|| message!("directory-not-made", path = shown))?;
         }
         Err(error) => {
             return Err(error).with_context(|| message!("not-looked-at", name = shown));
@@ -73,13 +72,35 @@ fn make(path: &Path, uid: u32, gid: u32, mode: u32) -> anyhow::Result<()> {
         .with_context(|| message!("owner-not-set", path = shown))
 }
 
+/// Makes a folder, and those above it that are missing, each with this mode regardless of the umask. One that is there stays as
+/// it is.
+///
+/// # Errors
+///
+/// One cannot be made, or is a link or no folder right after it was made.
+pub fn folders(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        folders(above, mode)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Somebody else made it meanwhile.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        made => made?,
+    }
+    // Without following links: the owner of the folder above may have replaced it meanwhile.
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = open(path, flags, Mode::empty())?;
+    Ok(fchmod(folder, Mode::from_raw_mode(mode))?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
-    use services::links;
-
-    use super::{all, passable, root};
+    use super::*;
 
     #[test]
     #[ignore = "needs: root"]
@@ -142,5 +163,29 @@ mod tests {
             folder.path().display()
         );
         assert!(said.contains(&words) && said.contains("chmod o+x"), "{said}");
+    }
+
+    #[test]
+    fn folders_have_their_mode_whatever_the_umask_and_those_that_are_there_keep_theirs() {
+        let top = tempfile::tempdir().unwrap();
+        let at = |name: &str| top.path().join(name);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o7777;
+        let before = mode(top.path());
+        let umask = rustix::process::umask(Mode::from_raw_mode(0o077));
+        folders(&at("a/b/c"), 0o755).unwrap();
+        rustix::process::umask(umask);
+        for name in ["a", "a/b", "a/b/c"] {
+            assert_eq!(mode(&at(name)), 0o755, "{name}");
+        }
+        assert_eq!(mode(top.path()), before);
+
+        folders(&at("a/b/d"), 0o711).unwrap();
+        folders(&at("a"), 0o711).unwrap();
+        assert_eq!(["a", "a/b", "a/b/d"].map(|name| mode(&at(name))), [0o755, 0o755, 0o711]);
+
+        std::os::unix::fs::symlink(at("away"), at("link")).unwrap();
+        std::fs::write(at("file"), "").unwrap();
+        assert!(folders(&at("link/b"), 0o755).is_err() && folders(&at("file/b"), 0o755).is_err());
+        assert!(!at("away").exists());
     }
 }

@@ -23,7 +23,7 @@ use std::{
 
 use lab::{BIN, Instance, Machine, Process, ROOT, STOP};
 use rustix::{
-    fs::inotify,
+    fs::{Mode, inotify},
     process::Uid,
     thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
@@ -252,7 +252,10 @@ fn daily_backups_are_kept_by_number(home: &TestRoot) {
     let said = home.instance.run(daily).unwrap();
     assert_eq!(said.status.code(), Some(1), "its disk is not mounted: {said:?}");
     fs::create_dir_all(folder.parent().unwrap()).unwrap();
+    // As in the unit: nobody else may read what has no mode of its own, and yet the daemons' users find their databases.
+    let umask = rustix::process::umask(Mode::from_raw_mode(0o077));
     let verified = home.instance.ok(daily).unwrap();
+    rustix::process::umask(umask);
     assert!(verified.contains("every database in it can be read"), "{verified}");
     let scratch = home.instance.root.join("var/lib/maru/.verify");
     assert_eq!(fs::read_dir(scratch).unwrap().count(), 0, "what was restored is still there");
