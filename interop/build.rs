@@ -7,11 +7,13 @@ fn main() {
     println!("cargo::rerun-if-changed=Cargo.lock");
     let [cargo, target] = ["CARGO", "TARGET"].map(|name| env::var(name).expect("cargo sets it"));
     let out = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
-        // What other systems need was not downloaded.
+        // Not offline: what only other programs of this workspace need may not be downloaded yet.
+        .args(["metadata", "--format-version", "1", "--locked"])
+        // What other systems need is not.
         .args(["--filter-platform", &target])
         .output()
         .expect("cargo runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&out.stdout).expect("metadata");
     let packages = metadata["packages"].as_array().expect("packages");
     let package = packages.iter().find(|package| package["name"] == "nitro_attest");
