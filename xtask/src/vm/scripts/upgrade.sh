@@ -12,7 +12,7 @@ repack() {
         fi
     done
     for script in preinst postinst prerm postrm; do
-        cp "/var/lib/dpkg/info/$name.$script" /tmp/tree/DEBIAN/
+        cp "/var/lib/dpkg/info/$name.$script" "/tmp/tree/DEBIAN/$script"
     done
     {
         echo "Package: $name"
