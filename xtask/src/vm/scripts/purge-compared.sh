@@ -6,7 +6,8 @@ gone() {
     [ -z "$(nft list tables | grep maru)" ] || fail "tables are left: $(nft list tables | xargs)"
     [ -z "$(ip -oneline link | grep maru)" ] || fail "an interface is left"
     ! grep -q -i maru /etc/resolv.conf || fail "/etc/resolv.conf is still ours"
-    pgrep '^maru' > /dev/null && fail "processes are left: $(pgrep --list-name '^maru' | xargs)"
+    left=$(readlink /proc/[0-9]*/exe | grep maru || true)
+    [ -z "$left" ] || fail "processes are left: $left"
     [ ! -e /run/maru ] || fail "/run/maru is left"
 }
 data() { find /etc/maru /var/lib/maru -type f -not -path '*/models/*' -exec sha256sum {} + | sort; }
