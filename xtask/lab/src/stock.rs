@@ -4,10 +4,10 @@
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
-//! use lab::{Deployment, site::Nat, stock::StockNode};
+//! use lab::{Deployment, nat::Nat, stock::StockNode};
 //!
 //! let mut house = Deployment::start()?;
-//! let mut site = house.topology.site(Nat::Masquerade)?;
+//! let mut site = house.topology.site(Nat::PortRestricted)?;
 //! let phone = StockNode::start(&site.add("phone")?)?;
 //! phone.join(&house.server_url()?, &house.key(&["--user", "alice"])?, &[])?;
 //! println!("{}", phone.status()?);

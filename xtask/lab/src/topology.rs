@@ -7,17 +7,14 @@
 //!                                    10.79.1.1 ── 10.79.1.2 a server somewhere
 //! ```
 //!
-//! The router masquerades laptops, but not packets from the routers of sites ([`crate::site`]). Only the product's own
+//! The router is the one of [`crate::internet`]. It masquerades laptops, but not packets from sites. Only the product's own
 //! binaries run on the machines. A laptop has one route, to the home machine.
 
 use std::{net::Ipv4Addr, sync::Arc};
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    Machine, link,
-    site::{Nat, Site},
-};
+use crate::{Machine, internet::Internet, link, nat::Nat, site::Site};
 
 /// Address of the home machine.
 pub const HOME: &str = "10.77.1.2";
@@ -30,8 +27,7 @@ pub struct Topology {
     pub router: Arc<Machine>,
     /// Everybody else.
     pub laptops: Vec<Arc<Machine>>,
-    sites: u8,
-    servers: u8,
+    internet: Internet,
 }
 
 impl Topology {
@@ -42,15 +38,14 @@ impl Topology {
     /// A machine cannot be made.
     pub fn new(laptops: &[&str]) -> Result<Self> {
         let home = Machine::new("home")?;
-        let router = Machine::new("router")?;
+        let internet = Internet::new()?;
+        let router = Arc::clone(&internet.router);
         link((&home, "eth0", "10.77.1.2/24"), (&router, "home0", "10.77.1.1/24"))?;
         home.sh("ip route add default via 10.77.1.1")?;
-        router.sh("echo 1 > /proc/sys/net/ipv4/ip_forward
-            nft add table ip nat
+        router.sh("nft add table ip nat
             nft 'add chain ip nat out { type nat hook postrouting priority 100; }'
             nft add rule ip nat out oifname home0 ip saddr != 10.78.0.0/16 masquerade")?;
-        let (home, router) = (Arc::new(home), Arc::new(router));
-        let mut topology = Self { home, router, laptops: Vec::new(), sites: 0, servers: 0 };
+        let mut topology = Self { home: Arc::new(home), router, laptops: Vec::new(), internet };
         for name in laptops {
             topology.add(name)?;
         }
@@ -81,14 +76,8 @@ impl Topology {
     ///
     /// It cannot be made.
     pub fn server(&mut self, name: &str) -> Result<(Arc<Machine>, Ipv4Addr)> {
-        self.servers += 1;
-        let (server, net) = (Machine::new(name)?, self.servers);
-        link(
-            (&server, "eth0", &format!("10.79.{net}.2/24")),
-            (&self.router, &format!("server{net}"), &format!("10.79.{net}.1/24")),
-        )?;
-        server.sh(&format!("ip route add default via 10.79.{net}.1"))?;
-        Ok((Arc::new(server), Ipv4Addr::new(10, 79, net, 2)))
+        let server = self.internet.server(name)?;
+        Ok((server.machine, server.v4))
     }
 
     /// Adds a site with its own router and no machines.
@@ -97,8 +86,7 @@ impl Topology {
     ///
     /// It cannot be made.
     pub fn site(&mut self, nat: Nat) -> Result<Site> {
-        self.sites += 1;
-        Site::new(&self.router, self.sites, nat)
+        self.internet.site(nat)
     }
 
     /// Drops all packets between a laptop and a TCP port of the home machine from now on.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Deployment, site::Nat, stock::StockNode};
+use lab::{Deployment, nat::Nat, stock::StockNode};
 
 use crate::{progress::Step, stop};
 
@@ -27,7 +27,7 @@ const CONTROL: &str = "control.example.org";
 pub(super) fn run(model: &Path, tailscale: PathBuf) -> Result<()> {
     let mut house = Deployment::start_with_model(model, &[])?;
     house.home.ok(&["user", "create", "bob"])?;
-    let mut site = house.topology.site(Nat::Masquerade)?;
+    let mut site = house.topology.site(Nat::PortRestricted)?;
     let machine = site.add("phone")?;
     machine.sh("echo 'nameserver 192.168.1.1' > /etc/resolv.conf")?;
     // What is not for this site's own network, nor for the house; questions for names are for the site's router.

@@ -12,8 +12,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 use base64::{Engine as _, engine::general_purpose};
 use lab::{
     Instance, STOP,
+    nat::Nat,
     search::{Search, forms},
-    site::{Nat, Site},
+    site::Site,
     stock::StockNode,
     topology::Topology,
 };
@@ -115,7 +116,7 @@ impl Network {
         let laptop = Instance::new(&topology.laptops[0], state.path()).unwrap();
         authority.tell(&laptop.machine);
         let agent = laptop.agent_with(&all).unwrap();
-        let site = topology.site(Nat::Masquerade).unwrap();
+        let site = topology.site(Nat::PortRestricted).unwrap();
         Self { authority, control, laptop, site, _agent: agent, _state: state, _topology: topology }
     }
 

@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use lab::{Deployment, ROOT, STOP, site::Nat, stock::StockNode};
+use lab::{Deployment, ROOT, STOP, nat::Nat, stock::StockNode};
 use serde_json::Value;
 use testkit::blocking::eventually_within;
 
@@ -42,7 +42,7 @@ fn destroy(root: &Path) {
 fn with_the_home_machine_destroyed_agent_and_stock_node_go_on_from_its_backup() {
     let mut house = Deployment::start().unwrap();
     let laptop = house.member("laptop", "alice").unwrap();
-    let mut site = house.topology.site(Nat::Masquerade).unwrap();
+    let mut site = house.topology.site(Nat::PortRestricted).unwrap();
     let phone = StockNode::start(&site.add("phone").unwrap()).unwrap();
     house.home.ok(&["user", "create", "bob"]).unwrap();
     let key = house.key(&["--user", "bob"]).unwrap();

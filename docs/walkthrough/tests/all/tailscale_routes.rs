@@ -15,12 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use lab::{
-    Machine, link,
-    site::{Nat, Site},
-    stock::StockNode,
-    topology::Topology,
-};
+use lab::{Machine, link, nat::Nat, site::Site, stock::StockNode, topology::Topology};
 use testkit::{blocking::eventually, equal};
 
 use super::support::{
@@ -79,7 +74,7 @@ impl Network {
         let control = Control::start(&topology, DNS);
         control.set_policy(POLICY);
         control.home.ok(&["user", "create", "alice"]).unwrap();
-        let mut sites = [1, 2, 3].map(|_| topology.site(Nat::Masquerade).unwrap());
+        let mut sites = [1, 2, 3].map(|_| topology.site(Nat::PortRestricted).unwrap());
 
         let mut at6 = ROUTERS6.into_iter();
         let routers = ["router1", "router2"].map(|name| {

@@ -2,11 +2,7 @@
 
 use std::fs;
 
-use lab::{
-    Deployment, Member, ROOT,
-    site::{Nat, Site},
-    stock::StockNode,
-};
+use lab::{Deployment, Member, ROOT, nat::Nat, site::Site, stock::StockNode};
 use serde_json::Value;
 
 use super::authority;
@@ -47,8 +43,8 @@ impl Network {
         let laptop = house.stranger("laptop").unwrap();
         authority.tell(&laptop.instance.machine);
         join_with_our_agent(&house, &laptop, &authority);
-        let mut first = house.topology.site(Nat::Masquerade).unwrap();
-        let mut second = house.topology.site(Nat::FullyRandom).unwrap();
+        let mut first = house.topology.site(Nat::PortRestricted).unwrap();
+        let mut second = house.topology.site(Nat::Symmetric).unwrap();
         let [phone, printer] = ["phone", "printer"].map(|name| start(&authority, &mut first, name));
         let tablet = start(&authority, &mut second, "tablet");
         for person in ["bob", "carol"] {
