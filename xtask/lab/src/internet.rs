@@ -1,9 +1,12 @@
 //! The network between sites: one router, which translates nothing.
 //!
 //! ```text
-//!   10.78.1.1, fd78:1::1 ── router of a site 192.168.1.1 (fd78:1:1::1) ── .2, .3 … its machines
-//!   10.79.1.1, fd79:1::1 ── 10.79.1.2, fd79:1::2 a server somewhere
+//!  198.18.1.1 ── 198.18.1.2 router of a site 192.168.1.1 ── .2, .3 … its machines
+//!  2001:db8:18:2::1 ── router of another 2001:db8:118:2::1 ── ::2, ::3 … its machines
+//!  198.19.1.1, 2001:db8:19:1::1 ── 198.19.1.2, 2001:db8:19:1::2 a server
 //! ```
+//!
+//! The addresses outside are none of a LAN's (RFC 2544, RFC 3849).
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -19,6 +22,8 @@ use crate::{Machine, link, nat::Nat, site::Site};
 pub struct Internet {
     /// Its router; captures are taken here.
     pub router: Arc<Machine>,
+    /// What the addresses of sites and servers begin with.
+    nets: [&'static str; 2],
     sites: u8,
     servers: u8,
 }
@@ -41,10 +46,15 @@ impl Internet {
     ///
     /// The router cannot be made.
     pub fn new() -> Result<Self> {
+        Self::of(["198.18", "198.19"])
+    }
+
+    /// With these networks for sites and servers, of 16 bits.
+    pub(crate) fn of(nets: [&'static str; 2]) -> Result<Self> {
         let router = Machine::new("router")?;
         router.sh("echo 1 > /proc/sys/net/ipv4/ip_forward
             echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")?;
-        Ok(Self { router: Arc::new(router), sites: 0, servers: 0 })
+        Ok(Self { router: Arc::new(router), nets, sites: 0, servers: 0 })
     }
 
     /// Adds a server.
@@ -54,20 +64,21 @@ impl Internet {
     /// It cannot be made.
     pub fn server(&mut self, name: &str) -> Result<Server> {
         self.servers += 1;
-        let (machine, net) = (Machine::new(name)?, self.servers);
-        let port = format!("server{net}");
+        let (machine, number) = (Machine::new(name)?, self.servers);
+        let (v4, v6) = (format!("{}.{number}.", self.nets[1]), format!("2001:db8:19:{number}::"));
+        let port = format!("server{number}");
         link(
-            (&machine, "eth0", &format!("10.79.{net}.2/24")),
-            (&self.router, &port, &format!("10.79.{net}.1/24")),
+            (&machine, "eth0", &format!("{v4}2/24")),
+            (&self.router, &port, &format!("{v4}1/24")),
         )?;
+        self.router.sh(&format!("ip addr add {v6}1/64 dev {port} nodad"))?;
         machine.sh(&format!(
-            "ip route add default via 10.79.{net}.1
-            ip addr add fd79:{net}::2/64 dev eth0 nodad
-            ip route add default via fd79:{net}::1"
+            "ip route add default via {v4}1
+            ip addr add {v6}2/64 dev eth0 nodad
+            ip route add default via {v6}1"
         ))?;
-        self.router.sh(&format!("ip addr add fd79:{net}::1/64 dev {port} nodad"))?;
-        let v6 = format!("fd79:{net}::2").parse()?;
-        Ok(Server { machine: Arc::new(machine), v4: Ipv4Addr::new(10, 79, net, 2), v6 })
+        let [v4, v6] = [v4, v6].map(|net| format!("{net}2"));
+        Ok(Server { machine: Arc::new(machine), v4: v4.parse()?, v6: v6.parse()? })
     }
 
     /// Adds a site with its own router and no machines.
@@ -77,7 +88,7 @@ impl Internet {
     /// It cannot be made.
     pub fn site(&mut self, nat: Nat) -> Result<Site> {
         let number = self.number();
-        Site::new(&self.router, number, nat)
+        Site::new(&self.router, (self.nets[0], number), nat)
     }
 
     /// Adds a site behind the router of another.

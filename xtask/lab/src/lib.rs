@@ -27,6 +27,7 @@ mod instance;
 pub mod internet;
 mod machine;
 pub mod nat;
+pub mod place;
 mod port;
 mod process;
 pub mod search;

@@ -18,6 +18,9 @@ pub enum Nat {
     Symmetric,
     /// No UDP passes.
     UdpBlocked,
+    /// What Linux does without more rules: one mapping while its port is free, which whoever knocked first takes; nothing is
+    /// filtered, so what a program on the router forwards passes.
+    Masquerade,
 }
 
 /// A device's socket keeps its port and gets the same one for all destinations, unless another device has it.
@@ -42,6 +45,14 @@ const ONE_MAPPING: &str = "
             meta l4proto udp update @outer { ct original ip saddr . ct original proto-src : udp sport }
             meta l4proto udp update @inner { udp sport : ct original ip saddr . ct original proto-src }
             meta l4proto udp update @taken { udp sport }
+        }
+    }";
+
+const MASQUERADE: &str = "
+    table ip nat {
+        chain out {
+            type nat hook postrouting priority 100;
+            oifname wan masquerade
         }
     }";
 
@@ -88,7 +99,7 @@ const NO_UDP: &str = "
     add rule inet guard forward meta l4proto udp drop";
 
 impl Nat {
-    /// All of them.
+    /// Those that have a name.
     pub const ALL: [Self; 6] = [
         Self::Open,
         Self::FullCone,
@@ -109,6 +120,7 @@ impl Nat {
             Self::PortRestricted => &[ONE_MAPPING, ANSWERS, UNASKED_DROP],
             Self::Symmetric => &[MANY_MAPPINGS, ANSWERS, UNASKED_DROP],
             Self::UdpBlocked => &[MANY_MAPPINGS, ANSWERS, NO_UDP],
+            Self::Masquerade => &[MASQUERADE],
         };
         parts.concat()
     }

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::{
-    Machine, link,
-    machine::cable,
-    nat::{self, Nat},
-};
+use crate::{Machine, link, machine::cable, nat};
+
+pub use crate::nat::Nat;
 
 /// A router with a bridge, and the machines on it.
 #[derive(Debug)]
@@ -17,6 +15,8 @@ pub struct Site {
     pub router: Arc<Machine>,
     net: Net,
     machines: u8,
+    /// The router that this one is behind.
+    _outer: Option<Arc<Machine>>,
 }
 
 /// The addresses of the machines.
@@ -37,10 +37,10 @@ impl Net {
 }
 
 impl Site {
-    /// Cables a router to the one in the middle.
-    pub(crate) fn new(middle: &Machine, number: u8, nat: Nat) -> Result<Self> {
+    /// Cables a router to the one in the middle; `net` is what their addresses begin with.
+    pub(crate) fn new(middle: &Machine, (net, number): (&str, u8), nat: Nat) -> Result<Self> {
         let router = Machine::new(&format!("router{number}"))?;
-        let (outside, port) = (format!("10.78.{number}"), format!("site{number}"));
+        let (outside, port) = (format!("{net}.{number}"), format!("site{number}"));
         link(
             (&router, "wan", &format!("{outside}.2/25")),
             (middle, &port, &format!("{outside}.1/25")),
@@ -57,13 +57,13 @@ impl Site {
     /// The same with IPv6 and nothing else.
     pub(crate) fn ipv6(middle: &Machine, number: u8) -> Result<Self> {
         let router = Machine::new(&format!("router{number}"))?;
-        let (outside, port) = (format!("fd78:{number}::"), format!("site{number}"));
+        let (outside, port) = (format!("2001:db8:18:{number}::"), format!("site{number}"));
         link(
             (&router, "wan", &format!("{outside}2/64")),
             (middle, &port, &format!("{outside}1/64")),
         )?;
         router.sh(&format!("ip route add default via {outside}1"))?;
-        let net = Net { prefix: format!("fd78:{number}:1::"), first: 1, bits: 64 };
+        let net = Net { prefix: format!("2001:db8:118:{number}::"), first: 1, bits: 64 };
         middle.sh(&format!("ip route add {}/{} via {outside}2", net.prefix, net.bits))?;
         Self::of(router, net, &nat::ipv6_rules())
     }
@@ -72,7 +72,8 @@ impl Site {
     ///
     pub(crate) fn behind(&mut self, number: u8, nat: Nat) -> Result<Self> {
         let router = self.add_by(&format!("router{number}"), "wan")?;
-        Self::translated(router, number, nat)
+        let inner = Self::translated(router, number, nat)?;
+        Ok(Self { _outer: Some(Arc::clone(&self.router)), ..inner })
     }
 
     fn translated(router: Machine, number: u8, nat: Nat) -> Result<Self> {
@@ -92,7 +93,7 @@ impl Site {
             nft -f - <<'RULES'\n{rules}\nRULES",
             net.at(0)
         ))?;
-        Ok(Self { router: Arc::new(router), net, machines: 0 })
+        Ok(Self { router: Arc::new(router), net, machines: 0, _outer: None })
     }
 
     /// Adds a machine, with this router as its way to everywhere.

@@ -38,7 +38,7 @@ impl Topology {
     /// A machine cannot be made.
     pub fn new(laptops: &[&str]) -> Result<Self> {
         let home = Machine::new("home")?;
-        let internet = Internet::new()?;
+        let internet = Internet::of(["10.78", "10.79"])?;
         let router = Arc::clone(&internet.router);
         link((&home, "eth0", "10.77.1.2/24"), (&router, "home0", "10.77.1.1/24"))?;
         home.sh("ip route add default via 10.77.1.1")?;

@@ -114,7 +114,7 @@ fn each_kind_maps_and_filters_as_its_name_says() {
             continue;
         }
         let seen = servers.see(&first, false);
-        let outside = format!("10.78.{number}.2");
+        let outside = format!("198.18.{number}.2");
         let outside = if nat == Nat::Open { site.address(1) } else { outside };
         let outside: IpAddr = outside.parse().unwrap();
         assert!(seen.iter().all(|at| at.ip() == outside), "{nat:?}: {seen:?}");
@@ -125,7 +125,9 @@ fn each_kind_maps_and_filters_as_its_name_says() {
         let expected = match nat {
             Nat::Open | Nat::FullCone => set(&["own", "other port", "other address"]),
             Nat::AddressRestricted => set(&["own", "other port"]),
-            Nat::PortRestricted | Nat::Symmetric | Nat::UdpBlocked => set(&["own"]),
+            Nat::PortRestricted | Nat::Symmetric | Nat::UdpBlocked | Nat::Masquerade => {
+                set(&["own"])
+            }
         };
         assert_eq!(reached, expected, "{nat:?}");
     }
@@ -185,7 +187,7 @@ fn two_routers_translate_twice_and_the_stricter_filters() {
     let device = inner.add("device").unwrap();
 
     let seen = servers.see(&socket(&device, PORT), false);
-    assert_eq!(seen, [SocketAddr::new("10.78.1.2".parse().unwrap(), PORT); 3]);
+    assert_eq!(seen, [SocketAddr::new("198.18.1.2".parse().unwrap(), PORT); 3]);
     assert_eq!(servers.reach(&socket(&device, PORT + 1), false), set(&["own"]));
 }
 
@@ -212,7 +214,7 @@ fn forwarded_ports_lead_home_from_outside_alone() {
     let mut site = internet.site(Nat::PortRestricted).unwrap();
     let (home, laptop) = (site.add("home").unwrap(), site.add("laptop").unwrap());
     site.forward(1, &[("tcp", 8443), ("udp", PORT)]).unwrap();
-    let outside = |port| SocketAddr::new("10.78.1.2".parse().unwrap(), port);
+    let outside = |port| SocketAddr::new("198.18.1.2".parse().unwrap(), port);
     let listener = home.in_network(|| TcpListener::bind("0.0.0.0:8443").unwrap());
     let (at_home, beside) = (socket(&home, PORT), socket(&laptop, PORT));
     let stranger = socket(&server.machine, 1001);
