@@ -314,6 +314,22 @@ impl PeerPath {
         self.restart_probes();
     }
 
+    /// Records that this machine's network changed, or that it slept: a path that worked may not, and one that failed may. A
+    /// direct path goes back on trial, so that data is sent over the relay, too. Appends addresses to which an empty packet
+    /// must be sent.
+    pub fn handle_network_change(&mut self, now: Instant, probes: &mut Vec<SocketAddr>) {
+        self.penalties = Penalties::default();
+        self.answer_owed = None;
+        self.probes = 0;
+        self.next_probe = None;
+        self.sent_empty_at = None;
+        if let Some(address) = self.route().direct {
+            self.state =
+                State::Trial { address, since: now, asked_at: Some(now), asked_again: false };
+        }
+        self.probe(now, probes);
+    }
+
     /// Advances to `now`; call it about four times a second. `live` is whether there is a session. Appends addresses to which an
     /// empty packet must be sent.
     pub fn handle_timeout(&mut self, live: bool, now: Instant, probes: &mut Vec<SocketAddr>) {

@@ -113,6 +113,8 @@ pub(crate) struct Agent {
     pub(crate) report: watch::Sender<EndpointReport>,
     /// The relay that this node waits at.
     pub(crate) home: watch::Sender<Option<HomeRegion>>,
+    /// Counts changes of this machine's network, sleep included.
+    pub(crate) network_changes: watch::Sender<u64>,
     /// The backoff between attempts to register. A new node key does not reset it.
     pub(crate) attempts: Backoff,
     /// How the public certificates stand, by name.
@@ -141,6 +143,7 @@ impl Agent {
             progress: watch::Sender::new(progress),
             report: watch::Sender::default(),
             home: watch::Sender::default(),
+            network_changes: watch::Sender::default(),
             attempts: Backoff::default(),
             certificates: Mutex::default(),
             state: Mutex::new(state),

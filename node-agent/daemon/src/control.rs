@@ -35,8 +35,18 @@ use server::Server;
 
 /// Keeps this device registered and its map current. Returns only when a retry cannot help.
 pub(crate) async fn run(agent: Arc<Agent>) -> ControlEnd {
+    let mut changes = agent.network_changes.subscribe();
     loop {
-        let lost = match session(&agent).await {
+        changes.mark_unchanged();
+        let ended = tokio::select! {
+            ended = session(&agent) => ended,
+            _ = changes.changed() => {
+                // The connection may be dead, which it would say only after a long silence.
+                agent.progress.send_modify(|progress| progress.connected = false);
+                continue;
+            }
+        };
+        let lost = match ended {
             SessionEnd::Final(ended) => {
                 if ended == ControlEnd::KeyExpired {
                     // The next key may expire as soon as this one did.
@@ -60,7 +70,10 @@ pub(crate) async fn run(agent: Arc<Agent>) -> ControlEnd {
                 progress.problem = Some(lost);
             }
         });
-        agent.attempts.wait().await;
+        tokio::select! {
+            () = agent.attempts.wait() => {}
+            _ = changes.changed() => agent.attempts.reset(),
+        }
     }
 }
 

@@ -51,6 +51,7 @@ pub(crate) struct Discovery {
 pub(crate) async fn run(discovery: Discovery, mut answers: mpsc::Receiver<ForeignDatagram>) {
     let mut home = discovery.agent.home.subscribe();
     let mut maps = discovery.agent.netmap.subscribe();
+    let mut changes = discovery.agent.network_changes.subscribe();
     let mut mapped = StunAddresses::default();
     loop {
         let relays = maps.borrow_and_update().relays.clone();
@@ -60,6 +61,8 @@ pub(crate) async fn run(discovery: Discovery, mut answers: mpsc::Receiver<Foreig
         discovery.report(&mapped).await;
         tokio::select! {
             () = tokio::time::sleep(ROUND) => {}
+            // What STUN saw from the former network is no address of this one.
+            _ = changes.changed() => mapped = StunAddresses::default(),
             _ = home.changed() => {}
             () = async { while maps.changed().await.is_ok() && maps.borrow_and_update().relays == relays {} } => {}
         }

@@ -5,6 +5,7 @@
 //! * `tunnel`: applies the map to device, interface, firewall, [`relay`]s, [`dns`], services, endpoint discovery.
 //! * `https`: TLS in front of services, and the network's own authority.
 //! * `dial`: sockets through which users of this machine reach loopback and mesh addresses.
+//! * `change`: notices another network, and sleep.
 //! * `api`: the local API for joining and leaving.
 //! * `agent`: shared state; `state` is its part on disk.
 //!
@@ -26,6 +27,7 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 mod agent;
 mod api;
 mod backoff;
+mod change;
 mod config;
 pub mod control;
 mod dial;
@@ -148,6 +150,7 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
     let dials = tokio::spawn(dial::run(Arc::clone(&agent), setup.interface.clone()));
     let local = tokio::spawn(service::local::run(Arc::clone(&agent)));
     let store = tokio::spawn(keep_map(Arc::clone(&agent)));
+    let changes = tokio::spawn(change::watch(Arc::clone(&agent), setup.interface.clone()));
     notify::ready();
     tracing::info!(interface = setup.interface, "agent started");
 
@@ -158,6 +161,7 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
     cancel(Some(api)).await;
     local.abort();
     store.abort();
+    changes.abort();
     store_map(&agent);
     ended
 }

@@ -206,7 +206,7 @@ fn is_exists(error: &rtnetlink::Error) -> bool {
 }
 
 /// The local address: `Local` if present, since `Address` may be the other end's.
-fn address_of(message: &AddressMessage) -> Option<IpAddr> {
+pub(crate) fn address_of(message: &AddressMessage) -> Option<IpAddr> {
     let mut found = None;
     for attribute in &message.attributes {
         if let AddressAttribute::Local(address) = attribute {

@@ -17,7 +17,11 @@ use node_agent_core::{
     drops::{Cause, Drops},
     netmap::TunnelPeer,
 };
-use tokio::{runtime::Handle, sync::watch, task::AbortHandle};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+    task::AbortHandle,
+};
 
 use crate::{backoff::Backoff, dns::forward::Forwarder};
 
@@ -69,6 +73,8 @@ struct Inner {
     /// The home region of each peer.
     routes: RwLock<HashMap<NodePublic, RegionId>>,
     regions: Mutex<Regions>,
+    /// Wakes every connection: connect again.
+    again: Notify,
 }
 
 #[derive(Default)]
@@ -110,6 +116,7 @@ impl Relays {
             drops,
             routes: RwLock::default(),
             regions: Mutex::default(),
+            again: Notify::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -133,6 +140,11 @@ impl Relays {
             Some(id) => self.inner.make_home(regions, id),
             None => self.inner.no_home(),
         }
+    }
+
+    /// Connects again at once, since this machine's network changed. Queued packets wait for the new connections.
+    pub fn reconnect(&self) {
+        self.inner.again.notify_waiters();
     }
 
     /// Closes every connection and forgets all relays.
@@ -203,8 +215,17 @@ impl Inner {
         queue
     }
 
-    /// Keeps one region connected: for good if it is home, else while it is used.
+    /// Keeps one region connected: for good if it is home, else while it is used. Begins again after each change of the network.
     async fn carry(self: Arc<Self>, id: RegionId, mut outgoing: Queue) {
+        loop {
+            tokio::select! {
+                () = self.carry_until_change(id, &mut outgoing) => return,
+                () = self.again.notified() => self.set_connected(id, false),
+            }
+        }
+    }
+
+    async fn carry_until_change(self: &Arc<Self>, id: RegionId, outgoing: &mut Queue) {
         let backoff = Backoff::default();
         let mut failures = 0;
         // Until when failures to reach a restarting relay are ignored.
@@ -221,7 +242,7 @@ impl Inner {
                     failures = 0;
                     backoff.reset();
                     let begun = Instant::now();
-                    match self.carry_over(connection, id, home, &mut outgoing).await {
+                    match self.carry_over(connection, id, home, outgoing).await {
                         Ok(ConnectionEnd::Idle) => return,
                         Ok(ConnectionEnd::Restarts(restart)) => {
                             tracing::info!(region = id, "relay restarts");

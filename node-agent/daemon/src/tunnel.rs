@@ -218,6 +218,7 @@ impl Tunnel {
     pub(crate) async fn follow(&self) {
         let Some(parts) = &self.parts else { return };
         let mut maps = parts.agent.netmap.subscribe();
+        let mut changes = parts.agent.network_changes.subscribe();
         let mut checked = Instant::now();
         loop {
             let netmap = Arc::clone(&maps.borrow_and_update());
@@ -226,6 +227,10 @@ impl Tunnel {
             loop {
                 tokio::select! {
                     _ = maps.changed() => break,
+                    _ = changes.changed() => {
+                        parts.relays.reconnect();
+                        parts.device.handle_network_change();
+                    }
                     () = tokio::time::sleep(LOOK) => {}
                 }
                 if !parts.device.is_running() {

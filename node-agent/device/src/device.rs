@@ -172,6 +172,16 @@ impl Device {
         }
     }
 
+    /// Looks for paths to all peers anew: this machine's network changed, or it slept. Where the keys became too old
+    /// meanwhile, a handshake is started.
+    pub fn handle_network_change(&self) {
+        let (mut out, mut probes) = (self.shared.outgoing(), Vec::new());
+        for peer in self.shared.table.load_full().by_key.values() {
+            peer.handle_network_change(&mut out, &mut probes, Instant::now());
+            self.shared.flush(&mut out);
+        }
+    }
+
     /// Replaces the packet filter, also for open connections.
     pub fn set_filter(&self, filter: Arc<PacketFilter>) {
         self.shared.filter.store(filter);

@@ -164,6 +164,30 @@ impl Peer {
         link.dispatch(&self.key, first, out, |_| None, now);
     }
 
+    /// Records that this machine's network changed, or that it slept: the paths are probed. Without a session a handshake is
+    /// started if there was one before. `probes` is scratch space.
+    pub(crate) fn handle_network_change(
+        &self,
+        out: &mut Outgoing,
+        probes: &mut Vec<SocketAddr>,
+        now: Instant,
+    ) {
+        let mut link = self.lock();
+        let Some(link) = link.as_mut() else { return };
+        probes.clear();
+        link.path.handle_network_change(now, probes);
+        link.protocol.note_network_change();
+        if link.protocol.session_age().is_some() {
+            for address in probes {
+                link.keepalive(*address, out, now);
+            }
+        } else if link.protocol.is_used() {
+            let first = out.batch.len();
+            link.protocol.initiate(&mut out.batch, now);
+            link.dispatch(&self.key, first, out, |_| None, now);
+        }
+    }
+
     /// Advances timers and paths. `probes` is scratch space. Returns how many packets were dropped without a session.
     pub(crate) fn tick(
         &self,

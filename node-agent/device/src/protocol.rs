@@ -81,6 +81,13 @@ pub trait Protocol: Send {
     /// Records that the peer restarted: the next handshake may have an older timestamp.
     fn note_restart(&mut self);
 
-    /// The age of the session in use.
+    /// Records that this machine's network changed, or that it slept: a handshake under way may be lost, so the next is not
+    /// delayed for it.
+    fn note_network_change(&mut self);
+
+    /// Whether there ever was a session, or one is being made.
+    fn is_used(&self) -> bool;
+
+    /// The age of the session in use, also through a suspend; `None` once its keys must not be used any more.
     fn session_age(&self) -> Option<Duration>;
 }

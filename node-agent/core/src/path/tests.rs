@@ -45,6 +45,8 @@ struct Pair {
     relay_delay: Duration,
     /// When each looks at its timers for the first time.
     ticks_from: [Instant; 2],
+    /// For how long each slept, while its clock stood still.
+    slept: [Duration; 2],
 }
 
 impl Pair {
@@ -66,7 +68,31 @@ impl Pair {
             echo,
             relay_delay: RELAY_DELAY,
             ticks_from: [now; 2],
+            slept: [Duration::ZERO; 2],
         }
+    }
+
+    /// The clock of one of them.
+    fn clock(&self, me: usize) -> Instant {
+        self.now - self.slept[me]
+    }
+
+    /// Peer 0 sleeps, and loses what arrives; peer 1 runs on and gives the session up.
+    fn sleep(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.paths[1].handle_timeout(false, self.clock(1), &mut Vec::new());
+            self.now += STEP;
+        }
+        self.slept[0] += time;
+        self.flights.clear();
+    }
+
+    /// Tells peer 0 that its network changed, or that it slept.
+    fn change_network(&mut self) {
+        let (mut probes, now) = (Vec::new(), self.clock(0));
+        self.paths[0].handle_network_change(now, &mut probes);
+        probes.iter().for_each(|_| self.launch(0, true, None));
     }
 
     fn launch(&mut self, from: usize, by_udp: bool, data: Option<u64>) {
@@ -80,7 +106,7 @@ impl Pair {
 
     fn send_data(&mut self, from: usize, data: u64) {
         let route = self.paths[from].route();
-        self.paths[from].handle_sent_data(self.now);
+        self.paths[from].handle_sent_data(self.clock(from));
         if let Some(to) = route.direct {
             assert_eq!(to, address(1 - from as u8));
             self.launch(from, true, Some(data));
@@ -98,9 +124,9 @@ impl Pair {
         }
         let source = if flight.by_udp { Source::Udp(address(1 - me as u8)) } else { Source::Relay };
         let heard = if flight.data.is_some() { PacketKind::Data } else { PacketKind::Empty };
-        if self.paths[me].handle_received(source, heard, self.now).is_some() {
+        if self.paths[me].handle_received(source, heard, self.clock(me)).is_some() {
             self.launch(me, true, None);
-            self.paths[me].handle_sent(self.now);
+            self.paths[me].handle_sent(self.clock(me));
         }
         if let (true, Some(data), 1) = (self.echo, flight.data, me) {
             self.send_data(1, data);
@@ -123,7 +149,7 @@ impl Pair {
                     continue;
                 }
                 let mut probes = Vec::new();
-                self.paths[me].handle_timeout(true, self.now, &mut probes);
+                self.paths[me].handle_timeout(true, self.clock(me), &mut probes);
                 probes.iter().for_each(|_| self.launch(me, true, None));
             }
             if busy {
@@ -184,6 +210,53 @@ fn a_path_of_one_direction_is_never_called_direct() {
         assert_eq!(pair.run(Duration::from_secs(60), true), 0, "{udp:?}");
         assert_eq!(pair.direct(), [false; 2], "{udp:?}");
     }
+}
+
+#[test]
+fn a_path_that_breaks_with_a_change_of_network_is_out_for_what_was_under_way() {
+    let mut pair = Pair::new([true; 2], true);
+    pair.run(Duration::from_secs(6), true);
+    pair.udp = [false; 2];
+    pair.change_network();
+    let lost = pair.run(Duration::from_secs(10), true);
+    assert!(lost <= 3, "{lost} packets of 50 ms");
+    assert_eq!(pair.direct(), [false; 2]);
+}
+
+#[test]
+fn a_path_that_a_change_of_network_did_not_break_loses_nothing_and_is_direct_within_seconds() {
+    let mut pair = Pair::new([true; 2], true);
+    pair.run(Duration::from_secs(6), true);
+    for _ in 0..3 {
+        pair.change_network();
+        assert_eq!(pair.paths[0].route(), Route { direct: Some(address(1)), relay: true });
+        assert_eq!(pair.run(Duration::from_secs(2), true), 0);
+        assert_eq!(pair.direct(), [true; 2]);
+    }
+}
+
+#[test]
+fn a_device_that_slept_for_an_hour_is_heard_at_once_and_direct_within_seconds() {
+    let mut pair = Pair::new([true; 2], true);
+    pair.run(Duration::from_secs(6), true);
+    for _ in 0..3 {
+        pair.sleep(Duration::from_secs(3600));
+        pair.change_network();
+        assert_eq!(pair.run(Duration::from_secs(10), true), 0);
+        assert_eq!(pair.direct(), [true; 2]);
+    }
+}
+
+/// An address that failed is not used for minutes; in another network it is tried at once.
+#[test]
+fn a_change_of_network_ends_the_pauses_of_addresses_that_failed() {
+    let mut pair = Pair::new([true; 2], true);
+    pair.udp = [false, true];
+    pair.run(Duration::from_secs(300), true);
+    pair.udp = [true; 2];
+    pair.change_network();
+    pair.run(Duration::from_secs(4), true);
+    assert_eq!(pair.direct(), [true; 2]);
 }
 
 #[test]

@@ -219,9 +219,14 @@ impl ControlPlane {
         let topology = Topology::new(laptops).unwrap();
         write(root.path(), "etc/maru/coordinator.toml", settings);
         let mut plane = Self { topology, root, serve: None, relay: None };
-        plane.relay = Some(plane.run("relay"));
+        plane.relay();
         plane.serve();
         plane
+    }
+
+    /// Starts the relay (again).
+    pub(crate) fn relay(&mut self) {
+        self.relay = Some(self.run("relay"));
     }
 
     /// Starts the coordinator (again).

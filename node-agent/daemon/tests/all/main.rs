@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 
 mod bad_input;
+mod change;
 mod control_plane;
 mod dial;
 mod endpoints;

@@ -7,6 +7,7 @@
 //! | after 15 s without receiving, the next packet sent starts a handshake, even if its answer is under way | its clock is held while an answer may still come ([`WireGuard::is_hasty`]) |
 //! | every packet sent while a simultaneous handshake completes starts another | packets wait in our own queue, one initiation per [`REKEY_TIMEOUT`] |
 //! | its queue reorders packets and keeps the oldest, not the newest | same |
+//! | keys that became too old while the machine slept are used until the next tick | their age is read before each use ([`WireGuard::is_live`]) |
 //! | a peer whose clock went back while it was off is ignored | after [`Protocol::note_restart`] one initiation with an old timestamp starts a fresh state |
 
 use std::{
@@ -34,6 +35,8 @@ const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
 const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
 /// Pause between two initiations (WireGuard, section 6.1).
 const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Age of a key from which it is no longer used (WireGuard, section 6.1).
+const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
 /// How long an unanswered handshake is repeated (WireGuard, section 6.1).
 const REKEY_ATTEMPT_TIME: Duration = Duration::from_secs(90);
 /// Silence after sent data that starts a new handshake: `KEEPALIVE_TIMEOUT + REKEY_TIMEOUT`.
@@ -105,6 +108,12 @@ impl WireGuard {
         self.session_age().is_some()
     }
 
+    /// Whether the session in use is too old, and its end was not noticed yet.
+    fn is_outdated(&self) -> bool {
+        let age = self.tunn.as_ref().and_then(|tunn| tunn.time_since_last_handshake());
+        age.is_some_and(|age| age >= REJECT_AFTER_TIME)
+    }
+
     /// The library's state, created on first use.
     fn tunn(&mut self, now: Instant) -> &mut Tunn {
         let Self { tunn, fresh, clock, data_sent_at, heard_at, .. } = self;
@@ -163,6 +172,8 @@ impl WireGuard {
         match message {
             _ if !is_asked_for => opened.unopened += 1,
             Message::Data { counter: REJECT_AFTER_MESSAGES.., .. } => opened.unopened += 1,
+            // `Tunn` counts from its newest session, so that no other is younger.
+            Message::Data { .. } if self.is_outdated() => opened.unopened += 1,
             Message::Data { empty, .. } => {
                 let Some(room) = opened.packets.room(need) else { return };
                 match self.tunn(now).decapsulate(None, datagram, room) {
@@ -374,8 +385,17 @@ impl Protocol for WireGuard {
         self.restarted = true;
     }
 
+    fn note_network_change(&mut self) {
+        self.initiated_at = None;
+    }
+
+    fn is_used(&self) -> bool {
+        self.tunn.is_some()
+    }
+
     fn session_age(&self) -> Option<Duration> {
-        self.tunn.as_ref()?.time_since_last_handshake()
+        let age = self.tunn.as_ref()?.time_since_last_handshake();
+        age.filter(|age| *age < REJECT_AFTER_TIME)
     }
 }
 
