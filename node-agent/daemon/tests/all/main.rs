@@ -13,5 +13,6 @@ mod https;
 mod load;
 mod mesh;
 mod mesh_https;
+mod nats;
 mod public_certificate;
 mod rights;
