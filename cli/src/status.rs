@@ -106,6 +106,7 @@ fn values(status: &Status) -> Vec<String> {
         gateway.map(|gateway| format!("{} {}", gateway.host, addresses(&gateway.addresses))),
         fingerprint.map(|fingerprint| fingerprint.to_string()),
         Some(certificates(status)),
+        Some(routes(status)),
     ];
     values.into_iter().map(Option::unwrap_or_default).collect()
 }
@@ -122,6 +123,26 @@ fn certificates(status: &Status) -> String {
     said.map(|text| text.to_string()).collect::<Vec<_>>().join("; ")
 }
 
+/// Which routes are used and offered, and whether anything may come in.
+fn routes(status: &Status) -> String {
+    let exit = status.exit_node.iter().map(|exit| match (exit.usable, &exit.name) {
+        (true, name) => message!("status-exit-node", name),
+        (false, name) => message!("status-no-exit-node", name),
+    });
+    let accepted = status.accepted_routes.iter().map(|accepted| {
+        let (route, node) = (&accepted.route, &accepted.node);
+        message!("status-accepted-route", route, node)
+    });
+    let offered =
+        status.offered_routes.iter().map(|offered| match (offered.approved, &offered.route) {
+            (true, route) => message!("status-offered-route", route),
+            (false, route) => message!("status-unapproved-route", route),
+        });
+    let shields = status.shields_up.then(|| message!("status-shields-up"));
+    let said = exit.chain(accepted).chain(offered).chain(shields);
+    said.map(|text| text.to_string()).collect::<Vec<_>>().join("; ")
+}
+
 fn next(state: State) -> Message {
     match state {
         State::NeedsJoin => message!("next-needs-join"),
@@ -135,6 +156,19 @@ fn next(state: State) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn routes_are_shown_with_what_is_not_usable() {
+        let status: Status = serde_json::from_value(serde_json::json!({
+            "state": "running", "version": "0", "exit_node": { "name": "cabin", "usable": false },
+            "accepted_routes": [{ "route": "192.168.1.0/24", "node": "server" }],
+            "offered_routes": [{ "route": "10.1.0.0/16", "approved": false }],
+        }))
+        .unwrap();
+        let shown = "exit node cabin cannot be used, nothing leaves this machine; 192.168.1.0/24 by server; \
+                     offers 10.1.0.0/16, not approved";
+        assert_eq!(routes(&status), shown);
+    }
 
     #[test]
     fn public_certificates_are_shown_with_what_is_wrong() {

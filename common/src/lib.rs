@@ -5,6 +5,7 @@
 //! * [`mesh`]: the address ranges of the mesh.
 //! * [`nearest`]: what somebody may have meant by an unknown name.
 //! * [`problem`]: the body of an HTTP error (RFC 9457).
+//! * [`route`]: which networks a node may route.
 //! * [`surrogate`]: half characters in JSON text, and what takes their place.
 //! * [`websocket`]: frames of a WebSocket.
 //! * [`wire`]: versions that are refused by name, and binary as base64url, in JSON.
@@ -15,6 +16,7 @@ pub mod media;
 pub mod mesh;
 pub mod nearest;
 pub mod problem;
+pub mod route;
 pub mod surrogate;
 pub mod websocket;
 pub mod wire;

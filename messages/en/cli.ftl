@@ -226,7 +226,7 @@ device-extended = extended until { $until }: { $device }
 device-extended-for-ever = the key never expires: { $device }
 
 ## status
-status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | gateway | gateway's fingerprint | public certificates | rooms | AI in rooms | confidential
+status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | gateway | gateway's fingerprint | public certificates | routes | rooms | AI in rooms | confidential
 status-state =
     { $state ->
         [needs_join] needs join
@@ -237,6 +237,12 @@ status-state =
     }
 status-certificate = { $name } until { $ends }
 status-no-certificate = { $name }: { $problem }
+status-exit-node = exit node { $name }
+status-no-exit-node = exit node { $name } cannot be used, nothing leaves this machine
+status-accepted-route = { $route } by { $node }
+status-offered-route = offers { $route }
+status-unapproved-route = offers { $route }, not approved
+status-shields-up = shields up
 status-rooms-answer = { $server } answers
 status-rooms-silent = { $server } does not answer
 status-ai-device = { $user_id }, device { $device_id }, key { $key }

@@ -226,7 +226,7 @@ device-extended = 기기의 키를 { $until }까지 연장했습니다: { $devic
 device-extended-for-ever = 기기의 키가 만료되지 않습니다: { $device }
 
 ## status
-status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 게이트웨이 | 게이트웨이 지문 | 공개 인증서 | 방 | 방의 AI | 기밀 모델
+status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 게이트웨이 | 게이트웨이 지문 | 공개 인증서 | 경로 | 방 | 방의 AI | 기밀 모델
 status-state =
     { $state ->
         [needs_join] 참여 필요
@@ -237,6 +237,12 @@ status-state =
     }
 status-certificate = { $name }: { $ends }까지
 status-no-certificate = { $name }: { $problem }
+status-exit-node = 출구 노드 { $name }
+status-no-exit-node = 출구 노드 { $name }: 쓸 수 없어 이 기기에서 아무것도 나가지 않습니다
+status-accepted-route = { $route }: { $node } 경유
+status-offered-route = { $route } 제공
+status-unapproved-route = { $route } 제공, 승인되지 않음
+status-shields-up = 들어오는 연결 차단
 status-rooms-answer = { $server }: 응답합니다
 status-rooms-silent = { $server }: 응답하지 않습니다
 status-ai-device = { $user_id }, 기기 { $device_id }, 키 { $key }

@@ -12,6 +12,15 @@ use sha2::{Digest as _, Sha256};
 /// the 15 characters of an interface's name.
 const ID_BYTES: usize = 3;
 
+/// The routing table of the root `/`; further instances have theirs behind it.
+const ROUTING_TABLE: u32 = 0x6d00_0000;
+/// The first routing rule's priority of the root `/`: before those for the table `main` (32766), behind Tailscale's (5210).
+const RULE_PRIORITY: u32 = 5310;
+/// Priorities of one instance.
+const RULES_MAX: u32 = 5;
+/// How many instances have priorities of their own.
+const RULE_PLACES: u32 = 1000;
+
 /// One installation on a machine, identified by its root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
@@ -51,6 +60,23 @@ impl Instance {
     #[must_use]
     pub fn table(&self) -> String {
         if self.id.is_empty() { "maru".to_owned() } else { format!("maru_{}", self.id) }
+    }
+
+    /// The number of the routing table with the tunnel's routes to subnets and the exit node.
+    #[must_use]
+    pub fn routing_table(&self) -> u32 {
+        ROUTING_TABLE | self.number()
+    }
+
+    /// The priority of the first of the routing rules, which have consecutive ones.
+    #[must_use]
+    pub fn rule_priority(&self) -> u32 {
+        let place = if self.id.is_empty() { 0 } else { 1 + self.number() % RULE_PLACES };
+        RULE_PRIORITY + place * RULES_MAX
+    }
+
+    fn number(&self) -> u32 {
+        u32::from_str_radix(&self.id, 16).unwrap_or(0)
     }
 
     /// The name of the container that runs `service`.

@@ -9,14 +9,15 @@
 
 mod decisions;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{Ipv4Addr, Ipv6Addr},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use common::mesh;
+pub use common::route::EXIT;
+use common::{
+    mesh,
+    route::{NOWHERE, VIA, overlap},
+};
 use coordinator_api::UnusableReason;
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use messages::{Message, message};
 
 pub use self::decisions::Decisions;
@@ -24,26 +25,6 @@ use crate::model::{Node, NodeId};
 
 /// Limit of routes of a node; further ones are ignored.
 pub const OFFERED_MAX: usize = 64;
-
-/// What an exit node routes, both or neither.
-pub const EXIT: [IpNet; 2] = [
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
-];
-
-/// IPv6 addresses of IPv4 subnets behind a router ("4via6", `net/tsaddr`), in a part of the mesh's range without nodes.
-const VIA: Ipv6Net =
-    Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0x0b1a, 0, 0, 0, 0), 64);
-
-/// Addresses that are not routable: loopback, link-local, multicast.
-const NOWHERE: [IpNet; 6] = [
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 3)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8)),
-];
 
 /// The status of a route that a node offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,11 +120,6 @@ fn usable(route: &IpNet, offered: &[IpNet]) -> Result<(), UnusableReason> {
     } else {
         Ok(())
     }
-}
-
-/// Whether two networks have an address in common.
-fn overlap(one: &IpNet, other: &IpNet) -> bool {
-    one.contains(other) || other.contains(one)
 }
 
 /// The status of each route that a node offers. `by_policy` returns whether the policy approves one. If one route of an exit

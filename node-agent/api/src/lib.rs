@@ -94,6 +94,18 @@ pub struct Status {
     /// The tunnel's offloads in force, of [`settings::OFFLOADS`]; none while there is no tunnel.
     #[serde(default)]
     pub offload: Vec<String>,
+    /// The exit node that the settings name; `None` if they name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_node: Option<ExitNode>,
+    /// The subnets behind other nodes that this node uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_routes: Vec<AcceptedRoute>,
+    /// The networks that this node offers to route; an exit node's are `0.0.0.0/0` and `::/0`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offered_routes: Vec<OfferedRoute>,
+    /// Whether peers may open nothing on this node.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shields_up: bool,
     /// The visible other nodes, by name.
     #[serde(default)]
     pub peers: Vec<Peer>,
@@ -194,6 +206,33 @@ pub struct Peer {
     /// Bytes sent to it through the tunnel.
     #[serde(default)]
     pub tx_bytes: u64,
+}
+
+/// The exit node of the settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExitNode {
+    /// Its name, stable id or mesh address, as the settings have it.
+    pub name: String,
+    /// Whether it is a peer that may be used as an exit node. If not, nothing leaves this machine.
+    pub usable: bool,
+}
+
+/// A subnet behind another node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AcceptedRoute {
+    /// The subnet.
+    pub route: String,
+    /// The name of the node that routes it.
+    pub node: String,
+}
+
+/// A network that this node offers to route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OfferedRoute {
+    /// The network.
+    pub route: String,
+    /// Whether the coordinator approved it.
+    pub approved: bool,
 }
 
 /// The AI gateway and its public key.

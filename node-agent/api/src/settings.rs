@@ -1,7 +1,11 @@
 //! The agent's settings file.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use services::Instance;
 
@@ -29,6 +33,21 @@ pub struct Settings {
     pub dns_domains: Vec<String>,
     /// Which offloads the tunnel uses. Default: `auto`.
     pub offload: Offload,
+    /// Whether packets to subnets behind other nodes go there. Default: false.
+    pub accept_routes: bool,
+    /// The node through which everything leaves that is not for the mesh or an accepted subnet: its name, stable id or mesh
+    /// address. While it is set, nothing leaves outside the tunnel. Default: none.
+    pub exit_node: Option<String>,
+    /// Whether private addresses of this machine's own networks are reached directly while an exit node is set. Default: false.
+    pub exit_node_allow_lan_access: bool,
+    /// Resolvers that are asked through the exit node. Default: those of the system that have public addresses.
+    pub exit_node_dns: Vec<IpAddr>,
+    /// Whether peers may open nothing on this node; answers still come in. Default: false.
+    pub shields_up: bool,
+    /// Subnets that this node offers to route for others. Default: none.
+    pub advertise_routes: Vec<IpNet>,
+    /// Whether this node offers to be an exit node. Default: false.
+    pub advertise_exit_node: bool,
     /// Services that this node offers in the mesh.
     pub service: Vec<Service>,
     /// Addresses that users of this machine reach over a socket. Default: none.
@@ -162,6 +181,13 @@ impl Default for Settings {
             endpoints: Vec::new(),
             dns_domains: Vec::new(),
             offload: Offload::Auto,
+            accept_routes: false,
+            exit_node: None,
+            exit_node_allow_lan_access: false,
+            exit_node_dns: Vec::new(),
+            shields_up: false,
+            advertise_routes: Vec::new(),
+            advertise_exit_node: false,
             service: Vec::new(),
             dial: Vec::new(),
         }

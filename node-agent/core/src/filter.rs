@@ -3,7 +3,8 @@
 //! Rules come from the coordinator ([`FilterRule`]) and are compiled once per map. A packet passes if
 //!
 //! 1. it is a complete IP packet, or a fragment of one whose first fragment passed, with valid headers;
-//! 2. its source is an address of the peer (cryptokey routing) and its destination one of this node's; and
+//! 2. its source is an address of the peer (cryptokey routing) and its destination one of this node's, or of a network that
+//!    this node routes; and
 //! 3. a rule allows its source, destination, protocol and port; or it belongs to a flow that this node started ([`Flows`]); or
 //!    it is an ICMP error about a packet of such a flow with that peer.
 //!
@@ -12,6 +13,7 @@
 
 use std::{net::IpAddr, time::Instant};
 
+use common::{mesh, route};
 use control_protocol::map::FilterRule;
 use ipnet::IpNet;
 
@@ -39,11 +41,12 @@ use run::{FlowBytes, flow_bytes};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PacketFilter {
     local: Ranges,
+    routed: Ranges,
     rules: Vec<Rule>,
 }
 
 impl PacketFilter {
-    /// Compiles `rules` for the node with the addresses (and routed subnets) `local`.
+    /// Compiles `rules` for the node with the addresses `local`.
     ///
     /// Parts that cannot be read allow nothing: rules in the format of 2020, invalid addresses, `cap:` sources (grants to
     /// capabilities are not packet rules).
@@ -55,7 +58,17 @@ impl PacketFilter {
         }
         let rules =
             rules.iter().filter(|rule| rule.is_supported()).filter_map(Rule::compile).collect();
-        Self { local: own, rules }
+        Self { local: own, routed: Ranges::default(), rules }
+    }
+
+    /// The same for a node that forwards packets to these networks, too: never to mesh addresses, which are other nodes', or to
+    /// loopback, link-local and multicast ones.
+    #[must_use]
+    pub fn forwarding(mut self, routed: &[IpNet]) -> Self {
+        for net in routed {
+            self.routed.push_net(*net);
+        }
+        self
     }
 
     /// Judges packets that `peer` sent at `now`. `owns` returns whether an address is that peer's.
@@ -81,6 +94,11 @@ impl PacketFilter {
         port: u16,
     ) -> bool {
         self.rules.iter().any(|rule| rule.allows_port(source, destination, protocol, port))
+    }
+
+    fn is_for_us(&self, destination: IpAddr) -> bool {
+        let may_lead_there = || mesh::is_outside(destination) && !route::is_nowhere(destination);
+        self.local.contains(destination) || self.routed.contains(destination) && may_lead_there()
     }
 
     fn allows(&self, packet: &Packet) -> bool {
@@ -149,7 +167,7 @@ impl<Owns: Fn(IpAddr) -> bool> Judge<'_, Owns> {
         if self.filter.local.contains(packet.source) || !(self.owns)(packet.source) {
             return Err(Cause::Spoofed);
         }
-        if self.filter.local.contains(packet.destination) { Ok(()) } else { Err(Cause::NotForUs) }
+        if self.filter.is_for_us(packet.destination) { Ok(()) } else { Err(Cause::NotForUs) }
     }
 
     fn check_flow(&mut self, packet: &Packet) -> Result<(), Cause> {

@@ -6,11 +6,13 @@
 mod domain;
 mod map;
 mod message;
+mod routes;
 mod sanitize;
 mod view;
 
 pub use map::{Error, Naming, Netmap};
 pub use message::decode;
+pub use routes::{RouteChoice, RouteProblem, check_offer};
 pub use view::{Caller, Gateway, TunnelPeer, format_time, label, parse_time};
 
 #[cfg(test)]

@@ -134,11 +134,14 @@ impl Agent {
             membership.naming = netmap.naming.clone();
         }
         let progress = Progress::of(&state, &netmap, None);
+        let exit_node = config.settings.exit_node.as_ref();
+        let of_exit = exit_node.map(|_| config.settings.exit_node_dns.clone());
+        let forwarder = Arc::new(Forwarder::new(of_exit));
         Self {
             config,
             paths,
             interface: watch::Sender::new(InterfaceState::Configured(Vec::new())),
-            forwarder: Arc::default(),
+            forwarder,
             netmap: watch::Sender::new(Arc::new(netmap)),
             progress: watch::Sender::new(progress),
             report: watch::Sender::default(),

@@ -11,10 +11,12 @@ use node_agent_api::settings::{FILE, Service, Settings};
 use node_agent_core::{
     domain::{Domain, is_label},
     endpoint::is_usable,
+    netmap::RouteChoice,
 };
 use services::HTTPS_PORT;
 
 mod dial;
+mod routes;
 
 /// The agent's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// Its `dns_domains`, checked.
     pub(crate) dns_domains: Vec<Domain>,
+    /// Its choice of routes, checked.
+    pub(crate) routes: RouteChoice,
 }
 
 impl Config {
@@ -34,7 +38,8 @@ impl Config {
                 text.parse::<Domain>().map_err(|error| format!("dns_domains: {text:?}: {error}"))
             };
             let dns_domains = settings.dns_domains.iter().map(domain).collect::<Result<_, _>>()?;
-            Ok(Self { settings, dns_domains })
+            let routes = routes::choice(&settings)?;
+            Ok(Self { settings, dns_domains, routes })
         })
     }
 }
@@ -202,6 +207,11 @@ mod tests {
             endpoints = ["203.0.113.1:41641"]
             dns_domains = ["Kim.example"]
             offload = "off"
+            accept_routes = true
+            exit_node = "cabin"
+            exit_node_allow_lan_access = true
+            exit_node_dns = ["9.9.9.9"]
+            shields_up = true
             [[service]]
             name = "gateway"
             port = 18789
@@ -218,6 +228,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.dns_domains[0].as_str(), "kim.example");
+        assert_eq!(config.routes.exit_node.as_deref(), Some("cabin"));
+        assert!(config.routes.accepts_subnets);
         let settings = config.settings;
         assert_eq!(settings.service[0].uid, Some(61002));
         assert_eq!(settings.service[0].local.len(), 2);
@@ -266,6 +278,17 @@ mod tests {
             "endpoints = [\"[::ffff:127.0.0.1]:41641\"]".to_owned(),
             "endpoints = [\"203.0.113.1:0\"]".to_owned(),
             "dns_domains = [\"com\"]".to_owned(),
+            "exit_node = \"\"".to_owned(),
+            "exit_node = \"cabin\"\nadvertise_exit_node = true".to_owned(),
+            "exit_node = \"cabin\"\nadvertise_routes = [\"192.168.1.0/24\"]".to_owned(),
+            "shields_up = true\nadvertise_exit_node = true".to_owned(),
+            "exit_node_allow_lan_access = true".to_owned(),
+            "exit_node_dns = [\"9.9.9.9\"]".to_owned(),
+            "exit_node = \"cabin\"\nexit_node_dns = [\"127.0.0.1\"]".to_owned(),
+            "advertise_routes = [\"0.0.0.0/0\"]".to_owned(),
+            "advertise_routes = [\"192.168.1.7/24\"]".to_owned(),
+            "advertise_routes = [\"100.64.0.0/10\"]".to_owned(),
+            "advertise_routes = [\"127.0.0.0/8\"]".to_owned(),
             service(80) + "https = [\"rooms.maru.home.arpa\"]",
             service(80) + "https = [\"rooms\", \"rooms\"]",
             service(443) + "https = [\"rooms\"]",

@@ -1,4 +1,4 @@
-//! The nftables table against spoofed mesh addresses.
+//! The nftables table: against spoofed mesh addresses, and for routes ([`routes`]).
 //!
 //! Services trust the source address of a packet from the mesh. So packets with a mesh address as their source that come from
 //! the LAN or a local process, and not from the tunnel, are dropped first. If another program removes the table, [`keep`]
@@ -8,15 +8,21 @@ use std::{
     io::{self, Write as _},
     net::IpAddr,
     process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use chassis::log::event;
 use common::mesh::{self, RESOLVER};
+use node_agent_api::settings::Settings;
 
+mod routes;
 mod watch;
 
+use routes::{RouteRules, addresses};
 use watch::Watch;
 
 /// `nft` by name and by path: many search paths lack `sbin`.
@@ -40,17 +46,24 @@ pub enum FirewallError {
     Refused { table: String, message: String },
 }
 
-/// The table of one instance. Removed on drop.
+/// The table of one instance. Removed on drop, unless it holds ([`Firewall::hold`]).
 #[derive(Debug)]
 pub(crate) struct Firewall {
     table: String,
     interface: String,
+    /// The settings' choice of routes.
+    routes: RouteRules,
+    /// Whether the kill switch stays on when this is dropped.
+    holds: AtomicBool,
     /// The addresses that the table is for.
     own: Mutex<Vec<IpAddr>>,
 }
 
 impl Drop for Firewall {
     fn drop(&mut self) {
+        if self.holds.load(Ordering::Relaxed) {
+            return;
+        }
         let text = format!("table inet {0}\ndelete table inet {0}\n", self.table);
         if let Err(error) = run(&self.table, &text) {
             tracing::warn!(error = &error as &dyn std::error::Error, "the nft table stays");
@@ -60,16 +73,35 @@ impl Drop for Firewall {
 
 impl Firewall {
     /// Installs the table for a tunnel without addresses; replaces a table that a crash left.
-    pub(crate) fn install(table: &str, interface: &str) -> Result<Self, FirewallError> {
-        run(table, &ruleset(table, interface, &[]))?;
-        Ok(Self { table: table.to_owned(), interface: interface.to_owned(), own: Mutex::default() })
+    ///
+    /// With an exit node, nothing leaves this machine outside the tunnel from here on.
+    pub(crate) fn install(
+        table: &str,
+        interface: &str,
+        settings: &Settings,
+    ) -> Result<Self, FirewallError> {
+        let (table, interface) = (table.to_owned(), interface.to_owned());
+        let routes = RouteRules::of(settings);
+        let firewall =
+            Self { table, interface, routes, holds: AtomicBool::new(false), own: Mutex::default() };
+        run(&firewall.table, &firewall.ruleset(&[]))?;
+        Ok(firewall)
+    }
+
+    /// Whether the kill switch, if there is one, stays on however the agent ends: until it is asked to stop, it does.
+    pub(crate) fn hold(&self, holds: bool) {
+        self.holds.store(holds && self.routes.is_kill_switch(), Ordering::Relaxed);
+    }
+
+    fn ruleset(&self, own: &[IpAddr]) -> String {
+        ruleset(&self.table, &self.interface, &self.routes, own)
     }
 
     /// Replaces the table in one transaction if this node's mesh addresses changed.
     pub(crate) fn set_addresses(&self, own: &[IpAddr]) -> Result<(), FirewallError> {
         let mut current = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if *current != own {
-            run(&self.table, &ruleset(&self.table, &self.interface, own))?;
+            run(&self.table, &self.ruleset(own))?;
             *current = own.to_vec();
         }
         Ok(())
@@ -78,7 +110,7 @@ impl Firewall {
     /// Restores the table if it or its rules are missing; returns whether they were.
     pub(crate) fn put_back(&self) -> Result<bool, FirewallError> {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = ruleset(&self.table, &self.interface, &own);
+        let wanted = self.ruleset(&own);
         if verdicts(&list(&self.table)?) == verdicts(&wanted) {
             return Ok(false);
         }
@@ -121,19 +153,17 @@ pub(crate) async fn keep(firewall: Arc<Firewall>) {
     }
 }
 
-/// The numbers of dropping and accepting rules of a ruleset.
-fn verdicts(text: &str) -> [usize; 2] {
-    [" drop", " accept"].map(|verdict| text.lines().filter(|line| line.ends_with(verdict)).count())
+/// The numbers of dropping, accepting and translating rules of a ruleset.
+fn verdicts(text: &str) -> [usize; 3] {
+    [" drop", " accept", " masquerade"]
+        .map(|verdict| text.lines().filter(|line| line.ends_with(verdict)).count())
 }
 
-fn ruleset(table: &str, interface: &str, own: &[IpAddr]) -> String {
-    let list = |v4: bool| {
-        let own = own.iter().filter(|address| address.is_ipv4() == v4 && mesh::contains(**address));
-        own.map(ToString::to_string).collect::<Vec<_>>()
-    };
-    let (mut local, own4, own6) = (list(true), list(true).join(", "), list(false).join(", "));
-    local.push(RESOLVER.to_string());
-    let local = local.join(", ");
+fn ruleset(table: &str, interface: &str, routes: &RouteRules, own: &[IpAddr]) -> String {
+    let own: Vec<_> = own.iter().copied().filter(|address| mesh::contains(*address)).collect();
+    let (own4, own6) = (addresses(&own, true), addresses(&own, false));
+    let local = addresses(&[&own[..], &[RESOLVER.into()]].concat(), true);
+    let of_routes = routes.chains(interface, &own);
     let mut rules = vec![
         // From this node to itself and to its resolver.
         format!("iifname \"lo\" ip saddr {{ {local} }} ip daddr {{ {local} }} accept"),
@@ -182,7 +212,7 @@ table inet {table} {{
     chain arriving {{
         type filter hook prerouting priority raw; policy accept;
         {rules}
-    }}
+    }}{of_routes}
 }}
 "
     )
@@ -238,7 +268,7 @@ mod tests {
 
     #[test]
     fn before_an_address_nothing_poses_as_a_node() {
-        let text = ruleset("maru_0123ab", "maru0123ab", &[]);
+        let text = ruleset("maru_0123ab", "maru0123ab", &RouteRules::default(), &[]);
         assert!(text.contains("table inet maru_0123ab {"));
         let mesh =
             "100.64.0.0-100.99.255.255, 100.100.1.0-100.115.91.255, 100.115.94.0-100.127.255.255";
@@ -250,7 +280,7 @@ mod tests {
     #[test]
     fn this_nodes_addresses_are_reached_from_its_own_tunnel_only() {
         let own = ["100.64.0.1".parse().unwrap(), "fd7a:115c:a1e0::1".parse().unwrap()];
-        let text = ruleset("maru", "maru0", &own);
+        let text = ruleset("maru", "maru0", &RouteRules::default(), &own);
         for rule in [
             "iifname != { \"lo\", \"maru0\" } ip daddr { 100.64.0.1 } counter drop",
             "iifname != { \"lo\", \"maru0\" } ip6 daddr { fd7a:115c:a1e0::1 } counter drop",
@@ -260,6 +290,6 @@ mod tests {
         ] {
             assert!(text.contains(rule), "{rule} not in {text}");
         }
-        assert_eq!(verdicts(&text), [7, 2]);
+        assert_eq!(verdicts(&text), [7, 2, 0]);
     }
 }

@@ -13,7 +13,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
-use std::{io, os::fd::AsFd as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    os::fd::AsFd as _,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chassis::{
     log::event,
@@ -36,8 +42,10 @@ mod endpoints;
 mod firewall;
 mod https;
 mod link;
+mod outside;
 mod proxy;
 pub mod relay;
+mod routing;
 mod service;
 mod start;
 mod state;
@@ -134,7 +142,8 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
             false
         })
     });
-    let setup = TunnelSetup { interface, table, tun, is_stored, helper };
+    let firewall = OnceLock::new();
+    let setup = TunnelSetup { interface, table, firewall, instance, tun, is_stored, helper };
     let tunnel = Tunnel::start(&agent, &setup).await?;
     let socket = match Socket::bind(&agent.paths.socket(), Access::Everyone) {
         Ok(socket) => socket,
@@ -143,6 +152,7 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
             return Err(error.into());
         }
     };
+    setup.hold(true);
     let (commands, requests) = mpsc::channel(4);
     let interface = setup.interface.clone();
     let api = Api { agent: Arc::clone(&agent), commands, interface };
@@ -197,6 +207,7 @@ impl AgentLoop {
                 Event::Stop | Event::Command(None) => {
                     cancel(control).await;
                     tracing::info!("agent stops");
+                    self.setup.hold(false);
                     if self.setup.is_stored {
                         tunnel.hand_over().await
                     } else {

@@ -13,6 +13,10 @@ use rtnetlink::{
     packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope},
 };
 
+use services::Instance;
+
+use crate::routing::Routing;
+
 /// `EEXIST`, as netlink reports it.
 const EXISTS: i32 = -17;
 
@@ -60,6 +64,13 @@ impl Link {
         let addresses =
             list.iter().filter_map(address_of).filter(|it| mesh::contains(*it)).collect();
         Ok(Self { handle, index, addresses: Mutex::new(addresses), connection })
+    }
+
+    /// The routes of subnets and an exit node, which lead to this interface. Removes what a crash left of them.
+    pub(crate) async fn routing(&self, instance: &Instance) -> Result<Routing, LinkError> {
+        let routing = Routing::new(self.handle.clone(), self.index, instance);
+        routing.clear().await?;
+        Ok(routing)
     }
 
     /// Sets the interface's addresses and the mesh's routes.
@@ -200,7 +211,7 @@ fn host_prefix(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-fn is_exists(error: &rtnetlink::Error) -> bool {
+pub(crate) fn is_exists(error: &rtnetlink::Error) -> bool {
     matches!(error, rtnetlink::Error::NetlinkError(message)
         if message.code.is_some_and(|code| code.get() == EXISTS))
 }

@@ -22,6 +22,7 @@ use node_agent_core::{
     names::Zone,
     netmap::{Netmap, TunnelPeer},
 };
+use services::Instance;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, watch},
@@ -40,7 +41,9 @@ use crate::{
     firewall::{self, Firewall, FirewallError},
     https,
     link::{Link, LinkError},
+    outside,
     relay::Relays,
+    routing::{self, Routing},
     service::{self, AccessSnapshot},
 };
 
@@ -77,12 +80,37 @@ pub(crate) struct TunnelSetup {
     pub(crate) interface: String,
     /// The firewall table's name.
     pub(crate) table: String,
+    /// The firewall since the first tunnel's start. It outlives a tunnel: the kill switch must not pause.
+    pub(crate) firewall: OnceLock<Arc<Firewall>>,
+    /// The instance, for the numbers of routing table and rules.
+    pub(crate) instance: Instance,
     /// The TUN device that root opened.
     pub(crate) tun: Option<OwnedFd>,
     /// Whether the service manager has the TUN device, too: it keeps the interface over a restart.
     pub(crate) is_stored: bool,
     /// Writes `resolv.conf`.
     pub(crate) helper: Option<Arc<Helper>>,
+}
+
+impl TunnelSetup {
+    /// The firewall, for a tunnel without addresses.
+    fn firewall(&self, settings: &settings::Settings) -> Result<Arc<Firewall>, FirewallError> {
+        tokio::task::block_in_place(|| {
+            if let Some(firewall) = self.firewall.get() {
+                firewall.set_addresses(&[])?;
+                return Ok(Arc::clone(firewall));
+            }
+            let firewall = Arc::new(Firewall::install(&self.table, &self.interface, settings)?);
+            Ok(Arc::clone(self.firewall.get_or_init(|| firewall)))
+        })
+    }
+
+    /// See [`Firewall::hold`].
+    pub(crate) fn hold(&self, holds: bool) {
+        if let Some(firewall) = self.firewall.get() {
+            firewall.hold(holds);
+        }
+    }
 }
 
 /// A `resolv.conf` that is restored on drop.
@@ -129,6 +157,7 @@ struct Parts {
     firewall: Arc<Firewall>,
     relays: Arc<Relays>,
     link: Arc<Link>,
+    routing: Routing,
     device: Arc<Device>,
     zone: watch::Sender<Arc<Zone>>,
     /// Whether the peers of an interface that was taken over have heard that their sessions are lost.
@@ -144,21 +173,24 @@ impl Tunnel {
         agent: &Arc<Agent>,
         setup: &TunnelSetup,
     ) -> Result<Self, TunnelError> {
-        let (interface, table) = (setup.interface.as_str(), setup.table.as_str());
+        let interface = setup.interface.as_str();
         let (foreign, answers) = mpsc::channel(FOREIGN_QUEUE);
         let bridge = Arc::new(Bridge { relays: OnceLock::new(), foreign });
         let config = Config {
             interface: interface.to_owned(),
             mtu: MTU,
             listen_port: agent.config.settings.listen_port,
+            mark: Some(outside::MARK),
             private_key: *agent.private_key().as_bytes(),
             offload: offload(&agent.config.settings.offload),
         };
         let tun =
             setup.tun.as_ref().map(OwnedFd::try_clone).transpose().map_err(TunnelError::Tun)?;
         let device = Arc::new(Device::start_on(tun, config, Arc::clone(&bridge) as Arc<dyn Host>)?);
-        let firewall = Arc::new(Firewall::install(table, interface)?);
+        let firewall = setup.firewall(&agent.config.settings)?;
         let link = Arc::new(Link::up(interface, MTU).await?);
+        let routing = link.routing(&setup.instance).await?;
+        routing::check_system(&agent.config);
         let resolv_conf = setup.helper.clone().map(RestoreOnDrop);
         agent.forwarder.set_servers(&helper::previous(&agent.paths));
         let mut addresses = vec![RESOLVER.into()];
@@ -192,6 +224,7 @@ impl Tunnel {
             firewall,
             relays,
             link,
+            routing,
             device,
             zone,
             has_greeted,
@@ -243,6 +276,10 @@ impl Tunnel {
                         break;
                     }
                     parts.check_resolv_conf(&netmap);
+                    if let Err(error) = parts.routing.put_back().await {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(error, "routes are missing");
+                    }
                     checked = Instant::now();
                 }
             }
@@ -266,6 +303,10 @@ impl Tunnel {
         let parts = self.parts.take()?;
         parts.relays.close();
         parts.agent.interface.send_replace(InterfaceState::Configured(Vec::new()));
+        if let Err(error) = parts.routing.clear().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the rules of routing stay; the next start removes them");
+        }
         let link = Arc::clone(&parts.link);
         tokio::task::block_in_place(|| drop(parts));
         Some(link)
@@ -280,8 +321,12 @@ impl Parts {
     async fn apply(&self, netmap: &Arc<Netmap>) -> bool {
         let own = netmap.addresses();
         let nets: Vec<IpNet> = own.iter().map(|address| IpNet::from(*address)).collect();
-        let filter = Arc::new(PacketFilter::compile(&netmap.rules(), &nets));
-        let peers = netmap.tunnel_peers();
+        let choice = &self.agent.config.routes;
+        let rules = if self.agent.config.settings.shields_up { Vec::new() } else { netmap.rules() };
+        let filter = PacketFilter::compile(&rules, &nets).forwarding(&netmap.served(choice));
+        let filter = Arc::new(filter);
+        let peers = netmap.tunnel_peers(choice);
+        let routes = netmap.routes(choice).into_iter().map(|(net, _)| net).collect();
         self.device.set_filter(Arc::clone(&filter));
         if let Err(error) = tokio::task::block_in_place(|| self.firewall.set_addresses(&own)) {
             tracing::error!(
@@ -290,7 +335,11 @@ impl Parts {
             );
         }
         let with_resolver = [own.as_slice(), &[RESOLVER.into()]].concat();
-        let interface = match self.link.set_addresses(&with_resolver).await {
+        let configured = async {
+            self.link.set_addresses(&with_resolver).await?;
+            self.routing.set(choice, &own, routes).await
+        };
+        let interface = match configured.await {
             Ok(()) => InterfaceState::Configured(own),
             Err(error) => {
                 let source = &error as &dyn std::error::Error;

@@ -15,6 +15,8 @@ pub struct Config {
     pub mtu: u16,
     /// UDP port on both address families; 0 lets the kernel choose.
     pub listen_port: u16,
+    /// Mark of the packets that carry the tunnel (`SO_MARK`), for rules of routing; needs CAP_NET_ADMIN.
+    pub mark: Option<u32>,
     /// This node's X25519 private key.
     pub private_key: [u8; 32],
     /// The allowed offloads; those that the kernel lacks are not used.

@@ -82,7 +82,7 @@ impl Device {
         let private = StaticSecret::from(config.private_key);
         let switches = OffloadState::new(config.offload);
         let shared = Arc::new(Shared {
-            sockets: Sockets::bind(config.listen_port, &switches)?,
+            sockets: Sockets::bind(config.listen_port, config.mark, &switches)?,
             tun: Tun::create(tun, &config.interface, config.mtu, &switches)?,
             switches,
             stop: Stop::new().map_err(Error::Threads)?,

@@ -41,14 +41,18 @@ pub(crate) struct Sockets {
 impl Sockets {
     /// Binds `port` on both families; 0 lets the kernel choose. Offloads that the kernel refuses are
     /// switched off.
-    pub(crate) fn bind(port: u16, switches: &OffloadState) -> Result<Self, Error> {
+    pub(crate) fn bind(
+        port: u16,
+        mark: Option<u32>,
+        switches: &OffloadState,
+    ) -> Result<Self, Error> {
         let failed = |port| move |source| Error::Bind { port, source };
-        let v4 = bind((Ipv4Addr::UNSPECIFIED, port).into()).map_err(failed(port))?;
+        let v4 = bind((Ipv4Addr::UNSPECIFIED, port).into(), mark).map_err(failed(port))?;
         let chosen = v4.local_addr().map_err(failed(port))?.port();
-        let v6 = match bind((Ipv6Addr::UNSPECIFIED, chosen).into()) {
+        let v6 = match bind((Ipv6Addr::UNSPECIFIED, chosen).into(), mark) {
             // The port that the kernel chose for IPv4 is taken in IPv6.
             Err(error) if port == 0 && error.kind() == io::ErrorKind::AddrInUse => {
-                bind((Ipv6Addr::UNSPECIFIED, 0).into()).map_err(failed(0)).map(Some)
+                bind((Ipv6Addr::UNSPECIFIED, 0).into(), mark).map_err(failed(0)).map(Some)
             }
             Err(error) if is_without_ipv6(&error) => Ok(None),
             other => other.map_err(failed(chosen)).map(Some),
@@ -101,8 +105,11 @@ impl Sockets {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+fn bind(address: SocketAddr, mark: Option<u32>) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if let Some(mark) = mark {
+        socket.set_mark(mark)?;
+    }
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

@@ -14,7 +14,7 @@ use control_protocol::{
 };
 use node_agent_core::{
     filter::PacketFilter,
-    netmap::{self, Netmap},
+    netmap::{self, Netmap, RouteChoice},
 };
 
 /// However a map stream is cut, the same bodies come.
@@ -51,11 +51,18 @@ fn map(body: &[u8]) {
     netmap.apply(message.clone());
     netmap.apply(message);
     let own = netmap.addresses();
-    for peer in netmap.tunnel_peers() {
+    for peer in netmap.tunnel_peers(&RouteChoice::default()) {
         for net in &peer.allowed_ips {
             assert!(mesh::contains(net.addr()) && net.prefix_len() == net.max_prefix_len());
             assert!(!own.contains(&net.addr()), "a peer has this node's address");
         }
+    }
+    let all = RouteChoice { accepts_subnets: true, ..RouteChoice::default() };
+    for (net, _) in netmap.routes(&all) {
+        assert!(
+            net.prefix_len() >= 7 && !net.contains(&std::net::IpAddr::V4(mesh::RESOLVER)),
+            "{net}"
+        );
     }
     drop((netmap.zone(&[]), netmap.gateway(), netmap.key_expiry(), netmap.is_expired(None)));
     for address in own {

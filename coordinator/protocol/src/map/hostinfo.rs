@@ -38,6 +38,9 @@ pub struct Hostinfo {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub routable_ips: Vec<IpNet>,
+    /// Whether the node refuses every connection from peers.
+    #[serde(skip_serializing_if = "json::is_default")]
+    pub shields_up: bool,
     /// Tags that the node requests.
     #[serde(deserialize_with = "json::null_default", skip_serializing_if = "Vec::is_empty")]
     pub request_tags: Vec<String>,

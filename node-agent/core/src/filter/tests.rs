@@ -220,6 +220,29 @@ fn what_is_for_others_never_enters() {
 }
 
 #[test]
+fn a_router_forwards_to_its_networks_alone_and_only_what_a_rule_allows() {
+    let mut node = Node::new(&[filter_rule(&["*"], &[("*", 80, 80)], &[])]);
+    let to = |destination| tcp(THERE, 9, destination, 80, SYN);
+    let lan = "192.168.1.7";
+    assert_eq!(node.check(&to(lan)), Err(Cause::NotForUs), "not a router");
+
+    node.filter = node.filter.forwarding(&["192.168.1.0/24".parse().unwrap()]);
+    assert!(node.passes(&to(lan)));
+    assert_eq!(node.check(&tcp(THERE, 9, lan, 81, SYN)), Err(Cause::NoRule));
+    assert_eq!(node.check(&to("192.168.2.7")), Err(Cause::NotForUs));
+    let spoofed = tcp(lan, 9, HERE, 80, SYN);
+    assert_eq!(node.check_from(PeerId(2), &spoofed), Err(Cause::Spoofed), "cryptokey routing");
+
+    node.filter = node.filter.forwarding(&common::route::EXIT);
+    assert!(node.passes(&to("203.0.113.7")));
+    for other in ["100.64.0.77", "100.100.100.100", "169.254.169.254"] {
+        assert_eq!(node.check(&to(other)), Err(Cause::NotForUs), "{other}");
+    }
+    let own = tcp(HERE, 9, "203.0.113.7", 80, SYN);
+    assert_eq!(node.check_from(PeerId(2), &own), Err(Cause::Spoofed));
+}
+
+#[test]
 fn what_cannot_be_read_opens_nothing() {
     let mut of_2020 = filter_rule(&["*"], &[("*", 0, 65535)], &[]);
     of_2020.src_bits = vec![8];

@@ -78,7 +78,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn keys(netmap: &Netmap) -> Vec<u8> {
-    netmap.tunnel_peers().iter().map(|peer| peer.key.as_bytes()[0]).collect()
+    netmap.tunnel_peers(&RouteChoice::default()).iter().map(|peer| peer.key.as_bytes()[0]).collect()
 }
 
 #[test]
@@ -132,16 +132,16 @@ fn a_patch_changes_endpoints_and_online_alone_changes_no_tunnel() {
     };
     let response = MapResponse { peers_changed_patch: vec![patch], ..MapResponse::default() };
     netmap.apply(response);
-    assert_eq!(netmap.tunnel_peers()[0].endpoints, [endpoint]);
-    assert_eq!(netmap.tunnel_peers()[0].home_region, Some(900));
+    assert_eq!(netmap.tunnel_peers(&RouteChoice::default())[0].endpoints, [endpoint]);
+    assert_eq!(netmap.tunnel_peers(&RouteChoice::default())[0].home_region, Some(900));
 
     let patch = PeerChange { node_id: 1, online: Some(true), ..PeerChange::default() };
     let (response, before) = (
         MapResponse { peers_changed_patch: vec![patch], ..MapResponse::default() },
-        netmap.tunnel_peers(),
+        netmap.tunnel_peers(&RouteChoice::default()),
     );
     netmap.apply(response);
-    assert_eq!(netmap.tunnel_peers(), before);
+    assert_eq!(netmap.tunnel_peers(&RouteChoice::default()), before);
     assert_eq!(netmap.peers[&1].online, Some(true));
 }
 
@@ -172,7 +172,7 @@ fn only_mesh_addresses_that_are_not_our_own_are_routed_to_a_peer() {
             .into(),
     );
     netmap.apply(MapResponse { peers_changed: vec![greedy], ..MapResponse::default() });
-    let peers = netmap.tunnel_peers();
+    let peers = netmap.tunnel_peers(&RouteChoice::default());
     assert_eq!(peers[1].allowed_ips, ["100.64.0.3/32".parse::<IpNet>().unwrap()]);
     assert_eq!(netmap.peer_at(ip("192.168.0.1")), None);
     assert_eq!(netmap.peer_at(ip("100.64.0.2")), None);
@@ -200,7 +200,8 @@ fn a_peer_is_cut_when_the_time_of_its_key_is_over() {
     assert_eq!(netmap.with_expired(at - second), None, "not a second too early");
     assert_eq!(cut.with_expired(at + second), None, "it is marked already");
     assert!(cut.peers[&3].expired && !cut.peers[&4].expired && !cut.peers[&5].expired);
-    let keys: Vec<_> = cut.tunnel_peers().into_iter().map(|peer| peer.key).collect();
+    let keys: Vec<_> =
+        cut.tunnel_peers(&RouteChoice::default()).into_iter().map(|peer| peer.key).collect();
     assert!(!keys.contains(&netmap.peers[&3].key) && keys.contains(&netmap.peers[&4].key));
     assert!(cut.peer_at("100.64.0.3".parse().unwrap()).is_none(), "it is nobody any more");
 }

@@ -12,7 +12,7 @@ use control_protocol::{
 };
 use ipnet::IpNet;
 
-use super::{map::Netmap, sanitize};
+use super::{map::Netmap, routes::RouteChoice, sanitize};
 use crate::{domain::Domain, names::Zone};
 
 /// Capability under which the coordinator publishes the gateway's identity.
@@ -74,19 +74,26 @@ impl Netmap {
 
     /// Peers that packets may be exchanged with: approved and known by key and address.
     ///
-    /// Only single addresses of the mesh's ranges count, without this node's own: subnet routes are not accepted yet.
+    /// They have their own mesh addresses, without this node's, and the routes that this device's user chose.
     #[must_use]
-    pub fn tunnel_peers(&self) -> Vec<TunnelPeer> {
+    pub fn tunnel_peers(&self, choice: &RouteChoice) -> Vec<TunnelPeer> {
         let own = self.addresses();
-        let usable = |net: &&IpNet| {
-            net.prefix_len() == net.max_prefix_len()
-                && mesh::contains(net.addr())
-                && !own.contains(&net.addr())
+        let usable = |net: &&IpNet| is_mesh_address(net) && !own.contains(&net.addr());
+        let routes = self.routes(choice);
+        let routed = |peer: &Node| {
+            let of_peer = routes.iter().filter(|(_, router)| router.id == peer.id);
+            of_peer.map(|(net, _)| *net).collect::<Vec<_>>()
         };
         let peers = self.active_peers().map(|peer| TunnelPeer {
             key: peer.key,
             disco_key: peer.disco_key,
-            allowed_ips: peer.effective_allowed_ips().iter().filter(usable).copied().collect(),
+            allowed_ips: peer
+                .effective_allowed_ips()
+                .iter()
+                .filter(usable)
+                .copied()
+                .chain(routed(peer))
+                .collect(),
             endpoints: peer.endpoints.clone(),
             home_region: peer.home_region(),
         });
@@ -101,7 +108,7 @@ impl Netmap {
 
     /// The names that this node's resolver answers: below the network's domain and `others`, for addresses of the mesh.
     ///
-    /// Names of subnets behind a peer are left out: subnet routes are not accepted yet.
+    /// Names of subnets behind a peer are left out.
     #[must_use]
     pub fn zone(&self, others: &[Domain]) -> Zone {
         let mut zone = Zone::new(self.network().cloned(), others);
@@ -134,7 +141,7 @@ impl Netmap {
         self.active_peers().find(|peer| {
             peer.effective_allowed_ips()
                 .iter()
-                .any(|net| net.addr() == address && net.prefix_len() == net.max_prefix_len())
+                .any(|net| net.addr() == address && is_mesh_address(net))
         })
     }
 
@@ -213,7 +220,7 @@ impl Netmap {
         Some(next)
     }
 
-    fn active_peers(&self) -> impl Iterator<Item = &Node> {
+    pub(super) fn active_peers(&self) -> impl Iterator<Item = &Node> {
         self.peers.values().filter(|peer| {
             !peer.expired && !peer.key.is_zero() && !peer.effective_allowed_ips().is_empty()
         })
@@ -233,6 +240,11 @@ pub fn format_time(time: SystemTime) -> Option<String> {
     jiff::Timestamp::try_from(time).ok().map(|time| time.to_string())
 }
 
-fn mesh_addresses(node: &Node) -> Vec<IpAddr> {
+/// Whether a prefix is a single address of the mesh: a node's own, not a route.
+fn is_mesh_address(net: &IpNet) -> bool {
+    net.prefix_len() == net.max_prefix_len() && mesh::contains(net.addr())
+}
+
+pub(super) fn mesh_addresses(node: &Node) -> Vec<IpAddr> {
     node.addresses.iter().map(IpNet::addr).filter(|address| mesh::contains(*address)).collect()
 }

@@ -5,9 +5,11 @@ use std::{
     time::Duration,
 };
 
+use common::route::EXIT;
 use messages::Message;
 use node_agent_api::{
-    Certificate, Coordinator, Gateway, Peer, ProblemMessage, Relay, SelfNode, State, Status,
+    AcceptedRoute, Certificate, Coordinator, ExitNode, Gateway, OfferedRoute, Peer, ProblemMessage,
+    Relay, SelfNode, State, Status,
 };
 use node_agent_core::netmap::{Netmap, format_time, parse_time};
 use wireguard_device::{Path, PeerStats};
@@ -40,6 +42,10 @@ pub(super) fn of(agent: &Agent) -> Status {
             connected: home.connected,
         }),
         offload: offload(agent),
+        exit_node: exit_node(agent, &netmap),
+        accepted_routes: accepted_routes(agent, &netmap),
+        offered_routes: offered_routes(agent, &netmap),
+        shields_up: agent.config.settings.shields_up,
         peers: peers(&netmap, &stats(agent)),
         gateway: netmap.gateway().map(|gateway| Gateway {
             node: gateway.stable_id,
@@ -50,6 +56,30 @@ pub(super) fn of(agent: &Agent) -> Status {
         drops: drops(agent),
         certificates: certificates(agent),
     }
+}
+
+fn exit_node(agent: &Agent, netmap: &Netmap) -> Option<ExitNode> {
+    let choice = &agent.config.routes;
+    let name = choice.exit_node.clone()?;
+    let usable = netmap.routes(choice).iter().any(|(net, _)| EXIT.contains(net));
+    Some(ExitNode { name, usable })
+}
+
+fn accepted_routes(agent: &Agent, netmap: &Netmap) -> Vec<AcceptedRoute> {
+    let routes = netmap.routes(&agent.config.routes);
+    let subnets = routes.iter().filter(|(net, _)| !EXIT.contains(net));
+    subnets
+        .map(|(net, node)| AcceptedRoute { route: net.to_string(), node: netmap.short_name(node) })
+        .collect()
+}
+
+fn offered_routes(agent: &Agent, netmap: &Netmap) -> Vec<OfferedRoute> {
+    let choice = &agent.config.routes;
+    let served = netmap.served(choice);
+    let offered = choice.offered.iter();
+    offered
+        .map(|net| OfferedRoute { route: net.to_string(), approved: served.contains(net) })
+        .collect()
 }
 
 fn certificates(agent: &Agent) -> Vec<Certificate> {

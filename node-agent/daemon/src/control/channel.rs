@@ -22,7 +22,7 @@ use super::{
     server::Server,
     tls::{self, TlsError},
 };
-use crate::dns::forward::Forwarder;
+use crate::{dns::forward::Forwarder, outside};
 
 /// How long connecting, and each short request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -263,7 +263,7 @@ impl Server<'_> {
         }
         let mut last = std::io::ErrorKind::NotFound.into();
         for address in addresses {
-            match timeout(PATIENCE, TcpStream::connect(SocketAddr::new(address, port))).await {
+            match timeout(PATIENCE, outside::connect(SocketAddr::new(address, port))).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true).map_err(failed)?;
                     return Ok(stream);

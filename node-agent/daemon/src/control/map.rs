@@ -172,6 +172,8 @@ pub(super) fn hostinfo(agent: &Agent) -> Hostinfo {
         machine: std::env::consts::ARCH.to_owned(),
         no_logs_no_support: true,
         net_info,
+        routable_ips: agent.config.routes.offered.clone(),
+        shields_up: agent.config.settings.shields_up,
         ..Hostinfo::default()
     }
 }

@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
+use common::route;
 use hickory_resolver::{
     Resolver,
     config::{NameServerConfig, ResolverConfig},
-    net::runtime::TokioRuntimeProvider,
 };
 use node_agent_core::names::{Transport, failure, is_answer};
 use tokio::{
@@ -18,6 +18,8 @@ use tokio::{
     net::{TcpStream, UdpSocket},
     time::timeout,
 };
+
+use crate::outside::OutsideResolver;
 
 /// Port of DNS.
 pub(super) const PORT: u16 = 53;
@@ -32,9 +34,27 @@ const MAX_ANSWER: usize = 65_535;
 #[derive(Debug, Default)]
 pub struct Forwarder {
     servers: RwLock<Vec<IpAddr>>,
+    /// The resolvers of an exit node that is set; if it is empty, those of the previous ones that have public addresses.
+    of_exit: Option<Vec<IpAddr>>,
 }
 
 impl Forwarder {
+    /// Without resolvers yet; `of_exit` is for queries of programs while an exit node is set, and goes into the tunnel.
+    pub(crate) fn new(of_exit: Option<Vec<IpAddr>>) -> Self {
+        Self { servers: RwLock::default(), of_exit }
+    }
+
+    /// The resolvers for queries of programs.
+    fn resolvers(&self) -> Vec<IpAddr> {
+        match &self.of_exit {
+            None => self.servers(),
+            Some(resolvers) if resolvers.is_empty() => {
+                self.servers().into_iter().filter(|server| route::is_public(*server)).collect()
+            }
+            Some(resolvers) => resolvers.iter().take(MAX_SERVERS).copied().collect(),
+        }
+    }
+
     /// Replaces the resolvers.
     pub(crate) fn set_servers(&self, servers: &[IpAddr]) {
         if let Ok(mut current) = self.servers.write() {
@@ -48,7 +68,7 @@ impl Forwarder {
 
     /// Asks each resolver in turn; returns SERVFAIL if none answers.
     pub(crate) async fn forward(&self, query: &[u8], transport: Transport) -> Vec<u8> {
-        for server in self.servers() {
+        for server in self.resolvers() {
             let server = SocketAddr::new(server, PORT);
             let asked = async {
                 match transport {
@@ -65,15 +85,15 @@ impl Forwarder {
         failure(query)
     }
 
-    /// The addresses of a host: itself if it is an address, else from `/etc/hosts` and the previous resolvers (a static program
-    /// has no NSS).
+    /// The addresses of a coordinator's or relay's host: itself if it is an address, else from `/etc/hosts` and the previous
+    /// resolvers (a static program has no NSS), never through the tunnel.
     pub(crate) async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse() {
             return Ok(vec![address]);
         }
         let servers = self.servers().into_iter().map(NameServerConfig::udp_and_tcp).collect();
         let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-        let resolver = Resolver::builder_with_config(config, TokioRuntimeProvider::default())
+        let resolver = Resolver::builder_with_config(config, OutsideResolver::default())
             .build()
             .map_err(io::Error::other)?;
         let found = timeout(TIMEOUT * 3, resolver.lookup_ip(host))

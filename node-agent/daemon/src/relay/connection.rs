@@ -31,7 +31,7 @@ use super::{
     restart::Restart,
     tls::{self, ExpectedIdentity},
 };
-use crate::dns::forward::Forwarder;
+use crate::{dns::forward::Forwarder, outside};
 
 /// How long connecting and the handshake may take together.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -152,7 +152,7 @@ async fn dial(node: &DerpNode, forwarder: &Forwarder) -> io::Result<TcpStream> {
     let mut last =
         io::Error::new(io::ErrorKind::NotFound, "the relay has no address outside the mesh");
     for address in addresses {
-        match TcpStream::connect(SocketAddr::new(address, node.port())).await {
+        match outside::connect(SocketAddr::new(address, node.port())).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

@@ -16,3 +16,4 @@ mod mesh_https;
 mod nats;
 mod public_certificate;
 mod rights;
+mod routes;

@@ -192,8 +192,14 @@ impl Side {
         let key = boringtun::x25519::PublicKey::from(&secret).to_bytes();
         let foreign = Arc::default();
         let host = RelayHost { key, relay: Arc::clone(relay), foreign: Arc::clone(&foreign) };
-        let config =
-            Config { interface: "maru0".into(), mtu: MTU, listen_port: PORT, private_key, offload };
+        let config = Config {
+            interface: "maru0".into(),
+            mtu: MTU,
+            listen_port: PORT,
+            mark: None,
+            private_key,
+            offload,
+        };
         let device = machine.in_network(|| Device::start(config, Arc::new(host))).unwrap();
         let device = Arc::new(device);
         relay.devices.lock().unwrap().push((key, Arc::downgrade(&device)));

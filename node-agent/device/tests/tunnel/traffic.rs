@@ -147,6 +147,7 @@ fn a_device_leaves_nothing_behind_and_names_what_is_taken() {
             interface: interface.into(),
             mtu: 1280,
             listen_port,
+            mark: None,
             private_key: [9; 32],
             offload: Offload::AUTO,
         };

@@ -1,0 +1,154 @@
+//! The table's chains for routes: the kill switch of an exit node's user, and what a router forwards.
+
+use std::net::IpAddr;
+
+use common::{mesh::RESOLVER, route::PRIVATE};
+use ipnet::IpNet;
+use node_agent_api::settings::Settings;
+
+use super::GUESTS;
+use crate::outside::MARK;
+
+/// What machines of one network say to all of it: multicast that no router passes on, and UPnP's (SSDP).
+const ON_LINK4: &str = "169.254.0.0/16, 224.0.0.0/24, 239.255.255.250, 255.255.255.255";
+const ON_LINK6: &str = "fe80::/10, ff02::/16";
+
+/// The settings' choice of routes, as far as the firewall is concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RouteRules {
+    /// Whether there is an exit node, and then whether private addresses of this machine's networks may be reached directly.
+    kill_switch: Option<bool>,
+    /// Whether packets from the mesh are forwarded, and the subnets (not those of an exit node) for which they are.
+    forwards: bool,
+    subnets: Vec<IpNet>,
+}
+
+impl RouteRules {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            kill_switch: settings.exit_node.as_ref().map(|_| settings.exit_node_allow_lan_access),
+            forwards: settings.advertise_exit_node || !settings.advertise_routes.is_empty(),
+            subnets: settings.advertise_routes.clone(),
+        }
+    }
+
+    pub(super) fn is_kill_switch(&self) -> bool {
+        self.kill_switch.is_some()
+    }
+
+    /// The chains, for a node with the mesh addresses `own`.
+    pub(super) fn chains(&self, interface: &str, own: &[IpAddr]) -> String {
+        let mut chains = String::new();
+        if let Some(has_lan) = self.kill_switch {
+            chains += &kill_switch(interface, has_lan);
+        }
+        if self.forwards {
+            chains += &self.forwarding(interface, own);
+        }
+        chains
+    }
+
+    /// A router's chains: from the mesh into its networks and back, under its own address.
+    ///
+    /// The packet filter has judged what comes from the mesh: who may go where. What these chains add: a peer reaches this
+    /// machine itself by its mesh address, or an address of a subnet that it routes; and other machines of its networks cannot
+    /// use it as a way into the mesh, unless it routes for them.
+    fn forwarding(&self, interface: &str, own: &[IpAddr]) -> String {
+        let subnets = |v4: bool| {
+            let nets = self.subnets.iter().filter(|net| net.addr().is_ipv4() == v4);
+            nets.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let except = |family: &str, side: &str, nets: Vec<String>| match nets.is_empty() {
+            true => format!("meta nfproto {family}"),
+            false => {
+                let ip = if family == "ipv4" { "ip" } else { "ip6" };
+                format!("{ip} {side} != {{ {} }}", nets.join(", "))
+            }
+        };
+        let here = |v4: bool| {
+            let own = own.iter().copied().chain([RESOLVER.into()]);
+            let own = own.filter(|address| address.is_ipv4() == v4);
+            own.map(|address| address.to_string()).chain(subnets(v4)).collect::<Vec<_>>()
+        };
+        let (here4, here6) =
+            (except("ipv4", "daddr", here(true)), except("ipv6", "daddr", here(false)));
+        let (from4, from6) =
+            (except("ipv4", "saddr", subnets(true)), except("ipv6", "saddr", subnets(false)));
+        let elsewhere = format!(
+            "iifname != {{ \"lo\", \"{interface}\", {GUESTS} }} oifname \"{interface}\" ct state new"
+        );
+        format!(
+            "
+    chain from_mesh {{
+        type filter hook input priority filter; policy accept;
+        iifname \"{interface}\" {here4} counter drop
+        iifname \"{interface}\" {here6} counter drop
+    }}
+    chain passing {{
+        type filter hook forward priority filter; policy accept;
+        iifname \"{interface}\" oifname \"{interface}\" counter drop
+        {elsewhere} {from4} counter drop
+        {elsewhere} {from6} counter drop
+    }}
+    chain translating {{
+        type nat hook postrouting priority srcnat; policy accept;
+        iifname \"{interface}\" oifname != {{ \"lo\", \"{interface}\" }} masquerade
+    }}"
+        )
+    }
+}
+
+/// The chains that let nothing leave but by the tunnel: the agent's marked packets do, and what keeps this machine on its
+/// network (DHCP, neighbour discovery).
+///
+/// With `has_lan` also packets to private addresses, but no DNS. Public addresses never: whoever hands out this machine's address
+/// could else name any server as its neighbour.
+fn kill_switch(interface: &str, has_lan: bool) -> String {
+    let lan = |v4: bool, more: &str| {
+        let nets = PRIVATE.iter().filter(|net| net.addr().is_ipv4() == v4);
+        let nets = nets.map(ToString::to_string).chain([more.to_owned()]).collect::<Vec<_>>();
+        format!("{} daddr {{ {} }} accept", if v4 { "ip" } else { "ip6" }, nets.join(", "))
+    };
+    let lan = match has_lan {
+        true => format!(
+            "meta l4proto {{ tcp, udp }} th dport {{ 53, 853 }} counter drop
+        {}
+        {}
+        ",
+            lan(true, ON_LINK4),
+            lan(false, ON_LINK6)
+        ),
+        false => String::new(),
+    };
+    format!(
+        "
+    chain leaving {{
+        type filter hook output priority filter; policy accept;
+        oifname {{ \"lo\", \"{interface}\" }} accept
+        meta mark {MARK:#x} accept
+        {lan}udp sport 68 udp dport 67 ip daddr 255.255.255.255 accept
+        udp sport 546 udp dport 547 ip6 daddr ff02::1:2 accept
+        icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
+        counter drop
+    }}
+    chain passing {{
+        type filter hook forward priority filter; policy accept;
+        oifname {{ \"lo\", \"{interface}\", {GUESTS} }} accept
+        {lan}counter drop
+    }}
+    chain remember {{
+        type filter hook postrouting priority mangle; policy accept;
+        meta mark {MARK:#x} ct mark set meta mark
+    }}
+    chain recall {{
+        type filter hook prerouting priority mangle; policy accept;
+        iifname != \"{interface}\" ct mark {MARK:#x} meta mark set ct mark
+    }}"
+    )
+}
+
+/// A list of the addresses of one family.
+pub(super) fn addresses(of: &[IpAddr], v4: bool) -> String {
+    let of = of.iter().filter(|address| address.is_ipv4() == v4);
+    of.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

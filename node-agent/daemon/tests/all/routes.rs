@@ -1,0 +1,277 @@
+//! Subnet routers, an exit node and its user's kill switch, on lab machines with the real coordinator.
+//!
+//! ```text
+//!  laptop 10.77.2.2 ── router ── home 10.77.1.2      (home: coordinator, relay, the routing agent)
+//!                                 home ── 192.168.9.2 printer, which has no route to the mesh or the laptop
+//! ```
+//!
+//! Fails if: a host behind our router is not reached, or by a peer that may not; the laptop's packets leave beside the tunnel
+//! while it has an exit node, its DNS queries included; a route, rule or table stays behind. Blind to: IPv6 outside.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream, UdpSocket},
+    thread,
+    time::Duration,
+};
+
+use lab::{Machine, link};
+use serde_json::json;
+use testkit::blocking::eventually;
+
+use super::control_plane::{ControlPlane, LIMIT, Node};
+
+pub(crate) const LAN: &str = "192.168.9.0/24";
+const PRINTER: &str = "192.168.9.2:80";
+/// An address that only packets outside the tunnel reach.
+const OUTSIDE: &str = "10.77.2.1";
+/// How long one try waits.
+const TRY: Duration = Duration::from_secs(2);
+
+/// The home's agent as a router of everything, with a printer behind it; and a laptop with these settings.
+struct Routed {
+    plane: ControlPlane,
+    home: Node,
+    laptop: Node,
+    printer: Machine,
+}
+
+/// A printer behind the home, which lets the kernel forward. Who asks the printer is told its address, as the printer sees it.
+pub(crate) fn printer(home: &Machine) -> Machine {
+    let printer = Machine::new("printer").unwrap();
+    link((&printer, "eth0", "192.168.9.2/24"), (home, "lan0", "192.168.9.1/24")).unwrap();
+    home.sh("echo 1 > /proc/sys/net/ipv4/ip_forward").unwrap();
+    let listener = printer.in_network(|| TcpListener::bind("0.0.0.0:80")).unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let from = stream.peer_addr().unwrap().ip().to_string();
+            let _ = stream.write_all(from.as_bytes());
+        }
+    });
+    printer
+}
+
+/// The address of a machine as the printer sees it; `None` if it is not reached.
+pub(crate) fn seen_at_printer(machine: &Machine) -> Option<String> {
+    let to = PRINTER.parse().unwrap();
+    let mut stream = machine.in_network(|| TcpStream::connect_timeout(&to, TRY)).ok()?;
+    stream.set_read_timeout(Some(TRY)).ok()?;
+    let mut from = String::new();
+    stream.read_to_string(&mut from).ok()?;
+    Some(from)
+}
+
+/// An agent on the home machine that offers to route everything.
+pub(crate) fn router(plane: &ControlPlane) -> Node {
+    let offers = format!(
+        "hostname = \"server\"\nadvertise_routes = [\"{LAN}\"]\nadvertise_exit_node = true\n"
+    );
+    let home = Node::start(&plane.topology.home.clone(), &offers);
+    home.join(&plane.invite("mina", true));
+    home.wait_for_state("running");
+    home
+}
+
+/// An agent on the laptop, which has a way out beside the tunnel, with these settings.
+pub(crate) fn laptop(plane: &ControlPlane, settings: &str) -> Node {
+    let machine = plane.topology.laptops[0].clone();
+    machine.sh(&format!("ip route add default via {OUTSIDE}")).unwrap();
+    let laptop = Node::start(&machine, &format!("hostname = \"laptop\"\n{settings}"));
+    laptop.join(&plane.invite("juno", true));
+    laptop.wait_for_state("running");
+    laptop.peer("server");
+    laptop
+}
+
+/// Approves what the device `server` offers, once it does.
+pub(crate) fn approve(plane: &ControlPlane, routes: &[&str]) {
+    let id = plane.device("server")["id"].clone();
+    eventually("the routes are offered", || {
+        let offered = plane.ask("GET", "/routes", None);
+        (offered.as_array()?.len() == 3).then_some(())
+    });
+    let body = json!({ "routes": routes });
+    plane.ask("POST", &format!("/devices/{id}/routes/approve"), Some(body));
+}
+
+fn routed(settings: &str) -> Routed {
+    let plane = ControlPlane::new();
+    plane.open_policy();
+    let printer = printer(&plane.topology.home);
+    let home = router(&plane);
+    let laptop = laptop(&plane, settings);
+    Routed { plane, home, laptop, printer }
+}
+
+impl Routed {
+    fn seen_at_printer(&self) -> Option<String> {
+        seen_at_printer(&self.laptop.machine)
+    }
+
+    /// Counts what leaves the laptop by its cable but for the agent's own packets and neighbour discovery.
+    fn watch_cable(&self) {
+        self.laptop
+            .machine
+            .sh("nft add table inet watch
+                nft 'add chain inet watch out { type filter hook postrouting priority 300; }'
+                nft add rule inet watch out icmpv6 type '{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }' accept
+                nft add rule inet watch out oifname eth0 meta mark != 0x6d617275 counter")
+            .unwrap();
+    }
+
+    fn left_by_cable(&self) -> u64 {
+        let text = self.laptop.machine.sh("nft list table inet watch").unwrap();
+        let after = text.split_once("packets ").unwrap().1;
+        after.split_whitespace().next().unwrap().parse().unwrap()
+    }
+}
+
+/// Rules, routes and tables of ours on a machine.
+fn left_behind(machine: &Machine) -> String {
+    machine
+        .sh("ip rule | grep -v -E 'lookup (local|main|default)$' || true
+            ip -6 rule | grep -v -E 'lookup (local|main)$' || true
+            ip route show table all | grep maru || true
+            nft list tables | grep maru || true")
+        .unwrap()
+}
+
+/// A socket that sends by one interface, whatever the routes are.
+fn bound_to(interface: &str) -> UdpSocket {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket2::SockRef::from(&socket).bind_device(Some(interface.as_bytes())).unwrap();
+    socket
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_host_behind_our_router_is_reached_by_who_accepts_routes_and_may() {
+    let network = routed("accept_routes = true\n");
+    assert_eq!(network.laptop.status()["accepted_routes"], serde_json::Value::Null);
+    approve(&network.plane, &[LAN]);
+    let accepted = eventually("the route", || {
+        let status = network.laptop.status();
+        status["accepted_routes"].as_array().cloned()
+    });
+    assert_eq!(json!(accepted), json!([{ "route": LAN, "node": "server" }]));
+    eventually("the router knows that it is approved", || {
+        let offered = network.home.status()["offered_routes"].clone();
+        (offered[0] == json!({ "route": LAN, "approved": true })).then_some(())
+    });
+    let seen = eventually("an answer of the printer", || network.seen_at_printer());
+    assert_eq!(seen, "192.168.9.1", "under the router's address");
+    // What the router was not asked to route stays where it was.
+    let way = network.laptop.machine.sh("ip route get 192.168.8.2").unwrap();
+    assert!(way.contains("eth0"), "{way}");
+
+    let policy = r#"{"acls":[{"action":"accept","src":["*"],"dst":["192.168.9.0/24:81"]}]}"#;
+    network.plane.ask("PUT", "/policy", Some(json!({ "policy": policy })));
+    eventually("the policy closes it", || network.seen_at_printer().is_none().then_some(()));
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn with_an_exit_node_everything_goes_through_it_and_nothing_beside_it_even_when_it_is_gone() {
+    let mut network =
+        routed("exit_node = \"server\"\nexit_node_dns = [\"192.168.9.2\"]\ndns = \"off\"\n");
+    network.watch_cable();
+    let laptop = network.laptop.machine.clone();
+    let resolver = network.printer.in_network(|| UdpSocket::bind("0.0.0.0:53")).unwrap();
+    thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((len, from)) = resolver.recv_from(&mut query) {
+            query[2] |= 0x80;
+            let _ = resolver.send_to(&query[..len], from);
+        }
+    });
+    let unapproved = network.laptop.status()["exit_node"].clone();
+    assert_eq!(unapproved, json!({ "name": "server", "usable": false }));
+    assert_eq!(network.seen_at_printer(), None);
+    approve(&network.plane, &["0.0.0.0/0", "::/0"]);
+
+    let seen = eventually("an answer through the exit node", || network.seen_at_printer());
+    assert_eq!(seen, "192.168.9.1");
+    let name = || network.laptop.resolve("www.example.test");
+    let answer = eventually("an answer of the exit node's resolver", name);
+    assert_eq!(answer.0, 0);
+    eventually("a direct path, outside the tunnel", || {
+        let path = network.laptop.peer("server")["path"].as_str()?.to_owned();
+        path.starts_with("direct 10.77.1.2").then_some(())
+    });
+
+    let knock = |to: &str| {
+        let socket = laptop.in_network(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+        let _ = socket.send_to(b"knock", to);
+        // Past the routes: bound to the cable.
+        let bound = laptop.in_network(|| bound_to("eth0"));
+        let _ = bound.send_to(b"knock", to);
+    };
+    // The network that the laptop is in, its DNS, an address that a route of that network names, and everything else.
+    laptop.sh("ip route add 203.0.113.0/24 via 10.77.2.1").unwrap();
+    let knock_all = || {
+        for to in ["10.77.2.1:9", "10.77.2.1:53", "203.0.113.7:9", "198.51.100.7:443", "8.8.8.8:53"]
+        {
+            knock(to);
+        }
+    };
+    knock_all();
+    assert_eq!(network.left_by_cable(), 0);
+
+    network.home.stop();
+    knock_all();
+    let _ = network.laptop.resolve("www.example.test");
+    assert_eq!(network.seen_at_printer(), None);
+    assert_eq!(network.left_by_cable(), 0);
+
+    let kept = |node: &Node| !node.log().contains("it is restored");
+    assert!(kept(&network.laptop) && kept(&network.home), "nft lists the table as it was written");
+
+    // The control: the same packets do leave once the agent has stopped, and it left nothing behind.
+    network.laptop.stop();
+    assert_eq!(left_behind(&laptop), "");
+    knock_all();
+    assert!(network.left_by_cable() > 0);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn after_a_kill_the_next_start_without_an_exit_node_leaves_no_rule_or_route() {
+    let mut network = routed("exit_node = \"server\"\naccept_routes = true\ndns = \"off\"\n");
+    approve(&network.plane, &[LAN, "0.0.0.0/0", "::/0"]);
+    eventually("an answer through the exit node", || network.seen_at_printer());
+    let machine = network.laptop.machine.clone();
+    // Another program removes the rules; they come back.
+    machine.sh("ip rule flush; ip rule add pref 32766 lookup main").unwrap();
+    eventually("the rules are back", || {
+        machine.sh("ip rule").unwrap().contains("unreachable").then_some(())
+    });
+
+    let mut agent = network.laptop.agent.take().unwrap();
+    agent.signal_kill();
+    agent.wait_for(LIMIT).unwrap();
+    assert!(machine.sh("ip rule").unwrap().contains("unreachable"), "the kill switch holds");
+    let settings = network.laptop.root.path().join("etc/maru/agent.toml");
+    std::fs::write(settings, "hostname = \"laptop\"\ndns = \"off\"\n").unwrap();
+    network.laptop.run();
+    network.laptop.wait_for_state("running");
+    let rules = machine.sh("ip rule; ip -6 rule; ip route show table all").unwrap();
+    assert!(!rules.contains("unreachable") && !rules.contains("192.168.9.0/24"), "{rules}");
+    network.laptop.stop();
+    assert_eq!(left_behind(&machine), "");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn with_shields_up_nothing_is_opened_from_outside_and_answers_come_in() {
+    let network = routed("accept_routes = true\nshields_up = true\n");
+    approve(&network.plane, &[LAN]);
+    eventually("an answer of the printer", || network.seen_at_printer());
+    let listener = network.laptop.machine.in_network(|| TcpListener::bind("0.0.0.0:80")).unwrap();
+    thread::spawn(move || listener.incoming().for_each(drop));
+    let to = format!("{}:80", network.laptop.address());
+    assert!(network.home.connect(&to).is_err());
+    assert_eq!(network.laptop.status()["shields_up"], true);
+    let drops = network.laptop.status()["drops"].clone();
+    assert!(drops["no_rule"].as_u64().unwrap_or_default() > 0, "{drops}");
+}
