@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::ErrorKind,
-    net::UdpSocket,
+    net::{IpAddr, UdpSocket},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -74,7 +74,7 @@ pub(crate) fn plan(
             Some(reach) => reach,
             None => Reach::Plain(own_address()?),
         };
-        let text = coordinator_toml(&reach, network.unwrap_or(mesh::DOMAIN));
+        let text = coordinator_toml(&reach, network.unwrap_or(mesh::DOMAIN), &own_addresses());
         let coordinator: Coordinator = settings::parse(&root.join(COORDINATOR), &text)?;
         files.push(File { path: COORDINATOR, text, group: 0 });
         coordinator
@@ -275,21 +275,30 @@ pub(crate) fn ports(root: &Path) -> anyhow::Result<Vec<Port>> {
 
 /// This machine's address on its default route. Nothing is sent: connecting a UDP socket only asks the routing table.
 pub(crate) fn own_address() -> anyhow::Result<String> {
-    // Documentation addresses (RFC 5737, RFC 3849), which use the default route.
-    for (from, to) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
-        let found = UdpSocket::bind(from)
-            .and_then(|socket| socket.connect(to).and_then(|()| socket.local_addr()));
-        if let Ok(address) = found
-            && !address.ip().is_unspecified()
-            && !address.ip().is_loopback()
-        {
-            return Ok(address.ip().to_string());
-        }
-    }
-    Err(anyhow!(message!("no-own-address")))
+    let found = own_addresses().first().map(ToString::to_string);
+    found.ok_or_else(|| anyhow!(message!("no-own-address")))
 }
 
-fn coordinator_toml(reach: &Reach, network: &str) -> String {
+/// This machine's address of each family on the default route, IPv4 first.
+fn own_addresses() -> Vec<IpAddr> {
+    // Documentation addresses (RFC 5737, RFC 3849), which use the default route.
+    let ways = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")];
+    let found = ways.into_iter().filter_map(|(from, to)| {
+        let socket = UdpSocket::bind(from).ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    });
+    found.filter(|address| !address.is_unspecified() && !address.is_loopback()).collect()
+}
+
+/// `own` are this machine's addresses: the relay gets the one of the family that the host of `reach` has not.
+fn coordinator_toml(reach: &Reach, network: &str, own: &[IpAddr]) -> String {
+    let host: Option<IpAddr> = reach.host().parse().ok();
+    let is_other = |address: &&IpAddr| host.is_some_and(|host| host.is_ipv4() != address.is_ipv4());
+    let beside = own.iter().find(is_other).map_or_else(String::new, |address| {
+        let key = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+        format!("{key} = \"{address}\"\n")
+    });
     format!(
         "# The coordinator. Every key, with its default: docs/configuration.md.\n\n\
          # Where devices reach it. A device that joined remembers it.\n\
@@ -298,7 +307,7 @@ fn coordinator_toml(reach: &Reach, network: &str) -> String {
          network = {network:?}\n\n\
          [relay]\n\
          # Name or address of the relay, for the map that devices get.\n\
-         host = {:?}\n{}",
+         host = {:?}\n{beside}{}",
         reach.server_url(),
         reach.host(),
         reach.tls_toml(),

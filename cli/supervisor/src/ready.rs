@@ -1,10 +1,6 @@
 //! Readiness probes of services.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use chassis::unix::Connector;
 use coordinator_api::settings::Settings;
@@ -34,18 +30,8 @@ pub async fn is_ready(service: &Service, root: &Path, settings: &Settings) -> bo
         (Probe::RelayPort, _) if settings.relay.embedded => {
             accepts(settings.listen.reachable()).await
         }
-        (Probe::RelayPort, _) => accepts(reachable(settings.relay.listen)).await,
+        (Probe::RelayPort, _) => accepts(settings.relay.listen.reachable()).await,
     }
-}
-
-/// The address at which this machine reaches a listener.
-fn reachable(mut listen: SocketAddr) -> SocketAddr {
-    match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => listen.set_ip(Ipv6Addr::LOCALHOST.into()),
-        IpAddr::V4(_) | IpAddr::V6(_) => {}
-    }
-    listen
 }
 
 /// Whether `GET path` over the socket answers with success.

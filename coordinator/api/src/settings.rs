@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
 };
 
@@ -18,8 +18,6 @@ use crate::invitation::ServerUrl;
 /// Default path of the file below the root.
 pub const FILE: &str = "etc/maru/coordinator.toml";
 
-const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
 /// The coordinator's settings, read from one TOML file.
 ///
 /// Unknown keys are errors. Secrets are in other files, so `Debug` is safe to log.
@@ -27,7 +25,7 @@ const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Listening addresses for HTTP: one or a list. Default: `0.0.0.0:8443`.
+    /// Listening addresses for HTTP: one or a list. Default: port 8443 of IPv4 and, where there is IPv6, of that.
     pub listen: Listen,
     /// URL for devices, such as `https://maru.example.org`. Default: `http://` and the listening address, which only works on
     /// this machine if that is a wildcard.
@@ -124,12 +122,16 @@ pub struct Proxy {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Relay {
-    /// Listening address of the relay, TLS. Default: `0.0.0.0:8444`.
-    pub listen: SocketAddr,
-    /// Listening address of STUN, UDP. Default: `0.0.0.0:3478`.
-    pub stun_listen: SocketAddr,
+    /// Listening addresses of the relay, TLS: one or a list. Default: port 8444 of both families.
+    pub listen: Listen,
+    /// Listening addresses of STUN, UDP: one or a list. Default: port 3478 of both families.
+    pub stun_listen: Listen,
     /// Name or address for devices. Default: the host of `server_url`.
     pub host: Option<String>,
+    /// IPv4 address for devices, where `host` is an IPv6 address. Default: none.
+    pub ipv4: Option<Ipv4Addr>,
+    /// IPv6 address for devices, where `host` is an IPv4 address. Default: none.
+    pub ipv6: Option<Ipv6Addr>,
     /// Whether the relay is embedded in the coordinator, on its HTTPS port. Default: false: it is a separate process.
     pub embedded: bool,
     /// Rate limit per node, in bytes per second; 0 is unlimited. Default: 64 MiB.
@@ -167,7 +169,7 @@ pub struct DnsRecord {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::new(ANY, 8443).into(),
+            listen: Listen::any(8443),
             server_url: None,
             network: mesh::DOMAIN.to_owned(),
             database_url_file: None,
@@ -188,9 +190,11 @@ impl Default for Settings {
 impl Default for Relay {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::new(ANY, 8444),
-            stun_listen: SocketAddr::new(ANY, 3478),
+            listen: Listen::any(8444),
+            stun_listen: Listen::any(3478),
             host: None,
+            ipv4: None,
+            ipv6: None,
             embedded: false,
             bytes_per_second: 64 << 20,
             burst_bytes: 16 << 20,

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -100,15 +101,17 @@ async fn own(paths: &Paths, config: &Config) -> Result<DerpRegion, CertificateEr
         let pin = certificate::pin(paths, &host, config.relay_patience).await?;
         (host, settings.relay.listen.port(), pin)
     };
-    let is = |wanted: fn(&std::net::IpAddr) -> bool| {
-        host.parse().ok().filter(wanted).map(|ip| ip.to_string())
+    let (ipv4, ipv6) = match host.parse() {
+        Ok(IpAddr::V4(ip)) => (Some(ip), settings.relay.ipv6),
+        Ok(IpAddr::V6(ip)) => (settings.relay.ipv4, Some(ip)),
+        Err(_) => (settings.relay.ipv4, settings.relay.ipv6),
     };
     let node = DerpNode {
         name: format!("{REGION}a"),
         region_id: REGION,
         cert_name: pin,
-        ipv4: is(std::net::IpAddr::is_ipv4).unwrap_or_default(),
-        ipv6: is(std::net::IpAddr::is_ipv6).unwrap_or_default(),
+        ipv4: ipv4.map(|ip| ip.to_string()).unwrap_or_default(),
+        ipv6: ipv6.map(|ip| ip.to_string()).unwrap_or_default(),
         host_name: host,
         stun_port: i32::from(settings.relay.stun_listen.port()),
         derp_port: port,

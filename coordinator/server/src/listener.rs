@@ -4,7 +4,7 @@ mod acme;
 mod caller;
 mod certificate;
 mod error;
-mod listen;
+pub(crate) mod listen;
 mod tls;
 mod tls_mode;
 

@@ -21,10 +21,10 @@ use chassis::{
     state::StateError,
 };
 use derp::stun;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{TcpStream, UdpSocket},
     time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -35,6 +35,7 @@ use crate::{
     config::Config,
     files::{FileError, Paths},
     limits::{self, Origin, QueueEntry},
+    listener::listen::{TcpListeners, bind_udp},
 };
 
 /// TCP user timeout: how long sent data may stay unacknowledged.
@@ -71,8 +72,8 @@ pub enum RelayError {
 
 /// A relay that listens.
 pub struct Relay {
-    listener: TcpListener,
-    stun: UdpSocket,
+    listener: TcpListeners,
+    stun: Vec<UdpSocket>,
     tls: TlsAcceptor,
     shared: Arc<RelayState>,
     stop: CancellationToken,
@@ -90,7 +91,9 @@ pub async fn relay(
 ) -> Result<(), RelayError> {
     let relay = Relay::start(root, config, stop).await?;
     notify::ready();
-    tracing::info!(derp = ?relay.listener.local_addr().ok(), stun = ?relay.stun.local_addr().ok(), "relay is ready");
+    if let Ok((derp, stun)) = relay.addresses() {
+        tracing::info!(%derp, %stun, "relay is ready");
+    }
     relay.run().await;
     Ok(())
 }
@@ -118,12 +121,10 @@ impl Relay {
         if config.settings.relay.embedded {
             return Err(RelayError::EmbeddedRelay);
         }
-        let failed = |address, setting| move |error| RelayError::Listen(address, setting, error);
-        let (listen, stun_listen) =
-            (config.settings.relay.listen, config.settings.relay.stun_listen);
-        let listener = TcpListener::bind(listen).await.map_err(failed(listen, "listen"))?;
-        let stun =
-            UdpSocket::bind(stun_listen).await.map_err(failed(stun_listen, "stun_listen"))?;
+        let failed = |setting| move |(address, error)| RelayError::Listen(address, setting, error);
+        let settings = &config.settings.relay;
+        let listener = TcpListeners::bind(&settings.listen).map_err(failed("listen"))?;
+        let stun = bind_udp(&settings.stun_listen).map_err(failed("stun_listen"))?;
         let paths = Paths::new(root);
         let identity = certificate::load_or_create(&paths, &config.settings.relay_host())?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -137,13 +138,14 @@ impl Relay {
         Ok(Self { listener, stun, tls: TlsAcceptor::from(Arc::new(tls)), shared, stop })
     }
 
-    /// Addresses of the relay and of STUN.
+    /// The first addresses of the relay and of STUN.
     ///
     /// # Errors
     ///
     /// Fails if the system does not say.
     pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.listener.local_addr()?, self.stun.local_addr()?))
+        let stun = self.stun.first().ok_or(io::ErrorKind::NotFound)?;
+        Ok((self.listener.address()?, stun.local_addr()?))
     }
 
     /// Relays until it is stopped, and then notifies its clients.
@@ -242,7 +244,12 @@ async fn relay_for<IO>(
     }
 }
 
-async fn answer_stun(socket: UdpSocket) {
+/// Answers on all sockets.
+async fn answer_stun(sockets: Vec<UdpSocket>) {
+    join_all(sockets.into_iter().map(answer_stun_on)).await;
+}
+
+async fn answer_stun_on(socket: UdpSocket) {
     let mut buffer = [0; stun::MAX_LEN];
     loop {
         match socket.recv_from(&mut buffer).await {

@@ -35,6 +35,7 @@ mod api;
 mod backoff;
 mod change;
 mod config;
+mod connect;
 pub mod control;
 mod dial;
 pub mod dns;

@@ -98,10 +98,23 @@ fn each_daemon_reads_what_is_written_for_it() {
 fn text_of_the_first_configuration() {
     insta::assert_snapshot!(
         "coordinator",
-        coordinator_toml(&Reach::Plain("203.0.113.7".to_owned()), "maru.home.arpa")
+        coordinator_toml(&Reach::Plain("203.0.113.7".to_owned()), "maru.home.arpa", &[])
     );
     insta::assert_snapshot!("agent", agent_toml());
     assert!(openclaw().contains("unix:///run/maru/inference-2/llm.sock"));
+}
+
+#[test]
+fn the_relay_has_this_machines_address_of_the_other_family() {
+    let own = ["203.0.113.7", "2001:db8::7"].map(|text| text.parse().unwrap());
+    let written = |host: &str| {
+        let text = coordinator_toml(&Reach::Plain(host.to_owned()), "maru.home.arpa", &own);
+        let read: Coordinator = settings::parse(Path::new(COORDINATOR), &text).unwrap();
+        [read.relay.ipv4.map(IpAddr::from), read.relay.ipv6.map(IpAddr::from)]
+    };
+    assert_eq!(written("203.0.113.7"), [None, Some(own[1])]);
+    assert_eq!(written("2001:db8::7"), [Some(own[0]), None]);
+    assert_eq!(written("home.example.org"), [None, None], "the name says");
 }
 
 #[test]

@@ -19,6 +19,25 @@ impl From<SocketAddr> for Listen {
 }
 
 impl Listen {
+    /// A port on all addresses of both families.
+    #[must_use]
+    pub fn any(port: u16) -> Self {
+        let first = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+        Self { first, others: vec![SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)] }
+    }
+
+    /// The port of the first address.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.first.port()
+    }
+
+    /// Whether listening goes on without `address`: this machine has no IPv6, and the address is IPv6's wildcard beside others.
+    #[must_use]
+    pub fn is_optional(&self, address: SocketAddr) -> bool {
+        address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && self.addresses().any(|it| it.is_ipv4())
+    }
+
     /// Keeps the order of the addresses; `None` if there are none, or duplicates.
     #[must_use]
     pub fn new(addresses: &[SocketAddr]) -> Option<Self> {

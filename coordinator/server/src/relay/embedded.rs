@@ -17,12 +17,13 @@ use crate::{
     config::Config,
     files::{self, Paths},
     limits::{self, Origin},
+    listener::listen::bind_udp,
 };
 
 /// The embedded relay and its STUN socket.
 pub(crate) struct EmbeddedRelay {
     shared: Arc<RelayState>,
-    stun: UdpSocket,
+    stun: Vec<UdpSocket>,
 }
 
 /// Takes over connections of the public port. Clones share the clients.
@@ -40,9 +41,8 @@ impl EmbeddedRelay {
         if !settings.embedded {
             return Ok(None);
         }
-        let address = settings.stun_listen;
-        let failed = |error| RelayError::Listen(address, "stun_listen", error);
-        let stun = UdpSocket::bind(address).await.map_err(failed)?;
+        let failed = |(address, error)| RelayError::Listen(address, "stun_listen", error);
+        let stun = bind_udp(&settings.stun_listen).map_err(failed)?;
         files::make_dir(&paths.state(), 0o700)?;
         let key = certificate::derp_key(&paths.state().join("derp.key"))?;
         Ok(Some(Self { shared: RelayState::new(key, config, paths)?, stun }))

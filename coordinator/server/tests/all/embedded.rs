@@ -41,7 +41,7 @@ async fn nodes_relay_over_the_coordinators_own_port() {
     let config = configured(Settings {
         server_url: Some(format!("https://{NAME}:8443")),
         tls: Some(tls),
-        relay: Relay { embedded: true, stun_listen, ..Relay::default() },
+        relay: Relay { embedded: true, stun_listen: stun_listen.into(), ..Relay::default() },
         ..settings()
     });
     let mut coordinator = Coordinator::with(config, None).await;

@@ -150,7 +150,8 @@ pub(crate) async fn relay_was_here(root: &Path, config: &Config) {
     if config.settings.relay.embedded {
         return;
     }
-    let [listen, stun_listen] = [ANY.parse().unwrap(); 2];
+    let any: SocketAddr = ANY.parse().unwrap();
+    let [listen, stun_listen] = [any.into(), any.into()];
     let relay = settings::Relay { listen, stun_listen, ..config.settings.relay.clone() };
     let settings = Settings { relay, ..config.settings.clone() };
     let config = Config { settings, ..config.clone() };

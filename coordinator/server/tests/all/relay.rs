@@ -46,8 +46,12 @@ pub(crate) async fn start(root: &Path) -> Running {
 pub(crate) async fn start_with(root: &Path, config: Config) -> Running {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let host = Some("coordinator.test".to_owned());
-    let relay =
-        settings::Relay { listen: any, stun_listen: any, host, ..config.settings.relay.clone() };
+    let relay = settings::Relay {
+        listen: any.into(),
+        stun_listen: any.into(),
+        host,
+        ..config.settings.relay.clone()
+    };
     let settings = Settings { relay, ..Settings::default() };
     let stop = CancellationToken::new();
     let relay = Relay::start(root, &Config { settings, ..config }, stop.clone()).await.unwrap();

@@ -1,6 +1,6 @@
 //! One connection to the coordinator: HTTP/2 inside the Noise channel inside TCP, or inside TLS.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chassis::{body::whole, client, dial};
@@ -22,7 +22,7 @@ use super::{
     server::Server,
     tls::{self, TlsError},
 };
-use crate::{dns::forward::Forwarder, outside};
+use crate::{connect, dns::forward::Forwarder};
 
 /// How long connecting, and each short request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -261,18 +261,11 @@ impl Server<'_> {
         if addresses.is_empty() {
             return Err(ChannelError::Mesh(self.url.to_owned()));
         }
-        let mut last = std::io::ErrorKind::NotFound.into();
-        for address in addresses {
-            match timeout(PATIENCE, outside::connect(SocketAddr::new(address, port))).await {
-                Ok(Ok(stream)) => {
-                    stream.set_nodelay(true).map_err(failed)?;
-                    return Ok(stream);
-                }
-                Ok(Err(error)) => last = error,
-                Err(_) => last = std::io::ErrorKind::TimedOut.into(),
-            }
-        }
-        Err(failed(last))
+        let connected = timeout(PATIENCE, connect::tcp(&addresses, port)).await;
+        let stream = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let stream = stream.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        Ok(stream)
     }
 }
 

@@ -1,10 +1,6 @@
 //! One connection to one relay.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::IpAddr, time::Duration};
 
 use common::mesh;
 use control_protocol::{
@@ -31,7 +27,7 @@ use super::{
     restart::Restart,
     tls::{self, ExpectedIdentity},
 };
-use crate::{dns::forward::Forwarder, outside};
+use crate::{connect, dns::forward::Forwarder};
 
 /// How long connecting and the handshake may take together.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -149,15 +145,11 @@ async fn dial(node: &DerpNode, forwarder: &Forwarder) -> io::Result<TcpStream> {
     }
     // A relay inside the mesh would be reached through itself, in a loop.
     addresses.retain(|address| mesh::is_outside(*address));
-    let mut last =
-        io::Error::new(io::ErrorKind::NotFound, "the relay has no address outside the mesh");
-    for address in addresses {
-        match outside::connect(SocketAddr::new(address, node.port())).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
+    if addresses.is_empty() {
+        let what = "the relay has no address outside the mesh";
+        return Err(io::Error::new(io::ErrorKind::NotFound, what));
     }
-    Err(last)
+    connect::tcp(&addresses, node.port()).await
 }
 
 /// Reads the response to the upgrade; returns the bytes after it.

@@ -13,21 +13,21 @@ use std::{
 use testkit::blocking::eventually;
 
 use super::{
-    control_plane::{LIMIT, echo},
-    mesh::{Network, network},
+    control_plane::{LIMIT, Node, echo},
+    mesh::network,
 };
 
 /// A connection to the home's echo service, and how much it has carried.
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     lines: u32,
 }
 
 impl Connection {
-    fn open(network: &Network) -> Self {
-        let service = format!("{}:80", network.home.address());
-        network.laptop.peer("server");
-        let mut stream = eventually("a connection", || network.laptop.connect(&service).ok());
+    pub(crate) fn open(home: &Node, laptop: &Node) -> Self {
+        let service = format!("{}:80", home.address());
+        laptop.peer("server");
+        let mut stream = eventually("a connection", || laptop.connect(&service).ok());
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.write_all(b"\n").unwrap();
         stream.read_exact(&mut [0]).unwrap();
@@ -47,15 +47,15 @@ impl Connection {
         assert_eq!(back, *format!("{:08}\n", self.lines).as_bytes());
     }
 
-    fn carries(&mut self, after: &str) {
+    pub(crate) fn carries(&mut self, after: &str) {
         self.send();
         self.receive(after);
     }
 }
 
-fn wait_for_path(network: &Network, begin: &str) {
+pub(crate) fn wait_for_path(laptop: &Node, begin: &str) {
     eventually(&format!("a path that is {begin}"), || {
-        network.laptop.peer("server")["path"].as_str()?.starts_with(begin).then_some(())
+        laptop.peer("server")["path"].as_str()?.starts_with(begin).then_some(())
     });
 }
 
@@ -64,8 +64,8 @@ fn wait_for_path(network: &Network, begin: &str) {
 fn a_connection_outlives_changes_of_the_network_below_it() {
     let mut network = network();
     let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
-    let mut connection = Connection::open(&network);
-    wait_for_path(&network, "direct");
+    let mut connection = Connection::open(&network.home, &network.laptop);
+    wait_for_path(&network.laptop, "direct");
     let (laptop, router) = (network.laptop.machine.clone(), network.plane.topology.router.clone());
 
     laptop
@@ -86,7 +86,7 @@ fn a_connection_outlives_changes_of_the_network_below_it() {
     lab::link((&laptop, "eth1", "10.77.12.2/24"), (&router, "lap12", "10.77.12.1/24")).unwrap();
     laptop.sh("ip route replace 10.77.1.2/32 via 10.77.12.1; ip link set eth0 down").unwrap();
     connection.carries("another interface");
-    wait_for_path(&network, "direct");
+    wait_for_path(&network.laptop, "direct");
 
     // Nothing is reported here: paths are judged by their silence.
     router
@@ -97,7 +97,7 @@ fn a_connection_outlives_changes_of_the_network_below_it() {
     connection.carries("a path that is silent one way");
     router.sh("nft add rule ip lose through iifname lap12 meta l4proto udp drop").unwrap();
     connection.carries("a path that is silent both ways");
-    wait_for_path(&network, "relay");
+    wait_for_path(&network.laptop, "relay");
 
     let mut relay = network.plane.relay.take().unwrap();
     relay.stop(Duration::from_secs(20)).unwrap();
@@ -112,7 +112,7 @@ fn a_connection_outlives_changes_of_the_network_below_it() {
     connection.carries("another address by relay");
 
     router.sh("nft delete table ip lose").unwrap();
-    wait_for_path(&network, "direct");
+    wait_for_path(&network.laptop, "direct");
     // What the router remembers of the path is gone, and the next mapping has another port.
     router
         .sh("nft insert rule ip nat out oifname home0 udp sport 41641 masquerade to :50000-50009

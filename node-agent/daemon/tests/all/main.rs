@@ -10,6 +10,7 @@ mod endpoints;
 mod handover;
 mod hostile;
 mod https;
+mod ipv6;
 mod load;
 mod mesh;
 mod mesh_https;

@@ -13,7 +13,7 @@ use testkit::blocking::eventually;
 
 use super::control_plane::{self, ControlPlane, Node, echo};
 
-const SERVICE: &str = "hostname = \"server\"\n\
+pub(crate) const SERVICE: &str = "hostname = \"server\"\n\
     [[service]]\nname = \"echo\"\nport = 80\nsocket = \"run/maru/echo/http.sock\"\n";
 pub(crate) const LAPTOP: &str = "hostname = \"laptop\"\n";
 
