@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "nothing to do but fail")]
 #![allow(clippy::disallowed_methods, reason = "an end-to-end test runs on the real clock")]
 
+mod alone;
 mod bad_input;
 mod change;
 mod control_plane;
