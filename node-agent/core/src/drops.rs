@@ -42,13 +42,15 @@ pub enum Cause {
     Oversize,
     /// A handshake for another node, or one of too many from one source.
     Handshake,
+    /// A disco message of a stranger, one of too many from one source, or one that is not authentic or not known.
+    Discovery,
     /// A datagram that no session opens: from inside the mesh, for no peer, not authentic, or replayed.
     Unopened,
 }
 
 impl Cause {
     /// Every cause, in the order of the type, with its name in `maru status -o json`.
-    const NAMES: [(Self, &'static str); 18] = [
+    const NAMES: [(Self, &'static str); 19] = [
         (Self::Malformed, "malformed"),
         (Self::Martian, "martian"),
         (Self::SourceRouted, "source_routed"),
@@ -66,6 +68,7 @@ impl Cause {
         (Self::Interface, "interface"),
         (Self::Oversize, "oversize"),
         (Self::Handshake, "handshake"),
+        (Self::Discovery, "discovery"),
         (Self::Unopened, "unopened"),
     ];
 

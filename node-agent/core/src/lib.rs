@@ -2,6 +2,7 @@
 //! device pass in events and times.
 #![forbid(unsafe_code)]
 
+pub mod disco;
 pub mod domain;
 pub mod drops;
 pub mod endpoint;

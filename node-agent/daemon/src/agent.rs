@@ -9,7 +9,7 @@ use std::{
 
 use chassis::log::event;
 use control_protocol::{
-    key::{DiscoPublic, MachinePrivate, NodePrivate, NodePublic},
+    key::{DiscoPrivate, DiscoPublic, MachinePrivate, NodePrivate, NodePublic},
     map::{MapResponse, RegionId},
 };
 use messages::{Message, message};
@@ -178,6 +178,11 @@ impl Agent {
     pub(crate) fn node_keys(&self) -> (NodePublic, Option<NodePublic>) {
         let state = self.state();
         (state.node_key.public(), state.old_node_key)
+    }
+
+    /// Returns the private path discovery key.
+    pub(crate) fn discovery_key(&self) -> DiscoPrivate {
+        self.state().disco_key.clone()
     }
 
     /// Returns the public path discovery key.

@@ -96,6 +96,9 @@ impl Discovery {
         let home = self.agent.home.borrow().as_ref().map(|home| home.region);
         let endpoints =
             collect(&local, ports, &mapped.addresses, &self.agent.config.settings.endpoints);
+        if let Some(device) = self.device.upgrade() {
+            device.set_endpoints(endpoints.iter().map(|(address, _)| *address).collect());
+        }
         let report = EndpointReport { endpoints, home };
         if replace(&self.agent.report, report.clone()) {
             tracing::debug!(?report, "endpoints changed");

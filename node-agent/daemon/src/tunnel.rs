@@ -176,14 +176,7 @@ impl Tunnel {
         let interface = setup.interface.as_str();
         let (foreign, answers) = mpsc::channel(FOREIGN_QUEUE);
         let bridge = Arc::new(Bridge { relays: OnceLock::new(), foreign });
-        let config = Config {
-            interface: interface.to_owned(),
-            mtu: MTU,
-            listen_port: agent.config.settings.listen_port,
-            mark: Some(outside::MARK),
-            private_key: *agent.private_key().as_bytes(),
-            offload: offload(&agent.config.settings.offload),
-        };
+        let config = device_config(agent, interface);
         let tun =
             setup.tun.as_ref().map(OwnedFd::try_clone).transpose().map_err(TunnelError::Tun)?;
         let device = Arc::new(Device::start_on(tun, config, Arc::clone(&bridge) as Arc<dyn Host>)?);
@@ -398,6 +391,18 @@ fn offload(wanted: &settings::Offload) -> Offload {
             let is_listed = |feature: &Feature| names.iter().any(|name| name == feature.name());
             Feature::ALL.into_iter().filter(is_listed).collect()
         }
+    }
+}
+
+fn device_config(agent: &Agent, interface: &str) -> Config {
+    Config {
+        interface: interface.to_owned(),
+        mtu: MTU,
+        listen_port: agent.config.settings.listen_port,
+        mark: Some(outside::MARK),
+        private_key: *agent.private_key().as_bytes(),
+        discovery_key: *agent.discovery_key().as_bytes(),
+        offload: offload(&agent.config.settings.offload),
     }
 }
 

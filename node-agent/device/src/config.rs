@@ -19,6 +19,8 @@ pub struct Config {
     pub mark: Option<u32>,
     /// This node's X25519 private key.
     pub private_key: [u8; 32],
+    /// This node's private key for path discovery.
+    pub discovery_key: [u8; 32],
     /// The allowed offloads; those that the kernel lacks are not used.
     pub offload: Offload,
 }
@@ -28,7 +30,7 @@ pub struct Config {
 pub struct Peer {
     /// Its node key.
     pub public_key: [u8; 32],
-    /// Its key for path discovery. A new one means that the peer restarted: one handshake with an older timestamp is accepted
+    /// Its key for path discovery; zeros if it has none. A new one means that the peer restarted: one handshake with an older timestamp is accepted
     /// then, since its clock may have gone back.
     pub discovery_key: [u8; 32],
     /// Addresses that it may send from and that are routed to it.
@@ -41,9 +43,9 @@ pub struct Peer {
 ///
 /// They are called on the packet threads and must not block. No lock is held, so they may call the device.
 pub trait Host: Send + Sync {
-    /// Sends a WireGuard message to the peer with the node key `to` over the relay, if possible.
+    /// Sends a WireGuard or disco message to the peer with the node key `to` over the relay, if possible.
     fn relay(&self, to: &[u8; 32], packet: &[u8]);
 
-    /// Handles a datagram from the shared UDP socket that is not WireGuard (STUN, disco).
+    /// Handles a datagram from the shared UDP socket that is neither WireGuard nor disco (STUN).
     fn foreign(&self, from: SocketAddr, packet: &[u8]);
 }

@@ -22,10 +22,13 @@ use node_agent_core::{
 
 use crate::{
     Config, Error, Host, LocalPorts, Offload, Peer, PeerStats,
+    disco::Disco,
     gate::Gate,
     inbound,
     offload::{self, OffloadState},
-    outbound, peer,
+    outbound,
+    outgoing::Outgoing,
+    peer,
     protocol::wireguard::WireGuard,
     shared::Shared,
     sys::{Stop, lock, random_u32},
@@ -88,6 +91,7 @@ impl Device {
             stop: Stop::new().map_err(Error::Threads)?,
             host,
             gate: Gate::new(private.clone()),
+            disco: Arc::new(Disco::new(config.discovery_key, config.private_key)),
             table: ArcSwap::default(),
             filter: ArcSwap::default(),
             flows: Mutex::new(Flows::new(Instant::now())),
@@ -128,6 +132,10 @@ impl Device {
                 table.routes.insert(net, Arc::clone(&peer));
             }
             table.by_index.insert(peer.index, Arc::clone(&peer));
+            if wanted.discovery_key != [0; 32] {
+                let claimants = table.by_discovery.entry(wanted.discovery_key);
+                claimants.or_default().push(Arc::clone(&peer));
+            }
             table.by_key.insert(key, peer);
         }
         let removed: Vec<_> = old
@@ -154,7 +162,8 @@ impl Device {
         let limiter = Arc::clone(&self.limiter);
         let sessions =
             WireGuard::new(self.private.clone(), key, index, limiter, mtu, Instant::now());
-        peer::Peer::new(key, wanted.discovery_key, index, Box::new(sessions))
+        let disco = Arc::clone(&self.shared.disco);
+        peer::Peer::new(key, wanted.discovery_key, index, Box::new(sessions), disco)
     }
 
     /// Whether the interface was there before, left by an earlier device.
@@ -165,9 +174,20 @@ impl Device {
 
     /// Starts a handshake with each peer. After a restart their sessions are lost, of which they would hear late.
     pub fn greet(&self) {
+        self.for_each_peer(|peer, out| peer.greet(out, Instant::now()));
+    }
+
+    /// Sets the addresses at which this node may be reached: peers are told when they are asked to find a path.
+    pub fn set_endpoints(&self, endpoints: Vec<SocketAddr>) {
+        if self.shared.disco.set_endpoints(endpoints) {
+            self.for_each_peer(|peer, out| peer.call(out, Instant::now()));
+        }
+    }
+
+    fn for_each_peer(&self, act: impl Fn(&peer::Peer, &mut Outgoing)) {
         let mut out = self.shared.outgoing();
         for peer in self.shared.table.load_full().by_key.values() {
-            peer.greet(&mut out, Instant::now());
+            act(peer, &mut out);
             self.shared.flush(&mut out);
         }
     }
@@ -175,11 +195,9 @@ impl Device {
     /// Looks for paths to all peers anew: this machine's network changed, or it slept. Where the keys became too old
     /// meanwhile, a handshake is started.
     pub fn handle_network_change(&self) {
-        let (mut out, mut probes) = (self.shared.outgoing(), Vec::new());
-        for peer in self.shared.table.load_full().by_key.values() {
-            peer.handle_network_change(&mut out, &mut probes, Instant::now());
-            self.shared.flush(&mut out);
-        }
+        self.for_each_peer(|peer, out| {
+            peer.handle_network_change(out, &mut Vec::new(), Instant::now());
+        });
     }
 
     /// Replaces the packet filter, also for open connections.
@@ -187,13 +205,13 @@ impl Device {
         self.shared.filter.store(filter);
     }
 
-    /// Handles a WireGuard message that the relay delivered from the node key `from`, on the caller's thread; never waits for
+    /// Handles a WireGuard or disco message that the relay delivered from the node key `from`, on the caller's thread; never waits for
     /// the network.
     pub fn handle_relayed(&self, from: &[u8; 32], packet: &[u8]) {
         inbound::receive_relayed(&self.shared, from, packet);
     }
 
-    /// Sends a datagram that is not WireGuard from the shared sockets (STUN, disco).
+    /// Sends a datagram that is neither WireGuard nor disco from the shared sockets (STUN).
     ///
     /// # Errors
     ///

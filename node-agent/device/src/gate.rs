@@ -19,11 +19,12 @@ use crate::{
 
 mod buckets;
 
-use buckets::Buckets;
-pub(crate) use buckets::Sender;
+pub(crate) use buckets::{Buckets, Rate, Sender};
 
 /// Handshake messages per second, of all sources, beyond which cookies are required.
 const HANDSHAKES_PER_S: u64 = 100;
+/// Handshake messages of one source under load.
+const HANDSHAKES: Rate = Rate { per_second: 20, burst: 5 };
 /// The interval for that count.
 const SECOND: Duration = Duration::from_secs(1);
 /// Initiations remembered, to drop copies that arrive on other paths.
@@ -75,7 +76,7 @@ impl Gate {
             calm: RateLimiter::new(&public, u64::MAX),
             loaded: RateLimiter::new(&public, 0),
             load: Mutex::new(Load { since: Instant::now(), count: 0 }),
-            buckets: Mutex::default(),
+            buckets: Mutex::new(Buckets::new(HANDSHAKES)),
             seen: Mutex::new(VecDeque::with_capacity(REMEMBERED)),
         }
     }

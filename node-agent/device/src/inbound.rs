@@ -20,6 +20,8 @@ use crate::{
     wire::{self, Message},
 };
 
+mod disco;
+
 /// Forwards packets from the sockets to the TUN until the device stops.
 pub(crate) fn run(shared: &Shared) {
     let has_gro = shared.switches.has(Feature::UdpGro);
@@ -63,11 +65,22 @@ fn receive_batch(shared: &Shared, receiver: &BatchReceiver, inbox: &mut ReceiveB
             run.end = at + 1;
             continue;
         }
-        let owner = if message == Message::Foreign {
-            shared.host.foreign(*from, datagram);
-            None
-        } else {
-            admit(shared, &table, message, datagram, Sender::Udp(*from), &mut inbox.out)
+        let sender = Sender::Udp(*from);
+        let owner = match message {
+            Message::Foreign => {
+                shared.host.foreign(*from, datagram);
+                None
+            }
+            Message::Disco => {
+                disco::receive(shared, &table, datagram, sender, &mut inbox.out, now);
+                None
+            }
+            Message::Initiation
+            | Message::Response { .. }
+            | Message::Cookie { .. }
+            | Message::Data { .. } => {
+                admit(shared, &table, message, datagram, sender, &mut inbox.out)
+            }
         };
         match (&mut current, owner) {
             (Some((peer, run)), Some(owner)) if run.end == at && Arc::ptr_eq(peer, &owner) => {
@@ -102,12 +115,18 @@ pub(crate) fn receive_relayed(shared: &Shared, from: &[u8; 32], packet: &[u8]) {
         (ReceiveBuffers::new(mtu), Batch::new(1, slot(mtu)))
     });
     let table = shared.table.load();
-    let owner = admit(shared, &table, message, packet, Sender::Relay(from), &mut inbox.out);
+    let (sender, now) = (Sender::Relay(from), Instant::now());
+    let owner = if message == Message::Disco {
+        disco::receive(shared, &table, packet, sender, &mut inbox.out, now);
+        None
+    } else {
+        admit(shared, &table, message, packet, sender, &mut inbox.out)
+    };
     if let Some(peer) = owner {
         datagrams.clear();
         datagrams.push(packet, 0);
         let source = |_| Some(Source::Relay);
-        deliver(shared, &table, &peer, &datagrams, 0..1, source, &mut inbox, Instant::now());
+        deliver(shared, &table, &peer, &datagrams, 0..1, source, &mut inbox, now);
     }
     shared.flush(&mut inbox.out);
     lock(&shared.inboxes).push((inbox, datagrams));
@@ -162,7 +181,7 @@ fn owner(
         Message::Response { receiver }
         | Message::Cookie { receiver }
         | Message::Data { receiver, .. } => table.by_index.get(&(receiver >> 8))?,
-        Message::Foreign => return None,
+        Message::Disco | Message::Foreign => return None,
     };
     // The relay names the sender, which must match.
     if matches!(sender, Sender::Relay(from) if owner.key != *from) {

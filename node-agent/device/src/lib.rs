@@ -12,7 +12,8 @@
 //! path, [`node_agent_core::filter`] filters received packets, and datagrams from mesh addresses are dropped
 //! ([`node_agent_core::endpoint`]). `docs/decisions/0001-data-plane.md` explains the design, `0002-offloads.md` the offloads.
 //!
-//! Addresses, routes and "link up" are set by the agent; datagrams of disco and STUN are passed to [`Host::foreign`].
+//! `disco` answers and asks peers by disco. Addresses, routes and "link up" are set by the agent; datagrams of STUN are passed
+//! to [`Host::foreign`].
 #![allow(
     unsafe_code,
     reason = "system calls that no safe crate offers in batches; each has a SAFETY comment"
@@ -27,6 +28,7 @@ mod checksum;
 pub mod coalesce;
 mod config;
 mod device;
+mod disco;
 mod error;
 mod gate;
 mod inbound;

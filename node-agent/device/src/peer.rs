@@ -1,19 +1,23 @@
 //! One peer: its sessions, its paths, its counters.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::Range,
     sync::{
-        Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
 
-use node_agent_core::path::{PacketKind, PeerPath, Source};
+use node_agent_core::{
+    disco::{Channel, Message as DiscoMessage, TransactionId},
+    path::{PacketKind, PeerPath, Request, Source},
+};
 
 use crate::{
     batch::Batch,
+    disco::{self, Disco},
     outgoing::{Destination, Outgoing},
     protocol::{Opened, Protocol},
     stats::{Path, PeerStats},
@@ -23,6 +27,8 @@ use crate::{
 
 /// A handshake after this pause starts a new series of attempts.
 const ATTEMPTS_OVER: Duration = Duration::from_secs(90);
+/// What a pong over the relay says of its ping's source, as the Go client does (`DerpMagicIP`).
+const OVER_RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 3, 3, 40)), 1);
 
 /// A peer of the table. Threads may hold a removed one, which is closed.
 pub(crate) struct Peer {
@@ -38,6 +44,9 @@ pub(crate) struct Peer {
 struct PeerState {
     protocol: Box<dyn Protocol>,
     discovery_key: [u8; 32],
+    disco: Arc<Disco>,
+    /// `None` if the peer has no discovery key.
+    channel: Option<Channel>,
     path: PeerPath,
     /// When an initiation was last sent.
     initiated_at: Option<Instant>,
@@ -51,11 +60,15 @@ impl Peer {
         discovery_key: [u8; 32],
         index: u32,
         protocol: Box<dyn Protocol>,
+        disco: Arc<Disco>,
     ) -> Self {
+        let channel = disco.channel(discovery_key);
         let link = PeerState {
             protocol,
             discovery_key,
-            path: PeerPath::new(),
+            path: PeerPath::new(channel.is_some()),
+            disco,
+            channel,
             initiated_at: None,
             sent_to: None,
         };
@@ -77,12 +90,14 @@ impl Peer {
         *self.lock() = None;
     }
 
-    /// Sets the discovery key; a new one means that the peer restarted.
+    /// Sets the discovery key; a new one means that the peer restarted, and its path begins anew.
     pub(crate) fn set_discovery_key(&self, key: [u8; 32]) {
         if let Some(link) = self.lock().as_mut()
             && link.discovery_key != key
         {
             link.discovery_key = key;
+            link.channel = link.disco.channel(key);
+            link.path = PeerPath::new(link.channel.is_some());
             link.protocol.note_restart();
         }
     }
@@ -107,6 +122,7 @@ impl Peer {
         let first = out.batch.len();
         let dropped = link.protocol.seal(packets, run, &mut out.batch, now);
         link.dispatch(&self.key, first, out, |_| None, now);
+        link.send_requests(&self.key, out, now);
         self.tx_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         dropped
     }
@@ -142,7 +158,7 @@ impl Peer {
         let mut answer_to = None;
         for (at, heard) in &opened.heard[first_heard..] {
             if matches!(heard, PacketKind::Initiation | PacketKind::Response) {
-                link.path.handle_session();
+                link.path.handle_session(now);
             }
             if let Some(source) = source(*at) {
                 answer_to = link.path.handle_received(source, *heard, now).or(answer_to);
@@ -152,7 +168,75 @@ impl Peer {
         if let Some(address) = answer_to {
             link.keepalive(address, out, now);
         }
+        link.send_requests(&self.key, out, now);
         link.protocol.has_waiting()
+    }
+
+    /// Opens a disco message of this peer.
+    pub(crate) fn open_disco(&self, datagram: &[u8]) -> Option<DiscoMessage> {
+        self.lock().as_ref()?.channel.as_ref()?.open(datagram)
+    }
+
+    /// Handles a ping of this peer: answers it to its source.
+    pub(crate) fn handle_ping(
+        &self,
+        source: Source,
+        transaction: TransactionId,
+        out: &mut Outgoing,
+        now: Instant,
+    ) {
+        self.change_path(out, now, |link, out| {
+            let is_answered = link.path.handle_ping(source, transaction, now);
+            if let (true, Some(channel)) = (is_answered, &link.channel) {
+                let (seen, to) = match source {
+                    Source::Udp(from) => (from, Destination::Udp(from)),
+                    Source::Relay => (OVER_RELAY, Destination::Relay(self.key)),
+                };
+                disco::post(out, channel, &DiscoMessage::Pong { transaction, seen }, to);
+            }
+        });
+    }
+
+    /// Handles a pong of this peer; returns whether it answers a ping of ours.
+    pub(crate) fn handle_pong(
+        &self,
+        from: SocketAddr,
+        transaction: TransactionId,
+        out: &mut Outgoing,
+        now: Instant,
+    ) -> bool {
+        let mut is_ours = false;
+        self.change_path(out, now, |link, _| {
+            is_ours = link.path.handle_pong(from, transaction, now);
+        });
+        is_ours
+    }
+
+    /// Handles a call-me-maybe of this peer.
+    pub(crate) fn handle_call_me_maybe(
+        &self,
+        addresses: &[SocketAddr],
+        out: &mut Outgoing,
+        now: Instant,
+    ) {
+        self.change_path(out, now, |link, _| link.path.handle_call_me_maybe(addresses, now));
+    }
+
+    /// Tells this peer of new endpoints, if a path to it is looked for.
+    pub(crate) fn call(&self, out: &mut Outgoing, now: Instant) {
+        self.change_path(out, now, |link, _| link.path.handle_endpoints(now));
+    }
+
+    fn change_path(
+        &self,
+        out: &mut Outgoing,
+        now: Instant,
+        change: impl FnOnce(&mut PeerState, &mut Outgoing),
+    ) {
+        let mut link = self.lock();
+        let Some(link) = link.as_mut() else { return };
+        change(link, out);
+        link.send_requests(&self.key, out, now);
     }
 
     /// Starts a handshake.
@@ -162,6 +246,7 @@ impl Peer {
         let first = out.batch.len();
         link.protocol.initiate(&mut out.batch, now);
         link.dispatch(&self.key, first, out, |_| None, now);
+        link.send_requests(&self.key, out, now);
     }
 
     /// Records that this machine's network changed, or that it slept: the paths are probed. Without a session a handshake is
@@ -186,6 +271,7 @@ impl Peer {
             link.protocol.initiate(&mut out.batch, now);
             link.dispatch(&self.key, first, out, |_| None, now);
         }
+        link.send_requests(&self.key, out, now);
     }
 
     /// Advances timers and paths. `probes` is scratch space. Returns how many packets were dropped without a session.
@@ -206,6 +292,7 @@ impl Peer {
         for address in probes {
             link.keepalive(*address, out, now);
         }
+        link.send_requests(&self.key, out, now);
         dropped
     }
 
@@ -265,7 +352,7 @@ impl PeerState {
                     }
                     if empty { self.path.handle_sent(now) } else { self.path.handle_sent_data(now) }
                 }
-                Message::Foreign => {}
+                Message::Disco | Message::Foreign => {}
             }
         }
     }
@@ -281,6 +368,7 @@ impl PeerState {
         let is_first =
             self.initiated_at.is_none_or(|at| now.saturating_duration_since(at) > ATTEMPTS_OVER);
         self.initiated_at = Some(now);
+        self.path.handle_initiation(now);
         if let (true, Some(address)) = (is_first, self.path.direct()) {
             out.dispatch(message, Destination::Udp(address));
             return;
@@ -312,6 +400,26 @@ impl PeerState {
         }
     }
 
+    /// Sends the disco messages that the path wants sent.
+    fn send_requests(&mut self, key: &[u8; 32], out: &mut Outgoing, now: Instant) {
+        while let Some(request) = self.path.poll_request() {
+            let Some(channel) = &self.channel else { continue };
+            match request {
+                Request::Ping(to) => {
+                    let Some((ping, transaction)) = self.disco.ping() else { continue };
+                    if disco::post(out, channel, &ping, Destination::Udp(to)) {
+                        self.path.handle_ping_sent(to, transaction, now);
+                    }
+                }
+                Request::CallMeMaybe => {
+                    if let Some(call) = self.disco.call_me_maybe() {
+                        disco::post(out, channel, &call, Destination::Relay(*key));
+                    }
+                }
+            }
+        }
+    }
+
     /// Sends an empty packet to one address only.
     fn keepalive(&mut self, address: SocketAddr, out: &mut Outgoing, now: Instant) {
         let message = out.batch.len();
@@ -326,8 +434,6 @@ impl PeerState {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use boringtun::{
         noise::rate_limiter::RateLimiter,
         x25519::{PublicKey, StaticSecret},
@@ -341,7 +447,8 @@ mod tests {
         let (private, now) = (StaticSecret::from([1; 32]), Instant::now());
         let limiter = Arc::new(RateLimiter::new(&PublicKey::from(&private), u64::MAX));
         let sessions = WireGuard::new(private, [2; 32], 7, limiter, 1280, now);
-        let peer = Peer::new([2; 32], [0; 32], 7, Box::new(sessions));
+        let disco = Arc::new(Disco::new([3; 32], [1; 32]));
+        let peer = Peer::new([2; 32], [0; 32], 7, Box::new(sessions), disco);
         let mut datagrams = Batch::new(3, 300);
         (0..3).for_each(|_| datagrams.push(&[4; 100], 0));
         let (mut opened, mut out) = (Opened::new(3, 300), Outgoing::new(3, 600));

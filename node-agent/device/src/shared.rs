@@ -11,6 +11,7 @@ use node_agent_core::{
 use crate::{
     batch::Batch,
     config::Host,
+    disco::Disco,
     gate::Gate,
     offload::OffloadState,
     outgoing::{Destination, Dispatch, Outgoing},
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) stop: Stop,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) gate: Gate,
+    pub(crate) disco: Arc<Disco>,
     pub(crate) table: ArcSwap<Table<Peer>>,
     pub(crate) filter: ArcSwap<PacketFilter>,
     pub(crate) flows: Mutex<Flows>,

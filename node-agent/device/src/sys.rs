@@ -81,6 +81,14 @@ pub(crate) fn random_u32() -> u32 {
     u32::from_ne_bytes(bytes)
 }
 
+/// Random bytes, fit for secrets; `None` if the kernel has none.
+pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    // SAFETY: `bytes` is valid for its length.
+    let len = check_len(unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) });
+    (len.ok() == Some(N)).then_some(bytes)
+}
+
 /// Locks a mutex, poisoned or not: what the mutexes here guard is valid between statements.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

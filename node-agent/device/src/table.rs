@@ -14,13 +14,20 @@ pub(crate) struct Table<P> {
     pub(crate) by_key: HashMap<[u8; 32], Arc<P>>,
     /// By the upper 24 bits of the receiver index.
     pub(crate) by_index: HashMap<u32, Arc<P>>,
+    /// By disco key, which several peers may claim.
+    pub(crate) by_discovery: HashMap<[u8; 32], Vec<Arc<P>>>,
     /// By IP address.
     pub(crate) routes: Routes<P>,
 }
 
 impl<P> Default for Table<P> {
     fn default() -> Self {
-        Self { by_key: HashMap::new(), by_index: HashMap::new(), routes: Routes::default() }
+        Self {
+            by_key: HashMap::new(),
+            by_index: HashMap::new(),
+            by_discovery: HashMap::new(),
+            routes: Routes::default(),
+        }
     }
 }
 

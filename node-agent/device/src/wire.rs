@@ -1,5 +1,7 @@
 //! Classifies datagrams of the shared UDP socket.
 
+use node_agent_core::disco;
+
 /// Length of a handshake initiation.
 pub const INITIATION_LEN: usize = 148;
 /// Length of a handshake response.
@@ -33,7 +35,9 @@ pub enum Message {
         /// Whether it has no content.
         empty: bool,
     },
-    /// Not WireGuard: disco (`54 53 f0 9f 92 ac` first), STUN, or noise.
+    /// Disco: it begins with [`disco::MAGIC`] and has room for a box.
+    Disco,
+    /// Neither: STUN, or noise.
     Foreign,
 }
 
@@ -52,6 +56,7 @@ pub fn classify(datagram: &[u8]) -> Message {
             counter: u64::from(u32_at(&rest[4..])) | u64::from(u32_at(&rest[8..])) << 32,
             empty: datagram.len() == DATA_OVERHEAD,
         },
+        _ if disco::sender(datagram).is_some() => Message::Disco,
         _ => Message::Foreign,
     }
 }
@@ -67,11 +72,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stun_and_disco_are_foreign() {
+    fn stun_is_foreign_and_disco_is_known_by_its_first_bytes() {
         let stun = [&[1, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42][..], &[0; 20]].concat();
         assert_eq!(classify(&stun), Message::Foreign);
-        let disco = [&b"TS\xf0\x9f\x92\xac"[..], &[0; 56]].concat();
-        assert_eq!(classify(&disco), Message::Foreign);
+        let disco = [&b"TS\xf0\x9f\x92\xac"[..], &[0; 32 + 24 + 16]].concat();
+        assert_eq!(classify(&disco), Message::Disco);
+        assert_eq!(classify(&disco[..disco.len() - 1]), Message::Foreign, "too short");
     }
 
     #[test]
@@ -103,7 +109,8 @@ mod tests {
                 *head = kind.to_le_bytes();
             }
             let theirs = boringtun::noise::Tunn::parse_incoming_packet(&datagram).is_ok();
-            prop_assert_eq!(classify(&datagram) != Message::Foreign, theirs);
+            let is_wireguard = !matches!(classify(&datagram), Message::Foreign | Message::Disco);
+            prop_assert_eq!(is_wireguard, theirs);
         }
     }
 }

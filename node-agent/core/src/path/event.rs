@@ -43,6 +43,15 @@ impl PacketKind {
     }
 }
 
+/// A disco message that must be sent to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A ping by UDP to this address.
+    Ping(SocketAddr),
+    /// A call-me-maybe over the relay, with this node's endpoints; nothing if there are none.
+    CallMeMaybe,
+}
+
 /// The paths on which a packet is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {

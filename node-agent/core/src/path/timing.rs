@@ -34,3 +34,26 @@ pub(super) const ROAM_AFTER: Duration = Duration::from_secs(1);
 pub(super) const QUIET: Duration = Duration::from_secs(15);
 /// A path that lasted this long clears its failures.
 pub(super) const PROVEN: Duration = Duration::from_secs(60);
+
+/// A pong counts for this time after its ping.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Interval of pings on a direct path while data is sent.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A ping that is unanswered for this time makes a path doubtful: data is also sent over the relay.
+pub const DOUBT_AFTER: Duration = Duration::from_secs(1);
+/// Least pause between two pings to one address.
+pub const PING_PAUSE: Duration = Duration::from_millis(400);
+/// Data within this time makes pings frequent ([`HEARTBEAT`]).
+pub(super) const BUSY: Duration = Duration::from_secs(5);
+/// Without a session, a path is kept and looked for as long after the last sign that it is needed.
+pub(super) const WANTED: Duration = Duration::from_secs(45);
+/// Pause between the first three searches, in case of loss.
+pub(super) const SEARCH_QUICK: Duration = Duration::from_secs(1);
+/// Searches with that pause.
+pub(super) const SEARCHES_QUICK: u32 = 3;
+/// Least pause between two call-me-maybes that we send.
+pub(super) const CALL_PAUSE: Duration = Duration::from_secs(3);
+/// Least pause between two call-me-maybes that are heeded.
+pub(super) const HEED_PAUSE: Duration = Duration::from_secs(1);
+/// How often a better path is looked for, while a direct one outside of the LAN is in use.
+pub(super) const UPGRADE: Duration = Duration::from_secs(60);

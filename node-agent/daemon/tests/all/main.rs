@@ -19,3 +19,4 @@ mod nats;
 mod public_certificate;
 mod rights;
 mod routes;
+mod stock;

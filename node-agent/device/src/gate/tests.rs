@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{buckets::BURST, *};
+use super::*;
 
 fn gate() -> Gate {
     Gate::new(StaticSecret::from([1; 32]))
@@ -66,7 +66,7 @@ fn who_has_a_cookie_is_limited_under_load_and_only_then() {
     let (mut peer, _) = peer(2);
     load(&gate, now);
     let proven = prove(&gate, &mut peer, at(1), now);
-    for _ in 0..BURST {
+    for _ in 0..HANDSHAKES.burst {
         assert_eq!(gate.admit(&proven, at(1), now), Admission::Admitted);
     }
     assert_eq!(gate.admit(&proven, at(1), now), Admission::Refused);
@@ -74,7 +74,7 @@ fn who_has_a_cookie_is_limited_under_load_and_only_then() {
     let others = prove(&gate, &mut peer, elsewhere, now);
     assert_eq!(gate.admit(&others, elsewhere, now), Admission::Admitted, "another source");
     // Nobody is asked for a cookie now, so anybody could have sent this in the name of that address.
-    for _ in 0..2 * BURST {
+    for _ in 0..2 * HANDSHAKES.burst {
         assert_eq!(gate.admit(&proven, at(1), now + SECOND), Admission::Admitted);
     }
 }

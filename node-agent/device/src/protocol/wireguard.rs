@@ -217,7 +217,7 @@ impl WireGuard {
                     }
                 }
             }
-            Message::Foreign => {}
+            Message::Disco | Message::Foreign => {}
         }
     }
 

@@ -14,6 +14,7 @@
 
 mod access;
 mod allocations;
+mod disco;
 mod kernel;
 mod loss;
 mod offload;

@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use control_protocol::map::{FilterRule, NetPortRange, PortRange};
+use control_protocol::{
+    key::DiscoPrivate,
+    map::{FilterRule, NetPortRange, PortRange},
+};
 use lab::Machine;
 use node_agent_core::filter::PacketFilter;
 use testkit::blocking::eventually_within;
@@ -99,6 +102,8 @@ pub(crate) struct Side {
     pub(crate) under_v4: SocketAddr,
     pub(crate) under_v6: SocketAddr,
     pub(crate) foreign: Arc<Mutex<Datagrams>>,
+    /// Its disco key, of which the peer knows only in [`Side::know_by_disco`].
+    pub(crate) discovery: DiscoPrivate,
 }
 
 /// Two of them.
@@ -192,12 +197,14 @@ impl Side {
         let key = boringtun::x25519::PublicKey::from(&secret).to_bytes();
         let foreign = Arc::default();
         let host = RelayHost { key, relay: Arc::clone(relay), foreign: Arc::clone(&foreign) };
+        let discovery = DiscoPrivate::from_bytes([100 + number; 32]);
         let config = Config {
             interface: "maru0".into(),
             mtu: MTU,
             listen_port: PORT,
             mark: None,
             private_key,
+            discovery_key: *discovery.as_bytes(),
             offload,
         };
         let device = machine.in_network(|| Device::start(config, Arc::new(host))).unwrap();
@@ -212,6 +219,7 @@ impl Side {
             under_v4: format!("192.168.77.{number}:{PORT}").parse().unwrap(),
             under_v6: format!("[fd00:77::{number}]:{PORT}").parse().unwrap(),
             foreign,
+            discovery,
         };
         side.up();
         side.allow_all();
@@ -234,8 +242,16 @@ impl Side {
     }
 
     pub(crate) fn know_at(&self, other: &Self, candidates: Vec<SocketAddr>) {
+        self.know_with([0; 32], other, candidates);
+    }
+
+    /// As [`Self::know_at`], with the other's disco key.
+    pub(crate) fn know_by_disco(&self, other: &Self, candidates: Vec<SocketAddr>) {
+        self.know_with(*other.discovery.public().as_bytes(), other, candidates);
+    }
+
+    fn know_with(&self, discovery_key: Key, other: &Self, candidates: Vec<SocketAddr>) {
         let allowed_ips = vec![other.v4.into(), other.v6.into()];
-        let discovery_key = [0; 32];
         self.device.set_peers(vec![Peer {
             public_key: other.key,
             discovery_key,

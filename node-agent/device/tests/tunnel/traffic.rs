@@ -149,6 +149,7 @@ fn a_device_leaves_nothing_behind_and_names_what_is_taken() {
             listen_port,
             mark: None,
             private_key: [9; 32],
+            discovery_key: [9; 32],
             offload: Offload::AUTO,
         };
         pair.a.machine.in_network(|| Device::start(config, std::sync::Arc::new(NullHost))).err()

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Instant};
 
-use super::timing::{PENALTY_MAX, PENALTY_MIN};
+use super::super::timing::{PENALTY_MAX, PENALTY_MIN};
 
 /// Failed addresses remembered.
 const MAX_PENALTIES: usize = 8;

@@ -34,7 +34,7 @@ struct Flight {
 /// Two peers, 0 and 1, with a session.
 struct Pair {
     now: Instant,
-    paths: [PeerPath; 2],
+    paths: [ProbedPath; 2],
     /// Whether UDP from this peer arrives.
     udp: [bool; 2],
     flights: BTreeSet<Flight>,
@@ -51,7 +51,7 @@ struct Pair {
 
 impl Pair {
     fn new(knows: [bool; 2], echo: bool) -> Self {
-        let mut paths = [PeerPath::new(), PeerPath::new()];
+        let mut paths = [ProbedPath::new(), ProbedPath::new()];
         for (me, path) in paths.iter_mut().enumerate() {
             if knows[me] {
                 path.set_candidates(&[address(1 - me as u8)]);
@@ -296,7 +296,7 @@ fn an_idle_path_stays_and_is_kept_open() {
 
 #[test]
 fn only_live_sessions_are_probed_and_never_in_a_rush() {
-    let mut path = PeerPath::new();
+    let mut path = ProbedPath::new();
     path.set_candidates(&[address(1), address(2), address(2)]);
     let mut now = Instant::now();
     let mut probes = Vec::new();
@@ -323,7 +323,7 @@ fn only_live_sessions_are_probed_and_never_in_a_rush() {
 
 #[test]
 fn useless_candidates_are_dropped_and_the_list_is_bounded() {
-    let mut path = PeerPath::new();
+    let mut path = ProbedPath::new();
     let useless = [
         "0.0.0.0:1",
         "192.0.2.1:0",
@@ -346,11 +346,11 @@ fn useless_candidates_are_dropped_and_the_list_is_bounded() {
 #[test]
 fn a_response_by_udp_is_proof_and_an_initiation_is_not() {
     let now = Instant::now();
-    let mut path = PeerPath::new();
+    let mut path = ProbedPath::new();
     assert_eq!(path.handle_received(Source::Udp(address(1)), PacketKind::Initiation, now), None);
     assert_eq!(path.direct(), None);
     assert_eq!(path.route(), Route { direct: Some(address(1)), relay: true });
-    let mut path = PeerPath::new();
+    let mut path = ProbedPath::new();
     assert_eq!(
         path.handle_received(Source::Udp(address(1)), PacketKind::Response, now),
         Some(address(1))
@@ -361,7 +361,7 @@ fn a_response_by_udp_is_proof_and_an_initiation_is_not() {
 #[test]
 fn a_peer_that_roams_is_followed_but_not_while_its_old_address_is_heard() {
     let start = Instant::now();
-    let mut path = PeerPath::new();
+    let mut path = ProbedPath::new();
     path.handle_received(Source::Udp(address(1)), PacketKind::Data, start);
     let soon = start + Duration::from_millis(500);
     path.handle_received(Source::Udp(address(2)), PacketKind::Data, soon);
@@ -434,7 +434,7 @@ proptest! {
         events in prop::collection::vec((0..7_u8, 0..4_u8, 0..4_u8, any::<u32>()), 0..200),
     ) {
         let mut now = Instant::now();
-        let mut path = PeerPath::new();
+        let mut path = ProbedPath::new();
         let mut heard_from = HashSet::new();
         for (event, host, what, wait_ms) in events {
             let heard = [PacketKind::Initiation, PacketKind::Response, PacketKind::Data, PacketKind::Empty][usize::from(what)];
