@@ -9,6 +9,7 @@ mod conversations;
 mod gateway;
 mod memory;
 mod numbers;
+mod paths;
 mod process;
 mod report;
 mod rooms;
@@ -19,6 +20,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::ValueEnum;
+use lab::place::Place;
 use serde_json::json;
 
 use crate::{build, packages};
@@ -36,10 +38,11 @@ pub(crate) struct Args {
     /// Measure the existing binaries without building them
     #[arg(long)]
     no_build: bool,
-    /// Peers to compare the gateway or the tunnel with [default: those that need few other programs]
+    /// Peers to compare the gateway or the tunnel with [default: those that need few other programs]; for paths, the places
+    /// whose pairs are measured [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     peers: Vec<String>,
-    /// Rounds in which the tunnel's peers are measured [default: 3]
+    /// Rounds in which the tunnel's peers or the paths are measured [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
     /// Only check that the tunnel's bench works: one round, one second for each figure
@@ -70,6 +73,8 @@ enum Benchmark {
     Sealed,
     /// The mesh, compared with other tunnels and a plain veth pair
     Tunnel,
+    /// Time to the first reply and to a direct path between devices behind routers, compared with stock Tailscale
+    Paths,
     /// Resident memory of each daemon
     Memory,
     /// The overhead of the gateway, compared with other gateways
@@ -87,6 +92,8 @@ enum Task {
     Confidential(bool),
     Sealed,
     Tunnel(Vec<tunnel::Kind>, tunnel::Effort),
+    /// Between which places, and how often.
+    Paths(Vec<Place>, u32),
     Memory,
     Gateway(Vec<gateway::Kind>),
     /// How many, and OpenClaw's folder.
@@ -98,13 +105,18 @@ impl Task {
     /// Reads the arguments.
     fn new(args: &Args) -> Result<Self> {
         let is_tunnel = matches!(args.what, Benchmark::Tunnel);
+        let has_rounds = is_tunnel || matches!(args.what, Benchmark::Paths);
         ensure!(
-            args.peers.is_empty() || is_tunnel || matches!(args.what, Benchmark::Gateway),
-            "only `cargo xtask bench gateway` and `cargo xtask bench tunnel` have --peers: leave it out"
+            args.peers.is_empty() || has_rounds || matches!(args.what, Benchmark::Gateway),
+            "only `cargo xtask bench gateway`, `paths` and `tunnel` have --peers: leave it out"
         );
         ensure!(
-            is_tunnel || (args.rounds.is_none() && !args.short && args.only.is_none()),
-            "only `cargo xtask bench tunnel` has --rounds, --short and --only: leave them out"
+            args.rounds.is_none() || has_rounds,
+            "only `cargo xtask bench paths` and `cargo xtask bench tunnel` have --rounds: leave it out"
+        );
+        ensure!(
+            is_tunnel || (!args.short && args.only.is_none()),
+            "only `cargo xtask bench tunnel` has --short and --only: leave them out"
         );
         ensure!(
             !args.stock || matches!(args.what, Benchmark::Confidential),
@@ -123,6 +135,7 @@ impl Task {
             Benchmark::Confidential => Self::Confidential(args.stock),
             Benchmark::Sealed => Self::Sealed,
             Benchmark::Memory => Self::Memory,
+            Benchmark::Paths => Self::Paths(paths::named(&args.peers)?, args.rounds.unwrap_or(3)),
             Benchmark::Rooms => Self::Rooms,
             Benchmark::Gateway => Self::Gateway(named(&args.peers)?),
             Benchmark::Tunnel if args.short => {
@@ -140,7 +153,7 @@ impl Task {
     /// Installs what it needs of Debian's packages.
     fn install(&self) -> Result<()> {
         match self {
-            Self::Tunnel(..) => packages::for_tunnels(),
+            Self::Tunnel(..) | Self::Paths(..) => packages::for_tunnels(),
             Self::Rooms | Self::Conversations(..) => Ok(()),
             Self::Chat | Self::Confidential(_) | Self::Sealed | Self::Memory | Self::Gateway(_) => {
                 packages::for_running()
@@ -157,6 +170,10 @@ impl Task {
             }
             Self::Chat | Self::Memory => {
                 build::programs()?;
+                None
+            }
+            Self::Paths(..) => {
+                build::named(paths::PROGRAMS)?;
                 None
             }
             Self::Sealed => Some(sealed::EXAMPLE),
@@ -189,6 +206,7 @@ impl Task {
             Self::Rooms => rooms::run()?.into(),
             Self::Sealed => sealed::run()?.into(),
             Self::Tunnel(peers, effort) => tunnel::run(peers, *effort)?,
+            Self::Paths(places, rounds) => paths::run(places, *rounds)?,
         })
     }
 }
@@ -316,6 +334,9 @@ mod tests {
         assert!(refused(&args(Benchmark::Chat, &["nginx"], None, false)));
         assert!(refused(&args(Benchmark::Gateway, &[], Some(2), false)));
         assert!(refused(&args(Benchmark::Sealed, &[], None, true)));
+        assert!(!refused(&args(Benchmark::Paths, &["symmetric"], Some(2), false)));
+        assert!(refused(&args(Benchmark::Paths, &["maru"], None, false)));
+        assert!(refused(&args(Benchmark::Paths, &[], None, true)));
         let only = Some(tunnel::AgentMeasurement::Crowd);
         assert!(!refused(&Args { only, ..args(Benchmark::Tunnel, &[], Some(2), false) }));
         assert!(refused(&Args { only, ..args(Benchmark::Memory, &[], None, false) }));
