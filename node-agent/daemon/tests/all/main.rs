@@ -19,4 +19,5 @@ mod nats;
 mod public_certificate;
 mod rights;
 mod routes;
+mod routes_stock;
 mod stock;

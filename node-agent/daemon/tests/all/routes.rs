@@ -73,20 +73,20 @@ pub(crate) fn router(plane: &ControlPlane) -> Node {
     home
 }
 
-/// An agent on the laptop, which has a way out beside the tunnel, with these settings.
-pub(crate) fn laptop(plane: &ControlPlane, settings: &str) -> Node {
+/// An agent on the laptop, which has a way out beside the tunnel, with these settings; once it knows the router.
+pub(crate) fn laptop(plane: &ControlPlane, router: &str, settings: &str) -> Node {
     let machine = plane.topology.laptops[0].clone();
     machine.sh(&format!("ip route add default via {OUTSIDE}")).unwrap();
     let laptop = Node::start(&machine, &format!("hostname = \"laptop\"\n{settings}"));
     laptop.join(&plane.invite("juno", true));
     laptop.wait_for_state("running");
-    laptop.peer("server");
+    laptop.peer(router);
     laptop
 }
 
-/// Approves what the device `server` offers, once it does.
-pub(crate) fn approve(plane: &ControlPlane, routes: &[&str]) {
-    let id = plane.device("server")["id"].clone();
+/// Approves what a router offers, once it does.
+pub(crate) fn approve_of(plane: &ControlPlane, router: &str, routes: &[&str]) {
+    let id = plane.device(router)["id"].clone();
     eventually("the routes are offered", || {
         let offered = plane.ask("GET", "/routes", None);
         (offered.as_array()?.len() == 3).then_some(())
@@ -95,12 +95,16 @@ pub(crate) fn approve(plane: &ControlPlane, routes: &[&str]) {
     plane.ask("POST", &format!("/devices/{id}/routes/approve"), Some(body));
 }
 
+fn approve(plane: &ControlPlane, routes: &[&str]) {
+    approve_of(plane, "server", routes);
+}
+
 fn routed(settings: &str) -> Routed {
     let plane = ControlPlane::new();
     plane.open_policy();
     let printer = printer(&plane.topology.home);
     let home = router(&plane);
-    let laptop = laptop(&plane, settings);
+    let laptop = laptop(&plane, "server", settings);
     Routed { plane, home, laptop, printer }
 }
 
@@ -121,10 +125,15 @@ impl Routed {
     }
 
     fn left_by_cable(&self) -> u64 {
-        let text = self.laptop.machine.sh("nft list table inet watch").unwrap();
-        let after = text.split_once("packets ").unwrap().1;
-        after.split_whitespace().next().unwrap().parse().unwrap()
+        packets(&self.laptop.machine)[0]
     }
+}
+
+/// What the counters of the table `watch` have counted.
+fn packets(machine: &Machine) -> Vec<u64> {
+    let text = machine.sh("nft list table inet watch").unwrap();
+    let counts = text.split("packets ").skip(1);
+    counts.map(|count| count.split_whitespace().next().unwrap().parse().unwrap()).collect()
 }
 
 /// Rules, routes and tables of ours on a machine.
@@ -177,6 +186,8 @@ fn with_an_exit_node_everything_goes_through_it_and_nothing_beside_it_even_when_
         routed("exit_node = \"server\"\nexit_node_dns = [\"192.168.9.2\"]\ndns = \"off\"\n");
     network.watch_cable();
     let laptop = network.laptop.machine.clone();
+    // The kernel then drops what comes from where it would not send to.
+    laptop.sh("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter").unwrap();
     let resolver = network.printer.in_network(|| UdpSocket::bind("0.0.0.0:53")).unwrap();
     thread::spawn(move || {
         let mut query = [0; 512];
@@ -232,6 +243,62 @@ fn with_an_exit_node_everything_goes_through_it_and_nothing_beside_it_even_when_
     assert_eq!(left_behind(&laptop), "");
     knock_all();
     assert!(network.left_by_cable() > 0);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn private_neighbours_are_reached_beside_an_exit_node_only_if_the_settings_say_so_and_never_for_names()
+ {
+    let network =
+        routed("exit_node = \"server\"\nexit_node_allow_lan_access = true\ndns = \"off\"\n");
+    approve(&network.plane, &[LAN, "0.0.0.0/0", "::/0"]);
+    eventually("an answer through the exit node", || network.seen_at_printer());
+    let machine = &network.laptop.machine;
+    machine.sh("ip route add 203.0.113.0/24 via 10.77.2.1").unwrap();
+    network.watch_cable();
+    let socket = machine.in_network(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+    for to in ["10.77.2.1:53", "10.77.2.1:853", "203.0.113.7:9"] {
+        let _ = socket.send_to(b"knock", to);
+    }
+    assert_eq!(network.left_by_cable(), 0);
+    socket.send_to(b"knock", "10.77.2.1:9").unwrap();
+    assert_eq!(network.left_by_cable(), 1);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_router_is_no_way_into_the_mesh_and_shows_the_mesh_no_further_address_of_itself() {
+    let network = routed("exit_node = \"server\"\ndns = \"off\"\n");
+    approve(&network.plane, &[LAN, "0.0.0.0/0", "::/0"]);
+    let home = &network.home.machine;
+    let guest = Machine::new("guest").unwrap();
+    link((&guest, "eth0", "192.168.8.2/24"), (home, "lan1", "192.168.8.1/24")).unwrap();
+    eventually("an answer through the exit node", || network.seen_at_printer());
+    let listener = home.in_network(|| TcpListener::bind("0.0.0.0:81").unwrap());
+    thread::spawn(move || listener.incoming().for_each(drop));
+    let reaches = |address: &str| network.laptop.connect(&format!("{address}:81")).is_ok();
+    assert!(reaches("192.168.9.1"), "an address of a subnet that it offers");
+    assert!(!reaches("192.168.8.1"));
+    assert!(!reaches("10.77.1.2"));
+
+    guest.sh("ip route add 100.64.0.0/10 via 192.168.8.1").unwrap();
+    let socket = guest.in_network(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+    let inside = "iifname lan1 counter";
+    home.sh(&format!(
+        "nft add table inet watch
+         nft 'add chain inet watch in {{ type filter hook prerouting priority 0; }}'
+         nft 'add chain inet watch out {{ type filter hook postrouting priority 300; }}'
+         nft add rule inet watch in {inside}
+         nft add rule inet watch out oifname 'maru*' ip saddr 192.168.8.2 counter"
+    ))
+    .unwrap();
+    let to = format!("{}:9", network.laptop.address());
+    eventually("a knock at the router", || {
+        socket.send_to(b"knock", &to).unwrap();
+        let counts = packets(home);
+        assert_eq!(counts[1], 0, "into the tunnel");
+        (counts[0] > 0).then_some(())
+    });
 }
 
 #[test]
