@@ -26,7 +26,7 @@ use crate::{
     workspace,
 };
 
-/// The example of the crate `cli` that writes the manual.
+/// The example of the crate `walkthrough` that writes the manual.
 const MANUAL: &str = "manual";
 
 /// Arguments of `cargo xtask package`.

@@ -17,6 +17,7 @@
 mod app;
 pub mod apps;
 pub mod arena;
+mod args;
 mod bodies;
 mod breaker;
 mod changes;
@@ -62,6 +63,7 @@ use telmeet_api::plugin;
 
 pub use app::StartError;
 pub(crate) use app::{App, now_ms};
+pub use args::{Args, Job};
 pub(crate) use error::Error;
 
 /// Why the gateway stopped.

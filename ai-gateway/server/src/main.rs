@@ -2,28 +2,12 @@
 
 use std::{fs::File, io, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
 
-use ai_gateway::arena::Allocator;
+use ai_gateway::{Args, Job, arena::Allocator};
 use chassis::{args::DaemonArgs, failure};
-use clap::{Parser, ValueEnum};
+use clap::Parser as _;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
-
-/// Opens sealed chats and asks the models.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Args {
-    /// Something else to do than to serve
-    job: Option<Job>,
-    #[command(flatten)]
-    daemon: DaemonArgs,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Job {
-    /// Writes a consistent copy of the conversations' database to standard output.
-    CopyDatabase,
-}
 
 // This thread is one of the workers; `run` starts the others.
 #[tokio::main(flavor = "current_thread")]

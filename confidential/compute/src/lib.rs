@@ -26,6 +26,7 @@ use chassis::{
 };
 use confidential_api::settings::compute::{FILE, Settings};
 
+mod args;
 pub mod boot;
 mod enclave;
 pub mod evidence;
@@ -41,6 +42,8 @@ pub mod router_com;
 mod test_support;
 pub mod tpm;
 pub mod worker;
+
+pub use args::{Args, Process};
 
 /// Why one of the processes failed.
 #[derive(Debug, thiserror::Error)]

@@ -1,43 +1,10 @@
 //! `maru-compute`: see the library.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode};
 
-use chassis::{failure, log::LogArgs};
-use clap::{Parser, Subcommand};
-use maru_compute::{Error, Root, boot, load, router_com, worker};
-
-/// A node of the confidential chain: makes evidence of its software, and answers sealed requests.
-#[derive(Debug, Parser)]
-#[command(name = "maru-compute", version)]
-struct Args {
-    /// Root directory of all paths.
-    #[arg(long, global = true, default_value = "/")]
-    root: PathBuf,
-    /// Settings file [default: etc/maru/confidential-compute.toml below the root].
-    #[arg(long, global = true)]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    log: LogArgs,
-    #[command(subcommand)]
-    process: Process,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-enum Process {
-    /// Hold the private key, make evidence of it, and start a worker for each request.
-    Boot,
-    /// Serve the router.
-    RouterCom,
-    /// Make the TPM's attestation key if there is none, and print it as an anchor for the policy; once for each machine.
-    Ak {
-        /// Name of the machine in the policy.
-        #[arg(long, default_value = "node")]
-        name: String,
-    },
-    /// Answer one request; started by boot.
-    #[command(hide = true)]
-    Worker,
-}
+use chassis::failure;
+use clap::Parser as _;
+use maru_compute::{Args, Error, Process, Root, boot, load, router_com, worker};
 
 fn main() -> ExitCode {
     let args = Args::parse();

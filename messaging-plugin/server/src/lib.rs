@@ -18,6 +18,7 @@
 
 pub mod admin;
 pub mod api;
+mod args;
 pub mod error;
 pub mod events;
 mod front;
@@ -63,6 +64,7 @@ use mesh_listener::{Guard, Limits, Server};
 use store::{CopyError, LockError};
 use telmeet_api::settings::{FILE, Settings};
 
+pub use args::{Args, Job};
 use members::MemberList;
 use relay::Relay;
 pub use relay::router;

@@ -3,26 +3,8 @@
 use std::{fs::File, io, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
 
 use chassis::{args::DaemonArgs, failure, log::LevelFilter};
-use clap::{Parser, ValueEnum};
-
-/// A homeserver for Matrix clients, and the relay of sealed chats, for members of the mesh.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Args {
-    /// Something else to do than to serve
-    job: Option<Job>,
-    #[command(flatten)]
-    daemon: DaemonArgs,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Job {
-    /// Writes a consistent copy of the database to standard output.
-    CopyDatabase,
-    /// Makes a thumbnail of the picture on standard input, without threads, which it could not start any more.
-    #[value(hide = true)]
-    Thumbnail,
-}
+use clap::Parser as _;
+use telmeet::{Args, Job};
 
 fn main() -> ExitCode {
     let args = Args::parse();

@@ -32,6 +32,7 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 mod agent;
 mod api;
+mod args;
 mod backoff;
 mod change;
 mod config;
@@ -54,6 +55,7 @@ mod tunnel;
 
 use agent::{Agent, Progress};
 use api::{Api, Command};
+pub use args::Args;
 use control::ControlEnd;
 use dns::helper::Helper;
 use start::{RootResources, STORED_TUN, StartError, Startup};

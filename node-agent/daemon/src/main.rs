@@ -3,19 +3,8 @@
 use std::process::ExitCode;
 
 use chassis::{args::DaemonArgs, failure, log::LevelFilter};
-use clap::Parser;
-use node_agent::dns::helper;
-
-/// Connects this device to Maru's mesh: tunnel, names, services, and the local API.
-#[derive(Parser)]
-#[command(name = "maru-agent", version)]
-struct Args {
-    #[command(flatten)]
-    daemon: DaemonArgs,
-    /// Runs a helper process; for the agent's own use.
-    #[arg(long, hide = true, value_parser = helper::Part::of)]
-    part: Option<helper::Part>,
-}
+use clap::Parser as _;
+use node_agent::{Args, dns::helper};
 
 fn main() -> ExitCode {
     let Args { daemon: DaemonArgs { root, config, log }, part } = Args::parse();

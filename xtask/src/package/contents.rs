@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use services::{
-    AGENT_SERVICE, DATABASE_SERVICES, Kind, MODELS, SERVERS, SERVICES, quadlet, systemd,
+    AGENT_SERVICE, DATABASE_SERVICES, INFERENCE_SERVICE, Kind, MODELS, SERVERS, SERVICES, quadlet,
+    systemd,
 };
 
 use crate::package::{
@@ -17,6 +18,8 @@ use crate::package::{
 const ARCHITECTURE: &str = "amd64";
 /// The command.
 const COMMAND: &str = "maru";
+/// The engine has no page: what writes them would contain llama.cpp. Units alone start it.
+const WITHOUT_PAGE: &str = INFERENCE_SERVICE.binary;
 /// What Podman needs for Quadlets of the kind `.image`.
 const PODMAN: &str = "podman (>= 4.8), nftables, systemd";
 
@@ -33,7 +36,7 @@ const SCRIPTS: &[(&str, &str)] = &[
 pub(super) struct Parts {
     /// Every program by its name.
     pub(super) programs: BTreeMap<&'static str, File>,
-    /// Man pages and completions of the command, where they are installed.
+    /// Man pages, and completions of the command, where they are installed.
     pub(super) manual: Tree,
     /// Licences of the crates in these programs.
     pub(super) licences: BTreeMap<&'static str, String>,
@@ -156,7 +159,14 @@ fn model(parts: &Parts) -> Package {
 /// Programs, manual and licences of a package.
 fn common(parts: &Parts, name: &'static str, programs: BTreeSet<&'static str>) -> Result<Tree> {
     let mut tree = parts.manual.clone();
+    tree.retain(|path, _| is_about(path, &programs));
     for binary in programs {
+        let section = if binary == COMMAND { 1 } else { 8 };
+        let page = format!("usr/share/man/man{section}/{binary}.{section}");
+        ensure!(
+            tree.contains_key(&page) || binary == WITHOUT_PAGE,
+            "{binary} has no page: docs/walkthrough/examples/manual.rs writes them",
+        );
         tree.insert(format!("usr/bin/{binary}"), program(parts, binary)?.clone());
     }
     let doc = format!("usr/share/doc/{name}");
@@ -169,6 +179,13 @@ fn common(parts: &Parts, name: &'static str, programs: BTreeSet<&'static str>) -
     tree.insert(format!("{doc}/copyright"), File::text(about));
     tree.insert(format!("{doc}/third-party-licences.txt"), File::text(licences.as_str()));
     Ok(tree)
+}
+
+/// Whether a file of the manual is about one of these programs: a daemon's pages have its name, with a command or without one.
+fn is_about(path: &str, programs: &BTreeSet<&str>) -> bool {
+    let Some(page) = path.strip_prefix("usr/share/man/man8/") else { return true };
+    let daemons = programs.iter().filter(|program| **program != COMMAND);
+    daemons.filter_map(|daemon| page.strip_prefix(daemon)).any(|rest| rest.starts_with(['.', '-']))
 }
 
 fn program<'a>(parts: &'a Parts, binary: &str) -> Result<&'a File> {

@@ -21,11 +21,15 @@ mod update;
 
 fn parts() -> Parts {
     let programs = contents::programs();
-    let page = ("usr/share/man/man1/maru.1".to_owned(), File::text("A page."));
+    let page = |section: u8, name: &str| {
+        (format!("usr/share/man/man{section}/{name}.{section}"), File::text("A page."))
+    };
+    let daemons = ["maru-coordinator-relay"].into_iter().chain(programs.clone());
+    let pages = daemons.map(|name| page(8, name)).chain([page(1, "maru"), page(1, "maru-status")]);
     Parts {
         // The other way round: the order in which programs come does not matter.
         programs: programs.iter().rev().map(|&name| (name, File::program(name))).collect(),
-        manual: Tree::from([page]),
+        manual: pages.collect(),
         licences: ["maru-home", "maru"].map(|name| (name, "A licence.".to_owned())).into(),
         model: ("small.gguf", File::text("A model.")),
     }
@@ -120,6 +124,23 @@ fn a_backup_finds_every_program_that_copies_a_database() {
         let path = format!("usr/bin/{}", service.binary);
         assert!(package.tree.contains_key(&path), "{path}");
     }
+}
+
+#[test]
+fn pages_are_about_the_programs_of_their_package() {
+    let pages = |name| -> Vec<String> {
+        let tree = package(name).tree;
+        tree.into_keys().filter_map(|path| Some(path.rsplit_once("/man/")?.1.to_owned())).collect()
+    };
+
+    assert_eq!(pages("maru"), ["man1/maru-status.1", "man1/maru.1", "man8/maru-agent.8"]);
+    let home = pages("maru-home");
+    for page in ["maru-coordinator.8", "maru-coordinator-relay.8", "maru-gateway.8"] {
+        assert!(home.contains(&format!("man8/{page}")), "{home:?}");
+    }
+    let without = Parts { manual: Tree::new(), ..parts() };
+    let error = contents::packages(&without).unwrap_err();
+    assert!(error.to_string().contains("has no page"), "{error}");
 }
 
 /// Blobs have the names of their sums, and lead from the index to the program (OCI image specification 1.1).

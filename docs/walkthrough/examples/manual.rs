@@ -1,13 +1,16 @@
-//! Writes man pages and completions of `maru` below a folder, where a package installs them: `manual FOLDER`.
+//! Writes man pages of every program that a package installs, and completions of `maru`, below a folder: `manual FOLDER`.
+//!
+//! Pages of daemons are English, and of section 8, as `man-pages(7)` has it.
 
 use std::{
     env, fs,
     io::{Error, ErrorKind},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use clap::Command;
+use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
+use clap_mangen::Man;
 use messages::Language;
 
 fn main() -> std::io::Result<()> {
@@ -17,6 +20,20 @@ fn main() -> std::io::Result<()> {
         let pages = folder.join("usr/share/man").join(name);
         fs::create_dir_all(&pages)?;
         clap_mangen::generate_to(without_help(cli::command_in(language)), &pages)?;
+    }
+    let pages = folder.join("usr/share/man/man8");
+    fs::create_dir_all(&pages)?;
+    for daemon in [
+        coordinator::Args::command(),
+        node_agent::Args::command(),
+        ai_gateway::Args::command(),
+        telmeet::Args::command(),
+        confidential_server::Args::command(),
+        maru_compute::Args::command(),
+    ] {
+        let mut daemon = daemon.disable_help_subcommand(true);
+        daemon.build();
+        generate(&daemon, &pages)?;
     }
     for (shell, path) in [
         (Shell::Bash, "usr/share/bash-completion/completions/maru"),
@@ -43,4 +60,12 @@ fn without_help(command: Command) -> Command {
         "help" => below.hide(true),
         _ => without_help(below),
     })
+}
+
+/// Writes the pages of a daemon and of its commands.
+fn generate(command: &Command, pages: &Path) -> std::io::Result<()> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        generate(below, pages)?;
+    }
+    Man::new(command.clone()).section("8").generate_to(pages).map(|_| ())
 }
