@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::accept::ShutdownSignal;
+use crate::{accept::ShutdownSignal, log::request::in_span};
 
 /// Default read buffer of a connection, in bytes; hyper's own default is some 400 KB.
 pub(crate) const BUFFER: usize = 64 << 10;
@@ -94,7 +94,7 @@ impl Http {
         let answered = until.clone();
         let service = service_fn(move |request| {
             answered.set(None);
-            let (answer, answered) = (service.call(request), answered.clone());
+            let (answer, answered) = (in_span(service.call(request)), answered.clone());
             async move {
                 let mut response = answer.await?;
                 // An overflow means no deadline.

@@ -5,6 +5,7 @@
 
 pub mod event;
 pub(crate) mod journal;
+pub mod request;
 
 mod entry;
 

@@ -40,6 +40,8 @@ const RESERVED: &[&str] = &[
     "MESSAGE_ID",
     "OBJECT_",
     "PRIORITY",
+    // Ours, of the span.
+    "REQUEST",
     "SYSLOG_",
     "TARGET",
     "TID",
@@ -54,13 +56,16 @@ const RESERVED: &[&str] = &[
 pub(super) struct Entry(String);
 
 impl Entry {
-    /// The entry of an event of `tracing`, from `program`.
-    pub(super) fn of(traced: &Traced<'_>, program: &str) -> Self {
+    /// The entry of an event of `tracing`, from `program`, and about the request with this id.
+    pub(super) fn of(traced: &Traced<'_>, program: &str, request: Option<&str>) -> Self {
         let mut fields = Fields::default();
         traced.record(&mut fields);
         let meta = traced.metadata();
         let mut entry = Self::new(priority(*meta.level()), program, &fields.text());
         entry.put("TARGET", meta.target());
+        if let Some(id) = request {
+            entry.put("REQUEST", id);
+        }
         for (name, value) in &fields.others {
             if *name == "event"
                 && let Some(event) = Event::named(value)
@@ -202,6 +207,7 @@ mod tests {
             ("node", "NODE"),
             ("rate-limit.key", "RATE_LIMIT_KEY"),
             ("priority", "FIELD_PRIORITY"),
+            ("request", "FIELD_REQUEST"),
             ("message_id", "FIELD_MESSAGE_ID"),
             ("unit", "FIELD_UNIT"),
             ("object_pid", "FIELD_OBJECT_PID"),

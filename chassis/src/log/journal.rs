@@ -4,17 +4,24 @@
 //! journal does not know by its process. It logs lines, which Podman hands to the journal.
 
 use std::{
-    env,
+    env, fmt,
     io::{self, Write as _},
     os::{fd::AsFd, unix::net::UnixDatagram},
     path::Path,
     sync::OnceLock,
 };
 
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::{Context, Layer};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id},
+};
+use tracing_subscriber::{
+    layer::{Context, Layer},
+    registry::LookupSpan,
+};
 
-use super::entry::Entry;
+use super::{entry::Entry, request};
 
 /// Where journald takes entries. No setting and no variable leads elsewhere.
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -80,16 +87,42 @@ fn program() -> String {
 /// Sends each event to the journal.
 pub(super) struct Entries(pub(super) &'static Journal);
 
-impl<S: Subscriber> Layer<S> for Entries {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.0.send(&Entry::of(event, &self.0.program));
+/// The id of a request, kept in its span.
+#[derive(Debug, Default)]
+struct RequestId(String);
+
+impl Visit for RequestId {
+    fn record_debug(&mut self, _: &Field, id: &dyn fmt::Debug) {
+        self.0 = format!("{id:?}");
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Entries {
+    fn on_new_span(&self, span: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if request::is_request(span.metadata())
+            && let Some(kept) = context.span(id)
+        {
+            let mut id = RequestId::default();
+            span.record(&mut id);
+            kept.extensions_mut().insert(id);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut spans = context.event_scope(event).into_iter().flatten();
+        let request = spans.find(|span| request::is_request(span.metadata()));
+        let kept = request.as_ref().map(|span| span.extensions());
+        let id = kept.as_ref().and_then(|kept| kept.get::<RequestId>());
+        self.0.send(&Entry::of(event, &self.0.program, id.map(|id| id.0.as_str())));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, os::unix::fs::MetadataExt as _};
+    use std::{convert::Infallible, fs::File, os::unix::fs::MetadataExt as _};
 
+    use axum::{http::StatusCode, response::IntoResponse as _};
+    use futures_util::{StreamExt as _, stream};
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
@@ -147,6 +180,48 @@ mod tests {
                 "EVENT=disk-full".to_owned(),
             ]
         );
+    }
+
+    /// Whatever is logged of a request, while it is served and while its response is read, has its id.
+    #[tokio::test]
+    async fn events_of_a_request_have_its_id_and_those_of_others_do_not() {
+        let (socket, journal) = journald();
+        let subscriber = tracing_subscriber::registry().with(Entries(journal));
+        let _set = tracing::subscriber::set_default(subscriber);
+        let id = |socket: &UnixDatagram| {
+            let entry = received(socket);
+            entry.iter().find_map(|line| Some(line.strip_prefix("REQUEST=")?.to_owned()))
+        };
+        let serve = async || {
+            let served = async {
+                tracing::info!(request = "of a stranger", "begins");
+                let parts = stream::unfold(false, |is_over| async move {
+                    tracing::info!("goes on");
+                    (!is_over).then_some((Ok::<_, Infallible>("part"), true))
+                });
+                let status = StatusCode::BAD_GATEWAY;
+                Ok((status, axum::body::Body::from_stream(parts)).into_response())
+            };
+            request::in_span(served).await.unwrap()
+        };
+
+        let response = serve().await;
+        let begins = received(&socket);
+        let own = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        assert_eq!(own.len(), 16);
+        assert!(begins.contains(&format!("REQUEST={own}")), "{begins:?}");
+        assert!(begins.contains(&"FIELD_REQUEST=of a stranger".to_owned()), "{begins:?}");
+        let mut body = response.into_body().into_data_stream();
+        while body.next().await.is_some() {
+            assert_eq!(id(&socket).as_ref(), Some(&own));
+        }
+        assert_eq!(id(&socket).as_ref(), Some(&own));
+        tracing::info!("of no request");
+        assert_eq!(id(&socket), None);
+
+        serve().await;
+        let other = id(&socket);
+        assert!(other.is_some() && other != Some(own), "{other:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use coordinator_api::invitation::ServerUrl;
 use coordinator_core::{model::Owner, time::Millis};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
 use crate::{
     config::Config,
@@ -120,6 +121,7 @@ impl App {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> T {
+        let work = work.in_current_span();
         match self.tasks.spawn(work).await {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {

@@ -24,6 +24,7 @@ use futures_util::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::refused::{Refused, check_version, not_now, read, unavailable};
 use crate::{
@@ -117,7 +118,7 @@ fn start(app: &App, node: &Node, request: &MapRequest) -> Response {
         sender,
         presence: app.hub.arrive(node.id),
     };
-    app.tasks.spawn(stream.run());
+    app.tasks.spawn(stream.run().in_current_span());
     let frames = stream::unfold(receiver, |mut receiver| async move {
         let body: Bytes = receiver.recv().await?;
         Some((Ok::<_, Infallible>(Frame::data(body)), receiver))

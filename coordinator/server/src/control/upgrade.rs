@@ -7,9 +7,13 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use chassis::log::request::in_span;
 use control_protocol::key::MachinePrivate;
 use control_stream::{HANDSHAKE_HEADER, UPGRADE, server::Handshake};
-use hyper::upgrade::OnUpgrade;
+use hyper::{
+    service::{Service as _, service_fn},
+    upgrade::OnUpgrade,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -100,7 +104,8 @@ async fn serve(
     let Ok(Ok(upgraded)) = tokio::time::timeout(HANDSHAKE_TIME, upgrade).await else { return };
     let Ok(stream) = handshake.accept(TokioIo::new(upgraded), HANDSHAKE_TIME).await else { return };
     let stream = QuotaStream::new(stream, machine, app.channels.clone(), begun.clone());
-    let service = TowerToHyperService::new(machine::router(Peer { app, machine, origin }));
+    let router = TowerToHyperService::new(machine::router(Peer { app, machine, origin }));
+    let service = service_fn(move |request| in_span(router.call(request)));
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(30)))
