@@ -17,7 +17,7 @@ use crate::{
     podman::{self, Limits, Model, Settings},
     rows::{GATEWAY_KEY, MODELS, RESTORING, SERVICES},
     seccomp,
-    systemd::{GENERATED, PART_OF_TARGET, PREPARED, UPGRADE},
+    systemd::{GENERATED, LOG_LIMIT, PART_OF_TARGET, PREPARED, UPGRADE},
 };
 
 /// Limit of open files in a unit.
@@ -147,6 +147,7 @@ fn quadlet(service: &Service) -> String {
         out.push_str("ExecStartPre=/usr/bin/maru passphrase unlock\n");
     }
     out.push_str("Restart=always\nRestartSec=1\nLimitCORE=0\n");
+    out.push_str(LOG_LIMIT);
     out
 }
 

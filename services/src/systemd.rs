@@ -19,6 +19,10 @@ const NO_DEVICES: &str = "PrivateDevices=yes\nProtectKernelTunables=yes\n";
 const NETWORK: &str = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n";
 const NO_NETWORK: &str = "PrivateNetwork=yes\nRestrictAddressFamilies=AF_UNIX\n";
 
+/// Most lines of a service in the journal in half a minute, what its container says included, when there is little room
+/// for the journal; up to six times as many with more (`journald.conf(5)`, `RateLimitBurst=`). By default it is ten times that.
+pub(crate) const LOG_LIMIT: &str = "LogRateLimitIntervalSec=30s\nLogRateLimitBurst=1000\n";
+
 /// Restrictions of every unit. Sources: `systemd.exec(5)`, `systemd-analyze security`.
 const HARDENING: &str = "\
 NoNewPrivileges=yes
@@ -179,7 +183,7 @@ impl Unit {
              [Unit]\nDescription={}\n{}{}ConditionPathExists=!/{RESTORING}\n{}\
              Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
              [Service]\n{WATCHED}ExecStart={}\n{}Group={}\nRestart=always\nRestartSec=1\n\
-             TimeoutStopSec=10\n{}{HARDENING}",
+             TimeoutStopSec=10\n{}{HARDENING}{LOG_LIMIT}",
             self.description,
             if self.in_target { PART_OF_TARGET } else { "" },
             if self.in_target { PREPARED } else { "" },
@@ -224,7 +228,7 @@ fn prepare() -> String {
          [Unit]\nDescription=Maru: checks that `maru up` does not run, and names the model for the engines\n\
          {PART_OF_TARGET}Requires={UPGRADE}\nAfter={UPGRADE}\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/maru prepare\n\
-         CapabilityBoundingSet=\n{NO_DEVICES}{NO_NETWORK}{HARDENING}\
+         CapabilityBoundingSet=\n{NO_DEVICES}{NO_NETWORK}{HARDENING}{LOG_LIMIT}\
          MemoryMax=64M\nLimitFSIZE=1M\nTasksMax=16\nReadWritePaths=/run/maru\n\
          # It sees whether processes of a killed `maru up` still run.\nProtectProc=default\n"
     )
@@ -239,7 +243,7 @@ fn upgrade() -> String {
          [Service]\nType=oneshot\nExecStart=/usr/bin/maru upgrade --before-start\n\
          # It replaces programs, and data of every user.\n\
          CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER\n\
-         {NO_DEVICES}{NO_NETWORK}{HARDENING}\
+         {NO_DEVICES}{NO_NETWORK}{HARDENING}{LOG_LIMIT}\
          MemoryMax=256M\nTasksMax=16\nReadWritePaths=/usr -/var/lib/maru\n"
     )
 }
@@ -255,7 +259,7 @@ fn job_service(job: &Job) -> String {
         "ConditionPathExists=!/{RESTORING}\n\n\
          [Service]\nType=oneshot\nExecStart=/usr/bin/maru {}\n\
          CapabilityBoundingSet={}\nNice=10\nIOSchedulingClass=idle\nTimeoutStartSec=6h\n\
-         {NO_DEVICES}{NO_NETWORK}{HARDENING}MemoryMax={}M\nTasksMax=64\n",
+         {NO_DEVICES}{NO_NETWORK}{HARDENING}{LOG_LIMIT}MemoryMax={}M\nTasksMax=64\n",
         job.command, job.capabilities, job.memory_mib,
     );
     if !job.writable.is_empty() {

@@ -159,6 +159,20 @@ fn no_container_has_the_socket_of_the_journal() {
     }
 }
 
+/// journald counts what a container says as its unit's, since Podman runs in the unit's own groups (`Delegate=`, `split`).
+#[test]
+fn no_service_floods_the_journal() {
+    let files = [systemd::files(), quadlet::files()].concat();
+    let services =
+        files.iter().filter(|(name, _)| name.ends_with(".service") || name.ends_with(".container"));
+    for (name, text) in services {
+        let (_, section) = text.split_once("\n[Service]\n").unwrap();
+        for line in ["LogRateLimitIntervalSec=30s", "LogRateLimitBurst=1000"] {
+            assert!(section.lines().any(|has| has == line), "{name} lacks {line}");
+        }
+    }
+}
+
 #[test]
 fn the_relay_does_not_start_where_the_coordinator_is_the_relay() {
     let line = format!("\nConditionPathExists=!/{RELAY_EMBEDDED}\n");

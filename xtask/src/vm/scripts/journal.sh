@@ -52,4 +52,21 @@ systemctl restart maru-coordinator
 { maru doctor || true; } | grep '^failures.*maru-coordinator' || fail "maru doctor does not name the failed start"
 maru log --daemon coordinator --priority error -o json | grep -q nonsense || fail "maru log does not name it"
 maru log --daemon gateway | grep -q '  gateway  INFO ' || fail "maru log does not know the level of a container's line"
+# What a service does is in the journal under the id of its request.
+maru api-key create journal > /dev/null
+maru api-key remove journal
+journalctl --sync
+entries --unit=maru-coordinator --output=json | grep -q '"REQUEST":"[0-9a-f]\{16\}"' || fail "no entry of the coordinator names its request"
+
+# A container that floods its log: journald counts what it says as its unit's and drops the rest. It writes to the pipe that Podman
+# reads, as the program in it does.
+before=$(date '+%F %T')
+seq 30000 | sed 's/^/flood /' > "/proc/$(process maru-gateway.service)/fd/2"
+logger -t beside "still heard"
+journalctl --sync
+count=$(entries --output=cat --since="$before" --unit=maru-gateway | grep -c '^flood ')
+[ "$count" -ge 1000 ] && [ "$count" -le 7000 ] || fail "$count lines of 30000 are in the journal"
+entries --output=cat --since="$before" --unit=systemd-journald | grep -q '^Suppressed .* messages from maru-gateway.service' || fail "the journal does not say that it dropped lines"
+entries --output=cat --since="$before" --identifier=beside | grep -q heard || fail "another service was not heard"
+echo "of 30000 lines of a container $count are in the journal"
 echo "events have fields, and what was asked is not in the journal"
