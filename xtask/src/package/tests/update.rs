@@ -7,6 +7,8 @@ use std::{
     process::{Command, Output},
 };
 
+use testkit::small_disk::SmallDisk;
+
 use super::package;
 
 /// A maintainer script whose folders are below `root`.
@@ -26,7 +28,11 @@ struct Home {
 
 impl Home {
     fn new() -> Self {
-        let home = Self { root: tempfile::tempdir().unwrap() };
+        Self::below(&std::env::temp_dir())
+    }
+
+    fn below(folder: &Path) -> Self {
+        let home = Self { root: tempfile::tempdir_in(folder).unwrap() };
         for folder in ["etc/maru", "var/lib/maru", "usr/bin", "usr/lib/maru", "tools"] {
             fs::create_dir_all(home.at(folder)).unwrap();
         }
@@ -55,10 +61,14 @@ impl Home {
     }
 
     fn run(&self, name: &str, args: &[&str]) -> Output {
+        self.run_in("C", name, args)
+    }
+
+    fn run_in(&self, language: &str, name: &str, args: &[&str]) -> Output {
         let path = format!("{}:{}", self.at("tools").display(), std::env::var("PATH").unwrap());
         let mut shell = Command::new("sh");
         shell.args(["-c", &script(name, self.root.path()), name]).args(args);
-        shell.env("PATH", path).env("LC_ALL", "C").env("ROOT", self.root.path());
+        shell.env("PATH", path).env("LC_ALL", language).env("ROOT", self.root.path());
         shell.env("DPKG_MAINTSCRIPT_PACKAGE", "maru-home").output().unwrap()
     }
 
@@ -110,6 +120,66 @@ fn an_older_version_and_a_failed_backup_change_nothing() {
     assert_eq!(home.stage(), None);
     fs::write(home.at("etc/maru/update-without-backup"), "").unwrap();
     assert!(home.run("preinst", &["upgrade", "1.2", "1.3"]).status.success());
+}
+
+/// Full disks are where updates lose data.
+#[test]
+#[ignore = "needs: root"]
+fn an_update_without_room_for_a_backup_and_a_copy_changes_nothing() {
+    let name =
+        "package::tests::update::an_update_without_room_for_a_backup_and_a_copy_changes_nothing";
+    let Some(disk) = SmallDisk::of_test(name, "100m") else { return };
+    let home = Home::below(disk.path());
+    let data = home.at("var/lib/maru/coordinator");
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join("db.sqlite"), vec![1; 20 << 20]).unwrap();
+    fs::create_dir_all(home.at("var/lib/maru/models")).unwrap();
+    fs::write(home.at("var/lib/maru/models/large.gguf"), vec![1; 40 << 20]).unwrap();
+
+    for (language, expected) in [("C", "needs 104 MiB of free space"), ("ko_KR.UTF-8", "104 MiB가")]
+    {
+        let refused = home.run_in(language, "preinst", &["upgrade", "1.2", "1.3"]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(said.contains(expected) && said.lines().count() == 1, "{said}");
+    }
+    assert_eq!((home.calls().as_str(), home.stage()), ("", None));
+    assert!(!home.at("var/lib/maru/former").exists());
+    assert_eq!(fs::metadata(data.join("db.sqlite")).unwrap().len(), 20 << 20);
+
+    // Models are not copied.
+    fs::write(data.join("db.sqlite"), "").unwrap();
+    fs::write(home.at("var/lib/maru/models/large.gguf"), vec![1; 30 << 20]).unwrap();
+    assert!(home.run("preinst", &["upgrade", "1.2", "1.3"]).status.success());
+}
+
+/// The former version would not read it after an update that failed.
+#[test]
+fn a_database_on_postgres_is_copied_by_somebody_before_each_update() {
+    let home = Home::new();
+    fs::write(home.at("etc/maru/gateway.toml"), "# database_url_file = \"/etc/url\"\n").unwrap();
+    assert!(home.run("preinst", &["upgrade", "1.2", "1.3"]).status.success(), "a comment");
+    let own = "[conversations]\ndatabase_url_file = \"/etc/url\"\n";
+    fs::write(home.at("etc/maru/gateway.toml"), own).unwrap();
+    for file in ["calls", "var/lib/maru/former/stage"] {
+        fs::remove_file(home.at(file)).unwrap();
+    }
+
+    for (language, expected) in
+        [("C", "is not put back if the update fails"), ("ko", "되돌려지지 않아")]
+    {
+        let refused = home.run_in(language, "preinst", &["upgrade", "1.2", "1.3"]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(said.contains(expected) && said.contains("gateway.toml"), "{said}");
+        assert_eq!(said.lines().count(), 1);
+    }
+    assert_eq!((home.calls().as_str(), home.stage()), ("", None));
+
+    let agreed = home.at("etc/maru/update-with-postgres");
+    fs::write(&agreed, "").unwrap();
+    assert!(home.run("preinst", &["upgrade", "1.2", "1.3"]).status.success());
+    assert!(!agreed.exists(), "the next update asks again");
 }
 
 /// What dpkg calls installed is then the version that was taken back.
