@@ -5,6 +5,7 @@
 
 mod postgres;
 mod rooms;
+pub(crate) mod signer;
 
 use std::{
     net::SocketAddr,
@@ -82,6 +83,11 @@ pub(crate) fn header(mesh_user: u64, login: &str, node: &str) -> Header {
     }
 }
 
+/// The number of a person, made from the name, so that several apps of a name belong to one person.
+fn mesh_user(name: &str) -> u64 {
+    name.bytes().fold(0, |number: u64, byte| (number * 31 + u64::from(byte)) % 1_000_000)
+}
+
 fn wall_clock(ahead: &Arc<AtomicI64>) -> WallClock {
     let ahead = Arc::clone(ahead);
     WallClock::new(move || {
@@ -124,7 +130,7 @@ impl TestServer {
         Self::open(folder, database, limits, Arc::default()).await
     }
 
-    /// Starts with this database, which is empty.
+    /// Starts with this database.
     pub(crate) async fn start_on(database: Database) -> Self {
         Self::open(TempDir::new().unwrap(), database, Limits::default(), Arc::default()).await
     }
@@ -165,19 +171,14 @@ impl TestServer {
     }
 
     /// Signs an app in, and the person if it is new.
-    ///
-    /// The number of a person is made from the name, so that several apps of a name belong to one person.
     pub(crate) async fn member(&self, name: &str, device: &str) -> TestClient {
-        let user = UserId::parse(format!("@{name}:{NETWORK}")).unwrap();
-        let mesh_user =
-            name.bytes().fold(0, |number: u64, byte| (number * 31 + u64::from(byte)) % 1_000_000);
-        let node = format!("node-{name}-{device}");
-        let token = format!("token-{name}-{device}");
-        let (name, id) = (name.to_owned(), user.to_string());
-        let (hash, seen) = (token_hash(&token), u64::from(self.homeserver.now().get()));
+        let client = self.app(name, device);
+        let (node, mesh_user) = (client.header.identity.node.clone(), mesh_user(name));
+        let (name, id) = (name.to_owned(), client.user.to_string());
+        let (hash, seen) = (token_hash(&client.token), u64::from(self.homeserver.now().get()));
         let person = User { id: mesh_user, login: name.clone() };
-        let app = SignedIn::new(user.clone(), device.into(), node.clone(), person, seen);
-        let row = (hash.to_vec(), node.clone(), device.to_owned());
+        let app = SignedIn::new(client.user.clone(), device.into(), node.clone(), person, seen);
+        let row = (hash.to_vec(), node, device.to_owned());
         let write = self.homeserver.write(move |tx| {
             Box::pin(async move {
                 let now = store::column::sql(tx.now().get().into());
@@ -205,8 +206,18 @@ impl TestServer {
             })
         });
         write.await.unwrap();
-        let header = header(mesh_user, user.localpart(), &node);
-        TestClient { user, device: device.into(), token, header, router: self.router.clone() }
+        client
+    }
+
+    /// An app of a person that is signed in already.
+    pub(crate) fn app(&self, name: &str, device: &str) -> TestClient {
+        TestClient {
+            user: UserId::parse(format!("@{name}:{NETWORK}")).unwrap(),
+            device: device.into(),
+            token: format!("token-{name}-{device}"),
+            header: header(mesh_user(name), name, &format!("node-{name}-{device}")),
+            router: self.router.clone(),
+        }
     }
 }
 

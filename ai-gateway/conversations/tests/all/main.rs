@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "nothing to do but fail")]
 
 mod damage;
-mod migrated;
 mod versions;
 
 use std::path::Path;

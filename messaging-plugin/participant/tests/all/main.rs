@@ -13,3 +13,4 @@ mod hostile;
 mod interrupted;
 mod person;
 mod strangers;
+mod versions;

@@ -1,6 +1,7 @@
 //! Writing and reading rooms, without endpoints.
 
 mod faults;
+mod versions;
 
 use std::sync::Arc;
 

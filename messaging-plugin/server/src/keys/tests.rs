@@ -4,7 +4,6 @@ mod backup;
 mod cross_signing;
 mod device_lists;
 mod one_time;
-mod signer;
 mod to_device;
 mod upload;
 
@@ -17,12 +16,11 @@ use telmeet_core::{
     token::Since,
 };
 
-use self::signer::Signer;
 use super::sync;
 use crate::{
     random,
     session::Session,
-    testing::{NETWORK, TestClient, TestServer},
+    testing::{NETWORK, TestClient, TestServer, signer::Signer},
 };
 
 const UPLOAD: &str = "/_matrix/client/v3/keys/upload";

@@ -4,10 +4,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{CROSS_SIGNING, SIGNATURES, Signer, UPLOAD, device, keys_of, lists, now, refused};
-use crate::{
-    keys::tests::signer::identity,
-    testing::{TestClient, TestServer},
-};
+use crate::testing::{TestClient, TestServer, signer::identity};
 
 /// Kim's phone with an identity of the seed 10: self-signing 11, user-signing 12.
 async fn kim(server: &TestServer) -> TestClient {

@@ -5,7 +5,7 @@ use serde_json::json;
 use telmeet_core::token::Since;
 
 use super::{CROSS_SIGNING, device, lists, member, now, refused, room};
-use crate::{keys::tests::signer::identity, testing::TestServer};
+use crate::testing::{TestServer, signer::identity};
 
 const NOBODY: [&str; 0] = [];
 

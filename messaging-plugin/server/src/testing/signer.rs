@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use crate::testing::TestClient;
 
 /// An Ed25519 key pair.
-pub(super) struct Signer(signatures::Ed25519KeyPair);
+pub(crate) struct Signer(signatures::Ed25519KeyPair);
 
 impl Signer {
     /// The pair of a seed.
-    pub(super) fn new(seed: u8) -> Self {
+    pub(crate) fn new(seed: u8) -> Self {
         // PKCS #8, version 1 (RFC 8410, section 7).
         let mut document =
             b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
@@ -19,13 +19,13 @@ impl Signer {
     }
 
     /// The public key.
-    pub(super) fn public(&self) -> String {
+    pub(crate) fn public(&self) -> String {
         let bytes: Vec<u8> = self.0.public_key().to_vec();
         Base64::<ruma::serde::base64::Standard, _>::new(bytes).encode()
     }
 
     /// Adds a signature of this key under `ed25519:NAME`.
-    pub(super) fn sign(&self, signer: &TestClient, name: &str, mut object: Value) -> Value {
+    pub(crate) fn sign(&self, signer: &TestClient, name: &str, mut object: Value) -> Value {
         let mut signed: CanonicalJsonObject = serde_json::from_value(object.clone()).unwrap();
         signed.remove("signatures");
         signatures::sign_json("x", &self.0, &mut signed).unwrap();
@@ -36,7 +36,7 @@ impl Signer {
     }
 
     /// The keys of an app, signed by it.
-    pub(super) fn device_keys(&self, client: &TestClient) -> Value {
+    pub(crate) fn device_keys(&self, client: &TestClient) -> Value {
         let device = client.device.as_str();
         let keys = json!({
             "user_id": client.user,
@@ -51,7 +51,7 @@ impl Signer {
     }
 
     /// A key of a person's identity, not signed.
-    pub(super) fn cross_signing_key(&self, client: &TestClient, usage: &str) -> Value {
+    pub(crate) fn cross_signing_key(&self, client: &TestClient, usage: &str) -> Value {
         json!({
             "user_id": client.user,
             "usage": [usage],
@@ -61,7 +61,7 @@ impl Signer {
 }
 
 /// An identity: the master key of this seed signs the keys of the next two.
-pub(super) fn identity(client: &TestClient, seed: u8) -> Value {
+pub(crate) fn identity(client: &TestClient, seed: u8) -> Value {
     let master = Signer::new(seed);
     let signed = |key: Value| master.sign(client, &master.public(), key);
     json!({

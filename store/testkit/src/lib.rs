@@ -1,4 +1,6 @@
-//! Databases of former versions, which the current version migrates.
+//! For tests of stores: databases of former versions, which the current version migrates.
+#![forbid(unsafe_code)]
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a panic is how tests fail")]
 
 use std::{
     fs,
@@ -10,26 +12,27 @@ use tempfile::TempDir;
 
 /// A database that was migrated.
 #[derive(Debug)]
-pub(crate) struct MigratedDatabase {
+pub struct MigratedDatabase {
     path: PathBuf,
     _dir: TempDir,
 }
 
 impl MigratedDatabase {
     /// Its file.
-    pub(crate) fn path(&self) -> &Path {
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// The databases of former versions, each migrated by `open`, which opens a file as the gateway does.
+/// The databases of former versions, each migrated by `open`, which opens a file as the daemon does.
 ///
 /// `dumps` has what `sqlite3 FILE .dump` prints of a database of each version that was ever on `main`: `N.sql`, if it has N
 /// migrations. `new` makes a database of the current version with sample rows.
 ///
 /// It panics if the current version has no dump (the message says how to make it), if a migration has changed since, or if
 /// the tables of a migrated database are not those of a new one.
-pub(crate) async fn migrated(
+pub async fn migrated(
     dumps: &Path,
     new: impl AsyncFn(&Path),
     open: impl AsyncFn(&Path),
