@@ -42,7 +42,7 @@ pub(crate) async fn run(args: DoctorArgs, root: &Path) -> anyhow::Result<ExitCod
         Language::English.make_current();
     }
     if args.fix {
-        fix::check(args.yes)?;
+        fix::check(args.yes, root)?;
     }
     let mut findings = check(root).await;
     if args.fix {

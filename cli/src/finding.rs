@@ -52,6 +52,8 @@ pub(crate) enum Repair {
     Restart(String),
     /// Makes a backup in the folder of the daily ones.
     Backup,
+    /// Takes an update back that was cut short.
+    TakeBack,
 }
 
 impl Repair {
@@ -62,6 +64,7 @@ impl Repair {
             Self::Enable => message!("repair-enable", target = TARGET),
             Self::Restart(unit) => message!("repair-restart", unit),
             Self::Backup => message!("repair-backup"),
+            Self::TakeBack => message!("repair-take-back"),
         }
     }
 }

@@ -6,7 +6,9 @@
 //! ```
 
 use std::{
+    fs,
     io::IsTerminal as _,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -15,9 +17,13 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use messages::message;
 
-use crate::{error::Usage, finding::Finding, output, sudo};
+use crate::{
+    error::Usage,
+    finding::{Finding, Repair},
+    output, sudo,
+};
 use former::{Former, Stage};
-use trial::Start;
+pub(crate) use trial::Start;
 use units::Units;
 
 mod former;
@@ -27,6 +33,9 @@ mod package;
 mod tests;
 mod trial;
 mod units;
+
+/// The locks of dpkg, and of apt between its calls of dpkg, below the root.
+const DPKG_LOCKS: [&str; 2] = ["var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend"];
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct UpgradeArgs {
@@ -47,7 +56,11 @@ pub(crate) async fn run(args: UpgradeArgs, root: &Path) -> anyhow::Result<ExitCo
         bail!(message!("upgrade-other-root", root = root.display()));
     }
     if args.files.is_empty() {
-        return take_back(&args, root).await;
+        let start = if args.before_start { Start::Later } else { Start::Now };
+        if take_back(start, root).await? {
+            output::line(trial::taken_back(&Former::of(root)))?;
+        }
+        return Ok(ExitCode::SUCCESS);
     }
     let mut installed = package::installed().context(message!("upgrade-not-installed"))?;
     let former = Former::of(root);
@@ -84,7 +97,8 @@ pub(crate) async fn run(args: UpgradeArgs, root: &Path) -> anyhow::Result<ExitCo
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn take_back(args: &UpgradeArgs, root: &Path) -> anyhow::Result<ExitCode> {
+/// Takes an update back that was cut short. False if another `maru` does, which systemd waits for, too.
+pub(crate) async fn take_back(start: Start, root: &Path) -> anyhow::Result<bool> {
     let former = Former::of(root);
     if former.stage()?.is_none() {
         return Err(Usage(message!("upgrade-no-file")).into());
@@ -93,16 +107,14 @@ async fn take_back(args: &UpgradeArgs, root: &Path) -> anyhow::Result<ExitCode> 
         return Err(sudo::again(message!("upgrade-needs-root")));
     }
     let Some(_held) = former.hold()? else {
-        if args.before_start {
+        if start == Start::Later {
             // It starts the services itself.
-            return Ok(ExitCode::SUCCESS);
+            return Ok(false);
         }
         bail!(message!("upgrade-runs"));
     };
-    let start = if args.before_start { Start::Later } else { Start::Now };
     trial::take_back(&former, start, &mut Units::of(root)).await?;
-    output::line(trial::taken_back(&former))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(true)
 }
 
 /// Tries the version that dpkg has unpacked, and takes it back if it does not run.
@@ -116,6 +128,24 @@ pub(crate) async fn finish(root: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether Debian's tools carry an update out: they have a lock as long as they run. The kernel says which files are locked
+/// (`proc_locks(5)`); to try the locks would disturb them.
+///
+/// Files are known by their inodes alone: on btrfs `stat` has another device than the kernel's list. Another file of that
+/// number which is locked delays the repair.
+pub(crate) fn is_going_on(root: &Path) -> bool {
+    let stage = Former::of(root).stage();
+    if !matches!(stage, Ok(Some(stage)) if stage != Stage::Undone) {
+        return false;
+    }
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let locked = |file: &Path| {
+        let id = file.metadata().map(|meta| format!(":{}", meta.ino()));
+        id.is_ok_and(|id| locks.split_whitespace().any(|word| word.ends_with(&id)))
+    };
+    DPKG_LOCKS.iter().any(|path| locked(&root.join(path)))
+}
+
 /// What `maru doctor` says of an update that was taken back, or is not done. Root alone can see it.
 pub(crate) fn found(root: &Path) -> Option<Finding> {
     let former = Former::of(root);
@@ -124,9 +154,14 @@ pub(crate) fn found(root: &Path) -> Option<Finding> {
             let fix = message!("upgrade-fix-undone");
             Some(Finding::warning("upgrade", trial::taken_back(&former), fix))
         }
+        Ok(Some(_)) if is_going_on(root) => {
+            let text = message!("upgrade-going-on");
+            Some(Finding::warning("upgrade", text, message!("upgrade-fix-going-on")))
+        }
         Ok(Some(_)) => {
             let text = message!("upgrade-unfinished");
-            Some(Finding::error("upgrade", text, "sudo maru upgrade"))
+            let finding = Finding::error("upgrade", text, "sudo maru upgrade");
+            Some(finding.repaired_by(Repair::TakeBack))
         }
         Ok(None) | Err(_) => None,
     }

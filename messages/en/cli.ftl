@@ -328,6 +328,7 @@ repair-directories = make the folders of Maru, and set their owners and modes
 repair-enable = start { $target } at each boot
 repair-restart = restart { $unit }, which does not answer
 repair-backup = make a backup now, and verify it
+repair-take-back = take the update back that was cut short; nothing else is repaired before
 
 ## cli/src/doctor/backups.rs
 backups-none = there is no daily backup yet
@@ -1101,7 +1102,9 @@ upgrade-no-file = no update was cut short; name the package to install: `maru up
 upgrade-needs-root = `maru upgrade` needs root: it installs packages and restarts services; run it as `sudo maru upgrade`
 upgrade-runs = an update is going on; wait until it is done
 upgrade-fix-undone = install a package that works, or the former one again: `sudo maru upgrade FILE`
-upgrade-unfinished = an update is going on, or was cut short
+upgrade-going-on = an update is going on
+upgrade-fix-going-on = wait until it is done
+upgrade-unfinished = an update was cut short
 upgrade-plan = { $name } { $version } will be installed; { $own } of Maru runs now.
 upgrade-steps = First a backup is made. Then the new version starts; if it does not run well, the former one is put back with its data. The network is away for about a minute.
 upgrade-go-on = Install it? [y/N]

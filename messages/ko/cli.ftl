@@ -328,6 +328,7 @@ repair-directories = 마루의 폴더를 만들고 소유자와 권한 맞추기
 repair-enable = 부팅할 때마다 { $target } 시작하기
 repair-restart = 응답하지 않는 { $unit } 유닛 다시 시작하기
 repair-backup = 지금 백업을 만들고 복원해 보기
+repair-take-back = 중간에 끊긴 업데이트 취소하기(그 전에는 다른 것을 고치지 않음)
 
 ## cli/src/doctor/backups.rs
 backups-none = 매일 만드는 백업이 아직 없습니다
@@ -1087,7 +1088,9 @@ upgrade-no-file = 중간에 끊긴 업데이트가 없습니다. 설치할 패�
 upgrade-needs-root = `maru upgrade`는 패키지를 설치하고 서비스를 다시 시작하므로 root 권한이 필요합니다. `sudo maru upgrade`로 실행하세요
 upgrade-runs = 업데이트가 진행되고 있습니다. 끝날 때까지 기다리세요
 upgrade-fix-undone = 제대로 된 패키지나 이전 패키지를 다시 설치하세요: `sudo maru upgrade FILE`
-upgrade-unfinished = 업데이트가 진행되고 있거나 중간에 끊겼습니다
+upgrade-going-on = 업데이트가 진행되고 있습니다
+upgrade-fix-going-on = 끝날 때까지 기다리세요
+upgrade-unfinished = 업데이트가 중간에 끊겼습니다
 upgrade-plan = { $name } { $version } 버전을 설치합니다. 지금은 Maru { $own } 버전입니다.
 upgrade-steps = 먼저 백업을 만듭니다. 그다음 새 버전을 시작하고, 제대로 실행되지 않으면 이전 버전과 데이터를 되돌립니다. 네트워크는 1분 정도 쓸 수 없습니다.
 upgrade-go-on = 설치할까요? [y/N]

@@ -16,11 +16,15 @@ use crate::{
     finding::{Finding, Repair},
     output,
     units::systemctl,
+    upgrade::{self, Start},
 };
 
-/// Fails without root's rights, or if nobody can be asked.
-pub(super) fn check(is_sure: bool) -> anyhow::Result<()> {
+/// Fails without root's rights, if nobody can be asked, or beside an update, which stops and starts services itself.
+pub(super) fn check(is_sure: bool, root: &Path) -> anyhow::Result<()> {
     backup::as_root("doctor --fix")?;
+    if upgrade::is_going_on(root) {
+        bail!(message!("upgrade-runs"));
+    }
     if !is_sure && !stdin().is_terminal() {
         return Err(Usage(message!("repair-needs-yes")).into());
     }
@@ -34,6 +38,10 @@ pub(super) async fn all(findings: &[Finding], is_sure: bool, root: &Path) -> any
         if !repairs.contains(&repair) {
             repairs.push(repair);
         }
+    }
+    // Programs and data may not belong together until that is done.
+    if repairs.contains(&&Repair::TakeBack) {
+        repairs = vec![&Repair::TakeBack];
     }
     if repairs.is_empty() {
         output::note(message!("no-repair"));
@@ -68,5 +76,6 @@ async fn perform(repair: &Repair, root: &Path) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Repair::TakeBack => upgrade::take_back(Start::Now, root).await.map(|_| ()),
     }
 }

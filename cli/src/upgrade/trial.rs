@@ -18,7 +18,7 @@ use super::{
 
 /// Whether services are started by whoever takes an update back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub(crate) enum Start {
     /// They are stopped first, and started afterwards.
     Now,
     /// Systemd starts them when this is done; nothing runs yet.

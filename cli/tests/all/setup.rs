@@ -29,6 +29,9 @@ show) cat /run/fake/restarts ;;
 esac
 "#;
 
+/// For `env`: finds this `systemctl` first.
+pub(super) const PATH: &str = "PATH=/run/tools:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A machine with systemd and the units, whose `/etc`, `/run` and `/var/lib` are its own.
 pub(super) struct TestMachine {
     pub(super) instance: Instance,
@@ -68,7 +71,7 @@ impl TestMachine {
 
     fn maru(&self, args: &[&str]) -> Command {
         let mut command = self.instance.machine.command("env");
-        command.args(["PATH=/run/tools:/usr/sbin:/usr/bin:/sbin:/bin", &format!("{BIN}/maru")]);
+        command.args([PATH, &format!("{BIN}/maru")]);
         command.args(args).stdin(Stdio::null());
         command
     }

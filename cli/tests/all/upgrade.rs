@@ -3,9 +3,11 @@
 //! Fails if a version that does not become healthy stays, if the doors were opened before it was judged, or if what was cut
 //! short is not taken back. Blind to systemd and dpkg.
 
+use lab::BIN;
+
 use super::{
     control_plane::{last_word, says},
-    setup::TestMachine,
+    setup::{PATH, TestMachine},
 };
 
 /// A machine on which the services run, and dpkg has unpacked a new version of a program.
@@ -85,4 +87,36 @@ fn without_an_update_there_is_nothing_to_end() {
     assert!(home.run(&["finish-upgrade"]).status.success());
     let said = last_word(&home.run(&["--root", "/srv", "upgrade", "x.deb"]), 1, 1);
     says(&said, "`maru upgrade` updates the installed package", &["for /srv"]);
+}
+
+/// Has a lock as dpkg has it, while a program runs.
+const LOCKED: &str = r#"use Fcntl;
+open(my $lock, "+<", "/var/lib/dpkg/lock") or die;
+my $whole = pack("s s x4 q q i x4", F_WRLCK, 0, 0, 0, 0);
+fcntl($lock, F_SETLK, $whole) or die;
+exit(system(@ARGV) >> 8);"#;
+
+#[test]
+#[ignore = "needs: root, podman"]
+fn the_doctor_takes_back_what_was_cut_short_and_not_what_is_going_on() {
+    let home = unpacked();
+    home.sh("mkdir -p /var/lib/dpkg; : > /var/lib/dpkg/lock; mkdir -p -m 777 /run/maru/plugin");
+    let maru = format!("{BIN}/maru");
+    let doctor = |under: &[&str]| {
+        let mut doctor = home.instance.machine.command("env");
+        doctor.arg(PATH).args(under).args([maru.as_str(), "doctor", "--fix", "--yes"]);
+        let done = doctor.output().unwrap();
+        String::from_utf8([done.stdout, done.stderr].concat()).unwrap()
+    };
+
+    let said = doctor(&["perl", "-e", LOCKED]);
+    assert!(said.contains("an update is going on; wait until it is done"), "{said}");
+    assert_eq!(home.file("/var/lib/maru/former/stage"), "unpacking\n");
+
+    let said = doctor(&[]);
+    assert!(said.contains("Done: take the update back that was cut short"), "{said}");
+    assert_eq!(home.file("/run/program"), "former\n");
+    assert_eq!(home.file("/var/lib/maru/former/stage"), "undone");
+    let mode = home.sh("stat --format=%a /run/maru/plugin");
+    assert_eq!(mode.trim(), "777", "nothing else is repaired");
 }
