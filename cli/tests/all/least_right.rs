@@ -283,6 +283,50 @@ fn daily_backups_are_kept_by_number(home: &TestRoot) {
     assert!(left.contains(OsStr::new("maru-2026-01-02T00-00-00Z.tar")), "{left:?}");
 }
 
+/// As of a program or a disk that spoils what is written.
+#[test]
+#[ignore = "needs: root"]
+fn a_daily_backup_that_cannot_be_restored_is_an_error_and_deletes_no_older_one() {
+    let home = TestRoot::new();
+    let mut relay = home.start(&RELAY_SERVICE);
+    let mut coordinator = home.start(&COORDINATOR_SERVICE);
+    home.wait(&mut coordinator, |home| ADMIN.path(&home.instance.root).exists());
+    coordinator.stop(STOP).unwrap();
+    relay.stop(STOP).unwrap();
+    let folder = home.instance.root.join("var/backups/maru");
+    fs::create_dir_all(folder.parent().unwrap()).unwrap();
+    let daily = &["backup", "--verify", "--keep", "1"];
+    home.instance.ok(daily).unwrap();
+    let files = || fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let whole = folder.join("maru-2026-01-02T00-00-00Z.tar");
+    fs::rename(files().next().unwrap(), &whole).unwrap();
+    let machine = &home.instance.machine;
+    // Only where the backup is restored, the copy of the database begins with its own header.
+    let spoiled = "#!/bin/sh\ncase \"$*\" in *.verify*) ;; *) printf '%04096d' 0 ;; esac\nexec /run/whole \"$@\"\n";
+    fs::write(machine.path("/run/spoiled"), spoiled).unwrap();
+    machine
+        .sh(&format!(
+            "chmod 755 /run/spoiled; touch /run/whole
+            mount --bind {BIN}/maru-coordinator /run/whole
+            mount --bind /run/spoiled {BIN}/maru-coordinator"
+        ))
+        .unwrap();
+
+    let failed = home.instance.run(daily).unwrap();
+
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{said}");
+    for words in
+        ["cannot be restored; no older backup was deleted", "coordinator/db.sqlite cannot be read"]
+    {
+        assert!(said.contains(words), "{words:?} in: {said}");
+    }
+    let spoiled = files().find(|path| *path != whole).expect("it stays, for whoever looks into it");
+    assert!(whole.exists() && said.contains(spoiled.file_name().unwrap().to_str().unwrap()));
+    let scratch = home.instance.root.join("var/lib/maru/.verify");
+    assert_eq!(fs::read_dir(scratch).unwrap().count(), 0, "what was restored is still there");
+}
+
 /// The backup is made while both run; the machine that it is of is gone before it is restored.
 #[test]
 #[ignore = "needs: root"]
