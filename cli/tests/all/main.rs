@@ -7,6 +7,7 @@ mod confidential;
 mod confine;
 mod container;
 mod control_plane;
+mod gateway;
 mod help;
 mod least_right;
 mod metrics;

@@ -2,42 +2,16 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
-    os::unix::{
-        fs::{MetadataExt as _, chown},
-        net::UnixListener,
-    },
+    os::unix::fs::{MetadataExt as _, chown},
     path::Path,
     process::{Command, Output},
-    thread,
 };
+
+use super::gateway;
 
 fn metrics(root: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maru"));
     command.arg("--root").arg(root).arg("metrics").args(args).output().unwrap()
-}
-
-/// A daemon that answers each question with `answer`.
-fn daemon(socket: &Path, answer: &'static str) {
-    fs::create_dir_all(socket.parent().unwrap()).unwrap();
-    let listener = UnixListener::bind(socket).unwrap();
-    thread::spawn(move || {
-        for io in listener.incoming() {
-            let (mut io, mut asked, mut buffer) = (io.unwrap(), String::new(), [0; 1024]);
-            while !asked.contains("\r\n\r\n") {
-                match io.read(&mut buffer).unwrap() {
-                    0 => break,
-                    more => asked.push_str(std::str::from_utf8(&buffer[..more]).unwrap()),
-                }
-            }
-            assert!(asked.is_empty() || asked.starts_with("GET /metrics HTTP/1.1\r\n"), "{asked}");
-            let length = answer.len();
-            let _ = write!(
-                io,
-                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{answer}"
-            );
-        }
-    });
 }
 
 #[test]
@@ -46,12 +20,10 @@ fn what_a_daemon_says_stands_beside_what_the_machine_knows_and_never_in_its_plac
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     fs::create_dir_all(root.join("var/lib/maru")).unwrap();
-    daemon(
-        &root.join("run/maru/metrics/http.sock"),
-        "# HELP maru_gateway_chats Chats.\n# TYPE maru_gateway_chats counter\n\
+    let said = "# HELP maru_gateway_chats Chats.\n# TYPE maru_gateway_chats counter\n\
          maru_gateway_chats_total{surface=\"openai\",outcome=\"done\"} 3\n\
-         # TYPE maru_machine_service_up gauge\nmaru_machine_service_up{service=\"relay\"} 1\n# EOF\n",
-    );
+         # TYPE maru_machine_service_up gauge\nmaru_machine_service_up{service=\"relay\"} 1\n# EOF\n";
+    gateway::answer(root, "/metrics", said.to_owned());
 
     let output = metrics(root, &[]);
 

@@ -2,17 +2,15 @@
 #![allow(clippy::disallowed_methods, reason = "today is the clock's")]
 
 use std::{
-    fs,
-    io::{Read as _, Write as _},
-    os::unix::net::UnixListener,
     path::Path,
     process::{Command, Output},
-    thread,
     time::{Duration, SystemTime},
 };
 
 use coordinator_core::time;
 use serde_json::{Value, json};
+
+use super::gateway;
 
 fn usage(root: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maru"));
@@ -23,32 +21,6 @@ fn stdout(root: &Path, args: &[&str]) -> String {
     let output = usage(root, args);
     assert!(output.status.success(), "{args:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// A gateway that answers every question with `answer`, and 404 to other paths.
-fn gateway(root: &Path, answer: &Value) {
-    let socket = root.join("run/maru/metrics/http.sock");
-    fs::create_dir_all(socket.parent().unwrap()).unwrap();
-    let (listener, body) = (UnixListener::bind(socket).unwrap(), answer.to_string());
-    thread::spawn(move || {
-        for io in listener.incoming() {
-            let (mut io, mut asked, mut buffer) = (io.unwrap(), String::new(), [0; 1024]);
-            while !asked.contains("\r\n\r\n") {
-                match io.read(&mut buffer).unwrap() {
-                    0 => break,
-                    more => asked.push_str(std::str::from_utf8(&buffer[..more]).unwrap()),
-                }
-            }
-            let known = asked.starts_with("GET /maru/v1/usage HTTP/1.1\r\n");
-            let status = if known { "200 OK" } else { "404 Not Found" };
-            let length = body.len();
-            let _ = write!(
-                io,
-                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n\
-                 content-length: {length}\r\n\r\n{body}"
-            );
-        }
-    });
 }
 
 /// The day so many days ago, in UTC.
@@ -63,9 +35,10 @@ fn days_and_people_are_listed_in_every_form() {
     let tally =
         |requests: u64| json!({"requests": requests, "prompt_tokens": 70, "reply_tokens": 9});
     let (old, new) = (day(10), day(0));
-    gateway(
+    gateway::answer(
         root.path(),
-        &json!({"days": {&old: {"user:1": tally(3)}, &new: {"user:1": tally(4), "others": tally(5)}}}),
+        "/maru/v1/usage",
+        json!({"days": {&old: {"user:1": tally(3)}, &new: {"user:1": tally(4), "others": tally(5)}}}).to_string(),
     );
 
     let table = stdout(root.path(), &[]);
@@ -108,7 +81,7 @@ fn whoever_asks_wrongly_or_where_nothing_runs_is_told_in_one_sentence() {
         assert!(String::from_utf8(failed.stderr).unwrap().contains("--days"), "{days}");
     }
 
-    gateway(root.path(), &json!({"days": "none"}));
+    gateway::answer(root.path(), "/maru/v1/usage", json!({"days": "none"}).to_string());
     let failed = usage(root.path(), &[]);
     assert_eq!(failed.status.code(), Some(1));
     let said = String::from_utf8(failed.stderr).unwrap();
