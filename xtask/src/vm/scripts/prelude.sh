@@ -35,3 +35,17 @@ within() {
 invocations() { for unit in $(services); do [ "$unit" = "$1" ] || echo "$unit $(property "$unit" InvocationID)"; done; }
 # Whether a service runs, started anew.
 back() { [ "$(property "$1" ActiveState)" = active ] && [ "$(property "$1" InvocationID)" != "$2" ]; }
+# Sends a signal to the process of a unit, which is back soon, and no other unit is started again because of it.
+recovers() {
+    local unit=$1 before others since seconds
+    before=$(property "$unit" InvocationID)
+    others=$(invocations "$unit")
+    kill "-$2" "$(process "$unit")"
+    since=$(cut -d . -f 1 /proc/uptime)
+    within 120 back "$unit" "$before" || fail "$unit does not come back"
+    seconds=$(($(property "$unit" ActiveEnterTimestampMonotonic) / 1000000 - since))
+    # An emulated processor is many times slower than a real one.
+    [ $seconds -le 40 ] || fail "$unit took $seconds s"
+    [ "$(invocations "$unit")" = "$others" ] || fail "with $unit others were started again: $(diff <(echo "$others") <(invocations "$unit") | xargs)"
+    echo "$unit: back after $seconds s"
+}
