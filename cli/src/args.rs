@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Upgrade(UpgradeArgs),
     /// Show the state of this device in the network
     Status(OutputArgs),
+    /// Show what the network around this device allows: UDP, outer addresses, ports of the router, relays
+    Netcheck(OutputArgs),
     /// Find problems of this machine, and say how to fix them
     Doctor(DoctorArgs),
     /// List every way by which conversations may leave the containers, who can read them there, and who could read those that are stored

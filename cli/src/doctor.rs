@@ -20,6 +20,7 @@ mod fix;
 mod host;
 mod providers;
 mod read;
+mod router;
 mod services;
 
 #[derive(Clone, Debug, Args)]
@@ -67,6 +68,7 @@ pub(crate) async fn run(args: DoctorArgs, root: &Path) -> anyhow::Result<ExitCod
 async fn check(root: &Path) -> Vec<Finding> {
     let mut findings = host::check(root).await;
     findings.extend(services::check(root).await);
+    findings.extend(router::check(root).await);
     findings.extend(failures::check(root).await);
     findings
 }

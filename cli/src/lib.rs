@@ -42,6 +42,7 @@ mod log;
 mod machine_key;
 mod metrics;
 mod model;
+mod netcheck;
 mod node_id;
 mod notices;
 mod number;
@@ -94,6 +95,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::run(args, &root).await,
         Command::Upgrade(args) => upgrade::run(args, &root).await,
         Command::Status(args) => status::run(args, &root).await,
+        Command::Netcheck(args) => netcheck::run(args, &root).await,
         Command::Doctor(args) => doctor::run(args, &root).await,
         Command::Audit(args) => audit::run(args, &root).await,
         Command::Join(args) => join::join(args, &root).await,

@@ -330,6 +330,48 @@ repair-restart = restart { $unit }, which does not answer
 repair-backup = make a backup now, and verify it
 repair-take-back = take the update back that was cut short; nothing else is repaired before
 
+## cli/src/doctor/router.rs
+fix-router = forward this port in the router's settings, and set port_mapping = "off" in agent.toml once you have; or allow PCP, NAT-PMP or UPnP there
+fix-router-address = look for a second router between this one and the internet, and forward the port there, too; devices do not use what this router says
+
+## cli/src/netcheck.rs
+netcheck-udp = UDP works: a STUN server answered.
+netcheck-no-udp = No STUN server answered over UDP: where UDP is blocked, the relay carries everything.
+netcheck-udp-unknown = Nobody outside can be asked whether UDP works: the network's only relay is on this machine.
+netcheck-address = Others see this device at { $addresses } ({ $family }).
+netcheck-no-address = No outer { $family } address is known.
+netcheck-varies = The router uses another port for each destination (a hard NAT): some direct connections fail, and the relay carries them.
+netcheck-steady = The router uses one port for all destinations, which direct connections need.
+netcheck-no-router = No router is asked to forward ports.
+router-forwards = The router { $gateway } forwards { $transport } { $outside } to port { $number } of the { $service } until { $until }; asked by { $via ->
+        [pcp] PCP
+        [nat_pmp] NAT-PMP
+       *[upnp] UPnP
+    }.
+router-forwards-not = The router { $gateway } does not forward { $transport } port { $number } of the { $service }: { $problem }.
+router-problem =
+    { $problem ->
+        [no_protocol] it speaks neither PCP, NAT-PMP nor UPnP
+        [refused] it refused
+        [taken] another device has this port
+        [other_port] it granted { $outside }, which devices do not use
+        [not_reached] it says that it forwards { $outside }, but what another member sent there did not arrive
+       *[other_address] it names the outer address { $outside }, but others see another one; there may be a second router
+    }
+netcheck-relay = The relay { $name } answered after { $delay } ms.
+netcheck-relay-silent = The relay { $name } did not answer.
+netcheck-endpoint = Peers try { $address }, { $kind ->
+        [stun] which a STUN server saw
+        [port_mapped] which the router forwards
+        [router] the address of the home's router
+        [configured] which agent.toml names
+       *[local] an address of this machine
+    }{ $reached ->
+        [yes] ; a member elsewhere reached this device there
+        [no] ; what a member elsewhere sent there did not arrive
+       *[untried] {""}
+    }.
+
 ## cli/src/doctor/backups.rs
 backups-none = there is no daily backup yet
 backups-old =

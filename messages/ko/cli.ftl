@@ -330,6 +330,48 @@ repair-restart = 응답하지 않는 { $unit } 유닛 다시 시작하기
 repair-backup = 지금 백업을 만들고 복원해 보기
 repair-take-back = 중간에 끊긴 업데이트 취소하기(그 전에는 다른 것을 고치지 않음)
 
+## cli/src/doctor/router.rs
+fix-router = 공유기 설정에서 이 포트를 포워딩한 뒤 agent.toml에 port_mapping = "off"를 적거나, 공유기에서 PCP, NAT-PMP, UPnP 중 하나를 허용하세요
+fix-router-address = 이 공유기와 인터넷 사이에 다른 공유기가 있는지 확인하고 그곳에서도 포트를 포워딩하세요. 기기들은 이 공유기가 말한 주소를 쓰지 않습니다
+
+## cli/src/netcheck.rs
+netcheck-udp = UDP가 됩니다. STUN 서버가 응답했습니다.
+netcheck-no-udp = UDP로 응답한 STUN 서버가 없습니다. UDP가 막힌 곳에서는 모두 릴레이를 거칩니다.
+netcheck-udp-unknown = 네트워크의 유일한 릴레이가 이 컴퓨터에 있어서, UDP가 되는지 바깥에 물어볼 곳이 없습니다.
+netcheck-address = 바깥에서 보이는 이 기기의 주소: { $addresses } ({ $family }).
+netcheck-no-address = 바깥에서 보이는 { $family } 주소를 모릅니다.
+netcheck-varies = 공유기가 상대마다 다른 포트를 씁니다(까다로운 NAT). 직접 연결이 안 되는 상대와는 릴레이를 거칩니다.
+netcheck-steady = 공유기가 모든 상대에게 같은 포트를 쓰므로 직접 연결할 수 있습니다.
+netcheck-no-router = 포트 포워딩을 요청할 공유기가 없습니다.
+router-forwards = 공유기 { $gateway }: { $transport } { $outside }에서 포트 { $number }({ $service })로, { $until }까지 포워딩합니다({ $via ->
+        [pcp] PCP
+        [nat_pmp] NAT-PMP
+       *[upnp] UPnP
+    }).
+router-forwards-not = 공유기 { $gateway }: { $transport } 포트 { $number }({ $service })를 포워딩하지 않습니다. { $problem }.
+router-problem =
+    { $problem ->
+        [no_protocol] PCP, NAT-PMP, UPnP에 모두 응답하지 않습니다
+        [refused] 요청을 거부했습니다
+        [taken] 다른 기기가 이 포트를 쓰고 있습니다
+        [other_port] 기기들이 쓰지 않는 { $outside }을(를) 주었습니다
+        [not_reached] { $outside }을(를) 포워딩한다고 하지만 다른 구성원이 그곳으로 보낸 것이 도착하지 않았습니다
+       *[other_address] 공유기가 말한 바깥 주소는 { $outside }이지만 다른 곳에서 보이는 주소와 다릅니다. 공유기가 하나 더 있을 수 있습니다
+    }
+netcheck-relay = 릴레이 { $name }: { $delay } ms 뒤에 응답했습니다.
+netcheck-relay-silent = 릴레이 { $name }: 응답하지 않았습니다.
+netcheck-endpoint = 상대 기기가 시도하는 주소: { $address }({ $kind ->
+        [stun] STUN 서버가 본 주소
+        [port_mapped] 공유기가 포워딩하는 주소
+        [router] 집 공유기의 주소
+        [configured] agent.toml에 적힌 주소
+       *[local] 이 컴퓨터의 주소
+    }){ $reached ->
+        [yes] . 다른 곳의 구성원이 이 주소로 연결했습니다
+        [no] . 다른 곳의 구성원이 보낸 것이 도착하지 않았습니다
+       *[untried] {""}
+    }
+
 ## cli/src/doctor/backups.rs
 backups-none = 매일 만드는 백업이 아직 없습니다
 backups-old = 마지막 백업을 만든 지 { $days }일이 지났습니다

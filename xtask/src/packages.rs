@@ -42,6 +42,7 @@ const TEST: &[Package] = &[
     ("curl", "/usr/bin/curl", "to ask the confidential chain's servers"),
     ("iperf3", "/usr/bin/iperf3", "to measure tunnels"),
     ("iputils-ping", "/usr/bin/ping", "to test tunnels"),
+    ("miniupnpd-nftables", "/usr/sbin/miniupnpd", "to test the agent behind a real router"),
     ("nginx-light", "/usr/sbin/nginx", "to test the coordinator behind a reverse proxy"),
     ("postgresql", "/usr/lib/postgresql/15/bin/initdb", "to test the store on PostgreSQL"),
     ("prometheus", "/usr/bin/promtool", "to test the alert rules"),

@@ -17,7 +17,7 @@ use coordinator_api::{
 };
 use messages::message;
 use node_agent_api::{
-    GATEWAY_IDENTITY, Join, State, Status,
+    GATEWAY_IDENTITY, Join, SERVER_URL, State, Status,
     endpoints::{JOIN, STATUS},
 };
 use rustix::fs::{Mode, OFlags, open};
@@ -65,8 +65,8 @@ pub(crate) async fn home(
             set_record(&coordinator, name, device).await?;
         }
     }
-    let identity = gateway_identity(&coordinator, device, root).await?;
     let network = coordinator.call(&endpoints::NETWORK, &[], &()).await?;
+    let identity = publish(&coordinator, device, &network.server_url, root).await?;
     let waiting = devices.iter().filter(|device| device.state == DeviceState::Pending).count();
     Ok(Summary {
         root: root.to_owned(),
@@ -147,10 +147,12 @@ async fn set_record(coordinator: &Client, name: &str, home: &Device) -> anyhow::
     Ok(())
 }
 
-/// Publishes the gateway's public key, by which apps recognise it.
-async fn gateway_identity(
+/// Publishes the gateway's public key, by which apps recognise it, and where devices reach the coordinator, from which the
+/// home's agent learns its router's address.
+async fn publish(
     coordinator: &Client,
     home: &Device,
+    server_url: &str,
     root: &Path,
 ) -> anyhow::Result<Ed25519Public> {
     let path = root.join(GATEWAY_STATE).join(IDENTITY);
@@ -158,6 +160,7 @@ async fn gateway_identity(
         .with_context(|| message!("no-gateway-identity", path = path.display()))?;
     let mut capabilities = home.capabilities.clone();
     capabilities.insert(GATEWAY_IDENTITY.to_owned(), vec![json!(identity)]);
+    capabilities.insert(SERVER_URL.to_owned(), vec![json!(server_url)]);
     if capabilities != home.capabilities {
         let id = home.id.to_string();
         coordinator.call(&endpoints::SET_CAPABILITIES, &[&id], &capabilities).await?;

@@ -15,9 +15,10 @@ fn text(args: &[&str]) -> String {
 #[test]
 fn help_of_every_command() {
     insta::assert_snapshot!("maru", text(&["--help"]));
-    for command in
-        ["setup", "up", "status", "doctor", "join", "leave", "invite", "device", "key", "api-key"]
-    {
+    for command in [
+        "setup", "up", "status", "netcheck", "doctor", "join", "leave", "invite", "device", "key",
+        "api-key",
+    ] {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
     for command in [

@@ -21,7 +21,7 @@ use crate::{
 
 pub use self::{
     common::{CapMap, NodeId, UserId},
-    derp::{DerpMap, DerpNode, DerpRegion, RegionId},
+    derp::{DerpMap, DerpNode, DerpRegion, OWN_REGION, RegionId},
     dns::{DnsConfig, DnsRecord, Resolver},
     filter::{CapGrant, FilterRule, NetPortRange, PortRange},
     hostinfo::{Hostinfo, NetInfo, Service},

@@ -8,7 +8,7 @@ use std::{
 };
 
 use chassis::watched::WatchedFiles;
-use control_protocol::map::{DerpMap, DerpNode, DerpRegion, RegionId};
+use control_protocol::map::{DerpMap, DerpNode, DerpRegion, OWN_REGION, RegionId};
 use coordinator_api::invitation::ServerUrl;
 
 use crate::{
@@ -17,8 +17,6 @@ use crate::{
     relay::certificate::{self, CertificateError},
 };
 
-/// Region of our own relay.
-const REGION: RegionId = 1;
 /// Largest number of a region (`tailcfg.DERPRegion`).
 const REGION_MAX: RegionId = 65_535;
 
@@ -107,8 +105,8 @@ async fn own(paths: &Paths, config: &Config) -> Result<DerpRegion, CertificateEr
         Err(_) => (settings.relay.ipv4, settings.relay.ipv6),
     };
     let node = DerpNode {
-        name: format!("{REGION}a"),
-        region_id: REGION,
+        name: format!("{OWN_REGION}a"),
+        region_id: OWN_REGION,
         cert_name: pin,
         ipv4: ipv4.map(|ip| ip.to_string()).unwrap_or_default(),
         ipv6: ipv6.map(|ip| ip.to_string()).unwrap_or_default(),
@@ -118,7 +116,7 @@ async fn own(paths: &Paths, config: &Config) -> Result<DerpRegion, CertificateEr
         ..DerpNode::default()
     };
     Ok(DerpRegion {
-        region_id: REGION,
+        region_id: OWN_REGION,
         region_code: "home".to_owned(),
         region_name: "Home".to_owned(),
         nodes: vec![node],

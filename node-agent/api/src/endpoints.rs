@@ -2,7 +2,7 @@
 
 use endpoint::{Callers, Raw};
 
-use crate::{Authority, Join, Status};
+use crate::{Authority, Join, NetCheck, Status};
 
 endpoint::declare! {
     /// Those of the local API.
@@ -12,6 +12,8 @@ endpoint::declare! {
     STATUS: GET "/v1/status" => Status, callers(Callers::User);
     /// Returns the certificate authority of the network's names; asks the home node if this is another node.
     AUTHORITY: GET "/v1/authority" => Authority, callers(Callers::User);
+    /// Returns what the network around this device allows; asks STUN servers.
+    NETCHECK: GET "/v1/netcheck" => NetCheck, callers(Callers::User);
     /// Starts joining a network; responds at once.
     JOIN: POST "/v1/join" (Join) => Status, accepted;
     /// Logs out and wipes the state.

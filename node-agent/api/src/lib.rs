@@ -10,12 +10,21 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub mod endpoints;
+mod netcheck;
 pub mod settings;
+
+pub use netcheck::{
+    Endpoint, EndpointKind, MappingProtocol, NetCheck, PortProblem, RelayDelay, Router, RouterPort,
+    Transport,
+};
 
 /// The socket, below the root.
 pub const SOCKET: &str = services::LOCAL_API.socket;
 /// Capability under which the coordinator publishes the gateway's Ed25519 public key.
 pub const GATEWAY_IDENTITY: &str = "maru/gateway-identity";
+
+/// Capability of the machine that the coordinator runs on: where devices reach the coordinator.
+pub const SERVER_URL: &str = "maru/server-url";
 
 /// The agent's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

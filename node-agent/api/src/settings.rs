@@ -29,6 +29,8 @@ pub struct Settings {
     pub dns: Dns,
     /// Further addresses at which peers may reach this node, such as a forwarded port. No mesh addresses.
     pub endpoints: Vec<SocketAddr>,
+    /// Whether the router is asked to forward ports. Default: `auto`.
+    pub port_mapping: PortMapping,
     /// Further domains in which the coordinator may name mesh addresses. Default: none.
     pub dns_domains: Vec<String>,
     /// Which offloads the tunnel uses. Default: `auto`.
@@ -61,6 +63,16 @@ pub enum Dns {
     /// Points `/etc/resolv.conf` at the agent, and back on exit.
     ResolvConf,
     /// Does not change it.
+    Off,
+}
+
+/// Whether the router is asked to forward ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortMapping {
+    /// By PCP, NAT-PMP or UPnP, whichever it speaks.
+    Auto,
+    /// No.
     Off,
 }
 
@@ -179,6 +191,7 @@ impl Default for Settings {
             hostname: None,
             dns: Dns::ResolvConf,
             endpoints: Vec::new(),
+            port_mapping: PortMapping::Auto,
             dns_domains: Vec::new(),
             offload: Offload::Auto,
             accept_routes: false,

@@ -18,6 +18,13 @@ fn the_published_status_is_what_the_types_write() {
 }
 
 #[test]
+fn the_published_netcheck_is_what_the_types_write() {
+    let value: serde_json::Value = serde_json::from_str(example("NetCheck")).unwrap();
+    let check: NetCheck = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&check).unwrap(), value);
+}
+
+#[test]
 fn a_state_is_written_as_it_is_named_and_documented() {
     for state in [
         State::NeedsJoin,

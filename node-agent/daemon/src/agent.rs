@@ -25,6 +25,8 @@ use crate::{
         authority::{Authority, AuthorityError},
         public::{CertificateState, StoredCertificate},
     },
+    ports::RouterState,
+    reach::Reach,
     relay::HomeRegion,
     state::{self, Membership, State, StateError},
 };
@@ -111,6 +113,10 @@ pub(crate) struct Agent {
     pub(crate) progress: watch::Sender<Progress>,
     /// How this node can be reached.
     pub(crate) report: watch::Sender<EndpointReport>,
+    /// Whether others reach this node at its outer addresses.
+    pub(crate) reach: Reach,
+    /// What the router forwards.
+    pub(crate) router: watch::Sender<RouterState>,
     /// The relay that this node waits at.
     pub(crate) home: watch::Sender<Option<HomeRegion>>,
     /// Counts changes of this machine's network, sleep included.
@@ -145,6 +151,8 @@ impl Agent {
             netmap: watch::Sender::new(Arc::new(netmap)),
             progress: watch::Sender::new(progress),
             report: watch::Sender::default(),
+            reach: Reach::default(),
+            router: watch::Sender::default(),
             home: watch::Sender::default(),
             network_changes: watch::Sender::default(),
             attempts: Backoff::default(),

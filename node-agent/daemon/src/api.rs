@@ -20,8 +20,8 @@ use chassis::{
 use coordinator_api::invitation::{Destination, ServerUrl};
 use messages::{Language, Message, message};
 use node_agent_api::{
-    Authority, Join, Status,
-    endpoints::{AUTHORITY, JOIN, LEAVE, STATUS},
+    Authority, Join, NetCheck, Status,
+    endpoints::{AUTHORITY, JOIN, LEAVE, NETCHECK, STATUS},
 };
 use node_agent_core::netmap::Naming;
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{agent::Agent, control::tls, state::Membership};
 
 mod authority;
+mod netcheck;
 mod status;
 
 /// Connections of one user at once.
@@ -107,10 +108,11 @@ pub(crate) async fn serve(socket: Socket, api: Api, timeouts: Timeouts) {
 }
 
 /// The endpoints.
-pub(crate) fn endpoints() -> [Served<Api>; 4] {
+pub(crate) fn endpoints() -> [Served<Api>; 5] {
     [
         endpoint::serve(&STATUS, status),
         endpoint::serve(&AUTHORITY, authority),
+        endpoint::serve(&NETCHECK, netcheck),
         endpoint::serve(&JOIN, join),
         endpoint::serve(&LEAVE, leave),
     ]
@@ -122,6 +124,10 @@ fn router(api: Api) -> Router {
 
 async fn status(Ctx(api): Ctx<Api>) -> Json<Status> {
     Json(status::of(&api.agent))
+}
+
+async fn netcheck(Ctx(api): Ctx<Api>) -> Json<NetCheck> {
+    Json(netcheck::of(&api.agent).await)
 }
 
 async fn authority(Ctx(api): Ctx<Api>) -> Result<Json<Authority>, Refused> {

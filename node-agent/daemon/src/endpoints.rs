@@ -1,4 +1,4 @@
-//! Endpoint discovery: the machine's addresses, configured ones, and those that STUN sees.
+//! Endpoint discovery: the machine's addresses, configured ones, those that STUN sees, and the home's router.
 
 use std::{
     collections::HashMap,
@@ -9,12 +9,14 @@ use std::{
 
 use control_protocol::map::{DerpMap, DerpNode};
 use derp::stun;
+use node_agent_api::EndpointKind;
 use node_agent_core::endpoint::is_usable;
 use tokio::{sync::mpsc, time::timeout};
 use wireguard_device::{Device, LocalPorts};
 
 use crate::{
     agent::{Agent, EndpointReport, replace},
+    home,
     link::Link,
 };
 
@@ -32,6 +34,8 @@ const MAX: usize = 16;
 /// The protocol's endpoint types.
 const LOCAL: i64 = 1;
 const STUN: i64 = 2;
+const PORT_MAPPED: i64 = 3;
+const ROUTER: i64 = 4;
 const CONFIGURED: i64 = 5;
 
 /// A datagram that is not WireGuard.
@@ -52,10 +56,12 @@ pub(crate) async fn run(discovery: Discovery, mut answers: mpsc::Receiver<Foreig
     let mut home = discovery.agent.home.subscribe();
     let mut maps = discovery.agent.netmap.subscribe();
     let mut changes = discovery.agent.network_changes.subscribe();
+    let mut ports = discovery.agent.router.subscribe();
     let mut mapped = StunAddresses::default();
     loop {
         let relays = maps.borrow_and_update().relays.clone();
         home.mark_unchanged();
+        ports.mark_unchanged();
         let seen = discovery.ask(&relays, &mut answers).await;
         mapped.note(seen);
         discovery.report(&mapped).await;
@@ -64,6 +70,7 @@ pub(crate) async fn run(discovery: Discovery, mut answers: mpsc::Receiver<Foreig
             // What STUN saw from the former network is no address of this one.
             _ = changes.changed() => mapped = StunAddresses::default(),
             _ = home.changed() => {}
+            _ = ports.changed() => {}
             () = async { while maps.changed().await.is_ok() && maps.borrow_and_update().relays == relays {} } => {}
         }
     }
@@ -94,8 +101,12 @@ impl Discovery {
             Vec::new()
         });
         let home = self.agent.home.borrow().as_ref().map(|home| home.region);
-        let endpoints =
-            collect(&local, ports, &mapped.addresses, &self.agent.config.settings.endpoints);
+        let router = home::outer_addresses(&self.agent, &local).await;
+        let seen: Vec<_> =
+            mapped.addresses.iter().map(SocketAddr::ip).chain(router.clone()).collect();
+        let forwarded = self.agent.router.borrow().endpoint(&seen).map(SocketAddr::from);
+        let configured = &self.agent.config.settings.endpoints;
+        let endpoints = collect(&local, &router, ports, &mapped.addresses, (configured, forwarded));
         if let Some(device) = self.device.upgrade() {
             device.set_endpoints(endpoints.iter().map(|(address, _)| *address).collect());
         }
@@ -114,7 +125,7 @@ impl Discovery {
         while answers.try_recv().is_ok() {}
         let mut asked = HashMap::new();
         for node in relays.regions.values().take(STUN_REGIONS).filter_map(|r| r.nodes.first()) {
-            for address in self.stun_addresses(node).await {
+            for address in stun_addresses(&self.agent, node).await {
                 let mut transaction = stun::TransactionId::default();
                 if getrandom::fill(&mut transaction).is_err() {
                     return Vec::new();
@@ -142,16 +153,28 @@ impl Discovery {
         seen.dedup();
         seen
     }
+}
 
-    async fn stun_addresses(&self, node: &DerpNode) -> Vec<SocketAddr> {
-        let Some(port) = node.stun() else { return Vec::new() };
-        let mut addresses: Vec<IpAddr> =
-            [&node.ipv4, &node.ipv6].iter().filter_map(|text| text.parse().ok()).collect();
-        if addresses.is_empty() {
-            addresses = self.agent.forwarder.lookup(&node.host_name).await.unwrap_or_default();
-        }
-        let places = addresses.into_iter().map(|address| SocketAddr::new(address, port));
-        places.filter(|discovery| is_usable(*discovery)).collect()
+/// The usable addresses of a relay's STUN server.
+pub(crate) async fn stun_addresses(agent: &Agent, node: &DerpNode) -> Vec<SocketAddr> {
+    let Some(port) = node.stun() else { return Vec::new() };
+    let mut addresses: Vec<IpAddr> =
+        [&node.ipv4, &node.ipv6].iter().filter_map(|text| text.parse().ok()).collect();
+    if addresses.is_empty() {
+        addresses = agent.forwarder.lookup(&node.host_name).await.unwrap_or_default();
+    }
+    let places = addresses.into_iter().map(|address| SocketAddr::new(address, port));
+    places.filter(|place| is_usable(*place)).collect()
+}
+
+/// How an endpoint of this type was found.
+pub(crate) fn kind(number: i64) -> EndpointKind {
+    match number {
+        STUN => EndpointKind::Stun,
+        PORT_MAPPED => EndpointKind::PortMapped,
+        ROUTER => EndpointKind::Router,
+        CONFIGURED => EndpointKind::Configured,
+        _ => EndpointKind::Local,
     }
 }
 
@@ -163,18 +186,22 @@ fn same(a: SocketAddr, b: SocketAddr) -> bool {
 /// The endpoints to report, without unusable addresses: a STUN server may return anything.
 fn collect(
     local: &[IpAddr],
+    router: &[IpAddr],
     ports: LocalPorts,
     mapped: &[SocketAddr],
-    configured: &[SocketAddr],
+    (configured, forwarded): (&[SocketAddr], Option<SocketAddr>),
 ) -> Vec<(SocketAddr, i64)> {
     let mut endpoints: Vec<(SocketAddr, i64)> = Vec::new();
-    let local = local.iter().filter_map(|address| {
+    let at_own_port = |address: &IpAddr| {
         let port = if address.is_ipv4() { Some(ports.v4) } else { ports.v6 }?;
-        Some((SocketAddr::new(*address, port), LOCAL))
-    });
+        Some(SocketAddr::new(*address, port))
+    };
+    let local = local.iter().filter_map(at_own_port).map(|address| (address, LOCAL));
+    let router = router.iter().filter_map(at_own_port).map(|address| (address, ROUTER));
     let configured = configured.iter().map(|address| (*address, CONFIGURED));
+    let forwarded = forwarded.into_iter().map(|address| (address, PORT_MAPPED));
     let mapped = mapped.iter().map(|address| (*address, STUN));
-    for endpoint in configured.chain(mapped).chain(local) {
+    for endpoint in configured.chain(forwarded).chain(mapped).chain(router).chain(local) {
         if is_usable(endpoint.0) && !endpoints.iter().any(|(known, _)| *known == endpoint.0) {
             endpoints.push(endpoint);
         }
@@ -195,7 +222,7 @@ mod tests {
             ["203.0.113.1:7000".parse().unwrap(), "192.168.1.2:41641".parse().unwrap()];
         let configured = ["198.51.100.9:41641".parse().unwrap()];
         assert_eq!(
-            collect(&local, ports, &mapped, &configured),
+            collect(&local, &[], ports, &mapped, (&configured, None)),
             [(configured[0], CONFIGURED), (mapped[0], STUN), (mapped[1], STUN)]
         );
     }
@@ -210,9 +237,17 @@ mod tests {
         let mut mapped: Vec<SocketAddr> = mapped.map(|text| text.parse().unwrap()).into();
         mapped.push(good);
         assert_eq!(
-            collect(&local.map(|text| text.parse().unwrap()), ports, &mapped, &[]),
+            collect(&local.map(|text| text.parse().unwrap()), &[], ports, &mapped, (&[], None)),
             [(good, STUN)]
         );
+    }
+
+    #[test]
+    fn the_routers_address_is_reported_with_the_own_port() {
+        let ports = LocalPorts { v4: 41641, v6: None };
+        let router = ["203.0.113.9".parse().unwrap(), "100.64.0.1".parse().unwrap()];
+        let expected = ("203.0.113.9:41641".parse().unwrap(), ROUTER);
+        assert_eq!(collect(&[], &router, ports, &[], (&[], None)), [expected]);
     }
 
     #[test]

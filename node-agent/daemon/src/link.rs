@@ -1,7 +1,7 @@
 //! The TUN's addresses and routes, and this machine's other addresses, by netlink.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     sync::{Mutex, PoisonError},
 };
 
@@ -10,7 +10,10 @@ use futures_util::TryStreamExt as _;
 use ipnet::IpNet;
 use rtnetlink::{
     Handle, LinkUnspec, RouteMessageBuilder,
-    packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope},
+    packet_route::{
+        address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope},
+        route::{RouteAddress, RouteAttribute, RouteHeader},
+    },
 };
 
 use services::Instance;
@@ -31,11 +34,22 @@ pub enum LinkError {
     Refused { what: String, source: rtnetlink::Error },
 }
 
+/// The machine's way to other networks: an IPv4 router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DefaultRoute {
+    /// The router.
+    pub(crate) gateway: Ipv4Addr,
+    /// This machine's address towards it.
+    pub(crate) source: Ipv4Addr,
+}
+
 /// The TUN interface.
 pub(crate) struct Link {
     handle: Handle,
     index: u32,
     addresses: Mutex<Vec<IpAddr>>,
+    /// Held during a list: the kernel makes one at a time for each socket, and refuses a second with `EBUSY`.
+    list: tokio::sync::Mutex<()>,
     connection: tokio::task::JoinHandle<()>,
 }
 
@@ -63,7 +77,13 @@ impl Link {
         let list: Vec<_> = list.try_collect().await.map_err(refused("list the addresses of"))?;
         let addresses =
             list.iter().filter_map(address_of).filter(|it| mesh::contains(*it)).collect();
-        Ok(Self { handle, index, addresses: Mutex::new(addresses), connection })
+        Ok(Self {
+            handle,
+            index,
+            addresses: Mutex::new(addresses),
+            list: tokio::sync::Mutex::default(),
+            connection,
+        })
     }
 
     /// The routes of subnets and an exit node, which lead to this interface. Removes what a crash left of them.
@@ -131,6 +151,7 @@ impl Link {
     async fn remove(&self, address: IpAddr) -> Result<(), LinkError> {
         let what = || format!("remove the address {address}");
         let refused = |source| LinkError::Refused { what: what(), source };
+        let _one = self.list.lock().await;
         let mut list = self.handle.address().get().set_link_index_filter(self.index).execute();
         while let Some(message) = list.try_next().await.map_err(refused)? {
             if address_of(&message) == Some(address) {
@@ -178,6 +199,43 @@ impl Link {
         Ok(())
     }
 
+    /// The IPv4 default route of the main table that does not lead into the tunnel; of several, the preferred one.
+    pub(crate) async fn default_route(&self) -> Option<DefaultRoute> {
+        let mut found: Option<(u32, Ipv4Addr)> = None;
+        let one = self.list.lock().await;
+        let all = RouteMessageBuilder::<Ipv4Addr>::new().build();
+        let mut routes = self.handle.route().get(all).execute();
+        while let Ok(Some(route)) = routes.try_next().await {
+            let (mut gateway, mut priority, mut interface) = (None, 0, None);
+            for attribute in &route.attributes {
+                if let RouteAttribute::Gateway(RouteAddress::Inet(address)) = attribute {
+                    gateway = Some(*address);
+                } else if let RouteAttribute::Priority(value) = attribute {
+                    priority = *value;
+                } else if let RouteAttribute::Oif(index) = attribute {
+                    interface = Some(*index);
+                }
+            }
+            let is_default = route.header.destination_prefix_length == 0
+                && route.header.table == RouteHeader::RT_TABLE_MAIN
+                && interface != Some(self.index);
+            if let Some(gateway) = gateway.filter(|_| is_default)
+                && found.is_none_or(|(other, _)| priority < other)
+            {
+                found = Some((priority, gateway));
+            }
+        }
+        drop(one);
+        let (_, gateway) = found?;
+        // Nothing is sent: connecting only asks the routing table.
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        socket.connect((gateway, 9)).ok()?;
+        match socket.local_addr().ok()?.ip() {
+            IpAddr::V4(source) => Some(DefaultRoute { gateway, source }),
+            IpAddr::V6(_) => None,
+        }
+    }
+
     /// This machine's addresses at which a peer might reach it: not loopback, not link-local,
     /// not the mesh's own.
     pub(crate) async fn machine_addresses(&self) -> Result<Vec<IpAddr>, LinkError> {
@@ -186,6 +244,7 @@ impl Link {
             source,
         };
         let mut found = Vec::new();
+        let _one = self.list.lock().await;
         let mut list = self.handle.address().get().execute();
         while let Some(message) = list.try_next().await.map_err(refused)? {
             if message.header.index == self.index || message.header.scope != AddressScope::Universe

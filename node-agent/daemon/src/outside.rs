@@ -31,6 +31,17 @@ pub(crate) async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(to).await
 }
 
+/// Binds a UDP socket for addresses outside the mesh.
+///
+/// # Errors
+///
+/// The kernel's.
+pub(crate) async fn udp(local: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(local).await?;
+    mark(&socket);
+    Ok(socket)
+}
+
 /// Marks a socket. Without CAP_NET_ADMIN, which the agent has, it stays an ordinary one: with an exit node, its packets then go
 /// into the tunnel and not out beside it.
 fn mark<S: AsFd>(socket: &S) {
@@ -70,10 +81,6 @@ impl RuntimeProvider for OutsideResolver {
         local: SocketAddr,
         _: SocketAddr,
     ) -> Pin<Box<dyn Send + Future<Output = io::Result<Self::Udp>>>> {
-        Box::pin(async move {
-            let socket = UdpSocket::bind(local).await?;
-            mark(&socket);
-            Ok(socket)
-        })
+        Box::pin(udp(local))
     }
 }

@@ -39,9 +39,9 @@ use crate::{
     },
     endpoints::{self, ForeignDatagram},
     firewall::{self, Firewall, FirewallError},
-    https,
+    home, https,
     link::{Link, LinkError},
-    outside,
+    outside, ports, reach,
     relay::Relays,
     routing::{self, Routing},
     service::{self, AccessSnapshot},
@@ -127,8 +127,15 @@ impl Drop for RestoreOnDrop {
 
 /// Connects the device to the relays, and forwards datagrams that are not WireGuard.
 struct Bridge {
+    agent: Arc<Agent>,
     relays: OnceLock<Arc<Relays>>,
     foreign: mpsc::Sender<ForeignDatagram>,
+}
+
+impl Bridge {
+    fn new(agent: &Arc<Agent>, foreign: mpsc::Sender<ForeignDatagram>) -> Self {
+        Self { agent: Arc::clone(agent), relays: OnceLock::new(), foreign }
+    }
 }
 
 impl Host for Bridge {
@@ -139,6 +146,9 @@ impl Host for Bridge {
     }
 
     fn foreign(&self, from: SocketAddr, packet: &[u8]) {
+        if self.agent.reach.handle_datagram(packet) {
+            return;
+        }
         let _ = self.foreign.try_send((from, packet.to_vec()));
     }
 }
@@ -175,7 +185,7 @@ impl Tunnel {
     ) -> Result<Self, TunnelError> {
         let interface = setup.interface.as_str();
         let (foreign, answers) = mpsc::channel(FOREIGN_QUEUE);
-        let bridge = Arc::new(Bridge { relays: OnceLock::new(), foreign });
+        let bridge = Arc::new(Bridge::new(agent, foreign));
         let config = device_config(agent, interface);
         let tun =
             setup.tun.as_ref().map(OwnedFd::try_clone).transpose().map_err(TunnelError::Tun)?;
@@ -207,7 +217,7 @@ impl Tunnel {
             (Err(error), Dns::ResolvConf) => return Err(TunnelError::Dns(error)),
             (Err(error), Dns::Off) => tracing::info!(%error, "no resolver for the network's names"),
         }
-        let relays = Arc::new(relays(agent, &device));
+        let relays = Arc::new(relays(agent, &device, &bridge));
         let _ = bridge.relays.set(Arc::clone(&relays));
         agent.set_device(&device);
         let has_greeted = AtomicBool::new(!device.is_adopted());
@@ -234,7 +244,10 @@ impl Tunnel {
             link: Arc::clone(&parts.link),
         };
         tasks.spawn(firewall::keep(Arc::clone(&parts.firewall)));
+        let (agent, device) = (Arc::clone(&parts.agent), Arc::downgrade(&parts.device));
+        tasks.spawn(ports::run(agent, device, Arc::clone(&parts.link)));
         tasks.spawn(endpoints::run(setup, answers));
+        tasks.spawn(reach::run(Arc::clone(&parts.agent), Arc::clone(&parts.relays)));
         tasks.spawn(service::run(Arc::clone(&parts.agent), parts.access.subscribe()));
         tasks.spawn(https::run(Arc::clone(&parts.agent), parts.access.subscribe()));
         Self { tasks, parts: Some(parts) }
@@ -348,7 +361,7 @@ impl Parts {
             self.zone.send_replace(Arc::new(netmap.zone(&self.agent.config.dns_domains)));
         }
         self.relays.set_peers(&peers);
-        self.relays.set_map(&netmap.relays);
+        self.relays.set_map(&home::relays(&self.agent, &netmap.relays));
         self.device.set_peers(peers.into_iter().map(device_peer).collect());
         if !self.has_greeted.swap(true, Ordering::Relaxed) {
             self.device.greet();
@@ -415,9 +428,16 @@ fn device_peer(peer: TunnelPeer) -> Peer {
     }
 }
 
-fn relays(agent: &Arc<Agent>, device: &Arc<Device>) -> Relays {
+fn relays(agent: &Arc<Agent>, device: &Arc<Device>, bridge: &Arc<Bridge>) -> Relays {
     let (drops, device) = (device.drop_counts(), Arc::downgrade(device));
+    let bridge = Arc::downgrade(bridge);
     let received = move |from: &[u8; 32], packet: &[u8]| {
+        let bridge = bridge.upgrade();
+        if let Some((bridge, relays)) = bridge.as_ref().and_then(|is| Some((is, is.relays.get()?)))
+            && bridge.agent.reach.handle_relayed(&bridge.agent, relays, from, packet)
+        {
+            return;
+        }
         if let Some(device) = device.upgrade() {
             device.handle_relayed(from, packet);
         }

@@ -9,6 +9,9 @@ use crate::json;
 /// Number of a relay region, 1 to 65535; 0 stands for "none".
 pub type RegionId = u32;
 
+/// Region of the coordinator's own relay, in a Maru network.
+pub const OWN_REGION: RegionId = 1;
+
 /// All relays, by region.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

@@ -8,7 +8,7 @@ fn region(id: RegionId, inside: RegionId, host: &str) -> Value {
 }
 
 fn own_region() -> DerpRegion {
-    DerpRegion { region_id: REGION, ..DerpRegion::default() }
+    DerpRegion { region_id: OWN_REGION, ..DerpRegion::default() }
 }
 
 fn read_with(own: Option<&DerpRegion>, content: &str) -> Result<DerpMap, DerpMapError> {

@@ -101,6 +101,7 @@ const OTHERS: &[(&str, &str, Class)] = &[
     ("coordinator", "POST /register/{ticket}", Class::Invited),
     ("coordinator", "ANY /api/v1/{*rest}", Class::ApiKey),
     ("local", "GET /v1/authority", Class::User),
+    ("local", "GET /v1/netcheck", Class::User),
     ("local", "GET /v1/status", Class::User),
     ("gateway", "POST /maru/v1/chat", Class::Sealed),
     ("plugin", "POST /maru/v1/chat", Class::Sealed),

@@ -189,6 +189,12 @@ impl Netmap {
         })
     }
 
+    /// The first value of a capability of this node, if it is a text.
+    #[must_use]
+    pub fn own_capability(&self, name: &str) -> Option<&str> {
+        self.node.as_ref()?.cap_map.get(name)?.first()?.as_str()
+    }
+
     /// When this node's key expires; `None` if it does not, or the time is unknown.
     #[must_use]
     pub fn key_expiry(&self) -> Option<SystemTime> {

@@ -202,6 +202,8 @@ pub(crate) struct ControlPlane {
     pub(crate) root: tempfile::TempDir,
     pub(crate) serve: Option<Process>,
     pub(crate) relay: Option<Process>,
+    /// Whether they run as their own users.
+    has_users: bool,
 }
 
 impl ControlPlane {
@@ -218,10 +220,29 @@ impl ControlPlane {
     pub(crate) fn with_settings(laptops: &[&str], root: tempfile::TempDir, settings: &str) -> Self {
         let topology = Topology::new(laptops).unwrap();
         write(root.path(), "etc/maru/coordinator.toml", settings);
-        let mut plane = Self { topology, root, serve: None, relay: None };
-        plane.relay();
-        plane.serve();
-        plane
+        Self { topology, root, serve: None, relay: None, has_users: false }.started()
+    }
+
+    /// On the home machine of this topology, each as its own user.
+    pub(crate) fn with_users(topology: Topology, settings: &str) -> Self {
+        let root = root();
+        for directory in services::directories() {
+            let path = root.path().join(directory.path);
+            fs::create_dir_all(&path).unwrap();
+            std::os::unix::fs::chown(&path, Some(directory.uid), Some(directory.gid)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(directory.mode)).unwrap();
+        }
+        let run = root.path().join("run/maru/coordinator");
+        fs::create_dir_all(&run).unwrap();
+        std::os::unix::fs::chown(&run, Some(services::COORDINATOR), None).unwrap();
+        write(root.path(), "etc/maru/coordinator.toml", settings);
+        Self { topology, root, serve: None, relay: None, has_users: true }.started()
+    }
+
+    fn started(mut self) -> Self {
+        self.relay();
+        self.serve();
+        self
     }
 
     /// Starts the relay (again).
@@ -237,7 +258,17 @@ impl ControlPlane {
 
     fn run(&self, command: &str) -> Process {
         let log = format!("{command}.log");
-        start(&self.topology.home, self.root.path(), "maru-coordinator", &[command], &log)
+        let (machine, root) = (&self.topology.home, self.root.path());
+        if !self.has_users {
+            return start(machine, root, "maru-coordinator", &[command], &log);
+        }
+        let user = if command == "relay" { services::RELAY } else { services::COORDINATOR };
+        let log = fs::File::create(root.join(log)).unwrap();
+        let mut as_user = machine.command("setpriv");
+        as_user.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups"]);
+        as_user.arg(lab::binary("maru-coordinator").unwrap()).args([command, "--root"]).arg(root);
+        as_user.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        machine.spawn(&mut as_user).unwrap()
     }
 
     fn admin(&self) -> PathBuf {

@@ -18,6 +18,7 @@ mod mesh_https;
 mod nats;
 mod public_certificate;
 mod rights;
+mod router;
 mod routes;
 mod routes_stock;
 mod stock;

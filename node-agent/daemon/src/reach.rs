@@ -1,0 +1,254 @@
+//! Whether others reach this node at its outer addresses, by the word of members who are outside: a router may grant a port and
+//! not forward it.
+//!
+//! ```text
+//!  this node                                    a member elsewhere
+//!     │ ── STUN request, over the relay ──────────────▶ │
+//!     │ ◀── STUN response that names E, over the relay ─ │   "I send to E now"
+//!     │ ◀── the same by UDP, from a new port, to E ───── │   it arrives only if the router forwards E
+//! ```
+//!
+//! A member sends to the outer addresses alone that the map lists for the asking node, which it tries anyway when it has
+//! something to say to it: [`MAX_ENDPOINTS`] datagrams of [`PAUSE`] at most.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use control_protocol::key::NodePublic;
+use derp::stun::{self, TransactionId};
+use node_agent_api::EndpointKind;
+use node_agent_core::{endpoint::is_usable, netmap::RouteChoice};
+
+use crate::{agent::Agent, endpoints::kind, outside, relay::Relays};
+
+/// Pause between two rounds.
+const ROUND: Duration = Duration::from_secs(300);
+/// How long endpoints must have stayed the same before a round, so that members know them.
+const SETTLED: Duration = Duration::from_secs(5);
+/// How long answers of a round are waited for.
+const WAIT: Duration = Duration::from_secs(4);
+/// Members asked in one round; the next round asks others.
+const MEMBERS: usize = 3;
+/// Addresses to which a member sends for another.
+const MAX_ENDPOINTS: usize = 4;
+/// How often it does so for the same member.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// What is known, asked and answered.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether a member reached this node at an endpoint, where one tried.
+    results: BTreeMap<SocketAddr, bool>,
+    round: Round,
+    /// When this node last sent for a member.
+    served: HashMap<NodePublic, Instant>,
+}
+
+/// A round that runs: what was asked, to which endpoints members say they have sent, and what arrived.
+#[derive(Debug, Default)]
+struct Round {
+    asked: HashSet<TransactionId>,
+    sent: BTreeSet<SocketAddr>,
+    arrived: BTreeSet<SocketAddr>,
+}
+
+impl Reach {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a member reached this node there; `None` if none tried.
+    pub(crate) fn reached(&self, endpoint: SocketAddr) -> Option<bool> {
+        self.state().results.get(&endpoint).copied()
+    }
+
+    /// Takes a datagram; returns whether it was an answer to a question of ours.
+    pub(crate) fn handle_datagram(&self, datagram: &[u8]) -> bool {
+        self.handle_answer(datagram, |round, endpoint| round.arrived.insert(endpoint))
+    }
+
+    fn handle_answer(&self, packet: &[u8], note: impl Fn(&mut Round, SocketAddr) -> bool) -> bool {
+        let Ok((transaction, endpoint)) = stun::parse_response(packet) else { return false };
+        let mut state = self.state();
+        let is_ours = state.round.asked.contains(&transaction);
+        if is_ours {
+            note(&mut state.round, endpoint);
+        }
+        is_ours
+    }
+
+    /// Takes a packet that the relay delivered from a node; returns whether it was of this protocol.
+    pub(crate) fn handle_relayed(
+        &self,
+        agent: &Agent,
+        relays: &Arc<Relays>,
+        from: &[u8; 32],
+        packet: &[u8],
+    ) -> bool {
+        if !stun::is_stun(packet) {
+            return false;
+        }
+        if let Ok(transaction) = stun::parse_request(packet) {
+            let asking = NodePublic::from_bytes(*from);
+            let endpoints = self.endpoints_for(agent, asking, Instant::now());
+            if !endpoints.is_empty() {
+                tokio::spawn(send_to(endpoints, transaction, *from, Arc::clone(relays)));
+            }
+        } else {
+            self.handle_answer(packet, |round, endpoint| round.sent.insert(endpoint));
+        }
+        true
+    }
+
+    /// The outer addresses of a member that asks; none if it is no peer, has just asked, or may be in the same place as this
+    /// node, which then proves nothing.
+    fn endpoints_for(&self, agent: &Agent, asking: NodePublic, now: Instant) -> Vec<SocketAddr> {
+        let peers = agent.netmap.borrow().tunnel_peers(&RouteChoice::default());
+        let Some(peer) = peers.into_iter().find(|peer| peer.key == asking) else {
+            return Vec::new();
+        };
+        let seen = endpoints_of(agent, &[EndpointKind::Stun]);
+        let is_elsewhere = |address: SocketAddr| {
+            let mut own = seen.iter().filter(|own| own.is_ipv4() == address.is_ipv4()).peekable();
+            own.peek().is_some() && own.all(|own| own.ip() != address.ip())
+        };
+        let mut endpoints = peer.endpoints;
+        endpoints.retain(|at| is_usable(*at) && is_outer(at.ip()) && is_elsewhere(*at));
+        endpoints.truncate(MAX_ENDPOINTS);
+        let mut state = self.state();
+        state.served.retain(|_, at| now.duration_since(*at) < PAUSE);
+        if endpoints.is_empty() || state.served.contains_key(&asking) {
+            return Vec::new();
+        }
+        state.served.insert(asking, now);
+        endpoints
+    }
+
+    /// Begins a round; returns a request for each of so many members.
+    fn begin(&self, members: usize) -> Vec<Vec<u8>> {
+        let mut transactions = vec![TransactionId::default(); members];
+        if transactions.iter_mut().any(|it| getrandom::fill(it).is_err()) {
+            return Vec::new();
+        }
+        let requests = transactions.iter().map(|it| stun::request(*it)).collect();
+        let asked = transactions.into_iter().collect();
+        self.state().round = Round { asked, ..Round::default() };
+        requests
+    }
+
+    /// Makes a round; returns whether a member tried one of the endpoints.
+    async fn ask(&self, relays: &Relays, members: &[NodePublic], endpoints: &[SocketAddr]) -> bool {
+        if !endpoints.is_empty() && !members.is_empty() {
+            let requests = self.begin(members.len());
+            for (member, request) in members.iter().zip(&requests) {
+                relays.send(member.as_bytes(), request);
+            }
+            tokio::time::sleep(WAIT).await;
+        }
+        self.end(endpoints)
+    }
+
+    /// Ends the round, and judges the endpoints of this node that a member tried; returns whether there is one.
+    fn end(&self, endpoints: &[SocketAddr]) -> bool {
+        let mut state = self.state();
+        let Round { sent, arrived, .. } = std::mem::take(&mut state.round);
+        state.results.retain(|endpoint, _| endpoints.contains(endpoint));
+        let tried =
+            |endpoint: &&SocketAddr| arrived.contains(*endpoint) || sent.contains(*endpoint);
+        for endpoint in endpoints.iter().filter(tried) {
+            state.results.insert(*endpoint, arrived.contains(endpoint));
+        }
+        endpoints.iter().any(|endpoint| tried(&endpoint))
+    }
+}
+
+/// Asks members round by round, as long as this node has an endpoint that its router must forward. Where no member tried, it asks
+/// again sooner: one that has just joined does not know its own place yet.
+pub(crate) async fn run(agent: Arc<Agent>, relays: Arc<Relays>) {
+    let mut report = agent.report.subscribe();
+    let mut first = 0;
+    let mut pause = SETTLED;
+    loop {
+        report.mark_unchanged();
+        let endpoints = own_endpoints(&agent);
+        let members = members(&agent, first);
+        first += members.len();
+        let is_judged = agent.reach.ask(&relays, &members, &endpoints).await;
+        pause = if is_judged { ROUND } else { ROUND.min(2 * pause) };
+        let has_changed =
+            async { while report.changed().await.is_ok() && own_endpoints(&agent) == endpoints {} };
+        if tokio::time::timeout(pause, has_changed).await.is_ok() {
+            pause = SETTLED;
+            tokio::time::sleep(SETTLED).await;
+        }
+    }
+}
+
+/// The endpoints that only a router's forwarding makes useful.
+fn own_endpoints(agent: &Agent) -> Vec<SocketAddr> {
+    use EndpointKind::{Configured, PortMapped, Router};
+    endpoints_of(agent, &[PortMapped, Router, Configured])
+}
+
+fn endpoints_of(agent: &Agent, kinds: &[EndpointKind]) -> Vec<SocketAddr> {
+    let report = agent.report.borrow();
+    let endpoints = report.endpoints.iter().filter(|(_, number)| kinds.contains(&kind(*number)));
+    endpoints.map(|(endpoint, _)| *endpoint).collect()
+}
+
+/// The members to ask: those that are connected, beginning with another one in each round.
+fn members(agent: &Agent, first: usize) -> Vec<NodePublic> {
+    let netmap = agent.netmap.borrow().clone();
+    let peers = netmap.tunnel_peers(&RouteChoice::default());
+    let is_online = |key: &NodePublic| {
+        netmap.peers.values().any(|node| node.key == *key && node.online == Some(true))
+    };
+    let online: Vec<_> = peers.iter().map(|peer| peer.key).filter(is_online).collect();
+    online
+        .iter()
+        .cycle()
+        .skip(first % online.len().max(1))
+        .take(online.len().min(MEMBERS))
+        .copied()
+        .collect()
+}
+
+/// Whether an address is one of the internet, and not of some network's inside.
+fn is_outer(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => !(v4.is_private() || v4.is_link_local()),
+        IpAddr::V6(v6) => !(v6.is_unique_local() || v6.is_unicast_link_local()),
+    }
+}
+
+/// Sends to each endpoint from a port that no router knows, and tells the asking node so over the relay.
+async fn send_to(
+    endpoints: Vec<SocketAddr>,
+    transaction: TransactionId,
+    asking: [u8; 32],
+    relays: Arc<Relays>,
+) {
+    for endpoint in endpoints {
+        let from: SocketAddr = match endpoint {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let packet = stun::response(transaction, endpoint);
+        let Ok(socket) = outside::udp(from).await else { continue };
+        if socket.send_to(&packet, endpoint).await.is_ok() {
+            relays.send(&asking, &packet);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

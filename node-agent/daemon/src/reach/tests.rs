@@ -1,0 +1,109 @@
+use std::collections::BTreeMap as Map;
+
+use control_protocol::{
+    key::NodePrivate,
+    map::{Node, NodeId},
+};
+use node_agent_core::netmap::Netmap;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    agent::EndpointReport,
+    config::{Config, Paths},
+    state,
+};
+
+const OWN: &str = "203.0.113.9:41641";
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// An agent that STUN showed this address, with one peer that has these endpoints.
+fn agent(root: &std::path::Path, seen: &str, endpoints: &[&str]) -> (Agent, NodePublic) {
+    let key = NodePrivate::generate().unwrap().public();
+    let peer = Node {
+        key,
+        machine_authorized: true,
+        addresses: vec!["100.64.0.7/32".parse().unwrap()],
+        allowed_ips: vec!["100.64.0.7/32".parse().unwrap()].into(),
+        endpoints: endpoints.iter().map(|text| at(text)).collect(),
+        online: Some(true),
+        ..Node::default()
+    };
+    let netmap = Netmap { peers: Map::from([(NodeId::from(7), peer)]), ..Netmap::default() };
+    let state = state::State::generate().unwrap();
+    let agent = Agent::new(Config::default(), Paths::new(root), state, netmap);
+    agent.report.send_replace(EndpointReport { endpoints: vec![(at(seen), 2)], home: None });
+    (agent, key)
+}
+
+#[test]
+fn an_endpoint_is_judged_by_what_arrived_where_somebody_tried() {
+    let reach = Reach::default();
+    let (first, second, third) = (at(OWN), at("198.51.100.1:7"), at("198.51.100.2:7"));
+    let requests = reach.begin(1);
+    let transaction = stun::parse_request(&requests[0]).unwrap();
+    let says = |endpoint| stun::response(transaction, endpoint);
+    for endpoint in [first, second] {
+        assert!(reach.handle_answer(&says(endpoint), |round, it| round.sent.insert(it)));
+    }
+    assert!(reach.handle_datagram(&says(first)));
+    // Neither a stranger's datagram nor one of an endpoint that is not ours counts.
+    assert!(!reach.handle_datagram(&stun::response([9; 12], second)));
+    assert!(reach.handle_datagram(&says(at("192.0.2.1:1"))));
+
+    reach.end(&[first, second, third]);
+
+    assert_eq!(reach.reached(first), Some(true));
+    assert_eq!(reach.reached(second), Some(false));
+    assert_eq!((reach.reached(third), reach.reached(at("192.0.2.1:1"))), (None, None));
+    // The round is over.
+    assert!(!reach.handle_datagram(&says(second)));
+    // An endpoint that is no more is forgotten.
+    reach.begin(0);
+    reach.end(&[second]);
+    assert_eq!((reach.reached(first), reach.reached(second)), (None, Some(false)));
+}
+
+#[test]
+fn a_member_has_a_few_datagrams_sent_to_its_own_outer_addresses_alone_and_seldom() {
+    let root = tempfile::tempdir().unwrap();
+    let many: Vec<_> = (1..=9).map(|host| format!("198.51.100.{host}:41641")).collect();
+    let mut listed = vec!["192.168.1.2:41641", "169.254.1.1:1", "[fd00::1]:1", "127.0.0.1:1"];
+    listed.extend(many.iter().map(String::as_str));
+    let (agent, key) = agent(root.path(), OWN, &listed);
+    let stranger = NodePrivate::generate().unwrap().public();
+    let reach = Reach::default();
+    let now = Instant::now();
+    let asked = |key, now| reach.endpoints_for(&agent, key, now);
+
+    let expected: Vec<_> = many[..MAX_ENDPOINTS].iter().map(|text| at(text)).collect();
+    assert!(asked(stranger, now).is_empty());
+    assert_eq!(asked(key, now), expected);
+    assert!(asked(key, now + PAUSE / 2).is_empty());
+    assert_eq!(asked(key, now + 2 * PAUSE), expected);
+}
+
+#[test]
+fn a_member_in_the_same_place_proves_nothing_and_does_not_try() {
+    let root = tempfile::tempdir().unwrap();
+    let asked = |seen: &str, endpoint: &str| {
+        let (agent, key) = agent(root.path(), seen, &[endpoint]);
+        Reach::default().endpoints_for(&agent, key, Instant::now())
+    };
+    assert_eq!(asked("203.0.113.9:7", "198.51.100.1:41641"), [at("198.51.100.1:41641")]);
+    assert!(asked("198.51.100.1:7", "198.51.100.1:41641").is_empty());
+    // No STUN server showed an address of this family.
+    assert!(asked("[2001:db8::1]:7", "198.51.100.1:41641").is_empty());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_taken_for_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..128)) {
+        let reach = Reach::default();
+        reach.begin(3);
+        prop_assert!(!reach.handle_datagram(&bytes));
+    }
+}
