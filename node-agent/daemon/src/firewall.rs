@@ -22,15 +22,11 @@ use node_agent_api::settings::Settings;
 mod routes;
 mod watch;
 
-use routes::{RouteRules, addresses};
+use routes::{GUESTS, RouteRules, addresses};
 use watch::Watch;
 
 /// `nft` by name and by path: many search paths lack `sbin`.
 const PROGRAMS: [&str; 3] = ["nft", "/usr/sbin/nft", "/sbin/nft"];
-
-/// Interfaces of containers and virtual machines of this machine, which may use its resolver.
-const GUESTS: &str =
-    r#""br-*", "cni-podman*", "docker*", "incusbr*", "lxcbr*", "lxdbr*", "podman*", "virbr*""#;
 
 /// Pause after a failed attempt to restore the table.
 const AGAIN: Duration = Duration::from_secs(5);

@@ -16,10 +16,6 @@ use rtnetlink::{
     },
 };
 
-use services::Instance;
-
-use crate::routing::Routing;
-
 /// `EEXIST`, as netlink reports it.
 const EXISTS: i32 = -17;
 
@@ -86,11 +82,9 @@ impl Link {
         })
     }
 
-    /// The routes of subnets and an exit node, which lead to this interface. Removes what a crash left of them.
-    pub(crate) async fn routing(&self, instance: &Instance) -> Result<Routing, LinkError> {
-        let routing = Routing::new(self.handle.clone(), self.index, instance);
-        routing.clear().await?;
-        Ok(routing)
+    /// Netlink, and the interface's index.
+    pub(crate) fn netlink(&self) -> (Handle, u32) {
+        (self.handle.clone(), self.index)
     }
 
     /// Sets the interface's addresses and the mesh's routes.

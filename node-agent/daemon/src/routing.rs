@@ -30,7 +30,7 @@ use services::Instance;
 
 use crate::{
     config::Config,
-    link::{LinkError, is_exists},
+    link::{Link, LinkError, is_exists},
     outside::MARK,
 };
 
@@ -66,9 +66,13 @@ struct Routes {
 }
 
 impl Routing {
-    pub(crate) fn new(handle: Handle, index: u32, instance: &Instance) -> Self {
+    /// The rules and routes to the interface `link`, without any yet: removes what a crash left.
+    pub(crate) async fn start(link: &Link, instance: &Instance) -> Result<Self, LinkError> {
+        let (handle, index) = link.netlink();
         let (table, priority) = (instance.routing_table(), instance.rule_priority());
-        Self { handle, index, table, priority, current: Mutex::default() }
+        let routing = Self { handle, index, table, priority, current: Mutex::default() };
+        routing.clear().await?;
+        Ok(routing)
     }
 
     /// Sets the routes for a node with the mesh addresses `own`. With an exit node there is a default route also while it is

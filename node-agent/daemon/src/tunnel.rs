@@ -192,7 +192,7 @@ impl Tunnel {
         let device = Arc::new(Device::start_on(tun, config, Arc::clone(&bridge) as Arc<dyn Host>)?);
         let firewall = setup.firewall(&agent.config.settings)?;
         let link = Arc::new(Link::up(interface, MTU).await?);
-        let routing = link.routing(&setup.instance).await?;
+        let routing = Routing::start(&link, &setup.instance).await?;
         routing::check_system(&agent.config);
         let resolv_conf = setup.helper.clone().map(RestoreOnDrop);
         agent.forwarder.set_servers(&helper::previous(&agent.paths));

@@ -1,11 +1,13 @@
 //! The map, and how messages change it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
+use common::mesh;
 use control_protocol::map::{
     BASE_FILTER, DerpMap, DnsConfig, FilterRule, MapResponse, Node, NodeId, PeerChange, UserId,
     UserProfile,
 };
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::sanitize;
@@ -173,4 +175,9 @@ impl Netmap {
             }
         }
     }
+}
+
+/// A node's own addresses.
+pub(super) fn mesh_addresses(node: &Node) -> Vec<IpAddr> {
+    node.addresses.iter().map(IpNet::addr).filter(|address| mesh::contains(*address)).collect()
 }

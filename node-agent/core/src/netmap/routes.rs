@@ -13,7 +13,7 @@ use common::{
 use control_protocol::map::Node;
 use ipnet::IpNet;
 
-use super::{map::Netmap, view::mesh_addresses};
+use super::map::{Netmap, mesh_addresses};
 
 /// Most subnets that are used.
 const SUBNETS_MAX: usize = 256;

@@ -12,7 +12,11 @@ use control_protocol::{
 };
 use ipnet::IpNet;
 
-use super::{map::Netmap, routes::RouteChoice, sanitize};
+use super::{
+    map::{Netmap, mesh_addresses},
+    routes::RouteChoice,
+    sanitize,
+};
 use crate::{domain::Domain, names::Zone};
 
 /// Capability under which the coordinator publishes the gateway's identity.
@@ -249,8 +253,4 @@ pub fn format_time(time: SystemTime) -> Option<String> {
 /// Whether a prefix is a single address of the mesh: a node's own, not a route.
 fn is_mesh_address(net: &IpNet) -> bool {
     net.prefix_len() == net.max_prefix_len() && mesh::contains(net.addr())
-}
-
-pub(super) fn mesh_addresses(node: &Node) -> Vec<IpAddr> {
-    node.addresses.iter().map(IpNet::addr).filter(|address| mesh::contains(*address)).collect()
 }

@@ -6,8 +6,11 @@ use common::{mesh::RESOLVER, route::PRIVATE};
 use ipnet::IpNet;
 use node_agent_api::settings::Settings;
 
-use super::GUESTS;
 use crate::outside::MARK;
+
+/// Interfaces of containers and virtual machines of this machine, which may use its resolver.
+pub(super) const GUESTS: &str =
+    r#""br-*", "cni-podman*", "docker*", "incusbr*", "lxcbr*", "lxdbr*", "podman*", "virbr*""#;
 
 /// What machines of one network say to all of it: multicast that no router passes on, and UPnP's (SSDP).
 const ON_LINK4: &str = "169.254.0.0/16, 224.0.0.0/24, 239.255.255.250, 255.255.255.255";
