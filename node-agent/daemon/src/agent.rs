@@ -19,6 +19,7 @@ use wireguard_device::Device;
 
 use crate::{
     backoff::Backoff,
+    clock::CoordinatorClock,
     config::{Config, Paths},
     dns::forward::Forwarder,
     https::{
@@ -123,6 +124,10 @@ pub(crate) struct Agent {
     pub(crate) network_changes: watch::Sender<u64>,
     /// The backoff between attempts to register. A new node key does not reset it.
     pub(crate) attempts: Backoff,
+    /// The time of day by the coordinator.
+    pub(crate) clock: CoordinatorClock,
+    /// Files of the state that could not be written, with the reason.
+    unstored: Mutex<BTreeMap<&'static str, String>>,
     /// How the public certificates stand, by name.
     certificates: Mutex<BTreeMap<String, CertificateState>>,
     state: Mutex<State>,
@@ -156,6 +161,8 @@ impl Agent {
             home: watch::Sender::default(),
             network_changes: watch::Sender::default(),
             attempts: Backoff::default(),
+            clock: CoordinatorClock::default(),
+            unstored: Mutex::default(),
             certificates: Mutex::default(),
             state: Mutex::new(state),
             map_file: Mutex::default(),
@@ -235,10 +242,31 @@ impl Agent {
     pub(crate) fn change_state(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        if let Err(error) = state.store(&self.paths) {
+        let stored = state.store(&self.paths);
+        self.note_stored("state.json", &stored);
+        if let Err(error) = stored {
             let (event, error) = (event::STATE_NOT_STORED, &error as &dyn std::error::Error);
             tracing::error!(%event, error, "the state is not stored");
         }
+    }
+
+    /// Records whether a file of the state was written, for [`Self::trouble`].
+    pub(crate) fn note_stored(&self, file: &'static str, stored: &Result<(), StateError>) {
+        let mut unstored = self.unstored.lock().unwrap_or_else(PoisonError::into_inner);
+        match stored {
+            Ok(()) => unstored.remove(file),
+            Err(error) => unstored.insert(file, first_cause(error)),
+        };
+    }
+
+    /// What is wrong with this machine, although the tunnel works: its disk or its clock.
+    pub(crate) fn trouble(&self) -> Option<Message> {
+        let unstored = self.unstored.lock().unwrap_or_else(PoisonError::into_inner);
+        let disk = unstored.values().next().map(|reason| {
+            let folder = self.paths.state_dir();
+            message!("problem-agent-not-stored", folder = folder.display(), reason)
+        });
+        disk.or_else(|| self.clock.difference(SystemTime::now()))
     }
 
     /// Changes the membership, if there is one, and stores it.
@@ -306,13 +334,13 @@ impl Agent {
         replace(&self.netmap, Arc::default());
     }
 
-    /// Cuts off peers whose keys have expired by this machine's clock, until the next map. A connected coordinator does that
+    /// Cuts off peers whose keys have expired by [`Self::clock`], until the next map. A connected coordinator does that
     /// itself.
     pub(crate) fn expire_peers(&self) {
         if self.progress.borrow().connected {
             return;
         }
-        let now = SystemTime::now();
+        let now = self.clock.now();
         self.netmap.send_if_modified(|current| match current.with_expired(now) {
             Some(next) => {
                 tracing::info!(
@@ -325,11 +353,11 @@ impl Agent {
         });
     }
 
-    /// Whether this node's key has expired: by the coordinator's word while connected, else by this machine's clock.
+    /// Whether this node's key has expired: by the coordinator's word while connected, else by [`Self::clock`].
     pub(crate) fn is_expired(&self) -> bool {
         let netmap = Arc::clone(&self.netmap.borrow());
         let alone = !self.progress.borrow().connected;
-        netmap.is_expired(alone.then(SystemTime::now))
+        netmap.is_expired(alone.then(|| self.clock.now()))
     }
 
     /// Generates a new node key, to be registered in place of the current one.
@@ -373,6 +401,14 @@ impl Agent {
     pub(crate) fn device(&self) -> Option<Arc<Device>> {
         self.device.read().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
+}
+
+/// The cause behind an error and its causes, such as a full disk.
+fn first_cause(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 /// Replaces a watched value; wakes nobody if it is the same. Returns whether it changed.

@@ -17,10 +17,9 @@ use rtnetlink::{
         route::{RouteAttribute, RouteMessage, RouteType},
     },
 };
-use rustix::time::{ClockId, clock_gettime};
 use tokio::time::sleep;
 
-use crate::{agent::Agent, link::address_of};
+use crate::{agent::Agent, clock::since_boot, link::address_of};
 
 /// How long reports are collected: one change makes many.
 const COLLECT: Duration = Duration::from_millis(200);
@@ -93,12 +92,6 @@ async fn watch_clock(agent: &Agent) {
 
 fn announce(agent: &Agent) {
     agent.network_changes.send_modify(|count| *count = count.wrapping_add(1));
-}
-
-/// Time since the machine was started, sleep included.
-fn since_boot() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 struct AbortOnDrop(tokio::task::JoinHandle<()>);

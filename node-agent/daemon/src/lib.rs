@@ -35,6 +35,7 @@ mod api;
 mod args;
 mod backoff;
 mod change;
+mod clock;
 mod config;
 mod connect;
 pub mod control;
@@ -319,7 +320,9 @@ async fn keep_map(agent: Arc<Agent>) {
 }
 
 fn store_map(agent: &Agent) {
-    if let Err(error) = agent.store_map() {
+    let stored = agent.store_map();
+    agent.note_stored("netmap.json", &stored);
+    if let Err(error) = stored {
         let (event, error) = (event::STATE_NOT_STORED, &error as &dyn std::error::Error);
         tracing::error!(%event, error, "the map is not stored");
     }

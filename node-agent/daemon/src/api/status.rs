@@ -21,7 +21,8 @@ pub(super) fn of(agent: &Agent) -> Status {
     let netmap = agent.netmap.borrow().clone();
     let progress = agent.progress.borrow().clone();
     let (state, failed) = state(agent, &netmap, progress.state);
-    let problem = failed.map(Message::from).or(progress.refusal).or(progress.problem);
+    let failed = failed.map(Message::from);
+    let problem = failed.or(progress.refusal).or_else(|| agent.trouble()).or(progress.problem);
     let home = agent.home.borrow().clone();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -82,6 +82,9 @@ where
                 continue;
             }
             let control_time = message.control_time.as_deref().and_then(parse_time);
+            if let Some(time) = control_time {
+                agent.clock.set(time);
+            }
             if !agent.apply_map(message, first) {
                 return SessionEnd::Transient(message!("problem-agent-not-in-map"));
             }

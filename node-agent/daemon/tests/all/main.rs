@@ -22,3 +22,4 @@ mod router;
 mod routes;
 mod routes_stock;
 mod stock;
+mod trouble;
