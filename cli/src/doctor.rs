@@ -18,6 +18,7 @@ pub(crate) mod expiry;
 mod failures;
 mod fix;
 mod host;
+mod leftovers;
 mod providers;
 mod read;
 mod router;
@@ -69,6 +70,7 @@ async fn check(root: &Path) -> Vec<Finding> {
     let mut findings = host::check(root).await;
     findings.extend(services::check(root).await);
     findings.extend(router::check(root).await);
+    findings.extend(leftovers::check(root));
     findings.extend(failures::check(root).await);
     findings
 }

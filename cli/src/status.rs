@@ -103,6 +103,7 @@ fn values(status: &Status) -> Vec<String> {
         node.and_then(|node| node.key_expiry.clone()),
         coordinator,
         relay.map(|relay| format!("{} ({})", relay.name, connected(relay.connected))),
+        status.dns.clone(),
         gateway.map(|gateway| format!("{} {}", gateway.host, addresses(&gateway.addresses))),
         fingerprint.map(|fingerprint| fingerprint.to_string()),
         Some(certificates(status)),

@@ -226,7 +226,7 @@ device-extended = extended until { $until }: { $device }
 device-extended-for-ever = the key never expires: { $device }
 
 ## status
-status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | gateway | gateway's fingerprint | public certificates | routes | rooms | AI in rooms | confidential
+status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | names by | gateway | gateway's fingerprint | public certificates | routes | rooms | AI in rooms | confidential
 status-state =
     { $state ->
         [needs_join] needs join
@@ -969,6 +969,12 @@ apps-ok = { $server } is where stock apps expect HTTPS
 fix-see-status = see `maru status`
 agent-node = this device is a node
 fix-agent = start the agent
+leftovers =
+    { $what ->
+        [resolver] an agent that was killed left this machine's resolver changed, so names may not be found
+        [firewall] an agent that was killed left its nftables table
+       *[both] an agent that was killed left this machine's resolver changed, so names may not be found, and its nftables table
+    }
 version-answers = answers, version { $found }
 version-differs = version { $found }, while maru is { $version }
 fix-version = install all programs of one version, then restart

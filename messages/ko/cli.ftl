@@ -226,7 +226,7 @@ device-extended = 기기의 키를 { $until }까지 연장했습니다: { $devic
 device-extended-for-ever = 기기의 키가 만료되지 않습니다: { $device }
 
 ## status
-status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 게이트웨이 | 게이트웨이 지문 | 공개 인증서 | 경로 | 방 | 방의 AI | 기밀 모델
+status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 이름 조회 | 게이트웨이 | 게이트웨이 지문 | 공개 인증서 | 경로 | 방 | 방의 AI | 기밀 모델
 status-state =
     { $state ->
         [needs_join] 참여 필요
@@ -955,6 +955,12 @@ apps-ok = { $server }: 일반 앱이 HTTPS로 접속하는 주소입니다
 fix-see-status = `maru status`를 보세요
 agent-node = 이 기기는 네트워크의 노드입니다
 fix-agent = 에이전트를 시작하세요
+leftovers =
+    { $what ->
+        [resolver] 강제로 종료된 에이전트가 이 컴퓨터의 이름 조회 설정을 바꾼 채로 남겨, 이름을 찾지 못할 수 있습니다
+        [firewall] 강제로 종료된 에이전트가 nftables 테이블을 남겼습니다
+       *[both] 강제로 종료된 에이전트가 이 컴퓨터의 이름 조회 설정을 바꾼 채로 남겨 이름을 찾지 못할 수 있고, nftables 테이블도 남겼습니다
+    }
 version-answers = 응답합니다(버전 { $found })
 version-differs = 버전 { $found }인데 maru는 { $version }입니다
 fix-version = 모든 프로그램을 같은 버전으로 설치하고 다시 시작하세요

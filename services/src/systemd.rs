@@ -292,12 +292,15 @@ fn rights(service: &Service) -> String {
         out.push_str(NO_DEVICES);
         out.push_str(NETWORK);
     } else {
-        // Its helper, which stays root, writes the resolver's file and restores it after the stop signal. Its TUN device, and
-        // with it the interface, is kept over a restart.
-        out.push_str(
-            "KillMode=mixed\nFileDescriptorStoreMax=1\nDeviceAllow=/dev/net/tun rw\nDevicePolicy=closed\n\
-             ReadWritePaths=/etc\n\
+        // Its helper, which stays root, changes the resolver and restores it after the stop signal; if both are killed, what runs
+        // then does. Its TUN device, and with it the interface, is kept over a restart.
+        let _ = write!(
+            out,
+            "ExecStopPost=/usr/bin/{} restore\n\
+             KillMode=mixed\nFileDescriptorStoreMax=1\nDeviceAllow=/dev/net/tun rw\nDevicePolicy=closed\n\
+             ReadWritePaths=/etc -/run/resolvconf\n\
              RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n",
+            service.binary
         );
     }
     out

@@ -17,6 +17,7 @@ mod nextest;
 mod package;
 mod packages;
 mod progress;
+mod resolvers;
 mod sabotage;
 mod stop;
 mod test;

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{build, go, stop, tools, workspace};
+use crate::{build, go, resolvers, stop, tools, workspace};
 
 /// What the runner ends with when it has nothing to run (`nextest-metadata`, `NextestExitCode`).
 pub(crate) const NO_TESTS: i32 = 4;
@@ -259,6 +259,7 @@ pub(crate) fn workspace_runner(model: &Path) -> Result<Runner> {
         .environment(lab::stock::FOLDER, go::tailscale_path()?)
         .environment("MARU_STOCK_OPENPCC", go::openpcc_path()?)
         .environment(lab::wireguard::PROGRAM, go::wireguard_path()?)
+        .environment(lab::resolvers::FOLDER, resolvers::path()?)
         .environment("MARU_PEBBLE", go::pebble_path()?))
 }
 

@@ -40,6 +40,7 @@ const RUN: &[Package] = &[
 const TEST: &[Package] = &[
     ("chromium", "/usr/bin/chromium", "to test pages in a real browser"),
     ("curl", "/usr/bin/curl", "to ask the confidential chain's servers"),
+    ("dbus-daemon", "/usr/bin/dbus-daemon", "to test names with systemd-resolved"),
     ("iperf3", "/usr/bin/iperf3", "to measure tunnels"),
     ("iputils-ping", "/usr/bin/ping", "to test tunnels"),
     ("miniupnpd-nftables", "/usr/sbin/miniupnpd", "to test the agent behind a real router"),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub mod endpoints;
+pub mod leftovers;
 mod netcheck;
 pub mod settings;
 
@@ -121,6 +122,10 @@ pub struct Status {
     /// Where the AI gateway is.
     #[serde(default)]
     pub gateway: Option<Gateway>,
+    /// How this machine's programs are led to the agent's resolver: `systemd-resolved`, `resolvconf` or `resolv-conf`; `off` by the
+    /// settings; `None` if they are not.
+    #[serde(default)]
+    pub dns: Option<String>,
     /// Packets and datagrams that were dropped since the interface was made, by cause.
     #[serde(default)]
     pub drops: BTreeMap<String, u64>,

@@ -25,7 +25,7 @@ pub struct Settings {
     pub interface: Option<String>,
     /// Name to ask the coordinator for. Default: the machine's.
     pub hostname: Option<String>,
-    /// What to do with the system's resolver. Default: `resolv-conf`.
+    /// How this machine's programs are led to the agent's resolver. Default: `auto`.
     pub dns: Dns,
     /// Further addresses at which peers may reach this node, such as a forwarded port. No mesh addresses.
     pub endpoints: Vec<SocketAddr>,
@@ -56,13 +56,19 @@ pub struct Settings {
     pub dial: Vec<Dial>,
 }
 
-/// What the agent does with the system's resolver.
+/// How this machine's programs are led to the agent's resolver; what was changed is changed back on exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dns {
-    /// Points `/etc/resolv.conf` at the agent, and back on exit.
+    /// By what runs on this machine: the first of the following that programs ask.
+    Auto,
+    /// systemd-resolved asks the agent for the network's names, and for no others.
+    SystemdResolved,
+    /// openresolv writes the agent into `/etc/resolv.conf`.
+    Resolvconf,
+    /// The agent's helper writes it into `/etc/resolv.conf`.
     ResolvConf,
-    /// Does not change it.
+    /// Nothing is changed.
     Off,
 }
 
@@ -189,7 +195,7 @@ impl Default for Settings {
             listen_port: 41641,
             interface: None,
             hostname: None,
-            dns: Dns::ResolvConf,
+            dns: Dns::Auto,
             endpoints: Vec::new(),
             port_mapping: PortMapping::Auto,
             dns_domains: Vec::new(),

@@ -14,3 +14,4 @@ pub mod registration;
 pub mod request_head;
 pub mod resolv_conf;
 pub mod response_head;
+pub mod system_resolver;

@@ -122,6 +122,8 @@ pub(crate) struct Agent {
     pub(crate) home: watch::Sender<Option<HomeRegion>>,
     /// Counts changes of this machine's network, sleep included.
     pub(crate) network_changes: watch::Sender<u64>,
+    /// How programs are led to the resolver, as the status shows it.
+    pub(crate) dns: watch::Sender<Option<&'static str>>,
     /// The backoff between attempts to register. A new node key does not reset it.
     pub(crate) attempts: Backoff,
     /// The time of day by the coordinator.
@@ -160,6 +162,7 @@ impl Agent {
             router: watch::Sender::default(),
             home: watch::Sender::default(),
             network_changes: watch::Sender::default(),
+            dns: watch::Sender::default(),
             attempts: Backoff::default(),
             clock: CoordinatorClock::default(),
             unstored: Mutex::default(),

@@ -1,7 +1,7 @@
 //! The command line.
 
 use chassis::args::DaemonArgs;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::dns::helper;
 
@@ -12,7 +12,19 @@ pub struct Args {
     /// What daemons share.
     #[command(flatten)]
     pub daemon: DaemonArgs,
+    /// What to do instead of running the agent
+    pub action: Option<Action>,
     /// Runs a helper process; for the agent's own use.
-    #[arg(long, hide = true, value_parser = helper::Part::of)]
+    #[arg(long, hide = true, value_parser = helper::Part::of, requires = "scope")]
     pub part: Option<helper::Part>,
+    /// What the helper may do.
+    #[arg(long, hide = true)]
+    pub scope: Option<helper::Scope>,
+}
+
+/// What the agent's program does beside running the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Action {
+    /// Undo what an agent that was killed left in this machine's resolver, firewall and routes
+    Restore,
 }

@@ -7,7 +7,10 @@ use std::{
 
 use chassis::settings::{self, SettingsError};
 use common::mesh;
-use node_agent_api::settings::{FILE, Service, Settings};
+use node_agent_api::{
+    leftovers,
+    settings::{FILE, Service, Settings},
+};
 use node_agent_core::{
     domain::{Domain, is_label},
     endpoint::is_usable,
@@ -155,12 +158,22 @@ impl Paths {
 
     /// Directory of the helper's backup; owned by root.
     pub(crate) fn resolver_dir(&self) -> PathBuf {
-        self.root.join("var/lib/maru/resolver")
+        self.root.join(leftovers::FOLDER)
+    }
+
+    /// How programs are led to the agent, while they are: a method and an interface.
+    pub(crate) fn resolver_record(&self) -> PathBuf {
+        self.root.join(leftovers::RECORD)
+    }
+
+    /// The resolvers of openresolv's other entries.
+    pub(crate) fn other_resolvers(&self) -> PathBuf {
+        self.resolver_dir().join("resolv.conf.others")
     }
 
     /// The original `resolv.conf`, while it is replaced.
     pub(crate) fn resolv_conf_backup(&self) -> PathBuf {
-        self.resolver_dir().join("resolv.conf.before")
+        self.root.join(leftovers::RESOLV_CONF)
     }
 
     /// Directory of the local API's socket.

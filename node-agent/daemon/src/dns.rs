@@ -17,9 +17,14 @@ use tokio::{
     time::timeout,
 };
 
+mod command;
+pub(crate) mod follow;
 pub mod forward;
 pub mod helper;
+mod openresolv;
 pub(crate) mod resolv_conf;
+mod resolved;
+pub(crate) mod system;
 
 use forward::{Forwarder, PORT, read_message, write_message};
 

@@ -60,11 +60,15 @@ impl Drop for Firewall {
         if self.holds.load(Ordering::Relaxed) {
             return;
         }
-        let text = format!("table inet {0}\ndelete table inet {0}\n", self.table);
-        if let Err(error) = run(&self.table, &text) {
+        if let Err(error) = remove(&self.table) {
             tracing::warn!(error = &error as &dyn std::error::Error, "the nft table stays");
         }
     }
+}
+
+/// Removes a table, if it is there.
+pub(crate) fn remove(table: &str) -> Result<(), FirewallError> {
+    run(table, &format!("table inet {table}\ndelete table inet {table}\n"))
 }
 
 impl Firewall {

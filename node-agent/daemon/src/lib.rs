@@ -1,6 +1,6 @@
 //! The agent daemon: a device's part in the mesh.
 //!
-//! * `start`: gives up root's rights, before anything else.
+//! * `start`: gives up root's rights, before anything else; `restore` undoes what an agent that was killed left.
 //! * [`control`]: registers this device and follows the network map.
 //! * `tunnel`: applies the map to device, interface, firewall, [`relay`]s, [`dns`], services, endpoint discovery.
 //! * `https`: TLS in front of services, and the network's own authority.
@@ -51,6 +51,7 @@ mod ports;
 mod proxy;
 mod reach;
 pub mod relay;
+mod restore;
 mod routing;
 mod service;
 mod start;
@@ -59,9 +60,10 @@ mod tunnel;
 
 use agent::{Agent, Progress};
 use api::{Api, Command};
-pub use args::Args;
+pub use args::{Action, Args};
 use control::ControlEnd;
 use dns::helper::Helper;
+pub use restore::{RestoreError, restore};
 use start::{RootResources, STORED_TUN, StartError, Startup};
 use state::{State, StateError};
 use tunnel::{Tunnel, TunnelError, TunnelSetup};

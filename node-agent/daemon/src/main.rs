@@ -4,14 +4,17 @@ use std::process::ExitCode;
 
 use chassis::{args::DaemonArgs, failure, log::LevelFilter};
 use clap::Parser as _;
-use node_agent::{Args, dns::helper};
+use node_agent::{Action, Args, dns::helper};
 
 fn main() -> ExitCode {
-    let Args { daemon: DaemonArgs { root, config, log }, part } = Args::parse();
+    let Args { daemon: DaemonArgs { root, config, log }, action, part, scope } = Args::parse();
     // boringtun reports every idle peer as an error.
     log.start(&[("boringtun", LevelFilter::OFF)]);
-    if let Some(part) = part {
-        return helper::run(part, &root).unwrap_or(ExitCode::FAILURE);
+    if let (Some(part), Some(scope)) = (part, scope) {
+        return helper::run(part, scope, &root).unwrap_or(ExitCode::FAILURE);
+    }
+    if let Some(Action::Restore) = action {
+        return failure::exit("maru-agent", node_agent::restore(&root));
     }
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider was installed before");

@@ -252,6 +252,15 @@ fn refused(what: &str) -> impl Fn(rtnetlink::Error) -> LinkError {
     move |source| LinkError::Refused { what: what.clone(), source }
 }
 
+/// Removes every rule and route that an agent of `instance` left.
+pub(crate) async fn clear(instance: &Instance) -> Result<(), LinkError> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Open)?;
+    let connection = tokio::spawn(connection);
+    let cleared = Routing::new(handle, 0, instance).clear().await;
+    connection.abort();
+    cleared
+}
+
 /// Checks what the chosen routes need of the kernel, and says what is missing.
 ///
 /// Forwarding is not switched on here: it makes a router of this machine for all its networks, and where it learned its IPv6

@@ -15,16 +15,13 @@ use chassis::{
     confine::{self, Enforcement},
     settings::SettingsError,
 };
-use node_agent_api::settings::{Dial, Dns, Settings};
+use node_agent_api::settings::{Dial, Dns};
 use rustix::fs::{Mode, OFlags, open};
 use services::Instance;
 
 use crate::{
     config::{Config, Paths},
-    dns::{
-        helper::{Helper, HelperError},
-        resolv_conf::RESOLV_CONF,
-    },
+    dns::helper::{Helper, HelperError, Scope},
 };
 
 pub(crate) mod folders;
@@ -76,7 +73,7 @@ pub(crate) struct RootResources {
     /// `/dev/net/tun`, where others than root may not open it: what an earlier agent left with the service manager, or a new
     /// one.
     pub(crate) tun: Option<OwnedFd>,
-    /// Writes `resolv.conf`.
+    /// Leads programs to the agent's resolver.
     pub(crate) helper: Option<Helper>,
 }
 
@@ -88,7 +85,7 @@ pub(crate) fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Startup,
     let paths = Paths::new(&root);
     let config = Config::load(&root, config.as_deref())?;
     let inherited = if rights::is_root() {
-        from_root(&root, &paths, &config.settings)?
+        from_root(&root, &paths, &config)?
     } else {
         rights::become_agent()?;
         folders::make(&paths)?;
@@ -103,11 +100,18 @@ pub(crate) fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Startup,
 }
 
 /// Opens what needs root, then gives up root's rights.
-fn from_root(root: &Path, paths: &Paths, settings: &Settings) -> Result<RootResources, StartError> {
+fn from_root(root: &Path, paths: &Paths, config: &Config) -> Result<RootResources, StartError> {
+    let settings = &config.settings;
     let open = || File::options().read(true).write(true).open(TUN).ok().map(OwnedFd::from);
     let interface = settings.interface(&Instance::of(root));
     let tun = wireguard_device::handed_over(STORED_TUN, &interface).or_else(open);
-    let helper = Helper::start(root)?;
+    let scope = Scope {
+        dns: settings.dns,
+        interface,
+        takes_all: config.routes.exit_node.is_some(),
+        domains: config.dns_domains.clone(),
+    };
+    let helper = Helper::start(root, &scope)?;
     match give_up(root, paths, &settings.dial) {
         Ok(()) => Ok(RootResources { tun, helper: Some(helper) }),
         Err(error) => {
@@ -152,9 +156,9 @@ fn log_limits(config: &Config, inherited: &RootResources, enforcement: Enforceme
     if enforcement != Enforcement::Full {
         tracing::warn!("{enforcement}; `maru doctor` says what this host lacks");
     }
-    if inherited.helper.is_none() && config.settings.dns == Dns::ResolvConf {
+    if inherited.helper.is_none() && config.settings.dns != Dns::Off {
         tracing::warn!(
-            "{RESOLV_CONF} is not changed, since only root may write it: start the agent as root for the network's names, or set dns = \"off\" in agent.toml"
+            "the system's resolver is not changed, since only root may do that: start the agent as root for the network's names, or set dns = \"off\" in agent.toml"
         );
     }
 }

@@ -32,11 +32,7 @@ use wireguard_device::{Config, Device, Host, Offload, Peer, offload::Feature};
 
 use crate::{
     agent::{Agent, InterfaceState},
-    dns::{
-        Resolver,
-        helper::{self, Helper},
-        resolv_conf::RESOLV_CONF,
-    },
+    dns::{Resolver, follow::Names, helper::Helper},
     endpoints::{self, ForeignDatagram},
     firewall::{self, Firewall, FirewallError},
     home, https,
@@ -53,8 +49,8 @@ const MTU: u16 = 1280;
 const FOREIGN_QUEUE: usize = 64;
 /// How often it is checked that the device runs, and that no peer's key has expired.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often `resolv.conf`, which other programs may change, is pointed at the agent again.
-const RESOLV_CONF_CHECK: Duration = Duration::from_secs(20);
+/// How often it is checked whether programs still ask the agent. A change of the system's files is followed at the next look.
+const CHECK: Duration = Duration::from_secs(20);
 
 /// The tunnel cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +84,7 @@ pub(crate) struct TunnelSetup {
     pub(crate) tun: Option<OwnedFd>,
     /// Whether the service manager has the TUN device, too: it keeps the interface over a restart.
     pub(crate) is_stored: bool,
-    /// Writes `resolv.conf`.
+    /// Leads programs to the agent's resolver.
     pub(crate) helper: Option<Arc<Helper>>,
 }
 
@@ -109,18 +105,6 @@ impl TunnelSetup {
     pub(crate) fn hold(&self, holds: bool) {
         if let Some(firewall) = self.firewall.get() {
             firewall.hold(holds);
-        }
-    }
-}
-
-/// A `resolv.conf` that is restored on drop.
-struct RestoreOnDrop(Arc<Helper>);
-
-impl Drop for RestoreOnDrop {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.restore() {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "{RESOLV_CONF} is not restored; the next start will do it");
         }
     }
 }
@@ -163,7 +147,7 @@ pub(crate) struct Tunnel {
 /// The parts that are set anew with each map.
 struct Parts {
     agent: Arc<Agent>,
-    resolv_conf: Option<RestoreOnDrop>,
+    names: Names,
     firewall: Arc<Firewall>,
     relays: Arc<Relays>,
     link: Arc<Link>,
@@ -172,8 +156,6 @@ struct Parts {
     zone: watch::Sender<Arc<Zone>>,
     /// Whether the peers of an interface that was taken over have heard that their sessions are lost.
     has_greeted: AtomicBool,
-    /// Whether it was logged that `resolv.conf` is left alone.
-    logged: AtomicBool,
     access: watch::Sender<Arc<AccessSnapshot>>,
 }
 
@@ -194,8 +176,7 @@ impl Tunnel {
         let link = Arc::new(Link::up(interface, MTU).await?);
         let routing = Routing::start(&link, &setup.instance).await?;
         routing::check_system(&agent.config);
-        let resolv_conf = setup.helper.clone().map(RestoreOnDrop);
-        agent.forwarder.set_servers(&helper::previous(&agent.paths));
+        let names = Names::new(agent, setup.helper.clone());
         let mut addresses = vec![RESOLVER.into()];
         if device.is_adopted() {
             // Connections go on: the interface keeps the addresses that the map on disk has.
@@ -214,8 +195,10 @@ impl Tunnel {
                     std::future::pending().await
                 });
             }
-            (Err(error), Dns::ResolvConf) => return Err(TunnelError::Dns(error)),
             (Err(error), Dns::Off) => tracing::info!(%error, "no resolver for the network's names"),
+            (Err(error), Dns::Auto | Dns::SystemdResolved | Dns::Resolvconf | Dns::ResolvConf) => {
+                return Err(TunnelError::Dns(error));
+            }
         }
         let relays = Arc::new(relays(agent, &device, &bridge));
         let _ = bridge.relays.set(Arc::clone(&relays));
@@ -223,7 +206,7 @@ impl Tunnel {
         let has_greeted = AtomicBool::new(!device.is_adopted());
         let parts = Parts {
             agent: Arc::clone(agent),
-            resolv_conf,
+            names,
             firewall,
             relays,
             link,
@@ -231,7 +214,6 @@ impl Tunnel {
             device,
             zone,
             has_greeted,
-            logged: AtomicBool::new(false),
             access: watch::Sender::default(),
         };
         Ok(Self::run(tasks, parts, answers))
@@ -262,7 +244,7 @@ impl Tunnel {
         loop {
             let netmap = Arc::clone(&maps.borrow_and_update());
             let is_up = parts.apply(&netmap).await;
-            parts.check_resolv_conf(&netmap);
+            parts.names.check(netmap.network());
             loop {
                 tokio::select! {
                     _ = maps.changed() => break,
@@ -276,16 +258,17 @@ impl Tunnel {
                     return;
                 }
                 parts.agent.expire_peers();
-                if checked.elapsed() >= RESOLV_CONF_CHECK {
-                    if !is_up {
-                        checked = Instant::now();
-                        break;
-                    }
-                    parts.check_resolv_conf(&netmap);
-                    if let Err(error) = parts.routing.put_back().await {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::error!(error, "routes are missing");
-                    }
+                let is_due = checked.elapsed() >= CHECK;
+                if is_due && !is_up {
+                    checked = Instant::now();
+                    break;
+                }
+                if is_due && let Err(error) = parts.routing.put_back().await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "routes are missing");
+                }
+                if is_due || parts.names.is_changed() {
+                    parts.names.check(netmap.network());
                     checked = Instant::now();
                 }
             }
@@ -321,7 +304,7 @@ impl Tunnel {
 
 impl Parts {
     /// Applies a map; returns whether the interface has its addresses. Errors are logged, and the map is applied again at the
-    /// next check of `resolv.conf`.
+    /// next check of the names.
     ///
     /// Restrictions come first: filter and firewall before addresses, addresses before services, peers last.
     async fn apply(&self, netmap: &Arc<Netmap>) -> bool {
@@ -368,31 +351,6 @@ impl Parts {
         }
         self.agent.interface.send_replace(interface);
         is_up
-    }
-
-    fn check_resolv_conf(&self, netmap: &Netmap) {
-        let Some(RestoreOnDrop(helper)) = &self.resolv_conf else { return };
-        let done = tokio::task::block_in_place(|| match netmap.network() {
-            Some(network) => helper.point(network.clone()),
-            None => helper.restore().map(|()| true),
-        });
-        match done {
-            Ok(true) => {}
-            Ok(false) => {
-                if !self.logged.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(
-                        "{RESOLV_CONF} is not a plain file and is not changed: point its resolver at {RESOLVER} for the network's names"
-                    );
-                }
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "{RESOLV_CONF} is not changed"
-                );
-            }
-        }
-        self.agent.forwarder.set_servers(&helper::previous(&self.agent.paths));
     }
 }
 

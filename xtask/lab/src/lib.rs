@@ -30,6 +30,7 @@ pub mod nat;
 pub mod place;
 mod port;
 mod process;
+pub mod resolvers;
 pub mod search;
 pub mod site;
 pub mod stock;

@@ -59,7 +59,7 @@ pub(super) fn lacking(declared: &[TestNeeds], root: &Path) -> Vec<SkippedTest> {
 /// The names of those that need one of these.
 pub(super) fn with<'a>(
     declared: &'a [TestNeeds],
-    needs: [&'a str; 3],
+    needs: [&'a str; 4],
 ) -> impl Iterator<Item = &'a str> {
     let has = move |test: &&TestNeeds| test.needs.iter().any(|need| needs.contains(&need.as_str()));
     declared.iter().filter(has).map(|test| test.name.as_str())
@@ -116,7 +116,7 @@ pub(super) fn met(need: &str, root: &Path) -> bool {
         "tpm2-tools" => Path::new("/usr/bin/tpm2_checkquote").exists(),
         "chromium" => Path::new("/usr/bin/chromium").exists(),
         // What is fetched where it is missing, Go included.
-        "model" | "stock" | "tools" | "go" | "openpcc" => true,
+        "model" | "stock" | "tools" | "go" | "openpcc" | "resolvers" => true,
         _ => false,
     }
 }

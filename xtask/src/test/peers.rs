@@ -1,17 +1,17 @@
-//! Programs of others that tests run: built beside the tests that need none.
+//! Programs of others that tests run: built or fetched beside the tests that need none.
 
 use std::process::Stdio;
 
 use anyhow::Result;
 
-use crate::{background::Background, build, go, workspace};
+use crate::{background::Background, build, go, resolvers, workspace};
 
 /// Being built.
 pub(super) struct Peers(Background);
 
 impl Peers {
     /// What tests that run them say that they need.
-    pub(super) const NEEDS: [&str; 3] = ["stock", "go", "openpcc"];
+    pub(super) const NEEDS: [&str; 4] = ["stock", "go", "openpcc", "resolvers"];
 
     /// Starts building what is missing.
     pub(super) fn start() -> Result<Self> {
@@ -26,8 +26,9 @@ impl Peers {
     }
 }
 
-/// `cargo xtask peers`: builds them.
+/// `cargo xtask peers`: builds or fetches them.
 pub(crate) fn build() -> Result<()> {
+    resolvers::get()?;
     build::stock_client()?;
     go::tailscale()?;
     go::wireguard()?;

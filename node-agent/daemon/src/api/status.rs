@@ -54,6 +54,7 @@ pub(super) fn of(agent: &Agent) -> Status {
             host: gateway.host,
             addresses: gateway.addresses,
         }),
+        dns: agent.dns.borrow().map(str::to_owned),
         drops: drops(agent),
         certificates: certificates(agent),
     }

@@ -1,17 +1,17 @@
-//! The helper: a process that stays root and only writes `/etc/resolv.conf`.
+//! The helper: a process that stays root and only leads this machine's programs to the agent's resolver.
 //!
 //! ```text
-//!  agent, no root ── Request ──▶ writer: root's files, no capability; Landlock: that file and its backup
-//!        ◀── Response ──              ▲ restarted when another program replaced the file
-//!                                  keeper: reads nothing; restores the file when both have ended
+//!  agent, no root ── Request ──▶ writer: root's files, no capability; Landlock: resolv.conf, its backup, openresolv's folder
+//!        ◀── Response ──              ▲ restarted when another program replaced the file, or programs ask another resolver
+//!                                  keeper: reads nothing; undoes everything when both have ended
 //! ```
 //!
-//! Both are this program, started by the agent while it is root ([`Part`]). If one is killed, the keeper restores the file
-//! when the agent ends, or else the next start does.
+//! Both are this program, started by the agent while it is root ([`Part`]). What they may do is said then ([`Scope`]): later the
+//! agent names a domain and nothing else. If one is killed, the keeper undoes everything when the agent ends, or else the next
+//! start or `maru-agent restore` does.
 
 use std::{
     io,
-    net::IpAddr,
     os::{fd::OwnedFd, unix::process::CommandExt as _},
     path::Path,
     process::{Child, Stdio},
@@ -19,25 +19,24 @@ use std::{
     time::Duration,
 };
 
-use node_agent_core::{domain::Domain, resolv_conf::Request};
+use node_agent_core::{domain::Domain, resolv_conf::Request, system_resolver::Method};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair, sockopt,
 };
 
-use crate::{
-    config::Paths,
-    dns::resolv_conf::{self, RESOLV_CONF},
-};
+use crate::dns::resolv_conf::RESOLV_CONF;
 
 mod message;
-mod part;
+pub(crate) mod part;
+pub(crate) mod scope;
 
 use message::{RESPONSE_LEN, Response};
 use part::START;
 pub use part::{Part, run};
+pub use scope::Scope;
 
-/// Timeout of a response.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of a response, which may wait for another resolver's commands.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the helper may take to end.
 const END: Duration = Duration::from_secs(3);
 
@@ -54,7 +53,7 @@ pub enum HelperError {
     #[error("the helper that writes {RESOLV_CONF} has exited: restart the agent")]
     Gone(#[source] io::Error),
     /// The helper's write failed.
-    #[error("cannot write {RESOLV_CONF}")]
+    #[error("cannot change this machine's resolver")]
     Write(#[source] io::Error),
 }
 
@@ -68,11 +67,11 @@ pub(crate) struct Helper {
 impl Helper {
     /// Starts the helper of the instance at `root`; call it as root, before rights are given up. When this returns, the helper
     /// has restored what a crash left.
-    pub(crate) fn start(root: &Path) -> Result<Self, HelperError> {
+    pub(crate) fn start(root: &Path, scope: &Scope) -> Result<Self, HelperError> {
         let pair =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
         let (own, other) = pair.map_err(|errno| HelperError::Start(errno.into()))?;
-        let mut command = Part::Keeper.command(root);
+        let mut command = Part::Keeper.command(root, scope);
         // Ctrl-C is for the agent, which needs the helper once more.
         command.stdin(Stdio::from(other)).env_clear().process_group(0);
         let child = command.spawn().map_err(HelperError::Start)?;
@@ -81,9 +80,9 @@ impl Helper {
         match helper.receive(START) {
             Ok(Response::Ready) => Ok(helper),
             Ok(Response::Failed(errno)) => Err(helper.fails(errno.into())),
-            Ok(Response::Done | Response::LeftAlone | Response::Refused) => {
-                Err(helper.fails(io::ErrorKind::InvalidData.into()))
-            }
+            Ok(
+                Response::Done(_) | Response::LeftAlone(_) | Response::Restored | Response::Refused,
+            ) => Err(helper.fails(io::ErrorKind::InvalidData.into())),
             Err(error) => Err(helper.fails(error)),
         }
     }
@@ -93,18 +92,32 @@ impl Helper {
         HelperError::Charge(error)
     }
 
-    /// Points the file at the agent, with `network` as the first search domain. A repeated call takes another program's
-    /// changes as the original. Returns `false` if it is not a plain file, which is left alone.
-    pub(crate) fn point(&self, network: Domain) -> Result<bool, HelperError> {
-        self.ask(&Request::Point(network))
+    /// Leads programs to the agent for names of `network`, also those that another program led elsewhere since. The method, and
+    /// whether it reaches them: if not, nothing was changed.
+    pub(crate) fn point(&self, network: Domain) -> Result<(Method, bool), HelperError> {
+        match self.ask(&Request::Point(network))? {
+            Response::Done(method) => Ok((method, true)),
+            Response::LeftAlone(method) => Ok((method, false)),
+            response @ (Response::Ready
+            | Response::Restored
+            | Response::Refused
+            | Response::Failed(_)) => Err(unexpected(response)),
+        }
     }
 
-    /// Puts the original back, if the file still is the agent's.
+    /// Undoes what the helper changed.
     pub(crate) fn restore(&self) -> Result<(), HelperError> {
-        self.ask(&Request::Restore).map(|_| ())
+        match self.ask(&Request::Restore)? {
+            Response::Restored => Ok(()),
+            response @ (Response::Ready
+            | Response::Done(_)
+            | Response::LeftAlone(_)
+            | Response::Refused
+            | Response::Failed(_)) => Err(unexpected(response)),
+        }
     }
 
-    fn ask(&self, request: &Request) -> Result<bool, HelperError> {
+    fn ask(&self, request: &Request) -> Result<Response, HelperError> {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         // A late response to an earlier request that timed out.
         let mut old = [0; RESPONSE_LEN];
@@ -112,14 +125,7 @@ impl Helper {
         send(&*socket, &request.encode(), SendFlags::NOSIGNAL)
             .map_err(|errno| HelperError::Gone(errno.into()))?;
         drop(socket);
-        match self.receive(TIMEOUT).map_err(HelperError::Gone)? {
-            Response::Done => Ok(true),
-            Response::LeftAlone => Ok(false),
-            Response::Failed(errno) => Err(HelperError::Write(errno.into())),
-            Response::Refused | Response::Ready => {
-                Err(HelperError::Write(io::ErrorKind::InvalidInput.into()))
-            }
-        }
+        self.receive(TIMEOUT).map_err(HelperError::Gone)
     }
 
     fn receive(&self, limit: Duration) -> io::Result<Response> {
@@ -148,7 +154,13 @@ impl Helper {
     }
 }
 
-/// The resolvers that the system had before the agent.
-pub(crate) fn previous(paths: &Paths) -> Vec<IpAddr> {
-    resolv_conf::previous(Path::new(RESOLV_CONF), &paths.resolv_conf_backup())
+fn unexpected(response: Response) -> HelperError {
+    HelperError::Write(match response {
+        Response::Failed(errno) => errno.into(),
+        Response::Done(_)
+        | Response::LeftAlone(_)
+        | Response::Ready
+        | Response::Refused
+        | Response::Restored => io::ErrorKind::InvalidInput.into(),
+    })
 }

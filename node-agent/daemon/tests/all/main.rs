@@ -15,6 +15,7 @@ mod ipv6;
 mod load;
 mod mesh;
 mod mesh_https;
+mod names;
 mod nats;
 mod public_certificate;
 mod rights;

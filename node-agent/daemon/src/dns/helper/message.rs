@@ -1,7 +1,8 @@
-//! Responses of the process that writes `/etc/resolv.conf` to a [`Request`](node_agent_core::resolv_conf::Request).
+//! Responses of the helper's writer to a [`Request`](node_agent_core::resolv_conf::Request).
 //!
 //! Each request and each response is one packet of a sequenced-packet socket; a response has five bytes.
 
+use node_agent_core::system_resolver::Method;
 use rustix::io::Errno;
 
 /// Length of every response.
@@ -12,16 +13,19 @@ const DONE: u8 = 2;
 const LEFT_ALONE: u8 = 3;
 const REFUSED: u8 = 4;
 const FAILED: u8 = 5;
+const RESTORED: u8 = 6;
 
 /// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Response {
     /// The helper is ready; sent once, before the first request.
     Ready,
-    /// Success.
-    Done,
-    /// The file is not a plain file and was not changed.
-    LeftAlone,
+    /// Programs are led to the agent.
+    Done(Method),
+    /// They cannot be, and nothing was changed.
+    LeftAlone(Method),
+    /// Nothing is changed any more.
+    Restored,
     /// The request is invalid.
     Refused,
     /// A system call failed.
@@ -33,8 +37,9 @@ impl Response {
     pub(crate) fn encode(self) -> [u8; RESPONSE_LEN] {
         let (kind, value) = match self {
             Self::Ready => (READY, 0),
-            Self::Done => (DONE, 0),
-            Self::LeftAlone => (LEFT_ALONE, 0),
+            Self::Done(method) => (DONE, number(method)),
+            Self::LeftAlone(method) => (LEFT_ALONE, number(method)),
+            Self::Restored => (RESTORED, 0),
             Self::Refused => (REFUSED, 0),
             Self::Failed(errno) => (FAILED, errno.raw_os_error()),
         };
@@ -48,14 +53,28 @@ impl Response {
         let value = i32::from_le_bytes(value.try_into().ok()?);
         match (*kind, value) {
             (READY, 0) => Some(Self::Ready),
-            (DONE, 0) => Some(Self::Done),
-            (LEFT_ALONE, 0) => Some(Self::LeftAlone),
+            (DONE, value) => method(value).map(Self::Done),
+            (LEFT_ALONE, value) => method(value).map(Self::LeftAlone),
+            (RESTORED, 0) => Some(Self::Restored),
             (REFUSED, 0) => Some(Self::Refused),
             // Errors of Linux are 1 to 4095.
             (FAILED, 1..=4095) => Some(Self::Failed(Errno::from_raw_os_error(value))),
             _ => None,
         }
     }
+}
+
+/// A method's number in a packet.
+fn number(method: Method) -> i32 {
+    match method {
+        Method::SystemdResolved => 1,
+        Method::Resolvconf => 2,
+        Method::ResolvConf => 3,
+    }
+}
+
+fn method(value: i32) -> Option<Method> {
+    Method::ALL.into_iter().find(|method| number(*method) == value)
 }
 
 #[cfg(test)]
@@ -76,8 +95,11 @@ mod tests {
         #[test]
         fn an_answer_arrives_as_it_was(errno in 1..=4095_i32) {
             let failed = Response::Failed(Errno::from_raw_os_error(errno));
-            let others = [Response::Ready, Response::Done, Response::LeftAlone, Response::Refused];
-            for answer in others.into_iter().chain([failed]) {
+            let others = [Response::Ready, Response::Restored, Response::Refused];
+            let methods = Method::ALL
+                .into_iter()
+                .flat_map(|method| [Response::Done(method), Response::LeftAlone(method)]);
+            for answer in others.into_iter().chain(methods).chain([failed]) {
                 prop_assert_eq!(Response::decode(&answer.encode()), Some(answer));
             }
         }

@@ -18,7 +18,10 @@ use std::{
 };
 
 use chassis::confine::{self, Enforcement};
-use node_agent_core::resolv_conf::{REQUEST_MAX, Request};
+use node_agent_core::{
+    resolv_conf::{REQUEST_MAX, Request},
+    system_resolver::Method,
+};
 use rustix::{
     fs::{Mode, OFlags, fstat, open},
     io::Errno,
@@ -27,10 +30,14 @@ use rustix::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::message::Response;
+use super::{message::Response, scope::Scope};
 use crate::{
     config::Paths,
-    dns::resolv_conf::{RESOLV_CONF, ResolvConf},
+    dns::{
+        openresolv,
+        resolv_conf::RESOLV_CONF,
+        system::{SystemResolver, Undo},
+    },
     start::rights,
 };
 
@@ -46,7 +53,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// A process of the helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Starts writers, and restores the file at the end.
+    /// Starts writers, and undoes everything at the end.
     Keeper,
     /// Handles requests. The first writer reports when it is ready.
     Writer {
@@ -77,11 +84,11 @@ impl Part {
         part.ok_or_else(|| "unknown part".to_owned())
     }
 
-    pub(super) fn command(self, root: &Path) -> Command {
+    pub(super) fn command(self, root: &Path, scope: &Scope) -> Command {
         // The running program, even if its file was replaced.
         let mut command = Command::new("/proc/self/exe");
         command.arg0("maru-agent").args([OsStr::new("--part"), OsStr::new(self.word())]);
-        command.arg("--root").arg(root);
+        command.arg("--scope").arg(scope.to_string()).arg("--root").arg(root);
         command
     }
 }
@@ -91,18 +98,19 @@ impl Part {
 /// # Errors
 ///
 /// The error, which was also sent to the agent.
-pub fn run(part: Part, root: &Path) -> io::Result<ExitCode> {
+pub fn run(part: Part, scope: Scope, root: &Path) -> io::Result<ExitCode> {
     let paths = Paths::new(root);
-    let conf = ResolvConf::new(Path::new(RESOLV_CONF), &paths.resolv_conf_backup());
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let _ = set_name(c"maru-resolver");
     let runtime = ignore_signals()?;
     let done = match part {
-        Part::Keeper => keep(&conf, &paths, root, &socket),
-        Part::Writer { first } => write(&conf, &paths, &socket, first),
+        Part::Keeper => keep(&paths, root, &scope, &socket),
+        Part::Writer { first } => {
+            write(&SystemResolver::new(&paths, scope), &paths, &socket, first)
+        }
     };
     if let Err(error) = &done {
-        tracing::error!(%error, "cannot manage {RESOLV_CONF}");
+        tracing::error!(%error, "cannot manage this machine's resolver");
         let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
         let _ = send(&socket, &Response::Failed(errno).encode(), SendFlags::NOSIGNAL);
     }
@@ -122,15 +130,15 @@ fn ignore_signals() -> io::Result<tokio::runtime::Runtime> {
     Ok(runtime)
 }
 
-fn keep(conf: &ResolvConf, paths: &Paths, root: &Path, socket: &OwnedFd) -> io::Result<ExitCode> {
-    let folder = own_folder(paths)?;
-    lock(&folder)?;
+fn keep(paths: &Paths, root: &Path, scope: &Scope, socket: &OwnedFd) -> io::Result<ExitCode> {
+    let folder = take_charge(paths)?;
     rights::become_helper().map_err(io::Error::other)?;
-    let system = open("/etc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    confine::write_only(&[system, folder.as_fd().try_clone_to_owned()?])?;
+    let mut places = vec![place("/etc")?, folder.as_fd().try_clone_to_owned()?];
+    places.extend(places_of(Method::Resolvconf));
+    confine::write_only(&places)?;
     let mut first = true;
     loop {
-        let mut writer = Part::Writer { first }.command(root);
+        let mut writer = Part::Writer { first }.command(root, scope);
         let status = writer.stdin(Stdio::from(socket.try_clone()?)).env_clear().status()?;
         first = false;
         if status.code() != Some(AGAIN.into()) && status.signal().is_none() {
@@ -138,54 +146,83 @@ fn keep(conf: &ResolvConf, paths: &Paths, root: &Path, socket: &OwnedFd) -> io::
         }
         sleep(PAUSE);
     }
-    conf.restore()?;
+    Undo::of(paths).all()?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Handles requests until the agent has ended.
-fn write(conf: &ResolvConf, paths: &Paths, socket: &OwnedFd, first: bool) -> io::Result<ExitCode> {
-    conf.open()?;
+fn write(
+    system: &SystemResolver,
+    paths: &Paths,
+    socket: &OwnedFd,
+    first: bool,
+) -> io::Result<ExitCode> {
+    system.open()?;
     rights::become_helper().map_err(io::Error::other)?;
-    let file = plain_file();
-    confine_to(file.as_ref(), &paths.resolver_dir())?;
+    let (file, method) = (plain_file(), system.method());
+    confine_to(file.as_ref(), &paths.resolver_dir(), method)?;
     if first {
         send(socket, &Response::Ready.encode(), SendFlags::NOSIGNAL)?;
     }
     let mut packet = [0; REQUEST_MAX + 1];
     loop {
-        // Peek first, so that a new writer can answer if the file was replaced.
+        // Peek first, so that a new writer can answer if the file was replaced, or the method is another one now.
         match recv(socket, &mut packet, RecvFlags::PEEK) {
             Ok((0, _)) => return Ok(ExitCode::SUCCESS),
-            Ok(_) if !is_still(file.as_ref()) => return Ok(ExitCode::from(AGAIN)),
+            Ok(_) if !is_still(file.as_ref()) || system.method() != method => {
+                return Ok(ExitCode::from(AGAIN));
+            }
             Ok(_) => {}
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno.into()),
         }
         let (len, _) = recv(socket, &mut packet, RecvFlags::empty())?;
-        let answer = answer(conf, Request::decode(&packet[..len]));
+        let answer = answer(system, method, Request::decode(&packet[..len]));
         send(socket, &answer.encode(), SendFlags::NOSIGNAL)?;
     }
 }
 
-fn answer(conf: &ResolvConf, request: Option<Request>) -> Response {
+fn answer(system: &SystemResolver, method: Method, request: Option<Request>) -> Response {
     let done = match request {
-        Some(Request::Point(domain)) => conf.take(&domain),
-        Some(Request::Restore) => conf.restore().map(|()| true),
-        None => return Response::Refused,
+        Some(Request::Point(domain)) => system.take(method, &domain).map(|is_led| match is_led {
+            true => Response::Done(method),
+            false => Response::LeftAlone(method),
+        }),
+        Some(Request::Restore) => system.restore().map(|()| Response::Restored),
+        None => Ok(Response::Refused),
     };
-    match done {
-        Ok(true) => Response::Done,
-        Ok(false) => Response::LeftAlone,
-        Err(error) => Response::Failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
-    }
+    done.unwrap_or_else(|error| {
+        tracing::warn!(%error, %method, "the resolver is not changed");
+        Response::Failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    })
 }
 
-/// Confines this process to writing the open file, if there is one, and in the backup's folder.
-pub(super) fn confine_to(file: Option<&OwnedFd>, folder: &Path) -> io::Result<Enforcement> {
+/// Confines this process to writing the open file, if there is one, in the backup's folder, and with openresolv where its command
+/// writes.
+pub(super) fn confine_to(
+    file: Option<&OwnedFd>,
+    folder: &Path,
+    method: Method,
+) -> io::Result<Enforcement> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = open(folder, flags, Mode::empty())?;
-    let places: Vec<_> = file.into_iter().chain([&folder]).collect();
+    let others = places_of(method);
+    let places: Vec<_> = file.into_iter().chain([&folder]).chain(&others).collect();
     confine::write_only(&places)
+}
+
+/// Where the commands of a method write beside `/etc/resolv.conf`, as far as it is there.
+fn places_of(method: Method) -> Vec<OwnedFd> {
+    let paths: &[&str] = match method {
+        Method::SystemdResolved => &["/dev/null"],
+        Method::Resolvconf => &["/dev/null", openresolv::FOLDER],
+        Method::ResolvConf => &[],
+    };
+    paths.iter().filter_map(|path| place(path).ok()).collect()
+}
+
+fn place(path: &str) -> io::Result<OwnedFd> {
+    Ok(open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// The file itself, if it is a plain file; links are not followed.
@@ -205,6 +242,14 @@ fn is_still(file: Option<&OwnedFd>) -> bool {
         (None, None) => true,
         _ => false,
     }
+}
+
+/// Opens the backup's folder and waits until the helper of an earlier agent has ended. While the folder is open, this process alone
+/// changes the resolver for this instance.
+pub(crate) fn take_charge(paths: &Paths) -> io::Result<File> {
+    let folder = own_folder(paths)?;
+    lock(&folder)?;
+    Ok(folder)
 }
 
 /// The backup's folder. It belongs to root, so that the agent cannot choose what is restored.

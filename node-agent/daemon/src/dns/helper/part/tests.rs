@@ -4,28 +4,32 @@ use std::{
 };
 
 use super::*;
+use crate::dns::resolv_conf::ResolvConf;
 
 #[test]
 #[ignore = "needs: landlock"]
 fn the_writer_writes_its_file_and_the_backup_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
-    let (etc, folder) = (dir.path().join("etc"), dir.path().join("resolver"));
+    let paths = Paths::new(dir.path());
+    let (etc, folder) = (dir.path().join("etc"), paths.resolver_dir());
     fs::create_dir(&etc).unwrap();
-    fs::create_dir(&folder).unwrap();
+    fs::create_dir_all(&folder).unwrap();
     let (path, beside) = (etc.join("resolv.conf"), etc.join("shadow"));
     fs::write(&path, "nameserver 192.0.2.53\n").unwrap();
     fs::write(&beside, "secret").unwrap();
     let file = open(&path, OFlags::PATH, Mode::empty()).unwrap();
-    let conf = ResolvConf::new(&path, &folder.join("backup"));
+    let system = SystemResolver::new(&paths, "resolv-conf maru0".parse().unwrap())
+        .with_file(ResolvConf::new(&path, &paths.resolv_conf_backup()));
+    let method = Method::ResolvConf;
 
     // A thread of its own: the rest of the test program goes on as before.
     let work = || {
-        confine_to(Some(&file), &folder).unwrap();
+        confine_to(Some(&file), &folder, method).unwrap();
         let point = Request::Point("maru.home.arpa".parse().unwrap());
-        assert_eq!(answer(&conf, Some(point)), Response::Done);
+        assert_eq!(answer(&system, method, Some(point)), Response::Done(method));
         assert!(fs::read_to_string(&path).unwrap().contains("100.100.100.100"));
-        assert_eq!(answer(&conf, Some(Request::Restore)), Response::Done);
-        assert_eq!(answer(&conf, None), Response::Refused);
+        assert_eq!(answer(&system, method, Some(Request::Restore)), Response::Restored);
+        assert_eq!(answer(&system, method, None), Response::Refused);
 
         let denied = |result: io::Result<()>| {
             assert_eq!(result.unwrap_err().kind(), io::ErrorKind::PermissionDenied);

@@ -1,0 +1,72 @@
+//! `maru-agent restore`: undoes what an agent that was killed left in this machine.
+
+use std::{env, io, path::Path};
+
+use services::Instance;
+
+use crate::{
+    config::Paths,
+    dns::{helper::part::take_charge, system::Undo},
+    firewall::{self, FirewallError},
+    link::LinkError,
+    routing,
+    start::rights,
+};
+
+/// Something is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Not root.
+    #[error("only root can undo what an agent left: run `sudo maru-agent restore`")]
+    NotRoot,
+    /// The root is not safe.
+    #[error(transparent)]
+    Root(#[from] chassis::root::UnsafeRoot),
+    /// Another agent, or its helper, runs.
+    #[error(
+        "an agent is running, which undoes everything when it stops: stop it, then run this again"
+    )]
+    Running(#[source] io::Error),
+    /// The resolver.
+    #[error("cannot restore this machine's resolver")]
+    Resolver(#[source] io::Error),
+    /// The firewall's table.
+    #[error(transparent)]
+    Firewall(#[from] FirewallError),
+    /// Rules and routes.
+    #[error(transparent)]
+    Routing(#[from] LinkError),
+    /// The asynchronous runtime.
+    #[error("cannot restore the routes")]
+    Runtime(#[source] io::Error),
+}
+
+/// How the service ended, in what systemd runs after it (systemd.exec(5)).
+const SERVICE_RESULT: &str = "SERVICE_RESULT";
+
+/// Removes the resolver's entry, rules, routes and the nftables table of the instance at `root`, if its agent has ended. Addresses
+/// end with the interface, and that with the agent. Repeating it is safe.
+///
+/// After a crash under systemd the table stays until the next start, a second later: with an exit node nothing may leave beside it.
+///
+/// # Errors
+///
+/// See [`RestoreError`]; the others are removed even if the resolver cannot be restored.
+pub fn restore(root: &Path) -> Result<(), RestoreError> {
+    if !rights::is_root() {
+        return Err(RestoreError::NotRoot);
+    }
+    chassis::root::check(root)?;
+    let paths = Paths::new(root);
+    // Held to the end: no agent starts meanwhile.
+    let _charge = take_charge(&paths).map_err(RestoreError::Running)?;
+    let resolver = Undo::of(&paths).all().map_err(RestoreError::Resolver);
+    let instance = Instance::of(root);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(RestoreError::Runtime)?.block_on(routing::clear(&instance))?;
+    let starts_again = env::var(SERVICE_RESULT).is_ok_and(|result| result != "success");
+    if !starts_again {
+        firewall::remove(&instance.table())?;
+    }
+    resolver
+}
