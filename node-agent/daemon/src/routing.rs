@@ -69,10 +69,14 @@ impl Routing {
     /// The rules and routes to the interface `link`, without any yet: removes what a crash left.
     pub(crate) async fn start(link: &Link, instance: &Instance) -> Result<Self, LinkError> {
         let (handle, index) = link.netlink();
-        let (table, priority) = (instance.routing_table(), instance.rule_priority());
-        let routing = Self { handle, index, table, priority, current: Mutex::default() };
+        let routing = Self::of(handle, index, instance);
         routing.clear().await?;
         Ok(routing)
+    }
+
+    fn of(handle: Handle, index: u32, instance: &Instance) -> Self {
+        let (table, priority) = (instance.routing_table(), instance.rule_priority());
+        Self { handle, index, table, priority, current: Mutex::default() }
     }
 
     /// Sets the routes for a node with the mesh addresses `own`. With an exit node there is a default route also while it is
@@ -256,7 +260,7 @@ fn refused(what: &str) -> impl Fn(rtnetlink::Error) -> LinkError {
 pub(crate) async fn clear(instance: &Instance) -> Result<(), LinkError> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Open)?;
     let connection = tokio::spawn(connection);
-    let cleared = Routing::new(handle, 0, instance).clear().await;
+    let cleared = Routing::of(handle, 0, instance).clear().await;
     connection.abort();
     cleared
 }

@@ -155,7 +155,7 @@ mod tests {
             needs: vec!["root".to_owned(), need.to_owned()],
         };
         let declared = [test("a", "go"), test("b", "model"), test("c", "stock")];
-        let named: Vec<_> = with(&declared, ["stock", "go", "openpcc"]).collect();
+        let named: Vec<_> = with(&declared, ["stock", "go", "openpcc", "resolvers"]).collect();
         assert_eq!(named, ["a", "c"]);
     }
 
