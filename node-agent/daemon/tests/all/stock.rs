@@ -29,7 +29,7 @@ fn a_stock_node_and_our_agent_are_direct_both_ways() {
     let address: Ipv4Addr = home.address().parse().unwrap();
 
     let stock = StockNode::start(&plane.topology.laptops[0]).unwrap();
-    let key = plane.ask("POST", "/keys", Some(json!({ "user": "juno", "pre_approved": true })));
+    let key = plane.ask("POST", "/keys", Some(json!({ "user": "mina", "pre_approved": true })));
     stock.join("http://10.77.1.2:8443", key["key"].as_str().unwrap(), &[]).unwrap();
     stock.wait_for_peers(&["server"]).unwrap();
     home.peer("laptop");
