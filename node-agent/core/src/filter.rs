@@ -141,6 +141,23 @@ impl<Owns: Fn(IpAddr) -> bool> Judge<'_, Owns> {
         Ok(packet.len)
     }
 
+    /// Judges a packet that the node itself answers, whatever the rules: it is valid, from the peer and for this node. Returns
+    /// its headers.
+    ///
+    /// # Errors
+    ///
+    /// The cause of the refusal.
+    pub fn check_own(&self, bytes: &[u8]) -> Result<Packet, Cause> {
+        let packet = Packet::parse(bytes).map_err(packet::Malformed::cause)?;
+        self.check_addresses(&packet)?;
+        // Not for a network behind this node either.
+        if self.filter.local.contains(packet.destination) {
+            Ok(packet)
+        } else {
+            Err(Cause::NotForUs)
+        }
+    }
+
     fn check_packet(&mut self, packet: &Packet) -> Result<(), Cause> {
         self.check_addresses(packet)?;
         match packet.transport {

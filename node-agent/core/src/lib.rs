@@ -15,3 +15,4 @@ pub mod request_head;
 pub mod resolv_conf;
 pub mod response_head;
 pub mod system_resolver;
+pub mod tsmp;

@@ -4,12 +4,14 @@
 //! derived from the map.
 
 mod domain;
+mod find;
 mod map;
 mod message;
 mod routes;
 mod sanitize;
 mod view;
 
+pub use find::FindError;
 pub use map::{Error, Naming, Netmap};
 pub use message::decode;
 pub use routes::{RouteChoice, RouteProblem, check_offer};

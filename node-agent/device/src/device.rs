@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
@@ -18,6 +18,7 @@ use boringtun::{
 use node_agent_core::{
     drops::{Cause, Drops},
     filter::{Flows, PacketFilter},
+    path::Source,
 };
 
 use crate::{
@@ -29,6 +30,7 @@ use crate::{
     outbound,
     outgoing::Outgoing,
     peer,
+    ping::{self, Ping},
     protocol::wireguard::WireGuard,
     shared::Shared,
     sys::{Stop, lock, random_u32},
@@ -96,6 +98,7 @@ impl Device {
             filter: ArcSwap::default(),
             flows: Mutex::new(Flows::new(Instant::now())),
             drops: Arc::default(),
+            pings: Arc::default(),
             inboxes: Mutex::default(),
         });
         let limiter = Arc::new(RateLimiter::new(&PublicKey::from(&private), u64::MAX));
@@ -218,6 +221,18 @@ impl Device {
     /// The kernel's, for example when the address family has no route.
     pub fn send(&self, to: SocketAddr, packet: &[u8]) -> io::Result<()> {
         self.shared.sockets.send_to(to, packet)
+    }
+
+    /// Pings the peer with the mesh address `to` inside the tunnel, from this node's own address `from`. `answer` is called once,
+    /// on a packet thread, with the path on which the answer came; it must not block. `None` if no peer has that address, the
+    /// addresses are of two families, or too many pings wait.
+    pub fn ping(
+        &self,
+        from: IpAddr,
+        to: IpAddr,
+        answer: impl FnOnce(Source) + Send + 'static,
+    ) -> Option<Ping> {
+        ping::send(&self.shared, from, to, Box::new(answer))
     }
 
     /// Statistics of each peer.

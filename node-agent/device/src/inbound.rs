@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
-use node_agent_core::{drops::Cause, endpoint::is_usable, filter::PeerId, path::Source};
+use node_agent_core::{drops::Cause, endpoint::is_usable, filter::PeerId, path::Source, tsmp};
 
 use crate::{
     batch::{Batch, NO_TAG},
@@ -10,6 +10,7 @@ use crate::{
     offload::Feature,
     outgoing::{Destination, Outgoing},
     peer::Peer,
+    ping::{self, Received},
     protocol::Opened,
     receive_buffers::{ReceiveBuffers, slot},
     shared::Shared,
@@ -206,7 +207,7 @@ fn deliver(
     now: Instant,
 ) {
     inbox.opened.clear();
-    let mut waits = peer.receive(datagrams, run, source, &mut inbox.opened, &mut inbox.out, now);
+    let mut waits = peer.receive(datagrams, run, &source, &mut inbox.opened, &mut inbox.out, now);
     while waits {
         waits = peer.send_waiting(&mut inbox.out, now);
         shared.flush(&mut inbox.out);
@@ -215,7 +216,7 @@ fn deliver(
     if inbox.opened.packets.is_empty() {
         return;
     }
-    judge(shared, table, peer, inbox, now);
+    let own = judge(shared, table, peer, inbox, now);
     let ReceiveBuffers { opened: Opened { packets, .. }, admitted, units, .. } = inbox;
     units.clear(tun::write::allowed(&shared.switches));
     for at in admitted.drain(..) {
@@ -224,17 +225,20 @@ fn deliver(
     let written = shared.tun.write(packets, units, &shared.switches);
     shared.drops.add(Cause::Interface, written.lost as u64);
     peer.count_received(written.bytes);
+    ping::handle(shared, peer, &own, source, &mut inbox.out);
 }
 
-/// Filters the opened packets and removes their padding. Holds the lock of the flows, without system calls.
+/// Filters the opened packets and removes their padding; returns those that this node handles itself. Holds the lock of the
+/// flows, without system calls.
 fn judge(
     shared: &Shared,
     table: &Table<Peer>,
     peer: &Arc<Peer>,
     inbox: &mut ReceiveBuffers,
     now: Instant,
-) {
+) -> Vec<Received> {
     let ReceiveBuffers { opened: Opened { packets, .. }, admitted, .. } = inbox;
+    let mut own = Vec::new();
     admitted.clear();
     let filter = shared.filter.load();
     let mut flows = lock(&shared.flows);
@@ -242,7 +246,16 @@ fn judge(
     let owns = |address| table.routes.find(address).is_some_and(|owner| Arc::ptr_eq(owner, peer));
     let mut judge = filter.judge(&mut flows, PeerId(peer.index), owns, now);
     for at in 0..packets.len() {
-        match judge.check(packets.get(at)) {
+        let packet = packets.get(at);
+        if tsmp::is_tsmp(packet) {
+            let judged = judge.check_own(packet);
+            match judged.and_then(|headers| Received::parse(&headers, packet, packets.tag(at))) {
+                Ok(received) => own.push(received),
+                Err(cause) => shared.drops.count(cause),
+            }
+            continue;
+        }
+        match judge.check(packet) {
             Ok(len) => {
                 packets.shorten(at, len);
                 admitted.push(at);
@@ -250,4 +263,5 @@ fn judge(
             Err(cause) => shared.drops.count(cause),
         }
     }
+    own
 }

@@ -16,6 +16,7 @@ use crate::{
     offload::OffloadState,
     outgoing::{Destination, Dispatch, Outgoing},
     peer::Peer,
+    ping::Pings,
     receive_buffers::ReceiveBuffers,
     sys::Stop,
     table::Table,
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) filter: ArcSwap<PacketFilter>,
     pub(crate) flows: Mutex<Flows>,
     pub(crate) drops: Arc<Drops>,
+    pub(crate) pings: Arc<Pings>,
     /// A pool of buffers for [`Device::handle_relayed`](crate::Device::handle_relayed).
     pub(crate) inboxes: Mutex<Vec<(ReceiveBuffers, Batch)>>,
 }

@@ -7,9 +7,12 @@ use std::{net::IpAddr, time::Instant};
 
 use control_protocol::map::{FilterRule, NetPortRange, PortRange};
 use ipnet::IpNet;
-use node_agent_core::filter::{
-    Flows, PacketFilter, PeerId,
-    packet::{self, Packet, QuotedPacket, Transport},
+use node_agent_core::{
+    filter::{
+        Flows, PacketFilter, PeerId,
+        packet::{self, Packet, QuotedPacket, Transport},
+    },
+    tsmp,
 };
 
 const PEER: PeerId = PeerId(7);
@@ -74,6 +77,12 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(quoted.ports, Some((source, destination)));
         }
         filter(bytes, &packet, &local);
+        if let Some(message) = tsmp::Message::parse(&packet, bytes) {
+            assert!(tsmp::is_tsmp(bytes));
+            let written = message.packet(packet.source, packet.destination).expect("one family");
+            let headers = Packet::parse(&written).expect("what is written is a packet");
+            assert_eq!(tsmp::Message::parse(&headers, &written), Some(message));
+        }
     }
     let _ = QuotedPacket::parse(bytes);
     let _ = wireguard_device::wire::classify(bytes);

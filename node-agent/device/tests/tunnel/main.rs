@@ -18,6 +18,7 @@ mod disco;
 mod kernel;
 mod loss;
 mod offload;
+mod own_ping;
 mod pair;
 mod paths;
 mod ping;

@@ -8,5 +8,7 @@ pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 /// ICMP for IPv6.
 pub const ICMPV6: u8 = 58;
+/// TSMP, the messages between Tailscale nodes ("any private encryption scheme").
+pub const TSMP: u8 = 99;
 /// SCTP.
 pub const SCTP: u8 = 132;
