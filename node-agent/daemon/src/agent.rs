@@ -26,9 +26,9 @@ use crate::{
         authority::{Authority, AuthorityError},
         public::{CertificateState, StoredCertificate},
     },
-    ports::RouterState,
     reach::Reach,
     relay::HomeRegion,
+    router::RouterState,
     state::{self, Membership, State, StateError},
 };
 

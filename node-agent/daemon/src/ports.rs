@@ -7,24 +7,22 @@
 //! address than the router names, its mapping is not used ([`crate::endpoints`]).
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddrV4},
     num::NonZeroU16,
     sync::{Arc, Weak},
     time::{Duration, SystemTime},
 };
 
-use node_agent_api::{MappingProtocol, PortProblem, Transport, settings::PortMapping};
+use node_agent_api::settings::PortMapping;
 use wireguard_device::Device;
 
 use crate::{
     agent::{Agent, replace},
     link::{DefaultRoute, Link},
+    router::{RouterState, WantedPort},
 };
 
 mod ask;
 mod wanted;
-
-pub(crate) use wanted::WantedPort;
 
 /// Longest pause between two requests for the same mapping: a router that restarted has forgotten it.
 const ROUND: Duration = Duration::from_secs(300);
@@ -32,70 +30,6 @@ const ROUND: Duration = Duration::from_secs(300);
 const ROUND_MIN: Duration = Duration::from_secs(20);
 /// How often the default route, and which ports are wanted, are looked at.
 const LOOK: Duration = Duration::from_secs(10);
-/// Life of a mapping that is asked for (RFC 6886, section 3.3). A longer one that the router grants is not believed.
-const LIFE: Duration = Duration::from_secs(7200);
-
-/// What this machine's router does for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RouterState {
-    /// The router; `None` where there is none between, or nothing is asked.
-    pub(crate) gateway: Option<Ipv4Addr>,
-    /// Each port that is wanted.
-    pub(crate) ports: Vec<PortState>,
-}
-
-/// One port that is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PortState {
-    /// The port.
-    pub(crate) wanted: WantedPort,
-    /// What the router granted, or why it is of no use.
-    pub(crate) answer: Result<Grant, PortProblem>,
-}
-
-/// A mapping, as the router says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Grant {
-    /// How it was asked for.
-    pub(crate) via: MappingProtocol,
-    /// The outer address.
-    pub(crate) outside: SocketAddrV4,
-    /// When it ends unless it is renewed.
-    pub(crate) until: SystemTime,
-}
-
-impl RouterState {
-    /// The outer address of this machine's UDP port, if others see the address that the router names, or nobody says.
-    pub(crate) fn endpoint(&self, seen: &[IpAddr]) -> Option<SocketAddrV4> {
-        let own = self.ports.iter().find(|port| port.wanted.is_own_udp())?;
-        let outside = own.answer.as_ref().ok()?.outside;
-        is_confirmed(*outside.ip(), seen).then_some(outside)
-    }
-}
-
-impl PortState {
-    /// What is wrong with it, where `seen` are this machine's outer addresses as others see them.
-    pub(crate) fn problem(&self, seen: &[IpAddr]) -> Option<PortProblem> {
-        match &self.answer {
-            Err(problem) => Some(*problem),
-            Ok(grant) if !is_confirmed(*grant.outside.ip(), seen) => {
-                Some(PortProblem::OtherAddress)
-            }
-            Ok(grant)
-                if self.wanted.is_exact() && grant.outside.port() != self.wanted.outside() =>
-            {
-                Some(PortProblem::OtherPort)
-            }
-            Ok(_) => None,
-        }
-    }
-}
-
-/// Whether others see this address, or nobody says which one they see.
-fn is_confirmed(address: Ipv4Addr, seen: &[IpAddr]) -> bool {
-    let mut seen = seen.iter().filter(|address| address.is_ipv4()).peekable();
-    seen.peek().is_none() || seen.any(|seen| *seen == IpAddr::V4(address))
-}
 
 /// Keeps [`Agent::router`] current, as long as the tunnel runs.
 pub(crate) async fn run(agent: Arc<Agent>, device: Weak<Device>, link: Arc<Link>) {
@@ -145,20 +79,12 @@ fn pause(state: &RouterState, now: SystemTime) -> Duration {
     lives.min().unwrap_or(ROUND).clamp(ROUND_MIN, ROUND)
 }
 
-/// Believes no longer life than was asked for, and none of zero.
-fn until(life: Duration, now: SystemTime) -> Option<SystemTime> {
-    (!life.is_zero()).then(|| now + life.min(LIFE))
-}
-
-impl WantedPort {
-    fn is_own_udp(&self) -> bool {
-        self.transport() == Transport::Udp && !self.is_exact()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use node_agent_api::{MappingProtocol, PortProblem, Transport};
+
     use super::*;
+    use crate::router::{Grant, LIFE, PortState, until};
 
     fn grant(outside: &str) -> Grant {
         let until = SystemTime::UNIX_EPOCH + Duration::from_secs(3600);

@@ -20,19 +20,15 @@ use std::{
 
 use control_protocol::key::NodePublic;
 use derp::stun::{self, TransactionId};
-use node_agent_api::EndpointKind;
-use node_agent_core::{endpoint::is_usable, netmap::RouteChoice};
+use node_agent_core::{
+    endpoint::is_usable,
+    netmap::{Netmap, RouteChoice},
+};
 
-use crate::{agent::Agent, endpoints::kind, outside, relay::Relays};
+use crate::{outside, relay::Relays};
 
-/// Pause between two rounds.
-const ROUND: Duration = Duration::from_secs(300);
-/// How long endpoints must have stayed the same before a round, so that members know them.
-const SETTLED: Duration = Duration::from_secs(5);
 /// How long answers of a round are waited for.
 const WAIT: Duration = Duration::from_secs(4);
-/// Members asked in one round; the next round asks others.
-const MEMBERS: usize = 3;
 /// Addresses to which a member sends for another.
 const MAX_ENDPOINTS: usize = 4;
 /// How often it does so for the same member.
@@ -86,37 +82,38 @@ impl Reach {
         is_ours
     }
 
-    /// Takes a packet that the relay delivered from a node; returns whether it was of this protocol.
+    /// Takes a STUN packet that the relay delivered from a node; STUN servers have `seen` this one there.
     pub(crate) fn handle_relayed(
         &self,
-        agent: &Agent,
         relays: &Arc<Relays>,
+        (netmap, seen): (&Netmap, &[SocketAddr]),
         from: &[u8; 32],
         packet: &[u8],
-    ) -> bool {
-        if !stun::is_stun(packet) {
-            return false;
-        }
+    ) {
         if let Ok(transaction) = stun::parse_request(packet) {
             let asking = NodePublic::from_bytes(*from);
-            let endpoints = self.endpoints_for(agent, asking, Instant::now());
+            let endpoints = self.endpoints_for(netmap, seen, asking, Instant::now());
             if !endpoints.is_empty() {
                 tokio::spawn(send_to(endpoints, transaction, *from, Arc::clone(relays)));
             }
         } else {
             self.handle_answer(packet, |round, endpoint| round.sent.insert(endpoint));
         }
-        true
     }
 
     /// The outer addresses of a member that asks; none if it is no peer, has just asked, or may be in the same place as this
     /// node, which then proves nothing.
-    fn endpoints_for(&self, agent: &Agent, asking: NodePublic, now: Instant) -> Vec<SocketAddr> {
-        let peers = agent.netmap.borrow().tunnel_peers(&RouteChoice::default());
+    fn endpoints_for(
+        &self,
+        netmap: &Netmap,
+        seen: &[SocketAddr],
+        asking: NodePublic,
+        now: Instant,
+    ) -> Vec<SocketAddr> {
+        let peers = netmap.tunnel_peers(&RouteChoice::default());
         let Some(peer) = peers.into_iter().find(|peer| peer.key == asking) else {
             return Vec::new();
         };
-        let seen = endpoints_of(agent, &[EndpointKind::Stun]);
         let is_elsewhere = |address: SocketAddr| {
             let mut own = seen.iter().filter(|own| own.is_ipv4() == address.is_ipv4()).peekable();
             own.peek().is_some() && own.all(|own| own.ip() != address.ip())
@@ -146,7 +143,12 @@ impl Reach {
     }
 
     /// Makes a round; returns whether a member tried one of the endpoints.
-    async fn ask(&self, relays: &Relays, members: &[NodePublic], endpoints: &[SocketAddr]) -> bool {
+    pub(crate) async fn ask(
+        &self,
+        relays: &Relays,
+        members: &[NodePublic],
+        endpoints: &[SocketAddr],
+    ) -> bool {
         if !endpoints.is_empty() && !members.is_empty() {
             let requests = self.begin(members.len());
             for (member, request) in members.iter().zip(&requests) {
@@ -169,57 +171,6 @@ impl Reach {
         }
         endpoints.iter().any(|endpoint| tried(&endpoint))
     }
-}
-
-/// Asks members round by round, as long as this node has an endpoint that its router must forward. Where no member tried, it asks
-/// again sooner: one that has just joined does not know its own place yet.
-pub(crate) async fn run(agent: Arc<Agent>, relays: Arc<Relays>) {
-    let mut report = agent.report.subscribe();
-    let mut first = 0;
-    let mut pause = SETTLED;
-    loop {
-        report.mark_unchanged();
-        let endpoints = own_endpoints(&agent);
-        let members = members(&agent, first);
-        first += members.len();
-        let is_judged = agent.reach.ask(&relays, &members, &endpoints).await;
-        pause = if is_judged { ROUND } else { ROUND.min(2 * pause) };
-        let has_changed =
-            async { while report.changed().await.is_ok() && own_endpoints(&agent) == endpoints {} };
-        if tokio::time::timeout(pause, has_changed).await.is_ok() {
-            pause = SETTLED;
-            tokio::time::sleep(SETTLED).await;
-        }
-    }
-}
-
-/// The endpoints that only a router's forwarding makes useful.
-fn own_endpoints(agent: &Agent) -> Vec<SocketAddr> {
-    use EndpointKind::{Configured, PortMapped, Router};
-    endpoints_of(agent, &[PortMapped, Router, Configured])
-}
-
-fn endpoints_of(agent: &Agent, kinds: &[EndpointKind]) -> Vec<SocketAddr> {
-    let report = agent.report.borrow();
-    let endpoints = report.endpoints.iter().filter(|(_, number)| kinds.contains(&kind(*number)));
-    endpoints.map(|(endpoint, _)| *endpoint).collect()
-}
-
-/// The members to ask: those that are connected, beginning with another one in each round.
-fn members(agent: &Agent, first: usize) -> Vec<NodePublic> {
-    let netmap = agent.netmap.borrow().clone();
-    let peers = netmap.tunnel_peers(&RouteChoice::default());
-    let is_online = |key: &NodePublic| {
-        netmap.peers.values().any(|node| node.key == *key && node.online == Some(true))
-    };
-    let online: Vec<_> = peers.iter().map(|peer| peer.key).filter(is_online).collect();
-    online
-        .iter()
-        .cycle()
-        .skip(first % online.len().max(1))
-        .take(online.len().min(MEMBERS))
-        .copied()
-        .collect()
 }
 
 /// Whether an address is one of the internet, and not of some network's inside.

@@ -37,7 +37,7 @@ use crate::{
     firewall::{self, Firewall, FirewallError},
     home, https,
     link::{Link, LinkError},
-    outside, ports, reach,
+    outside, ports, probe,
     relay::Relays,
     routing::{self, Routing},
     service::{self, AccessSnapshot},
@@ -229,7 +229,7 @@ impl Tunnel {
         let (agent, device) = (Arc::clone(&parts.agent), Arc::downgrade(&parts.device));
         tasks.spawn(ports::run(agent, device, Arc::clone(&parts.link)));
         tasks.spawn(endpoints::run(setup, answers));
-        tasks.spawn(reach::run(Arc::clone(&parts.agent), Arc::clone(&parts.relays)));
+        tasks.spawn(probe::run(Arc::clone(&parts.agent), Arc::clone(&parts.relays)));
         tasks.spawn(service::run(Arc::clone(&parts.agent), parts.access.subscribe()));
         tasks.spawn(https::run(Arc::clone(&parts.agent), parts.access.subscribe()));
         Self { tasks, parts: Some(parts) }
@@ -392,7 +392,7 @@ fn relays(agent: &Arc<Agent>, device: &Arc<Device>, bridge: &Arc<Bridge>) -> Rel
     let received = move |from: &[u8; 32], packet: &[u8]| {
         let bridge = bridge.upgrade();
         if let Some((bridge, relays)) = bridge.as_ref().and_then(|is| Some((is, is.relays.get()?)))
-            && bridge.agent.reach.handle_relayed(&bridge.agent, relays, from, packet)
+            && probe::handle_relayed(&bridge.agent, relays, from, packet)
         {
             return;
         }

@@ -21,7 +21,7 @@ use crate::{
     agent::Agent,
     endpoints::{self, kind},
     home, outside,
-    ports::PortState,
+    router::PortState,
 };
 
 /// How long STUN servers have to answer.

@@ -21,8 +21,11 @@ use node_agent_api::{MappingProtocol, PortProblem, Transport};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
-use super::{Grant, LIFE, PortState, RouterState, WantedPort, until};
-use crate::{agent::Agent, link::DefaultRoute};
+use crate::{
+    agent::Agent,
+    link::DefaultRoute,
+    router::{Grant, LIFE, PortState, RouterState, WantedPort, until},
+};
 
 /// How long a router has for one request of PCP or NAT-PMP: two datagrams.
 const DATAGRAMS: TimeoutConfig = TimeoutConfig {

@@ -5,7 +5,7 @@ use std::{net::IpAddr, num::NonZeroU16};
 use node_agent_api::Transport;
 use services::{COORDINATOR, RELAY};
 
-use crate::{agent::Agent, home};
+use crate::{agent::Agent, home, router::WantedPort};
 
 /// Tables of sockets that listen on TCP, and of UDP sockets (`proc_net_tcp(5)`).
 const TCP: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
@@ -13,53 +13,6 @@ const UDP: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
 /// States of a TCP socket that listens, and of a UDP socket without a peer.
 const LISTENING: &str = "0A";
 const UNCONNECTED: &str = "07";
-
-/// A port that the router is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum WantedPort {
-    /// This node's WireGuard port. Any outer port will do: peers are told it.
-    Own(NonZeroU16),
-    /// A port of the coordinator, the relay or STUN, at which devices expect this outer port.
-    Exact { service: &'static str, transport: Transport, inside: NonZeroU16, outside: NonZeroU16 },
-}
-
-impl WantedPort {
-    /// Who listens there.
-    pub(crate) fn service(&self) -> &'static str {
-        match self {
-            Self::Own(_) => "agent",
-            Self::Exact { service, .. } => service,
-        }
-    }
-
-    /// TCP or UDP.
-    pub(crate) fn transport(&self) -> Transport {
-        match self {
-            Self::Own(_) => Transport::Udp,
-            Self::Exact { transport, .. } => *transport,
-        }
-    }
-
-    /// The port on this machine.
-    pub(crate) fn inside(&self) -> NonZeroU16 {
-        match self {
-            Self::Own(inside) | Self::Exact { inside, .. } => *inside,
-        }
-    }
-
-    /// The outer port that is asked for.
-    pub(crate) fn outside(&self) -> u16 {
-        match self {
-            Self::Own(port) => port.get(),
-            Self::Exact { outside, .. } => outside.get(),
-        }
-    }
-
-    /// Whether no other outer port will do.
-    pub(crate) fn is_exact(&self) -> bool {
-        matches!(self, Self::Exact { .. })
-    }
-}
 
 /// The ports to ask for: the node's own, and behind a router at home those that devices elsewhere need.
 ///

@@ -4,15 +4,9 @@ use control_protocol::{
     key::NodePrivate,
     map::{Node, NodeId},
 };
-use node_agent_core::netmap::Netmap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    agent::EndpointReport,
-    config::{Config, Paths},
-    state,
-};
 
 const OWN: &str = "203.0.113.9:41641";
 
@@ -20,8 +14,8 @@ fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// An agent that STUN showed this address, with one peer that has these endpoints.
-fn agent(root: &std::path::Path, seen: &str, endpoints: &[&str]) -> (Agent, NodePublic) {
+/// A map with one peer that has these endpoints, and its key.
+fn map(endpoints: &[&str]) -> (Netmap, NodePublic) {
     let key = NodePrivate::generate().unwrap().public();
     let peer = Node {
         key,
@@ -29,14 +23,9 @@ fn agent(root: &std::path::Path, seen: &str, endpoints: &[&str]) -> (Agent, Node
         addresses: vec!["100.64.0.7/32".parse().unwrap()],
         allowed_ips: vec!["100.64.0.7/32".parse().unwrap()].into(),
         endpoints: endpoints.iter().map(|text| at(text)).collect(),
-        online: Some(true),
         ..Node::default()
     };
-    let netmap = Netmap { peers: Map::from([(NodeId::from(7), peer)]), ..Netmap::default() };
-    let state = state::State::generate().unwrap();
-    let agent = Agent::new(Config::default(), Paths::new(root), state, netmap);
-    agent.report.send_replace(EndpointReport { endpoints: vec![(at(seen), 2)], home: None });
-    (agent, key)
+    (Netmap { peers: Map::from([(NodeId::from(7), peer)]), ..Netmap::default() }, key)
 }
 
 #[test]
@@ -69,15 +58,14 @@ fn an_endpoint_is_judged_by_what_arrived_where_somebody_tried() {
 
 #[test]
 fn a_member_has_a_few_datagrams_sent_to_its_own_outer_addresses_alone_and_seldom() {
-    let root = tempfile::tempdir().unwrap();
     let many: Vec<_> = (1..=9).map(|host| format!("198.51.100.{host}:41641")).collect();
     let mut listed = vec!["192.168.1.2:41641", "169.254.1.1:1", "[fd00::1]:1", "127.0.0.1:1"];
     listed.extend(many.iter().map(String::as_str));
-    let (agent, key) = agent(root.path(), OWN, &listed);
+    let (map, key) = map(&listed);
     let stranger = NodePrivate::generate().unwrap().public();
     let reach = Reach::default();
     let now = Instant::now();
-    let asked = |key, now| reach.endpoints_for(&agent, key, now);
+    let asked = |key, now| reach.endpoints_for(&map, &[at(OWN)], key, now);
 
     let expected: Vec<_> = many[..MAX_ENDPOINTS].iter().map(|text| at(text)).collect();
     assert!(asked(stranger, now).is_empty());
@@ -88,10 +76,9 @@ fn a_member_has_a_few_datagrams_sent_to_its_own_outer_addresses_alone_and_seldom
 
 #[test]
 fn a_member_in_the_same_place_proves_nothing_and_does_not_try() {
-    let root = tempfile::tempdir().unwrap();
     let asked = |seen: &str, endpoint: &str| {
-        let (agent, key) = agent(root.path(), seen, &[endpoint]);
-        Reach::default().endpoints_for(&agent, key, Instant::now())
+        let (map, key) = map(&[endpoint]);
+        Reach::default().endpoints_for(&map, &[at(seen)], key, Instant::now())
     };
     assert_eq!(asked("203.0.113.9:7", "198.51.100.1:41641"), [at("198.51.100.1:41641")]);
     assert!(asked("198.51.100.1:7", "198.51.100.1:41641").is_empty());
