@@ -23,10 +23,12 @@ use crate::{
     model::ModelCommand,
     output::OutputArgs,
     passphrase::PassphraseCommand,
+    ping::{PingArgs, WhoisArgs},
     policy::PolicyCommand,
     rooms::RoomsCommand,
     route::RouteCommand,
     setup::args::SetupArgs,
+    status::StatusArgs,
     trust::TrustArgs,
     up::args::UpArgs,
     upgrade::UpgradeArgs,
@@ -55,7 +57,15 @@ pub(crate) enum Command {
     /// Install a newer package; if the new version does not run, the former one is put back with its data
     Upgrade(UpgradeArgs),
     /// Show the state of this device in the network
-    Status(OutputArgs),
+    Status(StatusArgs),
+    /// Ping a peer inside the tunnel: latency, and whether the path is direct or over the relay
+    Ping(PingArgs),
+    /// Show which node, and whose, has a mesh address or a name
+    Whois(WhoisArgs),
+    /// Take the tunnel down, with its names and routes; the device stays a member, and paused until it is resumed
+    Pause(OutputArgs),
+    /// Bring the tunnel up again
+    Resume(OutputArgs),
     /// Show what the network around this device allows: UDP, outer addresses, ports of the router, relays
     Netcheck(OutputArgs),
     /// Find problems of this machine, and say how to fix them

@@ -100,7 +100,7 @@ pub(crate) async fn join(args: JoinArgs, root: &Path) -> anyhow::Result<ExitCode
                     bail!(problem);
                 }
             }
-            State::Joining => {}
+            State::Joining | State::Paused => {}
         }
         if !said_waiting && started.elapsed() > PATIENCE {
             let problem =

@@ -49,6 +49,8 @@ mod number;
 mod openclaw;
 mod output;
 mod passphrase;
+mod pause;
+mod ping;
 mod policy;
 mod prepare;
 mod problem;
@@ -96,6 +98,10 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Upgrade(args) => upgrade::run(args, &root).await,
         Command::Status(args) => status::run(args, &root).await,
         Command::Netcheck(args) => netcheck::run(args, &root).await,
+        Command::Ping(args) => ping::run(args, &root).await,
+        Command::Whois(args) => ping::whois(args, &root).await,
+        Command::Pause(args) => pause::pause(args, &root).await,
+        Command::Resume(args) => pause::resume(args, &root).await,
         Command::Doctor(args) => doctor::run(args, &root).await,
         Command::Audit(args) => audit::run(args, &root).await,
         Command::Join(args) => join::join(args, &root).await,

@@ -2,146 +2,49 @@
 
 use std::{path::Path, process::ExitCode};
 
+use clap::Args;
 use messages::{Message, message};
-use node_agent_api::{State, Status, endpoints::STATUS};
-use serde::Serialize;
-use telmeet_api::participant::{FINGERPRINT, Fingerprint as DeviceFingerprint};
+use node_agent_api::{State, endpoints::STATUS};
+use telmeet_api::participant::FINGERPRINT;
 
 use crate::{
     client::Client,
     confidential,
-    doctor::expiry,
-    fingerprint::Fingerprint,
     output::{self, Format, OutputArgs},
-    problem,
-    rooms::{self, RoomsState},
+    rooms,
 };
 
+mod view;
+mod watch;
+
+use view::StatusWithEvidence;
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Go on until Ctrl-C: redraw each second on a terminal, else print a line for each change
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
 /// Prints where this device stands; exit status 1 unless it is a running node.
-pub(crate) async fn run(args: OutputArgs, root: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: StatusArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    let format = args.output.output;
+    if args.watch {
+        return watch::run(format, root).await;
+    }
     let status = Client::agent(root).call(&STATUS, &[], &()).await?;
     let simulated = confidential::simulated(root);
     let rooms = rooms::state(&status, root).await;
     // Root is told at home, nobody elsewhere.
     let ai_device = Client::participant(root).call(&FINGERPRINT, &[], &()).await.ok();
-    let shown = StatusWithEvidence { status: &status, rooms, ai_device, simulated };
-    output::one(args.output, &shown, &message!("status-labels"), shown.values())?;
-    if args.output == Format::Table && !status.peers.is_empty() {
-        output::line("")?;
-        output::list(Format::Table, &status.peers, &message!("peer-heads"), |peer| {
-            vec![
-                peer.name.clone(),
-                peer.user.clone().unwrap_or_default(),
-                peer.tags.join(" "),
-                peer.addresses.first().map(ToString::to_string).unwrap_or_default(),
-                peer.online.map(output::yes).unwrap_or_default(),
-                peer.path.clone(),
-            ]
-        })?;
-    }
+    view::print(format, &StatusWithEvidence { status: &status, rooms, ai_device, simulated })?;
     let running = status.state == State::Running;
-    if args.output == Format::Table && !running {
+    if format == Format::Table && !running {
         output::note(next(status.state));
     }
     Ok(if running { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The agent's status, and a warning from this home's settings.
-#[derive(Debug, Serialize)]
-struct StatusWithEvidence<'a> {
-    #[serde(flatten)]
-    status: &'a Status,
-    /// The messengers' server; `None` where this device does not know it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rooms: Option<RoomsState>,
-    /// How people recognise the AI's device in rooms; `None` where this user does not learn it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ai_device: Option<DeviceFingerprint>,
-    /// Deployments whose SIMULATED evidence this home accepts; it proves nothing.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    simulated: Vec<String>,
-}
-
-impl StatusWithEvidence<'_> {
-    fn values(&self) -> Vec<String> {
-        let simulated = self.simulated.iter().map(|name| message!("status-simulated", name));
-        let mut values = values(self.status);
-        values.push(self.rooms.as_ref().map(ToString::to_string).unwrap_or_default());
-        let device = self.ai_device.as_ref().map(|ai| {
-            let DeviceFingerprint { user_id, device_id, .. } = ai;
-            message!("status-ai-device", user_id, device_id, key = ai.grouped_key()).to_string()
-        });
-        values.push(device.unwrap_or_default());
-        values.extend(simulated.map(|text| text.to_string()));
-        values
-    }
-}
-
-fn values(status: &Status) -> Vec<String> {
-    let node = status.node.as_ref();
-    let addresses = |addresses: &[std::net::IpAddr]| {
-        addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-    };
-    let connected = |is: bool| match is {
-        true => message!("connected"),
-        false => message!("not-connected"),
-    };
-    let coordinator = status
-        .coordinator
-        .as_ref()
-        .map(|coordinator| format!("{} ({})", coordinator.url, connected(coordinator.connected)));
-    let relay = status.home_relay.as_ref();
-    let gateway = status.gateway.as_ref();
-    let fingerprint =
-        gateway.and_then(|gateway| gateway.identity.parse().ok()).map(Fingerprint::of);
-    let values = [
-        Some(message!("status-state", state = output::word(&status.state)).to_string()),
-        problem::of(status).or_else(|| expiry::own(status).map(|text| text.to_string())),
-        status.network.clone(),
-        node.map(|node| node.name.clone()),
-        node.map(|node| addresses(&node.addresses)),
-        node.and_then(|node| node.key_expiry.clone()),
-        coordinator,
-        relay.map(|relay| format!("{} ({})", relay.name, connected(relay.connected))),
-        status.dns.clone(),
-        gateway.map(|gateway| format!("{} {}", gateway.host, addresses(&gateway.addresses))),
-        fingerprint.map(|fingerprint| fingerprint.to_string()),
-        Some(certificates(status)),
-        Some(routes(status)),
-    ];
-    values.into_iter().map(Option::unwrap_or_default).collect()
-}
-
-/// The public certificates, and why there is none.
-fn certificates(status: &Status) -> String {
-    let said = status.certificates.iter().flat_map(|certificate| {
-        let name = &certificate.name;
-        let ends = certificate.ends.as_ref().map(|ends| message!("status-certificate", name, ends));
-        let problem = problem::of_certificate(certificate);
-        let problem = problem.map(|problem| message!("status-no-certificate", name, problem));
-        ends.into_iter().chain(problem)
-    });
-    said.map(|text| text.to_string()).collect::<Vec<_>>().join("; ")
-}
-
-/// Which routes are used and offered, and whether anything may come in.
-fn routes(status: &Status) -> String {
-    let exit = status.exit_node.iter().map(|exit| match (exit.usable, &exit.name) {
-        (true, name) => message!("status-exit-node", name),
-        (false, name) => message!("status-no-exit-node", name),
-    });
-    let accepted = status.accepted_routes.iter().map(|accepted| {
-        let (route, node) = (&accepted.route, &accepted.node);
-        message!("status-accepted-route", route, node)
-    });
-    let offered =
-        status.offered_routes.iter().map(|offered| match (offered.approved, &offered.route) {
-            (true, route) => message!("status-offered-route", route),
-            (false, route) => message!("status-unapproved-route", route),
-        });
-    let shields = status.shields_up.then(|| message!("status-shields-up"));
-    let said = exit.chain(accepted).chain(offered).chain(shields);
-    said.map(|text| text.to_string()).collect::<Vec<_>>().join("; ")
 }
 
 fn next(state: State) -> Message {
@@ -150,68 +53,7 @@ fn next(state: State) -> Message {
         State::Joining => message!("next-joining"),
         State::WaitingForApproval => message!("next-waiting"),
         State::Expired => message!("next-expired"),
+        State::Paused => message!("next-paused"),
         State::Running => message!("next-running"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn routes_are_shown_with_what_is_not_usable() {
-        let status: Status = serde_json::from_value(serde_json::json!({
-            "state": "running", "version": "0", "exit_node": { "name": "cabin", "usable": false },
-            "accepted_routes": [{ "route": "192.168.1.0/24", "node": "server" }],
-            "offered_routes": [{ "route": "10.1.0.0/16", "approved": false }],
-        }))
-        .unwrap();
-        let shown = "exit node cabin cannot be used, nothing leaves this machine; 192.168.1.0/24 by server; \
-                     offers 10.1.0.0/16, not approved";
-        assert_eq!(routes(&status), shown);
-    }
-
-    #[test]
-    fn public_certificates_are_shown_with_what_is_wrong() {
-        let status: Status = serde_json::from_value(serde_json::json!({
-            "state": "running", "version": "0", "certificates": [
-                { "name": "chat.home.example.org", "ends": "2027-01-01T00:00:00Z" },
-                { "name": "rooms.home.example.org", "problem": "the authority said no" },
-            ],
-        }))
-        .unwrap();
-        let shown = "chat.home.example.org until 2027-01-01T00:00:00Z; rooms.home.example.org: the authority said no";
-        assert_eq!(certificates(&status), shown);
-    }
-
-    #[test]
-    fn simulated_evidence_is_shown_and_nothing_where_there_is_none() {
-        let status: Status = serde_json::from_value(serde_json::json!({
-            "state": "running", "version": "0", "interface": "maru0",
-        }))
-        .unwrap();
-        let shown = |simulated, ai_device| StatusWithEvidence {
-            status: &status,
-            rooms: None,
-            ai_device,
-            simulated,
-        };
-        let with = shown(vec!["lab".to_owned()], None);
-        let text = "SIMULATED evidence of lab is accepted; it proves nothing";
-        assert_eq!(with.values().last().map(String::as_str), Some(text));
-        assert_eq!(with.values().len(), message!("status-labels").parts().len());
-        assert_eq!(serde_json::to_value(&with).unwrap()["simulated"], serde_json::json!(["lab"]));
-        let ai_device = Some(DeviceFingerprint {
-            user_id: "@maru:maru.home.arpa".to_owned(),
-            device_id: "DEVICE".to_owned(),
-            device_key: "abcdefgh".to_owned(),
-            master_key: "m".to_owned(),
-        });
-        let at_home = shown(Vec::new(), ai_device);
-        let text = "@maru:maru.home.arpa, device DEVICE, key abcd efgh";
-        assert_eq!(at_home.values().last().map(String::as_str), Some(text));
-        let without = shown(Vec::new(), None);
-        assert_eq!(without.values().len() + 1, with.values().len());
-        assert!(serde_json::to_value(&without).unwrap().get("simulated").is_none());
     }
 }

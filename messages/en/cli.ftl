@@ -226,13 +226,14 @@ device-extended = extended until { $until }: { $device }
 device-extended-for-ever = the key never expires: { $device }
 
 ## status
-status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | names by | gateway | gateway's fingerprint | public certificates | routes | rooms | AI in rooms | confidential
+status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | relayed peers | names by | gateway | gateway's fingerprint | public certificates | routes | rooms | AI in rooms | confidential
 status-state =
     { $state ->
         [needs_join] needs join
         [joining] joining
         [waiting_for_approval] waiting for approval
         [running] running
+        [paused] paused
        *[expired] expired
     }
 status-certificate = { $name } until { $ends }
@@ -249,12 +250,31 @@ status-ai-device = { $user_id }, device { $device_id }, key { $key }
 status-simulated = SIMULATED evidence of { $name } is accepted; it proves nothing
 connected = connected
 not-connected = not connected
-peer-heads = PEER | USER | TAGS | ADDRESS | ONLINE | PATH
+peer-heads = PEER | USER | TAGS | ADDRESS | ONLINE | PATH | HANDSHAKE | RECEIVED | SENT
 next-needs-join = This device is in no network: sudo maru join - takes the invitation
 next-joining = The coordinator has not answered yet, or the interface is not set up yet.
 next-waiting = On the home machine: maru device list, then maru device approve CODE
 next-expired = The key has expired: ask for an invitation, then run sudo maru join -
+next-paused = This device is paused: sudo maru resume brings the tunnel up
 next-running = This device is a node of the network.
+
+watch-coordinator = coordinator: { $state }
+watch-relay = relay { $name }: { $state }
+watch-peer =
+    { $online ->
+        [yes] { $name }: online, { $path }
+        [no] { $name }: offline, { $path }
+       *[unknown] { $name }: { $path }
+    }
+watch-gone = { $name }: gone
+
+## ping, whois, pause
+ping-answer = { $name } ({ $address }) answers in { $ms } ms, { $path }
+ping-relayed = { $name } ({ $address }) answers in { $ms } ms, by the relay { $relay }
+ping-not-direct = no direct answer of { $name }: maru doctor says why, as far as it can tell
+whois-labels = name | user | tags | addresses | online | id | this device
+paused = paused: the tunnel is down, and nobody in the network reaches this device until sudo maru resume
+resumed = resumed: the tunnel is up, and maru status shows when the network answers
 
 ## tables of the admin's other commands
 app-heads = NAME | CREATED | LAST USED
@@ -995,8 +1015,27 @@ agent-state =
         [joining] state: joining
         [waiting_for_approval] state: waiting for approval
         [running] state: running
+        [paused] state: paused
        *[expired] state: expired
     }
+firewall-root-only = only root may read the firewall's rules
+firewall-open = no rule was found that closes the tunnel's port or its services
+firewall-closes-port = the firewall of this machine ({ $by }) closes UDP port { $port }: a peer reaches this machine directly only if this machine calls it at the same time, and by the relay otherwise
+firewall-closes-service = the firewall of this machine ({ $by }) closes port { $port } of the tunnel's interface { $interface }: devices of the network do not reach the service there, whatever the policy allows
+relay-answers = the relay { $name } answers
+relay-silent = the relay { $name } does not answer: peers without a direct path cannot be reached
+fix-relay = check this machine's connection, and at home whether Maru runs (maru doctor)
+relayed-no-udp-here = packets to { $name } go over the relay: no STUN server answers this machine, so its network lets no UDP out
+fix-udp-here = allow outgoing UDP in this network, or use another one
+relayed-no-udp-there = packets to { $name } go over the relay: it names no address, so its network lets no UDP out
+fix-udp-there = allow outgoing UDP in the network of { $name }
+relayed-no-family = packets to { $name } go over the relay: one of the two has only IPv4, the other only IPv6
+fix-family = give one of the two both address families
+relayed-symmetric = packets to { $name } go over the relay: this machine's NAT gives each destination another port (it is symmetric)
+relayed-no-answer = packets to { $name } go over the relay: nothing answers at its addresses, since a NAT or a firewall between the two drops the packets
+fix-forward = forward UDP port 41641 to this machine in its router, or to the other one in its own, or let the router do that (UPnP, NAT-PMP, PCP)
+clock-before-coordinator = this machine's clock is { $by } ahead of the coordinator's: sealed requests fail, and keys expire at a wrong time
+clock-behind-coordinator = this machine's clock is { $by } behind the coordinator's: sealed requests fail, and keys expire at a wrong time
 fix-restart = `sudo systemctl restart maru.target`, or stop `maru up` and start it again
 
 ## cli/src/model.rs

@@ -49,7 +49,20 @@ problem-name-reserved = the name is reserved for the home node or a service of t
 problem-name-taken = the name is taken
 problem-network = the network cannot be read
 problem-node-gone = the node is gone
+problem-node-self = that is this device itself
+problem-node-unknown = no node of the network has this name
+problem-node-unknown-name = no node of the network that this device may see is called { $name }: `maru status` lists them
+problem-not-a-node =
+    { $state ->
+        [needs_join] this device is in no network: sudo maru join - takes the invitation
+        [paused] this device is paused: sudo maru resume brings the tunnel up
+       *[other] this device is not a running node of the network: `maru status` says why
+    }
 problem-no-https = no machine of the network offers HTTPS, or it cannot be reached on port 443 (does the policy allow it?)
+problem-no-pong = the peer does not answer
+problem-no-pong-of = { $name } does not answer within 5 seconds: it is off, or no path leads to it; `maru doctor` looks for the reason
+problem-node-ambiguous = several nodes have this name
+problem-node-ambiguous-name = several nodes are called { $name }: name a mesh address, `maru status` lists them
 problem-not-kept = this turn is answered but not kept
 problem-not-found = there is nothing here
 problem-no-such =
@@ -68,6 +81,7 @@ problem-plain-http = over plain HTTP an invitation with --approved needs --force
 problem-policy = the policy is invalid
 problem-policy-replaced = the policy was replaced in the meantime
     .detail = check the changes of your policy again, then set it
+problem-ping-rate = too many pings
 problem-query = the request's query cannot be used
 problem-query-reason = invalid query: { $reason }
 problem-question = this question about the policy cannot be answered

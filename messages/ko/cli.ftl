@@ -226,13 +226,14 @@ device-extended = 기기의 키를 { $until }까지 연장했습니다: { $devic
 device-extended-for-ever = 기기의 키가 만료되지 않습니다: { $device }
 
 ## status
-status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 이름 조회 | 게이트웨이 | 게이트웨이 지문 | 공개 인증서 | 경로 | 방 | 방의 AI | 기밀 모델
+status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 릴레이를 거치는 기기 | 이름 조회 | 게이트웨이 | 게이트웨이 지문 | 공개 인증서 | 경로 | 방 | 방의 AI | 기밀 모델
 status-state =
     { $state ->
         [needs_join] 참여 필요
         [joining] 참여하는 중
         [waiting_for_approval] 승인 대기
         [running] 실행 중
+        [paused] 일시 중지
        *[expired] 만료됨
     }
 status-certificate = { $name }: { $ends }까지
@@ -249,12 +250,31 @@ status-ai-device = { $user_id }, 기기 { $device_id }, 키 { $key }
 status-simulated = { $name }의 SIMULATED 증거를 받아들입니다. 이 증거로는 아무것도 증명되지 않습니다
 connected = 연결됨
 not-connected = 연결 안 됨
-peer-heads = 기기 | 사용자 | 태그 | 주소 | 온라인 | 경로
+peer-heads = 기기 | 사용자 | 태그 | 주소 | 온라인 | 경로 | 핸드셰이크 후 | 받음 | 보냄
 next-needs-join = 이 기기는 네트워크에 참여하지 않았습니다. sudo maru join - 를 실행하고 초대장을 붙여 넣으세요
 next-joining = 코디네이터가 아직 응답하지 않았거나 인터페이스가 아직 준비되지 않았습니다.
 next-waiting = 집 컴퓨터에서 maru device list, 그다음 maru device approve CODE를 실행하세요
 next-expired = 키가 만료되었습니다. 초대장을 요청한 뒤 sudo maru join - 를 실행하세요
+next-paused = 이 기기는 일시 중지되었습니다. sudo maru resume으로 터널을 다시 켜세요
 next-running = 이 기기는 네트워크의 노드입니다.
+
+watch-coordinator = 코디네이터: { $state }
+watch-relay = 릴레이 { $name }: { $state }
+watch-peer =
+    { $online ->
+        [yes] { $name }: 온라인, { $path }
+        [no] { $name }: 오프라인, { $path }
+       *[unknown] { $name }: { $path }
+    }
+watch-gone = { $name }: 사라짐
+
+## ping, whois, pause
+ping-answer = { $name } ({ $address }) 기기가 { $ms } ms 만에 응답했습니다, { $path }
+ping-relayed = { $name } ({ $address }) 기기가 { $ms } ms 만에 응답했습니다, 릴레이 { $relay }
+ping-not-direct = { $name } 기기의 직접 응답이 없습니다. maru doctor로 원인을 찾아 보세요
+whois-labels = 이름 | 사용자 | 태그 | 주소 | 온라인 | 번호 | 이 기기
+paused = 일시 중지했습니다. sudo maru resume을 실행할 때까지 터널이 꺼져 있고 네트워크에서 이 기기에 연결할 수 없습니다
+resumed = 터널을 다시 켰습니다. 네트워크가 응답하는지는 maru status에 나옵니다
 
 ## tables of the admin's other commands
 app-heads = 이름 | 만든 때 | 마지막 사용
@@ -981,8 +1001,27 @@ agent-state =
         [joining] 상태: 참여하는 중
         [waiting_for_approval] 상태: 승인 대기
         [running] 상태: 실행 중
+        [paused] 상태: 일시 중지
        *[expired] 상태: 만료됨
     }
+firewall-root-only = 방화벽 규칙은 root만 읽을 수 있습니다
+firewall-open = 터널의 포트나 서비스를 막는 규칙을 찾지 못했습니다
+firewall-closes-port = 이 컴퓨터의 방화벽({ $by })이 UDP { $port } 포트를 막고 있습니다. 이 컴퓨터가 동시에 연결할 때만 상대 기기와 직접 연결되고, 아니면 릴레이를 거칩니다
+firewall-closes-service = 이 컴퓨터의 방화벽({ $by })이 터널 인터페이스 { $interface }의 { $port } 포트를 막고 있습니다. 정책이 허용해도 네트워크의 기기가 그 서비스에 연결할 수 없습니다
+relay-answers = 릴레이 { $name }: 응답합니다
+relay-silent = 릴레이 { $name }: 응답하지 않습니다. 직접 경로가 없는 기기에는 연결할 수 없습니다
+fix-relay = 이 컴퓨터의 네트워크 연결을 확인하고, 집 컴퓨터에서 Maru가 실행 중인지 확인하세요(maru doctor)
+relayed-no-udp-here = { $name } 기기로 가는 패킷이 릴레이를 거칩니다. 어떤 STUN 서버도 이 컴퓨터에 응답하지 않으므로 이 네트워크가 UDP를 막고 있습니다
+fix-udp-here = 이 네트워크에서 나가는 UDP를 허용하거나 다른 네트워크를 쓰세요
+relayed-no-udp-there = { $name } 기기로 가는 패킷이 릴레이를 거칩니다. 그 기기가 알린 주소가 없으므로 그쪽 네트워크가 UDP를 막고 있습니다
+fix-udp-there = { $name } 기기의 네트워크에서 나가는 UDP를 허용하세요
+relayed-no-family = { $name } 기기로 가는 패킷이 릴레이를 거칩니다. 한쪽은 IPv4만, 다른 쪽은 IPv6만 있습니다
+fix-family = 둘 중 하나에 두 주소 체계를 모두 주세요
+relayed-symmetric = { $name } 기기로 가는 패킷이 릴레이를 거칩니다. 이 컴퓨터의 NAT가 목적지마다 다른 포트를 씁니다(대칭형, symmetric)
+relayed-no-answer = { $name } 기기로 가는 패킷이 릴레이를 거칩니다. 그 기기의 주소에서 응답이 없습니다. 둘 사이의 NAT나 방화벽이 패킷을 버립니다
+fix-forward = 이 컴퓨터나 상대 기기의 공유기에서 UDP 41641 포트를 그 기기로 전달하거나, 공유기가 자동으로 하게 하세요(UPnP, NAT-PMP, PCP)
+clock-before-coordinator = 이 컴퓨터의 시계가 코디네이터보다 { $by } 빠릅니다. 봉인한 요청이 실패하고 키가 잘못된 때에 만료됩니다
+clock-behind-coordinator = 이 컴퓨터의 시계가 코디네이터보다 { $by } 느립니다. 봉인한 요청이 실패하고 키가 잘못된 때에 만료됩니다
 fix-restart = `sudo systemctl restart maru.target`을 실행하거나 `maru up`을 멈췄다가 다시 시작하세요
 
 ## cli/src/model.rs

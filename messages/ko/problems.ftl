@@ -50,7 +50,20 @@ problem-name-reserved = 집 노드나 네트워크의 서비스를 위해 예약
 problem-name-taken = 이미 쓰이는 이름입니다
 problem-network = 지금은 네트워크의 상태를 읽을 수 없습니다
 problem-node-gone = 노드가 없습니다
+problem-node-self = 이 기기 자신입니다
+problem-node-unknown = 네트워크에 그런 이름의 노드가 없습니다
+problem-node-unknown-name = 이 기기가 볼 수 있는 노드 가운데 { $name } 이름을 가진 것이 없습니다. `maru status`로 목록을 보세요
+problem-not-a-node =
+    { $state ->
+        [needs_join] 이 기기는 네트워크에 참여하지 않았습니다. sudo maru join - 를 실행하고 초대장을 붙여 넣으세요
+        [paused] 이 기기는 일시 중지되었습니다. sudo maru resume으로 터널을 다시 켜세요
+       *[other] 이 기기는 실행 중인 노드가 아닙니다. `maru status`로 이유를 확인하세요
+    }
 problem-no-https = 네트워크에 HTTPS를 제공하는 컴퓨터가 없거나 443번 포트로 연결할 수 없습니다(정책이 허용하나요?)
+problem-no-pong = 상대 기기가 응답하지 않습니다
+problem-no-pong-of = { $name } 기기가 5초 안에 응답하지 않습니다. 꺼져 있거나 연결할 경로가 없습니다. `maru doctor`로 원인을 찾으세요
+problem-node-ambiguous = 같은 이름의 노드가 여러 대입니다
+problem-node-ambiguous-name = { $name } 이름을 가진 노드가 여러 대입니다. `maru status`에 나오는 메시 주소를 쓰세요
 problem-not-kept = 답은 했지만 이 대화는 저장되지 않았습니다
 problem-not-found = 찾을 수 없습니다
 problem-no-such =
@@ -73,6 +86,7 @@ problem-plain-http = 암호화되지 않은 HTTP에서 --approved를 준 초대�
 problem-policy = 정책이 올바르지 않습니다
 problem-policy-replaced = 그사이에 다른 사람이 정책을 바꾸었습니다
     .detail = 지금은 무엇이 열리고 닫히는지 확인한 뒤 다시 적용하세요
+problem-ping-rate = 핑이 너무 많습니다
 problem-query = 요청의 쿼리가 올바르지 않습니다
 problem-query-reason = 요청의 쿼리가 올바르지 않습니다: { $reason }
 problem-question = 정책에 관한 이 질문에는 답할 수 없습니다

@@ -80,6 +80,7 @@ pub(crate) fn check_state(status: &Status) -> anyhow::Result<()> {
             bail!(message!("chat-waiting", page = page.unwrap_or_default()))
         }
         State::Expired => bail!(message!("chat-expired")),
+        State::Paused => bail!(message!("next-paused")),
     }
 }
 

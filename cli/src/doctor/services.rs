@@ -15,7 +15,7 @@ use telmeet_api::rooms::TOTALS;
 
 use crate::{
     client::Client,
-    doctor::{backups, certificates, expiry, providers, read::read},
+    doctor::{backups, certificates, expiry, firewall, paths, providers, read::read},
     finding::{Finding, Repair},
     gateway, output, problem,
     reach::HttpsGap,
@@ -288,7 +288,13 @@ async fn agent(root: &Path) -> Vec<Finding> {
     match asked.await {
         Ok(status) => {
             let certificates = status.certificates.iter().map(public_certificate);
-            [device(&status)].into_iter().chain(key(&status)).chain(certificates).collect()
+            let own = [device(&status)].into_iter().chain(key(&status)).chain(certificates);
+            let mut findings: Vec<_> = own.collect();
+            findings.extend(paths::check(&status).await);
+            if let Ok(settings) = config::agent(root) {
+                findings.extend(firewall::check(root, &settings).await);
+            }
+            findings
         }
         Err(error) => vec![Finding::error("agent", format!("{error:#}"), message!("fix-agent"))],
     }
@@ -303,8 +309,10 @@ fn device(status: &Status) -> Finding {
         return Finding::warning("agent", problem, message!("fix-see-status"));
     }
     if status.state != State::Running {
+        let paused = status.state == State::Paused;
         let text = message!("agent-state", state = output::word(&status.state));
-        return Finding::warning("agent", text, message!("fix-see-status"));
+        let fix = if paused { "sudo maru resume".into() } else { message!("fix-see-status") };
+        return Finding::warning("agent", text, fix);
     }
     Finding::ok("agent", message!("agent-node"))
 }

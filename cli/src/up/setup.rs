@@ -94,7 +94,8 @@ async fn join(settings: &Settings, coordinator: &Client, agent: &Client) -> anyh
     loop {
         let status = agent.call(&STATUS, &[], &()).await?;
         match status.state {
-            State::Running => return Ok(status),
+            // A pause that root asked for outlives a restart.
+            State::Running | State::Paused => return Ok(status),
             // It waits where its node was removed: a key of its own lets it in again.
             State::NeedsJoin | State::Expired | State::WaitingForApproval if !asked => {
                 ask_to_join(settings, coordinator, agent).await?;

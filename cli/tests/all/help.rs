@@ -16,8 +16,8 @@ fn text(args: &[&str]) -> String {
 fn help_of_every_command() {
     insta::assert_snapshot!("maru", text(&["--help"]));
     for command in [
-        "setup", "up", "status", "netcheck", "doctor", "join", "leave", "invite", "device", "key",
-        "api-key",
+        "setup", "up", "status", "netcheck", "ping", "whois", "pause", "doctor", "join", "leave",
+        "invite", "device", "key", "api-key",
     ] {
         insta::assert_snapshot!(command, text(&[command, "--help"]));
     }
@@ -108,4 +108,25 @@ fn people_who_read_korean_get_korean_and_programs_what_they_always_get() {
     let json = String::from_utf8(korean(&["doctor", "--output", "json"]).stdout).unwrap();
     assert!(json.contains("\"id\": \"tools\""), "{json}");
     assert!(!json.chars().any(|c| ('\u{ac00}'..='\u{d7a3}').contains(&c)), "{json}");
+}
+
+#[test]
+fn without_an_agent_a_command_ends_with_one_sentence() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path().to_str().unwrap();
+    let cases: [&[&str]; 6] = [
+        &["ping", "phone"],
+        &["ping", "phone", "--until-direct", "-o", "json"],
+        &["whois", "100.64.0.2"],
+        &["pause"],
+        &["resume", "-o", "yaml"],
+        &["status", "--watch"],
+    ];
+    for args in cases {
+        let output = maru(&[&["--root", root], args].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{args:?}: {said}");
+        assert!(said.contains("agent") && output.stdout.is_empty(), "{args:?}: {said}");
+    }
+    assert_eq!(maru(&["ping", "phone", "-c", "0"]).status.code(), Some(2));
 }

@@ -2,7 +2,7 @@
 
 use endpoint::{Callers, Raw};
 
-use crate::{Authority, Join, NetCheck, Status};
+use crate::{Authority, Join, NetCheck, Pong, Status, Whois};
 
 endpoint::declare! {
     /// Those of the local API.
@@ -18,6 +18,14 @@ endpoint::declare! {
     JOIN: POST "/v1/join" (Join) => Status, accepted;
     /// Logs out and wipes the state.
     LEAVE: POST "/v1/leave" => Status;
+    /// Takes the tunnel down; the node stays a member, and paused over a restart of the agent.
+    PAUSE: POST "/v1/pause" => Status;
+    /// Brings the tunnel up again.
+    RESUME: POST "/v1/resume" => Status;
+    /// Returns the node that has a name, mesh address or stable id.
+    WHOIS: GET "/v1/whois/{node}" => Whois, callers(Callers::User);
+    /// Pings a peer once, inside the tunnel.
+    PING: POST "/v1/ping/{node}" => Pong, callers(Callers::User), read_only;
 }
 
 endpoint::declare! {

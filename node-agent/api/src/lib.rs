@@ -41,6 +41,8 @@ pub enum State {
     Running,
     /// The node key has expired.
     Expired,
+    /// A node whose tunnel is down until it is resumed.
+    Paused,
 }
 
 impl State {
@@ -53,6 +55,7 @@ impl State {
             Self::WaitingForApproval => "waiting_for_approval",
             Self::Running => "running",
             Self::Expired => "expired",
+            Self::Paused => "paused",
         }
     }
 }
@@ -211,6 +214,9 @@ pub struct Peer {
     pub online: Option<bool>,
     /// `direct ADDRESS:PORT`, `relay` or `none`.
     pub path: String,
+    /// Why the path is not direct, as far as this node can tell; only of a peer whose path is `relay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay_reason: Option<RelayReason>,
     /// Seconds since the last handshake; `None` if there was none.
     #[serde(default)]
     pub last_handshake_s: Option<u64>,
@@ -247,6 +253,64 @@ pub struct OfferedRoute {
     pub route: String,
     /// Whether the coordinator approved it.
     pub approved: bool,
+}
+
+/// Why packets to a peer go over the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RelayReason {
+    /// No STUN server answers this node by UDP.
+    NoUdpHere,
+    /// The peer names no address at which it can be reached by UDP.
+    NoUdpThere,
+    /// The two have no address family in common.
+    NoCommonFamily,
+    /// STUN servers see this node at several ports: its NAT gives each destination another (symmetric).
+    SymmetricNatHere,
+    /// Nothing answers at the peer's addresses: a NAT or a firewall between the two drops the packets, or the search goes on.
+    NoAnswer,
+}
+
+/// Who has a name or an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Whois {
+    /// Its name in the network, without the network's domain.
+    pub name: String,
+    /// Its stable id.
+    pub stable_id: String,
+    /// Its mesh addresses.
+    #[schema(value_type = Vec<String>)]
+    pub addresses: Vec<IpAddr>,
+    /// Login of the person whose node it is; `None` for a tagged node.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Whether it is connected to the coordinator; `None` if unknown.
+    #[serde(default)]
+    pub online: Option<bool>,
+    /// Whether it is this node.
+    pub this_node: bool,
+}
+
+/// A peer's answer to a ping inside the tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pong {
+    /// The peer's name.
+    pub name: String,
+    /// Its stable id.
+    pub stable_id: String,
+    /// Its address that was pinged.
+    #[schema(value_type = String)]
+    pub address: IpAddr,
+    /// From the ping to the answer, in microseconds; with the handshake, if one was needed.
+    pub latency_us: u64,
+    /// The path on which the answer came: `direct ADDRESS:PORT` or `relay`.
+    pub path: String,
+    /// The relay's name, if it came over one.
+    #[serde(default)]
+    pub relay: Option<String>,
 }
 
 /// The AI gateway and its public key.

@@ -32,9 +32,43 @@ fn a_state_is_written_as_it_is_named_and_documented() {
         State::WaitingForApproval,
         State::Running,
         State::Expired,
+        State::Paused,
     ] {
         assert_eq!(serde_json::to_value(state).unwrap(), state.name());
         assert!(PAGE.contains(&format!("| `{}` |", state.name())), "{state:?}");
+    }
+}
+
+#[test]
+fn the_published_answers_are_what_the_types_write() {
+    for (heading, written) in [
+        (
+            "Whois",
+            serde_json::from_str::<Whois>(example("Whois"))
+                .map(|it| serde_json::to_value(it).unwrap()),
+        ),
+        (
+            "Ping",
+            serde_json::from_str::<Pong>(example("Ping"))
+                .map(|it| serde_json::to_value(it).unwrap()),
+        ),
+    ] {
+        let value: serde_json::Value = serde_json::from_str(example(heading)).unwrap();
+        assert_eq!(written.unwrap(), value, "{heading}");
+    }
+}
+
+#[test]
+fn a_reason_for_the_relay_is_documented() {
+    for reason in [
+        RelayReason::NoUdpHere,
+        RelayReason::NoUdpThere,
+        RelayReason::NoCommonFamily,
+        RelayReason::SymmetricNatHere,
+        RelayReason::NoAnswer,
+    ] {
+        let name = serde_json::to_value(reason).unwrap();
+        assert!(PAGE.contains(&format!("| `{}` |", name.as_str().unwrap())), "{reason:?}");
     }
 }
 

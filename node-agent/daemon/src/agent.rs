@@ -281,6 +281,17 @@ impl Agent {
         });
     }
 
+    /// Whether the tunnel is down until it is resumed.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.state().paused
+    }
+
+    /// Records that the tunnel is down, or up again.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.change_state(|state| state.paused = paused);
+        self.progress.send_modify(|progress| progress.connected = false);
+    }
+
     /// Begins to join a network. The current membership is kept until the new coordinator has accepted the request.
     pub(crate) fn join(&self, membership: Membership) {
         self.change_state(|state| state.join(membership));

@@ -6,22 +6,20 @@ use axum::{
     Json, Router,
     extract::{ConnectInfo, Request, State as Ctx},
     http::StatusCode,
-    response::{IntoResponse, Response},
 };
 use chassis::{
     accept::Connections,
-    body::{self, JsonBodyError},
+    body,
     endpoint::{self, Served},
     http::Http,
-    problem::ErrorResponse,
     quota::Quota,
     unix::Socket,
 };
 use coordinator_api::invitation::{Destination, ServerUrl};
-use messages::{Language, Message, message};
+use messages::message;
 use node_agent_api::{
-    Authority, Join, NetCheck, Status,
-    endpoints::{AUTHORITY, JOIN, LEAVE, NETCHECK, STATUS},
+    Authority, Join, NetCheck, State, Status,
+    endpoints::{AUTHORITY, JOIN, LEAVE, NETCHECK, PAUSE, PING, RESUME, STATUS, WHOIS},
 };
 use node_agent_core::netmap::Naming;
 use tokio::sync::{mpsc, oneshot};
@@ -30,7 +28,13 @@ use crate::{agent::Agent, control::tls, state::Membership};
 
 mod authority;
 mod netcheck;
+mod node;
+mod refused;
+mod relay;
 mod status;
+
+use node::PingQuota;
+use refused::Refused;
 
 /// Connections of one user at once.
 const PER_USER: usize = 32;
@@ -48,17 +52,33 @@ pub(crate) enum Command {
     Join(Box<Membership>, oneshot::Sender<()>),
     /// Leave the network; the sender is dropped when that is done.
     Leave(oneshot::Sender<()>),
+    /// Take the tunnel down; the sender is dropped when that is done.
+    Pause(oneshot::Sender<()>),
+    /// Bring the tunnel up again; the sender is dropped when that is done.
+    Resume(oneshot::Sender<()>),
 }
 
 /// Context of the handlers.
 #[derive(Clone)]
 pub(crate) struct Api {
     /// The agent.
-    pub(crate) agent: Arc<Agent>,
+    agent: Arc<Agent>,
     /// Where commands go.
-    pub(crate) commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Command>,
     /// The tunnel's interface.
-    pub(crate) interface: String,
+    interface: String,
+    /// Bounds the pings of each user.
+    pings: PingQuota,
+}
+
+impl Api {
+    pub(crate) fn new(
+        agent: Arc<Agent>,
+        commands: mpsc::Sender<Command>,
+        interface: String,
+    ) -> Self {
+        Self { agent, commands, interface, pings: PingQuota::default() }
+    }
 }
 
 /// The uid at the other end of a connection.
@@ -108,13 +128,17 @@ pub(crate) async fn serve(socket: Socket, api: Api, timeouts: Timeouts) {
 }
 
 /// The endpoints.
-pub(crate) fn endpoints() -> [Served<Api>; 5] {
+pub(crate) fn endpoints() -> [Served<Api>; 9] {
     [
         endpoint::serve(&STATUS, status),
         endpoint::serve(&AUTHORITY, authority),
         endpoint::serve(&NETCHECK, netcheck),
         endpoint::serve(&JOIN, join),
         endpoint::serve(&LEAVE, leave),
+        endpoint::serve(&PAUSE, pause),
+        endpoint::serve(&RESUME, resume),
+        endpoint::serve(&WHOIS, node::whois),
+        endpoint::serve(&PING, node::ping),
     ]
 }
 
@@ -154,11 +178,48 @@ async fn leave(
     Ctx(api): Ctx<Api>,
     ConnectInfo(caller): ConnectInfo<Caller>,
 ) -> Result<Json<Status>, Refused> {
+    api.perform(caller, Command::Leave).await
+}
+
+async fn pause(
+    Ctx(api): Ctx<Api>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+) -> Result<Json<Status>, Refused> {
     caller.must_be_root()?;
-    let (done, left) = oneshot::channel();
-    api.commands.send(Command::Leave(done)).await.map_err(|_| Refused::Stopping)?;
-    let _ = left.await;
-    Ok(Json(status::of(&api.agent)))
+    api.must_be_a_member()?;
+    api.perform(caller, Command::Pause).await
+}
+
+async fn resume(
+    Ctx(api): Ctx<Api>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+) -> Result<Json<Status>, Refused> {
+    caller.must_be_root()?;
+    api.must_be_a_member()?;
+    api.perform(caller, Command::Resume).await
+}
+
+impl Api {
+    /// Waits until the agent has done what root asked for.
+    async fn perform(
+        &self,
+        caller: Caller,
+        command: impl FnOnce(oneshot::Sender<()>) -> Command,
+    ) -> Result<Json<Status>, Refused> {
+        caller.must_be_root()?;
+        let (sender, done) = oneshot::channel();
+        self.commands.send(command(sender)).await.map_err(|_| Refused::Stopping)?;
+        let _ = done.await;
+        Ok(Json(status::of(&self.agent)))
+    }
+
+    fn must_be_a_member(&self) -> Result<(), Refused> {
+        if self.agent.membership().is_some() {
+            return Ok(());
+        }
+        let state = State::NeedsJoin.name();
+        Err(Refused::NotANode(message!("problem-not-a-node", state)))
+    }
 }
 
 /// The membership that a request asks for.
@@ -213,55 +274,6 @@ fn authorities(ca: Option<String>, server: &ServerUrl) -> Result<Option<String>,
 impl Caller {
     fn must_be_root(self) -> Result<(), Refused> {
         if self.uid == 0 { Ok(()) } else { Err(Refused::NotRoot) }
-    }
-}
-
-/// Why a request is refused.
-#[derive(Debug)]
-enum Refused {
-    NotRoot,
-    Request(JsonBodyError),
-    Invitation(Message),
-    Joined(Message),
-    NoHttps,
-    NotFound,
-    Stopping,
-}
-
-impl Refused {
-    fn kind(&self) -> (StatusCode, &'static str) {
-        match self {
-            Self::NotRoot => (StatusCode::FORBIDDEN, "not-root"),
-            Self::Request(rejection) => (rejection.status(), "request"),
-            Self::Invitation(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invitation"),
-            Self::Joined(_) => (StatusCode::CONFLICT, "joined"),
-            Self::NoHttps => (StatusCode::BAD_GATEWAY, "no-https"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),
-            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-        }
-    }
-
-    fn message(self) -> Message {
-        match self {
-            Self::NotRoot => message!("problem-not-root"),
-            Self::Request(reason) => {
-                let reason = reason.to_string().replace('\n', " ");
-                message!("problem-join-request", reason)
-            }
-            Self::Invitation(message) | Self::Joined(message) => message,
-            Self::NoHttps => message!("problem-no-https"),
-            Self::NotFound => message!("problem-not-found"),
-            Self::Stopping => message!("problem-stopping"),
-        }
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let (status, kind) = self.kind();
-        let message = self.message();
-        let title = message.text(Language::English).into_owned();
-        ErrorResponse::new(status, kind, title).message(message).into_response()
     }
 }
 

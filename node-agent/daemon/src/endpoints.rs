@@ -33,7 +33,7 @@ const MAX: usize = 16;
 
 /// The protocol's endpoint types.
 const LOCAL: i64 = 1;
-const STUN: i64 = 2;
+pub(crate) const STUN: i64 = 2;
 const PORT_MAPPED: i64 = 3;
 const ROUTER: i64 = 4;
 const CONFIGURED: i64 = 5;

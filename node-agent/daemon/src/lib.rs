@@ -155,18 +155,20 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
     });
     let firewall = OnceLock::new();
     let setup = TunnelSetup { interface, table, firewall, instance, tun, is_stored, helper };
-    let tunnel = Tunnel::start(&agent, &setup).await?;
+    let tunnel = start_tunnel(&agent, &setup).await?;
     let socket = match Socket::bind(&agent.paths.socket(), Access::Everyone) {
         Ok(socket) => socket,
         Err(error) => {
-            tunnel.stop().await;
+            if let Some(tunnel) = tunnel {
+                tunnel.stop().await;
+            }
             return Err(error.into());
         }
     };
     setup.hold(true);
     let (commands, requests) = mpsc::channel(4);
     let interface = setup.interface.clone();
-    let api = Api { agent: Arc::clone(&agent), commands, interface };
+    let api = Api::new(Arc::clone(&agent), commands, interface);
     let api = tokio::spawn(api::serve(socket, api, api::Timeouts::default()));
     let dials = tokio::spawn(dial::run(Arc::clone(&agent), setup.interface.clone()));
     let local = tokio::spawn(service::local::run(Arc::clone(&agent)));
@@ -175,8 +177,9 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
     notify::ready();
     tracing::info!(interface = setup.interface, "agent started");
 
-    let agent_loop = AgentLoop { agent: Arc::clone(&agent), setup, requests };
-    let ended = agent_loop.run(tunnel, &mut stop).await;
+    let agent_loop =
+        AgentLoop { agent: Arc::clone(&agent), setup, requests, tunnel, control: None };
+    let ended = agent_loop.run(&mut stop).await;
     // This closes their sockets.
     cancel(Some(dials)).await;
     cancel(Some(api)).await;
@@ -187,11 +190,32 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
     ended
 }
 
+/// Starts the tunnel, unless the node is paused.
+async fn start_tunnel(agent: &Arc<Agent>, setup: &TunnelSetup) -> Result<Option<Tunnel>, Error> {
+    if agent.is_paused() {
+        tracing::info!("paused: there is no tunnel until `maru resume`");
+        return Ok(None);
+    }
+    Ok(Some(Tunnel::start(agent, setup).await?))
+}
+
+/// Returns only if another program removed the interface.
+async fn follow(tunnel: Option<&Tunnel>) {
+    match tunnel {
+        Some(tunnel) => tunnel.follow().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The agent's main loop.
 struct AgentLoop {
     agent: Arc<Agent>,
     setup: TunnelSetup,
     requests: mpsc::Receiver<Command>,
+    /// `None` while the node is paused.
+    tunnel: Option<Tunnel>,
+    /// `None` without a membership, and while the node is paused.
+    control: Option<JoinHandle<Option<ControlEnd>>>,
 }
 
 /// An event of the main loop.
@@ -205,73 +229,117 @@ enum Event {
 }
 
 impl AgentLoop {
-    async fn run(mut self, mut tunnel: Tunnel, stop: &mut Termination) -> Result<(), Error> {
-        let mut control = self.control();
+    async fn run(mut self, stop: &mut Termination) -> Result<(), Error> {
+        self.contact();
         loop {
             let event = tokio::select! {
                 () = stop.asked() => Event::Stop,
                 command = self.requests.recv() => Event::Command(command),
-                ended = ended(&mut control) => Event::Control(ended),
-                () = tunnel.follow() => Event::InterfaceRemoved,
+                ended = ended(&mut self.control) => Event::Control(ended),
+                () = follow(self.tunnel.as_ref()) => Event::InterfaceRemoved,
             };
             match event {
                 Event::Stop | Event::Command(None) => {
-                    cancel(control).await;
+                    cancel(self.control).await;
                     tracing::info!("agent stops");
                     self.setup.hold(false);
-                    if self.setup.is_stored {
-                        tunnel.hand_over().await
-                    } else {
-                        tunnel.stop().await
+                    match self.tunnel {
+                        Some(tunnel) if self.setup.is_stored => tunnel.hand_over().await,
+                        Some(tunnel) => tunnel.stop().await,
+                        None => {}
                     }
                     return Ok(());
                 }
                 Event::InterfaceRemoved => {
                     tracing::error!("another program removed the interface: recreating it");
-                    tunnel = self.restart(tunnel).await?;
+                    self.restart().await?;
                 }
-                Event::Command(Some(Command::Join(membership, done))) => {
-                    cancel(control).await;
-                    self.agent.join(*membership);
-                    control = self.control();
-                    drop(done);
-                }
-                Event::Command(Some(Command::Leave(done))) => {
-                    cancel(control).await;
-                    self.leave().await?;
-                    tunnel = self.restart(tunnel).await?;
-                    control = None;
-                    drop(done);
-                }
-                Event::Control(Some(ControlEnd::Refused(reason))) => {
-                    let event = event::DEVICE_REFUSED;
-                    tracing::warn!(%event, %reason, "the coordinator refused this device");
-                    self.agent.revert_join(reason);
-                    control = self.control();
-                }
-                Event::Control(Some(ControlEnd::KeyExpired)) => {
-                    tracing::warn!(event = %event::KEY_EXPIRED, "the node key has expired: registering another");
-                    self.agent.rotate_node_key()?;
-                    self.agent.clear_netmap();
-                    self.agent.progress.send_modify(Progress::restart);
-                    tunnel = self.restart(tunnel).await?;
-                    control = self.control();
-                }
-                Event::Control(None) => control = self.control(),
+                Event::Command(Some(command)) => self.perform(command).await?,
+                Event::Control(ended) => self.handle_control(ended).await?,
             }
         }
     }
 
-    fn control(&self) -> Option<JoinHandle<Option<ControlEnd>>> {
-        let joining = self.agent.membership().is_some();
+    /// Performs a command; its sender is dropped when that is done.
+    async fn perform(&mut self, command: Command) -> Result<(), Error> {
+        match command {
+            Command::Join(membership, _done) => {
+                cancel(self.control.take()).await;
+                self.agent.join(*membership);
+                self.resume().await
+            }
+            Command::Leave(_done) => {
+                cancel(self.control.take()).await;
+                self.leave().await?;
+                self.restart().await
+            }
+            Command::Pause(_done) => {
+                cancel(self.control.take()).await;
+                if let Some(tunnel) = self.tunnel.take() {
+                    tunnel.stop().await;
+                }
+                // The kill switch, too: root wants this machine as it was.
+                self.setup.hold(false);
+                self.setup.firewall.take();
+                // Last, so that a pause that is cut short leaves nothing behind.
+                self.agent.set_paused(true);
+                tracing::info!("paused");
+                Ok(())
+            }
+            Command::Resume(_done) if self.tunnel.is_some() => Ok(()),
+            Command::Resume(_done) => {
+                // First, so that the next start removes what a crash leaves from here on.
+                self.agent.set_paused(false);
+                tracing::info!("resumed");
+                self.resume().await
+            }
+        }
+    }
+
+    async fn handle_control(&mut self, ended: Option<ControlEnd>) -> Result<(), Error> {
+        match ended {
+            Some(ControlEnd::Refused(reason)) => {
+                let event = event::DEVICE_REFUSED;
+                tracing::warn!(%event, %reason, "the coordinator refused this device");
+                self.agent.revert_join(reason);
+            }
+            Some(ControlEnd::KeyExpired) => {
+                tracing::warn!(event = %event::KEY_EXPIRED, "the node key has expired: registering another");
+                self.agent.rotate_node_key()?;
+                self.agent.clear_netmap();
+                self.agent.progress.send_modify(Progress::restart);
+                self.restart().await?;
+            }
+            None => {}
+        }
+        self.contact();
+        Ok(())
+    }
+
+    /// Starts the tunnel if there is none, and the control client.
+    async fn resume(&mut self) -> Result<(), Error> {
+        if self.tunnel.is_none() {
+            self.tunnel = start_tunnel(&self.agent, &self.setup).await?;
+            self.setup.hold(true);
+        }
+        self.contact();
+        Ok(())
+    }
+
+    /// Starts the control client of a member that is not paused.
+    fn contact(&mut self) {
+        let contacts = self.agent.membership().is_some() && !self.agent.is_paused();
         let agent = Arc::clone(&self.agent);
-        joining.then(|| tokio::spawn(async { Some(control::run(agent).await) }))
+        self.control = contacts.then(|| tokio::spawn(async { Some(control::run(agent).await) }));
     }
 
     /// Restarts the tunnel, with the current node key.
-    async fn restart(&self, tunnel: Tunnel) -> Result<Tunnel, Error> {
-        tunnel.stop().await;
-        Ok(Tunnel::start(&self.agent, &self.setup).await?)
+    async fn restart(&mut self) -> Result<(), Error> {
+        if let Some(tunnel) = self.tunnel.take() {
+            tunnel.stop().await;
+        }
+        self.tunnel = start_tunnel(&self.agent, &self.setup).await?;
+        Ok(())
     }
 
     async fn leave(&self) -> Result<(), Error> {

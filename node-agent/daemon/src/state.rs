@@ -56,6 +56,9 @@ pub(crate) struct State {
     /// The membership that `membership` replaced, until the new coordinator has accepted this device's request.
     #[serde(default)]
     pub(crate) former: Option<Membership>,
+    /// Whether the tunnel is down until it is resumed.
+    #[serde(default)]
+    pub(crate) paused: bool,
     /// The authority that certifies this node's names, if it offers HTTPS.
     #[serde(default)]
     pub(crate) authority: Option<Authority>,
@@ -110,14 +113,16 @@ impl State {
             old_node_key: None,
             membership: None,
             former: None,
+            paused: false,
             authority: None,
             certificates: Vec::new(),
         })
     }
 
-    /// Begins to join a network; the membership so far becomes the former one.
+    /// Begins to join a network, which ends a pause; the membership so far becomes the former one.
     pub(crate) fn join(&mut self, membership: Membership) {
         let before = self.membership.replace(membership);
+        self.paused = false;
         if self.former.is_none() {
             self.former = before;
         }

@@ -103,6 +103,8 @@ const OTHERS: &[(&str, &str, Class)] = &[
     ("local", "GET /v1/authority", Class::User),
     ("local", "GET /v1/netcheck", Class::User),
     ("local", "GET /v1/status", Class::User),
+    ("local", "GET /v1/whois/{node}", Class::User),
+    ("local", "POST /v1/ping/{node}", Class::User),
     ("gateway", "POST /maru/v1/chat", Class::Sealed),
     ("plugin", "POST /maru/v1/chat", Class::Sealed),
     ("telmeet", "POST /maru/v1/chat", Class::Sealed),

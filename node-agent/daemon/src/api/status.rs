@@ -6,6 +6,7 @@ use std::{
 };
 
 use common::route::EXIT;
+use control_protocol::map::Node;
 use messages::Message;
 use node_agent_api::{
     AcceptedRoute, Certificate, Coordinator, ExitNode, Gateway, OfferedRoute, Peer, ProblemMessage,
@@ -14,7 +15,8 @@ use node_agent_api::{
 use node_agent_core::netmap::{Netmap, format_time, parse_time};
 use wireguard_device::{Path, PeerStats};
 
-use crate::agent::{Agent, InterfaceState};
+use super::relay;
+use crate::agent::{Agent, EndpointReport, InterfaceState};
 
 /// The agent's status now.
 pub(super) fn of(agent: &Agent) -> Status {
@@ -47,7 +49,7 @@ pub(super) fn of(agent: &Agent) -> Status {
         accepted_routes: accepted_routes(agent, &netmap),
         offered_routes: offered_routes(agent, &netmap),
         shields_up: agent.config.settings.shields_up,
-        peers: peers(&netmap, &stats(agent)),
+        peers: peers(&netmap, &stats(agent), &agent.report.borrow()),
         gateway: netmap.gateway().map(|gateway| Gateway {
             node: gateway.stable_id,
             identity: gateway.identity,
@@ -101,6 +103,9 @@ fn state(agent: &Agent, netmap: &Netmap, state: State) -> (State, Option<String>
     if state != State::Running {
         return (state, None);
     }
+    if agent.is_paused() {
+        return (State::Paused, None);
+    }
     if agent.is_expired() {
         return (State::Expired, None);
     }
@@ -139,21 +144,26 @@ fn node(netmap: &Netmap) -> Option<SelfNode> {
     })
 }
 
-fn peers(netmap: &Netmap, stats: &HashMap<[u8; 32], PeerStats>) -> Vec<Peer> {
+fn peers(
+    netmap: &Netmap,
+    stats: &HashMap<[u8; 32], PeerStats>,
+    report: &EndpointReport,
+) -> Vec<Peer> {
     let mut peers: Vec<Peer> = netmap
         .peers
         .values()
         .map(|node| {
             let stats = stats.get(node.key.as_bytes());
-            let user = node.tags.is_empty().then(|| netmap.login(node.user)).flatten();
+            let path = stats.map_or(Path::None, |stats| stats.path);
             Peer {
                 name: netmap.short_name(node),
                 stable_id: node.stable_id.clone(),
                 addresses: node.addresses.iter().map(ipnet::IpNet::addr).collect(),
-                user: user.map(str::to_owned),
+                user: user(netmap, node),
                 tags: node.tags.clone(),
                 online: node.online,
-                path: path(stats.map_or(Path::None, |stats| stats.path)),
+                path: shown(path),
+                relay_reason: (path == Path::Relay).then(|| relay::reason(report, node)),
                 last_handshake_s: stats
                     .and_then(|stats| stats.last_handshake)
                     .map(|at| at.elapsed().unwrap_or(Duration::ZERO).as_secs()),
@@ -166,7 +176,13 @@ fn peers(netmap: &Netmap, stats: &HashMap<[u8; 32], PeerStats>) -> Vec<Peer> {
     peers
 }
 
-fn path(path: Path) -> String {
+/// Login of the person whose node it is; `None` for a tagged node.
+pub(super) fn user(netmap: &Netmap, node: &Node) -> Option<String> {
+    let login = node.tags.is_empty().then(|| netmap.login(node.user)).flatten();
+    login.map(str::to_owned)
+}
+
+fn shown(path: Path) -> String {
     match path {
         Path::Direct(address) => format!("direct {address}"),
         Path::Relay => "relay".to_owned(),

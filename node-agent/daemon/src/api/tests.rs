@@ -2,6 +2,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use chassis::unix::Access;
 use common::problem::Problem;
+use messages::Language;
 use node_agent_core::netmap::Netmap;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -66,11 +67,7 @@ fn serving_with(timeouts: Timeouts) -> Serving {
     let socket = agent.paths.socket();
     let listener = Socket::bind(&socket, Access::Everyone).unwrap();
     let (sender, commands) = mpsc::channel(1);
-    tokio::spawn(serve(
-        listener,
-        Api { agent, commands: sender, interface: "maru0".to_owned() },
-        timeouts,
-    ));
+    tokio::spawn(serve(listener, Api::new(agent, sender, "maru0".to_owned()), timeouts));
     Serving { root, socket, commands }
 }
 
@@ -109,6 +106,25 @@ async fn anyone_may_read_the_status() {
     let status: Status = serde_json::from_str(&body).unwrap();
     assert_eq!(status.state, node_agent_api::State::NeedsJoin);
     drop(serving.root);
+}
+
+#[tokio::test]
+async fn who_is_no_node_finds_nobody_and_pauses_nothing() {
+    let mut serving = serving();
+    let root = rustix::process::getuid().is_root();
+    for (path, kind) in [
+        ("/v1/ping/phone", "not-a-node"),
+        ("/v1/pause", if root { "not-a-node" } else { "not-root" }),
+        ("/v1/resume", if root { "not-a-node" } else { "not-root" }),
+    ] {
+        let (_, body) = ask(&serving.socket, &post(path, "")).await;
+        let problem: Problem = serde_json::from_str(&body).unwrap();
+        assert!(problem.is(kind) && problem.message.is_some(), "{path}: {problem:?}");
+    }
+    let request = "GET /v1/whois/%1b%5b2Jphone HTTP/1.1\r\nhost: maru\r\nconnection: close\r\n\r\n";
+    let (head, body) = ask(&serving.socket, request).await;
+    assert!(head.contains("409") && !body.contains('\u{1b}'), "{head} {body}");
+    assert!(serving.commands.try_recv().is_err(), "nothing was asked of the agent");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod mesh;
 mod mesh_https;
 mod names;
 mod nats;
+mod pause;
 mod public_certificate;
 mod rights;
 mod router;

@@ -1,0 +1,192 @@
+//! Whether this host's firewall closes the tunnel's UDP port, or the services behind the tunnel's interface.
+
+use std::{path::Path, process::Stdio};
+
+use messages::message;
+use node_agent_api::settings::Settings;
+use services::Instance;
+use tokio::process::Command;
+
+use crate::finding::Finding;
+
+mod ruleset;
+
+use ruleset::{Closed, Probe};
+
+const ID: &str = "firewall";
+
+/// What a firewall closes, and the command that opens it.
+struct Closing {
+    by: String,
+    protocol: &'static str,
+    port: u16,
+    fix: String,
+}
+
+/// Looks at ufw and firewalld if they run, else at the rules of nftables, with which iptables writes, too.
+pub(super) async fn check(root: &Path, settings: &Settings) -> Vec<Finding> {
+    if !rustix::process::geteuid().is_root() {
+        return vec![Finding::warning(ID, message!("firewall-root-only"), "sudo maru doctor")];
+    }
+    let instance = Instance::of(root);
+    let tunnel = settings.interface(&instance);
+    let mut probes = vec![Probe {
+        protocol: "udp",
+        port: settings.listen_port,
+        tunnel: &tunnel,
+        by_tunnel: false,
+    }];
+    probes.extend(settings.service.iter().map(|service| Probe {
+        protocol: "tcp",
+        port: service.port,
+        tunnel: &tunnel,
+        by_tunnel: true,
+    }));
+    // A port that the kernel chooses is told to peers by STUN alone.
+    probes.retain(|probe| probe.port != 0);
+    let closings = if let Some(status) = said("ufw", &["status", "verbose"]).await {
+        by_ufw(&status, &probes)
+    } else {
+        None
+    };
+    let closings = match closings {
+        Some(closings) => closings,
+        None if said("firewall-cmd", &["--state"])
+            .await
+            .is_some_and(|it| it.trim() == "running") =>
+        {
+            by_firewalld(&probes).await
+        }
+        None => by_nftables(&probes, &instance.table()).await,
+    };
+    if closings.is_empty() {
+        return vec![Finding::ok(ID, message!("firewall-open"))];
+    }
+    let findings = closings.into_iter().map(|Closing { by, protocol, port, fix }| {
+        let text = match protocol {
+            "udp" => message!("firewall-closes-port", by, port),
+            _ => message!("firewall-closes-service", by, port, interface = tunnel),
+        };
+        Finding::warning(ID, text, fix)
+    });
+    findings.collect()
+}
+
+/// What a program prints; `None` if it is not there or fails.
+async fn said(program: &str, args: &[&str]) -> Option<String> {
+    let mut command = Command::new(program);
+    command.args(args).env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// `None` if ufw is not active.
+fn by_ufw(status: &str, probes: &[Probe<'_>]) -> Option<Vec<Closing>> {
+    if !status.lines().any(|line| line.trim() == "Status: active") {
+        return None;
+    }
+    let default = status.lines().find_map(|line| line.strip_prefix("Default: "));
+    if default.is_some_and(|default| default.starts_with("allow (incoming)")) {
+        return Some(Vec::new());
+    }
+    let allowed: Vec<_> = status.lines().filter_map(|line| line.split_once(" ALLOW")).collect();
+    let is_open = |probe: &Probe<'_>| {
+        let (port, tunnel) = (probe.port.to_string(), format!("on {}", probe.tunnel));
+        let with = format!("{port}/{}", probe.protocol);
+        allowed.iter().any(|(to, _)| {
+            let to = to.trim();
+            let (what, at) = to.split_once(" on ").map_or((to, ""), |(what, at)| (what, at));
+            let what = what.trim();
+            let is_here = at.is_empty() || (probe.by_tunnel && to.ends_with(&tunnel));
+            is_here && (what == port || what == with || what == "Anywhere")
+        })
+    };
+    let closed = probes.iter().filter(|probe| !is_open(probe));
+    Some(
+        closed
+            .map(|probe| {
+                closing(probe, "ufw", |probe| match probe.by_tunnel {
+                    true => format!("sudo ufw allow in on {}", probe.tunnel),
+                    false => format!("sudo ufw allow {}/udp", probe.port),
+                })
+            })
+            .collect(),
+    )
+}
+
+async fn by_firewalld(probes: &[Probe<'_>]) -> Vec<Closing> {
+    let default = said("firewall-cmd", &["--get-default-zone"]).await.unwrap_or_default();
+    let mut closings = Vec::new();
+    for probe in probes {
+        let of_tunnel = format!("--get-zone-of-interface={}", probe.tunnel);
+        let zone = if probe.by_tunnel { said("firewall-cmd", &[&of_tunnel]).await } else { None };
+        let zone = zone.as_deref().unwrap_or(&default).trim();
+        let (zone_argument, query) =
+            (format!("--zone={zone}"), format!("--query-port={}/{}", probe.port, probe.protocol));
+        if zone != "trusted" && said("firewall-cmd", &[&zone_argument, &query]).await.is_none() {
+            closings.push(closing(probe, "firewalld", |probe| {
+                let what = match probe.by_tunnel {
+                    true => format!("--zone=trusted --add-interface={}", probe.tunnel),
+                    false => format!("--zone={zone} --add-port={}/udp", probe.port),
+                };
+                format!("sudo firewall-cmd --permanent {what} && sudo firewall-cmd --reload")
+            }));
+        }
+    }
+    closings
+}
+
+async fn by_nftables(probes: &[Probe<'_>], own_table: &str) -> Vec<Closing> {
+    let Some(text) = said("nft", &["-j", "list", "ruleset"]).await else { return Vec::new() };
+    let Ok(ruleset) = serde_json::from_str(&text) else { return Vec::new() };
+    let closed = probes.iter().filter_map(|probe| {
+        let Closed { family, table, chain } = ruleset::closed(&ruleset, *probe, own_table)?;
+        let by = format!("nftables: {family} {table} {chain}");
+        Some(closing(probe, &by, |probe| {
+            let what = match probe.by_tunnel {
+                true => format!("iifname {}", probe.tunnel),
+                false => format!("udp dport {}", probe.port),
+            };
+            format!("sudo nft insert rule {family} {table} {chain} {what} accept")
+        }))
+    });
+    closed.collect()
+}
+
+fn closing(probe: &Probe<'_>, by: &str, fix: impl Fn(&Probe<'_>) -> String) -> Closing {
+    Closing { by: by.to_owned(), protocol: probe.protocol, port: probe.port, fix: fix(probe) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ufw_says_what_it_lets_in() {
+        let probes = [
+            Probe { protocol: "udp", port: 41641, tunnel: "maru0", by_tunnel: false },
+            Probe { protocol: "tcp", port: 443, tunnel: "maru0", by_tunnel: true },
+        ];
+        let head =
+            "Status: active\nDefault: deny (incoming), allow (outgoing), disabled (routed)\n\n";
+        let closed = |rules: &str| -> Vec<u16> {
+            let found = by_ufw(&format!("{head}{rules}"), &probes).unwrap();
+            found.iter().map(|closing| closing.port).collect()
+        };
+        assert_eq!(
+            closed(
+                "22/tcp   ALLOW IN   Anywhere\n41641/tcp  ALLOW IN  Anywhere\n41641/udp  DENY IN  Anywhere\n"
+            ),
+            [41641, 443]
+        );
+        assert_eq!(closed("41641/udp   ALLOW IN   Anywhere\n"), [443]);
+        assert_eq!(closed("Anywhere on maru0   ALLOW IN   Anywhere\n"), [41641]);
+        assert_eq!(
+            closed("41641/udp on eth9   ALLOW IN   Anywhere\n443  ALLOW IN  Anywhere\n"),
+            [41641]
+        );
+        assert!(by_ufw("Status: inactive\n", &probes).is_none());
+        let open = by_ufw("Status: active\nDefault: allow (incoming), allow (outgoing)\n", &probes);
+        assert!(open.unwrap().is_empty());
+    }
+}
