@@ -20,7 +20,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::ValueEnum;
-use lab::place::Place;
+use lab::location::Location;
 use serde_json::json;
 
 use crate::{build, packages};
@@ -93,7 +93,7 @@ enum Task {
     Sealed,
     Tunnel(Vec<tunnel::Kind>, tunnel::Effort),
     /// Between which places, and how often.
-    Paths(Vec<Place>, u32),
+    Paths(Vec<Location>, u32),
     Memory,
     Gateway(Vec<gateway::Kind>),
     /// How many, and OpenClaw's folder.

@@ -11,7 +11,7 @@ mod join;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use lab::{nat::Nat, place::Place};
+use lab::{location::Location, nat::Nat};
 use serde_json::{Value, json};
 
 use super::{
@@ -32,12 +32,12 @@ const PROGRAM_PAIRS: [[Program; 2]; 3] = [
 ];
 
 /// All pairs of these places behind different routers, then two devices behind one.
-pub(super) fn pairings(places: &[Place]) -> Vec<Sites> {
+pub(super) fn pairings(places: &[Location]) -> Vec<Sites> {
     let mut pairings = Vec::new();
     for (at, first) in places.iter().enumerate() {
         pairings.extend(places.iter().skip(at).map(|second| Sites::Two(*first, *second)));
     }
-    pairings.push(Sites::One(Place::Nat(Nat::PortRestricted)));
+    pairings.push(Sites::One(Location::Nat(Nat::PortRestricted)));
     pairings
 }
 
@@ -46,14 +46,14 @@ pub(super) fn pairings(places: &[Place]) -> Vec<Sites> {
 /// # Errors
 ///
 /// There is no such place; the error lists them.
-pub(super) fn named(names: &[String]) -> Result<Vec<Place>> {
+pub(super) fn named(names: &[String]) -> Result<Vec<Location>> {
     if names.is_empty() {
-        return Ok(Place::ALL.to_vec());
+        return Ok(Location::ALL.to_vec());
     }
     let find = |name: &String| {
-        let place = Place::ALL.into_iter().find(|place| place.to_string() == *name);
+        let place = Location::ALL.into_iter().find(|place| place.to_string() == *name);
         place.ok_or_else(|| {
-            let known = Place::ALL.map(|place| place.to_string()).join(", ");
+            let known = Location::ALL.map(|place| place.to_string()).join(", ");
             anyhow::anyhow!("there is no place {name:?}: choose from {known}")
         })
     };
@@ -61,7 +61,7 @@ pub(super) fn named(names: &[String]) -> Result<Vec<Place>> {
 }
 
 /// Measures so many joins of each pairing at these places.
-pub(super) fn run(places: &[Place], rounds: u32) -> Result<Outcome> {
+pub(super) fn run(places: &[Location], rounds: u32) -> Result<Outcome> {
     let stock = go::tailscale()?;
     let (mut joins, mut missing) = (BTreeMap::<_, Vec<Join>>::new(), Vec::new());
     let pairings = pairings(places);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_two_places_are_a_pairing_once_and_two_devices_are_behind_one_router() {
-        let all = pairings(&Place::ALL);
+        let all = pairings(&Location::ALL);
         assert_eq!(all.len(), 8 * 9 / 2 + 1);
         let mut names: Vec<String> = all.iter().map(ToString::to_string).collect();
         names.sort();
@@ -147,8 +147,8 @@ mod tests {
     fn an_unknown_place_is_an_error_that_lists_the_places() {
         let names =
             |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(named(&names(&["symmetric"])).unwrap(), [Place::Nat(Nat::Symmetric)]);
-        assert_eq!(named(&[]).unwrap(), Place::ALL);
+        assert_eq!(named(&names(&["symmetric"])).unwrap(), [Location::Nat(Nat::Symmetric)]);
+        assert_eq!(named(&[]).unwrap(), Location::ALL);
         let error = named(&names(&["cone"])).unwrap_err().to_string();
         assert!(
             error.starts_with("there is no place \"cone\": choose from open, full cone,"),
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_pairing_that_was_direct_in_some_joins_only_has_no_time_to_direct() {
-        let pairings = pairings(&[Place::Nat(Nat::Open)]);
+        let pairings = pairings(&[Location::Nat(Nat::Open)]);
         let join = |reply_s, direct_s| Join { reply_s, direct_s };
         let [ours, mixed, stock] = PROGRAM_PAIRS;
         let joins = BTreeMap::from([

@@ -31,12 +31,12 @@ type Stamp = Option<(u64, u64, i64, i64)>;
 pub(crate) struct Names {
     agent: Arc<Agent>,
     helper: Option<Arc<Helper>>,
-    seen: Mutex<Seen>,
+    seen: Mutex<Snapshot>,
 }
 
 /// What the last check found.
 #[derive(Default)]
-struct Seen {
+struct Snapshot {
     files: [Stamp; WATCHED.len()],
     method: Option<Method>,
     /// Whether it was logged that a file is left alone.

@@ -24,8 +24,8 @@ use std::{
 use lab::{
     Process,
     internet::{Internet, Server},
+    location::Location,
     nat::Nat,
-    place::Place,
     site::Site,
 };
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ impl Control {
 /// An agent at a place.
 struct Device {
     name: String,
-    place: Place,
+    place: Location,
     /// Its site's number among the sites.
     site: usize,
     node: Node,
@@ -99,14 +99,14 @@ struct Network {
 }
 
 impl Network {
-    fn start(places: &[Place]) -> Self {
+    fn start(places: &[Location]) -> Self {
         let mut internet = Internet::new().unwrap();
         let control = Control::start(&mut internet);
         let (mut sites, mut devices) = (Vec::new(), Vec::new());
         for place in places {
             for _ in 0..2 {
                 let mut site = place.site(&mut internet).unwrap();
-                let has_two = matches!(place, Place::Nat(Nat::PortRestricted | Nat::Symmetric));
+                let has_two = matches!(place, Location::Nat(Nat::PortRestricted | Nat::Symmetric));
                 for _ in 0..if has_two { 2 } else { 1 } {
                     let name = format!("device{}", devices.len());
                     let machine = site.add(&name).unwrap();
@@ -120,11 +120,11 @@ impl Network {
         for device in &devices {
             let link = control.invite();
             device.node.join(&match device.place {
-                Place::Ipv6 => {
+                Location::Ipv6 => {
                     let v6 = format!("[{}]", control.server.v6);
                     link.replace(&control.server.v4.to_string(), &v6)
                 }
-                Place::Nat(_) | Place::TwoRouters => link,
+                Location::Nat(_) | Location::TwoRouters => link,
             });
         }
         for device in &devices {
@@ -203,7 +203,7 @@ fn talk(device: &Device, own: Ipv4Addr, all: &[Ipv4Addr], answers: &Answers, ove
 }
 
 /// Between all devices at these places.
-fn verdicts_are_as_they_should_be(places: &[Place]) {
+fn verdicts_are_as_they_should_be(places: &[Location]) {
     let network = Network::start(places);
     let all = network.addresses();
     let (answers, over) = (Answers::default(), AtomicBool::new(false));
@@ -232,5 +232,5 @@ fn verdicts_are_as_they_should_be(places: &[Place]) {
 #[test]
 #[ignore = "needs: root"]
 fn paths_are_direct_wherever_they_can_be() {
-    verdicts_are_as_they_should_be(&Place::ALL);
+    verdicts_are_as_they_should_be(&Location::ALL);
 }

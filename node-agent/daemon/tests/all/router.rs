@@ -54,7 +54,7 @@ const CHAINS: &str = "table inet miniupnpd {
 ";
 
 /// A network whose home is behind a router.
-struct House {
+struct Deployment {
     plane: ControlPlane,
     site: Site,
     home: Node,
@@ -62,7 +62,7 @@ struct House {
 }
 
 /// Its agent has joined as `maru up` has it join.
-fn house(prepare: impl Fn(&Machine)) -> House {
+fn house(prepare: impl Fn(&Machine)) -> Deployment {
     let mut topology = Topology::new(&[]).unwrap();
     let mut site = topology.site(Nat::Masquerade).unwrap();
     topology.home = site.add("home").unwrap();
@@ -83,10 +83,10 @@ fn house(prepare: impl Fn(&Machine)) -> House {
     let id = plane.device("server")["id"].clone();
     let published = json!({ "maru/server-url": [format!("http://{OUTER}:8443")] });
     plane.ask("PUT", &format!("/devices/{id}/capabilities"), Some(published));
-    House { plane, site, home, elsewhere: Vec::new() }
+    Deployment { plane, site, home, elsewhere: Vec::new() }
 }
 
-impl House {
+impl Deployment {
     /// A laptop behind a router elsewhere, which has joined.
     fn laptop(&mut self) -> Node {
         let mut elsewhere = self.plane.topology.site(Nat::PortRestricted).unwrap();

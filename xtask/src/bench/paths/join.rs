@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Machine, internet::Internet, place::Place};
+use lab::{Machine, internet::Internet, location::Location};
 
 use super::{
     control::Control,
@@ -35,9 +35,9 @@ const LENGTH: usize = 700;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::bench) enum Sites {
     /// Behind routers of their own.
-    Two(Place, Place),
+    Two(Location, Location),
     /// Behind one.
-    One(Place),
+    One(Location),
 }
 
 impl fmt::Display for Sites {
@@ -75,10 +75,10 @@ pub(super) fn measure(sites: Sites, programs: [Program; 2], stock: &Path) -> Res
     };
     let [program, joining] = programs;
     let there = Device::start(program, &first_machine, state.path(), stock)?;
-    there.join(&control.url(first == Place::Ipv6), &control.key()?)?;
+    there.join(&control.url(first == Location::Ipv6), &control.key()?)?;
     let address = there.address()?;
     let joining = Device::start(joining, &second_machine, state.path(), stock)?;
-    let (url, key) = (control.url(second == Place::Ipv6), control.key()?);
+    let (url, key) = (control.url(second == Location::Ipv6), control.key()?);
     for device in [&there, &joining] {
         watch(&device.machine)?;
     }

@@ -8,7 +8,7 @@ use crate::{internet::Internet, nat::Nat, site::Site};
 
 /// Where a device is: behind a router of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// Behind one router with IPv4.
     Nat(Nat),
     /// Behind a port-restricted router, which is behind another one.
@@ -17,7 +17,7 @@ pub enum Place {
     Ipv6,
 }
 
-impl Place {
+impl Location {
     /// All of them.
     pub const ALL: [Self; 8] = [
         Self::Nat(Nat::Open),
@@ -62,7 +62,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nat(Nat::Open) => "open",
@@ -84,13 +84,13 @@ mod tests {
 
     #[test]
     fn what_meets_is_what_the_page_says() {
-        let row = |place: Place| -> String {
-            Place::ALL.iter().map(|other| if place.meets(*other) { 'd' } else { 'r' }).collect()
+        let row = |place: Location| -> String {
+            Location::ALL.iter().map(|other| if place.meets(*other) { 'd' } else { 'r' }).collect()
         };
         let table = [
             "ddddd.d.", "ddddd.d.", "ddddd.d.", "dddd..d.", "ddd.....", "........", "dddd..d.",
             ".......d",
         ];
-        assert_eq!(Place::ALL.map(row).as_slice(), table.map(|row| row.replace('.', "r")));
+        assert_eq!(Location::ALL.map(row).as_slice(), table.map(|row| row.replace('.', "r")));
     }
 }
