@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, Request, State as Ctx},
+    extract::{ConnectInfo, Path, Request, State as Ctx},
     http::StatusCode,
 };
 use chassis::{
@@ -18,7 +18,7 @@ use chassis::{
 use coordinator_api::invitation::{Destination, ServerUrl};
 use messages::message;
 use node_agent_api::{
-    Authority, Join, NetCheck, State, Status,
+    Authority, Join, NetCheck, Pong, State, Status, Whois,
     endpoints::{AUTHORITY, JOIN, LEAVE, NETCHECK, PAUSE, PING, RESUME, STATUS, WHOIS},
 };
 use node_agent_core::netmap::Naming;
@@ -137,8 +137,8 @@ pub(crate) fn endpoints() -> [Served<Api>; 9] {
         endpoint::serve(&LEAVE, leave),
         endpoint::serve(&PAUSE, pause),
         endpoint::serve(&RESUME, resume),
-        endpoint::serve(&WHOIS, node::whois),
-        endpoint::serve(&PING, node::ping),
+        endpoint::serve(&WHOIS, whois),
+        endpoint::serve(&PING, ping),
     ]
 }
 
@@ -179,6 +179,19 @@ async fn leave(
     ConnectInfo(caller): ConnectInfo<Caller>,
 ) -> Result<Json<Status>, Refused> {
     api.perform(caller, Command::Leave).await
+}
+
+async fn whois(Ctx(api): Ctx<Api>, Path(text): Path<String>) -> Result<Json<Whois>, Refused> {
+    node::whois(&api.agent, &text).map(Json)
+}
+
+async fn ping(
+    Ctx(api): Ctx<Api>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    Path(text): Path<String>,
+) -> Result<Json<Pong>, Refused> {
+    api.pings.count(caller.uid)?;
+    node::ping(&api.agent, &text).await.map(Json)
 }
 
 async fn pause(

@@ -16,7 +16,7 @@ use crate::{
     offload::OffloadState,
     outgoing::{Destination, Dispatch, Outgoing},
     peer::Peer,
-    ping::Pings,
+    pings::Pings,
     receive_buffers::ReceiveBuffers,
     sys::Stop,
     table::Table,

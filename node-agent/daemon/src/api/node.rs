@@ -6,10 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{
-    Json,
-    extract::{ConnectInfo, Path, State as Ctx},
-};
 use chassis::quota::Quota;
 use common::{foreign, mesh};
 use control_protocol::map::Node;
@@ -21,7 +17,7 @@ use node_agent_core::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Api, Caller, refused::Refused, status};
+use super::{refused::Refused, status};
 use crate::agent::Agent;
 
 /// How long an answer to a ping may take, a handshake included.
@@ -50,7 +46,7 @@ impl Default for PingQuota {
 
 impl PingQuota {
     /// Counts a ping of this user for [`PERIOD`].
-    fn count(&self, uid: u32) -> Result<(), Refused> {
+    pub(super) fn count(&self, uid: u32) -> Result<(), Refused> {
         let quota = if uid == 0 { &self.root } else { &self.others };
         let permit = quota.take(uid).map_err(|_| Refused::PingRate)?;
         tokio::spawn(async move {
@@ -61,33 +57,24 @@ impl PingQuota {
     }
 }
 
-pub(super) async fn whois(
-    Ctx(api): Ctx<Api>,
-    Path(text): Path<String>,
-) -> Result<Json<Whois>, Refused> {
-    let netmap = Arc::clone(&api.agent.netmap.borrow());
-    let node = find(&netmap, &text)?;
+pub(super) fn whois(agent: &Agent, text: &str) -> Result<Whois, Refused> {
+    let netmap = Arc::clone(&agent.netmap.borrow());
+    let node = find(&netmap, text)?;
     let this_node = netmap.node.as_ref().is_some_and(|own| own.stable_id == node.stable_id);
-    Ok(Json(Whois {
+    Ok(Whois {
         name: netmap.short_name(node),
         stable_id: node.stable_id.clone(),
         addresses: addresses(node),
         user: status::user(&netmap, node),
         tags: node.tags.clone(),
-        online: if this_node { Some(api.agent.progress.borrow().connected) } else { node.online },
+        online: if this_node { Some(agent.progress.borrow().connected) } else { node.online },
         this_node,
-    }))
+    })
 }
 
-pub(super) async fn ping(
-    Ctx(api): Ctx<Api>,
-    ConnectInfo(caller): ConnectInfo<Caller>,
-    Path(text): Path<String>,
-) -> Result<Json<Pong>, Refused> {
-    api.pings.count(caller.uid)?;
-    let agent = &api.agent;
+pub(super) async fn ping(agent: &Agent, text: &str) -> Result<Pong, Refused> {
     let netmap = Arc::clone(&agent.netmap.borrow());
-    let node = find(&netmap, &text)?;
+    let node = find(&netmap, text)?;
     if netmap.node.as_ref().is_some_and(|own| own.stable_id == node.stable_id) {
         return Err(Refused::NodeSelf);
     }
@@ -104,7 +91,7 @@ pub(super) async fn ping(
         Source::Relay => ("relay".to_owned(), relay),
     };
     let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-    Ok(Json(Pong { name, stable_id: node.stable_id.clone(), address, latency_us, path, relay }))
+    Ok(Pong { name, stable_id: node.stable_id.clone(), address, latency_us, path, relay })
 }
 
 /// Pings the first address of the node that is of a family of this one; `None` without an answer.
