@@ -6,7 +6,7 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     os::unix::{fs::MetadataExt as _, net::UnixStream},
     path::PathBuf,
@@ -67,16 +67,20 @@ impl Network {
     }
 
     fn call(&self, name: &str) -> UnixStream {
-        let caller = UnixStream::connect(self.socket(name)).unwrap();
-        caller.set_read_timeout(Some(LIMIT)).unwrap();
-        caller
+        self.try_call(name).unwrap()
     }
 
-    /// Both ends of a connection, once the tunnel is there.
+    fn try_call(&self, name: &str) -> io::Result<UnixStream> {
+        let caller = UnixStream::connect(self.socket(name))?;
+        caller.set_read_timeout(Some(LIMIT))?;
+        Ok(caller)
+    }
+
+    /// Both ends of a connection, once the agent listens and the tunnel is there.
     fn connection(&self) -> (UnixStream, TcpStream) {
         self.target.set_nonblocking(true).unwrap();
         eventually("a connection", || {
-            let caller = self.call("own");
+            let caller = self.try_call("own").ok()?;
             let (target, _) = wait_for_either(&caller, &self.target)?;
             target.set_nonblocking(false).unwrap();
             target.set_read_timeout(Some(LIMIT)).unwrap();
