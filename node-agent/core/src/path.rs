@@ -62,7 +62,7 @@ impl PeerPath {
     pub fn direct(&self) -> Option<SocketAddr> {
         match &self.machine {
             Machine::Probed(path) => path.direct(),
-            Machine::Pinged(path) => path.route().direct,
+            Machine::Pinged(path) => path.address(),
         }
     }
 

@@ -53,7 +53,8 @@ fn address(input: &mut Input<'_>) -> SocketAddr {
     SocketAddr::from((ip, 41641))
 }
 
-/// Whatever a peer sends: only an address that answered a ping of ours is direct, few pings are sent, none to a forbidden one.
+/// Whatever a peer sends: only an address that answered a ping of ours is direct and used without the relay, few pings are sent,
+/// and nothing to a forbidden one.
 fn path(input: &mut Input<'_>) {
     let (mut path, mut now) = (PeerPath::new(true), Instant::now());
     let (mut waiting, mut proved) = (Vec::new(), HashSet::new());
@@ -104,8 +105,10 @@ fn path(input: &mut Input<'_>) {
         }
         assert!(waiting.len() - before <= 40);
         let route = path.route();
-        assert!(route.relay || route.direct.is_some());
-        assert!(route.direct.is_none_or(|direct| proved.contains(&direct)));
+        let is_proved = |direct| proved.contains(&direct);
+        assert!(route.relay || route.direct.is_some_and(is_proved));
+        assert!(path.direct().is_none_or(is_proved));
+        assert!(route.direct.is_none_or(is_usable));
     }
 }
 

@@ -10,6 +10,9 @@
 //! Only a pong proves a path: it answers a ping of ours that still waits, and comes from the address that was pinged. All other
 //! messages name candidates, which are pinged. A path in the LAN is preferred and never left while it works; else a path that is
 //! clearly faster is taken. A call-me-maybe asks the peer to ping us, which opens its NAT for our pings.
+//!
+//! While no path is proved, data also goes to the address from which the peer's last came by UDP. The peer may have another disco
+//! key than we know, since it started while the coordinator was down, or be too old to answer; and the relay may be down, too.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +25,7 @@ use super::{
     event::{PacketKind, Request, Route, Source},
     timing::*,
 };
-use crate::disco::TransactionId;
+use crate::{disco::TransactionId, endpoint::is_usable};
 
 /// Most pings of ours that wait for a pong.
 const MAX_WAITING: usize = 128;
@@ -51,10 +54,18 @@ struct Current {
     is_doubted: bool,
 }
 
+/// Where the peer seems to hear us, by WireGuard's packets alone. Proves no path: it is used beside the relay.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    address: SocketAddr,
+    at: Instant,
+}
+
 /// The paths to one peer that speaks disco.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PingedPath {
     current: Option<Current>,
+    answered: Option<Answered>,
     candidates: Candidates,
     waiting: VecDeque<Waiting>,
     requests: VecDeque<Request>,
@@ -86,7 +97,8 @@ impl PingedPath {
         }
     }
 
-    fn address(&self) -> Option<SocketAddr> {
+    /// The address of a proved path.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
         self.current.map(|current| current.address)
     }
 
@@ -103,14 +115,14 @@ impl PingedPath {
     pub(super) fn route(&self) -> Route {
         match self.current {
             Some(current) => Route { direct: Some(current.address), relay: current.is_doubted },
-            None => Route { direct: None, relay: true },
+            None => Route { direct: self.answered.map(|it| it.address), relay: true },
         }
     }
 
     /// The map's addresses and the one in use. Those that only the peer named are pinged, no more.
     pub(super) fn fan_out(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let is_listed = |it: &SocketAddr| self.listed().any(|listed| listed == *it);
-        self.address().filter(|it| !is_listed(it)).into_iter().chain(self.listed())
+        self.route().direct.filter(|it| !is_listed(it)).into_iter().chain(self.listed())
     }
 
     fn listed(&self) -> impl Iterator<Item = SocketAddr> + '_ {
@@ -119,14 +131,22 @@ impl PingedPath {
 
     pub(super) fn handle_received(&mut self, source: Source, heard: PacketKind, now: Instant) {
         match source {
-            // The peer may not hear us.
+            // The peer may not hear us by UDP; the relay works.
             Source::Relay if heard == PacketKind::Data => {
+                if self.answered.is_some_and(|it| is_past(Some(it.at), SILENCE, now)) {
+                    self.answered = None;
+                }
                 if let Some(address) = self.address() {
                     self.ask(address, now);
                 }
             }
             Source::Relay => {}
-            Source::Udp(address) => self.hear(address, now),
+            Source::Udp(address) => {
+                if heard.proves_both_ways() && is_usable(address) {
+                    self.answered = Some(Answered { address, at: now });
+                }
+                self.hear(address, now);
+            }
         }
     }
 
@@ -273,6 +293,7 @@ impl PingedPath {
         }
         if !live && is_past(self.wanted_at, WANTED, now) {
             self.current = None;
+            self.answered = None;
             self.requests.clear();
             return;
         }

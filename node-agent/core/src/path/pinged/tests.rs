@@ -150,6 +150,58 @@ fn a_change_of_the_network_is_answered_at_once() {
     assert_eq!(pair.paths[0].route(), Route { direct: Some(public(1)), relay: false });
 }
 
+/// One starts again while coordinator and relay are down: the other knows its former key, and neither opens the other's disco.
+#[test]
+fn peers_without_each_others_key_talk_by_udp_while_no_relay_does() {
+    for same_lan in [true, false] {
+        let mut pair = Pair::new([Nat::Open; 2]);
+        pair.same_lan = same_lan;
+        pair.run(Duration::from_secs(10), true);
+        pair.mischief = vec![Mischief::Drop];
+        pair.knows_keys = false;
+        pair.restart(0);
+        pair.run(Duration::from_secs(1), false);
+        assert_eq!(pair.run(Duration::from_secs(60), true), 0);
+        // What was idle is found as it was left.
+        pair.run(Duration::from_secs(60), false);
+        assert_eq!(pair.run(Duration::from_secs(60), true), 0);
+        for path in &pair.paths {
+            assert_eq!((path.address(), path.route().relay), (None, true), "nothing is proved");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_answered_is_used_beside_the_relay_and_left_once_only_that_works() {
+    let mut pair = Pair::new([Nat::Open; 2]);
+    pair.knows_keys = false;
+    pair.restart(0);
+    assert_eq!(pair.run(Duration::from_secs(60), true), 0);
+    assert_eq!(pair.direct(), [Some(public(1)), Some(public(0))]);
+    pair.udp = [false; 2];
+    assert_eq!(pair.run(Duration::from_secs(10), true), 0);
+    assert_eq!(pair.direct(), [None; 2]);
+}
+
+#[test]
+fn only_what_shows_that_the_peer_hears_us_from_a_usable_address_is_answered_there() {
+    let now = Instant::now();
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 41641));
+    for (address, heard, is_answered) in [
+        (public(1), PacketKind::Data, true),
+        (public(1), PacketKind::Response, true),
+        (public(1), PacketKind::Initiation, false),
+        (public(1), PacketKind::Empty, false),
+        (loopback, PacketKind::Data, false),
+    ] {
+        let mut path = PingedPath::default();
+        path.handle_received(Source::Udp(address), heard, now);
+        let direct = is_answered.then_some(address);
+        assert_eq!(path.route(), Route { direct, relay: true }, "{heard:?}");
+        assert_eq!(path.address(), None);
+    }
+}
+
 /// All pings that are waiting to be sent.
 fn pings(path: &mut PingedPath) -> Vec<SocketAddr> {
     let mut pings = Vec::new();
@@ -223,8 +275,8 @@ fn pings_move_no_path_and_are_answered_within_a_budget() {
 }
 
 proptest! {
-    /// Whatever comes in whatever order: a path is direct only where a ping of ours was answered, there is always a way, and
-    /// memory is bounded.
+    /// Whatever comes in whatever order: a path is direct, and the relay left, only where a ping of ours was answered, there is
+    /// always a way, and memory is bounded.
     #[test]
     fn any_events_leave_a_way_and_only_answered_pings_a_direct_one(
         events in prop::collection::vec((0..9_u8, 0..6_u8, any::<u8>(), 0..8000_u32), 0..300),
@@ -262,8 +314,9 @@ proptest! {
                 }
             }
             let route = path.route();
-            prop_assert!(route.relay || route.direct.is_some());
-            prop_assert!(route.direct.is_none_or(|address| proved.contains(&address)));
+            let is_proved = |address| proved.contains(&address);
+            prop_assert!(route.relay || route.direct.is_some_and(is_proved));
+            prop_assert!(path.address().is_none_or(is_proved));
             prop_assert!(path.waiting.len() <= MAX_WAITING && path.candidates.iter().count() <= 40);
         }
     }

@@ -32,6 +32,7 @@ enum Carried {
     Ping(TransactionId),
     Pong(TransactionId),
     Call(Vec<SocketAddr>),
+    Handshake(PacketKind, u64),
     Data(u64),
 }
 
@@ -61,6 +62,10 @@ pub(super) struct Pair {
     pub(super) udp: [bool; 2],
     pub(super) delay: Duration,
     pub(super) mischief: Vec<Mischief>,
+    /// Whether each has the other's disco key.
+    pub(super) knows_keys: bool,
+    /// Whether they have a session.
+    pub(super) is_live: bool,
     /// Every how manieth datagram is lost.
     pub(super) loss: Option<u64>,
     opened: [HashSet<SocketAddr>; 2],
@@ -70,12 +75,16 @@ pub(super) struct Pair {
     steps: u32,
 }
 
+/// The path of a peer that has started.
+fn fresh(me: usize) -> PingedPath {
+    let mut path = PingedPath::default();
+    path.set_candidates(&[public(1 - me), lan(1 - me)]);
+    path
+}
+
 impl Pair {
     pub(super) fn new(nats: [Nat; 2]) -> Self {
-        let mut paths = [PingedPath::default(), PingedPath::default()];
-        for (me, path) in paths.iter_mut().enumerate() {
-            path.set_candidates(&[public(1 - me), lan(1 - me)]);
-        }
+        let paths = [0, 1].map(fresh);
         let now = Instant::now();
         Self {
             now,
@@ -86,6 +95,8 @@ impl Pair {
             udp: [true; 2],
             delay: Duration::from_millis(20),
             mischief: Vec::new(),
+            knows_keys: true,
+            is_live: true,
             loss: None,
             opened: Default::default(),
             flights: BTreeMap::new(),
@@ -93,6 +104,18 @@ impl Pair {
             sent: 0,
             steps: 0,
         }
+    }
+
+    /// Starts a peer again; it shakes hands.
+    pub(super) fn restart(&mut self, me: usize) {
+        self.paths[me] = fresh(me);
+        self.sent += 1;
+        let initiation = Carried::Handshake(PacketKind::Initiation, self.sent << 20);
+        let addresses: Vec<_> = self.paths[me].fan_out().collect();
+        for to in addresses {
+            self.by_udp(me, to, initiation.clone());
+        }
+        self.by_relay(me, initiation);
     }
 
     fn launch(&mut self, flight: Flight, delay: Duration) {
@@ -162,6 +185,7 @@ impl Pair {
 
     fn arrive(&mut self, Flight { to: me, source, carried }: Flight) {
         match carried {
+            Carried::Ping(_) | Carried::Pong(_) | Carried::Call(_) if !self.knows_keys => {}
             Carried::Ping(transaction) => {
                 if self.paths[me].handle_ping(source, transaction, self.now)
                     && let Source::Udp(from) = source
@@ -175,6 +199,19 @@ impl Pair {
                 }
             }
             Carried::Call(addresses) => self.paths[me].handle_call_me_maybe(&addresses, self.now),
+            Carried::Handshake(kind, number) => {
+                if self.taken[me].insert(number) {
+                    self.paths[me].handle_wanted(self.now);
+                    self.paths[me].handle_received(source, kind, self.now);
+                    if kind == PacketKind::Initiation {
+                        let response = Carried::Handshake(PacketKind::Response, number);
+                        if let Source::Udp(from) = source {
+                            self.by_udp(me, from, response.clone());
+                        }
+                        self.by_relay(me, response);
+                    }
+                }
+            }
             Carried::Data(number) => {
                 // WireGuard refuses the second copy.
                 if self.taken[me].insert(number) {
@@ -218,7 +255,7 @@ impl Pair {
             }
             if self.steps.is_multiple_of(TICK) {
                 for path in &mut self.paths {
-                    path.handle_timeout(true, self.now);
+                    path.handle_timeout(self.is_live, self.now);
                 }
             }
             if busy && self.steps.is_multiple_of(10) {
