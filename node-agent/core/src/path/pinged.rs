@@ -209,13 +209,13 @@ impl PingedPath {
     }
 
     /// See [`PeerPath::handle_call_me_maybe`](super::PeerPath::handle_call_me_maybe). Its addresses are pinged at once, also if
-    /// they were before: the peer's NAT lets us in only now.
+    /// they were before: the peer's NAT lets us in only now. That the peer wants a path does not mean that we do: two that cannot
+    /// go direct would call each other for ever.
     pub(super) fn handle_call_me_maybe(&mut self, addresses: &[SocketAddr], now: Instant) {
         if !is_past(self.heeded_at, HEED_PAUSE, now) {
             return;
         }
         self.heeded_at = Some(now);
-        self.wanted_at = Some(now);
         let addresses = usable(addresses);
         self.candidates.replace(Origin::Call, &addresses, self.address());
         for address in addresses {

@@ -126,6 +126,18 @@ fn an_idle_hour_costs_little_and_an_unneeded_path_nothing() {
 }
 
 #[test]
+fn two_that_cannot_go_direct_leave_each_other_alone_once_nothing_is_sent() {
+    let mut pair = Pair::new([Nat::Symmetric; 2]);
+    pair.run(Duration::from_secs(30), true);
+    assert_eq!(pair.direct(), [None; 2]);
+    pair.is_live = false;
+    pair.run(WANTED * 2, false);
+    let before = pair.sent;
+    pair.run(Duration::from_secs(3600), false);
+    assert_eq!(pair.sent, before);
+}
+
+#[test]
 fn a_hostile_relay_delays_and_no_more() {
     let all = [Mischief::Drop, Mischief::Twice, Mischief::Late];
     for length in 1..=3 {
