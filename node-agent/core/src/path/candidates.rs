@@ -65,6 +65,7 @@ impl Candidates {
                 }
             }
         }
+        self.trim(kept);
         is_new
     }
 
@@ -73,13 +74,19 @@ impl Candidates {
         if !is_usable(address) || self.get(address).is_some() {
             return;
         }
-        let heard = self.0.iter().filter(|it| it.origin == Origin::Heard);
-        if heard.clone().count() >= MAX_HEARD
-            && let Some(oldest) = heard.map(|it| it.address).find(|it| kept != Some(*it))
-        {
-            self.0.retain(|it| it.address != oldest);
-        }
         self.push(address, Origin::Heard);
+        self.trim(kept);
+    }
+
+    /// Removes the oldest heard addresses beyond [`MAX_HEARD`], but not `kept`.
+    fn trim(&mut self, kept: Option<SocketAddr>) {
+        let heard = self.0.iter().filter(|it| it.origin == Origin::Heard).count();
+        let mut surplus = heard.saturating_sub(MAX_HEARD);
+        self.0.retain(|it| {
+            let is_surplus = surplus > 0 && it.origin == Origin::Heard && kept != Some(it.address);
+            surplus -= usize::from(is_surplus);
+            !is_surplus
+        });
     }
 
     fn push(&mut self, address: SocketAddr, origin: Origin) {
@@ -113,5 +120,37 @@ pub(super) fn is_lan(address: SocketAddr) -> bool {
     match address.ip() {
         IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of many maps names another address, the path moves there, and an address is heard now and then.
+    #[test]
+    fn candidates_stay_few_and_the_one_in_use_stays() {
+        let at = |host: u16, port| SocketAddr::from(([198, 51, 100, host as u8], port));
+        let (mut candidates, mut in_use) = (Candidates::default(), None);
+        for host in 0..200 {
+            for origin in [Origin::Map, Origin::Call] {
+                let named: Vec<_> = (1..=20).map(|port| at(host, port)).collect();
+                candidates.replace(origin, &named, in_use);
+                in_use = named.first().copied();
+            }
+            if host % 50 == 0 {
+                candidates.hear(at(host, 99), in_use);
+                assert!(candidates.get(at(host, 99)).is_some(), "what was just heard stays");
+            }
+            assert!(candidates.iter().count() <= 2 * MAX_CANDIDATES + MAX_HEARD);
+            assert!(in_use.is_none_or(|address| candidates.get(address).is_some()));
+        }
+        in_use = Some(at(250, 1));
+        for host in 250..=255 {
+            for port in 1..=9 {
+                candidates.hear(at(host, port), in_use);
+            }
+        }
+        assert!(candidates.get(at(250, 1)).is_some());
     }
 }
