@@ -30,8 +30,8 @@ use crate::{disco::TransactionId, endpoint::is_usable};
 /// Most pings of ours that wait for a pong.
 const MAX_WAITING: usize = 128;
 /// The peer's pings remembered, to ignore copies.
-const REMEMBERED: usize = 32;
-/// Pings of the peer that are answered: so many at once, then one per [`PING_COST`].
+const REMEMBERED: usize = 256;
+/// Pings of the peer from elsewhere than the address in use that are answered: so many at once, then one per [`PING_COST`].
 const PING_BURST: u32 = 64;
 const PING_COST: Duration = Duration::from_millis(50);
 
@@ -186,7 +186,9 @@ impl PingedPath {
         transaction: TransactionId,
         now: Instant,
     ) -> bool {
-        if self.remembered.contains(&transaction) || !self.take_budget(now) {
+        // Who replays old pings from elsewhere uses up the budget; the path in use does without.
+        let is_of_path = source.is_udp(self.address());
+        if self.remembered.contains(&transaction) || !is_of_path && !self.take_budget(now) {
             return false;
         }
         if self.remembered.len() >= REMEMBERED {

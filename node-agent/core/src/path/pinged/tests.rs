@@ -269,6 +269,33 @@ fn a_pong_counts_once_from_the_address_that_was_pinged_and_in_time() {
     assert!(!path.handle_pong(public(1), [1; 12], now + STEP), "replayed");
 }
 
+fn id(number: u32) -> TransactionId {
+    let mut id = [9; 12];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    id
+}
+
+#[test]
+fn copies_of_pings_get_no_answer_and_old_ones_cost_the_path_in_use_nothing() {
+    let (mut path, mut now) = (PingedPath::default(), Instant::now());
+    let (source, elsewhere) = (Source::Udp(public(1)), Source::Udp(public(0)));
+    path.set_candidates(&[public(1)]);
+    path.handle_ping_sent(public(1), [1; 12], now);
+    path.handle_pong(public(1), [1; 12], now);
+    for number in 0..300 {
+        // As many as may be sent in a second by one source, all at once.
+        assert!(path.handle_ping(source, id(number), now), "{number}");
+        assert!(!path.handle_ping(elsewhere, id(number.saturating_sub(255)), now), "{number}");
+        if number % 100 == 99 {
+            now += Duration::from_secs(1);
+        }
+    }
+    let replayed = (0..10_000).filter(|number| path.handle_ping(elsewhere, id(1000 + number), now));
+    assert_eq!(replayed.count(), 64);
+    assert!(path.handle_ping(source, id(300), now));
+    assert!(path.remembered.len() <= REMEMBERED);
+}
+
 #[test]
 fn pings_move_no_path_and_are_answered_within_a_budget() {
     let (mut path, now) = (PingedPath::default(), Instant::now());
@@ -277,9 +304,7 @@ fn pings_move_no_path_and_are_answered_within_a_budget() {
     assert!(!path.handle_ping(Source::Udp(public(0)), [1; 12], now), "a copy from elsewhere");
     assert_eq!(path.route().direct, None);
     let answered = (0..1000_u32).filter(|number| {
-        let mut transaction = [9; 12];
-        transaction[..4].copy_from_slice(&number.to_be_bytes());
-        path.handle_ping(Source::Udp(([198, 18, 0, *number as u8], 9).into()), transaction, now)
+        path.handle_ping(Source::Udp(([198, 18, 0, *number as u8], 9).into()), id(*number), now)
     });
     assert_eq!(answered.count(), 63);
     assert!(path.candidates.iter().count() <= 8);
