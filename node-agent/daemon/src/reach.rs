@@ -20,10 +20,7 @@ use std::{
 
 use control_protocol::key::NodePublic;
 use derp::stun::{self, TransactionId};
-use node_agent_core::{
-    endpoint::is_usable,
-    netmap::{Netmap, RouteChoice},
-};
+use node_agent_core::{endpoint::is_usable, netmap::Netmap};
 
 use crate::{outside, relay::Relays};
 
@@ -49,10 +46,11 @@ struct State {
     served: HashMap<NodePublic, Instant>,
 }
 
-/// A round that runs: what was asked, to which endpoints members say they have sent, and what arrived.
+/// A round that runs: what was asked about which endpoints, to which of them members say they have sent, and where it arrived.
 #[derive(Debug, Default)]
 struct Round {
     asked: HashSet<TransactionId>,
+    endpoints: BTreeSet<SocketAddr>,
     sent: BTreeSet<SocketAddr>,
     arrived: BTreeSet<SocketAddr>,
 }
@@ -76,7 +74,7 @@ impl Reach {
         let Ok((transaction, endpoint)) = stun::parse_response(packet) else { return false };
         let mut state = self.state();
         let is_ours = state.round.asked.contains(&transaction);
-        if is_ours {
+        if is_ours && state.round.endpoints.contains(&endpoint) {
             note(&mut state.round, endpoint);
         }
         is_ours
@@ -110,35 +108,37 @@ impl Reach {
         asking: NodePublic,
         now: Instant,
     ) -> Vec<SocketAddr> {
-        let peers = netmap.tunnel_peers(&RouteChoice::default());
-        let Some(peer) = peers.into_iter().find(|peer| peer.key == asking) else {
+        let mut state = self.state();
+        state.served.retain(|_, at| now.duration_since(*at) < PAUSE);
+        if state.served.contains_key(&asking) {
+            return Vec::new();
+        }
+        let Some(peer) = netmap.active_peers().find(|peer| peer.key == asking) else {
             return Vec::new();
         };
         let is_elsewhere = |address: SocketAddr| {
             let mut own = seen.iter().filter(|own| own.is_ipv4() == address.is_ipv4()).peekable();
             own.peek().is_some() && own.all(|own| own.ip() != address.ip())
         };
-        let mut endpoints = peer.endpoints;
-        endpoints.retain(|at| is_usable(*at) && is_outer(at.ip()) && is_elsewhere(*at));
-        endpoints.truncate(MAX_ENDPOINTS);
-        let mut state = self.state();
-        state.served.retain(|_, at| now.duration_since(*at) < PAUSE);
-        if endpoints.is_empty() || state.served.contains_key(&asking) {
-            return Vec::new();
+        let is_served = |at: &SocketAddr| is_usable(*at) && is_outer(at.ip()) && is_elsewhere(*at);
+        let endpoints: Vec<_> =
+            peer.endpoints.iter().copied().filter(is_served).take(MAX_ENDPOINTS).collect();
+        if !endpoints.is_empty() {
+            state.served.insert(asking, now);
         }
-        state.served.insert(asking, now);
         endpoints
     }
 
-    /// Begins a round; returns a request for each of so many members.
-    fn begin(&self, members: usize) -> Vec<Vec<u8>> {
+    /// Begins a round about these endpoints; returns a request for each of so many members.
+    fn begin(&self, members: usize, endpoints: &[SocketAddr]) -> Vec<Vec<u8>> {
         let mut transactions = vec![TransactionId::default(); members];
         if transactions.iter_mut().any(|it| getrandom::fill(it).is_err()) {
             return Vec::new();
         }
         let requests = transactions.iter().map(|it| stun::request(*it)).collect();
         let asked = transactions.into_iter().collect();
-        self.state().round = Round { asked, ..Round::default() };
+        let endpoints = endpoints.iter().copied().collect();
+        self.state().round = Round { asked, endpoints, ..Round::default() };
         requests
     }
 
@@ -150,7 +150,7 @@ impl Reach {
         endpoints: &[SocketAddr],
     ) -> bool {
         if !endpoints.is_empty() && !members.is_empty() {
-            let requests = self.begin(members.len());
+            let requests = self.begin(members.len(), endpoints);
             for (member, request) in members.iter().zip(&requests) {
                 relays.send(member.as_bytes(), request);
             }

@@ -230,7 +230,8 @@ impl Netmap {
         Some(next)
     }
 
-    pub(super) fn active_peers(&self) -> impl Iterator<Item = &Node> {
+    /// Peers that are approved, and known by key and address.
+    pub fn active_peers(&self) -> impl Iterator<Item = &Node> {
         self.peers.values().filter(|peer| {
             !peer.expired && !peer.key.is_zero() && !peer.effective_allowed_ips().is_empty()
         })

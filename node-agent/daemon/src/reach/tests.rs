@@ -32,7 +32,7 @@ fn map(endpoints: &[&str]) -> (Netmap, NodePublic) {
 fn an_endpoint_is_judged_by_what_arrived_where_somebody_tried() {
     let reach = Reach::default();
     let (first, second, third) = (at(OWN), at("198.51.100.1:7"), at("198.51.100.2:7"));
-    let requests = reach.begin(1);
+    let requests = reach.begin(1, &[first, second, third]);
     let transaction = stun::parse_request(&requests[0]).unwrap();
     let says = |endpoint| stun::response(transaction, endpoint);
     for endpoint in [first, second] {
@@ -51,9 +51,23 @@ fn an_endpoint_is_judged_by_what_arrived_where_somebody_tried() {
     // The round is over.
     assert!(!reach.handle_datagram(&says(second)));
     // An endpoint that is no more is forgotten.
-    reach.begin(0);
+    reach.begin(0, &[second]);
     reach.end(&[second]);
     assert_eq!((reach.reached(first), reach.reached(second)), (None, Some(false)));
+}
+
+#[test]
+fn a_member_that_answers_about_other_endpoints_has_nothing_kept() {
+    let reach = Reach::default();
+    let requests = reach.begin(1, &[at(OWN)]);
+    let transaction = stun::parse_request(&requests[0]).unwrap();
+    for port in 1..=1000 {
+        let answer = stun::response(transaction, SocketAddr::from(([192, 0, 2, 1], port)));
+        assert!(reach.handle_datagram(&answer));
+        assert!(reach.handle_answer(&answer, |round, it| round.sent.insert(it)));
+    }
+    let state = reach.state();
+    assert_eq!((state.round.sent.len(), state.round.arrived.len()), (0, 0));
 }
 
 #[test]
@@ -90,7 +104,7 @@ proptest! {
     #[test]
     fn no_bytes_are_taken_for_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..128)) {
         let reach = Reach::default();
-        reach.begin(3);
+        reach.begin(3, &[at(OWN)]);
         prop_assert!(!reach.handle_datagram(&bytes));
     }
 }
