@@ -47,8 +47,9 @@ pub(crate) async fn watch(agent: Arc<Agent>, interface: String) {
 }
 
 async fn watch_network(agent: &Agent, interface: &str) {
+    let mut known = None;
     loop {
-        if let Err(error) = follow(agent, interface).await {
+        if let Err(error) = follow(interface, &mut known, || announce(agent)).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "changes of the network are not noticed for a moment");
         }
@@ -56,24 +57,31 @@ async fn watch_network(agent: &Agent, interface: &str) {
     }
 }
 
-/// Follows the kernel's reports until netlink fails.
-async fn follow(agent: &Agent, interface: &str) -> Result<(), rtnetlink::Error> {
+/// Follows the kernel's reports until netlink fails. `known` is the network as it was last read: what changes between two calls
+/// is announced, too.
+async fn follow(
+    interface: &str,
+    known: &mut Option<Network>,
+    announce: impl Fn(),
+) -> Result<(), rtnetlink::Error> {
     let (connection, handle, mut reports) = rtnetlink::new_multicast_connection(&GROUPS)
         .map_err(|error| rtnetlink::Error::NamespaceError(error.to_string()))?;
     let _connection = AbortOnDrop(tokio::spawn(connection));
-    let mut known = Network::read(&handle, interface).await?;
-    while reports.next().await.is_some() {
-        sleep(COLLECT).await;
-        while reports.try_recv().is_ok() {}
+    loop {
         let network = Network::read(&handle, interface).await?;
-        if network != known {
-            known = network;
+        let has_changed = known.as_ref().is_some_and(|known| *known != network);
+        *known = Some(network);
+        if has_changed {
             tracing::info!("the network changed: connecting again");
-            announce(agent);
+            announce();
             sleep(PAUSE).await;
         }
+        if reports.next().await.is_none() {
+            return Ok(());
+        }
+        sleep(COLLECT).await;
+        while reports.try_recv().is_ok() {}
     }
-    Ok(())
 }
 
 async fn watch_clock(agent: &Agent) {
@@ -161,4 +169,27 @@ fn way_out(mut message: RouteMessage, own: Option<u32>) -> Option<RouteMessage> 
         && leads_out
         && !message.attributes.iter().any(is_into_tunnel);
     is_way.then_some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use testkit::eventually;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_changed_while_netlink_failed_is_announced() {
+        let gone = BTreeSet::from([(u32::MAX, IpAddr::from([192, 0, 2, 1]))]);
+        let mut known = Some(Network { addresses: gone, routes: Vec::new() });
+        let announced = Cell::new(0);
+        tokio::select! {
+            ended = follow("maru0", &mut known, || announced.set(announced.get() + 1)) => {
+                panic!("{ended:?}")
+            }
+            () = eventually("the change is announced", async || announced.get() == 1) => {}
+        }
+        assert!(known.is_some_and(|it| it.addresses.iter().all(|(link, _)| *link != u32::MAX)));
+    }
 }
