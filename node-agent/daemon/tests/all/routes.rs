@@ -146,9 +146,9 @@ fn left_behind(machine: &Machine) -> String {
         .unwrap()
 }
 
-/// A socket that sends by one interface, whatever the routes are.
-fn bound_to(interface: &str) -> UdpSocket {
-    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+/// A socket at this address that sends by one interface, whatever the routes are.
+fn bound_to(interface: &str, address: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(address).unwrap();
     socket2::SockRef::from(&socket).bind_device(Some(interface.as_bytes())).unwrap();
     socket
 }
@@ -215,7 +215,7 @@ fn with_an_exit_node_everything_goes_through_it_and_nothing_beside_it_even_when_
         let socket = laptop.in_network(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
         let _ = socket.send_to(b"knock", to);
         // Past the routes: bound to the cable.
-        let bound = laptop.in_network(|| bound_to("eth0"));
+        let bound = laptop.in_network(|| bound_to("eth0", "0.0.0.0:0"));
         let _ = bound.send_to(b"knock", to);
     };
     // The network that the laptop is in, its DNS, an address that a route of that network names, and everything else.
@@ -235,6 +235,14 @@ fn with_an_exit_node_everything_goes_through_it_and_nothing_beside_it_even_when_
     assert_eq!(network.seen_at_printer(), None);
     assert_eq!(network.left_by_cable(), 0);
 
+    // What keeps the laptop on its network does leave: leases are renewed at the server itself.
+    for (sent, (from, to)) in
+        [("0.0.0.0:68", "10.77.2.1:67"), ("[::]:546", "[fe80::1]:547")].into_iter().enumerate()
+    {
+        laptop.in_network(|| bound_to("eth0", from).send_to(b"renewal", to)).unwrap();
+        assert_eq!(network.left_by_cable(), sent as u64 + 1, "{to}");
+    }
+
     let kept = |node: &Node| !node.log().contains("it is restored");
     assert!(kept(&network.laptop) && kept(&network.home), "nft lists the table as it was written");
 
@@ -242,7 +250,7 @@ fn with_an_exit_node_everything_goes_through_it_and_nothing_beside_it_even_when_
     network.laptop.stop();
     assert_eq!(left_behind(&laptop), "");
     knock_all();
-    assert!(network.left_by_cable() > 0);
+    assert!(network.left_by_cable() > 2);
 }
 
 #[test]
