@@ -51,7 +51,7 @@ const SERVICE_RESULT: &str = "SERVICE_RESULT";
 ///
 /// # Errors
 ///
-/// See [`RestoreError`]; the others are removed even if the resolver cannot be restored.
+/// See [`RestoreError`]: the first one; each part is undone even if another cannot be.
 pub fn restore(root: &Path) -> Result<(), RestoreError> {
     if !rights::is_root() {
         return Err(RestoreError::NotRoot);
@@ -63,10 +63,12 @@ pub fn restore(root: &Path) -> Result<(), RestoreError> {
     let resolver = Undo::of(&paths).all().map_err(RestoreError::Resolver);
     let instance = Instance::of(root);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(RestoreError::Runtime)?.block_on(routing::clear(&instance))?;
-    let starts_again = env::var(SERVICE_RESULT).is_ok_and(|result| result != "success");
-    if !starts_again {
-        firewall::remove(&instance.table())?;
-    }
-    resolver
+    let cleared = runtime
+        .map_err(RestoreError::Runtime)
+        .and_then(|runtime| Ok(runtime.block_on(routing::clear(&instance))?));
+    // A stop that takes too long ends as a timeout.
+    let starts_again = env::var(SERVICE_RESULT)
+        .is_ok_and(|result| !["success", "timeout"].contains(&result.as_str()));
+    let removed = if starts_again { Ok(()) } else { firewall::remove(&instance.table()) };
+    resolver.and(cleared).and(removed.map_err(RestoreError::Firewall))
 }

@@ -372,7 +372,8 @@ fn an_interrupted_script_runs_again_to_its_end() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().display();
         let at = |name: &str| root.path().join(name);
-        for folder in ["run/systemd/system", "usr/lib/maru/images", "etc/maru", "tools"] {
+        for folder in ["run/systemd/system", "usr/bin", "usr/lib/maru/images", "etc/maru", "tools"]
+        {
             fs::create_dir_all(at(folder)).unwrap();
         }
         fs::write(at("usr/lib/maru/images/maru-gateway.tar"), "").unwrap();
@@ -382,8 +383,8 @@ fn an_interrupted_script_runs_again_to_its_end() {
             "#!/bin/sh\necho \"${{0##*/}} $*\" >> {path}/calls\n\
              [ \"$(grep -c '' {path}/calls)\" != \"$END\" ] || kill -KILL $PPID\n"
         );
-        for command in COMMANDS {
-            let tool = at("tools").join(command);
+        let tools = COMMANDS.map(|command| at("tools").join(command));
+        for tool in tools.into_iter().chain([at("usr/bin/maru-agent")]) {
             fs::write(&tool, &stub).unwrap();
             fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
         }
@@ -398,6 +399,8 @@ fn an_interrupted_script_runs_again_to_its_end() {
         };
         let (ended, whole) = run(0);
         assert!(ended && whole.len() > 1, "{name}: {whole:?}");
+        let undoes = whole.iter().any(|call| call == "maru-agent restore");
+        assert_eq!(undoes, name == "prerm", "{whole:?}");
         for end in 1..=whole.len() {
             assert_eq!(run(end), (false, whole[..end].to_vec()), "{name}");
             assert_eq!(run(0), (true, whole.clone()), "{name} after it ended at call {end}");

@@ -105,9 +105,10 @@ fn kill_all(machine: &Machine) {
     }
 }
 
-/// `maru-agent restore`: its exit status and what it said.
-fn restore(node: &Node) -> (Option<i32>, String) {
+/// `maru-agent restore`, after the service ended so (`SERVICE_RESULT`): its exit status and what it said.
+pub(crate) fn restore(node: &Node, ended: Option<&str>) -> (Option<i32>, String) {
     let mut command = node.machine.command(lab::binary("maru-agent").unwrap());
+    command.envs(ended.map(|ended| ("SERVICE_RESULT", ended)));
     command.arg("restore").arg("--root").arg(node.root.path()).stdin(Stdio::null());
     let out = command.output().unwrap();
     (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
@@ -198,9 +199,9 @@ fn openresolv_names_the_agent_and_is_as_before_after_a_kill() {
     kill_all(&machine);
     node.agent.take();
     assert!(conf().contains("100.100.100.100") && !tables(&machine).is_empty(), "left behind");
-    assert_eq!(restore(&node), (Some(0), String::new()));
+    assert_eq!(restore(&node, None), (Some(0), String::new()));
     assert_eq!((conf(), tables(&machine)), (before.clone(), String::new()));
-    assert_eq!(restore(&node), (Some(0), String::new()), "again");
+    assert_eq!(restore(&node, None), (Some(0), String::new()), "again");
 
     node.run();
     is_led(&node, "resolvconf");
@@ -245,12 +246,12 @@ fn a_file_that_is_written_anew_leaves_no_program_without_names() {
     // Killed, with its helper: one command undoes it, but not under a running agent.
     kill_all(&machine);
     node.agent.take();
-    assert_eq!(restore(&node), (Some(0), String::new()));
+    assert_eq!(restore(&node, None), (Some(0), String::new()));
     assert_eq!(fs::read_to_string(&conf).unwrap(), format!("nameserver {}\n", second.address));
     assert_eq!(tables(&machine), "");
     node.run();
     is_led(&node, "resolv-conf");
-    let (status, said) = restore(&node);
+    let (status, said) = restore(&node, None);
     assert!(status == Some(1) && said.contains("stop it"), "{said}");
     assert!(fs::read_to_string(&conf).unwrap().contains("100.100.100.100"));
     assert!(!tables(&machine).is_empty());

@@ -19,7 +19,10 @@ use lab::{Machine, link};
 use serde_json::json;
 use testkit::blocking::eventually;
 
-use super::control_plane::{ControlPlane, LIMIT, Node};
+use super::{
+    control_plane::{ControlPlane, LIMIT, Node},
+    names::restore,
+};
 
 pub(crate) const LAN: &str = "192.168.9.0/24";
 const PRINTER: &str = "192.168.9.2:80";
@@ -327,12 +330,23 @@ fn after_a_kill_the_next_start_without_an_exit_node_leaves_no_rule_or_route() {
     agent.wait_for(LIMIT).unwrap();
     assert!(machine.sh("ip rule").unwrap().contains("unreachable"), "the kill switch holds");
     let settings = network.laptop.root.path().join("etc/maru/agent.toml");
-    std::fs::write(settings, "hostname = \"laptop\"\ndns = \"off\"\n").unwrap();
+    std::fs::write(&settings, "hostname = \"laptop\"\ndns = \"off\"\n").unwrap();
     network.laptop.run();
     network.laptop.wait_for_state("running");
     let rules = machine.sh("ip rule; ip -6 rule; ip route show table all").unwrap();
     assert!(!rules.contains("unreachable") && !rules.contains("192.168.9.0/24"), "{rules}");
     network.laptop.stop();
+    assert_eq!(left_behind(&machine), "");
+
+    // After another kill, what runs after the agent opens nothing, unless that will not be started again.
+    std::fs::write(&settings, "exit_node = \"server\"\ndns = \"off\"\n").unwrap();
+    network.laptop.run();
+    let mut agent = network.laptop.agent.take().unwrap();
+    agent.signal_kill();
+    agent.wait_for(LIMIT).unwrap();
+    assert_eq!(restore(&network.laptop, Some("exit-code")), (Some(0), String::new()));
+    assert!(left_behind(&machine).contains("table inet maru"));
+    assert_eq!(restore(&network.laptop, Some("timeout")), (Some(0), String::new()));
     assert_eq!(left_behind(&machine), "");
 }
 
