@@ -42,7 +42,7 @@ pub enum FirewallError {
     Refused { table: String, message: String },
 }
 
-/// The table of one instance. Removed on drop, unless it holds ([`Firewall::hold`]).
+/// The table of one instance. Removed on drop, unless it has a kill switch that nobody released ([`Firewall::release`]).
 #[derive(Debug)]
 pub(crate) struct Firewall {
     table: String,
@@ -58,6 +58,11 @@ pub(crate) struct Firewall {
 impl Drop for Firewall {
     fn drop(&mut self) {
         if self.holds.load(Ordering::Relaxed) {
+            tracing::warn!(
+                table = self.table,
+                "the kill switch stays on until the agent starts; to end it, stop the agent and run \
+                 `sudo maru-agent restore`"
+            );
             return;
         }
         if let Err(error) = remove(&self.table) {
@@ -74,7 +79,8 @@ pub(crate) fn remove(table: &str) -> Result<(), FirewallError> {
 impl Firewall {
     /// Installs the table for a tunnel without addresses; replaces a table that a crash left.
     ///
-    /// With an exit node, nothing leaves this machine outside the tunnel from here on.
+    /// With an exit node, nothing leaves this machine outside the tunnel from here on, however the agent ends: a start that
+    /// fails does not open what a crash left closed.
     pub(crate) fn install(
         table: &str,
         interface: &str,
@@ -82,15 +88,15 @@ impl Firewall {
     ) -> Result<Self, FirewallError> {
         let (table, interface) = (table.to_owned(), interface.to_owned());
         let routes = RouteRules::of(settings);
-        let firewall =
-            Self { table, interface, routes, holds: AtomicBool::new(false), own: Mutex::default() };
-        run(&firewall.table, &firewall.ruleset(&[]))?;
-        Ok(firewall)
+        let holds = AtomicBool::new(routes.is_kill_switch());
+        // First: if it fails, what a crash left stays as it is.
+        run(&table, &ruleset(&table, &interface, &routes, &[]))?;
+        Ok(Self { table, interface, routes, holds, own: Mutex::default() })
     }
 
-    /// Whether the kill switch, if there is one, stays on however the agent ends: until it is asked to stop, it does.
-    pub(crate) fn hold(&self, holds: bool) {
-        self.holds.store(holds && self.routes.is_kill_switch(), Ordering::Relaxed);
+    /// Lets the kill switch, if there is one, end with this: the agent is asked to stop or to pause.
+    pub(crate) fn release(&self) {
+        self.holds.store(false, Ordering::Relaxed);
     }
 
     fn ruleset(&self, own: &[IpAddr]) -> String {

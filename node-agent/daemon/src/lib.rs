@@ -119,7 +119,7 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// See [`Error`]; nothing is left behind.
+/// See [`Error`]; nothing is left behind but a kill switch, for the next start or [`restore`].
 pub fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
     let mut start = start::prepare(root, config)?;
     let helper = start.inherited.helper.take().map(Arc::new);
@@ -165,7 +165,6 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
             return Err(error.into());
         }
     };
-    setup.hold(true);
     let (commands, requests) = mpsc::channel(4);
     let interface = setup.interface.clone();
     let api = Api::new(Arc::clone(&agent), commands, interface);
@@ -242,7 +241,7 @@ impl AgentLoop {
                 Event::Stop | Event::Command(None) => {
                     cancel(self.control).await;
                     tracing::info!("agent stops");
-                    self.setup.hold(false);
+                    self.setup.release();
                     match self.tunnel {
                         Some(tunnel) if self.setup.is_stored => tunnel.hand_over().await,
                         Some(tunnel) => tunnel.stop().await,
@@ -279,7 +278,7 @@ impl AgentLoop {
                     tunnel.stop().await;
                 }
                 // The kill switch, too: root wants this machine as it was.
-                self.setup.hold(false);
+                self.setup.release();
                 self.setup.firewall.take();
                 // Last, so that a pause that is cut short leaves nothing behind.
                 self.agent.set_paused(true);
@@ -320,7 +319,6 @@ impl AgentLoop {
     async fn resume(&mut self) -> Result<(), Error> {
         if self.tunnel.is_none() {
             self.tunnel = start_tunnel(&self.agent, &self.setup).await?;
-            self.setup.hold(true);
         }
         self.contact();
         Ok(())

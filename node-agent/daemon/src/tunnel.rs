@@ -101,10 +101,10 @@ impl TunnelSetup {
         })
     }
 
-    /// See [`Firewall::hold`].
-    pub(crate) fn hold(&self, holds: bool) {
+    /// See [`Firewall::release`].
+    pub(crate) fn release(&self) {
         if let Some(firewall) = self.firewall.get() {
-            firewall.hold(holds);
+            firewall.release();
         }
     }
 }
@@ -160,7 +160,7 @@ struct Parts {
 }
 
 impl Tunnel {
-    /// Sets up a tunnel for the agent's node key. On an error nothing is left behind.
+    /// Sets up a tunnel for the agent's node key. On an error nothing is left behind but a kill switch.
     pub(crate) async fn start(
         agent: &Arc<Agent>,
         setup: &TunnelSetup,

@@ -20,7 +20,7 @@ use serde_json::json;
 use testkit::blocking::eventually;
 
 use super::{
-    control_plane::{ControlPlane, LIMIT, Node},
+    control_plane::{ControlPlane, LIMIT, Node, start},
     names::restore,
 };
 
@@ -338,12 +338,20 @@ fn after_a_kill_the_next_start_without_an_exit_node_leaves_no_rule_or_route() {
     network.laptop.stop();
     assert_eq!(left_behind(&machine), "");
 
-    // After another kill, what runs after the agent opens nothing, unless that will not be started again.
+    // After another kill, a start that fails opens nothing.
     std::fs::write(&settings, "exit_node = \"server\"\ndns = \"off\"\n").unwrap();
     network.laptop.run();
     let mut agent = network.laptop.agent.take().unwrap();
     agent.signal_kill();
     agent.wait_for(LIMIT).unwrap();
+    let (root, socket) = (network.laptop.root.path(), network.laptop.socket());
+    std::fs::remove_file(&socket).unwrap();
+    std::fs::create_dir_all(socket.join("taken")).unwrap();
+    let mut failing = start(&machine, root, "maru-agent", &[], "agent.log");
+    assert!(!failing.wait_for(LIMIT).unwrap().expect("it ends").success());
+    assert!(left_behind(&machine).contains("table inet maru"), "it opened the kill switch");
+    assert!(network.laptop.log().contains("maru-agent restore"), "no way out is named");
+    // Nor does what runs after the agent, unless it will not be started again.
     assert_eq!(restore(&network.laptop, Some("exit-code")), (Some(0), String::new()));
     assert!(left_behind(&machine).contains("table inet maru"));
     assert_eq!(restore(&network.laptop, Some("timeout")), (Some(0), String::new()));
