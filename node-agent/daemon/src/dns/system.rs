@@ -57,14 +57,22 @@ impl Undo {
 
     /// Undoes everything; what cannot be undone stays recorded. Repeating it is safe.
     pub(crate) fn all(&self) -> io::Result<()> {
-        if let Some((method, interface)) = self.recorded() {
-            match method {
-                Method::SystemdResolved => resolved::unset(&interface)?,
-                Method::Resolvconf => openresolv::unset(&interface)?,
-                Method::ResolvConf => {}
+        let undone = match self.recorded() {
+            Some((Method::SystemdResolved, interface)) => {
+                // It may be disabled or removed since.
+                if let Err(error) = resolved::unset(&interface) {
+                    tracing::warn!(
+                        %error,
+                        interface,
+                        "systemd-resolved is not asked to forget the agent: its settings end with the interface"
+                    );
+                }
+                Ok(())
             }
-        }
-        self.file.restore()?;
+            Some((Method::Resolvconf, interface)) => openresolv::unset(&interface),
+            Some((Method::ResolvConf, _)) | None => Ok(()),
+        };
+        self.file.restore().and(undone)?;
         for path in [&self.others, &self.record] {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

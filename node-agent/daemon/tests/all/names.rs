@@ -12,6 +12,7 @@ use std::{
 };
 
 use lab::{Machine, inside::processes, resolvers};
+use node_agent_api::leftovers;
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::blocking::eventually;
 
@@ -164,6 +165,16 @@ fn systemd_resolved_asks_the_agent_for_the_networks_names_alone() {
     let left = machine.sh("resolvectl status; cat /etc/resolv.conf").unwrap();
     assert!(!left.contains("100.100.100.100"), "{left}");
     assert_eq!(getent(&machine, OTHER).as_deref(), Some("192.0.2.2"));
+
+    // It is removed while the agent has settings at an interface: those end with that, and all else is undone.
+    let [record, backup] =
+        [leftovers::RECORD, leftovers::RESOLV_CONF].map(|path| node.root.path().join(path));
+    fs::write(&record, "systemd-resolved eth0\n").unwrap();
+    fs::write(&backup, "nameserver 192.0.2.53\n").unwrap();
+    machine.sh("mount --bind /dev/null /usr/bin/resolvectl").unwrap();
+    let (status, said) = restore(&node, None);
+    assert!(status == Some(0) && said.contains("end with the interface"), "{said}");
+    assert!(!record.exists() && !backup.exists());
 }
 
 #[test]
