@@ -1,8 +1,8 @@
 //! The nftables table: against spoofed mesh addresses, and for routes ([`routes`]).
 //!
 //! Services trust the source address of a packet from the mesh. So packets with a mesh address as their source that come from
-//! the LAN or a local process, and not from the tunnel, are dropped first. If another program removes the table, [`keep`]
-//! restores it.
+//! the LAN or a local process, and not from the tunnel, are dropped first, and so are packets for the mesh that would leave
+//! elsewhere. If another program removes the table, [`keep`] restores it.
 
 use std::{
     io::{self, Write as _},
@@ -197,6 +197,7 @@ fn ruleset(table: &str, interface: &str, routes: &RouteRules, own: &[IpAddr]) ->
     rules.push(format!("{elsewhere} ip saddr @mesh4 counter drop"));
     rules.push(format!("{elsewhere} ip6 saddr @mesh6 counter drop"));
     let rules = rules.join("\n        ");
+    let outside = format!("oifname != {{ \"lo\", \"maru*\", \"{interface}\" }}");
     let mesh4 = mesh::v4_without(&[mesh::SERVICES_NET, mesh::CHROMEOS_NET]);
     let mesh4: Vec<_> = mesh4.iter().map(|(first, last)| format!("{first}-{last}")).collect();
     let (mesh4, mesh6) = (mesh4.join(", "), mesh::V6);
@@ -218,6 +219,13 @@ table inet {table} {{
     chain arriving {{
         type filter hook prerouting priority raw; policy accept;
         {rules}
+    }}
+    # To mesh addresses: only into a tunnel, whatever a network says; a provider's DHCP server may have one.
+    chain to_mesh {{
+        type filter hook postrouting priority filter; policy accept;
+        udp sport 68 udp dport 67 accept
+        {outside} ip daddr @mesh4 counter drop
+        {outside} ip6 daddr @mesh6 counter drop
     }}{of_routes}
 }}
 "
@@ -280,7 +288,7 @@ mod tests {
             "100.64.0.0-100.99.255.255, 100.100.1.0-100.115.91.255, 100.115.94.0-100.127.255.255";
         assert!(text.contains(&format!("elements = {{ {mesh} }}")), "{text}");
         assert!(!text.contains("ip daddr {  }") && !text.contains("{  }"), "{text}");
-        assert_eq!(text.matches(" drop").count(), 3, "{text}");
+        assert_eq!(text.matches(" drop").count(), 5, "{text}");
     }
 
     #[test]
@@ -296,6 +304,6 @@ mod tests {
         ] {
             assert!(text.contains(rule), "{rule} not in {text}");
         }
-        assert_eq!(verdicts(&text), [7, 2, 0]);
+        assert_eq!(verdicts(&text), [9, 3, 0]);
     }
 }

@@ -177,6 +177,23 @@ fn a_host_behind_our_router_is_reached_by_who_accepts_routes_and_may() {
     let way = network.laptop.machine.sh("ip route get 192.168.8.2").unwrap();
     assert!(way.contains("eth0"), "{way}");
 
+    // A network says that parts of the mesh are its own, by DHCP and by router advertisements.
+    let laptop = &network.laptop.machine;
+    laptop
+        .sh("ip route add 100.64.0.0/11 via 10.77.2.1
+            ip -6 route add fd7a:115c:a1e0::/64 dev eth0
+            nft add table inet watch
+            nft 'add chain inet watch out { type filter hook postrouting priority 300; }'
+            nft add rule inet watch out oifname eth0 ip daddr 100.64.0.0/10 counter
+            nft add rule inet watch out oifname eth0 ip6 daddr fd7a:115c:a1e0::/48 counter")
+        .unwrap();
+    for (from, to) in [("0.0.0.0:0", "100.64.0.99:9"), ("[::]:0", "[fd7a:115c:a1e0::99]:9")] {
+        let socket = laptop.in_network(|| UdpSocket::bind(from).unwrap());
+        let _ = socket.send_to(b"for a peer", to);
+    }
+    assert_eq!(packets(laptop), [0, 0]);
+    laptop.sh("ip route del 100.64.0.0/11; ip -6 route del fd7a:115c:a1e0::/64 dev eth0").unwrap();
+
     let policy = r#"{"acls":[{"action":"accept","src":["*"],"dst":["192.168.9.0/24:81"]}]}"#;
     network.plane.ask("PUT", "/policy", Some(json!({ "policy": policy })));
     eventually("the policy closes it", || network.seen_at_printer().is_none().then_some(()));
@@ -271,6 +288,10 @@ fn private_neighbours_are_reached_beside_an_exit_node_only_if_the_settings_say_s
     for to in ["10.77.2.1:53", "10.77.2.1:853", "203.0.113.7:9"] {
         let _ = socket.send_to(b"knock", to);
     }
+    // Nor to the mesh, where a router of that network says that a part of it is its own.
+    machine.sh("ip -6 route add fd7a:115c:a1e0::/64 dev eth0").unwrap();
+    let v6 = machine.in_network(|| UdpSocket::bind("[::]:0").unwrap());
+    let _ = v6.send_to(b"knock", "[fd7a:115c:a1e0::99]:9");
     assert_eq!(network.left_by_cable(), 0);
     socket.send_to(b"knock", "10.77.2.1:9").unwrap();
     assert_eq!(network.left_by_cable(), 1);
