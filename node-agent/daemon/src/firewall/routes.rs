@@ -101,8 +101,8 @@ impl RouteRules {
     }
 }
 
-/// The chains that let nothing leave but by the tunnel: the agent's marked packets do, and what keeps this machine on its
-/// network (DHCP, neighbour discovery). A lease is renewed at the server's own address.
+/// The chains that let nothing leave but by the tunnel: the agent's marked packets do, its answers to this machine's guests, and
+/// what keeps this machine on its network (DHCP, neighbour discovery). A lease is renewed at the server's own address.
 ///
 /// With `has_lan` also packets to private addresses, but no DNS. Public addresses never: whoever hands out this machine's address
 /// could else name any server as its neighbour.
@@ -129,6 +129,7 @@ fn kill_switch(interface: &str, has_lan: bool) -> String {
         type filter hook output priority filter; policy accept;
         oifname {{ \"lo\", \"{interface}\" }} accept
         meta mark {MARK:#x} accept
+        oifname {{ {GUESTS} }} ip saddr {RESOLVER} accept
         {lan}meta nfproto ipv4 udp sport 68 udp dport 67 accept
         meta nfproto ipv6 udp sport 546 udp dport 547 accept
         icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept

@@ -20,7 +20,7 @@ use serde_json::json;
 use testkit::blocking::eventually;
 
 use super::{
-    control_plane::{ControlPlane, LIMIT, Node, start},
+    control_plane::{ControlPlane, LIMIT, Node, resolve, start},
     names::restore,
 };
 
@@ -156,6 +156,17 @@ fn bound_to(interface: &str, address: &str) -> UdpSocket {
     socket
 }
 
+/// The agent's answer gets to a container of its machine.
+fn answers_a_container(node: &Node) {
+    let guest = Machine::new("guest").unwrap();
+    link((&guest, "eth0", "172.17.0.2/16"), (&node.machine, "docker0", "172.17.0.1/16")).unwrap();
+    guest.sh("ip route add default via 172.17.0.1").unwrap();
+    let own = format!("{}.maru.home.arpa", node.status()["node"]["name"].as_str().unwrap());
+    eventually("an answer for a container", || {
+        (resolve(&guest, &own)? == (0, vec![node.address()])).then_some(())
+    });
+}
+
 #[test]
 #[ignore = "needs: root"]
 fn a_host_behind_our_router_is_reached_by_who_accepts_routes_and_may() {
@@ -262,6 +273,7 @@ fn with_an_exit_node_everything_goes_through_it_and_nothing_beside_it_even_when_
         laptop.in_network(|| bound_to("eth0", from).send_to(b"renewal", to)).unwrap();
         assert_eq!(network.left_by_cable(), sent as u64 + 1, "{to}");
     }
+    answers_a_container(&network.laptop);
 
     let kept = |node: &Node| !node.log().contains("it is restored");
     assert!(kept(&network.laptop) && kept(&network.home), "nft lists the table as it was written");
