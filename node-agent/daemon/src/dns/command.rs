@@ -1,19 +1,23 @@
 //! Runs the commands of other resolvers, for a limited time.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    fs::File,
+    io::{self, Write as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
+use rustix::fs::{MemfdFlags, memfd_create};
+
 /// Longest time for one command: a second resolver that hangs must not keep the helper.
 const LIMIT: Duration = Duration::from_secs(3);
 /// Pause between two looks at a running command.
 const LOOK: Duration = Duration::from_millis(2);
 /// Most that is read of what a command prints, in bytes.
-const MAX_OUTPUT: u64 = 64 * 1024;
+const MAX_OUTPUT: usize = 64 * 1024;
 /// Where commands are. The folders belong to root, whatever the environment says.
 const FOLDERS: [&str; 5] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/run/current-system/sw/bin"];
 
@@ -42,13 +46,15 @@ impl Program {
     ///
     /// It does not start, fails or takes more than [`LIMIT`].
     pub(crate) fn run(&self, args: &[&str], input: &str) -> io::Result<String> {
+        // Not a pipe: whoever the command leaves running may keep that open.
+        let printed = File::from(memfd_create("printed", MemfdFlags::CLOEXEC)?);
         let mut child = Command::new(&self.0)
             .args(args)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(printed.try_clone()?)
             .stderr(Stdio::null())
             .spawn()?;
         // Less than a pipe holds, so this waits for nobody.
@@ -70,10 +76,23 @@ impl Program {
         if !status.success() {
             return Err(io::Error::other(format!("{} ended with {status}", self.0.display())));
         }
-        let mut output = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            stdout.take(MAX_OUTPUT).read_to_string(&mut output)?;
-        }
-        Ok(output)
+        let mut output = vec![0; MAX_OUTPUT];
+        let len = printed.read_at(&mut output, 0)?;
+        output.truncate(len);
+        String::from_utf8(output).map_err(io::Error::other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_leaves_running_keeps_nobody_waiting() {
+        let shell = Program::find("sh").unwrap();
+        let printed = shell.run(&["-c", "sleep 20 & echo $!"], "").unwrap();
+        let sleeper = std::fs::read(Path::new("/proc").join(printed.trim()).join("cmdline"));
+        assert!(sleeper.is_ok_and(|line| !line.is_empty()), "waited for {printed}");
+        shell.run(&["-c", &format!("kill {printed}")], "").unwrap();
     }
 }
