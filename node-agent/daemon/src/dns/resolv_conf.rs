@@ -5,10 +5,10 @@
 //! the original is restored only over our own text, or over an empty file, as a power cut can leave it.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions, Permissions},
     io::{self, Read as _, Write as _},
     net::IpAddr,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -123,8 +123,13 @@ pub(crate) fn keep(backup: &Path, text: &str) -> io::Result<()> {
 
 fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o644);
+    options.write(true).create(true).truncate(true);
+    let is_new = !path.exists();
     let mut file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;
+    if is_new {
+        // Everybody reads it, whatever the process's umask is.
+        file.set_permissions(Permissions::from_mode(0o644))?;
+    }
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

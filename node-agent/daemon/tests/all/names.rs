@@ -6,6 +6,7 @@
 use std::{
     fs,
     net::UdpSocket,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     process::Stdio,
     sync::{Arc, Mutex},
     thread,
@@ -260,8 +261,15 @@ fn a_file_that_is_written_anew_leaves_no_program_without_names() {
     assert_eq!(restore(&node, None), (Some(0), String::new()));
     assert_eq!(fs::read_to_string(&conf).unwrap(), format!("nameserver {}\n", second.address));
     assert_eq!(tables(&machine), "");
-    node.run();
+    // Started as its unit starts it, where there is no file: everybody can read the one that it makes.
+    fs::remove_file(&conf).unwrap();
+    let mut agent = machine.command("sh");
+    agent.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(lab::binary("maru-agent").unwrap());
+    agent.arg("--root").arg(node.root.path()).stdin(Stdio::null()).stderr(Stdio::null());
+    node.agent = Some(machine.spawn(&mut agent).unwrap());
+    eventually("its local API", || UnixStream::connect(node.socket()).ok());
     is_led(&node, "resolv-conf");
+    assert_eq!(fs::metadata(&conf).unwrap().permissions().mode() & 0o777, 0o644);
     let (status, said) = restore(&node, None);
     assert!(status == Some(1) && said.contains("stop it"), "{said}");
     assert!(fs::read_to_string(&conf).unwrap().contains("100.100.100.100"));
