@@ -69,6 +69,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn few_pings_wait_at_once() {
+        let pings = Arc::new(Pings::default());
+        let ping = |id: u64| wait(&pings, id.to_le_bytes(), 1, Box::new(|_| {}));
+        let mut held: Vec<Ping> = (0..64).filter_map(ping).collect();
+        assert_eq!(held.len(), 64);
+        assert!(ping(64).is_none());
+        held.pop();
+        assert!(ping(64).is_some(), "one that is dropped waits no longer");
+    }
+
+    #[test]
     fn only_the_peer_that_was_asked_answers_and_once() {
         let pings = Pings::default();
         lock(&pings.0).insert([7; 8], Waiting { peer: 1, answer: Box::new(|_| {}) });

@@ -83,6 +83,7 @@ fn a_clock_that_is_a_day_off_ends_no_tunnel_and_is_named() {
     for (seconds, said) in [("86400", "minutes ahead"), ("-86400", "minutes behind")] {
         // What sets its clock is killed with it.
         laptop.agent.take().unwrap().stop(Duration::from_secs(20)).unwrap();
+        eventually("its end", || UnixStream::connect(laptop.socket()).err());
         let args = [seconds, &agent, "--log", "debug"];
         laptop.agent = Some(start(&machine, laptop.root.path(), "lab-clock", &args, "agent.log"));
         eventually("the agent's local API", || UnixStream::connect(laptop.socket()).ok());

