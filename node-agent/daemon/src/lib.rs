@@ -119,7 +119,7 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// See [`Error`]; nothing is left behind but a kill switch, for the next start or [`restore`].
+/// See [`Error`]; nothing is left behind but a kill switch, for the next start or [`restore()`].
 pub fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
     let mut start = start::prepare(root, config)?;
     let helper = start.inherited.helper.take().map(Arc::new);

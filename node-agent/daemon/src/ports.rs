@@ -4,7 +4,7 @@
 //! relay's and STUN's ([`wanted`]). A mapping is asked for again long before it ends, and so it is after the router forgot it.
 //!
 //! What the router says is not trusted: it can cause that a port is not forwarded, and no more. Where others see another
-//! address than the router names, its mapping is not used ([`crate::endpoints`]).
+//! address than the router names, its mapping is not used ([`mod@crate::endpoints`]).
 
 use std::{
     num::NonZeroU16,
