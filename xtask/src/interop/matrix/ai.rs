@@ -56,7 +56,9 @@ pub(super) fn walk(
 ) -> Result<Outcome> {
     let settings = deployment.home.root.join("etc/maru/gateway.toml");
     let text = fs::read_to_string(&settings)?;
-    fs::write(settings, text + LIMITS)?;
+    if !text.contains(LIMITS) {
+        fs::write(settings, text + LIMITS)?;
+    }
     // It starts again with them.
     deployment.crash("maru-gateway", "")?;
     let person = Person::sign_in(member)?;
