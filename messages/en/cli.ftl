@@ -1034,8 +1034,8 @@ fix-family = give one of the two both address families
 relayed-symmetric = packets to { $name } go over the relay: this machine's NAT gives each destination another port (it is symmetric)
 relayed-no-answer = packets to { $name } go over the relay: nothing answers at its addresses, since a NAT or a firewall between the two drops the packets
 fix-forward = forward UDP port 41641 to this machine in its router, or to the other one in its own, or let the router do that (UPnP, NAT-PMP, PCP)
-clock-before-coordinator = this machine's clock is { $by } ahead of the coordinator's: sealed requests fail, and keys expire at a wrong time
-clock-behind-coordinator = this machine's clock is { $by } behind the coordinator's: sealed requests fail, and keys expire at a wrong time
+clock-before-coordinator = this machine's clock is { $by } ahead of the coordinator's: sealed requests fail, and if the agent starts while the coordinator is away, keys expire at a wrong time
+clock-behind-coordinator = this machine's clock is { $by } behind the coordinator's: sealed requests fail, and if the agent starts while the coordinator is away, keys expire at a wrong time
 fix-restart = `sudo systemctl restart maru.target`, or stop `maru up` and start it again
 
 ## cli/src/model.rs

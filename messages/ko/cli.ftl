@@ -1020,8 +1020,8 @@ fix-family = 둘 중 하나에 두 주소 체계를 모두 주세요
 relayed-symmetric = { $name } 기기로 가는 패킷이 릴레이를 거칩니다. 이 컴퓨터의 NAT가 목적지마다 다른 포트를 씁니다(대칭형, symmetric)
 relayed-no-answer = { $name } 기기로 가는 패킷이 릴레이를 거칩니다. 그 기기의 주소에서 응답이 없습니다. 둘 사이의 NAT나 방화벽이 패킷을 버립니다
 fix-forward = 이 컴퓨터나 상대 기기의 공유기에서 UDP 41641 포트를 그 기기로 전달하거나, 공유기가 자동으로 하게 하세요(UPnP, NAT-PMP, PCP)
-clock-before-coordinator = 이 컴퓨터의 시계가 코디네이터보다 { $by } 빠릅니다. 봉인한 요청이 실패하고 키가 잘못된 때에 만료됩니다
-clock-behind-coordinator = 이 컴퓨터의 시계가 코디네이터보다 { $by } 느립니다. 봉인한 요청이 실패하고 키가 잘못된 때에 만료됩니다
+clock-before-coordinator = 이 컴퓨터의 시계가 코디네이터보다 { $by } 빠릅니다. 봉인한 요청이 실패하고, 코디네이터가 없을 때 에이전트가 시작하면 키가 잘못된 때에 만료됩니다
+clock-behind-coordinator = 이 컴퓨터의 시계가 코디네이터보다 { $by } 느립니다. 봉인한 요청이 실패하고, 코디네이터가 없을 때 에이전트가 시작하면 키가 잘못된 때에 만료됩니다
 fix-restart = `sudo systemctl restart maru.target`을 실행하거나 `maru up`을 멈췄다가 다시 시작하세요
 
 ## cli/src/model.rs
