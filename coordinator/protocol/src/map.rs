@@ -9,6 +9,7 @@ mod dns;
 mod filter;
 mod hostinfo;
 mod node;
+mod wireguard;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -26,6 +27,7 @@ pub use self::{
     filter::{CapGrant, FilterRule, NetPortRange, PortRange},
     hostinfo::{Hostinfo, NetInfo, Service},
     node::{Node, PeerChange, UserProfile},
+    wireguard::{WIREGUARD_DEVICES, WireguardDevice, WireguardRouter},
 };
 
 /// Path of the request.

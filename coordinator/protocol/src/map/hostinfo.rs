@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::derp::RegionId;
+use super::{derp::RegionId, wireguard::WireguardRouter};
 use crate::json;
 
 /// What a node reports about itself, unverified. Fields that are not used are not stored.
@@ -50,6 +50,9 @@ pub struct Hostinfo {
     /// What the node measured of its network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub net_info: Option<NetInfo>,
+    /// Whether the node offers to be the router of WireGuard devices. Only our own agent sends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maru_wireguard: Option<WireguardRouter>,
 }
 
 impl Hostinfo {

@@ -64,6 +64,28 @@ fn a_first_response_is_read_with_gos_nulls() {
 }
 
 #[test]
+fn a_router_offers_itself_and_reads_which_wireguard_devices_it_serves() {
+    let key = "1".repeat(64);
+    let offer =
+        format!(r#"{{"OS":"linux","MaruWireguard":{{"Key":"nodekey:{key}","Port":51820}}}}"#);
+    let hostinfo: Hostinfo = serde_json::from_str(&offer).unwrap();
+    let router = WireguardRouter { key: NodePublic::from_bytes([0x11; 32]), port: 51820 };
+    assert_eq!(hostinfo.maru_wireguard, Some(router));
+    assert_eq!(serde_json::to_string(&hostinfo).unwrap(), offer);
+
+    let devices = json!([
+        {"Node": 7, "FullTunnel": true, "Allow": [{"SrcIPs": ["100.64.0.7"], "DstPorts": null}, null]},
+        "not a device",
+        {"Node": 8, "Allow": null},
+    ]);
+    let own = CapMap::from([(WIREGUARD_DEVICES.to_owned(), devices.as_array().unwrap().clone())]);
+    let served = WireguardDevice::served(&own);
+    let told: Vec<_> = served.iter().map(|it| (it.node, it.full_tunnel, it.allow.len())).collect();
+    assert_eq!(told, [(7, true, 1), (8, false, 0)]);
+    assert_eq!(WireguardDevice::served(&CapMap::new()), []);
+}
+
+#[test]
 fn an_absent_list_and_an_empty_one_differ_where_the_protocol_says_so() {
     let absent: MapResponse = serde_json::from_str(r#"{"PacketFilter":null}"#).unwrap();
     let empty: MapResponse = serde_json::from_str(r#"{"PacketFilter":[],"Health":[]}"#).unwrap();
