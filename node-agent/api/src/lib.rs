@@ -13,6 +13,7 @@ pub mod endpoints;
 pub mod leftovers;
 mod netcheck;
 pub mod settings;
+pub mod wireguard;
 
 pub use netcheck::{
     Endpoint, EndpointKind, MappingProtocol, NetCheck, PortProblem, RelayDelay, Router, RouterPort,
@@ -135,6 +136,9 @@ pub struct Status {
     /// The public certificates of names that this node offers over HTTPS; none if the coordinator orders none for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Certificate>,
+    /// The WireGuard devices that this node routes; `None` if the settings have no `[wireguard]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wireguard: Option<wireguard::WireguardStatus>,
 }
 
 /// The public certificate of a name that this node offers over HTTPS.

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroU16,
     path::PathBuf,
 };
 
@@ -50,10 +51,29 @@ pub struct Settings {
     pub advertise_routes: Vec<IpNet>,
     /// Whether this node offers to be an exit node. Default: false.
     pub advertise_exit_node: bool,
+    /// Whether this node offers to route WireGuard devices into the mesh. Default: no.
+    pub wireguard: Option<Wireguard>,
     /// Services that this node offers in the mesh.
     pub service: Vec<Service>,
     /// Addresses that users of this machine reach over a socket. Default: none.
     pub dial: Vec<Dial>,
+}
+
+/// How devices that have only WireGuard reach this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wireguard {
+    /// UDP port. Default: 51820, WireGuard's own.
+    pub port: NonZeroU16,
+}
+
+/// WireGuard's own port.
+const WIREGUARD_PORT: NonZeroU16 = NonZeroU16::new(51820).unwrap();
+
+impl Default for Wireguard {
+    fn default() -> Self {
+        Self { port: WIREGUARD_PORT }
+    }
 }
 
 /// How this machine's programs are led to the agent's resolver; what was changed is changed back on exit.
@@ -207,6 +227,7 @@ impl Default for Settings {
             shields_up: false,
             advertise_routes: Vec::new(),
             advertise_exit_node: false,
+            wireguard: None,
             service: Vec::new(),
             dial: Vec::new(),
         }

@@ -63,6 +63,14 @@ fn check(settings: &Settings) -> Result<(), String> {
             mesh::V6
         ));
     }
+    if let Some(wireguard) = settings.wireguard
+        && wireguard.port.get() == settings.listen_port
+    {
+        return Err(format!(
+            "[wireguard] port {} is listen_port, which the mesh uses: choose another, such as 51820",
+            wireguard.port
+        ));
+    }
     for (index, service) in settings.service.iter().enumerate() {
         if service.name.is_empty() || service.name.len() > 64 {
             return Err(format!("the service of port {} needs a name", service.port));
@@ -255,6 +263,14 @@ mod tests {
     }
 
     #[test]
+    fn the_heading_alone_offers_to_route_wireguard_devices() {
+        let port = |text| parse(text).unwrap().settings.wireguard.map(|it| it.port.get());
+        assert_eq!(port(""), None);
+        assert_eq!(port("[wireguard]"), Some(51820));
+        assert_eq!(port("[wireguard]\nport = 443"), Some(443));
+    }
+
+    #[test]
     fn an_unknown_offload_is_told_from_what_there_is() {
         for (text, says) in [
             ("\"on\"", "\"on\" is not a value of offload: write \"auto\" or \"off\""),
@@ -299,6 +315,11 @@ mod tests {
             "exit_node_dns = [\"9.9.9.9\"]".to_owned(),
             "exit_node = \"cabin\"\nexit_node_dns = [\"127.0.0.1\"]".to_owned(),
             "advertise_routes = [\"0.0.0.0/0\"]".to_owned(),
+            "exit_node = \"cabin\"\n[wireguard]".to_owned(),
+            "shields_up = true\n[wireguard]".to_owned(),
+            "[wireguard]\nport = 0".to_owned(),
+            "[wireguard]\nport = 41641".to_owned(),
+            "[wireguard]\nkey = \"a\"".to_owned(),
             "advertise_routes = [\"192.168.1.7/24\"]".to_owned(),
             "advertise_routes = [\"100.64.0.0/10\"]".to_owned(),
             "advertise_routes = [\"127.0.0.0/8\"]".to_owned(),

@@ -59,6 +59,7 @@ pub(super) fn of(agent: &Agent) -> Status {
         dns: agent.dns.borrow().map(str::to_owned),
         drops: drops(agent),
         certificates: certificates(agent),
+        wireguard: None,
     }
 }
 

@@ -32,6 +32,12 @@ pub(super) fn choice(settings: &Settings) -> Result<RouteChoice, String> {
                 .to_owned(),
         );
     }
+    if settings.wireguard.is_some() && (settings.exit_node.is_some() || settings.shields_up) {
+        return Err(
+            "a device with exit_node or shields_up cannot route WireGuard devices: remove it, or [wireguard]"
+                .to_owned(),
+        );
+    }
     let unusable = |address: &&std::net::IpAddr| {
         !mesh::is_outside(**address) || route::is_nowhere(**address) || address.is_unspecified()
     };
