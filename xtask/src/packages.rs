@@ -50,6 +50,7 @@ const TEST: &[Package] = &[
     ("systemd", "/usr/bin/systemd-analyze", "to look for mistakes in the units"),
     ("tcpdump", "/usr/bin/tcpdump", "to look at what is on the wire"),
     ("tpm2-tools", "/usr/bin/tpm2_checkquote", "to check a TPM's quotes by another program"),
+    ("wireguard-tools", "/usr/bin/wg", "to test devices that have only WireGuard"),
 ];
 
 /// Further packages for measuring tunnels.
