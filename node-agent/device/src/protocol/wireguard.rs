@@ -8,6 +8,7 @@
 //! | every packet sent while a simultaneous handshake completes starts another | packets wait in our own queue, one initiation per [`REKEY_TIMEOUT`] |
 //! | its queue reorders packets and keeps the oldest, not the newest | same |
 //! | keys that became too old while the machine slept are used until the next tick | their age is read before each use ([`WireGuard::is_live`]) |
+//! | a session that is made before the first tick after a sleep is as old as the sleep | its clock is set before each handshake ([`WireGuard::advance`]) |
 //! | a peer whose clock went back while it was off is ignored | after [`Protocol::note_restart`] one initiation with an old timestamp starts a fresh state |
 
 use std::{
@@ -190,6 +191,9 @@ impl WireGuard {
                 }
             }
             Message::Initiation | Message::Response { .. } | Message::Cookie { .. } => {
+                if message == Message::Initiation {
+                    self.advance(replies, now);
+                }
                 let Some(room) = replies.room(need) else { return };
                 let mut result = self.tunn(now).decapsulate(None, datagram, room);
                 if self.restarted
@@ -247,6 +251,22 @@ impl WireGuard {
             .is_some_and(|since| now.saturating_duration_since(since) < NO_ANSWER);
         let young = self.session_age().is_some_and(|age| age < YOUNG);
         would_fire && may_be_answered && young && self.initiated_at.is_none()
+    }
+
+    /// Sets `Tunn`'s clock, and runs what is due by it. What it makes afterwards is as old as this call.
+    fn advance(&mut self, out: &mut Batch, now: Instant) {
+        if self.tunn.is_none() || self.is_hasty(now) {
+            return;
+        }
+        let Some(room) = out.room(INITIATION_LEN) else { return };
+        self.clock = now;
+        if let TunnResult::WriteToNetwork(message) = self.tunn(now).update_timers(room) {
+            let (kind, len) = (wire::classify(message), message.len());
+            out.commit(len, NO_TAG);
+            if kind == Message::Initiation {
+                self.note_initiation(now);
+            }
+        }
     }
 
     /// Forgets an attempt that `Tunn` no longer repeats.
@@ -339,6 +359,10 @@ impl Protocol for WireGuard {
         if recent(self.initiated_at) || recent(self.responded_at) {
             return;
         }
+        self.advance(out, now);
+        if recent(self.initiated_at) {
+            return;
+        }
         let Some(room) = out.room(INITIATION_LEN) else { return };
         if let TunnResult::WriteToNetwork(message) =
             self.tunn(now).format_handshake_initiation(room, true)
@@ -350,23 +374,7 @@ impl Protocol for WireGuard {
     }
 
     fn tick(&mut self, out: &mut Batch, now: Instant) -> usize {
-        if self.tunn.is_some() && !self.is_hasty(now) {
-            let Some(room) = out.room(INITIATION_LEN) else { return 0 };
-            self.clock = now;
-            match self.tunn(now).update_timers(room) {
-                TunnResult::WriteToNetwork(message) => {
-                    let (kind, len) = (wire::classify(message), message.len());
-                    out.commit(len, NO_TAG);
-                    if kind == Message::Initiation {
-                        self.note_initiation(now);
-                    }
-                }
-                TunnResult::Done
-                | TunnResult::Err(_)
-                | TunnResult::WriteToTunnelV4(..)
-                | TunnResult::WriteToTunnelV6(..) => {}
-            }
-        }
+        self.advance(out, now);
         if self.waiting.is_empty() || self.is_live() {
             self.forget_old_attempt(now);
             return 0;

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod sleep;
 mod waiting;
 
 const MTU: usize = 1280;
