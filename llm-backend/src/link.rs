@@ -106,6 +106,11 @@ impl Client {
         Ok(Self { name, address, target, files, server_name, timeouts, idle: Arc::default() })
     }
 
+    /// Whether the server is reached by a UNIX socket.
+    pub(crate) fn is_socket(&self) -> bool {
+        matches!(self.address, Address::Unix(_))
+    }
+
     /// Sends `GET path`, which needs no model; an answer without success is an error.
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, Error> {
         self.send(Method::GET, path, None, self.timeouts.health).await

@@ -56,6 +56,9 @@ impl OpenAiCompatible {
 
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
         let mut request = wire::streaming(request);
+        if !self.link.is_socket() {
+            request.prompt_cache_key = None;
+        }
         match self.ask(&request).await {
             // vLLM adds `max_tokens` to the length of the conversation, and some models do not support it or name it
             // differently. The client did not set it, so it is removed, and the limit is applied here.

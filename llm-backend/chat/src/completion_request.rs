@@ -45,6 +45,7 @@ pub fn decode_completion(body: impl Into<Vec<u8>>) -> Result<ChatRequest, Decode
         stream: fields.flag("stream")?.unwrap_or_default(),
         stream_options: stream_options.transpose()?,
         options: Options::read(&mut fields)?,
+        prompt_cache_key: fields.text("prompt_cache_key")?,
         ..ChatRequest::default()
     };
     one_answer(&mut fields)?;

@@ -20,12 +20,11 @@ const MESSAGES_MAX: usize = 10_000;
 const TOOLS_MAX: usize = 256;
 
 /// Fields of a request that change no answer here: user, purpose, caches, prices and speed.
-pub(crate) const HARMLESS: [&str; 12] = [
+pub(crate) const HARMLESS: [&str; 11] = [
     "cache_prompt",
     "keep_alive",
     "metadata",
     "prediction",
-    "prompt_cache_key",
     "prompt_cache_retention",
     "return_progress",
     "safety_identifier",
@@ -70,6 +69,9 @@ pub struct ChatRequest {
     /// How the next token is chosen and when generation ends.
     #[serde(flatten)]
     pub options: Options,
+    /// Whose prompts share a cache at the server: an opaque key. The gateway replaces what a client names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_cache_key: Option<String>,
     /// Whether `options.max_tokens` is a default and not the client's choice. Then, if the backend refuses it because
     /// it exceeds the context together with the conversation, the request is repeated without it and the reply's deltas
     /// are counted. Not part of the JSON.
@@ -119,6 +121,7 @@ impl ChatRequest {
             reasoning_effort: fields
                 .take("reasoning_effort", "none, minimal, low, medium, high or xhigh")?,
             options: Options::read(&mut fields)?,
+            prompt_cache_key: fields.text("prompt_cache_key")?,
             usual_length: false,
         };
         one_answer(&mut fields)?;

@@ -6,12 +6,15 @@
 //!                  (bounded)       one of --slots          disconnected? the slot is freed
 //! ```
 
+mod cache;
 mod event;
 mod model;
+mod prompt_batch;
 mod queue;
 mod sampling;
 mod shared;
 mod slot;
+mod state;
 mod worker;
 
 use std::{
@@ -20,6 +23,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -56,6 +60,8 @@ impl Engine {
             ctx: options.ctx,
             slots: options.slots,
             threads: options.thread_count(),
+            cache_bytes: options.cache_mib.saturating_mul(1 << 20),
+            cache_life: Duration::from_secs(options.cache_seconds),
         };
         let engine = Self(Arc::new(Shared {
             name: options.model_name(),

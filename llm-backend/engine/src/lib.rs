@@ -1,8 +1,8 @@
 //! The embedded engine: llama.cpp with llama-server's HTTP API.
 //!
 //! One thread owns the model and decodes all slots together; HTTP runs beside it on a UNIX socket. When a client
-//! disconnects, its generation stops at the next token. Text of people is neither logged nor written to disk: when a
-//! reply ends, the conversation's cache is cleared.
+//! disconnects, its generation stops at the next token. Text of people is neither logged nor written to disk. What a
+//! conversation's next turn would read again is remembered for its owner alone, for a time, and then zeroed.
 #![allow(clippy::disallowed_methods, reason = "a daemon is a shell: it reads the clock")]
 
 #[cfg(feature = "llama")]

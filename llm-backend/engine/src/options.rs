@@ -30,6 +30,12 @@ pub struct Options {
     /// Requests that may wait for a slot; further ones are refused
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub queue: usize,
+    /// Memory for conversations that have no slot, in MiB; those used least recently are forgotten first
+    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    pub cache_mib: usize,
+    /// How long a conversation is remembered after its last reply, so that the next turn is quick; 0: not at all
+    #[arg(long, value_name = "S", default_value_t = 600)]
+    pub cache_seconds: u64,
     /// Threads that compute [default: half of the cores]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,

@@ -4,6 +4,8 @@ use chat_vocabulary::{ChatRequest, DecodeError, Effort, ResponseFormat, Role};
 
 /// Most stop texts in a request.
 const STOPS_MAX: usize = 16;
+/// Longest `prompt_cache_key`, in bytes.
+const CACHE_KEY_MAX: usize = 64;
 
 /// A request that this engine can answer.
 pub struct Body {
@@ -38,6 +40,9 @@ impl Body {
         let options = &self.chat.options;
         if options.stop.len() > STOPS_MAX {
             return refuse("stop must have at most 16 texts");
+        }
+        if self.chat.prompt_cache_key.as_ref().is_some_and(|key| key.len() > CACHE_KEY_MAX) {
+            return refuse("prompt_cache_key must have at most 64 bytes");
         }
         if options.max_tokens == Some(0) {
             return refuse("max_tokens must be at least 1");

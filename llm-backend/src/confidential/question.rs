@@ -75,6 +75,8 @@ async fn begin(
         let message = format!("{model} does not support {}", completion.as_str());
         return Err(chain.refused(StatusCode::BAD_REQUEST, message));
     }
+    // Nodes keep nothing between requests.
+    let request = ChatRequest { prompt_cache_key: None, ..request };
     let body = serde_json::to_vec(&openai::streaming(request)).unwrap_or_default();
     let question = bhttp::encode(&inner_head(), &body, PADDING);
     drop(Plaintext::from(body));

@@ -1,10 +1,15 @@
 //! The models that may answer a request, in order.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use chat_vocabulary::{Capability, ChatRequest, Completion, Effort, Evidence};
 use llm_backend::{DeltaStream, Detail, EmbedRequest, Embeddings};
 use mesh_identity::Person;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     confidential,
@@ -99,6 +104,8 @@ impl Chain {
     /// Dropping the future, or the reply, closes the connection to the backend.
     pub(crate) async fn open(&self, mut request: ChatRequest) -> Result<Reply, Failure> {
         let affinity = self.affinity(&request);
+        // A client's own key could name another's cache.
+        request.prompt_cache_key = self.person.as_ref().and_then(cache_key);
         let (mut untrusted, mut tried) = (None, Vec::new());
         let candidates = self.answering(&request);
         let mut absence =
@@ -180,6 +187,17 @@ impl Chain {
             Some(_) | None => AffinityKey::default(),
         }
     }
+}
+
+/// The key of a person's prompts in an engine's cache. It names nobody, and no engine can tell it from another after the
+/// gateway has started again.
+fn cache_key(person: &Person) -> Option<String> {
+    static SECRET: LazyLock<Option<[u8; 32]>> = LazyLock::new(|| {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).ok().map(|()| secret)
+    });
+    let digest = Sha256::new().chain_update((*SECRET)?).chain_update(person.to_string()).finalize();
+    Some(hex::encode(&digest[..16]))
 }
 
 /// The capability that the request needs and the model lacks, by the settings, and for images also by the backend's

@@ -1,3 +1,4 @@
+mod cache_key;
 mod confidential;
 mod several;
 
@@ -28,6 +29,8 @@ use crate::openclaw::{self, Model};
 struct Scripted {
     down: AtomicBool,
     asked: AtomicUsize,
+    /// The cache key of each request.
+    keys: Mutex<Vec<Option<String>>>,
     replies: Mutex<Vec<Script>>,
     /// What it says of its health; ready if absent.
     health: Mutex<Option<Health>>,
@@ -85,6 +88,7 @@ impl Backend for Scripted {
     fn chat(&self, request: ChatRequest) -> BoxFuture<'_, Result<DeltaStream, Error>> {
         async move {
             self.asked.fetch_add(1, Ordering::Relaxed);
+            self.keys.lock().unwrap().push(request.prompt_cache_key.clone());
             self.check()?;
             let hello = Ok(Delta::text(request.model.unwrap_or_default()));
             let script = self.replies.lock().unwrap().pop();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chat_vocabulary::{FinishReason, Usage};
 
-use super::model::Tokens;
+use super::{cache::Owner, model::Tokens};
 use crate::request::Sampling;
 
 /// Deltas that may wait for a slow client; if there are more, its slot pauses.
@@ -14,6 +14,8 @@ pub(super) const EVENTS_MAX: usize = 256;
 pub(crate) struct Request {
     /// The whole prompt.
     pub(crate) prompt: Tokens,
+    /// Whose the conversation is; [`None`]: nothing of it is remembered.
+    pub(crate) owner: Option<Owner>,
     /// Most tokens to generate; [`None`]: as many as fit the context.
     pub(crate) max_tokens: Option<u32>,
     /// Texts that end the reply.
@@ -42,6 +44,8 @@ pub(crate) struct Ending {
     pub(crate) reason: FinishReason,
     /// Tokens counted.
     pub(crate) usage: Usage,
+    /// Tokens of the prompt that an earlier turn had read.
+    pub(crate) cached: u32,
     /// Time to read the prompt.
     pub(crate) reading: Duration,
     /// Time to generate the rest.

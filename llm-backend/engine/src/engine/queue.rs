@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use tokio::sync::mpsc;
@@ -61,11 +62,20 @@ impl JobQueue {
         state.jobs.pop_front()
     }
 
-    /// Waits until there is a job or the queue is closed.
-    pub(super) fn wait(&self) {
+    /// Waits until there is a job or the queue is closed, or until `end`.
+    pub(super) fn wait(&self, end: Option<Instant>) {
         let mut state = self.lock();
         while state.jobs.is_empty() && !state.closed {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let Some(end) = end else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -96,6 +106,7 @@ mod tests {
         let (events, receiver) = mpsc::channel(1);
         let request = Request {
             prompt: Vec::new(),
+            owner: None,
             max_tokens: None,
             stops: Vec::new(),
             sampling: Sampling::default(),
@@ -137,7 +148,7 @@ mod tests {
 
         queue.close();
 
-        queue.wait();
+        queue.wait(None);
         assert!(queue.take().is_none());
         assert!(receiver.try_recv().is_err());
         assert_eq!(queue.push(job(1).0, 9), Err(QueueFull));

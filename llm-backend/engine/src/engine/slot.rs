@@ -11,6 +11,7 @@ use llama_cpp_2::{sampling::LlamaSampler, token::LlamaToken};
 use tokio::sync::mpsc;
 
 use super::{
+    cache::{Conversation, Owner, Read},
     event::{Ending, Event},
     model::{Model, Tokens},
     queue::Job,
@@ -25,11 +26,17 @@ pub(super) struct Slot {
     pub(super) sampler: LlamaSampler,
     /// Index of its output in the last batch.
     pub(super) output: Option<i32>,
-    /// Tokens to feed next, at `position`: the rest of the prompt, then the last token generated.
-    pending: Tokens,
+    owner: Option<Owner>,
+    /// The prompt and the reply so far.
+    all: Tokens,
+    /// Where in `all` the tokens to feed next begin: the rest of the prompt, then the last token generated.
+    fed: usize,
+    /// Whether older tokens were dropped.
+    is_shifted: bool,
     /// Position of the next token.
     position: u32,
     n_prompt: u32,
+    n_cached: u32,
     n_decoded: u32,
     max_tokens: u32,
     ignore_eos: bool,
@@ -51,17 +58,22 @@ pub(super) enum SlotState {
 }
 
 impl Slot {
-    /// Starts a request.
-    pub(super) fn start(job: Job, model: &Model, now: Instant) -> Self {
+    /// Starts a request, whose first `cached` tokens are in the slot already.
+    pub(super) fn start(job: Job, cached: usize, model: &Model, now: Instant) -> Self {
         let Job { task, request, events } = job;
         let n_prompt = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);
+        let n_cached = u32::try_from(cached).unwrap_or(u32::MAX);
         Self {
             task,
             sampler: request.sampling.chain(model),
             output: None,
-            pending: request.prompt,
-            position: 0,
+            owner: request.owner,
+            all: request.prompt,
+            fed: cached,
+            is_shifted: false,
+            position: n_cached,
             n_prompt,
+            n_cached,
             n_decoded: 0,
             max_tokens: request.max_tokens.unwrap_or(u32::MAX),
             ignore_eos: request.sampling.ignore_eos,
@@ -96,7 +108,7 @@ impl Slot {
 
     /// Tokens to feed.
     pub(super) fn pending(&self) -> &[LlamaToken] {
-        &self.pending
+        &self.all[self.fed..]
     }
 
     /// Position of the next token.
@@ -111,13 +123,20 @@ impl Slot {
 
     /// Records that the first `n` pending tokens were fed.
     pub(super) fn fed(&mut self, n: usize) {
-        self.pending.drain(..n);
+        self.fed += n;
         self.position += u32::try_from(n).unwrap_or(u32::MAX);
     }
 
     /// Records that `n` tokens were dropped from the cache.
     pub(super) fn shifted(&mut self, n: u32) {
         self.position -= n;
+        self.is_shifted = true;
+    }
+
+    /// What can be remembered of it: nothing without an owner, and nothing that lacks its beginning.
+    pub(super) fn remembered(&self, now: Instant) -> Option<Conversation> {
+        let owner = self.owner.clone().filter(|_| !self.is_shifted && self.fed > 0)?;
+        Some(Conversation { owner, read: Read::new(&self.all[..self.fed]), used: now })
     }
 
     /// Handles the sampled token, and sends the text that it adds.
@@ -143,7 +162,7 @@ impl Slot {
         if self.n_decoded >= self.max_tokens || (full && !(self.ignore_eos && model.can_shift())) {
             return self.end(FinishReason::Length, now);
         }
-        self.pending.push(token);
+        self.all.push(token);
         SlotState::Continue
     }
 
@@ -160,6 +179,7 @@ impl Slot {
         let ending = Ending {
             reason,
             usage: Usage { prompt_tokens: self.n_prompt, completion_tokens: self.n_decoded },
+            cached: self.n_cached,
             reading: first - self.started,
             generating: now - first,
         };

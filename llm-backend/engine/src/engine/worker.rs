@@ -2,7 +2,6 @@
 
 use std::{
     num::NonZeroU32,
-    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering::Relaxed},
     thread,
@@ -17,19 +16,17 @@ use llama_cpp_2::{
 use tokio::sync::mpsc;
 
 use super::{
+    cache::{self, Conversation, Source, Store, Stored},
     event::{EVENTS_MAX, Event, Request},
     model::{self, Model},
+    prompt_batch::{BATCH, PromptBatch},
     queue::Job,
     shared::{Shared, SlotGauge},
     slot::{Slot, SlotState},
+    state,
 };
 use crate::{Error, request::Sampling};
 
-/// Most tokens in a batch.
-const BATCH: u32 = 256;
-/// How long a batch should take. Prompts are read in pieces of this duration, so that other replies continue meanwhile
-/// and a disconnected client is noticed in time. Pieces are not smaller, because each batch has a fixed cost.
-const STEP: Range<Duration> = Duration::from_millis(120)..Duration::from_millis(360);
 /// How long a client may read nothing before its slot is freed.
 const STALL_MAX: Duration = Duration::from_secs(60);
 /// Pause when every client is slow.
@@ -41,6 +38,10 @@ pub(super) struct WorkerConfig {
     pub(super) ctx: u32,
     pub(super) slots: u32,
     pub(super) threads: u32,
+    /// Bytes of conversations out of their slots.
+    pub(super) cache_bytes: usize,
+    /// How long a conversation is remembered after its last reply.
+    pub(super) cache_life: Duration,
 }
 
 /// Loads the model and serves until the queue is closed.
@@ -79,8 +80,12 @@ struct Worker<'a> {
     context: LlamaContext<'a>,
     batch: LlamaBatch<'static>,
     slots: Vec<Option<Slot>>,
+    /// What idle slots still hold.
+    kept: Vec<Option<Conversation>>,
+    store: Store,
+    cache_life: Duration,
     prompt_batch: PromptBatch,
-    /// Whether the buffers still contain ended conversations.
+    /// Whether the buffers still contain conversations that are in no slot.
     dirty: bool,
 }
 
@@ -103,6 +108,9 @@ impl<'a> Worker<'a> {
             context,
             batch: LlamaBatch::new(BATCH as usize, 1),
             slots: (0..plan.slots).map(|_| None).collect(),
+            kept: (0..plan.slots).map(|_| None).collect(),
+            store: Store::new(plan.cache_bytes),
+            cache_life: plan.cache_life,
             prompt_batch: PromptBatch::default(),
             dirty: false,
         })
@@ -114,7 +122,8 @@ impl<'a> Worker<'a> {
         let failed = || Error::Load { path: path.to_owned() };
         let prompt = self.model.prompt(&[Message::user("Hi")]).map_err(|_| failed())?;
         let sampling = Sampling { ignore_eos: true, ..Sampling::default() };
-        let request = Request { prompt, max_tokens: Some(2), stops: Vec::new(), sampling };
+        let (max_tokens, stops) = (Some(2), Vec::new());
+        let request = Request { prompt, owner: None, max_tokens, stops, sampling };
         let (events, mut receiver) = mpsc::channel(EVENTS_MAX);
         self.take(0, Job { task: 0, request, events });
         while self.slots[0].is_some() && !self.engine.queue.is_closed() {
@@ -131,9 +140,10 @@ impl<'a> Worker<'a> {
     fn serve(&mut self) -> Result<(), Error> {
         while !self.engine.queue.is_closed() {
             self.release_left();
+            self.forget();
             if self.slots.iter().all(Option::is_none) {
                 self.wipe();
-                self.engine.queue.wait();
+                self.engine.queue.wait(self.next_end());
             }
             self.admit();
             self.step();
@@ -156,17 +166,83 @@ impl<'a> Worker<'a> {
 
     /// Assigns free slots to waiting requests.
     fn admit(&mut self) {
-        for id in 0..self.slots.len() {
-            if self.slots[id].is_some() {
-                continue;
-            }
+        while let Some(free) = self.slots.iter().position(Option::is_none) {
             let Some(job) = self.engine.queue.take() else { return };
-            self.take(id, job);
+            let (owner, prompt) = (job.request.owner.as_deref(), &job.request.prompt);
+            let idle = self.kept.iter().enumerate().filter_map(|(at, it)| Some((at, it.as_ref()?)));
+            let source = cache::source(idle, self.store.conversations(), owner, prompt);
+            let id = match source {
+                Source::Slot(id, _) => id,
+                Source::Nothing | Source::Stored(..) => self.emptied().unwrap_or(free),
+            };
+            let cached = self.prepare(id, source);
+            self.take_after(id, job, cached);
+        }
+    }
+
+    /// An idle slot without a conversation; if there is none, the one that was used least recently is stored.
+    fn emptied(&mut self) -> Option<usize> {
+        let idle = (0..self.slots.len()).filter(|id| self.slots[*id].is_none());
+        let id = idle.min_by_key(|id| self.kept[*id].as_ref().map(|kept| kept.used))?;
+        if let Some(conversation) = self.kept[id].take() {
+            self.put(id, conversation);
+            self.unlink(id);
+        }
+        Some(id)
+    }
+
+    /// Leaves in a slot what a request continues; returns how many of its tokens that are.
+    fn prepare(&mut self, id: usize, source: Source) -> usize {
+        let common = match source {
+            Source::Nothing => return 0,
+            Source::Slot(_, common) => {
+                // Only its beginning is the same: the rest may be continued later.
+                if let Some(kept) = self.kept[id].take()
+                    && kept.is_other(common)
+                {
+                    self.put(id, kept);
+                    self.dirty = true;
+                }
+                common
+            }
+            Source::Stored(at, common) => {
+                let Some(stored) = self.store.get(at) else { return 0 };
+                let restored = state::restore(&mut self.context, sequence(id), &stored.state);
+                self.dirty = true;
+                if !restored || !stored.conversation.is_other(common) {
+                    self.store.remove(at);
+                }
+                if restored { common } else { 0 }
+            }
+        };
+        // Models that keep no state for each token cannot go back to one of them.
+        let from_start = self.context.kv_cache_seq_pos_min(sequence(id)) == 0;
+        let (sequence, end) = (sequence(id).cast_unsigned(), u32::try_from(common).ok());
+        let cut =
+            from_start && self.context.clear_kv_cache_seq(Some(sequence), end, None) == Ok(true);
+        if common > 0 && cut {
+            return common;
+        }
+        self.unlink(id);
+        0
+    }
+
+    /// Stores the conversation of a slot, if there is room for it.
+    fn put(&mut self, id: usize, conversation: Conversation) {
+        if self.store.fits(state::size(&self.context, sequence(id)))
+            && let Some(state) = state::save(&self.context, sequence(id))
+        {
+            self.store.put(Stored { conversation, state });
         }
     }
 
     fn take(&mut self, id: usize, job: Job) {
-        let slot = Slot::start(job, self.model, Instant::now());
+        self.take_after(id, job, 0);
+    }
+
+    /// Starts a request in a slot that holds its first `cached` tokens.
+    fn take_after(&mut self, id: usize, job: Job, cached: usize) {
+        let slot = Slot::start(job, cached, self.model, Instant::now());
         let gauge = self.gauge(id);
         gauge.task.store(slot.task, Relaxed);
         gauge.is_processing.store(true, Relaxed);
@@ -190,7 +266,6 @@ impl<'a> Worker<'a> {
             tracing::error!(%error, "llama.cpp failed; the replies in progress are lost");
             return self.fail();
         }
-        self.dirty = true;
         self.prompt_batch.learn(prompt_tokens, begin.elapsed());
         for id in 0..self.slots.len() {
             self.sample(id);
@@ -266,28 +341,68 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Frees a slot and removes its conversation from the cache.
+    /// Frees a slot. Its conversation stays there if it may be remembered.
     fn release(&mut self, id: usize) -> Option<Slot> {
+        let slot = self.slots[id].take()?;
+        self.kept[id] = slot.remembered(Instant::now()).filter(|_| !self.cache_life.is_zero());
+        if self.kept[id].is_none() {
+            self.unlink(id);
+        }
+        self.gauge(id).is_processing.store(false, Relaxed);
+        Some(slot)
+    }
+
+    /// Removes what a slot holds. Its bytes stay in llama.cpp's buffers until [`Self::wipe`], because other slots use
+    /// the rest of them.
+    fn unlink(&mut self, id: usize) {
         let sequence = sequence(id).cast_unsigned();
         if !matches!(self.context.clear_kv_cache_seq(Some(sequence), None, None), Ok(true)) {
             tracing::error!(slot = id, "llama.cpp did not clear the slot");
         }
-        self.gauge(id).is_processing.store(false, Relaxed);
-        self.slots[id].take()
+        self.dirty = true;
     }
 
-    /// Zeroes the cache. [`Self::release`] only unlinks a conversation's part of it, because other slots use the rest.
-    fn wipe(&mut self) {
-        if self.dirty {
-            self.context.clear_kv_cache();
-            self.dirty = false;
+    /// Forgets the conversations that nobody has continued for long.
+    fn forget(&mut self) {
+        let Some(since) = Instant::now().checked_sub(self.cache_life) else { return };
+        self.store.forget(since);
+        for id in 0..self.kept.len() {
+            if self.kept[id].take_if(|kept| kept.used < since).is_some() {
+                self.unlink(id);
+            }
         }
+    }
+
+    /// When the next conversation is to be forgotten.
+    fn next_end(&self) -> Option<Instant> {
+        let kept = self.kept.iter().flatten().map(|kept| kept.used + self.cache_life);
+        // A moment later, so that it is older by then.
+        let next = kept.chain(self.store.next_end(self.cache_life)).min()?;
+        Some(next + Duration::from_millis(10))
+    }
+
+    /// Zeroes llama.cpp's buffers while no slot is busy. Conversations that are remembered are stored before.
+    fn wipe(&mut self) {
+        if !self.dirty {
+            return;
+        }
+        for id in 0..self.kept.len() {
+            if let Some(conversation) = self.kept[id].take() {
+                self.put(id, conversation);
+            }
+        }
+        self.context.clear_kv_cache();
+        self.dirty = false;
     }
 
     /// Ends every reply in progress with an error.
     fn fail(&mut self) {
         for id in 0..self.slots.len() {
             self.end(id, Event::Failed);
+            // What llama.cpp holds of it is not known.
+            if self.kept[id].take().is_some() {
+                self.unlink(id);
+            }
         }
     }
 
@@ -317,31 +432,6 @@ fn sequence(slot: usize) -> i32 {
     i32::try_from(slot).unwrap_or(i32::MAX)
 }
 
-/// The number of prompt tokens that take one [`STEP`], learned from the last batches.
-#[derive(Debug)]
-struct PromptBatch {
-    tokens: usize,
-}
-
-impl Default for PromptBatch {
-    fn default() -> Self {
-        Self { tokens: 4 }
-    }
-}
-
-impl PromptBatch {
-    /// Learns from the duration of a batch with this many prompt tokens.
-    fn learn(&mut self, prompt_tokens: usize, duration: Duration) {
-        if prompt_tokens >= self.tokens && duration < STEP.start {
-            self.tokens = (self.tokens * 2).min(BATCH as usize);
-        } else if prompt_tokens > 0 && duration > STEP.end {
-            // Half, or less if the processor has become much slower.
-            let times = duration.as_millis() / STEP.end.as_millis().max(1);
-            self.tokens = (self.tokens / usize::try_from(times + 1).unwrap_or(usize::MAX)).max(1);
-        }
-    }
-}
-
 /// Checks for the instruction sets that llama.cpp was built with; without them it would crash.
 fn processor() -> Result<(), Error> {
     #[cfg(target_arch = "x86_64")]
@@ -356,36 +446,4 @@ fn processor() -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Learns until the number of tokens is steady, with a fixed cost per batch and one per token.
-    fn settle(batch: Duration, token: Duration) -> usize {
-        let mut prompt_batch = PromptBatch::default();
-        for _ in 0..20 {
-            let tokens = prompt_batch.tokens;
-            prompt_batch.learn(tokens, batch + token * u32::try_from(tokens).unwrap());
-        }
-        prompt_batch.tokens
-    }
-
-    #[test]
-    fn slow_models_read_in_small_pieces_and_fast_ones_in_large() {
-        let ms = Duration::from_millis;
-        assert_eq!(settle(ms(500), ms(100)), 1, "even one token takes too long");
-        assert_eq!(settle(ms(0), ms(40)), 4);
-        assert_eq!(settle(ms(80), ms(1)), 64, "most of the cost is that of a batch");
-        assert_eq!(settle(ms(0), ms(0)), BATCH as usize);
-    }
-
-    #[test]
-    fn batches_with_few_prompt_tokens_are_ignored() {
-        let mut prompt_batch = PromptBatch::default();
-        prompt_batch.learn(3, Duration::ZERO);
-        prompt_batch.learn(0, Duration::from_secs(9));
-        assert_eq!(prompt_batch.tokens, 4);
-    }
 }

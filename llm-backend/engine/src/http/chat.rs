@@ -50,11 +50,13 @@ pub(super) async fn completions(
         (body.chat.stream, body.chat.stream_options.is_some_and(|options| options.include_usage));
     let (max_tokens, sampling, stops) =
         (body.max_tokens(), body.sampling(), body.chat.options.stop);
+    let owner = body.chat.prompt_cache_key;
 
     // A long text takes a while to tokenize.
     let prompt = tokio::task::spawn_blocking(move || model.prompt(&body.chat.messages));
     let prompt = prompt.await.map_err(|_| ApiError::Engine)??;
-    let (task, mut events) = engine.submit(Request { prompt, max_tokens, stops, sampling })?;
+    let (task, mut events) =
+        engine.submit(Request { prompt, owner, max_tokens, stops, sampling })?;
     let envelope = envelope(&engine, task);
 
     // There is no answer while it waits in the queue, so that the caller may still use another backend.

@@ -53,9 +53,11 @@ fn count(answer: &mut Value, ending: &Ending) {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": ending.usage.total_tokens(),
+        "prompt_tokens_details": { "cached_tokens": ending.cached },
     });
     answer["timings"] = json!({
-        "prompt_n": prompt_tokens,
+        "cache_n": ending.cached,
+        "prompt_n": prompt_tokens - ending.cached,
         "prompt_ms": ending.reading.as_secs_f64() * 1e3,
         "predicted_n": completion_tokens,
         "predicted_ms": ending.generating.as_secs_f64() * 1e3,

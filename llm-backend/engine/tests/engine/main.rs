@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "nothing to do but fail")]
 #![allow(clippy::disallowed_methods, reason = "a test against a process runs on the real clock")]
 
+mod cache;
 mod damage;
 mod support;
 
