@@ -12,7 +12,11 @@
 
 pub mod chunk;
 
-use chacha20poly1305::{AeadInPlace as _, KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
+use aws_lc_rs::{
+    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey},
+    error::Unspecified,
+};
+use chacha20::{cipher::consts::U10, hchacha};
 use zeroize::Zeroizing;
 
 /// The first byte of a sealed value.
@@ -59,7 +63,7 @@ pub enum OpenError {
 
 /// The key; it is erased from memory when it is dropped.
 #[derive(Clone)]
-pub struct Key(XChaCha20Poly1305);
+pub struct Key(Zeroizing<[u8; 32]>);
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -71,7 +75,18 @@ impl Key {
     /// Keep the bytes apart from the database and its backups.
     #[must_use]
     pub fn new(bytes: &[u8; 32]) -> Self {
-        Self(XChaCha20Poly1305::new(bytes.into()))
+        Self(Zeroizing::new(*bytes))
+    }
+
+    /// The key and the nonce of ChaCha20-Poly1305 that follow from a nonce (draft-irtf-cfrg-xchacha-03, section 2.3).
+    fn of_nonce(&self, nonce: &[u8; NONCE]) -> Result<(LessSafeKey, Nonce), Unspecified> {
+        let (first, last) = nonce.split_at(16);
+        let subkey =
+            Zeroizing::new(<[u8; 32]>::from(hchacha::<U10>((&*self.0).into(), first.into())));
+        let mut short = [0; 12];
+        short[4..].copy_from_slice(last);
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &*subkey)?;
+        Ok((LessSafeKey::new(key), Nonce::assume_unique_for_key(short)))
     }
 
     /// Seals a value for one cell.
@@ -82,9 +97,11 @@ impl Key {
         sealed.push(VERSION);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(value);
-        let (nonce, text) = (XNonce::from_slice(&nonce), &mut sealed[1 + NONCE..]);
-        let tag = self.0.encrypt_in_place_detached(nonce, &associated(cell), text);
-        sealed.extend_from_slice(&tag.map_err(|_| SealError::Long)?);
+        let text = &mut sealed[1 + NONCE..];
+        let tag = self.of_nonce(&nonce).and_then(|(key, nonce)| {
+            key.seal_in_place_separate_tag(nonce, Aad::from(associated(cell)), text)
+        });
+        sealed.extend_from_slice(tag.map_err(|_| SealError::Long)?.as_ref());
         Ok(sealed)
     }
 
@@ -109,9 +126,10 @@ impl Key {
         }
         let (nonce, rest) = rest.split_first_chunk::<NONCE>().ok_or(OpenError::Refused)?;
         let (text, tag) = rest.split_last_chunk::<TAG>().ok_or(OpenError::Refused)?;
-        let (nonce, tag) = (XNonce::from_slice(nonce), Tag::from_slice(tag));
-        value.extend_from_slice(text);
-        let opened = self.0.decrypt_in_place_detached(nonce, &associated(cell), value, tag);
+        value.resize(text.len(), 0);
+        let opened = self.of_nonce(nonce).and_then(|(key, nonce)| {
+            key.open_separate_gather(nonce, Aad::from(associated(cell)), text, tag, value)
+        });
         opened.map_err(|_| {
             value.clear();
             OpenError::Refused

@@ -1,5 +1,9 @@
 //! What opens, and what does not.
 
+use chacha20poly1305::{
+    KeyInit as _, XChaCha20Poly1305, XNonce,
+    aead::{Aead as _, Payload},
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -72,6 +76,27 @@ proptest! {
         ] {
             prop_assert_eq!(key().open(moved, &sealed).is_ok(), moved == cell);
         }
+    }
+
+    /// Databases of before hold what that implementation sealed, and a Maru of before has to read what this one seals.
+    #[test]
+    fn another_implementation_seals_and_opens_the_same(
+        value in prop::collection::vec(any::<u8>(), 0..600),
+        nonce: [u8; NONCE],
+        row: Vec<u8>,
+    ) {
+        let cell = Cell { row: &row, ..HERE };
+        let (other, aad) = (XChaCha20Poly1305::new(&[7; 32].into()), associated(cell));
+        let payload = |msg| Payload { msg, aad: &aad };
+
+        let sealed = other.encrypt(&nonce.into(), payload(&value)).unwrap();
+        let sealed = [&[VERSION], &nonce[..], &sealed].concat();
+        prop_assert_eq!(&**key().open(cell, &sealed).unwrap(), &value[..]);
+
+        let sealed = key().seal(cell, &value).unwrap();
+        let (head, text) = sealed.split_at(1 + NONCE);
+        let opened = other.decrypt(XNonce::from_slice(&head[1..]), payload(text)).unwrap();
+        prop_assert_eq!(opened, value);
     }
 
     #[test]
