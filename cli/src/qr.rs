@@ -30,33 +30,9 @@ pub(crate) fn draw(text: &str, is_coloured: bool) -> Result<String, QrError> {
 
 #[cfg(test)]
 mod tests {
-    use quircs::Quirc;
+    use testkit::qr::read_drawing;
 
     use super::*;
-
-    /// Pixels of a module, each way.
-    const SCALE: usize = 4;
-
-    /// Reads a drawing with another program's eyes.
-    fn scan(drawing: &str) -> String {
-        let rows: Vec<Vec<u8>> = drawing
-            .lines()
-            .flat_map(|line| {
-                let half = |light: &'static str| {
-                    line.chars().map(move |c| if light.contains(c) { 255 } else { 0 }).collect()
-                };
-                [half("█▀"), half("█▄")]
-            })
-            .collect();
-        let (width, height) = (rows[0].len() * SCALE, rows.len() * SCALE);
-        let pixel = |at: usize| rows[at / width / SCALE][at % width / SCALE];
-        let image: Vec<u8> = (0..width * height).map(pixel).collect();
-        let mut reader = Quirc::default();
-        let mut found: Vec<_> = reader.identify(width, height, &image).collect();
-        assert_eq!(found.len(), 1);
-        let data = found.remove(0).unwrap().decode().unwrap();
-        String::from_utf8(data.payload).unwrap()
-    }
 
     #[test]
     fn a_drawing_is_read_as_the_invitation_that_it_is() {
@@ -68,7 +44,7 @@ mod tests {
 
         let drawing = draw(&link, false).unwrap();
 
-        assert_eq!(scan(&drawing), link);
+        assert_eq!(read_drawing(&drawing), link);
         assert!(drawing.lines().all(|line| line.chars().count() <= 72), "it fits a terminal");
         let coloured = draw(&link, true).unwrap();
         assert!(

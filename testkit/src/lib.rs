@@ -1,7 +1,7 @@
 //! What tests of several crates need: [`eventually`], an HTTP/1.1 client ([`http`]) and scripted servers ([`server`]) over
 //! any stream. [`blocking`] has the same without a runtime; [`pebble`] is an authority for certificates; [`kill`] draws the
 //! moments at which a program is killed, [`metrics`] compares counters with their page, [`postgres`] starts a database
-//! server, and [`small_disk`] is soon full.
+//! server, [`qr`] reads QR codes, and [`small_disk`] is soon full.
 //!
 //! It depends on no crate of this workspace, so the tests of each can use it; a house rule keeps it out of programs.
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod kill;
 pub mod metrics;
 pub mod pebble;
 pub mod postgres;
+pub mod qr;
 pub mod server;
 pub mod small_disk;
 mod wait;
