@@ -30,7 +30,7 @@ use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
 
 use crate::{
-    edited_file,
+    edited_file, openclaw,
     output::{self, OutputArgs},
 };
 
@@ -90,6 +90,9 @@ pub(crate) struct AddArgs {
     /// Accept SIMULATED evidence, which proves nothing to anybody but its maker
     #[arg(long)]
     simulated: bool,
+    /// Change an openclaw.json that Maru did not write, such as OpenClaw's own, too; the former file stays beside it
+    #[arg(long)]
+    write: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -97,6 +100,9 @@ pub(crate) struct RemoveArgs {
     /// Name of the deployment here
     #[arg(value_name = "NAME")]
     name: String,
+    /// Change an openclaw.json that Maru did not write, such as OpenClaw's own, too; the former file stays beside it
+    #[arg(long)]
+    write: bool,
 }
 
 /// A deployment as it is listed.
@@ -133,18 +139,19 @@ pub(crate) fn run(command: ConfidentialCommand, root: &Path) -> anyhow::Result<E
                 ]
             })?;
         }
-        ConfidentialCommand::Remove(args) => remove(&args.name, root)?,
+        ConfidentialCommand::Remove(args) => remove(&args, root)?,
         ConfidentialCommand::Verify(args) => return verify::run(&args),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
-    let AddArgs { name, identity, auth, relay, ca, model, anchor, policy, simulated } = args;
+    let AddArgs { name, identity, auth, relay, ca, model, anchor, policy, simulated, write } = args;
     check_name(&name)?;
     pem::certificates(&ca)?;
     ensure!(pem::private_key(&ca).is_err(), message!("ca-has-private-key", path = ca.display()));
     let settings = gateway_settings(root)?;
+    check_openclaw(&root.join(&settings.openclaw), write)?;
     let by_hand = by_hand(root, &name);
     let other = settings.confidential.get(&name).is_some_and(|pinned| pinned.identity != identity);
     ensure!(
@@ -231,9 +238,10 @@ fn list(root: &Path) -> anyhow::Result<Vec<DeploymentRow>> {
     Ok(listed.collect())
 }
 
-fn remove(name: &str, root: &Path) -> anyhow::Result<()> {
+fn remove(RemoveArgs { name, write }: &RemoveArgs, root: &Path) -> anyhow::Result<()> {
     check_name(name)?;
     let settings = gateway_settings(root)?;
+    check_openclaw(&root.join(&settings.openclaw), *write)?;
     ensure!(
         settings.confidential.contains_key(name),
         message!("no-deployment", name = format!("{name:?}"))
@@ -257,6 +265,14 @@ pub(crate) fn simulated(root: &Path) -> Vec<String> {
 
 fn gateway_settings(root: &Path) -> anyhow::Result<gateway::Settings> {
     Ok(settings::load(None, &root.join(gateway::FILE), Ok)?)
+}
+
+/// Fails if Maru did not write this `openclaw.json`, and it may not be changed.
+fn check_openclaw(path: &Path, write: bool) -> anyhow::Result<()> {
+    // What cannot be read is refused later, with the cause.
+    let is_foreign = fs::read_to_string(path).is_ok_and(|text| !openclaw::is_of_maru(&text));
+    ensure!(write || !is_foreign, message!("openclaw-not-of-maru", path = path.display()));
+    Ok(())
 }
 
 fn check_name(name: &str) -> anyhow::Result<()> {

@@ -7,6 +7,15 @@ use jsonc_parser::{
 };
 use serde_json::{Map, Value, json};
 
+/// How the first line of a file ends that Maru wrote.
+const FIRST_LINE: &str = "in OpenClaw's format (JSON5).";
+
+/// Whether Maru wrote the file first. Commands change another one, such as that of a user of OpenClaw, with `--write` alone.
+pub(crate) fn is_of_maru(text: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    first.starts_with("//") && first.contains("Maru") && first.ends_with(FIRST_LINE)
+}
+
 /// As the gateway reads the file.
 fn options() -> ParseOptions {
     ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
@@ -46,6 +55,21 @@ pub(crate) fn input(value: &Value, order: &[&str]) -> CstInputValue {
             let mut members: Vec<_> = members.collect();
             members.sort_by_key(|(key, _)| order.iter().position(|known| known == key));
             CstInputValue::Object(members)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_maru;
+
+    #[test]
+    fn a_file_is_of_maru_by_its_first_line() {
+        let former =
+            "// What answers in Maru: models and agents, in OpenClaw's format (JSON5).\n{}\n";
+        assert!(is_of_maru(former));
+        for other in ["", "{}", "// Mine.\n{}", &format!("\n{former}")] {
+            assert!(!is_of_maru(other), "{other}");
         }
     }
 }

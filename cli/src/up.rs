@@ -191,7 +191,7 @@ async fn begin(
     let interface =
         config::agent(&plan.parameters.root)?.interface(&Instance::of(&plan.parameters.root));
     let changed = match ollama::ask(at, Some(&interface)).await {
-        Ok(found) => ollama::connect(&found, &mut plan.config, &plan.parameters.root)?,
+        Ok(found) => ollama::connect(&found, &mut plan.config, &plan.parameters.root, plan.write)?,
         Err(error) => {
             note(format!("{error:#}"));
             false

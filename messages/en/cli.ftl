@@ -803,6 +803,7 @@ not-an-anchor = { $path } is neither a certificate, PEM or DER, nor a TPM's key
 not-a-policy-of-it = { $path } is no policy of this deployment
 file-not-read-unchanged = cannot read { $path }; nothing is changed
 not-a-plain-file = { $path } is not a regular file, so nothing is changed: check what it is
+openclaw-not-of-maru = Maru did not write { $path }, so nothing is changed: run this again with --write, which keeps the former file beside it
 file-not-editable = { $path } cannot be edited safely, so nothing is changed: correct it, or write the deployment by hand (docs/configuration.md)
 
 ## cli/src/confidential/deployment.rs
@@ -826,6 +827,9 @@ file-up-to-date = {"  "}{ $path } is up to date
 file-leads-there = {"  "}{ $path } now points the gateway to it
 file-changed-by-hand =
     {"  "}{ $path } was changed by hand and is left as it is; add this to it:
+    { $by_hand }
+file-not-of-maru =
+    {"  "}Maru did not write { $path }, and it is left as it is; add this to it, or run this again with --write, which keeps the former file beside it:
     { $by_hand }
 ollama-primary = {"  "}it answers requests that name it; to use it by default, set agents.defaults.model.primary to { $first }
 

@@ -792,6 +792,7 @@ not-an-anchor = { $path } 파일은 PEM이나 DER 형식의 인증서도, TPM의
 not-a-policy-of-it = { $path } 파일은 이 배포의 정책이 아닙니다
 file-not-read-unchanged = { $path } 파일을 읽을 수 없어서 아무것도 바꾸지 않았습니다
 not-a-plain-file = { $path } 경로가 일반 파일이 아니어서 아무것도 바꾸지 않았습니다. 무엇인지 확인하세요
+openclaw-not-of-maru = { $path } 파일은 Maru가 쓴 것이 아니어서 아무것도 바꾸지 않았습니다. --write를 붙여 다시 실행하세요. 이전 파일은 옆에 남습니다
 file-not-editable = { $path } 파일을 안전하게 고칠 수 없어서 아무것도 바꾸지 않았습니다. 파일을 바로잡거나 배포를 직접 적으세요(docs/configuration.md)
 
 ## cli/src/confidential/deployment.rs
@@ -815,6 +816,9 @@ file-up-to-date = {"  "}{ $path } 파일은 이미 최신 상태입니다
 file-leads-there = {"  "}{ $path } 파일에 게이트웨이가 쓸 주소를 적었습니다
 file-changed-by-hand =
     {"  "}{ $path } 파일은 직접 수정되어 있어 그대로 둡니다. 다음 내용을 추가하세요.
+    { $by_hand }
+file-not-of-maru =
+    {"  "}{ $path } 파일은 Maru가 쓴 것이 아니어서 그대로 둡니다. 다음 내용을 추가하거나, --write를 붙여 다시 실행하세요. 이전 파일은 옆에 남습니다.
     { $by_hand }
 ollama-primary = {"  "}이름을 지정한 요청에만 답합니다. 기본으로 쓰려면 agents.defaults.model.primary를 { $first }로 설정하세요
 

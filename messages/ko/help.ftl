@@ -31,6 +31,7 @@ maru-up = 이 컴퓨터에서 마루를 포그라운드로 시작합니다
     .threads = 엔진마다 쓸 스레드 수 [기본값: 프로세서의 절반]. 다음 실행에도 적용됩니다
     .engines = 엔진 수. 예비 엔진이 있으면 엔진이나 모델이 바뀌는 동안에도 대화가 이어지지만 메모리를 더 씁니다 [기본값: 2]. 다음 실행에도 적용됩니다
     .ollama = 이 컴퓨터나 메시 주소의 다른 노드에서 실행되는 Ollama를 게이트웨이가 쓰게 합니다 [기본값: http://127.0.0.1:11434]. agent.toml과 openclaw.json에 적습니다
+    .write = Maru가 쓰지 않은 openclaw.json(예: OpenClaw의 파일)도 --ollama로 바꿉니다. 이전 파일은 옆에 남습니다
     .user = 없으면 만들 사용자
     .passphrase_file = 이 컴퓨터 키의 암호가 든 파일. -를 쓰면 표준 입력에서 읽습니다 [기본값: 터미널에서 묻습니다]
     .verbose = 경고뿐 아니라 서비스가 기록하는 모든 줄을 보여 줍니다
@@ -171,9 +172,11 @@ maru-confidential-add = 네트워크의 사람들이 이 배포의 모델을 쓸
     .anchor = AWS의 루트 외에 증거의 근거로 인정할 것: 다른 루트(PEM이나 DER) 또는 `maru-compute ak`가 출력한 TPM의 키. 여러 번 쓸 수 있습니다
     .policy = 서명된 정책. 그 이미지를 고정하고 더 오래된 정책은 받지 않으므로, 나중에 게시되는 정책은 이미지를 빼기만 할 수 있습니다 [기본값: 이미 고정한 것, 없으면 게시된 모든 것]
     .simulated = SIMULATED 증거를 받아들입니다. 이 증거는 만든 사람 외에는 누구에게도 증명이 되지 않습니다
+    .write = Maru가 쓰지 않은 openclaw.json(예: OpenClaw의 파일)도 바꿉니다. 이전 파일은 옆에 남습니다
 maru-confidential-list = 배포와 각각의 고정된 내용을 보여 줍니다
 maru-confidential-remove = 배포를 삭제합니다
     .name = 이곳에서 부르는 이름
+    .write = Maru가 쓰지 않은 openclaw.json(예: OpenClaw의 파일)도 바꿉니다. 이전 파일은 옆에 남습니다
 maru-confidential-verify =
     기밀 노드의 증거를 검사하고 각 검사가 통과했는지, 실패했는지, 하지 않았는지 보여 줍니다
 

@@ -39,6 +39,7 @@ fn args(home: &Path, relays: &[&str]) -> AddArgs {
         anchor: vec![home.join("ca.pem")],
         policy: None,
         simulated: true,
+        write: true,
     }
 }
 
@@ -98,11 +99,14 @@ fn a_deployment_is_written_into_three_files_and_taken_out_again() {
     add(args(home.path(), &["203.0.113.6:3100"]), home.path()).unwrap();
     assert_eq!(all(home.path()), once, "repeating it changes nothing");
 
-    remove("lab", home.path()).unwrap();
+    remove(&RemoveArgs { name: "lab".to_owned(), write: true }, home.path()).unwrap();
     let after = all(home.path());
     assert_eq!([&after[0], &after[1]], [&before[0], &before[1]]);
     assert!(!after[2].contains("lab") && after[2].contains("// ours"), "{}", after[2]);
-    assert!(remove("lab", home.path()).is_err(), "there is none any more");
+    assert!(
+        remove(&RemoveArgs { name: "lab".to_owned(), write: true }, home.path()).is_err(),
+        "there is none any more"
+    );
 }
 
 /// The text of every file below a folder.
@@ -228,6 +232,28 @@ fn what_cannot_be_changed_without_a_doubt_leaves_all_as_it_is() {
 }
 
 #[test]
+fn a_file_that_maru_did_not_write_changes_only_with_leave() {
+    let home = home();
+    let before = all(home.path());
+    let with = |write| AddArgs { write, ..args(home.path(), &["203.0.113.6:3100"]) };
+
+    let refused = add(with(false), home.path()).unwrap_err().to_string();
+
+    assert!(refused.contains("--write"), "{refused}");
+    assert_eq!(all(home.path()), before);
+    add(with(true), home.path()).unwrap();
+    let added = all(home.path());
+    let lab = |write| RemoveArgs { name: "lab".to_owned(), write };
+    assert!(remove(&lab(false), home.path()).is_err());
+    assert_eq!(all(home.path()), added);
+    let path = "var/lib/maru/gateway/config/openclaw.json";
+    assert_eq!(text(home.path(), format!("{path}.former")), OPENCLAW);
+    let own = format!("// Models and agents of Maru, in OpenClaw's format (JSON5).\n{OPENCLAW}");
+    fs::write(home.path().join(path), own).unwrap();
+    add(with(false), home.path()).unwrap();
+}
+
+#[test]
 fn a_policys_images_and_epoch_are_pinned_until_another_one_is_given() {
     let home = home();
     let file = home.path().join("policy.json");
@@ -277,7 +303,7 @@ fn a_policys_images_and_epoch_are_pinned_until_another_one_is_given() {
     assert_eq!(pinned(), (8, Some(one)));
 
     // Signed by somebody else, or no policy at all: nothing is changed.
-    remove("lab", home.path()).unwrap();
+    remove(&RemoveArgs { name: "lab".to_owned(), write: true }, home.path()).unwrap();
     let before = all(home.path());
     let said = add(with(Some(&file), [7; 32]), home.path()).unwrap_err().to_string();
     assert!(said.contains("policy.json is no policy of this deployment"), "{said}");

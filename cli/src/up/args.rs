@@ -35,6 +35,9 @@ pub(crate) struct UpArgs {
         value_parser = ollama::address
     )]
     pub(crate) ollama: Option<SocketAddr>,
+    /// Let --ollama change an openclaw.json that Maru did not write, such as OpenClaw's own; the former file stays beside it
+    #[arg(long, requires = "ollama")]
+    pub(crate) write: bool,
     /// Person to create, if missing
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,

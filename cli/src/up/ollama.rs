@@ -188,11 +188,12 @@ pub(crate) fn edits(
     let found = OllamaServer { at, models: models.collect(), left_out: 0 };
     [dial::edit(texts[0], &found), provider::edit(texts[1], &found)].map(|edit| match edit {
         Edit::New(text) => Some(text),
-        Edit::Same | Edit::ByHand => None,
+        Edit::Same | Edit::ByHand | Edit::Foreign => None,
     })
 }
 
-/// Adds the server to the planned configuration, reports it, and returns whether anything changes.
+/// Adds the server to the planned configuration, reports it, and returns whether anything changes. An `openclaw.json` that
+/// Maru did not write changes only if `write` says so.
 ///
 /// # Errors
 ///
@@ -201,6 +202,7 @@ pub(super) fn connect(
     found: &OllamaServer,
     config: &mut ConfigPlan,
     root: &Path,
+    write: bool,
 ) -> anyhow::Result<bool> {
     let OllamaServer { at, models, left_out } = found;
     let names: Vec<_> =
@@ -211,14 +213,16 @@ pub(super) fn connect(
     }
     let agent = PathBuf::from(node_agent_api::settings::FILE);
     let settings: gateway::Settings = settings::load(None, &root.join(gateway::FILE), Ok)?;
+    let provider = if write { provider::edit } else { provider::edit_of_maru };
     let mut changed = false;
     for (path, edit, by_hand) in [
         (agent, dial::edit as fn(&str, &OllamaServer) -> Edit, dial::block(*at)),
-        (settings.openclaw, provider::edit, provider::block(found)),
+        (settings.openclaw, provider, provider::block(found)),
     ] {
         let shown = path.display();
         match config.text(root, &path)?.map_or(Edit::ByHand, |text| edit(&text, found)) {
             Edit::Same => output::note(message!("file-up-to-date", path = shown)),
+            Edit::Foreign => output::note(message!("file-not-of-maru", path = shown, by_hand)),
             Edit::New(text) => {
                 output::note(message!("file-leads-there", path = shown));
                 config.change(root, &path, text);

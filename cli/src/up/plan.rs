@@ -33,6 +33,8 @@ pub(super) struct Plan {
     machine_key: Option<MachineKey>,
     /// An Ollama to ask once there is a mesh.
     pub(super) ollama: Option<SocketAddr>,
+    /// Whether an `openclaw.json` may change that Maru did not write.
+    pub(super) write: bool,
     /// The options, if this run changes them.
     news: Option<SavedOptions>,
 }
@@ -63,7 +65,7 @@ impl Plan {
         let mut config = config::plan(root, reach, args.network.as_deref())?;
         checks::ports_free(&config::ports(root)?)?;
         if let Some(found) = found {
-            ollama::connect(found, &mut config, root)?;
+            ollama::connect(found, &mut config, root, args.write)?;
         }
         Ok(Self {
             parameters: Parameters {
@@ -78,6 +80,7 @@ impl Plan {
             config,
             machine_key: machine_key::open(root, || args.passphrase.read())?,
             ollama: args.ollama.filter(|at| ollama::is_mesh(*at)),
+            write: args.write,
             news: (after != before).then_some(after),
         })
     }

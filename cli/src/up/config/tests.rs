@@ -102,6 +102,7 @@ fn text_of_the_first_configuration() {
     );
     insta::assert_snapshot!("agent", agent_toml());
     assert!(openclaw().contains("unix:///run/maru/inference-2/llm.sock"));
+    assert!(crate::openclaw::is_of_maru(&openclaw()));
 }
 
 #[test]

@@ -39,6 +39,13 @@ pub(super) fn block(found: &OllamaServer) -> String {
     format!("{value:#}")
 }
 
+/// The same for a file that Maru wrote; another one stays.
+pub(super) fn edit_of_maru(text: &str, found: &OllamaServer) -> Edit {
+    let edit = edit(text, found);
+    let is_refused = matches!(edit, Edit::New(_)) && !openclaw::is_of_maru(text);
+    if is_refused { Edit::Foreign } else { edit }
+}
+
 /// Adds the provider to the text of `openclaw.json`, or to the provider the models that it lacks. What an admin wrote
 /// of a model stays, and so do models that Ollama does not have any more.
 pub(super) fn edit(text: &str, found: &OllamaServer) -> Edit {

@@ -31,4 +31,6 @@ pub(super) enum Edit {
     New(String),
     /// It cannot be edited safely.
     ByHand,
+    /// Maru did not write it, and it may not be changed.
+    Foreign,
 }

@@ -227,7 +227,7 @@ fn the_first_configuration_and_one_that_is_there_get_both() {
     };
 
     let mut first = plan();
-    assert!(connect(&one(), &mut first, root.path()).unwrap());
+    assert!(connect(&one(), &mut first, root.path(), false).unwrap());
     // The other tests look at what `write` gives to whom, which takes root.
     for path in [agent, openclaw] {
         let text = first.text(root.path(), Path::new(path)).unwrap().unwrap();
@@ -235,11 +235,34 @@ fn the_first_configuration_and_one_that_is_there_get_both() {
     }
     assert!(read(agent).contains("[[dial]]") && read(agent).contains("[[service]]"));
     assert!(read(openclaw).contains("dial/ollama") && read(openclaw).contains("llamacpp"));
-    assert!(!connect(&one(), &mut plan(), root.path()).unwrap(), "a second time changes nothing");
+    assert!(
+        !connect(&one(), &mut plan(), root.path(), false).unwrap(),
+        "a second time changes nothing"
+    );
 
     std::fs::remove_file(root.path().join(openclaw)).unwrap();
     std::os::unix::fs::symlink("elsewhere.json", root.path().join(openclaw)).unwrap();
-    assert!(!connect(&one(), &mut plan(), root.path()).unwrap(), "a link is an admin's own");
+    assert!(!connect(&one(), &mut plan(), root.path(), false).unwrap(), "a link is an admin's own");
+}
+
+/// Of all commands that change it, this one is run oftenest.
+#[test]
+fn a_file_that_maru_did_not_write_changes_only_with_leave() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("var/lib/maru/gateway/config/openclaw.json");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, OPENCLAW).unwrap();
+    let text = |write| {
+        let reach = config::Reach::Plain("192.0.2.7".to_owned());
+        let mut plan = config::plan(root.path(), Some(reach), None).unwrap();
+        connect(&one(), &mut plan, root.path(), write).unwrap();
+        let is_planned = plan.writes(root.path()).contains(&path.display().to_string());
+        (is_planned, provider::edit_of_maru(OPENCLAW, &one()))
+    };
+
+    assert_eq!(text(false), (false, Edit::Foreign));
+    assert_eq!(text(true), (true, Edit::Foreign));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), OPENCLAW, "what is planned is not written");
 }
 
 #[test]
@@ -258,7 +281,7 @@ fn a_changed_file_keeps_its_owner_and_mode() {
         config::plan(root.path(), Some(config::Reach::Plain("192.0.2.7".to_owned())), None)
             .unwrap();
 
-    assert!(connect(&one(), &mut plan, root.path()).unwrap());
+    assert!(connect(&one(), &mut plan, root.path(), false).unwrap());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), AGENT, "not yet");
     plan.write(root.path()).unwrap();
 
