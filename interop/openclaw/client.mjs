@@ -125,7 +125,7 @@ function connect(options = {}) {
     const peer = (hello) => ({
       hello,
       stop: () => client.stop(),
-      request: (method, params = {}) => client.request(method, params),
+      request: (method, params = {}, options) => client.request(method, params, options),
       // The next event of a run.
       async chat(runId) {
         for (;;) {
@@ -208,6 +208,15 @@ const cases = {
     expect(texts(await peer.request("chat.history", { sessionKey })).length === 4, "it ran twice");
   },
 
+  async agent() {
+    // What `openclaw agent` asks: the second response has the reply.
+    const sent = { message: "Say hello.", agentId: "main", deliver: false, idempotencyKey: randomUUID(), sessionKey };
+    check("AgentParams", sent, "agent");
+    const ended = await peer.request("agent", sent, { expectFinal: true });
+    expect(ended.status === "ok" && ended.result.payloads[0].text.length > 0, ended);
+    expect(texts(await peer.request("chat.history", { sessionKey })).length === 6, "it is not kept");
+  },
+
   async abort() {
     const other = `agent:main:interop ${randomUUID()}`;
     const runId = await ask(peer, other, "Tell me a story that goes on forever.");
@@ -222,7 +231,7 @@ const cases = {
   async copies() {
     const label = `interop ${randomUUID()}`;
     const whole = await peer.request("sessions.create", { parentSessionKey: sessionKey, fork: true, label });
-    expect(texts(await peer.request("chat.history", { sessionKey: whole.key })).length === 4, whole);
+    expect(texts(await peer.request("chat.history", { sessionKey: whole.key })).length === 6, whole);
     expect((await peer.request("sessions.resolve", { label })).key === whole.key, label);
     const { messages } = await peer.request("chat.history", { sessionKey });
     const forked = await peer.request("sessions.fork", { sessionKey, entryId: messages[2].__openclaw.id });

@@ -29,12 +29,13 @@ const NEWEST: &str = "OpenClaw, newest";
 const PACKAGES: [&str; 2] =
     ["@openclaw/gateway-client@latest", "@openclaw/gateway-protocol@latest"];
 /// What the client has to do.
-const CASES: [&str; 11] = [
+const CASES: [&str; 12] = [
     "connect",
     "foreign_nonce",
     "chat",
     "history",
     "once",
+    "agent",
     "abort",
     "copies",
     "sessions",

@@ -113,8 +113,9 @@ impl Client {
             let Ok(request) = Request::parse(&text) else {
                 return policy(&frame::NotARequest.to_string());
             };
-            let result = self.answer(&connected, &request).await;
-            self.outbox.text(&frame::response(&request.id, result.as_ref()));
+            if let Some(result) = self.answer(&connected, &request).await.transpose() {
+                self.outbox.text(&frame::response(&request.id, result.as_ref()));
+            }
         }
     }
 
@@ -153,15 +154,17 @@ impl Client {
         request.params::<Connect<'_>>()?.check(challenge, is_admin).map_err(|refused| refused.0)
     }
 
+    /// The response; nothing if the method sends its responses itself.
     async fn answer(
         &self,
         connected: &Connected,
         request: &Request<'_>,
-    ) -> Result<serde_json::Value, Failure> {
+    ) -> Result<Option<serde_json::Value>, Failure> {
         let method = methods::find(&request.method, connected.scopes);
         let kind = method.as_ref().map_or(Kind::Read, |method| method.kind());
         self.app.limiter.count(&self.caller, kind).map_err(Error::Exceeded)?;
-        let caller = Caller { app: &self.app, person: &self.person, connected };
+        let (app, person, outbox) = (&self.app, &self.person, &self.outbox);
+        let caller = Caller { app, person, connected, outbox };
         method?.run(&caller, request).await
     }
 }

@@ -1,6 +1,7 @@
 //! The methods: who may call each, and what it counts as.
 
 mod absent;
+mod agent;
 mod agents;
 mod chat;
 mod new_session;
@@ -27,6 +28,8 @@ pub(super) struct Method {
 /// What a method does.
 #[derive(Clone, Copy, Debug)]
 enum Action {
+    /// A question, whose response has the reply.
+    Agent,
     Chat(chat::Call),
     Sessions(sessions::Call),
     NewSession(new_session::Call),
@@ -47,6 +50,7 @@ const METHODS: &[Method] = &[
     method("system-presence", Scope::Read, Action::Status(status::Call::Presence)),
     method("config.get", Scope::Read, Action::Status(status::Call::Config)),
     method("chat.send", Scope::Write, Action::Chat(chat::Call::Send)),
+    method("agent", Scope::Write, Action::Agent),
     method("chat.abort", Scope::Write, Action::Chat(chat::Call::Abort)),
     method("chat.history", Scope::Read, Action::Chat(chat::Call::History)),
     method("chat.startup", Scope::Read, Action::Chat(chat::Call::Startup)),
@@ -109,13 +113,14 @@ impl Method {
         }
     }
 
-    /// Calls it.
+    /// Calls it. `None` if it has sent a response itself.
     pub(super) async fn run(
         self,
         caller: &Caller<'_>,
         request: &Request<'_>,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Option<Value>, Failure> {
         match self.action {
+            Action::Agent => return agent::run(caller, request).await,
             Action::Chat(call) => call.run(caller, request).await,
             Action::Sessions(call) => call.run(caller, request).await,
             Action::NewSession(call) => call.run(caller, request).await,
@@ -123,5 +128,6 @@ impl Method {
             Action::Status(call) => Ok(call.run(caller).await),
             Action::Absent(answer) => Ok(answer()),
         }
+        .map(Some)
     }
 }

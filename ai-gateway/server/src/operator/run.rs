@@ -8,7 +8,12 @@ use mesh_identity::Person;
 use serde_json::{Value, json};
 use tokio::select;
 
-use super::{key, people::RunPermit};
+use super::{
+    frame::{self, Failure},
+    key,
+    outbox::Outbox,
+    people::RunPermit,
+};
 use crate::{
     App, Error, arena,
     chat::{ChatReply, Ending, Notice, ReplyEvent},
@@ -24,9 +29,46 @@ pub(super) struct RunEvents {
     pub(super) person: Person,
     pub(super) session: SessionName,
     pub(super) id: String,
+    /// What is answered with the reply, besides the events.
+    pub(super) response: Option<LateResponse>,
+}
+
+/// The response to a request whose run has not ended.
+pub(super) struct LateResponse {
+    outbox: Arc<Outbox>,
+    /// The request's.
+    id: String,
+}
+
+impl LateResponse {
+    /// To a request on a connection.
+    pub(super) fn new(outbox: &Arc<Outbox>, id: &str) -> Self {
+        Self { outbox: Arc::clone(outbox), id: id.to_owned() }
+    }
+
+    fn send(&self, result: Result<&Value, &Failure>) {
+        self.outbox.text(&frame::response(&self.id, result));
+    }
 }
 
 impl RunEvents {
+    /// Responds that the run began, if the reply is the response.
+    pub(super) fn accept(&self) -> bool {
+        let accepted = json!({"runId": self.id, "status": "accepted", "acceptedAt": now_ms()});
+        self.response.as_ref().map(|response| response.send(Ok(&accepted))).is_some()
+    }
+
+    /// The response with these texts.
+    pub(super) fn completed<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Value {
+        let payloads: Vec<_> = texts.into_iter().map(|text| json!({"text": text})).collect();
+        json!({
+            "runId": self.id,
+            "status": "ok",
+            "summary": "completed",
+            "result": {"payloads": payloads, "meta": {}},
+        })
+    }
+
     /// Sends the reply's events, on a task of its own.
     pub(super) fn start(self, reply: ChatReply, place: RunPermit) {
         tokio::spawn(async move { self.send(reply, place).await });
@@ -49,7 +91,10 @@ impl RunEvents {
                     let message = text.filter(|text| !text.is_empty()).map(|it| assistant(&it));
                     let reason = Some("rpc".into());
                     self.tell("aborted", seq, [("message", message), ("stopReason", reason)]);
-                    return;
+                    let aborted = json!({
+                        "runId": self.id, "status": "timeout", "summary": "aborted", "stopReason": "rpc",
+                    });
+                    return self.respond(Ok(&aborted));
                 }
                 event = reply.next() => event,
             };
@@ -99,13 +144,23 @@ impl RunEvents {
                 blocks.push(json!({"type": "text", "text": notice.message}));
             }
         }
+        let blocks = message.iter().flat_map(|message| message["content"].as_array()).flatten();
+        let completed = self.completed(blocks.filter_map(|block| block["text"].as_str()));
         let reason = ending.reason().as_str().into();
         self.tell("final", seq, [("message", message), ("stopReason", Some(reason))]);
+        self.respond(Ok(&completed));
+    }
+
+    fn respond(&self, result: Result<&Value, &Failure>) {
+        if let Some(response) = &self.response {
+            response.send(result);
+        }
     }
 
     fn fail(&self, place: RunPermit, seq: u64, error: &Error) {
         drop(place);
         self.tell("error", seq, [("errorMessage", Some(error.message().into())), ("", None)]);
+        self.respond(Err(&Failure::Unavailable(error.message().into(), None)));
     }
 
     /// Sends an event of this run (`ChatEvent`).

@@ -1,5 +1,6 @@
 //! OpenClaw's WebSocket: what an operator's client may do, and what a member with another client may not.
 
+mod agent;
 mod bounds;
 mod client;
 mod new_sessions;

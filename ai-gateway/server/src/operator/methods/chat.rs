@@ -18,7 +18,7 @@ use crate::{
         frame::{Failure, Request},
         key,
         people::{RunPermit, RunStart},
-        run::{self, RunEvents},
+        run::{self, LateResponse, RunEvents},
     },
     sessions::OperationError,
 };
@@ -126,16 +126,36 @@ async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
     if !send.attachments.is_empty() {
         return Err(Failure::Invalid("this gateway takes no attachments".into()));
     }
-    begin(caller, session, send.message, send.idempotency_key).await
+    let beginning = Beginning::new(caller, session, send.message, send.idempotency_key);
+    // Without a response that comes late, there is one now.
+    Ok(begin(caller, beginning).await?.unwrap_or_default())
 }
 
-/// Begins a run, once for each key, which is its id.
+/// A run that is to begin.
+pub(super) struct Beginning {
+    pub(super) session: SessionName,
+    pub(super) text: String,
+    /// Its key.
+    pub(super) id: String,
+    /// `None` is the household's AI.
+    pub(super) model: Option<String>,
+    /// What is to be answered with the reply.
+    pub(super) response: Option<LateResponse>,
+}
+
+impl Beginning {
+    /// With the session's model, answered at once.
+    pub(super) fn new(caller: &Caller<'_>, session: SessionName, text: String, id: String) -> Self {
+        let model = caller.app.session_models.of(caller.person).of(&session);
+        Self { session, text, id, model, response: None }
+    }
+}
+
+/// Begins a run, once for each key, which is its id. `None` if its response was told that it began, and has the reply later.
 pub(super) async fn begin(
     caller: &Caller<'_>,
-    session: SessionName,
-    text: String,
-    id: String,
-) -> Result<Value, Failure> {
+    Beginning { session, text, id, model, response }: Beginning,
+) -> Result<Option<Value>, Failure> {
     if !(1..=KEY_MAX).contains(&id.len()) {
         return Err(Failure::Invalid("an idempotencyKey has 1 to 256 bytes".into()));
     }
@@ -147,7 +167,7 @@ pub(super) async fn begin(
         Ok(RunStart::Run(place)) => place,
         Ok(RunStart::Repeated { is_active }) => {
             let status = if is_active { "in_flight" } else { "ok" };
-            return Ok(json!({"runId": id, "status": status}));
+            return Ok(Some(json!({"runId": id, "status": status})));
         }
         Err(_) => {
             let text = "you have as many replies in progress as one person may have";
@@ -155,10 +175,10 @@ pub(super) async fn begin(
         }
     };
     let (app, person) = (caller.app.clone(), caller.person.clone());
-    let events = RunEvents { app, person, session: session.clone(), id: id.clone() };
+    let events = RunEvents { app, person, session: session.clone(), id: id.clone(), response };
     if let Some(Ok(Command { verb: Verb::Stop, .. })) = commands::parse(&text) {
         drop(place);
-        return Ok(aborted(&operators.abort(caller.person, Some(&session), None)));
+        return Ok(Some(aborted(&operators.abort(caller.person, Some(&session), None))));
     }
     let (person, language) = (caller.person, caller.connected.language);
     let said = answer_command(caller.app, person, Some(&session), &text, language).await;
@@ -166,15 +186,15 @@ pub(super) async fn begin(
         if said.is_ok() {
             run::changed(caller.app, person, &session, "command");
         }
-        return answered(&events, place, said);
+        return answered(&events, place, said).map(Some);
     }
-    let model = caller.app.session_models.of(person).of(&session);
     let options = Options::default();
     let question = Question { session, text, model, options, language, surface: SURFACE };
     match ChatReply::begin(caller.app, person, question).await {
         Ok(reply) => {
+            let is_told = events.accept();
             events.start(reply, place);
-            Ok(json!({"runId": id, "status": "started"}))
+            Ok((!is_told).then(|| json!({"runId": id, "status": "started"})))
         }
         Err(error) => {
             place.undo();
@@ -192,7 +212,10 @@ fn answered(
     match said {
         Ok(said) => {
             events.answer(&said);
-            Ok(json!({"runId": events.id, "status": "ok"}))
+            Ok(match events.response {
+                Some(_) => events.completed([&*said]),
+                None => json!({"runId": events.id, "status": "ok"}),
+            })
         }
         Err(error) => {
             place.undo();

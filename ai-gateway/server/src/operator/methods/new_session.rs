@@ -4,7 +4,10 @@ use ai_gateway_api::sealed::{self, SessionName};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
-use super::{chat, sessions};
+use super::{
+    chat::{self, Beginning},
+    sessions,
+};
 use crate::{
     Error, arena, commands,
     models::HOUSEHOLD,
@@ -103,7 +106,8 @@ async fn create(caller: &Caller<'_>, mut create: Create) -> Result<Value, Failur
     });
     if let Some(text) = create.message.or(create.task).filter(|text| !text.trim().is_empty()) {
         let id = create.idempotency_key.map_or_else(run::random_id, Ok)?;
-        match chat::begin(caller, session, text, id.clone()).await {
+        let beginning = Beginning::new(caller, session, text, id.clone());
+        match chat::begin(caller, beginning).await {
             Ok(_) => {
                 created["runStarted"] = true.into();
                 created["runId"] = id.into();
@@ -167,7 +171,7 @@ async fn branch(
 }
 
 /// The model that is asked for; `None` is the household's AI.
-fn chosen(caller: &Caller<'_>, model: &str) -> Result<Option<String>, Failure> {
+pub(super) fn chosen(caller: &Caller<'_>, model: &str) -> Result<Option<String>, Failure> {
     let household = model.split_once('/') == Some((HOUSEHOLD, HOUSEHOLD));
     let name = if household { HOUSEHOLD } else { model };
     let chosen = commands::choose(&caller.app.models, name).map(|(_, chosen)| chosen);
