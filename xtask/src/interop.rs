@@ -1,5 +1,6 @@
 //! `cargo xtask interop`: third-party clients against a running deployment.
 
+mod cache;
 mod clients;
 mod compare;
 mod foreign;
@@ -12,6 +13,7 @@ mod outcome;
 mod stage;
 mod steps;
 mod tailscale;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 
@@ -115,7 +117,13 @@ fn models(args: &Models, model: &Path) -> Result<Outcome> {
     };
     let all = clients::all(args.ollama.is_some());
     let chosen: Vec<_> = all.iter().filter(wanted).collect();
-    ensure!(!chosen.is_empty(), "there is no such client: {}", clients::names(&all));
+    let with_cache = args.only.as_ref().is_none_or(|name| cache::NAME.contains(name.as_str()));
+    ensure!(
+        with_cache || !chosen.is_empty(),
+        "there is no such client: {}, {}",
+        clients::names(&all),
+        cache::NAME
+    );
     let program = args.ollama.as_deref().map(std::path::absolute).transpose()?;
     let house = TestDeployment::start(&installed, model, program.as_deref())?;
     let mut outcome = Outcome::default();
@@ -124,6 +132,9 @@ fn models(args: &Models, model: &Path) -> Result<Outcome> {
     }
     if args.only.is_none() {
         outcome.add(compare::run(&house, args.record)?);
+    }
+    if with_cache {
+        outcome.add(cache::run(&house)?);
     }
     house.stop()?;
     Ok(outcome)

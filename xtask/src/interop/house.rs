@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -16,13 +16,15 @@ use lab::{Deployment, Machine, Member, Process, STOP};
 use serde_json::Value;
 use testkit::blocking::http;
 
-use super::install::Installed;
+use super::{install::Installed, tokens::Tokens};
 use crate::{progress::Step, stop};
 
 /// Where the gateway answers OpenAI's and Ollama's clients.
 const URL: &str = "http://chat.maru.home.arpa:18789";
 /// Where the scripted backend listens, at home.
 const SCRIPTED: u16 = 18080;
+/// Where llama.cpp's server listens, at home.
+const LLAMACPP: u16 = 18081;
 /// Where Ollama listens, at home.
 pub(super) const OLLAMA: u16 = 11434;
 /// What Ollama calls the small model.
@@ -32,19 +34,29 @@ const POLL: Duration = Duration::from_millis(100);
 /// How many looks it may take: half a minute.
 const LOOKS: usize = 300;
 
-/// The dial to the scripted backend, for the gateway's user (`docs/configuration.md`).
-const DIAL: &str = r#"
+/// The dials to the scripted backend and to llama.cpp's server, for the gateway's user (`docs/configuration.md`).
+const DIALS: &str = r#"
 [[dial]]
 name = "scripted"
 socket = "run/maru/dial/scripted/http.sock"
 uid = 61002
 to = "127.0.0.1:18080"
+
+[[dial]]
+name = "cached"
+socket = "run/maru/dial/cached/http.sock"
+uid = 61002
+to = "127.0.0.1:18081"
 "#;
-/// The scripted backend as two providers.
+/// The scripted backend as two providers, and llama.cpp's server.
 const PROVIDERS: &str = r#"providers: {
       scripted: {
         baseUrl: "unix:///run/maru/dial/scripted/http.sock",
         models: [{ id: "all", contextWindow: 8192, compat: { supportsInsert: true } }],
+      },
+      cached: {
+        baseUrl: "unix:///run/maru/dial/cached/http.sock",
+        models: [{ id: "smollm2", contextWindow: 4096, maxTokens: 16 }],
       },
       home: {
         api: "ollama",
@@ -62,11 +74,12 @@ const LIMITS: &str = "\n[limits]\nchats_per_minute = 6000\nburst = 3000\nheaders
 pub(super) struct TestDeployment {
     laptop: Member,
     scripted: Process,
+    llamacpp: Process,
     ollama: Option<Process>,
     deployment: Deployment,
     pub(super) installed: Installed,
     /// The program of the Ollama that is there.
-    pub(super) program: Option<std::path::PathBuf>,
+    pub(super) program: Option<PathBuf>,
 }
 
 /// What the scripted backend says of itself.
@@ -91,11 +104,15 @@ impl TestDeployment {
         let mut python = home.command("python3");
         python.arg(installed.script("scripted.py")).arg(SCRIPTED.to_string());
         let scripted = ready(home, &mut python, "ready")?;
+        let mut python = home.command("python3");
+        python.arg(installed.script("llamacpp.py")).arg(model).arg(LLAMACPP.to_string());
+        python.env("PYTHONPATH", installed.python());
+        let llamacpp = ready(home, &mut python, "ready")?;
         let ollama = program.map(|program| ollama(&deployment, program, model)).transpose()?;
-        append(&deployment.home.root.join("etc/maru/agent.toml"), DIAL)?;
+        append(&deployment.home.root.join("etc/maru/agent.toml"), DIALS)?;
         append(&deployment.home.root.join("etc/maru/gateway.toml"), LIMITS)?;
         fs::create_dir_all(deployment.state().join("tmp"))?;
-        let settings = deployment.home.root.join("var/lib/maru/gateway/config/openclaw.json");
+        let settings = openclaw(&deployment);
         let text = fs::read_to_string(&settings)?;
         let text = text.replacen("providers: {\n", PROVIDERS, 1);
         ensure!(text.contains("scripted:"), "openclaw.json has unexpected contents");
@@ -110,7 +127,7 @@ impl TestDeployment {
         let laptop = deployment.member("laptop", "alice")?;
         step.done("the house is up, and a laptop is a member");
         let (installed, program) = (installed.clone(), program.map(Path::to_owned));
-        Ok(Self { laptop, scripted, ollama, deployment, installed, program })
+        Ok(Self { laptop, scripted, llamacpp, ollama, deployment, installed, program })
     }
 
     /// A command on the laptop, told where the gateway is, and nothing of this machine's own settings.
@@ -134,24 +151,55 @@ impl TestDeployment {
 
     /// How many replies the scripted backend has under way.
     pub(super) fn replies(&self) -> Result<Replies> {
-        let to = SocketAddr::from(([127, 0, 0, 1], SCRIPTED));
-        let stream = self.deployment.home.machine.in_network(|| TcpStream::connect(to))?;
-        let state = http::request(stream, "GET", "/state", "localhost", &[], None)?.json()?;
+        let state = http::request(self.at(SCRIPTED)?, "GET", "/state", "localhost", &[], None)?;
+        let state = state.json()?;
         let count =
             |name: &str| state[name].as_u64().with_context(|| format!("no {name}: {state}"));
         Ok(Replies { open: count("open")?, left: count("left")? })
     }
 
-    /// Waits until no reply is under way, which is when every caller that left was noticed.
-    pub(super) fn quiet(&self) -> Result<Replies> {
+    /// A connection to a server at home.
+    fn at(&self, port: u16) -> Result<TcpStream> {
+        let to = SocketAddr::from(([127, 0, 0, 1], port));
+        Ok(self.deployment.home.machine.in_network(|| TcpStream::connect(to))?)
+    }
+
+    /// How many tokens of prompts llama.cpp's server has read.
+    pub(super) fn tokens(&self) -> Result<Tokens> {
+        let metrics = http::request(self.at(LLAMACPP)?, "GET", "/metrics", "localhost", &[], None)?;
+        Tokens::of(&metrics.body()?)
+    }
+
+    /// The gateway's `openclaw.json`.
+    pub(super) fn openclaw(&self) -> PathBuf {
+        openclaw(&self.deployment)
+    }
+
+    /// What the laptop's person is answered in a session.
+    pub(super) fn say(&self, session: &str, text: &str) -> Result<String> {
+        let mut maru = self.laptop.instance.maru(&["chat", "--session", session, "--ask", text]);
+        let out = maru.stdin(Stdio::null()).output()?;
+        ensure!(out.status.success(), "maru chat: {}", String::from_utf8_lossy(&out.stderr).trim());
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+
+    /// Waits for a state.
+    pub(super) fn until(&self, what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
         for _ in 0..LOOKS {
-            let replies = self.replies()?;
-            if replies.open == 0 {
-                return Ok(replies);
+            if is_so()? {
+                return Ok(());
             }
             thread::sleep(POLL);
         }
-        anyhow::bail!("the reply to a disconnected client was not cancelled: {:?}", self.replies()?)
+        anyhow::bail!("not so after half a minute: {what}")
+    }
+
+    /// Waits until no reply is under way, which is when every caller that left was noticed.
+    pub(super) fn quiet(&self) -> Result<Replies> {
+        self.until("the reply to a disconnected client is cancelled", || {
+            Ok(self.replies()?.open == 0)
+        })?;
+        self.replies()
     }
 
     /// Ends it in order.
@@ -161,8 +209,14 @@ impl TestDeployment {
             let _ = ollama.stop(STOP)?;
         }
         let _ = self.scripted.stop(STOP)?;
+        let _ = self.llamacpp.stop(STOP)?;
         Ok(())
     }
+}
+
+/// The settings of a deployment's gateway.
+fn openclaw(deployment: &Deployment) -> PathBuf {
+    deployment.home.root.join("var/lib/maru/gateway/config/openclaw.json")
 }
 
 /// `ollama serve` at home, with the small model.
