@@ -3,6 +3,7 @@
 mod branch;
 pub(crate) mod context;
 pub(crate) mod list;
+mod model;
 mod newest;
 pub(crate) mod parts;
 pub(crate) mod read;
@@ -31,6 +32,7 @@ const TABLES: Schema = Schema {
     migrations: &[
         ("conversations", include_str!("../migrations/conversations.sql")),
         ("memory", include_str!("../migrations/memory.sql")),
+        ("models", include_str!("../migrations/models.sql")),
     ],
 };
 

@@ -107,6 +107,16 @@ impl PersonKey {
         String::from_utf8(name.to_vec()).map_err(|_| OpenError::Refused)
     }
 
+    pub(crate) fn seal_model(&self, id: i64, model: &str) -> Result<Vec<u8>, SealError> {
+        self.seal.seal(Self::conversation("model_sealed", &id.to_be_bytes()), model.as_bytes())
+    }
+
+    pub(crate) fn open_model(&self, id: i64, sealed: &[u8]) -> Result<String, OpenError> {
+        let model =
+            self.seal.open(Self::conversation("model_sealed", &id.to_be_bytes()), sealed)?;
+        String::from_utf8(model.to_vec()).map_err(|_| OpenError::Refused)
+    }
+
     /// The cell of a file of the person's memory.
     fn memory(row: &[u8]) -> Cell<'_> {
         Cell { table: "memory_files", column: "content_sealed", row }

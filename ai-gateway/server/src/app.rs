@@ -21,7 +21,6 @@ use crate::{
     arena,
     bodies::BodyMemory,
     chat::PromptMarks,
-    choices::SessionModels,
     config::{self, below},
     devices::Devices,
     gauges, identity,
@@ -49,7 +48,6 @@ pub(crate) struct App {
     pub(crate) devices: Devices,
     pub(crate) apps: Apps,
     pub(crate) sessions: Sessions,
-    pub(crate) session_models: SessionModels,
     /// Models and their backends.
     pub(crate) models: Models,
     opener: Opener,
@@ -145,7 +143,6 @@ impl App {
             devices: Devices::load(state.join("devices.json"))?,
             apps: Apps::load(state.join("apps.json"))?,
             sessions: Sessions::new(config, root),
-            session_models: SessionModels::default(),
             workspace,
             marks,
             limiter: Limiter::new(&config.limits),

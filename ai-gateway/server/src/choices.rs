@@ -1,12 +1,9 @@
-//! The models that were chosen for rooms or conversations, in memory.
+//! The models that were chosen for rooms, in memory.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
-
-use ai_gateway_api::sealed::SessionName;
-use mesh_identity::Person;
 
 /// Choices that are kept.
 const CHOICES: usize = 256;
@@ -43,19 +40,6 @@ impl<K: Clone + PartialEq> ModelChoices<K> {
     }
 }
 
-/// The models that people have chosen for their sessions. Nobody's choices displace another person's.
-#[derive(Debug, Default)]
-pub(crate) struct SessionModels(Mutex<HashMap<Person, Arc<ModelChoices<SessionName>>>>);
-
-impl SessionModels {
-    /// The choices of a person.
-    #[must_use]
-    pub(crate) fn of(&self, person: &Person) -> Arc<ModelChoices<SessionName>> {
-        let mut people = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(people.entry(person.clone()).or_default())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ai_gateway_api::rooms::Id;
@@ -76,17 +60,5 @@ mod tests {
         assert_eq!(choices.of(&id(2)).as_deref(), Some("p/2"));
         choices.set(&id(2), None);
         assert_eq!(choices.of(&id(2)), None);
-    }
-
-    #[test]
-    fn nobodys_choices_displace_another_persons() {
-        let models = SessionModels::default();
-        let session = |n: usize| -> SessionName { format!("{n}").parse().unwrap() };
-        models.of(&Person::User(1)).set(&session(0), Some("p/one".to_owned()));
-        for n in 0..2 * CHOICES {
-            models.of(&Person::User(2)).set(&session(n), Some("p/two".to_owned()));
-        }
-        assert_eq!(models.of(&Person::User(1)).of(&session(0)).as_deref(), Some("p/one"));
-        assert_eq!(models.of(&Person::User(2)).of(&session(0)), None);
     }
 }

@@ -9,6 +9,7 @@
 
 mod dated;
 mod memory;
+mod model;
 mod names;
 mod not_kept;
 mod operations;

@@ -3,7 +3,7 @@
 use mesh_identity::Person;
 use store::Priority;
 
-use super::{Addition, Conversations, find, insert, read::Reader};
+use super::{Addition, Conversations, find, insert, model, read::Reader};
 use crate::error::Error;
 
 /// What the messages of a branch take at most, in bytes as they are stored: others wait to write while they are copied.
@@ -11,7 +11,7 @@ const BRANCH_MAX: i64 = 8 << 20;
 
 impl Conversations {
     /// Begins the conversation `to` with the messages of `name` whose number is below `before`: all, or none. They keep
-    /// their times, and are sealed under the new conversation's key.
+    /// their times, and are sealed under the new conversation's key. The same model answers.
     ///
     /// # Errors
     ///
@@ -35,7 +35,9 @@ impl Conversations {
         if find(connection, person, &key, to).await?.is_some() {
             return Err(Error::Taken);
         }
+        let chosen = model::chosen(connection, person, &key, name).await?;
         let branch = self.begin(connection, person, &key, to, now_ms).await?;
+        model::choose(connection, &key, branch.id, chosen.as_deref()).await?;
         let mut reader = Reader::new(from.id, from.key, 0..before, from.bytes);
         let mut addition = Addition { messages: before, bytes: 0 };
         while let Some(part) = reader.part(connection).await? {

@@ -37,8 +37,10 @@ async fn carry_out(
     command: Result<Command<'_>, Unknown<'_>>,
     language: Language,
 ) -> Result<String, Error> {
-    let choices = app.session_models.of(person);
-    let chosen = session.and_then(|session| choices.of(session));
+    let chosen = match session {
+        Some(session) => app.sessions.model(person, session).await,
+        None => None,
+    };
     let Command { verb, argument } = match command {
         Ok(command) => command,
         Err(unknown) => return Ok(unknown.message().text(language).into_owned()),
@@ -46,10 +48,7 @@ async fn carry_out(
     let said = match (verb, argument) {
         (Verb::New, _) => {
             let former = match session {
-                Some(session) => {
-                    choices.set(session, None);
-                    app.sessions.set_aside(person, session).await?
-                }
+                Some(session) => app.sessions.set_aside(person, session).await?,
                 None => None,
             };
             match former {
@@ -68,7 +67,7 @@ async fn carry_out(
         }
         (Verb::Model, Some(name)) => match (commands::choose(&app.models, name), session) {
             (Ok((model, chosen)), Some(session)) => {
-                choices.set(session, chosen);
+                app.sessions.choose_model(person, session, chosen.as_deref()).await?;
                 message!("command-model", model)
             }
             (Ok(_), None) => message!("command-model-unkept"),

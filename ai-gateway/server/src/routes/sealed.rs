@@ -97,8 +97,10 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
         return Ok(Answer::from(Ok(vec![Event::Delta(said?)])));
     }
     drop(asked);
-    let chosen = || session.as_ref().and_then(|session| app.session_models.of(&person).of(session));
-    let model = model.or_else(chosen);
+    let model = match (model, &session) {
+        (None, Some(session)) => app.sessions.model(&person, session).await,
+        (model, _) => model,
+    };
     let messages = match (input, session) {
         (Input::Messages(messages), _) => messages,
         (Input::Text(text), None) => arena::locked(|_| vec![Message::user(text)]),

@@ -8,13 +8,16 @@ use super::{NotKept, OperationError, Sessions, names::dated_names};
 
 impl Sessions {
     /// Gives a session a name with the time, so that the next message begins a new one; returns the name. `None`: there was
-    /// no such session.
+    /// no such session, or it had no message.
     pub(crate) async fn set_aside(
         &self,
         person: &Person,
         session: &SessionName,
     ) -> Result<Option<SessionName>, NotKept> {
         let conversations = self.opened().await?;
+        if conversations.delete_empty(person, session.as_str()).await? {
+            return Ok(None);
+        }
         for to in dated_names(session) {
             match conversations.rename(person, session.as_str(), to.as_str()).await {
                 Ok(()) => return Ok(Some(to)),

@@ -116,6 +116,24 @@ async fn a_model_is_chosen_for_one_conversation_of_one_person() {
     gateway.say(&ada, "main", "/model default").await;
     assert_eq!(model(&ada, Some("main"), "hi").await, "llamacpp/smollm2");
     gateway.say(&ada, "main", "/model spare/smollm2").await;
-    gateway.say(&ada, "main", "/new").await;
+    let said = gateway.say(&ada, "main", "/new").await;
     assert_eq!(model(&ada, Some("main"), "hi").await, "llamacpp/smollm2");
+    assert!(said.contains("main "), "the former one has another name: {said}");
+    gateway.say(&ada, "unused", "/model spare/smollm2").await;
+    gateway.say(&ada, "unused", "/new").await;
+    assert_eq!(model(&ada, Some("unused"), "hi").await, "llamacpp/smollm2");
+}
+
+#[tokio::test]
+async fn a_chosen_model_outlives_a_restart() {
+    let mut gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.say(&ada(), "main", "/model spare/smollm2").await;
+
+    gateway.restart().await;
+
+    let said = gateway.say(&ada(), "main", "/status").await;
+    assert!(said.contains("spare/smollm2"), "{said}");
+    gateway.say(&ada(), "main", "hi").await;
+    assert!(gateway.one.requests().is_empty(), "the household's AI was asked");
 }

@@ -126,7 +126,7 @@ async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
     if !send.attachments.is_empty() {
         return Err(Failure::Invalid("this gateway takes no attachments".into()));
     }
-    let beginning = Beginning::new(caller, session, send.message, send.idempotency_key);
+    let beginning = Beginning::new(caller, session, send.message, send.idempotency_key).await;
     // Without a response that comes late, there is one now.
     Ok(begin(caller, beginning).await?.unwrap_or_default())
 }
@@ -145,8 +145,13 @@ pub(super) struct Beginning {
 
 impl Beginning {
     /// With the session's model, answered at once.
-    pub(super) fn new(caller: &Caller<'_>, session: SessionName, text: String, id: String) -> Self {
-        let model = caller.app.session_models.of(caller.person).of(&session);
+    pub(super) async fn new(
+        caller: &Caller<'_>,
+        session: SessionName,
+        text: String,
+        id: String,
+    ) -> Self {
+        let model = caller.app.sessions.model(caller.person, &session).await;
         Self { session, text, id, model, response: None }
     }
 }

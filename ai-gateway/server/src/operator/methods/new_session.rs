@@ -95,7 +95,8 @@ async fn create(caller: &Caller<'_>, mut create: Create) -> Result<Value, Failur
         },
     };
     if let Some(model) = model {
-        caller.app.session_models.of(caller.person).set(&session, model);
+        let choice = caller.app.sessions.choose_model(caller.person, &session, model.as_deref());
+        choice.await.map_err(Error::from)?;
     }
     run::changed(caller.app, caller.person, &session, "create");
     let mut created = json!({
@@ -106,7 +107,7 @@ async fn create(caller: &Caller<'_>, mut create: Create) -> Result<Value, Failur
     });
     if let Some(text) = create.message.or(create.task).filter(|text| !text.trim().is_empty()) {
         let id = create.idempotency_key.map_or_else(run::random_id, Ok)?;
-        let beginning = Beginning::new(caller, session, text, id.clone());
+        let beginning = Beginning::new(caller, session, text, id.clone()).await;
         match chat::begin(caller, beginning).await {
             Ok(_) => {
                 created["runStarted"] = true.into();
