@@ -5,13 +5,17 @@ use std::{
     os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::process::{self, Process};
+use crate::{
+    family,
+    process::{self, Process},
+};
 
 /// First process of a machine: prepares it, then waits until the machine's creator exits.
 ///
@@ -38,6 +42,8 @@ pub struct Machine {
     holder: Child,
     /// The first process in the machine, numbered as on the host.
     init: u32,
+    /// Whether its programs get no sockets of IPv6.
+    is_without_ipv6: AtomicBool,
 }
 
 impl Machine {
@@ -65,7 +71,7 @@ impl Machine {
             bail!("cannot make the lab machine {name}: namespaces, overlay and ip need root");
         }
         let init = process::child_of(holder.id()).context("the machine has no first process")?;
-        Ok(Self { name: name.to_owned(), holder, init })
+        Ok(Self { name: name.to_owned(), holder, init, is_without_ipv6: AtomicBool::new(false) })
     }
 
     /// The name it was given.
@@ -86,7 +92,24 @@ impl Machine {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.init.to_string()]);
         command.args(["--net", "--mount", "--pid", "--uts", "--"]).arg(program);
+        if self.is_without_ipv6.load(Ordering::Relaxed) {
+            family::refuse_ipv6(&mut command);
+        }
         command
+    }
+
+    /// Makes it as one whose kernel has no IPv6, for all commands from now on: no interface takes an address of it, no program
+    /// gets a socket of it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's settings cannot be changed.
+    pub fn lose_ipv6(&self) -> Result<()> {
+        self.sh(
+            "cd /proc/sys/net/ipv6/conf; echo 1 > all/disable_ipv6; echo 1 > default/disable_ipv6",
+        )?;
+        self.is_without_ipv6.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Starts a command made by [`Machine::command`].
@@ -190,6 +213,11 @@ fn enter_network(path: &str) -> Result<()> {
 /// An interface of that name exists already, or an address is malformed.
 pub fn link(a: (&Machine, &str, &str), b: (&Machine, &str, &str)) -> Result<()> {
     cable((a.0, a.1), (b.0, b.1))?;
+    name_ends(a, b)
+}
+
+/// Gives the ends of a cable their addresses: (machine, interface, address with prefix length) each.
+pub(crate) fn name_ends(a: (&Machine, &str, &str), b: (&Machine, &str, &str)) -> Result<()> {
     for (machine, interface, address) in [a, b] {
         let family = if address.contains(':') { " nodad" } else { "" };
         machine.sh(&format!(

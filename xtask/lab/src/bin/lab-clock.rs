@@ -1,7 +1,8 @@
 //! `lab-clock SECONDS PROGRAM [ARGUMENT…]`: runs a program on a clock that is so many seconds ahead, or behind if the
-//! number is negative.
+//! number is negative. At each SIGUSR1 the program's machine has slept for an hour: `CLOCK_BOOTTIME` says so, and its monotonic
+//! clock does not.
 //!
-//! The program, its threads and what it starts read the wrong time of day; nothing else on the machine does, and their
+//! The program, its threads and what it starts read the wrong time; nothing else on the machine does, and their
 //! monotonic clock stays right. It ends as the program ends, and ends it when it is ended.
 //!
 //! A process reads the time of day from a page that the kernel shares with it (vdso(7)), without a system call. Where that page
@@ -16,6 +17,7 @@ use std::{
     io,
     os::unix::process::CommandExt as _,
     process::{Command, ExitCode},
+    sync::atomic::{AtomicI64, Ordering},
 };
 
 use anyhow::{Context as _, Result};
@@ -23,7 +25,7 @@ use nix::{
     libc,
     sys::{
         ptrace::{self, AddressType, Options},
-        signal::Signal,
+        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::Pid,
@@ -31,6 +33,15 @@ use nix::{
 
 /// Bytes of a word of the traced process, as of our own.
 const WORD: u64 = size_of::<c_long>() as u64;
+/// How long a sleep is, in seconds.
+const SLEEP_S: c_long = 3600;
+
+/// How long all sleeps were, in seconds.
+static SLEPT_S: AtomicI64 = AtomicI64::new(0);
+
+extern "C" fn sleep(_: libc::c_int) {
+    SLEPT_S.fetch_add(SLEEP_S, Ordering::Relaxed);
+}
 
 fn main() -> Result<ExitCode> {
     let usage = "usage: lab-clock SECONDS PROGRAM [ARGUMENT…]";
@@ -38,6 +49,9 @@ fn main() -> Result<ExitCode> {
     let ahead = words.next().and_then(|word| word.to_str()?.parse().ok()).context(usage)?;
     let mut command = Command::new(words.next().context(usage)?);
     command.args(words);
+    let sleeps = SigAction::new(SigHandler::Handler(sleep), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler adds to a number, which a signal may interrupt.
+    unsafe { sigaction(Signal::SIGUSR1, &sleeps) }?;
     // SAFETY: ptrace(2) is one system call; it neither allocates nor takes a lock.
     unsafe { command.pre_exec(|| ptrace::traceme().map_err(io::Error::from)) };
     let child =
@@ -89,23 +103,34 @@ fn trace(first: Pid, ahead: c_long) -> Result<u8> {
     }
 }
 
-/// Notes who asks for the time of day, and changes what the kernel answered.
-fn answer(pid: Pid, ahead: c_long, asked: &mut HashMap<Pid, u64>) -> nix::Result<()> {
+/// Which clock a call asks for, and where the kernel will write its seconds.
+#[derive(Clone, Copy, Debug)]
+enum Question {
+    TimeOfDay(u64),
+    SinceBoot(u64),
+}
+
+/// Notes who asks for a time, and changes what the kernel answered.
+fn answer(pid: Pid, ahead: c_long, asked: &mut HashMap<Pid, Question>) -> nix::Result<()> {
     let info = ptrace::syscall_info(pid)?;
     match info.op {
         libc::PTRACE_SYSCALL_INFO_ENTRY => {
             // SAFETY: `op` says that this is the field that the kernel filled.
             let call = unsafe { info.u.entry };
-            if let Some(place) = wants_the_time(call.nr, call.args) {
-                asked.insert(pid, place);
+            if let Some(question) = Question::of(call.nr, call.args) {
+                asked.insert(pid, question);
             }
         }
         libc::PTRACE_SYSCALL_INFO_EXIT => {
             // SAFETY: as above.
             let failed = unsafe { info.u.exit }.is_error != 0;
-            if let Some(place) = asked.remove(&pid).filter(|_| !failed) {
+            if let Some(question) = asked.remove(&pid).filter(|_| !failed) {
+                let (place, more) = match question {
+                    Question::TimeOfDay(place) => (place, ahead),
+                    Question::SinceBoot(place) => (place, SLEPT_S.load(Ordering::Relaxed)),
+                };
                 let seconds = ptrace::read(pid, at(place))?;
-                ptrace::write(pid, at(place), seconds + ahead)?;
+                ptrace::write(pid, at(place), seconds + more)?;
             }
         }
         _ => {}
@@ -113,20 +138,25 @@ fn answer(pid: Pid, ahead: c_long, asked: &mut HashMap<Pid, u64>) -> nix::Result
     Ok(())
 }
 
-/// Where the kernel will write the seconds of the time of day, if the call asks for it.
-fn wants_the_time(call: u64, args: [u64; 6]) -> Option<u64> {
-    const REALTIME: [libc::clockid_t; 2] = [libc::CLOCK_REALTIME, libc::CLOCK_REALTIME_COARSE];
-    match c_long::try_from(call).ok()? {
-        libc::SYS_clock_gettime => {
-            let clock = libc::clockid_t::try_from(args[0]).ok()?;
-            REALTIME.contains(&clock).then_some(args[1])
+impl Question {
+    /// What a call asks, if it asks for the time.
+    fn of(call: u64, args: [u64; 6]) -> Option<Self> {
+        match c_long::try_from(call).ok()? {
+            libc::SYS_clock_gettime => match libc::clockid_t::try_from(args[0]).ok()? {
+                libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE => {
+                    Some(Self::TimeOfDay(args[1]))
+                }
+                libc::CLOCK_BOOTTIME => Some(Self::SinceBoot(args[1])),
+                _ => None,
+            },
+            libc::SYS_gettimeofday => (args[0] != 0).then_some(Self::TimeOfDay(args[0])),
+            _ => None,
         }
-        libc::SYS_gettimeofday => (args[0] != 0).then_some(args[0]),
-        _ => None,
     }
 }
 
-/// Blanks the entry of the auxiliary vector that says where the shared page lies. A program that was just started has,
+/// Blanks the entry of the auxiliary vector that says where the shared page lies, and what the page begins with, for programs that
+/// find it by `/proc/self/auxv`. A program that was just started has,
 /// from its stack pointer on: the number of its arguments, them, a zero, its environment, a zero, and the vector.
 fn hide_vdso(pid: Pid) -> nix::Result<()> {
     let mut place = ptrace::syscall_info(pid)?.stack_pointer + WORD;
@@ -140,6 +170,8 @@ fn hide_vdso(pid: Pid) -> nix::Result<()> {
         match u64::try_from(ptrace::read(pid, at(place))?).unwrap_or_default() {
             libc::AT_NULL => return Ok(()),
             libc::AT_SYSINFO_EHDR => {
+                let page = ptrace::read(pid, at(place + WORD))?;
+                ptrace::write(pid, at(u64::try_from(page).unwrap_or_default()), 0)?;
                 return ptrace::write(pid, at(place), libc::AT_IGNORE as c_long);
             }
             _ => place += 2 * WORD,
