@@ -1,20 +1,25 @@
-//! One TCP connection through the tunnel while the network below it changes, on lab machines.
+//! One TCP connection through the tunnel while the network below it changes, or is bad, on lab machines.
 //!
-//! Fails if: the connection ends, or carries nothing until a dead connection to the relay is noticed by its silence (130 s).
+//! Fails if: the connection ends, or carries nothing until a dead connection to the relay is noticed by its silence (130 s); no
+//! handshake or path comes about where datagrams are lost, come twice and overtake each other, or the path is given up there.
 //! Blind to: how many seconds it takes, since a busy machine is slow.
 
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
+    os::unix::net::UnixStream,
+    sync::atomic::Ordering,
     thread,
     time::Duration,
 };
 
+use lab::{rough, topology::Topology};
+use rustix::process::Signal;
 use testkit::blocking::eventually;
 
 use super::{
-    control_plane::{LIMIT, Node, echo},
-    mesh::network,
+    control_plane::{LIMIT, Node, echo, start},
+    mesh::{network, network_on},
 };
 
 /// A connection to the home's echo service, and how much it has carried.
@@ -79,7 +84,7 @@ fn a_connection_outlives_changes_of_the_network_below_it() {
 
     laptop.sh("ip link set eth0 down").unwrap();
     connection.send();
-    thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(10));
     laptop.sh("ip link set eth0 up; ip route add 10.77.1.2/32 via 10.77.2.1").unwrap();
     connection.receive("an interface that was down");
 
@@ -128,4 +133,66 @@ fn a_connection_outlives_changes_of_the_network_below_it() {
     thread::sleep(Duration::from_secs(3));
     router.sh("nft delete table ip lose").unwrap();
     connection.carries("a NAT that forgot its mappings");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn where_a_tenth_is_lost_doubled_or_overtaken_a_path_is_found_and_kept() {
+    let topology = Topology::new(&["laptop"]).unwrap();
+    let (laptop, router) = (topology.laptops[0].clone(), topology.router.clone());
+    laptop.sh("ip link set eth0 down").unwrap();
+    let ends = [(&*laptop, "eth1", "10.77.12.2/24"), (&*router, "lap12", "10.77.12.1/24")];
+    let mischief = rough::link(ends[0], ends[1]).unwrap();
+    laptop.sh("ip route replace 10.77.1.2/32 via 10.77.12.1").unwrap();
+    let mut network = network_on(topology);
+    let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
+    Connection::open(&network.home, &network.laptop).carries("joining");
+    wait_for_path(&network.laptop, "direct");
+
+    // Without the relay, the next handshake goes where datagrams are lost, and so does all that follows.
+    router
+        .sh("nft add table ip lose
+            nft 'add chain ip lose through { type filter hook forward priority 0; }'
+            nft add rule ip lose through tcp dport 8444 drop")
+        .unwrap();
+    network.laptop.stop();
+    network.laptop.run();
+    let mut connection = Connection::open(&network.home, &network.laptop);
+    wait_for_path(&network.laptop, "direct");
+    for _ in 0..10 {
+        for _ in 0..5 {
+            connection.carries("datagrams that were lost, came twice or were overtaken");
+        }
+        thread::sleep(Duration::from_secs(1));
+        let peer = network.laptop.peer("server");
+        assert!(peer["path"].as_str().unwrap().starts_with("direct "), "{peer}");
+    }
+    for counter in [&mischief.lost, &mischief.doubled, &mischief.overtaken] {
+        assert!(counter.load(Ordering::Relaxed) > 3, "{mischief:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_connection_outlives_an_hour_of_sleep() {
+    let mut network = network();
+    let laptop = &mut network.laptop;
+    laptop.stop();
+    // On a clock that can be put forward.
+    let agent = lab::binary("maru-agent").unwrap();
+    let args = ["0", agent.to_str().unwrap(), "--log", "debug"];
+    laptop.agent =
+        Some(start(&laptop.machine, laptop.root.path(), "lab-clock", &args, "agent.log"));
+    eventually("the agent's local API", || UnixStream::connect(laptop.socket()).ok());
+    let _callers = echo(&network.home.root.path().join("run/maru/echo/http.sock"));
+    let mut connection = Connection::open(&network.home, &network.laptop);
+    for _ in 0..3 {
+        wait_for_path(&network.laptop, "direct");
+        let woke_up = || network.laptop.log().matches("woke up").count();
+        let before = woke_up();
+        network.laptop.agent.as_ref().unwrap().signal(Signal::USR1);
+        connection.carries("an hour of sleep");
+        eventually("the sleep was noticed", || (woke_up() > before).then_some(()));
+        connection.carries("connecting again");
+    }
 }

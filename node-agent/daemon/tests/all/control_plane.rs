@@ -212,13 +212,21 @@ impl ControlPlane {
     }
 
     pub(crate) fn with_laptops(laptops: &[&str]) -> Self {
+        Self::on(Topology::new(laptops).unwrap())
+    }
+
+    /// On the home machine of this topology.
+    pub(crate) fn on(topology: Topology) -> Self {
         let settings = "server_url = \"http://10.77.1.2:8443\"\n[relay]\nhost = \"10.77.1.2\"\n";
-        Self::with_settings(laptops, root(), settings)
+        Self::with_topology(topology, root(), settings)
     }
 
     /// With these settings of the coordinator, below this root.
     pub(crate) fn with_settings(laptops: &[&str], root: tempfile::TempDir, settings: &str) -> Self {
-        let topology = Topology::new(laptops).unwrap();
+        Self::with_topology(Topology::new(laptops).unwrap(), root, settings)
+    }
+
+    fn with_topology(topology: Topology, root: tempfile::TempDir, settings: &str) -> Self {
         write(root.path(), "etc/maru/coordinator.toml", settings);
         Self { topology, root, serve: None, relay: None, has_users: false }.started()
     }

@@ -1,7 +1,7 @@
-//! Devices that have IPv6 only, on lab machines with the real coordinator and relay.
+//! Devices that have IPv6 only, and hosts that have none, on lab machines with the real coordinator and relay.
 //!
 //! Fails if: coordinator, relay or STUN serve IPv4 only; the relay map lacks the IPv6 address; a connection does not move from
-//! one family to the other. Blind to: translators (NAT64).
+//! one family to the other; a program needs IPv6. Blind to: translators (NAT64).
 
 use lab::topology::Topology;
 use testkit::blocking::eventually;
@@ -9,7 +9,7 @@ use testkit::blocking::eventually;
 use super::{
     change::{Connection, wait_for_path},
     control_plane::{ControlPlane, Node, echo, root},
-    mesh::{LAPTOP, SERVICE},
+    mesh::{LAPTOP, SERVICE, network_on},
 };
 
 /// Gives home and router IPv6 addresses, and every machine a name for home's two.
@@ -84,4 +84,53 @@ fn an_invitation_may_name_an_ipv6_address() {
     let (_plane, home, laptop) = house("http://[fd77:1::2]:8443");
     let _callers = echo(&home.root.path().join("run/maru/echo/http.sock"));
     Connection::open(&home, &laptop).carries("joining");
+}
+
+/// Relayed, direct, and by relay again: every socket of agent, coordinator and relay is used.
+fn works_without_ipv6(topology: Topology) {
+    let network = network_on(topology);
+    let (home, laptop) = (&network.home, &network.laptop);
+    let router = network.plane.topology.router.clone();
+    let _callers = echo(&home.root.path().join("run/maru/echo/http.sock"));
+    let mut connection = Connection::open(home, laptop);
+    wait_for_path(laptop, "direct 10.77.1.2:");
+    connection.carries("going direct");
+    router
+        .sh("nft add table inet lose
+            nft 'add chain inet lose through { type filter hook forward priority 0; }'
+            nft add rule inet lose through meta l4proto udp drop")
+        .unwrap();
+    connection.carries("losing UDP");
+    wait_for_path(laptop, "relay");
+    for node in [home, laptop] {
+        let status = node.status();
+        assert_eq!(status["state"], "running");
+        assert!(status["problem"].is_null(), "{status}");
+        assert!(node.machine.sh("ip -6 addr show").unwrap().is_empty());
+    }
+    assert_eq!(laptop.resolve("server.maru.home.arpa").unwrap().0, 0, "its resolver answers");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_host_whose_admin_switched_ipv6_off_works_as_any() {
+    let topology = Topology::new(&["laptop"]).unwrap();
+    for machine in [&topology.home, &topology.laptops[0]] {
+        let off =
+            "cd /proc/sys/net/ipv6/conf; echo 1 > all/disable_ipv6; echo 1 > default/disable_ipv6";
+        machine.sh(off).unwrap();
+    }
+    works_without_ipv6(topology);
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_host_whose_kernel_has_no_ipv6_works_as_any() {
+    let topology = Topology::new(&["laptop"]).unwrap();
+    for machine in [&topology.home, &topology.laptops[0]] {
+        machine.lose_ipv6().unwrap();
+        let socket = machine.sh("exec 3<>/dev/udp/::1/9").unwrap_err().to_string();
+        assert!(socket.contains("Address family not supported"), "{socket}");
+    }
+    works_without_ipv6(topology);
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use lab::topology::Topology;
 use testkit::blocking::eventually;
 
 use super::control_plane::{self, ControlPlane, Node, echo};
@@ -25,7 +26,12 @@ pub(crate) struct Network {
 
 /// Home and an approved laptop; everyone may reach everything.
 pub(crate) fn network() -> Network {
-    let plane = ControlPlane::new();
+    network_on(Topology::new(&["laptop"]).unwrap())
+}
+
+/// The same on these machines.
+pub(crate) fn network_on(topology: Topology) -> Network {
+    let plane = ControlPlane::on(topology);
     plane.open_policy();
     let home = Node::start(&plane.topology.home.clone(), SERVICE);
     home.join(&plane.invite("mina", true));

@@ -8,7 +8,7 @@ const SOME: u64 = 30_000_000;
 
 /// Of what comes over the cable, one datagram in ten is lost; of what goes over it, one in ten goes twice. Datagrams come
 /// one by one, so that they are not lost together with those that they were sent with.
-fn disturb(machine: &Machine) {
+pub(crate) fn disturb(machine: &Machine) {
     let script = format!(
         "ip link set eth0 gso_max_segs 1
          nft add table inet loss

@@ -1,16 +1,22 @@
 //! A stream goes on, and arrives whole, while its session keys are renewed.
 //!
 //! They are renewed when they are two minutes old, by the clock of boringtun. In this program that clock can be put forward,
-//! so that a key grows old while a stream runs at full speed. Fails if no new session comes about, if the stream does not
-//! go on with it, or if what arrives is not what was sent.
+//! so that a key grows old while a stream runs at full speed. Fails if no new session comes about, also where much is lost, if
+//! the stream does not go on with it, or if what arrives is not what was sent.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     thread,
     time::{Duration, SystemTime},
 };
 
-use crate::pair::{PORT, Pair, Side, is_direct};
+use crate::{
+    loss::disturb,
+    pair::{PORT, Pair, Side, close_relay, is_direct},
+};
 use lab::transfer::Transfer;
 use testkit::blocking::eventually;
 
@@ -23,8 +29,13 @@ const THE_REST: Duration = Duration::from_secs(31);
 /// Within which time devices have looked at their clock, which they do four times a second.
 const A_LOOK: Duration = Duration::from_secs(1);
 
+/// The same where much is lost.
+const FEW: u64 = 1_000_000;
+
 /// How far boringtun's clock is ahead.
 static AHEAD_S: AtomicI64 = AtomicI64::new(0);
+/// Whoever puts it forward holds this.
+static CLOCK: Mutex<()> = Mutex::new(());
 
 /// The C library's function of this name, for the whole program. Of our code and Rust's own only boringtun asks for
 /// `CLOCK_BOOTTIME`.
@@ -80,6 +91,7 @@ fn initiations(pair: &Pair) -> u64 {
 #[test]
 #[ignore = "needs: root"]
 fn a_stream_is_whole_while_its_keys_are_renewed() {
+    let _clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let pair = Pair::new("rekey");
     pair.connect(true, true);
     assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
@@ -103,4 +115,28 @@ fn a_stream_is_whole_while_its_keys_are_renewed() {
     }
     goes_on();
     stream.finish(MANY).unwrap();
+}
+
+/// The relay is closed: each message of the handshakes goes where one datagram in ten is lost, and one comes twice.
+#[test]
+#[ignore = "needs: root"]
+fn keys_are_renewed_where_much_is_lost_and_much_comes_twice() {
+    let _clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let pair = Pair::new("rekey-loss");
+    pair.connect(true, true);
+    assert_eq!(pair.a.ping(pair.b.v4, 3), 3);
+    pair.wait_for(5, is_direct);
+    close_relay(&pair);
+    let sides = [&pair.a, &pair.b];
+    for side in sides {
+        disturb(&side.machine);
+    }
+    let stream = Transfer::start(&pair.a.machine, &pair.b.machine, (pair.b.v4, 0).into()).unwrap();
+    for _ in 0..5 {
+        let before = stream.carried();
+        eventually("the stream goes on", || stream.carried() > before + FEW);
+        put_forward(NOT_OLD + THE_REST);
+        eventually("both have new keys", || sides.into_iter().all(is_young));
+    }
+    stream.finish(5 * FEW).unwrap();
 }

@@ -108,6 +108,36 @@ fn loss_of_a_tenth_ends_no_path() {
 }
 
 #[test]
+fn copies_and_late_datagrams_besides_end_no_path_and_lose_nothing_more() {
+    for nats in [[Nat::Restricted; 2], [Nat::Open, Nat::Symmetric]] {
+        let mut pair = Pair::new(nats);
+        (pair.loss, pair.disorder) = (Some(10), Some(7));
+        pair.run(Duration::from_secs(10), true);
+        for _ in 0..300 {
+            let lost = pair.run(Duration::from_secs(2), true);
+            // Of 20 answers: the tenth both ways.
+            assert!(lost <= 8, "{lost} of 20");
+            assert!(!pair.direct().contains(&None));
+        }
+    }
+}
+
+/// `stands_still`: as `Instant` does in a machine that sleeps, and not in a process that is stopped.
+#[test]
+fn after_an_hour_of_sleep_nothing_is_lost_and_the_path_is_direct_again() {
+    for sleeper in 0..2 {
+        for stands_still in [false, true] {
+            let mut pair = Pair::new([Nat::Restricted; 2]);
+            pair.run(Duration::from_secs(10), true);
+            pair.sleep(sleeper, Duration::from_secs(3600), stands_still);
+            assert_eq!(pair.run(Duration::from_secs(5), true), 0, "{sleeper} {stands_still}");
+            assert_eq!(pair.direct(), [Some(public(1)), Some(public(0))]);
+            assert_eq!(pair.run(Duration::from_secs(60), true), 0);
+        }
+    }
+}
+
+#[test]
 fn an_idle_hour_costs_little_and_an_unneeded_path_nothing() {
     let mut pair = Pair::new([Nat::Open; 2]);
     pair.run(Duration::from_secs(10), true);

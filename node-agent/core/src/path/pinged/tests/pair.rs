@@ -8,6 +8,8 @@ pub(super) const STEP: Duration = Duration::from_millis(5);
 const TICK: u32 = 50;
 const LAN_DELAY: Duration = Duration::from_millis(1);
 const RELAY_DELAY: Duration = Duration::from_millis(60);
+/// How long a session lives (WireGuard, section 6.1).
+const SESSION: Duration = Duration::from_secs(180);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Nat {
@@ -68,6 +70,12 @@ pub(super) struct Pair {
     pub(super) is_live: bool,
     /// Every how manieth datagram is lost.
     pub(super) loss: Option<u64>,
+    /// Every how manieth datagram comes twice, and another one late.
+    pub(super) disorder: Option<u64>,
+    /// Who sleeps: it does nothing, and what comes for it is lost.
+    asleep: Option<usize>,
+    /// How far the clock of each lags, which stood still.
+    lag: [Duration; 2],
     opened: [HashSet<SocketAddr>; 2],
     flights: BTreeMap<(Instant, u64), Flight>,
     taken: [BTreeSet<u64>; 2],
@@ -98,6 +106,9 @@ impl Pair {
             knows_keys: true,
             is_live: true,
             loss: None,
+            disorder: None,
+            asleep: None,
+            lag: [Duration::ZERO; 2],
             opened: Default::default(),
             flights: BTreeMap::new(),
             taken: Default::default(),
@@ -151,7 +162,11 @@ impl Pair {
         };
         if is_let_in {
             let flight = Flight { to: peer, source: Source::Udp(source), carried };
-            self.launch(flight, self.delay);
+            let (turn, delay) = (self.disorder.map(|every| self.sent % every), self.delay);
+            if turn == Some(1) {
+                self.launch(flight.clone(), delay);
+            }
+            self.launch(flight, if turn == Some(2) { delay * 8 } else { delay });
         }
     }
 
@@ -173,8 +188,8 @@ impl Pair {
     }
 
     fn send_data(&mut self, from: usize, number: u64) {
-        let route = self.paths[from].route();
-        self.paths[from].handle_sent_data(self.now);
+        let (route, now) = (self.paths[from].route(), self.clock(from));
+        self.paths[from].handle_sent_data(now);
         if let Some(to) = route.direct {
             self.by_udp(from, to, Carried::Data(number));
         }
@@ -184,10 +199,11 @@ impl Pair {
     }
 
     fn arrive(&mut self, Flight { to: me, source, carried }: Flight) {
+        let now = self.clock(me);
         match carried {
             Carried::Ping(_) | Carried::Pong(_) | Carried::Call(_) if !self.knows_keys => {}
             Carried::Ping(transaction) => {
-                if self.paths[me].handle_ping(source, transaction, self.now)
+                if self.paths[me].handle_ping(source, transaction, now)
                     && let Source::Udp(from) = source
                 {
                     self.by_udp(me, from, Carried::Pong(transaction));
@@ -195,14 +211,14 @@ impl Pair {
             }
             Carried::Pong(transaction) => {
                 if let Source::Udp(from) = source {
-                    self.paths[me].handle_pong(from, transaction, self.now);
+                    self.paths[me].handle_pong(from, transaction, now);
                 }
             }
-            Carried::Call(addresses) => self.paths[me].handle_call_me_maybe(&addresses, self.now),
+            Carried::Call(addresses) => self.paths[me].handle_call_me_maybe(&addresses, now),
             Carried::Handshake(kind, number) => {
                 if self.taken[me].insert(number) {
-                    self.paths[me].handle_wanted(self.now);
-                    self.paths[me].handle_received(source, kind, self.now);
+                    self.paths[me].handle_wanted(now);
+                    self.paths[me].handle_received(source, kind, now);
                     if kind == PacketKind::Initiation {
                         let response = Carried::Handshake(PacketKind::Response, number);
                         if let Source::Udp(from) = source {
@@ -215,7 +231,7 @@ impl Pair {
             Carried::Data(number) => {
                 // WireGuard refuses the second copy.
                 if self.taken[me].insert(number) {
-                    self.paths[me].handle_received(source, PacketKind::Data, self.now);
+                    self.paths[me].handle_received(source, PacketKind::Data, now);
                     if me == 1 {
                         self.send_data(1, number);
                     }
@@ -224,14 +240,44 @@ impl Pair {
         }
     }
 
-    fn send_requests(&mut self) {
+    /// What the peer's clock says.
+    fn clock(&self, me: usize) -> Instant {
+        self.now - self.lag[me]
+    }
+
+    fn awake(&self) -> impl Iterator<Item = usize> + use<> {
+        let asleep = self.asleep;
+        (0..2).filter(move |me| asleep != Some(*me))
+    }
+
+    /// A peer sleeps so long that the session ends; its clock stands still meanwhile, or not. Then it wakes up and shakes hands.
+    pub(super) fn sleep(&mut self, me: usize, time: Duration, stands_still: bool) {
+        self.asleep = Some(me);
+        self.run(SESSION, true);
+        self.is_live = false;
+        self.run(time - SESSION, true);
+        self.asleep = None;
+        if stands_still {
+            self.lag[me] += time;
+        }
+        self.is_live = true;
+        let now = self.clock(me);
+        self.paths[me].handle_network_change(now);
         for me in 0..2 {
+            let now = self.clock(me);
+            self.paths[me].handle_wanted(now);
+        }
+    }
+
+    fn send_requests(&mut self) {
+        for me in self.awake() {
+            let now = self.clock(me);
             while let Some(request) = self.paths[me].poll_request() {
                 match request {
                     Request::Ping(to) => {
                         let mut transaction = [me as u8; 12];
                         transaction[..8].copy_from_slice(&self.sent.to_be_bytes());
-                        self.paths[me].handle_ping_sent(to, transaction, self.now);
+                        self.paths[me].handle_ping_sent(to, transaction, now);
                         self.by_udp(me, to, Carried::Ping(transaction));
                     }
                     Request::CallMeMaybe => {
@@ -251,14 +297,17 @@ impl Pair {
                 self.flights.first_entry().filter(|entry| entry.key().0 <= self.now)
             {
                 let flight = entry.remove();
-                self.arrive(flight);
-            }
-            if self.steps.is_multiple_of(TICK) {
-                for path in &mut self.paths {
-                    path.handle_timeout(self.is_live, self.now);
+                if self.asleep != Some(flight.to) {
+                    self.arrive(flight);
                 }
             }
-            if busy && self.steps.is_multiple_of(10) {
+            if self.steps.is_multiple_of(TICK) {
+                for me in self.awake() {
+                    let now = self.clock(me);
+                    self.paths[me].handle_timeout(self.is_live, now);
+                }
+            }
+            if busy && self.asleep != Some(0) && self.steps.is_multiple_of(10) {
                 let number = self.sent << 20;
                 if self.now + Duration::from_secs(1) < end {
                     numbers.push(number);
