@@ -185,6 +185,9 @@ pub(crate) enum Command {
     /// Check that `maru up` does not run, and name the model for the engines; systemd runs it before the services
     #[command(hide = true)]
     Prepare,
+    /// Kill services in containers that hang, so that systemd starts them again; systemd runs it beside the services
+    #[command(hide = true)]
+    Watch,
     /// Start the new version after an update, and put the former one back if it does not run; packages run it
     #[command(hide = true)]
     FinishUpgrade,

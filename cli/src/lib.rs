@@ -68,6 +68,7 @@ mod up;
 mod upgrade;
 mod usage;
 mod user;
+mod watch;
 
 pub use up::control;
 
@@ -130,6 +131,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Trust(args) => trust::run(args, &root).await,
         Command::Completions(args) => complete::run(&args, help::command()),
         Command::Prepare => prepare::run(&root),
+        Command::Watch => watch::run(&root).await,
         Command::FinishUpgrade => upgrade::finish(&root).await,
         Command::Notices => notices::run(&root).await,
         Command::Confine(args) => Err(confine::run(&args)),

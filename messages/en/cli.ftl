@@ -1220,3 +1220,7 @@ upgrade-taken-back = the update was taken back, and { $version } is here again w
 ## cli/src/upgrade/units.rs
 upgrade-no-answer = { $unit } does not answer a chat; `journalctl -u { $unit }` says why
 upgrade-former-away = the former version was put back with its data, and does not start
+
+## cli/src/watch.rs
+watch-hangs = { $unit } has not answered for six seconds: it is killed and starts again
+watch-kills-not = { $unit } cannot be killed: { $error }

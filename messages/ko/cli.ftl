@@ -1206,3 +1206,7 @@ upgrade-taken-back = 업데이트를 취소하고 { $version } 버전과 이전 
 ## cli/src/upgrade/units.rs
 upgrade-no-answer = { $unit } 유닛이 대화에 답하지 않습니다. `journalctl -u { $unit }` 명령으로 이유를 보세요
 upgrade-former-away = 이전 버전과 데이터를 되돌렸지만 시작되지 않습니다
+
+## cli/src/watch.rs
+watch-hangs = { $unit } 유닛이 6초 동안 응답하지 않아 강제로 종료합니다. 곧 다시 시작합니다
+watch-kills-not = { $unit } 유닛을 종료할 수 없습니다: { $error }

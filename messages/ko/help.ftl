@@ -258,6 +258,7 @@ maru-upgrade = 더 새로운 패키지를 설치합니다. 새 버전이 실행�
     .dry_run = 패키지를 확인하고 할 일을 보여 줍니다. 아무것도 바꾸지 않습니다
     .before_start = 아직 아무것도 실행되지 않으며, 이후 systemd가 서비스를 시작합니다
 maru-finish-upgrade = 업데이트 뒤에 새 버전을 시작하고, 실행되지 않으면 이전 버전을 되돌립니다. 패키지가 실행합니다
+maru-watch = 컨테이너에서 실행되는 서비스가 응답하지 않으면 강제로 종료하여 systemd가 다시 시작하게 합니다. systemd가 서비스와 함께 실행합니다
 maru-prepare = `maru up`이 실행되고 있지 않은지 확인하고 엔진에 모델을 알립니다. systemd가 서비스보다 먼저 실행합니다
 maru-notices = 곧 만료되는 것을 저널에 기록합니다. systemd가 매일 실행합니다
 maru-confine = `maru up`이 하는 것처럼 프로그램이 일부 위치에만 쓰게 하여 실행합니다

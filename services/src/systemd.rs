@@ -62,6 +62,8 @@ pub(crate) const PART_OF_TARGET: &str = "PartOf=maru.target\n";
 pub const PREPARE: &str = "maru-prepare.service";
 /// Name of the unit that takes an update back that a power cut has interrupted.
 pub const UPGRADE: &str = "maru-upgrade.service";
+/// Name of the unit of `maru watch`.
+pub const WATCH: &str = "maru-watch.service";
 /// Lines of every service's unit: it starts after `maru prepare`, which refuses beside `maru up`.
 pub(crate) const PREPARED: &str = "Requires=maru-prepare.service\nAfter=maru-prepare.service\n";
 
@@ -89,6 +91,12 @@ fn of_services(services: &[Service], jobs: &[Job]) -> Vec<(String, String)> {
         jobs.iter()
             .flat_map(|job| [(job.service(), job_service(job)), (job.timer(), job_timer(job))]),
     );
+    let containers: Vec<_> =
+        services.iter().filter(|service| service.kind == Kind::Container).collect();
+    // A device has none.
+    if !containers.is_empty() {
+        files.push((WATCH.to_owned(), watch(&containers)));
+    }
     files.push((TARGET.to_owned(), target(services, jobs)));
     files.push((PREPARE.to_owned(), prepare()));
     files.push((UPGRADE.to_owned(), upgrade()));
@@ -214,6 +222,9 @@ fn target(services: &[Service], jobs: &[Job]) -> String {
     for service in services {
         let _ = writeln!(out, "Wants={}.service", service.unit());
     }
+    if services.iter().any(|service| service.kind == Kind::Container) {
+        let _ = writeln!(out, "Wants={WATCH}");
+    }
     for job in jobs {
         let _ = writeln!(out, "Wants={}", job.timer());
     }
@@ -231,6 +242,28 @@ fn prepare() -> String {
          CapabilityBoundingSet=\n{NO_DEVICES}{NO_NETWORK}{HARDENING}{LOG_LIMIT}\
          MemoryMax=64M\nLimitFSIZE=1M\nTasksMax=16\nReadWritePaths=/run/maru\n\
          # It sees whether processes of a killed `maru up` still run.\nProtectProc=default\n"
+    )
+}
+
+/// The unit that watches services in containers.
+fn watch(containers: &[&Service]) -> String {
+    let groups: BTreeSet<_> = containers
+        .iter()
+        .filter_map(|service| service.listens.first())
+        .map(|link| link.group)
+        .collect();
+    let groups: Vec<_> = groups.into_iter().map(|group| group.to_string()).collect();
+    format!(
+        "{GENERATED}\n\
+         [Unit]\nDescription=Maru: starts containers again that hang\n{PART_OF_TARGET}{PREPARED}\
+         StartLimitIntervalSec=0\n\n\
+         [Service]\n{WATCHED}ExecStart=/usr/bin/maru watch\nRestart=always\nRestartSec=1\n\
+         # The groups of the sockets that it asks. It has no rights but those that root has as the owner of control groups.\n\
+         SupplementaryGroups={}\n\
+         CapabilityBoundingSet=\n{NO_DEVICES}{NO_NETWORK}{HARDENING}{LOG_LIMIT}\
+         ProtectControlGroups=no\nInaccessiblePaths=-/run/systemd/private -/run/dbus\n\
+         MemoryMax=64M\nLimitFSIZE=1M\nTasksMax=16\n",
+        groups.join(" "),
     )
 }
 

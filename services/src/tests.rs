@@ -49,8 +49,8 @@ fn the_target_wants_every_service_and_nothing_else_does() {
     let wanted: BTreeSet<_> =
         text(systemd::TARGET).lines().filter_map(|line| line.strip_prefix("Wants=")).collect();
     let services = SERVICES.iter().map(|it| format!("{}.service", it.unit()));
-    let units: Vec<_> =
-        services.chain(crate::jobs::JOBS.iter().map(crate::jobs::Job::timer)).collect();
+    let timers = crate::jobs::JOBS.iter().map(crate::jobs::Job::timer);
+    let units: Vec<_> = services.chain([systemd::WATCH.to_owned()]).chain(timers).collect();
     assert_eq!(wanted, units.iter().map(String::as_str).collect());
 
     for service in SERVICES {

@@ -1,9 +1,12 @@
-# A daemon that hangs is killed by systemd's watchdog (eight seconds of silence, one of pause) and comes back, and no other is
-# started again because of it.
-watched() { [ "$(property "$1" WatchdogUSec)" != 0 ] && ! container "$1" > /dev/null; }
+# A service that hangs is killed and comes back, and no other is started again because of it: a daemon by systemd's watchdog
+# (eight seconds of silence, one of pause), a container by maru-watch (three questions of two seconds each).
 [ "$(property maru-coordinator.service Type)" = notify ] || fail "maru-coordinator does not say when it is ready"
 for unit in $(services); do
-    watched "$unit" || continue
+    if container "$unit" > /dev/null; then
+        by=maru-watch.service why="$unit has not answered"
+    else
+        by=$unit why='Watchdog timeout'
+    fi
     recovers "$unit" STOP
-    journalctl --no-pager --unit="$unit" --grep='Watchdog timeout' --quiet | grep --quiet . || fail "$unit was not killed by the watchdog"
+    journalctl --no-pager --unit="$by" --grep="$why" --quiet | grep --quiet . || fail "$unit was not killed by $by"
 done
