@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use chassis::unix::BindError;
 
+use crate::template::TemplateError;
+
 /// The engine could not start, or had to stop.
 ///
 /// `Display` is one sentence that says what to do; the cause is in `source()`.
@@ -27,6 +29,14 @@ pub enum Error {
         path: PathBuf,
         /// Why not.
         source: gguf::Error,
+    },
+    /// The model's chat template cannot be used.
+    #[error("cannot use the model {}; choose another, or a file whose template works", .path.display())]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: TemplateError,
     },
     /// llama.cpp cannot load the model.
     #[error(

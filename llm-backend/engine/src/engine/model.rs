@@ -3,13 +3,17 @@
 use std::{fs::File, io::BufReader, path::Path};
 
 use chat_vocabulary::{Message, Role};
+use jiff::Zoned;
 use llama_cpp_2::{
     llama_backend::LlamaBackend,
-    model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel, RopeType, params::LlamaModelParams},
+    model::{LlamaModel, RopeType, params::LlamaModelParams},
     token::LlamaToken,
 };
 
-use crate::Error;
+use crate::{
+    Error,
+    template::{ChatTemplate, TemplateError, Turn},
+};
 
 /// A tokenized text.
 pub(crate) type Tokens = Vec<LlamaToken>;
@@ -20,7 +24,7 @@ const BREAK: char = '\u{200b}';
 /// A loaded model.
 pub(crate) struct Model {
     llama: LlamaModel,
-    template: LlamaChatTemplate,
+    template: ChatTemplate,
     /// Texts of the tokens that structure a conversation, such as `<|im_end|>`.
     control: Vec<String>,
     /// Tokens that end a reply.
@@ -32,7 +36,7 @@ pub(crate) struct Model {
 }
 
 /// Why a conversation cannot be made into a prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PromptError {
     /// There is nothing to answer.
     #[error("messages must not be empty")]
@@ -40,9 +44,12 @@ pub(crate) enum PromptError {
     /// A role that templates do not have.
     #[error("messages with the role \"tool\" are not supported")]
     Tool,
-    /// A message contains a zero byte, or the template failed.
-    #[error("the chat template does not support these messages")]
-    Template,
+    /// The template refuses the messages, or fails.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The vocabulary has no token for any of the text.
+    #[error("the model knows no character of this text")]
+    NoToken,
     /// It does not fit.
     #[error(
         "the request ({tokens} tokens) exceeds the available context size ({ctx} tokens); shorten it or start a new conversation"
@@ -76,7 +83,17 @@ impl Model {
             .filter(|text| text.chars().nth(1).is_some());
         let control = control.map(str::to_owned).collect();
         let ends = vocab.tokens().filter(|&token| vocab.is_eog(token)).collect();
-        let template = template(&llama)?;
+        let text =
+            |token| vocab.text(token).and_then(|text| text.to_str().ok()).unwrap_or_default();
+        let source = llama.chat_template(None).ok();
+        let source = source.as_ref().map(|source| source.to_str()).transpose();
+        let unusable = |source| Error::Template { path: path.to_owned(), source };
+        let source = source.map_err(|_| unusable(TemplateError::not_text()))?;
+        if source.is_none() {
+            tracing::warn!("the model has no chat template; using ChatML");
+        }
+        let template = ChatTemplate::new(source, text(vocab.bos()), text(vocab.eos()));
+        let template = template.map_err(unusable)?;
         let trained = llama.n_ctx_train();
         if ctx > trained {
             tracing::warn!(
@@ -96,21 +113,24 @@ impl Model {
         if messages.is_empty() {
             return Err(PromptError::Empty);
         }
-        let chat = messages.iter().map(|message| {
-            let role = match message.role {
-                Role::System | Role::User | Role::Assistant => message.role.as_str().to_owned(),
-                Role::Tool => return Err(PromptError::Tool),
-            };
-            LlamaChatMessage::new(role, plain(&message.content.text(), &self.control))
-                .map_err(|_| PromptError::Template)
+        let turns = messages.iter().map(|message| match message.role {
+            Role::Tool => Err(PromptError::Tool),
+            Role::System | Role::User | Role::Assistant => Ok(Turn {
+                role: message.role.as_str(),
+                content: plain(&message.content.text(), &self.control).into(),
+                reasoning_content: None,
+            }),
         });
-        let chat = chat.collect::<Result<Vec<_>, _>>()?;
-        let text = self.llama.apply_chat_template(&self.template, &chat, true);
-        let text = text.map_err(|_| PromptError::Template)?;
-        let tokens = self.llama.vocab().tokenize(text.as_bytes(), true, true);
-        // The vocabulary may have no token for any of the text.
+        let text =
+            self.template.prompt(turns.collect::<Result<_, _>>()?, Zoned::now().datetime())?;
+        let vocab = self.llama.vocab();
+        let mut tokens = vocab.tokenize(text.as_bytes(), true, true);
+        // The template and the vocabulary may both begin with it.
+        if tokens.starts_with(&[vocab.bos(); 2]) {
+            tokens.remove(0);
+        }
         if tokens.is_empty() {
-            return Err(PromptError::Template);
+            return Err(PromptError::NoToken);
         }
         // At least one token of the context must remain for the reply.
         if tokens.len() >= self.ctx as usize {
@@ -161,18 +181,6 @@ pub(super) fn check(path: &Path) -> Result<(), Error> {
         Err(gguf::Error::Read(source)) => Err(unreadable(source)),
         Err(source) => Err(Error::Model { path: path.to_owned(), source }),
     }
-}
-
-/// The template in the file, if llama.cpp supports it; otherwise `ChatML`, which most models support.
-fn template(llama: &LlamaModel) -> Result<LlamaChatTemplate, Error> {
-    let probe = LlamaChatMessage::new("user".to_owned(), "probe".to_owned());
-    if let (Ok(own), Ok(probe)) = (llama.chat_template(None), probe)
-        && llama.apply_chat_template(&own, &[probe], true).is_ok()
-    {
-        return Ok(own);
-    }
-    tracing::warn!("the model has no chat template that llama.cpp supports; using ChatML");
-    LlamaChatTemplate::new("chatml").map_err(|error| Error::Start(error.to_string()))
 }
 
 /// Breaks up every control token in a text.
