@@ -42,7 +42,7 @@ pub struct ChatTemplate {
 
 /// A message, as a template reads it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Turn<'a> {
+pub struct PromptMessage<'a> {
     /// `system`, `user` or `assistant`.
     pub role: &'a str,
     /// Its text.
@@ -98,8 +98,11 @@ impl ChatTemplate {
         })?;
         let (bos, eos) = (bos.to_owned(), eos.to_owned());
         let mut template = Self { environment, source, bos, eos, takes_system: true };
-        let turn =
-            |role, content| Turn { role, content: Cow::Borrowed(content), reasoning_content: None };
+        let turn = |role, content| PromptMessage {
+            role,
+            content: Cow::Borrowed(content),
+            reasoning_content: None,
+        };
         let now = DateTime::constant(2026, 1, 1, 0, 0, 0, 0);
         template.render(&[turn("user", "Hi")], now)?;
         let with_system = template.render(&[turn("system", "Be kind"), turn("user", "Hi")], now);
@@ -113,7 +116,11 @@ impl ChatTemplate {
     /// # Errors
     ///
     /// The template refuses the conversation, or fails.
-    pub fn prompt(&self, turns: Vec<Turn<'_>>, now: DateTime) -> Result<String, TemplateError> {
+    pub fn prompt(
+        &self,
+        turns: Vec<PromptMessage<'_>>,
+        now: DateTime,
+    ) -> Result<String, TemplateError> {
         let turns = if self.takes_system { turns } else { without_system(turns) };
         self.render(&turns, now)
     }
@@ -201,7 +208,7 @@ fn without_generation_marks(source: &str) -> String {
 }
 
 /// Puts the text of system messages before the first message of the person.
-fn without_system(turns: Vec<Turn<'_>>) -> Vec<Turn<'_>> {
+fn without_system(turns: Vec<PromptMessage<'_>>) -> Vec<PromptMessage<'_>> {
     let (system, mut turns): (Vec<_>, Vec<_>) =
         turns.into_iter().partition(|turn| turn.role == "system");
     let mut words: Vec<&str> =
@@ -216,7 +223,7 @@ fn without_system(turns: Vec<Turn<'_>>) -> Vec<Turn<'_>> {
         }
         None => {
             let content = Cow::Owned(words.join("\n\n"));
-            turns.insert(0, Turn { role: "user", content, reasoning_content: None });
+            turns.insert(0, PromptMessage { role: "user", content, reasoning_content: None });
         }
     }
     turns

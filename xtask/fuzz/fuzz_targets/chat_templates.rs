@@ -3,12 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use maru_llm::template::{ChatTemplate, Turn};
+use maru_llm::template::{ChatTemplate, PromptMessage};
 
 const NOW: jiff::civil::DateTime = jiff::civil::DateTime::constant(2026, 1, 1, 0, 0, 0, 0);
 
-fn turn(role: &'static str, content: &'static str) -> Turn<'static> {
-    Turn { role, content: content.into(), reasoning_content: None }
+fn turn(role: &'static str, content: &'static str) -> PromptMessage<'static> {
+    PromptMessage { role, content: content.into(), reasoning_content: None }
 }
 
 fuzz_target!(|source: &str| {

@@ -12,7 +12,7 @@ use llama_cpp_2::{
 
 use crate::{
     Error,
-    template::{ChatTemplate, TemplateError, Turn},
+    template::{ChatTemplate, PromptMessage, TemplateError},
 };
 
 /// A tokenized text.
@@ -115,7 +115,7 @@ impl Model {
         }
         let turns = messages.iter().map(|message| match message.role {
             Role::Tool => Err(PromptError::Tool),
-            Role::System | Role::User | Role::Assistant => Ok(Turn {
+            Role::System | Role::User | Role::Assistant => Ok(PromptMessage {
                 role: message.role.as_str(),
                 content: plain(&message.content.text(), &self.control).into(),
                 reasoning_content: None,

@@ -5,8 +5,8 @@ use super::*;
 
 const NOW: DateTime = DateTime::constant(2026, 11, 22, 9, 0, 0, 0);
 
-fn turn<'a>(role: &'a str, content: &'a str) -> Turn<'a> {
-    Turn { role, content: content.into(), reasoning_content: None }
+fn turn<'a>(role: &'a str, content: &'a str) -> PromptMessage<'a> {
+    PromptMessage { role, content: content.into(), reasoning_content: None }
 }
 
 fn template(source: &str) -> ChatTemplate {
