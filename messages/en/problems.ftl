@@ -69,6 +69,7 @@ problem-no-such =
     there is no such { $thing ->
         [waiting-device] waiting device
         [api-key] API key
+        [wireguard-device] WireGuard device
        *[other] { $thing }
     }
 problem-not-root = only root may do this
@@ -109,6 +110,7 @@ problem-several = several devices have that name: use the code or the number fro
 problem-wrong-code = this is not your newest recovery code
 problem-other-machine = your conversations were sealed on another machine
 problem-state = the request conflicts with the present state
+problem-state-addresses = no address is free in 100.64.0.0/10: remove devices that are no longer used
 problem-state-conflict = the database is unavailable
     .detail = it was changed in the meantime: try again
 problem-state-user-has-devices = the user has devices: remove or reject them first
@@ -125,6 +127,15 @@ problem-tries = too many wrong API keys came from this address
     .detail = wait a minute, then try again
 problem-unreachable = the next hop cannot be reached
 problem-version = the version is not known here
+problem-wireguard-endpoint = not an endpoint: a host or address and a UDP port, such as home.example.org:51820 or [2001:db8::1]:51820
+problem-wireguard-expired = { $device } has expired: extend it first with maru device extend { $device }
+problem-wireguard-key-known = another device has this key: make a new one
+problem-wireguard-no-router = no tagged device offers to route WireGuard devices: set [wireguard] port in agent.toml of the home machine and restart its agent
+problem-wireguard-not-a-key = not a WireGuard public key: 44 characters that `wg pubkey` prints
+problem-wireguard-not-offered = { $name } does not offer to route WireGuard devices: set [wireguard] port in its agent.toml and restart its agent
+problem-wireguard-owner = name the owner of the device with --user, or a tag with --tag
+problem-wireguard-several-routers = several devices offer to route WireGuard devices: name one with --via, of { $names }
+problem-wireguard-untagged = { $name } cannot route WireGuard devices: it needs a tag, which you give with maru device tag
 
 # coordinator/api/src/invitation.rs
 problem-invitation-scheme = an invitation begins with maru:// or https://: copy all of it, or ask for another invitation

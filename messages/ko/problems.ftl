@@ -74,6 +74,7 @@ problem-no-such =
         [key] 그런 키가
         [api-key] 그런 API 키가
         [room] 그런 방이
+        [wireguard-device] 그런 WireGuard 기기가
        *[record] 그런 레코드가
     } 없습니다
 problem-not-root = root만 할 수 있습니다
@@ -113,6 +114,7 @@ problem-several = 같은 이름의 기기가 여럿입니다. 목록에 있는 �
 problem-wrong-code = 가장 최근에 만든 복구 코드가 아닙니다
 problem-other-machine = 다른 컴퓨터에서 봉인된 대화입니다
 problem-state = 지금 상태에서는 할 수 없습니다
+problem-state-addresses = 100.64.0.0/10에 남은 주소가 없습니다. 쓰지 않는 기기를 제거하세요
 problem-state-conflict = 지금은 데이터베이스를 쓸 수 없습니다
     .detail = 그사이에 다른 사람이 바꾸었습니다. 다시 시도하세요
 problem-state-user-has-devices = 이 사용자에게 기기가 있습니다. 먼저 기기를 제거하거나 거절하세요
@@ -129,6 +131,15 @@ problem-tries = 이 주소에서 잘못된 API 키를 너무 많이 보냈습니
     .detail = 1분 기다린 뒤 다시 시도하세요
 problem-unreachable = 다음 서버에 연결할 수 없습니다
 problem-version = 알 수 없는 버전입니다
+problem-wireguard-endpoint = 엔드포인트가 아닙니다. 호스트나 주소와 UDP 포트를 쓰세요(예: home.example.org:51820, [2001:db8::1]:51820)
+problem-wireguard-expired = { $device } 기기가 만료되었습니다. 먼저 maru device extend { $device }로 연장하세요
+problem-wireguard-key-known = 다른 기기가 이 키를 쓰고 있습니다. 새 키를 만드세요
+problem-wireguard-no-router = WireGuard 기기를 연결해 줄 태그 있는 기기가 없습니다. 집 컴퓨터의 agent.toml에 [wireguard] port를 적고 에이전트를 다시 시작하세요
+problem-wireguard-not-a-key = WireGuard 공개 키가 아닙니다. `wg pubkey`가 출력하는 44글자여야 합니다
+problem-wireguard-not-offered = { $name } 기기는 WireGuard 기기를 연결해 주지 않습니다. 그 기기의 agent.toml에 [wireguard] port를 적고 에이전트를 다시 시작하세요
+problem-wireguard-owner = --user로 기기의 소유자를, 또는 --tag로 태그를 지정하세요
+problem-wireguard-several-routers = WireGuard 기기를 연결해 줄 기기가 여럿입니다. --via로 하나를 고르세요: { $names }
+problem-wireguard-untagged = { $name } 기기는 WireGuard 기기를 연결할 수 없습니다. maru device tag로 태그를 주세요
 
 # coordinator/api/src/invitation.rs
 problem-invitation-scheme = 초대장은 maru://나 https://로 시작합니다. 전체를 복사하거나 새 초대장을 요청하세요

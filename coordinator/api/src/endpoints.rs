@@ -7,10 +7,11 @@ use endpoint::{ListsByName, Query, Raw};
 use serde_json::Value;
 
 use crate::{
-    ApiKey, Approve, CreateApiKey, CreateInvitation, CreateKey, CreateUser, CreatedApiKey,
-    CreatedInvitation, CreatedKey, DecideRoutes, Device, ExplainPolicy, Extend, Health, Key,
-    LogPage, Network, Policy, PolicyChecked, PolicyDecision, PolicyDiff, PolicySet, PolicyTested,
-    ReadLog, Record, Rename, RenameUser, RenamedUser, Route, SetRecord, SetTags, TestPolicy, User,
+    AddWireguardDevice, ApiKey, Approve, CreateApiKey, CreateInvitation, CreateKey, CreateUser,
+    CreatedApiKey, CreatedInvitation, CreatedKey, DecideRoutes, Device, ExplainPolicy, Extend,
+    Health, Key, LogPage, Network, Policy, PolicyChecked, PolicyDecision, PolicyDiff, PolicySet,
+    PolicyTested, ReadLog, Record, Rename, RenameUser, RenamedUser, RotateWireguardDevice, Route,
+    SetRecord, SetTags, TestPolicy, User, WireguardDevice,
 };
 
 endpoint::declare! {
@@ -65,6 +66,15 @@ endpoint::declare! {
     TAG_DEVICE: POST "/devices/{device}/tags" (SetTags) => Device;
     /// Replaces the capabilities that a device's peers receive.
     SET_CAPABILITIES: PUT "/devices/{device}/capabilities" (ListsByName<Value>) => Device;
+
+    /// Lists WireGuard devices, which `/devices` lists, shows, renames, tags, extends, expires and removes, too.
+    LIST_WIREGUARD: GET "/wireguard" => [WireguardDevice];
+    /// Adds a WireGuard device.
+    ADD_WIREGUARD: POST "/wireguard" (AddWireguardDevice) => WireguardDevice, created;
+    /// Shows a WireGuard device.
+    SHOW_WIREGUARD: GET "/wireguard/{device}" => WireguardDevice;
+    /// Gives a WireGuard device another key.
+    ROTATE_WIREGUARD: POST "/wireguard/{device}/rotate" (RotateWireguardDevice) => WireguardDevice;
 
     /// Lists extra DNS names.
     LIST_RECORDS: GET "/records" => [Record];

@@ -21,6 +21,7 @@ mod route;
 mod secret;
 pub mod settings;
 mod user;
+mod wireguard;
 
 pub use actor::Actor;
 pub use api_key::{
@@ -42,6 +43,10 @@ pub use policy::{
 pub use route::{DecideRoutes, EXIT, Route, RouteState, UnusableReason};
 pub use secret::Secret;
 pub use user::{CreateUser, RenameUser, RenamedUser, User};
+pub use wireguard::{
+    AddWireguardDevice, KEEPALIVE_S, NotWireguardKey, RotateWireguardDevice, WireguardDevice,
+    WireguardKey, WireguardProblem,
+};
 
 /// The migrations of the database in order, each with its name and its statements: the files of `migrations`. A released
 /// migration is never changed.

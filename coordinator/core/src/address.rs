@@ -4,7 +4,7 @@
 //! address is reused last, since policies and bookmarks outlive devices. The IPv6 address has the IPv4 address in its last
 //! 32 bits.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use common::mesh;
 use ipnet::Ipv4Net;
@@ -27,6 +27,12 @@ impl Addresses {
     pub fn of(v4: Ipv4Addr) -> Self {
         let base = u128::from(mesh::V6.addr());
         Self { v4, v6: Ipv6Addr::from(base | u128::from(u32::from(v4))) }
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn both(&self) -> [IpAddr; 2] {
+        [self.v4.into(), self.v6.into()]
     }
 }
 

@@ -11,6 +11,7 @@
 //! * [`network`]: the network as one value, compiled by the policy; [`map`]: one node's view of it, and what changed.
 //! * [`admission`]: the list of node keys for the relay.
 //! * [`route`]: subnets and exit nodes; [`dns`]: resolvers and extra records.
+//! * [`wireguard`]: devices that have only WireGuard.
 //! * [`signing_request`]: a node's request for a public certificate.
 //! * [`bucket`]: token buckets; [`presence`]: which nodes are reported as connected.
 //! * [`time`]: times on the wire.
@@ -37,3 +38,4 @@ pub mod route;
 pub mod signing_request;
 pub mod tagging;
 pub mod time;
+pub mod wireguard;

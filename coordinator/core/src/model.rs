@@ -9,7 +9,7 @@ use control_protocol::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{address::Addresses, route::Decisions, time::Millis};
+use crate::{address::Addresses, route::Decisions, time::Millis, wireguard::Tunnel};
 
 /// Number of a node, and of the waiting device before.
 pub type NodeId = u64;
@@ -68,7 +68,7 @@ impl Owner {
 /// Keys of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keys {
-    /// Of the machine, proved by the Noise handshake.
+    /// Of the machine, proved by the Noise handshake; the zero key of a WireGuard device, which has none.
     pub machine: MachinePublic,
     /// Of the node.
     pub node: NodePublic,
@@ -127,6 +127,8 @@ pub struct Node {
     pub capabilities: CapMap,
     /// The admin's decisions about its routes.
     pub routes: Decisions,
+    /// Of a WireGuard device: how it is reached.
+    pub wireguard: Option<Tunnel>,
 }
 
 impl Node {
@@ -187,6 +189,8 @@ pub struct NewNode {
     pub expires: Option<Millis>,
     /// The name that the admin chose, checked.
     pub name: Option<String>,
+    /// Of a WireGuard device: how it is reached.
+    pub wireguard: Option<Tunnel>,
 }
 
 impl NewNode {
@@ -212,6 +216,7 @@ impl NewNode {
             claims: Claims { hostinfo, version, ..Claims::default() },
             capabilities: CapMap::new(),
             routes: Decisions::default(),
+            wireguard: self.wireguard,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The network compiled by its policy.
 
+mod wire;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -7,22 +9,23 @@ use std::{
 };
 
 use control_protocol::map::{
-    self, CapMap, DerpMap, DnsConfig, DnsRecord, FilterRule, Hostinfo, UserProfile,
+    self, CapMap, DerpMap, DnsConfig, DnsRecord, FilterRule, UserProfile, WIREGUARD_DEVICES,
+    WireguardDevice,
 };
 use ipnet::IpNet;
 
+pub use self::wire::{TAGGED, wire_id};
+use self::wire::{profile, wire_node};
 use crate::{
     attributes,
     dns::ExtraDns,
     map::View,
-    model::{Node, NodeId, Owner, Record, User, UserId},
+    model::{Node, NodeId, Record, User, UserId},
     policy::{AddressRanges, RouterAccess, to_wire},
     route::{self, EXIT, Routers},
-    time::{self, Millis},
+    time::Millis,
+    wireguard,
 };
-
-/// The owner of tagged nodes in stock clients (number and name as in Headscale).
-pub const TAGGED: (map::UserId, &str) = (2_147_455_555, "tagged-devices");
 
 /// Everything that determines the maps.
 #[derive(Clone, Debug)]
@@ -65,6 +68,10 @@ struct Entry {
     subnets: Vec<IpNet>,
     /// Whether it is an approved exit node.
     is_exit: bool,
+    /// Of a WireGuard device: its router, and whether it is a full tunnel.
+    tunnel: Option<(NodeId, bool)>,
+    /// Of the router of a full tunnel: its rules if it were an exit node.
+    as_exit: Vec<FilterRule>,
 }
 
 /// The policy's rules for a node.
@@ -88,6 +95,12 @@ impl Entry {
         };
         lets_in(self, other) || lets_in(other, self)
     }
+
+    /// The addresses at which it is a destination: its own, its subnets, and for whom it leads out the internet.
+    fn places(&self, internet: bool) -> AddressRanges {
+        let own = self.addresses.iter().map(|ip| IpNet::from(*ip));
+        AddressRanges::of_nets(own.chain(self.subnets.iter().copied()), internet)
+    }
 }
 
 /// The network compiled by its policy, from which each node's [`View`] is made.
@@ -95,6 +108,8 @@ impl Entry {
 pub struct CompiledNetwork {
     domain: Arc<str>,
     entries: BTreeMap<NodeId, Entry>,
+    /// The WireGuard devices of each router.
+    served: BTreeMap<NodeId, Vec<NodeId>>,
     profiles: BTreeMap<UserId, UserProfile>,
     records: Vec<Record>,
     names: Arc<ExtraDns>,
@@ -106,14 +121,16 @@ pub struct CompiledNetwork {
     policy_revision: i64,
 }
 
-/// The nodes that have not expired, by number, which is their order in the policy's network.
+/// The nodes that have not expired and, if they are WireGuard devices, have a router; by number, which is their order in the
+/// policy's network.
 fn valid(nodes: &[Node], now: Millis) -> Vec<&Node> {
-    let mut valid: Vec<&Node> = nodes.iter().filter(|node| !node.is_expired(now)).collect();
+    let is_in = |node: &&Node| !node.is_expired(now) && wireguard::is_routed(node, nodes, now);
+    let mut valid: Vec<&Node> = nodes.iter().filter(is_in).collect();
     valid.sort_by_key(|node| node.id);
     valid
 }
 
-/// Converts the network for `policy`: the nodes that have not expired, by number, with the routes that the admin or this
+/// Converts the network for `policy`: the nodes that are in maps, by number, with the routes that the admin or this
 /// policy approves.
 #[must_use]
 pub fn for_policy(
@@ -146,14 +163,10 @@ fn policy_node(node: &Node) -> acl::Node {
         name: node.name.clone(),
         user: node.owner.user(),
         tags: node.owner.tag_list().to_vec(),
-        addresses: addresses(node).to_vec(),
+        addresses: node.addresses.both().to_vec(),
         routable_ips: route::offered(node),
         approved_routes: Vec::new(),
     }
-}
-
-fn addresses(node: &Node) -> [IpAddr; 2] {
-    [node.addresses.v4.into(), node.addresses.v6.into()]
 }
 
 impl CompiledNetwork {
@@ -165,11 +178,14 @@ impl CompiledNetwork {
             previous.policy_revision == input.policy_revision
                 && previous.seen_by_policy == seen_by_policy
         });
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut served) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
         for (index, node) in valid(input.nodes, input.now).into_iter().enumerate() {
             let before = previous.and_then(|previous| previous.entries.get(&node.id));
             let kept = reusable.and(before);
             let entry = entry(input, &seen_by_policy, index, node, before, kept);
+            if let Some((router, _)) = entry.tunnel {
+                served.entry(router).or_default().push(node.id);
+            }
             entries.insert(node.id, entry);
         }
         let routes = entries.iter().map(|(id, entry)| (*id, entry.subnets.as_slice()));
@@ -178,6 +194,7 @@ impl CompiledNetwork {
         Self {
             domain: input.domain.into(),
             entries,
+            served,
             profiles: input.users.iter().map(|user| (user.id, profile(user))).collect(),
             records: input.records.to_vec(),
             names: Arc::clone(&input.names),
@@ -208,7 +225,8 @@ impl CompiledNetwork {
     #[must_use]
     pub fn view(&self, id: NodeId) -> Option<View> {
         let own = self.entries.get(&id)?;
-        let visible = |(other_id, other): (&NodeId, &Entry)| *other_id == id || own.sees(other);
+        let visible =
+            |(other_id, _): (&NodeId, &Entry)| *other_id == id || self.sees(id, *other_id);
         let seen: Vec<(NodeId, &Entry)> = self
             .entries
             .iter()
@@ -226,15 +244,83 @@ impl CompiledNetwork {
                 .collect(),
             profiles,
             dns: self.dns(id, &seen),
-            rules: Arc::clone(&own.access.rules),
+            rules: self.rules(id, own),
             derp: Arc::clone(&self.derp),
+        })
+    }
+
+    /// The WireGuard devices that a node serves.
+    fn devices(&self, id: NodeId) -> impl Iterator<Item = (NodeId, &Entry)> {
+        let served = self.served.get(&id).into_iter().flatten();
+        served.filter_map(|id| Some((*id, self.entries.get(id)?)))
+    }
+
+    /// A node and the WireGuard devices that it serves.
+    fn group(&self, id: NodeId) -> impl Iterator<Item = &Entry> {
+        let own = self.entries.get(&id);
+        own.into_iter().chain(self.devices(id).map(|(_, device)| device))
+    }
+
+    /// Whether one of two nodes, or of the WireGuard devices that they serve, may reach the other. A router and its devices
+    /// always see each other.
+    fn sees(&self, id: NodeId, other: NodeId) -> bool {
+        let is_served = |id, by| self.served.get(&by).is_some_and(|served| served.contains(&id));
+        let reach = |one: &Entry| self.group(other).any(|other| one.sees(other));
+        is_served(id, other) || is_served(other, id) || self.group(id).any(reach)
+    }
+
+    /// The packet filter of a node, which for a router is that of its WireGuard devices, too.
+    fn rules(&self, id: NodeId, own: &Entry) -> Arc<Vec<FilterRule>> {
+        let of_device = |(_, device): (NodeId, &Entry)| {
+            wireguard::narrow(&device.access.rules, None, &device.places(false))
+        };
+        let mut rules = self.devices(id).flat_map(of_device).peekable();
+        if rules.peek().is_none() {
+            return Arc::clone(&own.access.rules);
+        }
+        Arc::new(own.access.rules.iter().cloned().chain(rules).collect())
+    }
+
+    /// What a WireGuard device may open anywhere in the mesh, and through its router.
+    fn allow(&self, id: NodeId, device: &Entry) -> Vec<FilterRule> {
+        let mut allow = Vec::new();
+        for (other_id, other) in self.entries.iter().filter(|(other, _)| **other != id) {
+            let is_way_out = device.tunnel == Some((*other_id, true));
+            let rules = if is_way_out { &other.as_exit } else { &*other.access.rules };
+            allow.extend(wireguard::narrow(
+                rules,
+                Some(device.addresses),
+                &other.places(is_way_out),
+            ));
+        }
+        allow
+    }
+
+    /// Whether the policy lets a WireGuard device with a full tunnel reach the internet.
+    #[must_use]
+    pub fn leads_out(&self, id: NodeId) -> bool {
+        self.entries.get(&id).is_some_and(|device| {
+            RouterAccess::of(&self.allow(id, device)).leads_out(&device.addresses)
         })
     }
 
     /// A node in its own map.
     fn own_node(&self, id: NodeId, own: &Entry) -> Arc<map::Node> {
-        let node = Self::routing(own, self.own_routes(id, own), own.is_exit);
-        Arc::new(map::Node { cap_map: CapMap::clone(&own.told), ..Arc::unwrap_or_clone(node) })
+        let subnets = self.own_routes(id, own).into_iter();
+        let devices = self.devices(id).flat_map(|(_, device)| device.addresses.map(IpNet::from));
+        let node = Self::routing(own, subnets.chain(devices).collect(), own.is_exit);
+        let mut told = CapMap::clone(&own.told);
+        let served = self.devices(id).map(|(id, device)| WireguardDevice {
+            node: device.wire.id,
+            full_tunnel: device.tunnel.is_some_and(|(_, is_full)| is_full),
+            allow: self.allow(id, device),
+        });
+        let served: Vec<_> = served.filter_map(|it| serde_json::to_value(it).ok()).collect();
+        told.remove(WIREGUARD_DEVICES);
+        if !served.is_empty() {
+            told.insert(WIREGUARD_DEVICES.to_owned(), served);
+        }
+        Arc::new(map::Node { cap_map: told, ..Arc::unwrap_or_clone(node) })
     }
 
     /// The subnets for which a node is the router in use.
@@ -244,25 +330,34 @@ impl CompiledNetwork {
 
     /// The router that node `id` uses for a subnet: the best one that forwards its packets. If none does, and a rule names the
     /// subnet as a source for the node, the best of all, so that replies are routed back.
-    fn router_for(&self, id: NodeId, own: &Entry, net: &IpNet) -> Option<NodeId> {
+    fn router_for(&self, id: NodeId, net: &IpNet) -> Option<NodeId> {
         let routers = self.routers.of(net);
         // A router of the subnet uses no other router.
         if routers.contains(&id) {
             return None;
         }
+        // A router of WireGuard devices uses it for them, too.
+        let group: Vec<&Entry> = self.group(id).collect();
         let leads = |router: &NodeId| {
             let router = self.entries.get(router);
-            router.is_some_and(|router| router.access.router.leads(&own.addresses, net))
+            let leads = |router: &Entry| {
+                group.iter().any(|one| router.access.router.leads(&one.addresses, net))
+            };
+            router.is_some_and(leads)
         };
         let there = routers.iter().find(|router| leads(router));
-        let back = || routers.first().filter(|_| own.access.answers.overlap(net));
+        let is_answered = || group.iter().any(|one| one.access.answers.overlap(net));
+        let back = || routers.first().filter(|_| is_answered());
         there.or_else(back).copied()
     }
 
     /// A peer in the map of node `id`: with the routes for which it is that node's router.
     fn shown_to(&self, id: NodeId, own: &Entry, peer_id: NodeId, peer: &Entry) -> Arc<map::Node> {
-        let is_chosen = |net: &&IpNet| self.router_for(id, own, net) == Some(peer_id);
-        let subnets = peer.subnets.iter().filter(is_chosen).copied().collect();
+        let is_chosen = |net: &&IpNet| self.router_for(id, net) == Some(peer_id);
+        let subnets = peer.subnets.iter().filter(is_chosen).copied();
+        let seen = self.devices(peer_id).filter(|(device, _)| self.sees(id, *device));
+        let devices = seen.flat_map(|(_, device)| device.addresses.map(IpNet::from));
+        let subnets = subnets.chain(devices).collect();
         let is_exit = peer.is_exit && peer.access.router.leads_out(&own.addresses);
         Self::routing(peer, subnets, is_exit)
     }
@@ -351,7 +446,7 @@ fn entry(
             rules: Arc::new(rules),
         })
     };
-    let wire = wire_node(node, input);
+    let wire = wire_node(node, input.domain, input.online.contains(&node.id));
     let wire = match before {
         Some(before) if *before.wire == wire => Arc::clone(&before.wire),
         Some(_) | None => Arc::new(wire),
@@ -367,74 +462,32 @@ fn entry(
         capabilities: node.capabilities.clone(),
         wire,
         owner: node.owner.user(),
-        addresses: addresses(node),
+        addresses: node.addresses.both(),
         access: kept.map_or_else(access, |kept| Arc::clone(&kept.access)),
         subnets,
         is_exit: !exits.is_empty(),
-    }
-}
-
-fn profile(user: &User) -> UserProfile {
-    UserProfile {
-        id: wire_id(user.id),
-        login_name: user.name.clone(),
-        display_name: user.name.clone(),
-    }
-}
-
-/// Numbers on the wire are signed.
-#[must_use]
-pub fn wire_id(id: u64) -> i64 {
-    i64::try_from(id).unwrap_or(i64::MAX)
-}
-
-/// Removes characters that JSON escapes: one stock client cannot read such text, and rejects the whole map.
-fn plain(text: &str) -> String {
-    text.chars()
-        .filter(|character| {
-            !common::foreign::steers(*character) && !['"', '\\'].contains(character)
-        })
-        .take(255)
-        .collect()
-}
-
-fn wire_node(node: &Node, input: &Input<'_>) -> map::Node {
-    let online = input.online.contains(&node.id);
-    let addresses: Vec<IpNet> = addresses(node).into_iter().map(IpNet::from).collect();
-    // Peers get only what they need.
-    let hostinfo = Hostinfo {
-        os: plain(&node.claims.hostinfo.os),
-        hostname: plain(&node.claims.hostinfo.hostname),
-        services: attributes::services(&node.claims.hostinfo),
-        ..Hostinfo::default()
-    };
-    map::Node {
-        id: wire_id(node.id),
-        stable_id: node.stable_id.clone(),
-        name: format!("{}.{}.", node.name, input.domain),
-        user: node.owner.user().map_or(TAGGED.0, wire_id),
-        key: node.keys.node,
-        key_expiry: node.times.expires.map(time::to_rfc3339),
-        machine: node.keys.machine,
-        disco_key: node.keys.disco,
-        allowed_ips: Some(addresses.clone()),
-        addresses,
-        endpoints: node.claims.endpoints.clone(),
-        home_derp: node.claims.home_derp,
-        hostinfo: Some(hostinfo),
-        created: Some(time::to_rfc3339(node.times.created)),
-        // Go's `int` has 32 bits on some phones: a false value must not break the maps of peers.
-        cap: node.claims.version.min(i32::MAX.unsigned_abs()),
-        tags: match &node.owner {
-            Owner::User(_) => Vec::new(),
-            Owner::Tags(tags) => tags.clone(),
+        tunnel: node.wireguard.as_ref().map(|tunnel| (tunnel.router, tunnel.full_tunnel)),
+        as_exit: if is_way_out(input, node.id) {
+            as_exit(input, network, index)
+        } else {
+            Vec::new()
         },
-        last_seen: node.times.last_seen.filter(|_| !online).map(time::to_rfc3339),
-        online: Some(online),
-        machine_authorized: true,
-        cap_map: attributes::for_peers(node),
-        ..map::Node::default()
     }
+}
+
+/// Whether a node is the router of a WireGuard device with a full tunnel.
+fn is_way_out(input: &Input<'_>, id: NodeId) -> bool {
+    let mut tunnels = input.nodes.iter().filter_map(|node| node.wireguard.as_ref());
+    tunnels.any(|tunnel| tunnel.router == id && tunnel.full_tunnel)
+}
+
+/// The rules of a node if it were an exit node.
+fn as_exit(input: &Input<'_>, network: &acl::Network, index: usize) -> Vec<FilterRule> {
+    let mut network = network.clone();
+    if let Some(node) = network.nodes.get_mut(index) {
+        node.approved_routes.extend(EXIT);
+    }
+    input.policy.compile(&network, index).iter().flat_map(to_wire).collect()
 }
 
 #[cfg(test)]

@@ -79,6 +79,16 @@ impl AddressRanges {
         all
     }
 
+    /// The addresses of prefixes, and with `internet` those of the internet.
+    pub(crate) fn of_nets(nets: impl IntoIterator<Item = IpNet>, internet: bool) -> Self {
+        let nets = nets.into_iter().map(|net| (net.network(), net.broadcast()));
+        let internet = acl::INTERNET.iter().filter(|_| internet);
+        Self {
+            any: false,
+            ranges: nets.chain(internet.filter_map(|text| parse_range(text))).collect(),
+        }
+    }
+
     /// The sources of all `rules`.
     #[must_use]
     pub fn sources(rules: &[FilterRule]) -> Self {
@@ -101,6 +111,22 @@ impl AddressRanges {
     pub fn overlap(&self, net: &IpNet) -> bool {
         let (start, end) = (net.network(), net.broadcast());
         self.any || self.ranges.iter().any(|(first, last)| *first <= end && start <= *last)
+    }
+
+    /// The part that is in `places`, as texts; `places` has no `*`.
+    pub(crate) fn within(&self, places: &Self) -> Vec<String> {
+        let both = |(first, last): &(IpAddr, IpAddr)| {
+            let parts = self.ranges.iter().filter_map(|(start, end)| {
+                let (first, last) = (*first.max(start), *last.min(end));
+                (first <= last).then_some((first, last))
+            });
+            if self.any { vec![(*first, *last)] } else { parts.collect() }
+        };
+        let text = |(first, last): (IpAddr, IpAddr)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        places.ranges.iter().flat_map(both).map(text).collect()
     }
 
     /// Whether it contains the whole internet, as [`acl::INTERNET`] begins.

@@ -12,7 +12,7 @@
 //! A key that a person enters on a waiting device's page has the same effect as one that the device sends.
 //!
 //! The machine key is proved by the Noise handshake. A node key of another machine is always refused: node keys are public,
-//! so sending one proves nothing.
+//! so sending one proves nothing. A WireGuard device never registers: nobody becomes it by its node key.
 
 use control_protocol::key::{MachinePublic, NodePublic};
 use coordinator_api::KeyState;
@@ -177,7 +177,9 @@ pub fn decide(
     now: Millis,
 ) -> Result<Decision, Refusal> {
     let foreign = |machine: MachinePublic| machine != request.machine;
+    // WireGuard devices have the zero machine key.
     if request.node_key.is_zero()
+        || request.machine.is_zero()
         || known.node.is_some_and(|node| foreign(node.keys.machine))
         || known.old.is_some_and(|node| foreign(node.keys.machine))
         || known.pending.is_some_and(|pending| foreign(pending.device.machine))

@@ -46,6 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             },
             expires: None,
             name: None,
+            wireguard: None,
         };
         change.insert_node(new, now).await?;
     }

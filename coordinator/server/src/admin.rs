@@ -16,6 +16,7 @@ mod records;
 mod routes;
 pub(crate) mod socket;
 mod users;
+mod wireguard;
 
 use axum::{
     Router,
@@ -36,6 +37,7 @@ pub(crate) fn endpoints() -> Vec<Served<App>> {
         .chain(api_keys::endpoints())
         .chain(invitations::endpoints())
         .chain(devices::endpoints())
+        .chain(wireguard::endpoints())
         .chain(records::endpoints())
         .chain(routes::endpoints())
         .chain(policy::endpoints())

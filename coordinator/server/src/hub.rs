@@ -57,9 +57,10 @@ impl Snapshot {
         self.loaded.nodes.iter().find(|node| node.id == id)
     }
 
-    /// Whether a node has this key and the key has not expired.
+    /// Whether a node has this key and the key has not expired. A WireGuard device uses no relay.
     pub(crate) fn has_node_key(&self, key: &NodePublic, now: Millis) -> bool {
-        self.loaded.nodes.iter().any(|node| node.keys.node == *key && !node.is_expired(now))
+        let mut clients = self.loaded.nodes.iter().filter(|node| node.wireguard.is_none());
+        clients.any(|node| node.keys.node == *key && !node.is_expired(now))
     }
 
     /// The login name of an owner that is a user.
@@ -329,6 +330,7 @@ fn compile(
     let compiled = CompiledNetwork::build(&input, previous);
     let next_expiry =
         loaded.nodes.iter().filter_map(|node| node.times.expires).filter(|at| *at > now).min();
-    let machines = loaded.nodes.iter().map(|node| node.keys.machine).collect();
+    let clients = loaded.nodes.iter().filter(|node| node.wireguard.is_none());
+    let machines = clients.map(|node| node.keys.machine).collect();
     Ok(Snapshot { loaded, compiled, online, machines, next_expiry, derp })
 }

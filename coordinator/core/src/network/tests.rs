@@ -1,4 +1,5 @@
 mod routes;
+mod wireguard;
 
 use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
 
@@ -24,7 +25,7 @@ pub(crate) fn node(id: u64, owner: Owner) -> Node {
     let (machine, node_key) =
         (MachinePublic::from_bytes([byte; 32]), NodePublic::from_bytes([byte; 32]));
     let device = Registrant { machine, node_key, ..Registrant::default() };
-    let new = NewNode { id: None, owner, device, expires: None, name: None };
+    let new = NewNode { id: None, owner, device, expires: None, name: None, wireguard: None };
     let addresses = Addresses::of(Ipv4Addr::new(100, 64, 0, byte));
     let mut node = new.into_node(id, (format!("n{id}"), format!("node-{id}")), addresses, 0);
     node.times.last_seen = Some(5);

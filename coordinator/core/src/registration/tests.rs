@@ -34,7 +34,14 @@ fn device() -> Registrant {
 }
 
 fn node(expires: Option<i64>) -> Node {
-    let new = NewNode { id: None, owner: Owner::User(1), device: device(), expires, name: None };
+    let new = NewNode {
+        id: None,
+        owner: Owner::User(1),
+        device: device(),
+        expires,
+        name: None,
+        wireguard: None,
+    };
     let addresses = Addresses::of(Ipv4Addr::new(100, 64, 0, 1));
     new.into_node(7, ("n7".to_owned(), "laptop".to_owned()), addresses, 0)
 }

@@ -128,7 +128,7 @@ async fn write_approval(
     let expires = app.expiry(&approved.owner, now);
     let Some(id) = approved.replaces else {
         let (id, device) = (Some(pending.id), pending.device.clone());
-        let new = NewNode { id, owner: approved.owner, device, expires, name };
+        let new = NewNode { id, owner: approved.owner, device, expires, name, wireguard: None };
         return Ok(change.insert_node(new, now).await?.id);
     };
     let mut node = change.node(id).await?.ok_or(StoreError::Database(DatabaseError::Conflict))?;
@@ -182,6 +182,8 @@ async fn extend(
     let (mut change, mut node) = open(&app, actor, &device).await?;
     node.times.expires = match expires_in_s {
         Some(life_s) => Some(keys::end_of_life(now, life_s)),
+        // A WireGuard device cannot register again, so it does not expire unless the admin says so.
+        None if node.wireguard.is_some() => None,
         None => app.expiry(&node.owner, now),
     };
     let until = node.times.expires.map_or("forever".to_owned(), to_rfc3339);
@@ -241,7 +243,8 @@ async fn set_tags(
     change.note("device.tags", device_named(&node), &tags.join(" "));
     node.owner = Owner::tags(tags);
     // Tagged nodes do not expire. A key that has expired stays expired: the device must register again.
-    if !node.is_expired(clock::now()) {
+    // Of a WireGuard device the admin chose the time.
+    if node.wireguard.is_none() && !node.is_expired(clock::now()) {
         node.times.expires = None;
     }
     write(&app, change, node).await
@@ -300,7 +303,7 @@ fn answer(app: &App, id: NodeId) -> Result<Json<Device>, Error> {
 }
 
 /// Finds a node by number or name.
-fn find(snapshot: &Snapshot, device: &str) -> Option<NodeId> {
+pub(super) fn find(snapshot: &Snapshot, device: &str) -> Option<NodeId> {
     let is_it = |node: &&Node| device.parse() == Ok(node.id);
     let by_id = snapshot.loaded.nodes.iter().find(is_it);
     by_id
@@ -308,7 +311,8 @@ fn find(snapshot: &Snapshot, device: &str) -> Option<NodeId> {
         .map(|node| node.id)
 }
 
-fn shown(node: &Node, snapshot: &Snapshot, now: Millis) -> Device {
+/// A node as a device.
+pub(super) fn shown(node: &Node, snapshot: &Snapshot, now: Millis) -> Device {
     let online = snapshot.online.contains(&node.id);
     let hostinfo = &node.claims.hostinfo;
     Device {

@@ -172,7 +172,8 @@ impl Error {
             ) => (StatusCode::UNPROCESSABLE_ENTITY, "name"),
             Self::Several => (StatusCode::CONFLICT, "several"),
             Self::Tags => (StatusCode::CONFLICT, "tags"),
-            Self::State(_) | Self::Store(StoreError::Database(DatabaseError::Conflict)) => {
+            Self::State(_)
+            | Self::Store(StoreError::Full | StoreError::Database(DatabaseError::Conflict)) => {
                 (StatusCode::CONFLICT, "state")
             }
             Self::Route(_) => (StatusCode::UNPROCESSABLE_ENTITY, "route"),
@@ -222,6 +223,7 @@ impl Error {
             Self::Store(StoreError::Database(DatabaseError::Conflict)) => {
                 message!("problem-state-conflict")
             }
+            Self::Store(StoreError::Full) => message!("problem-state-addresses"),
             Self::Store(_) => message!("problem-store"),
             Self::Hub(_) => message!("problem-network"),
         }

@@ -66,7 +66,9 @@ impl ListWriter {
         nodes: &[Node],
         now: Millis,
     ) -> Result<(), StateError> {
-        let keys = nodes.iter().map(AdmittedKey::from).collect();
+        // WireGuard devices use no relay.
+        let clients = nodes.iter().filter(|node| node.wireguard.is_none());
+        let keys = clients.map(AdmittedKey::from).collect();
         let nothing = AdmissionList::default();
         let next = self.keys.state().written.as_ref().unwrap_or(&nothing).next(keys, now);
         let keys = self.keys.write(next).await;

@@ -88,7 +88,8 @@ pub(super) async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Node
             peer.app.store.node(node_key).await.map_err(|error| unavailable(&error))?
         }
     };
-    let node = node.filter(|node| node.keys.machine == peer.machine).ok_or_else(gone)?;
+    let is_own = |node: &Node| node.wireguard.is_none() && node.keys.machine == peer.machine;
+    let node = node.filter(is_own).ok_or_else(gone)?;
     if node.is_expired(clock::now()) {
         return Err(Refused(
             StatusCode::UNAUTHORIZED,

@@ -194,7 +194,7 @@ impl DecisionWriter<'_> {
         let device = Registrant { ephemeral: self.ephemeral, ..self.applicant.device.clone() };
         let expires = self.app.expiry(&owner, self.now);
         let id = pending.map(|pending| pending.id);
-        let new = NewNode { id, owner, device, expires, name: None };
+        let new = NewNode { id, owner, device, expires, name: None, wireguard: None };
         let node = change.insert_node(new, self.now).await?;
         change.note("device.join", format!("{} ({})", node.name, node.id), "");
         tracing::info!(node = node.id, name = node.name, "node added");

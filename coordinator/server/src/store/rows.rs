@@ -91,6 +91,7 @@ row! {
         claims: String,
         capabilities: String,
         routes: String,
+        wireguard: Option<String>,
     }
 }
 
@@ -215,6 +216,7 @@ impl NodeRow {
             claims: to_json(&claims, "claims")?,
             capabilities: to_json(&node.capabilities, "capabilities")?,
             routes: to_json(&node.routes, "routes")?,
+            wireguard: node.wireguard.as_ref().map(|it| to_json(it, "wireguard")).transpose()?,
         })
     }
 }
@@ -243,6 +245,7 @@ impl FromRow for Node {
             claims: from_json(&row.claims, "claims")?,
             capabilities: from_json(&row.capabilities, "capabilities")?,
             routes: from_json(&row.routes, "routes")?,
+            wireguard: row.wireguard.map(|it| from_json(&it, "wireguard")).transpose()?,
         })
     }
 }

@@ -1,7 +1,10 @@
 //! The audit log: each change leaves an entry of who made it, and no change is forgotten.
 
-use control_protocol::map::{Hostinfo, MapRequest};
-use coordinator_api::{Actor, endpoints::ENDPOINTS};
+use control_protocol::{
+    key::{NodePrivate, NodePublic},
+    map::{Hostinfo, MapRequest, WireguardRouter},
+};
+use coordinator_api::{Actor, WireguardKey, endpoints::ENDPOINTS};
 use endpoint::Method as Declared;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -52,6 +55,9 @@ impl TestNetwork {
         let device = json!(coordinator.devices().await.iter().find(|it| it["name"] == "laptop"));
         let laptop = device["id"].as_u64().unwrap();
         coordinator.ok(Method::PUT, "/records/files", json!({ "device": laptop })).await;
+        router(&coordinator).await;
+        let tv = json!({ "name": "tv", "public_key": public_key(), "user": "alice" });
+        coordinator.ok(Method::POST, "/wireguard", tv).await;
         Self { coordinator, keys, laptop, _connected: connected }
     }
 
@@ -95,6 +101,14 @@ impl TestNetwork {
                 json!({ "maru.example/cap/a": [] }),
                 "device.capabilities",
             ),
+            "POST /wireguard" => {
+                let body = json!({ "name": "pad", "public_key": public_key(), "user": "alice" });
+                ("/wireguard".into(), body, "wireguard.add")
+            }
+            "POST /wireguard/{device}/rotate" => {
+                let body = json!({ "public_key": public_key() });
+                ("/wireguard/tv/rotate".into(), body, "wireguard.rotate")
+            }
             "PUT /records/{name}" => {
                 ("/records/chat".into(), json!({ "device": self.laptop }), "record.set")
             }
@@ -122,6 +136,21 @@ impl TestNetwork {
     async fn log(&self, after: u64) -> Vec<Value> {
         log(&self.coordinator, &format!("after={after}")).await
     }
+}
+
+/// A tagged node that serves WireGuard devices.
+async fn router(coordinator: &Coordinator) {
+    let key = coordinator.key(json!({ "tags": ["tag:home"], "pre_approved": true })).await;
+    let mut home = Device::new("home").join(coordinator, &key).await;
+    let router = WireguardRouter { key: NodePublic::from_bytes([7; 32]), port: 51820 };
+    let hostinfo = Hostinfo { maru_wireguard: Some(router), ..Hostinfo::default() };
+    let update = MapRequest { hostinfo: Some(hostinfo), ..home.map_request() };
+    assert_eq!(home.update(update).await.0, 200);
+}
+
+/// A new WireGuard public key.
+fn public_key() -> String {
+    WireguardKey(NodePrivate::generate().unwrap().public()).to_string()
 }
 
 async fn log(coordinator: &Coordinator, query: &str) -> Vec<Value> {

@@ -14,6 +14,7 @@ use coordinator_core::{
     api_key::{self, ApiKey},
     key::{self, PreAuthKey},
     model::{NewNode, NewPending, Node, Owner, Pending, Registrant},
+    wireguard::Tunnel,
 };
 use sqlx::{
     AnyConnection, AssertSqlSafe, Column as _, Connection as _, Row as _, ValueRef as _,
@@ -31,7 +32,7 @@ const NOT_UPDATED: [&str; 7] =
 type NodeChange = (&'static str, fn(&mut Node));
 
 /// At least one change for each column that an update writes.
-const CHANGES: [NodeChange; 15] = [
+const CHANGES: [NodeChange; 17] = [
     ("name", |node| node.name = "other".to_owned()),
     ("tags", |node| node.owner = tags("tag:other")),
     ("user_id", |node| node.owner = Owner::User(1)),
@@ -49,6 +50,16 @@ const CHANGES: [NodeChange; 15] = [
     }),
     ("routes", |node| node.routes.approved = vec!["10.0.0.0/8".parse().unwrap()]),
     ("routes", |node| node.routes.rejected = vec!["::/0".parse().unwrap()]),
+    ("wireguard", |node| {
+        node.wireguard = Some(Tunnel {
+            router: 1,
+            router_key: NodePublic::from_bytes([8; 32]),
+            endpoint: Some("home.example.org:51820".to_owned()),
+            full_tunnel: true,
+            keepalive: true,
+        });
+    }),
+    ("wireguard", |node| node.wireguard.as_mut().unwrap().endpoint = None),
 ];
 
 /// One row as the database has it, by column.
@@ -175,6 +186,7 @@ fn new_node(byte: u8, owner: Owner) -> NewNode {
         },
         expires: Some(NOW + i64::from(byte)),
         name: None,
+        wireguard: None,
     }
 }
 
@@ -183,10 +195,9 @@ async fn a_node_is_kept_in_every_column(tables: Tables) {
     let other = tables.insert_node(new_node(2, tags("tag:home")), NOW + 1).await;
     assert_eq!(tables.nodes().await, [one.clone(), other.clone()]);
 
-    for (_, change) in CHANGES
-        .iter()
-        .filter(|(column, _)| ["disco_key", "claims", "capabilities", "routes"].contains(column))
-    {
+    for (_, change) in CHANGES.iter().filter(|(column, _)| {
+        ["disco_key", "claims", "capabilities", "routes", "wireguard"].contains(column)
+    }) {
         change(&mut one);
     }
     tables.update_node(&one).await;

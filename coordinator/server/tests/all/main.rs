@@ -40,3 +40,4 @@ mod tls;
 mod verify;
 mod versions;
 mod waiting;
+mod wireguard;

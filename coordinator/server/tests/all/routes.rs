@@ -247,6 +247,7 @@ async fn with_one_node(file: &std::path::Path) -> Vec<Node> {
         },
         expires: None,
         name: None,
+        wireguard: None,
     };
     change.insert_node(new, 1).await.unwrap();
     change.commit().await.unwrap();

@@ -71,6 +71,7 @@ pub(crate) fn new_node(byte: u8, owner: Owner) -> NewNode {
         },
         expires: Some(NOW + 5),
         name: None,
+        wireguard: None,
     }
 }
 
