@@ -34,6 +34,7 @@ use crate::{
     upgrade::UpgradeArgs,
     usage::UsageArgs,
     user::UserCommand,
+    wireguard::WireguardCommand,
 };
 
 /// Runs, joins and uses a private AI network.
@@ -128,6 +129,14 @@ pub(crate) enum Command {
     Route {
         #[command(subcommand)]
         command: RouteCommand,
+        #[command(flatten)]
+        at: CoordinatorArgs,
+    },
+    /// Devices that have only WireGuard: phones, televisions, routers
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Wireguard {
+        #[command(subcommand)]
+        command: WireguardCommand,
         #[command(flatten)]
         at: CoordinatorArgs,
     },

@@ -25,6 +25,7 @@ mod providers;
 mod read;
 mod router;
 mod services;
+mod wireguard;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DoctorArgs {

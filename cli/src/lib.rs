@@ -69,6 +69,7 @@ mod upgrade;
 mod usage;
 mod user;
 mod watch;
+mod wireguard;
 
 pub use up::control;
 
@@ -117,6 +118,9 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Confidential { command } => confidential::run(command, &root),
         Command::Policy { command, at } => policy::run(command, &at.client(&root)?).await,
         Command::Route { command, at } => route::run(command, &at.client(&root)?).await,
+        Command::Wireguard { command, at } => {
+            wireguard::run(command, &at.client(&root)?, &root).await
+        }
         Command::Backup(args) => backup::run(&args, &root),
         Command::Restore(args) => backup::restore::run(&args, &root),
         Command::Passphrase { command } => passphrase::run(command, &root),

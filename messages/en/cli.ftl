@@ -312,6 +312,21 @@ route-problem =
     }
 route-not-offered = not offered now
 route-in-use = in use
+wireguard-heads = ID | NAME | USER | TAGS | ADDRESS | STATE | ROUTER | HANDSHAKE | FROM | RECEIVED | SENT
+wireguard-labels = id | name | state | user | tags | addresses | public key | router | router's key | endpoint | allowed IPs | DNS | full tunnel | keep-alive | created | expires | last handshake | last heard at | bytes received | bytes sent
+wireguard-ago = { $ago } ago
+wireguard-added = { $name }: scan the code with the WireGuard app, or import the text. It is shown once: whoever has it can join as this device. Devices elsewhere need the endpoint's UDP port open at home.
+wireguard-added-key = { $name }: complete the text with the private key that belongs to this public key.
+wireguard-expired = { $name } has expired and has no access: maru device extend { $name }
+wireguard-served = the routers of { $count } WireGuard devices serve them
+wireguard-problem =
+    { $reason ->
+        [router_gone] { $name }: the device that routed it into the network is gone; choose another with maru wireguard rotate { $name } --via DEVICE, and scan the new code
+        [router_untagged] { $name }: { $router }, which routes it into the network, has no tag any more; give it one with maru device tag, or choose another with maru wireguard rotate { $name } --via DEVICE
+        [not_offered] { $name }: { $router }, which routes it into the network, does not serve WireGuard devices now; there, maru status says why
+        [other_key] { $name }: { $router }, which routes it into the network, has another key than this device's configuration; make a new one with maru wireguard rotate { $name }
+       *[internet_refused] { $name }: it sends everything through home, but the policy does not let it reach the internet; allow autogroup:internet for it
+    }
 log-heads = TIME | ACTOR | ACTION | TARGET | DETAILS
 usage-heads = DAY | PERSON | REQUESTS | PROMPT TOKENS | REPLY TOKENS
 metrics-needs-root = `maru metrics` needs root: only root may read the counters; run it as `sudo maru metrics`

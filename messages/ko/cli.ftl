@@ -312,6 +312,21 @@ route-problem =
     }
 route-not-offered = 지금은 제공하지 않음
 route-in-use = 사용 중
+wireguard-heads = ID | 이름 | 사용자 | 태그 | 주소 | 상태 | 라우터 | 핸드셰이크 | 접속한 곳 | 받음 | 보냄
+wireguard-labels = ID | 이름 | 상태 | 사용자 | 태그 | 주소 | 공개 키 | 라우터 | 라우터의 키 | 엔드포인트 | 허용 IP | DNS | 전체 터널 | 연결 유지 | 만든 때 | 만료 | 마지막 핸드셰이크 | 마지막으로 접속한 곳 | 받은 바이트 | 보낸 바이트
+wireguard-ago = { $ago } 전
+wireguard-added = { $name }: WireGuard 앱으로 코드를 스캔하거나 설정을 가져오세요. 한 번만 표시되며, 이 설정을 가진 사람은 누구나 이 기기로 접속할 수 있습니다. 밖에서 접속하려면 집에서 엔드포인트의 UDP 포트가 열려 있어야 합니다.
+wireguard-added-key = { $name }: 이 공개 키에 맞는 개인 키를 설정에 넣으세요.
+wireguard-expired = { $name } 기기가 만료되어 접속할 수 없습니다: maru device extend { $name }
+wireguard-served = WireGuard 기기 { $count }대를 라우터가 연결하고 있습니다
+wireguard-problem =
+    { $reason ->
+        [router_gone] { $name }: 이 기기를 네트워크에 연결하던 기기가 없어졌습니다. maru wireguard rotate { $name } --via DEVICE로 다른 기기를 고르고 새 코드를 스캔하세요
+        [router_untagged] { $name }: 이 기기를 네트워크에 연결하는 { $router }에 태그가 없습니다. maru device tag로 태그를 주거나 maru wireguard rotate { $name } --via DEVICE로 다른 기기를 고르세요
+        [not_offered] { $name }: 이 기기를 네트워크에 연결하는 { $router } 기기가 지금 WireGuard 기기를 받지 않습니다. 그 기기에서 maru status로 이유를 확인하세요
+        [other_key] { $name }: 이 기기를 네트워크에 연결하는 { $router }의 키가 이 기기의 설정과 다릅니다. maru wireguard rotate { $name }로 새 설정을 만드세요
+       *[internet_refused] { $name }: 모든 트래픽을 집으로 보내지만 정책이 인터넷 접속을 허용하지 않습니다. 이 기기에 autogroup:internet을 허용하세요
+    }
 log-heads = 시각 | 행위자 | 작업 | 대상 | 내용
 usage-heads = 날짜 | 사용자 | 요청 | 질문 토큰 | 답변 토큰
 metrics-needs-root = 카운터는 root만 읽을 수 있으므로 `maru metrics`에는 root 권한이 필요합니다. `sudo maru metrics`로 실행하세요

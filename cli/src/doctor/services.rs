@@ -49,6 +49,7 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
             findings.extend(gateway::check(root).await);
             findings.push(rooms(root).await);
             findings.extend(expiry::check(root).await);
+            findings.extend(super::wireguard::check(root).await);
         }
         if by_systemd {
             findings.push(enabled().await);
