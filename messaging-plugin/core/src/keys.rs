@@ -13,6 +13,3 @@ pub mod cross_signing;
 pub mod device;
 pub mod one_time;
 pub mod signed;
-
-#[cfg(test)]
-mod testing;

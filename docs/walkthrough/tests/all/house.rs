@@ -58,7 +58,8 @@ const BODIES_WHOLE: &[&str] = &[
 ];
 
 /// Crates that are tests, and machines for them.
-const OF_TESTS: &[&str] = &["attester", "lab", "store-testkit", "testkit", "walkthrough", "xtask"];
+const OF_TESTS: &[&str] =
+    &["attester", "lab", "store-testkit", "telmeet-testkit", "testkit", "walkthrough", "xtask"];
 
 fn metadata(args: &[&str]) -> Value {
     let output = Command::new(env!("CARGO"))

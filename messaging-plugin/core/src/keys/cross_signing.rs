@@ -145,19 +145,22 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{CrossSigningKey, Identity, Usage};
-    use crate::{Error, keys::testing::Signer, testing::user};
+    use telmeet_testkit::Signer;
+
+    use crate::{Error, testing::user};
 
     fn parse(key: &Value, usage: Usage) -> Result<CrossSigningKey, Error> {
         CrossSigningKey::parse(key.to_string().as_bytes(), &user("kim"), usage)
     }
 
     fn identity(master: &Signer, sub: u8) -> Identity {
-        let key = |seed: u8, usage| {
-            let key = Signer::new(seed).cross_signing_key("kim", usage);
-            Some(parse(&master.sign("kim", &master.public(), key), usage).unwrap())
+        let key = |seed: u8, usage: Usage| {
+            let key = Signer::new(seed).cross_signing_key("@kim:maru.test", usage.as_str());
+            Some(parse(&master.sign("@kim:maru.test", &master.public(), key), usage).unwrap())
         };
         Identity {
-            master: parse(&master.cross_signing_key("kim", Usage::Master), Usage::Master).ok(),
+            master: parse(&master.cross_signing_key("@kim:maru.test", "master"), Usage::Master)
+                .ok(),
             self_signing: key(sub, Usage::SelfSigning),
             user_signing: key(sub + 1, Usage::UserSigning),
         }
@@ -165,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_key_is_its_owners_and_for_one_usage() {
-        let key = Signer::new(1).cross_signing_key("kim", Usage::Master);
+        let key = Signer::new(1).cross_signing_key("@kim:maru.test", "master");
         assert_eq!(parse(&key, Usage::Master).unwrap().public(), Signer::new(1).public());
         assert!(matches!(parse(&key, Usage::SelfSigning), Err(Error::InvalidParam(_))));
         for (member, value) in [

@@ -112,14 +112,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::DeviceKeys;
-    use crate::{
-        Error,
-        keys::{signed::Signature, testing::Signer},
-        testing::user,
-    };
+    use crate::{Error, keys::signed::Signature, testing::user};
+    use telmeet_testkit::Signer;
 
     fn keys(phone: &Signer) -> Value {
-        phone.device_keys("kim", "PHONE")
+        phone.device_keys("@kim:maru.test", "PHONE")
     }
 
     fn parse(keys: &Value) -> Result<DeviceKeys, Error> {
@@ -138,7 +135,7 @@ mod tests {
     #[test]
     fn keys_of_somebody_else_are_refused() {
         let phone = Signer::new(1);
-        for (user, device) in [("min", "PHONE"), ("kim", "LAPTOP")] {
+        for (user, device) in [("@min:maru.test", "PHONE"), ("@kim:maru.test", "LAPTOP")] {
             let refused = parse(&phone.device_keys(user, device));
             assert!(matches!(refused, Err(Error::InvalidParam(_))), "{user} {device}");
         }
@@ -177,7 +174,7 @@ mod tests {
             assert!(matches!(parse(&keys), Err(Error::BadJson(_))), "{keys}");
         }
         let large = phone.sign(
-            "kim",
+            "@kim:maru.test",
             "PHONE",
             json!({"user_id": "@kim:maru.test", "device_id": "PHONE", "more": "x".repeat(20_000)}),
         );
@@ -190,7 +187,7 @@ mod tests {
         let first = parse(&keys(&phone)).unwrap();
         let mut again = keys(&phone);
         again["algorithms"] = json!(["m.olm.v1.curve25519-aes-sha2"]);
-        let again = parse(&phone.sign("kim", "PHONE", again)).unwrap();
+        let again = parse(&phone.sign("@kim:maru.test", "PHONE", again)).unwrap();
         let other = parse(&keys(&Signer::new(2))).unwrap();
         assert!(first.has_same_identity(&again) && !first.has_same_identity(&other));
     }

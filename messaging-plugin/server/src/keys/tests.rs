@@ -20,7 +20,7 @@ use super::sync;
 use crate::{
     random,
     session::Session,
-    testing::{NETWORK, TestClient, TestServer, signer::Signer},
+    testing::{NETWORK, TestClient, TestServer, signer::device_keys},
 };
 
 const UPLOAD: &str = "/_matrix/client/v3/keys/upload";
@@ -32,7 +32,7 @@ const SIGNATURES: &str = "/_matrix/client/v3/keys/signatures/upload";
 /// An app that uploaded the device keys of this seed.
 async fn device(server: &TestServer, name: &str, device: &str, seed: u8) -> TestClient {
     let client = server.member(name, device).await;
-    let keys = Signer::new(seed).device_keys(&client);
+    let keys = device_keys(seed, &client);
     client.post(UPLOAD, json!({ "device_keys": keys })).await;
     client
 }

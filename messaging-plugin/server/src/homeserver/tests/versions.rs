@@ -9,7 +9,7 @@ use ruma::RoomId;
 use serde_json::{Value, json};
 use store::Database;
 
-use crate::testing::{TestClient, TestServer, signer::Signer};
+use crate::testing::{TestClient, TestServer, signer::device_keys};
 
 const MESSAGES: [&str; 3] = ["the heron", "has landed", "on the roof"];
 
@@ -26,7 +26,7 @@ fn account_data(alice: &TestClient) -> String {
 }
 
 fn keys(bob: &TestClient) -> Value {
-    Signer::new(3).device_keys(bob)
+    device_keys(3, bob)
 }
 
 /// A room of two people with messages, a name, data of an account, keys of a device and a message to it.

@@ -2,9 +2,13 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use telmeet_testkit::Signer;
 
-use super::{CROSS_SIGNING, SIGNATURES, Signer, UPLOAD, device, keys_of, lists, now, refused};
-use crate::testing::{TestClient, TestServer, signer::identity};
+use super::{CROSS_SIGNING, SIGNATURES, UPLOAD, device, device_keys, keys_of, lists, now, refused};
+use crate::testing::{
+    TestClient, TestServer,
+    signer::{identity, sign},
+};
 
 /// Kim's phone with an identity of the seed 10: self-signing 11, user-signing 12.
 async fn kim(server: &TestServer) -> TestClient {
@@ -72,8 +76,8 @@ async fn a_device_is_signed_by_its_person() {
     let server = TestServer::start().await;
     let (kim, min) = (kim(&server).await, server.member("min", "PHONE").await);
     let since = now(&server);
-    let shown = Signer::new(1).device_keys(&kim);
-    let signed = Signer::new(11).sign(&kim, &public(11), shown.clone());
+    let shown = device_keys(1, &kim);
+    let signed = sign(11, &kim, &public(11), shown.clone());
     let answer = kim.post(SIGNATURES, json!({kim.user.as_str(): {"PHONE": signed}})).await;
     assert_eq!(answer, json!({}));
     assert_eq!(lists(&server, &kim, since).await.0, ["kim"]);
@@ -88,8 +92,8 @@ async fn a_device_is_signed_by_its_person() {
 async fn a_new_device_may_come_signed() {
     let server = TestServer::start().await;
     let (kim, laptop) = (kim(&server).await, server.member("kim", "LAPTOP").await);
-    let keys = Signer::new(2).device_keys(&laptop);
-    let keys = Signer::new(11).sign(&laptop, &public(11), keys);
+    let keys = device_keys(2, &laptop);
+    let keys = sign(11, &laptop, &public(11), keys);
     laptop.post(UPLOAD, json!({ "device_keys": keys })).await;
     let shown = keys_of(&kim, &kim).await;
     assert_eq!(shown["device_keys"][kim.user.as_str()]["LAPTOP"], keys);
@@ -100,7 +104,7 @@ async fn the_master_key_is_signed_by_a_device() {
     let server = TestServer::start().await;
     let kim = kim(&server).await;
     let master = identity(&kim, 10)["master_key"].clone();
-    let signed = Signer::new(1).sign(&kim, "PHONE", master);
+    let signed = sign(1, &kim, "PHONE", master);
     let answer = kim.post(SIGNATURES, json!({kim.user.as_str(): {public(10): signed}})).await;
     assert_eq!(answer, json!({}));
     let keys = keys_of(&kim, &kim).await;
@@ -116,7 +120,7 @@ async fn only_the_signer_sees_whom_it_verified() {
     min.post(CROSS_SIGNING, identity(&min, 30)).await;
     let since = now(&server);
     let master = identity(&min, 30)["master_key"].clone();
-    let signed = Signer::new(12).sign(&kim, &public(12), master);
+    let signed = sign(12, &kim, &public(12), master);
     let answer = kim.post(SIGNATURES, json!({min.user.as_str(): {public(30): signed}})).await;
     assert_eq!(answer, json!({}));
     for (client, count) in [(&kim, 1), (&min, 0), (&mo, 0)] {
@@ -134,22 +138,17 @@ async fn signatures_that_are_not_valid_are_named() {
     let min = device(&server, "min", "PHONE", 3).await;
     min.post(CROSS_SIGNING, identity(&min, 30)).await;
     let since = now(&server);
-    let phone = Signer::new(1).device_keys(&kim);
+    let phone = device_keys(1, &kim);
     let mut changed = phone.clone();
     changed["algorithms"] = json!([]);
     let master = identity(&min, 30)["master_key"].clone();
     for (user, target, key, code) in [
         // Not signed, signed by another key, another object, another person's device, nothing there.
         (&kim, "PHONE", phone.clone(), "M_INVALID_SIGNATURE"),
-        (
-            &kim,
-            "PHONE",
-            Signer::new(9).sign(&kim, &public(11), phone.clone()),
-            "M_INVALID_SIGNATURE",
-        ),
-        (&kim, "PHONE", Signer::new(11).sign(&kim, &public(11), changed), "M_INVALID_SIGNATURE"),
-        (&min, &public(30), Signer::new(11).sign(&kim, &public(11), master), "M_INVALID_SIGNATURE"),
-        (&min, "PHONE", Signer::new(12).sign(&kim, &public(12), phone.clone()), "M_NOT_FOUND"),
+        (&kim, "PHONE", sign(9, &kim, &public(11), phone.clone()), "M_INVALID_SIGNATURE"),
+        (&kim, "PHONE", sign(11, &kim, &public(11), changed), "M_INVALID_SIGNATURE"),
+        (&min, &public(30), sign(11, &kim, &public(11), master), "M_INVALID_SIGNATURE"),
+        (&min, "PHONE", sign(12, &kim, &public(12), phone.clone()), "M_NOT_FOUND"),
         (&kim, "LAPTOP", phone, "M_NOT_FOUND"),
     ] {
         let answer = kim.post(SIGNATURES, json!({user.user.as_str(): {target: key}})).await;
@@ -162,7 +161,7 @@ async fn signatures_that_are_not_valid_are_named() {
 async fn signatures_of_a_replaced_identity_are_gone() {
     let server = TestServer::start().await;
     let kim = kim(&server).await;
-    let signed = Signer::new(11).sign(&kim, &public(11), Signer::new(1).device_keys(&kim));
+    let signed = sign(11, &kim, &public(11), device_keys(1, &kim));
     kim.post(SIGNATURES, json!({kim.user.as_str(): {"PHONE": signed}})).await;
     kim.post(CROSS_SIGNING, identity(&kim, 20)).await;
     let keys = keys_of(&kim, &kim).await;

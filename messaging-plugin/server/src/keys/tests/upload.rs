@@ -2,8 +2,9 @@
 
 use axum::http::Method;
 use serde_json::json;
+use telmeet_testkit::Signer;
 
-use super::{QUERY, Signer, UPLOAD, device, keys_of, refused};
+use super::{QUERY, UPLOAD, device, device_keys, keys_of, refused};
 use crate::testing::TestServer;
 
 #[tokio::test]
@@ -15,7 +16,7 @@ async fn device_keys_are_read_by_others() {
     let keys = keys_of(&min, &phone).await;
     let devices = keys["device_keys"][phone.user.as_str()].as_object().unwrap();
     assert_eq!(devices.keys().collect::<Vec<_>>(), ["LAPTOP", "PHONE"]);
-    let shown = Signer::new(1).device_keys(&phone);
+    let shown = device_keys(1, &phone);
     assert_eq!(devices["PHONE"], shown, "as the device signed it");
     let one = json!({"device_keys": {phone.user.as_str(): [laptop.device]}});
     let keys = min.post(QUERY, one).await;
@@ -39,8 +40,8 @@ async fn somebody_without_devices_and_a_stranger_look_the_same() {
 async fn identity_keys_of_a_device_do_not_change() {
     let server = TestServer::start().await;
     let phone = device(&server, "kim", "PHONE", 1).await;
-    phone.post(UPLOAD, json!({"device_keys": Signer::new(1).device_keys(&phone)})).await;
-    let other = json!({"device_keys": Signer::new(2).device_keys(&phone)});
+    phone.post(UPLOAD, json!({"device_keys": device_keys(1, &phone)})).await;
+    let other = json!({"device_keys": device_keys(2, &phone)});
     refused(&phone, (Method::POST, UPLOAD, other), (400, "M_INVALID_PARAM")).await;
     let kept = keys_of(&phone, &phone).await;
     let kept = &kept["device_keys"][phone.user.as_str()]["PHONE"]["keys"]["ed25519:PHONE"];
@@ -53,7 +54,7 @@ async fn keys_of_other_devices_and_people_are_refused() {
     let phone = server.member("kim", "PHONE").await;
     let others = [server.member("kim", "LAPTOP").await, server.member("min", "PHONE").await];
     for other in others {
-        let keys = json!({"device_keys": Signer::new(1).device_keys(&other)});
+        let keys = json!({"device_keys": device_keys(1, &other)});
         refused(&phone, (Method::POST, UPLOAD, keys), (400, "M_INVALID_PARAM")).await;
         let keys = keys_of(&phone, &other).await;
         assert_eq!(keys["device_keys"][other.user.as_str()], json!({}));
