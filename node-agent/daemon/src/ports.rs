@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod ask;
+mod search;
 mod wanted;
 
 /// Longest pause between two requests for the same mapping: a router that restarted has forgotten it.

@@ -11,11 +11,8 @@ use crab_nat::{
     TimeoutConfig, natpmp, pcp,
 };
 use igd_next::{
-    PortMappingProtocol, RequestError, SearchOptions,
-    aio::{
-        Gateway,
-        tokio::{Tokio, search_gateway},
-    },
+    PortMappingProtocol, RequestError,
+    aio::{Gateway, tokio::Tokio},
 };
 use node_agent_api::{MappingProtocol, PortProblem, Transport};
 use sha2::{Digest as _, Sha256};
@@ -24,6 +21,7 @@ use tokio::time::timeout;
 use crate::{
     agent::Agent,
     link::DefaultRoute,
+    ports::search,
     router::{Grant, LIFE, PortState, RouterState, WantedPort, until},
 };
 
@@ -33,10 +31,8 @@ const DATAGRAMS: TimeoutConfig = TimeoutConfig {
     max_retries: 1,
     max_retry_timeout: None,
 };
-/// How long a router may take to be found by UPnP, and to answer a request.
-const UPNP_WAIT: Duration = Duration::from_secs(3);
-/// Where routers listen for UPnP's search.
-const UPNP_PORT: u16 = 1900;
+/// How long a router may take to grant a port by UPnP: up to three requests.
+const UPNP_WAIT: Duration = Duration::from_secs(6);
 /// Name of a mapping in the router's list.
 const DESCRIPTION: &str = "Maru";
 
@@ -85,7 +81,7 @@ impl Asker {
         for speaks in [Some(Speaks::Pcp), Some(Speaks::NatPmp), None] {
             let speaks = match speaks {
                 Some(speaks) => speaks,
-                None => match find(route).await {
+                None => match search::router(route).await {
                     Some(gateway) => Speaks::Upnp(Box::new(gateway)),
                     None => break,
                 },
@@ -111,7 +107,7 @@ impl Asker {
         let answer = match speaks {
             Speaks::Pcp => self.pcp(route, port).await,
             Speaks::NatPmp => nat_pmp(route, port).await,
-            Speaks::Upnp(gateway) => timeout(2 * UPNP_WAIT, upnp(gateway, route, port))
+            Speaks::Upnp(gateway) => timeout(UPNP_WAIT, upnp(gateway, route, port))
                 .await
                 .unwrap_or(Err(PortProblem::NoProtocol)),
         };
@@ -192,18 +188,6 @@ async fn nat_pmp(route: DefaultRoute, port: WantedPort) -> Result<Grant, PortPro
     let address = natpmp::external_address(gateway, Some(DATAGRAMS)).await.map_err(failed)?;
     let asked = natpmp::port_mapping(gateway, protocol(port), port.inside(), options(port));
     grant(MappingProtocol::NatPmp, address, &asked.await.map_err(failed)?)
-}
-
-/// Finds a router by UPnP: the default route's alone, which is asked itself. Whoever answers in its place is not used, and a
-/// description elsewhere is not fetched.
-async fn find(route: DefaultRoute) -> Option<Gateway<Tokio>> {
-    let mut options = SearchOptions::default();
-    options.bind_addr = SocketAddrV4::new(route.source, 0).into();
-    options.broadcast_address = SocketAddrV4::new(route.gateway, UPNP_PORT).into();
-    options.timeout = Some(UPNP_WAIT);
-    options.single_search_timeout = Some(UPNP_WAIT);
-    let gateway = search_gateway(options).await.ok()?;
-    (gateway.addr.ip() == IpAddr::V4(route.gateway)).then_some(gateway)
 }
 
 async fn upnp(

@@ -11,9 +11,12 @@
 //! forwarded; the router is not asked for them, or not again; an address that a router invents is told to peers. Blind to: IPv6.
 
 use std::{
-    net::{Ipv4Addr, UdpSocket},
+    net::{Ipv4Addr, TcpListener, UdpSocket},
     process::Stdio,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -23,6 +26,7 @@ use lab::{
     site::{Nat, Site},
     topology::Topology,
 };
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use testkit::blocking::eventually;
 
@@ -149,6 +153,39 @@ fn liar(router: &Machine, outer: Ipv4Addr) {
     });
 }
 
+/// A machine of home's network that says at every port of home's that it is a router, first of all; returns how often it was asked
+/// for a description.
+fn neighbour(
+    (machine, own): (&Machine, &str),
+    home: &'static str,
+    ports: std::ops::Range<u16>,
+) -> Arc<AtomicUsize> {
+    let (socket, listener) = machine.in_network(|| {
+        (UdpSocket::bind("0.0.0.0:1900").unwrap(), TcpListener::bind("0.0.0.0:5000").unwrap())
+    });
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n\
+         LOCATION: http://{own}:5000/rootDesc.xml\r\n\r\n"
+    );
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, lives) = (Arc::clone(&asked), Arc::downgrade(&asked));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            drop(stream);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    thread::spawn(move || {
+        while lives.strong_count() > 1 {
+            for port in ports.clone() {
+                let _ = socket.send_to(answer.as_bytes(), (home, port));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    asked
+}
+
 /// How `GET /v1/netcheck` names the trouble with the node's own port.
 fn trouble(node: &Node) -> Option<String> {
     let check = ask(&node.socket(), "GET", "/v1/netcheck", None).1;
@@ -228,6 +265,35 @@ fn the_router_is_asked_for_the_four_ports_and_again_when_it_forgot_them() {
         ip route replace default via 192.168.1.1";
     house.home.machine.sh(another).unwrap();
     eventually("by UPnP", || (ports(&house.home) == all_four("upnp")).then_some(()));
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_neighbour_that_says_it_is_the_router_is_not_asked_for_anything() {
+    let mut house = house(|_| {});
+    let router = miniupnpd(&house.site.router, "enable_natpmp=no\nenable_upnp=yes");
+    let (machine, own) = (house.site.add("neighbour").unwrap(), house.site.address(2));
+    house.home.machine.sh("echo '40000 40063' > /proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let asked = neighbour((&machine, &own), "192.168.1.77", 40000..40064);
+    let searches = "nft add table inet watch
+        nft 'add chain inet watch in { type filter hook prerouting priority -200; }'
+        nft add rule inet watch in udp dport 1900 counter";
+    house.site.router.sh(searches).unwrap();
+    // The router takes its time; the neighbour does not.
+    router.signal(Signal::STOP);
+
+    let another = "ip addr del 192.168.1.2/24 dev eth0; ip addr add 192.168.1.77/24 dev eth0
+        ip route replace default via 192.168.1.1";
+    house.home.machine.sh(another).unwrap();
+    eventually("a search", || {
+        let text = house.site.router.sh("nft list table inet watch").unwrap();
+        (!text.contains("packets 0 ")).then_some(())
+    });
+    thread::sleep(Duration::from_millis(300));
+    router.signal(Signal::CONT);
+
+    eventually("by UPnP", || (ports(&house.home) == all_four("upnp")).then_some(()));
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
 }
 
 #[test]
