@@ -1008,12 +1008,18 @@ apps-ok = { $server } is where stock apps expect HTTPS
 fix-see-status = see `maru status`
 agent-node = this device is a node
 fix-agent = start the agent
+forwarding-off = this machine offers { $routes }, but does not forward packets, so it routes for nobody
+names-found = this machine's programs find { $name }
+names-not-found = this machine's programs do not find { $name }, nor other names of the network
+names-elsewhere = this machine's programs are led to { $addresses } for { $name }, which is elsewhere
+fix-names = see in `maru status` how names reach programs, and the setting dns in agent.toml; then restart the agent
 leftovers =
     { $what ->
         [resolver] an agent that was killed left this machine's resolver changed, so names may not be found
-        [firewall] an agent that was killed left its nftables table
-       *[both] an agent that was killed left this machine's resolver changed, so names may not be found, and its nftables table
+        [kill-switch] the kill switch of an agent that does not run is on, so nothing leaves this machine
+       *[firewall] an agent that was killed left its nftables table
     }
+fix-kill-switch = start the agent: `sudo systemctl start maru-agent`; or open it without an agent: `{ $command }`
 version-answers = answers, version { $found }
 version-differs = version { $found }, while maru is { $version }
 fix-version = install all programs of one version, then restart

@@ -994,12 +994,18 @@ apps-ok = { $server }: 일반 앱이 HTTPS로 접속하는 주소입니다
 fix-see-status = `maru status`를 보세요
 agent-node = 이 기기는 네트워크의 노드입니다
 fix-agent = 에이전트를 시작하세요
+forwarding-off = 이 컴퓨터가 { $routes } 경로를 제공하지만 패킷을 전달하지 않으므로, 아무도 그 경로를 쓸 수 없습니다
+names-found = 이 컴퓨터의 프로그램이 { $name } 이름을 찾습니다
+names-not-found = 이 컴퓨터의 프로그램이 { $name } 이름도, 네트워크의 다른 이름도 찾지 못합니다
+names-elsewhere = 이 컴퓨터의 프로그램이 { $name } 이름을 다른 곳인 { $addresses } 주소로 찾습니다
+fix-names = 프로그램이 이름을 어떻게 찾는지 `maru status`에서 보고 agent.toml의 dns 설정을 확인한 뒤 에이전트를 다시 시작하세요
 leftovers =
     { $what ->
         [resolver] 강제로 종료된 에이전트가 이 컴퓨터의 이름 조회 설정을 바꾼 채로 남겨, 이름을 찾지 못할 수 있습니다
-        [firewall] 강제로 종료된 에이전트가 nftables 테이블을 남겼습니다
-       *[both] 강제로 종료된 에이전트가 이 컴퓨터의 이름 조회 설정을 바꾼 채로 남겨 이름을 찾지 못할 수 있고, nftables 테이블도 남겼습니다
+        [kill-switch] 에이전트가 실행되지 않는데 킬 스위치가 켜져 있어, 이 컴퓨터에서 아무것도 나가지 못합니다
+       *[firewall] 강제로 종료된 에이전트가 nftables 테이블을 남겼습니다
     }
+fix-kill-switch = 에이전트를 시작하세요: `sudo systemctl start maru-agent`. 에이전트 없이 풀려면 `{ $command }`를 실행하세요
 version-answers = 응답합니다(버전 { $found })
 version-differs = 버전 { $found }인데 maru는 { $version }입니다
 fix-version = 모든 프로그램을 같은 버전으로 설치하고 다시 시작하세요

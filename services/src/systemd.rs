@@ -54,6 +54,9 @@ UMask=0077
 /// seconds of its last word. The start may take longer than a migration of its database, which must not be killed each time.
 const WATCHED: &str = "Type=notify\nTimeoutStartSec=600\nWatchdogSec=8\n";
 
+/// Where openresolv keeps its entries, of which the agent's helper adds one; openresolv may be installed later.
+const RESOLVCONF: &str = "run/resolvconf";
+
 /// Name of the target that wants every service of the machine.
 pub const TARGET: &str = "maru.target";
 /// A line of every unit that stops and restarts with it.
@@ -64,6 +67,8 @@ pub const PREPARE: &str = "maru-prepare.service";
 pub const UPGRADE: &str = "maru-upgrade.service";
 /// Name of the unit of `maru watch`.
 pub const WATCH: &str = "maru-watch.service";
+/// Name of the unit that closes an exit node's kill switch before there is a network.
+pub const KILL_SWITCH: &str = "maru-kill-switch.service";
 /// Lines of every service's unit: it starts after `maru prepare`, which refuses beside `maru up`.
 pub(crate) const PREPARED: &str = "Requires=maru-prepare.service\nAfter=maru-prepare.service\n";
 
@@ -98,9 +103,13 @@ fn of_services(services: &[Service], jobs: &[Job]) -> Vec<(String, String)> {
         files.push((WATCH.to_owned(), watch(&containers)));
     }
     files.push((TARGET.to_owned(), target(services, jobs)));
+    files.push((KILL_SWITCH.to_owned(), kill_switch()));
     files.push((PREPARE.to_owned(), prepare()));
     files.push((UPGRADE.to_owned(), upgrade()));
-    files.push(("maru.tmpfiles.conf".to_owned(), tmpfiles(&directories_of(services), links)));
+    let mut folders = tmpfiles(&directories_of(services), links);
+    let _ = writeln!(folders, "# A unit does not see a folder that is made after its start.");
+    let _ = writeln!(folders, "d /{RESOLVCONF} 0755 0 0 -");
+    files.push(("maru.tmpfiles.conf".to_owned(), folders));
     files.push(("maru.sysusers.conf".to_owned(), sysusers(users)));
     files
 }
@@ -141,6 +150,8 @@ struct Unit {
     in_target: bool,
     /// A file, below the root, where it does not start.
     unless: Option<&'static str>,
+    /// A unit that it starts, and after which it starts.
+    wants: Option<&'static str>,
 }
 
 impl Unit {
@@ -166,6 +177,7 @@ impl Unit {
             writable: service.writable(),
             in_target: true,
             unless: (service.name == RELAY_SERVICE.name).then_some(RELAY_EMBEDDED),
+            wants: (service.name == AGENT_SERVICE.name).then_some(KILL_SWITCH),
         }
     }
 
@@ -182,19 +194,21 @@ impl Unit {
             writable: server.writable(),
             in_target: false,
             unless: None,
+            wants: None,
         }
     }
 
     fn text(&self) -> String {
         let mut out = format!(
             "{GENERATED}\n\
-             [Unit]\nDescription={}\n{}{}ConditionPathExists=!/{RESTORING}\n{}\
+             [Unit]\nDescription={}\n{}{}{}ConditionPathExists=!/{RESTORING}\n{}\
              Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
              [Service]\n{WATCHED}ExecStart={}\n{}Group={}\nRestart=always\nRestartSec=1\n\
              TimeoutStopSec=10\n{}{HARDENING}{LOG_LIMIT}",
             self.description,
             if self.in_target { PART_OF_TARGET } else { "" },
             if self.in_target { PREPARED } else { "" },
+            self.wants.map_or_else(String::new, |unit| format!("Wants={unit}\nAfter={unit}\n")),
             self.unless.map_or_else(String::new, |file| format!("ConditionPathExists=!/{file}\n")),
             self.command,
             self.uid.map_or_else(String::new, |uid| format!("User={uid}\n")),
@@ -281,6 +295,23 @@ fn upgrade() -> String {
     )
 }
 
+/// The unit that the agent's starts before the network is up. It comes after what loads the machine's own rules, which may
+/// remove all others, and stays: a later start of the agent closes the kill switch itself.
+fn kill_switch() -> String {
+    format!(
+        "{GENERATED}\n\
+         [Unit]\nDescription=Maru: lets nothing leave beside the exit node before the agent runs\n\
+         DefaultDependencies=no\nConflicts=shutdown.target\nBefore=shutdown.target\n\
+         ConditionPathExists=/etc/maru/agent.toml\nAfter=local-fs.target nftables.service\n\
+         Wants=network-pre.target\nBefore=network-pre.target\n\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/maru-agent kill-switch\n\
+         # It reads the agent's state, too: a paused one needs no kill switch.\n\
+         CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_NET_ADMIN\n\
+         RestrictAddressFamilies=AF_UNIX AF_NETLINK\nPrivateDevices=yes\n{HARDENING}{LOG_LIMIT}\
+         MemoryMax=64M\nLimitFSIZE=1M\nTasksMax=16\n"
+    )
+}
+
 /// The service of a job, which its timer starts.
 fn job_service(job: &Job) -> String {
     let mut out = format!("{GENERATED}\n[Unit]\nDescription={}\n", job.description);
@@ -331,7 +362,7 @@ fn rights(service: &Service) -> String {
             out,
             "ExecStopPost=/usr/bin/{} restore\n\
              KillMode=mixed\nFileDescriptorStoreMax=1\nDeviceAllow=/dev/net/tun rw\nDevicePolicy=closed\n\
-             ReadWritePaths=/etc -/run/resolvconf\n\
+             ReadWritePaths=/etc -/{RESOLVCONF}\n\
              RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n",
             service.binary
         );

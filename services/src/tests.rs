@@ -109,8 +109,13 @@ fn every_unit_is_confined() {
             assert!(text.lines().any(|has| has == line), "{name} lacks {line}");
         }
         let has_capabilities = !text.contains("\nCapabilityBoundingSet=\n");
-        let with =
-            ["maru-agent.service", "maru-backup.service", "maru-notices.service", systemd::UPGRADE];
+        let with = [
+            "maru-agent.service",
+            "maru-backup.service",
+            "maru-notices.service",
+            systemd::UPGRADE,
+            systemd::KILL_SWITCH,
+        ];
         assert_eq!(has_capabilities, with.contains(&name.as_str()), "{name}");
     }
     for (name, text) in quadlet::files() {
@@ -181,18 +186,48 @@ fn the_relay_does_not_start_where_the_coordinator_is_the_relay() {
     }
 }
 
+#[test]
+fn the_kill_switch_is_closed_before_there_is_a_network_and_after_other_rules_are_loaded() {
+    let files = systemd::files();
+    let text = |name: &str| &files.iter().find(|(known, _)| known == name).unwrap().1;
+    let has = |unit: &str, line: &str| {
+        assert!(text(unit).lines().any(|has| has == line), "{unit} lacks {line}");
+    };
+    for line in [
+        "DefaultDependencies=no",
+        "After=local-fs.target nftables.service",
+        "Wants=network-pre.target",
+        "Before=network-pre.target",
+    ] {
+        has(systemd::KILL_SWITCH, line);
+    }
+    has("maru-agent.service", "Wants=maru-kill-switch.service");
+    has("maru-agent.service", "After=maru-kill-switch.service");
+}
+
 /// A device gets no folder, user or unit of a home's.
 #[test]
 fn a_device_gets_what_its_agent_needs() {
     let files = systemd::device_files();
     let units: Vec<_> =
         files.iter().map(|(name, _)| name).filter(|name| name.ends_with(".service")).collect();
-    let expected =
-        ["maru-agent.service", "maru-notices.service", systemd::PREPARE, systemd::UPGRADE];
+    let expected = [
+        "maru-agent.service",
+        "maru-notices.service",
+        systemd::KILL_SWITCH,
+        systemd::PREPARE,
+        systemd::UPGRADE,
+    ];
     assert_eq!(units, expected);
     let (_, folders) = files.iter().find(|(name, _)| name == "maru.tmpfiles.conf").unwrap();
-    for path in AGENT_SERVICE.writable() {
-        assert!(folders.contains(&format!("d /{path} ")), "{path}");
+    let unit = &files.iter().find(|(name, _)| name == "maru-agent.service").unwrap().1;
+    let writable = unit.lines().filter_map(|line| line.strip_prefix("ReadWritePaths="));
+    let writable: Vec<_> =
+        writable.flat_map(str::split_whitespace).filter(|path| *path != "/etc").collect();
+    assert!(writable.len() > AGENT_SERVICE.writable().len(), "{writable:?}");
+    // What is not there when the agent starts stays closed to it.
+    for path in writable.iter().map(|path| path.trim_start_matches('-')) {
+        assert!(folders.contains(&format!("d {path} ")), "{path}");
     }
     for other in ["61001", "61002", "models"] {
         assert!(files.iter().all(|(_, text)| !text.contains(other)), "{other}");

@@ -27,4 +27,6 @@ pub struct Args {
 pub enum Action {
     /// Undo what an agent that was killed left in this machine's resolver, firewall and routes
     Restore,
+    /// Let nothing leave outside the tunnel before the agent runs, if the settings name an exit node; at boot
+    KillSwitch,
 }

@@ -76,6 +76,15 @@ pub(crate) fn remove(table: &str) -> Result<(), FirewallError> {
     run(table, &format!("table inet {table}\ndelete table inet {table}\n"))
 }
 
+/// Installs the table for a tunnel without addresses; it stays until somebody removes or replaces it.
+pub(crate) fn close(
+    table: &str,
+    interface: &str,
+    settings: &Settings,
+) -> Result<(), FirewallError> {
+    run(table, &ruleset(table, interface, &RouteRules::of(settings), &[]))
+}
+
 impl Firewall {
     /// Installs the table for a tunnel without addresses; replaces a table that a crash left.
     ///

@@ -1,6 +1,7 @@
 //! The agent daemon: a device's part in the mesh.
 //!
-//! * `start`: gives up root's rights, before anything else; `restore` undoes what an agent that was killed left.
+//! * `start`: gives up root's rights, before anything else; `restore` undoes what an agent that was killed left;
+//!   `kill_switch` is what runs at boot.
 //! * [`control`]: registers this device and follows the network map.
 //! * `tunnel`: applies the map to device, interface, firewall, [`relay`]s, [`dns`], services, endpoint discovery.
 //! * `https`: TLS in front of services, and the network's own authority.
@@ -45,6 +46,7 @@ mod endpoints;
 mod firewall;
 mod home;
 mod https;
+mod kill_switch;
 mod link;
 mod outside;
 mod ports;
@@ -65,6 +67,7 @@ use api::{Api, Command};
 pub use args::{Action, Args};
 use control::ControlEnd;
 use dns::helper::Helper;
+pub use kill_switch::{KillSwitchError, close as kill_switch};
 pub use restore::{RestoreError, restore};
 use start::{RootResources, STORED_TUN, StartError, Startup};
 use state::{State, StateError};

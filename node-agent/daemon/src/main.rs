@@ -13,8 +13,13 @@ fn main() -> ExitCode {
     if let (Some(part), Some(scope)) = (part, scope) {
         return helper::run(part, scope, &root).unwrap_or(ExitCode::FAILURE);
     }
-    if let Some(Action::Restore) = action {
-        return failure::exit("maru-agent", node_agent::restore(&root));
+    match action {
+        Some(Action::Restore) => return failure::exit("maru-agent", node_agent::restore(&root)),
+        Some(Action::KillSwitch) => {
+            let closed = node_agent::kill_switch(&root, config.as_deref());
+            return failure::exit("maru-agent", closed);
+        }
+        None => {}
     }
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider was installed before");

@@ -134,9 +134,14 @@ impl State {
         self.membership.is_some()
     }
 
+    /// Loads the state, if there is one.
+    pub(crate) fn load(paths: &Paths) -> Result<Option<Self>, StateError> {
+        Ok(STATE.read(&paths.state())?)
+    }
+
     /// Loads the state, with a new discovery key; generates and stores a new state if there is none.
     pub(crate) fn load_or_generate(paths: &Paths) -> Result<Self, StateError> {
-        if let Some(mut state) = STATE.read(&paths.state())? {
+        if let Some(mut state) = Self::load(paths)? {
             state.disco_key = DiscoPrivate::generate().map_err(StateError::Random)?;
             return Ok(state);
         }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use common::{mesh::RESOLVER, route::PRIVATE};
 use ipnet::IpNet;
-use node_agent_api::settings::Settings;
+use node_agent_api::{leftovers::KILL_SWITCH, settings::Settings};
 
 use crate::outside::MARK;
 
@@ -125,7 +125,7 @@ fn kill_switch(interface: &str, has_lan: bool) -> String {
     };
     format!(
         "
-    chain leaving {{
+    chain {KILL_SWITCH} {{
         type filter hook output priority filter; policy accept;
         oifname {{ \"lo\", \"{interface}\" }} accept
         meta mark {MARK:#x} accept

@@ -11,6 +11,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream, UdpSocket},
+    process::Stdio,
     thread,
     time::Duration,
 };
@@ -20,7 +21,7 @@ use serde_json::json;
 use testkit::blocking::eventually;
 
 use super::{
-    control_plane::{ControlPlane, LIMIT, Node, resolve, start},
+    control_plane::{ControlPlane, LIMIT, Node, ask, resolve, start},
     names::restore,
 };
 
@@ -116,20 +117,23 @@ impl Routed {
         seen_at_printer(&self.laptop.machine)
     }
 
-    /// Counts what leaves the laptop by its cable but for the agent's own packets and neighbour discovery.
     fn watch_cable(&self) {
-        self.laptop
-            .machine
-            .sh("nft add table inet watch
-                nft 'add chain inet watch out { type filter hook postrouting priority 300; }'
-                nft add rule inet watch out icmpv6 type '{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }' accept
-                nft add rule inet watch out oifname eth0 meta mark != 0x6d617275 counter")
-            .unwrap();
+        watch_cable(&self.laptop.machine);
     }
 
     fn left_by_cable(&self) -> u64 {
         packets(&self.laptop.machine)[0]
     }
+}
+
+/// Counts what leaves a machine by its cable but for the agent's own packets and neighbour discovery.
+fn watch_cable(machine: &Machine) {
+    machine
+        .sh("nft add table inet watch
+            nft 'add chain inet watch out { type filter hook postrouting priority 300; }'
+            nft add rule inet watch out icmpv6 type '{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }' accept
+            nft add rule inet watch out oifname eth0 meta mark != 0x6d617275 counter")
+        .unwrap();
 }
 
 /// What the counters of the table `watch` have counted.
@@ -389,6 +393,47 @@ fn after_a_kill_the_next_start_without_an_exit_node_leaves_no_rule_or_route() {
     assert!(left_behind(&machine).contains("table inet maru"));
     assert_eq!(restore(&network.laptop, Some("timeout")), (Some(0), String::new()));
     assert_eq!(left_behind(&machine), "");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn from_boot_on_nothing_leaves_beside_an_exit_node_unless_the_node_is_paused() {
+    let plane = ControlPlane::new();
+    let machine = plane.topology.laptops[0].clone();
+    let mut node = Node::start(&machine, "dns = \"off\"\n");
+    node.join(&plane.invite("juno", true));
+    node.wait_for_state("running");
+    node.stop();
+    // As the unit runs it.
+    let boot = |node: &Node| {
+        let mut command = machine.command(lab::binary("maru-agent").unwrap());
+        command.arg("kill-switch").arg("--root").arg(node.root.path()).stdin(Stdio::null());
+        assert!(command.status().unwrap().success());
+    };
+    boot(&node);
+    assert_eq!(left_behind(&machine), "", "without an exit node");
+
+    let settings = node.root.path().join("etc/maru/agent.toml");
+    std::fs::write(settings, "exit_node = \"server\"\ndns = \"off\"\n").unwrap();
+    boot(&node);
+    boot(&node);
+    watch_cable(&machine);
+    let send = |from: &str, to: &str| {
+        let _ = machine.in_network(|| bound_to("eth0", from).send_to(b"knock", to));
+        packets(&machine)[0]
+    };
+    assert_eq!(send("0.0.0.0:0", "10.77.2.1:53"), 0);
+    assert_eq!(send("0.0.0.0:68", "10.77.2.1:67"), 1, "a lease");
+
+    node.run();
+    node.wait_for_state("running");
+    assert_eq!(send("0.0.0.0:0", "10.77.2.1:53"), 1);
+    assert_eq!(ask(&node.socket(), "POST", "/v1/pause", None).0, 200);
+    assert_eq!(left_behind(&machine), "");
+    node.stop();
+    boot(&node);
+    assert_eq!(left_behind(&machine), "", "paused");
+    assert_eq!(send("0.0.0.0:0", "10.77.2.1:53"), 2);
 }
 
 #[test]
