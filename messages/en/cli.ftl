@@ -1236,6 +1236,7 @@ upgrade-other-package = { $path } is the package { $name }, and { $own } is inst
 upgrade-not-newer = { $path } has version { $version }, which is not newer than { $own }, the installed one; nothing was changed
 
 ## cli/src/upgrade/trial.rs
+upgrade-not-announced = the new version runs, but the coordinator was not told what it offers ({ $error }): run `sudo maru setup`
 upgrade-taken-back = the update was taken back, and { $version } is here again with its data as before: { $why }
 
 ## cli/src/upgrade/units.rs

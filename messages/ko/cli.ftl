@@ -1222,6 +1222,7 @@ upgrade-other-package = { $path } 파일은 { $name } 패키지인데 이 컴퓨
 upgrade-not-newer = { $path } 파일의 { $version } 버전은 설치된 { $own } 버전보다 새롭지 않습니다. 아무것도 바뀌지 않았습니다
 
 ## cli/src/upgrade/trial.rs
+upgrade-not-announced = 새 버전이 실행되지만, 무엇을 제공하는지 코디네이터에 알리지 못했습니다({ $error }). `sudo maru setup`을 실행하세요
 upgrade-taken-back = 업데이트를 취소하고 { $version } 버전과 이전 데이터를 되돌렸습니다: { $why }
 
 ## cli/src/upgrade/units.rs

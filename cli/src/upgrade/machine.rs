@@ -19,6 +19,9 @@ pub(super) trait Machine {
     /// outside in start last: no message is taken by a version that may be taken back.
     async fn start_and_judge(&mut self) -> anyhow::Result<()>;
 
+    /// Tells the coordinator what this version offers, which a former one did not know of.
+    async fn announce(&mut self) -> anyhow::Result<()>;
+
     /// Has the unit files read again.
     async fn reload(&mut self) -> anyhow::Result<()>;
 

@@ -190,6 +190,11 @@ impl Machine for TestMachine {
         Ok(())
     }
 
+    async fn announce(&mut self) -> anyhow::Result<()> {
+        self.calls.push("announce");
+        bail!("the coordinator is busy")
+    }
+
     async fn start_former(&mut self) -> anyhow::Result<()> {
         self.call("start")
     }
@@ -207,7 +212,8 @@ async fn a_version_that_runs_stays_and_only_the_backup_is_kept() {
     finish(&machine.former(), &mut machine).await.unwrap();
 
     assert_eq!(machine.files(), machine.after);
-    assert_eq!(machine.calls, ["stop", "judge"]);
+    // That the coordinator is not told changes nothing.
+    assert_eq!(machine.calls, ["stop", "judge", "announce"]);
     assert_eq!(machine.kept(), ["backup.tar"]);
 }
 

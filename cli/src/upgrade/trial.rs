@@ -15,6 +15,7 @@ use super::{
     former::{Former, Stage},
     machine::Machine,
 };
+use crate::output;
 
 /// Whether services are started by whoever takes an update back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +40,16 @@ pub(super) async fn finish(former: &Former, machine: &mut impl Machine) -> anyho
     if !machine.is_running().await? {
         return former.forget(machine);
     }
-    let Err(error) = attempt(former, machine).await else { return former.forget(machine) };
-    former.explain(&format!("{error:#}"));
-    refuse(former, machine).await
+    if let Err(error) = attempt(former, machine).await {
+        former.explain(&format!("{error:#}"));
+        return refuse(former, machine).await;
+    }
+    former.forget(machine)?;
+    // It runs: nothing is taken back for this.
+    if let Err(error) = machine.announce().await {
+        output::note(message!("upgrade-not-announced", error = format!("{error:#}")));
+    }
+    Ok(())
 }
 
 /// Takes the update back, and fails with the reason.

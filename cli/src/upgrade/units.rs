@@ -18,7 +18,7 @@ use supervisor::local::{LocalClient, connector};
 use super::{machine::Machine, package};
 use crate::{
     units::{ready, systemctl},
-    up::config,
+    up::{config, setup},
 };
 
 /// How long a service other than an engine may take; images are loaded meanwhile.
@@ -110,6 +110,14 @@ impl Machine for Units<'_> {
         }
         // Units that the new version adds.
         systemctl::start(&[systemctl::TARGET]).await
+    }
+
+    async fn announce(&mut self) -> anyhow::Result<()> {
+        let is_home = DOORS.iter().all(|name| self.services().any(|service| service.name == *name));
+        if is_home {
+            setup::home(self.root, None, &config::coordinator(self.root)?).await?;
+        }
+        Ok(())
     }
 
     async fn start_former(&mut self) -> anyhow::Result<()> {
