@@ -4,6 +4,7 @@
 //! change of the network leaves a machine without names, or if an agent that was killed leaves something.
 
 use std::{
+    cell::RefCell,
     fs,
     net::UdpSocket,
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
@@ -17,7 +18,10 @@ use node_agent_api::leftovers;
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::blocking::eventually;
 
-use super::control_plane::{ControlPlane, Node, resolve};
+use super::{
+    control_plane::{ControlPlane, Node, resolve},
+    routes,
+};
 
 /// A name of the internet, and one that the network does not have.
 const OTHER: &str = "www.example.org";
@@ -34,7 +38,12 @@ impl Uplink {
     fn start(plane: &ControlPlane, address: &'static str, last: u8) -> Self {
         let router = &plane.topology.router;
         router.sh(&format!("ip addr replace {address}/24 dev lap2")).unwrap();
-        let socket = router.in_network(|| UdpSocket::bind((address, 53)).unwrap());
+        Self::on(router, address, last)
+    }
+
+    /// Starts it on a machine that has the address.
+    fn on(machine: &Machine, address: &'static str, last: u8) -> Self {
+        let socket = machine.in_network(|| UdpSocket::bind((address, 53)).unwrap());
         let asked = Arc::<Mutex<Vec<String>>>::default();
         let known = Arc::clone(&asked);
         thread::spawn(move || {
@@ -220,6 +229,58 @@ fn openresolv_names_the_agent_and_is_as_before_after_a_kill() {
     node.stop();
     assert_eq!(conf(), before);
     assert!(!first.was_asked("maru.home.arpa") && !second.was_asked("maru.home.arpa"));
+}
+
+/// With an exit node, the agent is asked for every name, and asks through the tunnel.
+fn every_name_goes_through_an_exit_node(method: &str, prepare: impl Fn(&Machine, &str)) {
+    let plane = ControlPlane::new();
+    plane.open_policy();
+    let behind = routes::printer(&plane.topology.home);
+    let _home = routes::router(&plane);
+    let machine = plane.topology.laptops[0].clone();
+    let near = Uplink::start(&plane, "10.77.2.1", 1);
+    let far = Uplink::on(&behind, "192.168.9.2", 9);
+    prepare(&machine, near.address);
+    let settings = format!("exit_node = \"server\"\nexit_node_dns = [\"{}\"]\n", far.address);
+    let (mut node, own) = joined(&plane, &machine, &settings, method);
+    assert_eq!(getent(&machine, &own), Some(node.address()));
+    // Not approved yet: no name leaves.
+    assert_eq!(getent(&machine, OTHER), None);
+    routes::approve_of(&plane, "server", &["0.0.0.0/0", "::/0"]);
+
+    eventually("through the tunnel", || {
+        machine.sh("resolvectl flush-caches || true").unwrap();
+        getent(&machine, OTHER).filter(|found| found == "192.0.2.9")
+    });
+    assert_eq!(getent(&machine, &own), Some(node.address()));
+    assert_eq!(getent(&machine, NOBODY), None);
+    assert!(!far.was_asked("maru.home.arpa"));
+    assert!(!near.was_asked(""), "beside the tunnel");
+
+    node.stop();
+    eventually("as before", || {
+        machine.sh("resolvectl flush-caches || true").unwrap();
+        getent(&machine, OTHER).filter(|found| found == "192.0.2.1")
+    });
+}
+
+#[test]
+#[ignore = "needs: root, resolvers"]
+fn with_an_exit_node_systemd_resolved_asks_the_agent_for_every_name() {
+    let resolved = RefCell::new(None);
+    every_name_goes_through_an_exit_node("systemd-resolved", |machine, uplink| {
+        resolved.replace(Some(resolvers::resolved(machine).unwrap()));
+        machine.sh(&format!("resolvectl dns eth0 {uplink}")).unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs: root, resolvers"]
+fn with_an_exit_node_openresolv_names_the_agent_which_asks_through_it() {
+    every_name_goes_through_an_exit_node("resolvconf", |machine, uplink| {
+        resolvers::openresolv(machine).unwrap();
+        machine.sh(&format!("echo nameserver {uplink} | resolvconf -a eth0")).unwrap();
+    });
 }
 
 /// A laptop that sleeps and wakes elsewhere: the network goes, and its DHCP client writes the file anew.
