@@ -20,6 +20,7 @@ mod firewall;
 mod fix;
 mod host;
 mod leftovers;
+mod names;
 mod paths;
 mod providers;
 mod read;

@@ -17,11 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const NAMED_MAX: usize = 20;
 
 /// Checks of a running node.
-pub(super) async fn check(status: &Status) -> Vec<Finding> {
+pub(super) async fn check(status: &Status, listen_port: u16) -> Vec<Finding> {
     if status.state != State::Running {
         return Vec::new();
     }
     let mut findings: Vec<_> = relay(status).into_iter().collect();
+    let path = |peer| path(peer, listen_port);
     findings.extend(status.peers.iter().filter_map(path).take(NAMED_MAX));
     findings.extend(clock(status).await);
     findings
@@ -37,8 +38,13 @@ fn relay(status: &Status) -> Option<Finding> {
 }
 
 /// Why a peer is relayed. Without traffic there is no path to tell of.
-fn path(peer: &Peer) -> Option<Finding> {
+fn path(peer: &Peer, listen_port: u16) -> Option<Finding> {
     let name = &peer.name;
+    // No router can be told to forward a port that the kernel chooses at each start.
+    let forward = || match listen_port {
+        0 => message!("fix-listen-port"),
+        port => message!("fix-forward", port = port.to_string()),
+    };
     let (text, fix): (Message, Message) = match peer.relay_reason? {
         RelayReason::NoUdpHere => (message!("relayed-no-udp-here", name), message!("fix-udp-here")),
         RelayReason::NoUdpThere => {
@@ -47,10 +53,8 @@ fn path(peer: &Peer) -> Option<Finding> {
         RelayReason::NoCommonFamily => {
             (message!("relayed-no-family", name), message!("fix-family"))
         }
-        RelayReason::SymmetricNatHere => {
-            (message!("relayed-symmetric", name), message!("fix-forward"))
-        }
-        RelayReason::NoAnswer => (message!("relayed-no-answer", name), message!("fix-forward")),
+        RelayReason::SymmetricNatHere => (message!("relayed-symmetric", name), forward()),
+        RelayReason::NoAnswer => (message!("relayed-no-answer", name), forward()),
     };
     Some(Finding::warning("path", text, fix))
 }
@@ -95,15 +99,17 @@ mod tests {
             ("no_udp_there", "phone"),
             ("no_common_family", "IPv6"),
             ("symmetric_nat_here", "symmetric"),
-            ("no_answer", "41641"),
+            ("no_answer", "51820"),
         ] {
             let peer: Peer = serde_json::from_value(json!({
                 "name": "phone", "stable_id": "n2", "addresses": [], "path": "relay", "relay_reason": reason,
             }))
             .unwrap();
-            let finding = path(&peer).unwrap();
+            let finding = path(&peer, 51820).unwrap();
             let said = format!("{} {}", finding.text, finding.fix_text());
             assert!(said.contains(word) && said.contains("phone"), "{said}");
+            let fix = path(&peer, 0).unwrap().fix_text();
+            assert_eq!(fix.contains("listen_port"), said.contains("51820"), "{fix}");
         }
     }
 

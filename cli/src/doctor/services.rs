@@ -5,7 +5,7 @@ use std::{os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 use chassis::unix::ConnectError;
 use coordinator_api::{endpoints::HEALTH, invitation::ServerUrl};
 use messages::{Message, message};
-use node_agent_api::{Certificate, State, Status, endpoints::STATUS};
+use node_agent_api::{Certificate, FORWARDING, State, Status, endpoints::STATUS, settings};
 use services::{
     AGENT_SERVICE, COORDINATOR_SERVICE, LOCAL_API, Link, SERVICES, Service, TELMEET_SERVICE, links,
 };
@@ -15,7 +15,7 @@ use telmeet_api::rooms::TOTALS;
 
 use crate::{
     client::Client,
-    doctor::{backups, certificates, expiry, firewall, paths, providers, read::read},
+    doctor::{backups, certificates, expiry, firewall, names, paths, providers, read::read},
     finding::{Finding, Repair},
     gateway, output, problem,
     reach::HttpsGap,
@@ -291,8 +291,14 @@ async fn agent(root: &Path) -> Vec<Finding> {
             let certificates = status.certificates.iter().map(public_certificate);
             let own = [device(&status)].into_iter().chain(key(&status)).chain(certificates);
             let mut findings: Vec<_> = own.collect();
-            findings.extend(paths::check(&status).await);
-            if let Ok(settings) = config::agent(root) {
+            let settings = config::agent(root);
+            // Others than root may not read it.
+            let default = settings::Settings::default().listen_port;
+            let listen_port = settings.as_ref().map_or(default, |settings| settings.listen_port);
+            findings.extend(paths::check(&status, listen_port).await);
+            findings.extend(forwarding(&status));
+            findings.extend(names::check(&status).await);
+            if let Ok(settings) = settings {
                 findings.extend(firewall::check(root, &settings).await);
             }
             findings
@@ -316,6 +322,21 @@ fn device(status: &Status) -> Finding {
         return Finding::warning("agent", text, fix);
     }
     Finding::ok("agent", message!("agent-node"))
+}
+
+/// Routes that are offered while Linux forwards nothing.
+fn forwarding(status: &Status) -> Option<Finding> {
+    let [v4, v6] = FORWARDING;
+    let off = status.offered_routes.iter().filter(|offered| offered.forwarding_off);
+    let routes: Vec<_> = off.map(|offered| offered.route.as_str()).collect();
+    let needs = |setting, is_v6: bool| {
+        let of_family = routes.iter().any(|route| route.contains(':') == is_v6);
+        of_family.then(|| format!(" {setting}=1"))
+    };
+    let settings: String = [needs(v4, false), needs(v6, true)].into_iter().flatten().collect();
+    let text = message!("forwarding-off", routes = routes.join(", "));
+    (!routes.is_empty())
+        .then(|| Finding::warning("routes", text, format!("sudo sysctl -w{settings}")))
 }
 
 /// A name's public certificate. Without one there is that of the network's own authority.
@@ -350,7 +371,7 @@ mod tests {
 
     use services::{INFERENCE_2, METRICS, PLUGIN, SERVICES, links};
 
-    use super::{free_ports, listener};
+    use super::{forwarding, free_ports, listener};
     use crate::finding::Severity;
 
     #[test]
@@ -361,6 +382,26 @@ mod tests {
         }
         let named = [PLUGIN, METRICS, INFERENCE_2].map(|link| listener(&link));
         assert_eq!(named, ["gateway", "gateway", "inference-2"]);
+    }
+
+    #[test]
+    fn routes_that_are_not_forwarded_are_named_with_the_command() {
+        let status = |off: [bool; 3]| {
+            let route = |route, forwarding_off| serde_json::json!({ "route": route, "approved": true, "forwarding_off": forwarding_off });
+            let routes = ["192.168.9.0/24", "0.0.0.0/0", "::/0"].into_iter().zip(off);
+            let routes: Vec<_> = routes.map(|(net, off)| route(net, off)).collect();
+            serde_json::from_value(serde_json::json!({
+                "state": "running", "version": "0", "offered_routes": routes,
+            }))
+            .unwrap()
+        };
+        assert_eq!(forwarding(&status([false; 3])), None);
+        let found = forwarding(&status([true, true, false])).unwrap();
+        assert!(found.text.to_string().contains("192.168.9.0/24, 0.0.0.0/0"), "{}", found.text);
+        assert_eq!(found.fix_text(), "sudo sysctl -w net.ipv4.ip_forward=1");
+        let found = forwarding(&status([false, true, true])).unwrap();
+        let both = "sudo sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1";
+        assert_eq!(found.fix_text(), both);
     }
 
     #[test]

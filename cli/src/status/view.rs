@@ -142,11 +142,14 @@ fn routes(status: &Status) -> String {
         let (route, node) = (&accepted.route, &accepted.node);
         message!("status-accepted-route", route, node)
     });
-    let offered =
-        status.offered_routes.iter().map(|offered| match (offered.approved, &offered.route) {
-            (true, route) => message!("status-offered-route", route),
-            (false, route) => message!("status-unapproved-route", route),
-        });
+    let offered = status.offered_routes.iter().map(|offered| {
+        let route = &offered.route;
+        match (offered.approved, offered.forwarding_off) {
+            (_, true) => message!("status-unforwarded-route", route),
+            (true, false) => message!("status-offered-route", route),
+            (false, false) => message!("status-unapproved-route", route),
+        }
+    });
     let shields = status.shields_up.then(|| message!("status-shields-up"));
     let said = exit.chain(accepted).chain(offered).chain(shields);
     said.map(|text| text.to_string()).collect::<Vec<_>>().join("; ")
@@ -174,11 +177,14 @@ mod tests {
         let status: Status = serde_json::from_value(serde_json::json!({
             "state": "running", "version": "0", "exit_node": { "name": "cabin", "usable": false },
             "accepted_routes": [{ "route": "192.168.1.0/24", "node": "server" }],
-            "offered_routes": [{ "route": "10.1.0.0/16", "approved": false }],
+            "offered_routes": [
+                { "route": "10.1.0.0/16", "approved": false },
+                { "route": "10.2.0.0/16", "approved": true, "forwarding_off": true },
+            ],
         }))
         .unwrap();
         let shown = "exit node cabin cannot be used, nothing leaves this machine; 192.168.1.0/24 by server; \
-                     offers 10.1.0.0/16, not approved";
+                     offers 10.1.0.0/16, not approved; offers 10.2.0.0/16, but this machine does not forward packets";
         assert_eq!(routes(&status), shown);
     }
 

@@ -28,6 +28,9 @@ pub const GATEWAY_IDENTITY: &str = "maru/gateway-identity";
 /// Capability of the machine that the coordinator runs on: where devices reach the coordinator.
 pub const SERVER_URL: &str = "maru/server-url";
 
+/// The kernel's settings by which it forwards packets: of IPv4, and of IPv6.
+pub const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
+
 /// The agent's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -257,6 +260,9 @@ pub struct OfferedRoute {
     pub route: String,
     /// Whether the coordinator approved it.
     pub approved: bool,
+    /// Whether this machine forwards no packets of its address family, so that it routes for nobody ([`FORWARDING`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarding_off: bool,
 }
 
 /// Why packets to a peer go over the relay.

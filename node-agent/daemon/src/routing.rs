@@ -11,6 +11,7 @@
 //! packets from leaving outside the tunnel.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Mutex, PoisonError},
 };
@@ -18,6 +19,7 @@ use std::{
 use common::route::EXIT;
 use futures_util::TryStreamExt as _;
 use ipnet::IpNet;
+use node_agent_api::FORWARDING;
 use node_agent_core::netmap::RouteChoice;
 use rtnetlink::{
     Handle, IpVersion, RouteMessageBuilder,
@@ -40,11 +42,6 @@ const DEFAULT: u32 = 253;
 /// The rules of one address family.
 const RULES: u32 = 5;
 
-/// Where the kernel says whether it forwards packets, and the command that makes it do so.
-const FORWARDING: [(&str, &str); 2] = [
-    ("/proc/sys/net/ipv4/ip_forward", "sysctl -w net.ipv4.ip_forward=1"),
-    ("/proc/sys/net/ipv6/conf/all/forwarding", "sysctl -w net.ipv6.conf.all.forwarding=1"),
-];
 /// Lets the kernel's check of return paths see the mark of our packets' answers.
 const MARKED_RETURN_PATHS: &str = "/proc/sys/net/ipv4/conf/all/src_valid_mark";
 
@@ -265,22 +262,30 @@ pub(crate) async fn clear(instance: &Instance) -> Result<(), LinkError> {
     cleared
 }
 
+/// The kernel's setting by which it forwards packets to this network.
+fn forwarding(net: &IpNet) -> &'static str {
+    let [v4, v6] = FORWARDING;
+    if net.addr().is_ipv4() { v4 } else { v6 }
+}
+
+/// Whether the kernel forwards packets to this network, or does not say.
+pub(crate) fn is_forwarded(net: &IpNet) -> bool {
+    let file = format!("/proc/sys/{}", forwarding(net).replace('.', "/"));
+    std::fs::read_to_string(file).map_or(true, |state| state.trim() != "0")
+}
+
 /// Checks what the chosen routes need of the kernel, and says what is missing.
 ///
 /// Forwarding is not switched on here: it makes a router of this machine for all its networks, and where it learned its IPv6
 /// address from a router, may cut it off.
 pub(crate) fn check_system(config: &Config) {
-    if !config.routes.offered.is_empty() {
-        for (file, command) in FORWARDING {
-            let is_v4 = file.contains("ipv4");
-            let has_family = config.routes.offered.iter().any(|net| net.addr().is_ipv4() == is_v4);
-            let state = std::fs::read_to_string(file).unwrap_or_default();
-            if has_family && state.trim() == "0" {
-                tracing::warn!(
-                    "this machine does not forward packets, so it routes for nobody: run `{command}`"
-                );
-            }
-        }
+    let offered = &config.routes.offered;
+    let off: BTreeSet<_> =
+        offered.iter().filter(|net| !is_forwarded(net)).map(forwarding).collect();
+    for setting in off {
+        tracing::warn!(
+            "this machine does not forward packets, so it routes for nobody: run `sysctl -w {setting}=1`"
+        );
     }
     if config.routes.exit_node.is_some()
         && let Err(error) = std::fs::write(MARKED_RETURN_PATHS, "1")

@@ -16,7 +16,10 @@ use node_agent_core::netmap::{Netmap, format_time, parse_time};
 use wireguard_device::{Path, PeerStats};
 
 use super::relay;
-use crate::agent::{Agent, EndpointReport, InterfaceState};
+use crate::{
+    agent::{Agent, EndpointReport, InterfaceState},
+    routing,
+};
 
 /// The agent's status now.
 pub(super) fn of(agent: &Agent) -> Status {
@@ -83,7 +86,11 @@ fn offered_routes(agent: &Agent, netmap: &Netmap) -> Vec<OfferedRoute> {
     let served = netmap.served(choice);
     let offered = choice.offered.iter();
     offered
-        .map(|net| OfferedRoute { route: net.to_string(), approved: served.contains(net) })
+        .map(|net| OfferedRoute {
+            route: net.to_string(),
+            approved: served.contains(net),
+            forwarding_off: !routing::is_forwarded(net),
+        })
         .collect()
 }
 

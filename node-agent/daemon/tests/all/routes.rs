@@ -186,6 +186,14 @@ fn a_host_behind_our_router_is_reached_by_who_accepts_routes_and_may() {
         let offered = network.home.status()["offered_routes"].clone();
         (offered[0] == json!({ "route": LAN, "approved": true })).then_some(())
     });
+    let off = || {
+        let offered = network.home.status()["offered_routes"].clone();
+        let off = offered.as_array().unwrap().iter().filter(|it| it["forwarding_off"] == true);
+        off.map(|it| it["route"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(off(), ["::/0"]);
+    network.home.machine.sh("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding").unwrap();
+    assert!(off().is_empty());
     let seen = eventually("an answer of the printer", || network.seen_at_printer());
     assert_eq!(seen, "192.168.9.1", "under the router's address");
     // What the router was not asked to route stays where it was.
