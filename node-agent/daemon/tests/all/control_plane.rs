@@ -56,6 +56,15 @@ pub(crate) fn start(
     machine.spawn(&mut command).unwrap()
 }
 
+/// `maru-agent restore`, after the service ended so (`SERVICE_RESULT`): its exit status and what it said.
+pub(crate) fn restore(node: &Node, ended: Option<&str>) -> (Option<i32>, String) {
+    let mut command = node.machine.command(lab::binary("maru-agent").unwrap());
+    command.envs(ended.map(|ended| ("SERVICE_RESULT", ended)));
+    command.arg("restore").arg("--root").arg(node.root.path()).stdin(Stdio::null());
+    let out = command.output().unwrap();
+    (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
 /// One request over a UNIX socket: status and JSON.
 pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let stream = UnixStream::connect(socket).unwrap();

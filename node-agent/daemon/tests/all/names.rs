@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use testkit::blocking::eventually;
 
 use super::{
-    control_plane::{ControlPlane, Node, resolve},
+    control_plane::{ControlPlane, Node, resolve, restore},
     routes,
 };
 
@@ -114,15 +114,6 @@ fn kill_all(machine: &Machine) {
     for (pid, _) in all.filter(|(_, name)| name.starts_with("maru-")) {
         let _ = kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL);
     }
-}
-
-/// `maru-agent restore`, after the service ended so (`SERVICE_RESULT`): its exit status and what it said.
-pub(crate) fn restore(node: &Node, ended: Option<&str>) -> (Option<i32>, String) {
-    let mut command = node.machine.command(lab::binary("maru-agent").unwrap());
-    command.envs(ended.map(|ended| ("SERVICE_RESULT", ended)));
-    command.arg("restore").arg("--root").arg(node.root.path()).stdin(Stdio::null());
-    let out = command.output().unwrap();
-    (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
 }
 
 fn tables(machine: &Machine) -> String {
