@@ -3,7 +3,9 @@
 use std::{net::IpAddr, path::Path, process::ExitCode};
 
 use messages::{Message, message};
-use node_agent_api::{NetCheck, RelayDelay, Router, RouterPort, Transport, endpoints::NETCHECK};
+use node_agent_api::{
+    NetCheck, RelayDelay, Router, RouterPort, TcpAddress, Transport, endpoints::NETCHECK,
+};
 
 use crate::{
     client::Client,
@@ -52,7 +54,17 @@ fn lines(check: &NetCheck) -> Vec<Message> {
         };
         message!("netcheck-endpoint", address = endpoint.address, kind, reached)
     }));
+    lines.extend(check.tcp.iter().map(reached));
     lines
+}
+
+/// Whether a member elsewhere reached coordinator or relay there.
+pub(crate) fn reached(tcp: &TcpAddress) -> Message {
+    let address = tcp.address;
+    match tcp.reached {
+        true => message!("netcheck-tcp", address),
+        false => message!("netcheck-no-tcp", address),
+    }
 }
 
 fn list(addresses: &[IpAddr]) -> String {
@@ -126,6 +138,10 @@ mod tests {
                 { "address": "203.0.113.9:7000", "kind": "port_mapped", "reached": true },
                 { "address": "192.168.1.2:41641", "kind": "local", "reached": null },
             ],
+            "tcp": [
+                { "address": "203.0.113.9:8443", "reached": true },
+                { "address": "203.0.113.9:8444", "reached": false },
+            ],
         });
         let expected = "\
             UDP works: a STUN server answered.
@@ -137,7 +153,9 @@ mod tests {
             The relay Home answered after 12 ms.
             The relay Far did not answer.
             Peers try 203.0.113.9:7000, which the router forwards; a member elsewhere reached this device there.
-            Peers try 192.168.1.2:41641, an address of this machine.";
+            Peers try 192.168.1.2:41641, an address of this machine.
+            A member elsewhere reached TCP 203.0.113.9:8443.
+            A member elsewhere did not reach TCP 203.0.113.9:8444.";
         let expected: Vec<_> = expected.lines().map(str::trim).collect();
         assert_eq!(said(&check), expected);
     }

@@ -368,6 +368,7 @@ repair-take-back = take the update back that was cut short; nothing else is repa
 
 ## cli/src/doctor/router.rs
 fix-router = forward this port in the router's settings, and set port_mapping = "off" in agent.toml once you have; or allow PCP, NAT-PMP or UPnP there
+fix-router-tcp = forward this TCP port to this machine in the router's settings, and let this machine's firewall accept it: devices elsewhere cannot join, or get no relay
 fix-router-address = look for a second router between this one and the internet, and forward the port there, too; devices do not use what this router says
 
 ## cli/src/netcheck.rs
@@ -396,6 +397,8 @@ router-problem =
     }
 netcheck-relay = The relay { $name } answered after { $delay } ms.
 netcheck-relay-silent = The relay { $name } did not answer.
+netcheck-tcp = A member elsewhere reached TCP { $address }.
+netcheck-no-tcp = A member elsewhere did not reach TCP { $address }.
 netcheck-endpoint = Peers try { $address }, { $kind ->
         [stun] which a STUN server saw
         [port_mapped] which the router forwards

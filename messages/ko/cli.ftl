@@ -368,6 +368,7 @@ repair-take-back = 중간에 끊긴 업데이트 취소하기(그 전에는 다�
 
 ## cli/src/doctor/router.rs
 fix-router = 공유기 설정에서 이 포트를 포워딩한 뒤 agent.toml에 port_mapping = "off"를 적거나, 공유기에서 PCP, NAT-PMP, UPnP 중 하나를 허용하세요
+fix-router-tcp = 공유기 설정에서 이 TCP 포트를 이 컴퓨터로 포워딩하고 이 컴퓨터의 방화벽에서도 허용하세요. 그러지 않으면 다른 곳의 기기가 가입하지 못하거나 릴레이를 쓰지 못합니다
 fix-router-address = 이 공유기와 인터넷 사이에 다른 공유기가 있는지 확인하고 그곳에서도 포트를 포워딩하세요. 기기들은 이 공유기가 말한 주소를 쓰지 않습니다
 
 ## cli/src/netcheck.rs
@@ -396,6 +397,8 @@ router-problem =
     }
 netcheck-relay = 릴레이 { $name }: { $delay } ms 뒤에 응답했습니다.
 netcheck-relay-silent = 릴레이 { $name }: 응답하지 않았습니다.
+netcheck-tcp = 다른 곳의 구성원이 TCP { $address } 주소로 연결했습니다.
+netcheck-no-tcp = 다른 곳의 구성원이 TCP { $address } 주소로 연결하지 못했습니다.
 netcheck-endpoint = 상대 기기가 시도하는 주소: { $address }({ $kind ->
         [stun] STUN 서버가 본 주소
         [port_mapped] 공유기가 포워딩하는 주소

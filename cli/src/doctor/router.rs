@@ -4,11 +4,15 @@ use std::path::Path;
 
 use messages::message;
 use node_agent_api::{
-    PortProblem, Router,
+    PortProblem, Router, TcpAddress,
     endpoints::{NETCHECK, STATUS},
 };
 
-use crate::{client::Client, finding::Finding, netcheck::forwarded};
+use crate::{
+    client::Client,
+    finding::Finding,
+    netcheck::{forwarded, reached},
+};
 
 const ID: &str = "router";
 
@@ -19,7 +23,17 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         return Vec::new();
     }
     let Ok(found) = agent.call(&NETCHECK, &[], &()).await else { return Vec::new() };
-    found.router.map(|router| judge(&router)).unwrap_or_default()
+    let mut findings = found.router.as_ref().map(judge).unwrap_or_default();
+    findings.extend(found.tcp.iter().map(of_tcp));
+    findings
+}
+
+/// What a member elsewhere found of coordinator or relay.
+fn of_tcp(tcp: &TcpAddress) -> Finding {
+    match tcp.reached {
+        true => Finding::ok(ID, reached(tcp)),
+        false => Finding::warning(ID, reached(tcp), message!("fix-router-tcp")),
+    }
 }
 
 fn judge(router: &Router) -> Vec<Finding> {
@@ -59,5 +73,9 @@ mod tests {
         let home = vec![silent(), port("coordinator", None)];
         assert_eq!(severities(home), [Severity::Warning, Severity::Ok]);
         assert_eq!(severities(vec![port("agent", Some("other_address"))]), [Severity::Warning]);
+        let tcp =
+            |reached| of_tcp(&TcpAddress { address: "203.0.113.9:8443".parse().unwrap(), reached });
+        assert_eq!((tcp(true).severity, tcp(false).severity), (Severity::Ok, Severity::Warning));
+        assert!(tcp(false).text.to_string().contains("203.0.113.9:8443"));
     }
 }

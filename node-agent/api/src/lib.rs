@@ -17,7 +17,7 @@ pub mod wireguard;
 
 pub use netcheck::{
     Endpoint, EndpointKind, MappingProtocol, NetCheck, PortProblem, RelayDelay, Router, RouterPort,
-    Transport,
+    TcpAddress, Transport,
 };
 
 /// The socket, below the root.

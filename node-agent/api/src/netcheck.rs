@@ -25,6 +25,19 @@ pub struct NetCheck {
     pub relays: Vec<RelayDelay>,
     /// The addresses at which peers try to reach this device.
     pub endpoints: Vec<Endpoint>,
+    /// At home behind a router: where devices elsewhere reach coordinator and relay, as far as a member elsewhere has tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tcp: Vec<TcpAddress>,
+}
+
+/// A TCP address of the coordinator or the relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TcpAddress {
+    /// The address.
+    #[schema(value_type = String)]
+    pub address: SocketAddr,
+    /// Whether a member elsewhere says that it was connected.
+    pub reached: bool,
 }
 
 /// A relay's STUN server.

@@ -47,6 +47,14 @@ pub(crate) fn relay(map: &DerpMap) -> Option<&DerpNode> {
     map.regions.get(&OWN_REGION)?.nodes.first()
 }
 
+/// The TCP ports at which devices reach a coordinator, and the relay beside it.
+pub(crate) fn tcp_ports(coordinator: &ServerUrl, map: &DerpMap) -> Vec<u16> {
+    let mut ports = vec![coordinator.port()];
+    // An embedded relay is on the coordinator's port.
+    ports.extend(relay(map).map(DerpNode::port).filter(|port| *port != coordinator.port()));
+    ports
+}
+
 /// The relays as this machine reaches them: its own by loopback first, since few routers lead back in who calls their outer
 /// address from inside. The relay proves its identity there, too.
 pub(crate) fn relays(agent: &Agent, map: &DerpMap) -> DerpMap {

@@ -3,11 +3,12 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use control_protocol::key::NodePublic;
+use coordinator_api::invitation::ServerUrl;
 use derp::stun;
-use node_agent_api::EndpointKind;
+use node_agent_api::{EndpointKind, SERVER_URL};
 use node_agent_core::netmap::RouteChoice;
 
-use crate::{agent::Agent, endpoints::kind, relay::Relays};
+use crate::{agent::Agent, endpoints::kind, home, relay::Relays};
 
 /// Pause between two rounds.
 const ROUND: Duration = Duration::from_secs(300);
@@ -27,7 +28,7 @@ pub(crate) async fn run(agent: Arc<Agent>, relays: Arc<Relays>) {
         let endpoints = own_endpoints(&agent);
         let members = members(&agent, first);
         first += members.len();
-        let is_judged = agent.reach.ask(&relays, &members, &endpoints).await;
+        let is_judged = agent.reach.ask(&relays, &members, &endpoints, &own_tcp(&agent)).await;
         pause = if is_judged { ROUND } else { ROUND.min(2 * pause) };
         let has_changed =
             async { while report.changed().await.is_ok() && own_endpoints(&agent) == endpoints {} };
@@ -42,6 +43,14 @@ pub(crate) async fn run(agent: Arc<Agent>, relays: Arc<Relays>) {
 fn own_endpoints(agent: &Agent) -> Vec<SocketAddr> {
     use EndpointKind::{Configured, PortMapped, Router};
     endpoints_of(agent, &[PortMapped, Router, Configured])
+}
+
+/// Where devices elsewhere reach coordinator and relay of this machine, if it is home and behind a router.
+fn own_tcp(agent: &Agent) -> Vec<SocketAddr> {
+    let Some(server) = home::server(agent) else { return Vec::new() };
+    let ports = home::tcp_ports(&server.public, &agent.netmap.borrow().relays);
+    let outer = endpoints_of(agent, &[EndpointKind::Router]);
+    outer.iter().flat_map(|at| ports.iter().map(move |port| (at.ip(), *port).into())).collect()
 }
 
 fn endpoints_of(agent: &Agent, kinds: &[EndpointKind]) -> Vec<SocketAddr> {
@@ -79,6 +88,10 @@ pub(crate) fn handle_relayed(
     }
     let netmap = agent.netmap.borrow().clone();
     let seen = endpoints_of(agent, &[EndpointKind::Stun]);
-    agent.reach.handle_relayed(relays, (&netmap, &seen), from, packet);
+    let node = netmap.peers.values().find(|node| node.key.as_bytes() == from);
+    let url = node.and_then(|node| node.cap_map.get(SERVER_URL)?.first()?.as_str());
+    let server = url.and_then(|url| ServerUrl::parse(url).ok());
+    let ports = server.map(|server| home::tcp_ports(&server, &netmap.relays)).unwrap_or_default();
+    agent.reach.handle_relayed(relays, (&netmap, &seen, &ports), from, packet);
     true
 }

@@ -9,7 +9,9 @@
 //! ```
 //!
 //! A member sends to the outer addresses alone that the map lists for the asking node, which it tries anyway when it has
-//! something to say to it: [`MAX_ENDPOINTS`] datagrams of [`PAUSE`] at most.
+//! something to say to it: [`MAX_ENDPOINTS`] datagrams of [`PAUSE`] at most. At the first [`MAX_TCP`] of these addresses it also
+//! connects to the ports of coordinator and relay, if the map says that they are there, and says over the relay that it tries, and
+//! that it is connected.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -20,7 +22,9 @@ use std::{
 
 use control_protocol::key::NodePublic;
 use derp::stun::{self, TransactionId};
+use futures_util::future::join_all;
 use node_agent_core::{endpoint::is_usable, netmap::Netmap};
+use tokio::time::timeout;
 
 use crate::{outside, relay::Relays};
 
@@ -28,6 +32,9 @@ use crate::{outside, relay::Relays};
 const WAIT: Duration = Duration::from_secs(4);
 /// Addresses to which a member sends for another.
 const MAX_ENDPOINTS: usize = 4;
+/// Addresses at which it tries the TCP ports of coordinator and relay, and how long each may take.
+const MAX_TCP: usize = 2;
+const TCP_WAIT: Duration = Duration::from_secs(3);
 /// How often it does so for the same member.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -41,6 +48,8 @@ pub(crate) struct Reach {
 struct State {
     /// Whether a member reached this node at an endpoint, where one tried.
     results: BTreeMap<SocketAddr, bool>,
+    /// The same of TCP.
+    tcp: BTreeMap<SocketAddr, bool>,
     round: Round,
     /// When this node last sent for a member.
     served: HashMap<NodePublic, Instant>,
@@ -53,6 +62,18 @@ struct Round {
     endpoints: BTreeSet<SocketAddr>,
     sent: BTreeSet<SocketAddr>,
     arrived: BTreeSet<SocketAddr>,
+    /// The TCP addresses of the round, those that members say they try, and those to which they say they are connected.
+    tcp: BTreeSet<SocketAddr>,
+    tried: BTreeSet<SocketAddr>,
+    connected: BTreeSet<SocketAddr>,
+}
+
+/// The transaction of the answer "I am connected" to a question with this one, and the other way round.
+fn connected(mut transaction: TransactionId) -> TransactionId {
+    for byte in &mut transaction {
+        *byte = !*byte;
+    }
+    transaction
 }
 
 impl Reach {
@@ -63,6 +84,11 @@ impl Reach {
     /// Whether a member reached this node there; `None` if none tried.
     pub(crate) fn reached(&self, endpoint: SocketAddr) -> Option<bool> {
         self.state().results.get(&endpoint).copied()
+    }
+
+    /// The TCP addresses that members tried, and whether one was connected.
+    pub(crate) fn tcp(&self) -> BTreeMap<SocketAddr, bool> {
+        self.state().tcp.clone()
     }
 
     /// Takes a datagram; returns whether it was an answer to a question of ours.
@@ -80,11 +106,26 @@ impl Reach {
         is_ours
     }
 
-    /// Takes a STUN packet that the relay delivered from a node; STUN servers have `seen` this one there.
+    /// Takes a member's word about a TCP address.
+    fn handle_tcp_answer(&self, packet: &[u8]) {
+        let Ok((transaction, address)) = stun::parse_response(packet) else { return };
+        let round = &mut self.state().round;
+        if !round.tcp.contains(&address) {
+            return;
+        }
+        if round.asked.contains(&transaction) {
+            round.tried.insert(address);
+        } else if round.asked.contains(&connected(transaction)) {
+            round.connected.insert(address);
+        }
+    }
+
+    /// Takes a STUN packet that the relay delivered from a node; STUN servers have `seen` this one there. That node's coordinator
+    /// and relay have these TCP ports.
     pub(crate) fn handle_relayed(
         &self,
         relays: &Arc<Relays>,
-        (netmap, seen): (&Netmap, &[SocketAddr]),
+        (netmap, seen, ports): (&Netmap, &[SocketAddr], &[u16]),
         from: &[u8; 32],
         packet: &[u8],
     ) {
@@ -92,9 +133,11 @@ impl Reach {
             let asking = NodePublic::from_bytes(*from);
             let endpoints = self.endpoints_for(netmap, seen, asking, Instant::now());
             if !endpoints.is_empty() {
-                tokio::spawn(send_to(endpoints, transaction, *from, Arc::clone(relays)));
+                let tcp = tcp_addresses(&endpoints, ports);
+                tokio::spawn(send_to(endpoints, tcp, transaction, *from, Arc::clone(relays)));
             }
         } else {
+            self.handle_tcp_answer(packet);
             self.handle_answer(packet, |round, endpoint| round.sent.insert(endpoint));
         }
     }
@@ -129,40 +172,45 @@ impl Reach {
         endpoints
     }
 
-    /// Begins a round about these endpoints; returns a request for each of so many members.
-    fn begin(&self, members: usize, endpoints: &[SocketAddr]) -> Vec<Vec<u8>> {
+    /// Begins a round about these endpoints and TCP addresses; returns a request for each of so many members.
+    fn begin(&self, members: usize, endpoints: &[SocketAddr], tcp: &[SocketAddr]) -> Vec<Vec<u8>> {
         let mut transactions = vec![TransactionId::default(); members];
         if transactions.iter_mut().any(|it| getrandom::fill(it).is_err()) {
             return Vec::new();
         }
         let requests = transactions.iter().map(|it| stun::request(*it)).collect();
         let asked = transactions.into_iter().collect();
+        // An answer does not say which of the two it means.
+        let tcp = tcp.iter().copied().filter(|address| !endpoints.contains(address)).collect();
         let endpoints = endpoints.iter().copied().collect();
-        self.state().round = Round { asked, endpoints, ..Round::default() };
+        self.state().round = Round { asked, endpoints, tcp, ..Round::default() };
         requests
     }
 
-    /// Makes a round; returns whether a member tried one of the endpoints.
+    /// Makes a round; returns whether a member tried one of the endpoints. TCP addresses are tried with endpoints alone.
     pub(crate) async fn ask(
         &self,
         relays: &Relays,
         members: &[NodePublic],
         endpoints: &[SocketAddr],
+        tcp: &[SocketAddr],
     ) -> bool {
         if !endpoints.is_empty() && !members.is_empty() {
-            let requests = self.begin(members.len(), endpoints);
+            let requests = self.begin(members.len(), endpoints, tcp);
             for (member, request) in members.iter().zip(&requests) {
                 relays.send(member.as_bytes(), request);
             }
             tokio::time::sleep(WAIT).await;
         }
-        self.end(endpoints)
+        self.end(endpoints, tcp)
     }
 
     /// Ends the round, and judges the endpoints of this node that a member tried; returns whether there is one.
-    fn end(&self, endpoints: &[SocketAddr]) -> bool {
+    fn end(&self, endpoints: &[SocketAddr], tcp: &[SocketAddr]) -> bool {
         let mut state = self.state();
-        let Round { sent, arrived, .. } = std::mem::take(&mut state.round);
+        let Round { sent, arrived, tried, connected, .. } = std::mem::take(&mut state.round);
+        state.tcp.retain(|address, _| tcp.contains(address));
+        state.tcp.extend(tried.into_iter().map(|address| (address, connected.contains(&address))));
         state.results.retain(|endpoint, _| endpoints.contains(endpoint));
         let tried =
             |endpoint: &&SocketAddr| arrived.contains(*endpoint) || sent.contains(*endpoint);
@@ -181,9 +229,19 @@ fn is_outer(address: IpAddr) -> bool {
     }
 }
 
-/// Sends to each endpoint from a port that no router knows, and tells the asking node so over the relay.
+/// These ports at the first of the asking node's outer addresses.
+fn tcp_addresses(endpoints: &[SocketAddr], ports: &[u16]) -> Vec<SocketAddr> {
+    let mut outer: Vec<_> = endpoints.iter().map(SocketAddr::ip).collect();
+    outer.dedup();
+    outer.truncate(MAX_TCP);
+    outer.iter().flat_map(|ip| ports.iter().map(move |port| SocketAddr::new(*ip, *port))).collect()
+}
+
+/// Sends to each endpoint from a port that no router knows, connects to each TCP address, and tells the asking node so over the
+/// relay.
 async fn send_to(
     endpoints: Vec<SocketAddr>,
+    tcp: Vec<SocketAddr>,
     transaction: TransactionId,
     asking: [u8; 32],
     relays: Arc<Relays>,
@@ -199,6 +257,16 @@ async fn send_to(
             relays.send(&asking, &packet);
         }
     }
+    let connect = |address| {
+        let (relays, said) = (Arc::clone(&relays), connected(transaction));
+        relays.send(&asking, &stun::response(transaction, address));
+        async move {
+            if let Ok(Ok(_)) = timeout(TCP_WAIT, outside::connect(address)).await {
+                relays.send(&asking, &stun::response(said, address));
+            }
+        }
+    };
+    join_all(tcp.into_iter().map(connect)).await;
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
 
 use derp::stun;
 use node_agent_api::{
-    Endpoint, EndpointKind, NetCheck, PortProblem, RelayDelay, Router, RouterPort,
+    Endpoint, EndpointKind, NetCheck, PortProblem, RelayDelay, Router, RouterPort, TcpAddress,
 };
 use node_agent_core::{endpoint::is_usable, netmap::format_time};
 use tokio::{
@@ -67,6 +67,7 @@ pub(super) async fn of(agent: &Agent) -> NetCheck {
     seen.sort_unstable();
     seen.dedup();
     let router = agent.router.borrow().clone();
+    let tcp = agent.reach.tcp();
     let shown = |port: &PortState| shown(agent, port, &seen);
     let delay = |region: u32| {
         let of = answers.iter().filter(|answer| answer.server.region == region);
@@ -96,6 +97,7 @@ pub(super) async fn of(agent: &Agent) -> NetCheck {
                 Endpoint { address, kind: kind(number), reached }
             })
             .collect(),
+        tcp: tcp.into_iter().map(|(address, reached)| TcpAddress { address, reached }).collect(),
     }
 }
 

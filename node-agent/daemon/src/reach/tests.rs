@@ -32,7 +32,7 @@ fn map(endpoints: &[&str]) -> (Netmap, NodePublic) {
 fn an_endpoint_is_judged_by_what_arrived_where_somebody_tried() {
     let reach = Reach::default();
     let (first, second, third) = (at(OWN), at("198.51.100.1:7"), at("198.51.100.2:7"));
-    let requests = reach.begin(1, &[first, second, third]);
+    let requests = reach.begin(1, &[first, second, third], &[]);
     let transaction = stun::parse_request(&requests[0]).unwrap();
     let says = |endpoint| stun::response(transaction, endpoint);
     for endpoint in [first, second] {
@@ -43,7 +43,7 @@ fn an_endpoint_is_judged_by_what_arrived_where_somebody_tried() {
     assert!(!reach.handle_datagram(&stun::response([9; 12], second)));
     assert!(reach.handle_datagram(&says(at("192.0.2.1:1"))));
 
-    reach.end(&[first, second, third]);
+    reach.end(&[first, second, third], &[]);
 
     assert_eq!(reach.reached(first), Some(true));
     assert_eq!(reach.reached(second), Some(false));
@@ -51,15 +51,15 @@ fn an_endpoint_is_judged_by_what_arrived_where_somebody_tried() {
     // The round is over.
     assert!(!reach.handle_datagram(&says(second)));
     // An endpoint that is no more is forgotten.
-    reach.begin(0, &[second]);
-    reach.end(&[second]);
+    reach.begin(0, &[second], &[]);
+    reach.end(&[second], &[]);
     assert_eq!((reach.reached(first), reach.reached(second)), (None, Some(false)));
 }
 
 #[test]
 fn a_member_that_answers_about_other_endpoints_has_nothing_kept() {
     let reach = Reach::default();
-    let requests = reach.begin(1, &[at(OWN)]);
+    let requests = reach.begin(1, &[at(OWN)], &[]);
     let transaction = stun::parse_request(&requests[0]).unwrap();
     for port in 1..=1000 {
         let answer = stun::response(transaction, SocketAddr::from(([192, 0, 2, 1], port)));
@@ -100,11 +100,45 @@ fn a_member_in_the_same_place_proves_nothing_and_does_not_try() {
     assert!(asked("[2001:db8::1]:7", "198.51.100.1:41641").is_empty());
 }
 
+#[test]
+fn a_tcp_address_is_judged_by_the_word_of_members_who_were_asked() {
+    let reach = Reach::default();
+    let (open, closed, untried) =
+        (at("203.0.113.9:8443"), at("203.0.113.9:8444"), at("203.0.113.9:8445"));
+    let all = [open, closed, untried];
+    let requests = reach.begin(1, &[at(OWN)], &[all.as_slice(), &[at(OWN)]].concat());
+    let transaction = stun::parse_request(&requests[0]).unwrap();
+    for address in [open, closed, at(OWN), at("192.0.2.1:22")] {
+        reach.handle_tcp_answer(&stun::response(transaction, address));
+    }
+    reach.handle_tcp_answer(&stun::response(connected(transaction), open));
+    // A stranger, who knows no transaction.
+    reach.handle_tcp_answer(&stun::response([9; 12], untried));
+    reach.handle_tcp_answer(&stun::response(connected([9; 12]), closed));
+
+    reach.end(&[at(OWN)], &all);
+    assert_eq!(reach.tcp(), [(open, true), (closed, false)].into());
+    // A round in which nobody answers takes nothing back; an address that is no more is forgotten.
+    reach.begin(1, &[at(OWN)], &[closed]);
+    reach.end(&[at(OWN)], &[closed]);
+    assert_eq!(reach.tcp(), [(closed, false)].into());
+}
+
+#[test]
+fn the_ports_of_a_coordinator_are_tried_at_few_addresses() {
+    let endpoints: Vec<_> = (1..=4).map(|host| at(&format!("198.51.100.{host}:41641"))).collect();
+    let tried = tcp_addresses(&endpoints, &[8443, 8444]);
+    let expected =
+        ["198.51.100.1:8443", "198.51.100.1:8444", "198.51.100.2:8443", "198.51.100.2:8444"];
+    assert_eq!(tried, expected.map(at));
+    assert!(tcp_addresses(&endpoints, &[]).is_empty());
+}
+
 proptest! {
     #[test]
     fn no_bytes_are_taken_for_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..128)) {
         let reach = Reach::default();
-        reach.begin(3, &[at(OWN)]);
+        reach.begin(3, &[at(OWN)], &[]);
         prop_assert!(!reach.handle_datagram(&bytes));
     }
 }

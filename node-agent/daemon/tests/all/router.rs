@@ -43,6 +43,10 @@ const FORWARD: &str = "nft 'add chain ip nat in { type nat hook prerouting prior
     nft add rule ip nat in iifname wan tcp dport '{ 8443, 8444 }' dnat to 192.168.1.2
     nft add rule ip nat in iifname wan udp dport '{ 3478, 41641 }' dnat to 192.168.1.2";
 
+/// So few ports that a neighbour can send to all of them.
+const FEW_PORTS: &str = "echo '40000 40255' > /proc/sys/net/ipv4/ip_local_port_range
+    echo 1 > /proc/sys/net/ipv4/tcp_tw_reuse";
+
 /// What `miniupnpd` adds its rules to.
 const CHAINS: &str = "table inet miniupnpd {
     chain forward { type filter hook forward priority 0; jump upnp; }
@@ -241,6 +245,29 @@ fn behind_a_router_home_is_reached_directly_and_finds_its_own_relay() {
     house.has_direct_path(&laptop);
     // The control: from inside nobody reaches the outer address.
     assert!(house.home.connect(&format!("{OUTER}:8444")).is_err());
+
+    let both = |coordinator: bool| {
+        json!([
+            { "address": format!("{OUTER}:8443"), "reached": coordinator },
+            { "address": format!("{OUTER}:8444"), "reached": true },
+        ])
+    };
+    eventually("a laptop that tries the TCP ports", || tcp(&house.home) == both(true));
+    // The router forgets one of them; the agent asks anew once it is started again.
+    house
+        .site
+        .router
+        .sh("nft 'add chain ip nat first { type nat hook prerouting priority -150; }'
+            nft add rule ip nat first iifname wan tcp dport 8443 drop")
+        .unwrap();
+    house.home.stop();
+    house.home.run();
+    eventually("a port that is closed", || tcp(&house.home) == both(false));
+}
+
+/// What `GET /v1/netcheck` says of the TCP ports of coordinator and relay.
+fn tcp(node: &Node) -> Value {
+    ask(&node.socket(), "GET", "/v1/netcheck", None).1["tcp"].clone()
 }
 
 #[test]
@@ -273,8 +300,8 @@ fn a_neighbour_that_says_it_is_the_router_is_not_asked_for_anything() {
     let mut house = house(|_| {});
     let router = miniupnpd(&house.site.router, "enable_natpmp=no\nenable_upnp=yes");
     let (machine, own) = (house.site.add("neighbour").unwrap(), house.site.address(2));
-    house.home.machine.sh("echo '40000 40063' > /proc/sys/net/ipv4/ip_local_port_range").unwrap();
-    let asked = neighbour((&machine, &own), "192.168.1.77", 40000..40064);
+    house.home.machine.sh(FEW_PORTS).unwrap();
+    let asked = neighbour((&machine, &own), "192.168.1.77", 40000..40256);
     let searches = "nft add table inet watch
         nft 'add chain inet watch in { type filter hook prerouting priority -200; }'
         nft add rule inet watch in udp dport 1900 counter";
