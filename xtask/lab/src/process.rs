@@ -55,6 +55,10 @@ impl Process {
     /// Sends a signal; it is not an error if the process has ended.
     pub fn signal(&self, signal: Signal) {
         signal_pid(self.pid, signal);
+        // `nsenter` stops with its child.
+        if signal == Signal::CONT {
+            signal_pid(self.nsenter.id(), signal);
+        }
     }
 
     /// Kills it, as a power failure would.
@@ -115,6 +119,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         if matches!(self.nsenter.try_wait(), Ok(None)) {
             self.signal(Signal::KILL);
+            self.signal(Signal::CONT);
             let _ = self.nsenter.wait();
         }
     }
