@@ -9,8 +9,8 @@ use std::{
 };
 
 use control_protocol::map::{
-    self, CapMap, DerpMap, DnsConfig, DnsRecord, FilterRule, UserProfile, WIREGUARD_DEVICES,
-    WireguardDevice,
+    self, CapMap, DerpMap, DnsConfig, DnsRecord, FilterRule, Hostinfo, UserProfile,
+    WIREGUARD_DEVICES, WireguardDevice,
 };
 use ipnet::IpNet;
 
@@ -68,6 +68,8 @@ struct Entry {
     subnets: Vec<IpNet>,
     /// Whether it is an approved exit node.
     is_exit: bool,
+    /// Whether it is Maru's agent, as it says.
+    is_maru: bool,
     /// Of a WireGuard device: its router, and whether it is a full tunnel.
     tunnel: Option<(NodeId, bool)>,
     /// Of the router of a full tunnel: its rules if it were an exit node.
@@ -235,7 +237,10 @@ impl CompiledNetwork {
             .collect();
         let profiles =
             seen.iter().map(|(_, entry)| self.profile_of(entry)).map(|p| (p.id, p)).collect();
-        let peers = seen.iter().filter(|(other, _)| *other != id);
+        // Stock apps send a packet to the node that has its destination's address, whatever the routes are (1.100,
+        // `lookupPeerByIP`): a WireGuard device must be a route of its router there, and no peer.
+        let is_peer = |entry: &Entry| own.is_maru || entry.tunnel.is_none();
+        let peers = seen.iter().filter(|(other, entry)| *other != id && is_peer(entry));
         Some(View {
             domain: Arc::clone(&self.domain),
             node: self.own_node(id, own),
@@ -243,7 +248,7 @@ impl CompiledNetwork {
                 .map(|(other, entry)| (entry.wire.id, self.shown_to(id, own, *other, entry)))
                 .collect(),
             profiles,
-            dns: self.dns(id, &seen),
+            dns: self.dns(id, own, &seen),
             rules: self.rules(id, own),
             derp: Arc::clone(&self.derp),
         })
@@ -395,12 +400,18 @@ impl CompiledNetwork {
         names.filter(|name| self.names.certifies(name)).collect()
     }
 
-    fn dns(&self, id: NodeId, seen: &[(NodeId, &Entry)]) -> DnsConfig {
+    fn dns(&self, id: NodeId, own: &Entry, seen: &[(NodeId, &Entry)]) -> DnsConfig {
         let mut extra_records = Vec::new();
         for record in &self.records {
             let Some((_, entry)) = seen.iter().find(|(id, _)| *id == record.node) else { continue };
             let name = format!("{}.{}", record.name, self.domain);
             extra_records.extend(entry.addresses.map(|ip| DnsRecord::new(&name, ip)));
+        }
+        // Names of peers are in their own entries.
+        let no_peers = seen.iter().filter(|(_, entry)| !own.is_maru && entry.tunnel.is_some());
+        for (_, device) in no_peers {
+            let name = device.wire.name.trim_end_matches('.');
+            extra_records.extend(device.addresses.map(|ip| DnsRecord::new(name, ip)));
         }
         let mut dns = DnsConfig {
             routes: BTreeMap::from([(self.domain.to_string(), Vec::new())]),
@@ -466,6 +477,7 @@ fn entry(
         access: kept.map_or_else(access, |kept| Arc::clone(&kept.access)),
         subnets,
         is_exit: !exits.is_empty(),
+        is_maru: node.claims.hostinfo.app == Hostinfo::MARU,
         tunnel: node.wireguard.as_ref().map(|tunnel| (tunnel.router, tunnel.full_tunnel)),
         as_exit: if is_way_out(input, node.id) {
             as_exit(input, network, index)

@@ -18,7 +18,7 @@ pub struct Hostinfo {
     /// Operating system: `linux`, `macOS`, `windows`, `iOS`, `android` …
     #[serde(rename = "OS", alias = "Os", skip_serializing_if = "String::is_empty")]
     pub os: String,
-    /// The application that embeds the client.
+    /// The application that embeds the client: [`Self::MARU`], or nothing of Tailscale's own apps.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub app: String,
     /// Name of the machine, from which the node's name is made.
@@ -56,6 +56,9 @@ pub struct Hostinfo {
 }
 
 impl Hostinfo {
+    /// The application of Maru's agent.
+    pub const MARU: &str = "maru";
+
     /// The node's home relay region, if it has one.
     #[must_use]
     pub fn preferred_derp(&self) -> Option<RegionId> {

@@ -170,7 +170,7 @@ pub(super) fn hostinfo(agent: &Agent) -> Hostinfo {
     Hostinfo {
         ipn_version: env!("CARGO_PKG_VERSION").to_owned(),
         os: "linux".to_owned(),
-        app: "maru".to_owned(),
+        app: Hostinfo::MARU.to_owned(),
         hostname: agent.hostname(),
         machine: std::env::consts::ARCH.to_owned(),
         no_logs_no_support: true,

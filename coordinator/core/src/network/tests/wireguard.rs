@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use control_protocol::map::{FilterRule, WIREGUARD_DEVICES, WireguardDevice, WireguardRouter};
+use control_protocol::map::{
+    DnsRecord, FilterRule, Hostinfo, WIREGUARD_DEVICES, WireguardDevice, WireguardRouter,
+};
 
 use super::*;
 use crate::wireguard::Tunnel;
@@ -11,6 +13,9 @@ use crate::wireguard::Tunnel;
 /// has WireGuard only; a server (6).
 fn house() -> Vec<Node> {
     let mut nodes: Vec<Node> = (1..=6).map(|id| node(id, Owner::User(1))).collect();
+    for node in &mut nodes {
+        node.claims.hostinfo.app = Hostinfo::MARU.to_owned();
+    }
     let key = NodePublic::from_bytes([99; 32]);
     nodes[0].owner = Owner::tags(vec!["tag:home".to_owned()]);
     nodes[0].claims.hostinfo.maru_wireguard = Some(WireguardRouter { key, port: 51820 });
@@ -110,6 +115,20 @@ fn a_device_is_a_peer_without_a_tunnel_and_its_router_has_its_addresses() {
         routed(&compiled(&house(), &rule("bob@", "tag:home:80")).view(4).unwrap(), 1),
         [""; 0]
     );
+}
+
+#[test]
+fn a_stock_app_has_the_device_as_a_route_and_by_name_and_not_as_a_peer() {
+    let mut nodes = house();
+    nodes[1].claims.hostinfo.app = String::new();
+    let network = compiled(&nodes, &rule("alice@", "alice@:22"));
+    let laptop = network.view(2).unwrap();
+
+    assert_eq!(peers(&laptop), [1]);
+    assert_eq!(routed(&laptop, 1), nets(&[3]));
+    let phone = network.view(3).unwrap().node.name.trim_end_matches('.').to_owned();
+    let records = Addresses::of(Ipv4Addr::new(100, 64, 0, 3)).both();
+    assert_eq!(laptop.dns.extra_records, records.map(|ip| DnsRecord::new(&phone, ip)));
 }
 
 #[test]
