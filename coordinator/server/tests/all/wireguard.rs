@@ -27,7 +27,8 @@ async fn home(coordinator: &Coordinator, name: &str, key: NodePublic) -> Channel
     let mut home = Device::new(name).join(coordinator, &auth).await;
     let router = WireguardRouter { key, port: 51820 };
     let hostname = name.to_owned();
-    let hostinfo = Hostinfo { hostname, maru_wireguard: Some(router), ..Hostinfo::default() };
+    let app = Hostinfo::MARU.to_owned();
+    let hostinfo = Hostinfo { app, hostname, maru_wireguard: Some(router), ..Hostinfo::default() };
     let update = MapRequest { hostinfo: Some(hostinfo), ..home.map_request() };
     assert_eq!(home.update(update).await.0, 200);
     home
