@@ -101,14 +101,6 @@ impl TestNetwork {
                 json!({ "maru.example/cap/a": [] }),
                 "device.capabilities",
             ),
-            "POST /wireguard" => {
-                let body = json!({ "name": "pad", "public_key": public_key(), "user": "alice" });
-                ("/wireguard".into(), body, "wireguard.add")
-            }
-            "POST /wireguard/{device}/rotate" => {
-                let body = json!({ "public_key": public_key() });
-                ("/wireguard/tv/rotate".into(), body, "wireguard.rotate")
-            }
             "PUT /records/{name}" => {
                 ("/records/chat".into(), json!({ "device": self.laptop }), "record.set")
             }
@@ -128,7 +120,7 @@ impl TestNetwork {
                 let question = json!({ "src": "alice", "dst": "book", "port": 80 });
                 return ("/policy/explain".into(), question, None);
             }
-            new => panic!("what does {new} leave in the audit log?"),
+            new => return of_wireguard(new),
         };
         (path, body, Some(action))
     }
@@ -146,6 +138,21 @@ async fn router(coordinator: &Coordinator) {
     let hostinfo = Hostinfo { maru_wireguard: Some(router), ..Hostinfo::default() };
     let update = MapRequest { hostinfo: Some(hostinfo), ..home.map_request() };
     assert_eq!(home.update(update).await.0, 200);
+}
+
+/// The questions about WireGuard devices.
+fn of_wireguard(endpoint: &str) -> Question {
+    let key = json!({ "public_key": public_key() });
+    match endpoint {
+        "POST /wireguard" => {
+            let body = json!({ "name": "pad", "public_key": public_key(), "user": "alice" });
+            ("/wireguard".into(), body, Some("wireguard.add"))
+        }
+        "POST /wireguard/{device}/rotate" => {
+            ("/wireguard/tv/rotate".into(), key, Some("wireguard.rotate"))
+        }
+        new => panic!("what does {new} leave in the audit log?"),
+    }
 }
 
 /// A new WireGuard public key.
