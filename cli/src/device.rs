@@ -3,7 +3,9 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use coordinator_api::{Approve, Device, DeviceState, Extend, Rename, Route, SetTags, endpoints};
+use coordinator_api::{
+    Approve, Device, DeviceState, Extend, Rename, Route, SetTags, WIREGUARD_OS, endpoints,
+};
 use messages::{Message, message};
 use serde::Serialize;
 
@@ -177,7 +179,7 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
             device.user.clone().unwrap_or_default(),
             device.tags.join(" "),
             device.addresses.first().cloned().unwrap_or_default(),
-            output::yes(device.online),
+            online(device),
             device.last_seen.clone().unwrap_or_default(),
         ]
     })?;
@@ -199,6 +201,11 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
     })?;
     output::note(message!("devices-waiting", count = waiting.len()));
     Ok(())
+}
+
+/// Whether a device is connected; of a WireGuard device the coordinator does not know it.
+fn online(device: &Device) -> String {
+    if device.os == WIREGUARD_OS { "WireGuard".to_owned() } else { output::yes(device.online) }
 }
 
 /// The beginning of a node key: enough to compare it with the one that the device shows.
@@ -239,7 +246,7 @@ fn show(format: Format, item: &DeviceWithRoutes) -> anyhow::Result<()> {
         device.addresses.join(" "),
         device.node_key.clone(),
         device.created.clone(),
-        output::yes(device.online),
+        online(device),
         device.last_seen.clone().unwrap_or_default(),
         device.endpoints.join(" "),
         device.key_expiry.clone().unwrap_or_else(|| message!("never").to_string()),

@@ -44,8 +44,8 @@ pub use route::{DecideRoutes, EXIT, Route, RouteState, UnusableReason};
 pub use secret::Secret;
 pub use user::{CreateUser, RenameUser, RenamedUser, User};
 pub use wireguard::{
-    AddWireguardDevice, KEEPALIVE_S, NotWireguardKey, RotateWireguardDevice, WireguardDevice,
-    WireguardKey, WireguardProblem,
+    AddWireguardDevice, KEEPALIVE_S, NotWireguardKey, RotateWireguardDevice, WIREGUARD_OS,
+    WireguardDevice, WireguardKey, WireguardProblem,
 };
 
 /// The migrations of the database in order, each with its name and its statements: the files of `migrations`. A released

@@ -13,6 +13,9 @@ use crate::Device;
 /// Seconds between the keep-alives of a device that sends them (`wg(8)`).
 pub const KEEPALIVE_S: u16 = 25;
 
+/// The operating system of a WireGuard device, as [`Device::os`] has it.
+pub const WIREGUARD_OS: &str = "wireguard";
+
 /// A WireGuard public key, written as the WireGuard tools do: 44 characters of base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WireguardKey(pub NodePublic);

@@ -12,8 +12,8 @@ use control_protocol::{
     map::{Hostinfo, WireguardRouter},
 };
 use coordinator_api::{
-    Actor, AddWireguardDevice, KEEPALIVE_S, RotateWireguardDevice, WireguardDevice, WireguardKey,
-    WireguardProblem, endpoints, invitation::ServerUrl,
+    Actor, AddWireguardDevice, KEEPALIVE_S, RotateWireguardDevice, WIREGUARD_OS, WireguardDevice,
+    WireguardKey, WireguardProblem, endpoints, invitation::ServerUrl,
 };
 use coordinator_core::{
     model::{NewNode, Node, NodeId, Owner, Registrant},
@@ -31,9 +31,6 @@ use super::{
     read::read,
 };
 use crate::{app::App, clock, hub::Snapshot, store::Change};
-
-/// The operating system of a WireGuard device, as lists show it.
-const OS: &str = "wireguard";
 
 /// Endpoints of this resource.
 pub(super) fn endpoints() -> [Served<App>; 4] {
@@ -82,7 +79,7 @@ async fn add(
         keepalive: wanted.keepalive,
     };
     let hostname = wanted.name.clone();
-    let hostinfo = Hostinfo { hostname, os: OS.to_owned(), ..Hostinfo::default() };
+    let hostinfo = Hostinfo { hostname, os: WIREGUARD_OS.to_owned(), ..Hostinfo::default() };
     let device = Registrant { node_key: wanted.public_key.0, hostinfo, ..Registrant::default() };
     let new = NewNode {
         id: None,
