@@ -38,6 +38,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "security", steps: &[Step::Script(include_str!("scripts/security.sh"))] },
     Test { name: "kill", steps: &[Step::Script(include_str!("scripts/kill.sh")), ACTIVE] },
     Test { name: "hang", steps: &[Step::Script(include_str!("scripts/hang.sh")), ACTIVE] },
+    Test { name: "memory", steps: &[Step::Script(include_str!("scripts/memory.sh")), ACTIVE] },
     Test { name: "restart", steps: &[Step::Script(include_str!("scripts/restart.sh")), ACTIVE] },
     Test { name: "clock", steps: &[Step::Script(include_str!("scripts/clock.sh")), ACTIVE] },
     Test { name: "journal", steps: &[Step::Script(include_str!("scripts/journal.sh")), ACTIVE] },

@@ -7,6 +7,6 @@ for unit in $(services); do
     else
         by=$unit why='Watchdog timeout'
     fi
-    recovers "$unit" STOP
+    recovers "$unit" kill -STOP
     journalctl --no-pager --unit="$by" --grep="$why" --quiet | grep --quiet . || fail "$unit was not killed by $by"
 done

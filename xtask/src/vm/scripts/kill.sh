@@ -1,4 +1,4 @@
 # A service whose process is killed is back within ten seconds, and no other is started again because of it.
 for unit in $(services); do
-    recovers "$unit" KILL
+    recovers "$unit" kill -KILL
 done

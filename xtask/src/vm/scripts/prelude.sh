@@ -35,12 +35,13 @@ within() {
 invocations() { for unit in $(services); do [ "$unit" = "$1" ] || echo "$unit $(property "$unit" InvocationID)"; done; }
 # Whether a service runs, started anew.
 back() { [ "$(property "$1" ActiveState)" = active ] && [ "$(property "$1" InvocationID)" != "$2" ]; }
-# Sends a signal to the process of a unit, which is back soon, and no other unit is started again because of it.
+# Runs a command with the process of a unit, which is back soon, and no other unit is started again because of it.
 recovers() {
     local unit=$1 before others since seconds
+    shift
     before=$(property "$unit" InvocationID)
     others=$(invocations "$unit")
-    kill "-$2" "$(process "$unit")"
+    "$@" "$(process "$unit")"
     since=$(cut -d . -f 1 /proc/uptime)
     within 120 back "$unit" "$before" || fail "$unit does not come back"
     seconds=$(($(property "$unit" ActiveEnterTimestampMonotonic) / 1000000 - since))
