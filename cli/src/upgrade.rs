@@ -26,6 +26,7 @@ use former::{Former, Stage};
 pub(crate) use trial::Start;
 use units::Units;
 
+mod door;
 mod former;
 mod machine;
 mod package;

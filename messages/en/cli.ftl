@@ -1223,7 +1223,7 @@ upgrade-going-on = an update is going on
 upgrade-fix-going-on = wait until it is done
 upgrade-unfinished = an update was cut short
 upgrade-plan = { $name } { $version } will be installed; { $own } of Maru runs now.
-upgrade-steps = First a backup is made. Then the new version starts; if it does not run well, the former one is put back with its data. The network is away for about a minute.
+upgrade-steps = First a backup is made. Then the new version starts; if it does not run well, the former one is put back with its data. The services are away for about a minute; connections between devices go on.
 upgrade-go-on = Install it? [y/N]
 upgrade-no-program = cannot run { $program }
 

@@ -1209,7 +1209,7 @@ upgrade-going-on = 업데이트가 진행되고 있습니다
 upgrade-fix-going-on = 끝날 때까지 기다리세요
 upgrade-unfinished = 업데이트가 중간에 끊겼습니다
 upgrade-plan = { $name } { $version } 버전을 설치합니다. 지금은 Maru { $own } 버전입니다.
-upgrade-steps = 먼저 백업을 만듭니다. 그다음 새 버전을 시작하고, 제대로 실행되지 않으면 이전 버전과 데이터를 되돌립니다. 네트워크는 1분 정도 쓸 수 없습니다.
+upgrade-steps = 먼저 백업을 만듭니다. 그다음 새 버전을 시작하고, 제대로 실행되지 않으면 이전 버전과 데이터를 되돌립니다. 서비스는 1분 정도 쓸 수 없지만, 기기 사이의 연결은 이어집니다.
 upgrade-go-on = 설치할까요? [y/N]
 upgrade-no-program = { $program } 프로그램을 실행할 수 없습니다
 

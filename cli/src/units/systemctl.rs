@@ -79,6 +79,19 @@ pub(crate) async fn restart(unit: &str) -> anyhow::Result<()> {
     call(&["restart", unit]).await
 }
 
+/// Restarts a unit, or starts it, and no unit that requires it.
+pub(crate) async fn restart_alone(unit: &str) -> anyhow::Result<()> {
+    call(&["restart", "--job-mode=ignore-dependencies", unit]).await
+}
+
+/// The units of this pattern that run, or wait for their next start.
+pub(crate) async fn loaded(pattern: &str) -> anyhow::Result<Vec<String>> {
+    let said = output(&["list-units", "--plain", "--no-legend", "--no-pager", pattern]).await?;
+    let text = String::from_utf8_lossy(&said.stdout);
+    let names = text.lines().filter_map(|line| line.split_whitespace().next());
+    Ok(names.map(str::to_owned).collect())
+}
+
 /// How often systemd has restarted a unit by itself since it was last started.
 pub(crate) async fn restarts(unit: &str) -> u32 {
     let said = output(&["show", "--property=NRestarts", "--value", unit]).await;

@@ -6,7 +6,7 @@
 //! version      the former version
 //! why          why the update was taken back
 //! files/       the former package's files, by hard links where the file system allows it
-//! data/        the former data, copied while nothing ran
+//! data/        the former data, copied while no service ran
 //! tried/       what the new version made of them, while it is taken back
 //! ```
 //!
@@ -40,7 +40,7 @@ const REASON_MAX: usize = 1000;
 pub(super) enum Stage {
     /// The former programs are kept, and dpkg puts the new ones in their place. The data are not touched.
     Unpacking,
-    /// Nothing runs, and the data are copied.
+    /// No service runs, only what carries the mesh's packets, and the data are copied.
     Copying,
     /// The copy is whole, and the new version runs on the data.
     Trying,
@@ -133,7 +133,7 @@ impl Former {
         let _ = durable::replace(&self.path("why"), Access::SECRET, reason.as_bytes());
     }
 
-    /// Copies the data. Nothing of ours runs meanwhile.
+    /// Copies the data. Only the agent and the relay run meanwhile, which replace their files as a whole.
     pub(super) fn copy(&self, machine: &mut impl Machine) -> anyhow::Result<()> {
         let (data, tried) = (self.path("data"), self.path("tried"));
         let entries = self.entries()?;

@@ -177,6 +177,10 @@ impl Machine for TestMachine {
         self.call("stop")
     }
 
+    async fn close(&mut self) -> anyhow::Result<()> {
+        self.call("close")
+    }
+
     async fn reload(&mut self) -> anyhow::Result<()> {
         self.call("reload")
     }
@@ -213,7 +217,7 @@ async fn a_version_that_runs_stays_and_only_the_backup_is_kept() {
 
     assert_eq!(machine.files(), machine.after);
     // That the coordinator is not told changes nothing.
-    assert_eq!(machine.calls, ["stop", "judge", "announce"]);
+    assert_eq!(machine.calls, ["close", "judge", "announce"]);
     assert_eq!(machine.kept(), ["backup.tar"]);
 }
 
@@ -227,7 +231,7 @@ async fn a_version_that_does_not_run_is_taken_back_and_one_sentence_says_why() {
                 maru-coordinator ends again and again";
     assert_eq!(format!("{error:#}"), said);
     assert_eq!(machine.files(), machine.before);
-    assert_eq!(machine.calls, ["stop", "judge", "stop", "reload", "start"]);
+    assert_eq!(machine.calls, ["close", "judge", "stop", "reload", "start"]);
     assert_eq!(machine.kept(), ["backup.tar", "files", "stage", "version", "why"]);
 
     // As `dpkg --configure -a` does it.

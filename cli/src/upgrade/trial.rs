@@ -67,7 +67,7 @@ async fn refuse(former: &Former, machine: &mut impl Machine) -> anyhow::Result<(
 async fn attempt(former: &Former, machine: &mut impl Machine) -> anyhow::Result<()> {
     former.can_return()?;
     former.enter(Stage::Copying, machine)?;
-    machine.stop().await?;
+    machine.close().await?;
     former.copy(machine)?;
     former.enter(Stage::Trying, machine)?;
     machine.start_and_judge().await

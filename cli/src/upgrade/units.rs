@@ -10,12 +10,12 @@ use coordinator_api::settings::Settings;
 use messages::message;
 use serde_json::json;
 use services::{
-    AGENT_SERVICE, COORDINATOR_SERVICE, INFERENCE_2_SERVICE, INFERENCE_SERVICE, SERVERS, SERVICES,
-    Service,
+    AGENT_SERVICE, COORDINATOR_SERVICE, INFERENCE_2_SERVICE, INFERENCE_SERVICE, RELAY_SERVICE,
+    SERVERS, SERVICES, Service, jobs::JOBS,
 };
 use supervisor::local::{LocalClient, connector};
 
-use super::{machine::Machine, package};
+use super::{door, machine::Machine, package};
 use crate::{
     units::{ready, systemctl},
     up::{config, setup},
@@ -25,9 +25,10 @@ use crate::{
 const STARTING: Duration = Duration::from_secs(5 * 60);
 /// How long the answer of one token may take; the model may still be read from the disk.
 const ANSWER: Duration = Duration::from_secs(60);
-/// What lets the outside in, in the order of its start: the coordinator, where devices register, and the agent, through which
-/// alone messages come.
-const DOORS: [&str; 2] = [COORDINATOR_SERVICE.name, AGENT_SERVICE.name];
+/// What carries the mesh's packets. It goes on in its former version until the new one takes over within seconds.
+const CARRIERS: [&Service; 2] = [&AGENT_SERVICE, &RELAY_SERVICE];
+/// What starts last, in this order: the coordinator, where devices register, and the agent, through which alone messages come.
+const LAST: [&Service; 2] = [&COORDINATOR_SERVICE, &AGENT_SERVICE];
 
 /// The units of the instance at `root`.
 #[derive(Debug)]
@@ -85,18 +86,39 @@ impl Machine for Units<'_> {
         systemctl::stop(&[systemctl::TARGET, "maru-*.service"]).await
     }
 
+    async fn close(&mut self) -> anyhow::Result<()> {
+        // Its stop would stop every service, too.
+        let mut kept = vec![systemctl::PREPARE.to_owned()];
+        kept.extend(CARRIERS.map(unit));
+        let mut others = systemctl::loaded("maru-*.service").await?;
+        others.retain(|unit| !kept.contains(unit));
+        // A device has not all of them.
+        let timers = systemctl::loaded("maru-*.timer").await?;
+        others
+            .extend(timers.into_iter().filter(|name| JOBS.iter().any(|job| job.timer() == *name)));
+        if !others.is_empty() {
+            systemctl::stop(&others.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        }
+        door::close(self.root)
+    }
+
     async fn reload(&mut self) -> anyhow::Result<()> {
         systemctl::reload().await
     }
 
     async fn start_and_judge(&mut self) -> anyhow::Result<()> {
-        let doors = DOORS.map(|name| format!("maru-{name}.service"));
-        let inner: Vec<_> =
-            self.running.iter().filter(|unit| !doors.contains(unit)).map(String::as_str).collect();
+        systemctl::restart_alone(systemctl::PREPARE).await?;
+        let is_last = |service: &Service| LAST.iter().any(|it| it.name == service.name);
+        let relay = unit(&RELAY_SERVICE);
+        if self.running.contains(&relay) {
+            systemctl::restart(&relay).await?;
+        }
+        let mut inner: Vec<_> = self.running.iter().map(String::as_str).collect();
+        inner.retain(|name| LAST.iter().all(|service| unit(service) != *name));
         if !inner.is_empty() {
             systemctl::start(&inner).await?;
         }
-        for service in self.services().filter(|service| !DOORS.contains(&service.name)) {
+        for service in self.services().filter(|service| !is_last(service)) {
             self.wait(service).await?;
         }
         for engine in [INFERENCE_SERVICE, INFERENCE_2_SERVICE] {
@@ -104,16 +126,18 @@ impl Machine for Units<'_> {
                 self.chat(&engine).await?;
             }
         }
-        for service in self.services().filter(|service| DOORS.contains(&service.name)) {
-            systemctl::start(&[&unit(service)]).await?;
+        for service in self.services().filter(|service| is_last(service)) {
+            // The agent's interface and the connections over it outlive that.
+            systemctl::restart(&unit(service)).await?;
             self.wait(service).await?;
         }
+        door::open(self.root)?;
         // Units that the new version adds.
         systemctl::start(&[systemctl::TARGET]).await
     }
 
     async fn announce(&mut self) -> anyhow::Result<()> {
-        let is_home = DOORS.iter().all(|name| self.services().any(|service| service.name == *name));
+        let is_home = LAST.iter().all(|it| self.services().any(|service| service.name == it.name));
         if is_home {
             setup::home(self.root, None, &config::coordinator(self.root)?).await?;
         }
@@ -121,6 +145,7 @@ impl Machine for Units<'_> {
     }
 
     async fn start_former(&mut self) -> anyhow::Result<()> {
+        door::open(self.root)?;
         let mut units: Vec<_> = self.running.iter().map(String::as_str).collect();
         if !units.is_empty() || systemctl::is_enabled(systemctl::TARGET).await {
             units.push(systemctl::TARGET);

@@ -28,12 +28,20 @@ healthy() { maru user list -o json | grep -q kim && maru status > /dev/null; }
 
 before=$(version)
 repack 8.0 && build 8.0
+agent=maru-agent.service
+interface() { ip -o link show maru0 | cut -d : -f 1; }
+index=$(interface)
 maru upgrade --dry-run /tmp/8.0.deb | grep -q '8.0 will be installed' || fail "the plan is not told"
 began=$SECONDS
 maru upgrade /tmp/8.0.deb < /dev/null > /tmp/upgrade.log 2>&1 || fail "$(tail -n 20 /tmp/upgrade.log)"
 [ "$(version)" = 8.0 ] && within 60 healthy || fail "8.0 does not run"
 [ -s /var/lib/maru/former/backup.tar ] && [ ! -e /var/lib/maru/former/stage ] || fail "$(ls /var/lib/maru/former)"
 echo "updated in $((SECONDS - began)) s"
+[ "$(interface)" = "$index" ] || fail "the update made another interface"
+away=$((($(property $agent ActiveEnterTimestampMonotonic) - $(property $agent ActiveExitTimestampMonotonic)) / 1000))
+# An emulated processor is many times slower than a real one.
+[ $away -le 15000 ] || fail "the agent was away for $away ms"
+echo "the agent was away for $away ms"
 
 # An older one is refused, and nothing changes.
 repack "$before" && build "$before"
