@@ -106,6 +106,7 @@ impl Relays {
         received: PacketHandler,
         drops: Arc<Drops>,
     ) -> Self {
+        runtime.spawn_blocking(tls::prepare);
         let inner = Inner {
             runtime,
             private,

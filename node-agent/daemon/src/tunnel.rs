@@ -306,7 +306,8 @@ impl Parts {
     /// Applies a map; returns whether the interface has its addresses. Errors are logged, and the map is applied again at the
     /// next check of the names.
     ///
-    /// Restrictions come first: filter and firewall before addresses, addresses before services, peers last.
+    /// Restrictions come first: filter and firewall before peers, these before addresses, addresses before services. So what a
+    /// program sends as soon as there is a route finds its peer. Relays are dialled meanwhile.
     async fn apply(&self, netmap: &Arc<Netmap>) -> bool {
         let own = netmap.addresses();
         let nets: Vec<IpNet> = own.iter().map(|address| IpNet::from(*address)).collect();
@@ -317,12 +318,15 @@ impl Parts {
         let peers = netmap.tunnel_peers(choice);
         let routes = netmap.routes(choice).into_iter().map(|(net, _)| net).collect();
         self.device.set_filter(Arc::clone(&filter));
+        self.relays.set_peers(&peers);
+        self.relays.set_map(&home::relays(&self.agent, &netmap.relays));
         if let Err(error) = tokio::task::block_in_place(|| self.firewall.set_addresses(&own)) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "the firewall is not up to date"
             );
         }
+        self.device.set_peers(peers.into_iter().map(device_peer).collect());
         let with_resolver = [own.as_slice(), &[RESOLVER.into()]].concat();
         let configured = async {
             self.link.set_addresses(&with_resolver).await?;
@@ -343,9 +347,6 @@ impl Parts {
             self.access.send_replace(Arc::new(access));
             self.zone.send_replace(Arc::new(netmap.zone(&self.agent.config.dns_domains)));
         }
-        self.relays.set_peers(&peers);
-        self.relays.set_map(&home::relays(&self.agent, &netmap.relays));
-        self.device.set_peers(peers.into_iter().map(device_peer).collect());
         if !self.has_greeted.swap(true, Ordering::Relaxed) {
             self.device.greet();
         }

@@ -86,6 +86,13 @@ impl ServerCertVerifier for PinnedVerifier {
     }
 }
 
+/// Has the library gather randomness, for which it takes 30 ms the first time: the first relay is dialled without that pause.
+pub(super) fn prepare() {
+    if aws_lc_rs::default_provider().secure_random.fill(&mut [0]).is_err() {
+        tracing::debug!("no randomness yet");
+    }
+}
+
 /// Opens TLS over `stream` to the relay at `host`, which must have this identity; `ca` is the authorities for a name, in PEM.
 pub(super) async fn connect(
     stream: TcpStream,
