@@ -3,6 +3,8 @@
 //! ```text
 //!  server (coordinator, relay) ── internet ── two sites of every kind, with an agent at each
 //!                                         └── a second agent at a port-restricted site and at a symmetric one
+//!
+//!  home (coordinator, relay, agent) ── its router ── internet ── a site of every kind with IPv4, with an agent at each
 //! ```
 //!
 //! All pairs talk at once. Fails if: bytes do not come back in any pairing; a pair that can be direct is not; a path is direct
@@ -10,7 +12,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     os::unix::net::UnixStream,
     path::PathBuf,
     sync::{
@@ -22,7 +24,7 @@ use std::{
 };
 
 use lab::{
-    Process,
+    Machine, Process,
     internet::{Internet, Server},
     location::Location,
     nat::Nat,
@@ -37,30 +39,40 @@ use super::control_plane::{Node, ask, root, start, write};
 const PORT: u16 = 7777;
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_secs(180);
+/// The outer address of the first site's router.
+const OUTER: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 2);
+/// What home's router forwards, as the README says.
+const FORWARDED: [(&str, u16); 4] = [("tcp", 8443), ("tcp", 8444), ("udp", 3478), ("udp", 41641)];
 
-/// A coordinator and its relay on a server.
+/// A coordinator and its relay, and where devices reach them.
 struct Control {
-    server: Server,
+    v4: Ipv4Addr,
+    v6: Option<Ipv6Addr>,
     root: tempfile::TempDir,
     _processes: [Process; 2],
 }
 
 impl Control {
-    fn start(internet: &mut Internet) -> Self {
-        let (server, root) = (internet.server("server").unwrap(), root());
-        let Server { v4, v6, .. } = &server;
-        let settings = format!(
-            "server_url = \"http://{v4}:8443\"\n[relay]\nhost = \"{v4}\"\nipv6 = \"{v6}\"\n"
-        );
+    /// On a server of their own.
+    fn on_server(internet: &mut Internet) -> Self {
+        let Server { machine, v4, v6 } = internet.server("server").unwrap();
+        Self::start(&machine, v4, Some(v6))
+    }
+
+    fn start(machine: &Machine, v4: Ipv4Addr, v6: Option<Ipv6Addr>) -> Self {
+        let root = root();
+        let v6_line = v6.map(|v6| format!("ipv6 = \"{v6}\"\n")).unwrap_or_default();
+        let settings =
+            format!("server_url = \"http://{v4}:8443\"\n[relay]\nhost = \"{v4}\"\n{v6_line}");
         write(root.path(), "etc/maru/coordinator.toml", &settings);
         let processes = ["relay", "serve"].map(|part| {
             let log = format!("{part}.log");
-            start(&server.machine, root.path(), "maru-coordinator", &[part], &log)
+            start(machine, root.path(), "maru-coordinator", &[part], &log)
         });
-        let control = Self { server, root, _processes: processes };
+        let control = Self { v4, v6, root, _processes: processes };
         eventually("the coordinator", || UnixStream::connect(control.admin()).ok());
         let policy = r#"{"acls":[{"action":"accept","src":["*"],"dst":["*:*"]}]}"#;
-        control.ask("PUT", "/policy", json!({ "policy": policy }));
+        control.ask("PUT", "/policy", Some(json!({ "policy": policy })));
         control
     }
 
@@ -68,8 +80,8 @@ impl Control {
         self.root.path().join("run/maru/coordinator/admin.sock")
     }
 
-    fn ask(&self, method: &str, path: &str, body: Value) -> Value {
-        let (status, body) = ask(&self.admin(), method, &format!("/api/v1{path}"), Some(body));
+    fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let (status, body) = ask(&self.admin(), method, &format!("/api/v1{path}"), body);
         assert!((200..300).contains(&status), "{method} {path}: {status} {body}");
         body
     }
@@ -77,7 +89,7 @@ impl Control {
     /// A link for one device.
     fn invite(&self) -> String {
         let body = json!({ "user": "mina", "pre_approved": true, "force": true });
-        self.ask("POST", "/invitations", body)["url"].as_str().unwrap().to_owned()
+        self.ask("POST", "/invitations", Some(body))["url"].as_str().unwrap().to_owned()
     }
 }
 
@@ -93,44 +105,84 @@ struct Device {
 /// Devices everywhere, which have joined.
 struct Network {
     devices: Vec<Device>,
-    _sites: Vec<Site>,
-    _control: Control,
-    _internet: Internet,
+    sites: Vec<Site>,
+    control: Control,
+    internet: Internet,
 }
 
 impl Network {
+    /// With a coordinator on a server, and two sites of each place.
     fn start(places: &[Location]) -> Self {
         let mut internet = Internet::new().unwrap();
-        let control = Control::start(&mut internet);
-        let (mut sites, mut devices) = (Vec::new(), Vec::new());
+        let mut network = Self::empty(Control::on_server(&mut internet), internet);
         for place in places {
             for _ in 0..2 {
-                let mut site = place.site(&mut internet).unwrap();
                 let has_two = matches!(place, Location::Nat(Nat::PortRestricted | Nat::Symmetric));
-                for _ in 0..if has_two { 2 } else { 1 } {
-                    let name = format!("device{}", devices.len());
-                    let machine = site.add(&name).unwrap();
-                    let settings = format!("hostname = {name:?}\ndns = \"off\"\n");
-                    let node = Node::start(&machine, &settings);
-                    devices.push(Device { name, place: *place, site: sites.len(), node });
-                }
-                sites.push(site);
+                network.add_site(*place, if has_two { 2 } else { 1 });
             }
         }
-        for device in &devices {
-            let link = control.invite();
-            device.node.join(&match device.place {
-                Location::Ipv6 => {
-                    let v6 = format!("[{}]", control.server.v6);
-                    link.replace(&control.server.v4.to_string(), &v6)
-                }
-                Location::Nat(_) | Location::TwoRouters => link,
+        network.join(0);
+        network
+    }
+
+    /// With the coordinator at home, behind a router that forwards the four ports and has no hairpin, and a site of each place.
+    fn of_home(places: &[Location]) -> Self {
+        let mut internet = Internet::new().unwrap();
+        let mut site = internet.site(Nat::PortRestricted).unwrap();
+        let machine = site.add("server").unwrap();
+        site.forward(1, &FORWARDED).unwrap();
+        let mut network = Self::empty(Control::start(&machine, OUTER, None), internet);
+        let node = Node::start(&machine, "hostname = \"server\"\ndns = \"off\"\n");
+        // As `maru up` joins its own machine, and tells it where devices reach the coordinator.
+        let control = &network.control;
+        node.join(&control.invite().replace(&OUTER.to_string(), "127.0.0.1"));
+        node.wait_for_state("running");
+        let id = control.ask("GET", "/devices", None)[0]["id"].clone();
+        let published = json!({ "maru/server-url": [format!("http://{OUTER}:8443")] });
+        control.ask("PUT", &format!("/devices/{id}/capabilities"), Some(published));
+        let outside = node.connect(&format!("{OUTER}:8444"));
+        assert!(outside.is_err(), "there is no hairpin");
+        // Whose port is forwarded is like an open one for everybody with IPv4.
+        let place = Location::Nat(Nat::Open);
+        network.devices.push(Device { name: "server".to_owned(), place, site: 0, node });
+        network.sites.push(site);
+        for place in places.iter().filter(|place| **place != Location::Ipv6) {
+            network.add_site(*place, 1);
+        }
+        network.join(1);
+        network
+    }
+
+    fn empty(control: Control, internet: Internet) -> Self {
+        Self { devices: Vec::new(), sites: Vec::new(), control, internet }
+    }
+
+    /// Adds a site with so many devices.
+    fn add_site(&mut self, place: Location, devices: usize) {
+        let mut site = place.site(&mut self.internet).unwrap();
+        for _ in 0..devices {
+            let name = format!("device{}", self.devices.len());
+            let machine = site.add(&name).unwrap();
+            let settings = format!("hostname = {name:?}\ndns = \"off\"\n");
+            let node = Node::start(&machine, &settings);
+            self.devices.push(Device { name, place, site: self.sites.len(), node });
+        }
+        self.sites.push(site);
+    }
+
+    /// All devices from this one on join.
+    fn join(&self, first: usize) {
+        let Control { v4, v6, .. } = &self.control;
+        for device in &self.devices[first..] {
+            let link = self.control.invite();
+            device.node.join(&match (device.place, v6) {
+                (Location::Ipv6, Some(v6)) => link.replace(&v4.to_string(), &format!("[{v6}]")),
+                (Location::Ipv6 | Location::Nat(_) | Location::TwoRouters, _) => link,
             });
         }
-        for device in &devices {
+        for device in &self.devices[first..] {
             device.node.wait_for_state("running");
         }
-        Self { devices, _sites: sites, _control: control, _internet: internet }
     }
 
     /// The devices' addresses in the mesh.
@@ -202,9 +254,8 @@ fn talk(device: &Device, own: Ipv4Addr, all: &[Ipv4Addr], answers: &Answers, ove
     }
 }
 
-/// Between all devices at these places.
-fn verdicts_are_as_they_should_be(places: &[Location]) {
-    let network = Network::start(places);
+/// Between all devices.
+fn verdicts_are_as_they_should_be(network: &Network) {
     let all = network.addresses();
     let (answers, over) = (Answers::default(), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -232,5 +283,11 @@ fn verdicts_are_as_they_should_be(places: &[Location]) {
 #[test]
 #[ignore = "needs: root"]
 fn paths_are_direct_wherever_they_can_be() {
-    verdicts_are_as_they_should_be(&Location::ALL);
+    verdicts_are_as_they_should_be(&Network::start(&Location::ALL));
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn a_home_whose_router_forwards_the_four_ports_is_direct_for_all_that_have_udp() {
+    verdicts_are_as_they_should_be(&Network::of_home(&Location::ALL));
 }
