@@ -15,7 +15,7 @@ use control_protocol::map::{
 use ipnet::IpNet;
 
 pub use self::wire::{TAGGED, wire_id};
-use self::wire::{profile, wire_node};
+use self::wire::{policy_node, policy_user, profile, wire_node};
 use crate::{
     attributes,
     dns::ExtraDns,
@@ -153,22 +153,6 @@ pub fn for_policy(
         }
     }
     network
-}
-
-fn policy_user(user: &User) -> acl::User {
-    let email = if user.name.contains('@') { user.name.clone() } else { String::new() };
-    acl::User { id: user.id, name: user.name.clone(), email }
-}
-
-fn policy_node(node: &Node) -> acl::Node {
-    acl::Node {
-        name: node.name.clone(),
-        user: node.owner.user(),
-        tags: node.owner.tag_list().to_vec(),
-        addresses: node.addresses.both().to_vec(),
-        routable_ips: route::offered(node),
-        approved_routes: Vec::new(),
-    }
 }
 
 impl CompiledNetwork {

@@ -1,4 +1,4 @@
-//! Users and nodes as clients read them.
+//! Users and nodes as clients and the policy read them.
 
 use control_protocol::map::{self, Hostinfo, UserProfile};
 use ipnet::IpNet;
@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use crate::{
     attributes,
     model::{Node, Owner, User},
-    time,
+    route, time,
 };
 
 /// The owner of tagged nodes in stock clients (number and name as in Headscale).
@@ -76,5 +76,23 @@ pub(super) fn wire_node(node: &Node, domain: &str, online: bool) -> map::Node {
         machine_authorized: true,
         cap_map: attributes::for_peers(node),
         ..map::Node::default()
+    }
+}
+
+/// A user for the policy.
+pub(super) fn policy_user(user: &User) -> acl::User {
+    let email = if user.name.contains('@') { user.name.clone() } else { String::new() };
+    acl::User { id: user.id, name: user.name.clone(), email }
+}
+
+/// A node for the policy, without approved routes.
+pub(super) fn policy_node(node: &Node) -> acl::Node {
+    acl::Node {
+        name: node.name.clone(),
+        user: node.owner.user(),
+        tags: node.owner.tag_list().to_vec(),
+        addresses: node.addresses.both().to_vec(),
+        routable_ips: route::offered(node),
+        approved_routes: Vec::new(),
     }
 }
