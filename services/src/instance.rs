@@ -56,6 +56,12 @@ impl Instance {
         if self.id.is_empty() { "maru0".to_owned() } else { format!("maru{}", self.id) }
     }
 
+    /// The name of the interface of WireGuard devices.
+    #[must_use]
+    pub fn wireguard_interface(&self) -> String {
+        format!("maruwg{}", self.id)
+    }
+
     /// The nftables table's name.
     #[must_use]
     pub fn table(&self) -> String {

@@ -34,7 +34,9 @@ pub use flows::{
 use flows::{Flow, Origin};
 use martian::is_martian;
 use packet::{Icmp, Packet, QuotedPacket, Transport};
-use rules::{Ranges, Rule};
+pub(crate) use rules::DEFAULT_PROTOCOLS;
+pub use rules::Ranges;
+use rules::Rule;
 use run::{FlowBytes, flow_bytes};
 
 /// Compiled rules. The default has no rules and no addresses.
@@ -42,6 +44,10 @@ use run::{FlowBytes, flow_bytes};
 pub struct PacketFilter {
     local: Ranges,
     routed: Ranges,
+    /// Mesh addresses of WireGuard devices behind this node.
+    behind: Ranges,
+    /// Whether another filter judges where packets may go.
+    is_open: bool,
     rules: Vec<Rule>,
 }
 
@@ -58,7 +64,7 @@ impl PacketFilter {
         }
         let rules =
             rules.iter().filter(|rule| rule.is_supported()).filter_map(Rule::compile).collect();
-        Self { local: own, routed: Ranges::default(), rules }
+        Self { local: own, rules, ..Self::default() }
     }
 
     /// The same for a node that forwards packets to these networks, too: never to mesh addresses, which are other nodes', or to
@@ -69,6 +75,22 @@ impl PacketFilter {
             self.routed.push_net(*net);
         }
         self
+    }
+
+    /// The same for a router of WireGuard devices with these mesh addresses: packets to them pass, none from them does.
+    #[must_use]
+    pub fn serving(mut self, devices: &[IpAddr]) -> Self {
+        self.behind = devices.iter().copied().map(IpNet::from).collect();
+        self
+    }
+
+    /// A filter that lets each peer send to any address: it checks that packets are valid and from the peer's own addresses.
+    /// For an interface whose packets the kernel's firewall judges.
+    #[must_use]
+    pub fn open() -> Self {
+        let mut filter = Self { is_open: true, ..Self::default() };
+        filter.rules.push(Rule::any());
+        filter
     }
 
     /// Judges packets that `peer` sent at `now`. `owns` returns whether an address is that peer's.
@@ -98,7 +120,10 @@ impl PacketFilter {
 
     fn is_for_us(&self, destination: IpAddr) -> bool {
         let may_lead_there = || mesh::is_outside(destination) && !route::is_nowhere(destination);
-        self.local.contains(destination) || self.routed.contains(destination) && may_lead_there()
+        self.is_open
+            || self.local.contains(destination)
+            || self.behind.contains(destination)
+            || self.routed.contains(destination) && may_lead_there()
     }
 
     fn allows(&self, packet: &Packet) -> bool {
@@ -181,7 +206,9 @@ impl<Owns: Fn(IpAddr) -> bool> Judge<'_, Owns> {
         if is_martian(packet.source) || is_martian(packet.destination) {
             return Err(Cause::Martian);
         }
-        if self.filter.local.contains(packet.source) || !(self.owns)(packet.source) {
+        let is_ours =
+            |address| self.filter.local.contains(address) || self.filter.behind.contains(address);
+        if is_ours(packet.source) || !(self.owns)(packet.source) {
             return Err(Cause::Spoofed);
         }
         if self.filter.is_for_us(packet.destination) { Ok(()) } else { Err(Cause::NotForUs) }

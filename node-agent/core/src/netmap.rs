@@ -10,12 +10,14 @@ mod message;
 mod routes;
 mod sanitize;
 mod view;
+mod wireguard;
 
 pub use find::FindError;
 pub use map::{Error, Naming, Netmap};
 pub use message::decode;
 pub use routes::{RouteChoice, RouteProblem, check_offer};
 pub use view::{Caller, Gateway, TunnelPeer, format_time, label, parse_time};
+pub use wireguard::{ConnectionRule, ServedDevice, WireguardPlan};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Paths: direct or over the relay, for each peer.
 //!
 //! The relay is always available; UDP is used while it works. How that is known depends on the peer: a peer with a disco key
-//! is asked by disco ([`crate::disco`]), the others by WireGuard's empty packets. The caller owns the socket and the clock.
+//! is asked by disco ([`crate::disco`]), the others by WireGuard's empty packets, and one of plain WireGuard is not asked. The caller owns the socket and the clock.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -11,17 +11,20 @@ mod candidates;
 mod event;
 mod pinged;
 mod probed;
+mod roaming;
 pub mod timing;
 
 pub use event::{PacketKind, Request, Route, Source};
 use pinged::PingedPath;
 use probed::ProbedPath;
+use roaming::RoamingPath;
 pub use timing::*;
 
 #[derive(Clone, Debug)]
 enum Machine {
     Probed(Box<ProbedPath>),
     Pinged(Box<PingedPath>),
+    Roaming(RoamingPath),
 }
 
 /// The paths to one peer.
@@ -39,12 +42,19 @@ impl PeerPath {
         Self { machine }
     }
 
+    /// A path to a peer of plain WireGuard, which has not been heard yet.
+    #[must_use]
+    pub fn roaming() -> Self {
+        Self { machine: Machine::Roaming(RoamingPath::default()) }
+    }
+
     /// Replaces the candidates; those past [`MAX_CANDIDATES`] and unusable ones are dropped
     /// ([`is_usable`](crate::endpoint::is_usable)).
     pub fn set_candidates(&mut self, candidates: &[SocketAddr]) {
         match &mut self.machine {
             Machine::Probed(path) => path.set_candidates(candidates),
             Machine::Pinged(path) => path.set_candidates(candidates),
+            Machine::Roaming(_) => {}
         }
     }
 
@@ -54,6 +64,7 @@ impl PeerPath {
         match &self.machine {
             Machine::Probed(path) => path.route(),
             Machine::Pinged(path) => path.route(),
+            Machine::Roaming(path) => path.route(),
         }
     }
 
@@ -63,6 +74,7 @@ impl PeerPath {
         match &self.machine {
             Machine::Probed(path) => path.direct(),
             Machine::Pinged(path) => path.address(),
+            Machine::Roaming(path) => path.heard_at,
         }
     }
 
@@ -72,6 +84,7 @@ impl PeerPath {
         match &self.machine {
             Machine::Probed(path) => path.fan_out().collect(),
             Machine::Pinged(path) => path.fan_out().collect(),
+            Machine::Roaming(path) => path.heard_at.into_iter().collect(),
         }
     }
 
@@ -88,6 +101,10 @@ impl PeerPath {
                 path.handle_received(source, heard, now);
                 None
             }
+            Machine::Roaming(path) => {
+                path.handle_received(source);
+                None
+            }
         }
     }
 
@@ -96,6 +113,7 @@ impl PeerPath {
         match &mut self.machine {
             Machine::Probed(path) => path.handle_sent_data(now),
             Machine::Pinged(path) => path.handle_sent_data(now),
+            Machine::Roaming(_) => {}
         }
     }
 
@@ -103,7 +121,7 @@ impl PeerPath {
     pub fn handle_sent(&mut self, now: Instant) {
         match &mut self.machine {
             Machine::Probed(path) => path.handle_sent(now),
-            Machine::Pinged(_) => {}
+            Machine::Pinged(_) | Machine::Roaming(_) => {}
         }
     }
 
@@ -119,6 +137,7 @@ impl PeerPath {
         match &mut self.machine {
             Machine::Probed(path) => path.handle_session(),
             Machine::Pinged(path) => path.handle_wanted(now),
+            Machine::Roaming(_) => {}
         }
     }
 
@@ -128,6 +147,7 @@ impl PeerPath {
         match &mut self.machine {
             Machine::Probed(path) => path.handle_timeout(live, now, probes),
             Machine::Pinged(path) => path.handle_timeout(live, now),
+            Machine::Roaming(_) => {}
         }
     }
 
@@ -145,13 +165,14 @@ impl PeerPath {
         match &mut self.machine {
             Machine::Probed(path) => path.handle_network_change(now, probes),
             Machine::Pinged(path) => path.handle_network_change(now),
+            Machine::Roaming(_) => {}
         }
     }
 
     /// The next disco message to send. Report a ping by [`Self::handle_ping_sent`].
     pub fn poll_request(&mut self) -> Option<Request> {
         match &mut self.machine {
-            Machine::Probed(_) => None,
+            Machine::Probed(_) | Machine::Roaming(_) => None,
             Machine::Pinged(path) => path.poll_request(),
         }
     }
@@ -171,7 +192,7 @@ impl PeerPath {
         now: Instant,
     ) -> bool {
         match &mut self.machine {
-            Machine::Probed(_) => false,
+            Machine::Probed(_) | Machine::Roaming(_) => false,
             Machine::Pinged(path) => path.handle_ping(source, transaction, now),
         }
     }
@@ -184,7 +205,7 @@ impl PeerPath {
         now: Instant,
     ) -> bool {
         match &mut self.machine {
-            Machine::Probed(_) => false,
+            Machine::Probed(_) | Machine::Roaming(_) => false,
             Machine::Pinged(path) => path.handle_pong(from, transaction, now),
         }
     }

@@ -30,6 +30,7 @@ use crate::{
     relay::HomeRegion,
     router::RouterState,
     state::{self, Membership, State, StateError},
+    wireguard::speaker::ServiceState,
 };
 
 /// Progress of the registration, for the local API.
@@ -136,6 +137,7 @@ pub(crate) struct Agent {
     /// Held while the map's file is written or removed.
     map_file: Mutex<()>,
     device: RwLock<Weak<Device>>,
+    wireguard: Mutex<ServiceState>,
 }
 
 impl Agent {
@@ -170,6 +172,7 @@ impl Agent {
             state: Mutex::new(state),
             map_file: Mutex::default(),
             device: RwLock::default(),
+            wireguard: Mutex::default(),
         }
     }
 
@@ -409,6 +412,21 @@ impl Agent {
     /// Keeps the running device, so that the local API can show the paths to peers.
     pub(crate) fn set_device(&self, device: &Arc<Device>) {
         *self.device.write().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(device);
+    }
+
+    /// Returns the private key for WireGuard devices; generates and stores it if there is none.
+    pub(crate) fn wireguard_key(&self) -> Result<NodePrivate, StateError> {
+        if let Some(key) = self.state().wireguard_key.clone() {
+            return Ok(key);
+        }
+        let mut key = NodePrivate::generate().map_err(StateError::Random)?;
+        self.change_state(|state| key = state.wireguard_key.get_or_insert(key.clone()).clone());
+        Ok(key)
+    }
+
+    /// How it stands with WireGuard devices.
+    pub(crate) fn wireguard(&self) -> MutexGuard<'_, ServiceState> {
+        self.wireguard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The running device.

@@ -32,6 +32,7 @@ mod node;
 mod refused;
 mod relay;
 mod status;
+mod wireguard;
 
 use node::PingQuota;
 use refused::Refused;

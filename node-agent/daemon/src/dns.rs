@@ -1,4 +1,5 @@
-//! The resolver at 100.100.100.100: answers the network's names and forwards others to the previous resolvers.
+//! The resolver at 100.100.100.100, and for WireGuard devices at this node's mesh addresses: answers the network's names and
+//! forwards others to the previous resolvers.
 
 use std::{
     io,
@@ -10,6 +11,7 @@ use std::{
 use chassis::accept::Connections;
 use common::mesh::{self, RESOLVER};
 use node_agent_core::names::{Answer, Transport, Zone};
+use socket2::{Domain, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
     sync::{Semaphore, watch},
@@ -32,6 +34,8 @@ use forward::{Forwarder, PORT, read_message, write_message};
 const MAX_AT_ONCE: usize = 256;
 /// How long a stream may stay silent.
 const TCP_IDLE: Duration = Duration::from_secs(10);
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
 /// Longest query over UDP, in bytes.
 const MAX_QUERY: usize = 4096;
 
@@ -41,9 +45,19 @@ pub(crate) struct Resolver {
     _tasks: JoinSet<()>,
 }
 
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Askers {
+    /// This machine and its guests.
+    Machine,
+    /// WireGuard devices: who sends by their interface, on which the firewall lets no other source in.
+    Devices,
+}
+
 /// Context of queries.
 #[derive(Clone)]
 struct Context {
+    askers: Askers,
     zone: watch::Receiver<Arc<Zone>>,
     forwarder: Arc<Forwarder>,
 }
@@ -57,10 +71,31 @@ impl Resolver {
         let address = SocketAddr::from((RESOLVER, PORT));
         let udp = UdpSocket::bind(address).await?;
         let tcp = TcpListener::bind(address).await?;
-        let context = Context { zone, forwarder };
+        let context = Context { askers: Askers::Machine, zone, forwarder };
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_udp(Arc::new(udp), context.clone()));
         tasks.spawn(serve_tcp(tcp, context));
+        Ok(Self { _tasks: tasks })
+    }
+
+    /// Starts answering at each of `addresses`, which are on some interface, but only what comes in by the interface of WireGuard
+    /// devices.
+    pub(crate) fn start_on(
+        interface: &str,
+        addresses: &[IpAddr],
+        zone: watch::Receiver<Arc<Zone>>,
+        forwarder: Arc<Forwarder>,
+    ) -> io::Result<Self> {
+        let context = Context { askers: Askers::Devices, zone, forwarder };
+        let mut tasks = JoinSet::new();
+        for address in addresses {
+            let bind = |kind| bound_to(interface, SocketAddr::new(*address, PORT), kind);
+            let tcp = bind(Type::STREAM)?;
+            tcp.listen(BACKLOG)?;
+            let udp = UdpSocket::from_std(bind(Type::DGRAM)?.into())?;
+            tasks.spawn(serve_udp(Arc::new(udp), context.clone()));
+            tasks.spawn(serve_tcp(TcpListener::from_std(tcp.into())?, context.clone()));
+        }
         Ok(Self { _tasks: tasks })
     }
 }
@@ -73,6 +108,28 @@ impl Context {
             Answer::Reply(answer) => Some(answer),
             Answer::Forward => Some(self.forwarder.forward(packet, transport).await),
             Answer::Drop => None,
+        }
+    }
+}
+
+/// A socket that hears only what comes in by one interface.
+fn bound_to(interface: &str, address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind_device(Some(interface.as_bytes()))?;
+    if kind == Type::STREAM {
+        // Connections of the same listener before a restart may still be closing.
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+impl Askers {
+    fn include(self, from: IpAddr) -> bool {
+        match self {
+            Self::Machine => may_ask(from),
+            Self::Devices => mesh::contains(from),
         }
     }
 }
@@ -102,7 +159,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
         let Ok(permit) = Arc::clone(&limit).try_acquire_owned() else {
             continue;
         };
-        if !may_ask(from.ip()) {
+        if !context.askers.include(from.ip()) {
             continue;
         }
         let (socket, context) = (Arc::clone(&socket), context.clone());
@@ -119,7 +176,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
 async fn serve_tcp(listener: TcpListener, context: Context) {
     let connect = |stream, from: SocketAddr, _| {
         let context = context.clone();
-        may_ask(from.ip()).then_some(async move {
+        context.askers.include(from.ip()).then_some(async move {
             let _ = serve_stream(stream, &context).await;
         })
     };
@@ -149,7 +206,8 @@ mod tests {
         let mut zone = Zone::new("maru.home.arpa".parse().ok(), &[]);
         zone.add_node("home.maru.home.arpa.", vec!["100.64.0.1".parse().unwrap()]);
         let zone = watch::Sender::new(Arc::new(zone));
-        let context = Context { zone: zone.subscribe(), forwarder: Arc::default() };
+        let (askers, forwarder) = (Askers::Machine, Arc::default());
+        let context = Context { askers, zone: zone.subscribe(), forwarder };
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (to_udp, to_tcp) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! The nftables table: against spoofed mesh addresses, and for routes ([`routes`]).
+//! The nftables table: against spoofed mesh addresses, for routes ([`routes`]), and for WireGuard devices ([`wireguard`]).
 //!
 //! Services trust the source address of a packet from the mesh. So packets with a mesh address as their source that come from
 //! the LAN or a local process, and not from the tunnel, are dropped first, and so are packets for the mesh that would leave
@@ -18,9 +18,11 @@ use std::{
 use chassis::log::event;
 use common::mesh::{self, RESOLVER};
 use node_agent_api::settings::Settings;
+use node_agent_core::netmap::WireguardPlan;
 
 mod routes;
 mod watch;
+mod wireguard;
 
 use routes::{GUESTS, RouteRules, addresses};
 use watch::Watch;
@@ -51,8 +53,17 @@ pub(crate) struct Firewall {
     routes: RouteRules,
     /// Whether the kill switch stays on when this is dropped.
     holds: AtomicBool,
-    /// The addresses that the table is for.
-    own: Mutex<Vec<IpAddr>>,
+    /// What the table is for.
+    current: Mutex<Scope>,
+}
+
+/// What changes with the map.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scope {
+    /// This node's mesh addresses.
+    pub(crate) own: Vec<IpAddr>,
+    /// The WireGuard devices that it routes.
+    pub(crate) wireguard: WireguardPlan,
 }
 
 impl Drop for Firewall {
@@ -82,25 +93,28 @@ pub(crate) fn close(
     interface: &str,
     settings: &Settings,
 ) -> Result<(), FirewallError> {
-    run(table, &ruleset(table, interface, &RouteRules::of(settings), &[]))
+    let routes = RouteRules::of(settings, None);
+    run(table, &ruleset(table, interface, &routes, &Scope::default()))
 }
 
 impl Firewall {
-    /// Installs the table for a tunnel without addresses; replaces a table that a crash left.
+    /// Installs the table for a tunnel without addresses; replaces a table that a crash left. `wireguard` is the interface of
+    /// WireGuard devices, if the settings have them.
     ///
     /// With an exit node, nothing leaves this machine outside the tunnel from here on, however the agent ends: a start that
     /// fails does not open what a crash left closed.
     pub(crate) fn install(
         table: &str,
         interface: &str,
+        wireguard: Option<&str>,
         settings: &Settings,
     ) -> Result<Self, FirewallError> {
         let (table, interface) = (table.to_owned(), interface.to_owned());
-        let routes = RouteRules::of(settings);
+        let routes = RouteRules::of(settings, wireguard);
         let holds = AtomicBool::new(routes.is_kill_switch());
         // First: if it fails, what a crash left stays as it is.
-        run(&table, &ruleset(&table, &interface, &routes, &[]))?;
-        Ok(Self { table, interface, routes, holds, own: Mutex::default() })
+        run(&table, &ruleset(&table, &interface, &routes, &Scope::default()))?;
+        Ok(Self { table, interface, routes, holds, current: Mutex::default() })
     }
 
     /// Lets the kill switch, if there is one, end with this: the agent is asked to stop or to pause.
@@ -108,24 +122,24 @@ impl Firewall {
         self.holds.store(false, Ordering::Relaxed);
     }
 
-    fn ruleset(&self, own: &[IpAddr]) -> String {
-        ruleset(&self.table, &self.interface, &self.routes, own)
+    fn ruleset(&self, scope: &Scope) -> String {
+        ruleset(&self.table, &self.interface, &self.routes, scope)
     }
 
-    /// Replaces the table in one transaction if this node's mesh addresses changed.
-    pub(crate) fn set_addresses(&self, own: &[IpAddr]) -> Result<(), FirewallError> {
-        let mut current = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if *current != own {
-            run(&self.table, &self.ruleset(own))?;
-            *current = own.to_vec();
+    /// Replaces the table in one transaction if its scope changed.
+    pub(crate) fn set(&self, scope: Scope) -> Result<(), FirewallError> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current != scope {
+            run(&self.table, &self.ruleset(&scope))?;
+            *current = scope;
         }
         Ok(())
     }
 
     /// Restores the table if it or its rules are missing; returns whether they were.
     pub(crate) fn put_back(&self) -> Result<bool, FirewallError> {
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = self.ruleset(&own);
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.ruleset(&current);
         if verdicts(&list(&self.table)?) == verdicts(&wanted) {
             return Ok(false);
         }
@@ -174,11 +188,11 @@ fn verdicts(text: &str) -> [usize; 3] {
         .map(|verdict| text.lines().filter(|line| line.ends_with(verdict)).count())
 }
 
-fn ruleset(table: &str, interface: &str, routes: &RouteRules, own: &[IpAddr]) -> String {
-    let own: Vec<_> = own.iter().copied().filter(|address| mesh::contains(*address)).collect();
-    let (own4, own6) = (addresses(&own, true), addresses(&own, false));
-    let local = addresses(&[&own[..], &[RESOLVER.into()]].concat(), true);
-    let of_routes = routes.chains(interface, &own);
+/// The rules at the start: which interface may have packets from and to mesh addresses.
+fn arriving(interface: &str, routes: &RouteRules, own: &[IpAddr], plan: &WireguardPlan) -> String {
+    let (own4, own6) = (addresses(own, true), addresses(own, false));
+    let local = addresses(&[own, &[RESOLVER.into()]].concat(), true);
+    let mut tunnels = format!("\"{interface}\"");
     let mut rules = vec![
         // From this node to itself and to its resolver.
         format!("iifname \"lo\" ip saddr {{ {local} }} ip daddr {{ {local} }} accept"),
@@ -186,18 +200,20 @@ fn ruleset(table: &str, interface: &str, routes: &RouteRules, own: &[IpAddr]) ->
     if !own6.is_empty() {
         rules.push(format!("iifname \"lo\" ip6 saddr {{ {own6} }} ip6 daddr {{ {own6} }} accept"));
     }
-    // To this node's mesh addresses: only from its tunnel or from itself.
-    if !own4.is_empty() {
-        rules.push(format!(
-            "iifname != {{ \"lo\", \"{interface}\" }} ip daddr {{ {own4} }} counter drop"
-        ));
-        rules.push(format!("iifname \"lo\" ip daddr {{ {own4} }} ip saddr @mesh4 counter drop"));
+    if let Some(wireguard) = &routes.wireguard {
+        rules.extend(wireguard::arriving(wireguard, plan));
+        tunnels = format!("{tunnels}, \"{wireguard}\"");
     }
-    if !own6.is_empty() {
-        rules.push(format!(
-            "iifname != {{ \"lo\", \"{interface}\" }} ip6 daddr {{ {own6} }} counter drop"
-        ));
-        rules.push(format!("iifname \"lo\" ip6 daddr {{ {own6} }} ip6 saddr @mesh6 counter drop"));
+    // To this node's mesh addresses: only from its tunnel, WireGuard devices, or itself.
+    for (ip, own, mesh) in [("ip", own4, "@mesh4"), ("ip6", own6, "@mesh6")] {
+        if !own.is_empty() {
+            rules.push(format!(
+                "iifname != {{ \"lo\", {tunnels} }} {ip} daddr {{ {own} }} counter drop"
+            ));
+            rules.push(format!(
+                "iifname \"lo\" {ip} daddr {{ {own} }} {ip} saddr {mesh} counter drop"
+            ));
+        }
     }
     // To the resolver: only from this machine and its guests, not from its network.
     rules.push(format!("iifname != {{ \"lo\", {GUESTS} }} ip daddr {RESOLVER} counter drop"));
@@ -205,7 +221,19 @@ fn ruleset(table: &str, interface: &str, routes: &RouteRules, own: &[IpAddr]) ->
     let elsewhere = format!("iifname != {{ \"lo\", \"maru*\", \"{interface}\" }}");
     rules.push(format!("{elsewhere} ip saddr @mesh4 counter drop"));
     rules.push(format!("{elsewhere} ip6 saddr @mesh6 counter drop"));
-    let rules = rules.join("\n        ");
+    rules.join("\n        ")
+}
+
+fn ruleset(table: &str, interface: &str, routes: &RouteRules, scope: &Scope) -> String {
+    let own: Vec<_> =
+        scope.own.iter().copied().filter(|address| mesh::contains(*address)).collect();
+    let rules = arriving(interface, routes, &own, &scope.wireguard);
+    let of_routes = routes.chains(interface, &own);
+    let of_wireguard = routes
+        .wireguard
+        .iter()
+        .map(|wireguard| wireguard::chains(wireguard, interface, &own, &scope.wireguard));
+    let of_wireguard: String = of_wireguard.collect();
     let outside = format!("oifname != {{ \"lo\", \"maru*\", \"{interface}\" }}");
     let mesh4 = mesh::v4_without(&[mesh::SERVICES_NET, mesh::CHROMEOS_NET]);
     let mesh4: Vec<_> = mesh4.iter().map(|(first, last)| format!("{first}-{last}")).collect();
@@ -235,7 +263,7 @@ table inet {table} {{
         udp sport 68 udp dport 67 accept
         {outside} ip daddr @mesh4 counter drop
         {outside} ip6 daddr @mesh6 counter drop
-    }}{of_routes}
+    }}{of_routes}{of_wireguard}
 }}
 "
     )
@@ -289,9 +317,23 @@ fn spawn(args: &[&str]) -> Result<std::process::Child, FirewallError> {
 mod tests {
     use super::*;
 
+    fn scope() -> Scope {
+        let own = ["100.64.0.1".parse().unwrap(), "fd7a:115c:a1e0::1".parse().unwrap()];
+        Scope { own: own.to_vec(), ..Scope::default() }
+    }
+
+    #[test]
+    fn this_nodes_addresses_are_open_to_the_interface_of_wireguard_devices_if_there_is_one() {
+        let routes = RouteRules::of(&Settings::default(), Some("maruwg"));
+        let text = ruleset("maru", "maru0", &routes, &scope());
+        let rule = r#"iifname != { "lo", "maru0", "maruwg" } ip daddr { 100.64.0.1 } counter drop"#;
+        assert!(text.contains(rule) && text.contains("jump wireguard"), "{text}");
+        assert_eq!(verdicts(&text), [13, 3, 1]);
+    }
+
     #[test]
     fn before_an_address_nothing_poses_as_a_node() {
-        let text = ruleset("maru_0123ab", "maru0123ab", &RouteRules::default(), &[]);
+        let text = ruleset("maru_0123ab", "maru0123ab", &RouteRules::default(), &Scope::default());
         assert!(text.contains("table inet maru_0123ab {"));
         let mesh =
             "100.64.0.0-100.99.255.255, 100.100.1.0-100.115.91.255, 100.115.94.0-100.127.255.255";
@@ -302,8 +344,7 @@ mod tests {
 
     #[test]
     fn this_nodes_addresses_are_reached_from_its_own_tunnel_only() {
-        let own = ["100.64.0.1".parse().unwrap(), "fd7a:115c:a1e0::1".parse().unwrap()];
-        let text = ruleset("maru", "maru0", &RouteRules::default(), &own);
+        let text = ruleset("maru", "maru0", &RouteRules::default(), &scope());
         for rule in [
             "iifname != { \"lo\", \"maru0\" } ip daddr { 100.64.0.1 } counter drop",
             "iifname != { \"lo\", \"maru0\" } ip6 daddr { fd7a:115c:a1e0::1 } counter drop",

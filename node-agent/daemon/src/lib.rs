@@ -4,6 +4,7 @@
 //!   `kill_switch` is what runs at boot.
 //! * [`control`]: registers this device and follows the network map.
 //! * `tunnel`: applies the map to device, interface, firewall, [`relay`]s, [`dns`], services, endpoint discovery.
+//! * `wireguard`: forwards devices that have plain WireGuard alone into the mesh.
 //! * `https`: TLS in front of services, and the network's own authority.
 //! * `dial`: sockets through which users of this machine reach loopback and mesh addresses.
 //! * `change`: notices another network, and sleep.
@@ -61,6 +62,7 @@ mod service;
 mod start;
 mod state;
 mod tunnel;
+mod wireguard;
 
 use agent::{Agent, Progress};
 use api::{Api, Command};
@@ -139,7 +141,8 @@ pub fn run(root: PathBuf, config: Option<PathBuf>) -> Result<(), Error> {
 
 async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error> {
     chassis::process::raise_file_limit();
-    let Startup { config, paths, root, inherited: RootResources { tun, .. } } = start;
+    let Startup { config, paths, root, inherited: RootResources { tun, wireguard_tun, .. } } =
+        start;
     let state = State::load_or_generate(&paths)?;
     let netmap = match &state.membership {
         Some(membership) if membership.registered => state::load_netmap(&paths)?,
@@ -157,7 +160,8 @@ async fn serve(start: Startup, helper: Option<Arc<Helper>>) -> Result<(), Error>
         })
     });
     let firewall = OnceLock::new();
-    let setup = TunnelSetup { interface, table, firewall, instance, tun, is_stored, helper };
+    let setup =
+        TunnelSetup { interface, table, firewall, instance, tun, wireguard_tun, is_stored, helper };
     let tunnel = start_tunnel(&agent, &setup).await?;
     let socket = match Socket::bind(&agent.paths.socket(), Access::Everyone) {
         Ok(socket) => socket,

@@ -16,8 +16,10 @@ use rtnetlink::{
     },
 };
 
-/// `EEXIST`, as netlink reports it.
+/// `EEXIST`, `ENODEV` and `EADDRINUSE`, as netlink reports them.
 const EXISTS: i32 = -17;
+const NO_DEVICE: i32 = -19;
+const IN_USE: i32 = -98;
 
 /// The interface cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -60,17 +62,10 @@ impl Link {
     pub(crate) async fn up(interface: &str, mtu: u16) -> Result<Self, LinkError> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Open)?;
         let connection = tokio::spawn(connection);
-        let refused = |what: &str| {
-            let what = format!("{what} {interface}");
-            move |source| LinkError::Refused { what, source }
-        };
-        let mut links = handle.link().get().match_name(interface).execute();
-        let link = links.try_next().await.map_err(refused("find the interface"))?;
-        let index = link.ok_or_else(|| LinkError::Gone(interface.to_owned()))?.header.index;
-        let up = LinkUnspec::new_with_index(index).mtu(mtu.into()).up().build();
-        handle.link().set(up).execute().await.map_err(refused("bring up"))?;
+        let index = bring_up(&handle, interface, mtu).await?;
         let list = handle.address().get().set_link_index_filter(index).execute();
-        let list: Vec<_> = list.try_collect().await.map_err(refused("list the addresses of"))?;
+        let listed: Result<Vec<_>, _> = list.try_collect().await;
+        let list = listed.map_err(refused("list the addresses of", interface))?;
         let addresses =
             list.iter().filter_map(address_of).filter(|it| mesh::contains(*it)).collect();
         Ok(Self {
@@ -256,6 +251,41 @@ impl Link {
     }
 }
 
+fn refused(what: &str, interface: &str) -> impl FnOnce(rtnetlink::Error) -> LinkError {
+    let what = format!("{what} {interface}");
+    move |source| LinkError::Refused { what, source }
+}
+
+/// The index of an interface; `None` if there is none with this name.
+pub(crate) async fn index(handle: &Handle, interface: &str) -> Result<Option<u32>, LinkError> {
+    let mut links = handle.link().get().match_name(interface.to_owned()).execute();
+    match links.try_next().await {
+        Err(error) if has_code(&error, NO_DEVICE) => Ok(None),
+        Err(error) => Err(refused("find the interface", interface)(error)),
+        Ok(link) => Ok(link.map(|link| link.header.index)),
+    }
+}
+
+/// Removes an interface, such as one that an agent which was killed left, if there is one with this name.
+pub(crate) async fn remove(handle: &Handle, interface: &str) -> Result<(), LinkError> {
+    let Some(index) = index(handle, interface).await? else { return Ok(()) };
+    handle.link().del(index).execute().await.map_err(refused("remove the interface", interface))
+}
+
+/// Brings an interface up; returns its index.
+pub(crate) async fn bring_up(handle: &Handle, interface: &str, mtu: u16) -> Result<u32, LinkError> {
+    let found = index(handle, interface).await?;
+    let index = found.ok_or_else(|| LinkError::Gone(interface.to_owned()))?;
+    let up = LinkUnspec::new_with_index(index).mtu(mtu.into()).up().build();
+    handle.link().set(up).execute().await.map_err(refused("bring up", interface))?;
+    Ok(index)
+}
+
+/// Whether an interface cannot be brought up because another program has its port.
+pub(crate) fn is_address_in_use(error: &LinkError) -> bool {
+    matches!(error, LinkError::Refused { source, .. } if has_code(source, IN_USE))
+}
+
 fn is_resolver(address: IpAddr) -> bool {
     address == IpAddr::V4(mesh::RESOLVER)
 }
@@ -265,8 +295,12 @@ fn host_prefix(address: IpAddr) -> u8 {
 }
 
 pub(crate) fn is_exists(error: &rtnetlink::Error) -> bool {
+    has_code(error, EXISTS)
+}
+
+fn has_code(error: &rtnetlink::Error, code: i32) -> bool {
     matches!(error, rtnetlink::Error::NetlinkError(message)
-        if message.code.is_some_and(|code| code.get() == EXISTS))
+        if message.code.is_some_and(|found| found.get() == code))
 }
 
 /// The local address: `Local` if present, since `Address` may be the other end's.

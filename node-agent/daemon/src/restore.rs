@@ -44,7 +44,7 @@ pub enum RestoreError {
 /// How the service ended, in what systemd runs after it (systemd.exec(5)).
 const SERVICE_RESULT: &str = "SERVICE_RESULT";
 
-/// Removes the resolver's entry, rules, routes and the nftables table of the instance at `root`, if its agent has ended. Addresses
+/// Removes the resolver's entry, rules, routes, the interface of WireGuard devices and the nftables table of the instance at `root`, if its agent has ended. Addresses
 /// end with the interface, and that with the agent. Repeating it is safe.
 ///
 /// After a crash under systemd the table stays until the next start, a second later: with an exit node nothing may leave beside it.

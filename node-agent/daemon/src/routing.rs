@@ -32,12 +32,12 @@ use services::Instance;
 
 use crate::{
     config::Config,
-    link::{Link, LinkError, is_exists},
+    link::{self, Link, LinkError, is_exists},
     outside::MARK,
 };
 
 /// The kernel's tables.
-const MAIN: u32 = 254;
+pub(crate) const MAIN: u32 = 254;
 const DEFAULT: u32 = 253;
 /// The rules of one address family.
 const RULES: u32 = 5;
@@ -218,8 +218,8 @@ impl Routing {
     }
 }
 
-/// A route into the tunnel; `None` without a source address, unless it is only to be removed.
-fn route(net: &IpNet, own: &[IpAddr], index: u32, table: u32) -> Option<RouteMessage> {
+/// A route to the interface with this index; `None` without a source address, unless it is only to be removed.
+pub(crate) fn route(net: &IpNet, own: &[IpAddr], index: u32, table: u32) -> Option<RouteMessage> {
     let source = own.iter().find(|address| address.is_ipv4() == net.addr().is_ipv4());
     if source.is_none() && !own.is_empty() {
         return None;
@@ -253,13 +253,14 @@ fn refused(what: &str) -> impl Fn(rtnetlink::Error) -> LinkError {
     move |source| LinkError::Refused { what: what.clone(), source }
 }
 
-/// Removes every rule and route that an agent of `instance` left.
+/// Removes every rule and route that an agent of `instance` left, and its interface of WireGuard devices.
 pub(crate) async fn clear(instance: &Instance) -> Result<(), LinkError> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Open)?;
     let connection = tokio::spawn(connection);
+    let removed = link::remove(&handle, &instance.wireguard_interface()).await;
     let cleared = Routing::of(handle, 0, instance).clear().await;
     connection.abort();
-    cleared
+    cleared.and(removed)
 }
 
 /// The kernel's setting by which it forwards packets to this network.

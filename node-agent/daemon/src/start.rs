@@ -73,6 +73,8 @@ pub(crate) struct RootResources {
     /// `/dev/net/tun`, where others than root may not open it: what an earlier agent left with the service manager, or a new
     /// one.
     pub(crate) tun: Option<OwnedFd>,
+    /// Another `/dev/net/tun`, for WireGuard devices, if the settings have them.
+    pub(crate) wireguard_tun: Option<OwnedFd>,
     /// Leads programs to the agent's resolver.
     pub(crate) helper: Option<Helper>,
 }
@@ -105,6 +107,7 @@ fn from_root(root: &Path, paths: &Paths, config: &Config) -> Result<RootResource
     let open = || File::options().read(true).write(true).open(TUN).ok().map(OwnedFd::from);
     let interface = settings.interface(&Instance::of(root));
     let tun = wireguard_device::handed_over(STORED_TUN, &interface).or_else(open);
+    let wireguard_tun = settings.wireguard.and_then(|_| open());
     let scope = Scope {
         dns: settings.dns,
         interface,
@@ -113,7 +116,7 @@ fn from_root(root: &Path, paths: &Paths, config: &Config) -> Result<RootResource
     };
     let helper = Helper::start(root, &scope)?;
     match give_up(root, paths, &settings.dial) {
-        Ok(()) => Ok(RootResources { tun, helper: Some(helper) }),
+        Ok(()) => Ok(RootResources { tun, wireguard_tun, helper: Some(helper) }),
         Err(error) => {
             helper.end();
             Err(error)

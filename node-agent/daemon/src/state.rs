@@ -62,6 +62,9 @@ pub(crate) struct State {
     /// The authority that certifies this node's names, if it offers HTTPS.
     #[serde(default)]
     pub(crate) authority: Option<Authority>,
+    /// This node's WireGuard identity towards devices that have WireGuard alone, once the settings make it their router.
+    #[serde(default)]
+    pub(crate) wireguard_key: Option<NodePrivate>,
     /// Public certificates of this node's names, if the coordinator orders them.
     #[serde(default)]
     pub(crate) certificates: Vec<StoredCertificate>,
@@ -115,6 +118,7 @@ impl State {
             former: None,
             paused: false,
             authority: None,
+            wireguard_key: None,
             certificates: Vec::new(),
         })
     }

@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     sync::{
         Arc, OnceLock,
@@ -20,7 +20,7 @@ use node_agent_api::settings::{self, Dns};
 use node_agent_core::{
     filter::PacketFilter,
     names::Zone,
-    netmap::{Netmap, TunnelPeer},
+    netmap::{Netmap, TunnelPeer, WireguardPlan},
 };
 use services::Instance;
 use tokio::{
@@ -34,13 +34,14 @@ use crate::{
     agent::{Agent, InterfaceState},
     dns::{Resolver, follow::Names, helper::Helper},
     endpoints::{self, ForeignDatagram},
-    firewall::{self, Firewall, FirewallError},
+    firewall::{self, Firewall, FirewallError, Scope},
     home, https,
-    link::{Link, LinkError},
+    link::{self, Link, LinkError},
     outside, ports, probe,
     relay::Relays,
     routing::{self, Routing},
     service::{self, AccessSnapshot},
+    wireguard::Router,
 };
 
 /// Largest packet inside the tunnel: IPv6's smallest, which fits every path.
@@ -82,6 +83,8 @@ pub(crate) struct TunnelSetup {
     pub(crate) instance: Instance,
     /// The TUN device that root opened.
     pub(crate) tun: Option<OwnedFd>,
+    /// Another one, for WireGuard devices.
+    pub(crate) wireguard_tun: Option<OwnedFd>,
     /// Whether the service manager has the TUN device, too: it keeps the interface over a restart.
     pub(crate) is_stored: bool,
     /// Leads programs to the agent's resolver.
@@ -93,12 +96,34 @@ impl TunnelSetup {
     fn firewall(&self, settings: &settings::Settings) -> Result<Arc<Firewall>, FirewallError> {
         tokio::task::block_in_place(|| {
             if let Some(firewall) = self.firewall.get() {
-                firewall.set_addresses(&[])?;
+                firewall.set(Scope::default())?;
                 return Ok(Arc::clone(firewall));
             }
-            let firewall = Arc::new(Firewall::install(&self.table, &self.interface, settings)?);
+            let wireguard = settings.wireguard.map(|_| self.instance.wireguard_interface());
+            let firewall =
+                Firewall::install(&self.table, &self.interface, wireguard.as_deref(), settings)?;
+            let firewall = Arc::new(firewall);
             Ok(Arc::clone(self.firewall.get_or_init(|| firewall)))
         })
+    }
+
+    /// The router of WireGuard devices, if the settings make this node one. Removes what a crash left.
+    async fn wireguard(
+        &self,
+        agent: &Arc<Agent>,
+        link: &Link,
+        zone: &watch::Sender<Arc<Zone>>,
+    ) -> Result<Option<Router>, TunnelError> {
+        let (handle, _) = link.netlink();
+        let interface = self.instance.wireguard_interface();
+        link::remove(&handle, &interface).await?;
+        if agent.config.settings.wireguard.is_none() {
+            return Ok(None);
+        }
+        let tun = self.wireguard_tun.as_ref().map(OwnedFd::try_clone).transpose();
+        let tun = tun.map_err(TunnelError::Tun)?;
+        let names = [interface.as_str(), &self.interface];
+        Ok(Some(Router::new(agent, handle, names, tun, zone.subscribe())))
     }
 
     /// See [`Firewall::release`].
@@ -152,6 +177,7 @@ struct Parts {
     relays: Arc<Relays>,
     link: Arc<Link>,
     routing: Routing,
+    wireguard: Option<Router>,
     device: Arc<Device>,
     zone: watch::Sender<Arc<Zone>>,
     /// Whether the peers of an interface that was taken over have heard that their sessions are lost.
@@ -181,11 +207,13 @@ impl Tunnel {
         if device.is_adopted() {
             // Connections go on: the interface keeps the addresses that the map on disk has.
             let own = agent.netmap.borrow().addresses();
-            tokio::task::block_in_place(|| firewall.set_addresses(&own))?;
+            let scope = Scope { own: own.clone(), ..Scope::default() };
+            tokio::task::block_in_place(|| firewall.set(scope))?;
             addresses.extend(own);
         }
         link.set_addresses(&addresses).await?;
         let zone = watch::Sender::new(Arc::default());
+        let wireguard = setup.wireguard(agent, &link, &zone).await?;
         let mut tasks = JoinSet::new();
         let resolver = Resolver::start(zone.subscribe(), Arc::clone(&agent.forwarder)).await;
         match (resolver, agent.config.settings.dns) {
@@ -211,6 +239,7 @@ impl Tunnel {
             relays,
             link,
             routing,
+            wireguard,
             device,
             zone,
             has_greeted,
@@ -263,9 +292,8 @@ impl Tunnel {
                     checked = Instant::now();
                     break;
                 }
-                if is_due && let Err(error) = parts.routing.put_back().await {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "routes are missing");
+                if is_due {
+                    parts.put_back(&netmap).await;
                 }
                 if is_due || parts.names.is_changed() {
                     parts.names.check(netmap.network());
@@ -292,6 +320,9 @@ impl Tunnel {
         let parts = self.parts.take()?;
         parts.relays.close();
         parts.agent.interface.send_replace(InterfaceState::Configured(Vec::new()));
+        if let Some(wireguard) = &parts.wireguard {
+            wireguard.stop().await;
+        }
         if let Err(error) = parts.routing.clear().await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "the rules of routing stay; the next start removes them");
@@ -303,6 +334,44 @@ impl Tunnel {
 }
 
 impl Parts {
+    /// Sets again what another program may have removed, and tries again what failed.
+    async fn put_back(&self, netmap: &Netmap) {
+        if let Err(error) = self.routing.put_back().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "routes are missing");
+        }
+        let (own, plan) = (netmap.addresses(), self.plan(netmap));
+        let is_guarded = self.guard(&own, &plan);
+        self.serve_wireguard(&own, &plan, is_guarded).await;
+    }
+
+    fn plan(&self, netmap: &Netmap) -> WireguardPlan {
+        match self.wireguard {
+            Some(_) => netmap.wireguard(&self.agent.config.routes),
+            None => WireguardPlan::default(),
+        }
+    }
+
+    /// Sets the firewall; returns whether it is as it must be.
+    fn guard(&self, own: &[IpAddr], plan: &WireguardPlan) -> bool {
+        let scope = Scope { own: own.to_vec(), wireguard: plan.clone() };
+        let guarded = tokio::task::block_in_place(|| self.firewall.set(scope));
+        if let Err(error) = &guarded {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, "the firewall is not up to date");
+        }
+        guarded.is_ok()
+    }
+
+    /// Serves WireGuard devices; none without the firewall, which alone judges their packets.
+    async fn serve_wireguard(&self, own: &[IpAddr], plan: &WireguardPlan, is_guarded: bool) {
+        match &self.wireguard {
+            Some(wireguard) if is_guarded => wireguard.apply(own, plan).await,
+            Some(wireguard) => wireguard.stop().await,
+            None => {}
+        }
+    }
+
     /// Applies a map; returns whether the interface has its addresses. Errors are logged, and the map is applied again at the
     /// next check of the names.
     ///
@@ -313,19 +382,17 @@ impl Parts {
         let nets: Vec<IpNet> = own.iter().map(|address| IpNet::from(*address)).collect();
         let choice = &self.agent.config.routes;
         let rules = if self.agent.config.settings.shields_up { Vec::new() } else { netmap.rules() };
-        let filter = PacketFilter::compile(&rules, &nets).forwarding(&netmap.served(choice));
+        let plan = self.plan(netmap);
+        let filter = PacketFilter::compile(&rules, &nets)
+            .forwarding(&netmap.served(choice))
+            .serving(&plan.addresses());
         let filter = Arc::new(filter);
         let peers = netmap.tunnel_peers(choice);
         let routes = netmap.routes(choice).into_iter().map(|(net, _)| net).collect();
         self.device.set_filter(Arc::clone(&filter));
         self.relays.set_peers(&peers);
         self.relays.set_map(&home::relays(&self.agent, &netmap.relays));
-        if let Err(error) = tokio::task::block_in_place(|| self.firewall.set_addresses(&own)) {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the firewall is not up to date"
-            );
-        }
+        let is_guarded = self.guard(&own, &plan);
         self.device.set_peers(peers.into_iter().map(device_peer).collect());
         let with_resolver = [own.as_slice(), &[RESOLVER.into()]].concat();
         let configured = async {
@@ -333,7 +400,7 @@ impl Parts {
             self.routing.set(choice, &own, routes).await
         };
         let interface = match configured.await {
-            Ok(()) => InterfaceState::Configured(own),
+            Ok(()) => InterfaceState::Configured(own.clone()),
             Err(error) => {
                 let source = &error as &dyn std::error::Error;
                 tracing::error!(error = source, "the interface is not up to date");
@@ -347,6 +414,7 @@ impl Parts {
             self.access.send_replace(Arc::new(access));
             self.zone.send_replace(Arc::new(netmap.zone(&self.agent.config.dns_domains)));
         }
+        self.serve_wireguard(&own, &plan, is_guarded).await;
         if !self.has_greeted.swap(true, Ordering::Relaxed) {
             self.device.greet();
         }
@@ -374,6 +442,7 @@ fn device_config(agent: &Agent, interface: &str) -> Config {
         mark: Some(outside::MARK),
         private_key: *agent.private_key().as_bytes(),
         discovery_key: *agent.discovery_key().as_bytes(),
+        roams: false,
         offload: offload(&agent.config.settings.offload),
     }
 }

@@ -21,6 +21,8 @@ pub struct Config {
     pub private_key: [u8; 32],
     /// This node's private key for path discovery.
     pub discovery_key: [u8; 32],
+    /// Whether the peers have plain WireGuard: each is sent to where it was last heard, and nowhere else.
+    pub roams: bool,
     /// The allowed offloads; those that the kernel lacks are not used.
     pub offload: Offload,
 }

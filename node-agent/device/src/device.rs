@@ -50,6 +50,7 @@ const MTU: std::ops::RangeInclusive<u16> = 576..=9000;
 pub struct Device {
     shared: Arc<Shared>,
     private: StaticSecret,
+    roams: bool,
     /// Limits nothing: [`Gate`] does.
     limiter: Arc<RateLimiter>,
     /// The next peer's index; held while peers are replaced.
@@ -103,7 +104,8 @@ impl Device {
         });
         let limiter = Arc::new(RateLimiter::new(&PublicKey::from(&private), u64::MAX));
         let next_index = Mutex::new(random_u32() & INDEX_MASK);
-        let mut device = Self { shared, private, limiter, next_index, threads: Vec::new() };
+        let roams = config.roams;
+        let mut device = Self { shared, private, roams, limiter, next_index, threads: Vec::new() };
         device.spawn("maru-tun-to-udp", outbound::run)?;
         device.spawn("maru-udp-to-tun", inbound::run)?;
         device.spawn("maru-wg-timers", tick)?;
@@ -166,7 +168,8 @@ impl Device {
         let sessions =
             WireGuard::new(self.private.clone(), key, index, limiter, mtu, Instant::now());
         let disco = Arc::clone(&self.shared.disco);
-        peer::Peer::new(key, wanted.discovery_key, index, Box::new(sessions), disco)
+        let peer = peer::Peer::new(key, wanted.discovery_key, index, Box::new(sessions), disco);
+        if self.roams { peer.roaming() } else { peer }
     }
 
     /// Whether the interface was there before, left by an earlier device.

@@ -60,6 +60,14 @@ impl Peer {
         }
     }
 
+    /// The same, sent to where it was last heard.
+    pub(crate) fn roaming(self) -> Self {
+        if let Some(link) = self.lock().as_mut() {
+            link.roam();
+        }
+        self
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Link>> {
         lock(&self.link)
     }

@@ -361,3 +361,30 @@ impl SimpleRule {
         self.first <= source && source <= self.last && reaches && port_fits && protocol_fits
     }
 }
+
+#[test]
+fn a_router_passes_packets_to_its_wireguard_devices_and_takes_none_from_their_addresses() {
+    const DEVICE: &str = "100.64.0.9";
+    let rule = filter_rule(&["*"], &[(DEVICE, 80, 80)], &[]);
+    let mut node = Node::new(std::slice::from_ref(&rule));
+    assert!(!node.passes(&tcp(THERE, 9, DEVICE, 80, SYN)));
+    node.filter = node.filter.serving(&[DEVICE.parse().unwrap()]);
+    assert!(node.passes(&tcp(THERE, 9, DEVICE, 80, SYN)));
+    assert!(!node.passes(&tcp(THERE, 9, DEVICE, 81, SYN)));
+    let (mut flows, now) = (Flows::new(node.now), node.now);
+    let mut judge = node.filter.judge(&mut flows, PeerId(2), |_| true, now);
+    assert_eq!(judge.check(&tcp(DEVICE, 9, HERE, 80, SYN)), Err(Cause::Spoofed));
+}
+
+#[test]
+fn an_open_filter_still_refuses_what_is_not_the_peers_or_no_packet() {
+    let mut node = Node::new(&[]);
+    node.filter = PacketFilter::open();
+    for to in [HERE, "100.64.0.77", "192.168.9.1", "8.8.8.8"] {
+        assert!(node.passes(&tcp(THERE, 9, to, 22, SYN)), "{to}");
+    }
+    let peer = PeerId(2);
+    assert_eq!(node.check_from(peer, &tcp(HERE, 9, THERE, 22, SYN)), Err(Cause::Spoofed));
+    assert_eq!(node.check_from(peer, &tcp(THERE, 9, "224.0.0.1", 22, SYN)), Err(Cause::Martian));
+    assert_eq!(node.check_from(peer, &[0x45; 10]), Err(Cause::Malformed));
+}

@@ -78,11 +78,15 @@ impl Netmap {
 
     /// Peers that packets may be exchanged with: approved and known by key and address.
     ///
-    /// They have their own mesh addresses, without this node's, and the routes that this device's user chose.
+    /// They have their own mesh addresses, without this node's, those of WireGuard devices behind them, and the routes that this
+    /// device's user chose.
     #[must_use]
     pub fn tunnel_peers(&self, choice: &RouteChoice) -> Vec<TunnelPeer> {
-        let own = self.addresses();
-        let usable = |net: &&IpNet| is_mesh_address(net) && !own.contains(&net.addr());
+        let ours = [self.addresses(), self.served_addresses()].concat();
+        let usable = |peer: &Node, net: &IpNet| {
+            let is_its = peer.addresses.contains(net) || self.device_at(net.addr()).is_some();
+            is_mesh_address(net) && is_its && !ours.contains(&net.addr())
+        };
         let routes = self.routes(choice);
         let routed = |peer: &Node| {
             let of_peer = routes.iter().filter(|(_, router)| router.id == peer.id);
@@ -94,7 +98,7 @@ impl Netmap {
             allowed_ips: peer
                 .effective_allowed_ips()
                 .iter()
-                .filter(usable)
+                .filter(|net| usable(peer, net))
                 .copied()
                 .chain(routed(peer))
                 .collect(),
@@ -136,17 +140,16 @@ impl Netmap {
         }
     }
 
-    /// The peer that may send from `address`. Never this node itself.
+    /// The peer or WireGuard device that may send from `address`. Never this node itself.
     #[must_use]
     pub fn peer_at(&self, address: IpAddr) -> Option<&Node> {
         if self.addresses().contains(&address) {
             return None;
         }
-        self.active_peers().find(|peer| {
-            peer.effective_allowed_ips()
-                .iter()
-                .any(|net| net.addr() == address && is_mesh_address(net))
-        })
+        let has =
+            |nets: &[IpNet]| nets.iter().any(|net| net.addr() == address && is_mesh_address(net));
+        let is_it = |peer: &&Node| has(&peer.addresses) && has(peer.effective_allowed_ips());
+        self.device_at(address).or_else(|| self.active_peers().find(is_it))
     }
 
     /// That peer's identity for services.

@@ -15,7 +15,7 @@ use node_agent_api::{
 use node_agent_core::netmap::{Netmap, format_time, parse_time};
 use wireguard_device::{Path, PeerStats};
 
-use super::relay;
+use super::{relay, wireguard};
 use crate::{
     agent::{Agent, EndpointReport, InterfaceState},
     routing,
@@ -62,7 +62,7 @@ pub(super) fn of(agent: &Agent) -> Status {
         dns: agent.dns.borrow().map(str::to_owned),
         drops: drops(agent),
         certificates: certificates(agent),
-        wireguard: None,
+        wireguard: wireguard::of(agent, &netmap),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use control_protocol::{
     CAPABILITY_VERSION, frame,
-    map::{self, Hostinfo, MapRequest, NetInfo},
+    map::{self, Hostinfo, MapRequest, NetInfo, WireguardRouter},
 };
 use hyper::body::{Body, Bytes};
 use messages::message;
@@ -177,6 +177,10 @@ pub(super) fn hostinfo(agent: &Agent) -> Hostinfo {
         net_info,
         routable_ips: agent.config.routes.offered.clone(),
         shields_up: agent.config.settings.shields_up,
+        maru_wireguard: agent.config.settings.wireguard.and_then(|settings| {
+            let key = agent.wireguard_key().ok()?.public();
+            Some(WireguardRouter { key, port: settings.port.get() })
+        }),
         ..Hostinfo::default()
     }
 }

@@ -24,11 +24,14 @@ pub(super) struct RouteRules {
     /// Whether packets from the mesh are forwarded, and the subnets (not those of an exit node) for which they are.
     forwards: bool,
     subnets: Vec<IpNet>,
+    /// The interface of WireGuard devices, which has chains of its own.
+    pub(super) wireguard: Option<String>,
 }
 
 impl RouteRules {
-    pub(super) fn of(settings: &Settings) -> Self {
+    pub(super) fn of(settings: &Settings, wireguard: Option<&str>) -> Self {
         Self {
+            wireguard: wireguard.map(str::to_owned),
             kill_switch: settings.exit_node.as_ref().map(|_| settings.exit_node_allow_lan_access),
             forwards: settings.advertise_exit_node || !settings.advertise_routes.is_empty(),
             subnets: settings.advertise_routes.clone(),
@@ -77,8 +80,10 @@ impl RouteRules {
             (except("ipv4", "daddr", here(true)), except("ipv6", "daddr", here(false)));
         let (from4, from6) =
             (except("ipv4", "saddr", subnets(true)), except("ipv6", "saddr", subnets(false)));
+        let wireguard =
+            self.wireguard.iter().map(|name| format!(", \"{name}\"")).collect::<String>();
         let elsewhere = format!(
-            "iifname != {{ \"lo\", \"{interface}\", {GUESTS} }} oifname \"{interface}\" ct state new"
+            "iifname != {{ \"lo\", \"{interface}\", {GUESTS}{wireguard} }} oifname \"{interface}\" ct state new"
         );
         format!(
             "
@@ -95,7 +100,7 @@ impl RouteRules {
     }}
     chain translating {{
         type nat hook postrouting priority srcnat; policy accept;
-        iifname \"{interface}\" oifname != {{ \"lo\", \"{interface}\" }} masquerade
+        iifname \"{interface}\" oifname != {{ \"lo\", \"{interface}\"{wireguard} }} masquerade
     }}"
         )
     }

@@ -14,12 +14,13 @@ const UDP: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
 const LISTENING: &str = "0A";
 const UNCONNECTED: &str = "07";
 
-/// The ports to ask for: the node's own, and behind a router at home those that devices elsewhere need.
+/// The ports to ask for: the node's own, that for WireGuard devices, and behind a router at home those that devices elsewhere need.
 ///
 /// A port of the coordinator or the relay is asked for only if that service's user listens there: the map that names the relay's
 /// ports comes from the coordinator, which must not open another program's.
 pub(super) async fn all(agent: &Agent, own_udp: NonZeroU16, own: &[IpAddr]) -> Vec<WantedPort> {
     let mut ports = vec![WantedPort::Own(own_udp)];
+    ports.extend(wireguard(agent));
     if home::outer_addresses(agent, own).await.is_empty() {
         return ports;
     }
@@ -45,6 +46,15 @@ pub(super) async fn all(agent: &Agent, own_udp: NonZeroU16, own: &[IpAddr]) -> V
         add("stun", Transport::Udp, stun, stun, COORDINATOR);
     }
     ports
+}
+
+/// The port for WireGuard devices, while there are any.
+fn wireguard(agent: &Agent) -> Option<WantedPort> {
+    let inside = agent.config.settings.wireguard?.port;
+    let map = agent.netmap.borrow().clone();
+    let (service, transport) = ("wireguard", Transport::Udp);
+    let port = WantedPort::Exact { service, transport, inside, outside: inside };
+    (!map.wireguard(&agent.config.routes).devices.is_empty()).then_some(port)
 }
 
 /// Whether this user's program listens on the port.

@@ -25,3 +25,4 @@ mod routes;
 mod routes_stock;
 mod stock;
 mod trouble;
+mod wireguard;

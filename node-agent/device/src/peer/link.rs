@@ -53,6 +53,11 @@ impl Link {
         }
     }
 
+    /// See [`Peer::roaming`](super::Peer::roaming).
+    pub(super) fn roam(&mut self) {
+        self.path = PeerPath::roaming();
+    }
+
     /// See [`Peer::set_discovery_key`](super::Peer::set_discovery_key).
     pub(super) fn set_discovery_key(&mut self, key: [u8; 32]) {
         if self.discovery_key != key {

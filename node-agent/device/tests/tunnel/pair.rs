@@ -205,6 +205,7 @@ impl Side {
             mark: None,
             private_key,
             discovery_key: *discovery.as_bytes(),
+            roams: false,
             offload,
         };
         let device = machine.in_network(|| Device::start(config, Arc::new(host))).unwrap();

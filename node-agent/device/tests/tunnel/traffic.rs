@@ -150,6 +150,7 @@ fn a_device_leaves_nothing_behind_and_names_what_is_taken() {
             mark: None,
             private_key: [9; 32],
             discovery_key: [9; 32],
+            roams: false,
             offload: Offload::AUTO,
         };
         pair.a.machine.in_network(|| Device::start(config, std::sync::Arc::new(NullHost))).err()

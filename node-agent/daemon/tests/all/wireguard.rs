@@ -1,0 +1,385 @@
+//! A phone with plain WireGuard (wireguard-go) behind our router, on lab machines.
+//!
+//! ```text
+//!  phone 10.77.3.2 ── router ── home 10.77.1.2     (home: the coordinator, the agent that routes the phone)
+//!                       └────── laptop 10.77.2.2
+//! ```
+//!
+//! The map comes from the disk: the coordinator is away, and agents restart without it. Fails if: the phone reaches what its
+//! rules do not name, or is somebody else to a service; a peer reaches more of the phone than the filter names; an open
+//! connection outlives its rule; a phone that moves loses its connection; something stays behind. Blind to: the kernel's
+//! WireGuard, which this kernel may not have.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    sync::{Arc, mpsc::Receiver},
+    thread,
+    time::Duration,
+};
+
+use control_protocol::{
+    key::{NodePrivate, NodePublic},
+    map::{FilterRule, NetPortRange, Node as MapNode, PortRange, WIREGUARD_DEVICES},
+};
+use lab::{Machine, Process, wireguard};
+use mesh_identity::Header;
+use serde_json::{Value, json};
+use testkit::blocking::eventually;
+
+use super::{
+    control_plane::{ControlPlane, LIMIT, Node, echo, restore},
+    mesh::{LAPTOP, SERVICE},
+};
+
+const PHONE: [&str; 2] = ["100.64.0.99", "fd7a:115c:a1e0::99"];
+const INTERFACE: &str = "wg0";
+/// How long one try waits.
+const TRY: Duration = Duration::from_secs(1);
+
+/// Home, laptop, and a phone that may open home's service and the laptop's port 7000, and on which the laptop may open port 7001.
+struct House {
+    _plane: ControlPlane,
+    home: Node,
+    laptop: Node,
+    phone: Phone,
+    callers: Receiver<Header>,
+}
+
+struct Phone {
+    machine: Arc<Machine>,
+    _wireguard: Process,
+}
+
+fn rule(from: &[&str], to: &str, port: u16) -> FilterRule {
+    let ports = PortRange { first: port, last: port };
+    let dst_ports = vec![NetPortRange { ip: to.to_owned(), ports, ..NetPortRange::default() }];
+    let src_ips = from.iter().map(|text| (*text).to_owned()).collect();
+    FilterRule { src_ips, dst_ports, ..FilterRule::default() }
+}
+
+/// The phone in a map.
+fn phone_node(key: &NodePublic, user: &Value) -> MapNode {
+    MapNode {
+        id: 99,
+        stable_id: "phone99".to_owned(),
+        name: "phone.maru.home.arpa.".to_owned(),
+        user: user.as_i64().unwrap(),
+        key: *key,
+        addresses: PHONE.iter().map(|at| at.parse::<IpAddr>().unwrap().into()).collect(),
+        allowed_ips: Some(Vec::new()),
+        machine_authorized: true,
+        ..MapNode::default()
+    }
+}
+
+/// Changes the map of an agent that does not run.
+fn edit(node: &Node, change: impl FnOnce(&mut Value)) {
+    let path = node.root.path().join("var/lib/maru/agent/netmap.json");
+    let mut map = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    change(&mut map);
+    std::fs::write(&path, map.to_string()).unwrap();
+}
+
+/// The addresses of a node of the status.
+fn addresses(of: &Value) -> [String; 2] {
+    [0, 1].map(|at| of["addresses"][at].as_str().unwrap().to_owned())
+}
+
+fn house(settings: &str) -> House {
+    let mut plane = ControlPlane::with_laptops(&["laptop", "phone"]);
+    plane.open_policy();
+    let mut home = Node::start(&plane.topology.home.clone(), &format!("{SERVICE}{settings}"));
+    let callers = echo(&home.root.path().join("run/maru/echo/http.sock"));
+    home.join(&plane.invite("mina", true));
+    home.wait_for_state("running");
+    let mut laptop = Node::start(&plane.topology.laptops[0].clone(), LAPTOP);
+    laptop.join(&plane.invite("juno", true));
+    laptop.wait_for_state("running");
+    laptop.peer("server");
+    home.peer("laptop");
+    for node in [&home, &laptop] {
+        eventually("the peer in the map on disk", || {
+            node.stored("netmap.json")?.contains("juno").then_some(())
+        });
+    }
+    let router_key = home.status()["wireguard"]["key"].as_str().unwrap().to_owned();
+    let (at_home, at_laptop) = (addresses(&home.status()["node"]), addresses(&home.peer("laptop")));
+    plane.serve.take().unwrap().stop(Duration::from_secs(60)).unwrap();
+    [&mut home, &mut laptop].into_iter().for_each(Node::stop);
+
+    let key = NodePrivate::from_bytes([7; 32]);
+    edit(&home, |map| {
+        let juno = map["peers"].as_object().unwrap().values().next().unwrap()["User"].clone();
+        map["peers"]["99"] = json!(phone_node(&key.public(), &juno));
+        let on_home = [80, 53].map(|port| rule(&[&at_laptop[0]], &at_home[0], port));
+        let mut filter = on_home.to_vec();
+        let mut allow = Vec::new();
+        for (at, phone) in PHONE.iter().enumerate() {
+            filter.push(rule(&[&at_laptop[at]], phone, 7001));
+            filter.push(rule(&[phone], &at_home[at], 80));
+            allow.push(rule(&[phone], &at_home[at], 80));
+            allow.push(rule(&[phone], &at_laptop[at], 7000));
+        }
+        map["filters"] = json!({ "base": filter });
+        let device = json!({ "Node": 99, "FullTunnel": false, "Allow": allow });
+        map["node"]["CapMap"] = json!({ WIREGUARD_DEVICES: [device] });
+    });
+    edit(&laptop, |map| {
+        let router = map["peers"].as_object_mut().unwrap().values_mut().next().unwrap();
+        let mut allowed = router["Addresses"].as_array().unwrap().clone();
+        allowed.extend([json!(format!("{}/32", PHONE[0])), json!(format!("{}/128", PHONE[1]))]);
+        router["AllowedIPs"] = json!(allowed);
+        let user = map["node"]["User"].clone();
+        map["peers"]["99"] = json!(phone_node(&key.public(), &user));
+        let rules = [0, 1].map(|at| rule(&[PHONE[at]], &at_laptop[at], 7000));
+        map["filters"] = json!({ "base": rules });
+    });
+    home.run();
+    laptop.run();
+    let phone = Phone::start(&plane.topology.laptops[1].clone(), &key, &router_key);
+    House { _plane: plane, home, laptop, phone, callers }
+}
+
+impl Phone {
+    fn start(machine: &Arc<Machine>, key: &NodePrivate, router: &str) -> Self {
+        let process = wireguard::start(machine, INTERFACE).unwrap();
+        let router = base64(router);
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let settings = format!(
+            "private_key={}\npublic_key={}\nendpoint=10.77.1.2:51820\nallowed_ip=0.0.0.0/0\nallowed_ip=::/0",
+            hex(key.as_bytes()),
+            hex(&router)
+        );
+        wireguard::set(machine, INTERFACE, &settings).unwrap();
+        machine
+            .sh(&format!(
+                "ip addr add {}/32 dev {INTERFACE}; ip addr add {}/128 dev {INTERFACE} nodad
+                 ip link set {INTERFACE} mtu 1420 up
+                 ip route add 100.64.0.0/10 dev {INTERFACE}; ip -6 route add fd7a:115c:a1e0::/48 dev {INTERFACE}",
+                PHONE[0], PHONE[1]
+            ))
+            .unwrap();
+        Self { machine: Arc::clone(machine), _wireguard: process }
+    }
+
+    fn open(&self, to: &str, port: u16) -> Option<TcpStream> {
+        open(&self.machine, to, port)
+    }
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    STANDARD.decode(text).unwrap()
+}
+
+fn open(machine: &Machine, to: &str, port: u16) -> Option<TcpStream> {
+    let to = SocketAddr::new(to.parse().unwrap(), port);
+    let stream = machine.in_network(|| TcpStream::connect_timeout(&to, TRY)).ok()?;
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    Some(stream)
+}
+
+/// Whether a connection carries something there and back; `false` once nothing came for a while.
+fn carries(stream: &mut TcpStream, limit: Duration) -> bool {
+    stream.set_read_timeout(Some(limit)).unwrap();
+    stream.write_all(b"a").is_ok() && stream.read_exact(&mut [0]).is_ok()
+}
+
+/// Echoes on a port of all addresses of a machine; says who connects.
+fn listen(machine: &Machine, port: u16) -> Receiver<IpAddr> {
+    let listener = machine.in_network(|| TcpListener::bind(("::", port)).unwrap());
+    let (sender, callers) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            let _ = sender.send(stream.peer_addr().unwrap().ip().to_canonical());
+            thread::spawn(move || {
+                let (mut from, mut to) = (stream.try_clone().unwrap(), stream);
+                std::io::copy(&mut from, &mut to)
+            });
+        }
+    });
+    callers
+}
+
+/// The answer to a query for the address of the laptop, asked by UDP or TCP of this address.
+fn resolves(machine: &Machine, at: &str, by_tcp: bool) -> Option<Vec<u8>> {
+    let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    query.extend_from_slice(b"\x06laptop\x04maru\x04home\x04arpa\x00\x00\x01\x00\x01");
+    let at = SocketAddr::new(at.parse().unwrap(), 53);
+    let answer = if by_tcp {
+        let mut stream = machine.in_network(|| TcpStream::connect_timeout(&at, TRY)).ok()?;
+        stream.set_read_timeout(Some(TRY)).unwrap();
+        let len = u16::try_from(query.len()).unwrap().to_be_bytes();
+        stream.write_all(&[&len, &query[..]].concat()).ok()?;
+        let mut len = [0; 2];
+        stream.read_exact(&mut len).ok()?;
+        let mut answer = vec![0; u16::from_be_bytes(len).into()];
+        stream.read_exact(&mut answer).ok()?;
+        answer
+    } else {
+        let any = if at.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = machine.in_network(|| UdpSocket::bind(any)).unwrap();
+        socket.set_read_timeout(Some(TRY)).unwrap();
+        socket.send_to(&query, at).ok()?;
+        let mut answer = vec![0; 512];
+        let len = socket.recv(&mut answer).ok()?;
+        answer.truncate(len);
+        answer
+    };
+    Some(answer[answer.len() - 4..].to_vec())
+}
+
+/// What is ours on a machine.
+fn left_behind(machine: &Machine) -> String {
+    machine
+        .sh("ip -o link | grep maru || true; ip route show table all | grep maru || true
+            ip -6 route show table all | grep maru || true; nft list tables | grep maru || true")
+        .unwrap()
+}
+
+fn served(home: &Node) -> Value {
+    eventually(&format!("a WireGuard device is heard: {}", home.log()), || {
+        let device = home.status()["wireguard"]["devices"][0].clone();
+        device["endpoint"].is_string().then_some(device)
+    })
+}
+
+#[test]
+#[ignore = "needs: root, go"]
+fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_what_it_is() {
+    let House { _plane, mut home, laptop, phone, callers } = house("[wireguard]\n");
+    let (at_home, at_laptop) =
+        (addresses(&home.status()["node"]), addresses(&laptop.status()["node"]));
+    let on_laptop = [7000, 7002].map(|port| listen(&laptop.machine, port));
+    let on_phone = [7001, 7003].map(|port| listen(&phone.machine, port));
+    let _on_home = listen(&home.machine, 8081);
+
+    // This node's services, as whom it is.
+    for (at, from) in at_home.iter().zip(PHONE) {
+        let mut stream = eventually("the service answers", || phone.open(at, 80));
+        assert!(carries(&mut stream, LIMIT));
+        let header = callers.recv_timeout(LIMIT).unwrap();
+        assert_eq!(header.identity.node, "phone99");
+        assert_eq!(header.identity.user.unwrap().login, "juno");
+        assert_eq!(header.source.ip().to_string(), from);
+    }
+    let status = home.status()["wireguard"].clone();
+    assert_eq!((&status["port"], &status["problem"]), (&json!(51820), &Value::Null), "{status}");
+    assert!(["kernel", "userspace"].map(Value::from).contains(&status["kind"]), "{status}");
+    let device = served(&home);
+    assert_eq!((&device["node"], &device["name"]), (&json!("phone99"), &json!("phone")));
+    // The router between translates its address.
+    assert!(device["endpoint"].as_str().unwrap().starts_with("10.77.1.1:"), "{device}");
+    assert!(device["last_handshake_s"].is_u64() && device["rx_bytes"].as_u64() > Some(0));
+
+    // The mesh, both ways, under its own address.
+    for (at, from) in at_laptop.iter().zip(PHONE) {
+        let mut stream = eventually("the laptop answers", || phone.open(at, 7000));
+        assert!(carries(&mut stream, LIMIT));
+        assert_eq!(on_laptop[0].recv_timeout(LIMIT).unwrap().to_string(), from);
+        let mut back = eventually("the phone answers", || open(&laptop.machine, from, 7001));
+        assert!(carries(&mut back, LIMIT));
+        assert_eq!(on_phone[0].recv_timeout(LIMIT).unwrap().to_string(), *at);
+        assert!(phone.open(at, 7002).is_none(), "a port that no rule names");
+        assert!(open(&laptop.machine, from, 7003).is_none(), "a port that no rule names");
+        assert!(open(&home.machine, from, 7001).is_none(), "nor does one name home");
+    }
+
+    // Nothing else of home's: another port, an address of its networks, the coordinator's port, a broadcast.
+    phone
+        .machine
+        .sh(&format!(
+            "ip route add 192.168.9.1 dev {INTERFACE}; ip route add 10.77.1.1 dev {INTERFACE}"
+        ))
+        .unwrap();
+    home.machine.sh("ip addr add 192.168.9.1/24 dev lo").unwrap();
+    for (to, port) in [
+        (&*at_home[0], 8081),
+        (&at_home[1], 8081),
+        (&at_home[0], 8443),
+        ("192.168.9.1", 8081),
+        ("10.77.1.1", 8081),
+    ] {
+        assert!(phone.open(to, port).is_none(), "{to} {port}");
+    }
+
+    // Names, on this interface alone.
+    let laptop_v4 = at_laptop[0].parse::<std::net::Ipv4Addr>().unwrap().octets().to_vec();
+    for (at, by_tcp) in [(0, false), (0, true), (1, false)] {
+        assert_eq!(resolves(&phone.machine, &at_home[at], by_tcp), Some(laptop_v4.clone()));
+    }
+    for by_tcp in [false, true] {
+        assert_eq!(resolves(&laptop.machine, &at_home[0], by_tcp), None);
+    }
+
+    // It moves.
+    let mut stream = eventually("the laptop answers", || phone.open(&at_laptop[0], 7000));
+    assert!(carries(&mut stream, LIMIT));
+    phone
+        .machine
+        .sh("ip addr flush dev eth0; ip addr add 10.77.3.9/24 dev eth0
+            ip route add 10.77.1.2/32 via 10.77.3.1")
+        .unwrap();
+    assert!(carries(&mut stream, LIMIT), "{}", home.log());
+    eventually("its new address", || {
+        (served(&home)["endpoint"] != device["endpoint"]).then_some(())
+    });
+
+    // Home restarts, without the coordinator: the connection goes on. Then its rule is gone, and so is the connection.
+    home.stop();
+    assert_eq!(left_behind(&home.machine), "");
+    home.run();
+    assert!(carries(&mut stream, LIMIT), "{}", home.log());
+    home.stop();
+    edit(&home, |map| {
+        let device = &mut map["node"]["CapMap"][WIREGUARD_DEVICES][0];
+        device["Allow"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|rule| rule["DstPorts"][0]["Ports"]["First"] == 80);
+    });
+    home.run();
+    eventually("the service answers", || phone.open(&at_home[0], 80));
+    assert!(!carries(&mut stream, TRY), "an open connection outlives its rule");
+
+    // After a kill nothing stays, whoever cleans up.
+    let mut agent = home.agent.take().unwrap();
+    agent.signal_kill();
+    agent.wait_for(LIMIT).unwrap();
+    // The kernel's interface outlives its maker; another one stands for it, named as the instance's.
+    let name = services::Instance::of(home.root.path()).wireguard_interface();
+    let leave =
+        || home.machine.sh(&format!("ip link add {name} type veth peer name left0")).unwrap();
+    leave();
+    assert_eq!(restore(&home, None).0, Some(0));
+    assert_eq!(left_behind(&home.machine), "");
+    leave();
+    home.run();
+    eventually("it is replaced", || phone.open(&at_home[0], 80));
+    home.stop();
+    assert_eq!(left_behind(&home.machine), "");
+}
+
+#[test]
+#[ignore = "needs: root, go"]
+fn a_port_that_is_taken_is_said_in_a_sentence_and_the_rest_runs() {
+    let House { _plane, mut home, laptop, phone, .. } = house("[wireguard]\n");
+    eventually("a device", || phone.open(&home.address(), 80));
+    home.stop();
+    let taken = home.machine.in_network(|| UdpSocket::bind("0.0.0.0:51820")).unwrap();
+    home.run();
+    let problem = eventually("the problem", || {
+        home.status()["wireguard"]["problem"].as_str().map(str::to_owned)
+    });
+    assert!(problem.contains("another program has UDP port 51820"), "{problem}");
+    let status = home.status();
+    assert_eq!(status["wireguard"]["problem_message"]["id"], "problem-agent-wireguard-port");
+    assert_eq!((&status["state"], &status["wireguard"]["kind"]), (&json!("running"), &Value::Null));
+    let service = format!("{}:80", home.address());
+    eventually("the rest runs", || laptop.hello(&service).filter(|back| back == "hello"));
+    drop(taken);
+    eventually("it is tried again", || phone.open(&home.address(), 80));
+    assert_eq!(home.status()["wireguard"]["problem"], Value::Null);
+}
