@@ -113,6 +113,7 @@ pub(super) fn met(need: &str, root: &Path) -> bool {
         "nginx" => Path::new("/usr/sbin/nginx").exists(),
         "promtool" => Path::new("/usr/bin/promtool").exists(),
         "swtpm" => Path::new("/usr/bin/swtpm").exists(),
+        "wireguard-tools" => Path::new("/usr/bin/wg").exists(),
         "tpm2-tools" => Path::new("/usr/bin/tpm2_checkquote").exists(),
         "chromium" => Path::new("/usr/bin/chromium").exists(),
         // What is fetched where it is missing, Go included.

@@ -288,7 +288,7 @@ impl ControlPlane {
         machine.spawn(&mut as_user).unwrap()
     }
 
-    fn admin(&self) -> PathBuf {
+    pub(crate) fn admin(&self) -> PathBuf {
         self.root.path().join("run/maru/coordinator/admin.sock")
     }
 

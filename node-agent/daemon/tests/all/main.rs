@@ -26,3 +26,4 @@ mod routes_stock;
 mod stock;
 mod trouble;
 mod wireguard;
+mod wireguard_devices;
