@@ -22,6 +22,7 @@ mod report;
 mod rounds;
 mod tailscale;
 mod wireguard;
+mod wireguard_device;
 
 use anyhow::Result;
 

@@ -16,7 +16,9 @@ use super::{bed::TestBed, iperf, probe};
 /// The example of the coordinator that makes silent peers.
 pub(in crate::bench) const EXAMPLE: &str = "crowd";
 /// Who all devices belong to.
-const PERSON: &str = "alice";
+pub(super) const PERSON: &str = "alice";
+/// Tag of the home.
+const HOME: &str = "tag:home";
 /// Its port.
 const PORT: u16 = 8443;
 /// How long it may take until it answers.
@@ -70,9 +72,22 @@ impl Coordinator {
 
     /// Makes a key with which one device joins.
     pub(super) fn key(&self) -> Result<String> {
-        let args = ["key", "create", "--approved", "--user", PERSON, "-o", "json"];
-        let key: Value = serde_json::from_str(&self.instance.ok(&args)?)?;
+        self.key_of(["--user", PERSON])
+    }
+
+    /// The same for the home, which is nobody's.
+    pub(super) fn key_of_home(&self) -> Result<String> {
+        self.key_of(["--tag", HOME])
+    }
+
+    fn key_of(&self, whose: [&str; 2]) -> Result<String> {
+        let key = self.ask(&[&["key", "create", "--approved"], &whose[..]].concat())?;
         Ok(key["key"].as_str().context("there is no key")?.to_owned())
+    }
+
+    /// What `maru ARGS` prints as JSON.
+    pub(super) fn ask(&self, args: &[&str]) -> Result<Value> {
+        Ok(serde_json::from_str(&self.instance.ok(&[args, &["-o", "json"]].concat())?)?)
     }
 }
 
@@ -129,7 +144,7 @@ fn policy() -> Value {
     });
     let ports = format!("autogroup:member:{},{}", iperf::PORT, probe::PORT);
     let ours = json!({ "action": "accept", "src": ["autogroup:member"], "dst": [ports] });
-    json!({ "acls": others.chain([ours]).collect::<Vec<_>>() })
+    json!({ "tagOwners": { HOME: [] }, "acls": others.chain([ours]).collect::<Vec<_>>() })
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ impl Figures {
 /// What came of the rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Summary {
-    median: f64,
+    pub(super) median: f64,
     least: f64,
     most: f64,
 }

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Gotatun,
     /// Cloudflare's WireGuard in Rust; only if named
     Boringtun,
+    /// A device that has only WireGuard, through the home, compared with our agents' direct path; only if named
+    WireguardDevice,
 }
 
 impl Kind {
@@ -31,6 +33,9 @@ impl Kind {
             [] => vec![Self::Maru, Self::WireguardGo, Self::Tailscaled],
             named => named.to_vec(),
         };
+        if chosen.contains(&Self::WireguardDevice) {
+            chosen.push(Self::Maru);
+        }
         chosen.push(Self::Veth);
         chosen.sort_unstable();
         chosen.dedup();
@@ -45,6 +50,7 @@ impl Kind {
             Self::Maru | Self::Tailscaled => {
                 &[UnderlayKind::Ipv4, UnderlayKind::Ipv6, UnderlayKind::Relay]
             }
+            Self::WireguardDevice => &[UnderlayKind::Ipv4],
             Self::Veth | Self::WireguardGo | Self::Gotatun | Self::Boringtun => {
                 &[UnderlayKind::Ipv4, UnderlayKind::Ipv6]
             }
@@ -61,6 +67,7 @@ impl fmt::Display for Kind {
             Self::Tailscaled => "tailscaled",
             Self::Gotatun => "gotatun",
             Self::Boringtun => "boringtun",
+            Self::WireguardDevice => "wireguard-device",
         })
     }
 }
@@ -74,6 +81,8 @@ mod tests {
         assert_eq!(Kind::chosen(&[])[0], Kind::Veth);
         assert_eq!(Kind::chosen(&[Kind::Maru, Kind::Maru]), [Kind::Veth, Kind::Maru]);
         assert_eq!(Kind::chosen(&[Kind::Veth]), [Kind::Veth]);
+        let device = [Kind::Veth, Kind::Maru, Kind::WireguardDevice];
+        assert_eq!(Kind::chosen(&[Kind::WireguardDevice]), device);
     }
 
     #[test]

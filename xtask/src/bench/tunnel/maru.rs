@@ -13,7 +13,7 @@ use super::{
 };
 
 /// What the agents make.
-const INTERFACE: &str = "maru0";
+pub(super) const INTERFACE: &str = "maru0";
 
 /// The agents' port (`listen_port` of `agent.toml`, by default).
 pub(super) const PORT: u16 = 41641;
@@ -50,8 +50,12 @@ impl Maru {
         let coordinator = Coordinator::start_with(bed, settings.silent)?;
         let client = Instance::new(&bed.client, &bed.state().join("client"))?;
         let instances = [coordinator.instance.clone(), client];
-        let [server, client] =
-            instances.each_ref().map(|instance| agent(&coordinator, instance, settings));
+        let start = |instance| -> Result<Process> {
+            let offload = settings.offload.as_ref();
+            let more = offload.map_or_else(String::new, |names| format!("offload = {names:?}\n"));
+            agent(&coordinator, instance, &coordinator.key()?, &more)
+        };
+        let [server, client] = instances.each_ref().map(start);
         let agents = [server?, client?];
         let status = instances[0].status()?;
         let address =
@@ -75,8 +79,8 @@ impl Tunnel for Maru {
         self.server
     }
 
-    fn interface(&self) -> &str {
-        INTERFACE
+    fn interfaces(&self) -> [&str; 2] {
+        [INTERFACE; 2]
     }
 
     fn processes(&self) -> Vec<u32> {
@@ -105,20 +109,22 @@ impl Tunnel for Maru {
     }
 }
 
-/// Starts an agent, which joins.
-fn agent(coordinator: &Coordinator, instance: &Instance, settings: &Agent) -> Result<Process> {
+/// Starts an agent with these settings besides, which joins with this key.
+pub(super) fn agent(
+    coordinator: &Coordinator,
+    instance: &Instance,
+    key: &str,
+    more: &str,
+) -> Result<Process> {
     // Names are not looked up here, and nobody's resolver is changed.
-    let mut text = format!("interface = {INTERFACE:?}\ndns = \"off\"\n");
-    if let Some(offload) = &settings.offload {
-        text.push_str(&format!("offload = {offload:?}\n"));
-    }
+    let text = format!("interface = {INTERFACE:?}\ndns = \"off\"\n{more}");
     write(instance, "etc/maru/agent.toml", &text)?;
     let agent = instance.agent().with_context(|| {
         let log = fs::read_to_string(instance.root.join("agent.log")).unwrap_or_default();
         log.lines().last().unwrap_or("the agent said nothing").to_owned()
     })?;
     let name = instance.machine.name();
-    instance.ok(&["join", &coordinator.url, "--key", &coordinator.key()?, "--hostname", name])?;
+    instance.ok(&["join", &coordinator.url, "--key", key, "--hostname", name])?;
     Ok(agent)
 }
 

@@ -23,9 +23,9 @@ const POLL: Duration = Duration::from_millis(100);
 pub(super) trait Tunnel {
     /// The server's address in it.
     fn server(&self) -> IpAddr;
-    /// Its interface on both machines.
-    fn interface(&self) -> &str;
-    /// Its two processes, numbered as on the host; none of the cable itself.
+    /// Its interface on the server and on the client.
+    fn interfaces(&self) -> [&str; 2];
+    /// Its processes, numbered as on the host; none of the cable itself.
     fn processes(&self) -> Vec<u32>;
     /// Fails unless packets go the way that `bed` has for them, at this moment.
     fn check(&self, bed: &TestBed) -> Result<()>;
@@ -54,8 +54,8 @@ impl Tunnel for Cable {
         self.0
     }
 
-    fn interface(&self) -> &str {
-        CABLE
+    fn interfaces(&self) -> [&str; 2] {
+        [CABLE; 2]
     }
 
     fn processes(&self) -> Vec<u32> {
@@ -81,9 +81,9 @@ pub(super) fn wait(tunnel: &dyn Tunnel, bed: &TestBed) -> Result<()> {
 
 /// Fails unless both interfaces take packets as large as those of all other tunnels.
 fn has_the_mtu(tunnel: &dyn Tunnel, bed: &TestBed) -> Result<()> {
-    for (machine, _) in bed.ends() {
-        let mtu = mtu(machine, tunnel.interface())?;
-        ensure!(mtu == MTU, "{} has the MTU {mtu}, not {MTU}", tunnel.interface());
+    for ((machine, _), interface) in bed.ends().into_iter().zip(tunnel.interfaces()) {
+        let mtu = mtu(machine, interface)?;
+        ensure!(mtu == MTU, "{interface} has the MTU {mtu}, not {MTU}");
     }
     Ok(())
 }

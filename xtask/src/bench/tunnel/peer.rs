@@ -33,7 +33,7 @@ impl Peer {
         Self::new(kind, Program::prepare(kind))
     }
 
-    fn new(kind: Kind, program: Result<Program>) -> Self {
+    pub(super) fn new(kind: Kind, program: Result<Program>) -> Self {
         let mut failed = BTreeMap::new();
         let program = program.map_err(|error| failed.insert(Part::Everything, line(&error))).ok();
         Self { kind, program, figures: Figures::default(), failed, offloads: None }

@@ -14,6 +14,7 @@ use super::{
     path::{Cable, Tunnel},
     tailscale::Tailscale,
     wireguard::Wireguard,
+    wireguard_device::WireguardDevice,
 };
 use crate::{go, tools};
 
@@ -41,7 +42,9 @@ impl Program {
                 let version = said(&path, "--version")?;
                 (path, version)
             }
-            Kind::WireguardGo => (go::wireguard()?, go::WIREGUARD.to_owned()),
+            Kind::WireguardGo | Kind::WireguardDevice => {
+                (go::wireguard()?, go::WIREGUARD.to_owned())
+            }
             Kind::Tailscaled => {
                 let folder = go::tailscale()?;
                 let version = said(folder.join("tailscaled"), "--version")?;
@@ -68,6 +71,7 @@ impl Program {
             Kind::Maru => Box::new(Maru::open(bed)?),
             Kind::Tailscaled => Box::new(Tailscale::open(bed, &self.path)?),
             Kind::WireguardGo => Box::new(Wireguard::open(bed, &self.path, &["-f"])?),
+            Kind::WireguardDevice => Box::new(WireguardDevice::open(bed, &self.path)?),
             Kind::Gotatun | Kind::Boringtun => Box::new(Wireguard::open(bed, &self.path, &rust)?),
         })
     }

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     effort::Effort,
-    figure::{self, Figure},
+    figure::{self, Figure, TCP_1, TCP_10, TCP_REVERSE},
+    kind::Kind,
     peer::Peer,
 };
 use crate::bench::report::{Outcome, Report};
@@ -17,6 +18,7 @@ pub(super) fn of(peers: &[Peer], effort: Effort) -> Outcome {
     let results = peers.iter().map(|peer| (peer.kind.to_string(), json(peer)));
     let missing: Vec<String> = peers.iter().flat_map(Peer::missing).collect();
     let mut notes: Vec<_> = missing.iter().map(|line| format!("not measured: {line}")).collect();
+    notes.extend(beside_the_direct_path(peers));
     notes.extend(explained(peers, effort));
     let report = Report {
         unit: "as named",
@@ -36,6 +38,21 @@ fn row(figure: &Figure, peers: &[Peer]) -> Option<Vec<String>> {
         });
         std::iter::once(figure.name.to_owned()).chain(shown).collect()
     })
+}
+
+/// What the way through the home carries, as a part of what the direct path between our agents does.
+fn beside_the_direct_path(peers: &[Peer]) -> Option<String> {
+    let of = |kind| peers.iter().find(|peer| peer.kind == kind);
+    let (through, direct) = (of(Kind::WireguardDevice)?, of(Kind::Maru)?);
+    let ratio = |key, name| {
+        let [through, direct] = [through, direct].map(|peer| peer.figures.summary(key));
+        Some(format!("{name} {:.2}", through?.median / direct?.median))
+    };
+    let all = [(TCP_1, "1 stream"), (TCP_10, "10 streams"), (TCP_REVERSE, "reverse")];
+    let ratios: Vec<_> = all.into_iter().filter_map(|(key, name)| ratio(key, name)).collect();
+    let (device, maru) = (Kind::WireguardDevice, Kind::Maru);
+    (!ratios.is_empty())
+        .then(|| format!("TCP of {device} to that of {maru}: {}", ratios.join(", ")))
 }
 
 fn json(peer: &Peer) -> Value {
@@ -65,4 +82,30 @@ fn explained(peers: &[Peer], effort: Effort) -> Vec<String> {
          the sum".to_owned(),
         versions.join("; "),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_wireguard_device_is_shown_beside_the_direct_path_of_the_same_run() {
+        let peer = |kind, value: Option<f64>| {
+            let mut peer = Peer::new(kind, Err(anyhow!("not built")));
+            if let Some(value) = value {
+                peer.figures.add(TCP_1, value);
+            }
+            peer
+        };
+        let (device, maru) = (Kind::WireguardDevice, Kind::Maru);
+        let shown = beside_the_direct_path(&[peer(maru, Some(4.0)), peer(device, Some(1.0))]);
+        assert_eq!(
+            shown.as_deref(),
+            Some("TCP of wireguard-device to that of maru: 1 stream 0.25")
+        );
+        assert_eq!(beside_the_direct_path(&[peer(maru, Some(4.0)), peer(device, None)]), None);
+        assert_eq!(beside_the_direct_path(&[peer(maru, Some(4.0))]), None);
+    }
 }

@@ -44,8 +44,8 @@ impl Tunnel for Tailscale {
         self.server
     }
 
-    fn interface(&self) -> &str {
-        INTERFACE
+    fn interfaces(&self) -> [&str; 2] {
+        [INTERFACE; 2]
     }
 
     fn processes(&self) -> Vec<u32> {

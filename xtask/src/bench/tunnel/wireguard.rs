@@ -15,14 +15,14 @@ use super::{
 };
 
 /// The interface on both machines.
-const INTERFACE: &str = "wg0";
+pub(super) const INTERFACE: &str = "wg0";
 /// The port on both machines.
-const PORT: u16 = 51820;
+pub(super) const PORT: u16 = 51820;
 /// How long a program may take until its socket is there.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Keys that everybody knows, private (32 equal bytes) and public, of the server and the client.
-const KEYS: [(&str, &str); 2] = [
+pub(super) const KEYS: [(&str, &str); 2] = [
     (
         "1111111111111111111111111111111111111111111111111111111111111111",
         "7b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f13",
@@ -62,8 +62,8 @@ impl Tunnel for Wireguard {
         inside(0).into()
     }
 
-    fn interface(&self) -> &str {
-        INTERFACE
+    fn interfaces(&self) -> [&str; 2] {
+        [INTERFACE; 2]
     }
 
     fn processes(&self) -> Vec<u32> {
@@ -82,7 +82,12 @@ fn inside(end: usize) -> Ipv4Addr {
 }
 
 /// Starts one end, and waits until its socket is there.
-fn start(bed: &TestBed, machine: &Machine, program: &Path, args: &[&str]) -> Result<Process> {
+pub(super) fn start(
+    bed: &TestBed,
+    machine: &Machine,
+    program: &Path,
+    args: &[&str],
+) -> Result<Process> {
     const LOG: &str = "wireguard";
     let mut command = machine.command(program);
     // Otherwise wireguard-go ends where the kernel knows WireGuard's name.
