@@ -17,6 +17,9 @@ use tokio::{
 pub(crate) const LINGER: Duration = Duration::from_secs(5);
 /// Idle time before TCP keep-alive probes.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// Pause between two of the nine questions that the kernel asks then (`tcp_keepalive_probes` in tcp(7)): who slept for five minutes
+/// finds its connections as they were.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// Timeout of the first request's head, if it decides about pages.
 const HEAD: Duration = Duration::from_secs(30);
 
@@ -121,5 +124,24 @@ pub(crate) fn keep_alive(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let _ = sockopt::set_socket_keepalive(stream, true);
     let _ = sockopt::set_tcp_keepidle(stream, KEEP_ALIVE);
-    let _ = sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE / 4);
+    let _ = sockopt::set_tcp_keepintvl(stream, ASK_AGAIN);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_may_be_silent_for_five_minutes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        keep_alive(&stream);
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        let (idle, pause) =
+            (sockopt::tcp_keepidle(&stream).unwrap(), sockopt::tcp_keepintvl(&stream).unwrap());
+        let limit = idle + pause * sockopt::tcp_keepcnt(&stream).unwrap();
+        assert!(limit >= Duration::from_secs(300), "{limit:?}");
+    }
 }
