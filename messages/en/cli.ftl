@@ -226,7 +226,7 @@ device-extended = extended until { $until }: { $device }
 device-extended-for-ever = the key never expires: { $device }
 
 ## status
-status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | relayed peers | names by | gateway | gateway's fingerprint | public certificates | routes | rooms | AI in rooms | confidential
+status-labels = state | problem | network | name | addresses | key expires | coordinator | relay | relayed peers | names by | gateway | gateway's fingerprint | public certificates | routes | WireGuard devices | rooms | AI in rooms | confidential
 status-state =
     { $state ->
         [needs_join] needs join
@@ -245,6 +245,12 @@ status-offered-route = offers { $route }
 status-unapproved-route = offers { $route }, not approved
 status-unforwarded-route = offers { $route }, but this machine does not forward packets
 status-shields-up = shields up
+status-wireguard =
+    { $kind ->
+        [kernel] { $count }, by the kernel, UDP port { $port }
+        [userspace] { $count }, by the agent (the kernel has no WireGuard), UDP port { $port }
+       *[none] { $count }, nobody listens on UDP port { $port }
+    }
 status-rooms-answer = { $server } answers
 status-rooms-silent = { $server } does not answer
 status-ai-device = { $user_id }, device { $device_id }, key { $key }

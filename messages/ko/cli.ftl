@@ -226,7 +226,7 @@ device-extended = 기기의 키를 { $until }까지 연장했습니다: { $devic
 device-extended-for-ever = 기기의 키가 만료되지 않습니다: { $device }
 
 ## status
-status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 릴레이를 거치는 기기 | 이름 조회 | 게이트웨이 | 게이트웨이 지문 | 공개 인증서 | 경로 | 방 | 방의 AI | 기밀 모델
+status-labels = 상태 | 문제 | 네트워크 | 이름 | 주소 | 키 만료 | 코디네이터 | 릴레이 | 릴레이를 거치는 기기 | 이름 조회 | 게이트웨이 | 게이트웨이 지문 | 공개 인증서 | 경로 | WireGuard 기기 | 방 | 방의 AI | 기밀 모델
 status-state =
     { $state ->
         [needs_join] 참여 필요
@@ -245,6 +245,12 @@ status-offered-route = { $route } 제공
 status-unapproved-route = { $route } 제공, 승인되지 않음
 status-unforwarded-route = { $route } 제공, 하지만 이 컴퓨터가 패킷을 전달하지 않음
 status-shields-up = 들어오는 연결 차단
+status-wireguard =
+    { $kind ->
+        [kernel] { $count }대, 커널이 처리, UDP 포트 { $port }
+        [userspace] { $count }대, 에이전트가 처리(커널에 WireGuard가 없음), UDP 포트 { $port }
+       *[none] { $count }대, UDP 포트 { $port }에서 연결을 받지 않음
+    }
 status-rooms-answer = { $server }: 응답합니다
 status-rooms-silent = { $server }: 응답하지 않습니다
 status-ai-device = { $user_id }, 기기 { $device_id }, 키 { $key }

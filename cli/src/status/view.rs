@@ -1,7 +1,7 @@
 //! The status as it is printed.
 
 use messages::message;
-use node_agent_api::Status;
+use node_agent_api::{Status, wireguard::WireguardStatus};
 use serde::Serialize;
 use telmeet_api::participant::Fingerprint as DeviceFingerprint;
 
@@ -110,6 +110,7 @@ fn values(status: &Status) -> Vec<String> {
         fingerprint.map(|fingerprint| fingerprint.to_string()),
         Some(certificates(status)),
         Some(routes(status)),
+        status.wireguard.as_ref().map(wireguard),
     ];
     values.into_iter().map(Option::unwrap_or_default).collect()
 }
@@ -155,6 +156,14 @@ fn routes(status: &Status) -> String {
     said.map(|text| text.to_string()).collect::<Vec<_>>().join("; ")
 }
 
+/// How many WireGuard devices there are, who speaks with them, and what is wrong.
+fn wireguard(status: &WireguardStatus) -> String {
+    let kind = status.kind.as_ref().map_or_else(|| "none".to_owned(), output::word);
+    let (count, port) = (status.devices.len(), status.port);
+    let said = message!("status-wireguard", kind, count, port).to_string();
+    [Some(said), problem::of_wireguard(status)].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +195,26 @@ mod tests {
         let shown = "exit node cabin cannot be used, nothing leaves this machine; 192.168.1.0/24 by server; \
                      offers 10.1.0.0/16, not approved; offers 10.2.0.0/16, but this machine does not forward packets";
         assert_eq!(routes(&status), shown);
+    }
+
+    #[test]
+    fn wireguard_devices_are_counted_with_who_speaks_to_them_and_what_is_wrong() {
+        let shown = |kind: Option<&str>, problem: Option<&str>| {
+            let status: Status = serde_json::from_value(serde_json::json!({
+                "state": "running", "version": "0", "wireguard": {
+                    "kind": kind, "port": 51820, "key": "k", "problem": problem,
+                    "devices": [{ "node": "n7", "name": "tv" }],
+                },
+            }))
+            .unwrap();
+            values(&status).pop().unwrap()
+        };
+        assert_eq!(shown(Some("kernel"), None), "1, by the kernel, UDP port 51820");
+        assert_eq!(
+            shown(Some("userspace"), Some("no IPv6")),
+            "1, by the agent (the kernel has no WireGuard), UDP port 51820; no IPv6"
+        );
+        assert_eq!(shown(None, None), "1, nobody listens on UDP port 51820");
     }
 
     #[test]

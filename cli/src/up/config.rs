@@ -370,6 +370,10 @@ fn agent_toml() -> String {
         entry
     };
     text.push_str(&mesh_services.iter().map(entry).collect::<Vec<_>>().join("\n"));
+    text.push_str(
+        "\n# Devices that have only the WireGuard app come in here: maru wireguard add\n\
+         [wireguard]\n# port = 51820\n",
+    );
     text
 }
 
