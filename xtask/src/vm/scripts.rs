@@ -33,6 +33,7 @@ const ACTIVE: Step = Step::Script(include_str!("scripts/active.sh"));
 pub(super) const TESTS: &[Test] = &[
     Test { name: "active", steps: &[ACTIVE] },
     Test { name: "chat", steps: &[Step::Script(include_str!("scripts/chat.sh"))] },
+    Test { name: "wireguard", steps: &[Step::Script(include_str!("scripts/wireguard.sh"))] },
     Test { name: "limits", steps: &[Step::Script(include_str!("scripts/limits.sh"))] },
     Test { name: "isolation", steps: &[Step::Script(include_str!("scripts/isolation.sh"))] },
     Test { name: "security", steps: &[Step::Script(include_str!("scripts/security.sh"))] },
