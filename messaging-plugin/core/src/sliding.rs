@@ -10,8 +10,9 @@
 //!                         response(new pos) ◀─ Connection::commit ◀─┘
 //! ```
 //!
-//! A client may lose a response, or drop a poll and repeat it. So two positions are valid: the one it last named, and
-//! the one of the response to that. Naming the second confirms that everything before it arrived.
+//! A client may lose a response, or drop a poll and repeat it; then responses to both polls may be made, in any order. So
+//! these positions are valid: the one that it last named, and those of the last responses to that. Naming one of these
+//! confirms that what it showed arrived, and what the others showed did not.
 
 mod connection;
 mod plan;
@@ -19,7 +20,7 @@ mod required;
 mod window;
 
 pub use self::{
-    connection::{CONNECTION_ID_MAX, CONNECTIONS_MAX, Connection, Connections},
+    connection::{CONNECTION_ID_MAX, CONNECTIONS_MAX, Connection, Connections, PENDING_MAX},
     plan::{Plan, RoomPlan, ShownRoom, Timeline},
     required::{Reader, RequiredState},
     window::{LISTS_MAX, RANGES_MAX, REQUIRED_MAX, RoomEntry, SUBSCRIPTIONS_MAX, TIMELINE_MAX},

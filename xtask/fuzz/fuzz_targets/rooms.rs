@@ -135,7 +135,7 @@ fn syncs(bytes: &[u8], text: &str) {
     let connection = connections.resume(None, None, 1).unwrap();
     let Ok(plan) = connection.plan(&request, &rooms, 1) else { return };
     assert_eq!(plan.rooms.len(), plan.shown.len());
-    let pos = connection.commit(plan).unwrap();
+    let pos = connection.commit(plan, 0).unwrap();
     let connection = connections.resume(None, Some(&pos), 1).unwrap();
     assert!(connection.plan(&request, &rooms, 1).unwrap().rooms.is_empty(), "nothing changed");
 }

@@ -1,6 +1,9 @@
 //! What the client of a connection has.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use ruma::{
     OwnedRoomId, api::client::sync::sync_events::v5::Request, events::room::member::MembershipState,
@@ -19,11 +22,16 @@ pub const CONNECTIONS_MAX: usize = 8;
 /// Longest `conn_id`, in bytes. The proposal allows 16 characters.
 pub const CONNECTION_ID_MAX: usize = 64;
 
+/// Most responses to one position that a client may name. A client drops its poll whenever a room is opened, and asks
+/// again: what it dropped may still be responded to, even after what it asked then.
+pub const PENDING_MAX: usize = 3;
+
 /// A response that the client may not have received.
 #[derive(Clone, Debug)]
 struct Pending {
     count: u64,
     position: Position,
+    typing: u64,
     records: BTreeMap<OwnedRoomId, Option<Record>>,
 }
 
@@ -36,10 +44,13 @@ pub struct Connection {
     /// The response that the client last named; 0 for none.
     confirmed: u64,
     position: Option<Position>,
+    /// The last change of who is typing: these have no positions.
+    typing: u64,
     records: BTreeMap<OwnedRoomId, Record>,
     /// The state that the last request wanted, which records share.
     required: Vec<Arc<RequiredState>>,
-    pending: Option<Pending>,
+    /// The responses that followed [`Self::confirmed`], the oldest first.
+    pending: VecDeque<Pending>,
 }
 
 impl Connection {
@@ -49,9 +60,10 @@ impl Connection {
             made: 0,
             confirmed: 0,
             position: None,
+            typing: 0,
             records: BTreeMap::new(),
             required: Vec::new(),
-            pending: None,
+            pending: VecDeque::new(),
         }
     }
 
@@ -74,6 +86,7 @@ impl Connection {
             rooms: Vec::new(),
             shown: Vec::new(),
             since: self.position,
+            typing: self.position.map(|_| self.typing),
             position: now,
             base: self.confirmed,
             records: BTreeMap::new(),
@@ -101,19 +114,22 @@ impl Connection {
         Ok(plan)
     }
 
-    /// Makes the plan's response the last one. Returns its `pos`.
+    /// Makes a response of the plan, which shows who is typing up to the change with the number `typing`. Returns its `pos`.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownPos`] if the client named another position after the plan was made: it waits for that response.
-    pub fn commit(&mut self, plan: Plan) -> Result<String, Error> {
+    pub fn commit(&mut self, plan: Plan, typing: u64) -> Result<String, Error> {
         if plan.base != self.confirmed {
             return Err(Error::UnknownPos);
         }
         self.made += 1;
-        self.required = plan.required;
-        self.pending =
-            Some(Pending { count: self.made, position: plan.position, records: plan.records });
+        let Plan { position, records, required, .. } = plan;
+        self.required = required;
+        if self.pending.len() >= PENDING_MAX {
+            self.pending.pop_front();
+        }
+        self.pending.push_back(Pending { count: self.made, position, typing, records });
         Ok(text(self.nonce, self.made))
     }
 
@@ -142,11 +158,12 @@ impl Connection {
 
     /// Takes the position that a client names.
     fn resume(&mut self, pos: &str) -> Result<(), Error> {
-        if let Some(pending) =
-            self.pending.take_if(|pending| text(self.nonce, pending.count) == pos)
-        {
+        let named = self.pending.iter().position(|pending| text(self.nonce, pending.count) == pos);
+        if let Some(pending) = named.and_then(|index| self.pending.remove(index)) {
+            self.pending.clear();
             self.confirmed = pending.count;
             self.position = Some(pending.position);
+            self.typing = pending.typing;
             for (room, record) in pending.records {
                 match record {
                     Some(record) => self.records.insert(room, record),
@@ -155,7 +172,7 @@ impl Connection {
             }
             return Ok(());
         }
-        // A repeated poll: the response to it replaces the one that may have been lost.
+        // A repeated poll: the response to it shows what the one that may have been lost did.
         if self.confirmed > 0 && text(self.nonce, self.confirmed) == pos {
             Ok(())
         } else {
@@ -182,7 +199,8 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownPos`] if `pos` is not one of the last two of this connection; nothing changes then.
+    /// [`Error::UnknownPos`] if `pos` is neither the last that this connection's client named nor of one of the last
+    /// [`PENDING_MAX`] responses to that; nothing changes then.
     /// [`Error::TooLarge`] if `conn_id` is too long.
     pub fn resume(
         &mut self,

@@ -63,6 +63,8 @@ pub struct Plan {
     pub shown: Vec<ShownRoom>,
     /// Up to where global account data was sent; `None` if never.
     pub since: Option<Position>,
+    /// The number of the last change of who is typing that was sent; `None` if the connection starts.
+    pub typing: Option<u64>,
     pub(super) position: Position,
     /// The response that the client had named.
     pub(super) base: u64,

@@ -13,8 +13,8 @@ use ruma::{
 use serde_json::{Value, json};
 
 use super::{
-    CONNECTION_ID_MAX, CONNECTIONS_MAX, Connections, LISTS_MAX, Plan, RANGES_MAX, REQUIRED_MAX,
-    RequiredState, RoomEntry, SUBSCRIPTIONS_MAX, TIMELINE_MAX, Timeline,
+    CONNECTION_ID_MAX, CONNECTIONS_MAX, Connections, LISTS_MAX, PENDING_MAX, Plan, RANGES_MAX,
+    REQUIRED_MAX, RequiredState, RoomEntry, SUBSCRIPTIONS_MAX, TIMELINE_MAX, Timeline,
 };
 use crate::Error;
 
@@ -73,7 +73,7 @@ impl App {
     fn lose(&mut self, request: &Request, rooms: &[RoomEntry], now: u64) -> (Plan, String) {
         let connection = self.connections.resume(None, self.pos.as_deref(), 7).unwrap();
         let plan = connection.plan(request, rooms, now).unwrap();
-        let pos = connection.commit(plan.clone()).unwrap();
+        let pos = connection.commit(plan.clone(), 0).unwrap();
         (plan, pos)
     }
 }
@@ -119,12 +119,10 @@ fn a_lost_response_is_sent_again() {
         (sent(&first), sent(&second)),
         (of(&[("a", Timeline::Since(1))]), of(&[("a", Timeline::Since(1))]))
     );
+    assert!(app.poll(&all, &[room("a", 3)], 3).rooms.is_empty());
     let unknown = app.connections.resume(None, Some(&lost), 8).unwrap_err();
     assert_eq!((unknown.kind().errcode().as_str(), unknown.status()), ("M_UNKNOWN_POS", 400));
-    assert!(
-        app.poll(&all, &[room("a", 3)], 3).rooms.is_empty(),
-        "an unknown position changes nothing"
-    );
+    assert!(app.poll(&all, &[room("a", 3)], 3).rooms.is_empty(), "it changes nothing");
 }
 
 #[test]
@@ -362,7 +360,7 @@ fn the_connection_that_was_unused_for_longest_is_closed() {
     let open = |connections: &mut Connections, id: &str, pos: Option<&str>| {
         let connection = connections.resume(Some(id), pos, 1)?;
         let plan = connection.plan(&Request::new(), &[], 1)?;
-        connection.commit(plan)
+        connection.commit(plan, 0)
     };
     let mut first = open(&mut connections, "first", None).unwrap();
     let second = open(&mut connections, "second", None).unwrap();
@@ -379,23 +377,29 @@ fn the_connection_that_was_unused_for_longest_is_closed() {
 #[derive(Clone, Debug)]
 enum Step {
     Change(usize),
-    Poll { ranges: (u64, u64), subscription: Option<usize>, is_lost: bool },
+    /// Which of the last responses is received, counted from the last one; none if it is lost.
+    Poll {
+        ranges: (u64, u64),
+        subscription: Option<usize>,
+        received: Option<usize>,
+    },
     Restart,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let poll = (0..6_u64, 0..6_u64, prop::option::of(0..5_usize), any::<bool>()).prop_map(
-        |(first, length, subscription, is_lost)| Step::Poll {
+    let received = prop::option::of(0..PENDING_MAX);
+    let poll = (0..6_u64, 0..6_u64, prop::option::of(0..5_usize), received).prop_map(
+        |(first, length, subscription, received)| Step::Poll {
             ranges: (first, first + length),
             subscription,
-            is_lost,
+            received,
         },
     );
     prop_oneof![3 => (0..5_usize).prop_map(Step::Change), 3 => poll, 1 => Just(Step::Restart)]
 }
 
 proptest! {
-    /// A model of a client, which loses responses and restarts: after each response that it receives, it has every
+    /// A model of a client, which loses responses, receives older ones, and restarts: after each that it receives, it has every
     /// change of the rooms that the response's lists and subscriptions show, and never a gap before what it was sent.
     #[test]
     fn no_change_is_lost(steps in prop::collection::vec(step(), 0..60)) {
@@ -403,8 +407,9 @@ proptest! {
         let mut rooms: Vec<RoomEntry> = (0..5).map(|number| room(&format!("r{number}"), number)).collect();
         let mut now = 5;
         let mut has: BTreeMap<OwnedRoomId, u64> = BTreeMap::new();
+        let mut responses = Vec::new();
         for step in steps {
-            let (ranges, subscription, is_lost) = match step {
+            let (ranges, subscription, received) = match step {
                 Step::Change(index) => {
                     now += 1;
                     (rooms[index].changed, rooms[index].bumped) = (now, now);
@@ -413,18 +418,22 @@ proptest! {
                 Step::Restart => {
                     app = App::default();
                     has.clear();
+                    responses.clear();
                     continue;
                 }
-                Step::Poll { ranges, subscription, is_lost } => (ranges, subscription, is_lost),
+                Step::Poll { ranges, subscription, received } => (ranges, subscription, received),
             };
             let mut request = request(json!([[ranges.0, ranges.1]]), 1);
             if let Some(index) = subscription {
                 request.room_subscriptions = subscribed(&format!("r{index}"), 5).room_subscriptions;
             }
+            if app.pos.is_none() { responses.clear(); }
             let (plan, pos) = app.lose(&request, &rooms, now);
-            if is_lost {
-                continue;
-            }
+            responses.push((plan, pos, rooms.clone(), now));
+            let Some(received) = received else { continue };
+            let index = responses.len().saturating_sub(1 + received);
+            let (plan, pos, rooms, now) = responses.swap_remove(index);
+            responses.clear();
             app.pos = Some(pos);
             for sent in &plan.rooms {
                 match sent.timeline {
@@ -454,17 +463,21 @@ proptest! {
 }
 
 #[test]
-fn a_late_response_to_an_older_poll_is_refused() {
+fn any_of_the_last_responses_may_be_named_and_then_none_of_the_others_is_valid() {
     let mut app = App::default();
     let all = request(json!([[0, 9]]), 1);
     app.poll(&all, &[room("a", 1)], 1);
-    let before = app.pos.clone();
-    app.poll(&all, &[room("a", 2)], 2);
-    let old = app.connections.resume(None, before.as_deref(), 0).unwrap();
-    let plan = old.plan(&all, &[room("a", 3)], 3).unwrap();
-    let connection = app.connections.resume(None, app.pos.as_deref(), 0).unwrap();
-    assert_eq!(connection.commit(plan), Err(Error::UnknownPos));
-    assert_eq!(sent(&app.poll(&all, &[room("a", 3)], 3)), of(&[("a", Timeline::Since(2))]));
+    let connection = app.connections.resume(None, app.pos.as_deref(), 7).unwrap();
+    let late = connection.plan(&all, &[room("a", 5)], 5).unwrap();
+    let lost = [2, 3, 4, 5].map(|now| app.lose(&all, &[room("a", now)], now).1);
+    assert!(app.connections.resume(None, Some(&lost[0]), 7).is_err(), "memory is bounded");
+    app.pos = Some(lost[2].clone());
+    assert_eq!(sent(&app.poll(&all, &[room("a", 9)], 9)), of(&[("a", Timeline::Since(4))]));
+    for pos in [&lost[1], &lost[3]] {
+        assert_eq!(app.connections.resume(None, Some(pos), 7).unwrap_err(), Error::UnknownPos);
+    }
+    let connection = app.connections.resume(None, app.pos.as_deref(), 7).unwrap();
+    assert_eq!(connection.commit(late, 0), Err(Error::UnknownPos));
 }
 
 /// Ten thousand rooms cost one copy of the wanted state, in the first response and in those that follow.

@@ -1,7 +1,7 @@
 //! What the syncs of each device have shown that is not in their positions. In memory: after a restart it is sent again.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -28,8 +28,8 @@ pub(crate) struct Device {
     pub(crate) since: Option<String>,
     /// The `next_batch` of the last response to it. If the app repeats its `since` instead, the response was lost.
     pub(crate) next_batch: Option<String>,
-    /// For each `conn_id`, and the other sync under none, the number of the last change of who is typing.
-    pub(crate) typing: BTreeMap<Option<String>, u64>,
+    /// The number of the last change of who is typing that it has shown.
+    pub(crate) typing: u64,
     /// The number of the last change of somebody's presence that the other sync has shown.
     pub(crate) presence: u64,
     waiting: Arc<Semaphore>,
@@ -43,7 +43,7 @@ impl Default for Device {
             members: SentMembers::default(),
             since: None,
             next_batch: None,
-            typing: BTreeMap::new(),
+            typing: 0,
             presence: 0,
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             used: 0,

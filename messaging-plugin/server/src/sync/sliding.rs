@@ -36,7 +36,7 @@ async fn sync(
     Ruma(request): Ruma<Request>,
 ) -> Result<Reply<Response>, Error> {
     let device = (session.user.clone(), session.device.clone());
-    let (nonce, typing_seen) = resume(&homeserver, &device, &request)?;
+    let nonce = resume(&homeserver, &device, &request)?;
     if request.extensions.to_device.enabled == Some(true) {
         let since = request.extensions.to_device.since.as_deref();
         let received = homeserver.clock().read_to_device(since);
@@ -53,7 +53,7 @@ async fn sync(
             let connection = device.connections.get(request.conn_id.as_deref(), nonce)?;
             connection.plan(&request, &entries, reader.latest())
         })?;
-        let (response, has_news) = read(&mut reader, &request, &plan, &rooms, typing_seen).await?;
+        let (response, has_news) = read(&mut reader, &request, &plan, &rooms).await?;
         drop(reader);
         let shown: Vec<OwnedRoomId> = plan.shown.iter().map(|room| room.room_id.clone()).collect();
         let is_first = request.pos.is_none();
@@ -70,25 +70,13 @@ async fn sync(
     }
 }
 
-/// Finds the connection of a request, or starts it. Returns the number by which it is found again, and the last change of
-/// who is typing that it has shown.
-fn resume(
-    homeserver: &Homeserver,
-    device: &DeviceKey,
-    request: &Request,
-) -> Result<(u64, Option<u64>), Error> {
+/// Finds the connection of a request, or starts it. Returns the number by which it is found again.
+fn resume(homeserver: &Homeserver, device: &DeviceKey, request: &Request) -> Result<u64, Error> {
     let (conn_id, pos) = (request.conn_id.as_deref(), request.pos.as_deref());
     let nonce = random::number()?;
-    homeserver.syncs.with(device, |device| {
-        let nonce = device.connections.resume(conn_id, pos, nonce)?.nonce();
-        let typing = device.typing.get(&name(request)).copied();
-        Ok((nonce, pos.map(|_| typing.unwrap_or_default())))
-    })
-}
-
-/// The name of a connection; the other sync has none.
-fn name(request: &Request) -> Option<String> {
-    Some(request.conn_id.clone().unwrap_or_default())
+    homeserver
+        .syncs
+        .with(device, |device| Ok(device.connections.resume(conn_id, pos, nonce)?.nonce()))
 }
 
 /// Makes the response the connection's last one.
@@ -101,11 +89,8 @@ fn commit(
     mut response: Response,
 ) -> Result<Response, Error> {
     homeserver.syncs.with(device, |device| {
-        response.pos = device.connections.get(request.conn_id.as_deref(), nonce)?.commit(plan)?;
-        if device.typing.len() > telmeet_core::sliding::CONNECTIONS_MAX {
-            device.typing.retain(|id, _| id.is_none());
-        }
-        device.typing.insert(name(request), typing);
+        let connection = device.connections.get(request.conn_id.as_deref(), nonce)?;
+        response.pos = connection.commit(plan, typing)?;
         Ok(response)
     })
 }
@@ -116,7 +101,6 @@ async fn read(
     request: &Request,
     plan: &Plan,
     rooms: &[PersonRoom],
-    typing_seen: Option<u64>,
 ) -> Result<(Response, bool), Error> {
     let mut response = Response::new(String::new());
     response.txn_id.clone_from(&request.txn_id);
@@ -134,8 +118,7 @@ async fn read(
         }
     }
     let has_news =
-        extensions::read(reader, request, (plan, rooms), typing_seen, &mut response.extensions)
-            .await?;
+        extensions::read(reader, request, (plan, rooms), &mut response.extensions).await?;
     let has_news = has_news || !response.rooms.is_empty();
     Ok((response, has_news))
 }

@@ -91,15 +91,14 @@ async fn sync(
         // The app did not get the response to its last request: what it showed is sent again.
         if since.is_none() || (device.since == since && device.next_batch != since) {
             device.members = filter::SentMembers::default();
-            device.typing.remove(&None);
+            device.typing = 0;
         }
         // It follows no response that showed who is there.
         if since.is_none() || device.next_batch != since {
             device.presence = 0;
         }
         device.since.clone_from(&since);
-        let typing = device.typing.get(&None).copied().unwrap_or_default();
-        (since.as_ref().map(|_| typing), device.presence)
+        (since.as_ref().map(|_| device.typing), device.presence)
     });
     loop {
         poll.read();
@@ -127,7 +126,7 @@ async fn sync(
         if is_due || !poll.changed(joined).await {
             homeserver.syncs.with(&device, |device| {
                 device.next_batch = Some(body.next_batch.clone());
-                device.typing.insert(None, typing_now);
+                device.typing = typing_now;
                 device.presence = presence_now;
             });
             return Ok(Json(body));

@@ -22,8 +22,7 @@ use crate::{
     personal::{receipts, typing},
 };
 
-/// Reads the extensions that a request enables. Returns whether there is something new. `typing_seen` is the number of the
-/// last change of who is typing that the connection has shown; none if it starts.
+/// Reads the extensions that a request enables. Returns whether there is something new.
 ///
 /// # Errors
 ///
@@ -32,7 +31,6 @@ pub(crate) async fn read(
     reader: &mut Reader<'_>,
     request: &Request,
     (plan, rooms): (&Plan, &[PersonRoom]),
-    typing_seen: Option<u64>,
     shown: &mut response::Extensions,
 ) -> Result<bool, Error> {
     let wanted = &request.extensions;
@@ -45,7 +43,7 @@ pub(crate) async fn read(
     if wanted.typing.enabled == Some(true) {
         let config = &wanted.typing;
         for room in plan.covered(config.lists.as_deref(), config.rooms.as_deref()) {
-            let seen = room.since.and(typing_seen);
+            let seen = room.since.and(plan.typing);
             let news = typing::news(reader.homeserver, &room.room_id, seen, &reader.ignored);
             if let Some(news) = news {
                 shown.typing.rooms.insert(room.room_id.clone(), raw(&news)?);

@@ -101,6 +101,28 @@ async fn an_unknown_pos_starts_anew_and_the_last_two_are_known() {
     assert_eq!(room(&poll(&kim, None, "", &request).await, &home)["initial"], true);
 }
 
+/// An app drops its poll whenever a room is opened, and asks again. Both polls are woken, and in either order.
+#[tokio::test]
+async fn a_poll_that_was_dropped_does_not_end_the_connection() {
+    let server = TestServer::start().await;
+    let kim = server.member("kim", "PHONE").await;
+    let home = server.room_of(&kim, &[]).await;
+    let request = list(1);
+    let first = poll(&kim, None, "", &request).await;
+    let asks = || poll(&kim, Some(&first), "timeout=60000", &request);
+    let (dropped, kept, _) = tokio::join!(asks(), asks(), server.say(&kim, &home, "hello"));
+    for shown in [&dropped, &kept] {
+        assert_eq!(texts(&room(shown, &home)["timeline"]), ["hello"]);
+    }
+    assert_ne!(dropped["pos"], kept["pos"]);
+    server.say(&kim, &home, "more").await;
+    // The last response that was made is not the one that arrived.
+    let positions = [&dropped, &kept].map(|shown| shown["pos"].as_str().unwrap());
+    let arrived = if positions[0] < positions[1] { &dropped } else { &kept };
+    let next = poll(&kim, Some(arrived), "", &request).await;
+    assert_eq!(texts(&room(&next, &home)["timeline"]), ["more"]);
+}
+
 #[tokio::test]
 async fn an_accepted_invitation_is_shown_whole() {
     let server = TestServer::start().await;
@@ -184,6 +206,30 @@ async fn extensions_show_account_data_receipts_and_typing() {
     assert_eq!(shown["typing"]["rooms"][home.as_str()]["content"]["user_ids"], json!([min.user]));
     let third = poll(&kim, Some(&second), "", &request).await;
     assert!(third["extensions"].is_null(), "{third}");
+}
+
+#[tokio::test]
+async fn who_types_is_shown_again_after_a_lost_response() {
+    let server = TestServer::start().await;
+    let (kim, min) = (server.member("kim", "PHONE").await, server.member("min", "PHONE").await);
+    let home = server.room_of(&kim, &[&min]).await;
+    let request = list(1);
+    let typing = format!("/_matrix/client/v3/rooms/{home}/typing/{}", min.user);
+    let who = |shown: &Value| {
+        shown["extensions"]["typing"]["rooms"][home.as_str()]["content"]["user_ids"].clone()
+    };
+    let mut last = poll(&kim, None, "", &request).await;
+    for (change, expected) in [
+        (json!({"typing": true, "timeout": 60_000}), json!([min.user])),
+        (json!({"typing": false}), json!([])),
+    ] {
+        min.put(&typing, change).await;
+        let lost = poll(&kim, Some(&last), "", &request).await;
+        let repeated = poll(&kim, Some(&last), "", &request).await;
+        assert_eq!([who(&lost), who(&repeated)], [expected.clone(), expected]);
+        last = poll(&kim, Some(&repeated), "", &request).await;
+        assert!(who(&last).is_null(), "{last}");
+    }
 }
 
 #[tokio::test]
