@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 pub mod endpoints;
 pub mod leftovers;
 mod netcheck;
+mod problem;
 pub mod settings;
 pub mod wireguard;
 
@@ -19,6 +20,7 @@ pub use netcheck::{
     Endpoint, EndpointKind, MappingProtocol, NetCheck, PortProblem, RelayDelay, Router, RouterPort,
     TcpAddress, Transport,
 };
+pub use problem::ProblemMessage;
 
 /// The socket, below the root.
 pub const SOCKET: &str = services::LOCAL_API.socket;
@@ -61,22 +63,6 @@ impl State {
             Self::Expired => "expired",
             Self::Paused => "paused",
         }
-    }
-}
-
-/// A message of the catalogue (`messages/`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ProblemMessage {
-    /// Its id.
-    pub id: String,
-    /// Its arguments.
-    #[serde(default)]
-    pub arguments: BTreeMap<String, String>,
-}
-
-impl From<(String, BTreeMap<String, String>)> for ProblemMessage {
-    fn from((id, arguments): (String, BTreeMap<String, String>)) -> Self {
-        Self { id, arguments }
     }
 }
 

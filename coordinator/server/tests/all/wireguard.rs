@@ -38,13 +38,13 @@ fn public(private: &NodePrivate) -> String {
     WireguardKey(private.public()).to_string()
 }
 
-struct House {
+struct TestNetwork {
     coordinator: Coordinator,
     router_key: NodePrivate,
     home: Channel,
 }
 
-impl House {
+impl TestNetwork {
     async fn new() -> Self {
         let coordinator = Coordinator::start().await;
         coordinator.ok(Method::POST, "/users", json!({ "name": "alice" })).await;
@@ -67,7 +67,7 @@ impl House {
 
 #[tokio::test]
 async fn a_device_is_added_told_to_its_router_and_removed() {
-    let mut house = House::new().await;
+    let mut house = TestNetwork::new().await;
     let key = NodePrivate::generate().unwrap();
     let mut stream = house.home.stream().await;
     stream.next().await.unwrap();
@@ -102,7 +102,7 @@ async fn a_device_is_added_told_to_its_router_and_removed() {
 
 #[tokio::test]
 async fn another_key_and_another_time_are_given_and_what_is_void_stays_void() {
-    let house = House::new().await;
+    let house = TestNetwork::new().await;
     let [first, second] = [0; 2].map(|_| NodePrivate::generate().unwrap());
     house
         .add(json!({ "name": "phone", "public_key": public(&first), "endpoint": "192.0.2.1:1" }))
@@ -130,7 +130,7 @@ async fn another_key_and_another_time_are_given_and_what_is_void_stays_void() {
 
 #[tokio::test]
 async fn what_cannot_be_a_device_is_refused_with_what_to_do() {
-    let house = House::new().await;
+    let house = TestNetwork::new().await;
     let own = public(&NodePrivate::generate().unwrap());
     house.add(json!({ "name": "phone", "public_key": own })).await;
     let laptop = Device::new("laptop");
@@ -185,7 +185,7 @@ async fn what_cannot_be_a_device_is_refused_with_what_to_do() {
 
 #[tokio::test]
 async fn no_client_becomes_a_wireguard_device() {
-    let house = House::new().await;
+    let house = TestNetwork::new().await;
     let key = NodePrivate::generate().unwrap();
     house.add(json!({ "name": "phone", "public_key": public(&key) })).await;
     let auth = house.coordinator.key(json!({ "user": "alice", "pre_approved": true })).await;
@@ -208,7 +208,7 @@ async fn no_client_becomes_a_wireguard_device() {
 
 #[tokio::test]
 async fn a_device_whose_router_is_removed_is_told_and_moves_to_another() {
-    let house = House::new().await;
+    let house = TestNetwork::new().await;
     let key = public(&NodePrivate::generate().unwrap());
     house.add(json!({ "name": "phone", "public_key": key })).await;
 
@@ -226,7 +226,7 @@ async fn a_device_whose_router_is_removed_is_told_and_moves_to_another() {
 
 #[tokio::test]
 async fn a_full_tunnel_that_the_policy_does_not_let_out_is_told() {
-    let house = House::new().await;
+    let house = TestNetwork::new().await;
     let key = public(&NodePrivate::generate().unwrap());
     let wanted =
         json!({ "name": "phone", "public_key": key, "full_tunnel": true, "keepalive": true });

@@ -38,7 +38,7 @@ const INTERFACE: &str = "wg0";
 const TRY: Duration = Duration::from_secs(1);
 
 /// Home, laptop, and a phone that may open home's service and the laptop's port 7000, and on which the laptop may open port 7001.
-struct House {
+struct TestNetwork {
     _plane: ControlPlane,
     home: Node,
     laptop: Node,
@@ -86,7 +86,7 @@ fn addresses(of: &Value) -> [String; 2] {
     [0, 1].map(|at| of["addresses"][at].as_str().unwrap().to_owned())
 }
 
-fn house(settings: &str) -> House {
+fn house(settings: &str) -> TestNetwork {
     let mut plane = ControlPlane::with_laptops(&["laptop", "phone"]);
     plane.open_policy();
     let mut home = Node::start(&plane.topology.home.clone(), &format!("{SERVICE}{settings}"));
@@ -138,7 +138,7 @@ fn house(settings: &str) -> House {
     home.run();
     laptop.run();
     let phone = Phone::start(&plane.topology.laptops[1].clone(), &key, &router_key);
-    House { _plane: plane, home, laptop, phone, callers }
+    TestNetwork { _plane: plane, home, laptop, phone, callers }
 }
 
 impl Phone {
@@ -249,7 +249,7 @@ fn served(home: &Node) -> Value {
 #[test]
 #[ignore = "needs: root, go"]
 fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_what_it_is() {
-    let House { _plane, mut home, laptop, phone, callers } = house("[wireguard]\n");
+    let TestNetwork { _plane, mut home, laptop, phone, callers } = house("[wireguard]\n");
     let (at_home, at_laptop) =
         (addresses(&home.status()["node"]), addresses(&laptop.status()["node"]));
     let on_laptop = [7000, 7002].map(|port| listen(&laptop.machine, port));
@@ -365,7 +365,7 @@ fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_wha
 #[test]
 #[ignore = "needs: root, go"]
 fn a_port_that_is_taken_is_said_in_a_sentence_and_the_rest_runs() {
-    let House { _plane, mut home, laptop, phone, .. } = house("[wireguard]\n");
+    let TestNetwork { _plane, mut home, laptop, phone, .. } = house("[wireguard]\n");
     eventually("a device", || phone.open(&home.address(), 80));
     home.stop();
     let taken = home.machine.in_network(|| UdpSocket::bind("0.0.0.0:51820")).unwrap();

@@ -57,12 +57,12 @@ const MANY: usize = 10_000_000;
 const TRY: Duration = Duration::from_secs(2);
 
 /// A coordinator, and the home node that routes WireGuard devices.
-struct House {
+struct TestNetwork {
     plane: ControlPlane,
     home: Node,
 }
 
-impl House {
+impl TestNetwork {
     fn start() -> Self {
         let plane = ControlPlane::new();
         for person in ["alice", "bob", "juno"] {
@@ -122,9 +122,9 @@ fn key(plane: &ControlPlane, mut body: Value) -> String {
 }
 
 /// An open connection to the echo service.
-struct Talk(TcpStream);
+struct EchoStream(TcpStream);
 
-impl Talk {
+impl EchoStream {
     fn open(machine: &Machine, to: IpAddr) -> io::Result<Self> {
         let to = SocketAddr::new(to, 80);
         machine.in_network(|| TcpStream::connect_timeout(&to, TRY)).map(Self)
@@ -155,7 +155,7 @@ impl Talk {
 }
 
 /// A phone at home behind the wifi's router, whose mobile network is off.
-fn phone(house: &mut House) -> (Arc<Machine>, [Site; 2]) {
+fn phone(house: &mut TestNetwork) -> (Arc<Machine>, [Site; 2]) {
     let mut site = || house.plane.topology.site(Nat::PortRestricted).unwrap();
     let (mut wifi, mobile) = (site(), site());
     let phone = wifi.add("phone").unwrap();
@@ -174,7 +174,7 @@ fn goes_on(stream: &Transfer, what: &str) {
 #[test]
 #[ignore = "needs: root, go, resolvers, wireguard-tools"]
 fn a_phone_with_wireguard_alone_is_a_member_wherever_it_is() {
-    let mut house = House::start();
+    let mut house = TestNetwork::start();
     let callers = echo(&house.home.root.path().join("run/maru/echo/http.sock"));
     let (machine, _sites) = phone(&mut house);
     let stock = StockNode::start(&house.plane.topology.laptops[0]).unwrap();
@@ -184,7 +184,7 @@ fn a_phone_with_wireguard_alone_is_a_member_wherever_it_is() {
     let phone = house.add("phone", "alice", &machine);
     let own = house.addresses("phone");
     let service = house.addresses("server");
-    let mut talk = eventually("the echo service", || Talk::open(&machine, service[0]));
+    let mut talk = eventually("the echo service", || EchoStream::open(&machine, service[0]));
     assert!(talk.goes_on(LIMIT));
     let Header { source, identity, .. } = callers.try_recv().unwrap();
     let user = identity.user.unwrap();
@@ -193,7 +193,7 @@ fn a_phone_with_wireguard_alone_is_a_member_wherever_it_is() {
 
     // Both ways, to a mesh service and to a stock node, in both families.
     for address in service {
-        Talk::open(&machine, address).unwrap().carries();
+        EchoStream::open(&machine, address).unwrap().carries();
     }
     // A stock app has it as a route of its router, not as a peer.
     let is_routed = || {
@@ -233,9 +233,9 @@ fn a_phone_with_wireguard_alone_is_a_member_wherever_it_is() {
 
 /// What arrived where, in the words of who sent it.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<BTreeSet<String>>>);
+struct Received(Arc<Mutex<BTreeSet<String>>>);
 
-impl Heard {
+impl Received {
     /// Listens on a port of a machine, by UDP and TCP and on every address; joins the group of mDNS.
     fn listen(&self, machine: &Machine, port: u16) {
         let (tcp, udp) = machine.in_network(|| {
@@ -275,7 +275,7 @@ impl Heard {
 
 /// How something is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Direction {
     Tcp,
     Udp,
     /// By UDP, in three fragments.
@@ -285,7 +285,7 @@ enum Way {
 /// Something that a device tries.
 struct Attempt {
     name: &'static str,
-    way: Way,
+    way: Direction,
     source: IpAddr,
     to: SocketAddr,
 }
@@ -294,7 +294,8 @@ impl Attempt {
     /// Sends it into the tunnel, under whatever address; whether a connection opens.
     fn connects(&self, machine: &Machine) -> bool {
         let domain = socket2::Domain::for_address(self.to);
-        let kind = if self.way == Way::Tcp { socket2::Type::STREAM } else { socket2::Type::DGRAM };
+        let kind =
+            if self.way == Direction::Tcp { socket2::Type::STREAM } else { socket2::Type::DGRAM };
         let socket = machine.in_network(|| socket2::Socket::new(domain, kind, None).unwrap());
         socket.bind_device(Some(Device::INTERFACE.as_bytes())).unwrap();
         match self.source {
@@ -305,7 +306,7 @@ impl Attempt {
         socket.bind(&SocketAddr::new(self.source, 0).into()).unwrap();
         let to = self.to.into();
         match self.way {
-            Way::Tcp => match socket.connect_timeout(&to, TRY) {
+            Direction::Tcp => match socket.connect_timeout(&to, TRY) {
                 Ok(()) => true,
                 // The phone itself sent it.
                 Err(error) => {
@@ -313,11 +314,11 @@ impl Attempt {
                     false
                 }
             },
-            Way::Udp => {
+            Direction::Udp => {
                 socket.send_to(self.name.as_bytes(), &to).unwrap();
                 false
             }
-            Way::Fragments => {
+            Direction::Fragments => {
                 socket.send_to(format!("{:<3000}", self.name).as_bytes(), &to).unwrap();
                 false
             }
@@ -327,17 +328,17 @@ impl Attempt {
 
 /// A house with a phone of alice's and a television of bob's that have only WireGuard, and juno's laptop with our agent.
 struct Ground {
-    house: House,
+    house: TestNetwork,
     laptop: Node,
     phone: Device,
     tv: Device,
     _printer: Machine,
-    heard: Heard,
+    heard: Received,
 }
 
 impl Ground {
     fn start() -> Self {
-        let mut house = House::start();
+        let mut house = TestNetwork::start();
         // The home forwards everything that nothing stops.
         let _printer = printer(&house.plane.topology.home);
         let laptop =
@@ -346,7 +347,7 @@ impl Ground {
         let [phone, tv] = ["phone", "tv"].map(|name| house.plane.topology.add(name).unwrap());
         let [phone, tv] = [("phone", "alice", phone), ("tv", "bob", tv)]
             .map(|(name, person, machine)| house.add(name, person, &machine));
-        let heard = Heard::default();
+        let heard = Received::default();
         for machine in [&house.home.machine, &laptop.machine, &phone.machine, &tv.machine] {
             for port in [OPEN, CLOSED] {
                 heard.listen(machine, port);
@@ -362,7 +363,7 @@ const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 const MDNS: u16 = 5353;
 
-impl Heard {
+impl Received {
     /// Listens as a resolver of mDNS does, on every interface.
     fn listen_to_the_group(&self, machine: &Machine) {
         let links = machine.sh("ip -o link | cut -d: -f1").unwrap();
@@ -401,28 +402,34 @@ fn attempts(ground: &Ground, family: usize) -> Vec<Attempt> {
         ("under an address of nobody", nobody),
     ] {
         for to in [home, laptop] {
-            row(name, Way::Udp, source, to, OPEN);
-            row(name, Way::Fragments, source, to, OPEN);
+            row(name, Direction::Udp, source, to, OPEN);
+            row(name, Direction::Fragments, source, to, OPEN);
         }
-        row(name, Way::Tcp, source, home, 80);
+        row(name, Direction::Tcp, source, home, 80);
     }
-    for way in [Way::Tcp, Way::Udp, Way::Fragments] {
+    for way in [Direction::Tcp, Direction::Udp, Direction::Fragments] {
         row("to a port of a node that no rule names", way, own, laptop, CLOSED);
         row("to a port of the router that a rule names for others", way, own, home, OPEN);
         row("to another WireGuard device", way, own, tv, OPEN);
     }
-    row("to the coordinator's own port", Way::Tcp, own, home, 8443);
+    row("to the coordinator's own port", Direction::Tcp, own, home, 8443);
     if family == 0 {
         let outside = |text: &str| text.parse::<IpAddr>().unwrap();
         for port in [OPEN, 8443] {
-            row("to the router's address at home", Way::Tcp, own, outside("10.77.1.2"), port);
+            row("to the router's address at home", Direction::Tcp, own, outside("10.77.1.2"), port);
         }
-        row("to a host at home", Way::Tcp, own, outside("192.168.9.2"), 80);
-        row("under the address of a host at home", Way::Udp, outside("192.168.9.2"), laptop, OPEN);
-        row("to everybody", Way::Udp, own, Ipv4Addr::BROADCAST.into(), MDNS);
-        row("to a group", Way::Udp, own, GROUP.into(), MDNS);
+        row("to a host at home", Direction::Tcp, own, outside("192.168.9.2"), 80);
+        row(
+            "under the address of a host at home",
+            Direction::Udp,
+            outside("192.168.9.2"),
+            laptop,
+            OPEN,
+        );
+        row("to everybody", Direction::Udp, own, Ipv4Addr::BROADCAST.into(), MDNS);
+        row("to a group", Direction::Udp, own, GROUP.into(), MDNS);
     } else {
-        row("to a group", Way::Udp, own, GROUP6.into(), MDNS);
+        row("to a group", Direction::Udp, own, GROUP6.into(), MDNS);
     }
     all
 }
@@ -461,7 +468,7 @@ fn a_wireguard_device_is_nobody_else_and_reaches_nothing_else() {
             sent(&laptop.machine, laptop_at[family], home_at[family], "home");
             sent(&tv.machine, house.addresses("tv")[family], home_at[family], "home");
             let mut talk =
-                eventually("the service", || Talk::open(&phone.machine, home_at[family]));
+                eventually("the service", || EchoStream::open(&phone.machine, home_at[family]));
             // A header of its own is a part of what it says.
             talk.0.write_all(&LOCAL).unwrap();
             talk.0.read_exact(&mut [0; LOCAL.len()]).unwrap();
