@@ -25,6 +25,7 @@ impl RoamingPath {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "where the simulated clock starts does not matter")]
 mod tests {
     use std::time::{Duration, Instant};
 

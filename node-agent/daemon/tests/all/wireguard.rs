@@ -246,17 +246,9 @@ fn served(home: &Node) -> Value {
     })
 }
 
-#[test]
-#[ignore = "needs: root, go"]
-fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_what_it_is() {
-    let TestNetwork { _plane, mut home, laptop, phone, callers } = house("[wireguard]\n");
-    let (at_home, at_laptop) =
-        (addresses(&home.status()["node"]), addresses(&laptop.status()["node"]));
-    let on_laptop = [7000, 7002].map(|port| listen(&laptop.machine, port));
-    let on_phone = [7001, 7003].map(|port| listen(&phone.machine, port));
-    let _on_home = listen(&home.machine, 8081);
-
-    // This node's services, as whom it is.
+/// This node's services, as whom it is. Returns the device of the status.
+fn is_known(home: &Node, phone: &Phone, callers: &Receiver<Header>) -> Value {
+    let at_home = addresses(&home.status()["node"]);
     for (at, from) in at_home.iter().zip(PHONE) {
         let mut stream = eventually("the service answers", || phone.open(at, 80));
         assert!(carries(&mut stream, LIMIT));
@@ -268,13 +260,19 @@ fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_wha
     let status = home.status()["wireguard"].clone();
     assert_eq!((&status["port"], &status["problem"]), (&json!(51820), &Value::Null), "{status}");
     assert!(["kernel", "userspace"].map(Value::from).contains(&status["kind"]), "{status}");
-    let device = served(&home);
+    let device = served(home);
     assert_eq!((&device["node"], &device["name"]), (&json!("phone99"), &json!("phone")));
     // The router between translates its address.
     assert!(device["endpoint"].as_str().unwrap().starts_with("10.77.1.1:"), "{device}");
     assert!(device["last_handshake_s"].is_u64() && device["rx_bytes"].as_u64() > Some(0));
+    device
+}
 
-    // The mesh, both ways, under its own address.
+/// The mesh, both ways, under its own address; ports that no rule names stay closed.
+fn reaches_the_mesh(home: &Node, laptop: &Node, phone: &Phone) {
+    let at_laptop = addresses(&laptop.status()["node"]);
+    let on_laptop = [7000, 7002].map(|port| listen(&laptop.machine, port));
+    let on_phone = [7001, 7003].map(|port| listen(&phone.machine, port));
     for (at, from) in at_laptop.iter().zip(PHONE) {
         let mut stream = eventually("the laptop answers", || phone.open(at, 7000));
         assert!(carries(&mut stream, LIMIT));
@@ -286,8 +284,12 @@ fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_wha
         assert!(open(&laptop.machine, from, 7003).is_none(), "a port that no rule names");
         assert!(open(&home.machine, from, 7001).is_none(), "nor does one name home");
     }
+}
 
-    // Nothing else of home's: another port, an address of its networks, the coordinator's port, a broadcast.
+/// Nothing else of home's: another port, an address of its networks, the coordinator's port, a broadcast.
+fn reaches_nothing_else(home: &Node, phone: &Phone) {
+    let at_home = addresses(&home.status()["node"]);
+    let _on_home = listen(&home.machine, 8081);
     phone
         .machine
         .sh(&format!(
@@ -304,8 +306,12 @@ fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_wha
     ] {
         assert!(phone.open(to, port).is_none(), "{to} {port}");
     }
+}
 
-    // Names, on this interface alone.
+/// Names, on this interface alone.
+fn resolves_names(home: &Node, laptop: &Node, phone: &Phone) {
+    let at_home = addresses(&home.status()["node"]);
+    let at_laptop = addresses(&laptop.status()["node"]);
     let laptop_v4 = at_laptop[0].parse::<std::net::Ipv4Addr>().unwrap().octets().to_vec();
     for (at, by_tcp) in [(0, false), (0, true), (1, false)] {
         assert_eq!(resolves(&phone.machine, &at_home[at], by_tcp), Some(laptop_v4.clone()));
@@ -313,6 +319,37 @@ fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_wha
     for by_tcp in [false, true] {
         assert_eq!(resolves(&laptop.machine, &at_home[0], by_tcp), None);
     }
+}
+
+/// After a kill nothing stays, whoever cleans up.
+fn leaves_nothing_behind(home: &mut Node, phone: &Phone, service: &str) {
+    let mut agent = home.agent.take().unwrap();
+    agent.signal_kill();
+    agent.wait_for(LIMIT).unwrap();
+    // The kernel's interface outlives its maker; another one stands for it, named as the instance's.
+    let name = services::Instance::of(home.root.path()).wireguard_interface();
+    let leave =
+        || home.machine.sh(&format!("ip link add {name} type veth peer name left0")).unwrap();
+    leave();
+    assert_eq!(restore(home, None).0, Some(0));
+    assert_eq!(left_behind(&home.machine), "");
+    leave();
+    home.run();
+    eventually("it is replaced", || phone.open(service, 80));
+    home.stop();
+    assert_eq!(left_behind(&home.machine), "");
+}
+
+#[test]
+#[ignore = "needs: root, go"]
+fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_what_it_is() {
+    let TestNetwork { _plane, mut home, laptop, phone, callers } = house("[wireguard]\n");
+    let (at_home, at_laptop) =
+        (addresses(&home.status()["node"]), addresses(&laptop.status()["node"]));
+    let device = is_known(&home, &phone, &callers);
+    reaches_the_mesh(&home, &laptop, &phone);
+    reaches_nothing_else(&home, &phone);
+    resolves_names(&home, &laptop, &phone);
 
     // It moves.
     let mut stream = eventually("the laptop answers", || phone.open(&at_laptop[0], 7000));
@@ -344,22 +381,7 @@ fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_wha
     eventually("the service answers", || phone.open(&at_home[0], 80));
     assert!(!carries(&mut stream, TRY), "an open connection outlives its rule");
 
-    // After a kill nothing stays, whoever cleans up.
-    let mut agent = home.agent.take().unwrap();
-    agent.signal_kill();
-    agent.wait_for(LIMIT).unwrap();
-    // The kernel's interface outlives its maker; another one stands for it, named as the instance's.
-    let name = services::Instance::of(home.root.path()).wireguard_interface();
-    let leave =
-        || home.machine.sh(&format!("ip link add {name} type veth peer name left0")).unwrap();
-    leave();
-    assert_eq!(restore(&home, None).0, Some(0));
-    assert_eq!(left_behind(&home.machine), "");
-    leave();
-    home.run();
-    eventually("it is replaced", || phone.open(&at_home[0], 80));
-    home.stop();
-    assert_eq!(left_behind(&home.machine), "");
+    leaves_nothing_behind(&mut home, &phone, &at_home[0]);
 }
 
 #[test]
