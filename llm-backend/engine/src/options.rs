@@ -34,7 +34,7 @@ pub struct Options {
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     pub cache_mib: usize,
     /// How long a conversation is remembered after its last reply, so that the next turn is quick; 0: not at all
-    #[arg(long, value_name = "S", default_value_t = 600)]
+    #[arg(long, value_name = "S", default_value_t = 600, value_parser = value_parser!(u64).range(..=31_536_000))]
     pub cache_seconds: u64,
     /// Threads that compute [default: half of the cores]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=512))]
@@ -84,7 +84,12 @@ mod tests {
 
     #[test]
     fn impossible_numbers_are_refused() {
-        for wrong in [["--slots", "0"], ["--threads", "0"], ["--ctx", "8"]] {
+        for wrong in [
+            ["--slots", "0"],
+            ["--threads", "0"],
+            ["--ctx", "8"],
+            ["--cache-seconds", "99999999999"],
+        ] {
             assert!(
                 Options::try_parse_from(["maru-llm", "--model", "m", wrong[0], wrong[1]]).is_err(),
                 "{wrong:?}"

@@ -110,39 +110,34 @@ impl Store {
         self.all.iter().map(|stored| &stored.conversation)
     }
 
-    /// Whether a state of this size can be stored, after others have gone.
-    pub(super) fn fits(&self, bytes: usize) -> bool {
-        bytes <= self.bytes_max
+    /// Forgets what was used least recently until a state of this size fits; false if it never does.
+    pub(super) fn make_room(&mut self, bytes: usize) -> bool {
+        if bytes > self.bytes_max {
+            return false;
+        }
+        while self.all.iter().map(|it| it.state.len()).sum::<usize>() + bytes > self.bytes_max {
+            let oldest = self.all.iter().enumerate().min_by_key(|(_, it)| it.conversation.used);
+            let Some((at, _)) = oldest else { break };
+            self.all.remove(at);
+        }
+        true
     }
 
-    /// Stores a conversation; those that were used least recently go first. One that it continues is replaced.
+    /// Stores a conversation, in the place of those that it continues.
     pub(super) fn put(&mut self, new: Stored) {
         let continued = |old: &Conversation| {
             let (old, new) = (old, &new.conversation);
             old.owner == new.owner && new.read.0.starts_with(&old.read.0)
         };
         self.all.retain(|old| !continued(&old.conversation));
-        if !self.fits(new.state.len()) {
-            return;
+        if self.make_room(new.state.len()) {
+            self.all.push(new);
         }
-        while self.all.iter().map(|it| it.state.len()).sum::<usize>() + new.state.len()
-            > self.bytes_max
-        {
-            let oldest = self.all.iter().enumerate().min_by_key(|(_, it)| it.conversation.used);
-            let Some((at, _)) = oldest else { break };
-            self.all.remove(at);
-        }
-        self.all.push(new);
     }
 
-    /// A stored conversation.
-    pub(super) fn get(&self, at: usize) -> Option<&Stored> {
-        self.all.get(at)
-    }
-
-    /// Removes a stored conversation, which has a slot again.
-    pub(super) fn remove(&mut self, at: usize) {
-        self.all.remove(at);
+    /// Takes a stored conversation out.
+    pub(super) fn take(&mut self, at: usize) -> Stored {
+        self.all.remove(at)
     }
 
     /// Removes what was last used before `since`.
@@ -152,7 +147,7 @@ impl Store {
 
     /// When the next conversation is older than `life`.
     pub(super) fn next_end(&self, life: Duration) -> Option<Instant> {
-        self.conversations().map(|it| it.used + life).min()
+        self.conversations().filter_map(|it| it.used.checked_add(life)).min()
     }
 }
 

@@ -171,11 +171,16 @@ impl<'a> Worker<'a> {
             let (owner, prompt) = (job.request.owner.as_deref(), &job.request.prompt);
             let idle = self.kept.iter().enumerate().filter_map(|(at, it)| Some((at, it.as_ref()?)));
             let source = cache::source(idle, self.store.conversations(), owner, prompt);
+            // Taken out first: a slot that is emptied stores its own, and that moves and drops what is stored.
+            let stored = match source {
+                Source::Stored(at, _) => Some(self.store.take(at)),
+                Source::Nothing | Source::Slot(..) => None,
+            };
             let id = match source {
                 Source::Slot(id, _) => id,
                 Source::Nothing | Source::Stored(..) => self.emptied().unwrap_or(free),
             };
-            let cached = self.prepare(id, source);
+            let cached = self.prepare(id, source, stored);
             self.take_after(id, job, cached);
         }
     }
@@ -192,25 +197,26 @@ impl<'a> Worker<'a> {
     }
 
     /// Leaves in a slot what a request continues; returns how many of its tokens that are.
-    fn prepare(&mut self, id: usize, source: Source) -> usize {
+    fn prepare(&mut self, id: usize, source: Source, stored: Option<Stored>) -> usize {
         let common = match source {
             Source::Nothing => return 0,
             Source::Slot(_, common) => {
                 // Only its beginning is the same: the rest may be continued later.
-                if let Some(kept) = self.kept[id].take()
-                    && kept.is_other(common)
-                {
-                    self.put(id, kept);
-                    self.dirty = true;
+                if let Some(kept) = self.kept[id].take() {
+                    // What is cut stays in llama.cpp's buffers until they are wiped.
+                    self.dirty |= kept.read.len() > common;
+                    if kept.is_other(common) {
+                        self.put(id, kept);
+                    }
                 }
                 common
             }
-            Source::Stored(at, common) => {
-                let Some(stored) = self.store.get(at) else { return 0 };
+            Source::Stored(_, common) => {
+                let Some(stored) = stored else { return 0 };
                 let restored = state::restore(&mut self.context, sequence(id), &stored.state);
                 self.dirty = true;
-                if !restored || !stored.conversation.is_other(common) {
-                    self.store.remove(at);
+                if restored && stored.conversation.is_other(common) {
+                    self.store.put(stored);
                 }
                 if restored { common } else { 0 }
             }
@@ -229,7 +235,8 @@ impl<'a> Worker<'a> {
 
     /// Stores the conversation of a slot, if there is room for it.
     fn put(&mut self, id: usize, conversation: Conversation) {
-        if self.store.fits(state::size(&self.context, sequence(id)))
+        // Others make room before there is a copy.
+        if self.store.make_room(state::size(&self.context, sequence(id)))
             && let Some(state) = state::save(&self.context, sequence(id))
         {
             self.store.put(Stored { conversation, state });
@@ -375,7 +382,8 @@ impl<'a> Worker<'a> {
 
     /// When the next conversation is to be forgotten.
     fn next_end(&self) -> Option<Instant> {
-        let kept = self.kept.iter().flatten().map(|kept| kept.used + self.cache_life);
+        let kept = self.kept.iter().flatten();
+        let kept = kept.filter_map(|kept| kept.used.checked_add(self.cache_life));
         // A moment later, so that it is older by then.
         let next = kept.chain(self.store.next_end(self.cache_life)).min()?;
         Some(next + Duration::from_millis(10))

@@ -119,3 +119,22 @@ async fn a_key_that_is_too_long_is_refused() {
     assert_eq!(status, 400);
     assert!(answer["error"]["message"].as_str().unwrap().contains("prompt_cache_key"), "{answer}");
 }
+
+/// The store has room for two: a third drives one out while another is looked for.
+#[tokio::test]
+#[ignore = "needs: model"]
+async fn a_full_store_gives_nobody_anothers_conversation() {
+    let engine = Engine::start(&["--slots", "1", "--cache-mib", "24"]).await;
+    let of = |what: &str| json!([{ "role": "user", "content": long().replace("ships", what) }]);
+    let [carol, bob, ada] = ["ships", "birds", "clouds"].map(of);
+    for (owner, question) in [("c", &carol), ("b", &bob), ("a", &ada)] {
+        ask(&engine, Some(owner), question).await;
+    }
+    let (prompt, cached, reply) = ask(&engine, Some("c"), &carol).await;
+    assert_eq!(cached, prompt - 1);
+    // And nobody else's is called theirs.
+    let (_, cached, _) = ask(&engine, Some("c"), &bob).await;
+    assert!(cached < prompt / 2, "{cached}");
+    let (_, _, alone) = ask(&engine, None, &carol).await;
+    assert_eq!(reply, alone);
+}
