@@ -10,7 +10,7 @@ mod idle;
 mod reason;
 mod stream;
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{error::Error as StdError, ffi::OsStr, path::Path, sync::Arc, time::Duration};
 
 use chat_vocabulary::Delta;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
@@ -61,6 +61,9 @@ pub(crate) struct Client {
     idle: Arc<IdlePool>,
 }
 
+/// Folder of an embedded engine's socket; others have a number behind it (`services`, the rows of the engines).
+const ENGINE: &str = "inference";
+
 /// A request's content type and bytes.
 type Content = (&'static str, Vec<u8>);
 
@@ -106,9 +109,11 @@ impl Client {
         Ok(Self { name, address, target, files, server_name, timeouts, idle: Arc::default() })
     }
 
-    /// Whether the server is reached by a UNIX socket.
-    pub(crate) fn is_socket(&self) -> bool {
-        matches!(self.address, Address::Unix(_))
+    /// Whether the server is an embedded engine of this machine, by its socket's folder: any other socket may lead elsewhere.
+    pub(crate) fn is_engine(&self) -> bool {
+        let Address::Unix(path) = &self.address else { return false };
+        let folder = path.parent().and_then(Path::file_name).and_then(OsStr::to_str);
+        folder.is_some_and(|folder| folder == ENGINE || folder.starts_with(&format!("{ENGINE}-")))
     }
 
     /// Sends `GET path`, which needs no model; an answer without success is an error.

@@ -56,7 +56,7 @@ impl OpenAiCompatible {
 
     async fn open(&self, request: ChatRequest) -> Result<DeltaStream, Error> {
         let mut request = wire::streaming(request);
-        if !self.link.is_socket() {
+        if !self.link.is_engine() {
             request.prompt_cache_key = None;
         }
         match self.ask(&request).await {

@@ -278,32 +278,31 @@ async fn a_500_that_says_what_the_model_cannot_take_is_no_fault_and_any_other_is
     }
 }
 
-/// A server elsewhere is not told which requests are one person's.
+/// Other servers are not told which requests are one person's: a socket may be a dial that leads elsewhere.
 #[tokio::test]
-async fn the_cache_key_is_sent_to_a_socket_alone() {
-    let asked = || ChatRequest { prompt_cache_key: Some("k".to_owned()), ..request() };
-    let server = serve(|mut connection| async move {
-        connection.answer("400 Bad Request", "{}").await;
-        connection.request.json()
-    });
-    drop(server.client().chat(asked()).await);
-    assert_eq!(server.task.await.unwrap()["prompt_cache_key"], "k");
-
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let sent = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut bytes = vec![0; 4096];
-        let mut read = 0;
-        while !bytes[..read].ends_with(b"}") {
-            read += stream.read(&mut bytes[read..]).await.unwrap();
-        }
-        String::from_utf8(bytes[..read].to_vec()).unwrap()
-    });
-    let client = OpenAiCompatible::new(Settings::new(url)).unwrap();
-    drop(client.chat(asked()).await);
-    let sent = sent.await.unwrap();
-    assert!(sent.contains("messages") && !sent.contains("prompt_cache_key"), "{sent}");
+async fn the_cache_key_is_sent_to_embedded_engines_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    for (folder, is_told) in
+        [("inference", true), ("inference-2", true), ("inferences", false), ("dial", false)]
+    {
+        std::fs::create_dir(directory.path().join(folder)).unwrap();
+        let socket = directory.path().join(folder).join("llm.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let sent = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = Connection { stream, request: Request::default() };
+            connection.read_request().await;
+            connection.answer("400 Bad Request", "{}").await;
+            connection.request.json()
+        });
+        let client =
+            OpenAiCompatible::new(Settings::new(format!("unix://{}", socket.display()))).unwrap();
+        let asked = ChatRequest { prompt_cache_key: Some("k".to_owned()), ..request() };
+        drop(client.chat(asked).await);
+        let sent = sent.await.unwrap();
+        assert_eq!(sent.get("prompt_cache_key").is_some(), is_told, "{folder}");
+        assert!(sent.get("messages").is_some());
+    }
 }
 
 /// vLLM counts the longest reply in with the conversation.
