@@ -288,6 +288,8 @@ fn upgrade() -> String {
          [Unit]\nDescription=Maru: takes an update back that was cut short\n\
          ConditionPathExists=/{FORMER}/stage\n\n\
          [Service]\nType=oneshot\nExecStart=/usr/bin/maru upgrade --before-start\n\
+         # The agent reaches the services again, without the restrictions below: they deny a folder's setgid bit.\n\
+         ExecStartPost=-+/bin/sh -c 'if grep -qsx undone /{FORMER}/stage; then systemd-tmpfiles --create maru.conf; fi'\n\
          # It replaces programs, and data of every user.\n\
          CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER\n\
          {NO_DEVICES}{NO_NETWORK}{HARDENING}{LOG_LIMIT}\

@@ -1,7 +1,8 @@
 //! The way of the mesh to the services, which an update closes while the new version may still be taken back.
 //!
 //! The agent, which runs meanwhile, reaches a service by the folder of its socket. Without the group's rights it does not, and
-//! ends connections as if nobody listened. A start of the machine opens the folders again: they are on a tmpfs.
+//! ends connections as if nobody listened. A start of the machine opens the folders again: they are on a tmpfs. So does
+//! `maru-upgrade.service` once the update is taken back, whose `maru` may not.
 
 use std::{
     fs::{self, Permissions},

@@ -79,6 +79,18 @@ fn an_update_that_was_cut_short_is_taken_back_before_the_services_start() {
 
 #[test]
 #[ignore = "needs: root, podman"]
+fn an_update_that_was_taken_back_leaves_no_door_closed() {
+    let home = unpacked();
+    home.sh("mkdir -p -m 700 /run/maru/telmeet; echo undone > /var/lib/maru/former/stage");
+
+    let done = home.run(&["upgrade"]);
+
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(home.sh("stat --format=%a /run/maru/telmeet").trim(), "2750");
+}
+
+#[test]
+#[ignore = "needs: root, podman"]
 fn without_an_update_there_is_nothing_to_end() {
     let home = TestMachine::new();
 
