@@ -18,9 +18,12 @@ pub(super) trait Machine {
     /// Stops everything but what carries the mesh's packets, and closes the services to it: connections between devices go on.
     async fn close(&mut self) -> anyhow::Result<()>;
 
-    /// Starts the new version, and fails unless everything that ran is healthy and an engine answers. The services open to the
-    /// mesh last: no message is taken by a version that may be taken back.
+    /// Starts the new version, and fails unless everything that ran is healthy and an engine answers. The services stay closed
+    /// to the mesh: no message is taken by a version that may be taken back.
     async fn start_and_judge(&mut self) -> anyhow::Result<()>;
+
+    /// Opens the services of the new version, which stays, to the mesh.
+    async fn open(&mut self) -> anyhow::Result<()>;
 
     /// Tells the coordinator what this version offers, which a former one did not know of.
     async fn announce(&mut self) -> anyhow::Result<()>;

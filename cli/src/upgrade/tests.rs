@@ -194,6 +194,11 @@ impl Machine for TestMachine {
         Ok(())
     }
 
+    async fn open(&mut self) -> anyhow::Result<()> {
+        assert_eq!(self.former().stage().unwrap(), None, "it may be taken back");
+        self.call("open")
+    }
+
     async fn announce(&mut self) -> anyhow::Result<()> {
         self.calls.push("announce");
         bail!("the coordinator is busy")
@@ -217,7 +222,7 @@ async fn a_version_that_runs_stays_and_only_the_backup_is_kept() {
 
     assert_eq!(machine.files(), machine.after);
     // That the coordinator is not told changes nothing.
-    assert_eq!(machine.calls, ["close", "judge", "announce"]);
+    assert_eq!(machine.calls, ["close", "judge", "open", "announce"]);
     assert_eq!(machine.kept(), ["backup.tar"]);
 }
 
@@ -262,6 +267,11 @@ async fn wherever_the_power_is_cut_programs_and_data_are_both_former_or_both_new
                 assert!(cut > 6, "{cut} steps");
                 assert_eq!(ended.is_ok(), works);
                 break;
+            }
+            if machine.former().stage().unwrap().is_none() {
+                assert!(works && ended.is_err());
+                assert_eq!(machine.files(), machine.after, "cut at {cut}");
+                continue;
             }
             // It is cut again while it is taken back, once at every step.
             for again in 1.. {

@@ -45,6 +45,8 @@ pub(super) async fn finish(former: &Former, machine: &mut impl Machine) -> anyho
         return refuse(former, machine).await;
     }
     former.forget(machine)?;
+    // Not before: a message that is acknowledged now is not taken back. If this ends here, `postinst` opens them.
+    machine.open().await?;
     // It runs: nothing is taken back for this.
     if let Err(error) = machine.announce().await {
         output::note(message!("upgrade-not-announced", error = format!("{error:#}")));
