@@ -219,6 +219,48 @@ fn a_command_that_does_not_run_at_all_is_replaced_by_the_former_one() {
     assert!(home.run("postinst", &["configure", ""]).status.success());
 }
 
+/// What opens the folders of sockets to the agent is `systemd-tmpfiles`.
+#[test]
+fn the_services_open_before_or_after_a_trial_and_not_in_it() {
+    let home = Home::new();
+    fs::create_dir_all(home.at("usr/lib/tmpfiles.d")).unwrap();
+    fs::write(home.at("usr/lib/tmpfiles.d/maru.conf"), "").unwrap();
+    home.program("tools/systemd-tmpfiles", "echo \"$@\" >> \"$ROOT/calls\"");
+    assert!(home.run("preinst", &["upgrade", "1.2", "1.3"]).status.success());
+    let stage = home.at("var/lib/maru/former/stage").display().to_string();
+    // How far the update is, what becomes of the stage while the new `maru` ends it, what the former one makes of it, and what is
+    // called.
+    let (create, tried, back) = ("--create maru.conf", "maru finish-upgrade", "maru upgrade");
+    let cases: &[(&str, &str, &str, &[&str])] = &[
+        ("unpacking", "rm STAGE", "", &[create, tried]),
+        ("trying", "echo undone > STAGE; exit 1", "", &[tried, create]),
+        ("trying", "exit 126", "echo undone > STAGE", &[tried, back, create]),
+        ("trying", "exit 126", "exit 1", &[tried, back]),
+        ("copying", "exit 126", "exit 1", &[tried, back]),
+        // It stays, and did not open them itself.
+        ("unpacking", "rm STAGE; exit 1", "", &[create, tried, create]),
+        ("undone", "exit 1", "", &[create, tried, create]),
+    ];
+    for (word, new, former, expected) in cases {
+        let program = |text: &str| {
+            format!("echo maru \"$@\" >> \"$ROOT/calls\"; {}", text.replace("STAGE", &stage))
+        };
+        home.program("usr/bin/maru", &program(new));
+        let kept = home.kept("usr/bin/maru");
+        home.program(
+            kept.strip_prefix(home.root.path()).unwrap().to_str().unwrap(),
+            &program(former),
+        );
+        fs::write(&stage, word).unwrap();
+        fs::write(home.at("calls"), "").unwrap();
+
+        let done = home.run("postinst", &["configure", "1.2"]);
+
+        assert_eq!(home.calls().lines().collect::<Vec<_>>(), *expected, "{word}, {new}: {done:?}");
+        assert_eq!(done.status.success(), !new.contains("exit"), "{word}, {new}");
+    }
+}
+
 #[test]
 fn what_dpkg_itself_put_back_is_no_update_any_more() {
     let home = Home::new();
