@@ -32,6 +32,8 @@ use super::machine::Machine;
 const STATE: &str = "var/lib/maru";
 /// Below the root: of packages' files, only those here are ever removed.
 const PROGRAMS: &str = "usr";
+/// How often the data are copied before the update is taken back. `cp` fails if the agent replaces a file that it has listed.
+const COPIES: usize = 3;
 /// Longest reason that is kept, in characters.
 const REASON_MAX: usize = 1000;
 
@@ -136,22 +138,27 @@ impl Former {
     /// Copies the data. Only the agent and the relay run meanwhile, which replace their files as a whole.
     pub(super) fn copy(&self, machine: &mut impl Machine) -> anyhow::Result<()> {
         let (data, tried) = (self.path("data"), self.path("tried"));
-        let entries = self.entries()?;
-        machine
-            .change(&mut || {
-                remove(&data)?;
-                remove(&tried)?;
-                fs::create_dir(&data)
-            })
-            .with_context(|| message!("directory-not-made", path = data.display()))?;
-        if entries.is_empty() {
-            return Ok(());
-        }
         let mut copied = Ok(());
-        machine.change(&mut || {
-            copied = copy(&entries, &data);
-            Ok(())
-        })?;
+        for _ in 0..COPIES {
+            let entries = self.entries()?;
+            machine
+                .change(&mut || {
+                    remove(&data)?;
+                    remove(&tried)?;
+                    fs::create_dir(&data)
+                })
+                .with_context(|| message!("directory-not-made", path = data.display()))?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            machine.change(&mut || {
+                copied = copy(&entries, &data);
+                Ok(())
+            })?;
+            if copied.is_ok() {
+                break;
+            }
+        }
         copied
     }
 

@@ -30,6 +30,8 @@ struct TestMachine {
     /// Whether the new version is healthy.
     works: bool,
     runs: bool,
+    /// How many copies of the data fail.
+    failing: usize,
     /// The step at which the power is cut, counted from one.
     cut: Option<usize>,
     steps: usize,
@@ -45,6 +47,7 @@ impl TestMachine {
             after: Files::new(),
             works,
             runs: true,
+            failing: 0,
             cut: None,
             steps: 0,
             calls: Vec::new(),
@@ -166,7 +169,14 @@ impl TestMachine {
 impl Machine for TestMachine {
     fn change(&mut self, change: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
         self.step()?;
-        change()
+        change()?;
+        let copied = self.at("var/lib/maru/former/data");
+        if self.failing > 0 && fs::read_dir(&copied).is_ok_and(|mut it| it.next().is_none()) {
+            self.failing -= 1;
+            // `cp` makes no folder in the place of a file.
+            fs::write(copied.join("coordinator"), "")?;
+        }
+        Ok(())
     }
 
     async fn is_running(&mut self) -> anyhow::Result<bool> {
@@ -243,6 +253,26 @@ async fn a_version_that_does_not_run_is_taken_back_and_one_sentence_says_why() {
     let again = finish(&machine.former(), &mut machine).await.unwrap_err();
     assert_eq!(format!("{again:#}"), said);
     assert_eq!(machine.files(), machine.before);
+}
+
+/// It is replaced by the agent, which runs, after `cp` has listed it.
+#[tokio::test]
+async fn a_file_that_goes_away_while_it_is_copied_does_not_end_the_update() {
+    for failing in [1, 2, 3] {
+        for works in [true, false] {
+            let mut machine = TestMachine::new(works);
+            machine.failing = failing;
+
+            let ended = finish(&machine.former(), &mut machine).await;
+
+            assert_eq!(machine.failing, 0);
+            let stays = works && failing < 3;
+            assert_eq!(ended.is_ok(), stays, "{failing}: {ended:?}");
+            assert_eq!(machine.calls.contains(&"judge"), failing < 3);
+            let expected = if stays { &machine.after } else { &machine.before };
+            assert_eq!(machine.files(), *expected, "{failing}");
+        }
+    }
 }
 
 #[tokio::test]
