@@ -1029,7 +1029,7 @@ leftovers =
         [kill-switch] the kill switch of an agent that does not run is on, so nothing leaves this machine
        *[firewall] an agent that was killed left its nftables table
     }
-fix-kill-switch = start the agent: `sudo systemctl start maru-agent`; or open it without an agent: `{ $command }`
+fix-kill-switch = start the agent: `sudo systemctl start maru-agent`; or open it without an agent: `sudo systemctl stop maru-agent`, then `{ $command }`
 version-answers = answers, version { $found }
 version-differs = version { $found }, while maru is { $version }
 fix-version = install all programs of one version, then restart

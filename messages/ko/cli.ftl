@@ -1015,7 +1015,7 @@ leftovers =
         [kill-switch] 에이전트가 실행되지 않는데 킬 스위치가 켜져 있어, 이 컴퓨터에서 아무것도 나가지 못합니다
        *[firewall] 강제로 종료된 에이전트가 nftables 테이블을 남겼습니다
     }
-fix-kill-switch = 에이전트를 시작하세요: `sudo systemctl start maru-agent`. 에이전트 없이 풀려면 `{ $command }`를 실행하세요
+fix-kill-switch = 에이전트를 시작하세요: `sudo systemctl start maru-agent`. 에이전트 없이 풀려면 `sudo systemctl stop maru-agent`를 실행한 다음 `{ $command }`를 실행하세요
 version-answers = 응답합니다(버전 { $found })
 version-differs = 버전 { $found }인데 maru는 { $version }입니다
 fix-version = 모든 프로그램을 같은 버전으로 설치하고 다시 시작하세요

@@ -298,7 +298,7 @@ fn upgrade() -> String {
 }
 
 /// The unit that the agent's starts before the network is up. It comes after what loads the machine's own rules, which may
-/// remove all others, and stays: a later start of the agent closes the kill switch itself.
+/// remove all others, and stays: each start of the agent begins by closing the kill switch itself.
 fn kill_switch() -> String {
     format!(
         "{GENERATED}\n\

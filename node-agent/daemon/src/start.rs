@@ -1,8 +1,8 @@
 //! The start, while the agent has one thread: opens what needs root, and gives up root's rights.
 //!
-//! Started as root it (1) takes over or opens the TUN and starts the [`Helper`], (2) takes over its folders, which root owned
-//! before ([`folders`]), (3) becomes its own user with two capabilities ([`rights`]). Another user that has these two just
-//! runs, without the helper. Either may then write in its own folders alone ([`chassis::confine`]).
+//! Started as root it (0) closes the kill switch, (1) takes over or opens the TUN and starts the [`Helper`], (2) takes over its
+//! folders, which root owned before ([`folders`]), (3) becomes its own user with two capabilities ([`rights`]). Another user
+//! that has these two just runs, without the helper. Either may then write in its own folders alone ([`chassis::confine`]).
 
 use std::{
     fs::File,
@@ -22,6 +22,8 @@ use services::Instance;
 use crate::{
     config::{Config, Paths},
     dns::helper::{Helper, HelperError, Scope},
+    firewall::FirewallError,
+    kill_switch,
 };
 
 pub(crate) mod folders;
@@ -44,6 +46,8 @@ pub enum StartError {
     Root(#[from] chassis::root::UnsafeRoot),
     #[error(transparent)]
     Config(#[from] SettingsError),
+    #[error(transparent)]
+    KillSwitch(#[from] FirewallError),
     #[error(transparent)]
     Folder(#[from] FolderError),
     #[error(transparent)]
@@ -79,13 +83,19 @@ pub(crate) struct RootResources {
     pub(crate) helper: Option<Helper>,
 }
 
-/// Loads the settings and gives up every right that the agent does not need. Call it first in `main`.
+/// Loads the settings, closes the kill switch if they name an exit node, and gives up every right that the agent does not need. Call
+/// it first in `main`.
 ///
-/// On an error the process must end: it may have given up some rights.
+/// On an error the process must end: it may have given up some rights. The kill switch stays on.
 pub(crate) fn prepare(root: PathBuf, config: Option<PathBuf>) -> Result<Startup, StartError> {
     chassis::root::check(&root)?;
     let paths = Paths::new(&root);
-    let config = Config::load(&root, config.as_deref())?;
+    let loaded = Config::load(&root, config.as_deref());
+    // First: a start that fails leaves the kill switch on, whatever the stop before it removed.
+    if rights::is_root() {
+        kill_switch::close_for(&root, config.as_deref(), &loaded)?;
+    }
+    let config = loaded?;
     let inherited = if rights::is_root() {
         from_root(&root, &paths, &config)?
     } else {

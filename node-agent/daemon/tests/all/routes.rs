@@ -12,6 +12,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream, UdpSocket},
     process::Stdio,
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -20,7 +21,7 @@ use lab::{Machine, link};
 use serde_json::json;
 use testkit::blocking::eventually;
 
-use super::control_plane::{ControlPlane, LIMIT, Node, ask, resolve, restore, start};
+use super::control_plane::{ControlPlane, LIMIT, Node, ask, resolve, restore, root, start, write};
 
 pub(crate) const LAN: &str = "192.168.9.0/24";
 const PRINTER: &str = "192.168.9.2:80";
@@ -409,19 +410,18 @@ fn from_boot_on_nothing_leaves_beside_an_exit_node_unless_the_node_is_paused() {
     node.join(&plane.invite("juno", true));
     node.wait_for_state("running");
     node.stop();
-    // As the unit runs it.
+    // As the unit runs it; returns whether the settings could be used.
     let boot = |node: &Node| {
         let mut command = machine.command(lab::binary("maru-agent").unwrap());
         command.arg("kill-switch").arg("--root").arg(node.root.path()).stdin(Stdio::null());
-        assert!(command.status().unwrap().success());
+        command.status().unwrap().success()
     };
-    boot(&node);
+    assert!(boot(&node));
     assert_eq!(left_behind(&machine), "", "without an exit node");
 
     let settings = node.root.path().join("etc/maru/agent.toml");
-    std::fs::write(settings, "exit_node = \"server\"\ndns = \"off\"\n").unwrap();
-    boot(&node);
-    boot(&node);
+    std::fs::write(&settings, "exit_node = \"server\"\ndns = \"off\"\n").unwrap();
+    assert!(boot(&node) && boot(&node));
     watch_cable(&machine);
     let send = |from: &str, to: &str| {
         let _ = machine.in_network(|| bound_to("eth0", from).send_to(b"knock", to));
@@ -436,9 +436,46 @@ fn from_boot_on_nothing_leaves_beside_an_exit_node_unless_the_node_is_paused() {
     assert_eq!(ask(&node.socket(), "POST", "/v1/pause", None).0, 200);
     assert_eq!(left_behind(&machine), "");
     node.stop();
-    boot(&node);
+    assert!(boot(&node));
     assert_eq!(left_behind(&machine), "", "paused");
     assert!(send("0.0.0.0:0", "10.77.2.1:53") > 1);
+    std::fs::write(&settings, "exit_node = \"server\"\ndns = 1").unwrap();
+    assert!(!boot(&node));
+    assert_eq!(left_behind(&machine), "", "paused, with settings that cannot be used");
+}
+
+#[test]
+#[ignore = "needs: root"]
+fn settings_that_cannot_be_used_close_the_kill_switch_of_the_exit_node_that_they_name() {
+    let machine = Arc::new(Machine::new("laptop").unwrap());
+    let outside = Machine::new("outside").unwrap();
+    link((&machine, "eth0", "10.77.2.2/24"), (&outside, "eth0", "10.77.2.1/24")).unwrap();
+    let node = Node { machine: Arc::clone(&machine), root: root(), agent: None };
+    watch_cable(&machine);
+    let leaves = || {
+        let before = packets(&machine)[0];
+        let _ =
+            machine.in_network(|| bound_to("eth0", "0.0.0.0:0").send_to(b"knock", "10.77.2.1:53"));
+        packets(&machine)[0] > before
+    };
+    // What runs at boot; and the agent, after the stop of a restart has removed the table.
+    for args in [&["kill-switch"][..], &[]] {
+        let fails = |settings| {
+            write(node.root.path(), "etc/maru/agent.toml", settings);
+            let mut failing = start(&machine, node.root.path(), "maru-agent", args, "agent.log");
+            assert!(!failing.wait_for(LIMIT).unwrap().expect("it ends").success(), "{args:?}");
+        };
+        fails("dns = 1");
+        assert!(leaves() && left_behind(&machine).is_empty(), "{args:?}");
+        fails("exit_node = 'server'\ndns = 1");
+        assert!(!leaves(), "{args:?}");
+        // What systemd runs after the agent leaves it on; whoever has stopped the agent gets out.
+        restore(&node, Some("exit-code"));
+        assert!(!leaves(), "{args:?}");
+        assert_eq!(restore(&node, None), (Some(0), String::new()));
+        assert!(leaves() && left_behind(&machine).is_empty(), "{args:?}");
+    }
+    assert!(node.log().contains("maru-agent restore"), "{}", node.log());
 }
 
 #[test]
