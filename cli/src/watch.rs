@@ -2,6 +2,8 @@
 //! nothing of that arrives, so this asks the services in containers how they are, and kills one that hangs. Its unit starts it
 //! again.
 //!
+//! One that closes its socket is left alone: it looks like one that stops, or has not begun to listen.
+//!
 //! A container may be compromised: each is asked by itself and for a limited time, and can reach no more than its own restart.
 
 use std::{
