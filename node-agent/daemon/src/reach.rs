@@ -37,6 +37,8 @@ const MAX_TCP: usize = 2;
 const TCP_WAIT: Duration = Duration::from_secs(3);
 /// How often it does so for the same member.
 const PAUSE: Duration = Duration::from_secs(10);
+/// How long a TCP connection counts against members that were not connected: those in a network that lets little out never are.
+const TCP_KEPT: Duration = Duration::from_secs(3600);
 
 /// What is known, asked and answered.
 #[derive(Debug, Default)]
@@ -48,8 +50,8 @@ pub(crate) struct Reach {
 struct State {
     /// Whether a member reached this node at an endpoint, where one tried.
     results: BTreeMap<SocketAddr, bool>,
-    /// The same of TCP.
-    tcp: BTreeMap<SocketAddr, bool>,
+    /// When a member was last connected to a TCP address, where one tried.
+    tcp: BTreeMap<SocketAddr, Option<Instant>>,
     round: Round,
     /// When this node last sent for a member.
     served: HashMap<NodePublic, Instant>,
@@ -86,9 +88,9 @@ impl Reach {
         self.state().results.get(&endpoint).copied()
     }
 
-    /// The TCP addresses that members tried, and whether one was connected.
+    /// The TCP addresses that members tried, and whether one was connected: in the last round, or not long before.
     pub(crate) fn tcp(&self) -> BTreeMap<SocketAddr, bool> {
-        self.state().tcp.clone()
+        self.state().tcp.iter().map(|(address, at)| (*address, at.is_some())).collect()
     }
 
     /// Takes a datagram; returns whether it was an answer to a question of ours.
@@ -202,15 +204,21 @@ impl Reach {
             }
             tokio::time::sleep(WAIT).await;
         }
-        self.end(endpoints, tcp)
+        self.end(endpoints, tcp, Instant::now())
     }
 
     /// Ends the round, and judges the endpoints of this node that a member tried; returns whether there is one.
-    fn end(&self, endpoints: &[SocketAddr], tcp: &[SocketAddr]) -> bool {
+    fn end(&self, endpoints: &[SocketAddr], tcp: &[SocketAddr], now: Instant) -> bool {
         let mut state = self.state();
         let Round { sent, arrived, tried, connected, .. } = std::mem::take(&mut state.round);
         state.tcp.retain(|address, _| tcp.contains(address));
-        state.tcp.extend(tried.into_iter().map(|address| (address, connected.contains(&address))));
+        for address in tried {
+            let last = state.tcp.entry(address).or_default();
+            *last = match connected.contains(&address) {
+                true => Some(now),
+                false => last.filter(|at| now.duration_since(*at) < TCP_KEPT),
+            };
+        }
         state.results.retain(|endpoint, _| endpoints.contains(endpoint));
         let tried =
             |endpoint: &&SocketAddr| arrived.contains(*endpoint) || sent.contains(*endpoint);

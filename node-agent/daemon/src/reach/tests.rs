@@ -43,7 +43,7 @@ fn an_endpoint_is_judged_by_what_arrived_where_somebody_tried() {
     assert!(!reach.handle_datagram(&stun::response([9; 12], second)));
     assert!(reach.handle_datagram(&says(at("192.0.2.1:1"))));
 
-    reach.end(&[first, second, third], &[]);
+    reach.end(&[first, second, third], &[], Instant::now());
 
     assert_eq!(reach.reached(first), Some(true));
     assert_eq!(reach.reached(second), Some(false));
@@ -52,7 +52,7 @@ fn an_endpoint_is_judged_by_what_arrived_where_somebody_tried() {
     assert!(!reach.handle_datagram(&says(second)));
     // An endpoint that is no more is forgotten.
     reach.begin(0, &[second], &[]);
-    reach.end(&[second], &[]);
+    reach.end(&[second], &[], Instant::now());
     assert_eq!((reach.reached(first), reach.reached(second)), (None, Some(false)));
 }
 
@@ -116,12 +116,35 @@ fn a_tcp_address_is_judged_by_the_word_of_members_who_were_asked() {
     reach.handle_tcp_answer(&stun::response([9; 12], untried));
     reach.handle_tcp_answer(&stun::response(connected([9; 12]), closed));
 
-    reach.end(&[at(OWN)], &all);
+    reach.end(&[at(OWN)], &all, Instant::now());
     assert_eq!(reach.tcp(), [(open, true), (closed, false)].into());
     // A round in which nobody answers takes nothing back; an address that is no more is forgotten.
     reach.begin(1, &[at(OWN)], &[closed]);
-    reach.end(&[at(OWN)], &[closed]);
+    reach.end(&[at(OWN)], &[closed], Instant::now());
     assert_eq!(reach.tcp(), [(closed, false)].into());
+}
+
+/// A laptop in a hotel that lets little out says nothing about the router at home.
+#[test]
+fn a_member_that_is_not_connected_takes_back_no_connection_of_the_last_hour() {
+    let (reach, address, start) = (Reach::default(), at("203.0.113.9:8443"), Instant::now());
+    let round = |is_connected, after| {
+        let requests = reach.begin(1, &[at(OWN)], &[address]);
+        let transaction = stun::parse_request(&requests[0]).unwrap();
+        reach.handle_tcp_answer(&stun::response(transaction, address));
+        if is_connected {
+            reach.handle_tcp_answer(&stun::response(connected(transaction), address));
+        }
+        reach.end(&[at(OWN)], &[address], start + after);
+        reach.tcp()[&address]
+    };
+    assert!(!round(false, Duration::ZERO));
+    assert!(round(true, Duration::ZERO));
+    assert!(round(false, TCP_KEPT / 2));
+    // The hour is that of the connection, not of the last word.
+    assert!(!round(false, TCP_KEPT));
+    assert!(!round(false, TCP_KEPT));
+    assert!(round(true, 2 * TCP_KEPT));
 }
 
 #[test]
