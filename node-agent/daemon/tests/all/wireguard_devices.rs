@@ -8,14 +8,14 @@
 //! ```
 //!
 //! Fails if: bytes between such a device and a mesh service, a stock node or our agent are not the same on the other side; a
-//! service learns a wrong caller; a connection ends when the device changes its network, or when the coordinator goes; or a
-//! packet of the table of attempts arrives anywhere. Blind to: removal and a restart of the agent (`wireguard.rs`), the kernel's
-//! WireGuard, the command and its QR code.
+//! service learns a wrong caller; a connection ends when the device changes its network, or when the coordinator goes; a device
+//! that is removed goes on; or a packet of the table of attempts arrives anywhere. Blind to: a restart of the agent
+//! (`wireguard.rs`), the kernel's WireGuard, the command and its QR code.
 
 use std::{
     collections::BTreeSet,
     io::{self, Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -32,6 +32,10 @@ use super::{
     control_plane::{ControlPlane, LIMIT, Node, ask, echo},
     routes::printer,
 };
+
+mod streams;
+
+use streams::{EchoStream, MANY, goes_on};
 
 const SERVER: &str = "http://10.77.1.2:8443";
 /// The home node: an echo service on mesh port 80, and WireGuard devices.
@@ -52,7 +56,6 @@ const POLICY: &str = r#"{
     { "action": "accept", "src": ["tag:home"], "dst": ["juno@:7777"] },
   ],
 }"#;
-const MANY: usize = 10_000_000;
 /// How long one try waits.
 const TRY: Duration = Duration::from_secs(2);
 
@@ -121,39 +124,6 @@ fn key(plane: &ControlPlane, mut body: Value) -> String {
     plane.ask("POST", "/keys", Some(body))["key"].as_str().unwrap().to_owned()
 }
 
-/// An open connection to the echo service.
-struct EchoStream(TcpStream);
-
-impl EchoStream {
-    fn open(machine: &Machine, to: IpAddr) -> io::Result<Self> {
-        let to = SocketAddr::new(to, 80);
-        machine.in_network(|| TcpStream::connect_timeout(&to, TRY)).map(Self)
-    }
-
-    /// Whether what it says comes back in time.
-    fn goes_on(&mut self, within: Duration) -> bool {
-        let mut back = [0; 5];
-        self.0.set_read_timeout(Some(within)).unwrap();
-        self.0.write_all(b"hello").is_ok() && self.0.read_exact(&mut back).is_ok()
-    }
-
-    /// Sends many bytes, and gets the same ones back.
-    fn carries(mut self) {
-        let sent: Vec<u8> = (0..MANY).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
-        self.0.set_read_timeout(Some(LIMIT)).unwrap();
-        let mut writer = self.0.try_clone().unwrap();
-        let mut back = Vec::new();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                writer.write_all(&sent).unwrap();
-                writer.shutdown(std::net::Shutdown::Write).unwrap();
-            });
-            self.0.read_to_end(&mut back).unwrap();
-        });
-        assert!(back == sent, "{} of {MANY} bytes came back, or others", back.len());
-    }
-}
-
 /// A phone at home behind the wifi's router, whose mobile network is off.
 fn phone(house: &mut TestNetwork) -> (Arc<Machine>, [Site; 2]) {
     let mut site = || house.plane.topology.site(Nat::PortRestricted).unwrap();
@@ -165,10 +135,27 @@ fn phone(house: &mut TestNetwork) -> (Arc<Machine>, [Site; 2]) {
     (phone, [wifi, mobile])
 }
 
-/// Waits until more of a stream arrives.
-fn goes_on(stream: &Transfer, what: &str) {
-    let before = stream.carried();
-    eventually(what, || stream.carried() > before + 1_000_000);
+/// A device is taken out of the network while it has open connections: none goes on, and it does not come back.
+fn a_removed_device_is_cut_off(house: &mut TestNetwork, stock: &StockNode) {
+    let machine = house.plane.topology.add("tablet").unwrap();
+    let tablet = house.add("tablet", "alice", &machine);
+    let service = house.addresses("server")[0];
+    let mut talk = eventually("the echo service", || EchoStream::open(&machine, service));
+    assert!(talk.goes_on(LIMIT));
+    let there = (house.addresses("laptop")[0], OPEN).into();
+    let stream = eventually("a stream", || Transfer::start(&machine, &stock.machine, there));
+    goes_on(&stream, "a stream of a second device");
+
+    house.plane.ask("DELETE", "/devices/tablet", None);
+    eventually("nothing of it goes on", || {
+        let before = stream.carried();
+        !talk.goes_on(TRY) && stream.carried() == before
+    });
+    // It has its configuration still.
+    let configuration = machine.sh("cat /etc/wireguard/wg0.conf").unwrap();
+    tablet.change(&configuration).unwrap();
+    assert!(EchoStream::open(&machine, service).is_err(), "a removed device reaches a service");
+    assert_eq!(tablet.last_handshake().unwrap(), None, "home still answers a removed device");
 }
 
 #[test]
@@ -213,6 +200,8 @@ fn a_phone_with_wireguard_alone_is_a_member_wherever_it_is() {
             stream.finish(MANY as u64).unwrap_or_else(|error| panic!("{way}: {error:#}"));
         }
     }
+
+    a_removed_device_is_cut_off(&mut house, &stock);
 
     // Out of the house: another network, another address.
     let there = (stock_own[0], OPEN).into();
