@@ -99,6 +99,17 @@ impl Zone {
     /// Handles one packet that the resolver received.
     #[must_use]
     pub fn answer(&self, packet: &[u8], transport: Transport) -> Answer {
+        self.answer_showing(packet, transport, |_| true)
+    }
+
+    /// [`Self::answer`] for somebody who may know only of some addresses: for it there are no others, nor their names.
+    #[must_use]
+    pub fn answer_showing(
+        &self,
+        packet: &[u8],
+        transport: Transport,
+        is_shown: impl Fn(IpAddr) -> bool,
+    ) -> Answer {
         let Ok(request) = Message::from_vec(packet) else {
             return unreadable(packet);
         };
@@ -111,29 +122,45 @@ impl Zone {
         let [query] = request.queries.as_slice() else {
             return reply(&request, ResponseCode::FormErr, Vec::new(), transport);
         };
-        match self.resolve(query) {
+        match self.resolve(query, is_shown) {
             Some((code, records)) => reply(&request, code, records, transport),
             None => Answer::Forward,
         }
     }
 
     /// The answer to a query about the zone's names; `None` for other names.
-    fn resolve(&self, query: &Query) -> Option<(ResponseCode, Vec<Record>)> {
+    fn resolve(
+        &self,
+        query: &Query,
+        is_shown: impl Fn(IpAddr) -> bool,
+    ) -> Option<(ResponseCode, Vec<Record>)> {
         if query.query_class != DNSClass::IN {
             return None;
         }
         let name = key(&query.name.to_ascii());
-        if let Some(addresses) = self.forward.get(&name) {
+        let shown = |all: &[IpAddr]| -> Vec<_> {
+            all.iter().copied().filter(|address| is_shown(*address)).collect()
+        };
+        let known = self.forward.get(&name).map(|all| shown(all));
+        if let Some(addresses) = known.as_ref().filter(|addresses| !addresses.is_empty()) {
             let records = addresses.iter().filter_map(|address| record(query, *address));
             return Some((ResponseCode::NoError, records.collect()));
         }
         if let Some(address) = mesh_pointer(&query.name) {
-            return Some(self.pointer(query, address));
+            return Some(match is_shown(address) {
+                true => self.pointer(query, address),
+                false => (ResponseCode::NXDomain, Vec::new()),
+            });
         }
-        let domain = self.domain.as_ref().filter(|domain| is_below(&name, domain.as_str()))?;
+        let domain = self.domain.as_ref().filter(|domain| is_below(&name, domain.as_str()));
+        // A name that is not shown is not asked of others either.
+        if domain.is_none() && known.is_none() {
+            return None;
+        }
         // An intermediate name (empty non-terminal) exists without an address.
-        let exists =
-            name == domain.as_str() || self.forward.keys().any(|known| is_below(known, &name));
+        let mut names = self.forward.iter();
+        let exists = domain.is_some_and(|domain| name == domain.as_str())
+            || names.any(|(known, all)| is_below(known, &name) && !shown(all).is_empty());
         let code = if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
         Some((code, Vec::new()))
     }

@@ -82,6 +82,46 @@ fn unknown_names_of_the_network_are_never_asked_of_others() {
 }
 
 #[test]
+fn for_whom_an_address_is_not_shown_its_names_are_unknown() {
+    let ask = |name: &str, kind| {
+        let packet = query(name, kind).to_vec().unwrap();
+        let is_shown = |address| address != ip("100.64.0.2") && address != ip("fd7a:115c:a1e0::1");
+        let Answer::Reply(bytes) =
+            zone_with_hidden().answer_showing(&packet, Transport::Udp, is_shown)
+        else {
+            panic!("{name} is asked of others");
+        };
+        let reply = Message::from_vec(&bytes).unwrap();
+        (reply.metadata.response_code, reply.answers.len())
+    };
+    for (name, kind) in [
+        ("laptop.maru.home.arpa.", RecordType::A),
+        ("laptop.maru.home.arpa.", RecordType::ANY),
+        ("laptop.maru.home.arpa.", RecordType::TXT),
+        ("wiki.example.org.", RecordType::A),
+        ("secret.maru.home.arpa.", RecordType::A),
+        ("2.0.64.100.in-addr.arpa.", RecordType::PTR),
+    ] {
+        assert_eq!(ask(name, kind), (ResponseCode::NXDomain, 0), "{name}");
+    }
+    for (name, kind, records) in [
+        ("home.maru.home.arpa.", RecordType::A, 1),
+        ("home.maru.home.arpa.", RecordType::AAAA, 0),
+        ("below.maru.home.arpa.", RecordType::A, 0),
+        ("1.0.64.100.in-addr.arpa.", RecordType::PTR, 1),
+    ] {
+        assert_eq!(ask(name, kind), (ResponseCode::NoError, records), "{name}");
+    }
+}
+
+/// With an intermediate name that only a node below it has.
+fn zone_with_hidden() -> Zone {
+    let mut zone = zone();
+    zone.add_record("deep.secret.maru.home.arpa", ip("100.64.0.2"));
+    zone
+}
+
+#[test]
 fn other_names_are_forwarded() {
     for name in ["example.org.", "www.wiki.example.org.", "xmaru.home.arpa.", "home.arpa.", "."] {
         assert_eq!(ask(name, RecordType::A), None, "{name}");

@@ -64,6 +64,22 @@ impl WireguardPlan {
     pub fn addresses(&self) -> Vec<IpAddr> {
         self.devices.iter().flat_map(|device| device.addresses.iter().copied()).collect()
     }
+
+    /// Whether the device with the address `asker` may know of `address`: it is its own, or a rule lets one of them open something
+    /// on the other.
+    #[must_use]
+    pub fn shows(&self, asker: IpAddr, address: IpAddr) -> bool {
+        let Some(device) = self.devices.iter().find(|device| device.addresses.contains(&asker))
+        else {
+            return false;
+        };
+        let is_its = |ranges: &Ranges| device.addresses.iter().any(|own| ranges.contains(*own));
+        device.addresses.contains(&address)
+            || self.rules.iter().any(|rule| {
+                (is_its(&rule.sources) && rule.destinations.contains(address))
+                    || (is_its(&rule.destinations) && rule.sources.contains(address))
+            })
+    }
 }
 
 /// Whether a node can be a WireGuard device: it has addresses, and no way of its own.

@@ -95,6 +95,27 @@ fn a_device_opens_what_its_own_rules_name_and_others_what_the_filter_names() {
 }
 
 #[test]
+fn a_device_knows_of_whom_it_may_open_something_on_or_who_may_on_it() {
+    let allow = [rule(TV, "100.64.0.2", (80, 80))];
+    let filter = vec![rule("100.64.0.3", TV, (443, 443)), rule("100.64.0.4", "*", (1, 1))];
+    let plan = map(false, &allow, filter).wireguard(&RouteChoice::default());
+    for (address, is_shown) in [
+        (TV, true),
+        ("fd7a:115c:a1e0::9", true),
+        ("100.64.0.2", true),
+        ("100.64.0.3", true),
+        ("100.64.0.4", true),
+        ("100.64.0.5", false),
+        ("fd7a:115c:a1e0::2", false),
+    ] {
+        for asker in [TV, "fd7a:115c:a1e0::9"] {
+            assert_eq!(plan.shows(ip(asker), ip(address)), is_shown, "{address}");
+        }
+        assert!(!plan.shows(ip("100.64.0.8"), ip(address)), "one that is not served");
+    }
+}
+
+#[test]
 fn what_is_open_is_the_mesh_and_never_this_machines_networks() {
     let all = [
         rule(TV, "0.0.0.0-255.255.255.255", (0, u16::MAX)),
