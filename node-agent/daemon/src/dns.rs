@@ -10,7 +10,10 @@ use std::{
 
 use chassis::accept::Connections;
 use common::mesh::{self, RESOLVER};
-use node_agent_core::names::{Answer, Transport, Zone};
+use node_agent_core::{
+    names::{Answer, Transport, Zone},
+    netmap::WireguardPlan,
+};
 use socket2::{Domain, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
@@ -46,12 +49,21 @@ pub(crate) struct Resolver {
 }
 
 /// Who may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Askers {
     /// This machine and its guests.
     Machine,
     /// WireGuard devices: who sends by their interface, on which the firewall lets no other source in.
-    Devices,
+    Devices(watch::Receiver<Arc<Sight>>),
+}
+
+/// What WireGuard devices may know of.
+#[derive(Debug, Default)]
+pub(crate) struct Sight {
+    /// The addresses of this node, which all of them may know.
+    pub(crate) own: Vec<IpAddr>,
+    /// Beside these, each the addresses that this shows to it.
+    pub(crate) plan: WireguardPlan,
 }
 
 /// Context of queries.
@@ -79,14 +91,15 @@ impl Resolver {
     }
 
     /// Starts answering at each of `addresses`, which are on some interface, but only what comes in by the interface of WireGuard
-    /// devices.
+    /// devices. Each learns only of what it may know.
     pub(crate) fn start_on(
         interface: &str,
         addresses: &[IpAddr],
+        sight: watch::Receiver<Arc<Sight>>,
         zone: watch::Receiver<Arc<Zone>>,
         forwarder: Arc<Forwarder>,
     ) -> io::Result<Self> {
-        let context = Context { askers: Askers::Devices, zone, forwarder };
+        let context = Context { askers: Askers::Devices(sight), zone, forwarder };
         let mut tasks = JoinSet::new();
         for address in addresses {
             let bind = |kind| bound_to(interface, SocketAddr::new(*address, PORT), kind);
@@ -102,9 +115,11 @@ impl Resolver {
 
 impl Context {
     /// The answer to one query; `None` if it gets none.
-    async fn resolve(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    async fn resolve(&self, packet: &[u8], asker: IpAddr, transport: Transport) -> Option<Vec<u8>> {
         let zone = Arc::clone(&self.zone.borrow());
-        match zone.answer(packet, transport) {
+        let answer =
+            zone.answer_showing(packet, transport, |address| self.askers.know(asker, address));
+        match answer {
             Answer::Reply(answer) => Some(answer),
             Answer::Forward => Some(self.forwarder.forward(packet, transport).await),
             Answer::Drop => None,
@@ -126,10 +141,21 @@ fn bound_to(interface: &str, address: SocketAddr, kind: Type) -> io::Result<Sock
 }
 
 impl Askers {
-    fn include(self, from: IpAddr) -> bool {
+    fn include(&self, from: IpAddr) -> bool {
         match self {
             Self::Machine => may_ask(from),
-            Self::Devices => mesh::contains(from),
+            Self::Devices(_) => mesh::contains(from),
+        }
+    }
+
+    /// Whether one of them may know of an address.
+    fn know(&self, asker: IpAddr, address: IpAddr) -> bool {
+        match self {
+            Self::Machine => true,
+            Self::Devices(sight) => {
+                let sight = sight.borrow();
+                sight.own.contains(&address) || sight.plan.shows(asker, address)
+            }
         }
     }
 }
@@ -165,7 +191,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
         let (socket, context) = (Arc::clone(&socket), context.clone());
         let packet = buffer[..len].to_vec();
         tasks.spawn(async move {
-            if let Some(answer) = context.resolve(&packet, Transport::Udp).await {
+            if let Some(answer) = context.resolve(&packet, from.ip(), Transport::Udp).await {
                 let _ = socket.send_to(&answer, from).await;
             }
             drop(permit);
@@ -177,7 +203,7 @@ async fn serve_tcp(listener: TcpListener, context: Context) {
     let connect = |stream, from: SocketAddr, _| {
         let context = context.clone();
         context.askers.include(from.ip()).then_some(async move {
-            let _ = serve_stream(stream, &context).await;
+            let _ = serve_stream(stream, from.ip(), &context).await;
         })
     };
     let connections = Connections::new("streams of queries", MAX_AT_ONCE);
@@ -185,12 +211,12 @@ async fn serve_tcp(listener: TcpListener, context: Context) {
 }
 
 /// Answers the queries of one stream in their order (RFC 7766 allows it).
-async fn serve_stream(mut stream: TcpStream, context: &Context) -> io::Result<()> {
+async fn serve_stream(mut stream: TcpStream, from: IpAddr, context: &Context) -> io::Result<()> {
     loop {
         let Some(packet) = timeout(TCP_IDLE, read_message(&mut stream)).await?? else {
             return Ok(());
         };
-        let Some(answer) = context.resolve(&packet, Transport::Tcp).await else {
+        let Some(answer) = context.resolve(&packet, from, Transport::Tcp).await else {
             return Ok(());
         };
         timeout(TCP_IDLE, write_message(&mut stream, &answer)).await??;
@@ -199,6 +225,8 @@ async fn serve_stream(mut stream: TcpStream, context: &Context) -> io::Result<()
 
 #[cfg(test)]
 mod tests {
+    use node_agent_core::netmap::ServedDevice;
+
     use super::*;
 
     #[tokio::test]
@@ -232,6 +260,25 @@ mod tests {
         let (len, _) = timeout(TCP_IDLE, socket.recv_from(&mut answer)).await.unwrap().unwrap();
         assert_eq!(answer[..2], [0, 7]);
         assert_eq!(answer[..len][len - 4..], [100, 64, 0, 1]);
+    }
+
+    #[test]
+    fn a_wireguard_device_asks_of_the_router_and_of_itself_if_no_rule_names_others() {
+        let [home, phone, laptop] = ["100.64.0.1", "100.64.0.9", "100.64.0.2"]
+            .map(|address| address.parse::<IpAddr>().unwrap());
+        let device = ServedDevice {
+            stable_id: "n9".to_owned(),
+            name: "phone".to_owned(),
+            key: control_protocol::key::NodePublic::from_bytes([9; 32]),
+            addresses: vec![phone],
+            full_tunnel: false,
+        };
+        let plan = WireguardPlan { devices: vec![device], rules: Vec::new() };
+        let sight = watch::Sender::new(Arc::new(Sight { own: vec![home], plan }));
+        let devices = Askers::Devices(sight.subscribe());
+        let known = [home, phone, laptop].map(|address| devices.know(phone, address));
+        assert_eq!(known, [true, true, false]);
+        assert!(Askers::Machine.know("127.0.0.1".parse().unwrap(), laptop));
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub(crate) struct Scope {
     pub(crate) own: Vec<IpAddr>,
     /// The WireGuard devices that it routes.
     pub(crate) wireguard: WireguardPlan,
+    /// Whether it answers their queries for names.
+    pub(crate) answers: bool,
 }
 
 impl Drop for Firewall {
@@ -229,10 +231,9 @@ fn ruleset(table: &str, interface: &str, routes: &RouteRules, scope: &Scope) -> 
         scope.own.iter().copied().filter(|address| mesh::contains(*address)).collect();
     let rules = arriving(interface, routes, &own, &scope.wireguard);
     let of_routes = routes.chains(interface, &own);
-    let of_wireguard = routes
-        .wireguard
-        .iter()
-        .map(|wireguard| wireguard::chains(wireguard, interface, &own, &scope.wireguard));
+    let of_wireguard = routes.wireguard.iter().map(|wireguard| {
+        wireguard::chains(wireguard, interface, &own, &scope.wireguard, scope.answers)
+    });
     let of_wireguard: String = of_wireguard.collect();
     let outside = format!("oifname != {{ \"lo\", \"maru*\", \"{interface}\" }}");
     let mesh4 = mesh::v4_without(&[mesh::SERVICES_NET, mesh::CHROMEOS_NET]);

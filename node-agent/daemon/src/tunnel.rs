@@ -102,8 +102,7 @@ impl TunnelSetup {
             let wireguard = settings.wireguard.map(|_| self.instance.wireguard_interface());
             let firewall =
                 Firewall::install(&self.table, &self.interface, wireguard.as_deref(), settings)?;
-            let firewall = Arc::new(firewall);
-            Ok(Arc::clone(self.firewall.get_or_init(|| firewall)))
+            Ok(Arc::clone(self.firewall.get_or_init(|| Arc::new(firewall))))
         })
     }
 
@@ -337,8 +336,7 @@ impl Parts {
     /// Sets again what another program may have removed, and tries again what failed.
     async fn put_back(&self, netmap: &Netmap) {
         if let Err(error) = self.routing.put_back().await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "routes are missing");
+            tracing::error!(error = &error as &dyn std::error::Error, "routes are missing");
         }
         let (own, plan) = (netmap.addresses(), self.plan(netmap));
         let is_guarded = self.guard(&own, &plan);
@@ -354,7 +352,8 @@ impl Parts {
 
     /// Sets the firewall; returns whether it is as it must be.
     fn guard(&self, own: &[IpAddr], plan: &WireguardPlan) -> bool {
-        let scope = Scope { own: own.to_vec(), wireguard: plan.clone() };
+        let answers = self.wireguard.as_ref().is_some_and(Router::answers);
+        let scope = Scope { own: own.to_vec(), wireguard: plan.clone(), answers };
         let guarded = tokio::task::block_in_place(|| self.firewall.set(scope));
         if let Err(error) = &guarded {
             let error = error as &dyn std::error::Error;
@@ -363,13 +362,14 @@ impl Parts {
         guarded.is_ok()
     }
 
-    /// Serves WireGuard devices; none without the firewall, which alone judges their packets.
+    /// Serves WireGuard devices; none without the firewall, which judges their packets. It learns then whether names are answered.
     async fn serve_wireguard(&self, own: &[IpAddr], plan: &WireguardPlan, is_guarded: bool) {
         match &self.wireguard {
             Some(wireguard) if is_guarded => wireguard.apply(own, plan).await,
             Some(wireguard) => wireguard.stop().await,
-            None => {}
+            None => return,
         }
+        self.guard(own, plan);
     }
 
     /// Applies a map; returns whether the interface has its addresses. Errors are logged, and the map is applied again at the

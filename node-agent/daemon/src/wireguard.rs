@@ -9,7 +9,16 @@
 //! Who they are, and what they may open, is in the map ([`WireguardPlan`]); the firewall's chains hold it. The interface is there
 //! as long as there is a device. What does not work is in the status, is tried again, and is in no other part's way.
 
-use std::{collections::BTreeSet, fs, net::IpAddr, os::fd::OwnedFd, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    net::IpAddr,
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use common::{mesh, route::EXIT};
 use ipnet::IpNet;
@@ -24,7 +33,7 @@ use wireguard_device::{Config, Offload};
 
 use crate::{
     agent::Agent,
-    dns::Resolver,
+    dns::{Resolver, Sight},
     link::{self, LinkError},
     outside,
     routing::{MAIN, is_forwarded, route},
@@ -62,7 +71,14 @@ struct Interface {
     peers: Vec<Peer>,
     nets: BTreeSet<IpNet>,
     own: Vec<IpAddr>,
-    resolver: Option<Resolver>,
+    /// What answers the devices' queries for names; nothing yet, or why not.
+    resolver: Option<io::Result<Resolver>>,
+}
+
+impl Interface {
+    fn answers(&self) -> bool {
+        matches!(self.resolver, Some(Ok(_)))
+    }
 }
 
 /// The router.
@@ -73,6 +89,8 @@ pub(crate) struct Router {
     tunnel: String,
     tun: Option<OwnedFd>,
     zone: watch::Receiver<Arc<Zone>>,
+    sight: watch::Sender<Arc<Sight>>,
+    answers: AtomicBool,
     current: Mutex<Option<Interface>>,
 }
 
@@ -93,14 +111,22 @@ impl Router {
             tunnel: tunnel.to_owned(),
             tun,
             zone,
+            sight: watch::Sender::default(),
+            answers: AtomicBool::new(false),
             current: Mutex::default(),
         }
+    }
+
+    /// Whether it answers the devices' queries for names. If not, the firewall must drop them: another program may hear them.
+    pub(crate) fn answers(&self) -> bool {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// Applies a map. The firewall must have its rules by now. What fails is logged once and shown in the status; call this
     /// again to try again, and to replace an interface that another program removed.
     pub(crate) async fn apply(&self, own: &[IpAddr], plan: &WireguardPlan) {
         let mut current = self.current.lock().await;
+        self.sight.send_replace(Arc::new(Sight { own: own.to_vec(), plan: plan.clone() }));
         let result = match plan.devices.is_empty() || own.is_empty() {
             true => {
                 self.take_down(current.take()).await;
@@ -110,12 +136,14 @@ impl Router {
         };
         let problem = match &result {
             Err(error) => Some(problem(error)),
-            Ok(()) if current.is_some() => self.unforwarded(plan),
-            Ok(()) => None,
+            Ok(()) => {
+                current.as_ref().and_then(|it| unanswered(it).or_else(|| self.unforwarded(plan)))
+            }
         };
         if result.is_err() {
             self.take_down(current.take()).await;
         }
+        self.answers.store(current.as_ref().is_some_and(Interface::answers), Ordering::Relaxed);
         let mut shown = self.agent.wireguard();
         shown.speaker = current.as_ref().map(|interface| Arc::clone(&interface.speaker));
         if let Some(problem) = problem.as_ref().filter(|it| shown.problem.as_ref() != Some(it)) {
@@ -133,6 +161,7 @@ impl Router {
 
     async fn take_down(&self, interface: Option<Interface>) {
         let Some(interface) = interface else { return };
+        self.answers.store(false, Ordering::Relaxed);
         let index = interface.index;
         // The device's threads end first.
         self.agent.wireguard().speaker = None;
@@ -168,9 +197,12 @@ impl Router {
             interface.peers = peers;
         }
         self.set_routes(interface, own, plan).await?;
-        if interface.own != own || interface.resolver.is_none() {
+        for name in [&self.interface, &self.tunnel] {
+            forward(name);
+        }
+        if interface.own != own || !interface.answers() {
             interface.resolver = None;
-            interface.resolver = self.resolver(own);
+            interface.resolver = Some(self.resolver(own));
             interface.own = own.to_vec();
         }
         Ok(())
@@ -207,9 +239,6 @@ impl Router {
                 return Err(error);
             }
         };
-        for name in [&self.interface, &self.tunnel] {
-            forward(name);
-        }
         tracing::info!(interface = self.interface, port, kind = ?speaker.kind(), "WireGuard devices are served");
         Ok(Interface {
             index,
@@ -252,16 +281,10 @@ impl Router {
     }
 
     /// The resolver at this node's mesh addresses, for the devices alone.
-    fn resolver(&self, own: &[IpAddr]) -> Option<Resolver> {
+    fn resolver(&self, own: &[IpAddr]) -> io::Result<Resolver> {
         let own: Vec<_> = own.iter().copied().filter(|address| mesh::contains(*address)).collect();
         let (zone, forwarder) = (self.zone.clone(), Arc::clone(&self.agent.forwarder));
-        match Resolver::start_on(&self.interface, &own, zone, forwarder) {
-            Ok(resolver) => Some(resolver),
-            Err(error) => {
-                tracing::warn!(%error, "WireGuard devices find no names yet");
-                None
-            }
-        }
+        Resolver::start_on(&self.interface, &own, self.sight.subscribe(), zone, forwarder)
     }
 
     /// What this machine does not forward for the devices.
@@ -269,20 +292,32 @@ impl Router {
         let is_on = |file: &str| {
             fs::read_to_string(file).is_ok_and(|state| !matches!(state.trim(), "0" | ""))
         };
+        let everywhere = |file: fn(&str) -> String| {
+            [&self.interface, &self.tunnel].iter().all(|name| is_on(&file(name)))
+        };
+        if !everywhere(ipv4_forwarding) {
+            return Some(message!("problem-agent-wireguard-ipv4"));
+        }
         if plan.devices.iter().any(|device| device.full_tunnel) && !is_forwarded(&EXIT[0]) {
             return Some(message!("problem-agent-wireguard-internet"));
         }
         let has_v6 =
             plan.addresses().iter().any(IpAddr::is_ipv6) && fs::exists(IPV6).is_ok_and(|is| is);
-        let by_interface =
-            || [&self.interface, &self.tunnel].iter().all(|name| is_on(&ipv6_forced(name)));
-        (has_v6 && !is_forwarded(&EXIT[1]) && !by_interface())
+        (has_v6 && !is_forwarded(&EXIT[1]) && !everywhere(ipv6_forced))
             .then(|| message!("problem-agent-wireguard-ipv6"))
     }
 }
 
 fn peer(device: &ServedDevice) -> Peer {
     Peer { key: *device.key.as_bytes(), addresses: device.addresses.clone() }
+}
+
+/// Why no query for names is answered.
+fn unanswered(interface: &Interface) -> Option<Message> {
+    match &interface.resolver {
+        Some(Err(reason)) => Some(message!("problem-agent-wireguard-names", reason)),
+        Some(Ok(_)) | None => None,
+    }
 }
 
 fn problem(error: &WireguardError) -> Message {
@@ -305,10 +340,14 @@ fn ipv6_forced(interface: &str) -> String {
     format!("{IPV6}/conf/{interface}/force_forwarding")
 }
 
-/// Lets the kernel forward what comes from this interface alone. What may pass is the firewall's matter.
+fn ipv4_forwarding(interface: &str) -> String {
+    format!("/proc/sys/net/ipv4/conf/{interface}/forwarding")
+}
+
+/// Lets the kernel forward what comes from this interface alone; also again, since a change for all interfaces changes this one.
+/// What may pass is the firewall's matter.
 fn forward(interface: &str) {
-    for file in [format!("/proc/sys/net/ipv4/conf/{interface}/forwarding"), ipv6_forced(interface)]
-    {
+    for file in [ipv4_forwarding(interface), ipv6_forced(interface)] {
         if let Err(error) = fs::write(&file, "1") {
             tracing::debug!(%error, file, "not set");
         }

@@ -35,17 +35,19 @@ pub(super) fn arriving(interface: &str, plan: &WireguardPlan) -> Vec<String> {
     vec![of_family(true), of_family(false)]
 }
 
-/// The chains, for a node with the mesh addresses `own`, which answers the devices' queries for names.
+/// The chains, for a node with the mesh addresses `own`. Queries for names reach these if the node answers them: otherwise another
+/// program may.
 pub(super) fn chains(
     interface: &str,
     tunnel: &str,
     own: &[IpAddr],
     plan: &WireguardPlan,
+    answers: bool,
 ) -> String {
     let ranges = |of: &[IpAddr]| of.iter().copied().map(IpNet::from).collect::<Ranges>();
     let names = ConnectionRule {
         sources: ranges(&plan.addresses()),
-        destinations: ranges(own),
+        destinations: ranges(if answers { own } else { &[] }),
         protocols: vec![protocol::TCP, protocol::UDP],
         ports: (53, 53),
     };
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn without_a_device_nothing_comes_in() {
         let plan = WireguardPlan::default();
-        let text = chains("maruwg", "maru0", &["100.64.0.1".parse().unwrap()], &plan);
+        let text = chains("maruwg", "maru0", &["100.64.0.1".parse().unwrap()], &plan, true);
         assert!(!text.contains(" accept\n"), "{text}");
         let arriving = arriving("maruwg", &plan);
         assert_eq!(arriving[0], "iifname \"maruwg\" meta nfproto ipv4 counter drop");

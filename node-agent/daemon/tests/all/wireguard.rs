@@ -7,8 +7,8 @@
 //!
 //! The map comes from the disk: the coordinator is away, and agents restart without it. Fails if: the phone reaches what its
 //! rules do not name, or is somebody else to a service; a peer reaches more of the phone than the filter names; an open
-//! connection outlives its rule; a phone that moves loses its connection; something stays behind. Blind to: the kernel's
-//! WireGuard, which this kernel may not have.
+//! connection outlives its rule; a phone that moves loses its connection; another program on this machine hears its queries for
+//! names, or ends its way for long; something stays behind. Blind to: the kernel's WireGuard, which this kernel may not have.
 
 use std::{
     io::{Read as _, Write as _},
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use testkit::blocking::eventually;
 
 use super::{
-    control_plane::{ControlPlane, LIMIT, Node, echo, restore},
+    control_plane::{ControlPlane, LIMIT, Node, echo, restore, write},
     mesh::{LAPTOP, SERVICE},
 };
 
@@ -403,5 +403,36 @@ fn a_port_that_is_taken_is_said_in_a_sentence_and_the_rest_runs() {
     eventually("the rest runs", || laptop.hello(&service).filter(|back| back == "hello"));
     drop(taken);
     eventually("it is tried again", || phone.open(&home.address(), 80));
+    assert_eq!(home.status()["wireguard"]["problem"], Value::Null);
+}
+
+#[test]
+#[ignore = "needs: root, go"]
+fn another_resolver_hears_no_device_and_what_is_missing_is_said_and_put_back() {
+    let TestNetwork { _plane, mut home, laptop, phone, .. } = house("[wireguard]\n");
+    let (at_home, at_laptop) =
+        (addresses(&home.status()["node"]), addresses(&laptop.status()["node"]));
+    let _on_laptop = listen(&laptop.machine, 7000);
+    eventually("the laptop answers", || phone.open(&at_laptop[0], 7000));
+    home.stop();
+    let other = home.machine.in_network(|| UdpSocket::bind("0.0.0.0:53")).unwrap();
+    let settings = format!("dns = \"off\"\n{SERVICE}[wireguard]\n");
+    write(home.root.path(), "etc/maru/agent.toml", &settings);
+    home.run();
+    eventually("the problem", || {
+        let problem = home.status()["wireguard"]["problem_message"]["id"].clone();
+        if problem == "problem-agent-wireguard-names" { Ok(()) } else { Err(problem) }
+    });
+    eventually("the rest runs", || phone.open(&at_laptop[0], 7000));
+    assert_eq!(resolves(&phone.machine, &at_home[0], false), None);
+    other.set_nonblocking(true).unwrap();
+    assert!(other.recv(&mut [0; 512]).is_err(), "another program hears a device's query");
+
+    // And another program switches forwarding on and off.
+    let state = "/proc/sys/net/ipv4/ip_forward";
+    home.machine.sh(&format!("echo 1 > {state}; echo 0 > {state}")).unwrap();
+    drop(other);
+    eventually("names", || resolves(&phone.machine, &at_home[0], false));
+    eventually("the laptop answers again", || phone.open(&at_laptop[0], 7000));
     assert_eq!(home.status()["wireguard"]["problem"], Value::Null);
 }
