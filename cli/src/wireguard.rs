@@ -8,7 +8,7 @@ use coordinator_api::{
     AddWireguardDevice, DeviceState, Rename, RotateWireguardDevice, WireguardDevice, WireguardKey,
     endpoints,
 };
-use messages::message;
+use messages::{Message, message};
 
 use self::configuration::NewConfiguration;
 use crate::{
@@ -74,7 +74,7 @@ pub(crate) struct KeyArgs {
     /// Where it reaches home, HOST:PORT [default: the coordinator's host and the router's port]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) endpoint: Option<String>,
-    /// Tagged device that routes it into the network [default: the only one that offers it]
+    /// Tagged device that routes it into the network [default: home; of an existing device the same]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) via: Option<String>,
 }
@@ -200,19 +200,25 @@ fn print(format: Format, made: &NewConfiguration) -> anyhow::Result<()> {
     }
     let text = made.configuration.reveal();
     output::line(text.trim_end())?;
-    let name = &made.device.device.name;
-    if made.private_key.is_some() {
-        if let Ok(code) = qr::draw(text, std::io::stderr().is_terminal()) {
-            output::note(format!("\n{code}\n"));
-        }
-        output::note(message!("wireguard-added", name));
-    } else {
-        output::note(message!("wireguard-added-key", name));
+    if made.private_key.is_some()
+        && let Ok(code) = qr::draw(text, std::io::stderr().is_terminal())
+    {
+        output::note(format!("\n{code}\n"));
     }
+    output::note(next_step(made));
     if let Some(problem) = problem(&made.device) {
         output::note(problem);
     }
     Ok(())
+}
+
+/// Through whom the device joins, and what to do with its configuration.
+fn next_step(made: &NewConfiguration) -> Message {
+    let (name, router) = (&made.device.device.name, made.device.router.as_deref().unwrap_or("?"));
+    match made.private_key {
+        Some(_) => message!("wireguard-added", name, router),
+        None => message!("wireguard-added-key", name, router),
+    }
 }
 
 #[cfg(test)]

@@ -130,11 +130,11 @@ problem-version = the version is not known here
 problem-wireguard-endpoint = not an endpoint: a host or address and a UDP port, such as home.example.org:51820 or [2001:db8::1]:51820
 problem-wireguard-expired = { $device } has expired: extend it first with maru device extend { $device }
 problem-wireguard-key-known = another device has this key: make a new one
-problem-wireguard-no-router = no tagged device offers to route WireGuard devices: set [wireguard] port in agent.toml of the home machine and restart its agent
+problem-wireguard-no-router = no device is known as home: run sudo maru up on the home machine, or name a tagged device with --via
 problem-wireguard-not-a-key = not a WireGuard public key: 44 characters that `wg pubkey` prints
-problem-wireguard-not-offered = { $name } does not offer to route WireGuard devices: set [wireguard] port in its agent.toml and restart its agent
+problem-wireguard-not-offered = { $name } does not offer to route WireGuard devices: write the line [wireguard] at the end of its /etc/maru/agent.toml and run sudo systemctl restart maru-agent there, or name another tagged device with --via
 problem-wireguard-owner = name the owner of the device with --user, or a tag with --tag
-problem-wireguard-several-routers = several devices offer to route WireGuard devices: name one with --via, of { $names }
+problem-wireguard-several-routers = several devices are marked as home: name one of { $names } with --via
 problem-wireguard-untagged = { $name } cannot route WireGuard devices: it needs a tag, which you give with maru device tag
 
 # coordinator/api/src/invitation.rs

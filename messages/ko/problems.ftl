@@ -134,11 +134,11 @@ problem-version = 알 수 없는 버전입니다
 problem-wireguard-endpoint = 엔드포인트가 아닙니다. 호스트나 주소와 UDP 포트를 쓰세요(예: home.example.org:51820, [2001:db8::1]:51820)
 problem-wireguard-expired = { $device } 기기가 만료되었습니다. 먼저 maru device extend { $device }로 연장하세요
 problem-wireguard-key-known = 다른 기기가 이 키를 쓰고 있습니다. 새 키를 만드세요
-problem-wireguard-no-router = WireGuard 기기를 연결해 줄 태그 있는 기기가 없습니다. 집 컴퓨터의 agent.toml에 [wireguard] port를 적고 에이전트를 다시 시작하세요
+problem-wireguard-no-router = 집 컴퓨터로 알려진 기기가 없습니다. 집 컴퓨터에서 sudo maru up을 실행하거나, --via로 태그 있는 기기를 지정하세요
 problem-wireguard-not-a-key = WireGuard 공개 키가 아닙니다. `wg pubkey`가 출력하는 44글자여야 합니다
-problem-wireguard-not-offered = { $name } 기기는 WireGuard 기기를 연결해 주지 않습니다. 그 기기의 agent.toml에 [wireguard] port를 적고 에이전트를 다시 시작하세요
+problem-wireguard-not-offered = { $name } 기기는 WireGuard 기기를 연결해 주지 않습니다. 그 기기의 /etc/maru/agent.toml 끝에 [wireguard] 줄을 적고 sudo systemctl restart maru-agent를 실행하거나, --via로 태그 있는 다른 기기를 지정하세요
 problem-wireguard-owner = --user로 기기의 소유자를, 또는 --tag로 태그를 지정하세요
-problem-wireguard-several-routers = WireGuard 기기를 연결해 줄 기기가 여럿입니다. --via로 하나를 고르세요: { $names }
+problem-wireguard-several-routers = 집 컴퓨터로 표시된 기기가 여럿입니다. --via로 하나를 고르세요: { $names }
 problem-wireguard-untagged = { $name } 기기는 WireGuard 기기를 연결할 수 없습니다. maru device tag로 태그를 주세요
 
 # coordinator/api/src/invitation.rs

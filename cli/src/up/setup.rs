@@ -10,6 +10,7 @@ use std::{
 
 use ai_gateway_api::sealed::Ed25519Public;
 use anyhow::{Context as _, bail};
+use control_protocol::map::SERVER_URL;
 use coordinator_api::{
     CreateKey, CreateUser, Device, DeviceState, SetRecord, endpoints,
     invitation::{Invitation, ServerUrl},
@@ -17,7 +18,7 @@ use coordinator_api::{
 };
 use messages::message;
 use node_agent_api::{
-    GATEWAY_IDENTITY, Join, SERVER_URL, State, Status,
+    GATEWAY_IDENTITY, Join, State, Status,
     endpoints::{JOIN, STATUS},
 };
 use rustix::fs::{Mode, OFlags, open};

@@ -56,6 +56,8 @@ async fn a_private_key_is_in_the_configuration_and_nowhere_else() {
     assert!(!sent.contains(private) && !sent.contains(&hex), "the coordinator got it");
     assert!(!format!("{made:?}").contains(private), "a log would have it");
     assert_eq!(made.configuration.reveal().matches(private).count(), 1);
+    let text = next_step(&made).to_string();
+    assert!(text.contains("through home"), "whom it trusts: {text}");
     let other = typed(&["phone"]).await.0;
     assert_ne!(other.private_key.unwrap().reveal(), private);
 }

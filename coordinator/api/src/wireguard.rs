@@ -128,7 +128,7 @@ pub struct AddWireguardDevice {
     /// Seconds until it expires. Default: it does not, since it cannot register again.
     #[serde(default)]
     pub expires_in_s: Option<u64>,
-    /// Its router: number or name of a tagged node that offers it. Default: the only one.
+    /// Its router: number or name of a tagged node that offers it. Default: home.
     #[serde(default)]
     pub via: Option<String>,
     /// Where it reaches the router, `HOST:PORT`. Default: the coordinator's host and the router's port.

@@ -5,9 +5,10 @@
 //!             filter: `allow`              filter: the node's own
 //! ```
 //!
-//! The router is a tagged node that offers itself; the admin names it. It forwards the device's packets and poses as its own
-//! devices and as nobody else: only the coordinator writes allowed IPs, and it gives a router no addresses but those that it
-//! allocated to the router's devices. A device whose router was removed, has expired or lost its tags is in no map.
+//! The router is home, which the admin marked, or a tagged node that the admin names; either offers itself. It forwards the
+//! device's packets and poses as its own devices and as nobody else: only the coordinator writes allowed IPs, and it gives a
+//! router no addresses but those that it allocated to the router's devices. A device whose router was removed, has expired or
+//! lost its tags is in no map.
 
 mod tunnel;
 
@@ -15,14 +16,15 @@ use std::net::IpAddr;
 
 use control_protocol::{
     key::NodePublic,
-    map::{FilterRule, NetPortRange, WireguardRouter},
+    map::{FilterRule, NetPortRange, SERVER_URL, WireguardRouter},
 };
 use coordinator_api::WireguardProblem;
 
 pub use self::tunnel::Tunnel;
 use crate::{model::Node, policy::AddressRanges, time::Millis};
 
-/// Whether a node may serve WireGuard devices: only the admin tags nodes.
+/// Whether a node may serve WireGuard devices if the admin names it. A tag says nothing about who runs the node: members whom
+/// `tagOwners` lists tag their own.
 fn may_route(node: &Node) -> bool {
     node.wireguard.is_none() && node.owner.user().is_none()
 }
@@ -33,20 +35,25 @@ pub fn offer(node: &Node) -> Option<WireguardRouter> {
     node.claims.hostinfo.maru_wireguard.filter(|offer| may_route(node) && offer.port != 0)
 }
 
+/// Whether a node is home: only the admin sets capabilities.
+fn is_home(node: &Node) -> bool {
+    may_route(node) && node.capabilities.contains_key(SERVER_URL)
+}
+
 /// Why a node is not the router of a new WireGuard device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouterError {
-    /// No tagged node offers it.
-    None,
-    /// Several do: the admin must name one.
-    Several(Vec<String>),
+    /// No node is home.
+    NoHome,
+    /// Several are: the admin must name one.
+    SeveralHomes(Vec<String>),
     /// The named node has no tags.
     Untagged(String),
-    /// The named node does not offer it.
+    /// The named node, or home, does not offer it.
     NotOffered(String),
 }
 
-/// The router of a new device: the node `named`, or the only one that offers it.
+/// The router of a new device: the node `named`, or home. That another node offers itself makes it nobody's router.
 ///
 /// # Errors
 ///
@@ -56,19 +63,25 @@ pub fn choose_router<'a>(
     named: Option<&'a Node>,
     now: Millis,
 ) -> Result<(&'a Node, WireguardRouter), RouterError> {
-    if let Some(node) = named {
-        return match offer(node).filter(|_| !node.is_expired(now)) {
-            Some(offer) => Ok((node, offer)),
-            None if may_route(node) => Err(RouterError::NotOffered(node.name.clone())),
-            None => Err(RouterError::Untagged(node.name.clone())),
-        };
+    let node = match named {
+        Some(node) => node,
+        None => home(nodes, now)?,
+    };
+    match offer(node).filter(|_| !node.is_expired(now)) {
+        Some(offer) => Ok((node, offer)),
+        None if may_route(node) => Err(RouterError::NotOffered(node.name.clone())),
+        None => Err(RouterError::Untagged(node.name.clone())),
     }
-    let valid = nodes.iter().filter(|node| !node.is_expired(now));
-    let offers: Vec<_> = valid.filter_map(|node| Some((node, offer(node)?))).collect();
-    match offers.as_slice() {
+}
+
+/// Home, if there is exactly one.
+fn home(nodes: &[Node], now: Millis) -> Result<&Node, RouterError> {
+    let homes: Vec<_> =
+        nodes.iter().filter(|node| is_home(node) && !node.is_expired(now)).collect();
+    match homes.as_slice() {
         [only] => Ok(*only),
-        [] => Err(RouterError::None),
-        _ => Err(RouterError::Several(offers.iter().map(|(node, _)| node.name.clone()).collect())),
+        [] => Err(RouterError::NoHome),
+        _ => Err(RouterError::SeveralHomes(homes.iter().map(|node| node.name.clone()).collect())),
     }
 }
 

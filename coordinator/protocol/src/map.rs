@@ -27,7 +27,7 @@ pub use self::{
     filter::{CapGrant, FilterRule, NetPortRange, PortRange},
     hostinfo::{Hostinfo, NetInfo, Service},
     node::{Node, PeerChange, UserProfile},
-    wireguard::{WIREGUARD_DEVICES, WireguardDevice, WireguardRouter},
+    wireguard::{SERVER_URL, WIREGUARD_DEVICES, WireguardDevice, WireguardRouter},
 };
 
 /// Path of the request.

@@ -27,9 +27,6 @@ pub const SOCKET: &str = services::LOCAL_API.socket;
 /// Capability under which the coordinator publishes the gateway's Ed25519 public key.
 pub const GATEWAY_IDENTITY: &str = "maru/gateway-identity";
 
-/// Capability of the machine that the coordinator runs on: where devices reach the coordinator.
-pub const SERVER_URL: &str = "maru/server-url";
-
 /// The kernel's settings by which it forwards packets: of IPv4, and of IPv6.
 pub const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
 

@@ -5,9 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use control_protocol::map::{DerpMap, DerpNode, OWN_REGION};
+use control_protocol::map::{DerpMap, DerpNode, OWN_REGION, SERVER_URL};
 use coordinator_api::invitation::ServerUrl;
-use node_agent_api::SERVER_URL;
 
 use crate::agent::Agent;
 

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use control_protocol::key::NodePublic;
+use control_protocol::{key::NodePublic, map::SERVER_URL};
 use coordinator_api::invitation::ServerUrl;
 use derp::stun;
-use node_agent_api::{EndpointKind, SERVER_URL};
+use node_agent_api::EndpointKind;
 use node_agent_core::netmap::RouteChoice;
 
 use crate::{agent::Agent, endpoints::kind, home, relay::Relays};

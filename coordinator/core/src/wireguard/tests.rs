@@ -1,5 +1,5 @@
 use control_protocol::key::NodePublic;
-use control_protocol::map::{FilterRule, NetPortRange, PortRange, WireguardRouter};
+use control_protocol::map::{FilterRule, NetPortRange, PortRange, SERVER_URL, WireguardRouter};
 use coordinator_api::WireguardProblem;
 use proptest::prelude::*;
 
@@ -17,6 +17,13 @@ fn router(id: u64) -> Node {
     let key = NodePublic::from_bytes([9; 32]);
     router.claims.hostinfo.maru_wireguard = Some(WireguardRouter { key, port: 51820 });
     router
+}
+
+/// A router that the admin marked as home.
+fn home(id: u64) -> Node {
+    let mut home = router(id);
+    home.capabilities.insert(SERVER_URL.to_owned(), Vec::new());
+    home
 }
 
 fn device(id: u64, router: u64) -> Node {
@@ -38,20 +45,39 @@ fn a_router_is_a_tagged_node_that_offers_it() {
     device.claims.hostinfo.maru_wireguard = router(1).claims.hostinfo.maru_wireguard;
     let mut expired = router(5);
     expired.times.expires = Some(NOW);
-    let nodes = [router(1), of_alice, silent, device, expired];
+    let nodes = [home(1), of_alice, silent, device, expired, router(6)];
     let choose = |nodes: &[Node], named: Option<usize>| {
         choose_router(nodes, named.map(|at| &nodes[at]), NOW).map(|(node, _)| node.id)
     };
 
-    assert_eq!(choose(&nodes, None), Ok(1), "the only one");
+    assert_eq!(choose(&nodes, None), Ok(1), "home");
     assert_eq!(choose(&nodes, Some(0)), Ok(1));
+    assert_eq!(choose(&nodes, Some(5)), Ok(6), "the admin named it");
     assert_eq!(choose(&nodes, Some(1)), Err(RouterError::Untagged("node-2".to_owned())));
     assert_eq!(choose(&nodes, Some(2)), Err(RouterError::NotOffered("node-3".to_owned())));
     assert_eq!(choose(&nodes, Some(3)), Err(RouterError::Untagged("node-4".to_owned())));
     assert_eq!(choose(&nodes, Some(4)), Err(RouterError::NotOffered("node-5".to_owned())));
-    assert_eq!(choose(&nodes[1..], None), Err(RouterError::None));
-    let both = ["node-1", "node-6"].map(str::to_owned).to_vec();
-    assert_eq!(choose(&[router(1), router(6)], None), Err(RouterError::Several(both)));
+}
+
+/// A member whom `tagOwners` lists tags her own node, and says in its Hostinfo that it is a router.
+#[test]
+fn nobody_becomes_the_router_by_offering_itself() {
+    let choose = |nodes: &[Node]| choose_router(nodes, None, NOW).map(|(node, _)| node.id);
+
+    assert_eq!(choose(&[router(1)]), Err(RouterError::NoHome));
+    let mut upgraded = home(2);
+    upgraded.claims.hostinfo.maru_wireguard = None;
+    let silent = Err(RouterError::NotOffered("node-2".to_owned()));
+    assert_eq!(choose(&[router(1), upgraded]), silent, "home says nothing yet");
+    assert_eq!(choose(&[router(1), home(2)]), Ok(2));
+    let mut of_alice = home(2);
+    of_alice.owner = Owner::User(1);
+    assert_eq!(choose(&[router(1), of_alice]), Err(RouterError::NoHome));
+    let mut former = home(2);
+    former.times.expires = Some(NOW);
+    assert_eq!(choose(&[former, home(3)]), Ok(3));
+    let both = ["node-2", "node-3"].map(str::to_owned).to_vec();
+    assert_eq!(choose(&[home(2), home(3)]), Err(RouterError::SeveralHomes(both)));
 }
 
 #[test]

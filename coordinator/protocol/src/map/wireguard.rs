@@ -15,6 +15,10 @@ use crate::{json, key::NodePublic};
 /// Name of the capability in a router's own map: one [`WireguardDevice`] for each device that it serves.
 pub const WIREGUARD_DEVICES: &str = "maru/wireguard-devices";
 
+/// Name of the capability that the admin sets on home, the machine that the coordinator runs on: where devices reach the
+/// coordinator.
+pub const SERVER_URL: &str = "maru/server-url";
+
 /// A WireGuard device, in its router's map.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

@@ -117,7 +117,7 @@ async fn rotate(
     }
     check_key(&app, &mut change, &wanted.public_key.0).await?;
     let snapshot = app.hub.snapshot();
-    // Of a router that was removed the only other one takes over.
+    // Of a router that was removed home takes over.
     let same = snapshot.node(former.router).map(|router| router.id.to_string());
     let (router, offer) = choose_router(&snapshot, wanted.via.as_deref().or(same.as_deref()))?;
     // Another router is elsewhere.
@@ -171,7 +171,7 @@ fn check_endpoint(endpoint: Option<&str>) -> Result<(), Error> {
     }
 }
 
-/// The router that the admin names; else the only one.
+/// The router that the admin names; else home.
 fn choose_router<'a>(
     snapshot: &'a Snapshot,
     via: Option<&str>,
@@ -190,8 +190,8 @@ fn choose_router<'a>(
 /// What is wrong with a router, and what to do.
 fn refusal(error: &RouterError) -> Message {
     match error {
-        RouterError::None => message!("problem-wireguard-no-router"),
-        RouterError::Several(names) => {
+        RouterError::NoHome => message!("problem-wireguard-no-router"),
+        RouterError::SeveralHomes(names) => {
             message!("problem-wireguard-several-routers", names = names.join(", "))
         }
         RouterError::Untagged(name) => message!("problem-wireguard-untagged", name),

@@ -56,7 +56,8 @@ impl TestNetwork {
         let laptop = device["id"].as_u64().unwrap();
         coordinator.ok(Method::PUT, "/records/files", json!({ "device": laptop })).await;
         router(&coordinator).await;
-        let tv = json!({ "name": "tv", "public_key": public_key(), "user": "alice" });
+        let tv =
+            json!({ "name": "tv", "public_key": public_key(), "user": "alice", "via": "home" });
         coordinator.ok(Method::POST, "/wireguard", tv).await;
         Self { coordinator, keys, laptop, _connected: connected }
     }
@@ -145,7 +146,7 @@ fn of_wireguard(endpoint: &str) -> Question {
     let key = json!({ "public_key": public_key() });
     match endpoint {
         "POST /wireguard" => {
-            let body = json!({ "name": "pad", "public_key": public_key(), "user": "alice" });
+            let body = json!({ "name": "pad", "public_key": public_key(), "user": "alice", "via": "home" });
             ("/wireguard".into(), body, Some("wireguard.add"))
         }
         "POST /wireguard/{device}/rotate" => {

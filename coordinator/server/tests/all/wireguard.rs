@@ -4,7 +4,7 @@
 
 use control_protocol::{
     key::{NodePrivate, NodePublic},
-    map::{Hostinfo, MapRequest, WireguardDevice, WireguardRouter},
+    map::{Hostinfo, MapRequest, SERVER_URL, WireguardDevice, WireguardRouter},
 };
 use coordinator_api::WireguardKey;
 use hyper::Method;
@@ -21,8 +21,16 @@ const POLICY: &str = r#"{
   "acls": [{ "action": "accept", "src": ["alice@"], "dst": ["tag:home:443", "alice@:22"] }],
 }"#;
 
-/// Home, which offers itself as router with this key.
+/// Home, as `maru up` marks it, which offers itself as router with this key.
 async fn home(coordinator: &Coordinator, name: &str, key: NodePublic) -> Channel {
+    let home = router(coordinator, name, key).await;
+    let capabilities = json!({ SERVER_URL: ["https://coordinator.test"] });
+    coordinator.ok(Method::PUT, &format!("/devices/{name}/capabilities"), capabilities).await;
+    home
+}
+
+/// A tagged node that offers itself as router with this key.
+async fn router(coordinator: &Coordinator, name: &str, key: NodePublic) -> Channel {
     let auth = coordinator.key(json!({ "tags": ["tag:home"], "pre_approved": true })).await;
     let mut home = Device::new(name).join(coordinator, &auth).await;
     let router = WireguardRouter { key, port: 51820 };
@@ -184,6 +192,29 @@ async fn what_cannot_be_a_device_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_tagged_node_that_offers_itself_is_the_router_of_those_alone_that_the_admin_sends_through_it()
+ {
+    let house = TestNetwork::new().await;
+    let thief = NodePrivate::generate().unwrap();
+    router(&house.coordinator, "thief", thief.public()).await;
+    let wanted = |name: &str| json!({ "name": name, "public_key": public(&NodePrivate::generate().unwrap()) });
+
+    assert_eq!(house.add(wanted("phone")).await["router"], "home");
+    house.coordinator.ok(Method::DELETE, "/devices/home", Value::Null).await;
+    let rotated = wanted("")["public_key"].clone();
+    for (path, body) in [
+        ("/wireguard", wanted("tv")),
+        ("/wireguard/phone/rotate", json!({ "public_key": rotated })),
+    ] {
+        let (status, title) = house.refused(path, body).await;
+        assert!(status == 409 && title.contains("maru up") && title.contains("--via"), "{title}");
+    }
+    let mut named = wanted("tv");
+    named["via"] = json!("thief");
+    assert_eq!(house.add(named).await["router"], "thief");
+}
+
+#[tokio::test]
 async fn no_client_becomes_a_wireguard_device() {
     let house = TestNetwork::new().await;
     let key = NodePrivate::generate().unwrap();
@@ -217,7 +248,7 @@ async fn a_device_whose_router_is_removed_is_told_and_moves_to_another() {
     let shown = house.coordinator.ok(Method::GET, "/wireguard/phone", Value::Null).await;
     assert_eq!((&shown["router"], &shown["problem"]), (&Value::Null, &json!("router_gone")));
     let second = NodePrivate::generate().unwrap();
-    home(&house.coordinator, "nas", second.public()).await;
+    router(&house.coordinator, "nas", second.public()).await;
     let rotate = json!({ "public_key": public(&NodePrivate::generate().unwrap()), "via": "nas" });
     let made = house.coordinator.ok(Method::POST, "/wireguard/phone/rotate", rotate).await;
     assert_eq!((&made["router"], &made["problem"]), (&json!("nas"), &Value::Null));

@@ -84,7 +84,7 @@ impl TestNetwork {
     fn add(&self, name: &str, person: &str, machine: &Arc<Machine>) -> Device {
         let keys = machine.sh("wg genkey | tee /run/key; wg pubkey < /run/key").unwrap();
         let (secret, public) = keys.trim().split_once('\n').unwrap();
-        let body = json!({ "name": name, "user": person, "public_key": public });
+        let body = json!({ "name": name, "user": person, "public_key": public, "via": "server" });
         let added = eventually("the home offers to be a router", || {
             let body = Some(body.clone());
             let (status, added) = ask(&self.plane.admin(), "POST", "/api/v1/wireguard", body);

@@ -54,7 +54,9 @@ impl WireguardDevice {
         let public = STANDARD.encode(hex::decode(public)?);
         let endpoint = SocketAddr::new(CABLES[1][0].parse()?, PORT).to_string();
         let add = ["wireguard", "add", "client", "--user", PERSON, "--public-key", &public];
-        let add = [&add[..], &["--endpoint", &endpoint, "-o", "json"]].concat();
+        let add =
+            [&add[..], &["--via", home.machine.name(), "--endpoint", &endpoint, "-o", "json"]]
+                .concat();
         // The coordinator hears of its router by and by.
         let added = |text: &str| serde_json::from_str::<Value>(text).ok();
         let added = coordinator.instance.wait_until(&add, lab::STOP, added)?;
