@@ -192,6 +192,7 @@ problem-agent-untrusted = the certificate at { $url } cannot be trusted: { $sour
 problem-agent-wireguard = WireGuard devices cannot connect ({ $reason }): fix that, the agent tries again
 problem-agent-wireguard-internet = WireGuard devices with a full tunnel do not reach the internet, since this machine does not forward packets: run `sysctl -w net.ipv4.ip_forward=1`
 problem-agent-wireguard-ipv4 = WireGuard devices reach nothing but this machine, since it does not forward packets: run `sysctl -w net.ipv4.ip_forward=1`
+problem-agent-wireguard-no-internet = WireGuard devices with a full tunnel do not reach the internet, since this machine is no way out for them: write internet = true below [wireguard] in agent.toml and restart the agent
 problem-agent-wireguard-ipv6 = WireGuard devices reach other devices by IPv4 alone, since this machine does not forward IPv6 packets: run `sysctl -w net.ipv6.conf.all.forwarding=1` (a network card that gets its IPv6 address from a router needs accept_ra = 2 then)
 problem-agent-wireguard-names = WireGuard devices find no names, since this machine cannot answer on port 53 ({ $reason }): if another program listens there on all addresses, let it listen on its own alone; the agent tries again
 problem-agent-wireguard-port = WireGuard devices cannot connect, since another program has UDP port { $port }: stop it, or choose another port below [wireguard] in agent.toml

@@ -196,6 +196,7 @@ problem-agent-untrusted = { $url }의 인증서를 신뢰할 수 없습니다: {
 problem-agent-wireguard = WireGuard 기기가 연결할 수 없습니다({ $reason }). 원인을 해결하면 에이전트가 다시 시도합니다
 problem-agent-wireguard-internet = 이 컴퓨터가 패킷을 전달하지 않아 전체 터널을 쓰는 WireGuard 기기가 인터넷에 연결할 수 없습니다. `sysctl -w net.ipv4.ip_forward=1`을 실행하세요
 problem-agent-wireguard-ipv4 = 이 컴퓨터가 패킷을 전달하지 않아 WireGuard 기기는 이 컴퓨터에만 연결할 수 있습니다. `sysctl -w net.ipv4.ip_forward=1`을 실행하세요
+problem-agent-wireguard-no-internet = 이 컴퓨터가 인터넷으로 나가는 길이 되도록 설정되지 않아 전체 터널을 쓰는 WireGuard 기기가 인터넷에 연결할 수 없습니다. agent.toml의 [wireguard] 아래에 internet = true를 적고 에이전트를 다시 시작하세요
 problem-agent-wireguard-ipv6 = 이 컴퓨터가 IPv6 패킷을 전달하지 않아 WireGuard 기기는 IPv4로만 다른 기기에 연결할 수 있습니다. `sysctl -w net.ipv6.conf.all.forwarding=1`을 실행하세요(라우터에서 IPv6 주소를 받는 네트워크 카드에는 accept_ra = 2도 필요합니다)
 problem-agent-wireguard-names = 이 컴퓨터가 포트 53에서 답할 수 없어({ $reason }) WireGuard 기기가 이름을 찾지 못합니다. 다른 프로그램이 모든 주소의 포트 53을 쓰고 있다면 그 프로그램이 자기 주소에서만 듣게 하세요. 에이전트가 다시 시도합니다
 problem-agent-wireguard-port = 다른 프로그램이 UDP 포트 { $port }를 쓰고 있어 WireGuard 기기가 연결할 수 없습니다. 그 프로그램을 멈추거나 agent.toml의 [wireguard]에서 다른 포트를 고르세요

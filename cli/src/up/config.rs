@@ -372,7 +372,9 @@ fn agent_toml() -> String {
     text.push_str(&mesh_services.iter().map(entry).collect::<Vec<_>>().join("\n"));
     text.push_str(
         "\n# Devices that have only the WireGuard app come in here: maru wireguard add\n\
-         [wireguard]\n# port = 51820\n",
+         [wireguard]\n# port = 51820\n\
+         # Those with a full tunnel reach the internet from here, as far as the policy allows it.\n\
+         internet = true\n",
     );
     text
 }

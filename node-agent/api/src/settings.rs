@@ -65,6 +65,8 @@ pub struct Settings {
 pub struct Wireguard {
     /// UDP port. Default: 51820, WireGuard's own.
     pub port: NonZeroU16,
+    /// Whether devices with a full tunnel reach the internet here, as through an exit node. Default: no.
+    pub internet: bool,
 }
 
 /// WireGuard's own port.
@@ -72,7 +74,7 @@ const WIREGUARD_PORT: NonZeroU16 = NonZeroU16::new(51820).unwrap();
 
 impl Default for Wireguard {
     fn default() -> Self {
-        Self { port: WIREGUARD_PORT }
+        Self { port: WIREGUARD_PORT, internet: false }
     }
 }
 

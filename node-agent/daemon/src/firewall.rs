@@ -231,8 +231,9 @@ fn ruleset(table: &str, interface: &str, routes: &RouteRules, scope: &Scope) -> 
         scope.own.iter().copied().filter(|address| mesh::contains(*address)).collect();
     let rules = arriving(interface, routes, &own, &scope.wireguard);
     let of_routes = routes.chains(interface, &own);
-    let of_wireguard = routes.wireguard.iter().map(|wireguard| {
-        wireguard::chains(wireguard, interface, &own, &scope.wireguard, scope.answers)
+    let of_wireguard = routes.wireguard.iter().map(|name| {
+        let not_here = routes.not_here(&own);
+        wireguard::chains(name, interface, &own, &not_here, &scope.wireguard, scope.answers)
     });
     let of_wireguard: String = of_wireguard.collect();
     let outside = format!("oifname != {{ \"lo\", \"maru*\", \"{interface}\" }}");
@@ -329,7 +330,7 @@ mod tests {
         let text = ruleset("maru", "maru0", &routes, &scope());
         let rule = r#"iifname != { "lo", "maru0", "maruwg" } ip daddr { 100.64.0.1 } counter drop"#;
         assert!(text.contains(rule) && text.contains("jump wireguard"), "{text}");
-        assert_eq!(verdicts(&text), [13, 3, 1]);
+        assert_eq!(verdicts(&text), [15, 3, 1]);
     }
 
     #[test]

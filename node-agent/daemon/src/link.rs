@@ -16,6 +16,8 @@ use rtnetlink::{
     },
 };
 
+mod neighbours;
+
 /// `EEXIST`, `ENODEV` and `EADDRINUSE`, as netlink reports them.
 const EXISTS: i32 = -17;
 const NO_DEVICE: i32 = -19;

@@ -279,6 +279,7 @@ impl Tunnel {
                     _ = changes.changed() => {
                         parts.relays.reconnect();
                         parts.device.handle_network_change();
+                        parts.put_back(&netmap).await;
                     }
                     () = tokio::time::sleep(LOOK) => {}
                 }
@@ -338,14 +339,14 @@ impl Parts {
         if let Err(error) = self.routing.put_back().await {
             tracing::error!(error = &error as &dyn std::error::Error, "routes are missing");
         }
-        let (own, plan) = (netmap.addresses(), self.plan(netmap));
+        let (own, plan) = (netmap.addresses(), self.plan(netmap).await);
         let is_guarded = self.guard(&own, &plan);
         self.serve_wireguard(&own, &plan, is_guarded).await;
     }
 
-    fn plan(&self, netmap: &Netmap) -> WireguardPlan {
-        match self.wireguard {
-            Some(_) => netmap.wireguard(&self.agent.config.routes),
+    async fn plan(&self, netmap: &Netmap) -> WireguardPlan {
+        match &self.wireguard {
+            Some(wireguard) => wireguard.plan(netmap, &self.link).await,
             None => WireguardPlan::default(),
         }
     }
@@ -372,8 +373,7 @@ impl Parts {
         self.guard(own, plan);
     }
 
-    /// Applies a map; returns whether the interface has its addresses. Errors are logged, and the map is applied again at the
-    /// next check of the names.
+    /// Applies a map; returns whether the interface has its addresses. Errors are logged, and the map is applied again soon.
     ///
     /// Restrictions come first: filter and firewall before peers, these before addresses, addresses before services. So what a
     /// program sends as soon as there is a route finds its peer. Relays are dialled meanwhile.
@@ -382,7 +382,7 @@ impl Parts {
         let nets: Vec<IpNet> = own.iter().map(|address| IpNet::from(*address)).collect();
         let choice = &self.agent.config.routes;
         let rules = if self.agent.config.settings.shields_up { Vec::new() } else { netmap.rules() };
-        let plan = self.plan(netmap);
+        let plan = self.plan(netmap).await;
         let filter = PacketFilter::compile(&rules, &nets)
             .forwarding(&netmap.served(choice))
             .serving(&plan.addresses());

@@ -23,9 +23,11 @@ use std::{
 use common::{mesh, route::EXIT};
 use ipnet::IpNet;
 use messages::{Message, message};
+use node_agent_api::settings::Wireguard;
 use node_agent_core::{
+    filter::Ranges,
     names::Zone,
-    netmap::{ServedDevice, WireguardPlan},
+    netmap::{Netmap, ServedDevice, WireguardPlan},
 };
 use rtnetlink::Handle;
 use tokio::sync::{Mutex, watch};
@@ -34,7 +36,7 @@ use wireguard_device::{Config, Offload};
 use crate::{
     agent::Agent,
     dns::{Resolver, Sight},
-    link::{self, LinkError},
+    link::{self, Link, LinkError},
     outside,
     routing::{MAIN, is_forwarded, route},
     state::StateError,
@@ -120,6 +122,30 @@ impl Router {
     /// Whether it answers the devices' queries for names. If not, the firewall must drop them: another program may hear them.
     pub(crate) fn answers(&self) -> bool {
         self.answers.load(Ordering::Relaxed)
+    }
+
+    /// What a map has this node forward.
+    pub(crate) async fn plan(&self, netmap: &Netmap, link: &Link) -> WireguardPlan {
+        netmap.wireguard(&self.agent.config.routes, &self.outside(link).await)
+    }
+
+    /// What may be the internet from here: nothing unless the settings say so, or if this machine's networks are not known.
+    async fn outside(&self, link: &Link) -> Ranges {
+        if !self.settings().internet {
+            return Ranges::default();
+        }
+        match link.neighbours().await {
+            Ok(house) => EXIT.into_iter().collect::<Ranges>().without(&house.into_iter().collect()),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the machine's networks are not known: no full tunnel");
+                Ranges::default()
+            }
+        }
+    }
+
+    fn settings(&self) -> Wireguard {
+        self.agent.config.settings.wireguard.unwrap_or_default()
     }
 
     /// Applies a map. The firewall must have its rules by now. What fails is logged once and shown in the status; call this
@@ -211,7 +237,7 @@ impl Router {
     /// Makes the interface, by the kernel if it knows WireGuard.
     async fn start(&self) -> Result<Interface, WireguardError> {
         link::remove(&self.handle, &self.interface).await?;
-        let port = self.agent.config.settings.wireguard.unwrap_or_default().port.get();
+        let port = self.settings().port.get();
         let config = Config {
             interface: self.interface.clone(),
             mtu: MTU,
@@ -298,8 +324,13 @@ impl Router {
         if !everywhere(ipv4_forwarding) {
             return Some(message!("problem-agent-wireguard-ipv4"));
         }
-        if plan.devices.iter().any(|device| device.full_tunnel) && !is_forwarded(&EXIT[0]) {
-            return Some(message!("problem-agent-wireguard-internet"));
+        if plan.devices.iter().any(|device| device.full_tunnel) {
+            if !self.settings().internet {
+                return Some(message!("problem-agent-wireguard-no-internet"));
+            }
+            if !is_forwarded(&EXIT[0]) {
+                return Some(message!("problem-agent-wireguard-internet"));
+            }
         }
         let has_v6 =
             plan.addresses().iter().any(IpAddr::is_ipv6) && fs::exists(IPV6).is_ok_and(|is| is);

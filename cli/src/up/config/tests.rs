@@ -1,4 +1,5 @@
 use ai_gateway_api::settings::gateway;
+use node_agent_api::settings::Wireguard;
 use services::{GATEWAY_MESH, TELMEET_MESH};
 use telmeet_api::settings as telmeet;
 
@@ -91,7 +92,8 @@ fn each_daemon_reads_what_is_written_for_it() {
     let socket = |name| agent.service.iter().find(|it| it.name == name).map(|it| &it.socket);
     assert_eq!(socket("telmeet"), Some(&telmeet::Settings::default().socket));
     assert_eq!(socket("gateway"), Some(&gateway::Settings::default().socket));
-    assert_eq!(agent, Agent { service: agent.service.clone(), ..Agent::default() });
+    let wireguard = Some(Wireguard { internet: true, ..Wireguard::default() });
+    assert_eq!(agent, Agent { service: agent.service.clone(), wireguard, ..Agent::default() });
 }
 
 #[test]

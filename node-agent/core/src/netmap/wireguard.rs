@@ -91,20 +91,20 @@ fn is_device(node: &Node) -> bool {
 }
 
 impl Netmap {
-    /// What this node forwards for WireGuard devices.
+    /// What this node forwards for WireGuard devices, where `outside` are the addresses that may be the internet from here.
     ///
     /// A device's own rules name what it may open in the mesh, in subnets that this node reaches for itself or serves, and, with
-    /// a full tunnel, in the internet; never another address of this machine's networks. The rules of this node's own filter
-    /// name who may open something on the device.
+    /// a full tunnel, in the internet, as far as it is `outside`; never another address of this machine's networks. The rules of
+    /// this node's own filter name who may open something on the device.
     #[must_use]
-    pub fn wireguard(&self, choice: &RouteChoice) -> WireguardPlan {
+    pub fn wireguard(&self, choice: &RouteChoice, outside: &Ranges) -> WireguardPlan {
         let subnets = self.routes(choice).into_iter().map(|(net, _)| net);
-        let subnets: Ranges =
-            subnets.filter(|net| !EXIT.contains(net)).chain(self.served(choice)).collect();
+        let subnets = subnets.chain(self.served(choice));
+        // An exit node is a way to the internet, which is none of its subnets.
+        let subnets: Ranges = subnets.filter(|net| !EXIT.contains(net)).collect();
         let mut inside: Ranges = [IpNet::V4(mesh::V4), mesh::V6.into()].into_iter().collect();
-        let internet: Ranges = EXIT.into_iter().collect();
         let elsewhere = PRIVATE.into_iter().chain(NOWHERE).chain([THIS_NETWORK]);
-        let internet = internet.without(&inside).without(&elsewhere.collect());
+        let internet = outside.without(&inside).without(&elsewhere.collect());
         inside.extend(subnets.without(&inside));
         let mut plan = WireguardPlan::default();
         for (served, node) in self.served_devices() {

@@ -11,7 +11,7 @@ use node_agent_api::{
     ProblemMessage,
     wireguard::{WireguardPeer, WireguardStatus},
 };
-use node_agent_core::netmap::Netmap;
+use node_agent_core::{filter::Ranges, netmap::Netmap};
 
 use crate::agent::Agent;
 
@@ -25,7 +25,8 @@ pub(super) fn of(agent: &Agent, netmap: &Netmap) -> Option<WireguardStatus> {
     };
     let states = speaker.as_ref().map_or_else(HashMap::new, |speaker| speaker.states());
     let now = SystemTime::now();
-    let devices = netmap.wireguard(&agent.config.routes).devices.into_iter().map(|device| {
+    let plan = netmap.wireguard(&agent.config.routes, &Ranges::default());
+    let devices = plan.devices.into_iter().map(|device| {
         let state = states.get(device.key.as_bytes()).copied().unwrap_or_default();
         let since = |at| now.duration_since(at).unwrap_or(Duration::ZERO).as_secs();
         WireguardPeer {

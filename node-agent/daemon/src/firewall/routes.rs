@@ -54,32 +54,30 @@ impl RouteRules {
         chains
     }
 
+    fn subnets(&self, v4: bool) -> Vec<String> {
+        let nets = self.subnets.iter().filter(|net| net.addr().is_ipv4() == v4);
+        nets.map(ToString::to_string).collect()
+    }
+
+    /// Matches, by IPv4 and IPv6, what a peer or WireGuard device cannot mean if it arrives at this machine: all but its mesh
+    /// addresses `own`, its resolver, and subnets that it routes.
+    pub(super) fn not_here(&self, own: &[IpAddr]) -> [String; 2] {
+        [true, false].map(|v4| {
+            let own = own.iter().copied().chain([RESOLVER.into()]);
+            let own = own.filter(|address| address.is_ipv4() == v4);
+            let here = own.map(|address| address.to_string()).chain(self.subnets(v4)).collect();
+            except("daddr", here, v4)
+        })
+    }
+
     /// A router's chains: from the mesh into its networks and back, under its own address.
     ///
     /// The packet filter has judged what comes from the mesh: who may go where. What these chains add: a peer reaches this
     /// machine itself by its mesh address, or an address of a subnet that it routes; and other machines of its networks cannot
     /// use it as a way into the mesh, unless it routes for them.
     fn forwarding(&self, interface: &str, own: &[IpAddr]) -> String {
-        let subnets = |v4: bool| {
-            let nets = self.subnets.iter().filter(|net| net.addr().is_ipv4() == v4);
-            nets.map(ToString::to_string).collect::<Vec<_>>()
-        };
-        let except = |family: &str, side: &str, nets: Vec<String>| match nets.is_empty() {
-            true => format!("meta nfproto {family}"),
-            false => {
-                let ip = if family == "ipv4" { "ip" } else { "ip6" };
-                format!("{ip} {side} != {{ {} }}", nets.join(", "))
-            }
-        };
-        let here = |v4: bool| {
-            let own = own.iter().copied().chain([RESOLVER.into()]);
-            let own = own.filter(|address| address.is_ipv4() == v4);
-            own.map(|address| address.to_string()).chain(subnets(v4)).collect::<Vec<_>>()
-        };
-        let (here4, here6) =
-            (except("ipv4", "daddr", here(true)), except("ipv6", "daddr", here(false)));
-        let (from4, from6) =
-            (except("ipv4", "saddr", subnets(true)), except("ipv6", "saddr", subnets(false)));
+        let [here4, here6] = self.not_here(own);
+        let [from4, from6] = [true, false].map(|v4| except("saddr", self.subnets(v4), v4));
         let wireguard =
             self.wireguard.iter().map(|name| format!(", \"{name}\"")).collect::<String>();
         let elsewhere = format!(
@@ -103,6 +101,15 @@ impl RouteRules {
         iifname \"{interface}\" oifname != {{ \"lo\", \"{interface}\"{wireguard} }} masquerade
     }}"
         )
+    }
+}
+
+/// Matches packets of one family whose source or destination is not in these networks.
+fn except(side: &str, nets: Vec<String>, v4: bool) -> String {
+    let (family, ip) = if v4 { ("ipv4", "ip") } else { ("ipv6", "ip6") };
+    match nets.is_empty() {
+        true => format!("meta nfproto {family}"),
+        false => format!("{ip} {side} != {{ {} }}", nets.join(", ")),
     }
 }
 

@@ -36,11 +36,13 @@ pub(super) fn arriving(interface: &str, plan: &WireguardPlan) -> Vec<String> {
 }
 
 /// The chains, for a node with the mesh addresses `own`. Queries for names reach these if the node answers them: otherwise another
-/// program may.
+/// program may. What `not_here` matches does not arrive at this machine, whatever the rules open: the internet of a full tunnel has
+/// addresses of its own.
 pub(super) fn chains(
     interface: &str,
     tunnel: &str,
     own: &[IpAddr],
+    [not_here4, not_here6]: &[String; 2],
     plan: &WireguardPlan,
     answers: bool,
 ) -> String {
@@ -61,6 +63,8 @@ pub(super) fn chains(
     }}
     chain wireguard_to_us {{
         type filter hook input priority filter; policy accept;
+        iifname \"{interface}\" {not_here4} counter drop
+        iifname \"{interface}\" {not_here6} counter drop
         iifname \"{interface}\" jump wireguard
     }}
     chain wireguard_from_us {{
@@ -167,8 +171,16 @@ mod tests {
     #[test]
     fn without_a_device_nothing_comes_in() {
         let plan = WireguardPlan::default();
-        let text = chains("maruwg", "maru0", &["100.64.0.1".parse().unwrap()], &plan, true);
+        let not_here = ["ip daddr != 100.64.0.1", "meta nfproto ipv6"].map(str::to_owned);
+        let text =
+            chains("maruwg", "maru0", &["100.64.0.1".parse().unwrap()], &not_here, &plan, true);
         assert!(!text.contains(" accept\n"), "{text}");
+        for not_here in ["ip daddr != 100.64.0.1", "meta nfproto ipv6"] {
+            assert!(
+                text.contains(&format!("iifname \"maruwg\" {not_here} counter drop")),
+                "{text}"
+            );
+        }
         let arriving = arriving("maruwg", &plan);
         assert_eq!(arriving[0], "iifname \"maruwg\" meta nfproto ipv4 counter drop");
         assert_eq!(arriving[1], "iifname \"maruwg\" meta nfproto ipv6 counter drop");

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, num::NonZeroU16};
 
 use node_agent_api::Transport;
+use node_agent_core::filter::Ranges;
 use services::{COORDINATOR, RELAY};
 
 use crate::{agent::Agent, home, router::WantedPort};
@@ -54,7 +55,7 @@ fn wireguard(agent: &Agent) -> Option<WantedPort> {
     let map = agent.netmap.borrow().clone();
     let (service, transport) = ("wireguard", Transport::Udp);
     let port = WantedPort::Exact { service, transport, inside, outside: inside };
-    (!map.wireguard(&agent.config.routes).devices.is_empty()).then_some(port)
+    (!map.wireguard(&agent.config.routes, &Ranges::default()).devices.is_empty()).then_some(port)
 }
 
 /// Whether this user's program listens on the port.

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!  phone 10.77.3.2 ── router ── home 10.77.1.2     (home: the coordinator, the agent that routes the phone)
+//!                       │        └── 203.0.113.1 street 198.51.100.1   (home's LAN with public addresses, its way out)
 //!                       └────── laptop 10.77.2.2
 //! ```
 //!
 //! The map comes from the disk: the coordinator is away, and agents restart without it. Fails if: the phone reaches what its
-//! rules do not name, or is somebody else to a service; a peer reaches more of the phone than the filter names; an open
-//! connection outlives its rule; a phone that moves loses its connection; another program on this machine hears its queries for
-//! names, or ends its way for long; something stays behind. Blind to: the kernel's WireGuard, which this kernel may not have.
+//! rules do not name, this machine or its LAN at public addresses, or is somebody else to a service; a peer reaches more of the
+//! phone than the filter names; an open connection outlives its rule; a phone that moves loses its connection; another program on
+//! this machine hears its queries for names, or ends its way for long; something stays behind. Blind to: the kernel's WireGuard,
+//! which this kernel may not have.
 
 use std::{
     io::{Read as _, Write as _},
@@ -22,7 +24,7 @@ use control_protocol::{
     key::{NodePrivate, NodePublic},
     map::{FilterRule, NetPortRange, Node as MapNode, PortRange, WIREGUARD_DEVICES},
 };
-use lab::{Machine, Process, wireguard};
+use lab::{Machine, Process, link, wireguard};
 use mesh_identity::Header;
 use serde_json::{Value, json};
 use testkit::blocking::eventually;
@@ -44,6 +46,7 @@ struct TestNetwork {
     laptop: Node,
     phone: Phone,
     callers: Receiver<Header>,
+    street: Machine,
 }
 
 struct Phone {
@@ -86,6 +89,22 @@ fn addresses(of: &Value) -> [String; 2] {
     [0, 1].map(|at| of["addresses"][at].as_str().unwrap().to_owned())
 }
 
+/// Home's neighbour in a LAN with public addresses, and its gateway to others: `OUTSIDE` is on the same machine.
+fn street(home: &Machine) -> Machine {
+    let street = Machine::new("street").unwrap();
+    link((&street, "eth0", "203.0.113.1/24"), (home, "lan0", "203.0.113.7/24")).unwrap();
+    street
+        .sh("ip addr add 2001:db8:9::1/64 dev eth0 nodad; ip addr add 2001:db8:b::1/64 dev eth0 nodad
+             ip addr add 198.51.100.1/32 dev lo; ip addr add 2001:db8:a::1/128 dev lo nodad")
+        .unwrap();
+    home.sh("ip addr add 2001:db8:9::7/64 dev lan0 nodad
+             ip route add 198.51.100.0/24 via 203.0.113.1
+             ip route add 2001:db8:a::/64 via 2001:db8:9::1; ip route add 2001:db8:b::/64 via 2001:db8:9::1
+             sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+        .unwrap();
+    street
+}
+
 fn house(settings: &str) -> TestNetwork {
     let mut plane = ControlPlane::with_laptops(&["laptop", "phone"]);
     plane.open_policy();
@@ -93,6 +112,7 @@ fn house(settings: &str) -> TestNetwork {
     let callers = echo(&home.root.path().join("run/maru/echo/http.sock"));
     home.join(&plane.invite("mina", true));
     home.wait_for_state("running");
+    let street = street(&home.machine);
     let mut laptop = Node::start(&plane.topology.laptops[0].clone(), LAPTOP);
     laptop.join(&plane.invite("juno", true));
     laptop.wait_for_state("running");
@@ -121,8 +141,10 @@ fn house(settings: &str) -> TestNetwork {
             allow.push(rule(&[phone], &at_home[at], 80));
             allow.push(rule(&[phone], &at_laptop[at], 7000));
         }
+        allow.push(rule(&[PHONE[0]], "1.0.0.0-223.255.255.255", 7000));
+        allow.push(rule(&[PHONE[1]], "2000::/3", 7000));
         map["filters"] = json!({ "base": filter });
-        let device = json!({ "Node": 99, "FullTunnel": false, "Allow": allow });
+        let device = json!({ "Node": 99, "FullTunnel": true, "Allow": allow });
         map["node"]["CapMap"] = json!({ WIREGUARD_DEVICES: [device] });
     });
     edit(&laptop, |map| {
@@ -138,7 +160,7 @@ fn house(settings: &str) -> TestNetwork {
     home.run();
     laptop.run();
     let phone = Phone::start(&plane.topology.laptops[1].clone(), &key, &router_key);
-    TestNetwork { _plane: plane, home, laptop, phone, callers }
+    TestNetwork { _plane: plane, home, laptop, phone, callers, street }
 }
 
 impl Phone {
@@ -156,7 +178,9 @@ impl Phone {
             .sh(&format!(
                 "ip addr add {}/32 dev {INTERFACE}; ip addr add {}/128 dev {INTERFACE} nodad
                  ip link set {INTERFACE} mtu 1420 up
-                 ip route add 100.64.0.0/10 dev {INTERFACE}; ip -6 route add fd7a:115c:a1e0::/48 dev {INTERFACE}",
+                 ip route add 100.64.0.0/10 dev {INTERFACE}; ip -6 route add fd7a:115c:a1e0::/48 dev {INTERFACE}
+                 ip route add 203.0.113.0/24 dev {INTERFACE}; ip route add 198.51.100.0/24 dev {INTERFACE}
+                 ip -6 route add 2001:db8::/32 dev {INTERFACE}",
                 PHONE[0], PHONE[1]
             ))
             .unwrap();
@@ -308,6 +332,28 @@ fn reaches_nothing_else(home: &Node, phone: &Phone) {
     }
 }
 
+/// The internet by its full tunnel, where home has a gateway to it; neither home's own public addresses nor its neighbours'.
+fn reaches_the_internet_and_not_the_house(home: &Node, phone: &Phone, street: &Machine) {
+    let _on = [listen(&home.machine, 7000), listen(street, 7000)];
+    for outside in ["198.51.100.1", "2001:db8:a::1", "2001:db8:b::1"] {
+        let mut stream = eventually("a full tunnel", || phone.open(outside, 7000));
+        assert!(carries(&mut stream, LIMIT), "{outside}");
+    }
+    let house = ["203.0.113.7", "2001:db8:9::7", "203.0.113.1", "2001:db8:9::1"];
+    assert!(house.iter().all(|inside| open(&home.machine, inside, 7000).is_some()));
+    let reached: Vec<_> =
+        house.into_iter().filter(|inside| phone.open(inside, 7000).is_some()).collect();
+    assert!(reached.is_empty(), "{reached:?}");
+    // The LAN gets another prefix.
+    home.machine
+        .sh("ip route del 2001:db8:b::/64; ip addr add 2001:db8:b::7/64 dev lan0 nodad")
+        .unwrap();
+    eventually("the prefix is the house's", || {
+        phone.open("2001:db8:b::1", 7000).is_none().then_some(())
+    });
+    assert!(open(&home.machine, "2001:db8:b::1", 7000).is_some());
+}
+
 /// Names, on this interface alone.
 fn resolves_names(home: &Node, laptop: &Node, phone: &Phone) {
     let at_home = addresses(&home.status()["node"]);
@@ -343,12 +389,14 @@ fn leaves_nothing_behind(home: &mut Node, phone: &Phone, service: &str) {
 #[test]
 #[ignore = "needs: root, go"]
 fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_what_it_is() {
-    let TestNetwork { _plane, mut home, laptop, phone, callers } = house("[wireguard]\n");
+    let TestNetwork { _plane, mut home, laptop, phone, callers, street } =
+        house("[wireguard]\ninternet = true\n");
     let (at_home, at_laptop) =
         (addresses(&home.status()["node"]), addresses(&laptop.status()["node"]));
     let device = is_known(&home, &phone, &callers);
     reaches_the_mesh(&home, &laptop, &phone);
     reaches_nothing_else(&home, &phone);
+    reaches_the_internet_and_not_the_house(&home, &phone, &street);
     resolves_names(&home, &laptop, &phone);
 
     // It moves.
@@ -387,8 +435,13 @@ fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_wha
 #[test]
 #[ignore = "needs: root, go"]
 fn a_port_that_is_taken_is_said_in_a_sentence_and_the_rest_runs() {
-    let TestNetwork { _plane, mut home, laptop, phone, .. } = house("[wireguard]\n");
+    let TestNetwork { _plane, mut home, laptop, phone, street, .. } = house("[wireguard]\n");
     eventually("a device", || phone.open(&home.address(), 80));
+    // The map alone makes this machine no way out.
+    let _outside = listen(&street, 7000);
+    assert!(phone.open("198.51.100.1", 7000).is_none());
+    let no_way_out = "problem-agent-wireguard-no-internet";
+    assert_eq!(home.status()["wireguard"]["problem_message"]["id"], no_way_out);
     home.stop();
     let taken = home.machine.in_network(|| UdpSocket::bind("0.0.0.0:51820")).unwrap();
     home.run();
@@ -403,7 +456,9 @@ fn a_port_that_is_taken_is_said_in_a_sentence_and_the_rest_runs() {
     eventually("the rest runs", || laptop.hello(&service).filter(|back| back == "hello"));
     drop(taken);
     eventually("it is tried again", || phone.open(&home.address(), 80));
-    assert_eq!(home.status()["wireguard"]["problem"], Value::Null);
+    eventually("it says again what does not work", || {
+        (home.status()["wireguard"]["problem_message"]["id"] == no_way_out).then_some(())
+    });
 }
 
 #[test]
@@ -434,5 +489,6 @@ fn another_resolver_hears_no_device_and_what_is_missing_is_said_and_put_back() {
     drop(other);
     eventually("names", || resolves(&phone.machine, &at_home[0], false));
     eventually("the laptop answers again", || phone.open(&at_laptop[0], 7000));
-    assert_eq!(home.status()["wireguard"]["problem"], Value::Null);
+    let said = home.status()["wireguard"]["problem_message"]["id"].clone();
+    assert_eq!(said, "problem-agent-wireguard-no-internet", "only what the settings lack");
 }

@@ -59,6 +59,10 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+fn everywhere() -> Ranges {
+    EXIT.into_iter().collect()
+}
+
 /// Whether a device of the plan may open a port of TCP.
 fn opens(plan: &WireguardPlan, from: &str, to: &str, port: u16) -> bool {
     plan.rules.iter().any(|rule| {
@@ -74,7 +78,7 @@ fn a_device_opens_what_its_own_rules_name_and_others_what_the_filter_names() {
     let allow = [rule(TV, "100.64.0.1", (80, 80)), rule("100.64.0.2", "100.64.0.1", (22, 22))];
     let filter =
         vec![rule("100.64.0.2", TV, (443, 443)), rule("100.64.0.2", "100.64.0.1", (8080, 8080))];
-    let plan = map(false, &allow, filter).wireguard(&RouteChoice::default());
+    let plan = map(false, &allow, filter).wireguard(&RouteChoice::default(), &everywhere());
     assert_eq!(plan.devices.len(), 1);
     assert_eq!(
         (plan.devices[0].stable_id.as_str(), plan.devices[0].name.as_str()),
@@ -127,8 +131,8 @@ fn what_is_open_is_the_mesh_and_never_this_machines_networks() {
         let from = if ip(to).is_ipv4() { TV } else { "fd7a:115c:a1e0::9" };
         opens(plan, from, to, 80)
     };
-    let narrow = map(false, &all, Vec::new()).wireguard(&RouteChoice::default());
-    let full = map(true, &all, Vec::new()).wireguard(&RouteChoice::default());
+    let narrow = map(false, &all, Vec::new()).wireguard(&RouteChoice::default(), &everywhere());
+    let full = map(true, &all, Vec::new()).wireguard(&RouteChoice::default(), &everywhere());
     for (to, by_narrow, by_full) in [
         ("100.64.0.2", true, true),
         ("fd7a:115c:a1e0::2", true, true),
@@ -147,11 +151,46 @@ fn what_is_open_is_the_mesh_and_never_this_machines_networks() {
     }
     // A subnet that this node offers, once it is approved.
     let mut netmap = map(false, &all, Vec::new());
-    assert!(!reached(&netmap.wireguard(&served), "192.168.9.2"), "not approved");
+    assert!(!reached(&netmap.wireguard(&served, &everywhere()), "192.168.9.2"), "not approved");
     let own = netmap.node.as_mut().unwrap();
     own.allowed_ips = Some([own.addresses.clone(), served.offered.clone()].concat());
-    assert!(reached(&netmap.wireguard(&served), "192.168.9.2"));
-    assert!(!reached(&netmap.wireguard(&served), "192.168.8.2"));
+    assert!(reached(&netmap.wireguard(&served, &everywhere()), "192.168.9.2"));
+    assert!(!reached(&netmap.wireguard(&served, &everywhere()), "192.168.8.2"));
+}
+
+#[test]
+fn a_full_tunnel_ends_where_this_machine_or_its_house_begins() {
+    let all = [
+        rule(TV, "0.0.0.0-255.255.255.255", (0, u16::MAX)),
+        rule("fd7a:115c:a1e0::9", "::/0", (0, u16::MAX)),
+    ];
+    let netmap = map(true, &all, Vec::new());
+    let house = ["203.0.113.7/32", "2001:db8::/64"].map(|net| net.parse::<IpNet>().unwrap());
+    let outside = everywhere().without(&house.into_iter().collect());
+    let choice = RouteChoice::default();
+    let [open, shut] = [&outside, &Ranges::default()].map(|it| netmap.wireguard(&choice, it));
+    for (to, by_open) in [
+        ("203.0.113.8", true),
+        ("203.0.113.7", false),
+        ("2001:db8:0:1::2", true),
+        ("2001:db8::2", false),
+    ] {
+        let from = if ip(to).is_ipv4() { TV } else { "fd7a:115c:a1e0::9" };
+        let found = [&open, &shut].map(|plan| opens(plan, from, to, 80));
+        assert_eq!(found, [by_open, false], "{to}");
+    }
+    assert!(opens(&shut, TV, "100.64.0.2", 80), "the mesh");
+
+    // Nor for a router that is an exit node, too. A subnet that it routes is named by the policy.
+    let mut netmap = netmap;
+    let mut with_routes = |offered: Vec<IpNet>| {
+        let own = netmap.node.as_mut().unwrap();
+        own.allowed_ips = Some([own.addresses.clone(), offered.clone()].concat());
+        let plan = netmap.wireguard(&RouteChoice { offered, ..RouteChoice::default() }, &outside);
+        opens(&plan, "fd7a:115c:a1e0::9", "2001:db8::2", 80)
+    };
+    assert!(!with_routes(EXIT.to_vec()));
+    assert!(with_routes(vec![house[1]]));
 }
 
 #[test]
@@ -160,7 +199,7 @@ fn a_device_that_is_expired_or_takes_anothers_address_is_not_served() {
     let served = |change: &dyn Fn(&mut Netmap)| {
         let mut netmap = map(false, &all, Vec::new());
         change(&mut netmap);
-        let plan = netmap.wireguard(&RouteChoice::default());
+        let plan = netmap.wireguard(&RouteChoice::default(), &everywhere());
         assert!(plan.devices.len() == 1 || plan.rules.is_empty());
         plan.devices.len()
     };
@@ -230,7 +269,7 @@ proptest! {
     #[test]
     fn no_rule_opens_more_than_the_mesh(from in ".{0,30}", to in "[0-9a-f.:/*-]{0,30}") {
         let plan = map(false, &[rule(&from, &to, (0, u16::MAX)), rule("*", &to, (0, u16::MAX))], Vec::new())
-            .wireguard(&RouteChoice::default());
+            .wireguard(&RouteChoice::default(), &everywhere());
         let mesh: Ranges = [IpNet::V4(mesh::V4), mesh::V6.into()].into_iter().collect();
         for rule in plan.rules {
             prop_assert!(rule.destinations.without(&mesh) == Ranges::default());
