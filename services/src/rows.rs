@@ -303,7 +303,8 @@ pub const INFERENCE_SERVICE: Service = Service {
     gid: ENGINE,
     listens: &[INFERENCE],
     mounts: &[Mount::read(MODELS)],
-    memory: Memory::Model(2048),
+    // 512 of them are the engine's `--cache-mib`.
+    memory: Memory::Model(2560),
     disk_mib: 16,
     pids: 1024,
     ..CONTAINER

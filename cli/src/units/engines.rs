@@ -132,7 +132,7 @@ mod tests {
 
         tell(root.path(), &told).unwrap();
 
-        let expected = "MARU_MODEL=tiny.gguf\nMARU_THREADS=3\nMARU_MEMORY_MIB=2049\n";
+        let expected = "MARU_MODEL=tiny.gguf\nMARU_THREADS=3\nMARU_MEMORY_MIB=2561\n";
         assert_eq!(text(root.path(), "inference.env").as_deref(), Some(expected));
         assert_eq!(text(root.path(), "inference-2.env").as_deref(), Some(expected));
         tell(root.path(), &SavedOptions { engines: Some(1), ..told }).unwrap();

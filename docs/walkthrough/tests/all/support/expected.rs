@@ -51,7 +51,7 @@ pub(crate) struct Container {
 /// Where an engine sees its model, and nothing beside it.
 pub(crate) const MODEL: &str = "var/lib/maru/models/";
 /// What an engine takes beside its model.
-const ENGINE_MIB: u64 = 2048;
+const ENGINE_MIB: u64 = 2560;
 
 pub(crate) const CONTAINERS: &[Container] = &[
     Container {
