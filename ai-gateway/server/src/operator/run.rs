@@ -134,9 +134,11 @@ impl RunEvents {
         ending: &Ending,
     ) {
         drop(place);
-        if notices.iter().all(|notice| notice.kind != kind::NOT_KEPT) {
+        let is_kept = notices.iter().all(|notice| notice.kind != kind::NOT_KEPT);
+        if is_kept {
             changed(&self.app, &self.person, &self.session, "chat");
         }
+        let lost = text.is_none().then(|| too_long(is_kept, &notices));
         let mut message = text.map(|text| assistant(&text));
         for notice in notices {
             let message = message.get_or_insert_with(|| assistant(""));
@@ -148,7 +150,7 @@ impl RunEvents {
         let completed = self.completed(blocks.filter_map(|block| block["text"].as_str()));
         let reason = ending.reason().as_str().into();
         self.tell("final", seq, [("message", message), ("stopReason", Some(reason))]);
-        self.respond(Ok(&completed));
+        self.respond(lost.as_ref().map_or(Ok(&completed), Err));
     }
 
     fn respond(&self, result: Result<&Value, &Failure>) {
@@ -203,6 +205,21 @@ pub(super) fn changed(app: &App, person: &Person, session: &SessionName, reason:
 fn longer(mut text: String, more: &str) -> Option<String> {
     let fits = text.len() + more.len() <= WHOLE_MAX && arena::append(&mut text, more).is_ok();
     fits.then_some(text)
+}
+
+/// Why there is no response with the text of a whole reply.
+fn too_long(is_kept: bool, notices: &[Notice]) -> Failure {
+    let mut said =
+        "the reply cannot be sent as one: it is longer than 256 KiB, or the gateway's memory is full"
+            .to_owned();
+    if is_kept {
+        said.push_str(". Its session has it");
+    }
+    for notice in notices {
+        said.push_str(". ");
+        said.push_str(notice.message.trim_end_matches('.'));
+    }
+    Failure::Unavailable(said.into(), None)
 }
 
 /// A reply as a message.

@@ -55,6 +55,8 @@ pub(super) enum Script {
     /// Refuses, as vLLM does, a request whose `max_tokens` do not fit beside the conversation; else says "Hello" a
     /// hundred times.
     Narrow,
+    /// Says more than an event of the WebSocket repeats, and less than a session keeps.
+    Long,
 }
 
 #[derive(Debug)]
@@ -323,6 +325,10 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
                 "This model's maximum context length is 64 tokens.",
                 None,
             );
+        }
+        Script::Long => {
+            let parts = (0..5).map(|_| Ok(delta(&"x".repeat(60 << 10))));
+            parts.chain([Ok(end())]).collect()
         }
         Script::Narrow => (0..100).map(|_| Ok(delta("Hello"))).collect(),
         Script::Code(code, param) => {

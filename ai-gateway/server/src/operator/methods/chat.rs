@@ -170,6 +170,14 @@ pub(super) async fn begin(
     let operators = &caller.app.operators;
     let place = match operators.begin(caller.person, &id, &session) {
         Ok(RunStart::Run(place)) => place,
+        Ok(RunStart::Repeated { is_active }) if response.is_some() => {
+            let why = if is_active {
+                "this run is in progress: its session gets the reply"
+            } else {
+                "this run has ended: its session has what was kept of it"
+            };
+            return Err(Failure::Unavailable(why.into(), None));
+        }
         Ok(RunStart::Repeated { is_active }) => {
             let status = if is_active { "in_flight" } else { "ok" };
             return Ok(Some(json!({"runId": id, "status": status})));

@@ -39,8 +39,9 @@ async fn the_response_says_that_the_run_began_and_then_has_the_reply() {
     assert_eq!(last["payload"]["result"]["payloads"], texts);
     assert_eq!(gateway.history(&ada(), "main").await, ["hi", "Hello there"], "it is kept");
     while other.event("chat").await["state"] != "final" {}
-    let again = other.call("agent", &question("one", "hi")).await;
-    assert_eq!(again, json!({"runId": "one", "status": "ok"}), "a key runs once");
+    let again = other.fail("agent", &question("one", "hi")).await;
+    assert_eq!(again["code"], "UNAVAILABLE", "a key runs once: {again}");
+    assert!(again["message"].as_str().unwrap().contains("has ended"), "{again}");
     let named = json!({"message": "hi", "idempotencyKey": "two", "sessionKey": "agent:main:boat"});
     client.request("agent", &named).await;
     response(&mut client).await;
@@ -56,6 +57,8 @@ async fn the_response_says_that_the_run_was_stopped_or_failed() {
     let mut client = gateway.operator(&ada()).await;
     let begun = client.request("agent", &question("one", "hi")).await;
     client.event("chat").await;
+    let again = client.fail("agent", &question("one", "hi")).await;
+    assert!(again["message"].as_str().unwrap().contains("in progress"), "{again}");
     let mut bob = gateway.operator(&bob()).await;
     assert_eq!(bob.call("chat.abort", &json!({"sessionKey": "main"})).await["aborted"], false);
     let mut other = gateway.operator(&ada()).await;
@@ -69,6 +72,21 @@ async fn the_response_says_that_the_run_was_stopped_or_failed() {
     let begun = client.request("agent", &question("two", "hi")).await;
     let last = if begun["ok"] == true { response(&mut client).await } else { begun };
     assert_eq!(last["error"]["code"], "UNAVAILABLE", "{last}");
+}
+
+#[tokio::test]
+async fn a_reply_that_is_too_long_for_a_response_is_an_error_that_says_where_it_is() {
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.one.script(Script::Long);
+    let mut client = gateway.operator(&ada()).await;
+    client.request("agent", &question("one", "hi")).await;
+
+    let last = response(&mut client).await;
+
+    assert_eq!(last["error"]["code"], "UNAVAILABLE", "{last}");
+    assert!(last["error"]["message"].as_str().unwrap().contains("Its session has it"), "{last}");
+    assert!(gateway.history(&ada(), "main").await[1].starts_with("xxx"));
 }
 
 #[tokio::test]
