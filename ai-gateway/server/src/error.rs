@@ -19,7 +19,7 @@ use crate::{
     devices::BindError,
     limits::{Exceeded, Limit},
     models::Failure,
-    sessions::{NotKept, OperationError},
+    sessions::{NotKept, OperationError, UnknownModel},
 };
 
 /// Why a request failed.
@@ -108,6 +108,9 @@ pub(crate) enum Error {
     /// A session cannot be read or changed.
     #[error(transparent)]
     Session(#[from] NotKept),
+    /// The model that a person chose is not known.
+    #[error(transparent)]
+    Unknown(#[from] UnknownModel),
     /// An operation on a session failed.
     #[error(transparent)]
     Operation(#[from] OperationError),
@@ -215,7 +218,7 @@ impl Error {
             Self::MemoryChanged => {
                 (StatusCode::CONFLICT, kind::CHANGED, "Read it again, then change it.")
             }
-            Self::Session(reason) => session_kind(*reason),
+            Self::Session(reason) | Self::Unknown(UnknownModel(reason)) => session_kind(*reason),
             Self::Operation(error) => operation_kind(error),
         }
     }

@@ -36,7 +36,9 @@ use tokio::{sync::watch, time::sleep};
 use zeroize::Zeroizing;
 
 use crate::arena;
+use model::Choosers;
 
+pub(crate) use model::UnknownModel;
 pub(crate) use names::dated_names;
 pub(crate) use not_kept::NotKept;
 pub(crate) use operations::{Messages, OperationError, Scan, SearchScan};
@@ -56,6 +58,7 @@ pub(crate) struct Sessions {
     session_bytes: usize,
     state: watch::Sender<State>,
     scans: operations::Scans,
+    choosers: Choosers,
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +109,7 @@ impl Sessions {
             session_bytes: config.limits.session_bytes,
             state: watch::Sender::new(State::Opening),
             scans: operations::Scans::default(),
+            choosers: Choosers::default(),
         }
     }
 
@@ -142,10 +146,19 @@ impl Sessions {
     async fn open(&self) -> Result<(Conversations, DatabaseLock), OpenError> {
         let database = self.database().map_err(OpenError::Url)?;
         let lock = Conversations::lock(&database).await?;
-        let machine = Key::new(&*self.key()?);
+        let key = self.key();
+        // Without the key, too, it can be read who chose a model.
+        let machine = Key::new(key.as_deref().unwrap_or(&[0; 32]));
         let conversations =
             Conversations::open(&database, Some(&lock), machine, self.limits).await?;
-        Ok((conversations, lock))
+        self.choosers.read(&conversations).await?;
+        match key {
+            Ok(_) => Ok((conversations, lock)),
+            Err(error) => {
+                conversations.close().await;
+                Err(error)
+            }
+        }
     }
 
     /// Reads the key, which `maru` hands over. The gateway makes none: under another one nothing that is stored opens.
@@ -207,7 +220,9 @@ impl Sessions {
 
     /// Deletes all of one person; returns how many sessions they had.
     pub(crate) async fn forget(&self, person: &Person) -> Result<u64, NotKept> {
-        Ok(self.opened().await?.forget(person).await?)
+        let forgotten = self.opened().await?.forget(person).await?;
+        self.choosers.remove(person);
+        Ok(forgotten)
     }
 
     /// Of all sessions.

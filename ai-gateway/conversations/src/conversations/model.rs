@@ -1,5 +1,7 @@
 //! The model that a person chose for a conversation.
 
+use std::collections::HashSet;
+
 use mesh_identity::Person;
 use sqlx::{AnyConnection, Row as _};
 use store::Priority;
@@ -19,6 +21,19 @@ impl Conversations {
             Some(key) => chosen(&mut connection, person, &key, name).await,
             None => Ok(None),
         }
+    }
+
+    /// Who chose a model for one of their conversations, as they are written. No key is needed for it.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn choosers(&self) -> Result<HashSet<String>, Error> {
+        let rows =
+            sqlx::query("SELECT DISTINCT person FROM conversations WHERE model_sealed IS NOT NULL")
+                .fetch_all(self.store.pool())
+                .await?;
+        Ok(rows.iter().map(|row| row.try_get("person")).collect::<Result<_, _>>()?)
     }
 
     /// Chooses a model for a conversation, or none. A conversation that is not there begins, without a message.

@@ -37,9 +37,12 @@ async fn carry_out(
     command: Result<Command<'_>, Unknown<'_>>,
     language: Language,
 ) -> Result<String, Error> {
-    let chosen = match session {
-        Some(session) => app.sessions.model(person, session).await,
-        None => None,
+    let current = async || {
+        let chosen = match session {
+            Some(session) => app.sessions.model(person, session).await?,
+            None => None,
+        };
+        Ok::<_, Error>(commands::current(&app.models, chosen.as_deref()))
     };
     let Command { verb, argument } = match command {
         Ok(command) => command,
@@ -57,12 +60,12 @@ async fn carry_out(
             }
         }
         (Verb::Status, _) => {
-            let model = commands::current(&app.models, chosen.as_deref());
+            let model = current().await?;
             let health = commands::health(&app.models, &model);
             message!("command-status", model, health = health.text(language))
         }
         (Verb::Model, None) => {
-            let model = commands::current(&app.models, chosen.as_deref());
+            let model = current().await?;
             message!("command-models", model, models = commands::list(&app.models))
         }
         (Verb::Model, Some(name)) => match (commands::choose(&app.models, name), session) {

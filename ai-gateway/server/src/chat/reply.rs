@@ -185,7 +185,8 @@ impl ChatReply {
                 return Ok(());
             }
         }
-        self.notices.extend(keep(&self.app, turn).await.err().map(not_kept));
+        let reason = keep(&self.app, turn).await.err();
+        self.notices.extend(reason.map(|reason| not_kept(reason, &self.app)));
         Ok(())
     }
 }
@@ -194,8 +195,13 @@ async fn keep(app: &App, turn: Result<CompletedTurn, NotKept>) -> Result<(), Not
     app.sessions.append(&turn?).await
 }
 
-fn not_kept(reason: NotKept) -> Notice {
-    let message = format!("This turn is not kept: {reason}. {}", reason.advice());
+fn not_kept(reason: NotKept, app: &App) -> Notice {
+    let mut message = format!("This turn is not kept: {reason}. {}", reason.advice());
+    if !app.sessions.knows_choosers() {
+        message.push_str(
+            " Nor is it known who chose a model: the household's AI answers unless one is named.",
+        );
+    }
     Notice { kind: kind::NOT_KEPT, message }
 }
 

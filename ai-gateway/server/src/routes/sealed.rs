@@ -98,7 +98,7 @@ async fn begin(app: &Arc<App>, person: Person, chat: Chat) -> Result<Answer, Err
     }
     drop(asked);
     let model = match (model, &session) {
-        (None, Some(session)) => app.sessions.model(&person, session).await,
+        (None, Some(session)) => app.sessions.model(&person, session).await?,
         (model, _) => model,
     };
     let messages = match (input, session) {

@@ -1,9 +1,10 @@
 //! Conversations that are kept, and those that cannot be.
 
 use ai_gateway_api::sealed::Event;
+use serde_json::json;
 
 use super::{
-    ada, bob,
+    TestGateway, ada, bob,
     client::{chat, text_of},
     gateway, gateway_with,
 };
@@ -79,6 +80,7 @@ async fn a_gateway_whose_database_does_not_open_answers_and_says_that_nothing_is
     assert_eq!(text_of(&events), "Hello there");
     let said = not_kept(&events).expect("a notice");
     assert!(said.contains("cannot be used") && said.contains("the gateway's log"), "{said}");
+    assert!(said.contains("Nor is it known who chose a model"), "{said}");
     let events = gateway.sealed(&ada(), &super::client::history("main")).await;
     assert!(matches!(&events[..], [Event::Error { kind, .. }] if kind == "store"), "{events:?}");
     let events = gateway.sealed(&ada(), &chat(None, "temporary")).await;
@@ -117,6 +119,48 @@ async fn with_another_key_former_conversations_stay_and_new_people_begin() {
     gateway.restart().await;
     let history = gateway.history(&ada(), "main").await;
     assert_eq!(history, ["sealed by the first key", "Hello there"]);
+}
+
+/// Checks that Ada, who chose a model that cannot be read, is refused for this kind and nobody is asked, and that Bob, who
+/// chose none, is answered.
+async fn check_that_no_other_model_is_asked(gateway: &TestGateway, refusal: &str) {
+    let asked = gateway.one.requests().len();
+    let events = gateway.sealed(&ada(), &chat(Some("main"), "hi")).await;
+    let [Event::Error { kind, message }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(kind, refusal);
+    assert!(message.contains("the model that you chose"), "{message}");
+    let mut client = gateway.operator(&ada()).await;
+    for method in ["agent", "chat.send"] {
+        let question = json!({"message": "hi", "idempotencyKey": method, "sessionKey": "main"});
+        let error = client.fail(method, &question).await;
+        assert!(error["message"].as_str().unwrap().contains("model that you chose"), "{error}");
+    }
+    assert!(text_of(&gateway.sealed(&ada(), &chat(Some("main"), "/help")).await).contains("/new"));
+    assert_eq!(gateway.one.requests().len(), asked);
+    let events = gateway.sealed(&bob(), &chat(Some("main"), "hi")).await;
+    assert_eq!(text_of(&events), "Hello there");
+}
+
+#[tokio::test]
+async fn a_question_for_a_chosen_model_that_cannot_be_read_reaches_no_other() {
+    let mut gateway = gateway();
+    gateway.bind(&ada()).await;
+    gateway.bind(&bob()).await;
+    gateway.say(&ada(), "main", "/model spare/smollm2").await;
+    gateway.app.sessions.close().await;
+    check_that_no_other_model_is_asked(&gateway, "store").await;
+
+    let key = gateway.root.path().join(&gateway.config.conversations.key_file);
+    std::fs::remove_file(&key).unwrap();
+    gateway.restart().await;
+    check_that_no_other_model_is_asked(&gateway, "store").await;
+    let events = gateway.sealed(&bob(), &chat(Some("main"), "hi")).await;
+    let said = not_kept(&events).expect("a notice");
+    assert!(!said.contains("who chose a model"), "it is known without the key: {said}");
+
+    std::fs::write(&key, [7; 32]).unwrap();
+    gateway.restart().await;
+    check_that_no_other_model_is_asked(&gateway, "other-machine").await;
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ pub(super) async fn run(
     };
     let model = match &agent.model {
         Some(model) => new_session::chosen(caller, model)?,
-        None => caller.app.sessions.model(caller.person, &session).await,
+        None => caller.app.sessions.model(caller.person, &session).await.map_err(Error::from)?,
     };
     let response = LateResponse::new(caller.outbox, &request.id);
     let (text, id) = (agent.message, agent.idempotency_key);

@@ -126,7 +126,7 @@ async fn send(caller: &Caller<'_>, send: Send) -> Result<Value, Failure> {
     if !send.attachments.is_empty() {
         return Err(Failure::Invalid("this gateway takes no attachments".into()));
     }
-    let beginning = Beginning::new(caller, session, send.message, send.idempotency_key).await;
+    let beginning = Beginning::new(caller, session, send.message, send.idempotency_key).await?;
     // Without a response that comes late, there is one now.
     Ok(begin(caller, beginning).await?.unwrap_or_default())
 }
@@ -150,9 +150,9 @@ impl Beginning {
         session: SessionName,
         text: String,
         id: String,
-    ) -> Self {
-        let model = caller.app.sessions.model(caller.person, &session).await;
-        Self { session, text, id, model, response: None }
+    ) -> Result<Self, Error> {
+        let model = caller.app.sessions.model(caller.person, &session).await?;
+        Ok(Self { session, text, id, model, response: None })
     }
 }
 

@@ -107,8 +107,11 @@ async fn create(caller: &Caller<'_>, mut create: Create) -> Result<Value, Failur
     });
     if let Some(text) = create.message.or(create.task).filter(|text| !text.trim().is_empty()) {
         let id = create.idempotency_key.map_or_else(run::random_id, Ok)?;
-        let beginning = Beginning::new(caller, session, text, id.clone()).await;
-        match chat::begin(caller, beginning).await {
+        let begun = match Beginning::new(caller, session, text, id.clone()).await {
+            Ok(beginning) => chat::begin(caller, beginning).await,
+            Err(error) => Err(error.into()),
+        };
+        match begun {
             Ok(_) => {
                 created["runStarted"] = true.into();
                 created["runId"] = id.into();
