@@ -50,10 +50,15 @@ fn on_link(route: &RouteMessage) -> Option<IpNet> {
             RouteAttribute::Gateway(_) | RouteAttribute::Via(_) | RouteAttribute::MultiPath(_)
         )
     };
-    let destination = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
-        _ => None,
+    let destination = route.attributes.iter().find_map(|attribute| {
+        let RouteAttribute::Destination(destination) = attribute else { return None };
+        if let RouteAddress::Inet(address) = destination {
+            return Some(IpAddr::V4(*address));
+        }
+        if let RouteAddress::Inet6(address) = destination {
+            return Some(IpAddr::V6(*address));
+        }
+        None
     })?;
     let len = route.header.destination_prefix_length;
     let shortest = LINK[usize::from(destination.is_ipv6())];
