@@ -102,7 +102,7 @@ fn a_device_opens_what_its_own_rules_name_and_others_what_the_filter_names() {
 fn a_device_knows_of_whom_it_may_open_something_on_or_who_may_on_it() {
     let allow = [rule(TV, "100.64.0.2", (80, 80))];
     let filter = vec![rule("100.64.0.3", TV, (443, 443)), rule("100.64.0.4", "*", (1, 1))];
-    let plan = map(false, &allow, filter).wireguard(&RouteChoice::default());
+    let plan = map(false, &allow, filter).wireguard(&RouteChoice::default(), &Ranges::default());
     for (address, is_shown) in [
         (TV, true),
         ("fd7a:115c:a1e0::9", true),
