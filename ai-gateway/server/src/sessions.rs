@@ -7,6 +7,7 @@
 //! The database alone has them; each turn reads from it. While it is closed, chats are answered but not kept, and every
 //! half minute it is opened again.
 
+mod choosers;
 mod dated;
 mod memory;
 mod model;
@@ -36,9 +37,9 @@ use tokio::{sync::watch, time::sleep};
 use zeroize::Zeroizing;
 
 use crate::arena;
-use model::Choosers;
+use choosers::Choosers;
 
-pub(crate) use model::UnknownModel;
+pub(crate) use choosers::UnknownModel;
 pub(crate) use names::dated_names;
 pub(crate) use not_kept::NotKept;
 pub(crate) use operations::{Messages, OperationError, Scan, SearchScan};
