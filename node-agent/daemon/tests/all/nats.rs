@@ -16,7 +16,7 @@ use std::{
     os::unix::net::UnixStream,
     path::PathBuf,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -50,6 +50,8 @@ struct Control {
     v6: Option<Ipv6Addr>,
     root: tempfile::TempDir,
     _processes: [Process; 2],
+    /// Where they run: it ends with its last owner.
+    _machine: Arc<Machine>,
 }
 
 impl Control {
@@ -59,7 +61,7 @@ impl Control {
         Self::start(&machine, v4, Some(v6))
     }
 
-    fn start(machine: &Machine, v4: Ipv4Addr, v6: Option<Ipv6Addr>) -> Self {
+    fn start(machine: &Arc<Machine>, v4: Ipv4Addr, v6: Option<Ipv6Addr>) -> Self {
         let root = root();
         let v6_line = v6.map(|v6| format!("ipv6 = \"{v6}\"\n")).unwrap_or_default();
         let settings =
@@ -69,7 +71,7 @@ impl Control {
             let log = format!("{part}.log");
             start(machine, root.path(), "maru-coordinator", &[part], &log)
         });
-        let control = Self { v4, v6, root, _processes: processes };
+        let control = Self { v4, v6, root, _processes: processes, _machine: Arc::clone(machine) };
         eventually("the coordinator", || UnixStream::connect(control.admin()).ok());
         let policy = r#"{"acls":[{"action":"accept","src":["*"],"dst":["*:*"]}]}"#;
         control.ask("PUT", "/policy", Some(json!({ "policy": policy })));
