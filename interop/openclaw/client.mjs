@@ -253,11 +253,11 @@ const cases = {
   },
 
   async every_method() {
-    const params = { sessionKey, key: sessionKey, label: "interop", message: "/stop", idempotencyKey: randomUUID() };
+    const params = { sessionKey, key: sessionKey, label: "interop", message: "/stop" };
     // What needs a session that is there, or another scope.
     const others = new Set(["sessions.patch", "sessions.fork", "sessions.resolve", "update.status"]);
     for (const method of peer.hello.features.methods) {
-      if (!others.has(method)) await peer.request(method, params);
+      if (!others.has(method)) await peer.request(method, { ...params, idempotencyKey: randomUUID() });
     }
   },
 
