@@ -38,7 +38,12 @@ impl Setup {
     fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
         let uid = fs::metadata("/proc/self").unwrap().uid();
-        write(&root.path().join("etc/maru/gateway.toml"), &format!("agent_uid = {uid}\n"));
+        // The tests ask and leave again and again, faster than a person may.
+        let limits = "[limits]\nchats_per_minute = 6000\nburst = 1000\n";
+        write(
+            &root.path().join("etc/maru/gateway.toml"),
+            &format!("agent_uid = {uid}\n{limits}"),
+        );
         write(&settings(root.path()), &nodes(&[]));
         let engines = [0, 1].map(|number| Some(engine(root.path(), number))).into();
         let gateway = command("maru-gateway", root.path()).spawn().unwrap();
@@ -87,7 +92,8 @@ impl Setup {
         body["stream"] = true.into();
         (body["max_tokens"], body["ignore_eos"]) = (3000.into(), true.into());
         let mut answer = self.ask(&body).unwrap();
-        assert_eq!(answer.status, 200);
+        let status = answer.status;
+        assert_eq!(status, 200, "{:?}", if status == 200 { None } else { answer.body().ok() });
         let mut text = String::new();
         while !text.contains("\"content\":\"") || text.matches("data: ").count() < 3 {
             text.push_str(&answer.line().unwrap().expect("it goes on"));
