@@ -40,10 +40,7 @@ impl Setup {
         let uid = fs::metadata("/proc/self").unwrap().uid();
         // The tests ask and leave again and again, faster than a person may.
         let limits = "[limits]\nchats_per_minute = 6000\nburst = 1000\n";
-        write(
-            &root.path().join("etc/maru/gateway.toml"),
-            &format!("agent_uid = {uid}\n{limits}"),
-        );
+        write(&root.path().join("etc/maru/gateway.toml"), &format!("agent_uid = {uid}\n{limits}"));
         write(&settings(root.path()), &nodes(&[]));
         let engines = [0, 1].map(|number| Some(engine(root.path(), number))).into();
         let gateway = command("maru-gateway", root.path()).spawn().unwrap();
