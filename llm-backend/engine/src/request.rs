@@ -82,7 +82,27 @@ impl Body {
             frequency_penalty: options.frequency_penalty.unwrap_or(default.frequency_penalty),
             presence_penalty: options.presence_penalty.unwrap_or(default.presence_penalty),
             seed: options.seed,
+            // The vocabulary of requests lets only numbers through.
+            logit_bias: (options.logit_bias.iter())
+                .filter_map(|(id, bias)| Some((id.parse().ok()?, *bias)))
+                .collect(),
             ignore_eos: options.ignore_eos,
+        }
+    }
+
+    /// Refuses a bias of a token that a model of `n_vocab` tokens does not have.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`] with the first such token.
+    pub fn check_tokens(&self, n_vocab: u32) -> Result<(), InvalidRequest> {
+        let has = |id: &String| id.parse::<u32>().is_ok_and(|id| id < n_vocab);
+        match self.chat.options.logit_bias.keys().find(|id| !has(id)) {
+            None => Ok(()),
+            Some(id) => Err(InvalidRequest(format!(
+                "logit_bias names token {id}, but this model's tokens are 0 to {}",
+                n_vocab.saturating_sub(1)
+            ))),
         }
     }
 }
@@ -98,7 +118,6 @@ fn lacking(chat: &ChatRequest) -> Option<&'static str> {
         (chat.reasoning_effort.is_some_and(|effort| effort != Effort::None), "thinking"),
         (formatted, "response_format"),
         (chat.options.wants_logprobs(), "logprobs"),
-        (!chat.options.logit_bias.is_empty(), "logit_bias"),
     ];
     needs.into_iter().find_map(|(needed, name)| needed.then_some(name))
 }
@@ -127,6 +146,8 @@ pub struct Sampling {
     pub presence_penalty: f32,
     /// Makes choices repeatable.
     pub seed: Option<u32>,
+    /// Added to the likelihood of tokens, by id.
+    pub logit_bias: Vec<(i32, f32)>,
     /// Never chooses a token that ends the reply.
     pub ignore_eos: bool,
 }
@@ -142,6 +163,7 @@ impl Default for Sampling {
             frequency_penalty: 0.0,
             presence_penalty: 0.0,
             seed: None,
+            logit_bias: Vec::new(),
             ignore_eos: false,
         }
     }
@@ -200,6 +222,17 @@ mod tests {
     }
 
     #[test]
+    fn biases_are_of_tokens_that_the_model_has() {
+        let body = decode(&with(&json!({ "logit_bias": { "7": -100, "20": 1.5 } }))).ok().unwrap();
+        assert_eq!(body.sampling().logit_bias, [(20, 1.5), (7, -100.0)]);
+        assert_eq!(body.check_tokens(21), Ok(()));
+        let error = body.check_tokens(20).unwrap_err().to_string();
+        assert_eq!(error, "logit_bias names token 20, but this model's tokens are 0 to 19");
+        let beyond = decode(&with(&json!({ "logit_bias": { "9999999999": 1 } }))).ok().unwrap();
+        assert!(beyond.check_tokens(u32::MAX).is_err() && beyond.sampling().logit_bias.is_empty());
+    }
+
+    #[test]
     fn missing_features_are_refused_by_ollamas_names() {
         let tool = json!({ "type": "function", "function": { "name": "f" } });
         let call = json!({ "id": "1", "type": "function", "function": { "name": "f", "arguments": "{}" } });
@@ -213,7 +246,6 @@ mod tests {
             (json!({ "response_format": { "type": "json_object" } }), "response_format"),
             (json!({ "logprobs": true }), "logprobs"),
             (json!({ "top_logprobs": 2 }), "logprobs"),
-            (json!({ "logit_bias": { "50256": -100 } }), "logit_bias"),
         ] {
             let error = decode(&with(&more)).err().unwrap().to_string();
             assert_eq!(error, format!("smollm2 does not support {what}"));

@@ -1,31 +1,38 @@
 //! How the next token is chosen.
 
-use llama_cpp_2::{sampling::LlamaSampler, token::logit_bias::LlamaLogitBias};
+use llama_cpp_2::{
+    sampling::LlamaSampler,
+    token::{LlamaToken, logit_bias::LlamaLogitBias},
+};
 
 use super::model::Model;
 use crate::request::Sampling;
 
 /// Lets llama.cpp choose a random seed (`LLAMA_DEFAULT_SEED` in llama.h).
 const RANDOM_SEED: u32 = u32::MAX;
-/// How far back repetitions count, in tokens; llama-server's default.
-const PENALTY_WINDOW: i32 = 64;
+/// How far back repetitions count, in tokens, also in the prompt; llama-server's default.
+const PENALTY_WINDOW: usize = 64;
 
 impl Sampling {
-    /// Makes the chain for one reply.
-    pub(super) fn chain(&self, model: &Model) -> LlamaSampler {
+    /// Makes the chain for the reply to a prompt.
+    pub(super) fn chain(&self, model: &Model, prompt: &[LlamaToken]) -> LlamaSampler {
         let n_vocab = model.llama().n_vocab();
         let mut chain = Vec::new();
+        let bias = |&(id, bias)| LlamaLogitBias::new(LlamaToken(id), bias);
+        let mut biases: Vec<_> = self.logit_bias.iter().map(bias).collect();
         if self.ignore_eos {
             let never = |&token| LlamaLogitBias::new(token, f32::NEG_INFINITY);
-            let never: Vec<_> = model.ends().iter().map(never).collect();
-            chain.push(LlamaSampler::logit_bias(n_vocab, &never));
+            biases.extend(model.ends().iter().map(never));
+        }
+        if !biases.is_empty() {
+            chain.push(LlamaSampler::logit_bias(n_vocab, &biases));
         }
         let penalties = (self.repeat_penalty, self.frequency_penalty, self.presence_penalty);
         if penalties != (1.0, 0.0, 0.0) {
             let (repeat, frequency, presence) = penalties;
             chain.push(LlamaSampler::penalties(
                 n_vocab,
-                PENALTY_WINDOW,
+                i32::try_from(PENALTY_WINDOW).unwrap_or(i32::MAX),
                 repeat,
                 frequency,
                 presence,
@@ -40,6 +47,7 @@ impl Sampling {
             chain.push(LlamaSampler::temp(self.temperature));
             chain.push(LlamaSampler::dist(self.seed.unwrap_or(RANDOM_SEED)));
         }
-        LlamaSampler::chain(chain, true)
+        let recent = prompt.len().saturating_sub(PENALTY_WINDOW);
+        LlamaSampler::chain(chain, true).with_tokens(&prompt[recent..])
     }
 }

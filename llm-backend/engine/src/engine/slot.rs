@@ -65,7 +65,7 @@ impl Slot {
         let n_cached = u32::try_from(cached).unwrap_or(u32::MAX);
         Self {
             task,
-            sampler: request.sampling.chain(model),
+            sampler: request.sampling.chain(model, &request.prompt),
             output: None,
             owner: request.owner,
             all: request.prompt,

@@ -46,6 +46,7 @@ pub(super) async fn completions(
     let body = read(body).await?;
     let body = Body::decode(body, engine.name())?;
     let model = Arc::clone(engine.model().ok_or(ApiError::Loading)?);
+    body.check_tokens(model.llama().n_vocab().unsigned_abs())?;
     let (stream, usage) =
         (body.chat.stream, body.chat.stream_options.is_some_and(|options| options.include_usage));
     let (max_tokens, sampling, stops) =

@@ -7,6 +7,7 @@
 
 mod cache;
 mod damage;
+mod shape;
 mod support;
 
 use std::time::{Duration, Instant};
