@@ -38,3 +38,4 @@ mod tailscale_backup;
 mod tailscale_life;
 mod tailscale_map;
 mod tailscale_routes;
+mod wireguard;

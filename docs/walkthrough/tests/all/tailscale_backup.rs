@@ -1,11 +1,12 @@
 //! A home machine that is lost, and another that goes on from its backup.
 //!
-//! Fails if a device has to join again: our agent on a laptop, or a stock Tailscale node. Also if the laptop takes the
-//! gateway for another, or if the network does not tell that it lives on under the same names and addresses.
+//! Fails if a device has to join again: our agent on a laptop, a stock Tailscale node, or a television that has only WireGuard.
+//! Also if the laptop takes the gateway for another, or if the network does not tell that it lives on under the same names and
+//! addresses.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, net::TcpStream, path::Path, time::Duration};
 
-use lab::{Deployment, ROOT, STOP, nat::Nat, stock::StockNode};
+use lab::{Deployment, ROOT, STOP, nat::Nat, stock::StockNode, wireguard};
 use serde_json::Value;
 use testkit::blocking::eventually_within;
 
@@ -38,8 +39,8 @@ fn destroy(root: &Path) {
 }
 
 #[test]
-#[ignore = "needs: root, podman, model, go"]
-fn with_the_home_machine_destroyed_agent_and_stock_node_go_on_from_its_backup() {
+#[ignore = "needs: root, podman, model, go, resolvers, wireguard-tools"]
+fn with_the_home_machine_destroyed_agent_stock_node_and_wireguard_device_go_on_from_its_backup() {
     let mut house = Deployment::start().unwrap();
     let laptop = house.member("laptop", "alice").unwrap();
     let mut site = house.topology.site(Nat::PortRestricted).unwrap();
@@ -48,8 +49,16 @@ fn with_the_home_machine_destroyed_agent_and_stock_node_go_on_from_its_backup() 
     let key = house.key(&["--user", "bob"]).unwrap();
     phone.join(&house.server_url().unwrap(), &key, &[]).unwrap();
     phone.wait_for_peers(&["home"]).unwrap();
+    let tv = house.home.ok(&["wireguard", "add", "tv", "--user", "bob", "-o", "json"]).unwrap();
+    let tv: Value = serde_json::from_str(&tv).unwrap();
+    let machine = house.topology.add("tv").unwrap();
+    wireguard::Device::up(&machine, tv["configuration"].as_str().unwrap()).unwrap();
+    let gateway = (laptop.instance.gateway().unwrap(), 18789).into();
+    let tv_connects =
+        || machine.in_network(|| TcpStream::connect_timeout(&gateway, Duration::from_secs(6)));
+    eventually_within(AGAIN, "the television reaches the gateway", tv_connects);
     let (before, joined) = (devices(&house), registrations(&house));
-    assert_eq!((before.len(), joined), (3, 2), "home and phone by key, the laptop by approval");
+    assert_eq!((before.len(), joined), (4, 2), "home and phone by key, the laptop by approval");
 
     house.home.ok(&["backup", &format!("{ROOT}/backup.tar")]).unwrap();
     let saved = fs::read(house.home.root.join("backup.tar")).unwrap();
@@ -68,6 +77,7 @@ fn with_the_home_machine_destroyed_agent_and_stock_node_go_on_from_its_backup() 
         let home = phone.peer("home").unwrap();
         home.is_some_and(|home| home["Online"] == true)
     });
+    eventually_within(AGAIN, "the television reaches the gateway again", tv_connects);
     assert_eq!(devices(&house), before);
     assert_eq!(registrations(&house), joined, "a device had to register again");
 }
