@@ -14,11 +14,11 @@ use node_agent_core::{
 
 use super::routes::addresses;
 
-/// Protocols whose ports conntrack remembers, by the names that nftables has for them.
-const WITH_PORTS: [(u8, &str); 3] =
-    [(protocol::TCP, "tcp"), (protocol::UDP, "udp"), (protocol::SCTP, "sctp")];
-/// What tells a sender that a packet of it did not arrive.
-const ERRORS: &str = "ct state related meta l4proto { icmp, ipv6-icmp }";
+/// Protocols whose ports conntrack remembers.
+const WITH_PORTS: [u8; 3] = [protocol::TCP, protocol::UDP, protocol::SCTP];
+/// What tells a sender that a packet of it did not arrive: ICMP and ICMPv6. `nft` knows few protocols by name where
+/// `/etc/protocols` is missing (Debian without `netbase`), so the rules have numbers.
+const ERRORS: &str = "ct state related meta l4proto { 1, 58 }";
 
 /// The rules at the start: packets of this interface are from the devices' own addresses.
 pub(super) fn arriving(interface: &str, plan: &WireguardPlan) -> Vec<String> {
@@ -107,7 +107,6 @@ fn lines(rule: &ConnectionRule) -> Vec<String> {
 /// What a rule is about, beside addresses.
 fn judged(rule: &ConnectionRule) -> Vec<String> {
     let (first, last) = rule.ports;
-    let has_ports = |number: u8| WITH_PORTS.iter().any(|(with, _)| *with == number);
     let is_icmp = |number: u8| number == protocol::ICMP || number == protocol::ICMPV6;
     let any_port = (first, last) == (0, u16::MAX);
     // A protocol without ports needs a rule for all ports.
@@ -121,9 +120,9 @@ fn judged(rule: &ConnectionRule) -> Vec<String> {
         judged.push(format!("meta l4proto {{ {} }}", list.join(", ")));
     }
     let ports = range(first, last);
-    for (number, name) in WITH_PORTS.into_iter().filter(|(number, _)| has_ports(*number)) {
+    for number in WITH_PORTS {
         if !any_port && rule.protocols.contains(&number) {
-            judged.push(format!("meta l4proto {name} ct original proto-dst {ports}"));
+            judged.push(format!("meta l4proto {number} ct original proto-dst {ports}"));
         }
     }
     judged
@@ -161,9 +160,14 @@ mod tests {
             [
                 format!("{between} {ERRORS} accept"),
                 format!("{between} meta l4proto {{ 1 }} accept"),
-                format!("{between} meta l4proto tcp ct original proto-dst 80-90 accept"),
+                format!("{between} meta l4proto 6 ct original proto-dst 80-90 accept"),
             ]
         );
+        for line in lines(&rule) {
+            let (_, protocols) = line.split_once("meta l4proto ").unwrap();
+            let first = protocols.trim_start_matches("{ ");
+            assert!(first.starts_with(|first: char| first.is_ascii_digit()), "{line}");
+        }
         let all = ConnectionRule { ports: (0, u16::MAX), ..rule };
         assert_eq!(lines(&all)[1..], [format!("{between} meta l4proto {{ 1, 6, 47 }} accept")]);
     }
