@@ -87,12 +87,17 @@ fn first(view: &View, now: Millis) -> MapResponse {
     }
 }
 
+/// Whether two values are equal. What has not changed is usually shared, and then nothing is read.
+fn is_same<T: PartialEq>(one: &Arc<T>, other: &Arc<T>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
 fn delta(sent: &View, view: &View) -> MapResponse {
     let mut response = MapResponse {
-        node: (sent.node != view.node).then(|| Node::clone(&view.node)),
-        derp_map: (sent.derp != view.derp).then(|| DerpMap::clone(&view.derp)),
+        node: (!is_same(&sent.node, &view.node)).then(|| Node::clone(&view.node)),
+        derp_map: (!is_same(&sent.derp, &view.derp)).then(|| DerpMap::clone(&view.derp)),
         dns_config: (sent.dns != view.dns).then(|| view.dns.clone()),
-        packet_filters: (sent.rules != view.rules).then(|| filters(&view.rules)),
+        packet_filters: (!is_same(&sent.rules, &view.rules)).then(|| filters(&view.rules)),
         peers_removed: sent
             .peers
             .keys()
@@ -108,7 +113,7 @@ fn delta(sent: &View, view: &View) -> MapResponse {
     }
     for (id, peer) in &view.peers {
         match sent.peers.get(id) {
-            Some(before) if before == peer => {}
+            Some(before) if is_same(before, peer) => {}
             Some(before) => match presence(before, peer) {
                 Some(change) => response.peers_changed_patch.push(change),
                 None => response.peers_changed.push(Node::clone(peer)),

@@ -219,8 +219,9 @@ impl CompiledNetwork {
             .filter(|&pair| visible(pair))
             .map(|(id, entry)| (*id, entry))
             .collect();
+        let owners: BTreeSet<_> = seen.iter().map(|(_, entry)| entry.owner).collect();
         let profiles =
-            seen.iter().map(|(_, entry)| self.profile_of(entry)).map(|p| (p.id, p)).collect();
+            owners.into_iter().map(|owner| self.profile_of(owner)).map(|p| (p.id, p)).collect();
         // Stock apps send a packet to the node that has its destination's address, whatever the routes are (1.100,
         // `lookupPeerByIP`): a WireGuard device must be a route of its router there, and no peer.
         let is_peer = |entry: &Entry| own.is_maru || entry.tunnel.is_none();
@@ -367,8 +368,9 @@ impl CompiledNetwork {
         Arc::new(wire)
     }
 
-    fn profile_of(&self, entry: &Entry) -> UserProfile {
-        let known = entry.owner.and_then(|owner| self.profiles.get(&owner)).cloned();
+    /// The profile of an owner; of tagged nodes, and of a user who is not known, that of [`TAGGED`].
+    fn profile_of(&self, owner: Option<UserId>) -> UserProfile {
+        let known = owner.and_then(|owner| self.profiles.get(&owner)).cloned();
         known.unwrap_or_else(|| UserProfile {
             id: TAGGED.0,
             login_name: TAGGED.1.to_owned(),

@@ -59,6 +59,7 @@ pub fn to_wire(rule: &acl::Rule) -> Vec<FilterRule> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressRanges {
     any: bool,
+    /// Sorted; they may overlap.
     ranges: Vec<(IpAddr, IpAddr)>,
 }
 
@@ -83,10 +84,10 @@ impl AddressRanges {
     pub(crate) fn of_nets(nets: impl IntoIterator<Item = IpNet>, internet: bool) -> Self {
         let nets = nets.into_iter().map(|net| (net.network(), net.broadcast()));
         let internet = acl::INTERNET.iter().filter(|_| internet);
-        Self {
-            any: false,
-            ranges: nets.chain(internet.filter_map(|text| parse_range(text))).collect(),
-        }
+        let mut ranges: Vec<_> =
+            nets.chain(internet.filter_map(|text| parse_range(text))).collect();
+        ranges.sort_unstable();
+        Self { any: false, ranges }
     }
 
     /// The sources of all `rules`.
@@ -98,12 +99,13 @@ impl AddressRanges {
     /// Whether it contains any of `addresses`.
     #[must_use]
     pub fn contain(&self, addresses: &[IpAddr]) -> bool {
-        // `IpAddr` orders IPv4 before IPv6, so a range never mixes them.
-        self.any
-            || self
-                .ranges
-                .iter()
-                .any(|(first, last)| addresses.iter().any(|ip| first <= ip && ip <= last))
+        // `IpAddr` orders IPv4 before IPv6, so a range never mixes them. Of the ranges that begin at an address or before, the
+        // last one is the likeliest to hold it.
+        let holds = |ip: &IpAddr| {
+            let begun = self.ranges.partition_point(|(first, _)| first <= ip);
+            self.ranges.iter().take(begun).rev().any(|(_, last)| ip <= last)
+        };
+        self.any || addresses.iter().any(holds)
     }
 
     /// Whether it contains any address of `net`.

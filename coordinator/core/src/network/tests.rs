@@ -1,3 +1,4 @@
+mod changes;
 mod routes;
 mod wireguard;
 

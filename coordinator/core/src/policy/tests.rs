@@ -89,4 +89,16 @@ proptest! {
         let nets = addresses.map(ipnet::IpNet::from);
         prop_assert_eq!(held, nets.iter().any(|net| ranges.overlap(net)));
     }
+
+    /// However the sources lie: beside, over and inside one another.
+    #[test]
+    fn an_address_is_held_if_any_source_holds_it(
+        sources in prop::collection::vec((0_u8..32, 0_u8..32), 0..8),
+        address in 0_u8..32,
+    ) {
+        let text = |(first, last)| format!("10.0.0.{first}-10.0.0.{last}");
+        let texts: Vec<String> = sources.iter().copied().map(text).collect();
+        let held = AddressRanges::of(&texts).contain(&[IpAddr::from([10, 0, 0, address])]);
+        prop_assert_eq!(held, sources.iter().any(|(first, last)| (*first..=*last).contains(&address)));
+    }
 }

@@ -1,0 +1,277 @@
+//! Whatever changes, and in whatever order: each map stream leaves its client with the map that it would get if nothing had
+//! been compiled or sent before.
+
+use std::collections::BTreeMap;
+
+use control_protocol::map::{
+    BASE_FILTER, DerpMap, Hostinfo, MapResponse, NodeId as WireId, WireguardRouter,
+};
+use ipnet::IpNet;
+
+use super::*;
+use crate::{route::EXIT, wireguard::Tunnel};
+
+/// Node numbers.
+const NODES: std::ops::RangeInclusive<u64> = 1..=7;
+
+/// One change of the network. Numbers beside the node's choose a value.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Endpoint(u64, u16),
+    Hostname(u64, u8),
+    Key(u64, u8),
+    Connected(u64),
+    Expires(u64, bool),
+    Owner(u64, u8),
+    Capability(u64, bool),
+    Routes(u64, u8),
+    Maru(u64, bool),
+    Gone(u64),
+    Policy(usize),
+    Record(u64),
+    UserName(bool),
+    Derp(bool),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    use Change as C;
+    prop_oneof![
+        (NODES, 1_u16..4).prop_map(|(id, port)| C::Endpoint(id, port)),
+        (NODES, 0_u8..3).prop_map(|(id, name)| C::Hostname(id, name)),
+        (NODES, 20_u8..22).prop_map(|(id, key)| C::Key(id, key)),
+        NODES.prop_map(C::Connected),
+        (NODES, any::<bool>()).prop_map(|(id, is)| C::Expires(id, is)),
+        (NODES, 0_u8..5).prop_map(|(id, owner)| C::Owner(id, owner)),
+        (NODES, any::<bool>()).prop_map(|(id, is)| C::Capability(id, is)),
+        (NODES, 0_u8..8).prop_map(|(id, routes)| C::Routes(id, routes)),
+        (NODES, any::<bool>()).prop_map(|(id, is)| C::Maru(id, is)),
+        NODES.prop_map(C::Gone),
+        (0_usize..4).prop_map(C::Policy),
+        NODES.prop_map(C::Record),
+        any::<bool>().prop_map(C::UserName),
+        any::<bool>().prop_map(C::Derp),
+    ]
+}
+
+fn policies() -> [acl::Policy; 4] {
+    let all = r#"{ "acls": [{ "action": "accept", "src": ["*"], "dst": ["*:*"] }] }"#;
+    let own = r#"{
+        "tagOwners": { "tag:home": [], "tag:server": [] },
+        "groups": { "group:kids": ["bob@"] },
+        "autoApprovers": { "routes": { "192.168.0.0/16": ["tag:home"] }, "exitNode": ["tag:server"] },
+        "acls": [
+            { "action": "accept", "src": ["autogroup:member"], "dst": ["autogroup:self:*"] },
+            { "action": "accept", "src": ["group:kids"], "dst": ["tag:server:443", "192.168.1.0/24:*"] },
+            { "action": "accept", "src": ["alice@"], "dst": ["autogroup:internet:*", "tag:home:*"] },
+        ],
+        "nodeAttrs": [{ "target": ["tag:server"], "attr": ["randomize-client-port"] }],
+    }"#;
+    let texts = [all, own, "{}", &crate::policy::first()];
+    texts.map(|text| acl::Policy::parse(text).unwrap())
+}
+
+/// The network as the database and the streams would have it.
+struct World {
+    nodes: Vec<Node>,
+    gone: BTreeSet<u64>,
+    online: BTreeSet<u64>,
+    users: [User; 2],
+    record: Record,
+    policies: [acl::Policy; 4],
+    policy: usize,
+    policy_revision: i64,
+    derp: DerpMap,
+}
+
+impl World {
+    /// Home (1) and a server (2), which can route, and devices of two people, of whom each has one with WireGuard only (4, 6).
+    fn new() -> Self {
+        let mut nodes: Vec<Node> =
+            NODES.map(|id| node(id, Owner::User(if id < 5 { 1 } else { 2 }))).collect();
+        let key = NodePublic::from_bytes([99; 32]);
+        nodes[0].owner = Owner::tags(vec!["tag:home".to_owned()]);
+        nodes[0].claims.hostinfo.maru_wireguard = Some(WireguardRouter { key, port: 51820 });
+        nodes[1].owner = Owner::tags(vec!["tag:server".to_owned()]);
+        for (index, full_tunnel) in [(3, false), (5, true)] {
+            nodes[index].keys.machine = MachinePublic::default();
+            nodes[index].wireguard = Some(Tunnel {
+                router: 1,
+                router_key: key,
+                endpoint: None,
+                full_tunnel,
+                keepalive: false,
+            });
+        }
+        let user = |id, name: &str| User { id, name: name.to_owned(), created: 0 };
+        Self {
+            nodes,
+            gone: BTreeSet::new(),
+            online: BTreeSet::new(),
+            users: [user(1, "alice"), user(2, "bob")],
+            record: Record { name: "chat".to_owned(), node: 1 },
+            policies: policies(),
+            policy: 0,
+            policy_revision: 1,
+            derp: DerpMap::default(),
+        }
+    }
+
+    fn node(&mut self, id: u64) -> &mut Node {
+        &mut self.nodes[usize::try_from(id).unwrap() - 1]
+    }
+
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Endpoint(id, port) => {
+                self.node(id).claims.endpoints = vec![([192, 0, 2, 1], port).into()];
+            }
+            Change::Hostname(id, name) => self.node(id).claims.hostinfo.hostname = name.to_string(),
+            Change::Key(id, key) => self.node(id).keys.node = NodePublic::from_bytes([key; 32]),
+            Change::Connected(id) => {
+                if !self.online.remove(&id) {
+                    self.online.insert(id);
+                }
+            }
+            Change::Expires(id, is) => self.node(id).times.expires = is.then_some(NOW),
+            Change::Owner(id, owner) => {
+                self.node(id).owner = match owner {
+                    0 => Owner::User(1),
+                    1 => Owner::User(2),
+                    2 => Owner::tags(vec!["tag:home".to_owned()]),
+                    3 => Owner::tags(vec!["tag:server".to_owned()]),
+                    _ => Owner::tags(vec!["tag:home".to_owned(), "tag:server".to_owned()]),
+                };
+            }
+            Change::Capability(id, is) => {
+                let capability = is.then(|| ("example.org/cap".to_owned(), Vec::new()));
+                self.node(id).capabilities = capability.into_iter().collect();
+            }
+            Change::Routes(id, routes) => {
+                let subnet: IpNet = "192.168.1.0/24".parse().unwrap();
+                let offered = (routes & 1 != 0).then_some(subnet).into_iter();
+                let exits = EXIT.into_iter().filter(|_| routes & 2 != 0);
+                let offered: Vec<IpNet> = offered.chain(exits).collect();
+                self.node(id).routes.approved =
+                    if routes & 4 == 0 { Vec::new() } else { offered.clone() };
+                self.node(id).claims.hostinfo.routable_ips = offered;
+            }
+            Change::Maru(id, is) => {
+                self.node(id).claims.hostinfo.app =
+                    if is { Hostinfo::MARU.to_owned() } else { String::new() };
+            }
+            Change::Gone(id) => {
+                if !self.gone.remove(&id) {
+                    self.gone.insert(id);
+                }
+            }
+            Change::Policy(policy) => {
+                self.policy = policy;
+                self.policy_revision += 1;
+            }
+            Change::Record(id) => self.record.node = id,
+            Change::UserName(is) => self.users[1].name = if is { "bob" } else { "rob" }.to_owned(),
+            Change::Derp(is) => self.derp.omit_default_regions = is,
+        }
+    }
+
+    fn compiled(&self, derp: &Arc<DerpMap>, previous: Option<&CompiledNetwork>) -> CompiledNetwork {
+        let nodes = self.nodes.iter().filter(|node| !self.gone.contains(&node.id));
+        let input = Input {
+            domain: "maru.home.arpa",
+            users: &self.users,
+            nodes: &nodes.cloned().collect::<Vec<_>>(),
+            records: std::slice::from_ref(&self.record),
+            names: Arc::default(),
+            policy: &self.policies[self.policy],
+            policy_revision: self.policy_revision,
+            online: &self.online,
+            derp: Arc::clone(derp),
+            now: NOW,
+        };
+        CompiledNetwork::build(&input, previous)
+    }
+}
+
+/// A client that holds what it was told.
+#[derive(Default)]
+struct Client {
+    deltas: MapDeltas,
+    held: Option<MapResponse>,
+}
+
+impl Client {
+    fn receive(&mut self, response: MapResponse) {
+        let Some(held) = &mut self.held else {
+            self.held = Some(response);
+            return;
+        };
+        assert_eq!(response.peers, None, "only the first response is complete");
+        held.node = response.node.or(held.node.take());
+        held.derp_map = response.derp_map.or(held.derp_map.take());
+        held.dns_config = response.dns_config.or(held.dns_config.take());
+        if let Some(filters) = response.packet_filters {
+            assert_eq!(filters.keys().collect::<Vec<_>>(), [BASE_FILTER]);
+            held.packet_filters = Some(filters);
+        }
+        let peers = held.peers.take().unwrap_or_default().into_iter().map(|peer| (peer.id, peer));
+        let mut peers: BTreeMap<WireId, _> = peers.collect();
+        for id in response.peers_removed {
+            assert!(peers.remove(&id).is_some(), "a peer was removed that was never told");
+        }
+        peers.extend(response.peers_changed.into_iter().map(|peer| (peer.id, peer)));
+        for patch in response.peers_changed_patch {
+            peers.get_mut(&patch.node_id).unwrap().apply(&patch);
+        }
+        held.peers = Some(peers.into_values().collect());
+        let profiles = held.user_profiles.drain(..).chain(response.user_profiles);
+        let profiles: BTreeMap<_, _> = profiles.map(|profile| (profile.id, profile)).collect();
+        held.user_profiles = profiles.into_values().collect();
+    }
+
+    /// What it holds, without the people of whom it sees no node any more.
+    fn held(&self, full: &MapResponse) -> Option<MapResponse> {
+        let mut held = self.held.clone()?;
+        let is_told = |id| full.user_profiles.iter().any(|profile| profile.id == id);
+        held.user_profiles.retain(|profile| is_told(profile.id));
+        Some(held)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn after_any_changes_each_client_holds_the_map_that_is_built_from_nothing(
+        steps in prop::collection::vec(prop::collection::vec(change(), 1..4), 1..10),
+    ) {
+        let mut world = World::new();
+        let mut derp = Arc::new(world.derp.clone());
+        let mut clients: BTreeMap<u64, Client> = BTreeMap::new();
+        let mut previous: Option<CompiledNetwork> = None;
+        for changes in std::iter::once(Vec::new()).chain(steps) {
+            changes.into_iter().for_each(|change| world.apply(change));
+            if *derp != world.derp {
+                derp = Arc::new(world.derp.clone());
+            }
+            let compiled = world.compiled(&derp, previous.as_ref());
+            let mut fresh = world.compiled(&Arc::new(world.derp.clone()), None);
+            // Which router of a subnet is in use depends on which was before.
+            fresh.routers.clone_from(&compiled.routers);
+            for id in NODES {
+                let (Some(view), Some(full)) = (compiled.view(id), fresh.view(id)) else {
+                    prop_assert_eq!((compiled.view(id), fresh.view(id)), (None, None));
+                    clients.remove(&id);
+                    continue;
+                };
+                let client = clients.entry(id).or_default();
+                if let Some(response) = client.deltas.next(view.clone(), NOW) {
+                    client.receive(response);
+                }
+                prop_assert_eq!(client.deltas.next(view, NOW), None, "the same view was told twice");
+                let full = MapDeltas::default().next(full, NOW).unwrap();
+                prop_assert_eq!(client.held(&full), Some(full), "the map of node {}", id);
+            }
+            previous = Some(compiled);
+        }
+    }
+}
