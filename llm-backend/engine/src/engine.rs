@@ -8,6 +8,7 @@
 
 mod cache;
 mod event;
+mod grammar;
 mod model;
 mod prompt_batch;
 mod queue;
@@ -38,6 +39,7 @@ use crate::{Error, Options};
 
 pub(crate) use self::{
     event::{Ending, Event, Request},
+    grammar::Grammar,
     model::{Model, PromptError},
     queue::QueueFull,
     shared::SlotGauge,

@@ -18,6 +18,7 @@ mod http;
 #[cfg(feature = "llama")]
 mod options;
 pub mod request;
+pub mod schema;
 pub mod template;
 mod text;
 

@@ -2,6 +2,8 @@
 
 use chat_vocabulary::{ChatRequest, DecodeError, Effort, ResponseFormat, Role};
 
+use crate::schema::{self, SchemaError};
+
 /// Most stop texts in a request.
 const STOPS_MAX: usize = 16;
 /// Longest `prompt_cache_key`, in bytes.
@@ -11,6 +13,8 @@ const CACHE_KEY_MAX: usize = 64;
 pub struct Body {
     /// The shared vocabulary.
     pub chat: ChatRequest,
+    /// The grammar of `response_format`; [`None`]: any text.
+    pub grammar: Option<String>,
 }
 
 impl Body {
@@ -29,7 +33,14 @@ impl Body {
         if let Some(lacking) = lacking(&chat) {
             return Err(InvalidRequest(format!("{model} does not support {lacking}")));
         }
-        let body = Self { chat };
+        let grammar = match &chat.response_format {
+            None | Some(ResponseFormat::Text) => None,
+            Some(ResponseFormat::JsonObject) => Some(schema::any_object()),
+            Some(ResponseFormat::JsonSchema { schema, .. }) => {
+                Some(schema::grammar(schema.as_str())?)
+            }
+        };
+        let body = Self { chat, grammar };
         body.check()?;
         Ok(body)
     }
@@ -46,6 +57,9 @@ impl Body {
         }
         if options.max_tokens == Some(0) {
             return refuse("max_tokens must be at least 1");
+        }
+        if options.ignore_eos && self.grammar.is_some() {
+            return refuse("ignore_eos cannot be used with response_format: its JSON ends");
         }
         for (name, value, range) in [
             ("temperature", options.temperature, 0.0..=10.0),
@@ -110,13 +124,11 @@ impl Body {
 /// The feature that a request needs and this engine lacks, by Ollama's name for it if there is one.
 fn lacking(chat: &ChatRequest) -> Option<&'static str> {
     let calls = |role: Role, calls: usize| role == Role::Tool || calls > 0;
-    let formatted = chat.response_format.as_ref().is_some_and(|it| *it != ResponseFormat::Text);
     let needs = [
         (chat.may_call(), "tools"),
         (chat.messages.iter().any(|it| calls(it.role, it.tool_calls.len())), "tools"),
         (chat.has_images(), "vision"),
         (chat.reasoning_effort.is_some_and(|effort| effort != Effort::None), "thinking"),
-        (formatted, "response_format"),
         (chat.options.wants_logprobs(), "logprobs"),
     ];
     needs.into_iter().find_map(|(needed, name)| needed.then_some(name))
@@ -126,6 +138,12 @@ fn lacking(chat: &ChatRequest) -> Option<&'static str> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRequest(pub(crate) String);
+
+impl From<SchemaError> for InvalidRequest {
+    fn from(error: SchemaError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// How the next token is chosen; the defaults are llama-server's.
 #[derive(Clone, Debug, PartialEq)]
@@ -214,6 +232,14 @@ mod tests {
             (json!({ "max_tokens": 0 }), "max_tokens"),
             (json!({ "n_predict": 0 }), "max_tokens"),
             (json!({ "stop": vec!["x"; 17] }), "stop"),
+            (
+                json!({ "ignore_eos": true, "response_format": { "type": "json_object" } }),
+                "ignore_eos",
+            ),
+            (
+                json!({ "response_format": { "type": "json_object", "schema": { "oneOf": [] } } }),
+                "response_format: `schema.oneOf`",
+            ),
             (json!({ "mirostat": 2 }), "this engine does not know `mirostat`"),
         ] {
             let error = decode(&with(&more)).err().unwrap().to_string();
@@ -243,7 +269,6 @@ mod tests {
             (json!({ "messages": [{ "role": "tool", "content": "1" }] }), "tools"),
             (json!({ "messages": [{ "role": "user", "content": [image] }] }), "vision"),
             (json!({ "reasoning_effort": "high" }), "thinking"),
-            (json!({ "response_format": { "type": "json_object" } }), "response_format"),
             (json!({ "logprobs": true }), "logprobs"),
             (json!({ "top_logprobs": 2 }), "logprobs"),
         ] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chat_vocabulary::{FinishReason, Usage};
 
-use super::{cache::Owner, model::Tokens};
+use super::{cache::Owner, grammar::Grammar, model::Tokens};
 use crate::request::Sampling;
 
 /// Deltas that may wait for a slow client; if there are more, its slot pauses.
@@ -22,6 +22,8 @@ pub(crate) struct Request {
     pub(crate) stops: Vec<String>,
     /// How tokens are chosen.
     pub(crate) sampling: Sampling,
+    /// What the reply's text follows; [`None`]: nothing.
+    pub(crate) grammar: Option<Grammar>,
 }
 
 /// An event of a request.

@@ -1,11 +1,12 @@
 //! How the next token is chosen.
 
 use llama_cpp_2::{
+    context::LlamaContext,
     sampling::LlamaSampler,
     token::{LlamaToken, logit_bias::LlamaLogitBias},
 };
 
-use super::model::Model;
+use super::{grammar::Grammar, model::Model};
 use crate::request::Sampling;
 
 /// Lets llama.cpp choose a random seed (`LLAMA_DEFAULT_SEED` in llama.h).
@@ -13,9 +14,59 @@ const RANDOM_SEED: u32 = u32::MAX;
 /// How far back repetitions count, in tokens, also in the prompt; llama-server's default.
 const PENALTY_WINDOW: usize = 64;
 
+/// Chooses the tokens of one reply.
+pub(super) struct Sampler {
+    chain: LlamaSampler,
+    grammar: Option<Grammar>,
+}
+
+impl Sampler {
+    /// Starts the reply to a prompt.
+    pub(super) fn new(
+        sampling: &Sampling,
+        grammar: Option<Grammar>,
+        model: &Model,
+        prompt: &[LlamaToken],
+    ) -> Self {
+        Self { chain: sampling.chain(model, prompt), grammar }
+    }
+
+    /// Chooses the next token for an output of the last batch; [`None`] if the grammar leaves none.
+    ///
+    /// As in llama-server, all tokens are checked only if the one that was chosen is not allowed.
+    pub(super) fn sample(
+        &mut self,
+        context: &LlamaContext<'_>,
+        output: i32,
+        model: &Model,
+    ) -> Option<LlamaToken> {
+        let Some(grammar) = &mut self.grammar else {
+            return Some(self.chain.sample(context, output));
+        };
+        let mut tokens = context.token_data_array_ith(output);
+        tokens.apply_sampler(&mut self.chain);
+        let mut token = tokens.selected_token()?;
+        if !grammar.allows(token, model) {
+            tokens = context.token_data_array_ith(output);
+            if !grammar.restrict(&mut tokens, model) {
+                return None;
+            }
+            tokens.apply_sampler(&mut self.chain);
+            let chosen = tokens.data.get(tokens.selected?)?;
+            if chosen.logit() == f32::NEG_INFINITY {
+                return None;
+            }
+            token = chosen.id();
+        }
+        let goes_on = model.ends().contains(&token) || grammar.accept(token);
+        self.chain.accept(token);
+        goes_on.then_some(token)
+    }
+}
+
 impl Sampling {
     /// Makes the chain for the reply to a prompt.
-    pub(super) fn chain(&self, model: &Model, prompt: &[LlamaToken]) -> LlamaSampler {
+    fn chain(&self, model: &Model, prompt: &[LlamaToken]) -> LlamaSampler {
         let n_vocab = model.llama().n_vocab();
         let mut chain = Vec::new();
         let bias = |&(id, bias)| LlamaLogitBias::new(LlamaToken(id), bias);

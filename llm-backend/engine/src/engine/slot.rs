@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use chat_vocabulary::{FinishReason, Usage};
-use llama_cpp_2::{sampling::LlamaSampler, token::LlamaToken};
+use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc;
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     event::{Ending, Event},
     model::{Model, Tokens},
     queue::Job,
+    sampling::Sampler,
 };
 use crate::text::TextDecoder;
 
@@ -23,7 +24,7 @@ pub(super) struct Slot {
     /// Number of its request.
     pub(super) task: u64,
     /// Chooses its tokens.
-    pub(super) sampler: LlamaSampler,
+    pub(super) sampler: Sampler,
     /// Index of its output in the last batch.
     pub(super) output: Option<i32>,
     owner: Option<Owner>,
@@ -65,7 +66,7 @@ impl Slot {
         let n_cached = u32::try_from(cached).unwrap_or(u32::MAX);
         Self {
             task,
-            sampler: request.sampling.chain(model, &request.prompt),
+            sampler: Sampler::new(&request.sampling, request.grammar, model, &request.prompt),
             output: None,
             owner: request.owner,
             all: request.prompt,

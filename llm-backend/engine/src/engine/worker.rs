@@ -123,7 +123,7 @@ impl<'a> Worker<'a> {
         let prompt = self.model.prompt(&[Message::user("Hi")]).map_err(|_| failed())?;
         let sampling = Sampling { ignore_eos: true, ..Sampling::default() };
         let (max_tokens, stops) = (Some(2), Vec::new());
-        let request = Request { prompt, owner: None, max_tokens, stops, sampling };
+        let request = Request { prompt, owner: None, max_tokens, stops, sampling, grammar: None };
         let (events, mut receiver) = mpsc::channel(EVENTS_MAX);
         self.take(0, Job { task: 0, request, events });
         while self.slots[0].is_some() && !self.engine.queue.is_closed() {
@@ -333,7 +333,9 @@ impl<'a> Worker<'a> {
     fn sample(&mut self, id: usize) {
         let Some(slot) = &mut self.slots[id] else { return };
         let Some(output) = slot.output.take() else { return };
-        let token = slot.sampler.sample(&self.context, output);
+        let Some(token) = slot.sampler.sample(&self.context, output, self.model) else {
+            return self.end(id, Event::Failed);
+        };
         let next = slot.handle_token(token, self.model, Instant::now());
         self.update_gauge(id);
         if let SlotState::Ended(ending) = next {

@@ -22,7 +22,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::{error::ApiError, wire::Envelope};
 use crate::{
-    engine::{Ending, Engine, Event, Request},
+    engine::{Ending, Engine, Event, Grammar, Request},
     request::Body,
 };
 
@@ -53,11 +53,14 @@ pub(super) async fn completions(
         (body.max_tokens(), body.sampling(), body.chat.options.stop);
     let owner = body.chat.prompt_cache_key;
 
-    // A long text takes a while to tokenize.
-    let prompt = tokio::task::spawn_blocking(move || model.prompt(&body.chat.messages));
-    let prompt = prompt.await.map_err(|_| ApiError::Engine)??;
+    // A long text takes a while to tokenize, a large schema to be made ready.
+    let ready = tokio::task::spawn_blocking(move || {
+        let grammar = body.grammar.map(|text| Grammar::new(&model, &text).ok_or(ApiError::Engine));
+        Ok::<_, ApiError>((model.prompt(&body.chat.messages)?, grammar.transpose()?))
+    });
+    let (prompt, grammar) = ready.await.map_err(|_| ApiError::Engine)??;
     let (task, mut events) =
-        engine.submit(Request { prompt, owner, max_tokens, stops, sampling })?;
+        engine.submit(Request { prompt, owner, max_tokens, stops, sampling, grammar })?;
     let envelope = envelope(&engine, task);
 
     // There is no answer while it waits in the queue, so that the caller may still use another backend.

@@ -1,11 +1,12 @@
-//! What a request says about how tokens are chosen, as llama-server means it. The gateway's own client asks.
+//! What a request says about how tokens are chosen, as llama-server means it, and about a reply's JSON. The gateway's
+//! own client asks.
 
 use std::collections::BTreeMap;
 
-use chat_vocabulary::{ChatRequest, FinishReason, Message, Options};
+use chat_vocabulary::{ChatRequest, FinishReason, Message, Options, ResponseFormat};
 use futures_util::TryStreamExt as _;
 use llm_backend::Backend as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{support::Engine, text};
 
@@ -13,8 +14,17 @@ use super::{support::Engine, text};
 const TOKEN: u32 = 5000;
 
 async fn answer(engine: &Engine, content: &str, options: Options) -> (String, FinishReason) {
+    shaped(engine, content, options, None).await
+}
+
+async fn shaped(
+    engine: &Engine,
+    content: &str,
+    options: Options,
+    response_format: Option<ResponseFormat>,
+) -> (String, FinishReason) {
     let messages = vec![Message::user(content)];
-    let request = ChatRequest { messages, options, ..ChatRequest::default() };
+    let request = ChatRequest { messages, options, response_format, ..ChatRequest::default() };
     let deltas: Vec<_> = engine.client().chat(request).await.unwrap().try_collect().await.unwrap();
     let reason = deltas.iter().find_map(|delta| delta.finish_reason).unwrap();
     (text(&deltas), reason)
@@ -108,4 +118,114 @@ async fn the_first_of_several_stop_texts_ends_the_reply_also_across_tokens() {
     let (stopped, reason) =
         answer(&engine, "Hello", Options { stop, ..bias(100.0, greedy(9)) }).await;
     assert_eq!((stopped.as_str(), reason), (left, FinishReason::Stop));
+}
+
+fn schema(schema: &Value) -> Option<ResponseFormat> {
+    Some(ResponseFormat::schema(schema.to_string().parse().unwrap()))
+}
+
+#[tokio::test]
+#[ignore = "needs: model"]
+async fn a_reply_follows_its_schema_whatever_is_likely() {
+    let engine = Engine::start(&[]).await;
+    let wanted = schema(&json!({
+        "type": "object",
+        "properties": {
+            "colour": { "enum": ["빨강", "\"blue\"", "a\\b\nc"] },
+            "count": { "anyOf": [{ "type": "integer" }, { "const": "many" }] },
+            "flags": { "$ref": "#/$defs/flags" },
+            "maybe": { "type": ["boolean", "null"] },
+        },
+        "required": ["colour", "count", "flags"],
+        "additionalProperties": false,
+        "$defs": { "flags": {
+            "type": "object",
+            "properties": { "x": { "type": "boolean" }, "y": { "type": "null" } },
+            "required": ["x", "y"],
+        } },
+    }));
+    // So hot that hardly a token is one that the grammar allows.
+    for seed in 0..3 {
+        let hot = Options { temperature: Some(3.0), seed: Some(seed), ..options(400) };
+        let content = "Write a poem about the sea, no JSON.";
+        let (text, reason) = shaped(&engine, content, hot, wanted.clone()).await;
+        assert_eq!(reason, FinishReason::Stop, "{text}");
+        let reply: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let fields = reply.as_object().unwrap();
+        assert!(
+            ["빨강", "\"blue\"", "a\\b\nc"].map(Value::from).contains(&reply["colour"]),
+            "{text}"
+        );
+        assert!(reply["count"].is_i64() || reply["count"] == "many", "{text}");
+        assert!(reply["flags"]["x"].is_boolean() && reply["flags"]["y"].is_null(), "{text}");
+        assert_eq!(reply["flags"].as_object().unwrap().len(), 2);
+        let maybe = fields.get("maybe");
+        assert!(maybe.is_none_or(|it| it.is_boolean() || it.is_null()), "{text}");
+        assert_eq!(fields.len(), 3 + usize::from(maybe.is_some()), "{text}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs: model"]
+async fn a_json_object_is_one_and_a_bias_does_not_break_it() {
+    let engine = Engine::start(&[]).await;
+    let any = Some(ResponseFormat::JsonObject);
+    // The token is a word, which no object begins with.
+    let (text, _) = shaped(&engine, "Hello", bias(100.0, greedy(8)), any).await;
+    assert!(text.starts_with('{'), "{text}");
+    let one = schema(&json!({ "const": "한 \u{1f30a}" }));
+    let (text, reason) = shaped(&engine, "Hello", bias(100.0, greedy(40)), one).await;
+    assert_eq!((text.as_str(), reason), ("\"한 \u{1f30a}\"", FinishReason::Stop));
+}
+
+/// What is within the bounds is a grammar to llama.cpp, too.
+#[tokio::test]
+#[ignore = "needs: model"]
+async fn the_largest_schemas_are_answered() {
+    let engine = Engine::start(&[]).await;
+    let names = |n: usize| (0..n).map(|n| format!("n{n}")).collect::<Vec<_>>();
+    let fields =
+        |n: usize| -> Value { names(n).into_iter().map(|name| (name, json!(true))).collect() };
+    let deep = (0..31).fold(json!({}), |inner, _| json!({ "items": inner }));
+    for wanted in [
+        json!({ "enum": names(256) }),
+        json!({ "properties": fields(255) }),
+        json!({ "properties": fields(1900), "required": names(1900) }),
+        json!({ "anyOf": vec![json!({}); 32] }),
+        deep,
+    ] {
+        let (text, _) = shaped(&engine, "Hello", greedy(4), schema(&wanted)).await;
+        assert!(!text.is_empty());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs: model"]
+async fn what_the_engine_lacks_is_refused_by_name() {
+    let engine = Engine::start(&[]).await;
+    let image = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBORw0KGgoAAAAN" } });
+    let tool = json!({ "type": "function", "function": { "name": "f" } });
+    let pattern = json!({ "properties": { "a": { "type": "string", "pattern": "b" } } });
+    let format =
+        json!({ "type": "json_schema", "json_schema": { "name": "n", "schema": pattern } });
+    for (field, value, message) in [
+        (
+            "messages",
+            json!([{ "role": "user", "content": [image] }]),
+            "smollm2 does not support vision",
+        ),
+        ("tools", json!([tool]), "smollm2 does not support tools"),
+        (
+            "response_format",
+            format,
+            "response_format: `schema.properties.a.pattern` is not supported",
+        ),
+    ] {
+        let mut body = json!({ "messages": [{ "role": "user", "content": "a" }] });
+        body[field] = value;
+        let (status, answer) = engine.post(&body).await;
+        let said = answer["error"]["message"].as_str().unwrap();
+        assert!(status == 400 && said.starts_with(message), "{said}");
+    }
 }
