@@ -36,10 +36,14 @@ impl Addresses {
     }
 }
 
-/// Finds the first free addresses after `last`, wrapping around; `None` if all are used.
-pub fn allocate(last: Option<Ipv4Addr>, is_used: impl Fn(Ipv4Addr) -> bool) -> Option<Addresses> {
-    let first = u32::from(mesh::V4.network()) + 1;
-    let end = u32::from(mesh::V4.broadcast());
+/// Finds the first free addresses of `pool` after `last`, wrapping around; `None` if all are used.
+pub fn allocate(
+    pool: Ipv4Net,
+    last: Option<Ipv4Addr>,
+    is_used: impl Fn(Ipv4Addr) -> bool,
+) -> Option<Addresses> {
+    let first = u32::from(pool.network()) + 1;
+    let end = u32::from(pool.broadcast());
     let start = last
         .map(u32::from)
         .filter(|&last| last >= first && last < end)

@@ -19,6 +19,8 @@ use coordinator_core::{
     time::{DAY, Millis},
 };
 
+use ipnet::Ipv4Net;
+
 use crate::{listener::TlsMode, store::Database};
 
 /// The smallest token bucket of a relay client, in bytes: more than the relay reads at once.
@@ -29,6 +31,8 @@ const BURST_MIN: u32 = 64 * 1024;
 pub struct Config {
     /// The settings file.
     pub settings: Settings,
+    /// Where the addresses of new nodes are from. Default: [`mesh::V4`], all of it.
+    pub addresses: Ipv4Net,
     /// Silence in a map stream before a keep-alive; a random fifth is added at most. Default: 50 s, from the timeout of
     /// clients.
     pub map_keep_alive: Duration,
@@ -59,6 +63,7 @@ impl From<Settings> for Config {
     fn from(settings: Settings) -> Self {
         Self {
             settings,
+            addresses: mesh::V4,
             map_keep_alive: Duration::from_secs(map::SILENCE_S / 2 - 10),
             offline_after: presence::GRACE,
             admin_uid: 0,

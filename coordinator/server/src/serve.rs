@@ -137,8 +137,8 @@ impl Server {
             () = stop.cancelled() => return Err(ServeError::Stopped),
             relays = Relays::load(root, &paths, &config) => relays?,
         };
-        let store =
-            Store::open(&database, &config.settings.network).await?.locked_by(&hold).await?;
+        let store = Store::open(&database, &config.settings.network).await?;
+        let store = store.locked_by(&hold).await?.allocating_from(config.addresses);
         let network = config.settings.network.clone();
         let names = config.names().map_err(ServeError::Dns)?;
         let list = ListWriter::open(&paths)?;

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use ::store::{CopyError, Database, DatabaseError, DatabaseLock, LockError, copy};
 use ::store::{DatabaseMetrics, Opened, Priority, RevisionUpdate, Schema, column};
+use common::mesh;
 use coordinator_api::Actor;
 use coordinator_core::{
     api_key::{ApiKey, ApiKeyHash},
@@ -31,6 +32,7 @@ use coordinator_core::{
     policy,
     time::Millis,
 };
+use ipnet::Ipv4Net;
 use sqlx::{AnyPool, Row as _};
 use tokio::time::Instant;
 
@@ -72,6 +74,7 @@ pub struct StoredNetwork {
 #[derive(Clone, Debug)]
 pub struct Store {
     base: ::store::Store,
+    addresses: Ipv4Net,
 }
 
 /// Locks the database for this coordinator, see [`DatabaseLock::take`].
@@ -92,13 +95,19 @@ impl Store {
     pub async fn open(database: &Database, domain: &str) -> Result<Self, StoreError> {
         let opened = Opened::open(database, &TABLES).await?;
         begin_network(opened.pool(), domain).await?;
-        Ok(Self { base: opened.store().await? })
+        Ok(Self { base: opened.store().await?, addresses: mesh::V4 })
     }
 
     /// Returns a store that writes only while the lock is held. Every store that was opened earlier, in any process, can no
     /// longer write.
     pub async fn locked_by(self, hold: &DatabaseLock) -> Result<Self, StoreError> {
-        Ok(Self { base: self.base.locked_by(hold).await? })
+        Ok(Self { base: self.base.locked_by(hold).await?, ..self })
+    }
+
+    /// Returns a store that gives new nodes addresses from `addresses` alone, instead of from all of [`mesh::V4`].
+    #[must_use]
+    pub fn allocating_from(self, addresses: Ipv4Net) -> Self {
+        Self { addresses, ..self }
     }
 
     /// Begins a change by an admin, with priority over [`Self::change_by_node`]. Dropping it rolls it back.
@@ -107,13 +116,17 @@ impl Store {
     ///
     /// [`StoreError::AccessDenied`] if the actor is an API key that was removed, has expired, or is read-only.
     pub async fn change(&self, actor: Actor) -> Result<Change, StoreError> {
-        Change::begin(self.base.write(Priority::High, RevisionUpdate::Increment).await?, actor)
-            .await
+        self.begin(Priority::High, actor).await
     }
 
     /// Begins a change that a device asked for. Dropping it rolls it back.
     pub async fn change_by_node(&self, actor: Actor) -> Result<Change, StoreError> {
-        Change::begin(self.base.write(Priority::Low, RevisionUpdate::Increment).await?, actor).await
+        self.begin(Priority::Low, actor).await
+    }
+
+    async fn begin(&self, priority: Priority, actor: Actor) -> Result<Change, StoreError> {
+        let write = self.base.write(priority, RevisionUpdate::Increment).await?;
+        Change::begin(write, actor, self.addresses).await
     }
 
     /// Reads the whole network.

@@ -7,7 +7,7 @@ use super::{Addresses, RESERVED_V4, allocate};
 
 #[test]
 fn the_first_node_gets_the_first_address() {
-    let got = allocate(None, |_| false).unwrap();
+    let got = allocate(mesh::V4, None, |_| false).unwrap();
 
     assert_eq!(got.v4, Ipv4Addr::new(100, 64, 0, 1));
     assert_eq!(got.v6.to_string(), "fd7a:115c:a1e0::6440:1");
@@ -15,7 +15,8 @@ fn the_first_node_gets_the_first_address() {
 
 #[test]
 fn reserved_ranges_are_stepped_over() {
-    let after = |last: [u8; 4]| allocate(Some(Ipv4Addr::from(last)), |_| false).unwrap().v4;
+    let after =
+        |last: [u8; 4]| allocate(mesh::V4, Some(Ipv4Addr::from(last)), |_| false).unwrap().v4;
 
     assert_eq!(after([100, 99, 255, 255]), Ipv4Addr::new(100, 100, 1, 0));
     assert_eq!(after([100, 100, 99, 255]), Ipv4Addr::new(100, 100, 101, 0));
@@ -25,7 +26,7 @@ fn reserved_ranges_are_stepped_over() {
 
 #[test]
 fn a_full_range_gives_nothing() {
-    assert_eq!(allocate(Some(Ipv4Addr::new(100, 100, 0, 9)), |_| true), None);
+    assert_eq!(allocate(mesh::V4, Some(Ipv4Addr::new(100, 100, 0, 9)), |_| true), None);
 }
 
 proptest! {
@@ -36,7 +37,7 @@ proptest! {
     ) {
         let used: BTreeSet<Ipv4Addr> = used.into_iter().map(Ipv4Addr::from).collect();
 
-        let Addresses { v4, v6 } = allocate(last.map(Ipv4Addr::from), |address| used.contains(&address)).unwrap();
+        let Addresses { v4, v6 } = allocate(mesh::V4, last.map(Ipv4Addr::from), |address| used.contains(&address)).unwrap();
 
         prop_assert!(mesh::V4.contains(&v4) && mesh::V6.contains(&v6));
         prop_assert!(!RESERVED_V4.iter().any(|net| net.contains(&v4)));

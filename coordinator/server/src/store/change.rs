@@ -3,6 +3,7 @@
 use ::store::{WriteTransaction, column::sql};
 use coordinator_api::Actor;
 use coordinator_core::api_key::{self, ApiKey, ApiKeyHash};
+use ipnet::Ipv4Net;
 use sqlx::{AnyConnection, query, query_scalar};
 
 use super::{
@@ -18,6 +19,8 @@ use crate::clock;
 pub struct Change {
     write: WriteTransaction,
     actor: Actor,
+    /// Where addresses of new nodes are from.
+    pool: Ipv4Net,
     /// Entries for the audit log.
     notes: Vec<AuditNote>,
 }
@@ -26,6 +29,7 @@ impl Change {
     pub(super) async fn begin(
         mut write: WriteTransaction,
         actor: Actor,
+        pool: Ipv4Net,
     ) -> Result<Self, StoreError> {
         // The key may have been removed since the request was let in.
         if let Actor::ApiKey { id, .. } = actor {
@@ -35,7 +39,7 @@ impl Change {
             let key = key.map(|(_, key)| key);
             api_key::admit(key.as_ref(), true, clock::now()).map_err(StoreError::AccessDenied)?;
         }
-        Ok(Self { write, actor, notes: Vec::new() })
+        Ok(Self { write, actor, pool, notes: Vec::new() })
     }
 
     /// Sets who makes the change, where that is known only from what the change has read.
@@ -54,6 +58,10 @@ impl Change {
             audit::insert(self.write.connection(), &self.actor, note, clock::now()).await?;
         }
         Ok(self.write.commit().await?)
+    }
+
+    pub(super) fn pool(&self) -> Ipv4Net {
+        self.pool
     }
 
     pub(super) fn connection(&mut self) -> &mut AnyConnection {

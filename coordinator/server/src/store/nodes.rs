@@ -63,7 +63,8 @@ impl Change {
         let last = query_scalar("SELECT last_ipv4 FROM network WHERE id = 1");
         let last: Option<String> = last.fetch_one(self.connection()).await?;
         let last = last.and_then(|text| text.parse().ok());
-        let addresses = address::allocate(last, |v4| used.contains(&v4)).ok_or(StoreError::Full)?;
+        let free = address::allocate(self.pool(), last, |v4| used.contains(&v4));
+        let addresses = free.ok_or(StoreError::Full)?;
         let update = query("UPDATE network SET last_ipv4 = $1 WHERE id = 1");
         self.execute(update.bind(addresses.v4.to_string())).await?;
         Ok(addresses)

@@ -6,13 +6,14 @@ use control_protocol::{
     key::{NodePrivate, NodePublic},
     map::{Hostinfo, MapRequest, SERVER_URL, WireguardDevice, WireguardRouter},
 };
+use coordinator::config::Config;
 use coordinator_api::WireguardKey;
 use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::{
     device::{Channel, Device},
-    harness::Coordinator,
+    harness::{Coordinator, config},
 };
 
 /// Members reach each other and home; tagged devices nobody.
@@ -54,7 +55,10 @@ struct TestNetwork {
 
 impl TestNetwork {
     async fn new() -> Self {
-        let coordinator = Coordinator::start().await;
+        Self::on(Coordinator::start().await).await
+    }
+
+    async fn on(coordinator: Coordinator) -> Self {
         coordinator.ok(Method::POST, "/users", json!({ "name": "alice" })).await;
         coordinator.ok(Method::PUT, "/policy", json!({ "policy": POLICY })).await;
         let router_key = NodePrivate::generate().unwrap();
@@ -189,6 +193,34 @@ async fn what_cannot_be_a_device_is_refused_with_what_to_do() {
     let mut via = of_bob;
     via["via"] = json!("nas");
     assert_eq!(house.add(via).await["router"], "nas");
+}
+
+#[tokio::test]
+async fn without_a_free_address_a_device_is_refused_and_nothing_of_it_is_kept() {
+    // Home and one device.
+    let config = Config { addresses: "100.64.0.0/30".parse().unwrap(), ..config() };
+    let house = TestNetwork::on(Coordinator::with(config, None).await).await;
+    let fresh = || public(&NodePrivate::generate().unwrap());
+    let phone = house.add(json!({ "name": "phone", "public_key": fresh() })).await;
+    let before = (house.coordinator.devices().await, log(&house.coordinator).await);
+    let tv = json!({ "name": "tv", "public_key": fresh() });
+
+    for _ in 0..2 {
+        let (status, title) = house.refused("/wireguard", tv.clone()).await;
+
+        let said = title.contains("no address is free") && title.contains("remove devices");
+        assert!(status == 409 && said, "{status} {title}");
+    }
+
+    assert_eq!((house.coordinator.devices().await, log(&house.coordinator).await), before);
+    house.coordinator.ok(Method::DELETE, "/devices/phone", Value::Null).await;
+    let made = house.add(tv).await;
+    assert_eq!(made["device"]["addresses"], phone["device"]["addresses"], "name and key are free");
+}
+
+/// The audit log.
+async fn log(coordinator: &Coordinator) -> Value {
+    coordinator.ok(Method::GET, "/log", Value::Null).await
 }
 
 #[tokio::test]
