@@ -110,6 +110,7 @@ mod tests {
             max_tokens: None,
             stops: Vec::new(),
             sampling: Sampling::default(),
+            grammar: None,
         };
         (Job { task, request, events }, receiver)
     }
