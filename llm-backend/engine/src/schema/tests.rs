@@ -188,9 +188,9 @@ fn schema_of(document: &Value, chosen: &mut impl Iterator<Item = u8>) -> Value {
                 .iter()
                 .map(|(name, value)| (name.clone(), schema_of(value, chosen)))
                 .collect();
-            let required: Vec<_> = fields.keys().filter(|_| turn % 3 > 0).collect();
+            let required: Vec<_> = fields.keys().filter(|_| !turn.is_multiple_of(3)).collect();
             let required = json!(required);
-            if turn % 2 > 0 {
+            if !turn.is_multiple_of(2) {
                 properties.insert("optional".to_owned(), json!({}));
             }
             json!({ "type": "object", "properties": properties, "required": required })
@@ -203,7 +203,7 @@ fn schema_of(document: &Value, chosen: &mut impl Iterator<Item = u8>) -> Value {
                 json!({ "items": { "anyOf": any_of } })
             }
         }
-        value if turn % 4 == 0 => json!({ "const": value }),
+        value if turn.is_multiple_of(4) => json!({ "const": value }),
         value if turn % 4 == 1 => json!({ "enum": ["other", value] }),
         Value::Null => json!({ "type": ["null", "string"] }),
         Value::Bool(_) => json!({ "type": "boolean" }),
