@@ -1055,6 +1055,7 @@ agent-state =
     }
 firewall-root-only = only root may read the firewall's rules
 firewall-open = no rule was found that closes the tunnel's port or its services
+firewall-closes-forwarding = the firewall of this machine ({ $by }) drops what it forwards: WireGuard devices do not reach other devices, nor do others reach them, whatever the policy allows
 firewall-closes-port = the firewall of this machine ({ $by }) closes UDP port { $port }: a peer reaches this machine directly only if this machine calls it at the same time, and by the relay otherwise
 firewall-closes-service = the firewall of this machine ({ $by }) closes port { $port } of the tunnel's interface { $interface }: devices of the network do not reach the service there, whatever the policy allows
 relay-answers = the relay { $name } answers

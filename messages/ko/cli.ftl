@@ -1041,6 +1041,7 @@ agent-state =
     }
 firewall-root-only = 방화벽 규칙은 root만 읽을 수 있습니다
 firewall-open = 터널의 포트나 서비스를 막는 규칙을 찾지 못했습니다
+firewall-closes-forwarding = 이 컴퓨터의 방화벽({ $by })이 전달하는 패킷을 버립니다. 정책이 허용해도 WireGuard 기기와 다른 기기가 서로 연결할 수 없습니다
 firewall-closes-port = 이 컴퓨터의 방화벽({ $by })이 UDP { $port } 포트를 막고 있습니다. 이 컴퓨터가 동시에 연결할 때만 상대 기기와 직접 연결되고, 아니면 릴레이를 거칩니다
 firewall-closes-service = 이 컴퓨터의 방화벽({ $by })이 터널 인터페이스 { $interface }의 { $port } 포트를 막고 있습니다. 정책이 허용해도 네트워크의 기기가 그 서비스에 연결할 수 없습니다
 relay-answers = 릴레이 { $name }: 응답합니다

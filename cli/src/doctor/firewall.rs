@@ -4,6 +4,7 @@ use std::{path::Path, process::Stdio};
 
 use messages::message;
 use node_agent_api::settings::Settings;
+use serde_json::Value;
 use services::Instance;
 use tokio::process::Command;
 
@@ -35,12 +36,14 @@ pub(super) async fn check(root: &Path, settings: &Settings) -> Vec<Finding> {
         port: settings.listen_port,
         tunnel: &tunnel,
         by_tunnel: false,
+        out: None,
     }];
     probes.extend(settings.service.iter().map(|service| Probe {
         protocol: "tcp",
         port: service.port,
         tunnel: &tunnel,
         by_tunnel: true,
+        out: None,
     }));
     // A port that the kernel chooses is told to peers by STUN alone.
     probes.retain(|probe| probe.port != 0);
@@ -70,6 +73,26 @@ pub(super) async fn check(root: &Path, settings: &Settings) -> Vec<Finding> {
         Finding::warning(ID, text, fix)
     });
     findings.collect()
+}
+
+/// What drops the packets that this machine forwards between WireGuard devices and the mesh, as Docker does unless it is told
+/// otherwise.
+pub(super) async fn passing(root: &Path, settings: &Settings) -> Option<Finding> {
+    let instance = Instance::of(root);
+    let (devices, tunnel) = (instance.wireguard_interface(), settings.interface(&instance));
+    dropped(&nftables().await?, [&devices, &tunnel], &instance.table())
+}
+
+fn dropped(ruleset: &Value, [devices, tunnel]: [&str; 2], own_table: &str) -> Option<Finding> {
+    let probe = Probe { protocol: "tcp", port: 443, tunnel, by_tunnel: true, out: Some(devices) };
+    let ways = [Probe { tunnel: devices, out: Some(tunnel), ..probe }, probe];
+    let Closed { family, table, chain } =
+        ways.into_iter().find_map(|probe| ruleset::closed(ruleset, probe, own_table))?;
+    let by = format!("nftables: {family} {table} {chain}");
+    let accept =
+        |side| format!("sudo nft insert rule {family} {table} {chain} {side} {devices} accept");
+    let fix = [accept("iifname"), accept("oifname")].join(" && ");
+    Some(Finding::warning(ID, message!("firewall-closes-forwarding", by), fix))
 }
 
 /// What a program prints; `None` if it is not there or fails.
@@ -136,9 +159,12 @@ async fn by_firewalld(probes: &[Probe<'_>]) -> Vec<Closing> {
     closings
 }
 
+async fn nftables() -> Option<Value> {
+    serde_json::from_str(&said("nft", &["-j", "list", "ruleset"]).await?).ok()
+}
+
 async fn by_nftables(probes: &[Probe<'_>], own_table: &str) -> Vec<Closing> {
-    let Some(text) = said("nft", &["-j", "list", "ruleset"]).await else { return Vec::new() };
-    let Ok(ruleset) = serde_json::from_str(&text) else { return Vec::new() };
+    let Some(ruleset) = nftables().await else { return Vec::new() };
     let closed = probes.iter().filter_map(|probe| {
         let Closed { family, table, chain } = ruleset::closed(&ruleset, *probe, own_table)?;
         let by = format!("nftables: {family} {table} {chain}");
@@ -162,10 +188,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_chain_that_forwards_nothing_for_wireguard_devices_is_named_with_the_command() {
+        let found = |policy: &str| {
+            let chain = serde_json::json!({ "family": "ip", "table": "filter", "name": "FORWARD",
+                "type": "filter", "hook": "forward", "policy": policy });
+            let ruleset = serde_json::json!({ "nftables": [{ "chain": chain }] });
+            dropped(&ruleset, ["maruw0", "maru0"], "maru")
+        };
+        assert_eq!(found("accept"), None);
+        let found = found("drop").unwrap();
+        assert!(found.text.to_string().contains("ip filter FORWARD"), "{}", found.text);
+        let rule = "sudo nft insert rule ip filter FORWARD";
+        let fix = format!("{rule} iifname maruw0 accept && {rule} oifname maruw0 accept");
+        assert_eq!(found.fix_text(), fix);
+    }
+
+    #[test]
     fn ufw_says_what_it_lets_in() {
         let probes = [
-            Probe { protocol: "udp", port: 41641, tunnel: "maru0", by_tunnel: false },
-            Probe { protocol: "tcp", port: 443, tunnel: "maru0", by_tunnel: true },
+            Probe { protocol: "udp", port: 41641, tunnel: "maru0", by_tunnel: false, out: None },
+            Probe { protocol: "tcp", port: 443, tunnel: "maru0", by_tunnel: true, out: None },
         ];
         let head =
             "Status: active\nDefault: deny (incoming), allow (outgoing), disabled (routed)\n\n";

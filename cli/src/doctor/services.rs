@@ -297,9 +297,13 @@ async fn agent(root: &Path) -> Vec<Finding> {
             let listen_port = settings.as_ref().map_or(default, |settings| settings.listen_port);
             findings.extend(paths::check(&status, listen_port).await);
             findings.extend(forwarding(&status));
+            findings.extend(super::wireguard::router(&status));
             findings.extend(names::check(&status).await);
             if let Ok(settings) = settings {
                 findings.extend(firewall::check(root, &settings).await);
+                if status.wireguard.is_some_and(|router| !router.devices.is_empty()) {
+                    findings.extend(firewall::passing(root, &settings).await);
+                }
             }
             findings
         }

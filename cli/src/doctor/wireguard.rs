@@ -1,11 +1,12 @@
-//! Devices that have only WireGuard, and whose router does not serve them.
+//! Devices that have only WireGuard: whose router does not serve them, and what this machine as their router cannot do.
 
 use std::path::Path;
 
 use coordinator_api::{WireguardDevice, endpoints::LIST_WIREGUARD};
-use messages::message;
+use messages::{Message, message};
+use node_agent_api::{FORWARDING, Status, wireguard::WireguardStatus};
 
-use crate::{client::Client, finding::Finding, wireguard};
+use crate::{client::Client, finding::Finding, problem, wireguard};
 
 const ID: &str = "wireguard";
 
@@ -27,12 +28,54 @@ fn judge(devices: &[WireguardDevice]) -> Vec<Finding> {
     wrong
 }
 
+/// What this machine, as the router of such devices, does not do for them, as its agent says.
+pub(super) fn router(status: &Status) -> Option<Finding> {
+    let router = status.wireguard.as_ref()?;
+    Some(Finding::warning(ID, problem::of_wireguard(router)?, fix(router)))
+}
+
+fn fix(router: &WireguardStatus) -> Message {
+    let [v4, v6] = FORWARDING;
+    match router.problem_message.as_ref().map(|said| said.id.as_str()) {
+        Some("problem-agent-wireguard-ipv4" | "problem-agent-wireguard-internet") => {
+            format!("sudo sysctl -w {v4}=1").into()
+        }
+        Some("problem-agent-wireguard-ipv6") => format!("sudo sysctl -w {v6}=1").into(),
+        Some("problem-agent-wireguard-port") => {
+            format!("sudo ss -lunp sport = :{}", router.port).into()
+        }
+        Some(_) | None => message!("fix-see-status"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::finding::Severity;
+
+    #[test]
+    fn what_the_router_does_not_do_is_named_with_the_command() {
+        let found = |id: Option<&str>| {
+            let said = id.map(|id| json!({ "id": id, "arguments": { "port": "51821" } }));
+            let wireguard = json!({ "port": 51821, "key": "k", "problem": id.map(|_| "what is wrong"), "problem_message": said });
+            let status = json!({ "state": "running", "version": "0", "wireguard": wireguard });
+            router(&serde_json::from_value(status).unwrap())
+        };
+        assert_eq!(found(None), None);
+        for (what, fix) in [
+            ("ipv4", "sudo sysctl -w net.ipv4.ip_forward=1"),
+            ("internet", "sudo sysctl -w net.ipv4.ip_forward=1"),
+            ("ipv6", "sudo sysctl -w net.ipv6.conf.all.forwarding=1"),
+            ("port", "sudo ss -lunp sport = :51821"),
+            ("no-internet", "see `maru status`"),
+        ] {
+            let found = found(Some(&format!("problem-agent-wireguard-{what}"))).unwrap();
+            assert_eq!((found.severity, found.fix_text()), (Severity::Warning, fix.to_owned()));
+            assert_eq!(found.text.to_string(), "what is wrong", "{what}");
+        }
+    }
 
     #[test]
     fn a_device_whose_router_does_not_serve_it_is_named() {

@@ -18,6 +18,8 @@ pub(super) struct Probe<'a> {
     pub(super) tunnel: &'a str,
     /// Whether it comes out of the tunnel, or else over another interface that is not the loopback.
     pub(super) by_tunnel: bool,
+    /// The interface over which this machine forwards it; `None` if it is for this machine.
+    pub(super) out: Option<&'a str>,
 }
 
 /// A base chain that drops the packet.
@@ -44,18 +46,19 @@ enum Holds {
     Unknown,
 }
 
-/// The first base chain for packets to this machine that drops the packet for certain; tables of ours are left out.
+/// The first base chain for such packets that drops the packet for certain; tables of ours are left out.
 pub(super) fn closed(ruleset: &Value, probe: Probe<'_>, own_table: &str) -> Option<Closed> {
     let items = ruleset["nftables"].as_array()?;
     let chains = items.iter().filter_map(|item| item.get("chain"));
-    let to_here = chains.filter(|chain| {
+    let hook = if probe.out.is_some() { "forward" } else { "input" };
+    let hooked = chains.filter(|chain| {
         let family = text(chain, "family");
-        chain["hook"] == "input"
+        chain["hook"] == hook
             && chain["type"] == "filter"
             && matches!(family, "ip" | "inet")
             && text(chain, "table") != own_table
     });
-    to_here.into_iter().find_map(|chain| {
+    hooked.into_iter().find_map(|chain| {
         let (family, table, name) =
             (text(chain, "family"), text(chain, "table"), text(chain, "name"));
         let rules = Rules { items, family, table };
@@ -150,6 +153,7 @@ fn matches(body: &Value, probe: Probe<'_>) -> Holds {
     let holds = if let Some(key) = left["meta"]["key"].as_str() {
         match key {
             "iif" | "iifname" => any(right, |name| interface(name.as_str()?, probe)),
+            "oif" | "oifname" => any(right, |name| is_named(name.as_str()?, probe.out?)),
             "l4proto" => any(right, |name| Some(name.as_str()? == probe.protocol)),
             "nfproto" => any(right, |name| Some(name.as_str()? == "ipv4")),
             _ => Holds::Unknown,
@@ -195,18 +199,21 @@ fn any(right: &Value, is: impl Fn(&Value) -> Option<bool>) -> Holds {
 }
 
 fn interface(name: &str, probe: Probe<'_>) -> Option<bool> {
-    if name.starts_with('@') {
-        return None;
-    }
-    let is_tunnel = match name.strip_suffix('*') {
-        Some(prefix) => probe.tunnel.starts_with(prefix),
-        None => name == probe.tunnel,
-    };
+    let is_tunnel = is_named(name, probe.tunnel)?;
     match probe.by_tunnel {
         true => Some(is_tunnel),
         false if name == "lo" || is_tunnel => Some(false),
         // Any of the others may be the one that packets come over.
         false => None,
+    }
+}
+
+/// Whether a rule's name of interfaces means this one; `None` if that is not known.
+fn is_named(name: &str, interface: &str) -> Option<bool> {
+    match name.strip_suffix('*') {
+        _ if name.starts_with('@') => None,
+        Some(prefix) => Some(interface.starts_with(prefix)),
+        None => Some(name == interface),
     }
 }
 
@@ -226,7 +233,7 @@ mod tests {
 
     fn probe(by_tunnel: bool) -> Probe<'static> {
         let (protocol, port) = if by_tunnel { ("tcp", 443) } else { ("udp", 41641) };
-        Probe { protocol, port, tunnel: "maru0", by_tunnel }
+        Probe { protocol, port, tunnel: "maru0", by_tunnel, out: None }
     }
 
     /// A base chain of this policy with these rules, each the list of its statements, and a chain `other`.
@@ -304,6 +311,33 @@ mod tests {
             !is_closed("drop", &[json!([{"jump": {"target": "input"}}])], &[], false),
             "no endless loop"
         );
+    }
+
+    /// What Docker 28 writes: its chain drops what is to or from none of its bridges.
+    #[test]
+    fn dockers_chain_drops_what_this_machine_forwards_unless_a_rule_names_the_interface() {
+        let rule = |chain: &str, expr: Value| json!({"rule": {"family": "ip", "table": "filter", "chain": chain, "expr": expr}});
+        let oif = json!({"match": {"op": "==", "left": {"meta": {"key": "oifname"}}, "right": "docker0"}});
+        let jump = |to: &str| json!({"jump": {"target": to}});
+        let set = json!({"xt": {"type": "match", "name": "set"}});
+        let found = |policy: &str, user: &[Value]| {
+            let mut items = vec![
+                json!({"chain": {"family": "ip", "table": "filter", "name": "FORWARD",
+                    "type": "filter", "hook": "forward", "policy": policy}}),
+                rule("FORWARD", json!([{"counter": {}}, jump("DOCKER-USER")])),
+                rule("FORWARD", json!([set, jump("DOCKER-BRIDGE")])),
+                rule("FORWARD", json!([iif("docker0"), {"accept": null}])),
+                rule("DOCKER-BRIDGE", json!([oif, {"accept": null}])),
+            ];
+            items.extend(user.iter().map(|expr| rule("DOCKER-USER", expr.clone())));
+            let passing = |tunnel, out| Probe { tunnel, out: Some(out), ..probe(true) };
+            let ruleset = json!({"nftables": items});
+            [("maruw0", "maru0"), ("maru0", "maruw0")]
+                .map(|(from, to)| closed(&ruleset, passing(from, to), "maru").is_some())
+        };
+        assert_eq!(found("accept", &[]), [false; 2]);
+        assert_eq!(found("drop", &[]), [true; 2]);
+        assert_eq!(found("drop", &[json!([iif("maruw0"), {"accept": null}])]), [false, true]);
     }
 
     #[test]
