@@ -110,7 +110,7 @@ pub fn any_object() -> String {
 ///
 /// [`SchemaError`]: the path of what is invalid, not supported or beyond the bounds.
 pub fn grammar(schema: &str) -> Result<String> {
-    let root = Place("schema".to_owned());
+    let root = Location("schema".to_owned());
     if schema.len() > SCHEMA_MAX {
         return root.refuse("must have at most 65536 bytes");
     }
@@ -136,9 +136,9 @@ pub fn grammar(schema: &str) -> Result<String> {
 
 /// The path of a part.
 #[derive(Clone)]
-struct Place(String);
+struct Location(String);
 
-impl Place {
+impl Location {
     fn child(&self, name: &str) -> Self {
         Self(format!("{}.{}", self.0, common::foreign::short(name, NAME_SHOWN).replace('`', "'")))
     }
@@ -237,7 +237,7 @@ enum Definition {
 #[derive(Default)]
 struct Translation<'a> {
     /// By the text of `$ref`.
-    definitions: BTreeMap<String, (Place, &'a RawValue, Definition)>,
+    definitions: BTreeMap<String, (Location, &'a RawValue, Definition)>,
     rules: String,
     n_rules: usize,
     parts: usize,
@@ -245,7 +245,7 @@ struct Translation<'a> {
 
 impl<'a> Translation<'a> {
     /// Translates one schema; it stands at this depth.
-    fn schema(&mut self, raw: &'a RawValue, at: &Place, depth: usize) -> Result<Rule> {
+    fn schema(&mut self, raw: &'a RawValue, at: &Location, depth: usize) -> Result<Rule> {
         self.count(at)?;
         if depth >= DEPTH_MAX {
             return at.refuse("is nested deeper than 32 levels");
@@ -297,7 +297,7 @@ impl<'a> Translation<'a> {
         }
     }
 
-    fn reference(&mut self, raw: &RawValue, at: &Place, depth: usize) -> Result<Rule> {
+    fn reference(&mut self, raw: &RawValue, at: &Location, depth: usize) -> Result<Rule> {
         let pointer = at.text(raw)?;
         let Some((place, definition, state)) = self.definitions.get_mut(&pointer) else {
             return at.refuse("must name a definition, such as \"#/$defs/NAME\"");
@@ -314,7 +314,7 @@ impl<'a> Translation<'a> {
         Ok(rule)
     }
 
-    fn any_of(&mut self, raw: &'a RawValue, at: &Place, depth: usize) -> Result<Rule> {
+    fn any_of(&mut self, raw: &'a RawValue, at: &Location, depth: usize) -> Result<Rule> {
         let mut rules = Vec::new();
         for (index, raw) in at.some(raw)?.into_iter().enumerate() {
             rules.push(self.schema(raw, &at.entry(index), depth + 1)?);
@@ -331,7 +331,7 @@ impl<'a> Translation<'a> {
     /// Values that stand in the schema: texts, numbers, booleans, null.
     fn constants(
         &mut self,
-        values: &[(Place, &RawValue)],
+        values: &[(Location, &RawValue)],
         fields: &mut Fields<'_, '_>,
     ) -> Result<Rule> {
         let types = fields.types()?;
@@ -426,7 +426,7 @@ impl<'a> Translation<'a> {
     }
 
     /// An object of any names whose values follow one schema.
-    fn map(&mut self, raw: &'a RawValue, at: &Place, depth: usize) -> Result<Rule> {
+    fn map(&mut self, raw: &'a RawValue, at: &Location, depth: usize) -> Result<Rule> {
         let value = self.schema(raw, at, depth + 1)?;
         let pair = self.add(&format!("string \":\" ws {}", value.name), 1, &[]).name;
         let text = format!(r#""{{" ws ( {pair} ( "," ws {pair} )* ws )? "}}""#);
@@ -443,7 +443,7 @@ impl<'a> Translation<'a> {
         Rule { name, alternatives, depth }
     }
 
-    fn count(&mut self, at: &Place) -> Result<()> {
+    fn count(&mut self, at: &Location) -> Result<()> {
         self.parts += 1;
         if self.parts > PARTS_MAX {
             at.refuse("is one part too many: at most 2000")
@@ -455,7 +455,7 @@ impl<'a> Translation<'a> {
 
 /// Keywords of a schema that were not taken yet.
 struct Fields<'a, 'p> {
-    at: &'p Place,
+    at: &'p Location,
     fields: Vec<(String, &'a RawValue)>,
 }
 

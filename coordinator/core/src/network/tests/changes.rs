@@ -71,7 +71,7 @@ fn policies() -> [acl::Policy; 4] {
 }
 
 /// The network as the database and the streams would have it.
-struct World {
+struct Simulation {
     nodes: Vec<Node>,
     gone: BTreeSet<u64>,
     online: BTreeSet<u64>,
@@ -83,7 +83,7 @@ struct World {
     derp: DerpMap,
 }
 
-impl World {
+impl Simulation {
     /// Home (1) and a server (2), which can route, and devices of two people, of whom each has one with WireGuard only (4, 6).
     fn new() -> Self {
         let mut nodes: Vec<Node> =
@@ -244,17 +244,17 @@ proptest! {
     fn after_any_changes_each_client_holds_the_map_that_is_built_from_nothing(
         steps in prop::collection::vec(prop::collection::vec(change(), 1..4), 1..10),
     ) {
-        let mut world = World::new();
-        let mut derp = Arc::new(world.derp.clone());
+        let mut simulation = Simulation::new();
+        let mut derp = Arc::new(simulation.derp.clone());
         let mut clients: BTreeMap<u64, Client> = BTreeMap::new();
         let mut previous: Option<CompiledNetwork> = None;
         for changes in std::iter::once(Vec::new()).chain(steps) {
-            changes.into_iter().for_each(|change| world.apply(change));
-            if *derp != world.derp {
-                derp = Arc::new(world.derp.clone());
+            changes.into_iter().for_each(|change| simulation.apply(change));
+            if *derp != simulation.derp {
+                derp = Arc::new(simulation.derp.clone());
             }
-            let compiled = world.compiled(&derp, previous.as_ref());
-            let mut fresh = world.compiled(&Arc::new(world.derp.clone()), None);
+            let compiled = simulation.compiled(&derp, previous.as_ref());
+            let mut fresh = simulation.compiled(&Arc::new(simulation.derp.clone()), None);
             // Which router of a subnet is in use depends on which was before.
             fresh.routers.clone_from(&compiled.routers);
             for id in NODES {
