@@ -262,7 +262,8 @@ impl<'a> Translation<'a> {
         } else if let Some(raw) = fields.take("const") {
             self.constants(&[(at.child("const"), raw)], &mut fields)?
         } else if let Some(raw) = fields.take("enum") {
-            let values = at.child("enum").some(raw)?.into_iter().enumerate();
+            // Each has a path of its own, which may be long: no more of them than are refused for their number.
+            let values = at.child("enum").some(raw)?.into_iter().enumerate().take(PARTS_MAX + 1);
             let values: Vec<_> = values.map(|(i, raw)| (at.child("enum").entry(i), raw)).collect();
             self.constants(&values, &mut fields)?
         } else {

@@ -52,11 +52,12 @@ impl Sampler {
                 return None;
             }
             tokens.apply_sampler(&mut self.chain);
-            let chosen = tokens.data.get(tokens.selected?)?;
-            if chosen.logit() == f32::NEG_INFINITY {
+            let chosen = tokens.selected_token()?;
+            // A bias or penalty may have moved a logit: what the grammar does not take would end the engine.
+            if !grammar.allows(chosen, model) {
                 return None;
             }
-            token = chosen.id();
+            token = chosen;
         }
         let goes_on = model.ends().contains(&token) || grammar.accept(token);
         self.chain.accept(token);

@@ -156,6 +156,7 @@ fn schemas_that_cost_much_are_refused() {
     assert!(refusal(&values(257)).contains("too many alternatives"));
     let many: Map<_, _> = (0..2000).map(|n| (n.to_string(), json!({}))).collect();
     assert!(refusal(&json!({ "properties": many, "required": [] })).contains("at most 2000"));
+    assert!(refusal(&json!({ "enum": vec![1; 20_000] })).contains("at most 2000"));
     let optional: Map<_, _> = (0..256).map(|n| (n.to_string(), json!({}))).collect();
     assert!(refusal(&json!({ "properties": optional })).contains("too many alternatives"));
     assert!(refusal(&json!({ "title": "x".repeat(SCHEMA_MAX) })).contains("65536 bytes"));
