@@ -25,7 +25,7 @@ use confidential_envelope::{
     inner::{self, REQUEST_LIMITS, RequestStream},
 };
 use rustix::{
-    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send},
     process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit},
 };
 use tokio::net::UnixStream;
@@ -89,7 +89,11 @@ fn job() -> io::Result<Option<(Job, net::UnixStream)>> {
     });
     let job = Job::decode(&bytes[..received.bytes]);
     match (job, connection) {
-        (Some(job), Some(connection)) => Ok(Some((job, connection.into()))),
+        (Some(job), Some(connection)) => {
+            // Without this, boot gives the job to another worker if this one ends.
+            send(io::stdin().as_fd(), &[1], SendFlags::NOSIGNAL)?;
+            Ok(Some((job, connection.into())))
+        }
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }

@@ -1,8 +1,8 @@
 //! Workers: a new process for each request, and a spare one for the next.
 //!
 //! ```text
-//! spare ──job and connection over its stdin──▶ works ──▶ exits
-//!                                                └── timeout, client disconnected ──▶ killed
+//! spare ──job and connection over its stdin──▶ confirms ──▶ works ──▶ exits
+//!                                                             └── timeout, client disconnected ──▶ killed
 //! ```
 //!
 //! A worker gets the client's connection itself, so that this process and `router-com` see only sealed content.
@@ -20,12 +20,9 @@ use std::{
 };
 
 use chassis::hang_up::HangUp;
-use rustix::{
-    io::Errno,
-    net::{
-        AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-        SocketFlags, SocketType, recv, sendmsg, socketpair,
-    },
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
+    SocketType, recv, sendmsg, socketpair,
 };
 use tokio::{
     net::UnixStream,
@@ -138,7 +135,7 @@ impl Workers {
         match timeout(self.life, and_prepare).await {
             Ok(Some(Ok(status))) if status.success() => {}
             Ok(Some(status)) => {
-                if is_unread(&worker) {
+                if !has_received(&worker) {
                     tracing::warn!(?status, "a worker ended before it received its request");
                     return false;
                 }
@@ -180,7 +177,8 @@ fn hand(worker: &Worker, job: &[u8], connection: &UnixStream) -> io::Result<()> 
     Ok(())
 }
 
-/// Whether a worker ended without receiving its job: its socket was closed with unread data (unix(7)).
-fn is_unread(worker: &Worker) -> bool {
-    matches!(recv(&worker.job, &mut [0; 1], RecvFlags::DONTWAIT), Err(Errno::CONNRESET))
+/// Whether a worker confirmed that it received its job. The state of its socket does not say so: the kernel may have taken the
+/// job out of the socket for a process that was already killed.
+fn has_received(worker: &Worker) -> bool {
+    matches!(recv(&worker.job, &mut [0; 1], RecvFlags::DONTWAIT), Ok((1.., _)))
 }
