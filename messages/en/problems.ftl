@@ -190,6 +190,7 @@ problem-agent-stream-closed = the coordinator closed the map stream
 problem-agent-unknown-node = the coordinator does not know this node
 problem-agent-untrusted = the certificate at { $url } cannot be trusted: { $source }; if it comes from an authority of your own, join with --ca FILE
 problem-agent-wireguard = WireGuard devices cannot connect ({ $reason }): fix that, the agent tries again
+problem-agent-wireguard-firewall = WireGuard devices cannot connect, since the firewall refused the rules that judge their packets ({ $reason }): check that `sudo nft list ruleset` works, and restart this machine if its kernel was updated; the agent tries again
 problem-agent-wireguard-internet = WireGuard devices with a full tunnel do not reach the internet, since this machine does not forward packets: run `sysctl -w net.ipv4.ip_forward=1`
 problem-agent-wireguard-ipv4 = WireGuard devices reach nothing but this machine, since it does not forward packets: run `sysctl -w net.ipv4.ip_forward=1`
 problem-agent-wireguard-no-internet = WireGuard devices with a full tunnel do not reach the internet, since this machine is no way out for them: write internet = true below [wireguard] in agent.toml and restart the agent

@@ -194,6 +194,7 @@ problem-agent-stream-closed = 코디네이터가 네트워크 맵 스트림을 �
 problem-agent-unknown-node = 코디네이터가 이 노드를 모릅니다
 problem-agent-untrusted = { $url }의 인증서를 신뢰할 수 없습니다: { $source }. 자체 인증 기관이 발급한 인증서이면 --ca FILE로 참여하세요
 problem-agent-wireguard = WireGuard 기기가 연결할 수 없습니다({ $reason }). 원인을 해결하면 에이전트가 다시 시도합니다
+problem-agent-wireguard-firewall = 방화벽이 WireGuard 기기의 패킷을 검사하는 규칙을 거부하여({ $reason }) WireGuard 기기가 연결할 수 없습니다. `sudo nft list ruleset`이 동작하는지 확인하고, 커널을 업데이트했다면 이 컴퓨터를 다시 시작하세요. 에이전트가 다시 시도합니다
 problem-agent-wireguard-internet = 이 컴퓨터가 패킷을 전달하지 않아 전체 터널을 쓰는 WireGuard 기기가 인터넷에 연결할 수 없습니다. `sysctl -w net.ipv4.ip_forward=1`을 실행하세요
 problem-agent-wireguard-ipv4 = 이 컴퓨터가 패킷을 전달하지 않아 WireGuard 기기는 이 컴퓨터에만 연결할 수 있습니다. `sysctl -w net.ipv4.ip_forward=1`을 실행하세요
 problem-agent-wireguard-no-internet = 이 컴퓨터가 인터넷으로 나가는 길이 되도록 설정되지 않아 전체 터널을 쓰는 WireGuard 기기가 인터넷에 연결할 수 없습니다. agent.toml의 [wireguard] 아래에 internet = true를 적고 에이전트를 다시 시작하세요

@@ -40,6 +40,7 @@ fn fix(router: &WireguardStatus) -> Message {
         Some("problem-agent-wireguard-ipv4" | "problem-agent-wireguard-internet") => {
             format!("sudo sysctl -w {v4}=1").into()
         }
+        Some("problem-agent-wireguard-firewall") => "sudo nft list ruleset".into(),
         Some("problem-agent-wireguard-ipv6") => format!("sudo sysctl -w {v6}=1").into(),
         Some("problem-agent-wireguard-port") => {
             format!("sudo ss -lunp sport = :{}", router.port).into()
@@ -68,6 +69,7 @@ mod tests {
             ("ipv4", "sudo sysctl -w net.ipv4.ip_forward=1"),
             ("internet", "sudo sysctl -w net.ipv4.ip_forward=1"),
             ("ipv6", "sudo sysctl -w net.ipv6.conf.all.forwarding=1"),
+            ("firewall", "sudo nft list ruleset"),
             ("port", "sudo ss -lunp sport = :51821"),
             ("no-internet", "see `maru status`"),
         ] {

@@ -340,8 +340,8 @@ impl Parts {
             tracing::error!(error = &error as &dyn std::error::Error, "routes are missing");
         }
         let (own, plan) = (netmap.addresses(), self.plan(netmap).await);
-        let is_guarded = self.guard(&own, &plan);
-        self.serve_wireguard(&own, &plan, is_guarded).await;
+        let guarded = self.guard(&own, &plan);
+        self.serve_wireguard(&own, &plan, guarded).await;
     }
 
     async fn plan(&self, netmap: &Netmap) -> WireguardPlan {
@@ -351,8 +351,8 @@ impl Parts {
         }
     }
 
-    /// Sets the firewall; returns whether it is as it must be.
-    fn guard(&self, own: &[IpAddr], plan: &WireguardPlan) -> bool {
+    /// Sets the firewall. An error is logged, too.
+    fn guard(&self, own: &[IpAddr], plan: &WireguardPlan) -> Result<(), FirewallError> {
         let answers = self.wireguard.as_ref().is_some_and(Router::answers);
         let scope = Scope { own: own.to_vec(), wireguard: plan.clone(), answers };
         let guarded = tokio::task::block_in_place(|| self.firewall.set(scope));
@@ -360,17 +360,23 @@ impl Parts {
             let error = error as &dyn std::error::Error;
             tracing::error!(error, "the firewall is not up to date");
         }
-        guarded.is_ok()
+        guarded
     }
 
     /// Serves WireGuard devices; none without the firewall, which judges their packets. It learns then whether names are answered.
-    async fn serve_wireguard(&self, own: &[IpAddr], plan: &WireguardPlan, is_guarded: bool) {
-        match &self.wireguard {
-            Some(wireguard) if is_guarded => wireguard.apply(own, plan).await,
-            Some(wireguard) => wireguard.stop().await,
-            None => return,
+    async fn serve_wireguard(
+        &self,
+        own: &[IpAddr],
+        plan: &WireguardPlan,
+        guarded: Result<(), FirewallError>,
+    ) {
+        let Some(wireguard) = &self.wireguard else { return };
+        match guarded {
+            Ok(()) => wireguard.apply(own, plan).await,
+            Err(error) => wireguard.refuse(plan, &error).await,
         }
-        self.guard(own, plan);
+        // What is refused here is logged, and set again soon; until then no query for names passes.
+        let _ = self.guard(own, plan);
     }
 
     /// Applies a map; returns whether the interface has its addresses. Errors are logged, and the map is applied again soon.
@@ -392,7 +398,7 @@ impl Parts {
         self.device.set_filter(Arc::clone(&filter));
         self.relays.set_peers(&peers);
         self.relays.set_map(&home::relays(&self.agent, &netmap.relays));
-        let is_guarded = self.guard(&own, &plan);
+        let guarded = self.guard(&own, &plan);
         self.device.set_peers(peers.into_iter().map(device_peer).collect());
         let with_resolver = [own.as_slice(), &[RESOLVER.into()]].concat();
         let configured = async {
@@ -414,7 +420,7 @@ impl Parts {
             self.access.send_replace(Arc::new(access));
             self.zone.send_replace(Arc::new(netmap.zone(&self.agent.config.dns_domains)));
         }
-        self.serve_wireguard(&own, &plan, is_guarded).await;
+        self.serve_wireguard(&own, &plan, guarded).await;
         if !self.has_greeted.swap(true, Ordering::Relaxed) {
             self.device.greet();
         }

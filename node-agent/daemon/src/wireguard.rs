@@ -36,6 +36,7 @@ use wireguard_device::{Config, Offload};
 use crate::{
     agent::Agent,
     dns::{Resolver, Sight},
+    firewall::FirewallError,
     link::{self, Link, LinkError},
     outside,
     routing::{MAIN, is_forwarded, route},
@@ -177,6 +178,13 @@ impl Router {
             tracing::warn!(error, "{problem}");
         }
         shown.problem = problem;
+    }
+
+    /// Takes the interface down, since the firewall does not have its rules; the status says so if there is a device.
+    pub(crate) async fn refuse(&self, plan: &WireguardPlan, error: &FirewallError) {
+        self.stop().await;
+        let problem = message!("problem-agent-wireguard-firewall", reason = error);
+        self.agent.wireguard().problem = (!plan.devices.is_empty()).then_some(problem);
     }
 
     /// Takes the interface down.

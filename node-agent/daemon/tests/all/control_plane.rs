@@ -130,6 +130,17 @@ impl Node {
         fs::read_to_string(self.root.path().join("var/lib/maru/agent").join(file)).ok()
     }
 
+    /// Has a script of the shell run on this machine in place of `nft`, which is `/run/nft` then.
+    pub(crate) fn replace_nft(&self, script: &str) {
+        let file = self.root.path().join("nft");
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        let file = file.display();
+        let replace = format!(
+            "nft=$(readlink -f $(command -v nft)); cp $nft /run/nft; chmod 755 {file}; mount --bind {file} $nft"
+        );
+        self.machine.sh(&replace).unwrap();
+    }
+
     pub(crate) fn join(&self, url: &str) {
         let (status, body) = ask(&self.socket(), "POST", "/v1/join", Some(json!({ "url": url })));
         assert_eq!(status, 202, "{body}");

@@ -91,16 +91,8 @@ fn an_unapproved_device_has_nothing_and_an_approved_one_is_named_to_services() {
 fn a_node_runs_only_once_the_interface_has_its_address_and_route() {
     let plane = ControlPlane::new();
     let laptop = Node::start(&plane.topology.laptops[0].clone(), LAPTOP);
-    let held = "#!/bin/sh\nwhile [ -e /run/hold ]; do sleep 0.1; done\nexec /run/nft \"$@\"\n";
-    let script = laptop.root.path().join("nft");
-    std::fs::write(&script, held).unwrap();
-    laptop
-        .machine
-        .sh(&format!(
-            "nft=$(readlink -f $(command -v nft)); cp $nft /run/nft; chmod 755 {0}; touch /run/hold; mount --bind {0} $nft",
-            script.display()
-        ))
-        .unwrap();
+    laptop.machine.sh("touch /run/hold").unwrap();
+    laptop.replace_nft("while [ -e /run/hold ]; do sleep 0.1; done; exec /run/nft \"$@\"");
     let ways = || laptop.machine.sh("ip -o -4 address; ip -4 route").unwrap();
 
     laptop.join(&plane.invite("juno", true));

@@ -13,10 +13,8 @@
 //! which this kernel may not have.
 
 use std::{
-    io::{Read as _, Write as _},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    sync::{Arc, mpsc::Receiver},
-    thread,
+    net::{IpAddr, UdpSocket},
+    sync::mpsc::Receiver,
     time::Duration,
 };
 
@@ -24,7 +22,7 @@ use control_protocol::{
     key::{NodePrivate, NodePublic},
     map::{FilterRule, NetPortRange, Node as MapNode, PortRange, WIREGUARD_DEVICES},
 };
-use lab::{Machine, Process, link, wireguard};
+use lab::{Machine, link};
 use mesh_identity::Header;
 use serde_json::{Value, json};
 use testkit::blocking::eventually;
@@ -33,6 +31,10 @@ use super::{
     control_plane::{ControlPlane, LIMIT, Node, echo, restore, write},
     mesh::{LAPTOP, SERVICE},
 };
+
+mod phone;
+
+use phone::{Phone, carries, listen, open, resolves};
 
 const PHONE: [&str; 2] = ["100.64.0.99", "fd7a:115c:a1e0::99"];
 const INTERFACE: &str = "wg0";
@@ -47,11 +49,6 @@ struct TestNetwork {
     phone: Phone,
     callers: Receiver<Header>,
     street: Machine,
-}
-
-struct Phone {
-    machine: Arc<Machine>,
-    _wireguard: Process,
 }
 
 fn rule(from: &[&str], to: &str, port: u16) -> FilterRule {
@@ -161,98 +158,6 @@ fn house(settings: &str) -> TestNetwork {
     laptop.run();
     let phone = Phone::start(&plane.topology.laptops[1].clone(), &key, &router_key);
     TestNetwork { _plane: plane, home, laptop, phone, callers, street }
-}
-
-impl Phone {
-    fn start(machine: &Arc<Machine>, key: &NodePrivate, router: &str) -> Self {
-        let process = wireguard::start(machine, INTERFACE).unwrap();
-        let router = base64(router);
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let settings = format!(
-            "private_key={}\npublic_key={}\nendpoint=10.77.1.2:51820\nallowed_ip=0.0.0.0/0\nallowed_ip=::/0",
-            hex(key.as_bytes()),
-            hex(&router)
-        );
-        wireguard::set(machine, INTERFACE, &settings).unwrap();
-        machine
-            .sh(&format!(
-                "ip addr add {}/32 dev {INTERFACE}; ip addr add {}/128 dev {INTERFACE} nodad
-                 ip link set {INTERFACE} mtu 1420 up
-                 ip route add 100.64.0.0/10 dev {INTERFACE}; ip -6 route add fd7a:115c:a1e0::/48 dev {INTERFACE}
-                 ip route add 203.0.113.0/24 dev {INTERFACE}; ip route add 198.51.100.0/24 dev {INTERFACE}
-                 ip -6 route add 2001:db8::/32 dev {INTERFACE}",
-                PHONE[0], PHONE[1]
-            ))
-            .unwrap();
-        Self { machine: Arc::clone(machine), _wireguard: process }
-    }
-
-    fn open(&self, to: &str, port: u16) -> Option<TcpStream> {
-        open(&self.machine, to, port)
-    }
-}
-
-fn base64(text: &str) -> Vec<u8> {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-    STANDARD.decode(text).unwrap()
-}
-
-fn open(machine: &Machine, to: &str, port: u16) -> Option<TcpStream> {
-    let to = SocketAddr::new(to.parse().unwrap(), port);
-    let stream = machine.in_network(|| TcpStream::connect_timeout(&to, TRY)).ok()?;
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    Some(stream)
-}
-
-/// Whether a connection carries something there and back; `false` once nothing came for a while.
-fn carries(stream: &mut TcpStream, limit: Duration) -> bool {
-    stream.set_read_timeout(Some(limit)).unwrap();
-    stream.write_all(b"a").is_ok() && stream.read_exact(&mut [0]).is_ok()
-}
-
-/// Echoes on a port of all addresses of a machine; says who connects.
-fn listen(machine: &Machine, port: u16) -> Receiver<IpAddr> {
-    let listener = machine.in_network(|| TcpListener::bind(("::", port)).unwrap());
-    let (sender, callers) = std::sync::mpsc::channel();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            let _ = sender.send(stream.peer_addr().unwrap().ip().to_canonical());
-            thread::spawn(move || {
-                let (mut from, mut to) = (stream.try_clone().unwrap(), stream);
-                std::io::copy(&mut from, &mut to)
-            });
-        }
-    });
-    callers
-}
-
-/// The answer to a query for the address of the laptop, asked by UDP or TCP of this address.
-fn resolves(machine: &Machine, at: &str, by_tcp: bool) -> Option<Vec<u8>> {
-    let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    query.extend_from_slice(b"\x06laptop\x04maru\x04home\x04arpa\x00\x00\x01\x00\x01");
-    let at = SocketAddr::new(at.parse().unwrap(), 53);
-    let answer = if by_tcp {
-        let mut stream = machine.in_network(|| TcpStream::connect_timeout(&at, TRY)).ok()?;
-        stream.set_read_timeout(Some(TRY)).unwrap();
-        let len = u16::try_from(query.len()).unwrap().to_be_bytes();
-        stream.write_all(&[&len, &query[..]].concat()).ok()?;
-        let mut len = [0; 2];
-        stream.read_exact(&mut len).ok()?;
-        let mut answer = vec![0; u16::from_be_bytes(len).into()];
-        stream.read_exact(&mut answer).ok()?;
-        answer
-    } else {
-        let any = if at.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = machine.in_network(|| UdpSocket::bind(any)).unwrap();
-        socket.set_read_timeout(Some(TRY)).unwrap();
-        socket.send_to(&query, at).ok()?;
-        let mut answer = vec![0; 512];
-        let len = socket.recv(&mut answer).ok()?;
-        answer.truncate(len);
-        answer
-    };
-    Some(answer[answer.len() - 4..].to_vec())
 }
 
 /// What is ours on a machine.
@@ -367,6 +272,18 @@ fn resolves_names(home: &Node, laptop: &Node, phone: &Phone) {
     }
 }
 
+/// `nft` takes no rules that name the phone, as long as `/run/refuse` is there.
+fn refuse_rules_of_the_phone(home: &Node) {
+    home.machine.sh("touch /run/refuse").unwrap();
+    home.replace_nft(&format!(
+        r#"[ "$1" = -f ] && [ -e /run/refuse ] || exec /run/nft "$@"
+        text=$(cat)
+        case $text in *{}*) echo "Error: unknown protocol" >&2; exit 1 ;; esac
+        printf '%s\n' "$text" | exec /run/nft "$@""#,
+        PHONE[0]
+    ));
+}
+
 /// After a kill nothing stays, whoever cleans up.
 fn leaves_nothing_behind(home: &mut Node, phone: &Phone, service: &str) {
     let mut agent = home.agent.take().unwrap();
@@ -434,7 +351,7 @@ fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_wha
 
 #[test]
 #[ignore = "needs: root, go"]
-fn a_port_that_is_taken_is_said_in_a_sentence_and_the_rest_runs() {
+fn rules_that_are_refused_and_a_port_that_is_taken_are_said_and_the_rest_runs() {
     let TestNetwork { _plane, mut home, laptop, phone, street, .. } = house("[wireguard]\n");
     eventually("a device", || phone.open(&home.address(), 80));
     // The map alone makes this machine no way out.
@@ -444,17 +361,25 @@ fn a_port_that_is_taken_is_said_in_a_sentence_and_the_rest_runs() {
     assert_eq!(home.status()["wireguard"]["problem_message"]["id"], no_way_out);
     home.stop();
     let taken = home.machine.in_network(|| UdpSocket::bind("0.0.0.0:51820")).unwrap();
+    refuse_rules_of_the_phone(&home);
     home.run();
-    let problem = eventually("the problem", || {
-        home.status()["wireguard"]["problem"].as_str().map(str::to_owned)
-    });
-    assert!(problem.contains("another program has UDP port 51820"), "{problem}");
-    let status = home.status();
-    assert_eq!(status["wireguard"]["problem_message"]["id"], "problem-agent-wireguard-port");
-    assert_eq!(status["wireguard"]["kind"], Value::Null);
-    eventually("it runs", || (home.status()["state"] == "running").then_some(()));
-    let service = format!("{}:80", home.address());
-    eventually("the rest runs", || laptop.hello(&service).filter(|back| back == "hello"));
+    let says = |problem: &str, sentence: &str| {
+        let id = format!("problem-agent-wireguard-{problem}");
+        let status = eventually(problem, || {
+            let status = home.status()["wireguard"].clone();
+            if status["problem_message"]["id"] == id { Ok(status) } else { Err(status) }
+        });
+        let said = status["problem"].as_str().unwrap();
+        assert!(said.contains(sentence), "{said}");
+        assert_eq!(status["kind"], Value::Null);
+        eventually("it runs", || (home.status()["state"] == "running").then_some(()));
+        let service = format!("{}:80", home.address());
+        eventually("the rest runs", || laptop.hello(&service).filter(|back| back == "hello"));
+    };
+    says("firewall", "unknown protocol");
+    // What failed is tried again by and by, and after a change of the network.
+    home.machine.sh("rm /run/refuse; ip addr add 192.168.9.1/24 dev lan0").unwrap();
+    says("port", "another program has UDP port 51820");
     drop(taken);
     eventually("it is tried again", || phone.open(&home.address(), 80));
     eventually("it says again what does not work", || {

@@ -1,6 +1,7 @@
 # A phone that has only the kernel's WireGuard, which is a namespace of networks here, asks the AI and changes its network.
 phone() { ip netns exec phone "$@"; }
 away() {
+    [ $? = 0 ] || journalctl --unit=maru-agent --lines=40 --no-pager
     maru wireguard remove phone > /dev/null 2>&1 || true
     ip netns delete phone || true
     rm -rf /srv/phone /etc/netns/phone
