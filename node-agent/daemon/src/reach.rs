@@ -37,8 +37,9 @@ const MAX_TCP: usize = 2;
 const TCP_WAIT: Duration = Duration::from_secs(3);
 /// How often it does so for the same member.
 const PAUSE: Duration = Duration::from_secs(10);
-/// How long a TCP connection counts against members that were not connected: those in a network that lets little out never are.
-const TCP_KEPT: Duration = Duration::from_secs(3600);
+/// How long what arrived, or a TCP connection, counts against members of whom nothing did: from a network that lets little out
+/// nothing ever does.
+const KEPT: Duration = Duration::from_secs(3600);
 
 /// What is known, asked and answered.
 #[derive(Debug, Default)]
@@ -48,14 +49,16 @@ pub(crate) struct Reach {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether a member reached this node at an endpoint, where one tried.
-    results: BTreeMap<SocketAddr, bool>,
-    /// When a member was last connected to a TCP address, where one tried.
-    tcp: BTreeMap<SocketAddr, Option<Instant>>,
+    /// When a member last reached this node at an endpoint, where one tried.
+    udp: Results,
+    /// When one was last connected to a TCP address, where one tried.
+    tcp: Results,
     round: Round,
     /// When this node last sent for a member.
     served: HashMap<NodePublic, Instant>,
 }
+
+type Results = BTreeMap<SocketAddr, Option<Instant>>;
 
 /// A round that runs: what was asked about which endpoints, to which of them members say they have sent, and where it arrived.
 #[derive(Debug, Default)]
@@ -83,9 +86,9 @@ impl Reach {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a member reached this node there; `None` if none tried.
+    /// Whether a member reached this node there: in the last round, or not long before; `None` if none tried.
     pub(crate) fn reached(&self, endpoint: SocketAddr) -> Option<bool> {
-        self.state().results.get(&endpoint).copied()
+        self.state().udp.get(&endpoint).map(Option::is_some)
     }
 
     /// The TCP addresses that members tried, and whether one was connected: in the last round, or not long before.
@@ -211,21 +214,29 @@ impl Reach {
     fn end(&self, endpoints: &[SocketAddr], tcp: &[SocketAddr], now: Instant) -> bool {
         let mut state = self.state();
         let Round { sent, arrived, tried, connected, .. } = std::mem::take(&mut state.round);
-        state.tcp.retain(|address, _| tcp.contains(address));
-        for address in tried {
-            let last = state.tcp.entry(address).or_default();
-            *last = match connected.contains(&address) {
-                true => Some(now),
-                false => last.filter(|at| now.duration_since(*at) < TCP_KEPT),
-            };
-        }
-        state.results.retain(|endpoint, _| endpoints.contains(endpoint));
-        let tried =
-            |endpoint: &&SocketAddr| arrived.contains(*endpoint) || sent.contains(*endpoint);
-        for endpoint in endpoints.iter().filter(tried) {
-            state.results.insert(*endpoint, arrived.contains(endpoint));
-        }
-        endpoints.iter().any(|endpoint| tried(&endpoint))
+        // Some arrived whose sender's word was lost.
+        let sent: BTreeSet<_> = sent.union(&arrived).copied().collect();
+        note(&mut state.udp, endpoints, &sent, &arrived, now);
+        note(&mut state.tcp, tcp, &tried, &connected, now);
+        endpoints.iter().any(|endpoint| sent.contains(endpoint))
+    }
+}
+
+/// Notes where members `tried` and `reached` this node; forgets what is no address of it any more.
+fn note(
+    results: &mut Results,
+    own: &[SocketAddr],
+    tried: &BTreeSet<SocketAddr>,
+    reached: &BTreeSet<SocketAddr>,
+    now: Instant,
+) {
+    results.retain(|address, _| own.contains(address));
+    for address in tried.iter().filter(|address| own.contains(address)) {
+        let last = results.entry(*address).or_default();
+        *last = match reached.contains(address) {
+            true => Some(now),
+            false => last.filter(|at| now.duration_since(*at) < KEPT),
+        };
     }
 }
 

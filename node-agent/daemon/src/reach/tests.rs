@@ -126,25 +126,40 @@ fn a_tcp_address_is_judged_by_the_word_of_members_who_were_asked() {
 
 /// A laptop in a hotel that lets little out says nothing about the router at home.
 #[test]
-fn a_member_that_is_not_connected_takes_back_no_connection_of_the_last_hour() {
-    let (reach, address, start) = (Reach::default(), at("203.0.113.9:8443"), Instant::now());
-    let round = |is_connected, after| {
-        let requests = reach.begin(1, &[at(OWN)], &[address]);
-        let transaction = stun::parse_request(&requests[0]).unwrap();
+fn a_member_that_does_not_arrive_takes_back_nothing_of_the_last_hour() {
+    let (endpoint, address) = (at(OWN), at("203.0.113.9:8443"));
+    let udp = |reach: &Reach, transaction, arrives| {
+        let word = stun::response(transaction, endpoint);
+        reach.handle_answer(&word, |round, endpoint| round.sent.insert(endpoint));
+        if arrives {
+            reach.handle_datagram(&word);
+        }
+    };
+    let tcp = |reach: &Reach, transaction, arrives| {
         reach.handle_tcp_answer(&stun::response(transaction, address));
-        if is_connected {
+        if arrives {
             reach.handle_tcp_answer(&stun::response(connected(transaction), address));
         }
-        reach.end(&[at(OWN)], &[address], start + after);
-        reach.tcp()[&address]
     };
-    assert!(!round(false, Duration::ZERO));
-    assert!(round(true, Duration::ZERO));
-    assert!(round(false, TCP_KEPT / 2));
-    // The hour is that of the connection, not of the last word.
-    assert!(!round(false, TCP_KEPT));
-    assert!(!round(false, TCP_KEPT));
-    assert!(round(true, 2 * TCP_KEPT));
+    type Try<'a> = &'a dyn Fn(&Reach, TransactionId, bool);
+    let reached: [(Try<'_>, &dyn Fn(&Reach) -> bool); 2] =
+        [(&udp, &|reach| reach.reached(endpoint).unwrap()), (&tcp, &|reach| reach.tcp()[&address])];
+    for (member, reached) in reached {
+        let (reach, start) = (Reach::default(), Instant::now());
+        let round = |arrives, after| {
+            let requests = reach.begin(1, &[endpoint], &[address]);
+            member(&reach, stun::parse_request(&requests[0]).unwrap(), arrives);
+            reach.end(&[endpoint], &[address], start + after);
+            reached(&reach)
+        };
+        assert!(!round(false, Duration::ZERO));
+        assert!(round(true, Duration::ZERO));
+        assert!(round(false, KEPT / 2));
+        // The hour is that of the arrival, not of the last word.
+        assert!(!round(false, KEPT));
+        assert!(!round(false, KEPT));
+        assert!(round(true, 2 * KEPT));
+    }
 }
 
 #[test]
