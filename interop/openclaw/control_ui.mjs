@@ -141,9 +141,11 @@ const steps = {
   async abort() {
     // The small model's reply may be over before the button is pressed.
     for (let tries = 0; tries < 5 && told.aborted === 0; tries++) {
-      const { final } = told;
+      const before = told.final;
       await send("Tell me a story that goes on forever.");
-      while (told.final === final && told.aborted === 0) {
+      const end = Date.now() + LIMIT;
+      while (told.final === before && told.aborted === 0) {
+        if (Date.now() > end) throw new Error(`the reply does not end: ${JSON.stringify(told)}`);
         await page(`labelled("BUTTON", "Stop generating")?.click();`);
       }
     }

@@ -179,6 +179,12 @@ impl Operators {
         runs.map(|(id, active)| (id.clone(), active.session.clone())).collect()
     }
 
+    /// Whether a person sent a key a short time ago, and its run began.
+    pub(super) fn knows(&self, person: &Person, key: &str) -> bool {
+        let inner = lock(&self.inner);
+        inner.people.get(person).is_some_and(|it| it.keys.iter().any(|(known, _)| known == key))
+    }
+
     /// Sends an event to each connection of a person whose handshake is done.
     pub(super) fn tell<T: Serialize>(&self, person: &Person, event: &'static str, payload: &T) {
         let outboxes: Vec<_> = {

@@ -54,6 +54,25 @@ async fn a_question_is_answered_by_events_and_stands_in_the_history() {
     assert_eq!(gateway.history(&ada(), "main").await, ["hi", "Hello there"], "under the seal, too");
 }
 
+/// The Control UI keeps a message back until it knows that the one before it began.
+#[tokio::test]
+async fn a_history_says_which_of_a_persons_runs_began() {
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    let mut client = gateway.operator(&ada()).await;
+    client.call("chat.send", &question("one", "hi")).await;
+    while client.event("chat").await["state"] != "final" {}
+    let asked = json!({"sessionKey": "agent:main:main", "inputRunIds": ["one", "never"]});
+    let receipt = json!({"runId": "one", "state": "consumed", "consumedByEventId": "one"});
+
+    assert_eq!(client.call("chat.history", &asked).await["inputReceipts"], json!([receipt]));
+
+    let unasked = client.call("chat.history", &main()).await;
+    assert!(unasked.get("inputReceipts").is_none(), "{unasked}");
+    let mut bob = gateway.operator(&bob()).await;
+    assert_eq!(bob.call("chat.history", &asked).await["inputReceipts"], json!([]));
+}
+
 #[tokio::test]
 async fn a_person_sees_and_changes_their_own_sessions_alone() {
     let gateway = gateway();

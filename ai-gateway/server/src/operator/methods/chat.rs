@@ -27,6 +27,8 @@ use crate::{
 const KEY_MAX: usize = 256;
 /// Messages of a history, unless the client says how many (OpenClaw's default).
 const HISTORY: u64 = 200;
+/// Runs that a client may ask for at once (OpenClaw's bound).
+const RECEIPTS_MAX: usize = 50;
 /// Text of a history, in bytes; one message at least.
 const HISTORY_BYTES: usize = 512 << 10;
 /// Messages that are read at a time.
@@ -85,6 +87,8 @@ struct History {
     /// Positions are not given out, so that one that comes is of another gateway.
     #[serde(default)]
     cursor: Option<IgnoredAny>,
+    /// Runs of which the client does not know whether they began.
+    input_run_ids: Option<Vec<String>>,
 }
 
 impl Call {
@@ -270,7 +274,7 @@ async fn history(caller: &Caller<'_>, history: &History) -> Result<Value, Failur
     let limit = history.limit.unwrap_or(HISTORY);
     let messages = newest(caller, &session, end, limit).await?;
     let start = end.saturating_sub(messages.len() as u64);
-    Ok(json!({
+    let mut page = json!({
         "sessionKey": key::of(&session),
         "sessionId": session.as_str(),
         "messages": messages,
@@ -278,7 +282,18 @@ async fn history(caller: &Caller<'_>, history: &History) -> Result<Value, Failur
         "hasMore": start > 0,
         "totalMessages": total,
         "sessionInfo": sessions::described(caller, &session, stored.as_ref()),
-    }))
+    });
+    if let Some(runs) = &history.input_run_ids {
+        page["inputReceipts"] = receipts(caller, runs);
+    }
+    Ok(page)
+}
+
+/// Which of the runs began. The Control UI sends no further message until it knows of the one before.
+fn receipts(caller: &Caller<'_>, runs: &[String]) -> Value {
+    let began = runs.iter().take(RECEIPTS_MAX);
+    let began = began.filter(|run| caller.app.operators.knows(caller.person, run));
+    began.map(|run| json!({"runId": run, "state": "consumed", "consumedByEventId": run})).collect()
 }
 
 /// The messages below a number, at most `limit`.
