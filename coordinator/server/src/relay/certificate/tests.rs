@@ -33,7 +33,7 @@ async fn the_coordinator_finds_the_certificate_that_the_relay_made() {
     assert_eq!((mode(&files.certificate), mode(&files.key)), (0o644, 0o600));
     assert_eq!(mode(&paths.relay().join("derp.key")), 0o600);
     let text = fs::read_to_string(&files.certificate).unwrap();
-    assert!(!text.contains("KEY"), "{text}");
+    assert!(!text.contains("PRIVATE KEY"), "{text}");
 }
 
 #[tokio::test]
