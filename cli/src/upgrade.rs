@@ -98,10 +98,14 @@ pub(crate) async fn run(args: UpgradeArgs, root: &Path) -> anyhow::Result<ExitCo
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Takes an update back that was cut short. False if another `maru` does, which systemd waits for, too.
+/// Takes an update back that was cut short. False if there is none, which is usual before a start, or if another `maru` does,
+/// which systemd waits for, too.
 pub(crate) async fn take_back(start: Start, root: &Path) -> anyhow::Result<bool> {
     let former = Former::of(root);
     if former.stage()?.is_none() {
+        if start == Start::Later {
+            return Ok(false);
+        }
         return Err(Usage(message!("upgrade-no-file")).into());
     }
     if !rustix::process::geteuid().is_root() {

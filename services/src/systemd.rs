@@ -281,13 +281,14 @@ fn watch(containers: &[&Service]) -> String {
     )
 }
 
-/// The unit that comes before `maru prepare`: it puts the former programs and data back.
+/// The unit that comes before `maru prepare`, once for each start of the target: it puts the former programs and data back. It
+/// stays active, and has no condition, which would leave it inactive: systemd would start it with every service that it starts
+/// again, and take an update back that goes on.
 fn upgrade() -> String {
     format!(
         "{GENERATED}\n\
-         [Unit]\nDescription=Maru: takes an update back that was cut short\n\
-         ConditionPathExists=/{FORMER}/stage\n\n\
-         [Service]\nType=oneshot\nExecStart=/usr/bin/maru upgrade --before-start\n\
+         [Unit]\nDescription=Maru: takes an update back that was cut short\n{PART_OF_TARGET}\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/maru upgrade --before-start\n\
          # The agent reaches the services again, without the restrictions below: they deny a folder's setgid bit.\n\
          ExecStartPost=-+/bin/sh -c 'if grep -qsx undone /{FORMER}/stage; then systemd-tmpfiles --create maru.conf; fi'\n\
          # It replaces programs, and data of every user.\n\

@@ -234,6 +234,20 @@ fn the_services_open_once_an_update_is_taken_back_and_not_before() {
     }
 }
 
+/// systemd starts what a unit requires together with it, also when it starts the unit again by itself. Blind to systemd.
+#[test]
+fn an_update_is_taken_back_before_the_services_start_and_not_when_one_starts_again() {
+    let files = systemd::files();
+    for name in [systemd::PREPARE, systemd::UPGRADE] {
+        let text = &files.iter().find(|(known, _)| known == name).unwrap().1;
+        for line in ["RemainAfterExit=yes", "PartOf=maru.target"] {
+            assert!(text.lines().any(|has| has == line), "{name} lacks {line}");
+        }
+        // Where a condition says no, the unit stays inactive.
+        assert!(!text.contains("\nCondition"), "{name}");
+    }
+}
+
 /// A device gets no folder, user or unit of a home's.
 #[test]
 fn a_device_gets_what_its_agent_needs() {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use messages::message;
-pub(crate) use services::systemd::{PREPARE, TARGET};
+pub(crate) use services::systemd::{PREPARE, TARGET, UPGRADE};
 use tokio::process::Command;
 
 /// Exists if systemd is this machine's first process (`sd_booted(3)`).

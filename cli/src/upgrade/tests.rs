@@ -331,6 +331,14 @@ async fn a_stage_that_is_not_known_changes_nothing() {
     assert!(machine.calls.is_empty());
 }
 
+/// Without this no service would start.
+#[tokio::test]
+async fn a_start_without_an_update_goes_on_and_a_person_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(!super::take_back(Start::Later, root.path()).await.unwrap());
+    assert!(super::take_back(Start::Now, root.path()).await.is_err());
+}
+
 #[test]
 fn every_stage_is_read_as_it_was_written() {
     let mut machine = TestMachine::new(true);

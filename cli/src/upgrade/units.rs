@@ -87,8 +87,8 @@ impl Machine for Units<'_> {
     }
 
     async fn close(&mut self) -> anyhow::Result<()> {
-        // Its stop would stop every service, too.
-        let mut kept = vec![systemctl::PREPARE.to_owned()];
+        // Their stop would stop every service, too.
+        let mut kept = [systemctl::PREPARE, systemctl::UPGRADE].map(str::to_owned).to_vec();
         kept.extend(CARRIERS.map(unit));
         let mut others = systemctl::loaded("maru-*.service").await?;
         others.retain(|unit| !kept.contains(unit));
