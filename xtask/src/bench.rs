@@ -6,6 +6,7 @@ mod appliance;
 mod chat;
 mod confidential;
 mod conversations;
+mod coordinator;
 mod gateway;
 mod memory;
 mod numbers;
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     /// whose pairs are measured [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     peers: Vec<String>,
-    /// Rounds in which the tunnel's peers or the paths are measured [default: 3]
+    /// Rounds in which the tunnel's peers, the paths [default: 3] or the coordinator [default: 5] are measured
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
     /// Only check that the tunnel's bench works: one round, one second for each figure
@@ -60,6 +61,8 @@ pub(crate) struct Args {
     /// Conversations that are stored [default: 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=10_000))]
     stored: Option<u32>,
+    #[command(flatten)]
+    coordinator: coordinator::Args,
 }
 
 /// A benchmark.
@@ -83,6 +86,8 @@ enum Benchmark {
     Conversations,
     /// The homeserver, compared with Synapse (PyPI)
     Rooms,
+    /// The coordinator among many agents
+    Coordinator,
 }
 
 /// What is measured, with whom it is compared.
@@ -99,20 +104,27 @@ enum Task {
     /// How many, and OpenClaw's folder.
     Conversations(u32, Option<PathBuf>),
     Rooms,
+    /// With its arguments, and in how many rounds.
+    Coordinator(coordinator::Args, Option<u32>),
 }
 
 impl Task {
     /// Reads the arguments.
     fn new(args: &Args) -> Result<Self> {
         let is_tunnel = matches!(args.what, Benchmark::Tunnel);
-        let has_rounds = is_tunnel || matches!(args.what, Benchmark::Paths);
+        let has_peers = is_tunnel || matches!(args.what, Benchmark::Paths);
+        let is_coordinator = matches!(args.what, Benchmark::Coordinator);
         ensure!(
-            args.peers.is_empty() || has_rounds || matches!(args.what, Benchmark::Gateway),
+            is_coordinator || args.coordinator == coordinator::Args::default(),
+            "only `cargo xtask bench coordinator` has --agents, --shape, --url, --key and --pid: leave them out"
+        );
+        ensure!(
+            args.peers.is_empty() || has_peers || matches!(args.what, Benchmark::Gateway),
             "only `cargo xtask bench gateway`, `paths` and `tunnel` have --peers: leave it out"
         );
         ensure!(
-            args.rounds.is_none() || has_rounds,
-            "only `cargo xtask bench paths` and `cargo xtask bench tunnel` have --rounds: leave it out"
+            args.rounds.is_none() || has_peers || is_coordinator,
+            "only `cargo xtask bench coordinator`, `paths` and `tunnel` have --rounds: leave it out"
         );
         ensure!(
             is_tunnel || (!args.short && args.only.is_none()),
@@ -137,6 +149,7 @@ impl Task {
             Benchmark::Memory => Self::Memory,
             Benchmark::Paths => Self::Paths(paths::named(&args.peers)?, args.rounds.unwrap_or(3)),
             Benchmark::Rooms => Self::Rooms,
+            Benchmark::Coordinator => Self::Coordinator(args.coordinator.clone(), args.rounds),
             Benchmark::Gateway => Self::Gateway(named(&args.peers)?),
             Benchmark::Tunnel if args.short => {
                 Self::Tunnel(named(&args.peers)?, tunnel::Effort::SHORT)
@@ -154,7 +167,7 @@ impl Task {
     fn install(&self) -> Result<()> {
         match self {
             Self::Tunnel(..) | Self::Paths(..) => packages::for_tunnels(),
-            Self::Rooms | Self::Conversations(..) => Ok(()),
+            Self::Rooms | Self::Conversations(..) | Self::Coordinator(..) => Ok(()),
             Self::Chat | Self::Confidential(_) | Self::Sealed | Self::Memory | Self::Gateway(_) => {
                 packages::for_running()
             }
@@ -177,6 +190,10 @@ impl Task {
                 None
             }
             Self::Sealed => Some(sealed::EXAMPLE),
+            Self::Coordinator(..) => {
+                build::named(coordinator::PROGRAMS)?;
+                Some(coordinator::EXAMPLE)
+            }
             Self::Rooms => {
                 build::programs()?;
                 Some(rooms::EXAMPLE)
@@ -204,6 +221,7 @@ impl Task {
             }
             Self::Memory => memory::run()?.into(),
             Self::Rooms => rooms::run()?.into(),
+            Self::Coordinator(args, rounds) => coordinator::run(args, *rounds)?.into(),
             Self::Sealed => sealed::run()?.into(),
             Self::Tunnel(peers, effort) => tunnel::run(peers, *effort)?,
             Self::Paths(places, rounds) => paths::run(places, *rounds)?,
@@ -327,6 +345,7 @@ mod tests {
             stock: false,
             openclaw: None,
             stored: None,
+            coordinator: coordinator::Args::default(),
         };
         let refused = |args: &Args| Task::new(args).is_err();
         assert!(!refused(&args(Benchmark::Gateway, &["nginx"], None, false)));

@@ -31,6 +31,9 @@ fn options_of_another_bench_are_refused() {
         assert!(refused(&args).contains("leave"), "{args:?}");
     }
     assert!(refused(&["memory", "--short"]).contains("leave"));
+    assert!(refused(&["memory", "--agents", "4"]).contains("leave"));
+    let named = ["coordinator", "--url", "http://127.0.0.1:1", "--key", "k", "--rounds", "2"];
+    assert!(refused(&named).contains("leave out --rounds"));
 }
 
 #[test]

@@ -1,0 +1,271 @@
+//! One agent.
+
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU16, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use chassis::body::{frame, whole};
+use control_protocol::{
+    CAPABILITY_VERSION,
+    frame::{Decoder, MAX_BODY_LEN},
+    key::{DiscoPublic, MachinePrivate, MachinePublic, NodePrivate},
+    map::{self, Hostinfo, MapRequest, MapResponse, ZSTD},
+    register::{self, Auth, RegisterRequest, RegisterResponse},
+};
+use control_stream::{
+    NoiseStream,
+    client::{Connect, connect},
+};
+use http_body_util::Full;
+use hyper::{Request, Response, StatusCode, body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde::Serialize;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::mpsc,
+};
+
+use crate::Failure;
+
+/// Longest time for a handshake or an answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest answer that is not a map, in bytes.
+const ANSWER_MAX: usize = 1 << 20;
+/// Port of an agent's first endpoint.
+const PORT: u16 = 41_641;
+/// Longest wait of a stock client between two attempts (tailscale 1.100, `backoff.NewBackoff`).
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Where the coordinator is, and its key.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) address: SocketAddr,
+    pub(crate) host: String,
+    pub(crate) server: MachinePublic,
+}
+
+/// What the measurement reads of an agent that watches.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    channel: Mutex<Option<Channel>>,
+    /// Port of its endpoint.
+    port: AtomicU16,
+    /// Peers in its map.
+    pub(crate) peers: AtomicUsize,
+    /// First maps that it has received.
+    pub(crate) maps: AtomicUsize,
+}
+
+/// A port, which stands in a new endpoint or a new filter, has reached an agent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) port: u16,
+    pub(crate) at: Instant,
+}
+
+/// An agent with keys of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    pub(crate) index: usize,
+    machine: MachinePrivate,
+    node: NodePrivate,
+    key: String,
+    pub(crate) progress: Arc<Progress>,
+}
+
+/// Its channel to the coordinator.
+#[derive(Clone, Debug)]
+struct Channel {
+    sender: http2::SendRequest<Full<Bytes>>,
+}
+
+impl Agent {
+    pub(crate) fn new(index: usize, key: String) -> Result<Self, Failure> {
+        let progress = Progress { port: AtomicU16::new(PORT), ..Progress::default() };
+        Ok(Self {
+            index,
+            machine: MachinePrivate::generate()?,
+            node: NodePrivate::generate()?,
+            key,
+            progress: Arc::new(progress),
+        })
+    }
+
+    /// An address of `127.0.0.0/8` that no other agent has.
+    fn own_address(&self) -> Ipv4Addr {
+        let number = u32::try_from(self.index).unwrap_or(u32::MAX >> 8) + (1 << 16);
+        Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number)
+    }
+
+    async fn connect(&self, place: &Place) -> Result<Channel, Failure> {
+        let tcp = if place.address.ip().is_loopback() && place.address.is_ipv4() {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind((self.own_address(), 0).into())?;
+            socket.connect(place.address).await?
+        } else {
+            TcpStream::connect(place.address).await?
+        };
+        tcp.set_nodelay(true)?;
+        let options = Connect {
+            host: &place.host,
+            machine: &self.machine,
+            server: place.server,
+            version: u16::try_from(CAPABILITY_VERSION)?,
+            timeout: PATIENCE,
+        };
+        let stream: NoiseStream<TcpStream> = connect(tcp, &options).await?;
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Channel { sender })
+    }
+
+    fn hostinfo(&self) -> Hostinfo {
+        Hostinfo {
+            hostname: format!("agent{}", self.index),
+            os: "linux".to_owned(),
+            ..Hostinfo::default()
+        }
+    }
+
+    pub(crate) async fn register(&self, place: &Place) -> Result<(), Failure> {
+        let request = RegisterRequest {
+            version: CAPABILITY_VERSION,
+            node_key: self.node.public(),
+            hostinfo: Some(self.hostinfo()),
+            auth: Some(Auth { auth_key: self.key.clone() }),
+            ..RegisterRequest::default()
+        };
+        let response = self.connect(place).await?.post(register::PATH, &request).await?;
+        let body = whole(response.into_body(), ANSWER_MAX, PATIENCE).await?;
+        let response: RegisterResponse = serde_json::from_slice(&body)?;
+        if !response.machine_authorized {
+            return Err(format!("an agent may not join: {}", response.error).into());
+        }
+        Ok(())
+    }
+
+    /// Moves to an endpoint with this port, and tells it over the channel of its map stream.
+    pub(crate) async fn moves(&self, port: u16) -> Result<(), Failure> {
+        self.progress.port.store(port, Ordering::Relaxed);
+        let channel = self.progress.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.tell(&mut channel.ok_or("an agent has no channel")?).await
+    }
+
+    /// Tells its endpoint.
+    async fn tell(&self, channel: &mut Channel) -> Result<(), Failure> {
+        let port = self.progress.port.load(Ordering::Relaxed);
+        let request = MapRequest {
+            hostinfo: Some(self.hostinfo()),
+            endpoints: vec![([192, 0, 2, 1], port).into()],
+            endpoint_types: vec![1],
+            omit_peers: true,
+            ..self.map_request()
+        };
+        let response = channel.post(map::PATH, &request).await?;
+        whole(response.into_body(), ANSWER_MAX, PATIENCE).await?;
+        Ok(())
+    }
+
+    fn map_request(&self) -> MapRequest {
+        MapRequest {
+            version: CAPABILITY_VERSION,
+            node_key: self.node.public(),
+            disco_key: DiscoPublic::from_bytes([9; 32]),
+            compress: ZSTD.to_owned(),
+            keep_alive: true,
+            ..MapRequest::default()
+        }
+    }
+
+    /// Watches its map for ever, and connects again whenever the stream ends, after a stock client's waiting times.
+    pub(crate) async fn watch(self, place: Place, marks: Marks) {
+        let mut failures: u32 = 0;
+        loop {
+            let before = self.progress.maps.load(Ordering::Relaxed);
+            // Why it ended does not matter: it is tried again, and what is missing at the end is told.
+            let _ = self.stream(&place, &marks).await;
+            let has_worked = self.progress.maps.load(Ordering::Relaxed) > before;
+            failures = if has_worked { 1 } else { failures + 1 };
+            let mut random = [0; 2];
+            let _ = getrandom::fill(&mut random);
+            let spread = 0.5 + f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
+            let wait = Duration::from_millis(10) * failures.saturating_pow(2).min(3000);
+            tokio::time::sleep(wait.min(WAIT_MAX).mul_f64(spread)).await;
+        }
+    }
+
+    async fn stream(&self, place: &Place, marks: &Marks) -> Result<(), Failure> {
+        let mut channel = self.connect(place).await?;
+        self.tell(&mut channel).await?;
+        *self.progress.channel.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(channel.clone());
+        let request = MapRequest { stream: true, ..self.map_request() };
+        let mut body = channel.post(map::PATH, &request).await?.into_body();
+        let (mut decoder, mut peers) = (Decoder::new(MAX_BODY_LEN), HashSet::new());
+        while let Some(frame) = frame(&mut body).await {
+            decoder.handle_bytes(frame?.data_ref().ok_or("trailers")?);
+            while let Some(body) = decoder.poll_body()? {
+                let json = zstd::stream::decode_all(&*body)?;
+                self.receive(serde_json::from_slice(&json)?, &mut peers, marks);
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&self, response: MapResponse, peers: &mut HashSet<i64>, marks: &Marks) {
+        if response.peers.is_some() {
+            self.progress.maps.fetch_add(1, Ordering::Relaxed);
+        }
+        let nodes = response.peers.iter().flatten().chain(&response.peers_changed);
+        peers.extend(nodes.map(|peer| peer.id));
+        for id in &response.peers_removed {
+            peers.remove(id);
+        }
+        self.progress.peers.store(peers.len(), Ordering::Relaxed);
+        let port = marks.awaited.load(Ordering::Relaxed);
+        let whole = response.peers_changed.iter().flat_map(|peer| &peer.endpoints);
+        let patches = response.peers_changed_patch.iter();
+        let patched = patches.flat_map(|patch| patch.endpoints.iter().flatten());
+        let filters = response.packet_filters.iter().flat_map(|filters| filters.values().flatten());
+        let rules = filters.chain(&response.packet_filter).flatten();
+        let opened = rules.flat_map(|rule| &rule.dst_ports).map(|opened| opened.ports.last);
+        let told = whole.chain(patched).map(SocketAddr::port).chain(opened);
+        if told.into_iter().any(|told| told == port) {
+            let _ = marks.told.send(Told { port, at: Instant::now() });
+        }
+    }
+}
+
+/// What agents look for in their maps.
+#[derive(Clone, Debug)]
+pub(crate) struct Marks {
+    /// The port.
+    pub(crate) awaited: Arc<AtomicU16>,
+    /// Receives that an agent has seen it.
+    pub(crate) told: mpsc::UnboundedSender<Told>,
+}
+
+impl Channel {
+    async fn post<T: Serialize>(
+        &mut self,
+        path: &str,
+        body: &T,
+    ) -> Result<Response<Incoming>, Failure> {
+        let body = serde_json::to_vec(body)?;
+        let request = Request::post(format!("http://coordinator{path}"));
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request.body(Full::new(body.into()))?).await?;
+        if response.status() != StatusCode::OK {
+            return Err(format!("{path}: the coordinator answers {}", response.status()).into());
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,91 @@
+//! Load for `cargo xtask bench coordinator`: agents that register, watch their maps and tell new endpoints, as stock clients
+//! do: Noise, HTTP/2, zstd. Each connects from a loopback address of its own. It runs on one thread: what it costs is part of
+//! every time.
+#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+#![allow(clippy::print_stdout, reason = "the result is what it prints")]
+
+mod agent;
+mod coordinator;
+mod crowd;
+mod measure;
+mod numbers;
+
+use std::{error::Error, path::PathBuf};
+
+use clap::{Parser, ValueEnum};
+
+use self::{coordinator::Target, crowd::Crowd};
+
+/// What people see when this fails.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Measures a coordinator, and prints one JSON object.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Maru's coordinator, which is started in a folder of its own
+    #[arg(long, required_unless_present = "url", conflicts_with = "url")]
+    program: Option<PathBuf>,
+    /// URL of another coordinator that runs, whose policy lets all see all
+    #[arg(long, requires = "key")]
+    url: Option<http::Uri>,
+    /// Reusable key with which agents join that one
+    #[arg(long, requires = "url")]
+    key: Option<String>,
+    /// Its process, whose processor time and memory are read
+    #[arg(long, requires = "url")]
+    pid: Option<u32>,
+    /// Agents, besides the home of the star
+    #[arg(long, default_value_t = 300)]
+    agents: usize,
+    /// Who sees whom
+    #[arg(long, value_enum, default_value_t = Shape::Mesh)]
+    shape: Shape,
+    /// Seconds at rest
+    #[arg(long, default_value_t = 60)]
+    rest_seconds: u64,
+}
+
+/// Who sees whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// Four devices a person: each sees those of its person, and the home
+    Star,
+    /// All see all
+    Mesh,
+}
+
+impl Shape {
+    /// Devices of a person in the star.
+    const EACH: usize = 4;
+
+    /// How many others an agent sees, and is seen by, of so many in all. In a star the home is the last.
+    fn seen(self, index: usize, count: usize) -> usize {
+        let (others, devices) = (count - 1, count - 1);
+        match self {
+            Self::Mesh => others,
+            Self::Star if index == devices => others,
+            Self::Star => {
+                let first = index / Self::EACH * Self::EACH;
+                Self::EACH.min(devices - first)
+            }
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    chassis::process::raise_file_limit();
+    let args = Args::parse();
+    if args.agents < 2 {
+        return Err("there is nothing to see with fewer than two agents".into());
+    }
+    let mut target = match (&args.program, &args.url, &args.key) {
+        (Some(program), ..) => Target::start(program, args.shape, args.agents).await?,
+        (None, Some(url), Some(key)) => Target::named(url, key, args.pid).await?,
+        (None, ..) => return Err("no coordinator".into()),
+    };
+    let mut crowd = Crowd::new(&target, args.shape, args.agents).await?;
+    let figures = measure::all(&mut target, &mut crowd, args.rest_seconds).await?;
+    println!("{figures}");
+    Ok(())
+}

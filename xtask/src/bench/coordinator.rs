@@ -1,0 +1,117 @@
+//! The coordinator among many agents: what a change costs it, and when everybody is told.
+//!
+//! Coordinator and agents share the machine's processors, so only figures of the same machine can be compared.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::{
+    numbers::{median, round},
+    report::{Report, row},
+};
+use crate::{progress::Step, stop};
+
+/// The example of the coordinator that is the agents.
+pub(super) const EXAMPLE: &str = "control_load";
+/// The program that is measured.
+pub(super) const PROGRAMS: [&str; 1] = ["maru-coordinator"];
+/// Runs of Maru's coordinator, of which the medians are printed.
+const ROUNDS: u32 = 5;
+/// The figures, as the example names them and as people read them.
+const FIGURES: [(&str, &str); 9] = [
+    ("/update/processor_ms", "endpoint update: processor time, ms"),
+    ("/update/p50_ms", "until the last watcher is told, p50 ms"),
+    ("/update/p99_ms", "p99 ms"),
+    ("/policy/p50_ms", "policy set until the last agent has its filter, ms"),
+    ("/reconnected_s", "all connected again after kill -9, s"),
+    ("/joined_s", "all registered, and each map whole, s"),
+    ("/registered_per_s", "registrations a second, while nobody watches"),
+    ("/private_kib_per_agent", "private memory an agent, KiB"),
+    ("/rest_percent", "processor time at rest for 60 s, % of a core"),
+];
+
+/// Who sees whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shape {
+    /// Four devices a person: each sees those of its person, and the home
+    Star,
+    /// All see all
+    #[default]
+    Mesh,
+}
+
+/// The arguments of this bench.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(super) struct Args {
+    /// Agents of the coordinator [default: 300 of a mesh, 1000 of a star]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    agents: Option<u32>,
+    /// Who sees whom at the coordinator [default: mesh]
+    #[arg(long, value_enum)]
+    shape: Option<Shape>,
+    /// Measure the coordinator at this URL (http://) instead of Maru's; its policy must let all see all
+    #[arg(long, value_name = "URL", requires = "key", conflicts_with = "shape")]
+    url: Option<String>,
+    /// Reusable pre-auth key of that coordinator, whose devices need no approval
+    #[arg(long, value_name = "KEY", requires = "url")]
+    key: Option<String>,
+    /// Process of that coordinator, to read its processor time and memory
+    #[arg(long, value_name = "PID", requires = "url")]
+    pid: Option<u32>,
+}
+
+/// Measures in `rounds`.
+pub(super) fn run(args: &Args, rounds: Option<u32>) -> Result<Report> {
+    ensure!(
+        args.url.is_none() || rounds.is_none_or(|rounds| rounds == 1),
+        "agents stay at a coordinator with --url, so it is measured once: leave out --rounds"
+    );
+    let shape = args.shape.unwrap_or_default();
+    let rounds = if args.url.is_some() { 1 } else { rounds.unwrap_or(ROUNDS) };
+    let results = (1..=rounds).map(|round| {
+        stop::check()?;
+        let step = Step::new(&format!("round {round} of {rounds}: agents join and move"));
+        let result = measure(args, shape)?;
+        step.done(&format!("round {round} of {rounds} is measured"));
+        Ok(result)
+    });
+    let results = results.collect::<Result<Vec<Value>>>()?;
+    let mut table = vec![row(["", "median"])];
+    for (figure, what) in FIGURES {
+        let values = results.iter().filter_map(|result| result.pointer(figure)?.as_f64()).collect();
+        let middle = median(values);
+        let cell = if middle.is_nan() { "-".to_owned() } else { round(middle, 2).to_string() };
+        table.push(row([what, &cell]));
+    }
+    let count = results.first().map_or(&Value::Null, |result| &result["agents"]);
+    let notes = vec![
+        format!("{count} agents, {rounds} rounds; they run on one thread of the same processors"),
+        "each update is of another agent, within its first ten changes".to_owned(),
+    ];
+    Ok(Report { unit: "as named", results: json!({ "rounds": results }), table, notes })
+}
+
+fn measure(args: &Args, shape: Shape) -> Result<Value> {
+    let mut load = Command::new(lab::binary(&format!("examples/{EXAMPLE}"))?);
+    match (&args.url, &args.key) {
+        (Some(url), Some(key)) => {
+            load.args(["--url", url, "--key", key]);
+            load.args(args.pid.map(|pid| format!("--pid={pid}")));
+        }
+        _ => {
+            load.arg("--program").arg(lab::binary("maru-coordinator")?);
+        }
+    }
+    let (name, usual) = match shape {
+        Shape::Star => ("star", 1000),
+        Shape::Mesh => ("mesh", 300),
+    };
+    load.args(["--shape", name, "--agents", &args.agents.unwrap_or(usual).to_string()]);
+    let out = load.output().context("cannot run the agents")?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.success(), "the agents failed: {}", said.trim());
+    serde_json::from_slice(&out.stdout).context("the agents' output")
+}
