@@ -8,7 +8,8 @@
 //! * [`registration`]: decides on requests to register; [`tagging`]: who may assign which tag; [`code`]: short codes of
 //!   waiting devices; [`invitation_form`]: the form on their page.
 //! * [`address`], [`name`]: addresses and names of nodes.
-//! * [`network`]: the network as one value, compiled by the policy; [`map`]: one node's view of it, and what changed.
+//! * [`network`]: the network as one value, compiled by the policy; [`map`]: one node's view of it, and what changed;
+//!   [`session`]: a map stream that follows it.
 //! * [`admission`]: the list of node keys for the relay.
 //! * [`route`]: subnets and exit nodes; [`dns`]: resolvers and extra records.
 //! * [`wireguard`]: devices that have only WireGuard.
@@ -35,6 +36,7 @@ pub mod policy;
 pub mod presence;
 pub mod registration;
 pub mod route;
+pub mod session;
 pub mod signing_request;
 pub mod tagging;
 pub mod time;

@@ -28,6 +28,15 @@ pub struct View {
     pub derp: Arc<DerpMap>,
 }
 
+/// Changed nodes of a view, in which everything else has stayed.
+#[derive(Clone, Debug, Default)]
+pub struct NodeUpdate {
+    /// The node itself, if it may have changed.
+    pub node: Option<Arc<Node>>,
+    /// Peers that may have changed, by number; all are in the view.
+    pub peers: Vec<Arc<Node>>,
+}
+
 /// The responses of one map stream: stores the last view, and sends differences.
 #[derive(Clone, Debug, Default)]
 pub struct MapDeltas {
@@ -43,6 +52,28 @@ impl MapDeltas {
             Some(sent) => delta(sent, &view),
         };
         self.sent = Some(view);
+        (response != MapResponse::default()).then_some(response)
+    }
+
+    /// The view that was sent last.
+    #[must_use]
+    pub fn sent(&self) -> Option<&View> {
+        self.sent.as_ref()
+    }
+
+    /// The response for nodes that changed in the view that was sent; `None` if nothing changed, or nothing was sent.
+    pub fn update(&mut self, update: NodeUpdate) -> Option<MapResponse> {
+        let sent = self.sent.as_mut()?;
+        let mut response = MapResponse::default();
+        if let Some(node) = update.node.filter(|node| !is_same(&sent.node, node)) {
+            response.node = Some(Node::clone(&node));
+            sent.node = node;
+        }
+        for peer in update.peers {
+            tell(&mut response, sent.peers.get(&peer.id), &peer);
+            sent.peers.insert(peer.id, peer);
+        }
+        add_node(&mut response, &sent.node);
         (response != MapResponse::default()).then_some(response)
     }
 
@@ -112,21 +143,30 @@ fn delta(sent: &View, view: &View) -> MapResponse {
         }
     }
     for (id, peer) in &view.peers {
-        match sent.peers.get(id) {
-            Some(before) if is_same(before, peer) => {}
-            Some(before) => match presence(before, peer) {
-                Some(change) => response.peers_changed_patch.push(change),
-                None => response.peers_changed.push(Node::clone(peer)),
-            },
-            None => response.peers_changed.push(Node::clone(peer)),
-        }
+        tell(&mut response, sent.peers.get(id), peer);
     }
-    // Stock apps apply peer changes incrementally, and 1.100 then adds no route to a new peer
-    // (`netmapDeltaNeedsAuthReconfig`). With the node itself included they apply the whole map.
-    if !response.peers_changed.is_empty() || !response.peers_removed.is_empty() {
-        response.node = Some(Node::clone(&view.node));
-    }
+    add_node(&mut response, &view.node);
     response
+}
+
+/// Adds a peer, unless it was sent so before.
+fn tell(response: &mut MapResponse, before: Option<&Arc<Node>>, peer: &Arc<Node>) {
+    match before {
+        Some(before) if is_same(before, peer) => {}
+        Some(before) => match presence(before, peer) {
+            Some(change) => response.peers_changed_patch.push(change),
+            None => response.peers_changed.push(Node::clone(peer)),
+        },
+        None => response.peers_changed.push(Node::clone(peer)),
+    }
+}
+
+/// Adds the node itself if peers have changed. Stock apps apply peer changes incrementally, and 1.100 then adds no route to a
+/// new peer (`netmapDeltaNeedsAuthReconfig`). With the node itself included they apply the whole map.
+fn add_node(response: &mut MapResponse, node: &Arc<Node>) {
+    if !response.peers_changed.is_empty() || !response.peers_removed.is_empty() {
+        response.node = Some(Node::clone(node));
+    }
 }
 
 /// The patch from `before` to `after` if only the peer's presence changed. Other changes are sent as whole nodes, since not

@@ -1,5 +1,7 @@
 //! The network compiled by its policy.
 
+mod changes;
+mod view;
 mod wire;
 
 use std::{
@@ -8,18 +10,21 @@ use std::{
     sync::Arc,
 };
 
-use control_protocol::map::{
-    self, CapMap, DerpMap, DnsConfig, DnsRecord, FilterRule, Hostinfo, UserProfile,
-    WIREGUARD_DEVICES, WireguardDevice,
-};
+use control_protocol::key::NodePublic;
+use control_protocol::map::{self, CapMap, DerpMap, FilterRule, Hostinfo, UserProfile};
 use ipnet::IpNet;
 
-pub use self::wire::{TAGGED, wire_id};
-use self::wire::{policy_node, policy_user, profile, wire_node};
+use self::{
+    changes::NodeChanges,
+    wire::{policy_node, policy_user, profile, wire_node},
+};
+pub use self::{
+    changes::Position,
+    wire::{TAGGED, wire_id},
+};
 use crate::{
     attributes,
     dns::ExtraDns,
-    map::View,
     model::{Node, NodeId, Record, User, UserId},
     policy::{AddressRanges, RouterAccess, to_wire},
     route::{self, EXIT, Routers},
@@ -121,6 +126,7 @@ pub struct CompiledNetwork {
     derp: Arc<DerpMap>,
     seen_by_policy: acl::Network,
     policy_revision: i64,
+    changes: NodeChanges,
 }
 
 /// The nodes that have not expired and, if they are WireGuard devices, have a router; by number, which is their order in the
@@ -177,7 +183,7 @@ impl CompiledNetwork {
         let routes = entries.iter().map(|(id, entry)| (*id, entry.subnets.as_slice()));
         let before = previous.map(|previous| &previous.routers);
         let routers = Routers::elect(routes, input.online, before);
-        Self {
+        let mut next = Self {
             domain: input.domain.into(),
             entries,
             served,
@@ -189,7 +195,44 @@ impl CompiledNetwork {
             derp: Arc::clone(&input.derp),
             seen_by_policy,
             policy_revision: input.policy_revision,
+            changes: NodeChanges::default(),
+        };
+        if let Some(previous) = reusable.filter(|previous| next.is_like(previous)) {
+            next.changes = previous.changes.followed_by(&next.changed_nodes(previous));
         }
+        next
+    }
+
+    /// Whether every map differs from that of `previous` by the entries of nodes alone. Both have the same policy, people,
+    /// names of nodes, owners, addresses and approved routes.
+    fn is_like(&self, previous: &Self) -> bool {
+        let is_like = |((id, entry), (before_id, before)): ((_, &Entry), (_, &Entry))| {
+            let kind = |entry: &Entry| (entry.is_maru, entry.tunnel);
+            id == before_id && kind(entry) == kind(before)
+        };
+        self.domain == previous.domain
+            && self.entries.len() == previous.entries.len()
+            && self.entries.iter().zip(&previous.entries).all(is_like)
+            && self.routers == previous.routers
+            && self.records == previous.records
+            && self.taken == previous.taken
+            && Arc::ptr_eq(&self.names, &previous.names)
+            && Arc::ptr_eq(&self.derp, &previous.derp)
+    }
+
+    /// The nodes whose entries differ from those of `previous`, which has the same nodes.
+    fn changed_nodes(&self, previous: &Self) -> Vec<NodeId> {
+        let pairs = self.entries.iter().zip(previous.entries.values());
+        let changed = pairs.filter(|((_, entry), before)| {
+            !Arc::ptr_eq(&entry.wire, &before.wire) || !Arc::ptr_eq(&entry.told, &before.told)
+        });
+        changed.map(|((id, _), _)| *id).collect()
+    }
+
+    /// Whether node `id` is in maps, with this key.
+    #[must_use]
+    pub fn has(&self, id: NodeId, key: &NodePublic) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.wire.key == *key)
     }
 
     /// Whether the admin or the policy approves a route of node `id`.
@@ -205,214 +248,6 @@ impl CompiledNetwork {
     pub fn is_in_use(&self, id: NodeId, net: &IpNet) -> bool {
         self.is_approved(id, net)
             && (EXIT.contains(net) || self.routers.of(net).first() == Some(&id))
-    }
-
-    /// The view of node `id`; `None` if it does not exist or has expired.
-    #[must_use]
-    pub fn view(&self, id: NodeId) -> Option<View> {
-        let own = self.entries.get(&id)?;
-        let visible =
-            |(other_id, _): (&NodeId, &Entry)| *other_id == id || self.sees(id, *other_id);
-        let seen: Vec<(NodeId, &Entry)> = self
-            .entries
-            .iter()
-            .filter(|&pair| visible(pair))
-            .map(|(id, entry)| (*id, entry))
-            .collect();
-        let owners: BTreeSet<_> = seen.iter().map(|(_, entry)| entry.owner).collect();
-        let profiles =
-            owners.into_iter().map(|owner| self.profile_of(owner)).map(|p| (p.id, p)).collect();
-        // Stock apps send a packet to the node that has its destination's address, whatever the routes are (1.100,
-        // `lookupPeerByIP`): a WireGuard device must be a route of its router there, and no peer.
-        let is_peer = |entry: &Entry| own.is_maru || entry.tunnel.is_none();
-        let peers = seen.iter().filter(|(other, entry)| *other != id && is_peer(entry));
-        Some(View {
-            domain: Arc::clone(&self.domain),
-            node: self.own_node(id, own),
-            peers: peers
-                .map(|(other, entry)| (entry.wire.id, self.shown_to(id, own, *other, entry)))
-                .collect(),
-            profiles,
-            dns: self.dns(id, own, &seen),
-            rules: self.rules(id, own),
-            derp: Arc::clone(&self.derp),
-        })
-    }
-
-    /// The WireGuard devices that a node serves.
-    fn devices(&self, id: NodeId) -> impl Iterator<Item = (NodeId, &Entry)> {
-        let served = self.served.get(&id).into_iter().flatten();
-        served.filter_map(|id| Some((*id, self.entries.get(id)?)))
-    }
-
-    /// A node and the WireGuard devices that it serves.
-    fn group(&self, id: NodeId) -> impl Iterator<Item = &Entry> {
-        let own = self.entries.get(&id);
-        own.into_iter().chain(self.devices(id).map(|(_, device)| device))
-    }
-
-    /// Whether one of two nodes, or of the WireGuard devices that they serve, may reach the other. A router and its devices
-    /// always see each other.
-    fn sees(&self, id: NodeId, other: NodeId) -> bool {
-        let is_served = |id, by| self.served.get(&by).is_some_and(|served| served.contains(&id));
-        let reach = |one: &Entry| self.group(other).any(|other| one.sees(other));
-        is_served(id, other) || is_served(other, id) || self.group(id).any(reach)
-    }
-
-    /// The packet filter of a node, which for a router is that of its WireGuard devices, too.
-    fn rules(&self, id: NodeId, own: &Entry) -> Arc<Vec<FilterRule>> {
-        let of_device = |(_, device): (NodeId, &Entry)| {
-            wireguard::narrow(&device.access.rules, None, &device.places(false))
-        };
-        let mut rules = self.devices(id).flat_map(of_device).peekable();
-        if rules.peek().is_none() {
-            return Arc::clone(&own.access.rules);
-        }
-        Arc::new(own.access.rules.iter().cloned().chain(rules).collect())
-    }
-
-    /// What a WireGuard device may open anywhere in the mesh, and through its router.
-    fn allow(&self, id: NodeId, device: &Entry) -> Vec<FilterRule> {
-        let mut allow = Vec::new();
-        for (other_id, other) in self.entries.iter().filter(|(other, _)| **other != id) {
-            let is_way_out = device.tunnel == Some((*other_id, true));
-            let rules = if is_way_out { &other.as_exit } else { &*other.access.rules };
-            allow.extend(wireguard::narrow(
-                rules,
-                Some(device.addresses),
-                &other.places(is_way_out),
-            ));
-        }
-        allow
-    }
-
-    /// Whether the policy lets a WireGuard device with a full tunnel reach the internet.
-    #[must_use]
-    pub fn leads_out(&self, id: NodeId) -> bool {
-        self.entries.get(&id).is_some_and(|device| {
-            RouterAccess::of(&self.allow(id, device)).leads_out(&device.addresses)
-        })
-    }
-
-    /// A node in its own map.
-    fn own_node(&self, id: NodeId, own: &Entry) -> Arc<map::Node> {
-        let subnets = self.own_routes(id, own).into_iter();
-        let devices = self.devices(id).flat_map(|(_, device)| device.addresses.map(IpNet::from));
-        let node = Self::routing(own, subnets.chain(devices).collect(), own.is_exit);
-        let mut told = CapMap::clone(&own.told);
-        let served = self.devices(id).map(|(id, device)| WireguardDevice {
-            node: device.wire.id,
-            full_tunnel: device.tunnel.is_some_and(|(_, is_full)| is_full),
-            allow: self.allow(id, device),
-        });
-        let served: Vec<_> = served.filter_map(|it| serde_json::to_value(it).ok()).collect();
-        told.remove(WIREGUARD_DEVICES);
-        if !served.is_empty() {
-            told.insert(WIREGUARD_DEVICES.to_owned(), served);
-        }
-        Arc::new(map::Node { cap_map: told, ..Arc::unwrap_or_clone(node) })
-    }
-
-    /// The subnets for which a node is the router in use.
-    fn own_routes(&self, id: NodeId, own: &Entry) -> Vec<IpNet> {
-        own.subnets.iter().filter(|net| self.is_in_use(id, net)).copied().collect()
-    }
-
-    /// The router that node `id` uses for a subnet: the best one that forwards its packets. If none does, and a rule names the
-    /// subnet as a source for the node, the best of all, so that replies are routed back.
-    fn router_for(&self, id: NodeId, net: &IpNet) -> Option<NodeId> {
-        let routers = self.routers.of(net);
-        // A router of the subnet uses no other router.
-        if routers.contains(&id) {
-            return None;
-        }
-        // A router of WireGuard devices uses it for them, too.
-        let group: Vec<&Entry> = self.group(id).collect();
-        let leads = |router: &NodeId| {
-            let router = self.entries.get(router);
-            let leads = |router: &Entry| {
-                group.iter().any(|one| router.access.router.leads(&one.addresses, net))
-            };
-            router.is_some_and(leads)
-        };
-        let there = routers.iter().find(|router| leads(router));
-        let is_answered = || group.iter().any(|one| one.access.answers.overlap(net));
-        let back = || routers.first().filter(|_| is_answered());
-        there.or_else(back).copied()
-    }
-
-    /// A peer in the map of node `id`: with the routes for which it is that node's router.
-    fn shown_to(&self, id: NodeId, own: &Entry, peer_id: NodeId, peer: &Entry) -> Arc<map::Node> {
-        let is_chosen = |net: &&IpNet| self.router_for(id, net) == Some(peer_id);
-        let subnets = peer.subnets.iter().filter(is_chosen).copied();
-        let seen = self.devices(peer_id).filter(|(device, _)| self.sees(id, *device));
-        let devices = seen.flat_map(|(_, device)| device.addresses.map(IpNet::from));
-        let subnets = subnets.chain(devices).collect();
-        let is_exit = peer.is_exit && peer.access.router.leads_out(&own.addresses);
-        Self::routing(peer, subnets, is_exit)
-    }
-
-    /// A node with routes.
-    fn routing(entry: &Entry, subnets: Vec<IpNet>, is_exit: bool) -> Arc<map::Node> {
-        if subnets.is_empty() && !is_exit {
-            return Arc::clone(&entry.wire);
-        }
-        let mut wire = map::Node::clone(&entry.wire);
-        let exits = is_exit.then_some(EXIT).into_iter().flatten();
-        let allowed = wire.addresses.iter().copied().chain(subnets.iter().copied()).chain(exits);
-        wire.allowed_ips = Some(allowed.collect());
-        if is_exit {
-            wire.cap_map.insert(attributes::SUGGEST_EXIT_NODE.to_owned(), Vec::new());
-        }
-        wire.primary_routes = subnets;
-        Arc::new(wire)
-    }
-
-    /// The profile of an owner; of tagged nodes, and of a user who is not known, that of [`TAGGED`].
-    fn profile_of(&self, owner: Option<UserId>) -> UserProfile {
-        let known = owner.and_then(|owner| self.profiles.get(&owner)).cloned();
-        known.unwrap_or_else(|| UserProfile {
-            id: TAGGED.0,
-            login_name: TAGGED.1.to_owned(),
-            display_name: TAGGED.1.to_owned(),
-        })
-    }
-
-    /// The names for which node `id` may have public certificates: those that the admin gave to it alone.
-    #[must_use]
-    pub fn certified_names(&self, id: NodeId) -> Vec<String> {
-        let own = self.records.iter().filter(|record| record.node == id);
-        let names = own.map(|record| format!("{}.{}", record.name, self.domain));
-        names.filter(|name| self.names.certifies(name)).collect()
-    }
-
-    fn dns(&self, id: NodeId, own: &Entry, seen: &[(NodeId, &Entry)]) -> DnsConfig {
-        let mut extra_records = Vec::new();
-        for record in &self.records {
-            let Some((_, entry)) = seen.iter().find(|(id, _)| *id == record.node) else { continue };
-            let name = format!("{}.{}", record.name, self.domain);
-            extra_records.extend(entry.addresses.map(|ip| DnsRecord::new(&name, ip)));
-        }
-        // Names of peers are in their own entries.
-        let no_peers = seen.iter().filter(|(_, entry)| !own.is_maru && entry.tunnel.is_some());
-        for (_, device) in no_peers {
-            let name = device.wire.name.trim_end_matches('.');
-            extra_records.extend(device.addresses.map(|ip| DnsRecord::new(name, ip)));
-        }
-        let mut dns = DnsConfig {
-            routes: BTreeMap::from([(self.domain.to_string(), Vec::new())]),
-            domains: vec![self.domain.to_string()],
-            proxied: true,
-            extra_records,
-            cert_domains: self.certified_names(id),
-            ..DnsConfig::default()
-        };
-        let is_taken = |name: &str| {
-            let host = name.strip_suffix(&*self.domain).and_then(|host| host.strip_suffix('.'));
-            host.is_some_and(|host| self.taken.contains(host))
-        };
-        self.names.add_to(&mut dns, is_taken);
-        dns
     }
 }
 

@@ -1,7 +1,7 @@
 //! The current network, and the map streams that watch it.
 //!
-//! After each change the database is read again and compiled once. Each map stream takes its view from this value and sends
-//! the difference to its last one.
+//! After each change the database is read again and compiled once. Each map stream follows this value, and sends what has
+//! changed for its node.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -50,6 +50,8 @@ pub(crate) struct Snapshot {
     pub(crate) next_expiry: Option<Millis>,
     /// The relays.
     derp: Arc<DerpMap>,
+    /// The policy, parsed.
+    policy: Arc<acl::Policy>,
 }
 
 impl Snapshot {
@@ -192,7 +194,7 @@ impl Hub {
     async fn publish(&self, loaded: Arc<StoredNetwork>) -> Result<(), HubError> {
         let before = self.snapshot();
         let (domain, names, derp) = (&self.domain, &self.names, self.relays.current());
-        let next = compile(domain, names, derp, loaded, self.online(), Some(&before.compiled))?;
+        let next = compile(domain, names, derp, loaded, self.online(), Some(&before))?;
         let had_failed = self.list.has_failed();
         let (users, nodes) = (&next.loaded.users, &next.loaded.nodes);
         if let Err(error) = self.list.follow(users, nodes, clock::now()).await
@@ -299,21 +301,13 @@ fn compile(
     derp: Arc<DerpMap>,
     loaded: Arc<StoredNetwork>,
     online: BTreeSet<NodeId>,
-    previous: Option<&CompiledNetwork>,
+    previous: Option<&Snapshot>,
 ) -> Result<Snapshot, HubError> {
-    let (policy, left_out) = acl::Policy::parse_stored(&loaded.policy).map_err(HubError::Policy)?;
-    // Only at the start: a policy that is set later is valid as a whole.
-    if previous.is_none() {
-        for error in left_out {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a section of the policy is ignored; fix it with `maru policy set`"
-            );
-        }
-        for warning in policy.warnings() {
-            tracing::warn!(%warning, "the policy uses a feature that is not supported");
-        }
-    }
+    let kept = previous.filter(|previous| previous.loaded.policy == loaded.policy);
+    let policy = match kept {
+        Some(previous) => Arc::clone(&previous.policy),
+        None => Arc::new(parse(&loaded.policy, previous.is_none())?),
+    };
     let now = clock::now();
     let input = Input {
         domain,
@@ -327,10 +321,28 @@ fn compile(
         derp: Arc::clone(&derp),
         now,
     };
-    let compiled = CompiledNetwork::build(&input, previous);
+    let compiled = CompiledNetwork::build(&input, previous.map(|previous| &previous.compiled));
     let next_expiry =
         loaded.nodes.iter().filter_map(|node| node.times.expires).filter(|at| *at > now).min();
     let clients = loaded.nodes.iter().filter(|node| node.wireguard.is_none());
     let machines = clients.map(|node| node.keys.machine).collect();
-    Ok(Snapshot { loaded, compiled, online, machines, next_expiry, derp })
+    Ok(Snapshot { loaded, compiled, online, machines, next_expiry, derp, policy })
+}
+
+/// Parses the stored policy, and warns of what it does not hold to only at the start: a policy that is set later is valid as
+/// a whole.
+fn parse(text: &str, is_start: bool) -> Result<acl::Policy, HubError> {
+    let (policy, left_out) = acl::Policy::parse_stored(text).map_err(HubError::Policy)?;
+    if is_start {
+        for error in left_out {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a section of the policy is ignored; fix it with `maru policy set`"
+            );
+        }
+        for warning in policy.warnings() {
+            tracing::warn!(%warning, "the policy uses a feature that is not supported");
+        }
+    }
+    Ok(policy)
 }

@@ -1,6 +1,7 @@
 //! `POST /machine/map`: map streams, and updates that nodes report about themselves.
 
 use std::{
+    cell::RefCell,
     convert::Infallible,
     time::{Duration, Instant},
 };
@@ -17,14 +18,15 @@ use control_protocol::{
     map::{MAX_REQUEST_LEN, MapRequest, MapResponse, ZSTD},
 };
 use coordinator_core::{
-    map::{MapDeltas, View},
     model::{Node, NodeId},
+    session::{Gone, MapSession},
 };
 use futures_util::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
+use zstd::bulk::Compressor;
 
 use super::refused::{Refused, check_version, not_now, read, unavailable};
 use crate::{
@@ -63,9 +65,8 @@ pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response
             "too many full maps: use a stream, or retry in ten seconds".to_owned(),
         ));
     }
-    let response = view(&peer.app.hub.snapshot(), &node_key)
-        .map(|view| MapDeltas::default().next(view, clock::now()));
-    let body = response.flatten().and_then(|response| encode(&response, is_compressed));
+    let response = next(&mut MapSession::default(), &peer.app.hub.snapshot(), node.id, &node_key);
+    let body = response.ok().flatten().and_then(|response| encode(&response, is_compressed));
     let body = body.ok_or_else(gone)?;
     Ok((map_headers(), body).into_response())
 }
@@ -103,10 +104,17 @@ fn gone() -> Refused {
     Refused(StatusCode::NOT_FOUND, "this node key is not registered: register first".to_owned())
 }
 
-/// The view of the node that has this key.
-fn view(snapshot: &Snapshot, node_key: &NodePublic) -> Option<View> {
-    let node = snapshot.loaded.nodes.iter().find(|node| node.keys.node == *node_key)?;
-    snapshot.compiled.view(node.id)
+/// What a session sends next to a node, as long as the node has this key.
+fn next(
+    session: &mut MapSession,
+    snapshot: &Snapshot,
+    node: NodeId,
+    key: &NodePublic,
+) -> Result<Option<MapResponse>, Gone> {
+    if !snapshot.compiled.has(node, key) {
+        return Err(Gone);
+    }
+    session.next(&snapshot.compiled, node, clock::now())
 }
 
 fn start(app: &App, node: &Node, request: &MapRequest) -> Response {
@@ -141,21 +149,22 @@ impl MapStream {
     /// Sends the map, then its changes, until the client disconnects or the node key is no longer valid.
     async fn run(self) {
         let mut network = self.app.hub.watch();
-        let mut deltas = MapDeltas::default();
+        let mut session = MapSession::default();
         let mut kind = "map";
         loop {
             let snapshot = network.borrow_and_update().clone();
-            let Some(view) = view(&snapshot, &self.node_key) else {
+            let Ok(response) = next(&mut session, &snapshot, self.node, &self.node_key) else {
                 tracing::info!(
                     node = self.node,
                     "map stream ended: the node key is no longer valid"
                 );
-                if let Some(last) = deltas.end(clock::now()) {
+                if let Some(last) = session.end(clock::now()) {
                     self.send(&last).await;
                 }
                 return;
             };
-            if let Some(response) = deltas.next(view, clock::now()) {
+            drop(snapshot);
+            if let Some(response) = response {
                 if !self.send(&response).await {
                     return;
                 }
@@ -201,8 +210,18 @@ impl MapStream {
 }
 
 fn encode(response: &MapResponse, is_compressed: bool) -> Option<Bytes> {
+    thread_local! {
+        /// Its tables take longer to make than a change takes to compress.
+        static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    let compress = |json: &[u8]| {
+        COMPRESSOR.with_borrow_mut(|compressor| match compressor {
+            Some(compressor) => compressor.compress(json),
+            None => compressor.insert(Compressor::new(1)?).compress(json),
+        })
+    };
     let result = serde_json::to_vec(response).map_err(std::io::Error::from).and_then(|json| {
-        let body = if is_compressed { zstd::bulk::compress(&json, 1)? } else { json };
+        let body = if is_compressed { compress(&json)? } else { json };
         let mut out = Vec::with_capacity(body.len() + frame::HEADER_LEN);
         frame::encode(&body, &mut out).map_err(std::io::Error::other)?;
         Ok(out)

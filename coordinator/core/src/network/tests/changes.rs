@@ -9,7 +9,12 @@ use control_protocol::map::{
 use ipnet::IpNet;
 
 use super::*;
-use crate::{route::EXIT, wireguard::Tunnel};
+use crate::{
+    route::{EXIT, Routers},
+    session::MapSession,
+    time::Millis,
+    wireguard::Tunnel,
+};
 
 /// Node numbers.
 const NODES: std::ops::RangeInclusive<u64> = 1..=7;
@@ -21,7 +26,10 @@ enum Change {
     Hostname(u64, u8),
     Key(u64, u8),
     Connected(u64),
-    Expires(u64, bool),
+    /// In so many moments, or never.
+    Expires(u64, Option<i64>),
+    /// A moment passes.
+    Time,
     Owner(u64, u8),
     Capability(u64, bool),
     Routes(u64, u8),
@@ -30,6 +38,8 @@ enum Change {
     Policy(usize),
     Record(u64),
     UserName(bool),
+    /// The second person is removed, or there again.
+    User,
     Derp(bool),
 }
 
@@ -40,7 +50,8 @@ fn change() -> impl Strategy<Value = Change> {
         (NODES, 0_u8..3).prop_map(|(id, name)| C::Hostname(id, name)),
         (NODES, 20_u8..22).prop_map(|(id, key)| C::Key(id, key)),
         NODES.prop_map(C::Connected),
-        (NODES, any::<bool>()).prop_map(|(id, is)| C::Expires(id, is)),
+        (NODES, prop::option::of(0_i64..3)).prop_map(|(id, time)| C::Expires(id, time)),
+        Just(C::Time),
         (NODES, 0_u8..5).prop_map(|(id, owner)| C::Owner(id, owner)),
         (NODES, any::<bool>()).prop_map(|(id, is)| C::Capability(id, is)),
         (NODES, 0_u8..8).prop_map(|(id, routes)| C::Routes(id, routes)),
@@ -49,6 +60,7 @@ fn change() -> impl Strategy<Value = Change> {
         (0_usize..4).prop_map(C::Policy),
         NODES.prop_map(C::Record),
         any::<bool>().prop_map(C::UserName),
+        Just(C::User),
         any::<bool>().prop_map(C::Derp),
     ]
 }
@@ -81,6 +93,10 @@ struct Simulation {
     policy: usize,
     policy_revision: i64,
     derp: DerpMap,
+    names: Arc<ExtraDns>,
+    /// Whether the second person is there.
+    both: bool,
+    now: Millis,
 }
 
 impl Simulation {
@@ -113,6 +129,9 @@ impl Simulation {
             policy: 0,
             policy_revision: 1,
             derp: DerpMap::default(),
+            names: Arc::default(),
+            both: true,
+            now: NOW,
         }
     }
 
@@ -132,7 +151,12 @@ impl Simulation {
                     self.online.insert(id);
                 }
             }
-            Change::Expires(id, is) => self.node(id).times.expires = is.then_some(NOW),
+            Change::Expires(id, time) => {
+                let now = self.now;
+                self.node(id).times.expires = time.map(|time| now + time);
+            }
+            Change::Time => self.now += 1,
+            Change::User => self.both = !self.both,
             Change::Owner(id, owner) => {
                 self.node(id).owner = match owner {
                     0 => Owner::User(1),
@@ -178,15 +202,15 @@ impl Simulation {
         let nodes = self.nodes.iter().filter(|node| !self.gone.contains(&node.id));
         let input = Input {
             domain: "maru.home.arpa",
-            users: &self.users,
+            users: if self.both { &self.users } else { &self.users[..1] },
             nodes: &nodes.cloned().collect::<Vec<_>>(),
             records: std::slice::from_ref(&self.record),
-            names: Arc::default(),
+            names: Arc::clone(&self.names),
             policy: &self.policies[self.policy],
             policy_revision: self.policy_revision,
             online: &self.online,
             derp: Arc::clone(derp),
-            now: NOW,
+            now: self.now,
         };
         CompiledNetwork::build(&input, previous)
     }
@@ -195,11 +219,18 @@ impl Simulation {
 /// A client that holds what it was told.
 #[derive(Default)]
 struct Client {
-    deltas: MapDeltas,
+    session: MapSession,
     held: Option<MapResponse>,
 }
 
 impl Client {
+    /// Brings it to the network; whether the node is in it.
+    fn follow(&mut self, network: &CompiledNetwork, id: u64, now: Millis) -> bool {
+        let Ok(response) = self.session.next(network, id, now) else { return false };
+        response.into_iter().for_each(|response| self.receive(response));
+        true
+    }
+
     fn receive(&mut self, response: MapResponse) {
         let Some(held) = &mut self.held else {
             self.held = Some(response);
@@ -242,13 +273,15 @@ proptest! {
 
     #[test]
     fn after_any_changes_each_client_holds_the_map_that_is_built_from_nothing(
-        steps in prop::collection::vec(prop::collection::vec(change(), 1..4), 1..10),
+        steps in prop::collection::vec((prop::collection::vec(change(), 1..4), any::<u8>()), 1..10),
     ) {
         let mut simulation = Simulation::new();
         let mut derp = Arc::new(simulation.derp.clone());
         let mut clients: BTreeMap<u64, Client> = BTreeMap::new();
         let mut previous: Option<CompiledNetwork> = None;
-        for changes in std::iter::once(Vec::new()).chain(steps) {
+        let mut routers = Routers::default();
+        // Streams whose bit is set do not look after this step.
+        for (changes, slow) in std::iter::once((Vec::new(), 0)).chain(steps) {
             changes.into_iter().for_each(|change| simulation.apply(change));
             if *derp != simulation.derp {
                 derp = Arc::new(simulation.derp.clone());
@@ -256,19 +289,25 @@ proptest! {
             let compiled = simulation.compiled(&derp, previous.as_ref());
             let mut fresh = simulation.compiled(&Arc::new(simulation.derp.clone()), None);
             // Which router of a subnet is in use depends on which was before.
-            fresh.routers.clone_from(&compiled.routers);
+            let routes = fresh.entries.iter().map(|(id, entry)| (*id, entry.subnets.as_slice()));
+            routers = Routers::elect(routes, &simulation.online, Some(&routers));
+            fresh.routers.clone_from(&routers);
+            let now = simulation.now;
             for id in NODES {
-                let (Some(view), Some(full)) = (compiled.view(id), fresh.view(id)) else {
-                    prop_assert_eq!((compiled.view(id), fresh.view(id)), (None, None));
+                let client = clients.entry(id).or_default();
+                let Some(full) = fresh.view(id) else {
+                    prop_assert!(!client.follow(&compiled, id, now), "node {} is in no map", id);
                     clients.remove(&id);
                     continue;
                 };
-                let client = clients.entry(id).or_default();
-                if let Some(response) = client.deltas.next(view.clone(), NOW) {
-                    client.receive(response);
+                if slow & (1 << id) != 0 {
+                    continue;
                 }
-                prop_assert_eq!(client.deltas.next(view, NOW), None, "the same view was told twice");
-                let full = MapDeltas::default().next(full, NOW).unwrap();
+                prop_assert!(client.follow(&compiled, id, now), "node {} has a map", id);
+                prop_assert_eq!(
+                    client.session.next(&compiled, id, now), Ok(None), "the same was told twice"
+                );
+                let full = MapDeltas::default().next(full, now).unwrap();
                 prop_assert_eq!(client.held(&full), Some(full), "the map of node {}", id);
             }
             previous = Some(compiled);

@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use super::*;
+use crate::session::MapSession;
 
 /// Alice's laptop (1) and phone (2), two routers of one subnet (3, 4, the second with a tag of its own), an exit node (5),
 /// and Bob's laptop (6), under a policy.
@@ -33,11 +34,11 @@ fn with_routers(
         users: &[user(1, "alice"), user(2, "bob")],
         nodes: &nodes,
         records: &[],
-        names: Arc::default(),
+        names: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.names)),
         policy: &acl::Policy::parse(&policy).unwrap(),
         policy_revision: 1,
         online: &online.iter().copied().collect(),
-        derp: Arc::new(DerpMap::default()),
+        derp: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.derp)),
         now: NOW,
     };
     CompiledNetwork::build(&input, previous)
@@ -185,15 +186,15 @@ fn via_chooses_the_router_and_another_takes_over_only_if_it_may() {
 fn a_route_moves_in_one_response() {
     let before = with_routers(LAN_AND_INTERNET, &[1, 3, 4], None);
     let after = with_routers(LAN_AND_INTERNET, &[1, 4], Some(&before));
-    let mut deltas = MapDeltas::default();
-    deltas.next(before.view(1).unwrap(), NOW);
+    let mut session = MapSession::default();
+    session.next(&before, 1, NOW).unwrap();
 
-    let told = deltas.next(after.view(1).unwrap(), NOW).unwrap();
+    let told = session.next(&after, 1, NOW).unwrap().unwrap();
 
     let changed: Vec<i64> = told.peers_changed.iter().map(|peer| peer.id).collect();
     assert_eq!(changed, [3, 4]);
     assert!(told.peers_changed_patch.is_empty() && told.packet_filters.is_none());
-    assert_eq!(deltas.next(after.view(1).unwrap(), NOW), None);
+    assert_eq!(session.next(&after, 1, NOW), Ok(None));
 }
 
 #[test]
