@@ -124,14 +124,16 @@ impl Store {
         if let Some(metrics) = &metrics {
             metrics.wait.observe(asked.elapsed().as_secs_f64());
         }
-        Ok(WriteTransaction::new(self.begin(revision).await?, permit, metrics))
+        let (tx, revision) = self.begin(revision).await?;
+        Ok(WriteTransaction::new(tx, permit, revision, metrics))
     }
 
-    /// Begins a transaction and updates the row of [`Schema::table`], which serializes transactions on both engines.
+    /// Begins a transaction and updates the row of [`Schema::table`], which serializes transactions on both engines. Returns
+    /// its revision, too.
     async fn begin(
         &self,
         revision: RevisionUpdate,
-    ) -> Result<Transaction<'static, Any>, DatabaseError> {
+    ) -> Result<(Transaction<'static, Any>, i64), DatabaseError> {
         let mut epoch = self.epoch.clone();
         let held = timeout(HOLD_TIME, epoch.wait_for(Option::is_some)).await;
         let Some(epoch) = held.ok().and_then(Result::ok).and_then(|epoch| *epoch) else {
@@ -140,13 +142,12 @@ impl Store {
         let begin = if self.file.is_some() { BEGIN_SQLITE } else { "BEGIN" };
         let mut tx = self.pool.begin_with(begin).await?;
         let table = self.table;
-        let row =
-            format!("UPDATE {table} SET revision = revision + $1 WHERE id = 1 AND epoch = $2");
-        let row = sqlx::query(AssertSqlSafe(row)).bind(revision as i64).bind(epoch);
-        match row.execute(&mut *tx).await?.rows_affected() {
-            0 => Err(DatabaseError::NotHeld),
-            _ => Ok(tx),
-        }
+        let row = format!(
+            "UPDATE {table} SET revision = revision + $1 WHERE id = 1 AND epoch = $2 RETURNING revision"
+        );
+        let row = sqlx::query_scalar(AssertSqlSafe(row)).bind(revision as i64).bind(epoch);
+        let revision = row.fetch_optional(&mut *tx).await?.ok_or(DatabaseError::NotHeld)?;
+        Ok((tx, revision))
     }
 
     /// Its connections, for reads.

@@ -19,6 +19,7 @@ pub enum RevisionUpdate {
 pub struct WriteTransaction {
     tx: Transaction<'static, Any>,
     _turn: WritePermit,
+    revision: i64,
     began: Instant,
     /// `None` if the revision stays.
     metrics: Option<DatabaseMetrics>,
@@ -28,9 +29,16 @@ impl WriteTransaction {
     pub(crate) fn new(
         tx: Transaction<'static, Any>,
         permit: WritePermit,
+        revision: i64,
         metrics: Option<DatabaseMetrics>,
     ) -> Self {
-        Self { tx, _turn: permit, began: Instant::now(), metrics }
+        Self { tx, _turn: permit, revision, began: Instant::now(), metrics }
+    }
+
+    /// The revision that the database has once this is committed.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.revision
     }
 
     /// For the queries of the transaction.

@@ -1,6 +1,7 @@
 //! The current network, and the map streams that watch it.
 //!
-//! After each change the database is read again and compiled once. Each map stream follows this value, and sends what has
+//! After a change the database is read again, except that what one node told of itself is taken over as it was stored. Then
+//! the network is compiled once. Each map stream follows this value, and sends what has
 //! changed for its node.
 
 use std::{
@@ -176,6 +177,23 @@ impl Hub {
         self.publish(loaded).await?;
         *served = upto;
         Ok(())
+    }
+
+    /// Takes over a node as the change with this revision stored it and nothing else. The database is read only if another
+    /// change is between. When this returns, the network contains the change.
+    pub(crate) async fn follow(&self, node: Node, revision: i64) -> Result<(), HubError> {
+        let reading = self.reading.lock().await;
+        let before = Arc::clone(&self.snapshot().loaded);
+        if before.revision >= revision {
+            return Ok(());
+        }
+        match before.with(node, revision) {
+            Some(loaded) => self.publish(Arc::new(loaded)).await,
+            None => {
+                drop(reading);
+                self.refresh().await
+            }
+        }
     }
 
     /// Compiles the network again without reading it: after a key has expired, after a node has connected or disconnected, and

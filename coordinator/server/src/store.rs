@@ -70,6 +70,23 @@ pub struct StoredNetwork {
     pub policy_revision: i64,
 }
 
+impl StoredNetwork {
+    /// The network after a change that updated this node and nothing else; `None` if it is not the next change, or the node
+    /// is unknown.
+    pub(crate) fn with(&self, node: Node, revision: i64) -> Option<Self> {
+        if self.revision.checked_add(1) != Some(revision) {
+            return None;
+        }
+        let mut next = Self { revision, ..self.clone() };
+        let known = next.nodes.iter_mut().find(|known| known.id == node.id)?;
+        // A read on PostgreSQL may have seen a later change of it.
+        if known.revision < node.revision {
+            *known = node;
+        }
+        Some(next)
+    }
+}
+
 /// The database.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -196,3 +213,6 @@ async fn begin_network(pool: &AnyPool, domain: &str) -> Result<(), StoreError> {
     let stored: String = stored.fetch_one(pool).await?;
     if stored == domain { Ok(()) } else { Err(StoreError::OtherNetwork(stored)) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -263,8 +263,14 @@ impl Updates {
         let Some(node) = node else { return Ok(false) };
         let Some(node) = update.applied_to(&node) else { return Ok(true) };
         change.update_node(&node).await?;
+        // As it is stored: long claims are cut.
+        let stored = change.node(id).await?;
+        let revision = change.revision();
         change.commit().await?;
-        self.hub.refresh().await?;
+        match stored {
+            Some(node) => self.hub.follow(node, revision).await?,
+            None => self.hub.refresh().await?,
+        }
         Ok(true)
     }
 }

@@ -60,6 +60,12 @@ impl Change {
         Ok(self.write.commit().await?)
     }
 
+    /// The revision that the network has once this is committed.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.write.revision()
+    }
+
     pub(super) fn pool(&self) -> Ipv4Net {
         self.pool
     }
