@@ -55,6 +55,46 @@ pub(crate) fn named<'a>(programs: impl IntoIterator<Item = &'a str>) -> Result<(
     Ok(())
 }
 
+/// Builds the programs for packages, and an example: whatever folders the sources, the crates of others in `crates`, and the results are in, the
+/// programs do not name them. Returns the folder with the programs.
+///
+/// The results have a folder of their own: with other flags everything is compiled again, and so it would be by the next
+/// `cargo xtask test`.
+pub(crate) fn for_packages(
+    triple: &str,
+    example: &str,
+    crates: &BTreeSet<PathBuf>,
+) -> Result<PathBuf> {
+    let (root, target) = (workspace::root(), workspace::target()?.join("package"));
+    let mut folders = vec![(root.as_path(), "/maru")];
+    folders.extend(crates.iter().map(|folder| (folder.as_path(), "/crates")));
+    // The last one that fits counts, and this may be in the first.
+    folders.push((&target, "/target"));
+    let mut what =
+        ["--workspace", "--target", triple, "--example", example].map(str::to_owned).to_vec();
+    what.extend(of_everybody().into_iter().map(|program| format!("--bin={program}")));
+    what.extend(anonymous(triple, &folders).into_iter().map(|line| format!("--config={line}")));
+    let what: Vec<_> = what.iter().map(String::as_str).collect();
+    let step = Step::new(&format!("building Maru for {triple} (many minutes)"));
+    cargo(&root, &what, &target, &step)?;
+    step.done("the programs for packages are built");
+    Ok(target.join(triple).join("release"))
+}
+
+/// Settings of cargo with which compilers write another name for each of these folders.
+fn anonymous(triple: &str, folders: &[(&Path, &str)]) -> [String; 3] {
+    let of = |option: &str| -> Vec<_> {
+        folders.iter().map(|(from, to)| format!("{option}={}={to}", from.display())).collect()
+    };
+    let c = format!("{:?}", of("-ffile-prefix-map").join(" "));
+    let name = triple.replace('-', "_");
+    [
+        format!("target.{triple}.rustflags={:?}", of("--remap-path-prefix")),
+        format!("env.CFLAGS_{name}={c}"),
+        format!("env.CXXFLAGS_{name}={c}"),
+    ]
+}
+
 /// Builds the stand-in for a node's security module, which is not shipped.
 pub(crate) fn attester() -> Result<()> {
     let step = Step::new("building the stand-in for security modules");
@@ -202,7 +242,7 @@ fn bar(line: &str) -> Option<(u64, u64, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::{fs, process::Command};
 
     use super::*;
 
@@ -252,6 +292,54 @@ mod tests {
         let programs = targets.filter(|target| target["kind"][0] == "bin");
         let names: BTreeSet<_> = programs.map(|target| target["name"].as_str().unwrap()).collect();
         assert_eq!(names, of_everybody());
+    }
+
+    /// A program that names a file that its build script has made, as bindings do.
+    fn program_that_names_its_folder(home: &Path) -> Vec<u8> {
+        let (root, target, triple) =
+            (home.join("maru"), home.join("out"), "x86_64-unknown-linux-gnu");
+        fs::create_dir_all(root.join("src")).unwrap();
+        for (name, text) in [
+            ("Cargo.toml", "[package]\nname = \"named\"\nedition = \"2024\"\n"),
+            (
+                "build.rs",
+                r#"fn main() {
+                    let out = std::env::var("OUT_DIR").unwrap();
+                    std::fs::write(out + "/made.rs", "pub fn name() -> &'static str { file!() }").unwrap();
+                }"#,
+            ),
+            (
+                "src/main.rs",
+                "include!(concat!(env!(\"OUT_DIR\"), \"/made.rs\"));\nfn main() { print!(\"{}\", name()) }",
+            ),
+        ] {
+            fs::write(root.join(name), text).unwrap();
+        }
+        let built = workspace::with_cargo(env!("CARGO"))
+            .args(["build", "--release", "--offline", "--quiet", "--target", triple])
+            .args(
+                anonymous(triple, &[(&root, "/maru"), (&target, "/target")])
+                    .map(|it| format!("--config={it}")),
+            )
+            .arg("--target-dir")
+            .arg(&target)
+            .current_dir(&root)
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let program = target.join(triple).join("release/named");
+        let said = Command::new(&program).output().unwrap().stdout;
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.starts_with("/target/") && said.ends_with("/made.rs"), "{said}");
+        fs::read(program).unwrap()
+    }
+
+    #[test]
+    fn programs_for_packages_are_the_same_from_whatever_folder() {
+        let homes = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let [first, second] =
+            homes.each_ref().map(|home| program_that_names_its_folder(home.path()));
+        assert!(first == second, "the programs differ");
     }
 
     #[test]

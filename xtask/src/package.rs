@@ -2,6 +2,7 @@
 //!
 //! The same inputs give the same bytes. What is in the packages follows from the service table.
 
+mod architecture;
 mod archive;
 mod contents;
 mod deb;
@@ -12,7 +13,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -20,7 +21,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     build, model,
-    package::{archive::File, contents::Parts, deb::Tree, licences::Metadata},
+    package::{
+        architecture::Architecture, archive::File, contents::Parts, deb::Tree, licences::Metadata,
+    },
     packages,
     progress::Step,
     workspace,
@@ -32,6 +35,9 @@ const MANUAL: &str = "manual";
 /// Arguments of `cargo xtask package`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Architecture of the machines that install them
+    #[arg(long, value_enum, default_value_t = Architecture::Amd64)]
+    arch: Architecture,
     /// Folder for the packages [default: target/packages]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -42,21 +48,24 @@ pub(crate) struct Args {
 
 /// Builds the programs and packs them.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let arch = args.arch;
+    let metadata = Metadata::get(arch.triple())?;
     let programs = match &args.programs {
         Some(folder) => folder.clone(),
         None => {
             packages::for_compiling()?;
-            build::programs()?;
-            build::example(MANUAL)?;
-            lab::binaries()?
+            if arch == Architecture::Arm64 {
+                packages::for_arm64()?;
+            }
+            arch.get_library()?;
+            build::for_packages(arch.triple(), MANUAL, &metadata.folders())?
         }
     };
     let out = match &args.out {
         Some(folder) => folder.clone(),
         None => workspace::target()?.join("packages"),
     };
-    let metadata = Metadata::get()?;
-    let parts = parts(&programs, &metadata)?;
+    let parts = parts(arch, &programs, &metadata)?;
     let step = Step::new("packing");
     fs::create_dir_all(&out)?;
     for package in contents::packages(&parts)? {
@@ -84,40 +93,50 @@ fn megabytes(bytes: usize) -> f64 {
 }
 
 /// Reads what packages are made of.
-fn parts(folder: &Path, metadata: &Metadata) -> Result<Parts> {
+fn parts(architecture: Architecture, folder: &Path, metadata: &Metadata) -> Result<Parts> {
     let scratch = tempfile::tempdir()?;
     let mut programs = BTreeMap::new();
     for name in contents::programs() {
-        programs.insert(name, stripped(&folder.join(name), scratch.path())?);
+        programs.insert(name, stripped(architecture, &folder.join(name), scratch.path())?);
     }
     let licences = [("maru-home", contents::programs()), ("maru", contents::device_programs())];
     let licences = licences.map(|(name, programs)| Ok((name, metadata.text(&programs)?)));
     let (name, path) = (model::FILE, model::get()?);
     Ok(Parts {
+        architecture,
         programs,
-        manual: manual(&folder.join("examples").join(MANUAL), &scratch.path().join(MANUAL))?,
+        manual: manual(
+            architecture.command(folder.join("examples").join(MANUAL)),
+            &scratch.path().join(MANUAL),
+        )?,
         licences: licences.into_iter().collect::<Result<_>>()?,
         model: (name, File { bytes: fs::read(path)?, runs: false }),
     })
 }
 
-/// A program without symbols.
-fn stripped(program: &Path, scratch: &Path) -> Result<File> {
+/// A program without symbols, which was seen to run.
+fn stripped(architecture: Architecture, program: &Path, scratch: &Path) -> Result<File> {
     let out = scratch.join("program");
-    let done = Command::new("strip").arg("-o").arg(&out).arg(program).output()?;
-    let said = String::from_utf8_lossy(&done.stderr);
-    ensure!(done.status.success(), "strip {}: {}", program.display(), said.trim());
+    let mut strip = Command::new(architecture.strip());
+    succeeds(strip.arg("-o").arg(&out).arg(program), program)?;
+    succeeds(architecture.command(&out).arg("--version").stdin(Stdio::null()), program)?;
     Ok(File::program(fs::read(out)?))
 }
 
-/// The files that the example writes below `folder`.
-fn manual(example: &Path, folder: &Path) -> Result<Tree> {
-    let done = Command::new(example)
-        .arg(folder)
-        .output()
-        .with_context(|| format!("cannot run {}", example.display()))?;
+/// Fails with what a command says about `program`.
+fn succeeds(command: &mut Command, program: &Path) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let done = command.output().with_context(|| format!("cannot run {name}"))?;
     let said = String::from_utf8_lossy(&done.stderr);
-    ensure!(done.status.success(), "{}: {}", example.display(), said.trim());
+    ensure!(done.status.success(), "{name}, {}: {}", program.display(), said.trim());
+    Ok(())
+}
+
+/// The files that the example writes below `folder`.
+fn manual(mut example: Command, folder: &Path) -> Result<Tree> {
+    let done = example.arg(folder).output().with_context(|| format!("cannot run {example:?}"))?;
+    let said = String::from_utf8_lossy(&done.stderr);
+    ensure!(done.status.success(), "{example:?}: {}", said.trim());
     let mut tree = Tree::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(at) = folders.pop() {

@@ -26,6 +26,17 @@ const ENGINE: &[Package] = &[
     ("libclang-dev", "/usr/lib/llvm-14/lib/libclang.so", "to bind the engine (llama.cpp)"),
 ];
 
+/// Further packages for compiling for arm64, and for trying it.
+const ARM64: &[Package] = &[
+    ("g++-aarch64-linux-gnu", "/usr/bin/aarch64-linux-gnu-g++", "to compile C++ for arm64"),
+    (
+        "gcc-aarch64-linux-gnu",
+        "/usr/bin/aarch64-linux-gnu-gcc",
+        "to compile C and to link for arm64",
+    ),
+    ("qemu-user-static", "/usr/bin/qemu-aarch64-static", "to try programs for arm64"),
+];
+
 /// Further packages for running Maru.
 const RUN: &[Package] = &[
     ("iproute2", "/usr/sbin/ip", "to cable the lab's machines"),
@@ -111,6 +122,11 @@ pub(crate) fn for_checking() -> Result<()> {
 /// Installs the packages for compiling Maru.
 pub(crate) fn for_compiling() -> Result<()> {
     install(&[BUILD, ENGINE].concat())
+}
+
+/// Installs what compiles for arm64.
+pub(crate) fn for_arm64() -> Result<()> {
+    install(ARM64)
 }
 
 /// Installs the packages for running Maru.

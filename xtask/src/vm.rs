@@ -86,7 +86,9 @@ fn lend(folder: &Path, image: &Path) -> Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        if text.starts_with("maru-") && text.ends_with(".deb") {
+        // The machine is one of amd64.
+        let fits = ["_amd64.deb", "_all.deb"].iter().any(|end| text.ends_with(end));
+        if text.starts_with("maru-") && fits {
             fs::copy(entry.path(), scratch.path().join(&name))?;
         }
     }

@@ -9,13 +9,12 @@ use services::{
 };
 
 use crate::package::{
+    architecture::Architecture,
     archive::File,
     deb::{Package, Tree},
     image,
 };
 
-/// The architecture, in Debian's words and in those of images.
-const ARCHITECTURE: &str = "amd64";
 /// The command.
 const COMMAND: &str = "maru";
 /// The engine has no page: what writes them would contain llama.cpp. Units alone start it.
@@ -34,6 +33,8 @@ const SCRIPTS: &[(&str, &str)] = &[
 /// What packages are made of.
 #[derive(Debug)]
 pub(super) struct Parts {
+    /// That of the programs.
+    pub(super) architecture: Architecture,
     /// Every program by its name.
     pub(super) programs: BTreeMap<&'static str, File>,
     /// Man pages, and completions of the command, where they are installed.
@@ -85,7 +86,8 @@ fn home(parts: &Parts) -> Result<Package> {
     let mut tree = common(parts, "maru-home", home_programs())?;
     for binary in quadlet::programs() {
         let program = program(parts, binary)?;
-        let bytes = image::archive(&quadlet::image_name(binary), binary, program, ARCHITECTURE)?;
+        let (image, architecture) = (quadlet::image_name(binary), parts.architecture.name());
+        let bytes = image::archive(&image, binary, program, architecture)?;
         tree.insert(quadlet::archive(binary), File { bytes, runs: false });
     }
     add_units(&mut tree, [systemd::files(), quadlet::files()].concat());
@@ -94,7 +96,7 @@ fn home(parts: &Parts) -> Result<Package> {
     }
     Ok(Package {
         name: "maru-home",
-        architecture: ARCHITECTURE,
+        architecture: parts.architecture.name(),
         relations: &[
             ("Depends", PODMAN),
             ("Provides", "maru"),
@@ -118,7 +120,7 @@ fn device(parts: &Parts) -> Result<Package> {
     add_units(&mut tree, systemd::device_files());
     Ok(Package {
         name: "maru",
-        architecture: ARCHITECTURE,
+        architecture: parts.architecture.name(),
         relations: &[
             ("Depends", "nftables, systemd"),
             ("Conflicts", "maru-home"),

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -64,16 +64,26 @@ struct DependencyKind {
 }
 
 impl Metadata {
-    /// Asks cargo.
-    pub(super) fn get() -> Result<Self> {
+    /// Asks cargo for what is compiled for `triple`.
+    pub(super) fn get(triple: &str) -> Result<Self> {
         let out = workspace::with_cargo(env!("CARGO"))
             .args(["metadata", "--format-version=1", "--locked"])
-            .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+            .args(["--filter-platform", triple])
             .current_dir(workspace::root())
             .stdin(Stdio::null())
             .output()?;
         ensure!(out.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&out.stderr));
         serde_json::from_slice(&out.stdout).context("cargo's metadata are not understood")
+    }
+
+    /// The folders with the crates of others.
+    pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
+        let others = self.packages.iter().filter(|krate| krate.source.is_some());
+        // A crate's folder is its manifest's.
+        others
+            .filter_map(|it| Path::new(&it.manifest_path).ancestors().nth(2))
+            .map(Into::into)
+            .collect()
     }
 
     /// The crates of others that are linked into `programs`, by name and version.

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{
+    architecture::Architecture,
     archive::File,
     contents::{self, Parts},
     deb::{Package, Tree},
@@ -19,7 +20,7 @@ use super::{
 
 mod update;
 
-fn parts() -> Parts {
+fn parts(architecture: Architecture) -> Parts {
     let programs = contents::programs();
     let page = |section: u8, name: &str| {
         (format!("usr/share/man/man{section}/{name}.{section}"), File::text("A page."))
@@ -27,6 +28,7 @@ fn parts() -> Parts {
     let daemons = ["maru-coordinator-relay"].into_iter().chain(programs.clone());
     let pages = daemons.map(|name| page(8, name)).chain([page(1, "maru"), page(1, "maru-status")]);
     Parts {
+        architecture,
         // The other way round: the order in which programs come does not matter.
         programs: programs.iter().rev().map(|&name| (name, File::program(name))).collect(),
         manual: pages.collect(),
@@ -36,7 +38,11 @@ fn parts() -> Parts {
 }
 
 fn package(name: &str) -> Package {
-    let mut packages = contents::packages(&parts()).unwrap().into_iter();
+    package_for(Architecture::Amd64, name)
+}
+
+fn package_for(architecture: Architecture, name: &str) -> Package {
+    let mut packages = contents::packages(&parts(architecture)).unwrap().into_iter();
     packages.find(|package| package.name == name).unwrap()
 }
 
@@ -53,7 +59,7 @@ fn dpkg_deb(option: &str, package: &Package) -> String {
 #[test]
 fn the_same_inputs_give_the_same_bytes() {
     let pack = || -> Vec<_> {
-        let packages = contents::packages(&parts()).unwrap();
+        let packages = contents::packages(&parts(Architecture::Amd64)).unwrap();
         packages.iter().map(|package| (package.file_name(), package.bytes().unwrap())).collect()
     };
 
@@ -143,15 +149,16 @@ fn pages_are_about_the_programs_of_their_package() {
     for page in ["maru-coordinator.8", "maru-coordinator-relay.8", "maru-gateway.8"] {
         assert!(home.contains(&format!("man8/{page}")), "{home:?}");
     }
-    let without = Parts { manual: Tree::new(), ..parts() };
+    let without = Parts { manual: Tree::new(), ..parts(Architecture::Amd64) };
     let error = contents::packages(&without).unwrap_err();
     assert!(error.to_string().contains("has no page"), "{error}");
 }
 
 /// Blobs have the names of their sums, and lead from the index to the program (OCI image specification 1.1).
 #[test]
-fn an_image_holds_its_program() {
-    let package = package("maru-home");
+fn an_image_holds_its_program_for_the_packages_architecture() {
+    let package = package_for(Architecture::Arm64, "maru-home");
+    assert_eq!(dpkg_deb("--field", &package).lines().nth(2), Some("Architecture: arm64"));
     let archive = &package.tree["usr/lib/maru/images/maru-gateway.tar"];
     let mut blobs = BTreeMap::new();
     for entry in tar::Archive::new(archive.bytes.as_slice()).entries().unwrap() {
@@ -176,6 +183,7 @@ fn an_image_holds_its_program() {
     let manifest: Value = serde_json::from_slice(blob(&index["manifests"][0])).unwrap();
     let config: Value = serde_json::from_slice(blob(&manifest["config"])).unwrap();
     assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["/maru-gateway"]));
+    assert_eq!(config["architecture"], "arm64");
     assert_eq!(config["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"]);
     let layer = blob(&manifest["layers"][0]);
     let mut layer = tar::Archive::new(layer.as_slice());
@@ -360,7 +368,7 @@ fn a_purge_keeps_backups_and_says_where() {
 /// So what was edited by hand is kept by every update, without a question of dpkg's.
 #[test]
 fn no_package_has_a_file_in_etc() {
-    for package in contents::packages(&parts()).unwrap() {
+    for package in contents::packages(&parts(Architecture::Amd64)).unwrap() {
         let settings: Vec<_> =
             package.tree.keys().filter(|path| path.starts_with("etc/")).collect();
         assert!(settings.is_empty(), "{}: {settings:?}", package.name);
