@@ -146,7 +146,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AppCommand,
     },
-    /// Models of this machine
+    /// Models of this machine, or of a running Ollama
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Model {
         #[command(subcommand)]

@@ -30,7 +30,8 @@ use node_agent_api::settings::Settings as Agent;
 use serde::Serialize;
 
 use crate::{
-    edited_file, openclaw,
+    edited_file::Changes,
+    openclaw,
     output::{self, OutputArgs},
 };
 
@@ -151,7 +152,7 @@ fn add(args: AddArgs, root: &Path) -> anyhow::Result<()> {
     pem::certificates(&ca)?;
     ensure!(pem::private_key(&ca).is_err(), message!("ca-has-private-key", path = ca.display()));
     let settings = gateway_settings(root)?;
-    check_openclaw(&root.join(&settings.openclaw), write)?;
+    openclaw::check(&root.join(&settings.openclaw), write)?;
     let by_hand = by_hand(root, &name);
     let other = settings.confidential.get(&name).is_some_and(|pinned| pinned.identity != identity);
     ensure!(
@@ -241,7 +242,7 @@ fn list(root: &Path) -> anyhow::Result<Vec<DeploymentRow>> {
 fn remove(RemoveArgs { name, write }: &RemoveArgs, root: &Path) -> anyhow::Result<()> {
     check_name(name)?;
     let settings = gateway_settings(root)?;
-    check_openclaw(&root.join(&settings.openclaw), *write)?;
+    openclaw::check(&root.join(&settings.openclaw), *write)?;
     ensure!(
         settings.confidential.contains_key(name),
         message!("no-deployment", name = format!("{name:?}"))
@@ -265,14 +266,6 @@ pub(crate) fn simulated(root: &Path) -> Vec<String> {
 
 fn gateway_settings(root: &Path) -> anyhow::Result<gateway::Settings> {
     Ok(settings::load(None, &root.join(gateway::FILE), Ok)?)
-}
-
-/// Fails if Maru did not write this `openclaw.json`, and it may not be changed.
-fn check_openclaw(path: &Path, write: bool) -> anyhow::Result<()> {
-    // What cannot be read is refused later, with the cause.
-    let is_foreign = fs::read_to_string(path).is_ok_and(|text| !openclaw::is_of_maru(&text));
-    ensure!(write || !is_foreign, message!("openclaw-not-of-maru", path = path.display()));
-    Ok(())
 }
 
 fn check_name(name: &str) -> anyhow::Result<()> {
@@ -325,53 +318,6 @@ fn policy_of(path: &Path, identity: &Fixed<32>) -> anyhow::Result<Policy> {
 
 fn is_tpm(anchor: &Anchor) -> bool {
     anchor.kind == EvidenceKind::Tpm && anchor.key.is_some() && anchor.certificate.is_none()
-}
-
-/// Planned changes of files.
-#[derive(Debug, Default)]
-struct Changes(Vec<(PathBuf, PathBuf, String, Access)>);
-
-impl Changes {
-    /// Plans a file's new text; `empty` is the text of a missing one.
-    fn plan(
-        &mut self,
-        root: &Path,
-        path: &Path,
-        empty: &str,
-        edit: impl FnOnce(&str) -> Option<String>,
-    ) -> anyhow::Result<()> {
-        let place = root.join(path);
-        let (text, access) = match fs::symlink_metadata(&place) {
-            Ok(found) if found.is_file() => {
-                let text = fs::read_to_string(&place)
-                    .with_context(|| message!("file-not-read-unchanged", path = place.display()))?;
-                let (mode, owner) = (found.mode() & 0o7777, Some((found.uid(), found.gid())));
-                (text, Access { mode, owner })
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                (empty.to_owned(), Access::READABLE)
-            }
-            Ok(_) | Err(_) => {
-                bail!(message!("not-a-plain-file", path = place.display()))
-            }
-        };
-        let Some(new) = edit(&text) else {
-            bail!(message!("file-not-editable", path = path.display()));
-        };
-        if new != text {
-            self.0.push((path.to_owned(), place, new, access));
-        }
-        Ok(())
-    }
-
-    fn write(self) -> anyhow::Result<()> {
-        for (path, place, text, access) in self.0 {
-            edited_file::replace(&place, access, &text)
-                .with_context(|| message!("file-not-saved", path = place.display()))?;
-            output::note(message!("file-changed", path = path.display()));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 
 use reqwest::header::HeaderMap;
 
-pub use crate::log::entry::{Entry, Priority};
+pub use crate::{
+    log::entry::{Entry, Priority},
+    ollama::answer::Step,
+};
 use crate::{
     metrics::text,
     model::{download, ollama as manifests},
+    ollama::answer,
     up::ollama,
 };
 
@@ -26,7 +30,8 @@ pub fn manifest(bytes: &[u8]) -> Option<Option<[u8; 32]>> {
 /// The models that Ollama's `/api/tags` lists, and how many were left out; nothing if it is no such answer.
 #[must_use]
 pub fn names(answer: &[u8]) -> Option<(Vec<String>, usize)> {
-    ollama::names(answer)
+    let answer::Models { here, left_out } = answer::models(answer)?;
+    Some((here.into_iter().map(|model| model.name).collect(), left_out))
 }
 
 /// How many tokens a conversation with a model holds, by Ollama's `/api/show`.
@@ -50,4 +55,13 @@ pub fn edits(
 #[must_use]
 pub fn metrics(answer: &str, prefix: &str) -> String {
     text::prometheus(answer, prefix)
+}
+
+/// The steps of a pull of Ollama's, of which these are the pieces; nothing if it is no pull.
+#[must_use]
+pub fn pull<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<Step>> {
+    let mut reader = answer::PullReader::default();
+    let pieces = pieces.into_iter().map(Some).chain([None]);
+    let steps: Option<Vec<_>> = pieces.map(|piece| reader.add(piece)).collect();
+    Some(steps?.concat())
 }

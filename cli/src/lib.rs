@@ -46,6 +46,7 @@ mod netcheck;
 mod node_id;
 mod notices;
 mod number;
+mod ollama;
 mod openclaw;
 mod output;
 mod passphrase;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use messages::{Message, message};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     },
 };
 
+mod answering;
 mod args;
 pub(crate) mod disk;
 pub(crate) mod download;
@@ -22,75 +23,127 @@ pub(crate) mod folder;
 mod memory;
 pub(crate) mod ollama;
 mod part;
+mod progress;
 mod pull;
+mod served;
 pub(crate) mod size;
 mod source;
 #[cfg(test)]
 mod tests;
 
-use args::PullArgs;
+use args::{CopyArgs, ListArgs, NameArgs, OllamaArgs, PullArgs, UseArgs};
 use folder::{Entry, Folder};
 use size::size;
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ModelCommand {
     /// List the models of this machine
-    List(OutputArgs),
+    List(ListArgs),
+    /// Show one model: its size, what it is, whether it fits
+    Show(NameArgs),
     /// Get a model from a URL, a file, or a folder of Ollama's (~/.ollama/models)
     Pull(PullArgs),
+    /// Give a model another name, beside its own
+    Copy(CopyArgs),
     /// Choose the model that answers; with a spare engine chats go on while the engines change to it
-    Use(NameArgs),
+    Use(UseArgs),
     /// Remove a model that is not in use
     Remove(NameArgs),
 }
 
-#[derive(Clone, Debug, Args)]
-pub(crate) struct NameArgs {
-    /// Its name, as `maru model list` shows it
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
-}
-
 /// Runs one of the commands.
 pub(crate) async fn run(command: ModelCommand, root: &Path) -> anyhow::Result<ExitCode> {
-    let folder = Folder::of(root);
     match command {
-        ModelCommand::List(args) => list(&folder, args)?,
-        ModelCommand::Pull(args) => {
-            let entry = pull::run(&folder, &args).await?;
-            let sha256 = entry.sha256.as_deref().unwrap_or_default();
-            let text =
-                message!("model-pulled", name = entry.name, size = size(entry.bytes), sha256);
-            output::done(args.output.output, &entry, &text)?;
-        }
-        ModelCommand::Use(args) => {
-            let (entry, text) = choose(&folder, root, &args.name).await?;
-            output::done(args.output.output, &entry, &text)?;
-        }
-        ModelCommand::Remove(args) => {
-            let entry = folder.remove(&args.name)?;
-            output::done(
-                args.output.output,
-                &entry,
-                &message!("model-removed", name = entry.name),
-            )?;
-        }
-    }
+        ModelCommand::List(ListArgs { ollama, output }) => match ollama.client(root)? {
+            Some(ollama) => served::list(root, &ollama, output).await,
+            None => list(&Folder::of(root), output),
+        },
+        ModelCommand::Show(NameArgs { name, ollama, output }) => match ollama.client(root)? {
+            Some(ollama) => served::show(root, &ollama, &name, output).await,
+            None => show(&Folder::of(root), &name, output),
+        },
+        ModelCommand::Pull(args) => match args.ollama.client(root)? {
+            Some(ollama) => served::pull(root, &ollama, &args.source, args.output).await,
+            None => get(&Folder::of(root), &args).await,
+        },
+        ModelCommand::Copy(CopyArgs { name, new, ollama, output }) => match ollama.client(root)? {
+            Some(ollama) => served::copy(root, &ollama, &name, &new, output).await,
+            None => link(&Folder::of(root), &name, &new, output),
+        },
+        ModelCommand::Use(UseArgs { name, ollama, write, output }) => match ollama.client(root)? {
+            Some(ollama) => served::choose(root, &ollama, &name, write, output.output).await,
+            None => choose(&Folder::of(root), root, &name, write, output).await,
+        },
+        ModelCommand::Remove(NameArgs { name, ollama, output }) => match ollama.client(root)? {
+            Some(ollama) => served::remove(root, &ollama, &name, output).await,
+            None => remove(&Folder::of(root), &name, output),
+        },
+    }?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn get(folder: &Folder, args: &PullArgs) -> anyhow::Result<()> {
+    let entry = pull::run(folder, args).await?;
+    let sha256 = entry.sha256.as_deref().unwrap_or_default();
+    let text =
+        message!("model-pulled", name = entry.name.clone(), size = size(entry.bytes), sha256);
+    output::done(args.output.output, &entry, &text)
+}
+
+fn link(folder: &Folder, name: &str, new: &str, args: OutputArgs) -> anyhow::Result<()> {
+    let entry = folder.copy(name, new)?;
+    let text = message!("model-copied", from = name, to = entry.name.clone());
+    output::done(args.output, &entry, &text)
+}
+
+fn remove(folder: &Folder, name: &str, args: OutputArgs) -> anyhow::Result<()> {
+    let entry = folder.remove(name)?;
+    output::done(args.output, &entry, &message!("model-removed", name = entry.name.clone()))
+}
+
+fn show(folder: &Folder, name: &str, args: OutputArgs) -> anyhow::Result<()> {
+    let details = folder.details(name)?;
+    let entry = &details.entry;
+    let values = [
+        entry.name.clone(),
+        size(entry.bytes),
+        entry.kind.clone().unwrap_or_default(),
+        entry.context_tokens.map(|tokens| tokens.to_string()).unwrap_or_default(),
+        details.memory_bytes.map(size).unwrap_or_default(),
+        details.fits.map(output::yes).unwrap_or_default(),
+        output::yes(entry.in_use),
+        details.path.display().to_string(),
+        entry.problem.clone().unwrap_or_default(),
+    ];
+    output::one(args.output, &details, &message!("model-labels"), values)
 }
 
 /// Copies a file into the folder of models.
 pub(crate) async fn copy(root: &Path, file: &Path) -> anyhow::Result<()> {
     let output = OutputArgs { output: output::Format::Table };
     let source = file.display().to_string();
-    let args = PullArgs { source, name: None, model: None, sha256: None, output };
+    let ollama = OllamaArgs::default();
+    let args = PullArgs { source, name: None, model: None, sha256: None, ollama, output };
     pull::run(&Folder::of(root), &args).await.map(drop)
 }
 
-/// Chooses a model: now if the services run, else for their next start. The message says which.
-async fn choose(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Entry, Message)> {
+/// Chooses a model, for requests that name none, and for the engines: now if the services run, else for their next start.
+async fn choose(
+    folder: &Folder,
+    root: &Path,
+    name: &str,
+    write: bool,
+    args: OutputArgs,
+) -> anyhow::Result<()> {
+    let (entry, text) = change(folder, root, name).await?;
+    if let Some(former) = answering::give_back(root, write)? {
+        output::note(message!("engine-answers-again", former));
+    }
+    output::done(args.output, &entry, &text)
+}
+
+/// Changes the engines to a model; the message says when.
+async fn change(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Entry, Message)> {
     let supervisor = Client::supervisor(root).await;
     if supervisor.is_none() && !units::are_active(root).await {
         return Ok((folder.choose(name)?, message!("model-used-later", name)));

@@ -10,7 +10,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use messages::message;
-use services::{ENGINE, Instance};
+use services::ENGINE;
 
 use supervisor::{
     Lock, Podman, Supervisor,
@@ -23,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     machine_key,
+    ollama::is_mesh,
     output::{self, note, note_message},
     sudo, units,
     up::{args::UpArgs, control::Control, plan::Plan, saved_options::SavedOptions, start::Started},
@@ -173,8 +174,8 @@ async fn check(
     if let Some(lock) = found {
         leftovers::clean(root, lock, podman, note_message).await?;
     }
-    let found = match args.ollama.filter(|at| !ollama::is_mesh(*at)) {
-        Some(at) => Some(ollama::ask(at, None).await?),
+    let found = match args.ollama.filter(|at| !is_mesh(*at)) {
+        Some(at) => Some(ollama::ask(&ollama::client(root, at)?).await?),
         None => None,
     };
     Plan::make(args, root, found.as_ref())
@@ -188,9 +189,7 @@ async fn begin(
 ) -> anyhow::Result<Started> {
     let started = start::all(plan, podman, supervisor).await?;
     let Some(at) = plan.ollama.take() else { return Ok(started) };
-    let interface =
-        config::agent(&plan.parameters.root)?.interface(&Instance::of(&plan.parameters.root));
-    let changed = match ollama::ask(at, Some(&interface)).await {
+    let changed = match ollama::ask(&ollama::client(&plan.parameters.root, at)?).await {
         Ok(found) => ollama::connect(&found, &mut plan.config, &plan.parameters.root, plan.write)?,
         Err(error) => {
             note(format!("{error:#}"));

@@ -28,7 +28,7 @@ pub use backend::{Backend, DeltaStream, Embeddings, Health};
 pub use error::{Code, Detail, Error};
 pub use ollama::{
     Ollama, decode_ollama, decode_ollama_embeddings, decode_ollama_show, decode_ollama_tags,
-    is_cloud, refuse_cloud,
+    refuse_cloud,
 };
 pub use openai::{
     OpenAiCompatible, Slot, decode, decode_embeddings, decode_models, decode_props, decode_slots,

@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use chat_vocabulary::{ChatRequest, ModelInfo};
+use chat_vocabulary::{ChatRequest, ModelInfo, ollama::is_cloud};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::StatusCode;
 
@@ -164,26 +164,4 @@ fn bare(model: &str) -> &str {
 #[must_use]
 pub fn refuse_cloud(model: &str) -> String {
     format!("{model}{ELSEWHERE}")
-}
-
-/// Whether this is the name of a model that Ollama forwards to its cloud: `NAME:cloud` or `NAME:SIZE-cloud`.
-#[must_use]
-pub fn is_cloud(model: &str) -> bool {
-    let name = model.trim().to_ascii_lowercase();
-    name.ends_with(":cloud") || name.ends_with("-cloud")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn models_of_the_cloud_are_known_by_name() {
-        for name in ["gpt-oss:120b-cloud", "minimax-m2:cloud", "Kimi-K2:1T-Cloud", "a-cloud"] {
-            assert!(is_cloud(name), "{name}");
-        }
-        for name in ["llama3.2", "cloud", "cloudy:7b", "cloud:7b", "gpt-oss:20b"] {
-            assert!(!is_cloud(name), "{name}");
-        }
-    }
 }

@@ -459,8 +459,11 @@ own-key-expires =
 fix-own-key = at home: sudo maru device extend, with the name of this device
 
 ## cli/src/model.rs
+model-copied = { $to } is another name for { $from }
+engine-answers-again = requests that name no model go to this machine's engine again, no more to { $former }
 
 ## cli/src/model/args.rs
+ollama-option-before-name = { $error }; a model's name stands before --ollama
 not-a-sha256 = a SHA-256 has 64 hexadecimal digits
 
 ## cli/src/model/disk.rs
@@ -479,6 +482,7 @@ too-many-redirects = there are too many redirects
 redirect-to-plain-http = it redirects to an address without encryption
 
 ## cli/src/model/folder.rs
+model-name-taken = there is already a { $name }; remove it, or choose another name
 folder-not-made = cannot create { $path }; run it with sudo
 no-models = there is no model here yet; get one with `maru model pull`
 no-such-model = there is no model { $name } here; there are: { $names }
@@ -492,6 +496,8 @@ model-does-not-fit-beside = { $name } does not fit into this machine's memory be
 model-crowded = warning: the engines need { $needed } for { $name }, and other programs leave { $free } of this machine's memory now; stop some of them, or chat will be slow or fail
 
 ## cli/src/model/memory.rs
+machine-holds = this machine's { $memory } of memory hold a model of at most { $parameters } parameters in Q4
+model-too-large = warning: the model has { $size }, and this machine has { $has } of memory for models; stop here with Ctrl-C, and get a smaller one
 meminfo-not-read = cannot read /proc/meminfo
 meminfo-unknown = /proc/meminfo does not tell how much memory there is
 
@@ -515,7 +521,33 @@ model-exists = there is already a { $name }; remove it, or choose another --name
 ## cli/src/model/pull.rs
 model-gone = the model vanished meanwhile
 not-a-file = { $path } is not a file
-pull-progress = {"{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left"}
+pull-progress = {"{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left {msg}"}
+
+## cli/src/model/progress.rs
+pull-at = {"  "}{ $done } of { $total } ({ $percent } %)
+
+## cli/src/model/answering.rs
+ollama-no-dial = the gateway has no way to the Ollama at http://{ $at } yet; start with `sudo maru up --ollama http://{ $at }` first
+
+## cli/src/model/served.rs
+ollama-pulled = Ollama has { $name } ({ $size })
+ollama-used = { $name } of Ollama answers within seconds, if the gateway runs
+other-machine-holds = the other machine's memory is not known here: 8 GB hold a model of 7B in Q4, 16 GB one of 13B, 36 GB one of 32B
+ollama-pull-interrupted = interrupted; Ollama keeps what it has, and the same command continues from there
+ollama-pulled-none = Ollama at http://{ $at } said that it has { $name }, and does not list it as a model of its own; nothing uses it
+
+## cli/src/ollama/name.rs
+not-an-ollama-name = { $name } is no name of an Ollama model; write one such as llama3.2:3b or hf.co/NAME/MODEL:TAG
+ollama-cloud-model = { $name } runs in Ollama's cloud, which would read what is asked; choose a model that runs at home
+
+## cli/src/ollama/choice.rs
+ollama-ambiguous = { $name } may mean several models; write one of: { $names }
+ollama-has-none = Ollama has no model { $name }, and no other; get one with `maru model pull NAME --ollama`
+
+## cli/src/ollama/client.rs
+ollama-away-in-mesh = no Ollama answers at http://{ $at }: start it there with that address in OLLAMA_HOST, check with `maru status` that this machine is connected, and let the policy admit it to that port
+ollama-pull-cut = Ollama at http://{ $at } ended early; the same command continues from there
+ollama-refused = Ollama at http://{ $at } refused: { $reason }
 
 ## cli/src/model/source.rs
 not-a-model-name = { $name } cannot be a model's name here; give one with --name, of letters, digits, dots, hyphens and underscores, that ends with { $ending }
@@ -653,7 +685,6 @@ not-an-ollama-address = give a loopback address or one of the mesh's, such as { 
 ollama-away = no Ollama answers at http://{ $at }: start it there, or give its address with --ollama URL; nothing is changed
 not-ollama = the server at http://{ $at } is no Ollama; give its address with --ollama URL
 ollama-empty = Ollama at http://{ $at } has no model of its own; get one with `ollama pull NAME`, then start again
-answer-too-long = the answer is too long
 ollama-found = Ollama at http://{ $at }: { $names }
 
 ## cli/src/up/setup.rs
@@ -829,7 +860,7 @@ not-a-policy-of-it = { $path } is no policy of this deployment
 file-not-read-unchanged = cannot read { $path }; nothing is changed
 not-a-plain-file = { $path } is not a regular file, so nothing is changed: check what it is
 openclaw-not-of-maru = Maru did not write { $path }, so nothing is changed: run this again with --write, which keeps the former file beside it
-file-not-editable = { $path } cannot be edited safely, so nothing is changed: correct it, or write the deployment by hand (docs/configuration.md)
+file-not-editable = { $path } cannot be edited safely, so nothing is changed: correct it, or change it by hand (docs/configuration.md)
 
 ## cli/src/confidential/deployment.rs
 not-an-ip-port = write IP:PORT, or NAME@IP:PORT if the certificate is for a name; names are not looked up
@@ -1077,6 +1108,9 @@ fix-restart = `sudo systemctl restart maru.target`, or stop `maru up` and start 
 
 ## cli/src/model.rs
 model-heads = NAME | SIZE | KIND | CONTEXT | IN USE
+model-labels = Name | Size | Kind | Context | Memory needed | Fits this machine | In use | File | Problem
+ollama-heads = NAME | SIZE | KIND | IN USE
+ollama-labels = Name | Size | Kind | Context | Capabilities | Fits this machine | In use
 model-pulled = { $name } is here ({ $size }, SHA-256 { $sha256 })
 model-used-now = { $name } answers now
 model-used-later = { $name } answers from the next start on

@@ -451,8 +451,11 @@ own-key-expires =
 fix-own-key = 홈 컴퓨터에서 이 기기의 이름으로 sudo maru device extend 명령을 실행하세요
 
 ## cli/src/model.rs
+model-copied = { $to } 이름으로도 { $from } 모델을 쓸 수 있습니다
+engine-answers-again = 모델을 지정하지 않은 요청에는 이제 { $former } 대신 이 컴퓨터의 엔진이 다시 답합니다
 
 ## cli/src/model/args.rs
+ollama-option-before-name = { $error }. 모델 이름은 --ollama 앞에 쓰세요
 not-a-sha256 = SHA-256은 16진수 64자리입니다
 
 ## cli/src/model/disk.rs
@@ -471,6 +474,7 @@ too-many-redirects = 리디렉션이 너무 많습니다
 redirect-to-plain-http = 암호화되지 않은 주소로 리디렉션했습니다
 
 ## cli/src/model/folder.rs
+model-name-taken = { $name } 이름이 이미 있습니다. 그것을 삭제하거나 다른 이름을 고르세요
 folder-not-made = { $path } 폴더를 만들 수 없습니다. sudo로 실행하세요
 no-models = 아직 모델이 없습니다. `maru model pull`로 가져오세요
 no-such-model = { $name } 모델이 없습니다. 있는 모델: { $names }
@@ -484,6 +488,8 @@ model-does-not-fit-beside = { $name } 모델을 지금 쓰고 있는 { $used } �
 model-crowded = 경고: { $name } 모델에는 엔진 메모리 { $needed }가 필요한데 지금 다른 프로그램이 남긴 메모리는 { $free }입니다. 다른 프로그램을 끝내세요. 그러지 않으면 대화가 느리거나 실패할 수 있습니다
 
 ## cli/src/model/memory.rs
+machine-holds = 이 컴퓨터의 메모리 { $memory }에는 Q4 기준 최대 { $parameters } 매개변수 모델이 들어갑니다
+model-too-large = 경고: 모델 크기는 { $size }인데 이 컴퓨터에서 모델에 쓸 수 있는 메모리는 { $has }입니다. Ctrl-C로 멈추고 더 작은 모델을 받으세요
 meminfo-not-read = /proc/meminfo를 읽을 수 없습니다
 meminfo-unknown = /proc/meminfo에서 메모리 크기를 알 수 없습니다
 
@@ -507,7 +513,33 @@ model-exists = { $name } 모델이 이미 있습니다. 지우거나 --name으�
 ## cli/src/model/pull.rs
 model-gone = 모델이 그사이에 사라졌습니다
 not-a-file = { $path } 경로는 파일이 아닙니다
-pull-progress = {"{bar:30} {total_bytes} 중 {bytes}, {bytes_per_sec}, {eta} 남음"}
+pull-progress = {"{bar:30} {total_bytes} 중 {bytes}, {bytes_per_sec}, {eta} 남음 {msg}"}
+
+## cli/src/model/progress.rs
+pull-at = {"  "}{ $total } 중 { $done } ({ $percent } %)
+
+## cli/src/model/answering.rs
+ollama-no-dial = 게이트웨이가 아직 http://{ $at }의 Ollama에 연결할 길이 없습니다. 먼저 `sudo maru up --ollama http://{ $at }`로 시작하세요
+
+## cli/src/model/served.rs
+ollama-pulled = Ollama에 { $name } 모델이 있습니다({ $size })
+ollama-used = 게이트웨이가 실행 중이면 몇 초 안에 Ollama의 { $name } 모델이 답합니다
+other-machine-holds = 다른 컴퓨터의 메모리는 여기서 알 수 없습니다. Q4 기준으로 8 GB에는 7B, 16 GB에는 13B, 36 GB에는 32B 모델이 들어갑니다
+ollama-pull-interrupted = 중단했습니다. Ollama는 받은 부분을 보관하며, 같은 명령을 다시 실행하면 이어서 받습니다
+ollama-pulled-none = http://{ $at }의 Ollama가 { $name } 모델을 받았다고 했지만 자체 모델 목록에 없습니다. 아무것도 이 모델을 쓰지 않습니다
+
+## cli/src/ollama/name.rs
+not-an-ollama-name = { $name }은(는) Ollama 모델의 이름이 아닙니다. llama3.2:3b나 hf.co/NAME/MODEL:TAG처럼 쓰세요
+ollama-cloud-model = { $name } 모델은 Ollama의 클라우드에서 실행되므로 묻는 내용을 클라우드가 읽게 됩니다. 집에서 실행되는 모델을 고르세요
+
+## cli/src/ollama/choice.rs
+ollama-ambiguous = { $name } 이름에 해당하는 모델이 여러 개입니다. 다음 중 하나를 쓰세요: { $names }
+ollama-has-none = Ollama에 { $name } 모델이 없고 다른 모델도 없습니다. `maru model pull NAME --ollama`로 받으세요
+
+## cli/src/ollama/client.rs
+ollama-away-in-mesh = http://{ $at }에서 Ollama가 응답하지 않습니다. 그곳에서 OLLAMA_HOST를 그 주소로 하여 시작하고, `maru status`로 이 컴퓨터가 연결되어 있는지 확인하고, 정책이 그 포트를 허용하게 하세요
+ollama-pull-cut = http://{ $at }의 Ollama가 도중에 끊겼습니다. 같은 명령을 다시 실행하면 이어서 받습니다
+ollama-refused = http://{ $at }의 Ollama가 거절했습니다: { $reason }
 
 ## cli/src/model/source.rs
 not-a-model-name = { $name } 이름은 모델에 쓸 수 없습니다. --name으로 글자, 숫자, 점, 하이픈, 밑줄로 이루어지고 { $ending }로 끝나는 이름을 주세요
@@ -645,7 +677,6 @@ not-an-ollama-address = { $usual } 또는 http://100.64.0.5:{ $port }처럼 루�
 ollama-away = http://{ $at }에서 Ollama가 응답하지 않습니다. 그곳에서 시작하거나 --ollama URL로 주소를 알려 주세요. 아무것도 바꾸지 않았습니다
 not-ollama = http://{ $at }의 서버는 Ollama가 아닙니다. --ollama URL로 주소를 알려 주세요
 ollama-empty = http://{ $at }의 Ollama에 자체 모델이 없습니다. `ollama pull NAME`으로 받은 뒤 다시 시작하세요
-answer-too-long = 응답이 너무 깁니다
 ollama-found = http://{ $at }의 Ollama: { $names }
 
 ## cli/src/up/setup.rs
@@ -818,7 +849,7 @@ not-a-policy-of-it = { $path } 파일은 이 배포의 정책이 아닙니다
 file-not-read-unchanged = { $path } 파일을 읽을 수 없어서 아무것도 바꾸지 않았습니다
 not-a-plain-file = { $path } 경로가 일반 파일이 아니어서 아무것도 바꾸지 않았습니다. 무엇인지 확인하세요
 openclaw-not-of-maru = { $path } 파일은 Maru가 쓴 것이 아니어서 아무것도 바꾸지 않았습니다. --write를 붙여 다시 실행하세요. 이전 파일은 옆에 남습니다
-file-not-editable = { $path } 파일을 안전하게 고칠 수 없어서 아무것도 바꾸지 않았습니다. 파일을 바로잡거나 배포를 직접 적으세요(docs/configuration.md)
+file-not-editable = { $path } 파일을 안전하게 고칠 수 없어서 아무것도 바꾸지 않았습니다. 파일을 바로잡거나 직접 고치세요(docs/configuration.md)
 
 ## cli/src/confidential/deployment.rs
 not-an-ip-port = IP:PORT로, 인증서가 이름에 대한 것이면 NAME@IP:PORT로 쓰세요. 이름은 조회하지 않습니다
@@ -1063,6 +1094,9 @@ fix-restart = `sudo systemctl restart maru.target`을 실행하거나 `maru up`�
 
 ## cli/src/model.rs
 model-heads = 이름 | 크기 | 종류 | 컨텍스트 | 사용 중
+model-labels = 이름 | 크기 | 종류 | 컨텍스트 | 필요한 메모리 | 이 컴퓨터에 들어감 | 사용 중 | 파일 | 문제
+ollama-heads = 이름 | 크기 | 종류 | 사용 중
+ollama-labels = 이름 | 크기 | 종류 | 컨텍스트 | 기능 | 이 컴퓨터에 들어감 | 사용 중
 model-pulled = { $name } 모델을 가져왔습니다({ $size }, SHA-256 { $sha256 })
 model-used-now = 이제 { $name } 모델이 답합니다
 model-used-later = 다음에 시작할 때부터 { $name } 모델이 답합니다

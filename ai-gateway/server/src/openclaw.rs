@@ -278,7 +278,8 @@ fn leave_out_cloud(name: &str, provider: &mut Provider) -> Vec<String> {
     if provider.api != Api::Ollama {
         return Vec::new();
     }
-    let cloud = provider.models.extract_if(.., |model| llm_backend::is_cloud(&model.id));
+    let cloud =
+        provider.models.extract_if(.., |model| chat_vocabulary::ollama::is_cloud(&model.id));
     let warning = |model: Model| {
         format!("{name}/{} is ignored: it runs in Ollama's cloud, not at home", model.id)
     };

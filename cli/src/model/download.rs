@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use indicatif::ProgressBar;
 use messages::message;
 use reqwest::{
     Client, Response, StatusCode, Url,
@@ -14,7 +13,9 @@ use reqwest::{
 use crate::model::{
     disk,
     folder::Folder,
+    memory,
     part::{Origin, Part},
+    progress::Progress,
 };
 
 /// Connect timeout.
@@ -29,7 +30,7 @@ pub(super) async fn run(
     folder: &Folder,
     part: &mut Part,
     url: &Url,
-    bar: &ProgressBar,
+    progress: &mut Progress,
 ) -> anyhow::Result<()> {
     let response = ask(part, url).await?;
     let mut response = match response.status() {
@@ -53,11 +54,13 @@ pub(super) async fn run(
     let rest = response.content_length();
     let whole = rest.map(|rest| part.len.saturating_add(rest));
     disk::has_room(&folder.path, rest.unwrap_or_default())?;
-    bar.set_length(whole.unwrap_or_default());
-    bar.set_position(part.len);
+    let total = whole.unwrap_or_default();
+    if let Some(warning) = memory::too_large(total, memory::total()?) {
+        progress.note(warning);
+    }
     while let Some(piece) = response.chunk().await.with_context(|| cut(part, url))? {
         part.add(&piece)?;
-        bar.set_position(part.len);
+        progress.at(part.len, total);
     }
     if whole.is_some_and(|whole| whole != part.len) {
         bail!("{}", cut(part, url));

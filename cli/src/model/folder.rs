@@ -14,6 +14,7 @@ use messages::{Message, message};
 use services::{ENGINE, MODELS, SERVICES};
 
 use crate::{
+    error::Usage,
     model::{memory, size::size},
     up::saved_options::SavedOptions,
 };
@@ -50,6 +51,19 @@ pub(crate) struct Entry {
     /// The file's SHA-256, once it was computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sha256: Option<String>,
+}
+
+/// A model, and what it needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Details {
+    #[serde(flatten)]
+    pub(crate) entry: Entry,
+    /// Where it lies.
+    pub(crate) path: PathBuf,
+    /// Memory that this machine's engines need for it.
+    pub(crate) memory_bytes: Option<u64>,
+    /// Whether this machine has so much.
+    pub(crate) fits: Option<bool>,
 }
 
 impl Folder {
@@ -126,6 +140,42 @@ impl Folder {
         Ok(entry)
     }
 
+    /// What is known of a model, and what it needs.
+    pub(super) fn details(&self, name: &str) -> anyhow::Result<Details> {
+        let entry = self.known(name)?;
+        let path = self.path.join(name);
+        let needed = self.needed(&path)?;
+        let fits = needed.map(|needed| Ok::<_, anyhow::Error>(needed <= memory::total()?));
+        Ok(Details { entry, path, memory_bytes: needed, fits: fits.transpose()? })
+    }
+
+    /// Memory that the engines need for the model at `path`; nothing if it is no model.
+    fn needed(&self, path: &Path) -> anyhow::Result<Option<u64>> {
+        let engines = self.engines()?;
+        let found = inspect(path)?;
+        Ok(found.and_then(|(bytes, header)| Some(memory::needed(bytes, &header.ok()?, engines))))
+    }
+
+    /// Gives a model another name, beside its own. Both are one file, so that takes no room.
+    pub(super) fn copy(&self, name: &str, new: &str) -> anyhow::Result<Entry> {
+        let entry = self.known(name)?;
+        let new = ended(new);
+        if !is_name(&new) {
+            let name = format!("{new:?}");
+            return Err(Usage(message!("not-a-model-name", name, ending = ENDING)).into());
+        }
+        let path = self.path.join(&new);
+        match fs::hard_link(self.path.join(name), &path) {
+            Ok(()) => Ok(Entry { name: new, in_use: false, ..entry }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                bail!(message!("model-name-taken", name = new))
+            }
+            Err(error) => {
+                Err(error).with_context(|| message!("file-not-written", path = path.display()))
+            }
+        }
+    }
+
     /// Removes a model.
     pub(super) fn remove(&self, name: &str) -> anyhow::Result<Entry> {
         let entry = self.known(name)?;
@@ -150,18 +200,13 @@ impl Folder {
 
     /// Fails if the model at `path` does not fit into memory; says which one here does, or of which size one would.
     pub(crate) fn fits(&self, name: &str, path: &Path) -> anyhow::Result<()> {
-        let (has, engines) = (memory::total()?, self.engines()?);
-        let needs = |path: &Path| -> anyhow::Result<Option<u64>> {
-            let found = inspect(path)?;
-            Ok(found
-                .and_then(|(bytes, header)| Some(memory::needed(bytes, &header.ok()?, engines))))
-        };
-        if needs(path)?.is_some_and(|needed| needed <= has) {
+        let has = memory::total()?;
+        if self.needed(path)?.is_some_and(|needed| needed <= has) {
             return Ok(());
         }
         let mut fits = Vec::new();
         for other in self.list()? {
-            if needs(&self.path.join(&other.name))?.is_some_and(|needed| needed <= has) {
+            if self.needed(&self.path.join(&other.name))?.is_some_and(|needed| needed <= has) {
                 fits.push(other.name);
             }
         }
@@ -234,6 +279,11 @@ fn inspect(path: &Path) -> anyhow::Result<Option<(u64, Result<Header, String>)>>
     let header =
         gguf::read_file(BufReader::new(file), meta.len()).map_err(|error| error.to_string());
     Ok(Some((meta.len(), header)))
+}
+
+/// The name with what every model's ends with.
+pub(super) fn ended(name: &str) -> String {
+    if name.ends_with(ENDING) { name.to_owned() } else { format!("{name}{ENDING}") }
 }
 
 /// Whether a file may have this name here: a plain one, without folders, that ends as models do.

@@ -3,7 +3,9 @@
 use anyhow::Context as _;
 
 use gguf::Header;
-use messages::message;
+use messages::{Message, message};
+
+use crate::model::size::size;
 
 /// What the system and Maru's other services need, in bytes.
 const OTHERS: u64 = 1 << 30;
@@ -33,6 +35,16 @@ pub(super) fn largest(bytes: u64) -> &'static str {
     let sizes = [(34, "32B"), (15, "13B"), (7, "7B"), (3, "3B")];
     let fits = |size: &&(u64, &str)| bytes + OTHERS >= size.0 << 30;
     sizes.iter().find(fits).map_or("1B", |size| size.1)
+}
+
+/// What a machine with so many bytes for engines holds.
+pub(super) fn holds(bytes: u64) -> Message {
+    message!("machine-holds", memory = size(bytes + OTHERS), parameters = largest(bytes))
+}
+
+/// A warning if a file of so many bytes is larger than what this machine has for engines.
+pub(super) fn too_large(bytes: u64, has: u64) -> Option<Message> {
+    (bytes > has).then(|| message!("model-too-large", size = size(bytes), has = size(has)))
 }
 
 /// Memory that the engines need for a model, in bytes. The model itself is in memory once, since they map the same file.

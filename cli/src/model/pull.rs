@@ -1,17 +1,21 @@
 //! Fetches a model.
 
-use std::{fs::File, io::Read as _, path::Path, time::Duration};
+use std::{fs::File, io::Read as _, path::Path};
 
 use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use messages::message;
 
-use crate::model::{
-    args::PullArgs,
-    disk, download,
-    folder::{Entry, Folder},
-    part::Part,
-    source::{Location, Source},
+use crate::{
+    model::{
+        args::PullArgs,
+        disk, download,
+        folder::{Entry, Folder},
+        memory,
+        part::Part,
+        progress::Progress,
+        source::{Location, Source},
+    },
+    output,
 };
 
 /// What is read at once, in bytes.
@@ -24,13 +28,15 @@ pub(super) async fn run(folder: &Folder, args: &PullArgs) -> anyhow::Result<Entr
     if folder.get(&source.name)?.is_some() {
         bail!(message!("model-exists", name = source.name));
     }
-    let bar = bar();
     let mut part = Part::open(&folder.path, &source.name)?;
-    let came = match &source.place {
-        Location::Url(url) => download::run(folder, &mut part, url, &bar).await,
-        Location::File(path) => copy(folder, &mut part, path, &bar),
+    output::note(memory::holds(memory::total()?));
+    let came = {
+        let mut progress = Progress::new();
+        match &source.place {
+            Location::Url(url) => download::run(folder, &mut part, url, &mut progress).await,
+            Location::File(path) => copy(folder, &mut part, path, &mut progress),
+        }
     };
-    bar.finish_and_clear();
     if let Err(error) = came {
         part.leave();
         return Err(error);
@@ -41,7 +47,12 @@ pub(super) async fn run(folder: &Folder, args: &PullArgs) -> anyhow::Result<Entr
 }
 
 /// Copies a local file; always from the beginning, since it is fast.
-fn copy(folder: &Folder, part: &mut Part, path: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
+fn copy(
+    folder: &Folder,
+    part: &mut Part,
+    path: &Path,
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
     let cannot = || message!("file-not-read", path = path.display());
     let mut file = File::open(path).with_context(cannot)?;
     let meta = file.metadata().with_context(cannot)?;
@@ -50,7 +61,9 @@ fn copy(folder: &Folder, part: &mut Part, path: &Path, bar: &ProgressBar) -> any
     }
     part.begin(None)?;
     disk::has_room(&folder.path, meta.len())?;
-    bar.set_length(meta.len());
+    if let Some(warning) = memory::too_large(meta.len(), memory::total()?) {
+        progress.note(warning);
+    }
     let mut piece = vec![0; PIECE];
     loop {
         let count = file.read(&mut piece).with_context(cannot)?;
@@ -58,17 +71,6 @@ fn copy(folder: &Folder, part: &mut Part, path: &Path, bar: &ProgressBar) -> any
             return Ok(());
         }
         part.add(&piece[..count])?;
-        bar.set_position(part.len);
+        progress.at(part.len, meta.len());
     }
-}
-
-/// On a terminal; in a pipe nothing is shown.
-fn bar() -> ProgressBar {
-    let form = message!("pull-progress");
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template(&form.to_string()) {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }

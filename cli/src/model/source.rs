@@ -10,7 +10,7 @@ use crate::{
     error::Usage,
     model::{
         args::PullArgs,
-        folder::{ENDING, is_name},
+        folder::{ENDING, ended, is_name},
         ollama,
     },
 };
@@ -47,8 +47,7 @@ impl Source {
             file(args)?
         };
         let name = match &args.name {
-            Some(name) if name.ends_with(ENDING) => name.clone(),
-            Some(name) => format!("{name}{ENDING}"),
+            Some(name) => ended(name),
             None => own_name,
         };
         if !is_name(&name) {

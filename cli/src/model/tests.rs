@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    PullArgs,
+    OllamaArgs, PullArgs,
     folder::{Folder, is_name},
     ollama::manifest,
     part::Part,
@@ -35,7 +35,8 @@ fn model() -> Vec<u8> {
 
 fn args(source: &str) -> PullArgs {
     let output = OutputArgs { output: Format::Table };
-    PullArgs { source: source.to_owned(), name: None, model: None, sha256: None, output }
+    let ollama = OllamaArgs::default();
+    PullArgs { source: source.to_owned(), name: None, model: None, sha256: None, ollama, output }
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -449,4 +450,30 @@ async fn two_at_a_time_do_not_write_one_model() {
     let error = Part::open(&folder.path, "sea.gguf").unwrap_err().to_string();
 
     assert!(error.contains("another `maru model pull`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_model_with_two_names_is_one_file_and_each_name_goes_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::of(root.path());
+    let file = root.path().join("sea.gguf");
+    fs::write(&file, model()).unwrap();
+    pull::run(&folder, &args(file.to_str().unwrap())).await.unwrap();
+
+    assert_eq!(folder.copy("sea.gguf", "lake").unwrap().name, "lake.gguf");
+    let details = folder.details("lake.gguf").unwrap();
+    assert!(details.fits.unwrap() && details.memory_bytes.unwrap() > details.entry.bytes);
+    assert_eq!(details.path, root.path().join(MODELS).join("lake.gguf"));
+    for (from, to, why) in [
+        ("sea.gguf", "lake.gguf", "already a lake.gguf"),
+        ("sea.gguf", "../lake", "cannot be a model's name"),
+        ("sky.gguf", "new", "lake.gguf, sea.gguf"),
+        ("../sea.gguf", "new", "lake.gguf, sea.gguf"),
+    ] {
+        let error = folder.copy(from, to).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    folder.remove("sea.gguf").unwrap();
+    assert_eq!(names(root.path()), ["lake.gguf"]);
+    assert_eq!(fs::read(details.path).unwrap(), model());
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
-use crate::{number, passphrase::PassphraseSource, up::ollama};
+use crate::{number, ollama, passphrase::PassphraseSource};
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct UpArgs {

@@ -7,6 +7,7 @@ use supervisor::{Parameters, binaries, directories};
 
 use crate::{
     machine_key::{self, MachineKey},
+    ollama::is_mesh,
     up::{
         args::UpArgs,
         checks,
@@ -79,7 +80,7 @@ impl Plan {
             relays_itself: config::coordinator(root)?.relay.embedded,
             config,
             machine_key: machine_key::open(root, || args.passphrase.read())?,
-            ollama: args.ollama.filter(|at| ollama::is_mesh(*at)),
+            ollama: args.ollama.filter(|at| is_mesh(*at)),
             write: args.write,
             news: (after != before).then_some(after),
         })

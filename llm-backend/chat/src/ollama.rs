@@ -50,5 +50,12 @@ pub fn decode_show(body: impl Into<Vec<u8>>) -> Result<String, DecodeError> {
     Ok(model)
 }
 
+/// Whether this is the name of a model that Ollama forwards to its cloud: `NAME:cloud` or `NAME:SIZE-cloud`.
+#[must_use]
+pub fn is_cloud(model: &str) -> bool {
+    let name = model.trim().to_ascii_lowercase();
+    name.ends_with(":cloud") || name.ends_with("-cloud")
+}
+
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,12 @@ fn wanted(to: SocketAddr) -> Dial {
     Dial { name: NAME.to_owned(), socket: socket().into(), uid: GATEWAY, to, outside: false }
 }
 
+/// Where the gateway's dial to Ollama leads, if there is one.
+pub(crate) fn dialled(settings: &Settings) -> Option<SocketAddr> {
+    let socket = socket();
+    settings.dial.iter().find(|dial| dial.socket == Path::new(&socket)).map(|dial| dial.to)
+}
+
 /// The dial as it is written.
 pub(super) fn block(to: SocketAddr) -> String {
     let socket = socket();

@@ -10,7 +10,7 @@ use super::{
 use crate::openclaw;
 
 /// What the provider is called.
-pub(super) const NAME: &str = "ollama";
+pub(crate) const NAME: &str = "ollama";
 /// Ollama's own API.
 const API: &str = "ollama";
 /// The order in which people write the keys.

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket},
@@ -33,38 +34,8 @@ fn one() -> OllamaServer {
 }
 
 #[test]
-fn what_is_typed_is_a_place_that_can_be_dialled() {
-    for (text, place) in [
-        (USUAL, "127.0.0.1:11434"),
-        ("127.0.0.1", "127.0.0.1:11434"),
-        ("http://localhost:8080/", "127.0.0.1:8080"),
-        ("localhost", "127.0.0.1:11434"),
-        ("http://[::1]", "[::1]:11434"),
-        ("http://[::1]:1", "[::1]:1"),
-        ("http://100.64.0.5:11434", "100.64.0.5:11434"),
-        ("[fd7a:115c:a1e0::5]:80", "[fd7a:115c:a1e0::5]:80"),
-    ] {
-        assert_eq!(address(text), Ok(at(place)), "{text}");
-    }
-    for text in [
-        "",
-        "http://",
-        "https://127.0.0.1:11434",
-        "http://192.168.1.10:11434",
-        "http://0.0.0.0:11434",
-        "http://ollama.com",
-        "127.0.0.1:0",
-        "http://127.0.0.1:11434/v1",
-        "localhosts:1",
-        "unix:///run/ollama.sock",
-    ] {
-        assert!(address(text).unwrap_err().contains(USUAL), "{text}");
-    }
-}
-
-#[test]
 fn models_of_a_cloud_and_names_that_are_none_are_left_out() {
-    let names = names(TAGS.as_bytes()).unwrap();
+    let names = crate::decoders::names(TAGS.as_bytes()).unwrap();
     let local = ["hf.co/user/Small-GGUF:Q4_K_M", "llama3.2:3b"];
     assert_eq!(names, (local.map(str::to_owned).to_vec(), 4));
 }
@@ -100,7 +71,7 @@ async fn ollama(tags: &'static str) -> SocketAddr {
 
 #[tokio::test]
 async fn a_running_ollama_is_asked_for_its_models() {
-    let found = ask(ollama(TAGS).await, None).await.unwrap();
+    let found = ask(&Ollama::new(ollama(TAGS).await, "lo").unwrap()).await.unwrap();
     let model = |id: &str| Model { id: id.to_owned(), context: Some(CONTEXT) };
     assert_eq!(found.models, [model("hf.co/user/Small-GGUF:Q4_K_M"), model("llama3.2:3b")]);
     assert_eq!(found.left_out, 4);
@@ -117,7 +88,7 @@ async fn what_is_no_ollama_is_one_sentence() {
         (ollama(r#"{"models":[]}"#).await, "ollama pull NAME"),
         (ollama(r#"{"models":[{"name":"a:cloud"}]}"#).await, "ollama pull NAME"),
     ] {
-        let error = ask(place, None).await.unwrap_err();
+        let error = ask(&Ollama::new(place, "lo").unwrap()).await.unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
         assert_eq!(format!("{error:#}").lines().count(), 1);
     }
@@ -332,23 +303,6 @@ fn the_policy_line_is_what_the_home_node_needs() {
 }
 
 proptest! {
-    /// What is written down of an answer is a plain name, bounded in number; no bytes are too odd to be survived.
-    #[test]
-    fn any_answer_is_survived(
-        bytes in prop::collection::vec(any::<u8>(), 0..256),
-        texts in prop::collection::vec(any::<String>(), 0..4),
-        count in 0..300_usize,
-    ) {
-        let _ = (names(&bytes), context(&bytes));
-        let mut tags: Vec<_> = texts.iter().map(|name| json!({ "name": name })).collect();
-        tags.extend((0..count).map(|n| json!({ "name": format!("m{n}") })));
-        let answer = serde_json::to_vec(&json!({ "models": tags })).unwrap();
-        let (names, left_out) = names(&answer).unwrap();
-        prop_assert!(names.len() <= MAX_MODELS);
-        prop_assert_eq!(names.len() + left_out, tags.len());
-        prop_assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_graphic())));
-    }
-
     /// Whatever the files hold: a new text says what the old one said, and the rest is left alone.
     #[test]
     fn any_text_of_a_file_is_survived(text in any::<String>(), context in any::<Option<u64>>()) {

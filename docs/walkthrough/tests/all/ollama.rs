@@ -1,8 +1,9 @@
-//! An Ollama on another node of the mesh, found by `maru up --ollama` and asked by a gateway that has no network.
+//! An Ollama on a machine with the stock Tailscale app, found by `maru up --ollama` and asked by a gateway that has no network.
 //!
 //! Fails if: an Ollama that the policy keeps away changes a file; the policy line that is printed is not what is needed;
 //! what is written leads the gateway elsewhere or lets another user through; the admin's own lines are lost; a reply
-//! that nobody waits for goes on at the other node. Blind to Ollama itself, which is scripted here.
+//! that nobody waits for goes on at the other node; `maru model … --ollama` does not reach it, or the chosen model does not
+//! answer. Blind to Ollama itself, which is scripted here.
 
 use std::{
     fs, io,
@@ -14,9 +15,10 @@ use std::{
     time::Duration,
 };
 
-use lab::{Deployment, Instance, ROOT, STOP};
+use lab::{Deployment, ROOT, STOP, nat::Nat, stock::StockNode};
+use serde_json::Value;
 use services::{DIALS, GATEWAY, TELMEET};
-use testkit::blocking::http;
+use testkit::blocking::{eventually_within, http};
 
 use super::support::caller::Caller;
 
@@ -57,14 +59,14 @@ fn answer(mut stream: TcpStream, cancelled: &mpsc::Sender<()>) -> io::Result<()>
         "/api/tags" => whole(r#"{"models":[{"name":"llama3.2:3b"},{"name":"big:cloud"}]}"#),
         "/api/show" => whole(r#"{"model_info":{"llama.context_length":4096}}"#),
         "/api/chat" => {
-            let asked: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let asked: Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(
                 (&asked["model"], &asked["options"]["num_ctx"]),
                 (&"llama3.2:3b".into(), &4096.into())
             );
             stream.write_all(
                 b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n\
-                {\"message\":{\"role\":\"assistant\",\"content\":\"from the pc\"},\"done\":false}\n",
+                {\"message\":{\"role\":\"assistant\",\"content\":\"from the mac\"},\"done\":false}\n",
             )?;
             let _ = reader.read(&mut [0; 1]);
             cancelled.send(()).unwrap();
@@ -76,7 +78,7 @@ fn answer(mut stream: TcpStream, cancelled: &mpsc::Sender<()>) -> io::Result<()>
 }
 
 /// Listens on a device; tells of each chat that was begun and ended by its caller.
-fn ollama(device: &Instance, address: IpAddr) -> mpsc::Receiver<()> {
+fn ollama(device: &StockNode, address: IpAddr) -> mpsc::Receiver<()> {
     let listener = device.machine.in_network(|| TcpListener::bind((address, PORT))).unwrap();
     let (sender, cancelled) = mpsc::channel();
     thread::spawn(move || {
@@ -111,14 +113,17 @@ fn read(deployment: &Deployment, path: &str) -> String {
 }
 
 #[test]
-#[ignore = "needs: root, podman, model"]
+#[ignore = "needs: root, podman, model, go"]
 fn an_ollama_in_the_mesh_serves_a_gateway_that_has_no_network() {
     let mut deployment = Deployment::start().unwrap();
-    let pc = deployment.member("pc", "juno").unwrap();
-    let address: IpAddr =
-        pc.instance.status().unwrap()["node"]["addresses"][0].as_str().unwrap().parse().unwrap();
+    let mut site = deployment.topology.site(Nat::PortRestricted).unwrap();
+    let mac = StockNode::start(&site.add("mac").unwrap()).unwrap();
+    deployment.home.ok(&["user", "create", "juno"]).unwrap();
+    let key = deployment.key(&["--user", "juno"]).unwrap();
+    mac.join(&deployment.server_url().unwrap(), &key, &[]).unwrap();
+    let address: IpAddr = mac.address().unwrap().into();
     let place = SocketAddr::new(address, PORT);
-    let cancelled = ollama(&pc.instance, address);
+    let cancelled = ollama(&mac, address);
     let openclaw = read(&deployment, OPENCLAW)
         .replace("providers: {\n", &format!("providers: {{\n{OWN_PROVIDER}"));
     fs::write(deployment.home.root.join(OPENCLAW), openclaw).unwrap();
@@ -165,7 +170,27 @@ fn an_ollama_in_the_mesh_serves_a_gateway_that_has_no_network() {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut reply = http::request(stream, "POST", "/api/chat", HOST, &[], Some(body)).unwrap();
     assert_eq!(reply.status, 200, "{}", reply.head);
-    while !reply.line().unwrap().expect("a reply").contains("from the pc") {}
+    while !reply.line().unwrap().expect("a reply").contains("from the mac") {}
     drop(reply);
     cancelled.recv_timeout(PATIENCE).expect("the end of the caller reaches the other node");
+
+    // By name, where the dial leads; the chosen model answers whoever names none.
+    let listed = deployment.home.ok(&["model", "list", "--ollama", "-o", "json"]).unwrap();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((&listed[0]["name"], listed.as_array().unwrap().len()), (&"llama3.2:3b".into(), 1));
+    deployment.home.ok(&["model", "use", "llama3.2", "--ollama"]).unwrap();
+    let openclaw = read(&deployment, OPENCLAW);
+    assert!(
+        openclaw.contains(OWN_PROVIDER) && openclaw.contains("ollama/llama3.2:3b"),
+        "{openclaw}"
+    );
+    let body = r#"{"model":"maru","messages":[{"role":"user","content":"Hi"}]}"#;
+    // The gateway reads its file within seconds; until then the engine answers.
+    eventually_within(PATIENCE, "the chosen model answers", || {
+        let stream = laptop.instance.dial(18789).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut reply = http::request(stream, "POST", "/api/chat", HOST, &[], Some(body)).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.head);
+        reply.line().unwrap().is_some_and(|line| line.contains("from the mac"))
+    });
 }

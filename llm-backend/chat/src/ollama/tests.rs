@@ -246,3 +246,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn models_of_the_cloud_are_known_by_name() {
+    for name in ["gpt-oss:120b-cloud", "minimax-m2:cloud", "Kimi-K2:1T-Cloud", "a-cloud"] {
+        assert!(is_cloud(name), "{name}");
+    }
+    for name in ["llama3.2", "cloud", "cloudy:7b", "cloud:7b", "gpt-oss:20b"] {
+        assert!(!is_cloud(name), "{name}");
+    }
+}

@@ -1,0 +1,111 @@
+//! Which model answers requests that name none: `agents.defaults.model` of `openclaw.json`.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use ai_gateway_api::settings::gateway;
+use anyhow::{Context as _, bail};
+use chassis::settings;
+use messages::message;
+use serde_json::Value;
+use services::INFERENCE;
+
+use crate::{
+    edited_file::Changes,
+    ollama::Ollama,
+    openclaw,
+    up::{
+        config,
+        ollama::{self, PROVIDER},
+    },
+};
+
+/// Where `openclaw.json` is, below the root.
+fn file(root: &Path) -> anyhow::Result<PathBuf> {
+    let settings: gateway::Settings = settings::load(None, &root.join(gateway::FILE), Ok)?;
+    Ok(settings.openclaw)
+}
+
+/// The file's value; `None` if this machine has none, as one that is not home.
+fn value(root: &Path) -> anyhow::Result<Option<Value>> {
+    let path = root.join(file(root)?);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(openclaw::read(&text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| message!("file-not-read", path = path.display())),
+    }
+}
+
+fn is_ollamas(model: &str) -> bool {
+    model.strip_prefix(PROVIDER).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The model of this Ollama that answers, if one does.
+pub(super) fn of_ollama(root: &Path, ollama: &Ollama) -> anyhow::Result<Option<String>> {
+    let Some(value) = value(root)? else { return Ok(None) };
+    let (primary, _) = openclaw::choice(&value);
+    let name = primary.filter(|model| is_ollamas(model));
+    let is_dialled = ollama::dialled(&config::agent(root)?) == Some(ollama.at);
+    Ok(name.filter(|_| is_dialled).map(|name| name[PROVIDER.len() + 1..].to_owned()))
+}
+
+/// The model of this machine's engine, as the file calls it.
+fn engine(value: &Value) -> Option<String> {
+    let socket = format!("unix:///{}", INFERENCE.socket);
+    let providers = value["models"]["providers"].as_object()?;
+    let (name, provider) = providers.iter().find(|(_, it)| it["baseUrl"] == socket)?;
+    Some(format!("{name}/{}", provider["models"][0]["id"].as_str()?))
+}
+
+/// The text in which `primary` answers, and what answered before only if that does not; but no other model of Ollama's.
+fn with_primary(text: &str, primary: &str) -> Option<String> {
+    let value = openclaw::read(text)?;
+    let (former, fallbacks) = openclaw::choice(&value);
+    let former = former.or_else(|| engine(&value));
+    let is_other = |model: &String| model != primary && !is_ollamas(model);
+    let mut list: Vec<String> = Vec::new();
+    for model in former.into_iter().chain(fallbacks).filter(is_other) {
+        if !list.contains(&model) {
+            list.push(model);
+        }
+    }
+    openclaw::choose(text, primary, &list)
+}
+
+/// Makes a model of Ollama's answer, of a conversation of at most so many tokens. An `openclaw.json` that Maru did not write
+/// changes only if `write` says so.
+pub(super) fn choose(
+    root: &Path,
+    ollama: &Ollama,
+    name: &str,
+    context: Option<u64>,
+    write: bool,
+) -> anyhow::Result<()> {
+    if ollama::dialled(&config::agent(root)?) != Some(ollama.at) {
+        bail!(message!("ollama-no-dial", at = ollama.at));
+    }
+    let path = file(root)?;
+    openclaw::check(&root.join(&path), write)?;
+    let mut changes = Changes::default();
+    changes.plan(root, &path, "{}\n", |text| {
+        let text = ollama::with_model(text, ollama.at, name, context)?;
+        with_primary(&text, &format!("{PROVIDER}/{name}"))
+    })?;
+    changes.write()
+}
+
+/// Makes this machine's engine answer again, if a model of Ollama's does; the model that answered.
+pub(super) fn give_back(root: &Path, write: bool) -> anyhow::Result<Option<String>> {
+    let Some(value) = value(root)? else { return Ok(None) };
+    let (Some(former), _) = openclaw::choice(&value) else { return Ok(None) };
+    let Some(engine) = engine(&value).filter(|_| is_ollamas(&former)) else { return Ok(None) };
+    let path = file(root)?;
+    openclaw::check(&root.join(&path), write)?;
+    let mut changes = Changes::default();
+    changes.plan(root, &path, "{}\n", |text| with_primary(text, &engine))?;
+    changes.write()?;
+    Ok(Some(former))
+}

@@ -1,0 +1,192 @@
+//! Models of a running Ollama.
+
+use std::path::Path;
+
+use anyhow::bail;
+use messages::message;
+use serde::Serialize;
+
+use crate::{
+    model::{answering, memory, progress::Progress, size::size},
+    ollama::{
+        self, Ollama,
+        answer::{Description, Model, Models},
+        is_mesh, name,
+    },
+    output::{self, Format, OutputArgs},
+    up,
+};
+
+/// A model as it is printed.
+#[derive(Debug, Serialize)]
+struct Served {
+    #[serde(flatten)]
+    model: Model,
+    /// Whether it answers requests that name no model.
+    in_use: bool,
+}
+
+/// A model with its description.
+#[derive(Debug, Serialize)]
+struct Detailed {
+    #[serde(flatten)]
+    served: Served,
+    context_tokens: Option<u64>,
+    capabilities: Vec<String>,
+    /// Whether it fits into this machine's memory; unknown of another machine.
+    fits: Option<bool>,
+}
+
+fn served(root: &Path, ollama: &Ollama, model: Model) -> anyhow::Result<Served> {
+    let in_use = answering::of_ollama(root, ollama)?.is_some_and(|name| name == model.name);
+    Ok(Served { model, in_use })
+}
+
+/// Lists them.
+pub(super) async fn list(root: &Path, ollama: &Ollama, args: OutputArgs) -> anyhow::Result<()> {
+    let Models { here, left_out } = ollama.models().await?;
+    let used = answering::of_ollama(root, ollama)?;
+    let is_used = |model: &Model| used.as_ref() == Some(&model.name);
+    let here = here.into_iter().map(|model| Served { in_use: is_used(&model), model });
+    let here: Vec<_> = here.collect();
+    if left_out > 0 {
+        output::note(message!("ollama-left-out", left_out));
+    }
+    output::list(args.output, &here, &message!("ollama-heads"), |it| {
+        let Model { name, bytes, kind } = &it.model;
+        vec![name.clone(), size(*bytes), kind.clone(), output::yes(it.in_use)]
+    })
+}
+
+/// Shows one.
+pub(super) async fn show(
+    root: &Path,
+    ollama: &Ollama,
+    name: &str,
+    args: OutputArgs,
+) -> anyhow::Result<()> {
+    let models = ollama.models().await?;
+    let model = ollama::find(&models.here, name)?;
+    let Description { context_tokens, capabilities } = ollama.describe(&model.name).await?;
+    let fits = match is_mesh(ollama.at) {
+        true => None,
+        false => Some(model.bytes <= memory::total()?),
+    };
+    let served = served(root, ollama, model.clone())?;
+    let shown = Detailed { served, context_tokens, capabilities, fits };
+    let Model { name, bytes, kind } = &shown.served.model;
+    let values = [
+        name.clone(),
+        size(*bytes),
+        kind.clone(),
+        context_tokens.map(|tokens| tokens.to_string()).unwrap_or_default(),
+        shown.capabilities.join(", "),
+        fits.map(output::yes).unwrap_or_default(),
+        output::yes(shown.served.in_use),
+    ];
+    output::one(args.output, &shown, &message!("ollama-labels"), values)
+}
+
+/// Lets Ollama fetch one.
+pub(super) async fn pull(
+    root: &Path,
+    ollama: &Ollama,
+    wanted: &str,
+    args: OutputArgs,
+) -> anyhow::Result<()> {
+    name::check(wanted)?;
+    // Before anything is fetched: whether it is an Ollama at all, and what its machine holds.
+    ollama.models().await?;
+    let has = if is_mesh(ollama.at) { None } else { Some(memory::total()?) };
+    output::note(match has {
+        Some(has) => memory::holds(has),
+        None => message!("other-machine-holds"),
+    });
+    let pulled = tokio::select! {
+        pulled = watched(ollama, wanted, has) => pulled,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!(message!("ollama-pull-interrupted"))),
+    };
+    pulled?;
+    let models = ollama.models().await?;
+    let whole = name::tagged(wanted);
+    // It may have become one of a cloud's under this name.
+    let Some(model) = models.here.into_iter().find(|it| it.name == whole || it.name == wanted)
+    else {
+        bail!(message!("ollama-pulled-none", at = ollama.at, name = wanted));
+    };
+    let text = message!("ollama-pulled", name = model.name.clone(), size = size(model.bytes));
+    output::done(args.output, &served(root, ollama, model)?, &text)
+}
+
+/// The pull with its progress; a file that is larger than the memory is named as soon as its size is known.
+async fn watched(ollama: &Ollama, wanted: &str, has: Option<u64>) -> anyhow::Result<()> {
+    let mut progress = Progress::new();
+    let mut is_said = false;
+    let heard = |what: &str, bytes: Option<(u64, u64)>| {
+        progress.step(what);
+        let Some((done, total)) = bytes else { return };
+        if !is_said && let Some(warning) = has.and_then(|has| memory::too_large(total, has)) {
+            is_said = true;
+            progress.note(warning);
+        }
+        progress.at(done, total);
+    };
+    ollama.pull(wanted, heard).await
+}
+
+/// Gives one another name.
+pub(super) async fn copy(
+    root: &Path,
+    ollama: &Ollama,
+    from: &str,
+    to: &str,
+    args: OutputArgs,
+) -> anyhow::Result<()> {
+    name::check(to)?;
+    let models = ollama.models().await?;
+    let model = ollama::find(&models.here, from)?;
+    let to = name::tagged(to);
+    if models.here.iter().any(|it| it.name.eq_ignore_ascii_case(&to)) {
+        bail!(message!("model-name-taken", name = to));
+    }
+    ollama.copy(&model.name, &to).await?;
+    let text = message!("model-copied", from = model.name.clone(), to = to.clone());
+    output::done(args.output, &served(root, ollama, Model { name: to, ..model.clone() })?, &text)
+}
+
+/// Removes one that does not answer.
+pub(super) async fn remove(
+    root: &Path,
+    ollama: &Ollama,
+    name: &str,
+    args: OutputArgs,
+) -> anyhow::Result<()> {
+    let models = ollama.models().await?;
+    let model = ollama::find(&models.here, name)?;
+    let served = served(root, ollama, model.clone())?;
+    if served.in_use {
+        bail!(message!("model-in-use", name = model.name.clone()));
+    }
+    ollama.remove(&model.name).await?;
+    output::done(args.output, &served, &message!("model-removed", name = model.name.clone()))
+}
+
+/// Makes one answer requests that name no model.
+pub(super) async fn choose(
+    root: &Path,
+    ollama: &Ollama,
+    name: &str,
+    write: bool,
+    format: Format,
+) -> anyhow::Result<()> {
+    let models = ollama.models().await?;
+    let model = ollama::find(&models.here, name)?.clone();
+    let described = ollama.describe(&model.name).await?;
+    let context = described.context_tokens.map(up::ollama::bounded);
+    answering::choose(root, ollama, &model.name, context, write)?;
+    let text = message!("ollama-used", name = model.name.clone());
+    output::done(format, &Served { model, in_use: true }, &text)
+}
+
+#[cfg(test)]
+mod tests;

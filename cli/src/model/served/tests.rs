@@ -1,0 +1,231 @@
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+use testkit::server::{Request, Server, read_request, response};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use super::*;
+use crate::{openclaw, up::ollama::client};
+
+const AGENT: &str = "etc/maru/agent.toml";
+const OPENCLAW: &str = "var/lib/maru/gateway/config/openclaw.json";
+const OUTPUT: OutputArgs = OutputArgs { output: Format::Json };
+/// As Ollama 0.17.4 answers, without what is not read.
+const TAGS: &str = r#"{"models":[
+    {"name":"sea:1b","size":98362712,"details":{"family":"llama","parameter_size":"135M","quantization_level":"Q4_1"}},
+    {"name":"sky:latest","size":5,"details":{}},
+    {"name":"far:latest","remote_model":"gpt-oss:120b","remote_host":"https://ollama.com:443"}]}"#;
+const SHOW: &str =
+    r#"{"model_info":{"llama.context_length":131072},"capabilities":["completion"]}"#;
+
+/// An Ollama with three models, which agrees to everything, and what it was asked.
+struct Scripted {
+    root: tempfile::TempDir,
+    ollama: Ollama,
+    asked: Arc<Mutex<Vec<Request>>>,
+    _server: Server,
+}
+
+impl Scripted {
+    async fn start() -> Self {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        let (server, at) = Server::tcp(move |mut io: TcpStream| {
+            let heard = Arc::clone(&heard);
+            async move {
+                let request = read_request(&mut io).await.unwrap();
+                let body = match request.path() {
+                    "/api/tags" => TAGS,
+                    "/api/show" => SHOW,
+                    "/api/pull" => r#"{"status":"success"}"#,
+                    _ => "",
+                };
+                heard.lock().unwrap().push(request);
+                io.write_all(response("200 OK", "a/b", body).as_bytes()).await.unwrap();
+            }
+        })
+        .await;
+        let root = tempfile::tempdir().unwrap();
+        let ollama = client(root.path(), at).unwrap();
+        Self { root, ollama, asked, _server: server }
+    }
+
+    /// A home whose gateway has a dial to `at`, and this `openclaw.json`.
+    fn home(&self, at: SocketAddr, openclaw: &str) -> &Path {
+        let root = self.root.path();
+        for folder in ["etc/maru", "var/lib/maru/gateway/config"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        let dial = "[[dial]]\nname = \"ollama\"\nsocket = \"run/maru/dial/ollama/http.sock\"\nuid = 61002\n";
+        fs::write(root.join(AGENT), format!("{dial}to = \"{at}\"\n")).unwrap();
+        fs::write(root.join(OPENCLAW), openclaw).unwrap();
+        root
+    }
+
+    /// The paths that were asked for, and the bodies.
+    fn asked(&self) -> Vec<(String, Value)> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().map(|it| (it.path().to_owned(), it.json())).collect()
+    }
+}
+
+const FIRST: &str = r#"// Models and agents of Maru, in OpenClaw's format (JSON5).
+{
+  models: {
+    providers: {
+      llamacpp: {
+        baseUrl: "unix:///run/maru/inference/llm.sock", // here
+        models: [{ id: "default" }],
+      },
+    },
+  },
+  agents: {
+    defaults: {
+      // Mine.
+      model: { primary: "llamacpp/default", fallbacks: ["spare/default"] },
+    },
+  },
+}
+"#;
+
+fn choice(root: &Path) -> (Option<String>, Vec<String>) {
+    openclaw::choice(&openclaw::read(&fs::read_to_string(root.join(OPENCLAW)).unwrap()).unwrap())
+}
+
+fn texts(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_cloud_is_refused_by_name_before_anything_is_asked() {
+    let it = Scripted::start().await;
+    let (root, ollama) = (it.root.path(), &it.ollama);
+    for error in [
+        pull(root, ollama, "big:cloud", OUTPUT).await.unwrap_err(),
+        copy(root, ollama, "sea:1b", "big:cloud", OUTPUT).await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("cloud, which"), "{error}");
+    }
+    assert_eq!(it.asked(), []);
+    for error in [
+        choose(root, ollama, "big:cloud", false, Format::Json).await.unwrap_err(),
+        copy(root, ollama, "big:cloud", "small", OUTPUT).await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("cloud, which"), "{error}");
+    }
+    assert!(it.asked().iter().all(|(path, _)| path == "/api/tags"));
+}
+
+#[tokio::test]
+async fn what_turns_out_to_run_in_a_cloud_is_not_said_to_be_there() {
+    let it = Scripted::start().await;
+    for (name, is_there) in [("sky", true), ("far", false), ("never", false)] {
+        let pulled = pull(it.root.path(), &it.ollama, name, OUTPUT).await;
+        assert_eq!(pulled.is_ok(), is_there, "{name}");
+        let said = pulled.map_err(|error| error.to_string()).err();
+        assert!(said.is_none_or(|said| said.contains("does not list it")), "{name}");
+    }
+    let error = choose(it.root.path(), &it.ollama, "far", false, Format::Json).await.unwrap_err();
+    assert!(error.to_string().contains("has no model \"far\""), "{error}");
+}
+
+#[tokio::test]
+async fn each_command_asks_for_what_it_says() {
+    let it = Scripted::start().await;
+    let (root, ollama) = (it.root.path(), &it.ollama);
+    list(root, ollama, OUTPUT).await.unwrap();
+    show(root, ollama, "sea", OUTPUT).await.unwrap();
+    copy(root, ollama, "sea", "two", OUTPUT).await.unwrap();
+    remove(root, ollama, "sky", OUTPUT).await.unwrap();
+    pull(root, ollama, "sky", OUTPUT).await.unwrap();
+    let asked = it.asked().into_iter().filter(|(path, _)| path != "/api/tags");
+    let expected = [
+        ("/api/show", r#"{"model":"sea:1b"}"#),
+        ("/api/copy", r#"{"source":"sea:1b","destination":"two:latest"}"#),
+        ("/api/delete", r#"{"model":"sky:latest"}"#),
+        ("/api/pull", r#"{"model":"sky","insecure":false,"stream":true}"#),
+    ];
+    let expected = expected
+        .map(|(path, body)| (path.to_owned(), serde_json::from_str::<Value>(body).unwrap()));
+    assert_eq!(asked.collect::<Vec<_>>(), expected);
+
+    // Ollama itself would replace the other one.
+    let error = copy(root, ollama, "sea", "SKY", OUTPUT).await.unwrap_err().to_string();
+    assert!(error.contains("already a SKY:latest"), "{error}");
+    assert_eq!(it.asked().last().unwrap().0, "/api/tags");
+}
+
+#[tokio::test]
+async fn the_chosen_model_answers_and_what_answered_before_stands_in_for_it() {
+    let it = Scripted::start().await;
+    let root = it.home(it.ollama.at, FIRST);
+
+    choose(root, &it.ollama, "sea", false, Format::Json).await.unwrap();
+    let before = (Some("ollama/sea:1b".to_owned()), texts(&["llamacpp/default", "spare/default"]));
+    assert_eq!(choice(root), before);
+    let text = fs::read_to_string(root.join(OPENCLAW)).unwrap();
+    assert!(text.contains("// here") && text.contains("// Mine."), "{text}");
+    assert!(text.contains("\"sea:1b\"") && text.contains("\"contextWindow\": 8192"), "{text}");
+    let former = fs::read_to_string(root.join(format!("{OPENCLAW}.former"))).unwrap();
+    assert_eq!(former, FIRST);
+
+    let error = remove(root, &it.ollama, "sea", OUTPUT).await.unwrap_err().to_string();
+    assert!(error.contains("in use"), "{error}");
+    assert!(it.asked().iter().all(|(path, _)| path != "/api/delete"));
+
+    // Of several models of Ollama's one answers.
+    choose(root, &it.ollama, "sky", false, Format::Json).await.unwrap();
+    assert_eq!(choice(root), (Some("ollama/sky:latest".to_owned()), before.1));
+    let former = answering::give_back(root, false).unwrap();
+    assert_eq!(former.as_deref(), Some("ollama/sky:latest"));
+    assert_eq!(choice(root), (Some("llamacpp/default".to_owned()), texts(&["spare/default"])));
+    assert_eq!(answering::give_back(root, false).unwrap(), None, "a second time nothing changes");
+}
+
+#[tokio::test]
+async fn a_choice_that_the_gateway_could_not_follow_changes_nothing() {
+    let it = Scripted::start().await;
+    let elsewhere = "127.0.0.1:1".parse().unwrap();
+    let root = it.home(elsewhere, FIRST);
+    let choose = async |write| {
+        let chosen = choose(root, &it.ollama, "sea", write, Format::Json).await;
+        chosen.map_err(|error| error.to_string())
+    };
+
+    let error = choose(false).await.unwrap_err();
+    assert!(error.contains("sudo maru up --ollama"), "{error}");
+    assert_eq!(fs::read_to_string(root.join(OPENCLAW)).unwrap(), FIRST);
+
+    // Another's file, and one that cannot be edited.
+    let foreign = FIRST.replacen("// Models and agents of Maru", "// Mine", 1);
+    it.home(it.ollama.at, &foreign);
+    assert!(choose(false).await.unwrap_err().contains("--write"));
+    assert_eq!(fs::read_to_string(root.join(OPENCLAW)).unwrap(), foreign);
+    it.home(it.ollama.at, "// Mine\n{ agents: 1 }");
+    assert!(choose(true).await.unwrap_err().contains("cannot be edited safely"));
+    it.home(it.ollama.at, &foreign);
+    choose(true).await.unwrap();
+    assert_eq!(choice(root).0.as_deref(), Some("ollama/sea:1b"));
+}
+
+#[tokio::test]
+async fn every_way_to_write_a_choice_is_changed() {
+    let it = Scripted::start().await;
+    for (model, fallbacks) in [
+        ("", &["llamacpp/default"][..]),
+        ("model: \"llamacpp/default\"", &["llamacpp/default"]),
+        ("model: { primary: \"pc/a\" }", &["pc/a"]),
+        ("model: { fallbacks: [\"pc/a\", \"ollama/old\"] }", &["llamacpp/default", "pc/a"]),
+    ] {
+        let model_now = "model: { primary: \"llamacpp/default\", fallbacks: [\"spare/default\"] }";
+        let root = it.home(it.ollama.at, &FIRST.replace(&format!("{model_now},"), model));
+        choose(root, &it.ollama, "sea", false, Format::Json).await.unwrap();
+        let expected = (Some("ollama/sea:1b".to_owned()), texts(fallbacks));
+        assert_eq!(choice(root), expected, "{model}");
+    }
+}
