@@ -225,6 +225,10 @@ pub struct ExitNode {
     pub name: String,
     /// Whether it is a peer that may be used as an exit node. If not, nothing leaves this machine.
     pub usable: bool,
+    /// Whether no name of the internet is found: the settings name no resolver behind it (`exit_node_dns`), and those of this machine
+    /// have private addresses, which are none behind it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_resolver: bool,
 }
 
 /// A subnet behind another node.

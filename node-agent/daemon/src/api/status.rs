@@ -70,7 +70,7 @@ fn exit_node(agent: &Agent, netmap: &Netmap) -> Option<ExitNode> {
     let choice = &agent.config.routes;
     let name = choice.exit_node.clone()?;
     let usable = netmap.routes(choice).iter().any(|(net, _)| EXIT.contains(net));
-    Some(ExitNode { name, usable })
+    Some(ExitNode { name, usable, no_resolver: agent.forwarder.lacks_exit_resolver() })
 }
 
 fn accepted_routes(agent: &Agent, netmap: &Netmap) -> Vec<AcceptedRoute> {

@@ -55,6 +55,11 @@ impl Forwarder {
         }
     }
 
+    /// Whether an exit node is set, and no resolver for queries of programs: no name of the internet is found.
+    pub(crate) fn lacks_exit_resolver(&self) -> bool {
+        self.of_exit.is_some() && self.resolvers().is_empty()
+    }
+
     /// Replaces the resolvers.
     pub(crate) fn set_servers(&self, servers: &[IpAddr]) {
         if let Ok(mut current) = self.servers.write() {
@@ -157,6 +162,21 @@ mod tests {
         let answer = runtime.block_on(Forwarder::default().forward(&query, Transport::Udp));
         assert_eq!(answer, [7, 9, 0x81, 0x82, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert!(is_answer(&answer, &query));
+    }
+
+    #[test]
+    fn through_an_exit_node_a_resolver_of_the_own_network_is_none() {
+        let servers = ["192.168.1.1", "fd00::1", "9.9.9.9"].map(|text| text.parse().unwrap());
+        let lacks = |of_exit: Option<&[IpAddr]>, servers: &[IpAddr]| {
+            let forwarder = Forwarder::new(of_exit.map(<[IpAddr]>::to_vec));
+            forwarder.set_servers(servers);
+            forwarder.lacks_exit_resolver()
+        };
+        assert!(lacks(Some(&[]), &servers[..2]) && lacks(Some(&[]), &[]));
+        assert!(!lacks(Some(&[]), &servers));
+        // Named by the settings, one behind the exit node may be private. Without an exit node each is asked.
+        assert!(!lacks(Some(&servers[..1]), &servers[..2]));
+        assert!(!lacks(None, &servers[..2]));
     }
 
     #[test]
