@@ -67,13 +67,11 @@ impl PacketFilter {
         Self { local: own, rules, ..Self::default() }
     }
 
-    /// The same for a node that forwards packets to these networks, too: never to mesh addresses, which are other nodes', or to
+    /// The same for a node that forwards packets to these addresses, too: never to mesh addresses, which are other nodes', or to
     /// loopback, link-local and multicast ones.
     #[must_use]
-    pub fn forwarding(mut self, routed: &[IpNet]) -> Self {
-        for net in routed {
-            self.routed.push_net(*net);
-        }
+    pub fn forwarding(mut self, routed: Ranges) -> Self {
+        self.routed = routed;
         self
     }
 

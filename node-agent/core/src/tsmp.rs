@@ -160,7 +160,7 @@ mod tests {
             filter::{Flows, PacketFilter, PeerId},
         };
         let filter = PacketFilter::compile(&[], &["100.64.0.2/32".parse().unwrap()])
-            .forwarding(&["192.168.1.0/24".parse().unwrap()]);
+            .forwarding(["192.168.1.0/24".parse().unwrap()].into_iter().collect());
         let now = Instant::now();
         let mut flows = Flows::new(now);
         let peer: IpAddr = "100.64.0.1".parse().unwrap();

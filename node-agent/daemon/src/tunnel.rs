@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     os::fd::OwnedFd,
     sync::{
         Arc, OnceLock,
@@ -18,13 +18,12 @@ use common::mesh::RESOLVER;
 use ipnet::IpNet;
 use node_agent_api::settings::{self, Dns};
 use node_agent_core::{
-    filter::PacketFilter,
+    filter::{PacketFilter, Ranges},
     names::Zone,
     netmap::{Netmap, TunnelPeer, WireguardPlan},
 };
 use services::Instance;
 use tokio::{
-    runtime::Handle,
     sync::{mpsc, watch},
     task::JoinSet,
 };
@@ -43,6 +42,10 @@ use crate::{
     service::{self, AccessSnapshot},
     wireguard::Router,
 };
+
+mod bridge;
+
+use bridge::Bridge;
 
 /// Largest packet inside the tunnel: IPv6's smallest, which fits every path.
 const MTU: u16 = 1280;
@@ -133,34 +136,6 @@ impl TunnelSetup {
     }
 }
 
-/// Connects the device to the relays, and forwards datagrams that are not WireGuard.
-struct Bridge {
-    agent: Arc<Agent>,
-    relays: OnceLock<Arc<Relays>>,
-    foreign: mpsc::Sender<ForeignDatagram>,
-}
-
-impl Bridge {
-    fn new(agent: &Arc<Agent>, foreign: mpsc::Sender<ForeignDatagram>) -> Self {
-        Self { agent: Arc::clone(agent), relays: OnceLock::new(), foreign }
-    }
-}
-
-impl Host for Bridge {
-    fn relay(&self, to: &[u8; 32], packet: &[u8]) {
-        if let Some(relays) = self.relays.get() {
-            relays.send(to, packet);
-        }
-    }
-
-    fn foreign(&self, from: SocketAddr, packet: &[u8]) {
-        if self.agent.reach.handle_datagram(packet) {
-            return;
-        }
-        let _ = self.foreign.try_send((from, packet.to_vec()));
-    }
-}
-
 /// A running tunnel. Dropping it removes everything that it made, with the interface.
 pub(crate) struct Tunnel {
     // In the order in which they must be dropped.
@@ -227,7 +202,7 @@ impl Tunnel {
                 return Err(TunnelError::Dns(error));
             }
         }
-        let relays = Arc::new(relays(agent, &device, &bridge));
+        let relays = Arc::new(bridge::relays(agent, &device, &bridge));
         let _ = bridge.relays.set(Arc::clone(&relays));
         agent.set_device(&device);
         let has_greeted = AtomicBool::new(!device.is_adopted());
@@ -335,13 +310,43 @@ impl Tunnel {
 
 impl Parts {
     /// Sets again what another program may have removed, and tries again what failed.
-    async fn put_back(&self, netmap: &Netmap) {
+    async fn put_back(&self, netmap: &Arc<Netmap>) {
         if let Err(error) = self.routing.put_back().await {
             tracing::error!(error = &error as &dyn std::error::Error, "routes are missing");
         }
         let (own, plan) = (netmap.addresses(), self.plan(netmap).await);
+        // This machine's networks may be others now.
+        let filter = self.set_filter(netmap, &plan).await;
+        self.tell_services(netmap, filter);
         let guarded = self.guard(&own, &plan);
         self.serve_wireguard(&own, &plan, guarded).await;
+    }
+
+    /// Sets which packets of peers pass.
+    async fn set_filter(&self, netmap: &Netmap, plan: &WireguardPlan) -> Arc<PacketFilter> {
+        let nets: Vec<IpNet> = netmap.addresses().into_iter().map(IpNet::from).collect();
+        let settings = &self.agent.config.settings;
+        let rules = if settings.shields_up { Vec::new() } else { netmap.rules() };
+        let outside = match settings.advertise_exit_node {
+            true => self.link.outside().await,
+            false => Ranges::default(),
+        };
+        let filter = PacketFilter::compile(&rules, &nets)
+            .forwarding(netmap.forwards(&self.agent.config.routes, &outside))
+            .serving(&plan.addresses());
+        let filter = Arc::new(filter);
+        self.device.set_filter(Arc::clone(&filter));
+        filter
+    }
+
+    /// Tells the services who may reach them, if that has changed.
+    fn tell_services(&self, netmap: &Arc<Netmap>, filter: Arc<PacketFilter>) {
+        let current = self.access.borrow().clone();
+        if *current.netmap != **netmap || *current.filter != *filter {
+            let access = AccessSnapshot { netmap: Arc::clone(netmap), filter };
+            self.access.send_replace(Arc::new(access));
+            self.zone.send_replace(Arc::new(netmap.zone(&self.agent.config.dns_domains)));
+        }
     }
 
     async fn plan(&self, netmap: &Netmap) -> WireguardPlan {
@@ -385,17 +390,11 @@ impl Parts {
     /// program sends as soon as there is a route finds its peer. Relays are dialled meanwhile.
     async fn apply(&self, netmap: &Arc<Netmap>) -> bool {
         let own = netmap.addresses();
-        let nets: Vec<IpNet> = own.iter().map(|address| IpNet::from(*address)).collect();
         let choice = &self.agent.config.routes;
-        let rules = if self.agent.config.settings.shields_up { Vec::new() } else { netmap.rules() };
         let plan = self.plan(netmap).await;
-        let filter = PacketFilter::compile(&rules, &nets)
-            .forwarding(&netmap.served(choice))
-            .serving(&plan.addresses());
-        let filter = Arc::new(filter);
+        let filter = self.set_filter(netmap, &plan).await;
         let peers = netmap.tunnel_peers(choice);
         let routes = netmap.routes(choice).into_iter().map(|(net, _)| net).collect();
-        self.device.set_filter(Arc::clone(&filter));
         self.relays.set_peers(&peers);
         self.relays.set_map(&home::relays(&self.agent, &netmap.relays));
         let guarded = self.guard(&own, &plan);
@@ -414,12 +413,7 @@ impl Parts {
             }
         };
         let is_up = matches!(interface, InterfaceState::Configured(_));
-        let current = self.access.borrow().clone();
-        if *current.netmap != **netmap || *current.filter != *filter {
-            let access = AccessSnapshot { netmap: Arc::clone(netmap), filter };
-            self.access.send_replace(Arc::new(access));
-            self.zone.send_replace(Arc::new(netmap.zone(&self.agent.config.dns_domains)));
-        }
+        self.tell_services(netmap, filter);
         self.serve_wireguard(&own, &plan, guarded).await;
         if !self.has_greeted.swap(true, Ordering::Relaxed) {
             self.device.greet();
@@ -460,33 +454,6 @@ fn device_peer(peer: TunnelPeer) -> Peer {
         allowed_ips: peer.allowed_ips,
         candidates: peer.endpoints,
     }
-}
-
-fn relays(agent: &Arc<Agent>, device: &Arc<Device>, bridge: &Arc<Bridge>) -> Relays {
-    let (drops, device) = (device.drop_counts(), Arc::downgrade(device));
-    let bridge = Arc::downgrade(bridge);
-    let received = move |from: &[u8; 32], packet: &[u8]| {
-        let bridge = bridge.upgrade();
-        if let Some((bridge, relays)) = bridge.as_ref().and_then(|is| Some((is, is.relays.get()?)))
-            && probe::handle_relayed(&bridge.agent, relays, from, packet)
-        {
-            return;
-        }
-        if let Some(device) = device.upgrade() {
-            device.handle_relayed(from, packet);
-        }
-    };
-    let of = Arc::downgrade(agent);
-    let authorities = move || of.upgrade().and_then(|agent| agent.membership()?.ca);
-    Relays::new(
-        Handle::current(),
-        agent.private_key(),
-        Arc::clone(&agent.forwarder),
-        Box::new(authorities),
-        agent.home.clone(),
-        Box::new(received),
-        drops,
-    )
 }
 
 #[cfg(test)]

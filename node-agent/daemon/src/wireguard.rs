@@ -125,24 +125,13 @@ impl Router {
         self.answers.load(Ordering::Relaxed)
     }
 
-    /// What a map has this node forward.
+    /// What a map has this node forward; to the internet only if the settings say so.
     pub(crate) async fn plan(&self, netmap: &Netmap, link: &Link) -> WireguardPlan {
-        netmap.wireguard(&self.agent.config.routes, &self.outside(link).await)
-    }
-
-    /// What may be the internet from here: nothing unless the settings say so, or if this machine's networks are not known.
-    async fn outside(&self, link: &Link) -> Ranges {
-        if !self.settings().internet {
-            return Ranges::default();
-        }
-        match link.neighbours().await {
-            Ok(house) => EXIT.into_iter().collect::<Ranges>().without(&house.into_iter().collect()),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the machine's networks are not known: no full tunnel");
-                Ranges::default()
-            }
-        }
+        let outside = match self.settings().internet {
+            true => link.outside().await,
+            false => Ranges::default(),
+        };
+        netmap.wireguard(&self.agent.config.routes, &outside)
     }
 
     fn settings(&self) -> Wireguard {

@@ -226,14 +226,14 @@ fn a_router_forwards_to_its_networks_alone_and_only_what_a_rule_allows() {
     let lan = "192.168.1.7";
     assert_eq!(node.check(&to(lan)), Err(Cause::NotForUs), "not a router");
 
-    node.filter = node.filter.forwarding(&["192.168.1.0/24".parse().unwrap()]);
+    node.filter = node.filter.forwarding(["192.168.1.0/24".parse().unwrap()].into_iter().collect());
     assert!(node.passes(&to(lan)));
     assert_eq!(node.check(&tcp(THERE, 9, lan, 81, SYN)), Err(Cause::NoRule));
     assert_eq!(node.check(&to("192.168.2.7")), Err(Cause::NotForUs));
     let spoofed = tcp(lan, 9, HERE, 80, SYN);
     assert_eq!(node.check_from(PeerId(2), &spoofed), Err(Cause::Spoofed), "cryptokey routing");
 
-    node.filter = node.filter.forwarding(&common::route::EXIT);
+    node.filter = node.filter.forwarding(common::route::EXIT.into_iter().collect());
     assert!(node.passes(&to("203.0.113.7")));
     for other in ["100.64.0.77", "100.100.100.100", "169.254.169.254"] {
         assert_eq!(node.check(&to(other)), Err(Cause::NotForUs), "{other}");

@@ -4,21 +4,28 @@
 //! send this device's traffic nowhere that its user did not choose: exit routes count from the chosen exit node alone, subnets
 //! only if they are accepted at all, and never those that would take over the mesh, this machine or most of the internet.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use common::{
     mesh,
     route::{EXIT, NOWHERE, PRIVATE, VIA, overlap},
 };
 use control_protocol::map::Node;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::map::{Netmap, mesh_addresses};
+use crate::filter::Ranges;
 
 /// Most subnets that are used.
 const SUBNETS_MAX: usize = 256;
 /// Shortest prefixes of public addresses that count as subnets: wider ones together would be an exit node.
 const PUBLIC_MIN: [u8; 2] = [16, 32];
+
+/// Addresses that mean no other machine (RFC 1122, section 3.2.1.3).
+const THIS_NETWORK: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8));
 
 /// What the user of this device chose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,6 +126,24 @@ impl Netmap {
         let approved = node.effective_allowed_ips();
         choice.offered.iter().filter(|net| approved.contains(net)).copied().collect()
     }
+
+    /// Where this node forwards peers' packets to: the subnets that it serves, and as an exit node the internet, as far as it is
+    /// `outside`, which are the addresses that may be the internet from here. A network of this machine is a subnet, or nobody's.
+    #[must_use]
+    pub fn forwards(&self, choice: &RouteChoice, outside: &Ranges) -> Ranges {
+        let (exits, subnets): (Vec<_>, Vec<_>) =
+            self.served(choice).into_iter().partition(|net| EXIT.contains(net));
+        let mut forwards: Ranges = subnets.into_iter().collect();
+        forwards.extend(internet(outside).within(&exits.into_iter().collect()));
+        forwards
+    }
+}
+
+/// What of the addresses `outside` is the internet's: not the mesh's, private, or of no route.
+pub(super) fn internet(outside: &Ranges) -> Ranges {
+    let mesh = [IpNet::V4(mesh::V4), IpNet::V6(mesh::V6)];
+    let elsewhere = PRIVATE.into_iter().chain(NOWHERE).chain(mesh).chain([THIS_NETWORK]);
+    outside.without(&elsewhere.collect())
 }
 
 #[cfg(test)]

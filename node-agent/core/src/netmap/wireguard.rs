@@ -5,10 +5,7 @@
 
 use std::net::IpAddr;
 
-use common::{
-    mesh,
-    route::{EXIT, NOWHERE, PRIVATE},
-};
+use common::{mesh, route::EXIT};
 use control_protocol::{
     key::NodePublic,
     map::{FilterRule, Node, WireguardDevice},
@@ -17,7 +14,7 @@ use ipnet::IpNet;
 
 use super::{
     map::{Netmap, mesh_addresses},
-    routes::RouteChoice,
+    routes::{RouteChoice, internet},
 };
 use crate::filter::{DEFAULT_PROTOCOLS, Ranges};
 
@@ -103,8 +100,7 @@ impl Netmap {
         // An exit node is a way to the internet, which is none of its subnets.
         let subnets: Ranges = subnets.filter(|net| !EXIT.contains(net)).collect();
         let mut inside: Ranges = [IpNet::V4(mesh::V4), mesh::V6.into()].into_iter().collect();
-        let elsewhere = PRIVATE.into_iter().chain(NOWHERE).chain([THIS_NETWORK]);
-        let internet = outside.without(&inside).without(&elsewhere.collect());
+        let internet = internet(outside);
         inside.extend(subnets.without(&inside));
         let mut plan = WireguardPlan::default();
         for (served, node) in self.served_devices() {
@@ -164,10 +160,6 @@ impl Netmap {
         self.served_devices().into_iter().flat_map(|(_, node)| mesh_addresses(node)).collect()
     }
 }
-
-/// Addresses that mean no other machine (RFC 1122, section 3.2.1.3).
-const THIS_NETWORK: IpNet =
-    IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::UNSPECIFIED, 8));
 
 /// The rules of the coordinator, as far as their sources are of `from` and their destinations of `to`. Parts that cannot be read
 /// allow nothing.

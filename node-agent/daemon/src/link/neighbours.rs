@@ -4,8 +4,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use common::route::EXIT;
 use futures_util::TryStreamExt as _;
 use ipnet::IpNet;
+use node_agent_core::filter::Ranges;
 use rtnetlink::{
     RouteMessageBuilder,
     packet_route::route::{RouteAddress, RouteAttribute, RouteMessage},
@@ -18,12 +20,23 @@ use super::{Link, LinkError};
 const LINK: [u8; 2] = [8, 16];
 
 impl Link {
+    /// What may be the internet from here: all but the house. Nothing if the house is not known.
+    pub(crate) async fn outside(&self) -> Ranges {
+        match self.neighbours().await {
+            Ok(house) => EXIT.into_iter().collect::<Ranges>().without(&house.into_iter().collect()),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    "the machine's networks are not known: no way to the internet"
+                );
+                Ranges::default()
+            }
+        }
+    }
+
     /// The networks that this machine reaches without a gateway, and its own addresses, by the routes of all tables.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel does not list its routes.
-    pub(crate) async fn neighbours(&self) -> Result<Vec<IpNet>, LinkError> {
+    async fn neighbours(&self) -> Result<Vec<IpNet>, LinkError> {
         let refused = |source| LinkError::Refused { what: "list the routes".to_owned(), source };
         let mut found = Vec::new();
         let _one = self.list.lock().await;

@@ -142,3 +142,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_exit_node_forwards_to_the_internet_alone_and_a_router_to_its_subnets() {
+    let mut netmap = netmap(Vec::new());
+    let offered = ["10.9.0.0/16", "10.8.0.0/16", "0.0.0.0/0", "::/0"].map(net).to_vec();
+    let choice = RouteChoice { offered, ..RouteChoice::default() };
+    let house: Ranges = ["203.0.113.0/24", "2001:db8:1::/64"].map(net).into_iter().collect();
+    let outside = EXIT.into_iter().collect::<Ranges>().without(&house);
+    let reached = |netmap: &Netmap, address: &str| {
+        netmap.forwards(&choice, &outside).contains(address.parse().unwrap())
+    };
+    // 10.8.0.0/16 and the way out are not approved.
+    for (address, is) in [("10.9.1.1", true), ("10.8.1.1", false), ("9.9.9.9", false)] {
+        assert_eq!(reached(&netmap, address), is, "{address}");
+    }
+    let own = netmap.node.as_mut().unwrap();
+    own.allowed_ips.as_mut().unwrap().extend(EXIT);
+    for address in ["10.9.1.1", "9.9.9.9", "2001:db8:2::1"] {
+        assert!(reached(&netmap, address), "{address}");
+    }
+    for address in [
+        "10.8.1.1",
+        "192.168.1.1",
+        "fd00::1",
+        "203.0.113.7",
+        "2001:db8:1::7",
+        "100.64.0.7",
+        "169.254.169.254",
+        "0.1.2.3",
+    ] {
+        assert!(!reached(&netmap, address), "{address}");
+    }
+}
