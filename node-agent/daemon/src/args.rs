@@ -25,7 +25,7 @@ pub struct Args {
 /// What the agent's program does beside running the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Action {
-    /// Undo what an agent that was killed left in this machine's resolver, firewall and routes
+    /// Undo what an agent left in this machine's resolver, firewall and routes, the kill switch of an exit node included
     Restore,
     /// Let nothing leave outside the tunnel before the agent runs, if the settings name an exit node; at boot
     KillSwitch,

@@ -73,8 +73,7 @@ impl Drop for Firewall {
         if self.holds.load(Ordering::Relaxed) {
             tracing::warn!(
                 table = self.table,
-                "the kill switch stays on until the agent starts; to end it, stop the agent and run \
-                 `sudo maru-agent restore`"
+                "the kill switch stays on while the agent does not run; to end it, run `sudo maru-agent restore`"
             );
             return;
         }
@@ -119,7 +118,7 @@ impl Firewall {
         Ok(Self { table, interface, routes, holds, current: Mutex::default() })
     }
 
-    /// Lets the kill switch, if there is one, end with this: the agent is asked to stop or to pause.
+    /// Lets the kill switch, if there is one, end with this: the agent is asked to pause.
     pub(crate) fn release(&self) {
         self.holds.store(false, Ordering::Relaxed);
     }

@@ -32,7 +32,7 @@ pub enum KillSwitchError {
 }
 
 /// Closes the kill switch of the instance at `root`, if its settings name an exit node and it is not paused. The agent takes it
-/// over; [`restore()`](crate::restore()) opens it. Repeating it is safe.
+/// over and leaves it closed; [`restore()`](crate::restore()) opens it. Repeating it is safe.
 ///
 /// `config` is another settings file than `etc/maru/agent.toml` below the root.
 ///
@@ -57,16 +57,7 @@ pub(crate) fn close_for(
     named: Option<&Path>,
     loaded: &Result<Config, SettingsError>,
 ) -> Result<(), FirewallError> {
-    let settings = match loaded {
-        Ok(config) => config.settings.clone(),
-        Err(_) => {
-            let text = fs::read(named.unwrap_or(&root.join(FILE))).unwrap_or_default();
-            of_text(&String::from_utf8_lossy(&text))
-        }
-    };
-    if settings.exit_node.is_none() || is_paused(root) {
-        return Ok(());
-    }
+    let Some(settings) = in_force(root, named, loaded) else { return Ok(()) };
     let instance = Instance::of(root);
     firewall::close(&instance.table(), &settings.interface(&instance), &settings)?;
     if loaded.is_err() {
@@ -76,6 +67,27 @@ pub(crate) fn close_for(
         );
     }
     Ok(())
+}
+
+/// Whether the kill switch of the instance at `root` is to be closed, whether its agent runs or not.
+pub(crate) fn is_wanted(root: &Path, named: Option<&Path>) -> bool {
+    in_force(root, named, &Config::load(root, named)).is_some()
+}
+
+/// The settings if they name an exit node and the node is not paused.
+fn in_force(
+    root: &Path,
+    named: Option<&Path>,
+    loaded: &Result<Config, SettingsError>,
+) -> Option<Settings> {
+    let settings = match loaded {
+        Ok(config) => config.settings.clone(),
+        Err(_) => {
+            let text = fs::read(named.unwrap_or(&root.join(FILE))).unwrap_or_default();
+            of_text(&String::from_utf8_lossy(&text))
+        }
+    };
+    (settings.exit_node.is_some() && !is_paused(root)).then_some(settings)
 }
 
 /// What a settings file that cannot be used says about an exit node. A doubt closes.

@@ -248,7 +248,6 @@ impl AgentLoop {
                 Event::Stop | Event::Command(None) => {
                     cancel(self.control).await;
                     tracing::info!("agent stops");
-                    self.setup.release();
                     match self.tunnel {
                         Some(tunnel) if self.setup.is_stored => tunnel.hand_over().await,
                         Some(tunnel) => tunnel.stop().await,

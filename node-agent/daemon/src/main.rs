@@ -14,7 +14,10 @@ fn main() -> ExitCode {
         return helper::run(part, scope, &root).unwrap_or(ExitCode::FAILURE);
     }
     match action {
-        Some(Action::Restore) => return failure::exit("maru-agent", node_agent::restore(&root)),
+        Some(Action::Restore) => {
+            let restored = node_agent::restore(&root, config.as_deref());
+            return failure::exit("maru-agent", restored);
+        }
         Some(Action::KillSwitch) => {
             let closed = node_agent::kill_switch(&root, config.as_deref());
             return failure::exit("maru-agent", closed);

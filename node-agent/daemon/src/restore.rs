@@ -8,6 +8,7 @@ use crate::{
     config::Paths,
     dns::{helper::part::take_charge, system::Undo},
     firewall::{self, FirewallError},
+    kill_switch,
     link::LinkError,
     routing,
     start::rights,
@@ -47,12 +48,15 @@ const SERVICE_RESULT: &str = "SERVICE_RESULT";
 /// Removes the resolver's entry, rules, routes, the interface of WireGuard devices and the nftables table of the instance at `root`, if its agent has ended. Addresses
 /// end with the interface, and that with the agent. Repeating it is safe.
 ///
-/// After a crash under systemd the table stays until the next start, a second later: with an exit node nothing may leave beside it.
+/// By systemd, after the agent, the table stays while the settings name an exit node and the node is not paused: nothing may leave
+/// beside it until root runs this. After a crash it stays in any case until the next start, a second later.
+///
+/// `config` is another settings file than `etc/maru/agent.toml` below the root.
 ///
 /// # Errors
 ///
 /// See [`RestoreError`]: the first one; each part is undone even if another cannot be.
-pub fn restore(root: &Path) -> Result<(), RestoreError> {
+pub fn restore(root: &Path, config: Option<&Path>) -> Result<(), RestoreError> {
     if !rights::is_root() {
         return Err(RestoreError::NotRoot);
     }
@@ -66,9 +70,11 @@ pub fn restore(root: &Path) -> Result<(), RestoreError> {
     let cleared = runtime
         .map_err(RestoreError::Runtime)
         .and_then(|runtime| Ok(runtime.block_on(routing::clear(&instance))?));
-    // A stop that takes too long ends as a timeout.
-    let starts_again = env::var(SERVICE_RESULT)
-        .is_ok_and(|result| !["success", "timeout"].contains(&result.as_str()));
-    let removed = if starts_again { Ok(()) } else { firewall::remove(&instance.table()) };
+    let stays = env::var(SERVICE_RESULT).is_ok_and(|result| {
+        // A stop that takes too long ends as a timeout.
+        let starts_again = !["success", "timeout"].contains(&result.as_str());
+        starts_again || kill_switch::is_wanted(root, config)
+    });
+    let removed = if stays { Ok(()) } else { firewall::remove(&instance.table()) };
     resolver.and(cleared).and(removed.map_err(RestoreError::Firewall))
 }

@@ -142,7 +142,8 @@ fn a_member_that_does_not_arrive_takes_back_nothing_of_the_last_hour() {
         }
     };
     type Try<'a> = &'a dyn Fn(&Reach, TransactionId, bool);
-    let reached: [(Try<'_>, &dyn Fn(&Reach) -> bool); 2] =
+    type Seen<'a> = &'a dyn Fn(&Reach) -> bool;
+    let reached: [(Try<'_>, Seen<'_>); 2] =
         [(&udp, &|reach| reach.reached(endpoint).unwrap()), (&tcp, &|reach| reach.tcp()[&address])];
     for (member, reached) in reached {
         let (reach, start) = (Reach::default(), Instant::now());

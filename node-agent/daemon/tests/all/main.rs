@@ -12,6 +12,7 @@ mod handover;
 mod hostile;
 mod https;
 mod ipv6;
+mod kill_switch;
 mod load;
 mod mesh;
 mod mesh_https;

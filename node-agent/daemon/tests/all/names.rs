@@ -237,7 +237,7 @@ fn every_name_goes_through_an_exit_node(method: &str, prepare: impl Fn(&Machine,
     assert_eq!(getent(&machine, &own), Some(node.address()));
     // Not approved yet: no name leaves.
     assert_eq!(getent(&machine, OTHER), None);
-    routes::approve_of(&plane, "server", &["0.0.0.0/0", "::/0"]);
+    routes::approve_of(&plane, "server", &[routes::LAN, "0.0.0.0/0", "::/0"]);
 
     eventually("through the tunnel", || {
         machine.sh("resolvectl flush-caches || true").unwrap();
@@ -249,6 +249,7 @@ fn every_name_goes_through_an_exit_node(method: &str, prepare: impl Fn(&Machine,
     assert!(!near.was_asked(""), "beside the tunnel");
 
     node.stop();
+    assert_eq!(restore(&node, None), (Some(0), String::new()), "the kill switch ends");
     eventually("as before", || {
         machine.sh("resolvectl flush-caches || true").unwrap();
         getent(&machine, OTHER).filter(|found| found == "192.0.2.1")
