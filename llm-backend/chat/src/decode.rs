@@ -143,7 +143,16 @@ impl<'a> Fields<'a> {
 
     /// Takes a limit of tokens: a whole number, or -1 for no limit.
     pub(crate) fn limit(&mut self, name: &str) -> Result<Option<u32>, DecodeError> {
-        let expected = "a whole number from 0 to 4294967295, or -1 for no limit";
+        self.whole_or_none(name, "no limit")
+    }
+
+    /// Takes a whole number, or -1, which means `none`.
+    pub(crate) fn whole_or_none(
+        &mut self,
+        name: &str,
+        none: &str,
+    ) -> Result<Option<u32>, DecodeError> {
+        let expected = &format!("a whole number from 0 to 4294967295, or -1 for {none}");
         match self.whole::<i64>(name, expected)? {
             None | Some(-1) => Ok(None),
             Some(number) => u32::try_from(number)

@@ -97,7 +97,7 @@ impl Options {
             top_p: fields.number("top_p")?,
             top_k: fields.whole("top_k", "a whole number")?,
             min_p: fields.number("min_p")?,
-            seed: fields.whole("seed", count)?,
+            seed: fields.whole_or_none("seed", "a random one")?,
             stop: stops(fields)?,
             frequency_penalty: fields.number("frequency_penalty")?,
             presence_penalty: fields.number("presence_penalty")?,

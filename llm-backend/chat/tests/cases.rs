@@ -145,6 +145,14 @@ fn every_whole_number_may_be_written_as_a_float() {
 }
 
 #[test]
+fn a_seed_of_minus_one_is_a_random_one() {
+    let seed = |seed: i64| decode(json!({ "messages": [], "seed": seed }).to_string());
+    assert_eq!(seed(-1).unwrap().options.seed, None);
+    let error = seed(-2).unwrap_err().to_string();
+    assert!(error.starts_with("`seed` ") && error.ends_with("-1 for a random one"), "{error}");
+}
+
+#[test]
 fn a_list_of_empty_texts_is_as_if_it_were_not_named() {
     for stop in [json!(""), json!([""]), json!(["", ""]), json!([]), json!(null)] {
         let body = json!({ "messages": [], "stop": stop }).to_string();

@@ -216,6 +216,7 @@ mod tests {
         let expected =
             Sampling { temperature: 0.0, top_k: 1, seed: Some(7), ..Sampling::default() };
         assert_eq!(body.sampling(), expected);
+        assert_eq!(decode(&with(&json!({ "seed": -1 }))).ok().unwrap().sampling().seed, None);
         for name in ["max_tokens", "max_completion_tokens", "n_predict"] {
             let body =
                 decode(&with(&json!({ name: 5 }))).map_err(|error| error.to_string()).unwrap();
