@@ -6,19 +6,29 @@
 //! names of definitions for the same one, and writes the schema into the log if it cannot use it.
 //!
 //! Anybody may send a schema, and the engine's thread checks every token against all alternatives that are still
-//! possible. So length, depth, number of parts and of alternatives are bounded, also the depth of a value of any kind, and
-//! each definition is translated once.
+//! possible. So length, depth, number of parts, of alternatives and of what is counted are bounded, also the depth of a
+//! value of any kind, and each definition is translated once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
 };
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
+use serde_json::{Value, json, value::RawValue};
+
+use self::{
+    fields::{Fields, Times},
+    fixed::fixed,
+    location::{Location, Result},
 };
-use serde_json::{Value, value::RawValue};
+
+mod fields;
+mod fixed;
+mod location;
+mod numbers;
+mod strings;
+
+pub use self::{fixed::any_object, location::SchemaError};
 
 /// Longest schema, in bytes.
 pub const SCHEMA_MAX: usize = 64 << 10;
@@ -28,81 +38,8 @@ const DEPTH_MAX: usize = 32;
 const PARTS_MAX: usize = 2000;
 /// Most alternatives that one text may be the beginning of: nested `anyOf` multiply them.
 const ALTERNATIVES_MAX: usize = 256;
-/// Longest name in the path of an error, in characters.
-const NAME_SHOWN: usize = 40;
-/// Longest path of an error, in characters.
-const PATH_SHOWN: usize = 160;
-
-/// Keywords that say nothing about which values are valid.
-const ANNOTATIONS: [&str; 12] = [
-    "$schema",
-    "$id",
-    "$comment",
-    "$defs",
-    "definitions",
-    "title",
-    "description",
-    "default",
-    "examples",
-    "deprecated",
-    "readOnly",
-    "writeOnly",
-];
-
-/// Deepest nesting of a value of any kind: how far llama.cpp looks for each token grows with the depth of the reply.
-const FREE_DEPTH_MAX: usize = 16;
-
-/// The grammar's fixed rules. Numbers and escapes are such as every JSON parser reads, and white space is short, so that
-/// a model does not fill its reply with it.
-const FIXED: &str = r#"ws ::= ( " " | "\n" [ \t]{0,20} )?
-char ::= [^"\\\x7F\x00-\x1F] | [\\] ( ["\\/bfnrt] | "u" ( [0-9a-cA-CefEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2} ) )
-string ::= "\"" char* "\""
-integer ::= "-"? ( "0" | [1-9] [0-9]{0,15} )
-number ::= integer ( "." [0-9]{1,16} )? ( [eE] [-+]? [0-9]{1,2} )?
-boolean ::= "true" | "false"
-null ::= "null"
-"#;
-
-/// The fixed rules, with those of values of any kind, level by level.
-fn fixed() -> String {
-    let mut rules = FIXED.to_owned();
-    let numbered = |level: usize| if level == 0 { String::new() } else { level.to_string() };
-    for level in 0..=FREE_DEPTH_MAX {
-        let (n, next) = (numbered(level), numbered(level + 1));
-        let nested =
-            if level < FREE_DEPTH_MAX { format!("object{n} | array{n} | ") } else { String::new() };
-        // Writing to a string cannot fail.
-        let _ = writeln!(rules, "value{n} ::= {nested}string | number | boolean | null");
-        if level < FREE_DEPTH_MAX {
-            let _ = writeln!(rules, r#"pair{n} ::= string ":" ws value{next}"#);
-            let _ = writeln!(
-                rules,
-                r#"object{n} ::= "{{" ws ( pair{n} ( "," ws pair{n} )* ws )? "}}""#
-            );
-            let _ = writeln!(
-                rules,
-                r#"array{n} ::= "[" ws ( value{next} ( "," ws value{next} )* ws )? "]""#
-            );
-        }
-    }
-    rules
-}
-
-/// The schema cannot be used. The message has the path, with names of properties as the client wrote them, and no value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("response_format: `{path}` {reason}")]
-pub struct SchemaError {
-    path: String,
-    reason: String,
-}
-
-type Result<T> = std::result::Result<T, SchemaError>;
-
-/// The grammar of any JSON object.
-#[must_use]
-pub fn any_object() -> String {
-    format!("root ::= object\n{}", fixed())
-}
+/// Most characters, entries and digits that are counted: each is a rule for llama.cpp.
+const COUNTED_MAX: usize = 20_000;
 
 /// Translates a schema. The grammar's start is `root`.
 ///
@@ -110,7 +47,7 @@ pub fn any_object() -> String {
 ///
 /// [`SchemaError`]: the path of what is invalid, not supported or beyond the bounds.
 pub fn grammar(schema: &str) -> Result<String> {
-    let root = Location("schema".to_owned());
+    let root = Location::root();
     if schema.len() > SCHEMA_MAX {
         return root.refuse("must have at most 65536 bytes");
     }
@@ -132,82 +69,6 @@ pub fn grammar(schema: &str) -> Result<String> {
     let rule = translation.schema(raw, &root, 0)?;
     let Translation { rules, .. } = translation;
     Ok(format!("root ::= {}\n{}{rules}", rule.name, fixed()))
-}
-
-/// The path of a part.
-#[derive(Clone)]
-struct Location(String);
-
-impl Location {
-    fn child(&self, name: &str) -> Self {
-        Self(format!("{}.{}", self.0, common::foreign::short(name, NAME_SHOWN).replace('`', "'")))
-    }
-
-    fn entry(&self, index: usize) -> Self {
-        Self(format!("{}[{index}]", self.0))
-    }
-
-    fn refuse<T>(&self, reason: &str) -> Result<T> {
-        let mut path = self.0.clone();
-        if let Some((end, _)) = path.char_indices().nth(PATH_SHOWN) {
-            path.replace_range(end.., "…");
-        }
-        Err(SchemaError { path, reason: reason.to_owned() })
-    }
-
-    fn object<'a>(&self, raw: &'a RawValue) -> Result<Vec<(String, &'a RawValue)>> {
-        match serde_json::from_str(raw.get()) {
-            Ok(Object(fields)) => Ok(fields),
-            Err(_) => self.refuse("must be an object without repeated names"),
-        }
-    }
-
-    fn list<'a>(&self, raw: &'a RawValue) -> Result<Vec<&'a RawValue>> {
-        match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
-            Ok(list) => Ok(list),
-            Err(_) => self.refuse("must be a list"),
-        }
-    }
-
-    fn some<'a>(&self, raw: &'a RawValue) -> Result<Vec<&'a RawValue>> {
-        let list = self.list(raw)?;
-        if list.is_empty() { self.refuse("must not be empty") } else { Ok(list) }
-    }
-
-    fn text(&self, raw: &RawValue) -> Result<String> {
-        serde_json::from_str(raw.get()).or_else(|_| self.refuse("must be a string"))
-    }
-}
-
-/// The fields of an object in their order; names are unique.
-struct Object<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Self::Value, A::Error> {
-                let (mut names, mut fields) = (BTreeSet::new(), Vec::new());
-                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
-                    if !names.insert(name.clone()) {
-                        return Err(A::Error::custom("a repeated name"));
-                    }
-                    fields.push((name, value));
-                }
-                Ok(Object(fields))
-            }
-        }
-        from.deserialize_map(Fields)
-    }
 }
 
 /// A rule of the grammar.
@@ -241,6 +102,7 @@ struct Translation<'a> {
     rules: String,
     n_rules: usize,
     parts: usize,
+    counted: usize,
 }
 
 impl<'a> Translation<'a> {
@@ -253,12 +115,16 @@ impl<'a> Translation<'a> {
         if raw.get() == "true" {
             return Ok(Rule::fixed("value"));
         }
-        let mut fields = Fields { at, fields: at.object(raw)? };
-        fields.fields.retain(|(name, _)| !ANNOTATIONS.contains(&name.as_str()));
+        let mut fields = Fields::open(at, raw)?;
         let rule = if let Some(raw) = fields.take("$ref") {
             self.reference(raw, &at.child("$ref"), depth)?
         } else if let Some(raw) = fields.take("anyOf") {
             self.any_of(raw, &at.child("anyOf"), depth)?
+        } else if let Some(raw) = fields.take("oneOf") {
+            // As in llama-server: a reply may follow several of them.
+            self.any_of(raw, &at.child("oneOf"), depth)?
+        } else if let Some(raw) = fields.take("allOf") {
+            self.all_of(raw, &at.child("allOf"), depth)?
         } else if let Some(raw) = fields.take("const") {
             self.constants(&[(at.child("const"), raw)], &mut fields)?
         } else if let Some(raw) = fields.take("enum") {
@@ -269,7 +135,7 @@ impl<'a> Translation<'a> {
         } else {
             self.typed(&mut fields, depth)?
         };
-        if let Some((name, _)) = fields.fields.first() {
+        if let Some(name) = fields.rest() {
             return at.child(name).refuse("is not supported here by this engine: leave it out");
         }
         if rule.alternatives > ALTERNATIVES_MAX {
@@ -282,12 +148,20 @@ impl<'a> Translation<'a> {
     }
 
     fn typed(&mut self, fields: &mut Fields<'a, '_>, depth: usize) -> Result<Rule> {
-        let types = fields.types()?;
+        let mut types = fields.types()?;
+        // A whole number is a number.
+        let has_number = types.iter().any(|kind| kind == "number");
+        types.retain(|kind| kind != "integer" || !has_number);
         let mut rules = Vec::new();
         for kind in &types {
             rules.push(match kind.as_str() {
                 "object" => self.object(fields, depth)?,
                 "array" => self.array(fields, depth)?,
+                "string" => self.string(fields)?,
+                kind @ ("integer" | "number") => match numbers::text(fields, kind == "integer")? {
+                    Some(text) => self.add_text(&text, fields.at)?,
+                    None => Rule::fixed(kind),
+                },
                 simple => Rule::fixed(simple),
             });
         }
@@ -321,6 +195,14 @@ impl<'a> Translation<'a> {
             rules.push(self.schema(raw, &at.entry(index), depth + 1)?);
         }
         Ok(self.choice(&rules))
+    }
+
+    /// All of one: Pydantic writes so what a reference has beside it.
+    fn all_of(&mut self, raw: &'a RawValue, at: &Location, depth: usize) -> Result<Rule> {
+        match at.some(raw)?[..] {
+            [only] => self.schema(only, &at.entry(0), depth + 1),
+            _ => at.refuse("must have one entry for this engine"),
+        }
     }
 
     fn choice(&mut self, rules: &[Rule]) -> Rule {
@@ -364,12 +246,32 @@ impl<'a> Translation<'a> {
         Ok(self.add(&literals.join(" | "), literals.len(), &[]))
     }
 
+    fn string(&mut self, fields: &mut Fields<'a, '_>) -> Result<Rule> {
+        let Some((text, times)) = strings::text(fields)? else { return Ok(Rule::fixed("string")) };
+        self.charge_times(times, fields.at)?;
+        self.add_text(&text, fields.at)
+    }
+
     fn array(&mut self, fields: &mut Fields<'a, '_>, depth: usize) -> Result<Rule> {
         let at = fields.at.child("items");
-        let Some(raw) = fields.take("items") else { return Ok(Rule::fixed("array")) };
-        let item = self.schema(raw, &at, depth + 1)?;
+        let times = fields.times("minItems", "maxItems")?;
+        let (least, most) = (times.least, times.most);
+        let item = match fields.take("items") {
+            Some(raw) => self.schema(raw, &at, depth + 1)?,
+            None if (least, most) == (0, None) => return Ok(Rule::fixed("array")),
+            None => Rule::fixed("value"),
+        };
+        if most == Some(0) {
+            return Ok(self.add(r#""[" ws "]""#, 1, &[]));
+        }
+        self.charge_times(times, fields.at)?;
         let Rule { name, alternatives, .. } = &item;
-        let text = format!(r#""[" ws ( {name} ( "," ws {name} )* ws )? "]""#);
+        // Rules of their own, because llama.cpp counts what a group has in it.
+        let next = self.add(&format!("\",\" ws {name}"), 1, &[]).name;
+        let rest = Times { least: least.saturating_sub(1), most: most.map(|most| most - 1) };
+        let items = self.add(&format!("{name} {next}{rest} ws"), 1, &[]).name;
+        let optional = if least == 0 { "?" } else { "" };
+        let text = format!(r#""[" ws {items}{optional} "]""#);
         Ok(self.add(&text, alternatives + 1, std::slice::from_ref(&item)))
     }
 
@@ -377,6 +279,12 @@ impl<'a> Translation<'a> {
         let properties = fields.take("properties");
         let required = fields.take("required");
         let others = fields.take("additionalProperties");
+        if let Some(raw) = fields.take("propertyNames")
+            && !serde_json::from_str(raw.get())
+                .is_ok_and(|it: Value| it == json!({ "type": "string" }))
+        {
+            return fields.at.child("propertyNames").refuse("must be {\"type\": \"string\"}");
+        }
         let (at, others_at) = (fields.at, fields.at.child("additionalProperties"));
         if properties.is_some() && others.is_some_and(|others| others.get() != "false") {
             return others_at.refuse("must be false beside properties");
@@ -444,6 +352,27 @@ impl<'a> Translation<'a> {
         Rule { name, alternatives, depth }
     }
 
+    /// Adds a rule of characters only.
+    fn add_text(&mut self, text: &str, at: &Location) -> Result<Rule> {
+        // More than there are, if a character is one.
+        let alternatives = 1 + text.matches('|').count();
+        self.charge(alternatives, at)?;
+        Ok(self.add(text, alternatives, &[]))
+    }
+
+    fn charge_times(&mut self, times: Times, at: &Location) -> Result<()> {
+        self.charge(times.most.unwrap_or(times.least) as usize, at)
+    }
+
+    fn charge(&mut self, n: usize, at: &Location) -> Result<()> {
+        self.counted += n;
+        if self.counted > COUNTED_MAX {
+            at.refuse("is too much: this engine counts 20000 characters, entries and digits in all")
+        } else {
+            Ok(())
+        }
+    }
+
     fn count(&mut self, at: &Location) -> Result<()> {
         self.parts += 1;
         if self.parts > PARTS_MAX {
@@ -451,42 +380,6 @@ impl<'a> Translation<'a> {
         } else {
             Ok(())
         }
-    }
-}
-
-/// Keywords of a schema that were not taken yet.
-struct Fields<'a, 'p> {
-    at: &'p Location,
-    fields: Vec<(String, &'a RawValue)>,
-}
-
-impl<'a> Fields<'a, '_> {
-    fn take(&mut self, name: &str) -> Option<&'a RawValue> {
-        let index = self.fields.iter().position(|(field, _)| field == name)?;
-        Some(self.fields.remove(index).1)
-    }
-
-    /// The types; empty if any. What an object or a list is made of says its type, too.
-    fn types(&mut self) -> Result<Vec<String>> {
-        let at = self.at.child("type");
-        let has = |name: &str| self.fields.iter().any(|(field, _)| field == name);
-        let types = match self.fields.iter().find(|(name, _)| name == "type") {
-            None if has("properties") || has("additionalProperties") => vec!["object".to_owned()],
-            None if has("items") => vec!["array".to_owned()],
-            None => Vec::new(),
-            Some((_, raw)) if raw.get().starts_with('[') => {
-                let list = at.some(raw)?.into_iter().enumerate();
-                list.map(|(index, raw)| at.entry(index).text(raw)).collect::<Result<_>>()?
-            }
-            Some((_, raw)) => vec![at.text(raw)?],
-        };
-        let known = ["object", "array", "string", "number", "integer", "boolean", "null"];
-        let is_unique = types.iter().collect::<BTreeSet<_>>().len() == types.len();
-        if !is_unique || types.iter().any(|kind| !known.contains(&kind.as_str())) {
-            return at.refuse("must be object, array, string, number, integer, boolean or null");
-        }
-        let _ = self.take("type");
-        Ok(types)
     }
 }
 

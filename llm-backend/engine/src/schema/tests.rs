@@ -3,6 +3,7 @@ use serde_json::{Map, json};
 
 use super::*;
 
+mod counted;
 mod gbnf;
 
 fn fits(schema: &Value, document: &str) -> bool {
@@ -100,7 +101,9 @@ fn what_is_not_supported_is_refused_by_path() {
         (json!({ "type": ["null", "null"] }), ".type"),
         (json!({ "type": "string", "pattern": "a+" }), ".pattern"),
         (json!({ "type": "string", "properties": {} }), ".properties"),
-        (json!({ "oneOf": [{}] }), ".oneOf"),
+        (json!({ "oneOf": [] }), ".oneOf"),
+        (json!({ "allOf": [{}, {}] }), ".allOf"),
+        (json!({ "not": {} }), ".not"),
         (json!({ "anyOf": [] }), ".anyOf"),
         (json!({ "anyOf": [{}, 3] }), ".anyOf[1]"),
         (json!({ "anyOf": [{}], "type": "null" }), ".type"),
@@ -114,7 +117,22 @@ fn what_is_not_supported_is_refused_by_path() {
         (json!({ "properties": { "x": {} }, "required": ["x", "y"] }), ".required[1]"),
         (json!({ "properties": {}, "additionalProperties": true }), ".additionalProperties"),
         (json!({ "items": [{}] }), ".items"),
-        (json!({ "type": "array", "minItems": 1 }), ".minItems"),
+        (json!({ "type": "array", "minItems": -1 }), ".minItems"),
+        (json!({ "type": "array", "maxItems": 2001 }), ".maxItems"),
+        (json!({ "type": "array", "minItems": 2, "maxItems": 1 }), ".maxItems"),
+        (json!({ "type": "array", "uniqueItems": true }), ".uniqueItems"),
+        (json!({ "type": "string", "maxLength": "1" }), ".maxLength"),
+        (json!({ "type": "string", "minLength": 1.5 }), ".minLength"),
+        (json!({ "type": "string", "format": "email" }), ".format"),
+        (json!({ "type": "string", "format": "date", "minLength": 1 }), ".minLength"),
+        (json!({ "type": "string", "minimum": 1 }), ".minimum"),
+        (json!({ "type": "integer", "minimum": 0.5 }), ".minimum"),
+        (json!({ "type": "integer", "minimum": 3, "exclusiveMaximum": 3 }), ""),
+        (json!({ "type": "integer", "minimum": 1e30 }), ""),
+        (json!({ "type": "integer", "multipleOf": 2 }), ".multipleOf"),
+        (json!({ "type": "number", "exclusiveMinimum": 1e10 }), ".exclusiveMinimum"),
+        (json!({ "minimum": 1 }), ".minimum"),
+        (json!({ "type": "object", "propertyNames": { "maxLength": 1 } }), ".propertyNames"),
     ] {
         let error = refusal(&within(schema));
         let path = format!("response_format: `schema.properties.a.items{path}` ");
@@ -160,6 +178,15 @@ fn schemas_that_cost_much_are_refused() {
     let optional: Map<_, _> = (0..256).map(|n| (n.to_string(), json!({}))).collect();
     assert!(refusal(&json!({ "properties": optional })).contains("too many alternatives"));
     assert!(refusal(&json!({ "title": "x".repeat(SCHEMA_MAX) })).contains("65536 bytes"));
+    let texts =
+        |n: usize| json!({ "anyOf": vec![json!({ "type": "string", "maxLength": 2000 }); n] });
+    assert!(grammar(&texts(9).to_string()).is_ok());
+    assert!(refusal(&texts(10)).contains("`schema.anyOf[9]` is too much"));
+    let odd = json!({ "type": "integer", "minimum": -3_456_789_012_345_678_i64, "maximum": 3_456_789_012_345_678_i64 });
+    let names: Vec<_> = (0..700).map(|n| n.to_string()).collect();
+    let ranges: Map<_, _> = names.iter().map(|name| (name.clone(), odd.clone())).collect();
+    let ranges = json!({ "properties": ranges, "required": names });
+    assert!(refusal(&ranges).contains("is too much"));
 }
 
 /// A document, as models write one.

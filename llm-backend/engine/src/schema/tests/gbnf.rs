@@ -110,7 +110,8 @@ impl Reader<'_> {
             range.push(self.0.next().unwrap());
         }
         let (least, most) = range.split_once(',').unwrap_or((&range, &range));
-        (least.parse().unwrap(), most.parse().unwrap())
+        let most = if most.is_empty() { u32::MAX } else { most.parse().unwrap() };
+        (least.parse().unwrap(), most)
     }
 }
 
