@@ -21,6 +21,7 @@ pub mod request;
 pub mod schema;
 pub mod template;
 mod text;
+pub mod thinking;
 
 #[cfg(feature = "llama")]
 pub use daemon::run;

@@ -13,6 +13,8 @@ use minijinja::{
 };
 use serde::Serialize;
 
+use crate::thinking::Thinking;
+
 mod json;
 
 /// Most steps of one rendering.
@@ -38,6 +40,7 @@ pub struct ChatTemplate {
     eos: String,
     /// Whether what stands in a system message reaches the prompt.
     takes_system: bool,
+    thinking: Thinking,
 }
 
 /// A message, as a template reads it.
@@ -97,17 +100,25 @@ impl ChatTemplate {
             TemplateError::Syntax { line: error.line().unwrap_or(0), what: what(&error) }
         })?;
         let (bos, eos) = (bos.to_owned(), eos.to_owned());
-        let mut template = Self { environment, source, bos, eos, takes_system: true };
+        let mut template =
+            Self { environment, source, bos, eos, takes_system: true, thinking: Thinking::Never };
         let turn = |role, content| PromptMessage {
             role,
             content: Cow::Borrowed(content),
             reasoning_content: None,
         };
         let now = DateTime::constant(2026, 1, 1, 0, 0, 0, 0);
-        template.render(&[turn("user", "Hi")], now)?;
+        let prompt = template.render(&[turn("user", "Hi")], now)?;
+        template.thinking = Thinking::of(&template.source, &prompt);
         let with_system = template.render(&[turn("system", "Be kind"), turn("user", "Hi")], now);
         template.takes_system = with_system.is_ok_and(|text| text.contains("Be kind"));
         Ok(template)
+    }
+
+    /// How the model's replies begin.
+    #[must_use]
+    pub const fn thinking(&self) -> Thinking {
+        self.thinking
     }
 
     /// The prompt for the next message of a conversation. Where the template takes no system message, its text stands

@@ -3,7 +3,11 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use maru_llm::{TextDecoder, request::Body};
+use maru_llm::{
+    TextDecoder,
+    request::Body,
+    thinking::{Parts, Thinking, ThinkingSplitter},
+};
 
 /// What was accepted stays within the bounds that are documented.
 fn body(bytes: &[u8]) {
@@ -38,8 +42,25 @@ fn text(cuts: &[u8], body: &[u8]) {
     }
 }
 
+/// However a text is cut, the same thoughts and the same answer leave.
+fn thoughts(cuts: &[u8], text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    for thinking in [Thinking::Never, Thinking::Marked, Thinking::Begun] {
+        let read = |pieces: Vec<&str>| {
+            let (mut splitter, mut all) = (ThinkingSplitter::new(thinking), Parts::default());
+            pieces.into_iter().for_each(|piece| all.append(&splitter.push(piece)));
+            all.append(&splitter.finish());
+            all
+        };
+        let mut ends = cuts.iter();
+        let pieces = text.split_inclusive(|_| ends.next().is_some_and(|cut| cut % 2 == 0));
+        assert_eq!(read(pieces.collect()), read(vec![&text]));
+    }
+}
+
 fuzz_target!(|input: &[u8]| {
     let (cuts, rest) = fuzz::cuts(input);
     body(rest);
     text(cuts, rest);
+    thoughts(cuts, rest);
 });

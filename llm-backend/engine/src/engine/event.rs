@@ -35,6 +35,8 @@ pub(crate) enum Event {
     Text(String),
     /// The reply is complete.
     Ended(Ending),
+    /// The grammar leaves no token; nothing follows.
+    NoToken,
     /// The engine failed; nothing follows.
     Failed,
 }

@@ -13,6 +13,7 @@ use llama_cpp_2::{
 use crate::{
     Error,
     template::{ChatTemplate, PromptMessage, TemplateError},
+    thinking::Thinking,
 };
 
 /// A tokenized text.
@@ -137,6 +138,11 @@ impl Model {
             return Err(PromptError::TooLong { tokens: tokens.len(), ctx: self.ctx });
         }
         Ok(tokens)
+    }
+
+    /// How replies begin.
+    pub(crate) fn thinking(&self) -> Thinking {
+        self.template.thinking()
     }
 
     /// Appends the bytes of a token.

@@ -334,7 +334,7 @@ impl<'a> Worker<'a> {
         let Some(slot) = &mut self.slots[id] else { return };
         let Some(output) = slot.output.take() else { return };
         let Some(token) = slot.sampler.sample(&self.context, output, self.model) else {
-            return self.end(id, Event::Failed);
+            return self.end(id, Event::NoToken);
         };
         let next = slot.handle_token(token, self.model, Instant::now());
         self.update_gauge(id);

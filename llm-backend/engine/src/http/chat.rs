@@ -24,6 +24,7 @@ use super::{error::ApiError, wire::Envelope};
 use crate::{
     engine::{Ending, Engine, Event, Grammar, Request},
     request::Body,
+    thinking::{Parts, Thinking, ThinkingSplitter},
 };
 
 /// Longest request body, in bytes.
@@ -52,6 +53,9 @@ pub(super) async fn completions(
     let (max_tokens, sampling, stops) =
         (body.max_tokens(), body.sampling(), body.chat.options.stop);
     let owner = body.chat.prompt_cache_key;
+    // What follows a grammar is an answer.
+    let thinking = if body.grammar.is_some() { Thinking::Never } else { model.thinking() };
+    let splitter = ThinkingSplitter::new(thinking);
 
     // A long text takes a while to tokenize, a large schema to be made ready.
     let ready = tokio::task::spawn_blocking(move || {
@@ -66,18 +70,18 @@ pub(super) async fn completions(
     // There is no answer while it waits in the queue, so that the caller may still use another backend.
     match events.recv().await {
         Some(Event::Started) => {}
-        Some(Event::Text(_) | Event::Ended(_) | Event::Failed) | None => {
+        Some(Event::Text(_) | Event::Ended(_) | Event::NoToken | Event::Failed) | None => {
             return Err(ApiError::Engine);
         }
     }
     if stream {
         let ping = KeepAlive::new().interval(PING).text("ping");
-        return Ok(Sse::new(Reply::new(events, envelope, usage).into_stream())
+        return Ok(Sse::new(Reply::new(events, splitter, envelope, usage).into_stream())
             .keep_alive(ping)
             .into_response());
     }
-    let (text, ending) = collect(events).await.ok_or(ApiError::Engine)?;
-    Ok(Json(envelope.whole(&text, &ending)).into_response())
+    let (parts, ending) = collect(events, splitter).await?;
+    Ok(Json(envelope.whole(&parts, &ending)).into_response())
 }
 
 /// Reads a body to its end, even if it is too long: a client that is still writing would not read the refusal.
@@ -100,6 +104,7 @@ async fn read(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
 /// A streamed reply.
 struct Reply {
     events: Receiver<Event>,
+    splitter: ThinkingSplitter,
     envelope: Envelope,
     /// Whether tokens are counted at the end.
     usage: bool,
@@ -111,8 +116,14 @@ struct Reply {
 
 impl Reply {
     /// Starts with the role, as llama-server does.
-    fn new(events: Receiver<Event>, envelope: Envelope, usage: bool) -> Self {
-        let mut reply = Self { events, envelope, usage, ready: VecDeque::new(), over: false };
+    fn new(
+        events: Receiver<Event>,
+        splitter: ThinkingSplitter,
+        envelope: Envelope,
+        usage: bool,
+    ) -> Self {
+        let ready = VecDeque::new();
+        let mut reply = Self { events, splitter, envelope, usage, ready, over: false };
         reply.send(&reply.envelope.chunk(&json!({ "role": "assistant", "content": null }), None));
         reply
     }
@@ -141,20 +152,36 @@ impl Reply {
     fn handle_event(&mut self, event: Event) {
         match event {
             Event::Started => {}
-            Event::Text(text) => self.send(&self.envelope.chunk(&json!({ "content": text }), None)),
+            Event::Text(text) => {
+                let parts = self.splitter.push(&text);
+                self.send_parts(&parts);
+            }
             Event::Ended(ending) => {
                 self.over = true;
+                let rest = self.splitter.finish();
+                self.send_parts(&rest);
                 self.send(&self.envelope.chunk(&json!({}), Some(ending.reason)));
                 if self.usage {
                     self.send(&self.envelope.usage(&ending));
                 }
                 self.ready.push_back(sse::Event::default().data("[DONE]"));
             }
-            Event::Failed => {
-                self.over = true;
-                self.send(&ApiError::Engine.body());
+            Event::NoToken => self.fail(&ApiError::NoToken),
+            Event::Failed => self.fail(&ApiError::Engine),
+        }
+    }
+
+    fn send_parts(&mut self, parts: &Parts) {
+        for (name, text) in [("reasoning_content", &parts.thinking), ("content", &parts.content)] {
+            if !text.is_empty() {
+                self.send(&self.envelope.chunk(&json!({ name: text }), None));
             }
         }
+    }
+
+    fn fail(&mut self, error: &ApiError) {
+        self.over = true;
+        self.send(&error.body());
     }
 
     fn send(&mut self, chunk: &Value) {
@@ -162,15 +189,22 @@ impl Reply {
     }
 }
 
-/// Waits for the whole reply; [`None`] if there is none.
-async fn collect(mut events: Receiver<Event>) -> Option<(String, Ending)> {
-    let mut all = String::new();
+/// Waits for the whole reply.
+async fn collect(
+    mut events: Receiver<Event>,
+    mut splitter: ThinkingSplitter,
+) -> Result<(Parts, Ending), ApiError> {
+    let mut all = Parts::default();
     loop {
-        match events.recv().await? {
+        match events.recv().await.unwrap_or(Event::Failed) {
             Event::Started => {}
-            Event::Text(text) => all.push_str(&text),
-            Event::Ended(ending) => return Some((all, ending)),
-            Event::Failed => return None,
+            Event::Text(text) => all.append(&splitter.push(&text)),
+            Event::Ended(ending) => {
+                all.append(&splitter.finish());
+                return Ok((all, ending));
+            }
+            Event::NoToken => return Err(ApiError::NoToken),
+            Event::Failed => return Err(ApiError::Engine),
         }
     }
 }

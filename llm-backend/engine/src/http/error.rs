@@ -36,6 +36,11 @@ pub(super) enum ApiError {
     /// Too many requests are waiting.
     #[error("all slots are busy and the queue is full; try again later")]
     QueueFull,
+    /// The grammar leaves no token.
+    #[error(
+        "the model has no token with which the reply could follow response_format; ask for another format, or another model"
+    )]
+    NoToken,
     /// The engine is stopping, or failed.
     #[error("the engine failed or is stopping; try again")]
     Engine,
@@ -61,7 +66,7 @@ impl ApiError {
             Self::Loading | Self::QueueFull => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable_error")
             }
-            Self::Engine => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+            Self::NoToken | Self::Engine => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found_error"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "not_supported_error"),
         }

@@ -3,7 +3,7 @@
 use chat_vocabulary::{FinishReason, Usage};
 use serde_json::{Value, json};
 
-use crate::engine::Ending;
+use crate::{engine::Ending, thinking::Parts};
 
 /// Fields that all answers to one request repeat.
 #[derive(Clone)]
@@ -32,8 +32,11 @@ impl Envelope {
     }
 
     /// The whole reply at once.
-    pub(super) fn whole(&self, text: &str, ending: &Ending) -> Value {
-        let message = json!({ "role": "assistant", "content": text });
+    pub(super) fn whole(&self, parts: &Parts, ending: &Ending) -> Value {
+        let mut message = json!({ "role": "assistant", "content": parts.content });
+        if !parts.thinking.is_empty() {
+            message["reasoning_content"] = parts.thinking.as_str().into();
+        }
         let choice =
             json!({ "index": 0, "message": message, "finish_reason": ending.reason.as_str() });
         let mut whole = self.wrap("chat.completion", json!([choice]));

@@ -1,7 +1,7 @@
 //! What a request says about how tokens are chosen, as llama-server means it, and about a reply's JSON. The gateway's
 //! own client asks.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use chat_vocabulary::{ChatRequest, FinishReason, Message, Options, ResponseFormat};
 use futures_util::TryStreamExt as _;
@@ -179,6 +179,92 @@ async fn a_json_object_is_one_and_a_bias_does_not_break_it() {
     assert_eq!((text.as_str(), reason), ("\"한 \u{1f30a}\"", FinishReason::Stop));
 }
 
+/// As hot as above: what a reply has too much or too little of comes soon.
+#[tokio::test]
+#[ignore = "needs: model"]
+async fn what_a_schema_counts_is_counted_by_the_engine() {
+    let engine = Engine::start(&[]).await;
+    let wanted = schema(&json!({
+        "type": "object",
+        "properties": {
+            "age": { "type": "integer", "minimum": -12, "exclusiveMaximum": 130 },
+            "day": { "type": "string", "format": "date-time" },
+            "name": { "type": "string", "minLength": 3, "maxLength": 7 },
+            "score": { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
+            "tags": { "type": "array", "items": { "oneOf": [{ "type": "boolean" }, { "type": "null" }] }, "minItems": 2, "maxItems": 4 },
+        },
+        "required": ["age", "day", "name", "score", "tags"],
+    }));
+    for seed in 0..3 {
+        let hot = Options { temperature: Some(3.0), seed: Some(seed), ..options(400) };
+        let (text, reason) = shaped(&engine, "Hello", hot, wanted.clone()).await;
+        assert_eq!(reason, FinishReason::Stop, "{text}");
+        let reply: Value = serde_json::from_str(&text).unwrap();
+        assert!((-12..130).contains(&reply["age"].as_i64().unwrap()), "{text}");
+        assert!(reply["day"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{text}");
+        assert!((3..=7).contains(&reply["name"].as_str().unwrap().chars().count()), "{text}");
+        let score = reply["score"].as_f64().unwrap();
+        assert!(score > 0.0 && score <= 1.0, "{text}");
+        assert!((2..=4).contains(&reply["tags"].as_array().unwrap().len()), "{text}");
+    }
+}
+
+async fn tiny(change: impl FnOnce(model_sample::Gguf) -> model_sample::Gguf) -> Engine {
+    let root = tempfile::tempdir().unwrap();
+    let bytes = change(model_sample::tiny()).bytes();
+    std::fs::write(root.path().join("model.gguf"), bytes).unwrap();
+    let engine = Engine::of(root, Path::new("model.gguf"), &["--ctx", "256"]);
+    while !engine.is_ready().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    engine
+}
+
+/// The tiny model never writes `</think>`.
+#[tokio::test]
+async fn thoughts_arrive_as_thoughts() {
+    let template = "{{ messages[0].content }}<|im_end|><think>\n";
+    let key = "tokenizer.chat_template";
+    let engine = tiny(|it| it.with(key, model_sample::Value::Text(template.to_owned()))).await;
+    let ask = async || {
+        let options = Options { seed: Some(1), ignore_eos: true, ..options(9) };
+        let messages = vec![Message::user("a")];
+        let request = ChatRequest { messages, options, ..ChatRequest::default() };
+        let whole = engine.post(&serde_json::to_value(&request).unwrap()).await.1;
+        let deltas = engine.client().chat(request).await.unwrap();
+        (deltas.try_collect::<Vec<_>>().await.unwrap(), whole["choices"][0]["message"].clone())
+    };
+    let (deltas, whole) = ask().await;
+    let thinking: String = deltas.iter().map(|delta| delta.thinking.as_str()).collect();
+    assert!(!thinking.is_empty() && text(&deltas).is_empty(), "{deltas:?}");
+    assert_eq!((&whole["reasoning_content"], &whole["content"]), (&json!(thinking), &json!("")));
+    let mut shaped = json!({ "messages": [{ "role": "user", "content": "a" }], "max_tokens": 9 });
+    shaped["response_format"] = json!({ "type": "json_object", "schema": { "const": 7 } });
+    let (_, answer) = engine.post(&shaped).await;
+    assert_eq!(answer["choices"][0]["message"], json!({ "role": "assistant", "content": "7" }));
+}
+
+/// The tiny model's vocabulary is bytes; this one has no byte of the reply.
+#[tokio::test]
+async fn a_format_that_the_model_has_no_token_for_is_one_clear_error() {
+    let key = "tokenizer.ggml.tokens";
+    let entry = model_sample::tiny().entries.into_iter().find(|(name, _)| name == key);
+    let Some((_, model_sample::Value::Texts(mut words))) = entry else { panic!("no words") };
+    words[usize::from(b'q')] = "none".to_owned();
+    let words = model_sample::Value::Texts(words);
+    let engine = tiny(|it| it.with(key, words)).await;
+    let mut body = json!({ "messages": [{ "role": "user", "content": "a" }],
+        "response_format": { "type": "json_object", "schema": { "const": "q" } } });
+    let (status, answer) = engine.post(&body).await;
+    let says = "the model has no token with which the reply could follow response_format; ";
+    assert!(answer["error"]["message"].as_str().unwrap().starts_with(says), "{answer}");
+    assert_eq!(status, 500, "{answer}");
+    body["response_format"]["schema"]["const"] = json!("p");
+    let (status, answer) = engine.post(&body).await;
+    assert_eq!((status, &answer["choices"][0]["message"]["content"]), (200, &json!("\"p\"")));
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+}
+
 /// What is within the bounds is a grammar to llama.cpp, too.
 #[tokio::test]
 #[ignore = "needs: model"]
@@ -193,6 +279,10 @@ async fn the_largest_schemas_are_answered() {
         json!({ "properties": fields(255) }),
         json!({ "properties": fields(1900), "required": names(1900) }),
         json!({ "anyOf": vec![json!({}); 32] }),
+        json!({ "type": "string", "minLength": 2000 }),
+        json!({ "items": { "type": "string", "maxLength": 2000 }, "maxItems": 2000 }),
+        json!({ "type": "array", "minItems": 2000, "maxItems": 2000 }),
+        json!({ "anyOf": vec![json!({ "type": "string", "minLength": 1, "maxLength": 2000 }); 9] }),
         deep,
     ] {
         let (text, _) = shaped(&engine, "Hello", greedy(4), schema(&wanted)).await;
