@@ -93,7 +93,7 @@ impl OpenAiCompatible {
         let body = completion::body(request, completion).map_err(unsupported)?;
         let kind = "text/event-stream";
         match self.link.reply("/v1/completions", &body, kind, reply::deltas).await {
-            // A server without that path, such as maru-llm.
+            // A server without that path.
             Err(Error::Refused { status: 404 | 405 | 501, .. }) => {
                 Err(unsupported(completion.as_str()))
             }

@@ -1,4 +1,4 @@
-//! llama-server's HTTP API: chat completions, models, health, slots.
+//! llama-server's HTTP API: chat completions, completions, models, health, slots.
 
 mod chat;
 mod error;
@@ -20,6 +20,8 @@ use crate::engine::{Engine, SlotGauge};
 
     /// Continues a conversation.
     CHAT: POST "/v1/chat/completions" (Raw) => Raw;
+    /// Continues a prompt.
+    COMPLETION: POST "/v1/completions" (Raw) => Raw;
     /// Lists the model.
     MODELS: GET "/v1/models" => Raw;
     /// Returns whether the model is loaded.
@@ -30,9 +32,10 @@ use crate::engine::{Engine, SlotGauge};
     SLOTS: GET "/slots" => Raw;
 }
 
-fn endpoints() -> [Served<Engine>; 5] {
+fn endpoints() -> [Served<Engine>; 6] {
     [
         serve(&CHAT, chat::completions),
+        serve(&COMPLETION, chat::text_completions),
         serve(&MODELS, models),
         serve(&HEALTH, health),
         serve(&HEALTH_ALIAS, health),
@@ -95,6 +98,7 @@ mod tests {
     fn every_endpoint_is_listed_here() {
         let expected = [
             "POST /v1/chat/completions",
+            "POST /v1/completions",
             "GET /v1/models",
             "GET /health",
             "GET /v1/health",

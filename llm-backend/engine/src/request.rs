@@ -1,6 +1,6 @@
-//! Requests to `/v1/chat/completions`.
+//! Requests to `/v1/chat/completions` and `/v1/completions`.
 
-use chat_vocabulary::{ChatRequest, DecodeError, Effort, ResponseFormat, Role};
+use chat_vocabulary::{ChatRequest, Completion, DecodeError, Effort, ResponseFormat, Role};
 
 use crate::schema::{self, SchemaError};
 
@@ -24,12 +24,26 @@ impl Body {
     ///
     /// [`InvalidRequest`]: it is not such a request, or needs a feature that this engine lacks.
     pub fn decode(bytes: impl Into<Vec<u8>>, model: &str) -> Result<Self, InvalidRequest> {
-        let chat = chat_vocabulary::decode(bytes).map_err(|error| match error {
-            DecodeError::Unknown(name) => {
-                InvalidRequest(format!("this engine does not know `{name}`: leave it out"))
-            }
-            DecodeError::Json(_) | DecodeError::Field { .. } => InvalidRequest(error.to_string()),
-        })?;
+        Self::new(chat_vocabulary::decode(bytes)?, model)
+    }
+
+    /// Decodes a body that has a prompt instead of messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::decode`].
+    pub fn decode_completion(
+        bytes: impl Into<Vec<u8>>,
+        model: &str,
+    ) -> Result<Self, InvalidRequest> {
+        let request = chat_vocabulary::decode_completion(bytes)?;
+        if matches!(request.completion, Some(Completion::Insert(_))) {
+            return Err(InvalidRequest(format!("{model} does not support insert")));
+        }
+        Self::new(request, model)
+    }
+
+    fn new(chat: ChatRequest, model: &str) -> Result<Self, InvalidRequest> {
         if let Some(lacking) = lacking(&chat) {
             return Err(InvalidRequest(format!("{model} does not support {lacking}")));
         }
@@ -138,6 +152,17 @@ fn lacking(chat: &ChatRequest) -> Option<&'static str> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRequest(pub(crate) String);
+
+impl From<DecodeError> for InvalidRequest {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Unknown(name) => {
+                Self(format!("this engine does not know `{name}`: leave it out"))
+            }
+            DecodeError::Json(_) | DecodeError::Field { .. } => Self(error.to_string()),
+        }
+    }
+}
 
 impl From<SchemaError> for InvalidRequest {
     fn from(error: SchemaError) -> Self {
@@ -257,6 +282,28 @@ mod tests {
         assert_eq!(error, "logit_bias names token 20, but this model's tokens are 0 to 19");
         let beyond = decode(&with(&json!({ "logit_bias": { "9999999999": 1 } }))).ok().unwrap();
         assert!(beyond.check_tokens(u32::MAX).is_err() && beyond.sampling().logit_bias.is_empty());
+    }
+
+    #[test]
+    fn a_completion_is_one_prompt_and_the_same_options() {
+        let decode = |body: &Value| Body::decode_completion(body.to_string().as_bytes(), "smollm2");
+        let body = decode(&json!({ "prompt": "a", "max_tokens": 5, "seed": 7, "stop": "x" }));
+        let body = body.map_err(|error| error.to_string()).unwrap();
+        assert_eq!((body.chat.prompt().as_ref(), body.max_tokens()), ("a", Some(5)));
+        assert_eq!(body.sampling().seed, Some(7));
+        for (field, value, start) in [
+            ("echo", json!(true), "this engine does not know `echo`"),
+            ("logprobs", json!(1), "`logprobs` is supported for chats only"),
+            ("best_of", json!(2), "`best_of` must be 1"),
+            ("suffix", json!("b"), "smollm2 does not support insert"),
+            ("prompt", json!([1, 2]), "`prompt` must be one string"),
+            ("top_p", json!(2), "top_p must be from 0 to 1"),
+        ] {
+            let mut body = json!({ "prompt": "a" });
+            body[field] = value;
+            let error = decode(&body).err().unwrap().to_string();
+            assert!(error.starts_with(start), "{error}");
+        }
     }
 
     #[test]

@@ -5,13 +5,13 @@ use libfuzzer_sys::fuzz_target;
 
 use maru_llm::{
     TextDecoder,
-    request::Body,
+    request::{Body, InvalidRequest},
     thinking::{Parts, Thinking, ThinkingSplitter},
 };
 
 /// What was accepted stays within the bounds that are documented.
-fn body(bytes: &[u8]) {
-    let Ok(body) = Body::decode(bytes, "m") else { return };
+fn body(decoded: Result<Body, InvalidRequest>) {
+    let Ok(body) = decoded else { return };
     let sampling = body.sampling();
     assert!((0.0..=10.0).contains(&sampling.temperature));
     assert!((0.0..=1.0).contains(&sampling.top_p) && (0.0..=1.0).contains(&sampling.min_p));
@@ -60,7 +60,8 @@ fn thoughts(cuts: &[u8], text: &[u8]) {
 
 fuzz_target!(|input: &[u8]| {
     let (cuts, rest) = fuzz::cuts(input);
-    body(rest);
+    body(Body::decode(rest, "m"));
+    body(Body::decode_completion(rest, "m"));
     text(cuts, rest);
     thoughts(cuts, rest);
 });

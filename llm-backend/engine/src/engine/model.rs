@@ -124,6 +124,11 @@ impl Model {
         });
         let text =
             self.template.prompt(turns.collect::<Result<_, _>>()?, Zoned::now().datetime())?;
+        self.raw_prompt(&text)
+    }
+
+    /// Makes a prompt of a text that is one already: control tokens in it are control tokens.
+    pub(crate) fn raw_prompt(&self, text: &str) -> Result<Tokens, PromptError> {
         let vocab = self.llama.vocab();
         let mut tokens = vocab.tokenize(text.as_bytes(), true, true);
         // The template and the vocabulary may both begin with it.

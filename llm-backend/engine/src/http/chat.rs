@@ -1,8 +1,8 @@
-//! `POST /v1/chat/completions`.
+//! `POST /v1/chat/completions` and `POST /v1/completions`.
 
 use std::{
     collections::VecDeque,
-    io,
+    io, mem,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -20,7 +20,10 @@ use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
-use super::{error::ApiError, wire::Envelope};
+use super::{
+    error::ApiError,
+    wire::{Envelope, Kind},
+};
 use crate::{
     engine::{Ending, Engine, Event, Grammar, Request},
     request::Body,
@@ -44,28 +47,49 @@ pub(super) async fn completions(
     State(engine): State<Engine>,
     body: axum::body::Body,
 ) -> Result<Response, ApiError> {
-    let body = read(body).await?;
-    let body = Body::decode(body, engine.name())?;
+    let body = Body::decode(read(body).await?, engine.name())?;
+    answer(engine, body, Kind::Chat).await
+}
+
+/// Continues a prompt as it is, without the model's template.
+///
+/// # Errors
+///
+/// As [`completions`].
+pub(super) async fn text_completions(
+    State(engine): State<Engine>,
+    body: axum::body::Body,
+) -> Result<Response, ApiError> {
+    let body = Body::decode_completion(read(body).await?, engine.name())?;
+    answer(engine, body, Kind::Completion).await
+}
+
+async fn answer(engine: Engine, mut body: Body, kind: Kind) -> Result<Response, ApiError> {
     let model = Arc::clone(engine.model().ok_or(ApiError::Loading)?);
     body.check_tokens(model.llama().n_vocab().unsigned_abs())?;
     let (stream, usage) =
         (body.chat.stream, body.chat.stream_options.is_some_and(|options| options.include_usage));
     let (max_tokens, sampling, stops) =
-        (body.max_tokens(), body.sampling(), body.chat.options.stop);
-    let owner = body.chat.prompt_cache_key;
-    // What follows a grammar is an answer.
-    let thinking = if body.grammar.is_some() { Thinking::Never } else { model.thinking() };
+        (body.max_tokens(), body.sampling(), mem::take(&mut body.chat.options.stop));
+    let owner = body.chat.prompt_cache_key.take();
+    // What follows a grammar, or a prompt of the caller's, is an answer.
+    let is_free = body.grammar.is_none() && kind == Kind::Chat;
+    let thinking = if is_free { model.thinking() } else { Thinking::Never };
     let splitter = ThinkingSplitter::new(thinking);
 
     // A long text takes a while to tokenize, a large schema to be made ready.
     let ready = tokio::task::spawn_blocking(move || {
         let grammar = body.grammar.map(|text| Grammar::new(&model, &text).ok_or(ApiError::Engine));
-        Ok::<_, ApiError>((model.prompt(&body.chat.messages)?, grammar.transpose()?))
+        let prompt = match kind {
+            Kind::Chat => model.prompt(&body.chat.messages)?,
+            Kind::Completion => model.raw_prompt(&body.chat.prompt())?,
+        };
+        Ok::<_, ApiError>((prompt, grammar.transpose()?))
     });
     let (prompt, grammar) = ready.await.map_err(|_| ApiError::Engine)??;
     let (task, mut events) =
         engine.submit(Request { prompt, owner, max_tokens, stops, sampling, grammar })?;
-    let envelope = envelope(&engine, task);
+    let envelope = envelope(&engine, task, kind);
 
     // There is no answer while it waits in the queue, so that the caller may still use another backend.
     match events.recv().await {
@@ -124,7 +148,10 @@ impl Reply {
     ) -> Self {
         let ready = VecDeque::new();
         let mut reply = Self { events, splitter, envelope, usage, ready, over: false };
-        reply.send(&reply.envelope.chunk(&json!({ "role": "assistant", "content": null }), None));
+        if reply.envelope.kind == Kind::Chat {
+            let role = json!({ "role": "assistant", "content": null });
+            reply.send(&reply.envelope.chunk(&role, None));
+        }
         reply
     }
 
@@ -209,10 +236,11 @@ async fn collect(
     }
 }
 
-fn envelope(engine: &Engine, task: u64) -> Envelope {
+fn envelope(engine: &Engine, task: u64, kind: Kind) -> Envelope {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Envelope {
-        id: format!("chatcmpl-{:x}-{task}", now.as_micros()),
+        kind,
+        id: format!("{}-{:x}-{task}", kind.id(), now.as_micros()),
         created: now.as_secs(),
         model: engine.name().to_owned(),
     }

@@ -45,7 +45,9 @@ pub(super) enum ApiError {
     #[error("the engine failed or is stopping; try again")]
     Engine,
     /// No such path.
-    #[error("no such path; there are /v1/chat/completions, /v1/models, /health and /slots")]
+    #[error(
+        "no such path; there are /v1/chat/completions, /v1/completions, /v1/models, /health and /slots"
+    )]
     NotFound,
     /// No such method.
     #[error("this path does not support that method")]

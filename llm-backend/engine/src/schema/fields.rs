@@ -117,13 +117,11 @@ impl fmt::Display for Times {
 }
 
 /// The whole number that a number is; those beyond 64 bits become the nearest.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "it has no fraction, and `as` takes the nearest"
+)]
 fn whole(number: &Number) -> Option<i64> {
-    if let Some(number) = number.as_i64() {
-        return Some(number);
-    }
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "it has no fraction, and `as` takes the nearest"
-    )]
-    number.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64)
+    let rounded = || number.as_f64().filter(|number| number.fract() == 0.0);
+    number.as_i64().or_else(|| rounded().map(|number| number as i64))
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use chat_vocabulary::{ChatRequest, FinishReason, Message, Options, ResponseFormat};
+use chat_vocabulary::{ChatRequest, Completion, FinishReason, Message, Options, ResponseFormat};
 use futures_util::TryStreamExt as _;
 use llm_backend::Backend as _;
 use serde_json::{Value, json};
@@ -220,21 +220,55 @@ async fn tiny(change: impl FnOnce(model_sample::Gguf) -> model_sample::Gguf) -> 
     engine
 }
 
+/// The gateway's own client asks so if a program gives Ollama a raw prompt.
+#[tokio::test]
+#[ignore = "needs: model"]
+async fn a_raw_prompt_is_continued_without_a_template() {
+    let engine = Engine::start(&[]).await;
+    let prompt = "<|im_start|>user\nTell me about the sea.<|im_end|>\n<|im_start|>assistant\n";
+    let body = json!({ "prompt": prompt, "max_tokens": 9, "temperature": 0, "model": "m" });
+
+    let (status, whole) = engine.post_to("/v1/completions", &body).await;
+    let request = ChatRequest {
+        completion: Some(Completion::Raw),
+        messages: vec![Message::user(prompt)],
+        options: greedy(9),
+        ..ChatRequest::default()
+    };
+    let deltas: Vec<_> = engine.client().chat(request).await.unwrap().try_collect().await.unwrap();
+
+    assert_eq!((status, &whole["object"]), (200, &json!("text_completion")));
+    assert!(whole["id"].as_str().unwrap().starts_with("cmpl-"), "{whole}");
+    let choice = &whole["choices"][0];
+    assert_eq!(
+        (&choice["text"], &choice["finish_reason"]),
+        (&json!(text(&deltas)), &json!("length"))
+    );
+    assert!(deltas.iter().any(|delta| delta.finish_reason == Some(FinishReason::Length)));
+    // Its control tokens are tokens, and there is no template around it.
+    let usage = deltas.iter().find_map(|delta| delta.usage).unwrap();
+    assert!(usage.prompt_tokens < 20 && usage.completion_tokens == 9, "{usage:?}");
+    let mut echoed = body;
+    echoed["echo"] = json!(true);
+    let (status, answer) = engine.post_to("/v1/completions", &echoed).await;
+    let says = "this engine does not know `echo`: leave it out";
+    assert_eq!((status, &answer["error"]["message"]), (400, &json!(says)));
+}
+
 /// The tiny model never writes `</think>`.
 #[tokio::test]
 async fn thoughts_arrive_as_thoughts() {
     let template = "{{ messages[0].content }}<|im_end|><think>\n";
     let key = "tokenizer.chat_template";
     let engine = tiny(|it| it.with(key, model_sample::Value::Text(template.to_owned()))).await;
-    let ask = async || {
-        let options = Options { seed: Some(1), ignore_eos: true, ..options(9) };
-        let messages = vec![Message::user("a")];
-        let request = ChatRequest { messages, options, ..ChatRequest::default() };
-        let whole = engine.post(&serde_json::to_value(&request).unwrap()).await.1;
-        let deltas = engine.client().chat(request).await.unwrap();
-        (deltas.try_collect::<Vec<_>>().await.unwrap(), whole["choices"][0]["message"].clone())
-    };
-    let (deltas, whole) = ask().await;
+    let options = Options { seed: Some(1), ignore_eos: true, ..options(9) };
+    let messages = vec![Message::user("a")];
+    let request = ChatRequest { messages, options, ..ChatRequest::default() };
+
+    let (_, whole) = engine.post(&serde_json::to_value(&request).unwrap()).await;
+    let deltas: Vec<_> = engine.client().chat(request).await.unwrap().try_collect().await.unwrap();
+
+    let whole = &whole["choices"][0]["message"];
     let thinking: String = deltas.iter().map(|delta| delta.thinking.as_str()).collect();
     assert!(!thinking.is_empty() && text(&deltas).is_empty(), "{deltas:?}");
     assert_eq!((&whole["reasoning_content"], &whole["content"]), (&json!(thinking), &json!("")));

@@ -101,13 +101,18 @@ impl Engine {
 
     /// Asks without streaming; returns status and body.
     pub(crate) async fn post(&self, body: &Value) -> (u16, Value) {
+        self.post_to("/v1/chat/completions", body).await
+    }
+
+    /// The same, of any path.
+    pub(crate) async fn post_to(&self, path: &str, body: &Value) -> (u16, Value) {
         let client = reqwest::Client::builder()
             .tls_certs_only([])
             .unix_socket(self.socket())
             .build()
             .unwrap();
         let answer =
-            client.post("http://localhost/v1/chat/completions").json(body).send().await.unwrap();
+            client.post(format!("http://localhost{path}")).json(body).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
