@@ -239,6 +239,7 @@ status-state =
 status-certificate = { $name } until { $ends }
 status-no-certificate = { $name }: { $problem }
 status-exit-node = exit node { $name }
+status-exit-node-no-resolver = exit node { $name }, through which no name of the internet is found: set exit_node_dns in agent.toml
 status-no-exit-node = exit node { $name } cannot be used, nothing leaves this machine
 status-accepted-route = { $route } by { $node }
 status-offered-route = offers { $route }
@@ -1053,6 +1054,11 @@ forwarding-off = this machine offers { $routes }, but does not forward packets, 
 names-found = this machine's programs find { $name }
 names-not-found = this machine's programs do not find { $name }, nor other names of the network
 names-elsewhere = this machine's programs are led to { $addresses } for { $name }, which is elsewhere
+names-through-exit = names of the internet are found through the exit node { $name }
+names-no-exit-resolver = no name of the internet is found through the exit node { $name }: the resolvers of this machine have private addresses, which are not reached through it
+fix-exit-resolver = write a resolver into agent.toml, exit_node_dns = ["9.9.9.9"] say, or one behind the exit node; then run `sudo systemctl restart maru-agent`
+names-not-through-exit = no resolver answers through the exit node { $name }
+fix-exit-resolver-silent = see that { $name } is online and reaches the internet (`maru ping { $name }`), and that the resolvers of exit_node_dns in agent.toml are right
 fix-names = see in `maru status` how names reach programs, and the setting dns in agent.toml; then restart the agent
 leftovers =
     { $what ->

@@ -239,6 +239,7 @@ status-state =
 status-certificate = { $name }: { $ends }까지
 status-no-certificate = { $name }: { $problem }
 status-exit-node = 출구 노드 { $name }
+status-exit-node-no-resolver = 출구 노드 { $name }: 이 노드를 통해 인터넷 이름을 찾을 수 없습니다. agent.toml에 exit_node_dns를 설정하세요
 status-no-exit-node = 출구 노드 { $name }: 쓸 수 없어 이 기기에서 아무것도 나가지 않습니다
 status-accepted-route = { $route }: { $node } 경유
 status-offered-route = { $route } 제공
@@ -1039,6 +1040,11 @@ forwarding-off = 이 컴퓨터가 { $routes } 경로를 제공하지만 패킷�
 names-found = 이 컴퓨터의 프로그램이 { $name } 이름을 찾습니다
 names-not-found = 이 컴퓨터의 프로그램이 { $name } 이름도, 네트워크의 다른 이름도 찾지 못합니다
 names-elsewhere = 이 컴퓨터의 프로그램이 { $name } 이름을 다른 곳인 { $addresses } 주소로 찾습니다
+names-through-exit = 출구 노드 { $name } 기기를 통해 인터넷 이름을 찾습니다
+names-no-exit-resolver = 출구 노드 { $name } 기기를 통해 인터넷 이름을 찾을 수 없습니다. 이 컴퓨터의 리졸버는 사설 주소에 있어 출구 노드를 통해 닿지 않습니다
+fix-exit-resolver = agent.toml에 exit_node_dns = ["9.9.9.9"]처럼 리졸버를 적거나 출구 노드 뒤에 있는 리졸버를 적은 다음 `sudo systemctl restart maru-agent`를 실행하세요
+names-not-through-exit = 출구 노드 { $name } 기기를 통해 응답하는 리졸버가 없습니다
+fix-exit-resolver-silent = { $name } 기기가 온라인이고 인터넷에 닿는지(`maru ping { $name }`), agent.toml의 exit_node_dns에 적힌 리졸버가 맞는지 확인하세요
 fix-names = 프로그램이 이름을 어떻게 찾는지 `maru status`에서 보고 agent.toml의 dns 설정을 확인한 뒤 에이전트를 다시 시작하세요
 leftovers =
     { $what ->

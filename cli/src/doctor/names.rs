@@ -1,10 +1,16 @@
 //! Whether this machine's programs get the network's names.
 
-use std::{net::IpAddr, process::Stdio, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::Stdio,
+    time::Duration,
+};
 
+use common::mesh::RESOLVER;
 use messages::message;
 use node_agent_api::{State, Status};
-use tokio::{process::Command, time::timeout};
+use tokio::{net::UdpSocket, process::Command, time::timeout};
 
 use crate::finding::Finding;
 
@@ -30,6 +36,40 @@ pub(super) async fn check(status: &Status) -> Option<Finding> {
     Some(judge(&name, &printed, &node.addresses))
 }
 
+/// Whether names of the internet are found through the exit node; nothing without one that can be used.
+pub(super) async fn through_exit(status: &Status) -> Option<Finding> {
+    let exit = status.exit_node.as_ref().filter(|exit| exit.usable)?;
+    if status.state != State::Running {
+        return None;
+    }
+    let name = &exit.name;
+    if exit.no_resolver {
+        let text = message!("names-no-exit-resolver", name);
+        return Some(Finding::warning(ID, text, message!("fix-exit-resolver")));
+    }
+    let is_answered = timeout(PATIENCE, answers((RESOLVER, 53).into())).await;
+    Some(match is_answered {
+        Ok(Ok(true)) => Finding::ok(ID, message!("names-through-exit", name)),
+        Ok(Ok(false) | Err(_)) | Err(_) => {
+            let text = message!("names-not-through-exit", name);
+            Finding::warning(ID, text, message!("fix-exit-resolver-silent", name))
+        }
+    })
+}
+
+/// Asks for the servers of the root zone, which every resolver of the internet knows, and which tells nothing about this machine.
+async fn answers(resolver: SocketAddr) -> io::Result<bool> {
+    // RFC 1035, section 4.1: an id, "recursion desired", one question: the root, NS, IN.
+    const QUERY: [u8; 17] = [0x6d, 0x61, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    socket.connect(resolver).await?;
+    socket.send(&QUERY).await?;
+    let mut answer = [0; 512];
+    let len = socket.recv(&mut answer).await?;
+    // It is the answer, and no error.
+    Ok(len >= 12 && answer[..2] == QUERY[..2] && answer[2] & 0x80 != 0 && answer[3] & 15 == 0)
+}
+
 /// What `getent ahosts` printed, compared with the node's addresses.
 fn judge(name: &str, printed: &str, own: &[IpAddr]) -> Finding {
     let mut found: Vec<&str> =
@@ -50,6 +90,36 @@ fn judge(name: &str, printed: &str, own: &[IpAddr]) -> Finding {
 mod tests {
     use super::*;
     use crate::finding::Severity;
+
+    #[tokio::test]
+    async fn an_exit_node_without_a_resolver_is_named_with_the_setting() {
+        let status = |usable, no_resolver| -> Status {
+            let exit = serde_json::json!({ "name": "cabin", "usable": usable, "no_resolver": no_resolver });
+            serde_json::from_value(serde_json::json!({
+                "state": "running", "version": "0", "exit_node": exit,
+            }))
+            .unwrap()
+        };
+        let found = through_exit(&status(true, true)).await.unwrap();
+        assert_eq!(found.severity, Severity::Warning);
+        assert!(found.text.to_string().contains("cabin"), "{}", found.text);
+        assert!(found.fix_text().contains("exit_node_dns"), "{}", found.fix_text());
+        assert!(through_exit(&status(false, true)).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_fails_does_not_answer() {
+        let resolver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        // No error; a failure; the query itself.
+        for (flags, is_answer) in [([0x81, 0x80], true), ([0x81, 0x82], false), ([1, 0], false)] {
+            let asked = tokio::spawn(answers(resolver.local_addr().unwrap()));
+            let mut query = [0; 64];
+            let (len, from) = resolver.recv_from(&mut query).await.unwrap();
+            query[2..4].copy_from_slice(&flags);
+            resolver.send_to(&query[..len], from).await.unwrap();
+            assert_eq!(asked.await.unwrap().unwrap(), is_answer, "{flags:?}");
+        }
+    }
 
     #[test]
     fn only_the_nodes_own_addresses_are_an_answer() {

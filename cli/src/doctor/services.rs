@@ -299,6 +299,7 @@ async fn agent(root: &Path) -> Vec<Finding> {
             findings.extend(forwarding(&status));
             findings.extend(super::wireguard::router(&status));
             findings.extend(names::check(&status).await);
+            findings.extend(names::through_exit(&status).await);
             if let Ok(settings) = settings {
                 findings.extend(firewall::check(root, &settings).await);
                 if status.wireguard.is_some_and(|router| !router.devices.is_empty()) {

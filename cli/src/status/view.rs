@@ -135,10 +135,12 @@ fn certificates(status: &Status) -> String {
 
 /// Which routes are used and offered, and whether anything may come in.
 fn routes(status: &Status) -> String {
-    let exit = status.exit_node.iter().map(|exit| match (exit.usable, &exit.name) {
-        (true, name) => message!("status-exit-node", name),
-        (false, name) => message!("status-no-exit-node", name),
-    });
+    let exit =
+        status.exit_node.iter().map(|exit| match (exit.usable, exit.no_resolver, &exit.name) {
+            (true, true, name) => message!("status-exit-node-no-resolver", name),
+            (true, false, name) => message!("status-exit-node", name),
+            (false, _, name) => message!("status-no-exit-node", name),
+        });
     let accepted = status.accepted_routes.iter().map(|accepted| {
         let (route, node) = (&accepted.route, &accepted.node);
         message!("status-accepted-route", route, node)
