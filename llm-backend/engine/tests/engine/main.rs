@@ -9,6 +9,7 @@ mod cache;
 mod damage;
 mod shape;
 mod support;
+mod surroundings;
 
 use std::time::{Duration, Instant};
 

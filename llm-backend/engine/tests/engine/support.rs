@@ -12,7 +12,8 @@ use llm_backend::{Backend as _, Health, OpenAiCompatible, Settings, Slot};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_maru-llm");
+/// The engine.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_maru-llm");
 
 /// The model file.
 pub(crate) fn model() -> PathBuf {
