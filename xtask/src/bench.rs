@@ -7,11 +7,13 @@ mod chat;
 mod confidential;
 mod conversations;
 mod coordinator;
+mod engine;
 mod gateway;
 mod memory;
 mod numbers;
 mod paths;
 mod process;
+mod reply;
 mod report;
 mod rooms;
 mod sealed;
@@ -43,7 +45,7 @@ pub(crate) struct Args {
     /// whose pairs are measured [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     peers: Vec<String>,
-    /// Rounds in which the tunnel's peers, the paths [default: 3] or the coordinator [default: 5] are measured
+    /// Rounds in which the tunnel's peers, the paths, the engines [default: 3] or the coordinator [default: 5] are measured
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
     /// Only check that the tunnel's bench works: one round, one second for each figure
@@ -63,6 +65,8 @@ pub(crate) struct Args {
     stored: Option<u32>,
     #[command(flatten)]
     coordinator: coordinator::Args,
+    #[command(flatten)]
+    engine: engine::Args,
 }
 
 /// A benchmark.
@@ -84,6 +88,8 @@ enum Benchmark {
     Gateway,
     /// Conversations that are stored, compared with a chat that is not, and with OpenClaw
     Conversations,
+    /// The engine, compared with llama.cpp's own server (PyPI)
+    Engine,
     /// The homeserver, compared with Synapse (PyPI)
     Rooms,
     /// The coordinator among many agents
@@ -103,6 +109,8 @@ enum Task {
     Gateway(Vec<gateway::Kind>),
     /// How many, and OpenClaw's folder.
     Conversations(u32, Option<PathBuf>),
+    /// With its arguments, and in how many rounds.
+    Engine(engine::Args, u32),
     Rooms,
     /// With its arguments, and in how many rounds.
     Coordinator(coordinator::Args, Option<u32>),
@@ -114,6 +122,11 @@ impl Task {
         let is_tunnel = matches!(args.what, Benchmark::Tunnel);
         let has_peers = is_tunnel || matches!(args.what, Benchmark::Paths);
         let is_coordinator = matches!(args.what, Benchmark::Coordinator);
+        let is_engine = matches!(args.what, Benchmark::Engine);
+        ensure!(
+            is_engine || args.engine == engine::Args::default(),
+            "only `cargo xtask bench engine` has --ollama and --long: leave them out"
+        );
         ensure!(
             is_coordinator || args.coordinator == coordinator::Args::default(),
             "only `cargo xtask bench coordinator` has --agents, --shape, --url, --key and --pid: leave them out"
@@ -123,8 +136,8 @@ impl Task {
             "only `cargo xtask bench gateway`, `paths` and `tunnel` have --peers: leave it out"
         );
         ensure!(
-            args.rounds.is_none() || has_peers || is_coordinator,
-            "only `cargo xtask bench coordinator`, `paths` and `tunnel` have --rounds: leave it out"
+            args.rounds.is_none() || has_peers || is_coordinator || is_engine,
+            "only `cargo xtask bench coordinator`, `engine`, `paths` and `tunnel` have --rounds: leave it out"
         );
         ensure!(
             is_tunnel || (!args.short && args.only.is_none()),
@@ -143,6 +156,7 @@ impl Task {
             Benchmark::Conversations => {
                 Self::Conversations(args.stored.unwrap_or(10_000), args.openclaw.clone())
             }
+            Benchmark::Engine => Self::Engine(args.engine.clone(), args.rounds.unwrap_or(3)),
             Benchmark::Chat => Self::Chat,
             Benchmark::Confidential => Self::Confidential(args.stock),
             Benchmark::Sealed => Self::Sealed,
@@ -168,6 +182,7 @@ impl Task {
         match self {
             Self::Tunnel(..) | Self::Paths(..) => packages::for_tunnels(),
             Self::Rooms | Self::Conversations(..) | Self::Coordinator(..) => Ok(()),
+            Self::Engine(..) => packages::for_compiling(),
             Self::Chat | Self::Confidential(_) | Self::Sealed | Self::Memory | Self::Gateway(_) => {
                 packages::for_running()
             }
@@ -187,6 +202,10 @@ impl Task {
             }
             Self::Paths(..) => {
                 build::named(paths::PROGRAMS)?;
+                None
+            }
+            Self::Engine(..) => {
+                build::named(["maru-llm"])?;
                 None
             }
             Self::Sealed => Some(sealed::EXAMPLE),
@@ -219,6 +238,7 @@ impl Task {
             Self::Conversations(stored, openclaw) => {
                 conversations::run(*stored, openclaw.as_deref())?.into()
             }
+            Self::Engine(args, rounds) => engine::run(args, *rounds)?,
             Self::Memory => memory::run()?.into(),
             Self::Rooms => rooms::run()?.into(),
             Self::Coordinator(args, rounds) => coordinator::run(args, *rounds)?.into(),
@@ -243,7 +263,8 @@ fn named<T: ValueEnum>(names: &[String]) -> Result<Vec<T>> {
 /// Runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let task = Task::new(args)?;
-    let alone = matches!(task, Task::Sealed | Task::Rooms | Task::Confidential(false));
+    let alone =
+        matches!(task, Task::Sealed | Task::Rooms | Task::Confidential(false) | Task::Engine(..));
     let root = alone || rustix::process::geteuid().is_root();
     ensure!(root, "the lab's machines need root: run this again with sudo");
     task.install()?;
@@ -346,6 +367,7 @@ mod tests {
             openclaw: None,
             stored: None,
             coordinator: coordinator::Args::default(),
+            engine: engine::Args::default(),
         };
         let refused = |args: &Args| Task::new(args).is_err();
         assert!(!refused(&args(Benchmark::Gateway, &["nginx"], None, false)));
@@ -363,5 +385,11 @@ mod tests {
         let stored = Some(10);
         assert!(!refused(&Args { stored, ..args(Benchmark::Conversations, &[], None, false) }));
         assert!(refused(&Args { stored, ..args(Benchmark::Chat, &[], None, false) }));
+        assert!(!refused(&args(Benchmark::Engine, &[], Some(2), false)));
+        assert!(refused(&args(Benchmark::Engine, &["maru"], None, false)));
+        let engine = engine::Args { long: Some(2_000), ..engine::Args::default() };
+        let long = |what| Args { engine: engine.clone(), ..args(what, &[], None, false) };
+        assert!(!refused(&long(Benchmark::Engine)));
+        assert!(refused(&long(Benchmark::Memory)));
     }
 }

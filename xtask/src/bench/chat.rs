@@ -10,12 +10,12 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{Deployment, Instance};
-use serde_json::{Value, json};
-use testkit::blocking::http;
+use serde_json::json;
 
 use super::{
     appliance::deployment,
     numbers::{median, milliseconds, round},
+    reply::{Reply, Watch},
     report::{Report, row},
 };
 use crate::{progress::Step, stop};
@@ -37,15 +37,6 @@ struct Sample {
     /// Between two tokens: first to last text over the tokens after the first.
     token: f64,
     /// Tokens that the model read, as it counted them.
-    read: u64,
-}
-
-/// Measures when tokens arrive.
-#[derive(Debug)]
-struct TokenTimer {
-    start: Instant,
-    first: Option<Instant>,
-    last: Instant,
     read: u64,
 }
 
@@ -111,52 +102,16 @@ fn forget_prompt(deployment: &Deployment) -> Result<()> {
     Ok(())
 }
 
-impl TokenTimer {
-    fn start() -> Self {
-        let now = Instant::now();
-        Self { start: now, first: None, last: now, read: 0 }
-    }
-
-    /// Takes one line of what a model says in OpenAI's format.
-    fn openai(&mut self, line: &str) {
-        let Some(data) = line.strip_prefix("data: ") else { return };
-        let Ok(event) = serde_json::from_str::<Value>(data) else { return };
-        self.text(event["choices"][0]["delta"]["content"].as_str());
-        self.usage(&event["usage"]);
-    }
-
-    /// Takes one line of `maru chat -o json`.
-    fn maru(&mut self, line: &str) {
-        let Ok(event) = serde_json::from_str::<Value>(line) else { return };
-        self.text(event["delta"].as_str());
-        self.usage(&event["usage"]);
-    }
-
-    fn text(&mut self, text: Option<&str>) {
-        if text.is_some_and(|text| !text.is_empty()) {
-            self.last = Instant::now();
-            self.first.get_or_insert(self.last);
-        }
-    }
-
-    fn usage(&mut self, usage: &Value) {
-        self.read = usage["prompt_tokens"].as_u64().unwrap_or(self.read);
-    }
-
-    fn end(self) -> Result<Sample> {
-        let first = self.first.context("no text came")?;
-        Ok(Sample {
-            first: milliseconds(first - self.start),
-            token: milliseconds(self.last - first) / f64::from(TOKENS - 1),
-            read: self.read,
-        })
+impl From<Reply> for Sample {
+    fn from(reply: Reply) -> Self {
+        Self { first: reply.first, token: reply.token(TOKENS), read: reply.read }
     }
 }
 
 /// The engine itself, over its socket at home.
 fn direct(deployment: &Deployment) -> Result<Sample> {
     let socket = deployment.home.root.join("run/maru/inference/llm.sock");
-    let watch = TokenTimer::start();
+    let watch = Watch::start();
     ask(UnixStream::connect(socket)?, "localhost", watch)
 }
 
@@ -164,25 +119,18 @@ fn direct(deployment: &Deployment) -> Result<Sample> {
 fn mesh(laptop: &Instance) -> Result<Sample> {
     // The first connection only tells the address: asking for it takes a process.
     let address = laptop.dial(18789)?.peer_addr()?;
-    let watch = TokenTimer::start();
+    let watch = Watch::start();
     let stream = laptop.machine.in_network(|| std::net::TcpStream::connect(address))?;
     ask(stream, "chat.maru.home.arpa:18789", watch)
 }
 
-fn ask(stream: impl Read + Write, host: &str, mut watch: TokenTimer) -> Result<Sample> {
+fn ask(stream: impl Read + Write, host: &str, watch: Watch) -> Result<Sample> {
     let body = json!({
         "model": "default", "stream": true, "stream_options": { "include_usage": true },
         "max_tokens": TOKENS, "ignore_eos": true, "temperature": 0,
         "messages": [{ "role": "user", "content": QUESTION }],
     });
-    let body = Some(body.to_string());
-    let path = "/v1/chat/completions";
-    let mut answer = http::request(stream, "POST", path, host, &[], body.as_deref())?;
-    ensure!(answer.status == 200, "{host} answered {}", answer.status);
-    while let Some(line) = answer.line()? {
-        watch.openai(&line);
-    }
-    watch.end()
+    Ok(watch.ask(stream, host, &body)?.into())
 }
 
 /// The whole chain: a process of `maru chat` on the laptop, sealed, in a conversation of its own.
@@ -191,13 +139,13 @@ fn chain(laptop: &Instance, session: &str) -> Result<Sample> {
     let mut command = laptop.maru(&["chat", "-o", "json", "--session", session]);
     command.args(["--max-tokens", &tokens, "--ignore-eos", "--temperature", "0"]);
     command.args(["--ask", QUESTION]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut watch = TokenTimer::start();
+    let mut watch = Watch::start();
     let mut child = command.spawn().context("cannot run nsenter (util-linux)")?;
     for line in BufReader::new(child.stdout.take().context("no pipe")?).lines() {
         watch.maru(&line?);
     }
     ensure!(child.wait()?.success(), "maru chat failed");
-    watch.end()
+    Ok(watch.end()?.into())
 }
 
 /// How long it takes to start `maru` on the laptop and to end it.
