@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn routes_are_shown_with_what_is_not_usable() {
-        let status: Status = serde_json::from_value(serde_json::json!({
+        let mut status: Status = serde_json::from_value(serde_json::json!({
             "state": "running", "version": "0", "exit_node": { "name": "cabin", "usable": false },
             "accepted_routes": [{ "route": "192.168.1.0/24", "node": "server" }],
             "offered_routes": [
@@ -197,6 +197,9 @@ mod tests {
         let shown = "exit node cabin cannot be used, nothing leaves this machine; 192.168.1.0/24 by server; \
                      offers 10.1.0.0/16, not approved; offers 10.2.0.0/16, but this machine does not forward packets";
         assert_eq!(routes(&status), shown);
+        let exit = status.exit_node.as_mut().unwrap();
+        (exit.usable, exit.no_resolver) = (true, true);
+        assert!(routes(&status).contains("set exit_node_dns"), "{}", routes(&status));
     }
 
     #[test]
