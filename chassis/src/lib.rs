@@ -18,6 +18,7 @@ pub mod hang_up;
 pub mod http;
 pub mod idle;
 pub mod log;
+pub mod machine;
 pub mod notify;
 pub mod page;
 pub mod pem;

@@ -8,6 +8,7 @@
 
 mod cache;
 mod event;
+mod fit;
 mod grammar;
 mod model;
 mod prompt_batch;
@@ -60,6 +61,7 @@ impl Engine {
         let plan = WorkerConfig {
             path: options.root.join(&options.model),
             ctx: options.ctx,
+            cache_type: options.cache_type,
             slots: options.slots,
             threads: options.thread_count(),
             cache_bytes: options.cache_mib.saturating_mul(1 << 20),

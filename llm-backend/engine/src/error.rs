@@ -47,13 +47,42 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// There is too little memory for the conversations.
-    #[error("not enough memory for {slots} conversations of {ctx} tokens; lower --ctx or --slots")]
+    /// There is too little memory for the conversations that were asked for.
+    #[error(
+        "not enough memory for {slots} conversations of {ctx} tokens; {fits} tokens fit: lower --ctx or --slots, or choose a smaller --cache-type"
+    )]
     Context {
         /// `--slots`.
         slots: u32,
         /// `--ctx`.
         ctx: u32,
+        /// The largest `--ctx` that fits.
+        fits: u32,
+    },
+    /// llama.cpp does not hold the conversations.
+    #[error(
+        "llama.cpp cannot hold {slots} conversations of {ctx} tokens; lower --ctx or --slots, or leave --cache-type out, which not every model takes"
+    )]
+    NoContext {
+        /// `--slots`.
+        slots: u32,
+        /// Their tokens.
+        ctx: u32,
+    },
+    /// There is too little memory for the model.
+    #[error(
+        "{} needs {needed} MiB of memory with {slots} conversations, and there are {free}; choose a smaller model, or lower --slots",
+        .path.display()
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// `--slots`.
+        slots: u32,
+        /// What the least useful context takes, in MiB.
+        needed: u64,
+        /// What there is, in MiB.
+        free: u64,
     },
     /// The processor lacks an instruction set that llama.cpp was built for.
     #[error(

@@ -1,9 +1,9 @@
 //! Options of the command line.
 
-use std::{path::PathBuf, thread};
+use std::path::{Path, PathBuf};
 
-use chassis::log::LogArgs;
-use clap::{Parser, value_parser};
+use chassis::{log::LogArgs, machine};
+use clap::{Parser, ValueEnum, value_parser};
 
 /// Serves one GGUF model over a UNIX socket, with llama-server's API.
 #[derive(Clone, Debug, Parser)]
@@ -21,9 +21,14 @@ pub struct Options {
     /// Socket to serve on
     #[arg(long, value_name = "FILE", default_value = "run/maru/inference/llm.sock")]
     pub socket: PathBuf,
-    /// Tokens that each conversation may hold, prompt and reply together
-    #[arg(long, value_name = "TOKENS", default_value_t = 4096, value_parser = value_parser!(u32).range(64..=1 << 20))]
-    pub ctx: u32,
+    /// Tokens that each conversation may hold, prompt and reply together [default: as many as the model was trained
+    /// for and memory holds]
+    #[arg(long, value_name = "TOKENS", value_parser = value_parser!(u32).range(64..=1 << 20))]
+    pub ctx: Option<u32>,
+    /// Numbers that a conversation's memory is made of: the smaller, the more tokens fit, and the less exact is what is
+    /// remembered of each
+    #[arg(long, value_name = "TYPE", default_value = "f16")]
+    pub cache_type: CacheType,
     /// Replies generated at the same time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u32).range(1..=64))]
     pub slots: u32,
@@ -36,7 +41,7 @@ pub struct Options {
     /// How long a conversation is remembered after its last reply, so that the next turn is quick; 0: not at all
     #[arg(long, value_name = "S", default_value_t = 600, value_parser = value_parser!(u64).range(..=31_536_000))]
     pub cache_seconds: u64,
-    /// Threads that compute [default: half of the cores]
+    /// Threads that compute, at most one for each core that this program may use [default: all of these cores but one]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,
     /// What is logged.
@@ -44,15 +49,41 @@ pub struct Options {
     pub log: LogArgs,
 }
 
+/// Numbers that a conversation's memory is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CacheType {
+    /// 16 bits for each.
+    F16,
+    /// 8 bits, and a factor for each 32 of them.
+    #[value(name = "q8_0")]
+    Q8_0,
+    /// 4 bits, and a factor for each 32 of them.
+    #[value(name = "q4_0")]
+    Q4_0,
+}
+
+impl CacheType {
+    /// Bytes of 32 numbers (`ggml-common.h`).
+    pub(crate) fn bytes_of_32(self) -> u64 {
+        match self {
+            Self::F16 => 64,
+            Self::Q8_0 => 34,
+            Self::Q4_0 => 18,
+        }
+    }
+}
+
 impl Options {
     /// Threads that compute.
     ///
     /// llama.cpp's threads wait for each other by spinning, several hundred times per token: if other programs use the
     /// cores, all threads wait for the slowest. Measured on two cores beside a load of 14, for 40 tokens: one thread 1
-    /// to 7 s (0.5 s of processor time), two threads 44 s (7.7 s). So the default is half of the cores.
+    /// to 7 s (0.5 s of processor time), two threads 44 s (7.7 s). So one core is left to others, and more threads than
+    /// cores are never taken.
     pub(crate) fn thread_count(&self) -> u32 {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        self.threads.unwrap_or_else(|| u32::try_from(cores / 2).unwrap_or(1).max(1))
+        let cores = machine::cores(Path::new("/"));
+        let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+        threads(self.threads, cores)
     }
 
     /// The model's name in the list of models.
@@ -60,6 +91,10 @@ impl Options {
         let stem = || self.model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         self.alias.clone().or_else(stem).unwrap_or_else(|| "model".to_owned())
     }
+}
+
+fn threads(asked: Option<u32>, cores: u32) -> u32 {
+    asked.unwrap_or_else(|| cores.saturating_sub(1)).clamp(1, cores.max(1))
 }
 
 #[cfg(test)]
@@ -83,11 +118,18 @@ mod tests {
     }
 
     #[test]
+    fn there_are_never_more_threads_than_cores() {
+        let all = [(None, 1), (None, 2), (None, 8), (Some(3), 8), (Some(9), 8), (Some(1), 1)];
+        assert_eq!(all.map(|(asked, cores)| threads(asked, cores)), [1, 1, 7, 3, 8, 1]);
+    }
+
+    #[test]
     fn impossible_numbers_are_refused() {
         for wrong in [
             ["--slots", "0"],
             ["--threads", "0"],
             ["--ctx", "8"],
+            ["--cache-type", "f64"],
             ["--cache-seconds", "99999999999"],
         ] {
             assert!(

@@ -95,15 +95,7 @@ impl Model {
         }
         let template = ChatTemplate::new(source, text(vocab.bos()), text(vocab.eos()));
         let template = template.map_err(unusable)?;
-        let trained = llama.n_ctx_train();
-        if ctx > trained {
-            tracing::warn!(
-                ctx,
-                trained,
-                "the model was trained for shorter conversations; using its context size"
-            );
-        }
-        Ok(Self { template, control, ends, ctx: ctx.min(trained.max(1)), llama, backend })
+        Ok(Self { template, control, ends, ctx, llama, backend })
     }
 
     /// Makes the prompt for the next message of a conversation.
@@ -182,13 +174,14 @@ impl Model {
     }
 }
 
-/// Checks a file's header first, because llama.cpp ends the process for some damaged files.
-pub(super) fn check(path: &Path) -> Result<(), Error> {
+/// Checks a file's header first, because llama.cpp ends the process for some damaged files. Returns it, and the file's
+/// size in bytes.
+pub(super) fn check(path: &Path) -> Result<(gguf::Header, u64), Error> {
     let unreadable = |source| Error::ModelFile { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let len = file.metadata().map_err(unreadable)?.len();
     match gguf::read_file(BufReader::new(file), len) {
-        Ok(_) => Ok(()),
+        Ok(header) => Ok((header, len)),
         Err(gguf::Error::Read(source)) => Err(unreadable(source)),
         Err(source) => Err(Error::Model { path: path.to_owned(), source }),
     }
@@ -231,7 +224,7 @@ mod tests {
         {
             std::fs::write(&file, bytes).unwrap();
             match check(&file) {
-                Ok(()) => assert!(fits),
+                Ok((_, len)) => assert!(fits && len == bytes.len() as u64),
                 Err(error) => assert!(!fits && matches!(error, Error::Model { .. }), "{error}"),
             }
         }

@@ -1,66 +1,92 @@
 //! How many tokens of prompts are read at once.
+//!
+//! ```text
+//!   nobody else   ████████████████████ ████████████████████     pieces of 120 to 360 ms
+//!   beside a reply   ████▌████▌▌▌████▌████▌                      ▌ its tokens, ████ pieces
+//! ```
+//!
+//! A batch with a piece of a prompt gives each reply under way one token, and should take as long as three batches
+//! without one: so a reply keeps a third of its speed while a prompt is read. What a batch takes longer is owed to the
+//! replies, which then get tokens without a piece.
 
 use std::{ops::Range, time::Duration};
 
 /// Most tokens in a batch.
 pub(super) const BATCH: u32 = 256;
-/// How long a batch should take. Prompts are read in pieces of this duration, so that other replies continue meanwhile
-/// and a disconnected client is noticed in time. Pieces are not smaller, because each batch has a fixed cost.
+/// How long a batch should take that has prompts alone: a client that disconnects or a new one is noticed in time.
+/// Batches are not smaller, because each has a fixed cost.
 const STEP: Range<Duration> = Duration::from_millis(120)..Duration::from_millis(360);
+/// A batch with a piece may take as long as so many without one.
+const SLOWER: u32 = 3;
+/// Batches with a piece after which one without shows what a token costs by now.
+const MEASURED: u32 = 8;
+/// Most that is owed: when the machine stood still, that was no prompt's fault.
+const OWED_MAX: Duration = Duration::from_secs(60);
 
-/// The number of prompt tokens that take one [`STEP`], learned from the last batches.
+/// The number of prompt tokens in a batch, learned from the last batches.
 #[derive(Debug)]
 pub(super) struct PromptBatch {
-    pub(super) tokens: usize,
+    /// Without replies, such that it takes one [`STEP`].
+    alone: usize,
+    /// Beside replies.
+    beside: usize,
+    /// How long a batch takes that has one token for each reply and no prompt; [`None`]: there was none yet.
+    token: Option<Duration>,
+    /// What batches took longer than [`SLOWER`] times that.
+    owed: Duration,
+    /// Batches with a piece since one without.
+    pieces: u32,
 }
 
 impl Default for PromptBatch {
     fn default() -> Self {
-        Self { tokens: 4 }
+        Self { alone: 4, beside: 4, token: None, owed: Duration::ZERO, pieces: 0 }
     }
 }
 
 impl PromptBatch {
-    /// Learns from the duration of a batch with this many prompt tokens.
-    pub(super) fn learn(&mut self, prompt_tokens: usize, duration: Duration) {
-        if prompt_tokens >= self.tokens && duration < STEP.start {
-            self.tokens = (self.tokens * 2).min(BATCH as usize);
-        } else if prompt_tokens > 0 && duration > STEP.end {
-            // Half, or less if the processor has become much slower.
-            let times = duration.as_millis() / STEP.end.as_millis().max(1);
-            self.tokens = (self.tokens / usize::try_from(times + 1).unwrap_or(usize::MAX)).max(1);
+    /// How many tokens of prompts the next batch takes, in which so many replies get one token each.
+    pub(super) fn tokens(&self, replies: usize) -> usize {
+        if replies == 0 {
+            return self.alone;
         }
+        let is_due = self.token.is_none() || self.pieces >= MEASURED || !self.owed.is_zero();
+        if is_due { 0 } else { self.beside }
+    }
+
+    /// Learns from the duration of a batch with so many replies and prompt tokens.
+    pub(super) fn learn(&mut self, replies: usize, prompt_tokens: usize, duration: Duration) {
+        match (replies, prompt_tokens) {
+            (0, _) => learn(&mut self.alone, prompt_tokens, duration, STEP),
+            (_, 0) => {
+                let token =
+                    self.token.map_or(duration, |known| duration.min((known + duration) / 2));
+                self.owed = self.owed.saturating_sub(token * (SLOWER - 1));
+                self.token = Some(token);
+                self.pieces = 0;
+            }
+            _ => {
+                let token = self.token.unwrap_or_default();
+                let step = token * (SLOWER - 1)..token * SLOWER;
+                let owed = self.owed + duration.saturating_sub(step.end);
+                self.owed = owed.min(OWED_MAX);
+                self.pieces += 1;
+                learn(&mut self.beside, prompt_tokens, duration, step);
+            }
+        }
+    }
+}
+
+/// Learns how many tokens take one step.
+fn learn(tokens: &mut usize, prompt_tokens: usize, duration: Duration, step: Range<Duration>) {
+    if prompt_tokens >= *tokens && duration < step.start {
+        *tokens = (*tokens * 2).min(BATCH as usize);
+    } else if prompt_tokens > 0 && duration > step.end {
+        // Half, or less if the processor has become much slower.
+        let times = duration.as_micros() / step.end.as_micros().max(1);
+        *tokens = (*tokens / usize::try_from(times + 1).unwrap_or(usize::MAX)).max(1);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Learns until the number of tokens is steady, with a fixed cost per batch and one per token.
-    fn settle(batch: Duration, token: Duration) -> usize {
-        let mut prompt_batch = PromptBatch::default();
-        for _ in 0..20 {
-            let tokens = prompt_batch.tokens;
-            prompt_batch.learn(tokens, batch + token * u32::try_from(tokens).unwrap());
-        }
-        prompt_batch.tokens
-    }
-
-    #[test]
-    fn slow_models_read_in_small_pieces_and_fast_ones_in_large() {
-        let ms = Duration::from_millis;
-        assert_eq!(settle(ms(500), ms(100)), 1, "even one token takes too long");
-        assert_eq!(settle(ms(0), ms(40)), 4);
-        assert_eq!(settle(ms(80), ms(1)), 64, "most of the cost is that of a batch");
-        assert_eq!(settle(ms(0), ms(0)), BATCH as usize);
-    }
-
-    #[test]
-    fn batches_with_few_prompt_tokens_are_ignored() {
-        let mut prompt_batch = PromptBatch::default();
-        prompt_batch.learn(3, Duration::ZERO);
-        prompt_batch.learn(0, Duration::from_secs(9));
-        assert_eq!(prompt_batch.tokens, 4);
-    }
-}
+mod tests;

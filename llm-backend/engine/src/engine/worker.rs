@@ -8,9 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chassis::machine;
 use chat_vocabulary::Message;
 use llama_cpp_2::{
-    context::{LlamaContext, params::LlamaContextParams},
+    context::{
+        LlamaContext,
+        params::{KvCacheType, LlamaContextParams},
+    },
     llama_batch::LlamaBatch,
 };
 use tokio::sync::mpsc;
@@ -18,6 +22,7 @@ use tokio::sync::mpsc;
 use super::{
     cache::{self, Conversation, Source, Store, Stored},
     event::{EVENTS_MAX, Event, Request},
+    fit::Fit,
     model::{self, Model},
     prompt_batch::{BATCH, PromptBatch},
     queue::Job,
@@ -25,7 +30,7 @@ use super::{
     slot::{Slot, SlotState},
     state,
 };
-use crate::{Error, request::Sampling};
+use crate::{Error, options::CacheType, request::Sampling};
 
 /// How long a client may read nothing before its slot is freed.
 const STALL_MAX: Duration = Duration::from_secs(60);
@@ -35,7 +40,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Settings of the thread.
 pub(super) struct WorkerConfig {
     pub(super) path: PathBuf,
-    pub(super) ctx: u32,
+    /// Tokens of each conversation; [`None`]: as many as fit.
+    pub(super) ctx: Option<u32>,
+    pub(super) cache_type: CacheType,
     pub(super) slots: u32,
     pub(super) threads: u32,
     /// Bytes of conversations out of their slots.
@@ -47,11 +54,15 @@ pub(super) struct WorkerConfig {
 /// Loads the model and serves until the queue is closed.
 pub(super) fn run(engine: &Arc<Shared>, plan: &WorkerConfig) -> Result<(), Error> {
     processor()?;
-    model::check(&plan.path)?;
+    let file = model::check(&plan.path)?;
+    let conversations = (plan.slots, plan.cache_type);
+    let (stored, free) = (plan.cache_bytes as u64, machine::free_memory(Path::new("/")));
+    let fit = Fit::new(plan.path.clone(), &file, conversations, stored, free);
+    let ctx = fit.context(plan.ctx)?;
     llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
     let begin = Instant::now();
     let watched = Arc::clone(engine);
-    let loaded = Model::load(&plan.path, plan.ctx, move || !watched.queue.is_closed());
+    let loaded = Model::load(&plan.path, ctx, move || !watched.queue.is_closed());
     let model = match loaded {
         Ok(model) => Arc::new(model),
         // Stopped while loading.
@@ -64,6 +75,10 @@ pub(super) fn run(engine: &Arc<Shared>, plan: &WorkerConfig) -> Result<(), Error
         model = engine.name,
         parameters = model.llama().n_params(),
         ctx = model.ctx(),
+        trained = model.llama().n_ctx_train(),
+        cache = ?plan.cache_type,
+        memory_mib = fit.needed(ctx) >> 20,
+        free_mib = free.map(|free| free >> 20),
         slots = plan.slots,
         threads = plan.threads,
         took = ?begin.elapsed(),
@@ -92,15 +107,22 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn new(engine: &'a Shared, model: &'a Model, plan: &WorkerConfig) -> Result<Self, Error> {
         let threads = i32::try_from(plan.threads).unwrap_or(1);
+        let kind = match plan.cache_type {
+            CacheType::F16 => KvCacheType::F16,
+            CacheType::Q8_0 => KvCacheType::Q8_0,
+            CacheType::Q4_0 => KvCacheType::Q4_0,
+        };
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(model.ctx().saturating_mul(plan.slots)))
             .with_n_seq_max(plan.slots)
             .with_n_batch(BATCH)
             .with_n_ubatch(BATCH)
+            .with_type_k(kind)
+            .with_type_v(kind)
             .with_n_threads(threads)
             .with_n_threads_batch(threads)
             .with_no_perf(true);
-        let failed = Error::Context { slots: plan.slots, ctx: model.ctx() };
+        let failed = Error::NoContext { slots: plan.slots, ctx: model.ctx() };
         let context = model.llama().new_context(model.backend(), params).map_err(|_| failed)?;
         Ok(Self {
             engine,
@@ -261,7 +283,7 @@ impl<'a> Worker<'a> {
 
     /// Computes the next batch.
     fn step(&mut self) {
-        let prompt_tokens = self.fill();
+        let (replies, prompt_tokens) = self.fill();
         if self.batch.n_tokens() == 0 {
             if self.slots.iter().any(Option::is_some) {
                 thread::sleep(PAUSE);
@@ -273,21 +295,25 @@ impl<'a> Worker<'a> {
             tracing::error!(%error, "llama.cpp failed; the replies in progress are lost");
             return self.fail();
         }
-        self.prompt_batch.learn(prompt_tokens, begin.elapsed());
+        self.prompt_batch.learn(replies, prompt_tokens, begin.elapsed());
         for id in 0..self.slots.len() {
             self.sample(id);
         }
     }
 
-    /// Fills the batch: one token for each slot that generates, the rest for prompts. Returns the number of prompt
-    /// tokens.
-    fn fill(&mut self) -> usize {
+    /// Fills the batch: one token for each reply, the rest for prompts. Returns the number of both.
+    fn fill(&mut self) -> (usize, usize) {
         self.batch.clear();
         let now = Instant::now();
-        let generating = self.slots.iter().flatten().filter(|slot| !slot.is_reading()).count();
-        let reading = self.slots.iter().flatten().filter(|slot| slot.is_reading()).count();
-        let room = (BATCH as usize).saturating_sub(generating).min(self.prompt_batch.tokens);
-        let share = (room / reading.max(1)).max(1);
+        let fed = self
+            .slots
+            .iter_mut()
+            .flatten()
+            .filter_map(|slot| slot.stalled(now).is_none().then_some(slot.is_reading()));
+        let (reading, replies): (Vec<_>, Vec<_>) = fed.partition(|is_reading| *is_reading);
+        let (reading, replies) = (reading.len(), replies.len());
+        let room = (BATCH as usize - replies).min(self.prompt_batch.tokens(replies));
+        let share = if room == 0 { 0 } else { (room / reading.max(1)).max(1) };
         let mut prompt_tokens = 0;
         for id in 0..self.slots.len() {
             self.make_room(id);
@@ -295,11 +321,11 @@ impl<'a> Worker<'a> {
             if slot.stalled(now).is_some() {
                 continue;
             }
-            let n = slot.pending().len().min(share);
+            let n = slot.pending().len().min(if slot.is_reading() { share } else { 1 });
             let whole = n == slot.pending().len();
             for (position, &token) in (slot.position()..).zip(&slot.pending()[..n]) {
                 let last = whole && position + 1 == slot.position() + u32::try_from(n).unwrap_or(0);
-                // `share` leaves room for all, and positions stay below the context's size.
+                // There is room for all, and positions stay below the context's size.
                 let added = self.batch.add(token, position.cast_signed(), &[sequence(id)], last);
                 debug_assert!(added.is_ok(), "the batch is full");
             }
@@ -308,7 +334,7 @@ impl<'a> Worker<'a> {
             slot.fed(n);
             self.update_gauge(id);
         }
-        prompt_tokens
+        (replies, prompt_tokens)
     }
 
     /// Drops the older half of a full conversation that may continue.

@@ -159,6 +159,33 @@ async fn two_are_answered_at_the_same_time_and_a_third_waits() {
     second.next().await.unwrap().unwrap();
 }
 
+/// Fails if a prompt is read in few large pieces: each gives the other reply one token.
+#[tokio::test]
+#[ignore = "needs: model"]
+async fn a_reply_goes_on_while_a_long_prompt_is_read() {
+    let engine = Engine::start(&["--ctx", "4096"]).await;
+    let client = engine.client();
+    let mut reply = client.chat(endless()).await.unwrap();
+    for _ in 0..20 {
+        reply.next().await.unwrap().unwrap();
+    }
+    let decoded = async || engine.busy_slot().await.unwrap().n_decoded;
+    let mut long = request(1);
+    long.messages[0].content = "sea and sky and ".repeat(150).into();
+
+    let before = decoded().await;
+    let read = async { client.chat(long).await.unwrap().try_collect::<Vec<_>>().await.unwrap() };
+    let go_on = async { while reply.next().await.unwrap().is_ok() {} };
+    let read = tokio::select! {
+        read = read => read,
+        () = go_on => panic!("the reply was cut"),
+    };
+    let tokens = decoded().await - before;
+
+    let prompt = read.iter().find_map(|delta| delta.usage).unwrap().prompt_tokens;
+    assert!(prompt > 600 && tokens > prompt / 32, "{tokens} tokens beside a prompt of {prompt}");
+}
+
 #[tokio::test]
 #[ignore = "needs: model"]
 async fn neighbours_do_not_change_a_reply() {
@@ -317,6 +344,32 @@ fn a_file_that_is_no_model_is_refused_in_one_sentence() {
         assert_eq!(error.lines().count(), 1, "{error}");
         assert!(error.contains(path.to_str().unwrap()), "{error}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs: model"]
+async fn conversations_are_as_long_as_the_model_was_trained_for_with_any_type_of_cache() {
+    for kind in ["f16", "q8_0", "q4_0"] {
+        let engine = Engine::start(&["--cache-type", kind]).await;
+        let models = engine.client().models().await.unwrap();
+        assert_eq!(models[0].context_tokens, Some(8192));
+        let deltas: Vec<_> =
+            engine.client().chat(request(8)).await.unwrap().try_collect().await.unwrap();
+        assert!(!text(&deltas).is_empty(), "{kind}");
+    }
+}
+
+#[test]
+fn a_model_that_memory_does_not_hold_is_refused_in_one_sentence() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("large.gguf");
+    std::fs::write(&file, model_sample::tiny().bytes()).unwrap();
+    // A hole of a TiB: it takes no place on the disk.
+    std::fs::File::options().write(true).open(&file).unwrap().set_len(1 << 40).unwrap();
+    let (code, error) = support::fail(&["--model", file.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains("MiB of memory") && error.contains("choose a smaller model"), "{error}");
 }
 
 #[test]
