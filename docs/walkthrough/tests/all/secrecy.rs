@@ -7,9 +7,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs,
     io::Read as _,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, SystemTime},
@@ -18,7 +17,7 @@ use std::{
 use lab::{Deployment, Member, inside::processes, search::Search};
 use rustix::process::Signal;
 
-use super::support::{memory::memory_holds, search::still_there};
+use super::support::{memory::memory_holds, search::files_that_hold};
 
 /// The processes that pass a sealed prompt on or serve those who do, and what each of them must know.
 fn must_be_searched(deployment: &Deployment, laptop: &Member) -> Vec<(u32, Search)> {
@@ -69,27 +68,6 @@ fn holders(
         assert_eq!(memory_holds(*pid, known), Some(true), "{pid}: not even what it must know");
     }
     holders
-}
-
-/// The files below a folder, on its own file system, that changed since then and hold the canary.
-fn files_that_hold(folder: &Path, since: SystemTime, canary: &Search, found: &mut Vec<PathBuf>) {
-    let device = fs::metadata(folder).unwrap().dev();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Some(entries) = still_there(&folder, fs::read_dir(&folder)) else { continue };
-        for path in entries.map(|entry| entry.unwrap().path()) {
-            let Some(meta) = still_there(&path, fs::symlink_metadata(&path)) else { continue };
-            if meta.is_dir() && meta.dev() == device {
-                folders.push(path);
-            } else if meta.is_file() && meta.modified().unwrap() >= since {
-                let mut bytes = Vec::new();
-                let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes));
-                if still_there(&path, read).is_some() && canary.finds_in(&bytes) {
-                    found.push(path);
-                }
-            }
-        }
-    }
 }
 
 /// Everything that a process of the deployment could have written: all state whatever its age, and what

@@ -1,6 +1,12 @@
 //! Looks for a text in what was recorded.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use lab::search::Search;
 
@@ -26,5 +32,31 @@ pub(crate) fn still_there<T>(path: &Path, result: io::Result<T>) -> Option<T> {
         Ok(found) => Some(found),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => panic!("cannot read {}: {error}", path.display()),
+    }
+}
+
+/// The files below a folder, on its own file system, that changed since then and hold the canary.
+pub(crate) fn files_that_hold(
+    folder: &Path,
+    since: SystemTime,
+    canary: &Search,
+    found: &mut Vec<PathBuf>,
+) {
+    let device = fs::metadata(folder).unwrap().dev();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Some(entries) = still_there(&folder, fs::read_dir(&folder)) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            let Some(meta) = still_there(&path, fs::symlink_metadata(&path)) else { continue };
+            if meta.is_dir() && meta.dev() == device {
+                folders.push(path);
+            } else if meta.is_file() && meta.modified().unwrap() >= since {
+                let mut bytes = Vec::new();
+                let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes));
+                if still_there(&path, read).is_some() && canary.finds_in(&bytes) {
+                    found.push(path);
+                }
+            }
+        }
     }
 }
