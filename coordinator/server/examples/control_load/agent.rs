@@ -45,7 +45,7 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Where the coordinator is, and its key.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     pub(crate) address: SocketAddr,
     pub(crate) host: String,
     pub(crate) server: MachinePublic,
@@ -65,7 +65,7 @@ pub(crate) struct Progress {
 
 /// A port, which stands in a new endpoint or a new filter, has reached an agent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Notification {
     pub(crate) port: u16,
     pub(crate) at: Instant,
 }
@@ -104,7 +104,7 @@ impl Agent {
         Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number)
     }
 
-    async fn connect(&self, place: &Place) -> Result<Channel, Failure> {
+    async fn connect(&self, place: &Location) -> Result<Channel, Failure> {
         let tcp = if place.address.ip().is_loopback() && place.address.is_ipv4() {
             let socket = TcpSocket::new_v4()?;
             socket.bind((self.own_address(), 0).into())?;
@@ -135,7 +135,7 @@ impl Agent {
         }
     }
 
-    pub(crate) async fn register(&self, place: &Place) -> Result<(), Failure> {
+    pub(crate) async fn register(&self, place: &Location) -> Result<(), Failure> {
         let request = RegisterRequest {
             version: CAPABILITY_VERSION,
             node_key: self.node.public(),
@@ -186,7 +186,7 @@ impl Agent {
     }
 
     /// Watches its map for ever, and connects again whenever the stream ends, after a stock client's waiting times.
-    pub(crate) async fn watch(self, place: Place, marks: Marks) {
+    pub(crate) async fn watch(self, place: Location, marks: Marks) {
         let mut failures: u32 = 0;
         loop {
             let before = self.progress.maps.load(Ordering::Relaxed);
@@ -202,7 +202,7 @@ impl Agent {
         }
     }
 
-    async fn stream(&self, place: &Place, marks: &Marks) -> Result<(), Failure> {
+    async fn stream(&self, place: &Location, marks: &Marks) -> Result<(), Failure> {
         let mut channel = self.connect(place).await?;
         self.tell(&mut channel).await?;
         *self.progress.channel.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -239,7 +239,7 @@ impl Agent {
         let opened = rules.flat_map(|rule| &rule.dst_ports).map(|opened| opened.ports.last);
         let told = whole.chain(patched).map(SocketAddr::port).chain(opened);
         if told.into_iter().any(|told| told == port) {
-            let _ = marks.told.send(Told { port, at: Instant::now() });
+            let _ = marks.told.send(Notification { port, at: Instant::now() });
         }
     }
 }
@@ -250,7 +250,7 @@ pub(crate) struct Marks {
     /// The port.
     pub(crate) awaited: Arc<AtomicU16>,
     /// Receives that an agent has seen it.
-    pub(crate) told: mpsc::UnboundedSender<Told>,
+    pub(crate) told: mpsc::UnboundedSender<Notification>,
 }
 
 impl Channel {

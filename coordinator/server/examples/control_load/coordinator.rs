@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     Failure, Shape,
-    agent::{PATIENCE, Place},
+    agent::{Location, PATIENCE},
 };
 
 /// Longest answer, in bytes.
@@ -31,20 +31,20 @@ const HOME: &str = "tag:home";
 
 /// The coordinator.
 pub(crate) struct Target {
-    pub(crate) place: Place,
+    pub(crate) place: Location,
     /// Its process, if it may be looked at.
     pub(crate) pid: Option<u32>,
     kind: Kind,
 }
 
 enum Kind {
-    Own(Box<Own>),
+    Own(Box<OwnCoordinator>),
     /// With a key for all.
     Named(String),
 }
 
 /// Maru's coordinator.
-struct Own {
+struct OwnCoordinator {
     program: PathBuf,
     root: tempfile::TempDir,
     child: Child,
@@ -71,13 +71,13 @@ impl Target {
         );
         fs::write(etc.join("coordinator.toml"), settings)?;
         let child = spawn(program, root.path())?;
-        let own = Own { program: program.to_owned(), root, child, shape };
+        let own = OwnCoordinator { program: program.to_owned(), root, child, shape };
         let (server, pid) = (server_key(address).await?, own.child.id());
         own.allow(u16::MAX).await?;
         for person in 0..agents.div_ceil(Shape::EACH) {
             own.admin(Method::POST, "/users", json!({ "name": name(person) })).await?;
         }
-        let place = Place { address, host: address.to_string(), server };
+        let place = Location { address, host: address.to_string(), server };
         Ok(Self { place, pid, kind: Kind::Own(Box::new(own)) })
     }
 
@@ -92,8 +92,11 @@ impl Target {
         let port = url.port_u16().unwrap_or(80);
         let address = lookup_host((host.trim_matches(['[', ']']), port)).await?.next();
         let address = address.ok_or("the coordinator's name has no address")?;
-        let place =
-            Place { address, host: format!("{host}:{port}"), server: server_key(address).await? };
+        let place = Location {
+            address,
+            host: format!("{host}:{port}"),
+            server: server_key(address).await?,
+        };
         Ok(Self { place, pid, kind: Kind::Named(key.to_owned()) })
     }
 
@@ -132,7 +135,7 @@ impl Target {
     }
 }
 
-impl Own {
+impl OwnCoordinator {
     async fn allow(&self, port: u16) -> Result<(), Failure> {
         let accept = |from: &str, to: &str| json!({ "action": "accept", "src": [from], "dst": [format!("{to}:1-{port}")] });
         let rules = match self.shape {

@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     Failure, Shape,
-    agent::{Agent, Marks, PATIENCE, Told},
+    agent::{Agent, Marks, Notification, PATIENCE},
     coordinator::Target,
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct Crowd {
     pub(crate) agents: Vec<Agent>,
     shape: Shape,
     marks: Marks,
-    told: mpsc::UnboundedReceiver<Told>,
+    told: mpsc::UnboundedReceiver<Notification>,
 }
 
 impl Crowd {

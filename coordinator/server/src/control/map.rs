@@ -19,7 +19,7 @@ use control_protocol::{
 };
 use coordinator_core::{
     model::{Node, NodeId},
-    session::{Gone, MapSession},
+    session::{MapSession, NotInNetwork},
 };
 use futures_util::stream;
 use http_body_util::StreamBody;
@@ -110,9 +110,9 @@ fn next(
     snapshot: &Snapshot,
     node: NodeId,
     key: &NodePublic,
-) -> Result<Option<MapResponse>, Gone> {
+) -> Result<Option<MapResponse>, NotInNetwork> {
     if !snapshot.compiled.has(node, key) {
-        return Err(Gone);
+        return Err(NotInNetwork);
     }
     session.next(&snapshot.compiled, node, clock::now())
 }
