@@ -98,9 +98,11 @@ pub(crate) fn rules_for_node(
         parsed.dst.iter().partition(|target| target.selector == Selector::SelfDevices);
     let at = RuleAtNode { document, parsed, network, node };
     let mut rules = Vec::new();
-    if !others.is_empty() {
+    let addressed = |target: &Target| at.addressed(&target.selector);
+    // Who the sources are takes long to find, and most nodes are no destination of most rules.
+    let is_here = || others.iter().any(|target| !addressed(target).is_empty());
+    if !others.is_empty() && (parsed.app.is_some() || is_here()) {
         let src_ips = addresses(document, &parsed.src, network);
-        let addressed = |target: &Target| at.addressed(&target.selector);
         rules.extend(at.ports(&src_ips, &others, addressed));
         rules.extend(at.capabilities(&src_ips, &others));
     }

@@ -170,11 +170,15 @@ impl CompiledNetwork {
             previous.policy_revision == input.policy_revision
                 && previous.seen_by_policy == seen_by_policy
         });
+        let ways_out = ways_out(input.nodes);
         let (mut entries, mut served) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
         for (index, node) in valid(input.nodes, input.now).into_iter().enumerate() {
             let before = previous.and_then(|previous| previous.entries.get(&node.id));
             let kept = reusable.and(before);
-            let entry = entry(input, &seen_by_policy, index, node, before, kept);
+            let mut entry = entry(input, &seen_by_policy, index, node, before, kept);
+            if ways_out.contains(&node.id) {
+                entry.as_exit = as_exit(input, &seen_by_policy, index);
+            }
             if let Some((router, _)) = entry.tunnel {
                 served.entry(router).or_default().push(node.id);
             }
@@ -300,18 +304,14 @@ fn entry(
         is_exit: !exits.is_empty(),
         is_maru: node.claims.hostinfo.app == Hostinfo::MARU,
         tunnel: node.wireguard.as_ref().map(|tunnel| (tunnel.router, tunnel.full_tunnel)),
-        as_exit: if is_way_out(input, node.id) {
-            as_exit(input, network, index)
-        } else {
-            Vec::new()
-        },
+        as_exit: Vec::new(),
     }
 }
 
-/// Whether a node is the router of a WireGuard device with a full tunnel.
-fn is_way_out(input: &Input<'_>, id: NodeId) -> bool {
-    let mut tunnels = input.nodes.iter().filter_map(|node| node.wireguard.as_ref());
-    tunnels.any(|tunnel| tunnel.router == id && tunnel.full_tunnel)
+/// The routers of WireGuard devices with a full tunnel.
+fn ways_out(nodes: &[Node]) -> BTreeSet<NodeId> {
+    let tunnels = nodes.iter().filter_map(|node| node.wireguard.as_ref());
+    tunnels.filter(|tunnel| tunnel.full_tunnel).map(|tunnel| tunnel.router).collect()
 }
 
 /// The rules of a node if it were an exit node.
