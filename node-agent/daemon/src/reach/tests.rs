@@ -142,8 +142,8 @@ fn a_member_that_does_not_arrive_takes_back_nothing_of_the_last_hour() {
         }
     };
     type Try<'a> = &'a dyn Fn(&Reach, TransactionId, bool);
-    type Seen<'a> = &'a dyn Fn(&Reach) -> bool;
-    let reached: [(Try<'_>, Seen<'_>); 2] =
+    type Observed<'a> = &'a dyn Fn(&Reach) -> bool;
+    let reached: [(Try<'_>, Observed<'_>); 2] =
         [(&udp, &|reach| reach.reached(endpoint).unwrap()), (&tcp, &|reach| reach.tcp()[&address])];
     for (member, reached) in reached {
         let (reach, start) = (Reach::default(), Instant::now());

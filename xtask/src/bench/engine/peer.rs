@@ -62,7 +62,7 @@ impl<T: Read + Write> Stream for T {}
 
 /// Where a peer listens.
 #[derive(Clone, Debug)]
-enum Place {
+enum Location {
     Unix(PathBuf),
     Port(u16),
 }
@@ -71,7 +71,7 @@ enum Place {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) name: String,
-    place: Place,
+    place: Location,
     running: Running,
 }
 
@@ -92,7 +92,7 @@ impl Peer {
         let mut command = Command::new(lab::binary("maru-llm")?);
         command.arg("--root").arg(&root).arg("--model").arg(model);
         command.args(["--alias", MODEL]).args(args);
-        let place = Place::Unix(root.join("run/maru/inference/llm.sock"));
+        let place = Location::Unix(root.join("run/maru/inference/llm.sock"));
         Self::start("Maru", command, place, dir, "/health")
     }
 
@@ -118,7 +118,7 @@ impl Peer {
         command.args([PORTS[0].to_string(), threads.to_string(), CONTEXT.to_string()]);
         command.args([SLOTS.to_string(), CACHE_MIB.to_string(), MODEL.to_owned()]);
         let name = format!("xllamacpp {XLLAMACPP}");
-        Self::start(&name, command, Place::Port(PORTS[0]), dir, "/health")
+        Self::start(&name, command, Location::Port(PORTS[0]), dir, "/health")
     }
 
     /// Ollama, with the file as its model.
@@ -141,7 +141,7 @@ impl Peer {
         let version = said.rsplit(' ').next().unwrap_or_default().to_owned();
         let name = format!("Ollama {version}");
         let peer =
-            Self::start(&name, command(&["serve"]), Place::Port(PORTS[1]), dir, "/api/version")?;
+            Self::start(&name, command(&["serve"]), Location::Port(PORTS[1]), dir, "/api/version")?;
         let file = home.join("Modelfile");
         let text = format!(
             "FROM {}\nPARAMETER num_thread {threads}\nPARAMETER num_ctx {CONTEXT}\n",
@@ -156,7 +156,7 @@ impl Peer {
     fn start(
         name: &str,
         mut command: Command,
-        place: Place,
+        place: Location,
         dir: &Path,
         path: &str,
     ) -> Result<Self> {
@@ -176,8 +176,8 @@ impl Peer {
 
     pub(super) fn stream(&self) -> Result<Box<dyn Stream>> {
         Ok(match &self.place {
-            Place::Unix(path) => Box::new(UnixStream::connect(path)?),
-            Place::Port(port) => Box::new(TcpStream::connect(("127.0.0.1", *port))?),
+            Location::Unix(path) => Box::new(UnixStream::connect(path)?),
+            Location::Port(port) => Box::new(TcpStream::connect(("127.0.0.1", *port))?),
         })
     }
 
