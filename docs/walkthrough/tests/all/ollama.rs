@@ -118,7 +118,7 @@ fn is_chosen_by_name(deployment: &Deployment, laptop: &Member) {
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!((&listed[0]["name"], listed.as_array().unwrap().len()), (&"llama3.2:3b".into(), 1));
     deployment.home.ok(&["model", "use", "llama3.2", "--ollama"]).unwrap();
-    let openclaw = read(&deployment, OPENCLAW);
+    let openclaw = read(deployment, OPENCLAW);
     assert!(
         openclaw.contains(OWN_PROVIDER) && openclaw.contains("ollama/llama3.2:3b"),
         "{openclaw}"
