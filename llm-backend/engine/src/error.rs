@@ -61,7 +61,7 @@ pub enum Error {
     },
     /// llama.cpp does not hold the conversations.
     #[error(
-        "llama.cpp cannot hold {slots} conversations of {ctx} tokens; lower --ctx or --slots, or leave --cache-type out, which not every model takes"
+        "not enough memory for {slots} conversations of {ctx} tokens; lower --ctx or --slots, or leave out --cache-type, which not every model takes"
     )]
     NoContext {
         /// `--slots`.
