@@ -16,9 +16,10 @@ pub fn cores(root: &Path) -> usize {
     let processors = allowed(root).unwrap_or_default();
     let core = |number: u32| {
         let of = format!("sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list");
-        fs::read_to_string(root.join(of)).unwrap_or_else(|_| number.to_string())
+        // The kernel also allows processors that do not exist or are off, which have no such file.
+        fs::read_to_string(root.join(of)).ok()
     };
-    let cores = processors.into_iter().map(core).collect::<BTreeSet<_>>().len();
+    let cores = processors.into_iter().filter_map(core).collect::<BTreeSet<_>>().len();
     // Processors that are not told apart.
     let cores = if cores == 0 {
         std::thread::available_parallelism().map_or(1, usize::from)
@@ -121,6 +122,7 @@ mod tests {
             ("sys/fs/cgroup/maru.slice/engine/cpu.max", "sys/fs/cgroup/maru.slice/cpu.max");
         assert_eq!(cores("0-7", &[]), 4, "two processors of a core are one");
         assert_eq!(cores("0,4,5", &[]), 2);
+        assert_eq!(cores("0-127", &[]), 4, "processors that do not exist");
         assert_eq!(cores("0-7", &[(own, "max 100000\n")]), 4);
         assert_eq!(cores("0-7", &[(own, "350000 100000\n")]), 3);
         assert_eq!(cores("0-7", &[(own, "350000 100000\n"), (above, "200000 100000\n")]), 2);

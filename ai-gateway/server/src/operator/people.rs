@@ -40,7 +40,16 @@ struct Operator {
     connections: Vec<Connection>,
     runs: HashMap<String, ActiveRun>,
     /// The oldest first.
-    keys: VecDeque<(String, Instant)>,
+    keys: VecDeque<RunKey>,
+}
+
+/// A key that was sent.
+#[derive(Debug)]
+struct RunKey {
+    id: String,
+    since: Instant,
+    /// Whether its run began.
+    began: bool,
 }
 
 #[derive(Debug)]
@@ -139,7 +148,7 @@ impl Operators {
         let mut inner = lock(&self.inner);
         let operator = inner.people.entry(person.clone()).or_default();
         operator.forget_keys();
-        if operator.keys.iter().any(|(known, _)| known == key) {
+        if operator.keys.iter().any(|it| it.id == key) {
             return Ok(RunStart::Repeated { is_active: operator.runs.contains_key(key) });
         }
         if operator.runs.len() >= RUNS_MAX {
@@ -148,7 +157,7 @@ impl Operators {
         if operator.keys.len() >= KEYS_MAX {
             operator.keys.pop_front();
         }
-        operator.keys.push_back((key.to_owned(), Instant::now()));
+        operator.keys.push_back(RunKey { id: key.to_owned(), since: Instant::now(), began: false });
         let stop = CancellationToken::new();
         let active = ActiveRun { session: session.clone(), stop: stop.clone() };
         operator.runs.insert(key.to_owned(), active);
@@ -182,7 +191,7 @@ impl Operators {
     /// Whether a person sent a key a short time ago, and its run began.
     pub(super) fn knows(&self, person: &Person, key: &str) -> bool {
         let inner = lock(&self.inner);
-        inner.people.get(person).is_some_and(|it| it.keys.iter().any(|(known, _)| known == key))
+        inner.people.get(person).is_some_and(|it| it.keys.iter().any(|it| it.began && it.id == key))
     }
 
     /// Sends an event to each connection of a person whose handshake is done.
@@ -222,7 +231,7 @@ impl Operators {
 
 impl Operator {
     fn forget_keys(&mut self) {
-        while self.keys.front().is_some_and(|(_, since)| since.elapsed() >= KEY_LIFE) {
+        while self.keys.front().is_some_and(|it| it.since.elapsed() >= KEY_LIFE) {
             self.keys.pop_front();
         }
     }
@@ -254,10 +263,17 @@ impl Drop for ConnectionPermit {
 }
 
 impl RunPermit {
+    /// Records that the run began: [`Operators::knows`] says so.
+    pub(super) fn began(&self) {
+        if let Some(operator) = lock(&self.operators).people.get_mut(&self.person) {
+            operator.keys.iter_mut().filter(|it| it.id == self.id).for_each(|it| it.began = true);
+        }
+    }
+
     /// The run never began: the same key may be sent again.
     pub(super) fn undo(self) {
         if let Some(operator) = lock(&self.operators).people.get_mut(&self.person) {
-            operator.keys.retain(|(key, _)| *key != self.id);
+            operator.keys.retain(|it| it.id != self.id);
         }
     }
 }
@@ -302,8 +318,12 @@ mod tests {
         let operators = Operators::default();
         let ada = Person::User(1);
         let Ok(RunStart::Run(run)) = operators.begin(&ada, "key", &main()) else { panic!("new") };
+        assert!(!operators.knows(&ada, "key"), "it has not begun yet");
         run.undo();
-        assert!(matches!(operators.begin(&ada, "key", &main()), Ok(RunStart::Run(_))));
+        let Ok(RunStart::Run(run)) = operators.begin(&ada, "key", &main()) else { panic!("new") };
+        run.began();
+        drop(run);
+        assert!(operators.knows(&ada, "key") && !operators.knows(&Person::User(2), "key"));
     }
 
     #[test]

@@ -111,8 +111,10 @@ impl Workers {
         let worker = self.start()?;
         hand(&worker, job, &connection)?;
         drop(connection);
-        self.attend(worker, &hang_up).await;
-        Ok(())
+        if self.attend(worker, &hang_up).await {
+            return Ok(());
+        }
+        Err(io::ErrorKind::BrokenPipe.into())
     }
 
     /// Waits until a worker has ended. Returns `false` if it ended before it received its job.

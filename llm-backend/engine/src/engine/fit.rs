@@ -6,7 +6,7 @@ use super::prompt_batch::BATCH;
 use crate::{Error, options::CacheType};
 
 /// What the engine takes besides the model and its conversations, in bytes: graphs, logits, the vocabulary.
-const ENGINE: u64 = 256 << 20;
+const ENGINE: u64 = 512 << 20;
 /// Most that conversations take by default, in bytes: all of it is zeroed whenever no reply is in progress, which takes
 /// half a second for so many.
 const DEFAULT_MAX: u64 = 4 << 30;
@@ -23,7 +23,9 @@ pub(super) struct Fit {
     pub(super) slots: u32,
     /// What is taken whatever conversations are like.
     pub(super) fixed: u64,
-    /// What conversations without a slot may take later; they are dropped rather than the model refused.
+    /// The model's file, a part of `fixed`.
+    pub(super) model: u64,
+    /// What conversations without a slot may take later; [`Self::stored`] is less rather than the model refused.
     pub(super) stored: u64,
     /// What a token of each conversation takes; [`None`]: not known.
     pub(super) token: Option<u64>,
@@ -31,6 +33,8 @@ pub(super) struct Fit {
     pub(super) trained: Option<u32>,
     /// What there is; [`None`]: not known.
     pub(super) free: Option<u64>,
+    /// What the machine has, whoever uses it; [`None`]: not known.
+    pub(super) total: Option<u64>,
 }
 
 impl Fit {
@@ -53,11 +57,26 @@ impl Fit {
             path,
             slots,
             fixed: bytes.saturating_add(ENGINE),
+            model: *bytes,
             stored,
             token: header.cache_bytes_per_token.map(token),
             trained: header.context_tokens.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX)),
             free,
+            total: None,
         }
+    }
+
+    /// What conversations without a slot may take, beside conversations of so many tokens.
+    pub(super) fn stored(&self, ctx: u32) -> usize {
+        let left = self.free.unwrap_or(u64::MAX).saturating_sub(self.needed(ctx));
+        usize::try_from(self.stored.min(left)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether only the model has no room, in memory that others use now. Engines share a model's file, and the kernel reads it
+    /// again where memory is short: that is slow, but a spare engine stays, and so does the engine of a busy machine.
+    fn is_read_again(&self, ctx: u32) -> bool {
+        self.needed(ctx).saturating_sub(self.model) <= self.free.unwrap_or_default()
+            && self.fixed <= self.total.unwrap_or_default()
     }
 
     /// What the engine takes with so many tokens for each conversation.
@@ -92,6 +111,10 @@ impl Fit {
         let least = asked.unwrap_or(LEAST).min(LEAST).min(trained);
         match asked {
             _ if ctx >= least && ctx <= fits => Ok(ctx),
+            None if self.is_read_again(least) => {
+                tracing::warn!("memory is short: parts of the model are read from the disk again");
+                Ok(least)
+            }
             Some(_) if fits >= least => Err(Error::Context { slots: self.slots, ctx, fits }),
             Some(_) | None => Err(Error::Memory {
                 path: self.path.clone(),
@@ -114,6 +137,22 @@ impl Fit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stored_conversations_take_what_is_left_and_a_model_may_wait_for_memory() {
+        let fit = fit(CacheType::F16, 4600 + 512);
+        let ctx = fit.context(None).unwrap();
+        assert!(fit.needed(ctx) + fit.stored(ctx) as u64 <= fit.free.unwrap());
+        assert!(fit.stored(ctx) < 512 << 20);
+
+        let short = self::fit(CacheType::F16, 2048);
+        assert!(matches!(short.context(None), Err(Error::Memory { .. })), "nobody knows of more");
+        let short = Fit { total: Some(8 << 30), ..short };
+        assert_eq!(short.context(None).unwrap(), LEAST, "others use the memory now");
+        assert!(short.context(Some(8192)).is_err(), "who asks for it is told");
+        let small = Fit { total: Some(4 << 30), ..short };
+        assert!(small.context(None).is_err(), "this machine never holds it");
+    }
 
     /// A model of 4 GiB whose tokens take 128 KiB in each of two conversations.
     fn fit(kind: CacheType, free_mib: u64) -> Fit {

@@ -38,6 +38,7 @@ const STALL_MAX: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Settings of the thread.
+#[derive(Clone)]
 pub(super) struct WorkerConfig {
     pub(super) path: PathBuf,
     /// Tokens of each conversation; [`None`]: as many as fit.
@@ -57,8 +58,12 @@ pub(super) fn run(engine: &Arc<Shared>, plan: &WorkerConfig) -> Result<(), Error
     let file = model::check(&plan.path)?;
     let conversations = (plan.slots, plan.cache_type);
     let (stored, free) = (plan.cache_bytes as u64, machine::free_memory(Path::new("/")));
-    let fit = Fit::new(plan.path.clone(), &file, conversations, stored, free);
+    let fit = Fit {
+        total: machine::meminfo(Path::new("/"), "MemTotal"),
+        ..Fit::new(plan.path.clone(), &file, conversations, stored, free)
+    };
     let ctx = fit.context(plan.ctx)?;
+    let plan = &WorkerConfig { cache_bytes: fit.stored(ctx), ..plan.clone() };
     llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
     let begin = Instant::now();
     let watched = Arc::clone(engine);
@@ -305,22 +310,22 @@ impl<'a> Worker<'a> {
     fn fill(&mut self) -> (usize, usize) {
         self.batch.clear();
         let now = Instant::now();
-        let fed = self
+        // Asked once: a client may read between two answers, and the room is counted for those that are fed.
+        let fed: Vec<_> = self
             .slots
             .iter_mut()
-            .flatten()
-            .filter_map(|slot| slot.stalled(now).is_none().then_some(slot.is_reading()));
-        let (reading, replies): (Vec<_>, Vec<_>) = fed.partition(|is_reading| *is_reading);
+            .map(|slot| slot.as_mut().is_some_and(|slot| slot.stalled(now).is_none()))
+            .collect();
+        let those = self.slots.iter().zip(&fed).filter(|(_, is_fed)| **is_fed);
+        let (reading, replies): (Vec<_>, Vec<_>) =
+            those.filter_map(|(slot, _)| slot.as_ref()).partition(|slot| slot.is_reading());
         let (reading, replies) = (reading.len(), replies.len());
         let room = (BATCH as usize - replies).min(self.prompt_batch.tokens(replies));
         let share = if room == 0 { 0 } else { (room / reading.max(1)).max(1) };
         let mut prompt_tokens = 0;
-        for id in 0..self.slots.len() {
+        for (id, is_fed) in fed.into_iter().enumerate() {
             self.make_room(id);
-            let Some(slot) = &mut self.slots[id] else { continue };
-            if slot.stalled(now).is_some() {
-                continue;
-            }
+            let Some(slot) = self.slots[id].as_mut().filter(|_| is_fed) else { continue };
             let n = slot.pending().len().min(if slot.is_reading() { share } else { 1 });
             let whole = n == slot.pending().len();
             for (position, &token) in (slot.position()..).zip(&slot.pending()[..n]) {

@@ -194,6 +194,7 @@ pub(super) async fn begin(
     let (app, person) = (caller.app.clone(), caller.person.clone());
     let events = RunEvents { app, person, session: session.clone(), id: id.clone(), response };
     if let Some(Ok(Command { verb: Verb::Stop, .. })) = commands::parse(&text) {
+        place.began();
         drop(place);
         return Ok(Some(aborted(&operators.abort(caller.person, Some(&session), None))));
     }
@@ -209,6 +210,7 @@ pub(super) async fn begin(
     let question = Question { session, text, model, options, language, surface: SURFACE };
     match ChatReply::begin(caller.app, person, question).await {
         Ok(reply) => {
+            place.began();
             let is_told = events.accept();
             events.start(reply, place);
             Ok((!is_told).then(|| json!({"runId": id, "status": "started"})))
@@ -228,6 +230,7 @@ fn answered(
 ) -> Result<Value, Failure> {
     match said {
         Ok(said) => {
+            place.began();
             events.answer(&said);
             Ok(match events.response {
                 Some(_) => events.completed([&*said]),
