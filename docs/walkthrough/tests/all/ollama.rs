@@ -129,6 +129,10 @@ fn is_chosen_by_name(deployment: &Deployment, laptop: &Member) {
         let stream = laptop.instance.dial(18789).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut reply = http::request(stream, "POST", "/api/chat", HOST, &[], Some(body)).unwrap();
+        // The engine answers so soon that this may be more than a person's limit.
+        if reply.status == 429 {
+            return false;
+        }
         assert_eq!(reply.status, 200, "{}", reply.head);
         reply.line().unwrap().is_some_and(|line| line.contains("from the mac"))
     });
