@@ -164,7 +164,7 @@ mod tests {
         Fit::new("m.gguf".into(), &(header, 4 << 30), (2, kind), 512 << 20, Some(free_mib << 20))
     }
 
-    const FIXED: u64 = 4096 + 256;
+    const FIXED: u64 = 4096 + 512;
     const STORED: u64 = 512;
 
     #[test]
