@@ -20,6 +20,7 @@ use common::mesh::{self, RESOLVER};
 use node_agent_api::settings::Settings;
 use node_agent_core::netmap::WireguardPlan;
 
+mod connections;
 mod routes;
 mod watch;
 mod wireguard;
@@ -115,6 +116,11 @@ impl Firewall {
         let holds = AtomicBool::new(routes.is_kill_switch());
         // First: if it fails, what a crash left stays as it is.
         run(&table, &ruleset(&table, &interface, &routes, &Scope::default()))?;
+        if routes.is_forwarding()
+            && let Err(error) = connections::pick_up()
+        {
+            tracing::warn!(%error, "connections from before may stand still");
+        }
         Ok(Self { table, interface, routes, holds, current: Mutex::default() })
     }
 

@@ -49,6 +49,7 @@ mod home;
 mod https;
 mod kill_switch;
 mod link;
+mod netlink;
 mod outside;
 mod ports;
 mod probe;

@@ -38,6 +38,11 @@ impl RouteRules {
         }
     }
 
+    /// Whether this machine forwards connections of the mesh.
+    pub(super) fn is_forwarding(&self) -> bool {
+        self.forwards || self.wireguard.is_some()
+    }
+
     pub(super) fn is_kill_switch(&self) -> bool {
         self.kill_switch.is_some()
     }

@@ -1,32 +1,26 @@
 //! WireGuard by the kernel, told by generic netlink (`include/uapi/linux/wireguard.h`).
-//!
-//! The sockets here are plain ones: a library that also logs messages could log the private key.
 
 use std::{
     collections::HashMap,
-    fmt::Debug,
     io,
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime},
 };
 
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkMessage, NetlinkPayload,
-    NetlinkSerializable,
-};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
 use netlink_packet_generic::{
-    GenlFamily, GenlMessage,
+    GenlFamily as _, GenlMessage,
     ctrl::{GenlCtrl, GenlCtrlCmd, nlas::GenlCtrlAttrs},
 };
 use netlink_packet_wireguard::{
     WireguardAddressFamily, WireguardAllowedIp, WireguardAllowedIpAttr, WireguardAttribute,
     WireguardCmd, WireguardMessage, WireguardPeer, WireguardPeerAttribute, WireguardPeerFlags,
 };
-use netlink_sys::{Socket, protocols::NETLINK_GENERIC};
+use netlink_sys::protocols::NETLINK_GENERIC;
 use rtnetlink::{Handle, LinkWireguard};
 
 use super::peer::{Peer, PeerState};
-use crate::outside::MARK;
+use crate::{netlink::ask, outside::MARK};
 
 /// Makes the interface; an error means that this kernel has no WireGuard.
 pub(super) async fn create(handle: &Handle, interface: &str) -> Result<(), rtnetlink::Error> {
@@ -69,7 +63,7 @@ pub(super) fn set_peers(interface: &str, before: &[Peer], now: &[Peer]) -> io::R
 /// What the kernel knows of each device.
 pub(super) fn states(interface: &str) -> io::Result<HashMap<[u8; 32], PeerState>> {
     let request = message(WireguardCmd::GetDevice, interface, Vec::new())?;
-    let answers = ask(request, NLM_F_DUMP)?;
+    let answers = ask(NETLINK_GENERIC, request, NLM_F_DUMP)?;
     let attributes = answers.into_iter().flat_map(|answer| answer.payload.attributes);
     let peers = attributes.filter_map(|attribute| {
         if let WireguardAttribute::Peers(peers) = attribute { Some(peers) } else { None }
@@ -122,7 +116,8 @@ fn set_peer(interface: &str, attributes: Vec<WireguardPeerAttribute>) -> io::Res
 }
 
 fn set(interface: &str, attributes: Vec<WireguardAttribute>) -> io::Result<()> {
-    ask(message(WireguardCmd::SetDevice, interface, attributes)?, NLM_F_ACK).map(drop)
+    let request = message(WireguardCmd::SetDevice, interface, attributes)?;
+    ask(NETLINK_GENERIC, request, NLM_F_ACK).map(drop)
 }
 
 fn message(
@@ -140,52 +135,10 @@ fn message(
 fn family() -> io::Result<u16> {
     let name = GenlCtrlAttrs::FamilyName(WireguardMessage::family_name().to_owned());
     let request = GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas: vec![name] };
-    let answers = ask(GenlMessage::from_payload(request), NLM_F_ACK)?;
+    let answers = ask(NETLINK_GENERIC, GenlMessage::from_payload(request), NLM_F_ACK)?;
     let mut found = answers.into_iter().flat_map(|answer| answer.payload.nlas);
     let number = found.find_map(|attribute| {
         if let GenlCtrlAttrs::FamilyId(number) = attribute { Some(number) } else { None }
     });
     number.ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
-/// Sends a request, and returns the kernel's answers.
-fn ask<F>(message: GenlMessage<F>, flags: u16) -> io::Result<Vec<GenlMessage<F>>>
-where
-    F: GenlFamily + Clone + Debug + Eq,
-    GenlMessage<F>: Clone + Debug + Eq + NetlinkSerializable + NetlinkDeserializable,
-{
-    let mut request = NetlinkMessage::from(message);
-    request.header.flags = NLM_F_REQUEST | flags;
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    let mut socket = Socket::new(NETLINK_GENERIC)?;
-    socket.bind_auto()?;
-    socket.connect(&netlink_sys::SocketAddr::new(0, 0))?;
-    socket.send(&bytes, 0)?;
-    bytes.fill(0);
-    let mut answers = Vec::new();
-    loop {
-        let (bytes, _) = socket.recv_from_full()?;
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            let answer = NetlinkMessage::<GenlMessage<F>>::deserialize(rest)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-            // Messages begin at multiples of four.
-            let len = (answer.header.length as usize).next_multiple_of(4);
-            rest = rest.get(len.max(1)..).unwrap_or_default();
-            match answer.payload {
-                NetlinkPayload::InnerMessage(message) => answers.push(message),
-                NetlinkPayload::Error(error) => {
-                    return match error.code {
-                        None => Ok(answers),
-                        Some(_) => Err(error.to_io()),
-                    };
-                }
-                NetlinkPayload::Done(_) => return Ok(answers),
-                // Neither says anything; nor would another one.
-                NetlinkPayload::Noop | NetlinkPayload::Overrun(_) | _ => {}
-            }
-        }
-    }
 }

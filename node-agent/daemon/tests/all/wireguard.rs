@@ -13,7 +13,7 @@
 //! which this kernel may not have.
 
 use std::{
-    net::{IpAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::mpsc::Receiver,
     time::Duration,
 };
@@ -22,7 +22,7 @@ use control_protocol::{
     key::{NodePrivate, NodePublic},
     map::{FilterRule, NetPortRange, Node as MapNode, PortRange, WIREGUARD_DEVICES},
 };
-use lab::{Machine, link};
+use lab::{Machine, link, transfer::Transfer};
 use mesh_identity::Header;
 use serde_json::{Value, json};
 use testkit::blocking::eventually;
@@ -38,6 +38,8 @@ use phone::{Phone, carries, listen, open, resolves};
 
 const PHONE: [&str; 2] = ["100.64.0.99", "fd7a:115c:a1e0::99"];
 const INTERFACE: &str = "wg0";
+/// The port of a stream that never pauses.
+const BUSY: u16 = 7009;
 /// How long one try waits.
 const TRY: Duration = Duration::from_secs(1);
 
@@ -136,7 +138,7 @@ fn house(settings: &str) -> TestNetwork {
             filter.push(rule(&[&at_laptop[at]], phone, 7001));
             filter.push(rule(&[phone], &at_home[at], 80));
             allow.push(rule(&[phone], &at_home[at], 80));
-            allow.push(rule(&[phone], &at_laptop[at], 7000));
+            allow.extend([7000, BUSY].map(|port| rule(&[phone], &at_laptop[at], port)));
         }
         allow.push(rule(&[PHONE[0]], "1.0.0.0-223.255.255.255", 7000));
         allow.push(rule(&[PHONE[1]], "2000::/3", 7000));
@@ -151,7 +153,8 @@ fn house(settings: &str) -> TestNetwork {
         router["AllowedIPs"] = json!(allowed);
         let user = map["node"]["User"].clone();
         map["peers"]["99"] = json!(phone_node(&key.public(), &user));
-        let rules = [0, 1].map(|at| rule(&[PHONE[at]], &at_laptop[at], 7000));
+        let rules = [(0, 7000), (0, BUSY), (1, 7000)]
+            .map(|(at, port)| rule(&[PHONE[at]], &at_laptop[at], port));
         map["filters"] = json!({ "base": rules });
     });
     home.run();
@@ -284,6 +287,12 @@ fn refuse_rules_of_the_phone(home: &Node) {
     ));
 }
 
+/// Waits until more of a stream has arrived than was on the way.
+fn carries_more(stream: &Transfer) {
+    let before = stream.carried();
+    eventually("more of the stream", || stream.carried() > before + 5_000_000);
+}
+
 /// After a kill nothing stays, whoever cleans up.
 fn leaves_nothing_behind(home: &mut Node, phone: &Phone, service: &str) {
     let mut agent = home.agent.take().unwrap();
@@ -298,6 +307,7 @@ fn leaves_nothing_behind(home: &mut Node, phone: &Phone, service: &str) {
     assert_eq!(left_behind(&home.machine), "");
     leave();
     home.run();
+    phone.begin_again();
     eventually("it is replaced", || phone.open(service, 80));
     home.stop();
     assert_eq!(left_behind(&home.machine), "");
@@ -329,10 +339,16 @@ fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_wha
         (served(&home)["endpoint"] != device["endpoint"]).then_some(())
     });
 
-    // Home restarts, without the coordinator: the connection goes on. Then its rule is gone, and so is the connection.
+    // Home restarts, without the coordinator: connections go on, also one whose data was on the way. Then their rule is gone, and
+    // so are they.
+    let to = SocketAddr::new(at_laptop[0].parse().unwrap(), BUSY);
+    let busy = Transfer::start(&phone.machine, &laptop.machine, to).unwrap();
+    carries_more(&busy);
     home.stop();
     assert_eq!(left_behind(&home.machine), "");
     home.run();
+    phone.begin_again();
+    carries_more(&busy);
     assert!(carries(&mut stream, LIMIT), "{}", home.log());
     home.stop();
     edit(&home, |map| {
@@ -343,6 +359,7 @@ fn a_phone_with_plain_wireguard_reaches_what_its_rules_name_and_is_known_for_wha
             .retain(|rule| rule["DstPorts"][0]["Ports"]["First"] == 80);
     });
     home.run();
+    phone.begin_again();
     eventually("the service answers", || phone.open(&at_home[0], 80));
     assert!(!carries(&mut stream, TRY), "an open connection outlives its rule");
 

@@ -17,17 +17,19 @@ use crate::control_plane::LIMIT;
 pub(super) struct Phone {
     pub(super) machine: Arc<Machine>,
     _wireguard: Process,
+    settings: String,
+    router: String,
 }
 
 impl Phone {
     pub(super) fn start(machine: &Arc<Machine>, key: &NodePrivate, router: &str) -> Self {
         let process = wireguard::start(machine, INTERFACE).unwrap();
-        let router = base64(router);
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let router = hex(&base64(router));
         let settings = format!(
             "private_key={}\npublic_key={}\nendpoint=10.77.1.2:51820\nallowed_ip=0.0.0.0/0\nallowed_ip=::/0",
             hex(key.as_bytes()),
-            hex(&router)
+            router
         );
         wireguard::set(machine, INTERFACE, &settings).unwrap();
         machine
@@ -40,7 +42,15 @@ impl Phone {
                 PHONE[0], PHONE[1]
             ))
             .unwrap();
-        Self { machine: Arc::clone(machine), _wireguard: process }
+        Self { machine: Arc::clone(machine), _wireguard: process, settings, router }
+    }
+
+    /// Begins a new session. By itself it does so once it has heard nothing for 15 seconds.
+    pub(super) fn begin_again(&self) {
+        let without = format!("public_key={}\nremove=true", self.router);
+        for settings in [&without, &self.settings] {
+            wireguard::set(&self.machine, INTERFACE, settings).unwrap();
+        }
     }
 
     pub(super) fn open(&self, to: &str, port: u16) -> Option<TcpStream> {
