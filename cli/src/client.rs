@@ -100,8 +100,13 @@ impl Daemon {
 
 /// The daemon refused the request (4xx).
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Refused(pub(crate) String);
+#[error("{why}")]
+pub(crate) struct Refused {
+    /// One sentence in the current language.
+    pub(crate) why: String,
+    /// What it answered.
+    pub(crate) problem: Box<Problem>,
+}
 
 impl Client {
     /// The coordinator's admin API.
@@ -228,13 +233,16 @@ impl Client {
         }
         let why = match wait {
             Some(seconds) => {
-                let problem = messages::problem(&Problem { detail: None, ..problem });
+                let problem = messages::problem(&Problem { detail: None, ..problem.clone() });
                 message!("try-again-in", problem, seconds).to_string()
             }
             None => messages::problem(&problem),
         };
         let why = common::foreign::line(&why);
-        if status.is_client_error() { Err(Refused(why).into()) } else { bail!(why) }
+        if status.is_client_error() {
+            return Err(Refused { why, problem: Box::new(problem) }.into());
+        }
+        bail!(why)
     }
 
     /// The error for an answer that cannot be decoded.

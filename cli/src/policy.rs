@@ -145,7 +145,7 @@ async fn set(client: &Client, SetArgs { file, yes }: SetArgs) -> anyhow::Result<
 
 fn unchanged(advice: Message) -> impl Fn(anyhow::Error) -> anyhow::Error {
     move |error| match error.downcast::<Refused>() {
-        Ok(Refused(why)) => anyhow!(message!("refused-advice", why, advice)),
+        Ok(Refused { why, .. }) => anyhow!(message!("refused-advice", why, advice)),
         Err(error) => error,
     }
 }

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod configuration;
+mod router;
 mod view;
 
 pub(crate) use self::view::problem;
@@ -120,13 +121,14 @@ pub(crate) async fn run(
     match command {
         WireguardCommand::Add(args) => {
             let format = args.output.output;
-            print(format, &add(args, client).await?)?;
+            print(format, &add(args, client, root).await?)?;
         }
         WireguardCommand::Rotate(args) => {
             let (private, public_key) = keys(&args.key)?;
             let KeyArgs { via, endpoint, .. } = args.key;
             let body = RotateWireguardDevice { public_key, via, endpoint };
-            let device = client.call(&endpoints::ROTATE_WIREGUARD, &[&args.id], &body).await?;
+            let what = (&endpoints::ROTATE_WIREGUARD, &[args.id.as_str()][..]);
+            let device = router::call(client, root, what, &body).await?;
             print(args.output.output, &NewConfiguration::of(device, private.as_ref()))?;
         }
         WireguardCommand::List(OutputArgs { output }) => {
@@ -161,7 +163,7 @@ pub(crate) async fn run(
 }
 
 /// Adds a device.
-async fn add(args: AddArgs, client: &Client) -> anyhow::Result<NewConfiguration> {
+async fn add(args: AddArgs, client: &Client, root: &Path) -> anyhow::Result<NewConfiguration> {
     let (private, public_key) = keys(&args.key)?;
     let body = AddWireguardDevice {
         name: args.name,
@@ -174,7 +176,7 @@ async fn add(args: AddArgs, client: &Client) -> anyhow::Result<NewConfiguration>
         endpoint: args.key.endpoint,
         keepalive: args.keepalive,
     };
-    let device = client.call(&endpoints::ADD_WIREGUARD, &[], &body).await?;
+    let device = router::call(client, root, (&endpoints::ADD_WIREGUARD, &[]), &body).await?;
     Ok(NewConfiguration::of(device, private.as_ref()))
 }
 

@@ -326,6 +326,7 @@ wireguard-ago = { $ago } ago
 wireguard-added = { $name } joins through { $router }: scan the code with the WireGuard app, or import the text. It is shown once: whoever has it can join as this device. Devices elsewhere need the endpoint's UDP port open at home.
 wireguard-added-key = { $name } joins through { $router }: complete the text with the private key that belongs to this public key.
 wireguard-expired = { $name } has expired and has no access: maru device extend { $name }
+wireguard-offered = { $path } has the section [wireguard] now, which homes of older versions lack, and the agent restarts: this machine routes WireGuard devices
 wireguard-served = the routers of { $count } WireGuard devices serve them
 wireguard-problem =
     { $reason ->
@@ -1095,6 +1096,8 @@ firewall-open = no rule was found that closes the tunnel's port or its services
 firewall-closes-forwarding = the firewall of this machine ({ $by }) drops what it forwards: WireGuard devices do not reach other devices, nor do others reach them, whatever the policy allows
 firewall-closes-port = the firewall of this machine ({ $by }) closes UDP port { $port }: a peer reaches this machine directly only if this machine calls it at the same time, and by the relay otherwise
 firewall-closes-service = the firewall of this machine ({ $by }) closes port { $port } of the tunnel's interface { $interface }: devices of the network do not reach the service there, whatever the policy allows
+firewall-closes-wireguard = the firewall of this machine ({ $by }) closes UDP port { $port }: devices that have only WireGuard cannot connect
+fix-firewall-for-now = { $command } (it lasts until the rules are loaded again: write it into the firewall's own configuration, too)
 relay-answers = the relay { $name } answers
 relay-silent = the relay { $name } does not answer: peers without a direct path cannot be reached
 fix-relay = check this machine's connection, and at home whether Maru runs (maru doctor)

@@ -326,6 +326,7 @@ wireguard-ago = { $ago } 전
 wireguard-added = { $name } 기기는 { $router } 기기를 거쳐 연결됩니다. WireGuard 앱으로 코드를 스캔하거나 설정을 가져오세요. 한 번만 표시되며, 이 설정을 가진 사람은 누구나 이 기기로 접속할 수 있습니다. 밖에서 접속하려면 집에서 엔드포인트의 UDP 포트가 열려 있어야 합니다.
 wireguard-added-key = { $name } 기기는 { $router } 기기를 거쳐 연결됩니다. 이 공개 키에 맞는 개인 키를 설정에 넣으세요.
 wireguard-expired = { $name } 기기가 만료되어 접속할 수 없습니다: maru device extend { $name }
+wireguard-offered = 이전 버전에서 설정한 집에 없던 [wireguard] 항목을 { $path } 파일에 추가하고 에이전트를 다시 시작합니다. 이제 이 컴퓨터가 WireGuard 기기를 연결합니다
 wireguard-served = WireGuard 기기 { $count }대를 라우터가 연결하고 있습니다
 wireguard-problem =
     { $reason ->
@@ -1081,6 +1082,8 @@ firewall-open = 터널의 포트나 서비스를 막는 규칙을 찾지 못했�
 firewall-closes-forwarding = 이 컴퓨터의 방화벽({ $by })이 전달하는 패킷을 버립니다. 정책이 허용해도 WireGuard 기기와 다른 기기가 서로 연결할 수 없습니다
 firewall-closes-port = 이 컴퓨터의 방화벽({ $by })이 UDP { $port } 포트를 막고 있습니다. 이 컴퓨터가 동시에 연결할 때만 상대 기기와 직접 연결되고, 아니면 릴레이를 거칩니다
 firewall-closes-service = 이 컴퓨터의 방화벽({ $by })이 터널 인터페이스 { $interface }의 { $port } 포트를 막고 있습니다. 정책이 허용해도 네트워크의 기기가 그 서비스에 연결할 수 없습니다
+firewall-closes-wireguard = 이 컴퓨터의 방화벽({ $by })이 UDP { $port } 포트를 막고 있어 WireGuard만 있는 기기가 연결할 수 없습니다
+fix-firewall-for-now = { $command } (규칙을 다시 불러올 때까지만 유지되므로 방화벽 설정에도 적으세요)
 relay-answers = 릴레이 { $name }: 응답합니다
 relay-silent = 릴레이 { $name }: 응답하지 않습니다. 직접 경로가 없는 기기에는 연결할 수 없습니다
 fix-relay = 이 컴퓨터의 네트워크 연결을 확인하고, 집 컴퓨터에서 Maru가 실행 중인지 확인하세요(maru doctor)

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Stdio};
 
-use messages::message;
+use messages::{Message, message};
 use node_agent_api::settings::Settings;
 use serde_json::Value;
 use services::Instance;
@@ -21,7 +21,7 @@ struct Closing {
     by: String,
     protocol: &'static str,
     port: u16,
-    fix: String,
+    fix: Message,
 }
 
 /// Looks at ufw and firewalld if they run, else at the rules of nftables, with which iptables writes, too.
@@ -31,22 +31,7 @@ pub(super) async fn check(root: &Path, settings: &Settings) -> Vec<Finding> {
     }
     let instance = Instance::of(root);
     let tunnel = settings.interface(&instance);
-    let mut probes = vec![Probe {
-        protocol: "udp",
-        port: settings.listen_port,
-        tunnel: &tunnel,
-        by_tunnel: false,
-        out: None,
-    }];
-    probes.extend(settings.service.iter().map(|service| Probe {
-        protocol: "tcp",
-        port: service.port,
-        tunnel: &tunnel,
-        by_tunnel: true,
-        out: None,
-    }));
-    // A port that the kernel chooses is told to peers by STUN alone.
-    probes.retain(|probe| probe.port != 0);
+    let probes = probes(settings, &tunnel);
     let closings = if let Some(status) = said("ufw", &["status", "verbose"]).await {
         by_ufw(&status, &probes)
     } else {
@@ -65,14 +50,29 @@ pub(super) async fn check(root: &Path, settings: &Settings) -> Vec<Finding> {
     if closings.is_empty() {
         return vec![Finding::ok(ID, message!("firewall-open"))];
     }
-    let findings = closings.into_iter().map(|Closing { by, protocol, port, fix }| {
-        let text = match protocol {
-            "udp" => message!("firewall-closes-port", by, port),
-            _ => message!("firewall-closes-service", by, port, interface = tunnel),
-        };
-        Finding::warning(ID, text, fix)
-    });
-    findings.collect()
+    closings.into_iter().map(|closing| finding(closing, settings, &tunnel)).collect()
+}
+
+/// What comes in: peers, WireGuard devices, and out of the tunnel who calls a service.
+fn probes<'a>(settings: &Settings, tunnel: &'a str) -> Vec<Probe<'a>> {
+    let probe =
+        |protocol, by_tunnel| move |port| Probe { protocol, port, tunnel, by_tunnel, out: None };
+    let devices = settings.wireguard.map(|wireguard| wireguard.port.get());
+    let outside = [settings.listen_port].into_iter().chain(devices).map(probe("udp", false));
+    let services = settings.service.iter().map(|service| service.port).map(probe("tcp", true));
+    // A port that the kernel chooses is told to peers by STUN alone.
+    outside.chain(services).filter(|probe| probe.port != 0).collect()
+}
+
+fn finding(closing: Closing, settings: &Settings, tunnel: &str) -> Finding {
+    let Closing { by, protocol, port, fix } = closing;
+    let is_devices = settings.wireguard.is_some_and(|wireguard| wireguard.port.get() == port);
+    let text = match protocol {
+        "udp" if is_devices => message!("firewall-closes-wireguard", by, port),
+        "udp" => message!("firewall-closes-port", by, port),
+        _ => message!("firewall-closes-service", by, port, interface = tunnel),
+    };
+    Finding::warning(ID, text, fix)
 }
 
 /// What drops the packets that this machine forwards between WireGuard devices and the mesh, as Docker does unless it is told
@@ -91,7 +91,7 @@ fn dropped(ruleset: &Value, [devices, tunnel]: [&str; 2], own_table: &str) -> Op
     let by = format!("nftables: {family} {table} {chain}");
     let accept =
         |side| format!("sudo nft insert rule {family} {table} {chain} {side} {devices} accept");
-    let fix = [accept("iifname"), accept("oifname")].join(" && ");
+    let fix = for_now(&[accept("iifname"), accept("oifname")].join(" && "));
     Some(Finding::warning(ID, message!("firewall-closes-forwarding", by), fix))
 }
 
@@ -129,8 +129,8 @@ fn by_ufw(status: &str, probes: &[Probe<'_>]) -> Option<Vec<Closing>> {
         closed
             .map(|probe| {
                 closing(probe, "ufw", |probe| match probe.by_tunnel {
-                    true => format!("sudo ufw allow in on {}", probe.tunnel),
-                    false => format!("sudo ufw allow {}/udp", probe.port),
+                    true => format!("sudo ufw allow in on {}", probe.tunnel).into(),
+                    false => format!("sudo ufw allow {}/udp", probe.port).into(),
                 })
             })
             .collect(),
@@ -152,7 +152,7 @@ async fn by_firewalld(probes: &[Probe<'_>]) -> Vec<Closing> {
                     true => format!("--zone=trusted --add-interface={}", probe.tunnel),
                     false => format!("--zone={zone} --add-port={}/udp", probe.port),
                 };
-                format!("sudo firewall-cmd --permanent {what} && sudo firewall-cmd --reload")
+                format!("sudo firewall-cmd --permanent {what} && sudo firewall-cmd --reload").into()
             }));
         }
     }
@@ -173,13 +173,18 @@ async fn by_nftables(probes: &[Probe<'_>], own_table: &str) -> Vec<Closing> {
                 true => format!("iifname {}", probe.tunnel),
                 false => format!("udp dport {}", probe.port),
             };
-            format!("sudo nft insert rule {family} {table} {chain} {what} accept")
+            for_now(&format!("sudo nft insert rule {family} {table} {chain} {what} accept"))
         }))
     });
     closed.collect()
 }
 
-fn closing(probe: &Probe<'_>, by: &str, fix: impl Fn(&Probe<'_>) -> String) -> Closing {
+/// A command that inserts rules, with how long these last.
+fn for_now(command: &str) -> Message {
+    message!("fix-firewall-for-now", command)
+}
+
+fn closing(probe: &Probe<'_>, by: &str, fix: impl Fn(&Probe<'_>) -> Message) -> Closing {
     Closing { by: by.to_owned(), protocol: probe.protocol, port: probe.port, fix: fix(probe) }
 }
 
@@ -200,7 +205,29 @@ mod tests {
         assert!(found.text.to_string().contains("ip filter FORWARD"), "{}", found.text);
         let rule = "sudo nft insert rule ip filter FORWARD";
         let fix = format!("{rule} iifname maruw0 accept && {rule} oifname maruw0 accept");
-        assert_eq!(found.fix_text(), fix);
+        let said = found.fix_text();
+        assert!(
+            said.starts_with(&fix) && said.contains("until the rules are loaded again"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn the_port_of_wireguard_devices_is_looked_at_where_there_may_be_some() {
+        let closed = |text: &str| -> Vec<String> {
+            let settings: Settings =
+                chassis::settings::parse(Path::new("agent.toml"), text).unwrap();
+            let status = "Status: active\n41641/udp  ALLOW IN  Anywhere\n";
+            let closings = by_ufw(status, &probes(&settings, "maru0")).unwrap();
+            let found = closings.into_iter().map(|closing| finding(closing, &settings, "maru0"));
+            found.map(|found| format!("{}: {}", found.text, found.fix_text())).collect()
+        };
+        assert_eq!(closed(""), Vec::<String>::new());
+        let said = closed("[wireguard]\nport = 51821\n");
+        assert_eq!(said.len(), 1, "{said:?}");
+        for part in ["UDP port 51821", "only WireGuard", "sudo ufw allow 51821/udp"] {
+            assert!(said[0].contains(part), "{part}: {said:?}");
+        }
     }
 
     #[test]

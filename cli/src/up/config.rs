@@ -35,6 +35,13 @@ const COORDINATOR: &str = coordinator_api::settings::FILE;
 /// The agent's.
 const AGENT: &str = node_agent_api::settings::FILE;
 
+/// The section of the agent's by which home routes WireGuard devices.
+pub(crate) const WIREGUARD: &str = "\
+    # Devices that have only the WireGuard app come in here: maru wireguard add\n\
+    [wireguard]\n# port = 51820\n\
+    # Those with a full tunnel reach the internet from here, as far as the policy allows it.\n\
+    internet = true\n";
+
 /// A file to write.
 #[derive(Debug)]
 struct File {
@@ -370,12 +377,8 @@ fn agent_toml() -> String {
         entry
     };
     text.push_str(&mesh_services.iter().map(entry).collect::<Vec<_>>().join("\n"));
-    text.push_str(
-        "\n# Devices that have only the WireGuard app come in here: maru wireguard add\n\
-         [wireguard]\n# port = 51820\n\
-         # Those with a full tunnel reach the internet from here, as far as the policy allows it.\n\
-         internet = true\n",
-    );
+    text.push('\n');
+    text.push_str(WIREGUARD);
     text
 }
 

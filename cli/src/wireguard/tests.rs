@@ -38,7 +38,7 @@ async fn typed(arguments: &[&str]) -> (NewConfiguration, Request) {
         }
     });
     let Typed { args } = Typed::try_parse_from([&["add"], arguments].concat()).unwrap();
-    let made = add(args, &Client::coordinator(root.path())).await.unwrap();
+    let made = add(args, &Client::coordinator(root.path()), root.path()).await.unwrap();
     let request = asked.lock().await.clone();
     (made, request)
 }

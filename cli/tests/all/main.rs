@@ -16,3 +16,4 @@ mod setup;
 mod units;
 mod upgrade;
 mod usage;
+mod wireguard;

@@ -69,7 +69,7 @@ impl TestMachine {
         fs::write(path, bytes).unwrap();
     }
 
-    fn maru(&self, args: &[&str]) -> Command {
+    pub(super) fn maru(&self, args: &[&str]) -> Command {
         let mut command = self.instance.machine.command("env");
         command.args([PATH, &format!("{BIN}/maru")]);
         command.args(args).stdin(Stdio::null());
