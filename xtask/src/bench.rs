@@ -140,6 +140,10 @@ impl Task {
             "only `cargo xtask bench coordinator`, `engine`, `paths` and `tunnel` have --rounds: leave it out"
         );
         ensure!(
+            args.coordinator.url.is_none() || args.rounds.is_none_or(|rounds| rounds == 1),
+            "agents stay at a coordinator with --url, so it is measured once: leave out --rounds"
+        );
+        ensure!(
             is_tunnel || (!args.short && args.only.is_none()),
             "only `cargo xtask bench tunnel` has --short and --only: leave them out"
         );
