@@ -136,9 +136,7 @@ async fn choose(
     args: OutputArgs,
 ) -> anyhow::Result<()> {
     let (entry, text) = change(folder, root, name).await?;
-    if let Some(former) = answering::give_back(root, write)? {
-        output::note(message!("engine-answers-again", former));
-    }
+    answering::give_back(root, write)?;
     output::done(args.output, &entry, &text)
 }
 

@@ -462,7 +462,6 @@ fix-own-key = at home: sudo maru device extend, with the name of this device
 
 ## cli/src/model.rs
 model-copied = { $to } is another name for { $from }
-engine-answers-again = requests that name no model go to this machine's engine again, no more to { $former }
 
 ## cli/src/model/args.rs
 ollama-option-before-name = { $error }; a model's name stands before --ollama
@@ -529,6 +528,8 @@ pull-progress = {"{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left
 pull-at = {"  "}{ $done } of { $total } ({ $percent } %)
 
 ## cli/src/model/answering.rs
+engine-answers-again = requests that name no model go to this machine's engine again, no more to { $former }
+ollama-answers-still = requests that name no model still go to { $former }: Maru did not write { $path }, so it changes only with --write
 ollama-no-dial = the gateway has no way to the Ollama at http://{ $at } yet; start with `sudo maru up --ollama http://{ $at }` first
 
 ## cli/src/model/served.rs

@@ -454,7 +454,6 @@ fix-own-key = 홈 컴퓨터에서 이 기기의 이름으로 sudo maru device ex
 
 ## cli/src/model.rs
 model-copied = { $to } 이름으로도 { $from } 모델을 쓸 수 있습니다
-engine-answers-again = 모델을 지정하지 않은 요청에는 이제 { $former } 대신 이 컴퓨터의 엔진이 다시 답합니다
 
 ## cli/src/model/args.rs
 ollama-option-before-name = { $error }. 모델 이름은 --ollama 앞에 쓰세요
@@ -521,6 +520,8 @@ pull-progress = {"{bar:30} {total_bytes} 중 {bytes}, {bytes_per_sec}, {eta} 남
 pull-at = {"  "}{ $total } 중 { $done } ({ $percent } %)
 
 ## cli/src/model/answering.rs
+engine-answers-again = 모델을 지정하지 않은 요청에는 이제 { $former } 대신 이 컴퓨터의 엔진이 다시 답합니다
+ollama-answers-still = 모델을 지정하지 않은 요청에는 여전히 { $former } 모델이 답합니다. { $path } 파일은 Maru가 쓰지 않았으므로 --write를 줄 때만 바꿉니다
 ollama-no-dial = 게이트웨이가 아직 http://{ $at }의 Ollama에 연결할 길이 없습니다. 먼저 `sudo maru up --ollama http://{ $at }`로 시작하세요
 
 ## cli/src/model/served.rs

@@ -16,7 +16,7 @@ use services::INFERENCE;
 use crate::{
     edited_file::Changes,
     ollama::Ollama,
-    openclaw,
+    openclaw, output,
     up::{
         config,
         ollama::{self, PROVIDER},
@@ -29,11 +29,10 @@ fn file(root: &Path) -> anyhow::Result<PathBuf> {
     Ok(settings.openclaw)
 }
 
-/// The file's value; `None` if this machine has none, as one that is not home.
-fn value(root: &Path) -> anyhow::Result<Option<Value>> {
-    let path = root.join(file(root)?);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(openclaw::read(&text)),
+/// The file's text; `None` if this machine has none, as one that is not home.
+fn text(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| message!("file-not-read", path = path.display())),
     }
@@ -45,7 +44,8 @@ fn is_ollamas(model: &str) -> bool {
 
 /// The model of this Ollama that answers, if one does.
 pub(super) fn of_ollama(root: &Path, ollama: &Ollama) -> anyhow::Result<Option<String>> {
-    let Some(value) = value(root)? else { return Ok(None) };
+    let text = text(&root.join(file(root)?))?;
+    let Some(value) = text.and_then(|text| openclaw::read(&text)) else { return Ok(None) };
     let (primary, _) = openclaw::choice(&value);
     let name = primary.filter(|model| is_ollamas(model));
     let is_dialled = ollama::dialled(&config::agent(root)?) == Some(ollama.at);
@@ -97,15 +97,21 @@ pub(super) fn choose(
     changes.write()
 }
 
-/// Makes this machine's engine answer again, if a model of Ollama's does; the model that answered.
-pub(super) fn give_back(root: &Path, write: bool) -> anyhow::Result<Option<String>> {
-    let Some(value) = value(root)? else { return Ok(None) };
-    let (Some(former), _) = openclaw::choice(&value) else { return Ok(None) };
-    let Some(engine) = engine(&value).filter(|_| is_ollamas(&former)) else { return Ok(None) };
+/// Makes this machine's engine answer again, if a model of Ollama's does. An `openclaw.json` that Maru did not write stays unless
+/// `write` says otherwise, and so does what answers: the engine may be meant for those who name its model.
+pub(super) fn give_back(root: &Path, write: bool) -> anyhow::Result<()> {
     let path = file(root)?;
-    openclaw::check(&root.join(&path), write)?;
+    let Some(text) = text(&root.join(&path))? else { return Ok(()) };
+    let Some(value) = openclaw::read(&text) else { return Ok(()) };
+    let (Some(former), _) = openclaw::choice(&value) else { return Ok(()) };
+    let Some(engine) = engine(&value).filter(|_| is_ollamas(&former)) else { return Ok(()) };
+    if !write && !openclaw::is_of_maru(&text) {
+        output::note(message!("ollama-answers-still", former, path = path.display()));
+        return Ok(());
+    }
     let mut changes = Changes::default();
     changes.plan(root, &path, "{}\n", |text| with_primary(text, &engine))?;
     changes.write()?;
-    Ok(Some(former))
+    output::note(message!("engine-answers-again", former));
+    Ok(())
 }

@@ -181,10 +181,17 @@ async fn the_chosen_model_answers_and_what_answered_before_stands_in_for_it() {
     // Of several models of Ollama's one answers.
     choose(root, &it.ollama, "sky", false, Format::Json).await.unwrap();
     assert_eq!(choice(root), (Some("ollama/sky:latest".to_owned()), before.1));
-    let former = answering::give_back(root, false).unwrap();
-    assert_eq!(former.as_deref(), Some("ollama/sky:latest"));
-    assert_eq!(choice(root), (Some("llamacpp/default".to_owned()), texts(&["spare/default"])));
-    assert_eq!(answering::give_back(root, false).unwrap(), None, "a second time nothing changes");
+    answering::give_back(root, false).unwrap();
+    let engine = (Some("llamacpp/default".to_owned()), texts(&["spare/default"]));
+    assert_eq!(choice(root), engine);
+
+    // OpenClaw's own file often chooses an Ollama; the engine's model is changed all the same.
+    let foreign = "// Mine\n".to_owned() + &text.replacen("// Models and agents of Maru", "//", 1);
+    let root = it.home(it.ollama.at, &foreign);
+    answering::give_back(root, false).unwrap();
+    assert_eq!(fs::read_to_string(root.join(OPENCLAW)).unwrap(), foreign);
+    answering::give_back(root, true).unwrap();
+    assert_eq!(choice(root), engine);
 }
 
 #[tokio::test]
