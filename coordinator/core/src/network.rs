@@ -110,7 +110,7 @@ impl Entry {
     }
 }
 
-/// The network compiled by its policy, from which each node's [`View`] is made.
+/// The network compiled by its policy, from which each node's [`View`](crate::map::View) is made.
 #[derive(Clone, Debug)]
 pub struct CompiledNetwork {
     domain: Arc<str>,
