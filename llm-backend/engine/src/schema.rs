@@ -256,6 +256,9 @@ impl<'a> Translation<'a> {
         let at = fields.at.child("items");
         let times = fields.times("minItems", "maxItems")?;
         let (least, most) = (times.least, times.most);
+        if let Some(raw) = fields.take("prefixItems") {
+            return self.tuple(raw, times, fields, depth);
+        }
         let item = match fields.take("items") {
             Some(raw) => self.schema(raw, &at, depth + 1)?,
             None if (least, most) == (0, None) => return Ok(Rule::fixed("array")),
@@ -273,6 +276,33 @@ impl<'a> Translation<'a> {
         let optional = if least == 0 { "?" } else { "" };
         let text = format!(r#""[" ws {items}{optional} "]""#);
         Ok(self.add(&text, alternatives + 1, std::slice::from_ref(&item)))
+    }
+
+    /// A list whose entries have a schema each: there are these and no others.
+    fn tuple(
+        &mut self,
+        raw: &'a RawValue,
+        times: Times,
+        fields: &mut Fields<'a, '_>,
+        depth: usize,
+    ) -> Result<Rule> {
+        let at = fields.at.child("prefixItems");
+        if fields.take("items").is_some_and(|items| items.get() != "false") {
+            return fields.at.child("items").refuse("must be false beside prefixItems");
+        }
+        let entries = at.some(raw)?;
+        let n = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        if n < times.least || times.most.is_some_and(|most| most < n) {
+            return at.refuse("must have as many entries as minItems and maxItems say");
+        }
+        let mut rules = Vec::new();
+        for (index, raw) in entries.into_iter().enumerate() {
+            rules.push(self.schema(raw, &at.entry(index), depth + 1)?);
+        }
+        let names: Vec<_> = rules.iter().map(|rule| rule.name.as_str()).collect();
+        let alternatives = rules.iter().map(|rule| rule.alternatives).max().unwrap_or_default();
+        let text = format!(r#""[" ws {} ws "]""#, names.join(r#" "," ws "#));
+        Ok(self.add(&text, alternatives, &rules))
     }
 
     fn object(&mut self, fields: &mut Fields<'a, '_>, depth: usize) -> Result<Rule> {

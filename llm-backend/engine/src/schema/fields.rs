@@ -56,7 +56,7 @@ impl<'a, 'p> Fields<'a, 'p> {
         let has = |name: &str| self.fields.iter().any(|(field, _)| field == name);
         let types = match self.fields.iter().find(|(name, _)| name == "type") {
             None if has("properties") || has("additionalProperties") => vec!["object".to_owned()],
-            None if has("items") => vec!["array".to_owned()],
+            None if has("items") || has("prefixItems") => vec!["array".to_owned()],
             None => Vec::new(),
             Some((_, raw)) if raw.get().starts_with('[') => {
                 let list = at.some(raw)?.into_iter().enumerate();

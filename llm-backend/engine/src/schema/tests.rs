@@ -118,6 +118,8 @@ fn what_is_not_supported_is_refused_by_path() {
         (json!({ "properties": {}, "additionalProperties": true }), ".additionalProperties"),
         (json!({ "items": [{}] }), ".items"),
         (json!({ "type": "array", "minItems": -1 }), ".minItems"),
+        (json!({ "prefixItems": [{}], "minItems": 2 }), ".prefixItems"),
+        (json!({ "prefixItems": [{}], "items": {} }), ".items"),
         (json!({ "type": "array", "maxItems": 2001 }), ".maxItems"),
         (json!({ "type": "array", "minItems": 2, "maxItems": 1 }), ".maxItems"),
         (json!({ "type": "array", "uniqueItems": true }), ".uniqueItems"),

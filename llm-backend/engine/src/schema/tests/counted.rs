@@ -62,6 +62,16 @@ fn schemas_of_pydantic_and_zod_are_followed() {
 }
 
 #[test]
+fn a_tuple_has_its_entries_and_no_others() {
+    let entries = json!([{ "type": "integer" }, { "type": "string" }]);
+    let tuple = json!({ "prefixItems": entries, "minItems": 2, "maxItems": 2 });
+    assert!(fits(&tuple, r#"[1,"a"]"#) && fits(&tuple, "[\n 1, \"a\"\n]"));
+    for wrong in [r#"["a",1]"#, "[1]", r#"[1,"a",1]"#, "[]"] {
+        assert!(!fits(&tuple, wrong), "{wrong}");
+    }
+}
+
+#[test]
 fn formats_are_those_of_their_standards() {
     let is = |format: &str, text: &str| {
         fits(&json!({ "type": "string", "format": format }), &json!(text).to_string())
