@@ -18,7 +18,7 @@ pub(crate) struct UpArgs {
     /// Model for the embedded engine, a GGUF file; remembered
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// Threads of each engine [default: half of the processors]; remembered
+    /// Threads of each engine [default: the engines share the cores]; remembered
     #[arg(long, value_name = "N", value_parser = number::within(1_u16..=512))]
     pub(crate) threads: Option<u16>,
     /// Engines: with a spare one, chats go on while an engine or the model changes, at the price of its

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use chassis::state::Format;
+use chassis::{machine, state::Format};
 use messages::message;
 use serde::{Deserialize, Serialize};
-use services::{INFERENCE_2_SERVICE, Service};
+use services::{ENGINE, INFERENCE_2_SERVICE, SERVICES, Service};
 
 /// The file, below the root.
 const FILE: &str = "var/lib/maru/up.json";
@@ -37,11 +37,12 @@ impl SavedOptions {
         self.engines != Some(1) || service.name != INFERENCE_2_SERVICE.name
     }
 
-    /// Threads of each engine. Without a choice half of the processors: the other half answers people, and two threads on one
-    /// core slow each other.
+    /// Threads of each engine. Without a choice the engines share the cores, and one engine alone leaves a core to what
+    /// answers people: llama.cpp's threads wait for each other by spinning, so those of two engines on one core slow each
+    /// other.
     pub(crate) fn threads(&self) -> u16 {
-        let half = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get) / 2;
-        self.threads.unwrap_or_else(|| u16::try_from(half()).unwrap_or(u16::MAX).max(1))
+        let engines = SERVICES.iter().filter(|it| it.uid == ENGINE && self.runs(it)).count();
+        self.threads.unwrap_or_else(|| share(machine::cores(Path::new("/")), engines))
     }
 
     /// Saves the model that the engines of the instance at `root` use.
@@ -57,11 +58,23 @@ impl SavedOptions {
     }
 }
 
+/// Threads of each of so many engines.
+fn share(cores: usize, engines: usize) -> u16 {
+    let share = cores.saturating_sub(1).min(cores / engines.max(1)).max(1);
+    u16::try_from(share).unwrap_or(u16::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use services::{ENGINE, SERVICES};
 
-    use super::{FILE, SavedOptions};
+    use super::{FILE, SavedOptions, share};
+
+    #[test]
+    fn engines_share_the_cores_and_one_alone_leaves_one() {
+        let all = [(1, 1), (1, 2), (2, 1), (2, 2), (8, 1), (8, 2)];
+        assert_eq!(all.map(|(cores, engines)| share(cores, engines)), [1, 1, 1, 1, 7, 4]);
+    }
 
     #[test]
     fn what_an_earlier_run_was_told_is_remembered() {
