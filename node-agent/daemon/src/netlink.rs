@@ -9,11 +9,31 @@ use netlink_packet_core::{
 };
 use netlink_sys::Socket;
 
-/// Sends a request by a protocol of netlink, and returns the kernel's answers.
-pub(crate) fn ask<M>(protocol: isize, message: M, flags: u16) -> io::Result<Vec<M>>
-where
-    M: Clone + Debug + Eq + NetlinkSerializable + NetlinkDeserializable + Into<NetlinkPayload<M>>,
+/// A message of a protocol of netlink.
+pub(crate) trait Message:
+    Clone + Debug + Eq + NetlinkSerializable + NetlinkDeserializable + Into<NetlinkPayload<Self>>
 {
+}
+
+impl<M> Message for M where
+    M: Clone + Debug + Eq + NetlinkSerializable + NetlinkDeserializable + Into<NetlinkPayload<M>>
+{
+}
+
+/// Sends a request by a protocol of netlink, and returns the kernel's answers.
+pub(crate) fn ask<M: Message>(protocol: isize, message: M, flags: u16) -> io::Result<Vec<M>> {
+    let mut answers = Vec::new();
+    ask_each(protocol, message, flags, |answer| answers.push(answer))?;
+    Ok(answers)
+}
+
+/// The same, for answers that are too many to keep: `take` gets one after the other.
+pub(crate) fn ask_each<M: Message>(
+    protocol: isize,
+    message: M,
+    flags: u16,
+    mut take: impl FnMut(M),
+) -> io::Result<()> {
     let mut request = NetlinkMessage::from(message);
     request.header.flags = NLM_F_REQUEST | flags;
     request.finalize();
@@ -24,7 +44,6 @@ where
     socket.connect(&netlink_sys::SocketAddr::new(0, 0))?;
     socket.send(&bytes, 0)?;
     bytes.fill(0);
-    let mut answers = Vec::new();
     loop {
         let (bytes, _) = socket.recv_from_full()?;
         let mut rest = bytes.as_slice();
@@ -35,14 +54,14 @@ where
             let len = (answer.header.length as usize).next_multiple_of(4);
             rest = rest.get(len.max(1)..).unwrap_or_default();
             match answer.payload {
-                NetlinkPayload::InnerMessage(message) => answers.push(message),
+                NetlinkPayload::InnerMessage(message) => take(message),
                 NetlinkPayload::Error(error) => {
                     return match error.code {
-                        None => Ok(answers),
+                        None => Ok(()),
                         Some(_) => Err(error.to_io()),
                     };
                 }
-                NetlinkPayload::Done(_) => return Ok(answers),
+                NetlinkPayload::Done(_) => return Ok(()),
                 // Neither says anything; nor would another one.
                 NetlinkPayload::Noop | NetlinkPayload::Overrun(_) | _ => {}
             }

@@ -19,8 +19,10 @@ use netlink_packet_netfilter::{
 };
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
-use crate::netlink::ask;
+use crate::netlink::{ask, ask_each};
 
+/// Connections that are kept: each costs time at the start of the agent.
+const MOST: usize = 65_536;
 /// Sequence numbers are not judged (`IP_CT_TCP_FLAG_BE_LIBERAL`, `linux/netfilter/nf_conntrack_tcp.h`).
 const LIBERAL: u8 = 8;
 /// Flags of each side, and which of them are meant (`CTA_PROTOINFO_TCP_FLAGS_*`, `linux/netfilter/nfnetlink_conntrack.h`).
@@ -30,20 +32,34 @@ const ORIGINAL: u16 = 1;
 /// The zone of a connection, a part of its name (`CTA_ZONE`).
 const ZONE: u16 = 18;
 
-/// Keeps the TCP connections of mesh addresses from before the table. One that ends meanwhile is none.
+/// Keeps the TCP connections of mesh addresses from before the table, the first [`MOST`]. One that ends meanwhile is none.
+///
+/// Members open connections, up to as many as the kernel follows: each is changed as it is read, and none is kept in memory.
 pub(super) fn pick_up() -> io::Result<()> {
     let every = message(NetfilterProtoFamily::Unspec, ConntrackMessage::Get(Vec::new()));
-    for found in ask(NETLINK_NETFILTER, every, NLM_F_DUMP)? {
+    let mut ours = 0_usize;
+    ask_each(NETLINK_NETFILTER, every, NLM_F_DUMP, |found| {
         let NetfilterMessageInner::Conntrack(ConntrackMessage::New(attributes)) = found.inner
         else {
-            continue;
+            return;
         };
-        if attributes.iter().any(is_ours) {
-            let change = message(found.header.family, ConntrackMessage::New(liberal(attributes)));
-            if let Err(error) = ask(NETLINK_NETFILTER, change, NLM_F_ACK) {
-                tracing::debug!(%error, "a connection from before has ended");
-            }
+        if !attributes.iter().any(is_ours) {
+            return;
         }
+        ours += 1;
+        if ours > MOST {
+            return;
+        }
+        let change = message(found.header.family, ConntrackMessage::New(liberal(attributes)));
+        if let Err(error) = ask(NETLINK_NETFILTER, change, NLM_F_ACK) {
+            tracing::debug!(%error, "a connection from before has ended");
+        }
+    })?;
+    if ours > MOST {
+        tracing::warn!(
+            connections = ours - MOST,
+            "some connections from before may stand still: there are too many"
+        );
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! Fails if: a removed device still sends or gets anything five seconds later; another's stream suffers from that, or from
 //! a device that sends what the policy refuses; what is refused is not counted; an agent does not end when it is asked
 //! to, leaves something behind then, or does not carry streams whole after it was started again, however it ended; an
-//! agent uses other offloads than its settings allow and the kernel has, or says so.
+//! agent uses other offloads than its settings allow and the kernel has, or says so; the connections that a router's kernel
+//! follows fill the memory of its agent.
 //! Blind to: what the load costs.
 
 use std::{
@@ -22,7 +23,10 @@ use node_agent_api::settings::OFFLOADS;
 use serde_json::json;
 use testkit::blocking::eventually;
 
-use super::control_plane::{self, ControlPlane, Node};
+use super::{
+    control_plane::{self, ControlPlane, Node},
+    routes,
+};
 
 /// Bytes after which a stream is at full speed.
 const SOME: u64 = 20_000_000;
@@ -214,4 +218,41 @@ fn an_agent_under_full_load_ends_when_it_is_asked_to_and_starts_again_after_any_
             stream.finish(0).unwrap();
         }
     }
+}
+
+/// A router's agent looks at every connection that the kernel follows, and members choose how many those are.
+#[test]
+#[ignore = "needs: root"]
+fn a_router_starts_with_as_much_memory_however_many_connections_its_kernel_follows() {
+    /// More than this per connection would be all of them at once.
+    const MANY: u16 = 60_000;
+    const ALLOWED_KIB: u64 = 32 << 10;
+    let plane = ControlPlane::new();
+    let _printer = routes::printer(&plane.topology.home);
+    let mut home = routes::router(&plane);
+    let peak_kib = |home: &Node| -> u64 {
+        let pid = home.agent.as_ref().unwrap().pid();
+        let peak = lab::inside::status_field(pid, "VmHWM").unwrap();
+        peak.trim_end_matches(" kB").parse().unwrap()
+    };
+    home.stop();
+    home.run();
+    home.wait_for_state("running");
+    let before = peak_kib(&home);
+    let followed = || -> u32 {
+        let count = "cat /proc/sys/net/netfilter/nf_conntrack_count";
+        home.machine.sh(count).unwrap().trim().parse().unwrap()
+    };
+    for _ in 0..2 {
+        let socket = home.machine.in_network(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+        (1..=MANY).for_each(|port| {
+            let _ = socket.send_to(b"knock", ("192.168.9.2", port));
+        });
+    }
+    assert!(followed() > u32::from(MANY), "{}", followed());
+    home.stop();
+    home.run();
+    home.wait_for_state("running");
+    let after = peak_kib(&home);
+    assert!(after < before + ALLOWED_KIB, "{before} and {after} KiB");
 }
