@@ -222,7 +222,7 @@ impl Reach {
     }
 }
 
-/// Notes where members `tried` and `reached` this node; forgets what is no address of it any more.
+/// Notes where members `tried` and `reached` this node; forgets what is no address of it any more, and what is too long ago.
 fn note(
     results: &mut Results,
     own: &[SocketAddr],
@@ -230,13 +230,13 @@ fn note(
     reached: &BTreeSet<SocketAddr>,
     now: Instant,
 ) {
-    results.retain(|address, _| own.contains(address));
+    let is_kept = |last: Option<Instant>| last.is_none_or(|at| now.duration_since(at) < KEPT);
+    results.retain(|address, last| own.contains(address) && is_kept(*last));
     for address in tried.iter().filter(|address| own.contains(address)) {
         let last = results.entry(*address).or_default();
-        *last = match reached.contains(address) {
-            true => Some(now),
-            false => last.filter(|at| now.duration_since(*at) < KEPT),
-        };
+        if reached.contains(address) {
+            *last = Some(now);
+        }
     }
 }
 

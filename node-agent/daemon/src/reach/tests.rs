@@ -142,24 +142,31 @@ fn a_member_that_does_not_arrive_takes_back_nothing_of_the_last_hour() {
         }
     };
     type Try<'a> = &'a dyn Fn(&Reach, TransactionId, bool);
-    type Observed<'a> = &'a dyn Fn(&Reach) -> bool;
-    let reached: [(Try<'_>, Observed<'_>); 2] =
-        [(&udp, &|reach| reach.reached(endpoint).unwrap()), (&tcp, &|reach| reach.tcp()[&address])];
+    type Observed<'a> = &'a dyn Fn(&Reach) -> Option<bool>;
+    let reached: [(Try<'_>, Observed<'_>); 2] = [
+        (&udp, &|reach| reach.reached(endpoint)),
+        (&tcp, &|reach| reach.tcp().get(&address).copied()),
+    ];
     for (member, reached) in reached {
         let (reach, start) = (Reach::default(), Instant::now());
-        let round = |arrives, after| {
+        // What is known after a round in which a member tries and arrives or not, or nobody tries.
+        let round = |arrives: Option<bool>, after| {
             let requests = reach.begin(1, &[endpoint], &[address]);
-            member(&reach, stun::parse_request(&requests[0]).unwrap(), arrives);
+            if let Some(arrives) = arrives {
+                member(&reach, stun::parse_request(&requests[0]).unwrap(), arrives);
+            }
             reach.end(&[endpoint], &[address], start + after);
             reached(&reach)
         };
-        assert!(!round(false, Duration::ZERO));
-        assert!(round(true, Duration::ZERO));
-        assert!(round(false, KEPT / 2));
+        assert_eq!(round(Some(false), Duration::ZERO), Some(false));
+        assert_eq!(round(Some(true), Duration::ZERO), Some(true));
+        assert_eq!(round(Some(false), KEPT / 2), Some(true));
         // The hour is that of the arrival, not of the last word.
-        assert!(!round(false, KEPT));
-        assert!(!round(false, KEPT));
-        assert!(round(true, 2 * KEPT));
+        assert_eq!(round(Some(false), KEPT), Some(false));
+        assert_eq!(round(Some(true), 2 * KEPT), Some(true));
+        // It ends when nobody tries, too: nothing is known then.
+        assert_eq!(round(None, 3 * KEPT - Duration::from_secs(1)), Some(true));
+        assert_eq!(round(None, 3 * KEPT), None);
     }
 }
 
