@@ -144,6 +144,11 @@ impl Paths {
         Self { root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()) }
     }
 
+    /// What opens a kill switch without an agent, and undoes what an agent left.
+    pub(crate) fn restore_command(&self) -> String {
+        format!("sudo maru-agent restore --root {}", self.root.display())
+    }
+
     /// A path of the configuration: a relative one is taken from the root.
     pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
         self.root.join(path)

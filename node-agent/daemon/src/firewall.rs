@@ -54,6 +54,8 @@ pub(crate) struct Firewall {
     routes: RouteRules,
     /// Whether the kill switch stays on when this is dropped.
     holds: AtomicBool,
+    /// What opens it then.
+    restore_command: String,
     /// What the table is for.
     current: Mutex<Scope>,
 }
@@ -74,7 +76,8 @@ impl Drop for Firewall {
         if self.holds.load(Ordering::Relaxed) {
             tracing::warn!(
                 table = self.table,
-                "the kill switch stays on while the agent does not run; to end it, run `sudo maru-agent restore`"
+                "the kill switch stays on while the agent does not run; to end it, run `{}`",
+                self.restore_command
             );
             return;
         }
@@ -101,7 +104,7 @@ pub(crate) fn close(
 
 impl Firewall {
     /// Installs the table for a tunnel without addresses; replaces a table that a crash left. `wireguard` is the interface of
-    /// WireGuard devices, if the settings have them.
+    /// WireGuard devices, if the settings have them; `restore_command` removes the table when this does not.
     ///
     /// With an exit node, nothing leaves this machine outside the tunnel from here on, however the agent ends: a start that
     /// fails does not open what a crash left closed.
@@ -110,6 +113,7 @@ impl Firewall {
         interface: &str,
         wireguard: Option<&str>,
         settings: &Settings,
+        restore_command: String,
     ) -> Result<Self, FirewallError> {
         let (table, interface) = (table.to_owned(), interface.to_owned());
         let routes = RouteRules::of(settings, wireguard);
@@ -121,7 +125,7 @@ impl Firewall {
         {
             tracing::warn!(%error, "connections from before may stand still");
         }
-        Ok(Self { table, interface, routes, holds, current: Mutex::default() })
+        Ok(Self { table, interface, routes, holds, restore_command, current: Mutex::default() })
     }
 
     /// Lets the kill switch, if there is one, end with this: the agent is asked to pause.

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum KillSwitchError {
     /// Not root.
-    #[error("only root can close the kill switch: run `sudo maru-agent kill-switch`")]
+    #[error("only root can close the kill switch: run this again with `sudo`")]
     NotRoot,
     /// The root is not safe.
     #[error(transparent)]
@@ -63,7 +63,8 @@ pub(crate) fn close_for(
     if loaded.is_err() {
         tracing::warn!(
             "nothing leaves this machine until the settings, which name an exit node, can be used and the agent starts; to end that, \
-             stop the agent and run `sudo maru-agent restore`"
+             stop the agent and run `{}`",
+            Paths::new(root).restore_command()
         );
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// Not root.
-    #[error("only root can undo what an agent left: run `sudo maru-agent restore`")]
+    #[error("only root can undo what an agent left: run this again with `sudo`")]
     NotRoot,
     /// The root is not safe.
     #[error(transparent)]

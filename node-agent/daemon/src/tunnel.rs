@@ -96,15 +96,18 @@ pub(crate) struct TunnelSetup {
 
 impl TunnelSetup {
     /// The firewall, for a tunnel without addresses.
-    fn firewall(&self, settings: &settings::Settings) -> Result<Arc<Firewall>, FirewallError> {
+    fn firewall(&self, agent: &Agent) -> Result<Arc<Firewall>, FirewallError> {
         tokio::task::block_in_place(|| {
             if let Some(firewall) = self.firewall.get() {
                 firewall.set(Scope::default())?;
                 return Ok(Arc::clone(firewall));
             }
+            let settings = &agent.config.settings;
             let wireguard = settings.wireguard.map(|_| self.instance.wireguard_interface());
+            let restore = agent.paths.restore_command();
+            let (table, interface) = (&self.table, &self.interface);
             let firewall =
-                Firewall::install(&self.table, &self.interface, wireguard.as_deref(), settings)?;
+                Firewall::install(table, interface, wireguard.as_deref(), settings, restore)?;
             Ok(Arc::clone(self.firewall.get_or_init(|| Arc::new(firewall))))
         })
     }
@@ -172,7 +175,7 @@ impl Tunnel {
         let tun =
             setup.tun.as_ref().map(OwnedFd::try_clone).transpose().map_err(TunnelError::Tun)?;
         let device = Arc::new(Device::start_on(tun, config, Arc::clone(&bridge) as Arc<dyn Host>)?);
-        let firewall = setup.firewall(&agent.config.settings)?;
+        let firewall = setup.firewall(agent)?;
         let link = Arc::new(Link::up(interface, MTU).await?);
         let routing = Routing::start(&link, &setup.instance).await?;
         routing::check_system(&agent.config);

@@ -93,6 +93,11 @@ impl Node {
         node
     }
 
+    /// What opens its kill switch without an agent, as the agent's log has it.
+    pub(crate) fn restore_command(&self) -> String {
+        format!("`sudo maru-agent restore --root {}`", self.root.path().display())
+    }
+
     /// Starts the agent (again).
     pub(crate) fn run(&mut self) {
         let agent =

@@ -86,5 +86,5 @@ fn settings_that_cannot_be_used_close_the_kill_switch_of_the_exit_node_that_they
         assert_eq!(restore(&node, None), (Some(0), String::new()));
         assert!(leaves() && left_behind(&machine).is_empty(), "{args:?}");
     }
-    assert!(node.log().contains("maru-agent restore"), "{}", node.log());
+    assert!(node.log().contains(&node.restore_command()), "{}", node.log());
 }
