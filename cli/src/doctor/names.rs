@@ -66,8 +66,8 @@ async fn answers(resolver: SocketAddr) -> io::Result<bool> {
     socket.send(&QUERY).await?;
     let mut answer = [0; 512];
     let len = socket.recv(&mut answer).await?;
-    // It is the answer, and no error.
-    Ok(len >= 12 && answer[..2] == QUERY[..2] && answer[2] & 0x80 != 0 && answer[3] & 15 == 0)
+    // A resolver may refuse this question, and is there all the same; the agent itself says SERVFAIL (2) if none answers.
+    Ok(len >= 12 && answer[..2] == QUERY[..2] && answer[2] & 0x80 != 0 && answer[3] & 15 != 2)
 }
 
 /// What `getent ahosts` printed, compared with the node's addresses.
@@ -110,8 +110,14 @@ mod tests {
     #[tokio::test]
     async fn a_resolver_that_fails_does_not_answer() {
         let resolver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        // No error; a failure; the query itself.
-        for (flags, is_answer) in [([0x81, 0x80], true), ([0x81, 0x82], false), ([1, 0], false)] {
+        // No error; no such name; a refusal; a failure; the query itself.
+        for (flags, is_answer) in [
+            ([0x81, 0x80], true),
+            ([0x81, 0x83], true),
+            ([0x81, 0x85], true),
+            ([0x81, 0x82], false),
+            ([1, 0], false),
+        ] {
             let asked = tokio::spawn(answers(resolver.local_addr().unwrap()));
             let mut query = [0; 64];
             let (len, from) = resolver.recv_from(&mut query).await.unwrap();
