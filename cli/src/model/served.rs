@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use messages::message;
 use serde::Serialize;
 
@@ -182,6 +182,7 @@ pub(super) async fn choose(
     let models = ollama.models().await?;
     let model = ollama::find(&models.here, name)?.clone();
     let described = ollama.describe(&model.name).await?;
+    ensure!(described.chats(), message!("ollama-no-chat", name = model.name.clone()));
     let context = described.context_tokens.map(up::ollama::bounded);
     answering::choose(root, ollama, &model.name, context, write)?;
     let text = message!("ollama-used", name = model.name.clone());

@@ -14,6 +14,8 @@ pub(crate) const MODELS_MAX: usize = 200;
 const TEXT_MAX: usize = 300;
 /// Longest word of a description, in characters.
 const WORD_MAX: usize = 32;
+/// What a model for chats can do.
+const COMPLETION: &str = "completion";
 /// Most capabilities that are shown.
 const CAPABILITIES_MAX: usize = 16;
 /// Longest line of a pull, in bytes; Ollama's have some 150.
@@ -46,6 +48,13 @@ pub(crate) struct Description {
     pub(crate) context_tokens: Option<u64>,
     /// What it can do, such as `tools`.
     pub(crate) capabilities: Vec<String>,
+}
+
+impl Description {
+    /// Whether it answers chats; one that is for embeddings does not. An old Ollama says of no model what it can do.
+    pub(crate) fn chats(&self) -> bool {
+        self.capabilities.is_empty() || self.capabilities.iter().any(|it| it == COMPLETION)
+    }
 }
 
 /// A line of a pull.

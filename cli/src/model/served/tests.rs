@@ -19,11 +19,15 @@ const OUTPUT: OutputArgs = OutputArgs { output: Format::Json };
 const TAGS: &str = r#"{"models":[
     {"name":"sea:1b","size":98362712,"details":{"family":"llama","parameter_size":"135M","quantization_level":"Q4_1"}},
     {"name":"sky:latest","size":5,"details":{}},
+    {"name":"vec:latest","size":5,"details":{}},
     {"name":"far:latest","remote_model":"gpt-oss:120b","remote_host":"https://ollama.com:443"}]}"#;
 const SHOW: &str =
     r#"{"model_info":{"llama.context_length":131072},"capabilities":["completion"]}"#;
+/// Of `vec`.
+const SHOW_EMBEDDING: &str =
+    r#"{"model_info":{"bert.context_length":512},"capabilities":["embedding"]}"#;
 
-/// An Ollama with three models, which agrees to everything, and what it was asked.
+/// An Ollama with four models, which agrees to everything, and what it was asked.
 struct Scripted {
     root: tempfile::TempDir,
     ollama: Ollama,
@@ -41,6 +45,7 @@ impl Scripted {
                 let request = read_request(&mut io).await.unwrap();
                 let body = match request.path() {
                     "/api/tags" => TAGS,
+                    "/api/show" if request.json()["model"] == "vec:latest" => SHOW_EMBEDDING,
                     "/api/show" => SHOW,
                     "/api/pull" => r#"{"status":"success"}"#,
                     _ => "",
@@ -192,6 +197,17 @@ async fn the_chosen_model_answers_and_what_answered_before_stands_in_for_it() {
     assert_eq!(fs::read_to_string(root.join(OPENCLAW)).unwrap(), foreign);
     answering::give_back(root, true).unwrap();
     assert_eq!(choice(root), engine);
+}
+
+#[tokio::test]
+async fn a_model_that_answers_no_chats_is_not_chosen() {
+    let it = Scripted::start().await;
+    let root = it.home(it.ollama.at, FIRST);
+    let error = choose(root, &it.ollama, "vec", false, Format::Json).await.unwrap_err();
+    assert!(error.to_string().contains("answers no chats"), "{error}");
+    assert_eq!(fs::read_to_string(root.join(OPENCLAW)).unwrap(), FIRST);
+    // An old Ollama does not say what a model can do.
+    assert!(Description::default().chats());
 }
 
 #[tokio::test]
