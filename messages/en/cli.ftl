@@ -537,6 +537,7 @@ ollama-pulled = Ollama has { $name } ({ $size })
 ollama-used = { $name } of Ollama answers within seconds, if the gateway runs
 other-machine-holds = the other machine's memory is not known here: 8 GB hold a model of 7B in Q4, 16 GB one of 13B, 36 GB one of 32B
 ollama-no-chat = { $name } answers no chats, such as a model for embeddings; choose another one (`maru model show NAME --ollama` lists what it can do)
+ollama-fallback = { $name } answers when the first model does not; take it out of agents.defaults.model.fallbacks in openclaw.json first
 ollama-pull-interrupted = interrupted; Ollama keeps what it has, and the same command continues from there
 ollama-pulled-none = Ollama at http://{ $at } said that it has { $name }, and does not list it as a model of its own; nothing uses it
 

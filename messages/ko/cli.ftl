@@ -529,6 +529,7 @@ ollama-pulled = Ollama에 { $name } 모델이 있습니다({ $size })
 ollama-used = 게이트웨이가 실행 중이면 몇 초 안에 Ollama의 { $name } 모델이 답합니다
 other-machine-holds = 다른 컴퓨터의 메모리는 여기서 알 수 없습니다. Q4 기준으로 8 GB에는 7B, 16 GB에는 13B, 36 GB에는 32B 모델이 들어갑니다
 ollama-no-chat = { $name }은(는) 임베딩용 모델처럼 대화에 답하지 않는 모델입니다. 다른 모델을 고르세요(`maru model show 이름 --ollama`가 모델이 할 수 있는 일을 보여 줍니다)
+ollama-fallback = { $name } 모델은 첫 모델이 답하지 못할 때 답합니다. 먼저 openclaw.json의 agents.defaults.model.fallbacks에서 빼세요
 ollama-pull-interrupted = 중단했습니다. Ollama는 받은 부분을 보관하며, 같은 명령을 다시 실행하면 이어서 받습니다
 ollama-pulled-none = http://{ $at }의 Ollama가 { $name } 모델을 받았다고 했지만 자체 모델 목록에 없습니다. 아무것도 이 모델을 쓰지 않습니다
 

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::ErrorKind,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +16,7 @@ use services::INFERENCE;
 
 use crate::{
     edited_file::Changes,
-    ollama::Ollama,
+    ollama::{Ollama, name},
     openclaw, output,
     up::{
         config,
@@ -42,14 +43,50 @@ fn is_ollamas(model: &str) -> bool {
     model.strip_prefix(PROVIDER).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The model of this Ollama that answers, if one does.
-pub(super) fn of_ollama(root: &Path, ollama: &Ollama) -> anyhow::Result<Option<String>> {
-    let text = text(&root.join(file(root)?))?;
-    let Some(value) = text.and_then(|text| openclaw::read(&text)) else { return Ok(None) };
-    let (primary, _) = openclaw::choice(&value);
-    let name = primary.filter(|model| is_ollamas(model));
-    let is_dialled = ollama::dialled(&config::agent(root)?) == Some(ollama.at);
-    Ok(name.filter(|_| is_dialled).map(|name| name[PROVIDER.len() + 1..].to_owned()))
+/// The models that answer requests that name none, as the file calls them.
+#[derive(Debug, Default)]
+pub(super) struct Chosen {
+    primary: Option<String>,
+    fallbacks: Vec<String>,
+}
+
+impl Chosen {
+    /// Those of this Ollama.
+    pub(super) fn of(root: &Path, ollama: &Ollama) -> anyhow::Result<Self> {
+        let text = text(&root.join(file(root)?))?;
+        let Some(value) = text.and_then(|text| openclaw::read(&text)) else {
+            return Ok(Self::default());
+        };
+        if !is_dialled(root, ollama.at)? {
+            return Ok(Self::default());
+        }
+        let (primary, fallbacks) = openclaw::choice(&value);
+        Ok(Self { primary, fallbacks })
+    }
+
+    /// Whether this model of Ollama's answers.
+    pub(super) fn is_primary(&self, listed: &str) -> bool {
+        self.primary.as_ref().is_some_and(|model| is_ollamas_model(model, listed))
+    }
+
+    /// Whether this model of Ollama's answers when others do not.
+    pub(super) fn is_fallback(&self, listed: &str) -> bool {
+        self.fallbacks.iter().any(|model| is_ollamas_model(model, listed))
+    }
+}
+
+fn is_ollamas_model(model: &str, listed: &str) -> bool {
+    let name = model.strip_prefix(PROVIDER).and_then(|rest| rest.strip_prefix('/'));
+    name.is_some_and(|name| name::is_same(name, listed))
+}
+
+/// Whether the gateway's dial leads to the Ollama at `at`. Every loopback address means this machine.
+fn is_dialled(root: &Path, at: SocketAddr) -> anyhow::Result<bool> {
+    let same = |to: SocketAddr| {
+        let is_here = to.ip().is_loopback() && at.ip().is_loopback();
+        to == at || is_here && to.port() == at.port()
+    };
+    Ok(ollama::dialled(&config::agent(root)?).is_some_and(same))
 }
 
 /// The model of this machine's engine, as the file calls it.
@@ -84,7 +121,7 @@ pub(super) fn choose(
     context: Option<u64>,
     write: bool,
 ) -> anyhow::Result<()> {
-    if ollama::dialled(&config::agent(root)?) != Some(ollama.at) {
+    if !is_dialled(root, ollama.at)? {
         bail!(message!("ollama-no-dial", at = ollama.at));
     }
     let path = file(root)?;

@@ -7,7 +7,12 @@ use messages::message;
 use serde::Serialize;
 
 use crate::{
-    model::{answering, memory, progress::Progress, size::size},
+    model::{
+        answering::{self, Chosen},
+        memory,
+        progress::Progress,
+        size::size,
+    },
     ollama::{
         self, Ollama,
         answer::{Description, Model, Models},
@@ -38,17 +43,16 @@ struct Detailed {
 }
 
 fn served(root: &Path, ollama: &Ollama, model: Model) -> anyhow::Result<Served> {
-    let in_use = answering::of_ollama(root, ollama)?.is_some_and(|name| name == model.name);
+    let in_use = Chosen::of(root, ollama)?.is_primary(&model.name);
     Ok(Served { model, in_use })
 }
 
 /// Lists them.
 pub(super) async fn list(root: &Path, ollama: &Ollama, args: OutputArgs) -> anyhow::Result<()> {
     let Models { here, left_out } = ollama.models().await?;
-    let used = answering::of_ollama(root, ollama)?;
-    let is_used = |model: &Model| used.as_ref() == Some(&model.name);
-    let here = here.into_iter().map(|model| Served { in_use: is_used(&model), model });
-    let here: Vec<_> = here.collect();
+    let chosen = Chosen::of(root, ollama)?;
+    let served = |model: Model| Served { in_use: chosen.is_primary(&model.name), model };
+    let here: Vec<_> = here.into_iter().map(served).collect();
     if left_out > 0 {
         output::note(message!("ollama-left-out", left_out));
     }
@@ -108,10 +112,8 @@ pub(super) async fn pull(
     };
     pulled?;
     let models = ollama.models().await?;
-    let whole = name::tagged(wanted);
     // It may have become one of a cloud's under this name.
-    let Some(model) = models.here.into_iter().find(|it| it.name == whole || it.name == wanted)
-    else {
+    let Some(model) = models.here.into_iter().find(|it| name::is_same(&it.name, wanted)) else {
         bail!(message!("ollama-pulled-none", at = ollama.at, name = wanted));
     };
     let text = message!("ollama-pulled", name = model.name.clone(), size = size(model.bytes));
@@ -146,7 +148,7 @@ pub(super) async fn copy(
     let models = ollama.models().await?;
     let model = ollama::find(&models.here, from)?;
     let to = name::tagged(to);
-    if models.here.iter().any(|it| it.name.eq_ignore_ascii_case(&to)) {
+    if models.here.iter().any(|it| name::is_same(&it.name, &to)) {
         bail!(message!("model-name-taken", name = to));
     }
     ollama.copy(&model.name, &to).await?;
@@ -154,7 +156,7 @@ pub(super) async fn copy(
     output::done(args.output, &served(root, ollama, Model { name: to, ..model.clone() })?, &text)
 }
 
-/// Removes one that does not answer.
+/// Removes one that answers no requests that name none.
 pub(super) async fn remove(
     root: &Path,
     ollama: &Ollama,
@@ -163,11 +165,12 @@ pub(super) async fn remove(
 ) -> anyhow::Result<()> {
     let models = ollama.models().await?;
     let model = ollama::find(&models.here, name)?;
-    let served = served(root, ollama, model.clone())?;
-    if served.in_use {
-        bail!(message!("model-in-use", name = model.name.clone()));
-    }
+    let chosen = Chosen::of(root, ollama)?;
+    ensure!(!chosen.is_primary(&model.name), message!("model-in-use", name = model.name.clone()));
+    let is_needed = chosen.is_fallback(&model.name);
+    ensure!(!is_needed, message!("ollama-fallback", name = model.name.clone()));
     ollama.remove(&model.name).await?;
+    let served = Served { model: model.clone(), in_use: false };
     output::done(args.output, &served, &message!("model-removed", name = model.name.clone()))
 }
 

@@ -9,6 +9,10 @@ use crate::error::Usage;
 const MAX: usize = 200;
 /// The tag of a name without one.
 const LATEST: &str = "latest";
+/// The host of a name without one.
+const HOST: &str = "registry.ollama.ai/";
+/// The namespace of a name without one.
+const NAMESPACE: &str = "library/";
 
 /// Whether Ollama gives such names: `[HOST[:PORT]/][NAMESPACE/]MODEL[:TAG]`. No scheme, no path and no option passes.
 pub(crate) fn is_name(text: &str) -> bool {
@@ -36,6 +40,18 @@ pub(crate) fn check(name: &str) -> anyhow::Result<()> {
         return Err(Usage(message!("ollama-cloud-model", name)).into());
     }
     Ok(())
+}
+
+/// Whether Ollama means the same model by both: it adds the host, the namespace and the tag that are missing, and ignores case
+/// (`types/model/name.go` of Ollama).
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    short(one) == short(other)
+}
+
+fn short(name: &str) -> String {
+    let whole = tagged(name).to_ascii_lowercase();
+    let short = whole.strip_prefix(HOST).unwrap_or(&whole);
+    short.strip_prefix(NAMESPACE).unwrap_or(short).to_owned()
 }
 
 /// The name with the tag that Ollama adds.

@@ -160,8 +160,10 @@ async fn each_command_asks_for_what_it_says() {
     assert_eq!(asked.collect::<Vec<_>>(), expected);
 
     // Ollama itself would replace the other one.
-    let error = copy(root, ollama, "sea", "SKY", OUTPUT).await.unwrap_err().to_string();
-    assert!(error.contains("already a SKY:latest"), "{error}");
+    for taken in ["SKY", "library/sky"] {
+        let error = copy(root, ollama, "sea", taken, OUTPUT).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("already a {taken}:latest")), "{error}");
+    }
     assert_eq!(it.asked().last().unwrap().0, "/api/tags");
 }
 
@@ -197,6 +199,42 @@ async fn the_chosen_model_answers_and_what_answered_before_stands_in_for_it() {
     assert_eq!(fs::read_to_string(root.join(OPENCLAW)).unwrap(), foreign);
     answering::give_back(root, true).unwrap();
     assert_eq!(choice(root), engine);
+}
+
+#[tokio::test]
+async fn a_model_that_answers_is_not_removed_however_the_file_calls_it() {
+    let it = Scripted::start().await;
+    let here = it.ollama.at;
+    let removed = async |at, model: &str| {
+        let now = "primary: \"llamacpp/default\", fallbacks: [\"spare/default\"]";
+        let root = it.home(at, &FIRST.replace(now, model));
+        let is_used = Chosen::of(root, &it.ollama).unwrap().is_primary("sky:latest");
+        let removed = remove(root, &it.ollama, "sky", OUTPUT).await;
+        (is_used, removed.map_err(|error| error.to_string()).err().unwrap_or_default())
+    };
+
+    for name in ["sky", "sky:latest", "Sky", "library/sky", "registry.ollama.ai/library/sky:latest"]
+    {
+        let (is_used, error) = removed(here, &format!("primary: \"ollama/{name}\"")).await;
+        assert!(is_used && error.contains("is in use"), "{name}: {error}");
+        let second = format!("primary: \"pc/a\", fallbacks: [\"pc/b\", \"ollama/{name}\"]");
+        let (is_used, error) = removed(here, &second).await;
+        assert!(!is_used && error.contains("model.fallbacks"), "{name}: {error}");
+    }
+    let primary = "primary: \"ollama/sky\"";
+    let (is_used, error) =
+        removed(SocketAddr::new([0, 0, 0, 0, 0, 0, 0, 1].into(), here.port()), primary).await;
+    assert!(is_used && error.contains("is in use"), "{error}");
+    assert!(it.asked().iter().all(|(path, _)| path != "/api/delete"));
+
+    // Another model, another provider's, another Ollama's.
+    for (at, model) in [
+        (here, "primary: \"ollama/sky:1b\", fallbacks: [\"ollama/me/sky\"]"),
+        (here, "primary: \"pc/sky\", fallbacks: [\"sky\"]"),
+        ("127.0.0.1:1".parse().unwrap(), primary),
+    ] {
+        assert_eq!(removed(at, model).await, (false, String::new()), "{model}");
+    }
 }
 
 #[tokio::test]
