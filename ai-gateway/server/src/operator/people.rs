@@ -1,4 +1,4 @@
-//! The connections of each person, their runs, and the keys of what they sent.
+//! The connections of each person, their runs, and the keys of those that ended.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,9 +17,9 @@ use super::{connect::Connected, outbox::Outbox};
 const CONNECTIONS_MAX: usize = 16;
 /// Runs of one person at a time.
 const RUNS_MAX: usize = 16;
-/// Keys of one person that are remembered.
+/// Ended runs of one person whose keys are remembered.
 const KEYS_MAX: usize = 256;
-/// How long a key is remembered: OpenClaw's clients repeat a request within minutes.
+/// How long a key is remembered after its run: OpenClaw's clients repeat a request within minutes.
 const KEY_LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// All people who are connected, or were a short time ago.
@@ -39,17 +39,8 @@ struct Inner {
 struct Operator {
     connections: Vec<Connection>,
     runs: HashMap<String, ActiveRun>,
-    /// The oldest first.
-    keys: VecDeque<RunKey>,
-}
-
-/// A key that was sent.
-#[derive(Debug)]
-struct RunKey {
-    id: String,
-    since: Instant,
-    /// Whether its run began.
-    began: bool,
+    /// The keys of runs that were answered or stopped, and when; the oldest first.
+    ended: VecDeque<(String, Instant)>,
 }
 
 #[derive(Debug)]
@@ -85,11 +76,19 @@ pub(super) struct ConnectionPermit {
 pub(super) enum RunStart {
     /// It is new.
     Run(RunPermit),
-    /// It was sent before; whether its run goes on.
-    Repeated { is_active: bool },
+    /// It was sent before.
+    Repeated(RunState),
 }
 
-/// A run's place; given back when dropped.
+/// What became of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RunState {
+    Active,
+    /// It was answered, or its person stopped it.
+    Ended,
+}
+
+/// A run's place; given back when dropped. The same key may then be sent again, unless [`Self::end`] was called.
 #[derive(Debug)]
 pub(super) struct RunPermit {
     operators: Arc<Mutex<Inner>>,
@@ -148,16 +147,12 @@ impl Operators {
         let mut inner = lock(&self.inner);
         let operator = inner.people.entry(person.clone()).or_default();
         operator.forget_keys();
-        if operator.keys.iter().any(|it| it.id == key) {
-            return Ok(RunStart::Repeated { is_active: operator.runs.contains_key(key) });
+        if let Some(state) = operator.state(key) {
+            return Ok(RunStart::Repeated(state));
         }
         if operator.runs.len() >= RUNS_MAX {
             return Err(TooMany);
         }
-        if operator.keys.len() >= KEYS_MAX {
-            operator.keys.pop_front();
-        }
-        operator.keys.push_back(RunKey { id: key.to_owned(), since: Instant::now(), began: false });
         let stop = CancellationToken::new();
         let active = ActiveRun { session: session.clone(), stop: stop.clone() };
         operator.runs.insert(key.to_owned(), active);
@@ -188,10 +183,9 @@ impl Operators {
         runs.map(|(id, active)| (id.clone(), active.session.clone())).collect()
     }
 
-    /// Whether a person sent a key a short time ago, and its run began.
-    pub(super) fn knows(&self, person: &Person, key: &str) -> bool {
-        let inner = lock(&self.inner);
-        inner.people.get(person).is_some_and(|it| it.keys.iter().any(|it| it.began && it.id == key))
+    /// What became of a run that a person began a short time ago. `None` also if it failed: nothing of it is kept.
+    pub(super) fn run_state(&self, person: &Person, key: &str) -> Option<RunState> {
+        lock(&self.inner).people.get(person)?.state(key)
     }
 
     /// Sends an event to each connection of a person whose handshake is done.
@@ -224,15 +218,22 @@ impl Operators {
         lock(&self.inner).people.retain(|_, operator| {
             operator.forget_keys();
             let is_idle = operator.connections.is_empty() && operator.runs.is_empty();
-            !(is_idle && operator.keys.is_empty())
+            !(is_idle && operator.ended.is_empty())
         });
     }
 }
 
 impl Operator {
+    fn state(&self, key: &str) -> Option<RunState> {
+        if self.runs.contains_key(key) {
+            return Some(RunState::Active);
+        }
+        self.ended.iter().any(|(id, _)| id == key).then_some(RunState::Ended)
+    }
+
     fn forget_keys(&mut self) {
-        while self.keys.front().is_some_and(|it| it.since.elapsed() >= KEY_LIFE) {
-            self.keys.pop_front();
+        while self.ended.front().is_some_and(|(_, at)| at.elapsed() >= KEY_LIFE) {
+            self.ended.pop_front();
         }
     }
 }
@@ -263,17 +264,13 @@ impl Drop for ConnectionPermit {
 }
 
 impl RunPermit {
-    /// Records that the run began: [`Operators::knows`] says so.
-    pub(super) fn began(&self) {
+    /// The run was answered, or its person stopped it: its key is remembered.
+    pub(super) fn end(self) {
         if let Some(operator) = lock(&self.operators).people.get_mut(&self.person) {
-            operator.keys.iter_mut().filter(|it| it.id == self.id).for_each(|it| it.began = true);
-        }
-    }
-
-    /// The run never began: the same key may be sent again.
-    pub(super) fn undo(self) {
-        if let Some(operator) = lock(&self.operators).people.get_mut(&self.person) {
-            operator.keys.retain(|it| it.id != self.id);
+            if operator.ended.len() >= KEYS_MAX {
+                operator.ended.pop_front();
+            }
+            operator.ended.push_back((self.id.clone(), Instant::now()));
         }
     }
 }
@@ -303,27 +300,28 @@ mod tests {
         let operators = Operators::default();
         let (ada, bob) = (Person::User(1), Person::User(2));
         let Ok(RunStart::Run(run)) = operators.begin(&ada, "key", &main()) else { panic!("new") };
-        let again = |is_active| {
+        let again = |state| {
             let begun = operators.begin(&ada, "key", &main());
-            assert!(matches!(begun, Ok(RunStart::Repeated { is_active: it }) if it == is_active));
+            assert!(matches!(begun, Ok(RunStart::Repeated(it)) if it == state));
+            assert_eq!(operators.run_state(&ada, "key"), Some(state));
+            assert_eq!(operators.run_state(&bob, "key"), None);
         };
-        again(true);
+        again(RunState::Active);
+        operators.forget();
+        again(RunState::Active);
         assert!(matches!(operators.begin(&bob, "key", &main()), Ok(RunStart::Run(_))));
-        drop(run);
-        again(false);
+        run.end();
+        again(RunState::Ended);
     }
 
     #[test]
-    fn a_run_that_never_began_may_be_sent_again() {
+    fn a_run_that_failed_or_never_began_may_be_sent_again() {
         let operators = Operators::default();
         let ada = Person::User(1);
         let Ok(RunStart::Run(run)) = operators.begin(&ada, "key", &main()) else { panic!("new") };
-        assert!(!operators.knows(&ada, "key"), "it has not begun yet");
-        run.undo();
-        let Ok(RunStart::Run(run)) = operators.begin(&ada, "key", &main()) else { panic!("new") };
-        run.began();
         drop(run);
-        assert!(operators.knows(&ada, "key") && !operators.knows(&Person::User(2), "key"));
+        assert_eq!(operators.run_state(&ada, "key"), None);
+        assert!(matches!(operators.begin(&ada, "key", &main()), Ok(RunStart::Run(_))));
     }
 
     #[test]
@@ -336,9 +334,12 @@ mod tests {
         assert_eq!(operators.begin(&ada, "more", &main()).unwrap_err(), TooMany);
         drop(runs);
         for n in 0..2 * KEYS_MAX {
-            drop(operators.begin(&ada, &format!("{n}"), &main()).unwrap());
+            match operators.begin(&ada, &format!("{n}"), &main()) {
+                Ok(RunStart::Run(run)) => run.end(),
+                other => panic!("{other:?}"),
+            }
         }
-        assert_eq!(lock(&operators.inner).people[&ada].keys.len(), KEYS_MAX);
+        assert_eq!(lock(&operators.inner).people[&ada].ended.len(), KEYS_MAX);
 
         let outbox = Arc::new(Outbox::default());
         let places: Vec<_> =

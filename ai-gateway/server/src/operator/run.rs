@@ -87,7 +87,7 @@ impl RunEvents {
                 biased;
                 () = place.stop.cancelled() => {
                     drop(reply);
-                    drop(place);
+                    place.end();
                     let message = text.filter(|text| !text.is_empty()).map(|it| assistant(&it));
                     let reason = Some("rpc".into());
                     self.tell("aborted", seq, [("message", message), ("stopReason", reason)]);
@@ -133,7 +133,7 @@ impl RunEvents {
         (text, notices): (Option<String>, Vec<Notice>),
         ending: &Ending,
     ) {
-        drop(place);
+        place.end();
         let is_kept = notices.iter().all(|notice| notice.kind != kind::NOT_KEPT);
         if is_kept {
             changed(&self.app, &self.person, &self.session, "chat");

@@ -54,23 +54,48 @@ async fn a_question_is_answered_by_events_and_stands_in_the_history() {
     assert_eq!(gateway.history(&ada(), "main").await, ["hi", "Hello there"], "under the seal, too");
 }
 
-/// The Control UI keeps a message back until it knows that the one before it began.
+/// The Control UI keeps a message until its run is consumed, and then nothing else has it but the session.
 #[tokio::test]
-async fn a_history_says_which_of_a_persons_runs_began() {
+async fn a_history_says_what_became_of_a_persons_runs() {
     let gateway = gateway();
     gateway.bind(&ada()).await;
     let mut client = gateway.operator(&ada()).await;
+    let receipt = |run: &str, state| json!({"runId": run, "state": state});
+    let asked = json!({"sessionKey": "agent:main:main", "inputRunIds": ["one", "two", "never"]});
     client.call("chat.send", &question("one", "hi")).await;
     while client.event("chat").await["state"] != "final" {}
-    let asked = json!({"sessionKey": "agent:main:main", "inputRunIds": ["one", "never"]});
-    let receipt = json!({"runId": "one", "state": "consumed", "consumedByEventId": "one"});
+    gateway.one.script(Script::Endless);
+    client.call("chat.send", &question("two", "hi")).await;
+    while client.event("chat").await["state"] != "delta" {}
+    let consumed = json!({"runId": "one", "state": "consumed", "consumedByEventId": "one"});
 
-    assert_eq!(client.call("chat.history", &asked).await["inputReceipts"], json!([receipt]));
+    let receipts = client.call("chat.history", &asked).await["inputReceipts"].clone();
+    assert_eq!(receipts, json!([consumed, receipt("two", "pending")]));
 
     let unasked = client.call("chat.history", &main()).await;
     assert!(unasked.get("inputReceipts").is_none(), "{unasked}");
     let mut bob = gateway.operator(&bob()).await;
     assert_eq!(bob.call("chat.history", &asked).await["inputReceipts"], json!([]));
+}
+
+/// Nothing of it is kept: who sent it still has it, and sends it again.
+#[tokio::test]
+async fn a_message_whose_run_failed_has_no_receipt_and_may_be_sent_again() {
+    let gateway = gateway();
+    gateway.bind(&ada()).await;
+    let mut client = gateway.operator(&ada()).await;
+    gateway.one.script(Script::Cut);
+    client.call("chat.send", &question("one", "hi")).await;
+    while client.event("chat").await["state"] != "error" {}
+    let asked = json!({"sessionKey": "agent:main:main", "inputRunIds": ["one"]});
+    let history = client.call("chat.history", &asked).await;
+    assert_eq!((&history["inputReceipts"], &history["messages"]), (&json!([]), &json!([])));
+
+    gateway.one.script(Script::Hello);
+    let again = client.call("chat.send", &question("one", "hi")).await;
+    assert_eq!(again, json!({"runId": "one", "status": "started"}));
+    while client.event("chat").await["state"] != "final" {}
+    assert_eq!(gateway.history(&ada(), "main").await, ["hi", "Hello there"]);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::{
         caller::Caller,
         frame::{Failure, Request},
         key,
-        people::{RunPermit, RunStart},
+        people::{RunPermit, RunStart, RunState},
         run::{self, LateResponse, RunEvents},
     },
     sessions::OperationError,
@@ -174,16 +174,18 @@ pub(super) async fn begin(
     let operators = &caller.app.operators;
     let place = match operators.begin(caller.person, &id, &session) {
         Ok(RunStart::Run(place)) => place,
-        Ok(RunStart::Repeated { is_active }) if response.is_some() => {
-            let why = if is_active {
-                "this run is in progress: its session gets the reply"
-            } else {
-                "this run has ended: its session has what was kept of it"
+        Ok(RunStart::Repeated(state)) if response.is_some() => {
+            let why = match state {
+                RunState::Active => "this run is in progress: its session gets the reply",
+                RunState::Ended => "this run has ended: its session has what was kept of it",
             };
             return Err(Failure::Unavailable(why.into(), None));
         }
-        Ok(RunStart::Repeated { is_active }) => {
-            let status = if is_active { "in_flight" } else { "ok" };
+        Ok(RunStart::Repeated(state)) => {
+            let status = match state {
+                RunState::Active => "in_flight",
+                RunState::Ended => "ok",
+            };
             return Ok(Some(json!({"runId": id, "status": status})));
         }
         Err(_) => {
@@ -194,8 +196,7 @@ pub(super) async fn begin(
     let (app, person) = (caller.app.clone(), caller.person.clone());
     let events = RunEvents { app, person, session: session.clone(), id: id.clone(), response };
     if let Some(Ok(Command { verb: Verb::Stop, .. })) = commands::parse(&text) {
-        place.began();
-        drop(place);
+        place.end();
         return Ok(Some(aborted(&operators.abort(caller.person, Some(&session), None))));
     }
     let (person, language) = (caller.person, caller.connected.language);
@@ -208,18 +209,10 @@ pub(super) async fn begin(
     }
     let options = Options::default();
     let question = Question { session, text, model, options, language, surface: SURFACE };
-    match ChatReply::begin(caller.app, person, question).await {
-        Ok(reply) => {
-            place.began();
-            let is_told = events.accept();
-            events.start(reply, place);
-            Ok((!is_told).then(|| json!({"runId": id, "status": "started"})))
-        }
-        Err(error) => {
-            place.undo();
-            Err(error.into())
-        }
-    }
+    let reply = ChatReply::begin(caller.app, person, question).await?;
+    let is_told = events.accept();
+    events.start(reply, place);
+    Ok((!is_told).then(|| json!({"runId": id, "status": "started"})))
 }
 
 /// Answers a command.
@@ -228,20 +221,13 @@ fn answered(
     place: RunPermit,
     said: Result<String, Error>,
 ) -> Result<Value, Failure> {
-    match said {
-        Ok(said) => {
-            place.began();
-            events.answer(&said);
-            Ok(match events.response {
-                Some(_) => events.completed([&*said]),
-                None => json!({"runId": events.id, "status": "ok"}),
-            })
-        }
-        Err(error) => {
-            place.undo();
-            Err(error.into())
-        }
-    }
+    let said = said?;
+    place.end();
+    events.answer(&said);
+    Ok(match events.response {
+        Some(_) => events.completed([&*said]),
+        None => json!({"runId": events.id, "status": "ok"}),
+    })
 }
 
 fn abort(caller: &Caller<'_>, abort: &Abort) -> Result<Value, Failure> {
@@ -292,11 +278,15 @@ async fn history(caller: &Caller<'_>, history: &History) -> Result<Value, Failur
     Ok(page)
 }
 
-/// Which of the runs began. The Control UI sends no further message until it knows of the one before.
+/// What became of runs. The Control UI keeps a message, and sends none after it, until its run is `consumed`.
 fn receipts(caller: &Caller<'_>, runs: &[String]) -> Value {
-    let began = runs.iter().take(RECEIPTS_MAX);
-    let began = began.filter(|run| caller.app.operators.knows(caller.person, run));
-    began.map(|run| json!({"runId": run, "state": "consumed", "consumedByEventId": run})).collect()
+    let receipt = |run: &String| {
+        Some(match caller.app.operators.run_state(caller.person, run)? {
+            RunState::Active => json!({"runId": run, "state": "pending"}),
+            RunState::Ended => json!({"runId": run, "state": "consumed", "consumedByEventId": run}),
+        })
+    };
+    runs.iter().take(RECEIPTS_MAX).filter_map(receipt).collect()
 }
 
 /// The messages below a number, at most `limit`.
