@@ -310,7 +310,7 @@ fn kill_switch() -> String {
          [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/maru-agent kill-switch\n\
          # It reads the agent's state, too: a paused one needs no kill switch.\n\
          CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_NET_ADMIN\n\
-         RestrictAddressFamilies=AF_UNIX AF_NETLINK\nPrivateDevices=yes\n{HARDENING}{LOG_LIMIT}\
+         RestrictAddressFamilies=AF_UNIX AF_NETLINK\n{NO_DEVICES}{HARDENING}{LOG_LIMIT}\
          MemoryMax=64M\nLimitFSIZE=1M\nTasksMax=16\n"
     )
 }
