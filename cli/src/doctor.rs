@@ -20,6 +20,7 @@ mod firewall;
 mod fix;
 mod host;
 mod leftovers;
+mod machine_key;
 mod names;
 mod paths;
 mod providers;
@@ -75,6 +76,7 @@ async fn check(root: &Path) -> Vec<Finding> {
     findings.extend(services::check(root).await);
     findings.extend(router::check(root).await);
     findings.extend(leftovers::check(root));
+    findings.extend(machine_key::check(root));
     findings.extend(failures::check(root).await);
     findings
 }

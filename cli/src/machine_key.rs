@@ -1,11 +1,12 @@
 //! The machine's key, under which the gateway seals what people say to the AI.
 //!
 //! ```text
-//! var/lib/maru/machine-key.json ──(passphrase, if there is one)──▶ run/maru/gateway-key, on a tmpfs ──▶ gateway
+//! var/lib/maru/machine-key.json ──(TPM, host key or passphrase)──▶ run/maru/gateway-key, on a tmpfs ──▶ gateway
 //! ```
 //!
 //! The stored file is root's alone: no container mounts it, and no backup holds it. `maru up` hands the key over at each
 //! start, and takes it back when everything has stopped; `maru passphrase unlock` does so where units start the gateway.
+//! What this machine seals, a passphrase opens too, on every machine: a TPM that was cleared locks nobody out.
 
 use std::{
     fs::{self, File},
@@ -24,17 +25,25 @@ use zeroize::Zeroizing;
 
 use crate::output;
 
+mod bound;
 mod handed;
 mod key;
 mod sealed;
 
+pub(crate) use bound::has_tpm;
+use bound::{BoundKey, Holder};
 pub(crate) use handed::{hand_over, is_handed_over, take_back};
 pub(crate) use key::MachineKey;
 use sealed::SealedKey;
 
 /// The stored key, below the root.
 const FILE: &str = "var/lib/maru/machine-key.json";
-const FORMAT: Format<Stored> = Format::new(1).remedy(|| message!("remedy-machine-key"));
+const FORMAT: Format<Stored> = Format::new(2)
+    .remedy(|| message!("remedy-machine-key"))
+    // A key that a machine seals is new in version 2.
+    .earlier(|version, json| (version == 1).then(|| serde_json::from_slice(json)));
+/// Bytes of a passphrase that is made here.
+const PASSPHRASE_BYTES: usize = 16;
 
 /// What protects the stored key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +53,10 @@ pub(crate) enum Protection {
     File,
     /// A passphrase.
     Passphrase,
+    /// This machine's TPM, and a passphrase elsewhere.
+    Tpm,
+    /// systemd's host key, which is on the same disk, and a passphrase elsewhere.
+    Host,
 }
 
 /// The stored key.
@@ -52,6 +65,7 @@ pub(crate) enum Protection {
 enum Stored {
     File { key: Fixed<32> },
     Passphrase(SealedKey),
+    Machine { here: BoundKey, elsewhere: SealedKey },
 }
 
 /// What protects the key of the machine at `root`; `None` if it has no key yet.
@@ -59,10 +73,15 @@ pub(crate) fn protection(root: &Path) -> anyhow::Result<Option<Protection>> {
     Ok(FORMAT.read(&root.join(FILE))?.map(|stored| match stored {
         Stored::File { .. } => Protection::File,
         Stored::Passphrase(_) => Protection::Passphrase,
+        Stored::Machine { here, .. } => match here.holder {
+            Holder::Tpm => Protection::Tpm,
+            Holder::Host => Protection::Host,
+        },
     }))
 }
 
-/// Reads the key, and asks for its passphrase if it has one; `None` if there is no key yet. Nothing is changed.
+/// Reads the key, and asks for its passphrase if this machine does not open it; `None` if there is no key yet. Nothing is
+/// changed.
 pub(crate) fn open(
     root: &Path,
     passphrase: impl FnOnce() -> anyhow::Result<Zeroizing<String>>,
@@ -71,22 +90,99 @@ pub(crate) fn open(
         None => None,
         Some(Stored::File { key }) => Some(MachineKey(Zeroizing::new(key.0))),
         Some(Stored::Passphrase(sealed)) => Some(sealed.open(&passphrase()?)?),
+        Some(Stored::Machine { here, elsewhere }) => Some(match here.open() {
+            Ok(key) => key,
+            Err(error) => {
+                output::note(message!("machine-key-closed", error = format!("{error:#}")));
+                elsewhere.open(&passphrase()?)?
+            }
+        }),
     })
+}
+
+/// Whether this machine opens the key that it sealed; says why not.
+pub(crate) fn opens_here(root: &Path) -> anyhow::Result<()> {
+    match FORMAT.read(&root.join(FILE))? {
+        Some(Stored::Machine { here, .. }) => here.open().map(drop),
+        Some(Stored::File { .. } | Stored::Passphrase(_)) | None => Ok(()),
+    }
+}
+
+/// Has this machine open the key by itself: by its TPM, or else by systemd's host key. The passphrase stays. Where there is
+/// none, one is made and returned: nobody can read it later.
+pub(crate) fn seal(
+    root: &Path,
+    passphrase: impl FnOnce() -> anyhow::Result<Zeroizing<String>>,
+) -> anyhow::Result<Option<Zeroizing<String>>> {
+    let former = FORMAT.read(&root.join(FILE))?;
+    let key = open(root, passphrase)?.context(message!("passphrase-none"))?;
+    let holder = Holder::of_this_machine();
+    let (stored, made) = match former {
+        Some(Stored::Passphrase(elsewhere) | Stored::Machine { elsewhere, .. }) => {
+            (Stored::Machine { here: BoundKey::new(holder, &key)?, elsewhere }, None)
+        }
+        Some(Stored::File { .. }) | None => {
+            bound(holder, &key).map(|(it, made)| (it, Some(made)))?
+        }
+    };
+    replace(root, &stored)?;
+    Ok(made)
+}
+
+/// The key as this machine and a new passphrase open it.
+fn bound(holder: Holder, key: &MachineKey) -> anyhow::Result<(Stored, Zeroizing<String>)> {
+    let here = BoundKey::new(holder, key)?;
+    let passphrase = new_passphrase()?;
+    let elsewhere = SealedKey::new(key, &passphrase)?;
+    Ok((Stored::Machine { here, elsewhere }, passphrase))
+}
+
+/// A passphrase that nobody guesses: hexadecimal digits in groups of four, which are read and typed without mistakes.
+fn new_passphrase() -> anyhow::Result<Zeroizing<String>> {
+    let digits = Zeroizing::new(hex::encode(*random::<PASSPHRASE_BYTES>()?));
+    let mut text = Zeroizing::new(String::with_capacity(PASSPHRASE_BYTES * 3));
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && index % 4 == 0 {
+            text.push('-');
+        }
+        text.push(digit);
+    }
+    Ok(text)
+}
+
+fn random<const N: usize>() -> anyhow::Result<Zeroizing<[u8; N]>> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(&mut *bytes).map_err(|error| anyhow!(message!("no-random-bytes", error)))?;
+    Ok(bytes)
 }
 
 /// Makes and stores a key; says so if there are conversations, which it does not open.
 pub(crate) fn begin(root: &Path) -> anyhow::Result<MachineKey> {
-    let key = make(root)?;
-    if root.join(gateway::Settings::default().database()).exists() {
-        output::note(message!("machine-key-new", path = path(root).display()));
-    }
+    let key = MachineKey(random()?);
+    make(root, &Stored::File { key: Fixed(*key.0) })?;
     Ok(key)
 }
 
-/// Makes and stores a key.
-fn make(root: &Path) -> anyhow::Result<MachineKey> {
-    let mut key = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *key).map_err(|error| anyhow!(message!("no-random-bytes", error)))?;
+/// As [`begin`], but sealed by this machine's TPM if it has one: then the key was never on the disk, and the passphrase that
+/// opens it elsewhere is returned, too.
+pub(crate) fn begin_sealed(root: &Path) -> anyhow::Result<(MachineKey, Option<Zeroizing<String>>)> {
+    if !has_tpm() {
+        return begin(root).map(|key| (key, None));
+    }
+    let key = MachineKey(random()?);
+    let (stored, made) = match bound(Holder::Tpm, &key) {
+        Ok((stored, made)) => (stored, Some(made)),
+        Err(error) => {
+            output::note(message!("machine-key-without-tpm", error = format!("{error:#}")));
+            (Stored::File { key: Fixed(*key.0) }, None)
+        }
+    };
+    make(root, &stored)?;
+    Ok((key, made))
+}
+
+/// Stores the first key.
+fn make(root: &Path, stored: &Stored) -> anyhow::Result<()> {
     let path = root.join(FILE);
     let folder = path.parent().unwrap_or(root);
     fs::DirBuilder::new()
@@ -94,21 +190,30 @@ fn make(root: &Path) -> anyhow::Result<MachineKey> {
         .mode(0o755)
         .create(folder)
         .with_context(|| message!("directory-not-made", path = folder.display()))?;
-    if !FORMAT.create(&path, &Stored::File { key: Fixed(*key) })? {
+    if !FORMAT.create(&path, stored)? {
         bail!(message!("machine-key-made-meanwhile"));
     }
-    Ok(MachineKey(key))
+    if root.join(gateway::Settings::default().database()).exists() {
+        output::note(message!("machine-key-new", path = path.display()));
+    }
+    Ok(())
 }
 
-/// Stores the key, sealed if there is a passphrase. The former file is overwritten: it may have held the key in the clear.
+/// Stores the key, sealed if there is a passphrase; this machine alone opens it no more. The former file is overwritten: it
+/// may have held the key in the clear.
 pub(crate) fn store(root: &Path, key: &MachineKey, passphrase: Option<&str>) -> anyhow::Result<()> {
     let stored = match passphrase {
         None => Stored::File { key: Fixed(*key.0) },
         Some(passphrase) => Stored::Passphrase(SealedKey::new(key, passphrase)?),
     };
+    replace(root, &stored)
+}
+
+/// Stores this instead of the former, and overwrites that.
+fn replace(root: &Path, stored: &Stored) -> anyhow::Result<()> {
     let path = root.join(FILE);
     let former = File::options().write(true).open(&path);
-    FORMAT.write(&path, &stored)?;
+    FORMAT.write(&path, stored)?;
     overwrite(former).with_context(|| message!("machine-key-not-overwritten"))
 }
 

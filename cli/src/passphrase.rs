@@ -7,8 +7,13 @@ use std::{
 
 use clap::{Args, Subcommand};
 use messages::message;
+use zeroize::Zeroizing;
 
-use crate::{backup::as_root, machine_key, output};
+use crate::{
+    backup::as_root,
+    machine_key::{self, Protection},
+    output,
+};
 
 mod source;
 
@@ -21,6 +26,8 @@ pub(crate) enum PassphraseCommand {
     Set(SetArgs),
     /// Store the machine's key without a passphrase, readable by root
     Remove(PassphraseSource),
+    /// Have this machine open its key by itself, by its TPM if it has one; the passphrase still opens it, on every machine
+    Seal(PassphraseSource),
     /// Hand the machine's key to the gateway, until this machine stops; for a gateway that systemd starts
     Unlock(PassphraseSource),
 }
@@ -53,6 +60,10 @@ pub(crate) fn run(command: PassphraseCommand, root: &Path) -> anyhow::Result<Exi
             machine_key::store(root, &key, None)?;
             output::line(message!("passphrase-removed", path = machine_key::path(root).display()))?;
         }
+        PassphraseCommand::Seal(present) => {
+            let made = machine_key::seal(root, || present.read())?;
+            say_sealed(root, made.as_ref())?;
+        }
         PassphraseCommand::Unlock(present) => {
             if !machine_key::is_handed_over(root) {
                 let key = machine_key::open(root, || present.read())?;
@@ -62,4 +73,18 @@ pub(crate) fn run(command: PassphraseCommand, root: &Path) -> anyhow::Result<Exi
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what seals the key, and shows a passphrase that was made, this once.
+pub(crate) fn say_sealed(root: &Path, made: Option<&Zeroizing<String>>) -> anyhow::Result<()> {
+    output::line(match machine_key::protection(root)? {
+        Some(Protection::Tpm) => message!("passphrase-sealed-tpm"),
+        Some(Protection::Host) => message!("passphrase-sealed-host"),
+        Some(Protection::File | Protection::Passphrase) | None => return Ok(()),
+    })?;
+    if let Some(passphrase) = made {
+        output::line(message!("passphrase-made"))?;
+        output::line(&**passphrase)?;
+    }
+    Ok(())
 }

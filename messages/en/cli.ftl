@@ -104,6 +104,8 @@ audit-rooms-unknown = how many rooms are not encrypted is not known: { $error }
 audit-tpm = what a node's TPM computes crosses its bus unencrypted: anybody who can read that bus, at the machine, can open what the node is asked
 audit-key-file = conversations: the machine's key is in { $path } without a passphrase: root, and a thief of this disk unless it is encrypted, can read what was said; seal it with `sudo maru passphrase set`
 audit-key-passphrase = conversations: the machine's key is sealed under a passphrase: a thief of this disk learns how many conversations there are, when they were written and how long they are, and can try passphrases
+audit-key-tpm = conversations: this machine's TPM seals the machine's key: a thief of this disk without the machine learns how many conversations there are, when they were written and how long they are, and can try passphrases; a thief of the whole machine can start it and read them
+audit-key-host = conversations: systemd's host key, which is on the same disk, seals the machine's key: root, and a thief of this disk unless it is encrypted, can read what was said; this machine has no TPM that could prevent it, `sudo maru passphrase set` does
 audit-key-none = conversations: this machine has no key yet; `maru up` makes one
 audit-key-unknown = conversations: what protects the machine's key is not known: { $error }
 audit-key-backup = conversations: no backup holds the machine's key: a thief of a backup learns how many there are, when they were written and how long they are, and reads those of a person whose recovery code they have, too
@@ -129,6 +131,11 @@ machine-key-new = a new key of this machine was made, which does not open the co
 machine-key-made-meanwhile = another `maru` has just made the machine's key; try again
 machine-key-not-overwritten = the machine's key is stored, but the former file could not be overwritten: what it held may still be on the disk
 machine-key-not-handed-over = cannot hand the machine's key to the gateway in { $path }
+machine-key-not-bound = systemd-creds does not open what it has just sealed; nothing was changed
+machine-key-closed = this machine no longer opens its key ({ $error }), so it needs the passphrase: run `sudo maru passphrase unlock`, then `sudo maru passphrase seal`; nothing was deleted
+machine-key-without-tpm = this machine's TPM does not seal its key, which is in a file instead ({ $error }): when that is repaired, run `sudo maru passphrase seal`
+creds-not-run = systemd-creds, a program of systemd, cannot be run
+creds-failed = systemd-creds: { $said }
 
 ## cli/src/passphrase
 passphrase = passphrase
@@ -143,6 +150,9 @@ passphrase-set = The machine's key is sealed under this passphrase. The next sta
 passphrase-lost = Nobody can replace a lost passphrase: then only recovery codes open conversations (`maru chat --recovery-code`).
 passphrase-none = This machine has no key yet.
 passphrase-removed = The machine's key is in { $path } without a passphrase: root, and whoever takes this disk, can read it.
+passphrase-sealed-tpm = This machine's TPM seals the machine's key, which is not on the disk in the clear. The machine starts by itself.
+passphrase-sealed-host = systemd's host key seals the machine's key: a copy of /var/lib/maru alone does not open conversations any more. It is on the same disk, whose thief still opens them. The machine starts by itself.
+passphrase-made = If this machine does not open its key any more, only this passphrase does. Write it down and keep it apart from this machine; it is not shown again. `sudo maru passphrase set` sets another one.
 stdin-unreadable = cannot read standard input
 
 ## cli/src/app.rs
@@ -418,6 +428,11 @@ netcheck-endpoint = Peers try { $address }, { $kind ->
         [no] ; what a member elsewhere sent there did not arrive
        *[untried] {""}
     }.
+
+## cli/src/doctor/machine_key.rs
+machine-key-in-file = the machine's key, which opens conversations, is in a file that a thief of the disk can read; this machine's TPM can seal it
+machine-key-opens = this machine opens its key by itself
+machine-key-opens-not = this machine no longer opens its key, which opens conversations: { $error }; it needs the passphrase, which was shown when the key was sealed
 
 ## cli/src/doctor/backups.rs
 backups-none = there is no daily backup yet

@@ -104,6 +104,8 @@ audit-rooms-unknown = 암호화되지 않은 방이 몇 개인지 알 수 없습
 audit-tpm = 노드의 TPM이 계산한 값은 암호화되지 않고 버스를 지납니다. 그 컴퓨터에서 버스를 읽을 수 있는 사람은 그 노드에 보낸 질문을 열 수 있습니다
 audit-key-file = 대화: 이 컴퓨터의 키가 암호 없이 { $path } 파일에 있습니다. root와, 디스크가 암호화되지 않았다면 이 디스크를 훔친 사람이 대화를 읽을 수 있습니다. `sudo maru passphrase set`으로 봉인하세요
 audit-key-passphrase = 대화: 이 컴퓨터의 키가 암호로 봉인되어 있습니다. 이 디스크를 훔친 사람은 대화의 수와 시각과 길이를 알 수 있고, 암호를 시험해 볼 수 있습니다
+audit-key-tpm = 대화: 이 컴퓨터의 TPM이 컴퓨터의 키를 봉인합니다. 컴퓨터 없이 이 디스크만 훔친 사람은 대화의 수와 시각과 길이를 알 수 있고, 암호를 시험해 볼 수 있습니다. 컴퓨터 전체를 훔친 사람은 켜서 읽을 수 있습니다
+audit-key-host = 대화: 같은 디스크에 있는 systemd의 호스트 키가 컴퓨터의 키를 봉인합니다. root와, 디스크가 암호화되지 않았다면 이 디스크를 훔친 사람이 대화를 읽을 수 있습니다. 이 컴퓨터에는 이를 막을 TPM이 없으며, `sudo maru passphrase set`이 막아 줍니다
 audit-key-none = 대화: 이 컴퓨터에는 아직 키가 없습니다. `maru up`이 만듭니다
 audit-key-unknown = 대화: 이 컴퓨터의 키를 무엇이 보호하는지 알 수 없습니다: { $error }
 audit-key-backup = 대화: 백업에는 이 컴퓨터의 키가 없습니다. 백업을 훔친 사람은 대화의 수와 시각과 길이를 알 수 있고, 어떤 사람의 복구 코드까지 가졌다면 그 사람의 대화를 읽을 수 있습니다
@@ -129,6 +131,11 @@ machine-key-new = 이 컴퓨터의 새 키를 만들었습니다. 이 키로는 
 machine-key-made-meanwhile = 다른 `maru`가 방금 이 컴퓨터의 키를 만들었습니다. 다시 시도하세요
 machine-key-not-overwritten = 이 컴퓨터의 키를 저장했지만 이전 파일을 덮어쓰지 못했습니다. 그 내용이 아직 디스크에 남아 있을 수 있습니다
 machine-key-not-handed-over = { $path } 폴더로 이 컴퓨터의 키를 게이트웨이에 넘길 수 없습니다
+machine-key-not-bound = systemd-creds가 방금 봉인한 것을 열지 못합니다. 아무것도 바꾸지 않았습니다
+machine-key-closed = 이 컴퓨터가 자기 키를 더는 열지 못해({ $error }) 암호가 필요합니다. `sudo maru passphrase unlock`을 실행한 다음 `sudo maru passphrase seal`을 실행하세요. 아무것도 삭제하지 않았습니다
+machine-key-without-tpm = 이 컴퓨터의 TPM이 키를 봉인하지 못해 키를 파일에 두었습니다({ $error }). 고친 뒤 `sudo maru passphrase seal`을 실행하세요
+creds-not-run = systemd의 프로그램 systemd-creds를 실행할 수 없습니다
+creds-failed = systemd-creds: { $said }
 
 ## cli/src/passphrase
 passphrase = 암호
@@ -143,6 +150,9 @@ passphrase-set = 이 컴퓨터의 키를 이 암호로 봉인했습니다. 다�
 passphrase-lost = 잃어버린 암호는 되찾을 수 없습니다. 그때는 복구 코드로만 대화를 열 수 있습니다(`maru chat --recovery-code`).
 passphrase-none = 이 컴퓨터에는 아직 키가 없습니다.
 passphrase-removed = 이 컴퓨터의 키가 암호 없이 { $path } 파일에 있습니다. root와 이 디스크를 가져간 사람이 읽을 수 있습니다.
+passphrase-sealed-tpm = 이 컴퓨터의 TPM이 컴퓨터의 키를 봉인합니다. 키는 디스크에 그대로 놓여 있지 않습니다. 컴퓨터는 스스로 시작합니다.
+passphrase-sealed-host = systemd의 호스트 키가 컴퓨터의 키를 봉인합니다. 이제 /var/lib/maru만 복사해서는 대화를 열 수 없습니다. 호스트 키는 같은 디스크에 있으므로 디스크를 훔친 사람은 여전히 열 수 있습니다. 컴퓨터는 스스로 시작합니다.
+passphrase-made = 이 컴퓨터가 키를 더는 열지 못하면 이 암호로만 열 수 있습니다. 적어서 이 컴퓨터와 다른 곳에 두세요. 다시 보여 주지 않습니다. `sudo maru passphrase set`으로 다른 암호를 정할 수 있습니다.
 stdin-unreadable = 표준 입력을 읽을 수 없습니다
 
 ## cli/src/app.rs
@@ -418,6 +428,11 @@ netcheck-endpoint = 상대 기기가 시도하는 주소: { $address }({ $kind -
         [no] . 다른 곳의 구성원이 보낸 것이 도착하지 않았습니다
        *[untried] {""}
     }
+
+## cli/src/doctor/machine_key.rs
+machine-key-in-file = 대화를 여는 컴퓨터의 키가 디스크를 훔친 사람이 읽을 수 있는 파일에 있습니다. 이 컴퓨터의 TPM이 봉인할 수 있습니다
+machine-key-opens = 이 컴퓨터가 자기 키를 스스로 엽니다
+machine-key-opens-not = 이 컴퓨터가 대화를 여는 자기 키를 더는 열지 못합니다: { $error }. 키를 봉인할 때 보여 준 암호가 필요합니다
 
 ## cli/src/doctor/backups.rs
 backups-none = 매일 만드는 백업이 아직 없습니다

@@ -37,13 +37,15 @@ const ARM64: &[Package] = &[
     ("qemu-user-static", "/usr/bin/qemu-aarch64-static", "to try programs for arm64"),
 ];
 
+const SWTPM: Package = ("swtpm", "/usr/bin/swtpm", "to stand in for a machine's TPM");
+
 /// Further packages for running Maru.
 const RUN: &[Package] = &[
     ("iproute2", "/usr/sbin/ip", "to cable the lab's machines"),
     ("nftables", "/usr/sbin/nft", "to keep strangers from posing as members"),
     ("podman", "/usr/bin/podman", "to hold gateway, messenger and engine in containers"),
     ("runc", "/usr/sbin/runc", "to run containers where crun cannot"),
-    ("swtpm", "/usr/bin/swtpm", "to stand in for a machine's TPM"),
+    SWTPM,
     ("util-linux", "/usr/bin/nsenter", "to make the lab's machines"),
 ];
 
@@ -86,6 +88,7 @@ const DEBIAN: &[Package] = &[
     ("e2fsprogs", "/usr/sbin/mke2fs", "to make the emulated machine's disk"),
     ("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "to emulate a machine"),
     ("qemu-utils", "/usr/bin/qemu-img", "to keep the emulated machine's disk as it was"),
+    SWTPM,
     ("util-linux", "/usr/bin/setpriv", "to end the machine with this program"),
 ];
 

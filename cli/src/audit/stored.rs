@@ -36,9 +36,9 @@ enum Readable {
 impl Stored {
     fn with(key: Option<Protection>) -> Self {
         let disk = match key {
-            Some(Protection::Passphrase) => Readable::TextWithPassphrase,
-            // A key that cannot be seen is taken for the weakest.
-            Some(Protection::File) | None => Readable::Text,
+            Some(Protection::Passphrase | Protection::Tpm) => Readable::TextWithPassphrase,
+            // The host key is on the same disk. A key that cannot be seen is taken for the weakest.
+            Some(Protection::File | Protection::Host) | None => Readable::Text,
         };
         Self { key, disk, backup: Readable::Metadata }
     }
@@ -58,6 +58,8 @@ pub(super) fn explain(stored: Stored, error: Option<anyhow::Error>, root: &Path)
     output::note(match (stored.key, error) {
         (Some(Protection::File), _) => message!("audit-key-file", path = path.display()),
         (Some(Protection::Passphrase), _) => message!("audit-key-passphrase"),
+        (Some(Protection::Tpm), _) => message!("audit-key-tpm"),
+        (Some(Protection::Host), _) => message!("audit-key-host"),
         (None, Some(error)) => message!("audit-key-unknown", error = format!("{error:#}")),
         (None, None) => message!("audit-key-none"),
     });
@@ -79,6 +81,10 @@ mod tests {
         let sealed =
             json!({"key": "passphrase", "disk": "text_with_passphrase", "backup": "metadata"});
         assert_eq!(says(Some(Protection::Passphrase)), sealed);
+        let tpm = json!({"key": "tpm", "disk": "text_with_passphrase", "backup": "metadata"});
+        assert_eq!(says(Some(Protection::Tpm)), tpm);
+        let host = json!({"key": "host", "disk": "text", "backup": "metadata"});
+        assert_eq!(says(Some(Protection::Host)), host);
         assert_eq!(says(None), json!({"key": null, "disk": "text", "backup": "metadata"}));
     }
 

@@ -19,20 +19,20 @@ fn a_key_is_made_once_for_root_alone() {
     let root = tempfile::tempdir().unwrap();
     assert_eq!((open(root.path(), NEVER).unwrap(), protection(root.path()).unwrap()), (None, None));
 
-    let made = make(root.path()).unwrap();
+    let made = begin(root.path()).unwrap();
 
     assert_eq!(open(root.path(), NEVER).unwrap().unwrap(), made);
     assert_eq!(protection(root.path()).unwrap(), Some(Protection::File));
     assert_eq!(fs::metadata(path(root.path())).unwrap().permissions().mode() & 0o7777, 0o600);
-    assert!(make(root.path()).is_err(), "a second key would close every conversation");
+    assert!(begin(root.path()).is_err(), "a second key would close every conversation");
     assert_eq!(open(root.path(), NEVER).unwrap().unwrap(), made);
-    assert_ne!(make(tempfile::tempdir().unwrap().path()).unwrap(), made);
+    assert_ne!(begin(tempfile::tempdir().unwrap().path()).unwrap(), made);
 }
 
 #[test]
 fn a_passphrase_seals_the_key_and_a_wrong_one_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
-    let key = make(root.path()).unwrap();
+    let key = begin(root.path()).unwrap();
     let clear = fs::read(path(root.path())).unwrap();
     let former = File::open(path(root.path())).unwrap();
 
@@ -82,7 +82,7 @@ fn each_sealing_differs_and_a_changed_one_does_not_open() {
 #[test]
 fn a_damaged_file_is_named_takes_little_memory_and_stays() {
     let root = tempfile::tempdir().unwrap();
-    let key = make(root.path()).unwrap();
+    let key = begin(root.path()).unwrap();
     let sealed = SealedKey::with(CHEAP, &key, "a passphrase").unwrap();
     FORMAT.write(&path(root.path()), &Stored::Passphrase(sealed)).unwrap();
     let whole = fs::read_to_string(path(root.path())).unwrap();
@@ -104,9 +104,27 @@ fn a_damaged_file_is_named_takes_little_memory_and_stays() {
 }
 
 #[test]
+fn a_key_of_an_older_maru_opens_and_one_of_a_newer_is_not_touched() {
+    let root = tempfile::tempdir().unwrap();
+    let key = begin(root.path()).unwrap();
+    let text = fs::read_to_string(path(root.path())).unwrap();
+    assert!(text.contains("\"version\":2"), "{text}");
+
+    fs::write(path(root.path()), text.replace("\"version\":2", "\"version\":1")).unwrap();
+    assert_eq!(open(root.path(), NEVER).unwrap().unwrap(), key);
+    let newer = text.replace("\"version\":2", "\"version\":3");
+    fs::write(path(root.path()), &newer).unwrap();
+    assert!(open(root.path(), NEVER).is_err() && seal(root.path(), NEVER).is_err());
+    assert_eq!(fs::read_to_string(path(root.path())).unwrap(), newer);
+}
+
+#[test]
 fn a_key_is_never_printed() {
     let key = MachineKey(Zeroizing::new([7; 32]));
     assert_eq!(format!("{key:?}"), "MachineKey([redacted])");
+    let json = serde_json::json!({"holder": "tpm", "credential": "c2VhbGVk"});
+    let bound: BoundKey = serde_json::from_value(json).unwrap();
+    assert_eq!(format!("{bound:?}"), "BoundKey(Tpm)");
 }
 
 #[test]
@@ -119,7 +137,7 @@ fn a_key_is_handed_over_in_memory_for_the_gateways_group_and_taken_back() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join(GATEWAY_KEY);
     fs::create_dir_all(&folder).unwrap();
-    let key = make(root.path()).unwrap();
+    let key = begin(root.path()).unwrap();
     assert!(!is_handed_over(root.path()));
 
     hand_over(root.path(), &key).unwrap();

@@ -23,6 +23,7 @@ use crate::{
         folder::{Folder, is_name},
         size::size,
     },
+    passphrase,
     up::{
         checks,
         config::{self, ConfigPlan},
@@ -134,7 +135,11 @@ impl Plan {
         self.options.store(root)?;
         let key = match self.machine_key.take() {
             Some(key) => key,
-            None => machine_key::begin(root)?,
+            None => {
+                let (key, made) = machine_key::begin_sealed(root)?;
+                passphrase::say_sealed(root, made.as_ref())?;
+                key
+            }
         };
         machine_key::hand_over(root, &key)
     }

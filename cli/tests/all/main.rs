@@ -10,6 +10,7 @@ mod control_plane;
 mod gateway;
 mod help;
 mod least_right;
+mod machine_key;
 mod metrics;
 mod over_https;
 mod setup;

@@ -21,6 +21,9 @@ const COMMAND: &str = "maru";
 const WITHOUT_PAGE: &str = INFERENCE_SERVICE.binary;
 /// What Podman needs for Quadlets of the kind `.image`.
 const PODMAN: &str = "podman (>= 4.8), nftables, systemd";
+/// What `systemd-creds` loads where there is a TPM: Debian's systemd does not ask for it.
+const TPM: &str =
+    "libtss2-esys-3.0.2-0t64, libtss2-mu-4.0.1-0t64, libtss2-rc0t64, libtss2-tcti-device0t64";
 
 /// Maintainer scripts of a package with programs (`deb-postinst(5)` and its like).
 const SCRIPTS: &[(&str, &str)] = &[
@@ -99,6 +102,7 @@ fn home(parts: &Parts) -> Result<Package> {
         architecture: parts.architecture.name(),
         relations: &[
             ("Depends", PODMAN),
+            ("Recommends", TPM),
             ("Provides", "maru"),
             ("Conflicts", "maru"),
             ("Replaces", "maru"),

@@ -1,7 +1,8 @@
 # Makes `disk`, `kernel` and `initrd` of a machine with Debian 13 in this folder. Podman and nftables are what Maru needs,
-# the guest agent of QEMU and WireGuard's tools are what tests need; the rest is Debian.
+# the guest agent of QEMU and WireGuard's tools are what tests need, the TSS2 libraries what systemd-creds needs for a TPM; the
+# rest is Debian.
 set -eu
-debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,udev,kmod,iproute2,nftables,podman,crun,netavark,conmon,e2fsprogs,linux-image-cloud-amd64,qemu-guest-agent,wireguard-tools trixie root
+debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,udev,kmod,iproute2,nftables,podman,crun,netavark,conmon,e2fsprogs,linux-image-cloud-amd64,qemu-guest-agent,wireguard-tools,libtss2-esys-3.0.2-0t64,libtss2-mu-4.0.1-0t64,libtss2-rc0t64,libtss2-tcti-device0t64 trixie root
 echo home > root/etc/hostname
 echo '/dev/vda / ext4 defaults 0 1' > root/etc/fstab
 echo '127.0.0.1 localhost home' > root/etc/hosts

@@ -1,8 +1,9 @@
 //! The machine while it runs.
 
 use std::{
+    fs,
     path::Path,
-    process::Child,
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -25,6 +26,8 @@ const CONSOLE: &str = "console.log";
 const AGENT: &str = "agent.sock";
 /// The guest agent's port, by the name under which Debian starts it (`qemu-guest-agent.service`).
 const PORT: &str = "org.qemu.guest_agent.0";
+/// The socket of the TPM's stand-in, and the folder of what it keeps, in the machine's folder.
+const TPM: [&str; 2] = ["tpm.sock", "tpm"];
 /// The kernel's arguments.
 const KERNEL: &str = "console=ttyS0 root=/dev/vda rw panic=-1 quiet";
 /// Tells one start of the machine from another.
@@ -32,14 +35,16 @@ const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 /// How often a machine that ends is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
-/// The emulator, which ends when it is dropped.
+/// A process that ends when it is dropped.
 #[derive(Debug)]
-struct Emulator(Child);
+struct Process(Child);
 
 /// A running machine.
 #[derive(Debug)]
 pub(super) struct Machine {
-    process: Emulator,
+    process: Process,
+    /// Debian's `swtpm`, which stands in for the machine's TPM.
+    _tpm: Process,
     agent: Agent,
     deadline: Instant,
 }
@@ -49,6 +54,7 @@ impl Machine {
     pub(super) fn start(dir: &Path, disk: &Disk, files: &Path, deadline: Instant) -> Result<Self> {
         let overlay = dir.join("disk.qcow2");
         disk.overlay(&overlay)?;
+        let tpm = start_tpm(dir, deadline)?;
         let drive = |path: &Path, more: &str| format!("file={},if=virtio,{more}", path.display());
         let mut command = emulator::command(dir, MEMORY_MIB);
         command
@@ -63,12 +69,14 @@ impl Machine {
             .args(["-chardev", &format!("socket,id=agent,path={AGENT},server=on,wait=off")])
             .args(["-device", "virtio-serial-pci"])
             .args(["-device", &format!("virtserialport,chardev=agent,name={PORT}")])
+            .args(["-chardev", &format!("socket,id=tpm,path={}", TPM[0])])
+            .args(["-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm"])
             // A network of its own, from which nothing leaves.
             .args(["-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net"]);
         let process = command.spawn().context("setpriv (util-linux) does not run")?;
-        let process = Emulator(process);
+        let process = Process(process);
         let agent = Agent::connect(&dir.join(AGENT), deadline)?;
-        Ok(Self { process, agent, deadline })
+        Ok(Self { process, _tpm: tpm, agent, deadline })
     }
 
     /// Runs a script of bash as root.
@@ -111,7 +119,26 @@ impl Machine {
     }
 }
 
-impl Drop for Emulator {
+/// Starts a TPM 2.0 that was never used.
+fn start_tpm(dir: &Path, deadline: Instant) -> Result<Process> {
+    let [socket, state] = TPM;
+    fs::create_dir(dir.join(state))?;
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "swtpm", "socket", "--tpm2"])
+        .args(["--tpmstate", &format!("dir={state}")])
+        .args(["--ctrl", &format!("type=unixio,path={socket}")])
+        .stdin(Stdio::null())
+        .current_dir(dir);
+    let process = Process(command.spawn().context("setpriv (util-linux) does not run")?);
+    while !dir.join(socket).exists() {
+        agent::check(deadline)?;
+        thread::sleep(POLL);
+    }
+    Ok(process)
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

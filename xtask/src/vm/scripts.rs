@@ -53,6 +53,16 @@ pub(super) const TESTS: &[Test] = &[
         name: "reboot",
         steps: &[Step::Reboot, ACTIVE, Step::Script(include_str!("scripts/shutdown.sh"))],
     },
+    Test {
+        name: "sealed",
+        steps: &[
+            Step::Script(include_str!("scripts/sealed.sh")),
+            Step::Reboot,
+            ACTIVE,
+            Step::Script(include_str!("scripts/tpm-cleared.sh")),
+            ACTIVE,
+        ],
+    },
     Test { name: "purge", steps: &[Step::Script(include_str!("scripts/purge.sh")), ACTIVE] },
     // The last one: nothing of Maru runs after it.
     Test {
