@@ -1075,9 +1075,9 @@ names-not-found = this machine's programs do not find { $name }, nor other names
 names-elsewhere = this machine's programs are led to { $addresses } for { $name }, which is elsewhere
 names-through-exit = names of the internet are found through the exit node { $name }
 names-no-exit-resolver = no name of the internet is found through the exit node { $name }: the resolvers of this machine have private addresses, which are not reached through it
-fix-exit-resolver = write a resolver into agent.toml, exit_node_dns = ["9.9.9.9"] say, or one behind the exit node; then run `sudo systemctl restart maru-agent`
+fix-exit-resolver = write a resolver into agent.toml, exit_node_dns = ["9.9.9.9"] say; then run `sudo systemctl restart maru-agent`. One with a private address is reached only if the exit node offers its network as a subnet (advertise_routes) and that is approved (`maru route approve`)
 names-not-through-exit = no resolver answers through the exit node { $name }
-fix-exit-resolver-silent = see that { $name } is online and reaches the internet (`maru ping { $name }`), and that the resolvers of exit_node_dns in agent.toml are right
+fix-exit-resolver-silent = see that { $name } is online and reaches the internet (`maru ping { $name }`), and that the resolvers of exit_node_dns in agent.toml are right; one with a private address is reached only if the exit node offers its network as a subnet (advertise_routes) and that is approved (`maru route approve`)
 fix-names = see in `maru status` how names reach programs, and the setting dns in agent.toml; then restart the agent
 leftovers =
     { $what ->

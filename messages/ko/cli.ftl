@@ -1061,9 +1061,9 @@ names-not-found = 이 컴퓨터의 프로그램이 { $name } 이름도, 네트�
 names-elsewhere = 이 컴퓨터의 프로그램이 { $name } 이름을 다른 곳인 { $addresses } 주소로 찾습니다
 names-through-exit = 출구 노드 { $name } 기기를 통해 인터넷 이름을 찾습니다
 names-no-exit-resolver = 출구 노드 { $name } 기기를 통해 인터넷 이름을 찾을 수 없습니다. 이 컴퓨터의 리졸버는 사설 주소에 있어 출구 노드를 통해 닿지 않습니다
-fix-exit-resolver = agent.toml에 exit_node_dns = ["9.9.9.9"]처럼 리졸버를 적거나 출구 노드 뒤에 있는 리졸버를 적은 다음 `sudo systemctl restart maru-agent`를 실행하세요
+fix-exit-resolver = agent.toml에 exit_node_dns = ["9.9.9.9"]처럼 리졸버를 적은 다음 `sudo systemctl restart maru-agent`를 실행하세요. 사설 주소에 있는 리졸버는 출구 노드가 그 네트워크를 서브넷으로 제공하고(advertise_routes) 승인되어야(`maru route approve`) 닿습니다
 names-not-through-exit = 출구 노드 { $name } 기기를 통해 응답하는 리졸버가 없습니다
-fix-exit-resolver-silent = { $name } 기기가 온라인이고 인터넷에 닿는지(`maru ping { $name }`), agent.toml의 exit_node_dns에 적힌 리졸버가 맞는지 확인하세요
+fix-exit-resolver-silent = { $name } 기기가 온라인이고 인터넷에 닿는지(`maru ping { $name }`), agent.toml의 exit_node_dns에 적힌 리졸버가 맞는지 확인하세요. 사설 주소에 있는 리졸버는 출구 노드가 그 네트워크를 서브넷으로 제공하고(advertise_routes) 승인되어야(`maru route approve`) 닿습니다
 fix-names = 프로그램이 이름을 어떻게 찾는지 `maru status`에서 보고 agent.toml의 dns 설정을 확인한 뒤 에이전트를 다시 시작하세요
 leftovers =
     { $what ->
