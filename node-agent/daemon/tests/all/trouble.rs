@@ -1,10 +1,11 @@
 //! A full disk and a wrong clock, on lab machines with the real coordinator.
 //!
-//! Fails if: the tunnel ends; the status does not name the trouble, or names it when it is over; a file is damaged.
-//! Blind to: a clock that is set while the agent runs, which a test of `clock` covers.
+//! Fails if: the tunnel ends, or makes no further handshake; the status does not name the trouble, or names it when it is over; a
+//! file is damaged.
 
 use std::{os::unix::net::UnixStream, time::Duration};
 
+use rustix::process::Signal;
 use serde_json::json;
 use testkit::blocking::eventually;
 
@@ -79,18 +80,26 @@ fn a_clock_that_is_a_day_off_ends_no_tunnel_and_is_named() {
     laptop.wait_for_state("running");
     Connection::open(&home, &laptop).carries("joining");
 
+    laptop.stop();
     let agent = lab::binary("maru-agent").unwrap().display().to_string();
-    for (seconds, said) in [("86400", "minutes ahead"), ("-86400", "minutes behind")] {
-        // What sets its clock is killed with it.
-        laptop.agent.take().unwrap().stop(Duration::from_secs(20)).unwrap();
-        eventually("its end", || UnixStream::connect(laptop.socket()).err());
-        let args = [seconds, &agent, "--log", "debug"];
-        laptop.agent = Some(start(&machine, laptop.root.path(), "lab-clock", &args, "agent.log"));
-        eventually("the agent's local API", || UnixStream::connect(laptop.socket()).ok());
-        eventually(said, || problem(&laptop).contains(said).then_some(()));
-        laptop.wait_for_state("running");
-        Connection::open(&home, &laptop).carries(said);
+    let args = ["86400", &agent, "--log", "debug"];
+    laptop.agent = Some(start(&machine, laptop.root.path(), "lab-clock", &args, "agent.log"));
+    eventually("the agent's local API", || UnixStream::connect(laptop.socket()).ok());
+    let is_said = |said: &str| eventually(said, || problem(&laptop).contains(said).then_some(()));
+    is_said("minutes ahead");
+    laptop.wait_for_state("running");
+    let mut connection = Connection::open(&home, &laptop);
+    let signal = |signal| laptop.agent.as_ref().unwrap().signal(signal);
+    // It is set while the agent runs: back, and ahead again.
+    for said in ["minutes behind", "minutes ahead"] {
+        signal(Signal::USR2);
+        is_said(said);
+        connection.carries(said);
+        // After a sleep the tunnel needs another handshake, whose time must not be before that of the last one.
+        signal(Signal::USR1);
+        connection.carries("an hour of sleep");
     }
     plane.serve.take().unwrap().stop(Duration::from_secs(60)).unwrap();
+    connection.carries("the end of the coordinator");
     Connection::open(&home, &laptop).carries("the end of the coordinator");
 }

@@ -1,6 +1,6 @@
 //! `lab-clock SECONDS PROGRAM [ARGUMENT…]`: runs a program on a clock that is so many seconds ahead, or behind if the
 //! number is negative. At each SIGUSR1 the program's machine has slept for an hour: `CLOCK_BOOTTIME` says so, and its monotonic
-//! clock does not.
+//! clock does not. At each SIGUSR2 its clock is set: what was ahead is as much behind, and the other way round.
 //!
 //! The program, its threads and what it starts read the wrong time; nothing else on the machine does, and their
 //! monotonic clock stays right. It ends as the program ends, and ends it when it is ended.
@@ -39,19 +39,32 @@ const SLEEP_S: c_long = 3600;
 /// How long all sleeps were, in seconds.
 static SLEPT_S: AtomicI64 = AtomicI64::new(0);
 
+/// How many seconds the clock is ahead.
+static AHEAD_S: AtomicI64 = AtomicI64::new(0);
+
 extern "C" fn sleep(_: libc::c_int) {
     SLEPT_S.fetch_add(SLEEP_S, Ordering::Relaxed);
+}
+
+extern "C" fn set_clock(_: libc::c_int) {
+    AHEAD_S.store(-AHEAD_S.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
 fn main() -> Result<ExitCode> {
     let usage = "usage: lab-clock SECONDS PROGRAM [ARGUMENT…]";
     let mut words = env::args_os().skip(1);
     let ahead = words.next().and_then(|word| word.to_str()?.parse().ok()).context(usage)?;
+    AHEAD_S.store(ahead, Ordering::Relaxed);
     let mut command = Command::new(words.next().context(usage)?);
     command.args(words);
-    let sleeps = SigAction::new(SigHandler::Handler(sleep), SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handler adds to a number, which a signal may interrupt.
-    unsafe { sigaction(Signal::SIGUSR1, &sleeps) }?;
+    for (signal, handler) in
+        [(Signal::SIGUSR1, sleep as extern "C" fn(libc::c_int)), (Signal::SIGUSR2, set_clock)]
+    {
+        let action =
+            SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handlers change a number, which a signal may interrupt.
+        unsafe { sigaction(signal, &action) }?;
+    }
     // SAFETY: ptrace(2) is one system call; it neither allocates nor takes a lock.
     unsafe { command.pre_exec(|| ptrace::traceme().map_err(io::Error::from)) };
     let child =
@@ -67,11 +80,11 @@ fn main() -> Result<ExitCode> {
     ptrace::setoptions(first, options)?;
     hide_vdso(first)?;
     ptrace::syscall(first, None)?;
-    Ok(ExitCode::from(trace(first, ahead)?))
+    Ok(ExitCode::from(trace(first)?))
 }
 
 /// Changes the results of the traced threads until the first process has ended; returns its exit status, as a shell does.
-fn trace(first: Pid, ahead: c_long) -> Result<u8> {
+fn trace(first: Pid) -> Result<u8> {
     // Where each thread that asks for the time wants it.
     let mut asked = HashMap::new();
     loop {
@@ -82,7 +95,7 @@ fn trace(first: Pid, ahead: c_long) -> Result<u8> {
             }
             WaitStatus::PtraceSyscall(pid) => {
                 // A thread may be killed at any time; the next wait tells.
-                let _ = answer(pid, ahead, &mut asked);
+                let _ = answer(pid, &mut asked);
                 (pid, None)
             }
             WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_EXEC) => {
@@ -111,7 +124,7 @@ enum Question {
 }
 
 /// Notes who asks for a time, and changes what the kernel answered.
-fn answer(pid: Pid, ahead: c_long, asked: &mut HashMap<Pid, Question>) -> nix::Result<()> {
+fn answer(pid: Pid, asked: &mut HashMap<Pid, Question>) -> nix::Result<()> {
     let info = ptrace::syscall_info(pid)?;
     match info.op {
         libc::PTRACE_SYSCALL_INFO_ENTRY => {
@@ -126,7 +139,7 @@ fn answer(pid: Pid, ahead: c_long, asked: &mut HashMap<Pid, Question>) -> nix::R
             let failed = unsafe { info.u.exit }.is_error != 0;
             if let Some(question) = asked.remove(&pid).filter(|_| !failed) {
                 let (place, more) = match question {
-                    Question::TimeOfDay(place) => (place, ahead),
+                    Question::TimeOfDay(place) => (place, AHEAD_S.load(Ordering::Relaxed)),
                     Question::SinceBoot(place) => (place, SLEPT_S.load(Ordering::Relaxed)),
                 };
                 let seconds = ptrace::read(pid, at(place))?;
