@@ -34,7 +34,8 @@ pub struct NoiseStream<IO> {
 /// Received bytes, sealed and opened.
 struct Incoming {
     opener: Opener,
-    buffer: Box<[u8; RECEIVE_LEN]>,
+    /// Of [`RECEIVE_LEN`]; empty while nothing is received, since most connections are silent most of the time.
+    buffer: Vec<u8>,
     /// Opened bytes: from here,
     plain: usize,
     /// to here.
@@ -49,6 +50,7 @@ struct Incoming {
 /// Sealed bytes to send.
 struct Outgoing {
     sealer: Sealer,
+    /// Without memory while there is nothing to send.
     buffer: Vec<u8>,
     sent: usize,
 }
@@ -58,7 +60,7 @@ impl<IO> NoiseStream<IO> {
     /// clients set `skip_early`.
     pub(crate) fn new(io: IO, transport: Transport, received: &[u8], skip_early: bool) -> Self {
         let (sealer, opener) = transport.split();
-        let mut buffer = Box::new([0; RECEIVE_LEN]);
+        let mut buffer = vec![0; RECEIVE_LEN];
         buffer[..received.len()].copy_from_slice(received);
         let early = if skip_early { EarlyPayload::default() } else { EarlyPayload::Done };
         let receive = Incoming {
@@ -126,9 +128,16 @@ impl Incoming {
             self.end -= self.sealed;
             (self.plain, self.plain_end, self.sealed) = (0, 0, 0);
         }
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; RECEIVE_LEN];
+        }
         let mut buf = ReadBuf::new(&mut self.buffer[self.end..]);
-        ready!(Pin::new(io).poll_read(cx, &mut buf))?;
+        let read = Pin::new(io).poll_read(cx, &mut buf);
         let len = buf.filled().len();
+        if read.is_pending() && self.end == 0 {
+            self.buffer = Vec::new();
+        }
+        ready!(read)?;
         self.end += len;
         Poll::Ready(Ok(len > 0))
     }
@@ -205,7 +214,7 @@ impl Outgoing {
             }
             self.sent += len;
         }
-        self.buffer.clear();
+        self.buffer = Vec::new();
         self.sent = 0;
         Poll::Ready(Ok(()))
     }

@@ -38,6 +38,25 @@ fn sealed(transport: &mut Transport, texts: &[&[u8]]) -> Vec<u8> {
     wire
 }
 
+#[test]
+fn a_silent_connection_holds_no_buffers() {
+    Runtime::new().unwrap().block_on(async {
+        let (mut client, mut server) = streams(9000);
+        for text in [b"one", b"two"] {
+            client.write_all(text).await.unwrap();
+            client.flush().await.unwrap();
+            let mut read = [0; 3];
+            server.read_exact(&mut read).await.unwrap();
+            assert_eq!(&read, text);
+
+            assert!(server.read(&mut read).now_or_never().is_none(), "there is no more");
+
+            let held = (client.send.buffer.capacity(), server.receive.buffer.capacity());
+            assert_eq!(held, (0, 0));
+        }
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
