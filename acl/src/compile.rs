@@ -1,18 +1,20 @@
 //! Compiles the policy to one node's packet filter.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
-use common::mesh;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::{
-    DstPort, Network, Node, Rule,
-    addresses::{AddressSet, spans},
-    document::Document,
+    DstPort, Node, Rule,
+    addresses::{AddressSet, Span, spans},
     error::Location,
-    internet::{self, INTERNET},
-    selector::{Selector, owner, print},
+    internet,
+    nodes::{Nodes, Selected, overlay},
+    selector::{Selector, print},
     service::Ports,
 };
 
@@ -43,17 +45,70 @@ pub(crate) struct Target {
     pub(crate) ports: Vec<Ports>,
 }
 
+/// A rule on a network.
+#[derive(Debug)]
+pub(crate) struct RuleOn<'a> {
+    parsed: &'a ParsedRule,
+    src: Vec<Selected>,
+    dst: Vec<Selected>,
+    via: Vec<Selected>,
+    /// The addresses of the sources. Most rules are for few nodes, so this is found when it is needed.
+    sources: OnceCell<Vec<String>>,
+}
+
+impl<'a> RuleOn<'a> {
+    pub(crate) fn new(nodes: &mut Nodes<'a>, parsed: &'a ParsedRule) -> Self {
+        Self {
+            parsed,
+            src: parsed.src.iter().map(|selector| nodes.selected(selector)).collect(),
+            dst: parsed.dst.iter().map(|target| nodes.selected(&target.selector)).collect(),
+            via: parsed.via.iter().map(|selector| nodes.selected(selector)).collect(),
+            sources: OnceCell::new(),
+        }
+    }
+
+    /// The filter rules that it becomes at `network.nodes[index]`.
+    pub(crate) fn at(&self, nodes: &Nodes<'_>, index: usize) -> Vec<Rule> {
+        let Some(node) = nodes.network.nodes.get(index) else { return Vec::new() };
+        let is_led = |via: &Selected| via.has(index);
+        if !self.via.is_empty() && !self.via.iter().any(is_led) {
+            return Vec::new();
+        }
+        RuleAtNode { nodes, rule: self, parsed: self.parsed, node, index }.rules()
+    }
+
+    /// The addresses of the sources.
+    pub(crate) fn sources(&self, nodes: &Nodes<'_>) -> &[String] {
+        self.sources.get_or_init(|| {
+            let selected = self.parsed.src.iter().zip(&self.src);
+            nodes.addresses(selected.map(|(selector, selected)| (selector, &**selected)))
+        })
+    }
+
+    /// For each person, the devices that the sources select, and all devices.
+    pub(crate) fn devices_by_owner(&self, nodes: &Nodes<'_>) -> Vec<(AddressSet, AddressSet)> {
+        let span = |index: &usize| {
+            nodes
+                .network
+                .nodes
+                .get(*index)
+                .into_iter()
+                .flat_map(|node| node.addresses.iter().copied().map(Span::from))
+        };
+        let is_source = |index: &&usize| self.src.iter().any(|source| source.has(**index));
+        let of_person = |devices: &Vec<usize>| {
+            let named = devices.iter().filter(is_source).flat_map(span).collect();
+            (named, devices.iter().flat_map(span).collect())
+        };
+        nodes.devices().map(of_person).collect()
+    }
+}
+
 /// The filter of `network.nodes[index]`; neither order nor repetition of the rules changes it.
-pub(crate) fn node(
-    document: &Document,
-    rules: &[ParsedRule],
-    network: &Network,
-    index: usize,
-) -> Vec<Rule> {
-    let Some(node) = network.nodes.get(index) else { return Vec::new() };
+pub(crate) fn node(nodes: &Nodes<'_>, rules: &[RuleOn<'_>], index: usize) -> Vec<Rule> {
     let mut ports: BTreeMap<(Vec<u8>, Vec<String>), BTreeSet<DstPort>> = BTreeMap::new();
     let mut grants: BTreeMap<Vec<String>, Vec<Value>> = BTreeMap::new();
-    for rule in rules.iter().flat_map(|parsed| rules_for_node(document, parsed, network, node)) {
+    for rule in rules.iter().flat_map(|rule| rule.at(nodes, index)) {
         if !rule.cap_grant.is_empty() {
             grants.entry(rule.src_ips.clone()).or_default().extend(rule.cap_grant);
         }
@@ -83,56 +138,51 @@ pub(crate) fn with_prefix_sources(rule: &ParsedRule) -> Option<ParsedRule> {
     (!src.is_empty() && has_ports).then(|| ParsedRule { src, ..rule.clone() })
 }
 
-/// The filter rules that a policy rule becomes at one node.
-pub(crate) fn rules_for_node(
-    document: &Document,
-    parsed: &ParsedRule,
-    network: &Network,
-    node: &Node,
-) -> Vec<Rule> {
-    let is_led = |via: &Selector| via.selects(node, network, document);
-    if !parsed.via.is_empty() && !parsed.via.iter().any(is_led) {
-        return Vec::new();
-    }
-    let (own, others): (Vec<_>, Vec<_>) =
-        parsed.dst.iter().partition(|target| target.selector == Selector::SelfDevices);
-    let at = RuleAtNode { document, parsed, network, node };
-    let mut rules = Vec::new();
-    let addressed = |target: &Target| at.addressed(&target.selector);
-    // Who the sources are takes long to find, and most nodes are no destination of most rules.
-    let is_here = || others.iter().any(|target| !addressed(target).is_empty());
-    if !others.is_empty() && (parsed.app.is_some() || is_here()) {
-        let src_ips = addresses(document, &parsed.src, network);
-        rules.extend(at.ports(&src_ips, &others, addressed));
-        rules.extend(at.capabilities(&src_ips, &others));
-    }
-    if !own.is_empty() && owner(node, network).is_some() {
-        let src_ips = at.own_sources();
-        rules.extend(at.ports(&src_ips, &own, |_| own_addresses(node)));
-        rules.extend(at.own_capabilities(&src_ips));
-    }
-    rules.retain(|rule| !rule.src_ips.is_empty());
-    rules
-}
-
 /// A policy rule, evaluated at one node.
 struct RuleAtNode<'a> {
-    document: &'a Document,
+    nodes: &'a Nodes<'a>,
+    rule: &'a RuleOn<'a>,
     parsed: &'a ParsedRule,
-    network: &'a Network,
     node: &'a Node,
+    index: usize,
 }
 
+/// A destination, and the nodes that it selects.
+type SelectedTarget<'a> = (&'a Target, &'a Selected);
+
 impl RuleAtNode<'_> {
+    fn rules(&self) -> Vec<Rule> {
+        let is_own = |(target, _): &SelectedTarget<'_>| target.selector == Selector::SelfDevices;
+        let all = self.parsed.dst.iter().zip(&self.rule.dst);
+        let (own, others): (Vec<_>, Vec<_>) = all.partition(is_own);
+        let mut rules = Vec::new();
+        // Who the sources are takes long to find, and most nodes are no destination of most rules.
+        let is_here = || others.iter().any(|target| !self.addressed(target).is_empty());
+        if !others.is_empty() && (self.parsed.app.is_some() || is_here()) {
+            let src_ips = self.rule.sources(self.nodes);
+            rules.extend(self.ports(src_ips, &others, |target| self.addressed(target)));
+            rules.extend(self.capabilities(src_ips, &others));
+        }
+        if !own.is_empty() && self.nodes.owner(self.index).is_some() {
+            let src_ips = self.own_sources();
+            let addresses = self.nodes.texts(self.index);
+            rules.extend(self.ports(&src_ips, &own, |_| addresses.to_vec()));
+            rules.extend(self.own_capabilities(&src_ips));
+        }
+        rules.retain(|rule| !rule.src_ips.is_empty());
+        rules
+    }
+
     fn ports(
         &self,
         src_ips: &[String],
-        targets: &[&Target],
-        addresses: impl Fn(&Target) -> Vec<String>,
+        targets: &[SelectedTarget<'_>],
+        addresses: impl Fn(&SelectedTarget<'_>) -> Vec<String>,
     ) -> Option<Rule> {
         let mut dst_ports = BTreeSet::new();
-        for target in targets {
-            for ip in addresses(target) {
+        for of in targets {
+            let (target, _) = of;
+            for ip in addresses(of) {
                 let port = |ports: &Ports| DstPort {
                     ip: ip.clone(),
                     first: ports.first,
@@ -141,8 +191,8 @@ impl RuleAtNode<'_> {
                 dst_ports.extend(target.ports.iter().map(port));
             }
         }
-        let rule = self.rule(src_ips);
-        (!dst_ports.is_empty()).then(|| Rule { dst_ports: dst_ports.into_iter().collect(), ..rule })
+        (!dst_ports.is_empty())
+            .then(|| Rule { dst_ports: dst_ports.into_iter().collect(), ..self.rule(src_ips) })
     }
 
     fn rule(&self, src_ips: &[String]) -> Rule {
@@ -155,9 +205,9 @@ impl RuleAtNode<'_> {
     }
 
     /// The part of a destination that is at this node: its addresses, `*`, or a prefix that it routes.
-    fn addressed(&self, selector: &Selector) -> Vec<String> {
-        let Self { node, network, document, parsed } = self;
-        let via = !parsed.via.is_empty();
+    fn addressed(&self, (target, selected): &SelectedTarget<'_>) -> Vec<String> {
+        let (node, selector) = (self.node, &target.selector);
+        let via = !self.parsed.via.is_empty();
         if let Selector::Prefix(prefix) = selector {
             let own = || node.addresses.iter().any(|address| prefix.contains(address));
             let out = || internet::is_exit(node) && internet::holds(prefix);
@@ -167,10 +217,11 @@ impl RuleAtNode<'_> {
         if *selector == Selector::Internet {
             return internet::at(node);
         }
-        if via || *selector == Selector::Everyone || !selector.selects(node, network, document) {
+        if via || *selector == Selector::Everyone || !selected.has(self.index) {
             return Vec::new();
         }
-        if *selector == Selector::Any { vec!["*".to_owned()] } else { own_addresses(node) }
+        let own = || self.nodes.texts(self.index).to_vec();
+        if *selector == Selector::Any { vec!["*".to_owned()] } else { own() }
     }
 
     /// Whether the node routes a part of a prefix.
@@ -180,28 +231,25 @@ impl RuleAtNode<'_> {
 
     /// The addresses of the devices of this node's owner that the rule's sources select.
     fn own_sources(&self) -> Vec<String> {
-        let Self { document, parsed, network, node } = self;
-        let person = owner(node, network).map(|user| user.id);
-        let nodes = network.nodes.iter().filter(|other| {
-            owner(other, network).map(|user| user.id) == person
-                && parsed.src.iter().any(|source| source.selects(other, network, document))
-        });
-        nodes.flat_map(own_addresses).collect::<BTreeSet<_>>().into_iter().collect()
+        let is_source = |of: &&usize| self.rule.src.iter().any(|source| source.has(**of));
+        let devices = self.nodes.devices_of_owner(self.index).iter().filter(is_source);
+        let texts = devices.flat_map(|device| self.nodes.texts(*device));
+        texts.cloned().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The capabilities that the sources have at this node, and the companions that this node has as a source.
-    fn capabilities(&self, src_ips: &[String], targets: &[&Target]) -> Vec<Rule> {
-        let Self { document, parsed, network, .. } = self;
-        let Some(app) = &parsed.app else { return Vec::new() };
-        let here: BTreeSet<String> =
-            targets.iter().flat_map(|target| self.granted(&target.selector)).collect();
+    fn capabilities(&self, src_ips: &[String], targets: &[SelectedTarget<'_>]) -> Vec<Rule> {
+        let Some(app) = &self.parsed.app else { return Vec::new() };
+        let here = targets.iter().flat_map(|(target, of)| self.granted(&target.selector, of));
+        let here: BTreeSet<String> = here.collect();
+        let sources = self.parsed.src.iter().zip(&self.rule.src);
         let there: BTreeSet<String> =
-            parsed.src.iter().flat_map(|source| self.granted(source)).collect();
-        let selectors: Vec<_> = targets.iter().map(|target| target.selector.clone()).collect();
+            sources.flat_map(|(source, of)| self.granted(source, of)).collect();
         let mut rules = vec![self.grant(src_ips, here, json!(app))];
         let companions = COMPANIONS.iter().filter(|(name, _)| app.contains_key(*name));
         for (_, companion) in companions {
-            let from = addresses(document, &selectors, network);
+            let selected = targets.iter().map(|(target, of)| (&target.selector, &***of));
+            let from = self.nodes.addresses(selected);
             rules.push(self.grant(&from, there.clone(), json!({ *companion: null })));
         }
         rules.into_iter().flatten().collect()
@@ -212,14 +260,10 @@ impl RuleAtNode<'_> {
         let Some(app) = &self.parsed.app else { return Vec::new() };
         let own: BTreeSet<String> =
             self.node.addresses.iter().map(|ip| IpNet::from(*ip).to_string()).collect();
-        let person = owner(self.node, self.network).map(|user| user.id);
-        let of_person = self
-            .network
-            .nodes
-            .iter()
-            .filter(|other| owner(other, self.network).map(|user| user.id) == person);
-        let all: Vec<String> = of_person.flat_map(own_addresses).collect();
-        let is_source = own_addresses(self.node).iter().any(|own| src_ips.contains(own));
+        let devices = self.nodes.devices_of_owner(self.index).iter();
+        let all: Vec<String> =
+            devices.flat_map(|device| self.nodes.texts(*device)).cloned().collect();
+        let is_source = self.nodes.texts(self.index).iter().any(|own| src_ips.contains(own));
         let mut rules = vec![self.grant(src_ips, own.clone(), json!(app))];
         for (name, companion) in COMPANIONS {
             if app.contains_key(name) && is_source {
@@ -239,8 +283,8 @@ impl RuleAtNode<'_> {
     }
 
     /// The prefixes at this node at which a grant to `selector` applies: the selected ones of its addresses and subnets.
-    fn granted(&self, selector: &Selector) -> Vec<String> {
-        let Self { node, network, document, .. } = self;
+    fn granted(&self, selector: &Selector, selected: &Selected) -> Vec<String> {
+        let node = self.node;
         let own = |addresses: &AddressSet| -> Vec<String> {
             let held = node.addresses.iter().filter(|ip| addresses.holds(&(**ip).into()));
             held.map(|ip| IpNet::from(*ip).to_string()).collect()
@@ -252,7 +296,7 @@ impl RuleAtNode<'_> {
             }
             return granted;
         }
-        if !selector.selects(node, network, document) {
+        if !selected.has(self.index) {
             return Vec::new();
         }
         if *selector == Selector::Any {
@@ -261,41 +305,4 @@ impl RuleAtNode<'_> {
             own(&AddressSet::from_iter(spans("*")))
         }
     }
-}
-
-fn own_addresses(node: &Node) -> Vec<String> {
-    node.addresses.iter().map(ToString::to_string).collect()
-}
-
-/// The mesh without the range of `ChromeOS`, as Headscale writes it.
-fn overlay() -> impl Iterator<Item = String> {
-    let v4 = mesh::v4_without(&[mesh::CHROMEOS_NET]).into_iter();
-    v4.map(|(first, last)| format!("{first}-{last}")).chain([mesh::V6.to_string()])
-}
-
-/// The addresses of selectors that are sources.
-pub(crate) fn addresses(
-    document: &Document,
-    selectors: &[Selector],
-    network: &Network,
-) -> Vec<String> {
-    if selectors.contains(&Selector::Everyone) {
-        return vec!["*".to_owned()];
-    }
-    let mut ips = BTreeSet::new();
-    for selector in selectors {
-        if let Selector::Prefix(prefix) = selector {
-            ips.insert(print(prefix));
-        } else if *selector == Selector::Internet {
-            ips.extend(INTERNET.map(str::to_owned));
-        } else if *selector == Selector::Any {
-            ips.extend(overlay());
-            ips.extend(network.nodes.iter().flat_map(Node::subnets).map(print));
-        } else {
-            let nodes = network.nodes.iter();
-            let nodes = nodes.filter(|node| selector.selects(node, network, document));
-            ips.extend(nodes.flat_map(own_addresses));
-        }
-    }
-    ips.into_iter().collect()
 }

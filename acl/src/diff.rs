@@ -44,15 +44,18 @@ impl Changes {
     #[must_use]
     pub fn between(before: (&Policy, &Network), after: (&Policy, &Network)) -> Self {
         let mut changes = Self::default();
+        let (compiled_before, compiled_after) = (before.0.on(before.1), after.0.on(after.1));
+        let (sources_before, sources_after) = (Sources::of(before.1), Sources::of(after.1));
         for (index, node) in after.1.nodes.iter().enumerate() {
-            let old = before.0.compile(before.1, index);
-            let new = after.0.compile(after.1, index);
+            let old = compiled_before.rules(index);
+            let new = compiled_after.rules(index);
             let old_node = before.1.nodes.get(index).unwrap_or(node);
             let (old, new) = (served(&old, old_node), served(&new, node));
-            changes.opens.extend(words(&CanonicalFilter::difference(&new, &old), after.1, node));
+            let opened = CanonicalFilter::difference(&new, &old);
+            changes.opens.extend(words(&opened, &sources_after, node));
             changes.closes.extend(words(
                 &CanonicalFilter::difference(&old, &new),
-                before.1,
+                &sources_before,
                 old_node,
             ));
             let old = before.0.attributes(before.1, index);
@@ -109,7 +112,7 @@ fn places(node: &Node) -> Vec<(String, Span)> {
 /// By destination and sources: first port, last port, and what is open, in words.
 type ByDestination = BTreeMap<(String, Vec<String>), BTreeSet<(u16, u16, String)>>;
 
-fn words(meaning: &CanonicalFilter, network: &Network, node: &Node) -> Vec<Change> {
+fn words(meaning: &CanonicalFilter, sources: &Sources<'_>, node: &Node) -> Vec<Change> {
     // A node with two addresses is listed once.
     let mut changes = ByDestination::new();
     for (name, place) in places(node) {
@@ -118,7 +121,7 @@ fn words(meaning: &CanonicalFilter, network: &Network, node: &Node) -> Vec<Chang
             let is_whole = common == place || name.starts_with("the internet");
             let name = if is_whole { name.clone() } else { format!("{common} by {}", node.name) };
             for (first, last, from, what) in ports(openings) {
-                let from = people(&from, network, node);
+                let from = sources.names(&from, node);
                 if !from.is_empty() {
                     changes.entry((name.clone(), from)).or_default().insert((first, last, what));
                 }
@@ -126,7 +129,7 @@ fn words(meaning: &CanonicalFilter, network: &Network, node: &Node) -> Vec<Chang
         }
         for ((capability, _), given) in &meaning.capabilities {
             for (_, from) in given.iter().filter(|(to, _)| to.overlaps(&place)) {
-                let from = people(from, network, node);
+                let from = sources.names(from, node);
                 if !from.is_empty() {
                     let what = (u16::MAX, u16::MAX, format!("capability {capability}"));
                     changes.entry((name.clone(), from)).or_default().insert(what);
@@ -166,33 +169,47 @@ fn ports(openings: &[Opening]) -> Vec<(u16, u16, AddressSet, String)> {
     by_ports.into_iter().map(word).collect()
 }
 
-/// Names the sources for a node: devices by name, the rest by address. Unassigned addresses of the mesh are left out.
-fn people(from: &AddressSet, network: &Network, node: &Node) -> Vec<String> {
-    let others: Vec<&Node> =
-        network.nodes.iter().filter(|other| other.addresses != node.addresses).collect();
-    let mut names = Vec::new();
-    let mut whole = 0;
-    for other in &others {
-        let held: Vec<_> = other.addresses.iter().filter(|ip| from.holds(&(**ip).into())).collect();
-        if held.len() == other.addresses.len() && !held.is_empty() {
-            whole += 1;
-            names.push(other.name.clone());
-        } else {
-            names.extend(held.iter().map(|ip| format!("{} ({ip})", other.name)));
+/// The sources that a network knows.
+struct Sources<'a> {
+    network: &'a Network,
+    /// Every address of the mesh and of nodes.
+    known: AddressSet,
+    /// Every other address.
+    unknown: AddressSet,
+}
+
+impl<'a> Sources<'a> {
+    fn of(network: &'a Network) -> Self {
+        let mesh = [common::mesh::V4.to_string(), common::mesh::V6.to_string()];
+        let own = network.nodes.iter().flat_map(|node| &node.addresses).map(|ip| Span::from(*ip));
+        let known: AddressSet = mesh.iter().flat_map(|text| spans(text)).chain(own).collect();
+        let unknown = AddressSet::of([&"*".to_owned()]).without(&known);
+        Self { network, known, unknown }
+    }
+
+    /// Names sources for a node: devices by name, the rest by address. Unassigned addresses of the mesh are left out.
+    fn names(&self, from: &AddressSet, node: &Node) -> Vec<String> {
+        let (mut names, mut whole, mut others) = (Vec::new(), 0, 0);
+        for other in self.network.nodes.iter().filter(|other| other.addresses != node.addresses) {
+            others += 1;
+            let held: Vec<_> =
+                other.addresses.iter().filter(|ip| from.holds(&(**ip).into())).collect();
+            if held.len() == other.addresses.len() && !held.is_empty() {
+                whole += 1;
+                names.push(other.name.clone());
+            } else {
+                names.extend(held.iter().map(|ip| format!("{} ({ip})", other.name)));
+            }
         }
+        if whole == others && whole > 1 {
+            names = vec![EVERY_DEVICE.to_owned()];
+        }
+        let rest = from.without(&self.known);
+        if rest == self.unknown {
+            names.push("any address".to_owned());
+        } else {
+            names.extend(rest.spans().iter().map(ToString::to_string));
+        }
+        names
     }
-    if whole == others.len() && whole > 1 {
-        names = vec![EVERY_DEVICE.to_owned()];
-    }
-    let mesh = [common::mesh::V4.to_string(), common::mesh::V6.to_string()];
-    let known = network.nodes.iter().flat_map(|node| &node.addresses).map(|ip| Span::from(*ip));
-    let known: AddressSet = mesh.iter().flat_map(|text| spans(text)).chain(known).collect();
-    let rest = from.without(&known);
-    let everything = AddressSet::of([&"*".to_owned()]).without(&known);
-    if rest == everything {
-        names.push("any address".to_owned());
-    } else {
-        names.extend(rest.spans().iter().map(ToString::to_string));
-    }
-    names
 }

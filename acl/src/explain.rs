@@ -6,7 +6,9 @@ use crate::{
     Network, Node, Policy, Position, Rule,
     addresses::{AddressSet, prefix},
     canonical::DEFAULT_PROTOCOLS,
-    compile, internet,
+    compile::RuleOn,
+    internet,
+    nodes::Nodes,
     selector::Selector,
 };
 
@@ -47,12 +49,13 @@ impl Policy {
     /// The first rule that allows an attempt at some node of the network; `None` means that it is denied.
     #[must_use]
     pub fn decide(&self, network: &Network, attempt: &Attempt) -> Option<Decision> {
+        let there = network.nodes.iter().enumerate().filter(|(_, node)| leads_to(node, attempt.to));
+        let there: Vec<_> = there.map(|(index, _)| index).collect();
+        let mut nodes = Nodes::new(&self.document, network);
         for parsed in &self.rules {
-            for (index, node) in network.nodes.iter().enumerate() {
-                if !leads_to(node, attempt.to) {
-                    continue;
-                }
-                let rules = compile::rules_for_node(&self.document, parsed, network, node);
+            let rule = RuleOn::new(&mut nodes, parsed);
+            for &index in &there {
+                let rules = rule.at(&nodes, index);
                 if rules.iter().any(|rule| rule.allows(attempt)) {
                     let (at, place) = (parsed.location.at, parsed.location.place.clone());
                     return Some(Decision { at, place, node: index });

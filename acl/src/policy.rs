@@ -6,10 +6,12 @@ use ipnet::IpNet;
 
 use crate::{
     approvers::Approvers,
-    attributes, compile,
+    attributes,
+    compile::{self, ParsedRule, RuleOn},
     document::{self, Document},
     error::{Error, Findings, TestResult, Warning},
     network::{Network, User},
+    nodes::Nodes,
     policy_tests,
     rule::Rule,
     selector::{Selector, has_domain},
@@ -20,7 +22,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) document: Document,
-    pub(crate) rules: Vec<compile::ParsedRule>,
+    pub(crate) rules: Vec<ParsedRule>,
+    /// The rules that name prefixes as sources, with these alone.
+    prefix_rules: Vec<ParsedRule>,
     approvers: Approvers,
     attributes: Vec<attributes::NodeAttributes>,
     warnings: Vec<Warning>,
@@ -56,7 +60,9 @@ impl Policy {
         policy_tests::check_shape(&document, &mut found.problems);
         policy_tests::bound(&mut document, &mut found.problems);
         let Findings { problems, warnings } = found;
-        Ok((Self { document, rules, approvers, attributes, warnings }, problems.into_vec()))
+        let prefix_rules = rules.iter().filter_map(compile::with_prefix_sources).collect();
+        let policy = Self { document, rules, prefix_rules, approvers, attributes, warnings };
+        Ok((policy, problems.into_vec()))
     }
 
     /// The attributes that `nodeAttrs` and `randomizeClientPort` give `network.nodes[node]`: by name, with their values.
@@ -72,16 +78,18 @@ impl Policy {
     /// Compiles the packet filter of `network.nodes[node]`; empty means that nothing may come in.
     #[must_use]
     pub fn compile(&self, network: &Network, node: usize) -> Vec<Rule> {
-        compile::node(&self.document, &self.rules, network, node)
+        self.on(network).rules(node)
     }
 
-    /// The prefixes that the rules for `network.nodes[node]` name as sources, written out or by a host's name; without the
-    /// subnets that `*` stands for.
+    /// Compiles for a network, which is faster than node by node.
     #[must_use]
-    pub fn named_sources(&self, network: &Network, node: usize) -> Vec<String> {
-        let rules: Vec<_> = self.rules.iter().filter_map(compile::with_prefix_sources).collect();
-        let rules = compile::node(&self.document, &rules, network, node).into_iter();
-        rules.flat_map(|rule| rule.src_ips).collect()
+    pub fn on<'a>(&'a self, network: &'a Network) -> Compiler<'a> {
+        let mut nodes = Nodes::new(&self.document, network);
+        let mut on = |rules: &'a [ParsedRule]| {
+            rules.iter().map(|rule| RuleOn::new(&mut nodes, rule)).collect()
+        };
+        let (rules, prefix_rules) = (on(&self.rules), on(&self.prefix_rules));
+        Compiler { nodes, rules, prefix_rules }
     }
 
     /// Checks the policy against a network: its own `tests` pass, and its plain words are hosts or people. Returns warnings.
@@ -165,5 +173,29 @@ impl Policy {
     #[must_use]
     pub fn knows_tag(&self, tag: &str) -> bool {
         self.document.tag_owners.contains_key(tag)
+    }
+}
+
+/// A policy on a network.
+#[derive(Debug)]
+pub struct Compiler<'a> {
+    nodes: Nodes<'a>,
+    rules: Vec<RuleOn<'a>>,
+    prefix_rules: Vec<RuleOn<'a>>,
+}
+
+impl Compiler<'_> {
+    /// The packet filter of `network.nodes[node]`; empty means that nothing may come in.
+    #[must_use]
+    pub fn rules(&self, node: usize) -> Vec<Rule> {
+        compile::node(&self.nodes, &self.rules, node)
+    }
+
+    /// The prefixes that the rules for `network.nodes[node]` name as sources, written out or by a host's name; without the
+    /// subnets that `*` stands for.
+    #[must_use]
+    pub fn named_sources(&self, node: usize) -> Vec<String> {
+        let rules = compile::node(&self.nodes, &self.prefix_rules, node).into_iter();
+        rules.flat_map(|rule| rule.src_ips).collect()
     }
 }

@@ -3,13 +3,14 @@
 use std::{collections::HashMap, rc::Rc};
 
 use crate::{
-    Error, Failures, Network, Node, Position, TestResult, User, Warning,
+    Error, Failures, Network, Position, TestResult, Warning,
     addresses::{AddressSet, Span},
     canonical::DEFAULT_PROTOCOLS,
-    compile::{ParsedRule, Target, addresses},
+    compile::{ParsedRule, RuleOn, Target},
     document::{Document, Test},
     error::{Problems, Word},
-    selector::{Selector, owner},
+    nodes::Nodes,
+    selector::Selector,
     service::{Ports, destination, have_ports, protocol},
 };
 
@@ -38,15 +39,19 @@ impl Outcome {
 
 /// Runs every test.
 pub(crate) fn run(document: &Document, rules: &[ParsedRule], network: &Network) -> Outcome {
+    let mut outcome = Outcome::default();
+    if document.tests.is_empty() {
+        return outcome;
+    }
+    let mut nodes = Nodes::new(document, network);
     let mut known = HashMap::new();
     let rules: Vec<RuleSets> = rules
         .iter()
         .filter(|rule| rule.app.is_none())
-        .map(|rule| RuleSets::of(document, network, rule, &mut known))
+        .map(|rule| RuleSets::of(&mut nodes, rule, &mut known))
         .collect();
-    let mut outcome = Outcome::default();
     for test in &document.tests {
-        one(document, network, &rules, test, &mut outcome);
+        one(document, &nodes, &rules, test, &mut outcome);
     }
     outcome
 }
@@ -63,8 +68,7 @@ struct RuleSets<'a> {
 
 impl<'a> RuleSets<'a> {
     fn of(
-        document: &Document,
-        network: &Network,
+        nodes: &mut Nodes<'a>,
         rule: &'a ParsedRule,
         known: &mut HashMap<&'a Selector, Rc<AddressSet>>,
     ) -> Self {
@@ -76,25 +80,26 @@ impl<'a> RuleSets<'a> {
                 let of = if target.selector == Selector::Any {
                     vec!["*".to_owned()]
                 } else {
-                    addresses(document, std::slice::from_ref(&target.selector), network)
+                    nodes.addresses_of(&target.selector)
                 };
                 Rc::new(AddressSet::of(&of))
             });
             let all = if rule.via.is_empty() {
                 Rc::clone(all)
             } else if matches!(target.selector, Selector::Prefix(_) | Selector::Internet) {
-                Rc::new(all.without(&devices(network)))
+                Rc::new(all.without(&devices(nodes.network)))
             } else {
                 continue;
             };
             to.push((all, target.ports.as_slice()));
         }
         let is_empty = own.is_empty() || !rule.via.is_empty();
+        let on = RuleOn::new(nodes, rule);
         Self {
             protocols: &rule.ip_proto,
-            from: AddressSet::of(&addresses(document, &rule.src, network)),
+            from: AddressSet::of(on.sources(nodes)),
             to,
-            own: if is_empty { Vec::new() } else { of_people(document, network, rule) },
+            own: if is_empty { Vec::new() } else { on.devices_by_owner(nodes) },
             own_ports: own.iter().map(|target| target.ports.as_slice()).collect(),
         }
     }
@@ -120,27 +125,6 @@ impl<'a> RuleSets<'a> {
     }
 }
 
-/// The devices of each person: those that a rule's sources select, and all.
-fn of_people(
-    document: &Document,
-    network: &Network,
-    rule: &ParsedRule,
-) -> Vec<(AddressSet, AddressSet)> {
-    let of_person = |user: &User| {
-        let is_theirs = |node: &&Node| owner(node, network).is_some_and(|of| of.id == user.id);
-        let (mut all, mut named) = (Vec::new(), Vec::new());
-        for device in network.nodes.iter().filter(is_theirs) {
-            let own = device.addresses.iter().copied().map(Span::from);
-            if rule.src.iter().any(|src| src.selects(device, network, document)) {
-                named.extend(own.clone());
-            }
-            all.extend(own);
-        }
-        (named.into_iter().collect(), all.into_iter().collect())
-    };
-    network.users.iter().map(of_person).collect()
-}
-
 /// The devices' own addresses; no router leads there.
 fn devices(network: &Network) -> AddressSet {
     network.nodes.iter().flat_map(|node| &node.addresses).map(|ip| Span::from(*ip)).collect()
@@ -148,7 +132,7 @@ fn devices(network: &Network) -> AddressSet {
 
 fn one(
     document: &Document,
-    network: &Network,
+    nodes: &Nodes<'_>,
     rules: &[RuleSets<'_>],
     test: &Test,
     outcome: &mut Outcome,
@@ -166,7 +150,7 @@ fn one(
                 reason: reason.unwrap_or_default(),
             }
         };
-    let from = match source(document, network, test) {
+    let from = match source(document, nodes, test) {
         Ok(from) => from,
         Err((word, reason)) => {
             let location = word.map_or(&test.location, |word| &word.location);
@@ -184,7 +168,7 @@ fn one(
     for (words, wanted) in [(&test.accept, true), (&test.deny, false)] {
         for word in words {
             let (at, place) = (word.location.at, word.location.place.as_str());
-            let reason = match who(document, network, rules, word, &protocols) {
+            let reason = match who(document, nodes, rules, word, &protocols) {
                 Err(reason) => Some(reason),
                 Ok(open) => {
                     let (reason, part) = judge(&from, &open, wanted);
@@ -208,7 +192,7 @@ fn one(
 /// The addresses of a test's source.
 fn source<'a>(
     document: &Document,
-    network: &Network,
+    nodes: &Nodes<'_>,
     test: &'a Test,
 ) -> Result<AddressSet, (Option<&'a Word>, String)> {
     let nobody = || (None, "the test has no src: name a source".to_owned());
@@ -218,8 +202,7 @@ fn source<'a>(
     if matches!(selector, Selector::SelfDevices | Selector::NonRoot) {
         return Err(wrong(format!("src \"{}\" cannot be a test's source", word.text)));
     }
-    let from = addresses(document, std::slice::from_ref(&selector), network);
-    let from = AddressSet::of(&from);
+    let from = AddressSet::of(&nodes.addresses_of(&selector));
     if from.is_empty() {
         let nobody = "there is no such person, or no device in the network";
         return Err(wrong(format!("src \"{}\" selects no device: {nobody}", word.text)));
@@ -245,13 +228,13 @@ fn judge(from: &AddressSet, open: &AddressSet, wanted: bool) -> (Option<Span>, O
 /// The sources that reach any address of a destination.
 fn who(
     document: &Document,
-    network: &Network,
+    nodes: &Nodes<'_>,
     rules: &[RuleSets<'_>],
     word: &Word,
     protocols: &[u8],
 ) -> Result<AddressSet, String> {
     let (selector, ports) = destination(document, &word.text)?;
-    let to = addresses(document, std::slice::from_ref(&selector), network);
+    let to = nodes.addresses_of(&selector);
     let to: Vec<Span> = to.iter().flat_map(|text| crate::addresses::spans(text)).collect();
     if to.is_empty() {
         return Err(format!("\"{}\" selects no device of the network", word.text));

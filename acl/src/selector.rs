@@ -146,7 +146,12 @@ pub(crate) fn owner<'a>(node: &Node, network: &'a Network) -> Option<&'a User> {
     if !node.tags.is_empty() {
         return None;
     }
-    network.users.iter().find(|user| Some(user.id) == node.user)
+    let id = node.user?;
+    // Users are usually in the order of their numbers.
+    match network.users.binary_search_by_key(&id, |user| user.id) {
+        Ok(index) => network.users.get(index),
+        Err(_) => network.users.iter().find(|user| user.id == id),
+    }
 }
 
 /// Whether a word names this person alone: an ambiguous name matches nobody.

@@ -22,6 +22,22 @@ fn the_seed_policy_loads_whether_or_not_its_users_exist() {
 }
 
 #[test]
+fn an_owner_is_found_in_whatever_order_people_are() {
+    let policy = Policy::parse(
+        r#"{ "acls": [{ "action": "accept", "src": ["user1", "stranger"], "dst": ["autogroup:member:*"] }] }"#,
+    )
+    .unwrap();
+    let mut network = network();
+    let rules: Vec<_> = (0..3).map(|node| policy.compile(&network, node)).collect();
+    assert_eq!(rules[1][0].src_ips, ["100.64.0.7", "100.64.0.8"]);
+
+    network.users.reverse();
+
+    let compiled = policy.on(&network);
+    assert_eq!((0..3).map(|node| compiled.rules(node)).collect::<Vec<_>>(), rules);
+}
+
+#[test]
 fn what_no_rule_allows_is_denied() {
     let policy = Policy::parse(
         r#"{ "tagOwners": { "tag:home": [] },

@@ -137,6 +137,40 @@ impl Node {
     pub fn is_expired(&self, now: Millis) -> bool {
         self.times.expires.is_some_and(|at| at <= now)
     }
+
+    /// Whether another state of this node differs only in what its peers are told of it: everything that the policy, routes,
+    /// names and WireGuard devices depend on is the same.
+    pub(crate) fn differs_for_peers_alone(&self, other: &Self) -> bool {
+        // Each field is named, so that nobody adds one without a thought.
+        let Self {
+            id,
+            revision: _,
+            stable_id: _,
+            name,
+            owner,
+            keys: _,
+            addresses,
+            times,
+            claims,
+            capabilities,
+            routes,
+            wireguard,
+        } = self;
+        let NodeTimes { created: _, expires, last_seen: _, ephemeral: _ } = times;
+        let Claims { endpoints: _, home_derp: _, version: _, hostinfo } = claims;
+        let (told, told_other) = (hostinfo, &other.claims.hostinfo);
+        *id == other.id
+            && *name == other.name
+            && *owner == other.owner
+            && *addresses == other.addresses
+            && *expires == other.times.expires
+            && told.app == told_other.app
+            && told.routable_ips == told_other.routable_ips
+            && told.maru_wireguard == told_other.maru_wireguard
+            && *capabilities == other.capabilities
+            && *routes == other.routes
+            && *wireguard == other.wireguard
+    }
 }
 
 /// A device that registers.

@@ -5,8 +5,11 @@ mod view;
 mod wire;
 
 use std::{
+    borrow::Borrow,
+    cell::LazyCell,
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    ops::Deref,
     sync::Arc,
 };
 
@@ -32,6 +35,9 @@ use crate::{
     wireguard,
 };
 
+/// Changed nodes for which [`CompiledNetwork::audience`] is found. Of more, most nodes see some.
+const AUDIENCE_OF_MAX: usize = 16;
+
 /// Everything that determines the maps.
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
@@ -39,8 +45,8 @@ pub struct Input<'a> {
     pub domain: &'a str,
     /// The people.
     pub users: &'a [User],
-    /// The nodes, expired ones included.
-    pub nodes: &'a [Node],
+    /// The nodes, expired ones included. Those that are shared with the previous input are known to have stayed.
+    pub nodes: &'a [Arc<Node>],
     /// Extra DNS names.
     pub records: &'a [Record],
     /// Resolvers and extra records.
@@ -113,8 +119,21 @@ impl Entry {
 /// The network compiled by its policy, from which each node's [`View`](crate::map::View) is made.
 #[derive(Clone, Debug)]
 pub struct CompiledNetwork {
+    frame: Arc<Frame>,
+    entries: BTreeMap<NodeId, Arc<Entry>>,
+    routers: Routers,
+    /// What was compiled.
+    nodes: Vec<Arc<Node>>,
+    online: BTreeSet<NodeId>,
+    /// When it was compiled, and when the next node expires.
+    valid: (Millis, Millis),
+    changes: NodeChanges,
+}
+
+/// What stays when nodes change only what their peers are told of them.
+#[derive(Debug)]
+struct Frame {
     domain: Arc<str>,
-    entries: BTreeMap<NodeId, Entry>,
     /// The WireGuard devices of each router.
     served: BTreeMap<NodeId, Vec<NodeId>>,
     profiles: BTreeMap<UserId, UserProfile>,
@@ -122,18 +141,16 @@ pub struct CompiledNetwork {
     names: Arc<ExtraDns>,
     /// Labels of nodes and records.
     taken: BTreeSet<String>,
-    routers: Routers,
     derp: Arc<DerpMap>,
     seen_by_policy: acl::Network,
     policy_revision: i64,
-    changes: NodeChanges,
 }
 
 /// The nodes that have not expired and, if they are WireGuard devices, have a router; by number, which is their order in the
 /// policy's network.
-fn valid(nodes: &[Node], now: Millis) -> Vec<&Node> {
+fn valid(nodes: &[impl Borrow<Node>], now: Millis) -> Vec<&Node> {
     let is_in = |node: &&Node| !node.is_expired(now) && wireguard::is_routed(node, nodes, now);
-    let mut valid: Vec<&Node> = nodes.iter().filter(is_in).collect();
+    let mut valid: Vec<&Node> = nodes.iter().map(Borrow::borrow).filter(is_in).collect();
     valid.sort_by_key(|node| node.id);
     valid
 }
@@ -143,7 +160,7 @@ fn valid(nodes: &[Node], now: Millis) -> Vec<&Node> {
 #[must_use]
 pub fn for_policy(
     users: &[User],
-    nodes: &[Node],
+    nodes: &[impl Borrow<Node>],
     policy: &acl::Policy,
     now: Millis,
 ) -> acl::Network {
@@ -162,75 +179,117 @@ pub fn for_policy(
 }
 
 impl CompiledNetwork {
-    /// Compiles the network. Results of the policy are reused from `previous` if its inputs have not changed.
+    /// Compiles the network. What has not changed is taken over from `previous`.
     #[must_use]
     pub fn build(input: &Input<'_>, previous: Option<&Self>) -> Self {
+        previous
+            .and_then(|previous| previous.followed_by(input))
+            .unwrap_or_else(|| Self::build_all(input, previous))
+    }
+
+    /// The next network if nodes alone have changed, and of them only what peers are told.
+    fn followed_by(&self, input: &Input<'_>) -> Option<Self> {
+        let (compiled, until) = self.valid;
+        let is_valid = compiled <= input.now && input.now < until;
+        if !is_valid || !self.frame.is_of(input) || self.nodes.len() != input.nodes.len() {
+            return None;
+        }
+        let (mut entries, mut changed) = (self.entries.clone(), Vec::new());
+        for (before, node) in self.nodes.iter().zip(input.nodes) {
+            let online = input.online.contains(&node.id);
+            let is_same = Arc::ptr_eq(before, node);
+            if is_same && self.online.contains(&node.id) == online {
+                continue;
+            }
+            if !is_same && !before.differs_for_peers_alone(node) {
+                return None;
+            }
+            // Expired nodes have none.
+            let Some(entry) = entries.get_mut(&node.id) else { continue };
+            let wire = wire_node(node, input.domain, online);
+            if *entry.wire != wire {
+                *entry = Arc::new(Entry { wire: Arc::new(wire), ..Entry::clone(entry) });
+                changed.push(node.id);
+            }
+        }
+        let routers = elect(&entries, input.online, Some(&self.routers));
+        let has_stayed = routers == self.routers;
+        Some(Self {
+            frame: Arc::clone(&self.frame),
+            entries,
+            routers,
+            nodes: input.nodes.to_vec(),
+            online: input.online.clone(),
+            valid: (input.now, until),
+            changes: if has_stayed {
+                self.changes.followed_by(&changed)
+            } else {
+                NodeChanges::default()
+            },
+        })
+    }
+
+    fn build_all(input: &Input<'_>, previous: Option<&Self>) -> Self {
         let seen_by_policy = for_policy(input.users, input.nodes, input.policy, input.now);
         let reusable = previous.filter(|previous| {
-            previous.policy_revision == input.policy_revision
-                && previous.seen_by_policy == seen_by_policy
+            previous.frame.policy_revision == input.policy_revision
+                && previous.frame.seen_by_policy == seen_by_policy
         });
         let ways_out = ways_out(input.nodes);
+        let compiler = LazyCell::new(|| input.policy.on(&seen_by_policy));
         let (mut entries, mut served) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
         for (index, node) in valid(input.nodes, input.now).into_iter().enumerate() {
             let before = previous.and_then(|previous| previous.entries.get(&node.id));
+            let before = before.map(|before| &**before);
             let kept = reusable.and(before);
-            let mut entry = entry(input, &seen_by_policy, index, node, before, kept);
+            let place = (&seen_by_policy, index);
+            let mut entry = entry(input, place, &compiler, node, before, kept);
             if ways_out.contains(&node.id) {
                 entry.as_exit = as_exit(input, &seen_by_policy, index);
             }
             if let Some((router, _)) = entry.tunnel {
                 served.entry(router).or_default().push(node.id);
             }
-            entries.insert(node.id, entry);
+            entries.insert(node.id, Arc::new(entry));
         }
-        let routes = entries.iter().map(|(id, entry)| (*id, entry.subnets.as_slice()));
-        let before = previous.map(|previous| &previous.routers);
-        let routers = Routers::elect(routes, input.online, before);
-        let mut next = Self {
+        drop(compiler);
+        let routers = elect(&entries, input.online, previous.map(|previous| &previous.routers));
+        let expiries = input.nodes.iter().filter_map(|node| node.times.expires);
+        let until = expiries.filter(|at| *at > input.now).min().unwrap_or(Millis::MAX);
+        let frame = Frame {
             domain: input.domain.into(),
-            entries,
             served,
             profiles: input.users.iter().map(|user| (user.id, profile(user))).collect(),
             records: input.records.to_vec(),
             names: Arc::clone(&input.names),
             taken: taken(input),
-            routers,
             derp: Arc::clone(&input.derp),
             seen_by_policy,
             policy_revision: input.policy_revision,
+        };
+        Self {
+            frame: Arc::new(frame),
+            entries,
+            routers,
+            nodes: input.nodes.to_vec(),
+            online: input.online.clone(),
+            valid: (input.now, until),
             changes: NodeChanges::default(),
-        };
-        if let Some(previous) = reusable.filter(|previous| next.is_like(previous)) {
-            next.changes = previous.changes.followed_by(&next.changed_nodes(previous));
         }
-        next
     }
 
-    /// Whether every map differs from that of `previous` by the entries of nodes alone. Both have the same policy, people,
-    /// names of nodes, owners, addresses and approved routes.
-    fn is_like(&self, previous: &Self) -> bool {
-        let is_like = |((id, entry), (before_id, before)): ((_, &Entry), (_, &Entry))| {
-            let kind = |entry: &Entry| (entry.is_maru, entry.tunnel);
-            id == before_id && kind(entry) == kind(before)
-        };
-        self.domain == previous.domain
-            && self.entries.len() == previous.entries.len()
-            && self.entries.iter().zip(&previous.entries).all(is_like)
-            && self.routers == previous.routers
-            && self.records == previous.records
-            && self.taken == previous.taken
-            && Arc::ptr_eq(&self.names, &previous.names)
-            && Arc::ptr_eq(&self.derp, &previous.derp)
-    }
-
-    /// The nodes whose entries differ from those of `previous`, which has the same nodes.
-    fn changed_nodes(&self, previous: &Self) -> Vec<NodeId> {
-        let pairs = self.entries.iter().zip(previous.entries.values());
-        let changed = pairs.filter(|((_, entry), before)| {
-            !Arc::ptr_eq(&entry.wire, &before.wire) || !Arc::ptr_eq(&entry.told, &before.told)
-        });
-        changed.map(|((id, _), _)| *id).collect()
+    /// The nodes whose maps differ from those of `previous`; `None` if all may.
+    #[must_use]
+    pub fn audience(&self, previous: &Self) -> Option<BTreeSet<NodeId>> {
+        let changed = self.changes.since(&previous.position())?;
+        if changed.len() > AUDIENCE_OF_MAX {
+            return None;
+        }
+        let mut audience = changed.clone();
+        for id in changed {
+            audience.extend(self.entries.keys().filter(|other| self.sees(**other, id)));
+        }
+        Some(audience)
     }
 
     /// Whether node `id` is in maps, with this key.
@@ -255,16 +314,40 @@ impl CompiledNetwork {
     }
 }
 
+impl Frame {
+    /// Whether everything but the nodes is that of `input`.
+    fn is_of(&self, input: &Input<'_>) -> bool {
+        let is_known = |(user, known): (&User, &acl::User)| policy_user(user) == *known;
+        let known = &self.seen_by_policy.users;
+        *self.domain == *input.domain
+            && self.policy_revision == input.policy_revision
+            && Arc::ptr_eq(&self.names, &input.names)
+            && Arc::ptr_eq(&self.derp, &input.derp)
+            && self.records == input.records
+            && known.len() == input.users.len()
+            && input.users.iter().zip(known).all(is_known)
+    }
+}
+
+fn elect(
+    entries: &BTreeMap<NodeId, Arc<Entry>>,
+    online: &BTreeSet<NodeId>,
+    before: Option<&Routers>,
+) -> Routers {
+    let routes = entries.iter().map(|(id, entry)| (*id, entry.subnets.as_slice()));
+    Routers::elect(routes, online, before)
+}
+
 fn taken(input: &Input<'_>) -> BTreeSet<String> {
     let nodes = input.nodes.iter().map(|node| &node.name);
     nodes.chain(input.records.iter().map(|record| &record.name)).cloned().collect()
 }
 
-/// Compiles a node. `before` is its earlier entry, `kept` the same if the policy's results still hold.
-fn entry(
+/// Compiles a node. `compiler` is of the policy, and made when it is needed. `before` is its earlier entry, `kept` the same if the policy's results still hold.
+fn entry<'a>(
     input: &Input<'_>,
-    network: &acl::Network,
-    index: usize,
+    (network, index): (&acl::Network, usize),
+    compiler: &impl Deref<Target = acl::Compiler<'a>>,
     node: &Node,
     before: Option<&Entry>,
     kept: Option<&Entry>,
@@ -274,10 +357,10 @@ fn entry(
         approved.unwrap_or_default().iter().partition(|net| EXIT.contains(net));
     let routes = !exits.is_empty() || !subnets.is_empty();
     let access = || {
-        let rules: Vec<_> = input.policy.compile(network, index).iter().flat_map(to_wire).collect();
+        let rules: Vec<_> = compiler.rules(index).iter().flat_map(to_wire).collect();
         Arc::new(Access {
             sources: AddressRanges::sources(&rules),
-            answers: AddressRanges::of(&input.policy.named_sources(network, index)),
+            answers: AddressRanges::of(&compiler.named_sources(index)),
             router: if routes { RouterAccess::of(&rules) } else { RouterAccess::default() },
             rules: Arc::new(rules),
         })
@@ -309,7 +392,7 @@ fn entry(
 }
 
 /// The routers of WireGuard devices with a full tunnel.
-fn ways_out(nodes: &[Node]) -> BTreeSet<NodeId> {
+fn ways_out(nodes: &[Arc<Node>]) -> BTreeSet<NodeId> {
     let tunnels = nodes.iter().filter_map(|node| node.wireguard.as_ref());
     tunnels.filter(|tunnel| tunnel.full_tunnel).map(|tunnel| tunnel.router).collect()
 }

@@ -59,7 +59,7 @@ pub fn to_wire(rule: &acl::Rule) -> Vec<FilterRule> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressRanges {
     any: bool,
-    /// Sorted; they may overlap.
+    /// Sorted; none overlaps another.
     ranges: Vec<(IpAddr, IpAddr)>,
 }
 
@@ -67,27 +67,35 @@ impl AddressRanges {
     /// Collects addresses, prefixes, ranges and `*`. Other entries are ignored.
     #[must_use]
     pub fn of<'a>(texts: impl IntoIterator<Item = &'a String>) -> Self {
-        let mut all = Self::default();
+        let (mut any, mut ranges) = (false, Vec::new());
         for text in texts {
             if text == "*" {
-                all.any = true;
+                any = true;
             } else if let Some(range) = parse_range(text) {
-                all.ranges.push(range);
+                ranges.push(range);
             }
         }
-        all.ranges.sort_unstable();
-        all.ranges.dedup();
-        all
+        Self::merged(any, ranges)
+    }
+
+    fn merged(any: bool, mut all: Vec<(IpAddr, IpAddr)>) -> Self {
+        all.sort_unstable();
+        let mut ranges: Vec<(IpAddr, IpAddr)> = Vec::with_capacity(all.len());
+        for (first, last) in all {
+            match ranges.last_mut() {
+                // `IpAddr` orders IPv4 before IPv6, so a range never mixes them.
+                Some((_, end)) if first <= *end => *end = last.max(*end),
+                Some(_) | None => ranges.push((first, last)),
+            }
+        }
+        Self { any, ranges }
     }
 
     /// The addresses of prefixes, and with `internet` those of the internet.
     pub(crate) fn of_nets(nets: impl IntoIterator<Item = IpNet>, internet: bool) -> Self {
         let nets = nets.into_iter().map(|net| (net.network(), net.broadcast()));
         let internet = acl::INTERNET.iter().filter(|_| internet);
-        let mut ranges: Vec<_> =
-            nets.chain(internet.filter_map(|text| parse_range(text))).collect();
-        ranges.sort_unstable();
-        Self { any: false, ranges }
+        Self::merged(false, nets.chain(internet.filter_map(|text| parse_range(text))).collect())
     }
 
     /// The sources of all `rules`.
@@ -99,11 +107,12 @@ impl AddressRanges {
     /// Whether it contains any of `addresses`.
     #[must_use]
     pub fn contain(&self, addresses: &[IpAddr]) -> bool {
-        // `IpAddr` orders IPv4 before IPv6, so a range never mixes them. Of the ranges that begin at an address or before, the
-        // last one is the likeliest to hold it.
         let holds = |ip: &IpAddr| {
             let begun = self.ranges.partition_point(|(first, _)| first <= ip);
-            self.ranges.iter().take(begun).rev().any(|(_, last)| ip <= last)
+            begun
+                .checked_sub(1)
+                .and_then(|at| self.ranges.get(at))
+                .is_some_and(|(_, last)| ip <= last)
         };
         self.any || addresses.iter().any(holds)
     }
@@ -112,7 +121,8 @@ impl AddressRanges {
     #[must_use]
     pub fn overlap(&self, net: &IpNet) -> bool {
         let (start, end) = (net.network(), net.broadcast());
-        self.any || self.ranges.iter().any(|(first, last)| *first <= end && start <= *last)
+        let at = self.ranges.partition_point(|(_, last)| *last < start);
+        self.any || self.ranges.get(at).is_some_and(|(first, _)| *first <= end)
     }
 
     /// The part that is in `places`, as texts; `places` has no `*`.

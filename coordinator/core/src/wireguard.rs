@@ -12,7 +12,7 @@
 
 mod tunnel;
 
-use std::net::IpAddr;
+use std::{borrow::Borrow, net::IpAddr};
 
 use control_protocol::{
     key::NodePublic,
@@ -59,7 +59,7 @@ pub enum RouterError {
 ///
 /// [`RouterError`].
 pub fn choose_router<'a>(
-    nodes: &'a [Node],
+    nodes: &'a [impl Borrow<Node>],
     named: Option<&'a Node>,
     now: Millis,
 ) -> Result<(&'a Node, WireguardRouter), RouterError> {
@@ -75,9 +75,9 @@ pub fn choose_router<'a>(
 }
 
 /// Home, if there is exactly one.
-fn home(nodes: &[Node], now: Millis) -> Result<&Node, RouterError> {
-    let homes: Vec<_> =
-        nodes.iter().filter(|node| is_home(node) && !node.is_expired(now)).collect();
+fn home(nodes: &[impl Borrow<Node>], now: Millis) -> Result<&Node, RouterError> {
+    let nodes = nodes.iter().map(Borrow::borrow);
+    let homes: Vec<&Node> = nodes.filter(|node| is_home(node) && !node.is_expired(now)).collect();
     match homes.as_slice() {
         [only] => Ok(*only),
         [] => Err(RouterError::NoHome),
@@ -87,9 +87,14 @@ fn home(nodes: &[Node], now: Millis) -> Result<&Node, RouterError> {
 
 /// Why the router of a device does not serve it; `None` if it does, or if the node is no WireGuard device.
 #[must_use]
-pub fn problem(device: &Node, nodes: &[Node], now: Millis) -> Option<WireguardProblem> {
+pub fn problem(
+    device: &Node,
+    nodes: &[impl Borrow<Node>],
+    now: Millis,
+) -> Option<WireguardProblem> {
     let tunnel = device.wireguard.as_ref()?;
-    let router = nodes.iter().find(|node| node.id == tunnel.router && !node.is_expired(now));
+    let mut nodes = nodes.iter().map(Borrow::borrow);
+    let router = nodes.find(|node: &&Node| node.id == tunnel.router && !node.is_expired(now));
     let Some(router) = router else { return Some(WireguardProblem::RouterGone) };
     if !may_route(router) {
         return Some(WireguardProblem::RouterUntagged);
@@ -103,7 +108,7 @@ pub fn problem(device: &Node, nodes: &[Node], now: Millis) -> Option<WireguardPr
 
 /// Whether a node is in the network: a WireGuard device needs a router. One that does not run its WireGuard interface now
 /// stays the router.
-pub(crate) fn is_routed(node: &Node, nodes: &[Node], now: Millis) -> bool {
+pub(crate) fn is_routed(node: &Node, nodes: &[impl Borrow<Node>], now: Millis) -> bool {
     match problem(node, nodes, now) {
         Some(WireguardProblem::RouterGone | WireguardProblem::RouterUntagged) => false,
         None

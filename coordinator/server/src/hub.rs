@@ -1,8 +1,7 @@
 //! The current network, and the map streams that watch it.
 //!
 //! After a change the database is read again, except that what one node told of itself is taken over as it was stored. Then
-//! the network is compiled once. Each map stream follows this value, and sends what has
-//! changed for its node.
+//! the network is compiled once. The map streams of the nodes that see the change are woken, and send what has changed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -46,7 +45,7 @@ pub(crate) struct Snapshot {
     /// The nodes that are reported as connected.
     pub(crate) online: BTreeSet<NodeId>,
     /// The machines that have a node.
-    pub(crate) machines: HashSet<MachinePublic>,
+    pub(crate) machines: Arc<HashSet<MachinePublic>>,
     /// When the next node key expires.
     pub(crate) next_expiry: Option<Millis>,
     /// The relays.
@@ -57,7 +56,7 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
-        self.loaded.nodes.iter().find(|node| node.id == id)
+        self.loaded.nodes.iter().find(|node| node.id == id).map(|node| &**node)
     }
 
     /// Whether a node has this key and the key has not expired. A WireGuard device uses no relay.
@@ -99,6 +98,8 @@ pub(crate) struct Hub {
     relays: Relays,
     list: ListWriter,
     current: watch::Sender<Arc<Snapshot>>,
+    /// The machines of [`Self::current`]. Every channel watches them, and they seldom change.
+    machines: watch::Sender<Arc<HashSet<MachinePublic>>>,
     /// Locked while the database is read. Holds the number of the newest call of [`Self::refresh`] that a finished read
     /// covers.
     reading: tokio::sync::Mutex<u64>,
@@ -121,6 +122,21 @@ struct NodeStreams {
     count: usize,
     /// Ends the newest stream.
     end: CancellationToken,
+    /// Wakes the newest stream.
+    concerned: Arc<Notify>,
+}
+
+impl ConnectedNodes {
+    /// Wakes the map streams of these nodes; `None`: of all.
+    fn wake(&self, audience: Option<&BTreeSet<NodeId>>) {
+        match audience {
+            Some(audience) => {
+                let streams = audience.iter().filter_map(|id| self.streams.get(id));
+                streams.for_each(|streams| streams.concerned.notify_one());
+            }
+            None => self.streams.values().for_each(|streams| streams.concerned.notify_one()),
+        }
+    }
 }
 
 impl Hub {
@@ -143,6 +159,7 @@ impl Hub {
             names,
             relays,
             list,
+            machines: watch::Sender::new(Arc::clone(&first.machines)),
             current: watch::Sender::new(Arc::new(first)),
             reading: tokio::sync::Mutex::new(0),
             requests: AtomicU64::new(0),
@@ -162,6 +179,11 @@ impl Hub {
     /// Receives the network whenever it changes.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.current.subscribe()
+    }
+
+    /// Receives the machines that have a node whenever they change.
+    pub(crate) fn watch_machines(&self) -> watch::Receiver<Arc<HashSet<MachinePublic>>> {
+        self.machines.subscribe()
     }
 
     /// Reads the database again. When this returns, the network and the lists contain everything that was stored
@@ -224,7 +246,15 @@ impl Hub {
                 "cannot write the lists for the relay and telmeet; retrying"
             );
         }
+        let audience = next.compiled.audience(&before.compiled);
+        let machines = Arc::clone(&next.machines);
         self.current.send_replace(Arc::new(next));
+        self.machines.send_if_modified(|known| {
+            let has_changed = !Arc::ptr_eq(known, &machines) && *known != machines;
+            *known = machines;
+            has_changed
+        });
+        self.connected().wake(audience.as_ref());
         Ok(())
     }
 
@@ -242,13 +272,14 @@ impl Hub {
         let streams = connected.streams.entry(id).or_default();
         streams.end.cancel();
         streams.end = CancellationToken::new();
+        streams.concerned = Arc::default();
         streams.count += 1;
-        let ended = streams.end.clone();
+        let (ended, concerned) = (streams.end.clone(), Arc::clone(&streams.concerned));
         if streams.count == 1 {
             connected.presences.connect(id, Instant::now());
             self.moved.notify_one();
         }
-        StreamGuard { hub: Arc::clone(self), id, ended }
+        StreamGuard { hub: Arc::clone(self), id, ended, concerned }
     }
 
     fn depart(&self, id: NodeId) {
@@ -298,9 +329,15 @@ pub(crate) struct StreamGuard {
     hub: Arc<Hub>,
     id: NodeId,
     ended: CancellationToken,
+    concerned: Arc<Notify>,
 }
 
 impl StreamGuard {
+    /// Waits until the network has changed for the node since the guard was made, or since this last returned.
+    pub(crate) async fn is_concerned(&self) {
+        self.concerned.notified().await;
+    }
+
     /// Waits until the node starts a newer map stream.
     pub(crate) async fn is_superseded(&self) {
         self.ended.cancelled().await;
@@ -342,9 +379,20 @@ fn compile(
     let compiled = CompiledNetwork::build(&input, previous.map(|previous| &previous.compiled));
     let next_expiry =
         loaded.nodes.iter().filter_map(|node| node.times.expires).filter(|at| *at > now).min();
-    let clients = loaded.nodes.iter().filter(|node| node.wireguard.is_none());
-    let machines = clients.map(|node| node.keys.machine).collect();
+    let machines = machines(&loaded, previous);
     Ok(Snapshot { loaded, compiled, online, machines, next_expiry, derp, policy })
+}
+
+/// The machines that have a node. A node's never changes.
+fn machines(loaded: &StoredNetwork, previous: Option<&Snapshot>) -> Arc<HashSet<MachinePublic>> {
+    if let Some(previous) = previous {
+        let before = previous.loaded.nodes.iter().map(|node| node.id);
+        if loaded.nodes.iter().map(|node| node.id).eq(before) {
+            return Arc::clone(&previous.machines);
+        }
+    }
+    let clients = loaded.nodes.iter().filter(|node| node.wireguard.is_none());
+    Arc::new(clients.map(|node| node.keys.machine).collect())
 }
 
 /// Parses the stored policy, and warns of what it does not hold to only at the start: a policy that is set later is valid as

@@ -20,7 +20,10 @@ mod rows;
 mod select;
 mod users;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 pub use ::store::{CopyError, Database, DatabaseError, DatabaseLock, LockError, copy};
 use ::store::{DatabaseMetrics, Opened, Priority, RevisionUpdate, Schema, column};
@@ -55,17 +58,17 @@ pub struct StoredNetwork {
     /// Number of changes so far.
     pub revision: i64,
     /// The users.
-    pub users: Vec<User>,
+    pub users: Arc<[User]>,
     /// The nodes.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Arc<Node>>,
     /// The waiting devices.
-    pub pending: Vec<Pending>,
+    pub pending: Arc<[Pending]>,
     /// Extra DNS names.
-    pub records: Vec<Record>,
+    pub records: Arc<[Record]>,
     /// The API keys, by their hashes.
-    pub api_keys: HashMap<ApiKeyHash, ApiKey>,
+    pub api_keys: Arc<HashMap<ApiKeyHash, ApiKey>>,
     /// The policy's text.
-    pub policy: String,
+    pub policy: Arc<str>,
     /// Number of policies so far.
     pub policy_revision: i64,
 }
@@ -81,7 +84,7 @@ impl StoredNetwork {
         let known = next.nodes.iter_mut().find(|known| known.id == node.id)?;
         // A read on PostgreSQL may have seen a later change of it.
         if known.revision < node.revision {
-            *known = node;
+            *known = Arc::new(node);
         }
         Some(next)
     }
@@ -158,12 +161,12 @@ impl Store {
         let row = row.fetch_one(&mut *tx).await?;
         let loaded = StoredNetwork {
             revision: row.try_get("revision")?,
-            users: select::all(&mut tx, users::all()).await?,
-            nodes: select::all(&mut tx, nodes::all()).await?,
-            pending: select::all(&mut tx, pending::all()).await?,
-            records: select::all(&mut tx, nodes::records()).await?,
-            api_keys: select::all(&mut tx, api_keys::all()).await?.into_iter().collect(),
-            policy: row.try_get("policy")?,
+            users: select::all(&mut tx, users::all()).await?.into(),
+            nodes: select::all(&mut tx, nodes::all()).await?.into_iter().map(Arc::new).collect(),
+            pending: select::all(&mut tx, pending::all()).await?.into(),
+            records: select::all(&mut tx, nodes::records()).await?.into(),
+            api_keys: Arc::new(select::all(&mut tx, api_keys::all()).await?.into_iter().collect()),
+            policy: row.try_get::<String, _>("policy")?.into(),
             policy_revision: row.try_get("policy_revision")?,
         };
         tx.commit().await?;

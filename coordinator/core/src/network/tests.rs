@@ -33,6 +33,11 @@ pub(crate) fn node(id: u64, owner: Owner) -> Node {
     node
 }
 
+/// Nodes as an input has them.
+fn shared(nodes: &[Node]) -> Vec<Arc<Node>> {
+    nodes.iter().cloned().map(Arc::new).collect()
+}
+
 /// A network whose node n lets in the nodes `lets_in[n - 1]`.
 fn network(nodes: &[Node], lets_in: &[&[u64]]) -> CompiledNetwork {
     let users = [User { id: 1, name: "alice".to_owned(), created: 0 }];
@@ -41,7 +46,7 @@ fn network(nodes: &[Node], lets_in: &[&[u64]]) -> CompiledNetwork {
         &Input {
             domain: "maru.home.arpa",
             users: &users,
-            nodes,
+            nodes: &shared(nodes),
             records: &records,
             names: Arc::default(),
             policy: &acl::Policy::parse("{}").unwrap(),
@@ -62,7 +67,7 @@ fn network(nodes: &[Node], lets_in: &[&[u64]]) -> CompiledNetwork {
         };
         let rules = crate::policy::to_wire(&rule);
         if let Some(entry) = compiled.entries.get_mut(&id) {
-            entry.access = Arc::new(Access {
+            Arc::make_mut(entry).access = Arc::new(Access {
                 sources: AddressRanges::sources(&rules),
                 answers: AddressRanges::default(),
                 router: RouterAccess::of(&rules),
@@ -109,7 +114,7 @@ fn under_first_policy(nodes: &[Node], previous: Option<&CompiledNetwork>) -> Com
     let input = Input {
         domain: "maru.home.arpa",
         users: &[User { id: 1, name: "alice".to_owned(), created: 0 }],
-        nodes,
+        nodes: &shared(nodes),
         records: &[],
         names: Arc::default(),
         policy: &acl::Policy::parse(&crate::policy::first()).unwrap(),
@@ -210,7 +215,7 @@ fn a_node_is_written_as_clients_want_it() {
 
 #[test]
 fn what_did_not_change_is_not_made_again() {
-    let nodes = [node(1, Owner::User(1)), node(2, Owner::User(1))];
+    let nodes = shared(&[node(1, Owner::User(1)), node(2, Owner::User(1))]);
     let users = [User { id: 1, name: "alice".to_owned(), created: 0 }];
     let policy = acl::Policy::parse("{}").unwrap();
     let input = Input {
@@ -230,7 +235,7 @@ fn what_did_not_change_is_not_made_again() {
     let kept = |compiled: &CompiledNetwork| -> Vec<(bool, bool)> {
         let pairs = before.entries.values().zip(compiled.entries.values());
         pairs
-            .map(|(a, b): (&Entry, &Entry)| {
+            .map(|(a, b): (&Arc<Entry>, &Arc<Entry>)| {
                 (Arc::ptr_eq(&a.access, &b.access), Arc::ptr_eq(&a.wire, &b.wire))
             })
             .collect()
@@ -246,6 +251,44 @@ fn what_did_not_change_is_not_made_again() {
         kept(&CompiledNetwork::build(&policy, Some(&before))),
         [(false, true), (false, true)]
     );
+}
+
+#[test]
+fn a_change_concerns_those_alone_who_see_the_node() {
+    let mut nodes = shared(&[1, 2, 3, 4].map(|id| node(id, Owner::User(1))));
+    let (users, policy) = ([], acl::Policy::parse("{}").unwrap());
+    let (names, derp) = (Arc::default(), Arc::new(DerpMap::default()));
+    let compiled = |nodes: &[Arc<Node>], previous: Option<&CompiledNetwork>, online: &[u64]| {
+        let input = Input {
+            domain: "maru.home.arpa",
+            users: &users,
+            nodes,
+            records: &[],
+            names: Arc::clone(&names),
+            policy: &policy,
+            policy_revision: 1,
+            online: &online.iter().copied().collect(),
+            derp: Arc::clone(&derp),
+            now: NOW,
+        };
+        CompiledNetwork::build(&input, previous)
+    };
+    let mut before = compiled(&nodes, None, &[]);
+    // The third lets in the first.
+    let rules = network(&[1, 2, 3].map(|id| node(id, Owner::User(1))), &[&[], &[], &[1]]);
+    let access = Arc::clone(&rules.entries[&3].access);
+    Arc::make_mut(before.entries.get_mut(&3).unwrap()).access = access;
+
+    let same = compiled(&nodes, Some(&before), &[]);
+    assert_eq!(same.audience(&before), Some(BTreeSet::new()));
+    let came = compiled(&nodes, Some(&before), &[4]);
+    assert_eq!(came.audience(&before), Some([4].into()), "nobody sees it");
+    Arc::make_mut(&mut nodes[2]).claims.endpoints = vec![([192, 0, 2, 1], 1).into()];
+    let moved = compiled(&nodes, Some(&before), &[]);
+    assert_eq!(moved.audience(&before), Some([1, 3].into()));
+    assert!(Arc::ptr_eq(&moved.entries[&2], &before.entries[&2]));
+    Arc::make_mut(&mut nodes[2]).times.expires = Some(NOW + 1);
+    assert_eq!(compiled(&nodes, Some(&moved), &[]).audience(&moved), None);
 }
 
 proptest! {
@@ -322,7 +365,7 @@ fn a_public_certificate_is_for_the_names_that_the_admin_gave_to_the_node() {
     let input = Input {
         domain: "home.example.org",
         users: &[User { id: 1, name: "alice".to_owned(), created: 0 }],
-        nodes: &nodes,
+        nodes: &shared(&nodes),
         records: &records,
         names: Arc::new(names),
         policy: &acl::Policy::parse(&crate::policy::first()).unwrap(),

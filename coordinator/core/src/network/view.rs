@@ -25,14 +25,9 @@ impl CompiledNetwork {
     #[must_use]
     pub fn view(&self, id: NodeId) -> Option<View> {
         let own = self.entries.get(&id)?;
-        let visible =
-            |(other_id, _): (&NodeId, &Entry)| *other_id == id || self.sees(id, *other_id);
-        let seen: Vec<(NodeId, &Entry)> = self
-            .entries
-            .iter()
-            .filter(|&pair| visible(pair))
-            .map(|(id, entry)| (*id, entry))
-            .collect();
+        let entries = self.entries.iter().map(|(id, entry)| (*id, &**entry));
+        let seen: Vec<(NodeId, &Entry)> =
+            entries.filter(|(other, _)| *other == id || self.sees(id, *other)).collect();
         let owners: BTreeSet<_> = seen.iter().map(|(_, entry)| entry.owner).collect();
         let profiles =
             owners.into_iter().map(|owner| self.profile_of(owner)).map(|p| (p.id, p)).collect();
@@ -41,7 +36,7 @@ impl CompiledNetwork {
         let is_peer = |entry: &Entry| own.is_maru || entry.tunnel.is_none();
         let peers = seen.iter().filter(|(other, entry)| *other != id && is_peer(entry));
         Some(View {
-            domain: Arc::clone(&self.domain),
+            domain: Arc::clone(&self.frame.domain),
             node: self.own_node(id, own),
             peers: peers
                 .map(|(other, entry)| (entry.wire.id, self.shown_to(id, own, *other, entry)))
@@ -49,7 +44,7 @@ impl CompiledNetwork {
             profiles,
             dns: self.dns(id, own, &seen),
             rules: self.rules(id, own),
-            derp: Arc::clone(&self.derp),
+            derp: Arc::clone(&self.frame.derp),
         })
     }
 
@@ -77,20 +72,25 @@ impl CompiledNetwork {
 
     /// The WireGuard devices that a node serves.
     fn devices(&self, id: NodeId) -> impl Iterator<Item = (NodeId, &Entry)> {
-        let served = self.served.get(&id).into_iter().flatten();
-        served.filter_map(|id| Some((*id, self.entries.get(id)?)))
+        let served = self.frame.served.get(&id).into_iter().flatten();
+        served.filter_map(|id| Some((*id, &**self.entries.get(id)?)))
     }
 
     /// A node and the WireGuard devices that it serves.
     fn group(&self, id: NodeId) -> impl Iterator<Item = &Entry> {
-        let own = self.entries.get(&id);
+        let own = self.entries.get(&id).map(|own| &**own);
         own.into_iter().chain(self.devices(id).map(|(_, device)| device))
     }
 
     /// Whether one of two nodes, or of the WireGuard devices that they serve, may reach the other. A router and its devices
     /// always see each other.
-    fn sees(&self, id: NodeId, other: NodeId) -> bool {
-        let is_served = |id, by| self.served.get(&by).is_some_and(|served| served.contains(&id));
+    pub(super) fn sees(&self, id: NodeId, other: NodeId) -> bool {
+        if self.frame.served.is_empty() {
+            let both = self.entries.get(&id).zip(self.entries.get(&other));
+            return both.is_some_and(|(one, other)| one.sees(other));
+        }
+        let is_served =
+            |id, by| self.frame.served.get(&by).is_some_and(|served| served.contains(&id));
         let reach = |one: &Entry| self.group(other).any(|other| one.sees(other));
         is_served(id, other) || is_served(other, id) || self.group(id).any(reach)
     }
@@ -165,7 +165,7 @@ impl CompiledNetwork {
         // A router of WireGuard devices uses it for them, too.
         let group: Vec<&Entry> = self.group(id).collect();
         let leads = |router: &NodeId| {
-            let router = self.entries.get(router);
+            let router = self.entries.get(router).map(|router| &**router);
             let leads = |router: &Entry| {
                 group.iter().any(|one| router.access.router.leads(&one.addresses, net))
             };
@@ -206,7 +206,7 @@ impl CompiledNetwork {
 
     /// The profile of an owner; of tagged nodes, and of a user who is not known, that of [`TAGGED`].
     fn profile_of(&self, owner: Option<UserId>) -> UserProfile {
-        let known = owner.and_then(|owner| self.profiles.get(&owner)).cloned();
+        let known = owner.and_then(|owner| self.frame.profiles.get(&owner)).cloned();
         known.unwrap_or_else(|| UserProfile {
             id: TAGGED.0,
             login_name: TAGGED.1.to_owned(),
@@ -217,16 +217,16 @@ impl CompiledNetwork {
     /// The names for which node `id` may have public certificates: those that the admin gave to it alone.
     #[must_use]
     pub fn certified_names(&self, id: NodeId) -> Vec<String> {
-        let own = self.records.iter().filter(|record| record.node == id);
-        let names = own.map(|record| format!("{}.{}", record.name, self.domain));
-        names.filter(|name| self.names.certifies(name)).collect()
+        let own = self.frame.records.iter().filter(|record| record.node == id);
+        let names = own.map(|record| format!("{}.{}", record.name, self.frame.domain));
+        names.filter(|name| self.frame.names.certifies(name)).collect()
     }
 
     fn dns(&self, id: NodeId, own: &Entry, seen: &[(NodeId, &Entry)]) -> DnsConfig {
         let mut extra_records = Vec::new();
-        for record in &self.records {
+        for record in &self.frame.records {
             let Some((_, entry)) = seen.iter().find(|(id, _)| *id == record.node) else { continue };
-            let name = format!("{}.{}", record.name, self.domain);
+            let name = format!("{}.{}", record.name, self.frame.domain);
             extra_records.extend(entry.addresses.map(|ip| DnsRecord::new(&name, ip)));
         }
         // Names of peers are in their own entries.
@@ -236,18 +236,19 @@ impl CompiledNetwork {
             extra_records.extend(device.addresses.map(|ip| DnsRecord::new(name, ip)));
         }
         let mut dns = DnsConfig {
-            routes: BTreeMap::from([(self.domain.to_string(), Vec::new())]),
-            domains: vec![self.domain.to_string()],
+            routes: BTreeMap::from([(self.frame.domain.to_string(), Vec::new())]),
+            domains: vec![self.frame.domain.to_string()],
             proxied: true,
             extra_records,
             cert_domains: self.certified_names(id),
             ..DnsConfig::default()
         };
         let is_taken = |name: &str| {
-            let host = name.strip_suffix(&*self.domain).and_then(|host| host.strip_suffix('.'));
-            host.is_some_and(|host| self.taken.contains(host))
+            let host =
+                name.strip_suffix(&*self.frame.domain).and_then(|host| host.strip_suffix('.'));
+            host.is_some_and(|host| self.frame.taken.contains(host))
         };
-        self.names.add_to(&mut dns, is_taken);
+        self.frame.names.add_to(&mut dns, is_taken);
         dns
     }
 }

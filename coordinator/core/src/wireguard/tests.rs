@@ -102,7 +102,7 @@ fn a_device_whose_router_is_no_more_is_out_and_one_whose_router_is_silent_is_tol
         offer.key = NodePublic::from_bytes([8; 32]);
     };
     assert_eq!(seen(key), (Some(WireguardProblem::OtherKey), true));
-    assert_eq!(problem(&router(1), &[], NOW), None, "no WireGuard device");
+    assert_eq!(problem(&router(1), &[] as &[Node], NOW), None, "no WireGuard device");
 }
 
 #[test]

@@ -304,7 +304,7 @@ fn answer(app: &App, id: NodeId) -> Result<Json<Device>, Error> {
 
 /// Finds a node by number or name.
 pub(super) fn find(snapshot: &Snapshot, device: &str) -> Option<NodeId> {
-    let is_it = |node: &&Node| device.parse() == Ok(node.id);
+    let is_it = |node: &&Arc<Node>| device.parse() == Ok(node.id);
     let by_id = snapshot.loaded.nodes.iter().find(is_it);
     by_id
         .or_else(|| snapshot.loaded.nodes.iter().find(|node| node.name == device))

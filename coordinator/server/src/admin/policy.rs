@@ -36,7 +36,7 @@ pub(super) fn endpoints() -> [Served<App>; 6] {
 async fn show(State(app): State<App>) -> Json<Policy> {
     let snapshot = app.hub.snapshot();
     let revision = Some(snapshot.loaded.policy_revision);
-    Json(Policy { policy: snapshot.loaded.policy.clone(), revision })
+    Json(Policy { policy: snapshot.loaded.policy.to_string(), revision })
 }
 
 async fn set(

@@ -155,7 +155,7 @@ async fn check_key(app: &App, change: &mut Change, key: &NodePublic) -> Result<(
         return Err(Error::State(message!("problem-wireguard-not-a-key")));
     }
     let snapshot = app.hub.snapshot();
-    let mut routers = snapshot.loaded.nodes.iter().filter_map(wireguard::offer);
+    let mut routers = snapshot.loaded.nodes.iter().filter_map(|node| wireguard::offer(node));
     let is_known = change.node_by_key(key).await?.is_some()
         || change.pending_by_key(key).await?.is_some()
         || routers.any(|offer| offer.key == *key);

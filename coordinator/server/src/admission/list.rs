@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chassis::{
@@ -63,12 +63,12 @@ impl ListWriter {
     pub(crate) async fn follow(
         &self,
         users: &[User],
-        nodes: &[Node],
+        nodes: &[Arc<Node>],
         now: Millis,
     ) -> Result<(), StateError> {
         // WireGuard devices use no relay.
         let clients = nodes.iter().filter(|node| node.wireguard.is_none());
-        let keys = clients.map(AdmittedKey::from).collect();
+        let keys = clients.map(|node| AdmittedKey::from(&**node)).collect();
         let nothing = AdmissionList::default();
         let next = self.keys.state().written.as_ref().unwrap_or(&nothing).next(keys, now);
         let keys = self.keys.write(next).await;
@@ -82,9 +82,10 @@ impl ListWriter {
     }
 }
 
-fn members(users: &[User], nodes: &[Node]) -> Members {
+fn members(users: &[User], nodes: &[Arc<Node>]) -> Members {
     let person = |user: &User| mesh_identity::User { id: user.id, login: user.name.clone() };
-    let node = |node: &Node| MemberNode { node: node.stable_id.clone(), owner: node.owner.user() };
+    let node =
+        |node: &Arc<Node>| MemberNode { node: node.stable_id.clone(), owner: node.owner.user() };
     Members { people: users.iter().map(person).collect(), nodes: nodes.iter().map(node).collect() }
 }
 

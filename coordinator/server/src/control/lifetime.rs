@@ -10,11 +10,11 @@ use crate::{app::App, limits::Origin};
 ///
 /// The limit starts again when the machine's node is removed, and ends when the machine becomes a node.
 pub(super) async fn ended(app: App, machine: MachinePublic, origin: Origin) {
-    let mut network = app.hub.watch();
+    let mut machines = app.hub.watch_machines();
     loop {
-        let is_node = network.borrow_and_update().machines.contains(&machine);
+        let is_node = machines.borrow_and_update().contains(&machine);
         if is_node {
-            if network.wait_for(|now| !now.machines.contains(&machine)).await.is_err() {
+            if machines.wait_for(|now| !now.contains(&machine)).await.is_err() {
                 return;
             }
             continue;
@@ -22,7 +22,7 @@ pub(super) async fn ended(app: App, machine: MachinePublic, origin: Origin) {
         let place = app.strangers.enter(Some(origin));
         let until = Instant::now() + app.config.stranger_time;
         let admitted = async {
-            let is_node = network.wait_for(|now| now.machines.contains(&machine));
+            let is_node = machines.wait_for(|now| now.contains(&machine));
             is_node.await.is_ok()
         };
         tokio::select! {

@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     convert::Infallible,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -79,17 +80,18 @@ fn map_headers() -> [(header::HeaderName, &'static str); 1] {
 ///
 /// A node that is not in memory may have been added by another coordinator on the same database. It is looked up there, by
 /// few requests at a time, so that strangers cannot overload the database.
-pub(super) async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Node, Refused> {
+pub(super) async fn authorize(peer: &Peer, node_key: &NodePublic) -> Result<Arc<Node>, Refused> {
     let known = peer.app.hub.snapshot();
     let known = known.loaded.nodes.iter().find(|node| node.keys.node == *node_key);
     let node = match known {
-        Some(node) => Some(node.clone()),
+        Some(node) => Some(Arc::clone(node)),
         None => {
             let _turn = peer.app.lookups.acquire().await.map_err(|error| unavailable(&error))?;
-            peer.app.store.node(node_key).await.map_err(|error| unavailable(&error))?
+            let node = peer.app.store.node(node_key).await;
+            node.map_err(|error| unavailable(&error))?.map(Arc::new)
         }
     };
-    let is_own = |node: &Node| node.wireguard.is_none() && node.keys.machine == peer.machine;
+    let is_own = |node: &Arc<Node>| node.wireguard.is_none() && node.keys.machine == peer.machine;
     let node = node.filter(is_own).ok_or_else(gone)?;
     if node.is_expired(clock::now()) {
         return Err(Refused(
@@ -148,11 +150,10 @@ struct MapStream {
 impl MapStream {
     /// Sends the map, then its changes, until the client disconnects or the node key is no longer valid.
     async fn run(self) {
-        let mut network = self.app.hub.watch();
         let mut session = MapSession::default();
         let mut kind = "map";
         loop {
-            let snapshot = network.borrow_and_update().clone();
+            let snapshot = self.app.hub.snapshot();
             let Ok(response) = next(&mut session, &snapshot, self.node, &self.node_key) else {
                 tracing::info!(
                     node = self.node,
@@ -171,22 +172,19 @@ impl MapStream {
                 self.app.metrics.map_response(kind);
                 kind = "change";
             }
-            if !self.wait(&mut network).await {
+            if !self.wait().await {
                 return;
             }
         }
     }
 
     /// Waits for a change and sends keep-alives meanwhile; false if the stream has ended.
-    async fn wait(
-        &self,
-        network: &mut tokio::sync::watch::Receiver<std::sync::Arc<Snapshot>>,
-    ) -> bool {
+    async fn wait(&self) -> bool {
         let least = self.app.config.map_keep_alive;
         loop {
             let silence = least + random::up_to(least / 5);
             tokio::select! {
-                changed = network.changed() => return changed.is_ok(),
+                () = self.presence.is_concerned() => return true,
                 () = self.sender.closed() => return false,
                 () = self.app.stop.cancelled() => return false,
                 () = self.presence.is_superseded() => return false,

@@ -18,17 +18,17 @@ fn node(id: NodeId, revision: i64, name: &str) -> Node {
 fn a_change_is_taken_over_only_next_in_order_and_never_over_a_later_one() {
     let network = StoredNetwork {
         revision: 7,
-        users: Vec::new(),
-        nodes: vec![node(1, 3, "before"), node(2, 1, "other")],
-        pending: Vec::new(),
-        records: Vec::new(),
-        api_keys: HashMap::new(),
-        policy: "{}".to_owned(),
+        users: Arc::default(),
+        nodes: [node(1, 3, "before"), node(2, 1, "other")].map(Arc::new).to_vec(),
+        pending: Arc::default(),
+        records: Arc::default(),
+        api_keys: Arc::default(),
+        policy: "{}".into(),
         policy_revision: 1,
     };
     let after = |node: Node, revision| {
         let next = network.with(node, revision)?;
-        let names = next.nodes.into_iter().map(|node| node.name).collect::<Vec<_>>();
+        let names = next.nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
         Some((next.revision, names))
     };
     let names = |first: &str| Some((8, vec![first.to_owned(), "other".to_owned()]));

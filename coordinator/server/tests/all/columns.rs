@@ -140,7 +140,8 @@ impl Tables {
     }
 
     async fn nodes(&self) -> Vec<Node> {
-        self.store.load().await.unwrap().nodes
+        let nodes = self.store.load().await.unwrap().nodes;
+        nodes.iter().map(|node| Node::clone(node)).collect()
     }
 }
 
@@ -276,7 +277,7 @@ async fn an_api_key_is_kept_in_every_column(tables: Tables) {
     }
     change.commit().await.unwrap();
 
-    assert_eq!(tables.store.load().await.unwrap().api_keys, keys);
+    assert_eq!(*tables.store.load().await.unwrap().api_keys, keys);
     tables.assert_differ_in_every_column("api_keys").await;
 }
 
@@ -315,7 +316,7 @@ async fn a_device_that_waits_is_kept_in_every_column(tables: Tables) {
     waiting[1].asked = NOW + 9;
     change.commit().await.unwrap();
 
-    assert_eq!(tables.store.load().await.unwrap().pending, waiting);
+    assert_eq!(*tables.store.load().await.unwrap().pending, waiting);
     tables.assert_differ_in_every_column("pending").await;
 }
 

@@ -253,5 +253,5 @@ async fn with_one_node(file: &std::path::Path) -> Vec<Node> {
     change.commit().await.unwrap();
     let nodes = store.load().await.unwrap().nodes;
     store.close().await;
-    nodes
+    nodes.iter().map(|node| Node::clone(node)).collect()
 }

@@ -32,13 +32,13 @@ fn with_routers(
     let input = Input {
         domain: "maru.home.arpa",
         users: &[user(1, "alice"), user(2, "bob")],
-        nodes: &nodes,
+        nodes: &shared(&nodes),
         records: &[],
-        names: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.names)),
+        names: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.frame.names)),
         policy: &acl::Policy::parse(&policy).unwrap(),
         policy_revision: 1,
         online: &online.iter().copied().collect(),
-        derp: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.derp)),
+        derp: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.frame.derp)),
         now: NOW,
     };
     CompiledNetwork::build(&input, previous)

@@ -43,7 +43,7 @@ fn compiled(nodes: &[Node], rules: &str) -> CompiledNetwork {
     let input = Input {
         domain: "maru.home.arpa",
         users: &[user(1, "alice"), user(2, "bob")],
-        nodes,
+        nodes: &shared(nodes),
         records: &[],
         names: Arc::default(),
         policy: &acl::Policy::parse(&policy).unwrap(),
