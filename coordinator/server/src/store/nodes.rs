@@ -6,7 +6,7 @@ use ::store::{DatabaseError, column::sql};
 use control_protocol::key::{MachinePublic, NodePublic};
 use coordinator_core::{
     address,
-    model::{NewNode, Node, NodeId, Record},
+    model::{NewNode, Node, NodeId, Owner, Record},
     name,
     time::Millis,
 };
@@ -57,17 +57,40 @@ impl Change {
     }
 
     async fn allocate_addresses(&mut self) -> Result<address::Addresses, StoreError> {
-        let used = query_scalar("SELECT ipv4 FROM nodes").fetch_all(self.connection()).await?;
-        let parse = |text: &String| text.parse().map_err(|_| DatabaseError::Row("ipv4"));
-        let used: BTreeSet<Ipv4Addr> = used.iter().map(parse).collect::<Result<_, _>>()?;
         let last = query_scalar("SELECT last_ipv4 FROM network WHERE id = 1");
         let last: Option<String> = last.fetch_one(self.connection()).await?;
         let last = last.and_then(|text| text.parse().ok());
-        let free = address::allocate(self.pool(), last, |v4| used.contains(&v4));
-        let addresses = free.ok_or(StoreError::Full)?;
+        // The next one is used only after all have been given once.
+        let next = address::allocate(self.pool(), last, |_| false).ok_or(StoreError::Full)?;
+        let known = query_scalar("SELECT count(*) FROM nodes WHERE ipv4 = $1");
+        let known: i64 = known.bind(next.v4.to_string()).fetch_one(self.connection()).await?;
+        let addresses = if known == 0 {
+            next
+        } else {
+            let used = query_scalar("SELECT ipv4 FROM nodes").fetch_all(self.connection()).await?;
+            let parse = |text: &String| text.parse().map_err(|_| DatabaseError::Row("ipv4"));
+            let used: BTreeSet<Ipv4Addr> = used.iter().map(parse).collect::<Result<_, _>>()?;
+            let free = address::allocate(self.pool(), last, |v4| used.contains(&v4));
+            free.ok_or(StoreError::Full)?
+        };
         let update = query("UPDATE network SET last_ipv4 = $1 WHERE id = 1");
         self.execute(update.bind(addresses.v4.to_string())).await?;
         Ok(addresses)
+    }
+
+    /// A free name for a node of `owner`.
+    async fn unique_name(&mut self, hostname: &str, owner: &Owner) -> Result<String, StoreError> {
+        let wanted = name::unique(hostname, owner, |_| false);
+        let known = query_scalar(
+            "SELECT (SELECT count(*) FROM nodes WHERE name = $1) + \
+             (SELECT count(*) FROM records WHERE name = $1)",
+        );
+        let known: i64 = known.bind(wanted.clone()).fetch_one(self.connection()).await?;
+        if known == 0 {
+            return Ok(wanted);
+        }
+        let names = self.names().await?;
+        Ok(name::unique(hostname, owner, |name| names.contains(name)))
     }
 
     /// Inserts a node.
@@ -80,10 +103,10 @@ impl Change {
             Some(id) => id,
             None => self.next_id().await?,
         };
-        let names = self.names().await?;
-        let name = new.name.clone().unwrap_or_else(|| {
-            name::unique(&new.device.hostinfo.hostname, &new.owner, |name| names.contains(name))
-        });
+        let name = match &new.name {
+            Some(name) => name.clone(),
+            None => self.unique_name(&new.device.hostinfo.hostname, &new.owner).await?,
+        };
         let stable_id = format!("n{}", random::hex::<8>());
         let addresses = self.allocate_addresses().await?;
         let node = new.into_node(id, (stable_id, name), addresses, now);
