@@ -9,6 +9,7 @@ mod coordinator;
 mod crowd;
 mod measure;
 mod numbers;
+mod policy;
 
 use std::{error::Error, path::PathBuf};
 

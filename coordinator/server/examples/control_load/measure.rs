@@ -10,6 +10,7 @@ use crate::{
     coordinator::Target,
     crowd::Crowd,
     numbers::{Times, private_kib, processor_ms, rounded},
+    policy,
 };
 
 /// Endpoint updates, each of another agent: a coordinator may delay those of one that tells many.
@@ -40,7 +41,7 @@ pub(crate) async fn all(
     let memory = after.zip(before).map(|(after, before)| (after - before) / agents as f64);
     let rest = rest(target, Duration::from_secs(rest_seconds)).await?;
     let updates = updates(target, crowd).await?;
-    let policy = policies(target, crowd).await?;
+    let policies = policies(target, crowd).await?;
     let reconnected = reconnect(target, crowd).await?;
     Ok(json!({
         "agents": agents,
@@ -49,7 +50,8 @@ pub(crate) async fn all(
         "private_kib_per_agent": memory.map(rounded),
         "rest_percent": rest.map(rounded),
         "update": updates,
-        "policy": policy,
+        "policy": policies,
+        "compile": policy::compile()?,
         "reconnected_s": reconnected.map(|time| rounded(time.as_secs_f64())),
     }))
 }

@@ -9,6 +9,7 @@ mod acme;
 mod admin;
 mod admission;
 mod audit;
+mod bench;
 mod bodies;
 mod bounds;
 mod browser;
