@@ -40,8 +40,17 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Failed attempts before another home region is chosen.
 const HOME_ATTEMPTS: u32 = 3;
 
-/// Handles a packet from a relay.
-pub type PacketHandler = Box<dyn Fn(&[u8; 32], &[u8]) + Send + Sync>;
+/// Handles what a relay says of a peer.
+pub type RelayHandler = Box<dyn Fn(&[u8; 32], FromRelay<'_>) + Send + Sync>;
+
+/// What a relay says of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FromRelay<'a> {
+    /// The peer sent a packet.
+    Packet(&'a [u8]),
+    /// A packet for the peer was dropped: it is not connected to that relay.
+    Undelivered,
+}
 
 /// Returns the authorities, in PEM, for relays without a pin; `None` stands for those that this machine trusts.
 pub type AuthoritiesSource = Box<dyn Fn() -> Option<String> + Send + Sync>;
@@ -67,7 +76,7 @@ struct Inner {
     private: NodePrivate,
     forwarder: Arc<Forwarder>,
     authorities: AuthoritiesSource,
-    received: PacketHandler,
+    received: RelayHandler,
     home: watch::Sender<Option<HomeRegion>>,
     drops: Arc<Drops>,
     /// The home region of each peer.
@@ -103,7 +112,7 @@ impl Relays {
         forwarder: Arc<Forwarder>,
         authorities: AuthoritiesSource,
         home: watch::Sender<Option<HomeRegion>>,
-        received: PacketHandler,
+        received: RelayHandler,
         drops: Arc<Drops>,
     ) -> Self {
         runtime.spawn_blocking(tls::prepare);
@@ -286,8 +295,8 @@ impl Inner {
         outgoing: &mut Queue,
     ) -> std::io::Result<ConnectionEnd> {
         self.set_connected(id, true);
-        let received = |from: &NodePublic, packet: &[u8]| {
-            (self.received)(from.as_bytes(), packet);
+        let received = |peer: &NodePublic, what: FromRelay<'_>| {
+            (self.received)(peer.as_bytes(), what);
         };
         let idle = (!home).then_some(IDLE);
         let ended = connection.run(outgoing, home, idle, received).await;

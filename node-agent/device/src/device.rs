@@ -217,6 +217,14 @@ impl Device {
         inbound::receive_relayed(&self.shared, from, packet);
     }
 
+    /// Records that the relay could not deliver a message to the peer with the node key `to`, since that is not connected to it. A
+    /// handshake that it waits for is repeated after a second, instead of five.
+    pub fn handle_undelivered(&self, to: &[u8; 32]) {
+        if let Some(peer) = self.shared.table.load().by_key.get(to) {
+            peer.handle_undelivered();
+        }
+    }
+
     /// Sends a datagram that is neither WireGuard nor disco from the shared sockets (STUN).
     ///
     /// # Errors

@@ -256,6 +256,13 @@ impl Peer {
         link.send_requests(&self.key, out, now);
     }
 
+    /// Records that the relay could not deliver a message to the peer.
+    pub(crate) fn handle_undelivered(&self) {
+        if let Some(link) = self.lock().as_mut() {
+            link.protocol.note_undelivered();
+        }
+    }
+
     /// Advances timers and paths. `probes` is scratch space. Returns how many packets were dropped without a session.
     pub(crate) fn tick(
         &self,

@@ -85,6 +85,9 @@ pub trait Protocol: Send {
     /// delayed for it.
     fn note_network_change(&mut self);
 
+    /// Records that the relay could not deliver a message to the peer: an initiation that is not answered is repeated sooner.
+    fn note_undelivered(&mut self);
+
     /// Whether there ever was a session, or one is being made.
     fn is_used(&self) -> bool;
 

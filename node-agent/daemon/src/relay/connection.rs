@@ -10,7 +10,7 @@ use control_protocol::{
 use derp::{
     ClientInfo, NONCE_LEN,
     client::{Handshake, Step},
-    frame::{Decoder, Frame, KEEP_ALIVE_S},
+    frame::{Decoder, Frame, GoneReason, KEEP_ALIVE_S},
     http::parse_answer,
 };
 use node_agent_core::drops::{Cause, Drops};
@@ -23,6 +23,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{
+    FromRelay,
     queue::{Outgoing, Queue},
     restart::Restart,
     tls::{self, ExpectedIdentity},
@@ -126,7 +127,7 @@ impl Connection {
         outgoing: &mut Queue,
         home: bool,
         idle: Option<Duration>,
-        received: impl Fn(&NodePublic, &[u8]),
+        received: impl Fn(&NodePublic, FromRelay<'_>),
     ) -> io::Result<ConnectionEnd> {
         let (reader, writer) = tokio::io::split(self.stream);
         let (pongs, mut pings) = mpsc::channel(8);
@@ -170,14 +171,14 @@ async fn read(
     mut reader: impl AsyncRead + Unpin,
     mut decoder: Decoder,
     pongs: mpsc::Sender<[u8; 8]>,
-    received: impl Fn(&NodePublic, &[u8]),
+    received: impl Fn(&NodePublic, FromRelay<'_>),
     silence: Duration,
 ) -> io::Result<Restart> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         while let Some(frame) = decoder.poll_frame().map_err(io::Error::other)? {
             match frame {
-                Frame::RecvPacket { from, packet } => received(&from, packet),
+                Frame::RecvPacket { from, packet } => received(&from, FromRelay::Packet(packet)),
                 Frame::Ping { data } => {
                     let _ = pongs.try_send(data);
                 }
@@ -187,7 +188,12 @@ async fn read(
                 Frame::Restarting { reconnect_in_ms, try_for_ms } => {
                     return Ok(Restart::new(reconnect_in_ms, try_for_ms));
                 }
-                Frame::PeerGone { peer, .. } => tracing::debug!(%peer, "not at this relay"),
+                Frame::PeerGone { peer, reason } => {
+                    tracing::debug!(%peer, "not at this relay");
+                    if reason == GoneReason::NotHere {
+                        received(&peer, FromRelay::Undelivered);
+                    }
+                }
                 Frame::ServerKey { .. }
                 | Frame::ClientInfo { .. }
                 | Frame::ServerInfo { .. }

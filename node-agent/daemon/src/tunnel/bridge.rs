@@ -8,7 +8,12 @@ use std::{
 use tokio::{runtime::Handle, sync::mpsc};
 use wireguard_device::{Device, Host};
 
-use crate::{agent::Agent, endpoints::ForeignDatagram, probe, relay::Relays};
+use crate::{
+    agent::Agent,
+    endpoints::ForeignDatagram,
+    probe,
+    relay::{FromRelay, Relays},
+};
 
 /// Connects the device to the relays, and forwards datagrams that are not WireGuard.
 pub(super) struct Bridge {
@@ -42,15 +47,21 @@ impl Host for Bridge {
 pub(super) fn relays(agent: &Arc<Agent>, device: &Arc<Device>, bridge: &Arc<Bridge>) -> Relays {
     let (drops, device) = (device.drop_counts(), Arc::downgrade(device));
     let bridge = Arc::downgrade(bridge);
-    let received = move |from: &[u8; 32], packet: &[u8]| {
+    let received = move |peer: &[u8; 32], what: FromRelay<'_>| {
+        let FromRelay::Packet(packet) = what else {
+            if let Some(device) = device.upgrade() {
+                device.handle_undelivered(peer);
+            }
+            return;
+        };
         let bridge = bridge.upgrade();
         if let Some((bridge, relays)) = bridge.as_ref().and_then(|is| Some((is, is.relays.get()?)))
-            && probe::handle_relayed(&bridge.agent, relays, from, packet)
+            && probe::handle_relayed(&bridge.agent, relays, peer, packet)
         {
             return;
         }
         if let Some(device) = device.upgrade() {
-            device.handle_relayed(from, packet);
+            device.handle_relayed(peer, packet);
         }
     };
     let of = Arc::downgrade(agent);

@@ -31,7 +31,7 @@ use node_agent::{
         server::Server,
     },
     dns::forward::Forwarder,
-    relay::Relays,
+    relay::{FromRelay, Relays},
 };
 use node_agent_core::netmap::{self, Netmap};
 use tokio::{runtime::Runtime, sync::watch};
@@ -179,7 +179,11 @@ impl Peer {
         let private = StaticSecret::from(*node.as_bytes());
         let tunn = Tunn::new(private, PublicKey::from(victim_key), None, None, 1, None);
         let (sender, relayed) = mpsc::channel();
-        let received = move |_: &[u8; 32], packet: &[u8]| drop(sender.send(packet.to_vec()));
+        let received = move |_: &[u8; 32], what: FromRelay<'_>| {
+            if let FromRelay::Packet(packet) = what {
+                let _ = sender.send(packet.to_vec());
+            }
+        };
         let relays = Relays::new(
             runtime.handle().clone(),
             node,

@@ -9,6 +9,7 @@
 //! | its queue reorders packets and keeps the oldest, not the newest | same |
 //! | keys that became too old while the machine slept are used until the next tick | their age is read before each use ([`WireGuard::is_live`]) |
 //! | a session that is made before the first tick after a sleep is as old as the sleep | its clock is set before each handshake ([`WireGuard::advance`]) |
+//! | an initiation that the relay could not deliver is repeated after 5 s | after [`Protocol::note_undelivered`] it is repeated after [`UNDELIVERED`] |
 //! | a peer whose clock went back while it was off is ignored | after [`Protocol::note_restart`] one initiation with an old timestamp starts a fresh state |
 
 use std::{
@@ -36,6 +37,8 @@ const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
 const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
 /// Pause between two initiations (WireGuard, section 6.1).
 const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same pause, after an initiation that the relay could not deliver: the peer may connect to it at any time.
+const UNDELIVERED: Duration = Duration::from_secs(1);
 /// Age of a key from which it is no longer used (WireGuard, section 6.1).
 const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
 /// How long an unanswered handshake is repeated (WireGuard, section 6.1).
@@ -60,6 +63,8 @@ pub struct WireGuard {
     waiting: VecDeque<Vec<u8>>,
     /// When the last unanswered initiation was sent.
     initiated_at: Option<Instant>,
+    /// Whether the relay could not deliver a message since then.
+    undelivered: bool,
     /// When the first of a series of unanswered initiations was sent.
     trying_since: Option<Instant>,
     /// When the peer's initiation was last answered.
@@ -96,6 +101,7 @@ impl WireGuard {
             mtu,
             waiting: VecDeque::new(),
             initiated_at: None,
+            undelivered: false,
             trying_since: None,
             responded_at: None,
             unanswered_since: None,
@@ -155,6 +161,7 @@ impl WireGuard {
 
     fn note_initiation(&mut self, now: Instant) {
         self.initiated_at = Some(now);
+        self.undelivered = false;
         self.trying_since.get_or_insert(now);
     }
 
@@ -353,14 +360,15 @@ impl Protocol for WireGuard {
     }
 
     fn initiate(&mut self, out: &mut Batch, now: Instant) {
-        let recent = |at: Option<Instant>| {
-            at.is_some_and(|at| now.saturating_duration_since(at) < REKEY_TIMEOUT)
+        let recent = |at: Option<Instant>, pause| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < pause)
         };
-        if recent(self.initiated_at) || recent(self.responded_at) {
+        let pause = if self.undelivered { UNDELIVERED } else { REKEY_TIMEOUT };
+        if recent(self.initiated_at, pause) || recent(self.responded_at, REKEY_TIMEOUT) {
             return;
         }
         self.advance(out, now);
-        if recent(self.initiated_at) {
+        if recent(self.initiated_at, pause) {
             return;
         }
         let Some(room) = out.room(INITIATION_LEN) else { return };
@@ -395,6 +403,10 @@ impl Protocol for WireGuard {
 
     fn note_network_change(&mut self) {
         self.initiated_at = None;
+    }
+
+    fn note_undelivered(&mut self) {
+        self.undelivered = true;
     }
 
     fn is_used(&self) -> bool {

@@ -210,6 +210,24 @@ async fn a_relay_that_falls_silent_is_left() {
 }
 
 #[tokio::test]
+async fn what_the_relay_could_not_deliver_is_told_and_a_peer_that_left_is_not() {
+    let (peer, mut bytes) = (NodePrivate::generate().unwrap().public(), Vec::new());
+    push(&mut bytes, &Frame::PeerGone { peer, reason: GoneReason::Disconnected });
+    push(&mut bytes, &Frame::PeerGone { peer, reason: GoneReason::NotHere });
+    push(&mut bytes, &Frame::Restarting { reconnect_in_ms: 700, try_for_ms: 5000 });
+    let (pongs, _pings) = mpsc::channel(8);
+    let told = std::cell::RefCell::new(Vec::new());
+    let received = |of: &NodePublic, what: FromRelay<'_>| {
+        assert_eq!(what, FromRelay::Undelivered);
+        told.borrow_mut().push(*of);
+    };
+
+    read(&*bytes, Decoder::new(), pongs, received, PATIENCE).await.unwrap();
+
+    assert_eq!(told.into_inner(), [peer]);
+}
+
+#[tokio::test]
 async fn a_relay_that_restarts_is_left_with_what_it_asks_for() {
     let mut bytes = Vec::new();
     push(&mut bytes, &Frame::KeepAlive);

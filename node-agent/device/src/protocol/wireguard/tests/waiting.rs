@@ -12,6 +12,34 @@ fn packets_that_nobody_waits_for_are_told() {
 }
 
 #[test]
+fn an_initiation_that_the_relay_could_not_deliver_is_repeated_after_a_second_and_not_more_often() {
+    let mut now = Instant::now();
+    let [mut a, _] = pair(now);
+    assert_eq!(seal(&mut a, &[packet(60, 1)], now).len(), 1);
+    let mut repeated = |undelivered: bool| {
+        let initiated = now;
+        loop {
+            now += Duration::from_millis(250);
+            if undelivered {
+                a.note_undelivered();
+            }
+            let mut out = wire_batch();
+            a.tick(&mut out, now);
+            if !out.is_empty() {
+                assert_eq!(kinds(&out), [1]);
+                return now - initiated;
+            }
+        }
+    };
+    assert!(repeated(false) >= REKEY_TIMEOUT);
+    for _ in 0..3 {
+        assert_eq!(repeated(true), UNDELIVERED);
+    }
+    // What the relay said was about that one.
+    assert!(repeated(false) >= REKEY_TIMEOUT);
+}
+
+#[test]
 fn what_waits_is_bounded_and_the_newest_stays() {
     let now = Instant::now();
     let [mut a, _] = pair(now);
