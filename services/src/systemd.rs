@@ -54,6 +54,15 @@ UMask=0077
 /// seconds of its last word. The start may take longer than a migration of its database, which must not be killed each time.
 const WATCHED: &str = "Type=notify\nTimeoutStartSec=600\nWatchdogSec=8\n";
 
+/// Before a daemon's program: until an update has copied the data, dpkg may have replaced the program, which would change the data
+/// before there is a copy to put back. systemd tries again each second. Only root sees the stage.
+fn before_start() -> String {
+    format!(
+        "ExecStartPre=+/bin/sh -c 'if grep -qsxE \"unpacking|copying\" /{FORMER}/stage; then \
+         echo \"an update is under way; if none is, run: sudo maru upgrade\"; exit 1; fi'\n"
+    )
+}
+
 /// Where openresolv keeps its entries, of which the agent's helper adds one; openresolv may be installed later.
 const RESOLVCONF: &str = "run/resolvconf";
 
@@ -203,13 +212,14 @@ impl Unit {
             "{GENERATED}\n\
              [Unit]\nDescription={}\n{}{}{}ConditionPathExists=!/{RESTORING}\n{}\
              Wants=network-online.target\nAfter=network-online.target\nStartLimitIntervalSec=0\n\n\
-             [Service]\n{WATCHED}ExecStart={}\n{}Group={}\nRestart=always\nRestartSec=1\n\
+             [Service]\n{WATCHED}{}ExecStart={}\n{}Group={}\nRestart=always\nRestartSec=1\n\
              TimeoutStopSec=10\n{}{HARDENING}{LOG_LIMIT}",
             self.description,
             if self.in_target { PART_OF_TARGET } else { "" },
             if self.in_target { PREPARED } else { "" },
             self.wants.map_or_else(String::new, |unit| format!("Wants={unit}\nAfter={unit}\n")),
             self.unless.map_or_else(String::new, |file| format!("ConditionPathExists=!/{file}\n")),
+            before_start(),
             self.command,
             self.uid.map_or_else(String::new, |uid| format!("User={uid}\n")),
             self.gid,

@@ -1,16 +1,17 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use super::{
-    AGENT_SERVICE, COORDINATOR_SERVICE, FORMER, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind, Link,
-    Probe, RELAY_EMBEDDED, SERVER_DIRECTORIES, SERVERS, SERVICES, Stage, child, directories, links,
+    AGENT_SERVICE, COORDINATOR_SERVICE, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind, Link, Probe,
+    RELAY_EMBEDDED, SERVER_DIRECTORIES, SERVERS, SERVICES, Stage, child, directories, links,
     mesh_services,
     podman::{Limits, Model, Settings, run},
     quadlet, seccomp, server_links, stages, systemd,
 };
+
+mod upgrade;
 
 fn settings() -> Settings {
     Settings {
@@ -204,48 +205,6 @@ fn the_kill_switch_is_closed_before_there_is_a_network_and_after_other_rules_are
     }
     has("maru-agent.service", "Wants=maru-kill-switch.service");
     has("maru-agent.service", "After=maru-kill-switch.service");
-}
-
-/// An update closes the folders of sockets to the agent (`cli`, `upgrade::door`). Blind to systemd.
-#[test]
-fn the_services_open_once_an_update_is_taken_back_and_not_before() {
-    let files = systemd::files();
-    let text = |name: &str| &files.iter().find(|(known, _)| known == name).unwrap().1;
-    let lines = text(systemd::UPGRADE).lines();
-    let mut after = lines.filter_map(|line| line.strip_prefix("ExecStartPost=-+/bin/sh -c '"));
-    let script = after.next().unwrap().strip_suffix('\'').unwrap();
-    let script = script.replace(&format!("/{FORMER}/stage"), "/dev/stdin");
-    let said = |word: &str| {
-        let script = format!("printf %s '{word}' | {{ {script}; }}")
-            .replace("systemd-tmpfiles", "echo systemd-tmpfiles");
-        let done = Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
-        assert!(done.status.success(), "{done:?}");
-        String::from_utf8(done.stdout).unwrap()
-    };
-
-    for word in ["", "unpacking", "copying", "trying", "setting-aside", "putting-back"] {
-        assert_eq!(said(word), "", "{word}");
-    }
-    // Where the package puts `maru.tmpfiles.conf` (`xtask`, `package`).
-    assert_eq!(said("undone"), "systemd-tmpfiles --create maru.conf\n");
-    for link in AGENT_SERVICE.calls {
-        let folder = format!("d /{} {:04o} ", link.directory(), link.mode);
-        assert!(text("maru.tmpfiles.conf").contains(&folder), "{folder}");
-    }
-}
-
-/// systemd starts what a unit requires together with it, also when it starts the unit again by itself. Blind to systemd.
-#[test]
-fn an_update_is_taken_back_before_the_services_start_and_not_when_one_starts_again() {
-    let files = systemd::files();
-    for name in [systemd::PREPARE, systemd::UPGRADE] {
-        let text = &files.iter().find(|(known, _)| known == name).unwrap().1;
-        for line in ["RemainAfterExit=yes", "PartOf=maru.target"] {
-            assert!(text.lines().any(|has| has == line), "{name} lacks {line}");
-        }
-        // Where a condition says no, the unit stays inactive.
-        assert!(!text.contains("\nCondition"), "{name}");
-    }
 }
 
 /// A device gets no folder, user or unit of a home's.

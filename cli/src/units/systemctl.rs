@@ -35,12 +35,13 @@ pub(crate) async fn enable_now() -> anyhow::Result<()> {
     call(&["enable", "--now", TARGET]).await
 }
 
-/// Those of these units that run.
+/// Those of these units that run, or wait for their next start.
 pub(crate) async fn active(units: &[String]) -> Vec<String> {
     let mut active = Vec::new();
     if is_booted() {
         for unit in units {
-            if is_any_active(std::slice::from_ref(unit)).await {
+            let said = output(&["is-active", unit]).await.map(|said| said.stdout);
+            if said.is_ok_and(|said| [b"active\n".as_slice(), b"activating\n"].contains(&&*said)) {
                 active.push(unit.clone());
             }
         }

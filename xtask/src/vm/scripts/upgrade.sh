@@ -49,16 +49,27 @@ if dpkg --install "/tmp/$before.deb" > /tmp/older.log 2>&1; then fail "an older 
 grep -q "may not be able to read the data of 8.0" /tmp/older.log || fail "$(cat /tmp/older.log)"
 [ "$(version)" = 8.0 ] && healthy || fail "a refused version changed something"
 
-# One that does not run is taken back.
+# One whose coordinator does not run is taken back, with what it did to its data. It does nothing to them before they are copied,
+# though the former one crashes once dpkg has replaced its program. The relay is the same program.
 sums=$(sha256sum /usr/bin/maru-*)
 there=$(data)
 repack 9.0
-printf '#!/bin/sh\nexit 1\n' > /tmp/tree/usr/bin/maru-coordinator
+mv /tmp/tree/usr/bin/maru-coordinator /tmp/tree/usr/bin/maru-coordinator-8
+cat > /tmp/tree/usr/bin/maru-coordinator <<'END'
+#!/bin/sh
+[ "$1" = serve ] || exec maru-coordinator-8 "$@"
+touch /var/lib/maru/coordinator/of-9.0
+exit 1
+END
+chmod 755 /tmp/tree/usr/bin/maru-coordinator
+sed -i '1a systemctl kill --signal=KILL maru-coordinator.service; sleep 10' /tmp/tree/DEBIAN/postinst
 build 9.0
 began=$SECONDS
 if maru upgrade /tmp/9.0.deb < /dev/null > /tmp/broken.log 2>&1; then fail "a broken version was installed"; fi
 grep -q "the update was taken back, and 8.0 is here again" /tmp/broken.log || fail "$(tail -n 20 /tmp/broken.log)"
 echo "taken back in $((SECONDS - began)) s"
+journalctl --unit=maru-coordinator --grep='an update is under way' --quiet | grep --quiet . || fail "the crashed coordinator did not wait"
+grep -q "maru-coordinator" /tmp/broken.log || fail "the crashed coordinator was not judged: $(tail -n 20 /tmp/broken.log)"
 [ "$(sha256sum /usr/bin/maru-*)" = "$sums" ] || fail "the former programs are not back"
 within 60 healthy || fail "the former version does not run"
 [ "$(data | cut -d ' ' -f 1-2)" = "$(cut -d ' ' -f 1-2 <<< "$there")" ] || fail "$(diff <(data) <(echo "$there"))"
