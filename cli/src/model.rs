@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use clap::Subcommand;
-use messages::{Message, message};
+use messages::message;
 
 use crate::{
     client::Client,
@@ -31,6 +31,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use answering::GiveBack;
 use args::{CopyArgs, ListArgs, NameArgs, OllamaArgs, PullArgs, UseArgs};
 use folder::{Entry, Folder};
 use size::size;
@@ -127,7 +128,8 @@ pub(crate) async fn copy(root: &Path, file: &Path) -> anyhow::Result<()> {
     pull::run(&Folder::of(root), &args).await.map(drop)
 }
 
-/// Chooses a model, for requests that name none, and for the engines: now if the services run, else for their next start.
+/// Chooses a model, for requests that name none, and for the engines: now if the services run, else for their next start. If the
+/// choice for requests cannot be written, the engines keep their model.
 async fn choose(
     folder: &Folder,
     root: &Path,
@@ -135,16 +137,22 @@ async fn choose(
     write: bool,
     args: OutputArgs,
 ) -> anyhow::Result<()> {
-    let (entry, text) = change(folder, root, name).await?;
-    answering::give_back(root, write)?;
+    let give_back = GiveBack::plan(root, write)?;
+    let (entry, is_now) = change(folder, root, name).await?;
+    let text = match (give_back.write()?, is_now) {
+        (true, true) => message!("model-used-now", name),
+        (true, false) => message!("model-used-later", name),
+        (false, true) => message!("model-of-engines-now", name),
+        (false, false) => message!("model-of-engines-later", name),
+    };
     output::done(args.output, &entry, &text)
 }
 
-/// Changes the engines to a model; the message says when.
-async fn change(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Entry, Message)> {
+/// Changes the engines to a model; whether they run, and have it now.
+async fn change(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Entry, bool)> {
     let supervisor = Client::supervisor(root).await;
     if supervisor.is_none() && !units::are_active(root).await {
-        return Ok((folder.choose(name)?, message!("model-used-later", name)));
+        return Ok((folder.choose(name)?, false));
     }
     let entry = folder.usable(name)?;
     folder.fits_beside(&entry)?;
@@ -156,7 +164,7 @@ async fn change(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Ent
         None => engines::use_model(root, &path).await?,
     }
     drop(step);
-    Ok((Entry { in_use: true, ..entry }, message!("model-used-now", name)))
+    Ok((Entry { in_use: true, ..entry }, true))
 }
 
 fn list(folder: &Folder, args: OutputArgs) -> anyhow::Result<()> {

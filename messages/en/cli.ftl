@@ -545,6 +545,7 @@ pull-at = {"  "}{ $done } of { $total } ({ $percent } %)
 ## cli/src/model/answering.rs
 engine-answers-again = requests that name no model go to this machine's engine again, no more to { $former }
 ollama-answers-still = requests that name no model still go to { $former }: Maru did not write { $path }, so it changes only with --write
+other-answers-still = requests that name no model still go to { $former }, as { $path } says; to have this machine's engine answer, write it into agents.defaults.model there
 ollama-no-dial = the gateway has no way to the Ollama at http://{ $at } yet; start with `sudo maru up --ollama http://{ $at }` first
 
 ## cli/src/model/served.rs
@@ -553,6 +554,7 @@ ollama-used = { $name } of Ollama answers within seconds, if the gateway runs
 other-machine-holds = the other machine's memory is not known here: 8 GB hold a model of 7B in Q4, 16 GB one of 13B, 36 GB one of 32B
 ollama-no-chat = { $name } answers no chats, such as a model for embeddings; choose another one (`maru model show NAME --ollama` lists what it can do)
 ollama-fallback = { $name } answers when the first model does not; take it out of agents.defaults.model.fallbacks in openclaw.json first
+ollama-agent-restarts = the agent restarts, so that the gateway reaches the Ollama at http://{ $at }
 ollama-pull-interrupted = interrupted; Ollama keeps what it has, and the same command continues from there
 ollama-pulled-none = Ollama at http://{ $at } said that it has { $name }, and does not list it as a model of its own; nothing uses it
 
@@ -1141,6 +1143,8 @@ ollama-labels = Name | Size | Kind | Context | Capabilities | Fits this machine 
 model-pulled = { $name } is here ({ $size }, SHA-256 { $sha256 })
 model-used-now = { $name } answers now
 model-used-later = { $name } answers from the next start on
+model-of-engines-now = the engines have { $name } now
+model-of-engines-later = the engines have { $name } from the next start on
 
 ## cli/src/chat
 chat-you = you

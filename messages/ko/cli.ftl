@@ -537,6 +537,7 @@ pull-at = {"  "}{ $total } 중 { $done } ({ $percent } %)
 ## cli/src/model/answering.rs
 engine-answers-again = 모델을 지정하지 않은 요청에는 이제 { $former } 대신 이 컴퓨터의 엔진이 다시 답합니다
 ollama-answers-still = 모델을 지정하지 않은 요청에는 여전히 { $former } 모델이 답합니다. { $path } 파일은 Maru가 쓰지 않았으므로 --write를 줄 때만 바꿉니다
+other-answers-still = 모델을 지정하지 않은 요청에는 { $path } 파일에 적힌 대로 여전히 { $former } 모델이 답합니다. 이 컴퓨터의 엔진이 답하게 하려면 그 파일의 agents.defaults.model에 적으세요
 ollama-no-dial = 게이트웨이가 아직 http://{ $at }의 Ollama에 연결할 길이 없습니다. 먼저 `sudo maru up --ollama http://{ $at }`로 시작하세요
 
 ## cli/src/model/served.rs
@@ -545,6 +546,7 @@ ollama-used = 게이트웨이가 실행 중이면 몇 초 안에 Ollama의 { $na
 other-machine-holds = 다른 컴퓨터의 메모리는 여기서 알 수 없습니다. Q4 기준으로 8 GB에는 7B, 16 GB에는 13B, 36 GB에는 32B 모델이 들어갑니다
 ollama-no-chat = { $name }은(는) 임베딩용 모델처럼 대화에 답하지 않는 모델입니다. 다른 모델을 고르세요(`maru model show 이름 --ollama`가 모델이 할 수 있는 일을 보여 줍니다)
 ollama-fallback = { $name } 모델은 첫 모델이 답하지 못할 때 답합니다. 먼저 openclaw.json의 agents.defaults.model.fallbacks에서 빼세요
+ollama-agent-restarts = 게이트웨이가 http://{ $at }의 Ollama에 연결할 수 있도록 에이전트를 다시 시작합니다
 ollama-pull-interrupted = 중단했습니다. Ollama는 받은 부분을 보관하며, 같은 명령을 다시 실행하면 이어서 받습니다
 ollama-pulled-none = http://{ $at }의 Ollama가 { $name } 모델을 받았다고 했지만 자체 모델 목록에 없습니다. 아무것도 이 모델을 쓰지 않습니다
 
@@ -1127,6 +1129,8 @@ ollama-labels = 이름 | 크기 | 종류 | 컨텍스트 | 기능 | 이 컴퓨터
 model-pulled = { $name } 모델을 가져왔습니다({ $size }, SHA-256 { $sha256 })
 model-used-now = 이제 { $name } 모델이 답합니다
 model-used-later = 다음에 시작할 때부터 { $name } 모델이 답합니다
+model-of-engines-now = 이제 엔진이 { $name } 모델을 씁니다
+model-of-engines-later = 다음에 시작할 때부터 엔진이 { $name } 모델을 씁니다
 
 ## cli/src/chat
 chat-you = 나

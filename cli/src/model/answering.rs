@@ -10,9 +10,9 @@ use std::{
 use ai_gateway_api::settings::gateway;
 use anyhow::{Context as _, bail};
 use chassis::settings;
-use messages::message;
+use messages::{Message, message};
 use serde_json::Value;
-use services::INFERENCE;
+use services::{INFERENCE, INFERENCE_2, Link};
 
 use crate::{
     edited_file::Changes,
@@ -91,10 +91,24 @@ fn is_dialled(root: &Path, at: SocketAddr) -> anyhow::Result<bool> {
 
 /// The model of this machine's engine, as the file calls it.
 fn engine(value: &Value) -> Option<String> {
-    let socket = format!("unix:///{}", INFERENCE.socket);
     let providers = value["models"]["providers"].as_object()?;
-    let (name, provider) = providers.iter().find(|(_, it)| it["baseUrl"] == socket)?;
+    let (name, provider) = providers.iter().find(|(_, it)| leads_to(it, INFERENCE))?;
     Some(format!("{name}/{}", provider["models"][0]["id"].as_str()?))
+}
+
+fn leads_to(provider: &Value, engine: Link) -> bool {
+    provider["baseUrl"] == format!("unix:///{}", engine.socket)
+}
+
+/// The value, and the model that answers, if a provider of the file has it and no engine of this machine does: the gateway leaves
+/// out a model of any other provider.
+fn elsewhere(value: Value) -> Option<(Value, String)> {
+    let primary = openclaw::choice(&value).0?;
+    let provider = value["models"]["providers"].get(primary.split('/').next()?)?;
+    let nodes = provider["nodes"].as_array().into_iter().flatten();
+    let is_engine = |it: &Value| leads_to(it, INFERENCE) || leads_to(it, INFERENCE_2);
+    let is_here = [provider].into_iter().chain(nodes).any(is_engine);
+    (!is_here).then_some((value, primary))
 }
 
 /// The text in which `primary` answers, and what answered before only if that does not; but no other model of Ollama's.
@@ -134,21 +148,47 @@ pub(super) fn choose(
     changes.write()
 }
 
-/// Makes this machine's engine answer again, if a model of Ollama's does. An `openclaw.json` that Maru did not write stays unless
-/// `write` says otherwise, and so does what answers: the engine may be meant for those who name its model.
-pub(super) fn give_back(root: &Path, write: bool) -> anyhow::Result<()> {
-    let path = file(root)?;
-    let Some(text) = text(&root.join(&path))? else { return Ok(()) };
-    let Some(value) = openclaw::read(&text) else { return Ok(()) };
-    let (Some(former), _) = openclaw::choice(&value) else { return Ok(()) };
-    let Some(engine) = engine(&value).filter(|_| is_ollamas(&former)) else { return Ok(()) };
-    if !write && !openclaw::is_of_maru(&text) {
-        output::note(message!("ollama-answers-still", former, path = path.display()));
-        return Ok(());
+/// What becomes of requests that name no model once the engines have another one.
+#[derive(Debug)]
+pub(super) struct GiveBack {
+    changes: Changes,
+    said: Option<Message>,
+    is_engines: bool,
+}
+
+impl GiveBack {
+    /// Plans that this machine's engine answers again, if a model of Ollama's does. An `openclaw.json` that Maru did not write stays
+    /// unless `write` says otherwise, and so does what answers: the engine may be meant for those who name its model.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or edited. Nothing is changed.
+    pub(super) fn plan(root: &Path, write: bool) -> anyhow::Result<Self> {
+        let path = file(root)?;
+        let mut changes = Changes::default();
+        let text = text(&root.join(&path))?.unwrap_or_default();
+        let Some((value, former)) = openclaw::read(&text).and_then(elsewhere) else {
+            return Ok(Self { changes, said: None, is_engines: true });
+        };
+        let shown = path.display();
+        let still = match engine(&value).filter(|_| is_ollamas(&former)) {
+            Some(_) if !write && !openclaw::is_of_maru(&text) => {
+                message!("ollama-answers-still", former, path = shown)
+            }
+            Some(engine) => {
+                changes.plan(root, &path, "{}\n", |text| with_primary(text, &engine))?;
+                let said = Some(message!("engine-answers-again", former));
+                return Ok(Self { changes, said, is_engines: true });
+            }
+            None => message!("other-answers-still", former, path = shown),
+        };
+        Ok(Self { changes, said: Some(still), is_engines: false })
     }
-    let mut changes = Changes::default();
-    changes.plan(root, &path, "{}\n", |text| with_primary(text, &engine))?;
-    changes.write()?;
-    output::note(message!("engine-answers-again", former));
-    Ok(())
+
+    /// Writes and says it; whether this machine's engine answers now.
+    pub(super) fn write(self) -> anyhow::Result<bool> {
+        self.changes.write()?;
+        self.said.iter().for_each(output::note);
+        Ok(self.is_engines)
+    }
 }

@@ -1,16 +1,25 @@
 use std::{
     fs,
     net::SocketAddr,
+    os::unix::fs::symlink,
     path::Path,
     sync::{Arc, Mutex},
 };
 
 use serde_json::Value;
+use services::MODELS;
 use testkit::server::{Request, Server, read_request, response};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::*;
-use crate::{openclaw, up::ollama::client};
+use crate::{
+    model::{
+        answering::{GiveBack, May},
+        folder::Folder,
+    },
+    openclaw,
+    up::ollama::client,
+};
 
 const AGENT: &str = "etc/maru/agent.toml";
 const OPENCLAW: &str = "var/lib/maru/gateway/config/openclaw.json";
@@ -102,6 +111,10 @@ fn choice(root: &Path) -> (Option<String>, Vec<String>) {
     openclaw::choice(&openclaw::read(&fs::read_to_string(root.join(OPENCLAW)).unwrap()).unwrap())
 }
 
+fn give_back(root: &Path, write: bool) -> anyhow::Result<bool> {
+    GiveBack::plan(root, write)?.write()
+}
+
 fn texts(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
@@ -188,16 +201,16 @@ async fn the_chosen_model_answers_and_what_answered_before_stands_in_for_it() {
     // Of several models of Ollama's one answers.
     choose(root, &it.ollama, "sky", false, Format::Json).await.unwrap();
     assert_eq!(choice(root), (Some("ollama/sky:latest".to_owned()), before.1));
-    answering::give_back(root, false).unwrap();
+    assert!(give_back(root, false).unwrap());
     let engine = (Some("llamacpp/default".to_owned()), texts(&["spare/default"]));
     assert_eq!(choice(root), engine);
 
     // OpenClaw's own file often chooses an Ollama; the engine's model is changed all the same.
     let foreign = "// Mine\n".to_owned() + &text.replacen("// Models and agents of Maru", "//", 1);
     let root = it.home(it.ollama.at, &foreign);
-    answering::give_back(root, false).unwrap();
+    assert!(!give_back(root, false).unwrap());
     assert_eq!(fs::read_to_string(root.join(OPENCLAW)).unwrap(), foreign);
-    answering::give_back(root, true).unwrap();
+    assert!(give_back(root, true).unwrap());
     assert_eq!(choice(root), engine);
 }
 
@@ -275,6 +288,38 @@ async fn a_choice_that_the_gateway_could_not_follow_changes_nothing() {
 }
 
 #[tokio::test]
+async fn the_gateway_gets_its_dial_together_with_the_choice_or_not_at_all() {
+    let it = Scripted::start().await;
+    let may = |write| May { write, dial: true };
+    let chosen = |may| {
+        answering::choose(it.root.path(), &it.ollama, "sea:1b", None, may)
+            .map_err(|it| it.to_string())
+    };
+    let foreign = FIRST.replacen("// Models and agents of Maru", "// Mine", 1);
+    let root = it.home("127.0.0.1:1".parse().unwrap(), &foreign);
+    let read = |path| fs::read_to_string(root.join(path)).unwrap();
+    let elsewhere = read(AGENT);
+    assert!(chosen(may(false)).unwrap_err().contains("--write"));
+    assert_eq!((read(AGENT), read(OPENCLAW)), (elsewhere.clone(), foreign.clone()));
+    fs::write(root.join(AGENT), elsewhere.replace("61002", "1000")).unwrap();
+    assert!(chosen(may(true)).unwrap_err().contains("cannot be edited safely"));
+    assert_eq!((read(AGENT), read(OPENCLAW)), (elsewhere.replace("61002", "1000"), foreign));
+
+    let there = format!("to = \"{}\"", it.ollama.at);
+    for before in ["# Mine.\nlisten_port = 4000\n", &elsewhere] {
+        it.home("127.0.0.1:1".parse().unwrap(), FIRST);
+        fs::write(root.join(AGENT), before).unwrap();
+        assert_eq!(chosen(may(false)), Ok(true));
+        let now = read(AGENT);
+        assert!(now.contains(&there) && now.starts_with(&before[..7]), "{now}");
+        assert_eq!(read("etc/maru/agent.toml.former"), before);
+        assert_eq!(choice(root).0.as_deref(), Some("ollama/sea:1b"));
+        assert_eq!(chosen(may(false)), Ok(false), "it is there");
+        assert_eq!(read(AGENT), now);
+    }
+}
+
+#[tokio::test]
 async fn every_way_to_write_a_choice_is_changed() {
     let it = Scripted::start().await;
     for (model, fallbacks) in [
@@ -289,4 +334,66 @@ async fn every_way_to_write_a_choice_is_changed() {
         let expected = (Some("ollama/sea:1b".to_owned()), texts(fallbacks));
         assert_eq!(choice(root), expected, "{model}");
     }
+}
+
+/// What is said of the engine's model is true of requests that name none.
+#[tokio::test]
+async fn the_engine_answers_unless_the_file_leads_elsewhere() {
+    let it = Scripted::start().await;
+    let now = r#"model: { primary: "llamacpp/default", fallbacks: ["spare/default"] },"#;
+    let own = r#""unix:///run/maru/inference/llm.sock""#;
+    let spare = r#""unix:///run/maru/inference-2/llm.sock""#;
+    let elsewhere = r#""unix:///run/maru/dial/ollama/http.sock""#;
+    let nodes = |at: &str| {
+        FIRST.replace(&format!("baseUrl: {own}"), &format!("nodes: [{{ baseUrl: {at} }}]"))
+    };
+    let of_ollama = |text: &str| {
+        let provider = format!("providers: {{\n ollama: {{ baseUrl: {elsewhere}, models: [] }},");
+        text.replace("providers: {", &provider).replace(now, "model: \"ollama/sky\",")
+    };
+    for (text, answers) in [
+        (FIRST.to_owned(), true),
+        (FIRST.replace(own, spare), true),
+        (nodes(own), true),
+        (FIRST.replace(now, ""), true),
+        // The gateway leaves out what the file does not describe.
+        (FIRST.replace(now, "model: \"anthropic/claude\","), true),
+        (String::new(), true),
+        (FIRST.replace(own, elsewhere), false),
+        (nodes(elsewhere), false),
+        (of_ollama(FIRST), true),
+        (of_ollama(&FIRST.replace(own, elsewhere)), false),
+    ] {
+        let root = it.home(it.ollama.at, &text);
+        assert_eq!(give_back(root, false).unwrap(), answers, "{text}");
+        let is_same = fs::read_to_string(root.join(OPENCLAW)).unwrap() == text;
+        assert_eq!(is_same, text != of_ollama(FIRST), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_engines_keep_their_model_if_the_file_cannot_be_edited() {
+    let it = Scripted::start().await;
+    let text = FIRST.replace("llamacpp/default", "ollama/sky").replace(
+        "providers: {",
+        "providers: {\n ollama: { baseUrl: \"unix:///run/maru/dial/ollama/http.sock\", models: [] },",
+    );
+    let root = it.home(it.ollama.at, &text);
+    fs::create_dir_all(root.join(MODELS)).unwrap();
+    fs::write(root.join(MODELS).join("tiny.gguf"), model_sample::tiny().bytes()).unwrap();
+    let folder = Folder::of(root);
+    let chosen = async || {
+        let chosen = crate::model::choose(&folder, root, "tiny.gguf", false, OUTPUT).await;
+        (chosen.map_err(|error| error.to_string()), folder.list().unwrap()[0].in_use)
+    };
+
+    let (file, other) = (root.join(OPENCLAW), root.join("etc/maru/openclaw.json"));
+    fs::rename(&file, &other).unwrap();
+    symlink(&other, &file).unwrap();
+    let (said, is_used) = chosen().await;
+    assert!(said.unwrap_err().contains("nothing is changed") && !is_used);
+
+    fs::rename(&other, &file).unwrap();
+    assert_eq!(chosen().await, (Ok(()), true));
+    assert_eq!(choice(root), (Some("llamacpp/default".to_owned()), texts(&["spare/default"])));
 }
