@@ -8,7 +8,7 @@ use std::{
 };
 
 use ai_gateway_api::settings::gateway;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use chassis::settings;
 use messages::{Message, message};
 use serde_json::Value;
@@ -126,26 +126,43 @@ fn with_primary(text: &str, primary: &str) -> Option<String> {
     openclaw::choose(text, primary, &list)
 }
 
-/// Makes a model of Ollama's answer, of a conversation of at most so many tokens. An `openclaw.json` that Maru did not write
-/// changes only if `write` says so.
+/// What a choice may change besides what Maru wrote.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct May {
+    /// An `openclaw.json` that Maru did not write.
+    pub(super) write: bool,
+    /// Where the gateway's dial to Ollama leads.
+    pub(super) dial: bool,
+}
+
+/// Makes a model of Ollama's answer, of a conversation of at most so many tokens; whether the agent has to start again, since the
+/// gateway's dial leads there only then.
+///
+/// # Errors
+///
+/// The gateway has no dial there, or a file may not be changed or cannot be edited. Nothing is changed.
 pub(super) fn choose(
     root: &Path,
     ollama: &Ollama,
     name: &str,
     context: Option<u64>,
-    write: bool,
-) -> anyhow::Result<()> {
-    if !is_dialled(root, ollama.at)? {
-        bail!(message!("ollama-no-dial", at = ollama.at));
-    }
+    may: May,
+) -> anyhow::Result<bool> {
+    let is_dialled = is_dialled(root, ollama.at)?;
+    ensure!(is_dialled || may.dial, message!("ollama-no-dial", at = ollama.at));
     let path = file(root)?;
-    openclaw::check(&root.join(&path), write)?;
+    openclaw::check(&root.join(&path), may.write)?;
     let mut changes = Changes::default();
+    if !is_dialled {
+        let agent = Path::new(node_agent_api::settings::FILE);
+        changes.plan(root, agent, "", |text| ollama::with_dial(text, ollama.at))?;
+    }
     changes.plan(root, &path, "{}\n", |text| {
         let text = ollama::with_model(text, ollama.at, name, context)?;
         with_primary(&text, &format!("{PROVIDER}/{name}"))
     })?;
-    changes.write()
+    changes.write()?;
+    Ok(!is_dialled)
 }
 
 /// What becomes of requests that name no model once the engines have another one.

@@ -5,10 +5,12 @@ use std::path::Path;
 use anyhow::{bail, ensure};
 use messages::message;
 use serde::Serialize;
+use services::AGENT_SERVICE;
 
 use crate::{
+    client::Client,
     model::{
-        answering::{self, Chosen},
+        answering::{self, Chosen, May},
         memory,
         progress::Progress,
         size::size,
@@ -19,6 +21,7 @@ use crate::{
         is_mesh, name,
     },
     output::{self, Format, OutputArgs},
+    units::{self, systemctl},
     up,
 };
 
@@ -174,7 +177,8 @@ pub(super) async fn remove(
     output::done(args.output, &served, &message!("model-removed", name = model.name.clone()))
 }
 
-/// Makes one answer requests that name no model.
+/// Makes one answer requests that name no model. Where systemd starts Maru, the gateway gets its dial there, too; `maru up` gives
+/// it one by its own option.
 pub(super) async fn choose(
     root: &Path,
     ollama: &Ollama,
@@ -187,9 +191,21 @@ pub(super) async fn choose(
     let described = ollama.describe(&model.name).await?;
     ensure!(described.chats(), message!("ollama-no-chat", name = model.name.clone()));
     let context = described.context_tokens.map(up::ollama::bounded);
-    answering::choose(root, ollama, &model.name, context, write)?;
+    let may = May { write, dial: is_of_systemd(root).await };
+    if answering::choose(root, ollama, &model.name, context, may)? && units::are_active(root).await
+    {
+        output::note(message!("ollama-agent-restarts", at = ollama.at));
+        systemctl::restart(&format!("{}.service", AGENT_SERVICE.unit())).await?;
+    }
     let text = message!("ollama-used", name = model.name.clone());
     output::done(format, &Served { model, in_use: true }, &text)
+}
+
+/// Whether systemd starts the home at `root`, and not `maru up`.
+async fn is_of_systemd(root: &Path) -> bool {
+    up::config::is_there(root)
+        && units::are_installed(root).await
+        && Client::supervisor(root).await.is_none()
 }
 
 #[cfg(test)]

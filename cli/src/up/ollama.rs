@@ -102,6 +102,11 @@ pub(crate) fn edits(
     })
 }
 
+/// The text of `agent.toml` with a dial to the Ollama at `at`; `None` if it cannot be edited safely.
+pub(crate) fn with_dial(text: &str, at: SocketAddr) -> Option<String> {
+    applied(text, dial::edit(text, &OllamaServer { at, models: Vec::new(), left_out: 0 }))
+}
+
 /// The text of `openclaw.json` with this model of the Ollama at `at`; `None` if it cannot be edited safely.
 pub(crate) fn with_model(
     text: &str,
@@ -110,7 +115,11 @@ pub(crate) fn with_model(
     context: Option<u64>,
 ) -> Option<String> {
     let models = vec![Model { id: name.to_owned(), context }];
-    match provider::edit(text, &OllamaServer { at, models, left_out: 0 }) {
+    applied(text, provider::edit(text, &OllamaServer { at, models, left_out: 0 }))
+}
+
+fn applied(text: &str, edit: Edit) -> Option<String> {
+    match edit {
         Edit::Same => Some(text.to_owned()),
         Edit::New(text) => Some(text),
         Edit::ByHand | Edit::Foreign => None,

@@ -32,7 +32,7 @@ pub(crate) fn dialled(settings: &Settings) -> Option<SocketAddr> {
 pub(super) fn block(to: SocketAddr) -> String {
     let socket = socket();
     format!(
-        "# Ollama, for the gateway; `maru up --ollama URL` changes where it is.\n\
+        "# Ollama, for the gateway. `maru up --ollama URL` changes where it is, under systemd `maru model use NAME --ollama URL`.\n\
          [[dial]]\nname = {NAME:?}\nsocket = {socket:?}\nuid = {GATEWAY}\nto = \"{to}\"\n"
     )
 }
