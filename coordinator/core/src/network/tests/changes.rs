@@ -87,6 +87,13 @@ fn policies() -> [acl::Policy; 4] {
     texts.map(|text| acl::Policy::parse(text).unwrap())
 }
 
+/// Adds a node, or takes it out.
+fn toggle(nodes: &mut BTreeSet<u64>, id: u64) {
+    if !nodes.remove(&id) {
+        nodes.insert(id);
+    }
+}
+
 /// The network as the database and the streams would have it.
 struct Simulation {
     nodes: Vec<Arc<Node>>,
@@ -157,11 +164,7 @@ impl Simulation {
             }
             Change::LastSeen(id, time) => self.node(id).times.last_seen = Some(time),
             Change::Key(id, key) => self.node(id).keys.node = NodePublic::from_bytes([key; 32]),
-            Change::Connected(id) => {
-                if !self.online.remove(&id) {
-                    self.online.insert(id);
-                }
-            }
+            Change::Connected(id) => toggle(&mut self.online, id),
             Change::Expires(id, time) => {
                 let now = self.now;
                 self.node(id).times.expires = time.map(|time| now + time);
@@ -194,11 +197,7 @@ impl Simulation {
                 self.node(id).claims.hostinfo.app =
                     if is { Hostinfo::MARU.to_owned() } else { String::new() };
             }
-            Change::Gone(id) => {
-                if !self.gone.remove(&id) {
-                    self.gone.insert(id);
-                }
-            }
+            Change::Gone(id) => toggle(&mut self.gone, id),
             Change::Policy(policy) => {
                 self.policy = policy;
                 self.policy_revision += 1;
