@@ -1,10 +1,6 @@
 //! Connecting to the first of several addresses that answers.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::IpAddr, time::Duration};
 
 use tokio::{net::TcpStream, select, task::JoinSet, time::sleep};
 
@@ -41,6 +37,8 @@ pub(crate) async fn tcp(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::{
         net::{TcpListener, TcpSocket},
         time::{Instant, timeout},
