@@ -104,6 +104,19 @@ fn before_an_update_there_is_a_backup_and_the_former_programs_are_kept() {
     assert_eq!(mode & 0o777, 0o700, "the former programs and the backup are root's");
 }
 
+/// dpkg calls it an upgrade, too. Blind to what dpkg-query says then (`cargo xtask vm powercut`).
+#[test]
+fn a_first_installation_that_was_cut_short_is_no_update() {
+    let home = Home::new();
+    fs::remove_file(home.at("usr/bin/maru")).unwrap();
+    home.program("tools/dpkg-query", "[ \"$1\" = --control-path ] || exit 1");
+
+    let done = home.run("preinst", &["upgrade", "1.2", "1.2"]);
+
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(home.stage(), None);
+}
+
 #[test]
 fn an_older_version_and_a_failed_backup_change_nothing() {
     let home = Home::new();
