@@ -91,10 +91,10 @@ impl Machine {
         Ok(ended.text)
     }
 
-    /// Starts the machine anew, as its administrator does.
-    pub(super) fn reboot(&mut self) -> Result<()> {
+    /// Starts a script that ends this run of the machine, and waits for the next one.
+    pub(super) fn start_anew(&mut self, script: &str) -> Result<()> {
         let before = self.check(BOOT_ID)?;
-        self.agent.start("systemctl reboot")?;
+        self.agent.start(script)?;
         loop {
             self.agent.reconnect()?;
             match self.check(BOOT_ID) {

@@ -23,10 +23,16 @@ pub(super) struct Test {
 enum Step {
     /// This script succeeds.
     Script(&'static str),
-    /// The machine starts anew.
+    /// The machine starts anew, as its administrator has it do.
     Reboot,
+    /// This script cuts the power at some moment, and the machine starts anew.
+    Cut(&'static str),
 }
 
+/// The power is cut while the package is installed, then it is installed again.
+const CUT: Step = Step::Cut(include_str!("scripts/cut.sh"));
+const AGAIN: Step = Step::Script(include_str!("scripts/again.sh"));
+const START: Step = Step::Script("systemctl enable --now maru.target");
 const ACTIVE: Step = Step::Script(include_str!("scripts/active.sh"));
 
 /// Every test.
@@ -64,6 +70,13 @@ pub(super) const TESTS: &[Test] = &[
         ],
     },
     Test { name: "purge", steps: &[Step::Script(include_str!("scripts/purge.sh")), ACTIVE] },
+    Test {
+        name: "powercut",
+        steps: &[
+            CUT, AGAIN, CUT, AGAIN, CUT, AGAIN, CUT, AGAIN, CUT, AGAIN, CUT, AGAIN, CUT, AGAIN,
+            CUT, AGAIN, CUT, AGAIN, CUT, AGAIN, START, ACTIVE,
+        ],
+    },
     // The last one: nothing of Maru runs after it.
     Test {
         name: "purge-compared",
@@ -72,22 +85,22 @@ pub(super) const TESTS: &[Test] = &[
 ];
 
 impl Test {
-    /// Runs it; what the scripts wrote, or why it failed. Fails itself if the machine does.
-    pub(super) fn run(&self, machine: &mut Machine) -> Result<Result<String, String>> {
-        let mut text = String::new();
+    /// Runs it, and shows what each script wrote once it has ended; why it failed. Fails itself if the machine does.
+    pub(super) fn run(&self, machine: &mut Machine) -> Result<Result<(), String>> {
         for step in self.steps {
             match step {
-                Step::Reboot => machine.reboot()?,
+                Step::Reboot => machine.start_anew("systemctl reboot")?,
+                Step::Cut(script) => machine.start_anew(&format!("{PRELUDE}\n{script}"))?,
                 Step::Script(script) => {
                     let ended = machine.run(&format!("{PRELUDE}\n{script}"))?;
-                    text.push_str(&ended.text);
+                    ended.text.lines().for_each(|line| println!("    {line}"));
                     if ended.status != 0 {
-                        return Ok(Err(format!("{text}exit status {}", ended.status)));
+                        return Ok(Err(format!("exit status {}", ended.status)));
                     }
                 }
             }
         }
-        Ok(Ok(text))
+        Ok(Ok(()))
     }
 }
 
