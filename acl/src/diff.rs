@@ -176,22 +176,41 @@ struct Sources<'a> {
     known: AddressSet,
     /// Every other address.
     unknown: AddressSet,
+    /// The addresses of nodes in order, each with the node's index.
+    own: Vec<(Span, usize)>,
 }
 
 impl<'a> Sources<'a> {
     fn of(network: &'a Network) -> Self {
         let mesh = [common::mesh::V4.to_string(), common::mesh::V6.to_string()];
-        let own = network.nodes.iter().flat_map(|node| &node.addresses).map(|ip| Span::from(*ip));
-        let known: AddressSet = mesh.iter().flat_map(|text| spans(text)).chain(own).collect();
+        let nodes = network.nodes.iter().enumerate();
+        let spans_of = |(index, node): (usize, &'a Node)| {
+            node.addresses.iter().map(move |ip| (Span::from(*ip), index))
+        };
+        let mut own: Vec<_> = nodes.flat_map(spans_of).collect();
+        own.sort_unstable();
+        let spans = mesh.iter().flat_map(|text| spans(text));
+        let known: AddressSet = spans.chain(own.iter().map(|(span, _)| *span)).collect();
         let unknown = AddressSet::of([&"*".to_owned()]).without(&known);
-        Self { network, known, unknown }
+        Self { network, known, unknown, own }
+    }
+
+    /// The nodes that have some of these addresses, in their order.
+    fn held(&self, from: &AddressSet) -> impl Iterator<Item = &'a Node> {
+        let of_span = |span: &Span| {
+            let first = self.own.partition_point(|(own, _)| own < span && !span.holds(own));
+            let held = self.own.iter().skip(first).take_while(|(own, _)| span.holds(own));
+            held.map(|(_, index)| *index).collect::<Vec<_>>()
+        };
+        let held: BTreeSet<usize> = from.spans().iter().flat_map(of_span).collect();
+        held.into_iter().filter_map(|index| self.network.nodes.get(index))
     }
 
     /// Names sources for a node: devices by name, the rest by address. Unassigned addresses of the mesh are left out.
     fn names(&self, from: &AddressSet, node: &Node) -> Vec<String> {
-        let (mut names, mut whole, mut others) = (Vec::new(), 0, 0);
-        for other in self.network.nodes.iter().filter(|other| other.addresses != node.addresses) {
-            others += 1;
+        let (mut names, mut whole) = (Vec::new(), 0);
+        let is_other = |other: &&Node| other.addresses != node.addresses;
+        for other in self.held(from).filter(is_other) {
             let held: Vec<_> =
                 other.addresses.iter().filter(|ip| from.holds(&(**ip).into())).collect();
             if held.len() == other.addresses.len() && !held.is_empty() {
@@ -201,7 +220,8 @@ impl<'a> Sources<'a> {
                 names.extend(held.iter().map(|ip| format!("{} ({ip})", other.name)));
             }
         }
-        if whole == others && whole > 1 {
+        let others = || self.network.nodes.iter().filter(is_other).count();
+        if whole > 1 && whole == others() {
             names = vec![EVERY_DEVICE.to_owned()];
         }
         let rest = from.without(&self.known);

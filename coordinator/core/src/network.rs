@@ -194,11 +194,11 @@ impl CompiledNetwork {
         if !is_valid || !self.frame.is_of(input) || self.nodes.len() != input.nodes.len() {
             return None;
         }
+        let moved: BTreeSet<_> = self.online.symmetric_difference(input.online).collect();
         let (mut entries, mut changed) = (self.entries.clone(), Vec::new());
         for (before, node) in self.nodes.iter().zip(input.nodes) {
-            let online = input.online.contains(&node.id);
             let is_same = Arc::ptr_eq(before, node);
-            if is_same && self.online.contains(&node.id) == online {
+            if is_same && !moved.contains(&node.id) {
                 continue;
             }
             if !is_same && !before.differs_for_peers_alone(node) {
@@ -206,7 +206,7 @@ impl CompiledNetwork {
             }
             // Expired nodes have none.
             let Some(entry) = entries.get_mut(&node.id) else { continue };
-            let wire = wire_node(node, input.domain, online);
+            let wire = wire_node(node, input.domain, input.online.contains(&node.id));
             if *entry.wire != wire {
                 *entry = Arc::new(Entry { wire: Arc::new(wire), ..Entry::clone(entry) });
                 changed.push(node.id);
@@ -285,11 +285,8 @@ impl CompiledNetwork {
         if changed.len() > AUDIENCE_OF_MAX {
             return None;
         }
-        let mut audience = changed.clone();
-        for id in changed {
-            audience.extend(self.entries.keys().filter(|other| self.sees(**other, id)));
-        }
-        Some(audience)
+        let entries = changed.iter().filter_map(|id| Some((*id, &**self.entries.get(id)?)));
+        Some(entries.flat_map(|(id, own)| self.seen_by(id, own)).map(|(id, _)| id).collect())
     }
 
     /// Whether node `id` is in maps, with this key.

@@ -59,6 +59,25 @@ impl Snapshot {
         self.loaded.nodes.iter().find(|node| node.id == id).map(|node| &**node)
     }
 
+    /// Whether the lists for the relay and telmeet are those of `before`.
+    fn has_lists_of(&self, before: &Self) -> bool {
+        let is_same = |(node, before): (&Arc<Node>, &Arc<Node>)| {
+            let of = |node: &Node| (node.id, node.keys.node, node.times.expires);
+            let has_same = || {
+                of(node) == of(before)
+                    && node.stable_id == before.stable_id
+                    && node.owner == before.owner
+                    && node.wireguard.is_some() == before.wireguard.is_some()
+            };
+            Arc::ptr_eq(node, before) || has_same()
+        };
+        let (now, then) = (&self.loaded, &before.loaded);
+        self.next_expiry == before.next_expiry
+            && now.users == then.users
+            && now.nodes.len() == then.nodes.len()
+            && now.nodes.iter().zip(&then.nodes).all(is_same)
+    }
+
     /// Whether a node has this key and the key has not expired. A WireGuard device uses no relay.
     pub(crate) fn has_node_key(&self, key: &NodePublic, now: Millis) -> bool {
         let mut clients = self.loaded.nodes.iter().filter(|node| node.wireguard.is_none());
@@ -237,7 +256,9 @@ impl Hub {
         let next = compile(domain, names, derp, loaded, self.online(), Some(&before))?;
         let had_failed = self.list.has_failed();
         let (users, nodes) = (&next.loaded.users, &next.loaded.nodes);
-        if let Err(error) = self.list.follow(users, nodes, clock::now()).await
+        let is_listed = !had_failed && next.has_lists_of(&before);
+        if !is_listed
+            && let Err(error) = self.list.follow(users, nodes, clock::now()).await
             && !had_failed
         {
             // The change stays. Writing is retried; until then relay and telmeet use the earlier lists.

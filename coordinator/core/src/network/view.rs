@@ -25,9 +25,7 @@ impl CompiledNetwork {
     #[must_use]
     pub fn view(&self, id: NodeId) -> Option<View> {
         let own = self.entries.get(&id)?;
-        let entries = self.entries.iter().map(|(id, entry)| (*id, &**entry));
-        let seen: Vec<(NodeId, &Entry)> =
-            entries.filter(|(other, _)| *other == id || self.sees(id, *other)).collect();
+        let seen: Vec<(NodeId, &Entry)> = self.seen_by(id, own).collect();
         let owners: BTreeSet<_> = seen.iter().map(|(_, entry)| entry.owner).collect();
         let profiles =
             owners.into_iter().map(|owner| self.profile_of(owner)).map(|p| (p.id, p)).collect();
@@ -82,13 +80,25 @@ impl CompiledNetwork {
         own.into_iter().chain(self.devices(id).map(|(_, device)| device))
     }
 
+    /// A node, those that it sees, and which see it.
+    pub(super) fn seen_by<'a>(
+        &'a self,
+        id: NodeId,
+        own: &'a Entry,
+    ) -> impl Iterator<Item = (NodeId, &'a Entry)> {
+        let is_seen = move |(other_id, other): &(NodeId, &Entry)| {
+            let sees = || match self.frame.served.is_empty() {
+                true => own.sees(other),
+                false => self.sees(id, *other_id),
+            };
+            *other_id == id || sees()
+        };
+        self.entries.iter().map(|(id, entry)| (*id, &**entry)).filter(is_seen)
+    }
+
     /// Whether one of two nodes, or of the WireGuard devices that they serve, may reach the other. A router and its devices
     /// always see each other.
-    pub(super) fn sees(&self, id: NodeId, other: NodeId) -> bool {
-        if self.frame.served.is_empty() {
-            let both = self.entries.get(&id).zip(self.entries.get(&other));
-            return both.is_some_and(|(one, other)| one.sees(other));
-        }
+    fn sees(&self, id: NodeId, other: NodeId) -> bool {
         let is_served =
             |id, by| self.frame.served.get(&by).is_some_and(|served| served.contains(&id));
         let reach = |one: &Entry| self.group(other).any(|other| one.sees(other));
