@@ -9,7 +9,6 @@ mod acme;
 mod admin;
 mod admission;
 mod audit;
-mod bench;
 mod bodies;
 mod bounds;
 mod browser;
