@@ -167,7 +167,7 @@ impl Peer {
         out: &mut Outgoing,
         now: Instant,
     ) {
-        self.change_path(out, now, |link, out| {
+        self.hear_disco(out, now, |link, out| {
             let is_answered = link.path.handle_ping(source, transaction, now);
             if let (true, Some(channel)) = (is_answered, &link.channel) {
                 let (seen, to) = match source {
@@ -188,7 +188,7 @@ impl Peer {
         now: Instant,
     ) -> bool {
         let mut is_ours = false;
-        self.change_path(out, now, |link, _| {
+        self.hear_disco(out, now, |link, _| {
             is_ours = link.path.handle_pong(from, transaction, now);
         });
         is_ours
@@ -201,12 +201,25 @@ impl Peer {
         out: &mut Outgoing,
         now: Instant,
     ) {
-        self.change_path(out, now, |link, _| link.path.handle_call_me_maybe(addresses, now));
+        self.hear_disco(out, now, |link, _| link.path.handle_call_me_maybe(addresses, now));
     }
 
     /// Tells this peer of new endpoints, if a path to it is looked for.
     pub(crate) fn call(&self, out: &mut Outgoing, now: Instant) {
         self.change_path(out, now, |link, _| link.path.handle_endpoints(now));
+    }
+
+    /// Changes the path by a disco message of this peer.
+    fn hear_disco(
+        &self,
+        out: &mut Outgoing,
+        now: Instant,
+        change: impl FnOnce(&mut Link, &mut Outgoing),
+    ) {
+        self.change_path(out, now, |link, out| {
+            change(link, out);
+            link.note_known(&self.key, out, now);
+        });
     }
 
     fn change_path(

@@ -33,6 +33,8 @@ pub(super) struct Link {
     initiated_at: Option<Instant>,
     /// The last direct address for data.
     sent_to: Option<SocketAddr>,
+    /// Whether the peer sent a disco message to this node's key, which is another one after each start, and no session is older.
+    is_known: bool,
 }
 
 impl Link {
@@ -50,6 +52,7 @@ impl Link {
             channel,
             initiated_at: None,
             sent_to: None,
+            is_known: false,
         }
     }
 
@@ -66,6 +69,21 @@ impl Link {
             self.path = PeerPath::new(self.channel.is_some());
             self.protocol.note_restart();
         }
+    }
+
+    /// Records that the peer knows this node's discovery key. A stock node ends its session when it learns another key
+    /// (`discoChanged`, `wgengine/userspace.go`), so one that was made before is replaced.
+    pub(super) fn note_known(&mut self, key: &[u8; 32], out: &mut Outgoing, now: Instant) {
+        if self.is_known {
+            return;
+        }
+        let first = out.batch.len();
+        let has_session = self.protocol.session_age().is_some();
+        if has_session {
+            self.protocol.initiate(&mut out.batch, now);
+            self.dispatch(key, first, out, |_| None, now);
+        }
+        self.is_known = !has_session || out.batch.len() > first;
     }
 
     /// Sets the destinations of the messages from number `first` on. `source` returns the source for a tag.

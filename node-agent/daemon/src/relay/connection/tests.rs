@@ -211,9 +211,10 @@ async fn a_relay_that_falls_silent_is_left() {
 
 #[tokio::test]
 async fn what_the_relay_could_not_deliver_is_told_and_a_peer_that_left_is_not() {
-    let (peer, mut bytes) = (NodePrivate::generate().unwrap().public(), Vec::new());
-    push(&mut bytes, &Frame::PeerGone { peer, reason: GoneReason::Disconnected });
-    push(&mut bytes, &Frame::PeerGone { peer, reason: GoneReason::NotHere });
+    let [left, absent] = [(); 2].map(|()| NodePrivate::generate().unwrap().public());
+    let mut bytes = Vec::new();
+    push(&mut bytes, &Frame::PeerGone { peer: left, reason: GoneReason::Disconnected });
+    push(&mut bytes, &Frame::PeerGone { peer: absent, reason: GoneReason::NotHere });
     push(&mut bytes, &Frame::Restarting { reconnect_in_ms: 700, try_for_ms: 5000 });
     let (pongs, _pings) = mpsc::channel(8);
     let told = std::cell::RefCell::new(Vec::new());
@@ -224,7 +225,7 @@ async fn what_the_relay_could_not_deliver_is_told_and_a_peer_that_left_is_not() 
 
     read(&*bytes, Decoder::new(), pongs, received, PATIENCE).await.unwrap();
 
-    assert_eq!(told.into_inner(), [peer]);
+    assert_eq!(told.into_inner(), [absent]);
 }
 
 #[tokio::test]
