@@ -28,6 +28,12 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
+    /// Whether the filter shows more of a target than usual: also what is for debugging.
+    #[must_use]
+    pub fn is_detailed(&self, target: &str) -> bool {
+        self.log.would_enable(target, &tracing::Level::DEBUG)
+    }
+
     /// Starts logging: to the journal if standard error leads there, else to standard error. Call it once, before anything
     /// else.
     ///

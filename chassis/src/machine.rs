@@ -34,8 +34,14 @@ pub fn cores(root: &Path) -> usize {
 /// than what the limits of the control groups leave. [`None`] if the kernel does not say (`proc_meminfo(5)`).
 #[must_use]
 pub fn free_memory(root: &Path) -> Option<u64> {
-    let of_machine = meminfo(root, "MemAvailable")? / 8 * 7;
+    let of_machine = available(root)?;
     Some(groups(root).into_iter().filter_map(|group| room(&group)).fold(of_machine, u64::min))
+}
+
+/// Bytes of memory that the machine could give without swap, seven of eight that it has left. [`None`] if the kernel does not say.
+#[must_use]
+pub fn available(root: &Path) -> Option<u64> {
+    Some(meminfo(root, "MemAvailable")? / 8 * 7)
 }
 
 /// A value of `/proc/meminfo` in bytes; [`None`] if it is not there.

@@ -105,9 +105,17 @@ impl BindError {
                 message!("socket-left-behind", path = path.display(), uid)
             }
             Self::Folder(path) => message!("socket-folder-unsafe", path = path.display()),
+            Self::Io { path, source } if is_full(source) => {
+                message!("socket-no-room", path = path.display())
+            }
             Self::Io { path, .. } => message!("socket-not-made", path = path.display()),
         }
     }
+}
+
+/// Whether a disk, or somebody's part of it, has no room for a file more.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// A listening socket. Dropping it removes the file, unless another process has replaced it.

@@ -22,6 +22,8 @@ pub type DeltaStream = BoxStream<'static, Result<Delta, Error>>;
 pub enum Health {
     /// It answers.
     Ready,
+    /// It answers, but would rather others did: it loads its model for a request.
+    Standby,
     /// It is up, but loading its model.
     Loading,
     /// It is up, but takes no new requests: it is full or stopping.

@@ -24,6 +24,8 @@ pub use embeddings::decode_embeddings;
 pub use reply::decode;
 pub use wire::{Slot, decode_models, decode_props, decode_slots};
 
+/// What `maru-llm` says at `/health` while it loads its model for a request only.
+const STANDBY: &[u8] = br#"{"status":"standby"}"#;
 /// Most slots that a server may report.
 const SLOTS_MAX: u32 = 4096;
 
@@ -106,9 +108,10 @@ impl OpenAiCompatible {
     }
 
     async fn state(&self) -> Result<Health, Error> {
-        match self.link.get("/health").await {
+        match self.link.read("/health", |body| Some(body == STANDBY)).await {
             // A server without /health is up if it lists its models.
             Err(Error::Refused { status: 404, .. }) => Client::health(self.list().await),
+            Ok(true) => Ok(Health::Standby),
             answer => Client::health(answer),
         }
     }

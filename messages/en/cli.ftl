@@ -1189,6 +1189,7 @@ socket-busy = another process already serves { $path }: stop it, or give this in
 socket-in-the-way = { $path } is not a socket: move it away
 socket-left-behind = { $path } was left behind by another user (uid { $uid }): remove it
 socket-folder-unsafe = { $path } must belong to the user of this program or to root, and nobody else may write it: correct its owner and mode
+socket-no-room = cannot listen on { $path }: its disk is full; make room there
 socket-not-made = cannot listen on { $path }: check who owns its folder
 socket-unreachable = { $path } cannot be connected to
 socket-is-a-link = { $path } is a link or no socket, or a folder on the way to it is a link: remove what is there and start the service again, or write the path without links in the settings

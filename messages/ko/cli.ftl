@@ -1175,6 +1175,7 @@ socket-busy = 다른 프로세스가 이미 { $path } 소켓을 쓰고 있습니
 socket-in-the-way = { $path } 파일은 소켓이 아닙니다. 다른 곳으로 옮기세요
 socket-left-behind = { $path } 소켓은 다른 사용자(uid { $uid })가 남긴 것입니다. 지우세요
 socket-folder-unsafe = { $path } 폴더는 이 프로그램의 사용자나 root의 것이어야 하고 다른 사용자는 쓸 수 없어야 합니다. 소유자와 모드를 고치세요
+socket-no-room = { $path } 소켓을 만들 수 없습니다. 디스크에 빈 공간이 없으니 공간을 확보하세요
 socket-not-made = { $path } 소켓을 만들 수 없습니다. 폴더의 소유자를 확인하세요
 socket-unreachable = { $path } 소켓에 연결할 수 없습니다
 socket-is-a-link = { $path } 경로가 링크이거나 소켓이 아니거나, 중간에 있는 폴더가 링크입니다. 그것을 지우고 서비스를 다시 시작하거나, 설정에 링크가 없는 경로를 쓰세요

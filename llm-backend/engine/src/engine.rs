@@ -11,30 +11,33 @@ mod event;
 mod fit;
 mod grammar;
 mod model;
+mod plan;
+mod processor;
 mod prompt_batch;
 mod queue;
 mod sampling;
 mod shared;
 mod slot;
 mod state;
+mod tokens;
 mod worker;
 
 use std::{
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::{
     event::EVENTS_MAX,
+    plan::WorkerConfig,
     queue::{Job, JobQueue},
     shared::Shared,
-    worker::WorkerConfig,
 };
 use crate::{Error, Options};
 
@@ -61,6 +64,7 @@ impl Engine {
         let plan = WorkerConfig {
             path: options.root.join(&options.model),
             ctx: options.ctx,
+            load: options.load,
             cache_type: options.cache_type,
             slots: options.slots,
             threads: options.thread_count(),
@@ -71,7 +75,8 @@ impl Engine {
             name: options.model_name(),
             queue: JobQueue::new(options.queue),
             gauges: (0..options.slots).map(|_| SlotGauge::default()).collect(),
-            model: OnceLock::new(),
+            model: watch::Sender::new(None),
+            is_standby: AtomicBool::new(false),
             tasks: AtomicU64::new(0),
         }));
         let (ended, end) = oneshot::channel();
@@ -96,8 +101,24 @@ impl Engine {
     }
 
     /// The model, once it is loaded.
-    pub(crate) fn model(&self) -> Option<&Arc<Model>> {
-        self.0.model.get()
+    pub(crate) fn model(&self) -> Option<Arc<Model>> {
+        self.0.model.borrow().clone()
+    }
+
+    /// Whether the model is loaded when somebody asks for it, and not before.
+    pub(crate) fn is_standby(&self) -> bool {
+        self.0.is_standby.load(Relaxed)
+    }
+
+    /// The model; if it is loaded when somebody asks for it, this does. [`None`] while it is loaded by itself, and if it cannot be
+    /// loaded.
+    pub(crate) async fn ask_for_model(&self) -> Option<Arc<Model>> {
+        if self.model().is_none() && self.is_standby() {
+            self.0.queue.want();
+            let mut model = self.0.model.subscribe();
+            return model.wait_for(Option::is_some).await.ok()?.clone();
+        }
+        self.model()
     }
 
     /// The state of each slot.

@@ -52,6 +52,10 @@ pub(crate) fn router(engine: Engine) -> Router {
 }
 
 async fn health(State(engine): State<Engine>) -> Result<Json<Value>, ApiError> {
+    if engine.is_standby() {
+        // It answers if others do not.
+        return Ok(Json(json!({ "status": "standby" })));
+    }
     engine.model().ok_or(ApiError::Loading)?;
     Ok(Json(json!({ "status": "ok" })))
 }

@@ -24,7 +24,7 @@ mod text;
 pub mod thinking;
 
 #[cfg(feature = "llama")]
-pub use daemon::run;
+pub use daemon::{Ended, run};
 #[cfg(feature = "llama")]
 pub use error::Error;
 #[cfg(feature = "llama")]

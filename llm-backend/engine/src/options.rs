@@ -3,7 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use chassis::{log::LogArgs, machine};
-use clap::{Parser, ValueEnum, value_parser};
+use clap::{
+    Parser, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+    value_parser,
+};
+use gguf::CacheType;
 
 /// Serves one GGUF model over a UNIX socket, with llama-server's API.
 #[derive(Clone, Debug, Parser)]
@@ -27,7 +32,13 @@ pub struct Options {
     pub ctx: Option<u32>,
     /// Numbers that a conversation's memory is made of: the smaller, the more tokens fit, and the less exact is what is
     /// remembered of each
-    #[arg(long, value_name = "TYPE", default_value = "f16")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = CacheType::default().as_str(),
+        value_parser = PossibleValuesParser::new(CacheType::ALL.map(CacheType::as_str))
+            .try_map(|text| text.parse::<CacheType>())
+    )]
     pub cache_type: CacheType,
     /// Replies generated at the same time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u32).range(1..=64))]
@@ -44,33 +55,23 @@ pub struct Options {
     /// Threads that compute, at most one for each core that this program may use [default: all of these cores but one]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,
+    /// When the model is loaded
+    #[arg(long, value_enum, default_value = "now")]
+    pub load: Load,
     /// What is logged.
     #[command(flatten)]
     pub log: LogArgs,
 }
 
-/// Numbers that a conversation's memory is made of.
+/// When the model is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CacheType {
-    /// 16 bits for each.
-    F16,
-    /// 8 bits, and a factor for each 32 of them.
-    #[value(name = "q8_0")]
-    Q8_0,
-    /// 4 bits, and a factor for each 32 of them.
-    #[value(name = "q4_0")]
-    Q4_0,
-}
-
-impl CacheType {
-    /// Bytes of 32 numbers (`ggml-common.h`).
-    pub(crate) fn bytes_of_32(self) -> u64 {
-        match self {
-            Self::F16 => 64,
-            Self::Q8_0 => 34,
-            Self::Q4_0 => 18,
-        }
-    }
+pub enum Load {
+    /// At the start.
+    Now,
+    /// At the start if memory has room for a second engine, else as with `asked`.
+    Room,
+    /// At the first request; once nothing is remembered of any, it is dropped again.
+    Asked,
 }
 
 impl Options {

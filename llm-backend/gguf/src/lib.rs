@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod architectures;
+mod cache_type;
 mod entries;
 mod error;
 mod reader;
@@ -18,6 +19,7 @@ mod tensors;
 use std::io::BufRead;
 
 pub use architectures::ARCHITECTURES;
+pub use cache_type::CacheType;
 use entries::Entries;
 pub use error::Error;
 use reader::Reader;

@@ -371,6 +371,11 @@ async fn health_tells_loading_from_ready_from_failing() {
         );
     assert_eq!(server.client().health().await.unwrap(), Health::Ready);
 
+    let server = serve(|mut connection| async move {
+        connection.answer("200 OK", r#"{"status":"standby"}"#).await
+    });
+    assert_eq!(server.client().health().await.unwrap(), Health::Standby);
+
     let server = serve(|mut connection| async move { connection.answer("500 Oops", "").await });
     assert!(server.client().health().await.is_err());
 }

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, future::join_all, stream};
-use llm_backend::{Error, Health};
+use llm_backend::Error;
 
 use super::{
     chain::{Candidate, Chain},
     failure::Failure,
     name::{LATEST, is_household},
-    node::{ProbeResult, State},
+    node::State,
     open::Opener,
     provider::{Description, Provider},
 };
@@ -245,7 +245,7 @@ impl Catalog {
         let checks = stream::iter(nodes).map(|node| node.check(Duration::ZERO));
         let mut ready = checks
             .buffer_unordered(CHECKS)
-            .filter(|found| std::future::ready(*found == ProbeResult::Health(Health::Ready)))
+            .filter(|found| std::future::ready(found.is_ready()))
             .boxed();
         ready.next().await.is_some()
     }

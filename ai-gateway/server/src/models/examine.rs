@@ -38,7 +38,7 @@ async fn examine(node: &Node) -> (Condition, Option<String>) {
     match asked {
         // The settings drain it, whatever it reports.
         Ok(_) if node.is_drained() => (Condition::Draining, None),
-        Ok(Health::Ready) => (Condition::Ready, None),
+        Ok(Health::Ready | Health::Standby) => (Condition::Ready, None),
         Ok(Health::Loading) => (Condition::Loading, None),
         Ok(Health::Draining) => (Condition::Draining, None),
         Err(error) => (condition(&error), Some(Failure::of(&error).failure)),

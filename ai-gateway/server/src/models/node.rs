@@ -74,6 +74,13 @@ pub(super) enum ProbeResult {
     NoAnswer,
 }
 
+impl ProbeResult {
+    /// Whether it answers requests.
+    pub(super) fn is_ready(self) -> bool {
+        matches!(self, Self::Health(Health::Ready | Health::Standby))
+    }
+}
+
 /// The current state of a node, for the gauges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
@@ -183,7 +190,9 @@ impl Node {
         match self.last().found {
             ProbeResult::Alive | ProbeResult::Health(Health::Ready) if !spared => NodeStatus::Well,
             ProbeResult::Alive | ProbeResult::Health(Health::Ready) => NodeStatus::Doubtful,
-            ProbeResult::Health(Health::Loading) | ProbeResult::NoAnswer => NodeStatus::Doubtful,
+            ProbeResult::Health(Health::Standby | Health::Loading) | ProbeResult::NoAnswer => {
+                NodeStatus::Doubtful
+            }
             ProbeResult::Health(Health::Draining) => NodeStatus::Draining,
         }
     }
@@ -302,7 +311,7 @@ impl Node {
     /// Checks its health, and closes its breaker if it is healthy.
     pub(super) async fn probe(&self) {
         let found = self.check(Duration::ZERO).await;
-        if found == ProbeResult::Health(Health::Ready) && self.breaker.is_open() {
+        if found.is_ready() && self.breaker.is_open() {
             tracing::info!(node = self.name, "backend is back");
             self.breaker.answered();
         }

@@ -58,7 +58,7 @@ impl AffinityKey {
 pub(crate) enum NodeStatus {
     /// Healthy, as far as is known.
     Well,
-    /// Its last check failed, its breaker is open, or it is loading its model: chosen last.
+    /// Its last check failed, its breaker is open, or it is loading its model, or loads it for a request: chosen last.
     Doubtful,
     /// It takes no new requests.
     Draining,

@@ -395,6 +395,28 @@ async fn a_backend_that_keeps_failing_is_spared_until_it_is_back() {
 }
 
 #[tokio::test]
+async fn a_standby_is_asked_only_when_no_other_node_answers() {
+    // Either way, because without it the same node always has this conversation.
+    for standby in [0, 1] {
+        let (mut models, one, two) = models();
+        let backends = [one, two];
+        let node = |at: usize| Node::new(["a", "b"][at], Arc::clone(&backends[at]) as _);
+        let provider = Arc::new(Provider::new(vec![node(0), node(1)], vec![model("m")]));
+        catalog(&mut models).providers.insert("one".to_owned(), provider);
+        let (first, spare) = (&backends[1 - standby], &backends[standby]);
+        *spare.health.lock().unwrap() = Some(Health::Standby);
+        models.probe().await;
+
+        assert_eq!(ask(&models, None).await.unwrap().0, "one/m");
+        assert_eq!(spare.asked.load(Ordering::Relaxed), 0);
+        first.down.store(true, Ordering::Relaxed);
+        assert_eq!(ask(&models, None).await.unwrap().0, "one/m");
+        assert_eq!(spare.asked.load(Ordering::Relaxed), 1);
+        assert!(models.ready().await, "it counts as one that answers");
+    }
+}
+
+#[tokio::test]
 async fn models_are_found_by_name() {
     let (models, one, _two) = models();
     assert_eq!(ask(&models, Some("one/big")).await.unwrap().0, "one/big");

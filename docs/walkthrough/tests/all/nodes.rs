@@ -2,7 +2,7 @@
 //!
 //! Fails if a reply whose engine died passes as whole, if the next question is not answered by the other engine at once,
 //! or if an engine that drains, or that has come back, is not treated so without the gateway being started again. What is
-//! said is not looked at.
+//! said is not looked at. The same with an engine that loads its model only when the other is lost.
 
 use std::{
     env, fs,
@@ -36,17 +36,23 @@ struct Setup {
 
 impl Setup {
     fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The second engine has these options, too.
+    fn with(options: &[&str]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let uid = fs::metadata("/proc/self").unwrap().uid();
         // The tests ask and leave again and again, faster than a person may.
         let limits = "[limits]\nchats_per_minute = 6000\nburst = 1000\n";
         write(&root.path().join("etc/maru/gateway.toml"), &format!("agent_uid = {uid}\n{limits}"));
         write(&settings(root.path()), &nodes(&[]));
-        let engines = [0, 1].map(|number| Some(engine(root.path(), number))).into();
+        let engines =
+            vec![Some(engine(root.path(), 0, &[])), Some(engine(root.path(), 1, options))];
         let gateway = command("maru-gateway", root.path()).spawn().unwrap();
         let house = Self { root, engines, _gateway: Running(gateway) };
         for number in [0, 1] {
-            eventually("the engine is ready", || house.busy(number) == Some(0));
+            eventually("the engine is ready", || house.is_ready(number));
         }
         eventually("the gateway is ready", || house.ask(&hello("hi")).is_some());
         house
@@ -58,6 +64,13 @@ impl Setup {
         let slots = http::request(stream, "GET", "/slots", "localhost", &[], None).ok()?;
         let slots = slots.json().ok()?;
         Some(slots.as_array()?.iter().filter(|slot| slot["is_processing"] == true).count())
+    }
+
+    /// Whether an engine says that it answers.
+    fn is_ready(&self, number: usize) -> bool {
+        let stream = UnixStream::connect(self.root.path().join(socket(number)));
+        let ask = |stream| http::request(stream, "GET", "/health", "localhost", &[], None).ok();
+        stream.ok().and_then(ask).is_some_and(|answer| answer.status == 200)
     }
 
     /// Asks as a member does over the agent; none while the gateway does not listen.
@@ -115,6 +128,43 @@ impl Setup {
             assert_eq!(status, 200, "question {number}: {:?}", answer.body());
         }
     }
+
+    /// Kills an engine in the middle of its reply, which is reported as cut; returns which one.
+    fn kill_while_it_answers(&mut self) -> usize {
+        let (mut answer, dies) = self.long(STORY);
+        drop(self.engines[dies].take());
+        let mut last = String::new();
+        while let Some(line) = answer.line().unwrap() {
+            assert!(!line.contains("[DONE]"), "it passes as whole");
+            if line.starts_with("data: ") {
+                last = line;
+            }
+        }
+        let error: Value = serde_json::from_str(last.trim_start_matches("data: ")).unwrap();
+        assert_eq!(error["error"]["code"], "model", "{last}");
+        dies
+    }
+}
+
+#[test]
+#[ignore = "needs: model"]
+fn a_standby_answers_the_next_message_once_the_engine_is_lost_and_rests_again_when_it_is_back() {
+    let mut house = Setup::with(&["--load", "asked", "--cache-seconds", "1"]);
+    // The gateway may have asked it before it knew.
+    eventually("it has no model", || house.busy(1).is_none());
+    house.ask_many();
+    assert_eq!(house.busy(1), None, "the other one answers");
+
+    assert_eq!(house.kill_while_it_answers(), 0);
+    house.ask_many();
+    assert_eq!(house.busy(1), Some(0), "it has loaded its model");
+
+    house.engines[0] = Some(engine(house.root.path(), 0, &[]));
+    eventually("the engine is back", || house.busy(0) == Some(0));
+    eventually("it is asked again", || house.home_of(STORY) == 0);
+    eventually("the standby has dropped its model", || house.busy(1).is_none());
+    house.ask_many();
+    assert_eq!(house.busy(1), None, "nobody needs it");
 }
 
 #[test]
@@ -182,10 +232,10 @@ fn command(program: &str, root: &Path) -> Command {
     command
 }
 
-fn engine(root: &Path, number: usize) -> Running {
+fn engine(root: &Path, number: usize, options: &[&str]) -> Running {
     let model = env::var_os("MARU_TEST_MODEL").expect("a GGUF file");
     let mut command = command("maru-llm", root);
-    command.args(["--alias", "smollm2", "--threads", "1", "--slots", "1"]);
+    command.args(["--alias", "smollm2", "--threads", "1", "--slots", "1"]).args(options);
     command.arg("--socket").arg(socket(number)).arg("--model").arg(model);
     Running(command.spawn().unwrap())
 }
@@ -194,25 +244,15 @@ fn engine(root: &Path, number: usize) -> Running {
 #[ignore = "needs: model"]
 fn an_engine_that_dies_cuts_its_reply_and_the_other_one_answers_what_follows() {
     let mut house = Setup::start();
-    let (mut answer, dies) = house.long(STORY);
+    let dies = house.kill_while_it_answers();
     let stays = 1 - dies;
-    drop(house.engines[dies].take());
-    let mut last = String::new();
-    while let Some(line) = answer.line().unwrap() {
-        assert!(!line.contains("[DONE]"), "it passes as whole");
-        if line.starts_with("data: ") {
-            last = line;
-        }
-    }
-    let error: Value = serde_json::from_str(last.trim_start_matches("data: ")).unwrap();
-    assert_eq!(error["error"]["code"], "model", "{last}");
 
     // The same conversation, whose home has gone, and others.
     house.ask_many();
     assert_eq!(house.home_of(STORY), stays);
 
     // It comes back, and the conversation with it.
-    house.engines[dies] = Some(engine(house.root.path(), dies));
+    house.engines[dies] = Some(engine(house.root.path(), dies, &[]));
     eventually("the engine is back", || house.busy(dies) == Some(0));
     eventually("its conversations come back", || house.home_of(STORY) == dies);
 

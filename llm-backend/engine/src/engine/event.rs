@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chat_vocabulary::{FinishReason, Usage};
 
-use super::{cache::Owner, grammar::Grammar, model::Tokens};
+use super::{cache::Owner, grammar::Grammar, tokens::Tokens};
 use crate::request::Sampling;
 
 /// Deltas that may wait for a slow client; if there are more, its slot pauses.

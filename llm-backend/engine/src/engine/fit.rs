@@ -1,9 +1,12 @@
 //! Whether a model fits into memory, and how many tokens of conversations with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::prompt_batch::BATCH;
-use crate::{Error, options::CacheType};
+use chassis::machine;
+use gguf::CacheType;
+
+use super::{plan::WorkerConfig, prompt_batch::BATCH};
+use crate::{Error, options::Load};
 
 /// What the engine takes besides the model and its conversations, in bytes: graphs, logits, the vocabulary.
 const ENGINE: u64 = 512 << 20;
@@ -12,8 +15,10 @@ const ENGINE: u64 = 512 << 20;
 const DEFAULT_MAX: u64 = 4 << 30;
 /// Tokens by default if the file does not say what they take, or for how many the model was trained.
 const UNKNOWN: u32 = 4096;
-/// The least useful number of tokens.
-const LEAST: u32 = 512;
+/// The least useful number of tokens: the household's prompt takes some hundred of them as it comes.
+const LEAST: u32 = 1024;
+/// Most tokens of the household's prompt, whatever it writes (`walkthrough`, `the_prompt_for_hi_stays_under_2000_tokens…`).
+pub(super) const PROMPT_MAX: u32 = 2048;
 /// llama.cpp rounds up to these.
 const STEP: u32 = 256;
 
@@ -64,6 +69,19 @@ impl Fit {
             free,
             total: None,
         }
+    }
+
+    /// The same for one of two engines, which map the same file: half of what the machine has `available` beside it is the other's.
+    pub(super) fn for_one_of_two(self, available: Option<u64>) -> Self {
+        let half = |available: u64| self.model + available.saturating_sub(self.model) / 2;
+        let free = self.free.into_iter().chain(available.map(half)).min();
+        Self { free, ..self }
+    }
+
+    /// Whether there is less memory than for the tokens that were asked for or, if none were, for those of a usual conversation.
+    pub(super) fn is_short(&self, asked: Option<u32>) -> bool {
+        let useful = asked.unwrap_or(UNKNOWN).min(self.trained.unwrap_or(u32::MAX));
+        self.free.is_some_and(|free| self.most(free.saturating_sub(self.stored)) < useful)
     }
 
     /// What conversations without a slot may take, beside conversations of so many tokens.
@@ -134,6 +152,21 @@ impl Fit {
     }
 }
 
+/// What memory holds now.
+pub(super) fn measure(plan: &WorkerConfig, file: &(gguf::Header, u64)) -> Fit {
+    let root = Path::new("/");
+    let conversations = (plan.slots, plan.cache_type);
+    let (stored, free) = (plan.cache_bytes as u64, machine::free_memory(root));
+    let fit = Fit {
+        total: machine::meminfo(root, "MemTotal"),
+        ..Fit::new(plan.path.clone(), file, conversations, stored, free)
+    };
+    match plan.load {
+        Load::Now => fit,
+        Load::Room | Load::Asked => fit.for_one_of_two(machine::available(root)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +185,27 @@ mod tests {
         assert!(short.context(Some(8192)).is_err(), "who asks for it is told");
         let small = Fit { total: Some(4 << 30), ..short };
         assert!(small.context(None).is_err(), "this machine never holds it");
+    }
+
+    #[test]
+    fn one_of_two_engines_takes_half_and_waits_if_that_is_little() {
+        let free = |available_mib: u64| {
+            fit(CacheType::F16, 100_000).for_one_of_two(Some(available_mib << 20)).free.unwrap()
+                >> 20
+        };
+        assert_eq!([free(4096), free(4098), free(8192), free(1000)], [4096, 4097, 6144, 4096]);
+        let limited = fit(CacheType::F16, 5000).for_one_of_two(Some(900_000 << 20));
+        assert_eq!(limited.free, Some(5000 << 20), "its container has less");
+        let unknown = Fit { free: None, ..fit(CacheType::F16, 1) }.for_one_of_two(None);
+        assert!(unknown.free.is_none() && !unknown.is_short(None));
+
+        // 4,096 tokens take 1,040 MiB.
+        let short = |free, asked| fit(CacheType::F16, free).is_short(asked);
+        assert!(!short(FIXED + STORED + 1040, None) && short(FIXED + STORED + 1039, None));
+        assert!(
+            short(FIXED + STORED + 1040, Some(8192)) && !short(FIXED + STORED + 1040, Some(512))
+        );
+        assert!(short(100, None));
     }
 
     /// A model of 4 GiB whose tokens take 128 KiB in each of two conversations.
@@ -176,7 +230,7 @@ mod tests {
         assert_eq!(default(CacheType::Q4_0, FIXED + STORED + 1024), 13_568);
         assert_eq!(default(CacheType::F16, FIXED + STORED + 900_000), 16_128, "no more than 4 GiB");
         assert_eq!(default(CacheType::Q4_0, FIXED + STORED + 900_000), 32_768, "trained");
-        assert_eq!(default(CacheType::F16, FIXED + 400), 512, "what is stored makes room");
+        assert_eq!(default(CacheType::F16, FIXED + 400), 1024, "what is stored makes room");
         let small = Fit { trained: Some(64), ..fit(CacheType::F16, 900_000) };
         assert_eq!(small.context(None).unwrap(), 64);
     }
@@ -196,14 +250,14 @@ mod tests {
 
     #[test]
     fn a_model_that_memory_does_not_hold_is_refused_with_what_it_needs() {
-        for (asked, free) in [(None, FIXED + 129), (Some(8192), FIXED + 129), (None, 1000)] {
+        for (asked, free) in [(None, FIXED + 259), (Some(8192), FIXED + 259), (None, 1000)] {
             let fit = fit(CacheType::F16, free);
             let Err(Error::Memory { needed, free: told, .. }) = fit.context(asked) else {
                 panic!("it does not fit")
             };
-            assert_eq!((needed, told), (FIXED + 130, free));
+            assert_eq!((needed, told), (FIXED + 260, free));
         }
-        assert_eq!(fit(CacheType::F16, FIXED + 130).context(None).unwrap(), 512);
+        assert_eq!(fit(CacheType::F16, FIXED + 260).context(None).unwrap(), LEAST);
     }
 
     #[test]

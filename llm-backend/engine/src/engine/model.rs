@@ -10,14 +10,12 @@ use llama_cpp_2::{
     token::LlamaToken,
 };
 
+use super::tokens::Tokens;
 use crate::{
     Error,
     template::{ChatTemplate, PromptMessage, TemplateError},
     thinking::Thinking,
 };
-
-/// A tokenized text.
-pub(crate) type Tokens = Vec<LlamaToken>;
 
 /// Inserted after the first character of a control token in a person's text: ZERO WIDTH SPACE.
 const BREAK: char = '\u{200b}';
@@ -29,7 +27,7 @@ pub(crate) struct Model {
     /// Texts of the tokens that structure a conversation, such as `<|im_end|>`.
     control: Vec<String>,
     /// Tokens that end a reply.
-    ends: Tokens,
+    ends: Vec<LlamaToken>,
     /// Tokens that each conversation may hold.
     ctx: u32,
     /// Keeps llama.cpp initialized; dropped last.
@@ -122,10 +120,10 @@ impl Model {
     /// Makes a prompt of a text that is one already: control tokens in it are control tokens.
     pub(crate) fn raw_prompt(&self, text: &str) -> Result<Tokens, PromptError> {
         let vocab = self.llama.vocab();
-        let mut tokens = vocab.tokenize(text.as_bytes(), true, true);
+        let mut tokens = Tokens::from(vocab.tokenize(text.as_bytes(), true, true));
         // The template and the vocabulary may both begin with it.
         if tokens.starts_with(&[vocab.bos(); 2]) {
-            tokens.remove(0);
+            tokens = tokens.without_first();
         }
         if tokens.is_empty() {
             return Err(PromptError::NoToken);

@@ -38,6 +38,15 @@ pub(super) struct PromptBatch {
     pieces: u32,
 }
 
+/// What a slot could be fed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    /// Whether it still reads its prompt.
+    pub(super) is_reading: bool,
+    /// Tokens of it.
+    pub(super) tokens: usize,
+}
+
 impl Default for PromptBatch {
     fn default() -> Self {
         Self { alone: 4, beside: 4, token: None, owed: Duration::ZERO, pieces: 0 }
@@ -52,6 +61,25 @@ impl PromptBatch {
         }
         let is_due = self.token.is_none() || self.pieces >= MEASURED || !self.owed.is_zero();
         if is_due { 0 } else { self.beside }
+    }
+
+    /// How many tokens each of so many slots gets in the next batch: one for a reply, and a part of the prompts' for a prompt.
+    /// `pending` tells what a slot could be fed; [`None`] while there is nothing, or while its client does not read.
+    pub(super) fn shares(
+        &self,
+        slots: usize,
+        pending: impl FnMut(usize) -> Option<Pending>,
+    ) -> Vec<usize> {
+        // Asked once: a client may read between two answers, and the room is counted for those that are fed.
+        let pending: Vec<_> = (0..slots).map(pending).collect();
+        let count = |is_reading| {
+            pending.iter().flatten().filter(|slot| slot.is_reading == is_reading).count()
+        };
+        let (reading, replies) = (count(true), count(false));
+        let room = (BATCH as usize - replies).min(self.tokens(replies));
+        let share = if room == 0 { 0 } else { (room / reading.max(1)).max(1) };
+        let share = |slot: Pending| slot.tokens.min(if slot.is_reading { share } else { 1 });
+        pending.into_iter().map(|slot| slot.map_or(0, share)).collect()
     }
 
     /// Learns from the duration of a batch with so many replies and prompt tokens.

@@ -36,6 +36,8 @@ pub(super) struct JobQueue {
 struct State {
     jobs: VecDeque<Job>,
     closed: bool,
+    /// Whether somebody has asked for the model.
+    wanted: bool,
 }
 
 impl JobQueue {
@@ -79,12 +81,29 @@ impl JobQueue {
         }
     }
 
+    /// Asks for the model.
+    pub(super) fn want(&self) {
+        self.lock().wanted = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until somebody asks for the model, or until the queue is closed.
+    pub(super) fn wait_until_wanted(&self) {
+        let waits = |state: &mut State| !state.wanted && !state.closed;
+        drop(self.changed.wait_while(self.lock(), waits));
+    }
+
     /// Drops all jobs and refuses new ones.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.jobs.clear();
         self.changed.notify_all();
+    }
+
+    /// Whether no job waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().jobs.is_empty()
     }
 
     /// Whether [`Self::close`] was called.
@@ -100,12 +119,12 @@ impl JobQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Sampling;
+    use crate::{engine::tokens::Tokens, request::Sampling};
 
     fn job(task: u64) -> (Job, mpsc::Receiver<Event>) {
         let (events, receiver) = mpsc::channel(1);
         let request = Request {
-            prompt: Vec::new(),
+            prompt: Tokens::default(),
             owner: None,
             max_tokens: None,
             stops: Vec::new(),

@@ -1,9 +1,11 @@
 //! State shared by the thread and its handles.
 
 use std::sync::{
-    Arc, OnceLock,
+    Arc,
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
+
+use tokio::sync::watch;
 
 use super::{model::Model, queue::JobQueue};
 
@@ -38,7 +40,9 @@ pub(super) struct Shared {
     pub(super) name: String,
     pub(super) queue: JobQueue,
     pub(super) gauges: Box<[SlotGauge]>,
-    /// Set once the model is loaded and warm.
-    pub(super) model: OnceLock<Arc<Model>>,
+    /// The model, once it is loaded and warm.
+    pub(super) model: watch::Sender<Option<Arc<Model>>>,
+    /// Whether it is loaded when somebody asks for it.
+    pub(super) is_standby: AtomicBool,
     pub(super) tasks: AtomicU64,
 }

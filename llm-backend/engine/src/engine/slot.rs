@@ -13,9 +13,10 @@ use tokio::sync::mpsc;
 use super::{
     cache::{Conversation, Owner, Read},
     event::{Ending, Event},
-    model::{Model, Tokens},
+    model::Model,
     queue::Job,
     sampling::Sampler,
+    tokens::Tokens,
 };
 use crate::text::TextDecoder;
 

@@ -2,14 +2,14 @@
 
 use std::{
     num::NonZeroU32,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
-use chassis::machine;
 use chat_vocabulary::Message;
+use gguf::CacheType;
 use llama_cpp_2::{
     context::{
         LlamaContext,
@@ -22,46 +22,41 @@ use tokio::sync::mpsc;
 use super::{
     cache::{self, Conversation, Source, Store, Stored},
     event::{EVENTS_MAX, Event, Request},
-    fit::Fit,
+    fit,
     model::{self, Model},
-    prompt_batch::{BATCH, PromptBatch},
+    plan::WorkerConfig,
+    processor,
+    prompt_batch::{BATCH, Pending, PromptBatch},
     queue::Job,
     shared::{Shared, SlotGauge},
     slot::{Slot, SlotState},
     state,
 };
-use crate::{Error, options::CacheType, request::Sampling};
+use crate::{Error, options::Load, request::Sampling};
 
 /// How long a client may read nothing before its slot is freed.
 const STALL_MAX: Duration = Duration::from_secs(60);
+/// How long a model that was loaded for a request stays at least.
+const IDLE_MIN: Duration = Duration::from_secs(10);
 /// Pause when every client is slow.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Settings of the thread.
-#[derive(Clone)]
-pub(super) struct WorkerConfig {
-    pub(super) path: PathBuf,
-    /// Tokens of each conversation; [`None`]: as many as fit.
-    pub(super) ctx: Option<u32>,
-    pub(super) cache_type: CacheType,
-    pub(super) slots: u32,
-    pub(super) threads: u32,
-    /// Bytes of conversations out of their slots.
-    pub(super) cache_bytes: usize,
-    /// How long a conversation is remembered after its last reply.
-    pub(super) cache_life: Duration,
-}
-
 /// Loads the model and serves until the queue is closed.
 pub(super) fn run(engine: &Arc<Shared>, plan: &WorkerConfig) -> Result<(), Error> {
-    processor()?;
+    processor::check()?;
     let file = model::check(&plan.path)?;
-    let conversations = (plan.slots, plan.cache_type);
-    let (stored, free) = (plan.cache_bytes as u64, machine::free_memory(Path::new("/")));
-    let fit = Fit {
-        total: machine::meminfo(Path::new("/"), "MemTotal"),
-        ..Fit::new(plan.path.clone(), &file, conversations, stored, free)
-    };
+    let mut fit = fit::measure(plan, &file);
+    if plan.load == Load::Asked || (plan.load == Load::Room && fit.is_short(plan.ctx)) {
+        tracing::info!("standby: the model is loaded when a request comes");
+        engine.is_standby.store(true, Relaxed);
+        engine.queue.wait_until_wanted();
+        if engine.queue.is_closed() {
+            return Ok(());
+        }
+        // Another engine may have left its memory.
+        fit = fit::measure(plan, &file);
+    }
+    let free = fit.free;
     let ctx = fit.context(plan.ctx)?;
     let plan = &WorkerConfig { cache_bytes: fit.stored(ctx), ..plan.clone() };
     llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
@@ -89,8 +84,14 @@ pub(super) fn run(engine: &Arc<Shared>, plan: &WorkerConfig) -> Result<(), Error
         took = ?begin.elapsed(),
         "ready"
     );
-    // Only this thread sets it.
-    let _ = engine.model.set(Arc::clone(&model));
+    if ctx < fit::PROMPT_MAX {
+        tracing::warn!(
+            ctx,
+            prompt = fit::PROMPT_MAX,
+            "conversations are so short that the household's prompt may leave no room in them; give a larger --ctx, free memory, or choose another model"
+        );
+    }
+    engine.model.send_replace(Some(Arc::clone(&model)));
     worker.serve()
 }
 
@@ -104,6 +105,8 @@ struct Worker<'a> {
     kept: Vec<Option<Conversation>>,
     store: Store,
     cache_life: Duration,
+    /// When a slot became free last.
+    used: Instant,
     prompt_batch: PromptBatch,
     /// Whether the buffers still contain conversations that are in no slot.
     dirty: bool,
@@ -138,6 +141,7 @@ impl<'a> Worker<'a> {
             kept: (0..plan.slots).map(|_| None).collect(),
             store: Store::new(plan.cache_bytes),
             cache_life: plan.cache_life,
+            used: Instant::now(),
             prompt_batch: PromptBatch::default(),
             dirty: false,
         })
@@ -164,13 +168,20 @@ impl<'a> Worker<'a> {
         if has_failed { Err(failed()) } else { Ok(()) }
     }
 
+    /// Serves until the queue is closed or, if the model was loaded for a request, until nothing is remembered of any.
     fn serve(&mut self) -> Result<(), Error> {
+        let is_standby = self.engine.is_standby.load(Relaxed);
         while !self.engine.queue.is_closed() {
             self.release_left();
             self.forget();
             if self.slots.iter().all(Option::is_none) {
                 self.wipe();
-                self.engine.queue.wait(self.next_end());
+                let end = is_standby.then(|| self.used + self.cache_life.max(IDLE_MIN));
+                self.engine.queue.wait(self.next_end().into_iter().chain(end).min());
+                if end.is_some_and(|end| end <= Instant::now()) && self.engine.queue.is_empty() {
+                    tracing::info!("standby: nobody asks any more");
+                    return Ok(());
+                }
             }
             self.admit();
             self.step();
@@ -310,23 +321,17 @@ impl<'a> Worker<'a> {
     fn fill(&mut self) -> (usize, usize) {
         self.batch.clear();
         let now = Instant::now();
-        // Asked once: a client may read between two answers, and the room is counted for those that are fed.
-        let fed: Vec<_> = self
-            .slots
-            .iter_mut()
-            .map(|slot| slot.as_mut().is_some_and(|slot| slot.stalled(now).is_none()))
-            .collect();
-        let those = self.slots.iter().zip(&fed).filter(|(_, is_fed)| **is_fed);
-        let (reading, replies): (Vec<_>, Vec<_>) =
-            those.filter_map(|(slot, _)| slot.as_ref()).partition(|slot| slot.is_reading());
-        let (reading, replies) = (reading.len(), replies.len());
-        let room = (BATCH as usize - replies).min(self.prompt_batch.tokens(replies));
-        let share = if room == 0 { 0 } else { (room / reading.max(1)).max(1) };
-        let mut prompt_tokens = 0;
-        for (id, is_fed) in fed.into_iter().enumerate() {
+        let slots = &mut self.slots;
+        let shares = self.prompt_batch.shares(slots.len(), |id| {
+            let slot = slots[id].as_mut()?;
+            let is_fed = slot.stalled(now).is_none();
+            let (is_reading, tokens) = (slot.is_reading(), slot.pending().len());
+            is_fed.then_some(Pending { is_reading, tokens })
+        });
+        let (mut replies, mut prompt_tokens) = (0, 0);
+        for (id, n) in shares.into_iter().enumerate() {
             self.make_room(id);
-            let Some(slot) = self.slots[id].as_mut().filter(|_| is_fed) else { continue };
-            let n = slot.pending().len().min(if slot.is_reading() { share } else { 1 });
+            let Some(slot) = self.slots[id].as_mut().filter(|_| n > 0) else { continue };
             let whole = n == slot.pending().len();
             for (position, &token) in (slot.position()..).zip(&slot.pending()[..n]) {
                 let last = whole && position + 1 == slot.position() + u32::try_from(n).unwrap_or(0);
@@ -335,7 +340,7 @@ impl<'a> Worker<'a> {
                 debug_assert!(added.is_ok(), "the batch is full");
             }
             slot.output = whole.then(|| self.batch.n_tokens() - 1);
-            prompt_tokens += if slot.is_reading() { n } else { 0 };
+            *(if slot.is_reading() { &mut prompt_tokens } else { &mut replies }) += n;
             slot.fed(n);
             self.update_gauge(id);
         }
@@ -389,6 +394,7 @@ impl<'a> Worker<'a> {
             self.unlink(id);
         }
         self.gauge(id).is_processing.store(false, Relaxed);
+        self.used = Instant::now();
         Some(slot)
     }
 
@@ -471,20 +477,4 @@ impl<'a> Worker<'a> {
 /// A slot's sequence id in llama.cpp; there are at most 64 slots.
 fn sequence(slot: usize) -> i32 {
     i32::try_from(slot).unwrap_or(i32::MAX)
-}
-
-/// Checks for the instruction sets that llama.cpp was built with; without them it would crash.
-fn processor() -> Result<(), Error> {
-    #[cfg(target_arch = "x86_64")]
-    for (name, has) in [
-        ("AVX2", is_x86_feature_detected!("avx2")),
-        ("FMA", is_x86_feature_detected!("fma")),
-        ("F16C", is_x86_feature_detected!("f16c")),
-        ("BMI2", is_x86_feature_detected!("bmi2")),
-    ] {
-        if !has {
-            return Err(Error::Processor { missing: name });
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     io, mem,
-    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -65,7 +64,7 @@ pub(super) async fn text_completions(
 }
 
 async fn answer(engine: Engine, mut body: Body, kind: Kind) -> Result<Response, ApiError> {
-    let model = Arc::clone(engine.model().ok_or(ApiError::Loading)?);
+    let model = engine.ask_for_model().await.ok_or(ApiError::Loading)?;
     body.check_tokens(model.llama().n_vocab().unsigned_abs())?;
     let (stream, usage) =
         (body.chat.stream, body.chat.stream_options.is_some_and(|options| options.include_usage));

@@ -8,6 +8,7 @@
 mod cache;
 mod damage;
 mod shape;
+mod standby;
 mod support;
 mod surroundings;
 

@@ -92,6 +92,32 @@ async fn a_bias_chooses_a_token_or_keeps_it_out() {
     assert!(status == 400 && message.starts_with("logit_bias names token 9999999"), "{body}");
 }
 
+/// Numbers, not words: what the engine keeps of a reply to feed it on.
+#[tokio::test]
+#[ignore = "needs: root, model"]
+async fn a_freed_slots_tokens_are_zeroed() {
+    let engine = Engine::start(&["--cache-seconds", "0"]).await;
+    let mut request = ChatRequest {
+        messages: vec![Message::user("Hello")],
+        options: bias(100.0, greedy(1_000_000)),
+        ..ChatRequest::default()
+    };
+    request.options.ignore_eos = true;
+    let mut stream = engine.client().chat(request).await.unwrap();
+    // More than the slot has room for at first.
+    for _ in 0..300 {
+        stream.try_next().await.unwrap().unwrap();
+    }
+    assert!(engine.runs_in_memory(TOKEN, 40) > 0, "it is there while it is generated");
+
+    drop(stream);
+    while !engine.is_idle().await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    assert_eq!(engine.runs_in_memory(TOKEN, 40), 0);
+}
+
 /// llama-server counts the prompt, too.
 #[tokio::test]
 #[ignore = "needs: model"]
@@ -190,10 +216,11 @@ async fn what_a_schema_counts_is_counted_by_the_engine() {
             "age": { "type": "integer", "minimum": -12, "exclusiveMaximum": 130 },
             "day": { "type": "string", "format": "date-time" },
             "name": { "type": "string", "minLength": 3, "maxLength": 7 },
+            "pair": { "prefixItems": [{ "type": "boolean" }, { "enum": [1, 2] }] },
             "score": { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
             "tags": { "type": "array", "items": { "oneOf": [{ "type": "boolean" }, { "type": "null" }] }, "minItems": 2, "maxItems": 4 },
         },
-        "required": ["age", "day", "name", "score", "tags"],
+        "required": ["age", "day", "name", "pair", "score", "tags"],
     }));
     for seed in 0..3 {
         let hot = Options { temperature: Some(3.0), seed: Some(seed), ..options(400) };
@@ -203,6 +230,8 @@ async fn what_a_schema_counts_is_counted_by_the_engine() {
         assert!((-12..130).contains(&reply["age"].as_i64().unwrap()), "{text}");
         assert!(reply["day"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{text}");
         assert!((3..=7).contains(&reply["name"].as_str().unwrap().chars().count()), "{text}");
+        let pair = reply["pair"].as_array().unwrap();
+        assert!(pair.len() == 2 && pair[0].is_boolean() && pair[1].is_u64(), "{text}");
         let score = reply["score"].as_f64().unwrap();
         assert!(score > 0.0 && score <= 1.0, "{text}");
         assert!((2..=4).contains(&reply["tags"].as_array().unwrap().len()), "{text}");

@@ -3,6 +3,7 @@
 use std::{
     env,
     fs::{self, File},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output},
     time::{Duration, Instant},
@@ -66,6 +67,39 @@ impl Engine {
             .spawn()
             .unwrap();
         Self { child, root }
+    }
+
+    /// Whether it has its model in memory.
+    pub(crate) fn maps_model(&self) -> bool {
+        // There is none for a moment while it begins anew.
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.child.id()));
+        maps.is_ok_and(|maps| maps.contains(".gguf"))
+    }
+
+    /// How often so many equal numbers of 32 bits stand in a row in its writable memory.
+    pub(crate) fn runs_in_memory(&self, number: u32, length: usize) -> usize {
+        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let memory = File::open(process.join("mem")).unwrap();
+        let wanted = number.to_ne_bytes();
+        let mut found = 0;
+        for line in fs::read_to_string(process.join("maps")).unwrap().lines() {
+            let mut fields = line.split_whitespace();
+            let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
+            if !rights.starts_with("rw") {
+                continue;
+            }
+            let (first, end) = range.split_once('-').unwrap();
+            let [first, end] = [first, end].map(|at| u64::from_str_radix(at, 16).unwrap());
+            let mut bytes = vec![0; usize::try_from(end - first).unwrap()];
+            // A mapping may be gone by now.
+            let read = memory.read_at(&mut bytes, first).unwrap_or(0);
+            let mut run = 0;
+            for word in bytes[..read].chunks_exact(4) {
+                run = if word == wanted { run + 1 } else { 0 };
+                found += usize::from(run == length);
+            }
+        }
+        found
     }
 
     pub(crate) async fn is_ready(&self) -> bool {

@@ -109,3 +109,47 @@ proptest! {
         prop_assert!(u128::from(tokens) + 16 >= third, "{tokens} tokens instead of {third}");
     }
 }
+
+/// A client that reads between two looks at its slot is fed in the next batch: this one's room is counted without it.
+#[test]
+fn a_batch_holds_what_its_slots_get_whenever_clients_read() {
+    let mut pace = PromptBatch::default();
+    for _ in 0..20 {
+        pace.learn(0, pace.tokens(0), Duration::ZERO);
+    }
+    assert_eq!(pace.tokens(0), BATCH as usize);
+    let mut asked = 0;
+
+    let shares = pace.shares(2, |id| {
+        asked += 1;
+        match (id, asked) {
+            (0, _) => Some(Pending { is_reading: true, tokens: 5000 }),
+            // At first it does not read.
+            (_, 2) => None,
+            _ => Some(Pending { is_reading: false, tokens: 1 }),
+        }
+    });
+
+    assert_eq!(shares, [BATCH as usize, 0]);
+}
+
+proptest! {
+    #[test]
+    fn no_batch_has_more_tokens_than_it_holds(slots in prop::collection::vec(prop::option::of((any::<bool>(), 1..2000_usize)), 1..=64), is_fast: bool) {
+        let mut pace = PromptBatch::default();
+        // Prompts cost nothing beside replies, or alone.
+        for _ in 0..if is_fast { 10 } else { 0 } {
+            pace.learn(1, 0, Duration::from_secs(1));
+            pace.learn(1, BATCH as usize, Duration::ZERO);
+            pace.learn(0, BATCH as usize, Duration::ZERO);
+        }
+        pace.learn(1, 0, Duration::from_secs(1));
+        let pending = |id: usize| slots[id].map(|(is_reading, tokens)| Pending { is_reading, tokens });
+        let shares = pace.shares(slots.len(), pending);
+        prop_assert!(shares.iter().sum::<usize>() <= BATCH as usize);
+        for (slot, share) in slots.iter().zip(shares) {
+            let most = slot.map_or(0, |(is_reading, tokens)| if is_reading { tokens } else { 1 });
+            prop_assert!(share <= most);
+        }
+    }
+}
